@@ -1,0 +1,149 @@
+//! Keys and values as the store holds them, and the revision they were read at.
+//! Never prints a value: `Debug` shows length and kind only, because values may be secrets.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+/// A store key, exactly as templates name it: `/services/web/1`, or without a leading slash for `raw_keys`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(Arc<str>);
+
+impl Key {
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Key {
+    fn from(text: &str) -> Key {
+        Key(Arc::from(text))
+    }
+}
+
+impl Borrow<str> for Key {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &self.0)
+    }
+}
+
+/// A stored value. Text is checked once, on the way in; anything else keeps its bytes and cannot be rendered.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Value {
+    /// Valid UTF-8.
+    Text(Arc<str>),
+    /// Bytes that are not UTF-8: a template that reads them fails by name of the key.
+    Binary(Arc<[u8]>),
+}
+
+impl Value {
+    /// Takes bytes as the store gave them.
+    pub fn from_bytes(bytes: &[u8]) -> Value {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Value::Text(Arc::from(text)),
+            Err(_) => Value::Binary(Arc::from(bytes)),
+        }
+    }
+
+    /// The text, or `None` where the bytes are not UTF-8.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Value::Text(text) => Some(text),
+            Value::Binary(_) => None,
+        }
+    }
+
+    /// The bytes as stored.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Value::Text(text) => text.as_bytes(),
+            Value::Binary(bytes) => bytes,
+        }
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Value {
+        Value::Text(Arc::from(text))
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.as_text().is_some() { "text" } else { "binary" };
+        write!(f, "<{kind}, {} bytes>", self.as_bytes().len())
+    }
+}
+
+/// A point in the store's history: etcd's revision, or a counter for stores that have none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Revision(pub i64);
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Cleans a slash path lexically, as Go's `path.Clean` does after a leading `/` is added:
+/// one leading slash, no empty or `.` parts, `..` resolved, no trailing slash.
+pub fn clean_path(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            other => parts.push(other),
+        }
+    }
+    let mut cleaned = String::with_capacity(path.len() + 1);
+    for part in parts {
+        cleaned.push('/');
+        cleaned.push_str(part);
+    }
+    if cleaned.is_empty() {
+        cleaned.push('/');
+    }
+    cleaned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_cleaned_like_go_path_clean() {
+        for (input, expected) in [
+            ("services", "/services"),
+            ("/services/", "/services"),
+            ("//a///b/./c/", "/a/b/c"),
+            ("/a/../b", "/b"),
+            ("../x", "/x"),
+            ("", "/"),
+            ("/", "/"),
+        ] {
+            assert_eq!(clean_path(input), expected, "{input:?}");
+        }
+    }
+
+    #[test]
+    fn debug_never_shows_a_value() {
+        assert_eq!(format!("{:?}", Value::from("secret")), "<text, 6 bytes>");
+        assert_eq!(format!("{:?}", Value::from_bytes(&[0xff])), "<binary, 1 bytes>");
+    }
+}

@@ -1,0 +1,10 @@
+//! The nouns that every other module speaks: keys, trees, views, resources, events, reports.
+//! Rank 1: uses nothing of this crate, touches nothing outside the process.
+
+pub mod event;
+pub mod glob;
+pub mod key;
+pub mod range;
+pub mod resource;
+pub mod tree;
+pub mod view;

@@ -1,0 +1,151 @@
+//! Sets of keys as sorted, disjoint half-open ranges: what a resource may see and what a watch must cover.
+//! A directory is exact: `/services` covers itself and `/services/…`, never `/services2` or `/services-old`.
+
+use std::sync::Arc;
+
+/// A sorted, disjoint set of key ranges. Cheap to clone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyRanges {
+    ranges: Arc<[KeyRange]>,
+}
+
+/// Keys from `start` up to but not including `end`, in byte order. `end == None` means to the last key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyRange {
+    /// First key covered.
+    pub start: String,
+    /// First key no longer covered.
+    pub end: Option<String>,
+}
+
+impl KeyRange {
+    fn ends_before(&self, key: &str) -> bool {
+        self.end.as_deref().is_some_and(|end| end < key)
+    }
+
+    fn contains(&self, key: &str) -> bool {
+        self.start.as_str() <= key && self.end.as_deref().is_none_or(|end| key < end)
+    }
+}
+
+impl KeyRanges {
+    /// The ranges of these directories (each: the key itself and everything below it). `""` covers every key.
+    pub fn of_directories<'a>(directories: impl IntoIterator<Item = &'a str>) -> KeyRanges {
+        let mut ranges = Vec::new();
+        for directory in directories {
+            if directory.is_empty() {
+                ranges.push(KeyRange { start: String::new(), end: None });
+            } else if let Some(parent) = directory.strip_suffix('/') {
+                ranges.push(subtree(parent));
+            } else {
+                ranges.push(KeyRange { start: directory.to_owned(), end: Some(format!("{directory}\0")) });
+                ranges.push(subtree(directory));
+            }
+        }
+        KeyRanges::merged(ranges)
+    }
+
+    /// Every key that any of the sets covers.
+    pub fn union<'a>(sets: impl IntoIterator<Item = &'a KeyRanges>) -> KeyRanges {
+        KeyRanges::merged(sets.into_iter().flat_map(|set| set.ranges.iter().cloned()).collect())
+    }
+
+    fn merged(mut ranges: Vec<KeyRange>) -> KeyRanges {
+        ranges.sort();
+        let mut merged: Vec<KeyRange> = Vec::with_capacity(ranges.len());
+        for range in ranges {
+            match merged.last_mut() {
+                Some(last) if !last.ends_before(&range.start) => {
+                    last.end = match (last.end.take(), range.end) {
+                        (Some(a), Some(b)) => Some(a.max(b)),
+                        _ => None,
+                    };
+                }
+                _ => merged.push(range),
+            }
+        }
+        KeyRanges { ranges: merged.into() }
+    }
+
+    /// The ranges in order.
+    pub fn iter(&self) -> impl Iterator<Item = &KeyRange> {
+        self.ranges.iter()
+    }
+
+    /// How many ranges there are.
+    pub fn len(&self) -> usize {
+        self.ranges.len()
+    }
+
+    /// Whether no key is covered.
+    pub fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
+    /// Whether `key` is covered.
+    pub fn contains(&self, key: &str) -> bool {
+        self.first_not_before(key).is_some_and(|range| range.contains(key))
+    }
+
+    /// The first range that still covers keys at or after `key`.
+    pub fn first_not_before(&self, key: &str) -> Option<&KeyRange> {
+        let index = self.ranges.partition_point(|range| range.end.as_deref().is_some_and(|end| end <= key));
+        self.ranges.get(index)
+    }
+}
+
+/// Everything below `directory` (given without its trailing slash), the directory's own key excluded.
+fn subtree(directory: &str) -> KeyRange {
+    // '0' is the byte after '/', so this is every key that starts with "directory/".
+    KeyRange { start: format!("{directory}/"), end: Some(format!("{directory}0")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(directories: &[&str], inside: &[&str], outside: &[&str], expected_ranges: usize) {
+        let ranges = KeyRanges::of_directories(directories.iter().copied());
+        for key in inside {
+            assert!(ranges.contains(key), "{directories:?} should cover {key:?}");
+        }
+        for key in outside {
+            assert!(!ranges.contains(key), "{directories:?} should not cover {key:?}");
+        }
+        assert_eq!(ranges.len(), expected_ranges, "{ranges:?}");
+    }
+
+    #[test]
+    fn directories_are_exact() {
+        check(
+            &["/services"],
+            &["/services", "/services/web", "/services//x"],
+            &["/services2", "/services-old", "/services.d/x", "/service", "/"],
+            2,
+        );
+    }
+
+    #[test]
+    fn the_root_covers_every_slash_key_and_nothing_else() {
+        check(&["/"], &["/a", "/", "/z/z"], &["a", "stolon/x", "0"], 1);
+        check(&[""], &["a", "/a", "\u{10ffff}"], &[], 1);
+    }
+
+    #[test]
+    fn nested_and_repeated_directories_merge() {
+        check(&["/a", "/a/b", "/a/b/c", "/a"], &["/a", "/a/b/c"], &["/ab"], 2);
+        check(&["/a", ""], &["x"], &[], 1);
+        check(&[], &[], &["/a"], 0);
+    }
+
+    #[test]
+    fn a_union_covers_both() {
+        let union = KeyRanges::union([
+            &KeyRanges::of_directories(["/a"]),
+            &KeyRanges::of_directories(["/b"]),
+            &KeyRanges::of_directories(["/a/x"]),
+        ]);
+        assert!(union.contains("/a/x/y") && union.contains("/b") && !union.contains("/c"));
+        assert_eq!(union.len(), 4);
+    }
+}

@@ -1,0 +1,161 @@
+//! A template resource after validation, and the group of resources that share their commands.
+//! Everything here is already checked: code downstream re-checks nothing.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::range::KeyRanges;
+
+/// One `[template]` table of conf.d, validated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resource {
+    /// The TOML file's path below conf.d: how people name the resource (`app.toml`, `sub/app.toml`).
+    pub name: Arc<str>,
+    /// The TOML file itself, for messages.
+    pub file: PathBuf,
+    /// Template name below the templates folder.
+    pub src: Arc<str>,
+    /// Which language the template is in.
+    pub engine: Engine,
+    /// The file to keep true.
+    pub dest: PathBuf,
+    /// Taken off store keys before templates see them; `""` or `/a/b` without a trailing slash.
+    pub prefix: Arc<str>,
+    /// Store keys (prefix included) that the resource sees.
+    pub ranges: KeyRanges,
+    /// The `keys` as written, cleaned, prefix not included: for messages.
+    pub keys: Vec<String>,
+    /// Owner of `dest`; unset keeps the existing file's, else the agent's own.
+    pub owner: Option<Identity>,
+    /// Group of `dest`; unset keeps the existing file's, else the agent's own.
+    pub group: Option<Identity>,
+    /// Permission bits of `dest` (at most 0o7777); unset keeps the existing file's, else 0644.
+    pub mode: Option<u32>,
+    /// Runs before install; `None` where the resource has none (or `-sync-only` switched it off).
+    pub check: Option<CommandLine>,
+    /// Runs after install.
+    pub reload: Option<CommandLine>,
+    /// How often a reload may happen.
+    pub pace: Pace,
+    /// Syntax that the rendered bytes must parse as.
+    pub output_format: Option<OutputFormat>,
+    /// What may be printed from the store.
+    pub escape: Escape,
+    /// Create missing parent folders of `dest`.
+    pub make_dirs: bool,
+    /// What a failed reload does to the new file.
+    pub on_reload_failure: OnReloadFailure,
+}
+
+/// A user or group, by name or number; names are resolved when the file is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// A name of /etc/passwd or /etc/group.
+    Name(String),
+    /// A numeric id.
+    Id(u32),
+}
+
+/// A template language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// Tera 2.
+    Tera,
+    /// Go text/template, as confd's.
+    Go,
+}
+
+/// A check or reload command: shell text in which `{{.src}}`, `{{src}}`, `{{.dest}}`, `{{dest}}` stand for paths.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CommandLine {
+    /// As written in the TOML; two resources with equal text share a group.
+    pub text: String,
+    /// The text cut at its placeholders.
+    pub parts: Vec<CommandPart>,
+    /// How long the command may take; `None` is for ever.
+    pub timeout: Option<Duration>,
+}
+
+/// A piece of a command.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CommandPart {
+    /// Shell text.
+    Literal(String),
+    /// The staged file while checking, the installed file after that.
+    Src,
+    /// The destination.
+    Dest,
+}
+
+impl CommandLine {
+    /// Whether the text names the staged file, so that it can be judged alone and before install.
+    pub fn names_src(&self) -> bool {
+        self.parts.contains(&CommandPart::Src)
+    }
+
+    /// Whether the text names any file, so that it must run once for each.
+    pub fn names_a_file(&self) -> bool {
+        self.parts.iter().any(|part| !matches!(part, CommandPart::Literal(_)))
+    }
+}
+
+/// Limits on reloads, for a resource with a reload command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Quiet time to wait for after a change before acting on it. Default 100 ms.
+    pub debounce: Duration,
+    /// `debounce` was asked for: it then also delays the first change of a burst.
+    pub debounce_first: bool,
+    /// The longest that `debounce` may hold a change back. Default 1 s, ten times an explicit debounce.
+    pub debounce_max: Duration,
+    /// Least time between two reloads; a reload that would be too early is deferred. Default 1 s.
+    pub min_reload_interval: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace {
+            debounce: Duration::from_millis(100),
+            debounce_first: false,
+            debounce_max: Duration::from_secs(1),
+            min_reload_interval: Duration::from_secs(1),
+        }
+    }
+}
+
+/// `output_format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputFormat {
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
+    /// TOML.
+    Toml,
+    /// XML.
+    Xml,
+    /// nginx configuration; not parsed, but `escape` defaults to nginx.
+    Nginx,
+}
+
+/// What a template may print from the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Escape {
+    /// Anything.
+    None,
+    /// Only what is harmless anywhere in an nginx file.
+    Nginx,
+}
+
+/// `on_reload_failure`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnReloadFailure {
+    /// Roll back where something runs that could be reloaded, keep and owe the reload where nothing does.
+    #[default]
+    Auto,
+    /// Always put the previous file back.
+    Rollback,
+    /// Always keep the checked file and owe the reload.
+    Keep,
+}

@@ -1,0 +1,265 @@
+//! What one resource sees of a tree: the keys under its `keys`, with its prefix taken off.
+//! Lookups cost O(log n + matches): a scan jumps over subtrees it does not want. Never changes anything.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::glob::{BadPattern, Glob};
+use super::key::{Key, Revision, Value};
+use super::range::KeyRanges;
+use super::tree::Tree;
+
+/// A resource's window on a tree. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    tree: Tree,
+    /// Taken off every key; a path given by a template has it put back.
+    prefix: Arc<str>,
+    ranges: KeyRanges,
+}
+
+/// One name directly below a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Child {
+    /// The name is a key itself.
+    pub is_key: bool,
+    /// The name has keys below it.
+    pub is_directory: bool,
+}
+
+impl View {
+    /// The keys of `tree` in `ranges` (store keys, prefix included), seen without `prefix`.
+    pub fn new(tree: Tree, prefix: Arc<str>, ranges: KeyRanges) -> View {
+        View { tree, prefix, ranges }
+    }
+
+    /// The revision everything here was read at.
+    pub fn revision(&self) -> Revision {
+        self.tree.revision()
+    }
+
+    /// The value at exactly this path.
+    pub fn get(&self, path: &str) -> Option<&Value> {
+        let key = self.store_key(path);
+        if self.ranges.contains(&key) { self.tree.get(&key) } else { None }
+    }
+
+    /// Whether a template could ever see this path: it lies under the resource's `keys`.
+    pub fn covers(&self, path: &str) -> bool {
+        self.ranges.contains(&self.store_key(path))
+    }
+
+    /// Every visible path and value, in byte order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        let mut scan = Scan { view: self, current: None, range_end: None };
+        scan.seek(self.prefix.to_string());
+        std::iter::from_fn(move || scan.next())
+    }
+
+    /// The paths that match the pattern, in byte order, with their values.
+    pub fn matching(&self, pattern: &str) -> Result<Vec<(&str, &Value)>, BadPattern> {
+        let glob = Glob::parse(pattern)?;
+        let literal = glob.literal_prefix();
+        if glob.is_literal() {
+            let found = self.get(&literal).and_then(|_| self.tree.range_from(&self.store_key(&literal)).next());
+            return Ok(found.map(|(key, value)| (self.visible(key), value)).into_iter().collect());
+        }
+        let depth = glob.depth();
+        let mut found = Vec::new();
+        let mut scan = Scan { view: self, current: None, range_end: None };
+        scan.seek(self.store_key(&literal));
+        while let Some((path, value)) = scan.next() {
+            if !path.starts_with(&literal) {
+                break;
+            }
+            // Below the depth that can match, the whole subtree is passed over in one step.
+            if let Some(end) = depth.and_then(|depth| nth_slash(path, depth)) {
+                let beyond = format!("{}{}0", self.prefix, &path[..end]);
+                scan.seek(beyond);
+            } else if glob.matches(path) {
+                found.push((path, value));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The distinct names directly below `directory` (a trailing slash is tolerated; `/` and the empty path are the root).
+    pub fn children(&self, directory: &str) -> BTreeMap<&str, Child> {
+        let trimmed = directory.strip_suffix('/').unwrap_or(directory);
+        // Keys without a leading slash have no root directory of their own: `""` lists their first parts.
+        let base = if trimmed.is_empty() && directory.is_empty() && !self.has_slash_keys() {
+            String::new()
+        } else {
+            format!("{trimmed}/")
+        };
+        let mut children: BTreeMap<&str, Child> = BTreeMap::new();
+        let mut scan = Scan { view: self, current: None, range_end: None };
+        scan.seek(self.store_key(&base));
+        while let Some((path, _)) = scan.next() {
+            let Some(rest) = path.strip_prefix(base.as_str()) else { break };
+            if rest.is_empty() {
+                continue;
+            }
+            match rest.split_once('/') {
+                None => children.entry(rest).or_insert(Child { is_key: false, is_directory: false }).is_key = true,
+                Some((name, _)) => {
+                    children.entry(name).or_insert(Child { is_key: false, is_directory: false }).is_directory = true;
+                    let beyond = format!("{}{base}{name}0", self.prefix);
+                    scan.seek(beyond);
+                }
+            }
+        }
+        children
+    }
+
+    fn has_slash_keys(&self) -> bool {
+        self.iter().next().is_none_or(|(path, _)| path.starts_with('/'))
+    }
+
+    fn store_key(&self, path: &str) -> String {
+        format!("{}{path}", self.prefix)
+    }
+
+    fn visible<'a>(&self, key: &'a Key) -> &'a str {
+        key.as_str().strip_prefix(&*self.prefix).unwrap_or(key.as_str())
+    }
+}
+
+/// The byte offset of the `n + 1`th slash of `path`, where it has more than `n`.
+fn nth_slash(path: &str, n: usize) -> Option<usize> {
+    path.bytes().enumerate().filter(|(_, byte)| *byte == b'/').nth(n).map(|(offset, _)| offset)
+}
+
+/// A cursor over the visible keys that can jump forward.
+struct Scan<'a> {
+    view: &'a View,
+    current: Option<Box<dyn Iterator<Item = (&'a Key, &'a Value)> + 'a>>,
+    /// Where the range under the cursor ends; `None` is the end of all keys.
+    range_end: Option<&'a str>,
+}
+
+impl<'a> Scan<'a> {
+    fn seek(&mut self, key: String) {
+        self.current = None;
+        let Some(range) = self.view.ranges.first_not_before(&key) else { return };
+        let start = if range.start > key { range.start.as_str() } else { key.as_str() };
+        self.range_end = range.end.as_deref();
+        self.current = Some(Box::new(self.view.tree.range_from(start)));
+    }
+
+    fn next(&mut self) -> Option<(&'a str, &'a Value)> {
+        loop {
+            let (key, value) = self.current.as_mut()?.next()?;
+            match self.range_end {
+                Some(end) if key.as_str() >= end => self.seek(key.as_str().to_owned()),
+                _ => return Some((self.view.visible(key), value)),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(prefix: &str, directories: &[&str], keys: &[&str]) -> View {
+        let tree = Tree::from_entries(Revision(1), keys.iter().map(|key| (Key::from(*key), Value::from("v"))));
+        let ranges: Vec<String> = directories.iter().map(|d| format!("{prefix}{d}")).collect();
+        View::new(tree, Arc::from(prefix), KeyRanges::of_directories(ranges.iter().map(String::as_str)))
+    }
+
+    fn names(view: &View, directory: &str) -> Vec<String> {
+        view.children(directory)
+            .into_iter()
+            .map(|(name, child)| match (child.is_key, child.is_directory) {
+                (true, true) => format!("{name}+/"),
+                (true, false) => name.to_owned(),
+                _ => format!("{name}/"),
+            })
+            .collect()
+    }
+
+    fn paths(view: &View, pattern: &str) -> Vec<String> {
+        view.matching(pattern).unwrap().into_iter().map(|(path, _)| path.to_owned()).collect()
+    }
+
+    const STORE: &[&str] = &[
+        "/config/a",
+        "/services/api/1/port",
+        "/services/web",
+        "/services/web-old/1",
+        "/services/web/1",
+        "/services/web/1/weight",
+        "/services/web/2",
+        "/services2/x",
+    ];
+
+    #[test]
+    fn only_the_listed_keys_are_visible() {
+        let view = view("", &["/services/web", "/config"], STORE);
+        let all: Vec<&str> = view.iter().map(|(path, _)| path).collect();
+        assert_eq!(all, ["/config/a", "/services/web", "/services/web/1", "/services/web/1/weight", "/services/web/2"]);
+        assert!(view.get("/services/api/1/port").is_none() && !view.covers("/services/api/1/port"));
+        assert!(view.get("/services/web/1").is_some());
+    }
+
+    #[test]
+    fn children_are_distinct_and_sorted_and_the_root_lists_directories() {
+        let all = view("", &["/"], STORE);
+        assert_eq!(names(&all, "/services"), ["api/", "web+/", "web-old/"]);
+        assert_eq!(names(&all, "/services/web/"), ["1+/", "2"]);
+        assert_eq!(names(&all, "/"), ["config/", "services/", "services2/"]);
+        assert_eq!(names(&all, ""), names(&all, "/"));
+        assert_eq!(names(&all, "/absent"), [""; 0]);
+    }
+
+    #[test]
+    fn patterns_do_not_cross_slashes() {
+        let all = view("", &["/"], STORE);
+        assert_eq!(paths(&all, "/services/web/*"), ["/services/web/1", "/services/web/2"]);
+        assert_eq!(paths(&all, "/services/*/1"), ["/services/web-old/1", "/services/web/1"]);
+        assert_eq!(paths(&all, "/*/*"), ["/config/a", "/services/web", "/services2/x"]);
+        assert_eq!(paths(&all, "/services/web"), ["/services/web"]);
+        assert_eq!(paths(&all, "/services/web/[12]"), ["/services/web/1", "/services/web/2"]);
+        assert_eq!(paths(&all, "/none/*"), [""; 0]);
+        assert!(all.matching("[").is_err());
+    }
+
+    #[test]
+    fn a_prefix_is_taken_off_and_put_back() {
+        let view = view("/production", &["/app"], &["/app/x", "/production/app/k", "/production/app2/k"]);
+        assert_eq!(paths(&view, "/app/*"), ["/app/k"]);
+        assert_eq!(names(&view, "/"), ["app/"]);
+        assert!(view.get("/app/k").is_some() && view.get("/app/x").is_none());
+    }
+
+    #[test]
+    fn keys_without_a_leading_slash_are_seen_as_they_are() {
+        let view = view("", &["stolon"], &["stolon/cluster/a", "stolon/b", "/stolon/c"]);
+        assert_eq!(names(&view, "stolon"), ["b", "cluster/"]);
+        assert_eq!(names(&view, ""), ["stolon/"]);
+        assert_eq!(paths(&view, "stolon/*"), ["stolon/b"]);
+    }
+
+    #[test]
+    fn every_lookup_agrees_with_a_plain_filter() {
+        // A small exhaustive store over names that sort around '/', compared with the obvious slow answer.
+        let names_pool = ["a", "a-b", "a0", "ab"];
+        let mut keys = Vec::new();
+        for first in names_pool {
+            keys.push(format!("/{first}"));
+            for second in names_pool {
+                keys.push(format!("/{first}/{second}"));
+                keys.push(format!("/{first}/{second}/a"));
+            }
+        }
+        let refs: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let view = view("", &["/"], &refs);
+        for pattern in ["/*", "/a/*", "/*/a", "/*/*/a", "/a*/a?", "/a-b/*/*", "/[a]/*"] {
+            let glob = Glob::parse(pattern).unwrap();
+            let mut expected: Vec<String> = keys.iter().filter(|key| glob.matches(key)).cloned().collect();
+            expected.sort();
+            assert_eq!(paths(&view, pattern), expected, "{pattern}");
+        }
+    }
+}

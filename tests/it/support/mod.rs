@@ -1,0 +1,70 @@
+//! What every integration test needs: temp folders, free ports, waiting for a state, daemons that end with the test.
+//! Never sleeps for a fixed time and never signals a process it did not start.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A temp folder that goes with the test.
+pub fn temp_dir() -> tempfile::TempDir {
+    tempfile::Builder::new().prefix("upstreamd-test-").tempdir().unwrap()
+}
+
+/// A TCP port of 127.0.0.1 that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Polls until `state` answers `Some`; panics with `what` when `deadline` has passed.
+#[track_caller]
+pub fn wait_for<T>(what: &str, deadline: Duration, mut state: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = state() {
+            return value;
+        }
+        assert!(start.elapsed() < deadline, "waited {deadline:?} in vain for: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Polls until `condition` holds; panics with `what` when `deadline` has passed.
+#[track_caller]
+pub fn wait_until(what: &str, deadline: Duration, mut condition: impl FnMut() -> bool) {
+    wait_for(what, deadline, || condition().then_some(()));
+}
+
+/// A child process that is killed and reaped when the test drops it.
+pub struct Daemon {
+    pub child: Child,
+}
+
+impl Daemon {
+    /// Starts `command` with stdin closed; output goes where the caller set it.
+    pub fn start(command: &mut Command) -> Daemon {
+        let child =
+            command.stdin(Stdio::null()).spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        Daemon { child }
+    }
+
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).unwrap()
+    }
+
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid()), signal).unwrap();
+    }
+
+    /// kill -9, then reap.
+    pub fn kill(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}

@@ -5,6 +5,7 @@ pub mod event;
 pub mod glob;
 pub mod key;
 pub mod range;
+pub mod report;
 pub mod resource;
 pub mod tree;
 pub mod view;

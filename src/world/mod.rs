@@ -1,0 +1,8 @@
+//! The only code that touches disk, processes, clock, network, signals and namespaces.
+//! Rank 3: knows files and commands, never what a template or a transaction is.
+
+pub mod fs;
+pub mod lock;
+pub mod namespace;
+pub mod nginx_process;
+pub mod process;

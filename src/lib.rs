@@ -6,5 +6,6 @@ pub mod nginx;
 pub mod world;
 
 pub mod apply;
+pub mod status;
 
 pub mod agent;

@@ -30,14 +30,14 @@ pub struct Held {
 /// Waits for other processes' transactions, and for other nginx groups' ones of this process.
 pub(super) async fn enter(context: &Context, drives_nginx: bool) -> Result<Held, Failure> {
     let nginx = if drives_nginx { Some(Arc::clone(&context.exclusion.nginx).lock_owned().await) } else { None };
-    let Some(folder) = &context.state_folder else { return Ok(Held { _folder: None, _nginx: nginx }) };
+    let Some(folder) = &context.settings.state_folder else { return Ok(Held { _folder: None, _nginx: nginx }) };
     let mut shared = context.exclusion.folder.lock().await;
     if let Some(lock) = shared.upgrade() {
         return Ok(Held { _folder: Some(lock), _nginx: nginx });
     }
     make_folders(folder).map_err(|error: FileError| transaction::failure(Stage::Record, &error))?;
     let path = folder.join("transaction.lock");
-    let timeout = if context.lock_timeout.is_zero() { DEFAULT_TIMEOUT } else { context.lock_timeout };
+    let timeout = if context.settings.lock_timeout.is_zero() { DEFAULT_TIMEOUT } else { context.settings.lock_timeout };
     match Lock::take_before(&path, Instant::now() + timeout).await {
         Ok(Some(lock)) => {
             let lock = Arc::new(lock);

@@ -47,7 +47,7 @@ pub type Memory = HashMap<String, Journal>;
 
 /// A group's journal. One that cannot be understood is set aside and counts as empty: everything is proven once more.
 pub fn load(context: &Context, group_id: &str) -> Result<Journal, FileError> {
-    let Some(folder) = &context.state_folder else {
+    let Some(folder) = &context.settings.state_folder else {
         return Ok(context
             .memory
             .lock()
@@ -70,7 +70,7 @@ pub fn load(context: &Context, group_id: &str) -> Result<Journal, FileError> {
 
 /// Replaces a group's journal, durably.
 pub fn save(context: &Context, group_id: &str, journal: &Journal) -> Result<(), FileError> {
-    let Some(folder) = &context.state_folder else {
+    let Some(folder) = &context.settings.state_folder else {
         if let Ok(mut memory) = context.memory.lock() {
             memory.insert(group_id.to_owned(), journal.clone());
         }
@@ -87,7 +87,7 @@ pub fn save(context: &Context, group_id: &str, journal: &Journal) -> Result<(), 
 pub fn knows(context: &Context, journal: &Journal, dest: &Path, hash: &str) -> bool {
     match journal.files.get(dest) {
         Some(known) => known == hash,
-        None => context.state_folder.is_none(),
+        None => context.settings.state_folder.is_none(),
     }
 }
 

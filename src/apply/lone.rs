@@ -64,7 +64,7 @@ pub async fn run(context: &Context, rendered: Vec<Rendered>, revision: Revision)
 fn install_one(context: &Context, file: &mut StagedFile, warnings: &mut Vec<String>) -> Result<(), Failure> {
     let Some(staged) = file.staged.clone() else { return Ok(()) };
     let failed = |error| transaction::failure(Stage::Install, &error);
-    if context.keep_stage_file {
+    if context.settings.keep_stage_file {
         staging::keep_copy(&staged, &file.target).map_err(failed)?;
     }
     let how = install::install(&staged, &file.target).map_err(failed)?;

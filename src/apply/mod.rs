@@ -21,13 +21,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// What every transaction of this process shares.
-#[derive(Debug, Default)]
-pub struct Context {
+/// How this process applies.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
     /// The state folder; `None` switches journal and lock off.
     pub state_folder: Option<PathBuf>,
-    /// Journals of a process without a state folder.
-    pub memory: Mutex<journal::Memory>,
     /// This process renders once and ends: a failing reload keeps the checked files and is owed.
     pub onetime: bool,
     /// Keep a copy of the staged file beside its destination.
@@ -38,13 +36,26 @@ pub struct Context {
     pub nginx_pid_file: Option<PathBuf>,
     /// `[nginx] conf`.
     pub nginx_conf: Option<PathBuf>,
-    /// Locks held by running transactions.
-    pub exclusion: exclusion::Exclusion,
+}
+
+/// What every transaction of this process shares.
+#[derive(Debug, Default)]
+pub struct Context {
+    /// Fixed for the life of the process.
+    pub settings: Settings,
+    /// Journals of a process without a state folder.
+    memory: Mutex<journal::Memory>,
+    exclusion: exclusion::Exclusion,
     namespace_refused: AtomicBool,
     said: Mutex<BTreeSet<String>>,
 }
 
 impl Context {
+    /// A context for one process.
+    pub fn new(settings: Settings) -> Context {
+        Context { settings, ..Context::default() }
+    }
+
     /// Whether a private mount namespace may still be tried: it has not been refused in this process.
     pub fn namespace_may_work(&self) -> bool {
         !self.namespace_refused.load(Ordering::Relaxed)

@@ -38,7 +38,7 @@ pub fn undo(in_flight: &InFlight) -> Result<(), FileError> {
 /// Heals every group of the state folder. Answers the groups that had something to heal, and the failures.
 pub fn recover_all(context: &Context) -> (Vec<String>, Vec<FileError>) {
     let (mut healed, mut failures) = (Vec::new(), Vec::new());
-    let Some(folder) = &context.state_folder else { return (healed, failures) };
+    let Some(folder) = &context.settings.state_folder else { return (healed, failures) };
     for id in journal::known_groups(folder) {
         let recovered = journal::load(context, &id).and_then(|mut journal| recover(context, &id, &mut journal));
         match recovered {

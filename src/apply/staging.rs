@@ -108,8 +108,8 @@ pub(super) fn back_up(context: &Context, target: &Path) -> Result<PathBuf, FileE
 
 /// A folder of our own that exists.
 pub(super) fn scratch(context: &Context) -> Result<PathBuf, FileError> {
-    let folder = install::scratch_folder(context.state_folder.as_deref()).join("scratch");
-    let folder = if context.state_folder.is_some() { folder } else { std::env::temp_dir() };
+    let folder = install::scratch_folder(context.settings.state_folder.as_deref()).join("scratch");
+    let folder = if context.settings.state_folder.is_some() { folder } else { std::env::temp_dir() };
     install::make_folders(&folder)?;
     Ok(folder)
 }
@@ -128,7 +128,7 @@ fn kept_name(target: &Path) -> PathBuf {
 
 /// Removes a staged file that was not installed, or keeps it where the user asked for that.
 pub(super) fn discard(context: &Context, staged: &Path) {
-    if !context.keep_stage_file {
+    if !context.settings.keep_stage_file {
         // Nothing depends on it, and the next start looks for leftovers.
         install::remove(staged).ok();
     }
@@ -152,14 +152,15 @@ pub(super) fn sync_folders<'a>(targets: impl Iterator<Item = &'a Path>) -> Resul
 
 /// The pid file of the nginx that a group drives: as set, or as that nginx's own configuration says.
 pub(super) fn nginx_pid_file(context: &Context, group: &Group) -> PathBuf {
-    if let Some(pid_file) = &context.nginx_pid_file {
+    if let Some(pid_file) = &context.settings.nginx_pid_file {
         return pid_file.clone();
     }
     let named =
         [&group.reload, &group.check].into_iter().flatten().map(|command| installation::files_named_in(&command.text));
     let (conf, prefix) = named.reduce(|(a, b), (c, d)| (a.or(c), b.or(d))).unwrap_or_default();
     let prefix = prefix.unwrap_or_else(|| PathBuf::from("/usr/share/nginx"));
-    let conf = conf.or_else(|| context.nginx_conf.clone()).unwrap_or_else(|| installation::DEFAULT_CONF.into());
+    let conf =
+        conf.or_else(|| context.settings.nginx_conf.clone()).unwrap_or_else(|| installation::DEFAULT_CONF.into());
     nginx_process::configuration(&prefix.join(conf))
         .and_then(|text| installation::pid_file_in(&text, &prefix))
         .unwrap_or_else(|| installation::DEFAULT_PID_FILE.into())

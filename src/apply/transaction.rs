@@ -243,7 +243,7 @@ impl Transaction {
     fn install(&mut self, context: &Context) -> Result<(), FileError> {
         for file in &mut self.files {
             let Some(staged) = file.staged.take() else { continue };
-            if context.keep_stage_file {
+            if context.settings.keep_stage_file {
                 staging::keep_copy(&staged, &file.target)?;
             }
             let how = install::install(&staged, &file.target).inspect_err(|_| file.staged = Some(staged.clone()))?;
@@ -274,7 +274,7 @@ impl Transaction {
             (false, false) => {
                 let failure = command_failure(Stage::Reload, "reload_cmd", &text, &finished);
                 let first_time = self.changed().all(|file| !file.existed);
-                if nginx_pid_file.is_none() && (first_time || context.onetime) {
+                if nginx_pid_file.is_none() && (first_time || context.settings.onetime) {
                     Answer::NothingRuns { failure, certain: false }
                 } else {
                     Answer::Failed(failure)

@@ -1,0 +1,3 @@
+//! What is true now, for people and machines. Rank 4: told by others, commands nobody.
+
+pub mod events;

@@ -45,13 +45,11 @@ pub async fn run(context: &Context, rendered: Vec<Rendered>, revision: Revision)
         };
         reports.push(Report {
             resources: vec![Arc::clone(&rendered.resource.name)],
-            revision,
             outcome,
             files: if written { vec![rendered.resource.dest.clone()] } else { Vec::new() },
-            dropped: Vec::new(),
             warnings,
-            reload_ran: false,
             elapsed: started.elapsed(),
+            ..Report::unchanged(revision)
         });
     }
     let synced = staging::sync_folders(renamed.iter().map(|target| target.as_path()));

@@ -28,6 +28,8 @@ pub struct Request {
     pub group: Arc<Group>,
     /// New content, by member.
     pub rendered: Vec<Rendered>,
+    /// Members that could not be rendered: they drop out, and the report names them.
+    pub dropped: Vec<(Arc<str>, Failure)>,
     /// The store revision the content was rendered at.
     pub revision: Revision,
 }
@@ -68,17 +70,9 @@ pub async fn run(context: &Context, request: Request) -> Report {
 /// Takes the lock, heals what a killed process left, stages every file and decides what is to be done.
 pub async fn begin(context: &Context, request: Request) -> Begun {
     let started = Instant::now();
-    let Request { group, rendered, revision } = request;
-    let mut report = Report {
-        resources: rendered.iter().map(|rendered| Arc::clone(&rendered.resource.name)).collect(),
-        revision,
-        outcome: Outcome::Unchanged,
-        files: Vec::new(),
-        dropped: Vec::new(),
-        warnings: Vec::new(),
-        reload_ran: false,
-        elapsed: Duration::ZERO,
-    };
+    let Request { group, rendered, dropped, revision } = request;
+    let resources = rendered.iter().map(|rendered| Arc::clone(&rendered.resource.name)).collect();
+    let mut report = Report { resources, dropped, ..Report::unchanged(revision) };
     let prepared = async {
         let held = exclusion::enter(context, group.drives_nginx()).await?;
         let mut journal = journal::load(context, &group.id).map_err(|error| failure(Stage::Record, &error))?;

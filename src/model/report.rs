@@ -132,3 +132,42 @@ pub struct Report {
     /// From the start of staging to the end.
     pub elapsed: Duration,
 }
+
+impl Outcome {
+    /// Whether nothing remains to be done for what was rendered.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Outcome::Unchanged | Outcome::Applied)
+    }
+}
+
+impl Report {
+    /// A pass that did nothing.
+    pub fn unchanged(revision: Revision) -> Report {
+        Report {
+            resources: Vec::new(),
+            revision,
+            outcome: Outcome::Unchanged,
+            files: Vec::new(),
+            dropped: Vec::new(),
+            warnings: Vec::new(),
+            reload_ran: false,
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    /// Whether the group must be tried again without waiting for new input.
+    pub fn needs_another_try(&self) -> bool {
+        !self.outcome.is_final() || !self.dropped.is_empty()
+    }
+
+    /// The failure that people should hear of first.
+    pub fn first_failure(&self) -> Option<&Failure> {
+        match &self.outcome {
+            Outcome::Unchanged | Outcome::Applied => self.dropped.first().map(|(_, failure)| failure),
+            Outcome::ReloadOwed { cause, .. }
+            | Outcome::Rejected(cause)
+            | Outcome::RolledBack { cause, .. }
+            | Outcome::Stuck { cause, .. } => Some(cause),
+        }
+    }
+}

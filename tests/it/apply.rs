@@ -106,7 +106,12 @@ fn request(resources: &[Resource], texts: &[&str]) -> Request {
         .zip(texts)
         .map(|(resource, text)| Rendered { resource: Arc::clone(resource), bytes: Arc::from(text.as_bytes()) })
         .collect();
-    Request { group: Arc::new(groups.into_iter().next().unwrap()), rendered, revision: Revision(7) }
+    Request {
+        group: Arc::new(groups.into_iter().next().unwrap()),
+        rendered,
+        dropped: Vec::new(),
+        revision: Revision(7),
+    }
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -272,7 +277,7 @@ fn leftovers_of_a_dead_process_are_removed_and_those_of_a_living_one_are_not() {
         std::fs::write(place.path("out").join(format!(".a.upstreamd-stage-{pid}-0")), "x").unwrap();
     }
     std::fs::write(place.path("out").join(".b.upstreamd-stage-1-0"), "x").unwrap();
-    upstreamd::world::fs::stage::remove_leftovers(&target);
+    upstreamd::world::fs::stage::remove_leftovers([target.as_path()]);
     assert_eq!(
         place.litter(),
         [format!(".a.upstreamd-stage-{}-0", std::process::id()), ".b.upstreamd-stage-1-0".into()]

@@ -1,6 +1,7 @@
 //! Staged files: written, owned and permitted in full before anything can see them under their real name.
 //! Names start with a dot, so that no `include dir/*` of nginx picks one up.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, fchown};
@@ -65,7 +66,7 @@ pub fn sync_files(paths: &[&Path]) -> Result<(), FileError> {
         }
         return Ok(());
     }
-    let mut synced = std::collections::BTreeSet::new();
+    let mut synced = BTreeSet::new();
     for path in paths {
         let file = File::open(path).context("open", path)?;
         let device = std::os::unix::fs::MetadataExt::dev(&file.metadata().context("look at", path)?);
@@ -96,21 +97,33 @@ pub fn copy_with_attributes(from: &Path, to: &Path) -> Result<(), FileError> {
     sync_files(&[to])
 }
 
-/// Removes stage files, and backups if asked to, that a process which no longer lives left beside `target`.
-pub fn remove_leftovers(target: &Path) {
-    let Ok(entries) = std::fs::read_dir(folder_of(target)) else { return };
-    let prefixes = [name_prefix(target, STAGE_MARK), name_prefix(target, BACKUP_MARK)];
-    for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let owner = prefixes.iter().find_map(|prefix| name.strip_prefix(prefix.as_str()));
-        let Some(pid) = owner.and_then(|rest| rest.split('-').next()).and_then(|pid| pid.parse::<u32>().ok()) else {
-            continue;
-        };
-        let alive = pid == std::process::id() || Path::new(&format!("/proc/{pid}")).exists();
-        if !alive {
-            std::fs::remove_file(entry.path()).ok();
+/// Removes stage and backup files that a process which no longer lives left beside these targets.
+pub fn remove_leftovers<'a>(targets: impl IntoIterator<Item = &'a Path>) {
+    let mut prefixes_by_folder: BTreeMap<PathBuf, BTreeSet<String>> = BTreeMap::new();
+    for target in targets {
+        let Ok(target) = super::resolve_links(target) else { continue };
+        let prefixes = prefixes_by_folder.entry(folder_of(&target).to_owned()).or_default();
+        prefixes.extend([name_prefix(&target, STAGE_MARK), name_prefix(&target, BACKUP_MARK)]);
+    }
+    for (folder, prefixes) in prefixes_by_folder {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if is_leftover(&name, &prefixes) {
+                std::fs::remove_file(entry.path()).ok();
+            }
         }
     }
+}
+
+/// Whether a name is one of ours, made by a process that no longer lives.
+fn is_leftover(name: &str, prefixes: &BTreeSet<String>) -> bool {
+    let parts = [STAGE_MARK, BACKUP_MARK].into_iter().find_map(|mark| {
+        let end = name.rfind(mark)? + mark.len();
+        Some(name.split_at(end))
+    });
+    let Some((prefix, rest)) = parts.filter(|(prefix, _)| prefixes.contains(*prefix)) else { return false };
+    let Some(pid) = rest.split('-').next().and_then(|pid| pid.parse::<u32>().ok()) else { return false };
+    pid != std::process::id() && !Path::new(&format!("/proc/{pid}")).exists()
 }
 
 fn name_prefix(target: &Path, mark: &str) -> String {

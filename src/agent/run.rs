@@ -12,7 +12,6 @@ use crate::model::store::StoreSettings;
 use crate::render::Facts;
 use crate::source;
 use crate::world::clock;
-use crate::world::fs::stage;
 use crate::world::signals::{Signal, Signals};
 use crate::world::watch::FolderWatch;
 
@@ -70,15 +69,15 @@ enum Wake {
 }
 
 /// Puts right what a killed process left, before anything else happens.
-fn heal(context: &Context, loaded: &Loaded) {
-    let (healed, failures) = recovery::recover_all(context);
-    for id in healed {
+async fn heal(context: &Context, loaded: &Loaded) {
+    let targets = loaded.members.iter().map(|member| member.resource.dest.as_path());
+    let healed = recovery::recover_all(context, targets).await;
+    for id in healed.groups {
         tracing::warn!(group = %id, "a transaction was cut off half-way: its previous files are back, its reload is owed");
     }
-    for failure in failures {
-        tracing::error!("failed to heal a transaction that was cut off: {failure}: {}", failure.source);
+    for failure in healed.failures {
+        tracing::error!("failed to put a transaction right that was cut off: {failure}");
     }
-    stage::remove_leftovers(loaded.members.iter().map(|member| member.resource.dest.as_path()));
 }
 
 /// Loads, reads the store once, applies once.
@@ -86,7 +85,7 @@ pub async fn once(plan: Plan) -> Pass {
     let loaded = loaded::load(&plan.sources, &plan.facts, None);
     log_problems(&loaded);
     if plan.preview.is_none() {
-        heal(&plan.context, &loaded);
+        heal(&plan.context, &loaded).await;
     }
     let mut pass = Pass { problems: loaded.problems.clone(), ..Pass::default() };
     let mut signals = Signals::listen();
@@ -142,7 +141,7 @@ pub async fn follow(plan: Plan, follow: Follow) {
     let loaded = loaded::load(&plan.sources, &plan.facts, None);
     log_problems(&loaded);
     if plan.preview.is_none() {
-        heal(&plan.context, &loaded);
+        heal(&plan.context, &loaded).await;
     }
     let watches = matches!(follow, Follow::Watch(_));
     let mut folders = FolderWatch::start(Duration::from_millis(100));

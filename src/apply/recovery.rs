@@ -1,11 +1,14 @@
 //! Heals what a killed process left: puts the previous files of a half-done transaction back and owes their reload.
 //! Never goes forward: the next pass renders and checks anew.
 
+use std::path::Path;
+
+use crate::model::report::{Failure, Stage};
 use crate::world::fs::install::{remove, restore};
-use crate::world::fs::{FileError, folder_of, read, sync_folder};
+use crate::world::fs::{FileError, folder_of, read, stage, sync_folder};
 
 use super::journal::{self, InFlight, Journal};
-use super::{Context, plan};
+use super::{Context, exclusion, plan, transaction};
 
 /// Undoes the group's half-done transaction, if there is one. The lock must be held. Answers whether there was one.
 pub fn recover(context: &Context, group_id: &str, journal: &mut Journal) -> Result<bool, FileError> {
@@ -35,17 +38,35 @@ pub fn undo(in_flight: &InFlight) -> Result<(), FileError> {
     Ok(())
 }
 
-/// Heals every group of the state folder. Answers the groups that had something to heal, and the failures.
-pub fn recover_all(context: &Context) -> (Vec<String>, Vec<FileError>) {
-    let (mut healed, mut failures) = (Vec::new(), Vec::new());
-    let Some(folder) = &context.settings.state_folder else { return (healed, failures) };
-    for id in journal::known_groups(folder) {
+/// What healing came to.
+#[derive(Debug, Default)]
+pub struct Healed {
+    /// Ids of the groups that had something to heal.
+    pub groups: Vec<String>,
+    /// What went wrong.
+    pub failures: Vec<Failure>,
+}
+
+/// Heals every group of the state folder and removes stage files that dead processes left beside `targets`. Waits for
+/// transactions of other processes first: what they have in flight is not a leftover.
+pub async fn recover_all<'a>(context: &Context, targets: impl IntoIterator<Item = &'a Path>) -> Healed {
+    let mut healed = Healed::default();
+    let _held = match exclusion::enter(context, false).await {
+        Ok(held) => held,
+        Err(failure) => {
+            healed.failures.push(failure);
+            return healed;
+        }
+    };
+    let ids = context.settings.state_folder.as_deref().map(journal::known_groups).unwrap_or_default();
+    for id in ids {
         let recovered = journal::load(context, &id).and_then(|mut journal| recover(context, &id, &mut journal));
         match recovered {
-            Ok(true) => healed.push(id),
+            Ok(true) => healed.groups.push(id),
             Ok(false) => {}
-            Err(error) => failures.push(error),
+            Err(error) => healed.failures.push(transaction::failure(Stage::Restore, &error)),
         }
     }
-    (healed, failures)
+    stage::remove_leftovers(targets);
+    healed
 }

@@ -250,8 +250,8 @@ fn a_kill_at_any_step_heals_at_the_next_start() {
         assert!(matches!(a.as_deref(), Some("old" | "new")), "half a file after {kill_after}: {a:?}");
         assert!(matches!(b.as_deref(), None | Some("added")), "half a file after {kill_after}: {b:?}");
         let context = place.context();
-        let (_, failures) = recovery::recover_all(&context);
-        assert!(failures.is_empty(), "{failures:?}");
+        let healed = block_on(recovery::recover_all(&context, []));
+        assert!(healed.failures.is_empty(), "{healed:?}");
         if !finished {
             assert_eq!((place.read("a").as_deref(), place.read("b")), (Some("old"), None), "after {kill_after}");
         }

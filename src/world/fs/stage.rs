@@ -121,7 +121,7 @@ fn is_leftover(name: &str, prefixes: &BTreeSet<String>) -> bool {
         let end = name.rfind(mark)? + mark.len();
         Some(name.split_at(end))
     });
-    let Some((prefix, rest)) = parts.filter(|(prefix, _)| prefixes.contains(*prefix)) else { return false };
+    let Some((_, rest)) = parts.filter(|(prefix, _)| prefixes.contains(*prefix)) else { return false };
     let Some(pid) = rest.split('-').next().and_then(|pid| pid.parse::<u32>().ok()) else { return false };
     pid != std::process::id() && !Path::new(&format!("/proc/{pid}")).exists()
 }

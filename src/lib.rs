@@ -9,3 +9,4 @@ pub mod apply;
 pub mod status;
 
 pub mod agent;
+pub mod render;

@@ -2,4 +2,5 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs, unreachable_pub, dead_code)]
 
 mod apply;
+mod render;
 mod support;

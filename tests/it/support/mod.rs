@@ -2,6 +2,7 @@
 //! Never sleeps for a fixed time and never signals a process it did not start.
 
 pub mod agent;
+pub mod cases;
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};

@@ -2,11 +2,14 @@
 //! Modules are listed in rank order, which is also a good order to read them in; see ARCHITECTURE.md.
 
 pub mod model;
+
 pub mod nginx;
+
+pub mod render;
 pub mod world;
 
 pub mod apply;
+pub mod source;
 pub mod status;
 
 pub mod agent;
-pub mod render;

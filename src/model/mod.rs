@@ -1,11 +1,13 @@
 //! The nouns that every other module speaks: keys, trees, views, resources, events, reports.
 //! Rank 1: uses nothing of this crate, touches nothing outside the process.
 
+pub mod etcd;
 pub mod event;
 pub mod glob;
 pub mod key;
 pub mod range;
 pub mod report;
 pub mod resource;
+pub mod store;
 pub mod tree;
 pub mod view;

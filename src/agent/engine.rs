@@ -16,7 +16,7 @@ use crate::model::report::{Failure, Rendered, Report, Stage};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
 use crate::model::view::View;
-use crate::render::format;
+use crate::render::{Memory, format};
 use crate::status::events;
 use crate::world::random;
 
@@ -36,6 +36,8 @@ pub struct Engine {
     tree: Tree,
     /// A snapshot has arrived: resources that read the store can be rendered.
     has_tree: bool,
+    /// What each resource's last render leaves to the next.
+    memories: BTreeMap<Arc<str>, Memory>,
     /// Resources, by name, that must be rendered again.
     dirty: BTreeSet<Arc<str>>,
     schedule: Schedule,
@@ -61,6 +63,7 @@ impl Engine {
             loaded: Loaded::default(),
             tree: Tree::default(),
             has_tree: false,
+            memories: BTreeMap::new(),
             dirty: BTreeSet::new(),
             schedule: Schedule::default(),
             running: JoinSet::new(),
@@ -82,6 +85,7 @@ impl Engine {
         self.loaded = loaded;
         let names: BTreeSet<&Arc<str>> = self.loaded.members.iter().map(|member| &member.resource.name).collect();
         self.dirty.retain(|name| names.contains(name));
+        self.memories.clear();
         let pace = |group: &Group| group.reload.as_ref().filter(|_| self.paced).map(|_| group.pace);
         self.schedule.set_groups(self.loaded.groups.iter().map(|group| (group.id.clone(), pace(group))));
         self.touch_all(now);
@@ -173,7 +177,8 @@ impl Engine {
                 continue;
             }
             let Some(member) = self.loaded.member(&resource.name) else { continue };
-            match render(member, &self.tree) {
+            let memory = self.memories.entry(Arc::clone(&resource.name)).or_default();
+            match render(member, &self.tree, memory) {
                 Ok(bytes) => rendered.push(Rendered { resource: Arc::clone(resource), bytes }),
                 Err(failure) => dropped.push((Arc::clone(&resource.name), failure)),
             }
@@ -237,16 +242,15 @@ impl Engine {
 }
 
 /// Renders one member from a tree, its output format checked.
-pub fn render(member: &Member, tree: &Tree) -> Result<Arc<[u8]>, Failure> {
+pub fn render(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<[u8]>, Failure> {
     let resource = &member.resource;
     let view = View::new(tree.clone(), Arc::clone(&resource.prefix), resource.ranges.clone());
-    let failed = |message: String| Failure::new(Stage::Render, message);
-    let text = member
-        .renderer
-        .render(&resource.src, resource.escape, &view)
-        .map_err(|error| failed(error.to_string()))?;
-    if let Some(format) = resource.output_format {
-        format::check(format, &text).map_err(|error| failed(error.to_string()))?;
+    let bytes = member.renderer.render(&resource.src, resource.escape, &view, memory).map_err(|error| {
+        let hint = error.hint.as_ref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
+        Failure::new(Stage::Render, format!("{error}{hint}"))
+    })?;
+    if let Some(output_format) = resource.output_format {
+        format::check(output_format, &bytes).map_err(|error| Failure::new(Stage::Check, error.to_string()))?;
     }
-    Ok(Arc::from(text.into_bytes()))
+    Ok(Arc::from(bytes))
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::apply::group::{self, Group};
-use crate::config::problem::{Problem, Problems};
+use crate::config::problem::{Place, Position, Problem, Problems};
 use crate::config::resource::{Defaults, ResourceFile};
 use crate::config::set;
 use crate::model::range::KeyRanges;
@@ -160,15 +160,26 @@ fn load_confdir(
     let roots: Vec<_> = set.resources.iter().map(|resource| (&*resource.src, resource.escape)).collect();
     let (renderer, broken) = render::compile(&texts, &roots, Arc::clone(facts));
     let renderer = Arc::new(renderer);
-    let mut broken: BTreeMap<usize, TemplateError> = broken.into_iter().collect();
-    let mut members = Vec::new();
-    for (position, resource) in set.resources.into_iter().enumerate() {
-        match broken.remove(&position) {
-            Some(error) => problems.push(template_problem(&resource, templates, error)),
-            None => members.push(Member { resource: Arc::new(resource), renderer: Arc::clone(&renderer) }),
-        }
-    }
+    let unusable: BTreeSet<usize> = broken.iter().map(|(position, _)| *position).collect();
+    problems.extend(broken.into_iter().map(|(_, error)| template_problem(&templates.root, error)));
+    let members = set
+        .resources
+        .into_iter()
+        .enumerate()
+        .filter(|(position, _)| !unusable.contains(position))
+        .map(|(_, resource)| Member { resource: Arc::new(resource), renderer: Arc::clone(&renderer) })
+        .collect();
     (members, problems)
+}
+
+fn unreadable(path: &Path, problem: &str) -> Problem {
+    Problem::new(format!("the file cannot be read: {problem}")).at(Place::file(path))
+}
+
+fn template_problem(templates: &Path, error: TemplateError) -> Problem {
+    let position = error.place.map(|place| Position { line: place.line, column: place.column });
+    let place = Place { file: templates.join(&error.template), position };
+    Problem { place: Some(place), message: error.message, hint: error.hint }
 }
 
 /// Members whose file is still there but gave none this time.

@@ -23,6 +23,8 @@ pub struct TextFile {
 /// A folder's texts, and the folders a watcher must follow to notice any change of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Folder {
+    /// The folder as it was named.
+    pub root: PathBuf,
     /// Files by name, in byte order of the name.
     pub files: Vec<TextFile>,
     /// Every folder that was read, links resolved.
@@ -37,7 +39,7 @@ pub struct Folder {
 /// name starts with `..` are passed over, and a file reached twice is read under its first name only.
 /// A link that leads nowhere is reported as that file's problem, except an editor's lock (`.#name`), which is passed over.
 pub fn read_texts(root: &Path, wanted: impl Fn(&str) -> bool) -> Folder {
-    let mut folder = Folder::default();
+    let mut folder = Folder { root: root.to_owned(), ..Folder::default() };
     let mut seen = BTreeSet::new();
     let mut found = BTreeMap::new();
     let mut pending = vec![(root.to_owned(), String::new(), 0)];

@@ -6,5 +6,7 @@ pub mod glob;
 pub mod key;
 pub mod range;
 pub mod resource;
+mod shell;
+pub mod store;
 pub mod tree;
 pub mod view;

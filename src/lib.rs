@@ -3,6 +3,7 @@
 
 pub mod model;
 
+pub mod config;
 pub mod nginx;
 
 pub mod render;
@@ -13,3 +14,5 @@ pub mod source;
 pub mod status;
 
 pub mod agent;
+
+pub mod cli;

@@ -1,3 +1,7 @@
-//! The upstreamd program: hands its arguments to the library and exits with the code that comes back.
+//! The upstreamd program: hands over to the library and exits with the code that comes back.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    upstreamd::cli::main()
+}

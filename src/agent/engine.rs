@@ -27,7 +27,7 @@ use super::schedule::{Left, Schedule};
 pub type Finished = (String, Report);
 
 /// Called instead of applying, where nothing may be changed.
-pub type Preview = Box<dyn Fn(&Rendered)>;
+pub type Preview = Box<dyn Fn(&Rendered) -> bool>;
 
 /// See the module.
 pub struct Engine {
@@ -51,13 +51,7 @@ pub struct Engine {
 
 impl Engine {
     /// An engine over what is loaded. With `preview`, nothing is applied.
-    pub fn new(
-        context: Arc<Context>,
-        loaded: Loaded,
-        preview: Option<Preview>,
-        paced: bool,
-        now: Instant,
-    ) -> Engine {
+    pub fn new(context: Arc<Context>, loaded: Loaded, preview: Option<Preview>, paced: bool, now: Instant) -> Engine {
         let mut engine = Engine {
             context,
             loaded: Loaded::default(),
@@ -130,8 +124,7 @@ impl Engine {
             Event::Changes { revision, puts, deletes } => self.tree.advance(revision, puts, deletes),
             Event::Lost { .. } | Event::Regained => return,
         };
-        let positions: BTreeSet<usize> =
-            changed.iter().flat_map(|key| self.loaded.touched.by(key.as_str())).collect();
+        let positions: BTreeSet<usize> = changed.iter().flat_map(|key| self.loaded.touched.by(key.as_str())).collect();
         for position in positions {
             self.touch(position, now);
         }
@@ -145,7 +138,9 @@ impl Engine {
             let Some(group) = self.loaded.groups.iter().find(|group| group.id == id).cloned() else { continue };
             let (mut rendered, dropped) = self.render_dirty(&group);
             if let Some(preview) = &self.preview {
-                rendered.drain(..).for_each(|rendered| preview(&rendered));
+                rendered.drain(..).for_each(|rendered| {
+                    preview(&rendered);
+                });
             }
             if rendered.is_empty() {
                 let report = Report { dropped, ..Report::unchanged(self.tree.revision()) };
@@ -250,7 +245,7 @@ pub fn render(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<[
         Failure::new(Stage::Render, format!("{error}{hint}"))
     })?;
     if let Some(output_format) = resource.output_format {
-        format::check(output_format, &bytes).map_err(|error| Failure::new(Stage::Check, error.to_string()))?;
+        format::check(&bytes, output_format).map_err(|error| Failure::new(Stage::Check, error.to_string()))?;
     }
     Ok(Arc::from(bytes))
 }

@@ -23,6 +23,8 @@ pub struct Sources {
     pub confdirs: Vec<PathBuf>,
     /// What resources have where their files do not say.
     pub defaults: Defaults,
+    /// Only this file of conf.d.
+    pub only: Option<String>,
 }
 
 /// A resource that can be rendered.
@@ -111,7 +113,8 @@ pub fn load(sources: &Sources, facts: &Arc<dyn Facts>, previous: Option<&Loaded>
         // The folders are followed even where they do not exist yet: their parent tells when they appear.
         folders.extend(confdir.canonicalize());
         let conf_d = folder::read_texts(&confdir.join("conf.d"), |name| name.ends_with("toml"));
-        let templates = folder::read_texts(&confdir.join("templates"), |name| !name.starts_with('.') && !name.ends_with('~'));
+        let templates =
+            folder::read_texts(&confdir.join("templates"), |name| !name.starts_with('.') && !name.ends_with('~'));
         folders.extend(conf_d.folders.iter().chain(&templates.folders).cloned());
         let loaded = load_confdir(&conf_d, &templates, sources, facts);
         problems.extend(loaded.1);
@@ -131,7 +134,7 @@ fn load_confdir(
 ) -> (Vec<Member>, Vec<Problem>) {
     let mut problems: Vec<Problem> = conf_d.problem.iter().map(|problem| Problem::new(problem.clone())).collect();
     let mut files = Vec::new();
-    for file in &conf_d.files {
+    for file in conf_d.files.iter().filter(|file| sources.only.as_ref().is_none_or(|only| *only == file.name)) {
         match &file.text {
             Ok(text) => files.push(ResourceFile {
                 name: Arc::from(file.name.as_str()),

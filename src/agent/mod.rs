@@ -1,4 +1,8 @@
 //! The one event loop and its pure schedule. Rank 5: knows every part and holds no business rule beyond the schedule.
 
+pub mod engine;
+pub mod facts;
+pub mod loaded;
+pub mod run;
 pub mod schedule;
 pub mod touched;

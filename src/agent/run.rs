@@ -12,10 +12,12 @@ use crate::model::store::StoreSettings;
 use crate::render::Facts;
 use crate::source;
 use crate::world::clock;
+use crate::world::folder_watch::FolderWatch;
 use crate::world::signals::{Signal, Signals};
-use crate::world::watch::FolderWatch;
 
-use super::engine::{Engine, Finished, Preview};
+pub use super::engine::Preview;
+
+use super::engine::{Engine, Finished};
 use super::loaded::{self, Loaded, Sources};
 
 /// Everything a run needs to know.
@@ -137,7 +139,10 @@ pub async fn first_snapshot(store: &mut source::Handle, timeout: Duration) -> Re
 }
 
 /// Applies and goes on until a signal says stop.
-pub async fn follow(plan: Plan, follow: Follow) {
+///
+/// # Errors
+/// The store's task has ended by itself, which it never should.
+pub async fn follow(plan: Plan, follow: Follow) -> Result<(), source::Ended> {
     let loaded = loaded::load(&plan.sources, &plan.facts, None);
     log_problems(&loaded);
     if plan.preview.is_none() {
@@ -159,13 +164,14 @@ pub async fn follow(plan: Plan, follow: Follow) {
         Agent { engine, sources: plan.sources, facts: plan.facts, store_is_lost: None, resync_wanted: false };
     loop {
         agent.engine.start_due(clock::now());
+        let due = agent.engine.wake_at();
         let wake = tokio::select! {
             biased;
             signal = signals.next() => Wake::Signal(signal),
             Some(finished) = agent.engine.next_finished() => Wake::Finished(finished),
             event = store.events.recv() => Wake::Store(event),
             () = folders.changed(), if watches => Wake::FoldersChanged,
-            () = sleep_until(agent.engine.wake_at()) => Wake::GroupDue,
+            () = sleep_until(due) => Wake::GroupDue,
             () = tick(&mut ticker) => Wake::Resync,
         };
         match wake {
@@ -174,7 +180,8 @@ pub async fn follow(plan: Plan, follow: Follow) {
             Wake::Store(Some(event)) => agent.take_event(event),
             Wake::Store(None) => {
                 tracing::error!("the store's task has ended, which it never should; stopping");
-                break;
+                agent.drain(plan.shutdown_timeout).await;
+                return Err(source::Ended);
             }
             Wake::FoldersChanged => agent.reload(&mut store, watches.then_some(&mut folders), "files have changed"),
             Wake::Signal(Signal::Reload) => {
@@ -193,6 +200,7 @@ pub async fn follow(plan: Plan, follow: Follow) {
     }
     tracing::info!("stopping");
     agent.drain(plan.shutdown_timeout).await;
+    Ok(())
 }
 
 struct Agent {

@@ -8,6 +8,7 @@ pub mod key;
 pub mod range;
 pub mod report;
 pub mod resource;
+mod shell;
 pub mod store;
 pub mod tree;
 pub mod view;

@@ -1,7 +1,7 @@
 //! A template resource after validation, and the group of resources that share their commands.
 //! Everything here is already checked: code downstream re-checks nothing.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,25 +98,6 @@ impl CommandLine {
     pub fn names_a_file(&self) -> bool {
         self.parts.iter().any(|part| !matches!(part, CommandPart::Literal(_)))
     }
-
-    /// The shell text with these paths in place. A path with characters that a shell would interpret is quoted.
-    pub fn shell_text(&self, src: &Path, dest: &Path) -> String {
-        self.parts
-            .iter()
-            .map(|part| match part {
-                CommandPart::Literal(text) => text.clone(),
-                CommandPart::Src => shell_word(src),
-                CommandPart::Dest => shell_word(dest),
-            })
-            .collect()
-    }
-}
-
-/// A path as one shell word; plain paths stay as they are, so that they also work inside quotes of the command.
-fn shell_word(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | ',' | '@' | ':' | '=');
-    if text.chars().all(plain) { text.into_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 /// Limits on reloads, for a resource with a reload command.

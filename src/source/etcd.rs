@@ -240,7 +240,8 @@ impl Following {
             let message = self.message().await?;
             if message.created {
                 created += 1;
-                lowest = Some(lowest.filter(|lowest| lowest.revision <= message.header.revision).unwrap_or(message.header));
+                lowest =
+                    Some(lowest.filter(|lowest| lowest.revision <= message.header.revision).unwrap_or(message.header));
             } else {
                 self.assembler.take_message(message, clock::now());
             }

@@ -2,14 +2,18 @@
 //! Rank 3: knows files and commands, never what a template or a transaction is.
 
 pub mod clock;
+pub mod dns;
 pub mod environment;
 pub mod etcd;
 pub mod folder;
+pub mod folder_watch;
 pub mod fs;
+pub mod host;
 pub mod lock;
 pub mod namespace;
 pub mod nginx_process;
 pub mod process;
 pub mod random;
 pub mod signals;
+pub mod terminal;
 pub mod watch;

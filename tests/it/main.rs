@@ -2,5 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs, unreachable_pub, dead_code)]
 
 mod apply;
+mod commands;
+mod config;
 mod render;
 mod support;

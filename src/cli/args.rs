@@ -1,0 +1,201 @@
+//! Arguments to an invocation: what to do, with which settings. Takes both confds' command lines.
+//! Never reads a file or the environment itself, and never prints: both are handed in, and what to print is handed out.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::ArgMatches;
+use clap::error::ErrorKind;
+use clap_complete::Shell;
+
+use crate::config::problem::{Place, Problem, Problems};
+use crate::config::resource::not_utf8;
+use crate::config::settings::layers::{ConfigFile, Environment, Flags, Layers};
+use crate::config::settings::{Settings, resolve, table};
+
+use super::exit::Exit;
+
+mod definition;
+mod normalise;
+
+#[cfg(test)]
+mod tests;
+
+pub use definition::definition;
+
+/// What was asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Invocation {
+    /// What to do.
+    pub command: Command,
+    /// With which settings.
+    pub settings: Settings,
+    /// What is wrong with the settings file; only `Check` is asked for with such problems, to tell them with the others.
+    pub problems: Problems,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Keep files true, as the mode says.
+    Run,
+    /// Look for problems in settings, conf.d and templates, without the store.
+    Check,
+    /// Print what a resource renders to.
+    Render {
+        /// Its file below conf.d.
+        resource: String,
+    },
+    /// Show what would change.
+    Diff,
+    /// Print the keys that resources see.
+    Keys {
+        /// Only this one's: its file below conf.d.
+        resource: Option<String>,
+    },
+}
+
+/// There is nothing to run: help was asked for, or something is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EarlyExit {
+    /// How to exit.
+    pub exit: Exit,
+    /// What to print: on standard output where the exit is `Done`, else on standard error.
+    pub text: String,
+}
+
+/// Reads a file; the error kind `NotFound` says that there is none.
+pub type ReadFile<'a> = &'a mut dyn FnMut(&Path) -> io::Result<Vec<u8>>;
+
+/// Understands the arguments, the program's name first.
+///
+/// # Errors
+/// Help, version, completions or man page were asked for (`Exit::Done`), the arguments or the environment are wrong
+/// (`Exit::Usage`), or only the settings file is (`Exit::Configuration`).
+pub fn parse(
+    argv: impl IntoIterator<Item = OsString>,
+    environment: Environment<'_>,
+    read_file: ReadFile<'_>,
+) -> Result<Invocation, EarlyExit> {
+    let command = definition();
+    let argv = normalise::to_text(argv).map_err(usage)?;
+    let normal = normalise::normalise(argv, &command).map_err(usage)?;
+    let matches = command.clone().try_get_matches_from(normal.argv).map_err(clap_exit)?;
+    if let Some(text) = printed(&matches, &command)? {
+        return Err(EarlyExit { exit: Exit::Done, text });
+    }
+    let mut flags = given_flags(&matches);
+    if let Some(backend) = normal.backend {
+        choose_backend(&mut flags, backend).map_err(usage)?;
+    }
+    let layers = read_config_file(Layers::new(&flags, environment), read_file);
+    let (settings, problems) = resolve(&layers);
+    let command = match what_to_do(&matches) {
+        Command::Run if settings.check_only => Command::Check,
+        command => command,
+    };
+    // What is in no file was said by flag or environment.
+    if problems.iter().any(|problem| problem.place.is_none()) {
+        return Err(usage(problems));
+    }
+    if !problems.is_empty() && command != Command::Check {
+        return Err(EarlyExit { exit: Exit::Configuration, text: told(&problems) });
+    }
+    Ok(Invocation { command, settings, problems })
+}
+
+fn usage(problems: impl Into<Problems>) -> EarlyExit {
+    let text = format!("{}try `upstreamd --help`\n", told(&problems.into()));
+    EarlyExit { exit: Exit::Usage, text }
+}
+
+fn told(problems: &Problems) -> String {
+    problems.iter().map(|problem| format!("{problem}\n")).collect()
+}
+
+/// clap's own answers: help and version, or what it could not understand.
+fn clap_exit(error: clap::Error) -> EarlyExit {
+    let exit = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
+        _ => Exit::Usage,
+    };
+    EarlyExit { exit, text: error.render().to_string() }
+}
+
+/// The text of the subcommands that print something about the program itself.
+fn printed(matches: &ArgMatches, command: &clap::Command) -> Result<Option<String>, EarlyExit> {
+    let mut text = Vec::new();
+    match matches.subcommand() {
+        Some(("completions", matches)) => {
+            if let Some(shell) = matches.get_one::<Shell>("shell") {
+                clap_complete::generate(*shell, &mut command.clone(), "upstreamd", &mut text);
+            }
+        }
+        Some(("man", _)) => {
+            let rendered = clap_mangen::Man::new(command.clone()).render(&mut text);
+            rendered.map_err(|error| usage(Problem::new(format!("the man page cannot be made: {error}"))))?;
+        }
+        _ => return Ok(None),
+    }
+    Ok(Some(String::from_utf8_lossy(&text).into_owned()))
+}
+
+fn what_to_do(matches: &ArgMatches) -> Command {
+    let resource = |matches: &ArgMatches| matches.get_one::<String>("RESOURCE").cloned();
+    match matches.subcommand() {
+        Some(("check", _)) => Command::Check,
+        Some(("render", matches)) => Command::Render { resource: resource(matches).unwrap_or_default() },
+        Some(("diff", _)) => Command::Diff,
+        Some(("keys", matches)) => Command::Keys { resource: resource(matches) },
+        _ => Command::Run,
+    }
+}
+
+/// The flags that were given, at whichever side of the subcommand.
+fn given_flags(matches: &ArgMatches) -> Flags {
+    let matches = matches.subcommand().map_or(matches, |(_, matches)| matches);
+    table::ALL
+        .iter()
+        .filter_map(|setting| {
+            let values = matches.try_get_many::<String>(setting.name).ok()??;
+            Some((setting.name, values.cloned().collect()))
+        })
+        .collect()
+}
+
+/// The backend by its word, which is a flag by another name.
+fn choose_backend(flags: &mut Flags, word: String) -> Result<(), Problem> {
+    match flags.insert(table::BACKEND.name, vec![word.clone()]).and_then(|mut values| values.pop()) {
+        Some(other) if other != word => {
+            Err(Problem::new(format!("both the backend `{word}` and --backend {other} are asked for"))
+                .hint("leave one of the two out"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Reads the settings file, where there is one to read.
+fn read_config_file<'a>(layers: Layers<'a>, read_file: ReadFile<'_>) -> Layers<'a> {
+    let (candidates, named_by): (Vec<PathBuf>, _) = match layers.config_file() {
+        ConfigFile::Named(path, origin) => (vec![path], Some(origin)),
+        ConfigFile::FirstOf(paths) => (paths, None),
+    };
+    for path in &candidates {
+        match read_file(path) {
+            Ok(bytes) => {
+                return match String::from_utf8(bytes) {
+                    Ok(text) => layers.with_file(path, &text),
+                    Err(error) => layers.with_file_problem(not_utf8(path, &error)),
+                };
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound && named_by.is_none() => {}
+            Err(error) => {
+                let origin = named_by.map(|origin| format!(" ({origin})")).unwrap_or_default();
+                let problem = Problem::new(format!("cannot read the settings file{origin}: {error}"));
+                return layers.with_file_problem(problem.at(Place::file(path)));
+            }
+        }
+    }
+    layers
+}

@@ -1,0 +1,117 @@
+//! The command line as clap knows it, made from the table of settings: help, completions and man page come from here.
+//! Never checks a value; that is done with all settings together, whoever they come from.
+
+use clap::builder::{PossibleValue, StyledStr, TypedValueParser};
+use clap::{Arg, ArgAction, Command, value_parser};
+use clap_complete::Shell;
+
+use crate::cli::exit::Exit;
+use crate::config::settings::table::{self, Effect, Kind, Section, Setting};
+
+/// The backends that can be named by a word of their own, with what the help says of them.
+pub(super) const BACKEND_WORDS: &[(&str, &str)] = &[
+    ("etcd", "Read keys from etcd; as --backend etcd"),
+    ("etcdv3", "Read keys from etcd; as --backend etcdv3"),
+    ("file", "Read keys from files; as --backend file"),
+    ("env", "Read keys from the environment; as --backend env"),
+];
+
+/// The whole command line.
+pub fn definition() -> Command {
+    let mut command = Command::new("upstreamd")
+        .version(version())
+        .about("Keeps nginx load balancers true to etcd: renders, checks, reloads, verifies, rolls back")
+        .after_help(after_help())
+        .args_override_self(true)
+        .subcommand(
+            Command::new("check").about("Look for problems in settings, conf.d and templates, without the store"),
+        )
+        .subcommand(
+            Command::new("render")
+                .about("Print what a resource renders to")
+                .arg(Arg::new("RESOURCE").required(true).help("its file below conf.d, as in app.toml")),
+        )
+        .subcommand(Command::new("diff").about("Show what would change"))
+        .subcommand(
+            Command::new("keys")
+                .about("Print the keys that resources see")
+                .arg(Arg::new("RESOURCE").help("only of this file below conf.d")),
+        )
+        .subcommand(
+            Command::new("completions")
+                .about("Print completions for a shell")
+                .arg(Arg::new("shell").required(true).value_parser(value_parser!(Shell))),
+        )
+        .subcommand(Command::new("man").about("Print the manual page"));
+    for (word, about) in BACKEND_WORDS {
+        command = command.subcommand(Command::new(*word).about(*about));
+    }
+    command.args(table::ALL.iter().map(|setting| flag(setting)))
+}
+
+/// `upstreamd 0.1.0 (…)`, clap putting the name in front.
+fn version() -> String {
+    let commit = option_env!("UPSTREAMD_GIT_SHA").unwrap_or("unknown");
+    let (arch, os) = (std::env::consts::ARCH, std::env::consts::OS);
+    format!("{} (Git SHA: {commit}, {arch}-{os})", env!("CARGO_PKG_VERSION"))
+}
+
+fn after_help() -> String {
+    let mut text = String::from(
+        "Every setting is also an environment variable (UPSTREAMD_INTERVAL, then CONFD_INTERVAL) and a key of \
+         upstreamd.toml (interval). Flags go over the environment, that over the file, that over defaults. \
+         Long flags may have one dash, as in confd.\n\nExit codes:\n",
+    );
+    for exit in Exit::ALL {
+        text.push_str(&format!("  {:2}  {}\n", exit.code(), exit.meaning()));
+    }
+    text
+}
+
+fn flag(setting: &'static Setting) -> Arg {
+    let mut arg = Arg::new(setting.name)
+        .long(setting.name)
+        .global(true)
+        .help(help(setting))
+        .help_heading(setting.section.title())
+        .value_name(setting.kind.value_name())
+        .action(if setting.kind.is_list() { ArgAction::Append } else { ArgAction::Set });
+    if let Some(short) = setting.short {
+        arg = arg.short(short);
+    }
+    if let Some(alone) = setting.kind.alone() {
+        arg = arg.num_args(0..=1).require_equals(true).default_missing_value(alone);
+    }
+    arg = match setting.kind {
+        Kind::Choice(words) | Kind::OptionalChoice(words) => arg.value_parser(Words(words)),
+        Kind::Switch => arg.value_parser(Words(&["true", "false"])).hide_possible_values(true),
+        Kind::Path | Kind::Paths => arg.value_hint(clap::ValueHint::AnyPath),
+        _ => arg,
+    };
+    arg.hide(setting.section == Section::Confd || matches!(setting.effect, Effect::Refused(_)))
+}
+
+fn help(setting: &Setting) -> StyledStr {
+    match setting.default {
+        Some(default) if setting.kind != Kind::Switch => format!("{} [default: {default}]", setting.help).into(),
+        _ => setting.help.into(),
+    }
+}
+
+/// Words to offer. Others are taken too: they are refused later, together with everything else that is wrong.
+#[derive(Clone)]
+struct Words(&'static [&'static str]);
+
+impl TypedValueParser for Words {
+    type Value = String;
+
+    fn parse_ref(&self, command: &Command, _: Option<&Arg>, value: &std::ffi::OsStr) -> Result<String, clap::Error> {
+        let text =
+            value.to_str().ok_or_else(|| clap::Error::new(clap::error::ErrorKind::InvalidUtf8).with_cmd(command))?;
+        Ok(text.to_owned())
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(self.0.iter().map(|word| PossibleValue::new(*word))))
+    }
+}

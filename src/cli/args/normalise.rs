@@ -1,0 +1,155 @@
+//! Both confds' ways of writing arguments, brought to clap's: `-onetime`, `-node X`, `-node=X`, a backend as a word, and
+//! flags on either side of that word or of a subcommand. Never judges a value.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use clap::{ArgAction, Command};
+
+use crate::config::problem::{Problem, shown};
+use crate::config::settings::FOREIGN_BACKENDS;
+
+use super::definition::BACKEND_WORDS;
+
+/// Arguments that clap understands.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Normal {
+    /// The program's name, the subcommand, flags, operands.
+    pub(super) argv: Vec<String>,
+    /// The backend's word, which is no subcommand for clap.
+    pub(super) backend: Option<String>,
+}
+
+/// Arguments as text.
+pub(super) fn to_text(argv: impl IntoIterator<Item = OsString>) -> Result<Vec<String>, Problem> {
+    let text = |arg: OsString| {
+        let problem = |arg: OsString| Problem::new(format!("argument {} is not UTF-8", shown(&arg.to_string_lossy())));
+        arg.into_string().map_err(problem)
+    };
+    argv.into_iter().map(text).collect()
+}
+
+/// Rewrites the arguments; `command` says which flags there are.
+pub(super) fn normalise(argv: Vec<String>, command: &Command) -> Result<Normal, Problem> {
+    let flags = known_flags(command);
+    let mut argv = argv.into_iter();
+    let program = argv.next().unwrap_or_else(|| command.get_name().to_owned());
+    let mut before = Vec::new();
+    let mut after = Vec::new();
+    let mut backend = None;
+    let mut subcommand = None;
+    while let Some(arg) = argv.next() {
+        let rewritten = match flag(&arg) {
+            _ if arg == "--" => {
+                after.push(arg);
+                after.extend(argv);
+                break;
+            }
+            // clap is to say what is wrong with it, before it wonders about what comes behind.
+            Some((unknown, value)) if !flags.contains_key(unknown.name) => {
+                let first = value.map_or_else(|| unknown.alone(), |value| unknown.with_value(value));
+                let rest = std::iter::once(first).chain(argv);
+                if subcommand.is_none() {
+                    before.extend(rest)
+                } else {
+                    after.extend(rest)
+                }
+                break;
+            }
+            Some((flag, None)) if flags.get(flag.name) == Some(&Value::Needed) => match argv.next() {
+                // Taken whatever it looks like, as Go does: a password may begin with a dash.
+                Some(value) => flag.with_value(&value),
+                None => flag.alone(),
+            },
+            Some((flag, None)) => flag.alone(),
+            Some((flag, Some(value))) => flag.with_value(value),
+            None if arg.starts_with('-') && arg.len() > 1 => arg,
+            None if subcommand.is_none() && is_backend(&arg) => {
+                if let Some(first) = backend.replace(arg) {
+                    return Err(Problem::new(format!("the backend is named twice, first as `{first}`")));
+                }
+                continue;
+            }
+            None if subcommand.is_none() && FOREIGN_BACKENDS.contains(&arg.as_str()) => {
+                return Err(Problem::new(format!("the backend `{arg}` is not supported"))
+                    .hint("supported are etcd (or etcdv3), file and env"));
+            }
+            None if subcommand.is_none() => {
+                subcommand = Some(arg);
+                continue;
+            }
+            None => arg,
+        };
+        if subcommand.is_none() { before.push(rewritten) } else { after.push(rewritten) }
+    }
+    // All flags behind the subcommand, where clap gathers what was repeated.
+    let argv = std::iter::once(program).chain(subcommand).chain(before).chain(after).collect();
+    Ok(Normal { argv, backend })
+}
+
+fn is_backend(word: &str) -> bool {
+    BACKEND_WORDS.iter().any(|(backend, _)| *backend == word)
+}
+
+/// Whether a flag has a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Value {
+    /// It needs one, perhaps as the next argument.
+    Needed,
+    /// It has one behind `=` or none.
+    Optional,
+}
+
+/// Every long flag of the command and its subcommands.
+fn known_flags(command: &Command) -> BTreeMap<String, Value> {
+    // clap adds these two itself.
+    let own = ["help", "h", "version", "V"];
+    let mut flags: BTreeMap<String, Value> = own.iter().map(|name| ((*name).to_owned(), Value::Optional)).collect();
+    for command in std::iter::once(command).chain(command.get_subcommands()) {
+        for arg in command.get_arguments() {
+            let takes_value = matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);
+            let needs_value = takes_value && arg.get_num_args().is_none_or(|range| range.min_values() > 0);
+            let value = if needs_value { Value::Needed } else { Value::Optional };
+            let names = arg.get_long().into_iter().chain(arg.get_all_aliases().unwrap_or_default());
+            flags.extend(names.map(|name| (name.to_owned(), value)));
+            flags.extend(arg.get_short().map(|short| (short.to_string(), value)));
+        }
+    }
+    flags
+}
+
+struct Flag<'a> {
+    dashes: &'static str,
+    name: &'a str,
+}
+
+impl Flag<'_> {
+    fn alone(&self) -> String {
+        format!("{}{}", self.dashes, self.name)
+    }
+
+    fn with_value(&self, value: &str) -> String {
+        format!("{}{}={value}", self.dashes, self.name)
+    }
+}
+
+/// Reads `-n`, `-name`, `--name` and the same with `=value`; `None` where it is no flag, or clap is to read it.
+fn flag(arg: &str) -> Option<(Flag<'_>, Option<&str>)> {
+    let (name, value) = match arg.split_once('=') {
+        Some((name, value)) => (name, Some(value)),
+        None => (arg, None),
+    };
+    if let Some(name) = name.strip_prefix("--") {
+        return Some((Flag { dashes: "--", name }, value));
+    }
+    let name = name.strip_prefix('-')?;
+    if !name.chars().all(|c| c.is_ascii_alphabetic() || c == '-') {
+        return None;
+    }
+    match name.len() {
+        0 => None,
+        1 => Some((Flag { dashes: "-", name }, value)),
+        // A word that is no flag is refused as one: read letter by letter, -noed would be the node "oed".
+        _ => Some((Flag { dashes: "--", name }, value)),
+    }
+}

@@ -1,0 +1,352 @@
+//! Command lines as people type them, against invocations.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use expect_test::{Expect, expect};
+
+use super::*;
+use crate::config::settings::{Color, LogLevel, Mode, StateDir};
+use crate::model::store::{EtcdSettings, StoreSettings};
+
+/// Parses a line, cut at spaces (`''` is an empty argument), with these variables and files.
+fn parse_with(line: &str, environment: &[(&str, &str)], files: &[(&str, &str)]) -> Result<Invocation, EarlyExit> {
+    let argv = line.split_whitespace().map(|arg| OsString::from(if arg == "''" { "" } else { arg }));
+    let environment =
+        |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+    let mut read_file = |path: &Path| {
+        let file = files.iter().find(|(name, _)| Path::new(name) == path);
+        file.map(|(_, text)| text.as_bytes().to_vec()).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+    };
+    parse(argv, &environment, &mut read_file)
+}
+
+#[track_caller]
+fn ok(line: &str) -> Invocation {
+    parse_with(line, &[], &[]).unwrap_or_else(|early| panic!("{line}: {early:?}"))
+}
+
+#[track_caller]
+fn settings(line: &str) -> Settings {
+    ok(line).settings
+}
+
+#[track_caller]
+fn early(line: &str) -> EarlyExit {
+    parse_with(line, &[], &[]).expect_err(line)
+}
+
+#[track_caller]
+fn etcd(line: &str) -> EtcdSettings {
+    match settings(line).store {
+        StoreSettings::Etcd(etcd) => etcd,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+#[track_caller]
+fn check_refused(line: &str, expected: Expect) {
+    let early = early(line);
+    assert_eq!(early.exit, Exit::Usage, "{line}");
+    expected.assert_eq(&early.text);
+}
+
+#[test]
+fn without_arguments_it_polls_etcd_on_this_machine() {
+    let invocation = ok("upstreamd");
+    assert_eq!(invocation.command, Command::Run);
+    let settings = invocation.settings;
+    assert_eq!(settings.mode, Mode::Interval(Duration::from_secs(600)));
+    assert_eq!(settings.confdirs, [Path::new("/etc/upstreamd")]);
+    assert!(!settings.confdirs_given);
+    assert_eq!(settings.state_dir, StateDir::Auto);
+    assert_eq!(etcd("upstreamd").endpoints, ["127.0.0.1:2379"]);
+    assert!(settings.warnings.is_empty());
+}
+
+#[test]
+fn the_older_confds_lines_work() {
+    let line =
+        "confd -onetime -backend etcdv3 -node http://10.0.0.1:2379 -node=http://10.0.0.2:2379 -confdir /srv/confd";
+    assert_eq!(settings(line).mode, Mode::Onetime);
+    assert_eq!(settings(line).confdirs, [Path::new("/srv/confd")]);
+    assert!(settings(line).confdirs_given);
+    assert_eq!(etcd(line).endpoints, ["http://10.0.0.1:2379", "http://10.0.0.2:2379"]);
+
+    assert_eq!(settings("confd -onetime=true").mode, Mode::Onetime);
+    assert_eq!(settings("confd --onetime=false -watch").mode, Mode::Watch { resync: None });
+    assert_eq!(settings("confd -interval 60 -backend env").mode, Mode::Interval(Duration::from_secs(60)));
+    assert_eq!(settings("confd -interval 60 -interval=5").mode, Mode::Interval(Duration::from_secs(5)));
+    assert_eq!(settings("confd -watch -onetime").mode, Mode::Onetime);
+    assert_eq!(settings("confd -log-level debug").log_level, LogLevel::Debug);
+    assert_eq!(settings("confd -prefix production/").prefix, "/production");
+    let line = "confd -noop -sync-only -keep-stage-file -config-file=/c.toml";
+    let settings = parse_with(line, &[], &[("/c.toml", "")]).unwrap().settings;
+    assert!(settings.noop && settings.sync_only && settings.keep_stage_file);
+}
+
+#[test]
+fn the_newer_confds_lines_work() {
+    let line = "confd --watch --log-format json etcd --node http://a:2379 -n http://b:2379 --basic-auth --username root --password s";
+    assert_eq!(settings(line).mode, Mode::Watch { resync: None });
+    assert_eq!(etcd(line).endpoints, ["http://a:2379", "http://b:2379"]);
+    assert_eq!(etcd(line).user, Some(("root".to_owned(), "s".to_owned())));
+
+    assert_eq!(settings("confd etcd --onetime").mode, Mode::Onetime);
+    assert_eq!(settings("confd --onetime etcd").mode, Mode::Onetime);
+    assert_eq!(settings("confd env --onetime").store, StoreSettings::Env);
+    let file = StoreSettings::File { paths: vec!["/a.yaml".into(), "/b".into()], filter: "*.json".to_owned() };
+    assert_eq!(settings("confd --interval=5 file --file /a.yaml --file=/b --filter *.json").store, file);
+    // Flags of one kind on both sides of the word add up.
+    assert_eq!(etcd("confd --node=a:1 etcd -n b:2 -n=c:3").endpoints, ["a:1", "b:2", "c:3"]);
+    assert_eq!(ok("confd --check-config --resource app.toml env").command, Command::Check);
+    assert_eq!(settings("confd --check-config --resource app.toml env").resource.as_deref(), Some("app.toml"));
+}
+
+#[test]
+fn values_are_taken_whatever_they_look_like() {
+    let line = "upstreamd --username u --password -x --prefix=-p";
+    assert_eq!(etcd(line).user, Some(("u".to_owned(), "-x".to_owned())));
+    assert_eq!(settings(line).prefix, "/-p");
+    assert_eq!(settings("upstreamd --state-dir ''").state_dir, StateDir::Off);
+    assert_eq!(settings("upstreamd --state-dir=").state_dir, StateDir::Off);
+    assert_eq!(settings("upstreamd --color").color, Color::Always);
+    assert_eq!(settings("upstreamd --color=never").color, Color::Never);
+    assert_eq!(settings("upstreamd --log-level ''").log_level, LogLevel::Info);
+}
+
+#[test]
+fn subcommands_take_flags_on_either_side() {
+    assert_eq!(ok("upstreamd check").command, Command::Check);
+    assert_eq!(ok("upstreamd --confdir x check --confdir y").settings.confdirs, [Path::new("x"), Path::new("y")]);
+    let render = ok("upstreamd -backend env render -prefix /p app.toml");
+    assert_eq!(render.command, Command::Render { resource: "app.toml".to_owned() });
+    assert_eq!((render.settings.store, render.settings.prefix.as_str()), (StoreSettings::Env, "/p"));
+    assert_eq!(ok("upstreamd env render app.toml").settings.store, StoreSettings::Env);
+    assert_eq!(ok("upstreamd render env").command, Command::Render { resource: "env".to_owned() });
+    assert_eq!(ok("upstreamd diff --diff-context 0").command, Command::Diff);
+    assert_eq!(ok("upstreamd keys").command, Command::Keys { resource: None });
+    assert_eq!(ok("upstreamd keys a.toml").command, Command::Keys { resource: Some("a.toml".to_owned()) });
+}
+
+#[test]
+fn what_is_not_understood_is_a_usage_error() {
+    check_refused(
+        "upstreamd -noed http://a:1",
+        expect![[r#"
+        error: unexpected argument '--noed' found
+
+          tip: a similar argument exists: '--node'
+
+        Usage: upstreamd --node <TEXT>
+
+        For more information, try '--help'.
+    "#]],
+    );
+    check_refused(
+        "upstreamd chekc",
+        expect![[r#"
+        error: unrecognized subcommand 'chekc'
+
+          tip: a similar subcommand exists: 'check'
+
+        Usage: upstreamd [OPTIONS] [COMMAND]
+
+        For more information, try '--help'.
+    "#]],
+    );
+    check_refused(
+        "upstreamd --node",
+        expect![[r#"
+        error: a value is required for '--node <TEXT>' but none was supplied
+
+        For more information, try '--help'.
+    "#]],
+    );
+    check_refused(
+        "confd --onetime consul --node a",
+        expect![[r#"
+        the backend `consul` is not supported
+          hint: supported are etcd (or etcdv3), file and env
+        try `upstreamd --help`
+    "#]],
+    );
+    check_refused(
+        "confd -backend vault",
+        expect![[r#"
+        backend: the backend `vault` is not supported (from flag --backend)
+          hint: supported are etcd (or etcdv3), file and env
+        try `upstreamd --help`
+    "#]],
+    );
+    check_refused(
+        "confd --backend file etcd",
+        expect![[r#"
+        both the backend `etcd` and --backend file are asked for
+          hint: leave one of the two out
+        try `upstreamd --help`
+    "#]],
+    );
+    check_refused(
+        "confd env etcd",
+        expect![[r#"
+        the backend is named twice, first as `env`
+        try `upstreamd --help`
+    "#]],
+    );
+    check_refused(
+        "confd --preflight etcd",
+        expect![[r#"
+        preflight is not supported (from flag --preflight)
+          hint: run `upstreamd check` for the configuration and `upstreamd keys` for what the store gives
+        try `upstreamd --help`
+    "#]],
+    );
+    for line in
+        ["upstreamd render", "upstreamd check now", "upstreamd -x", "upstreamd --", "upstreamd completions tcsh"]
+    {
+        let expected = if line.ends_with("--") { None } else { Some(Exit::Usage) };
+        assert_eq!(parse_with(line, &[], &[]).err().map(|early| early.exit), expected, "{line}");
+    }
+}
+
+#[test]
+fn every_wrong_value_is_told_at_once() {
+    check_refused(
+        "upstreamd --interval 0 --log-level loud --backend-timeout 30 --onetime=maybe --color=pink --diff-context -1",
+        expect![[r#"
+            backend-timeout: duration `30` has no unit (from flag --backend-timeout)
+              hint: write "30s" for seconds or "30ms" for milliseconds
+            color: `pink` is not known (from flag --color)
+              hint: it is one of always, auto, never
+            diff-context: `-1` is not a number from 0 on (from flag --diff-context)
+            interval: must be more than 0 (from flag --interval)
+            log-level: `loud` is not known (from flag --log-level)
+              hint: it is one of error, warn, info, debug, trace, warning, fatal, panic
+            onetime: `maybe` is neither true nor false (from flag --onetime)
+            try `upstreamd --help`
+        "#]],
+    );
+}
+
+#[test]
+fn help_and_version_succeed() {
+    for line in ["upstreamd -h", "upstreamd --help", "upstreamd -help", "upstreamd etcd --help", "upstreamd help check"]
+    {
+        let early = early(line);
+        assert_eq!(early.exit, Exit::Done, "{line}");
+        assert!(early.text.contains("Usage: upstreamd"), "{line}: {}", early.text);
+    }
+    for line in ["upstreamd -version", "upstreamd --version", "upstreamd -V"] {
+        let early = early(line);
+        assert_eq!(early.exit, Exit::Done, "{line}");
+        assert!(early.text.starts_with("upstreamd 0.1.0 (Git SHA: "), "{}", early.text);
+    }
+}
+
+#[test]
+fn the_help_has_every_setting_and_every_exit_code() {
+    let help = early("upstreamd --help").text;
+    for setting in table::ALL {
+        let flag = format!("--{}", setting.name);
+        let shown = help.split(|c: char| c != '-' && !c.is_ascii_alphanumeric()).any(|word| word == flag);
+        let works = setting.effect == table::Effect::Works;
+        assert_eq!(shown, works, "{}", setting.name);
+    }
+    for exit in Exit::ALL {
+        assert!(help.contains(exit.meaning()), "{exit:?}");
+    }
+}
+
+#[test]
+fn exit_codes_are_distinct_and_ordered_as_documented() {
+    let codes: Vec<u8> = Exit::ALL.iter().map(|exit| exit.code()).collect();
+    assert_eq!(codes, (0..11).collect::<Vec<u8>>());
+    assert!(Exit::ALL.is_sorted());
+}
+
+#[test]
+fn completions_and_man_page_come_from_the_same_definition_whatever_else_is_wrong() {
+    let broken = [("UPSTREAMD_INTERVAL", "never")];
+    for (line, expected) in [
+        ("upstreamd completions bash", "--keep-stage-file"),
+        ("upstreamd completions zsh", "--keep-stage-file"),
+        ("upstreamd completions fish", "keep-stage-file"),
+        ("upstreamd man", r"\-\-keep\-stage\-file"),
+    ] {
+        let early = parse_with(line, &broken, &[]).expect_err(line);
+        assert_eq!(early.exit, Exit::Done, "{line}");
+        assert!(early.text.contains(expected), "{line}");
+    }
+}
+
+/// The paths that are asked for when none of them exists.
+fn files_tried(line: &str, environment: &[(&str, &str)]) -> Vec<String> {
+    let tried = RefCell::new(Vec::new());
+    let argv = line.split_whitespace().map(OsString::from);
+    let environment =
+        |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+    parse(argv, &environment, &mut |path| {
+        tried.borrow_mut().push(path.display().to_string());
+        Err(io::Error::from(io::ErrorKind::NotFound))
+    })
+    .ok();
+    tried.into_inner()
+}
+
+#[test]
+fn the_settings_file_is_looked_for_in_a_given_confdir_first() {
+    let everywhere = ["/etc/upstreamd/upstreamd.toml", "/etc/confd/confd.toml"];
+    assert_eq!(files_tried("upstreamd", &[]), everywhere);
+    let own = ["/srv/upstreamd.toml", "/srv/confd.toml", everywhere[0], everywhere[1]];
+    assert_eq!(files_tried("upstreamd --confdir /srv", &[]), own);
+    assert_eq!(files_tried("upstreamd", &[("CONFD_CONFDIR", "/srv")]), own);
+    assert_eq!(files_tried("upstreamd --confdir /srv --config-file /c.toml", &[]), ["/c.toml"]);
+}
+
+#[test]
+fn a_settings_file_that_was_named_has_to_be_there() {
+    let early = early("upstreamd --config-file /c.toml");
+    assert_eq!(early.exit, Exit::Configuration);
+    expect![[r#"
+        /c.toml: cannot read the settings file (from flag --config-file): entity not found
+    "#]]
+    .assert_eq(&early.text);
+}
+
+#[test]
+fn a_wrong_settings_file_is_told_whole_and_check_goes_on_to_the_rest() {
+    let files = [("/c.toml", "interval = 0\nlog_lvl = \"info\"\nnodes = [\"a\"]\n[nginx]\nbinray = \"x\"\n")];
+    let expected = expect![[r#"
+        /c.toml:1:12: interval: must be more than 0
+        /c.toml:2:1: unknown setting: `log_lvl`
+          hint: did you mean `log_level`?
+        /c.toml:3:9: node: endpoint `a` has no port
+          hint: write host:port or http(s)://host:port
+        /c.toml:5:1: unknown setting of [nginx]: `binray`
+          hint: did you mean `binary`?
+    "#]];
+    let early = parse_with("upstreamd -config-file /c.toml", &[], &files).expect_err("broken file");
+    assert_eq!(early.exit, Exit::Configuration);
+    expected.assert_eq(&early.text);
+
+    let invocation = parse_with("upstreamd check -config-file /c.toml", &[], &files).expect("check goes on");
+    expected.assert_eq(&format!("{}\n", invocation.problems));
+}
+
+#[test]
+fn a_settings_file_that_is_not_text_is_told() {
+    let mut read = |_: &Path| Ok(b"interval = 5\nprefix = \"\xff\"".to_vec());
+    let early = parse([OsString::from("upstreamd")], &|_| None, &mut read).expect_err("not UTF-8");
+    assert!(early.text.starts_with("/etc/upstreamd/upstreamd.toml:2:11: not UTF-8"), "{}", early.text);
+}
+
+#[test]
+fn no_command_line_panics() {
+    // Every flag alone, with junk, and with junk behind `=`, each with one and two dashes.
+    for setting in table::ALL {
+        for junk in ["", " -1", "=", "=é\u{1}"] {
+            parse_with(&format!("upstreamd -{}{junk}", setting.name), &[], &[]).ok();
+        }
+    }
+}

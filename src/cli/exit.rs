@@ -1,0 +1,85 @@
+//! The exit codes. They are the program's own: what a check or reload command exits with never comes through.
+
+/// Why the program ends, in order of seriousness: where several resources failed, the greatest counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Exit {
+    /// 0: done, or nothing to do; help and version too.
+    Done,
+    /// 1: `diff` found differences.
+    Differences,
+    /// 2: the command line or the environment is wrong.
+    Usage,
+    /// 3: a settings file, a file of conf.d or a template is wrong.
+    Configuration,
+    /// 4: the store could not be read in time.
+    Store,
+    /// 5: a template could not be rendered.
+    Render,
+    /// 6: a check command, or `output_format`, refused a rendered file.
+    Check,
+    /// 7: a file could not be written.
+    Write,
+    /// 8: a reload failed or did not take.
+    Reload,
+    /// 9: another upstreamd holds the state folder.
+    Lock,
+    /// 10: something failed and could not be put back.
+    Stuck,
+}
+
+impl Exit {
+    /// All of them in order.
+    pub const ALL: [Exit; 11] = [
+        Exit::Done,
+        Exit::Differences,
+        Exit::Usage,
+        Exit::Configuration,
+        Exit::Store,
+        Exit::Render,
+        Exit::Check,
+        Exit::Write,
+        Exit::Reload,
+        Exit::Lock,
+        Exit::Stuck,
+    ];
+
+    /// The code for the operating system.
+    pub fn code(self) -> u8 {
+        match self {
+            Exit::Done => 0,
+            Exit::Differences => 1,
+            Exit::Usage => 2,
+            Exit::Configuration => 3,
+            Exit::Store => 4,
+            Exit::Render => 5,
+            Exit::Check => 6,
+            Exit::Write => 7,
+            Exit::Reload => 8,
+            Exit::Lock => 9,
+            Exit::Stuck => 10,
+        }
+    }
+
+    /// What it means, as a phrase.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Exit::Done => "done, or nothing to do",
+            Exit::Differences => "diff found differences",
+            Exit::Usage => "the command line or the environment is wrong",
+            Exit::Configuration => "a settings file, a file of conf.d or a template is wrong",
+            Exit::Store => "the store could not be read in time",
+            Exit::Render => "a template could not be rendered",
+            Exit::Check => "a check refused a rendered file",
+            Exit::Write => "a file could not be written",
+            Exit::Reload => "a reload failed or did not take",
+            Exit::Lock => "another upstreamd holds the state folder",
+            Exit::Stuck => "something failed and could not be put back",
+        }
+    }
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> std::process::ExitCode {
+        std::process::ExitCode::from(exit.code())
+    }
+}

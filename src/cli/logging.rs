@@ -1,0 +1,29 @@
+//! Where log lines go: standard error, as text or JSON. Never a key's value: modules do not hand one over.
+
+use tracing::Level;
+use tracing_subscriber::fmt;
+
+use crate::config::settings::{LogFormat, LogLevel, Settings};
+
+/// Starts logging. `quiet` leaves out what is not at least a warning, for commands whose output is read by people.
+pub(super) fn start(settings: &Settings, quiet: bool) {
+    let level = match settings.log_level {
+        LogLevel::Info if quiet => Level::WARN,
+        LogLevel::Error => Level::ERROR,
+        LogLevel::Warn => Level::WARN,
+        LogLevel::Info => Level::INFO,
+        LogLevel::Debug => Level::DEBUG,
+        LogLevel::Trace => Level::TRACE,
+    };
+    // Other crates speak of their own affairs below this.
+    let filter = tracing_subscriber::filter::Targets::new().with_default(Level::WARN).with_target("upstreamd", level);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(false);
+    use tracing_subscriber::layer::SubscriberExt;
+    use tracing_subscriber::util::SubscriberInitExt;
+    let registry = tracing_subscriber::registry().with(filter);
+    let started = match settings.log_format {
+        LogFormat::Text => registry.with(lines).try_init(),
+        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
+    };
+    started.ok();
+}

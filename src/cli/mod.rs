@@ -1,0 +1,60 @@
+//! The command line: what was asked for, and the exit code that comes back. Used by `main.rs` alone.
+
+pub mod args;
+mod check;
+pub mod exit;
+mod logging;
+mod outcome;
+mod run;
+mod show;
+mod state;
+
+use std::process::ExitCode;
+
+use crate::world::namespace;
+use crate::world::terminal;
+
+use args::{Command, EarlyExit};
+use exit::Exit;
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    // The helper that a check in a private namespace runs as: not a subcommand for people.
+    if std::env::args_os().nth(1).is_some_and(|first| first == namespace::HELPER_ARGUMENT) {
+        return namespace::become_command();
+    }
+    let environment = |name: &str| std::env::var(name).ok();
+    let mut read_file = |path: &std::path::Path| terminal::read_file(path);
+    let invocation = match args::parse(std::env::args_os(), &environment, &mut read_file) {
+        Ok(invocation) => invocation,
+        Err(EarlyExit { exit, text }) => {
+            if exit == Exit::Done {
+                terminal::print(&text);
+            } else {
+                terminal::complain(&text);
+            }
+            return exit.into();
+        }
+    };
+    let quiet = !matches!(invocation.command, Command::Run);
+    logging::start(&invocation.settings, quiet);
+    for warning in invocation.settings.warnings.iter() {
+        tracing::warn!("{warning}");
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            terminal::complain(&format!("cannot start the runtime: {error}\n"));
+            return Exit::Stuck.into();
+        }
+    };
+    let settings = invocation.settings;
+    let exit = match invocation.command {
+        Command::Run => runtime.block_on(run::run(settings)),
+        Command::Check => check::check(&settings, invocation.problems),
+        Command::Render { resource } => runtime.block_on(show::render(settings, &resource)),
+        Command::Diff => runtime.block_on(show::diff(settings)),
+        Command::Keys { resource } => runtime.block_on(show::keys(settings, resource.as_deref())),
+    };
+    exit.into()
+}

@@ -1,0 +1,64 @@
+//! What a single pass came to, as an exit code. Pure.
+
+use crate::agent::run::Pass;
+use crate::model::report::{Failure, Outcome, Report, Stage};
+
+use super::exit::Exit;
+
+/// The exit code of a pass: the most serious of all that went wrong.
+pub(super) fn of_pass(pass: &Pass) -> Exit {
+    let problems = if pass.problems.is_empty() { Exit::Done } else { Exit::Configuration };
+    let store = if pass.store_problem.is_some() { Exit::Store } else { Exit::Done };
+    let reports = pass.reports.iter().map(of_report);
+    reports.chain([problems, store]).max().unwrap_or(Exit::Done)
+}
+
+fn of_report(report: &Report) -> Exit {
+    let outcome = match &report.outcome {
+        Outcome::Unchanged | Outcome::Applied => Exit::Done,
+        // nginx reads the files when it starts: nothing is left for anybody to do.
+        Outcome::ReloadOwed { nothing_runs: true, .. } => Exit::Done,
+        Outcome::ReloadOwed { cause, .. } | Outcome::Rejected(cause) | Outcome::RolledBack { cause, .. } => {
+            of_failure(cause)
+        }
+        Outcome::Stuck { .. } => Exit::Stuck,
+    };
+    report.dropped.iter().map(|(_, failure)| of_failure(failure)).chain([outcome]).max().unwrap_or(Exit::Done)
+}
+
+fn of_failure(failure: &Failure) -> Exit {
+    match failure.at {
+        Stage::Render => Exit::Render,
+        Stage::Check => Exit::Check,
+        Stage::Stage | Stage::Record | Stage::Install | Stage::Commit => Exit::Write,
+        Stage::Reload | Stage::Verify => Exit::Reload,
+        Stage::Restore => Exit::Stuck,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::key::Revision;
+
+    fn check(outcome: Outcome, expected: Exit) {
+        let report = Report { outcome, ..Report::unchanged(Revision(1)) };
+        let pass = Pass { reports: vec![Report::unchanged(Revision(1)), report], ..Pass::default() };
+        assert_eq!(of_pass(&pass), expected);
+    }
+
+    #[test]
+    fn the_worst_counts() {
+        let failure = |at| Failure::new(at, "x");
+        check(Outcome::Applied, Exit::Done);
+        check(Outcome::ReloadOwed { cause: failure(Stage::Reload), nothing_runs: true }, Exit::Done);
+        check(Outcome::ReloadOwed { cause: failure(Stage::Reload), nothing_runs: false }, Exit::Reload);
+        check(Outcome::Rejected(failure(Stage::Check)), Exit::Check);
+        check(Outcome::RolledBack { cause: failure(Stage::Reload), reload_old: None }, Exit::Reload);
+        check(Outcome::Stuck { cause: failure(Stage::Install), undo: failure(Stage::Restore) }, Exit::Stuck);
+        let dropped = vec![("a.toml".into(), failure(Stage::Render))];
+        let report = Report { dropped, outcome: Outcome::Applied, ..Report::unchanged(Revision(1)) };
+        let pass = Pass { reports: vec![report], store_problem: Some("away".into()), ..Pass::default() };
+        assert_eq!(of_pass(&pass), Exit::Render, "the drop-out is more serious than the store");
+    }
+}

@@ -1,0 +1,119 @@
+//! The modes: one pass, watch, interval; with `-noop` they show and change nothing.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::agent::facts::WorldFacts;
+use crate::agent::loaded::Sources;
+use crate::agent::run::{self, Follow, Plan};
+use crate::apply::{self, Context, preview};
+use crate::config::settings::{Color, Mode, Settings, layers};
+use crate::model::report::Rendered;
+use crate::render::Facts;
+use crate::status::diff::{self, Style};
+use crate::world::terminal;
+
+use super::exit::Exit;
+use super::{outcome, state};
+
+/// Does what the mode says.
+pub(super) async fn run(settings: Settings) -> Exit {
+    let state_folder = match state::folder(&settings.state_dir) {
+        Ok(folder) => folder,
+        Err(problem) => {
+            terminal::complain(&format!("{problem}\n"));
+            return Exit::Configuration;
+        }
+    };
+    let is_daemon = settings.mode != Mode::Onetime;
+    let daemon_lock = match state_folder.as_deref().filter(|_| is_daemon).map(state::become_daemon).transpose() {
+        Ok(lock) => lock,
+        Err(problem) => {
+            terminal::complain(&format!("{problem}\n"));
+            return Exit::Lock;
+        }
+    };
+    let plan = plan(&settings, state_folder);
+    let exit = match settings.mode {
+        Mode::Onetime => {
+            let pass = run::once(plan).await;
+            if let Some(problem) = &pass.store_problem {
+                tracing::error!("{problem}");
+            }
+            outcome::of_pass(&pass)
+        }
+        Mode::Watch { resync } => run::follow(plan, Follow::Watch(resync)).await.map_or(Exit::Stuck, |()| Exit::Done),
+        Mode::Interval(pause) => run::follow(plan, Follow::Interval(pause)).await.map_or(Exit::Stuck, |()| Exit::Done),
+    };
+    drop(daemon_lock);
+    exit
+}
+
+fn plan(settings: &Settings, state_folder: Option<PathBuf>) -> Plan {
+    let style = style(settings);
+    let preview: Option<run::Preview> =
+        settings.noop.then(|| Box::new(move |rendered: &Rendered| show_preview(rendered, style)) as run::Preview);
+    Plan {
+        sources: sources(settings),
+        facts: facts(),
+        store: settings.store.clone(),
+        context: Arc::new(Context::new(apply::Settings {
+            state_folder,
+            onetime: settings.mode == Mode::Onetime,
+            keep_stage_file: settings.keep_stage_file,
+            lock_timeout: std::time::Duration::ZERO,
+            nginx_pid_file: settings.nginx.pid_file.clone(),
+            nginx_conf: settings.nginx.conf.clone(),
+        })),
+        preview,
+        store_timeout: settings.backend_timeout,
+        shutdown_timeout: settings.shutdown_timeout,
+    }
+}
+
+/// Answers for templates.
+pub(super) fn facts() -> Arc<dyn Facts> {
+    Arc::new(WorldFacts::new())
+}
+
+/// Where conf.d and templates are: `/etc/confd` serves where nobody says and only that exists.
+pub(super) fn sources(settings: &Settings) -> Sources {
+    let missing = settings.confdirs.iter().all(|confdir| !terminal::folder_exists(confdir));
+    let confd = Path::new(layers::CONFD_CONFDIR);
+    let confdirs = if !settings.confdirs_given && missing && terminal::folder_exists(confd) {
+        vec![confd.to_owned()]
+    } else {
+        settings.confdirs.clone()
+    };
+    Sources { confdirs, defaults: settings.resource_defaults(), only: settings.resource.clone() }
+}
+
+/// How differences are shown.
+pub(super) fn style(settings: &Settings) -> Style {
+    let color = match settings.color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => terminal::is_terminal(),
+    };
+    Style { context_lines: settings.diff_context, color }
+}
+
+/// Prints what would become of one destination. Answers whether it would change.
+pub(super) fn show_preview(rendered: &Rendered, style: Style) -> bool {
+    let dest = &rendered.resource.dest;
+    match preview::preview(rendered) {
+        Ok(preview) if preview.differs => {
+            tracing::warn!("Noop mode enabled. {} will not be modified", dest.display());
+            for change in &preview.attribute_changes {
+                terminal::print(&format!("{}: {change}\n", dest.display()));
+            }
+            terminal::print(&diff::unified(dest, preview.old.as_deref(), &rendered.bytes, style));
+            true
+        }
+        Ok(_) => false,
+        Err(failure) => {
+            tracing::error!(resource = %rendered.resource.name, "{failure}");
+            true
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! `render`, `diff`, `keys`: what would be written, what would change, what a resource sees. They read the store once and
+//! change nothing.
+
+use std::sync::Arc;
+
+use crate::agent::engine;
+use crate::agent::loaded::{self, Loaded, Member};
+use crate::agent::run as agent;
+use crate::config::settings::Settings;
+use crate::model::event::Event;
+use crate::model::report::Rendered;
+use crate::model::tree::Tree;
+use crate::model::view::View;
+use crate::render::Memory;
+use crate::source;
+use crate::world::terminal;
+
+use super::exit::Exit;
+use super::run;
+
+/// Prints what a resource renders to.
+pub(super) async fn render(settings: Settings, name: &str) -> Exit {
+    let loaded = load(&settings);
+    let member = match find(&loaded, name) {
+        Ok(member) => member,
+        Err(exit) => return exit,
+    };
+    let tree = match read_store(&settings, &loaded).await {
+        Ok(tree) => tree,
+        Err(exit) => return exit,
+    };
+    match engine::render(member, &tree, &mut Memory::default()) {
+        Ok(bytes) => {
+            terminal::print_bytes(&bytes);
+            Exit::Done
+        }
+        Err(failure) => {
+            terminal::complain(&format!("{}: {}\n", member.resource.name, failure.message));
+            Exit::Render
+        }
+    }
+}
+
+/// Prints what a pass would change.
+pub(super) async fn diff(settings: Settings) -> Exit {
+    let loaded = load(&settings);
+    let tree = match read_store(&settings, &loaded).await {
+        Ok(tree) => tree,
+        Err(exit) => return exit,
+    };
+    let style = run::style(&settings);
+    let mut exit = if loaded.problems.is_empty() { Exit::Done } else { Exit::Configuration };
+    for member in &loaded.members {
+        match engine::render(member, &tree, &mut Memory::default()) {
+            Ok(bytes) => {
+                let rendered = Rendered { resource: Arc::clone(&member.resource), bytes };
+                if run::show_preview(&rendered, style) {
+                    exit = exit.max(Exit::Differences);
+                }
+            }
+            Err(failure) => {
+                terminal::complain(&format!("{}: {}\n", member.resource.name, failure.message));
+                exit = exit.max(Exit::Render);
+            }
+        }
+    }
+    exit
+}
+
+/// Prints the keys that resources see, with the length of each value.
+pub(super) async fn keys(settings: Settings, name: Option<&str>) -> Exit {
+    let loaded = load(&settings);
+    let chosen: Vec<&Member> = match name {
+        None => loaded.members.iter().collect(),
+        Some(name) => match find(&loaded, name) {
+            Ok(member) => vec![member],
+            Err(exit) => return exit,
+        },
+    };
+    let tree = match read_store(&settings, &loaded).await {
+        Ok(tree) => tree,
+        Err(exit) => return exit,
+    };
+    let mut text = format!("revision {}\n", tree.revision());
+    for member in chosen {
+        let resource = &member.resource;
+        let view = View::new(tree.clone(), Arc::clone(&resource.prefix), resource.ranges.clone());
+        let prefix = if resource.prefix.is_empty() { String::new() } else { format!(", prefix {}", resource.prefix) };
+        text.push_str(&format!("{} (keys {}{prefix})\n", resource.name, resource.keys.join(" ")));
+        for (path, value) in view.iter() {
+            let kind = if value.as_text().is_some() { "" } else { ", not UTF-8" };
+            text.push_str(&format!("  {path} ({} bytes{kind})\n", value.as_bytes().len()));
+        }
+    }
+    terminal::print(&text);
+    Exit::Done
+}
+
+fn load(settings: &Settings) -> Loaded {
+    let loaded = loaded::load(&run::sources(settings), &run::facts(), None);
+    for problem in loaded.problems.iter() {
+        terminal::complain(&format!("{problem}\n"));
+    }
+    loaded
+}
+
+/// The resource of this name; `app` means `app.toml`.
+fn find<'a>(loaded: &'a Loaded, name: &str) -> Result<&'a Member, Exit> {
+    let member = loaded.member(name).or_else(|| loaded.member(&format!("{name}.toml")));
+    member.ok_or_else(|| {
+        let names: Vec<&str> = loaded.members.iter().map(|member| &*member.resource.name).collect();
+        terminal::complain(&format!(
+            "there is no resource `{name}` without problems (there is: {})\n",
+            names.join(" ")
+        ));
+        Exit::Configuration
+    })
+}
+
+async fn read_store(settings: &Settings, loaded: &Loaded) -> Result<Tree, Exit> {
+    if loaded.ranges.is_empty() {
+        return Ok(Tree::default());
+    }
+    let mut store = source::start(settings.store.clone(), loaded.ranges.clone(), false);
+    match agent::first_snapshot(&mut store, settings.backend_timeout).await {
+        Ok(Event::Snapshot { revision, entries }) => Ok(Tree::from_entries(revision, entries)),
+        Ok(_) => Ok(Tree::default()),
+        Err(problem) => {
+            terminal::complain(&format!("{problem}\n"));
+            Err(Exit::Store)
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Chooses the state folder, and makes sure that one daemon uses it.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::settings::StateDir;
+use crate::world::fs::install::make_folders;
+use crate::world::lock::Lock;
+
+/// Where state is kept when nobody says.
+const SYSTEM_FOLDER: &str = "/var/lib/upstreamd";
+
+/// The state folder, made where it was missing; `None` where there is to be none or none can be had.
+///
+/// # Errors
+/// A folder that was asked for cannot be used.
+pub(super) fn folder(wanted: &StateDir) -> Result<Option<PathBuf>, String> {
+    match wanted {
+        StateDir::Off => Ok(None),
+        StateDir::Path(path) => match usable(path) {
+            Ok(()) => Ok(Some(path.clone())),
+            Err(problem) => Err(format!("the state folder cannot be used: {problem}")),
+        },
+        StateDir::Auto => {
+            let candidates = [Some(PathBuf::from(SYSTEM_FOLDER)), user_folder()];
+            let found = candidates.into_iter().flatten().find(|path| usable(path).is_ok());
+            if found.is_none() {
+                tracing::warn!(
+                    "neither {SYSTEM_FOLDER} nor $XDG_STATE_HOME/upstreamd can be written: what is live and which reload \
+                     is owed will not be remembered over a restart (hint: --state-dir)"
+                );
+            }
+            Ok(found)
+        }
+    }
+}
+
+fn user_folder() -> Option<PathBuf> {
+    let state_home = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+    state_home.or_else(home).map(|path| path.join("upstreamd"))
+}
+
+/// Whether we can keep files there: taking a lock shows it.
+fn usable(folder: &Path) -> Result<(), String> {
+    make_folders(folder).map_err(|error| format!("{error}: {}", error.source))?;
+    let probe = folder.join("transaction.lock");
+    // A lock that another process holds shows it just as well.
+    Lock::try_take(&probe).map(|_| ()).map_err(|error| format!("failed to write `{}`: {error}", probe.display()))
+}
+
+/// Makes this process the state folder's only daemon.
+///
+/// # Errors
+/// Another daemon has it.
+pub(super) fn become_daemon(folder: &Path) -> Result<Lock, String> {
+    let path = folder.join("daemon.lock");
+    match Lock::try_take(&path) {
+        Ok(Some(lock)) => Ok(lock),
+        Ok(None) => Err(format!(
+            "another upstreamd already uses the state folder `{}` (hint: stop it, or give this one --state-dir of its own)",
+            folder.display()
+        )),
+        Err(error) => Err(format!("failed to lock `{}`: {error}", path.display())),
+    }
+}

@@ -1,0 +1,277 @@
+//! A TOML text with the place of everything in it: tables whose keys are found whatever their case, unknown keys told.
+//! Never knows which keys there should be.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::Path;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::problem::{Place, Problem, before, shown};
+use super::suggest;
+
+/// A parsed TOML text. A text with syntax errors still gives what could be read of it.
+pub(crate) struct Document<'t> {
+    file: &'t Path,
+    text: &'t str,
+    root: DeTable<'t>,
+    /// What is wrong with the syntax, in order, the first of each line.
+    syntax_problems: Vec<Problem>,
+}
+
+impl<'t> Document<'t> {
+    pub(crate) fn parse(file: &'t Path, text: &'t str) -> Document<'t> {
+        let (root, errors) = DeTable::parse_recoverable(text);
+        let mut syntax_problems: Vec<Problem> = errors.iter().map(|error| syntax_problem(file, text, error)).collect();
+        syntax_problems.sort();
+        // What follows on the same line is mostly the same slip again.
+        syntax_problems.dedup_by_key(|problem| line_of(problem));
+        Document { file, text, root: root.into_inner(), syntax_problems }
+    }
+
+    /// Whether the syntax is right, so that what is absent really is.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.syntax_problems.is_empty()
+    }
+
+    /// Whether the syntax error is in a table's header, so that the fields below are in the wrong table.
+    pub(crate) fn has_broken_header(&self) -> bool {
+        let mut broken_lines = self.syntax_problems.iter().filter_map(line_of);
+        broken_lines.any(|line| self.text.lines().nth(line - 1).is_some_and(|text| text.trim_start().starts_with('[')))
+    }
+
+    /// All problems in order: those of the syntax, and of `others` those on lines whose syntax is right.
+    pub(crate) fn with_syntax_problems(&self, others: Vec<Problem>) -> Vec<Problem> {
+        let broken: BTreeSet<Option<usize>> = self.syntax_problems.iter().map(line_of).collect();
+        let mut problems = self.syntax_problems.clone();
+        problems.extend(others.into_iter().filter(|problem| !broken.contains(&line_of(problem))));
+        problems.sort();
+        problems
+    }
+
+    /// The fields of the whole document.
+    pub(crate) fn fields(&self) -> Fields<'_> {
+        Fields::new(self, &self.root)
+    }
+
+    pub(crate) fn place(&self, offset: usize) -> Place {
+        Place::in_text(self.file, self.text, offset)
+    }
+}
+
+fn line_of(problem: &Problem) -> Option<usize> {
+    problem.place.as_ref()?.position.map(|position| position.line)
+}
+
+fn syntax_problem(file: &Path, text: &str, error: &toml::de::Error) -> Problem {
+    let offset = error.span().map_or(0, |span| span.start);
+    let problem = Problem::new(error.message()).at(Place::in_text(file, text, offset));
+    let line = before(text, offset).rsplit('\n').next().unwrap_or_default();
+    // TOML has no numbers with a leading zero, and that is how everybody writes a mode.
+    match line.split_once('=') {
+        Some((key, _)) if key.trim().eq_ignore_ascii_case("mode") => {
+            problem.hint("write the mode as a string: \"0644\"")
+        }
+        _ => problem,
+    }
+}
+
+/// The fields of one table, taken one by one; those that nobody takes are unknown.
+pub(crate) struct Fields<'d> {
+    document: &'d Document<'d>,
+    fields: Vec<Field<'d>>,
+    taken: Vec<String>,
+    problems: Vec<Problem>,
+}
+
+/// A key and its value.
+pub(crate) struct Field<'d> {
+    document: &'d Document<'d>,
+    /// In lower case, with `_` for `-`.
+    name: String,
+    /// As written.
+    pub(crate) written: &'d str,
+    key_offset: usize,
+    value: &'d DeValue<'d>,
+    value_span: Range<usize>,
+}
+
+impl<'d> Fields<'d> {
+    fn new(document: &'d Document<'d>, table: &'d DeTable<'d>) -> Fields<'d> {
+        let mut fields = Fields { document, fields: Vec::new(), taken: Vec::new(), problems: Vec::new() };
+        let mut in_order: Vec<_> = table.iter().map(|(key, value)| Field::new(document, key, value)).collect();
+        in_order.sort_by_key(|field| field.key_offset);
+        for field in in_order {
+            if fields.has(&field.name) {
+                let problem = Problem::new(format!("{} is given twice", shown(field.written)));
+                fields.problems.push(problem.at(field.key_place()).hint("leave one of the two out"));
+            } else {
+                fields.fields.push(field);
+            }
+        }
+        fields
+    }
+
+    /// The value of `name` (lower case, `_`), or `None` where it is absent or `parse` refuses it, which is then a problem.
+    pub(crate) fn take<T>(&mut self, name: &str, parse: impl FnOnce(&Field<'d>) -> Result<T, Problem>) -> Option<T> {
+        self.take_one_of([name], parse)
+    }
+
+    /// As [`Fields::take`], for a field that has several names. Two of them are one too many.
+    pub(crate) fn take_one_of<'n, T>(
+        &mut self,
+        names: impl IntoIterator<Item = &'n str>,
+        parse: impl FnOnce(&Field<'d>) -> Result<T, Problem>,
+    ) -> Option<T> {
+        let names: Vec<&str> = names.into_iter().collect();
+        let mut found = self.fields.extract_if(.., |field| names.contains(&field.name.as_str()));
+        let field = found.next();
+        let others: Vec<_> = found.collect();
+        self.taken.extend(names.into_iter().map(str::to_owned));
+        let field = field?;
+        for other in others {
+            let problem = Problem::new(format!("{} and {} are the same", shown(other.written), shown(field.written)));
+            self.problems.push(problem.at(other.key_place()).hint("leave one of the two out"));
+        }
+        match parse(&field) {
+            Ok(value) => Some(value),
+            Err(problem) => {
+                self.problems.push(problem.or_at(|| field.value_place()));
+                None
+            }
+        }
+    }
+
+    /// Takes the value of `name`; its absence is a problem, told at `table`.
+    pub(crate) fn require<T>(
+        &mut self,
+        name: &str,
+        table: &Place,
+        hint: &str,
+        parse: impl FnOnce(&Field<'d>) -> Result<T, Problem>,
+    ) -> Option<T> {
+        if !self.has(name) && self.document.is_whole() {
+            self.problems.push(Problem::new(format!("`{name}` is missing")).at(table.clone()).hint(hint));
+        }
+        self.take(name, parse)
+    }
+
+    /// Whether the field is there and not yet taken.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.fields.iter().any(|field| field.name == name)
+    }
+
+    /// Adds a problem that is not one value's alone.
+    pub(crate) fn refuse(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    /// Adds problems that have their places.
+    pub(crate) fn refuse_all(&mut self, problems: Vec<Problem>) {
+        self.problems.extend(problems);
+    }
+
+    /// Ends the taking: all problems, unknown fields among them. `what` names what is unknown: "field of [template]".
+    /// `special` may know a better hint than the likeness of names, `otherwise` is for names that are like none.
+    pub(crate) fn finish(self, what: &str, special: impl Fn(&str) -> Option<String>, otherwise: &str) -> Vec<Problem> {
+        let mut problems = self.problems;
+        for field in &self.fields {
+            let problem = Problem::new(format!("unknown {what}: {}", shown(field.written))).at(field.key_place());
+            let hint = special(&field.name)
+                .or_else(|| suggest::did_you_mean(&field.name, self.taken.iter().map(String::as_str)))
+                .unwrap_or_else(|| otherwise.to_owned());
+            problems.push(problem.hint(hint));
+        }
+        problems
+    }
+}
+
+impl<'d> Field<'d> {
+    fn new(document: &'d Document<'d>, key: &'d Spanned<Cow<'d, str>>, value: &'d Spanned<DeValue<'d>>) -> Field<'d> {
+        let written: &str = key.get_ref();
+        Field {
+            document,
+            name: written.to_lowercase().replace('-', "_"),
+            written,
+            key_offset: key.span().start,
+            value: value.get_ref(),
+            value_span: value.span(),
+        }
+    }
+
+    /// In lower case, with `_` for `-`.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn key_place(&self) -> Place {
+        self.document.place(self.key_offset)
+    }
+
+    pub(crate) fn value_place(&self) -> Place {
+        self.document.place(self.value_span.start)
+    }
+
+    /// Where the `nth` (from 0) `needle` stands in the value as written; the value's start where escapes hide it.
+    pub(crate) fn place_within(&self, needle: &str, nth: usize) -> Place {
+        let written = self.document.text.get(self.value_span.clone()).unwrap_or_default();
+        let within = written.match_indices(needle).nth(nth).map_or(0, |(offset, _)| offset);
+        self.document.place(self.value_span.start + within)
+    }
+
+    pub(crate) fn value(&self) -> &'d DeValue<'d> {
+        self.value
+    }
+
+    pub(crate) fn text(&self) -> Result<&'d str, Problem> {
+        self.value.as_str().ok_or_else(|| self.not_a("string"))
+    }
+
+    pub(crate) fn boolean(&self) -> Result<bool, Problem> {
+        self.value.as_bool().ok_or_else(|| self.not_a("boolean").hint("write true or false, without quotes"))
+    }
+
+    /// The strings of an array, each with its place.
+    pub(crate) fn texts(&self) -> Result<Vec<(&'d str, Place)>, Problem> {
+        let array = self.value.as_array().ok_or_else(|| self.not_a("array of strings"))?;
+        array
+            .iter()
+            .map(|item| {
+                let place = self.document.place(item.span().start);
+                match item.get_ref().as_str() {
+                    Some(text) => Ok((text, place)),
+                    None => {
+                        let found = described(item.get_ref());
+                        Err(Problem::new(format!("{} must hold strings only, found {found}", shown(self.written)))
+                            .at(place))
+                    }
+                }
+            })
+            .collect()
+    }
+
+    pub(crate) fn table(&self) -> Result<Fields<'d>, Problem> {
+        match self.value.as_table() {
+            Some(table) => Ok(Fields::new(self.document, table)),
+            None => Err(self.not_a("table").at(self.key_place())),
+        }
+    }
+
+    /// The problem of a value of the wrong type.
+    pub(crate) fn not_a(&self, expected: &str) -> Problem {
+        let article = if expected.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+        Problem::new(format!("{} must be {article} {expected}, found {}", shown(self.written), described(self.value)))
+    }
+}
+
+/// A value's type; the value itself may be a password.
+fn described(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::Integer(_) => "a number".to_owned(),
+        DeValue::Float(_) => "a fraction".to_owned(),
+        DeValue::Array(_) => "an array".to_owned(),
+        other => format!("a {}", other.type_str()),
+    }
+}

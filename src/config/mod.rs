@@ -1,0 +1,12 @@
+//! What people write, made into what the program works with: conf.d to resources, flags, environment and
+//! `upstreamd.toml` to settings. Every problem at once, each with its place and a hint.
+//! Never reads a file: it takes names and texts.
+
+mod command;
+mod document;
+pub mod duration;
+pub mod problem;
+pub mod resource;
+pub mod set;
+pub mod settings;
+mod suggest;

@@ -1,0 +1,224 @@
+//! Problems in what people wrote, with place and hint. All of them are collected, never only the first.
+//! Never prints: showing a problem is the caller's business.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Something wrong in a file, a flag or the environment, told so that it can be mended.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// Where it is; `None` where it is not in a file (the message then names the flag or variable).
+    pub place: Option<Place>,
+    /// A lower-case phrase without full stop.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// A file, or a position in it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The file as the caller named it.
+    pub file: PathBuf,
+    /// `None` is the file as a whole.
+    pub position: Option<Position>,
+}
+
+/// A position in a text; both numbers count from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The column, in characters.
+    pub column: usize,
+}
+
+impl Position {
+    /// The position of a byte of `text`; an offset beyond the end is the end.
+    pub fn of_offset(text: &str, offset: usize) -> Position {
+        let before = before(text, offset);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Position {
+            line: before.bytes().filter(|byte| *byte == b'\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
+    }
+}
+
+impl Place {
+    /// A file as a whole.
+    pub fn file(file: &Path) -> Place {
+        Place { file: file.to_owned(), position: None }
+    }
+
+    /// The byte `offset` of a file's `text`.
+    pub fn in_text(file: &Path, text: &str, offset: usize) -> Place {
+        Place { file: file.to_owned(), position: Some(Position::of_offset(text, offset)) }
+    }
+}
+
+impl Problem {
+    /// A problem without a place yet.
+    pub fn new(message: impl Into<String>) -> Problem {
+        Problem { place: None, message: message.into(), hint: None }
+    }
+
+    /// The same problem with a hint.
+    pub fn hint(self, hint: impl Into<String>) -> Problem {
+        Problem { hint: Some(hint.into()), ..self }
+    }
+
+    /// The same problem at a place.
+    pub fn at(self, place: Place) -> Problem {
+        Problem { place: Some(place), ..self }
+    }
+
+    /// The same problem, with `place` where it has none.
+    pub fn or_at(self, place: impl FnOnce() -> Place) -> Problem {
+        if self.place.is_some() { self } else { self.at(place()) }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        match self.position {
+            Some(Position { line, column }) => write!(f, ":{line}:{column}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
+        f.write_str(&self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\n  hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// Problems in order of place, each once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// The problems in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
+        self.0.iter()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<Problem> for Problems {
+    fn from_iter<I: IntoIterator<Item = Problem>>(problems: I) -> Problems {
+        let mut problems: Vec<Problem> = problems.into_iter().collect();
+        problems.sort();
+        problems.dedup();
+        Problems(problems)
+    }
+}
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Problems {
+        Problems(vec![problem])
+    }
+}
+
+impl Extend<Problem> for Problems {
+    fn extend<I: IntoIterator<Item = Problem>>(&mut self, more: I) {
+        *self = self.0.drain(..).chain(more).collect();
+    }
+}
+
+impl IntoIterator for Problems {
+    type Item = Problem;
+    type IntoIter = std::vec::IntoIter<Problem>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            problem.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// The part of `text` before a byte offset; one inside a character or beyond the end is taken down to where it can be.
+pub(crate) fn before(text: &str, offset: usize) -> &str {
+    let mut end = offset.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// `text` between backquotes for a message: control characters escaped, cut where it is long.
+pub(crate) fn shown(text: &str) -> String {
+    const LONGEST: usize = 80;
+    let cut: String = text.chars().take(LONGEST).collect();
+    let dots = if cut.len() < text.len() { "…" } else { "" };
+    let escaped: String = cut
+        .chars()
+        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+        .collect();
+    format!("`{escaped}{dots}`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_lines_and_characters_from_one() {
+        let text = "a\nüb\n";
+        for (offset, line, column) in [(0, 1, 1), (1, 1, 2), (2, 2, 1), (3, 2, 1), (4, 2, 2), (6, 3, 1), (99, 3, 1)] {
+            assert_eq!(Position::of_offset(text, offset), Position { line, column }, "offset {offset}");
+        }
+    }
+
+    #[test]
+    fn problems_are_sorted_told_once_and_hinted() {
+        let file = Path::new("app.toml");
+        let problems: Problems = [
+            Problem::new("second").at(Place::in_text(file, "x\ny", 2)).hint("mend it"),
+            Problem::new("first").at(Place::file(file)),
+            Problem::new("no file"),
+            Problem::new("first").at(Place::file(file)),
+        ]
+        .into_iter()
+        .collect();
+        assert_eq!(problems.to_string(), "no file\napp.toml: first\napp.toml:2:1: second\n  hint: mend it");
+    }
+
+    #[test]
+    fn shown_text_is_short_and_has_no_control_characters() {
+        assert_eq!(shown("a\u{1b}[31m\n"), r"`a\u{1b}[31m\n`");
+        assert_eq!(shown(&"x".repeat(200)).chars().count(), 83);
+    }
+}

@@ -1,0 +1,277 @@
+//! One TOML file of conf.d, made into a resource: its `[template]` table, every field checked.
+//! Never looks at the machine: whether a user, folder or template exists is asked elsewhere.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::resource::{Engine, Escape, OnReloadFailure, OutputFormat, Resource};
+
+use super::document::{Document, Field, Fields};
+use super::problem::{Place, Problem, shown};
+use super::suggest;
+
+mod commands;
+mod keys;
+mod target;
+
+#[cfg(test)]
+mod tests;
+
+pub use keys::{PrefixMode, clean_prefix};
+
+/// A file of conf.d as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceFile {
+    /// Its path below conf.d, which is how people name the resource.
+    pub name: Arc<str>,
+    /// Its path for messages.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: String,
+}
+
+impl ResourceFile {
+    /// Takes a file's bytes.
+    ///
+    /// # Errors
+    /// The bytes are not UTF-8.
+    pub fn from_bytes(name: Arc<str>, path: PathBuf, bytes: Vec<u8>) -> Result<ResourceFile, Problem> {
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(ResourceFile { name, path, text }),
+            Err(error) => Err(not_utf8(&path, &error)),
+        }
+    }
+}
+
+/// The problem of a file that is not UTF-8, at the first byte that is not.
+pub fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Problem {
+    let valid = error.utf8_error().valid_up_to();
+    let text = String::from_utf8_lossy(&error.as_bytes()[..valid]);
+    Problem::new("not UTF-8").at(Place::in_text(path, &text, valid)).hint("TOML files are UTF-8; save the file as that")
+}
+
+/// What a resource has where its file does not say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Defaults {
+    /// The global prefix: `""` or `/a/b`.
+    pub prefix: String,
+    /// How the global prefix and a resource's own go together.
+    pub prefix_mode: PrefixMode,
+    /// How long a check may take; `None` is for ever. Default 30 s.
+    pub check_cmd_timeout: Option<Duration>,
+    /// How long a reload may take; `None` is for ever. Default 60 s.
+    pub reload_cmd_timeout: Option<Duration>,
+    /// The global `debounce`, where one was asked for.
+    pub debounce: Option<Duration>,
+    /// Leave check and reload commands out.
+    pub sync_only: bool,
+}
+
+impl Default for Defaults {
+    fn default() -> Defaults {
+        Defaults {
+            prefix: String::new(),
+            prefix_mode: PrefixMode::Concatenate,
+            check_cmd_timeout: Some(Duration::from_secs(30)),
+            reload_cmd_timeout: Some(Duration::from_secs(60)),
+            debounce: None,
+            sync_only: false,
+        }
+    }
+}
+
+/// Checks one file of conf.d.
+///
+/// # Errors
+/// Every problem of the file, in order.
+pub fn parse(file: &ResourceFile, defaults: &Defaults) -> Result<Resource, Vec<Problem>> {
+    parse_placed(file, defaults).map(|placed| placed.resource)
+}
+
+/// A resource, and where the values stand that only the whole set can judge.
+pub(crate) struct PlacedResource {
+    pub(crate) resource: Resource,
+    pub(crate) src: Place,
+    pub(crate) dest: Place,
+}
+
+pub(crate) fn parse_placed(file: &ResourceFile, defaults: &Defaults) -> Result<PlacedResource, Vec<Problem>> {
+    let document = Document::parse(&file.path, &file.text);
+    let mut top = document.fields();
+    if !top.has("template") && document.is_whole() {
+        top.refuse(
+            Problem::new("there is no [template] table")
+                .at(Place::file(&file.path))
+                .hint("put a line [template] in front of src, dest and keys"),
+        );
+    }
+    let mut template_problems = Vec::new();
+    let placed = top.take("template", |field| {
+        let mut fields = field.table()?;
+        let placed = read_template(file, &mut fields, &field.key_place(), defaults);
+        template_problems = fields.finish("field of [template]", |_| None, &format!("known are {}", FIELDS.join(", ")));
+        Ok(placed)
+    });
+    top.refuse_all(template_problems);
+    let mut problems =
+        top.finish("table or field outside [template]", outside_hint, "a file of conf.d holds one table, [template]");
+    if document.has_broken_header() {
+        problems.clear();
+    }
+    let problems = document.with_syntax_problems(problems);
+    match placed.flatten() {
+        Some(placed) if problems.is_empty() => Ok(placed),
+        _ => Err(problems),
+    }
+}
+
+/// Reads the table; `None` where a problem was told that leaves no resource.
+fn read_template(
+    file: &ResourceFile,
+    fields: &mut Fields<'_>,
+    table: &Place,
+    defaults: &Defaults,
+) -> Option<PlacedResource> {
+    let src_hint = "name the template, as in src = \"app.conf.tera\"";
+    let engine = fields.take("engine", |field| choice(field, ENGINES));
+    let src = fields.require("src", table, src_hint, |field| source(field, engine));
+    let dest_hint = "name the file to write, as in dest = \"/etc/nginx/conf.d/app.conf\"";
+    let dest = fields.require("dest", table, dest_hint, target::destination);
+    let target = target::read(fields);
+    let keys = keys::read(fields, defaults);
+    let output_format = fields.take("output_format", |field| optional_choice(field, OUTPUT_FORMATS)).flatten();
+    let commands = commands::read(fields, defaults);
+    let escape = fields.take("escape", |field| choice(field, ESCAPES));
+    let make_dirs = fields.take("make_dirs", Field::boolean).unwrap_or(false);
+    let on_reload_failure = fields.take("on_reload_failure", |field| choice(field, ON_RELOAD_FAILURE));
+
+    let (src, dest, keys) = (src?, dest?, keys?);
+    let is_nginx = output_format == Some(OutputFormat::Nginx) || commands.mention_nginx;
+    let default_escape = if src.engine == Engine::Tera && is_nginx { Escape::Nginx } else { Escape::None };
+    let resource = Resource {
+        name: Arc::clone(&file.name),
+        file: file.path.clone(),
+        src: src.name,
+        engine: src.engine,
+        dest: dest.path,
+        prefix: keys.prefix,
+        ranges: keys.ranges,
+        keys: keys.keys,
+        owner: target.owner,
+        group: target.group,
+        mode: target.mode,
+        check: commands.check,
+        reload: commands.reload,
+        pace: commands.pace,
+        output_format,
+        escape: escape.unwrap_or(default_escape),
+        make_dirs,
+        on_reload_failure: on_reload_failure.unwrap_or_default(),
+    };
+    Some(PlacedResource { resource, src: src.place, dest: dest.place })
+}
+
+/// Every field of `[template]`.
+const FIELDS: &[&str] = &[
+    "engine",
+    "src",
+    "dest",
+    "mode",
+    "owner",
+    "group",
+    "uid",
+    "gid",
+    "raw_keys",
+    "prefix",
+    "keys",
+    "output_format",
+    "check_cmd_timeout",
+    "reload_cmd_timeout",
+    "check_cmd",
+    "reload_cmd",
+    "debounce",
+    "min_reload_interval",
+    "escape",
+    "make_dirs",
+    "on_reload_failure",
+];
+
+const ENGINES: &[(&str, Engine)] = &[("tera", Engine::Tera), ("go", Engine::Go)];
+
+const ESCAPES: &[(&str, Escape)] = &[("nginx", Escape::Nginx), ("none", Escape::None)];
+
+const ON_RELOAD_FAILURE: &[(&str, OnReloadFailure)] =
+    &[("auto", OnReloadFailure::Auto), ("rollback", OnReloadFailure::Rollback), ("keep", OnReloadFailure::Keep)];
+
+const OUTPUT_FORMATS: &[(&str, OutputFormat)] = &[
+    ("json", OutputFormat::Json),
+    ("yaml", OutputFormat::Yaml),
+    ("yml", OutputFormat::Yaml),
+    ("toml", OutputFormat::Toml),
+    ("xml", OutputFormat::Xml),
+    ("nginx", OutputFormat::Nginx),
+];
+
+/// The value that goes with one of a few words.
+fn choice<T: Copy>(field: &Field<'_>, choices: &[(&'static str, T)]) -> Result<T, Problem> {
+    let text = field.text()?;
+    if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text) {
+        return Ok(*value);
+    }
+    let words = choices.iter().map(|(word, _)| *word);
+    let hint = suggest::did_you_mean(text, words.clone())
+        .unwrap_or_else(|| format!("it is one of {}", words.collect::<Vec<_>>().join(", ")));
+    Err(Problem::new(format!("{} cannot be {}", shown(field.written), shown(text))).hint(hint))
+}
+
+/// As [`choice`]; an empty text is as good as none, as in confd.
+fn optional_choice<T: Copy>(field: &Field<'_>, choices: &[(&'static str, T)]) -> Result<Option<T>, Problem> {
+    if field.text()?.is_empty() { Ok(None) } else { choice(field, choices).map(Some) }
+}
+
+struct Source {
+    name: Arc<str>,
+    engine: Engine,
+    place: Place,
+}
+
+/// The template's name below the templates folder, cleaned, and its language.
+fn source(field: &Field<'_>, engine: Option<Engine>) -> Result<Source, Problem> {
+    let text = field.text()?;
+    let mut parts = Vec::new();
+    for part in text.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.pop().is_none() => {
+                return Err(Problem::new(format!("`src` {} leaves the templates folder", shown(text)))
+                    .hint("name a template below that folder"));
+            }
+            ".." => {}
+            name => parts.push(name),
+        }
+    }
+    if parts.is_empty() {
+        return Err(Problem::new("`src` is empty").hint("name a template below the templates folder"));
+    }
+    let name = parts.join("/");
+    let engine = engine.unwrap_or(if name.ends_with(".tmpl") { Engine::Go } else { Engine::Tera });
+    if engine == Engine::Go {
+        return Err(Problem::new(format!(
+            "{} is a Go template, and this version renders Tera templates only",
+            shown(text)
+        ))
+        .hint("rewrite it in Tera and name it without .tmpl, or say engine = \"tera\" where it is Tera already"));
+    }
+    Ok(Source { name: Arc::from(name), engine, place: field.value_place() })
+}
+
+fn outside_hint(name: &str) -> Option<String> {
+    match name {
+        "backend" => {
+            Some("all resources are read from the one store of the settings; see `upstreamd --help`".to_owned())
+        }
+        _ if FIELDS.contains(&name) => Some("it belongs below the line [template]".to_owned()),
+        _ => None,
+    }
+}

@@ -1,0 +1,80 @@
+//! `check_cmd`, `reload_cmd`, their timeouts, `debounce` and `min_reload_interval`: what runs around an install, and when.
+
+use std::time::Duration;
+
+use crate::config::document::{Field, Fields};
+use crate::config::problem::Problem;
+use crate::config::{command, duration};
+use crate::model::resource::{CommandLine, Pace};
+
+use super::Defaults;
+
+/// An explicit debounce may hold a change back this many times its length.
+const DEBOUNCE_MAX_FACTOR: u32 = 10;
+
+pub(super) struct Commands {
+    pub(super) check: Option<CommandLine>,
+    pub(super) reload: Option<CommandLine>,
+    pub(super) pace: Pace,
+    /// One of the two commands speaks of nginx, whether it is to run or not.
+    pub(super) mention_nginx: bool,
+}
+
+/// Reads the fields; what is refused is told and left unset.
+pub(super) fn read(fields: &mut Fields<'_>, defaults: &Defaults) -> Commands {
+    let check_timeout = fields.take("check_cmd_timeout", timeout).flatten().unwrap_or(defaults.check_cmd_timeout);
+    let reload_timeout = fields.take("reload_cmd_timeout", timeout).flatten().unwrap_or(defaults.reload_cmd_timeout);
+    let check = fields.take("check_cmd", |field| command_line(field, check_timeout)).flatten();
+    let reload = fields.take("reload_cmd", |field| command_line(field, reload_timeout)).flatten();
+    let mention_nginx = [&check, &reload].into_iter().flatten().any(|line| command::mentions_nginx(&line.text));
+    let debounce = fields.take("debounce", optional_duration).flatten().or(defaults.debounce);
+    let min_reload_interval = fields.take("min_reload_interval", optional_duration).flatten();
+    let runs = |line: &CommandLine| !defaults.sync_only && !line.parts.is_empty();
+    Commands {
+        check: check.filter(runs),
+        reload: reload.filter(runs),
+        pace: pace(debounce, min_reload_interval),
+        mention_nginx,
+    }
+}
+
+fn pace(debounce: Option<Duration>, min_reload_interval: Option<Duration>) -> Pace {
+    let mut pace = Pace::default();
+    if let Some(debounce) = debounce {
+        pace.debounce = debounce;
+        pace.debounce_first = !debounce.is_zero();
+        pace.debounce_max = debounce.saturating_mul(DEBOUNCE_MAX_FACTOR);
+    }
+    if let Some(interval) = min_reload_interval {
+        pace.min_reload_interval = interval;
+    }
+    pace
+}
+
+/// A command; blank is none.
+fn command_line(field: &Field<'_>, timeout: Option<Duration>) -> Result<Option<CommandLine>, Problem> {
+    let text = field.text()?;
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    if text.contains('\0') {
+        return Err(Problem::new(format!("`{}` has a NUL character", field.name())));
+    }
+    match command::parse(text) {
+        Ok(parts) => Ok(Some(CommandLine { text: text.to_owned(), parts, timeout })),
+        Err(bad) => {
+            let nth = text[..bad.offset].matches(bad.culprit).count();
+            Err(bad.problem.at(field.place_within(bad.culprit, nth)))
+        }
+    }
+}
+
+fn optional_duration(field: &Field<'_>) -> Result<Option<Duration>, Problem> {
+    let text = field.text().map_err(|problem| problem.hint("write a duration such as \"30s\""))?;
+    if text.is_empty() { Ok(None) } else { duration::parse(text).map(Some) }
+}
+
+/// A timeout: `Some(None)` is for ever, which is what "0s" asks for.
+fn timeout(field: &Field<'_>) -> Result<Option<Option<Duration>>, Problem> {
+    Ok(optional_duration(field)?.map(|limit| (!limit.is_zero()).then_some(limit)))
+}

@@ -1,0 +1,99 @@
+//! `prefix`, `keys` and `raw_keys`: which part of the store a resource sees, and under which names.
+
+use std::sync::Arc;
+
+use crate::config::document::{Field, Fields};
+use crate::config::problem::{Place, Problem, shown};
+use crate::model::key::clean_path;
+use crate::model::range::KeyRanges;
+
+use super::Defaults;
+
+/// How the global prefix and a resource's own go together; the two confds differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PrefixMode {
+    /// `/global/resource`, as the active fork does.
+    #[default]
+    Concatenate,
+    /// The global prefix instead of the resource's, as the original does.
+    Replace,
+}
+
+impl PrefixMode {
+    /// The prefix that counts: `""` or `/a/b`. Both given are clean.
+    fn join(self, global: &str, own: &str) -> String {
+        match self {
+            PrefixMode::Replace if !global.is_empty() => global.to_owned(),
+            _ => format!("{global}{own}"),
+        }
+    }
+}
+
+pub(super) struct Keys {
+    pub(super) prefix: Arc<str>,
+    pub(super) keys: Vec<String>,
+    pub(super) ranges: KeyRanges,
+}
+
+/// Reads the three fields; `None` where a problem was told.
+pub(super) fn read(fields: &mut Fields<'_>, defaults: &Defaults) -> Option<Keys> {
+    let raw = fields.take("raw_keys", Field::boolean).unwrap_or(false);
+    let own = fields.take("prefix", |field| {
+        let own = clean_prefix(field.text()?)?;
+        if raw && !own.is_empty() {
+            return Err(Problem::new("`prefix` cannot go with raw_keys, which takes keys as they are")
+                .hint("write the prefix into each of the keys"));
+        }
+        Ok(own)
+    });
+    let is_given = fields.has("keys");
+    let keys = match fields.take("keys", |field| keys(field, raw)) {
+        Some(keys) => keys,
+        None if is_given => return None,
+        // Without keys the template has none to read, which is as good as an empty list.
+        None => Vec::new(),
+    };
+    // Raw keys are whole keys of the store, so the global prefix has no part in them either.
+    let prefix =
+        if raw { String::new() } else { defaults.prefix_mode.join(&defaults.prefix, &own.unwrap_or_default()) };
+    let store_keys: Vec<String> = keys.iter().map(|key| format!("{prefix}{key}")).collect();
+    let ranges = KeyRanges::of_directories(store_keys.iter().map(String::as_str));
+    Some(Keys { prefix: Arc::from(prefix), keys, ranges })
+}
+
+fn keys(field: &Field<'_>, raw: bool) -> Result<Vec<String>, Problem> {
+    if let Ok(text) = field.text() {
+        return Err(field.not_a("array of strings").hint(format!("write keys = [{text:?}]")));
+    }
+    let clean = |(text, place): (&str, Place)| {
+        if raw { Ok(text.to_owned()) } else { inside(text, "key").map_err(|problem| problem.at(place)) }
+    };
+    field.texts()?.into_iter().map(clean).collect()
+}
+
+/// A prefix as it goes in front of keys: `""` or `/a/b`, whatever slashes it was written with.
+///
+/// # Errors
+/// It climbs above the root with `..`; the problem has no place.
+pub fn clean_prefix(text: &str) -> Result<String, Problem> {
+    let cleaned = inside(text, "prefix")?;
+    Ok(if cleaned == "/" { String::new() } else { cleaned })
+}
+
+/// `path` cleaned, provided that no `..` climbs above where it starts.
+fn inside(path: &str, what: &str) -> Result<String, Problem> {
+    let mut depth = 0_usize;
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                depth = depth.checked_sub(1).ok_or_else(|| {
+                    Problem::new(format!("{what} {} leaves its prefix", shown(path)))
+                        .hint("write the whole path without `..`")
+                })?;
+            }
+            _ => depth += 1,
+        }
+    }
+    Ok(clean_path(path))
+}

@@ -1,0 +1,100 @@
+//! All of conf.d: the resources that are right, and everything that is wrong with the others.
+//! Never merges with what was there before: keeping the last good form of a broken file is the caller's business.
+
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::path::{Component, Path, PathBuf};
+
+use crate::model::resource::Resource;
+
+use super::problem::{Problem, Problems};
+use super::resource::{Defaults, PlacedResource, ResourceFile, parse_placed};
+use super::suggest;
+
+/// What conf.d says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Set {
+    /// The resources without a problem, in the order of their files.
+    pub resources: Vec<Resource>,
+    /// Everything wrong, in order. A file with a problem has no resource above.
+    pub problems: Problems,
+}
+
+/// Reads all files of conf.d. `templates` are the names below the templates folder.
+///
+/// Of several resources with one `dest` none is taken: whichever came first by name would decide what is live, so a
+/// new file could replace what an old one keeps. (Two paths to one file through a link are not seen here.)
+pub fn load(files: &[ResourceFile], templates: &BTreeSet<String>, defaults: &Defaults) -> Set {
+    let mut problems = Vec::new();
+    let mut placed = Vec::new();
+    for file in files {
+        match parse_placed(file, defaults) {
+            Ok(resource) => placed.push(resource),
+            Err(found) => problems.extend(found),
+        }
+    }
+    placed.retain(|resource| match missing_template(resource, templates) {
+        Some(problem) => {
+            problems.push(problem);
+            false
+        }
+        None => true,
+    });
+    let shared = shared_destinations(&placed, &mut problems);
+    let resources = placed
+        .into_iter()
+        .map(|placed| placed.resource)
+        .filter(|resource| !shared.contains(&lexically_clean(&resource.dest)))
+        .collect();
+    Set { resources, problems: problems.into_iter().collect() }
+}
+
+fn missing_template(placed: &PlacedResource, templates: &BTreeSet<String>) -> Option<Problem> {
+    let name: &str = &placed.resource.src;
+    if templates.contains(name) {
+        return None;
+    }
+    let mut problem = Problem::new(format!("there is no template `{name}`")).at(placed.src.clone());
+    problem.hint = suggest::did_you_mean(name, templates.iter().map(String::as_str))
+        .or_else(|| Some("`src` is a path below the templates folder".to_owned()));
+    Some(problem)
+}
+
+/// The destinations that more than one resource writes, each second and later writer being told.
+fn shared_destinations(placed: &[PlacedResource], problems: &mut Vec<Problem>) -> BTreeSet<PathBuf> {
+    let mut writers: BTreeMap<PathBuf, &PlacedResource> = BTreeMap::new();
+    let mut shared = BTreeSet::new();
+    for resource in placed {
+        match writers.entry(lexically_clean(&resource.resource.dest)) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(resource);
+            }
+            Entry::Occupied(first) => {
+                let message = format!(
+                    "`{}` and `{}` both write `{}`",
+                    first.get().resource.name,
+                    resource.resource.name,
+                    resource.resource.dest.display()
+                );
+                let hint = format!("give each a `dest` of its own; the other one is at {}", first.get().dest);
+                problems.push(Problem::new(message).at(resource.dest.clone()).hint(hint));
+                shared.insert(first.key().clone());
+            }
+        }
+    }
+    shared
+}
+
+fn lexically_clean(path: &Path) -> PathBuf {
+    let mut cleaned = PathBuf::from("/");
+    for component in path.components() {
+        match component {
+            Component::ParentDir => {
+                cleaned.pop();
+            }
+            Component::Normal(name) => cleaned.push(name),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    cleaned
+}

@@ -1,0 +1,184 @@
+//! The store's settings: which one, its endpoints, TLS and login. Never connects to it and never shows a password.
+
+use crate::config::problem::{Problem, shown};
+use crate::model::store::{EtcdSettings, FileSettings, Login, Scheme, StoreSettings, TlsSettings};
+
+use super::table::{
+    BACKEND, BASIC_AUTH, CLIENT_CA_KEYS, CLIENT_CERT, CLIENT_INSECURE, CLIENT_KEY, DIAL_TIMEOUT, FILE, FILTER, NODE,
+    PASSWORD, REQUEST_TIMEOUT, SCHEME, SRV_DOMAIN, SRV_RECORD, USERNAME,
+};
+use super::values::{Values, not_among};
+
+/// Where etcd is when nobody says.
+const DEFAULT_ENDPOINT: &str = "127.0.0.1:2379";
+
+/// Backends of confd that are not read here.
+pub const FOREIGN_BACKENDS: &[&str] =
+    &["consul", "vault", "redis", "zookeeper", "dynamodb", "ssm", "acm", "secretsmanager", "imds", "rancher"];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Backend {
+    /// By its name in the older confd, which asks `_etcd` for SRV records and `$ETCDCTL_PEERS` for nodes.
+    Etcd,
+    /// By its other name there, which asks `_etcdv3` and no environment.
+    EtcdV3,
+    File,
+    Env,
+}
+
+/// Reads the store's settings. Those of another store than the chosen one are left alone: a shared file may have them.
+pub(super) fn read(values: &mut Values<'_>) -> StoreSettings {
+    match values.parsed(&BACKEND, backend).unwrap_or(Backend::Etcd) {
+        Backend::Etcd => StoreSettings::Etcd(etcd(values, "etcd")),
+        Backend::EtcdV3 => StoreSettings::Etcd(etcd(values, "etcdv3")),
+        Backend::File => {
+            let paths = values.paths(&FILE);
+            if paths.is_empty() {
+                let problem = Problem::new("the backend `file` needs a file");
+                values.refuse(&BACKEND, problem.hint("name it with --file, or file = [\"…\"] in the settings file"));
+            }
+            StoreSettings::File(FileSettings { paths, filter: values.text(&FILTER).unwrap_or_default() })
+        }
+        Backend::Env => StoreSettings::Env,
+    }
+}
+
+fn backend(word: &str) -> Result<Backend, Problem> {
+    match word {
+        "etcd" => Ok(Backend::Etcd),
+        "etcdv3" => Ok(Backend::EtcdV3),
+        "file" => Ok(Backend::File),
+        "env" => Ok(Backend::Env),
+        foreign if FOREIGN_BACKENDS.contains(&foreign) => {
+            Err(Problem::new(format!("the backend `{foreign}` is not supported"))
+                .hint("supported are etcd (or etcdv3), file and env"))
+        }
+        other => Err(not_among(&BACKEND, other)),
+    }
+}
+
+fn etcd(values: &mut Values<'_>, name: &str) -> EtcdSettings {
+    let srv_domain = values.text(&SRV_DOMAIN);
+    let srv_record = values.text(&SRV_RECORD);
+    let from_srv = srv_domain.is_some() || srv_record.is_some();
+    let tls = tls(values);
+    EtcdSettings {
+        endpoints: endpoints(values, name == "etcd", from_srv),
+        srv_domain,
+        srv_record,
+        scheme: values.choice(&SCHEME, &[("http", Scheme::Http), ("https", Scheme::Https)]),
+        tls,
+        login: login(values),
+        dial_timeout: values.positive_duration(&DIAL_TIMEOUT),
+        request_timeout: values.positive_duration(&REQUEST_TIMEOUT),
+        ..EtcdSettings::default()
+    }
+}
+
+fn endpoints(values: &mut Values<'_>, ask_environment: bool, from_srv: bool) -> Vec<String> {
+    if !values.is_given(&NODE) {
+        if from_srv {
+            return Vec::new();
+        }
+        let peers = values.layers.environment("ETCDCTL_PEERS").filter(|_| ask_environment);
+        let Some(peers) = peers else { return vec![DEFAULT_ENDPOINT.to_owned()] };
+        return match endpoints_of(&peers) {
+            Ok(endpoints) => endpoints,
+            Err(problem) => {
+                let message = format!("{} (from environment ETCDCTL_PEERS)", problem.message);
+                values.problems.push(Problem { message, ..problem });
+                Vec::new()
+            }
+        };
+    }
+    values.each_parsed(&NODE, endpoints_of).into_iter().flatten().collect()
+}
+
+/// One node or several with commas between; a comma is part of no endpoint.
+fn endpoints_of(text: &str) -> Result<Vec<String>, Problem> {
+    text.split(',').map(str::trim).filter(|node| !node.is_empty()).map(endpoint).collect()
+}
+
+/// Checks `host:port` or `http(s)://host[:port]`.
+fn endpoint(node: &str) -> Result<String, Problem> {
+    const HINT: &str = "write host:port or http(s)://host:port";
+    if node.contains('@') {
+        // Not shown: what stands in front of the @ may be a password.
+        return Err(Problem::new("an endpoint has a user name in it").hint("give it with --username and --password"));
+    }
+    let refuse = |what: &str| Err(Problem::new(format!("endpoint {} {what}", shown(node))).hint(HINT));
+    let trimmed = node.trim_end_matches('/');
+    let (scheme, address) = match trimmed.split_once("://") {
+        Some((scheme, address)) => (Some(scheme), address),
+        None => (None, trimmed),
+    };
+    if scheme.is_some_and(|scheme| !matches!(scheme, "http" | "https")) {
+        return refuse("has an unknown scheme");
+    }
+    if address.contains(|c: char| c == '/' || c == '?' || c == '#' || c.is_whitespace() || c.is_control()) {
+        return refuse("has more than a host and a port");
+    }
+    let (host, port) = match address.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (address, None),
+    };
+    if host.is_empty() || host == "[]" || host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
+        return refuse("has no host, or an IPv6 address without brackets");
+    }
+    match port {
+        Some(port) if port.parse().is_ok_and(|port: u16| port > 0) => Ok(trimmed.to_owned()),
+        None if scheme.is_some() => Ok(trimmed.to_owned()),
+        Some(_) => refuse("has a port that is no number from 1 to 65535"),
+        None => refuse("has no port"),
+    }
+}
+
+fn tls(values: &mut Values<'_>) -> Option<TlsSettings> {
+    let tls = TlsSettings {
+        ca: values.path(&CLIENT_CA_KEYS),
+        cert: values.path(&CLIENT_CERT),
+        key: values.path(&CLIENT_KEY),
+        insecure: values.switch(&CLIENT_INSECURE),
+    };
+    match (&tls.cert, &tls.key) {
+        (Some(_), None) => {
+            values.refuse(&CLIENT_CERT, Problem::new("client-cert: there is no key").hint("give it with --client-key"));
+        }
+        (None, Some(_)) => {
+            let problem = Problem::new("client-key: there is no certificate");
+            values.refuse(&CLIENT_KEY, problem.hint("give it with --client-cert"));
+        }
+        _ => {}
+    }
+    (tls != TlsSettings::default()).then_some(tls)
+}
+
+/// The login. A user name is enough to ask for one: confd forgets it without --basic-auth, which surprises everybody.
+fn login(values: &mut Values<'_>) -> Option<Login> {
+    let basic_auth = values.optional_switch(&BASIC_AUTH);
+    let name = values.text(&USERNAME);
+    let password = values.text(&PASSWORD).filter(|password| !password.is_empty());
+    if basic_auth == Some(false) {
+        return None;
+    }
+    match (name, password) {
+        (Some(user), Some(password)) => Some(Login { user, password }),
+        (Some(_), None) => {
+            let problem = Problem::new("username: there is no password");
+            values.refuse(&USERNAME, problem.hint("give it with UPSTREAMD_PASSWORD or in the settings file"));
+            None
+        }
+        (None, Some(_)) => {
+            let problem = Problem::new("password: there is no user name");
+            values.refuse(&PASSWORD, problem.hint("give it with --username"));
+            None
+        }
+        (None, None) => {
+            if basic_auth == Some(true) {
+                let problem = Problem::new("basic-auth: there is no user name");
+                values.refuse(&BASIC_AUTH, problem.hint("give it with --username and --password"));
+            }
+            None
+        }
+    }
+}

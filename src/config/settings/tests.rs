@@ -1,0 +1,401 @@
+//! Who wins for every setting of the table, what the layers add up to, and what is said of mistakes.
+
+use std::path::Path;
+
+use expect_test::{Expect, expect};
+
+use super::layers::{Flags, Raw};
+use super::table::{ALL, Kind, Section, Setting};
+use super::*;
+
+/// Layers made of texts.
+#[derive(Default)]
+struct Said {
+    flags: Flags,
+    environment: Vec<(String, String)>,
+    file: String,
+}
+
+impl Said {
+    fn flag(mut self, setting: &Setting, value: &str) -> Said {
+        self.flags.insert(setting.name, vec![value.to_owned()]);
+        self
+    }
+
+    fn environment(mut self, name: &str, value: &str) -> Said {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    fn file(mut self, text: &str) -> Said {
+        self.file.push_str(text);
+        self
+    }
+
+    fn with_layers<T>(&self, read: impl FnOnce(&Layers<'_>) -> T) -> T {
+        let lookup =
+            |name: &str| self.environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        read(&Layers::new(&self.flags, &lookup).with_file(Path::new("confd.toml"), &self.file))
+    }
+
+    fn raw(&self, setting: &Setting) -> Raw {
+        self.with_layers(|layers| {
+            assert!(layers.file_problems.is_empty(), "{:?}", layers.file_problems);
+            layers.raw(setting)
+        })
+    }
+
+    fn resolve(&self) -> (Settings, Problems) {
+        self.with_layers(resolve)
+    }
+
+    #[track_caller]
+    fn settings(&self) -> Settings {
+        let (settings, problems) = self.resolve();
+        assert!(problems.is_empty(), "{problems}");
+        settings
+    }
+
+    #[track_caller]
+    fn check_problems(&self, expected: Expect) {
+        expected.assert_eq(&self.resolve().1.to_string());
+    }
+}
+
+/// Four values of the setting's kind, as one would write them; none is the default.
+fn samples(setting: &Setting) -> [&'static str; 4] {
+    match setting.kind {
+        Kind::Switch if setting.default == Some("false") || setting.default.is_none() => {
+            ["true", "false", "true", "false"]
+        }
+        Kind::Switch => ["false", "true", "false", "true"],
+        Kind::Text | Kind::Secret | Kind::Texts => ["host1:1", "host2:2", "host3:3", "host4:4"],
+        Kind::Path | Kind::Paths => ["/one", "/two", "/three", "/four"],
+        Kind::Seconds => ["1", "2", "3", "4"],
+        Kind::Duration => ["1s", "2s", "3s", "4s"],
+        Kind::Count => ["10", "20", "30", "40"],
+        Kind::Choice(words) | Kind::OptionalChoice(words) => {
+            let others: Vec<_> = words.iter().copied().filter(|word| Some(*word) != setting.default).collect();
+            std::array::from_fn(|index| others[index % others.len()])
+        }
+    }
+}
+
+/// The setting's line in the file, under the `nth` of its names.
+fn file_line(setting: &Setting, nth: usize, value: &str) -> String {
+    let value = match setting.kind {
+        Kind::Switch | Kind::Count | Kind::Seconds => value.to_owned(),
+        Kind::Texts | Kind::Paths => format!("[\"{value}\"]"),
+        _ => format!("\"{value}\""),
+    };
+    match setting.file_names()[nth].split_once('.') {
+        Some((table, name)) => format!("[{table}]\n{name} = {value}\n"),
+        None => format!("{} = {value}\n", setting.file_names()[nth]),
+    }
+}
+
+fn environment_name(setting: &Setting, program: &str) -> String {
+    format!("{program}_{}", setting.name.replace('-', "_").to_uppercase())
+}
+
+#[test]
+fn flags_beat_environment_beats_file_beats_default_for_every_setting() {
+    for setting in ALL {
+        let [flag, ours, confds, file] = samples(setting);
+        let mut said = Said::default();
+        let expect = |said: &Said, value: Option<&str>, origin: &str| {
+            let raw = said.raw(setting);
+            assert_eq!(raw.values.first().map(String::as_str), value, "{}", setting.name);
+            let told = raw.origin.to_string();
+            assert!(told.starts_with(origin), "{}: {told}", setting.name);
+        };
+        expect(&said, setting.default, "by default");
+        said = said.file(&file_line(setting, 0, file));
+        expect(&said, Some(file), "confd.toml:");
+        said = said.environment(&environment_name(setting, "CONFD"), confds);
+        expect(&said, Some(confds), "from environment CONFD_");
+        said = said.environment(&environment_name(setting, "UPSTREAMD"), ours);
+        expect(&said, Some(ours), "from environment UPSTREAMD_");
+        said = said.flag(setting, flag);
+        expect(&said, Some(flag), "from flag --");
+        // A flag counts because it is given, also where it says what the default says.
+        let default = setting.default.unwrap_or_default();
+        if setting.default.is_some() || setting.may_be_empty {
+            said = said.flag(setting, default);
+            expect(&said, Some(default), "from flag --");
+        }
+    }
+}
+
+#[test]
+fn every_spelling_in_file_and_environment_counts() {
+    for setting in ALL {
+        let value = samples(setting)[0];
+        for nth in 0..setting.file_names().len() {
+            let line = file_line(setting, nth, value);
+            let dashed = match line.split_once('=') {
+                Some((name, rest)) => format!("{}={rest}", name.replace('_', "-").to_uppercase()),
+                None => line.clone(),
+            };
+            for text in [line, dashed] {
+                assert_eq!(Said::default().file(&text).raw(setting).values, [value], "{text}");
+            }
+        }
+        for name in setting.environment_names() {
+            assert_eq!(Said::default().environment(&name, value).raw(setting).values, [value], "{name}");
+        }
+    }
+}
+
+/// What else has to be said so that the setting means something.
+fn context(setting: &Setting) -> Said {
+    let said = Said::default();
+    match setting.name {
+        "file" | "filter" => said.flag(&table::BACKEND, "file").flag(&table::FILE, "/keys"),
+        "client-cert" | "client-key" => said.flag(&table::CLIENT_CERT, "/cert").flag(&table::CLIENT_KEY, "/key"),
+        "username" | "password" | "basic-auth" => said.flag(&table::USERNAME, "name").flag(&table::PASSWORD, "secret"),
+        _ => said,
+    }
+}
+
+#[test]
+fn every_setting_that_works_makes_a_difference_and_every_other_is_warned_of() {
+    for setting in ALL {
+        let without = context(setting).resolve();
+        let value = match setting.name {
+            "basic-auth" => "false",
+            "backend" => "env",
+            "scheme" => "https",
+            _ => samples(setting)[0],
+        };
+        let (settings, problems) = context(setting).flag(setting, value).resolve();
+        match setting.effect {
+            Effect::Works => {
+                assert!(problems.is_empty(), "{}: {problems}", setting.name);
+                assert!(settings.warnings.is_empty(), "{}: {}", setting.name, settings.warnings);
+                // Which file was read is known only once it is read, so this one is not among the settings.
+                assert_eq!(settings == without.0, setting.name == "config-file", "{}", setting.name);
+            }
+            Effect::Nothing(reason) => {
+                assert!(settings.warnings.to_string().contains(reason), "{}", setting.name);
+                assert_eq!(Settings { warnings: Problems::default(), ..settings }, without.0);
+            }
+            Effect::Refused(_) => assert_eq!(problems.len(), 1, "{}", setting.name),
+        }
+    }
+}
+
+#[test]
+fn the_table_is_sound() {
+    let (_, problems) = Said::default().resolve();
+    assert!(problems.is_empty(), "a default is refused: {problems}");
+    let mut names: Vec<String> = ALL.iter().flat_map(|setting| setting.file_names()).collect();
+    names.sort();
+    let all = names.len();
+    names.dedup();
+    assert_eq!(names.len(), all, "two settings share a name");
+    for setting in ALL {
+        assert!(!setting.help.ends_with('.') && !setting.help.is_empty(), "{}", setting.name);
+        assert_eq!(setting.section == Section::Confd, matches!(setting.effect, Effect::Nothing(_)), "{}", setting.name);
+    }
+}
+
+#[test]
+fn an_interval_beside_watch_is_a_resync_only_where_somebody_asked() {
+    let minute = Duration::from_secs(60);
+    let watch = || Said::default().flag(&table::WATCH, "true");
+    assert_eq!(watch().settings().mode, Mode::Watch { resync: None });
+    assert_eq!(watch().flag(&table::INTERVAL, "60").settings().mode, Mode::Watch { resync: Some(minute) });
+    assert_eq!(watch().file("interval = 60").settings().mode, Mode::Watch { resync: Some(minute) });
+    assert_eq!(watch().environment("CONFD_INTERVAL", "1m").settings().mode, Mode::Watch { resync: Some(minute) });
+    assert_eq!(watch().environment("CONFD_ONETIME", "1").settings().mode, Mode::Onetime);
+    assert_eq!(Said::default().file("interval = 60").settings().mode, Mode::Interval(minute));
+}
+
+#[test]
+fn empty_texts_ask_for_the_default_or_are_no_variable() {
+    let said = || Said::default().file("log-level = \"debug\"\nprefix = \"/p\"");
+    assert_eq!(said().settings().log_level, LogLevel::Debug);
+    assert_eq!(said().environment("CONFD_LOG_LEVEL", "").settings().log_level, LogLevel::Debug);
+    assert_eq!(said().flag(&table::LOG_LEVEL, "").settings().log_level, LogLevel::Info);
+    assert_eq!(said().settings().prefix, "/p");
+    assert_eq!(said().environment("UPSTREAMD_PREFIX", "").settings().prefix, "");
+    assert_eq!(Said::default().environment("UPSTREAMD_STATE_DIR", "").settings().state_dir, StateDir::Off);
+    assert_eq!(Said::default().file("state_dir = \"\"").settings().state_dir, StateDir::Off);
+    assert_eq!(Said::default().file("state_dir = \"s\"").settings().state_dir, StateDir::Path("s".into()));
+}
+
+#[test]
+fn zero_is_no_timeout_where_that_makes_sense() {
+    let none = Said::default().flag(&table::CHECK_CMD_TIMEOUT, "0").flag(&table::RELOAD_CMD_TIMEOUT, "0s").settings();
+    assert_eq!((none.check_cmd_timeout, none.reload_cmd_timeout), (None, None));
+    let defaults = Said::default().settings();
+    assert_eq!(defaults.check_cmd_timeout, Some(Duration::from_secs(30)));
+    assert_eq!(defaults.reload_cmd_timeout, Some(Duration::from_secs(60)));
+    assert_eq!(defaults.resource_defaults(), Defaults::default());
+    Said::default()
+        .flag(&table::BACKEND_TIMEOUT, "0s")
+        .flag(&table::DIAL_TIMEOUT, "0s")
+        .flag(&table::INTERVAL, "0")
+        .check_problems(expect![[r#"
+            backend-timeout: must be more than 0 (from flag --backend-timeout)
+            dial-timeout: must be more than 0 (from flag --dial-timeout)
+            interval: must be more than 0 (from flag --interval)"#]]);
+}
+
+fn etcd(said: &Said) -> crate::model::store::EtcdSettings {
+    match said.settings().store {
+        StoreSettings::Etcd(etcd) => etcd,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn endpoints_come_from_flags_or_file_or_the_old_variable_or_srv_records() {
+    assert_eq!(etcd(&Said::default()).endpoints, ["127.0.0.1:2379"]);
+    let peers = || Said::default().environment("ETCDCTL_PEERS", "http://a:4001, http://b:4001/");
+    assert_eq!(etcd(&peers()).endpoints, ["http://a:4001", "http://b:4001"]);
+    assert_eq!(etcd(&peers().flag(&table::BACKEND, "etcdv3")).endpoints, ["127.0.0.1:2379"]);
+    assert_eq!(etcd(&peers().file("nodes = [\"[::1]:2379\", \"https://c\"]")).endpoints, ["[::1]:2379", "https://c"]);
+    assert_eq!(etcd(&peers().environment("UPSTREAMD_NODES", "a:1,b:2")).endpoints, ["a:1", "b:2"]);
+
+    let srv = etcd(&Said::default().flag(&table::SRV_DOMAIN, "example.org"));
+    assert_eq!(srv.srv_record.as_deref(), Some("_etcd._tcp.example.org."));
+    assert_eq!(srv.endpoints, [""; 0]);
+    let srv = etcd(&Said::default().flag(&table::SRV_DOMAIN, "example.org.").file("backend = \"etcdv3\""));
+    assert_eq!(srv.srv_record.as_deref(), Some("_etcdv3._tcp.example.org."));
+    let srv = etcd(&Said::default().flag(&table::SRV_RECORD, "_x._tcp.y.").flag(&table::NODE, "a:1"));
+    assert_eq!((srv.srv_domain, srv.srv_record.as_deref(), srv.endpoints.len()), (None, Some("_x._tcp.y."), 1));
+}
+
+#[test]
+fn endpoints_that_cannot_be_are_refused_without_showing_a_password() {
+    for (node, message) in [
+        ("localhost", "endpoint `localhost` has no port"),
+        ("localhost:0", "endpoint `localhost:0` has a port that is no number from 1 to 65535"),
+        ("localhost:", "endpoint `localhost:` has a port that is no number from 1 to 65535"),
+        (":2379", "endpoint `:2379` has no host, or an IPv6 address without brackets"),
+        ("::1:2379", "endpoint `::1:2379` has no host, or an IPv6 address without brackets"),
+        ("ftp://a:1", "endpoint `ftp://a:1` has an unknown scheme"),
+        ("http://a:1/v2", "endpoint `http://a:1/v2` has more than a host and a port"),
+        ("http://root:hunter2@a:1", "an endpoint has a user name in it"),
+    ] {
+        let (_, problems) = Said::default().flag(&table::NODE, node).resolve();
+        assert_eq!(problems.len(), 1, "{node}");
+        assert!(problems.to_string().starts_with(&format!("node: {message} (from flag --node)")), "{problems}");
+        assert!(!problems.to_string().contains("hunter2"));
+    }
+}
+
+#[test]
+fn tls_needs_both_halves_of_a_pair_and_insecure_works_alone() {
+    let insecure = etcd(&Said::default().file("client_insecure = true"));
+    assert!(insecure.tls.is_some_and(|tls| tls.insecure && tls.ca.is_none()));
+    assert_eq!(insecure.scheme, "https");
+    let ca = etcd(&Said::default().environment("CONFD_CLIENT_CAKEYS", "/ca.pem").flag(&table::SCHEME, "http"));
+    assert_eq!(ca.tls.unwrap().ca.as_deref(), Some(Path::new("/ca.pem")));
+    assert_eq!(ca.scheme, "http");
+    assert_eq!(etcd(&Said::default().flag(&table::CLIENT_INSECURE, "false")).tls, None);
+    Said::default().file("client_cert = \"/c\"").check_problems(expect![[r#"
+        confd.toml:1:15: client-cert: there is no key
+          hint: give it with --client-key"#]]);
+    Said::default().environment("CONFD_CLIENT_KEY", "/k").check_problems(expect![[r#"
+        client-key: there is no certificate (from environment CONFD_CLIENT_KEY)
+          hint: give it with --client-cert"#]]);
+}
+
+#[test]
+fn a_login_needs_a_name_and_a_password_and_no_switch() {
+    let user = |said: &Said| etcd(said).user;
+    let both = || Said::default().flag(&table::USERNAME, "root").environment("UPSTREAMD_PASSWORD", "hunter2");
+    let expected = Some(("root".to_owned(), "hunter2".to_owned()));
+    assert_eq!(user(&both()), expected);
+    assert_eq!(user(&both().flag(&table::BASIC_AUTH, "true")), expected);
+    assert_eq!(user(&both().flag(&table::BASIC_AUTH, "false")), None);
+    Said::default().flag(&table::USERNAME, "root").check_problems(expect![[r#"
+        username: there is no password (from flag --username)
+          hint: give it with UPSTREAMD_PASSWORD or in the settings file"#]]);
+    Said::default().file("password = \"hunter2\"").check_problems(expect![[r#"
+        confd.toml:1:12: password: there is no user name
+          hint: give it with --username"#]]);
+    Said::default().flag(&table::BASIC_AUTH, "true").check_problems(expect![[r#"
+        basic-auth: there is no user name (from flag --basic-auth)
+          hint: give it with --username and --password"#]]);
+}
+
+#[test]
+fn a_password_is_never_shown() {
+    let said = || Said::default().flag(&table::USERNAME, "root").flag(&table::INTERVAL, "0");
+    let (settings, problems) = said().flag(&table::PASSWORD, "hunter2").resolve();
+    assert!(!format!("{settings:?}{problems}{problems:?}").contains("hunter2"), "{settings:?}");
+    assert!(format!("{settings:?}").contains("root"));
+    // Not even where it is written wrongly.
+    let (_, problems) = said().file("password = 5318008\n").resolve();
+    assert!(problems.to_string().contains("`password` must be a string, found a number"), "{problems}");
+    assert!(!problems.to_string().contains("5318008"));
+    let (settings, _) = said().flag(&table::AUTH_TOKEN, "hunter2").resolve();
+    assert!(settings.warnings.to_string().contains("auth-token") && !format!("{settings:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_file_store_needs_a_file() {
+    Said::default().flag(&table::BACKEND, "file").check_problems(expect![[r#"
+        the backend `file` needs a file (from flag --backend)
+          hint: name it with --file, or file = ["…"] in the settings file"#]]);
+    let said = Said::default().file("backend = \"file\"\nfile = \"/keys.yaml\"\nnodes = [\"not looked at\"]");
+    let expected = StoreSettings::File { paths: vec!["/keys.yaml".into()], filter: "*".to_owned() };
+    assert_eq!(said.settings().store, expected);
+}
+
+#[test]
+fn both_confds_files_are_read() {
+    let older = "backend = \"etcdv3\"\nconfdir = \"/srv/confd\"\ninterval = 30\nlog-level = \"warn\"\nsync-only = true\n\
+                 nodes = [\"http://a:2379\"]\nprefix = \"/p\"\nsrv_domain = \"\"\nscheme = \"http\"\nwatch = true\n\
+                 client_cakeys = \"\"\nbasic_auth = false\nusername = \"\"\npassword = \"\"\n";
+    let settings = Said::default().file(older).settings();
+    assert_eq!(settings.confdirs, [Path::new("/srv/confd")]);
+    assert_eq!(settings.mode, Mode::Watch { resync: Some(Duration::from_secs(30)) });
+    assert_eq!((settings.log_level, settings.sync_only), (LogLevel::Warn, true));
+    assert!(settings.warnings.is_empty(), "{}", settings.warnings);
+    let newer = "log_level = \"error\"\nlog_format = \"json\"\nsync_only = true\nreload_cmd_timeout = \"2m\"\n\
+                 debounce = \"3s\"\nkeep_stage_file = true\ntemplate_cache = true\nfailure_mode = \"fail-fast\"\n";
+    let settings = Said::default().file(newer).settings();
+    assert_eq!((settings.log_level, settings.log_format), (LogLevel::Error, LogFormat::Json));
+    assert_eq!(settings.reload_cmd_timeout, Some(Duration::from_secs(120)));
+    assert_eq!(settings.debounce, Some(Duration::from_secs(3)));
+    expect![[r#"
+        confd.toml:7:18: template-cache has no effect: templates are read again when they change
+        confd.toml:8:16: failure-mode has no effect: every resource is always tried"#]]
+    .assert_eq(&settings.warnings.to_string());
+}
+
+#[test]
+fn what_is_wrong_with_a_file_is_told_all_at_once() {
+    Said::default()
+        .file(
+            "interval = \"soon\"\nnodes = [1]\nnode = [\"a:1\"]\nonetime = \"yes\"\nbackend_timeout = 30\n\
+             sync_only = true\nsync-only = false\nfoo = 1\nnginx = 3\n[template]\nsrc = \"x\"\n",
+        )
+        .check_problems(expect![[r#"
+            confd.toml:1:12: interval: `soon` is not a duration
+              hint: write for example "500ms", "30s" or "1m30s"
+            confd.toml:2:10: `nodes` must hold strings only, found a number
+            confd.toml:3:1: `node` and `nodes` are the same
+              hint: leave one of the two out
+            confd.toml:4:11: `onetime` must be a boolean, found a string
+              hint: write true or false, without quotes
+            confd.toml:5:19: `backend_timeout` must be a string, found a number
+              hint: write a duration such as "30s"
+            confd.toml:7:1: `sync-only` is given twice
+              hint: leave one of the two out
+            confd.toml:8:1: unknown setting: `foo`
+              hint: `upstreamd --help` lists the settings; in the file they have `_` for `-`
+            confd.toml:9:1: `nginx` must be a table, found a number
+            confd.toml:10:2: unknown setting: `template`
+              hint: resources have files of their own, in conf.d"#]]);
+    Said::default().file("interval = 5\nnodes = [\"a:1\"\nwatch = true\nprefix = \"../x\"").check_problems(expect![[
+        r#"
+        confd.toml:3:1: missing comma between array elements, expected `,`
+        confd.toml:4:1: missing comma between array elements, expected `,`"#
+    ]]);
+}

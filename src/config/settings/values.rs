@@ -1,0 +1,158 @@
+//! Raw values to typed ones. Every problem is kept with its origin, and the default stands in for what is refused,
+//! so that one run tells them all. Never shows a secret.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::config::duration;
+use crate::config::problem::{Problem, shown};
+use crate::config::suggest;
+
+use super::layers::{Layers, Origin, Raw};
+use super::table::{Kind, Setting};
+
+/// Reads settings and gathers what is wrong with them.
+pub(super) struct Values<'l> {
+    pub(super) layers: &'l Layers<'l>,
+    pub(super) problems: Vec<Problem>,
+}
+
+impl Values<'_> {
+    /// Whether anybody said anything about the setting.
+    pub(super) fn is_given(&self, setting: &Setting) -> bool {
+        self.layers.raw(setting).origin != Origin::Default
+    }
+
+    /// The value after `parse`, or the default where `parse` refuses it; `None` where nobody gave one and there is no default.
+    pub(super) fn parsed<T>(&mut self, setting: &Setting, parse: impl Fn(&str) -> Result<T, Problem>) -> Option<T> {
+        let Raw { values, origin } = self.layers.raw(setting);
+        // A flag that is given twice counts as it was given last, as in Go.
+        match parse(values.last()?) {
+            Ok(value) => Some(value),
+            Err(problem) => {
+                self.problems.push(origin.blame(named(setting, problem)));
+                parse(setting.default?).ok()
+            }
+        }
+    }
+
+    /// All values of a list after `parse`, without those that it refuses.
+    pub(super) fn each_parsed<T>(&mut self, setting: &Setting, parse: impl Fn(&str) -> Result<T, Problem>) -> Vec<T> {
+        let Raw { values, origin } = self.layers.raw(setting);
+        let mut parsed = Vec::new();
+        for value in &values {
+            match parse(value) {
+                Ok(value) => parsed.push(value),
+                Err(problem) => self.problems.push(origin.blame(named(setting, problem))),
+            }
+        }
+        parsed
+    }
+
+    /// A problem that concerns this setting and perhaps others: told where this one comes from.
+    pub(super) fn refuse(&mut self, setting: &Setting, problem: Problem) {
+        let origin = self.layers.raw(setting).origin;
+        self.problems.push(origin.blame(problem));
+    }
+
+    pub(super) fn switch(&mut self, setting: &Setting) -> bool {
+        self.optional_switch(setting).unwrap_or(false)
+    }
+
+    pub(super) fn optional_switch(&mut self, setting: &Setting) -> Option<bool> {
+        self.parsed(setting, switch)
+    }
+
+    pub(super) fn text(&mut self, setting: &Setting) -> Option<String> {
+        self.parsed(setting, |text| Ok(text.to_owned()))
+    }
+
+    pub(super) fn path(&mut self, setting: &Setting) -> Option<PathBuf> {
+        self.parsed(setting, path)
+    }
+
+    pub(super) fn paths(&mut self, setting: &Setting) -> Vec<PathBuf> {
+        self.each_parsed(setting, path)
+    }
+
+    pub(super) fn optional_duration(&mut self, setting: &Setting) -> Option<Duration> {
+        self.parsed(setting, duration::parse)
+    }
+
+    /// A duration; zero where it is absent, which a setting with a default never is.
+    pub(super) fn duration(&mut self, setting: &Setting) -> Duration {
+        self.optional_duration(setting).unwrap_or_default()
+    }
+
+    /// A duration that must not be zero.
+    pub(super) fn positive_duration(&mut self, setting: &Setting) -> Duration {
+        self.parsed(setting, |text| positive(duration::parse(text)?)).unwrap_or_default()
+    }
+
+    /// A timeout, for which zero means none.
+    pub(super) fn timeout(&mut self, setting: &Setting) -> Option<Duration> {
+        self.optional_duration(setting).filter(|limit| !limit.is_zero())
+    }
+
+    /// Seconds without a unit, or a duration; not zero.
+    pub(super) fn interval(&mut self, setting: &Setting) -> Duration {
+        self.parsed(setting, |text| {
+            let seconds = text.trim();
+            let bare = !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit());
+            positive(duration::parse(if bare { format!("{seconds}s") } else { seconds.to_owned() }.as_str())?)
+        })
+        .unwrap_or_default()
+    }
+
+    pub(super) fn count(&mut self, setting: &Setting) -> usize {
+        let parse = |text: &str| {
+            let problem = || Problem::new(format!("{} is not a number from 0 on", shown(text)));
+            text.trim().parse().map_err(|_| problem())
+        };
+        self.parsed(setting, parse).unwrap_or_default()
+    }
+
+    /// The value that goes with the word; a setting without default gives `None`.
+    pub(super) fn choice<T: Copy>(&mut self, setting: &Setting, choices: &[(&'static str, T)]) -> Option<T> {
+        self.parsed(setting, |text| {
+            let word = text.trim().to_ascii_lowercase();
+            let found = choices.iter().find(|(name, _)| *name == word).map(|(_, value)| *value);
+            found.ok_or_else(|| not_among(setting, text))
+        })
+    }
+}
+
+/// The problem of a word that is none of the setting's.
+pub(super) fn not_among(setting: &Setting, text: &str) -> Problem {
+    let words = match setting.kind {
+        Kind::Choice(words) | Kind::OptionalChoice(words) => words,
+        _ => &[],
+    };
+    let hint = suggest::did_you_mean(text, words.iter().copied())
+        .unwrap_or_else(|| format!("it is one of {}", words.join(", ")));
+    Problem::new(format!("{} is not known", shown(text))).hint(hint)
+}
+
+/// `problem` with the setting's name in front.
+fn named(setting: &Setting, problem: Problem) -> Problem {
+    Problem { message: format!("{}: {}", setting.name, problem.message), ..problem }
+}
+
+fn switch(text: &str) -> Result<bool, Problem> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "t" | "1" | "yes" | "y" | "on" => Ok(true),
+        "false" | "f" | "0" | "no" | "n" | "off" => Ok(false),
+        _ => Err(Problem::new(format!("{} is neither true nor false", shown(text)))),
+    }
+}
+
+fn path(text: &str) -> Result<PathBuf, Problem> {
+    match text.contains('\0') {
+        true => Err(Problem::new(format!("{} is not a path", shown(text)))),
+        false => Ok(PathBuf::from(text)),
+    }
+}
+
+fn positive(duration: Duration) -> Result<Duration, Problem> {
+    if duration.is_zero() { Err(Problem::new("must be more than 0")) } else { Ok(duration) }
+}

@@ -1,0 +1,45 @@
+//! "Did you mean …?" for names that are not known. Never decides anything by itself.
+
+/// How alike two names must be (0 to 1) before one is offered for the other.
+const ALIKE: f64 = 0.85;
+
+/// The known name most like `name`, where one is alike enough to be what was meant.
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let name = name.to_lowercase();
+    known
+        .into_iter()
+        .map(|candidate| (candidate, strsim::jaro_winkler(&name, &candidate.to_lowercase())))
+        .filter(|(candidate, likeness)| {
+            let edits = strsim::damerau_levenshtein(&name, &candidate.to_lowercase());
+            *likeness >= ALIKE || edits <= name.chars().count() / 3
+        })
+        .max_by(|(_, a), (_, b)| a.total_cmp(b))
+        .map(|(candidate, _)| candidate)
+}
+
+/// The hint that goes with [`nearest`].
+pub(crate) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    nearest(name, known).map(|candidate| format!("did you mean `{candidate}`?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn likely_slips_are_recognised_and_strangers_are_not() {
+        let known = ["src", "dest", "keys", "check_cmd", "reload_cmd", "mode", "owner"];
+        for (written, expected) in [
+            ("check_command", Some("check_cmd")),
+            ("reload", Some("reload_cmd")),
+            ("destination", Some("dest")),
+            ("key", Some("keys")),
+            ("SCR", Some("src")),
+            ("colour", None),
+            ("x", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(written, known), expected, "{written}");
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Standard output and error, and the one file that is read before anything else is known. A reader that has gone away is
+//! no failure of ours.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+/// Writes to standard output.
+pub fn print(text: &str) {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).ok();
+}
+
+/// Writes bytes to standard output as they are.
+pub fn print_bytes(bytes: &[u8]) {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).ok();
+}
+
+/// Writes to standard error.
+pub fn complain(text: &str) {
+    io::stderr().lock().write_all(text.as_bytes()).ok();
+}
+
+/// Whether a person reads standard output.
+pub fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// The bytes of a file.
+pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    std::fs::read(path)
+}
+
+/// Whether a folder exists.
+pub fn folder_exists(path: &Path) -> bool {
+    path.is_dir()
+}

@@ -1,0 +1,309 @@
+//! conf.d texts against the resources and problems that they should give, the page on settings, and random texts.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use upstreamd::config::problem::{Place, Problem};
+use upstreamd::config::resource::{Defaults, ResourceFile, parse};
+use upstreamd::config::set::load;
+use upstreamd::config::settings::layers::{Flags, Layers};
+use upstreamd::config::settings::resolve;
+use upstreamd::config::settings::table::{ALL, Effect, Kind, Section, Setting};
+use upstreamd::model::resource::{CommandLine, Resource};
+
+fn project() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn updating() -> bool {
+    std::env::var_os("UPDATE_EXPECT").is_some()
+}
+
+/// One case file: conf.d files below `$$ toml NAME`, template names below `$$ templates`, what comes out below `$$ expect`.
+struct Case {
+    files: Vec<ResourceFile>,
+    templates: BTreeSet<String>,
+    given: String,
+    expected: String,
+}
+
+impl Case {
+    fn read(text: &str) -> Case {
+        let (given, expected) = text.split_once("$$ expect\n").unwrap_or((text, ""));
+        let mut case =
+            Case { files: vec![], templates: BTreeSet::new(), given: given.to_owned(), expected: expected.to_owned() };
+        for section in given.split("$$ ").skip(1) {
+            let (header, body) = section.split_once('\n').unwrap();
+            match header.split_once(' ').unwrap_or((header, "app.toml")) {
+                ("toml", name) => case.files.push(ResourceFile {
+                    name: name.into(),
+                    path: PathBuf::from(name),
+                    text: body.to_owned(),
+                }),
+                ("templates", _) => case.templates.extend(body.split_whitespace().map(str::to_owned)),
+                _ => panic!("unknown section {header:?}"),
+            }
+        }
+        case
+    }
+
+    /// What comes out, and whether there are problems in it.
+    fn run(&self) -> (String, bool) {
+        // A case without templates has those that it names.
+        let named = || self.files.iter().filter_map(|file| parse(file, &Defaults::default()).ok());
+        let templates = match self.templates.is_empty() {
+            true => named().map(|resource| resource.src.to_string()).collect(),
+            false => self.templates.clone(),
+        };
+        let set = load(&self.files, &templates, &Defaults::default());
+        let mut told: String = set.resources.iter().map(described).collect();
+        for problem in set.problems.iter() {
+            writeln!(told, "{problem}").unwrap();
+        }
+        (told, !set.problems.is_empty())
+    }
+}
+
+/// Every field of a resource, one in a line.
+fn described(resource: &Resource) -> String {
+    let Resource {
+        name,
+        file,
+        src,
+        engine,
+        dest,
+        prefix,
+        ranges,
+        keys,
+        owner,
+        group,
+        mode,
+        check,
+        reload,
+        pace,
+        output_format,
+        escape,
+        make_dirs,
+        on_reload_failure,
+    } = resource;
+    let ranges: Vec<_> =
+        ranges.iter().map(|range| format!("{}..{}", range.start, range.end.as_deref().unwrap_or(""))).collect();
+    let command = |command: &Option<CommandLine>| match command {
+        Some(CommandLine { text: _, parts, timeout }) => format!("{parts:?} within {timeout:?}"),
+        None => "none".to_owned(),
+    };
+    let mode = mode.map_or("unset".to_owned(), |mode| format!("{mode:04o}"));
+    format!(
+        "{name} ({})\n  {src} ({engine:?}) -> {}\n  keys: {keys:?}\n  prefix: {prefix:?}\n  ranges: {ranges:?}\n  \
+         owner: {owner:?}\n  group: {group:?}\n  mode: {mode}\n  check: {}\n  reload: {}\n  pace: {pace:?}\n  \
+         output_format: {output_format:?}\n  escape: {escape:?}\n  make_dirs: {make_dirs}\n  \
+         on_reload_failure: {on_reload_failure:?}\n",
+        file.display(),
+        dest.display(),
+        command(check),
+        command(reload),
+    )
+}
+
+#[test]
+fn case_files_give_what_they_say() {
+    let folder = project().join("tests/cases/config");
+    let mut wrong = Vec::new();
+    let mut n_cases = 0;
+    for kind in ["ok", "err"] {
+        for entry in std::fs::read_dir(folder.join(kind)).unwrap() {
+            let path = entry.unwrap().path();
+            let case = Case::read(&std::fs::read_to_string(&path).unwrap());
+            let (told, has_problems) = case.run();
+            n_cases += 1;
+            assert_eq!(has_problems, kind == "err", "{}:\n{told}", path.display());
+            if updating() {
+                std::fs::write(&path, format!("{}$$ expect\n{told}", case.given)).unwrap();
+            } else if told != case.expected {
+                wrong.push(format!("{}:\nexpected:\n{}\ngot:\n{told}", path.display(), case.expected));
+            }
+        }
+    }
+    assert!(n_cases > 10, "only {n_cases} cases in {}", folder.display());
+    assert!(wrong.is_empty(), "{}\nUPDATE_EXPECT=1 rewrites them", wrong.join("\n"));
+}
+
+#[test]
+fn five_mistakes_are_five_problems_each_with_file_line_and_hint() {
+    let file = |name: &str, text: &str| ResourceFile {
+        name: name.into(),
+        path: Path::new("/etc/upstreamd/conf.d").join(name),
+        text: text.to_owned(),
+    };
+    let right = "[template]\nsrc = \"app.conf\"\nkeys = [\"/services\"]\n";
+    let files = [
+        file("a.toml", &format!("{right}dest = \"/etc/a\"\nmode = 644\n")),
+        file("b.toml", &format!("{right}dest = \"/etc/b\"\ncheck_command = \"false\"\n")),
+        file("c.toml", &format!("{right}dest = \"/etc/c\"\nreload_cmd = \"cat {{{{.scr}}}}\"\n")),
+        file("d.toml", "[template]\nsrc = \"ap.conf\"\ndest = \"/etc/d\"\n"),
+        file("e.toml", "[template]\nsrc = \"app.conf\"\ndest = \"/etc/e\"\nkeys = \"/services\"\n"),
+        file("f.toml", &format!("{right}dest = \"/etc/f\"\n")),
+    ];
+    let set = load(&files, &BTreeSet::from(["app.conf".to_owned()]), &Defaults::default());
+    expect_test::expect![[r#"
+        /etc/upstreamd/conf.d/a.toml:5:8: `mode` must be a string, found the number 644
+          hint: a TOML number is decimal; write mode = "0644"
+        /etc/upstreamd/conf.d/b.toml:5:1: unknown field of [template]: `check_command`
+          hint: did you mean `check_cmd`?
+        /etc/upstreamd/conf.d/c.toml:5:19: `{{.scr}}` is not known in a command
+          hint: did you mean {{.src}}?
+        /etc/upstreamd/conf.d/d.toml:2:7: there is no template `ap.conf`
+          hint: did you mean `app.conf`?
+        /etc/upstreamd/conf.d/e.toml:4:8: `keys` must be an array of strings, found a string
+          hint: write keys = ["/services"]
+    "#]]
+    .assert_eq(&format!("{}\n", set.problems));
+    assert_eq!(set.problems.len(), 5);
+    assert!(set.problems.iter().all(|problem| problem.hint.is_some()));
+    let names: Vec<&str> = set.resources.iter().map(|resource| &*resource.name).collect();
+    assert_eq!(names, ["f.toml"], "the right one stays");
+}
+
+/// The rows of the page, made from the table.
+fn settings_page() -> String {
+    let mut page = String::from(
+        "# Settings\n\n\
+         Each setting is a flag, an environment variable and a key of `upstreamd.toml`. Flags go over `UPSTREAMD_*`, \
+         those over `CONFD_*`, those over the file, and that over the default: a flag counts because it is given, also \
+         where it says what the default says. Flags may have one dash or two; in the file `-` and `_` are the same. \
+         An empty flag or file value asks for the default and an empty variable is as good as none, except where \
+         empty is a value of its own. A list repeats its flag and separates its variable with commas. \
+         Durations are written as in `1m30s` or `500ms`.\n\n\
+         This page is made from the table in `src/config/settings/table.rs`; a test keeps the two the same.\n",
+    );
+    for section in Section::ALL {
+        write!(page, "\n## {}\n\n", section.title()).unwrap();
+        page.push_str(
+            "| flag | variables | in the file | value | default | what it does |\n|---|---|---|---|---|---|\n",
+        );
+        for setting in ALL.iter().filter(|setting| setting.section == section) {
+            page.push_str(&settings_row(setting));
+        }
+    }
+    page
+}
+
+fn settings_row(setting: &Setting) -> String {
+    let code = |names: Vec<String>| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let short = setting.short.map(|short| format!("`-{short}`, ")).unwrap_or_default();
+    let value = match setting.kind {
+        Kind::Choice(words) | Kind::OptionalChoice(words) => words.join(", "),
+        kind if kind.is_list() => format!("{}, a list", kind.value_name()),
+        kind => kind.value_name().to_owned(),
+    };
+    let default = setting.default.map(|default| format!("`{default}`")).unwrap_or_default();
+    let help = match setting.effect {
+        Effect::Nothing(reason) => format!("nothing: {reason}"),
+        Effect::Works | Effect::Refused(_) => setting.help.to_owned(),
+    };
+    let empty = if setting.may_be_empty { " (may be empty)" } else { "" };
+    let variables = code(setting.environment_names());
+    let file = code(setting.file_names());
+    format!("| {short}`--{}` | {variables} | {file} | {value}{empty} | {default} | {help} |\n", setting.name)
+}
+
+#[test]
+fn the_page_on_settings_is_that_of_the_table() {
+    let path = project().join("docs/settings.md");
+    let page = settings_page();
+    if updating() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &page).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap();
+    assert!(written == page, "docs/settings.md is not what the table says; UPDATE_EXPECT=1 rewrites it");
+}
+
+/// Texts that look like TOML resources, right and wrong: lines of known and unknown fields with values of every kind.
+fn resource_like() -> impl Strategy<Value = String> {
+    let name = prop_oneof![
+        proptest::sample::select(vec![
+            "src",
+            "dest",
+            "keys",
+            "prefix",
+            "owner",
+            "group",
+            "uid",
+            "gid",
+            "mode",
+            "check_cmd",
+            "RELOAD_CMD",
+            "check_cmd_timeout",
+            "reload-cmd-timeout",
+            "min_reload_interval",
+            "debounce",
+            "output_format",
+            "engine",
+            "escape",
+            "make_dirs",
+            "raw_keys",
+            "on_reload_failure",
+            "template",
+            "nodes",
+            "interval",
+            "log-level",
+        ])
+        .prop_map(str::to_owned),
+        "[a-zA-Z_.\"-]{0,8}",
+    ];
+    let value = prop_oneof![
+        "\"[ -~]{0,20}\"",
+        "'[^'\n]{0,20}'",
+        "-?[0-9]{1,20}",
+        "0[ox][0-9a-f]{1,8}",
+        "\\[(\"[a-z./*{}]{0,8}\",? ?){0,4}\\]",
+        "\"(\\{\\{|\\}\\}|\\.src|\\.dest|'|`| |\\\\\\\\|\\$\\(|é){0,8}\"",
+        "\"([0-9.]{0,25}(ns|us|µs|ms|s|m|h|d)?){0,3}\"",
+        "true|false|nan|inf|1979-05-27|\\{a = 1\\}",
+        ".{0,12}",
+    ];
+    let line = prop_oneof![
+        8 => (name, value).prop_map(|(name, value)| format!("{name} = {value}")),
+        1 => proptest::sample::select(vec!["[template]", "[[template]]", "[nginx]", "[template", "#", "\u{feff}", "\r"])
+            .prop_map(str::to_owned),
+        1 => ".{0,30}",
+    ];
+    proptest::collection::vec(line, 0..12).prop_map(|lines| format!("[template]\n{}", lines.join("\n")))
+}
+
+/// A problem in a file has its place inside the text.
+fn assert_inside(problem: &Problem, text: &str) {
+    if let Some(Place { position: Some(position), .. }) = &problem.place {
+        let line = text.split('\n').nth(position.line - 1);
+        let line = line.unwrap_or_else(|| panic!("{problem} is beyond the text\n{text}"));
+        assert!(position.column <= line.chars().count() + 1, "{problem} is beyond its line\n{text}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_panics_and_every_problem_lies_in_it(text in prop_oneof![resource_like(), ".{0,200}"]) {
+        let file = ResourceFile { name: "a.toml".into(), path: "a.toml".into(), text: text.clone() };
+        let set = load(std::slice::from_ref(&file), &BTreeSet::new(), &Defaults::default());
+        prop_assert!(set.resources.is_empty() && !set.problems.is_empty(), "there are no templates, yet it loads");
+        for problem in set.problems.iter() {
+            assert_inside(problem, &text);
+        }
+        if let Ok(resource) = parse(&file, &Defaults::default()) {
+            let odd = Path::new("/tmp/a b'c");
+            for command in [&resource.check, &resource.reload].into_iter().flatten() {
+                prop_assert!(!command.shell_text(odd, odd).is_empty());
+            }
+        }
+        let flags = Flags::new();
+        let (_, problems) = resolve(&Layers::new(&flags, &|_| None).with_file(Path::new("upstreamd.toml"), &text));
+        for problem in problems.iter() {
+            assert_inside(problem, &text);
+        }
+    }
+}

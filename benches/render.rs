@@ -50,7 +50,13 @@ fn main() {
     for escape in [Escape::None, Escape::Nginx] {
         for backends in [10, 1_000, 10_000] {
             let tree = tree_of((0..backends).map(|i| (backend(i), address(i))));
-            changes(&format!("gets, 2 prints, {backends} backends, {escape:?}"), UPSTREAM, escape, tree.clone(), backends);
+            changes(
+                &format!("gets, 2 prints, {backends} backends, {escape:?}"),
+                UPSTREAM,
+                escape,
+                tree.clone(),
+                backends,
+            );
             if escape == Escape::None {
                 changes(&format!("getvs, 1 print, {backends} backends"), VALUES, escape, tree, backends);
             }

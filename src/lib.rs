@@ -1,6 +1,8 @@
 //! upstreamd keeps nginx load balancers true to etcd.
 //! Modules are listed in rank order, which is also a good order to read them in; see ARCHITECTURE.md.
 
+pub mod agent;
 pub mod model;
 pub mod nginx;
 pub mod render;
+pub mod world;

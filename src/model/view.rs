@@ -127,7 +127,13 @@ impl View {
             return None;
         }
         let changed = self.tree.changed_paths(&newer.tree);
-        Some(changed.iter().filter(|key| self.ranges.contains(key.as_str())).map(|key| Key::from(self.visible(key))).collect())
+        Some(
+            changed
+                .iter()
+                .filter(|key| self.ranges.contains(key.as_str()))
+                .map(|key| Key::from(self.visible(key)))
+                .collect(),
+        )
     }
 
     fn has_slash_keys(&self) -> bool {
@@ -267,7 +273,11 @@ mod tests {
         let mut after = before.clone();
         let put = |key: &str| (Key::from(key), Value::from("new"));
         let gone = [Key::from("/production/app/b")];
-        after.tree.advance(Revision(2), [put("/production/app/a"), put("/production/x"), put("/production/app/c")], gone);
+        after.tree.advance(
+            Revision(2),
+            [put("/production/app/a"), put("/production/x"), put("/production/app/c")],
+            gone,
+        );
         assert_eq!(before.changed_paths(&after), Some(vec!["/app/a".into(), "/app/b".into(), "/app/c".into()]));
         assert_eq!(before.changed_paths(&view("", &["/app"], &[])), None);
     }

@@ -77,7 +77,8 @@ mod tests {
 
     #[test]
     fn only_plain_printable_ascii_is_harmless() {
-        for text in ["", "10.0.0.1:8080", "[2001:db8::1]:80", "web-1.example.com", "unix:/run/a.sock", "a=b,c|d&e?f*g~"] {
+        for text in ["", "10.0.0.1:8080", "[2001:db8::1]:80", "web-1.example.com", "unix:/run/a.sock", "a=b,c|d&e?f*g~"]
+        {
             assert_eq!(harm(text), None, "{text:?}");
         }
         for (text, expected) in [

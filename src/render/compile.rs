@@ -214,7 +214,9 @@ impl<'a> Library<'a> {
             if problem.place.is_none() {
                 problem.place = scan.and_then(|scan| place_of_reference(error.kind(), scan));
             }
-            if let Some(name) = problem.message.strip_prefix("unknown template `").and_then(|rest| rest.strip_suffix('`')) {
+            if let Some(name) =
+                problem.message.strip_prefix("unknown template `").and_then(|rest| rest.strip_suffix('`'))
+            {
                 let near = nearest(name, self.sources.keys().map(String::as_str));
                 problem.hint = near.map(|near| format!("did you mean `{near}`?"));
             } else if let Some(name) =

@@ -159,7 +159,11 @@ fn phrase(message: &str) -> String {
         }
         _ => message.to_owned(),
     };
-    lowered.replace(". Available variables: ", "; there are ").replace("`&str`", "`string`").replace("`&[Value]`", "`array`").replace("`Vec<Value>`", "`array`")
+    lowered
+        .replace(". Available variables: ", "; there are ")
+        .replace("`&str`", "`string`")
+        .replace("`&[Value]`", "`array`")
+        .replace("`Vec<Value>`", "`array`")
 }
 
 /// Messages that quote only the template's own words and names of types, by how they begin.

@@ -1,1 +1,191 @@
-//! Placeholder.
+//! `output_format`: whether rendered bytes parse as what they are meant to be. Only syntax, never meaning; error texts
+//! say where and what kind of mistake, and quote nothing of the output.
+
+use std::fmt;
+
+use serde::de::IgnoredAny;
+
+use crate::model::resource::OutputFormat;
+
+use super::error::Place;
+
+/// The output is not what `output_format` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FormatError {
+    /// What it should have been.
+    pub format: OutputFormat,
+    /// Where the mistake is, as far as that is known.
+    pub place: Option<Place>,
+    /// What is wrong there.
+    pub message: String,
+}
+
+impl fmt::Display for FormatError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let format = match self.format {
+            OutputFormat::Json => "JSON",
+            OutputFormat::Yaml => "YAML",
+            OutputFormat::Toml => "TOML",
+            OutputFormat::Xml => "XML",
+            OutputFormat::Nginx => "nginx configuration",
+        };
+        write!(f, "the output is not {format}: ")?;
+        if let Some(Place { line, column }) = self.place {
+            write!(f, "line {line}, column {column}: ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for FormatError {}
+
+/// Parses `bytes` and throws the result away. nginx configuration is not parsed: nginx itself is asked.
+///
+/// # Errors
+/// The first mistake.
+pub fn check(bytes: &[u8], format: OutputFormat) -> Result<(), FormatError> {
+    let error = |place, message: String| FormatError { format, place, message };
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return Err(error(None, "it is not UTF-8".to_owned()));
+    };
+    let mistake = match format {
+        OutputFormat::Json => json(text),
+        OutputFormat::Yaml => yaml(text),
+        OutputFormat::Toml => toml(text),
+        OutputFormat::Xml => xml(text),
+        OutputFormat::Nginx => None,
+    };
+    mistake.map_or(Ok(()), |(place, message)| Err(error(place, message)))
+}
+
+type Mistake = (Option<Place>, String);
+
+fn json(text: &str) -> Option<Mistake> {
+    let error = serde_json::from_str::<IgnoredAny>(text).err()?;
+    let message = error.to_string();
+    let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
+    Some((Some(Place { line: error.line(), column: error.column().max(1) }), message.to_owned()))
+}
+
+/// Levels of nesting in YAML; the parser recurses.
+const DEEPEST: usize = 128;
+/// Parser events in YAML, about two for each value.
+const MOST_EVENTS: usize = 20_000_000;
+
+fn yaml(text: &str) -> Option<Mistake> {
+    use serde_saphyr::Error;
+    let budget = serde_saphyr::Budget {
+        max_depth: DEEPEST,
+        max_events: MOST_EVENTS,
+        max_nodes: MOST_EVENTS,
+        ..serde_saphyr::Budget::default()
+    };
+    let options = serde_saphyr::Options { budget: Some(budget), with_snippet: false, ..Default::default() };
+    let error = serde_saphyr::from_multiple_with_options::<IgnoredAny>(text, options).err()?;
+    let message = match error.without_snippet() {
+        Error::Eof { .. } => "it ends too early",
+        Error::Unexpected { expected, .. } => &format!("expected {expected}"),
+        Error::UnknownAnchor { .. } => "unknown anchor",
+        Error::Budget { .. } => "too large or too deeply nested",
+        Error::Message { msg, .. } if msg.starts_with("duplicate") => "a key occurs twice in one mapping",
+        _ => "syntax error",
+    };
+    let place = error.location().filter(|location| location.line() > 0).map(|location| Place {
+        line: usize::try_from(location.line()).unwrap_or(usize::MAX),
+        column: usize::try_from(location.column()).unwrap_or(usize::MAX),
+    });
+    Some((place, message.to_owned()))
+}
+
+fn toml(text: &str) -> Option<Mistake> {
+    let error = toml::from_str::<toml::Table>(text).err()?;
+    let place = error.span().map(|span| Place::of(text, span.start));
+    // The parser quotes punctuation that it expects; a longer quote would be from the output.
+    let quotes_output = error.message().split('`').skip(1).step_by(2).any(|quote| quote.len() > 2);
+    let message = if quotes_output || error.message().contains('\n') { "syntax error" } else { error.message() };
+    Some((place, message.to_owned()))
+}
+
+fn xml(text: &str) -> Option<Mistake> {
+    use roxmltree::Error;
+    let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
+    let error = roxmltree::Document::parse_with_options(text, options).err()?;
+    let message = match error {
+        Error::UnexpectedCloseTag(..) => "a closing tag does not match the opening one",
+        Error::UnclosedRootNode => "an element is not closed",
+        Error::NoRootNode => "there is no element",
+        Error::DuplicatedAttribute(..) => "an attribute occurs twice",
+        Error::UnknownNamespace(..) => "unknown namespace",
+        Error::UnknownEntityReference(..) => "unknown entity",
+        Error::MalformedEntityReference(_) => "malformed entity",
+        Error::EntityReferenceLoop(_) => "an entity refers to itself",
+        Error::InvalidAttributeValue(_) => "malformed attribute",
+        Error::InvalidName(_) => "malformed name",
+        Error::NonXmlChar(..) => "a character that XML does not allow",
+        _ => "syntax error",
+    };
+    let place = error.pos();
+    let line = usize::try_from(place.row).unwrap_or(usize::MAX);
+    Some((Some(Place { line, column: usize::try_from(place.col).unwrap_or(usize::MAX) }), message.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(text: &str, format: OutputFormat) -> String {
+        check(text.as_bytes(), format).map_or_else(|error| error.to_string(), |()| "fine".to_owned())
+    }
+
+    #[test]
+    fn good_output_passes() {
+        use OutputFormat::{Json, Nginx, Toml, Xml, Yaml};
+        for (text, format) in [
+            ("{\"a\": [1, 2.5e3, null]}\n", Json),
+            ("\"text\"", Json),
+            ("a: 1\nb: [x, 'y']\n", Yaml),
+            ("---\na: &x 1\n---\nb: 2\n", Yaml),
+            ("a: &x [1]\nb: *x\n", Yaml),
+            ("# only a comment\n", Yaml),
+            ("a = 1\n[b]\nc = [1, 2]\n", Toml),
+            ("", Toml),
+            ("<?xml version=\"1.0\"?>\n<!DOCTYPE a>\n<a b='c'>&amp;<d/></a>", Xml),
+            ("anything }", Nginx),
+        ] {
+            assert_eq!(verdict(text, format), "fine", "{text:?}");
+        }
+    }
+
+    #[test]
+    fn bad_output_is_placed_and_never_quoted() {
+        use OutputFormat::{Json, Toml, Xml, Yaml};
+        for (text, format, expected) in [
+            ("{\"hunter2\": }", Json, "JSON: line 1, column 13: expected value"),
+            ("", Json, "JSON: line 1, column 1: EOF while parsing a value"),
+            ("{} {}", Json, "JSON: line 1, column 4: trailing characters"),
+            ("a: [1\nb: 2\n", Yaml, "YAML: line 2, column 2: syntax error"),
+            ("hunter2: 1\nhunter2: 2\n", Yaml, "YAML: line 2, column 1: a key occurs twice in one mapping"),
+            ("a: *hunter2\n", Yaml, "YAML: line 1, column 4: syntax error"),
+            (
+                "a = 1\na = hunter2\n",
+                Toml,
+                "TOML: line 2, column 5: string values must be quoted, expected literal string",
+            ),
+            ("hunter2 = 1\nhunter2 = 2\n", Toml, "TOML: line 2, column 1: duplicate key"),
+            ("<a><hunter2></a>", Xml, "XML: line 1, column 13: a closing tag does not match the opening one"),
+            ("<a>&hunter2;</a>", Xml, "XML: line 1, column 4: unknown entity"),
+            ("hunter2", Xml, "XML: line 1, column 1: syntax error"),
+        ] {
+            assert_eq!(verdict(text, format), format!("the output is not {expected}"), "{text:?}");
+        }
+        assert_eq!(check(b"\xff", Json).unwrap_err().to_string(), "the output is not JSON: it is not UTF-8");
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_and_not_fallen_into() {
+        for (open, format) in [("[", OutputFormat::Json), ("[", OutputFormat::Yaml), ("a=[", OutputFormat::Toml)] {
+            assert_ne!(verdict(&open.repeat(100_000), format), "fine");
+        }
+        assert_ne!(verdict(&"<a>".repeat(100_000), OutputFormat::Xml), "fine");
+    }
+}

@@ -97,7 +97,9 @@ impl List {
             };
             let (before, after) = (text_in(old)?, text_in(new)?);
             match kind {
-                Kept::Pairs => set(items, |item| key_of(item).cmp(path), after.map(|text| pair(path, &text)), before.is_some())?,
+                Kept::Pairs => {
+                    set(items, |item| key_of(item).cmp(path), after.map(|text| pair(path, &text)), before.is_some())?
+                }
                 Kept::Values => {
                     if let Some(before) = before {
                         set(items, |item| item.as_str().unwrap_or_default().cmp(&before), None, true)?;

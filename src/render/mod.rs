@@ -78,7 +78,8 @@ impl Renderer {
             return Err(error::without_place(root, "the template is not compiled"));
         };
         memory.begin(view);
-        let mut output = Output { bytes: Vec::with_capacity(memory.output_bytes + memory.output_bytes / 8), full: false };
+        let mut output =
+            Output { bytes: Vec::with_capacity(memory.output_bytes + memory.output_bytes / 8), full: false };
         let session = Session::new(view.clone(), Arc::clone(&self.facts), std::mem::take(memory));
         let (result, session) = session.run(|| tera.render_to(root, &Context::new(), &mut output));
         let Some(mut session) = session else {

@@ -86,7 +86,8 @@ impl Scan {
 
 fn next_open(source: &str, from: usize) -> Option<usize> {
     let bytes = source.as_bytes();
-    let found = bytes.get(from..)?.windows(2).position(|pair| pair[0] == b'{' && matches!(pair[1], b'{' | b'%' | b'#'))?;
+    let found =
+        bytes.get(from..)?.windows(2).position(|pair| pair[0] == b'{' && matches!(pair[1], b'{' | b'%' | b'#'))?;
     Some(from + found)
 }
 
@@ -191,7 +192,8 @@ mod tests {
 
     #[test]
     fn broken_templates_are_read_up_to_the_break() {
-        for source in ["{{", "{%", "{#", "{{ \"", "{% include \"x", "{% raw %}{% include \"x\" %}", "{{ '\\", "{", "ü{"] {
+        for source in ["{{", "{%", "{#", "{{ \"", "{% include \"x", "{% raw %}{% include \"x\" %}", "{{ '\\", "{", "ü{"]
+        {
             assert_eq!(scan(source), Scan::default(), "{source:?}");
         }
         assert_eq!(names(&scan("{% include 'a' %}{{ '").includes), ["a@1:1"]);

@@ -13,11 +13,23 @@ use super::{Form, Function};
 pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "map", alias: None, arguments: &["…"], form: Form::Function, run: map },
     Function { name: "dict", alias: None, arguments: &["…"], form: Form::Function, run: map },
-    Function { name: "has_key", alias: Some("hasKey"), arguments: &["map", "key"], form: Form::Both("map"), run: has_key },
+    Function {
+        name: "has_key",
+        alias: Some("hasKey"),
+        arguments: &["map", "key"],
+        form: Form::Both("map"),
+        run: has_key,
+    },
     Function { name: "keys", alias: None, arguments: &["map"], form: Form::Function, run: keys },
     Function { name: "values", alias: None, arguments: &["map"], form: Form::Function, run: values },
     Function { name: "pluck", alias: None, arguments: &["key", "maps"], form: Form::Both("maps"), run: pluck },
-    Function { name: "group_by", alias: None, arguments: &["list", "attribute"], form: Form::Filter("list"), run: group_by },
+    Function {
+        name: "group_by",
+        alias: None,
+        arguments: &["list", "attribute"],
+        form: Form::Filter("list"),
+        run: group_by,
+    },
     Function { name: "default", alias: None, arguments: &["value?", "default"], form: Form::Function, run: default },
     Function {
         name: "ternary",

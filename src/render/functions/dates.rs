@@ -9,13 +9,8 @@ use super::super::session::Session;
 use super::call::Call;
 use super::{Form, Function};
 
-pub(super) const FUNCTIONS: &[Function] = &[Function {
-    name: "datetime",
-    alias: None,
-    arguments: &["format?", "utc?"],
-    form: Form::Function,
-    run: datetime,
-}];
+pub(super) const FUNCTIONS: &[Function] =
+    &[Function { name: "datetime", alias: None, arguments: &["format?", "utc?"], form: Form::Function, run: datetime }];
 
 fn datetime(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
     let mut now = session.facts.now();

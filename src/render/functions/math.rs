@@ -16,7 +16,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "div", alias: None, arguments: OPERANDS, form: Form::Both("a"), run: div },
     Function { name: "mod", alias: None, arguments: OPERANDS, form: Form::Both("a"), run: modulo },
     Function { name: "atoi", alias: None, arguments: &["text"], form: Form::Both("text"), run: atoi },
-    Function { name: "parse_bool", alias: Some("parseBool"), arguments: &["text"], form: Form::Both("text"), run: parse_bool },
+    Function {
+        name: "parse_bool",
+        alias: Some("parseBool"),
+        arguments: &["text"],
+        form: Form::Both("text"),
+        run: parse_bool,
+    },
 ];
 
 fn add(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {

@@ -141,7 +141,10 @@ pub(super) fn function_names() -> impl Iterator<Item = &'static str> {
 
 /// Everything that can be written after `|`.
 pub(super) fn filter_names() -> impl Iterator<Item = &'static str> {
-    all().filter(|function| function.form.subject().is_some()).flat_map(Function::names).chain(TERA_FILTERS.iter().copied())
+    all()
+        .filter(|function| function.form.subject().is_some())
+        .flat_map(Function::names)
+        .chain(TERA_FILTERS.iter().copied())
 }
 
 impl Function {

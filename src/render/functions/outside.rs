@@ -17,7 +17,13 @@ const INTERFACE: Form = Form::Both("name");
 pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "getenv", alias: None, arguments: &["name", "default?"], form: Form::Function, run: getenv },
     Function { name: "hostname", alias: None, arguments: &[], form: Form::Function, run: hostname },
-    Function { name: "file_exists", alias: Some("fileExists"), arguments: &["path"], form: Form::Both("path"), run: file_exists },
+    Function {
+        name: "file_exists",
+        alias: Some("fileExists"),
+        arguments: &["path"],
+        form: Form::Both("path"),
+        run: file_exists,
+    },
     Function { name: "lookup_ip", alias: Some("lookupIP"), arguments: &["host"], form: HOST, run: lookup_ip },
     Function { name: "lookup_ipv4", alias: Some("lookupIPV4"), arguments: &["host"], form: HOST, run: lookup_ipv4 },
     Function { name: "lookup_ipv6", alias: Some("lookupIPV6"), arguments: &["host"], form: HOST, run: lookup_ipv6 },

@@ -47,7 +47,9 @@ fn gets(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
     if let Some(kept) = session.memory.recall(Kept::Pairs, pattern) {
         return Ok(kept);
     }
-    let list = Value::from(texts(call, session, pattern)?.into_iter().map(|(path, text)| pair(path, text)).collect::<Vec<_>>());
+    let list = Value::from(
+        texts(call, session, pattern)?.into_iter().map(|(path, text)| pair(path, text)).collect::<Vec<_>>(),
+    );
     session.memory.keep(Kept::Pairs, pattern, &list);
     Ok(list)
 }
@@ -85,7 +87,8 @@ fn names(call: &Call<'_>, session: &Session, wanted: impl Fn(&Child) -> bool) ->
 /// The paths and values that match, in byte order of the paths.
 fn texts<'v>(call: &Call<'_>, session: &'v Session, pattern: &str) -> Result<Vec<(&'v str, &'v str)>, Failure> {
     let found = session.view.matching(pattern).map_err(|error| {
-        call.failure(format!("{error}")).hint("`*` and `?` stop at `/`, `[a-z]` is a class, `\\` takes the next character as it is")
+        call.failure(format!("{error}"))
+            .hint("`*` and `?` stop at `/`, `[a-z]` is a class, `\\` takes the next character as it is")
     })?;
     found.into_iter().map(|(path, value)| Ok((path, text_of(path, value)?))).collect()
 }
@@ -100,10 +103,7 @@ fn text_of<'v>(key: &str, value: &'v key::Value) -> Result<&'v str, Failure> {
 
 /// `{key, value}`.
 pub(in crate::render) fn pair(path: &str, text: &str) -> Value {
-    Value::from(BTreeMap::from([
-        (Key::from("key"), Value::from(path)),
-        (Key::from("value"), Value::from(text)),
-    ]))
+    Value::from(BTreeMap::from([(Key::from("key"), Value::from(path)), (Key::from("value"), Value::from(text))]))
 }
 
 fn missing(view: &View, key: &str) -> Failure {

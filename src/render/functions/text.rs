@@ -20,9 +20,27 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "to_upper", alias: Some("toUpper"), arguments: &["text"], form: TEXT, run: to_upper },
     Function { name: "to_lower", alias: Some("toLower"), arguments: &["text"], form: TEXT, run: to_lower },
     Function { name: "contains", alias: None, arguments: &["text", "sub"], form: TEXT, run: contains },
-    Function { name: "replace", alias: None, arguments: &["text", "old", "new", "n?"], form: Form::Function, run: replace },
-    Function { name: "trim_prefix", alias: Some("trimPrefix"), arguments: &["text", "prefix"], form: TEXT, run: trim_prefix },
-    Function { name: "trim_suffix", alias: Some("trimSuffix"), arguments: &["text", "suffix"], form: TEXT, run: trim_suffix },
+    Function {
+        name: "replace",
+        alias: None,
+        arguments: &["text", "old", "new", "n?"],
+        form: Form::Function,
+        run: replace,
+    },
+    Function {
+        name: "trim_prefix",
+        alias: Some("trimPrefix"),
+        arguments: &["text", "prefix"],
+        form: TEXT,
+        run: trim_prefix,
+    },
+    Function {
+        name: "trim_suffix",
+        alias: Some("trimSuffix"),
+        arguments: &["text", "suffix"],
+        form: TEXT,
+        run: trim_suffix,
+    },
     Function { name: "repeat", alias: None, arguments: &["text", "n"], form: TEXT, run: repeat },
     Function { name: "indent", alias: None, arguments: &["text", "spaces"], form: Form::Function, run: indent },
     Function { name: "nindent", alias: None, arguments: &["text", "spaces"], form: TEXT, run: nindent },
@@ -32,8 +50,20 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "snakecase", alias: None, arguments: &["text"], form: TEXT, run: snakecase },
     Function { name: "kebabcase", alias: None, arguments: &["text"], form: TEXT, run: kebabcase },
     Function { name: "camelcase", alias: None, arguments: &["text"], form: TEXT, run: camelcase },
-    Function { name: "base64_encode", alias: Some("base64Encode"), arguments: &["text"], form: TEXT, run: base64_encode },
-    Function { name: "base64_decode", alias: Some("base64Decode"), arguments: &["text"], form: TEXT, run: base64_decode },
+    Function {
+        name: "base64_encode",
+        alias: Some("base64Encode"),
+        arguments: &["text"],
+        form: TEXT,
+        run: base64_encode,
+    },
+    Function {
+        name: "base64_decode",
+        alias: Some("base64Decode"),
+        arguments: &["text"],
+        form: TEXT,
+        run: base64_decode,
+    },
     Function { name: "sha256sum", alias: None, arguments: &["text"], form: TEXT, run: sha256sum },
     Function { name: "nginx_string", alias: None, arguments: &["text"], form: TEXT, run: nginx_string },
 ];
@@ -232,7 +262,9 @@ fn base64_decode(call: &Call<'_>, session: &mut Session) -> Result<Value, Failur
     let failure = |what: &str| call.failure(format!("{} {what}", session.origin(text)));
     let bytes = STANDARD.decode(text).map_err(|error| match error {
         base64::DecodeError::InvalidByte(at, _) => failure(&format!("is not base64: byte {at} is not of its alphabet")),
-        base64::DecodeError::InvalidLastSymbol(at, _) => failure(&format!("is not base64: byte {at} cannot be the last")),
+        base64::DecodeError::InvalidLastSymbol(at, _) => {
+            failure(&format!("is not base64: byte {at} cannot be the last"))
+        }
         base64::DecodeError::InvalidLength(_) => failure("is not base64: its length cannot be right"),
         base64::DecodeError::InvalidPadding => failure("is not base64: its padding is missing or wrong"),
     })?;
@@ -246,7 +278,8 @@ fn sha256sum(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
 
 fn nginx_string(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
     let text = call.text("text")?;
-    let quoted = quote::quoted(text)
-        .map_err(|harm| call.failure(format!("{} {harm}, and cannot be quoted in an nginx file", session.origin(text))))?;
+    let quoted = quote::quoted(text).map_err(|harm| {
+        call.failure(format!("{} {harm}, and cannot be quoted in an nginx file", session.origin(text)))
+    })?;
     Ok(Value::safe_string(&quoted))
 }

@@ -52,7 +52,9 @@ fn view(case: &Case) -> View {
     let entries = case.text("keys").lines().filter(|line| !line.is_empty()).map(|line| {
         let (key, value) = line.split_once(" = ").unwrap_or_else(|| panic!("{}: {line}", case.path.display()));
         let value = match value.strip_prefix("hex:") {
-            Some(hex) => (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect(),
+            Some(hex) => {
+                (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+            }
             None => plain(value).into_bytes(),
         };
         (Key::from(plain(key).as_str()), Value::from_bytes(&value))

@@ -4,5 +4,6 @@
 mod apply;
 mod commands;
 mod config;
+mod dns;
 mod render;
 mod support;

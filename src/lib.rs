@@ -1,6 +1,18 @@
 //! upstreamd keeps nginx load balancers true to etcd.
 //! Modules are listed in rank order, which is also a good order to read them in; see ARCHITECTURE.md.
 
-pub mod cli;
-pub mod config;
 pub mod model;
+
+pub mod config;
+pub mod nginx;
+
+pub mod render;
+pub mod world;
+
+pub mod apply;
+pub mod source;
+pub mod status;
+
+pub mod agent;
+
+pub mod cli;

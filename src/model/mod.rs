@@ -1,10 +1,12 @@
 //! The nouns that every other module speaks: keys, trees, views, resources, events, reports.
 //! Rank 1: uses nothing of this crate, touches nothing outside the process.
 
+pub mod etcd;
 pub mod event;
 pub mod glob;
 pub mod key;
 pub mod range;
+pub mod report;
 pub mod resource;
 mod shell;
 pub mod store;

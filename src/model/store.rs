@@ -1,71 +1,124 @@
-//! Where keys come from, after validation. Never prints a password.
+//! Which store to follow and how to reach it: what the settings come down to. Plain data, filled by whoever reads the
+//! command line and the settings file. Never opens a file, resolves a name or shows a password.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A key store.
+/// The one store that the agent follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(clippy::large_enum_variant, reason = "a process has one of it")]
 pub enum StoreSettings {
-    /// etcd, by its v3 interface.
+    /// etcd with the v3 API.
     Etcd(EtcdSettings),
-    /// YAML, JSON or TOML files, or folders of them.
-    File {
-        /// The files and folders, at least one.
-        paths: Vec<PathBuf>,
-        /// Which files of a folder count: a pattern of the file's name, `*` by default.
-        filter: String,
-    },
-    /// The process environment: `/a/b` is `A_B`.
+    /// YAML, JSON or TOML files.
+    File(FileSettings),
+    /// The environment of this process: `/a/b` is `A_B`.
     Env,
 }
 
-/// How to reach etcd.
-#[derive(Clone, PartialEq, Eq)]
+/// How to reach an etcd cluster. The defaults suit a cluster in the same data centre.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EtcdSettings {
-    /// `host:port` or `http(s)://host:port`; empty only where SRV records give them.
+    /// Members in the order in which they are tried: `host:port`, `http://host:port` or `https://host:port`.
+    /// Not used with `srv_domain` or `srv_record`. Default: `127.0.0.1:2379`.
     pub endpoints: Vec<String>,
-    /// The domain whose SRV records replace `endpoints`.
+    /// Scheme of endpoints that name none, and of members found by SRV records whose name does not say.
+    /// Default: `https` where `tls` is given, else `http`.
+    pub scheme: Option<Scheme>,
+    /// Domain whose SRV records list the members, looked up again whenever none of them answers.
     pub srv_domain: Option<String>,
-    /// The SRV record to ask for; follows from the domain where only that is given.
+    /// The one SRV record to ask for, instead of those that follow from `srv_domain`.
     pub srv_record: Option<String>,
-    /// `http` or `https`, for what SRV records name.
-    pub scheme: String,
-    /// Set where a certificate, key, CA or `client-insecure` was given.
+    /// The DNS server to ask for SRV records and for the members' addresses. Default: the system's.
+    pub dns_server: Option<SocketAddr>,
+    /// How `https` endpoints are verified, and how we show who we are. Default: the system's roots and no certificate.
     pub tls: Option<TlsSettings>,
-    /// User name and password.
-    pub user: Option<(String, String)>,
-    /// How long to try to connect. Default 5 s.
+    /// Whom to log in as. Default: no login.
+    pub login: Option<Login>,
+    /// How long making one connection may take, TLS included. Default: 5 s.
     pub dial_timeout: Duration,
-    /// How long one request may take. Default 5 s.
+    /// How long one request may take. Default: 5 s.
     pub request_timeout: Duration,
+    /// Pause between HTTP/2 pings, also while idle. etcd refuses pings closer than 5 s by default. Default: 10 s.
+    pub keepalive_interval: Duration,
+    /// How long the answer to such a ping may take. Default: 5 s.
+    pub keepalive_timeout: Duration,
 }
 
-/// TLS towards etcd; the system's CA certificates count where `ca` is not set.
+impl Default for EtcdSettings {
+    fn default() -> EtcdSettings {
+        EtcdSettings {
+            endpoints: vec!["127.0.0.1:2379".to_owned()],
+            scheme: None,
+            srv_domain: None,
+            srv_record: None,
+            dns_server: None,
+            tls: None,
+            login: None,
+            dial_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(5),
+            keepalive_interval: Duration::from_secs(10),
+            keepalive_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Whether a connection is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// Plain text.
+    Http,
+    /// TLS.
+    Https,
+}
+
+/// TLS files in PEM. They are read at each new connection, so that renewed certificates are taken up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsSettings {
-    /// CA certificates (PEM).
+    /// Certificate authorities that may have signed the server's certificate. Default: the system's roots.
     pub ca: Option<PathBuf>,
-    /// Client certificate (PEM); set exactly where `key` is.
+    /// Our certificate, intermediates after it. Needs `key`.
     pub cert: Option<PathBuf>,
-    /// Its key (PEM).
+    /// Our private key. Needs `cert`.
     pub key: Option<PathBuf>,
-    /// Take any server certificate.
+    /// Takes any server certificate, whoever signed it and whatever its name. Default: false.
     pub insecure: bool,
 }
 
-impl fmt::Debug for EtcdSettings {
+/// A user of the store.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// Name.
+    pub user: String,
+    /// Password; never shown.
+    pub password: String,
+}
+
+impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EtcdSettings")
-            .field("endpoints", &self.endpoints)
-            .field("srv_domain", &self.srv_domain)
-            .field("srv_record", &self.srv_record)
-            .field("scheme", &self.scheme)
-            .field("tls", &self.tls)
-            .field("user", &self.user.as_ref().map(|(name, _)| name))
-            .field("dial_timeout", &self.dial_timeout)
-            .field("request_timeout", &self.request_timeout)
-            .finish()
+        f.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// Files that hold keys and values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileSettings {
+    /// Files, and folders that are searched with all that is below them. Where two files set one key, the later path wins.
+    pub paths: Vec<PathBuf>,
+    /// Pattern that the names of files in folders must match. Default: `*`.
+    pub filter: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_never_shows_a_password() {
+        let login = Login { user: "root".to_owned(), password: "hunter2".to_owned() };
+        let settings = EtcdSettings { login: Some(login), ..EtcdSettings::default() };
+        let shown = format!("{:?}", StoreSettings::Etcd(settings));
+        assert!(shown.contains("root") && !shown.contains("hunter2"), "{shown}");
     }
 }

@@ -112,6 +112,24 @@ impl View {
         children
     }
 
+    /// Whether any key lies below `directory` (a trailing slash is tolerated).
+    pub fn has_directory(&self, directory: &str) -> bool {
+        let base = format!("{}/", directory.strip_suffix('/').unwrap_or(directory));
+        let mut scan = Scan { view: self, current: None, range_end: None };
+        scan.seek(self.store_key(&base));
+        scan.next().is_some_and(|(path, _)| path.starts_with(&base))
+    }
+
+    /// The paths whose value differs between `self` and `newer`; `None` where the two are windows on different keys.
+    /// Costs what differs in the whole tree.
+    pub fn changed_paths(&self, newer: &View) -> Option<Vec<Key>> {
+        if self.prefix != newer.prefix || self.ranges != newer.ranges {
+            return None;
+        }
+        let changed = self.tree.changed_paths(&newer.tree);
+        Some(changed.iter().filter(|key| self.ranges.contains(key.as_str())).map(|key| Key::from(self.visible(key))).collect())
+    }
+
     fn has_slash_keys(&self) -> bool {
         self.iter().next().is_none_or(|(path, _)| path.starts_with('/'))
     }
@@ -231,6 +249,27 @@ mod tests {
         assert_eq!(paths(&view, "/app/*"), ["/app/k"]);
         assert_eq!(names(&view, "/"), ["app/"]);
         assert!(view.get("/app/k").is_some() && view.get("/app/x").is_none());
+    }
+
+    #[test]
+    fn a_directory_is_what_has_keys_below_it() {
+        let view = view("", &["/services/web", "/config"], STORE);
+        for (directory, expected) in
+            [("/services/web", true), ("/config/", true), ("/", true), ("/config/a", false), ("/services/api", false)]
+        {
+            assert_eq!(view.has_directory(directory), expected, "{directory}");
+        }
+    }
+
+    #[test]
+    fn changes_are_told_as_templates_name_them() {
+        let before = view("/production", &["/app"], &["/production/app/a", "/production/app/b", "/production/x"]);
+        let mut after = before.clone();
+        let put = |key: &str| (Key::from(key), Value::from("new"));
+        let gone = [Key::from("/production/app/b")];
+        after.tree.advance(Revision(2), [put("/production/app/a"), put("/production/x"), put("/production/app/c")], gone);
+        assert_eq!(before.changed_paths(&after), Some(vec!["/app/a".into(), "/app/b".into(), "/app/c".into()]));
+        assert_eq!(before.changed_paths(&view("", &["/app"], &[])), None);
     }
 
     #[test]

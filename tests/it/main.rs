@@ -1,6 +1,8 @@
 //! Everything that needs a real process, file system, etcd or nginx, in one test binary.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs, unreachable_pub, dead_code)]
 
+mod apply;
 mod commands;
 mod config;
+mod render;
 mod support;

@@ -1,0 +1,145 @@
+//! How long compiling and rendering take, as a table: median and worst of many rounds, in microseconds.
+//! The first render of a resource, and the render after one key changed.
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use upstreamd::model::key::{Key, Revision, Value};
+use upstreamd::model::range::KeyRanges;
+use upstreamd::model::resource::Escape;
+use upstreamd::model::tree::Tree;
+use upstreamd::model::view::View;
+use upstreamd::render::{Facts, Memory, Renderer, Srv, TemplateSources, compile};
+
+struct NoFacts;
+
+impl Facts for NoFacts {
+    fn env(&self, _: &str) -> Option<String> {
+        None
+    }
+    fn now(&self) -> jiff::Zoned {
+        jiff::Zoned::now()
+    }
+    fn file_exists(&self, _: &str) -> bool {
+        false
+    }
+    fn hostname(&self) -> Result<String, String> {
+        Err("none".to_owned())
+    }
+    fn lookup_ip(&self, _: &str) -> Result<Vec<IpAddr>, String> {
+        Ok(Vec::new())
+    }
+    fn lookup_srv(&self, _: &str, _: &str, _: &str) -> Result<Vec<Srv>, String> {
+        Ok(Vec::new())
+    }
+    fn interface_addresses(&self, _: &str) -> Vec<IpAddr> {
+        Vec::new()
+    }
+}
+
+const UPSTREAM: &str = "upstream web {\n{% for b in gets(pattern=\"/services/web/*\") -%}\n\
+    server {{ b.value }}; # {{ b.key }}\n{% endfor %}}\n";
+const VALUES: &str = "{% for v in getvs(pattern=\"/services/web/*\") -%}\nserver {{ v }};\n{% endfor %}\n";
+const NESTED: &str = "{% for s in ls(dir=\"/services\") -%}\nupstream {{ s }} {\n\
+    {% for v in getvs(pattern=\"/services/\" ~ s ~ \"/*\") -%}\nserver {{ v }};\n{% endfor %}}\n{% endfor %}\n";
+
+fn main() {
+    println!("{:<46} {:>10} {:>10} {:>10}", "case", "first us", "next us", "worst us");
+    for escape in [Escape::None, Escape::Nginx] {
+        for backends in [10, 1_000, 10_000] {
+            let tree = tree_of((0..backends).map(|i| (backend(i), address(i))));
+            changes(&format!("gets, 2 prints, {backends} backends, {escape:?}"), UPSTREAM, escape, tree.clone(), backends);
+            if escape == Escape::None {
+                changes(&format!("getvs, 1 print, {backends} backends"), VALUES, escape, tree, backends);
+            }
+        }
+    }
+    let services = (0..2_000).flat_map(|s| (0..5).map(move |b| (format!("/services/s{s}/{b}"), address(s * 5 + b))));
+    changes("nested ls + getvs, 2,000 services x 5 keys", NESTED, Escape::Nginx, tree_of(services), 0);
+    compiling();
+}
+
+fn backend(i: usize) -> String {
+    format!("/services/web/backend-{i:05}")
+}
+
+fn address(i: usize) -> String {
+    format!("10.{}.{}.{}:8080", i >> 16, (i >> 8) & 255, i & 255)
+}
+
+fn tree_of(entries: impl Iterator<Item = (String, String)>) -> Tree {
+    let entries = entries.map(|(key, value)| (Key::from(key.as_str()), Value::from(value.as_str())));
+    Tree::from_entries(Revision(1), entries)
+}
+
+/// Renders once, then after each of many single-key changes.
+fn changes(name: &str, template: &str, escape: Escape, mut tree: Tree, backends: usize) {
+    let renderer = renderer_of(template, escape);
+    let ranges = KeyRanges::of_directories(["/services"]);
+    let view = |tree: &Tree| View::new(tree.clone(), Arc::from(""), ranges.clone());
+    let mut memory = Memory::default();
+    let (first, bytes) = timed(|| renderer.render("t", escape, &view(&tree), &mut memory).unwrap());
+    assert!(!bytes.is_empty());
+    let mut times = Vec::new();
+    for round in 0..200_usize {
+        let key = if backends == 0 { format!("/services/s{}/0", round * 7) } else { backend(round * 31 % backends) };
+        let put = (Key::from(key.as_str()), Value::from(address(100_000 + round).as_str()));
+        tree.advance(Revision(round as i64 + 2), [put], []);
+        let seen = view(&tree);
+        times.push(timed(|| renderer.render("t", escape, &seen, &mut memory).unwrap()).0);
+    }
+    times.sort();
+    row(name, first, times[times.len() / 2], times[times.len() - 1]);
+}
+
+fn renderer_of(template: &str, escape: Escape) -> Renderer {
+    let sources = TemplateSources::from([("t".to_owned(), Arc::from(template))]);
+    let (renderer, problems) = compile(&sources, &[("t", escape)], Arc::new(NoFacts));
+    assert_eq!(problems, []);
+    renderer
+}
+
+fn compiling() {
+    let names: Vec<String> = (0..500).map(|i| format!("site-{i}.conf")).collect();
+    let mut sources: TemplateSources = names.iter().map(|name| (name.clone(), Arc::from(SITE))).collect();
+    let roots: Vec<(&str, Escape)> = names.iter().map(|name| (name.as_str(), Escape::Nginx)).collect();
+    let good = |sources: &TemplateSources, expected: usize| {
+        let (time, (_, problems)) = timed(|| compile(sources, &roots, Arc::new(NoFacts)));
+        assert_eq!(problems.len(), expected);
+        time
+    };
+    let times: Vec<Duration> = (0..5).map(|_| good(&sources, 0)).collect();
+    row("compile 500 templates", times[0], times[2], *times.iter().max().unwrap());
+    sources.insert("site-7.conf".to_owned(), Arc::from("{{ oops( }}"));
+    let times: Vec<Duration> = (0..5).map(|_| good(&sources, 1)).collect();
+    row("compile 500 templates, one broken", times[0], times[2], *times.iter().max().unwrap());
+}
+
+const SITE: &str = r#"{# one site #}
+upstream {{ getv(key="/site/name") }} {
+{%- for b in gets(pattern="/services/web/*") %}
+    server {{ b.value }} max_fails={{ getv(key="/site/max_fails", default=3) }};
+{%- else %}
+    server unix:/run/nginx-503.sock;
+{%- endfor %}
+}
+server {
+    listen {{ getv(key="/site/port", default=80) }};
+    server_name {{ getv(key="/site/host") | lower }};
+    location / {
+        {% if exists(key="/site/maintenance") %}return 503;{% else %}proxy_pass http://{{ getv(key="/site/name") }};{% endif %}
+    }
+}
+"#;
+
+fn timed<T>(work: impl FnOnce() -> T) -> (Duration, T) {
+    let start = Instant::now();
+    let result = work();
+    (start.elapsed(), result)
+}
+
+fn row(name: &str, first: Duration, next: Duration, worst: Duration) {
+    println!("{name:<46} {:>10} {:>10} {:>10}", first.as_micros(), next.as_micros(), worst.as_micros());
+}

@@ -1,0 +1,200 @@
+//! What conf.d and the templates say, in its last good form: a file or template that is broken now keeps what it was.
+//! Never renders and never writes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::apply::group::{self, Group};
+use crate::config::problem::{Place, Position, Problem, Problems};
+use crate::config::resource::{Defaults, ResourceFile};
+use crate::config::set;
+use crate::model::range::KeyRanges;
+use crate::model::resource::Resource;
+use crate::render::{self, Facts, Renderer, TemplateError};
+use crate::world::fs::folder::{self, Folder};
+
+use super::touched::Touched;
+
+/// Where to read from.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// Folders that hold `conf.d` and `templates`.
+    pub confdirs: Vec<PathBuf>,
+    /// What resources have where their files do not say.
+    pub defaults: Defaults,
+}
+
+/// A resource that can be rendered.
+#[derive(Clone)]
+pub struct Member {
+    /// The resource.
+    pub resource: Arc<Resource>,
+    /// The compiled templates it uses; shared by the resources that were loaded together.
+    pub renderer: Arc<Renderer>,
+}
+
+/// Everything loaded.
+#[derive(Default)]
+pub struct Loaded {
+    /// Resources by position, as `touched` speaks of them.
+    pub members: Vec<Member>,
+    /// The resources by the commands they share.
+    pub groups: Vec<Arc<Group>>,
+    /// The position in `groups` of each member's group.
+    group_positions: Vec<usize>,
+    /// Members by name.
+    positions: BTreeMap<Arc<str>, usize>,
+    /// Which resources a key concerns.
+    pub touched: Touched,
+    /// Everything wrong, with places.
+    pub problems: Problems,
+    /// Every store key that some resource sees.
+    pub ranges: KeyRanges,
+    /// Folders whose changes can change any of this.
+    pub folders: BTreeSet<PathBuf>,
+}
+
+impl Loaded {
+    /// Takes members and sorts them into groups.
+    fn of_members(mut members: Vec<Member>) -> Loaded {
+        members.sort_by(|a, b| a.resource.name.cmp(&b.resource.name));
+        let resources: Vec<Arc<Resource>> = members.iter().map(|member| Arc::clone(&member.resource)).collect();
+        let positions: BTreeMap<Arc<str>, usize> =
+            resources.iter().enumerate().map(|(position, resource)| (Arc::clone(&resource.name), position)).collect();
+        let groups: Vec<Arc<Group>> = group::form(&resources).into_iter().map(Arc::new).collect();
+        let mut group_positions = vec![0; members.len()];
+        for (group_position, group) in groups.iter().enumerate() {
+            for position in group.resources.iter().filter_map(|resource| positions.get(&resource.name)) {
+                group_positions[*position] = group_position;
+            }
+        }
+        Loaded {
+            groups,
+            group_positions,
+            positions,
+            touched: Touched::index(resources.iter().map(|resource| &**resource)),
+            ranges: KeyRanges::union(resources.iter().map(|resource| &resource.ranges)),
+            members,
+            ..Loaded::default()
+        }
+    }
+
+    /// Nothing would be rendered or said differently.
+    pub fn same_as(&self, other: &Loaded) -> bool {
+        let same_member = |(ours, theirs): (&Member, &Member)| {
+            ours.resource == theirs.resource && ours.renderer.same_texts(&theirs.renderer)
+        };
+        self.problems == other.problems
+            && self.folders == other.folders
+            && self.members.len() == other.members.len()
+            && self.members.iter().zip(&other.members).all(same_member)
+    }
+
+    /// The member of this name.
+    pub fn member(&self, name: &str) -> Option<&Member> {
+        self.members.get(*self.positions.get(name)?)
+    }
+
+    /// The group of the member at this position.
+    pub fn group_at(&self, position: usize) -> Option<&Arc<Group>> {
+        self.groups.get(*self.group_positions.get(position)?)
+    }
+}
+
+/// Reads and compiles everything. `previous` lends its members to files that are broken now.
+pub fn load(sources: &Sources, facts: &Arc<dyn Facts>, previous: Option<&Loaded>) -> Loaded {
+    let mut members: Vec<Member> = Vec::new();
+    let mut problems: Vec<Problem> = Vec::new();
+    let mut folders = BTreeSet::new();
+    for confdir in &sources.confdirs {
+        // The folders are followed even where they do not exist yet: their parent tells when they appear.
+        folders.extend(confdir.canonicalize());
+        let conf_d = folder::read_texts(&confdir.join("conf.d"), |name| name.ends_with("toml"));
+        let templates = folder::read_texts(&confdir.join("templates"), |name| !name.starts_with('.') && !name.ends_with('~'));
+        folders.extend(conf_d.folders.iter().chain(&templates.folders).cloned());
+        let loaded = load_confdir(&conf_d, &templates, sources, facts);
+        problems.extend(loaded.1);
+        let fresh = loaded.0;
+        let kept = kept_members(&conf_d, previous, &fresh);
+        members.extend(fresh);
+        members.extend(kept);
+    }
+    Loaded { problems: problems.into_iter().collect(), folders, ..Loaded::of_members(members) }
+}
+
+fn load_confdir(
+    conf_d: &Folder,
+    templates: &Folder,
+    sources: &Sources,
+    facts: &Arc<dyn Facts>,
+) -> (Vec<Member>, Vec<Problem>) {
+    let mut problems: Vec<Problem> = conf_d.problem.iter().map(|problem| Problem::new(problem.clone())).collect();
+    let mut files = Vec::new();
+    for file in &conf_d.files {
+        match &file.text {
+            Ok(text) => files.push(ResourceFile {
+                name: Arc::from(file.name.as_str()),
+                path: file.path.clone(),
+                text: text.clone(),
+            }),
+            Err(problem) => problems.push(unreadable(&file.path, problem)),
+        }
+    }
+    let names: BTreeSet<String> = templates.files.iter().map(|file| file.name.clone()).collect();
+    let set = set::load(&files, &names, &sources.defaults);
+    problems.extend(set.problems.iter().cloned());
+    let mut texts: BTreeMap<String, Arc<str>> = BTreeMap::new();
+    for file in &templates.files {
+        match &file.text {
+            Ok(text) => {
+                texts.insert(file.name.clone(), Arc::from(text.as_str()));
+            }
+            Err(problem) => {
+                if set.resources.iter().any(|resource| *resource.src == *file.name) {
+                    problems.push(unreadable(&file.path, problem));
+                }
+            }
+        }
+    }
+    let roots: Vec<_> = set.resources.iter().map(|resource| (&*resource.src, resource.escape)).collect();
+    let (renderer, broken) = render::compile(&texts, &roots, Arc::clone(facts));
+    let renderer = Arc::new(renderer);
+    let unusable: BTreeSet<usize> = broken.iter().map(|(position, _)| *position).collect();
+    problems.extend(broken.into_iter().map(|(_, error)| template_problem(&templates.root, error)));
+    let members = set
+        .resources
+        .into_iter()
+        .enumerate()
+        .filter(|(position, _)| !unusable.contains(position))
+        .map(|(_, resource)| Member { resource: Arc::new(resource), renderer: Arc::clone(&renderer) })
+        .collect();
+    (members, problems)
+}
+
+fn unreadable(path: &Path, problem: &str) -> Problem {
+    Problem::new(format!("the file cannot be read: {problem}")).at(Place::file(path))
+}
+
+fn template_problem(templates: &Path, error: TemplateError) -> Problem {
+    let position = error.place.map(|place| Position { line: place.line, column: place.column });
+    let place = Place { file: templates.join(&error.template), position };
+    Problem { place: Some(place), message: error.message, hint: error.hint }
+}
+
+/// Members whose file is still there but gave none this time.
+fn kept_members(conf_d: &Folder, previous: Option<&Loaded>, fresh: &[Member]) -> Vec<Member> {
+    let Some(previous) = previous else { return Vec::new() };
+    let still_there = |name: &str| conf_d.problem.is_some() || conf_d.files.iter().any(|file| file.name == name);
+    let is_fresh = |name: &str| fresh.iter().any(|member| &*member.resource.name == name);
+    let dest_taken = |dest: &Path| fresh.iter().any(|member| member.resource.dest == dest);
+    previous
+        .members
+        .iter()
+        .filter(|member| {
+            let resource = &member.resource;
+            still_there(&resource.name) && !is_fresh(&resource.name) && !dest_taken(&resource.dest)
+        })
+        .cloned()
+        .collect()
+}

@@ -1,0 +1,307 @@
+//! The loops: one for a single pass, one that follows. Each waits for the next thing to happen, whatever it is, and hands it
+//! to the engine.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::apply::{Context, recovery};
+use crate::config::problem::Problems;
+use crate::model::event::Event;
+use crate::model::report::Report;
+use crate::model::store::StoreSettings;
+use crate::render::Facts;
+use crate::source;
+use crate::world::clock;
+use crate::world::signals::{Signal, Signals};
+use crate::world::watch::FolderWatch;
+
+use super::engine::{Engine, Finished, Preview};
+use super::loaded::{self, Loaded, Sources};
+
+/// Everything a run needs to know.
+pub struct Plan {
+    /// Where conf.d and templates are.
+    pub sources: Sources,
+    /// Answers for templates.
+    pub facts: Arc<dyn Facts>,
+    /// Where keys come from.
+    pub store: StoreSettings,
+    /// What transactions share.
+    pub context: Arc<Context>,
+    /// Called instead of applying.
+    pub preview: Option<Preview>,
+    /// How long a single pass waits for the store in all.
+    pub store_timeout: Duration,
+    /// How long running transactions may take to end when the agent is to stop.
+    pub shutdown_timeout: Duration,
+}
+
+/// How the agent goes on after the first pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follow {
+    /// Watch the store and the folders; with a pause, also read everything anew that often.
+    Watch(Option<Duration>),
+    /// Read everything anew that often.
+    Interval(Duration),
+}
+
+/// What a single pass came to.
+#[derive(Debug, Default)]
+pub struct Pass {
+    /// One report for each group that was worked on.
+    pub reports: Vec<Report>,
+    /// What is wrong with conf.d and templates.
+    pub problems: Problems,
+    /// Why there was no snapshot of the store.
+    pub store_problem: Option<String>,
+    /// A signal ended it early.
+    pub interrupted: bool,
+}
+
+/// What the loop wakes up for.
+enum Wake {
+    Store(Option<Event>),
+    Finished(Vec<Finished>),
+    FoldersChanged,
+    Signal(Signal),
+    GroupDue,
+    Resync,
+}
+
+/// Puts right what a killed process left, before anything else happens.
+async fn heal(context: &Context, loaded: &Loaded) {
+    let targets = loaded.members.iter().map(|member| member.resource.dest.as_path());
+    let healed = recovery::recover_all(context, targets).await;
+    for id in healed.groups {
+        tracing::warn!(group = %id, "a transaction was cut off half-way: its previous files are back, its reload is owed");
+    }
+    for failure in healed.failures {
+        tracing::error!("failed to put a transaction right that was cut off: {failure}");
+    }
+}
+
+/// Loads, reads the store once, applies once.
+pub async fn once(plan: Plan) -> Pass {
+    let loaded = loaded::load(&plan.sources, &plan.facts, None);
+    log_problems(&loaded);
+    if plan.preview.is_none() {
+        heal(&plan.context, &loaded).await;
+    }
+    let mut pass = Pass { problems: loaded.problems.clone(), ..Pass::default() };
+    let mut signals = Signals::listen();
+    let ranges = loaded.ranges.clone();
+    let mut engine = Engine::new(Arc::clone(&plan.context), loaded, plan.preview, false, clock::now());
+    if !ranges.is_empty() {
+        let mut store = source::start(plan.store, ranges, false);
+        match first_snapshot(&mut store, plan.store_timeout).await {
+            Ok(snapshot) => engine.take_event(snapshot, clock::now()),
+            Err(problem) => pass.store_problem = Some(problem),
+        }
+    }
+    loop {
+        if !pass.interrupted {
+            pass.reports.extend(engine.start_due(clock::now()));
+        }
+        tokio::select! {
+            biased;
+            finished = engine.next_finished() => match finished {
+                None => return pass,
+                Some(finished) => {
+                    for (id, report) in finished {
+                        pass.reports.push(engine.finish(&id, report, clock::now()));
+                    }
+                }
+            },
+            signal = signals.next() => pass.interrupted |= signal == Signal::Stop,
+        }
+    }
+}
+
+/// The first snapshot, or why there was none in time.
+pub async fn first_snapshot(store: &mut source::Handle, timeout: Duration) -> Result<Event, String> {
+    let mut last_problem = "no answer".to_owned();
+    let wait = async {
+        while let Some(event) = store.events.recv().await {
+            match event {
+                Event::Snapshot { .. } => return Some(event),
+                Event::Lost { problem, .. } => last_problem = problem,
+                Event::Changes { .. } | Event::Regained => {}
+            }
+        }
+        None
+    };
+    match tokio::time::timeout(timeout, wait).await {
+        Ok(Some(event)) => Ok(event),
+        _ => Err(format!("no snapshot of the store within {timeout:?}: {last_problem}")),
+    }
+}
+
+/// Applies and goes on until a signal says stop.
+pub async fn follow(plan: Plan, follow: Follow) {
+    let loaded = loaded::load(&plan.sources, &plan.facts, None);
+    log_problems(&loaded);
+    if plan.preview.is_none() {
+        heal(&plan.context, &loaded).await;
+    }
+    let watches = matches!(follow, Follow::Watch(_));
+    let mut folders = FolderWatch::start(Duration::from_millis(100));
+    if watches {
+        folders.set_folders(&loaded.folders);
+    }
+    let mut signals = Signals::listen();
+    let mut store = source::start(plan.store, loaded.ranges.clone(), watches);
+    let mut ticker = match follow {
+        Follow::Watch(None) => None,
+        Follow::Watch(Some(pause)) | Follow::Interval(pause) => Some(ticker(pause)),
+    };
+    let engine = Engine::new(Arc::clone(&plan.context), loaded, plan.preview, true, clock::now());
+    let mut agent =
+        Agent { engine, sources: plan.sources, facts: plan.facts, store_is_lost: None, resync_wanted: false };
+    loop {
+        agent.engine.start_due(clock::now());
+        let wake = tokio::select! {
+            biased;
+            signal = signals.next() => Wake::Signal(signal),
+            Some(finished) = agent.engine.next_finished() => Wake::Finished(finished),
+            event = store.events.recv() => Wake::Store(event),
+            () = folders.changed(), if watches => Wake::FoldersChanged,
+            () = sleep_until(agent.engine.wake_at()) => Wake::GroupDue,
+            () = tick(&mut ticker) => Wake::Resync,
+        };
+        match wake {
+            Wake::GroupDue => {}
+            Wake::Finished(finished) => agent.finished(finished),
+            Wake::Store(Some(event)) => agent.take_event(event),
+            Wake::Store(None) => {
+                tracing::error!("the store's task has ended, which it never should; stopping");
+                break;
+            }
+            Wake::FoldersChanged => agent.reload(&mut store, watches.then_some(&mut folders), "files have changed"),
+            Wake::Signal(Signal::Reload) => {
+                agent.reload(&mut store, watches.then_some(&mut folders), "SIGHUP");
+                agent.resync(&store);
+            }
+            Wake::Signal(Signal::Resync) => agent.resync(&store),
+            Wake::Resync => {
+                if !watches {
+                    agent.reload(&mut store, None, "interval");
+                }
+                agent.resync(&store);
+            }
+            Wake::Signal(Signal::Stop) => break,
+        }
+    }
+    tracing::info!("stopping");
+    agent.drain(plan.shutdown_timeout).await;
+}
+
+struct Agent {
+    engine: Engine,
+    sources: Sources,
+    facts: Arc<dyn Facts>,
+    /// The problem that was said last, while the store cannot be followed.
+    store_is_lost: Option<String>,
+    /// The next snapshot answers a resync: everything is rendered again, changed or not.
+    resync_wanted: bool,
+}
+
+impl Agent {
+    fn take_event(&mut self, event: Event) {
+        match &event {
+            Event::Lost { problem, retry_in } => {
+                if self.store_is_lost.as_ref() != Some(problem) {
+                    tracing::warn!(retry_in_ms = retry_in.as_millis(), "the store cannot be followed: {problem}");
+                    self.store_is_lost = Some(problem.clone());
+                }
+            }
+            _ => {
+                if self.store_is_lost.take().is_some() {
+                    tracing::info!("the store is followed again");
+                }
+            }
+        }
+        let is_snapshot = matches!(event, Event::Snapshot { .. });
+        self.engine.take_event(event, clock::now());
+        if is_snapshot && std::mem::take(&mut self.resync_wanted) {
+            self.engine.touch_all(clock::now());
+        }
+    }
+
+    fn finished(&mut self, finished: Vec<Finished>) {
+        for (id, report) in finished {
+            self.engine.finish(&id, report, clock::now());
+        }
+    }
+
+    /// Reads conf.d and templates anew; what is broken keeps its last good form.
+    fn reload(&mut self, store: &mut source::Handle, folders: Option<&mut FolderWatch>, reason: &str) {
+        let loaded = loaded::load(&self.sources, &self.facts, Some(self.engine.loaded()));
+        if loaded.same_as(self.engine.loaded()) {
+            return;
+        }
+        tracing::info!(resources = loaded.members.len(), "read conf.d and templates again: {reason}");
+        log_problems(&loaded);
+        for gone in self.engine.loaded().members.iter().filter(|old| loaded.member(&old.resource.name).is_none()) {
+            let dest = gone.resource.dest.display();
+            tracing::warn!(resource = %gone.resource.name, "the resource is gone; its file `{dest}` stays as it is");
+        }
+        if let Some(folders) = folders {
+            folders.set_folders(&loaded.folders);
+        }
+        if loaded.ranges != self.engine.loaded().ranges {
+            store.set_ranges(loaded.ranges.clone());
+        }
+        self.engine.set_loaded(loaded, clock::now());
+    }
+
+    fn resync(&mut self, store: &source::Handle) {
+        self.resync_wanted = true;
+        store.resync();
+    }
+
+    /// Lets running transactions end.
+    async fn drain(&mut self, timeout: Duration) {
+        let deadline = tokio::time::Instant::now() + timeout;
+        loop {
+            match tokio::time::timeout_at(deadline, self.engine.next_finished()).await {
+                Ok(Some(finished)) => self.finished(finished),
+                Ok(None) => return,
+                Err(_) => {
+                    tracing::error!("a transaction did not end within {timeout:?}; the next start puts it right");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn log_problems(loaded: &Loaded) {
+    for problem in loaded.problems.iter() {
+        tracing::error!("{problem}");
+    }
+    if loaded.members.is_empty() {
+        tracing::warn!("there is no resource to keep true");
+    }
+}
+
+fn ticker(pause: Duration) -> tokio::time::Interval {
+    let mut ticker = tokio::time::interval_at(tokio::time::Instant::now() + pause, pause);
+    ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    ticker
+}
+
+async fn tick(ticker: &mut Option<tokio::time::Interval>) {
+    match ticker {
+        Some(ticker) => {
+            ticker.tick().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}

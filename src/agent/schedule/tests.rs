@@ -1,0 +1,151 @@
+//! Timelines: what happens at which millisecond, and when the group is started.
+
+use super::*;
+
+struct Timeline {
+    start: Instant,
+    schedule: Schedule,
+    started: Vec<u64>,
+    now_ms: u64,
+    /// How long a transaction takes, and how it ends.
+    takes_ms: u64,
+    left: Left,
+    running_until: Option<u64>,
+}
+
+impl Timeline {
+    fn new(pace: Option<Pace>) -> Timeline {
+        let mut schedule = Schedule::default();
+        schedule.set_groups([("g".to_owned(), pace)]);
+        Timeline {
+            start: Instant::now(),
+            schedule,
+            started: Vec::new(),
+            now_ms: 0,
+            takes_ms: 10,
+            left: Left::Settled,
+            running_until: None,
+        }
+    }
+
+    fn at(&self, ms: u64) -> Instant {
+        self.start + Duration::from_millis(ms)
+    }
+
+    /// Lets time pass to `ms`, starting and finishing transactions on the way.
+    fn run_to(&mut self, ms: u64) {
+        while self.now_ms <= ms {
+            let now = self.at(self.now_ms);
+            if self.running_until == Some(self.now_ms) {
+                self.running_until = None;
+                self.schedule.finished("g", now, true, self.left, 0.0);
+            }
+            if !self.schedule.start_due(now).is_empty() {
+                assert!(self.running_until.is_none(), "two transactions of one group at once");
+                self.started.push(self.now_ms);
+                self.running_until = Some(self.now_ms + self.takes_ms);
+            }
+            self.now_ms += 1;
+        }
+    }
+
+    fn change(&mut self, ms: u64) {
+        if ms > 0 {
+            self.run_to(ms - 1);
+        }
+        let now = self.at(ms);
+        self.schedule.changed("g", now);
+    }
+}
+
+fn check(pace: Option<Pace>, changes_ms: impl IntoIterator<Item = u64>, until_ms: u64, expected: &[u64]) {
+    let mut timeline = Timeline::new(pace);
+    for ms in changes_ms {
+        timeline.change(ms);
+    }
+    timeline.run_to(until_ms);
+    assert_eq!(timeline.started, expected);
+    assert_eq!(timeline.schedule.wake_at(), None, "something still waits");
+}
+
+fn pace(debounce_ms: u64, first: bool, max_ms: u64, interval_ms: u64) -> Option<Pace> {
+    Some(Pace {
+        debounce: Duration::from_millis(debounce_ms),
+        debounce_first: first,
+        debounce_max: Duration::from_millis(max_ms),
+        min_reload_interval: Duration::from_millis(interval_ms),
+    })
+}
+
+#[test]
+fn a_group_without_reload_is_never_delayed() {
+    check(None, [0, 5, 100, 101], 500, &[0, 10, 100, 110]);
+}
+
+#[test]
+fn the_first_change_goes_at_once_and_the_rest_of_the_burst_is_gathered() {
+    check(Some(Pace::default()), [0], 3000, &[0]);
+    check(Some(Pace::default()), [0, 20, 40, 60], 3000, &[0, 1010]);
+    check(Some(Pace::default()), [0, 5000], 9000, &[0, 5000]);
+}
+
+#[test]
+fn a_steady_stream_is_cut_by_the_longest_wait_and_ends_with_the_last_change() {
+    let changes = (0..3000).step_by(50);
+    check(Some(Pace::default()), changes, 6000, &[0, 1050, 2100, 3110]);
+}
+
+#[test]
+fn an_early_second_change_is_deferred_and_not_dropped() {
+    check(pace(100, false, 1000, 2000), [0, 500], 6000, &[0, 2010]);
+    check(pace(0, false, 0, 0), [0, 3, 50], 500, &[0, 10, 50]);
+}
+
+#[test]
+fn an_explicit_debounce_holds_the_first_change_too() {
+    check(pace(300, true, 3000, 1000), [0, 100, 200], 6000, &[500]);
+    check(pace(300, true, 700, 0), (0..2000).step_by(100), 6000, &[700, 1500, 2200]);
+}
+
+#[test]
+fn failures_back_off_and_new_input_comes_first() {
+    let mut timeline = Timeline::new(pace(100, false, 1000, 0));
+    timeline.left = Left::Failed;
+    timeline.change(0);
+    timeline.run_to(8000);
+    assert_eq!(timeline.started, [0, 1010, 3020, 7030]);
+    assert_eq!(timeline.schedule.failures("g"), 4);
+    timeline.change(8100);
+    timeline.left = Left::Settled;
+    timeline.run_to(20_000);
+    assert_eq!(timeline.started, [0, 1010, 3020, 7030, 8100]);
+    assert_eq!(timeline.schedule.failures("g"), 0);
+}
+
+#[test]
+fn groups_do_not_hold_each_other_up_and_keep_their_timing_over_a_new_set() {
+    let now = Instant::now();
+    let mut schedule = Schedule::default();
+    schedule.set_groups([("a".to_owned(), Some(Pace::default())), ("b".to_owned(), None)]);
+    schedule.changed("a", now);
+    schedule.changed("b", now);
+    schedule.changed("unknown", now);
+    assert_eq!(schedule.start_due(now), ["a", "b"]);
+    schedule.finished("b", now, false, Left::Settled, 0.5);
+    schedule.changed("a", now);
+    schedule.changed("b", now);
+    assert_eq!(schedule.start_due(now), ["b"], "a still runs");
+    schedule.finished("a", now, true, Left::Settled, 0.5);
+    schedule.set_groups([("a".to_owned(), Some(Pace::default()))]);
+    assert!(!schedule.is_busy());
+    assert_eq!(schedule.start_due(now), [""; 0], "the reload was just now");
+    assert_eq!(schedule.wake_at(), Some(now + Duration::from_secs(1)));
+}
+
+#[test]
+fn backoff_is_bounded_and_jittered_downwards() {
+    assert_eq!(backoff(0, 0.0), Duration::from_secs(1));
+    assert_eq!(backoff(3, 0.0), Duration::from_secs(8));
+    assert_eq!(backoff(40, 0.0), Duration::from_secs(60));
+    assert_eq!(backoff(40, 1.0), Duration::from_secs(45));
+}

@@ -1,0 +1,56 @@
+//! Who may change files at the same time: one process per state folder, and within it one group that drives nginx.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use crate::model::report::{Failure, Stage};
+use crate::world::fs::FileError;
+use crate::world::fs::install::make_folders;
+use crate::world::lock::Lock;
+
+use super::{Context, transaction};
+
+/// The locks of a process.
+#[derive(Debug, Default)]
+pub struct Exclusion {
+    /// The folder lock while at least one transaction of this process runs.
+    folder: Mutex<Weak<Lock>>,
+    nginx: Arc<Mutex<()>>,
+}
+
+/// Held by a transaction.
+#[derive(Debug)]
+pub struct Held {
+    _folder: Option<Arc<Lock>>,
+    _nginx: Option<OwnedMutexGuard<()>>,
+}
+
+/// Waits for other processes' transactions, and for other nginx groups' ones of this process.
+pub(super) async fn enter(context: &Context, drives_nginx: bool) -> Result<Held, Failure> {
+    let nginx = if drives_nginx { Some(Arc::clone(&context.exclusion.nginx).lock_owned().await) } else { None };
+    let Some(folder) = &context.settings.state_folder else { return Ok(Held { _folder: None, _nginx: nginx }) };
+    let mut shared = context.exclusion.folder.lock().await;
+    if let Some(lock) = shared.upgrade() {
+        return Ok(Held { _folder: Some(lock), _nginx: nginx });
+    }
+    make_folders(folder).map_err(|error: FileError| transaction::failure(Stage::Record, &error))?;
+    let path = folder.join("transaction.lock");
+    let timeout = if context.settings.lock_timeout.is_zero() { DEFAULT_TIMEOUT } else { context.settings.lock_timeout };
+    match Lock::take_before(&path, Instant::now() + timeout).await {
+        Ok(Some(lock)) => {
+            let lock = Arc::new(lock);
+            *shared = Arc::downgrade(&lock);
+            Ok(Held { _folder: Some(lock), _nginx: nginx })
+        }
+        Ok(None) => Err(Failure::new(
+            Stage::Record,
+            format!("another process holds `{}` for more than {timeout:?}", path.display()),
+        )),
+        Err(error) => Err(Failure::new(Stage::Record, format!("failed to lock `{}`: {error}", path.display()))),
+    }
+}
+
+/// A transaction may check and reload for this long by default, with room to spare.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);

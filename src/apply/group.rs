@@ -1,0 +1,103 @@
+//! Groups: the resources that share check, reload and verify settings, compared as written in the TOML.
+//! Pure.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::resource::{CommandLine, OnReloadFailure, Pace, Resource};
+use crate::nginx::installation;
+
+use super::plan;
+
+/// Resources with the same commands; one without commands is alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// Stable over restarts as long as the commands are: names the group's journal.
+    pub id: String,
+    /// The members, in the order of their names.
+    pub resources: Vec<Arc<Resource>>,
+    /// The shared check.
+    pub check: Option<CommandLine>,
+    /// The shared reload.
+    pub reload: Option<CommandLine>,
+    /// What a failed reload does.
+    pub on_reload_failure: OnReloadFailure,
+    /// The slowest pace of the members.
+    pub pace: Pace,
+}
+
+impl Group {
+    /// Neither check nor reload: its only member is installed by a lone rename.
+    pub fn is_lone(&self) -> bool {
+        self.check.is_none() && self.reload.is_none()
+    }
+
+    /// The commands say that nginx reads these files.
+    pub fn drives_nginx(&self) -> bool {
+        [&self.check, &self.reload].into_iter().flatten().any(|command| installation::is_mentioned(&command.text))
+    }
+
+    /// The destinations, in the order of the members.
+    pub fn destinations(&self) -> impl Iterator<Item = &PathBuf> {
+        self.resources.iter().map(|resource| &resource.dest)
+    }
+}
+
+/// Sorts resources into groups. The order follows the first member's name.
+pub fn form(resources: &[Arc<Resource>]) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut by_commands: BTreeMap<(Option<&str>, Option<&str>, u8), usize> = BTreeMap::new();
+    for resource in resources {
+        let text = |command: &'_ Option<CommandLine>| command.as_ref().map(|command| command.text.clone());
+        let lone = resource.check.is_none() && resource.reload.is_none();
+        let key = (
+            resource.check.as_ref().map(|command| command.text.as_str()),
+            resource.reload.as_ref().map(|command| command.text.as_str()),
+            resource.on_reload_failure as u8,
+        );
+        if let Some(index) = by_commands.get(&key).filter(|_| !lone) {
+            groups[*index].add(resource);
+            continue;
+        }
+        by_commands.insert(key, groups.len());
+        let identity = if lone {
+            format!("dest {}", resource.dest.display())
+        } else {
+            format!("{:?} {:?} {:?}", text(&resource.check), text(&resource.reload), resource.on_reload_failure)
+        };
+        groups.push(Group {
+            id: plan::hash(identity.as_bytes())[..16].to_owned(),
+            resources: vec![Arc::clone(resource)],
+            check: resource.check.clone(),
+            reload: resource.reload.clone(),
+            on_reload_failure: resource.on_reload_failure,
+            pace: resource.pace,
+        });
+    }
+    groups
+}
+
+impl Group {
+    /// Adds a member; where members differ in what is not part of the identity, the more patient one counts.
+    fn add(&mut self, resource: &Arc<Resource>) {
+        self.resources.push(Arc::clone(resource));
+        for (ours, theirs) in [(&mut self.check, &resource.check), (&mut self.reload, &resource.reload)] {
+            if let (Some(ours), Some(theirs)) = (ours, theirs) {
+                ours.timeout = longer(ours.timeout, theirs.timeout);
+            }
+        }
+        self.pace = Pace {
+            debounce: self.pace.debounce.max(resource.pace.debounce),
+            debounce_first: self.pace.debounce_first || resource.pace.debounce_first,
+            debounce_max: self.pace.debounce_max.max(resource.pace.debounce_max),
+            min_reload_interval: self.pace.min_reload_interval.max(resource.pace.min_reload_interval),
+        };
+    }
+}
+
+/// The longer of two limits; none is the longest.
+fn longer(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
+    Some(a?.max(b?))
+}

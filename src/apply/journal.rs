@@ -1,0 +1,107 @@
+//! What a group must remember across restarts: which bytes are known to be live, whether a reload is owed, and what a
+//! half-done transaction was about to do. One small record per group, replaced whole.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::world::fs::install::make_folders;
+use crate::world::fs::{FileError, record};
+
+use super::Context;
+
+/// A group's memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Journal {
+    /// SHA-256 of the content that each destination was last installed with, after a passed check.
+    pub files: BTreeMap<PathBuf, String>,
+    /// Those bytes are in place, but their reload is not known to have taken.
+    pub reload_owed: bool,
+    /// A transaction that has begun to install.
+    pub in_flight: Option<InFlight>,
+}
+
+/// What a transaction is about to do, written before it does.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InFlight {
+    /// The files it installs.
+    pub files: Vec<InFlightFile>,
+}
+
+/// One file of a transaction under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InFlightFile {
+    /// Where it is written to, links resolved.
+    pub target: PathBuf,
+    /// SHA-256 of the new content.
+    pub new_hash: String,
+    /// The previous file's other name; `None` where there was no file.
+    pub backup: Option<PathBuf>,
+    /// The destination is a mount point, written in place: a killed write may have left half a file.
+    pub in_place: bool,
+}
+
+/// Journals of a process without a state folder, by group id.
+pub type Memory = HashMap<String, Journal>;
+
+/// A group's journal. One that cannot be understood is set aside and counts as empty: everything is proven once more.
+pub fn load(context: &Context, group_id: &str) -> Result<Journal, FileError> {
+    let Some(folder) = &context.settings.state_folder else {
+        return Ok(context
+            .memory
+            .lock()
+            .map(|memory| memory.get(group_id).cloned())
+            .unwrap_or_default()
+            .unwrap_or_default());
+    };
+    let path = path_of(folder, group_id);
+    match record::read(&path)? {
+        None => Ok(Journal::default()),
+        Some(text) => match serde_json::from_str(&text) {
+            Ok(journal) => Ok(journal),
+            Err(_) => {
+                record::set_aside(&path)?;
+                Ok(Journal::default())
+            }
+        },
+    }
+}
+
+/// Replaces a group's journal, durably.
+pub fn save(context: &Context, group_id: &str, journal: &Journal) -> Result<(), FileError> {
+    let Some(folder) = &context.settings.state_folder else {
+        if let Ok(mut memory) = context.memory.lock() {
+            memory.insert(group_id.to_owned(), journal.clone());
+        }
+        return Ok(());
+    };
+    let path = path_of(folder, group_id);
+    make_folders(crate::world::fs::folder_of(&path))?;
+    let text = serde_json::to_string_pretty(journal).unwrap_or_default();
+    record::write(&path, &text)
+}
+
+/// Whether these bytes of `dest` are known to have been installed after a passed check. A process without a state folder
+/// that has not seen the file yet takes what is on disk for live, as it has nothing better to go by.
+pub fn knows(context: &Context, journal: &Journal, dest: &Path, hash: &str) -> bool {
+    match journal.files.get(dest) {
+        Some(known) => known == hash,
+        None => context.settings.state_folder.is_none(),
+    }
+}
+
+fn path_of(folder: &Path, group_id: &str) -> PathBuf {
+    folder.join("groups").join(format!("{group_id}.json"))
+}
+
+/// The ids of every group that has a journal in the state folder.
+pub fn known_groups(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder.join("groups")).into_iter().flatten().flatten();
+    let mut ids: Vec<String> = entries
+        .filter_map(|entry| entry.file_name().to_str().and_then(|name| name.strip_suffix(".json")).map(str::to_owned))
+        .filter(|id| !id.starts_with('.'))
+        .collect();
+    ids.sort();
+    ids
+}

@@ -1,0 +1,72 @@
+//! The short way for resources without commands: stage all, one sync, rename each. No journal: a rename is whole or not.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::model::key::Revision;
+use crate::model::report::{Failure, Outcome, Rendered, Report, Stage};
+use crate::world::fs::{install, stage};
+
+use super::plan::Action;
+use super::staging::{self, StagedFile};
+use super::{Context, exclusion, transaction};
+
+/// Installs each file on its own; one that fails does not hold up the others. One report each, in order.
+pub async fn run(context: &Context, rendered: Vec<Rendered>, revision: Revision) -> Vec<Report> {
+    let started = Instant::now();
+    let held = exclusion::enter(context, false).await;
+    let mut files: Vec<Result<StagedFile, Failure>> = Vec::with_capacity(rendered.len());
+    for rendered in &rendered {
+        files.push(match &held {
+            Ok(_) => staging::stage(context, rendered, &|_| true),
+            Err(failure) => Err(failure.clone()),
+        });
+    }
+    let staged: Vec<&Path> = files.iter().flatten().filter_map(|file| file.staged.as_deref()).collect();
+    let synced = stage::sync_files(&staged).map_err(|error| transaction::failure(Stage::Stage, &error));
+    let mut reports = Vec::with_capacity(files.len());
+    let mut renamed = Vec::new();
+    for (rendered, file) in rendered.iter().zip(files) {
+        let mut warnings = Vec::new();
+        let (outcome, written) = match file {
+            Err(failure) => (Outcome::Rejected(failure), false),
+            Ok(file) if file.action == Action::Keep => (Outcome::Unchanged, false),
+            Ok(mut file) => match synced.clone().and_then(|()| install_one(context, &mut file, &mut warnings)) {
+                Ok(()) => {
+                    renamed.push(file.target);
+                    (Outcome::Applied, true)
+                }
+                Err(failure) => {
+                    file.staged.iter().for_each(|staged| staging::discard(context, staged));
+                    (Outcome::Rejected(failure), false)
+                }
+            },
+        };
+        reports.push(Report {
+            resources: vec![Arc::clone(&rendered.resource.name)],
+            outcome,
+            files: if written { vec![rendered.resource.dest.clone()] } else { Vec::new() },
+            warnings,
+            elapsed: started.elapsed(),
+            ..Report::unchanged(revision)
+        });
+    }
+    let synced = staging::sync_folders(renamed.iter().map(|target| target.as_path()));
+    if let (Err(error), Some(report)) = (synced, reports.last_mut()) {
+        report.warnings.push(transaction::describe(&error));
+    }
+    reports
+}
+
+fn install_one(context: &Context, file: &mut StagedFile, warnings: &mut Vec<String>) -> Result<(), Failure> {
+    let Some(staged) = file.staged.clone() else { return Ok(()) };
+    let failed = |error| transaction::failure(Stage::Install, &error);
+    if context.settings.keep_stage_file {
+        staging::keep_copy(&staged, &file.target).map_err(failed)?;
+    }
+    let how = install::install(&staged, &file.target).map_err(failed)?;
+    file.staged = None;
+    warnings.extend(staging::in_place_warning(context, how, file.dest()));
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! One group of resources as a transaction: all files staged, one check, all installed, one reload, one verification,
+//! or none of it. Rank 4: knows no store and no template, and its siblings do not know it.
+//!
+//! `plan` and `machine` decide, `transaction` acts, `journal` remembers across restarts, `lone` is the short way for
+//! resources without commands.
+
+pub mod exclusion;
+pub mod group;
+pub mod journal;
+pub mod lone;
+pub mod machine;
+pub mod plan;
+pub mod preview;
+pub mod recovery;
+pub mod staging;
+pub mod transaction;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How this process applies.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The state folder; `None` switches journal and lock off.
+    pub state_folder: Option<PathBuf>,
+    /// This process renders once and ends: a failing reload keeps the checked files and is owed.
+    pub onetime: bool,
+    /// Keep a copy of the staged file beside its destination.
+    pub keep_stage_file: bool,
+    /// How long to wait for another process's transaction; zero is the default, 120 s.
+    pub lock_timeout: Duration,
+    /// `[nginx] pid_file`.
+    pub nginx_pid_file: Option<PathBuf>,
+    /// `[nginx] conf`.
+    pub nginx_conf: Option<PathBuf>,
+}
+
+/// What every transaction of this process shares.
+#[derive(Debug, Default)]
+pub struct Context {
+    /// Fixed for the life of the process.
+    pub settings: Settings,
+    /// Journals of a process without a state folder.
+    memory: Mutex<journal::Memory>,
+    exclusion: exclusion::Exclusion,
+    namespace_refused: AtomicBool,
+    said: Mutex<BTreeSet<String>>,
+}
+
+impl Context {
+    /// A context for one process.
+    pub fn new(settings: Settings) -> Context {
+        Context { settings, ..Context::default() }
+    }
+
+    /// Whether a private mount namespace may still be tried: it has not been refused in this process.
+    pub fn namespace_may_work(&self) -> bool {
+        !self.namespace_refused.load(Ordering::Relaxed)
+    }
+
+    fn note_namespace_refused(&self) {
+        self.namespace_refused.store(true, Ordering::Relaxed);
+    }
+
+    /// The warning, the first time it is asked for.
+    fn once(&self, warning: String) -> Option<String> {
+        self.said.lock().ok()?.insert(warning.clone()).then_some(warning)
+    }
+}

@@ -1,0 +1,46 @@
+//! What a pass would do, without doing it: for `-noop`, `diff` and `render`.
+
+use crate::model::report::{Failure, Rendered, Stage};
+use crate::world::fs;
+
+use super::plan::{self, Action, Wanted};
+use super::{staging, transaction};
+
+/// One destination, as it is and as it would be.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    /// The present content; `None` where there is no file.
+    pub old: Option<Vec<u8>>,
+    /// Content, mode or owner differ.
+    pub differs: bool,
+    /// Mode and owner, where they would change: "mode 0644 -> 0600".
+    pub attribute_changes: Vec<String>,
+}
+
+/// Compares one destination with its new content. Touches nothing.
+pub fn preview(rendered: &Rendered) -> Result<Preview, Failure> {
+    let resource = &rendered.resource;
+    let failed = |error| transaction::failure(Stage::Stage, &error);
+    let target = fs::resolve_links(&resource.dest).map_err(failed)?;
+    let on_disk = fs::read(&target).map_err(failed)?;
+    let (owner, group) = staging::owners(resource)?;
+    let wanted = Wanted { bytes: &rendered.bytes, mode: resource.mode, owner, group };
+    let mut attribute_changes = Vec::new();
+    let differs = match plan::decide(wanted, on_disk.as_ref(), true) {
+        Action::Keep | Action::Prove => false,
+        Action::Write(attributes) => {
+            if let Some(disk) = &on_disk {
+                if disk.mode != attributes.mode {
+                    attribute_changes.push(format!("mode {:04o} -> {:04o}", disk.mode, attributes.mode));
+                }
+                for (what, old, new) in [("owner", disk.uid, attributes.owner), ("group", disk.gid, attributes.group)] {
+                    if let Some(new) = new.filter(|new| *new != old) {
+                        attribute_changes.push(format!("{what} {old} -> {new}"));
+                    }
+                }
+            }
+            true
+        }
+    };
+    Ok(Preview { old: on_disk.map(|disk| disk.bytes), differs, attribute_changes })
+}

@@ -1,0 +1,72 @@
+//! Heals what a killed process left: puts the previous files of a half-done transaction back and owes their reload.
+//! Never goes forward: the next pass renders and checks anew.
+
+use std::path::Path;
+
+use crate::model::report::{Failure, Stage};
+use crate::world::fs::install::{remove, restore};
+use crate::world::fs::{FileError, folder_of, read, stage, sync_folder};
+
+use super::journal::{self, InFlight, Journal};
+use super::{Context, exclusion, plan, transaction};
+
+/// Undoes the group's half-done transaction, if there is one. The lock must be held. Answers whether there was one.
+pub fn recover(context: &Context, group_id: &str, journal: &mut Journal) -> Result<bool, FileError> {
+    let Some(in_flight) = journal.in_flight.clone() else { return Ok(false) };
+    undo(&in_flight)?;
+    journal.in_flight = None;
+    // The killed process may have reloaded already: whatever runs may run the files that were just taken back.
+    journal.reload_owed = true;
+    journal::save(context, group_id, journal)?;
+    Ok(true)
+}
+
+/// Puts every file of a transaction back to what it was; files that were not installed yet, or that somebody changed
+/// since, stay as they are.
+pub fn undo(in_flight: &InFlight) -> Result<(), FileError> {
+    for file in &in_flight.files {
+        let is_new = |bytes: &[u8]| plan::hash(bytes) == file.new_hash;
+        let installed = file.in_place || read(&file.target)?.is_some_and(|on_disk| is_new(&on_disk.bytes));
+        match (&file.backup, installed) {
+            (Some(backup), true) if backup.exists() => restore(backup, &file.target)?,
+            (None, true) => remove(&file.target)?,
+            (Some(backup), false) => remove(backup)?,
+            _ => {}
+        }
+        sync_folder(folder_of(&file.target))?;
+    }
+    Ok(())
+}
+
+/// What healing came to.
+#[derive(Debug, Default)]
+pub struct Healed {
+    /// Ids of the groups that had something to heal.
+    pub groups: Vec<String>,
+    /// What went wrong.
+    pub failures: Vec<Failure>,
+}
+
+/// Heals every group of the state folder and removes stage files that dead processes left beside `targets`. Waits for
+/// transactions of other processes first: what they have in flight is not a leftover.
+pub async fn recover_all<'a>(context: &Context, targets: impl IntoIterator<Item = &'a Path>) -> Healed {
+    let mut healed = Healed::default();
+    let _held = match exclusion::enter(context, false).await {
+        Ok(held) => held,
+        Err(failure) => {
+            healed.failures.push(failure);
+            return healed;
+        }
+    };
+    let ids = context.settings.state_folder.as_deref().map(journal::known_groups).unwrap_or_default();
+    for id in ids {
+        let recovered = journal::load(context, &id).and_then(|mut journal| recover(context, &id, &mut journal));
+        match recovered {
+            Ok(true) => healed.groups.push(id),
+            Ok(false) => {}
+            Err(error) => healed.failures.push(transaction::failure(Stage::Restore, &error)),
+        }
+    }
+    stage::remove_leftovers(targets);
+    healed
+}

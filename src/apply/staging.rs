@@ -1,0 +1,167 @@
+//! Staging one file, and the small file work around a transaction: backups, kept copies, scratch space, pid files.
+
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::model::report::{Failure, Rendered, Stage};
+use crate::model::resource::{Identity, Resource};
+use crate::nginx::installation;
+use crate::world::fs::install::{self, Installed};
+use crate::world::fs::stage::{self, Attributes};
+use crate::world::fs::{self, FileError, folder_of, owner};
+use crate::world::nginx_process;
+
+use super::group::Group;
+use super::plan::{self, Action, Wanted};
+use super::{Context, transaction};
+
+/// A file of a transaction.
+#[derive(Debug)]
+pub struct StagedFile {
+    pub(super) resource: Arc<Resource>,
+    /// Where it is written to, links resolved.
+    pub(super) target: PathBuf,
+    /// The staged file, until it is installed.
+    pub(super) staged: Option<PathBuf>,
+    pub(super) action: Action,
+    pub(super) hash: String,
+    /// There was a file before.
+    pub(super) existed: bool,
+}
+
+impl StagedFile {
+    /// The destination as the resource names it.
+    pub(super) fn dest(&self) -> &PathBuf {
+        &self.resource.dest
+    }
+}
+
+/// Compares one destination with its new content and stages it where it differs.
+pub(super) fn stage(
+    context: &Context,
+    rendered: &Rendered,
+    known_live: &dyn Fn(&str) -> bool,
+) -> Result<StagedFile, Failure> {
+    let resource = Arc::clone(&rendered.resource);
+    let staging_failed = |error: FileError| transaction::failure(Stage::Stage, &error);
+    let target = fs::resolve_links(&resource.dest).map_err(staging_failed)?;
+    if resource.make_dirs {
+        install::make_folders(folder_of(&target)).map_err(staging_failed)?;
+    }
+    let on_disk = fs::read(&target).map_err(staging_failed)?;
+    let ids = owners(&resource)?;
+    let hash = plan::hash(&rendered.bytes);
+    let wanted = Wanted { bytes: &rendered.bytes, mode: resource.mode, owner: ids.0, group: ids.1 };
+    let action = plan::decide(wanted, on_disk.as_ref(), known_live(&hash));
+    let staged = match action {
+        Action::Write(attributes) => Some(write(context, &target, &rendered.bytes, attributes)?),
+        Action::Keep | Action::Prove => None,
+    };
+    Ok(StagedFile { resource, target, staged, action, hash, existed: on_disk.is_some() })
+}
+
+/// Numeric owner and group of a resource.
+pub(super) fn owners(resource: &Resource) -> Result<(Option<u32>, Option<u32>), Failure> {
+    let resolve = |identity: &Option<Identity>, by_name: fn(&str) -> Result<u32, String>| match identity {
+        None => Ok(None),
+        Some(Identity::Id(id)) => Ok(Some(*id)),
+        Some(Identity::Name(name)) => by_name(name).map(Some).map_err(|problem| Failure::new(Stage::Stage, problem)),
+    };
+    Ok((resolve(&resource.owner, owner::user_id)?, resolve(&resource.group, owner::group_id)?))
+}
+
+fn write(context: &Context, target: &Path, bytes: &[u8], attributes: Attributes) -> Result<PathBuf, Failure> {
+    let folder = folder_of(target);
+    let problem = match stage::write(folder, target, bytes, attributes) {
+        Ok(staged) => return Ok(staged),
+        Err(error) => error,
+    };
+    let read_only = matches!(problem.source.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied);
+    // A single mounted file can be written even where its folder cannot.
+    if read_only && fs::mount_points_at_or_below(target).iter().any(|point| point == target) {
+        let scratch = scratch(context).map_err(|error| transaction::failure(Stage::Stage, &error))?;
+        return stage::write(&scratch, target, bytes, attributes)
+            .map_err(|error| transaction::failure(Stage::Stage, &error));
+    }
+    let mut failure = transaction::failure(Stage::Stage, &problem);
+    if problem.source.kind() == ErrorKind::NotFound {
+        failure.message = format!(
+            "failed to stage `{}`: its folder `{}` does not exist (hint: create it, or set make_dirs = true)",
+            target.display(),
+            folder.display()
+        );
+    }
+    Err(failure)
+}
+
+/// A backup beside the target, or in scratch space where that folder cannot be written.
+pub(super) fn back_up(context: &Context, target: &Path) -> Result<PathBuf, FileError> {
+    match stage::back_up(target, folder_of(target)) {
+        Err(error) if matches!(error.source.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied) => {
+            stage::back_up(target, &scratch(context)?)
+        }
+        done => done,
+    }
+}
+
+/// A folder of our own that exists.
+pub(super) fn scratch(context: &Context) -> Result<PathBuf, FileError> {
+    let folder = install::scratch_folder(context.settings.state_folder.as_deref()).join("scratch");
+    let folder = if context.settings.state_folder.is_some() { folder } else { std::env::temp_dir() };
+    install::make_folders(&folder)?;
+    Ok(folder)
+}
+
+/// Leaves a copy of what was staged as `.NAME.staged` beside the destination, replacing the last one.
+pub(super) fn keep_copy(staged: &Path, target: &Path) -> Result<(), FileError> {
+    let kept = kept_name(target);
+    install::remove(&kept)?;
+    stage::copy_with_attributes(staged, &kept)
+}
+
+fn kept_name(target: &Path) -> PathBuf {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    folder_of(target).join(format!(".{name}.staged"))
+}
+
+/// Removes a staged file that was not installed, or keeps it where the user asked for that.
+pub(super) fn discard(context: &Context, staged: &Path) {
+    if !context.settings.keep_stage_file {
+        // Nothing depends on it, and the next start looks for leftovers.
+        install::remove(staged).ok();
+    }
+}
+
+pub(super) fn in_place_warning(context: &Context, how: Installed, dest: &Path) -> Option<String> {
+    match how {
+        Installed::Renamed => None,
+        Installed::InPlace => context.once(format!(
+            "`{}` is a mount point: it is written in place, so a reader may see it half written",
+            dest.display()
+        )),
+    }
+}
+
+/// Syncs the folder of each target once.
+pub(super) fn sync_folders<'a>(targets: impl Iterator<Item = &'a Path>) -> Result<(), FileError> {
+    let folders: BTreeSet<&Path> = targets.map(folder_of).collect();
+    folders.into_iter().try_for_each(fs::sync_folder)
+}
+
+/// The pid file of the nginx that a group drives: as set, or as that nginx's own configuration says.
+pub(super) fn nginx_pid_file(context: &Context, group: &Group) -> PathBuf {
+    if let Some(pid_file) = &context.settings.nginx_pid_file {
+        return pid_file.clone();
+    }
+    let named =
+        [&group.reload, &group.check].into_iter().flatten().map(|command| installation::files_named_in(&command.text));
+    let (conf, prefix) = named.reduce(|(a, b), (c, d)| (a.or(c), b.or(d))).unwrap_or_default();
+    let prefix = prefix.unwrap_or_else(|| PathBuf::from("/usr/share/nginx"));
+    let conf =
+        conf.or_else(|| context.settings.nginx_conf.clone()).unwrap_or_else(|| installation::DEFAULT_CONF.into());
+    nginx_process::configuration(&prefix.join(conf))
+        .and_then(|text| installation::pid_file_in(&text, &prefix))
+        .unwrap_or_else(|| installation::DEFAULT_PID_FILE.into())
+}

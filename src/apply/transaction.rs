@@ -1,0 +1,362 @@
+//! Acts out the machine for one group: stages, checks, records, installs, reloads, undoes. Decides nothing itself.
+//! Dropping a transaction half-way leaves what a kill would leave; `recovery` heals it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::model::key::Revision;
+use crate::model::report::{Failure, Outcome, Rendered, Report, Stage};
+use crate::model::resource::CommandLine;
+use crate::world::fs::{self, FileError, install, stage};
+use crate::world::namespace::{self, Checked, Overlay};
+use crate::world::nginx_process;
+use crate::world::process::{self, Finished};
+
+use super::exclusion::{self, Held};
+use super::group::Group;
+use super::journal::{self, InFlight, InFlightFile, Journal};
+use super::machine::{Answer, Check, Machine, Next, Plan, Step};
+use super::plan::Action;
+use super::staging::{self, StagedFile};
+use super::{Context, recovery};
+
+/// What to do: these bytes for members of this group. Members that are not named are left alone.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The group.
+    pub group: Arc<Group>,
+    /// New content, by member.
+    pub rendered: Vec<Rendered>,
+    /// Members that could not be rendered: they drop out, and the report names them.
+    pub dropped: Vec<(Arc<str>, Failure)>,
+    /// The store revision the content was rendered at.
+    pub revision: Revision,
+}
+
+/// A transaction that has begun, or a report where nothing was left to do.
+pub enum Begun {
+    /// It is over already.
+    Ended(Box<Report>),
+    /// Call `advance` until it answers with a report.
+    Running(Box<Transaction>),
+}
+
+/// One transaction under way.
+pub struct Transaction {
+    group: Arc<Group>,
+    journal: Journal,
+    files: Vec<StagedFile>,
+    machine: Machine,
+    step: Step,
+    in_flight: InFlight,
+    report: Report,
+    started: Instant,
+    _held: Held,
+}
+
+/// Runs a whole transaction.
+pub async fn run(context: &Context, request: Request) -> Report {
+    match begin(context, request).await {
+        Begun::Ended(report) => *report,
+        Begun::Running(mut transaction) => loop {
+            if let Some(report) = transaction.advance(context).await {
+                return report;
+            }
+        },
+    }
+}
+
+/// Takes the lock, heals what a killed process left, stages every file and decides what is to be done.
+pub async fn begin(context: &Context, request: Request) -> Begun {
+    let started = Instant::now();
+    let Request { group, rendered, dropped, revision } = request;
+    let resources = rendered.iter().map(|rendered| Arc::clone(&rendered.resource.name)).collect();
+    let mut report = Report { resources, dropped, ..Report::unchanged(revision) };
+    let prepared = async {
+        let held = exclusion::enter(context, group.drives_nginx()).await?;
+        let mut journal = journal::load(context, &group.id).map_err(|error| failure(Stage::Record, &error))?;
+        recovery::recover(context, &group.id, &mut journal).map_err(|error| failure(Stage::Restore, &error))?;
+        Ok((held, journal))
+    };
+    let (held, journal) = match prepared.await {
+        Ok(prepared) => prepared,
+        Err(failure) => {
+            report.outcome = Outcome::Rejected(failure);
+            report.elapsed = started.elapsed();
+            return Begun::Ended(Box::new(report));
+        }
+    };
+    let mut files = Vec::new();
+    for rendered in rendered {
+        let known = |hash: &str| journal::knows(context, &journal, &rendered.resource.dest, hash);
+        match staging::stage(context, &rendered, &known) {
+            Ok(file) => files.push(file),
+            Err(failure) => report.dropped.push((Arc::clone(&rendered.resource.name), failure)),
+        }
+    }
+    report.files = files.iter().filter(|file| file.action != Action::Keep).map(|file| file.dest().clone()).collect();
+    let has_files = !report.files.is_empty();
+    let reload_owed = journal.reload_owed && group.reload.is_some();
+    if !has_files && !reload_owed {
+        report.elapsed = started.elapsed();
+        return Begun::Ended(Box::new(report));
+    }
+    let plan = Plan {
+        has_files,
+        check: kind_of_check(context, &group, &files),
+        has_reload: group.reload.is_some(),
+        on_reload_failure: group.on_reload_failure,
+    };
+    let (machine, step) = Machine::start(plan);
+    let in_flight = InFlight::default();
+    Begun::Running(Box::new(Transaction {
+        group,
+        journal,
+        files,
+        machine,
+        step,
+        in_flight,
+        report,
+        started,
+        _held: held,
+    }))
+}
+
+fn kind_of_check(context: &Context, group: &Group, files: &[StagedFile]) -> Check {
+    let nothing_staged = files.iter().all(|file| file.staged.is_none());
+    match &group.check {
+        None => Check::None,
+        Some(command) if command.names_src() => Check::OfStagedFiles,
+        Some(_) if nothing_staged || context.namespace_may_work() => Check::OfFutureTree,
+        Some(_) => Check::OfLiveTree,
+    }
+}
+
+impl Transaction {
+    /// The step that `advance` will do next.
+    pub fn next_step(&self) -> Step {
+        self.step
+    }
+
+    /// Does one step. Answers the report when it was the last.
+    pub async fn advance(&mut self, context: &Context) -> Option<Report> {
+        let answer = match self.step {
+            Step::CheckStaged => self.check_each(|file| file.staged.as_ref().unwrap_or(&file.target)).await,
+            Step::CheckFuture => self.check_future(context).await,
+            Step::CheckLive => self.check_each(|file| &file.target).await,
+            Step::Record => answer(Stage::Record, self.record(context)),
+            Step::Install => answer(Stage::Install, self.install(context)),
+            Step::Reload => self.reload(context).await,
+            Step::Verify => Answer::Done,
+            Step::Restore => answer(Stage::Restore, recovery::undo(&self.in_flight)),
+            Step::ReloadOld => self.reload(context).await,
+            Step::Commit { reload_owed } => answer(Stage::Commit, self.commit(context, reload_owed)),
+        };
+        match self.machine.answer(answer) {
+            Next::Do(step) => {
+                self.step = step;
+                None
+            }
+            Next::End(outcome) => Some(self.end(context, outcome)),
+        }
+    }
+
+    fn changed(&self) -> impl Iterator<Item = &StagedFile> {
+        self.files.iter().filter(|file| file.action != Action::Keep)
+    }
+
+    /// Runs the check: once for each changed file where it names one, else once.
+    async fn check_each(&self, src: impl Fn(&StagedFile) -> &PathBuf) -> Answer {
+        let Some(command) = &self.group.check else { return Answer::Done };
+        for file in self.changed() {
+            let text = command.shell_text(src(file), file.dest());
+            let finished = process::run_shell(&text, command.timeout).await;
+            if !finished.succeeded() {
+                return Answer::Failed(command_failure(Stage::Check, "check_cmd", &text, &finished));
+            }
+            if !command.names_a_file() {
+                break;
+            }
+        }
+        Answer::Done
+    }
+
+    async fn check_future(&mut self, context: &Context) -> Answer {
+        let Some(command) = self.group.check.clone() else { return Answer::Done };
+        let overlays: Vec<Overlay> = self
+            .files
+            .iter()
+            .filter_map(|file| Some(Overlay { staged: file.staged.clone()?, target: file.target.clone() }))
+            .collect();
+        if overlays.is_empty() {
+            return self.check_each(|file| &file.target).await;
+        }
+        let scratch = match staging::scratch(context) {
+            Ok(scratch) => scratch,
+            Err(error) => return Answer::Failed(failure(Stage::Check, &error)),
+        };
+        let texts: Vec<String> = self.changed().map(|file| command.shell_text(&file.target, file.dest())).collect();
+        let runs = if command.names_a_file() { texts.len() } else { 1 };
+        for text in texts.iter().take(runs) {
+            match namespace::check(text, overlays.clone(), &scratch, command.timeout).await {
+                Checked::Ran(finished) if finished.succeeded() => {}
+                Checked::Ran(finished) => {
+                    return Answer::Failed(command_failure(Stage::Check, "check_cmd", text, &finished));
+                }
+                Checked::Unavailable(problem) => {
+                    context.note_namespace_refused();
+                    self.report.warnings.extend(context.once(format!(
+                        "a private mount namespace is not to be had ({problem}): checks of the whole tree run after the \
+                         files are in place, and put the previous ones back when they fail; CAP_SYS_ADMIN allows it"
+                    )));
+                    return Answer::Unavailable;
+                }
+            }
+        }
+        Answer::Done
+    }
+
+    /// Makes the staged files durable, backs up what they replace and writes down what is about to happen.
+    fn record(&mut self, context: &Context) -> Result<(), FileError> {
+        let staged: Vec<&Path> = self.files.iter().filter_map(|file| file.staged.as_deref()).collect();
+        if staged.is_empty() {
+            return Ok(());
+        }
+        stage::sync_files(&staged)?;
+        for file in self.files.iter().filter(|file| file.staged.is_some()) {
+            let backup = if file.existed { Some(staging::back_up(context, &file.target)?) } else { None };
+            let in_place = !fs::mount_points_at_or_below(&file.target).is_empty();
+            let new_hash = file.hash.clone();
+            self.in_flight.files.push(InFlightFile { target: file.target.clone(), new_hash, backup, in_place });
+        }
+        self.journal.in_flight = Some(self.in_flight.clone());
+        journal::save(context, &self.group.id, &self.journal)
+    }
+
+    fn install(&mut self, context: &Context) -> Result<(), FileError> {
+        for file in &mut self.files {
+            let Some(staged) = file.staged.take() else { continue };
+            if context.settings.keep_stage_file {
+                staging::keep_copy(&staged, &file.target)?;
+            }
+            let how = install::install(&staged, &file.target).inspect_err(|_| file.staged = Some(staged.clone()))?;
+            self.report.warnings.extend(staging::in_place_warning(context, how, file.dest()));
+        }
+        staging::sync_folders(self.in_flight.files.iter().map(|file| file.target.as_path()))
+    }
+
+    /// Runs the reload: once for each changed file where it names one, else once; then looks whether anything runs.
+    async fn reload(&mut self, context: &Context) -> Answer {
+        let Some(command) = self.group.reload.clone() else { return Answer::Done };
+        let nginx_pid_file = self.group.drives_nginx().then(|| staging::nginx_pid_file(context, &self.group));
+        let nginx_is_absent = || nginx_pid_file.as_ref().is_some_and(|path| nginx_process::master(path).is_none());
+        let nothing_runs = |failure: Failure| Answer::NothingRuns { failure, certain: true };
+        if self.report.files.is_empty() && nginx_is_absent() {
+            let message = "nginx does not run yet; it reads the new files when it starts";
+            return nothing_runs(Failure::new(Stage::Reload, message));
+        }
+        self.report.reload_ran = true;
+        let (text, finished) = self.run_reload(&command).await;
+        match (finished.succeeded(), nginx_is_absent()) {
+            (true, false) => Answer::Done,
+            (true, true) => nothing_runs(Failure::new(
+                Stage::Reload,
+                format!("`{text}` ended well, but nginx does not run; it reads the new files when it starts"),
+            )),
+            (false, true) => nothing_runs(command_failure(Stage::Reload, "reload_cmd", &text, &finished)),
+            (false, false) => {
+                let failure = command_failure(Stage::Reload, "reload_cmd", &text, &finished);
+                let first_time = self.changed().all(|file| !file.existed);
+                if nginx_pid_file.is_none() && (first_time || context.settings.onetime) {
+                    Answer::NothingRuns { failure, certain: false }
+                } else {
+                    Answer::Failed(failure)
+                }
+            }
+        }
+    }
+
+    async fn run_reload(&self, command: &CommandLine) -> (String, Finished) {
+        let mut named: Vec<&StagedFile> = self.changed().collect();
+        if named.is_empty() {
+            named = self.files.iter().collect();
+        }
+        let nowhere = PathBuf::new();
+        let mut texts: Vec<String> = named.iter().map(|file| command.shell_text(&file.target, file.dest())).collect();
+        if !command.names_a_file() {
+            texts = vec![command.shell_text(&nowhere, &nowhere)];
+        }
+        let mut last =
+            (String::new(), Finished { end: process::End::Exited(0), output: String::new(), elapsed: Duration::ZERO });
+        for text in texts {
+            let finished = process::run_shell(&text, command.timeout).await;
+            let succeeded = finished.succeeded();
+            last = (text, finished);
+            if !succeeded {
+                break;
+            }
+        }
+        last
+    }
+
+    fn commit(&mut self, context: &Context, reload_owed: bool) -> Result<(), FileError> {
+        let members: Vec<&PathBuf> = self.group.destinations().collect();
+        self.journal.files.retain(|dest, _| members.contains(&dest));
+        for file in &self.files {
+            self.journal.files.insert(file.dest().clone(), file.hash.clone());
+        }
+        self.journal.reload_owed = reload_owed;
+        self.journal.in_flight = None;
+        journal::save(context, &self.group.id, &self.journal)
+    }
+
+    /// Tidies up and finishes the report.
+    fn end(&mut self, context: &Context, outcome: Outcome) -> Report {
+        let mut report = self.report.clone();
+        if let Outcome::RolledBack { reload_old, .. } = &outcome {
+            let reloaded_old = self.step == Step::ReloadOld && reload_old.is_none();
+            self.journal.reload_owed = reload_old.is_some() || (self.journal.reload_owed && !reloaded_old);
+        }
+        let undone = matches!(outcome, Outcome::RolledBack { .. } | Outcome::Rejected(_));
+        if undone && self.journal.in_flight.take().is_some() {
+            let saved = journal::save(context, &self.group.id, &self.journal);
+            report.warnings.extend(saved.err().map(|error| describe(&error)));
+        }
+        for file in self.files.iter().filter_map(|file| file.staged.as_ref()) {
+            staging::discard(context, file);
+        }
+        if !matches!(outcome, Outcome::Stuck { .. }) {
+            for backup in self.in_flight.files.iter().filter_map(|file| file.backup.as_ref()) {
+                report.warnings.extend(install::remove(backup).err().map(|error| describe(&error)));
+            }
+        }
+        report.outcome = outcome;
+        report.elapsed = self.started.elapsed();
+        report
+    }
+}
+
+fn answer(at: Stage, result: Result<(), FileError>) -> Answer {
+    match result {
+        Ok(()) => Answer::Done,
+        Err(error) => Answer::Failed(failure(at, &error)),
+    }
+}
+
+/// A failure that says what the file system said.
+pub(super) fn failure(at: Stage, error: &FileError) -> Failure {
+    Failure::new(at, describe(error))
+}
+
+pub(super) fn describe(error: &FileError) -> String {
+    format!("{error}: {}", error.source)
+}
+
+fn command_failure(at: Stage, field: &str, text: &str, finished: &Finished) -> Failure {
+    Failure {
+        at,
+        message: format!("{field} `{text}`: {}", finished.end),
+        output: finished.output.trim_end().to_owned(),
+    }
+}

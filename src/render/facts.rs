@@ -1,0 +1,54 @@
+//! What templates may ask about the world besides the store. Only the questions live here: rendering never answers
+//! them itself, so that a render with the same tree and the same answers gives the same bytes.
+
+use std::net::IpAddr;
+
+use jiff::Zoned;
+
+/// Answers to a template's questions. Every answer must come within a deadline of the implementation's own.
+pub trait Facts: Send + Sync {
+    /// An environment variable; `None` where it is unset or not UTF-8.
+    fn env(&self, name: &str) -> Option<String>;
+
+    /// The current time, in the system's time zone.
+    fn now(&self) -> Zoned;
+
+    /// Whether a file or folder exists at `path`; false where that cannot be found out.
+    fn file_exists(&self, path: &str) -> bool;
+
+    /// The kernel's host name.
+    ///
+    /// # Errors
+    /// A phrase for people: the name cannot be read.
+    fn hostname(&self) -> Result<String, String>;
+
+    /// All addresses of a host name, in any order. A name that does not exist has none.
+    ///
+    /// # Errors
+    /// A phrase for people: nobody could say whether the name exists. It must fail the render: an outage of the
+    /// resolver is not an empty upstream.
+    fn lookup_ip(&self, host: &str) -> Result<Vec<IpAddr>, String>;
+
+    /// The SRV records of `_service._proto.name`, in any order; with empty `service` and `proto`, of `name` itself.
+    /// A name that does not exist has none.
+    ///
+    /// # Errors
+    /// As `lookup_ip`.
+    fn lookup_srv(&self, service: &str, proto: &str, name: &str) -> Result<Vec<Srv>, String>;
+
+    /// The addresses of a network interface, in the kernel's order; none where there is no such interface.
+    fn interface_addresses(&self, name: &str) -> Vec<IpAddr>;
+}
+
+/// One SRV record. Sorted by target, then port, priority and weight.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Srv {
+    /// Host name of the server, as the record has it, with a trailing dot.
+    pub target: String,
+    /// Port on that host.
+    pub port: u16,
+    /// Lower is preferred.
+    pub priority: u16,
+    /// Share among records of equal priority.
+    pub weight: u16,
+}

@@ -1,0 +1,104 @@
+//! JSON, in and out. Maps are read with sorted keys, whole numbers stay whole.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+use tera::Value;
+
+use super::super::error::Failure;
+use super::super::session::Session;
+use super::call::Call;
+use super::{Form, Function};
+
+const TEXT: Form = Form::Both("text");
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function { name: "json", alias: None, arguments: &["text"], form: TEXT, run: json },
+    Function { name: "json_array", alias: Some("jsonArray"), arguments: &["text"], form: TEXT, run: json_array },
+    Function { name: "from_json", alias: Some("fromJson"), arguments: &["text"], form: TEXT, run: from_json },
+    Function { name: "to_json", alias: Some("toJson"), arguments: &["value"], form: Form::Both("value"), run: to_json },
+    Function {
+        name: "to_pretty_json",
+        alias: Some("toPrettyJson"),
+        arguments: &["value"],
+        form: Form::Both("value"),
+        run: to_pretty_json,
+    },
+];
+
+fn json(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
+    match parse(call, session)? {
+        object @ Json::Object(_) => Ok(to_tera(object)),
+        Json::Null => Ok(to_tera(Json::Object(serde_json::Map::new()))),
+        _ => Err(unlike(call, session, "object")?.hint("json_array reads an array, from_json anything")),
+    }
+}
+
+fn json_array(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
+    match parse(call, session)? {
+        array @ Json::Array(_) => Ok(to_tera(array)),
+        Json::Null => Ok(to_tera(Json::Array(Vec::new()))),
+        _ => Err(unlike(call, session, "array")?.hint("json reads an object, from_json anything")),
+    }
+}
+
+fn from_json(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
+    parse(call, session).map(to_tera)
+}
+
+fn parse(call: &Call<'_>, session: &Session) -> Result<Json, Failure> {
+    let text = call.text("text")?;
+    serde_json::from_str(text).map_err(|error| {
+        let what = match error.classify() {
+            serde_json::error::Category::Eof => "it ends too early".to_owned(),
+            _ => format!("line {}, column {}", error.line(), error.column()),
+        };
+        call.failure(format!("{} is not JSON: {what}", session.origin(text)))
+    })
+}
+
+fn unlike(call: &Call<'_>, session: &Session, wanted: &str) -> Result<Failure, Failure> {
+    Ok(call.failure(format!("{} is not a JSON {wanted}", session.origin(call.text("text")?))))
+}
+
+fn to_tera(json: Json) -> Value {
+    match json {
+        Json::Null => Value::none(),
+        Json::Bool(boolean) => Value::from(boolean),
+        Json::String(text) => Value::from(text),
+        Json::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(integer), _) => Value::from(integer),
+            (None, Some(integer)) => Value::from(integer),
+            (None, None) => Value::from(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Json::Array(items) => Value::from(items.into_iter().map(to_tera).collect::<Vec<_>>()),
+        Json::Object(members) => {
+            Value::from(members.into_iter().map(|(name, value)| (name, to_tera(value))).collect::<BTreeMap<_, _>>())
+        }
+    }
+}
+
+fn to_json(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
+    Ok(Value::from(html_safe(serde_json::to_string(&sorted(call)?), call)?))
+}
+
+fn to_pretty_json(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
+    Ok(Value::from(html_safe(serde_json::to_string_pretty(&sorted(call)?), call)?))
+}
+
+fn sorted(call: &Call<'_>) -> Result<Json, Failure> {
+    let mut json = serde_json::to_value(call.value("value")?).map_err(|_| call.failure("the value is not JSON's"))?;
+    json.sort_all_objects();
+    Ok(json)
+}
+
+/// confd's (Go's) JSON writes these as escapes, so that the text is also safe within HTML and JavaScript.
+fn html_safe(text: serde_json::Result<String>, call: &Call<'_>) -> Result<String, Failure> {
+    let text = text.map_err(|_| call.failure("the value is not JSON's"))?;
+    Ok(text
+        .replace('<', "\\u003c")
+        .replace('>', "\\u003e")
+        .replace('&', "\\u0026")
+        .replace('\u{2028}', "\\u2028")
+        .replace('\u{2029}', "\\u2029"))
+}

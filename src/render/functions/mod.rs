@@ -1,0 +1,190 @@
+//! The functions and filters that templates have besides Tera's own: one table, so that registration, documentation
+//! and did-you-mean cannot disagree. confd's semantics; see docs/functions.md for each.
+
+mod call;
+mod data;
+mod dates;
+mod json;
+mod lists;
+mod math;
+mod outside;
+mod patterns;
+mod store;
+mod text;
+
+use tera::{Kwargs, State, Tera, TeraResult, Value};
+
+use super::error::Failure;
+use super::session::Session;
+use call::Call;
+pub(super) use store::pair;
+
+/// One function, one filter, or both.
+pub(super) struct Function {
+    /// What it is called.
+    pub(super) name: &'static str,
+    /// confd's spelling, where it is another.
+    pub(super) alias: Option<&'static str>,
+    /// Argument names; a trailing `?` marks those that may be left out, `…` alone takes any.
+    pub(super) arguments: &'static [&'static str],
+    /// How it may be written.
+    pub(super) form: Form,
+    run: fn(&Call<'_>, &mut Session) -> Result<Value, Failure>,
+}
+
+/// How a function may be written; a filter's value becomes the argument that is named here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// `{{ name(a=…) }}`.
+    Function,
+    /// `{{ a | name }}`.
+    Filter(&'static str),
+    /// Either.
+    Both(&'static str),
+}
+
+impl Form {
+    fn is_function(self) -> bool {
+        !matches!(self, Form::Filter(_))
+    }
+
+    /// The argument that a filter's value becomes.
+    pub(super) fn subject(self) -> Option<&'static str> {
+        match self {
+            Form::Function => None,
+            Form::Filter(subject) | Form::Both(subject) => Some(subject),
+        }
+    }
+}
+
+const TABLES: &[&[Function]] = &[
+    store::FUNCTIONS,
+    text::FUNCTIONS,
+    patterns::FUNCTIONS,
+    lists::FUNCTIONS,
+    data::FUNCTIONS,
+    json::FUNCTIONS,
+    math::FUNCTIONS,
+    dates::FUNCTIONS,
+    outside::FUNCTIONS,
+];
+
+/// Every function of ours.
+pub(super) fn all() -> impl Iterator<Item = &'static Function> {
+    TABLES.iter().copied().flatten()
+}
+
+/// Tera's filters that are in use as they are.
+const TERA_FILTERS: &[&str] = &[
+    "abs",
+    "capitalize",
+    "default",
+    "escape",
+    "escape_html",
+    "escape_xml",
+    "first",
+    "float",
+    "get",
+    "indent",
+    "int",
+    "join",
+    "keys",
+    "last",
+    "length",
+    "lower",
+    "newlines_to_br",
+    "nth",
+    "pairs",
+    "pluralize",
+    "replace",
+    "reverse",
+    "round",
+    "safe",
+    "sort",
+    "str",
+    "title",
+    "trim",
+    "trim_end",
+    "trim_start",
+    "truncate",
+    "unique",
+    "upper",
+    "values",
+    "wordcount",
+];
+
+/// Tera's tests (`{% if a is defined %}`).
+pub(super) const TESTS: &[&str] = &[
+    "array",
+    "bool",
+    "containing",
+    "defined",
+    "divisible_by",
+    "ending_with",
+    "even",
+    "float",
+    "integer",
+    "iterable",
+    "map",
+    "none",
+    "number",
+    "odd",
+    "starting_with",
+    "string",
+    "undefined",
+];
+
+/// Everything that can be called as `name(…)`.
+pub(super) fn function_names() -> impl Iterator<Item = &'static str> {
+    all().filter(|function| function.form.is_function()).flat_map(Function::names).chain(["range"])
+}
+
+/// Everything that can be written after `|`.
+pub(super) fn filter_names() -> impl Iterator<Item = &'static str> {
+    all().filter(|function| function.form.subject().is_some()).flat_map(Function::names).chain(TERA_FILTERS.iter().copied())
+}
+
+impl Function {
+    fn names(&'static self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.alias)
+    }
+
+    fn call(&'static self, subject: Option<&Value>, kwargs: &Kwargs) -> TeraResult<Value> {
+        let call = Call { function: self, subject, kwargs };
+        Session::with(|session| {
+            call.check_names()?;
+            (self.run)(&call, session)
+        })
+        .map_err(|failure| tera::Error::message(failure.message))
+    }
+}
+
+/// Teaches Tera every function and filter of the table.
+pub(super) fn register(tera: &mut Tera) {
+    for function in all() {
+        for name in function.names() {
+            if function.form.is_function() {
+                tera.register_function(name, AsFunction(function));
+            }
+            if function.form.subject().is_some() {
+                tera.register_filter::<_, &Value, _>(name, AsFilter(function));
+            }
+        }
+    }
+}
+
+struct AsFunction(&'static Function);
+
+impl tera::Function<TeraResult<Value>> for AsFunction {
+    fn call(&self, kwargs: Kwargs, _: &State) -> TeraResult<Value> {
+        self.0.call(None, &kwargs)
+    }
+}
+
+struct AsFilter(&'static Function);
+
+impl tera::Filter<&Value, TeraResult<Value>> for AsFilter {
+    fn call(&self, value: &Value, kwargs: Kwargs, _: &State) -> TeraResult<Value> {
+        self.0.call(Some(value), &kwargs)
+    }
+}

@@ -1,0 +1,120 @@
+//! What lies outside of the store: environment, host, files, DNS. Only asks `Facts`.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use tera::Value;
+use tera::value::Key;
+
+use super::super::error::Failure;
+use super::super::session::Session;
+use super::call::Call;
+use super::{Form, Function};
+
+const HOST: Form = Form::Both("host");
+const INTERFACE: Form = Form::Both("name");
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function { name: "getenv", alias: None, arguments: &["name", "default?"], form: Form::Function, run: getenv },
+    Function { name: "hostname", alias: None, arguments: &[], form: Form::Function, run: hostname },
+    Function { name: "file_exists", alias: Some("fileExists"), arguments: &["path"], form: Form::Both("path"), run: file_exists },
+    Function { name: "lookup_ip", alias: Some("lookupIP"), arguments: &["host"], form: HOST, run: lookup_ip },
+    Function { name: "lookup_ipv4", alias: Some("lookupIPV4"), arguments: &["host"], form: HOST, run: lookup_ipv4 },
+    Function { name: "lookup_ipv6", alias: Some("lookupIPV6"), arguments: &["host"], form: HOST, run: lookup_ipv6 },
+    Function {
+        name: "lookup_srv",
+        alias: Some("lookupSRV"),
+        arguments: &["service", "proto", "name"],
+        form: Form::Function,
+        run: lookup_srv,
+    },
+    Function {
+        name: "lookup_iface_ipv4",
+        alias: Some("lookupIfaceIPV4"),
+        arguments: &["name"],
+        form: INTERFACE,
+        run: lookup_iface_ipv4,
+    },
+    Function {
+        name: "lookup_iface_ipv6",
+        alias: Some("lookupIfaceIPV6"),
+        arguments: &["name"],
+        form: INTERFACE,
+        run: lookup_iface_ipv6,
+    },
+];
+
+fn getenv(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
+    let set = session.facts.env(call.text("name")?).filter(|value| !value.is_empty());
+    Ok(match (set, call.optional("default")) {
+        (Some(value), _) => Value::from(value),
+        (None, Some(default)) => default.clone(),
+        (None, None) => Value::from(""),
+    })
+}
+
+fn hostname(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
+    session.facts.hostname().map(Value::from).map_err(|problem| call.failure(problem))
+}
+
+fn file_exists(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
+    Ok(Value::from(session.facts.file_exists(call.text("path")?)))
+}
+
+fn lookup_ip(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
+    addresses(call, session, |_| true)
+}
+
+fn lookup_ipv4(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
+    addresses(call, session, IpAddr::is_ipv4)
+}
+
+fn lookup_ipv6(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
+    addresses(call, session, IpAddr::is_ipv6)
+}
+
+/// Sorted as text, as confd has them; the order of a resolver would change with every answer.
+fn addresses(call: &Call<'_>, session: &Session, wanted: fn(&IpAddr) -> bool) -> Result<Value, Failure> {
+    let host = call.text("host")?;
+    let found = match host.parse() {
+        Ok(address) => vec![address],
+        Err(_) => session.facts.lookup_ip(host).map_err(|problem| unanswered(call, session, host, &problem))?,
+    };
+    let mut texts: Vec<String> = found.into_iter().filter(wanted).map(|address| address.to_string()).collect();
+    texts.sort_unstable();
+    texts.dedup();
+    Ok(Value::from(texts))
+}
+
+fn lookup_srv(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
+    let (service, proto, name) = (call.text("service")?, call.text("proto")?, call.text("name")?);
+    let found = session.facts.lookup_srv(service, proto, name);
+    let mut records = found.map_err(|problem| unanswered(call, session, name, &problem))?;
+    records.sort_unstable();
+    let maps = records.into_iter().map(|srv| {
+        Value::from(BTreeMap::from([
+            (Key::from("target"), Value::from(srv.target)),
+            (Key::from("port"), Value::from(srv.port)),
+            (Key::from("priority"), Value::from(srv.priority)),
+            (Key::from("weight"), Value::from(srv.weight)),
+        ]))
+    });
+    Ok(Value::from(maps.collect::<Vec<_>>()))
+}
+
+fn unanswered(call: &Call<'_>, session: &Session, name: &str, problem: &str) -> Failure {
+    call.failure(format!("{} cannot be looked up: {problem}", session.origin(name)))
+}
+
+fn lookup_iface_ipv4(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
+    interface_address(call, session, IpAddr::is_ipv4)
+}
+
+fn lookup_iface_ipv6(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
+    interface_address(call, session, IpAddr::is_ipv6)
+}
+
+fn interface_address(call: &Call<'_>, session: &Session, wanted: fn(&IpAddr) -> bool) -> Result<Value, Failure> {
+    let addresses = session.facts.interface_addresses(call.text("name")?);
+    Ok(Value::from(addresses.iter().find(|address| wanted(address)).map(IpAddr::to_string).unwrap_or_default()))
+}

@@ -1,0 +1,128 @@
+//! The store: keys, values, patterns and directories, as the resource sees them.
+
+use std::collections::BTreeMap;
+
+use tera::Value;
+use tera::value::Key;
+
+use crate::model::key;
+use crate::model::view::{Child, View};
+
+use super::super::error::Failure;
+use super::super::memory::Kept;
+use super::super::session::Session;
+use super::super::suggest::nearest;
+use super::call::Call;
+use super::{Form, Function};
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function { name: "getv", alias: None, arguments: &["key", "default?"], form: Form::Function, run: getv },
+    Function { name: "get", alias: None, arguments: &["key"], form: Form::Function, run: get },
+    Function { name: "gets", alias: None, arguments: &["pattern"], form: Form::Function, run: gets },
+    Function { name: "getvs", alias: None, arguments: &["pattern"], form: Form::Function, run: getvs },
+    Function { name: "exists", alias: None, arguments: &["key"], form: Form::Function, run: exists },
+    Function { name: "ls", alias: None, arguments: &["dir"], form: Form::Function, run: ls },
+    Function { name: "lsdir", alias: None, arguments: &["dir"], form: Form::Function, run: lsdir },
+];
+
+fn getv(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
+    let key = call.text("key")?;
+    match (session.view.get(key), call.optional("default")) {
+        (Some(value), _) => Ok(Value::from(text_of(key, value)?)),
+        (None, Some(default)) => Ok(default.clone()),
+        (None, None) => Err(missing(&session.view, key)),
+    }
+}
+
+fn get(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
+    let key = call.text("key")?;
+    match session.view.get(key) {
+        Some(value) => Ok(pair(key, text_of(key, value)?)),
+        None => Err(missing(&session.view, key)),
+    }
+}
+
+fn gets(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
+    let pattern = call.text("pattern")?;
+    if let Some(kept) = session.memory.recall(Kept::Pairs, pattern) {
+        return Ok(kept);
+    }
+    let list = Value::from(texts(call, session, pattern)?.into_iter().map(|(path, text)| pair(path, text)).collect::<Vec<_>>());
+    session.memory.keep(Kept::Pairs, pattern, &list);
+    Ok(list)
+}
+
+fn getvs(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
+    let pattern = call.text("pattern")?;
+    if let Some(kept) = session.memory.recall(Kept::Values, pattern) {
+        return Ok(kept);
+    }
+    let mut values: Vec<&str> = texts(call, session, pattern)?.into_iter().map(|(_, text)| text).collect();
+    values.sort_unstable();
+    let list = Value::from(values);
+    session.memory.keep(Kept::Values, pattern, &list);
+    Ok(list)
+}
+
+fn exists(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
+    let key = call.text("key")?;
+    Ok(Value::from(session.view.get(key).is_some() || session.view.has_directory(key)))
+}
+
+fn ls(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
+    names(call, session, |_| true)
+}
+
+fn lsdir(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
+    names(call, session, |child| child.is_directory)
+}
+
+fn names(call: &Call<'_>, session: &Session, wanted: impl Fn(&Child) -> bool) -> Result<Value, Failure> {
+    let children = session.view.children(call.text("dir")?);
+    Ok(Value::from(children.iter().filter(|(_, child)| wanted(child)).map(|(name, _)| *name).collect::<Vec<_>>()))
+}
+
+/// The paths and values that match, in byte order of the paths.
+fn texts<'v>(call: &Call<'_>, session: &'v Session, pattern: &str) -> Result<Vec<(&'v str, &'v str)>, Failure> {
+    let found = session.view.matching(pattern).map_err(|error| {
+        call.failure(format!("{error}")).hint("`*` and `?` stop at `/`, `[a-z]` is a class, `\\` takes the next character as it is")
+    })?;
+    found.into_iter().map(|(path, value)| Ok((path, text_of(path, value)?))).collect()
+}
+
+/// The value of `key` as text.
+fn text_of<'v>(key: &str, value: &'v key::Value) -> Result<&'v str, Failure> {
+    value.as_text().ok_or_else(|| {
+        let bytes = value.as_bytes().len();
+        Failure::new(format!("the value of key `{key}` is not UTF-8 text (length {bytes})"))
+    })
+}
+
+/// `{key, value}`.
+pub(in crate::render) fn pair(path: &str, text: &str) -> Value {
+    Value::from(BTreeMap::from([
+        (Key::from("key"), Value::from(path)),
+        (Key::from("value"), Value::from(text)),
+    ]))
+}
+
+fn missing(view: &View, key: &str) -> Failure {
+    let failure = Failure::new(format!("key `{key}` does not exist"));
+    if view.has_directory(key) {
+        return failure.hint("it is a directory: ls(dir=…) lists it, gets(pattern=…) reads it");
+    }
+    let with_slash = format!("/{key}");
+    if !key.starts_with('/') && view.get(&with_slash).is_some() {
+        return failure.hint(format!("did you mean `{with_slash}`?"));
+    }
+    if !view.covers(key) {
+        return failure.hint("it is not covered by the `keys` of this resource");
+    }
+    let (directory, name) = key.rsplit_once('/').unwrap_or(("", key));
+    let siblings = view.children(&format!("{directory}/"));
+    let keys = siblings.iter().filter(|(_, child)| child.is_key).map(|(name, _)| *name);
+    match nearest(name, keys) {
+        Some(near) => failure.hint(format!("did you mean `{directory}/{near}`?")),
+        None => failure.hint("getv(key=…, default=…) makes it optional"),
+    }
+}

@@ -1,0 +1,122 @@
+//! (template, view, facts) to bytes. Pure: the same three give the same bytes, every time.
+//! Never reads a file, a clock or the network: template texts come as `TemplateSources`, all else is asked of `Facts`.
+
+mod compile;
+mod error;
+mod escape;
+mod facts;
+pub mod format;
+mod functions;
+mod memory;
+mod scan;
+mod session;
+mod suggest;
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use tera::{Context, Tera};
+
+use crate::model::resource::Escape;
+use crate::model::view::View;
+
+pub use compile::compile;
+pub use error::{Place, TemplateError};
+pub use facts::{Facts, Srv};
+pub use memory::Memory;
+
+use session::Session;
+
+/// The texts of all templates, by their path below the templates folder.
+pub type TemplateSources = BTreeMap<String, Arc<str>>;
+
+/// Largest output of one render, in bytes.
+pub const MOST_OUTPUT_BYTES: usize = 64 << 20;
+
+/// Compiled templates, ready to render any number of times from any thread.
+pub struct Renderer {
+    sources: TemplateSources,
+    instances: Vec<Tera>,
+    /// Which instance has a root, by escape mode and name.
+    roots: HashMap<(EscapeMode, String), usize>,
+    facts: Arc<dyn Facts>,
+}
+
+/// `Escape` as a key.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum EscapeMode {
+    None,
+    Nginx,
+}
+
+impl From<Escape> for EscapeMode {
+    fn from(escape: Escape) -> EscapeMode {
+        match escape {
+            Escape::None => EscapeMode::None,
+            Escape::Nginx => EscapeMode::Nginx,
+        }
+    }
+}
+
+impl Renderer {
+    /// Renders the template `root` as `view` sees the store. `memory` belongs to the resource: it makes its next
+    /// render cheaper and never changes the bytes.
+    ///
+    /// # Errors
+    /// The first problem met: a missing key, a value that may not be printed, a lookup that failed. Names keys,
+    /// never values.
+    pub fn render(
+        &self,
+        root: &str,
+        escape: Escape,
+        view: &View,
+        memory: &mut Memory,
+    ) -> Result<Vec<u8>, TemplateError> {
+        let key = (EscapeMode::from(escape), root.to_owned());
+        let Some(tera) = self.roots.get(&key).and_then(|index| self.instances.get(*index)) else {
+            return Err(error::without_place(root, "the template is not compiled"));
+        };
+        memory.begin(view);
+        let mut output = Output { bytes: Vec::with_capacity(memory.output_bytes + memory.output_bytes / 8), full: false };
+        let session = Session::new(view.clone(), Arc::clone(&self.facts), std::mem::take(memory));
+        let (result, session) = session.run(|| tera.render_to(root, &Context::new(), &mut output));
+        let Some(mut session) = session else {
+            return Err(error::without_place(root, "the render lost its session"));
+        };
+        *memory = std::mem::take(&mut session.memory);
+        memory.end(output.bytes.len());
+        result.map(|()| output.bytes).map_err(|problem| match session.refused.take() {
+            Some(text) => escape::refusal(self, root, &session, &text),
+            None if output.full => {
+                error::without_place(root, &format!("the output is larger than {MOST_OUTPUT_BYTES} bytes"))
+            }
+            None => error::of_render(&problem, root, session.failure),
+        })
+    }
+}
+
+/// What a render has written, up to a limit.
+struct Output {
+    bytes: Vec<u8>,
+    full: bool,
+}
+
+impl Write for Output {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        self.write_all(piece).map(|()| piece.len())
+    }
+
+    fn write_all(&mut self, piece: &[u8]) -> io::Result<()> {
+        if self.bytes.len() + piece.len() > MOST_OUTPUT_BYTES {
+            self.full = true;
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(piece);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

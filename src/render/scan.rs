@@ -1,0 +1,199 @@
+//! What a template refers to, and where: includes, its parent, components, printed expressions.
+//! A reading of tags only: whether the rest of the template is right is for Tera to say, and a reference that only
+//! looks like one costs nothing, because it is followed only where it leads somewhere.
+
+use std::ops::Range;
+
+use super::error::Place;
+
+/// The references of one template, in source order.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Scan {
+    /// `{% include "name" %}`.
+    pub(super) includes: Vec<Reference>,
+    /// `{% extends "name" %}`.
+    pub(super) extends: Vec<Reference>,
+    /// Names of `{% component name(…) %}`.
+    pub(super) defines: Vec<String>,
+    /// Names that are called as components, `<name …>`.
+    pub(super) calls: Vec<String>,
+    /// Byte ranges of the expressions between `{{` and `}}`.
+    pub(super) prints: Vec<Range<usize>>,
+}
+
+/// A name of another template.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Reference {
+    pub(super) name: String,
+    pub(super) place: Place,
+}
+
+/// Reads the tags of `source`. Stops quietly where a tag is not closed.
+pub(super) fn scan(source: &str) -> Scan {
+    let mut scan = Scan::default();
+    let mut at = 0;
+    while let Some(open) = next_open(source, at) {
+        let inside = open + 2;
+        let close = match source.as_bytes()[open + 1] {
+            b'#' => source[inside..].find("#}").map(|found| inside + found),
+            b'{' => close_of(source, inside, "}}").inspect(|&close| scan.read_print(source, inside..close)),
+            _ => close_of(source, inside, "%}").and_then(|close| scan.read_tag(source, open, inside..close)),
+        };
+        let Some(close) = close else { break };
+        at = close + 2;
+    }
+    scan
+}
+
+impl Scan {
+    fn read_print(&mut self, source: &str, inside: Range<usize>) {
+        let start = inside.start + usize::from(source[inside.clone()].starts_with('-'));
+        let end = inside.end - usize::from(source[start..inside.end].ends_with('-'));
+        self.read_calls(&source[start..end]);
+        self.prints.push(start..end);
+    }
+
+    /// Returns where the tag's `%}` stands: for a raw block that of its `endraw`.
+    fn read_tag(&mut self, source: &str, open: usize, inside: Range<usize>) -> Option<usize> {
+        let text = source[inside.clone()].trim_start_matches('-').trim_start();
+        let word = identifier(text);
+        let rest = text[word.len()..].trim_start();
+        match word {
+            "raw" if rest.trim_end_matches('-').is_empty() => return end_of_raw(source, inside.end + 2),
+            "include" | "extends" => {
+                if let Some(name) = string_literal(rest) {
+                    let reference = Reference { name, place: Place::of(source, open) };
+                    let list = if word == "include" { &mut self.includes } else { &mut self.extends };
+                    list.push(reference);
+                }
+            }
+            "component" => self.defines.push(dotted_name(rest)),
+            _ => self.read_calls(text),
+        }
+        Some(inside.end)
+    }
+
+    fn read_calls(&mut self, expression: &str) {
+        let bare = without_strings(expression);
+        for part in bare.split('<').skip(1) {
+            let name = dotted_name(part.trim_start());
+            if !name.is_empty() {
+                self.calls.push(name);
+            }
+        }
+    }
+}
+
+fn next_open(source: &str, from: usize) -> Option<usize> {
+    let bytes = source.as_bytes();
+    let found = bytes.get(from..)?.windows(2).position(|pair| pair[0] == b'{' && matches!(pair[1], b'{' | b'%' | b'#'))?;
+    Some(from + found)
+}
+
+/// Where `close` stands outside of string literals.
+fn close_of(source: &str, from: usize, close: &str) -> Option<usize> {
+    let bytes = source.as_bytes();
+    let mut at = from;
+    while at < bytes.len() {
+        match bytes[at] {
+            quote @ (b'"' | b'\'' | b'`') => at = end_of_string(bytes, at, quote)?,
+            _ if bytes[at..].starts_with(close.as_bytes()) => return Some(at),
+            _ => at += 1,
+        }
+    }
+    None
+}
+
+/// The offset after the closing quote of the string that opens at `at`.
+fn end_of_string(bytes: &[u8], at: usize, quote: u8) -> Option<usize> {
+    let mut at = at + 1;
+    loop {
+        match *bytes.get(at)? {
+            b'\\' => at += 2,
+            byte if byte == quote => return Some(at + 1),
+            _ => at += 1,
+        }
+    }
+}
+
+/// Where the `%}` of the next `endraw` stands.
+fn end_of_raw(source: &str, from: usize) -> Option<usize> {
+    let mut at = from;
+    loop {
+        let inside = at + source.get(at..)?.find("{%")? + 2;
+        let close = inside + source[inside..].find("%}")?;
+        if source[inside..close].trim_matches('-').trim() == "endraw" {
+            return Some(close);
+        }
+        at = inside;
+    }
+}
+
+fn identifier(text: &str) -> &str {
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+    &text[..end]
+}
+
+fn dotted_name(text: &str) -> String {
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.').unwrap_or(text.len());
+    text[..end].trim_end_matches('.').to_owned()
+}
+
+fn string_literal(text: &str) -> Option<String> {
+    let quote = *text.as_bytes().first().filter(|byte| matches!(byte, b'"' | b'\'' | b'`'))?;
+    let end = end_of_string(text.as_bytes(), 0, quote)?;
+    Some(text[1..end - 1].replace('\\', ""))
+}
+
+fn without_strings(expression: &str) -> String {
+    let bytes = expression.as_bytes();
+    let mut bare = String::with_capacity(expression.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            quote @ (b'"' | b'\'' | b'`') => at = end_of_string(bytes, at, quote).unwrap_or(bytes.len()),
+            byte => {
+                bare.push(char::from(byte));
+                at += 1;
+            }
+        }
+    }
+    bare
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(references: &[Reference]) -> Vec<String> {
+        references.iter().map(|r| format!("{}@{}:{}", r.name, r.place.line, r.place.column)).collect()
+    }
+
+    #[test]
+    fn references_are_found_with_their_places() {
+        let scan = scan(
+            "{% extends 'base.conf' %}\n{# {% include \"no\" %} #}{%- include \"a.conf\" -%}\n\
+             {% raw %}{% include \"raw\" %}{% endraw %}ü{% include `b` %}{% component ui.card(x) %}{% endcomponent %}",
+        );
+        assert_eq!(names(&scan.extends), ["base.conf@1:1"]);
+        assert_eq!(names(&scan.includes), ["a.conf@2:25", "b@3:41"]);
+        assert_eq!(scan.defines, ["ui.card"]);
+    }
+
+    #[test]
+    fn calls_and_prints_are_found_outside_of_strings() {
+        let source = "{{- <card a={1}/> -}} {{ \"}} <no/>\" ~ x }}{% <ui.box> %}{% </ui.box> %}{% if a < b %}";
+        let scan = scan(source);
+        assert_eq!(scan.calls, ["card", "ui.box", "b"]);
+        let prints: Vec<&str> = scan.prints.iter().map(|range| &source[range.clone()]).collect();
+        assert_eq!(prints, [" <card a={1}/> ", " \"}} <no/>\" ~ x "]);
+    }
+
+    #[test]
+    fn broken_templates_are_read_up_to_the_break() {
+        for source in ["{{", "{%", "{#", "{{ \"", "{% include \"x", "{% raw %}{% include \"x\" %}", "{{ '\\", "{", "ü{"] {
+            assert_eq!(scan(source), Scan::default(), "{source:?}");
+        }
+        assert_eq!(names(&scan("{% include 'a' %}{{ '").includes), ["a@1:1"]);
+    }
+}

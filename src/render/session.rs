@@ -1,0 +1,83 @@
+//! What the functions of one render share: the keys it sees, the facts, what the last render left behind.
+//! Tera calls functions without a handle of ours, so the session of the running render lies in a thread's cell,
+//! put there and taken away by `Session::run`.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use regex::Regex;
+
+use crate::model::view::View;
+
+use super::error::Failure;
+use super::facts::Facts;
+use super::memory::Memory;
+
+/// The state of one running render.
+pub(super) struct Session {
+    pub(super) view: View,
+    pub(super) facts: Arc<dyn Facts>,
+    pub(super) memory: Memory,
+    /// Patterns compiled by this render.
+    pub(super) regexes: HashMap<String, Regex>,
+    /// What the function that failed had to say.
+    pub(super) failure: Option<Failure>,
+    /// A text that may not be printed, and stopped the render.
+    pub(super) refused: Option<String>,
+}
+
+thread_local! {
+    static RUNNING: RefCell<Option<Session>> = const { RefCell::new(None) };
+}
+
+/// Empties the cell, also when a render unwinds.
+struct Ended;
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        RUNNING.with(|running| running.take());
+    }
+}
+
+impl Session {
+    /// A session in which nothing was asked yet.
+    pub(super) fn new(view: View, facts: Arc<dyn Facts>, memory: Memory) -> Session {
+        Session { view, facts, memory, regexes: HashMap::new(), failure: None, refused: None }
+    }
+
+    /// Runs `render` with this session in reach of the functions, and gives the session back.
+    pub(super) fn run<T>(self, render: impl FnOnce() -> T) -> (T, Option<Session>) {
+        RUNNING.set(Some(self));
+        let _ended = Ended;
+        let result = render();
+        (result, RUNNING.take())
+    }
+
+    /// The running render's session. Fails where none runs: then a function was called that had no business to be.
+    pub(super) fn with<T>(work: impl FnOnce(&mut Session) -> Result<T, Failure>) -> Result<T, Failure> {
+        RUNNING.with_borrow_mut(|running| match running {
+            Some(session) => work(session).inspect_err(|failure| session.failure = Some(failure.clone())),
+            None => Err(Failure::new("called outside of a render")),
+        })
+    }
+
+    /// Notes the text that may not be printed.
+    pub(super) fn refuse(text: &str) {
+        RUNNING.with_borrow_mut(|running| {
+            if let Some(session) = running {
+                session.refused = Some(text.to_owned());
+            }
+        });
+    }
+
+    /// Where a text came from, for messages: the key that has it as its value, if one has.
+    pub(super) fn origin(&self, text: &str) -> String {
+        let mut keys = self.view.iter().filter(|(_, value)| value.as_text() == Some(text)).map(|(path, _)| path);
+        match (keys.next(), keys.count()) {
+            (Some(key), 0) => format!("the value of key `{key}`"),
+            (Some(key), others) => format!("the value of key `{key}` (and of {others} more)"),
+            (None, _) => "the text".to_owned(),
+        }
+    }
+}

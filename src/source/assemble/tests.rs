@@ -1,0 +1,121 @@
+use super::*;
+use crate::model::key::{Key, Value};
+
+struct Bench {
+    assembler: Assembler,
+    start: Instant,
+}
+
+impl Bench {
+    fn new(directories: &[&str], watchers: usize) -> Bench {
+        let ranges = KeyRanges::of_directories(directories.iter().copied());
+        Bench { assembler: Assembler::new(ranges, watchers, Revision(10), None), start: Instant::now() }
+    }
+
+    /// A message at `at` milliseconds: `watcher` brings `events`, as revision, key and value (empty: deleted).
+    fn message(&mut self, at: u64, watcher: i64, is_fragment: bool, events: &[(i64, &str, &str)]) {
+        let event = |(revision, key, value): &(i64, &str, &str)| WatchEvent {
+            key: Key::from(*key),
+            value: (!value.is_empty()).then(|| Value::from(*value)),
+            revision: Revision(*revision),
+        };
+        let events = events.iter().map(event).collect();
+        let message = WatchMessage { watcher, is_fragment, events, ..WatchMessage::default() };
+        self.assembler.take_message(message, self.start + Duration::from_millis(at));
+    }
+
+    /// What is complete at `at` milliseconds: revision and changes as text.
+    fn complete(&mut self, at: u64) -> Option<(i64, String)> {
+        let batch = self.assembler.take_complete(self.start + Duration::from_millis(at))?;
+        let shown = |(key, value): (&Key, &Option<Value>)| match value {
+            Some(value) => format!("{key}={}", value.as_text().unwrap()),
+            None => format!("{key} gone"),
+        };
+        Some((batch.revision.0, batch.changes.iter().map(shown).collect::<Vec<_>>().join(" ")))
+    }
+
+    fn deadline(&self) -> Option<u64> {
+        let deadline = self.assembler.deadline()?;
+        Some(u64::try_from(deadline.duration_since(self.start).as_millis()).unwrap())
+    }
+}
+
+fn some(revision: i64, changes: &str) -> Option<(i64, String)> {
+    Some((revision, changes.to_owned()))
+}
+
+#[test]
+fn a_single_watcher_has_whole_revisions_at_once() {
+    let mut bench = Bench::new(&["/a"], 1);
+    assert_eq!(bench.complete(0), None);
+    bench.message(0, 1, false, &[(11, "/a/x", "1"), (11, "/a/y", "1"), (12, "/a/x", ""), (13, "/a/z", "2")]);
+    assert_eq!(bench.complete(0), some(13, "/a/x gone /a/y=1 /a/z=2"));
+    assert_eq!((bench.complete(99), bench.deadline()), (None, None));
+}
+
+#[test]
+fn a_revision_in_fragments_waits_for_the_last_of_them() {
+    let mut bench = Bench::new(&["/a"], 1);
+    bench.message(0, 1, true, &[(11, "/a/x", "1")]);
+    assert_eq!((bench.complete(50), bench.deadline()), (None, None));
+    bench.message(60, 1, true, &[(11, "/a/y", "1")]);
+    assert_eq!(bench.complete(99), None);
+    bench.message(100, 1, false, &[(11, "/a/z", "1")]);
+    assert_eq!(bench.complete(100), some(11, "/a/x=1 /a/y=1 /a/z=1"));
+}
+
+#[test]
+fn neighbours_of_a_directory_are_dropped_but_their_revisions_count() {
+    let mut bench = Bench::new(&["/services"], 1);
+    bench.message(0, 1, false, &[(11, "/services-old/x", "1"), (12, "/services.d", "1")]);
+    assert_eq!(bench.complete(0), some(12, ""));
+    assert_eq!(bench.assembler.mark(), None);
+    bench.message(1, 1, false, &[(13, "/services/x", ""), (14, "/services-old/x", "")]);
+    assert_eq!(bench.complete(1), some(14, "/services/x gone"));
+    let mark = bench.assembler.mark().unwrap();
+    assert_eq!((mark.key.as_str(), &mark.value, mark.revision), ("/services/x", &None, Revision(13)));
+}
+
+#[test]
+fn with_several_watchers_a_revision_is_complete_after_a_quiet_time() {
+    let mut bench = Bench::new(&["/a", "/z"], 2);
+    bench.message(0, 1, false, &[(11, "/a/x", "1")]);
+    assert_eq!((bench.complete(1), bench.deadline()), (None, Some(2)));
+    bench.message(1, 2, false, &[(11, "/z/x", "1")]);
+    assert_eq!((bench.complete(2), bench.deadline()), (None, Some(3)));
+    assert_eq!(bench.complete(3), some(11, "/a/x=1 /z/x=1"));
+    assert_eq!((bench.complete(99), bench.deadline()), (None, None));
+}
+
+#[test]
+fn a_steady_stream_holds_back_only_the_newest_revision() {
+    let mut bench = Bench::new(&["/a", "/z"], 2);
+    for revision in 11..=30 {
+        let at = u64::try_from(revision - 11).unwrap();
+        bench.message(at, 1, false, &[(revision, "/a/x", "1"), (revision, &format!("/a/{revision}"), "1")]);
+        assert_eq!(bench.complete(at), None);
+        assert_eq!(bench.deadline(), Some((at + 2).min(if revision > 11 { 20 } else { 99 })));
+    }
+    let (revision, changes) = bench.complete(20).unwrap();
+    assert!(revision == 29 && changes.contains("/a/29=1") && !changes.contains("/a/30"), "{revision}: {changes}");
+    bench.message(21, 2, false, &[(30, "/z/x", "1")]);
+    assert_eq!(bench.complete(23), some(30, "/a/30=1 /a/x=1 /z/x=1"));
+}
+
+#[test]
+fn a_late_part_of_an_old_revision_is_passed_on_by_itself() {
+    let mut bench = Bench::new(&["/a", "/z"], 2);
+    bench.message(0, 1, false, &[(11, "/a/x", "1"), (12, "/a/x", "2")]);
+    assert_eq!(bench.complete(5), some(12, "/a/x=2"));
+    bench.message(6, 2, false, &[(11, "/z/x", "1")]);
+    assert_eq!(bench.complete(8), some(12, "/z/x=1"));
+    assert_eq!(bench.assembler.mark().map(|mark| mark.revision), Some(Revision(11)));
+}
+
+#[test]
+fn an_older_event_never_replaces_a_newer_one_of_the_same_batch() {
+    let mut bench = Bench::new(&["/a", "/z"], 2);
+    bench.message(0, 1, false, &[(13, "/a/x", "3")]);
+    bench.message(0, 2, false, &[(11, "/z/x", "1"), (12, "/z/x", "2")]);
+    assert_eq!(bench.complete(2), some(13, "/a/x=3 /z/x=2"));
+}

@@ -1,0 +1,48 @@
+//! How long to wait before the next attempt: doubling, capped, jittered. Never waits itself and never draws random
+//! numbers itself.
+
+use std::time::Duration;
+
+/// The longest pause before the first retry.
+const FIRST: Duration = Duration::from_millis(100);
+
+/// The longest pause of all.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// Counts failures in a row.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    /// The pause after one more failure: between half and all of a limit that doubles from 100 ms to 10 s.
+    /// `random` is from 0 up to 1.
+    pub(crate) fn next_delay(&mut self, random: f64) -> Duration {
+        let limit = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
+        self.failures = self.failures.saturating_add(1);
+        limit.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
+    }
+
+    /// Starts anew after a success.
+    pub(crate) fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_cap_and_start_anew() {
+        let mut backoff = Backoff::default();
+        let longest: Vec<u128> = (0..9).map(|_| backoff.next_delay(1.0).as_millis()).collect();
+        assert_eq!(longest, [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
+        for _ in 0..100 {
+            assert_eq!(backoff.next_delay(0.0), LONGEST / 2);
+        }
+        backoff.reset();
+        assert_eq!(backoff.next_delay(0.0), FIRST / 2);
+    }
+}

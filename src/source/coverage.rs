@@ -1,0 +1,118 @@
+//! Which spans of keys to read and to watch for a set of ranges. Reading is exact. A watch is best as a single watcher,
+//! because etcd sends a revision to each watcher on its own and only a single one makes revisions whole by construction:
+//! it may cover a little more than was asked for, and what is too much is dropped on arrival. Pure.
+
+use crate::model::etcd::Span;
+use crate::model::range::{KeyRange, KeyRanges};
+
+/// How much more than the ranges a watch may cover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Coverage {
+    /// One watcher from the first key to the last.
+    Hull,
+    /// One watcher per directory: `/a` and `/a/…` together with the few names that sort between them (`/a-b`).
+    Directories,
+    /// One watcher per range. For users whose role grants nothing in between.
+    Exact,
+}
+
+impl Coverage {
+    /// The next narrower one.
+    pub(crate) fn narrower(self) -> Option<Coverage> {
+        match self {
+            Coverage::Hull => Some(Coverage::Directories),
+            Coverage::Directories => Some(Coverage::Exact),
+            Coverage::Exact => None,
+        }
+    }
+}
+
+/// Keys of others that a hull may contain. Each costs a little traffic whenever it changes.
+const FOREIGN_KEYS_IN_HULL: usize = 1000;
+
+/// Whether the hull of the ranges is a good watch, given the keys in it and those of them in the ranges.
+pub(crate) fn hull_is_cheap(keys_in_hull: usize, keys_in_ranges: usize) -> bool {
+    keys_in_hull.saturating_sub(keys_in_ranges) <= FOREIGN_KEYS_IN_HULL.max(keys_in_ranges)
+}
+
+/// The spans to read, sorted and disjoint.
+pub(crate) fn read_spans(ranges: &KeyRanges) -> Vec<Span> {
+    ranges.iter().map(|range| span(&range.start, range.end.as_deref())).collect()
+}
+
+/// The span from the first key to the last; `None` without ranges.
+pub(crate) fn hull(ranges: &KeyRanges) -> Option<Span> {
+    let first = ranges.iter().next()?;
+    let last = ranges.iter().last()?;
+    Some(span(&first.start, last.end.as_deref()))
+}
+
+/// The spans to watch, sorted and disjoint.
+pub(crate) fn watch_spans(ranges: &KeyRanges, coverage: Coverage) -> Vec<Span> {
+    match coverage {
+        Coverage::Hull => hull(ranges).into_iter().collect(),
+        Coverage::Exact => read_spans(ranges),
+        Coverage::Directories => {
+            let mut spans: Vec<Span> = Vec::with_capacity(ranges.len());
+            let mut previous: Option<&KeyRange> = None;
+            for range in ranges.iter() {
+                match (previous.is_some_and(|previous| is_directory_of(previous, range)), spans.last_mut()) {
+                    (true, Some(last)) => last.end = range.end.as_ref().map(|end| end.as_bytes().to_vec()),
+                    _ => spans.push(span(&range.start, range.end.as_deref())),
+                }
+                previous = Some(range);
+            }
+            spans
+        }
+    }
+}
+
+/// Whether `key` is the single key `/a` and `subtree` starts at `/a/`.
+fn is_directory_of(key: &KeyRange, subtree: &KeyRange) -> bool {
+    key.end.as_deref().and_then(|end| end.strip_suffix('\0')) == Some(&key.start)
+        && subtree.start.strip_suffix('/') == Some(&key.start)
+}
+
+fn span(start: &str, end: Option<&str>) -> Span {
+    Span { start: start.as_bytes().to_vec(), end: end.map(|end| end.as_bytes().to_vec()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(spans: &[Span]) -> String {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap().replace('\0', "!");
+        let one = |span: &Span| format!("{}..{}", text(&span.start), span.end.as_deref().map(text).unwrap_or_default());
+        spans.iter().map(one).collect::<Vec<_>>().join(" ")
+    }
+
+    fn check(directories: &[&str], hull: &str, directory: &str, exact: &str) {
+        let ranges = KeyRanges::of_directories(directories.iter().copied());
+        assert_eq!(shown(&watch_spans(&ranges, Coverage::Hull)), hull, "hull of {directories:?}");
+        assert_eq!(shown(&watch_spans(&ranges, Coverage::Directories)), directory, "directories of {directories:?}");
+        assert_eq!(shown(&watch_spans(&ranges, Coverage::Exact)), exact, "exact for {directories:?}");
+    }
+
+    #[test]
+    fn a_directory_is_one_watcher() {
+        check(&["/services"], "/services../services0", "/services../services0", "/services../services! /services/../services0");
+        check(&["/a", "/b"], "/a../b0", "/a../a0 /b../b0", "/a../a! /a/../a0 /b../b! /b/../b0");
+        check(&[""], "..", "..", "..");
+        check(&["/"], "/..0", "/..0", "/..0");
+        check(&["/a/"], "/a/../a0", "/a/../a0", "/a/../a0");
+        check(&[], "", "", "");
+    }
+
+    #[test]
+    fn a_key_between_a_directory_and_its_subtree_keeps_them_apart() {
+        let exact = "/a../a! /a-b../a-b! /a-b/../a-b0 /a/../a0";
+        check(&["/a", "/a-b"], "/a../a0", "/a../a! /a-b../a-b0 /a/../a0", exact);
+    }
+
+    #[test]
+    fn a_hull_is_cheap_while_others_have_few_keys_in_it() {
+        assert!(hull_is_cheap(10, 10) && hull_is_cheap(1000, 0) && hull_is_cheap(20_000, 10_000));
+        assert!(!hull_is_cheap(1001, 0) && !hull_is_cheap(100_000, 10_000));
+    }
+}

@@ -1,0 +1,291 @@
+//! Does what the session decides: looks up, connects, lists, watches, waits. The only place where session and network
+//! meet; decides nothing that a test without a network should see.
+
+mod list;
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use super::assemble::Assembler;
+use super::coverage::{self, Coverage};
+use super::outbox::{Batch, Outbox};
+use super::session::{Action, Input, Listed, Mark, Notice, Session};
+use super::{Outlet, Requests};
+use crate::model::etcd::{Failure, FailureKind, Header, WatchMessage};
+use crate::model::event::Event;
+use crate::model::key::Revision;
+use crate::model::range::KeyRanges;
+use crate::model::store::EtcdSettings;
+use crate::world::etcd::{Connection, Endpoint, Watch};
+use crate::world::{clock, etcd, random};
+use list::Listing;
+
+/// Runs until the handle is dropped.
+pub(super) async fn run(settings: EtcdSettings, follow: bool, mut requests: Requests, mut outlet: Outlet) {
+    loop {
+        while requests.ranges().is_empty() {
+            outlet.outbox.put_snapshot(Revision::default(), Vec::new());
+            if !outlet.until(requests.changed()).await {
+                return;
+            }
+        }
+        if !run_session(&settings, follow, &mut requests, &mut outlet).await {
+            return;
+        }
+    }
+}
+
+/// Runs one session until no keys are wanted any more (true) or the handle is dropped (false).
+async fn run_session(settings: &EtcdSettings, follow: bool, requests: &mut Requests, outlet: &mut Outlet) -> bool {
+    let mut link = Link::new(settings.clone(), requests.ranges());
+    let mut session = Session::new(follow, settings.login.is_some(), link.endpoints.len());
+    loop {
+        let mut asked = None;
+        let outcome = {
+            let work = link.perform(&session, follow);
+            tokio::pin!(work);
+            loop {
+                let may_read = session.doing() != Action::Follow || !outlet.outbox.is_full();
+                tokio::select! {
+                    biased;
+                    is_open = requests.changed() => {
+                        if !is_open {
+                            return false;
+                        }
+                        asked = Some(asked.unwrap_or(false) || requests.have_other_ranges());
+                        if session.can_drop() {
+                            break None;
+                        }
+                    }
+                    () = outlet.flush() => {}
+                    outcome = &mut work, if may_read => break Some(outcome),
+                }
+            }
+        };
+        if requests.ranges().is_empty() {
+            return true;
+        }
+        if let Some(ranges_changed) = asked {
+            session.ask(ranges_changed);
+            link.ranges = requests.ranges();
+            if session.doing() == Action::List {
+                link.watch = None;
+            }
+        }
+        if let Some(outcome) = outcome {
+            take_outcome(&mut session, &mut link, outlet, outcome);
+        }
+    }
+}
+
+/// Hands on what was read, asks the session what that means, and lets go of what is of no use any more.
+fn take_outcome(session: &mut Session, link: &mut Link, outlet: &mut Outlet, outcome: Outcome) {
+    let input = match outcome {
+        Outcome::Plain(input) => input,
+        Outcome::Listed(listing) => hand_on(session, &mut outlet.outbox, listing),
+        Outcome::Changed(batch, mark) => {
+            let revision = batch.revision;
+            outlet.outbox.put_changes(batch);
+            Input::Advanced { revision, mark }
+        }
+    };
+    let step = session.step(input, random::fraction());
+    match step.notice {
+        Some(Notice::Lost { problem, retry_in }) => outlet.outbox.put_standing(Event::Lost { problem, retry_in }),
+        Some(Notice::Regained) => outlet.outbox.put_standing(Event::Regained),
+        None => {}
+    }
+    match step.action {
+        Action::Follow => {}
+        Action::Wait(_) | Action::Connect(_) | Action::Discover => {
+            link.watch = None;
+            link.connection = None;
+        }
+        Action::List | Action::Verify | Action::Watch(_) | Action::Rest => link.watch = None,
+    }
+}
+
+fn hand_on(session: &Session, outbox: &mut Outbox, listing: Listing) -> Input {
+    let Listing { header, entries, mark, coverage, unreadable_keys } = listing;
+    if let Some(before) = session.revision().filter(|before| *before > header.revision) {
+        tracing::warn!(%before, now = %header.revision, "the store went back to an older revision; taking it as it is");
+    }
+    if unreadable_keys > 0 {
+        tracing::warn!(count = unreadable_keys, "keys that are not UTF-8 are left out");
+    }
+    tracing::debug!(revision = %header.revision, keys = entries.len(), "listed the store");
+    outbox.put_snapshot(header.revision, entries);
+    Input::Listed(Listed { header, mark, coverage })
+}
+
+/// What came of an action.
+enum Outcome {
+    Plain(Input),
+    Listed(Listing),
+    Changed(Batch, Option<Mark>),
+}
+
+/// The connection to etcd, in whatever state it is.
+struct Link {
+    settings: EtcdSettings,
+    ranges: KeyRanges,
+    endpoints: Vec<Endpoint>,
+    /// What is wrong with the endpoints as set.
+    bad_settings: Option<Failure>,
+    connection: Option<Connection>,
+    watch: Option<Following>,
+}
+
+/// An open watch and what it has brought so far.
+struct Following {
+    stream: Watch,
+    assembler: Assembler,
+    since: Instant,
+}
+
+impl Link {
+    fn new(settings: EtcdSettings, ranges: KeyRanges) -> Link {
+        let discovers = settings.srv_domain.is_some() || settings.srv_record.is_some();
+        let (endpoints, bad_settings) = match etcd::endpoints(&settings) {
+            _ if discovers => (Vec::new(), None),
+            Ok(endpoints) => (endpoints, None),
+            Err(failure) => (Vec::new(), Some(failure)),
+        };
+        Link { settings, ranges, endpoints, bad_settings, connection: None, watch: None }
+    }
+
+    async fn perform(&mut self, session: &Session, follow: bool) -> Outcome {
+        let result = match session.doing() {
+            Action::Discover => self.discover().await,
+            Action::Connect(endpoint) => self.connect(endpoint).await,
+            Action::List => self.list(follow).await,
+            Action::Verify => self.verify(session).await,
+            Action::Watch(coverage) => self.start_watch(coverage, session).await,
+            Action::Follow => self.follow().await,
+            Action::Wait(delay) => {
+                tokio::time::sleep(delay).await;
+                Ok(Outcome::Plain(Input::Waited))
+            }
+            Action::Rest => std::future::pending().await,
+        };
+        result.unwrap_or_else(|failure| {
+            let held = self.watch.as_ref().map_or(Duration::ZERO, |watch| clock::now().duration_since(watch.since));
+            Outcome::Plain(Input::Failed { failure, held })
+        })
+    }
+
+    async fn discover(&mut self) -> Result<Outcome, Failure> {
+        if let Some(failure) = &self.bad_settings {
+            return Err(failure.clone());
+        }
+        match etcd::discover(&self.settings, random::fraction).await {
+            Some(found) => self.endpoints = found?,
+            None => return Err(Failure::unreachable("no etcd endpoint is set")),
+        }
+        tracing::debug!(endpoints = self.endpoints.len(), "looked up the etcd members");
+        Ok(Outcome::Plain(Input::Discovered(self.endpoints.len())))
+    }
+
+    async fn connect(&mut self, index: usize) -> Result<Outcome, Failure> {
+        let endpoint = self.endpoints.get(index).ok_or_else(|| Failure::unreachable("no such etcd endpoint"))?;
+        self.connection = Some(Connection::open(endpoint, &self.settings).await?);
+        tracing::debug!(%endpoint, "connected to etcd");
+        Ok(Outcome::Plain(Input::Connected))
+    }
+
+    fn connection(&self) -> Result<&Connection, Failure> {
+        self.connection.as_ref().ok_or_else(|| Failure::unreachable("not connected to etcd"))
+    }
+
+    async fn list(&mut self, follow: bool) -> Result<Outcome, Failure> {
+        Ok(Outcome::Listed(list::list(self.connection()?, &self.ranges, follow).await?))
+    }
+
+    async fn verify(&mut self, session: &Session) -> Result<Outcome, Failure> {
+        let Some(mark) = session.mark() else {
+            return Err(Failure { kind: FailureKind::Future, problem: "nothing to resume from".to_owned() });
+        };
+        let (header, same) = list::verify(self.connection()?, &self.ranges, mark).await?;
+        Ok(Outcome::Plain(Input::Verified { header, same }))
+    }
+
+    /// Opens the watch and waits until all watchers are there.
+    async fn start_watch(&mut self, coverage: Coverage, session: &Session) -> Result<Outcome, Failure> {
+        let spans = coverage::watch_spans(&self.ranges, coverage);
+        let stream = self.connection()?.watch(&spans, session.watch_after()).await?;
+        let handed_out = session.revision().unwrap_or_default();
+        let assembler = Assembler::new(self.ranges.clone(), spans.len(), handed_out, session.mark().cloned());
+        let following = self.watch.insert(Following { stream, assembler, since: clock::now() });
+        let watchers = spans.len();
+        match tokio::time::timeout(self.settings.request_timeout, following.all_created(watchers)).await {
+            Ok(header) => Ok(Outcome::Plain(Input::Watching { header: header?, watchers })),
+            Err(_) => Err(Failure::unreachable("etcd did not set up the watch in time")),
+        }
+    }
+
+    async fn follow(&mut self) -> Result<Outcome, Failure> {
+        match &mut self.watch {
+            Some(following) => following.next().await,
+            None => Err(Failure::unreachable("no watch to follow")),
+        }
+    }
+}
+
+impl Following {
+    /// The lowest header among those of the watchers, once all of them are there.
+    async fn all_created(&mut self, watchers: usize) -> Result<Header, Failure> {
+        let mut lowest: Option<Header> = None;
+        let mut created = 0;
+        while created < watchers {
+            let message = self.message().await?;
+            if message.created {
+                created += 1;
+                lowest = Some(lowest.filter(|lowest| lowest.revision <= message.header.revision).unwrap_or(message.header));
+            } else {
+                self.assembler.take_message(message, clock::now());
+            }
+        }
+        Ok(lowest.unwrap_or_default())
+    }
+
+    /// Complete revisions or a sign of life, whichever comes first. Dropping the future loses nothing.
+    async fn next(&mut self) -> Result<Outcome, Failure> {
+        loop {
+            if let Some(batch) = self.assembler.take_complete(clock::now()) {
+                return Ok(Outcome::Changed(batch, self.assembler.mark().cloned()));
+            }
+            let deadline = self.assembler.deadline();
+            let message = tokio::select! {
+                biased;
+                message = self.message() => message?,
+                () = sleep_until(deadline) => continue,
+            };
+            let is_progress = message.events.is_empty() && !message.is_fragment && message.unreadable_keys == 0;
+            let header = message.header;
+            self.assembler.take_message(message, clock::now());
+            if is_progress {
+                return Ok(Outcome::Plain(Input::Progress(header)));
+            }
+        }
+    }
+
+    async fn message(&mut self) -> Result<WatchMessage, Failure> {
+        let mut message = self.stream.next().await?;
+        if message.unreadable_keys > 0 {
+            tracing::debug!(count = message.unreadable_keys, "changes of keys that are not UTF-8 are left out");
+        }
+        match message.cancelled.take() {
+            Some(failure) => Err(failure),
+            None => Ok(message),
+        }
+    }
+}
+
+fn sleep_until(deadline: Option<Instant>) -> impl Future<Output = ()> {
+    async move {
+        match deadline {
+            Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+            None => std::future::pending().await,
+        }
+    }
+}

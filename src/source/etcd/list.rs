@@ -1,0 +1,207 @@
+//! Reads all ranges at one revision, page by page, several ranges at a time. The first page is linearizable and decides
+//! the revision; all others are pinned to it. Never retries: whoever called decides.
+
+use tokio::task::JoinSet;
+
+use crate::model::etcd::{Failure, FailureKind, Header, Page, Span};
+use crate::model::key::{Key, Revision, Value};
+use crate::model::range::KeyRanges;
+use crate::source::coverage::{self, Coverage};
+use crate::source::paging::PageLimit;
+use crate::source::session::Mark;
+use crate::world::etcd::Connection;
+
+/// Spans read at the same time.
+const READS_AT_ONCE: usize = 16;
+
+/// Everything at one revision.
+pub(super) struct Listing {
+    pub(super) header: Header,
+    pub(super) entries: Vec<(Key, Value)>,
+    pub(super) mark: Option<Mark>,
+    pub(super) coverage: Coverage,
+    pub(super) unreadable_keys: usize,
+}
+
+/// What was read of one span.
+#[derive(Default)]
+struct Part {
+    entries: Vec<(Key, Value)>,
+    mark: Option<Mark>,
+    keys: usize,
+    unreadable_keys: usize,
+}
+
+impl Part {
+    fn take_page(&mut self, page: Page) {
+        self.keys += page.keys;
+        self.unreadable_keys += page.unreadable_keys;
+        self.entries.reserve(page.entries.len());
+        for entry in page.entries {
+            if self.mark.as_ref().is_none_or(|mark| mark.revision < entry.mod_revision) {
+                let (key, value) = (entry.key.clone(), Some(entry.value.clone()));
+                self.mark = Some(Mark { key, value, revision: entry.mod_revision, keys_in_hull: None });
+            }
+            self.entries.push((entry.key, entry.value));
+        }
+    }
+
+    fn append(&mut self, later: Part) {
+        self.keys += later.keys;
+        self.unreadable_keys += later.unreadable_keys;
+        self.entries.extend(later.entries);
+        let newest = |mark: &Option<Mark>| mark.as_ref().map(|mark| mark.revision);
+        if newest(&later.mark) > newest(&self.mark) {
+            self.mark = later.mark;
+        }
+    }
+}
+
+/// Reads `ranges`, which are not empty. `to_watch`: also finds out how best to watch them.
+pub(super) async fn list(connection: &Connection, ranges: &KeyRanges, to_watch: bool) -> Result<Listing, Failure> {
+    let mut spans = coverage::read_spans(ranges);
+    if spans.is_empty() {
+        return Err(Failure::unreachable("no keys to list"));
+    }
+    let first = spans.remove(0);
+    let (page, limit) = read_page(connection, &first, None, PageLimit::first()).await?;
+    let header = page.header;
+    let part = read_rest(connection.clone(), first, header, page, limit).await?;
+    let mut whole = part;
+    for part in read_all(connection, spans, header).await? {
+        whole.append(part);
+    }
+    let (coverage, keys_in_hull) = if to_watch {
+        coverage_for(connection, ranges, header, whole.keys).await?
+    } else {
+        (Coverage::Hull, None)
+    };
+    let Part { entries, mut mark, unreadable_keys, .. } = whole;
+    match (&mut mark, keys_in_hull) {
+        (Some(mark), Some(keys)) => mark.keys_in_hull = Some((keys, header.revision)),
+        // Without a count, what was listed could not be told from a store that went back.
+        _ => mark = None,
+    }
+    Ok(Listing { header, entries, mark, coverage, unreadable_keys })
+}
+
+/// The parts in the order of their spans.
+async fn read_all(connection: &Connection, spans: Vec<Span>, header: Header) -> Result<Vec<Part>, Failure> {
+    let mut parts: Vec<Part> = spans.iter().map(|_| Part::default()).collect();
+    let mut waiting = spans.into_iter().enumerate();
+    let mut reads = JoinSet::new();
+    loop {
+        while reads.len() < READS_AT_ONCE {
+            let Some((index, span)) = waiting.next() else { break };
+            let connection = connection.clone();
+            reads.spawn(async move {
+                let (page, limit) = read_page(&connection, &span, Some(header), PageLimit::first()).await?;
+                read_rest(connection, span, header, page, limit).await.map(|part| (index, part))
+            });
+        }
+        match reads.join_next().await {
+            None => return Ok(parts),
+            Some(Ok(Ok((index, part)))) => parts[index] = part,
+            Some(Ok(Err(failure))) => return Err(failure),
+            Some(Err(error)) => return Err(Failure::unreachable(format!("reading keys was cut off: {error}"))),
+        }
+    }
+}
+
+async fn read_rest(
+    connection: Connection,
+    mut span: Span,
+    header: Header,
+    mut page: Page,
+    mut limit: PageLimit,
+) -> Result<Part, Failure> {
+    let mut part = Part::default();
+    loop {
+        let next = page.next.take();
+        part.take_page(page);
+        let Some(next) = next else { return Ok(part) };
+        span.start = next;
+        (page, limit) = read_page(&connection, &span, Some(header), limit).await?;
+    }
+}
+
+/// One page at the revision of `pinned`, or at the newest. Also gives the limit for the page after it.
+async fn read_page(
+    connection: &Connection,
+    span: &Span,
+    pinned: Option<Header>,
+    mut limit: PageLimit,
+) -> Result<(Page, PageLimit), Failure> {
+    loop {
+        match connection.read(span, pinned.map(|header| header.revision), limit.keys()).await {
+            Ok(page) => {
+                check_same_store(pinned, page.header)?;
+                let next_limit = limit.after(page.keys, page.bytes);
+                return Ok((page, next_limit));
+            }
+            Err(failure) if failure.kind == FailureKind::TooLarge => {
+                limit = limit.after_too_large().ok_or(failure)?;
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+}
+
+fn check_same_store(pinned: Option<Header>, header: Header) -> Result<(), Failure> {
+    match pinned {
+        Some(pinned) if pinned.cluster_id != header.cluster_id || header.revision < pinned.revision => {
+            let problem = "the store changed while it was being read".to_owned();
+            Err(Failure { kind: FailureKind::Future, problem })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// How best to watch the ranges, and the keys in their hull if we may know.
+async fn coverage_for(
+    connection: &Connection,
+    ranges: &KeyRanges,
+    header: Header,
+    keys_in_ranges: usize,
+) -> Result<(Coverage, Option<usize>), Failure> {
+    let Some(hull) = coverage::hull(ranges).filter(|_| ranges.len() > 1) else {
+        return Ok((Coverage::Hull, Some(keys_in_ranges)));
+    };
+    match connection.count(&hull, header.revision).await {
+        Ok(keys) if coverage::hull_is_cheap(keys, keys_in_ranges) => Ok((Coverage::Hull, Some(keys))),
+        Ok(keys) => Ok((Coverage::Directories, Some(keys))),
+        Err(failure) if failure.kind == FailureKind::Denied => Ok((Coverage::Directories, None)),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Whether `mark` stands in the store as we know it.
+pub(super) async fn verify(
+    connection: &Connection,
+    ranges: &KeyRanges,
+    mark: &Mark,
+) -> Result<(Header, bool), Failure> {
+    let Revision(revision) = mark.revision;
+    let (header, now) = value_at(connection, &mark.key, Revision(revision)).await?;
+    let mut same = match &mark.value {
+        Some(value) => now == Some((value.clone(), mark.revision)),
+        None => now.is_none() && value_at(connection, &mark.key, Revision(revision - 1)).await?.1.is_some(),
+    };
+    if let (true, Some((keys, at)), Some(hull)) = (same, mark.keys_in_hull, coverage::hull(ranges)) {
+        same = connection.count(&hull, at).await? == keys;
+    }
+    Ok((header, same))
+}
+
+async fn value_at(
+    connection: &Connection,
+    key: &Key,
+    at: Revision,
+) -> Result<(Header, Option<(Value, Revision)>), Failure> {
+    let start = key.as_str().as_bytes().to_vec();
+    let mut end = start.clone();
+    end.push(0);
+    let page = connection.read(&Span { start, end: Some(end) }, Some(at), 1).await?;
+    let entry = page.entries.into_iter().next().map(|entry| (entry.value, entry.mod_revision));
+    Ok((page.header, entry))
+}

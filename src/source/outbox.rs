@@ -1,0 +1,154 @@
+//! What the agent has not taken yet, kept as small as it can be: a snapshot replaces all before it, changes melt into
+//! one with the latest value of each key, of several words about the connection the last one counts. Pure.
+
+use std::collections::BTreeMap;
+
+use crate::model::event::Event;
+use crate::model::key::{Key, Revision, Value};
+
+/// Past this many bytes of waiting changes a source stops reading, and the store's own flow control takes over.
+const FULL_BYTES: usize = 64 << 20;
+
+/// What one key costs beside its bytes, roughly.
+const ENTRY_BYTES: usize = 100;
+
+/// Complete revisions, melted into one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Batch {
+    /// The last revision contained.
+    pub(crate) revision: Revision,
+    /// Each key's value now, or `None` where it was deleted.
+    pub(crate) changes: BTreeMap<Key, Option<Value>>,
+}
+
+impl Batch {
+    /// Adds what came after.
+    pub(crate) fn append(&mut self, later: Batch) {
+        self.revision = self.revision.max(later.revision);
+        self.changes.extend(later.changes);
+    }
+
+    fn into_event(self) -> Event {
+        let mut puts = Vec::with_capacity(self.changes.len());
+        let mut deletes = Vec::new();
+        for (key, value) in self.changes {
+            match value {
+                Some(value) => puts.push((key, value)),
+                None => deletes.push(key),
+            }
+        }
+        Event::Changes { revision: self.revision, puts, deletes }
+    }
+}
+
+/// Events on their way to the agent, at most three at any time.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    snapshot: Option<Event>,
+    changes: Option<Batch>,
+    change_bytes: usize,
+    standing: Option<Event>,
+}
+
+impl Outbox {
+    /// Everything at one revision: nothing before it matters any more.
+    pub(crate) fn put_snapshot(&mut self, revision: Revision, entries: Vec<(Key, Value)>) {
+        *self = Outbox { snapshot: Some(Event::Snapshot { revision, entries }), ..Outbox::default() };
+    }
+
+    /// Complete revisions. A batch without changes says nothing to the agent and is dropped.
+    pub(crate) fn put_changes(&mut self, batch: Batch) {
+        if batch.changes.is_empty() {
+            return;
+        }
+        self.change_bytes += batch.changes.iter().map(|(key, value)| cost(key, value.as_ref())).sum::<usize>();
+        match &mut self.changes {
+            Some(waiting) => waiting.append(batch),
+            None => self.changes = Some(batch),
+        }
+    }
+
+    /// The store is lost or followed again.
+    pub(crate) fn put_standing(&mut self, event: Event) {
+        self.standing = Some(event);
+    }
+
+    /// Whether no more changes should be read before the agent has taken some.
+    pub(crate) fn is_full(&self) -> bool {
+        self.change_bytes >= FULL_BYTES
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.snapshot.is_none() && self.changes.is_none() && self.standing.is_none()
+    }
+
+    /// The next event for the agent.
+    pub(crate) fn take(&mut self) -> Option<Event> {
+        if self.snapshot.is_some() {
+            return self.snapshot.take();
+        }
+        if let Some(batch) = self.changes.take() {
+            self.change_bytes = 0;
+            return Some(batch.into_event());
+        }
+        self.standing.take()
+    }
+}
+
+fn cost(key: &Key, value: Option<&Value>) -> usize {
+    ENTRY_BYTES + key.as_str().len() + value.map_or(0, |value| value.as_bytes().len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn batch(revision: i64, changes: &[(&str, Option<&str>)]) -> Batch {
+        let changes = changes.iter().map(|(key, value)| (Key::from(*key), value.map(Value::from))).collect();
+        Batch { revision: Revision(revision), changes }
+    }
+
+    fn lost() -> Event {
+        Event::Lost { problem: "gone".to_owned(), retry_in: Duration::ZERO }
+    }
+
+    #[test]
+    fn waiting_changes_melt_into_one_with_the_latest_value_of_each_key() {
+        let mut outbox = Outbox::default();
+        outbox.put_changes(batch(5, &[("/a", Some("1")), ("/b", Some("1")), ("/c", None)]));
+        outbox.put_changes(batch(6, &[("/a", Some("2")), ("/b", None), ("/c", Some("3"))]));
+        outbox.put_changes(batch(9, &[]));
+        let puts = vec![(Key::from("/a"), Value::from("2")), (Key::from("/c"), Value::from("3"))];
+        let expected = Event::Changes { revision: Revision(6), puts, deletes: vec![Key::from("/b")] };
+        assert_eq!(outbox.take(), Some(expected));
+        assert!(outbox.is_empty() && outbox.take().is_none());
+    }
+
+    #[test]
+    fn a_snapshot_replaces_all_before_it_and_comes_before_what_follows() {
+        let mut outbox = Outbox::default();
+        outbox.put_standing(lost());
+        outbox.put_changes(batch(5, &[("/a", Some("1"))]));
+        outbox.put_snapshot(Revision(7), vec![]);
+        outbox.put_changes(batch(8, &[("/a", Some("2"))]));
+        outbox.put_standing(lost());
+        outbox.put_standing(Event::Regained);
+        assert_eq!(outbox.take(), Some(Event::Snapshot { revision: Revision(7), entries: vec![] }));
+        assert!(matches!(outbox.take(), Some(Event::Changes { revision: Revision(8), .. })));
+        assert_eq!(outbox.take(), Some(Event::Regained));
+        assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn a_full_outbox_says_so_until_it_is_taken_from() {
+        let mut outbox = Outbox::default();
+        let large = "x".repeat(1 << 20);
+        while !outbox.is_full() {
+            outbox.put_changes(batch(1, &[("/a", Some(&large))]));
+        }
+        outbox.take();
+        assert!(!outbox.is_full());
+    }
+}

@@ -1,0 +1,368 @@
+//! Decides what the etcd session does next: list, verify, watch, follow, or wait and try another member. Inputs are the
+//! outcomes of what was asked for before; no network, no clock, no randomness of its own. Pure.
+//!
+//! ```text
+//! Discover -> Connect -> List -> Watch -> Follow      nothing lost: Connect -> Verify -> Watch -> Follow
+//! ```
+//!
+//! Three promises: no revision is skipped between what was handed on and the watch; where that cannot be (compacted, the
+//! store went back, another cluster, another history) everything is listed again; every failure in a row waits longer.
+
+use std::time::Duration;
+
+use super::backoff::Backoff;
+use super::coverage::Coverage;
+use crate::model::etcd::{Failure, FailureKind, Header};
+use crate::model::key::{Key, Revision, Value};
+
+/// Listing again without getting anywhere is tried this often before it counts as a failure.
+const RELISTS: u32 = 3;
+
+/// A watch that held this long was a success: the next failure starts the backoff anew.
+const HELD: Duration = Duration::from_secs(10);
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Look up the members.
+    Discover,
+    /// Connect to this endpoint and log in. Any older connection is of no use any more.
+    Connect(usize),
+    /// Read everything at one revision and hand it on. Any older watch is of no use any more.
+    List,
+    /// See whether the mark stands in the store as we know it.
+    Verify,
+    /// Watch from the revision after `watch_after`.
+    Watch(Coverage),
+    /// Take what the watch brings.
+    Follow,
+    /// Do nothing for so long.
+    Wait(Duration),
+    /// Do nothing until asked.
+    Rest,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// So many endpoints are known now, at least one.
+    Discovered(usize),
+    /// Connected and logged in.
+    Connected,
+    /// Everything was read and handed on.
+    Listed(Listed),
+    /// The mark was looked at. `same`: it stands as we know it.
+    Verified { header: Header, same: bool },
+    /// All watchers are there.
+    Watching { header: Header, watchers: usize },
+    /// The watch brought complete revisions up to this one. They were handed on.
+    Advanced { revision: Revision, mark: Option<Mark> },
+    /// The watch brought a sign of life.
+    Progress(Header),
+    /// It did not work. `held`: how long a watch had been followed before.
+    Failed { failure: Failure, held: Duration },
+    /// The time is over.
+    Waited,
+}
+
+/// Everything at one revision, as far as the session cares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listed {
+    /// Who answered, and at which revision.
+    pub(crate) header: Header,
+    /// The last put among what was read.
+    pub(crate) mark: Option<Mark>,
+    /// The widest watch worth having.
+    pub(crate) coverage: Coverage,
+}
+
+/// The last change that we know of. A store in which it stands at the same revision has the history that we followed; one
+/// restored from an older copy has not, even where its revision has overtaken ours in the meantime.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) key: Key,
+    /// What was put, or `None` where the key was deleted.
+    pub(crate) value: Option<Value>,
+    /// The revision of the change. A watch resumes after it.
+    pub(crate) revision: Revision,
+    /// For a mark that comes from listing, which shows no deletions: keys in the hull of the ranges, and at which revision.
+    pub(crate) keys_in_hull: Option<(usize, Revision)>,
+}
+
+/// What the agent should hear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// The store cannot be followed at the moment.
+    Lost { problem: String, retry_in: Duration },
+    /// It is followed again, and nothing was missed.
+    Regained,
+}
+
+/// A decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Step {
+    pub(crate) notice: Option<Notice>,
+    pub(crate) action: Action,
+}
+
+impl From<Action> for Step {
+    fn from(action: Action) -> Step {
+        Step { notice: None, action }
+    }
+}
+
+/// The state of one session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    follow: bool,
+    has_login: bool,
+    discovers: bool,
+    endpoints: usize,
+    current: usize,
+    /// Endpoints to try before the members are looked up again.
+    untried: usize,
+    doing: Action,
+    /// The revision last handed on, in which store.
+    point: Option<Header>,
+    mark: Option<Mark>,
+    watch_after: Revision,
+    /// The widest watch that the user's role allows, as far as we know.
+    allowed: Coverage,
+    /// Whether the last watch had a single watcher. With several, revisions that pile up while we are away arrive watcher
+    /// by watcher and could not be told apart, so everything is listed instead.
+    resumable: bool,
+    must_list: bool,
+    lost: bool,
+    relists: u32,
+    logged_in_again: bool,
+    backoff: Backoff,
+}
+
+impl Session {
+    /// A session that has not begun. With `follow == false` it lists once, and again whenever asked.
+    /// `endpoints == 0` means that the members must be looked up.
+    pub(crate) fn new(follow: bool, has_login: bool, endpoints: usize) -> Session {
+        let discovers = endpoints == 0;
+        Session {
+            follow,
+            has_login,
+            discovers,
+            endpoints,
+            current: 0,
+            untried: endpoints,
+            doing: if discovers { Action::Discover } else { Action::Connect(0) },
+            point: None,
+            mark: None,
+            watch_after: Revision::default(),
+            allowed: Coverage::Hull,
+            resumable: false,
+            must_list: true,
+            lost: false,
+            relists: 0,
+            logged_in_again: false,
+            backoff: Backoff::default(),
+        }
+    }
+
+    /// What is being done.
+    pub(crate) fn doing(&self) -> Action {
+        self.doing
+    }
+
+    /// The last revision handed on.
+    pub(crate) fn revision(&self) -> Option<Revision> {
+        self.point.map(|point| point.revision)
+    }
+
+    /// The revision after which `Watch` starts: what was listed, or the mark, which may be older than what was handed on.
+    pub(crate) fn watch_after(&self) -> Revision {
+        self.watch_after
+    }
+
+    /// What `Verify` looks at.
+    pub(crate) fn mark(&self) -> Option<&Mark> {
+        self.mark.as_ref()
+    }
+
+    /// Whether what is being done is pointless once everything is wanted anew.
+    pub(crate) fn can_drop(&self) -> bool {
+        match self.doing {
+            Action::Discover | Action::Connect(_) | Action::Wait(_) => false,
+            Action::List | Action::Verify | Action::Watch(_) | Action::Follow | Action::Rest => true,
+        }
+    }
+
+    /// The agent wants everything anew. `ranges_changed`: it also wants other keys. What `can_drop` is dropped.
+    pub(crate) fn ask(&mut self, ranges_changed: bool) {
+        self.must_list = true;
+        if ranges_changed {
+            self.allowed = Coverage::Hull;
+        }
+        if self.can_drop() {
+            self.doing = Action::List;
+        }
+    }
+
+    /// Takes the outcome of what was being done. `random` is from 0 up to 1.
+    pub(crate) fn step(&mut self, input: Input, random: f64) -> Step {
+        let step = match input {
+            Input::Discovered(endpoints) => {
+                self.endpoints = endpoints;
+                self.untried = endpoints;
+                self.current = 0;
+                Action::Connect(0).into()
+            }
+            Input::Connected if self.can_resume() => Action::Verify.into(),
+            Input::Connected => Action::List.into(),
+            Input::Listed(listed) => self.listed(listed),
+            Input::Verified { header, same } if same && !self.went_back(header) => self.resume(),
+            Input::Verified { .. } => self.list_again("the store has another history than the one we followed", random),
+            Input::Watching { header, .. } if self.went_back(header) => {
+                self.list_again("the store is behind what it told us before", random)
+            }
+            Input::Watching { header, watchers } => self.watching(header, watchers),
+            Input::Advanced { revision, mark } => {
+                if let Some(point) = &mut self.point {
+                    point.revision = point.revision.max(revision);
+                }
+                self.mark = mark;
+                Action::Follow.into()
+            }
+            Input::Progress(header) if self.went_back(header) => {
+                self.list_again("the store is behind what it told us before", random)
+            }
+            Input::Progress(_) => Action::Follow.into(),
+            Input::Failed { failure, held } => self.failed(failure, held, random),
+            Input::Waited => self.try_again(),
+        };
+        self.doing = step.action;
+        step
+    }
+
+    fn can_resume(&self) -> bool {
+        self.follow && !self.must_list && self.resumable && self.point.is_some() && self.mark.is_some()
+    }
+
+    fn went_back(&self, header: Header) -> bool {
+        self.point.is_some_and(|point| {
+            header.cluster_id != point.cluster_id
+                || header.revision < point.revision
+                || header.raft_term < point.raft_term
+        })
+    }
+
+    fn listed(&mut self, listed: Listed) -> Step {
+        self.point = Some(listed.header);
+        self.watch_after = listed.header.revision;
+        self.mark = listed.mark;
+        self.must_list = false;
+        self.lost = false;
+        self.untried = self.endpoints;
+        if self.follow {
+            return self.watch(listed.coverage);
+        }
+        self.settle();
+        Action::Rest.into()
+    }
+
+    fn resume(&mut self) -> Step {
+        self.watch_after = self.mark.as_ref().map_or(self.watch_after, |mark| mark.revision);
+        // Only a watch with a single watcher is resumed, and that covers the hull whatever it was called.
+        self.watch(Coverage::Hull)
+    }
+
+    fn watch(&self, widest: Coverage) -> Step {
+        Action::Watch(widest.max(self.allowed)).into()
+    }
+
+    fn watching(&mut self, header: Header, watchers: usize) -> Step {
+        if let Some(point) = &mut self.point {
+            point.raft_term = header.raft_term;
+        }
+        self.resumable = watchers == 1;
+        self.untried = self.endpoints;
+        self.relists = 0;
+        self.logged_in_again = false;
+        let notice = std::mem::take(&mut self.lost).then_some(Notice::Regained);
+        Step { notice, action: Action::Follow }
+    }
+
+    /// A success that ends a row of failures.
+    fn settle(&mut self) {
+        self.backoff.reset();
+        self.relists = 0;
+        self.logged_in_again = false;
+    }
+
+    fn list_again(&mut self, why: &str, random: f64) -> Step {
+        self.must_list = true;
+        if self.relists >= RELISTS {
+            return self.lose(format!("{why}, and listing it again {RELISTS} times did not help"), random);
+        }
+        self.relists += 1;
+        Action::List.into()
+    }
+
+    fn failed(&mut self, failure: Failure, held: Duration, random: f64) -> Step {
+        if held >= HELD {
+            self.settle();
+        }
+        match failure.kind {
+            FailureKind::Compacted | FailureKind::Future => self.list_again(&failure.problem, random),
+            FailureKind::Unauthenticated if self.may_log_in_again() => self.log_in_again(),
+            FailureKind::Denied => self.denied(failure, random),
+            _ => self.lose(failure.problem, random),
+        }
+    }
+
+    fn may_log_in_again(&self) -> bool {
+        self.has_login && !self.logged_in_again
+    }
+
+    fn log_in_again(&mut self) -> Step {
+        self.logged_in_again = true;
+        Action::Connect(self.current).into()
+    }
+
+    /// A watch is denied for two reasons that etcd does not tell apart: an old login, or a range wider than the role.
+    fn denied(&mut self, failure: Failure, random: f64) -> Step {
+        let Action::Watch(coverage) = self.doing else {
+            return self.lose(failure.problem, random);
+        };
+        if self.may_log_in_again() {
+            return self.log_in_again();
+        }
+        match coverage.narrower() {
+            Some(narrower) if self.has_login => {
+                self.allowed = narrower;
+                self.must_list = true;
+                Action::List.into()
+            }
+            _ => self.lose(failure.problem, random),
+        }
+    }
+
+    fn lose(&mut self, problem: String, random: f64) -> Step {
+        self.lost = true;
+        self.relists = 0;
+        self.logged_in_again = false;
+        self.untried = self.untried.saturating_sub(1);
+        if self.endpoints > 0 {
+            self.current = (self.current + 1) % self.endpoints;
+        }
+        let retry_in = self.backoff.next_delay(random);
+        Step { notice: Some(Notice::Lost { problem, retry_in }), action: Action::Wait(retry_in) }
+    }
+
+    fn try_again(&mut self) -> Step {
+        if self.discovers && self.untried == 0 {
+            // Should the lookup fail, the members known so far get another round.
+            self.untried = self.endpoints + 1;
+            return Action::Discover.into();
+        }
+        Action::Connect(self.current).into()
+    }
+}
+
+#[cfg(test)]
+mod tests;

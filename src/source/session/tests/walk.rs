@@ -1,0 +1,274 @@
+//! Walks of the session through a store that changes, compacts, goes back to an older copy and lets calls fail at random.
+//! Whatever happened, a session left in peace ends with exactly what the store has.
+
+use std::collections::BTreeMap;
+
+use super::*;
+
+/// A small reproducible source of randomness.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % sides
+    }
+}
+
+/// Keys with their values and the revisions that wrote them.
+type Keys = BTreeMap<String, (String, i64)>;
+
+fn plain(keys: &Keys) -> BTreeMap<String, String> {
+    keys.iter().map(|(key, (value, _))| (key.clone(), value.clone())).collect()
+}
+
+/// What etcd does, as far as a session can see it.
+#[derive(Clone)]
+struct Store {
+    header: Header,
+    /// The content after each revision.
+    past: BTreeMap<i64, Keys>,
+    compacted: i64,
+}
+
+impl Store {
+    fn new() -> Store {
+        Store { header: Header { raft_term: 1000, ..header(1) }, past: BTreeMap::from([(1, Keys::new())]), compacted: 0 }
+    }
+
+    fn revision(&self) -> i64 {
+        self.header.revision.0
+    }
+
+    fn now(&self) -> &Keys {
+        &self.past[&self.revision()]
+    }
+
+    fn change(&mut self, dice: &mut Dice) {
+        let revision = self.revision() + 1;
+        let mut keys = self.now().clone();
+        let key = format!("/{}", dice.roll(4));
+        if dice.roll(3) > 0 || keys.remove(&key).is_none() {
+            keys.insert(key, (dice.roll(1 << 40).to_string(), revision));
+        }
+        self.header.revision = Revision(revision);
+        self.past.insert(revision, keys);
+    }
+
+    fn compact(&mut self, dice: &mut Dice) {
+        let kept = u64::try_from(self.revision() - self.compacted).unwrap();
+        self.compacted += i64::try_from(dice.roll(kept + 1)).unwrap();
+    }
+
+    /// The failure that a read pinned to `revision` gets, if any.
+    fn refuses(&self, revision: i64) -> Option<FailureKind> {
+        if revision > self.revision() {
+            return Some(FailureKind::Future);
+        }
+        (revision < self.compacted).then_some(FailureKind::Compacted)
+    }
+
+    /// What a watcher that has seen everything up to `after` hears next.
+    fn events_after(&self, after: i64) -> Vec<(String, Option<String>)> {
+        let (before, now) = (&self.past[&after], &self.past[&(after + 1)]);
+        let puts = now.iter().filter(|(_, (_, revision))| *revision == after + 1);
+        let puts = puts.map(|(key, (value, _))| (key.clone(), Some(value.clone())));
+        let deletes = before.keys().filter(|key| !now.contains_key(*key)).map(|key| (key.clone(), None));
+        puts.chain(deletes).collect()
+    }
+}
+
+/// A session, what its agent knows, and the store on the other side.
+struct Walk {
+    dice: Dice,
+    session: Session,
+    store: Store,
+    copy: Store,
+    known: BTreeMap<String, String>,
+    mark: Option<Mark>,
+    watched_up_to: i64,
+    /// A restored store may by chance look like the one before in all that the session asks. Such a walk proves nothing.
+    was_fooled: bool,
+    resumed: u32,
+    troubles: bool,
+    failures_in_a_row: u32,
+}
+
+impl Walk {
+    fn new(seed: u64) -> Walk {
+        let store = Store::new();
+        Walk {
+            dice: Dice(seed),
+            session: Session::new(true, true, 2),
+            copy: store.clone(),
+            store,
+            known: BTreeMap::new(),
+            mark: None,
+            watched_up_to: 0,
+            was_fooled: false,
+            resumed: 0,
+            troubles: true,
+            failures_in_a_row: 0,
+        }
+    }
+
+    /// Something may happen to the store. True: open connections break.
+    fn disturb(&mut self) -> bool {
+        match self.dice.roll(24) {
+            0..=9 => self.store.change(&mut self.dice),
+            10 => self.store.compact(&mut self.dice),
+            11 => self.copy = self.store.clone(),
+            12 => {
+                self.store = self.copy.clone();
+                self.store.header.raft_term -= u64::from(self.dice.roll(4) == 0);
+                for _ in 0..self.dice.roll(8) {
+                    self.store.change(&mut self.dice);
+                }
+                return true;
+            }
+            13 => self.session.ask(self.dice.roll(2) == 0),
+            _ => {}
+        }
+        false
+    }
+
+    fn step(&mut self) {
+        let broke = self.troubles && self.disturb();
+        let doing = self.session.doing();
+        let is_connected = !matches!(doing, Action::Wait(_) | Action::Connect(_) | Action::Discover);
+        let input = if broke && is_connected {
+            failed(FailureKind::Unreachable)
+        } else if self.troubles && !matches!(doing, Action::Wait(_)) && self.dice.roll(8) == 0 {
+            self.random_failure()
+        } else {
+            self.outcome(doing)
+        };
+        match input {
+            Input::Failed { .. } => self.failures_in_a_row += 1,
+            Input::Waited | Input::Watching { .. } => self.failures_in_a_row = 0,
+            _ => {}
+        }
+        assert!(self.failures_in_a_row < 12, "failures without a pause");
+        let step = self.session.step(input, 0.5);
+        if let Action::Wait(delay) = step.action {
+            assert!(delay <= Duration::from_secs(10) && matches!(step.notice, Some(Notice::Lost { .. })));
+        }
+    }
+
+    fn random_failure(&mut self) -> Input {
+        use FailureKind::{Denied, TooLarge, Unauthenticated, Unreachable};
+        failed([Unreachable, Unauthenticated, Denied, TooLarge][usize::try_from(self.dice.roll(4)).unwrap()])
+    }
+
+    fn outcome(&mut self, doing: Action) -> Input {
+        match doing {
+            Action::Discover => Input::Discovered(2),
+            Action::Connect(_) => Input::Connected,
+            Action::Wait(_) => Input::Waited,
+            Action::Rest => panic!("a session that follows never rests"),
+            Action::List => self.list(),
+            Action::Verify => self.verify(),
+            Action::Watch(_) => self.watch(),
+            Action::Follow => self.follow(),
+        }
+    }
+
+    fn list(&mut self) -> Input {
+        let keys = self.store.now();
+        self.known = plain(keys);
+        let newest = keys.iter().max_by_key(|(_, (_, revision))| *revision);
+        self.mark = newest.map(|(key, (value, revision))| Mark {
+            key: Key::from(key.as_str()),
+            value: Some(Value::from(value.as_str())),
+            revision: Revision(*revision),
+            keys_in_hull: Some((keys.len(), self.store.header.revision)),
+        });
+        let mark = self.mark.clone();
+        Input::Listed(Listed { header: self.store.header, mark, coverage: Coverage::Hull })
+    }
+
+    fn verify(&mut self) -> Input {
+        let mark = self.session.mark().unwrap().clone();
+        let revision = mark.revision.0;
+        let counted = mark.keys_in_hull.map(|(_, at)| at.0);
+        let before = mark.value.is_none().then_some(revision - 1);
+        let asked = [Some(revision), counted, before].into_iter().flatten();
+        if let Some(kind) = asked.filter_map(|revision| self.store.refuses(revision)).next() {
+            return failed(kind);
+        }
+        let key = mark.key.as_str();
+        let stands = self.store.past[&revision].get(key);
+        let mut same = match &mark.value {
+            Some(value) => stands.is_some_and(|(text, at)| Some(text.as_str()) == value.as_text() && *at == revision),
+            None => stands.is_none() && self.store.past[&(revision - 1)].contains_key(key),
+        };
+        same &= mark.keys_in_hull.is_none_or(|(keys, at)| self.store.past[&at.0].len() == keys);
+        let there = self.session.revision().and_then(|at| self.store.past.get(&at.0));
+        self.was_fooled |= same && there.is_some_and(|there| plain(there) != self.known);
+        Input::Verified { header: self.store.header, same }
+    }
+
+    fn watch(&mut self) -> Input {
+        assert!(self.session.revision().is_some(), "a watch with nothing listed before");
+        let after = self.session.watch_after().0;
+        if after < self.store.compacted {
+            return failed(FailureKind::Compacted);
+        }
+        self.resumed += u32::from(Some(Revision(after)) < self.session.revision());
+        self.watched_up_to = after;
+        let watchers = 1 + usize::from(self.dice.roll(8) == 0);
+        Input::Watching { header: self.store.header, watchers }
+    }
+
+    fn follow(&mut self) -> Input {
+        if self.watched_up_to >= self.store.revision() {
+            return Input::Progress(self.store.header);
+        }
+        let revision = Revision(self.watched_up_to + 1);
+        for (key, text) in self.store.events_after(self.watched_up_to) {
+            let value = text.as_deref().map(Value::from);
+            self.mark = Some(Mark { key: Key::from(key.as_str()), value, revision, keys_in_hull: None });
+            match text {
+                Some(text) => drop(self.known.insert(key, text)),
+                None => drop(self.known.remove(&key)),
+            }
+        }
+        self.watched_up_to = revision.0;
+        Input::Advanced { revision, mark: self.mark.clone() }
+    }
+
+    /// Leaves the session in peace until it has nothing more to do.
+    fn settle(&mut self) {
+        self.troubles = false;
+        for _ in 0..300 {
+            self.step();
+            if self.session.doing() == Action::Follow && self.watched_up_to == self.store.revision() {
+                return;
+            }
+        }
+        panic!("the session does not settle: {:?}", self.session);
+    }
+}
+
+#[test]
+fn whatever_happens_the_agent_ends_with_what_the_store_has() {
+    let (mut fooled, mut resumed) = (0, 0);
+    for seed in 1..=4000_u64 {
+        let mut walk = Walk::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        for _ in 0..120 {
+            walk.step();
+        }
+        walk.settle();
+        resumed += walk.resumed;
+        if walk.was_fooled && walk.known != plain(walk.store.now()) {
+            fooled += 1;
+            continue;
+        }
+        assert_eq!(walk.known, plain(walk.store.now()), "seed {seed}");
+        assert_eq!(walk.session.revision(), Some(walk.store.header.revision), "seed {seed}");
+    }
+    assert!(resumed > 1000, "only {resumed} watches were resumed");
+    assert!(fooled < 10, "{fooled} of 4000 walks took a restored store for the one before");
+}

@@ -1,0 +1,97 @@
+//! Differences between a file as it is and as it would be, as people read them. Returns text, prints nothing.
+
+use std::path::Path;
+
+use similar::{ChangeTag, TextDiff};
+
+const RED: &str = "\u{1b}[31m";
+const GREEN: &str = "\u{1b}[32m";
+const CYAN: &str = "\u{1b}[36m";
+const PLAIN: &str = "\u{1b}[0m";
+
+/// How a difference is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    /// Unchanged lines around each change.
+    pub context_lines: usize,
+    /// Terminal colours.
+    pub color: bool,
+}
+
+/// A unified diff; empty where the texts are equal. Bytes that are not UTF-8 are shown as replacement characters.
+pub fn unified(path: &Path, old: Option<&[u8]>, new: &[u8], style: Style) -> String {
+    let old_text = String::from_utf8_lossy(old.unwrap_or_default());
+    let new_text = String::from_utf8_lossy(new);
+    let diff = TextDiff::from_lines(old_text.as_ref(), new_text.as_ref());
+    let mut text = String::new();
+    for hunk in diff.unified_diff().context_radius(style.context_lines).iter_hunks() {
+        if text.is_empty() {
+            let old_name = if old.is_some() { path.display().to_string() } else { "/dev/null".to_owned() };
+            text.push_str(&format!("--- {old_name}\n+++ {}\n", path.display()));
+        }
+        text.push_str(&painted(CYAN, &format!("{}\n", hunk.header()), style.color));
+        for change in hunk.iter_changes() {
+            let (sign, paint) = match change.tag() {
+                ChangeTag::Delete => ('-', RED),
+                ChangeTag::Insert => ('+', GREEN),
+                ChangeTag::Equal => (' ', ""),
+            };
+            let line = format!("{sign}{}", change.value());
+            let whole = if change.missing_newline() { format!("{line}\n\\ No newline at end of file\n") } else { line };
+            text.push_str(&painted(paint, &whole, style.color));
+        }
+    }
+    text
+}
+
+fn painted(paint: &str, text: &str, color: bool) -> String {
+    match text.strip_suffix('\n') {
+        Some(line) if color && !paint.is_empty() => format!("{paint}{line}{PLAIN}\n"),
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    fn check(old: Option<&str>, new: &str, color: bool, expected: Expect) {
+        let style = Style { context_lines: 1, color };
+        expected.assert_eq(&unified(Path::new("/etc/a.conf"), old.map(str::as_bytes), new.as_bytes(), style));
+    }
+
+    #[test]
+    fn differences_are_shown_as_unified_diffs() {
+        check(Some("same\n"), "same\n", false, expect![""]);
+        check(
+            Some("a\nb\nc\nd\n"),
+            "a\nb\nX\nd\n",
+            false,
+            expect![[r#"
+                --- /etc/a.conf
+                +++ /etc/a.conf
+                @@ -2,3 +2,3 @@
+                 b
+                -c
+                +X
+                 d
+            "#]],
+        );
+        check(
+            None,
+            "new",
+            false,
+            expect![[r#"
+                --- /dev/null
+                +++ /etc/a.conf
+                @@ -0,0 +1 @@
+                +new
+                \ No newline at end of file
+            "#]],
+        );
+        let style = Style { context_lines: 0, color: true };
+        let colored = unified(Path::new("/a"), Some(b"x\n"), b"y\n", style);
+        assert!(colored.contains("\u{1b}[31m-x\u{1b}[0m\n\u{1b}[32m+y\u{1b}[0m\n"), "{colored:?}");
+    }
+}

@@ -1,0 +1,82 @@
+//! One event, one place that makes its log line. Never prints a key's value.
+
+use crate::model::report::{Failure, Outcome, Report};
+
+/// Longest part of a command's output that a log line carries.
+const MAX_LOGGED_OUTPUT_BYTES: usize = 2000;
+
+/// Logs what a pass did to a group. `repeated` counts equal failures in a row before this one: those are said briefly.
+pub fn pass(report: &Report, repeated: u32) {
+    let resources = report.resources.join(" ");
+    let revision = report.revision.0;
+    let elapsed_ms = report.elapsed.as_secs_f64() * 1000.0;
+    for warning in &report.warnings {
+        tracing::warn!(%resources, "{warning}");
+    }
+    for (resource, failure) in &report.dropped {
+        failed(resource, revision, failure, "last good file stays", repeated);
+    }
+    match &report.outcome {
+        Outcome::Unchanged => tracing::debug!(%resources, revision, elapsed_ms, "in sync"),
+        Outcome::Applied => {
+            for dest in &report.files {
+                tracing::info!(dest = %dest.display(), revision, elapsed_ms, reloaded = report.reload_ran, "has been updated");
+            }
+        }
+        Outcome::ReloadOwed { cause, nothing_runs: true } => {
+            tracing::warn!(%resources, revision, "checked files are in place, reload owed: {}", cause.message);
+        }
+        Outcome::ReloadOwed { cause, nothing_runs: false } => {
+            failed(&resources, revision, cause, "checked files stay, the reload is owed", repeated);
+        }
+        Outcome::Rejected(cause) => failed(&resources, revision, cause, "nothing was changed", repeated),
+        Outcome::RolledBack { cause, reload_old } => {
+            failed(&resources, revision, cause, "previous files are back", repeated);
+            if let Some(failure) = reload_old {
+                failed(&resources, revision, failure, "reloading the previous files failed too", repeated);
+            }
+        }
+        Outcome::Stuck { cause, undo } => {
+            failed(&resources, revision, cause, "tried to put the previous files back", 0);
+            failed(&resources, revision, undo, "STUCK: the previous files could not be put back", 0);
+        }
+    }
+}
+
+fn failed(resources: &str, revision: i64, failure: &Failure, consequence: &str, repeated: u32) {
+    if repeated > 0 {
+        tracing::warn!(%resources, revision, attempt = repeated + 1, "still: {failure} ({consequence})");
+        return;
+    }
+    let output = shortened(&failure.output);
+    if output.is_empty() {
+        tracing::error!(%resources, revision, "{failure} ({consequence})");
+    } else {
+        tracing::error!(%resources, revision, "{failure} ({consequence}); it said: {output}");
+    }
+}
+
+/// Command output on one line, cut where it is long.
+pub fn shortened(output: &str) -> String {
+    let mut end = output.len().min(MAX_LOGGED_OUTPUT_BYTES);
+    while !output.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut line = output[..end].trim().replace('\n', " | ");
+    if end < output.len() {
+        line.push_str(" [cut]");
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_becomes_one_bounded_line() {
+        assert_eq!(shortened("a\nb\n"), "a | b");
+        let long = shortened(&"ü".repeat(5000));
+        assert!(long.len() <= MAX_LOGGED_OUTPUT_BYTES + 6 && long.ends_with(" [cut]"));
+    }
+}

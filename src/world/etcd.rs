@@ -1,0 +1,152 @@
+//! One connection to one etcd member: log in, read pages, open a watch. Every call has a deadline.
+//! Decides nothing: what a failure means for the session, and what comes next, is `source::session`'s business.
+
+mod discover;
+mod endpoint;
+mod failure;
+mod login;
+mod tls;
+mod watch;
+
+use std::future::Future;
+use std::time::Duration;
+
+use etcd_client::{Client, GetOptions, KvClient, WatchClient};
+
+use crate::model::etcd::{Entry, Failure, Page, Span};
+use crate::model::key::{Key, Revision, Value};
+use crate::model::store::EtcdSettings;
+
+pub use discover::discover;
+pub use endpoint::{Endpoint, endpoints};
+pub use watch::Watch;
+
+/// The largest message we take. etcd's own default for a request is 1.5 MiB; watch answers are cut to about that.
+const MAX_MESSAGE_BYTES: usize = 64 << 20;
+
+/// A connection to one member, logged in. Clones share it.
+#[derive(Clone)]
+pub struct Connection {
+    kv: KvClient,
+    watch: WatchClient,
+    request_timeout: Duration,
+}
+
+impl Connection {
+    /// Connects and logs in.
+    ///
+    /// # Errors
+    /// Names the endpoint and what did not work: address, TLS, login.
+    pub async fn open(endpoint: &Endpoint, settings: &EtcdSettings) -> Result<Connection, Failure> {
+        let transport = tls::configure(endpoint, settings)?
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(settings.keepalive_interval)
+            .keep_alive_timeout(settings.keepalive_timeout)
+            .keep_alive_while_idle(true);
+        let channel = match tokio::time::timeout(settings.dial_timeout, transport.connect()).await {
+            Ok(Ok(channel)) => channel,
+            Ok(Err(error)) => {
+                return Err(Failure::unreachable(format!("cannot connect to {endpoint}: {}", failure::chain(&error))));
+            }
+            Err(_) => {
+                let limit = settings.dial_timeout;
+                return Err(Failure::unreachable(format!("cannot connect to {endpoint}: no answer in {limit:?}")));
+            }
+        };
+        let client = within(settings.request_timeout, login::log_in(channel, settings.login.as_ref()))
+            .await
+            .map_err(|failure| failure::at(endpoint, failure))?;
+        Ok(Connection::over(&client, settings.request_timeout))
+    }
+
+    fn over(client: &Client, request_timeout: Duration) -> Connection {
+        Connection {
+            kv: client.kv_client().max_decoding_message_size(MAX_MESSAGE_BYTES),
+            watch: client.watch_client().max_decoding_message_size(MAX_MESSAGE_BYTES),
+            request_timeout,
+        }
+    }
+
+    /// Reads up to `limit` keys of `span`. With `at == None` the read is linearizable and finds the newest revision; with
+    /// a revision it reads that one, from this member alone, which is as exact and cheaper.
+    ///
+    /// # Errors
+    /// `Compacted`, `Future` and `TooLarge` are worth telling apart from the rest.
+    pub async fn read(&self, span: &Span, at: Option<Revision>, limit: i64) -> Result<Page, Failure> {
+        let options = options(span, at).with_limit(limit);
+        let mut answer = self.get(span, options).await?;
+        let header = failure::header(answer.header());
+        let more = answer.more();
+        let mut page = Page { header, ..Page::default() };
+        let mut last_key = None;
+        for pair in answer.take_kvs() {
+            page.keys += 1;
+            page.bytes += pair.key().len() + pair.value().len();
+            match std::str::from_utf8(pair.key()) {
+                Ok(key) => page.entries.push(Entry {
+                    key: Key::from(key),
+                    value: Value::from_bytes(pair.value()),
+                    mod_revision: Revision(pair.mod_revision()),
+                }),
+                Err(_) => page.unreadable_keys += 1,
+            }
+            last_key = Some(pair);
+        }
+        if let (true, Some(last)) = (more, last_key) {
+            let (mut next, _) = last.into_key_value();
+            next.push(0);
+            page.next = Some(next);
+        }
+        Ok(page)
+    }
+
+    /// How many keys `span` has at revision `at`.
+    ///
+    /// # Errors
+    /// As `read`.
+    pub async fn count(&self, span: &Span, at: Revision) -> Result<usize, Failure> {
+        let answer = self.get(span, options(span, Some(at)).with_count_only()).await?;
+        Ok(usize::try_from(answer.count()).unwrap_or(0))
+    }
+
+    async fn get(&self, span: &Span, options: GetOptions) -> Result<etcd_client::GetResponse, Failure> {
+        let mut kv = self.kv.clone();
+        within(self.request_timeout, async move {
+            kv.get(first_key(span), Some(options)).await.map_err(|error| failure::of_error(&error))
+        })
+        .await
+    }
+
+    /// Opens one watch stream with a watcher per span, each from the revision after `after`.
+    ///
+    /// # Errors
+    /// The stream was refused. That a single watcher is refused arrives as a message of the stream.
+    pub async fn watch(&self, spans: &[Span], after: Revision) -> Result<Watch, Failure> {
+        within(self.request_timeout, Watch::open(self.watch.clone(), spans, after)).await
+    }
+}
+
+fn options(span: &Span, at: Option<Revision>) -> GetOptions {
+    let options = GetOptions::new().with_range(range_end(span));
+    match at {
+        Some(revision) => options.with_revision(revision.0).with_serializable(),
+        None => options,
+    }
+}
+
+/// etcd knows no empty key; the first possible one is a zero byte.
+fn first_key(span: &Span) -> Vec<u8> {
+    if span.start.is_empty() { vec![0] } else { span.start.clone() }
+}
+
+/// A single zero byte stands for "to the last key".
+fn range_end(span: &Span) -> Vec<u8> {
+    span.end.clone().unwrap_or_else(|| vec![0])
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(result) => result,
+        Err(_) => Err(Failure::unreachable(format!("etcd gave no answer in {limit:?}"))),
+    }
+}

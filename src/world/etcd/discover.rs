@@ -1,0 +1,216 @@
+//! Finding the members of a cluster by DNS SRV records. Never connects to one.
+
+use std::net::{IpAddr, SocketAddr};
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::rr::RData;
+
+use super::endpoint::{Endpoint, default_scheme};
+use crate::model::etcd::Failure;
+use crate::model::store::{EtcdSettings, Scheme};
+
+/// The members that SRV records name, in the order in which to try them. `None` where no discovery is set.
+///
+/// # Errors
+/// Names the records asked for when none has a member.
+pub async fn discover(
+    settings: &EtcdSettings,
+    random: impl FnMut() -> f64,
+) -> Option<Result<Vec<Endpoint>, Failure>> {
+    let records = records(settings)?;
+    match tokio::time::timeout(settings.dial_timeout, look_up(settings, &records, random)).await {
+        Ok(result) => Some(result),
+        Err(_) => {
+            let problem = format!("cannot look up {}: no answer in {:?}", names(&records), settings.dial_timeout);
+            Some(Err(Failure::unreachable(problem)))
+        }
+    }
+}
+
+/// A record to ask for, and what the members that it names speak.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Record {
+    name: String,
+    scheme: Scheme,
+}
+
+/// Records in groups: the first group that names a member is the answer.
+fn records(settings: &EtcdSettings) -> Option<Vec<Vec<Record>>> {
+    let plain = default_scheme(settings);
+    let record = |name: String, scheme| Record { name: format!("{}.", name.trim_end_matches('.')), scheme };
+    if let Some(name) = &settings.srv_record {
+        let scheme = if name.starts_with("_etcd-client-ssl.") { Scheme::Https } else { plain };
+        return Some(vec![vec![record(name.clone(), settings.scheme.unwrap_or(scheme))]]);
+    }
+    let domain = settings.srv_domain.as_ref()?;
+    Some(vec![
+        vec![record(format!("_etcd-client-ssl._tcp.{domain}"), Scheme::Https)],
+        vec![record(format!("_etcd-client._tcp.{domain}"), plain)],
+        // confd asks for a record that has the backend's name.
+        vec![
+            record(format!("_etcd._tcp.{domain}"), plain),
+            record(format!("_etcdv3._tcp.{domain}"), plain),
+        ],
+    ])
+}
+
+fn names(records: &[Vec<Record>]) -> String {
+    records.iter().flatten().map(|record| record.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+async fn look_up(
+    settings: &EtcdSettings,
+    records: &[Vec<Record>],
+    mut random: impl FnMut() -> f64,
+) -> Result<Vec<Endpoint>, Failure> {
+    let resolver = resolver(settings.dns_server)?;
+    let mut problems = Vec::new();
+    for group in records {
+        let mut endpoints = Vec::new();
+        for record in group {
+            match targets(&resolver, record).await {
+                Ok(targets) => endpoints.extend(in_order(targets, &mut random)),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if !endpoints.is_empty() {
+            return addresses(&resolver, settings, endpoints).await;
+        }
+    }
+    Err(Failure::unreachable(format!("no etcd member found by DNS: {}", problems.join("; "))))
+}
+
+fn resolver(server: Option<SocketAddr>) -> Result<TokioResolver, Failure> {
+    let builder = match server {
+        None => TokioResolver::builder_tokio(),
+        Some(server) => {
+            let mut connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
+            for connection in &mut connections {
+                connection.port = server.port();
+            }
+            let server = NameServerConfig::new(server.ip(), true, connections.to_vec());
+            let config = ResolverConfig::from_name_servers(vec![server]);
+            Ok(TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()))
+        }
+    };
+    builder
+        .and_then(|builder| builder.build())
+        .map_err(|error| Failure::unreachable(format!("cannot set up the DNS client: {error}")))
+}
+
+/// One answer to a question for SRV records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Target {
+    priority: u16,
+    weight: u16,
+    endpoint: Endpoint,
+}
+
+async fn targets(resolver: &TokioResolver, record: &Record) -> Result<Vec<Target>, String> {
+    let lookup = resolver.srv_lookup(record.name.as_str()).await.map_err(|error| format!("{}: {error}", record.name))?;
+    let targets = lookup.answers().iter().filter_map(|answer| {
+        let RData::SRV(srv) = &answer.data else { return None };
+        let host = srv.target.to_utf8().trim_end_matches('.').to_owned();
+        // A lone "." says that the service is decidedly not there.
+        (!host.is_empty()).then(|| Target {
+            priority: srv.priority,
+            weight: srv.weight,
+            endpoint: Endpoint { scheme: record.scheme, host, port: srv.port, server_name: None },
+        })
+    });
+    Ok(targets.collect())
+}
+
+/// Lowest priority first; within one priority drawn by weight, as RFC 2782 has it.
+fn in_order(mut targets: Vec<Target>, random: &mut impl FnMut() -> f64) -> Vec<Endpoint> {
+    targets.sort_by_key(|target| (target.priority, target.weight));
+    let mut ordered = Vec::with_capacity(targets.len());
+    while let Some(priority) = targets.first().map(|target| target.priority) {
+        let group = targets.iter().take_while(|target| target.priority == priority);
+        let total: f64 = group.clone().map(|target| f64::from(target.weight)).sum();
+        let mut drawn = random() * total;
+        let mut chosen = 0;
+        for (index, target) in group.enumerate() {
+            chosen = index;
+            drawn -= f64::from(target.weight);
+            if drawn < 0.0 {
+                break;
+            }
+        }
+        ordered.push(targets.remove(chosen).endpoint);
+    }
+    ordered
+}
+
+/// With a DNS server of our own, members' names are asked of it too, since the system would not know them.
+async fn addresses(
+    resolver: &TokioResolver,
+    settings: &EtcdSettings,
+    endpoints: Vec<Endpoint>,
+) -> Result<Vec<Endpoint>, Failure> {
+    if settings.dns_server.is_none() {
+        return Ok(endpoints);
+    }
+    let mut resolved = Vec::new();
+    let mut problems = Vec::new();
+    for endpoint in endpoints {
+        if endpoint.host.parse::<IpAddr>().is_ok() {
+            resolved.push(endpoint);
+            continue;
+        }
+        match resolver.lookup_ip(format!("{}.", endpoint.host)).await {
+            Ok(found) => resolved.extend(found.iter().map(|address| Endpoint {
+                host: address.to_string(),
+                server_name: Some(endpoint.host.clone()),
+                ..endpoint.clone()
+            })),
+            Err(error) => problems.push(format!("{}: {error}", endpoint.host)),
+        }
+    }
+    if resolved.is_empty() {
+        return Err(Failure::unreachable(format!("no etcd member found by DNS: {}", problems.join("; "))));
+    }
+    Ok(resolved)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(host: &str, priority: u16, weight: u16) -> Target {
+        let endpoint = Endpoint { scheme: Scheme::Http, host: host.to_owned(), port: 1, server_name: None };
+        Target { priority, weight, endpoint }
+    }
+
+    fn check_order(targets: &[Target], random: f64, expected: &[&str]) {
+        let ordered = in_order(targets.to_vec(), &mut || random);
+        let hosts: Vec<&str> = ordered.iter().map(|endpoint| endpoint.host.as_str()).collect();
+        assert_eq!(hosts, expected, "random {random}");
+    }
+
+    #[test]
+    fn members_are_drawn_by_priority_and_weight() {
+        let targets = [target("late", 20, 9), target("light", 10, 1), target("heavy", 10, 9)];
+        check_order(&targets, 0.05, &["light", "heavy", "late"]);
+        check_order(&targets, 0.5, &["heavy", "light", "late"]);
+        check_order(&[target("a", 1, 0), target("b", 1, 0)], 0.99, &["b", "a"]);
+        check_order(&[], 0.5, &[]);
+    }
+
+    #[test]
+    fn records_follow_from_the_domain_or_are_named() {
+        let domain = EtcdSettings { srv_domain: Some("example.org".to_owned()), ..EtcdSettings::default() };
+        let asked = names(&records(&domain).unwrap());
+        assert_eq!(
+            asked,
+            "_etcd-client-ssl._tcp.example.org., _etcd-client._tcp.example.org., _etcd._tcp.example.org., \
+             _etcdv3._tcp.example.org."
+        );
+        let named = EtcdSettings { srv_record: Some("_kv._tcp.example.org".to_owned()), ..domain };
+        let expected = Record { name: "_kv._tcp.example.org.".to_owned(), scheme: Scheme::Http };
+        assert_eq!(records(&named).unwrap(), [[expected]]);
+        assert_eq!(records(&EtcdSettings::default()), None);
+    }
+}

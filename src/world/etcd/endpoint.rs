@@ -1,0 +1,138 @@
+//! Where one etcd member listens, from the text of a setting. Never opens a connection.
+
+use std::fmt;
+
+use crate::model::etcd::Failure;
+use crate::model::store::{EtcdSettings, Scheme};
+
+const DEFAULT_PORT: u16 = 2379;
+
+/// Where one member listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Whether TLS is spoken.
+    pub scheme: Scheme,
+    /// Host name or address, IPv6 without brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// The name its certificate must carry, where that is not `host`.
+    pub server_name: Option<String>,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        };
+        let Endpoint { host, port, .. } = self;
+        if host.contains(':') {
+            write!(f, "{scheme}://[{host}]:{port}")
+        } else {
+            write!(f, "{scheme}://{host}:{port}")
+        }
+    }
+}
+
+/// The endpoints as set.
+///
+/// # Errors
+/// Names every endpoint that cannot be one.
+pub fn endpoints(settings: &EtcdSettings) -> Result<Vec<Endpoint>, Failure> {
+    let mut endpoints = Vec::new();
+    let mut problems = Vec::new();
+    for text in &settings.endpoints {
+        match parse(text, default_scheme(settings)) {
+            Ok(endpoint) => endpoints.push(endpoint),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if settings.endpoints.is_empty() {
+        problems.push("no etcd endpoint is set".to_owned());
+    }
+    if problems.is_empty() { Ok(endpoints) } else { Err(Failure::unreachable(problems.join("; "))) }
+}
+
+/// What an endpoint that names no scheme speaks.
+pub(super) fn default_scheme(settings: &EtcdSettings) -> Scheme {
+    settings.scheme.unwrap_or(if settings.tls.is_some() { Scheme::Https } else { Scheme::Http })
+}
+
+fn parse(text: &str, default_scheme: Scheme) -> Result<Endpoint, String> {
+    let (scheme, rest) = match text.split_once("://") {
+        None => (default_scheme, text),
+        Some(("http", rest)) => (Scheme::Http, rest),
+        Some(("https", rest)) => (Scheme::Https, rest),
+        Some((other, _)) => return Err(format!("etcd endpoint with scheme `{other}`: only http and https are known")),
+    };
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    if rest.contains('@') {
+        return Err("etcd endpoint with a login in it: give user and password as settings of their own".to_owned());
+    }
+    let bad = || format!("etcd endpoint `{text}` is not host:port");
+    let (host, port) = if let Some(rest) = rest.strip_prefix('[') {
+        let (host, port) = rest.split_once(']').ok_or_else(bad)?;
+        (host, port.strip_prefix(':'))
+    } else {
+        match rest.rsplit_once(':') {
+            Some((host, _)) if host.contains(':') => (rest, None),
+            Some((host, port)) => (host, Some(port)),
+            None => (rest, None),
+        }
+    };
+    let port = match port {
+        None => DEFAULT_PORT,
+        Some(port) => port.parse().map_err(|_| bad())?,
+    };
+    let is_host_byte = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:%".contains(&byte);
+    if host.is_empty() || port == 0 || !host.bytes().all(is_host_byte) {
+        return Err(bad());
+    }
+    Ok(Endpoint { scheme, host: host.to_owned(), port, server_name: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Result<&str, &str>) {
+        let parsed = parse(text, Scheme::Http).map(|endpoint| endpoint.to_string());
+        match (&parsed, expected) {
+            (Ok(shown), Ok(wanted)) => assert_eq!(shown, wanted, "{text:?}"),
+            (Err(problem), Err(part)) => assert!(problem.contains(part), "{text:?}: {problem}"),
+            _ => panic!("{text:?}: {parsed:?}, expected {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn endpoints_come_in_many_spellings() {
+        check("127.0.0.1:2379", Ok("http://127.0.0.1:2379"));
+        check("etcd-1.internal", Ok("http://etcd-1.internal:2379"));
+        check("http://a:1", Ok("http://a:1"));
+        check("https://a:1/", Ok("https://a:1"));
+        check("[::1]:2379", Ok("http://[::1]:2379"));
+        check("https://[fe80::1]", Ok("https://[fe80::1]:2379"));
+        check("::1", Ok("http://[::1]:2379"));
+        check("unix:///run/etcd.sock", Err("only http and https"));
+        check("a:b", Err("`a:b` is not host:port"));
+        check("a:0", Err("is not host:port"));
+        check("", Err("is not host:port"));
+        check("http://a/b", Err("is not host:port"));
+        check("a b:1", Err("is not host:port"));
+    }
+
+    #[test]
+    fn a_login_in_an_endpoint_is_refused_and_not_repeated() {
+        let problem = parse("http://root:hunter2@a:1", Scheme::Http).unwrap_err();
+        assert!(!problem.contains("hunter2"), "{problem}");
+    }
+
+    #[test]
+    fn all_bad_endpoints_are_named_at_once() {
+        let set = ["a:x", "b:1", "c:y"].map(str::to_owned).to_vec();
+        let settings = EtcdSettings { endpoints: set, ..EtcdSettings::default() };
+        let failure = endpoints(&settings).unwrap_err();
+        assert!(failure.problem.contains("a:x") && failure.problem.contains("c:y"), "{}", failure.problem);
+    }
+}

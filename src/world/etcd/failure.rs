@@ -1,0 +1,135 @@
+//! What an error of the etcd client or a cancelled watch means, as plain data. Never shows a key's value or a password.
+
+use std::error::Error as _;
+
+use etcd_client::{Error, ResponseHeader};
+use tonic::{Code, Status};
+
+use super::Endpoint;
+use crate::model::etcd::{Failure, FailureKind, Header};
+use crate::model::key::Revision;
+
+pub(super) fn header(header: Option<&ResponseHeader>) -> Header {
+    header.map_or_else(Header::default, |header| Header {
+        cluster_id: header.cluster_id(),
+        raft_term: header.raft_term(),
+        revision: Revision(header.revision()),
+    })
+}
+
+pub(super) fn of_error(error: &Error) -> Failure {
+    match error {
+        Error::GRpcStatus(status) => of_status(status),
+        other => Failure::unreachable(other.to_string()),
+    }
+}
+
+/// etcd's own words are in the message; the code alone does not tell an old token from a wrong password.
+fn of_status(status: &Status) -> Failure {
+    let message = status.message();
+    let kind = match status.code() {
+        Code::Unauthenticated => FailureKind::Unauthenticated,
+        Code::PermissionDenied => FailureKind::Denied,
+        Code::ResourceExhausted => FailureKind::TooLarge,
+        Code::OutOfRange if message.contains("message length too large") => FailureKind::TooLarge,
+        _ => of_words(message),
+    };
+    let mut problem = message.strip_prefix("etcdserver: ").unwrap_or(message).to_owned();
+    if let Some(source) = status.source() {
+        problem = format!("{problem}: {}", chain(source));
+    }
+    if problem.is_empty() {
+        problem = format!("etcd answered {:?}", status.code());
+    }
+    if message.contains("user name is empty") {
+        problem.push_str(" (this etcd wants a user and a password)");
+    }
+    Failure { kind, problem }
+}
+
+fn of_words(message: &str) -> FailureKind {
+    if message.contains("required revision has been compacted") {
+        FailureKind::Compacted
+    } else if message.contains("required revision is a future revision") {
+        FailureKind::Future
+    } else if message.contains("invalid auth token") || message.contains("revision of auth store is old") {
+        FailureKind::Unauthenticated
+    } else if message.contains("permission denied") {
+        FailureKind::Denied
+    } else {
+        FailureKind::Unreachable
+    }
+}
+
+/// Why a watcher was cancelled. `None` compact revision is 0 on the wire.
+pub(super) fn of_cancel(reason: &str, compact_revision: i64) -> Failure {
+    if compact_revision > 0 {
+        let problem = format!("the history up to revision {compact_revision} is compacted");
+        return Failure { kind: FailureKind::Compacted, problem };
+    }
+    let words = reason.rsplit("desc = ").next().unwrap_or(reason);
+    let words = words.strip_prefix("etcdserver: ").unwrap_or(words);
+    let problem = if words.is_empty() { "no reason given" } else { words };
+    Failure { kind: of_words(reason), problem: format!("etcd cancelled the watch: {problem}") }
+}
+
+pub(super) fn says_authentication_is_off(error: &Error) -> bool {
+    matches!(error, Error::GRpcStatus(status) if status.message().contains("authentication is not enabled"))
+}
+
+pub(super) fn at(endpoint: &Endpoint, failure: Failure) -> Failure {
+    Failure { problem: format!("{endpoint}: {}", failure.problem), ..failure }
+}
+
+/// An error and its causes in one line, each said once.
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !said.contains(&text) {
+            said = format!("{said}: {text}");
+        }
+        cause = error.source();
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(code: Code, message: &str, kind: FailureKind, problem: &str) {
+        let failure = of_status(&Status::new(code, message));
+        assert_eq!((failure.kind, failure.problem.as_str()), (kind, problem));
+    }
+
+    #[test]
+    fn statuses_are_told_apart_by_code_and_words() {
+        use FailureKind::{Compacted, Denied, Future, TooLarge, Unauthenticated, Unreachable};
+        let compacted = "etcdserver: mvcc: required revision has been compacted";
+        check(Code::OutOfRange, compacted, Compacted, "mvcc: required revision has been compacted");
+        let future = "etcdserver: mvcc: required revision is a future revision";
+        check(Code::OutOfRange, future, Future, "mvcc: required revision is a future revision");
+        let long = "Error, decoded message length too large: found 9 bytes, the limit is: 8 bytes";
+        check(Code::OutOfRange, long, TooLarge, long);
+        check(Code::Unauthenticated, "etcdserver: invalid auth token", Unauthenticated, "invalid auth token");
+        let old = "etcdserver: revision of auth store is old";
+        check(Code::InvalidArgument, old, Unauthenticated, "revision of auth store is old");
+        check(Code::PermissionDenied, "etcdserver: permission denied", Denied, "permission denied");
+        check(Code::Unavailable, "etcdserver: no leader", Unreachable, "no leader");
+        check(Code::Cancelled, "", Unreachable, "etcd answered Cancelled");
+        let nobody = "etcdserver: user name is empty";
+        let hint = "user name is empty (this etcd wants a user and a password)";
+        check(Code::InvalidArgument, nobody, Unreachable, hint);
+    }
+
+    #[test]
+    fn cancelled_watches_say_why() {
+        let denied = of_cancel("rpc error: code = PermissionDenied desc = etcdserver: permission denied", 0);
+        assert_eq!(denied.kind, FailureKind::Denied);
+        assert_eq!(denied.problem, "etcd cancelled the watch: permission denied");
+        assert_eq!(of_cancel("etcdserver: mvcc: required revision has been compacted", 7).kind, FailureKind::Compacted);
+        assert_eq!(of_cancel("", 0).problem, "etcd cancelled the watch: no reason given");
+    }
+}

@@ -1,0 +1,91 @@
+//! One watch stream: a watcher per span, messages in plain data. Decides nothing.
+
+use etcd_client::proto::PbWatchResponse;
+use etcd_client::{EventType, WatchClient, WatchOptions, WatchRequestSender, WatchResponseStream};
+
+use super::{failure, first_key, range_end};
+use crate::model::etcd::{Failure, Span, WatchEvent, WatchMessage};
+use crate::model::key::{Key, Revision, Value};
+
+/// An open watch stream. Dropping it ends the stream.
+pub struct Watch {
+    messages: WatchResponseStream,
+    /// etcd ends the stream when the side that asks is closed.
+    _requests: WatchRequestSender,
+}
+
+impl Watch {
+    pub(super) async fn open(mut client: WatchClient, spans: &[Span], after: Revision) -> Result<Watch, Failure> {
+        let Some((first, others)) = spans.split_first() else {
+            return Err(Failure::unreachable("nothing to watch"));
+        };
+        let stream = client
+            .watch(first_key(first), Some(options(first, 1, after)))
+            .await
+            .map_err(|error| failure::of_error(&error))?;
+        let (mut requests, messages) = stream.split();
+        for (watcher, span) in (2..).zip(others) {
+            requests
+                .watch(first_key(span), Some(options(span, watcher, after)))
+                .await
+                .map_err(|error| failure::of_error(&error))?;
+        }
+        Ok(Watch { messages, _requests: requests })
+    }
+
+    /// The next message, however long it takes. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// The stream is broken or was ended by etcd.
+    pub async fn next(&mut self) -> Result<WatchMessage, Failure> {
+        match self.messages.message().await {
+            Ok(Some(message)) => Ok(plain(message.0)),
+            Ok(None) => Err(Failure::unreachable("etcd ended the watch")),
+            Err(error) => Err(failure::of_error(&error)),
+        }
+    }
+}
+
+fn options(span: &Span, watcher: i64, after: Revision) -> WatchOptions {
+    WatchOptions::new()
+        .with_range(range_end(span))
+        .with_start_revision(after.0 + 1)
+        .with_watch_id(watcher)
+        .with_progress_notify()
+        .with_fragment()
+}
+
+fn plain(message: PbWatchResponse) -> WatchMessage {
+    let header = message.header.map(etcd_client_header).unwrap_or_default();
+    let mut plain = WatchMessage {
+        header,
+        watcher: message.watch_id,
+        created: message.created,
+        cancelled: message.canceled.then(|| failure::of_cancel(&message.cancel_reason, message.compact_revision)),
+        is_fragment: message.fragment,
+        events: Vec::with_capacity(message.events.len()),
+        unreadable_keys: 0,
+    };
+    for event in message.events {
+        let Some(pair) = event.kv else { continue };
+        let Ok(key) = std::str::from_utf8(&pair.key) else {
+            plain.unreadable_keys += 1;
+            continue;
+        };
+        let is_delete = event.r#type == EventType::Delete as i32;
+        plain.events.push(WatchEvent {
+            key: Key::from(key),
+            value: (!is_delete).then(|| Value::from_bytes(&pair.value)),
+            revision: Revision(pair.mod_revision),
+        });
+    }
+    plain
+}
+
+fn etcd_client_header(header: etcd_client::proto::PbResponseHeader) -> crate::model::etcd::Header {
+    crate::model::etcd::Header {
+        cluster_id: header.cluster_id,
+        raft_term: header.raft_term,
+        revision: Revision(header.revision),
+    }
+}

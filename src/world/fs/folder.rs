@@ -1,0 +1,131 @@
+//! Reading a whole folder of texts: conf.d and templates. Follows links, reads each file once however it is reached.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A larger file is not a template and not a TOML resource.
+const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
+/// Deeper folders are not followed: a link cycle would never end.
+const MAX_DEPTH: usize = 32;
+
+/// A file of a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextFile {
+    /// Path below the folder, with `/`.
+    pub name: String,
+    /// Path as reached.
+    pub path: PathBuf,
+    /// Its content, or why it cannot be had.
+    pub text: Result<String, String>,
+}
+
+/// A folder's texts, and the folders a watcher must follow to notice any change of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Folder {
+    /// The folder as it was named.
+    pub root: PathBuf,
+    /// Files by name, in byte order of the name.
+    pub files: Vec<TextFile>,
+    /// Every folder that was read, links resolved.
+    pub folders: BTreeSet<PathBuf>,
+    /// The folder itself does not exist or cannot be read.
+    pub problem: Option<String>,
+}
+
+/// Reads every file below `root` whose name `wanted` accepts.
+///
+/// A ConfigMap shows each file several times (`..data/app.toml`, `..2026_01_01/app.toml`, `app.toml`): folders whose
+/// name starts with `..` are passed over, and a file reached twice is read under its first name only.
+/// A link that leads nowhere is reported as that file's problem, except an editor's lock (`.#name`), which is passed over.
+pub fn read_texts(root: &Path, wanted: impl Fn(&str) -> bool) -> Folder {
+    let mut folder = Folder { root: root.to_owned(), ..Folder::default() };
+    let mut seen = BTreeSet::new();
+    let mut found = BTreeMap::new();
+    let mut pending = vec![(root.to_owned(), String::new(), 0)];
+    while let Some((path, prefix, depth)) = pending.pop() {
+        let entries = match std::fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(error) => {
+                if depth == 0 {
+                    folder.problem = Some(format!("failed to read the folder `{}`: {error}", path.display()));
+                }
+                continue;
+            }
+        };
+        folder.folders.extend(path.canonicalize());
+        for entry in entries.flatten() {
+            let Ok(file_name) = entry.file_name().into_string() else { continue };
+            let name = format!("{prefix}{file_name}");
+            match std::fs::metadata(entry.path()) {
+                Ok(metadata) if metadata.is_dir() => {
+                    let visit = !file_name.starts_with("..") && depth < MAX_DEPTH;
+                    if visit && entry.path().canonicalize().is_ok_and(|real| !folder.folders.contains(&real)) {
+                        pending.push((entry.path(), format!("{name}/"), depth + 1));
+                    }
+                }
+                _ if !wanted(&file_name) || file_name.starts_with(".#") => {}
+                Ok(metadata) => {
+                    found.insert(name, (entry.path(), read_text(&entry.path(), metadata.len())));
+                }
+                Err(error) => {
+                    found.insert(name, (entry.path(), Err(error.to_string())));
+                }
+            }
+        }
+    }
+    for (name, (path, text)) in found {
+        let real = path.canonicalize().unwrap_or_else(|_| path.clone());
+        folder.folders.extend(real.parent().map(Path::to_owned));
+        if seen.insert(real) {
+            folder.files.push(TextFile { name, path, text });
+        }
+    }
+    folder
+}
+
+fn read_text(path: &Path, length: u64) -> Result<String, String> {
+    if length > MAX_FILE_BYTES {
+        return Err(format!("{length} bytes are too many, at most {MAX_FILE_BYTES} are read"));
+    }
+    let bytes = std::fs::read(path).map_err(|error: io::Error| error.to_string())?;
+    String::from_utf8(bytes).map_err(|error| format!("not UTF-8 from byte {} on", error.utf8_error().valid_up_to()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn names(folder: &Folder) -> Vec<(&str, bool)> {
+        folder.files.iter().map(|file| (file.name.as_str(), file.text.is_ok())).collect()
+    }
+
+    #[test]
+    fn a_configmap_layout_is_read_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("..2026_01_01");
+        std::fs::create_dir(&data).unwrap();
+        std::fs::write(data.join("app.toml"), "x").unwrap();
+        symlink("..2026_01_01", dir.path().join("..data")).unwrap();
+        symlink("..data/app.toml", dir.path().join("app.toml")).unwrap();
+        let folder = read_texts(dir.path(), |name| name.ends_with("toml"));
+        assert_eq!(names(&folder), [("app.toml", true)]);
+        assert!(folder.folders.contains(&data.canonicalize().unwrap()), "{:?}", folder.folders);
+    }
+
+    #[test]
+    fn one_bad_entry_does_not_hide_the_others() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("sub")).unwrap();
+        std::fs::write(dir.path().join("sub/b.toml"), "b").unwrap();
+        std::fs::write(dir.path().join("bad.toml"), [0xff]).unwrap();
+        std::fs::write(dir.path().join("note.txt"), "n").unwrap();
+        symlink("nowhere", dir.path().join("dangling.toml")).unwrap();
+        symlink("user@host.1", dir.path().join(".#lock.toml")).unwrap();
+        symlink(".", dir.path().join("cycle")).unwrap();
+        let folder = read_texts(dir.path(), |name| name.ends_with("toml"));
+        assert_eq!(names(&folder), [("bad.toml", false), ("dangling.toml", false), ("sub/b.toml", true)]);
+        assert!(read_texts(&dir.path().join("none"), |_| true).problem.is_some());
+    }
+}

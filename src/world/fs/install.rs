@@ -1,0 +1,68 @@
+//! Putting a staged file in its place, and taking it back. By rename; in place where the destination is a mount.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::stage::{Attributes, apply_attributes};
+use super::{Context, FileError};
+
+/// How a file got to its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Installed {
+    /// Atomically, by rename.
+    Renamed,
+    /// By truncating and writing: the destination is a mount point, which cannot be renamed over.
+    InPlace,
+}
+
+/// Puts `staged` at `target`. The staged name is gone afterwards.
+pub fn install(staged: &Path, target: &Path) -> Result<Installed, FileError> {
+    match std::fs::rename(staged, target) {
+        Ok(()) => Ok(Installed::Renamed),
+        Err(error) if matches!(error.kind(), io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices) => {
+            overwrite_with(staged, target)?;
+            std::fs::remove_file(staged).context("remove the staged file", staged)?;
+            Ok(Installed::InPlace)
+        }
+        Err(error) => Err(error).context("rename the staged file over", target),
+    }
+}
+
+/// Puts a backup back. Renames where it can, which brings back the very same file.
+pub fn restore(backup: &Path, target: &Path) -> Result<(), FileError> {
+    install(backup, target)?;
+    // Renaming one of two names of the same file over the other does nothing and leaves both.
+    remove(backup)
+}
+
+/// Removes a file that was not there before; one that is gone already is fine.
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).context("remove", path),
+        _ => Ok(()),
+    }
+}
+
+/// Creates `folder` and its parents.
+pub fn make_folders(folder: &Path) -> Result<(), FileError> {
+    std::fs::create_dir_all(folder).context("create the folder", folder)
+}
+
+fn overwrite_with(source: &Path, target: &Path) -> Result<(), FileError> {
+    let Some(wanted) = super::read(source)? else {
+        return Err(io::Error::from(io::ErrorKind::NotFound)).context("read", source);
+    };
+    let mut file = OpenOptions::new().write(true).open(target).context("open for writing", target)?;
+    // Shorter first, then the tail cut: a reader never sees an empty file.
+    file.write_all(&wanted.bytes).context("write in place to", target)?;
+    file.set_len(wanted.bytes.len() as u64).context("cut to length", target)?;
+    let attributes = Attributes { mode: wanted.mode, owner: Some(wanted.uid), group: Some(wanted.gid) };
+    apply_attributes(&file, target, attributes)?;
+    file.sync_all().context("sync", target)
+}
+
+/// The scratch folder for files that cannot be staged beside their destination.
+pub fn scratch_folder(state_folder: Option<&Path>) -> PathBuf {
+    state_folder.map_or_else(std::env::temp_dir, Path::to_owned)
+}

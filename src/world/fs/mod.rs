@@ -1,0 +1,117 @@
+//! Files on disk: what is there, staging, installing, undoing, durable small records, reading whole folders.
+//! Never decides whether something should be written.
+
+pub mod folder;
+pub mod install;
+pub mod owner;
+pub mod record;
+pub mod stage;
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// An action on a file that failed.
+#[derive(Debug, Error)]
+#[error("failed to {action} `{path}`")]
+pub struct FileError {
+    /// What was tried, as a verb phrase: "rename over".
+    pub action: &'static str,
+    /// The file or folder.
+    pub path: PathBuf,
+    /// Why not.
+    pub source: io::Error,
+}
+
+/// Names the action and the path of an I/O error.
+pub trait Context<T> {
+    /// Turns the error into a `FileError`.
+    fn context(self, action: &'static str, path: &Path) -> Result<T, FileError>;
+}
+
+impl<T> Context<T> for io::Result<T> {
+    fn context(self, action: &'static str, path: &Path) -> Result<T, FileError> {
+        self.map_err(|source| FileError { action, path: path.to_owned(), source })
+    }
+}
+
+impl<T> Context<T> for nix::Result<T> {
+    fn context(self, action: &'static str, path: &Path) -> Result<T, FileError> {
+        self.map_err(|errno| FileError { action, path: path.to_owned(), source: errno.into() })
+    }
+}
+
+/// A regular file as it is on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnDisk {
+    /// Its content.
+    pub bytes: Vec<u8>,
+    /// Permission bits, at most 0o7777.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+/// Reads a file with its permissions; `None` where there is none. Anything but a regular file is an error.
+pub fn read(path: &Path) -> Result<Option<OnDisk>, FileError> {
+    let metadata = match std::fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).context("look at", path),
+    };
+    if !metadata.is_file() {
+        return Err(io::Error::other("not a regular file")).context("use as a destination", path);
+    }
+    let bytes = std::fs::read(path).context("read", path)?;
+    Ok(Some(OnDisk { bytes, mode: metadata.mode() & 0o7777, uid: metadata.uid(), gid: metadata.gid() }))
+}
+
+/// Where writing to `dest` really writes: the end of its symlinks, even where that file does not exist yet.
+pub fn resolve_links(dest: &Path) -> Result<PathBuf, FileError> {
+    let mut path = dest.to_owned();
+    // The kernel's own limit on links in a path.
+    for _ in 0..40 {
+        match std::fs::read_link(&path) {
+            Ok(target) => path = path.parent().unwrap_or(Path::new("/")).join(target),
+            Err(_) => {
+                let parent = path.parent().unwrap_or(Path::new("/"));
+                let name = path.file_name().unwrap_or_default();
+                return Ok(parent.canonicalize().map_or_else(|_| path.clone(), |parent| parent.join(name)));
+            }
+        }
+    }
+    Err(io::Error::other("too many levels of symbolic links")).context("follow", dest)
+}
+
+/// Mount points at or below `path`, outermost first.
+pub fn mount_points_at_or_below(path: &Path) -> Vec<PathBuf> {
+    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mut points: Vec<PathBuf> = table
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(|field| PathBuf::from(unescape_mount_field(field)))
+        .filter(|point| point.starts_with(path))
+        .collect();
+    points.sort();
+    points.dedup();
+    points
+}
+
+/// The kernel writes space, tab, newline and backslash of a mount point as three octal digits.
+fn unescape_mount_field(field: &str) -> String {
+    field.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
+}
+
+/// Makes renames and removals in this folder durable.
+pub fn sync_folder(folder: &Path) -> Result<(), FileError> {
+    std::fs::File::open(folder).and_then(|opened| opened.sync_all()).context("sync the folder", folder)
+}
+
+/// The folder a file is in.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("/"))
+}

@@ -1,0 +1,142 @@
+//! Staged files: written, owned and permitted in full before anything can see them under their real name.
+//! Names start with a dot, so that no `include dir/*` of nginx picks one up.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Context, FileError, folder_of};
+
+/// Marks our own temporary files, so that a later start can remove what a killed one left.
+const STAGE_MARK: &str = ".upstreamd-stage-";
+const BACKUP_MARK: &str = ".upstreamd-backup-";
+/// Longest part of a destination's name that is repeated in a temporary name (the kernel allows 255 bytes in all).
+const MAX_NAME_BYTES: usize = 180;
+
+/// What a staged file is to look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attributes {
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner and group, where they are to be set.
+    pub owner: Option<u32>,
+    /// Group.
+    pub group: Option<u32>,
+}
+
+/// Writes `bytes` to a fresh file in `folder`, named after `target`, with owner and mode set on the descriptor.
+/// Not yet durable: see `sync_files`.
+pub fn write(folder: &Path, target: &Path, bytes: &[u8], attributes: Attributes) -> Result<PathBuf, FileError> {
+    let path = folder.join(fresh_name(target, STAGE_MARK));
+    let written = write_new(&path, bytes, attributes);
+    if written.is_err() {
+        std::fs::remove_file(&path).ok();
+    }
+    written.map(|()| path)
+}
+
+fn write_new(path: &Path, bytes: &[u8], attributes: Attributes) -> Result<(), FileError> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .context("create the staged file", path)?;
+    file.write_all(bytes).context("write the staged file", path)?;
+    apply_attributes(&file, path, attributes)
+}
+
+/// Sets owner, then mode: a change of owner would clear the setuid bits.
+pub(super) fn apply_attributes(file: &File, path: &Path, attributes: Attributes) -> Result<(), FileError> {
+    if attributes.owner.is_some() || attributes.group.is_some() {
+        fchown(file, attributes.owner, attributes.group).context("set the owner of", path)?;
+    }
+    file.set_permissions(Permissions::from_mode(attributes.mode)).context("set the mode of", path)
+}
+
+/// Makes these files' contents durable: one by one, or with one syncfs per file system where there are many.
+pub fn sync_files(paths: &[&Path]) -> Result<(), FileError> {
+    const MANY: usize = 8;
+    if paths.len() < MANY {
+        for path in paths {
+            File::open(path).and_then(|file| file.sync_all()).context("sync", path)?;
+        }
+        return Ok(());
+    }
+    let mut synced = BTreeSet::new();
+    for path in paths {
+        let file = File::open(path).context("open", path)?;
+        let device = std::os::unix::fs::MetadataExt::dev(&file.metadata().context("look at", path)?);
+        if synced.insert(device) {
+            nix::unistd::syncfs(&file).context("sync the file system of", path)?;
+        }
+    }
+    Ok(())
+}
+
+/// A second name in `folder` for `target`'s present file, so that it can come back exactly as it was; a copy where links
+/// are refused.
+pub fn back_up(target: &Path, folder: &Path) -> Result<PathBuf, FileError> {
+    let path = folder.join(fresh_name(target, BACKUP_MARK));
+    if std::fs::hard_link(target, &path).is_err() {
+        copy_with_attributes(target, &path)?;
+    }
+    Ok(path)
+}
+
+/// Copies a file with mode and owner, for backups that cannot be links.
+pub fn copy_with_attributes(from: &Path, to: &Path) -> Result<(), FileError> {
+    let Some(original) = super::read(from)? else {
+        return Err(std::io::Error::from(std::io::ErrorKind::NotFound)).context("copy", from);
+    };
+    let attributes = Attributes { mode: original.mode, owner: Some(original.uid), group: Some(original.gid) };
+    write_new(to, &original.bytes, attributes)?;
+    sync_files(&[to])
+}
+
+/// Removes stage and backup files that a process which no longer lives left beside these targets.
+pub fn remove_leftovers<'a>(targets: impl IntoIterator<Item = &'a Path>) {
+    let mut prefixes_by_folder: BTreeMap<PathBuf, BTreeSet<String>> = BTreeMap::new();
+    for target in targets {
+        let Ok(target) = super::resolve_links(target) else { continue };
+        let prefixes = prefixes_by_folder.entry(folder_of(&target).to_owned()).or_default();
+        prefixes.extend([name_prefix(&target, STAGE_MARK), name_prefix(&target, BACKUP_MARK)]);
+    }
+    for (folder, prefixes) in prefixes_by_folder {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if is_leftover(&name, &prefixes) {
+                std::fs::remove_file(entry.path()).ok();
+            }
+        }
+    }
+}
+
+/// Whether a name is one of ours, made by a process that no longer lives.
+fn is_leftover(name: &str, prefixes: &BTreeSet<String>) -> bool {
+    let parts = [STAGE_MARK, BACKUP_MARK].into_iter().find_map(|mark| {
+        let end = name.rfind(mark)? + mark.len();
+        Some(name.split_at(end))
+    });
+    let Some((_, rest)) = parts.filter(|(prefix, _)| prefixes.contains(*prefix)) else { return false };
+    let Some(pid) = rest.split('-').next().and_then(|pid| pid.parse::<u32>().ok()) else { return false };
+    pid != std::process::id() && !Path::new(&format!("/proc/{pid}")).exists()
+}
+
+fn name_prefix(target: &Path, mark: &str) -> String {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let mut end = name.len().min(MAX_NAME_BYTES);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!(".{}{mark}", &name[..end])
+}
+
+fn fresh_name(target: &Path, mark: &str) -> String {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    format!("{}{}-{count}", name_prefix(target, mark), std::process::id())
+}

@@ -1,0 +1,48 @@
+//! Advisory file locks in the state folder. A lock is released when its guard is dropped or the process ends.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+/// A held lock.
+#[derive(Debug)]
+pub struct Lock {
+    _held: Flock<File>,
+}
+
+impl Lock {
+    /// Takes the lock on `path` (created where missing) or answers `None` where another process holds it.
+    pub fn try_take(path: &Path) -> io::Result<Option<Lock>> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(mut held) => {
+                // The pid is a help for people only; nobody reads it back.
+                held.set_len(0)?;
+                writeln!(held, "{}", std::process::id())?;
+                Ok(Some(Lock { _held: held }))
+            }
+            Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+            Err((_, errno)) => Err(errno.into()),
+        }
+    }
+
+    /// Waits for the lock until `deadline`; `None` where it was still taken then.
+    pub async fn take_before(path: &Path, deadline: Instant) -> io::Result<Option<Lock>> {
+        let mut pause = Duration::from_millis(2);
+        loop {
+            if let Some(lock) = Lock::try_take(path)? {
+                return Ok(Some(lock));
+            }
+            if Instant::now() >= deadline {
+                return Ok(None);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(50));
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The only code that touches disk, processes, clock, network, signals and namespaces.
+//! Rank 3: knows files and commands, never what a template or a transaction is.
+
+pub mod clock;
+pub mod environment;
+pub mod etcd;
+pub mod folder;
+pub mod fs;
+pub mod lock;
+pub mod namespace;
+pub mod nginx_process;
+pub mod process;
+pub mod random;
+pub mod signals;
+pub mod watch;

@@ -1,0 +1,151 @@
+//! Checks that must see the tree as it will be: a private mount namespace in which staged files lie over their
+//! destinations, for one command only. Nothing outside that command's process tree can see any of it.
+//!
+//! Our own binary is run again as the small helper below, which unshares, mounts and then becomes the command.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use serde::{Deserialize, Serialize};
+
+use super::fs::{FileError, folder_of, mount_points_at_or_below, stage};
+use super::process::{self, Finished};
+
+/// The hidden subcommand that `main` hands to `become_command`.
+pub const HELPER_ARGUMENT: &str = "__check-in-namespace";
+const NO_MOUNTS: MsFlags = MsFlags::empty();
+const NO_DATA: Option<&str> = None;
+
+/// A staged file and the destination it is to be seen at.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Overlay {
+    /// The staged file.
+    pub staged: PathBuf,
+    /// Where the command is to see it; links resolved.
+    pub target: PathBuf,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Request {
+    /// Printed on standard error right before the command starts: proof that all mounts are in place.
+    ready_mark: String,
+    /// An existing folder to mount scratch space on, inside the namespace only.
+    scratch: PathBuf,
+    overlays: Vec<Overlay>,
+    shell_text: String,
+}
+
+/// What came of a check in a namespace.
+#[derive(Debug)]
+pub enum Checked {
+    /// The command ran and saw the staged files in place.
+    Ran(Finished),
+    /// The namespace could not be made; the command did not run.
+    Unavailable(String),
+}
+
+/// Runs `shell_text` where every overlay's staged file is seen at its target. `scratch` is an existing folder.
+pub async fn check(shell_text: &str, overlays: Vec<Overlay>, scratch: &Path, timeout: Option<Duration>) -> Checked {
+    let ready_mark = format!("upstreamd-namespace-ready-{}-{}", std::process::id(), overlays.len());
+    let request = Request {
+        ready_mark: ready_mark.clone(),
+        scratch: scratch.to_owned(),
+        overlays,
+        shell_text: shell_text.to_owned(),
+    };
+    let input = match serde_json::to_vec(&request) {
+        Ok(input) => input,
+        Err(error) => return Checked::Unavailable(error.to_string()),
+    };
+    // The link, not its target: it still works when the binary was replaced on disk by an upgrade.
+    let mut finished = process::run(OsStr::new("/proc/self/exe"), &[HELPER_ARGUMENT], Some(input), timeout).await;
+    match finished.output.split_once(&format!("{ready_mark}\n")) {
+        Some((before, after)) => {
+            finished.output = format!("{before}{after}");
+            Checked::Ran(finished)
+        }
+        None if finished.output.trim().is_empty() => Checked::Unavailable(finished.end.to_string()),
+        None => Checked::Unavailable(finished.output.trim().to_owned()),
+    }
+}
+
+/// The helper's whole life: reads the request from standard input, mounts, becomes the command. Returns only on failure.
+pub fn become_command() -> ExitCode {
+    let problem = match prepare() {
+        Ok(request) => {
+            let marked = writeln!(std::io::stderr(), "{}", request.ready_mark);
+            let error = Command::new("/bin/sh").arg("-c").arg(&request.shell_text).stdin(Stdio::null()).exec();
+            format!("cannot start /bin/sh: {error} (marked: {})", marked.is_ok())
+        }
+        Err(problem) => problem,
+    };
+    writeln!(std::io::stderr(), "{problem}").ok();
+    ExitCode::FAILURE
+}
+
+fn prepare() -> Result<Request, String> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).map_err(|error| format!("cannot read the request: {error}"))?;
+    let request: Request = serde_json::from_str(&text).map_err(|error| format!("cannot read the request: {error}"))?;
+    unshare(CloneFlags::CLONE_NEWNS).map_err(|errno| format!("unshare is not permitted: {errno}"))?;
+    // Without this, mounts made here would travel back to the host.
+    mount(NO_DATA, "/", NO_DATA, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NO_DATA)
+        .map_err(|errno| format!("cannot make mounts private: {errno}"))?;
+    let (existing, new): (Vec<&Overlay>, Vec<&Overlay>) = request.overlays.iter().partition(|o| o.target.exists());
+    if !new.is_empty() {
+        mount(Some("tmpfs"), &request.scratch, Some("tmpfs"), MsFlags::MS_NOSUID, Some("mode=0700"))
+            .map_err(|errno| format!("cannot mount scratch space: {errno}"))?;
+    }
+    let mut by_folder: BTreeMap<&Path, Vec<&Overlay>> = BTreeMap::new();
+    for overlay in new {
+        by_folder.entry(folder_of(&overlay.target)).or_default().push(overlay);
+    }
+    for (index, (folder, overlays)) in by_folder.into_iter().enumerate() {
+        add_files(folder, &overlays, &request.scratch.join(index.to_string()))?;
+    }
+    for overlay in existing {
+        bind(&overlay.staged, &overlay.target)?;
+    }
+    Ok(request)
+}
+
+/// Mounts an overlay of `folder` on itself, with the new files in its upper layer.
+fn add_files(folder: &Path, overlays: &[&Overlay], scratch: &Path) -> Result<(), String> {
+    let text = |error: FileError| format!("{error}: {}", error.source);
+    let layers = ["lower", "upper", "work"].map(|name| scratch.join(name));
+    for layer in &layers {
+        std::fs::create_dir_all(layer).map_err(|error| format!("cannot create `{}`: {error}", layer.display()))?;
+    }
+    let [lower, upper, work] = &layers;
+    for overlay in overlays {
+        let name = overlay.target.file_name().unwrap_or_default();
+        stage::copy_with_attributes(&overlay.staged, &upper.join(name)).map_err(text)?;
+    }
+    let mounts_below: Vec<PathBuf> =
+        mount_points_at_or_below(folder).into_iter().filter(|point| point != folder).collect();
+    mount(Some(folder), lower, NO_DATA, MsFlags::MS_BIND | MsFlags::MS_REC, NO_DATA)
+        .map_err(|errno| format!("cannot bind `{}`: {errno}", folder.display()))?;
+    // The paths in the options are ours, without a comma or a colon; that of the folder might have one.
+    let options = format!("lowerdir={},upperdir={},workdir={}", lower.display(), upper.display(), work.display());
+    mount(Some("overlay"), folder, Some("overlay"), NO_MOUNTS, Some(options.as_str()))
+        .map_err(|errno| format!("cannot overlay `{}`: {errno}", folder.display()))?;
+    // An overlay does not show what was mounted below its lower folder.
+    for point in mounts_below {
+        if let Ok(below) = point.strip_prefix(folder) {
+            bind(&lower.join(below), &point)?;
+        }
+    }
+    Ok(())
+}
+
+fn bind(source: &Path, target: &Path) -> Result<(), String> {
+    mount(Some(source), target, NO_DATA, MsFlags::MS_BIND, NO_DATA)
+        .map_err(|errno| format!("cannot bind `{}` over `{}`: {errno}", source.display(), target.display()))
+}

@@ -1,0 +1,240 @@
+//! Child processes: own process group, a deadline that holds even when an orphan keeps the output pipe open,
+//! bounded captured output. Never interprets what a command prints.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::Command;
+
+/// Output beyond this many bytes is counted but not kept.
+const MAX_OUTPUT_BYTES: usize = 64 * 1024;
+/// How long output may still arrive after the command itself has ended; an orphan may hold the pipe for ever.
+const OUTPUT_GRACE: Duration = Duration::from_millis(200);
+/// How long a killed command may take to be reaped.
+const REAP_GRACE: Duration = Duration::from_secs(2);
+
+/// What became of a command.
+#[derive(Debug)]
+pub struct Finished {
+    /// How it ended.
+    pub end: End,
+    /// Standard output and error in order of arrival, at most 64 KiB, as text with a note where it was cut.
+    pub output: String,
+    /// From start to end.
+    pub elapsed: Duration,
+}
+
+/// How a command ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It exited with this status.
+    Exited(i32),
+    /// A signal ended it.
+    Signalled(i32),
+    /// It was killed, with its process group, because this limit had passed.
+    TimedOut(Duration),
+    /// It could not be started or waited for.
+    NotRun(String),
+}
+
+impl Finished {
+    /// Exit status 0.
+    pub fn succeeded(&self) -> bool {
+        self.end == End::Exited(0)
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            End::Exited(status) => write!(f, "exit status {status}"),
+            End::Signalled(signal) => match Signal::try_from(*signal) {
+                Ok(signal) => write!(f, "killed by {signal}"),
+                Err(_) => write!(f, "killed by signal {signal}"),
+            },
+            End::TimedOut(limit) => write!(f, "no end within {limit:?}, killed"),
+            End::NotRun(problem) => write!(f, "not run: {problem}"),
+        }
+    }
+}
+
+/// Runs `/bin/sh -c text`. `timeout` of `None` waits for ever, as the user asked for.
+pub async fn run_shell(text: &str, timeout: Option<Duration>) -> Finished {
+    run(OsStr::new("/bin/sh"), &["-c", text], None, timeout).await
+}
+
+/// Runs a program with these arguments and, if given, these bytes on its standard input (`/dev/null` otherwise).
+pub async fn run(program: &OsStr, args: &[&str], stdin: Option<Vec<u8>>, timeout: Option<Duration>) -> Finished {
+    let started = Instant::now();
+    let output = Arc::new(Mutex::new(Captured::default()));
+    let end = run_captured(program, args, stdin, timeout, &output).await;
+    let output = match output.lock() {
+        Ok(captured) => captured.text(),
+        Err(_) => String::new(),
+    };
+    Finished { end, output, elapsed: started.elapsed() }
+}
+
+async fn run_captured(
+    program: &OsStr,
+    args: &[&str],
+    stdin: Option<Vec<u8>>,
+    timeout: Option<Duration>,
+    output: &Arc<Mutex<Captured>>,
+) -> End {
+    let mut command = Command::new(program);
+    command
+        .args(args)
+        .stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0);
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => return End::NotRun(error.to_string()),
+    };
+    let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+    let readers = [
+        child.stdout.take().map(|pipe| tokio::spawn(capture(pipe, Arc::clone(output)))),
+        child.stderr.take().map(|pipe| tokio::spawn(capture(pipe, Arc::clone(output)))),
+    ];
+    let finish = async {
+        if let (Some(bytes), Some(mut pipe)) = (stdin, child.stdin.take()) {
+            // A command that does not read its input is not an error of ours; its exit status tells.
+            pipe.write_all(&bytes).await.ok();
+        }
+        child.wait().await
+    };
+    let waited = match timeout {
+        Some(limit) => tokio::time::timeout(limit, finish).await.map_err(|_| limit),
+        None => Ok(finish.await),
+    };
+    let end = match waited {
+        Ok(Ok(status)) => ended(status),
+        Ok(Err(error)) => End::NotRun(format!("cannot wait for it: {error}")),
+        Err(limit) => {
+            if let Some(group) = group {
+                killpg(group, Signal::SIGKILL).ok();
+            }
+            // Reaps it; bounded, because a process in the kernel's hands may not die at once.
+            tokio::time::timeout(REAP_GRACE, child.wait()).await.ok();
+            End::TimedOut(limit)
+        }
+    };
+    let deadline = tokio::time::Instant::now() + OUTPUT_GRACE;
+    for reader in readers.into_iter().flatten() {
+        let abort = reader.abort_handle();
+        if tokio::time::timeout_at(deadline, reader).await.is_err() {
+            abort.abort();
+        }
+    }
+    end
+}
+
+fn ended(status: ExitStatus) -> End {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => End::Exited(code),
+        (None, Some(signal)) => End::Signalled(signal),
+        (None, None) => End::NotRun(status.to_string()),
+    }
+}
+
+/// The part of a command's output that is kept.
+#[derive(Default)]
+struct Captured {
+    bytes: Vec<u8>,
+    dropped: usize,
+}
+
+impl Captured {
+    fn push(&mut self, chunk: &[u8]) {
+        let room = MAX_OUTPUT_BYTES.saturating_sub(self.bytes.len()).min(chunk.len());
+        self.bytes.extend_from_slice(&chunk[..room]);
+        self.dropped += chunk.len() - room;
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::from_utf8_lossy(&self.bytes).into_owned();
+        if self.dropped > 0 {
+            text.push_str(&format!("\n[{} more bytes of output]", self.dropped));
+        }
+        text
+    }
+}
+
+async fn capture(mut pipe: impl AsyncRead + Unpin, output: Arc<Mutex<Captured>>) {
+    let mut chunk = vec![0; 8 * 1024];
+    loop {
+        match pipe.read(&mut chunk).await {
+            Ok(0) | Err(_) => return,
+            Ok(length) => match output.lock() {
+                Ok(mut captured) => captured.push(&chunk[..length]),
+                Err(_) => return,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run_now(text: &str, timeout: Duration) -> Finished {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(run_shell(text, Some(timeout)))
+    }
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn status_and_output_come_back() {
+        let finished = run_now("echo out; echo err >&2; exit 3", LONG);
+        assert_eq!(finished.end, End::Exited(3));
+        assert!(finished.output.contains("out\n") && finished.output.contains("err\n"), "{}", finished.output);
+        assert!(run_now("true", LONG).succeeded());
+        assert_eq!(run_now("kill -TERM $$", LONG).end, End::Signalled(15));
+    }
+
+    #[test]
+    fn an_orphan_that_keeps_the_pipe_open_delays_nothing() {
+        let finished = run_now("sleep 30 & echo started", Duration::from_secs(10));
+        assert_eq!(finished.end, End::Exited(0));
+        assert_eq!(finished.output, "started\n");
+        assert!(finished.elapsed < Duration::from_secs(10), "{:?}", finished.elapsed);
+        run_now("pkill -P 1 -f '^sleep 30$'; true", LONG);
+    }
+
+    #[test]
+    fn a_timeout_kills_the_whole_group() {
+        let dir = tempfile::tempdir().unwrap();
+        let pid_file = dir.path().join("pid");
+        let text = format!("sleep 1000 & echo $! > {}; wait", pid_file.display());
+        let finished = run_now(&text, Duration::from_millis(300));
+        assert_eq!(finished.end, End::TimedOut(Duration::from_millis(300)));
+        let pid = std::fs::read_to_string(pid_file).unwrap();
+        let deadline = Instant::now() + LONG;
+        loop {
+            // Gone, or a zombie that whoever adopted it has yet to reap.
+            let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+            if state.is_empty() || state.contains(") Z ") {
+                break;
+            }
+            assert!(Instant::now() < deadline, "the grandchild survived: {state}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn output_is_bounded() {
+        let finished = run_now("head -c 1000000 /dev/zero | tr '\\0' x", LONG);
+        assert!(finished.output.len() < MAX_OUTPUT_BYTES + 100);
+        assert!(finished.output.ends_with("[934464 more bytes of output]"), "{}", &finished.output[65_500..]);
+    }
+}

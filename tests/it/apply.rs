@@ -1,0 +1,398 @@
+//! The apply transaction on real files with real commands, in this process: what a kill at any step leaves and how it
+//! heals, what is undone, what is owed.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use upstreamd::apply::transaction::{self, Begun, Request};
+use upstreamd::apply::{Context, Settings, group, lone, preview, recovery};
+use upstreamd::model::key::Revision;
+use upstreamd::model::range::KeyRanges;
+use upstreamd::model::report::{Outcome, Rendered, Report, Stage};
+use upstreamd::model::resource::{CommandLine, CommandPart, Engine, Escape, Identity, OnReloadFailure, Pace, Resource};
+
+use crate::support::temp_dir;
+
+/// A folder with state, destinations and a log of the commands that ran.
+struct Place {
+    dir: tempfile::TempDir,
+    onetime: bool,
+}
+
+impl Place {
+    fn new() -> Place {
+        let place = Place { dir: temp_dir(), onetime: false };
+        std::fs::create_dir(place.path("out")).unwrap();
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().canonicalize().unwrap().join(name)
+    }
+
+    fn context(&self) -> Context {
+        Context::new(Settings { state_folder: Some(self.path("state")), onetime: self.onetime, ..Settings::default() })
+    }
+
+    fn resource(&self, name: &str, check: Option<&str>, reload: Option<&str>) -> Resource {
+        let command = |text: &str| CommandLine {
+            text: text.to_owned(),
+            parts: match text.split_once("{{.src}}") {
+                None => vec![CommandPart::Literal(text.to_owned())],
+                Some((before, after)) => vec![
+                    CommandPart::Literal(before.to_owned()),
+                    CommandPart::Src,
+                    CommandPart::Literal(after.to_owned()),
+                ],
+            },
+            timeout: Some(Duration::from_secs(10)),
+        };
+        Resource {
+            name: Arc::from(format!("{name}.toml")),
+            file: format!("{name}.toml").into(),
+            src: Arc::from(name),
+            engine: Engine::Tera,
+            dest: self.path("out").join(name),
+            prefix: Arc::from(""),
+            ranges: KeyRanges::default(),
+            keys: vec![],
+            owner: None,
+            group: None,
+            mode: None,
+            check: check.map(command),
+            reload: reload.map(command),
+            pace: Pace::default(),
+            output_format: None,
+            escape: Escape::None,
+            make_dirs: false,
+            on_reload_failure: OnReloadFailure::Auto,
+        }
+    }
+
+    fn read(&self, name: &str) -> Option<String> {
+        std::fs::read_to_string(self.path("out").join(name)).ok()
+    }
+
+    fn log(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.path("log")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// A command that writes `word` to the log.
+    fn note(&self, word: &str) -> String {
+        format!("echo {word} >> {}", self.path("log").display())
+    }
+
+    /// Everything in the destination folder that is not a destination.
+    fn litter(&self) -> Vec<String> {
+        let mut names: Vec<String> = std::fs::read_dir(self.path("out"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.starts_with('.'))
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+fn request(resources: &[Resource], texts: &[&str]) -> Request {
+    let resources: Vec<Arc<Resource>> = resources.iter().cloned().map(Arc::new).collect();
+    let groups = group::form(&resources);
+    assert_eq!(groups.len(), 1, "one group wanted");
+    let rendered = resources
+        .iter()
+        .zip(texts)
+        .map(|(resource, text)| Rendered { resource: Arc::clone(resource), bytes: Arc::from(text.as_bytes()) })
+        .collect();
+    Request {
+        group: Arc::new(groups.into_iter().next().unwrap()),
+        rendered,
+        dropped: Vec::new(),
+        revision: Revision(7),
+    }
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+fn apply(place: &Place, resources: &[Resource], texts: &[&str]) -> Report {
+    block_on(transaction::run(&place.context(), request(resources, texts)))
+}
+
+#[test]
+fn two_resources_one_check_one_reload() {
+    let place = Place::new();
+    let (check, reload) = (place.note("check {{.src}}").replace(" {{.src}}", ""), place.note("reload"));
+    let resources = ["a", "b"].map(|name| place.resource(name, Some(&check), Some(&reload)));
+    // A whole-tree check without a namespace helper binary runs after install; both orders end the same.
+    let report = apply(&place, &resources, &["1", "2"]);
+    assert_eq!(report.outcome, Outcome::Applied, "{report:?}");
+    assert_eq!((place.read("a").as_deref(), place.read("b").as_deref()), (Some("1"), Some("2")));
+    assert_eq!(place.log(), ["check", "reload"]);
+    assert_eq!(apply(&place, &resources, &["1", "2"]).outcome, Outcome::Unchanged);
+    assert_eq!(place.log(), ["check", "reload"], "nothing changed, nothing runs");
+    assert_eq!(place.litter(), [""; 0]);
+}
+
+#[test]
+fn a_refused_file_never_reaches_its_destination() {
+    let place = Place::new();
+    let resources = [place.resource("a", Some("grep -q good {{.src}}"), Some(&place.note("reload")))];
+    assert_eq!(apply(&place, &resources, &["good 1"]).outcome, Outcome::Applied);
+    let report = apply(&place, &resources, &["bad"]);
+    let Outcome::Rejected(failure) = &report.outcome else { panic!("{report:?}") };
+    assert_eq!(failure.at, Stage::Check);
+    assert!(failure.message.contains("exit status 1") && failure.message.contains("grep"), "{}", failure.message);
+    assert_eq!(place.read("a").as_deref(), Some("good 1"));
+    assert_eq!(apply(&place, &resources, &["good 2"]).outcome, Outcome::Applied);
+    assert_eq!(place.log(), ["reload", "reload"]);
+    assert_eq!(place.litter(), [""; 0]);
+}
+
+#[test]
+fn a_failed_reload_puts_the_previous_file_back_with_mode_and_inode() {
+    let place = Place::new();
+    let reload = format!("{}; test ! -e {}", place.note("reload"), place.path("fail").display());
+    let resources = [place.resource("a", None, Some(&reload))];
+    assert_eq!(apply(&place, &resources, &["old"]).outcome, Outcome::Applied);
+    let dest = place.path("out").join("a");
+    std::fs::set_permissions(&dest, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let inode = std::fs::metadata(&dest).unwrap().ino();
+    std::fs::write(place.path("fail"), "").unwrap();
+    let report = apply(&place, &resources, &["new"]);
+    let Outcome::RolledBack { cause, reload_old } = &report.outcome else { panic!("{report:?}") };
+    assert_eq!((cause.at, reload_old.is_some()), (Stage::Reload, true));
+    let after = std::fs::metadata(&dest).unwrap();
+    assert_eq!((place.read("a").as_deref(), after.ino(), after.mode() & 0o7777), (Some("old"), inode, 0o640));
+    // The reload of the old file failed as well, so one is owed, even though the content is as it was.
+    std::fs::remove_file(place.path("fail")).unwrap();
+    let report = apply(&place, &resources, &["old"]);
+    assert_eq!((report.outcome, report.reload_ran), (Outcome::Applied, true));
+    assert_eq!(place.log().len(), 4);
+    assert_eq!(place.litter(), [""; 0]);
+}
+
+#[test]
+fn a_reload_that_nothing_could_take_is_owed_and_done_later_even_by_another_process() {
+    let place = Place::new();
+    let reload = format!("{}; test -e {}", place.note("reload"), place.path("runs").display());
+    let resources = [place.resource("a", None, Some(&reload))];
+    let report = apply(&place, &resources, &["first"]);
+    assert!(matches!(report.outcome, Outcome::ReloadOwed { nothing_runs: false, .. }), "{report:?}");
+    assert_eq!(place.read("a").as_deref(), Some("first"), "nothing was there before: the file stays");
+    std::fs::write(place.path("runs"), "").unwrap();
+    assert_eq!(apply(&place, &resources, &["first"]).outcome, Outcome::Applied);
+    assert_eq!(apply(&place, &resources, &["first"]).outcome, Outcome::Unchanged);
+    assert_eq!(place.log().len(), 2);
+}
+
+#[test]
+fn policies_for_failed_reloads() {
+    for (policy, onetime, expected) in [
+        (OnReloadFailure::Auto, false, "old"),
+        (OnReloadFailure::Auto, true, "new"),
+        (OnReloadFailure::Keep, false, "new"),
+        (OnReloadFailure::Rollback, true, "old"),
+    ] {
+        let mut place = Place::new();
+        place.onetime = onetime;
+        std::fs::write(place.path("out/a"), "old").unwrap();
+        let mut resource = place.resource("a", None, Some("false"));
+        resource.on_reload_failure = policy;
+        let report = apply(&place, &[resource], &["new"]);
+        assert_eq!(place.read("a").as_deref(), Some(expected), "{policy:?} {onetime} {report:?}");
+    }
+}
+
+#[test]
+fn nginx_that_does_not_run_is_no_failure_whatever_the_command_says() {
+    for exit in ["true", "false"] {
+        let place = Place::new();
+        std::fs::write(place.path("out/a"), "old").unwrap();
+        let reload = format!("{exit} nginx");
+        let mut context = place.context();
+        context.settings.nginx_pid_file = Some(place.path("nginx.pid"));
+        let report =
+            block_on(transaction::run(&context, request(&[place.resource("a", None, Some(&reload))], &["new"])));
+        assert!(matches!(report.outcome, Outcome::ReloadOwed { nothing_runs: true, .. }), "{exit}: {report:?}");
+        assert_eq!(place.read("a").as_deref(), Some("new"));
+    }
+}
+
+#[test]
+fn a_kill_at_any_step_heals_at_the_next_start() {
+    let mut steps_seen = Vec::new();
+    for kill_after in 0.. {
+        let place = Place::new();
+        let check = "grep -q . {{.src}}";
+        let resources = ["a", "b"].map(|name| place.resource(name, Some(check), Some(&place.note("reload"))));
+        assert_eq!(apply(&place, &resources[..1], &["old"]).outcome, Outcome::Applied);
+        let finished = block_on(async {
+            let context = place.context();
+            let Begun::Running(mut transaction) =
+                transaction::begin(&context, request(&resources, &["new", "added"])).await
+            else {
+                panic!("nothing to do")
+            };
+            for _ in 0..kill_after {
+                steps_seen.push(transaction.next_step());
+                if transaction.advance(&context).await.is_some() {
+                    return true;
+                }
+            }
+            // Dropped half-way: nothing is tidied up, as after a kill.
+            false
+        });
+        let (a, b) = (place.read("a"), place.read("b"));
+        assert!(matches!(a.as_deref(), Some("old" | "new")), "half a file after {kill_after}: {a:?}");
+        assert!(matches!(b.as_deref(), None | Some("added")), "half a file after {kill_after}: {b:?}");
+        let context = place.context();
+        let healed = block_on(recovery::recover_all(&context, []));
+        assert!(healed.failures.is_empty(), "{healed:?}");
+        if !finished {
+            assert_eq!((place.read("a").as_deref(), place.read("b")), (Some("old"), None), "after {kill_after}");
+        }
+        let report = block_on(transaction::run(&context, request(&resources, &["new", "added"])));
+        assert!(matches!(report.outcome, Outcome::Applied | Outcome::Unchanged), "after {kill_after}: {report:?}");
+        assert_eq!((place.read("a").as_deref(), place.read("b").as_deref()), (Some("new"), Some("added")));
+        assert_eq!(place.log().last().map(String::as_str), Some("reload"));
+        if finished {
+            assert_eq!(report.outcome, Outcome::Unchanged);
+            break;
+        }
+    }
+    assert!(steps_seen.len() >= 15, "{steps_seen:?}");
+}
+
+#[test]
+fn leftovers_of_a_dead_process_are_removed_and_those_of_a_living_one_are_not() {
+    let place = Place::new();
+    let target = place.path("out").join("a");
+    let mut dead = std::process::Command::new("true").spawn().unwrap();
+    dead.wait().unwrap();
+    for pid in [dead.id(), std::process::id()] {
+        std::fs::write(place.path("out").join(format!(".a.upstreamd-stage-{pid}-0")), "x").unwrap();
+    }
+    std::fs::write(place.path("out").join(".b.upstreamd-stage-1-0"), "x").unwrap();
+    upstreamd::world::fs::stage::remove_leftovers([target.as_path()]);
+    assert_eq!(
+        place.litter(),
+        [format!(".a.upstreamd-stage-{}-0", std::process::id()), ".b.upstreamd-stage-1-0".into()]
+    );
+}
+
+#[test]
+fn one_that_cannot_be_staged_drops_out_alone() {
+    let place = Place::new();
+    let reload = place.note("reload");
+    let mut resources = ["a", "b", "c"].map(|name| place.resource(name, None, Some(&reload)));
+    resources[0].dest = place.path("missing/a");
+    resources[1].owner = Some(Identity::Name("no-such-user".into()));
+    let report = apply(&place, &resources, &["1", "2", "3"]);
+    assert_eq!(report.outcome, Outcome::Applied);
+    let dropped: Vec<String> =
+        report.dropped.iter().map(|(name, failure)| format!("{name}: {}", failure.message)).collect();
+    assert!(dropped[0].contains("missing") && dropped[0].contains("make_dirs"), "{dropped:?}");
+    assert!(dropped[1].contains("unknown user `no-such-user`"), "{dropped:?}");
+    assert_eq!(place.read("c").as_deref(), Some("3"));
+    resources[0].make_dirs = true;
+    assert_eq!(apply(&place, &resources[..1], &["1"]).outcome, Outcome::Applied);
+    assert_eq!(std::fs::read_to_string(place.path("missing/a")).unwrap(), "1");
+}
+
+#[test]
+fn a_symlinked_destination_is_written_through() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("real")).unwrap();
+    symlink("../real/a", place.path("out/a")).unwrap();
+    let resources = [place.resource("a", None, Some("true"))];
+    assert_eq!(apply(&place, &resources, &["1"]).outcome, Outcome::Applied);
+    assert_eq!(std::fs::read_to_string(place.path("real/a")).unwrap(), "1");
+    assert!(std::fs::symlink_metadata(place.path("out/a")).unwrap().is_symlink());
+    assert_eq!(apply(&place, &resources, &["1"]).outcome, Outcome::Unchanged);
+}
+
+#[test]
+fn mode_alone_is_a_change_and_unset_owner_keeps_the_existing_one() {
+    let place = Place::new();
+    let dest = place.path("out/a");
+    std::fs::write(&dest, "same").unwrap();
+    std::fs::set_permissions(&dest, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let owner = if nix::unistd::geteuid().is_root() { 65534 } else { nix::unistd::geteuid().as_raw() };
+    std::os::unix::fs::chown(&dest, Some(owner), None).unwrap();
+    let mut resource = place.resource("a", None, None);
+    let rendered =
+        |resource: &Resource| Rendered { resource: Arc::new(resource.clone()), bytes: Arc::from(&b"same"[..]) };
+    let context = place.context();
+    let reports = block_on(lone::run(&context, vec![rendered(&resource)], Revision(1)));
+    assert_eq!(reports[0].outcome, Outcome::Unchanged, "neither mode nor owner was asked for");
+    resource.mode = Some(0o4755);
+    assert_eq!(preview::preview(&rendered(&resource)).unwrap().attribute_changes, ["mode 0600 -> 4755"]);
+    let reports = block_on(lone::run(&context, vec![rendered(&resource)], Revision(1)));
+    assert_eq!(reports[0].outcome, Outcome::Applied);
+    let after = std::fs::metadata(&dest).unwrap();
+    assert_eq!((after.mode() & 0o7777, after.uid()), (0o4755, owner));
+}
+
+#[test]
+fn many_lone_files_are_installed_and_one_bad_one_does_not_stop_them() {
+    let place = Place::new();
+    let resources: Vec<Resource> = (0..40).map(|n| place.resource(&format!("f{n}"), None, None)).collect();
+    std::fs::create_dir(place.path("out/f7")).unwrap();
+    let rendered = resources
+        .iter()
+        .map(|resource| Rendered { resource: Arc::new(resource.clone()), bytes: Arc::from(&b"x"[..]) })
+        .collect();
+    let reports = block_on(lone::run(&place.context(), rendered, Revision(1)));
+    let applied = reports.iter().filter(|report| report.outcome == Outcome::Applied).count();
+    assert_eq!(applied, 39);
+    assert!(
+        matches!(&reports[7].outcome, Outcome::Rejected(failure) if failure.message.contains("not a regular file"))
+    );
+    assert_eq!(place.litter(), [""; 0]);
+}
+
+#[test]
+fn a_journal_that_cannot_be_read_is_set_aside_and_everything_is_proven_again() {
+    let place = Place::new();
+    let resources = [place.resource("a", None, Some(&place.note("reload")))];
+    assert_eq!(apply(&place, &resources, &["1"]).outcome, Outcome::Applied);
+    let journal = std::fs::read_dir(place.path("state/groups")).unwrap().next().unwrap().unwrap().path();
+    std::fs::write(&journal, "{ not json").unwrap();
+    assert_eq!(apply(&place, &resources, &["1"]).outcome, Outcome::Applied);
+    assert_eq!(place.log().len(), 2);
+    assert!(journal.with_extension("unreadable").exists());
+}
+
+#[test]
+fn the_staged_copy_is_kept_where_asked_for_and_replaced_each_time() {
+    let place = Place::new();
+    let mut context = place.context();
+    context.settings.keep_stage_file = true;
+    let resources = [place.resource("a", None, Some("true"))];
+    for text in ["1", "2"] {
+        block_on(transaction::run(&context, request(&resources, &[text])));
+    }
+    assert_eq!(place.litter(), [".a.staged"]);
+    assert_eq!(std::fs::read_to_string(place.path("out/.a.staged")).unwrap(), "2");
+}
+
+#[test]
+fn a_second_process_waits_for_the_lock_and_says_who_holds_it_in_vain() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("state")).unwrap();
+    let held = upstreamd::world::lock::Lock::try_take(&place.path("state/transaction.lock")).unwrap().unwrap();
+    let mut context = place.context();
+    context.settings.lock_timeout = Duration::from_millis(100);
+    let resources = [place.resource("a", None, Some("true"))];
+    let report = block_on(transaction::run(&context, request(&resources, &["1"])));
+    assert!(
+        matches!(&report.outcome, Outcome::Rejected(failure) if failure.message.contains("transaction.lock")),
+        "{report:?}"
+    );
+    drop(held);
+    assert_eq!(block_on(transaction::run(&context, request(&resources, &["1"]))).outcome, Outcome::Applied);
+}

@@ -1,0 +1,162 @@
+//! The classic resource against real nginx: a whole-tree check, bad values, first deploys, boot order. With a private mount
+//! namespace and, by taking CAP_SYS_ADMIN away, without.
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::support::agent::{DEADLINE, Sandbox};
+use crate::support::nginx::Nginx;
+use crate::support::{free_port, wait_until};
+
+const TEMPLATE: &str = r#"upstream app {
+{% for pair in gets(pattern="/services/*") %}    server {{ pair.value }};
+{% endfor %}}
+"#;
+
+/// An nginx and an upstreamd that writes `app.conf` into it.
+struct Classic {
+    nginx: Nginx,
+    sandbox: Sandbox,
+    port: u16,
+}
+
+impl Classic {
+    fn new(with_namespace: bool) -> Classic {
+        let port = free_port();
+        let http = format!("    server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://app; }} }}");
+        let nginx = Nginx::builder().http(&http).build();
+        let mut sandbox = Sandbox::new();
+        if !with_namespace {
+            sandbox.wrapper = ["setpriv", "--bounding-set", "-sys_admin", "--"].map(str::to_owned).to_vec();
+        }
+        sandbox.template("app.tera", TEMPLATE);
+        sandbox.resource(
+            "app",
+            &format!(
+                "src = \"app.tera\"\ndest = \"{}\"\nkeys = [\"/services\"]\nowner = \"root\"\nmode = \"0644\"\ncheck_cmd = \"{}\"\nreload_cmd = \"{}\"",
+                nginx.http_file("app.conf").display(),
+                nginx.check_command(),
+                nginx.reload_command()
+            ),
+        );
+        Classic { nginx, sandbox, port }
+    }
+
+    fn live_file(&self) -> String {
+        fs::read_to_string(self.nginx.http_file("app.conf")).unwrap_or_default()
+    }
+
+    #[track_caller]
+    fn wait_live(&self, text: &str) {
+        let start = std::time::Instant::now();
+        while !self.live_file().contains(text) {
+            assert!(start.elapsed() < DEADLINE, "no {text:?} in:\n{}\n{}", self.live_file(), self.sandbox.log());
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+}
+
+/// Reads a file all the time and remembers whether it ever held a text.
+struct Observer {
+    stop: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<bool>>,
+}
+
+impl Observer {
+    fn of(path: std::path::PathBuf, text: &'static str) -> Observer {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let mut seen = false;
+            while !stopped.load(Ordering::Relaxed) {
+                seen |= fs::read_to_string(&path).unwrap_or_default().contains(text);
+                std::thread::yield_now();
+            }
+            seen
+        });
+        Observer { stop, thread: Some(thread) }
+    }
+
+    fn saw_it(mut self) -> bool {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().unwrap().join().unwrap()
+    }
+}
+
+#[test]
+fn a_bad_value_never_reaches_the_live_file_and_the_next_good_one_goes_live() {
+    let mut classic = Classic::new(true);
+    classic.sandbox.set_store("services: {a: 127.0.0.1:8001}\n");
+    classic.sandbox.onetime().expect_code(0);
+    classic.nginx.start();
+    let observer = Observer::of(classic.nginx.http_file("app.conf"), "99999");
+    let _agent = classic.sandbox.watch();
+    classic.sandbox.set_store("services: {a: 127.0.0.1:8001, b: 127.0.0.1:99999}\n");
+    classic.sandbox.wait_log("check failed");
+    assert!(classic.sandbox.log().contains("invalid port"), "nginx's own words: {}", classic.sandbox.log());
+    classic.sandbox.set_store("services: {a: 127.0.0.1:8001, b: 127.0.0.1:8002}\n");
+    classic.wait_live("server 127.0.0.1:8002;");
+    assert!(!observer.saw_it(), "the bad value was live");
+    assert!(!classic.sandbox.log().contains("namespace is not to be had"), "{}", classic.sandbox.log());
+    classic.sandbox.wait_log_times("has been updated", 1);
+    wait_until("two workers", DEADLINE, || classic.nginx.worker_pids().len() == 2);
+}
+
+#[test]
+fn without_a_namespace_the_bad_file_is_gone_again_when_the_check_has_failed() {
+    let mut classic = Classic::new(false);
+    classic.sandbox.set_store("services: {a: 127.0.0.1:8001}\n");
+    classic.sandbox.onetime().expect_code(0);
+    classic.nginx.start();
+    let _agent = classic.sandbox.watch();
+    classic.sandbox.set_store("services: {a: 127.0.0.1:8001, b: 127.0.0.1:99999}\n");
+    classic.sandbox.wait_log("check failed");
+    classic.sandbox.wait_log("previous files are back");
+    assert!(classic.live_file().contains("8001") && !classic.live_file().contains("99999"));
+    assert!(!classic.nginx.error_log().contains("SIGHUP"), "nginx was never told about it");
+    classic.sandbox.set_store("services: {a: 127.0.0.1:8001, b: 127.0.0.1:8002}\n");
+    classic.wait_live("server 127.0.0.1:8002;");
+    assert_eq!(classic.sandbox.log().matches("namespace is not to be had").count(), 1, "said once");
+}
+
+#[test]
+fn the_first_deploy_works_where_nginx_already_refers_to_the_upstream_and_nginx_starts_from_it() {
+    for with_namespace in [true, false] {
+        let mut classic = Classic::new(with_namespace);
+        assert!(!classic.nginx.command(&["-t"]).status.success(), "without the file nginx cannot start");
+        classic.sandbox.set_store("services: {a: 127.0.0.1:8001}\n");
+        let ran = classic.sandbox.onetime().expect_code(0);
+        assert!(ran.stderr.contains("nginx does not run") || ran.stderr.contains("reload owed"), "{ran:?}");
+        classic.nginx.start();
+        classic.sandbox.onetime().expect_code(0);
+        wait_until("the owed reload", DEADLINE, || classic.nginx.error_log().contains("SIGHUP"));
+        assert!(classic.nginx.http_get(classic.port, "/").is_some());
+    }
+}
+
+#[test]
+fn a_first_deploy_that_nginx_refuses_leaves_nothing_behind() {
+    for with_namespace in [true, false] {
+        let classic = Classic::new(with_namespace);
+        classic.sandbox.set_store("services: {a: 127.0.0.1:99999}\n");
+        let ran = classic.sandbox.onetime();
+        assert!(!matches!(ran.code, Some(0) | None), "{ran:?}");
+        assert!(ran.stderr.contains("invalid port"), "{ran:?}");
+        assert!(!classic.nginx.http_file("app.conf").exists());
+        let litter: Vec<_> = fs::read_dir(classic.nginx.folder.join("conf.d")).unwrap().collect();
+        assert!(litter.is_empty(), "{litter:?}");
+    }
+}
+
+#[test]
+fn an_empty_upstream_is_refused_by_the_check_and_the_last_good_one_stays() {
+    let mut classic = Classic::new(true);
+    classic.sandbox.set_store("services: {a: 127.0.0.1:8001}\n");
+    classic.sandbox.onetime().expect_code(0);
+    classic.nginx.start();
+    let _agent = classic.sandbox.watch();
+    classic.sandbox.set_store("other: {}\n");
+    classic.sandbox.wait_log("no servers are inside upstream");
+    assert!(classic.live_file().contains("8001"));
+}

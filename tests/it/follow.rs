@@ -1,0 +1,289 @@
+//! The real binary on a file store with shell commands: passes, retries, owed reloads, signals, edits of conf.d.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::support::agent::{DEADLINE, Sandbox};
+use crate::support::{wait_for, wait_until};
+
+#[test]
+fn onetime_writes_once_and_then_has_nothing_to_do() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", &format!("reload_cmd = \"echo r >> {}\"", sandbox.text_path("log")));
+    sandbox.set_store("v: {x: one, y: two}\n");
+    sandbox.onetime().expect_code(0);
+    assert_eq!(sandbox.output("a").as_deref(), Some("one\ntwo\n"));
+    sandbox.onetime().expect_code(0);
+    assert_eq!(sandbox.lines("log"), ["r"]);
+}
+
+#[test]
+fn watch_follows_the_store_and_stops_on_sigterm() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "");
+    sandbox.set_store("v: {x: one}\n");
+    let mut agent = sandbox.watch();
+    sandbox.wait_output("a", "one\n");
+    sandbox.set_store("v: {x: two}\n");
+    sandbox.wait_output("a", "two\n");
+    sandbox.wait_log("has been updated");
+    agent.signal(Signal::SIGTERM);
+    let ended = wait_for("the agent to end", DEADLINE, || agent.child.try_wait().unwrap());
+    assert_eq!(ended.code(), Some(0), "{}", sandbox.log());
+}
+
+#[test]
+fn ten_resources_with_one_reload_command_and_one_changed_key_reload_once() {
+    let sandbox = Sandbox::new();
+    let commands = format!(
+        "check_cmd = \"echo check >> {0}\"\nreload_cmd = \"echo reload >> {0}\"",
+        sandbox.text_path("commands")
+    );
+    for n in 0..10 {
+        sandbox.plain_resource(&format!("f{n}"), &commands);
+    }
+    sandbox.set_store("v: {x: one}\n");
+    let _agent = sandbox.watch();
+    sandbox.wait_log_times("has been updated", 10);
+    assert_eq!(sandbox.lines("commands"), ["check", "reload"]);
+    sandbox.set_store("v: {x: two}\n");
+    sandbox.wait_log_times("has been updated", 20);
+    assert_eq!(sandbox.lines("commands"), ["check", "reload", "check", "reload"]);
+}
+
+#[test]
+fn a_reload_that_fails_once_is_retried_with_the_previous_file_back_meanwhile() {
+    let sandbox = Sandbox::new();
+    let script = sandbox.path("reload.sh");
+    // Fails while `broken` exists, and says which file it saw.
+    fs::write(
+        &script,
+        format!("cat {0}/out/a >> {0}/seen\ntest ! -e {0}/broken\n", sandbox.text_path("")).replace("//", "/"),
+    )
+    .unwrap();
+    sandbox.plain_resource("a", &format!("reload_cmd = \"sh {}\"", script.display()));
+    sandbox.set_store("v: {x: old}\n");
+    let _agent = sandbox.watch();
+    sandbox.wait_output("a", "old\n");
+    wait_until("the first reload", DEADLINE, || sandbox.lines("seen").len() == 1);
+    fs::write(sandbox.path("broken"), "").unwrap();
+    sandbox.set_store("v: {x: new}\n");
+    sandbox.wait_log("previous files are back");
+    assert_eq!(sandbox.output("a").as_deref(), Some("old\n"));
+    fs::remove_file(sandbox.path("broken")).unwrap();
+    sandbox.wait_output("a", "new\n");
+    sandbox.wait_log_times("has been updated", 2);
+}
+
+#[test]
+fn an_owed_reload_survives_a_restart() {
+    let sandbox = Sandbox::new();
+    let reload = format!("echo r >> {}; test -e {}", sandbox.text_path("reloads"), sandbox.text_path("runs"));
+    sandbox.plain_resource("a", &format!("reload_cmd = \"{reload}\""));
+    sandbox.set_store("v: {x: one}\n");
+    let first = sandbox.onetime();
+    assert!(!matches!(first.code, Some(0)), "a failed reload must show: {first:?}");
+    assert_eq!(sandbox.output("a").as_deref(), Some("one\n"), "and the checked file stays");
+    fs::write(sandbox.path("runs"), "").unwrap();
+    sandbox.onetime().expect_code(0);
+    sandbox.onetime().expect_code(0);
+    assert_eq!(sandbox.lines("reloads").len(), 2);
+}
+
+#[test]
+fn kill_9_during_the_reload_heals_at_the_next_start() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "reload_cmd = \"true\"");
+    sandbox.set_store("v: {x: old}\n");
+    sandbox.onetime().expect_code(0);
+    let reload = format!(
+        "echo r >> {0}; if ! test -e {1}; then touch {1}; kill -9 $PPID; sleep 5; fi",
+        sandbox.text_path("reloads"),
+        sandbox.text_path("killed")
+    );
+    sandbox.plain_resource("a", &format!("reload_cmd = '{reload}'"));
+    sandbox.set_store("v: {x: new}\n");
+    assert_eq!(sandbox.onetime().code, None, "killed");
+    let again = sandbox.onetime().expect_code(0);
+    assert!(again.stderr.contains("cut off"), "{again:?}");
+    assert_eq!(sandbox.output("a").as_deref(), Some("new\n"));
+    assert_eq!(sandbox.lines("reloads").len(), 2);
+}
+
+#[test]
+fn sigterm_lets_a_running_reload_finish() {
+    let sandbox = Sandbox::new();
+    let reload = format!("touch {0}; sleep 0.7; touch {1}", sandbox.text_path("begun"), sandbox.text_path("ended"));
+    sandbox.plain_resource("a", &format!("reload_cmd = \"{reload}\""));
+    sandbox.set_store("v: {x: one}\n");
+    let mut agent = sandbox.watch();
+    sandbox.wait_for_file("begun");
+    agent.signal(Signal::SIGTERM);
+    let ended = wait_for("the agent to end", DEADLINE, || agent.child.try_wait().unwrap());
+    assert_eq!(ended.code(), Some(0));
+    assert!(sandbox.path("ended").exists(), "the reload was cut off");
+    sandbox.onetime().expect_code(0);
+    assert_eq!(sandbox.output("a").as_deref(), Some("one\n"));
+}
+
+#[test]
+fn one_hanging_reload_holds_up_nobody_else() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("hangs", "reload_cmd = \"sleep 60\"\nreload_cmd_timeout = \"30s\"");
+    sandbox.plain_resource("goes", "reload_cmd = \"true\"");
+    sandbox.set_store("v: {x: one}\n");
+    let _agent = sandbox.watch();
+    sandbox.wait_output("goes", "one\n");
+    sandbox.set_store("v: {x: two}\n");
+    sandbox.wait_output("goes", "two\n");
+}
+
+#[test]
+fn edits_of_templates_and_resources_take_effect_by_themselves_and_broken_ones_do_not() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "");
+    sandbox.set_store("v: {x: one}\n");
+    let _agent = sandbox.watch();
+    sandbox.wait_output("a", "one\n");
+    sandbox.template("values.tera", "edited {{ getv(key=\"/v/x\") }}\n");
+    sandbox.wait_output("a", "edited one\n");
+    sandbox.template("values.tera", "broken {{ getv(key= }}\n");
+    sandbox.wait_log("values.tera:1");
+    sandbox.set_store("v: {x: two}\n");
+    sandbox.wait_output("a", "edited two\n");
+    sandbox.template("values.tera", "mended {{ getv(key=\"/v/x\") }}\n");
+    sandbox.wait_output("a", "mended two\n");
+    // A resource's own file: broken keeps the last good one, a new one is taken up.
+    let toml = fs::read_to_string(sandbox.path("etc/conf.d/a.toml")).unwrap();
+    fs::write(sandbox.path("etc/conf.d/a.toml"), toml.replace("keys", "kyes")).unwrap();
+    sandbox.wait_log("kyes");
+    sandbox.plain_resource("b", "mode = \"0600\"");
+    sandbox.template("values.tera", "again {{ getv(key=\"/v/x\") }}\n");
+    sandbox.wait_output("a", "again two\n");
+    sandbox.wait_output("b", "again two\n");
+}
+
+#[test]
+fn sighup_reads_again_and_survives_a_broken_file() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "");
+    sandbox.set_store("v: {x: one}\n");
+    let mut agent = sandbox.watch();
+    sandbox.wait_output("a", "one\n");
+    // What others did to the file is put right, too.
+    fs::write(sandbox.path("out/a"), "tampered").unwrap();
+    agent.signal(Signal::SIGHUP);
+    sandbox.wait_output("a", "one\n");
+    fs::write(sandbox.path("etc/conf.d/a.toml"), "[template\n").unwrap();
+    agent.signal(Signal::SIGHUP);
+    sandbox.wait_log("a.toml:1");
+    fs::write(sandbox.path("out/a"), "tampered").unwrap();
+    agent.signal(Signal::SIGUSR1);
+    sandbox.wait_output("a", "one\n");
+    assert!(agent.child.try_wait().unwrap().is_none());
+}
+
+#[test]
+fn a_configmap_swap_is_noticed_and_loaded_once() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("unused", "");
+    fs::remove_file(sandbox.path("etc/conf.d/unused.toml")).unwrap();
+    let toml = |text: &str| {
+        format!("[template]\nsrc = \"values.tera\"\ndest = \"{}\"\nkeys = [\"/v\"]\n{text}\n", sandbox.text_path("out/a"))
+    };
+    let conf_d = sandbox.path("etc/conf.d");
+    fs::create_dir(conf_d.join("..1")).unwrap();
+    fs::write(conf_d.join("..1/a.toml"), toml("")).unwrap();
+    symlink("..1", conf_d.join("..data")).unwrap();
+    symlink("..data/a.toml", conf_d.join("a.toml")).unwrap();
+    sandbox.set_store("v: {x: one}\n");
+    let _agent = sandbox.watch();
+    sandbox.wait_output("a", "one\n");
+    fs::create_dir(conf_d.join("..2")).unwrap();
+    fs::write(conf_d.join("..2/a.toml"), toml("mode = \"0600\"")).unwrap();
+    symlink("..2", conf_d.join("..data_tmp")).unwrap();
+    fs::rename(conf_d.join("..data_tmp"), conf_d.join("..data")).unwrap();
+    wait_until("the new mode", DEADLINE, || {
+        use std::os::unix::fs::PermissionsExt;
+        fs::metadata(sandbox.path("out/a")).unwrap().permissions().mode() & 0o777 == 0o600
+    });
+    assert_eq!(sandbox.log().matches("both write").count(), 0, "{}", sandbox.log());
+}
+
+#[test]
+fn a_static_resource_is_rendered_even_while_the_store_is_away() {
+    let mut sandbox = Sandbox::new();
+    sandbox.store = ["--backend", "etcd", "--node", "http://127.0.0.1:1"].map(str::to_owned).to_vec();
+    sandbox.template("static.tera", "static\n");
+    sandbox.resource("static", &format!("src = \"static.tera\"\ndest = \"{}\"\nkeys = []", sandbox.text_path("out/static")));
+    sandbox.plain_resource("a", "");
+    let mut agent = sandbox.watch();
+    sandbox.wait_output("static", "static\n");
+    sandbox.wait_log("WARN");
+    assert!(agent.child.try_wait().unwrap().is_none(), "an absent store is no reason to end");
+    assert_eq!(sandbox.output("a"), None);
+}
+
+#[test]
+fn onetime_gives_up_on_a_store_that_is_away() {
+    let mut sandbox = Sandbox::new();
+    sandbox.store = ["--backend", "etcd", "--node", "http://127.0.0.1:1"].map(str::to_owned).to_vec();
+    sandbox.plain_resource("a", "");
+    let start = std::time::Instant::now();
+    let ran = sandbox.run(&["--onetime", "--backend-timeout", "1s"]);
+    assert!(!matches!(ran.code, Some(0) | None), "{ran:?}");
+    assert!(ran.stderr.contains("127.0.0.1:1"), "{ran:?}");
+    assert!(start.elapsed() < Duration::from_secs(15));
+}
+
+#[test]
+fn a_second_daemon_on_one_state_folder_is_refused_and_onetime_beside_it_works() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "reload_cmd = \"true\"");
+    sandbox.set_store("v: {x: one}\n");
+    let _agent = sandbox.watch();
+    sandbox.wait_output("a", "one\n");
+    let second = sandbox.run(&["--watch"]);
+    assert!(!matches!(second.code, Some(0) | None), "{second:?}");
+    assert!(second.stderr.contains("state"), "{second:?}");
+    sandbox.onetime().expect_code(0);
+}
+
+#[test]
+fn interval_mode_polls_and_repairs() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "");
+    sandbox.set_store("v: {x: one}\n");
+    let _agent = sandbox.start(&["--interval", "1"]);
+    sandbox.wait_output("a", "one\n");
+    sandbox.set_store("v: {x: two}\n");
+    sandbox.wait_output("a", "two\n");
+    fs::write(sandbox.path("out/a"), "tampered").unwrap();
+    sandbox.wait_output("a", "two\n");
+}
+
+#[test]
+fn a_bind_mounted_destination_is_written_in_place_with_mode_and_said_once() {
+    let mut sandbox = Sandbox::new();
+    fs::write(sandbox.path("mounted"), "before, and quite a bit longer than what follows").unwrap();
+    fs::write(sandbox.path("out/a"), "").unwrap();
+    sandbox.plain_resource("a", "mode = \"0600\"\nreload_cmd = \"true\"");
+    let script = format!(
+        "mount --bind {} {} && exec \"$@\"",
+        sandbox.text_path("mounted"),
+        sandbox.text_path("out/a")
+    );
+    sandbox.wrapper = ["unshare", "-m", "sh", "-c", &script, "sh"].map(str::to_owned).to_vec();
+    sandbox.set_store("v: {x: one}\n");
+    let _agent = sandbox.watch();
+    wait_until("the mounted file", DEADLINE, || fs::read_to_string(sandbox.path("mounted")).unwrap() == "one\n");
+    sandbox.set_store("v: {x: two}\n");
+    wait_until("the mounted file", DEADLINE, || fs::read_to_string(sandbox.path("mounted")).unwrap() == "two\n");
+    sandbox.wait_log_times("has been updated", 2);
+    use std::os::unix::fs::PermissionsExt;
+    assert_eq!(fs::metadata(sandbox.path("mounted")).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(sandbox.log().matches("mount point").count(), 1, "{}", sandbox.log());
+}

@@ -1,0 +1,183 @@
+//! The real upstreamd binary in a folder of its own: confdir, state folder, a YAML file as the store unless said otherwise.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use super::{Daemon, temp_dir, wait_until};
+
+/// How long a state may take to come true before a test fails.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A folder with everything that an upstreamd needs.
+pub struct Sandbox {
+    pub dir: tempfile::TempDir,
+    /// Store flags: the YAML file unless replaced.
+    pub store: Vec<String>,
+    /// A program and arguments to run upstreamd under.
+    pub wrapper: Vec<String>,
+    /// Environment beyond the test's own.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Sandbox {
+    pub fn new() -> Sandbox {
+        let dir = temp_dir();
+        for name in ["etc/conf.d", "etc/templates", "out"] {
+            fs::create_dir_all(dir.path().join(name)).unwrap();
+        }
+        let store_file = dir.path().join("store.yaml");
+        fs::write(&store_file, "{}\n").unwrap();
+        let store = ["--backend", "file", "--file", store_file.to_str().unwrap()].map(str::to_owned).to_vec();
+        Sandbox { dir, store, wrapper: Vec::new(), environment: Vec::new() }
+    }
+
+    /// A sandbox that reads etcd at this client URL.
+    pub fn on_etcd(url: &str) -> Sandbox {
+        let mut sandbox = Sandbox::new();
+        sandbox.store = ["--backend", "etcd", "--node", url].map(str::to_owned).to_vec();
+        sandbox
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().canonicalize().unwrap().join(name)
+    }
+
+    /// The path as text for TOML and commands.
+    pub fn text_path(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+
+    /// Replaces the YAML store, as an editor does.
+    pub fn set_store(&self, yaml: &str) {
+        let staged = self.path("store.yaml.new");
+        fs::write(&staged, yaml).unwrap();
+        fs::rename(staged, self.path("store.yaml")).unwrap();
+    }
+
+    pub fn template(&self, name: &str, text: &str) {
+        fs::write(self.path("etc/templates").join(name), text).unwrap();
+    }
+
+    /// Writes `conf.d/NAME.toml` with a `[template]` table of these lines.
+    pub fn resource(&self, name: &str, lines: &str) {
+        fs::write(self.path("etc/conf.d").join(format!("{name}.toml")), format!("[template]\n{lines}\n")).unwrap();
+    }
+
+    /// A resource whose template prints every value below `/v`, a line each, to `out/NAME`.
+    pub fn plain_resource(&self, name: &str, more_lines: &str) {
+        self.template("values.tera", "{% for pair in gets(pattern=\"/v/*\") %}{{ pair.value }}\n{% endfor %}");
+        let dest = self.text_path(&format!("out/{name}"));
+        self.resource(name, &format!("src = \"values.tera\"\ndest = \"{dest}\"\nkeys = [\"/v\"]\n{more_lines}"));
+    }
+
+    /// Content of `out/NAME`; `None` where there is no such file.
+    pub fn output(&self, name: &str) -> Option<String> {
+        fs::read_to_string(self.path("out").join(name)).ok()
+    }
+
+    #[track_caller]
+    pub fn wait_output(&self, name: &str, expected: &str) {
+        let mut last = None;
+        let start = std::time::Instant::now();
+        while start.elapsed() < DEADLINE {
+            last = self.output(name);
+            if last.as_deref() == Some(expected) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("out/{name} is {last:?}, not {expected:?}\n--- log\n{}", self.log());
+    }
+
+    /// Lines of a file that commands append to.
+    pub fn lines(&self, name: &str) -> Vec<String> {
+        fs::read_to_string(self.path(name)).unwrap_or_default().lines().map(str::to_owned).collect()
+    }
+
+    /// upstreamd with the store, confdir and state folder of this sandbox.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let binary = env!("CARGO_BIN_EXE_upstreamd");
+        let mut command = match self.wrapper.split_first() {
+            None => Command::new(binary),
+            Some((program, wrapped)) => {
+                let mut command = Command::new(program);
+                command.args(wrapped).arg(binary);
+                command
+            }
+        };
+        command.args(arguments);
+        command.args(["--confdir", &self.text_path("etc"), "--state-dir", &self.text_path("state")]).args(&self.store);
+        command.envs(self.environment.iter().cloned()).stdin(Stdio::null());
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        let mut command = self.command(arguments);
+        Ran::of(command.output().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}")))
+    }
+
+    pub fn onetime(&self) -> Ran {
+        self.run(&["--onetime"])
+    }
+
+    /// Starts a daemon that logs to `log`.
+    pub fn start(&self, arguments: &[&str]) -> Daemon {
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
+        Daemon::start(self.command(arguments).stdout(log.try_clone().unwrap()).stderr(log))
+    }
+
+    pub fn watch(&self) -> Daemon {
+        self.start(&["--watch"])
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    #[track_caller]
+    pub fn wait_log(&self, text: &str) {
+        self.wait_log_times(text, 1);
+    }
+
+    #[track_caller]
+    pub fn wait_log_times(&self, text: &str, times: usize) {
+        let start = std::time::Instant::now();
+        while self.log().matches(text).count() < times {
+            assert!(start.elapsed() < DEADLINE, "the log does not say {text:?} {times} times:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[track_caller]
+    pub fn wait_for_file(&self, name: &str) {
+        let path = self.path(name);
+        wait_until(&format!("file {name}"), DEADLINE, || Path::new(&path).exists());
+    }
+}
+
+/// What a finished upstreamd said and how it ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ran {
+    fn of(output: Output) -> Ran {
+        Ran {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Panics with everything that was said unless the exit code is this one.
+    #[track_caller]
+    pub fn expect_code(self, code: i32) -> Ran {
+        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+}

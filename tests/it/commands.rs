@@ -11,7 +11,8 @@ use crate::support::temp_dir;
 
 /// The command of a resource, as written in TOML.
 fn command(text: &str) -> Option<CommandLine> {
-    let toml = format!("[template]\nsrc = 'a'\ndest = '/etc/a'\nreload_cmd = '''\n{text}'''\n");
+    let value = toml::Value::String(text.to_owned());
+    let toml = format!("[template]\nsrc = 'a'\ndest = '/etc/a'\nreload_cmd = {value}\n");
     let file = ResourceFile { name: "a.toml".into(), path: "a.toml".into(), text: toml };
     parse(&file, &Defaults::default()).unwrap().reload
 }
@@ -82,25 +83,51 @@ proptest! {
     /// Surroundings that no reader of shell text gets right, and paths made to break out of them.
     #[test]
     fn no_path_ever_runs_anything(
-        surroundings in proptest::collection::vec(
-            proptest::sample::select(vec![
-                "'", "\"", "`", "$(", ")", "(", "\\", " ", "#", "\n", "$'", "${x:-", "}", "<<E\n", "case x in x)", ";;", "esac",
-                "echo ", "$((", "{{.src}}", "{{.src}}", "{{.dest}}",
-            ]),
-            1..10,
-        ),
+        before in surroundings(),
+        after in surroundings(),
         path in proptest::collection::vec(
-            proptest::sample::select(vec!["'", "\"", "`", "$(", ")", ";", "&", "|", " ", "touch pwned", "\\", "#", "E"]),
-            1..8,
+            proptest::sample::select(vec![
+                "';touch pwned;'", "\";touch pwned;\"", "$(touch pwned)", "`touch pwned`", ";touch pwned;", "\ntouch pwned\n",
+                "'", "\"", "\\", ")", "#", " ",
+            ]),
+            1..4,
         ),
     ) {
         let folder = temp_dir();
         let path = PathBuf::from(format!("/t/{}", path.concat()));
-        if let Some(command) = command(&surroundings.concat()) {
-            let text = command.shell_text(&path, &path);
-            // Mostly a syntax error; that is the command's own.
-            Command::new("/bin/sh").arg("-c").arg(&text).current_dir(folder.path()).output().unwrap();
-            prop_assert!(!folder.path().join("pwned").exists(), "{text}");
-        }
+        let text = format!("echo {before}{{{{.src}}}}{after}");
+        let shell_text = command(&text).unwrap().shell_text(&path, &path);
+        // Often a syntax error; that is the command's own.
+        Command::new("/bin/sh").arg("-c").arg(&shell_text).current_dir(folder.path()).output().unwrap();
+        prop_assert!(!folder.path().join("pwned").exists(), "{shell_text}");
     }
+}
+
+fn surroundings() -> impl Strategy<Value = String> {
+    let pieces = vec![
+        "'",
+        "\"",
+        "`",
+        "$(",
+        ")",
+        "(",
+        "\\",
+        " ",
+        "#",
+        "\n",
+        "$'",
+        "${x:-",
+        "}",
+        "<<E\n",
+        "\nE\n",
+        "case x in x)",
+        ";;",
+        "esac",
+        "echo ",
+        "$((",
+        "))",
+        "{{.src}}",
+        "{{.dest}}",
+    ];
+    proptest::collection::vec(proptest::sample::select(pieces), 0..4).prop_map(|pieces| pieces.concat())
 }

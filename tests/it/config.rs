@@ -13,6 +13,8 @@ use upstreamd::config::settings::resolve;
 use upstreamd::config::settings::table::{ALL, Effect, Kind, Section, Setting};
 use upstreamd::model::resource::{CommandLine, Resource};
 
+use crate::support::cases::{self, Case};
+
 fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -21,49 +23,26 @@ fn updating() -> bool {
     std::env::var_os("UPDATE_EXPECT").is_some()
 }
 
-/// One case file: conf.d files below `$$ toml NAME`, template names below `$$ templates`, what comes out below `$$ expect`.
-struct Case {
-    files: Vec<ResourceFile>,
-    templates: BTreeSet<String>,
-    given: String,
-    expected: String,
-}
-
-impl Case {
-    fn read(text: &str) -> Case {
-        let (given, expected) = text.split_once("$$ expect\n").unwrap_or((text, ""));
-        let mut case =
-            Case { files: vec![], templates: BTreeSet::new(), given: given.to_owned(), expected: expected.to_owned() };
-        for section in given.split("$$ ").skip(1) {
-            let (header, body) = section.split_once('\n').unwrap();
-            match header.split_once(' ').unwrap_or((header, "app.toml")) {
-                ("toml", name) => case.files.push(ResourceFile {
-                    name: name.into(),
-                    path: PathBuf::from(name),
-                    text: body.to_owned(),
-                }),
-                ("templates", _) => case.templates.extend(body.split_whitespace().map(str::to_owned)),
-                _ => panic!("unknown section {header:?}"),
-            }
+/// Loads a case: conf.d files are its sections `toml NAME`, template names are in `templates`. Says what came of it.
+fn loaded(case: &Case) -> (String, usize) {
+    let mut files = Vec::new();
+    for section in &case.sections {
+        if let Some(name) = section.title.strip_prefix("toml ") {
+            files.push(ResourceFile { name: name.into(), path: PathBuf::from(name), text: section.text.clone() });
         }
-        case
     }
-
-    /// What comes out, and whether there are problems in it.
-    fn run(&self) -> (String, bool) {
-        // A case without templates has those that it names.
-        let named = || self.files.iter().filter_map(|file| parse(file, &Defaults::default()).ok());
-        let templates = match self.templates.is_empty() {
-            true => named().map(|resource| resource.src.to_string()).collect(),
-            false => self.templates.clone(),
-        };
-        let set = load(&self.files, &templates, &Defaults::default());
-        let mut told: String = set.resources.iter().map(described).collect();
-        for problem in set.problems.iter() {
-            writeln!(told, "{problem}").unwrap();
-        }
-        (told, !set.problems.is_empty())
+    // A case without templates has those that it names.
+    let mut templates: BTreeSet<String> = case.text("templates").split_whitespace().map(str::to_owned).collect();
+    if templates.is_empty() {
+        let named = files.iter().filter_map(|file| parse(file, &Defaults::default()).ok());
+        templates.extend(named.map(|resource| resource.src.to_string()));
     }
+    let set = load(&files, &templates, &Defaults::default());
+    let mut told: String = set.resources.iter().map(described).collect();
+    for problem in set.problems.iter() {
+        writeln!(told, "{problem}").unwrap();
+    }
+    (told, set.problems.len())
 }
 
 /// Every field of a resource, one in a line.
@@ -108,26 +87,21 @@ fn described(resource: &Resource) -> String {
 }
 
 #[test]
-fn case_files_give_what_they_say() {
-    let folder = project().join("tests/cases/config");
-    let mut wrong = Vec::new();
-    let mut n_cases = 0;
-    for kind in ["ok", "err"] {
-        for entry in std::fs::read_dir(folder.join(kind)).unwrap() {
-            let path = entry.unwrap().path();
-            let case = Case::read(&std::fs::read_to_string(&path).unwrap());
-            let (told, has_problems) = case.run();
-            n_cases += 1;
-            assert_eq!(has_problems, kind == "err", "{}:\n{told}", path.display());
-            if updating() {
-                std::fs::write(&path, format!("{}$$ expect\n{told}", case.given)).unwrap();
-            } else if told != case.expected {
-                wrong.push(format!("{}:\nexpected:\n{}\ngot:\n{told}", path.display(), case.expected));
-            }
-        }
-    }
-    assert!(n_cases > 10, "only {n_cases} cases in {}", folder.display());
-    assert!(wrong.is_empty(), "{}\nUPDATE_EXPECT=1 rewrites them", wrong.join("\n"));
+fn right_files_give_resources() {
+    cases::run("config/ok", |case| {
+        let (told, n_problems) = loaded(case);
+        assert_eq!(n_problems, 0, "{}:\n{told}", case.path.display());
+        told
+    });
+}
+
+#[test]
+fn wrong_files_give_problems() {
+    cases::run("config/err", |case| {
+        let (told, n_problems) = loaded(case);
+        assert_ne!(n_problems, 0, "{}", case.path.display());
+        told
+    });
 }
 
 #[test]

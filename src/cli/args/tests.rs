@@ -7,7 +7,7 @@ use expect_test::{Expect, expect};
 
 use super::*;
 use crate::config::settings::{Color, LogLevel, Mode, StateDir};
-use crate::model::store::{EtcdSettings, StoreSettings};
+use crate::model::store::{EtcdSettings, FileSettings, StoreSettings};
 
 /// Parses a line, cut at spaces (`''` is an empty argument), with these variables and files.
 fn parse_with(line: &str, environment: &[(&str, &str)], files: &[(&str, &str)]) -> Result<Invocation, EarlyExit> {
@@ -42,6 +42,11 @@ fn etcd(line: &str) -> EtcdSettings {
         StoreSettings::Etcd(etcd) => etcd,
         other => panic!("{line}: {other:?}"),
     }
+}
+
+#[track_caller]
+fn login(line: &str) -> Option<(String, String)> {
+    etcd(line).login.map(|login| (login.user, login.password))
 }
 
 #[track_caller]
@@ -90,12 +95,13 @@ fn the_newer_confds_lines_work() {
     let line = "confd --watch --log-format json etcd --node http://a:2379 -n http://b:2379 --basic-auth --username root --password s";
     assert_eq!(settings(line).mode, Mode::Watch { resync: None });
     assert_eq!(etcd(line).endpoints, ["http://a:2379", "http://b:2379"]);
-    assert_eq!(etcd(line).user, Some(("root".to_owned(), "s".to_owned())));
+    assert_eq!(login(line), Some(("root".to_owned(), "s".to_owned())));
 
     assert_eq!(settings("confd etcd --onetime").mode, Mode::Onetime);
     assert_eq!(settings("confd --onetime etcd").mode, Mode::Onetime);
     assert_eq!(settings("confd env --onetime").store, StoreSettings::Env);
-    let file = StoreSettings::File { paths: vec!["/a.yaml".into(), "/b".into()], filter: "*.json".to_owned() };
+    let file = FileSettings { paths: vec!["/a.yaml".into(), "/b".into()], filter: "*.json".to_owned() };
+    let file = StoreSettings::File(file);
     assert_eq!(settings("confd --interval=5 file --file /a.yaml --file=/b --filter *.json").store, file);
     // Flags of one kind on both sides of the word add up.
     assert_eq!(etcd("confd --node=a:1 etcd -n b:2 -n=c:3").endpoints, ["a:1", "b:2", "c:3"]);
@@ -106,7 +112,7 @@ fn the_newer_confds_lines_work() {
 #[test]
 fn values_are_taken_whatever_they_look_like() {
     let line = "upstreamd --username u --password -x --prefix=-p";
-    assert_eq!(etcd(line).user, Some(("u".to_owned(), "-x".to_owned())));
+    assert_eq!(login(line), Some(("u".to_owned(), "-x".to_owned())));
     assert_eq!(settings(line).prefix, "/-p");
     assert_eq!(settings("upstreamd --state-dir ''").state_dir, StateDir::Off);
     assert_eq!(settings("upstreamd --state-dir=").state_dir, StateDir::Off);

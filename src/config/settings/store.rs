@@ -9,18 +9,15 @@ use super::table::{
 };
 use super::values::{Values, not_among};
 
-/// Where etcd is when nobody says.
-const DEFAULT_ENDPOINT: &str = "127.0.0.1:2379";
-
 /// Backends of confd that are not read here.
 pub const FOREIGN_BACKENDS: &[&str] =
     &["consul", "vault", "redis", "zookeeper", "dynamodb", "ssm", "acm", "secretsmanager", "imds", "rancher"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Backend {
-    /// By its name in the older confd, which asks `_etcd` for SRV records and `$ETCDCTL_PEERS` for nodes.
+    /// By the name under which the older confd asks `$ETCDCTL_PEERS` for nodes.
     Etcd,
-    /// By its other name there, which asks `_etcdv3` and no environment.
+    /// By its other name there, under which it asks nobody.
     EtcdV3,
     File,
     Env,
@@ -29,8 +26,8 @@ enum Backend {
 /// Reads the store's settings. Those of another store than the chosen one are left alone: a shared file may have them.
 pub(super) fn read(values: &mut Values<'_>) -> StoreSettings {
     match values.parsed(&BACKEND, backend).unwrap_or(Backend::Etcd) {
-        Backend::Etcd => StoreSettings::Etcd(etcd(values, "etcd")),
-        Backend::EtcdV3 => StoreSettings::Etcd(etcd(values, "etcdv3")),
+        Backend::Etcd => StoreSettings::Etcd(etcd(values, true)),
+        Backend::EtcdV3 => StoreSettings::Etcd(etcd(values, false)),
         Backend::File => {
             let paths = values.paths(&FILE);
             if paths.is_empty() {
@@ -57,17 +54,13 @@ fn backend(word: &str) -> Result<Backend, Problem> {
     }
 }
 
-fn etcd(values: &mut Values<'_>, name: &str) -> EtcdSettings {
-    let srv_domain = values.text(&SRV_DOMAIN);
-    let srv_record = values.text(&SRV_RECORD);
-    let from_srv = srv_domain.is_some() || srv_record.is_some();
-    let tls = tls(values);
+fn etcd(values: &mut Values<'_>, ask_environment: bool) -> EtcdSettings {
     EtcdSettings {
-        endpoints: endpoints(values, name == "etcd", from_srv),
-        srv_domain,
-        srv_record,
+        endpoints: endpoints(values, ask_environment),
         scheme: values.choice(&SCHEME, &[("http", Scheme::Http), ("https", Scheme::Https)]),
-        tls,
+        srv_domain: values.text(&SRV_DOMAIN).map(|domain| domain.trim_end_matches('.').to_owned()),
+        srv_record: values.text(&SRV_RECORD),
+        tls: tls(values),
         login: login(values),
         dial_timeout: values.positive_duration(&DIAL_TIMEOUT),
         request_timeout: values.positive_duration(&REQUEST_TIMEOUT),
@@ -75,23 +68,18 @@ fn etcd(values: &mut Values<'_>, name: &str) -> EtcdSettings {
     }
 }
 
-fn endpoints(values: &mut Values<'_>, ask_environment: bool, from_srv: bool) -> Vec<String> {
-    if !values.is_given(&NODE) {
-        if from_srv {
-            return Vec::new();
-        }
-        let peers = values.layers.environment("ETCDCTL_PEERS").filter(|_| ask_environment);
-        let Some(peers) = peers else { return vec![DEFAULT_ENDPOINT.to_owned()] };
-        return match endpoints_of(&peers) {
-            Ok(endpoints) => endpoints,
-            Err(problem) => {
-                let message = format!("{} (from environment ETCDCTL_PEERS)", problem.message);
-                values.problems.push(Problem { message, ..problem });
-                Vec::new()
-            }
-        };
-    }
-    values.each_parsed(&NODE, endpoints_of).into_iter().flatten().collect()
+fn endpoints(values: &mut Values<'_>, ask_environment: bool) -> Vec<String> {
+    let default = EtcdSettings::default().endpoints;
+    let peers = values.layers.environment("ETCDCTL_PEERS").filter(|_| ask_environment && !values.is_given(&NODE));
+    let Some(peers) = peers else {
+        let given = values.each_parsed(&NODE, endpoints_of).concat();
+        return if given.is_empty() { default } else { given };
+    };
+    endpoints_of(&peers).unwrap_or_else(|problem| {
+        let message = format!("{} (from environment ETCDCTL_PEERS)", problem.message);
+        values.problems.push(Problem { message, ..problem });
+        default
+    })
 }
 
 /// One node or several with commas between; a comma is part of no endpoint.

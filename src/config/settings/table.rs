@@ -242,9 +242,9 @@ settings! {
         "etcd endpoint, host:port or URL; may be repeated; by default 127.0.0.1:2379").short('n').also(&["nodes"]);
     SRV_DOMAIN = setting("srv-domain", Kind::Text, Section::Store, "domain whose SRV records name the endpoints");
     SRV_RECORD = setting("srv-record", Kind::Text, Section::Store,
-        "the SRV record to ask for; by default _etcd._tcp.DOMAIN. (_etcdv3 for that backend)");
+        "the SRV record to ask for, instead of those that etcd and confd use");
     SCHEME = setting("scheme", Kind::Choice(&["http", "https"]), Section::Store,
-        "how to talk to endpoints from SRV records; by default https where a certificate is given, else http");
+        "how to talk to endpoints that do not say; by default https where certificates are given, else http");
     CLIENT_CERT = setting("client-cert", Kind::Path, Section::Store, "client certificate (PEM)");
     CLIENT_KEY = setting("client-key", Kind::Path, Section::Store, "key of the client certificate (PEM)");
     CLIENT_CA_KEYS = setting("client-ca-keys", Kind::Path, Section::Store,

@@ -7,6 +7,7 @@ use expect_test::{Expect, expect};
 use super::layers::{Flags, Raw};
 use super::table::{ALL, Kind, Section, Setting};
 use super::*;
+use crate::model::store::{EtcdSettings, FileSettings, Scheme};
 
 /// Layers made of texts.
 #[derive(Default)]
@@ -243,7 +244,7 @@ fn zero_is_no_timeout_where_that_makes_sense() {
             interval: must be more than 0 (from flag --interval)"#]]);
 }
 
-fn etcd(said: &Said) -> crate::model::store::EtcdSettings {
+fn etcd(said: &Said) -> EtcdSettings {
     match said.settings().store {
         StoreSettings::Etcd(etcd) => etcd,
         other => panic!("{other:?}"),
@@ -259,13 +260,8 @@ fn endpoints_come_from_flags_or_file_or_the_old_variable_or_srv_records() {
     assert_eq!(etcd(&peers().file("nodes = [\"[::1]:2379\", \"https://c\"]")).endpoints, ["[::1]:2379", "https://c"]);
     assert_eq!(etcd(&peers().environment("UPSTREAMD_NODES", "a:1,b:2")).endpoints, ["a:1", "b:2"]);
 
-    let srv = etcd(&Said::default().flag(&table::SRV_DOMAIN, "example.org"));
-    assert_eq!(srv.srv_record.as_deref(), Some("_etcd._tcp.example.org."));
-    assert_eq!(srv.endpoints, [""; 0]);
-    let srv = etcd(&Said::default().flag(&table::SRV_DOMAIN, "example.org.").file("backend = \"etcdv3\""));
-    assert_eq!(srv.srv_record.as_deref(), Some("_etcdv3._tcp.example.org."));
-    let srv = etcd(&Said::default().flag(&table::SRV_RECORD, "_x._tcp.y.").flag(&table::NODE, "a:1"));
-    assert_eq!((srv.srv_domain, srv.srv_record.as_deref(), srv.endpoints.len()), (None, Some("_x._tcp.y."), 1));
+    let srv = etcd(&Said::default().flag(&table::SRV_DOMAIN, "example.org.").flag(&table::SRV_RECORD, "_x._tcp.y."));
+    assert_eq!((srv.srv_domain.as_deref(), srv.srv_record.as_deref()), (Some("example.org"), Some("_x._tcp.y.")));
 }
 
 #[test]
@@ -291,10 +287,10 @@ fn endpoints_that_cannot_be_are_refused_without_showing_a_password() {
 fn tls_needs_both_halves_of_a_pair_and_insecure_works_alone() {
     let insecure = etcd(&Said::default().file("client_insecure = true"));
     assert!(insecure.tls.is_some_and(|tls| tls.insecure && tls.ca.is_none()));
-    assert_eq!(insecure.scheme, "https");
+    assert_eq!(insecure.scheme, None);
     let ca = etcd(&Said::default().environment("CONFD_CLIENT_CAKEYS", "/ca.pem").flag(&table::SCHEME, "http"));
     assert_eq!(ca.tls.unwrap().ca.as_deref(), Some(Path::new("/ca.pem")));
-    assert_eq!(ca.scheme, "http");
+    assert_eq!(ca.scheme, Some(Scheme::Http));
     assert_eq!(etcd(&Said::default().flag(&table::CLIENT_INSECURE, "false")).tls, None);
     Said::default().file("client_cert = \"/c\"").check_problems(expect![[r#"
         confd.toml:1:15: client-cert: there is no key
@@ -306,12 +302,12 @@ fn tls_needs_both_halves_of_a_pair_and_insecure_works_alone() {
 
 #[test]
 fn a_login_needs_a_name_and_a_password_and_no_switch() {
-    let user = |said: &Said| etcd(said).user;
+    let login = |said: &Said| etcd(said).login.map(|login| (login.user, login.password));
     let both = || Said::default().flag(&table::USERNAME, "root").environment("UPSTREAMD_PASSWORD", "hunter2");
     let expected = Some(("root".to_owned(), "hunter2".to_owned()));
-    assert_eq!(user(&both()), expected);
-    assert_eq!(user(&both().flag(&table::BASIC_AUTH, "true")), expected);
-    assert_eq!(user(&both().flag(&table::BASIC_AUTH, "false")), None);
+    assert_eq!(login(&both()), expected);
+    assert_eq!(login(&both().flag(&table::BASIC_AUTH, "true")), expected);
+    assert_eq!(login(&both().flag(&table::BASIC_AUTH, "false")), None);
     Said::default().flag(&table::USERNAME, "root").check_problems(expect![[r#"
         username: there is no password (from flag --username)
           hint: give it with UPSTREAMD_PASSWORD or in the settings file"#]]);
@@ -343,8 +339,8 @@ fn a_file_store_needs_a_file() {
         the backend `file` needs a file (from flag --backend)
           hint: name it with --file, or file = ["…"] in the settings file"#]]);
     let said = Said::default().file("backend = \"file\"\nfile = \"/keys.yaml\"\nnodes = [\"not looked at\"]");
-    let expected = StoreSettings::File { paths: vec!["/keys.yaml".into()], filter: "*".to_owned() };
-    assert_eq!(said.settings().store, expected);
+    let expected = FileSettings { paths: vec!["/keys.yaml".into()], filter: "*".to_owned() };
+    assert_eq!(said.settings().store, StoreSettings::File(expected));
 }
 
 #[test]

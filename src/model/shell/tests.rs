@@ -53,7 +53,7 @@ fn the_surroundings_are_followed_through_shell_text() {
         ("a \"`b` <src>", Quotes::Double),
         ("a ) ) '<src>", Quotes::Single),
         ("a \"\\$(b <src>", Quotes::Double),
-        ("a \\ # '<src>", Quotes::None),
+        ("a \\  # '<src>", Quotes::None),
         ("a \\#'<src>", Quotes::Single),
     ] {
         let mut shell = ShellState::default();

@@ -1,4 +1,6 @@
 //! Everything that needs a real process, file system, etcd or nginx, in one test binary.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs, unreachable_pub, dead_code)]
 
+mod backends;
+mod sandbox;
 mod support;

@@ -16,3 +16,4 @@ pub mod status;
 pub mod agent;
 
 pub mod cli;
+pub mod demo;

@@ -6,4 +6,6 @@ mod commands;
 mod config;
 mod dns;
 mod render;
+mod backends;
+mod sandbox;
 mod support;

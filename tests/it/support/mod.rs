@@ -3,6 +3,9 @@
 
 pub mod agent;
 pub mod cases;
+pub mod https;
+pub mod nginx;
+pub mod tls;
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};

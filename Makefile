@@ -1,0 +1,31 @@
+# The front door: every target does all of its own set-up. `make` alone lists them.
+export PATH := $(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test lint bench
+
+# make demo STORE=file ONCE=1
+demo_options = $(if $(STORE),--store $(STORE)) $(if $(filter-out 0,$(ONCE)),--once)
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what is missing: nginx, etcd, protoc (Debian packages; no service is started)
+	@sh scripts/setup.sh
+
+build: setup ## build upstreamd and the demo backends
+	cargo build --locked --bins
+
+demo: setup ## run etcd, six backends, nginx and upstreamd here, until Ctrl-C (STORE=file: no etcd; ONCE=1: only the tour)
+	@cargo build --locked --quiet --bins --example demo
+	@exec cargo run --locked --quiet --example demo -- $(demo_options)
+
+test: setup ## run every test: unit tests, case files, real etcd, real nginx
+	cargo test --locked
+
+lint: setup ## check formatting, lints and documentation
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib
+
+bench: setup ## run the benchmarks
+	cargo bench --locked

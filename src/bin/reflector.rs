@@ -1,0 +1,46 @@
+//! reflector: a TCP echo server, to stand behind a load balancer of TCP connections.
+//! Here: arguments and start; the work is in `upstreamd::demo`.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use tracing::{debug, info};
+use upstreamd::demo::{echo, serve, start};
+
+/// TCP echo server: whatever is sent comes back.
+#[derive(Parser)]
+#[command(name = "reflector", version)]
+struct Arguments {
+    /// Address and port to listen on
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:80")]
+    listen: SocketAddr,
+    /// Connections served at a time; further ones wait
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    max_connections: usize,
+    /// Seconds that open connections may go on after SIGTERM
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    grace_seconds: u64,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    start::run(serve_echo(arguments))
+}
+
+async fn serve_echo(arguments: Arguments) -> Result<(), String> {
+    let stop = start::stop_signal()?;
+    let listener = start::listen(arguments.listen).await?;
+    let address = listener.local_addr().unwrap_or(arguments.listen);
+    info!(%address, "reflector is ready");
+    let limits =
+        serve::Limits { connections: arguments.max_connections, grace: Duration::from_secs(arguments.grace_seconds) };
+    serve::serve(listener, limits, stop, |stream, remote, _| async move {
+        if let Err(problem) = echo::echo(stream).await {
+            debug!(%remote, %problem, "connection ended early");
+        }
+    })
+    .await;
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! nano-container's connections and answers: `GET /` says in JSON which instance answered, `/healthz` that it lives.
+//! Never reads a request body.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::TcpStream;
+use tokio::time::{interval_at, timeout};
+use tokio_rustls::TlsAcceptor;
+use tracing::info;
+
+use super::serve::Stopping;
+use super::tls;
+
+/// A TLS handshake takes this long at most.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+/// Time for the headers of the next request, which is also how long an HTTP/1.1 connection may idle. Longer than nginx
+/// keeps an idle connection to a backend in our templates, so that it is nginx who closes and no request meets a closed one.
+const HEADER_LIMIT: Duration = Duration::from_secs(60);
+/// Requests on one HTTP/2 connection at a time.
+const MAX_STREAMS: u32 = 128;
+/// Characters of a path that are logged.
+const MAX_LOGGED_PATH: usize = 64;
+
+/// Why a connection ended early.
+pub type Problem = Box<dyn std::error::Error + Send + Sync>;
+
+/// Serves one connection to its end: TLS handshake, then HTTP/2 or HTTP/1.1 as ALPN agreed.
+///
+/// # Errors
+/// The handshake or the protocol failed, which is the client's doing and worth no more than a debug line.
+pub async fn connection(
+    stream: TcpStream,
+    remote: SocketAddr,
+    mut stopping: Stopping,
+    acceptor: TlsAcceptor,
+    site: Arc<Site>,
+) -> Result<(), Problem> {
+    stream.set_nodelay(true)?;
+    let stream = timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await??;
+    let n_requests = Arc::new(AtomicU64::new(0));
+    let server = http_server(stream.get_ref().1.alpn_protocol() == Some(tls::HTTP_2));
+    let service = service_fn(|request: Request<Incoming>| {
+        n_requests.fetch_add(1, Ordering::Relaxed);
+        let response = site.answer(request.method(), request.uri().path());
+        info!(
+            %remote,
+            protocol = ?request.version(),
+            method = %request.method(),
+            path = request.uri().path().chars().take(MAX_LOGGED_PATH).collect::<String>(),
+            status = response.status().as_u16(),
+            "request"
+        );
+        async { Ok::<_, Infallible>(response) }
+    });
+    let served = server.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(served);
+    // hyper bounds the wait for HTTP/1.1 headers; for HTTP/2 an idle or silent connection is closed here.
+    let mut idle_check = interval_at(tokio::time::Instant::now() + HEADER_LIMIT, HEADER_LIMIT);
+    let (mut n_requests_before, mut ending) = (0, false);
+    loop {
+        tokio::select! {
+            outcome = served.as_mut() => return outcome,
+            () = stopping.wait(), if !ending => {
+                ending = true;
+                served.as_mut().graceful_shutdown();
+            }
+            _ = idle_check.tick() => {
+                let n_requests_now = n_requests.load(Ordering::Relaxed);
+                if ending {
+                    return Ok(());
+                }
+                if n_requests_now == n_requests_before {
+                    ending = true;
+                    served.as_mut().graceful_shutdown();
+                }
+                n_requests_before = n_requests_now;
+            }
+        }
+    }
+}
+
+fn http_server(http_2: bool) -> auto::Builder<TokioExecutor> {
+    let server = auto::Builder::new(TokioExecutor::new());
+    // What ALPN agreed on is fixed: sniffing the protocol once more would wait for bytes without a limit.
+    let mut server = if http_2 { server.http2_only() } else { server.http1_only() };
+    server.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT);
+    server.http2().timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS).keep_alive_interval(HEADER_LIMIT);
+    server
+}
+
+/// What the service says.
+pub struct Site {
+    home: Bytes,
+}
+
+impl Site {
+    /// The answers of this instance.
+    pub fn new(instance: &str) -> Site {
+        let home = serde_json::json!({
+            "platform": "docker",
+            "language": "rust",
+            "result": "bazinga!",
+            "instance": instance,
+        });
+        Site { home: Bytes::from(format!("{home}\n")) }
+    }
+
+    fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
+        let text = "text/plain; charset=utf-8";
+        let (status, kind, body) = match path {
+            "/" | "/healthz" if *method != Method::GET && *method != Method::HEAD => {
+                (StatusCode::METHOD_NOT_ALLOWED, text, Bytes::from_static(b"method not allowed\n"))
+            }
+            "/" => (StatusCode::OK, "application/json", self.home.clone()),
+            "/healthz" => (StatusCode::OK, text, Bytes::from_static(b"ok\n")),
+            _ => (StatusCode::NOT_FOUND, text, Bytes::from_static(b"not found\n")),
+        };
+        let mut response = Response::new(Full::default());
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
+        if *method != Method::HEAD {
+            *response.body_mut() = Full::new(body);
+        }
+        response
+    }
+}

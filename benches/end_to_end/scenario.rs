@@ -95,7 +95,8 @@ impl Bench {
 
     fn resource(&self, name: &str, more: &str) {
         let dest = self.path("out").join(name);
-        let text = format!("[template]\nsrc = \"t.tera\"\ndest = \"{}\"\nkeys = [\"/services\"]\n{more}", dest.display());
+        let text =
+            format!("[template]\nsrc = \"t.tera\"\ndest = \"{}\"\nkeys = [\"/services\"]\n{more}", dest.display());
         fs::write(self.path("etc/conf.d").join(format!("{name}.toml")), text).unwrap();
     }
 
@@ -208,7 +209,8 @@ pub fn nested(services: usize, target_ms: f64) -> Row {
     let mut bench = Bench::new();
     bench.template(NESTED);
     bench.resource("app.conf", "");
-    let keys = (0..services).flat_map(|s| (0..5).map(move |n| (format!("/services/s{s:04}/{n}"), format!("10.0.{n}.1:80"))));
+    let keys =
+        (0..services).flat_map(|s| (0..5).map(move |n| (format!("/services/s{s:04}/{n}"), format!("10.0.{n}.1:80"))));
     bench.put_all(&keys.collect::<Vec<_>>());
     bench.measure(&format!("{services} services x 5, ls + getvs"), target_ms, |n| {
         ("/services/s1000/3".to_owned(), format!("10.9.9.{n}:8080"))

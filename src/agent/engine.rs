@@ -12,6 +12,7 @@ use crate::apply::transaction::Request;
 use crate::apply::{Context, lone, transaction};
 use crate::model::event::Event;
 use crate::model::key::Revision;
+use crate::model::range::KeyRanges;
 use crate::model::report::{Failure, Rendered, Report, Stage};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
@@ -34,8 +35,8 @@ pub struct Engine {
     context: Arc<Context>,
     loaded: Loaded,
     tree: Tree,
-    /// A snapshot has arrived: resources that read the store can be rendered.
-    has_tree: bool,
+    /// The keys that the tree speaks of, once a snapshot has arrived: resources that see no others can be rendered.
+    known: Option<KeyRanges>,
     /// What each resource's last render leaves to the next.
     memories: BTreeMap<Arc<str>, Memory>,
     /// Resources, by name, that must be rendered again.
@@ -56,7 +57,7 @@ impl Engine {
             context,
             loaded: Loaded::default(),
             tree: Tree::default(),
-            has_tree: false,
+            known: None,
             memories: BTreeMap::new(),
             dirty: BTreeSet::new(),
             schedule: Schedule::default(),
@@ -103,21 +104,28 @@ impl Engine {
         }
     }
 
+    /// Gives resources another chance that could not be rendered because their keys were not known.
+    fn touch_dirty(&mut self, now: Instant) {
+        let dirty: Vec<usize> = self.dirty.iter().filter_map(|name| self.loaded.position(name)).collect();
+        for position in dirty {
+            self.touch(position, now);
+        }
+    }
+
     fn is_ready(&self, resource: &Resource) -> bool {
-        self.has_tree || resource.ranges.is_empty()
+        resource.ranges.is_empty() || self.known.as_ref().is_some_and(|known| known.covers(&resource.ranges))
     }
 
     /// Applies a store event to the tree and marks the resources that it concerns.
     pub fn take_event(&mut self, event: Event, now: Instant) {
         let changed = match event {
-            Event::Snapshot { revision, entries } => {
+            Event::Snapshot { revision, ranges, entries } => {
                 let tree = Tree::from_entries(revision, entries);
                 let changed = self.tree.changed_paths(&tree);
                 self.tree = tree;
-                if !self.has_tree {
-                    self.has_tree = true;
-                    self.touch_all(now);
-                    return;
+                if self.known.as_ref() != Some(&ranges) {
+                    self.known = Some(ranges);
+                    self.touch_dirty(now);
                 }
                 changed
             }
@@ -135,7 +143,7 @@ impl Engine {
         let mut ended = Vec::new();
         let mut lone_batch: Vec<(String, Rendered)> = Vec::new();
         for id in self.schedule.start_due(now) {
-            let Some(group) = self.loaded.groups.iter().find(|group| group.id == id).cloned() else { continue };
+            let Some(group) = self.loaded.group(&id).cloned() else { continue };
             let (mut rendered, dropped) = self.render_dirty(&group);
             if let Some(preview) = &self.preview {
                 rendered.drain(..).for_each(|rendered| {

@@ -43,6 +43,8 @@ pub struct Loaded {
     pub members: Vec<Member>,
     /// The resources by the commands they share.
     pub groups: Vec<Arc<Group>>,
+    /// Positions in `groups` by id.
+    groups_by_id: BTreeMap<String, usize>,
     /// The position in `groups` of each member's group.
     group_positions: Vec<usize>,
     /// Members by name.
@@ -71,7 +73,9 @@ impl Loaded {
                 group_positions[*position] = group_position;
             }
         }
+        let by_id = groups.iter().enumerate().map(|(position, group)| (group.id.clone(), position));
         Loaded {
+            groups_by_id: by_id.collect(),
             groups,
             group_positions,
             positions,
@@ -98,6 +102,16 @@ impl Loaded {
         self.members.get(*self.positions.get(name)?)
     }
 
+    /// The position of the member of this name.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.positions.get(name).copied()
+    }
+
+    /// The group of this id.
+    pub fn group(&self, id: &str) -> Option<&Arc<Group>> {
+        self.groups.get(*self.groups_by_id.get(id)?)
+    }
+
     /// The group of the member at this position.
     pub fn group_at(&self, position: usize) -> Option<&Arc<Group>> {
         self.groups.get(*self.group_positions.get(position)?)
@@ -116,12 +130,9 @@ pub fn load(sources: &Sources, facts: &Arc<dyn Facts>, previous: Option<&Loaded>
         let templates =
             folder::read_texts(&confdir.join("templates"), |name| !name.starts_with('.') && !name.ends_with('~'));
         folders.extend(conf_d.folders.iter().chain(&templates.folders).cloned());
-        let loaded = load_confdir(&conf_d, &templates, sources, facts);
-        problems.extend(loaded.1);
-        let fresh = loaded.0;
-        let kept = kept_members(&conf_d, previous, &fresh);
-        members.extend(fresh);
-        members.extend(kept);
+        let (found, wrong) = load_confdir(&conf_d, &templates, sources, facts, previous);
+        members.extend(found);
+        problems.extend(wrong);
     }
     Loaded { problems: problems.into_iter().collect(), folders, ..Loaded::of_members(members) }
 }
@@ -131,6 +142,7 @@ fn load_confdir(
     templates: &Folder,
     sources: &Sources,
     facts: &Arc<dyn Facts>,
+    previous: Option<&Loaded>,
 ) -> (Vec<Member>, Vec<Problem>) {
     let mut problems: Vec<Problem> = conf_d.problem.iter().map(|problem| Problem::new(problem.clone())).collect();
     let mut files = Vec::new();
@@ -147,32 +159,47 @@ fn load_confdir(
     let names: BTreeSet<String> = templates.files.iter().map(|file| file.name.clone()).collect();
     let set = set::load(&files, &names, &sources.defaults);
     problems.extend(set.problems.iter().cloned());
+    let mut resources: Vec<Arc<Resource>> = set.resources.into_iter().map(Arc::new).collect();
+    let kept = kept_resources(conf_d, previous, &resources);
+    resources.extend(kept);
     let mut texts: BTreeMap<String, Arc<str>> = BTreeMap::new();
     for file in &templates.files {
         match &file.text {
             Ok(text) => {
                 texts.insert(file.name.clone(), Arc::from(text.as_str()));
             }
-            Err(problem) => {
-                if set.resources.iter().any(|resource| *resource.src == *file.name) {
-                    problems.push(unreadable(&file.path, problem));
-                }
+            Err(problem) if resources.iter().any(|resource| *resource.src == *file.name) => {
+                problems.push(unreadable(&file.path, problem));
             }
+            Err(_) => {}
         }
     }
-    let roots: Vec<_> = set.resources.iter().map(|resource| (&*resource.src, resource.escape)).collect();
+    let roots: Vec<_> = resources.iter().map(|resource| (&*resource.src, resource.escape)).collect();
     let (renderer, broken) = render::compile(&texts, &roots, Arc::clone(facts));
     let renderer = Arc::new(renderer);
     let unusable: BTreeSet<usize> = broken.iter().map(|(position, _)| *position).collect();
     problems.extend(broken.into_iter().map(|(_, error)| template_problem(&templates.root, error)));
-    let members = set
-        .resources
-        .into_iter()
-        .enumerate()
-        .filter(|(position, _)| !unusable.contains(position))
-        .map(|(_, resource)| Member { resource: Arc::new(resource), renderer: Arc::clone(&renderer) })
-        .collect();
+    let mut members = Vec::new();
+    for (position, resource) in resources.into_iter().enumerate() {
+        if !unusable.contains(&position) {
+            members.push(Member { resource, renderer: Arc::clone(&renderer) });
+        } else if let Some(member) = previous.and_then(|previous| previous.member(&resource.name)) {
+            members.push(member.clone());
+        }
+    }
     (members, problems)
+}
+
+/// The last good form of resources whose file is still there but is broken now.
+fn kept_resources(conf_d: &Folder, previous: Option<&Loaded>, fresh: &[Arc<Resource>]) -> Vec<Arc<Resource>> {
+    let still_there = |name: &str| conf_d.problem.is_some() || conf_d.files.iter().any(|file| file.name == name);
+    let previous = previous.into_iter().flat_map(|previous| &previous.members);
+    previous
+        .map(|member| &member.resource)
+        .filter(|old| still_there(&old.name))
+        .filter(|old| fresh.iter().all(|resource| resource.name != old.name && resource.dest != old.dest))
+        .cloned()
+        .collect()
 }
 
 fn unreadable(path: &Path, problem: &str) -> Problem {
@@ -183,21 +210,4 @@ fn template_problem(templates: &Path, error: TemplateError) -> Problem {
     let position = error.place.map(|place| Position { line: place.line, column: place.column });
     let place = Place { file: templates.join(&error.template), position };
     Problem { place: Some(place), message: error.message, hint: error.hint }
-}
-
-/// Members whose file is still there but gave none this time.
-fn kept_members(conf_d: &Folder, previous: Option<&Loaded>, fresh: &[Member]) -> Vec<Member> {
-    let Some(previous) = previous else { return Vec::new() };
-    let still_there = |name: &str| conf_d.problem.is_some() || conf_d.files.iter().any(|file| file.name == name);
-    let is_fresh = |name: &str| fresh.iter().any(|member| &*member.resource.name == name);
-    let dest_taken = |dest: &Path| fresh.iter().any(|member| member.resource.dest == dest);
-    previous
-        .members
-        .iter()
-        .filter(|member| {
-            let resource = &member.resource;
-            still_there(&resource.name) && !is_fresh(&resource.name) && !dest_taken(&resource.dest)
-        })
-        .cloned()
-        .collect()
 }

@@ -123,7 +123,7 @@ async fn read_store(settings: &Settings, loaded: &Loaded) -> Result<Tree, Exit> 
     }
     let mut store = source::start(settings.store.clone(), loaded.ranges.clone(), false);
     match agent::first_snapshot(&mut store, settings.backend_timeout).await {
-        Ok(Event::Snapshot { revision, entries }) => Ok(Tree::from_entries(revision, entries)),
+        Ok(Event::Snapshot { revision, entries, .. }) => Ok(Tree::from_entries(revision, entries)),
         Ok(_) => Ok(Tree::default()),
         Err(problem) => {
             terminal::complain(&format!("{problem}\n"));

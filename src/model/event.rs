@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::key::{Key, Revision, Value};
+use super::range::KeyRanges;
 
 /// One thing that happened in a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +12,8 @@ pub enum Event {
     Snapshot {
         /// The revision all entries were read at.
         revision: Revision,
+        /// The keys that were asked for: of these, what is not in `entries` is not in the store.
+        ranges: KeyRanges,
         /// Store keys and values, prefix not stripped.
         entries: Vec<(Key, Value)>,
     },

@@ -23,6 +23,15 @@ impl KeyRange {
         self.end.as_deref().is_some_and(|end| end < key)
     }
 
+    /// Whether this range ends before `other` does.
+    fn ends_within(&self, other: &KeyRange) -> bool {
+        match (&self.end, &other.end) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(ours), Some(theirs)) => ours < theirs,
+        }
+    }
+
     fn contains(&self, key: &str) -> bool {
         self.start.as_str() <= key && self.end.as_deref().is_none_or(|end| key < end)
     }
@@ -87,6 +96,14 @@ impl KeyRanges {
         self.first_not_before(key).is_some_and(|range| range.contains(key))
     }
 
+    /// Whether every key of `other` is covered.
+    pub fn covers(&self, other: &KeyRanges) -> bool {
+        other.iter().all(|range| {
+            self.first_not_before(&range.start)
+                .is_some_and(|ours| ours.start <= range.start && !ours.ends_within(range))
+        })
+    }
+
     /// The first range that still covers keys at or after `key`.
     pub fn first_not_before(&self, key: &str) -> Option<&KeyRange> {
         let index = self.ranges.partition_point(|range| range.end.as_deref().is_some_and(|end| end <= key));
@@ -147,5 +164,24 @@ mod tests {
         ]);
         assert!(union.contains("/a/x/y") && union.contains("/b") && !union.contains("/c"));
         assert_eq!(union.len(), 4);
+    }
+
+    #[test]
+    fn covering_is_about_every_key() {
+        for (ours, theirs, expected) in [
+            (&["/a"][..], &["/a/b"][..], true),
+            (&["/a/b"], &["/a"], false),
+            (&["/"], &["/a", "/b"], true),
+            (&["/a", "/b"], &["/b/x", "/a"], true),
+            (&["/a"], &["/a", "/c"], false),
+            (&["/a"], &[], true),
+            (&[], &["/a"], false),
+            (&["/a"], &[""], false),
+            (&[""], &["/a", "b"], true),
+        ] {
+            let [ours_set, theirs_set] =
+                [ours, theirs].map(|directories| KeyRanges::of_directories(directories.iter().copied()));
+            assert_eq!(ours_set.covers(&theirs_set), expected, "{ours:?} {theirs:?}");
+        }
     }
 }

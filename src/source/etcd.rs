@@ -24,7 +24,7 @@ use list::Listing;
 pub(super) async fn run(settings: EtcdSettings, follow: bool, mut requests: Requests, mut outlet: Outlet) {
     loop {
         while requests.ranges().is_empty() {
-            outlet.outbox.put_snapshot(Revision::default(), Vec::new());
+            outlet.outbox.put_snapshot(Revision::default(), KeyRanges::default(), Vec::new());
             if !outlet.until(requests.changed()).await {
                 return;
             }
@@ -106,7 +106,7 @@ fn take_outcome(session: &mut Session, link: &mut Link, outlet: &mut Outlet, out
 }
 
 fn hand_on(session: &Session, outbox: &mut Outbox, listing: Listing) -> Input {
-    let Listing { header, entries, mark, coverage, unreadable_keys } = listing;
+    let Listing { header, ranges, entries, mark, coverage, unreadable_keys } = listing;
     if let Some(before) = session.revision().filter(|before| *before > header.revision) {
         tracing::warn!(%before, now = %header.revision, "the store went back to an older revision; taking it as it is");
     }
@@ -114,7 +114,7 @@ fn hand_on(session: &Session, outbox: &mut Outbox, listing: Listing) -> Input {
         tracing::warn!(count = unreadable_keys, "keys that are not UTF-8 are left out");
     }
     tracing::debug!(revision = %header.revision, keys = entries.len(), "listed the store");
-    outbox.put_snapshot(header.revision, entries);
+    outbox.put_snapshot(header.revision, ranges, entries);
     Input::Listed(Listed { header, mark, coverage })
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::model::event::Event;
 use crate::model::key::{Key, Revision, Value};
+use crate::model::range::KeyRanges;
 
 /// Past this many bytes of waiting changes a source stops reading, and the store's own flow control takes over.
 const FULL_BYTES: usize = 64 << 20;
@@ -52,8 +53,8 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     /// Everything at one revision: nothing before it matters any more.
-    pub(crate) fn put_snapshot(&mut self, revision: Revision, entries: Vec<(Key, Value)>) {
-        *self = Outbox { snapshot: Some(Event::Snapshot { revision, entries }), ..Outbox::default() };
+    pub(crate) fn put_snapshot(&mut self, revision: Revision, ranges: KeyRanges, entries: Vec<(Key, Value)>) {
+        *self = Outbox { snapshot: Some(Event::Snapshot { revision, ranges, entries }), ..Outbox::default() };
     }
 
     /// Complete revisions. A batch without changes says nothing to the agent and is dropped.
@@ -131,11 +132,14 @@ mod tests {
         let mut outbox = Outbox::default();
         outbox.put_standing(lost());
         outbox.put_changes(batch(5, &[("/a", Some("1"))]));
-        outbox.put_snapshot(Revision(7), vec![]);
+        outbox.put_snapshot(Revision(7), KeyRanges::default(), vec![]);
         outbox.put_changes(batch(8, &[("/a", Some("2"))]));
         outbox.put_standing(lost());
         outbox.put_standing(Event::Regained);
-        assert_eq!(outbox.take(), Some(Event::Snapshot { revision: Revision(7), entries: vec![] }));
+        assert_eq!(
+            outbox.take(),
+            Some(Event::Snapshot { revision: Revision(7), ranges: KeyRanges::default(), entries: vec![] })
+        );
         assert!(matches!(outbox.take(), Some(Event::Changes { revision: Revision(8), .. })));
         assert_eq!(outbox.take(), Some(Event::Regained));
         assert!(outbox.is_empty());

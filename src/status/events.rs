@@ -9,7 +9,8 @@ const MAX_LOGGED_OUTPUT_BYTES: usize = 2000;
 pub fn pass(report: &Report, repeated: u32) {
     let resources = report.resources.join(" ");
     let revision = report.revision.0;
-    let elapsed_ms = report.elapsed.as_secs_f64() * 1000.0;
+    let elapsed_us = report.elapsed.as_micros();
+    let elapsed_ms = format_args!("{}.{:03}", elapsed_us / 1000, elapsed_us % 1000).to_string();
     for warning in &report.warnings {
         tracing::warn!(%resources, "{warning}");
     }
@@ -17,10 +18,10 @@ pub fn pass(report: &Report, repeated: u32) {
         failed(resource, revision, failure, "last good file stays", repeated);
     }
     match &report.outcome {
-        Outcome::Unchanged => tracing::debug!(%resources, revision, elapsed_ms, "in sync"),
+        Outcome::Unchanged => tracing::debug!(%resources, revision, %elapsed_ms, "in sync"),
         Outcome::Applied => {
             for dest in &report.files {
-                tracing::info!(dest = %dest.display(), revision, elapsed_ms, reloaded = report.reload_ran, "has been updated");
+                tracing::info!(dest = %dest.display(), revision, %elapsed_ms, reloaded = report.reload_ran, "has been updated");
             }
         }
         Outcome::ReloadOwed { cause, nothing_runs: true } => {

@@ -192,7 +192,10 @@ fn a_configmap_swap_is_noticed_and_loaded_once() {
     sandbox.plain_resource("unused", "");
     fs::remove_file(sandbox.path("etc/conf.d/unused.toml")).unwrap();
     let toml = |text: &str| {
-        format!("[template]\nsrc = \"values.tera\"\ndest = \"{}\"\nkeys = [\"/v\"]\n{text}\n", sandbox.text_path("out/a"))
+        format!(
+            "[template]\nsrc = \"values.tera\"\ndest = \"{}\"\nkeys = [\"/v\"]\n{text}\n",
+            sandbox.text_path("out/a")
+        )
     };
     let conf_d = sandbox.path("etc/conf.d");
     fs::create_dir(conf_d.join("..1")).unwrap();
@@ -218,7 +221,10 @@ fn a_static_resource_is_rendered_even_while_the_store_is_away() {
     let mut sandbox = Sandbox::new();
     sandbox.store = ["--backend", "etcd", "--node", "http://127.0.0.1:1"].map(str::to_owned).to_vec();
     sandbox.template("static.tera", "static\n");
-    sandbox.resource("static", &format!("src = \"static.tera\"\ndest = \"{}\"\nkeys = []", sandbox.text_path("out/static")));
+    sandbox.resource(
+        "static",
+        &format!("src = \"static.tera\"\ndest = \"{}\"\nkeys = []", sandbox.text_path("out/static")),
+    );
     sandbox.plain_resource("a", "");
     let mut agent = sandbox.watch();
     sandbox.wait_output("static", "static\n");
@@ -271,11 +277,7 @@ fn a_bind_mounted_destination_is_written_in_place_with_mode_and_said_once() {
     fs::write(sandbox.path("mounted"), "before, and quite a bit longer than what follows").unwrap();
     fs::write(sandbox.path("out/a"), "").unwrap();
     sandbox.plain_resource("a", "mode = \"0600\"\nreload_cmd = \"true\"");
-    let script = format!(
-        "mount --bind {} {} && exec \"$@\"",
-        sandbox.text_path("mounted"),
-        sandbox.text_path("out/a")
-    );
+    let script = format!("mount --bind {} {} && exec \"$@\"", sandbox.text_path("mounted"), sandbox.text_path("out/a"));
     sandbox.wrapper = ["unshare", "-m", "sh", "-c", &script, "sh"].map(str::to_owned).to_vec();
     sandbox.set_store("v: {x: one}\n");
     let _agent = sandbox.watch();

@@ -2,10 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs, unreachable_pub, dead_code)]
 
 mod apply;
+mod backends;
+mod classic;
 mod commands;
 mod config;
 mod dns;
+mod follow;
 mod render;
-mod backends;
 mod sandbox;
 mod support;
+mod tidy;

@@ -17,6 +17,7 @@ const READS_AT_ONCE: usize = 16;
 /// Everything at one revision.
 pub(super) struct Listing {
     pub(super) header: Header,
+    pub(super) ranges: KeyRanges,
     pub(super) entries: Vec<(Key, Value)>,
     pub(super) mark: Option<Mark>,
     pub(super) coverage: Coverage,
@@ -79,7 +80,7 @@ pub(super) async fn list(connection: &Connection, ranges: &KeyRanges, to_watch: 
         // Without a count, what was listed could not be told from a store that went back.
         _ => mark = None,
     }
-    Ok(Listing { header, entries, mark, coverage, unreadable_keys })
+    Ok(Listing { header, ranges: ranges.clone(), entries, mark, coverage, unreadable_keys })
 }
 
 /// The parts in the order of their spans.

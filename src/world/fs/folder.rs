@@ -84,6 +84,28 @@ pub fn read_texts(root: &Path, wanted: impl Fn(&str) -> bool) -> Folder {
     folder
 }
 
+/// Whether the path is a folder, links followed.
+pub fn is_folder(path: &Path) -> bool {
+    path.is_dir()
+}
+
+/// One file by its path.
+pub fn read_file(path: &Path) -> TextFile {
+    let text = match std::fs::metadata(path) {
+        Ok(metadata) => read_text(path, metadata.len()),
+        Err(error) => Err(error.to_string()),
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    TextFile { name, path: path.to_owned(), text }
+}
+
+/// The folders whose changes can change what a path leads to: its own, and that of the file at the end of its links.
+pub fn folders_of_file(path: &Path) -> BTreeSet<PathBuf> {
+    let own = super::folder_of(path).canonicalize();
+    let real = path.canonicalize().ok().and_then(|real| real.parent().map(Path::to_owned));
+    own.into_iter().chain(real).collect()
+}
+
 fn read_text(path: &Path, length: u64) -> Result<String, String> {
     if length > MAX_FILE_BYTES {
         return Err(format!("{length} bytes are too many, at most {MAX_FILE_BYTES} are read"));

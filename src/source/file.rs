@@ -1,0 +1,114 @@
+//! The `file` store: YAML, JSON or TOML files, or folders of them, read whole after every change. A broken or half-written
+//! edit is told and changes nothing.
+
+mod document;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Outlet, Requests};
+use crate::model::event::Event;
+use crate::model::glob::Glob;
+use crate::model::key::{Key, Revision, Value};
+use crate::model::store::FileSettings;
+use crate::world::folder_watch::FolderWatch;
+use crate::world::fs::folder::{self, TextFile};
+
+/// How long the files must be quiet before they are read.
+const QUIET: Duration = Duration::from_millis(50);
+/// Without a watch that works, or after a failed read, the files are looked at again after this long.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Runs until the handle is dropped.
+pub(super) async fn run(settings: FileSettings, follow: bool, mut requests: Requests, mut outlet: Outlet) {
+    let mut watch = FolderWatch::start(QUIET);
+    let mut revision = 0;
+    let mut last: Option<BTreeMap<Key, Value>> = None;
+    let mut is_lost = false;
+    let mut wanted_anew = true;
+    loop {
+        let content = read(&settings);
+        if follow {
+            watch.set_folders(&content.folders);
+        }
+        match content.entries {
+            Ok(entries) => {
+                let ranges = requests.ranges();
+                let entries: BTreeMap<Key, Value> =
+                    entries.into_iter().filter(|(key, _)| ranges.contains(key.as_str())).collect();
+                if wanted_anew || last.as_ref() != Some(&entries) {
+                    revision += 1;
+                    outlet.outbox.put_snapshot(Revision(revision), ranges, entries.clone().into_iter().collect());
+                    last = Some(entries);
+                    wanted_anew = false;
+                } else if is_lost {
+                    outlet.outbox.put_standing(Event::Regained);
+                }
+                is_lost = false;
+            }
+            Err(problem) => {
+                is_lost = true;
+                outlet.outbox.put_standing(Event::Lost { problem, retry_in: RETRY });
+            }
+        }
+        let next = async {
+            tokio::select! {
+                is_open = requests.changed() => Some(is_open),
+                () = watch.changed(), if follow => None,
+                () = tokio::time::sleep(RETRY), if is_lost => None,
+            }
+        };
+        match outlet.until(next).await {
+            Some(false) => return,
+            Some(true) => wanted_anew = true,
+            None => {}
+        }
+    }
+}
+
+struct Content {
+    entries: Result<BTreeMap<Key, Value>, String>,
+    /// Folders to watch for changes.
+    folders: BTreeSet<PathBuf>,
+}
+
+fn read(settings: &FileSettings) -> Content {
+    let mut folders = BTreeSet::new();
+    let mut entries = BTreeMap::new();
+    let mut problems = Vec::new();
+    for path in &settings.paths {
+        for file in files_of(path, &settings.filter, &mut folders, &mut problems) {
+            let parsed = file
+                .text
+                .map_err(|problem| format!("{}: {problem}", file.path.display()))
+                .and_then(|text| document::entries(&file.path, &text));
+            match parsed {
+                Ok(parsed) => entries.extend(
+                    parsed.into_iter().map(|(key, value)| (Key::from(key.as_str()), Value::from(value.as_str()))),
+                ),
+                Err(problem) => problems.push(problem),
+            }
+        }
+    }
+    let entries = if problems.is_empty() { Ok(entries) } else { Err(problems.join("; ")) };
+    Content { entries, folders }
+}
+
+/// The files that a path names: itself, or those of the folder whose name the filter accepts.
+fn files_of(path: &Path, filter: &str, folders: &mut BTreeSet<PathBuf>, problems: &mut Vec<String>) -> Vec<TextFile> {
+    if !folder::is_folder(path) {
+        folders.extend(folder::folders_of_file(path));
+        return vec![folder::read_file(path)];
+    }
+    let accepts = Glob::parse(filter);
+    let found = folder::read_texts(path, |name| {
+        !name.starts_with('.') && accepts.as_ref().is_ok_and(|glob| filter.is_empty() || glob.matches(name))
+    });
+    if accepts.is_err() {
+        problems.push(format!("the filter `{filter}` is not a pattern"));
+    }
+    folders.extend(found.folders);
+    problems.extend(found.problem);
+    found.files
+}

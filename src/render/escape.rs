@@ -11,7 +11,7 @@ use crate::nginx::quote;
 use super::compile::{self, Library};
 use super::error::{self, Failure, Place, TemplateError};
 use super::memory::Memory;
-use super::session::Session;
+use super::session::{Session, shown};
 use super::{EscapeMode, Renderer};
 
 /// Writes `text` if it is harmless anywhere in an nginx file. Tera never calls it for what the template marks `| safe`.
@@ -52,7 +52,7 @@ fn origin(session: &Session, text: &str) -> String {
         .max_by_key(|(_, value)| value.len());
     let larger = || values().find(|(_, value)| value.contains(text) || value.contains(as_json));
     match longest_part.or_else(larger) {
-        Some((path, _)) => format!("a text made with the value of key `{path}`"),
+        Some((path, _)) => format!("a text made with the value of key `{}`", shown(path)),
         None => "the text".to_owned(),
     }
 }

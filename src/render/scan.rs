@@ -177,7 +177,7 @@ mod tests {
              {% raw %}{% include \"raw\" %}{% endraw %}ü{% include `b` %}{% component ui.card(x) %}{% endcomponent %}",
         );
         assert_eq!(names(&scan.extends), ["base.conf@1:1"]);
-        assert_eq!(names(&scan.includes), ["a.conf@2:25", "b@3:41"]);
+        assert_eq!(names(&scan.includes), ["a.conf@2:25", "b@3:42"]);
         assert_eq!(scan.defines, ["ui.card"]);
     }
 

@@ -63,6 +63,9 @@ pub(super) struct Library<'a> {
     definers: HashMap<String, Vec<&'a str>>,
 }
 
+/// Levels of include, block and component that Tera may have to go down at once: each takes a good piece of the stack.
+const DEEPEST_NESTING: usize = 16;
+
 /// Problems by root.
 type Failed<'r> = HashMap<&'r str, Vec<TemplateError>>;
 
@@ -152,6 +155,10 @@ impl<'a> Library<'a> {
             let hint = near.map(|near| format!("did you mean `{near}`?"));
             return vec![TemplateError { hint, ..error::without_place(root, "there is no such template") }];
         }
+        if self.nesting(root, 1, &mut HashMap::new()) > DEEPEST_NESTING {
+            let message = format!("nests more than {DEEPEST_NESTING} levels of include, block and component");
+            return vec![error::without_place(root, &message)];
+        }
         let uses = |name: &&str| self.sources.get(*name).and_then(|source| source.find(UNORDERED));
         let found = reach.iter().filter_map(|name| Some((*name, uses(name)?)));
         found
@@ -162,6 +169,27 @@ impl<'a> Library<'a> {
                 hint: None,
             })
             .collect()
+    }
+
+    /// How many levels rendering `name`, itself at `level`, may go down at once. A way back to a template on the way
+    /// counts as none: Tera refuses such includes, and limits components by itself.
+    fn nesting<'s>(&'s self, name: &'s str, level: usize, known: &mut HashMap<&'s str, usize>) -> usize {
+        let Some(scan) = self.scans.get(name) else { return 0 };
+        if let Some(depth) = known.get(name) {
+            return *depth;
+        }
+        if level > DEEPEST_NESTING {
+            return 1;
+        }
+        known.insert(name, 0);
+        let parents = scan.extends.iter().map(|parent| parent.name.as_str());
+        let parents = parents.map(|parent| self.nesting(parent, level + 1, known)).max().unwrap_or(0);
+        let definers = scan.calls.iter().filter_map(|component| self.definers.get(component)).flatten().copied();
+        let below = scan.includes.iter().map(|include| include.name.as_str()).chain(definers);
+        let below = below.map(|name| self.nesting(name, level + 1, known)).max().unwrap_or(0);
+        let depth = 1 + scan.block_depth + parents + below;
+        known.insert(name, depth);
+        depth
     }
 
     fn instance(&self, mode: EscapeMode, names: &BTreeSet<&str>) -> tera::TeraResult<Tera> {

@@ -113,6 +113,23 @@ fn a_root_that_is_not_there_is_told_with_its_neighbour() {
 }
 
 #[test]
+fn nesting_that_could_exhaust_the_stack_is_refused() {
+    let chain = |levels: usize| -> TemplateSources {
+        let include = |level: usize| format!("{{% block a %}}{{% include \"t{}\" %}}{{% endblock %}}", level + 1);
+        let text = |level: usize| if level + 1 < levels { include(level) } else { "end".to_owned() };
+        (0..levels).map(|level| (format!("t{level}"), Arc::from(text(level)))).collect()
+    };
+    let (renderer, problems) = compile(&chain(8), &[("t0", Plain)], Arc::new(FixedFacts));
+    assert_eq!(problems, []);
+    assert_eq!(output(&renderer, "t0"), "end");
+    for levels in [9, 5_000] {
+        let (_, problems) = compile(&chain(levels), &[("t0", Plain)], Arc::new(FixedFacts));
+        let texts: Vec<String> = problems.iter().map(|(_, problem)| problem.to_string()).collect();
+        assert_eq!(texts, ["t0: nests more than 16 levels of include, block and component"]);
+    }
+}
+
+#[test]
 fn every_problem_of_every_root_is_listed() {
     check(
         &[("a", "{{ one() }}{{ two() }}"), ("b", "{% if %}"), ("c", "x")],

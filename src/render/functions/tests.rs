@@ -1,7 +1,7 @@
 //! The documentation and the table say the same; no template over a hostile store panics.
 
+use core::net::IpAddr;
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use proptest::prelude::*;

@@ -140,7 +140,7 @@ pub enum OutputFormat {
 }
 
 /// What a template may print from the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Escape {
     /// Anything.
     None,

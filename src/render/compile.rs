@@ -12,7 +12,7 @@ use super::error::{self, Place, TemplateError};
 use super::facts::Facts;
 use super::scan::{self, Scan};
 use super::suggest::nearest;
-use super::{EscapeMode, Renderer, TemplateSources, escape, functions};
+use super::{Renderer, TemplateSources, escape, functions};
 
 /// Compiles the templates that `roots` name. Every problem is listed with the index of the root it fails; a root that
 /// is not listed renders. One template may be a root several times.
@@ -24,12 +24,12 @@ pub fn compile(
     let library = Library::new(sources);
     let mut renderer = Renderer { sources: sources.clone(), instances: Vec::new(), roots: HashMap::new(), facts };
     let mut problems = Vec::new();
-    for mode in [EscapeMode::None, EscapeMode::Nginx] {
-        let of_mode = roots.iter().filter(|(_, escape)| EscapeMode::from(*escape) == mode);
+    for mode in [Escape::None, Escape::Nginx] {
+        let of_mode = roots.iter().filter(|(_, escape)| *escape == mode);
         let names: BTreeSet<&str> = of_mode.map(|(name, _)| *name).collect();
         let failed = library.compile(mode, &names, &mut renderer);
         for (index, (name, escape)) in roots.iter().enumerate() {
-            if EscapeMode::from(*escape) == mode {
+            if *escape == mode {
                 problems.extend(failed.get(name).into_iter().flatten().map(|problem| (index, problem.clone())));
             }
         }
@@ -39,7 +39,7 @@ pub fn compile(
 }
 
 /// A Tera without templates that knows every function.
-pub(super) fn empty(mode: EscapeMode) -> Tera {
+pub(super) fn empty(mode: Escape) -> Tera {
     static EMPTY: LazyLock<Tera> = LazyLock::new(|| {
         let mut tera = Tera::default();
         tera.autoescape_on(Vec::<&str>::new());
@@ -47,7 +47,7 @@ pub(super) fn empty(mode: EscapeMode) -> Tera {
         tera
     });
     let mut tera = EMPTY.clone();
-    if mode == EscapeMode::Nginx {
+    if mode == Escape::Nginx {
         tera.set_escape_fn(escape::nginx);
         // Every name ends like this: all templates are escaped.
         tera.autoescape_on([""]);
@@ -62,6 +62,9 @@ pub(super) struct Library<'a> {
     /// Which templates define a component.
     definers: HashMap<String, Vec<&'a str>>,
 }
+
+/// Levels of include, block and component that Tera may have to go down at once: each takes a good piece of the stack.
+const DEEPEST_NESTING: usize = 16;
 
 /// Problems by root.
 type Failed<'r> = HashMap<&'r str, Vec<TemplateError>>;
@@ -108,7 +111,7 @@ impl<'a> Library<'a> {
     }
 
     /// Compiles `roots` into the renderer; what fails is returned.
-    fn compile<'r>(&self, mode: EscapeMode, roots: &BTreeSet<&'r str>, renderer: &mut Renderer) -> Failed<'r> {
+    fn compile<'r>(&self, mode: Escape, roots: &BTreeSet<&'r str>, renderer: &mut Renderer) -> Failed<'r> {
         if roots.is_empty() {
             return Failed::new();
         }
@@ -152,6 +155,10 @@ impl<'a> Library<'a> {
             let hint = near.map(|near| format!("did you mean `{near}`?"));
             return vec![TemplateError { hint, ..error::without_place(root, "there is no such template") }];
         }
+        if self.nesting(root, 1, &mut HashMap::new()) > DEEPEST_NESTING {
+            let message = format!("nests more than {DEEPEST_NESTING} levels of include, block and component");
+            return vec![error::without_place(root, &message)];
+        }
         let uses = |name: &&str| self.sources.get(*name).and_then(|source| source.find(UNORDERED));
         let found = reach.iter().filter_map(|name| Some((*name, uses(name)?)));
         found
@@ -164,7 +171,28 @@ impl<'a> Library<'a> {
             .collect()
     }
 
-    fn instance(&self, mode: EscapeMode, names: &BTreeSet<&str>) -> tera::TeraResult<Tera> {
+    /// How many levels rendering `name`, itself at `level`, may go down at once. A way back to a template on the way
+    /// counts as none: Tera refuses such includes, and limits components by itself.
+    fn nesting<'s>(&'s self, name: &'s str, level: usize, known: &mut HashMap<&'s str, usize>) -> usize {
+        let Some(scan) = self.scans.get(name) else { return 0 };
+        if let Some(depth) = known.get(name) {
+            return *depth;
+        }
+        if level > DEEPEST_NESTING {
+            return 1;
+        }
+        known.insert(name, 0);
+        let parents = scan.extends.iter().map(|parent| parent.name.as_str());
+        let parents = parents.map(|parent| self.nesting(parent, level + 1, known)).max().unwrap_or(0);
+        let definers = scan.calls.iter().filter_map(|component| self.definers.get(component)).flatten().copied();
+        let below = scan.includes.iter().map(|include| include.name.as_str()).chain(definers);
+        let below = below.map(|name| self.nesting(name, level + 1, known)).max().unwrap_or(0);
+        let depth = 1 + scan.block_depth + parents + below;
+        known.insert(name, depth);
+        depth
+    }
+
+    fn instance(&self, mode: Escape, names: &BTreeSet<&str>) -> tera::TeraResult<Tera> {
         let mut tera = empty(mode);
         tera.add_raw_templates(names.iter().filter_map(|name| Some((*name, self.sources.get(*name)?))))?;
         Ok(tera)
@@ -173,7 +201,7 @@ impl<'a> Library<'a> {
     /// Compiles every root by itself and adds the problems to `failed`.
     fn isolate<'r>(
         &self,
-        mode: EscapeMode,
+        mode: Escape,
         reach: &HashMap<&'r str, BTreeSet<&str>>,
         failed: &mut Failed<'r>,
     ) -> Vec<(&'r str, Tera)> {

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use tera::{Context, Kwargs, State, Value};
 
+use crate::model::resource::Escape;
 use crate::nginx::quote;
 
+use super::Renderer;
 use super::compile::{self, Library};
 use super::error::{self, Failure, Place, TemplateError};
 use super::memory::Memory;
-use super::session::Session;
-use super::{EscapeMode, Renderer};
+use super::session::{Session, shown};
 
 /// Writes `text` if it is harmless anywhere in an nginx file. Tera never calls it for what the template marks `| safe`.
 pub(super) fn nginx(text: &str, output: &mut dyn Write) -> io::Result<()> {
@@ -52,7 +53,7 @@ fn origin(session: &Session, text: &str) -> String {
         .max_by_key(|(_, value)| value.len());
     let larger = || values().find(|(_, value)| value.contains(text) || value.contains(as_json));
     match longest_part.or_else(larger) {
-        Some((path, _)) => format!("a text made with the value of key `{path}`"),
+        Some((path, _)) => format!("a text made with the value of key `{}`", shown(path)),
         None => "the text".to_owned(),
     }
 }
@@ -77,7 +78,7 @@ fn locate(renderer: &Renderer, root: &str, session: &Session) -> Option<(String,
         text.push_str(&source[written..]);
         marked.push((name, text));
     }
-    let mut tera = compile::empty(EscapeMode::Nginx);
+    let mut tera = compile::empty(Escape::Nginx);
     tera.register_filter::<_, &Value, _>(MARK, Mark);
     tera.add_raw_templates(marked).ok()?;
     let again = Session::new(session.view.clone(), Arc::clone(&session.facts), Memory::default());

@@ -1,7 +1,7 @@
 //! What templates may ask about the world besides the store. Only the questions live here: rendering never answers
 //! them itself, so that a render with the same tree and the same answers gives the same bytes.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use jiff::Zoned;
 

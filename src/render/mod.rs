@@ -39,24 +39,8 @@ pub struct Renderer {
     sources: TemplateSources,
     instances: Vec<Tera>,
     /// Which instance has a root, by escape mode and name.
-    roots: HashMap<(EscapeMode, String), usize>,
+    roots: HashMap<(Escape, String), usize>,
     facts: Arc<dyn Facts>,
-}
-
-/// `Escape` as a key.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum EscapeMode {
-    None,
-    Nginx,
-}
-
-impl From<Escape> for EscapeMode {
-    fn from(escape: Escape) -> EscapeMode {
-        match escape {
-            Escape::None => EscapeMode::None,
-            Escape::Nginx => EscapeMode::Nginx,
-        }
-    }
 }
 
 impl Renderer {
@@ -78,7 +62,7 @@ impl Renderer {
         view: &View,
         memory: &mut Memory,
     ) -> Result<Vec<u8>, TemplateError> {
-        let key = (EscapeMode::from(escape), root.to_owned());
+        let key = (escape, root.to_owned());
         let Some(tera) = self.roots.get(&key).and_then(|index| self.instances.get(*index)) else {
             return Err(error::without_place(root, "the template is not compiled"));
         };

@@ -19,6 +19,9 @@ pub(super) struct Scan {
     pub(super) calls: Vec<String>,
     /// Byte ranges of the expressions between `{{` and `}}`.
     pub(super) prints: Vec<Range<usize>>,
+    /// How deep blocks lie in each other.
+    pub(super) block_depth: usize,
+    open_blocks: usize,
 }
 
 /// A name of another template.
@@ -67,6 +70,11 @@ impl Scan {
                     list.push(reference);
                 }
             }
+            "block" => {
+                self.open_blocks += 1;
+                self.block_depth = self.block_depth.max(self.open_blocks);
+            }
+            "endblock" => self.open_blocks = self.open_blocks.saturating_sub(1),
             "component" => self.defines.push(dotted_name(rest)),
             _ => self.read_calls(text),
         }
@@ -177,7 +185,7 @@ mod tests {
              {% raw %}{% include \"raw\" %}{% endraw %}ü{% include `b` %}{% component ui.card(x) %}{% endcomponent %}",
         );
         assert_eq!(names(&scan.extends), ["base.conf@1:1"]);
-        assert_eq!(names(&scan.includes), ["a.conf@2:25", "b@3:41"]);
+        assert_eq!(names(&scan.includes), ["a.conf@2:25", "b@3:42"]);
         assert_eq!(scan.defines, ["ui.card"]);
     }
 
@@ -188,6 +196,15 @@ mod tests {
         assert_eq!(scan.calls, ["card", "ui.box", "b"]);
         let prints: Vec<&str> = scan.prints.iter().map(|range| &source[range.clone()]).collect();
         assert_eq!(prints, [" <card a={1}/> ", " \"}} <no/>\" ~ x "]);
+    }
+
+    #[test]
+    fn blocks_are_counted_in_depth() {
+        let nested = "{% block a %}{% block b %}{% endblock %}{% endblock a %}";
+        for (source, expected) in [("", 0), (nested, 2), ("{% block a %}{% endblock %}{% block b %}{% endblock %}", 1)]
+        {
+            assert_eq!(scan(source).block_depth, expected, "{source}");
+        }
     }
 
     #[test]

@@ -75,9 +75,20 @@ impl Session {
     pub(super) fn origin(&self, text: &str) -> String {
         let mut keys = self.view.iter().filter(|(_, value)| value.as_text() == Some(text)).map(|(path, _)| path);
         match (keys.next(), keys.count()) {
-            (Some(key), 0) => format!("the value of key `{key}`"),
-            (Some(key), others) => format!("the value of key `{key}` (and of {others} more)"),
+            (Some(key), 0) => format!("the value of key `{}`", shown(key)),
+            (Some(key), others) => format!("the value of key `{}` (and of {others} more)", shown(key)),
             (None, _) => "the text".to_owned(),
         }
     }
+}
+
+/// A key as it may stand in a message: on one line, and not endless.
+pub(super) fn shown(key: &str) -> String {
+    const MOST_CHARACTERS: usize = 256;
+    let mut shown: String =
+        key.chars().take(MOST_CHARACTERS).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    if key.chars().nth(MOST_CHARACTERS).is_some() {
+        shown.push('…');
+    }
+    shown
 }

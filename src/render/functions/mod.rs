@@ -12,6 +12,9 @@ mod patterns;
 mod store;
 mod text;
 
+#[cfg(test)]
+mod tests;
+
 use tera::{Kwargs, State, Tera, TeraResult, Value};
 
 use super::error::Failure;
@@ -20,6 +23,7 @@ use call::Call;
 pub(super) use store::pair;
 
 /// One function, one filter, or both.
+#[derive(Debug)]
 pub(super) struct Function {
     /// What it is called.
     pub(super) name: &'static str,
@@ -33,7 +37,7 @@ pub(super) struct Function {
 }
 
 /// How a function may be written; a filter's value becomes the argument that is named here.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// `{{ name(a=…) }}`.
     Function,

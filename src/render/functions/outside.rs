@@ -1,7 +1,7 @@
 //! What lies outside of the store: environment, host, files, DNS. Only asks `Facts`.
 
+use core::net::IpAddr;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use tera::Value;
 use tera::value::Key;

@@ -6,11 +6,11 @@ use tera::Value;
 use tera::value::Key;
 
 use crate::model::key;
-use crate::model::view::{Child, View};
+use crate::model::view::Child;
 
 use super::super::error::Failure;
 use super::super::memory::Kept;
-use super::super::session::Session;
+use super::super::session::{Session, shown};
 use super::super::suggest::nearest;
 use super::call::Call;
 use super::{Form, Function};
@@ -30,7 +30,7 @@ fn getv(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
     match (session.view.get(key), call.optional("default")) {
         (Some(value), _) => Ok(Value::from(text_of(key, value)?)),
         (None, Some(default)) => Ok(default.clone()),
-        (None, None) => Err(missing(&session.view, key)),
+        (None, None) => Err(missing(session, key)),
     }
 }
 
@@ -38,7 +38,7 @@ fn get(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
     let key = call.text("key")?;
     match session.view.get(key) {
         Some(value) => Ok(pair(key, text_of(key, value)?)),
-        None => Err(missing(&session.view, key)),
+        None => Err(missing(session, key)),
     }
 }
 
@@ -97,7 +97,7 @@ fn texts<'v>(call: &Call<'_>, session: &'v Session, pattern: &str) -> Result<Vec
 fn text_of<'v>(key: &str, value: &'v key::Value) -> Result<&'v str, Failure> {
     value.as_text().ok_or_else(|| {
         let bytes = value.as_bytes().len();
-        Failure::new(format!("the value of key `{key}` is not UTF-8 text (length {bytes})"))
+        Failure::new(format!("the value of key `{}` is not UTF-8 text (length {bytes})", shown(key)))
     })
 }
 
@@ -106,14 +106,19 @@ pub(in crate::render) fn pair(path: &str, text: &str) -> Value {
     Value::from(BTreeMap::from([(Key::from("key"), Value::from(path)), (Key::from("value"), Value::from(text))]))
 }
 
-fn missing(view: &View, key: &str) -> Failure {
-    let failure = Failure::new(format!("key `{key}` does not exist"));
+fn missing(session: &Session, key: &str) -> Failure {
+    let view = &session.view;
+    let from = session.origin(key);
+    if !key.is_empty() && from != "the text" {
+        return Failure::new(format!("the key that {from} names does not exist"));
+    }
+    let failure = Failure::new(format!("key `{}` does not exist", shown(key)));
     if view.has_directory(key) {
         return failure.hint("it is a directory: ls(dir=…) lists it, gets(pattern=…) reads it");
     }
     let with_slash = format!("/{key}");
     if !key.starts_with('/') && view.get(&with_slash).is_some() {
-        return failure.hint(format!("did you mean `{with_slash}`?"));
+        return failure.hint(format!("did you mean `{}`?", shown(&with_slash)));
     }
     if !view.covers(key) {
         return failure.hint("it is not covered by the `keys` of this resource");
@@ -122,7 +127,7 @@ fn missing(view: &View, key: &str) -> Failure {
     let siblings = view.children(&format!("{directory}/"));
     let keys = siblings.iter().filter(|(_, child)| child.is_key).map(|(name, _)| *name);
     match nearest(name, keys) {
-        Some(near) => failure.hint(format!("did you mean `{directory}/{near}`?")),
+        Some(near) => failure.hint(format!("did you mean `{}`?", shown(&format!("{directory}/{near}")))),
         None => failure.hint("getv(key=…, default=…) makes it optional"),
     }
 }

@@ -1,8 +1,6 @@
-//! Rendering: the case files of tests/cases/render, isolation of broken templates, documentation, hostile stores.
+//! Rendering: the case files of tests/cases/render, isolation of broken templates, what a resource remembers.
 
 mod cases;
-mod documented;
 mod facts;
-mod hostile;
 mod isolation;
 mod remembered;

@@ -3,6 +3,7 @@
 
 pub mod https;
 pub mod nginx;
+pub mod shipped;
 pub mod tls;
 
 use std::net::TcpListener;

@@ -16,7 +16,7 @@ build: setup ## build upstreamd and the demo backends
 	cargo build --locked --bins
 
 demo: setup ## run etcd, six backends, nginx and upstreamd here, until Ctrl-C (STORE=file: no etcd; ONCE=1: only the tour)
-	@cargo build --locked --quiet --bins --example demo
+	@cargo build --locked --bins --example demo
 	@exec cargo run --locked --quiet --example demo -- $(demo_options)
 
 test: setup ## run every test: unit tests, case files, real etcd, real nginx

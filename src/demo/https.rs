@@ -48,7 +48,7 @@ pub async fn connection(
 ) -> Result<(), Problem> {
     stream.set_nodelay(true)?;
     let stream = timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await??;
-    let n_requests = Arc::new(AtomicU64::new(0));
+    let n_requests = AtomicU64::new(0);
     let server = http_server(stream.get_ref().1.alpn_protocol() == Some(tls::HTTP_2));
     let service = service_fn(|request: Request<Incoming>| {
         n_requests.fetch_add(1, Ordering::Relaxed);
@@ -67,7 +67,7 @@ pub async fn connection(
     tokio::pin!(served);
     // hyper bounds the wait for HTTP/1.1 headers; for HTTP/2 an idle or silent connection is closed here.
     let mut idle_check = interval_at(tokio::time::Instant::now() + HEADER_LIMIT, HEADER_LIMIT);
-    let (mut n_requests_before, mut ending) = (0, false);
+    let (mut n_requests_before, mut ending, mut idle) = (0, false, false);
     loop {
         tokio::select! {
             outcome = served.as_mut() => return outcome,
@@ -76,15 +76,17 @@ pub async fn connection(
                 served.as_mut().graceful_shutdown();
             }
             _ = idle_check.tick() => {
-                let n_requests_now = n_requests.load(Ordering::Relaxed);
-                if ending {
+                // Asked to end once before, and still there: it does not even take the goodbye.
+                if idle {
                     return Ok(());
                 }
-                if n_requests_now == n_requests_before {
+                let n_requests_now = n_requests.load(Ordering::Relaxed);
+                idle = n_requests_now == n_requests_before;
+                n_requests_before = n_requests_now;
+                if idle {
                     ending = true;
                     served.as_mut().graceful_shutdown();
                 }
-                n_requests_before = n_requests_now;
             }
         }
     }

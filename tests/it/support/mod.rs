@@ -5,6 +5,7 @@ pub mod agent;
 pub mod cases;
 pub mod https;
 pub mod nginx;
+pub mod shipped;
 pub mod tls;
 
 use std::net::TcpListener;

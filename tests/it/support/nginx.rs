@@ -279,7 +279,7 @@ http {{
 {http}    include "{dir}/conf.d/*.conf";
 }}
 stream {{
-    log_format sessions '$remote_addr $server_port $upstream_addr $status';
+    log_format sessions '$remote_addr:$remote_port $server_port $upstream_addr $status';
     access_log "{dir}/stream.log" sessions;
     include "{dir}/stream.d/*.conf";
 }}

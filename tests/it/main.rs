@@ -3,12 +3,15 @@
 
 mod apply;
 mod backends;
+mod broken;
 mod classic;
+mod cli;
 mod commands;
 mod config;
 mod dns;
 mod follow;
 mod render;
 mod sandbox;
+mod shipped;
 mod support;
 mod tidy;

@@ -1,14 +1,18 @@
 //! The real upstreamd binary in a folder of its own: confdir, state folder, a YAML file as the store unless said otherwise.
 
 use std::fs;
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::{Daemon, temp_dir, wait_until};
+use super::{Daemon, temp_dir, wait_for, wait_until};
 
 /// How long a state may take to come true before a test fails.
 pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// How long one run may take.
+const RUN_DEADLINE: Duration = Duration::from_secs(60);
 
 /// A folder with everything that an upstreamd needs.
 pub struct Sandbox {
@@ -113,9 +117,15 @@ impl Sandbox {
         command
     }
 
+    /// Runs upstreamd to its end, which must come within a minute.
+    #[track_caller]
     pub fn run(&self, arguments: &[&str]) -> Ran {
+        let (stdout, stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
         let mut command = self.command(arguments);
-        Ran::of(command.output().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}")))
+        command.stdout(stdout.try_clone().unwrap()).stderr(stderr.try_clone().unwrap());
+        let mut daemon = Daemon::start(&mut command);
+        let status = wait_for(&format!("the end of {command:?}"), RUN_DEADLINE, || daemon.child.try_wait().unwrap());
+        Ran { code: status.code(), stdout: content(stdout), stderr: content(stderr) }
     }
 
     pub fn onetime(&self) -> Ran {
@@ -166,18 +176,17 @@ pub struct Ran {
 }
 
 impl Ran {
-    fn of(output: Output) -> Ran {
-        Ran {
-            code: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
-    }
-
     /// Panics with everything that was said unless the exit code is this one.
     #[track_caller]
     pub fn expect_code(self, code: i32) -> Ran {
         assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
     }
+}
+
+fn content(mut file: fs::File) -> String {
+    let mut bytes = Vec::new();
+    file.rewind().unwrap();
+    file.read_to_end(&mut bytes).unwrap();
+    String::from_utf8_lossy(&bytes).into_owned()
 }

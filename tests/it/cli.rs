@@ -1,0 +1,153 @@
+//! What people type: check, render, diff, keys, noop, both confds' spellings, exit codes.
+
+use std::fs;
+
+use crate::support::agent::Sandbox;
+
+#[test]
+fn check_prints_all_five_mistakes_with_file_line_and_hint() {
+    let sandbox = Sandbox::new();
+    sandbox.template("good.tera", "fine\n");
+    sandbox.template("broken.tera", "first line\n{{ getvv(key=\"/a\") }}\n");
+    let lines = |src: &str, dest: &str, more: &str| {
+        format!("src = \"{src}\"\ndest = \"{}\"\nkeys = [\"/v\"]\n{more}", sandbox.text_path(&format!("out/{dest}")))
+    };
+    sandbox.resource("a", &lines("good.tera", "a", "check_command = \"false\""));
+    sandbox.resource("b", &lines("good.tera", "b", "mode = \"999\""));
+    sandbox.resource("c", &lines("goood.tera", "c", ""));
+    sandbox.resource("d", &lines("broken.tera", "d", ""));
+    sandbox.resource("e", &lines("good.tera", "e", "reload_cmd = \"reload {{.destination}}\""));
+    sandbox.resource("fine", &lines("good.tera", "fine", ""));
+    let ran = sandbox.run(&["check"]).expect_code(3);
+    for (place, words) in [
+        ("a.toml:5:1", "check_cmd"),
+        ("b.toml:5:", "octal"),
+        ("c.toml:2:", "good.tera"),
+        ("broken.tera:2:4", "getv"),
+        ("e.toml:5:", "destination"),
+    ] {
+        assert!(ran.stderr.contains(place) && ran.stderr.contains(words), "{place} {words}\n{}", ran.stderr);
+    }
+    assert!(ran.stderr.matches("hint:").count() >= 4, "{}", ran.stderr);
+    assert!(ran.stderr.contains("5 problems; 1 resources are right"), "{}", ran.stderr);
+}
+
+#[test]
+fn one_broken_resource_does_not_stop_the_others_and_shows_in_the_exit_code() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("good", "");
+    sandbox.resource("bad", "nonsense = 1");
+    sandbox.set_store("v: {x: one}\n");
+    sandbox.onetime().expect_code(3);
+    assert_eq!(sandbox.output("good").as_deref(), Some("one\n"));
+}
+
+#[test]
+fn noop_shows_a_diff_and_changes_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", &format!("reload_cmd = \"touch {}\"", sandbox.text_path("reloaded")));
+    sandbox.set_store("v: {x: one}\n");
+    fs::write(sandbox.path("out/a"), "old\n").unwrap();
+    let ran = sandbox.run(&["-onetime", "-noop", "--color=always"]).expect_code(0);
+    assert!(
+        ran.stdout.contains("\u{1b}[31m-old\u{1b}[0m") && ran.stdout.contains("\u{1b}[32m+one\u{1b}[0m"),
+        "{ran:?}"
+    );
+    assert!(ran.stderr.contains("Noop mode enabled"), "{ran:?}");
+    assert_eq!(sandbox.output("a").as_deref(), Some("old\n"));
+    assert!(!sandbox.path("reloaded").exists());
+    let entries = fs::read_dir(sandbox.path("out")).unwrap().count();
+    assert_eq!(entries, 1, "nothing was staged");
+}
+
+#[test]
+fn render_diff_and_keys_read_and_change_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "mode = \"0600\"");
+    sandbox.set_store("v: {x: one, y: secret}\nother: {z: 1}\n");
+    assert_eq!(sandbox.run(&["render", "a"]).expect_code(0).stdout, "one\nsecret\n");
+    let diff = sandbox.run(&["diff"]).expect_code(1);
+    assert!(diff.stdout.contains("+one"), "{diff:?}");
+    let keys = sandbox.run(&["keys", "a.toml"]).expect_code(0);
+    assert!(keys.stdout.contains("/v/x (3 bytes)") && keys.stdout.contains("/v/y (6 bytes)"), "{keys:?}");
+    assert!(!keys.stdout.contains("secret") && !keys.stdout.contains("/other"), "{keys:?}");
+    assert_eq!(sandbox.output("a"), None);
+    sandbox.onetime().expect_code(0);
+    assert_eq!(sandbox.run(&["diff"]).expect_code(0).stdout, "");
+    sandbox.run(&["render", "nothing"]).expect_code(3);
+}
+
+#[test]
+fn exit_codes_tell_what_went_wrong() {
+    let check = |lines: &str, template: &str, expected: i32| {
+        let sandbox = Sandbox::new();
+        sandbox.plain_resource("a", lines);
+        sandbox.template("values.tera", template);
+        sandbox.set_store("v: {x: one}\n");
+        let ran = sandbox.onetime();
+        assert_eq!(ran.code, Some(expected), "{lines} {ran:?}");
+    };
+    check("", "ok", 0);
+    check("", "{{ getv(key=\"/v/missing\") }}", 5);
+    check("check_cmd = \"exit 77 # {{.src}}\"", "ok", 6);
+    check("output_format = \"json\"", "{ not json", 6);
+    check("owner = \"no-such-user\"", "ok", 7);
+    check("reload_cmd = \"exit 3\"", "ok", 8);
+    let sandbox = Sandbox::new();
+    assert_eq!(sandbox.run(&["--no-such-flag"]).code, Some(2));
+    assert_eq!(sandbox.run(&["--interval", "0"]).code, Some(2));
+    let mut foreign = Sandbox::new();
+    foreign.store = ["--backend", "consul"].map(str::to_owned).to_vec();
+    assert_eq!(foreign.onetime().code, Some(2));
+}
+
+#[test]
+fn a_command_that_dies_of_its_own_status_never_becomes_ours() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "check_cmd = \"exit 2 # {{.src}}\"");
+    sandbox.set_store("v: {x: one}\n");
+    sandbox.onetime().expect_code(6);
+}
+
+#[test]
+fn both_confds_spellings_run() {
+    for arguments in
+        [&["-onetime", "-sync-only"][..], &["--onetime=true", "--sync-only"], &["-onetime", "-log-level", "debug"]]
+    {
+        let sandbox = Sandbox::new();
+        sandbox.plain_resource("a", "");
+        sandbox.set_store("v: {x: one}\n");
+        sandbox.run(arguments).expect_code(0);
+        assert_eq!(sandbox.output("a").as_deref(), Some("one\n"), "{arguments:?}");
+    }
+}
+
+#[test]
+fn sync_only_runs_no_command() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "check_cmd = \"false\"\nreload_cmd = \"false\"");
+    sandbox.set_store("v: {x: one}\n");
+    sandbox.run(&["--onetime", "--sync-only"]).expect_code(0);
+    assert_eq!(sandbox.output("a").as_deref(), Some("one\n"));
+}
+
+#[test]
+fn prefix_and_environment_store_work_together() {
+    let mut sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "");
+    sandbox.store = ["--backend", "env", "--prefix", "/prod"].map(str::to_owned).to_vec();
+    sandbox.environment = vec![("PROD_V_X".into(), "from env".into()), ("V_X".into(), "wrong".into())];
+    sandbox.onetime().expect_code(0);
+    assert_eq!(sandbox.output("a").as_deref(), Some("from env\n"));
+}
+
+#[test]
+fn completions_and_the_man_page_come_from_the_same_definition() {
+    let sandbox = Sandbox::new();
+    for arguments in [&["completions", "bash"][..], &["man"], &["--help"]] {
+        let ran = sandbox.run(arguments).expect_code(0);
+        let plain = ran.stdout.replace('\\', "");
+        assert!(plain.contains("check-cmd-timeout"), "{arguments:?}");
+    }
+    assert!(sandbox.run(&["--version"]).expect_code(0).stdout.starts_with("upstreamd 0."));
+}

@@ -93,7 +93,8 @@ impl Assembler {
         let mut complete = std::mem::take(&mut self.older);
         if self.watchers == 1 || now >= last + SETTLE {
             self.waiting = None;
-            complete.append(Batch { revision: self.newest.revision, changes: std::mem::take(&mut self.newest.changes) });
+            complete
+                .append(Batch { revision: self.newest.revision, changes: std::mem::take(&mut self.newest.changes) });
         } else if has_revisions(&complete) && now >= first + LONGEST_HOLD {
             self.waiting = Some((last, last));
         } else {

@@ -96,7 +96,12 @@ mod tests {
 
     #[test]
     fn a_directory_is_one_watcher() {
-        check(&["/services"], "/services../services0", "/services../services0", "/services../services! /services/../services0");
+        check(
+            &["/services"],
+            "/services../services0",
+            "/services../services0",
+            "/services../services! /services/../services0",
+        );
         check(&["/a", "/b"], "/a../b0", "/a../a0 /b../b0", "/a../a! /a/../a0 /b../b! /b/../b0");
         check(&[""], "..", "..", "..");
         check(&["/"], "/..0", "/..0", "/..0");

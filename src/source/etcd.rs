@@ -168,7 +168,10 @@ impl Link {
             }
             Action::Rest => std::future::pending().await,
         };
-        result.unwrap_or_else(|failure| {
+        result.unwrap_or_else(|mut failure| {
+            if let Some(connection) = &self.connection {
+                failure.problem = format!("{}: {}", connection.endpoint(), failure.problem);
+            }
             let held = self.watch.as_ref().map_or(Duration::ZERO, |watch| clock::now().duration_since(watch.since));
             Outcome::Plain(Input::Failed { failure, held })
         })
@@ -240,7 +243,8 @@ impl Following {
             let message = self.message().await?;
             if message.created {
                 created += 1;
-                lowest = Some(lowest.filter(|lowest| lowest.revision <= message.header.revision).unwrap_or(message.header));
+                lowest =
+                    Some(lowest.filter(|lowest| lowest.revision <= message.header.revision).unwrap_or(message.header));
             } else {
                 self.assembler.take_message(message, clock::now());
             }

@@ -71,11 +71,8 @@ pub(super) async fn list(connection: &Connection, ranges: &KeyRanges, to_watch: 
     for part in read_all(connection, spans, header).await? {
         whole.append(part);
     }
-    let (coverage, keys_in_hull) = if to_watch {
-        coverage_for(connection, ranges, header, whole.keys).await?
-    } else {
-        (Coverage::Hull, None)
-    };
+    let (coverage, keys_in_hull) =
+        if to_watch { coverage_for(connection, ranges, header, whole.keys).await? } else { (Coverage::Hull, None) };
     let Part { entries, mut mark, unreadable_keys, .. } = whole;
     match (&mut mark, keys_in_hull) {
         (Some(mark), Some(keys)) => mark.keys_in_hull = Some((keys, header.revision)),

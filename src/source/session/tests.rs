@@ -145,10 +145,7 @@ fn an_expired_login_is_renewed_once_without_a_word() {
 fn a_denied_watch_logs_in_again_and_then_narrows() {
     let mut session = Session::new(true, true, 1);
     let list = |session: &mut Session, coverage| {
-        check(
-            session,
-            [(Input::Connected, Action::List.into()), (listed(10), Action::Watch(coverage).into())],
-        );
+        check(session, [(Input::Connected, Action::List.into()), (listed(10), Action::Watch(coverage).into())]);
     };
     list(&mut session, Coverage::Hull);
     check(&mut session, [(failed(FailureKind::Denied), Action::Connect(0).into())]);

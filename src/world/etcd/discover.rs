@@ -15,10 +15,7 @@ use crate::model::store::{EtcdSettings, Scheme};
 ///
 /// # Errors
 /// Names the records asked for when none has a member.
-pub async fn discover(
-    settings: &EtcdSettings,
-    random: impl FnMut() -> f64,
-) -> Option<Result<Vec<Endpoint>, Failure>> {
+pub async fn discover(settings: &EtcdSettings, random: impl FnMut() -> f64) -> Option<Result<Vec<Endpoint>, Failure>> {
     let records = records(settings)?;
     match tokio::time::timeout(settings.dial_timeout, look_up(settings, &records, random)).await {
         Ok(result) => Some(result),
@@ -49,10 +46,7 @@ fn records(settings: &EtcdSettings) -> Option<Vec<Vec<Record>>> {
         vec![record(format!("_etcd-client-ssl._tcp.{domain}"), Scheme::Https)],
         vec![record(format!("_etcd-client._tcp.{domain}"), plain)],
         // confd asks for a record that has the backend's name.
-        vec![
-            record(format!("_etcd._tcp.{domain}"), plain),
-            record(format!("_etcdv3._tcp.{domain}"), plain),
-        ],
+        vec![record(format!("_etcd._tcp.{domain}"), plain), record(format!("_etcdv3._tcp.{domain}"), plain)],
     ])
 }
 
@@ -109,7 +103,8 @@ struct Target {
 }
 
 async fn targets(resolver: &TokioResolver, record: &Record) -> Result<Vec<Target>, String> {
-    let lookup = resolver.srv_lookup(record.name.as_str()).await.map_err(|error| format!("{}: {error}", record.name))?;
+    let lookup =
+        resolver.srv_lookup(record.name.as_str()).await.map_err(|error| format!("{}: {error}", record.name))?;
     let targets = lookup.answers().iter().filter_map(|answer| {
         let RData::SRV(srv) = &answer.data else { return None };
         let host = srv.target.to_utf8().trim_end_matches('.').to_owned();

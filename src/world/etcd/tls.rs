@@ -35,9 +35,8 @@ pub(super) fn configure(endpoint: &Endpoint, settings: &EtcdSettings) -> Result<
     } else {
         transport.tls_config(config.with_native_roots())
     };
-    configured.map_err(|error| {
-        Failure::unreachable(format!("cannot set up TLS for {endpoint}: {}", failure::chain(&error)))
-    })
+    configured
+        .map_err(|error| Failure::unreachable(format!("cannot set up TLS for {endpoint}: {}", failure::cause(&error))))
 }
 
 fn authorities(path: &Path) -> Result<Certificate, Failure> {
@@ -67,8 +66,7 @@ fn identity(tls: &TlsSettings) -> Result<Option<Identity>, Failure> {
 }
 
 fn read(path: &Path, what: &str) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path)
-        .map_err(|error| Failure::unreachable(format!("cannot read {what} {}: {error}", path.display())))
+    std::fs::read(path).map_err(|error| Failure::unreachable(format!("cannot read {what} {}: {error}", path.display())))
 }
 
 /// Takes any certificate, as asked for with `insecure`. That the server holds its key is still proved.

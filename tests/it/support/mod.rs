@@ -1,6 +1,10 @@
 //! What every integration test needs: temp folders, free ports, waiting for a state, daemons that end with the test.
 //! Never sleeps for a fixed time and never signals a process it did not start.
 
+pub mod certs;
+pub mod etcd;
+pub mod proxy;
+
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};

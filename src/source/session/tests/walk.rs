@@ -35,7 +35,11 @@ struct Store {
 
 impl Store {
     fn new() -> Store {
-        Store { header: Header { raft_term: 1000, ..header(1) }, past: BTreeMap::from([(1, Keys::new())]), compacted: 0 }
+        Store {
+            header: Header { raft_term: 1000, ..header(1) },
+            past: BTreeMap::from([(1, Keys::new())]),
+            compacted: 0,
+        }
     }
 
     fn revision(&self) -> i64 {

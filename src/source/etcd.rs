@@ -168,7 +168,10 @@ impl Link {
             }
             Action::Rest => std::future::pending().await,
         };
-        result.unwrap_or_else(|failure| {
+        result.unwrap_or_else(|mut failure| {
+            if let Some(connection) = &self.connection {
+                failure.problem = format!("{}: {}", connection.endpoint(), failure.problem);
+            }
             let held = self.watch.as_ref().map_or(Duration::ZERO, |watch| clock::now().duration_since(watch.since));
             Outcome::Plain(Input::Failed { failure, held })
         })

@@ -11,7 +11,7 @@ mod watch;
 use std::future::Future;
 use std::time::Duration;
 
-use etcd_client::{Client, GetOptions, KvClient, WatchClient};
+use etcd_client::{GetOptions, KvClient, WatchClient};
 
 use crate::model::etcd::{Entry, Failure, Page, Span};
 use crate::model::key::{Key, Revision, Value};
@@ -27,6 +27,7 @@ const MAX_MESSAGE_BYTES: usize = 64 << 20;
 /// A connection to one member, logged in. Clones share it.
 #[derive(Clone)]
 pub struct Connection {
+    endpoint: Endpoint,
     kv: KvClient,
     watch: WatchClient,
     request_timeout: Duration,
@@ -46,7 +47,7 @@ impl Connection {
         let channel = match tokio::time::timeout(settings.dial_timeout, transport.connect()).await {
             Ok(Ok(channel)) => channel,
             Ok(Err(error)) => {
-                return Err(Failure::unreachable(format!("cannot connect to {endpoint}: {}", failure::chain(&error))));
+                return Err(Failure::unreachable(format!("cannot connect to {endpoint}: {}", failure::cause(&error))));
             }
             Err(_) => {
                 let limit = settings.dial_timeout;
@@ -56,15 +57,17 @@ impl Connection {
         let client = within(settings.request_timeout, login::log_in(channel, settings.login.as_ref()))
             .await
             .map_err(|failure| failure::at(endpoint, failure))?;
-        Ok(Connection::over(&client, settings.request_timeout))
-    }
-
-    fn over(client: &Client, request_timeout: Duration) -> Connection {
-        Connection {
+        Ok(Connection {
+            endpoint: endpoint.clone(),
             kv: client.kv_client().max_decoding_message_size(MAX_MESSAGE_BYTES),
             watch: client.watch_client().max_decoding_message_size(MAX_MESSAGE_BYTES),
-            request_timeout,
-        }
+            request_timeout: settings.request_timeout,
+        })
+    }
+
+    /// Whom it connects to.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     /// Reads up to `limit` keys of `span`. With `at == None` the read is linearizable and finds the newest revision; with

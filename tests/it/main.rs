@@ -13,5 +13,6 @@ mod follow;
 mod render;
 mod sandbox;
 mod shipped;
+mod store;
 mod support;
 mod tidy;

@@ -34,10 +34,10 @@ fn of_status(status: &Status) -> Failure {
         Code::OutOfRange if message.contains("message length too large") => FailureKind::TooLarge,
         _ => of_words(message),
     };
-    let mut problem = message.strip_prefix("etcdserver: ").unwrap_or(message).to_owned();
-    if let Some(source) = status.source() {
-        problem = format!("{problem}: {}", chain(source));
-    }
+    let mut problem = match status.source() {
+        Some(source) => cause(source),
+        None => message.strip_prefix("etcdserver: ").unwrap_or(message).to_owned(),
+    };
     if problem.is_empty() {
         problem = format!("etcd answered {:?}", status.code());
     }
@@ -81,18 +81,13 @@ pub(super) fn at(endpoint: &Endpoint, failure: Failure) -> Failure {
     Failure { problem: format!("{endpoint}: {}", failure.problem), ..failure }
 }
 
-/// An error and its causes in one line, each said once.
-pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut said = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !said.contains(&text) {
-            said = format!("{said}: {text}");
-        }
-        cause = error.source();
+/// What lies at the bottom of an error. The layers above it only say that something was wrong with the transport.
+pub(super) fn cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut bottom = error;
+    while let Some(error) = bottom.source() {
+        bottom = error;
     }
-    said
+    bottom.to_string()
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ pub(super) fn configure(endpoint: &Endpoint, settings: &EtcdSettings) -> Result<
         transport.tls_config(config.with_native_roots())
     };
     configured
-        .map_err(|error| Failure::unreachable(format!("cannot set up TLS for {endpoint}: {}", failure::chain(&error))))
+        .map_err(|error| Failure::unreachable(format!("cannot set up TLS for {endpoint}: {}", failure::cause(&error))))
 }
 
 fn authorities(path: &Path) -> Result<Certificate, Failure> {

@@ -3,8 +3,11 @@
 
 pub mod agent;
 pub mod cases;
+pub mod certs;
+pub mod etcd;
 pub mod https;
 pub mod nginx;
+pub mod proxy;
 pub mod shipped;
 pub mod tls;
 

@@ -1,0 +1,189 @@
+//! etcd away, cut off, compacted, put back to an older copy: the tree ends as the store is, each time.
+
+use std::time::Duration;
+
+use upstreamd::model::store::{EtcdSettings, StoreSettings};
+
+use super::follower::Follower;
+use crate::support::etcd::{Etcd, Writer};
+use crate::support::free_port;
+use crate::support::proxy::Proxy;
+
+/// Settings that notice a silent server soon.
+pub fn impatient(endpoints: &[String]) -> StoreSettings {
+    StoreSettings::Etcd(EtcdSettings {
+        endpoints: endpoints.to_vec(),
+        dial_timeout: Duration::from_secs(1),
+        request_timeout: Duration::from_secs(2),
+        keepalive_interval: Duration::from_millis(300),
+        keepalive_timeout: Duration::from_millis(700),
+        ..EtcdSettings::default()
+    })
+}
+
+/// A store with two keys, a way to it that can be cut, and a follower that is up to date.
+struct Setting {
+    etcd: Etcd,
+    proxy: Proxy,
+    writer: Writer,
+    follower: Follower,
+}
+
+impl Setting {
+    fn new() -> Setting {
+        let etcd = Etcd::start();
+        let proxy = Proxy::start(etcd.port());
+        let mut writer = etcd.writer();
+        writer.put("/a/kept", "1");
+        writer.put("/a/gone", "1");
+        let follower = Follower::start(impatient(&[proxy.address()]), &["/a"]);
+        follower.wait_value("/a/gone", Some("1"));
+        Setting { etcd, proxy, writer, follower }
+    }
+
+    /// Cuts the follower off and waits until it knows.
+    fn cut(&self) {
+        let lost_before = self.follower.seen().lost;
+        self.proxy.cut();
+        self.follower.wait("the loss to be noticed", |seen| seen.lost > lost_before);
+    }
+
+    /// snapshots, regained
+    fn counts(&self) -> (usize, usize) {
+        let seen = self.follower.seen();
+        (seen.snapshots, seen.regained)
+    }
+}
+
+#[test]
+fn what_changed_while_cut_off_is_caught_up_from_the_last_revision() {
+    let mut setting = Setting::new();
+    setting.writer.put("/a/kept", "2");
+    setting.follower.wait_value("/a/kept", Some("2"));
+    setting.cut();
+    setting.writer.change(&[("/a/gone", None), ("/a/new", Some("1"))]);
+    let revision = setting.writer.put("/a/kept", "3");
+    setting.proxy.mend();
+    setting.follower.wait_revision(revision);
+    setting.follower.wait_value("/a/gone", None);
+    setting.follower.wait_value("/a/new", Some("1"));
+    setting.follower.wait("the return to be told", |seen| seen.regained == 1);
+    assert_eq!(setting.counts(), (1, 1), "nothing had to be listed again");
+}
+
+#[test]
+fn right_after_the_first_listing_a_cut_is_caught_up_too() {
+    let mut setting = Setting::new();
+    setting.cut();
+    setting.writer.change(&[("/a/gone", None), ("/elsewhere", Some("1"))]);
+    setting.proxy.mend();
+    setting.follower.wait_value("/a/gone", None);
+    assert_eq!(setting.counts(), (1, 1));
+}
+
+#[test]
+fn a_killed_server_is_followed_again_when_it_is_back() {
+    let mut setting = Setting::new();
+    setting.writer.put("/a/kept", "2");
+    setting.follower.wait_value("/a/kept", Some("2"));
+    setting.etcd.kill();
+    setting.follower.wait("the loss to be noticed", |seen| seen.lost > 0);
+    setting.etcd.restart();
+    setting.etcd.put("/a/kept", "3");
+    setting.follower.wait_value("/a/kept", Some("3"));
+    assert_eq!(setting.counts(), (1, 1));
+}
+
+#[test]
+fn a_server_that_falls_silent_is_noticed_and_left() {
+    let mut setting = Setting::new();
+    setting.proxy.swallow();
+    setting.follower.wait("the silence to be noticed", |seen| seen.lost > 0);
+    setting.writer.put("/a/kept", "2");
+    setting.proxy.mend();
+    setting.follower.wait_value("/a/kept", Some("2"));
+    setting.follower.wait("the return to be told", |seen| seen.regained == 1);
+}
+
+#[test]
+fn history_compacted_while_away_is_listed_again() {
+    let mut setting = Setting::new();
+    setting.cut();
+    setting.writer.change(&[("/a/gone", None)]);
+    let revision = setting.writer.put("/a/kept", "2");
+    setting.writer.compact(revision);
+    setting.proxy.mend();
+    setting.follower.wait_value("/a/kept", Some("2"));
+    setting.follower.wait_value("/a/gone", None);
+    assert_eq!(setting.follower.seen().snapshots, 2);
+}
+
+/// Replaces the store by a copy taken earlier while the follower is cut off, and lets `after` write to it.
+fn restored(after: impl FnOnce(&mut Writer)) -> Setting {
+    let mut setting = Setting::new();
+    let copy = setting.etcd.dir.path().join("copy");
+    setting.etcd.save_copy(&copy);
+    for number in 0..5 {
+        setting.writer.put("/a/kept", number.to_string());
+    }
+    setting.writer.change(&[("/a/gone", None), ("/a/lost", Some("1"))]);
+    setting.follower.wait_value("/a/lost", Some("1"));
+    setting.cut();
+    setting.etcd.kill();
+    setting.etcd.restore_copy(&copy);
+    setting.etcd.restart();
+    setting.writer = setting.etcd.writer();
+    after(&mut setting.writer);
+    setting.proxy.mend();
+    setting
+}
+
+#[test]
+fn a_store_put_back_to_an_older_copy_is_taken_as_it_is() {
+    let mut setting = restored(|_| ());
+    setting.follower.wait_value("/a/kept", Some("1"));
+    setting.follower.wait_value("/a/gone", Some("1"));
+    setting.follower.wait_value("/a/lost", None);
+    setting.writer.put("/a/kept", "after");
+    setting.follower.wait_value("/a/kept", Some("after"));
+}
+
+#[test]
+fn a_restored_store_whose_revision_has_overtaken_ours_is_told_apart() {
+    let setting = restored(|writer| {
+        for number in 0..50 {
+            writer.put("/elsewhere", number.to_string());
+        }
+    });
+    setting.follower.wait_value("/a/kept", Some("1"));
+    setting.follower.wait_value("/a/gone", Some("1"));
+    setting.follower.wait_value("/a/lost", None);
+}
+
+#[test]
+fn etcd_that_comes_up_later_is_waited_for() {
+    let etcd = Etcd::start();
+    let proxy = Proxy::start(etcd.port());
+    proxy.cut();
+    etcd.put("/a/x", "1");
+    let follower = Follower::start(impatient(&[proxy.address()]), &["/a"]);
+    follower.wait("several attempts", |seen| seen.lost >= 3);
+    assert!(follower.seen().problems[0].contains(&proxy.address()), "{:?}", follower.seen().problems);
+    proxy.mend();
+    follower.wait_value("/a/x", Some("1"));
+    assert_eq!(follower.seen().regained, 0, "the first snapshot says it all");
+}
+
+#[test]
+fn nobody_there_and_settings_that_cannot_work_are_told_by_name() {
+    let port = free_port();
+    let nobody = Follower::start(impatient(&[format!("127.0.0.1:{port}")]), &["/a"]);
+    nobody.wait("a loss", |seen| seen.lost > 0);
+    assert_eq!(
+        nobody.seen().problems[0],
+        format!("cannot connect to http://127.0.0.1:{port}: Connection refused (os error 111)")
+    );
+    let nonsense = Follower::start(impatient(&["ftp://a:1".to_owned()]), &["/a"]);
+    nonsense.wait("a loss", |seen| seen.lost > 0);
+    assert!(nonsense.seen().problems[0].contains("only http and https"), "{:?}", nonsense.seen().problems);
+}

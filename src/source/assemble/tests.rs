@@ -1,3 +1,5 @@
+//! Fragments, several watchers, late events: whole revisions only.
+
 use super::*;
 use crate::model::key::{Key, Value};
 

@@ -1,3 +1,5 @@
+//! Walks of the session: every order of answers, and the orders that matter.
+
 use super::*;
 
 mod walk;

@@ -13,23 +13,33 @@ mod floor;
 #[path = "end_to_end/scenario.rs"]
 mod scenario;
 
-use scenario::{Bench, Row};
+use scenario::Row;
 
 fn main() {
     // `cargo test --benches` runs this too, only to see that it starts.
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
+    let only: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let wanted = |case: &str| only.is_empty() || only.iter().any(|name| name == case);
     let mut rows = Vec::new();
     for (backends, target_ms) in [(10, 0.7), (1_000, 0.8), (10_000, 4.0)] {
-        rows.push(scenario::one_of(backends, target_ms));
+        if wanted("flat") {
+            rows.push(scenario::one_of(backends, target_ms));
+        }
     }
-    rows.push(scenario::nested(2_000, 15.0));
+    if wanted("nested") {
+        rows.push(scenario::nested(2_000, 15.0));
+    }
     Row::print_table(&rows);
-    scenario::onetime(500, 100.0);
-    scenario::memory();
-    scenario::burst(2_000);
-    scenario::binary_size();
-    drop(rows);
-    let _ = std::marker::PhantomData::<Bench>;
+    if wanted("onetime") {
+        scenario::onetime(500, 100.0);
+    }
+    if wanted("memory") {
+        scenario::memory();
+        scenario::binary_size();
+    }
+    if wanted("burst") {
+        scenario::burst(2_000);
+    }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Median time of writing, syncing and renaming these bytes in this folder.
-pub fn write_sync_rename(folder: &Path, bytes: &[u8]) -> Duration {
+pub(crate) fn write_sync_rename(folder: &Path, bytes: &[u8]) -> Duration {
     let (staged, dest) = (folder.join(".floor-stage"), folder.join("floor"));
     let mut times: Vec<Duration> = (0..31)
         .map(|_| {

@@ -15,7 +15,7 @@ use crate::support::{Daemon, free_port, temp_dir};
 const CHANGES: usize = 41;
 
 /// One line of the table.
-pub struct Row {
+pub(crate) struct Row {
     case: String,
     p50: Duration,
     worst: Duration,
@@ -26,7 +26,7 @@ pub struct Row {
 }
 
 impl Row {
-    pub fn print_table(rows: &[Row]) {
+    pub(crate) fn print_table(rows: &[Row]) {
         println!(
             "{:<34} {:>9} {:>9} {:>9} {:>11} {:>11} {:>10}",
             "event to renamed file", "p50 ms", "worst ms", "goal ms", "put-event", "write+sync", "CPU/change"
@@ -51,7 +51,7 @@ fn ms(time: Duration) -> f64 {
 }
 
 /// An etcd and a folder for upstreamd.
-pub struct Bench {
+pub(crate) struct Bench {
     dir: tempfile::TempDir,
     _etcd: Daemon,
     url: String,
@@ -195,7 +195,7 @@ fn backend(n: usize) -> (String, String) {
     (format!("/services/backend-{n:05}"), format!("10.{}.{}.{}:8080", n / 65536, n / 256 % 256, n % 256))
 }
 
-pub fn one_of(backends: usize, target_ms: f64) -> Row {
+pub(crate) fn one_of(backends: usize, target_ms: f64) -> Row {
     let mut bench = Bench::new();
     bench.template(FLAT);
     bench.resource("app.conf", "");
@@ -205,7 +205,7 @@ pub fn one_of(backends: usize, target_ms: f64) -> Row {
     })
 }
 
-pub fn nested(services: usize, target_ms: f64) -> Row {
+pub(crate) fn nested(services: usize, target_ms: f64) -> Row {
     let mut bench = Bench::new();
     bench.template(NESTED);
     bench.resource("app.conf", "");
@@ -217,14 +217,14 @@ pub fn nested(services: usize, target_ms: f64) -> Row {
     })
 }
 
-pub fn onetime(resources: usize, target_ms: f64) {
+pub(crate) fn onetime(resources: usize, target_ms: f64) {
     let mut bench = Bench::new();
     bench.template(FLAT);
     for n in 0..resources {
         bench.resource(&format!("r{n}.conf"), "");
     }
     bench.put_all(&(0..10).map(backend).collect::<Vec<_>>());
-    let mut run = |what: &str, clear: bool| {
+    let run = |what: &str, clear: bool| {
         let mut times: Vec<Duration> = (0..7)
             .map(|_| {
                 if clear {
@@ -245,7 +245,7 @@ pub fn onetime(resources: usize, target_ms: f64) {
     bench.put("/services/backend-00000", "10.0.0.1:1");
 }
 
-pub fn memory() {
+pub(crate) fn memory() {
     for (backends, goal) in [(10, 8), (10_000, 16)] {
         let mut bench = Bench::new();
         bench.template(FLAT);
@@ -263,7 +263,7 @@ pub fn memory() {
     }
 }
 
-pub fn burst(puts: usize) {
+pub(crate) fn burst(puts: usize) {
     let mut bench = Bench::new();
     bench.template(FLAT);
     let reloads = bench.path("reloads");
@@ -292,7 +292,7 @@ pub fn burst(puts: usize) {
     drop(daemon);
 }
 
-pub fn binary_size() {
+pub(crate) fn binary_size() {
     let bytes = fs::metadata(env!("CARGO_BIN_EXE_upstreamd")).unwrap().len();
     println!("binary{:>40.1} MB (goal 12 MB)", bytes as f64 / 1024.0 / 1024.0);
 }

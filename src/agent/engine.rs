@@ -245,7 +245,7 @@ impl Engine {
 }
 
 /// Renders one member from a tree, its output format checked.
-pub fn render(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<[u8]>, Failure> {
+pub fn render(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<Vec<u8>>, Failure> {
     let resource = &member.resource;
     let view = View::new(tree.clone(), Arc::clone(&resource.prefix), resource.ranges.clone());
     let bytes = member.renderer.render(&resource.src, resource.escape, &view, memory).map_err(|error| {
@@ -255,5 +255,5 @@ pub fn render(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<[
     if let Some(output_format) = resource.output_format {
         format::check(&bytes, output_format).map_err(|error| Failure::new(Stage::Check, error.to_string()))?;
     }
-    Ok(Arc::from(bytes))
+    Ok(Arc::new(bytes))
 }

@@ -19,7 +19,7 @@ pub async fn run(context: &Context, rendered: Vec<Rendered>, revision: Revision)
     let mut files: Vec<Result<StagedFile, Failure>> = Vec::with_capacity(rendered.len());
     for rendered in &rendered {
         files.push(match &held {
-            Ok(_) => staging::stage(context, rendered, &|_| true),
+            Ok(_) => staging::stage(context, rendered, None),
             Err(failure) => Err(failure.clone()),
         });
     }

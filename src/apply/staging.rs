@@ -14,6 +14,7 @@ use crate::world::fs::{self, FileError, folder_of, owner};
 use crate::world::nginx_process;
 
 use super::group::Group;
+use super::journal::{self, Journal};
 use super::plan::{self, Action, Wanted};
 use super::{Context, transaction};
 
@@ -26,6 +27,7 @@ pub struct StagedFile {
     /// The staged file, until it is installed.
     pub(super) staged: Option<PathBuf>,
     pub(super) action: Action,
+    /// Of the new content; empty where there is no journal to write it to.
     pub(super) hash: String,
     /// There was a file before.
     pub(super) existed: bool,
@@ -38,12 +40,9 @@ impl StagedFile {
     }
 }
 
-/// Compares one destination with its new content and stages it where it differs.
-pub(super) fn stage(
-    context: &Context,
-    rendered: &Rendered,
-    known_live: &dyn Fn(&str) -> bool,
-) -> Result<StagedFile, Failure> {
+/// Compares one destination with its new content and stages it where it differs. Without a journal, what is on disk is
+/// what is live: nothing would have to be reloaded.
+pub(super) fn stage(context: &Context, rendered: &Rendered, journal: Option<&Journal>) -> Result<StagedFile, Failure> {
     let resource = Arc::clone(&rendered.resource);
     let staging_failed = |error: FileError| transaction::failure(Stage::Stage, &error);
     let target = fs::resolve_links(&resource.dest).map_err(staging_failed)?;
@@ -52,9 +51,10 @@ pub(super) fn stage(
     }
     let on_disk = fs::read(&target).map_err(staging_failed)?;
     let ids = owners(&resource)?;
-    let hash = plan::hash(&rendered.bytes);
+    let hash = journal.map(|_| plan::hash(&rendered.bytes)).unwrap_or_default();
+    let known_live = journal.is_none_or(|journal| journal::knows(context, journal, &resource.dest, &hash));
     let wanted = Wanted { bytes: &rendered.bytes, mode: resource.mode, owner: ids.0, group: ids.1 };
-    let action = plan::decide(wanted, on_disk.as_ref(), known_live(&hash));
+    let action = plan::decide(wanted, on_disk.as_ref(), known_live);
     let staged = match action {
         Action::Write(attributes) => Some(write(context, &target, &rendered.bytes, attributes)?),
         Action::Keep | Action::Prove => None,

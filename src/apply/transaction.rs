@@ -89,8 +89,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
     };
     let mut files = Vec::new();
     for rendered in rendered {
-        let known = |hash: &str| journal::knows(context, &journal, &rendered.resource.dest, hash);
-        match staging::stage(context, &rendered, &known) {
+        match staging::stage(context, &rendered, Some(&journal)) {
             Ok(file) => files.push(file),
             Err(failure) => report.dropped.push((Arc::clone(&rendered.resource.name), failure)),
         }

@@ -55,7 +55,11 @@ fn usable(folder: &Path) -> Result<(), String> {
 pub(super) fn become_daemon(folder: &Path) -> Result<Lock, String> {
     let path = folder.join("daemon.lock");
     match Lock::try_take(&path) {
-        Ok(Some(lock)) => Ok(lock),
+        Ok(Some(mut lock)) => {
+            // Without the pid the lock holds just as well.
+            lock.sign().ok();
+            Ok(lock)
+        }
         Ok(None) => Err(format!(
             "another upstreamd already uses the state folder `{}` (hint: stop it, or give this one --state-dir of its own)",
             folder.display()

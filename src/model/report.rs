@@ -14,7 +14,7 @@ pub struct Rendered {
     /// Which resource.
     pub resource: Arc<Resource>,
     /// The whole content.
-    pub bytes: Arc<[u8]>,
+    pub bytes: Arc<Vec<u8>>,
 }
 
 /// Where in a pass something failed.

@@ -12,7 +12,7 @@ use nix::fcntl::{Flock, FlockArg};
 /// A held lock.
 #[derive(Debug)]
 pub struct Lock {
-    _held: Flock<File>,
+    held: Flock<File>,
 }
 
 impl Lock {
@@ -20,15 +20,16 @@ impl Lock {
     pub fn try_take(path: &Path) -> io::Result<Option<Lock>> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(mut held) => {
-                // The pid is a help for people only; nobody reads it back.
-                held.set_len(0)?;
-                writeln!(held, "{}", std::process::id())?;
-                Ok(Some(Lock { _held: held }))
-            }
+            Ok(held) => Ok(Some(Lock { held })),
             Err((_, Errno::EWOULDBLOCK)) => Ok(None),
             Err((_, errno)) => Err(errno.into()),
         }
+    }
+
+    /// Leaves our pid in the file, for people who look who holds it; nobody reads it back.
+    pub fn sign(&mut self) -> io::Result<()> {
+        self.held.set_len(0)?;
+        writeln!(self.held, "{}", std::process::id())
     }
 
     /// Waits for the lock until `deadline`; `None` where it was still taken then.

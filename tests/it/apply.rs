@@ -104,7 +104,7 @@ fn request(resources: &[Resource], texts: &[&str]) -> Request {
     let rendered = resources
         .iter()
         .zip(texts)
-        .map(|(resource, text)| Rendered { resource: Arc::clone(resource), bytes: Arc::from(text.as_bytes()) })
+        .map(|(resource, text)| Rendered { resource: Arc::clone(resource), bytes: Arc::new(text.as_bytes().to_vec()) })
         .collect();
     Request {
         group: Arc::new(groups.into_iter().next().unwrap()),
@@ -325,7 +325,7 @@ fn mode_alone_is_a_change_and_unset_owner_keeps_the_existing_one() {
     std::os::unix::fs::chown(&dest, Some(owner), None).unwrap();
     let mut resource = place.resource("a", None, None);
     let rendered =
-        |resource: &Resource| Rendered { resource: Arc::new(resource.clone()), bytes: Arc::from(&b"same"[..]) };
+        |resource: &Resource| Rendered { resource: Arc::new(resource.clone()), bytes: Arc::new(b"same".to_vec()) };
     let context = place.context();
     let reports = block_on(lone::run(&context, vec![rendered(&resource)], Revision(1)));
     assert_eq!(reports[0].outcome, Outcome::Unchanged, "neither mode nor owner was asked for");
@@ -344,7 +344,7 @@ fn many_lone_files_are_installed_and_one_bad_one_does_not_stop_them() {
     std::fs::create_dir(place.path("out/f7")).unwrap();
     let rendered = resources
         .iter()
-        .map(|resource| Rendered { resource: Arc::new(resource.clone()), bytes: Arc::from(&b"x"[..]) })
+        .map(|resource| Rendered { resource: Arc::new(resource.clone()), bytes: Arc::new(b"x".to_vec()) })
         .collect();
     let reports = block_on(lone::run(&place.context(), rendered, Revision(1)));
     let applied = reports.iter().filter(|report| report.outcome == Outcome::Applied).count();

@@ -9,6 +9,7 @@ mod cli;
 mod commands;
 mod config;
 mod dns;
+mod docs;
 mod etcd_agent;
 mod follow;
 mod render;

@@ -1,0 +1,111 @@
+//! Every example of the README is run: commands with the test's own etcd and folders put in, resources and templates as they
+//! stand.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::agent::Sandbox;
+use crate::support::etcd::Etcd;
+
+fn repository() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The README's fenced blocks in this language.
+fn blocks(language: &str) -> Vec<String> {
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    let mut blocks = Vec::new();
+    let mut rest = readme.as_str();
+    while let Some((_, after)) = rest.split_once(&format!("```{language}\n")) {
+        let (block, after) = after.split_once("```").unwrap();
+        blocks.push(block.to_owned());
+        rest = after;
+    }
+    blocks
+}
+
+/// The lines of all shell blocks that start with this command, comments cut off.
+fn commands(program: &str) -> Vec<String> {
+    blocks("sh")
+        .iter()
+        .flat_map(|block| block.lines())
+        .map(|line| line.split(" #").next().unwrap().trim().trim_start_matches("sudo ").to_owned())
+        .filter(|line| line.starts_with(&format!("{program} ")))
+        .collect()
+}
+
+#[test]
+fn every_upstreamd_command_line_runs_and_writes_the_file() {
+    let commands = commands("upstreamd");
+    assert!(commands.len() >= 6, "{commands:?}");
+    let etcd = Etcd::start();
+    etcd.put("/v/x", "one");
+    for line in commands {
+        let mut sandbox = Sandbox::on_etcd(&etcd.url());
+        sandbox.plain_resource("app", "reload_cmd = \"true\"");
+        let line = line.replace("http://127.0.0.1:2379", &etcd.url());
+        let arguments: Vec<&str> = line.split_whitespace().skip(1).collect();
+        // The flags of the line itself say which store.
+        if line.contains("127.0.0.1") {
+            sandbox.store.clear();
+        }
+        if arguments.iter().any(|argument| argument.ends_with("-watch")) {
+            let _agent = sandbox.start(&arguments);
+            sandbox.wait_output("app", "one\n");
+        } else {
+            let ran = sandbox.run(&arguments);
+            assert!(matches!(ran.code, Some(0 | 1)), "{line}: {ran:?}");
+        }
+    }
+}
+
+#[test]
+fn the_quick_start_leads_to_a_rendered_site() {
+    let etcd = Etcd::start();
+    let sandbox = Sandbox::on_etcd(&etcd.url());
+    for line in commands("cp") {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if words[1].starts_with("target/") {
+            continue;
+        }
+        let to = sandbox.path("etc").join(Path::new(words[2]).strip_prefix("/etc/upstreamd").unwrap());
+        fs::copy(repository().join(words[1]), to.join(Path::new(words[1]).file_name().unwrap())).unwrap();
+    }
+    for line in commands("etcdctl") {
+        let (key, value) = line.strip_prefix("etcdctl put ").unwrap().split_once(' ').unwrap();
+        etcd.put(key, value.trim_matches('\''));
+    }
+    let site = sandbox.run(&["render", "app"]).expect_code(0).stdout;
+    assert!(site.contains("server 10.0.0.1:8080") && site.contains("server 10.0.0.2:8081"), "{site}");
+}
+
+#[test]
+fn the_resource_shown_is_the_one_that_is_shipped() {
+    let shipped = fs::read_to_string(repository().join("conf.d/app.toml")).unwrap();
+    let shown = blocks("toml").remove(0);
+    let code = |text: &str| -> toml::Table { toml::from_str(text).unwrap() };
+    assert_eq!(code(&shown), code(&shipped));
+}
+
+#[test]
+fn the_template_shown_renders() {
+    let sandbox = Sandbox::new();
+    sandbox.template("shown.tera", &blocks("jinja").remove(0));
+    let dest = sandbox.text_path("out/shown");
+    sandbox.resource("shown", &format!("src = \"shown.tera\"\ndest = \"{dest}\"\nkeys = [\"/services\"]"));
+    sandbox.set_store("services: {a: '10.0.0.1:80', b: '10.0.0.2:80'}\n");
+    let rendered = sandbox.run(&["render", "shown"]).expect_code(0).stdout;
+    assert_eq!(
+        rendered.trim(),
+        "upstream app {\n    zone app 256k;\n    server 10.0.0.1:80;\n    server 10.0.0.2:80;\n}"
+    );
+}
+
+#[test]
+fn the_exit_codes_in_the_readme_are_the_ones_in_the_code() {
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    for exit in upstreamd::cli::exit::Exit::ALL {
+        let row = format!("| {} | {} |", exit.code(), exit.meaning());
+        assert!(readme.contains(&row), "README.md does not say: {row}");
+    }
+}

@@ -6,10 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::resource::{CommandLine, OnReloadFailure, Pace, Resource};
-use crate::nginx::installation;
-
 use super::plan;
+use crate::model::resource::{CommandLine, OnReloadFailure, Pace, Resource};
 
 /// Resources with the same commands; one without commands is alone.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,7 +34,7 @@ impl Group {
 
     /// The commands say that nginx reads these files.
     pub fn drives_nginx(&self) -> bool {
-        [&self.check, &self.reload].into_iter().flatten().any(|command| installation::is_mentioned(&command.text))
+        [&self.check, &self.reload].into_iter().flatten().any(|command| command.mentions_nginx())
     }
 
     /// The destinations, in the order of the members.

@@ -155,8 +155,8 @@ pub(super) fn nginx_pid_file(context: &Context, group: &Group) -> PathBuf {
     if let Some(pid_file) = &context.settings.nginx_pid_file {
         return pid_file.clone();
     }
-    let named =
-        [&group.reload, &group.check].into_iter().flatten().map(|command| installation::files_named_in(&command.text));
+    let commands = [&group.reload, &group.check].into_iter().flatten().filter(|command| command.mentions_nginx());
+    let named = commands.map(|command| installation::files_named_in(&command.text));
     let (conf, prefix) = named.reduce(|(a, b), (c, d)| (a.or(c), b.or(d))).unwrap_or_default();
     let prefix = prefix.unwrap_or_else(|| PathBuf::from("/usr/share/nginx"));
     let conf =

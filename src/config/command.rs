@@ -4,7 +4,7 @@
 use crate::model::resource::CommandPart;
 
 use super::problem::{Problem, shown};
-use super::suggest;
+use crate::model::suggest;
 
 const NAMES: [&str; 2] = ["src", "dest"];
 
@@ -102,16 +102,6 @@ fn unknown<'t>(action: &'t str, offset: usize, name: &str) -> BadCommand<'t> {
     BadCommand { culprit: action, offset, problem }
 }
 
-/// Whether the command speaks of nginx: the word stands in it by itself, as in `/usr/sbin/nginx -t`.
-pub(crate) fn mentions_nginx(command: &str) -> bool {
-    let is_word = |c: char| c.is_alphanumeric() || c == '_';
-    command.match_indices("nginx").any(|(start, word)| {
-        let before = command[..start].chars().next_back();
-        let after = command[start + word.len()..].chars().next();
-        !before.is_some_and(is_word) && !after.is_some_and(is_word)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,15 +148,5 @@ mod tests {
         check("cat {{\"{{}} x", "4 \"{{\": `{{` is not closed");
         check("{{.src}} {{getv \"/x\"}}", "9 \"{{getv \\\"/x\\\"}}\": `{{getv \"/x\"}}` is not known in a command");
         assert_eq!(parse("{{.sorc}}").unwrap_err().problem.hint.unwrap(), "did you mean {{.src}}?");
-    }
-
-    #[test]
-    fn nginx_is_recognised_as_a_word() {
-        for command in ["nginx -t", "/usr/sbin/nginx -t", "service nginx reload", "systemctl reload nginx.service"] {
-            assert!(mentions_nginx(command), "{command}");
-        }
-        for command in ["", "nginxctl", "mynginx reload", "true"] {
-            assert!(!mentions_nginx(command), "{command}");
-        }
     }
 }

@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{Place, Problem, before, shown};
-use super::suggest;
+use crate::model::suggest;
 
 /// A parsed TOML text. A text with syntax errors still gives what could be read of it.
 pub(crate) struct Document<'t> {

@@ -9,4 +9,3 @@ pub mod problem;
 pub mod resource;
 pub mod set;
 pub mod settings;
-mod suggest;

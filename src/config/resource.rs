@@ -9,7 +9,7 @@ use crate::model::resource::{Engine, Escape, OnReloadFailure, OutputFormat, Reso
 
 use super::document::{Document, Field, Fields};
 use super::problem::{Place, Problem, shown};
-use super::suggest;
+use crate::model::suggest;
 
 mod commands;
 mod keys;

@@ -9,7 +9,7 @@ use crate::model::resource::Resource;
 
 use super::problem::{Problem, Problems};
 use super::resource::{Defaults, PlacedResource, ResourceFile, parse_placed};
-use super::suggest;
+use crate::model::suggest;
 
 /// What conf.d says.
 #[derive(Clone, Debug, Default, PartialEq)]

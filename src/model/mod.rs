@@ -10,5 +10,6 @@ pub mod report;
 pub mod resource;
 mod shell;
 pub mod store;
+pub mod suggest;
 pub mod tree;
 pub mod view;

@@ -94,6 +94,11 @@ impl CommandLine {
         self.parts.contains(&CommandPart::Src)
     }
 
+    /// Whether the command speaks of nginx: the word stands in it by itself, as in `/usr/sbin/nginx -t`.
+    pub fn mentions_nginx(&self) -> bool {
+        mentions_nginx(&self.text)
+    }
+
     /// Whether the text names any file, so that it must run once for each.
     pub fn names_a_file(&self) -> bool {
         self.parts.iter().any(|part| !matches!(part, CommandPart::Literal(_)))
@@ -158,4 +163,28 @@ pub enum OnReloadFailure {
     Rollback,
     /// Always keep the checked file and owe the reload.
     Keep,
+}
+
+fn mentions_nginx(command: &str) -> bool {
+    let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+    command.match_indices("nginx").any(|(start, word)| {
+        let before = command[..start].chars().next_back();
+        let after = command[start + word.len()..].chars().next();
+        !before.is_some_and(is_word) && !after.is_some_and(is_word)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nginx_is_recognised_as_a_word() {
+        for command in ["nginx -t", "/usr/sbin/nginx -t", "service nginx reload", "systemctl reload nginx.service"] {
+            assert!(mentions_nginx(command), "{command}");
+        }
+        for command in ["", "nginxctl", "mynginx reload", "nginx-ctl reload", "true"] {
+            assert!(!mentions_nginx(command), "{command}");
+        }
+    }
 }

@@ -11,8 +11,8 @@ use crate::model::resource::Escape;
 use super::error::{self, Place, TemplateError};
 use super::facts::Facts;
 use super::scan::{self, Scan};
-use super::suggest::nearest;
 use super::{Renderer, TemplateSources, escape, functions};
+use crate::model::suggest::nearest;
 
 /// Compiles the templates that `roots` name. Every problem is listed with the index of the root it fails; a root that
 /// is not listed renders. One template may be a root several times.

@@ -5,7 +5,7 @@ use std::fmt;
 use tera::ErrorKind;
 
 use super::functions;
-use super::suggest::nearest;
+use crate::model::suggest::nearest;
 
 /// A position in a template; both numbers start at 1, columns count characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

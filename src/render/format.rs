@@ -1,8 +1,10 @@
 //! `output_format`: whether rendered bytes parse as what they are meant to be. Only syntax, never meaning; error texts
 //! say where and what kind of mistake, and quote nothing of the output.
 
+use std::collections::HashSet;
 use std::fmt;
 
+use saphyr_parser::{Event, Marker, Parser};
 use serde::de::IgnoredAny;
 
 use crate::model::resource::OutputFormat;
@@ -67,34 +69,76 @@ fn json(text: &str) -> Option<Mistake> {
     Some((Some(Place { line: error.line(), column: error.column().max(1) }), message.to_owned()))
 }
 
-/// Levels of nesting in YAML; the parser recurses.
+/// Levels of nesting in YAML.
 const DEEPEST: usize = 128;
-/// Parser events in YAML, about two for each value.
-const MOST_EVENTS: usize = 20_000_000;
 
 fn yaml(text: &str) -> Option<Mistake> {
-    use serde_saphyr::Error;
-    let budget = serde_saphyr::Budget {
-        max_depth: DEEPEST,
-        max_events: MOST_EVENTS,
-        max_nodes: MOST_EVENTS,
-        ..serde_saphyr::Budget::default()
-    };
-    let options = serde_saphyr::Options { budget: Some(budget), with_snippet: false, ..Default::default() };
-    let error = serde_saphyr::from_multiple_with_options::<IgnoredAny>(text, options).err()?;
-    let message = match error.without_snippet() {
-        Error::Eof { .. } => "it ends too early",
-        Error::Unexpected { expected, .. } => &format!("expected {expected}"),
-        Error::UnknownAnchor { .. } => "unknown anchor",
-        Error::Budget { .. } => "too large or too deeply nested",
-        Error::Message { msg, .. } if msg.starts_with("duplicate") => "a key occurs twice in one mapping",
-        _ => "syntax error",
-    };
-    let place = error.location().filter(|location| location.line() > 0).map(|location| Place {
-        line: usize::try_from(location.line()).unwrap_or(usize::MAX),
-        column: usize::try_from(location.column()).unwrap_or(usize::MAX),
-    });
-    Some((place, message.to_owned()))
+    let mut levels: Vec<Level> = Vec::new();
+    for step in Parser::new_from_str(text) {
+        let (event, span) = match step {
+            Ok(step) => step,
+            Err(error) => return Some((Some(place_of(error.marker())), "syntax error".to_owned())),
+        };
+        let place = Some(place_of(&span.start));
+        let opens = match event {
+            Event::Scalar(ref value, ..) => {
+                if levels.last_mut().is_some_and(|level| !level.take_scalar(value)) {
+                    return Some((place, "a key occurs twice in one mapping".to_owned()));
+                }
+                continue;
+            }
+            Event::Alias(_) => None,
+            Event::MappingStart(..) => Some(Level::Map { names: HashSet::new(), at_name: true }),
+            Event::SequenceStart(..) => Some(Level::List),
+            Event::MappingEnd | Event::SequenceEnd => {
+                levels.pop();
+                continue;
+            }
+            _ => continue,
+        };
+        if let Some(level) = levels.last_mut() {
+            level.take_other();
+        }
+        levels.extend(opens);
+        if levels.len() > DEEPEST {
+            return Some((place, "too deeply nested".to_owned()));
+        }
+    }
+    None
+}
+
+/// A collection of a YAML document that is still open.
+enum Level {
+    List,
+    Map {
+        names: HashSet<String>,
+        /// The next node is a name and not a value.
+        at_name: bool,
+    },
+}
+
+impl Level {
+    /// Takes a scalar. False: it is a name that the mapping has already.
+    fn take_scalar(&mut self, text: &str) -> bool {
+        match self {
+            Level::Map { names, at_name } => {
+                let is_name = std::mem::replace(at_name, !*at_name);
+                !is_name || names.insert(text.to_owned())
+            }
+            Level::List => true,
+        }
+    }
+
+    /// Takes an alias or a nested collection, as name or as value.
+    fn take_other(&mut self) {
+        if let Level::Map { at_name, .. } = self {
+            *at_name = !*at_name;
+        }
+    }
+}
+
+fn place_of(marker: &Marker) -> Place {
+    Place { line: marker.line(), column: marker.col() + 1 }
 }
 
 fn toml(text: &str) -> Option<Mistake> {

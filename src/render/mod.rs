@@ -10,7 +10,6 @@ mod functions;
 mod memory;
 mod scan;
 mod session;
-mod suggest;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};

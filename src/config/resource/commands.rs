@@ -26,7 +26,7 @@ pub(super) fn read(fields: &mut Fields<'_>, defaults: &Defaults) -> Commands {
     let reload_timeout = fields.take("reload_cmd_timeout", timeout).flatten().unwrap_or(defaults.reload_cmd_timeout);
     let check = fields.take("check_cmd", |field| command_line(field, check_timeout)).flatten();
     let reload = fields.take("reload_cmd", |field| command_line(field, reload_timeout)).flatten();
-    let mention_nginx = [&check, &reload].into_iter().flatten().any(|line| command::mentions_nginx(&line.text));
+    let mention_nginx = [&check, &reload].into_iter().flatten().any(|line| line.mentions_nginx());
     let debounce = fields.take("debounce", optional_duration).flatten().or(defaults.debounce);
     let min_reload_interval = fields.take("min_reload_interval", optional_duration).flatten();
     let runs = |line: &CommandLine| !defaults.sync_only && !line.parts.is_empty();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::config::duration;
 use crate::config::problem::{Problem, shown};
-use crate::config::suggest;
+use crate::model::suggest;
 
 use super::layers::{Layers, Origin, Raw};
 use super::table::{Kind, Setting};

@@ -4,8 +4,8 @@ use tera::value::{Map, ValueKind};
 use tera::{Kwargs, Number, Value};
 
 use super::super::error::Failure;
-use super::super::suggest::nearest;
 use super::Function;
+use crate::model::suggest::nearest;
 
 /// One call of a function, or one use of it as a filter.
 pub(super) struct Call<'a> {

@@ -11,9 +11,9 @@ use crate::model::view::Child;
 use super::super::error::Failure;
 use super::super::memory::Kept;
 use super::super::session::{Session, shown};
-use super::super::suggest::nearest;
 use super::call::Call;
 use super::{Form, Function};
+use crate::model::suggest::nearest;
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "getv", alias: None, arguments: &["key", "default?"], form: Form::Function, run: getv },

@@ -4,7 +4,10 @@
 mod assemble;
 mod backoff;
 mod coverage;
+mod document;
+mod env;
 mod etcd;
+mod file;
 mod outbox;
 mod paging;
 mod session;
@@ -71,7 +74,8 @@ pub fn start(settings: StoreSettings, ranges: KeyRanges, follow: bool) -> Handle
     let requests = Requests { receiver, ranges, ranges_changed: false };
     let task = match settings {
         StoreSettings::Etcd(settings) => tokio::spawn(etcd::run(settings, follow, requests, outlet)),
-        StoreSettings::File(_) | StoreSettings::Env => todo!(),
+        StoreSettings::File(settings) => tokio::spawn(file::run(settings, follow, requests, outlet)),
+        StoreSettings::Env => tokio::spawn(env::run(requests, outlet)),
     };
     Handle { events, wishes, task }
 }

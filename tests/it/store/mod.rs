@@ -2,5 +2,7 @@
 
 mod follower;
 
+mod env;
 mod etcd_follow;
 mod etcd_outage;
+mod file;

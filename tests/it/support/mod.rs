@@ -2,6 +2,7 @@
 //! Never sleeps for a fixed time and never signals a process it did not start.
 
 pub mod certs;
+pub mod dns;
 pub mod etcd;
 pub mod proxy;
 

@@ -82,7 +82,10 @@ async fn run_session(settings: &EtcdSettings, follow: bool, requests: &mut Reque
 fn take_outcome(session: &mut Session, link: &mut Link, outlet: &mut Outlet, outcome: Outcome) {
     let input = match outcome {
         Outcome::Plain(input) => input,
-        Outcome::Listed(listing) => hand_on(session, &mut outlet.outbox, listing),
+        Outcome::Listed(listing) => {
+            link.has_large_values = listing.has_large_values;
+            hand_on(session, &mut outlet.outbox, listing)
+        }
         Outcome::Changed(batch, mark) => {
             let revision = batch.revision;
             outlet.outbox.put_changes(batch);
@@ -106,7 +109,7 @@ fn take_outcome(session: &mut Session, link: &mut Link, outlet: &mut Outlet, out
 }
 
 fn hand_on(session: &Session, outbox: &mut Outbox, listing: Listing) -> Input {
-    let Listing { header, entries, mark, coverage, unreadable_keys } = listing;
+    let Listing { header, entries, mark, coverage, unreadable_keys, .. } = listing;
     if let Some(before) = session.revision().filter(|before| *before > header.revision) {
         tracing::warn!(%before, now = %header.revision, "the store went back to an older revision; taking it as it is");
     }
@@ -134,6 +137,7 @@ struct Link {
     bad_settings: Option<Failure>,
     connection: Option<Connection>,
     watch: Option<Following>,
+    has_large_values: bool,
 }
 
 /// An open watch and what it has brought so far.
@@ -151,7 +155,7 @@ impl Link {
             Ok(endpoints) => (endpoints, None),
             Err(failure) => (Vec::new(), Some(failure)),
         };
-        Link { settings, ranges, endpoints, bad_settings, connection: None, watch: None }
+        Link { settings, ranges, endpoints, bad_settings, connection: None, watch: None, has_large_values: false }
     }
 
     async fn perform(&mut self, session: &Session, follow: bool) -> Outcome {
@@ -215,7 +219,7 @@ impl Link {
     /// Opens the watch and waits until all watchers are there.
     async fn start_watch(&mut self, coverage: Coverage, session: &Session) -> Result<Outcome, Failure> {
         let spans = coverage::watch_spans(&self.ranges, coverage);
-        let stream = self.connection()?.watch(&spans, session.watch_after()).await?;
+        let stream = self.connection()?.watch(&spans, session.watch_after(), self.has_large_values).await?;
         let handed_out = session.revision().unwrap_or_default();
         let assembler = Assembler::new(self.ranges.clone(), spans.len(), handed_out, session.mark().cloned());
         let following = self.watch.insert(Following { stream, assembler, since: clock::now() });

@@ -309,10 +309,16 @@ impl Session {
         }
         match failure.kind {
             FailureKind::Compacted | FailureKind::Future => self.list_again(&failure.problem, random),
+            // A watch with too much to say at once; listing comes in pages.
+            FailureKind::TooLarge if self.is_watching() => self.list_again(&failure.problem, random),
             FailureKind::Unauthenticated if self.may_log_in_again() => self.log_in_again(),
             FailureKind::Denied => self.denied(failure, random),
             _ => self.lose(failure.problem, random),
         }
+    }
+
+    fn is_watching(&self) -> bool {
+        matches!(self.doing, Action::Watch(_) | Action::Follow)
     }
 
     fn may_log_in_again(&self) -> bool {

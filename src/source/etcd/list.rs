@@ -14,6 +14,9 @@ use crate::world::etcd::Connection;
 /// Spans read at the same time.
 const READS_AT_ONCE: usize = 16;
 
+/// The average size from which on a watch answer in fragments has so few events that cutting it costs etcd little.
+const LARGE_VALUE_BYTES: usize = 4 << 10;
+
 /// Everything at one revision.
 pub(super) struct Listing {
     pub(super) header: Header,
@@ -21,6 +24,8 @@ pub(super) struct Listing {
     pub(super) mark: Option<Mark>,
     pub(super) coverage: Coverage,
     pub(super) unreadable_keys: usize,
+    /// Whether the values are so large that a watch should bring them in fragments.
+    pub(super) has_large_values: bool,
 }
 
 /// What was read of one span.
@@ -29,12 +34,14 @@ struct Part {
     entries: Vec<(Key, Value)>,
     mark: Option<Mark>,
     keys: usize,
+    bytes: usize,
     unreadable_keys: usize,
 }
 
 impl Part {
     fn take_page(&mut self, page: Page) {
         self.keys += page.keys;
+        self.bytes += page.bytes;
         self.unreadable_keys += page.unreadable_keys;
         self.entries.reserve(page.entries.len());
         for entry in page.entries {
@@ -48,6 +55,7 @@ impl Part {
 
     fn append(&mut self, later: Part) {
         self.keys += later.keys;
+        self.bytes += later.bytes;
         self.unreadable_keys += later.unreadable_keys;
         self.entries.extend(later.entries);
         let newest = |mark: &Option<Mark>| mark.as_ref().map(|mark| mark.revision);
@@ -73,13 +81,14 @@ pub(super) async fn list(connection: &Connection, ranges: &KeyRanges, to_watch: 
     }
     let (coverage, keys_in_hull) =
         if to_watch { coverage_for(connection, ranges, header, whole.keys).await? } else { (Coverage::Hull, None) };
+    let has_large_values = whole.bytes / whole.keys.max(1) >= LARGE_VALUE_BYTES;
     let Part { entries, mut mark, unreadable_keys, .. } = whole;
     match (&mut mark, keys_in_hull) {
         (Some(mark), Some(keys)) => mark.keys_in_hull = Some((keys, header.revision)),
         // Without a count, what was listed could not be told from a store that went back.
         _ => mark = None,
     }
-    Ok(Listing { header, entries, mark, coverage, unreadable_keys })
+    Ok(Listing { header, entries, mark, coverage, unreadable_keys, has_large_values })
 }
 
 /// The parts in the order of their spans.

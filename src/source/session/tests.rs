@@ -115,6 +115,19 @@ fn a_watch_in_the_future_of_a_restored_store_is_noticed() {
 }
 
 #[test]
+fn a_watch_with_too_much_to_say_is_listed_and_a_page_that_is_too_large_is_a_failure() {
+    let mut session = following(false, 1);
+    check(
+        &mut session,
+        [
+            (failed(FailureKind::TooLarge), Action::List.into()),
+            (failed(FailureKind::TooLarge), lost(100)),
+            (Input::Waited, Action::Connect(0).into()),
+        ],
+    );
+}
+
+#[test]
 fn listing_without_end_becomes_a_failure() {
     let mut session = following(false, 1);
     for _ in 0..RELISTS {

@@ -35,6 +35,14 @@ pub(crate) fn hull_is_cheap(keys_in_hull: usize, keys_in_ranges: usize) -> bool 
     keys_in_hull.saturating_sub(keys_in_ranges) <= FOREIGN_KEYS_IN_HULL.max(keys_in_ranges)
 }
 
+/// One more request costs about as much as so many more keys in an answer.
+const KEYS_PER_REQUEST: usize = 100;
+
+/// Whether to read the whole hull and drop what lies between the ranges, rather than each range for itself.
+pub(crate) fn read_hull(keys_in_hull: usize, ranges: usize) -> bool {
+    keys_in_hull <= KEYS_PER_REQUEST * ranges
+}
+
 /// The spans to read, sorted and disjoint.
 pub(crate) fn read_spans(ranges: &KeyRanges) -> Vec<Span> {
     ranges.iter().map(|range| span(&range.start, range.end.as_deref())).collect()
@@ -113,6 +121,11 @@ mod tests {
     fn a_key_between_a_directory_and_its_subtree_keeps_them_apart() {
         let exact = "/a../a! /a-b../a-b! /a-b/../a-b0 /a/../a0";
         check(&["/a", "/a-b"], "/a../a0", "/a../a! /a-b../a-b0 /a/../a0", exact);
+    }
+
+    #[test]
+    fn many_ranges_with_few_keys_are_read_as_one() {
+        assert!(read_hull(5000, 1000) && read_hull(200, 2) && !read_hull(201, 2));
     }
 
     #[test]

@@ -3,7 +3,6 @@
 
 mod list;
 
-use std::future::Future;
 use std::time::{Duration, Instant};
 
 use super::assemble::Assembler;
@@ -42,7 +41,7 @@ async fn run_session(settings: &EtcdSettings, follow: bool, requests: &mut Reque
     loop {
         let mut asked = None;
         let outcome = {
-            let work = link.perform(&session, follow);
+            let work = link.perform(&session);
             tokio::pin!(work);
             loop {
                 let may_read = session.doing() != Action::Follow || !outlet.outbox.is_full();
@@ -158,11 +157,11 @@ impl Link {
         Link { settings, ranges, endpoints, bad_settings, connection: None, watch: None, has_large_values: false }
     }
 
-    async fn perform(&mut self, session: &Session, follow: bool) -> Outcome {
+    async fn perform(&mut self, session: &Session) -> Outcome {
         let result = match session.doing() {
             Action::Discover => self.discover().await,
             Action::Connect(endpoint) => self.connect(endpoint).await,
-            Action::List => self.list(follow).await,
+            Action::List => self.list().await,
             Action::Verify => self.verify(session).await,
             Action::Watch(coverage) => self.start_watch(coverage, session).await,
             Action::Follow => self.follow().await,
@@ -204,8 +203,8 @@ impl Link {
         self.connection.as_ref().ok_or_else(|| Failure::unreachable("not connected to etcd"))
     }
 
-    async fn list(&mut self, follow: bool) -> Result<Outcome, Failure> {
-        Ok(Outcome::Listed(list::list(self.connection()?, &self.ranges, follow).await?))
+    async fn list(&mut self) -> Result<Outcome, Failure> {
+        Ok(Outcome::Listed(list::list(self.connection()?, &self.ranges).await?))
     }
 
     async fn verify(&mut self, session: &Session) -> Result<Outcome, Failure> {
@@ -289,11 +288,9 @@ impl Following {
     }
 }
 
-fn sleep_until(deadline: Option<Instant>) -> impl Future<Output = ()> {
-    async move {
-        match deadline {
-            Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-            None => std::future::pending().await,
-        }
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
     }
 }

@@ -2,7 +2,6 @@
 //! broken or half-written file leaves the last good content and says what is wrong and where.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
 
@@ -53,12 +52,10 @@ async fn change(watch: Option<&mut PathWatch>) {
     }
 }
 
-fn pause(delay: Option<Duration>) -> impl Future<Output = ()> {
-    async move {
-        match delay {
-            Some(delay) => tokio::time::sleep(delay).await,
-            None => std::future::pending().await,
-        }
+async fn pause(delay: Option<Duration>) {
+    match delay {
+        Some(delay) => tokio::time::sleep(delay).await,
+        None => std::future::pending().await,
     }
 }
 

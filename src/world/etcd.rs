@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use etcd_client::{GetOptions, KvClient, WatchClient};
 
-use crate::model::etcd::{Entry, Failure, Page, Span};
+use crate::model::etcd::{Entry, Failure, Header, Page, Span};
 use crate::model::key::{Key, Revision, Value};
 use crate::model::store::EtcdSettings;
 
@@ -103,13 +103,13 @@ impl Connection {
         Ok(page)
     }
 
-    /// How many keys `span` has at revision `at`.
+    /// How many keys `span` has, at the revision `at` or, linearizably, at the newest.
     ///
     /// # Errors
     /// As `read`.
-    pub async fn count(&self, span: &Span, at: Revision) -> Result<usize, Failure> {
-        let answer = self.get(span, options(span, Some(at)).with_count_only()).await?;
-        Ok(usize::try_from(answer.count()).unwrap_or(0))
+    pub async fn count(&self, span: &Span, at: Option<Revision>) -> Result<(Header, usize), Failure> {
+        let answer = self.get(span, options(span, at).with_count_only()).await?;
+        Ok((failure::header(answer.header()), usize::try_from(answer.count()).unwrap_or(0)))
     }
 
     async fn get(&self, span: &Span, options: GetOptions) -> Result<etcd_client::GetResponse, Failure> {

@@ -143,6 +143,8 @@ struct Link {
 struct Following {
     stream: Watch,
     assembler: Assembler,
+    /// Whether several watchers would have less to bring.
+    is_wide: bool,
     since: Instant,
 }
 
@@ -220,9 +222,12 @@ impl Link {
         let spans = coverage::watch_spans(&self.ranges, coverage);
         let stream = self.connection()?.watch(&spans, session.watch_after(), self.has_large_values).await?;
         let handed_out = session.revision().unwrap_or_default();
-        let assembler = Assembler::new(self.ranges.clone(), spans.len(), handed_out, session.mark().cloned());
-        let following = self.watch.insert(Following { stream, assembler, since: clock::now() });
-        let watchers = spans.len();
+        let (watchers, now) = (spans.len(), clock::now());
+        let mark = session.mark().cloned();
+        let assembler = Assembler::new(self.ranges.clone(), watchers, handed_out, mark, now);
+        // One directory has neighbours as well, but only the hull of several is worth giving up its single watcher.
+        let is_wide = watchers == 1 && coverage::watch_spans(&self.ranges, Coverage::Directories).len() > 1;
+        let following = self.watch.insert(Following { stream, assembler, is_wide, since: now });
         match tokio::time::timeout(self.settings.request_timeout, following.all_created(watchers)).await {
             Ok(header) => Ok(Outcome::Plain(Input::Watching { header: header?, watchers })),
             Err(_) => Err(Failure::unreachable("etcd did not set up the watch in time")),
@@ -267,11 +272,15 @@ impl Following {
                 message = self.message() => message?,
                 () = sleep_until(deadline) => continue,
             };
+            let now = clock::now();
             let is_progress = message.events.is_empty() && !message.is_fragment && message.unreadable_keys == 0;
             let header = message.header;
-            self.assembler.take_message(message, clock::now());
+            self.assembler.take_message(message, now);
             if is_progress {
                 return Ok(Outcome::Plain(Input::Progress(header)));
+            }
+            if self.is_wide && self.assembler.is_too_loud(now) {
+                return Ok(Outcome::Plain(Input::TooLoud));
             }
         }
     }

@@ -8,6 +8,7 @@ mod document;
 mod env;
 mod etcd;
 mod file;
+mod noise;
 mod outbox;
 mod paging;
 mod session;

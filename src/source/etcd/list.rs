@@ -82,9 +82,7 @@ pub(super) async fn list(connection: &Connection, ranges: &KeyRanges) -> Result<
         Ok((header, keys)) => {
             let spans = if coverage::read_hull(keys, ranges.len()) { vec![hull] } else { coverage::read_spans(ranges) };
             let whole = read_all(connection, spans, header, ranges).await?;
-            let is_cheap = coverage::hull_is_cheap(keys, whole.entries.len());
-            let coverage = if is_cheap { Coverage::Hull } else { Coverage::Directories };
-            Ok(listing(header, whole, coverage, Some(keys)))
+            Ok(listing(header, whole, Coverage::Hull, Some(keys)))
         }
         // The user's role may grant the ranges and not what lies between them.
         Err(failure) if failure.kind == FailureKind::Denied => {

@@ -104,9 +104,14 @@ fn a_role_that_grants_nothing_in_between_gets_narrower_watches() {
     follower.wait_value("/z/x", Some("1"));
     let mut writer = Writer::new(&etcd.url(), Some(("root", "root")));
     follower.wait("a watch", |seen| seen.snapshots >= 3);
-    writer.change(&[("/a/x", Some("2")), ("/z/x", Some("2"))]);
-    follower.wait_value("/a/x", Some("2"));
-    follower.wait_value("/z/x", Some("2"));
+    let mut revision = 0;
+    for number in 0..50 {
+        let text = number.to_string();
+        revision = writer.change(&[("/a/x", Some(&text)), ("/z/x", Some(&text))]);
+    }
+    follower.wait_revision(revision);
+    follower.wait_value("/a/x", Some("49"));
+    follower.wait_value("/z/x", Some("49"));
     assert_eq!(follower.seen().lost, 0);
 }
 

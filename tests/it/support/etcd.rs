@@ -140,9 +140,14 @@ impl Etcd {
     /// Waits until the server answers linearizable reads.
     #[track_caller]
     pub fn wait_healthy(&self) {
-        wait_until(&format!("etcd {} to be healthy, log in {:?}", self.name, self.dir.path()), START, || {
-            self.is_healthy()
+        let healthy = std::panic::catch_unwind(|| {
+            wait_until("etcd to be healthy", START, || self.is_healthy());
         });
+        if healthy.is_err() {
+            let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+            let last: Vec<&str> = log.lines().rev().take(5).collect();
+            panic!("etcd {} is not healthy; its last words, latest first: {last:#?}", self.name);
+        }
     }
 
     /// kill -9.

@@ -143,15 +143,15 @@ pub async fn first_snapshot(store: &mut source::Handle, timeout: Duration) -> Re
 /// # Errors
 /// The store's task has ended by itself, which it never should.
 pub async fn follow(plan: Plan, follow: Follow) -> Result<(), source::Ended> {
-    let loaded = loaded::load(&plan.sources, &plan.facts, None);
+    let mut loaded = loaded::load(&plan.sources, &plan.facts, None);
+    let watches = matches!(follow, Follow::Watch(_));
+    let mut folders = FolderWatch::start(Duration::from_millis(100));
+    if watches && folders.set_folders(&loaded.folders) {
+        loaded = loaded::load(&plan.sources, &plan.facts, None);
+    }
     log_problems(&loaded);
     if plan.preview.is_none() {
         heal(&plan.context, &loaded).await;
-    }
-    let watches = matches!(follow, Follow::Watch(_));
-    let mut folders = FolderWatch::start(Duration::from_millis(100));
-    if watches {
-        folders.set_folders(&loaded.folders);
     }
     let mut signals = Signals::listen();
     let mut store = source::start(plan.store, loaded.ranges.clone(), watches);
@@ -253,13 +253,17 @@ impl Agent {
             let dest = gone.resource.dest.display();
             tracing::warn!(resource = %gone.resource.name, "the resource is gone; its file `{dest}` stays as it is");
         }
-        if let Some(folders) = folders {
-            folders.set_folders(&loaded.folders);
-        }
+        let watch_grew = folders.is_some_and(|folders| folders.set_folders(&loaded.folders));
         if loaded.ranges != self.engine.loaded().ranges {
             store.set_ranges(loaded.ranges.clone());
         }
         self.engine.set_loaded(loaded, clock::now());
+        if watch_grew {
+            let again = loaded::load(&self.sources, &self.facts, Some(self.engine.loaded()));
+            if !again.same_as(self.engine.loaded()) {
+                self.engine.set_loaded(again, clock::now());
+            }
+        }
     }
 
     fn resync(&mut self, store: &source::Handle) {

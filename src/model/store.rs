@@ -8,6 +8,7 @@ use std::time::Duration;
 
 /// The one store that the agent follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "there is one such value in a process")]
 pub enum StoreSettings {
     /// etcd with the v3 API.
     Etcd(EtcdSettings),

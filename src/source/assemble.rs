@@ -1,11 +1,12 @@
 //! Puts watch messages together to complete revisions. etcd sends a revision to each watcher on its own and may cut it
 //! into fragments. With a single watcher a revision is complete with its last fragment. With several, etcd queues a
-//! revision for all of them at once, so a short quiet time tells that it is complete; a watcher that lags behind may
-//! still add to an old revision later, which is then passed on by itself: late, but never lost. Pure.
+//! revision for all of them at once, so that a quiet time tells that it is complete. That is no proof: a watcher that lags
+//! behind may still add to an old revision later, which is then passed on by itself, late but never lost. Pure.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use super::noise::Noise;
 use super::outbox::Batch;
 use super::session::Mark;
 use crate::model::etcd::{WatchEvent, WatchMessage};
@@ -13,10 +14,13 @@ use crate::model::key::Revision;
 use crate::model::range::KeyRanges;
 
 /// The quiet time after which the newest revision of several watchers counts as complete.
-const SETTLE: Duration = Duration::from_millis(2);
+const SETTLE: Duration = Duration::from_millis(10);
 
 /// How long a steady stream of messages may hold back revisions older than the newest.
-const LONGEST_HOLD: Duration = Duration::from_millis(20);
+const LONGEST_HOLD: Duration = Duration::from_millis(50);
+
+/// Watchers that were made while the store changed catch up one by one; etcd looks after them every 100 ms.
+const CATCH_UP: Duration = Duration::from_millis(300);
 
 /// Messages of one watch stream on their way to complete revisions.
 #[derive(Debug)]
@@ -29,16 +33,24 @@ pub(crate) struct Assembler {
     /// The newest revision seen.
     newest: Batch,
     latest: Option<Mark>,
-    /// When the oldest waiting event came, and the latest.
+    /// When the oldest waiting event came, and the latest, as if none had come before `begin`.
     waiting: Option<(Instant, Instant)>,
+    begin: Instant,
+    noise: Noise,
     handed_out: Revision,
     mark: Option<Mark>,
 }
 
 impl Assembler {
-    /// For a stream with so many watchers, where `handed_out` is the last revision that the agent knows and `mark` the last
-    /// change.
-    pub(crate) fn new(ranges: KeyRanges, watchers: usize, handed_out: Revision, mark: Option<Mark>) -> Assembler {
+    /// For a stream that begins `now` with so many watchers, where `handed_out` is the last revision that the agent knows
+    /// and `mark` the last change.
+    pub(crate) fn new(
+        ranges: KeyRanges,
+        watchers: usize,
+        handed_out: Revision,
+        mark: Option<Mark>,
+        now: Instant,
+    ) -> Assembler {
         Assembler {
             ranges,
             watchers,
@@ -47,6 +59,8 @@ impl Assembler {
             newest: Batch::default(),
             latest: None,
             waiting: None,
+            begin: now + CATCH_UP,
+            noise: Noise::new(now),
             handed_out,
             mark,
         }
@@ -60,6 +74,7 @@ impl Assembler {
             self.in_fragments.remove(&message.watcher);
         }
         if !message.events.is_empty() {
+            let now = now.max(self.begin - SETTLE);
             self.waiting = Some((self.waiting.map_or(now, |(first, _)| first), now));
         }
         for event in message.events {
@@ -74,6 +89,7 @@ impl Assembler {
             self.newest.revision = event.revision;
         }
         if !self.ranges.contains(event.key.as_str()) {
+            self.noise.count(event.key.as_str().len() + event.value.as_ref().map_or(0, |value| value.as_bytes().len()));
             return;
         }
         if self.latest.as_ref().is_none_or(|latest| latest.revision <= event.revision) {
@@ -117,6 +133,11 @@ impl Assembler {
         }
         let settled = last + SETTLE;
         Some(if has_revisions(&self.older) { settled.min(first + LONGEST_HOLD) } else { settled })
+    }
+
+    /// Whether too many changes are of keys that nobody asked for.
+    pub(crate) fn is_too_loud(&mut self, now: Instant) -> bool {
+        self.noise.is_too_loud(now)
     }
 
     /// The last change handed out.

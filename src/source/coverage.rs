@@ -1,6 +1,6 @@
-//! Which spans of keys to read and to watch for a set of ranges. Reading is exact. A watch is best as a single watcher,
-//! because etcd sends a revision to each watcher on its own and only a single one makes revisions whole by construction:
-//! it may cover a little more than was asked for, and what is too much is dropped on arrival. Pure.
+//! Which spans of keys to read and to watch for a set of ranges. A watch is best as a single watcher, because etcd sends
+//! a revision to each watcher on its own and only a single one makes revisions whole by construction: it may cover more
+//! than was asked for, and what is too much is dropped on arrival. Pure.
 
 use crate::model::etcd::Span;
 use crate::model::range::{KeyRange, KeyRanges};
@@ -27,12 +27,12 @@ impl Coverage {
     }
 }
 
-/// Keys of others that a hull may contain. Each costs a little traffic whenever it changes.
-const FOREIGN_KEYS_IN_HULL: usize = 1000;
+/// One more request costs about as much as so many more keys in an answer.
+const KEYS_PER_REQUEST: usize = 100;
 
-/// Whether the hull of the ranges is a good watch, given the keys in it and those of them in the ranges.
-pub(crate) fn hull_is_cheap(keys_in_hull: usize, keys_in_ranges: usize) -> bool {
-    keys_in_hull.saturating_sub(keys_in_ranges) <= FOREIGN_KEYS_IN_HULL.max(keys_in_ranges)
+/// Whether to read the whole hull and drop what lies between the ranges, rather than each range for itself.
+pub(crate) fn read_hull(keys_in_hull: usize, ranges: usize) -> bool {
+    keys_in_hull <= KEYS_PER_REQUEST * ranges
 }
 
 /// The spans to read, sorted and disjoint.
@@ -116,8 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hull_is_cheap_while_others_have_few_keys_in_it() {
-        assert!(hull_is_cheap(10, 10) && hull_is_cheap(1000, 0) && hull_is_cheap(20_000, 10_000));
-        assert!(!hull_is_cheap(1001, 0) && !hull_is_cheap(100_000, 10_000));
+    fn many_ranges_with_few_keys_are_read_as_one() {
+        assert!(read_hull(5000, 1000) && read_hull(200, 2) && !read_hull(201, 2));
     }
 }

@@ -1,23 +1,16 @@
-//! The `env` store: `/a/b` is `A_B`. Read once at the start and again when asked; the environment does not change by itself.
+//! The environment as a store: `A_B` is `/a/b`. It cannot change while the process lives, so there is one snapshot, and
+//! one more whenever it is wanted anew.
 
 use super::{Outlet, Requests};
 use crate::model::key::{Key, Revision, Value};
+use crate::model::range::KeyRanges;
 use crate::world::environment;
 
 /// Runs until the handle is dropped.
 pub(super) async fn run(mut requests: Requests, mut outlet: Outlet) {
-    let mut revision = 0;
-    loop {
-        revision += 1;
+    for revision in 1.. {
         let ranges = requests.ranges();
-        let variables = environment::variables();
-        let mut entries: Vec<(Key, Value)> = variables
-            .iter()
-            .filter_map(|(name, value)| Some((Key::from(path_of(std::str::from_utf8(name).ok()?).as_str()), value)))
-            .filter(|(key, _)| ranges.contains(key.as_str()))
-            .map(|(key, value)| (key, Value::from_bytes(value)))
-            .collect();
-        entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let entries = entries(environment::variables(), &ranges);
         outlet.outbox.put_snapshot(Revision(revision), ranges, entries);
         if !outlet.until(requests.changed()).await {
             return;
@@ -25,19 +18,50 @@ pub(super) async fn run(mut requests: Requests, mut outlet: Outlet) {
     }
 }
 
-/// `A_B` is `/a/b`.
-fn path_of(name: &str) -> String {
-    format!("/{}", name.to_lowercase().replace('_', "/"))
+/// Variables whose names are not UTF-8 have no key.
+fn entries(variables: Vec<(Vec<u8>, Vec<u8>)>, ranges: &KeyRanges) -> Vec<(Key, Value)> {
+    let mut entries = Vec::new();
+    for (name, value) in variables {
+        let Ok(name) = std::str::from_utf8(&name) else { continue };
+        let key = format!("/{}", name.to_lowercase().replace('_', "/"));
+        if ranges.contains(&key) {
+            entries.push((Key::from(key.as_str()), Value::from_bytes(&value)));
+        }
+    }
+    entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+    entries
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn check(directories: &[&str], variables: &[(&[u8], &[u8])], expected: &[(&str, Option<&str>)]) {
+        let variables = variables.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+        let ranges = KeyRanges::of_directories(directories.iter().copied());
+        let entries = entries(variables, &ranges);
+        let shown: Vec<_> = entries.iter().map(|(key, value)| (key.as_str(), value.as_text())).collect();
+        assert_eq!(shown, expected);
+    }
+
     #[test]
     fn names_become_paths() {
-        for (name, expected) in [("APP_DB_HOST", "/app/db/host"), ("Home", "/home"), ("A__B", "/a//b")] {
-            assert_eq!(path_of(name), expected);
-        }
+        let variables: &[(&[u8], &[u8])] = &[
+            (b"MYAPP_DB_HOST", b"db"),
+            (b"myapp_port", b"1"),
+            (b"MYAPPX", b"2"),
+            (b"MYAPP", b""),
+            (b"MYAPP_\xff", b"3"),
+        ];
+        check(
+            &["/myapp"],
+            variables,
+            &[("/myapp", Some("")), ("/myapp/db/host", Some("db")), ("/myapp/port", Some("1"))],
+        );
+    }
+
+    #[test]
+    fn a_value_that_is_not_text_keeps_its_bytes() {
+        check(&["/"], &[(b"A", b"\xff")], &[("/a", None)]);
     }
 }

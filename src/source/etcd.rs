@@ -3,7 +3,6 @@
 
 mod list;
 
-use std::future::Future;
 use std::time::{Duration, Instant};
 
 use super::assemble::Assembler;
@@ -42,7 +41,7 @@ async fn run_session(settings: &EtcdSettings, follow: bool, requests: &mut Reque
     loop {
         let mut asked = None;
         let outcome = {
-            let work = link.perform(&session, follow);
+            let work = link.perform(&session);
             tokio::pin!(work);
             loop {
                 let may_read = session.doing() != Action::Follow || !outlet.outbox.is_full();
@@ -82,7 +81,10 @@ async fn run_session(settings: &EtcdSettings, follow: bool, requests: &mut Reque
 fn take_outcome(session: &mut Session, link: &mut Link, outlet: &mut Outlet, outcome: Outcome) {
     let input = match outcome {
         Outcome::Plain(input) => input,
-        Outcome::Listed(listing) => hand_on(session, &mut outlet.outbox, listing),
+        Outcome::Listed(listing) => {
+            link.has_large_values = listing.has_large_values;
+            hand_on(session, &mut outlet.outbox, listing)
+        }
         Outcome::Changed(batch, mark) => {
             let revision = batch.revision;
             outlet.outbox.put_changes(batch);
@@ -106,7 +108,7 @@ fn take_outcome(session: &mut Session, link: &mut Link, outlet: &mut Outlet, out
 }
 
 fn hand_on(session: &Session, outbox: &mut Outbox, listing: Listing) -> Input {
-    let Listing { header, ranges, entries, mark, coverage, unreadable_keys } = listing;
+    let Listing { header, ranges, entries, mark, coverage, unreadable_keys, .. } = listing;
     if let Some(before) = session.revision().filter(|before| *before > header.revision) {
         tracing::warn!(%before, now = %header.revision, "the store went back to an older revision; taking it as it is");
     }
@@ -134,12 +136,15 @@ struct Link {
     bad_settings: Option<Failure>,
     connection: Option<Connection>,
     watch: Option<Following>,
+    has_large_values: bool,
 }
 
 /// An open watch and what it has brought so far.
 struct Following {
     stream: Watch,
     assembler: Assembler,
+    /// Whether several watchers would have less to bring.
+    is_wide: bool,
     since: Instant,
 }
 
@@ -151,14 +156,14 @@ impl Link {
             Ok(endpoints) => (endpoints, None),
             Err(failure) => (Vec::new(), Some(failure)),
         };
-        Link { settings, ranges, endpoints, bad_settings, connection: None, watch: None }
+        Link { settings, ranges, endpoints, bad_settings, connection: None, watch: None, has_large_values: false }
     }
 
-    async fn perform(&mut self, session: &Session, follow: bool) -> Outcome {
+    async fn perform(&mut self, session: &Session) -> Outcome {
         let result = match session.doing() {
             Action::Discover => self.discover().await,
             Action::Connect(endpoint) => self.connect(endpoint).await,
-            Action::List => self.list(follow).await,
+            Action::List => self.list().await,
             Action::Verify => self.verify(session).await,
             Action::Watch(coverage) => self.start_watch(coverage, session).await,
             Action::Follow => self.follow().await,
@@ -200,8 +205,8 @@ impl Link {
         self.connection.as_ref().ok_or_else(|| Failure::unreachable("not connected to etcd"))
     }
 
-    async fn list(&mut self, follow: bool) -> Result<Outcome, Failure> {
-        Ok(Outcome::Listed(list::list(self.connection()?, &self.ranges, follow).await?))
+    async fn list(&mut self) -> Result<Outcome, Failure> {
+        Ok(Outcome::Listed(list::list(self.connection()?, &self.ranges).await?))
     }
 
     async fn verify(&mut self, session: &Session) -> Result<Outcome, Failure> {
@@ -215,11 +220,14 @@ impl Link {
     /// Opens the watch and waits until all watchers are there.
     async fn start_watch(&mut self, coverage: Coverage, session: &Session) -> Result<Outcome, Failure> {
         let spans = coverage::watch_spans(&self.ranges, coverage);
-        let stream = self.connection()?.watch(&spans, session.watch_after()).await?;
+        let stream = self.connection()?.watch(&spans, session.watch_after(), self.has_large_values).await?;
         let handed_out = session.revision().unwrap_or_default();
-        let assembler = Assembler::new(self.ranges.clone(), spans.len(), handed_out, session.mark().cloned());
-        let following = self.watch.insert(Following { stream, assembler, since: clock::now() });
-        let watchers = spans.len();
+        let (watchers, now) = (spans.len(), clock::now());
+        let mark = session.mark().cloned();
+        let assembler = Assembler::new(self.ranges.clone(), watchers, handed_out, mark, now);
+        // One directory has neighbours as well, but only the hull of several is worth giving up its single watcher.
+        let is_wide = watchers == 1 && coverage::watch_spans(&self.ranges, Coverage::Directories).len() > 1;
+        let following = self.watch.insert(Following { stream, assembler, is_wide, since: now });
         match tokio::time::timeout(self.settings.request_timeout, following.all_created(watchers)).await {
             Ok(header) => Ok(Outcome::Plain(Input::Watching { header: header?, watchers })),
             Err(_) => Err(Failure::unreachable("etcd did not set up the watch in time")),
@@ -264,11 +272,15 @@ impl Following {
                 message = self.message() => message?,
                 () = sleep_until(deadline) => continue,
             };
+            let now = clock::now();
             let is_progress = message.events.is_empty() && !message.is_fragment && message.unreadable_keys == 0;
             let header = message.header;
-            self.assembler.take_message(message, clock::now());
+            self.assembler.take_message(message, now);
             if is_progress {
                 return Ok(Outcome::Plain(Input::Progress(header)));
+            }
+            if self.is_wide && self.assembler.is_too_loud(now) {
+                return Ok(Outcome::Plain(Input::TooLoud));
             }
         }
     }
@@ -285,11 +297,9 @@ impl Following {
     }
 }
 
-fn sleep_until(deadline: Option<Instant>) -> impl Future<Output = ()> {
-    async move {
-        match deadline {
-            Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-            None => std::future::pending().await,
-        }
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
     }
 }

@@ -1,13 +1,11 @@
 //! The `file` store: YAML, JSON or TOML files, or folders of them, read whole after every change. A broken or half-written
 //! edit is told and changes nothing.
 
-mod document;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Outlet, Requests};
+use super::{Outlet, Requests, document};
 use crate::model::event::Event;
 use crate::model::glob::Glob;
 use crate::model::key::{Key, Revision, Value};
@@ -17,6 +15,8 @@ use crate::world::fs::folder::{self, TextFile};
 
 /// How long the files must be quiet before they are read.
 const QUIET: Duration = Duration::from_millis(50);
+/// How long reading all files may take.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// Without a watch that works, or after a failed read, the files are looked at again after this long.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -28,9 +28,9 @@ pub(super) async fn run(settings: FileSettings, follow: bool, mut requests: Requ
     let mut is_lost = false;
     let mut wanted_anew = true;
     loop {
-        let content = read(&settings);
-        if follow {
-            watch.set_folders(&content.folders);
+        let mut content = outlet.until(read_bounded(&settings)).await;
+        if follow && watch.set_folders(&content.folders) {
+            content = outlet.until(read_bounded(&settings)).await;
         }
         match content.entries {
             Ok(entries) => {
@@ -73,6 +73,18 @@ struct Content {
     folders: BTreeSet<PathBuf>,
 }
 
+/// Reads on a thread of its own: a folder on a network that hangs must not hang us.
+async fn read_bounded(settings: &FileSettings) -> Content {
+    let settings = settings.clone();
+    let work = tokio::task::spawn_blocking(move || read(&settings));
+    let failed = |problem: String| Content { entries: Err(problem), folders: BTreeSet::new() };
+    match tokio::time::timeout(READ_TIMEOUT, work).await {
+        Ok(Ok(content)) => content,
+        Ok(Err(error)) => failed(format!("reading files was cut off: {error}")),
+        Err(_) => failed(format!("reading files took longer than {READ_TIMEOUT:?}")),
+    }
+}
+
 fn read(settings: &FileSettings) -> Content {
     let mut folders = BTreeSet::new();
     let mut entries = BTreeMap::new();
@@ -81,8 +93,8 @@ fn read(settings: &FileSettings) -> Content {
         for file in files_of(path, &settings.filter, &mut folders, &mut problems) {
             let parsed = file
                 .text
-                .map_err(|problem| format!("{}: {problem}", file.path.display()))
-                .and_then(|text| document::entries(&file.path, &text));
+                .map_err(|problem| format!("cannot read {}: {problem}", file.path.display()))
+                .and_then(|text| parse(&file.path, &text));
             match parsed {
                 Ok(parsed) => entries.extend(
                     parsed.into_iter().map(|(key, value)| (Key::from(key.as_str()), Value::from(value.as_str()))),
@@ -111,4 +123,9 @@ fn files_of(path: &Path, filter: &str, folders: &mut BTreeSet<PathBuf>, problems
     folders.extend(found.folders);
     problems.extend(found.problem);
     found.files
+}
+
+fn parse(path: &Path, text: &str) -> Result<BTreeMap<String, String>, String> {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    document::parse(extension, text.as_bytes()).map_err(|problem| format!("{}:{problem}", path.display()))
 }

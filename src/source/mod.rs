@@ -4,9 +4,11 @@
 mod assemble;
 mod backoff;
 mod coverage;
+mod document;
 mod env;
 mod etcd;
 mod file;
+mod noise;
 mod outbox;
 mod paging;
 mod session;

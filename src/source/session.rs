@@ -59,6 +59,8 @@ pub(crate) enum Input {
     Advanced { revision: Revision, mark: Option<Mark> },
     /// The watch brought a sign of life.
     Progress(Header),
+    /// The watch brings too much that nobody asked for.
+    TooLoud,
     /// It did not work. `held`: how long a watch had been followed before.
     Failed { failure: Failure, held: Duration },
     /// The time is over.
@@ -126,9 +128,9 @@ pub(crate) struct Session {
     point: Option<Header>,
     mark: Option<Mark>,
     watch_after: Revision,
-    /// The widest watch that the user's role allows, as far as we know.
+    /// The widest watch that the user's role allows and the traffic lets seem wise, as far as we know.
     allowed: Coverage,
-    /// Whether the last watch had a single watcher. With several, revisions that pile up while we are away arrive watcher
+    /// Whether the watch has a single watcher. With several, revisions that pile up while we are away arrive watcher
     /// by watcher and could not be told apart, so everything is listed instead.
     resumable: bool,
     must_list: bool,
@@ -232,6 +234,7 @@ impl Session {
                 self.list_again("the store is behind what it told us before", random)
             }
             Input::Progress(_) => Action::Follow.into(),
+            Input::TooLoud => self.narrow().unwrap_or(Action::Follow.into()),
             Input::Failed { failure, held } => self.failed(failure, held, random),
             Input::Waited => self.try_again(),
         };
@@ -259,6 +262,7 @@ impl Session {
         self.lost = false;
         self.untried = self.endpoints;
         if self.follow {
+            self.resumable = listed.coverage.max(self.allowed) == Coverage::Hull;
             return self.watch(listed.coverage);
         }
         self.settle();
@@ -309,10 +313,16 @@ impl Session {
         }
         match failure.kind {
             FailureKind::Compacted | FailureKind::Future => self.list_again(&failure.problem, random),
+            // A watch with too much to say at once; listing comes in pages.
+            FailureKind::TooLarge if self.is_watching() => self.list_again(&failure.problem, random),
             FailureKind::Unauthenticated if self.may_log_in_again() => self.log_in_again(),
             FailureKind::Denied => self.denied(failure, random),
             _ => self.lose(failure.problem, random),
         }
+    }
+
+    fn is_watching(&self) -> bool {
+        matches!(self.doing, Action::Watch(_) | Action::Follow)
     }
 
     fn may_log_in_again(&self) -> bool {
@@ -332,14 +342,16 @@ impl Session {
         if self.may_log_in_again() {
             return self.log_in_again();
         }
-        match coverage.narrower() {
-            Some(narrower) if self.has_login => {
-                self.allowed = narrower;
-                self.must_list = true;
-                Action::List.into()
-            }
-            _ => self.lose(failure.problem, random),
-        }
+        self.allowed = self.allowed.max(coverage);
+        let narrowed = if self.has_login { self.narrow() } else { None };
+        narrowed.unwrap_or_else(|| self.lose(failure.problem, random))
+    }
+
+    /// Lists again and then watches less, if there is less.
+    fn narrow(&mut self) -> Option<Step> {
+        self.allowed = self.allowed.narrower()?;
+        self.must_list = true;
+        Some(Action::List.into())
     }
 
     fn lose(&mut self, problem: String, random: f64) -> Step {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use etcd_client::{GetOptions, KvClient, WatchClient};
 
-use crate::model::etcd::{Entry, Failure, Page, Span};
+use crate::model::etcd::{Entry, Failure, Header, Page, Span};
 use crate::model::key::{Key, Revision, Value};
 use crate::model::store::EtcdSettings;
 
@@ -21,7 +21,7 @@ pub use discover::discover;
 pub use endpoint::{Endpoint, endpoints};
 pub use watch::Watch;
 
-/// The largest message we take. etcd's own default for a request is 1.5 MiB; watch answers are cut to about that.
+/// The largest message we take. Pages stay far below it; a watch that has more to say at once is listed instead.
 const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
 /// A connection to one member, logged in. Clones share it.
@@ -103,13 +103,13 @@ impl Connection {
         Ok(page)
     }
 
-    /// How many keys `span` has at revision `at`.
+    /// How many keys `span` has, at the revision `at` or, linearizably, at the newest.
     ///
     /// # Errors
     /// As `read`.
-    pub async fn count(&self, span: &Span, at: Revision) -> Result<usize, Failure> {
-        let answer = self.get(span, options(span, Some(at)).with_count_only()).await?;
-        Ok(usize::try_from(answer.count()).unwrap_or(0))
+    pub async fn count(&self, span: &Span, at: Option<Revision>) -> Result<(Header, usize), Failure> {
+        let answer = self.get(span, options(span, at).with_count_only()).await?;
+        Ok((failure::header(answer.header()), usize::try_from(answer.count()).unwrap_or(0)))
     }
 
     async fn get(&self, span: &Span, options: GetOptions) -> Result<etcd_client::GetResponse, Failure> {
@@ -120,12 +120,14 @@ impl Connection {
         .await
     }
 
-    /// Opens one watch stream with a watcher per span, each from the revision after `after`.
+    /// Opens one watch stream with a watcher per span, each from the revision after `after`. With `in_fragments`, etcd
+    /// cuts what is larger than one of its requests may be. It does so in quadratic time (a revision that deletes 100,000
+    /// keys costs it 15 s), so that is for large values only.
     ///
     /// # Errors
     /// The stream was refused. That a single watcher is refused arrives as a message of the stream.
-    pub async fn watch(&self, spans: &[Span], after: Revision) -> Result<Watch, Failure> {
-        within(self.request_timeout, Watch::open(self.watch.clone(), spans, after)).await
+    pub async fn watch(&self, spans: &[Span], after: Revision, in_fragments: bool) -> Result<Watch, Failure> {
+        within(self.request_timeout, Watch::open(self.watch.clone(), spans, after, in_fragments)).await
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -22,18 +23,24 @@ pub struct FolderWatch {
     quiet: Duration,
 }
 
+/// Reading is no change; closing after writing is. Until then a file may be half written, so neither its birth nor the
+/// writing itself counts; a link or a folder is whole from its birth.
+fn is_change(kind: &EventKind) -> bool {
+    match kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
+        EventKind::Access(_) | EventKind::Modify(ModifyKind::Data(_)) => false,
+        _ => true,
+    }
+}
+
 impl FolderWatch {
     /// A watch on nothing yet. Changes are told when nothing more has happened for `quiet`.
     pub fn start(quiet: Duration) -> FolderWatch {
         // One waiting event says as much as many.
         let (sender, events) = mpsc::channel(1);
         let notice = move |event: notify::Result<Event>| {
-            let matters = match event {
-                Ok(event) => !matches!(event.kind, EventKind::Access(_)),
-                // Events were lost: look at everything.
-                Err(_) => true,
-            };
-            if matters {
+            // An error says that events were lost: look at everything.
+            if event.map_or(true, |event| is_change(&event.kind)) {
                 sender.try_send(()).ok();
             }
         };
@@ -44,9 +51,10 @@ impl FolderWatch {
         FolderWatch { watcher: watcher.ok(), folders: BTreeSet::new(), events, pending: None, quiet }
     }
 
-    /// Watches these folders from now on, and no others. Those that cannot be watched are said once.
-    pub fn set_folders(&mut self, folders: &BTreeSet<PathBuf>) {
-        let Some(watcher) = &mut self.watcher else { return };
+    /// Watches these folders from now on, and no others. Those that cannot be watched are said once. True: some are new, and
+    /// what was read of them before must be read again, since a change in between has gone unnoticed.
+    pub fn set_folders(&mut self, folders: &BTreeSet<PathBuf>) -> bool {
+        let Some(watcher) = &mut self.watcher else { return false };
         for gone in self.folders.difference(folders) {
             // It may be deleted, and its watch with it.
             watcher.unwatch(gone).ok();
@@ -56,7 +64,9 @@ impl FolderWatch {
                 tracing::warn!(folder = %new.display(), "edits in this folder cannot be noticed, SIGHUP still works: {error}");
             }
         }
+        let grew = !folders.is_subset(&self.folders);
         self.folders = folders.clone();
+        grew
     }
 
     /// Waits until something has changed and then been quiet. Dropping the future loses nothing.

@@ -11,7 +11,9 @@ struct Bench {
 impl Bench {
     fn new(directories: &[&str], watchers: usize) -> Bench {
         let ranges = KeyRanges::of_directories(directories.iter().copied());
-        Bench { assembler: Assembler::new(ranges, watchers, Revision(10), None), start: Instant::now() }
+        let made = Instant::now();
+        let assembler = Assembler::new(ranges, watchers, Revision(10), None, made);
+        Bench { assembler, start: made + CATCH_UP }
     }
 
     /// A message at `at` milliseconds: `watcher` brings `events`, as revision, key and value (empty: deleted).
@@ -82,35 +84,48 @@ fn neighbours_of_a_directory_are_dropped_but_their_revisions_count() {
 fn with_several_watchers_a_revision_is_complete_after_a_quiet_time() {
     let mut bench = Bench::new(&["/a", "/z"], 2);
     bench.message(0, 1, false, &[(11, "/a/x", "1")]);
-    assert_eq!((bench.complete(1), bench.deadline()), (None, Some(2)));
+    assert_eq!((bench.complete(1), bench.deadline()), (None, Some(10)));
     bench.message(1, 2, false, &[(11, "/z/x", "1")]);
-    assert_eq!((bench.complete(2), bench.deadline()), (None, Some(3)));
-    assert_eq!(bench.complete(3), some(11, "/a/x=1 /z/x=1"));
+    assert_eq!((bench.complete(10), bench.deadline()), (None, Some(11)));
+    assert_eq!(bench.complete(11), some(11, "/a/x=1 /z/x=1"));
     assert_eq!((bench.complete(99), bench.deadline()), (None, None));
 }
 
 #[test]
 fn a_steady_stream_holds_back_only_the_newest_revision() {
     let mut bench = Bench::new(&["/a", "/z"], 2);
-    for revision in 11..=30 {
+    for revision in 11..=60 {
         let at = u64::try_from(revision - 11).unwrap();
         bench.message(at, 1, false, &[(revision, "/a/x", "1"), (revision, &format!("/a/{revision}"), "1")]);
         assert_eq!(bench.complete(at), None);
-        assert_eq!(bench.deadline(), Some((at + 2).min(if revision > 11 { 20 } else { 99 })));
+        assert_eq!(bench.deadline(), Some((at + 10).min(50)));
     }
-    let (revision, changes) = bench.complete(20).unwrap();
-    assert!(revision == 29 && changes.contains("/a/29=1") && !changes.contains("/a/30"), "{revision}: {changes}");
-    bench.message(21, 2, false, &[(30, "/z/x", "1")]);
-    assert_eq!(bench.complete(23), some(30, "/a/30=1 /a/x=1 /z/x=1"));
+    let (revision, changes) = bench.complete(50).unwrap();
+    assert!(revision == 59 && changes.contains("/a/59=1") && !changes.contains("/a/60"), "{revision}: {changes}");
+    bench.message(51, 2, false, &[(60, "/z/x", "1")]);
+    assert_eq!(bench.complete(61), some(60, "/a/60=1 /a/x=1 /z/x=1"));
+}
+
+#[test]
+fn watchers_that_catch_up_one_by_one_are_waited_for_at_the_beginning() {
+    let ranges = KeyRanges::of_directories(["/a", "/z"]);
+    let made = Instant::now();
+    let assembler = Assembler::new(ranges, 2, Revision(10), None, made);
+    let mut bench = Bench { assembler, start: made };
+    bench.message(0, 1, false, &[(11, "/a/x", "1"), (12, "/a/x", "2")]);
+    assert_eq!((bench.complete(200), bench.deadline()), (None, Some(300)));
+    bench.message(120, 2, false, &[(11, "/z/x", "1"), (12, "/z/x", "2")]);
+    assert_eq!((bench.complete(299), bench.deadline()), (None, Some(300)));
+    assert_eq!(bench.complete(300), some(12, "/a/x=2 /z/x=2"));
 }
 
 #[test]
 fn a_late_part_of_an_old_revision_is_passed_on_by_itself() {
     let mut bench = Bench::new(&["/a", "/z"], 2);
     bench.message(0, 1, false, &[(11, "/a/x", "1"), (12, "/a/x", "2")]);
-    assert_eq!(bench.complete(5), some(12, "/a/x=2"));
-    bench.message(6, 2, false, &[(11, "/z/x", "1")]);
-    assert_eq!(bench.complete(8), some(12, "/z/x=1"));
+    assert_eq!(bench.complete(10), some(12, "/a/x=2"));
+    bench.message(11, 2, false, &[(11, "/z/x", "1")]);
+    assert_eq!(bench.complete(21), some(12, "/z/x=1"));
     assert_eq!(bench.assembler.mark().map(|mark| mark.revision), Some(Revision(11)));
 }
 
@@ -119,5 +134,5 @@ fn an_older_event_never_replaces_a_newer_one_of_the_same_batch() {
     let mut bench = Bench::new(&["/a", "/z"], 2);
     bench.message(0, 1, false, &[(13, "/a/x", "3")]);
     bench.message(0, 2, false, &[(11, "/z/x", "1"), (12, "/z/x", "2")]);
-    assert_eq!(bench.complete(2), some(13, "/a/x=3 /z/x=2"));
+    assert_eq!(bench.complete(10), some(13, "/a/x=3 /z/x=2"));
 }

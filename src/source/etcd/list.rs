@@ -1,5 +1,5 @@
-//! Reads all ranges at one revision, page by page, several ranges at a time. The first page is linearizable and decides
-//! the revision; all others are pinned to it. Never retries: whoever called decides.
+//! Reads all ranges at one revision, page by page, several ranges at a time. The first request is linearizable and
+//! decides the revision; all others are pinned to it. Never retries: whoever called decides.
 
 use tokio::task::JoinSet;
 
@@ -14,6 +14,9 @@ use crate::world::etcd::Connection;
 /// Spans read at the same time.
 const READS_AT_ONCE: usize = 16;
 
+/// The average size from which on a watch answer in fragments has so few events that cutting it costs etcd little.
+const LARGE_VALUE_BYTES: usize = 4 << 10;
+
 /// Everything at one revision.
 pub(super) struct Listing {
     pub(super) header: Header,
@@ -22,23 +25,32 @@ pub(super) struct Listing {
     pub(super) mark: Option<Mark>,
     pub(super) coverage: Coverage,
     pub(super) unreadable_keys: usize,
+    /// Whether the values are so large that a watch should bring them in fragments.
+    pub(super) has_large_values: bool,
 }
 
 /// What was read of one span.
 #[derive(Default)]
 struct Part {
     entries: Vec<(Key, Value)>,
+    /// The newest of the entries.
     mark: Option<Mark>,
     keys: usize,
+    bytes: usize,
     unreadable_keys: usize,
 }
 
 impl Part {
-    fn take_page(&mut self, page: Page) {
+    /// Takes what of the page lies in the ranges.
+    fn take_page(&mut self, page: Page, ranges: &KeyRanges) {
         self.keys += page.keys;
+        self.bytes += page.bytes;
         self.unreadable_keys += page.unreadable_keys;
         self.entries.reserve(page.entries.len());
         for entry in page.entries {
+            if !ranges.contains(entry.key.as_str()) {
+                continue;
+            }
             if self.mark.as_ref().is_none_or(|mark| mark.revision < entry.mod_revision) {
                 let (key, value) = (entry.key.clone(), Some(entry.value.clone()));
                 self.mark = Some(Mark { key, value, revision: entry.mod_revision, keys_in_hull: None });
@@ -49,6 +61,7 @@ impl Part {
 
     fn append(&mut self, later: Part) {
         self.keys += later.keys;
+        self.bytes += later.bytes;
         self.unreadable_keys += later.unreadable_keys;
         self.entries.extend(later.entries);
         let newest = |mark: &Option<Mark>| mark.as_ref().map(|mark| mark.revision);
@@ -58,68 +71,102 @@ impl Part {
     }
 }
 
-/// Reads `ranges`, which are not empty. `to_watch`: also finds out how best to watch them.
-pub(super) async fn list(connection: &Connection, ranges: &KeyRanges, to_watch: bool) -> Result<Listing, Failure> {
-    let mut spans = coverage::read_spans(ranges);
-    if spans.is_empty() {
-        return Err(Failure::unreachable("no keys to list"));
+/// Reads `ranges`, which are not empty.
+pub(super) async fn list(connection: &Connection, ranges: &KeyRanges) -> Result<Listing, Failure> {
+    let hull = coverage::hull(ranges).ok_or_else(|| Failure::unreachable("no keys to list"))?;
+    if ranges.len() == 1 {
+        let (header, whole) = read_newest(connection, hull, ranges).await?;
+        let keys = whole.keys;
+        return Ok(listing(header, ranges, whole, Coverage::Hull, Some(keys)));
     }
-    let first = spans.remove(0);
-    let (page, limit) = read_page(connection, &first, None, PageLimit::first()).await?;
-    let header = page.header;
-    let part = read_rest(connection.clone(), first, header, page, limit).await?;
-    let mut whole = part;
-    for part in read_all(connection, spans, header).await? {
-        whole.append(part);
+    match connection.count(&hull, None).await {
+        Ok((header, keys)) => {
+            let spans = if coverage::read_hull(keys, ranges.len()) { vec![hull] } else { coverage::read_spans(ranges) };
+            let whole = read_all(connection, spans, header, ranges).await?;
+            Ok(listing(header, ranges, whole, Coverage::Hull, Some(keys)))
+        }
+        // The user's role may grant the ranges and not what lies between them.
+        Err(failure) if failure.kind == FailureKind::Denied => {
+            let mut spans = coverage::read_spans(ranges);
+            let (header, mut whole) = read_newest(connection, spans.remove(0), ranges).await?;
+            whole.append(read_all(connection, spans, header, ranges).await?);
+            Ok(listing(header, ranges, whole, Coverage::Directories, None))
+        }
+        Err(failure) => Err(failure),
     }
-    let (coverage, keys_in_hull) =
-        if to_watch { coverage_for(connection, ranges, header, whole.keys).await? } else { (Coverage::Hull, None) };
+}
+
+fn listing(
+    header: Header,
+    ranges: &KeyRanges,
+    whole: Part,
+    coverage: Coverage,
+    keys_in_hull: Option<usize>,
+) -> Listing {
+    let has_large_values = whole.bytes / whole.keys.max(1) >= LARGE_VALUE_BYTES;
     let Part { entries, mut mark, unreadable_keys, .. } = whole;
     match (&mut mark, keys_in_hull) {
         (Some(mark), Some(keys)) => mark.keys_in_hull = Some((keys, header.revision)),
         // Without a count, what was listed could not be told from a store that went back.
         _ => mark = None,
     }
-    Ok(Listing { header, ranges: ranges.clone(), entries, mark, coverage, unreadable_keys })
+    Listing { header, ranges: ranges.clone(), entries, mark, coverage, unreadable_keys, has_large_values }
 }
 
-/// The parts in the order of their spans.
-async fn read_all(connection: &Connection, spans: Vec<Span>, header: Header) -> Result<Vec<Part>, Failure> {
+/// Reads one span at the newest revision.
+async fn read_newest(connection: &Connection, span: Span, ranges: &KeyRanges) -> Result<(Header, Part), Failure> {
+    let (page, limit) = read_page(connection, &span, None, PageLimit::first()).await?;
+    let header = page.header;
+    let part = read_rest(connection, span, header, page, limit, ranges).await?;
+    Ok((header, part))
+}
+
+/// Reads several spans at the revision of `header`. The parts come in the order of the spans.
+async fn read_all(
+    connection: &Connection,
+    spans: Vec<Span>,
+    header: Header,
+    ranges: &KeyRanges,
+) -> Result<Part, Failure> {
     let mut parts: Vec<Part> = spans.iter().map(|_| Part::default()).collect();
     let mut waiting = spans.into_iter().enumerate();
     let mut reads = JoinSet::new();
     loop {
         while reads.len() < READS_AT_ONCE {
             let Some((index, span)) = waiting.next() else { break };
-            let connection = connection.clone();
+            let (connection, ranges) = (connection.clone(), ranges.clone());
             reads.spawn(async move {
                 let (page, limit) = read_page(&connection, &span, Some(header), PageLimit::first()).await?;
-                read_rest(connection, span, header, page, limit).await.map(|part| (index, part))
+                read_rest(&connection, span, header, page, limit, &ranges).await.map(|part| (index, part))
             });
         }
         match reads.join_next().await {
-            None => return Ok(parts),
+            None => break,
             Some(Ok(Ok((index, part)))) => parts[index] = part,
             Some(Ok(Err(failure))) => return Err(failure),
             Some(Err(error)) => return Err(Failure::unreachable(format!("reading keys was cut off: {error}"))),
         }
     }
+    let mut whole = Part::default();
+    parts.into_iter().for_each(|part| whole.append(part));
+    Ok(whole)
 }
 
 async fn read_rest(
-    connection: Connection,
+    connection: &Connection,
     mut span: Span,
     header: Header,
     mut page: Page,
     mut limit: PageLimit,
+    ranges: &KeyRanges,
 ) -> Result<Part, Failure> {
     let mut part = Part::default();
     loop {
         let next = page.next.take();
-        part.take_page(page);
+        part.take_page(page, ranges);
         let Some(next) = next else { return Ok(part) };
         span.start = next;
-        (page, limit) = read_page(&connection, &span, Some(header), limit).await?;
+        (page, limit) = read_page(connection, &span, Some(header), limit).await?;
     }
 }
 
@@ -155,24 +202,6 @@ fn check_same_store(pinned: Option<Header>, header: Header) -> Result<(), Failur
     }
 }
 
-/// How best to watch the ranges, and the keys in their hull if we may know.
-async fn coverage_for(
-    connection: &Connection,
-    ranges: &KeyRanges,
-    header: Header,
-    keys_in_ranges: usize,
-) -> Result<(Coverage, Option<usize>), Failure> {
-    let Some(hull) = coverage::hull(ranges).filter(|_| ranges.len() > 1) else {
-        return Ok((Coverage::Hull, Some(keys_in_ranges)));
-    };
-    match connection.count(&hull, header.revision).await {
-        Ok(keys) if coverage::hull_is_cheap(keys, keys_in_ranges) => Ok((Coverage::Hull, Some(keys))),
-        Ok(keys) => Ok((Coverage::Directories, Some(keys))),
-        Err(failure) if failure.kind == FailureKind::Denied => Ok((Coverage::Directories, None)),
-        Err(failure) => Err(failure),
-    }
-}
-
 /// Whether `mark` stands in the store as we know it.
 pub(super) async fn verify(
     connection: &Connection,
@@ -186,7 +215,7 @@ pub(super) async fn verify(
         None => now.is_none() && value_at(connection, &mark.key, Revision(revision - 1)).await?.1.is_some(),
     };
     if let (true, Some((keys, at)), Some(hull)) = (same, mark.keys_in_hull, coverage::hull(ranges)) {
-        same = connection.count(&hull, at).await? == keys;
+        same = connection.count(&hull, Some(at)).await?.1 == keys;
     }
     Ok((header, same))
 }

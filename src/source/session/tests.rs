@@ -73,6 +73,24 @@ fn a_broken_stream_resumes_after_the_last_change() {
 }
 
 #[test]
+fn what_was_listed_is_resumed_from_even_if_the_watch_never_came_up() {
+    let mut session = Session::new(true, false, 1);
+    check(
+        &mut session,
+        [
+            (Input::Connected, Action::List.into()),
+            (listed(10), Action::Watch(Coverage::Hull).into()),
+            (failed(FailureKind::Unreachable), lost(100)),
+            (Input::Waited, Action::Connect(0).into()),
+            (Input::Connected, Action::Verify.into()),
+            (Input::Verified { header: header(10), same: true }, Action::Watch(Coverage::Hull).into()),
+            (Input::Watching { header: header(10), watchers: 1 }, regained()),
+        ],
+    );
+    assert_eq!(session.watch_after(), Revision(9));
+}
+
+#[test]
 fn history_that_is_gone_or_another_is_listed_again() {
     let other_cluster = Header { cluster_id: 9, ..header(99) };
     let new_cluster = Header { raft_term: 1, ..header(99) };
@@ -117,6 +135,19 @@ fn a_watch_in_the_future_of_a_restored_store_is_noticed() {
 }
 
 #[test]
+fn a_watch_with_too_much_to_say_is_listed_and_a_page_that_is_too_large_is_a_failure() {
+    let mut session = following(false, 1);
+    check(
+        &mut session,
+        [
+            (failed(FailureKind::TooLarge), Action::List.into()),
+            (failed(FailureKind::TooLarge), lost(100)),
+            (Input::Waited, Action::Connect(0).into()),
+        ],
+    );
+}
+
+#[test]
 fn listing_without_end_becomes_a_failure() {
     let mut session = following(false, 1);
     for _ in 0..RELISTS {
@@ -146,24 +177,45 @@ fn an_expired_login_is_renewed_once_without_a_word() {
 #[test]
 fn a_denied_watch_logs_in_again_and_then_narrows() {
     let mut session = Session::new(true, true, 1);
-    let list = |session: &mut Session, coverage| {
-        check(session, [(Input::Connected, Action::List.into()), (listed(10), Action::Watch(coverage).into())]);
-    };
-    list(&mut session, Coverage::Hull);
-    check(&mut session, [(failed(FailureKind::Denied), Action::Connect(0).into())]);
-    list(&mut session, Coverage::Hull);
-    for narrower in [Coverage::Directories, Coverage::Exact] {
-        check(
-            &mut session,
-            [(failed(FailureKind::Denied), Action::List.into()), (listed(10), Action::Watch(narrower).into())],
-        );
-    }
-    check(&mut session, [(failed(FailureKind::Denied), lost(100)), (Input::Waited, Action::Connect(0).into())]);
-    list(&mut session, Coverage::Exact);
+    check(
+        &mut session,
+        [
+            (Input::Connected, Action::List.into()),
+            (listed(10), Action::Watch(Coverage::Hull).into()),
+            (failed(FailureKind::Denied), Action::Connect(0).into()),
+            (Input::Connected, Action::Verify.into()),
+            (Input::Verified { header: header(10), same: true }, Action::Watch(Coverage::Hull).into()),
+            (failed(FailureKind::Denied), Action::List.into()),
+            (listed(10), Action::Watch(Coverage::Directories).into()),
+            (failed(FailureKind::Denied), Action::List.into()),
+            (listed(10), Action::Watch(Coverage::Exact).into()),
+            (failed(FailureKind::Denied), lost(100)),
+            (Input::Waited, Action::Connect(0).into()),
+            (Input::Connected, Action::List.into()),
+            (listed(10), Action::Watch(Coverage::Exact).into()),
+        ],
+    );
     // Other ranges deserve another try.
     session.ask(true);
     assert_eq!(session.doing(), Action::List);
     check(&mut session, [(listed(11), Action::Watch(Coverage::Hull).into())]);
+}
+
+#[test]
+fn a_watch_that_is_too_loud_narrows_as_far_as_it_can() {
+    let mut session = following(false, 1);
+    check(
+        &mut session,
+        [
+            (Input::TooLoud, Action::List.into()),
+            (listed(11), Action::Watch(Coverage::Directories).into()),
+            (Input::Watching { header: header(11), watchers: 2 }, Action::Follow.into()),
+            (Input::TooLoud, Action::List.into()),
+            (listed(12), Action::Watch(Coverage::Exact).into()),
+            (Input::Watching { header: header(12), watchers: 4 }, Action::Follow.into()),
+            (Input::TooLoud, Action::Follow.into()),
+        ],
+    );
 }
 
 #[test]

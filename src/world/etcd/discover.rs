@@ -109,7 +109,7 @@ async fn targets(resolver: &TokioResolver, record: &Record) -> Result<Vec<Target
         let RData::SRV(srv) = &answer.data else { return None };
         let host = srv.target.to_utf8().trim_end_matches('.').to_owned();
         // A lone "." says that the service is decidedly not there.
-        (!host.is_empty()).then(|| Target {
+        (!host.is_empty()).then_some(Target {
             priority: srv.priority,
             weight: srv.weight,
             endpoint: Endpoint { scheme: record.scheme, host, port: srv.port, server_name: None },

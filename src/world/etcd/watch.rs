@@ -15,18 +15,23 @@ pub struct Watch {
 }
 
 impl Watch {
-    pub(super) async fn open(mut client: WatchClient, spans: &[Span], after: Revision) -> Result<Watch, Failure> {
+    pub(super) async fn open(
+        mut client: WatchClient,
+        spans: &[Span],
+        after: Revision,
+        in_fragments: bool,
+    ) -> Result<Watch, Failure> {
         let Some((first, others)) = spans.split_first() else {
             return Err(Failure::unreachable("nothing to watch"));
         };
         let stream = client
-            .watch(first_key(first), Some(options(first, 1, after)))
+            .watch(first_key(first), Some(options(first, 1, after, in_fragments)))
             .await
             .map_err(|error| failure::of_error(&error))?;
         let (mut requests, messages) = stream.split();
         for (watcher, span) in (2..).zip(others) {
             requests
-                .watch(first_key(span), Some(options(span, watcher, after)))
+                .watch(first_key(span), Some(options(span, watcher, after, in_fragments)))
                 .await
                 .map_err(|error| failure::of_error(&error))?;
         }
@@ -46,13 +51,13 @@ impl Watch {
     }
 }
 
-fn options(span: &Span, watcher: i64, after: Revision) -> WatchOptions {
-    WatchOptions::new()
+fn options(span: &Span, watcher: i64, after: Revision, in_fragments: bool) -> WatchOptions {
+    let options = WatchOptions::new()
         .with_range(range_end(span))
         .with_start_revision(after.0 + 1)
         .with_watch_id(watcher)
-        .with_progress_notify()
-        .with_fragment()
+        .with_progress_notify();
+    if in_fragments { options.with_fragment() } else { options }
 }
 
 fn plain(message: PbWatchResponse) -> WatchMessage {

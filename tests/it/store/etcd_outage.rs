@@ -72,6 +72,46 @@ fn what_changed_while_cut_off_is_caught_up_from_the_last_revision() {
 }
 
 #[test]
+fn large_values_written_while_cut_off_come_in_fragments() {
+    let mut setting = Setting::new();
+    let large = |letter: &str| letter.repeat(1 << 20);
+    for name in ["/a/kept", "/a/gone", "/a/x", "/a/y", "/a/z"] {
+        setting.writer.put(name, large("1"));
+    }
+    setting.follower.wait("all of them", |seen| seen.tree.len() == 5);
+    setting.follower.resync();
+    setting.follower.wait("the sizes to be known", |seen| seen.snapshots == 2);
+    setting.writer.put("/a/kept", large("2"));
+    setting.follower.wait_value("/a/kept", Some(&large("2")));
+    setting.cut();
+    let mut revision = 0;
+    for letter in ["3", "4"] {
+        for name in ["/a/kept", "/a/gone", "/a/x", "/a/y", "/a/z"] {
+            revision = setting.writer.put(name, large(letter));
+        }
+    }
+    setting.proxy.mend();
+    setting.follower.wait_revision(revision);
+    setting.follower.wait_value("/a/z", Some(&large("4")));
+    assert_eq!(setting.counts(), (2, 1));
+}
+
+#[test]
+fn more_than_fits_a_message_written_while_cut_off_is_listed() {
+    let mut setting = Setting::new();
+    setting.cut();
+    let large = "x".repeat(1 << 20);
+    let mut revision = 0;
+    for number in 0..70 {
+        revision = setting.writer.put(format!("/a/{}", number % 3), large.as_str());
+    }
+    setting.proxy.mend();
+    setting.follower.wait_revision(revision);
+    setting.follower.wait("all keys", |seen| seen.tree.len() == 5);
+    assert_eq!(setting.counts().0, 2);
+}
+
+#[test]
 fn right_after_the_first_listing_a_cut_is_caught_up_too() {
     let mut setting = Setting::new();
     setting.cut();

@@ -77,6 +77,11 @@ impl Follower {
         self.seen.lock().unwrap()
     }
 
+    /// All problems told so far.
+    pub fn seen_problems(&self) -> Vec<String> {
+        self.seen().problems.clone()
+    }
+
     /// Waits until `state` holds for what was seen, and that the check had no objection by then.
     #[track_caller]
     pub fn wait(&self, what: &str, mut state: impl FnMut(&Seen) -> bool) {

@@ -2,5 +2,9 @@
 
 mod follower;
 
+mod env;
+mod etcd_access;
+mod etcd_cluster;
 mod etcd_follow;
 mod etcd_outage;
+mod file;

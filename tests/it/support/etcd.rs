@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use etcd_client::{Client, CompactionOptions, ConnectOptions, Txn, TxnOp};
+use etcd_client::{Client, CompactionOptions, ConnectOptions, PutOptions, Txn, TxnOp};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
@@ -140,9 +140,14 @@ impl Etcd {
     /// Waits until the server answers linearizable reads.
     #[track_caller]
     pub fn wait_healthy(&self) {
-        wait_until(&format!("etcd {} to be healthy, log in {:?}", self.name, self.dir.path()), START, || {
-            self.is_healthy()
+        let healthy = std::panic::catch_unwind(|| {
+            wait_until("etcd to be healthy", START, || self.is_healthy());
         });
+        if healthy.is_err() {
+            let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+            let last: Vec<&str> = log.lines().rev().take(5).collect();
+            panic!("etcd {} is not healthy; its last words, latest first: {last:#?}", self.name);
+        }
     }
 
     /// kill -9.
@@ -152,10 +157,15 @@ impl Etcd {
         }
     }
 
-    /// Starts a killed server again, on the same ports and data.
+    /// Starts a killed server again, on the same ports and data, and waits until it answers.
     pub fn restart(&mut self) {
-        self.run();
+        self.start_again();
         self.wait_healthy();
+    }
+
+    /// Starts a killed server again and waits for nothing: it may need others to be healthy.
+    pub fn start_again(&mut self) {
+        self.run();
     }
 
     /// Freezes the server: connections stay open and nothing answers.
@@ -178,7 +188,7 @@ impl Etcd {
     #[track_caller]
     pub fn ctl_as<S: AsRef<OsStr>>(&self, login: Option<&str>, arguments: &[S]) -> String {
         let mut command = Command::new("etcdctl");
-        command.env("ETCDCTL_API", "3").arg(format!("--endpoints={}", self.url())).args(arguments);
+        command.env("ETCDCTL_API", "3").arg(format!("--endpoints={}", self.url()));
         if let Some(login) = login {
             command.arg(format!("--user={login}"));
         }
@@ -187,7 +197,7 @@ impl Etcd {
             command.arg(format!("--cert={}", certs.client_cert.display()));
             command.arg(format!("--key={}", certs.client_key.display()));
         }
-        let output = command.stdin(Stdio::null()).output().unwrap();
+        let output = command.args(arguments).stdin(Stdio::null()).output().unwrap();
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "etcdctl {:?} failed: {out}{err}", command.get_args());
         out.into_owned()
@@ -283,6 +293,13 @@ impl Writer {
     pub fn put(&mut self, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> i64 {
         let answer = self.runtime.block_on(self.client.put(key, value, None)).unwrap();
         answer.header().unwrap().revision()
+    }
+
+    /// Puts an empty value that etcd takes away again after so many seconds.
+    pub fn put_for_seconds(&mut self, key: &str, seconds: i64) {
+        let lease = self.runtime.block_on(self.client.lease_grant(seconds, None)).unwrap().id();
+        let options = PutOptions::new().with_lease(lease);
+        self.runtime.block_on(self.client.put(key, "", Some(options))).unwrap();
     }
 
     /// Makes all changes at one revision, which is given back.

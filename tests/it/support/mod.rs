@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod cases;
 pub mod certs;
+pub mod dns;
 pub mod etcd;
 pub mod https;
 pub mod nginx;
@@ -13,6 +14,7 @@ pub mod tls;
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// A temp folder that goes with the test.
@@ -20,9 +22,18 @@ pub fn temp_dir() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("upstreamd-test-").tempdir().unwrap()
 }
 
-/// A TCP port of 127.0.0.1 that was free a moment ago.
+/// A TCP port of 127.0.0.1 that was free a moment ago, that this process did not hand out before, and that the kernel
+/// gives to nobody by itself: those begin at 32768.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static HANDED_OUT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let nth = HANDED_OUT.fetch_add(1, Ordering::Relaxed);
+        let port = 10_000 + (std::process::id().wrapping_mul(97).wrapping_add(nth) % 22_000);
+        let port = u16::try_from(port).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Polls until `state` answers `Some`; panics with `what` when `deadline` has passed.

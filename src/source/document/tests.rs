@@ -1,0 +1,149 @@
+use super::*;
+
+fn check(extension: &str, content: &str, expected: &[(&str, &str)]) {
+    let entries = parse(extension, content.as_bytes()).unwrap_or_else(|problem| panic!("{content:?}: {problem}"));
+    let shown: Vec<(&str, &str)> = entries.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    assert_eq!(shown, expected, "{content:?}");
+}
+
+#[track_caller]
+fn check_problem(extension: &str, content: &[u8], expected: &str) {
+    let problem = parse(extension, content).unwrap_err().to_string();
+    assert_eq!(problem, expected);
+}
+
+#[test]
+fn the_three_languages_say_the_same() {
+    let expected = [
+        ("/myapp/database/port", "5432"),
+        ("/myapp/database/url", "db.example.com"),
+        ("/myapp/debug", "true"),
+        ("/myapp/ratio", "0.5"),
+        ("/myapp/upstream/0", "10.0.1.10:8080"),
+        ("/myapp/upstream/1/host", "10.0.1.11"),
+    ];
+    let yaml = "myapp:\n  database:\n    url: db.example.com\n    port: 5432\n  debug: true\n  ratio: 0.5\n  \
+                upstream:\n    - 10.0.1.10:8080\n    - host: 10.0.1.11\n";
+    check("yaml", yaml, &expected);
+    check("", yaml, &expected);
+    let json = r#"{"myapp": {"database": {"url": "db.example.com", "port": 5432}, "debug": true, "ratio": 0.5,
+                   "upstream": ["10.0.1.10:8080", {"host": "10.0.1.11"}]}}"#;
+    check("json", json, &expected);
+    check("yml", json, &expected);
+    let toml = "[myapp]\ndebug = true\nratio = 0.5\nupstream = [\"10.0.1.10:8080\", {host = \"10.0.1.11\"}]\n\
+                [myapp.database]\nurl = \"db.example.com\"\nport = 5432\n";
+    check("TOML", toml, &expected);
+}
+
+#[test]
+fn scalars_of_yaml_stay_as_written_and_null_is_empty() {
+    check(
+        "yaml",
+        "a: 1.10\nb: 0x1F\nc: yes\nd: ~\ne:\nf: null\ng: 'null'\nh: \"~\"\ni: 2024-01-02\nj: |\n  two\n  lines\n",
+        &[
+            ("/a", "1.10"),
+            ("/b", "0x1F"),
+            ("/c", "yes"),
+            ("/d", ""),
+            ("/e", ""),
+            ("/f", ""),
+            ("/g", "null"),
+            ("/h", "~"),
+            ("/i", "2024-01-02"),
+            ("/j", "two\nlines\n"),
+        ],
+    );
+    check(
+        "json",
+        r#"{"a": null, "b": 1.0, "c": 18446744073709551615, "d": -1}"#,
+        &[("/a", ""), ("/b", "1.0"), ("/c", "18446744073709551615"), ("/d", "-1")],
+    );
+}
+
+#[test]
+fn keys_may_be_whole_paths() {
+    check(
+        "yaml",
+        "/services/web/1: a\nservices/web/2: b\n8080: c\n",
+        &[("/8080", "c"), ("/services/web/1", "a"), ("/services/web/2", "b")],
+    );
+}
+
+#[test]
+fn an_empty_file_has_no_keys() {
+    for extension in ["yaml", "json", "toml"] {
+        check(extension, "", &[]);
+        check(extension, " \n", &[]);
+    }
+    check("yaml", "# nothing yet\n", &[]);
+    check("yaml", "\u{feff}a: 1\n", &[("/a", "1")]);
+    check("yaml", "{}\n", &[]);
+}
+
+#[test]
+fn aliases_and_merges_of_yaml_work() {
+    let yaml =
+        "base: &base {a: 1, b: 2}\nweb:\n  <<: *base\n  b: 3\nall:\n  <<: [*base, {c: 4}]\nname: &n x\nagain: *n\n";
+    check(
+        "yaml",
+        yaml,
+        &[
+            ("/again", "x"),
+            ("/all/a", "1"),
+            ("/all/b", "2"),
+            ("/all/c", "4"),
+            ("/base/a", "1"),
+            ("/base/b", "2"),
+            ("/name", "x"),
+            ("/web/a", "1"),
+            ("/web/b", "3"),
+        ],
+    );
+}
+
+#[test]
+fn problems_name_the_place_and_no_value() {
+    check_problem("yaml", b"a: 1\nb: [secret\n", "3:1: while parsing a flow sequence, expected ',' or ']'");
+    check_problem("yaml", b"a: 1\nb: 2\na: 3\n", "3:1: key \"a\" comes twice, first in line 1");
+    check_problem("yaml", b"a: 1\n---\nb: 2\n", "2:1: a second document in one file");
+    check_problem("yaml", b"a: 1\n? [x]\n: 2\n", "2:3: a key that is a list or a map");
+    check_problem("yaml", b"a:\n  <<: 5\n", "2:7: `<<` merges a map or a list of maps, and this is neither");
+    check_problem("yaml", b"just text\n", "1:1: holds a lone value where keys with values belong");
+    check_problem("yaml", b"a: 1\nb: \xff\n", "2:4: not UTF-8 text");
+    check_problem("json", b"{\"a\": 1,\n \"a\": 2}", "2:4: key \"a\" comes twice");
+    check_problem("json", b"{\"a\": \"secret\"\n", "2:1: EOF while parsing an object");
+    check_problem("toml", b"a = 1\nb = secret\n", "2:5: string values must be quoted, expected literal string");
+    check_problem("toml", b"a = 1\na = 2\n", "2:1: duplicate key");
+}
+
+#[test]
+fn files_without_measure_are_refused() {
+    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..9 {
+        let below = format!("*a{}", level - 1);
+        bomb.push_str(&format!("a{level}: &a{level} [{}]\n", [below.as_str(); 10].join(", ")));
+    }
+    let problem = parse("yaml", bomb.as_bytes()).unwrap_err();
+    assert_eq!(problem.text, "stands for more than 1000000 values");
+    let deep = format!("{}x", "- ".repeat(65));
+    assert_eq!(parse("yaml", deep.as_bytes()).unwrap_err().text, "nested more than 64 deep");
+    let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
+    assert_eq!(parse("yaml", deep.as_bytes()).unwrap_err().text, "recursion limit exceeded");
+    assert_eq!(parse("json", deep.as_bytes()).unwrap_err().text, "recursion limit exceeded");
+    let mut ladder = "a0: &a0 x\n".to_owned();
+    for step in 1..100 {
+        ladder.push_str(&format!("a{step}: &a{step} [*a{}]\n", step - 1));
+    }
+    assert_eq!(parse("yaml", ladder.as_bytes()).unwrap_err().text, "nested more than 64 deep");
+    assert!(parse("yaml", b"a: &a [*a]\n").is_err());
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_parsers_fall_over(text in "[-a-z0-9:{}\\[\\],&*<>?|'\"# \t\n=.!%\u{e9}]{0,80}") {
+        for extension in ["yaml", "json", "toml"] {
+            // Whether it is well-formed does not matter here.
+            drop(parse(extension, text.as_bytes()));
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! A cluster of three: members that freeze, die or lose their leader are left for others.
+
+use super::etcd_outage::impatient;
+use super::follower::Follower;
+use crate::support::etcd::{Etcd, cluster};
+
+fn endpoints(members: &[Etcd]) -> Vec<String> {
+    members.iter().map(Etcd::url).collect()
+}
+
+#[test]
+fn a_frozen_member_is_left_for_another() {
+    let members = cluster(3);
+    members[1].put("/a/x", "0");
+    let follower = Follower::start(impatient(&endpoints(&members)), &["/a"]);
+    follower.wait_value("/a/x", Some("0"));
+    // The follower is with the first member, since that works.
+    members[0].freeze();
+    follower.wait("the silence to be noticed", |seen| seen.lost > 0);
+    members[1].put("/a/x", "1");
+    follower.wait_value("/a/x", Some("1"));
+    members[0].thaw();
+    members[0].wait_healthy();
+    let lost = follower.seen().lost;
+    members[1].freeze();
+    follower.wait("the second silence to be noticed", |seen| seen.lost > lost);
+    members[2].put("/a/x", "2");
+    follower.wait_value("/a/x", Some("2"));
+    assert_eq!(follower.seen().snapshots, 1, "each member has the same history");
+}
+
+#[test]
+fn a_member_that_lost_its_leader_is_left_although_it_answers() {
+    let mut members = cluster(3);
+    members[0].put("/a/x", "0");
+    let only_first = Follower::start(impatient(&[members[0].url()]), &["/a"]);
+    let all = Follower::start(impatient(&endpoints(&members)), &["/a"]);
+    only_first.wait_value("/a/x", Some("0"));
+    all.wait_value("/a/x", Some("0"));
+    members[1].kill();
+    members[2].kill();
+    // The first member runs and keeps its connections; only that it must have a leader gives it away.
+    only_first
+        .wait("a word about the leader", |seen| seen.problems.iter().any(|problem| problem.contains("no leader")));
+    all.wait("the loss", |seen| seen.lost > 0);
+    members[0].freeze();
+    members[1].start_again();
+    members[2].start_again();
+    members[1].wait_healthy();
+    members[1].put("/a/x", "1");
+    all.wait_value("/a/x", Some("1"));
+    members[0].thaw();
+    only_first.wait_value("/a/x", Some("1"));
+}
+
+#[test]
+fn members_that_are_not_there_are_passed_over() {
+    let mut members = cluster(3);
+    members[0].put("/a/x", "0");
+    members[0].kill();
+    let follower = Follower::start(impatient(&endpoints(&members)), &["/a"]);
+    follower.wait_value("/a/x", Some("0"));
+    assert!(follower.seen().lost >= 1);
+    members[2].put("/a/x", "1");
+    follower.wait_value("/a/x", Some("1"));
+}

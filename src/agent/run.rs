@@ -243,7 +243,10 @@ impl Agent {
 
     /// Reads conf.d and templates anew; what is broken keeps its last good form.
     fn reload(&mut self, store: &mut source::Handle, folders: Option<&mut FolderWatch>, reason: &str) {
-        let loaded = loaded::load(&self.sources, &self.facts, Some(self.engine.loaded()));
+        let mut loaded = loaded::load(&self.sources, &self.facts, Some(self.engine.loaded()));
+        if folders.is_some_and(|folders| folders.set_folders(&loaded.folders)) {
+            loaded = loaded::load(&self.sources, &self.facts, Some(self.engine.loaded()));
+        }
         if loaded.same_as(self.engine.loaded()) {
             return;
         }
@@ -253,17 +256,10 @@ impl Agent {
             let dest = gone.resource.dest.display();
             tracing::warn!(resource = %gone.resource.name, "the resource is gone; its file `{dest}` stays as it is");
         }
-        let watch_grew = folders.is_some_and(|folders| folders.set_folders(&loaded.folders));
         if loaded.ranges != self.engine.loaded().ranges {
             store.set_ranges(loaded.ranges.clone());
         }
         self.engine.set_loaded(loaded, clock::now());
-        if watch_grew {
-            let again = loaded::load(&self.sources, &self.facts, Some(self.engine.loaded()));
-            if !again.same_as(self.engine.loaded()) {
-                self.engine.set_loaded(again, clock::now());
-            }
-        }
     }
 
     fn resync(&mut self, store: &source::Handle) {

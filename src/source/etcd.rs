@@ -14,7 +14,7 @@ use crate::model::etcd::{Failure, FailureKind, Header, WatchMessage};
 use crate::model::event::Event;
 use crate::model::key::Revision;
 use crate::model::range::KeyRanges;
-use crate::model::store::EtcdSettings;
+use crate::model::store::{EtcdSettings, Scheme};
 use crate::world::etcd::{Connection, Endpoint, Watch};
 use crate::world::{clock, etcd, random};
 use list::Listing;
@@ -83,6 +83,7 @@ fn take_outcome(session: &mut Session, link: &mut Link, outlet: &mut Outlet, out
         Outcome::Plain(input) => input,
         Outcome::Listed(listing) => {
             link.has_large_values = listing.has_large_values;
+            link.tell_unreadable(listing.unreadable_keys);
             hand_on(session, &mut outlet.outbox, listing)
         }
         Outcome::Changed(batch, mark) => {
@@ -108,12 +109,9 @@ fn take_outcome(session: &mut Session, link: &mut Link, outlet: &mut Outlet, out
 }
 
 fn hand_on(session: &Session, outbox: &mut Outbox, listing: Listing) -> Input {
-    let Listing { header, ranges, entries, mark, coverage, unreadable_keys, .. } = listing;
+    let Listing { header, ranges, entries, mark, coverage, .. } = listing;
     if let Some(before) = session.revision().filter(|before| *before > header.revision) {
         tracing::warn!(%before, now = %header.revision, "the store went back to an older revision; taking it as it is");
-    }
-    if unreadable_keys > 0 {
-        tracing::warn!(count = unreadable_keys, "keys that are not UTF-8 are left out");
     }
     tracing::debug!(revision = %header.revision, keys = entries.len(), "listed the store");
     outbox.put_snapshot(header.revision, ranges, entries);
@@ -137,6 +135,8 @@ struct Link {
     connection: Option<Connection>,
     watch: Option<Following>,
     has_large_values: bool,
+    /// How many keys that are not UTF-8 were told of.
+    unreadable_keys: usize,
 }
 
 /// An open watch and what it has brought so far.
@@ -156,7 +156,27 @@ impl Link {
             Ok(endpoints) => (endpoints, None),
             Err(failure) => (Vec::new(), Some(failure)),
         };
-        Link { settings, ranges, endpoints, bad_settings, connection: None, watch: None, has_large_values: false }
+        if settings.tls.is_some() && endpoints.iter().any(|endpoint| endpoint.scheme == Scheme::Http) {
+            tracing::warn!("TLS is set up, but an etcd endpoint says http: that one is spoken to in plain text");
+        }
+        Link {
+            settings,
+            ranges,
+            endpoints,
+            bad_settings,
+            connection: None,
+            watch: None,
+            has_large_values: false,
+            unreadable_keys: 0,
+        }
+    }
+
+    /// Says how many keys are left out, once for each number.
+    fn tell_unreadable(&mut self, count: usize) {
+        if count > 0 && count != self.unreadable_keys {
+            tracing::warn!(count, "keys that are not UTF-8 are left out");
+        }
+        self.unreadable_keys = count;
     }
 
     async fn perform(&mut self, session: &Session) -> Outcome {

@@ -66,7 +66,7 @@ impl Drop for Handle {
     }
 }
 
-/// Starts the source of `settings` on the running tokio runtime, wanting the keys of `ranges`.
+/// Starts the source of `settings`, wanting the keys of `ranges`. Must be called on a tokio runtime that has time and IO.
 ///
 /// With `follow`, a `Snapshot` is followed by `Changes` for as long as the handle lives, and the source never gives up:
 /// each failed attempt is a `Lost`, and a `Regained` or a `Snapshot` comes after. Without `follow` there is one

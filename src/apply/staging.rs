@@ -80,7 +80,7 @@ fn write(context: &Context, target: &Path, bytes: &[u8], attributes: Attributes)
     };
     let read_only = matches!(problem.source.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied);
     // A single mounted file can be written even where its folder cannot.
-    if read_only && fs::mount_points_at_or_below(target).iter().any(|point| point == target) {
+    if read_only && fs::is_mount_point(target) {
         let scratch = scratch(context).map_err(|error| transaction::failure(Stage::Stage, &error))?;
         return stage::write(&scratch, target, bytes, attributes)
             .map_err(|error| transaction::failure(Stage::Stage, &error));

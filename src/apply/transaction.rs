@@ -225,7 +225,7 @@ impl Transaction {
         stage::sync_files(&staged)?;
         for file in self.files.iter().filter(|file| file.staged.is_some()) {
             let backup = if file.existed { Some(staging::back_up(context, &file.target)?) } else { None };
-            let in_place = !fs::mount_points_at_or_below(&file.target).is_empty();
+            let in_place = fs::is_mount_point(&file.target);
             let new_hash = file.hash.clone();
             self.in_flight.files.push(InFlightFile { target: file.target.clone(), new_hash, backup, in_place });
         }

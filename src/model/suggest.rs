@@ -11,7 +11,7 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|candidate| (candidate, strsim::jaro_winkler(&name, &candidate.to_lowercase())))
         .filter(|(candidate, likeness)| {
             let edits = strsim::damerau_levenshtein(&name, &candidate.to_lowercase());
-            *likeness >= ALIKE || edits <= name.chars().count() / 3
+            *likeness >= ALIKE || edits <= (name.chars().count() / 3).max(1)
         })
         .max_by(|(_, a), (_, b)| a.total_cmp(b))
         .map(|(candidate, _)| candidate)

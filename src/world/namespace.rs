@@ -128,6 +128,8 @@ fn add_files(folder: &Path, overlays: &[&Overlay], scratch: &Path) -> Result<(),
         let name = overlay.target.file_name().unwrap_or_default();
         stage::copy_with_attributes(&overlay.staged, &upper.join(name)).map_err(text)?;
     }
+    let real = folder.canonicalize();
+    let folder = real.as_deref().unwrap_or(folder);
     let mounts_below: Vec<PathBuf> =
         mount_points_at_or_below(folder).into_iter().filter(|point| point != folder).collect();
     mount(Some(folder), lower, NO_DATA, MsFlags::MS_BIND | MsFlags::MS_REC, NO_DATA)

@@ -272,6 +272,19 @@ fn interval_mode_polls_and_repairs() {
 }
 
 #[test]
+fn watch_with_an_interval_looks_at_everything_again_that_often() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "");
+    sandbox.set_store("v: {x: one}\n");
+    let _agent = sandbox.start(&["--watch", "--interval", "1"]);
+    sandbox.wait_output("a", "one\n");
+    fs::write(sandbox.path("out/a"), "tampered").unwrap();
+    sandbox.wait_output("a", "one\n");
+    sandbox.set_store("v: {x: two}\n");
+    sandbox.wait_output("a", "two\n");
+}
+
+#[test]
 fn a_bind_mounted_destination_is_written_in_place_with_mode_and_said_once() {
     let mut sandbox = Sandbox::new();
     fs::write(sandbox.path("mounted"), "before, and quite a bit longer than what follows").unwrap();

@@ -1,3 +1,5 @@
+//! What each format gives, and what it refuses with which place.
+
 use super::*;
 
 fn check(extension: &str, content: &str, expected: &[(&str, &str)]) {

@@ -1,6 +1,7 @@
 //! Reading a whole folder of texts: conf.d and templates. Follows links, reads each file once however it is reached.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -53,7 +54,9 @@ pub fn read_texts(root: &Path, wanted: impl Fn(&str) -> bool) -> Folder {
                 continue;
             }
         };
-        folder.folders.extend(path.canonicalize());
+        // Asked once for the folder: most files are no links, and their real path follows from it.
+        let real_folder = path.canonicalize().unwrap_or_else(|_| path.clone());
+        folder.folders.insert(real_folder.clone());
         for entry in entries.flatten() {
             let Ok(file_name) = entry.file_name().into_string() else { continue };
             let name = format!("{prefix}{file_name}");
@@ -66,16 +69,18 @@ pub fn read_texts(root: &Path, wanted: impl Fn(&str) -> bool) -> Folder {
                 }
                 _ if !wanted(&file_name) || file_name.starts_with(".#") => {}
                 Ok(metadata) => {
-                    found.insert(name, (entry.path(), read_text(&entry.path(), metadata.len())));
+                    let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+                    let real = if is_link { entry.path().canonicalize().ok() } else { None };
+                    let real = real.unwrap_or_else(|| real_folder.join(&file_name));
+                    found.insert(name, (entry.path(), real, read_text(&entry.path(), &metadata)));
                 }
                 Err(error) => {
-                    found.insert(name, (entry.path(), Err(error.to_string())));
+                    found.insert(name, (entry.path(), entry.path(), Err(error.to_string())));
                 }
             }
         }
     }
-    for (name, (path, text)) in found {
-        let real = path.canonicalize().unwrap_or_else(|_| path.clone());
+    for (name, (path, real, text)) in found {
         folder.folders.extend(real.parent().map(Path::to_owned));
         if seen.insert(real) {
             folder.files.push(TextFile { name, path, text });
@@ -92,7 +97,7 @@ pub fn is_folder(path: &Path) -> bool {
 /// One file by its path.
 pub fn read_file(path: &Path) -> TextFile {
     let text = match std::fs::metadata(path) {
-        Ok(metadata) => read_text(path, metadata.len()),
+        Ok(metadata) => read_text(path, &metadata),
         Err(error) => Err(error.to_string()),
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -106,7 +111,12 @@ pub fn folders_of_file(path: &Path) -> BTreeSet<PathBuf> {
     own.into_iter().chain(real).collect()
 }
 
-fn read_text(path: &Path, length: u64) -> Result<String, String> {
+fn read_text(path: &Path, metadata: &Metadata) -> Result<String, String> {
+    if !metadata.is_file() {
+        // Opening a pipe would wait for a writer.
+        return Err("not a regular file".to_owned());
+    }
+    let length = metadata.len();
     if length > MAX_FILE_BYTES {
         return Err(format!("{length} bytes are too many, at most {MAX_FILE_BYTES} are read"));
     }
@@ -146,8 +156,12 @@ mod tests {
         symlink("nowhere", dir.path().join("dangling.toml")).unwrap();
         symlink("user@host.1", dir.path().join(".#lock.toml")).unwrap();
         symlink(".", dir.path().join("cycle")).unwrap();
+        nix::unistd::mkfifo(&dir.path().join("pipe.toml"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         let folder = read_texts(dir.path(), |name| name.ends_with("toml"));
-        assert_eq!(names(&folder), [("bad.toml", false), ("dangling.toml", false), ("sub/b.toml", true)]);
+        assert_eq!(
+            names(&folder),
+            [("bad.toml", false), ("dangling.toml", false), ("pipe.toml", false), ("sub/b.toml", true)]
+        );
         assert!(read_texts(&dir.path().join("none"), |_| true).problem.is_some());
     }
 }

@@ -77,18 +77,16 @@ pub fn resolve_links(dest: &Path) -> Result<PathBuf, FileError> {
     for _ in 0..40 {
         match std::fs::read_link(&path) {
             Ok(target) => path = path.parent().unwrap_or(Path::new("/")).join(target),
-            Err(_) => {
-                let parent = path.parent().unwrap_or(Path::new("/"));
-                let name = path.file_name().unwrap_or_default();
-                return Ok(parent.canonicalize().map_or_else(|_| path.clone(), |parent| parent.join(name)));
-            }
+            Err(_) => return Ok(path),
         }
     }
     Err(io::Error::other("too many levels of symbolic links")).context("follow", dest)
 }
 
-/// Mount points at or below `path`, outermost first.
+/// Mount points at or below `path`, outermost first, as the kernel names them: without links.
 pub fn mount_points_at_or_below(path: &Path) -> Vec<PathBuf> {
+    let real = path.canonicalize();
+    let path = real.as_deref().unwrap_or(path);
     let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let mut points: Vec<PathBuf> = table
         .lines()
@@ -99,6 +97,13 @@ pub fn mount_points_at_or_below(path: &Path) -> Vec<PathBuf> {
     points.sort();
     points.dedup();
     points
+}
+
+/// Whether something is mounted right here: such a file cannot be renamed over.
+pub fn is_mount_point(path: &Path) -> bool {
+    let real = path.canonicalize();
+    let path = real.as_deref().unwrap_or(path);
+    mount_points_at_or_below(path).iter().any(|point| point == path)
 }
 
 /// The kernel writes space, tab, newline and backslash of a mount point as three octal digits.

@@ -12,6 +12,7 @@ use crate::config::set;
 use crate::model::range::KeyRanges;
 use crate::model::resource::Resource;
 use crate::render::{self, Facts, Renderer, TemplateError};
+use crate::world::folder_watch::Watched;
 use crate::world::fs::folder::{self, Folder};
 
 use super::touched::Touched;
@@ -55,8 +56,8 @@ pub struct Loaded {
     pub problems: Problems,
     /// Every store key that some resource sees.
     pub ranges: KeyRanges,
-    /// Folders whose changes can change any of this.
-    pub folders: BTreeSet<PathBuf>,
+    /// What can change any of this when it changes.
+    pub watched: Watched,
 }
 
 impl Loaded {
@@ -92,7 +93,7 @@ impl Loaded {
             ours.resource == theirs.resource && ours.renderer.same_texts(&theirs.renderer)
         };
         self.problems == other.problems
-            && self.folders == other.folders
+            && self.watched == other.watched
             && self.members.len() == other.members.len()
             && self.members.iter().zip(&other.members).all(same_member)
     }
@@ -122,19 +123,19 @@ impl Loaded {
 pub fn load(sources: &Sources, facts: &Arc<dyn Facts>, previous: Option<&Loaded>) -> Loaded {
     let mut members: Vec<Member> = Vec::new();
     let mut problems: Vec<Problem> = Vec::new();
-    let mut folders = BTreeSet::new();
+    let mut watched = Watched::default();
     for confdir in &sources.confdirs {
-        // The folders are followed even where they do not exist yet: their parent tells when they appear.
-        folders.extend(confdir.canonicalize());
+        watched.add_way_to(confdir);
+        watched.folders.extend(confdir.canonicalize());
         let conf_d = folder::read_texts(&confdir.join("conf.d"), |name| name.ends_with("toml"));
         let templates =
             folder::read_texts(&confdir.join("templates"), |name| !name.starts_with('.') && !name.ends_with('~'));
-        folders.extend(conf_d.folders.iter().chain(&templates.folders).cloned());
+        watched.folders.extend(conf_d.folders.iter().chain(&templates.folders).cloned());
         let (found, wrong) = load_confdir(&conf_d, &templates, sources, facts, previous);
         members.extend(found);
         problems.extend(wrong);
     }
-    Loaded { problems: problems.into_iter().collect(), folders, ..Loaded::of_members(members) }
+    Loaded { problems: problems.into_iter().collect(), watched, ..Loaded::of_members(members) }
 }
 
 fn load_confdir(
@@ -146,7 +147,18 @@ fn load_confdir(
 ) -> (Vec<Member>, Vec<Problem>) {
     let mut problems: Vec<Problem> = conf_d.problem.iter().map(|problem| Problem::new(problem.clone())).collect();
     let mut files = Vec::new();
-    for file in conf_d.files.iter().filter(|file| sources.only.as_ref().is_none_or(|only| *only == file.name)) {
+    let is_wanted = |name: &str| {
+        sources.only.as_deref().is_none_or(|only| name == only || name.strip_suffix(".toml") == Some(only))
+    };
+    if let Some(only) = &sources.only
+        && !conf_d.files.iter().any(|file| is_wanted(&file.name))
+    {
+        let names: Vec<&str> = conf_d.files.iter().map(|file| file.name.as_str()).collect();
+        problems.push(
+            Problem::new(format!("there is no resource `{only}`")).hint(format!("there is: {}", names.join(" "))),
+        );
+    }
+    for file in conf_d.files.iter().filter(|file| is_wanted(&file.name)) {
         match &file.text {
             Ok(text) => files.push(ResourceFile {
                 name: Arc::from(file.name.as_str()),
@@ -162,6 +174,7 @@ fn load_confdir(
     let mut resources: Vec<Arc<Resource>> = set.resources.into_iter().map(Arc::new).collect();
     let kept = kept_resources(conf_d, previous, &resources);
     resources.extend(kept);
+    problems.extend(drop_shared_destinations(&mut resources));
     let mut texts: BTreeMap<String, Arc<str>> = BTreeMap::new();
     for file in &templates.files {
         match &file.text {
@@ -188,6 +201,23 @@ fn load_confdir(
         }
     }
     (members, problems)
+}
+
+/// Drops resources that write, by way of links, what an earlier one writes already.
+fn drop_shared_destinations(resources: &mut Vec<Arc<Resource>>) -> Vec<Problem> {
+    let mut writers: BTreeMap<PathBuf, Arc<str>> = BTreeMap::new();
+    let mut problems = Vec::new();
+    resources.retain(|resource| {
+        let real = crate::world::fs::real_destination(&resource.dest);
+        let Some(first) = writers.get(&real) else {
+            writers.insert(real, Arc::clone(&resource.name));
+            return true;
+        };
+        let message = format!("`{first}` and `{}` both write `{}`", resource.name, real.display());
+        problems.push(Problem::new(message).at(Place::file(&resource.file)).hint("give each a `dest` of its own"));
+        false
+    });
+    problems
 }
 
 /// The last good form of resources whose file is still there but is broken now.

@@ -146,7 +146,7 @@ pub async fn follow(plan: Plan, follow: Follow) -> Result<(), source::Ended> {
     let mut loaded = loaded::load(&plan.sources, &plan.facts, None);
     let watches = matches!(follow, Follow::Watch(_));
     let mut folders = FolderWatch::start(Duration::from_millis(100));
-    if watches && folders.set_folders(&loaded.folders) {
+    if watches && folders.set(&loaded.watched) {
         loaded = loaded::load(&plan.sources, &plan.facts, None);
     }
     log_problems(&loaded);
@@ -244,7 +244,7 @@ impl Agent {
     /// Reads conf.d and templates anew; what is broken keeps its last good form.
     fn reload(&mut self, store: &mut source::Handle, folders: Option<&mut FolderWatch>, reason: &str) {
         let mut loaded = loaded::load(&self.sources, &self.facts, Some(self.engine.loaded()));
-        if folders.is_some_and(|folders| folders.set_folders(&loaded.folders)) {
+        if folders.is_some_and(|folders| folders.set(&loaded.watched)) {
             loaded = loaded::load(&self.sources, &self.facts, Some(self.engine.loaded()));
         }
         if loaded.same_as(self.engine.loaded()) {

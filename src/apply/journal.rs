@@ -87,12 +87,17 @@ pub fn save(context: &Context, group_id: &str, journal: &Journal) -> Result<(), 
 pub fn knows(context: &Context, journal: &Journal, dest: &Path, hash: &str) -> bool {
     match journal.files.get(dest) {
         Some(known) => known == hash,
-        None => context.settings.state_folder.is_none(),
+        None => context.settings.state_folder.is_none() && !context.doubts(dest),
     }
 }
 
 fn path_of(folder: &Path, group_id: &str) -> PathBuf {
     folder.join("groups").join(format!("{group_id}.json"))
+}
+
+/// The journals in the state folder.
+pub fn paths(folder: &Path) -> Vec<PathBuf> {
+    known_groups(folder).iter().map(|id| path_of(folder, id)).collect()
 }
 
 /// The ids of every group that has a journal in the state folder.

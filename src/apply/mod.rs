@@ -16,10 +16,12 @@ pub mod staging;
 pub mod transaction;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use crate::world::fs::resolve_links;
 
 /// How this process applies.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +50,8 @@ pub struct Context {
     exclusion: exclusion::Exclusion,
     namespace_refused: AtomicBool,
     said: Mutex<BTreeSet<String>>,
+    /// Files that a transaction without a journal was cut off at: not known to be live until they are proven.
+    doubted: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl Context {
@@ -59,6 +63,17 @@ impl Context {
     /// Whether a private mount namespace may still be tried: it has not been refused in this process.
     pub fn namespace_may_work(&self) -> bool {
         !self.namespace_refused.load(Ordering::Relaxed)
+    }
+
+    fn doubt(&self, target: &Path) {
+        if let Ok(mut doubted) = self.doubted.lock() {
+            doubted.insert(target.to_owned());
+        }
+    }
+
+    fn doubts(&self, dest: &Path) -> bool {
+        let target = resolve_links(dest).unwrap_or_else(|_| dest.to_owned());
+        self.doubted.lock().is_ok_and(|doubted| doubted.contains(&target))
     }
 
     fn note_namespace_refused(&self) {

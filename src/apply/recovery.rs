@@ -1,7 +1,7 @@
 //! Heals what a killed process left: puts the previous files of a half-done transaction back and owes their reload.
 //! Never goes forward: the next pass renders and checks anew.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::model::report::{Failure, Stage};
 use crate::world::fs::install::{remove, restore};
@@ -41,7 +41,7 @@ pub fn undo(in_flight: &InFlight) -> Result<(), FileError> {
 /// What healing came to.
 #[derive(Debug, Default)]
 pub struct Healed {
-    /// Ids of the groups that had something to heal.
+    /// Ids of the groups that had something to heal; without a state folder, the files that went back.
     pub groups: Vec<String>,
     /// What went wrong.
     pub failures: Vec<Failure>,
@@ -67,6 +67,19 @@ pub async fn recover_all<'a>(context: &Context, targets: impl IntoIterator<Item 
             Err(error) => healed.failures.push(transaction::failure(Stage::Restore, &error)),
         }
     }
-    stage::remove_leftovers(targets);
+    let journals: Vec<PathBuf> = context.settings.state_folder.as_deref().map(journal::paths).unwrap_or_default();
+    stage::remove_leftovers(journals.iter().map(PathBuf::as_path));
+    for lost in stage::remove_leftovers(targets) {
+        // With a journal, whatever had to be undone is undone by now. Without one, a backup is all that tells of a
+        // transaction that was cut off: it goes back, and the file has to be proven again.
+        let done = if context.settings.state_folder.is_some() {
+            remove(&lost.backup)
+        } else {
+            context.doubt(&lost.target);
+            healed.groups.push(lost.target.display().to_string());
+            restore(&lost.backup, &lost.target)
+        };
+        healed.failures.extend(done.err().map(|error| transaction::failure(Stage::Restore, &error)));
+    }
     healed
 }

@@ -89,6 +89,7 @@ pub(super) async fn keys(settings: Settings, name: Option<&str>) -> Exit {
         text.push_str(&format!("{} (keys {}{prefix})\n", resource.name, resource.keys.join(" ")));
         for (path, value) in view.iter() {
             let kind = if value.as_text().is_some() { "" } else { ", not UTF-8" };
+            let path = path.escape_debug();
             text.push_str(&format!("  {path} ({} bytes{kind})\n", value.as_bytes().len()));
         }
     }

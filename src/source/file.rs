@@ -1,8 +1,8 @@
 //! The `file` store: YAML, JSON or TOML files, or folders of them, read whole after every change. A broken or half-written
 //! edit is told and changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use super::{Outlet, Requests, document};
@@ -10,7 +10,7 @@ use crate::model::event::Event;
 use crate::model::glob::Glob;
 use crate::model::key::{Key, Revision, Value};
 use crate::model::store::FileSettings;
-use crate::world::folder_watch::FolderWatch;
+use crate::world::folder_watch::{FolderWatch, Watched};
 use crate::world::fs::folder::{self, TextFile};
 
 /// How long the files must be quiet before they are read.
@@ -29,7 +29,7 @@ pub(super) async fn run(settings: FileSettings, follow: bool, mut requests: Requ
     let mut wanted_anew = true;
     loop {
         let mut content = outlet.until(read_bounded(&settings)).await;
-        if follow && watch.set_folders(&content.folders) {
+        if follow && watch.set(&content.watched) {
             content = outlet.until(read_bounded(&settings)).await;
         }
         match content.entries {
@@ -69,15 +69,14 @@ pub(super) async fn run(settings: FileSettings, follow: bool, mut requests: Requ
 
 struct Content {
     entries: Result<BTreeMap<Key, Value>, String>,
-    /// Folders to watch for changes.
-    folders: BTreeSet<PathBuf>,
+    watched: Watched,
 }
 
 /// Reads on a thread of its own: a folder on a network that hangs must not hang us.
 async fn read_bounded(settings: &FileSettings) -> Content {
     let settings = settings.clone();
     let work = tokio::task::spawn_blocking(move || read(&settings));
-    let failed = |problem: String| Content { entries: Err(problem), folders: BTreeSet::new() };
+    let failed = |problem: String| Content { entries: Err(problem), watched: Watched::default() };
     match tokio::time::timeout(READ_TIMEOUT, work).await {
         Ok(Ok(content)) => content,
         Ok(Err(error)) => failed(format!("reading files was cut off: {error}")),
@@ -86,11 +85,11 @@ async fn read_bounded(settings: &FileSettings) -> Content {
 }
 
 fn read(settings: &FileSettings) -> Content {
-    let mut folders = BTreeSet::new();
+    let mut watched = Watched::default();
     let mut entries = BTreeMap::new();
     let mut problems = Vec::new();
     for path in &settings.paths {
-        for file in files_of(path, &settings.filter, &mut folders, &mut problems) {
+        for file in files_of(path, &settings.filter, &mut watched, &mut problems) {
             let parsed = file
                 .text
                 .map_err(|problem| format!("cannot read {}: {problem}", file.path.display()))
@@ -104,13 +103,13 @@ fn read(settings: &FileSettings) -> Content {
         }
     }
     let entries = if problems.is_empty() { Ok(entries) } else { Err(problems.join("; ")) };
-    Content { entries, folders }
+    Content { entries, watched }
 }
 
 /// The files that a path names: itself, or those of the folder whose name the filter accepts.
-fn files_of(path: &Path, filter: &str, folders: &mut BTreeSet<PathBuf>, problems: &mut Vec<String>) -> Vec<TextFile> {
+fn files_of(path: &Path, filter: &str, watched: &mut Watched, problems: &mut Vec<String>) -> Vec<TextFile> {
+    watched.add_way_to(path);
     if !folder::is_folder(path) {
-        folders.extend(folder::folders_of_file(path));
         return vec![folder::read_file(path)];
     }
     let accepts = Glob::parse(filter);
@@ -120,7 +119,7 @@ fn files_of(path: &Path, filter: &str, folders: &mut BTreeSet<PathBuf>, problems
     if accepts.is_err() {
         problems.push(format!("the filter `{filter}` is not a pattern"));
     }
-    folders.extend(found.folders);
+    watched.folders.extend(found.folders);
     problems.extend(found.problem);
     found.files
 }

@@ -1,22 +1,87 @@
 //! Says that something in a set of folders has changed, once it has been quiet for a moment. Never says what, and never
 //! reads a file: whoever listens reads everything anew.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode, ModifyKind};
+use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 /// However busy the folders are, a change is told after this many quiet times.
 const LONGEST_WAIT_FACTOR: u32 = 5;
+/// Follows no more links than this on the way to one path.
+const MOST_LINKS: usize = 16;
+
+/// What to watch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// Folders in which everything matters, links resolved, each without what is below it.
+    pub folders: BTreeSet<PathBuf>,
+    /// Single names that matter, whatever else happens in their folder: links and folders on the way to a path, and the
+    /// first part of it that does not exist.
+    pub names: BTreeSet<PathBuf>,
+}
+
+impl Watched {
+    /// Adds what decides where `path` leads: it may be replaced, appear, or lead elsewhere by another link.
+    pub fn add_way_to(&mut self, path: &Path) {
+        self.add_way(path, 0);
+    }
+
+    fn add_way(&mut self, path: &Path, links: usize) {
+        let Ok(path) = std::path::absolute(path) else { return };
+        let mut prefix = PathBuf::new();
+        for part in path.components() {
+            prefix.push(part);
+            match std::fs::symlink_metadata(&prefix) {
+                Ok(metadata) if metadata.is_symlink() => {
+                    self.add_name(&prefix);
+                    if let Ok(target) = std::fs::read_link(&prefix)
+                        && links < MOST_LINKS
+                    {
+                        self.add_way(&prefix.parent().unwrap_or(Path::new("/")).join(target), links + 1);
+                    }
+                }
+                Ok(_) => {}
+                Err(_) => {
+                    self.add_name(&prefix);
+                    return;
+                }
+            }
+        }
+        self.add_name(&path);
+    }
+
+    fn add_name(&mut self, path: &Path) {
+        if let (Some(parent), Some(name)) = (path.parent(), path.file_name())
+            && let Ok(parent) = parent.canonicalize()
+        {
+            self.names.insert(parent.join(name));
+        }
+    }
+
+    fn matters(&self, path: &Path) -> bool {
+        self.names.contains(path)
+            || self.folders.contains(path)
+            || path.parent().is_some_and(|parent| self.folders.contains(parent))
+    }
+
+    fn all_folders(&self) -> BTreeSet<&Path> {
+        self.folders.iter().map(PathBuf::as_path).chain(self.names.iter().filter_map(|name| name.parent())).collect()
+    }
+}
 
 /// A watch on folders, each without what is below it.
 pub struct FolderWatch {
     watcher: Option<RecommendedWatcher>,
-    folders: BTreeSet<PathBuf>,
+    wanted: Arc<Mutex<Watched>>,
+    /// The folders under watch, by what they were when it began: one that is replaced has to be watched anew.
+    watched: BTreeMap<PathBuf, (u64, u64)>,
     events: mpsc::Receiver<()>,
     /// The first and the last change that have not been told yet.
     pending: Option<(Instant, Instant)>,
@@ -25,12 +90,17 @@ pub struct FolderWatch {
 
 /// Reading is no change; closing after writing is. Until then a file may be half written, so neither its birth nor the
 /// writing itself counts; a link or a folder is whole from its birth.
-fn is_change(kind: &EventKind) -> bool {
-    match kind {
+fn is_change(event: &Event) -> bool {
+    match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
         EventKind::Access(_) | EventKind::Modify(ModifyKind::Data(_)) => false,
+        EventKind::Create(CreateKind::File) => !event.paths.iter().all(|path| is_empty_file(path)),
         _ => true,
     }
+}
+
+fn is_empty_file(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0)
 }
 
 impl FolderWatch {
@@ -38,9 +108,15 @@ impl FolderWatch {
     pub fn start(quiet: Duration) -> FolderWatch {
         // One waiting event says as much as many.
         let (sender, events) = mpsc::channel(1);
+        let wanted = Arc::new(Mutex::new(Watched::default()));
+        let filter = Arc::clone(&wanted);
         let notice = move |event: notify::Result<Event>| {
-            // An error says that events were lost: look at everything.
-            if event.map_or(true, |event| is_change(&event.kind)) {
+            let concerns = |path: &PathBuf| filter.lock().map_or(true, |wanted| wanted.matters(path));
+            // An error, or an event without a path, says that events were lost: look at everything.
+            let matters = event.map_or(true, |event| {
+                is_change(&event) && (event.paths.is_empty() || event.paths.iter().any(concerns))
+            });
+            if matters {
                 sender.try_send(()).ok();
             }
         };
@@ -48,24 +124,39 @@ impl FolderWatch {
         if let Err(error) = &watcher {
             tracing::warn!("edits of files cannot be noticed, SIGHUP still works: {error}");
         }
-        FolderWatch { watcher: watcher.ok(), folders: BTreeSet::new(), events, pending: None, quiet }
+        FolderWatch { watcher: watcher.ok(), wanted, watched: BTreeMap::new(), events, pending: None, quiet }
     }
 
-    /// Watches these folders from now on, and no others. Those that cannot be watched are said once. True: some are new, and
-    /// what was read of them before must be read again, since a change in between has gone unnoticed.
-    pub fn set_folders(&mut self, folders: &BTreeSet<PathBuf>) -> bool {
+    /// Watches this from now on, and nothing else. Folders that cannot be watched are said once. True: some are new or
+    /// others than before, and what was read of them must be read again, since a change in between has gone unnoticed.
+    pub fn set(&mut self, wanted: &Watched) -> bool {
         let Some(watcher) = &mut self.watcher else { return false };
-        for gone in self.folders.difference(folders) {
-            // It may be deleted, and its watch with it.
-            watcher.unwatch(gone).ok();
+        if let Ok(mut ours) = self.wanted.lock() {
+            ours.clone_from(wanted);
         }
-        for new in folders.difference(&self.folders) {
-            if let Err(error) = watcher.watch(new, RecursiveMode::NonRecursive) {
-                tracing::warn!(folder = %new.display(), "edits in this folder cannot be noticed, SIGHUP still works: {error}");
+        let folders = wanted.all_folders();
+        self.watched.retain(|folder, _| {
+            let stays = folders.contains(folder.as_path());
+            if !stays {
+                // It may be deleted, and its watch with it.
+                watcher.unwatch(folder).ok();
+            }
+            stays
+        });
+        let mut grew = false;
+        for folder in folders {
+            let Ok(metadata) = std::fs::metadata(folder) else { continue };
+            let identity = (metadata.dev(), metadata.ino());
+            if self.watched.get(folder) == Some(&identity) {
+                continue;
+            }
+            grew = true;
+            self.watched.insert(folder.to_owned(), identity);
+            if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
+                let folder = folder.display();
+                tracing::warn!(%folder, "edits in this folder cannot be noticed, SIGHUP still works: {error}");
             }
         }
-        let grew = !folders.is_subset(&self.folders);
-        self.folders = folders.clone();
         grew
     }
 
@@ -89,5 +180,27 @@ impl FolderWatch {
                 Some(()) = self.events.recv() => self.pending = Some((first, Instant::now())),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn the_way_to_a_path_is_all_that_may_change_where_it_leads() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        std::fs::create_dir_all(root.join("releases/1/etc")).unwrap();
+        symlink("releases/1", root.join("current")).unwrap();
+        let names = |path: &str| {
+            let mut watched = Watched::default();
+            watched.add_way_to(&root.join(path));
+            watched.names
+        };
+        assert!(names("current/etc").is_superset(&[root.join("current"), root.join("releases/1/etc")].into()));
+        assert_eq!(names("gone/below/it"), [root.join("gone")].into());
+        assert_eq!(names("releases/1/etc"), [root.join("releases/1/etc")].into());
     }
 }

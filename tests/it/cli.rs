@@ -151,3 +151,38 @@ fn completions_and_the_man_page_come_from_the_same_definition() {
     }
     assert!(sandbox.run(&["--version"]).expect_code(0).stdout.starts_with("upstreamd 0."));
 }
+
+#[test]
+fn one_resource_is_chosen_by_name_and_an_unknown_one_is_an_error() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "");
+    sandbox.plain_resource("b", "");
+    sandbox.set_store("v: {x: one}\n");
+    sandbox.run(&["--onetime", "--resource", "b"]).expect_code(0);
+    assert_eq!((sandbox.output("a"), sandbox.output("b").as_deref()), (None, Some("one\n")));
+    let ran = sandbox.run(&["--onetime", "--resource", "typo"]).expect_code(3);
+    assert!(ran.stderr.contains("typo") && ran.stderr.contains("a.toml b.toml"), "{ran:?}");
+}
+
+#[test]
+fn two_resources_that_reach_one_file_through_a_link_are_told() {
+    let sandbox = Sandbox::new();
+    std::os::unix::fs::symlink("out", sandbox.path("out2")).unwrap();
+    sandbox.plain_resource("a", "");
+    let toml = fs::read_to_string(sandbox.path("etc/conf.d/a.toml")).unwrap();
+    fs::write(sandbox.path("etc/conf.d/b.toml"), toml.replace("/out/a", "/out2/a")).unwrap();
+    let ran = sandbox.run(&["check"]).expect_code(3);
+    assert!(ran.stderr.contains("both write"), "{ran:?}");
+}
+
+#[test]
+fn check_knows_whether_an_owner_exists_and_keys_shows_no_control_character() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "owner = \"no-such-user\"");
+    let ran = sandbox.run(&["check"]).expect_code(3);
+    assert!(ran.stderr.contains("no-such-user") && ran.stderr.contains("a.toml"), "{ran:?}");
+    sandbox.plain_resource("a", "");
+    sandbox.set_store("v: {\"x\\e[31m\\ny\": one}\n");
+    let ran = sandbox.run(&["keys"]).expect_code(0);
+    assert!(ran.stdout.contains("/v/x\\u{1b}[31m\\ny (3 bytes)"), "{ran:?}");
+}

@@ -285,6 +285,70 @@ fn watch_with_an_interval_looks_at_everything_again_that_often() {
 }
 
 #[test]
+fn a_confdir_that_is_replaced_appears_later_or_hangs_on_a_link_is_followed_on() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "");
+    sandbox.set_store("v: {x: one}\n");
+    let says = |folder: &str, text: &str| {
+        fs::write(sandbox.path(folder).join("templates/values.tera"), format!("{text} {{{{ getv(key=\"/v/x\") }}}}\n"))
+            .unwrap();
+    };
+    // Not there at the start: the sandbox's etc is a link that leads nowhere yet.
+    fs::rename(sandbox.path("etc"), sandbox.path("first")).unwrap();
+    symlink("releases/1", sandbox.path("etc-link")).unwrap();
+    fs::rename(sandbox.path("etc-link"), sandbox.dir.path().join("etc")).unwrap();
+    let _agent = sandbox.watch();
+    sandbox.wait_log("conf.d");
+    says("first", "first");
+    fs::create_dir(sandbox.path("releases")).unwrap();
+    fs::rename(sandbox.path("first"), sandbox.path("releases/1")).unwrap();
+    sandbox.wait_output("a", "first one\n");
+    // The link is swapped, as a deployment does; then the folder behind it is replaced.
+    let copy = |to: &str| {
+        let made =
+            std::process::Command::new("cp").arg("-r").args([sandbox.path("releases/1"), sandbox.path(to)]).status();
+        assert!(made.unwrap().success());
+    };
+    copy("releases/2");
+    says("releases/2", "second");
+    symlink("releases/2", sandbox.path("etc-link")).unwrap();
+    fs::rename(sandbox.dir.path().join("etc-link"), sandbox.dir.path().join("etc")).unwrap();
+    sandbox.wait_output("a", "second one\n");
+    copy("releases/3");
+    says("releases/3", "third");
+    fs::rename(sandbox.path("releases/2"), sandbox.path("releases/old")).unwrap();
+    fs::rename(sandbox.path("releases/3"), sandbox.dir.path().join("releases/2")).unwrap();
+    sandbox.wait_output("a", "third one\n");
+    says("releases/2", "edited");
+    sandbox.wait_output("a", "edited one\n");
+}
+
+#[test]
+fn without_a_state_folder_a_killed_transaction_is_undone_by_its_backup_and_proven_again() {
+    let mut sandbox = Sandbox::new();
+    sandbox.stateless = true;
+    let run = |sandbox: &Sandbox| sandbox.run(&["--onetime"]);
+    sandbox.plain_resource("a", "reload_cmd = \"true\"");
+    sandbox.set_store("v: {x: old}\n");
+    run(&sandbox).expect_code(0);
+    let reload = format!(
+        "cat {0} >> {1}; if ! test -e {2}; then touch {2}; kill -9 $PPID; sleep 5; fi",
+        sandbox.text_path("out/a"),
+        sandbox.text_path("seen"),
+        sandbox.text_path("killed")
+    );
+    sandbox.plain_resource("a", &format!("reload_cmd = '{reload}'"));
+    sandbox.set_store("v: {x: new}\n");
+    assert_eq!(run(&sandbox).code, None, "killed");
+    sandbox.set_store("v: {x: old}\n");
+    run(&sandbox).expect_code(0);
+    assert_eq!(sandbox.output("a").as_deref(), Some("old\n"));
+    assert_eq!(sandbox.lines("seen"), ["new", "old"], "the file that went back was reloaded");
+    run(&sandbox).expect_code(0);
+    assert_eq!(sandbox.lines("seen").len(), 2, "and then there is nothing to do");
+}
+
+#[test]
 fn a_bind_mounted_destination_is_written_in_place_with_mode_and_said_once() {
     let mut sandbox = Sandbox::new();
     fs::write(sandbox.path("mounted"), "before, and quite a bit longer than what follows").unwrap();

@@ -104,13 +104,6 @@ pub fn read_file(path: &Path) -> TextFile {
     TextFile { name, path: path.to_owned(), text }
 }
 
-/// The folders whose changes can change what a path leads to: its own, and that of the file at the end of its links.
-pub fn folders_of_file(path: &Path) -> BTreeSet<PathBuf> {
-    let own = super::folder_of(path).canonicalize();
-    let real = path.canonicalize().ok().and_then(|real| real.parent().map(Path::to_owned));
-    own.into_iter().chain(real).collect()
-}
-
 fn read_text(path: &Path, metadata: &Metadata) -> Result<String, String> {
     if !metadata.is_file() {
         // Opening a pipe would wait for a writer.

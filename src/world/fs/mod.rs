@@ -83,6 +83,13 @@ pub fn resolve_links(dest: &Path) -> Result<PathBuf, FileError> {
     Err(io::Error::other("too many levels of symbolic links")).context("follow", dest)
 }
 
+/// A destination with the links of its folder resolved, to tell whether two lead to one file.
+pub fn real_destination(dest: &Path) -> PathBuf {
+    let target = resolve_links(dest).unwrap_or_else(|_| dest.to_owned());
+    let name = target.file_name().unwrap_or_default();
+    folder_of(&target).canonicalize().map_or_else(|_| target.clone(), |folder| folder.join(name))
+}
+
 /// Mount points at or below `path`, outermost first, as the kernel names them: without links.
 pub fn mount_points_at_or_below(path: &Path) -> Vec<PathBuf> {
     let real = path.canonicalize();

@@ -97,33 +97,48 @@ pub fn copy_with_attributes(from: &Path, to: &Path) -> Result<(), FileError> {
     sync_files(&[to])
 }
 
-/// Removes stage and backup files that a process which no longer lives left beside these targets.
-pub fn remove_leftovers<'a>(targets: impl IntoIterator<Item = &'a Path>) {
-    let mut prefixes_by_folder: BTreeMap<PathBuf, BTreeSet<String>> = BTreeMap::new();
+/// A backup that a process which no longer lives left behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostBackup {
+    /// The backup.
+    pub backup: PathBuf,
+    /// The file it was made of.
+    pub target: PathBuf,
+}
+
+/// Removes stage files that a process which no longer lives left beside these targets. Answers the backups it left.
+pub fn remove_leftovers<'a>(targets: impl IntoIterator<Item = &'a Path>) -> Vec<LostBackup> {
+    let mut by_folder: BTreeMap<PathBuf, BTreeMap<String, PathBuf>> = BTreeMap::new();
     for target in targets {
         let Ok(target) = super::resolve_links(target) else { continue };
-        let prefixes = prefixes_by_folder.entry(folder_of(&target).to_owned()).or_default();
-        prefixes.extend([name_prefix(&target, STAGE_MARK), name_prefix(&target, BACKUP_MARK)]);
+        let prefixes = by_folder.entry(folder_of(&target).to_owned()).or_default();
+        for mark in [STAGE_MARK, BACKUP_MARK] {
+            prefixes.insert(name_prefix(&target, mark), target.clone());
+        }
     }
-    for (folder, prefixes) in prefixes_by_folder {
+    let mut backups = Vec::new();
+    for (folder, prefixes) in by_folder {
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if is_leftover(&name, &prefixes) {
+            let Some((prefix, target)) = leftover_of(&name, &prefixes) else { continue };
+            if prefix.ends_with(BACKUP_MARK) {
+                backups.push(LostBackup { backup: entry.path(), target: target.clone() });
+            } else {
                 std::fs::remove_file(entry.path()).ok();
             }
         }
     }
+    backups
 }
 
-/// Whether a name is one of ours, made by a process that no longer lives.
-fn is_leftover(name: &str, prefixes: &BTreeSet<String>) -> bool {
-    let parts = [STAGE_MARK, BACKUP_MARK].into_iter().find_map(|mark| {
-        let end = name.rfind(mark)? + mark.len();
-        Some(name.split_at(end))
-    });
-    let Some((_, rest)) = parts.filter(|(prefix, _)| prefixes.contains(*prefix)) else { return false };
-    let Some(pid) = rest.split('-').next().and_then(|pid| pid.parse::<u32>().ok()) else { return false };
-    pid != std::process::id() && !Path::new(&format!("/proc/{pid}")).exists()
+/// Which of our prefixes a name has, and its target, where a process made it that no longer lives.
+fn leftover_of<'a>(name: &str, prefixes: &'a BTreeMap<String, PathBuf>) -> Option<(&'a String, &'a PathBuf)> {
+    let end = [STAGE_MARK, BACKUP_MARK].into_iter().find_map(|mark| Some(name.rfind(mark)? + mark.len()))?;
+    let (prefix, rest) = name.split_at(end);
+    let found = prefixes.get_key_value(prefix)?;
+    let pid: u32 = rest.split('-').next()?.parse().ok()?;
+    let is_dead = pid != std::process::id() && !Path::new(&format!("/proc/{pid}")).exists();
+    is_dead.then_some(found)
 }
 
 fn name_prefix(target: &Path, mark: &str) -> String {

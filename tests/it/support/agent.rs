@@ -21,6 +21,8 @@ pub struct Sandbox {
     pub store: Vec<String>,
     /// A program and arguments to run upstreamd under.
     pub wrapper: Vec<String>,
+    /// Keep no state: `--state-dir ""`.
+    pub stateless: bool,
     /// Environment beyond the test's own.
     pub environment: Vec<(String, String)>,
 }
@@ -34,7 +36,7 @@ impl Sandbox {
         let store_file = dir.path().join("store.yaml");
         fs::write(&store_file, "{}\n").unwrap();
         let store = ["--backend", "file", "--file", store_file.to_str().unwrap()].map(str::to_owned).to_vec();
-        Sandbox { dir, store, wrapper: Vec::new(), environment: Vec::new() }
+        Sandbox { dir, store, wrapper: Vec::new(), stateless: false, environment: Vec::new() }
     }
 
     /// A sandbox that reads etcd at this client URL.
@@ -112,7 +114,8 @@ impl Sandbox {
             }
         };
         command.args(arguments);
-        command.args(["--confdir", &self.text_path("etc"), "--state-dir", &self.text_path("state")]).args(&self.store);
+        let state = if self.stateless { String::new() } else { self.text_path("state") };
+        command.args(["--confdir", &self.text_path("etc"), "--state-dir", &state]).args(&self.store);
         command.envs(self.environment.iter().cloned()).stdin(Stdio::null());
         command
     }

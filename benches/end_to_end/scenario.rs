@@ -11,7 +11,8 @@ use etcd_client::{Client, Compare, PutOptions, TxnOp, WatchOptions};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use crate::floor;
-use crate::support::{Daemon, free_port, temp_dir};
+use crate::support::etcd::Etcd;
+use crate::support::{Daemon, temp_dir};
 
 const CHANGES: usize = 41;
 
@@ -54,7 +55,7 @@ fn ms(time: Duration) -> f64 {
 /// An etcd and a folder for upstreamd.
 pub(crate) struct Bench {
     dir: tempfile::TempDir,
-    _etcd: Daemon,
+    _etcd: Etcd,
     url: String,
     runtime: tokio::runtime::Runtime,
     client: Client,
@@ -66,27 +67,10 @@ impl Bench {
         for name in ["etc/conf.d", "etc/templates", "out"] {
             fs::create_dir_all(dir.path().join(name)).unwrap();
         }
-        let (client_port, peer_port) = (free_port(), free_port());
-        let url = format!("http://127.0.0.1:{client_port}");
-        let peer = format!("http://127.0.0.1:{peer_port}");
-        let mut etcd = Command::new("etcd");
-        etcd.arg("--data-dir").arg(dir.path().join("etcd"));
-        etcd.args(["--listen-client-urls", &url, "--advertise-client-urls", &url]);
-        etcd.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
-        etcd.args(["--initial-cluster", &format!("default={peer}")]);
-        let etcd = Daemon::start(etcd.stdout(Stdio::null()).stderr(Stdio::null()));
+        let etcd = Etcd::start();
+        let url = etcd.url();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let started = Instant::now();
-        let client = runtime.block_on(async {
-            loop {
-                let mut client = Client::connect([&url], None).await.unwrap();
-                let ready = tokio::time::timeout(Duration::from_secs(1), client.get("/ready", None)).await;
-                if matches!(ready, Ok(Ok(_))) {
-                    return client;
-                }
-                assert!(started.elapsed() < Duration::from_secs(20), "etcd does not start");
-            }
-        });
+        let client = runtime.block_on(Client::connect([&url], None)).unwrap();
         Bench { dir, _etcd: etcd, url, runtime, client }
     }
 
@@ -310,10 +294,12 @@ fn renames_in(folder: &Path) -> mpsc::Receiver<Instant> {
     renames
 }
 
-/// User and system time of a child so far.
+/// Time that a child's threads have run so far.
 fn cpu_time(child: &Child) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
-    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    Duration::from_millis(ticks * 10)
+    let tasks = fs::read_dir(format!("/proc/{}/task", child.id())).unwrap().flatten();
+    let nanoseconds = tasks.filter_map(|task| {
+        let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
+        text.split(' ').next()?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(nanoseconds.sum())
 }

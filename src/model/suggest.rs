@@ -13,7 +13,8 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
             let edits = strsim::damerau_levenshtein(&name, &candidate.to_lowercase());
             *likeness >= ALIKE || edits <= (name.chars().count() / 3).max(1)
         })
-        .max_by(|(_, a), (_, b)| a.total_cmp(b))
+        // Among equals the first.
+        .reduce(|best, next| if next.1 > best.1 { next } else { best })
         .map(|(candidate, _)| candidate)
 }
 

@@ -25,7 +25,11 @@ pub fn pass(report: &Report, repeated: u32) {
             }
         }
         Outcome::ReloadOwed { cause, nothing_runs: true } => {
-            tracing::warn!(%resources, revision, "checked files are in place, reload owed: {}", cause.message);
+            if repeated == 0 {
+                tracing::warn!(%resources, revision, "checked files are in place, reload owed: {}", cause.message);
+            } else {
+                tracing::debug!(%resources, revision, attempt = repeated + 1, "reload still owed: {}", cause.message);
+            }
         }
         Outcome::ReloadOwed { cause, nothing_runs: false } => {
             failed(&resources, revision, cause, "checked files stay, the reload is owed", repeated);

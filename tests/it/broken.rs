@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::support::agent::{Ran, Sandbox};
+use crate::support::agent::{Ran, Sandbox, mounting};
 
 /// A sandbox whose `out/a` is live as `one`.
 fn live() -> Sandbox {
@@ -78,7 +78,7 @@ fn a_full_disk_keeps_the_live_file() {
         sandbox.text_path("out"),
         sandbox.text_path("store.yaml")
     );
-    sandbox.wrapper = ["unshare", "-m", "sh", "-c", &script, "sh"].map(str::to_owned).to_vec();
+    sandbox.wrapper = mounting(&script);
     sandbox.plain_resource("a", "");
     sandbox.set_store("v: {x: one}\n");
     let ran = sandbox.onetime().expect_code(0);
@@ -94,7 +94,7 @@ fn a_read_only_destination_folder_is_named_and_nothing_changes() {
         sandbox.text_path("out"),
         sandbox.text_path("store.yaml")
     );
-    sandbox.wrapper = ["unshare", "-m", "sh", "-c", &script, "sh"].map(str::to_owned).to_vec();
+    sandbox.wrapper = mounting(&script);
     sandbox.plain_resource("a", "");
     sandbox.set_store("v: {x: one}\n");
     let ran = sandbox.onetime().expect_code(0);

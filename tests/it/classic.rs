@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::support::agent::{DEADLINE, Sandbox};
+use crate::support::agent::{DEADLINE, Sandbox, mounting, without_mounting};
 use crate::support::nginx::Nginx;
 use crate::support::{free_port, wait_until};
 
@@ -25,17 +25,27 @@ impl Classic {
     fn new(with_namespace: bool) -> Classic {
         let port = free_port();
         let http = format!("    server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://app; }} }}");
-        let nginx = Nginx::builder().http(&http).build();
+        // Ignored by an nginx that is not root, needed by the check that is root in its namespace.
+        let main = if nix::unistd::geteuid().is_root() { "" } else { "user root;" };
+        let nginx = Nginx::builder().main(main).http(&http).build();
         let mut sandbox = Sandbox::new();
-        if !with_namespace {
-            sandbox.wrapper = ["setpriv", "--bounding-set", "-sys_admin", "--"].map(str::to_owned).to_vec();
-        }
+        sandbox.wrapper = if !with_namespace {
+            without_mounting()
+        } else if nix::unistd::geteuid().is_root() {
+            Vec::new()
+        } else {
+            mounting("exec \"$@\"")
+        };
+        // In a user namespace of its own, whoever runs the test is root.
+        let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap().unwrap().name;
+        let owner = if with_namespace { "root".to_owned() } else { user };
         sandbox.template("app.tera", TEMPLATE);
         sandbox.resource(
             "app",
             &format!(
-                "src = \"app.tera\"\ndest = \"{}\"\nkeys = [\"/services\"]\nowner = \"root\"\nmode = \"0644\"\ncheck_cmd = \"{}\"\nreload_cmd = \"{}\"",
+                "src = \"app.tera\"\ndest = \"{}\"\nkeys = [\"/services\"]\nowner = \"{}\"\nmode = \"0644\"\ncheck_cmd = \"{}\"\nreload_cmd = \"{}\"",
                 nginx.http_file("app.conf").display(),
+                owner,
                 nginx.check_command(),
                 nginx.reload_command()
             ),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::support::agent::{DEADLINE, Sandbox};
+use crate::support::agent::{DEADLINE, Sandbox, mounting};
 use crate::support::{wait_for, wait_until};
 
 #[test]
@@ -355,7 +355,7 @@ fn a_bind_mounted_destination_is_written_in_place_with_mode_and_said_once() {
     fs::write(sandbox.path("out/a"), "").unwrap();
     sandbox.plain_resource("a", "mode = \"0600\"\nreload_cmd = \"true\"");
     let script = format!("mount --bind {} {} && exec \"$@\"", sandbox.text_path("mounted"), sandbox.text_path("out/a"));
-    sandbox.wrapper = ["unshare", "-m", "sh", "-c", &script, "sh"].map(str::to_owned).to_vec();
+    sandbox.wrapper = mounting(&script);
     sandbox.set_store("v: {x: one}\n");
     let _agent = sandbox.watch();
     wait_until("the mounted file", DEADLINE, || fs::read_to_string(sandbox.path("mounted")).unwrap() == "one\n");

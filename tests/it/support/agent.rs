@@ -193,3 +193,21 @@ fn content(mut file: fs::File) -> String {
     file.read_to_end(&mut bytes).unwrap();
     String::from_utf8_lossy(&bytes).into_owned()
 }
+
+/// A program to run a shell script under that may mount things for itself: `script` with the rest as `"$@"`.
+pub fn mounting(script: &str) -> Vec<String> {
+    let mut words = vec!["unshare", "-m"];
+    if !nix::unistd::geteuid().is_root() {
+        // Root in a user namespace of its own may mount there.
+        words.push("-r");
+    }
+    words.extend(["sh", "-c", script, "sh"]);
+    words.into_iter().map(str::to_owned).collect()
+}
+
+/// A program to run another under that lacks the right to mount: nothing, for a user who has it not anyway.
+pub fn without_mounting() -> Vec<String> {
+    let words: &[&str] = &["setpriv", "--bounding-set", "-sys_admin", "--"];
+    let words = if nix::unistd::geteuid().is_root() { words } else { &[] };
+    words.iter().map(|word| (*word).to_owned()).collect()
+}

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use crate::world::namespace;
 use crate::world::terminal;
 
-use args::{Command, EarlyExit};
+use args::{Command, EarlyExit, Invocation};
 use exit::Exit;
 
 /// The whole program.
@@ -23,9 +23,7 @@ pub fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|first| first == namespace::HELPER_ARGUMENT) {
         return namespace::become_command();
     }
-    let environment = |name: &str| std::env::var(name).ok();
-    let mut read_file = |path: &std::path::Path| terminal::read_file(path);
-    let invocation = match args::parse(std::env::args_os(), &environment, &mut read_file) {
+    let invocation = match parse_arguments() {
         Ok(invocation) => invocation,
         Err(EarlyExit { exit, text }) => {
             if exit == Exit::Done {
@@ -57,4 +55,19 @@ pub fn main() -> ExitCode {
         Command::Keys { resource } => runtime.block_on(show::keys(settings, resource.as_deref())),
     };
     exit.into()
+}
+
+/// Parses on a thread of its own: the table of all flags takes a few hundred KiB for a moment, which a thread's allocator
+/// gives back to the system when it ends and the main one would keep for the life of a daemon.
+fn parse_arguments() -> Result<Invocation, EarlyExit> {
+    let parse = || {
+        let environment = |name: &str| std::env::var(name).ok();
+        let mut read_file = |path: &std::path::Path| terminal::read_file(path);
+        args::parse(std::env::args_os(), &environment, &mut read_file)
+    };
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(parse);
+        let failed = || EarlyExit { exit: Exit::Usage, text: "the arguments could not be read\n".to_owned() };
+        thread.join().unwrap_or_else(|_| Err(failed()))
+    })
 }

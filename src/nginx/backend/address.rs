@@ -63,6 +63,7 @@ impl Address {
         }
         match text.split_once(':') {
             Some((host, digits)) => Address::of_host(host, port_of(digits)?, options),
+            None if is_host_name(text) && !options.hostnames => Err(Reason::HostName),
             None if is_host_name(text) => Address::of_host(text, missing()?, options),
             None => Err(Reason::NoAddress),
         }

@@ -187,10 +187,15 @@ impl Engine {
             let memory = self.memories.entry(Arc::clone(&resource.name)).or_default();
             let result = render(member, &self.tree, memory);
             let known = self.set_aside.entry(Arc::clone(&resource.name)).or_default();
-            let now = memory.keys_set_aside();
-            if known != now {
-                events::set_aside(&resource.name, now.difference(known), now.len());
-                known.clone_from(now);
+            let found = memory.keys_set_aside();
+            if known != found {
+                events::set_aside(&resource.name, found.difference(known), found.len());
+                // A render that failed may not have come to all of them: what it did not see is not healed.
+                if result.is_ok() {
+                    known.clone_from(found);
+                } else {
+                    known.extend(found.iter().cloned());
+                }
             }
             match result {
                 Ok(bytes) => rendered.push(Rendered { resource: Arc::clone(resource), bytes }),

@@ -55,7 +55,7 @@ pub fn decode<'a>(
 ) -> Decoded {
     let mut keys: Vec<(&str, &key::Value)> = keys.into_iter().collect();
     let mut set_aside = Vec::new();
-    let settings = take_settings(&mut keys, &mut set_aside);
+    let settings = take_settings(folder, &mut keys, &mut set_aside);
     let mut records: Vec<(&str, &str, Record)> = Vec::with_capacity(keys.len());
     for (key, value) in keys {
         let below = key.strip_prefix(folder).unwrap_or(key);
@@ -78,9 +78,14 @@ pub fn decode<'a>(
 type Settings<'a> = BTreeMap<&'a str, (Option<u16>, Option<&'a str>)>;
 
 /// Takes `NAME/weight` and `NAME/tags` out of the keys where there is a `NAME/url`.
-fn take_settings<'a>(keys: &mut Vec<(&'a str, &'a key::Value)>, set_aside: &mut Vec<(String, Reason)>) -> Settings<'a> {
-    let mut settings: Settings<'a> =
-        keys.iter().filter_map(|(key, _)| Some((key.strip_suffix("/url")?, (None, None)))).collect();
+fn take_settings<'a>(
+    folder: &str,
+    keys: &mut Vec<(&'a str, &'a key::Value)>,
+    set_aside: &mut Vec<(String, Reason)>,
+) -> Settings<'a> {
+    // A key of this name directly below the folder is a backend like any other.
+    let name_of = |key: &'a str| key.strip_suffix("/url").filter(|path| path.starts_with(folder));
+    let mut settings: Settings<'a> = keys.iter().filter_map(|(key, _)| Some((name_of(key)?, (None, None)))).collect();
     if settings.is_empty() {
         return settings;
     }

@@ -45,6 +45,9 @@ const VALUES: &str = "{% for v in getvs(pattern=\"/services/web/*\") -%}\nserver
 const NESTED: &str = "{% for s in ls(dir=\"/services\") -%}\nupstream {{ s }} {\n\
     {% for v in getvs(pattern=\"/services/\" ~ s ~ \"/*\") -%}\nserver {{ v }};\n{% endfor %}}\n{% endfor %}\n";
 
+const BACKENDS: &str = "{% for b in backends(prefix=\"/services/web\") -%}\nserver {{ b.address }};\n{% endfor %}\n";
+const DECODED: &str = "{{ backends(prefix=\"/services/web\") | length }}";
+
 fn main() {
     // First, while nothing freed by other cases can hide it.
     remembering();
@@ -64,6 +67,11 @@ fn main() {
             }
         }
     }
+    let texts = || tree_of((0..10_000).map(|i| (backend(i), address(i))));
+    let records = || tree_of((0..10_000).map(|i| (backend(i), record(i))));
+    changes("backends, 1 print, 10000 host:port", BACKENDS, Escape::Nginx, texts(), 10_000);
+    changes("backends, no print, 10000 host:port", DECODED, Escape::Nginx, texts(), 10_000);
+    changes("backends, no print, 10000 JSON records", DECODED, Escape::Nginx, records(), 10_000);
     let services = (0..2_000).flat_map(|s| (0..5).map(move |b| (format!("/services/s{s}/{b}"), address(s * 5 + b))));
     changes("nested ls + getvs, 2,000 services x 5 keys", NESTED, Escape::Nginx, tree_of(services), 0);
     compiling();
@@ -75,6 +83,11 @@ fn backend(i: usize) -> String {
 
 fn address(i: usize) -> String {
     format!("10.{}.{}.{}:8080", i >> 16, (i >> 8) & 255, i & 255)
+}
+
+fn record(i: usize) -> String {
+    let host = address(i).replace(":8080", "");
+    format!("{{\"host\":\"{host}\",\"port\":8080,\"weight\":100,\"state\":\"up\",\"version\":\"1.2\"}}")
 }
 
 fn tree_of(entries: impl Iterator<Item = (String, String)>) -> Tree {

@@ -17,7 +17,7 @@ use crate::model::report::{Failure, Rendered, Report, Stage};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
 use crate::model::view::View;
-use crate::render::{Memory, format};
+use crate::render::{Memory, SetAside, format};
 use crate::status::events;
 use crate::world::random;
 
@@ -39,6 +39,8 @@ pub struct Engine {
     known: Option<KeyRanges>,
     /// What each resource's last render leaves to the next.
     memories: BTreeMap<Arc<str>, Memory>,
+    /// Keys of each resource that are known to be no backend: told once.
+    set_aside: BTreeMap<Arc<str>, BTreeSet<SetAside>>,
     /// Resources, by name, that must be rendered again.
     dirty: BTreeSet<Arc<str>>,
     schedule: Schedule,
@@ -59,6 +61,7 @@ impl Engine {
             tree: Tree::default(),
             known: None,
             memories: BTreeMap::new(),
+            set_aside: BTreeMap::new(),
             dirty: BTreeSet::new(),
             schedule: Schedule::default(),
             running: JoinSet::new(),
@@ -80,6 +83,7 @@ impl Engine {
         self.loaded = loaded;
         let names: BTreeSet<&Arc<str>> = self.loaded.members.iter().map(|member| &member.resource.name).collect();
         self.dirty.retain(|name| names.contains(name));
+        self.set_aside.retain(|name, _| names.contains(name));
         self.memories.clear();
         let pace = |group: &Group| group.reload.as_ref().filter(|_| self.paced).map(|_| group.pace);
         self.schedule.set_groups(self.loaded.groups.iter().map(|group| (group.id.clone(), pace(group))));
@@ -181,7 +185,19 @@ impl Engine {
             }
             let Some(member) = self.loaded.member(&resource.name) else { continue };
             let memory = self.memories.entry(Arc::clone(&resource.name)).or_default();
-            match render(member, &self.tree, memory) {
+            let result = render(member, &self.tree, memory);
+            let known = self.set_aside.entry(Arc::clone(&resource.name)).or_default();
+            let found = memory.keys_set_aside();
+            if known != found {
+                events::set_aside(&resource.name, found.difference(known), found.len());
+                // A render that failed may not have come to all of them: what it did not see is not healed.
+                if result.is_ok() {
+                    known.clone_from(found);
+                } else {
+                    known.extend(found.iter().cloned());
+                }
+            }
+            match result {
                 Ok(bytes) => rendered.push(Rendered { resource: Arc::clone(resource), bytes }),
                 Err(failure) => dropped.push((Arc::clone(&resource.name), failure)),
             }

@@ -29,7 +29,12 @@ pub(super) async fn render(settings: Settings, name: &str) -> Exit {
         Ok(tree) => tree,
         Err(exit) => return exit,
     };
-    match engine::render(member, &tree, &mut Memory::default()) {
+    let mut memory = Memory::default();
+    let result = engine::render(member, &tree, &mut memory);
+    for (key, reason) in memory.keys_set_aside() {
+        terminal::complain(&format!("{}: {} is set aside: {reason}\n", member.resource.name, key.escape_debug()));
+    }
+    match result {
         Ok(bytes) => {
             terminal::print_bytes(&bytes);
             Exit::Done

@@ -120,6 +120,20 @@ impl View {
         scan.next().is_some_and(|(path, _)| path.starts_with(&base))
     }
 
+    /// Every visible path that begins with `folder`, which ends with a slash, and its value, in byte order.
+    pub fn below(&self, folder: &str) -> impl Iterator<Item = (&str, &Value)> {
+        let mut scan = Scan { view: self, current: None, range_end: None };
+        scan.seek(self.store_key(folder));
+        let folder = folder.to_owned();
+        std::iter::from_fn(move || scan.next()).take_while(move |(path, _)| path.starts_with(&folder))
+    }
+
+    /// Whether any path that begins with `folder`, which ends with a slash, could ever be visible.
+    pub fn may_see_below(&self, folder: &str) -> bool {
+        let (first, end) = (self.store_key(folder), format!("{}0", self.store_key(folder.trim_end_matches('/'))));
+        self.ranges.first_not_before(&first).is_some_and(|range| range.start < end)
+    }
+
     /// The paths whose value differs between `self` and `newer`; `None` where the two are windows on different keys.
     /// Costs what differs in the whole tree.
     pub fn changed_paths(&self, newer: &View) -> Option<Vec<Key>> {
@@ -264,6 +278,24 @@ mod tests {
             [("/services/web", true), ("/config/", true), ("/", true), ("/config/a", false), ("/services/api", false)]
         {
             assert_eq!(view.has_directory(directory), expected, "{directory}");
+        }
+    }
+
+    #[test]
+    fn a_folder_gives_what_lies_below_it_however_deep() {
+        let view = view("", &["/services/web", "/config"], STORE);
+        let below = |folder: &str| view.below(folder).map(|(path, _)| path).collect::<Vec<_>>();
+        assert_eq!(below("/services/web/"), ["/services/web/1", "/services/web/1/weight", "/services/web/2"]);
+        assert_eq!(below("/"), view.iter().map(|(path, _)| path).collect::<Vec<_>>());
+        for (folder, expected) in [
+            ("/services/web/", true),
+            ("/services/web/9/", true),
+            ("/services/", true),
+            ("/", true),
+            ("/other/", false),
+            ("/services/web-old/", false),
+        ] {
+            assert_eq!(view.may_see_below(folder), expected, "{folder}");
         }
     }
 

@@ -227,11 +227,18 @@ const QUOTING_VALUES: &[(&str, &str)] = &[
     ("Errored while getting absolute value", "the result of the calculation is out of range"),
 ];
 
+/// The members of maps that functions of ours make, as Tera lists them.
+const OUR_FIELDS: &[&str] = &[
+    "key, value",
+    "port, priority, target, weight",
+    "address, backup, down, fail_timeout, host, key, max_conns, max_fails, meta, name, port, state, weight",
+];
+
 /// A message of Tera, made fit to be logged: whatever could quote a value is replaced, unknown wording included.
 fn without_values(message: &str) -> String {
     // The fields of a parsed value are part of the value; those of `gets` and of SRV records are ours.
     if let Some((undefined, fields)) = message.split_once(" Available fields: ") {
-        let ours = fields == "key, value" || fields == "port, priority, target, weight";
+        let ours = OUR_FIELDS.contains(&fields);
         return if ours { format!("{}; there are {fields}", phrase(undefined)) } else { phrase(undefined) };
     }
     if let Some((_, instead)) = QUOTING_VALUES.iter().find(|(start, _)| message.starts_with(start)) {

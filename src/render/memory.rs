@@ -2,13 +2,14 @@
 //! `getvs` made. Losing it costs time and nothing else; nothing here is ever older than the view it is used with.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use tera::Value;
 
 use crate::model::glob::Glob;
 use crate::model::key::Key;
 use crate::model::view::View;
+use crate::nginx::backend::Reason;
 
 use super::functions::pair;
 
@@ -18,9 +19,14 @@ pub struct Memory {
     /// What the lists were made from.
     view: Option<View>,
     lists: HashMap<Kept, HashMap<String, List>>,
+    /// Keys that were no backend, and why.
+    set_aside: BTreeSet<SetAside>,
     /// Size of the last output, in bytes.
     pub(super) output_bytes: usize,
 }
+
+/// A key that `backends` left out, and why.
+pub type SetAside = (String, Reason);
 
 /// Which function made a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,6 +60,16 @@ impl Memory {
             _ => self.lists.clear(),
         }
         self.view = Some(view.clone());
+        self.set_aside.clear();
+    }
+
+    /// The keys that the last render found to be no backend, sorted.
+    pub fn keys_set_aside(&self) -> &BTreeSet<SetAside> {
+        &self.set_aside
+    }
+
+    pub(super) fn set_aside(&mut self, keys: impl IntoIterator<Item = SetAside>) {
+        self.set_aside.extend(keys);
     }
 
     /// Forgets what this render did not use.

@@ -1,9 +1,32 @@
 //! One event, one place that makes its log line. Never prints a key's value.
 
+use std::fmt::Display;
+
 use crate::model::report::{Failure, Outcome, Report};
 
 /// Longest part of a command's output that a log line carries.
 const MAX_LOGGED_OUTPUT_BYTES: usize = 2000;
+
+/// Most keys set aside that are named at once.
+const MOST_NAMED: usize = 100;
+/// Longest part of a key that a log line carries.
+const MOST_KEY_CHARACTERS: usize = 256;
+
+/// Logs the keys of a resource that have become no backend, each with its reason; `total` counts those known before too.
+pub fn set_aside<'a, R: Display + 'a>(resource: &str, new: impl Iterator<Item = &'a (String, R)>, total: usize) {
+    let mut unnamed = 0;
+    for (position, (key, reason)) in new.enumerate() {
+        if position < MOST_NAMED {
+            let key: String = key.chars().take(MOST_KEY_CHARACTERS).collect();
+            tracing::warn!(%resource, key = %key.escape_debug(), total, "set aside, the other backends stay: {reason}");
+        } else {
+            unnamed += 1;
+        }
+    }
+    if unnamed > 0 {
+        tracing::warn!(%resource, total, "set aside, the other backends stay: {unnamed} more keys");
+    }
+}
 
 /// Logs what a pass did to a group. `repeated` counts equal failures in a row before this one: those are said briefly.
 pub fn pass(report: &Report, repeated: u32) {

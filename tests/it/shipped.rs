@@ -42,6 +42,7 @@ const STORES: &[&str] = &[
     "services: {a: '127.0.0.1:8001'}\n",
     "services:\n  b: '{\"host\": \"core-1\", \"ipv4_private_addr\": \"127.0.0.1\", \"ipv4_public_addr\": \"192.0.2.1\", \"port\": 8002}'\n  a: '127.0.0.1:8001'\n",
     "services: {a: 'no address', b: '127.0.0.1:8001; } server { listen 1;', c: '127.0.0.1:99999', d: '300.0.0.1:1'}\n",
+    "services:\n  a: '{\"host\": '\n  b: '{\"host\": \"127.0.0.1\", \"port\": 8001, \"priority\": 20, \"weight\": 5}'\n  c: '{\"host\": \"core-1\", \"ipv4_private_addr\": 127.0.0.2, \"ipv4_public_addr\": 192.0.2.1, \"port\": 8002, \"max_conns\": 9}'\n  d: '{\"host\": \"127.0.0.3\", \"port\": 1, \"state\": \"down\"}'\n",
     "services: {echo: {a: '127.0.0.1:7', b: '{\"host\": \"127.0.0.2\", \"port\": 7}'}, web: {a: '127.0.0.1:8443'}}\n",
 ];
 
@@ -91,4 +92,24 @@ fn an_empty_upstream_is_a_clean_503_and_a_refused_connection() {
     let answer = nginx.http_get(port, "/").unwrap();
     assert_eq!((answer.status, answer.header("Retry-After")), (503, Some("5")));
     assert!(std::net::TcpStream::connect(("127.0.0.1", tcp)).is_err());
+}
+
+#[test]
+fn a_key_that_is_no_backend_is_told_once_by_name_and_the_others_go_live() {
+    let sandbox = Sandbox::new();
+    sandbox.template("u.tera", "{% for b in backends(prefix=\"/s\") %}{{ b.address }}\n{% endfor %}");
+    let dest = sandbox.text_path("out/u");
+    sandbox.resource("u", &format!("src = \"u.tera\"\ndest = \"{dest}\"\nkeys = [\"/s\"]"));
+    sandbox.set_store("s: {a: '10.0.0.1:80', b: '{\"SECRET', c: '10.0.0.3:80'}\n");
+    let _agent = sandbox.watch();
+    sandbox.wait_output("u", "10.0.0.1:80\n10.0.0.3:80\n");
+    sandbox.wait_log("not a JSON object");
+    sandbox.set_store("s: {a: '10.0.0.1:80', b: '{\"SECRET', c: '10.0.0.4:80'}\n");
+    sandbox.wait_output("u", "10.0.0.1:80\n10.0.0.4:80\n");
+    sandbox.set_store("s: {a: '10.0.0.1:80', b: '10.0.0.2:80', c: 'SECRET!'}\n");
+    sandbox.wait_output("u", "10.0.0.1:80\n10.0.0.2:80\n");
+    sandbox.wait_log("the value is no address");
+    let log = sandbox.log();
+    assert_eq!(log.matches("not a JSON object").count(), 1, "{log}");
+    assert!(log.contains("/s/b") && log.contains("/s/c") && !log.contains("SECRET"), "{log}");
 }

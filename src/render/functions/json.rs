@@ -61,7 +61,7 @@ fn unlike(call: &Call<'_>, session: &Session, wanted: &str) -> Result<Failure, F
     Ok(call.failure(format!("{} is not a JSON {wanted}", session.origin(call.text("text")?))))
 }
 
-fn to_tera(json: Json) -> Value {
+pub(super) fn to_tera(json: Json) -> Value {
     match json {
         Json::Null => Value::none(),
         Json::Bool(boolean) => Value::from(boolean),

@@ -1,6 +1,7 @@
 //! The functions and filters that templates have besides Tera's own: one table, so that registration, documentation
 //! and did-you-mean cannot disagree. confd's semantics; see docs/functions.md for each.
 
+mod backends;
 mod call;
 mod data;
 mod dates;
@@ -63,6 +64,7 @@ impl Form {
 
 const TABLES: &[&[Function]] = &[
     store::FUNCTIONS,
+    backends::FUNCTIONS,
     text::FUNCTIONS,
     patterns::FUNCTIONS,
     lists::FUNCTIONS,

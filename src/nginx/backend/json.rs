@@ -1,0 +1,167 @@
+//! JSON records of backends: fleet sidekicks, SkyDNS and CoreDNS, vulcand, and announcements of our own. The reader is
+//! lenient in one thing, the unquoted addresses of the classic unit; what it reads passes the same grammar.
+
+use serde_json::{Map, Value};
+
+use super::address::{self, Address};
+use super::decode::{Record, of_url};
+use super::{MOST_WEIGHT, Options, Reason, State, Wanted};
+
+/// Priority of a record that says none, as in SkyDNS.
+pub(super) const DEFAULT_PRIORITY: u32 = 10;
+
+/// Reads a record from a value that begins with `{`.
+pub(super) fn record(text: &str, options: &Options) -> Result<Record, Reason> {
+    let mut members: Map<String, Value> = match serde_json::from_str(text) {
+        Ok(members) => members,
+        Err(_) => serde_json::from_str(&quote_addresses(text)).map_err(|_| Reason::BadJson)?,
+    };
+    let mut record = match members.swap_remove("URL").or_else(|| members.swap_remove("url")) {
+        Some(Value::String(url)) => of_url(&url, options)?,
+        Some(_) => return Err(Reason::BadMember("URL")),
+        None => Record::new(address(&mut members, options)?),
+    };
+    record.weight = weight(members.swap_remove("weight").as_ref())?;
+    record.states_weight = record.weight.is_some();
+    record.priority = match number(&mut members, "priority", 0, u32::MAX)? {
+        None | Some(0) => DEFAULT_PRIORITY,
+        Some(priority) => priority,
+    };
+    record.backup = flag(&mut members, "backup")?;
+    record.state = match members.swap_remove("state").as_ref() {
+        None | Some(Value::Null) => State::Up,
+        Some(Value::String(word)) if word == "up" => State::Up,
+        Some(Value::String(word)) if word == "draining" => State::Draining,
+        Some(Value::String(word)) if word == "down" => State::Down,
+        Some(_) => return Err(Reason::BadMember("state")),
+    };
+    record.down = flag(&mut members, "down")?;
+    record.max_fails = number(&mut members, "max_fails", 0, 100)?;
+    record.fail_timeout = match members.get("fail_timeout") {
+        Some(Value::String(text)) => {
+            let seconds = text.strip_suffix('s').unwrap_or(text).parse().ok();
+            members.swap_remove("fail_timeout");
+            Some(seconds.filter(|n| (1..=3600).contains(n)).ok_or(Reason::BadMember("fail_timeout"))?)
+        }
+        _ => number(&mut members, "fail_timeout", 1, 3600)?,
+    };
+    record.max_conns = number(&mut members, "max_conns", 0, u16::MAX)?;
+    record.group = match members.get("group") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(group)) => Some(group.clone()).filter(|group| !group.is_empty()),
+        Some(_) => return Err(Reason::BadMember("group")),
+    };
+    record.meta.extend(members);
+    record.meta.sort_keys();
+    Ok(record)
+}
+
+fn address(members: &mut Map<String, Value>, options: &Options) -> Result<Address, Reason> {
+    let port = match members.swap_remove("port") {
+        None | Some(Value::Null) => options.port.ok_or(Reason::NoPort)?,
+        Some(Value::Number(number)) => {
+            number.as_u64().and_then(|n| u16::try_from(n).ok()).filter(|n| *n > 0).ok_or(Reason::BadPort)?
+        }
+        Some(Value::String(digits)) => address::port_of(&digits)?,
+        Some(_) => return Err(Reason::BadPort),
+    };
+    let wanted = match options.wanted {
+        Wanted::Private => "ipv4_private_addr",
+        Wanted::Public => "ipv4_public_addr",
+        Wanted::Host => "host",
+    };
+    const FLEET: [&str; 3] = ["ipv4_private_addr", "ipv4_public_addr", "ipv4_addr"];
+    let is_fleet = FLEET.iter().any(|name| members.contains_key(*name));
+    let is_there = |name: &str| !matches!(members.get(name), None | Some(Value::Null));
+    let chosen = match options.wanted {
+        // The other of the two addresses would be a wrong guess: nothing is taken for what was asked.
+        Wanted::Private | Wanted::Public if is_fleet && is_there(wanted) => wanted,
+        Wanted::Private | Wanted::Public if is_fleet && is_there("ipv4_addr") => "ipv4_addr",
+        Wanted::Private | Wanted::Public if is_fleet => return Err(Reason::NoMember(wanted)),
+        _ if is_there("host") => "host",
+        _ => return Err(Reason::NoMember("host")),
+    };
+    match members.swap_remove(chosen) {
+        Some(Value::String(host)) if chosen == "host" => {
+            let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&host);
+            Address::of_host(bare, port, options)
+        }
+        Some(Value::String(ip)) if ip.parse::<std::net::IpAddr>().is_ok() => Address::of_host(&ip, port, options),
+        _ => Err(Reason::BadMember(chosen)),
+    }
+}
+
+/// A weight: larger than 256 counts as 256; 0 says nothing.
+fn weight(value: Option<&Value>) -> Result<Option<u16>, Reason> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Number(number)) => {
+            let weight = number.as_u64().ok_or(Reason::BadMember("weight"))?;
+            Ok(clamped(weight))
+        }
+        Some(Value::String(digits)) => weight_of(digits),
+        Some(_) => Err(Reason::BadMember("weight")),
+    }
+}
+
+/// A weight as digits.
+pub(super) fn weight_of(digits: &str) -> Result<Option<u16>, Reason> {
+    let plain = !digits.is_empty() && digits.len() <= 18 && digits.bytes().all(|b| b.is_ascii_digit());
+    let number: Option<u64> = plain.then(|| digits.parse().ok()).flatten();
+    number.map(clamped).ok_or(Reason::BadMember("weight"))
+}
+
+fn clamped(weight: u64) -> Option<u16> {
+    (weight > 0).then(|| u16::try_from(weight).unwrap_or(MOST_WEIGHT).min(MOST_WEIGHT))
+}
+
+fn number<N: TryFrom<u64> + PartialOrd>(
+    members: &mut Map<String, Value>,
+    name: &'static str,
+    least: N,
+    most: N,
+) -> Result<Option<N>, Reason> {
+    let value = match members.swap_remove(name) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(value) => value.as_u64().and_then(|n| N::try_from(n).ok()),
+    };
+    value.filter(|n| *n >= least && *n <= most).map(Some).ok_or(Reason::BadMember(name))
+}
+
+fn flag(members: &mut Map<String, Value>, name: &'static str) -> Result<bool, Reason> {
+    match members.swap_remove(name) {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::Bool(flag)) => Ok(flag),
+        Some(_) => Err(Reason::BadMember(name)),
+    }
+}
+
+/// Puts quotes around bare IPv4 addresses after a colon, and `null` where an address is missing: the classic unit writes
+/// `"ipv4_private_addr":10.0.0.1`. Text within quotes is left alone.
+fn quote_addresses(text: &str) -> String {
+    let mut fixed = String::with_capacity(text.len() + 8);
+    let (mut in_string, mut escaped) = (false, false);
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        rest = &rest[c.len_utf8()..];
+        fixed.push(c);
+        if in_string {
+            in_string = escaped || c != '"';
+            escaped = c == '\\' && !escaped;
+        } else if c == '"' {
+            in_string = true;
+        } else if c == ':' {
+            let value = rest.trim_start();
+            let length = value.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
+            if value[..length].bytes().filter(|b| *b == b'.').count() == 3 {
+                fixed.push('"');
+                fixed.push_str(&value[..length]);
+                fixed.push('"');
+                rest = &value[length..];
+            } else if value.starts_with([',', '}']) {
+                fixed.push_str("null");
+            }
+        }
+    }
+    fixed
+}

@@ -1,0 +1,83 @@
+//! Lists of networks in CIDR notation, and the addresses that are no backend of anybody. Pure arithmetic.
+
+use std::net::IpAddr;
+
+/// Networks, of both families.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Networks(Vec<(IpAddr, u8)>);
+
+impl Networks {
+    /// Reads `10.0.0.0/8`, `2001:db8::/32`, or an address by itself.
+    ///
+    /// # Errors
+    /// The position (from 0) of the first text that is none.
+    pub fn of<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Networks, usize> {
+        let networks = texts.into_iter().enumerate().map(|(position, text)| network(text).ok_or(position));
+        networks.collect::<Result<_, _>>().map(Networks)
+    }
+
+    /// Whether one of the networks has this address.
+    pub fn contain(&self, ip: IpAddr) -> bool {
+        self.0.iter().any(|(base, length)| match (base, ip) {
+            (IpAddr::V4(base), IpAddr::V4(ip)) => {
+                let shift = 32 - u32::from(*length);
+                (u32::from(*base) ^ u32::from(ip)).checked_shr(shift).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(base), IpAddr::V6(ip)) => {
+                let shift = 128 - u32::from(*length);
+                (u128::from(*base) ^ u128::from(ip)).checked_shr(shift).unwrap_or(0) == 0
+            }
+            _ => false,
+        })
+    }
+}
+
+fn network(text: &str) -> Option<(IpAddr, u8)> {
+    let (address, length) = text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
+    let ip: IpAddr = address.parse().ok()?;
+    let longest = if ip.is_ipv4() { 32 } else { 128 };
+    let digits = |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let length: u8 = match length {
+        None => longest,
+        Some(text) => Some(text).filter(digits)?.parse().ok()?,
+    };
+    (length <= longest).then_some((ip, length))
+}
+
+/// Unspecified, link-local (cloud metadata services live there), multicast and broadcast addresses.
+pub(super) fn is_never_a_backend(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.octets()[0] == 0 || ip.is_link_local() || ip.is_multicast() || ip.is_broadcast(),
+        IpAddr::V6(ip) => ip.is_unspecified() || ip.is_unicast_link_local() || ip.is_multicast(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_have_the_addresses_below_their_prefix() {
+        for (network, ip, expected) in [
+            ("10.0.0.0/8", "10.255.0.1", true),
+            ("10.0.0.0/8", "11.0.0.1", false),
+            ("10.0.0.7/31", "10.0.0.6", true),
+            ("10.0.0.7", "10.0.0.7", true),
+            ("10.0.0.7", "10.0.0.6", false),
+            ("0.0.0.0/0", "192.0.2.1", true),
+            ("0.0.0.0/0", "::1", false),
+            ("2001:db8::/32", "2001:db8:1::1", true),
+            ("2001:db8::/32", "2001:db9::1", false),
+            ("::/0", "2001:db9::1", true),
+        ] {
+            assert_eq!(Networks::of([network]).unwrap().contain(ip.parse().unwrap()), expected, "{network} {ip}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_network_is_told_by_position() {
+        for text in ["10.0.0.0/33", "10.0.0/8", "a", "", "::/129", "10.0.0.0/+8", "10.0.0.0/"] {
+            assert_eq!(Networks::of(["::1", text]), Err(1), "{text}");
+        }
+    }
+}

@@ -21,9 +21,8 @@ fn a_frozen_member_is_left_for_another() {
     follower.wait_value("/a/x", Some("1"));
     members[0].thaw();
     members[0].wait_healthy();
-    let lost = follower.seen().lost;
+    // Whether the follower is with this one or has gone on to the last already, it must end up with what that says.
     members[1].freeze();
-    follower.wait("the second silence to be noticed", |seen| seen.lost > lost);
     members[2].put("/a/x", "2");
     follower.wait_value("/a/x", Some("2"));
     assert_eq!(follower.seen().snapshots, 1, "each member has the same history");

@@ -5,6 +5,7 @@ mod address;
 mod decode;
 mod json;
 mod network;
+mod records;
 
 #[cfg(test)]
 mod tests;
@@ -12,8 +13,8 @@ mod tests;
 use std::fmt;
 
 pub use address::Address;
-pub use decode::decode;
 pub use network::Networks;
+pub use records::{Records, Settled};
 
 /// Longest value that is read, in bytes.
 pub const MOST_VALUE_BYTES: usize = 4096;
@@ -96,7 +97,7 @@ pub enum UnixSockets {
 }
 
 /// How keys are read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Port of an address without one.
     pub port: Option<u16>,
@@ -202,13 +203,4 @@ impl fmt::Display for Reason {
             Reason::TooMany(max) => write!(f, "there are more than {max} backends"),
         }
     }
-}
-
-/// What the keys of a folder came to.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Decoded {
-    /// By address, each once.
-    pub backends: Vec<Backend>,
-    /// Keys that are no backend, in their order, and why.
-    pub set_aside: Vec<(String, Reason)>,
 }

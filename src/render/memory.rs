@@ -1,5 +1,5 @@
 //! What one resource's last render leaves behind so that the next costs what changed: long lists that `gets` and
-//! `getvs` made. Losing it costs time and nothing else; nothing here is ever older than the view it is used with.
+//! `getvs` made, and decoded backends. Losing it costs time and nothing else; nothing here is ever older than the view it is used with.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
@@ -9,9 +9,12 @@ use tera::Value;
 use crate::model::glob::Glob;
 use crate::model::key::Key;
 use crate::model::view::View;
-use crate::nginx::backend::Reason;
-
 use super::functions::pair;
+
+mod backends;
+
+use backends::Folders;
+pub use backends::{SetAside, Tally};
 
 /// Kept by the caller beside a resource, and handed to each of its renders.
 #[derive(Default)]
@@ -19,14 +22,11 @@ pub struct Memory {
     /// What the lists were made from.
     view: Option<View>,
     lists: HashMap<Kept, HashMap<String, List>>,
-    /// Keys that were no backend, and why.
-    set_aside: BTreeSet<SetAside>,
+    /// The folders whose backends were asked for.
+    pub(super) backends: Folders,
     /// Size of the last output, in bytes.
     pub(super) output_bytes: usize,
 }
-
-/// A key that `backends` left out, and why.
-pub type SetAside = (String, Reason);
 
 /// Which function made a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,25 +51,31 @@ impl Memory {
     /// Brings everything kept up to `view`.
     pub(super) fn begin(&mut self, view: &View) {
         let changed = self.view.as_ref().and_then(|old| old.changed_paths(view));
-        match (&self.view, changed) {
+        match (&self.view, &changed) {
             (Some(old), Some(changed)) if changed.len() <= MOST_CHANGES => {
                 for (kind, lists) in &mut self.lists {
-                    lists.retain(|pattern, list| list.follow(*kind, pattern, old, view, &changed).is_some());
+                    lists.retain(|pattern, list| list.follow(*kind, pattern, old, view, changed).is_some());
                 }
             }
             _ => self.lists.clear(),
         }
+        self.backends.begin(self.view.as_ref().zip(changed.as_deref()), view);
         self.view = Some(view.clone());
-        self.set_aside.clear();
     }
 
     /// The keys that the last render found to be no backend, sorted.
     pub fn keys_set_aside(&self) -> &BTreeSet<SetAside> {
-        &self.set_aside
+        self.backends.set_aside()
     }
 
-    pub(super) fn set_aside(&mut self, keys: impl IntoIterator<Item = SetAside>) {
-        self.set_aside.extend(keys);
+    /// What the last render found where it asked for backends; `None` where it asked for none.
+    pub fn tally(&self) -> Option<Tally> {
+        self.backends.tally()
+    }
+
+    /// Lets the next render find no backend, whatever the store says; what it leaves here tells of what there is.
+    pub fn withhold_backends(&mut self) {
+        self.backends.withhold();
     }
 
     /// Forgets what this render did not use.
@@ -78,7 +84,8 @@ impl Memory {
         for lists in self.lists.values_mut() {
             lists.retain(|_, list| std::mem::take(&mut list.used));
         }
-        if self.lists.values().all(HashMap::is_empty) {
+        self.backends.end();
+        if self.lists.values().all(HashMap::is_empty) && self.backends.is_empty() {
             self.view = None;
         }
     }

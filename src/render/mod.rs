@@ -23,7 +23,7 @@ use crate::model::view::View;
 pub use compile::compile;
 pub use error::{Place, TemplateError};
 pub use facts::{Facts, Srv};
-pub use memory::{Memory, SetAside};
+pub use memory::{Memory, SetAside, Tally};
 
 use session::Session;
 

@@ -1,13 +1,11 @@
-//! A folder's keys to backends: which layout a key has, and what the whole list decides (order, duplicates, backups,
-//! weights, caps).
-
-use std::collections::BTreeMap;
+//! One key of a folder: which layout it has, and what it says. What the keys of a folder decide together is decided in
+//! `records`.
 
 use serde_json::{Map, Value};
 
 use super::address::Address;
 use super::json::{self, DEFAULT_PRIORITY};
-use super::{Backend, Decoded, MOST_VALUE_BYTES, Options, Reason, State};
+use super::{MOST_VALUE_BYTES, Options, Reason, State};
 use crate::model::key;
 use crate::nginx::quote;
 
@@ -47,73 +45,73 @@ impl Record {
     }
 }
 
-/// The keys below `folder` (which ends with `/`) as backends.
-pub fn decode<'a>(
-    folder: &str,
-    keys: impl IntoIterator<Item = (&'a str, &'a key::Value)>,
-    options: &Options,
-) -> Decoded {
-    let mut keys: Vec<(&str, &key::Value)> = keys.into_iter().collect();
-    let mut set_aside = Vec::new();
-    let settings = take_settings(folder, &mut keys, &mut set_aside);
-    let mut records: Vec<(&str, &str, Record)> = Vec::with_capacity(keys.len());
-    for (key, value) in keys {
-        let below = key.strip_prefix(folder).unwrap_or(key);
-        if below.is_empty() || (!options.subfolders && below.contains('/')) {
-            continue;
-        }
-        match record(key, below, value, &settings, options) {
-            Ok((name, record)) if is_chosen(&record, options) => records.push((key, name, record)),
-            Ok(_) => {}
-            Err(reason) => set_aside.push((key.to_owned(), reason)),
-        }
-    }
-    let (backends, too_many) = settle(records, options);
-    set_aside.extend(too_many);
-    set_aside.sort();
-    Decoded { backends, set_aside }
+/// What a key of the folder is.
+pub(super) enum Entry<'a> {
+    /// It announces a backend of this name.
+    Backend(&'a str, Record),
+    /// Nothing to list, and nothing wrong: a setting of another key, a draining backend, one of another group.
+    Unlisted,
+    /// It is none.
+    SetAside(Reason),
 }
 
-/// What stands beside Traefik's `NAME/url`, by the folder NAME.
-type Settings<'a> = BTreeMap<&'a str, (Option<u16>, Option<&'a str>)>;
+/// Looks values up that stand beside a key.
+pub(super) type Lookup<'v> = dyn Fn(&str) -> Option<&'v key::Value> + 'v;
 
-/// Takes `NAME/weight` and `NAME/tags` out of the keys where there is a `NAME/url`.
-fn take_settings<'a>(
-    folder: &str,
-    keys: &mut Vec<(&'a str, &'a key::Value)>,
-    set_aside: &mut Vec<(String, Reason)>,
-) -> Settings<'a> {
-    // A key of this name directly below the folder is a backend like any other.
-    let name_of = |key: &'a str| key.strip_suffix("/url").filter(|path| path.starts_with(folder));
-    let mut settings: Settings<'a> = keys.iter().filter_map(|(key, _)| Some((name_of(key)?, (None, None)))).collect();
-    if settings.is_empty() {
-        return settings;
-    }
-    keys.retain(|(key, value)| {
-        let Some((name, setting)) = key.rsplit_once('/') else { return true };
-        let Some(known) = settings.get_mut(name) else { return true };
-        let text = value.as_text().map(str::trim).filter(|text| text.len() <= MOST_VALUE_BYTES);
-        match setting {
-            "weight" => match text.ok_or(Reason::BadMember("weight")).and_then(json::weight_of) {
-                Ok(weight) => known.0 = weight,
-                Err(reason) => set_aside.push(((*key).to_owned(), reason)),
-            },
-            "tags" => known.1 = text,
-            _ => return true,
-        }
-        false
-    });
-    settings
+/// Traefik's settings of one backend are three keys of one folder: `url`, `weight` and `tags`. The folder, where `key` may
+/// be one of them. Directly below `folder` such a key is a backend like any other.
+pub(super) fn traefik_folder<'a>(folder: &str, key: &'a str) -> Option<(&'a str, &'a str)> {
+    let (name, setting) = key.rsplit_once('/')?;
+    (matches!(setting, "url" | "weight" | "tags") && name.starts_with(folder)).then_some((name, setting))
 }
 
-/// Decodes one key: its backend's name, and what it says.
-fn record<'a>(
+/// Reads one key below `folder`, which ends with `/`. `None` for a key that is not asked for.
+pub(super) fn entry<'a>(
+    folder: &str,
     key: &'a str,
-    below: &'a str,
     value: &key::Value,
-    settings: &Settings<'_>,
+    lookup: &Lookup<'_>,
     options: &Options,
-) -> Result<(&'a str, Record), Reason> {
+) -> Option<Entry<'a>> {
+    let below = key.strip_prefix(folder).filter(|below| !below.is_empty())?;
+    if !options.subfolders && below.contains('/') {
+        return None;
+    }
+    let traefik = traefik_folder(folder, key);
+    if let Some((name, setting @ ("weight" | "tags"))) = traefik
+        && lookup(&format!("{name}/url")).is_some()
+    {
+        let wrong = if setting == "weight" { traefik_weight(value).err() } else { None };
+        return Some(wrong.map_or(Entry::Unlisted, Entry::SetAside));
+    }
+    let traefik_name = traefik.filter(|(_, setting)| *setting == "url").map(|(name, _)| name);
+    Some(match record(below, value, traefik_name, lookup, options) {
+        Ok(record) if is_chosen(&record, options) => Entry::Backend(last_part(traefik_name.unwrap_or(below)), record),
+        Ok(_) => Entry::Unlisted,
+        Err(reason) => Entry::SetAside(reason),
+    })
+}
+
+fn last_part(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+fn setting_text(value: &key::Value) -> Option<&str> {
+    value.as_text().map(str::trim).filter(|text| text.len() <= MOST_VALUE_BYTES)
+}
+
+fn traefik_weight(value: &key::Value) -> Result<Option<u16>, Reason> {
+    setting_text(value).ok_or(Reason::BadMember("weight")).and_then(json::weight_of)
+}
+
+/// Decodes one key.
+fn record(
+    below: &str,
+    value: &key::Value,
+    traefik_name: Option<&str>,
+    lookup: &Lookup<'_>,
+    options: &Options,
+) -> Result<Record, Reason> {
     if !quote::is_harmless(below) {
         return Err(Reason::BadName);
     }
@@ -121,23 +119,20 @@ fn record<'a>(
         return Err(Reason::TooLong);
     }
     let text = value.as_text().ok_or(Reason::NotText)?.trim_ascii();
-    let last = |path: &'a str| path.rsplit('/').next().unwrap_or(path);
-    if let Some((path, (weight, tags))) =
-        key.strip_suffix("/url").and_then(|path| settings.get_key_value(path).map(|(_, found)| (path, found)))
-    {
+    if let Some(name) = traefik_name {
         let mut record = of_url(text, options)?;
-        record.weight = *weight;
+        record.weight = lookup(&format!("{name}/weight")).and_then(|value| traefik_weight(value).ok()).flatten();
+        let tags = lookup(&format!("{name}/tags")).and_then(setting_text);
         record.meta.extend(tags.map(|tags| ("tags".to_owned(), Value::from(tags))));
-        return Ok((last(path), record));
+        return Ok(record);
     }
-    let record = if text.starts_with('{') {
-        json::record(text, options)?
+    if text.starts_with('{') {
+        json::record(text, options)
     } else if text.contains("://") {
-        of_url(text, options)?
+        of_url(text, options)
     } else {
-        Record::new(Address::of_text(text, options)?)
-    };
-    Ok((last(below), record))
+        Ok(Record::new(Address::of_text(text, options)?))
+    }
 }
 
 /// A URL: the scheme implies the port.
@@ -168,33 +163,4 @@ fn is_chosen(record: &Record, options: &Options) -> bool {
         _ => true,
     };
     in_group && (options.draining || record.state != State::Draining)
-}
-
-/// What the records say of each other: order, one for each address, who is a backup, what no weight means, and the cap.
-fn settle(mut records: Vec<(&str, &str, Record)>, options: &Options) -> (Vec<Backend>, Vec<(String, Reason)>) {
-    let is_down = |record: &Record| record.down || record.state != State::Up;
-    // Of two records for one address, the one that is up speaks; then the first key.
-    records.sort_by(|(a_key, _, a), (b_key, _, b)| {
-        a.address.cmp(&b.address).then_with(|| is_down(a).cmp(&is_down(b))).then_with(|| a_key.cmp(b_key))
-    });
-    records.dedup_by(|(_, _, later), (_, _, earlier)| later.address == earlier.address);
-    let too_many = records.split_off(records.len().min(options.max));
-    let too_many = too_many.into_iter().map(|(key, _, _)| (key.to_owned(), Reason::TooMany(options.max)));
-    let default_weight = if records.iter().any(|(_, _, record)| record.states_weight) { 100 } else { 1 };
-    let primary = records.iter().filter(|(_, _, record)| !record.backup).map(|(_, _, record)| record.priority).min();
-    let backends = records.into_iter().map(|(key, name, record)| Backend {
-        name: name.to_owned(),
-        key: key.to_owned(),
-        weight: record.weight.unwrap_or(default_weight),
-        // nginx takes no upstream whose servers are all backups.
-        backup: primary.is_some_and(|primary| record.backup || record.priority > primary),
-        down: is_down(&record),
-        state: record.state,
-        max_fails: record.max_fails.unwrap_or(options.max_fails),
-        fail_timeout: record.fail_timeout.unwrap_or(options.fail_timeout),
-        max_conns: record.max_conns.unwrap_or(options.max_conns),
-        meta: record.meta,
-        address: record.address,
-    });
-    (backends.collect(), too_many.collect())
 }

@@ -4,13 +4,28 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
 
-use super::{Backend, Decoded, MOST_VALUE_BYTES, Options, Reason, State, UnixSockets, Wanted, decode};
+use super::{Backend, MOST_VALUE_BYTES, Options, Reason, Records, State, UnixSockets, Wanted};
 use crate::model::key::Value;
 use crate::nginx::quote::is_harmless;
 
+/// What the keys of a folder came to.
+#[derive(Debug, PartialEq)]
+struct Decoded {
+    backends: Vec<Backend>,
+    set_aside: Vec<(String, Reason)>,
+}
+
+fn decode(keys: &[(&str, &Value)], options: &Options) -> Decoded {
+    let lookup = |wanted: &str| keys.iter().find(|(key, _)| *key == wanted).map(|(_, value)| *value);
+    let mut records = Records::read("/s/", options.clone(), keys.iter().copied(), &lookup);
+    let settled = records.settle(|backend| backend);
+    Decoded { backends: settled.items, set_aside: settled.set_aside }
+}
+
 fn decoded(options: &Options, keys: &[(&str, &str)]) -> Decoded {
     let values: Vec<(&str, Value)> = keys.iter().map(|(key, value)| (*key, Value::from(*value))).collect();
-    decode("/s/", values.iter().map(|(key, value)| (*key, value)), options)
+    let keys: Vec<(&str, &Value)> = values.iter().map(|(key, value)| (*key, value)).collect();
+    decode(&keys, options)
 }
 
 /// A backend as a `server` line would have it, after its name.
@@ -198,7 +213,7 @@ fn priorities_weights_groups_and_draining() {
 fn what_cannot_be_read_is_set_aside() {
     let (binary, long) = (Value::from_bytes(b"10.0.0.1:80\xff"), Value::from(" ".repeat(5000).as_str()));
     let fine = Value::from("10.0.0.1:80");
-    let decoded = decode("/s/", [("/s/a;", &fine), ("/s/b", &binary), ("/s/c", &long)], &Options::default());
+    let decoded = decode(&[("/s/a;", &fine), ("/s/b", &binary), ("/s/c", &long)], &Options::default());
     let reasons: Vec<Reason> = decoded.set_aside.into_iter().map(|(_, reason)| reason).collect();
     assert_eq!((decoded.backends, reasons), (vec![], vec![Reason::BadName, Reason::NotText, Reason::TooLong]));
     assert_eq!(MOST_VALUE_BYTES, 4096);

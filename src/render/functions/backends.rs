@@ -10,7 +10,7 @@ use super::super::session::{Session, shown};
 use super::call::{Call, kind};
 use super::json::to_tera;
 use super::{Form, Function};
-use crate::nginx::backend::{Backend, Networks, Options, UnixSockets, Wanted, decode};
+use crate::nginx::backend::{Backend, Networks, Options, UnixSockets, Wanted};
 
 pub(super) const FUNCTIONS: &[Function] = &[Function {
     name: "backends",
@@ -43,11 +43,8 @@ fn backends(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
         let failure = call.failure(format!("nothing below `{}` can be seen", shown(&folder)));
         return Err(failure.hint("it is not covered by the `keys` of this resource"));
     }
-    let decoded = decode(&folder, session.view.below(&folder), &options);
-    session.memory.set_aside(decoded.set_aside);
     let blank = blank();
-    let values = decoded.backends.into_iter().map(|backend| to_value(backend, &blank));
-    Ok(Value::from(values.collect::<Vec<_>>()))
+    Ok(session.memory.backends.list(&session.view, &folder, options, |backend| to_value(backend, &blank)))
 }
 
 fn options(call: &Call<'_>) -> Result<Options, Failure> {

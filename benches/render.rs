@@ -73,7 +73,8 @@ fn main() {
     changes("backends, no print, 10000 host:port", DECODED, Escape::Nginx, texts(), 10_000);
     changes("backends, 1 print, 10000 JSON records", BACKENDS, Escape::Nginx, records(), 10_000);
     changes("backends, no print, 10000 JSON records", DECODED, Escape::Nginx, records(), 10_000);
-    let shipped = include_str!("../templates/app.conf.tera").replace("\"/services\", subfolders=false", "\"/services/web\"");
+    let shipped =
+        include_str!("../templates/app.conf.tera").replace("\"/services\", subfolders=false", "\"/services/web\"");
     changes("templates/app.conf.tera, 10000 JSON records", &shipped, Escape::Nginx, records(), 10_000);
     let services = (0..2_000).flat_map(|s| (0..5).map(move |b| (format!("/services/s{s}/{b}"), address(s * 5 + b))));
     changes("nested ls + getvs, 2,000 services x 5 keys", NESTED, Escape::Nginx, tree_of(services), 0);

@@ -11,9 +11,10 @@ use crate::apply::group::Group;
 use crate::apply::transaction::Request;
 use crate::apply::{Context, lone, transaction};
 use crate::model::event::Event;
+use crate::model::guard::{Decision, Found, Verdict};
 use crate::model::key::Revision;
 use crate::model::range::KeyRanges;
-use crate::model::report::{Failure, Rendered, Report, Stage};
+use crate::model::report::{Failure, Outcome, Rendered, Report, Stage};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
 use crate::model::view::View;
@@ -23,6 +24,7 @@ use crate::world::random;
 
 use super::loaded::{Loaded, Member};
 use super::schedule::{Left, Schedule};
+use super::standing::Standings;
 
 /// A group's id and what its pass did.
 pub type Finished = (String, Report);
@@ -41,6 +43,8 @@ pub struct Engine {
     memories: BTreeMap<Arc<str>, Memory>,
     /// Keys of each resource that are known to be no backend: told once.
     set_aside: BTreeMap<Arc<str>, BTreeSet<SetAside>>,
+    /// What lost backends come to.
+    standings: Standings,
     /// Resources, by name, that must be rendered again.
     dirty: BTreeSet<Arc<str>>,
     schedule: Schedule,
@@ -62,6 +66,7 @@ impl Engine {
             known: None,
             memories: BTreeMap::new(),
             set_aside: BTreeMap::new(),
+            standings: Standings::new(preview.is_some()),
             dirty: BTreeSet::new(),
             schedule: Schedule::default(),
             running: JoinSet::new(),
@@ -84,6 +89,7 @@ impl Engine {
         let names: BTreeSet<&Arc<str>> = self.loaded.members.iter().map(|member| &member.resource.name).collect();
         self.dirty.retain(|name| names.contains(name));
         self.set_aside.retain(|name, _| names.contains(name));
+        self.standings.keep_those_of(self.loaded.members.iter().map(|member| &member.resource));
         self.memories.clear();
         let pace = |group: &Group| group.reload.as_ref().filter(|_| self.paced).map(|_| group.pace);
         self.schedule.set_groups(self.loaded.groups.iter().map(|group| (group.id.clone(), pace(group))));
@@ -144,17 +150,24 @@ impl Engine {
 
     /// Starts every group whose time has come. Answers the passes that ended where they began, without a transaction.
     pub fn start_due(&mut self, now: Instant) -> Vec<Report> {
+        for name in self.standings.lapsed(now) {
+            if let Some(position) = self.loaded.position(&name) {
+                self.touch(position, now);
+            }
+        }
         let mut ended = Vec::new();
         let mut lone_batch: Vec<(String, Rendered)> = Vec::new();
         for id in self.schedule.start_due(now) {
             let Some(group) = self.loaded.group(&id).cloned() else { continue };
-            let (mut rendered, dropped) = self.render_dirty(&group);
+            let (mut rendered, dropped) = self.render_dirty(&group, now);
             if let Some(preview) = &self.preview {
                 rendered.drain(..).for_each(|rendered| {
                     preview(&rendered);
                 });
             }
-            if rendered.is_empty() {
+            // A reload may be owed for a file that is held: the transaction looks.
+            let holds = self.preview.is_none() && !group.is_lone() && self.held(&group).next().is_some();
+            if rendered.is_empty() && !holds {
                 let report = Report { dropped, ..Report::unchanged(self.tree.revision()) };
                 ended.push(self.finish(&id, report, now));
             } else if group.is_lone() {
@@ -177,7 +190,7 @@ impl Engine {
     }
 
     /// Renders the dirty members of a group that can be rendered yet; those that fail come back as dropped.
-    fn render_dirty(&mut self, group: &Group) -> (Vec<Rendered>, Vec<(Arc<str>, Failure)>) {
+    fn render_dirty(&mut self, group: &Group, now: Instant) -> (Vec<Rendered>, Vec<(Arc<str>, Failure)>) {
         let (mut rendered, mut dropped) = (Vec::new(), Vec::new());
         for resource in &group.resources {
             if !self.is_ready(resource) || !self.dirty.remove(&resource.name) {
@@ -185,24 +198,45 @@ impl Engine {
             }
             let Some(member) = self.loaded.member(&resource.name) else { continue };
             let memory = self.memories.entry(Arc::clone(&resource.name)).or_default();
-            let result = render(member, &self.tree, memory);
+            let result = render_unchecked(member, &self.tree, memory);
             let known = self.set_aside.entry(Arc::clone(&resource.name)).or_default();
-            let found = memory.keys_set_aside();
-            if known != found {
-                events::set_aside(&resource.name, found.difference(known), found.len());
+            let aside = memory.keys_set_aside();
+            if known != aside {
+                events::set_aside(&resource.name, aside.difference(known), aside.len());
                 // A render that failed may not have come to all of them: what it did not see is not healed.
                 if result.is_ok() {
-                    known.clone_from(found);
+                    known.clone_from(aside);
                 } else {
-                    known.extend(found.iter().cloned());
+                    known.extend(aside.iter().cloned());
                 }
             }
+            let result = result.and_then(|bytes| {
+                if resource.ranges.is_empty() {
+                    return check_format(resource, bytes).map(Some);
+                }
+                let found = found(member, &self.tree, memory);
+                let decision = self.standings.decide(&self.context, resource, found, now);
+                match decision.verdict {
+                    Verdict::Keep | Verdict::Hold(_) => return Ok(None),
+                    Verdict::Fail => return Err(refused(resource, &decision)),
+                    Verdict::Placeholder if found.backends > 0 => render_placeholder(member, &self.tree, memory),
+                    Verdict::Placeholder | Verdict::Apply => check_format(resource, bytes),
+                }
+                .map(Some)
+            });
             match result {
-                Ok(bytes) => rendered.push(Rendered { resource: Arc::clone(resource), bytes }),
+                Ok(Some(bytes)) => rendered.push(Rendered { resource: Arc::clone(resource), bytes }),
+                Ok(None) => {}
                 Err(failure) => dropped.push((Arc::clone(&resource.name), failure)),
             }
         }
         (rendered, dropped)
+    }
+
+    /// The members of a group whose live files stay, and why.
+    fn held<'a>(&'a self, group: &'a Group) -> impl Iterator<Item = (Arc<str>, Decision)> + 'a {
+        let names = group.resources.iter().map(|resource| &resource.name);
+        names.filter_map(|name| Some((Arc::clone(name), self.standings.held(name)?)))
     }
 
     /// Waits for the next pass to end; answers nothing while none runs.
@@ -217,7 +251,20 @@ impl Engine {
     }
 
     /// Takes the report of a pass: logs it, and marks for another try what did not come true.
-    pub fn finish(&mut self, id: &str, report: Report, now: Instant) -> Report {
+    pub fn finish(&mut self, id: &str, mut report: Report, now: Instant) -> Report {
+        let is_in_place = report.outcome.is_final() || matches!(report.outcome, Outcome::ReloadOwed { .. });
+        for name in report.resources.iter().filter(|_| is_in_place) {
+            if report.dropped.iter().all(|(dropped, _)| dropped != name) {
+                self.standings.is_live(&self.context, name, now);
+            }
+        }
+        if let Some(group) = self.loaded.group(id) {
+            report.held = self.held(group).collect();
+        }
+        if report.resources.is_empty() && !report.outcome.is_final() {
+            // Their reload is owed.
+            report.resources = report.held.iter().map(|(name, _)| Arc::clone(name)).collect();
+        }
         let left = if report.needs_another_try() { Left::Failed } else { Left::Settled };
         let again = report.dropped.iter().map(|(name, _)| name);
         let again: Vec<&Arc<str>> =
@@ -246,7 +293,7 @@ impl Engine {
 
     /// When `start_due` has something next.
     pub fn wake_at(&self) -> Option<Instant> {
-        self.schedule.wake_at()
+        [self.schedule.wake_at(), self.standings.wake_at()].into_iter().flatten().min()
     }
 
     /// Whether a transaction runs.
@@ -262,14 +309,52 @@ impl Engine {
 
 /// Renders one member from a tree, its output format checked.
 pub fn render(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<Vec<u8>>, Failure> {
+    render_unchecked(member, tree, memory).and_then(|bytes| check_format(&member.resource, bytes))
+}
+
+fn render_unchecked(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<Vec<u8>>, Failure> {
     let resource = &member.resource;
-    let view = View::new(tree.clone(), Arc::clone(&resource.prefix), resource.ranges.clone());
+    let view = view(resource, tree);
     let bytes = member.renderer.render(&resource.src, resource.escape, &view, memory).map_err(|error| {
         let hint = error.hint.as_ref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
         Failure::new(Stage::Render, format!("{error}{hint}"))
     })?;
+    Ok(Arc::new(bytes))
+}
+
+/// Renders one member without its backends, whatever the store says.
+pub fn render_placeholder(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<Vec<u8>>, Failure> {
+    memory.withhold_backends();
+    render(member, tree, memory)
+}
+
+fn check_format(resource: &Resource, bytes: Arc<Vec<u8>>) -> Result<Arc<Vec<u8>>, Failure> {
     if let Some(output_format) = resource.output_format {
         format::check(&bytes, output_format).map_err(|error| Failure::new(Stage::Check, error.to_string()))?;
     }
-    Ok(Arc::new(bytes))
+    Ok(bytes)
+}
+
+fn view(resource: &Resource, tree: &Tree) -> View {
+    View::new(tree.clone(), Arc::clone(&resource.prefix), resource.ranges.clone())
+}
+
+/// What the render that left this memory found.
+pub fn found(member: &Member, tree: &Tree, memory: &Memory) -> Found {
+    let resource = &member.resource;
+    match memory.tally() {
+        Some(tally) => Found { asks: true, keys: tally.keys, backends: tally.backends, set_aside: tally.set_aside },
+        None => {
+            let asks = member.renderer.asks_for_backends(&resource.src);
+            // Where only none matters, one key tells.
+            let most = if asks || resource.guard.compares() { usize::MAX } else { 1 };
+            Found { asks, keys: view(resource, tree).iter().take(most).count(), ..Found::default() }
+        }
+    }
+}
+
+/// The failure of a render that a guard refuses.
+pub fn refused(resource: &Resource, decision: &Decision) -> Failure {
+    let loss = decision.loss.map(|loss| format!("{loss}: ")).unwrap_or_default();
+    Failure::new(Stage::Render, format!("{loss}{}", decision.consequence(&resource.guard)))
 }

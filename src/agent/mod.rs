@@ -5,4 +5,5 @@ pub mod facts;
 pub mod loaded;
 pub mod run;
 pub mod schedule;
+mod standing;
 pub mod touched;

@@ -218,7 +218,10 @@ impl Agent {
         match &event {
             Event::Lost { problem, retry_in } => {
                 if self.store_is_lost.as_ref() != Some(problem) {
-                    tracing::warn!(retry_in_ms = retry_in.as_millis(), "the store cannot be followed: {problem}");
+                    tracing::warn!(
+                        retry_in_ms = retry_in.as_millis(),
+                        "the store cannot be followed, every file stays as it is: {problem}"
+                    );
                     self.store_is_lost = Some(problem.clone());
                 }
             }

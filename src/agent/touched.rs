@@ -44,6 +44,7 @@ impl Touched {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::guard::Guard;
     use crate::model::range::KeyRanges;
     use crate::model::resource::{Engine, Escape, OnReloadFailure, Pace};
     use std::sync::Arc;
@@ -68,6 +69,7 @@ mod tests {
             escape: Escape::None,
             make_dirs: false,
             on_reload_failure: OnReloadFailure::Auto,
+            guard: Guard::default(),
         }
     }
 

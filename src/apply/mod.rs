@@ -1,12 +1,13 @@
 //! One group of resources as a transaction: all files staged, one check, all installed, one reload, one verification,
 //! or none of it. Rank 4: knows no store and no template, and its siblings do not know it.
 //!
-//! `plan` and `machine` decide, `transaction` acts, `journal` remembers across restarts, `lone` is the short way for
+//! `plan` and `machine` decide, `transaction` acts, `journal` and `live_count` remember across restarts, `lone` is the short way for
 //! resources without commands.
 
 pub mod exclusion;
 pub mod group;
 pub mod journal;
+pub mod live_count;
 pub mod lone;
 pub mod machine;
 pub mod plan;

@@ -8,12 +8,13 @@ use crate::agent::loaded::{self, Loaded, Member};
 use crate::agent::run as agent;
 use crate::config::settings::Settings;
 use crate::model::event::Event;
-use crate::model::report::Rendered;
+use crate::model::guard::{Decision, Live, Verdict};
+use crate::model::report::{Failure, Rendered};
 use crate::model::tree::Tree;
 use crate::model::view::View;
 use crate::render::Memory;
 use crate::source;
-use crate::world::terminal;
+use crate::world::{clock, fs, terminal};
 
 use super::exit::Exit;
 use super::run;
@@ -36,6 +37,12 @@ pub(super) async fn render(settings: Settings, name: &str) -> Exit {
     }
     match result {
         Ok(bytes) => {
+            if let Some(decision) = decision(member, &tree, &memory)
+                && let Some(loss) = decision.loss
+            {
+                let consequence = decision.consequence(&member.resource.guard);
+                terminal::complain(&format!("{}: {loss}: {consequence}\n", member.resource.name));
+            }
             terminal::print_bytes(&bytes);
             Exit::Done
         }
@@ -56,8 +63,9 @@ pub(super) async fn diff(settings: Settings) -> Exit {
     let style = run::style(&settings);
     let mut exit = if loaded.problems.is_empty() { Exit::Done } else { Exit::Configuration };
     for member in &loaded.members {
-        match engine::render(member, &tree, &mut Memory::default()) {
-            Ok(bytes) => {
+        match render_as_decided(member, &tree) {
+            Ok(None) => {}
+            Ok(Some(bytes)) => {
                 let rendered = Rendered { resource: Arc::clone(&member.resource), bytes };
                 if run::show_preview(&rendered, style) {
                     exit = exit.max(Exit::Differences);
@@ -70,6 +78,32 @@ pub(super) async fn diff(settings: Settings) -> Exit {
         }
     }
     exit
+}
+
+/// What a guard decides; `None` for a resource without keys. What is live is known by its file only: a drop is not seen.
+fn decision(member: &Member, tree: &Tree, memory: &Memory) -> Option<Decision> {
+    let resource = &member.resource;
+    let live = Live { has_file: fs::has_content(&resource.dest), ..Live::default() };
+    let found = || engine::found(member, tree, memory);
+    (!resource.ranges.is_empty()).then(|| resource.guard.decide(found(), live, clock::now()))
+}
+
+/// What would go live; `None` where the live file stays, which is said.
+fn render_as_decided(member: &Member, tree: &Tree) -> Result<Option<Arc<Vec<u8>>>, Failure> {
+    let mut memory = Memory::default();
+    let bytes = engine::render(member, tree, &mut memory);
+    let resource = &member.resource;
+    match decision(member, tree, &memory).map(|decision| (decision.verdict, decision)) {
+        Some((Verdict::Keep | Verdict::Hold(_), decision)) => {
+            let loss = decision.loss.map(|loss| format!("{loss}: ")).unwrap_or_default();
+            let consequence = decision.consequence(&resource.guard);
+            terminal::complain(&format!("{}: {loss}{consequence}\n", resource.name));
+            Ok(None)
+        }
+        Some((Verdict::Fail, decision)) => Err(engine::refused(resource, &decision)),
+        Some((Verdict::Placeholder, _)) => engine::render_placeholder(member, tree, &mut memory).map(Some),
+        Some((Verdict::Apply, _)) | None => bytes.map(Some),
+    }
 }
 
 /// Prints the keys that resources see, with the length of each value.

@@ -12,6 +12,7 @@ use super::problem::{Place, Problem, shown};
 use crate::model::suggest;
 
 mod commands;
+mod guard;
 mod keys;
 mod target;
 
@@ -145,6 +146,7 @@ fn read_template(
     let escape = fields.take("escape", |field| choice(field, ESCAPES));
     let make_dirs = fields.take("make_dirs", Field::boolean).unwrap_or(false);
     let on_reload_failure = fields.take("on_reload_failure", |field| choice(field, ON_RELOAD_FAILURE));
+    let guard = guard::read(fields);
 
     let (src, dest, keys) = (src?, dest?, keys?);
     let is_nginx = output_format == Some(OutputFormat::Nginx) || commands.mention_nginx;
@@ -168,6 +170,7 @@ fn read_template(
         escape: escape.unwrap_or(default_escape),
         make_dirs,
         on_reload_failure: on_reload_failure.unwrap_or_default(),
+        guard,
     };
     Some(PlacedResource { resource, src: src.place, dest: dest.place })
 }
@@ -195,6 +198,10 @@ const FIELDS: &[&str] = &[
     "escape",
     "make_dirs",
     "on_reload_failure",
+    "on_empty",
+    "min_backends",
+    "max_drop_percent",
+    "max_drop_hold",
 ];
 
 const ENGINES: &[(&str, Engine)] = &[("tera", Engine::Tera), ("go", Engine::Go)];

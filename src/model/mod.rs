@@ -4,6 +4,7 @@
 pub mod etcd;
 pub mod event;
 pub mod glob;
+pub mod guard;
 pub mod key;
 pub mod range;
 pub mod report;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::guard::Decision;
 use super::key::Revision;
 use super::resource::Resource;
 
@@ -125,6 +126,8 @@ pub struct Report {
     pub files: Vec<PathBuf>,
     /// Resources that could not take part, and why; the others went on without them.
     pub dropped: Vec<(Arc<str>, Failure)>,
+    /// Resources whose last good file stays because of what the store has lost, and why.
+    pub held: Vec<(Arc<str>, Decision)>,
     /// Things that people should know, each said once.
     pub warnings: Vec<String>,
     /// Whether the reload command ran.
@@ -149,6 +152,7 @@ impl Report {
             outcome: Outcome::Unchanged,
             files: Vec::new(),
             dropped: Vec::new(),
+            held: Vec::new(),
             warnings: Vec::new(),
             reload_ran: false,
             elapsed: Duration::ZERO,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::guard::Guard;
 use super::range::KeyRanges;
 
 /// One `[template]` table of conf.d, validated.
@@ -46,6 +47,8 @@ pub struct Resource {
     pub make_dirs: bool,
     /// What a failed reload does to the new file.
     pub on_reload_failure: OnReloadFailure,
+    /// What lost backends do.
+    pub guard: Guard,
 }
 
 /// A user or group, by name or number; names are resolved when the file is written.

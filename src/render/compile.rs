@@ -22,7 +22,11 @@ pub fn compile(
     facts: Arc<dyn Facts>,
 ) -> (Renderer, Vec<(usize, TemplateError)>) {
     let library = Library::new(sources);
-    let mut renderer = Renderer { sources: sources.clone(), instances: Vec::new(), roots: HashMap::new(), facts };
+    let asks = |root: &&str| library.reach(root).iter().any(|name| library.scans[*name].asks_for_backends);
+    let names: BTreeSet<&str> = roots.iter().map(|(name, _)| *name).collect();
+    let asking = names.into_iter().filter(asks).map(str::to_owned).collect();
+    let mut renderer =
+        Renderer { sources: sources.clone(), instances: Vec::new(), roots: HashMap::new(), asking, facts };
     let mut problems = Vec::new();
     for mode in [Escape::None, Escape::Nginx] {
         let of_mode = roots.iter().filter(|(_, escape)| *escape == mode);

@@ -6,10 +6,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use tera::Value;
 
+use super::functions::pair;
 use crate::model::glob::Glob;
 use crate::model::key::Key;
 use crate::model::view::View;
-use super::functions::pair;
 
 mod backends;
 

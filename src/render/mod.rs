@@ -11,7 +11,7 @@ mod memory;
 mod scan;
 mod session;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -39,6 +39,8 @@ pub struct Renderer {
     instances: Vec<Tera>,
     /// Which instance has a root, by escape mode and name.
     roots: HashMap<(Escape, String), usize>,
+    /// Roots from which a call of `backends` can be reached.
+    asking: HashSet<String>,
     facts: Arc<dyn Facts>,
 }
 
@@ -46,6 +48,11 @@ impl Renderer {
     /// Whether both were compiled from the same texts.
     pub fn same_texts(&self, other: &Renderer) -> bool {
         self.sources == other.sources
+    }
+
+    /// Whether the template `root`, or one that it reaches, calls `backends`.
+    pub fn asks_for_backends(&self, root: &str) -> bool {
+        self.asking.contains(root)
     }
 
     /// Renders the template `root` as `view` sees the store. `memory` belongs to the resource: it makes its next

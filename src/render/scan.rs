@@ -19,6 +19,8 @@ pub(super) struct Scan {
     pub(super) calls: Vec<String>,
     /// Byte ranges of the expressions between `{{` and `}}`.
     pub(super) prints: Vec<Range<usize>>,
+    /// Whether `backends` is called.
+    pub(super) asks_for_backends: bool,
     /// How deep blocks lie in each other.
     pub(super) block_depth: usize,
     open_blocks: usize,
@@ -53,6 +55,7 @@ impl Scan {
         let start = inside.start + usize::from(source[inside.clone()].starts_with('-'));
         let end = inside.end - usize::from(source[start..inside.end].ends_with('-'));
         self.read_calls(&source[start..end]);
+        self.read_functions(&source[start..end]);
         self.prints.push(start..end);
     }
 
@@ -61,6 +64,7 @@ impl Scan {
         let text = source[inside.clone()].trim_start_matches('-').trim_start();
         let word = identifier(text);
         let rest = text[word.len()..].trim_start();
+        self.read_functions(text);
         match word {
             "raw" if rest.trim_end_matches('-').is_empty() => return end_of_raw(source, inside.end + 2),
             "include" | "extends" => {
@@ -79,6 +83,17 @@ impl Scan {
             _ => self.read_calls(text),
         }
         Some(inside.end)
+    }
+
+    fn read_functions(&mut self, expression: &str) {
+        if !expression.contains("backends") {
+            return;
+        }
+        let bare = without_strings(expression);
+        let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
+        self.asks_for_backends |= bare.match_indices("backends").any(|(start, name)| {
+            !bare[..start].ends_with(is_word) && bare[start + name.len()..].trim_start().starts_with('(')
+        });
     }
 
     fn read_calls(&mut self, expression: &str) {
@@ -196,6 +211,21 @@ mod tests {
         assert_eq!(scan.calls, ["card", "ui.box", "b"]);
         let prints: Vec<&str> = scan.prints.iter().map(|range| &source[range.clone()]).collect();
         assert_eq!(prints, [" <card a={1}/> ", " \"}} <no/>\" ~ x "]);
+    }
+
+    #[test]
+    fn a_call_of_backends_is_seen_wherever_it_stands() {
+        for (source, expected) in [
+            ("{% for b in backends(prefix=\"/s\") %}", true),
+            ("{{ backends (prefix=p) | length }}", true),
+            ("{%- set x = [b for b in backends(prefix=p)] -%}", true),
+            ("{% if backends(prefix=p) %}", true),
+            ("{# backends(prefix=p) #}backends(prefix=p)", false),
+            ("{{ \"backends(\" }}{{ backends }}{{ my_backends(x) }}{{ x.backends(y) }}", false),
+            ("{% raw %}{{ backends(prefix=p) }}{% endraw %}", false),
+        ] {
+            assert_eq!(scan(source).asks_for_backends, expected, "{source}");
+        }
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use std::fmt::Display;
 
+use crate::model::guard::{Decision, Loss, Verdict};
 use crate::model::report::{Failure, Outcome, Report};
+use crate::model::resource::Resource;
 
 /// Longest part of a command's output that a log line carries.
 const MAX_LOGGED_OUTPUT_BYTES: usize = 2000;
@@ -26,6 +28,31 @@ pub fn set_aside<'a, R: Display + 'a>(resource: &str, new: impl Iterator<Item = 
     if unnamed > 0 {
         tracing::warn!(%resource, total, "set aside, the other backends stay: {unnamed} more keys");
     }
+}
+
+/// Logs that a resource's guard has changed its mind. `count` is what the store has now.
+pub fn guarded(resource: &Resource, decision: &Decision, before: Option<Loss>, count: usize) {
+    let name = &resource.name;
+    let consequence = decision.consequence(&resource.guard);
+    match (decision.loss, decision.verdict) {
+        (None, _) if before.is_some() => {
+            tracing::info!(resource = %name, count, "no longer lost: the store has enough")
+        }
+        (None, _) => {}
+        // It is told as the failure that it is.
+        (Some(_), Verdict::Fail) => {}
+        // Where nothing was asked for, this is how confd is.
+        (Some(loss), Verdict::Apply) if resource.guard.on_empty.is_none() && !resource.guard.compares() => {
+            tracing::info!(resource = %name, "{loss}: {consequence}");
+        }
+        (Some(loss), _) => tracing::warn!(resource = %name, "{loss}: {consequence}"),
+    }
+}
+
+/// Logs that the number of live backends could not be written down.
+pub fn not_remembered(resource: &Resource, error: &dyn std::error::Error) {
+    let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
+    tracing::warn!(resource = %resource.name, "the number of live backends is not remembered over a restart: {error}{source}");
 }
 
 /// Logs what a pass did to a group. `repeated` counts equal failures in a row before this one: those are said briefly.

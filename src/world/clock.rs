@@ -1,8 +1,13 @@
 //! What time it is. Everything that decides takes the time as an argument instead of asking here.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// The present moment.
 pub fn now() -> Instant {
     Instant::now()
+}
+
+/// The present moment in seconds since 1970, for records that outlive the process; 0 where the clock is before that.
+pub fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use upstreamd::apply::transaction::{self, Begun, Request};
 use upstreamd::apply::{Context, Settings, group, lone, preview, recovery};
+use upstreamd::model::guard::Guard;
 use upstreamd::model::key::Revision;
 use upstreamd::model::range::KeyRanges;
 use upstreamd::model::report::{Outcome, Rendered, Report, Stage};
@@ -68,6 +69,7 @@ impl Place {
             escape: Escape::None,
             make_dirs: false,
             on_reload_failure: OnReloadFailure::Auto,
+            guard: Guard::default(),
         }
     }
 

@@ -66,6 +66,7 @@ fn described(resource: &Resource) -> String {
         escape,
         make_dirs,
         on_reload_failure,
+        guard,
     } = resource;
     let ranges: Vec<_> =
         ranges.iter().map(|range| format!("{}..{}", range.start, range.end.as_deref().unwrap_or(""))).collect();
@@ -78,7 +79,7 @@ fn described(resource: &Resource) -> String {
         "{name} ({})\n  {src} ({engine:?}) -> {}\n  keys: {keys:?}\n  prefix: {prefix:?}\n  ranges: {ranges:?}\n  \
          owner: {owner:?}\n  group: {group:?}\n  mode: {mode}\n  check: {}\n  reload: {}\n  pace: {pace:?}\n  \
          output_format: {output_format:?}\n  escape: {escape:?}\n  make_dirs: {make_dirs}\n  \
-         on_reload_failure: {on_reload_failure:?}\n",
+         on_reload_failure: {on_reload_failure:?}\n  {guard:?}\n",
         file.display(),
         dest.display(),
         command(check),

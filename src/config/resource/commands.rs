@@ -69,7 +69,8 @@ fn command_line(field: &Field<'_>, timeout: Option<Duration>) -> Result<Option<C
     }
 }
 
-fn optional_duration(field: &Field<'_>) -> Result<Option<Duration>, Problem> {
+/// A duration; empty is unset.
+pub(super) fn optional_duration(field: &Field<'_>) -> Result<Option<Duration>, Problem> {
     let text = field.text().map_err(|problem| problem.hint("write a duration such as \"30s\""))?;
     if text.is_empty() { Ok(None) } else { duration::parse(text).map(Some) }
 }

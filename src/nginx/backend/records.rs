@@ -112,7 +112,9 @@ impl<T: Clone> Records<T> {
                 self.listed.remove(at);
             }
             Entry::Unlisted => {}
-            Entry::SetAside(_) => drop(self.set_aside.remove(key)?),
+            Entry::SetAside(_) => {
+                self.set_aside.remove(key)?;
+            }
         }
         Some(())
     }

@@ -71,7 +71,8 @@ impl Folders {
         options: Options,
         make: impl FnMut(Backend) -> Value,
     ) -> Value {
-        let known = self.kept.get_mut(folder).and_then(|kept| kept.iter_mut().find(|f| *f.records.options() == options));
+        let known =
+            self.kept.get_mut(folder).and_then(|kept| kept.iter_mut().find(|f| *f.records.options() == options));
         let (given, keys) = match known {
             Some(known) => (known.given(make), known.records.keys()),
             None => {

@@ -83,6 +83,11 @@ pub fn resolve_links(dest: &Path) -> Result<PathBuf, FileError> {
     Err(io::Error::other("too many levels of symbolic links")).context("follow", dest)
 }
 
+/// Whether there is a file, links followed, that is not empty.
+pub fn has_content(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() > 0)
+}
+
 /// A destination with the links of its folder resolved, to tell whether two lead to one file.
 pub fn real_destination(dest: &Path) -> PathBuf {
     let target = resolve_links(dest).unwrap_or_else(|_| dest.to_owned());

@@ -63,6 +63,7 @@ mod tests {
             mode: None,
             check: None,
             reload: None,
+            verify: Default::default(),
             pace: Pace::default(),
             output_format: None,
             escape: Escape::None,

@@ -7,19 +7,20 @@ use std::time::{Duration, Instant};
 
 use crate::model::key::Revision;
 use crate::model::report::{Failure, Outcome, Rendered, Report, Stage};
-use crate::model::resource::CommandLine;
 use crate::world::fs::{self, FileError, install, stage};
 use crate::world::namespace::{self, Checked, Overlay};
-use crate::world::nginx_process;
 use crate::world::process::{self, Finished};
 
 use super::exclusion::{self, Held};
 use super::group::Group;
 use super::journal::{self, InFlight, InFlightFile, Journal};
 use super::machine::{Answer, Check, Machine, Next, Plan, Step};
+use super::nginx::{self, Nginx, Watched};
 use super::plan::Action;
 use super::staging::{self, StagedFile};
 use super::{Context, recovery};
+
+mod reload;
 
 /// What to do: these bytes for members of this group. Members that are not named are left alone.
 #[derive(Clone, Debug)]
@@ -52,6 +53,12 @@ pub struct Transaction {
     in_flight: InFlight,
     report: Report,
     started: Instant,
+    /// The nginx that the group drives.
+    nginx: Option<Nginx>,
+    /// What was seen of it before the reload that is to be verified.
+    watched: Option<Watched>,
+    /// What the check took, all in all.
+    check_time: Duration,
     _held: Held,
 }
 
@@ -109,6 +116,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
     };
     let (machine, step) = Machine::start(plan);
     let in_flight = InFlight::default();
+    let nginx = if group.drives_nginx() { Some(nginx::find(context, &group).await) } else { None };
     Begun::Running(Box::new(Transaction {
         group,
         journal,
@@ -118,6 +126,9 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
         in_flight,
         report,
         started,
+        nginx,
+        watched: None,
+        check_time: Duration::ZERO,
         _held: held,
     }))
 }
@@ -147,9 +158,9 @@ impl Transaction {
             Step::Record => answer(Stage::Record, self.record(context)),
             Step::Install => answer(Stage::Install, self.install(context)),
             Step::Reload => self.reload(context).await,
-            Step::Verify => Answer::Done,
+            Step::Verify => self.verify().await,
             Step::Restore => answer(Stage::Restore, recovery::undo(&self.in_flight)),
-            Step::ReloadOld => self.reload(context).await,
+            Step::ReloadOld => self.reload_old(context).await,
             Step::Commit { reload_owed } => answer(Stage::Commit, self.commit(context, reload_owed)),
         };
         match self.machine.answer(answer) {
@@ -243,60 +254,6 @@ impl Transaction {
             self.report.warnings.extend(staging::in_place_warning(context, how, file.dest()));
         }
         staging::sync_folders(self.in_flight.files.iter().map(|file| file.target.as_path()))
-    }
-
-    /// Runs the reload: once for each changed file where it names one, else once; then looks whether anything runs.
-    async fn reload(&mut self, context: &Context) -> Answer {
-        let Some(command) = self.group.reload.clone() else { return Answer::Done };
-        let nginx_pid_file = self.group.drives_nginx().then(|| staging::nginx_pid_file(context, &self.group));
-        let nginx_is_absent = || nginx_pid_file.as_ref().is_some_and(|path| nginx_process::master(path).is_none());
-        let nothing_runs = |failure: Failure| Answer::NothingRuns { failure, certain: true };
-        if self.report.files.is_empty() && nginx_is_absent() {
-            let message = "nginx does not run yet; it reads the new files when it starts";
-            return nothing_runs(Failure::new(Stage::Reload, message));
-        }
-        self.report.reload_ran = true;
-        let (text, finished) = self.run_reload(&command).await;
-        match (finished.succeeded(), nginx_is_absent()) {
-            (true, false) => Answer::Done,
-            (true, true) => nothing_runs(Failure::new(
-                Stage::Reload,
-                format!("`{text}` ended well, but nginx does not run; it reads the new files when it starts"),
-            )),
-            (false, true) => nothing_runs(command_failure(Stage::Reload, "reload_cmd", &text, &finished)),
-            (false, false) => {
-                let failure = command_failure(Stage::Reload, "reload_cmd", &text, &finished);
-                let first_time = self.changed().all(|file| !file.existed);
-                if nginx_pid_file.is_none() && (first_time || context.settings.onetime) {
-                    Answer::NothingRuns { failure, certain: false }
-                } else {
-                    Answer::Failed(failure)
-                }
-            }
-        }
-    }
-
-    async fn run_reload(&self, command: &CommandLine) -> (String, Finished) {
-        let mut named: Vec<&StagedFile> = self.changed().collect();
-        if named.is_empty() {
-            named = self.files.iter().collect();
-        }
-        let nowhere = PathBuf::new();
-        let mut texts: Vec<String> = named.iter().map(|file| command.shell_text(&file.target, file.dest())).collect();
-        if !command.names_a_file() {
-            texts = vec![command.shell_text(&nowhere, &nowhere)];
-        }
-        let mut last =
-            (String::new(), Finished { end: process::End::Exited(0), output: String::new(), elapsed: Duration::ZERO });
-        for text in texts {
-            let finished = process::run_shell(&text, command.timeout).await;
-            let succeeded = finished.succeeded();
-            last = (text, finished);
-            if !succeeded {
-                break;
-            }
-        }
-        last
     }
 
     fn commit(&mut self, context: &Context, reload_owed: bool) -> Result<(), FileError> {

@@ -5,6 +5,7 @@ pub mod etcd;
 pub mod event;
 pub mod glob;
 pub mod key;
+pub mod process;
 pub mod range;
 pub mod report;
 pub mod resource;

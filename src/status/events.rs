@@ -1,8 +1,9 @@
 //! One event, one place that makes its log line. Never prints a key's value.
 
 use std::fmt::Display;
+use std::time::Duration;
 
-use crate::model::report::{Failure, Outcome, Report};
+use crate::model::report::{Failure, Outcome, Report, Verified};
 
 /// Longest part of a command's output that a log line carries.
 const MAX_LOGGED_OUTPUT_BYTES: usize = 2000;
@@ -46,6 +47,9 @@ pub fn pass(report: &Report, repeated: u32) {
             for dest in &report.files {
                 tracing::info!(dest = %dest.display(), revision, %elapsed_ms, reloaded = report.reload_ran, "has been updated");
             }
+            if let Some(verified) = &report.verified {
+                proven(&resources, revision, verified);
+            }
         }
         Outcome::ReloadOwed { cause, nothing_runs: true } => {
             if repeated == 0 {
@@ -69,6 +73,21 @@ pub fn pass(report: &Report, repeated: u32) {
             failed(&resources, revision, undo, "STUCK: the previous files could not be put back", 0);
         }
     }
+}
+
+/// Logs what was proven of a reload of nginx.
+fn proven(resources: &str, revision: i64, verified: &Verified) {
+    let millis = |time: Duration| time.as_millis();
+    tracing::info!(
+        %resources,
+        revision,
+        accepted_ms = millis(verified.accepted),
+        healthy_ms = millis(verified.healthy),
+        converged_ms = verified.converged.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        workers = verified.serving,
+        leaving = verified.leaving.len(),
+        "the reload of nginx is verified"
+    );
 }
 
 fn failed(resources: &str, revision: i64, failure: &Failure, consequence: &str, repeated: u32) {

@@ -18,3 +18,4 @@ mod shipped;
 mod store;
 mod support;
 mod tidy;
+mod verify;

@@ -1,8 +1,10 @@
 //! One event, one place that makes its log line. Never prints a key's value.
 
 use std::fmt::Display;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::key::Revision;
 use crate::model::report::{Failure, Outcome, Report, Verified};
 
 /// Longest part of a command's output that a log line carries.
@@ -88,6 +90,31 @@ fn proven(resources: &str, revision: i64, verified: &Verified) {
         leaving = verified.leaving.len(),
         "the reload of nginx is verified"
     );
+}
+
+/// Logs that the last worker of an earlier configuration has ended.
+pub fn drained(resources: &[Arc<str>], revision: Revision, after: Duration) {
+    let drained_ms = after.as_millis();
+    tracing::info!(
+        resources = resources.join(" "),
+        revision = revision.0,
+        drained_ms,
+        "drained: no worker of nginx has the previous configuration any longer"
+    );
+}
+
+/// Logs that reloads are spread further apart, or no longer: `stretch` times the least interval; none is not at all.
+pub fn spread(stretch: Option<u32>, leaving: usize) {
+    const HINT: &str = "hint: worker_shutdown_timeout bounds how long connections keep them";
+    match stretch {
+        Some(1) => tracing::info!(leaving, "old workers of nginx have ended; reloads go at their usual pace again"),
+        Some(stretch) => tracing::warn!(
+            leaving,
+            stretch,
+            "old workers of nginx pile up: reloads that only add something are spread ({HINT})"
+        ),
+        None => tracing::error!(leaving, "too many old workers of nginx: no reload until some have ended ({HINT})"),
+    }
 }
 
 fn failed(resources: &str, revision: i64, failure: &Failure, consequence: &str, repeated: u32) {

@@ -11,7 +11,9 @@ use upstreamd::apply::{Context, Settings, group, lone, preview, recovery};
 use upstreamd::model::key::Revision;
 use upstreamd::model::range::KeyRanges;
 use upstreamd::model::report::{Outcome, Rendered, Report, Stage};
-use upstreamd::model::resource::{CommandLine, CommandPart, Engine, Escape, Identity, OnReloadFailure, Pace, Reload, Resource, Verify};
+use upstreamd::model::resource::{
+    CommandLine, CommandPart, Engine, Escape, Identity, OnReloadFailure, Pace, Reload, Resource, Verify,
+};
 
 use crate::support::temp_dir;
 

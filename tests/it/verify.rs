@@ -119,7 +119,7 @@ impl Driven {
     /// Puts these values into the store, the usual ones beside them.
     fn set(&self, values: &[(&str, &str)]) {
         let pid_file = self.nginx.pid_file().display().to_string();
-        let mut all = vec![("workers", "2"), ("main", ""), ("http", ""), ("pid", pid_file.as_str())];
+        let mut all = [("workers", "2"), ("main", ""), ("http", ""), ("pid", pid_file.as_str())];
         for (name, value) in values {
             all.iter_mut().find(|(known, _)| known == name).unwrap().1 = value;
         }
@@ -247,7 +247,8 @@ fn a_certificate_that_goes_after_the_check() {
             _ => driven.nginx.reload_command(),
         };
         // Gone for the length of this one reload, as when a renewal replaces it.
-        let command = format!("if grep -q gone {0}; then mv {crt} {crt}.away; fi; {then}", driven.nginx.conf().display());
+        let command =
+            format!("if grep -q gone {0}; then mv {crt} {crt}.away; fi; {then}", driven.nginx.conf().display());
         std::fs::write(&resource, text.replace(&driven.nginx.reload_command(), &command)).unwrap();
         driven.agent = Some(driven.sandbox.watch());
         let tls = format!(
@@ -276,7 +277,8 @@ fn a_pid_file_that_moves() {
 #[test]
 fn workers_that_cannot_live_are_an_outage_of_less_than_two_seconds() {
     for asks in [Asks::Signaller, Asks::BuiltIn] {
-        let said = ["nginx does not serve with the new configuration", "exited with fatal code", "previous files are back"];
+        let said =
+            ["nginx does not serve with the new configuration", "exited with fatal code", "previous files are back"];
         Driven::new(asks, "").ends(&[("main", "working_directory /no/such/folder;")], &said, OUTAGE_MS);
     }
 }

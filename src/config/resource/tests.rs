@@ -192,7 +192,10 @@ fn commands_are_cut_at_placeholders_and_blank_ones_are_none() {
         ok("reload_cmd = 'x'\nreload_cmd_timeout = '1m30s'").reload.unwrap().command().unwrap().timeout,
         Some(Duration::from_secs(90))
     );
-    assert_eq!(ok("reload_cmd = 'x'\nreload_cmd_timeout = ''").reload.unwrap().command().unwrap().timeout, Some(Duration::from_secs(60)));
+    assert_eq!(
+        ok("reload_cmd = 'x'\nreload_cmd_timeout = ''").reload.unwrap().command().unwrap().timeout,
+        Some(Duration::from_secs(60))
+    );
     let blank = ok("check_cmd = ''\nreload_cmd = '  '");
     assert_eq!((blank.check, blank.reload), (None, None));
     refused("check_cmd = 'cat {{.scr}}'", "`{{.scr}}` is not known in a command");

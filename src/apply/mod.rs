@@ -1,11 +1,12 @@
 //! One group of resources as a transaction: all files staged, one check, all installed, one reload, one verification,
 //! or none of it. Rank 4: knows no store and no template, and its siblings do not know it.
 //!
-//! `plan`, `machine` and `verify` decide, `transaction` acts, `journal` remembers across restarts, `lone` is the short way for
+//! `plan`, `machine`, `verify` and `isolate` decide, `transaction` acts, `journal` remembers across restarts, `lone` is the short way for
 //! resources without commands.
 
 pub mod exclusion;
 pub mod group;
+pub mod isolate;
 pub mod journal;
 pub mod lone;
 pub mod machine;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::model::process::Process;
 use crate::model::resource::CommandLine;
+use crate::nginx::error_log;
 use crate::nginx::installation::{self, Built, WorkerProcesses};
 use crate::nginx::process::Role;
 use crate::world::nginx_process::{self, LogTail};
@@ -39,6 +40,11 @@ pub(super) struct Watched {
     /// Workers that served then.
     serving: usize,
     log: LogTail,
+}
+
+/// What nginx warns of in a configuration that it takes.
+pub(super) fn warnings(check_output: &str) -> impl Iterator<Item = String> {
+    error_log::warnings(check_output).map(|warning| format!("nginx warns: {warning}"))
 }
 
 impl Watched {

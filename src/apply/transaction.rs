@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use crate::model::key::Revision;
 use crate::model::report::{Failure, Outcome, Rendered, Report, Stage};
 use crate::world::fs::{self, FileError, install, stage};
-use crate::world::namespace::{self, Checked, Overlay};
-use crate::world::process::{self, Finished};
+use crate::world::process::Finished;
 
 use super::exclusion::{self, Held};
 use super::group::Group;
@@ -20,6 +19,8 @@ use super::plan::Action;
 use super::staging::{self, StagedFile};
 use super::{Context, recovery};
 
+mod check;
+mod live;
 mod reload;
 
 /// What to do: these bytes for members of this group. Members that are not named are left alone.
@@ -62,8 +63,19 @@ pub struct Transaction {
     _held: Held,
 }
 
-/// Runs a whole transaction.
+/// Runs a whole transaction. Where a check can only judge the live tree and refuses a group, further transactions find out
+/// which of its files it refuses, and the others go live.
 pub async fn run(context: &Context, request: Request) -> Report {
+    let report = run_one(context, request.clone()).await;
+    match &report.outcome {
+        Outcome::RolledBack { cause, .. } if cause.at == Stage::Check && report.files.len() > 1 => {
+            live::isolate(context, request, report).await
+        }
+        _ => report,
+    }
+}
+
+async fn run_one(context: &Context, request: Request) -> Report {
     match begin(context, request).await {
         Begun::Ended(report) => *report,
         Begun::Running(mut transaction) => loop {
@@ -152,9 +164,9 @@ impl Transaction {
     /// Does one step. Answers the report when it was the last.
     pub async fn advance(&mut self, context: &Context) -> Option<Report> {
         let answer = match self.step {
-            Step::CheckStaged => self.check_each(|file| file.staged.as_ref().unwrap_or(&file.target)).await,
+            Step::CheckStaged => self.check_staged(context).await,
             Step::CheckFuture => self.check_future(context).await,
-            Step::CheckLive => self.check_each(|file| &file.target).await,
+            Step::CheckLive => self.check_live(context).await,
             Step::Record => answer(Stage::Record, self.record(context)),
             Step::Install => answer(Stage::Install, self.install(context)),
             Step::Reload => self.reload(context).await,
@@ -174,57 +186,6 @@ impl Transaction {
 
     fn changed(&self) -> impl Iterator<Item = &StagedFile> {
         self.files.iter().filter(|file| file.action != Action::Keep)
-    }
-
-    /// Runs the check: once for each changed file where it names one, else once.
-    async fn check_each(&self, src: impl Fn(&StagedFile) -> &PathBuf) -> Answer {
-        let Some(command) = &self.group.check else { return Answer::Done };
-        for file in self.changed() {
-            let text = command.shell_text(src(file), file.dest());
-            let finished = process::run_shell(&text, command.timeout).await;
-            if !finished.succeeded() {
-                return Answer::Failed(command_failure(Stage::Check, "check_cmd", &text, &finished));
-            }
-            if !command.names_a_file() {
-                break;
-            }
-        }
-        Answer::Done
-    }
-
-    async fn check_future(&mut self, context: &Context) -> Answer {
-        let Some(command) = self.group.check.clone() else { return Answer::Done };
-        let overlays: Vec<Overlay> = self
-            .files
-            .iter()
-            .filter_map(|file| Some(Overlay { staged: file.staged.clone()?, target: file.target.clone() }))
-            .collect();
-        if overlays.is_empty() {
-            return self.check_each(|file| &file.target).await;
-        }
-        let scratch = match staging::scratch(context) {
-            Ok(scratch) => scratch,
-            Err(error) => return Answer::Failed(failure(Stage::Check, &error)),
-        };
-        let texts: Vec<String> = self.changed().map(|file| command.shell_text(&file.target, file.dest())).collect();
-        let runs = if command.names_a_file() { texts.len() } else { 1 };
-        for text in texts.iter().take(runs) {
-            match namespace::check(text, overlays.clone(), &scratch, command.timeout).await {
-                Checked::Ran(finished) if finished.succeeded() => {}
-                Checked::Ran(finished) => {
-                    return Answer::Failed(command_failure(Stage::Check, "check_cmd", text, &finished));
-                }
-                Checked::Unavailable(problem) => {
-                    context.note_namespace_refused();
-                    self.report.warnings.extend(context.once(format!(
-                        "a private mount namespace is not to be had ({problem}): checks of the whole tree run after the \
-                         files are in place, and put the previous ones back when they fail; CAP_SYS_ADMIN allows it"
-                    )));
-                    return Answer::Unavailable;
-                }
-            }
-        }
-        Answer::Done
     }
 
     /// Makes the staged files durable, backs up what they replace and writes down what is about to happen.

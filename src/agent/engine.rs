@@ -20,10 +20,12 @@ use crate::model::tree::Tree;
 use crate::model::view::View;
 use crate::render::{Memory, SetAside, format};
 use crate::status::events;
-use crate::world::random;
+use crate::world::{nginx_process, random};
 
+use super::draining::Draining;
+use super::governor;
 use super::loaded::{Loaded, Member};
-use super::schedule::{Left, Schedule};
+use super::schedule::{Left, Schedule, Timed, Urgency};
 use super::standing::Standings;
 
 /// A group's id and what its pass did.
@@ -48,6 +50,8 @@ pub struct Engine {
     /// Resources, by name, that must be rendered again.
     dirty: BTreeSet<Arc<str>>,
     schedule: Schedule,
+    /// Reloads of nginx whose old workers have not ended.
+    draining: Draining,
     running: JoinSet<Vec<Finished>>,
     /// The last failure of each group, to say repeated ones briefly.
     last_failures: BTreeMap<String, (String, u32)>,
@@ -69,6 +73,7 @@ impl Engine {
             standings: Standings::new(preview.is_some()),
             dirty: BTreeSet::new(),
             schedule: Schedule::default(),
+            draining: Draining::default(),
             running: JoinSet::new(),
             last_failures: BTreeMap::new(),
             preview,
@@ -91,26 +96,30 @@ impl Engine {
         self.set_aside.retain(|name, _| names.contains(name));
         self.standings.keep_those_of(self.loaded.members.iter().map(|member| &member.resource));
         self.memories.clear();
-        let pace = |group: &Group| group.reload.as_ref().filter(|_| self.paced).map(|_| group.pace);
-        self.schedule.set_groups(self.loaded.groups.iter().map(|group| (group.id.clone(), pace(group))));
+        let timed = |group: &Arc<Group>| Timed {
+            id: group.id.clone(),
+            pace: group.reload.as_ref().filter(|_| self.paced).map(|_| group.pace),
+            drives_nginx: self.paced && group.drives_nginx(),
+        };
+        self.schedule.set_groups(self.loaded.groups.iter().map(timed));
         self.touch_all(now);
     }
 
     /// Marks every resource for another pass: after a resync, or to notice what others did to the files.
     pub fn touch_all(&mut self, now: Instant) {
         for position in 0..self.loaded.members.len() {
-            self.touch(position, now);
+            self.touch(position, Urgency::Removal, now);
         }
     }
 
-    fn touch(&mut self, position: usize, now: Instant) {
+    fn touch(&mut self, position: usize, urgency: Urgency, now: Instant) {
         let Some(member) = self.loaded.members.get(position) else { return };
         self.dirty.insert(Arc::clone(&member.resource.name));
         if !self.is_ready(&member.resource) {
             return;
         }
         if let Some(group) = self.loaded.group_at(position) {
-            self.schedule.changed(&group.id, now);
+            self.schedule.changed(&group.id, urgency, now);
         }
     }
 
@@ -118,7 +127,7 @@ impl Engine {
     fn touch_dirty(&mut self, now: Instant) {
         let dirty: Vec<usize> = self.dirty.iter().filter_map(|name| self.loaded.position(name)).collect();
         for position in dirty {
-            self.touch(position, now);
+            self.touch(position, Urgency::Removal, now);
         }
     }
 
@@ -128,6 +137,7 @@ impl Engine {
 
     /// Applies a store event to the tree and marks the resources that it concerns.
     pub fn take_event(&mut self, event: Event, now: Instant) {
+        let mut added = BTreeSet::new();
         let changed = match event {
             Event::Snapshot { revision, ranges, entries } => {
                 let tree = Tree::from_entries(revision, entries);
@@ -139,12 +149,23 @@ impl Engine {
                 }
                 changed
             }
-            Event::Changes { revision, puts, deletes } => self.tree.advance(revision, puts, deletes),
+            Event::Changes { revision, puts, deletes } => {
+                let new = puts.iter().map(|(key, _)| key).filter(|key| self.tree.get(key.as_str()).is_none());
+                added.extend(new.cloned());
+                self.tree.advance(revision, puts, deletes)
+            }
             Event::Lost { .. } | Event::Regained => return,
         };
-        let positions: BTreeSet<usize> = changed.iter().flat_map(|key| self.loaded.touched.by(key.as_str())).collect();
-        for position in positions {
-            self.touch(position, now);
+        let mut touched: BTreeMap<usize, Urgency> = BTreeMap::new();
+        for key in &changed {
+            let urgency = if added.contains(key) { Urgency::Addition } else { Urgency::Removal };
+            for position in self.loaded.touched.by(key.as_str()) {
+                let known = touched.entry(position).or_insert(urgency);
+                *known = (*known).min(urgency);
+            }
+        }
+        for (position, urgency) in touched {
+            self.touch(position, urgency, now);
         }
     }
 
@@ -152,9 +173,10 @@ impl Engine {
     pub fn start_due(&mut self, now: Instant) -> Vec<Report> {
         for name in self.standings.lapsed(now) {
             if let Some(position) = self.loaded.position(&name) {
-                self.touch(position, now);
+                self.touch(position, Urgency::Removal, now);
             }
         }
+        self.look_at_old_workers(now);
         let mut ended = Vec::new();
         let mut lone_batch: Vec<(String, Rendered)> = Vec::new();
         for id in self.schedule.start_due(now) {
@@ -187,6 +209,18 @@ impl Engine {
             });
         }
         ended
+    }
+
+    /// Tells which reloads have drained, and spreads further ones while old workers pile up.
+    fn look_at_old_workers(&mut self, now: Instant) {
+        for drained in self.draining.look(now, nginx_process::is_alive) {
+            events::drained(&drained.resources, drained.revision, drained.after);
+        }
+        let leaving = self.draining.leaving().len();
+        let load = governor::load(leaving, self.draining.serving());
+        if self.schedule.set_load(load) {
+            events::spread(load.stretch(), leaving);
+        }
     }
 
     /// Renders the dirty members of a group that can be rendered yet; those that fail come back as dropped.
@@ -276,6 +310,9 @@ impl Engine {
         }
         self.schedule.finished(id, now, report.reload_ran, left, random::fraction());
         events::pass(&report, self.repeated(id, &report));
+        if let Some(drained) = self.draining.add(&report, now) {
+            events::drained(&drained.resources, drained.revision, drained.after);
+        }
         report
     }
 
@@ -293,7 +330,7 @@ impl Engine {
 
     /// When `start_due` has something next.
     pub fn wake_at(&self) -> Option<Instant> {
-        [self.schedule.wake_at(), self.standings.wake_at()].into_iter().flatten().min()
+        [self.schedule.wake_at(), self.draining.wake_at(), self.standings.wake_at()].into_iter().flatten().min()
     }
 
     /// Whether a transaction runs.

@@ -1,7 +1,9 @@
 //! The one event loop and its pure schedule. Rank 5: knows every part and holds no business rule beyond the schedule.
 
+pub mod draining;
 pub mod engine;
 pub mod facts;
+pub mod governor;
 pub mod loaded;
 pub mod run;
 pub mod schedule;

@@ -64,6 +64,7 @@ mod tests {
             mode: None,
             check: None,
             reload: None,
+            verify: Default::default(),
             pace: Pace::default(),
             output_format: None,
             escape: Escape::None,

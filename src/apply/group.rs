@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::plan;
-use crate::model::resource::{CommandLine, OnReloadFailure, Pace, Resource};
+use crate::model::resource::{CommandLine, OnReloadFailure, Pace, Reload, Resource, Verify};
 
 /// Resources with the same commands; one without commands is alone.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,7 +19,9 @@ pub struct Group {
     /// The shared check.
     pub check: Option<CommandLine>,
     /// The shared reload.
-    pub reload: Option<CommandLine>,
+    pub reload: Option<Reload>,
+    /// How a reload of nginx is proven.
+    pub verify: Verify,
     /// What a failed reload does.
     pub on_reload_failure: OnReloadFailure,
     /// The slowest pace of the members.
@@ -34,7 +36,8 @@ impl Group {
 
     /// The commands say that nginx reads these files.
     pub fn drives_nginx(&self) -> bool {
-        [&self.check, &self.reload].into_iter().flatten().any(|command| command.mentions_nginx())
+        self.check.as_ref().is_some_and(CommandLine::mentions_nginx)
+            || self.reload.as_ref().is_some_and(Reload::mentions_nginx)
     }
 
     /// The destinations, in the order of the members.
@@ -46,30 +49,27 @@ impl Group {
 /// Sorts resources into groups. The order follows the first member's name.
 pub fn form(resources: &[Arc<Resource>]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
-    let mut by_commands: BTreeMap<(Option<&str>, Option<&str>, u8), usize> = BTreeMap::new();
+    let mut by_identity: BTreeMap<String, usize> = BTreeMap::new();
     for resource in resources {
-        let text = |command: &'_ Option<CommandLine>| command.as_ref().map(|command| command.text.clone());
         let lone = resource.check.is_none() && resource.reload.is_none();
-        let key = (
-            resource.check.as_ref().map(|command| command.text.as_str()),
-            resource.reload.as_ref().map(|command| command.text.as_str()),
-            resource.on_reload_failure as u8,
-        );
-        if let Some(index) = by_commands.get(&key).filter(|_| !lone) {
-            groups[*index].add(resource);
-            continue;
-        }
-        by_commands.insert(key, groups.len());
         let identity = if lone {
             format!("dest {}", resource.dest.display())
         } else {
-            format!("{:?} {:?} {:?}", text(&resource.check), text(&resource.reload), resource.on_reload_failure)
+            let check = resource.check.as_ref().map(|command| &command.text);
+            let reload = resource.reload.as_ref().map(|reload| reload.command().map(|command| &command.text));
+            format!("{check:?} {reload:?} {:?} {:?}", resource.verify, resource.on_reload_failure)
         };
+        if let Some(index) = by_identity.get(&identity) {
+            groups[*index].add(resource);
+            continue;
+        }
+        by_identity.insert(identity.clone(), groups.len());
         groups.push(Group {
             id: plan::hash(identity.as_bytes())[..16].to_owned(),
             resources: vec![Arc::clone(resource)],
             check: resource.check.clone(),
             reload: resource.reload.clone(),
+            verify: resource.verify,
             on_reload_failure: resource.on_reload_failure,
             pace: resource.pace,
         });
@@ -81,10 +81,11 @@ impl Group {
     /// Adds a member; where members differ in what is not part of the identity, the more patient one counts.
     fn add(&mut self, resource: &Arc<Resource>) {
         self.resources.push(Arc::clone(resource));
-        for (ours, theirs) in [(&mut self.check, &resource.check), (&mut self.reload, &resource.reload)] {
-            if let (Some(ours), Some(theirs)) = (ours, theirs) {
-                ours.timeout = longer(ours.timeout, theirs.timeout);
-            }
+        if let (Some(ours), Some(theirs)) = (&mut self.check, &resource.check) {
+            ours.timeout = longer(ours.timeout, theirs.timeout);
+        }
+        if let (Some(Reload::Command(ours)), Some(Reload::Command(theirs))) = (&mut self.reload, &resource.reload) {
+            ours.timeout = longer(ours.timeout, theirs.timeout);
         }
         self.pace = Pace {
             debounce: self.pace.debounce.max(resource.pace.debounce),

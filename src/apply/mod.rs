@@ -1,27 +1,31 @@
 //! One group of resources as a transaction: all files staged, one check, all installed, one reload, one verification,
 //! or none of it. Rank 4: knows no store and no template, and its siblings do not know it.
 //!
-//! `plan` and `machine` decide, `transaction` acts, `journal` and `live_count` remember across restarts, `lone` is the short way for
-//! resources without commands.
+//! `plan`, `machine`, `verify` and `isolate` decide, `transaction` acts, `journal` and `live_count` remember across
+//! restarts, `lone` is the short way for resources without commands.
 
 pub mod exclusion;
 pub mod group;
+pub mod isolate;
 pub mod journal;
 pub mod live_count;
 pub mod lone;
 pub mod machine;
+mod nginx;
 pub mod plan;
 pub mod preview;
 pub mod recovery;
 pub mod staging;
 pub mod transaction;
+pub mod verify;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::nginx::installation::Built;
 use crate::world::fs::resolve_links;
 
 /// How this process applies.
@@ -35,10 +39,21 @@ pub struct Settings {
     pub keep_stage_file: bool,
     /// How long to wait for another process's transaction; zero is the default, 120 s.
     pub lock_timeout: Duration,
-    /// `[nginx] pid_file`.
-    pub nginx_pid_file: Option<PathBuf>,
-    /// `[nginx] conf`.
-    pub nginx_conf: Option<PathBuf>,
+    /// `[nginx]`: what is not set is asked of nginx itself.
+    pub nginx: NginxSettings,
+}
+
+/// Where the nginx is that is driven.
+#[derive(Clone, Debug, Default)]
+pub struct NginxSettings {
+    /// The program; empty for `nginx` in `$PATH`.
+    pub binary: PathBuf,
+    /// Its main file.
+    pub conf: Option<PathBuf>,
+    /// Its pid file.
+    pub pid_file: Option<PathBuf>,
+    /// Its error log.
+    pub error_log: Option<PathBuf>,
 }
 
 /// What every transaction of this process shares.
@@ -49,6 +64,8 @@ pub struct Context {
     /// Journals of a process without a state folder.
     memory: Mutex<journal::Memory>,
     exclusion: exclusion::Exclusion,
+    /// What nginx programs were built with.
+    built: tokio::sync::Mutex<BTreeMap<PathBuf, Built>>,
     namespace_refused: AtomicBool,
     said: Mutex<BTreeSet<String>>,
     /// Files that a transaction without a journal was cut off at: not known to be live until they are proven.

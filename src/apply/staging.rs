@@ -1,4 +1,4 @@
-//! Staging one file, and the small file work around a transaction: backups, kept copies, scratch space, pid files.
+//! Staging one file, and the small file work around a transaction: backups, kept copies, scratch space.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -7,13 +7,10 @@ use std::sync::Arc;
 
 use crate::model::report::{Failure, Rendered, Stage};
 use crate::model::resource::{Identity, Resource};
-use crate::nginx::installation;
 use crate::world::fs::install::{self, Installed};
 use crate::world::fs::stage::{self, Attributes};
 use crate::world::fs::{self, FileError, folder_of, owner};
-use crate::world::nginx_process;
 
-use super::group::Group;
 use super::journal::{self, Journal};
 use super::plan::{self, Action, Wanted};
 use super::{Context, transaction};
@@ -148,20 +145,4 @@ pub(super) fn in_place_warning(context: &Context, how: Installed, dest: &Path) -
 pub(super) fn sync_folders<'a>(targets: impl Iterator<Item = &'a Path>) -> Result<(), FileError> {
     let folders: BTreeSet<&Path> = targets.map(folder_of).collect();
     folders.into_iter().try_for_each(fs::sync_folder)
-}
-
-/// The pid file of the nginx that a group drives: as set, or as that nginx's own configuration says.
-pub(super) fn nginx_pid_file(context: &Context, group: &Group) -> PathBuf {
-    if let Some(pid_file) = &context.settings.nginx_pid_file {
-        return pid_file.clone();
-    }
-    let commands = [&group.reload, &group.check].into_iter().flatten().filter(|command| command.mentions_nginx());
-    let named = commands.map(|command| installation::files_named_in(&command.text));
-    let (conf, prefix) = named.reduce(|(a, b), (c, d)| (a.or(c), b.or(d))).unwrap_or_default();
-    let prefix = prefix.unwrap_or_else(|| PathBuf::from("/usr/share/nginx"));
-    let conf =
-        conf.or_else(|| context.settings.nginx_conf.clone()).unwrap_or_else(|| installation::DEFAULT_CONF.into());
-    nginx_process::configuration(&prefix.join(conf))
-        .and_then(|text| installation::pid_file_in(&text, &prefix))
-        .unwrap_or_else(|| installation::DEFAULT_PID_FILE.into())
 }

@@ -7,19 +7,21 @@ use std::time::{Duration, Instant};
 
 use crate::model::key::Revision;
 use crate::model::report::{Failure, Outcome, Rendered, Report, Stage};
-use crate::model::resource::CommandLine;
 use crate::world::fs::{self, FileError, install, stage};
-use crate::world::namespace::{self, Checked, Overlay};
-use crate::world::nginx_process;
-use crate::world::process::{self, Finished};
+use crate::world::process::Finished;
 
 use super::exclusion::{self, Held};
 use super::group::Group;
 use super::journal::{self, InFlight, InFlightFile, Journal};
 use super::machine::{Answer, Check, Machine, Next, Plan, Step};
+use super::nginx::{self, Nginx, Watched};
 use super::plan::Action;
 use super::staging::{self, StagedFile};
 use super::{Context, recovery};
+
+mod check;
+mod live;
+mod reload;
 
 /// What to do: these bytes for members of this group. Members that are not named are left alone.
 #[derive(Clone, Debug)]
@@ -52,11 +54,28 @@ pub struct Transaction {
     in_flight: InFlight,
     report: Report,
     started: Instant,
+    /// The nginx that the group drives.
+    nginx: Option<Nginx>,
+    /// What was seen of it before the reload that is to be verified.
+    watched: Option<Watched>,
+    /// What the check took, all in all.
+    check_time: Duration,
     _held: Held,
 }
 
-/// Runs a whole transaction.
+/// Runs a whole transaction. Where a check can only judge the live tree and refuses a group, further transactions find out
+/// which of its files it refuses, and the others go live.
 pub async fn run(context: &Context, request: Request) -> Report {
+    let report = run_one(context, request.clone()).await;
+    match &report.outcome {
+        Outcome::RolledBack { cause, .. } if cause.at == Stage::Check && report.files.len() > 1 => {
+            live::isolate(context, request, report).await
+        }
+        _ => report,
+    }
+}
+
+async fn run_one(context: &Context, request: Request) -> Report {
     match begin(context, request).await {
         Begun::Ended(report) => *report,
         Begun::Running(mut transaction) => loop {
@@ -109,6 +128,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
     };
     let (machine, step) = Machine::start(plan);
     let in_flight = InFlight::default();
+    let nginx = if group.drives_nginx() { Some(nginx::find(context, &group).await) } else { None };
     Begun::Running(Box::new(Transaction {
         group,
         journal,
@@ -118,6 +138,9 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
         in_flight,
         report,
         started,
+        nginx,
+        watched: None,
+        check_time: Duration::ZERO,
         _held: held,
     }))
 }
@@ -141,15 +164,15 @@ impl Transaction {
     /// Does one step. Answers the report when it was the last.
     pub async fn advance(&mut self, context: &Context) -> Option<Report> {
         let answer = match self.step {
-            Step::CheckStaged => self.check_each(|file| file.staged.as_ref().unwrap_or(&file.target)).await,
+            Step::CheckStaged => self.check_staged(context).await,
             Step::CheckFuture => self.check_future(context).await,
-            Step::CheckLive => self.check_each(|file| &file.target).await,
+            Step::CheckLive => self.check_live(context).await,
             Step::Record => answer(Stage::Record, self.record(context)),
             Step::Install => answer(Stage::Install, self.install(context)),
             Step::Reload => self.reload(context).await,
-            Step::Verify => Answer::Done,
+            Step::Verify => self.verify().await,
             Step::Restore => answer(Stage::Restore, recovery::undo(&self.in_flight)),
-            Step::ReloadOld => self.reload(context).await,
+            Step::ReloadOld => self.reload_old(context).await,
             Step::Commit { reload_owed } => answer(Stage::Commit, self.commit(context, reload_owed)),
         };
         match self.machine.answer(answer) {
@@ -163,57 +186,6 @@ impl Transaction {
 
     fn changed(&self) -> impl Iterator<Item = &StagedFile> {
         self.files.iter().filter(|file| file.action != Action::Keep)
-    }
-
-    /// Runs the check: once for each changed file where it names one, else once.
-    async fn check_each(&self, src: impl Fn(&StagedFile) -> &PathBuf) -> Answer {
-        let Some(command) = &self.group.check else { return Answer::Done };
-        for file in self.changed() {
-            let text = command.shell_text(src(file), file.dest());
-            let finished = process::run_shell(&text, command.timeout).await;
-            if !finished.succeeded() {
-                return Answer::Failed(command_failure(Stage::Check, "check_cmd", &text, &finished));
-            }
-            if !command.names_a_file() {
-                break;
-            }
-        }
-        Answer::Done
-    }
-
-    async fn check_future(&mut self, context: &Context) -> Answer {
-        let Some(command) = self.group.check.clone() else { return Answer::Done };
-        let overlays: Vec<Overlay> = self
-            .files
-            .iter()
-            .filter_map(|file| Some(Overlay { staged: file.staged.clone()?, target: file.target.clone() }))
-            .collect();
-        if overlays.is_empty() {
-            return self.check_each(|file| &file.target).await;
-        }
-        let scratch = match staging::scratch(context) {
-            Ok(scratch) => scratch,
-            Err(error) => return Answer::Failed(failure(Stage::Check, &error)),
-        };
-        let texts: Vec<String> = self.changed().map(|file| command.shell_text(&file.target, file.dest())).collect();
-        let runs = if command.names_a_file() { texts.len() } else { 1 };
-        for text in texts.iter().take(runs) {
-            match namespace::check(text, overlays.clone(), &scratch, command.timeout).await {
-                Checked::Ran(finished) if finished.succeeded() => {}
-                Checked::Ran(finished) => {
-                    return Answer::Failed(command_failure(Stage::Check, "check_cmd", text, &finished));
-                }
-                Checked::Unavailable(problem) => {
-                    context.note_namespace_refused();
-                    self.report.warnings.extend(context.once(format!(
-                        "a private mount namespace is not to be had ({problem}): checks of the whole tree run after the \
-                         files are in place, and put the previous ones back when they fail; CAP_SYS_ADMIN allows it"
-                    )));
-                    return Answer::Unavailable;
-                }
-            }
-        }
-        Answer::Done
     }
 
     /// Makes the staged files durable, backs up what they replace and writes down what is about to happen.
@@ -243,60 +215,6 @@ impl Transaction {
             self.report.warnings.extend(staging::in_place_warning(context, how, file.dest()));
         }
         staging::sync_folders(self.in_flight.files.iter().map(|file| file.target.as_path()))
-    }
-
-    /// Runs the reload: once for each changed file where it names one, else once; then looks whether anything runs.
-    async fn reload(&mut self, context: &Context) -> Answer {
-        let Some(command) = self.group.reload.clone() else { return Answer::Done };
-        let nginx_pid_file = self.group.drives_nginx().then(|| staging::nginx_pid_file(context, &self.group));
-        let nginx_is_absent = || nginx_pid_file.as_ref().is_some_and(|path| nginx_process::master(path).is_none());
-        let nothing_runs = |failure: Failure| Answer::NothingRuns { failure, certain: true };
-        if self.report.files.is_empty() && nginx_is_absent() {
-            let message = "nginx does not run yet; it reads the new files when it starts";
-            return nothing_runs(Failure::new(Stage::Reload, message));
-        }
-        self.report.reload_ran = true;
-        let (text, finished) = self.run_reload(&command).await;
-        match (finished.succeeded(), nginx_is_absent()) {
-            (true, false) => Answer::Done,
-            (true, true) => nothing_runs(Failure::new(
-                Stage::Reload,
-                format!("`{text}` ended well, but nginx does not run; it reads the new files when it starts"),
-            )),
-            (false, true) => nothing_runs(command_failure(Stage::Reload, "reload_cmd", &text, &finished)),
-            (false, false) => {
-                let failure = command_failure(Stage::Reload, "reload_cmd", &text, &finished);
-                let first_time = self.changed().all(|file| !file.existed);
-                if nginx_pid_file.is_none() && (first_time || context.settings.onetime) {
-                    Answer::NothingRuns { failure, certain: false }
-                } else {
-                    Answer::Failed(failure)
-                }
-            }
-        }
-    }
-
-    async fn run_reload(&self, command: &CommandLine) -> (String, Finished) {
-        let mut named: Vec<&StagedFile> = self.changed().collect();
-        if named.is_empty() {
-            named = self.files.iter().collect();
-        }
-        let nowhere = PathBuf::new();
-        let mut texts: Vec<String> = named.iter().map(|file| command.shell_text(&file.target, file.dest())).collect();
-        if !command.names_a_file() {
-            texts = vec![command.shell_text(&nowhere, &nowhere)];
-        }
-        let mut last =
-            (String::new(), Finished { end: process::End::Exited(0), output: String::new(), elapsed: Duration::ZERO });
-        for text in texts {
-            let finished = process::run_shell(&text, command.timeout).await;
-            let succeeded = finished.succeeded();
-            last = (text, finished);
-            if !succeeded {
-                break;
-            }
-        }
-        last
     }
 
     fn commit(&mut self, context: &Context, reload_owed: bool) -> Result<(), FileError> {

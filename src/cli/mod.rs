@@ -10,6 +10,7 @@ mod show;
 mod state;
 
 use std::process::ExitCode;
+use std::sync::{Arc, mpsc};
 
 use crate::world::namespace;
 use crate::world::terminal;
@@ -57,17 +58,29 @@ pub fn main() -> ExitCode {
     exit.into()
 }
 
-/// Parses on a thread of its own: the table of all flags takes a few hundred KiB for a moment, which a thread's allocator
-/// gives back to the system when it ends and the main one would keep for the life of a daemon.
+/// Parses on a thread of its own: the table of all flags takes more than half a MiB for a moment, which a daemon would keep
+/// for life. That thread's allocator gives it all back once nothing of it is in use, so what was parsed is copied, and
+/// dropped where it was made.
 fn parse_arguments() -> Result<Invocation, EarlyExit> {
     let parse = || {
         let environment = |name: &str| std::env::var(name).ok();
         let mut read_file = |path: &std::path::Path| terminal::read_file(path);
         args::parse(std::env::args_os(), &environment, &mut read_file)
     };
+    let failed = || EarlyExit { exit: Exit::Usage, text: "the arguments could not be read\n".to_owned() };
     std::thread::scope(|scope| {
-        let thread = scope.spawn(parse);
-        let failed = || EarlyExit { exit: Exit::Usage, text: "the arguments could not be read\n".to_owned() };
-        thread.join().unwrap_or_else(|_| Err(failed()))
+        let (hand_over, parsed) = mpsc::channel();
+        let (copied, wait_until_copied) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            let result = Arc::new(parse());
+            hand_over.send(Arc::clone(&result)).ok();
+            wait_until_copied.recv().ok();
+        });
+        let copy = match parsed.recv() {
+            Ok(result) => (*result).clone(),
+            Err(_) => Err(failed()),
+        };
+        drop(copied);
+        copy
     })
 }

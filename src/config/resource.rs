@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::resource::{Engine, Escape, OnReloadFailure, OutputFormat, Resource};
+use crate::model::resource::{Engine, Escape, OnReloadFailure, OutputFormat, Resource, Verify};
 
 use super::document::{Document, Field, Fields};
 use super::problem::{Place, Problem, shown};
@@ -143,6 +143,7 @@ fn read_template(
     let keys = keys::read(fields, defaults);
     let output_format = fields.take("output_format", |field| optional_choice(field, OUTPUT_FORMATS)).flatten();
     let commands = commands::read(fields, defaults);
+    let verify = fields.take("verify", |field| choice(field, VERIFY));
     let escape = fields.take("escape", |field| choice(field, ESCAPES));
     let make_dirs = fields.take("make_dirs", Field::boolean).unwrap_or(false);
     let on_reload_failure = fields.take("on_reload_failure", |field| choice(field, ON_RELOAD_FAILURE));
@@ -165,6 +166,7 @@ fn read_template(
         mode: target.mode,
         check: commands.check,
         reload: commands.reload,
+        verify: verify.unwrap_or_default(),
         pace: commands.pace,
         output_format,
         escape: escape.unwrap_or(default_escape),
@@ -193,6 +195,8 @@ const FIELDS: &[&str] = &[
     "reload_cmd_timeout",
     "check_cmd",
     "reload_cmd",
+    "reload",
+    "verify",
     "debounce",
     "min_reload_interval",
     "escape",
@@ -207,6 +211,8 @@ const FIELDS: &[&str] = &[
 const ENGINES: &[(&str, Engine)] = &[("tera", Engine::Tera), ("go", Engine::Go)];
 
 const ESCAPES: &[(&str, Escape)] = &[("nginx", Escape::Nginx), ("none", Escape::None)];
+
+const VERIFY: &[(&str, Verify)] = &[("auto", Verify::Auto), ("off", Verify::Off)];
 
 const ON_RELOAD_FAILURE: &[(&str, OnReloadFailure)] =
     &[("auto", OnReloadFailure::Auto), ("rollback", OnReloadFailure::Rollback), ("keep", OnReloadFailure::Keep)];

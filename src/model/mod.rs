@@ -6,6 +6,7 @@ pub mod event;
 pub mod glob;
 pub mod guard;
 pub mod key;
+pub mod process;
 pub mod range;
 pub mod report;
 pub mod resource;

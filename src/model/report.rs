@@ -1,12 +1,14 @@
 //! What happened to a group of resources in one pass. Modules say it here once; `status` makes log lines and counters of it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::guard::Decision;
 use super::key::Revision;
+use super::process::Process;
 use super::resource::Resource;
 
 /// A resource with the bytes that its destination is to hold.
@@ -113,6 +115,23 @@ pub enum Outcome {
     },
 }
 
+/// What was proven of a reload of nginx. Times count from the moment it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// When the first worker of the new configuration was seen.
+    pub accepted: Duration,
+    /// When as many workers as configured had been living for a moment.
+    pub healthy: Duration,
+    /// When the last old worker had begun to leave; `None` where one did not in time.
+    pub converged: Option<Duration>,
+    /// Workers that serve the new configuration.
+    pub serving: usize,
+    /// Workers of earlier configurations that still finish their connections.
+    pub leaving: BTreeSet<Process>,
+    /// When the reload was asked for.
+    pub asked_at: Instant,
+}
+
 /// What one pass did to one group.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -132,6 +151,8 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// Whether the reload command ran.
     pub reload_ran: bool,
+    /// What was proven of a reload of nginx.
+    pub verified: Option<Verified>,
     /// From the start of staging to the end.
     pub elapsed: Duration,
 }
@@ -155,6 +176,7 @@ impl Report {
             held: Vec::new(),
             warnings: Vec::new(),
             reload_ran: false,
+            verified: None,
             elapsed: Duration::ZERO,
         }
     }

@@ -36,7 +36,9 @@ pub struct Resource {
     /// Runs before install; `None` where the resource has none (or `-sync-only` switched it off).
     pub check: Option<CommandLine>,
     /// Runs after install.
-    pub reload: Option<CommandLine>,
+    pub reload: Option<Reload>,
+    /// How a reload of nginx is proven.
+    pub verify: Verify,
     /// How often a reload may happen.
     pub pace: Pace,
     /// Syntax that the rendered bytes must parse as.
@@ -106,6 +108,40 @@ impl CommandLine {
     pub fn names_a_file(&self) -> bool {
         self.parts.iter().any(|part| !matches!(part, CommandPart::Literal(_)))
     }
+}
+
+/// What makes a program read its files again.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reload {
+    /// `reload_cmd`.
+    Command(CommandLine),
+    /// `reload = "nginx"`: the master that the pid file names gets SIGHUP.
+    Nginx,
+}
+
+impl Reload {
+    /// Whether it is nginx that is reloaded.
+    pub fn mentions_nginx(&self) -> bool {
+        self.command().is_none_or(CommandLine::mentions_nginx)
+    }
+
+    /// The command, where it is one.
+    pub fn command(&self) -> Option<&CommandLine> {
+        match self {
+            Reload::Command(command) => Some(command),
+            Reload::Nginx => None,
+        }
+    }
+}
+
+/// `verify`: how a reload of nginx is proven.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verify {
+    /// By its master, workers and error log, as far as they are in sight.
+    #[default]
+    Auto,
+    /// By the exit code of the reload command alone.
+    Off,
 }
 
 /// Limits on reloads, for a resource with a reload command.

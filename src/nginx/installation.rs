@@ -1,4 +1,4 @@
-//! Which nginx a resource talks about: found from its commands and from nginx's own configuration text.
+//! Which nginx a resource talks about, and what its main configuration says of it: pid file, error log, number of workers.
 //! Pure text: reading the files is the caller's business.
 
 use std::path::{Path, PathBuf};
@@ -7,6 +7,67 @@ use std::path::{Path, PathBuf};
 pub const DEFAULT_CONF: &str = "/etc/nginx/nginx.conf";
 /// Where Debian and nginx.org packages keep the pid file.
 pub const DEFAULT_PID_FILE: &str = "/run/nginx.pid";
+/// Where Debian and nginx.org packages keep the error log.
+pub const DEFAULT_ERROR_LOG: &str = "/var/log/nginx/error.log";
+/// What relative paths of Debian's and nginx.org's packages start from.
+pub const DEFAULT_PREFIX: &str = "/usr/share/nginx";
+
+/// Where an nginx looks for things unless it is told otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Built {
+    /// What relative paths start from.
+    pub prefix: PathBuf,
+    /// The main configuration.
+    pub conf: PathBuf,
+    /// The pid file.
+    pub pid_file: PathBuf,
+    /// The error log.
+    pub error_log: PathBuf,
+}
+
+impl Default for Built {
+    fn default() -> Built {
+        Built {
+            prefix: DEFAULT_PREFIX.into(),
+            conf: DEFAULT_CONF.into(),
+            pid_file: DEFAULT_PID_FILE.into(),
+            error_log: DEFAULT_ERROR_LOG.into(),
+        }
+    }
+}
+
+/// What `nginx -V` says that it was built with; packages' usual places stand in for what it does not say.
+pub fn built_with(version_output: &str) -> Built {
+    let defaults = Built::default();
+    let words: Vec<&str> = version_output.split_whitespace().collect();
+    let argument = |name: &str| words.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+    let prefix = argument("--prefix").map(PathBuf::from).unwrap_or(defaults.prefix);
+    let path = |name: &str, default: PathBuf| argument(name).map_or(default, |path| prefix.join(path));
+    Built {
+        conf: path("--conf-path", defaults.conf),
+        pid_file: path("--pid-path", defaults.pid_file),
+        error_log: path("--error-log-path", defaults.error_log),
+        prefix,
+    }
+}
+
+/// The nginx program that a command names: its first word that is `nginx`, or a path that ends so.
+pub fn program_named_in(shell_text: &str) -> Option<PathBuf> {
+    let words = shell_text.split_whitespace().map(|word| word.trim_matches(['\'', '"']));
+    words
+        .map(Path::new)
+        .find(|word| word.file_name().is_some_and(|name| name == "nginx") && word.is_absolute())
+        .map(Path::to_owned)
+}
+
+/// How many workers nginx is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkerProcesses {
+    /// This many.
+    Number(usize),
+    /// One for each processor that is online.
+    Auto,
+}
 
 /// The main configuration file that a command of nginx's names with `-c`, and the prefix it names with `-p`.
 pub fn files_named_in(shell_text: &str) -> (Option<PathBuf>, Option<PathBuf>) {
@@ -16,17 +77,84 @@ pub fn files_named_in(shell_text: &str) -> (Option<PathBuf>, Option<PathBuf>) {
     (after("-c"), after("-p"))
 }
 
-/// The pid file that a main configuration sets: its `pid` directive, resolved against `prefix` where relative.
+/// Whether the command is nothing but nginx's own signaller, as in `/usr/sbin/nginx -s reload`. When that fails, no signal
+/// has been sent: it parses the configuration first.
+pub fn is_plain_signaller(shell_text: &str) -> bool {
+    if shell_text.contains(['&', '|', ';', '<', '>', '`', '$', '(', ')', '\n']) {
+        return false;
+    }
+    let words: Vec<&str> = shell_text.split_whitespace().map(|word| word.trim_matches(['\'', '"'])).collect();
+    let program = words.first().and_then(|program| Path::new(program).file_name());
+    program.is_some_and(|name| name == "nginx") && words.windows(2).any(|pair| pair == ["-s", "reload"])
+}
+
+/// The pid file that a main configuration sets, resolved against `prefix` where relative.
 pub fn pid_file_in(configuration: &str, prefix: &Path) -> Option<PathBuf> {
-    configuration
-        .lines()
-        .map(|line| line.split('#').next().unwrap_or_default())
-        .flat_map(|line| line.split(';'))
-        .find_map(|statement| {
-            let mut words = statement.split_whitespace();
-            let value = (words.next() == Some("pid")).then(|| words.next()).flatten()?;
-            Some(prefix.join(value.trim_matches(['\'', '"'])))
-        })
+    main_directive(configuration, "pid").map(|value| prefix.join(value))
+}
+
+/// The error log that a main configuration sets first, resolved against `prefix` where relative. `None` where it sets
+/// none, or one that is no file (`stderr`, `syslog:`, `memory:`).
+pub fn error_log_in(configuration: &str, prefix: &Path) -> Option<PathBuf> {
+    let value = main_directive(configuration, "error_log")?;
+    let is_file = value != "stderr" && !value.starts_with("syslog:") && !value.starts_with("memory:");
+    is_file.then(|| prefix.join(value))
+}
+
+/// The number of workers that a main configuration asks for; nginx has one where nothing is said. `None` where the
+/// directive cannot be understood, or stands in a file that is included.
+pub fn worker_processes_in(configuration: &str) -> Option<WorkerProcesses> {
+    match main_directive(configuration, "worker_processes") {
+        Some(value) if value == "auto" => Some(WorkerProcesses::Auto),
+        Some(value) => value.parse().ok().map(WorkerProcesses::Number),
+        None if main_directive(configuration, "include").is_some() => None,
+        None => Some(WorkerProcesses::Number(1)),
+    }
+}
+
+/// The first argument of the first directive of this name outside of all blocks.
+fn main_directive(configuration: &str, name: &str) -> Option<String> {
+    let mut depth = 0_usize;
+    let mut words: Vec<String> = Vec::new();
+    let mut characters = configuration.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '#' => while characters.next_if(|next| *next != '\n').is_some() {},
+            ';' => {
+                if depth == 0 && words.first().is_some_and(|word| word == name) {
+                    return words.into_iter().nth(1);
+                }
+                words.clear();
+            }
+            '{' | '}' => {
+                depth = if character == '{' { depth + 1 } else { depth.saturating_sub(1) };
+                words.clear();
+            }
+            _ if character.is_whitespace() => {}
+            quote @ ('\'' | '"') => words.push(quoted(&mut characters, quote)),
+            first => {
+                let mut word = String::from(first);
+                let ends = |next: &char| next.is_whitespace() || matches!(next, ';' | '{' | '}');
+                while let Some(next) = characters.next_if(|next| !ends(next)) {
+                    word.push(next);
+                }
+                words.push(word);
+            }
+        }
+    }
+    None
+}
+
+fn quoted(characters: &mut impl Iterator<Item = char>, quote: char) -> String {
+    let mut word = String::new();
+    while let Some(character) = characters.next() {
+        match character {
+            _ if character == quote => break,
+            '\\' => word.extend(characters.next()),
+            _ => word.push(character),
+        }
+    }
+    word
 }
 
 #[cfg(test)]
@@ -43,6 +171,44 @@ mod tests {
     }
 
     #[test]
+    fn what_it_was_built_with_is_read() {
+        let output = "nginx version: nginx/1.22.1\nconfigure arguments: --with-cc-opt='-g -O2' --prefix=/opt/nginx --conf-path=/etc/n.conf --error-log-path=logs/e.log --http-log-path=/x";
+        let expected = Built {
+            prefix: "/opt/nginx".into(),
+            conf: "/etc/n.conf".into(),
+            pid_file: DEFAULT_PID_FILE.into(),
+            error_log: "/opt/nginx/logs/e.log".into(),
+        };
+        assert_eq!(built_with(output), expected);
+        assert_eq!(built_with(""), Built::default());
+    }
+
+    #[test]
+    fn the_program_comes_from_the_command() {
+        for (text, program) in [
+            ("/usr/sbin/nginx -t", Some("/usr/sbin/nginx")),
+            ("sudo \"/opt/nginx/sbin/nginx\" -t", Some("/opt/nginx/sbin/nginx")),
+            ("nginx -t", None),
+            ("/usr/sbin/service nginx reload", None),
+            ("cp x /etc/nginx/y", None),
+        ] {
+            assert_eq!(program_named_in(text), program.map(PathBuf::from), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_signaller_is_known_where_nothing_else_is_in_the_command() {
+        for text in ["nginx -s reload", "/usr/sbin/nginx -c '/a b' -s reload", "\"/usr/sbin/nginx\" -s reload"] {
+            assert!(is_plain_signaller(text), "{text}");
+        }
+        for text in
+            ["service nginx reload", "nginx -t", "nginx -s reload; false", "nginx -s reload && x", "nginx -s quit"]
+        {
+            assert!(!is_plain_signaller(text), "{text}");
+        }
+    }
+
+    #[test]
     fn the_pid_directive_is_read() {
         let prefix = Path::new("/usr/share/nginx");
         for (text, expected) in [
@@ -50,8 +216,41 @@ mod tests {
             ("# pid /run/no.pid;\npid   logs/b.pid;", Some("/usr/share/nginx/logs/b.pid")),
             ("events {}", None),
             ("http { server { location /pid { } } }", None),
+            ("http { pid /run/inside.pid; }", None),
+            ("pid \"/run/a b.pid\";", Some("/run/a b.pid")),
+            ("pid", None),
         ] {
             assert_eq!(pid_file_in(text, prefix), expected.map(PathBuf::from), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_error_log_is_read_where_it_is_a_file() {
+        let prefix = Path::new("/p");
+        for (text, expected) in [
+            ("error_log /l/e.log notice;", Some("/l/e.log")),
+            ("http { error_log /no; }\nerror_log logs/e;", Some("/p/logs/e")),
+            ("error_log stderr;", None),
+            ("error_log syslog:server=127.0.0.1;", None),
+            ("", None),
+        ] {
+            assert_eq!(error_log_in(text, prefix), expected.map(PathBuf::from), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_number_of_workers_is_read() {
+        use WorkerProcesses::{Auto, Number};
+        for (text, expected) in [
+            ("worker_processes 4;", Some(Number(4))),
+            ("worker_processes auto;", Some(Auto)),
+            ("worker_processes 0;", Some(Number(0))),
+            ("worker_processes many;", None),
+            ("events {}", Some(Number(1))),
+            ("include /etc/nginx/main.d/*.conf; events {}", None),
+            ("http { include x; worker_processes 9; }", Some(Number(1))),
+        ] {
+            assert_eq!(worker_processes_in(text), expected, "{text}");
         }
     }
 }

@@ -1,5 +1,7 @@
-//! What nginx means, as data: its command lines, its files, its words. Rank 2: never runs nginx.
+//! What nginx means, as data: its command lines, its files, its processes, its words. Rank 2: never runs nginx.
 
 pub mod backend;
+pub mod error_log;
 pub mod installation;
+pub mod process;
 pub mod quote;

@@ -1,9 +1,12 @@
 //! One event, one place that makes its log line. Never prints a key's value.
 
 use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::model::guard::{Decision, Loss, Verdict};
-use crate::model::report::{Failure, Outcome, Report};
+use crate::model::key::Revision;
+use crate::model::report::{Failure, Outcome, Report, Verified};
 use crate::model::resource::Resource;
 
 /// Longest part of a command's output that a log line carries.
@@ -73,6 +76,9 @@ pub fn pass(report: &Report, repeated: u32) {
             for dest in &report.files {
                 tracing::info!(dest = %dest.display(), revision, %elapsed_ms, reloaded = report.reload_ran, "has been updated");
             }
+            if let Some(verified) = &report.verified {
+                proven(&resources, revision, verified);
+            }
         }
         Outcome::ReloadOwed { cause, nothing_runs: true } => {
             if repeated == 0 {
@@ -95,6 +101,46 @@ pub fn pass(report: &Report, repeated: u32) {
             failed(&resources, revision, cause, "tried to put the previous files back", 0);
             failed(&resources, revision, undo, "STUCK: the previous files could not be put back", 0);
         }
+    }
+}
+
+/// Logs what was proven of a reload of nginx.
+fn proven(resources: &str, revision: i64, verified: &Verified) {
+    let millis = |time: Duration| time.as_millis();
+    tracing::info!(
+        %resources,
+        revision,
+        accepted_ms = millis(verified.accepted),
+        healthy_ms = millis(verified.healthy),
+        converged_ms = verified.converged.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        workers = verified.serving,
+        leaving = verified.leaving.len(),
+        "the reload of nginx is verified"
+    );
+}
+
+/// Logs that the last worker of an earlier configuration has ended.
+pub fn drained(resources: &[Arc<str>], revision: Revision, after: Duration) {
+    let drained_ms = after.as_millis();
+    tracing::info!(
+        resources = resources.join(" "),
+        revision = revision.0,
+        drained_ms,
+        "drained: no worker of nginx has the previous configuration any longer"
+    );
+}
+
+/// Logs that reloads are spread further apart, or no longer: `stretch` times the least interval; none is not at all.
+pub fn spread(stretch: Option<u32>, leaving: usize) {
+    const HINT: &str = "hint: worker_shutdown_timeout bounds how long connections keep them";
+    match stretch {
+        Some(1) => tracing::info!(leaving, "old workers of nginx have ended; reloads go at their usual pace again"),
+        Some(stretch) => tracing::warn!(
+            leaving,
+            stretch,
+            "old workers of nginx pile up: reloads that only add something are spread ({HINT})"
+        ),
+        None => tracing::error!(leaving, "too many old workers of nginx: no reload until some have ended ({HINT})"),
     }
 }
 

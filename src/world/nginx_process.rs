@@ -1,23 +1,223 @@
-//! Finds the nginx master that a pid file names, and makes sure that it is one. Never signals anything.
+//! A running nginx from outside: its master, the master's children, the end of its error log, and the one signal that is
+//! ever sent, to a process that is known to be an nginx master at that moment.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
-/// The pid of a live nginx master, as the pid file names it; `None` where nothing runs that could be reloaded:
-/// no pid file, an empty one, a dead or zombie process, or another program that got the number since.
-pub fn master(pid_file: &Path) -> Option<i32> {
-    let text = std::fs::read_to_string(pid_file).ok()?;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use crate::model::process::Process;
+use crate::nginx::process::{self, Child};
+
+/// The live nginx master that the pid file names; `None` where nothing runs that could be reloaded: no pid file, an empty
+/// one, a dead or zombie process, or another program that got the number since.
+pub fn master(pid_file: &Path) -> Option<Process> {
+    let text = fs::read_to_string(pid_file).ok()?;
     let pid: i32 = text.trim().parse().ok().filter(|pid| *pid > 0)?;
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The command name may hold spaces and brackets: the state follows the last ')'.
-    let state = stat.rsplit_once(") ")?.1.chars().next()?;
-    if matches!(state, 'Z' | 'X') {
-        return None;
-    }
-    let title = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    title.starts_with(b"nginx: master process").then_some(pid)
+    is_master(pid).then(|| stat(pid).map(|stat| stat.process)).flatten()
 }
 
-/// The file's text, where it can be read: nginx's main configuration, to find its `pid` directive.
+fn is_master(pid: i32) -> bool {
+    process::is_master(&title(pid))
+}
+
+fn title(pid: i32) -> Vec<u8> {
+    fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()
+}
+
+/// The arguments that a master was started with.
+pub fn arguments(master: Process) -> String {
+    process::arguments_of_master(&title(master.pid))
+}
+
+/// Whether this very process still lives.
+pub fn is_alive(process: Process) -> bool {
+    stat(process.pid).is_some_and(|stat| stat.process == process)
+}
+
+/// The children of a master that still lives; `None` once it does not.
+pub fn children(master: Process) -> Option<Vec<Child>> {
+    if !is_alive(master) {
+        return None;
+    }
+    let child = |pid: i32| {
+        let stat = stat(pid).filter(|stat| stat.parent == master.pid)?;
+        Some(Child { process: stat.process, role: process::role_of(&title(pid)) })
+    };
+    let listed = fs::read_to_string(format!("/proc/{0}/task/{0}/children", master.pid));
+    Some(match listed {
+        Ok(pids) => pids.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).filter_map(child).collect(),
+        // A kernel without CONFIG_PROC_CHILDREN.
+        Err(_) => all_pids().filter_map(child).collect(),
+    })
+}
+
+fn all_pids() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+struct Stat {
+    process: Process,
+    parent: i32,
+}
+
+/// What the kernel says of a process that is neither dead nor a zombie.
+fn stat(pid: i32) -> Option<Stat> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command name may hold spaces and brackets: the other fields follow the last ')'. Numbers as in proc(5), less 3.
+    let fields: Vec<&str> = text.rsplit_once(") ")?.1.split(' ').collect();
+    if matches!(*fields.first()?, "Z" | "X") {
+        return None;
+    }
+    let start_time = fields.get(19)?.parse().ok()?;
+    Some(Stat { process: Process { pid, start_time }, parent: fields.get(1)?.parse().ok()? })
+}
+
+/// Asks the master to read its configuration again. The process is held by a descriptor while it is looked at, so that the
+/// signal cannot reach another one that got its number.
+///
+/// # Errors
+/// It is no longer that master, or the kernel refuses the signal.
+pub fn reload(master: Process) -> io::Result<()> {
+    let gone = || io::Error::new(io::ErrorKind::NotFound, "it is no longer an nginx master");
+    let pid = Pid::from_raw(master.pid).ok_or_else(gone)?;
+    let held = pidfd_open(pid, PidfdFlags::empty())?;
+    if !is_alive(master) || !is_master(master.pid) {
+        return Err(gone());
+    }
+    pidfd_send_signal(held, Signal::HUP)?;
+    Ok(())
+}
+
+/// The file's text, where it can be read: nginx's main configuration, to find its directives.
 pub fn configuration(path: &Path) -> Option<String> {
-    std::fs::read_to_string(path).ok()
+    fs::read_to_string(path).ok()
+}
+
+/// Processors that are online.
+pub fn processors_online() -> usize {
+    let count = nix::unistd::sysconf(nix::unistd::SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
+    count.and_then(|count| usize::try_from(count).ok()).unwrap_or(1).max(1)
+}
+
+/// At most this much of a log is read at once; what is older is passed over.
+const MOST_AT_ONCE_BYTES: u64 = 1024 * 1024;
+
+/// What is added to a master's error logs from now on.
+#[derive(Debug, Default)]
+pub struct LogTail {
+    /// By device and inode, so that one file with two names is read once.
+    open: BTreeMap<(u64, u64), Open>,
+    /// Logs that did not exist yet.
+    missing: Vec<PathBuf>,
+}
+
+#[derive(Debug)]
+struct Open {
+    file: File,
+    offset: u64,
+    /// The beginning of a line that is not complete yet.
+    rest: Vec<u8>,
+}
+
+impl LogTail {
+    /// Starts at the present end of the log at `path`, and of the one that the master writes to now.
+    pub fn from_now(master: Process, path: Option<&Path>) -> LogTail {
+        let mut tail = LogTail::default();
+        // nginx makes the main error log its standard error. Opened by way of /proc it is the same file even after rotation.
+        let held = PathBuf::from(format!("/proc/{}/fd/2", master.pid));
+        for path in [Some(held.as_path()), path].into_iter().flatten() {
+            if fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
+                tail.open(path, true);
+            } else if path != held {
+                tail.missing.push(path.to_owned());
+            }
+        }
+        tail
+    }
+
+    fn open(&mut self, path: &Path, at_end: bool) {
+        let Ok(file) = File::open(path) else { return };
+        let Ok(metadata) = file.metadata() else { return };
+        if metadata.is_file() {
+            let offset = if at_end { metadata.len() } else { 0 };
+            self.open.entry((metadata.dev(), metadata.ino())).or_insert(Open { file, offset, rest: Vec::new() });
+        }
+    }
+
+    /// Whole lines that have come since the last call. A log that cannot be read has none.
+    pub fn new_lines(&mut self) -> Vec<String> {
+        for path in std::mem::take(&mut self.missing) {
+            if path.exists() { self.open(&path, false) } else { self.missing.push(path) }
+        }
+        let mut lines = Vec::new();
+        for open in self.open.values_mut() {
+            open.read_lines(&mut lines).ok();
+        }
+        lines
+    }
+}
+
+impl Open {
+    fn read_lines(&mut self, lines: &mut Vec<String>) -> io::Result<()> {
+        let length = self.file.metadata()?.len();
+        if length < self.offset {
+            // Truncated by a rotation that copies.
+            self.offset = 0;
+            self.rest.clear();
+        }
+        if length - self.offset > MOST_AT_ONCE_BYTES {
+            self.offset = length - MOST_AT_ONCE_BYTES;
+            self.rest.clear();
+        }
+        self.file.seek(SeekFrom::Start(self.offset))?;
+        let read = (&self.file).take(length - self.offset).read_to_end(&mut self.rest)?;
+        self.offset += u64::try_from(read).unwrap_or(0);
+        if let Some(end) = self.rest.iter().rposition(|byte| *byte == b'\n') {
+            let rest = self.rest.split_off(end + 1);
+            let whole = std::mem::replace(&mut self.rest, rest);
+            lines.extend(String::from_utf8_lossy(&whole).lines().map(str::to_owned));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn this_process_is_alive_and_no_master() {
+        let pid = i32::try_from(std::process::id()).unwrap();
+        let this = stat(pid).unwrap().process;
+        assert!(is_alive(this));
+        assert!(!is_alive(Process { start_time: this.start_time + 1, ..this }));
+        let error = reload(this).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn only_new_whole_lines_are_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, late) = (dir.path().join("error.log"), dir.path().join("late.log"));
+        fs::write(&path, "old\n").unwrap();
+        let nobody = Process { pid: 0, start_time: 0 };
+        let mut tail = LogTail::from_now(nobody, Some(&path));
+        let mut log = fs::OpenOptions::new().append(true).open(&path).unwrap();
+        assert_eq!(tail.new_lines(), [""; 0]);
+        log.write_all(b"one\ntw").unwrap();
+        assert_eq!(tail.new_lines(), ["one"]);
+        log.write_all(b"o\n").unwrap();
+        assert_eq!(tail.new_lines(), ["two"]);
+        fs::write(&path, "new\n").unwrap();
+        assert_eq!(tail.new_lines(), ["new"], "truncated by a rotation");
+        let mut tail = LogTail::from_now(nobody, Some(&late));
+        fs::write(&late, "first\n").unwrap();
+        assert_eq!(tail.new_lines(), ["first"], "a log that did not exist");
+    }
 }

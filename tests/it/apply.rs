@@ -12,7 +12,9 @@ use upstreamd::model::guard::Guard;
 use upstreamd::model::key::Revision;
 use upstreamd::model::range::KeyRanges;
 use upstreamd::model::report::{Outcome, Rendered, Report, Stage};
-use upstreamd::model::resource::{CommandLine, CommandPart, Engine, Escape, Identity, OnReloadFailure, Pace, Resource};
+use upstreamd::model::resource::{
+    CommandLine, CommandPart, Engine, Escape, Identity, OnReloadFailure, Pace, Reload, Resource, Verify,
+};
 
 use crate::support::temp_dir;
 
@@ -63,7 +65,8 @@ impl Place {
             group: None,
             mode: None,
             check: check.map(command),
-            reload: reload.map(command),
+            reload: reload.map(command).map(Reload::Command),
+            verify: Verify::Auto,
             pace: Pace::default(),
             output_format: None,
             escape: Escape::None,
@@ -216,7 +219,7 @@ fn nginx_that_does_not_run_is_no_failure_whatever_the_command_says() {
         std::fs::write(place.path("out/a"), "old").unwrap();
         let reload = format!("{exit} nginx");
         let mut context = place.context();
-        context.settings.nginx_pid_file = Some(place.path("nginx.pid"));
+        context.settings.nginx.pid_file = Some(place.path("nginx.pid"));
         let report =
             block_on(transaction::run(&context, request(&[place.resource("a", None, Some(&reload))], &["new"])));
         assert!(matches!(report.outcome, Outcome::ReloadOwed { nothing_runs: true, .. }), "{exit}: {report:?}");

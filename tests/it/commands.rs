@@ -14,7 +14,7 @@ fn command(text: &str) -> Option<CommandLine> {
     let value = toml::Value::String(text.to_owned());
     let toml = format!("[template]\nsrc = 'a'\ndest = '/etc/a'\nreload_cmd = {value}\n");
     let file = ResourceFile { name: "a.toml".into(), path: "a.toml".into(), text: toml };
-    parse(&file, &Defaults::default()).unwrap().reload
+    parse(&file, &Defaults::default()).unwrap().reload.and_then(|reload| reload.command().cloned())
 }
 
 fn run(text: &str, folder: &Path) -> String {

@@ -11,7 +11,7 @@ use upstreamd::config::set::load;
 use upstreamd::config::settings::layers::{Flags, Layers};
 use upstreamd::config::settings::resolve;
 use upstreamd::config::settings::table::{ALL, Effect, Kind, Section, Setting};
-use upstreamd::model::resource::{CommandLine, Resource};
+use upstreamd::model::resource::{CommandLine, Reload, Resource};
 
 use crate::support::cases::{self, Case};
 
@@ -61,6 +61,7 @@ fn described(resource: &Resource) -> String {
         mode,
         check,
         reload,
+        verify,
         pace,
         output_format,
         escape,
@@ -74,16 +75,20 @@ fn described(resource: &Resource) -> String {
         Some(CommandLine { text: _, parts, timeout }) => format!("{parts:?} within {timeout:?}"),
         None => "none".to_owned(),
     };
+    let reload = match reload {
+        Some(Reload::Nginx) => "nginx".to_owned(),
+        Some(Reload::Command(line)) => command(&Some(line.clone())),
+        None => "none".to_owned(),
+    };
     let mode = mode.map_or("unset".to_owned(), |mode| format!("{mode:04o}"));
     format!(
         "{name} ({})\n  {src} ({engine:?}) -> {}\n  keys: {keys:?}\n  prefix: {prefix:?}\n  ranges: {ranges:?}\n  \
-         owner: {owner:?}\n  group: {group:?}\n  mode: {mode}\n  check: {}\n  reload: {}\n  pace: {pace:?}\n  \
+         owner: {owner:?}\n  group: {group:?}\n  mode: {mode}\n  check: {}\n  reload: {reload}\n  verify: {verify:?}\n  pace: {pace:?}\n  \
          output_format: {output_format:?}\n  escape: {escape:?}\n  make_dirs: {make_dirs}\n  \
          on_reload_failure: {on_reload_failure:?}\n  {guard:?}\n",
         file.display(),
         dest.display(),
         command(check),
-        command(reload),
     )
 }
 
@@ -271,7 +276,8 @@ proptest! {
         }
         if let Ok(resource) = parse(&file, &Defaults::default()) {
             let odd = Path::new("/tmp/a b'c");
-            for command in [&resource.check, &resource.reload].into_iter().flatten() {
+            let reload = resource.reload.as_ref().and_then(Reload::command);
+            for command in [resource.check.as_ref(), reload].into_iter().flatten() {
                 prop_assert!(!command.shell_text(odd, odd).is_empty());
             }
         }

@@ -21,8 +21,10 @@ fn a_sandboxed_nginx_serves_reloads_and_leaves_nothing_behind() {
     assert_eq!(answer.header("content-LENGTH"), Some("3"));
     assert_eq!(http_get(stream_port, "localhost", "/ready").unwrap().status, 200);
 
-    let before = nginx.worker_pids();
-    assert_eq!(before.len(), 3);
+    let deadline = std::time::Duration::from_secs(10);
+    let before = crate::support::wait_for("three workers", deadline, || {
+        Some(nginx.worker_pids()).filter(|pids| pids.len() == 3)
+    });
     fs::write(nginx.http_file("a.conf"), format!("server {{ listen 127.0.0.1:{http_port}; return 200 two; }}"))
         .unwrap();
     assert!(nginx.command(&["-s", "reload"]).status.success());

@@ -2,6 +2,10 @@
 
 use super::*;
 
+fn timed(id: &str, pace: Option<Pace>) -> Timed {
+    Timed { id: id.to_owned(), pace, drives_nginx: true }
+}
+
 struct Timeline {
     start: Instant,
     schedule: Schedule,
@@ -16,7 +20,7 @@ struct Timeline {
 impl Timeline {
     fn new(pace: Option<Pace>) -> Timeline {
         let mut schedule = Schedule::default();
-        schedule.set_groups([("g".to_owned(), pace)]);
+        schedule.set_groups([timed("g", pace)]);
         Timeline {
             start: Instant::now(),
             schedule,
@@ -50,11 +54,15 @@ impl Timeline {
     }
 
     fn change(&mut self, ms: u64) {
+        self.change_urgently(ms, Urgency::Removal);
+    }
+
+    fn change_urgently(&mut self, ms: u64, urgency: Urgency) {
         if ms > 0 {
             self.run_to(ms - 1);
         }
         let now = self.at(ms);
-        self.schedule.changed("g", now);
+        self.schedule.changed("g", urgency, now);
     }
 }
 
@@ -123,20 +131,53 @@ fn failures_back_off_and_new_input_comes_first() {
 }
 
 #[test]
+fn while_old_workers_pile_up_additions_wait_and_removals_go_first() {
+    let mut timeline = Timeline::new(Some(Pace::default()));
+    timeline.change(0);
+    timeline.schedule.set_load(Load::Stretched(4));
+    timeline.change_urgently(2000, Urgency::Addition);
+    timeline.run_to(3999);
+    assert_eq!(timeline.started, [0], "an addition waits for four times the interval");
+    timeline.run_to(4100);
+    assert_eq!(timeline.started, [0, 4010], "deferred, not dropped");
+    timeline.change_urgently(6000, Urgency::Addition);
+    timeline.change_urgently(6050, Urgency::Removal);
+    timeline.run_to(6500);
+    assert_eq!(timeline.started, [0, 4010, 6150], "a removal takes the addition with it");
+    timeline.schedule.set_load(Load::Hold);
+    timeline.change(8000);
+    timeline.run_to(20_000);
+    assert_eq!((timeline.started.len(), timeline.schedule.wake_at()), (3, None), "held");
+    timeline.schedule.set_load(Load::Usual);
+    timeline.run_to(20_100);
+    assert_eq!(timeline.started.len(), 4);
+}
+
+#[test]
+fn groups_without_nginx_do_not_care_about_its_workers() {
+    let now = Instant::now();
+    let mut schedule = Schedule::default();
+    schedule.set_groups([Timed { drives_nginx: false, ..timed("a", Some(Pace::default())) }]);
+    assert!(schedule.set_load(Load::Hold) && !schedule.set_load(Load::Hold));
+    schedule.changed("a", Urgency::Addition, now);
+    assert_eq!(schedule.start_due(now), ["a"]);
+}
+
+#[test]
 fn groups_do_not_hold_each_other_up_and_keep_their_timing_over_a_new_set() {
     let now = Instant::now();
     let mut schedule = Schedule::default();
-    schedule.set_groups([("a".to_owned(), Some(Pace::default())), ("b".to_owned(), None)]);
-    schedule.changed("a", now);
-    schedule.changed("b", now);
-    schedule.changed("unknown", now);
+    schedule.set_groups([timed("a", Some(Pace::default())), timed("b", None)]);
+    schedule.changed("a", Urgency::Removal, now);
+    schedule.changed("b", Urgency::Removal, now);
+    schedule.changed("unknown", Urgency::Removal, now);
     assert_eq!(schedule.start_due(now), ["a", "b"]);
     schedule.finished("b", now, false, Left::Settled, 0.5);
-    schedule.changed("a", now);
-    schedule.changed("b", now);
+    schedule.changed("a", Urgency::Removal, now);
+    schedule.changed("b", Urgency::Removal, now);
     assert_eq!(schedule.start_due(now), ["b"], "a still runs");
     schedule.finished("a", now, true, Left::Settled, 0.5);
-    schedule.set_groups([("a".to_owned(), Some(Pace::default()))]);
+    schedule.set_groups([timed("a", Some(Pace::default()))]);
     assert!(!schedule.is_busy());
     assert_eq!(schedule.start_due(now), [""; 0], "the reload was just now");
     assert_eq!(schedule.wake_at(), Some(now + Duration::from_secs(1)));

@@ -1,11 +1,11 @@
-//! `check_cmd`, `reload_cmd`, their timeouts, `debounce` and `min_reload_interval`: what runs around an install, and when.
+//! `check_cmd`, `reload_cmd`, `reload`, their timeouts, `debounce` and `min_reload_interval`: what runs around an install, and when.
 
 use std::time::Duration;
 
 use crate::config::document::{Field, Fields};
 use crate::config::problem::Problem;
 use crate::config::{command, duration};
-use crate::model::resource::{CommandLine, Pace};
+use crate::model::resource::{CommandLine, Pace, Reload};
 
 use super::Defaults;
 
@@ -14,7 +14,7 @@ const DEBOUNCE_MAX_FACTOR: u32 = 10;
 
 pub(super) struct Commands {
     pub(super) check: Option<CommandLine>,
-    pub(super) reload: Option<CommandLine>,
+    pub(super) reload: Option<Reload>,
     pub(super) pace: Pace,
     /// One of the two commands speaks of nginx, whether it is to run or not.
     pub(super) mention_nginx: bool,
@@ -26,13 +26,14 @@ pub(super) fn read(fields: &mut Fields<'_>, defaults: &Defaults) -> Commands {
     let reload_timeout = fields.take("reload_cmd_timeout", timeout).flatten().unwrap_or(defaults.reload_cmd_timeout);
     let check = fields.take("check_cmd", |field| command_line(field, check_timeout)).flatten();
     let reload = fields.take("reload_cmd", |field| command_line(field, reload_timeout)).flatten();
-    let mention_nginx = [&check, &reload].into_iter().flatten().any(|line| line.mentions_nginx());
+    let built_in = fields.take("reload", |field| built_in(field, reload.is_some())).flatten();
+    let mention_nginx = built_in.is_some() || [&check, &reload].into_iter().flatten().any(|line| line.mentions_nginx());
     let debounce = fields.take("debounce", optional_duration).flatten().or(defaults.debounce);
     let min_reload_interval = fields.take("min_reload_interval", optional_duration).flatten();
     let runs = |line: &CommandLine| !defaults.sync_only && !line.parts.is_empty();
     Commands {
         check: check.filter(runs),
-        reload: reload.filter(runs),
+        reload: reload.filter(runs).map(Reload::Command).or(built_in.filter(|_| !defaults.sync_only)),
         pace: pace(debounce, min_reload_interval),
         mention_nginx,
     }
@@ -49,6 +50,18 @@ fn pace(debounce: Option<Duration>, min_reload_interval: Option<Duration>) -> Pa
         pace.min_reload_interval = interval;
     }
     pace
+}
+
+/// `reload = "nginx"`; blank is none.
+fn built_in(field: &Field<'_>, has_command: bool) -> Result<Option<Reload>, Problem> {
+    match field.text()? {
+        "" => Ok(None),
+        "nginx" if has_command => Err(Problem::new("both `reload` and `reload_cmd` are given")
+            .hint("reload = \"nginx\" signals nginx itself: leave one of the two out")),
+        "nginx" => Ok(Some(Reload::Nginx)),
+        other => Err(Problem::new(format!("`reload` is {other:?}"))
+            .hint("the only built-in reload is reload = \"nginx\"; a command goes into reload_cmd")),
+    }
 }
 
 /// A command; blank is none.

@@ -186,13 +186,16 @@ fn commands_are_cut_at_placeholders_and_blank_ones_are_none() {
     assert_eq!(check.parts, [CommandPart::Literal("nginx -t -c ".to_owned()), CommandPart::Src]);
     assert_eq!(check.text, "nginx -t -c {{.src}}");
     assert_eq!(check.timeout, Some(Duration::from_secs(30)));
-    assert_eq!(ok("reload_cmd = 'x'").reload.unwrap().timeout, Some(Duration::from_secs(60)));
+    assert_eq!(ok("reload_cmd = 'x'").reload.unwrap().command().unwrap().timeout, Some(Duration::from_secs(60)));
     assert_eq!(ok("check_cmd = 'x'\ncheck_cmd_timeout = '0s'").check.unwrap().timeout, None);
     assert_eq!(
-        ok("reload_cmd = 'x'\nreload_cmd_timeout = '1m30s'").reload.unwrap().timeout,
+        ok("reload_cmd = 'x'\nreload_cmd_timeout = '1m30s'").reload.unwrap().command().unwrap().timeout,
         Some(Duration::from_secs(90))
     );
-    assert_eq!(ok("reload_cmd = 'x'\nreload_cmd_timeout = ''").reload.unwrap().timeout, Some(Duration::from_secs(60)));
+    assert_eq!(
+        ok("reload_cmd = 'x'\nreload_cmd_timeout = ''").reload.unwrap().command().unwrap().timeout,
+        Some(Duration::from_secs(60))
+    );
     let blank = ok("check_cmd = ''\nreload_cmd = '  '");
     assert_eq!((blank.check, blank.reload), (None, None));
     refused("check_cmd = 'cat {{.scr}}'", "`{{.scr}}` is not known in a command");

@@ -1,0 +1,133 @@
+//! Which reloads still have old workers that finish their connections, and when the last one has ended: from then on nothing
+//! uses a server that the reload took away. Pure: who lives is asked of the caller.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::model::key::Revision;
+use crate::model::process::Process;
+use crate::model::report::Report;
+
+/// Pause between two looks.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Draining {
+    reloads: Vec<Reload>,
+    next_look: Option<Instant>,
+    serving: usize,
+}
+
+#[derive(Debug)]
+struct Reload {
+    resources: Vec<Arc<str>>,
+    revision: Revision,
+    asked_at: Instant,
+    leaving: BTreeSet<Process>,
+}
+
+/// A reload whose old workers have all ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// The resources that were applied.
+    pub resources: Vec<Arc<str>>,
+    /// The store revision that was applied.
+    pub revision: Revision,
+    /// From asking for the reload to the end of the last old worker, to within 250 ms.
+    pub after: Duration,
+}
+
+impl Draining {
+    /// Takes what a verified reload left behind. Answers it where that was nothing.
+    pub fn add(&mut self, report: &Report, now: Instant) -> Option<Drained> {
+        let verified = report.verified.as_ref()?;
+        self.serving = verified.serving;
+        let reload = Reload {
+            resources: report.resources.clone(),
+            revision: report.revision,
+            asked_at: verified.asked_at,
+            leaving: verified.leaving.clone(),
+        };
+        if reload.leaving.is_empty() {
+            return Some(reload.drained(now));
+        }
+        self.reloads.push(reload);
+        self.next_look.get_or_insert(now + PAUSE);
+        None
+    }
+
+    /// Looks again where it is time for it. Answers the reloads that have drained since.
+    pub fn look(&mut self, now: Instant, is_alive: impl Fn(Process) -> bool) -> Vec<Drained> {
+        if self.next_look.is_none_or(|at| at > now) {
+            return Vec::new();
+        }
+        let alive: BTreeSet<Process> = self.leaving().into_iter().filter(|process| is_alive(*process)).collect();
+        let mut drained = Vec::new();
+        self.reloads.retain_mut(|reload| {
+            reload.leaving.retain(|process| alive.contains(process));
+            if reload.leaving.is_empty() {
+                drained.push(reload.drained(now));
+            }
+            !reload.leaving.is_empty()
+        });
+        self.next_look = (!self.reloads.is_empty()).then(|| now + PAUSE);
+        drained
+    }
+
+    /// When to look next.
+    pub fn wake_at(&self) -> Option<Instant> {
+        self.next_look
+    }
+
+    /// Workers that are leaving, of all reloads.
+    pub fn leaving(&self) -> BTreeSet<Process> {
+        self.reloads.iter().flat_map(|reload| &reload.leaving).copied().collect()
+    }
+
+    /// Workers that served after the last reload.
+    pub fn serving(&self) -> usize {
+        self.serving
+    }
+}
+
+impl Reload {
+    fn drained(&self, now: Instant) -> Drained {
+        let after = now.duration_since(self.asked_at);
+        Drained { resources: self.resources.clone(), revision: self.revision, after }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::report::Verified;
+
+    fn report(revision: i64, leaving: &[i32], asked_at: Instant) -> Report {
+        let leaving = leaving.iter().map(|pid| Process { pid: *pid, start_time: 1 }).collect();
+        let zero = Duration::ZERO;
+        let verified = Verified { accepted: zero, healthy: zero, converged: Some(zero), serving: 2, leaving, asked_at };
+        Report { verified: Some(verified), ..Report::unchanged(Revision(revision)) }
+    }
+
+    #[test]
+    fn a_reload_has_drained_when_the_last_old_worker_has_ended() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let mut draining = Draining::default();
+        assert_eq!(draining.add(&Report::unchanged(Revision(1)), start), None);
+        assert!(draining.add(&report(2, &[], start), at(200)).is_some(), "nobody was left");
+        assert_eq!(draining.wake_at(), None);
+        assert_eq!(draining.add(&report(3, &[10, 11], start), at(0)), None);
+        assert_eq!(draining.add(&report(4, &[11, 20], at(100)), at(100)), None);
+        assert_eq!(draining.leaving().len(), 3);
+        assert_eq!(draining.look(at(100), |_| false), [], "not yet time");
+        assert_eq!(draining.look(at(250), |process| process.pid != 10), []);
+        let drained = draining.look(at(500), |process| process.pid == 20);
+        assert_eq!(drained.len(), 1);
+        assert_eq!((drained[0].revision, drained[0].after), (Revision(3), Duration::from_millis(500)));
+        assert_eq!(draining.look(at(750), |_| false)[0].after, Duration::from_millis(650));
+        assert_eq!((draining.wake_at(), draining.leaving().len()), (None, 0));
+    }
+}

@@ -1,0 +1,69 @@
+//! How far apart reloads are kept while workers of earlier configurations pile up. Pure.
+//!
+//! Each reload leaves the old workers behind until their last connection ends: a long-lived connection pins a whole worker,
+//! with its memory, and nginx forks no more than 1,024 processes in all.
+
+/// Beyond this many leaving workers no reload is started: nginx would soon fork fewer workers than it should.
+pub const MOST_LEAVING: usize = 512;
+/// Reloads are spread once there are this many generations of leaving workers.
+const FREE_GENERATIONS: usize = 4;
+/// The longest stretch.
+const MOST_STRETCH: u32 = 16;
+
+/// How far apart reloads are to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Load {
+    /// As the pace says.
+    #[default]
+    Usual,
+    /// This many times the least interval. What takes a server away need not wait for it.
+    Stretched(u32),
+    /// Not at all until old workers have ended.
+    Hold,
+}
+
+impl Load {
+    /// How many times the least interval lies between reloads; `None` where there are none.
+    pub fn stretch(self) -> Option<u32> {
+        match self {
+            Load::Usual => Some(1),
+            Load::Stretched(stretch) => Some(stretch),
+            Load::Hold => None,
+        }
+    }
+}
+
+/// The load for this many leaving workers beside `serving` ones.
+pub fn load(leaving: usize, serving: usize) -> Load {
+    if leaving >= MOST_LEAVING {
+        return Load::Hold;
+    }
+    let mut stretch = 1;
+    let mut limit = FREE_GENERATIONS * serving.max(1);
+    while leaving > limit && stretch < MOST_STRETCH {
+        stretch *= 2;
+        limit *= 2;
+    }
+    if stretch == 1 { Load::Usual } else { Load::Stretched(stretch) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stretch_doubles_with_the_leaving_workers() {
+        for (leaving, serving, expected) in [
+            (0, 0, Load::Usual),
+            (8, 2, Load::Usual),
+            (9, 2, Load::Stretched(2)),
+            (16, 2, Load::Stretched(2)),
+            (17, 2, Load::Stretched(4)),
+            (500, 2, Load::Stretched(16)),
+            (60, 16, Load::Usual),
+            (512, 200, Load::Hold),
+        ] {
+            assert_eq!(load(leaving, serving), expected, "{leaving} {serving}");
+        }
+    }
+}

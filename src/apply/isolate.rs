@@ -1,0 +1,194 @@
+//! Finds out which files of a group a check refuses, so that the others can go live. Pure: it names sets of files to try and
+//! takes the answers.
+//!
+//! The file that nginx blames is left out first. Where nobody is blamed, halves are tried, each on top of what is known to be
+//! good. A tree that is refused without any of the files cannot be helped.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::report::Failure;
+
+/// A group is not searched for longer than this; what is left then counts as refused.
+const MOST_TRIALS: usize = 64;
+
+/// A failed check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// What it said.
+    pub failure: Failure,
+    /// The file that it blames, by position, where it is one of the group's.
+    pub blamed: Option<usize>,
+}
+
+/// A search under way.
+#[derive(Clone, Debug)]
+pub struct Search {
+    good: BTreeSet<usize>,
+    culprits: BTreeMap<usize, Failure>,
+    /// Sets that are not decided yet; the last one is tried next, together with the good ones.
+    open: Vec<Vec<usize>>,
+    base: Base,
+    trials_left: usize,
+    last_failure: Failure,
+}
+
+/// Whether the tree without any of the files is known to be right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Base {
+    Untried,
+    Trying,
+    Right,
+    Wrong,
+}
+
+/// What a search came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The files that pass together.
+    pub good: BTreeSet<usize>,
+    /// The others, each with what the check said.
+    pub culprits: BTreeMap<usize, Failure>,
+}
+
+impl Search {
+    /// Begins after a check of all these files together was refused.
+    pub fn start(all: impl IntoIterator<Item = usize>, refused: Refused) -> Search {
+        let open = vec![all.into_iter().collect()];
+        let (good, culprits) = (BTreeSet::new(), BTreeMap::new());
+        let mut search = Search {
+            good,
+            culprits,
+            open,
+            base: Base::Untried,
+            trials_left: MOST_TRIALS,
+            last_failure: refused.failure.clone(),
+        };
+        search.narrow(refused);
+        search
+    }
+
+    /// The files to try next, all others left as they were; `None` when the search is over.
+    pub fn next_trial(&mut self) -> Option<BTreeSet<usize>> {
+        if self.base == Base::Wrong || self.trials_left == 0 {
+            return None;
+        }
+        if self.base == Base::Trying {
+            return Some(BTreeSet::new());
+        }
+        let candidates = self.open.last()?;
+        Some(self.good.iter().chain(candidates).copied().collect())
+    }
+
+    /// Takes the answer to the last trial.
+    pub fn answer(&mut self, answer: Result<(), Refused>) {
+        self.trials_left -= 1;
+        match (self.base, answer) {
+            (Base::Trying, Ok(())) => self.base = Base::Right,
+            (Base::Trying, Err(_)) => self.base = Base::Wrong,
+            (_, Ok(())) => self.good.extend(self.open.pop().unwrap_or_default()),
+            (_, Err(refused)) => self.narrow(refused),
+        }
+    }
+
+    /// What was found; `None` where the tree is refused whatever the files say.
+    pub fn found(mut self) -> Option<Found> {
+        // What there was no time to decide is not let in.
+        let undecided = self.open.into_iter().flatten();
+        self.culprits.extend(undecided.map(|file| (file, self.last_failure.clone())));
+        (self.base != Base::Wrong).then_some(Found { good: self.good, culprits: self.culprits })
+    }
+
+    fn narrow(&mut self, refused: Refused) {
+        let Some(mut candidates) = self.open.pop() else { return };
+        self.last_failure = refused.failure.clone();
+        let blamed = refused.blamed.and_then(|blamed| candidates.iter().position(|file| *file == blamed));
+        if let Some(position) = blamed {
+            self.culprits.insert(candidates.remove(position), refused.failure);
+        } else {
+            if self.base == Base::Untried {
+                self.base = Base::Trying;
+            }
+            if let [culprit] = candidates[..] {
+                self.culprits.insert(culprit, refused.failure);
+                candidates.clear();
+            }
+        }
+        if candidates.is_empty() {
+            return;
+        }
+        if blamed.is_some() {
+            self.open.push(candidates);
+        } else {
+            let second = candidates.split_off(candidates.len().div_ceil(2));
+            self.open.push(second);
+            self.open.push(candidates);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::report::Stage;
+
+    fn failure() -> Failure {
+        Failure::new(Stage::Check, "refused")
+    }
+
+    /// Searches among `n` files with a check that refuses every set for which `refuses` names a reason.
+    fn search(n: usize, refuses: impl Fn(&BTreeSet<usize>) -> Option<Option<usize>>) -> (Option<Found>, usize) {
+        let judge = |set: &BTreeSet<usize>| match refuses(set) {
+            None => Ok(()),
+            Some(blamed) => Err(Refused { failure: failure(), blamed }),
+        };
+        let refused = judge(&(0..n).collect()).expect_err("the whole is refused");
+        let mut search = Search::start(0..n, refused);
+        let mut trials = 0;
+        while let Some(trial) = search.next_trial() {
+            trials += 1;
+            assert!(trials <= MOST_TRIALS);
+            search.answer(judge(&trial));
+        }
+        (search.found(), trials)
+    }
+
+    #[test]
+    fn every_set_of_culprits_is_found_whether_blamed_or_not() {
+        for n in 1..=6_usize {
+            for bits in 1..1_u32 << n {
+                let bad: BTreeSet<usize> = (0..n).filter(|file| bits >> file & 1 == 1).collect();
+                for blames in [false, true] {
+                    let first_bad = |set: &BTreeSet<usize>| set.intersection(&bad).next().copied();
+                    let (found, _) = search(n, |set| first_bad(set).map(|file| blames.then_some(file)));
+                    let found = found.expect("the base is right");
+                    assert_eq!(found.culprits.keys().copied().collect::<BTreeSet<_>>(), bad, "{n} {bits:b} {blames}");
+                    assert_eq!(found.good.len(), n - bad.len());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn of_two_that_do_not_go_together_one_goes_live() {
+        let (found, _) = search(4, |set| (set.contains(&1) && set.contains(&3)).then_some(None));
+        let found = found.unwrap();
+        assert_eq!((found.good, found.culprits.len()), ([0, 1, 2].into(), 1));
+        // Blame for a file that is known to be good by itself is no help.
+        let (found, _) = search(4, |set| (set.contains(&1) && set.contains(&3)).then_some(Some(9)));
+        assert_eq!(found.unwrap().culprits.len(), 1);
+    }
+
+    #[test]
+    fn a_tree_that_is_wrong_by_itself_ends_the_search_at_once() {
+        assert_eq!(search(8, |_| Some(None)), (None, 1));
+    }
+
+    #[test]
+    fn one_of_many_costs_a_logarithm_and_the_search_is_bounded() {
+        let (found, trials) = search(1000, |set| set.contains(&700).then_some(None));
+        assert_eq!((found.unwrap().culprits.len(), trials <= 24), (1, true), "{trials}");
+        let (found, trials) = search(1000, |set| set.iter().any(|file| file % 2 == 1).then_some(None));
+        let found = found.unwrap();
+        assert_eq!((trials, found.good.len() + found.culprits.len()), (MOST_TRIALS, 1000));
+    }
+}

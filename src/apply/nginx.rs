@@ -1,0 +1,168 @@
+//! The nginx that a group drives: where it is, what is seen of it before and after a reload. Acts by way of `world`; what a
+//! reload came to is decided in `verify`.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::model::process::Process;
+use crate::model::resource::CommandLine;
+use crate::nginx::error_log;
+use crate::nginx::installation::{self, Built, WorkerProcesses};
+use crate::nginx::process::Role;
+use crate::world::nginx_process::{self, LogTail};
+use crate::world::process;
+
+use super::Context;
+use super::group::Group;
+use super::verify::{Before, Progress, Seen, Verification};
+
+/// Pause between the first looks after a reload.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+/// Longest pause between two looks.
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+/// `nginx -V` prints and ends.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where an nginx keeps things.
+#[derive(Clone, Debug)]
+pub(super) struct Nginx {
+    conf: PathBuf,
+    prefix: PathBuf,
+    pid_file: PathBuf,
+    error_log: PathBuf,
+}
+
+/// What was seen of nginx right before a reload.
+pub(super) struct Watched {
+    before: Before,
+    /// Workers that served then.
+    serving: usize,
+    log: LogTail,
+}
+
+/// What nginx warns of in a configuration that it takes.
+pub(super) fn warnings(check_output: &str) -> impl Iterator<Item = String> {
+    error_log::warnings(check_output).map(|warning| format!("nginx warns: {warning}"))
+}
+
+impl Watched {
+    /// The master that was there.
+    pub(super) fn master(&self) -> Process {
+        self.before.master
+    }
+
+    /// When this was seen.
+    pub(super) fn asked_at(&self) -> Instant {
+        self.before.at
+    }
+}
+
+/// Finds the nginx that a group drives: by the settings, by its commands, by that nginx's own configuration, and by what it
+/// was built with, in this order.
+pub(super) async fn find(context: &Context, group: &Group) -> Nginx {
+    let settings = &context.settings.nginx;
+    let reload = group.reload.as_ref().and_then(|reload| reload.command());
+    let commands: Vec<&CommandLine> =
+        [reload, group.check.as_ref()].into_iter().flatten().filter(|command| command.mentions_nginx()).collect();
+    let program = commands.iter().find_map(|command| installation::program_named_in(&command.text));
+    let built = built(context, program.unwrap_or_else(|| settings.binary.clone())).await;
+    let named = commands.iter().map(|command| installation::files_named_in(&command.text));
+    let (conf, prefix) = named.reduce(|(a, b), (c, d)| (a.or(c), b.or(d))).unwrap_or_default();
+    let prefix = prefix.unwrap_or(built.prefix);
+    let conf = prefix.join(conf.or_else(|| settings.conf.clone()).unwrap_or(built.conf));
+    let text = nginx_process::configuration(&conf).unwrap_or_default();
+    let pid_file = settings.pid_file.clone().or_else(|| installation::pid_file_in(&text, &prefix));
+    let error_log = settings.error_log.clone().or_else(|| installation::error_log_in(&text, &prefix));
+    Nginx {
+        conf,
+        prefix,
+        pid_file: pid_file.unwrap_or(built.pid_file),
+        error_log: error_log.unwrap_or(built.error_log),
+    }
+}
+
+/// What a program says that it was built with, asked once.
+async fn built(context: &Context, program: PathBuf) -> Built {
+    let mut known = context.built.lock().await;
+    if let Some(built) = known.get(&program) {
+        return built.clone();
+    }
+    let program_name = if program.as_os_str().is_empty() { OsStr::new("nginx") } else { program.as_os_str() };
+    let finished = process::run(program_name, &["-V"], None, Some(VERSION_TIMEOUT)).await;
+    let built = installation::built_with(&finished.output);
+    known.insert(program, built.clone());
+    built
+}
+
+impl Nginx {
+    /// The live master.
+    pub(super) fn master(&self) -> Option<Process> {
+        nginx_process::master(&self.pid_file)
+    }
+
+    /// The pid file, for messages.
+    pub(super) fn pid_file(&self) -> &Path {
+        &self.pid_file
+    }
+
+    /// Takes note of what runs now; `None` where nothing does.
+    pub(super) fn watch(&self) -> Option<Watched> {
+        let master = self.master()?;
+        let children = nginx_process::children(master)?;
+        let of_workers = children.iter().filter(|child| matches!(child.role, Role::Worker | Role::Leaving));
+        let workers: BTreeSet<Process> = of_workers.map(|child| child.process).collect();
+        let serving = children.iter().filter(|child| child.role == Role::Worker).count();
+        let log = LogTail::from_now(master, Some(&self.error_log));
+        Some(Watched { before: Before { master, workers, at: Instant::now() }, serving, log })
+    }
+
+    /// What was there before a master that a reload command has just started: nothing.
+    pub(super) fn started_since(&self, at: Instant) -> Option<Watched> {
+        let master = self.master()?;
+        let before = Before { master, workers: BTreeSet::new(), at };
+        Some(Watched { before, serving: 0, log: LogTail::from_now(master, Some(&self.error_log)) })
+    }
+
+    /// Looks at nginx until it is known what the reload came to. `check_time` is what `nginx -t` took.
+    pub(super) async fn verify(&self, mut watched: Watched, check_time: Duration) -> Progress {
+        let expected = self.expected_workers(&watched);
+        let known = watched.master();
+        let mut verification = Verification::start(watched.before, expected, check_time, Instant::now());
+        let mut pause = FIRST_PAUSE;
+        loop {
+            // A configuration may move the pid file: the master that was there before is looked at as long as it lives.
+            let master = Some(known).filter(|known| nginx_process::is_alive(*known)).or_else(|| self.master());
+            let children = master.and_then(nginx_process::children).unwrap_or_default();
+            let seen = Seen { master, children, log: watched.log.new_lines() };
+            match verification.look(&seen, Instant::now()) {
+                Progress::Waiting => tokio::time::sleep(pause).await,
+                verdict => return verdict,
+            }
+            pause = (pause * 5 / 4).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// As many workers as the configuration asks for. Where that cannot be known for certain, the number that served before
+    /// tells, so that a wrong guess never makes a good reload look bad.
+    fn expected_workers(&self, watched: &Watched) -> usize {
+        let arguments = nginx_process::arguments(watched.before.master);
+        let (conf, prefix) = installation::files_named_in(&arguments);
+        let conf = match (conf, prefix) {
+            (None, _) => self.conf.clone(),
+            (Some(conf), prefix) => prefix.unwrap_or_else(|| self.prefix.clone()).join(conf),
+        };
+        let text = nginx_process::configuration(&conf).filter(|_| !arguments.contains("worker_processes"));
+        match text.and_then(|text| installation::worker_processes_in(&text)) {
+            Some(WorkerProcesses::Number(number)) => number,
+            Some(WorkerProcesses::Auto) => watched.serving.min(nginx_process::processors_online()),
+            None => 1,
+        }
+    }
+
+    /// Sends SIGHUP to the master.
+    pub(super) fn signal(&self, master: Process) -> std::io::Result<()> {
+        nginx_process::reload(master)
+    }
+}

@@ -1,0 +1,168 @@
+//! The steps of a transaction that judge its files. One that is refused is left out where the others pass without it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::apply::isolate::{Refused, Search};
+use crate::apply::machine::Answer;
+use crate::apply::plan::Action;
+use crate::apply::staging::{self, StagedFile};
+use crate::apply::{Context, nginx};
+use crate::model::report::{Failure, Stage};
+use crate::model::resource::CommandLine;
+use crate::nginx::error_log;
+use crate::world::namespace::{self, Checked, Overlay};
+use crate::world::process::{self, Finished};
+
+use super::{Transaction, command_failure, failure};
+
+impl Transaction {
+    /// Runs a check that names the staged file on each; those that it refuses drop out.
+    pub(super) async fn check_staged(&mut self, context: &Context) -> Answer {
+        let Some(command) = self.group.check.clone() else { return Answer::Done };
+        let mut refused: Vec<(usize, Failure)> = Vec::new();
+        for position in self.changed_positions() {
+            let file = &self.files[position];
+            let text = command.shell_text(file.staged.as_ref().unwrap_or(&file.target), file.dest());
+            let finished = process::run_shell(&text, command.timeout).await;
+            self.note_check(context, &finished);
+            if !finished.succeeded() {
+                refused.push((position, command_failure(Stage::Check, "check_cmd", &text, &finished)));
+            }
+        }
+        self.leave_out(context, refused)
+    }
+
+    /// Runs the check on the tree as it is, the new files in place.
+    pub(super) async fn check_live(&mut self, context: &Context) -> Answer {
+        let Some(command) = self.group.check.clone() else { return Answer::Done };
+        for text in self.check_texts(&command, &self.changed_positions()) {
+            let finished = process::run_shell(&text, command.timeout).await;
+            self.note_check(context, &finished);
+            if !finished.succeeded() {
+                return Answer::Failed(command_failure(Stage::Check, "check_cmd", &text, &finished));
+            }
+        }
+        Answer::Done
+    }
+
+    /// Runs the check where the staged files are seen in place. Where it refuses, looks for those that it refuses.
+    pub(super) async fn check_future(&mut self, context: &Context) -> Answer {
+        let all = self.changed_positions();
+        let refused = match self.try_future(context, &all).await {
+            Tried::Passed => return Answer::Done,
+            Tried::Unavailable => return Answer::Unavailable,
+            Tried::Refused(failure) => failure,
+        };
+        let staged: Vec<usize> = all.iter().copied().filter(|file| self.files[*file].staged.is_some()).collect();
+        if staged.len() < 2 {
+            return Answer::Failed(refused);
+        }
+        let mut search = Search::start(staged, self.blame(refused.clone()));
+        while let Some(trial) = search.next_trial() {
+            search.answer(match self.try_future(context, &trial.into_iter().collect::<Vec<_>>()).await {
+                Tried::Passed => Ok(()),
+                Tried::Unavailable => return Answer::Unavailable,
+                Tried::Refused(failure) => Err(self.blame(failure)),
+            });
+        }
+        match search.found() {
+            Some(found) => self.leave_out(context, found.culprits.into_iter().collect()),
+            None => Answer::Failed(refused),
+        }
+    }
+
+    /// Runs the check with only these files seen in place.
+    async fn try_future(&mut self, context: &Context, files: &[usize]) -> Tried {
+        let Some(command) = self.group.check.clone() else { return Tried::Passed };
+        let overlay = |file: &StagedFile| Some(Overlay { staged: file.staged.clone()?, target: file.target.clone() });
+        let overlays: Vec<Overlay> = files.iter().filter_map(|file| overlay(&self.files[*file])).collect();
+        let scratch = match staging::scratch(context) {
+            Ok(scratch) => scratch,
+            Err(error) => return Tried::Refused(failure(Stage::Check, &error)),
+        };
+        for text in self.check_texts(&command, files) {
+            let checked = if overlays.is_empty() {
+                Checked::Ran(process::run_shell(&text, command.timeout).await)
+            } else {
+                namespace::check(&text, overlays.clone(), &scratch, command.timeout).await
+            };
+            match checked {
+                Checked::Ran(finished) => {
+                    self.note_check(context, &finished);
+                    if !finished.succeeded() {
+                        return Tried::Refused(command_failure(Stage::Check, "check_cmd", &text, &finished));
+                    }
+                }
+                Checked::Unavailable(problem) => {
+                    context.note_namespace_refused();
+                    self.report.warnings.extend(context.once(format!(
+                        "a private mount namespace is not to be had ({problem}): checks of the whole tree run after the \
+                         files are in place, and put the previous ones back when they fail; CAP_SYS_ADMIN allows it"
+                    )));
+                    return Tried::Unavailable;
+                }
+            }
+        }
+        Tried::Passed
+    }
+
+    /// The check's shell texts: one for each of these files where it names one, else one.
+    fn check_texts(&self, command: &CommandLine, files: &[usize]) -> Vec<String> {
+        if !command.names_a_file() {
+            return vec![command.shell_text(Path::new(""), Path::new(""))];
+        }
+        let text = |file: &StagedFile| command.shell_text(&file.target, file.dest());
+        files.iter().map(|file| text(&self.files[*file])).collect()
+    }
+
+    fn changed_positions(&self) -> Vec<usize> {
+        (0..self.files.len()).filter(|file| self.files[*file].action != Action::Keep).collect()
+    }
+
+    /// Which file nginx blames for a failure.
+    fn blame(&self, failure: Failure) -> Refused {
+        let named = error_log::blamed_file(&failure.output).map(Path::new);
+        let is_named = |file: &StagedFile| named.is_some_and(|named| named == file.target || named == file.dest());
+        Refused { blamed: self.files.iter().position(is_named), failure }
+    }
+
+    /// Remembers what a check took, and passes on what nginx warns of.
+    fn note_check(&mut self, context: &Context, finished: &Finished) {
+        self.check_time = self.check_time.max(finished.elapsed);
+        if self.nginx.is_some() && finished.succeeded() {
+            let warnings = nginx::warnings(&finished.output);
+            self.report.warnings.extend(warnings.filter_map(|warning| context.once(warning)));
+        }
+    }
+
+    /// Goes on without the files that were refused, if any others are left.
+    fn leave_out(&mut self, context: &Context, refused: Vec<(usize, Failure)>) -> Answer {
+        let Some((_, first)) = refused.first().cloned() else { return Answer::Done };
+        let positions: BTreeSet<usize> = refused.iter().map(|(position, _)| *position).collect();
+        if self.changed_positions().iter().all(|position| positions.contains(position)) {
+            return Answer::Failed(first);
+        }
+        for (position, failure) in refused {
+            self.report.dropped.push((self.files[position].resource.name.clone(), failure));
+        }
+        let mut position = 0;
+        self.files.retain(|file| {
+            let stays = !positions.contains(&position);
+            position += 1;
+            if !stays {
+                file.staged.iter().for_each(|staged| staging::discard(context, staged));
+            }
+            stays
+        });
+        self.report.files = self.changed().map(|file| file.dest().clone()).collect();
+        Answer::Done
+    }
+}
+
+/// What came of one run of a check.
+enum Tried {
+    Passed,
+    Refused(Failure),
+    Unavailable,
+}

@@ -1,0 +1,143 @@
+//! The steps of a transaction that make a program read its files again and prove that it did.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use crate::apply::Context;
+use crate::apply::machine::Answer;
+use crate::apply::nginx::Nginx;
+use crate::apply::staging::StagedFile;
+use crate::apply::verify::Progress;
+use crate::model::report::{Failure, Stage, Verified};
+use crate::model::resource::{CommandLine, Reload, Verify};
+use crate::nginx::installation;
+use crate::world::process::{self, End, Finished};
+
+use super::{Transaction, command_failure};
+
+impl Transaction {
+    /// Runs the reload: once for each changed file where it names one, else once; then looks whether anything runs.
+    pub(super) async fn reload(&mut self, context: &Context) -> Answer {
+        let Some(reload) = self.group.reload.clone() else { return Answer::Done };
+        let nginx = self.nginx_in_sight();
+        let before = Instant::now();
+        self.watched = nginx.as_ref().and_then(Nginx::watch);
+        if let (Some(nginx), None) = (&nginx, &self.watched)
+            && (self.report.files.is_empty() || reload == Reload::Nginx)
+        {
+            return absent(nginx, "");
+        }
+        let answer = match &reload {
+            Reload::Nginx => self.signal_nginx(),
+            Reload::Command(command) => self.run_command(context, command, nginx.as_ref()).await,
+        };
+        if let (Answer::Done, None, Some(nginx)) = (&answer, &self.watched, &nginx) {
+            self.watched = nginx.started_since(before);
+        }
+        answer
+    }
+
+    /// Nothing that nginx does is looked at where the user says so; the built-in reload needs its master anyway.
+    fn nginx_in_sight(&self) -> Option<Nginx> {
+        let wanted = self.group.verify == Verify::Auto || self.group.reload == Some(Reload::Nginx);
+        self.nginx.clone().filter(|_| wanted)
+    }
+
+    fn signal_nginx(&mut self) -> Answer {
+        let (Some(nginx), Some(watched)) = (&self.nginx, &self.watched) else { return Answer::Done };
+        self.report.reload_ran = true;
+        match nginx.signal(watched.master()) {
+            Ok(()) => Answer::Done,
+            Err(error) => {
+                let pid = watched.master().pid;
+                let message = format!("failed to send SIGHUP to the nginx master {pid}: {error}");
+                Answer::Refused(Failure::new(Stage::Reload, message))
+            }
+        }
+    }
+
+    async fn run_command(&mut self, context: &Context, command: &CommandLine, nginx: Option<&Nginx>) -> Answer {
+        self.report.reload_ran = true;
+        let (text, finished) = self.run_reload(command).await;
+        let failed = || command_failure(Stage::Reload, "reload_cmd", &text, &finished);
+        match (finished.succeeded(), nginx.filter(|nginx| nginx.master().is_none())) {
+            (true, None) => Answer::Done,
+            (true, Some(nginx)) => absent(nginx, &format!("`{text}` ended well, but ")),
+            (false, Some(_)) => Answer::NothingRuns { failure: failed(), certain: true },
+            // It parses before it signals: nginx never heard of the new files.
+            (false, None) if nginx.is_some() && installation::is_plain_signaller(&text) => Answer::Refused(failed()),
+            (false, None) => {
+                let first_time = self.changed().all(|file| !file.existed);
+                if nginx.is_none() && (first_time || context.settings.onetime) {
+                    Answer::NothingRuns { failure: failed(), certain: false }
+                } else {
+                    Answer::Failed(failed())
+                }
+            }
+        }
+    }
+
+    async fn run_reload(&self, command: &CommandLine) -> (String, Finished) {
+        let mut named: Vec<&StagedFile> = self.changed().collect();
+        if named.is_empty() {
+            named = self.files.iter().collect();
+        }
+        let nowhere = PathBuf::new();
+        let mut texts: Vec<String> = named.iter().map(|file| command.shell_text(&file.target, file.dest())).collect();
+        if !command.names_a_file() {
+            texts = vec![command.shell_text(&nowhere, &nowhere)];
+        }
+        let nothing = Finished { end: End::Exited(0), output: String::new(), elapsed: std::time::Duration::ZERO };
+        let mut last = (String::new(), nothing);
+        for text in texts {
+            let finished = process::run_shell(&text, command.timeout).await;
+            let succeeded = finished.succeeded();
+            last = (text, finished);
+            if !succeeded {
+                break;
+            }
+        }
+        last
+    }
+
+    /// Proves that the reload took, where it is nginx that was reloaded.
+    pub(super) async fn verify(&mut self) -> Answer {
+        let (Some(nginx), Some(watched)) = (&self.nginx, self.watched.take()) else { return Answer::Done };
+        if self.group.verify == Verify::Off {
+            return Answer::Done;
+        }
+        let asked_at = watched.asked_at();
+        let said = |message: &str, output: String| Failure { at: Stage::Verify, message: message.to_owned(), output };
+        match nginx.verify(watched, self.check_time).await {
+            Progress::Waiting => Answer::Done,
+            Progress::Refused(words) => {
+                Answer::Refused(said("nginx refused the new configuration and goes on with the previous one", words))
+            }
+            Progress::Broken(words) => Answer::Failed(said("nginx does not serve with the new configuration", words)),
+            Progress::Done { times, leaving, serving } => {
+                if times.converged.is_none() {
+                    self.report.warnings.push("an old worker of nginx has not begun to leave after the reload".into());
+                }
+                let (accepted, healthy, converged) = (times.accepted, times.healthy, times.converged);
+                self.report.verified = Some(Verified { accepted, healthy, converged, serving, leaving, asked_at });
+                Answer::Done
+            }
+        }
+    }
+
+    /// Reloads the files that were put back, and proves it once.
+    pub(super) async fn reload_old(&mut self, context: &Context) -> Answer {
+        match self.reload(context).await {
+            Answer::Done => self.verify().await,
+            answer => answer,
+        }
+    }
+}
+
+fn absent(nginx: &Nginx, before: &str) -> Answer {
+    let message = format!(
+        "{before}nginx does not run (no master by `{}`); it reads the new files when it starts",
+        nginx.pid_file().display()
+    );
+    Answer::NothingRuns { failure: Failure::new(Stage::Reload, message), certain: true }
+}

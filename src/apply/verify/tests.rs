@@ -1,0 +1,166 @@
+//! Every course that a reload of nginx was seen to take, as looks and what they prove.
+
+use super::*;
+
+fn process(pid: i32) -> Process {
+    Process { pid, start_time: 1 }
+}
+
+fn children(text: &str) -> Vec<Child> {
+    text.split_whitespace()
+        .map(|word| {
+            let (role, pid) = word.split_at(1);
+            let role = match role {
+                "w" => Role::Worker,
+                "l" => Role::Leaving,
+                "s" => Role::Starting,
+                _ => Role::Other,
+            };
+            Child { process: process(pid.parse().unwrap()), role }
+        })
+        .collect()
+}
+
+/// Each line: milliseconds since the reload, `-` for no master or the children (`w` worker, `l` leaving, `s` starting, `o` other), after `|` a log message of the master's.
+#[track_caller]
+fn check(expected_workers: usize, old: &str, looks: &[&str], verdict: &str) {
+    let at = Instant::now();
+    let workers = children(old).into_iter().map(|child| child.process).collect();
+    let mut verification = Verification::start(
+        Before { master: process(1), workers, at },
+        expected_workers,
+        Duration::from_millis(10),
+        at,
+    );
+    let mut last = Progress::Waiting;
+    for (position, look) in looks.iter().enumerate() {
+        assert_eq!(last, Progress::Waiting, "ended before look {position}: {look}");
+        let (state, message) = look.split_once('|').unwrap_or((look, ""));
+        let (millis, state) = state.trim().split_once(' ').unwrap_or((state.trim(), ""));
+        let (master, state) = match state.strip_prefix('-') {
+            Some(_) => (None, ""),
+            None => match state.strip_prefix("m2") {
+                Some(state) => (Some(process(2)), state),
+                None => (Some(process(1)), state),
+            },
+        };
+        let log = if message.is_empty() { Vec::new() } else { vec![format!("2026/11/21 10:00:00 {}", message.trim())] };
+        let seen = Seen { master, children: children(state), log };
+        last = verification.look(&seen, at + Duration::from_millis(millis.parse().unwrap()));
+    }
+    let shown = match last {
+        Progress::Waiting => "waiting".to_owned(),
+        Progress::Refused(message) => format!("refused: {message}"),
+        Progress::Broken(message) => format!("broken: {message}"),
+        Progress::Done { times, leaving, serving } => format!(
+            "done: {} {} {} leaving {} serving {serving}",
+            times.accepted.as_millis(),
+            times.healthy.as_millis(),
+            times.converged.map_or("-".to_owned(), |time| time.as_millis().to_string()),
+            leaving.len()
+        ),
+    };
+    assert_eq!(shown, verdict);
+}
+
+#[test]
+fn a_reload_that_takes() {
+    let looks = [
+        "1 w10 w11",
+        "4 w10 w11 w20",
+        "5 w10 w11 w20 w21",
+        "106 l10 l11 w20 w21",
+        "200 w20 w21 l10",
+        "206 l10 w20 w21",
+    ];
+    check(2, "w10 w11", &looks, "done: 4 206 106 leaving 1 serving 2");
+    check(
+        1,
+        "w10",
+        &["4 w10 s20", "8 w10 w20", "300 w10 w20", "310 l10 w20"],
+        "done: 8 300 310 leaving 0 serving 1".replace("leaving 0", "leaving 1").as_str(),
+    );
+    // Leaving workers of earlier reloads, and helpers of the cache, are no workers.
+    check(
+        1,
+        "w10 l9",
+        &["5 w10 l9 w20 o30", "120 l9 l10 w20 o30", "206 l9 l10 w20 o31"],
+        "done: 5 206 120 leaving 2 serving 1",
+    );
+}
+
+#[test]
+fn a_reload_that_is_refused() {
+    check(
+        1,
+        "w10",
+        &["5 w10 |[emerg] 1#1: host not found in upstream \"x\" in /a:1"],
+        "refused: host not found in upstream \"x\" in /a:1",
+    );
+    check(1, "w10", &["5 w10 |[emerg] 7#7: somebody else's check", "6 w10"], "waiting");
+    check(
+        1,
+        "w10",
+        &[
+            "5 w10 |[emerg] 1#1: bind() to 0.0.0.0:80 failed (98: Address already in use)",
+            "2505 w10 |[emerg] 1#1: still could not bind()",
+        ],
+        "refused: still could not bind(): bind() to 0.0.0.0:80 failed (98: Address already in use)",
+    );
+    check(1, "w10", &["5 w10", "5001 w10"], "refused: no new worker within 5s");
+}
+
+#[test]
+fn an_outage_is_known_at_once() {
+    // worker_processes 0: nothing in the log, the old ones leave after 100 ms and are gone soon.
+    check(
+        1,
+        "w10",
+        &["50 w10", "104 l10", "109 "],
+        "broken: the old workers are leaving or gone, and no new one lives",
+    );
+    // working_directory: workers that die.
+    check(
+        1,
+        "w10",
+        &["4 w10 s20", "5 w10 |[alert] 1#1: worker process 20 exited with fatal code 2 and cannot be respawned"],
+        "broken: worker process 20 exited with fatal code 2 and cannot be respawned",
+    );
+    // A worker that crashed and is replaced is no outage.
+    check(
+        1,
+        "w10",
+        &["50 w10 w20", "110 l10", "112 l10 s21", "115 l10 w21", "320 l10 w21"],
+        "done: 50 320 115 leaving 1 serving 1",
+    );
+}
+
+#[test]
+fn too_few_workers_are_not_healthy() {
+    check(
+        2,
+        "w10 w11",
+        &["5 w20 w10", "300 w20 l10", "5006 w20"],
+        "broken: only 1 of 2 new workers live 5s after the first",
+    );
+    check(
+        2,
+        "w10 w11",
+        &["5 w20 w10", "6 w20 l10 |[alert] 1#1: no more than 1024 processes can be spawned"],
+        "broken: no more than 1024 processes can be spawned",
+    );
+}
+
+#[test]
+fn an_old_worker_that_does_not_leave_is_told() {
+    check(1, "w10", &["5 w10 w20", "210 w10 w20", "5006 w10 w20"], "done: 5 210 - leaving 0 serving 1");
+}
+
+#[test]
+fn a_master_that_goes() {
+    check(1, "w10", &["5 -", "5001 -"], "broken: nginx no longer runs");
+    // A reload command that restarts nginx.
+    check(1, "w10", &["5 -", "40 m2 w20", "241 m2 w20"], "done: 40 241 40 leaving 0 serving 1");
+    // None served before, none serves now.
+    check(1, "", &["5 ", "5001 "], "broken: no new worker within 5s");
+}

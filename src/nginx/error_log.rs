@@ -1,0 +1,125 @@
+//! nginx's error log as data: which lines tell what a reload came to. Pure text.
+//!
+//! Facts: `[emerg]` is logged at every level, from the master and also from a concurrent `nginx -t` or signaller, told apart
+//! by the pid in the line; lines of success (`reconfiguring`) are logged at `notice` only and prove nothing by their absence;
+//! a failing `init_by_lua` is only an `[error]`; workers that die at once are an `[alert]` of the master's.
+
+/// What a line of the log says about the reload of one master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict<'a> {
+    /// The master refuses the new configuration and goes on with the old one.
+    Refused(&'a str),
+    /// The new workers cannot live.
+    Broken(&'a str),
+}
+
+/// Reads a line `DATE TIME [LEVEL] PID#TID: MESSAGE` and says what it means for the master with this pid.
+pub fn judge(line: &str, master_pid: i32) -> Option<Verdict<'_>> {
+    let (_, rest) = line.split_once(" [")?;
+    let (level, rest) = rest.split_once("] ")?;
+    let (process, message) = rest.split_once(": ")?;
+    let pid: i32 = process.split_once('#')?.0.parse().ok()?;
+    if pid != master_pid {
+        return None;
+    }
+    let message = without_connection(message.trim_end());
+    match level {
+        // The five tries to bind are told one by one; the last line says that it gave up.
+        "emerg" if is_bind_attempt(message) => None,
+        "emerg" => Some(Verdict::Refused(message)),
+        "error" if message.starts_with("init_by_lua") => Some(Verdict::Refused(message)),
+        "alert" if message.contains("exited with fatal code") || message.starts_with("no more than ") => {
+            Some(Verdict::Broken(message))
+        }
+        _ => None,
+    }
+}
+
+/// Whether the line says why a later line of the same master is a refusal: an address that is in use.
+pub fn is_bind_attempt(message: &str) -> bool {
+    message.contains("bind() to ") && message.contains("(98:")
+}
+
+/// The message of an attempt of the master with this pid to listen where somebody else does.
+pub fn bind_attempt(line: &str, master_pid: i32) -> Option<&str> {
+    let (_, rest) = line.split_once(" [emerg] ")?;
+    let (process, message) = rest.split_once(": ")?;
+    let message = without_connection(message.trim_end());
+    (process.split_once('#')?.0.parse() == Ok(master_pid) && is_bind_attempt(message)).then_some(message)
+}
+
+/// Takes off the `*NUMBER ` of a connection.
+fn without_connection(message: &str) -> &str {
+    let Some(rest) = message.strip_prefix('*') else { return message };
+    let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    rest[digits..].trim_start()
+}
+
+/// The `[warn]` lines of a check's output, without date and pid, in order: `nginx -t` says `nginx: [warn] MESSAGE`.
+pub fn warnings(check_output: &str) -> impl Iterator<Item = &str> {
+    check_output.lines().filter_map(|line| line.strip_prefix("nginx: [warn] ")).map(str::trim_end)
+}
+
+/// The configuration file that nginx blames, as in `... in /etc/nginx/conf.d/a.conf:12`: of the last line that names one
+/// with a level that refuses.
+pub fn blamed_file(output: &str) -> Option<&str> {
+    output.lines().rev().filter(|line| line.contains("[emerg]") || line.contains("[crit]")).find_map(named_file)
+}
+
+/// The file of `... in FILE:LINE` at the end of a message.
+pub fn named_file(message: &str) -> Option<&str> {
+    let (_, place) = message.trim_end().rsplit_once(" in ")?;
+    let (file, line) = place.rsplit_once(':')?;
+    (file.starts_with('/') && !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit())).then_some(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(line: &str, expected: Option<Verdict<'_>>) {
+        assert_eq!(judge(line, 17), expected, "{line}");
+    }
+
+    #[test]
+    fn lines_are_judged_by_level_pid_and_message() {
+        use Verdict::{Broken, Refused};
+        let at =
+            |level: &str, pid: &str, message: &str| format!("2026/11/21 10:00:00 [{level}] {pid}#{pid}: {message}");
+        check(&at("emerg", "17", "still could not bind()"), Some(Refused("still could not bind()")));
+        check(&at("emerg", "18", "still could not bind()"), None);
+        check(&at("emerg", "17", "bind() to 127.0.0.1:80 failed (98: Address already in use)"), None);
+        check(
+            &at("emerg", "17", "bind() to 192.0.2.1:80 failed (99: Cannot assign requested address)"),
+            Some(Refused("bind() to 192.0.2.1:80 failed (99: Cannot assign requested address)")),
+        );
+        check(&at("error", "17", "init_by_lua error: x"), Some(Refused("init_by_lua error: x")));
+        check(&at("error", "17", "*4 upstream prematurely closed"), None);
+        check(
+            &at("alert", "17", "worker process 20 exited with fatal code 2 and cannot be respawned"),
+            Some(Broken("worker process 20 exited with fatal code 2 and cannot be respawned")),
+        );
+        check(
+            &at("alert", "17", "no more than 1024 processes can be spawned"),
+            Some(Broken("no more than 1024 processes can be spawned")),
+        );
+        check(&at("notice", "17", "reconfiguring"), None);
+        check("", None);
+        check("nonsense [emerg] 17: x", None);
+    }
+
+    #[test]
+    fn bind_attempts_are_told_apart() {
+        let line = "2026/11/21 10:00:00 [emerg] 17#17: bind() to 0.0.0.0:80 failed (98: Address already in use)";
+        assert_eq!(bind_attempt(line, 17), Some("bind() to 0.0.0.0:80 failed (98: Address already in use)"));
+        assert_eq!(bind_attempt(line, 16), None);
+    }
+
+    #[test]
+    fn the_blamed_file_is_the_last_one_named() {
+        let output = "nginx: [warn] conflicting server name \"x\" in /a:1\nnginx: [emerg] invalid port in upstream \"::\" in /etc/nginx/conf.d/a b.conf:12\nnginx: configuration file /etc/nginx/nginx.conf test failed";
+        assert_eq!(blamed_file(output), Some("/etc/nginx/conf.d/a b.conf"));
+        assert_eq!(blamed_file("nginx: [emerg] no memory"), None);
+        assert_eq!(warnings(output).collect::<Vec<_>>(), ["conflicting server name \"x\" in /a:1"]);
+    }
+}

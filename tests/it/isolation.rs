@@ -1,0 +1,102 @@
+//! One bad resource does not freeze the others that share its commands: found by the file that nginx names or by halving,
+//! with a private namespace and without, and healed by the next good value.
+
+use crate::support::agent::{DEADLINE, Sandbox, without_mounting};
+use crate::support::nginx::Nginx;
+use crate::support::wait_until;
+
+/// `n` resources of one group, each a file with the value of `/r/NAME` in it.
+fn group(n: usize, with_namespace: bool) -> (Nginx, Sandbox) {
+    let mut nginx = Nginx::builder().build();
+    let mut sandbox = Sandbox::new();
+    if !with_namespace {
+        sandbox.wrapper = without_mounting();
+    }
+    for member in 0..n {
+        sandbox.template(&format!("r{member}.tera"), &format!("{{{{ getv(key=\"/r/{member}\") }}}}\n"));
+        sandbox.resource(
+            &format!("r{member}"),
+            &format!(
+                "src = \"r{member}.tera\"\ndest = \"{}\"\nkeys = [\"/r\"]\nescape = \"none\"\ncheck_cmd = \"{}\"\nreload_cmd = \"{}\"\nmin_reload_interval = \"0s\"",
+                nginx.http_file(&format!("r{member}.conf")).display(),
+                nginx.check_command(),
+                nginx.reload_command()
+            ),
+        );
+    }
+    set(&sandbox, n, &[]);
+    sandbox.onetime().expect_code(0);
+    nginx.start();
+    (nginx, sandbox)
+}
+
+/// Every member's value is a comment with a version, unless said otherwise.
+fn set(sandbox: &Sandbox, n: usize, values: &[(usize, &str)]) {
+    let value = |member: usize| values.iter().find(|(known, _)| *known == member).map_or("# v1", |(_, value)| value);
+    let lines: String = (0..n).map(|member| format!("  '{member}': {:?}\n", value(member))).collect();
+    sandbox.set_store(&format!("r:\n{lines}"));
+}
+
+fn live(nginx: &Nginx, member: usize) -> String {
+    std::fs::read_to_string(nginx.http_file(&format!("r{member}.conf"))).unwrap().trim().to_owned()
+}
+
+#[track_caller]
+fn one_bad_and_the_rest_goes_live(n: usize, bad_member: usize, bad: &str, said: &str, with_namespace: bool) {
+    let (nginx, sandbox) = group(n, with_namespace);
+    let _agent = sandbox.watch();
+    let mut values: Vec<(usize, &str)> = (0..n).map(|member| (member, "# v2")).collect();
+    values[bad_member].1 = bad;
+    set(&sandbox, n, &values);
+    wait_until("the others", DEADLINE, || (0..n).all(|member| member == bad_member || live(&nginx, member) == "# v2"));
+    if with_namespace {
+        assert_eq!(live(&nginx, bad_member), "# v1", "the last good version stays");
+    }
+    // Without a namespace a refused file is in place for as long as its check takes.
+    wait_until("the last good version", DEADLINE, || live(&nginx, bad_member) == "# v1");
+    sandbox.wait_log(said);
+    sandbox.wait_log(&format!("resources=r{bad_member}.toml"));
+    assert!(nginx.command(&["-t"]).status.success());
+    values[bad_member].1 = "# v3";
+    set(&sandbox, n, &values);
+    wait_until("healed", DEADLINE, || live(&nginx, bad_member) == "# v3");
+}
+
+#[test]
+fn the_file_that_nginx_names_is_held_and_the_others_go_live() {
+    for with_namespace in [true, false] {
+        let bad = "server { listen 127.0.0.1:99999; }";
+        one_bad_and_the_rest_goes_live(4, 2, bad, "invalid port", with_namespace);
+    }
+}
+
+#[test]
+fn a_culprit_that_nginx_does_not_name_is_found_by_halving() {
+    for with_namespace in [true, false] {
+        // Told without a file: the address is only tried after everything has been read.
+        let bad = "server { listen 192.0.2.1:80; }";
+        one_bad_and_the_rest_goes_live(5, 3, bad, "Cannot assign requested address", with_namespace);
+    }
+}
+
+#[test]
+fn onetime_applies_the_others_and_ends_with_the_code_of_the_bad_one() {
+    let (nginx, sandbox) = group(3, true);
+    set(&sandbox, 3, &[(0, "# v2"), (1, "nonsense;"), (2, "# v2")]);
+    let ran = sandbox.onetime().expect_code(6);
+    assert!(ran.stderr.contains("unknown directive"), "{}", ran.stderr);
+    assert_eq!([0, 1, 2].map(|member| live(&nginx, member)), ["# v2", "# v1", "# v2"]);
+}
+
+#[test]
+fn a_tree_that_others_have_broken_is_blamed_on_no_resource() {
+    let (nginx, sandbox) = group(3, true);
+    std::fs::write(nginx.http_file("by-hand.conf"), "nonsense;").unwrap();
+    set(&sandbox, 3, &[(0, "# v2"), (1, "# v2"), (2, "# v2")]);
+    let ran = sandbox.onetime().expect_code(6);
+    assert!(ran.stderr.contains("by-hand.conf") && ran.stderr.contains("nothing was changed"), "{}", ran.stderr);
+    assert_eq!([0, 1, 2].map(|member| live(&nginx, member)), ["# v1"; 3]);
+    std::fs::remove_file(nginx.http_file("by-hand.conf")).unwrap();
+    sandbox.onetime().expect_code(0);
+    assert_eq!(live(&nginx, 0), "# v2");
+}

@@ -1,0 +1,363 @@
+//! What nginx refuses or dies of at a reload although its own check and reload say 0, on real nginx: it is told as refused
+//! in nginx's own words, the last good file is back, and traffic goes on.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::support::agent::{DEADLINE, Sandbox};
+use crate::support::nginx::{Nginx, http_get};
+use crate::support::{Daemon, free_port, temp_dir, tls, wait_for, wait_until};
+
+/// How the resource under test asks nginx to reload.
+#[derive(Clone, Copy, PartialEq)]
+enum Asks {
+    /// `reload_cmd` with nginx's own signaller.
+    Signaller,
+    /// `reload = "nginx"`.
+    BuiltIn,
+}
+
+/// An nginx whose whole configuration upstreamd keeps true: `/workers`, `/main`, `/pid` and `/http` of the store go into it.
+struct Driven {
+    nginx: Nginx,
+    sandbox: Sandbox,
+    agent: Option<Daemon>,
+    good: String,
+}
+
+/// Counts answers of nginx all the time, one connection each.
+struct Traffic {
+    stop: Arc<AtomicBool>,
+    longest_gap_ms: Arc<AtomicU64>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Traffic {
+    fn to(port: u16) -> Traffic {
+        let (stop, longest_gap_ms) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (stopped, gap) = (Arc::clone(&stop), Arc::clone(&longest_gap_ms));
+        let thread = std::thread::spawn(move || {
+            let mut last_answer = Instant::now();
+            let mut failing = false;
+            while !stopped.load(Ordering::Relaxed) {
+                let answered = get_quickly(port);
+                if answered && failing {
+                    gap.fetch_max(u64::try_from(last_answer.elapsed().as_millis()).unwrap(), Ordering::Relaxed);
+                }
+                if answered {
+                    last_answer = Instant::now();
+                }
+                failing = !answered;
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            if failing {
+                gap.fetch_max(u64::MAX, Ordering::Relaxed);
+            }
+        });
+        Traffic { stop, longest_gap_ms, thread: Some(thread) }
+    }
+
+    /// The longest time without an answer, in milliseconds; 0 where none failed.
+    fn end(mut self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().unwrap().join().unwrap();
+        self.longest_gap_ms.load(Ordering::Relaxed)
+    }
+}
+
+/// In an outage connections are taken by the kernel and never answered.
+fn get_quickly(port: u16) -> bool {
+    use std::io::{Read, Write};
+    let attempt = || -> std::io::Result<bool> {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(Duration::from_millis(250)))?;
+        stream.write_all(b"GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer.starts_with("HTTP/1.1 200"))
+    };
+    attempt().unwrap_or(false)
+}
+
+impl Driven {
+    /// A running nginx with the good configuration, and an upstreamd that follows.
+    fn new(asks: Asks, good_http: &str) -> Driven {
+        let nginx = Nginx::builder().main("#main").http("#http").build();
+        let sandbox = Sandbox::new();
+        let template = std::fs::read_to_string(nginx.conf())
+            .unwrap()
+            .replace("worker_processes 2;", "worker_processes {{ getv(key=\"/workers\") }};")
+            .replace(&format!("pid \"{}\";", nginx.pid_file().display()), "pid \"{{ getv(key=\"/pid\") }}\";")
+            .replace("#main", "{{ getv(key=\"/main\") }}")
+            .replace("#http", "{{ getv(key=\"/http\") }}");
+        sandbox.template("nginx.tera", &template);
+        let reload = match asks {
+            Asks::Signaller => format!("reload_cmd = \"{}\"", nginx.reload_command()),
+            Asks::BuiltIn => "reload = \"nginx\"".to_owned(),
+        };
+        sandbox.resource(
+            "nginx",
+            &format!(
+                "src = \"nginx.tera\"\ndest = \"{}\"\nkeys = [\"/\"]\nescape = \"none\"\ncheck_cmd = \"{}\"\n{reload}",
+                nginx.conf().display(),
+                nginx.check_command(),
+            ),
+        );
+        let mut driven = Driven { nginx, sandbox, agent: None, good: String::new() };
+        driven.set(&[("http", good_http)]);
+        driven.sandbox.onetime().expect_code(0);
+        driven.nginx.start();
+        driven.good = driven.live();
+        driven.agent = Some(driven.sandbox.watch());
+        wait_until("the workers", DEADLINE, || driven.nginx.worker_pids().len() == 2);
+        driven
+    }
+
+    /// Puts these values into the store, the usual ones beside them.
+    fn set(&self, values: &[(&str, &str)]) {
+        let pid_file = self.nginx.pid_file().display().to_string();
+        let mut all = [("workers", "2"), ("main", ""), ("http", ""), ("pid", pid_file.as_str())];
+        for (name, value) in values {
+            all.iter_mut().find(|(known, _)| known == name).unwrap().1 = value;
+        }
+        let lines: String = all.iter().map(|(name, value)| format!("{name}: {value:?}\n")).collect();
+        self.sandbox.set_store(&lines);
+    }
+
+    fn live(&self) -> String {
+        std::fs::read_to_string(self.nginx.conf()).unwrap()
+    }
+
+    /// Sets bad values and waits until upstreamd says `said`, in a log line that names what nginx said.
+    #[track_caller]
+    fn refuses(self, bad: &[(&str, &str)], said: &[&str]) {
+        self.ends(bad, said, 0);
+    }
+
+    #[track_caller]
+    fn ends(mut self, bad: &[(&str, &str)], said: &[&str], longest_gap_ms: u64) {
+        let traffic = Traffic::to(self.nginx.status_port);
+        self.set(bad);
+        for text in said {
+            self.sandbox.wait_log(text);
+        }
+        wait_until("the last good file", DEADLINE, || self.live() == self.good);
+        let serving = || self.nginx.worker_pids().len() == 2 && get_quickly(self.nginx.status_port);
+        wait_until("two workers that serve", DEADLINE, serving);
+        let gap = traffic.end();
+        assert!(gap <= longest_gap_ms, "no answer for {gap} ms:\n{}", self.sandbox.log());
+        assert!(self.nginx.is_running());
+        // The next good value goes live by itself.
+        self.set(&[("http", "server { listen unix:after.sock; }")]);
+        wait_until("the next good file", DEADLINE, || self.live().contains("after.sock"));
+        self.sandbox.wait_log("the reload of nginx is verified");
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.nginx.folder.join(name)
+    }
+}
+
+/// Two seconds, as the operator of a balancer may just bear.
+const OUTAGE_MS: u64 = 2000;
+
+const REFUSED: &str = "nginx refused the new configuration and goes on with the previous one";
+
+#[test]
+fn a_port_that_another_process_owns() {
+    let owner = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = format!("server {{ listen 127.0.0.1:{}; }}", owner.local_addr().unwrap().port());
+    for asks in [Asks::Signaller, Asks::BuiltIn] {
+        let said = [REFUSED, "still could not bind()", "Address already in use", "previous files are back"];
+        Driven::new(asks, "").refuses(&[("http", &listen)], &said);
+    }
+}
+
+#[test]
+fn a_wildcard_in_the_way_of_its_own_address() {
+    let port = free_port();
+    let (good, bad) = (format!("server {{ listen 127.0.0.1:{port}; }}"), format!("server {{ listen {port}; }}"));
+    Driven::new(Asks::Signaller, &good).refuses(&[("http", &bad)], &[REFUSED, "still could not bind()"]);
+}
+
+#[test]
+fn a_stale_unix_socket() {
+    let driven = Driven::new(Asks::BuiltIn, "");
+    let socket = driven.path("stale.sock");
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    let listen = format!("server {{ listen unix:{}; }}", socket.display());
+    driven.refuses(&[("http", &listen)], &[REFUSED, "still could not bind()"]);
+}
+
+#[test]
+fn another_key_for_the_same_limit_zone() {
+    let zone = |key: &str| format!("limit_req_zone ${key} zone=z1:1m rate=1r/s;");
+    for asks in [Asks::Signaller, Asks::BuiltIn] {
+        let said = [REFUSED, "uses the \\\"$server_name\\\" key while previously it used"];
+        let said = [said[0], &said[1].replace("\\\"", "\"")];
+        Driven::new(asks, &zone("binary_remote_addr")).refuses(&[("http", &zone("server_name"))], &said);
+    }
+}
+
+#[test]
+fn another_path_for_the_same_cache_zone() {
+    let dir = temp_dir();
+    let cache = |name: &str| format!("proxy_cache_path {}/{name} keys_zone=cz:1m;", dir.path().display());
+    Driven::new(Asks::Signaller, &cache("a")).refuses(&[("http", &cache("b"))], &[REFUSED, "cache \"cz\" uses"]);
+}
+
+#[test]
+fn what_the_check_finds_is_refused_before_it_is_live() {
+    let servers: String = (0..500).map(|n| format!("server 127.0.0.1:{};", 10_000 + n)).collect();
+    let zone = format!("upstream u {{ zone z 32k; {servers} }}");
+    for (bad, said) in [
+        ("server { listen 192.0.2.1:80; }", "Cannot assign requested address"),
+        ("upstream u { server no-such-host.invalid:80; }", "host not found in upstream"),
+        ("upstream u { }", "no servers are inside upstream"),
+        ("upstream u { server 127.0.0.1:1 backup; }", "no servers in upstream"),
+        (zone.as_str(), "no memory in upstream zone"),
+        ("error_log /no/such/folder/e.log;", "No such file or directory"),
+        ("include /no/such/file.conf;", "No such file or directory"),
+    ] {
+        let driven = Driven::new(Asks::Signaller, "");
+        driven.refuses(&[("http", bad)], &["check failed", said, "nothing was changed"]);
+    }
+}
+
+#[test]
+fn a_certificate_that_goes_after_the_check() {
+    for (reload, said) in [
+        // nginx's own signaller reads everything once more and sends nothing.
+        ("-s reload", "reload failed"),
+        // A bare signal: only the log tells.
+        ("kill", REFUSED),
+    ] {
+        let mut driven = Driven::new(Asks::Signaller, "");
+        let authority = tls::Authority::new(&driven.nginx.folder);
+        let files = authority.sign("gone", &["gone.example.com"]);
+        let (crt, key) = (files.certificate.display().to_string(), files.key.display().to_string());
+        driven.agent = None;
+        let resource = driven.sandbox.path("etc/conf.d/nginx.toml");
+        let text = std::fs::read_to_string(&resource).unwrap();
+        let then = match reload {
+            "kill" => format!("kill -HUP $(cat {})", driven.nginx.pid_file().display()),
+            _ => driven.nginx.reload_command(),
+        };
+        // Gone for the length of this one reload, as when a renewal replaces it.
+        let command =
+            format!("if grep -q gone {0}; then mv {crt} {crt}.away; fi; {then}", driven.nginx.conf().display());
+        std::fs::write(&resource, text.replace(&driven.nginx.reload_command(), &command)).unwrap();
+        driven.agent = Some(driven.sandbox.watch());
+        let tls = format!(
+            "server {{ listen unix:tls.sock ssl; ssl_certificate {crt}; ssl_certificate_key {key}; server_name gone; }}"
+        );
+        driven.refuses(&[("http", &tls)], &[said, "cannot load certificate"]);
+    }
+}
+
+#[test]
+fn a_pid_file_that_moves() {
+    // The signaller reads the new place, finds nobody there, and refuses; the built-in reload knows its master.
+    let driven = Driven::new(Asks::Signaller, "");
+    let moved = driven.path("moved.pid").display().to_string();
+    driven.refuses(&[("pid", &moved)], &["reload failed", "invalid PID number"]);
+
+    let driven = Driven::new(Asks::BuiltIn, "");
+    let moved = driven.path("moved.pid").display().to_string();
+    driven.set(&[("pid", &moved)]);
+    driven.sandbox.wait_log("the reload of nginx is verified");
+    driven.set(&[("pid", &moved), ("http", "server { listen unix:next.sock; }")]);
+    driven.sandbox.wait_log_times("the reload of nginx is verified", 2);
+    assert!(!driven.sandbox.log().contains("failed"), "{}", driven.sandbox.log());
+}
+
+#[test]
+fn workers_that_cannot_live_are_an_outage_of_less_than_two_seconds() {
+    for asks in [Asks::Signaller, Asks::BuiltIn] {
+        let said =
+            ["nginx does not serve with the new configuration", "exited with fatal code", "previous files are back"];
+        Driven::new(asks, "").ends(&[("main", "working_directory /no/such/folder;")], &said, OUTAGE_MS);
+    }
+}
+
+#[test]
+fn no_workers_at_all_are_an_outage_of_less_than_two_seconds() {
+    for asks in [Asks::Signaller, Asks::BuiltIn] {
+        let said = ["nginx does not serve with the new configuration", "no new one lives", "previous files are back"];
+        Driven::new(asks, "").ends(&[("workers", "0")], &said, OUTAGE_MS);
+    }
+}
+
+#[test]
+fn a_lua_error_where_the_module_is_installed() {
+    let module = "/usr/lib/nginx/modules/ngx_http_lua_module.so";
+    if !std::path::Path::new(module).exists() {
+        return;
+    }
+    let ndk = "load_module /usr/lib/nginx/modules/ndk_http_module.so;";
+    let main = format!("{ndk} load_module {module};");
+    let driven = Driven::new(Asks::BuiltIn, "");
+    driven.refuses(&[("main", &main), ("http", "init_by_lua_block { error(\"no\") }")], &[REFUSED, "init_by_lua"]);
+}
+
+#[test]
+fn every_stage_of_a_good_reload_has_its_time() {
+    let driven = Driven::new(Asks::BuiltIn, "");
+    let traffic = Traffic::to(driven.nginx.status_port);
+    // A connection that an old worker has to finish.
+    let mut held = std::net::TcpStream::connect(("127.0.0.1", driven.nginx.status_port)).unwrap();
+    std::io::Write::write_all(&mut held, b"GET /ready HTTP/1.1\r\n").unwrap();
+    driven.set(&[("http", "server { listen unix:new.sock; }")]);
+    driven.sandbox.wait_log("the reload of nginx is verified");
+    let log = driven.sandbox.log();
+    for stage in ["accepted_ms=", "healthy_ms=", "converged_ms=", "workers=2"] {
+        assert!(log.contains(stage), "no {stage} in {log}");
+    }
+    assert!(!log.contains("drained"), "a connection is still open: {log}");
+    drop(held);
+    driven.sandbox.wait_log("drained");
+    assert_eq!(traffic.end(), 0);
+}
+
+#[test]
+fn a_pid_that_is_no_nginx_master_is_never_signalled() {
+    let mut driven = Driven::new(Asks::BuiltIn, "");
+    driven.nginx.stop();
+    let mut bystander = Daemon::start(std::process::Command::new("sleep").arg("1000"));
+    std::fs::write(driven.nginx.pid_file(), format!("{}\n", bystander.pid())).unwrap();
+    driven.set(&[("http", "server { listen unix:new.sock; }")]);
+    driven.sandbox.wait_log("nginx does not run");
+    assert!(bystander.child.try_wait().unwrap().is_none(), "the bystander was signalled");
+    assert!(driven.live().contains("new.sock"), "checked files wait for nginx to start");
+}
+
+#[test]
+fn without_verification_the_exit_code_is_taken_for_the_truth() {
+    let mut driven = Driven::new(Asks::Signaller, "");
+    driven.agent = None;
+    let resource = driven.sandbox.path("etc/conf.d/nginx.toml");
+    let text = std::fs::read_to_string(&resource).unwrap();
+    // nginx runs where this machine cannot see it.
+    let out_of_sight = text.replace(&driven.nginx.reload_command(), "true nginx") + "verify = \"off\"\n";
+    std::fs::write(&resource, out_of_sight).unwrap();
+    driven.nginx.stop();
+    driven.agent = Some(driven.sandbox.watch());
+    driven.set(&[("http", "server { listen unix:new.sock; }")]);
+    driven.sandbox.wait_log("has been updated");
+    assert!(!driven.sandbox.log().contains("nginx does not run"), "{}", driven.sandbox.log());
+}
+
+#[test]
+fn onetime_ends_with_a_code_and_nginx_own_words_where_nginx_refused() {
+    let mut driven = Driven::new(Asks::Signaller, "limit_req_zone $binary_remote_addr zone=z1:1m rate=1r/s;");
+    driven.agent = None;
+    driven.set(&[("http", "limit_req_zone $server_name zone=z1:1m rate=1r/s;")]);
+    let ran = driven.sandbox.onetime().expect_code(8);
+    assert!(ran.stderr.contains(REFUSED) && ran.stderr.contains("key while previously"), "{}", ran.stderr);
+    assert_eq!(driven.live(), driven.good);
+    assert_eq!(http_get(driven.nginx.status_port, "localhost", "/ready").unwrap().status, 200);
+    wait_for("two workers", DEADLINE, || (driven.nginx.worker_pids().len() == 2).then_some(()));
+}

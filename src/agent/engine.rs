@@ -11,20 +11,20 @@ use crate::apply::group::Group;
 use crate::apply::transaction::Request;
 use crate::apply::{Context, lone, transaction};
 use crate::model::event::Event;
-use crate::model::guard::{Decision, Found, Verdict};
+use crate::model::guard::{Decision, Verdict};
 use crate::model::key::Revision;
 use crate::model::range::KeyRanges;
-use crate::model::report::{Failure, Outcome, Rendered, Report, Stage};
+use crate::model::report::{Failure, Outcome, Rendered, Report};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
-use crate::model::view::View;
-use crate::render::{Memory, SetAside, format};
+use crate::render::{Memory, SetAside};
 use crate::status::events;
 use crate::world::{nginx_process, random};
 
 use super::draining::Draining;
 use super::governor;
-use super::loaded::{Loaded, Member};
+use super::loaded::Loaded;
+use super::rendering::{check_format, found, refused, render_placeholder, render_unchecked};
 use super::schedule::{Left, Schedule, Timed, Urgency};
 use super::standing::Standings;
 
@@ -342,56 +342,4 @@ impl Engine {
     pub fn revision(&self) -> Revision {
         self.tree.revision()
     }
-}
-
-/// Renders one member from a tree, its output format checked.
-pub fn render(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<Vec<u8>>, Failure> {
-    render_unchecked(member, tree, memory).and_then(|bytes| check_format(&member.resource, bytes))
-}
-
-fn render_unchecked(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<Vec<u8>>, Failure> {
-    let resource = &member.resource;
-    let view = view(resource, tree);
-    let bytes = member.renderer.render(&resource.src, resource.escape, &view, memory).map_err(|error| {
-        let hint = error.hint.as_ref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
-        Failure::new(Stage::Render, format!("{error}{hint}"))
-    })?;
-    Ok(Arc::new(bytes))
-}
-
-/// Renders one member without its backends, whatever the store says.
-pub fn render_placeholder(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<Vec<u8>>, Failure> {
-    memory.withhold_backends();
-    render(member, tree, memory)
-}
-
-fn check_format(resource: &Resource, bytes: Arc<Vec<u8>>) -> Result<Arc<Vec<u8>>, Failure> {
-    if let Some(output_format) = resource.output_format {
-        format::check(&bytes, output_format).map_err(|error| Failure::new(Stage::Check, error.to_string()))?;
-    }
-    Ok(bytes)
-}
-
-fn view(resource: &Resource, tree: &Tree) -> View {
-    View::new(tree.clone(), Arc::clone(&resource.prefix), resource.ranges.clone())
-}
-
-/// What the render that left this memory found.
-pub fn found(member: &Member, tree: &Tree, memory: &Memory) -> Found {
-    let resource = &member.resource;
-    match memory.tally() {
-        Some(tally) => Found { asks: true, keys: tally.keys, backends: tally.backends, set_aside: tally.set_aside },
-        None => {
-            let asks = member.renderer.asks_for_backends(&resource.src);
-            // Where only none matters, one key tells.
-            let most = if asks || resource.guard.compares() { usize::MAX } else { 1 };
-            Found { asks, keys: view(resource, tree).iter().take(most).count(), ..Found::default() }
-        }
-    }
-}
-
-/// The failure of a render that a guard refuses.
-pub fn refused(resource: &Resource, decision: &Decision) -> Failure {
-    let loss = decision.loss.map(|loss| format!("{loss}: ")).unwrap_or_default();
-    Failure::new(Stage::Render, format!("{loss}{}", decision.consequence(&resource.guard)))
 }

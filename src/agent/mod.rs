@@ -5,6 +5,7 @@ pub mod engine;
 pub mod facts;
 pub mod governor;
 pub mod loaded;
+pub mod rendering;
 pub mod run;
 pub mod schedule;
 mod standing;

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use crate::agent::engine;
 use crate::agent::loaded::{self, Loaded, Member};
+use crate::agent::rendering;
 use crate::agent::run as agent;
 use crate::config::settings::Settings;
 use crate::model::event::Event;
@@ -31,7 +31,7 @@ pub(super) async fn render(settings: Settings, name: &str) -> Exit {
         Err(exit) => return exit,
     };
     let mut memory = Memory::default();
-    let result = engine::render(member, &tree, &mut memory);
+    let result = rendering::render(member, &tree, &mut memory);
     for (key, reason) in memory.keys_set_aside() {
         terminal::complain(&format!("{}: {} is set aside: {reason}\n", member.resource.name, key.escape_debug()));
     }
@@ -84,14 +84,14 @@ pub(super) async fn diff(settings: Settings) -> Exit {
 fn decision(member: &Member, tree: &Tree, memory: &Memory) -> Option<Decision> {
     let resource = &member.resource;
     let live = Live { has_file: fs::has_content(&resource.dest), ..Live::default() };
-    let found = || engine::found(member, tree, memory);
+    let found = || rendering::found(member, tree, memory);
     (!resource.ranges.is_empty()).then(|| resource.guard.decide(found(), live, clock::now()))
 }
 
 /// What would go live; `None` where the live file stays, which is said.
 fn render_as_decided(member: &Member, tree: &Tree) -> Result<Option<Arc<Vec<u8>>>, Failure> {
     let mut memory = Memory::default();
-    let bytes = engine::render(member, tree, &mut memory);
+    let bytes = rendering::render(member, tree, &mut memory);
     let resource = &member.resource;
     match decision(member, tree, &memory).map(|decision| (decision.verdict, decision)) {
         Some((Verdict::Keep | Verdict::Hold(_), decision)) => {
@@ -100,8 +100,8 @@ fn render_as_decided(member: &Member, tree: &Tree) -> Result<Option<Arc<Vec<u8>>
             terminal::complain(&format!("{}: {loss}{consequence}\n", resource.name));
             Ok(None)
         }
-        Some((Verdict::Fail, decision)) => Err(engine::refused(resource, &decision)),
-        Some((Verdict::Placeholder, _)) => engine::render_placeholder(member, tree, &mut memory).map(Some),
+        Some((Verdict::Fail, decision)) => Err(rendering::refused(resource, &decision)),
+        Some((Verdict::Placeholder, _)) => rendering::render_placeholder(member, tree, &mut memory).map(Some),
         Some((Verdict::Apply, _)) | None => bytes.map(Some),
     }
 }

@@ -46,8 +46,9 @@ fn by_default_the_last_good_list_stays_and_each_way_to_have_none_is_told_in_its_
     sandbox.wait_log("the store has no key for it: the last good file stays (on_empty = \"keep\")");
     assert_eq!(sandbox.output("u"), Some(list_of(2)));
     sandbox.set_store("s: {a: SECRET, b: '10.0.0.9'}\n");
-    sandbox
-        .wait_log("the store has 2 keys for it, and none is a backend to list (2 set aside): the last good file stays");
+    sandbox.wait_log(
+        "the store has keys for it (2), but none is a backend to list (2 set aside): the last good file stays",
+    );
     assert_eq!(sandbox.output("u"), Some(list_of(2)));
     sandbox.set_store("s: [\n");
     sandbox.wait_log("the store cannot be followed, every file stays as it is");
@@ -370,7 +371,7 @@ fn by_default_nginx_goes_on_with_the_last_good_backends_whatever_has_happened_to
     balancer.sandbox.wait_log_times("the store has no key for it: the last good file stays", 3);
     balancer.announce(",\"state\":\"asleep\"");
     // The site sees only the one key directly below /services, the other two have one each as well.
-    balancer.sandbox.wait_log_times("the store has 1 keys for it, and none is a backend to list (1 set aside)", 3);
+    balancer.sandbox.wait_log_times("the store has keys for it (1), but none is a backend to list (1 set aside)", 3);
     assert_eq!(files(), before);
     balancer.etcd.kill();
     balancer.sandbox.wait_log("the store cannot be followed, every file stays as it is");

@@ -1,0 +1,66 @@
+//! One member, rendered from one tree: the bytes, their format, and what the render found for the guard to judge.
+
+use std::sync::Arc;
+
+use crate::model::guard::{Decision, Found};
+use crate::model::report::{Failure, Stage};
+use crate::model::resource::Resource;
+use crate::model::tree::Tree;
+use crate::model::view::View;
+use crate::render::{Memory, format};
+
+use super::loaded::Member;
+
+/// Renders one member from a tree, its output format checked.
+pub fn render(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<Vec<u8>>, Failure> {
+    render_unchecked(member, tree, memory).and_then(|bytes| check_format(&member.resource, bytes))
+}
+
+/// As [`render`], in whatever format it comes out.
+pub(super) fn render_unchecked(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<Vec<u8>>, Failure> {
+    let resource = &member.resource;
+    let view = view(resource, tree);
+    let bytes = member.renderer.render(&resource.src, resource.escape, &view, memory).map_err(|error| {
+        let hint = error.hint.as_ref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
+        Failure::new(Stage::Render, format!("{error}{hint}"))
+    })?;
+    Ok(Arc::new(bytes))
+}
+
+/// Renders one member without its backends, whatever the store says.
+pub fn render_placeholder(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<Vec<u8>>, Failure> {
+    memory.withhold_backends();
+    render(member, tree, memory)
+}
+
+/// Refuses bytes that are not of the resource's `output_format`.
+pub(super) fn check_format(resource: &Resource, bytes: Arc<Vec<u8>>) -> Result<Arc<Vec<u8>>, Failure> {
+    if let Some(output_format) = resource.output_format {
+        format::check(&bytes, output_format).map_err(|error| Failure::new(Stage::Check, error.to_string()))?;
+    }
+    Ok(bytes)
+}
+
+fn view(resource: &Resource, tree: &Tree) -> View {
+    View::new(tree.clone(), Arc::clone(&resource.prefix), resource.ranges.clone())
+}
+
+/// What the render that left this memory found.
+pub fn found(member: &Member, tree: &Tree, memory: &Memory) -> Found {
+    let resource = &member.resource;
+    match memory.tally() {
+        Some(tally) => Found { asks: true, keys: tally.keys, backends: tally.backends, set_aside: tally.set_aside },
+        None => {
+            let asks = member.renderer.asks_for_backends(&resource.src);
+            // Where only none matters, one key tells.
+            let most = if asks || resource.guard.compares() { usize::MAX } else { 1 };
+            Found { asks, keys: view(resource, tree).iter().take(most).count(), ..Found::default() }
+        }
+    }
+}
+
+/// The failure of a render that a guard refuses.
+pub fn refused(resource: &Resource, decision: &Decision) -> Failure {
+    let loss = decision.loss.map(|loss| format!("{loss}: ")).unwrap_or_default();
+    Failure::new(Stage::Render, format!("{loss}{}", decision.consequence(&resource.guard)))
+}

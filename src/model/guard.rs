@@ -31,7 +31,7 @@ impl Default for Guard {
 pub enum OnEmpty {
     /// The last good file stays; where there is none, what there is goes live.
     Keep,
-    /// The template renders with an empty list of backends.
+    /// The template renders with an empty list of backends; one that asks for none renders what there is.
     Placeholder,
     /// What there is goes live, as in confd.
     Apply,
@@ -158,8 +158,12 @@ impl Decision {
             Verdict::Fail => "refused, the last good file stays (on_empty = \"fail\")".to_owned(),
             Verdict::Apply => match self.loss {
                 Some(Loss::Drop { .. }) => format!("it has lasted {:?} and goes live", guard.max_drop_hold),
-                _ if self.on_empty == OnEmpty::Keep => "there is nothing better to keep, it goes live".to_owned(),
-                _ => "it goes live (on_empty = \"apply\")".to_owned(),
+                _ => match self.on_empty {
+                    OnEmpty::Keep => "there is nothing better to keep, it goes live",
+                    OnEmpty::Placeholder => "it goes live, as the template asks for no backends that could be left out",
+                    OnEmpty::Apply | OnEmpty::Fail => "it goes live (on_empty = \"apply\")",
+                }
+                .to_owned(),
             },
         }
     }
@@ -189,7 +193,7 @@ impl Guard {
             (Some(_), OnEmpty::Keep) if live.has_file && live.count.is_none_or(|before| count < before) => {
                 return decision(Verdict::Keep, shortage);
             }
-            (Some(_), OnEmpty::Placeholder) => Verdict::Placeholder,
+            (Some(_), OnEmpty::Placeholder) if found.asks => Verdict::Placeholder,
             _ => Verdict::Apply,
         };
         let to = if verdict == Verdict::Placeholder { 0 } else { count };

@@ -72,6 +72,8 @@ fn what_people_expect() {
         ("apply", ASKS, "3", (4, 0), "apply: none of 4 valid"),
         ("placeholder", ASKS, "3", (0, 0), "placeholder: no key"),
         ("placeholder", ASKS, "no file", (1, 0), "placeholder: none of 1 valid"),
+        ("placeholder", PLAIN, "3", (0, 0), "apply: no key"),
+        ("placeholder min=3", PLAIN, "3", (2, 0), "apply: 2 of 3"),
         ("fail", ASKS, "3", (0, 0), "fail: no key"),
         ("fail", ASKS, "no file", (7, 0), "fail: none of 7 valid"),
         ("fail", ASKS, "0", (0, 0), "fail: no key"),

@@ -1,7 +1,7 @@
 # The front door: every target does all of its own set-up. `make` alone lists them.
 export PATH := $(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint bench
+.PHONY: help setup tools build demo test lint bench
 
 # make demo STORE=file ONCE=1
 demo_options = $(if $(STORE),--store $(STORE)) $(if $(filter-out 0,$(ONCE)),--once)
@@ -19,7 +19,11 @@ demo: setup ## run etcd, six backends, nginx and upstreamd here, until Ctrl-C (S
 	@cargo build --locked --bins --example demo
 	@exec cargo run --locked --quiet --example demo -- $(demo_options)
 
-test: setup ## run every test: unit tests, case files, real etcd, real nginx
+tools: setup ## fetch what tests judge with that is no Debian package: crossplane, a parser of nginx configurations
+	@target/tools/bin/python -c 'import crossplane' 2>/dev/null || \
+		{ python3 -m venv target/tools && target/tools/bin/pip install --quiet crossplane==0.5.8; }
+
+test: tools ## run every test: unit tests, case files, real etcd, real nginx
 	cargo test --locked
 
 lint: setup ## check formatting, lints and documentation

@@ -34,6 +34,7 @@ missing_packages() {
     has etcdctl || echo etcd-client
     has protoc || echo protobuf-compiler
     [ -e /usr/include/google/protobuf/timestamp.proto ] || echo libprotobuf-dev
+    has python3 && python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv
 }
 
 apt() {

@@ -13,6 +13,7 @@ mod docs;
 mod etcd_agent;
 mod follow;
 mod guards;
+mod hostile;
 mod isolation;
 mod render;
 mod sandbox;

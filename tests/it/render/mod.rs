@@ -1,6 +1,6 @@
 //! Rendering: the case files of tests/cases/render, isolation of broken templates, what a resource remembers.
 
 mod cases;
-mod facts;
+pub mod facts;
 mod isolation;
 mod remembered;

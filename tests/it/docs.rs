@@ -4,6 +4,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use upstreamd::config::resource::{Defaults, ResourceFile, parse};
+use upstreamd::config::settings::layers::{Flags, Layers};
+use upstreamd::config::settings::resolve;
+use upstreamd::model::resource::Reload;
+
 use crate::support::agent::Sandbox;
 use crate::support::etcd::Etcd;
 
@@ -13,9 +18,13 @@ fn repository() -> PathBuf {
 
 /// The README's fenced blocks in this language.
 fn blocks(language: &str) -> Vec<String> {
-    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    blocks_of("README.md", language)
+}
+
+fn blocks_of(page: &str, language: &str) -> Vec<String> {
+    let text = fs::read_to_string(repository().join(page)).unwrap();
     let mut blocks = Vec::new();
-    let mut rest = readme.as_str();
+    let mut rest = text.as_str();
     while let Some((_, after)) = rest.split_once(&format!("```{language}\n")) {
         let (block, after) = after.split_once("```").unwrap();
         blocks.push(block.to_owned());
@@ -32,6 +41,19 @@ fn commands(program: &str) -> Vec<String> {
         .map(|line| line.split(" #").next().unwrap().trim().trim_start_matches("sudo ").to_owned())
         .filter(|line| line.starts_with(&format!("{program} ")))
         .collect()
+}
+
+#[test]
+fn the_nginx_page_shows_what_is_taken() {
+    let blocks = blocks_of("docs/nginx.md", "toml");
+    let [resource, settings] = blocks.as_slice() else { panic!("{blocks:?}") };
+    let file = ResourceFile { name: "app.toml".into(), path: "app.toml".into(), text: resource.clone() };
+    assert_eq!(parse(&file, &Defaults::default()).unwrap().reload, Some(Reload::Nginx));
+    let flags = Flags::new();
+    let layers = Layers::new(&flags, &|_| None).with_file(Path::new("upstreamd.toml"), settings);
+    let (settings, problems) = resolve(&layers);
+    assert!(problems.is_empty(), "{problems:?}");
+    assert_eq!(settings.nginx.pid_file, Some("/run/nginx.pid".into()));
 }
 
 #[test]

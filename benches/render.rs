@@ -11,7 +11,7 @@ use upstreamd::model::range::KeyRanges;
 use upstreamd::model::resource::Escape;
 use upstreamd::model::tree::Tree;
 use upstreamd::model::view::View;
-use upstreamd::render::{Facts, Memory, Renderer, Srv, TemplateSources, compile};
+use upstreamd::render::{Facts, Memory, Renderer, Root, Srv, TemplateSources, compile};
 
 struct NoFacts;
 

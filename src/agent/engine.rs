@@ -21,7 +21,7 @@ use crate::render::{Memory, SetAside, format};
 use crate::status::events;
 use crate::world::random;
 
-use super::loaded::{Loaded, Member};
+use super::loaded::{Loaded, Member, resource_root};
 use super::schedule::{Left, Schedule};
 
 /// A group's id and what its pass did.
@@ -264,7 +264,7 @@ impl Engine {
 pub fn render(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<Vec<u8>>, Failure> {
     let resource = &member.resource;
     let view = View::new(tree.clone(), Arc::clone(&resource.prefix), resource.ranges.clone());
-    let bytes = member.renderer.render(loaded::resource_root(resource), &view, memory).map_err(|error| {
+    let bytes = member.renderer.render(resource_root(resource), &view, memory).map_err(|error| {
         let hint = error.hint.as_ref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
         Failure::new(Stage::Render, format!("{error}{hint}"))
     })?;

@@ -48,7 +48,7 @@ impl<'a> Interpreter<'a> {
     fn constant(&self, expr: &Expr) -> Result<Value, Trouble> {
         match &expr.kind {
             ExprKind::Bool(value) => Ok(Value::Bool(*value)),
-            ExprKind::Text(_, value) => Ok(value.clone()),
+            ExprKind::Text(_, value) => Ok(Value::Text(Arc::clone(value))),
             ExprKind::Number(number) if number.overflows => {
                 Err(self.trouble(expr.at, expr, &format!("{} overflows int", number.text)))
             }
@@ -84,7 +84,9 @@ impl<'a> Interpreter<'a> {
                 (Type::Int, Some(integer)) => return Ok(Value::Int(integer)),
                 _ => return Err(self.unlike(expr, wanted)),
             },
-            ExprKind::Text(_, value) if matches!(wanted, Type::Any | Type::Text) => return Ok(value.clone()),
+            ExprKind::Text(_, value) if matches!(wanted, Type::Any | Type::Text) => {
+                return Ok(Value::Text(Arc::clone(value)));
+            }
             ExprKind::Bool(value) if matches!(wanted, Type::Any | Type::Bool) => return Ok(Value::Bool(*value)),
             ExprKind::Text(..) | ExprKind::Bool(_) => return Err(self.unlike(expr, wanted)),
         };

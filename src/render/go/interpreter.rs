@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use super::Library;
-use super::functions::Function;
 use super::node::{Branch, Call, Command, Expr, ExprKind, Node, Pipe, excerpt};
 use super::parser::Unit;
 use super::print;
@@ -329,12 +328,6 @@ impl<'a> Interpreter<'a> {
             }
         }
         Ok(value)
-    }
-
-    /// Whether a function's failure is told at the whole command, as Go does.
-    pub(super) fn failed(&self, command: &Command, function: &Function, failure: Failure) -> Trouble {
-        let message = format!("error calling {}: {}", function.name, failure.message);
-        self.trouble_of(command.at, command, Failure { message, hint: failure.hint })
     }
 }
 

@@ -79,7 +79,7 @@ pub(super) fn tokens(source: &str) -> Result<Vec<Token<'_>>, Mistake> {
         trim = if lexer.rest().trim_start_matches(|c| trims_before && BLANKS.contains(&c)).starts_with("/*") {
             lexer.comment(open)?
         } else {
-            lexer.push(Kind::Open, open, open + OPEN.len());
+            lexer.tokens.push(Token { kind: Kind::Open, text: OPEN, at: open });
             lexer.action(open)?
         };
     }

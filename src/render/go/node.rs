@@ -4,10 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::functions::Function;
-use super::value::Value;
+
 
 /// What stands between `{{` and `}}`, or around it.
-#[derive(Debug)]
 pub(super) enum Node {
     /// Text to print as it is.
     Text(String),
@@ -28,7 +27,6 @@ pub(super) enum Node {
 }
 
 /// A condition or a loop.
-#[derive(Debug)]
 pub(super) struct Branch {
     pub(super) pipe: Pipe,
     pub(super) body: Vec<Node>,
@@ -36,7 +34,6 @@ pub(super) struct Branch {
 }
 
 /// The use of a defined template.
-#[derive(Debug)]
 pub(super) struct Call {
     pub(super) at: usize,
     pub(super) name: String,
@@ -44,7 +41,6 @@ pub(super) struct Call {
 }
 
 /// Commands, each of which gets the result of the one before as its last argument.
-#[derive(Debug)]
 pub(super) struct Pipe {
     pub(super) at: usize,
     /// Variables that get the result, with their `$`.
@@ -55,28 +51,25 @@ pub(super) struct Pipe {
 }
 
 /// A value, or a function and its arguments.
-#[derive(Debug)]
 pub(super) struct Command {
     pub(super) at: usize,
     pub(super) words: Vec<Expr>,
 }
 
 /// One word of a command.
-#[derive(Debug)]
 pub(super) struct Expr {
     pub(super) at: usize,
     pub(super) kind: ExprKind,
 }
 
 /// What a word is.
-#[derive(Debug)]
 pub(super) enum ExprKind {
     Dot,
     Nil,
     Bool(bool),
     Number(Number),
     /// As written, and what it means.
-    Text(String, Value),
+    Text(String, Arc<str>),
     /// `.a.b`.
     Field(Vec<Arc<str>>),
     /// `$a.b`.
@@ -88,7 +81,6 @@ pub(super) enum ExprKind {
 }
 
 /// A number of the template: it has no type before it is used.
-#[derive(Debug)]
 pub(super) struct Number {
     /// As written.
     pub(super) text: String,

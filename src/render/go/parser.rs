@@ -8,10 +8,9 @@ use super::functions::{self, Function};
 use super::lexer::{Kind, Mistake, Token, tokens};
 use super::node::{Branch, Call, Command, Expr, ExprKind, Node, Pipe, is_blank};
 use super::number;
-use super::value::Value;
 
 /// A template, and those that it defines, by name.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Unit {
     pub(super) root: Vec<Node>,
     pub(super) defines: HashMap<String, Vec<Node>>,
@@ -31,7 +30,6 @@ pub(super) fn parse(source: &str) -> Result<Unit, Mistake> {
             Kind::Open if parser.keyword_after_open() == Some("define") => parser.define()?,
             _ => match parser.node()? {
                 Step::Node(node) => root.push(node),
-                Step::Nothing => {}
                 Step::End(at) => return Err(Mistake::new(at, "{{end}} without a beginning")),
                 Step::Else(at) => return Err(Mistake::new(at, "{{else}} without {{if}}, {{with}} or {{range}}")),
             },
@@ -47,8 +45,6 @@ const KEYWORDS: &[&str] =
 /// What one action was.
 enum Step {
     Node(Node),
-    /// It only defined something.
-    Nothing,
     /// `{{end}}`, at its offset.
     End(usize),
     /// `{{else`, read up to here.
@@ -192,7 +188,6 @@ impl<'a> Parser<'a> {
         loop {
             match self.node()? {
                 Step::Node(node) => nodes.push(node),
-                Step::Nothing => {}
                 Step::End(_) => return Ok((nodes, false)),
                 Step::Else(_) => return Ok((nodes, true)),
             }
@@ -430,7 +425,7 @@ impl<'a> Parser<'a> {
                 None => return Err(Mistake::new(at, format!("variable `{}` is not defined", token.text))),
             },
             Kind::Number => ExprKind::Number(number::parse(token.text).map_err(|message| Mistake::new(at, message))?),
-            Kind::Text2(meaning) => ExprKind::Text(token.text.to_owned(), Value::from(meaning)),
+            Kind::Text2(meaning) => ExprKind::Text(token.text.to_owned(), Arc::from(meaning)),
             Kind::Left => {
                 self.take();
                 let pipe = self.deeper(|parser| parser.pipe("the parentheses", &Kind::Right))?;

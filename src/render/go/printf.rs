@@ -60,7 +60,7 @@ impl<'a> Formatter<'a> {
         let mut rest = self.index(&format[flags..]);
         (spec.width, rest) = self.size(rest, "%!(BADWIDTH)", |value| {
             spec.minus |= value < 0;
-            Some(value.unsigned_abs())
+            u64::try_from(value.unsigned_abs()).ok()
         });
         spec.zero &= !spec.minus;
         if let Some(after) = rest.strip_prefix('.') {
@@ -107,13 +107,13 @@ impl<'a> Formatter<'a> {
         &mut self,
         format: &'f str,
         complaint: &str,
-        accept: impl FnOnce(i128) -> Option<impl TryInto<u64>>,
+        accept: impl FnOnce(i128) -> Option<u64>,
     ) -> (Option<usize>, &'f str) {
         let fits = |number: u64| usize::try_from(number).ok().filter(|number| *number <= WIDEST);
         if let Some(rest) = format.strip_prefix('*') {
             let value = self.values.get(self.next).and_then(Value::as_integer);
             self.next += usize::from(self.next < self.values.len());
-            let size = value.and_then(accept).and_then(|number| number.try_into().ok()).and_then(fits);
+            let size = value.and_then(accept).and_then(fits);
             if size.is_none() {
                 self.output.push_str(complaint);
             }
@@ -168,7 +168,7 @@ fn value_by_verb(value: &Value, verb: char, spec: Spec, output: &mut String) {
                 }
                 text(key, verb, spec, output);
                 output.push(':');
-                value_by_verb(item, verb, spec, output);
+                part(item, verb, spec, output);
             }
             output.push(if go_syntax { '}' } else { ']' });
         }
@@ -195,7 +195,16 @@ fn value_by_verb(value: &Value, verb: char, spec: Spec, output: &mut String) {
         Value::Unsigned(number, _) => integer(value, i128::from(*number), verb, spec, output),
         Value::Float(number) => float(value, *number, verb, spec, output),
         Value::Bool(truth) if matches!(verb, 't' | 'v') => pad(if *truth { "true" } else { "false" }, spec, output),
-        Value::Bool(_) | Value::Time(_) => bad_verb(value, verb, output),
+        Value::Bool(_) | Value::Time(_) => bad_verb(value, verb, spec, output),
+    }
+}
+
+/// A part of a list, map or record: nil there has no verb.
+fn part(value: &Value, verb: char, spec: Spec, output: &mut String) {
+    if value.is_nil() {
+        output.push_str("<nil>");
+    } else {
+        value_by_verb(value, verb, spec, output);
     }
 }
 
@@ -233,13 +242,15 @@ fn parts(
             output.push_str(name);
             output.push(':');
         }
-        value_by_verb(&item, verb, spec, output);
+        part(&item, verb, spec, output);
     }
     output.push_str(close);
 }
 
-fn bad_verb(value: &Value, verb: char, output: &mut String) {
-    output.push_str(&format!("%!{verb}({}={})", value.type_name(), plain(value)));
+fn bad_verb(value: &Value, verb: char, spec: Spec, output: &mut String) {
+    output.push_str(&format!("%!{verb}({}=", value.type_name()));
+    value_by_verb(value, 'v', spec, output);
+    output.push(')');
 }
 
 /// Fills up to the width.
@@ -276,10 +287,10 @@ fn text(content: &str, verb: char, spec: Spec, output: &mut String) {
         _ => content,
     };
     match verb {
-        'v' if spec.sharp => pad(&quote::double(content), spec, output),
+        'v' if spec.sharp => pad(&quote::double(content, false), spec, output),
         's' | 'v' => pad(content, spec, output),
         'q' if spec.sharp && quote::can_be_raw(content) => pad(&format!("`{content}`"), spec, output),
-        'q' => pad(&quote::double(content), spec, output),
+        'q' => pad(&quote::double(content, spec.plus), spec, output),
         'x' | 'X' => {
             let bytes = &content.as_bytes()[..spec.precision.unwrap_or(content.len()).min(content.len())];
             let prefix = if spec.sharp { "0x" } else { "" };
@@ -291,7 +302,7 @@ fn text(content: &str, verb: char, spec: Spec, output: &mut String) {
             };
             pad(&if verb == 'X' { joined.to_uppercase() } else { joined }, spec, output);
         }
-        _ => bad_verb(&Value::from(content), verb, output),
+        _ => bad_verb(&Value::from(content), verb, spec, output),
     }
 }
 
@@ -304,7 +315,7 @@ fn integer(value: &Value, number: i128, verb: char, spec: Spec, output: &mut Str
         'x' => (format!("{:x}", number.unsigned_abs()), "0x"),
         'X' => (format!("{:X}", number.unsigned_abs()), "0X"),
         'c' | 'q' | 'U' => return character(number, verb, spec, output),
-        _ => return bad_verb(value, verb, output),
+        _ => return bad_verb(value, verb, spec, output),
     };
     let mut content = String::new();
     if number < 0 {
@@ -330,7 +341,7 @@ fn character(number: i128, verb: char, spec: Spec, output: &mut String) {
     let c = u32::try_from(number).ok().and_then(char::from_u32).unwrap_or('\u{fffd}');
     match verb {
         'c' => pad(&c.to_string(), spec, output),
-        'q' => pad(&quote::single(c), spec, output),
+        'q' => pad(&quote::single(c, spec.plus), spec, output),
         _ if spec.sharp => pad(&format!("U+{number:04X} '{c}'"), Spec { zero: false, ..spec }, output),
         _ => pad(&format!("U+{number:04X}"), Spec { zero: false, ..spec }, output),
     }
@@ -342,7 +353,7 @@ fn float(value: &Value, number: f64, verb: char, spec: Spec, output: &mut String
         'g' | 'G' => number::general(number, spec.precision, spec.sharp),
         'e' | 'E' => number::scientific(number, spec.precision.unwrap_or(6)),
         'f' | 'F' => number::fixed(number, spec.precision.unwrap_or(6)),
-        _ => return bad_verb(value, verb, output),
+        _ => return bad_verb(value, verb, spec, output),
     };
     let content = if verb.is_uppercase() && verb != 'F' { content.to_uppercase() } else { content };
     let content = match (content.starts_with(['+', '-']), number.is_finite()) {

@@ -2,21 +2,21 @@
 
 use std::fmt::Write;
 
-/// A text in double quotes.
-pub(super) fn double(text: &str) -> String {
+/// A text in double quotes; with `ascii`, everything else is escaped.
+pub(super) fn double(text: &str, ascii: bool) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for c in text.chars() {
-        escaped(c, '"', &mut quoted);
+        escaped(c, '"', ascii, &mut quoted);
     }
     quoted.push('"');
     quoted
 }
 
 /// A character in single quotes.
-pub(super) fn single(c: char) -> String {
+pub(super) fn single(c: char, ascii: bool) -> String {
     let mut quoted = String::from("'");
-    escaped(c, '\'', &mut quoted);
+    escaped(c, '\'', ascii, &mut quoted);
     quoted.push('\'');
     quoted
 }
@@ -26,7 +26,7 @@ pub(super) fn can_be_raw(text: &str) -> bool {
     text.chars().all(|c| c != '`' && c != '\u{feff}' && (!c.is_control() || c == '\t'))
 }
 
-fn escaped(c: char, quote: char, output: &mut String) {
+fn escaped(c: char, quote: char, ascii: bool, output: &mut String) {
     match c {
         '\\' => output.push_str("\\\\"),
         c if c == quote => output.extend(['\\', c]),
@@ -41,7 +41,7 @@ fn escaped(c: char, quote: char, output: &mut String) {
             // Writing to a string cannot fail.
             let _infallible = match u32::from(c) {
                 code if c.is_ascii_control() => write!(output, "\\x{code:02x}"),
-                code if is_printable(c) || code == 0x20 => output.write_char(c),
+                code if code == 0x20 || is_printable(c) && (c.is_ascii() || !ascii) => output.write_char(c),
                 code if code < 0x1_0000 => write!(output, "\\u{code:04x}"),
                 code => write!(output, "\\U{code:08x}"),
             };

@@ -54,8 +54,8 @@ const TWO: &[Type] = &[Type::Text, Type::Text];
 const THREE: &[Type] = &[Type::Text, Type::Text, Type::Text];
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    of_text("toUpper", "to_upper", Returns::Text),
-    of_text("toLower", "to_lower", Returns::Text),
+    native("toUpper", &[Type::Text], |values, _| made(text(&values[0]).chars().map(upper).collect())),
+    native("toLower", &[Type::Text], |values, _| made(text(&values[0]).chars().map(lower).collect())),
     shared(
         "replace",
         &[Type::Text, Type::Text, Type::Text, Type::Int],
@@ -69,7 +69,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     shared("repeat", &[Type::Int, Type::Text], None, "repeat", &["n", "text"], Returns::Text),
     shared("indent", &[Type::Int, Type::Text], None, "indent", &["spaces", "text"], Returns::Text),
     shared("nindent", &[Type::Int, Type::Text], None, "nindent", &["spaces", "text"], Returns::Text),
-    native("quote", &[Type::Text], |values, _| made(quote::double(text(&values[0])))),
+    native("quote", &[Type::Text], |values, _| made(quote::double(text(&values[0]), false))),
     of_text("squote", "squote", Returns::Text),
     of_text("nospace", "nospace", Returns::Text),
     of_text("snakecase", "snakecase", Returns::Text),
@@ -103,6 +103,16 @@ pub(super) const FUNCTIONS: &[Function] = &[
     shared("lookupIfaceIPV4", &[Type::Text], None, "lookup_iface_ipv4", &["name"], Returns::Text),
     shared("lookupIfaceIPV6", &[Type::Text], None, "lookup_iface_ipv6", &["name"], Returns::Text),
 ];
+
+/// Go changes letter by letter, and leaves one alone that would become two.
+fn upper(c: char) -> char {
+    let mut changed = c.to_uppercase();
+    if changed.len() == 1 { changed.next().unwrap_or(c) } else { c }
+}
+
+fn lower(c: char) -> char {
+    c.to_lowercase().next().unwrap_or(c)
+}
 
 /// Calls the function `name` of both engines.
 pub(in crate::render::go) fn call(

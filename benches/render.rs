@@ -101,7 +101,7 @@ fn changes(name: &str, template: &str, escape: Escape, mut tree: Tree, backends:
     let ranges = KeyRanges::of_directories(["/services"]);
     let view = |tree: &Tree| View::new(tree.clone(), Arc::from(""), ranges.clone());
     let mut memory = Memory::default();
-    let (first, bytes) = timed(|| renderer.render("t", escape, &view(&tree), &mut memory).unwrap());
+    let (first, bytes) = timed(|| renderer.render(Root::tera("t", escape), &view(&tree), &mut memory).unwrap());
     assert!(!bytes.is_empty());
     let mut times = Vec::new();
     for round in 0..200_usize {
@@ -109,7 +109,7 @@ fn changes(name: &str, template: &str, escape: Escape, mut tree: Tree, backends:
         let put = (Key::from(key.as_str()), Value::from(address(100_000 + round).as_str()));
         tree.advance(Revision(round as i64 + 2), [put], []);
         let seen = view(&tree);
-        times.push(timed(|| renderer.render("t", escape, &seen, &mut memory).unwrap()).0);
+        times.push(timed(|| renderer.render(Root::tera("t", escape), &seen, &mut memory).unwrap()).0);
     }
     times.sort();
     row(name, first, times[times.len() / 2], times[times.len() - 1]);
@@ -117,7 +117,7 @@ fn changes(name: &str, template: &str, escape: Escape, mut tree: Tree, backends:
 
 fn renderer_of(template: &str, escape: Escape) -> Renderer {
     let sources = TemplateSources::from([("t".to_owned(), Arc::from(template))]);
-    let (renderer, problems) = compile(&sources, &[("t", escape)], Arc::new(NoFacts));
+    let (renderer, problems) = compile(&sources, &[Root::tera("t", escape)], Arc::new(NoFacts));
     assert_eq!(problems, []);
     renderer
 }
@@ -125,7 +125,7 @@ fn renderer_of(template: &str, escape: Escape) -> Renderer {
 fn compiling() {
     let names: Vec<String> = (0..500).map(|i| format!("site-{i}.conf")).collect();
     let mut sources: TemplateSources = names.iter().map(|name| (name.clone(), Arc::from(SITE))).collect();
-    let roots: Vec<(&str, Escape)> = names.iter().map(|name| (name.as_str(), Escape::Nginx)).collect();
+    let roots: Vec<Root<'_>> = names.iter().map(|name| Root::tera(name, Escape::Nginx)).collect();
     let good = |sources: &TemplateSources, expected: usize| {
         let (time, (_, problems)) = timed(|| compile(sources, &roots, Arc::new(NoFacts)));
         assert_eq!(problems.len(), expected);
@@ -163,7 +163,7 @@ fn remembering() {
     let tree = tree_of((0..10_000).map(|i| (backend(i), address(i))));
     let with_tree = resident_kib();
     let view = View::new(tree, Arc::from(""), KeyRanges::of_directories(["/services"]));
-    drop(renderer.render("t", Escape::Nginx, &view, &mut memory).unwrap());
+    drop(renderer.render(Root::tera("t", Escape::Nginx), &view, &mut memory).unwrap());
     let with_list = resident_kib();
     println!(
         "resident: {at_start} KiB, tree of 10,000 +{} KiB, kept list +{} KiB",

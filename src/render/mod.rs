@@ -99,6 +99,11 @@ impl Renderer {
         }
     }
 
+    /// Whether a Go template, or a file that it includes, calls a function that gives what the store says.
+    pub fn go_reads_store(&self, name: &str) -> bool {
+        self.go.reads_store(name)
+    }
+
     fn render_tera(
         &self,
         root: &str,

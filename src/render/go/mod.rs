@@ -48,19 +48,33 @@ impl Library {
 
     /// Parses `root` and every file that it certainly names in an `include`; everything wrong with them.
     pub(super) fn check(&self, root: &str) -> Vec<TemplateError> {
-        let mut problems = Vec::new();
-        let mut seen = BTreeSet::new();
-        let mut todo = vec![root.to_owned()];
-        while let Some(name) = todo.pop() {
-            if !seen.insert(name.clone()) {
-                continue;
-            }
-            match self.unit(&name) {
-                Ok((source, _)) => todo.extend(includes(source).filter(|name| self.files.contains_key(name))),
-                Err(problem) => problems.push(problem),
-            }
+        if let (false, Err(problem)) = (self.files.contains_key(root), self.unit(root)) {
+            return vec![problem];
         }
-        problems
+        self.reached(root).filter_map(|(name, _)| self.unit(name).err()).collect()
+    }
+
+    /// Whether `root`, or a file that it certainly includes, calls a function that gives what the store says.
+    pub(super) fn reads_store(&self, root: &str) -> bool {
+        self.reached(root).any(|(_, source)| {
+            let tokens = lexer::tokens(source).unwrap_or_default();
+            tokens.iter().any(|token| token.kind == Kind::Word && functions::reads_store(token.text))
+        })
+    }
+
+    /// `root` and every file that it certainly includes, with their texts.
+    fn reached(&self, root: &str) -> impl Iterator<Item = (&str, &str)> {
+        let mut todo = vec![root.to_owned()];
+        let mut seen = BTreeSet::new();
+        std::iter::from_fn(move || {
+            loop {
+                let (name, file) = self.files.get_key_value(&todo.pop()?)?;
+                if seen.insert(name) {
+                    todo.extend(includes(&file.source).filter(|name| self.files.contains_key(name)));
+                    return Some((name.as_str(), &*file.source));
+                }
+            }
+        })
     }
 
     /// The text and the tree of a file.

@@ -94,7 +94,7 @@ pub(super) struct Number {
 }
 
 /// The most characters of an expression in a message.
-const LONGEST_SHOWN: usize = 20;
+const LONGEST_SHOWN: usize = 60;
 
 /// How an expression stands in a message, cut where it is long.
 pub(super) fn excerpt(expression: &impl fmt::Display) -> String {

@@ -126,6 +126,11 @@ pub(super) fn find(name: &str) -> Option<&'static Function> {
     all().find(|function| function.name == name)
 }
 
+/// Whether a function gives what the store says.
+pub(super) fn reads_store(name: &str) -> bool {
+    matches!(name, "get" | "getv" | "gets" | "getvs" | "ls" | "lsdir")
+}
+
 /// The text of an argument whose type was checked.
 fn text(value: &Value) -> &str {
     value.as_text().map_or("", |text| text)

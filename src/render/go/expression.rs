@@ -37,7 +37,7 @@ impl<'a> Interpreter<'a> {
         }
         match &first.kind {
             ExprKind::Nil => Err(self.trouble(first.at, first, "nil is not a command")),
-            ExprKind::Pipe(pipe) => self.pipe(pipe, dot),
+            ExprKind::Pipe(pipe) => self.nested(pipe, dot),
             ExprKind::Variable(name, _) => Ok(self.variable(name).clone()),
             ExprKind::Dot => Ok(dot.clone()),
             _ => self.constant(first),
@@ -73,7 +73,7 @@ impl<'a> Interpreter<'a> {
                 let value = self.argument(inner, Type::Any, dot)?;
                 self.fields(expr, value, names, &[], dot, None)?
             }
-            ExprKind::Pipe(pipe) => self.pipe(pipe, dot)?,
+            ExprKind::Pipe(pipe) => self.nested(pipe, dot)?,
             ExprKind::Function(function) => self.bare_function(function, expr, dot)?,
             ExprKind::Nil if wanted.takes_nil() => return Ok(Value::Missing),
             ExprKind::Nil => {

@@ -312,6 +312,11 @@ impl<'a> Interpreter<'a> {
         found.map_or(&Value::Missing, |(_, value)| value)
     }
 
+    /// The value of a pipeline in parentheses.
+    pub(super) fn nested(&mut self, pipe: &'a Pipe, dot: &Value) -> Result<Value, Trouble> {
+        self.scoped(pipe, |it| it.pipe(pipe, dot))
+    }
+
     /// The value of a pipeline, given to the variables that it declares.
     pub(super) fn pipe(&mut self, pipe: &'a Pipe, dot: &Value) -> Result<Value, Trouble> {
         let mut value = None;

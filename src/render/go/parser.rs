@@ -137,14 +137,13 @@ impl<'a> Parser<'a> {
 
     /// Text or one action.
     fn node(&mut self) -> Result<Step, Mistake> {
-        let token = self.take();
-        match token.kind {
-            Kind::Text => Ok(Step::Node(Node::Text(token.text.to_owned()))),
-            Kind::Open => self.action(),
-            _ => {
-                self.next -= 1;
-                Err(self.unexpected("the template"))
+        match self.kind() {
+            Kind::Text => Ok(Step::Node(Node::Text(self.take().text.to_owned()))),
+            Kind::Open => {
+                self.take();
+                self.action()
             }
+            _ => Err(self.unexpected("the template")),
         }
     }
 

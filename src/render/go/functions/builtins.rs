@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::print;
 use super::super::printf;
 use super::super::value::{Items, Value};
-use super::{Function, Run, Type, made, native, text, variadic};
+use super::{Function, MOST_BYTES, Run, Type, made, native, text, variadic};
 use crate::render::error::Failure;
 use crate::render::session::Session;
 
@@ -117,4 +117,30 @@ fn call(values: &[Value], _: &mut Session) -> Result<Value, Failure> {
 /// A list of anything.
 pub(super) fn list(items: Vec<Value>) -> Value {
     Value::List(Items::Any, Arc::from(items))
+}
+
+/// Levels of lists and maps within each other.
+const DEEPEST: usize = 64;
+
+/// A list or map that a call made of other values, unless it is too large to be printed or taken apart again: what it
+/// shares with itself counts each time.
+pub(super) fn bounded(value: Value) -> Result<Value, Failure> {
+    let mut left = MOST_BYTES;
+    if fits(&value, DEEPEST, &mut left) {
+        return Ok(value);
+    }
+    Err(Failure::new(format!("would nest more than {DEEPEST} levels, or hold more than {MOST_BYTES} bytes")))
+}
+
+fn fits(value: &Value, levels: usize, left: &mut usize) -> bool {
+    let own = 8 + value.as_text().map_or(0, |text| text.len());
+    if own > *left || levels == 0 {
+        return false;
+    }
+    *left -= own;
+    match value {
+        Value::List(_, items) => items.iter().all(|item| fits(item, levels - 1, left)),
+        Value::Map(map) => map.values().all(|item| fits(item, levels - 1, left)),
+        _ => true,
+    }
 }

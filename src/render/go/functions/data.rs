@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::value::{Items, Map, Value};
-use super::builtins::list;
+use super::builtins::{bounded, list};
 use super::{Function, Run, Type, native, text, variadic};
 use crate::render::error::Failure;
 use crate::render::session::Session;
@@ -54,12 +54,12 @@ fn map(values: &[Value], _: &mut Session) -> Result<Value, Failure> {
         let value = if entry[1].is_nil() { Value::Nil } else { entry[1].clone() };
         map.insert(Arc::clone(key), value);
     }
-    Ok(Value::Map(Arc::new(map)))
+    bounded(Value::Map(Arc::new(map)))
 }
 
 fn pluck(values: &[Value], _: &mut Session) -> Result<Value, Failure> {
     let key = text(&values[0]);
-    Ok(list(values[1..].iter().filter_map(|map| entries(map)?.get(key)).cloned().collect()))
+    bounded(list(values[1..].iter().filter_map(|map| entries(map)?.get(key)).cloned().collect()))
 }
 
 fn lookup_srv(values: &[Value], session: &mut Session) -> Result<Value, Failure> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::value::{Items, Value};
-use super::builtins::list;
+use super::builtins::{bounded, list};
 use super::{Function, Type, items, made, native, text, variadic};
 use crate::render::error::Failure;
 use crate::render::functions::text::{base_name, parent};
@@ -21,7 +21,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     native("reverse", &[Type::Any], reverse),
     native("sortByLength", &[Type::Texts], sort_by_length),
     native("sortKVByLength", &[Type::Pairs], sort_by_length),
-    variadic("list", &[], Type::Any, |values, _| Ok(list(values.to_vec()))),
+    variadic("list", &[], Type::Any, |values, _| bounded(list(values.to_vec()))),
     native("append", &[Type::List, Type::Any], append),
 ];
 
@@ -58,14 +58,8 @@ fn sort_by_length(values: &[Value], _: &mut Session) -> Result<Value, Failure> {
     Ok(Value::List(kind, Arc::from(sorted)))
 }
 
-/// Longest list that may be built.
-const MOST_ITEMS: usize = 1_000_000;
-
 fn append(values: &[Value], _: &mut Session) -> Result<Value, Failure> {
     let mut longer = items(&values[0]).to_vec();
-    if longer.len() >= MOST_ITEMS {
-        return Err(Failure::new(format!("would make a list of more than {MOST_ITEMS} items")));
-    }
     longer.push(values[1].clone());
-    Ok(list(longer))
+    bounded(list(longer))
 }

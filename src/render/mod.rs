@@ -79,12 +79,7 @@ impl Renderer {
     /// # Errors
     /// The first problem met: a missing key, a value that may not be printed, a lookup that failed. Names keys,
     /// never values.
-    pub fn render(
-        &self,
-        root: Root<'_>,
-        view: &View,
-        memory: &mut Memory,
-    ) -> Result<Vec<u8>, TemplateError> {
+    pub fn render(&self, root: Root<'_>, view: &View, memory: &mut Memory) -> Result<Vec<u8>, TemplateError> {
         match root.engine {
             Engine::Tera => self.render_tera(root.name, root.escape, view, memory),
             Engine::Go => {

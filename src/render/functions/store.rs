@@ -96,7 +96,10 @@ fn texts<'v>(call: &Call<'_>, session: &'v Session, pattern: &str) -> Result<Vec
 }
 
 /// The paths and values that match, whatever the values are.
-pub(in crate::render) fn matching<'v>(view: &'v View, pattern: &str) -> Result<Vec<(&'v str, &'v key::Value)>, Failure> {
+pub(in crate::render) fn matching<'v>(
+    view: &'v View,
+    pattern: &str,
+) -> Result<Vec<(&'v str, &'v key::Value)>, Failure> {
     view.matching(pattern).map_err(|error| {
         Failure::new(error.to_string())
             .hint("`*` and `?` stop at `/`, `[a-z]` is a class, `\\` takes the next character as it is")

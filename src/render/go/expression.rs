@@ -11,12 +11,7 @@ use crate::render::error::Failure;
 
 impl<'a> Interpreter<'a> {
     /// A command; `last` is what the pipeline hands it.
-    pub(super) fn command(
-        &mut self,
-        command: &'a Command,
-        dot: &Value,
-        last: Option<Value>,
-    ) -> Result<Value, Trouble> {
+    pub(super) fn command(&mut self, command: &'a Command, dot: &Value, last: Option<Value>) -> Result<Value, Trouble> {
         let first = &command.words[0];
         let arguments = &command.words[1..];
         match &first.kind {

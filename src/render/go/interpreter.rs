@@ -135,11 +135,7 @@ impl<'a> Interpreter<'a> {
     }
 
     /// Goes one level down; variables that are declared there end with it.
-    fn scoped<T>(
-        &mut self,
-        pipe: &Pipe,
-        work: impl FnOnce(&mut Self) -> Result<T, Trouble>,
-    ) -> Result<T, Trouble> {
+    fn scoped<T>(&mut self, pipe: &Pipe, work: impl FnOnce(&mut Self) -> Result<T, Trouble>) -> Result<T, Trouble> {
         if self.depth >= DEEPEST {
             return Err(self.trouble(pipe.at, pipe, &format!("more than {DEEPEST} levels are nested")));
         }

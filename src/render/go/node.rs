@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::functions::Function;
 
-
 /// What stands between `{{` and `}}`, or around it.
 pub(super) enum Node {
     /// Text to print as it is.

@@ -39,7 +39,13 @@ pub(super) fn parse(text: &str) -> Result<Number, String> {
             return Err(format!("`{text}` is too large"));
         }
         let integer = i64::try_from(signed).ok();
-        return Ok(Number { text: text.to_owned(), integer, float: signed as f64, overflows: integer.is_none(), is_float });
+        return Ok(Number {
+            text: text.to_owned(),
+            integer,
+            float: signed as f64,
+            overflows: integer.is_none(),
+            is_float,
+        });
     }
     let magnitude = match radix {
         10 if plain.chars().all(|c| c.is_ascii_digit() || ".e+-".contains(c)) => plain.parse().map_err(|_| wrong())?,

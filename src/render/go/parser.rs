@@ -22,7 +22,8 @@ const DEEPEST: usize = 64;
 /// Reads a template.
 pub(super) fn parse(source: &str) -> Result<Unit, Mistake> {
     let tokens = tokens(source)?;
-    let mut parser = Parser { tokens, next: 0, variables: vec![Arc::from("$")], loops: 0, depth: 0, unit: Unit::default() };
+    let mut parser =
+        Parser { tokens, next: 0, variables: vec![Arc::from("$")], loops: 0, depth: 0, unit: Unit::default() };
     let mut root = Vec::new();
     loop {
         match parser.kind() {
@@ -339,7 +340,10 @@ impl<'a> Parser<'a> {
                     if !assigns {
                         self.variables.extend(names.iter().cloned());
                     } else if let Some(unknown) = names.iter().find(|name| !self.variables.contains(name)) {
-                        return Err(Mistake::new(self.tokens[start].at, format!("variable `{unknown}` is not defined")));
+                        return Err(Mistake::new(
+                            self.tokens[start].at,
+                            format!("variable `{unknown}` is not defined"),
+                        ));
                     }
                     return Ok((names, assigns));
                 }

@@ -128,10 +128,13 @@ impl<'a> Formatter<'a> {
         if self.reordered || self.next >= self.values.len() {
             return;
         }
-        let extra: Vec<String> = self.values[self.next..]
-            .iter()
-            .map(|value| if value.is_nil() { "<nil>".to_owned() } else { format!("{}={}", value.type_name(), plain(value)) })
-            .collect();
+        let extra: Vec<String> =
+            self.values[self.next..]
+                .iter()
+                .map(|value| {
+                    if value.is_nil() { "<nil>".to_owned() } else { format!("{}={}", value.type_name(), plain(value)) }
+                })
+                .collect();
         self.output.push_str(&format!("%!(EXTRA {})", extra.join(", ")));
     }
 }

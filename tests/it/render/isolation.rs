@@ -111,7 +111,8 @@ fn one_template_may_be_a_root_in_both_modes_and_several_times() {
 
 #[test]
 fn a_root_that_is_not_there_is_told_with_its_neighbour() {
-    let (_, problems) = compile(&sources(&[("site.conf", "x")]), &[Root::tera("sites.conf", Plain)], Arc::new(FixedFacts));
+    let (_, problems) =
+        compile(&sources(&[("site.conf", "x")]), &[Root::tera("sites.conf", Plain)], Arc::new(FixedFacts));
     let (0, problem) = &problems[0] else { panic!("{problems:?}") };
     assert_eq!(problem.to_string(), "sites.conf: there is no such template");
     assert_eq!(problem.hint.as_deref(), Some("did you mean `site.conf`?"));

@@ -171,7 +171,8 @@ fn from_tera(value: &TeraValue, wanted: Returns) -> Option<Value> {
         Returns::Int => Value::Int(i64::try_from(value.as_i128()?).ok()?),
         Returns::Texts => Value::texts(value.as_array()?.iter().filter_map(TeraValue::as_str)),
         Returns::Ints => {
-            let numbers = value.as_array()?.iter().map(|number| Some(Value::Int(i64::try_from(number.as_i128()?).ok()?)));
+            let numbers =
+                value.as_array()?.iter().map(|number| Some(Value::Int(i64::try_from(number.as_i128()?).ok()?)));
             Value::List(Items::Ints, numbers.collect::<Option<_>>()?)
         }
         Returns::Json => of_json(value)?,

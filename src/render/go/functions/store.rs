@@ -80,11 +80,8 @@ fn shared_text(path: &str, value: &key::Value) -> Result<Arc<str>, Failure> {
 /// The names below a directory. A key that is named itself is listed too, as confd does.
 fn names(directory: &str, session: &Session, directories_only: bool) -> Value {
     let children = session.view.children(directory);
-    let mut names: Vec<&str> = children
-        .iter()
-        .filter(|(_, child)| child.is_directory || !directories_only)
-        .map(|(name, _)| *name)
-        .collect();
+    let mut names: Vec<&str> =
+        children.iter().filter(|(_, child)| child.is_directory || !directories_only).map(|(name, _)| *name).collect();
     let own = directory.rsplit('/').next().unwrap_or_default();
     if !directories_only && !own.is_empty() && session.view.get(directory).is_some() {
         names.push(own);

@@ -135,9 +135,12 @@ fn part(time: &Zoned, layout: &str, output: &mut String) -> usize {
 }
 
 fn zone_name(time: &Zoned) -> String {
-    let name = jiff::fmt::strtime::format("%Z", time).unwrap_or_default();
-    // A zone without a name is written as its offset.
-    if name.starts_with(['+', '-']) { name.replace(':', "") } else { name }
+    // A zone that is nothing but an offset is written as that.
+    match time.time_zone().iana_name() {
+        Some(_) => jiff::fmt::strtime::format("%Z", time).unwrap_or_default(),
+        None if time.time_zone() == &TimeZone::UTC => "UTC".to_owned(),
+        None => offset(time, "-0700", false).0,
+    }
 }
 
 /// `-0700` and its like; with `Z` in front, UTC is written as `Z`.

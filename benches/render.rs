@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use upstreamd::model::key::{Key, Revision, Value};
 use upstreamd::model::range::KeyRanges;
-use upstreamd::model::resource::Escape;
+use upstreamd::model::resource::{Engine, Escape};
 use upstreamd::model::tree::Tree;
 use upstreamd::model::view::View;
-use upstreamd::render::{Facts, Memory, Renderer, Srv, TemplateSources, compile};
+use upstreamd::render::{Facts, Memory, Renderer, Root, Srv, TemplateSources, compile};
 
 struct NoFacts;
 
@@ -45,39 +45,51 @@ const VALUES: &str = "{% for v in getvs(pattern=\"/services/web/*\") -%}\nserver
 const NESTED: &str = "{% for s in ls(dir=\"/services\") -%}\nupstream {{ s }} {\n\
     {% for v in getvs(pattern=\"/services/\" ~ s ~ \"/*\") -%}\nserver {{ v }};\n{% endfor %}}\n{% endfor %}\n";
 
+const GO_UPSTREAM: &str = "upstream web {\n{{range gets \"/services/web/*\"}}server {{.Value}}; # {{.Key}}\n{{end}}}\n";
+const GO_VALUES: &str = "{{range getvs \"/services/web/*\"}}server {{.}};\n{{end}}\n";
+const GO_NESTED: &str = "{{range $s := ls \"/services\"}}upstream {{$s}} {\n\
+    {{range getvs (printf \"/services/%s/*\" $s)}}server {{.}};\n{{end}}}\n{{end}}";
+
 const BACKENDS: &str = "{% for b in backends(prefix=\"/services/web\") -%}\nserver {{ b.address }};\n{% endfor %}\n";
 const DECODED: &str = "{{ backends(prefix=\"/services/web\") | length }}";
 
 fn main() {
     // First, while nothing freed by other cases can hide it.
     remembering();
-    println!("{:<46} {:>10} {:>10} {:>10}", "case", "first us", "next us", "worst us");
+    println!("{:<50} {:>10} {:>10} {:>10}", "case", "first us", "next us", "worst us");
     for escape in [Escape::None, Escape::Nginx] {
         for backends in [10, 1_000, 10_000] {
             let tree = tree_of((0..backends).map(|i| (backend(i), address(i))));
-            changes(
-                &format!("gets, 2 prints, {backends} backends, {escape:?}"),
-                UPSTREAM,
-                escape,
-                tree.clone(),
-                backends,
-            );
-            if escape == Escape::None {
-                changes(&format!("getvs, 1 print, {backends} backends"), VALUES, escape, tree, backends);
+            for (engine, upstream, values) in [(Engine::Tera, UPSTREAM, VALUES), (Engine::Go, GO_UPSTREAM, GO_VALUES)] {
+                let root = Root { name: "t", engine, escape };
+                let name = format!("{engine:?} gets, 2 prints, {backends} backends, {escape:?}");
+                changes(&name, upstream, root, tree.clone(), backends);
+                if escape == Escape::None {
+                    changes(
+                        &format!("{engine:?} getvs, 1 print, {backends} backends"),
+                        values,
+                        root,
+                        tree.clone(),
+                        backends,
+                    );
+                }
             }
         }
     }
     let texts = || tree_of((0..10_000).map(|i| (backend(i), address(i))));
     let records = || tree_of((0..10_000).map(|i| (backend(i), record(i))));
-    changes("backends, 1 print, 10000 host:port", BACKENDS, Escape::Nginx, texts(), 10_000);
-    changes("backends, no print, 10000 host:port", DECODED, Escape::Nginx, texts(), 10_000);
-    changes("backends, 1 print, 10000 JSON records", BACKENDS, Escape::Nginx, records(), 10_000);
-    changes("backends, no print, 10000 JSON records", DECODED, Escape::Nginx, records(), 10_000);
+    let tera = Root::tera("t", Escape::Nginx);
+    changes("backends, 1 print, 10000 host:port", BACKENDS, tera, texts(), 10_000);
+    changes("backends, no print, 10000 host:port", DECODED, tera, texts(), 10_000);
+    changes("backends, 1 print, 10000 JSON records", BACKENDS, tera, records(), 10_000);
+    changes("backends, no print, 10000 JSON records", DECODED, tera, records(), 10_000);
     let shipped =
         include_str!("../templates/app.conf.tera").replace("\"/services\", subfolders=false", "\"/services/web\"");
-    changes("templates/app.conf.tera, 10000 JSON records", &shipped, Escape::Nginx, records(), 10_000);
+    changes("templates/app.conf.tera, 10000 JSON records", &shipped, tera, records(), 10_000);
     let services = (0..2_000).flat_map(|s| (0..5).map(move |b| (format!("/services/s{s}/{b}"), address(s * 5 + b))));
-    changes("nested ls + getvs, 2,000 services x 5 keys", NESTED, Escape::Nginx, tree_of(services), 0);
+    let services = tree_of(services);
+    changes("Tera nested ls + getvs, 2,000 services x 5 keys", NESTED, tera, services.clone(), 0);
+    changes("Go nested ls + getvs, 2,000 services x 5 keys", GO_NESTED, Root::go("t", Escape::Nginx), services, 0);
     compiling();
 }
 
@@ -100,12 +112,12 @@ fn tree_of(entries: impl Iterator<Item = (String, String)>) -> Tree {
 }
 
 /// Renders once, then after each of many single-key changes.
-fn changes(name: &str, template: &str, escape: Escape, mut tree: Tree, backends: usize) {
-    let renderer = renderer_of(template, escape);
+fn changes(name: &str, template: &str, root: Root<'_>, mut tree: Tree, backends: usize) {
+    let renderer = renderer_of(template, root);
     let ranges = KeyRanges::of_directories(["/services"]);
     let view = |tree: &Tree| View::new(tree.clone(), Arc::from(""), ranges.clone());
     let mut memory = Memory::default();
-    let (first, bytes) = timed(|| renderer.render("t", escape, &view(&tree), &mut memory).unwrap());
+    let (first, bytes) = timed(|| renderer.render(root, &view(&tree), &mut memory).unwrap());
     assert!(!bytes.is_empty());
     let mut times = Vec::new();
     for round in 0..200_usize {
@@ -113,15 +125,15 @@ fn changes(name: &str, template: &str, escape: Escape, mut tree: Tree, backends:
         let put = (Key::from(key.as_str()), Value::from(address(100_000 + round).as_str()));
         tree.advance(Revision(round as i64 + 2), [put], []);
         let seen = view(&tree);
-        times.push(timed(|| renderer.render("t", escape, &seen, &mut memory).unwrap()).0);
+        times.push(timed(|| renderer.render(root, &seen, &mut memory).unwrap()).0);
     }
     times.sort();
     row(name, first, times[times.len() / 2], times[times.len() - 1]);
 }
 
-fn renderer_of(template: &str, escape: Escape) -> Renderer {
+fn renderer_of(template: &str, root: Root<'_>) -> Renderer {
     let sources = TemplateSources::from([("t".to_owned(), Arc::from(template))]);
-    let (renderer, problems) = compile(&sources, &[("t", escape)], Arc::new(NoFacts));
+    let (renderer, problems) = compile(&sources, &[root], Arc::new(NoFacts));
     assert_eq!(problems, []);
     renderer
 }
@@ -129,7 +141,7 @@ fn renderer_of(template: &str, escape: Escape) -> Renderer {
 fn compiling() {
     let names: Vec<String> = (0..500).map(|i| format!("site-{i}.conf")).collect();
     let mut sources: TemplateSources = names.iter().map(|name| (name.clone(), Arc::from(SITE))).collect();
-    let roots: Vec<(&str, Escape)> = names.iter().map(|name| (name.as_str(), Escape::Nginx)).collect();
+    let roots: Vec<Root<'_>> = names.iter().map(|name| Root::tera(name, Escape::Nginx)).collect();
     let good = |sources: &TemplateSources, expected: usize| {
         let (time, (_, problems)) = timed(|| compile(sources, &roots, Arc::new(NoFacts)));
         assert_eq!(problems.len(), expected);
@@ -161,13 +173,13 @@ server {
 
 /// What 10,000 keys and the list that a resource keeps of them take.
 fn remembering() {
-    let renderer = renderer_of(UPSTREAM, Escape::Nginx);
+    let renderer = renderer_of(UPSTREAM, Root::tera("t", Escape::Nginx));
     let mut memory = Memory::default();
     let at_start = resident_kib();
     let tree = tree_of((0..10_000).map(|i| (backend(i), address(i))));
     let with_tree = resident_kib();
     let view = View::new(tree, Arc::from(""), KeyRanges::of_directories(["/services"]));
-    drop(renderer.render("t", Escape::Nginx, &view, &mut memory).unwrap());
+    drop(renderer.render(Root::tera("t", Escape::Nginx), &view, &mut memory).unwrap());
     let with_list = resident_kib();
     println!(
         "resident: {at_start} KiB, tree of 10,000 +{} KiB, kept list +{} KiB",
@@ -189,5 +201,5 @@ fn timed<T>(work: impl FnOnce() -> T) -> (Duration, T) {
 }
 
 fn row(name: &str, first: Duration, next: Duration, worst: Duration) {
-    println!("{name:<46} {:>10} {:>10} {:>10}", first.as_micros(), next.as_micros(), worst.as_micros());
+    println!("{name:<50} {:>10} {:>10} {:>10}", first.as_micros(), next.as_micros(), worst.as_micros());
 }

@@ -11,7 +11,7 @@ use crate::config::resource::{Defaults, ResourceFile};
 use crate::config::set;
 use crate::model::range::KeyRanges;
 use crate::model::resource::Resource;
-use crate::render::{self, Facts, Renderer, TemplateError};
+use crate::render::{self, Facts, Renderer, Root, TemplateError};
 use crate::world::folder_watch::Watched;
 use crate::world::fs::folder::{self, Folder};
 
@@ -187,7 +187,7 @@ fn load_confdir(
             Err(_) => {}
         }
     }
-    let roots: Vec<_> = resources.iter().map(|resource| (&*resource.src, resource.escape)).collect();
+    let roots: Vec<_> = resources.iter().map(|resource| resource_root(resource)).collect();
     let (renderer, broken) = render::compile(&texts, &roots, Arc::clone(facts));
     let renderer = Arc::new(renderer);
     let unusable: BTreeSet<usize> = broken.iter().map(|(position, _)| *position).collect();
@@ -230,6 +230,11 @@ fn kept_resources(conf_d: &Folder, previous: Option<&Loaded>, fresh: &[Arc<Resou
         .filter(|old| fresh.iter().all(|resource| resource.name != old.name && resource.dest != old.dest))
         .cloned()
         .collect()
+}
+
+/// How a resource's template is rendered.
+pub(super) fn resource_root(resource: &Resource) -> Root<'_> {
+    Root { name: &resource.src, engine: resource.engine, escape: resource.escape }
 }
 
 fn unreadable(path: &Path, problem: &str) -> Problem {

@@ -1,9 +1,9 @@
 //! `check`: settings, conf.d and templates, offline, every problem at once.
 
-use crate::agent::loaded::{self, Loaded};
+use crate::agent::loaded::{self, Loaded, Member};
 use crate::config::problem::{Place, Problem, Problems};
 use crate::config::settings::Settings;
-use crate::model::resource::{Identity, Resource};
+use crate::model::resource::{CommandLine, Engine, Escape, Identity, OutputFormat, Reload, Resource};
 use crate::world::fs::owner;
 use crate::world::terminal;
 
@@ -20,6 +20,21 @@ fn unknown_owner(resource: &Resource) -> Option<Problem> {
     Some(Problem::new(problem).at(Place::file(&resource.file)).hint("on another machine it may exist"))
 }
 
+/// A Go template that puts what the store says into an nginx file as it is.
+fn unescaped(member: &Member) -> Option<Problem> {
+    let resource = &member.resource;
+    let is_nginx = resource.output_format == Some(OutputFormat::Nginx)
+        || resource.check.as_ref().is_some_and(CommandLine::mentions_nginx)
+        || resource.reload.as_ref().is_some_and(Reload::mentions_nginx);
+    let prints_anything = resource.engine == Engine::Go && resource.escape == Escape::None;
+    if !(is_nginx && prints_anything && member.renderer.go_reads_store(&resource.src)) {
+        return None;
+    }
+    let message = format!("`{}` prints values of the store into an nginx file as they are", resource.src);
+    let hint = "escape = \"nginx\" refuses a value that could become more than data";
+    Some(Problem::new(message).at(Place::file(&resource.file)).hint(hint))
+}
+
 /// Prints every problem to standard error, or how much is right to standard output.
 pub(super) fn check(settings: &Settings, mut problems: Problems) -> Exit {
     let sources = run::sources(settings);
@@ -28,6 +43,9 @@ pub(super) fn check(settings: &Settings, mut problems: Problems) -> Exit {
     problems.extend(loaded.members.iter().filter_map(|member| unknown_owner(&member.resource)));
     for problem in problems.iter() {
         terminal::complain(&format!("{problem}\n"));
+    }
+    for warning in loaded.members.iter().filter_map(unescaped) {
+        terminal::complain(&format!("warning: {warning}\n"));
     }
     let n_resources = loaded.members.len();
     if problems.is_empty() {

@@ -269,13 +269,6 @@ fn source(field: &Field<'_>, engine: Option<Engine>) -> Result<Source, Problem> 
     }
     let name = parts.join("/");
     let engine = engine.unwrap_or(if name.ends_with(".tmpl") { Engine::Go } else { Engine::Tera });
-    if engine == Engine::Go {
-        return Err(Problem::new(format!(
-            "{} is a Go template, and this version renders Tera templates only",
-            shown(text)
-        ))
-        .hint("rewrite it in Tera and name it without .tmpl, or say engine = \"tera\" where it is Tera already"));
-    }
     Ok(Source { name: Arc::from(name), engine, place: field.value_place() })
 }
 

@@ -6,37 +6,39 @@ use std::sync::{Arc, LazyLock};
 
 use tera::{ErrorKind, Tera};
 
-use crate::model::resource::Escape;
+use crate::model::resource::{Engine, Escape};
 
 use super::error::{self, Place, TemplateError};
 use super::facts::Facts;
 use super::scan::{self, Scan};
-use super::{Renderer, TemplateSources, escape, functions};
+use super::{Renderer, Root, TemplateSources, escape, functions, go};
 use crate::model::suggest::nearest;
 
 /// Compiles the templates that `roots` name. Every problem is listed with the index of the root it fails; a root that
 /// is not listed renders. One template may be a root several times.
 pub fn compile(
     sources: &TemplateSources,
-    roots: &[(&str, Escape)],
+    roots: &[Root<'_>],
     facts: Arc<dyn Facts>,
 ) -> (Renderer, Vec<(usize, TemplateError)>) {
     let library = Library::new(sources);
+    let go = go::Library::new(sources);
     let asks = |root: &&str| library.reach(root).iter().any(|name| library.scans[*name].asks_for_backends);
-    let names: BTreeSet<&str> = roots.iter().map(|(name, _)| *name).collect();
+    let names: BTreeSet<&str> = roots.iter().filter(|root| root.engine == Engine::Tera).map(|root| root.name).collect();
     let asking = names.into_iter().filter(asks).map(str::to_owned).collect();
     let mut renderer =
-        Renderer { sources: sources.clone(), instances: Vec::new(), roots: HashMap::new(), asking, facts };
+        Renderer { sources: sources.clone(), instances: Vec::new(), roots: HashMap::new(), asking, go, facts };
     let mut problems = Vec::new();
     for mode in [Escape::None, Escape::Nginx] {
-        let of_mode = roots.iter().filter(|(_, escape)| *escape == mode);
-        let names: BTreeSet<&str> = of_mode.map(|(name, _)| *name).collect();
+        let of_mode = |root: &Root<'_>| root.engine == Engine::Tera && root.escape == mode;
+        let names: BTreeSet<&str> = roots.iter().filter(|root| of_mode(root)).map(|root| root.name).collect();
         let failed = library.compile(mode, &names, &mut renderer);
-        for (index, (name, escape)) in roots.iter().enumerate() {
-            if *escape == mode {
-                problems.extend(failed.get(name).into_iter().flatten().map(|problem| (index, problem.clone())));
-            }
+        for (index, root) in roots.iter().enumerate().filter(|(_, root)| of_mode(root)) {
+            problems.extend(failed.get(root.name).into_iter().flatten().map(|problem| (index, problem.clone())));
         }
+    }
+    for (index, root) in roots.iter().enumerate().filter(|(_, root)| root.engine == Engine::Go) {
+        problems.extend(renderer.go.check(root.name).into_iter().map(|problem| (index, problem)));
     }
     problems.sort_by_key(|(index, _)| *index);
     (renderer, problems)

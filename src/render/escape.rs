@@ -26,8 +26,7 @@ pub(super) fn nginx(text: &str, output: &mut dyn Write) -> io::Result<()> {
 
 /// The error for a text that was not let through.
 pub(super) fn refusal(renderer: &Renderer, root: &str, session: &Session, text: &str) -> TemplateError {
-    let why = quote::harm(text).map(|harm| harm.to_string()).unwrap_or_default();
-    let message = format!("{} {why}, and may not be printed in an nginx file", origin(session, text));
+    let message = refused(session, text);
     let hint = "`| nginx_string` writes it as one quoted argument; `| safe` prints it as it is, whatever it is";
     let place = locate(renderer, root, session);
     let mut problem = error::without_place(root, &message);
@@ -37,6 +36,12 @@ pub(super) fn refusal(renderer: &Renderer, root: &str, session: &Session, text: 
         problem.place = Some(place);
     }
     problem
+}
+
+/// Why the text was not let through.
+pub(super) fn refused(session: &Session, text: &str) -> String {
+    let why = quote::harm(text).map(|harm| harm.to_string()).unwrap_or_default();
+    format!("{} {why}, and may not be printed in an nginx file", origin(session, text))
 }
 
 /// Where the text came from: the key that has it as its value, or as a part, or whose value is a part of it.

@@ -1,4 +1,4 @@
-//! (template, view, facts) to bytes. Pure: the same three give the same bytes, every time.
+//! (template, view, facts) to bytes, in either language. Pure: the same three give the same bytes, every time.
 //! Never reads a file, a clock or the network: template texts come as `TemplateSources`, all else is asked of `Facts`.
 
 mod compile;
@@ -7,6 +7,7 @@ mod escape;
 mod facts;
 pub mod format;
 mod functions;
+mod go;
 mod memory;
 mod scan;
 mod session;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 
 use tera::{Context, Tera};
 
-use crate::model::resource::Escape;
+use crate::model::resource::{Engine, Escape};
 use crate::model::view::View;
 
 pub use compile::compile;
@@ -33,6 +34,29 @@ pub type TemplateSources = BTreeMap<String, Arc<str>>;
 /// Largest output of one render, in bytes.
 pub const MOST_OUTPUT_BYTES: usize = 64 << 20;
 
+/// A template that a resource renders, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Root<'a> {
+    /// Its path below the templates folder.
+    pub name: &'a str,
+    /// The language it is in.
+    pub engine: Engine,
+    /// What it may print.
+    pub escape: Escape,
+}
+
+impl<'a> Root<'a> {
+    /// A Tera template.
+    pub fn tera(name: &'a str, escape: Escape) -> Root<'a> {
+        Root { name, engine: Engine::Tera, escape }
+    }
+
+    /// A Go template.
+    pub fn go(name: &'a str, escape: Escape) -> Root<'a> {
+        Root { name, engine: Engine::Go, escape }
+    }
+}
+
 /// Compiled templates, ready to render any number of times from any thread.
 pub struct Renderer {
     sources: TemplateSources,
@@ -41,6 +65,7 @@ pub struct Renderer {
     roots: HashMap<(Escape, String), usize>,
     /// Roots from which a call of `backends` can be reached.
     asking: HashSet<String>,
+    go: go::Library,
     facts: Arc<dyn Facts>,
 }
 
@@ -61,7 +86,27 @@ impl Renderer {
     /// # Errors
     /// The first problem met: a missing key, a value that may not be printed, a lookup that failed. Names keys,
     /// never values.
-    pub fn render(
+    pub fn render(&self, root: Root<'_>, view: &View, memory: &mut Memory) -> Result<Vec<u8>, TemplateError> {
+        match root.engine {
+            Engine::Tera => self.render_tera(root.name, root.escape, view, memory),
+            Engine::Go => {
+                memory.begin(view);
+                let expected = memory.output_bytes + memory.output_bytes / 8;
+                let mut session = Session::new(view.clone(), Arc::clone(&self.facts), std::mem::take(memory));
+                let result = self.go.render(root.name, root.escape, &mut session, expected);
+                *memory = std::mem::take(&mut session.memory);
+                memory.end(result.as_ref().map_or(0, Vec::len));
+                result
+            }
+        }
+    }
+
+    /// Whether a Go template, or a file that it includes, calls a function that gives what the store says.
+    pub fn go_reads_store(&self, name: &str) -> bool {
+        self.go.reads_store(name)
+    }
+
+    fn render_tera(
         &self,
         root: &str,
         escape: Escape,

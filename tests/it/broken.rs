@@ -49,12 +49,15 @@ fn broken_toml_template_and_fields_keep_the_live_file() {
 }
 
 #[test]
-fn a_go_template_says_that_they_are_not_there_yet() {
+fn a_broken_go_template_keeps_the_live_file() {
     let sandbox = live();
     fs::rename(sandbox.path("etc/templates/values.tera"), sandbox.path("etc/templates/values.tmpl")).unwrap();
     let toml = fs::read_to_string(sandbox.path("etc/conf.d/a.toml")).unwrap().replace("values.tera", "values.tmpl");
     fs::write(sandbox.path("etc/conf.d/a.toml"), toml).unwrap();
-    check(&sandbox, &["a.toml:2:", "Go"]);
+    sandbox.template("values.tmpl", "{{range gets \"/v/*\"}}");
+    check(&sandbox, &["values.tmpl:1:", "{{end}}"]);
+    sandbox.template("values.tmpl", "x\n{{getv \"/v/none\"}}");
+    check(&sandbox, &["values.tmpl:2:3:", "/v/none"]);
 }
 
 #[test]

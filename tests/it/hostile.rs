@@ -14,7 +14,7 @@ use upstreamd::model::range::KeyRanges;
 use upstreamd::model::resource::Escape;
 use upstreamd::model::tree::Tree;
 use upstreamd::model::view::View;
-use upstreamd::render::{Memory, Renderer, TemplateSources, compile};
+use upstreamd::render::{Memory, Renderer, Root, TemplateSources, compile};
 
 use crate::render::facts::FixedFacts;
 use crate::support::agent::{DEADLINE, Sandbox};
@@ -32,7 +32,7 @@ const SHIPPED: &[(&str, &str)] =
 
 fn renderer(name: &str, text: &str) -> Renderer {
     let sources: TemplateSources = [(name.to_owned(), Arc::from(text))].into_iter().collect();
-    let (renderer, problems) = compile(&sources, &[(name, Escape::Nginx)], Arc::new(FixedFacts));
+    let (renderer, problems) = compile(&sources, &[Root::tera(name, Escape::Nginx)], Arc::new(FixedFacts));
     assert!(problems.is_empty(), "{problems:?}");
     renderer
 }
@@ -87,7 +87,8 @@ fn no_value_becomes_a_directive_in_any_shipped_template() {
     for (template, folder) in SHIPPED {
         let renderer = renderer(template, &std::fs::read_to_string(templates.join(template)).unwrap());
         let write = |name: &str, values: &[String]| {
-            let bytes = renderer.render(template, Escape::Nginx, &view(folder, values), &mut Memory::default());
+            let bytes =
+                renderer.render(Root::tera(template, Escape::Nginx), &view(folder, values), &mut Memory::default());
             let path = dir.path().join(format!("{template}-{name}"));
             std::fs::write(&path, bytes.unwrap_or_else(|error| panic!("{template}: {error}"))).unwrap();
             path
@@ -125,7 +126,7 @@ fn a_template_that_prints_values_as_they_are_prints_them_whole_or_fails_by_name(
     let mut refused = 0;
     for (n, value) in corpus::values(GOOD).into_iter().enumerate() {
         let view = view("/services", &["127.0.0.1:1".to_owned(), value.clone()]);
-        match renderer.render("raw", Escape::Nginx, &view, &mut Memory::default()) {
+        match renderer.render(Root::tera("raw", Escape::Nginx), &view, &mut Memory::default()) {
             Err(error) => {
                 refused += 1;
                 assert!(error.to_string().contains("/services/1"), "{error}");

@@ -12,6 +12,7 @@ mod dns;
 mod docs;
 mod etcd_agent;
 mod follow;
+mod go;
 mod guards;
 mod hostile;
 mod isolation;

@@ -159,13 +159,19 @@ fn sources_stay_below_the_templates_folder_and_tell_their_language() {
     for (written, expected) in [("a.conf", "a.conf"), ("/sub//a.conf", "sub/a.conf"), ("sub/../b", "b"), ("./c", "c")] {
         assert_eq!(&*ok(&format!("src = '{written}'")).src, expected);
     }
-    assert_eq!(ok("src = 'a.tmpl'\nengine = 'tera'").engine, Engine::Tera);
+    for (written, expected) in [
+        ("", Engine::Tera),
+        ("src = 'a.tmpl'", Engine::Go),
+        ("src = 'a.tmpl.conf'", Engine::Tera),
+        ("engine = 'go'", Engine::Go),
+        ("src = 'a.tmpl'\nengine = 'tera'", Engine::Tera),
+    ] {
+        assert_eq!(ok(written).engine, expected, "{written}");
+    }
     refused("src = ''", "`src` is empty");
     refused("src = '/'", "`src` is empty");
     refused("src = '../a'", "`src` `../a` leaves the templates folder");
     refused("src = 'a/../../b'", "`src` `a/../../b` leaves the templates folder");
-    refused("src = 'a.tmpl'", "`a.tmpl` is a Go template, and this version renders Tera templates only");
-    refused("engine = 'go'", "`a.conf` is a Go template, and this version renders Tera templates only");
     refused("engine = 'jinja'", "`engine` cannot be `jinja`");
 }
 

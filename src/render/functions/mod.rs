@@ -10,8 +10,8 @@ mod lists;
 mod math;
 mod outside;
 mod patterns;
-mod store;
-mod text;
+pub(in crate::render) mod store;
+pub(in crate::render) mod text;
 
 #[cfg(test)]
 mod tests;
@@ -166,6 +166,17 @@ impl Function {
         })
         .map_err(|failure| tera::Error::message(failure.message))
     }
+}
+
+/// Calls a function by its name, for the other engine. The arguments are right by name and kind.
+///
+/// # Errors
+/// What the function says.
+pub(super) fn call(name: &str, kwargs: &Kwargs, session: &mut Session) -> Result<Value, Failure> {
+    let Some(function) = all().find(|function| function.name == name) else {
+        return Err(Failure::new(format!("there is no function `{name}`")));
+    };
+    (function.run)(&Call { function, subject: None, kwargs }, session)
 }
 
 /// Teaches Tera every function and filter of the table.

@@ -6,7 +6,7 @@ use tera::Value;
 use tera::value::Key;
 
 use crate::model::key;
-use crate::model::view::Child;
+use crate::model::view::{Child, View};
 
 use super::super::error::Failure;
 use super::super::memory::Kept;
@@ -67,8 +67,12 @@ fn getvs(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
 }
 
 fn exists(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
-    let key = call.text("key")?;
-    Ok(Value::from(session.view.get(key).is_some() || session.view.has_directory(key)))
+    Ok(Value::from(is_there(&session.view, call.text("key")?)))
+}
+
+/// Whether there is a key or a directory of this name.
+pub(in crate::render) fn is_there(view: &View, key: &str) -> bool {
+    view.get(key).is_some() || view.has_directory(key)
 }
 
 fn ls(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
@@ -86,15 +90,24 @@ fn names(call: &Call<'_>, session: &Session, wanted: impl Fn(&Child) -> bool) ->
 
 /// The paths and values that match, in byte order of the paths.
 fn texts<'v>(call: &Call<'_>, session: &'v Session, pattern: &str) -> Result<Vec<(&'v str, &'v str)>, Failure> {
-    let found = session.view.matching(pattern).map_err(|error| {
-        call.failure(format!("{error}"))
-            .hint("`*` and `?` stop at `/`, `[a-z]` is a class, `\\` takes the next character as it is")
-    })?;
+    let found = matching(&session.view, pattern)
+        .map_err(|failure| Failure { message: call.failure(&failure.message).message, ..failure })?;
     found.into_iter().map(|(path, value)| Ok((path, text_of(path, value)?))).collect()
 }
 
+/// The paths and values that match, whatever the values are.
+pub(in crate::render) fn matching<'v>(
+    view: &'v View,
+    pattern: &str,
+) -> Result<Vec<(&'v str, &'v key::Value)>, Failure> {
+    view.matching(pattern).map_err(|error| {
+        Failure::new(error.to_string())
+            .hint("`*` and `?` stop at `/`, `[a-z]` is a class, `\\` takes the next character as it is")
+    })
+}
+
 /// The value of `key` as text.
-fn text_of<'v>(key: &str, value: &'v key::Value) -> Result<&'v str, Failure> {
+pub(in crate::render) fn text_of<'v>(key: &str, value: &'v key::Value) -> Result<&'v str, Failure> {
     value.as_text().ok_or_else(|| {
         let bytes = value.as_bytes().len();
         Failure::new(format!("the value of key `{}` is not UTF-8 text (length {bytes})", shown(key)))
@@ -106,7 +119,8 @@ pub(in crate::render) fn pair(path: &str, text: &str) -> Value {
     Value::from(BTreeMap::from([(Key::from("key"), Value::from(path)), (Key::from("value"), Value::from(text))]))
 }
 
-fn missing(session: &Session, key: &str) -> Failure {
+/// The error for a key that is not there, with what may have been meant.
+pub(in crate::render) fn missing(session: &Session, key: &str) -> Failure {
     let view = &session.view;
     let from = session.origin(key);
     if !key.is_empty() && from != "the text" {

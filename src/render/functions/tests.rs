@@ -12,7 +12,7 @@ use crate::model::resource::Escape;
 use crate::model::tree::Tree;
 use crate::model::view::View;
 use crate::nginx::quote::{MAX_BYTES, is_harmless};
-use crate::render::{Facts, Memory, Srv, TemplateSources, compile};
+use crate::render::{Facts, Memory, Root, Srv, TemplateSources, compile};
 
 use super::{Form, Function, TERA_FILTERS, TESTS, all, filter_names, function_names};
 
@@ -49,7 +49,7 @@ fn tera_has_the_filters_and_tests_that_are_listed() {
     template.extend(TESTS.iter().map(|test| format!("{{{{ x is {test} }}}}")));
     template.extend(function_names().map(|function| format!("{{{{ {function}() }}}}")));
     let sources = TemplateSources::from([("t".to_owned(), Arc::from(template.as_str()))]);
-    assert_eq!(compile(&sources, &[("t", Escape::None)], Arc::new(NoWorld)).1, []);
+    assert_eq!(compile(&sources, &[Root::tera("t", Escape::None)], Arc::new(NoWorld)).1, []);
 }
 
 #[test]
@@ -212,12 +212,12 @@ proptest! {
         let template = format!("{prints}{{% for x in {list} %}}{{{{ x }}}}{{% endfor %}}");
         let sources = TemplateSources::from([("t".to_owned(), Arc::from(template.as_str()))]);
         let escape = if nginx { Escape::Nginx } else { Escape::None };
-        let (renderer, problems) = compile(&sources, &[("t", escape)], Arc::new(NoWorld));
+        let (renderer, problems) = compile(&sources, &[Root::tera("t", escape)], Arc::new(NoWorld));
         prop_assert_eq!(&problems, &[]);
         {
             let view = hostile_view();
-            let once = renderer.render("t", escape, &view, &mut Memory::default());
-            prop_assert_eq!(&once, &renderer.render("t", escape, &view, &mut Memory::default()));
+            let once = renderer.render(Root::tera("t", escape), &view, &mut Memory::default());
+            prop_assert_eq!(&once, &renderer.render(Root::tera("t", escape), &view, &mut Memory::default()));
             match once {
                 // The two ways out that a reader of the template can see.
                 Ok(output) if nginx && !template.contains("safe") && !template.contains("nginx_string") => {
@@ -239,8 +239,8 @@ proptest! {
     fn no_broken_template_panics(pieces in proptest::collection::vec(proptest::sample::select(PIECES), 1..25)) {
         let template = pieces.join("");
         let sources = TemplateSources::from([("t".to_owned(), Arc::from(template.as_str()))]);
-        let (renderer, problems) = compile(&sources, &[("t", Escape::Nginx)], Arc::new(NoWorld));
-        let rendered = renderer.render("t", Escape::Nginx, &hostile_view(), &mut Memory::default());
+        let (renderer, problems) = compile(&sources, &[Root::tera("t", Escape::Nginx)], Arc::new(NoWorld));
+        let rendered = renderer.render(Root::tera("t", Escape::Nginx), &hostile_view(), &mut Memory::default());
         prop_assert!(problems.is_empty() || rendered.is_err());
     }
 }

@@ -72,18 +72,25 @@ pub(super) const FUNCTIONS: &[Function] = &[
 const MOST_BYTES: usize = 16 << 20;
 
 fn base(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
-    let path = call.text("path")?;
-    Ok(Value::from(match path.trim_end_matches('/') {
+    Ok(Value::from(base_name(call.text("path")?)))
+}
+
+/// Go's `path.Base`.
+pub(in crate::render) fn base_name(path: &str) -> &str {
+    match path.trim_end_matches('/') {
         "" if path.is_empty() => ".",
         "" => "/",
         trimmed => trimmed.rsplit('/').next().unwrap_or(trimmed),
-    }))
+    }
 }
 
 fn dir(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
-    let path = call.text("path")?;
-    let parent = path.rfind('/').map_or("", |slash| &path[..=slash]);
-    Ok(Value::from(clean(parent)))
+    Ok(Value::from(parent(call.text("path")?)))
+}
+
+/// Go's `path.Dir`.
+pub(in crate::render) fn parent(path: &str) -> String {
+    clean(path.rfind('/').map_or("", |slash| &path[..=slash]))
 }
 
 /// Go's `path.Clean`: like `model::key::clean_path`, but a relative path stays one.

@@ -1,21 +1,22 @@
 //! Case files. `$$ keys` has `key = value` lines (a JSON string or `hex:ff00` for odd ones), `$$ template` the root,
-//! `$$ template name` others, `$$ resource` may set `keys`, `prefix` and `escape`.
+//! `$$ template name` others, `$$ resource` may set `keys`, `prefix` and `escape`. Below `go/` they are Go templates;
+//! there, `$$ each` holds one template a line, and what each gives is expected: `=` output, `!` an error.
 
 use std::sync::Arc;
 
 use upstreamd::model::key::{Key, Revision, Value};
 use upstreamd::model::range::KeyRanges;
-use upstreamd::model::resource::Escape;
+use upstreamd::model::resource::{Engine, Escape};
 use upstreamd::model::tree::Tree;
 use upstreamd::model::view::View;
-use upstreamd::render::{Memory, TemplateError, TemplateSources, compile};
+use upstreamd::render::{Memory, Root, TemplateError, TemplateSources, compile};
 
 use super::facts::FixedFacts;
 use crate::support::cases::{self, Case};
 
 #[test]
 fn templates_that_render() {
-    cases::run("render/ok", |case| match rendered(case) {
+    cases::run("render/ok", |case| match rendered(case, Engine::Tera) {
         Ok(bytes) => String::from_utf8(bytes).unwrap(),
         Err(errors) => format!("unexpected: {}", described(&errors)),
     });
@@ -23,13 +24,51 @@ fn templates_that_render() {
 
 #[test]
 fn templates_that_fail() {
-    cases::run("render/err", |case| match rendered(case) {
+    cases::run("render/err", |case| match rendered(case, Engine::Tera) {
         Ok(bytes) => format!("unexpected success: {}", String::from_utf8_lossy(&bytes)),
         Err(errors) => described(&errors),
     });
 }
 
-fn rendered(case: &Case) -> Result<Vec<u8>, Vec<TemplateError>> {
+#[test]
+fn go_templates_that_render() {
+    cases::run("go/ok", |case| match rendered(case, Engine::Go) {
+        Ok(bytes) => String::from_utf8(bytes).unwrap(),
+        Err(errors) => format!("unexpected: {}", described(&errors)),
+    });
+}
+
+#[test]
+fn go_templates_that_fail() {
+    cases::run("go/err", |case| match rendered(case, Engine::Go) {
+        Ok(bytes) => format!("unexpected success: {}", String::from_utf8_lossy(&bytes)),
+        Err(errors) => described(&errors),
+    });
+}
+
+#[test]
+fn go_templates_of_one_line() {
+    cases::run("go/each", |case| {
+        let keys = cases::Section { title: "keys".to_owned(), text: case.text("keys").to_owned() };
+        let mut results = String::new();
+        for line in case.text("each").lines() {
+            let template = cases::Section { title: "template".to_owned(), text: line.to_owned() };
+            let keys = cases::Section { title: keys.title.clone(), text: keys.text.clone() };
+            let one = Case { path: case.path.clone(), sections: vec![keys, template] };
+            let result = match rendered(&one, Engine::Go) {
+                Ok(bytes) => match String::from_utf8(bytes).unwrap() {
+                    text if text.contains('\n') || text.trim_end() != text => format!("= {text:?}"),
+                    text => format!("= {text}"),
+                },
+                Err(errors) => format!("! {}", described(&errors).trim_end().replace('\n', "\n ")),
+            };
+            results.push_str(&format!("{line}\n  {result}\n"));
+        }
+        results
+    });
+}
+
+fn rendered(case: &Case, engine: Engine) -> Result<Vec<u8>, Vec<TemplateError>> {
     let mut sources = TemplateSources::new();
     for section in &case.sections {
         if let Some(name) = section.title.strip_prefix("template") {
@@ -41,11 +80,12 @@ fn rendered(case: &Case) -> Result<Vec<u8>, Vec<TemplateError>> {
         Some("nginx") => Escape::Nginx,
         _ => Escape::None,
     };
-    let (renderer, problems) = compile(&sources, &[("main", escape)], Arc::new(FixedFacts));
+    let root = Root { name: "main", engine, escape };
+    let (renderer, problems) = compile(&sources, &[root], Arc::new(FixedFacts));
     if !problems.is_empty() {
         return Err(problems.into_iter().map(|(_, problem)| problem).collect());
     }
-    renderer.render("main", escape, &view(case), &mut Memory::default()).map_err(|error| vec![error])
+    renderer.render(root, &view(case), &mut Memory::default()).map_err(|error| vec![error])
 }
 
 fn view(case: &Case) -> View {

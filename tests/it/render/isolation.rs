@@ -7,7 +7,7 @@ use upstreamd::model::range::KeyRanges;
 use upstreamd::model::resource::Escape::{self, Nginx, None as Plain};
 use upstreamd::model::tree::Tree;
 use upstreamd::model::view::View;
-use upstreamd::render::{Memory, Renderer, TemplateSources, compile};
+use upstreamd::render::{Memory, Renderer, Root, TemplateSources, compile};
 
 use super::facts::FixedFacts;
 
@@ -20,15 +20,20 @@ fn sources(texts: &[(&str, &str)]) -> TemplateSources {
     texts.iter().map(|(name, text)| ((*name).to_owned(), Arc::from(*text))).collect()
 }
 
+/// Tera templates, as roots.
+fn tera<'a>(roots: &[(&'a str, Escape)]) -> Vec<Root<'a>> {
+    roots.iter().map(|(name, escape)| Root::tera(name, *escape)).collect()
+}
+
 /// Compiles, checks which roots fail with which first line, and gives the renderer.
 #[track_caller]
 fn check(texts: &[(&str, &str)], roots: &[(&str, Escape)], failing: &[(usize, &str)]) -> Renderer {
-    let (renderer, problems) = compile(&sources(texts), roots, Arc::new(FixedFacts));
+    let (renderer, problems) = compile(&sources(texts), &tera(roots), Arc::new(FixedFacts));
     let found: Vec<(usize, String)> = problems.iter().map(|(index, problem)| (*index, problem.to_string())).collect();
     let expected: Vec<(usize, String)> = failing.iter().map(|(index, text)| (*index, (*text).to_owned())).collect();
     assert_eq!(found, expected);
     for (index, (root, escape)) in roots.iter().enumerate() {
-        let rendered = renderer.render(root, *escape, &view(&[("/v", "a b")]), &mut Memory::default());
+        let rendered = renderer.render(Root::tera(root, *escape), &view(&[("/v", "a b")]), &mut Memory::default());
         if failing.iter().any(|(failed, _)| *failed == index) {
             assert!(rendered.is_err(), "{root} did not compile, but renders");
         } else if *escape == Plain {
@@ -40,7 +45,7 @@ fn check(texts: &[(&str, &str)], roots: &[(&str, Escape)], failing: &[(usize, &s
 
 #[track_caller]
 fn output(renderer: &Renderer, root: &str) -> String {
-    String::from_utf8(renderer.render(root, Plain, &view(&[]), &mut Memory::default()).unwrap()).unwrap()
+    String::from_utf8(renderer.render(Root::tera(root, Plain), &view(&[]), &mut Memory::default()).unwrap()).unwrap()
 }
 
 #[test]
@@ -95,18 +100,19 @@ fn two_resources_may_each_have_a_component_of_one_name() {
 fn one_template_may_be_a_root_in_both_modes_and_several_times() {
     let (renderer, problems) = compile(
         &sources(&[("t", "{{ getv(key=\"/v\") }}")]),
-        &[("t", Nginx), ("t", Plain), ("t", Nginx)],
+        &tera(&[("t", Nginx), ("t", Plain), ("t", Nginx)]),
         Arc::new(FixedFacts),
     );
     assert_eq!(problems, []);
     let view = view(&[("/v", "a b")]);
-    assert_eq!(renderer.render("t", Plain, &view, &mut Memory::default()).unwrap(), b"a b");
-    assert!(renderer.render("t", Nginx, &view, &mut Memory::default()).is_err());
+    assert_eq!(renderer.render(Root::tera("t", Plain), &view, &mut Memory::default()).unwrap(), b"a b");
+    assert!(renderer.render(Root::tera("t", Nginx), &view, &mut Memory::default()).is_err());
 }
 
 #[test]
 fn a_root_that_is_not_there_is_told_with_its_neighbour() {
-    let (_, problems) = compile(&sources(&[("site.conf", "x")]), &[("sites.conf", Plain)], Arc::new(FixedFacts));
+    let (_, problems) =
+        compile(&sources(&[("site.conf", "x")]), &[Root::tera("sites.conf", Plain)], Arc::new(FixedFacts));
     let (0, problem) = &problems[0] else { panic!("{problems:?}") };
     assert_eq!(problem.to_string(), "sites.conf: there is no such template");
     assert_eq!(problem.hint.as_deref(), Some("did you mean `site.conf`?"));
@@ -119,11 +125,11 @@ fn nesting_that_could_exhaust_the_stack_is_refused() {
         let text = |level: usize| if level + 1 < levels { include(level) } else { "end".to_owned() };
         (0..levels).map(|level| (format!("t{level}"), Arc::from(text(level)))).collect()
     };
-    let (renderer, problems) = compile(&chain(8), &[("t0", Plain)], Arc::new(FixedFacts));
+    let (renderer, problems) = compile(&chain(8), &[Root::tera("t0", Plain)], Arc::new(FixedFacts));
     assert_eq!(problems, []);
     assert_eq!(output(&renderer, "t0"), "end");
     for levels in [9, 5_000] {
-        let (_, problems) = compile(&chain(levels), &[("t0", Plain)], Arc::new(FixedFacts));
+        let (_, problems) = compile(&chain(levels), &[Root::tera("t0", Plain)], Arc::new(FixedFacts));
         let texts: Vec<String> = problems.iter().map(|(_, problem)| problem.to_string()).collect();
         assert_eq!(texts, ["t0: nests more than 16 levels of include, block and component"]);
     }
@@ -150,7 +156,7 @@ fn every_problem_of_every_root_is_listed() {
 #[test]
 fn a_failed_render_leaves_nothing_behind_and_threads_do_not_meet() {
     let (renderer, problems) =
-        compile(&sources(&[("t", "{{ getv(key=\"/v\") }}")]), &[("t", Plain)], Arc::new(FixedFacts));
+        compile(&sources(&[("t", "{{ getv(key=\"/v\") }}")]), &[Root::tera("t", Plain)], Arc::new(FixedFacts));
     assert_eq!(problems, []);
     std::thread::scope(|scope| {
         for thread in 0..4 {
@@ -159,9 +165,9 @@ fn a_failed_render_leaves_nothing_behind_and_threads_do_not_meet() {
                 let mut memory = Memory::default();
                 for round in 0..200 {
                     let value = format!("{thread}-{round}");
-                    let rendered = renderer.render("t", Plain, &view(&[("/v", &value)]), &mut memory);
+                    let rendered = renderer.render(Root::tera("t", Plain), &view(&[("/v", &value)]), &mut memory);
                     assert_eq!(rendered.unwrap(), value.as_bytes());
-                    assert!(renderer.render("t", Plain, &view(&[]), &mut memory).is_err());
+                    assert!(renderer.render(Root::tera("t", Plain), &view(&[]), &mut memory).is_err());
                 }
             });
         }

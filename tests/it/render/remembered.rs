@@ -8,7 +8,7 @@ use upstreamd::model::range::KeyRanges;
 use upstreamd::model::resource::Escape;
 use upstreamd::model::tree::Tree;
 use upstreamd::model::view::View;
-use upstreamd::render::{Memory, TemplateSources, compile};
+use upstreamd::render::{Memory, Root, TemplateSources, compile};
 
 use super::facts::FixedFacts;
 
@@ -52,7 +52,7 @@ proptest! {
     #[test]
     fn with_and_without_memory_the_bytes_are_the_same(steps in proptest::collection::vec(step(), 1..40)) {
         let sources = TemplateSources::from([("t".to_owned(), Arc::from(TEMPLATE))]);
-        let (renderer, _) = compile(&sources, &[("t", Escape::None)], Arc::new(FixedFacts));
+        let (renderer, _) = compile(&sources, &[Root::tera("t", Escape::None)], Arc::new(FixedFacts));
         let value = |index: usize| Value::from(format!("v{index}").as_str());
         let mut tree = Tree::from_entries(Revision(1), (2..150).map(|index| (key(index), value(index % 7))));
         let mut ranges = KeyRanges::of_directories(["/"]);
@@ -70,8 +70,8 @@ proptest! {
                 }
             };
             let view = View::new(tree.clone(), Arc::from(""), ranges.clone());
-            let remembering = renderer.render("t", Escape::None, &view, &mut memory);
-            prop_assert_eq!(remembering, renderer.render("t", Escape::None, &view, &mut Memory::default()));
+            let remembering = renderer.render(Root::tera("t", Escape::None), &view, &mut memory);
+            prop_assert_eq!(remembering, renderer.render(Root::tera("t", Escape::None), &view, &mut Memory::default()));
         }
     }
 }
@@ -118,7 +118,7 @@ proptest! {
         steps in proptest::collection::vec(proptest::collection::vec((0..220_usize, proptest::option::weighted(0.7, 0..1000_usize)), 1..30), 1..12),
     ) {
         let sources = TemplateSources::from([("t".to_owned(), Arc::from(BACKENDS))]);
-        let (renderer, problems) = compile(&sources, &[("t", Escape::None)], Arc::new(FixedFacts));
+        let (renderer, problems) = compile(&sources, &[Root::tera("t", Escape::None)], Arc::new(FixedFacts));
         prop_assert_eq!(problems, []);
         let entries = start.iter().enumerate().map(|(index, value)| (backend_key(index), backend_value(*value)));
         let mut tree = Tree::from_entries(Revision(1), entries);
@@ -126,8 +126,8 @@ proptest! {
         for (round, step) in steps.into_iter().enumerate() {
             let view = View::new(tree.clone(), Arc::from(""), KeyRanges::of_directories(["/s", "/elsewhere"]));
             let mut fresh = Memory::default();
-            let remembering = renderer.render("t", Escape::None, &view, &mut memory);
-            prop_assert_eq!(remembering, renderer.render("t", Escape::None, &view, &mut fresh));
+            let remembering = renderer.render(Root::tera("t", Escape::None), &view, &mut memory);
+            prop_assert_eq!(remembering, renderer.render(Root::tera("t", Escape::None), &view, &mut fresh));
             prop_assert_eq!(memory.keys_set_aside(), fresh.keys_set_aside());
             prop_assert_eq!(memory.tally(), fresh.tally());
             for (index, value) in step {

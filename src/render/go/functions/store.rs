@@ -1,0 +1,92 @@
+//! The store, as confd's functions give it. Lookups are exact, and cost what they find.
+
+use std::sync::Arc;
+
+use super::super::value::{Items, Pair, Value};
+use super::{Function, Type, native, text, variadic};
+use crate::model::key;
+use crate::render::error::Failure;
+use crate::render::functions::store as common;
+use crate::render::session::Session;
+
+const KEY: &[Type] = &[Type::Text];
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    native("get", KEY, get),
+    variadic("getv", KEY, Type::Text, getv),
+    native("gets", KEY, gets),
+    native("getvs", KEY, getvs),
+    native("exists", KEY, |values, session| Ok(Value::Bool(common::is_there(&session.view, text(&values[0]))))),
+    native("ls", KEY, |values, session| Ok(names(text(&values[0]), session, false))),
+    native("lsdir", KEY, |values, session| Ok(names(text(&values[0]), session, true))),
+];
+
+fn pair(key: &str, value: Arc<str>) -> Value {
+    Value::Pair(Arc::new(Pair { key: Arc::from(key), value }))
+}
+
+fn get(values: &[Value], session: &mut Session) -> Result<Value, Failure> {
+    let key = text(&values[0]);
+    match session.view.get(key) {
+        Some(value) => Ok(pair(key, shared_text(key, value)?)),
+        None => Err(missing(session, key)),
+    }
+}
+
+fn getv(values: &[Value], session: &mut Session) -> Result<Value, Failure> {
+    let key = text(&values[0]);
+    match (session.view.get(key), values.get(1)) {
+        (Some(value), _) => Ok(Value::Text(shared_text(key, value)?)),
+        (None, Some(default)) => Ok(default.clone()),
+        (None, None) => Err(missing(session, key)),
+    }
+}
+
+fn missing(session: &Session, key: &str) -> Failure {
+    let mut failure = common::missing(session, key);
+    // The other engine's way of writing arguments.
+    failure.hint = failure.hint.map(|hint| match hint.as_str() {
+        "it is a directory: ls(dir=…) lists it, gets(pattern=…) reads it" => {
+            "it is a directory: ls lists it, gets reads it".to_owned()
+        }
+        "getv(key=…, default=…) makes it optional" => "getv \"…\" \"default\" makes it optional".to_owned(),
+        _ => hint,
+    });
+    failure
+}
+
+fn gets(values: &[Value], session: &mut Session) -> Result<Value, Failure> {
+    let found = common::matching(&session.view, text(&values[0]))?;
+    let pairs = found.into_iter().map(|(path, value)| Ok(pair(path, shared_text(path, value)?)));
+    Ok(Value::List(Items::Pairs, pairs.collect::<Result<_, Failure>>()?))
+}
+
+fn getvs(values: &[Value], session: &mut Session) -> Result<Value, Failure> {
+    let found = common::matching(&session.view, text(&values[0]))?;
+    let texts = found.into_iter().map(|(path, value)| shared_text(path, value));
+    let mut texts: Vec<Arc<str>> = texts.collect::<Result<_, Failure>>()?;
+    texts.sort_unstable();
+    Ok(Value::List(Items::Texts, texts.into_iter().map(Value::Text).collect()))
+}
+
+/// The value's own text, not a copy.
+fn shared_text(path: &str, value: &key::Value) -> Result<Arc<str>, Failure> {
+    match value {
+        key::Value::Text(text) => Ok(Arc::clone(text)),
+        key::Value::Binary(_) => common::text_of(path, value).map(Arc::from),
+    }
+}
+
+/// The names below a directory. A key that is named itself is listed too, as confd does.
+fn names(directory: &str, session: &Session, directories_only: bool) -> Value {
+    let children = session.view.children(directory);
+    let mut names: Vec<&str> =
+        children.iter().filter(|(_, child)| child.is_directory || !directories_only).map(|(name, _)| *name).collect();
+    let own = directory.rsplit('/').next().unwrap_or_default();
+    if !directories_only && !own.is_empty() && session.view.get(directory).is_some() {
+        names.push(own);
+        names.sort_unstable();
+        names.dedup();
+    }
+    Value::texts(names)
+}

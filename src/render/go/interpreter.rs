@@ -1,0 +1,340 @@
+//! Runs a parsed Go template: text, actions, conditions, loops, templates within templates.
+//! Bounded in depth, in steps and in what it prints; asks nothing of the world but through its session.
+
+use std::sync::Arc;
+
+use super::Library;
+use super::node::{Branch, Call, Command, Expr, ExprKind, Node, Pipe, excerpt};
+use super::parser::Unit;
+use super::print;
+use super::value::Value;
+use crate::model::resource::Escape;
+use crate::nginx::quote;
+use crate::render::MOST_OUTPUT_BYTES;
+use crate::render::error::{Failure, Place, TemplateError};
+use crate::render::escape;
+use crate::render::session::Session;
+
+/// Levels of blocks and templates within each other.
+const DEEPEST: usize = 100;
+/// Rounds of all loops of one render, and uses of templates.
+const MOST_STEPS: usize = 10_000_000;
+/// Levels of `include`.
+const DEEPEST_INCLUDE: usize = 10;
+
+/// An error, boxed because results are passed through many frames.
+pub(super) type Trouble = Box<TemplateError>;
+
+/// How a list of nodes ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    Done,
+    Break,
+    Continue,
+}
+
+/// One running template.
+pub(super) struct Interpreter<'a> {
+    pub(super) library: &'a Library,
+    pub(super) session: &'a mut Session,
+    pub(super) escape: Escape,
+    /// The files on the way here, the one that runs last.
+    files: Vec<&'a str>,
+    source: &'a str,
+    unit: &'a Unit,
+    /// The template of the file that runs: the file's name, or what a `define` calls it.
+    template: &'a str,
+    variables: Vec<(Arc<str>, Value)>,
+    depth: usize,
+    steps: usize,
+    output: String,
+}
+
+impl<'a> Interpreter<'a> {
+    /// Runs a file of `library`, and returns what it prints.
+    pub(super) fn run(
+        library: &'a Library,
+        file: &'a str,
+        escape: Escape,
+        session: &'a mut Session,
+        expected_bytes: usize,
+    ) -> Result<String, Trouble> {
+        let (source, unit) = library.unit(file).map_err(Box::new)?;
+        let mut interpreter = Interpreter {
+            library,
+            session,
+            escape,
+            files: vec![file],
+            source,
+            unit,
+            template: file,
+            variables: vec![(Arc::from("$"), Value::Missing)],
+            depth: 0,
+            steps: 0,
+            output: String::with_capacity(expected_bytes),
+        };
+        interpreter.nodes(&unit.root, &Value::Missing)?;
+        Ok(interpreter.output)
+    }
+
+    /// An error of this template, at an expression.
+    #[cold]
+    pub(super) fn trouble(&self, at: usize, expression: &impl std::fmt::Display, message: &str) -> Trouble {
+        self.trouble_of(at, expression, Failure::new(message))
+    }
+
+    #[cold]
+    pub(super) fn trouble_of(&self, at: usize, expression: &impl std::fmt::Display, failure: Failure) -> Trouble {
+        let message = format!("executing {:?} at <{}>: {}", self.template, excerpt(expression), failure.message);
+        Box::new(TemplateError {
+            template: self.files.last().map_or("", |file| file).to_owned(),
+            place: Some(Place::of(self.source, at)),
+            message,
+            hint: failure.hint,
+        })
+    }
+
+    fn nodes(&mut self, nodes: &'a [Node], dot: &Value) -> Result<Flow, Trouble> {
+        for node in nodes {
+            match self.node(node, dot)? {
+                Flow::Done => {}
+                other => return Ok(other),
+            }
+        }
+        Ok(Flow::Done)
+    }
+
+    fn node(&mut self, node: &'a Node, dot: &Value) -> Result<Flow, Trouble> {
+        match node {
+            Node::Text(text) => {
+                self.output.push_str(text);
+                if self.output.len() > MOST_OUTPUT_BYTES {
+                    return Err(self.too_much());
+                }
+            }
+            Node::Action(pipe) => {
+                let value = self.pipe(pipe, dot)?;
+                if pipe.variables.is_empty() {
+                    self.print(pipe, &value)?;
+                }
+            }
+            Node::Break => return Ok(Flow::Break),
+            Node::Continue => return Ok(Flow::Continue),
+            Node::If(branch) => return self.scoped(&branch.pipe, |it| it.choose(branch, dot, false)),
+            Node::With(branch) => return self.scoped(&branch.pipe, |it| it.choose(branch, dot, true)),
+            Node::Range(branch) => return self.scoped(&branch.pipe, |it| it.range(branch, dot)),
+            Node::Template(call) => self.call(call, dot)?,
+        }
+        Ok(Flow::Done)
+    }
+
+    #[cold]
+    fn too_much(&self) -> Trouble {
+        let message = format!("the output is larger than {MOST_OUTPUT_BYTES} bytes");
+        Box::new(TemplateError { template: self.files[0].to_owned(), place: None, message, hint: None })
+    }
+
+    /// Goes one level down; variables that are declared there end with it.
+    fn scoped<T>(&mut self, pipe: &Pipe, work: impl FnOnce(&mut Self) -> Result<T, Trouble>) -> Result<T, Trouble> {
+        if self.depth >= DEEPEST {
+            return Err(self.trouble(pipe.at, pipe, &format!("more than {DEEPEST} levels are nested")));
+        }
+        let outer = self.variables.len();
+        self.depth += 1;
+        let result = work(self);
+        self.depth -= 1;
+        self.variables.truncate(outer);
+        result
+    }
+
+    fn choose(&mut self, branch: &'a Branch, dot: &Value, rebinds: bool) -> Result<Flow, Trouble> {
+        let value = self.pipe(&branch.pipe, dot)?;
+        match value.is_true() {
+            true if rebinds => self.nodes(&branch.body, &value),
+            true => self.nodes(&branch.body, dot),
+            false => self.nodes(&branch.otherwise, dot),
+        }
+    }
+
+    fn range(&mut self, branch: &'a Branch, dot: &Value) -> Result<Flow, Trouble> {
+        let value = self.pipe(&branch.pipe, dot)?;
+        let mut empty = true;
+        let mut round = |it: &mut Self, index: &dyn Fn() -> Value, item: &Value| -> Result<bool, Trouble> {
+            empty = false;
+            it.round(branch, index, item)
+        };
+        match &value {
+            Value::Missing | Value::Nil => {}
+            Value::List(_, items) => {
+                for (index, item) in items.iter().enumerate() {
+                    if !round(self, &|| Value::Int(i64::try_from(index).unwrap_or(i64::MAX)), item)? {
+                        break;
+                    }
+                }
+            }
+            Value::Map(map) => {
+                for (key, item) in map.iter() {
+                    if !round(self, &|| Value::Text(Arc::clone(key)), item)? {
+                        break;
+                    }
+                }
+            }
+            Value::Int(count) if branch.pipe.variables.len() < 2 => {
+                for number in 0..*count {
+                    if !round(self, &|| Value::Int(number), &Value::Int(number))? {
+                        break;
+                    }
+                }
+            }
+            Value::Int(_) => {
+                let message = "a number can only be iterated over with one variable";
+                return Err(self.trouble(branch.pipe.at, &branch.pipe, message));
+            }
+            other => {
+                let message = format!("range can't iterate over a value of type {}", other.type_name());
+                return Err(self.trouble(branch.pipe.at, &branch.pipe, &message));
+            }
+        }
+        if empty { self.nodes(&branch.otherwise, dot) } else { Ok(Flow::Done) }
+    }
+
+    /// One round of a loop; false ends the loop.
+    fn round(&mut self, branch: &'a Branch, index: &dyn Fn() -> Value, item: &Value) -> Result<bool, Trouble> {
+        self.step(&branch.pipe)?;
+        let inner = self.variables.len();
+        match branch.pipe.variables.as_slice() {
+            [] => {}
+            [only] if branch.pipe.assigns => self.assign(only, item.clone()),
+            [first, second] if branch.pipe.assigns => {
+                self.assign(first, index());
+                self.assign(second, item.clone());
+            }
+            [_] => self.variables[inner - 1].1 = item.clone(),
+            _ => {
+                self.variables[inner - 2].1 = index();
+                self.variables[inner - 1].1 = item.clone();
+            }
+        }
+        let flow = self.nodes(&branch.body, item)?;
+        self.variables.truncate(inner);
+        Ok(flow != Flow::Break)
+    }
+
+    fn step(&mut self, pipe: &Pipe) -> Result<(), Trouble> {
+        self.steps += 1;
+        if self.steps > MOST_STEPS {
+            return Err(self.trouble(pipe.at, pipe, &format!("the render takes more than {MOST_STEPS} steps")));
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, call: &'a Call, dot: &Value) -> Result<(), Trouble> {
+        let body = match self.unit.defines.get(&call.name) {
+            Some(body) => body,
+            None if call.name == self.files[self.files.len() - 1] => &self.unit.root,
+            None => return Err(self.trouble(call.at, call, &format!("template {:?} not defined", call.name))),
+        };
+        let dot = match &call.pipe {
+            Some(pipe) => self.scoped(pipe, |it| it.pipe(pipe, dot))?,
+            None => Value::Missing,
+        };
+        self.steps += 1;
+        if self.depth >= DEEPEST || self.steps > MOST_STEPS {
+            return Err(self.trouble(call.at, call, &format!("more than {DEEPEST} templates are nested")));
+        }
+        let variables = std::mem::replace(&mut self.variables, vec![(Arc::from("$"), dot.clone())]);
+        let template = std::mem::replace(&mut self.template, &call.name);
+        self.depth += 1;
+        let result = self.nodes(body, &dot);
+        self.depth -= 1;
+        self.template = template;
+        self.variables = variables;
+        result.map(|_| ())
+    }
+
+    /// `include`: another file, with its own templates and variables, as text.
+    pub(super) fn include(&mut self, name: &str, dot: Value) -> Result<Result<Value, Failure>, Trouble> {
+        let Some((file, source, unit)) = self.library.included(name)? else {
+            return Ok(Err(self.library.no_such_include(name)));
+        };
+        if self.files.contains(&file) {
+            return Ok(Err(Failure::new(format!("`{file}` includes itself"))));
+        }
+        if self.files.len() > DEEPEST_INCLUDE || self.depth >= DEEPEST {
+            return Ok(Err(Failure::new(format!("more than {DEEPEST_INCLUDE} files include each other"))));
+        }
+        let outer = (self.source, self.unit, self.template, self.output.len());
+        let variables = std::mem::replace(&mut self.variables, vec![(Arc::from("$"), dot.clone())]);
+        (self.source, self.unit, self.template) = (source, unit, file);
+        self.files.push(file);
+        self.depth += 1;
+        self.nodes(&unit.root, &dot)?;
+        self.depth -= 1;
+        self.files.pop();
+        self.variables = variables;
+        (self.source, self.unit, self.template, _) = outer;
+        let text = self.output.split_off(outer.3);
+        // What it printed was judged when it was printed.
+        Ok(Ok(Value::Safe(Arc::from(text))))
+    }
+
+    fn print(&mut self, pipe: &Pipe, value: &Value) -> Result<(), Trouble> {
+        let before = self.output.len();
+        print::action(value, &mut self.output);
+        if self.output.len() > MOST_OUTPUT_BYTES {
+            return Err(self.too_much());
+        }
+        if self.escape == Escape::None || matches!(value, Value::Safe(_)) || is_constant(pipe) {
+            return Ok(());
+        }
+        let printed = &self.output[before..];
+        if quote::is_harmless(printed) {
+            return Ok(());
+        }
+        let mut failure = Failure::new(escape::refused(self.session, printed));
+        failure.hint = Some("`nginxString` writes it as one quoted argument".to_owned());
+        Err(self.trouble_of(pipe.at, pipe, failure))
+    }
+
+    fn assign(&mut self, name: &str, value: Value) {
+        // The parser has seen to it that there is one.
+        if let Some(variable) = self.variables.iter_mut().rev().find(|(known, _)| &**known == name) {
+            variable.1 = value;
+        }
+    }
+
+    pub(super) fn variable(&self, name: &str) -> &Value {
+        let found = self.variables.iter().rev().find(|(known, _)| &**known == name);
+        found.map_or(&Value::Missing, |(_, value)| value)
+    }
+
+    /// The value of a pipeline in parentheses.
+    pub(super) fn nested(&mut self, pipe: &'a Pipe, dot: &Value) -> Result<Value, Trouble> {
+        self.scoped(pipe, |it| it.pipe(pipe, dot))
+    }
+
+    /// The value of a pipeline, given to the variables that it declares.
+    pub(super) fn pipe(&mut self, pipe: &'a Pipe, dot: &Value) -> Result<Value, Trouble> {
+        let mut value = None;
+        for command in &pipe.commands {
+            let result = self.command(command, dot, value.take())?;
+            value = Some(if result.is_nil() { Value::Missing } else { result });
+        }
+        let value = value.unwrap_or(Value::Missing);
+        for variable in &pipe.variables {
+            if pipe.assigns {
+                self.assign(variable, value.clone());
+            } else {
+                self.variables.push((Arc::clone(variable), value.clone()));
+            }
+        }
+        Ok(value)
+    }
+}
+
+/// Whether a pipeline is a text or a number of the template itself.
+fn is_constant(pipe: &Pipe) -> bool {
+    let [Command { words, .. }] = pipe.commands.as_slice() else { return false };
+    let [Expr { kind, .. }] = words.as_slice() else { return false };
+    matches!(kind, ExprKind::Text(..) | ExprKind::Number(_) | ExprKind::Bool(_))
+}

@@ -1,0 +1,446 @@
+//! Tokens to the trees of a Go template and of the templates that it defines. The grammar is Go's text/template of
+//! release 1.23 and later; what Go finds while parsing (an unknown function, an unknown variable) is found here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::functions::{self, Function};
+use super::lexer::{Kind, Mistake, Token, tokens};
+use super::node::{Branch, Call, Command, Expr, ExprKind, Node, Pipe, is_blank};
+use super::number;
+
+/// A template, and those that it defines, by name.
+#[derive(Default)]
+pub(super) struct Unit {
+    pub(super) root: Vec<Node>,
+    pub(super) defines: HashMap<String, Vec<Node>>,
+}
+
+/// Levels of nested blocks and parentheses.
+const DEEPEST: usize = 64;
+
+/// Reads a template.
+pub(super) fn parse(source: &str) -> Result<Unit, Mistake> {
+    let tokens = tokens(source)?;
+    let mut parser =
+        Parser { tokens, next: 0, variables: vec![Arc::from("$")], loops: 0, depth: 0, unit: Unit::default() };
+    let mut root = Vec::new();
+    loop {
+        match parser.kind() {
+            Kind::End => break,
+            Kind::Open if parser.keyword_after_open() == Some("define") => parser.define()?,
+            _ => match parser.node()? {
+                Step::Node(node) => root.push(node),
+                Step::End(at) => return Err(Mistake::new(at, "{{end}} without a beginning")),
+                Step::Else(at) => return Err(Mistake::new(at, "{{else}} without {{if}}, {{with}} or {{range}}")),
+            },
+        }
+    }
+    parser.unit.root = root;
+    Ok(parser.unit)
+}
+
+const KEYWORDS: &[&str] =
+    &["block", "break", "continue", "define", "else", "end", "if", "range", "nil", "template", "with"];
+
+/// What one action was.
+enum Step {
+    Node(Node),
+    /// `{{end}}`, at its offset.
+    End(usize),
+    /// `{{else`, read up to here.
+    Else(usize),
+}
+
+struct Parser<'a> {
+    tokens: Vec<Token<'a>>,
+    next: usize,
+    /// The variables that exist here.
+    variables: Vec<Arc<str>>,
+    /// How many `{{range}}` are open.
+    loops: usize,
+    depth: usize,
+    unit: Unit,
+}
+
+impl<'a> Parser<'a> {
+    fn peek(&self) -> &Token<'a> {
+        // The last token is `End`, and `take` never goes beyond it.
+        &self.tokens[self.next]
+    }
+
+    fn kind(&self) -> &Kind {
+        &self.peek().kind
+    }
+
+    fn at(&self) -> usize {
+        self.peek().at
+    }
+
+    fn take(&mut self) -> Token<'a> {
+        let token = self.tokens[self.next].clone();
+        self.next = (self.next + 1).min(self.tokens.len() - 1);
+        token
+    }
+
+    fn skip_space(&mut self) {
+        while *self.kind() == Kind::Space {
+            self.take();
+        }
+    }
+
+    fn take_if(&mut self, kind: &Kind) -> bool {
+        let found = self.kind() == kind;
+        if found {
+            self.take();
+        }
+        found
+    }
+
+    fn keyword(&self) -> Option<&'a str> {
+        let token = self.peek();
+        KEYWORDS.contains(&token.text).then_some(token.text).filter(|_| token.kind == Kind::Word)
+    }
+
+    fn keyword_after_open(&self) -> Option<&'a str> {
+        let token = self.tokens[self.next + 1..].iter().find(|token| token.kind != Kind::Space)?;
+        KEYWORDS.contains(&token.text).then_some(token.text).filter(|_| token.kind == Kind::Word)
+    }
+
+    fn unexpected(&self, context: &str) -> Mistake {
+        let token = self.peek();
+        match token.kind {
+            Kind::End => Mistake::new(token.at, "the template ends before its {{end}}"),
+            Kind::Close => Mistake::new(token.at, format!("{context} ends too early")),
+            Kind::Space => Mistake::new(token.at, format!("a blank cannot stand here in {context}")),
+            _ => {
+                let shown: String = token.text.chars().take(20).collect();
+                Mistake::new(token.at, format!("`{}` cannot stand here in {context}", shown.escape_debug()))
+            }
+        }
+    }
+
+    fn close(&mut self, context: &str) -> Result<(), Mistake> {
+        self.skip_space();
+        if self.take_if(&Kind::Close) { Ok(()) } else { Err(self.unexpected(context)) }
+    }
+
+    /// Goes one level down, unless that is too deep.
+    fn deeper<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Mistake>) -> Result<T, Mistake> {
+        if self.depth >= DEEPEST {
+            return Err(Mistake::new(self.at(), format!("more than {DEEPEST} levels are nested")));
+        }
+        self.depth += 1;
+        let result = work(self);
+        self.depth -= 1;
+        result
+    }
+
+    /// Text or one action.
+    fn node(&mut self) -> Result<Step, Mistake> {
+        match self.kind() {
+            Kind::Text => Ok(Step::Node(Node::Text(self.take().text.to_owned()))),
+            Kind::Open => {
+                self.take();
+                self.action()
+            }
+            _ => Err(self.unexpected("the template")),
+        }
+    }
+
+    fn action(&mut self) -> Result<Step, Mistake> {
+        self.skip_space();
+        let at = self.at();
+        let Some(keyword) = self.keyword() else {
+            let pipe = self.pipe("the action", &Kind::Close)?;
+            return Ok(Step::Node(Node::Action(pipe)));
+        };
+        self.take();
+        let node = match keyword {
+            "end" => {
+                self.close("{{end}}")?;
+                return Ok(Step::End(at));
+            }
+            "else" => return Ok(Step::Else(at)),
+            "if" | "with" | "range" => self.deeper(|parser| parser.branch(keyword))?,
+            "break" | "continue" => {
+                self.close(keyword)?;
+                if self.loops == 0 {
+                    return Err(Mistake::new(at, format!("{{{{{keyword}}}}} outside of {{{{range}}}}")));
+                }
+                if keyword == "break" { Node::Break } else { Node::Continue }
+            }
+            "template" => Node::Template(self.call("{{template}}")?),
+            "block" => Node::Template(self.block()?),
+            "define" => return Err(Mistake::new(at, "{{define}} may only stand outside of all other blocks")),
+            _ => {
+                self.next -= 1;
+                let pipe = self.pipe("the action", &Kind::Close)?;
+                Node::Action(pipe)
+            }
+        };
+        Ok(Step::Node(node))
+    }
+
+    /// Nodes up to `{{end}}` or `{{else`; says whether it was the latter.
+    fn body(&mut self) -> Result<(Vec<Node>, bool), Mistake> {
+        let mut nodes = Vec::new();
+        loop {
+            match self.node()? {
+                Step::Node(node) => nodes.push(node),
+                Step::End(_) => return Ok((nodes, false)),
+                Step::Else(_) => return Ok((nodes, true)),
+            }
+        }
+    }
+
+    fn branch(&mut self, keyword: &str) -> Result<Node, Mistake> {
+        let outer = self.variables.len();
+        let pipe = self.pipe(keyword, &Kind::Close)?;
+        self.loops += usize::from(keyword == "range");
+        let body = self.body();
+        self.loops -= usize::from(keyword == "range");
+        let (body, has_else) = body?;
+        let otherwise = if has_else { self.otherwise(keyword)? } else { Vec::new() };
+        self.variables.truncate(outer);
+        let branch = Branch { pipe, body, otherwise };
+        Ok(match keyword {
+            "if" => Node::If(branch),
+            "with" => Node::With(branch),
+            _ => Node::Range(branch),
+        })
+    }
+
+    /// What follows `{{else`: `if` after `if` and `with` after `with` share the one `{{end}}`.
+    fn otherwise(&mut self, keyword: &str) -> Result<Vec<Node>, Mistake> {
+        self.skip_space();
+        if self.keyword() == Some(keyword) && keyword != "range" {
+            self.take();
+            return Ok(vec![self.deeper(|parser| parser.branch(keyword))?]);
+        }
+        self.close("{{else}}")?;
+        match self.body()? {
+            (nodes, false) => Ok(nodes),
+            (_, true) => Err(Mistake::new(self.at(), "a second {{else}}; {{end}} was expected")),
+        }
+    }
+
+    /// The quoted name of a template.
+    fn name(&mut self, context: &str) -> Result<String, Mistake> {
+        self.skip_space();
+        let Kind::Text2(name) = self.kind() else { return Err(self.unexpected(context)) };
+        let name = name.clone();
+        self.take();
+        Ok(name)
+    }
+
+    fn call(&mut self, context: &str) -> Result<Call, Mistake> {
+        self.skip_space();
+        let at = self.at();
+        let name = self.name(context)?;
+        self.skip_space();
+        if self.take_if(&Kind::Close) {
+            return Ok(Call { at, name, pipe: None });
+        }
+        let pipe = self.pipe(context, &Kind::Close)?;
+        Ok(Call { at, name, pipe: Some(pipe) })
+    }
+
+    /// Reads a template's body, in which only `$` is known of the variables outside.
+    fn separate(&mut self) -> Result<Vec<Node>, Mistake> {
+        let variables = std::mem::replace(&mut self.variables, vec![Arc::from("$")]);
+        let loops = std::mem::take(&mut self.loops);
+        let body = self.deeper(Self::body);
+        self.variables = variables;
+        self.loops = loops;
+        match body? {
+            (nodes, false) => Ok(nodes),
+            (_, true) => Err(Mistake::new(self.at(), "{{else}} without {{if}}, {{with}} or {{range}}")),
+        }
+    }
+
+    fn block(&mut self) -> Result<Call, Mistake> {
+        let call = self.call("{{block}}")?;
+        if call.pipe.is_none() {
+            return Err(Mistake::new(call.at, "{{block}} needs a value for its dot"));
+        }
+        let body = self.separate()?;
+        self.add(call.at, &call.name, body)?;
+        Ok(call)
+    }
+
+    fn define(&mut self) -> Result<(), Mistake> {
+        self.take();
+        self.skip_space();
+        self.take();
+        self.skip_space();
+        let at = self.at();
+        let name = self.name("{{define}}")?;
+        self.close("{{define}}")?;
+        let body = self.separate()?;
+        self.add(at, &name, body)
+    }
+
+    fn add(&mut self, at: usize, name: &str, body: Vec<Node>) -> Result<(), Mistake> {
+        match self.unit.defines.get(name) {
+            Some(known) if !is_blank(known) && !is_blank(&body) => {
+                return Err(Mistake::new(at, format!("template {name:?} is defined twice")));
+            }
+            Some(known) if !is_blank(known) => {}
+            _ => {
+                self.unit.defines.insert(name.to_owned(), body);
+            }
+        }
+        Ok(())
+    }
+
+    /// A pipeline and the token that ends it.
+    fn pipe(&mut self, context: &str, end: &Kind) -> Result<Pipe, Mistake> {
+        self.skip_space();
+        let at = self.at();
+        let (variables, assigns) = self.declarations(context)?;
+        let mut commands = Vec::new();
+        loop {
+            self.skip_space();
+            if self.take_if(end) {
+                break;
+            }
+            commands.push(self.command(context)?);
+        }
+        if commands.is_empty() {
+            return Err(Mistake::new(at, format!("{context} needs a value")));
+        }
+        for (position, command) in commands.iter().enumerate().skip(1) {
+            use ExprKind::{Bool, Dot, Nil, Number, Text};
+            if matches!(command.words[0].kind, Bool(_) | Dot | Nil | Number(_) | Text(..)) {
+                let message = format!("stage {} of the pipeline is no function", position + 1);
+                return Err(Mistake::new(command.at, message));
+            }
+        }
+        Ok(Pipe { at, variables, assigns, commands })
+    }
+
+    /// `$a :=`, `$a =`, and in a range `$a, $b :=`.
+    fn declarations(&mut self, context: &str) -> Result<(Vec<Arc<str>>, bool), Mistake> {
+        let mut names: Vec<Arc<str>> = Vec::new();
+        loop {
+            let start = self.next;
+            if *self.kind() != Kind::Variable && names.is_empty() {
+                return Ok((names, false));
+            }
+            if *self.kind() != Kind::Variable {
+                return Err(Mistake::new(self.at(), "after the comma a second variable is missing"));
+            }
+            let name = Arc::from(self.take().text);
+            self.skip_space();
+            match self.kind() {
+                Kind::Declare | Kind::Assign => {
+                    let assigns = self.take().kind == Kind::Assign;
+                    names.push(name);
+                    if !assigns {
+                        self.variables.extend(names.iter().cloned());
+                    } else if let Some(unknown) = names.iter().find(|name| !self.variables.contains(name)) {
+                        return Err(Mistake::new(
+                            self.tokens[start].at,
+                            format!("variable `{unknown}` is not defined"),
+                        ));
+                    }
+                    return Ok((names, assigns));
+                }
+                Kind::Comma if context == "range" && names.is_empty() => {
+                    self.take();
+                    self.skip_space();
+                    names.push(name);
+                }
+                Kind::Comma => return Err(Mistake::new(self.at(), format!("too many variables in {context}"))),
+                _ if names.is_empty() => {
+                    self.next = start;
+                    return Ok((names, false));
+                }
+                _ => return Err(self.unexpected(context)),
+            }
+        }
+    }
+
+    /// Words up to `|` or the end of the pipeline.
+    fn command(&mut self, context: &str) -> Result<Command, Mistake> {
+        let at = self.at();
+        let mut words = Vec::new();
+        loop {
+            self.skip_space();
+            if let Some(word) = self.operand()? {
+                words.push(word);
+            }
+            match self.kind() {
+                Kind::Space => {}
+                Kind::Close | Kind::Right => break,
+                Kind::Pipe if !words.is_empty() => {
+                    self.take();
+                    break;
+                }
+                _ => return Err(self.unexpected(context)),
+            }
+        }
+        if words.is_empty() { Err(self.unexpected(context)) } else { Ok(Command { at, words }) }
+    }
+
+    /// A term and the fields that are taken of it.
+    fn operand(&mut self) -> Result<Option<Expr>, Mistake> {
+        let Some(term) = self.term()? else { return Ok(None) };
+        let mut fields: Vec<Arc<str>> = Vec::new();
+        while *self.kind() == Kind::Field {
+            fields.push(Arc::from(&self.take().text[1..]));
+        }
+        if fields.is_empty() {
+            return Ok(Some(term));
+        }
+        let at = term.at;
+        let kind = match term.kind {
+            ExprKind::Field(mut names) => {
+                names.extend(fields);
+                ExprKind::Field(names)
+            }
+            ExprKind::Variable(name, mut names) => {
+                names.extend(fields);
+                ExprKind::Variable(name, names)
+            }
+            ExprKind::Function(_) | ExprKind::Pipe(_) => ExprKind::Chain(Box::new(term), fields),
+            _ => return Err(Mistake::new(at, format!("`{term}` has no fields"))),
+        };
+        Ok(Some(Expr { at, kind }))
+    }
+
+    fn term(&mut self) -> Result<Option<Expr>, Mistake> {
+        let token = self.peek().clone();
+        let at = token.at;
+        let kind = match token.kind {
+            Kind::Word => match token.text {
+                "true" => ExprKind::Bool(true),
+                "false" => ExprKind::Bool(false),
+                "nil" => ExprKind::Nil,
+                word if KEYWORDS.contains(&word) => return Ok(None),
+                word => ExprKind::Function(function(at, word)?),
+            },
+            Kind::Dot => ExprKind::Dot,
+            Kind::Field => ExprKind::Field(vec![Arc::from(&token.text[1..])]),
+            Kind::Variable => match self.variables.iter().find(|name| ***name == *token.text) {
+                Some(name) => ExprKind::Variable(Arc::clone(name), Vec::new()),
+                None => return Err(Mistake::new(at, format!("variable `{}` is not defined", token.text))),
+            },
+            Kind::Number => ExprKind::Number(number::parse(token.text).map_err(|message| Mistake::new(at, message))?),
+            Kind::Text2(meaning) => ExprKind::Text(token.text.to_owned(), Arc::from(meaning)),
+            Kind::Left => {
+                self.take();
+                let pipe = self.deeper(|parser| parser.pipe("the parentheses", &Kind::Right))?;
+                return Ok(Some(Expr { at, kind: ExprKind::Pipe(pipe) }));
+            }
+            _ => return Ok(None),
+        };
+        self.take();
+        Ok(Some(Expr { at, kind }))
+    }
+}
+
+fn function(at: usize, name: &str) -> Result<&'static Function, Mistake> {
+    functions::find(name).ok_or_else(|| Mistake::new(at, format!("function `{name}` is not defined")))
+}

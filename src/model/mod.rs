@@ -1,15 +1,18 @@
 //! The nouns that every other module speaks: keys, trees, views, resources, events, reports.
 //! Rank 1: uses nothing of this crate, touches nothing outside the process.
 
+pub mod backoff;
 pub mod etcd;
 pub mod event;
 pub mod glob;
 pub mod guard;
 pub mod key;
+pub mod lease;
 pub mod process;
 pub mod range;
 pub mod report;
 pub mod resource;
+pub mod service;
 mod shell;
 pub mod store;
 pub mod suggest;

@@ -86,7 +86,8 @@ impl Health {
     /// `random` is from 0 up to 1.
     pub fn pause(&self, now: Instant, random: f64) -> Duration {
         let is_rising = !self.healthy && self.against > 0;
-        let pause = if is_rising || self.is_starting(now) { self.rules.interval.min(HASTY) } else { self.rules.interval };
+        let pause =
+            if is_rising || self.is_starting(now) { self.rules.interval.min(HASTY) } else { self.rules.interval };
         pause.mul_f64(0.9 + random.clamp(0.0, 1.0) / 5.0)
     }
 }

@@ -183,11 +183,7 @@ pub(super) mod tests {
         );
         check(Layout::Registrator, "/services/web/core-1:web:8080", "10.0.0.5:8080");
         check(Layout::Plain, "/services/web/core-1:web:8080", "10.0.0.5:8080");
-        check(
-            Layout::Vulcand,
-            "/vulcand/backends/web/servers/core-1:web:8080",
-            r#"{"URL":"http://10.0.0.5:8080"}"#,
-        );
+        check(Layout::Vulcand, "/vulcand/backends/web/servers/core-1:web:8080", r#"{"URL":"http://10.0.0.5:8080"}"#);
     }
 
     #[test]
@@ -209,7 +205,10 @@ pub(super) mod tests {
         assert_eq!(with(|service| service.id = Some("one".into()), Layout::Plain), "/prod/services/web/one");
         assert_eq!(with(|_| {}, Layout::Upstreamd), "/prod/services/web/a-b-..-c:web:8080");
         let domain = |service: &mut Service| service.name = "Web.East.example.com".to_owned();
-        assert_eq!(with(domain, Layout::SkyDns), "/prod/skydns/com/example/east/web/a-b----c-web-east-example-com-8080");
+        assert_eq!(
+            with(domain, Layout::SkyDns),
+            "/prod/skydns/com/example/east/web/a-b----c-web-east-example-com-8080"
+        );
         assert_eq!(label(&"x".repeat(100)).len(), 63);
     }
 

@@ -12,134 +12,22 @@ use std::time::{Duration, Instant};
 use crate::model::backoff::Backoff;
 use crate::model::etcd::{Failure, FailureKind};
 use crate::model::key::Revision;
-use crate::model::lease::{Found, LeaseId, Write, WriteOutcome, Written};
+use crate::model::lease::{LeaseId, Write, WriteOutcome, Written};
 
-use super::layout::owner_of;
+mod entry;
+mod talk;
 
 #[cfg(test)]
 mod tests;
+
+pub use talk::{Action, Holder, Notice, Outcome};
+
+use entry::{Entry, Held};
 
 /// The longest pause between attempts to reach etcd: a key is to be back within a second of etcd's return.
 const LONGEST_RETRY: Duration = Duration::from_millis(400);
 /// etcd takes no more than 128 operations in one transaction, unless told to.
 const MOST_WRITES: usize = 100;
-/// How often a key is looked at that somebody else holds.
-const POLL: Duration = Duration::from_millis(500);
-/// How much later than its time a dead announcer's key may go: etcd looks for expired leases twice a second and takes its time.
-const EXPIRY_LAG: Duration = Duration::from_millis(1500);
-/// How long a key is left alone that we may not write.
-const DENIED_PAUSE: Duration = Duration::from_secs(5);
-
-/// What to do next. One at a time: the outcome goes into `done` before there is another.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Connect to the next member.
-    Connect,
-    /// Grant a lease of so many seconds.
-    Grant(u32),
-    /// Renew a lease.
-    KeepAlive(LeaseId),
-    /// List the keys under a lease.
-    List(LeaseId),
-    /// Write these keys under a lease.
-    Write(LeaseId, Vec<Write>),
-    /// Give a lease back, and with it all its keys.
-    Revoke(LeaseId),
-    /// Nothing, until then or until something else is wanted; `None`: until something else is wanted.
-    Wait(Option<Instant>),
-}
-
-/// What came of an action.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// There is a connection.
-    Connected,
-    /// The lease is there.
-    Granted(LeaseId),
-    /// Whether the lease was still there to be renewed.
-    KeptAlive(bool),
-    /// The keys under the lease; `None` where it is gone.
-    Listed(Option<BTreeSet<String>>),
-    /// What came of each write, in their order.
-    Wrote(Written),
-    /// The lease is gone.
-    Revoked,
-    /// It did not work.
-    Failed(Failure),
-}
-
-/// What has happened, for whoever asked for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// The key says what is wanted, at this revision or since before.
-    Written(String, Revision),
-    /// The key is gone, as wanted.
-    Removed(String, Revision),
-    /// Somebody else has the key; it may be a predecessor that has just died.
-    Taken(String, Holder),
-    /// Somebody else has had the key for longer than a dead predecessor could.
-    Held(String, Holder),
-    /// The key had gone without our doing.
-    Vanished(String),
-    /// We may not write the key.
-    Denied(String, String),
-    /// The lease, and with it all its keys, is gone without our doing.
-    LeaseLost,
-    /// etcd cannot be reached.
-    Lost {
-        /// Why.
-        problem: String,
-        /// When it is tried again.
-        retry_in: Duration,
-    },
-    /// It can again.
-    Regained,
-}
-
-/// Who has a key that we want.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holder {
-    /// As it says itself, in layouts that can say.
-    pub owner: Option<String>,
-    /// Its lease; 0 where there is none and the key stays until it is deleted.
-    pub lease: LeaseId,
-}
-
-/// What we know of a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Held {
-    /// It is not ours, or not there.
-    No,
-    /// A write may or may not have come through.
-    Unknown,
-    /// It says this, under our lease.
-    Ours(Arc<str>),
-}
-
-#[derive(Clone, Debug)]
-struct Entry {
-    ttl_seconds: u32,
-    wanted: Option<Arc<str>>,
-    held: Held,
-    /// Not to be written before.
-    not_before: Option<Instant>,
-    /// Since when somebody else has it, and whether that was told to be final.
-    foreign: Option<(Instant, bool)>,
-}
-
-impl Entry {
-    /// The write that makes it as wanted; `None` where it is.
-    fn write(&self, key: &str) -> Option<Write> {
-        let key = || key.to_owned();
-        match (&self.wanted, &self.held) {
-            (Some(value), Held::Ours(held)) if value == held => None,
-            (Some(value), Held::Ours(_)) => Some(Write::Update(key(), Arc::clone(value))),
-            (Some(value), Held::No | Held::Unknown) => Some(Write::Create(key(), Arc::clone(value))),
-            (None, Held::Ours(_) | Held::Unknown) => Some(Write::Delete(key())),
-            (None, Held::No) => None,
-        }
-    }
-}
 
 #[derive(Clone, Copy, Debug)]
 struct Lease {
@@ -200,9 +88,7 @@ impl Registrar {
             }
             None if value.is_none() => {}
             None => {
-                let entry =
-                    Entry { ttl_seconds, wanted: value, held: Held::No, not_before: None, foreign: None };
-                self.keys.insert(key.to_owned(), entry);
+                self.keys.insert(key.to_owned(), Entry::new(ttl_seconds, value));
             }
         }
     }
@@ -225,9 +111,9 @@ impl Registrar {
 
     /// Whether this key says what is wanted.
     pub fn has(&self, key: &str) -> bool {
-        self.keys.get(key).is_some_and(|entry| {
-            matches!((&entry.wanted, &entry.held), (Some(wanted), Held::Ours(held)) if wanted == held)
-        })
+        self.keys.get(key).is_some_and(
+            |entry| matches!((&entry.wanted, &entry.held), (Some(wanted), Held::Ours(held)) if wanted == held),
+        )
     }
 
     /// Whether this key is neither there nor wanted.
@@ -384,8 +270,7 @@ impl Registrar {
         }
         for write in writes {
             if let Some(entry) = self.keys.get_mut(write.key()) {
-                entry.not_before = Some(now + DENIED_PAUSE);
-                notices.push(Notice::Denied(write.key().to_owned(), failure.problem.clone()));
+                notices.extend(entry.denied(write.key(), &failure.problem, now));
             }
         }
     }
@@ -427,14 +312,15 @@ impl Registrar {
             entry.not_before = None;
             match (write, outcome) {
                 (Write::Create(_, value) | Write::Update(_, value), WriteOutcome::Done) => {
-                    entry.held = Held::Ours(Arc::clone(value));
-                    entry.foreign = None;
+                    entry.is_ours(Arc::clone(value));
                     notices.push(Notice::Written(key.to_owned(), revision));
                 }
                 (Write::Delete(_), WriteOutcome::Done | WriteOutcome::Refused(None)) => {
                     entry.held = Held::No;
                     notices.push(Notice::Removed(key.to_owned(), revision));
                 }
+                (Write::Create(..), WriteOutcome::Postponed) => entry.held = Held::No,
+                (_, WriteOutcome::Postponed) => {}
                 // It is under another lease now: no business of ours.
                 (Write::Delete(_), WriteOutcome::Refused(Some(_))) => entry.held = Held::No,
                 // Gone between two looks: created next.
@@ -444,8 +330,7 @@ impl Registrar {
                     if entry.wanted.as_ref() == Some(&held) {
                         notices.push(Notice::Written(key.to_owned(), revision));
                     }
-                    entry.held = Held::Ours(held);
-                    entry.foreign = None;
+                    entry.is_ours(held);
                 }
                 (_, WriteOutcome::Refused(Some(found))) => {
                     entry.held = Held::No;
@@ -454,26 +339,6 @@ impl Registrar {
             }
         }
         self.forget_unwanted();
-    }
-}
-
-impl Entry {
-    /// Somebody else has the key.
-    fn taken(&mut self, key: &str, found: &Found, now: Instant) -> Option<Notice> {
-        let holder = || Holder { owner: owner_of(&found.value), lease: found.lease };
-        let patience = Duration::from_secs(self.ttl_seconds.into()) + EXPIRY_LAG;
-        self.not_before = Some(now + POLL);
-        match &mut self.foreign {
-            None => {
-                self.foreign = Some((now, false));
-                Some(Notice::Taken(key.to_owned(), holder()))
-            }
-            Some((since, is_told)) if !*is_told && now.duration_since(*since) >= patience => {
-                *is_told = true;
-                Some(Notice::Held(key.to_owned(), holder()))
-            }
-            Some(_) => None,
-        }
     }
 }
 

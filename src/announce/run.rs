@@ -4,15 +4,18 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use tokio::sync::mpsc;
 
 use crate::model::service::Service;
 use crate::model::store::EtcdSettings;
+use crate::world::child::{Child, Ended};
 use crate::world::folder_watch::{FolderWatch, Watched};
 use crate::world::fs::folder;
-use crate::world::signals::{Signal, Signals};
+use crate::world::signals::Signals;
 use crate::world::{clock, random};
 
+use super::ending::Stage;
 use super::layout::Announcer;
 use super::link::Link;
 use super::lookup;
@@ -20,8 +23,6 @@ use super::registrar::{Action, Holder, Notice, Registrar};
 use super::roster::{File, Roster};
 use super::services::{Services, Verdict};
 
-/// How long it may take to give everything back at the end.
-const GOODBYE: Duration = Duration::from_secs(5);
 /// How long files must be quiet before they are read again.
 const QUIET: Duration = Duration::from_millis(100);
 
@@ -34,6 +35,10 @@ pub struct Plan {
     pub announcer: Announcer,
     /// What.
     pub source: Source,
+    /// The backend itself, to be run as our child: a program and its arguments.
+    pub command: Option<Vec<String>>,
+    /// How long that may take to end when it is told to; then it is killed.
+    pub stop_timeout: Duration,
 }
 
 /// Where it is said what is to be announced.
@@ -46,12 +51,14 @@ pub enum Source {
 }
 
 /// Why it ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// A signal said so.
     Stopped,
     /// Somebody else announces the same key.
     Held,
+    /// The command has ended, or could not be started, with this exit status.
+    Command(u8),
 }
 
 /// What the loop wakes up for.
@@ -60,6 +67,7 @@ enum Wake {
     Way(IpAddr),
     FilesChanged,
     Signal(Signal),
+    ChildEnded(Ended),
 }
 
 /// Where wakes come from.
@@ -68,86 +76,78 @@ struct Inputs {
     verdicts: mpsc::Receiver<Verdict>,
     ways: mpsc::Receiver<IpAddr>,
     folder: Option<FolderWatch>,
+    child: Option<Child>,
 }
 
 impl Inputs {
     /// The next one. Dropping the future loses nothing.
     async fn next(&mut self) -> Wake {
+        let Inputs { signals, verdicts, ways, folder, child } = self;
+        let changed = async {
+            match folder {
+                Some(folder) => folder.changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        let ended = async {
+            match child {
+                Some(child) => child.ended().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
-            signal = self.signals.next() => Wake::Signal(signal),
-            Some(verdict) = self.verdicts.recv() => Wake::Verdict(verdict),
-            Some(address) = self.ways.recv() => Wake::Way(address),
-            () = changed(&mut self.folder) => Wake::FilesChanged,
+            signal = signals.next() => Wake::Signal(signal),
+            ended = ended => Wake::ChildEnded(ended),
+            Some(verdict) = verdicts.recv() => Wake::Verdict(verdict),
+            Some(address) = ways.recv() => Wake::Way(address),
+            () = changed => Wake::FilesChanged,
         }
     }
 }
 
-async fn changed(folder: &mut Option<FolderWatch>) {
-    match folder {
-        Some(folder) => folder.changed().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Announces until a signal says stop, or, for a single service, until it is clear that it cannot be announced.
+/// Announces until a signal says stop, the command ends, or, for a single service, it is clear that it cannot be announced.
 pub async fn run(plan: Plan) -> End {
-    let signals = Signals::listen();
+    let signals = if plan.command.is_some() { Signals::listen_for_child() } else { Signals::listen() };
+    let child = match plan.command.as_deref().map(Child::start).transpose() {
+        Ok(child) => child,
+        Err(error) => {
+            tracing::error!("{error}: {}", error.source);
+            return End::Command(error.exit_status());
+        }
+    };
     let (services, verdicts) = Services::new(plan.announcer.clone());
     let (found, ways) = mpsc::channel(1);
     let folder = matches!(plan.source, Source::Folder(_)).then(|| FolderWatch::start(QUIET));
-    let mut inputs = Inputs { signals, verdicts, ways, folder };
+    let mut inputs = Inputs { signals, verdicts, ways, folder, child };
     let mut link = Link::new(plan.store.clone());
+    let stop_timeout = plan.stop_timeout;
     let mut announcing = Announcing {
         registrar: Registrar::new(clock::now()),
         services,
         roster: Roster::default(),
         way_finder: Some((plan.store.clone(), found)),
         plan,
-        goodbye: None,
+        stage: Stage::Announcing,
+        end: End::Stopped,
+        last_signal: Signal::SIGTERM,
     };
     announcing.load(inputs.folder.as_mut(), "start");
-    loop {
-        if let Some((end, deadline)) = &announcing.goodbye
-            && (announcing.registrar.is_empty() || clock::now() >= *deadline)
-        {
-            if !announcing.registrar.is_empty() {
-                tracing::warn!("etcd did not take the keys away in time; they go when their time to live is over");
-            }
-            return end.clone();
-        }
-        let until = announcing.goodbye.as_ref().map(|(_, deadline)| *deadline);
-        link.set_limit(announcing.services.request_limit());
-        let action = announcing.registrar.next(clock::now());
-        if let Action::Wait(at) = action {
-            tokio::select! {
-                wake = inputs.next() => announcing.take(wake, &mut inputs),
-                () = sleep_until(earlier(at, until)) => {}
-            }
-            continue;
-        }
-        let outcome = {
-            let work = link.perform(&action);
-            tokio::pin!(work);
-            loop {
-                tokio::select! {
-                    biased;
-                    outcome = &mut work => break Some(outcome),
-                    wake = inputs.next() => announcing.take(wake, &mut inputs),
-                    () = sleep_until(until) => break None,
-                }
-            }
-        };
-        if let Some(outcome) = outcome {
-            for notice in announcing.registrar.done(&action, outcome, clock::now(), random::fraction()) {
-                announcing.tell(notice);
-            }
-        }
+    while announcing.proceed() != Stage::Over {
+        announcing.step(&mut link, &mut inputs).await;
     }
-}
-
-fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
-    a.into_iter().chain(b).min()
+    if !announcing.registrar.is_empty() {
+        tracing::warn!("etcd did not take the keys away in time; they go when their time to live is over");
+    }
+    let Some(mut child) = inputs.child else { return announcing.end };
+    let (ended, killed) = child.stop(announcing.last_signal, stop_timeout).await;
+    if killed {
+        tracing::error!("the command did not end within {stop_timeout:?} and was killed");
+    }
+    match announcing.end {
+        End::Held => End::Held,
+        End::Stopped | End::Command(_) => End::Command(ended.exit_status()),
+    }
 }
 
 async fn sleep_until(at: Option<Instant>) {
@@ -164,42 +164,109 @@ struct Announcing {
     roster: Roster,
     /// What it takes to look for the way to etcd; gone once that has begun.
     way_finder: Option<(EtcdSettings, mpsc::Sender<IpAddr>)>,
-    /// How it is to end, and by when.
-    goodbye: Option<(End, Instant)>,
+    stage: Stage,
+    end: End,
+    /// What the command is told in the end.
+    last_signal: Signal,
 }
 
 impl Announcing {
-    fn take(&mut self, wake: Wake, inputs: &mut Inputs) {
-        match wake {
-            Wake::Verdict(verdict) if self.goodbye.is_none() => self.services.judge(verdict, &mut self.registrar),
-            Wake::Way(address) if self.goodbye.is_none() => self.services.set_auto(address, &mut self.registrar),
-            Wake::FilesChanged if self.goodbye.is_none() => self.load(inputs.folder.as_mut(), "files have changed"),
-            Wake::Verdict(_) | Wake::Way(_) | Wake::FilesChanged => {}
-            Wake::Signal(Signal::SIGHUP) => {
-                self.load(inputs.folder.as_mut(), "SIGHUP");
-                self.registrar.look(clock::now());
+    /// One step: an action of the registrar with all that happens meanwhile, or a wait.
+    async fn step(&mut self, link: &mut Link, inputs: &mut Inputs) {
+        link.set_limit(self.services.request_limit());
+        let action = self.registrar.next(clock::now());
+        if let Action::Wait(at) = action {
+            let until = at.into_iter().chain(self.stage.deadline()).min();
+            tokio::select! {
+                wake = inputs.next() => self.take(wake, inputs),
+                () = sleep_until(until) => {}
             }
-            Wake::Signal(Signal::SIGUSR1) => self.registrar.look(clock::now()),
-            Wake::Signal(_) => self.end(End::Stopped),
+            return;
+        }
+        let outcome = {
+            let work = link.perform(&action);
+            tokio::pin!(work);
+            loop {
+                if self.proceed() == Stage::Over {
+                    return;
+                }
+                tokio::select! {
+                    biased;
+                    outcome = &mut work => break outcome,
+                    wake = inputs.next() => self.take(wake, inputs),
+                    () = sleep_until(self.stage.deadline()) => {}
+                }
+            }
+        };
+        for notice in self.registrar.done(&action, outcome, clock::now(), random::fraction()) {
+            self.tell(notice);
         }
     }
 
-    /// Takes the keys away and ends. Asked again, it ends at once.
-    fn end(&mut self, end: End) {
-        if let Some((_, deadline)) = &mut self.goodbye {
-            *deadline = clock::now();
+    fn take(&mut self, wake: Wake, inputs: &mut Inputs) {
+        let is_announcing = self.stage == Stage::Announcing;
+        match wake {
+            Wake::Verdict(verdict) if is_announcing => self.services.judge(verdict, &mut self.registrar),
+            Wake::Way(address) if is_announcing => self.services.set_auto(address, &mut self.registrar),
+            Wake::FilesChanged if is_announcing => self.load(inputs.folder.as_mut(), "files have changed"),
+            Wake::Verdict(_) | Wake::Way(_) | Wake::FilesChanged => {}
+            Wake::ChildEnded(ended) => {
+                tracing::info!("the command has ended: {ended}");
+                inputs.child = None;
+                self.end = End::Command(ended.exit_status());
+                let stage = self.stage.leave(clock::now());
+                self.enter(stage);
+            }
+            Wake::Signal(signal @ (Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT)) => {
+                self.last_signal = signal;
+                let serves = inputs.child.is_some() && self.services.keys().any(|key| self.registrar.has(key));
+                let stage = self.stage.stop(serves.then(|| self.services.drain_timeout()), clock::now());
+                self.enter(stage);
+            }
+            Wake::Signal(signal) => {
+                if let Some(child) = &inputs.child {
+                    child.signal(signal);
+                }
+                match signal {
+                    Signal::SIGHUP => {
+                        if is_announcing {
+                            self.load(inputs.folder.as_mut(), "SIGHUP");
+                        }
+                        self.registrar.look(clock::now());
+                    }
+                    Signal::SIGUSR1 => self.registrar.look(clock::now()),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Where things stand.
+    fn proceed(&mut self) -> Stage {
+        let stage = self.stage.proceed(false, self.registrar.is_empty(), clock::now());
+        self.enter(stage);
+        stage
+    }
+
+    fn enter(&mut self, stage: Stage) {
+        if std::mem::replace(&mut self.stage, stage) == stage {
             return;
         }
-        tracing::info!("stopping");
-        self.registrar.stop();
-        self.goodbye = Some((end, clock::now() + GOODBYE));
+        match stage {
+            Stage::Draining(_) => {
+                tracing::info!(limit = ?self.services.drain_timeout(), "draining");
+                self.services.drain(&mut self.registrar);
+            }
+            Stage::Leaving(_) => {
+                tracing::info!("stopping");
+                self.registrar.stop();
+            }
+            Stage::Announcing | Stage::Over => {}
+        }
     }
 
     /// Reads what is to be announced.
     fn load(&mut self, watch: Option<&mut FolderWatch>, reason: &str) {
-        if self.goodbye.is_some() {
-            return;
-        }
         let roster = match &self.plan.source {
             Source::One(service) => Roster::of_one((**service).clone(), &self.plan.announcer),
             Source::Folder(folder) => {
@@ -230,15 +297,24 @@ impl Announcing {
                 tracing::warn!(key, "taken by {}; it is announced as soon as that is gone", holder_words(&holder));
             }
             Notice::Held(key, holder) => {
-                let hint = if holder.lease == 0 { "delete the key" } else { "stop one of the two, or give it another id" };
-                tracing::error!(key, "held by {} for longer than a dead one could (hint: {hint})", holder_words(&holder));
+                let hint =
+                    if holder.lease == 0 { "delete the key" } else { "stop one of the two, or give it another id" };
+                tracing::error!(
+                    key,
+                    "held by {} for longer than a dead one could (hint: {hint})",
+                    holder_words(&holder)
+                );
                 if matches!(self.plan.source, Source::One(_)) {
-                    self.end(End::Held);
+                    self.end = End::Held;
+                    let stage = self.stage.leave(clock::now());
+                    self.enter(stage);
                 }
             }
             Notice::Vanished(key) => tracing::warn!(key, "somebody else has deleted the key; it is announced again"),
             Notice::Denied(key, problem) => tracing::error!(key, "the key may not be written: {problem}"),
-            Notice::LeaseLost => tracing::warn!("the lease has run out, and its keys with it; they are announced again"),
+            Notice::LeaseLost => {
+                tracing::warn!("the lease has run out, and its keys with it; they are announced again")
+            }
             Notice::Lost { problem, retry_in } => {
                 let retry_in_ms = retry_in.as_millis();
                 tracing::warn!(retry_in_ms, "etcd cannot be reached, keys stay for their time to live: {problem}");

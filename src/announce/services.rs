@@ -66,7 +66,8 @@ impl Services {
 
     /// Takes up what is to be announced now. One that is as before goes on as before, one that was changed keeps its health.
     pub(super) fn set(&mut self, roster: &Roster, registrar: &mut Registrar) {
-        let gone: Vec<String> = self.running.keys().filter(|key| !roster.services.contains_key(*key)).cloned().collect();
+        let gone: Vec<String> =
+            self.running.keys().filter(|key| !roster.services.contains_key(*key)).cloned().collect();
         for key in gone {
             if let Some(running) = self.running.remove(&key) {
                 registrar.want(&key, running.service.ttl_seconds, None);

@@ -6,10 +6,10 @@ use crate::config::settings::Settings;
 use crate::world::host;
 
 use super::args::announce::{Announce, Source};
-use super::exit::Exit;
+use super::exit::{Ending, Exit};
 
 /// Announces until the end.
-pub(super) async fn announce(settings: Settings, announce: Announce) -> Exit {
+pub(super) async fn announce(settings: Settings, announce: Announce) -> Ending {
     let host_name = host::hostname().unwrap_or_else(|problem| {
         tracing::warn!("this machine is announced as localhost: {problem}");
         "localhost".to_owned()
@@ -20,8 +20,10 @@ pub(super) async fn announce(settings: Settings, announce: Announce) -> Exit {
         Source::Folder(folder) => run::Source::Folder(folder),
     };
     let announcer = Announcer { host_name, owner, prefix: settings.prefix };
-    match run::run(Plan { store: announce.store, announcer, source }).await {
-        End::Stopped => Exit::Done,
-        End::Held => Exit::Held,
+    let Announce { store, command, .. } = announce;
+    match run::run(Plan { store, announcer, source, command, stop_timeout: settings.stop_timeout }).await {
+        End::Stopped => Exit::Done.into(),
+        End::Held => Exit::Held.into(),
+        End::Command(status) => Ending::Command(status),
     }
 }

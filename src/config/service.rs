@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::model::service::{Address, Check, Layout, Service};
+use crate::model::service::{Layout, Service};
 use crate::model::suggest;
 
 use super::document::{Document, Fields};
@@ -17,6 +17,9 @@ mod names;
 
 #[cfg(test)]
 mod tests;
+
+/// A day.
+const LONGEST_TTL_SECONDS: u32 = 24 * 3600;
 
 /// One thing that can be said of a service.
 #[derive(Clone, Copy, Debug)]
@@ -45,14 +48,29 @@ pub const PROPERTIES: &[Property] = &[
     property("name", "NAME", None, "The service that this is one backend of"),
     property("address", "HOST:PORT", None, "Where it listens; auto:PORT is the address that leads to etcd"),
     property("id", "ID", None, "Its name among the backends of the service [default: HOST:NAME:PORT]"),
-    property("check", "CHECK", Some("tcp"), "What proves it healthy: tcp, http://…, https://…, h2, h2c or exec:COMMAND"),
+    property(
+        "check",
+        "CHECK",
+        Some("tcp"),
+        "What proves it healthy: tcp, http://…, https://…, h2, h2c or exec:COMMAND",
+    ),
     property("interval", "DURATION", Some("5s"), "From one check to the next"),
     property("timeout", "DURATION", Some("2s"), "How long a check may take; less than the interval"),
     property("ttl", "DURATION", Some("15s"), "When etcd forgets it after a crash; at least three intervals"),
     property("rise", "N", Some("2"), "Passed checks in a row until it is announced"),
     property("fall", "N", Some("3"), "Failed checks in a row until it is taken away"),
-    property("start_grace", "DURATION", Some("0s"), "How long it may take to start: failed checks are expected until then"),
-    property("layout", "LAYOUT", Some("upstreamd"), "How it is written: upstreamd, sidekick, skydns, registrator, plain or vulcand"),
+    property(
+        "start_grace",
+        "DURATION",
+        Some("0s"),
+        "How long it may take to start: failed checks are expected until then",
+    ),
+    property(
+        "layout",
+        "LAYOUT",
+        Some("upstreamd"),
+        "How it is written: upstreamd, sidekick, skydns, registrator, plain or vulcand",
+    ),
     property("drain_timeout", "DURATION", Some("30s"), "How long its last requests may take when it is to stop"),
     property("weight", "N", Some("100"), "Its share of the traffic, 1 to 256"),
     property("priority", "N", Some("10"), "The lower, the earlier it is used, 1 to 65535"),
@@ -123,12 +141,15 @@ pub fn parse_file(path: &Path, text: &str) -> Result<Vec<PlacedService>, Problem
 fn of_table(mut fields: Fields<'_>, place: &Place) -> Result<Service, Vec<Problem>> {
     let mut written = BTreeMap::new();
     for property in PROPERTIES {
-        let found = fields.take(property.name, |field| {
-            Ok(Written { text: field.scalar()?, place: Some(field.value_place()) })
-        });
+        let found =
+            fields.take(property.name, |field| Ok(Written { text: field.scalar()?, place: Some(field.value_place()) }));
         written.extend(found.map(|found| (property.name, found)));
     }
-    let unknown = fields.finish("field of [[service]]", |_| None, "`upstreamd announce --help` lists them; here they have `_` for `-`");
+    let unknown = fields.finish(
+        "field of [[service]]",
+        |_| None,
+        "`upstreamd announce --help` lists them; here they have `_` for `-`",
+    );
     service(Texts { written, place: Some(place.clone()), problems: unknown })
 }
 
@@ -181,7 +202,8 @@ fn service(mut texts: Texts) -> Result<Service, Vec<Problem>> {
     let layout = texts.parsed("layout", layout);
     let name = texts.required("name", "say which service it is a backend of", |text| names::name(text, layout));
     let check = check::read(&mut texts);
-    let address = texts.required("address", "write host:port, or auto:PORT", |text| names::address(text, check.as_ref(), layout));
+    let address =
+        texts.required("address", "write host:port, or auto:PORT", |text| names::address(text, check.as_ref(), layout));
     let id = texts.parsed("id", |text| names::id(text, layout));
     let interval = texts.parsed("interval", positive);
     let timeout = texts.parsed("timeout", positive);
@@ -251,9 +273,14 @@ fn positive(text: &str) -> Result<Duration, Problem> {
 fn whole_seconds(text: &str) -> Result<u32, Problem> {
     let ttl = positive(text)?;
     if ttl.subsec_nanos() != 0 {
-        return Err(Problem::new(format!("{} is no whole number of seconds", shown(text))).hint("etcd counts in seconds"));
+        return Err(
+            Problem::new(format!("{} is no whole number of seconds", shown(text))).hint("etcd counts in seconds")
+        );
     }
-    u32::try_from(ttl.as_secs()).map_err(|_| Problem::new(format!("{} is too long", shown(text))))
+    let seconds = u32::try_from(ttl.as_secs()).ok().filter(|seconds| *seconds <= LONGEST_TTL_SECONDS);
+    seconds.ok_or_else(|| {
+        Problem::new(format!("{} is longer than a day", shown(text))).hint("it is how long a dead one is remembered")
+    })
 }
 
 fn number(text: &str, least: u32, most: u32) -> Result<u32, Problem> {

@@ -25,6 +25,15 @@ impl Write {
             Write::Create(key, _) | Write::Update(key, _) | Write::Delete(key) => key,
         }
     }
+
+    /// What came of it, under the lease `id`, where not all of its transaction's conditions held and the key was found so.
+    pub fn refused(&self, id: LeaseId, found: Option<Found>) -> WriteOutcome {
+        let holds = match self {
+            Write::Create(..) => found.is_none(),
+            Write::Update(..) | Write::Delete(_) => found.as_ref().is_some_and(|found| found.lease == id),
+        };
+        if holds { WriteOutcome::Postponed } else { WriteOutcome::Refused(found) }
+    }
 }
 
 impl std::fmt::Debug for Write {
@@ -39,7 +48,7 @@ impl std::fmt::Debug for Write {
     }
 }
 
-/// What came of several writes, which etcd did all at one revision.
+/// What came of several writes: etcd did all of them at one revision, or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
     /// The store's revision after them.
@@ -53,6 +62,8 @@ pub struct Written {
 pub enum WriteOutcome {
     /// It is done.
     Done,
+    /// Its condition held, but that of another one did not.
+    Postponed,
     /// Its condition did not hold; the key as it is, where there is one.
     Refused(Option<Found>),
 }

@@ -41,10 +41,9 @@ impl Probe {
         timeout: Duration,
         configs: &mut TlsConfigs,
     ) -> Result<Probe, String> {
-        let mut connector =
-            |tls: &Option<CheckTls>, host: &str, protocol| -> Result<Option<Connector>, String> {
-                tls.as_ref().map(|tls| Connector::new(tls, host, protocol, configs)).transpose()
-            };
+        let mut connector = |tls: &Option<CheckTls>, host: &str, protocol| -> Result<Option<Connector>, String> {
+            tls.as_ref().map(|tls| Connector::new(tls, host, protocol, configs)).transpose()
+        };
         let kind = match check {
             Check::Tcp => Kind::Tcp(host_and_port(host, port)),
             Check::Http(check) => {

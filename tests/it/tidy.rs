@@ -26,6 +26,7 @@ const PURE: &[&str] = &[
     "nginx/",
     "render/",
     "source/session",
+    "announce/ending.rs",
     "announce/health.rs",
     "announce/layout.rs",
     "announce/registrar",

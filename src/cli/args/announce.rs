@@ -12,6 +12,7 @@ use crate::model::service::Service;
 use crate::model::store::{EtcdSettings, StoreSettings};
 
 const CONFIG_DIR: &str = "config-dir";
+const COMMAND: &str = "COMMAND";
 
 /// What is to be announced.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +21,8 @@ pub struct Announce {
     pub store: EtcdSettings,
     /// What.
     pub source: Source,
+    /// The backend itself: a program and its arguments.
+    pub command: Option<Vec<String>>,
 }
 
 /// Where it is said what is to be announced.
@@ -42,6 +45,12 @@ pub(super) fn definition() -> Command {
         .about("Announce a backend: keep its key in etcd for as long as it is healthy")
         .args(PROPERTIES.iter().map(argument))
         .arg(folder)
+        .arg(
+            Arg::new(COMMAND)
+                .last(true)
+                .num_args(1..)
+                .help("Run this program as the backend and announce it while it is healthy"),
+        )
 }
 
 fn argument(property: &'static Property) -> Arg {
@@ -81,6 +90,11 @@ pub(super) fn read(matches: &ArgMatches, settings: &Settings) -> Result<Announce
         .filter_map(|property| Some((property.name, matches.get_one::<String>(property.name)?.clone())))
         .collect();
     let folder = matches.get_one::<String>(CONFIG_DIR).map(PathBuf::from);
+    let command: Option<Vec<String>> = matches.get_many::<String>(COMMAND).map(|words| words.cloned().collect());
+    if command.is_some() && folder.is_some() {
+        let problem = Problem::new(format!("a command behind `--` and --{CONFIG_DIR} do not go together"));
+        return Err(problem.hint("describe the one service that the command is with --name and --address").into());
+    }
     let source = match (folder, given.keys().next()) {
         (Some(_), Some(name)) => {
             let problem = Problem::new(format!("--{CONFIG_DIR} and --{} do not go together", flag(name)));
@@ -89,5 +103,5 @@ pub(super) fn read(matches: &ArgMatches, settings: &Settings) -> Result<Announce
         (Some(folder), None) => Source::Folder(folder),
         (None, _) => Source::One(Box::new(service::parse_flags(&given)?)),
     };
-    Ok(Announce { store, source })
+    Ok(Announce { store, source, command })
 }

@@ -66,7 +66,10 @@ pub(super) fn address(text: &str, check: Option<&Check>, layout: Option<Layout>)
             _ => Err(Problem::new("`auto` has no port").hint("write auto:PORT, or name the port in the check's URL")),
         };
     }
-    let wrong = || Problem::new(format!("{} is not host:port", shown(text))).hint("as in 10.0.0.5:8080, [2001:db8::5]:8080 or auto:8080");
+    let wrong = || {
+        Problem::new(format!("{} is not host:port", shown(text)))
+            .hint("as in 10.0.0.5:8080, [2001:db8::5]:8080 or auto:8080")
+    };
     let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
     let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0');
     let port: u16 = port.parse().ok().filter(|_| is_port).ok_or_else(wrong)?;

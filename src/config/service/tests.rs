@@ -1,7 +1,7 @@
 //! Tables of what is taken and of what is refused, with its words.
 
 use super::*;
-use crate::model::service::{CheckTls, HttpCheck};
+use crate::model::service::{Address, Check, CheckTls, HttpCheck};
 
 fn flags(pairs: &[(&'static str, &str)]) -> Result<Service, Problems> {
     let mut flags: BTreeMap<&'static str, String> =
@@ -23,7 +23,9 @@ fn name_and_address_are_enough() {
     assert_eq!((service.rise, service.fall, service.ttl_seconds), (2, 3, 15));
     assert_eq!((service.layout, service.check), (Layout::Upstreamd, Check::Tcp));
     let problems = parse_flags(&BTreeMap::new()).unwrap_err();
-    assert!(problems.to_string().contains("--name: is missing") && problems.to_string().contains("--address: is missing"));
+    assert!(
+        problems.to_string().contains("--name: is missing") && problems.to_string().contains("--address: is missing")
+    );
 }
 
 #[test]
@@ -39,8 +41,22 @@ fn addresses_are_host_and_port() {
         assert_eq!(flags(&[("address", text)]).map(|service| service.address), Ok(expected), "{text}");
     }
     for text in [
-        "10.0.0.5", "10.0.0.5:", "10.0.0.5:0", "10.0.0.5:080", "10.0.0.5:65536", "10.0.0.5:+80", ":80", "2001:db8::5:80",
-        "10.0.0.5:80/x", "10.0.0.5:80 ", "10.0.5:80", "a b:80", "we_b:80", "http://a:80", "[10.0.0.5]:80", "../x:80",
+        "10.0.0.5",
+        "10.0.0.5:",
+        "10.0.0.5:0",
+        "10.0.0.5:080",
+        "10.0.0.5:65536",
+        "10.0.0.5:+80",
+        ":80",
+        "2001:db8::5:80",
+        "10.0.0.5:80/x",
+        "10.0.0.5:80 ",
+        "10.0.5:80",
+        "a b:80",
+        "we_b:80",
+        "http://a:80",
+        "[10.0.0.5]:80",
+        "../x:80",
     ] {
         refused(&[("address", text)], "--address: ");
         refused(&[("address", text)], "is not host:port");
@@ -92,12 +108,25 @@ fn checks_come_in_their_kinds() {
     ] {
         assert_eq!(flags(&[("check", text)]).map(|service| service.check), Ok(expected), "{text}");
     }
-    for text in ["", "udp", "http:/a", "ftp://a/", "http://", "http://user:pw@a/", "http://a/ b", "http://a/#b", "http://a:0/", "exec:", "exec: "] {
+    for text in [
+        "",
+        "udp",
+        "http:/a",
+        "ftp://a/",
+        "http://",
+        "http://user:pw@a/",
+        "http://a/ b",
+        "http://a/#b",
+        "http://a:0/",
+        "exec:",
+        "exec: ",
+    ] {
         if !text.is_empty() {
             refused(&[("check", text)], "--check: ");
         }
     }
-    let full = flags(&[("check", "https://a/"), ("check_status", "204"), ("check_body", "ok"), ("check_ca", "/ca.pem")]);
+    let full =
+        flags(&[("check", "https://a/"), ("check_status", "204"), ("check_body", "ok"), ("check_ca", "/ca.pem")]);
     let Check::Http(check) = full.unwrap().check else { panic!("no HTTP check") };
     assert_eq!((check.status, check.body.as_deref()), ((204, 204), Some("ok")));
     assert_eq!(check.tls, Some(CheckTls { ca: Some("/ca.pem".into()), insecure: false }));
@@ -113,7 +142,7 @@ fn times_must_fit_together() {
     refused(&[("interval", "1s")], "--timeout: 2s is not less than the interval of 1s");
     refused(&[("ttl", "14s")], "--ttl: 14s is less than three intervals of 5s");
     refused(&[("ttl", "15500ms")], "no whole number of seconds");
-    refused(&[("ttl", "200000h")], "is too long");
+    refused(&[("ttl", "25h")], "is longer than a day");
     refused(&[("interval", "0s")], "--interval: must be more than 0");
     refused(&[("interval", "5")], "has no unit");
     refused(&[("rise", "0")], "--rise: `0` is no number from 1 to 100");
@@ -127,7 +156,8 @@ fn files_have_the_flags_names_as_keys() {
     let text = "[[service]]\nname = \"web\"\naddress = \"10.0.0.5:8080\"\nrise = 1\nttl = \"30s\"\n\n\
                 [[service]]\nname = \"db\"\naddress = \"10.0.0.5:5432\"\ncheck-status = \"200\"\ncheck = \"http://10.0.0.5/\"\n";
     let services = parse_file(Path::new("a.toml"), text).unwrap();
-    let names: Vec<(&str, u32)> = services.iter().map(|placed| (placed.service.name.as_str(), placed.service.rise)).collect();
+    let names: Vec<(&str, u32)> =
+        services.iter().map(|placed| (placed.service.name.as_str(), placed.service.rise)).collect();
     assert_eq!(names, [("web", 1), ("db", 2)]);
     assert_eq!(services[1].place.to_string(), "a.toml:7:1");
     assert_eq!(parse_file(Path::new("a.toml"), "# nothing yet\n").map(|services| services.len()), Ok(0));
@@ -135,7 +165,8 @@ fn files_have_the_flags_names_as_keys() {
 
 #[test]
 fn every_problem_of_a_file_is_told_with_its_place() {
-    let text = "[[service]]\nname = \"a/b\"\naddress = \"10.0.0.5\"\nttl = 15\ninterwal = \"5s\"\n\n[[service]]\nrise = [1]\n";
+    let text =
+        "[[service]]\nname = \"a/b\"\naddress = \"10.0.0.5\"\nttl = 15\ninterwal = \"5s\"\n\n[[service]]\nrise = [1]\n";
     let problems = parse_file(Path::new("a.toml"), text).unwrap_err().to_string();
     for expected in [
         "a.toml:2:8: name: `a/b` contains `/`",

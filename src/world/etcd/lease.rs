@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use etcd_client::{Compare, CompareOp, Error, LeaseTimeToLiveOptions, PutOptions, Txn, TxnOp, TxnOpResponse, TxnResponse};
+use etcd_client::{Compare, CompareOp, Error, LeaseTimeToLiveOptions, PutOptions, Txn, TxnOp, TxnOpResponse};
 
 use super::{Connection, failure, within};
 use crate::model::etcd::Failure;
@@ -22,7 +22,11 @@ impl Connection {
     pub async fn grant(&self, ttl_seconds: u32) -> Result<LeaseId, Failure> {
         let mut lease = self.lease.clone();
         within(self.request_timeout, async move {
-            lease.grant(ttl_seconds.into(), None).await.map(|granted| granted.id()).map_err(|error| failure::of_error(&error))
+            lease
+                .grant(ttl_seconds.into(), None)
+                .await
+                .map(|granted| granted.id())
+                .map_err(|error| failure::of_error(&error))
         })
         .await
     }
@@ -75,17 +79,26 @@ impl Connection {
         .await
     }
 
-    /// Does all writes that their conditions allow at one revision, under the lease.
+    /// Does all writes at one revision, under the lease, or none of them where a condition does not hold. (etcd could do each
+    /// by itself in a transaction within the transaction, but etcd 3.4 looks at nobody's rights in there.)
     ///
     /// # Errors
     /// As `grant`; none of them is done, or it cannot be known.
     pub async fn write(&self, id: LeaseId, writes: &[Write]) -> Result<Written, Failure> {
-        let operations: Vec<TxnOp> = writes.iter().map(|write| TxnOp::txn(transaction(id, write))).collect();
+        let transaction = Txn::new()
+            .when(writes.iter().map(|write| condition(id, write)).collect::<Vec<_>>())
+            .and_then(writes.iter().map(|write| operation(id, write)).collect::<Vec<_>>())
+            .or_else(writes.iter().map(|write| TxnOp::get(write.key(), None)).collect::<Vec<_>>());
         let mut kv = self.kv.clone();
         within(self.request_timeout, async move {
-            let answer = kv.txn(Txn::new().and_then(operations)).await.map_err(|error| failure::of_error(&error))?;
-            let outcomes = answer.op_responses().iter().map(outcome).collect();
-            Ok(Written { revision: failure::header(answer.header()).revision, outcomes })
+            let answer = kv.txn(transaction).await.map_err(|error| failure::of_error(&error))?;
+            let revision = failure::header(answer.header()).revision;
+            let found = answer.op_responses().into_iter().map(found);
+            let outcomes = match answer.succeeded() {
+                true => writes.iter().map(|_| WriteOutcome::Done).collect(),
+                false => writes.iter().zip(found).map(|(write, found)| write.refused(id, found)).collect(),
+            };
+            Ok(Written { revision, outcomes })
         })
         .await
     }
@@ -95,33 +108,23 @@ fn says_lease_is_gone(error: &Error) -> bool {
     matches!(error, Error::GRpcStatus(status) if status.message().contains("requested lease not found"))
 }
 
-/// One write as a transaction of its own: where its condition does not hold, the key is read.
-fn transaction(id: LeaseId, write: &Write) -> Txn {
-    let put = |key: &str, value: &str| TxnOp::put(key, value, Some(PutOptions::new().with_lease(id)));
-    let is_ours = |key: &str| Compare::lease(key, CompareOp::Equal, id);
-    let (condition, operation) = match write {
-        Write::Create(key, value) => {
-            (Compare::create_revision(key.as_str(), CompareOp::Equal, 0), put(key, value))
-        }
-        Write::Update(key, value) => (is_ours(key), put(key, value)),
-        Write::Delete(key) => (is_ours(key), TxnOp::delete(key.as_str(), None)),
-    };
-    Txn::new().when([condition]).and_then([operation]).or_else([TxnOp::get(write.key(), None)])
-}
-
-fn outcome(answer: &TxnOpResponse) -> WriteOutcome {
-    match answer {
-        TxnOpResponse::Txn(inner) if inner.succeeded() => WriteOutcome::Done,
-        TxnOpResponse::Txn(inner) => WriteOutcome::Refused(found(inner)),
-        TxnOpResponse::Put(_) | TxnOpResponse::Get(_) | TxnOpResponse::Delete(_) => WriteOutcome::Refused(None),
+fn condition(id: LeaseId, write: &Write) -> Compare {
+    match write {
+        Write::Create(key, _) => Compare::create_revision(key.as_str(), CompareOp::Equal, 0),
+        Write::Update(key, _) | Write::Delete(key) => Compare::lease(key.as_str(), CompareOp::Equal, id),
     }
 }
 
-fn found(answer: &TxnResponse) -> Option<Found> {
-    answer.op_responses().into_iter().find_map(|answer| match answer {
-        TxnOpResponse::Get(read) => {
-            read.kvs().first().map(|pair| Found { lease: pair.lease(), value: pair.value().to_vec() })
+fn operation(id: LeaseId, write: &Write) -> TxnOp {
+    match write {
+        Write::Create(key, value) | Write::Update(key, value) => {
+            TxnOp::put(key.as_str(), value.as_bytes(), Some(PutOptions::new().with_lease(id)))
         }
-        _ => None,
-    })
+        Write::Delete(key) => TxnOp::delete(key.as_str(), None),
+    }
+}
+
+fn found(answer: TxnOpResponse) -> Option<Found> {
+    let TxnOpResponse::Get(read) = answer else { return None };
+    read.kvs().first().map(|pair| Found { lease: pair.lease(), value: pair.value().to_vec() })
 }

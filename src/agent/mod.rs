@@ -13,3 +13,4 @@ mod standing;
 mod supervised;
 pub mod supervision;
 pub mod touched;
+pub mod waiting;

@@ -7,6 +7,8 @@ pub mod for_each;
 pub mod glob;
 pub mod guard;
 pub mod key;
+pub mod natural;
+pub mod needs;
 pub mod process;
 pub mod range;
 pub mod report;

@@ -25,3 +25,4 @@ mod supervise;
 mod support;
 mod tidy;
 mod verify;
+mod wishes;

@@ -3,15 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::net::TcpListener;
+
 use crate::agent::facts::WorldFacts;
 use crate::agent::loaded::Sources;
 use crate::agent::run::{self, Follow, Plan};
 use crate::apply::{self, Context, preview};
 use crate::config::settings::{Color, Mode, Settings, layers};
 use crate::model::report::Rendered;
+use crate::model::store::StoreSettings;
 use crate::render::Facts;
+use crate::status::Shared;
 use crate::status::diff::{self, Style};
-use crate::world::terminal;
+use crate::world::{clock, http, terminal};
 
 use super::exit::Exit;
 use super::{outcome, state};
@@ -33,7 +37,14 @@ pub(super) async fn run(settings: Settings) -> Exit {
             return Exit::Lock;
         }
     };
-    let plan = plan(&settings, state_folder);
+    let listener = match listener(&settings).await {
+        Ok(listener) => listener,
+        Err(problem) => {
+            terminal::complain(&format!("{problem}\n"));
+            return Exit::Configuration;
+        }
+    };
+    let plan = Plan { listener, ..plan(&settings, state_folder) };
     let exit = match settings.mode {
         Mode::Onetime => {
             let pass = run::once(plan).await;
@@ -47,6 +58,20 @@ pub(super) async fn run(settings: Settings) -> Exit {
     };
     drop(daemon_lock);
     exit
+}
+
+/// The listener of the status pages. A single pass is over before anybody could ask.
+async fn listener(settings: &Settings) -> Result<Option<TcpListener>, String> {
+    let Some(address) = settings.metrics_addr.as_deref().filter(|_| settings.mode != Mode::Onetime) else {
+        return Ok(None);
+    };
+    match http::bind(address).await {
+        Ok(listener) => {
+            tracing::info!("status pages are served on {address}");
+            Ok(Some(listener))
+        }
+        Err(error) => Err(format!("cannot serve status pages on `{address}`: {error} (hint: --metrics-addr)")),
+    }
 }
 
 fn plan(settings: &Settings, state_folder: Option<PathBuf>) -> Plan {
@@ -70,8 +95,19 @@ fn plan(settings: &Settings, state_folder: Option<PathBuf>) -> Plan {
             },
         })),
         preview,
+        board: Shared::new(backend(&settings.store), clock::now()),
+        listener: None,
         store_timeout: settings.backend_timeout,
         shutdown_timeout: settings.shutdown_timeout,
+    }
+}
+
+/// The store's kind, as it is named on the command line.
+fn backend(store: &StoreSettings) -> &'static str {
+    match store {
+        StoreSettings::Etcd(_) => "etcd",
+        StoreSettings::File(_) => "file",
+        StoreSettings::Env => "env",
     }
 }
 

@@ -5,6 +5,7 @@ pub mod etcd;
 pub mod event;
 pub mod glob;
 pub mod guard;
+pub mod health;
 pub mod key;
 pub mod process;
 pub mod range;

@@ -19,6 +19,7 @@ mod isolation;
 mod render;
 mod sandbox;
 mod shipped;
+mod status;
 mod store;
 mod support;
 mod tidy;

@@ -30,6 +30,12 @@ const PURE: &[&str] = &[
     "apply/machine",
     "apply/plan.rs",
     "apply/group.rs",
+    "status/board",
+    "status/histogram.rs",
+    "status/metrics",
+    "status/names.rs",
+    "status/pages.rs",
+    "status/systemd.rs",
     "agent/schedule",
     "agent/touched.rs",
 ];

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::apply::Context;
 use crate::apply::isolate::{Refused, Search};
-use crate::model::report::{Failure, Outcome, Rendered, Report, Stage};
+use crate::model::report::{CommandKind, CommandRun, Failure, Outcome, Rendered, Report, Stage};
 use crate::nginx::error_log;
 use crate::world::process;
 
@@ -29,6 +29,8 @@ pub(super) async fn isolate(context: &Context, request: Request, whole: Report) 
                 None => Ok(()),
                 Some(text) => {
                     let finished = process::run_shell(text, check.and_then(|check| check.timeout)).await;
+                    let (elapsed, succeeded) = (finished.elapsed, finished.succeeded());
+                    merged.commands.push(CommandRun { kind: CommandKind::Check, elapsed, succeeded });
                     let failed = || command_failure(Stage::Check, "check_cmd", text, &finished);
                     if finished.succeeded() { Ok(()) } else { Err(Refused { failure: failed(), blamed: None }) }
                 }
@@ -42,6 +44,7 @@ pub(super) async fn isolate(context: &Context, request: Request, whole: Report) 
         merged.warnings.extend(report.warnings);
         merged.dropped.extend(report.dropped);
         merged.reload_ran |= report.reload_ran;
+        merged.commands.extend(report.commands);
         merged.elapsed += report.elapsed;
         match report.outcome {
             Outcome::RolledBack { cause, .. } if cause.at == Stage::Check => search.answer(Err(blame(&changed, cause))),

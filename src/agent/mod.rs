@@ -10,4 +10,6 @@ pub mod reporting;
 pub mod run;
 pub mod schedule;
 mod standing;
+mod supervised;
+pub mod supervision;
 pub mod touched;

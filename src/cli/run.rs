@@ -17,16 +17,16 @@ use crate::status::Shared;
 use crate::status::diff::{self, Style};
 use crate::world::{clock, http, terminal};
 
-use super::exit::Exit;
+use super::exit::{Ending, Exit};
 use super::{outcome, state};
 
-/// Does what the mode says.
-pub(super) async fn run(settings: Settings) -> Exit {
+/// Does what the mode says, with a command to supervise where there is one.
+pub(super) async fn run(settings: Settings, command: Option<Vec<String>>) -> Ending {
     let state_folder = match state::folder(&settings.state_dir) {
         Ok(folder) => folder,
         Err(problem) => {
             terminal::complain(&format!("{problem}\n"));
-            return Exit::Configuration;
+            return Exit::Configuration.into();
         }
     };
     let is_daemon = settings.mode != Mode::Onetime;
@@ -34,30 +34,30 @@ pub(super) async fn run(settings: Settings) -> Exit {
         Ok(lock) => lock,
         Err(problem) => {
             terminal::complain(&format!("{problem}\n"));
-            return Exit::Lock;
+            return Exit::Lock.into();
         }
     };
     let listener = match listener(&settings).await {
         Ok(listener) => listener,
         Err(problem) => {
             terminal::complain(&format!("{problem}\n"));
-            return Exit::Configuration;
+            return Exit::Configuration.into();
         }
     };
-    let plan = Plan { listener, ..plan(&settings, state_folder) };
-    let exit = match settings.mode {
+    let plan = Plan { listener, ..plan(&settings, state_folder, command) };
+    let ending = match settings.mode {
         Mode::Onetime => {
             let pass = run::once(plan).await;
             if let Some(problem) = &pass.store_problem {
                 tracing::error!("{problem}");
             }
-            outcome::of_pass(&pass)
+            outcome::of_pass(&pass).into()
         }
-        Mode::Watch { resync } => run::follow(plan, Follow::Watch(resync)).await.map_or(Exit::Stuck, |()| Exit::Done),
-        Mode::Interval(pause) => run::follow(plan, Follow::Interval(pause)).await.map_or(Exit::Stuck, |()| Exit::Done),
+        Mode::Watch { resync } => outcome::of_following(&run::follow(plan, Follow::Watch(resync)).await),
+        Mode::Interval(pause) => outcome::of_following(&run::follow(plan, Follow::Interval(pause)).await),
     };
     drop(daemon_lock);
-    exit
+    ending
 }
 
 /// The listener of the status pages. A single pass is over before anybody could ask.
@@ -74,7 +74,7 @@ async fn listener(settings: &Settings) -> Result<Option<TcpListener>, String> {
     }
 }
 
-fn plan(settings: &Settings, state_folder: Option<PathBuf>) -> Plan {
+fn plan(settings: &Settings, state_folder: Option<PathBuf>, command: Option<Vec<String>>) -> Plan {
     let style = style(settings);
     let preview: Option<run::Preview> =
         settings.noop.then(|| Box::new(move |rendered: &Rendered| show_preview(rendered, style)) as run::Preview);
@@ -99,6 +99,8 @@ fn plan(settings: &Settings, state_folder: Option<PathBuf>) -> Plan {
         listener: None,
         store_timeout: settings.backend_timeout,
         shutdown_timeout: settings.shutdown_timeout,
+        command,
+        stop_timeout: settings.stop_timeout,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The only code that touches disk, processes, clock, network, signals and namespaces.
 //! Rank 3: knows files and commands, never what a template or a transaction is.
 
+pub mod child;
 pub mod clock;
 pub mod dns;
 pub mod environment;
@@ -9,6 +10,7 @@ pub mod folder_watch;
 pub mod fs;
 pub mod host;
 pub mod http;
+pub mod init;
 pub mod lock;
 pub mod namespace;
 pub mod nginx_process;

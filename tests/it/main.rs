@@ -21,6 +21,7 @@ mod sandbox;
 mod shipped;
 mod status;
 mod store;
+mod supervise;
 mod support;
 mod tidy;
 mod verify;

@@ -37,6 +37,7 @@ const PURE: &[&str] = &[
     "status/pages.rs",
     "status/systemd.rs",
     "agent/schedule",
+    "agent/supervision.rs",
     "agent/touched.rs",
 ];
 

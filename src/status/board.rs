@@ -85,10 +85,12 @@ pub struct Totals {
 /// What is known of one resource.
 #[derive(Clone, Debug, Default)]
 pub struct ResourceBoard {
-    /// Where it is written.
+    /// Where it is written; with `for_each`, the pattern.
     pub dest: String,
-    /// Keys that are no backend.
-    pub set_aside: usize,
+    /// It has a `for_each`.
+    is_many: bool,
+    /// Keys that are no backend, by file, where there are any: with `for_each` a resource has many.
+    set_aside: BTreeMap<Arc<str>, usize>,
     /// Why its last good file stays, where the store has lost backends.
     pub held: Option<String>,
     /// Its pass failed without it being the group's fault.
@@ -155,6 +157,7 @@ impl Board {
             for resource in resources {
                 let mut board = old_resources.remove(&resource.name).unwrap_or_default();
                 board.dest = resource.dest.display().to_string();
+                board.is_many = resource.for_each.is_some();
                 self.resources.insert(Arc::clone(&resource.name), board);
                 keys.extend(resource.keys.iter().map(|key| format!("{}{key}", resource.prefix)));
                 templates.insert(resource.src.to_string());
@@ -172,11 +175,21 @@ impl Board {
         self.store.said(event, now);
     }
 
-    /// A resource was rendered; this many of its keys are no backend.
-    pub fn rendered(&mut self, resource: &str, set_aside: usize) {
+    /// A file of a resource was rendered, `name` being the resource's or that of its one file of a `for_each`; this many of
+    /// its keys are no backend.
+    pub fn rendered(&mut self, resource: &str, name: &Arc<str>, set_aside: usize) {
         self.renders += 1;
+        match self.resources.get_mut(resource) {
+            Some(board) if set_aside > 0 => drop(board.set_aside.insert(Arc::clone(name), set_aside)),
+            Some(board) => drop(board.set_aside.remove(name)),
+            None => {}
+        }
+    }
+
+    /// A file of a `for_each` is gone.
+    pub fn forget(&mut self, resource: &str, name: &str) {
         if let Some(board) = self.resources.get_mut(resource) {
-            board.set_aside = set_aside;
+            board.set_aside.remove(name);
         }
     }
 
@@ -199,7 +212,8 @@ impl Board {
             group.passed(report, unix_seconds);
             for name in &group.members {
                 let Some(resource) = self.resources.get_mut(name) else { continue };
-                let decision = report.held.iter().find(|(held, _)| held == name).map(|(_, decision)| decision);
+                let decision =
+                    report.held.iter().find(|(held, _)| of_conf_d(held) == &**name).map(|(_, decision)| decision);
                 resource.held = decision.map(|decision| {
                     decision.loss.map_or_else(|| "held".to_owned(), |loss| shortened(&loss.to_string()))
                 });
@@ -217,34 +231,34 @@ impl Board {
             *if run.succeeded { succeeded } else { failed } += 1;
         }
         let went_well = report.outcome.is_final() || nothing_runs(&report.outcome);
-        for name in &report.resources {
-            let Some(resource) = self.resources.get_mut(name) else { continue };
-            if report.dropped.iter().any(|(dropped, _)| dropped == name) {
-                continue;
-            }
-            resource.dropped = false;
+        let dropped: BTreeSet<&str> = report.dropped.iter().map(|(name, _)| of_conf_d(name)).collect();
+        let members: BTreeSet<&str> = report.resources.iter().map(|name| of_conf_d(name)).collect();
+        for name in members.union(&dropped) {
+            let fails = !went_well || dropped.contains(name);
+            *if fails { &mut self.totals.failed } else { &mut self.totals.succeeded } += 1;
+            let Some(resource) = self.resources.get_mut(*name) else { continue };
+            resource.dropped = dropped.contains(name);
             resource.pass_times.observe(report.elapsed);
-            let (here, in_all) = if went_well {
-                (&mut resource.succeeded, &mut self.totals.succeeded)
-            } else {
-                (&mut resource.failed, &mut self.totals.failed)
-            };
-            *here += 1;
-            *in_all += 1;
-            let is_changed = report.files.iter().any(|file| file.to_str() == Some(&resource.dest));
-            let is_in_place = matches!(report.outcome, Outcome::Applied | Outcome::ReloadOwed { .. });
-            let replaced = u64::from(is_changed && is_in_place);
-            resource.replaced += replaced;
-            self.totals.replaced += replaced;
+            *if fails { &mut resource.failed } else { &mut resource.succeeded } += 1;
         }
-        for (name, _) in &report.dropped {
-            self.totals.failed += 1;
-            if let Some(resource) = self.resources.get_mut(name) {
-                resource.dropped = true;
-                resource.failed += 1;
-                resource.pass_times.observe(report.elapsed);
+        if matches!(report.outcome, Outcome::Applied | Outcome::ReloadOwed { .. }) {
+            self.totals.replaced += report.files.len() as u64;
+            for (name, n_files) in self.replaced_by(report, &members) {
+                self.resources.entry(name).and_modify(|resource| resource.replaced += n_files);
             }
         }
+    }
+
+    /// How many files of each resource were replaced. What is nobody's own destination is one of a `for_each`.
+    fn replaced_by(&self, report: &Report, members: &BTreeSet<&str>) -> Vec<(Arc<str>, u64)> {
+        let is_here = |dest: &str| report.files.iter().any(|file| file.to_str() == Some(dest));
+        let named = members.iter().filter_map(|name| self.resources.get_key_value(*name));
+        let (own, many): (Vec<_>, Vec<_>) = named.partition(|(_, resource)| !resource.is_many);
+        let own: Vec<_> = own.into_iter().filter(|(_, resource)| is_here(&resource.dest)).collect();
+        let rest = (report.files.len() - own.len().min(report.files.len())) as u64;
+        // Several in one pass: their files are counted with the first, as the report does not tell them apart.
+        let many = many.first().map(|(name, _)| (Arc::clone(name), rest));
+        own.into_iter().map(|(name, _)| (Arc::clone(name), 1)).chain(many).collect()
     }
 
     /// How nginx stands: old workers that finish their connections, and those that serve.
@@ -325,6 +339,21 @@ impl Board {
             parts.push(format!("{} problems in conf.d or templates", self.problems));
         }
         shortened(&parts.join("; "))
+    }
+}
+
+impl ResourceBoard {
+    /// Keys that are no backend, of all its files.
+    pub fn set_aside(&self) -> usize {
+        self.set_aside.values().sum()
+    }
+}
+
+/// The resource of conf.d that a name of a report belongs to: files of a `for_each` have theirs in brackets behind it.
+fn of_conf_d(name: &str) -> &str {
+    match name.strip_suffix(']').and_then(|name| name.split_once('[')) {
+        Some((resource, _)) => resource,
+        None => name,
     }
 }
 

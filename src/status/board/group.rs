@@ -112,7 +112,10 @@ impl GroupBoard {
             Outcome::RolledBack { .. } => State::RolledBack,
             Outcome::Stuck { .. } => State::Stuck,
         };
-        let all_dropped = self.members.iter().all(|name| report.dropped.iter().any(|(dropped, _)| dropped == name));
+        let all_dropped = self
+            .members
+            .iter()
+            .all(|name| report.dropped.iter().any(|(dropped, _)| super::of_conf_d(dropped) == &**name));
         self.is_live |= (report.outcome.is_final() && !all_dropped) || nothing_runs(&report.outcome);
         self.reload_owed = matches!(
             report.outcome,

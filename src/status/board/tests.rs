@@ -164,3 +164,22 @@ fn texts_are_one_bounded_line() {
     assert_eq!(shortened("a\nb"), "a b");
     assert_eq!(shortened(&"ü".repeat(1000)).chars().count(), MOST_PROBLEM_CHARACTERS + 1);
 }
+
+#[test]
+fn files_of_a_for_each_are_told_under_the_name_of_their_resource() {
+    let mut board = board(Instant::now());
+    board.rendered("a.toml", &"a.toml[x]".into(), 2);
+    board.rendered("a.toml", &"a.toml[y]".into(), 3);
+    assert_eq!(board.resources["a.toml"].set_aside(), 5);
+    board.forget("a.toml", "a.toml[x]");
+    assert_eq!(board.resources["a.toml"].set_aside(), 3);
+    let dropped = vec![("a.toml[y]".into(), failure(Stage::Render))];
+    let names = ["a.toml[w]", "a.toml[x]", "b.toml"];
+    let files = vec!["/etc/b".into()];
+    board.passed("g1", &Report { dropped, files, ..report(5, &names, Outcome::Applied) }, 100);
+    let a = &board.resources["a.toml"];
+    assert_eq!((a.succeeded, a.failed, a.dropped), (0, 1, true), "once for the pass");
+    let b = &board.resources["b.toml"];
+    assert_eq!((b.succeeded, b.failed, b.replaced), (1, 0, 1));
+    assert_eq!(board.resources.len(), 3, "no name of the store has become a series");
+}

@@ -11,6 +11,7 @@ use crate::config::settings::{Color, Mode, Settings, layers};
 use crate::model::report::Rendered;
 use crate::render::Facts;
 use crate::status::diff::{self, Style};
+use crate::status::events;
 use crate::world::terminal;
 
 use super::exit::Exit;
@@ -34,6 +35,7 @@ pub(super) async fn run(settings: Settings) -> Exit {
         }
     };
     let plan = plan(&settings, state_folder);
+    events::starting(&plan.sources.confdirs, &settings.store, &manner(settings.mode));
     let exit = match settings.mode {
         Mode::Onetime => {
             let pass = run::once(plan).await;
@@ -47,6 +49,19 @@ pub(super) async fn run(settings: Settings) -> Exit {
     };
     drop(daemon_lock);
     exit
+}
+
+/// How it works, in a few words.
+fn manner(mode: Mode) -> String {
+    let seconds = |pause: std::time::Duration| pause.as_secs_f64();
+    match mode {
+        Mode::Onetime => "once".to_owned(),
+        Mode::Watch { resync: None } => "watching".to_owned(),
+        Mode::Watch { resync: Some(pause) } => {
+            format!("watching, with a look at everything every {} s", seconds(pause))
+        }
+        Mode::Interval(pause) => format!("every {} s", seconds(pause)),
+    }
 }
 
 fn plan(settings: &Settings, state_folder: Option<PathBuf>) -> Plan {

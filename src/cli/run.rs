@@ -70,7 +70,7 @@ fn plan(settings: &Settings, state_folder: Option<PathBuf>) -> Plan {
         settings.noop.then(|| Box::new(move |rendered: &Rendered| show_preview(rendered, style)) as run::Preview);
     Plan {
         sources: sources(settings),
-        facts: facts(),
+        facts: facts(settings),
         store: settings.store.clone(),
         context: Arc::new(Context::new(apply::Settings {
             state_folder,
@@ -91,8 +91,9 @@ fn plan(settings: &Settings, state_folder: Option<PathBuf>) -> Plan {
 }
 
 /// Answers for templates.
-pub(super) fn facts() -> Arc<dyn Facts> {
-    Arc::new(WorldFacts::new())
+pub(super) fn facts(settings: &Settings) -> Arc<dyn Facts> {
+    let binary = Some(&settings.nginx.binary).filter(|binary| !binary.as_os_str().is_empty());
+    Arc::new(WorldFacts::new(binary.map_or_else(|| "nginx".into(), PathBuf::clone)))
 }
 
 /// Where conf.d and templates are: `/etc/confd` serves where nobody says and only that exists.

@@ -53,6 +53,8 @@ pub struct Engine {
     /// Reloads of nginx whose old workers have not ended.
     draining: Draining,
     running: JoinSet<Vec<Finished>>,
+    /// Groups that have been worked on at least once.
+    worked_on: BTreeSet<String>,
     /// The last failure of each group, to say repeated ones briefly.
     last_failures: BTreeMap<String, (String, u32)>,
     preview: Option<Preview>,
@@ -75,6 +77,7 @@ impl Engine {
             schedule: Schedule::default(),
             draining: Draining::default(),
             running: JoinSet::new(),
+            worked_on: BTreeSet::new(),
             last_failures: BTreeMap::new(),
             preview,
             paced,
@@ -300,6 +303,9 @@ impl Engine {
             // Their reload is owed.
             report.resources = report.held.iter().map(|(name, _)| Arc::clone(name)).collect();
         }
+        if !self.worked_on.contains(id) {
+            self.worked_on.insert(id.to_owned());
+        }
         let left = if report.needs_another_try() { Left::Failed } else { Left::Settled };
         let again = report.dropped.iter().map(|(name, _)| name);
         let again: Vec<&Arc<str>> =
@@ -332,6 +338,11 @@ impl Engine {
     /// When `start_due` has something next.
     pub fn wake_at(&self) -> Option<Instant> {
         [self.schedule.wake_at(), self.draining.wake_at(), self.standings.wake_at()].into_iter().flatten().min()
+    }
+
+    /// Whether every group has been worked on since the start, whatever came of it.
+    pub fn first_pass_is_over(&self) -> bool {
+        self.loaded.groups.iter().all(|group| self.worked_on.contains(&group.id))
     }
 
     /// Whether a transaction runs.

@@ -9,4 +9,6 @@ pub mod rendering;
 pub mod run;
 pub mod schedule;
 mod standing;
+mod supervised;
+pub mod supervision;
 pub mod touched;

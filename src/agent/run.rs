@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+
 use crate::apply::{Context, recovery};
 use crate::config::problem::Problems;
 use crate::model::event::Event;
@@ -11,14 +13,17 @@ use crate::model::report::Report;
 use crate::model::store::StoreSettings;
 use crate::render::Facts;
 use crate::source;
-use crate::world::clock;
+use crate::world::child::{Ended, StartError};
 use crate::world::folder_watch::FolderWatch;
-use crate::world::signals::{Signal, Signals};
+use crate::world::signals::Signals;
+use crate::world::{clock, terminal};
 
 pub use super::engine::Preview;
 
 use super::engine::{Engine, Finished};
 use super::loaded::{self, Loaded, Sources};
+use super::supervised::Supervised;
+use super::supervision::{Request, meaning};
 
 /// Everything a run needs to know.
 pub struct Plan {
@@ -36,6 +41,10 @@ pub struct Plan {
     pub store_timeout: Duration,
     /// How long running transactions may take to end when the agent is to stop.
     pub shutdown_timeout: Duration,
+    /// A command to start after the first pass of following, and to supervise: a program and its arguments.
+    pub command: Option<Vec<String>>,
+    /// How long that command may take to end.
+    pub stop_timeout: Duration,
 }
 
 /// How the agent goes on after the first pass.
@@ -66,6 +75,7 @@ enum Wake {
     Finished(Vec<Finished>),
     FoldersChanged,
     Signal(Signal),
+    ChildEnded(Ended),
     GroupDue,
     Resync,
 }
@@ -114,7 +124,7 @@ pub async fn once(plan: Plan) -> Pass {
                     }
                 }
             },
-            signal = signals.next() => pass.interrupted |= signal == Signal::Stop,
+            signal = signals.next() => pass.interrupted |= meaning(signal, false).0 == Request::Stop,
         }
     }
 }
@@ -138,11 +148,21 @@ pub async fn first_snapshot(store: &mut source::Handle, timeout: Duration) -> Re
     }
 }
 
-/// Applies and goes on until a signal says stop.
-///
-/// # Errors
-/// The store's task has ended by itself, which it never should.
-pub async fn follow(plan: Plan, follow: Follow) -> Result<(), source::Ended> {
+/// Why following has come to its end.
+#[derive(Debug)]
+pub enum Stopped {
+    /// A signal asked for it.
+    Asked,
+    /// The supervised command has ended, by itself or with us.
+    CommandEnded(Ended),
+    /// The command to be supervised could not be started.
+    CommandNotStarted(StartError),
+    /// The store's task has ended by itself, which it never should.
+    StoreEnded,
+}
+
+/// Applies and goes on until a signal says stop, or the supervised command has ended.
+pub async fn follow(plan: Plan, follow: Follow) -> Stopped {
     let mut loaded = loaded::load(&plan.sources, &plan.facts, None);
     let watches = matches!(follow, Follow::Watch(_));
     let mut folders = FolderWatch::start(Duration::from_millis(100));
@@ -153,7 +173,10 @@ pub async fn follow(plan: Plan, follow: Follow) -> Result<(), source::Ended> {
     if plan.preview.is_none() {
         heal(&plan.context, &loaded).await;
     }
-    let mut signals = Signals::listen();
+    let mut signals = if plan.command.is_some() { Signals::listen_for_child() } else { Signals::listen() };
+    let on_terminal = terminal::reads_from_terminal();
+    let mut command = Supervised::new(plan.command, plan.stop_timeout, clock::now() + plan.store_timeout);
+    plan.context.expect_nginx_to_start(command.is_awaited());
     let mut store = source::start(plan.store, loaded.ranges.clone(), watches);
     let mut ticker = match follow {
         Follow::Watch(None) => None,
@@ -162,12 +185,21 @@ pub async fn follow(plan: Plan, follow: Follow) -> Result<(), source::Ended> {
     let engine = Engine::new(Arc::clone(&plan.context), loaded, plan.preview, true, clock::now());
     let mut agent =
         Agent { engine, sources: plan.sources, facts: plan.facts, store_is_lost: None, resync_wanted: false };
-    loop {
+    let signal = loop {
         agent.engine.start_due(clock::now());
-        let due = agent.engine.wake_at();
+        match command.turn(&agent.engine, &plan.context, clock::now()) {
+            Ok(()) => {}
+            Err(error) => {
+                tracing::error!("{error}: {}", error.source);
+                agent.drain(plan.shutdown_timeout).await;
+                return Stopped::CommandNotStarted(error);
+            }
+        }
+        let due = [agent.engine.wake_at(), command.wake_at(clock::now())].into_iter().flatten().min();
         let wake = tokio::select! {
             biased;
             signal = signals.next() => Wake::Signal(signal),
+            ended = command.ended() => Wake::ChildEnded(ended),
             Some(finished) = agent.engine.next_finished() => Wake::Finished(finished),
             event = store.events.recv() => Wake::Store(event),
             () = folders.changed(), if watches => Wake::FoldersChanged,
@@ -181,26 +213,38 @@ pub async fn follow(plan: Plan, follow: Follow) -> Result<(), source::Ended> {
             Wake::Store(None) => {
                 tracing::error!("the store's task has ended, which it never should; stopping");
                 agent.drain(plan.shutdown_timeout).await;
-                return Err(source::Ended);
+                command.stop(Signal::SIGTERM).await;
+                return Stopped::StoreEnded;
             }
             Wake::FoldersChanged => agent.reload(&mut store, watches.then_some(&mut folders), "files have changed"),
-            Wake::Signal(Signal::Reload) => {
-                agent.reload(&mut store, watches.then_some(&mut folders), "SIGHUP");
-                agent.resync(&store);
+            Wake::ChildEnded(ended) => {
+                agent.drain(plan.shutdown_timeout).await;
+                return Stopped::CommandEnded(ended);
             }
-            Wake::Signal(Signal::Resync) => agent.resync(&store),
+            Wake::Signal(signal) => {
+                let (request, hand_on) = meaning(signal, on_terminal);
+                command.hand_on(signal, hand_on);
+                match request {
+                    Request::None => {}
+                    Request::Stop => break signal,
+                    Request::Reload => {
+                        agent.reload(&mut store, watches.then_some(&mut folders), "SIGHUP");
+                        agent.resync(&store);
+                    }
+                    Request::Resync => agent.resync(&store),
+                }
+            }
             Wake::Resync => {
                 if !watches {
                     agent.reload(&mut store, None, "interval");
                 }
                 agent.resync(&store);
             }
-            Wake::Signal(Signal::Stop) => break,
         }
-    }
+    };
     tracing::info!("stopping");
     agent.drain(plan.shutdown_timeout).await;
-    Ok(())
+    command.stop(signal).await.map_or(Stopped::Asked, Stopped::CommandEnded)
 }
 
 struct Agent {

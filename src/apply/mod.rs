@@ -67,6 +67,7 @@ pub struct Context {
     /// What nginx programs were built with.
     built: tokio::sync::Mutex<BTreeMap<PathBuf, Built>>,
     namespace_refused: AtomicBool,
+    nginx_starts_later: AtomicBool,
     said: Mutex<BTreeSet<String>>,
     /// Files that a transaction without a journal was cut off at: not known to be live until they are proven.
     doubted: Mutex<BTreeSet<PathBuf>>,
@@ -81,6 +82,16 @@ impl Context {
     /// Whether a private mount namespace may still be tried: it has not been refused in this process.
     pub fn namespace_may_work(&self) -> bool {
         !self.namespace_refused.load(Ordering::Relaxed)
+    }
+
+    /// Whether this process starts nginx later, which reads the files then: until it is said to be otherwise, a group whose
+    /// nginx does not run has no use for its reload, and owes none.
+    pub fn expect_nginx_to_start(&self, expected: bool) {
+        self.nginx_starts_later.store(expected, Ordering::Relaxed);
+    }
+
+    fn nginx_starts_later(&self) -> bool {
+        self.nginx_starts_later.load(Ordering::Relaxed)
     }
 
     fn doubt(&self, target: &Path) {

@@ -12,7 +12,7 @@ use clap_complete::Shell;
 use crate::config::problem::{Place, Problem, Problems};
 use crate::config::resource::not_utf8;
 use crate::config::settings::layers::{ConfigFile, Environment, Flags, Layers};
-use crate::config::settings::{Settings, resolve, table};
+use crate::config::settings::{Mode, Settings, resolve, table};
 
 use super::exit::Exit;
 
@@ -40,6 +40,11 @@ pub struct Invocation {
 pub enum Command {
     /// Keep files true, as the mode says.
     Run,
+    /// Keep files true, and run this program with its arguments beside that for as long as both live.
+    Supervise {
+        /// The program and its arguments.
+        command: Vec<String>,
+    },
     /// Look for problems in settings, conf.d and templates, without the store.
     Check,
     /// Print what a resource renders to.
@@ -92,9 +97,12 @@ pub fn parse(
     let layers = read_config_file(Layers::new(&flags, environment), read_file);
     let (settings, problems) = resolve(&layers);
     let command = match what_to_do(&matches) {
-        Command::Run if settings.check_only => Command::Check,
+        Command::Run | Command::Supervise { .. } if settings.check_only => Command::Check,
         command => command,
     };
+    if let (Command::Supervise { .. }, Some(why)) = (&command, cannot_supervise(&settings)) {
+        return Err(usage(Problem::new("there is a command behind `--`, but nothing runs beside it").hint(why)));
+    }
     // What is in no file was said by flag or environment.
     if problems.iter().any(|problem| problem.place.is_none()) {
         return Err(usage(problems));
@@ -148,7 +156,19 @@ fn what_to_do(matches: &ArgMatches) -> Command {
         Some(("render", matches)) => Command::Render { resource: resource(matches).unwrap_or_default() },
         Some(("diff", _)) => Command::Diff,
         Some(("keys", matches)) => Command::Keys { resource: resource(matches) },
-        _ => Command::Run,
+        _ => match matches.get_many::<String>("COMMAND") {
+            Some(words) => Command::Supervise { command: words.cloned().collect() },
+            None => Command::Run,
+        },
+    }
+}
+
+/// Why a command cannot be supervised with these settings, as a hint.
+fn cannot_supervise(settings: &Settings) -> Option<&'static str> {
+    match settings.mode {
+        _ if settings.noop => Some("--noop changes nothing: leave it out"),
+        Mode::Onetime => Some("--onetime ends by itself: use --watch, or start the command afterwards"),
+        Mode::Watch { .. } | Mode::Interval(_) => None,
     }
 }
 

@@ -1,4 +1,5 @@
-//! The exit codes. They are the program's own: what a check or reload command exits with never comes through.
+//! The exit codes. They are the program's own: what a check or reload command exits with never comes through. Only a
+//! supervised command, the one behind `--`, has the last word.
 
 /// Why the program ends, in order of seriousness: where several resources failed, the greatest counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,6 +75,30 @@ impl Exit {
             Exit::Reload => "a reload failed or did not take",
             Exit::Lock => "another upstreamd holds the state folder",
             Exit::Stuck => "something failed and could not be put back",
+        }
+    }
+}
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// With a code of its own.
+    Own(Exit),
+    /// With that of the supervised command.
+    Command(u8),
+}
+
+impl From<Exit> for Ending {
+    fn from(exit: Exit) -> Ending {
+        Ending::Own(exit)
+    }
+}
+
+impl From<Ending> for std::process::ExitCode {
+    fn from(ending: Ending) -> std::process::ExitCode {
+        match ending {
+            Ending::Own(exit) => exit.into(),
+            Ending::Command(status) => std::process::ExitCode::from(status),
         }
     }
 }

@@ -12,11 +12,12 @@ mod state;
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 
+use crate::world::init;
 use crate::world::namespace;
 use crate::world::terminal;
 
 use args::{Command, EarlyExit, Invocation};
-use exit::Exit;
+use exit::{Ending, Exit};
 
 /// The whole program.
 pub fn main() -> ExitCode {
@@ -24,6 +25,16 @@ pub fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|first| first == namespace::HELPER_ARGUMENT) {
         return namespace::become_command();
     }
+    if init::is_init() {
+        return init::run(std::env::args_os()).map_or_else(
+            |problem| {
+                terminal::complain(&format!("{problem}\n"));
+                Exit::Stuck.into()
+            },
+            ExitCode::from,
+        );
+    }
+    init::let_signals_through();
     let invocation = match parse_arguments() {
         Ok(invocation) => invocation,
         Err(EarlyExit { exit, text }) => {
@@ -35,7 +46,7 @@ pub fn main() -> ExitCode {
             return exit.into();
         }
     };
-    let quiet = !matches!(invocation.command, Command::Run);
+    let quiet = !matches!(invocation.command, Command::Run | Command::Supervise { .. });
     logging::start(&invocation.settings, quiet);
     for warning in invocation.settings.warnings.iter() {
         tracing::warn!("{warning}");
@@ -48,14 +59,15 @@ pub fn main() -> ExitCode {
         }
     };
     let settings = invocation.settings;
-    let exit = match invocation.command {
-        Command::Run => runtime.block_on(run::run(settings)),
-        Command::Check => check::check(&settings, invocation.problems),
-        Command::Render { resource } => runtime.block_on(show::render(settings, &resource)),
-        Command::Diff => runtime.block_on(show::diff(settings)),
-        Command::Keys { resource } => runtime.block_on(show::keys(settings, resource.as_deref())),
+    let ending: Ending = match invocation.command {
+        Command::Run => runtime.block_on(run::run(settings, None)),
+        Command::Supervise { command } => runtime.block_on(run::run(settings, Some(command))),
+        Command::Check => check::check(&settings, invocation.problems).into(),
+        Command::Render { resource } => runtime.block_on(show::render(settings, &resource)).into(),
+        Command::Diff => runtime.block_on(show::diff(settings)).into(),
+        Command::Keys { resource } => runtime.block_on(show::keys(settings, resource.as_deref())).into(),
     };
-    exit.into()
+    ending.into()
 }
 
 /// Parses on a thread of its own: the table of all flags takes more than half a MiB for a moment, which a daemon would keep

@@ -1,9 +1,9 @@
-//! What a single pass came to, as an exit code. Pure.
+//! What a run came to, as an exit code. Pure.
 
-use crate::agent::run::Pass;
+use crate::agent::run::{Pass, Stopped};
 use crate::model::report::{Failure, Outcome, Report, Stage};
 
-use super::exit::Exit;
+use super::exit::{Ending, Exit};
 
 /// The exit code of a pass: the most serious of all that went wrong.
 pub(super) fn of_pass(pass: &Pass) -> Exit {
@@ -11,6 +11,16 @@ pub(super) fn of_pass(pass: &Pass) -> Exit {
     let store = if pass.store_problem.is_some() { Exit::Store } else { Exit::Done };
     let reports = pass.reports.iter().map(of_report);
     reports.chain([problems, store]).max().unwrap_or(Exit::Done)
+}
+
+/// How following ends: with the status of the supervised command, where there is one.
+pub(super) fn of_following(stopped: &Stopped) -> Ending {
+    match stopped {
+        Stopped::Asked => Exit::Done.into(),
+        Stopped::CommandEnded(ended) => Ending::Command(ended.exit_status()),
+        Stopped::CommandNotStarted(error) => Ending::Command(error.exit_status()),
+        Stopped::StoreEnded => Exit::Stuck.into(),
+    }
 }
 
 fn of_report(report: &Report) -> Exit {

@@ -14,16 +14,16 @@ use crate::status::diff::{self, Style};
 use crate::status::events;
 use crate::world::terminal;
 
-use super::exit::Exit;
+use super::exit::{Ending, Exit};
 use super::{outcome, state};
 
-/// Does what the mode says.
-pub(super) async fn run(settings: Settings) -> Exit {
+/// Does what the mode says, with a command to supervise where there is one.
+pub(super) async fn run(settings: Settings, command: Option<Vec<String>>) -> Ending {
     let state_folder = match state::folder(&settings.state_dir) {
         Ok(folder) => folder,
         Err(problem) => {
             terminal::complain(&format!("{problem}\n"));
-            return Exit::Configuration;
+            return Exit::Configuration.into();
         }
     };
     let is_daemon = settings.mode != Mode::Onetime;
@@ -31,24 +31,24 @@ pub(super) async fn run(settings: Settings) -> Exit {
         Ok(lock) => lock,
         Err(problem) => {
             terminal::complain(&format!("{problem}\n"));
-            return Exit::Lock;
+            return Exit::Lock.into();
         }
     };
-    let plan = plan(&settings, state_folder);
+    let plan = plan(&settings, state_folder, command);
     events::starting(&plan.sources.confdirs, &settings.store, &manner(settings.mode));
-    let exit = match settings.mode {
+    let ending = match settings.mode {
         Mode::Onetime => {
             let pass = run::once(plan).await;
             if let Some(problem) = &pass.store_problem {
                 tracing::error!("{problem}");
             }
-            outcome::of_pass(&pass)
+            outcome::of_pass(&pass).into()
         }
-        Mode::Watch { resync } => run::follow(plan, Follow::Watch(resync)).await.map_or(Exit::Stuck, |()| Exit::Done),
-        Mode::Interval(pause) => run::follow(plan, Follow::Interval(pause)).await.map_or(Exit::Stuck, |()| Exit::Done),
+        Mode::Watch { resync } => outcome::of_following(&run::follow(plan, Follow::Watch(resync)).await),
+        Mode::Interval(pause) => outcome::of_following(&run::follow(plan, Follow::Interval(pause)).await),
     };
     drop(daemon_lock);
-    exit
+    ending
 }
 
 /// How it works, in a few words.
@@ -64,7 +64,7 @@ fn manner(mode: Mode) -> String {
     }
 }
 
-fn plan(settings: &Settings, state_folder: Option<PathBuf>) -> Plan {
+fn plan(settings: &Settings, state_folder: Option<PathBuf>, command: Option<Vec<String>>) -> Plan {
     let style = style(settings);
     let preview: Option<run::Preview> =
         settings.noop.then(|| Box::new(move |rendered: &Rendered| show_preview(rendered, style)) as run::Preview);
@@ -87,6 +87,8 @@ fn plan(settings: &Settings, state_folder: Option<PathBuf>) -> Plan {
         preview,
         store_timeout: settings.backend_timeout,
         shutdown_timeout: settings.shutdown_timeout,
+        command,
+        stop_timeout: settings.stop_timeout,
     }
 }
 

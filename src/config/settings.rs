@@ -61,6 +61,8 @@ pub struct Settings {
     pub reload_cmd_timeout: Option<Duration>,
     /// How long a running transaction may take after SIGTERM.
     pub shutdown_timeout: Duration,
+    /// How long a supervised command may take to end.
+    pub stop_timeout: Duration,
     /// The global debounce, where one was asked for.
     pub debounce: Option<Duration>,
     /// A fixed pause after the store failed, where one was asked for.
@@ -188,6 +190,7 @@ pub fn resolve(layers: &Layers<'_>) -> (Settings, Problems) {
         check_cmd_timeout: values.timeout(&table::CHECK_CMD_TIMEOUT),
         reload_cmd_timeout: values.timeout(&table::RELOAD_CMD_TIMEOUT),
         shutdown_timeout: values.duration(&table::SHUTDOWN_TIMEOUT),
+        stop_timeout: values.duration(&table::STOP_TIMEOUT),
         debounce: values.optional_duration(&table::DEBOUNCE),
         watch_error_backoff: values.optional_duration(&table::WATCH_ERROR_BACKOFF),
         state_dir: state_dir(&mut values),

@@ -26,10 +26,6 @@ use outbox::Outbox;
 /// Events that may wait for the agent; beyond that they melt together.
 const EVENTS: usize = 2;
 
-/// A source has ended by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ended;
-
 /// A running source. Dropping it ends the source.
 #[derive(Debug)]
 pub struct Handle {

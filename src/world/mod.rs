@@ -1,6 +1,7 @@
 //! The only code that touches disk, processes, clock, network, signals and namespaces.
 //! Rank 3: knows files and commands, never what a template or a transaction is.
 
+pub mod child;
 pub mod clock;
 pub mod dns;
 pub mod environment;
@@ -8,6 +9,7 @@ pub mod etcd;
 pub mod folder_watch;
 pub mod fs;
 pub mod host;
+pub mod init;
 pub mod lock;
 pub mod namespace;
 pub mod nginx_process;

@@ -1,54 +1,56 @@
-//! The signals that the agent understands. Never acts on one.
+//! The signals that reach us. Never acts on one.
 
+use std::task::Poll;
+
+use nix::sys::signal::Signal;
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
-/// What a signal asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
-    /// SIGTERM, SIGINT: end, after what runs has ended.
-    Stop,
-    /// SIGHUP: read conf.d and templates again.
-    Reload,
-    /// SIGUSR1: read the store again and look at every file.
-    Resync,
-}
+/// What a supervised command is to get of us: all that servers give a meaning of their own.
+pub const HANDED_ON: [Signal; 7] = [
+    Signal::SIGTERM,
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGHUP,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGWINCH,
+];
 
-/// Listens for all of them. One that cannot be listened for keeps its default effect.
+/// Those that mean something to us without a command to hand them to.
+const OWN: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1];
+
+/// Listens for several signals.
 pub struct Signals {
-    terminate: Option<Stream>,
-    interrupt: Option<Stream>,
-    hang_up: Option<Stream>,
-    user1: Option<Stream>,
+    streams: Vec<(Signal, Stream)>,
 }
 
 impl Signals {
-    /// Starts to listen. Must be called inside the runtime.
+    /// Starts to listen for SIGTERM, SIGINT, SIGHUP and SIGUSR1. One that cannot be listened for keeps its default effect.
+    /// Must be called inside the runtime.
     pub fn listen() -> Signals {
-        let listen = |kind| signal(kind).ok();
-        Signals {
-            terminate: listen(SignalKind::terminate()),
-            interrupt: listen(SignalKind::interrupt()),
-            hang_up: listen(SignalKind::hangup()),
-            user1: listen(SignalKind::user_defined1()),
-        }
+        Signals::listen_for(&OWN)
+    }
+
+    /// Starts to listen for everything that a supervised command is to get, likewise.
+    pub fn listen_for_child() -> Signals {
+        Signals::listen_for(&HANDED_ON)
+    }
+
+    fn listen_for(signals: &[Signal]) -> Signals {
+        let listen = |number: &Signal| Some((*number, signal(SignalKind::from_raw(*number as i32)).ok()?));
+        Signals { streams: signals.iter().filter_map(listen).collect() }
     }
 
     /// The next signal.
     pub async fn next(&mut self) -> Signal {
-        tokio::select! {
-            () = arrival(&mut self.terminate) => Signal::Stop,
-            () = arrival(&mut self.interrupt) => Signal::Stop,
-            () = arrival(&mut self.hang_up) => Signal::Reload,
-            () = arrival(&mut self.user1) => Signal::Resync,
-        }
-    }
-}
-
-async fn arrival(stream: &mut Option<Stream>) {
-    match stream {
-        Some(stream) => {
-            stream.recv().await;
-        }
-        None => std::future::pending().await,
+        std::future::poll_fn(|context| {
+            for (number, stream) in &mut self.streams {
+                if stream.poll_recv(context).is_ready() {
+                    return Poll::Ready(*number);
+                }
+            }
+            Poll::Pending
+        })
+        .await
     }
 }

@@ -26,6 +26,11 @@ pub fn is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
+/// Whether standard input is a terminal, which sends signals of its own.
+pub fn reads_from_terminal() -> bool {
+    io::stdin().is_terminal()
+}
+
 /// The bytes of a file.
 pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     std::fs::read(path)

@@ -22,6 +22,7 @@ mod render;
 mod sandbox;
 mod shipped;
 mod store;
+mod supervise;
 mod support;
 mod tidy;
 mod verify;

@@ -31,6 +31,7 @@ const PURE: &[&str] = &[
     "apply/plan.rs",
     "apply/group.rs",
     "agent/schedule",
+    "agent/supervision.rs",
     "agent/touched.rs",
 ];
 

@@ -19,6 +19,9 @@ impl Transaction {
     /// Runs the reload: once for each changed file where it names one, else once; then looks whether anything runs.
     pub(super) async fn reload(&mut self, context: &Context) -> Answer {
         let Some(reload) = self.group.reload.clone() else { return Answer::Done };
+        if context.nginx_starts_later() && self.nginx.as_ref().is_some_and(|nginx| nginx.master().is_none()) {
+            return Answer::Done;
+        }
         let nginx = self.nginx_in_sight();
         let before = Instant::now();
         self.watched = nginx.as_ref().and_then(Nginx::watch);

@@ -42,7 +42,10 @@ pub fn definition() -> Command {
                 .about("Print completions for a shell")
                 .arg(Arg::new("shell").required(true).value_parser(value_parser!(Shell))),
         )
-        .subcommand(Command::new("man").about("Print the manual page"));
+        .subcommand(Command::new("man").about("Print the manual page"))
+        .arg(Arg::new("COMMAND").last(true).num_args(1..).help(
+            "start this program after the first pass and supervise it: upstreamd --watch -- nginx -g 'daemon off;'",
+        ));
     for (word, about) in BACKEND_WORDS {
         command = command.subcommand(Command::new(*word).about(*about));
     }

@@ -91,6 +91,38 @@ fn the_older_confds_lines_work() {
 }
 
 #[test]
+fn what_stands_behind_two_dashes_is_a_command_to_supervise() {
+    let nginx = || Command::Supervise { command: ["nginx", "-g", "daemon off;"].map(str::to_owned).to_vec() };
+    for words in [
+        ["upstreamd", "--watch", "--", "nginx", "-g", "daemon off;"].as_slice(),
+        &["upstreamd", "-watch", "etcd", "--node", "a:1", "--", "nginx", "-g", "daemon off;"],
+        &["upstreamd", "--", "nginx", "-g", "daemon off;"],
+    ] {
+        let mut no_file = |_: &Path| Err(io::Error::from(io::ErrorKind::NotFound));
+        let parsed = parse(words.iter().map(OsString::from), &|_| None, &mut no_file).unwrap();
+        assert_eq!(parsed.command, nginx(), "{words:?}");
+    }
+    assert_eq!(ok("upstreamd --watch --").command, Command::Run);
+    assert_eq!(ok("upstreamd --watch -- etcd").command, Command::Supervise { command: vec!["etcd".to_owned()] });
+    check_refused(
+        "upstreamd --onetime -- nginx",
+        expect![[r#"
+            there is a command behind `--`, but nothing runs beside it
+              hint: --onetime ends by itself: use --watch, or start the command afterwards
+            try `upstreamd --help`
+        "#]],
+    );
+    check_refused(
+        "upstreamd --watch --noop -- nginx",
+        expect![[r#"
+            there is a command behind `--`, but nothing runs beside it
+              hint: --noop changes nothing: leave it out
+            try `upstreamd --help`
+        "#]],
+    );
+}
+
+#[test]
 fn the_newer_confds_lines_work() {
     let line = "confd --watch --log-format json etcd --node http://a:2379 -n http://b:2379 --basic-auth --username root --password s";
     assert_eq!(settings(line).mode, Mode::Watch { resync: None });
@@ -140,26 +172,25 @@ fn what_is_not_understood_is_a_usage_error() {
     check_refused(
         "upstreamd -noed http://a:1",
         expect![[r#"
-        error: unexpected argument '--noed' found
+            error: unexpected argument '--noed' found
 
-          tip: a similar argument exists: '--node'
+              tip: a similar argument exists: '--node'
+              tip: to pass '--noed' as a value, use '-- --noed'
 
-        Usage: upstreamd --node <TEXT>
+            Usage: upstreamd --node <TEXT> [-- <COMMAND>...]
 
-        For more information, try '--help'.
-    "#]],
+            For more information, try '--help'.
+        "#]],
     );
     check_refused(
         "upstreamd chekc",
         expect![[r#"
-        error: unrecognized subcommand 'chekc'
+            error: unexpected argument 'chekc' found
 
-          tip: a similar subcommand exists: 'check'
+            Usage: upstreamd [OPTIONS] [-- <COMMAND>...] [COMMAND]
 
-        Usage: upstreamd [OPTIONS] [COMMAND]
-
-        For more information, try '--help'.
-    "#]],
+            For more information, try '--help'.
+        "#]],
     );
     check_refused(
         "upstreamd --node",

@@ -272,6 +272,8 @@ settings! {
         "how long a reload_cmd may take; 0s is for ever").default("60s");
     SHUTDOWN_TIMEOUT = setting("shutdown-timeout", Kind::Duration, Section::Time,
         "how long a running transaction may take after SIGTERM").default("30s");
+    STOP_TIMEOUT = setting("stop-timeout", Kind::Duration, Section::Time,
+        "how long the supervised command (behind --) may take to end when it is told to; then it is killed").default("30s");
     DEBOUNCE = setting("debounce", Kind::Duration, Section::Time,
         "quiet time to wait for after a change; by default none before the first change and 100ms after that");
     WATCH_ERROR_BACKOFF = setting("watch-error-backoff", Kind::Duration, Section::Time,

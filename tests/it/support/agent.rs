@@ -146,6 +146,13 @@ impl Sandbox {
         Daemon::start(self.command(arguments).stdout(log.try_clone().unwrap()).stderr(log))
     }
 
+    /// Starts a daemon with a command of its own behind `--`, which must come last.
+    pub fn start_with_command(&self, arguments: &[&str]) -> Daemon {
+        let (own, command) = arguments.split_at(arguments.iter().position(|word| *word == "--").unwrap());
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
+        Daemon::start(self.command(own).args(command).stdout(log.try_clone().unwrap()).stderr(log))
+    }
+
     pub fn watch(&self) -> Daemon {
         self.start(&["--watch"])
     }

@@ -112,6 +112,11 @@ impl Nginx {
         nginx
     }
 
+    /// The nginx that is run.
+    pub fn program(&self) -> &'static str {
+        nginx_program()
+    }
+
     /// The nginx.conf.
     pub fn conf(&self) -> PathBuf {
         self.folder.join("nginx.conf")

@@ -1,0 +1,208 @@
+//! The command that runs as our child for as long as we do: a server that we start, hand signals to, stop within a bound and
+//! whose status becomes ours. Never starts anything again by itself.
+//!
+//! Its output is ours, unlike that of the short commands of `process`. What it leaves behind when it dies is nobody's here:
+//! where we are PID 1, `init` reaps it.
+
+use std::fmt;
+use std::io::{self, IsTerminal};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use tokio::process::Command;
+
+/// How long a killed command may take to be reaped.
+const REAP_GRACE: Duration = Duration::from_secs(2);
+
+/// A running child.
+#[derive(Debug)]
+pub struct Child {
+    child: tokio::process::Child,
+    pid: Pid,
+}
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It exited with this status.
+    Exited(u8),
+    /// This signal ended it.
+    Signalled(i32),
+    /// It was killed, but the kernel has not let go of it.
+    Unreaped,
+}
+
+impl Ended {
+    /// The exit status to pass on: its own, or 128 and the signal's number as shells have it.
+    pub fn exit_status(self) -> u8 {
+        match self {
+            Ended::Exited(status) => status,
+            Ended::Signalled(signal) => 128_u8.saturating_add(u8::try_from(signal).unwrap_or(u8::MAX)),
+            Ended::Unreaped => Ended::Signalled(Signal::SIGKILL as i32).exit_status(),
+        }
+    }
+
+    fn of(status: ExitStatus) -> Ended {
+        use std::os::unix::process::ExitStatusExt;
+        match (status.code(), status.signal()) {
+            (Some(code), _) => Ended::Exited(u8::try_from(code).unwrap_or(u8::MAX)),
+            (None, Some(signal)) => Ended::Signalled(signal),
+            (None, None) => Ended::Unreaped,
+        }
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ended::Exited(status) => write!(f, "exit status {status}"),
+            Ended::Signalled(signal) => match Signal::try_from(*signal) {
+                Ok(signal) => write!(f, "killed by {signal}"),
+                Err(_) => write!(f, "killed by signal {signal}"),
+            },
+            Ended::Unreaped => write!(f, "killed, but not gone within {REAP_GRACE:?}"),
+        }
+    }
+}
+
+/// A command that could not be started.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to start `{program}`")]
+pub struct StartError {
+    /// Its first word.
+    pub program: String,
+    /// Why not.
+    pub source: io::Error,
+}
+
+impl StartError {
+    /// What shells exit with: 127 where there is no such program, 126 where it cannot be run.
+    pub fn exit_status(&self) -> u8 {
+        if self.source.kind() == io::ErrorKind::NotFound { 127 } else { 126 }
+    }
+}
+
+impl Child {
+    /// Starts a command, a program and its arguments, in a process group of its own: Ctrl-C on a terminal is for us, and we
+    /// pass it on when it is time. It gets our output, and our input unless that is a terminal, which it could not read from
+    /// there. Must be called inside the runtime.
+    ///
+    /// # Errors
+    /// There is no such program, or it cannot be run.
+    pub fn start(command: &[String]) -> Result<Child, StartError> {
+        let (program, arguments) = command.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
+        let failed = |source| StartError { program: program.to_owned(), source };
+        let stdin = if io::stdin().is_terminal() { Stdio::null() } else { Stdio::inherit() };
+        let child = Command::new(program).args(arguments).stdin(stdin).process_group(0).spawn().map_err(failed)?;
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
+        let pid = pid.ok_or_else(|| failed(io::Error::other("it has no process id")))?;
+        Ok(Child { child, pid })
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        self.pid.as_raw()
+    }
+
+    /// Passes a signal on, to the process itself and not to what it has started. One that has ended gets none.
+    pub fn signal(&self, signal: Signal) {
+        // As long as it is not reaped, nobody else has its number.
+        if self.child.id().is_some() {
+            kill(self.pid, signal).ok();
+        }
+    }
+
+    /// Waits until it has ended. May be dropped and called again.
+    pub async fn ended(&mut self) -> Ended {
+        match self.child.wait().await {
+            Ok(status) => Ended::of(status),
+            Err(error) => {
+                tracing::error!("failed to wait for process {}: {error}", self.pid);
+                Ended::Unreaped
+            }
+        }
+    }
+
+    /// Passes on the signal that is to end it and waits; after `limit` it is killed with its process group. Also answers
+    /// whether that was needed.
+    pub async fn stop(&mut self, signal: Signal, limit: Duration) -> (Ended, bool) {
+        self.signal(signal);
+        if let Ok(ended) = tokio::time::timeout(limit, self.ended()).await {
+            return (ended, false);
+        }
+        killpg(self.pid, Signal::SIGKILL).ok();
+        let ended = tokio::time::timeout(REAP_GRACE, self.ended()).await;
+        (ended.unwrap_or(Ended::Unreaped), true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn in_runtime<T>(work: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+    }
+
+    fn shell(script: &str) -> Vec<String> {
+        ["/bin/sh", "-c", script].map(str::to_owned).to_vec()
+    }
+
+    #[test]
+    fn its_end_becomes_a_status() {
+        for (script, ended, status) in [
+            ("exit 0", Ended::Exited(0), 0),
+            ("exit 7", Ended::Exited(7), 7),
+            ("kill -TERM $$", Ended::Signalled(15), 143),
+            ("kill -KILL $$", Ended::Signalled(9), 137),
+        ] {
+            let found = in_runtime(async { Child::start(&shell(script)).unwrap().ended().await });
+            assert_eq!((found, found.exit_status()), (ended, status), "{script}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_started_is_named() {
+        let start = |program: &str| in_runtime(async { Child::start(&[program.to_owned()]).unwrap_err() });
+        let missing = start("/no/such/program");
+        assert_eq!((missing.to_string().as_str(), missing.exit_status()), ("failed to start `/no/such/program`", 127));
+        assert_eq!(start("/etc/passwd").exit_status(), 126);
+    }
+
+    #[test]
+    fn it_is_told_to_end_and_then_killed_with_all_it_has_started() {
+        in_runtime(async {
+            let dir = tempfile::tempdir().unwrap();
+            let ready = dir.path().join("ready");
+            let script = format!(
+                "trap '' TERM; sleep 1000 & echo $! > '{0}.new'; mv '{0}.new' '{0}'; wait; wait",
+                ready.display()
+            );
+            let mut child = Child::start(&shell(&script)).unwrap();
+            let deadline = std::time::Instant::now() + LONG;
+            while !ready.exists() {
+                assert!(std::time::Instant::now() < deadline, "the script did not come so far");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            let (ended, killed) = child.stop(Signal::SIGTERM, Duration::from_millis(200)).await;
+            assert_eq!((ended, killed), (Ended::Signalled(9), true));
+            let grandchild = std::fs::read_to_string(ready).unwrap();
+            let stat = format!("/proc/{}/stat", grandchild.trim());
+            // Gone, or a zombie that whoever adopted it has yet to reap.
+            let gone = || std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
+            while !gone() {
+                assert!(std::time::Instant::now() < deadline, "the grandchild survived");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+
+            let mut willing = Child::start(&shell("exec sleep 1000")).unwrap();
+            assert_eq!(willing.stop(Signal::SIGTERM, LONG).await, (Ended::Signalled(15), false));
+            // Its number may be another's now: no signal goes there.
+            willing.signal(Signal::SIGKILL);
+        });
+    }
+}

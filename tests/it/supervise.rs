@@ -1,0 +1,313 @@
+//! `upstreamd --watch -- COMMAND`: a real nginx (or a shell) as the child of a real upstreamd.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::agent::{DEADLINE, Sandbox};
+use crate::support::etcd::Etcd;
+use crate::support::nginx::{Nginx, http_get};
+use crate::support::{Daemon, free_port, wait_for, wait_until};
+
+/// An nginx that upstreamd starts, with one site made from the store's `/v/answer`.
+struct Balancer {
+    nginx: Nginx,
+    sandbox: Sandbox,
+    port: u16,
+    agent: Option<Daemon>,
+}
+
+impl Balancer {
+    fn new() -> Balancer {
+        let (nginx, sandbox, port) = (Nginx::builder().build(), Sandbox::new(), free_port());
+        sandbox.template(
+            "site.tera",
+            &format!("server {{ listen 127.0.0.1:{port}; return 200 {{{{ getv(key=\"/v/answer\") }}}}; }}\n"),
+        );
+        sandbox.resource(
+            "site",
+            &format!(
+                "src = \"site.tera\"\ndest = \"{}\"\nkeys = [\"/v\"]\nescape = \"none\"\ncheck_cmd = \"{}\"\nreload_cmd = \"{}\"",
+                nginx.http_file("site.conf").display(),
+                nginx.check_command(),
+                nginx.reload_command(),
+            ),
+        );
+        Balancer { nginx, sandbox, port, agent: None }
+    }
+
+    fn start(&mut self, more: &[&str]) {
+        let (log, conf) = (self.nginx.error_log_file(), self.nginx.conf());
+        let nginx = ["nginx", "-e", log.to_str().unwrap(), "-c", conf.to_str().unwrap(), "-g", "daemon off;"];
+        let arguments = [&["--watch"], more, &["--"], &nginx].concat();
+        self.agent = Some(self.sandbox.start_with_command(&arguments));
+    }
+
+    fn agent(&mut self) -> &mut Daemon {
+        self.agent.as_mut().unwrap()
+    }
+
+    #[track_caller]
+    fn wait_answer(&self, expected: &str) {
+        let answers = || http_get(self.port, "localhost", "/").is_ok_and(|answer| answer.body == expected);
+        let start = std::time::Instant::now();
+        while !answers() {
+            assert!(start.elapsed() < DEADLINE, "no {expected:?}:\n{}\n{}", self.sandbox.log(), self.nginx.error_log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn master(&self) -> Option<i32> {
+        fs::read_to_string(self.nginx.pid_file()).ok()?.trim().parse().ok()
+    }
+}
+
+impl Drop for Balancer {
+    fn drop(&mut self) {
+        let Some(agent) = &mut self.agent else { return };
+        let start = std::time::Instant::now();
+        if agent.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            agent.signal(Signal::SIGTERM);
+        }
+        // nginx outlives an upstreamd that is killed.
+        while agent.child.try_wait().is_ok_and(|ended| ended.is_none()) && start.elapsed() < Duration::from_secs(5) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+#[track_caller]
+fn wait_end(agent: &mut Daemon) -> ExitStatus {
+    wait_for("the end of upstreamd", DEADLINE, || agent.child.try_wait().unwrap())
+}
+
+/// Starts upstreamd over a resource without commands, supervising a shell script.
+fn start_shell(sandbox: &Sandbox, more: &[&str], script: &str) -> Daemon {
+    sandbox.plain_resource("app", "");
+    sandbox.set_store("v: {x: one}\n");
+    let arguments = [&["--watch"], more, &["--", "/bin/sh", "-c", script]].concat();
+    sandbox.start_with_command(&arguments)
+}
+
+#[test]
+fn nginx_starts_from_the_new_files_is_reloaded_and_ends_with_us() {
+    let mut balancer = Balancer::new();
+    balancer.sandbox.set_store("v: {answer: one}\n");
+    balancer.start(&[]);
+    balancer.wait_answer("one");
+    let log = balancer.sandbox.log();
+    let (rendered, started) = (log.find("has been updated"), log.find("started `nginx"));
+    assert!(rendered.is_some() && rendered < started, "{log}");
+    assert!(!log.contains("owed") && !balancer.nginx.error_log().contains("reconfiguring"), "{log}");
+
+    let master = balancer.master();
+    balancer.sandbox.set_store("v: {answer: two}\n");
+    balancer.wait_answer("two");
+    balancer.sandbox.wait_log("the reload of nginx is verified");
+    assert_eq!(balancer.master(), master, "the same nginx");
+
+    // A bad value is refused, and nginx goes on.
+    balancer.sandbox.set_store("v: {answer: 'three; }'}\n");
+    balancer.sandbox.wait_log("nothing was changed");
+    balancer.wait_answer("two");
+
+    balancer.agent().signal(Signal::SIGQUIT);
+    assert_eq!(wait_end(balancer.agent()).code(), Some(0), "{}", balancer.sandbox.log());
+    assert!(balancer.nginx.error_log().contains("gracefully shutting down"), "it was told what we were told");
+    assert!(http_get(balancer.port, "localhost", "/").is_err());
+}
+
+#[test]
+fn an_nginx_that_dies_ends_us_with_its_status_and_is_not_started_again() {
+    let mut balancer = Balancer::new();
+    balancer.sandbox.set_store("v: {answer: one}\n");
+    balancer.start(&[]);
+    balancer.wait_answer("one");
+    let workers: Vec<i32> = fs::read_to_string(format!("/proc/{0}/task/{0}/children", balancer.master().unwrap()))
+        .unwrap()
+        .split_ascii_whitespace()
+        .map(|pid| pid.parse().unwrap())
+        .collect();
+    kill(Pid::from_raw(balancer.master().unwrap()), Signal::SIGKILL).unwrap();
+    assert_eq!(wait_end(balancer.agent()).code(), Some(128 + 9), "{}", balancer.sandbox.log());
+    assert!(balancer.sandbox.log().contains("the supervised command has ended (killed by SIGKILL); stopping"));
+    // nginx's workers outlive their master.
+    for worker in workers {
+        kill(Pid::from_raw(worker), Signal::SIGTERM).ok();
+    }
+}
+
+#[test]
+fn the_commands_status_is_ours() {
+    for (script, status) in [("exit 0", 0), ("exit 7", 7), ("kill -USR1 $$", 128 + 10)] {
+        let sandbox = Sandbox::new();
+        assert_eq!(wait_end(&mut start_shell(&sandbox, &[], script)).code(), Some(status), "{script}");
+        assert_eq!(sandbox.output("app").as_deref(), Some("one\n"), "rendered before the command started");
+    }
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("app", "");
+    let mut agent = sandbox.start_with_command(&["--watch", "--", "/no/such/program"]);
+    assert_eq!(wait_end(&mut agent).code(), Some(127));
+    assert!(sandbox.log().contains("failed to start `/no/such/program`"), "{}", sandbox.log());
+}
+
+#[test]
+fn signals_are_handed_on() {
+    let sandbox = Sandbox::new();
+    let got = sandbox.text_path("got");
+    let traps: String =
+        ["HUP", "USR1", "USR2", "WINCH"].map(|name| format!("trap 'echo {name} >> {got}' {name}; ")).concat();
+    let script =
+        format!("{traps} trap 'echo TERM >> {got}; exit 3' TERM; echo ready >> {got}; while :; do sleep 0.01; done");
+    let mut agent = start_shell(&sandbox, &[], &script);
+    let mut expected = vec!["ready"];
+    let wait = |expected: &[&str]| wait_until(&format!("{expected:?}"), DEADLINE, || sandbox.lines("got") == *expected);
+    wait(&expected);
+    for (signal, name) in [
+        (Signal::SIGHUP, "HUP"),
+        (Signal::SIGUSR1, "USR1"),
+        (Signal::SIGUSR2, "USR2"),
+        (Signal::SIGWINCH, "WINCH"),
+        (Signal::SIGTERM, "TERM"),
+    ] {
+        agent.signal(signal);
+        expected.push(name);
+        wait(&expected);
+    }
+    assert_eq!(wait_end(&mut agent).code(), Some(3));
+}
+
+#[test]
+fn a_command_that_does_not_end_is_killed() {
+    let sandbox = Sandbox::new();
+    let script = format!("trap '' TERM; echo ready >> {}; while :; do sleep 0.01; done", sandbox.text_path("got"));
+    let mut agent = start_shell(&sandbox, &["--stop-timeout", "300ms"], &script);
+    sandbox.wait_for_file("got");
+    agent.signal(Signal::SIGTERM);
+    assert_eq!(wait_end(&mut agent).code(), Some(128 + 9));
+    assert!(sandbox.log().contains("did not end within 300ms of SIGTERM; killed"), "{}", sandbox.log());
+}
+
+#[test]
+fn with_the_store_away_nginx_starts_from_the_last_good_files() {
+    let mut balancer = Balancer::new();
+    balancer.sandbox.set_store("v: {answer: one}\n");
+    balancer.sandbox.onetime().expect_code(0);
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    balancer.sandbox.store = ["--backend", "etcd", "--node", &nobody].map(str::to_owned).to_vec();
+    balancer.start(&["--backend-timeout", "500ms"]);
+    balancer.wait_answer("one");
+    assert!(
+        balancer.sandbox.log().contains("the command starts with the files that are there"),
+        "{}",
+        balancer.sandbox.log()
+    );
+    balancer.agent().signal(Signal::SIGTERM);
+    assert_eq!(wait_end(balancer.agent()).code(), Some(0));
+}
+
+#[test]
+fn what_the_check_refuses_does_not_keep_nginx_from_starting() {
+    let mut balancer = Balancer::new();
+    balancer.sandbox.set_store("v: {answer: one}\n");
+    balancer.sandbox.onetime().expect_code(0);
+    balancer.sandbox.set_store("v: {answer: 'two; }'}\n");
+    balancer.start(&[]);
+    balancer.wait_answer("one");
+    balancer.sandbox.set_store("v: {answer: three}\n");
+    balancer.wait_answer("three");
+}
+
+#[test]
+fn the_line_in_the_docs_runs() {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/supervise.md")).unwrap();
+    let (_, line) = page.split_once("```sh\n").unwrap();
+    let line = line.split_once("\n").unwrap().0;
+    let etcd = Etcd::start();
+    etcd.put("/v/answer", "one");
+    let mut balancer = Balancer::new();
+    // The programs that the line names: ours, and this test's nginx.
+    let (bin, nginx) = (balancer.sandbox.path("bin"), &balancer.nginx);
+    fs::create_dir(&bin).unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_upstreamd"), bin.join("upstreamd")).unwrap();
+    let script = format!(
+        "#!/bin/sh\nexec {} -e '{}' -c '{}' \"$@\"\n",
+        nginx.program(),
+        nginx.error_log_file().display(),
+        nginx.conf().display()
+    );
+    fs::write(bin.join("nginx"), script).unwrap();
+    fs::set_permissions(bin.join("nginx"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let log = fs::File::create(balancer.sandbox.path("log")).unwrap();
+    let mut shell = std::process::Command::new("sh");
+    shell
+        .args(["-c", &format!("exec {}", line.replace("http://127.0.0.1:2379", &etcd.url()))])
+        .env("PATH", path)
+        .env("UPSTREAMD_CONFDIR", balancer.sandbox.path("etc"))
+        .env("UPSTREAMD_STATE_DIR", balancer.sandbox.path("state"))
+        .stdout(log.try_clone().unwrap())
+        .stderr(log);
+    balancer.agent = Some(Daemon::start(&mut shell));
+    balancer.wait_answer("one");
+}
+
+/// Runs upstreamd as PID 1 of a PID namespace of its own.
+fn as_pid_1(sandbox: &mut Sandbox) {
+    let mut words = vec!["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
+    if !nix::unistd::geteuid().is_root() {
+        words.push("--map-root-user");
+    }
+    sandbox.wrapper = words.into_iter().map(str::to_owned).collect();
+}
+
+#[test]
+fn as_pid_1_it_reaps_orphans_and_keeps_the_statuses_of_its_own_commands() {
+    let mut sandbox = Sandbox::new();
+    as_pid_1(&mut sandbox);
+    // Orphans die all the time, in the command and in the check, whose status must come through all the same.
+    let check = "for i in 1 2 3; do (sleep 0.02 &); done; test $(cat {{.src}}) != bad";
+    sandbox.plain_resource("app", &format!("check_cmd = \"{check}\"\nreload_cmd = \"(sleep 0.02 &); true\""));
+    sandbox.set_store("v: {x: '0'}\n");
+    let (zombies, got) = (sandbox.text_path("zombies"), sandbox.text_path("got"));
+    let script = format!(
+        "trap 'exit 5' TERM; echo ready > {got}; while :; do (sleep 0.01 &); sleep 0.02; \
+         grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l >> {zombies}; done"
+    );
+    let mut agent = sandbox.start_with_command(&["--watch", "--", "/bin/sh", "-c", &script]);
+    sandbox.wait_for_file("got");
+    for round in 1..=10 {
+        sandbox.set_store(&format!("v: {{x: '{round}'}}\n"));
+        sandbox.wait_output("app", &format!("{round}\n"));
+    }
+    sandbox.set_store("v: {x: bad}\n");
+    sandbox.wait_log("check failed");
+    wait_until("a hundred looks", DEADLINE, || sandbox.lines("zombies").len() >= 100);
+    // One may be seen between its death and its reaping, but they do not gather: hundreds of orphans have died.
+    let most: usize = sandbox.lines("zombies").iter().map(|line| line.trim().parse().unwrap()).max().unwrap();
+    assert!(most < 10, "{most} zombies at once");
+    assert_eq!(sandbox.output("app").as_deref(), Some("10\n"));
+
+    // unshare itself does not pass signals on.
+    let inner = wait_for("PID 1 of the namespace", DEADLINE, || {
+        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", agent.pid())).ok()?;
+        children.split_ascii_whitespace().next()?.parse().ok()
+    });
+    kill(Pid::from_raw(inner), Signal::SIGTERM).unwrap();
+    assert_eq!(wait_end(&mut agent).code(), Some(5), "{}", sandbox.log());
+}
+
+#[test]
+fn as_pid_1_it_stops_by_signal_and_passes_its_own_exit_code_on() {
+    let mut sandbox = Sandbox::new();
+    as_pid_1(&mut sandbox);
+    sandbox.plain_resource("app", "");
+    sandbox.set_store("v: {x: one}\n");
+    sandbox.onetime().expect_code(0);
+    sandbox.template("values.tera", "{% broken");
+    sandbox.onetime().expect_code(3);
+}

@@ -13,6 +13,7 @@ mod docs;
 mod draining;
 mod etcd_agent;
 mod follow;
+mod for_each;
 mod go;
 mod guards;
 mod hostile;

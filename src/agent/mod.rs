@@ -7,6 +7,7 @@ pub mod facts;
 pub mod governor;
 pub mod loaded;
 pub mod rendering;
+pub mod reporting;
 pub mod run;
 pub mod schedule;
 mod standing;

@@ -15,12 +15,8 @@ use crate::model::store::StoreSettings;
 use crate::render::Facts;
 use crate::status::Shared;
 use crate::status::diff::{self, Style};
-<<<<<<< HEAD
-use crate::world::{clock, fs, http, terminal};
-=======
 use crate::status::events;
-use crate::world::{fs, terminal};
->>>>>>> main
+use crate::world::{clock, fs, http, terminal};
 
 use super::exit::{Ending, Exit};
 use super::{outcome, state};

@@ -2,13 +2,16 @@
 
 pub mod draining;
 pub mod engine;
+pub mod expansion;
 pub mod facts;
 pub mod governor;
 pub mod loaded;
 pub mod rendering;
+pub mod reporting;
 pub mod run;
 pub mod schedule;
 mod standing;
 mod supervised;
 pub mod supervision;
 pub mod touched;
+pub mod waiting;

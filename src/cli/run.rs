@@ -3,15 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::net::TcpListener;
+
 use crate::agent::facts::WorldFacts;
 use crate::agent::loaded::Sources;
-use crate::agent::run::{self, Follow, Plan};
+use crate::agent::run::{self, Follow, Plan, Previewed};
 use crate::apply::{self, Context, preview};
 use crate::config::settings::{Color, Mode, Settings, layers};
 use crate::model::report::Rendered;
+use crate::model::store::StoreSettings;
 use crate::render::Facts;
+use crate::status::Shared;
 use crate::status::diff::{self, Style};
-use crate::world::terminal;
+use crate::status::events;
+use crate::world::{clock, fs, http, terminal};
 
 use super::exit::{Ending, Exit};
 use super::{outcome, state};
@@ -33,7 +38,15 @@ pub(super) async fn run(settings: Settings, command: Option<Vec<String>>) -> End
             return Exit::Lock.into();
         }
     };
-    let plan = plan(&settings, state_folder, command);
+    let listener = match listener(&settings).await {
+        Ok(listener) => listener,
+        Err(problem) => {
+            terminal::complain(&format!("{problem}\n"));
+            return Exit::Configuration.into();
+        }
+    };
+    let plan = Plan { listener, ..plan(&settings, state_folder, command) };
+    events::starting(&plan.sources.confdirs, &settings.store, &manner(settings.mode));
     let ending = match settings.mode {
         Mode::Onetime => {
             let pass = run::once(plan).await;
@@ -49,13 +62,40 @@ pub(super) async fn run(settings: Settings, command: Option<Vec<String>>) -> End
     ending
 }
 
+/// The listener of the status pages. A single pass is over before anybody could ask.
+async fn listener(settings: &Settings) -> Result<Option<TcpListener>, String> {
+    let Some(address) = settings.metrics_addr.as_deref().filter(|_| settings.mode != Mode::Onetime) else {
+        return Ok(None);
+    };
+    match http::bind(address).await {
+        Ok(listener) => {
+            tracing::info!("status pages are served on {address}");
+            Ok(Some(listener))
+        }
+        Err(error) => Err(format!("cannot serve status pages on `{address}`: {error} (hint: --metrics-addr)")),
+    }
+}
+
+/// How it works, in a few words.
+fn manner(mode: Mode) -> String {
+    let seconds = |pause: std::time::Duration| pause.as_secs_f64();
+    match mode {
+        Mode::Onetime => "once".to_owned(),
+        Mode::Watch { resync: None } => "watching".to_owned(),
+        Mode::Watch { resync: Some(pause) } => {
+            format!("watching, with a look at everything every {} s", seconds(pause))
+        }
+        Mode::Interval(pause) => format!("every {} s", seconds(pause)),
+    }
+}
+
 fn plan(settings: &Settings, state_folder: Option<PathBuf>, command: Option<Vec<String>>) -> Plan {
     let style = style(settings);
     let preview: Option<run::Preview> =
-        settings.noop.then(|| Box::new(move |rendered: &Rendered| show_preview(rendered, style)) as run::Preview);
+        settings.noop.then(|| Box::new(move |what: Previewed<'_>| show_previewed(&what, style)) as run::Preview);
     Plan {
         sources: sources(settings),
-        facts: facts(),
+        facts: facts(settings),
         store: settings.store.clone(),
         context: Arc::new(Context::new(apply::Settings {
             state_folder,
@@ -70,6 +110,8 @@ fn plan(settings: &Settings, state_folder: Option<PathBuf>, command: Option<Vec<
             },
         })),
         preview,
+        board: Shared::new(backend(&settings.store), clock::now()),
+        listener: None,
         store_timeout: settings.backend_timeout,
         shutdown_timeout: settings.shutdown_timeout,
         command,
@@ -77,9 +119,19 @@ fn plan(settings: &Settings, state_folder: Option<PathBuf>, command: Option<Vec<
     }
 }
 
+/// The store's kind, as it is named on the command line.
+fn backend(store: &StoreSettings) -> &'static str {
+    match store {
+        StoreSettings::Etcd(_) => "etcd",
+        StoreSettings::File(_) => "file",
+        StoreSettings::Env => "env",
+    }
+}
+
 /// Answers for templates.
-pub(super) fn facts() -> Arc<dyn Facts> {
-    Arc::new(WorldFacts::new())
+pub(super) fn facts(settings: &Settings) -> Arc<dyn Facts> {
+    let binary = Some(&settings.nginx.binary).filter(|binary| !binary.as_os_str().is_empty());
+    Arc::new(WorldFacts::new(binary.map_or_else(|| "nginx".into(), PathBuf::clone)))
 }
 
 /// Where conf.d and templates are: `/etc/confd` serves where nobody says and only that exists.
@@ -104,6 +156,23 @@ pub(super) fn style(settings: &Settings) -> Style {
     Style { context_lines: settings.diff_context, color }
 }
 
+fn show_previewed(what: &Previewed<'_>, style: Style) -> bool {
+    match what {
+        Previewed::File(rendered) => show_preview(rendered, style),
+        Previewed::Gone(dest) => {
+            tracing::warn!("Noop mode enabled. {} will not be removed", dest.display());
+            show_removal(dest, style)
+        }
+    }
+}
+
+/// Prints a file that would go.
+pub(super) fn show_removal(dest: &Path, style: Style) -> bool {
+    let old = fs::read(dest).ok().flatten().map(|on_disk| on_disk.bytes);
+    terminal::print(&diff::unified(dest, old.as_deref(), None, style));
+    true
+}
+
 /// Prints what would become of one destination. Answers whether it would change.
 pub(super) fn show_preview(rendered: &Rendered, style: Style) -> bool {
     let dest = &rendered.resource.dest;
@@ -113,7 +182,7 @@ pub(super) fn show_preview(rendered: &Rendered, style: Style) -> bool {
             for change in &preview.attribute_changes {
                 terminal::print(&format!("{}: {change}\n", dest.display()));
             }
-            terminal::print(&diff::unified(dest, preview.old.as_deref(), &rendered.bytes, style));
+            terminal::print(&diff::unified(dest, preview.old.as_deref(), Some(&rendered.bytes), style));
             true
         }
         Ok(_) => false,

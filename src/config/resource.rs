@@ -12,8 +12,10 @@ use super::problem::{Place, Problem, shown};
 use crate::model::suggest;
 
 mod commands;
+mod for_each;
 mod guard;
 mod keys;
+mod needs;
 mod target;
 
 #[cfg(test)]
@@ -140,7 +142,9 @@ fn read_template(
     let dest_hint = "name the file to write, as in dest = \"/etc/nginx/conf.d/app.conf\"";
     let dest = fields.require("dest", table, dest_hint, target::destination);
     let target = target::read(fields);
-    let keys = keys::read(fields, defaults);
+    let is_given = fields.has("for_each");
+    let names = for_each::read(fields);
+    let keys = keys::read(fields, defaults, names.as_ref().map(|names| names.source.directory()));
     let output_format = fields.take("output_format", |field| optional_choice(field, OUTPUT_FORMATS)).flatten();
     let commands = commands::read(fields, defaults);
     let verify = fields.take("verify", |field| choice(field, VERIFY));
@@ -150,6 +154,8 @@ fn read_template(
     let guard = guard::read(fields);
 
     let (src, dest, keys) = (src?, dest?, keys?);
+    let needs = needs::read(fields, &keys.keys, keys.raw);
+    let for_each = for_each::fit(fields, (is_given, names), &dest, &keys.keys);
     let is_nginx = output_format == Some(OutputFormat::Nginx) || commands.mention_nginx;
     let default_escape = if src.engine == Engine::Tera && is_nginx { Escape::Nginx } else { Escape::None };
     let resource = Resource {
@@ -173,6 +179,9 @@ fn read_template(
         make_dirs,
         on_reload_failure: on_reload_failure.unwrap_or_default(),
         guard,
+        needs,
+        for_each,
+        item: None,
     };
     Some(PlacedResource { resource, src: src.place, dest: dest.place })
 }
@@ -182,6 +191,7 @@ const FIELDS: &[&str] = &[
     "engine",
     "src",
     "dest",
+    "for_each",
     "mode",
     "owner",
     "group",
@@ -206,6 +216,9 @@ const FIELDS: &[&str] = &[
     "min_backends",
     "max_drop_percent",
     "max_drop_hold",
+    "require",
+    "wait_for",
+    "wait_timeout",
 ];
 
 const ENGINES: &[(&str, Engine)] = &[("tera", Engine::Tera), ("go", Engine::Go)];

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::model::store::StoreSettings;
 
-use super::problem::{Problem, Problems};
+use super::problem::{Problem, Problems, shown};
 use super::resource::{Defaults, PrefixMode, clean_prefix};
 
 mod file;
@@ -69,6 +69,8 @@ pub struct Settings {
     pub watch_error_backoff: Option<Duration>,
     /// Where journal and lock are.
     pub state_dir: StateDir,
+    /// Where status pages are served: `host:port`, or `:port` for every address.
+    pub metrics_addr: Option<String>,
     /// Least severity that is logged.
     pub log_level: LogLevel,
     /// How it is logged.
@@ -194,6 +196,7 @@ pub fn resolve(layers: &Layers<'_>) -> (Settings, Problems) {
         debounce: values.optional_duration(&table::DEBOUNCE),
         watch_error_backoff: values.optional_duration(&table::WATCH_ERROR_BACKOFF),
         state_dir: state_dir(&mut values),
+        metrics_addr: values.parsed(&table::METRICS_ADDR, listen_address).flatten(),
         log_level: values.choice(&table::LOG_LEVEL, LOG_LEVELS).unwrap_or(LogLevel::Info),
         log_format: values.choice(&table::LOG_FORMAT, LOG_FORMATS).unwrap_or(LogFormat::Text),
         nginx: NginxSettings {
@@ -243,6 +246,19 @@ fn mode(values: &mut Values<'_>) -> Mode {
         Mode::Watch { resync: values.is_given(&table::INTERVAL).then_some(interval) }
     } else {
         Mode::Interval(interval)
+    }
+}
+
+/// `host:port` or `:port`; empty for none.
+fn listen_address(text: &str) -> Result<Option<String>, Problem> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let port = text.rsplit_once(':').filter(|(host, _)| !host.contains(':') || host.ends_with(']'));
+    match port.map(|(_, port)| port.parse::<u16>()) {
+        Some(Ok(_)) => Ok(Some(text.to_owned())),
+        _ => Err(Problem::new(format!("{} is no address to listen on", shown(text)))
+            .hint("write host:port, or :port for every address of this machine")),
     }
 }
 

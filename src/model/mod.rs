@@ -4,10 +4,14 @@
 pub mod backoff;
 pub mod etcd;
 pub mod event;
+pub mod for_each;
 pub mod glob;
 pub mod guard;
+pub mod health;
 pub mod key;
 pub mod lease;
+pub mod natural;
+pub mod needs;
 pub mod process;
 pub mod range;
 pub mod report;

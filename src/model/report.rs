@@ -132,6 +132,26 @@ pub struct Verified {
     pub asked_at: Instant,
 }
 
+/// Which of a group's commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CommandKind {
+    /// `check_cmd`.
+    Check,
+    /// `reload_cmd`.
+    Reload,
+}
+
+/// One run of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommandRun {
+    /// Which command.
+    pub kind: CommandKind,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// It exited with status 0.
+    pub succeeded: bool,
+}
+
 /// What one pass did to one group.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -143,6 +163,8 @@ pub struct Report {
     pub outcome: Outcome,
     /// Destinations with new content (or that would have got it).
     pub files: Vec<PathBuf>,
+    /// Files of a `for_each` that went (or would have gone), their name being gone from the store.
+    pub removed: Vec<PathBuf>,
     /// Resources that could not take part, and why; the others went on without them.
     pub dropped: Vec<(Arc<str>, Failure)>,
     /// Resources whose last good file stays because of what the store has lost, and why.
@@ -151,6 +173,8 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// Whether the reload command ran.
     pub reload_ran: bool,
+    /// Every run of a command, in order.
+    pub commands: Vec<CommandRun>,
     /// What was proven of a reload of nginx.
     pub verified: Option<Verified>,
     /// From the start of staging to the end.
@@ -172,13 +196,20 @@ impl Report {
             revision,
             outcome: Outcome::Unchanged,
             files: Vec::new(),
+            removed: Vec::new(),
             dropped: Vec::new(),
             held: Vec::new(),
             warnings: Vec::new(),
             reload_ran: false,
+            commands: Vec::new(),
             verified: None,
             elapsed: Duration::ZERO,
         }
+    }
+
+    /// How many files it was about.
+    pub fn touched(&self) -> usize {
+        self.files.len() + self.removed.len()
     }
 
     /// Whether the group must be tried again without waiting for new input.

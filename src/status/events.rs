@@ -1,6 +1,7 @@
 //! One event, one place that makes its log line. Never prints a key's value.
 
 use std::fmt::Display;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use crate::model::guard::{Decision, Loss, Verdict};
 use crate::model::key::Revision;
 use crate::model::report::{Failure, Outcome, Report, Verified};
 use crate::model::resource::Resource;
+use crate::model::store::StoreSettings;
 
 /// Longest part of a command's output that a log line carries.
 const MAX_LOGGED_OUTPUT_BYTES: usize = 2000;
@@ -52,6 +54,18 @@ pub fn guarded(resource: &Resource, decision: &Decision, before: Option<Loss>, c
     }
 }
 
+/// Logs that a resource does not go live before its keys are there.
+pub fn waits(resource: &Resource, missing: &[&str]) {
+    let at_most = resource.needs.wait_timeout;
+    tracing::info!(resource = %resource.name, "waits for keys, at most {at_most:?}: {}", missing.join(" "));
+}
+
+/// Logs that a resource goes live without the keys that it has waited for.
+pub fn waited_in_vain(resource: &Resource, missing: &[&str]) {
+    let waited = resource.needs.wait_timeout;
+    tracing::warn!(resource = %resource.name, "has waited {waited:?} in vain, it goes on without: {}", missing.join(" "));
+}
+
 /// Logs that the number of live backends could not be written down.
 pub fn not_remembered(resource: &Resource, error: &dyn std::error::Error) {
     let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
@@ -75,6 +89,9 @@ pub fn pass(report: &Report, repeated: u32) {
         Outcome::Applied => {
             for dest in &report.files {
                 tracing::info!(dest = %dest.display(), revision, %elapsed_ms, reloaded = report.reload_ran, "has been updated");
+            }
+            for dest in &report.removed {
+                tracing::info!(dest = %dest.display(), revision, %elapsed_ms, reloaded = report.reload_ran, "has been removed");
             }
             if let Some(verified) = &report.verified {
                 proven(&resources, revision, verified);
@@ -102,6 +119,12 @@ pub fn pass(report: &Report, repeated: u32) {
             failed(&resources, revision, undo, "STUCK: the previous files could not be put back", 0);
         }
     }
+}
+
+/// Logs what begins: where the resources and the keys are, and how often they are looked at.
+pub fn starting(confdirs: &[PathBuf], store: &StoreSettings, manner: &str) {
+    let confdirs: Vec<_> = confdirs.iter().map(|confdir| confdir.display().to_string()).collect();
+    tracing::info!(confdir = confdirs.join(" "), %store, "upstreamd {} works {manner}", env!("CARGO_PKG_VERSION"));
 }
 
 /// Logs what was proven of a reload of nginx.

@@ -13,6 +13,8 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
+use super::systemd;
+
 /// Output beyond this many bytes is counted but not kept.
 const MAX_OUTPUT_BYTES: usize = 64 * 1024;
 /// How long output may still arrive after the command itself has ended; an orphan may hold the pipe for ever.
@@ -82,6 +84,24 @@ pub async fn run(program: &OsStr, args: &[&str], stdin: Option<Vec<u8>>, timeout
     Finished { end, output, elapsed: started.elapsed() }
 }
 
+/// As `run`, for a caller that cannot wait asynchronously: on a thread of its own.
+pub fn run_blocking(program: &OsStr, args: &[&str], timeout: Duration) -> Finished {
+    let started = Instant::now();
+    let not_run =
+        |problem: String| Finished { end: End::NotRun(problem), output: String::new(), elapsed: started.elapsed() };
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            Ok::<_, std::io::Error>(runtime.block_on(run(program, args, None, Some(timeout))))
+        });
+        match thread.join() {
+            Ok(Ok(finished)) => finished,
+            Ok(Err(error)) => not_run(error.to_string()),
+            Err(_) => not_run("its thread panicked".to_owned()),
+        }
+    })
+}
+
 async fn run_captured(
     program: &OsStr,
     args: &[&str],
@@ -96,6 +116,10 @@ async fn run_captured(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
+    // What a command starts must not speak to the service manager in our name.
+    for name in systemd::VARIABLES {
+        command.env_remove(name);
+    }
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) => return End::NotRun(error.to_string()),

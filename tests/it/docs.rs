@@ -57,6 +57,34 @@ fn the_nginx_page_shows_what_is_taken() {
 }
 
 #[test]
+fn the_page_about_many_files_shows_what_works() {
+    let sandbox = Sandbox::new();
+    let [resource] = blocks_of("docs/for-each.md", "toml").try_into().unwrap();
+    let dest = sandbox.text_path("out");
+    let lines = resource.replace("/etc/nginx/sites-enabled", &dest).replace("[template]\n", "");
+    let lines = lines.replace("/usr/sbin/nginx -t", "true nginx").replace("/usr/sbin/service nginx reload", "true");
+    sandbox.set_store("vhosts: {a: {name: a.example}, b: {name: b.example}}\n");
+    for (language, name) in [("jinja", "site.conf.tera"), ("gotemplate", "site.conf.tmpl")] {
+        let [template] = blocks_of("docs/for-each.md", language).try_into().unwrap();
+        sandbox.template(name, &template);
+        sandbox.resource("sites", &lines.replace("site.conf.tera", name));
+        let site =
+            |name: &str| format!("server {{\n    server_name {name}.example;\n    location / {{ return 204; }}\n}}\n");
+        assert_eq!(sandbox.run(&["render", "sites[a]"]).expect_code(0).stdout, site("a"), "{name}");
+        sandbox.onetime().expect_code(0);
+        assert_eq!(sandbox.output("b.conf"), Some(site("b")));
+    }
+}
+
+#[test]
+fn the_page_about_keys_shows_what_is_taken() {
+    let [resource] = blocks_of("docs/keys.md", "toml").try_into().unwrap();
+    let file = ResourceFile { name: "app.toml".into(), path: "app.toml".into(), text: resource };
+    let needs = parse(&file, &Defaults::default()).unwrap().needs;
+    assert_eq!((needs.require.len(), needs.wait_for.len(), needs.wait_timeout.as_secs()), (2, 1, 120));
+}
+
+#[test]
 fn every_upstreamd_command_line_runs_and_writes_the_file() {
     let commands = commands("upstreamd");
     assert!(commands.len() >= 6, "{commands:?}");

@@ -33,10 +33,11 @@ pub(super) struct Keys {
     pub(super) prefix: Arc<str>,
     pub(super) keys: Vec<String>,
     pub(super) ranges: KeyRanges,
+    pub(super) raw: bool,
 }
 
-/// Reads the three fields; `None` where a problem was told.
-pub(super) fn read(fields: &mut Fields<'_>, defaults: &Defaults) -> Option<Keys> {
+/// Reads the three fields; `None` where a problem was told. `standard` is what there is without `keys`.
+pub(super) fn read(fields: &mut Fields<'_>, defaults: &Defaults, standard: Option<&str>) -> Option<Keys> {
     let raw = fields.take("raw_keys", Field::boolean).unwrap_or(false);
     let own = fields.take("prefix", |field| {
         let own = clean_prefix(field.text()?)?;
@@ -51,14 +52,17 @@ pub(super) fn read(fields: &mut Fields<'_>, defaults: &Defaults) -> Option<Keys>
         Some(keys) => keys,
         None if is_given => return None,
         // Without keys the template has none to read, which is as good as an empty list.
-        None => Vec::new(),
+        None => standard
+            .map(|directory| if raw { directory.to_owned() } else { clean_path(directory) })
+            .into_iter()
+            .collect(),
     };
     // Raw keys are whole keys of the store, so the global prefix has no part in them either.
     let prefix =
         if raw { String::new() } else { defaults.prefix_mode.join(&defaults.prefix, &own.unwrap_or_default()) };
     let store_keys: Vec<String> = keys.iter().map(|key| format!("{prefix}{key}")).collect();
     let ranges = KeyRanges::of_directories(store_keys.iter().map(String::as_str));
-    Some(Keys { prefix: Arc::from(prefix), keys, ranges })
+    Some(Keys { prefix: Arc::from(prefix), keys, ranges, raw })
 }
 
 fn keys(field: &Field<'_>, raw: bool) -> Result<Vec<String>, Problem> {
@@ -81,7 +85,7 @@ pub fn clean_prefix(text: &str) -> Result<String, Problem> {
 }
 
 /// `path` cleaned, provided that no `..` climbs above where it starts.
-fn inside(path: &str, what: &str) -> Result<String, Problem> {
+pub(super) fn inside(path: &str, what: &str) -> Result<String, Problem> {
     let mut depth = 0_usize;
     for part in path.split('/') {
         match part {

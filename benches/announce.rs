@@ -32,7 +32,16 @@ fn main() {
     }
     println!(
         "{:>8} {:>12} {:>10} {:>10} {:>9} {:>10} {:>8} {:>13} {:>12} {:>9}",
-        "services", "announced s", "RSS MB", "peak MB", "CPU %", "checks/s", "writes", "lease lost s", "ended ms", "etcd CPU %"
+        "services",
+        "announced s",
+        "RSS MB",
+        "peak MB",
+        "CPU %",
+        "checks/s",
+        "writes",
+        "lease lost s",
+        "ended ms",
+        "etcd CPU %"
     );
     for services in [1, 100, 1_000] {
         measure(services);

@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use crate::support::nginx::{Nginx, http_get};
 use crate::support::{Daemon, free_port, wait_for, wait_until};
 
 const NANO_CONTAINER: &str = env!("CARGO_BIN_EXE_nano-container");
-const TIMES: &[&str] = &["--interval", "600ms", "--timeout", "500ms", "--ttl", "2s", "--rise", "1", "--fall", "2"];
+const TIMES: &[&str] = &["--interval", "600ms", "--timeout", "500ms", "--ttl", "3s", "--rise", "1", "--fall", "2"];
 
 /// Requests one after the other from several sides, each over a connection of its own; what went wrong is kept.
 struct Load {
@@ -30,7 +30,8 @@ struct Load {
 
 impl Load {
     fn on(port: u16) -> Load {
-        let mut load = Load { stop: Arc::default(), answers: Arc::default(), failures: Arc::default(), threads: Vec::new() };
+        let mut load =
+            Load { stop: Arc::default(), answers: Arc::default(), failures: Arc::default(), threads: Vec::new() };
         for _ in 0..3 {
             let (stop, answers, failures) =
                 (Arc::clone(&load.stop), Arc::clone(&load.answers), Arc::clone(&load.failures));
@@ -137,7 +138,8 @@ fn backend(nth: usize, port: u16, log: &Path) -> (Daemon, String) {
 }
 
 fn announce_arguments<'a>(id: &'a str, address: &'a str) -> Vec<&'a str> {
-    [&["announce", "--name", "web", "--id", id, "--address", address, "--check", "h2", "--check-insecure"], TIMES].concat()
+    [&["announce", "--name", "web", "--id", id, "--address", address, "--check", "h2", "--check-insecure"], TIMES]
+        .concat()
 }
 
 /// A backend and its announcer, side by side.
@@ -172,9 +174,7 @@ fn one_of_three_is_killed_under_load_and_no_request_is_lost() {
         if with_announcer {
             pair.announcer.kill();
         }
-        wait_until("the server to be out", DEADLINE, || {
-            balanced.servers() == expected && balanced.reloads() > reloads
-        });
+        wait_until("the server to be out", DEADLINE, || balanced.servers() == expected && balanced.reloads() > reloads);
         let took = killed.elapsed();
         assert!(took <= TTL + Duration::from_secs(1), "out after {took:?}\n{}", pair.sandbox.log());
         let site = std::fs::read_to_string(&balanced.site).unwrap();

@@ -99,7 +99,9 @@ fn one_that_cannot_be_started_is_told_and_nothing_is_announced() {
 fn other_signals_are_handed_on() {
     let mut world = World::new();
     let got = world.sandbox.text_path("got");
-    let script = format!("trap 'echo HUP >> {got}' HUP; trap 'echo USR2 >> {got}' USR2; touch READY; while :; do sleep 0.05; done");
+    let script = format!(
+        "trap 'echo HUP >> {got}' HUP; trap 'echo USR2 >> {got}' USR2; touch READY; while :; do sleep 0.05; done"
+    );
     let announcer = announce_script(&world, &[], &script);
     world.wait_one("/services/");
     announcer.signal(Signal::SIGHUP);
@@ -129,7 +131,8 @@ fn as_pid_1_it_reaps_what_the_command_leaves() {
     let script = format!("sh -c 'sleep 0.2 & true'; touch {ready}; exec sleep 1000");
     let check = format!("exec:test -e '{ready}'");
     world.sandbox.wrapper = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"].map(str::to_owned).to_vec();
-    let own = ["announce", "--name", "web", "--id", "one", "--address", "127.0.0.1:1", "--check", &check, "--node", &etcd];
+    let own =
+        ["announce", "--name", "web", "--id", "one", "--address", "127.0.0.1:1", "--check", &check, "--node", &etcd];
     let more = ["--drain-timeout", "0s", "--", "/bin/sh", "-c", &script];
     let unshare = world.sandbox.start_with_command(&[&own, QUICK, &more].concat());
     world.wait_one("/services/");
@@ -137,7 +140,8 @@ fn as_pid_1_it_reaps_what_the_command_leaves() {
     let init: i32 = children(unshare.pid()).trim().parse().unwrap();
     wait_until("orphans to be reaped", DEADLINE, || {
         let all = children(init);
-        let zombie = |pid: &str| fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "));
+        let zombie =
+            |pid: &str| fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "));
         !all.trim().is_empty() && !all.split_whitespace().any(zombie) && all.split_whitespace().count() == 1
     });
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(init), Signal::SIGTERM).unwrap();

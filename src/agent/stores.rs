@@ -90,22 +90,21 @@ impl Stores {
     pub fn note(&mut self, position: usize, event: &Event) -> bool {
         let Some(running) = self.running.get_mut(position) else { return false };
         match event {
+            Event::Lost { problem, .. } if running.lost.as_ref() == Some(problem) => {}
             Event::Lost { problem, retry_in } => {
-                if running.lost.as_ref() != Some(problem) {
-                    let retry_in_ms = retry_in.as_millis();
-                    match &running.settings {
-                        None => tracing::warn!(
-                            retry_in_ms,
-                            "the store cannot be followed, every file stays as it is: {problem}"
-                        ),
-                        Some(_) => tracing::warn!(
-                            retry_in_ms,
-                            store = running.name,
-                            "a store of [backend] cannot be followed, the files of its resources stay as they are: {problem}"
-                        ),
-                    }
-                    running.lost = Some(problem.clone());
+                let retry_in_ms = retry_in.as_millis();
+                match &running.settings {
+                    None => tracing::warn!(
+                        retry_in_ms,
+                        "the store cannot be followed, every file stays as it is: {problem}"
+                    ),
+                    Some(_) => tracing::warn!(
+                        retry_in_ms,
+                        store = running.name,
+                        "a store of [backend] cannot be followed, the files of its resources stay as they are: {problem}"
+                    ),
                 }
+                running.lost = Some(problem.clone());
             }
             _ if running.lost.take().is_some() => match &running.settings {
                 None => tracing::info!("the store is followed again"),

@@ -22,6 +22,7 @@ mod installed;
 mod isolation;
 mod render;
 mod sandbox;
+mod several_stores;
 mod shipped;
 mod status;
 mod store;

@@ -75,6 +75,8 @@ pub struct Engine {
     preview: Option<Preview>,
     /// Reloads keep their distance; a single pass does everything at once.
     paced: bool,
+    /// One group at a time, in the order of their files, and none of a group that is not whole.
+    fail_fast: bool,
     /// What is told of all this.
     board: Shared,
 }
@@ -106,10 +108,16 @@ impl Engine {
             last_failures: BTreeMap::new(),
             preview,
             paced,
+            fail_fast: false,
             board,
         };
         engine.set_loaded(loaded, now);
         engine
+    }
+
+    /// The same, one group at a time and each as a whole, so that the first failure can end a pass.
+    pub fn one_at_a_time(self) -> Engine {
+        Engine { fail_fast: true, ..self }
     }
 
     /// What is loaded.
@@ -213,9 +221,13 @@ impl Engine {
         self.look_at_old_workers(now);
         let mut ended = Vec::new();
         let mut lone_batch: Vec<(String, Rendered)> = Vec::new();
-        for id in self.schedule.start_due(now) {
+        for id in self.due(now) {
             let Some(group) = self.loaded.group(&id).cloned() else { continue };
             let Work { mut rendered, mut fleets, dropped } = self.render_dirty(&group, now);
+            if self.fail_fast && !dropped.is_empty() {
+                rendered.clear();
+                fleets.clear();
+            }
             if let Some(preview) = &self.preview {
                 rendered.drain(..).for_each(|rendered| {
                     preview(Previewed::File(&rendered));
@@ -249,6 +261,15 @@ impl Engine {
             });
         }
         ended
+    }
+
+    /// The groups to start now: all whose time has come, or the first of them in the order of their files.
+    fn due(&mut self, now: Instant) -> Vec<String> {
+        if !self.fail_fast {
+            return self.schedule.start_due(now);
+        }
+        let first = self.loaded.groups.iter().find(|group| self.schedule.start_if_due(&group.id, now));
+        first.map(|group| group.id.clone()).into_iter().collect()
     }
 
     /// Tells which reloads have drained, and spreads further ones while old workers pile up.

@@ -45,6 +45,8 @@ pub struct Plan {
     pub board: Shared,
     /// Where status pages are served while following.
     pub listener: Option<TcpListener>,
+    /// The first failure ends a single pass.
+    pub fail_fast: bool,
     /// How long a single pass waits for the store in all.
     pub store_timeout: Duration,
     /// How long running transactions may take to end when the agent is to stop.
@@ -112,9 +114,15 @@ pub async fn once(plan: Plan) -> Pass {
     }
     let mut pass = Pass { problems: loaded.problems.clone(), ..Pass::default() };
     let mut signals = Signals::listen();
+    if plan.fail_fast && !pass.problems.is_empty() {
+        return pass;
+    }
     let ranges = loaded.ranges.clone();
     let now = clock::now();
     let mut engine = Engine::new(Arc::clone(&plan.context), loaded, plan.preview, false, plan.board, now);
+    if plan.fail_fast {
+        engine = engine.one_at_a_time();
+    }
     if !ranges.is_empty() {
         let mut store = source::start(plan.store, ranges, false);
         match first_snapshot(&mut store, plan.store_timeout).await {
@@ -123,8 +131,14 @@ pub async fn once(plan: Plan) -> Pass {
         }
     }
     loop {
-        if !pass.interrupted {
-            pass.reports.extend(engine.start_due(clock::now()));
+        let is_over = plan.fail_fast && (pass.store_problem.is_some() || pass.reports.iter().any(Report::has_failed));
+        if !pass.interrupted && !is_over && !(plan.fail_fast && engine.is_busy()) {
+            let ended = engine.start_due(clock::now());
+            let is_next = plan.fail_fast && !ended.is_empty();
+            pass.reports.extend(ended);
+            if is_next {
+                continue;
+            }
         }
         tokio::select! {
             biased;

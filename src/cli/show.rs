@@ -125,7 +125,7 @@ fn diff_one(member: &Member, tree: &Tree, style: Style) -> Exit {
         Ok(None) => Exit::Done,
         Ok(Some(bytes)) => {
             let rendered = Rendered { resource: Arc::clone(&member.resource), bytes };
-            if run::show_preview(&rendered, style) { Exit::Differences } else { Exit::Done }
+            if run::show_preview(&rendered, Some(style)) { Exit::Differences } else { Exit::Done }
         }
         Err(failure) => {
             terminal::complain(&format!("{}: {}\n", member.resource.name, failure.message));
@@ -223,7 +223,7 @@ pub(super) async fn keys(settings: Settings, name: Option<&str>) -> Exit {
     Exit::Done
 }
 
-fn load(settings: &Settings) -> Loaded {
+pub(super) fn load(settings: &Settings) -> Loaded {
     let loaded = loaded::load(&run::sources(settings), &run::facts(settings), None);
     for problem in loaded.problems.iter() {
         terminal::complain(&format!("{problem}\n"));
@@ -244,7 +244,7 @@ fn find<'a>(loaded: &'a Loaded, name: &str) -> Result<&'a Member, Exit> {
     })
 }
 
-async fn read_store(settings: &Settings, loaded: &Loaded) -> Result<Tree, Exit> {
+pub(super) async fn read_store(settings: &Settings, loaded: &Loaded) -> Result<Tree, Exit> {
     if loaded.ranges.is_empty() {
         return Ok(Tree::default());
     }

@@ -14,3 +14,4 @@ mod standing;
 mod supervised;
 pub mod supervision;
 pub mod touched;
+pub mod waiting;

@@ -8,6 +8,8 @@ pub mod glob;
 pub mod guard;
 pub mod health;
 pub mod key;
+pub mod natural;
+pub mod needs;
 pub mod process;
 pub mod range;
 pub mod report;

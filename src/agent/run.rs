@@ -132,7 +132,8 @@ pub async fn once(plan: Plan) -> Pass {
     }
     loop {
         let is_over = plan.fail_fast && (pass.store_problem.is_some() || pass.reports.iter().any(Report::has_failed));
-        if !pass.interrupted && !is_over && !(plan.fail_fast && engine.is_busy()) {
+        let one_runs = plan.fail_fast && engine.is_busy();
+        if !pass.interrupted && !is_over && !one_runs {
             let ended = engine.start_due(clock::now());
             let is_next = plan.fail_fast && !ended.is_empty();
             pass.reports.extend(ended);

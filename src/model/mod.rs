@@ -8,6 +8,7 @@ pub mod guard;
 pub mod key;
 pub mod process;
 pub mod range;
+pub mod receipt;
 pub mod report;
 pub mod resource;
 mod shell;

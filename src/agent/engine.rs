@@ -2,6 +2,7 @@
 //! Holds no business rule: `schedule` says when, `apply` says how.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,12 +10,12 @@ use tokio::task::JoinSet;
 
 use crate::apply::group::Group;
 use crate::apply::transaction::Request;
-use crate::apply::{Context, lone, transaction};
+use crate::apply::{Context, fleet, lone, transaction};
 use crate::model::event::Event;
-use crate::model::guard::{Decision, Verdict};
+use crate::model::guard::Decision;
 use crate::model::key::Revision;
 use crate::model::range::KeyRanges;
-use crate::model::report::{Failure, Outcome, Rendered, Report};
+use crate::model::report::{Outcome, Rendered, Report};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
 use crate::render::{Memory, SetAside};
@@ -22,17 +23,29 @@ use crate::status::events;
 use crate::world::{nginx_process, random};
 
 use super::draining::Draining;
+use super::expansion::Expansions;
 use super::governor;
 use super::loaded::Loaded;
-use super::rendering::{check_format, found, refused, render_placeholder, render_unchecked};
 use super::schedule::{Left, Schedule, Timed, Urgency};
 use super::standing::Standings;
+
+mod dirty;
+
+use dirty::Work;
 
 /// A group's id and what its pass did.
 pub type Finished = (String, Report);
 
 /// Called instead of applying, where nothing may be changed.
-pub type Preview = Box<dyn Fn(&Rendered) -> bool>;
+pub type Preview = Box<dyn Fn(Previewed<'_>) -> bool>;
+
+/// What would change.
+pub enum Previewed<'a> {
+    /// A file would have this content.
+    File(&'a Rendered),
+    /// A file would go.
+    Gone(&'a Path),
+}
 
 /// See the module.
 pub struct Engine {
@@ -45,6 +58,8 @@ pub struct Engine {
     memories: BTreeMap<Arc<str>, Memory>,
     /// Keys of each resource that are known to be no backend: told once.
     set_aside: BTreeMap<Arc<str>, BTreeSet<SetAside>>,
+    /// The names of resources with `for_each`.
+    expansions: Expansions,
     /// What lost backends come to.
     standings: Standings,
     /// Resources, by name, that must be rendered again.
@@ -72,6 +87,7 @@ impl Engine {
             known: None,
             memories: BTreeMap::new(),
             set_aside: BTreeMap::new(),
+            expansions: Expansions::default(),
             standings: Standings::new(preview.is_some()),
             dirty: BTreeSet::new(),
             schedule: Schedule::default(),
@@ -99,6 +115,7 @@ impl Engine {
         self.set_aside.retain(|name, _| names.contains(name));
         self.standings.keep_those_of(self.loaded.members.iter().map(|member| &member.resource));
         self.memories.clear();
+        self.expansions = Expansions::over(self.loaded.members.iter().map(|member| &member.resource));
         let timed = |group: &Arc<Group>| Timed {
             id: group.id.clone(),
             pace: group.reload.as_ref().filter(|_| self.paced).map(|_| group.pace),
@@ -184,21 +201,27 @@ impl Engine {
         let mut lone_batch: Vec<(String, Rendered)> = Vec::new();
         for id in self.schedule.start_due(now) {
             let Some(group) = self.loaded.group(&id).cloned() else { continue };
-            let (mut rendered, dropped) = self.render_dirty(&group, now);
+            let Work { mut rendered, mut fleets, dropped } = self.render_dirty(&group, now);
             if let Some(preview) = &self.preview {
                 rendered.drain(..).for_each(|rendered| {
-                    preview(&rendered);
+                    preview(Previewed::File(&rendered));
                 });
+                for fleet in fleets.drain(..) {
+                    let gone = fleet::would_remove(&self.context, &id, &fleet);
+                    gone.iter().for_each(|dest| {
+                        preview(Previewed::Gone(dest));
+                    });
+                }
             }
             // A reload may be owed for a file that is held: the transaction looks.
             let holds = self.preview.is_none() && !group.is_lone() && self.held(&group).next().is_some();
-            if rendered.is_empty() && !holds {
+            if rendered.is_empty() && fleets.is_empty() && !holds {
                 let report = Report { dropped, ..Report::unchanged(self.tree.revision()) };
                 ended.push(self.finish(&id, report, now));
             } else if group.is_lone() {
                 lone_batch.extend(rendered.into_iter().map(|rendered| (id.clone(), rendered)));
             } else {
-                let request = Request { group, rendered, dropped, revision: self.tree.revision() };
+                let request = Request { group, rendered, fleets, dropped, revision: self.tree.revision() };
                 let context = Arc::clone(&self.context);
                 self.running.spawn(async move { vec![(id, transaction::run(&context, request).await)] });
             }
@@ -226,53 +249,9 @@ impl Engine {
         }
     }
 
-    /// Renders the dirty members of a group that can be rendered yet; those that fail come back as dropped.
-    fn render_dirty(&mut self, group: &Group, now: Instant) -> (Vec<Rendered>, Vec<(Arc<str>, Failure)>) {
-        let (mut rendered, mut dropped) = (Vec::new(), Vec::new());
-        for resource in &group.resources {
-            if !self.is_ready(resource) || !self.dirty.remove(&resource.name) {
-                continue;
-            }
-            let Some(member) = self.loaded.member(&resource.name) else { continue };
-            let memory = self.memories.entry(Arc::clone(&resource.name)).or_default();
-            let result = render_unchecked(member, &self.tree, memory);
-            let known = self.set_aside.entry(Arc::clone(&resource.name)).or_default();
-            let aside = memory.keys_set_aside();
-            if known != aside {
-                events::set_aside(&resource.name, aside.difference(known), aside.len());
-                // A render that failed may not have come to all of them: what it did not see is not healed.
-                if result.is_ok() {
-                    known.clone_from(aside);
-                } else {
-                    known.extend(aside.iter().cloned());
-                }
-            }
-            let result = result.and_then(|bytes| {
-                if resource.ranges.is_empty() {
-                    return check_format(resource, bytes).map(Some);
-                }
-                let found = found(member, &self.tree, memory);
-                let decision = self.standings.decide(&self.context, resource, found, now);
-                match decision.verdict {
-                    Verdict::Keep | Verdict::Hold(_) => return Ok(None),
-                    Verdict::Fail => return Err(refused(resource, &decision)),
-                    Verdict::Placeholder if found.backends > 0 => render_placeholder(member, &self.tree, memory),
-                    Verdict::Placeholder | Verdict::Apply => check_format(resource, bytes),
-                }
-                .map(Some)
-            });
-            match result {
-                Ok(Some(bytes)) => rendered.push(Rendered { resource: Arc::clone(resource), bytes }),
-                Ok(None) => {}
-                Err(failure) => dropped.push((Arc::clone(&resource.name), failure)),
-            }
-        }
-        (rendered, dropped)
-    }
-
     /// The members of a group whose live files stay, and why.
     fn held<'a>(&'a self, group: &'a Group) -> impl Iterator<Item = (Arc<str>, Decision)> + 'a {
-        let names = group.resources.iter().map(|resource| &resource.name);
+        let names = group.resources.iter().flat_map(|resource| self.expansions.instances(&resource.name));
         names.filter_map(|name| Some((Arc::clone(name), self.standings.held(name)?)))
     }
 
@@ -291,8 +270,10 @@ impl Engine {
     pub fn finish(&mut self, id: &str, mut report: Report, now: Instant) -> Report {
         let is_in_place = report.outcome.is_final() || matches!(report.outcome, Outcome::ReloadOwed { .. });
         for name in report.resources.iter().filter(|_| is_in_place) {
-            if report.dropped.iter().all(|(dropped, _)| dropped != name) {
-                self.standings.is_live(&self.context, name, now);
+            for name in self.expansions.instances(name) {
+                if report.dropped.iter().all(|(dropped, _)| dropped != name) {
+                    self.standings.is_live(&self.context, name, now);
+                }
             }
         }
         if let Some(group) = self.loaded.group(id) {
@@ -310,8 +291,10 @@ impl Engine {
         let again: Vec<&Arc<str>> =
             if report.outcome.is_final() { again.collect() } else { again.chain(&report.resources).collect() };
         for name in again {
-            if self.loaded.member(name).is_some() {
-                self.dirty.insert(Arc::clone(name));
+            // A name of a `for_each` is rendered again with all others.
+            let resource = std::iter::once(&**name).chain(name.match_indices('[').map(|(at, _)| &name[..at]));
+            if let Some(member) = resource.filter_map(|name| self.loaded.member(name)).next() {
+                self.dirty.insert(Arc::clone(&member.resource.name));
             }
         }
         self.schedule.finished(id, now, report.reload_ran, left, random::fraction());

@@ -2,6 +2,7 @@
 
 pub mod draining;
 pub mod engine;
+pub mod expansion;
 pub mod facts;
 pub mod governor;
 pub mod loaded;

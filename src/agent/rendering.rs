@@ -41,8 +41,10 @@ pub(super) fn check_format(resource: &Resource, bytes: Arc<Vec<u8>>) -> Result<A
     Ok(bytes)
 }
 
-fn view(resource: &Resource, tree: &Tree) -> View {
-    View::new(tree.clone(), Arc::clone(&resource.prefix), resource.ranges.clone())
+/// What a resource sees of a tree.
+pub fn view(resource: &Resource, tree: &Tree) -> View {
+    let item = resource.item.as_ref().map(|item| Arc::clone(&item.name));
+    View::new(tree.clone(), Arc::clone(&resource.prefix), resource.ranges.clone()).with_item(item)
 }
 
 /// What the render that left this memory found.

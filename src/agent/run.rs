@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 use crate::apply::{Context, recovery};
 use crate::config::problem::Problems;
 use crate::model::event::Event;
+use crate::model::for_each::ForEach;
 use crate::model::report::Report;
 use crate::model::store::StoreSettings;
 use crate::render::Facts;
@@ -18,10 +19,10 @@ use crate::world::folder_watch::FolderWatch;
 use crate::world::signals::Signals;
 use crate::world::{clock, terminal};
 
-pub use super::engine::Preview;
+pub use super::engine::{Preview, Previewed};
 
 use super::engine::{Engine, Finished};
-use super::loaded::{self, Loaded, Sources};
+use super::loaded::{self, Loaded, Member, Sources};
 use super::supervised::Supervised;
 use super::supervision::{Request, meaning};
 
@@ -82,8 +83,11 @@ enum Wake {
 
 /// Puts right what a killed process left, before anything else happens.
 async fn heal(context: &Context, loaded: &Loaded) {
-    let targets = loaded.members.iter().map(|member| member.resource.dest.as_path());
-    let healed = recovery::recover_all(context, targets).await;
+    let (many, one): (Vec<&Member>, Vec<&Member>) =
+        loaded.members.iter().partition(|member| member.resource.for_each.is_some());
+    let targets = one.iter().map(|member| member.resource.dest.as_path());
+    let patterns = many.iter().filter_map(|member| member.resource.for_each.as_ref()).map(ForEach::dest);
+    let healed = recovery::recover_all(context, targets, patterns).await;
     for id in healed.groups {
         tracing::warn!(group = %id, "a transaction was cut off half-way: its previous files are back, its reload is owed");
     }

@@ -10,7 +10,7 @@ use crate::apply::live_count::{self, LiveCount};
 use crate::model::guard::{Decision, Found, Live, Verdict};
 use crate::model::resource::Resource;
 use crate::status::events;
-use crate::world::{clock, fs};
+use crate::world::clock;
 
 /// Every resource that was decided on.
 #[derive(Default)]
@@ -49,20 +49,25 @@ impl Standings {
         }
     }
 
-    /// What becomes of a render.
+    /// Forgets a resource.
+    pub(super) fn forget(&mut self, name: &str) {
+        self.by_name.remove(name);
+    }
+
+    /// What becomes of a render; `has_file`: there is something live that could stay.
     pub(super) fn decide(
         &mut self,
         context: &Context,
         resource: &Arc<Resource>,
         found: Found,
+        has_file: bool,
         now: Instant,
     ) -> Decision {
         let standing = self
             .by_name
             .entry(Arc::clone(&resource.name))
             .or_insert_with(|| Standing::remembered(context, resource, now));
-        let live =
-            Live { has_file: fs::has_content(&resource.dest), count: standing.live, held_since: standing.held_since };
+        let live = Live { has_file, count: standing.live, held_since: standing.held_since };
         let decision = resource.guard.decide(found, live, now);
         let before = standing.decision.replace(decision);
         if before.map(|before| (before.verdict, before.loss)) != Some((decision.verdict, decision.loss)) {

@@ -71,6 +71,8 @@ mod tests {
             make_dirs: false,
             on_reload_failure: OnReloadFailure::Auto,
             guard: Guard::default(),
+            for_each: None,
+            item: None,
         }
     }
 

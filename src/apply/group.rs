@@ -29,9 +29,10 @@ pub struct Group {
 }
 
 impl Group {
-    /// Neither check nor reload: its only member is installed by a lone rename.
+    /// Neither check nor reload: its only member is installed by a lone rename. One with `for_each` has many files, which are
+    /// one transaction nevertheless.
     pub fn is_lone(&self) -> bool {
-        self.check.is_none() && self.reload.is_none()
+        self.check.is_none() && self.reload.is_none() && self.resources.iter().all(|member| member.for_each.is_none())
     }
 
     /// The commands say that nginx reads these files.
@@ -40,9 +41,14 @@ impl Group {
             || self.reload.as_ref().is_some_and(Reload::mentions_nginx)
     }
 
-    /// The destinations, in the order of the members.
+    /// The destinations of members that have one, in the order of the members.
     pub fn destinations(&self) -> impl Iterator<Item = &PathBuf> {
-        self.resources.iter().map(|resource| &resource.dest)
+        self.resources.iter().filter(|resource| resource.for_each.is_none()).map(|resource| &resource.dest)
+    }
+
+    /// Whether there is such a member.
+    pub fn has_member(&self, name: &str) -> bool {
+        self.resources.iter().any(|resource| *resource.name == *name)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a group must remember across restarts: which bytes are known to be live, whether a reload is owed, and what a
 //! half-done transaction was about to do. One small record per group, replaced whole.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,9 @@ pub struct Journal {
     pub files: BTreeMap<PathBuf, String>,
     /// Those bytes are in place, but their reload is not known to have taken.
     pub reload_owed: bool,
+    /// The files that were made for each resource with `for_each`, by its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub made: BTreeMap<String, BTreeSet<PathBuf>>,
     /// A transaction that has begun to install.
     pub in_flight: Option<InFlight>,
 }
@@ -34,12 +37,25 @@ pub struct InFlight {
 pub struct InFlightFile {
     /// Where it is written to, links resolved.
     pub target: PathBuf,
-    /// SHA-256 of the new content.
+    /// SHA-256 of the new content; empty where the file is removed.
     pub new_hash: String,
     /// The previous file's other name; `None` where there was no file.
     pub backup: Option<PathBuf>,
     /// The destination is a mount point, written in place: a killed write may have left half a file.
     pub in_place: bool,
+    /// The file goes.
+    #[serde(default)]
+    pub removed: bool,
+}
+
+impl Journal {
+    /// A file of a resource with `for_each` is none of ours any longer.
+    pub fn forget(&mut self, resource: &str, dest: &Path) {
+        self.files.remove(dest);
+        if let Some(made) = self.made.get_mut(resource) {
+            made.remove(dest);
+        }
+    }
 }
 
 /// Journals of a process without a state folder, by group id.
@@ -66,6 +82,20 @@ pub fn load(context: &Context, group_id: &str) -> Result<Journal, FileError> {
             }
         },
     }
+}
+
+/// The journals of all other groups; those that cannot be read have nothing to say.
+pub fn others(context: &Context, group_id: &str) -> Vec<Journal> {
+    let Some(folder) = &context.settings.state_folder else {
+        let memory = context.memory.lock();
+        let others = |memory: &Memory| {
+            memory.iter().filter(|(id, _)| *id != group_id).map(|(_, journal)| journal.clone()).collect()
+        };
+        return memory.map(|memory| others(&memory)).unwrap_or_default();
+    };
+    let ids = known_groups(folder).into_iter().filter(|id| id != group_id);
+    let text = |id: String| record::read(&path_of(folder, &id)).ok().flatten();
+    ids.filter_map(text).filter_map(|text| serde_json::from_str(&text).ok()).collect()
 }
 
 /// Replaces a group's journal, durably.

@@ -2,9 +2,10 @@
 //! or none of it. Rank 4: knows no store and no template, and its siblings do not know it.
 //!
 //! `plan`, `machine`, `verify` and `isolate` decide, `transaction` acts, `journal` and `live_count` remember across
-//! restarts, `lone` is the short way for resources without commands.
+//! restarts, `fleet` knows the files of a `for_each`, `lone` is the short way for resources without commands.
 
 pub mod exclusion;
+pub mod fleet;
 pub mod group;
 pub mod isolate;
 pub mod journal;

@@ -31,6 +31,48 @@ pub enum Action {
     Prove,
     /// Write it.
     Write(Attributes),
+    /// Remove it: a file of a `for_each` whose name is gone.
+    Remove,
+}
+
+/// What is found where a file is to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToRemove {
+    /// Nothing.
+    Absent,
+    /// A link, a folder or a device.
+    NoRegularFile,
+    /// A file that something is mounted on.
+    MountPoint,
+    /// A file that cannot be read, and why.
+    Unreadable(String),
+    /// A file with this content.
+    File {
+        /// SHA-256.
+        hash: String,
+    },
+}
+
+/// What becomes of a file that nothing asks for any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// It goes.
+    Remove,
+    /// It is none of ours any longer; told why, where there is something to tell.
+    Forget(Option<String>),
+}
+
+/// Decides about a file that we made once, with content of the hash `made`: only what is still ours goes.
+pub fn decide_removal(found: &ToRemove, made: Option<&str>) -> Removal {
+    let stays = |why: &str| Removal::Forget(Some(why.to_owned()));
+    match found {
+        ToRemove::Absent => Removal::Forget(None),
+        ToRemove::NoRegularFile => stays("it is no regular file, as the one was that was made here"),
+        ToRemove::MountPoint => stays("it is a mount point"),
+        ToRemove::Unreadable(problem) => stays(problem),
+        ToRemove::File { hash } if Some(hash.as_str()) == made => Removal::Remove,
+        ToRemove::File { .. } => stays("somebody has changed it"),
+    }
 }
 
 /// Decides for one file. `known_live` tells whether exactly these bytes passed their last reload.
@@ -65,6 +107,23 @@ mod tests {
 
     fn write(mode: u32, owner: Option<u32>, group: Option<u32>) -> Action {
         Action::Write(Attributes { mode, owner, group })
+    }
+
+    #[test]
+    fn only_what_is_still_ours_goes() {
+        let file = |hash: &str| ToRemove::File { hash: hash.to_owned() };
+        assert_eq!(decide_removal(&file("a"), Some("a")), Removal::Remove);
+        assert_eq!(decide_removal(&ToRemove::Absent, Some("a")), Removal::Forget(None));
+        let unreadable = ToRemove::Unreadable("denied".to_owned());
+        for (found, made) in [
+            (file("b"), Some("a")),
+            (file("a"), None),
+            (ToRemove::NoRegularFile, Some("a")),
+            (ToRemove::MountPoint, Some("a")),
+            (unreadable, Some("a")),
+        ] {
+            assert!(matches!(decide_removal(&found, made), Removal::Forget(Some(_))), "{found:?}");
+        }
     }
 
     #[test]

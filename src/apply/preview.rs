@@ -27,7 +27,7 @@ pub fn preview(rendered: &Rendered) -> Result<Preview, Failure> {
     let wanted = Wanted { bytes: &rendered.bytes, mode: resource.mode, owner, group };
     let mut attribute_changes = Vec::new();
     let differs = match plan::decide(wanted, on_disk.as_ref(), true) {
-        Action::Keep | Action::Prove => false,
+        Action::Keep | Action::Prove | Action::Remove => false,
         Action::Write(attributes) => {
             if let Some(disk) = &on_disk {
                 if disk.mode != attributes.mode {

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::model::for_each::DestPattern;
 use crate::model::report::{Failure, Stage};
 use crate::world::fs::install::{remove, restore};
 use crate::world::fs::{FileError, folder_of, read, stage, sync_folder};
@@ -26,7 +27,11 @@ pub fn recover(context: &Context, group_id: &str, journal: &mut Journal) -> Resu
 pub fn undo(in_flight: &InFlight) -> Result<(), FileError> {
     for file in &in_flight.files {
         let is_new = |bytes: &[u8]| plan::hash(bytes) == file.new_hash;
-        let installed = file.in_place || read(&file.target)?.is_some_and(|on_disk| is_new(&on_disk.bytes));
+        let installed = match file.removed {
+            // What somebody has put there since is not what was removed.
+            true => read(&file.target)?.is_none(),
+            false => file.in_place || read(&file.target)?.is_some_and(|on_disk| is_new(&on_disk.bytes)),
+        };
         match (&file.backup, installed) {
             (Some(backup), true) if backup.exists() => restore(backup, &file.target)?,
             (None, true) => remove(&file.target)?,
@@ -47,9 +52,13 @@ pub struct Healed {
     pub failures: Vec<Failure>,
 }
 
-/// Heals every group of the state folder and removes stage files that dead processes left beside `targets`. Waits for
-/// transactions of other processes first: what they have in flight is not a leftover.
-pub async fn recover_all<'a>(context: &Context, targets: impl IntoIterator<Item = &'a Path>) -> Healed {
+/// Heals every group of the state folder and removes stage files that dead processes left beside `targets` and beside files
+/// of `patterns`. Waits for transactions of other processes first: what they have in flight is not a leftover.
+pub async fn recover_all<'a>(
+    context: &Context,
+    targets: impl IntoIterator<Item = &'a Path>,
+    patterns: impl IntoIterator<Item = &'a DestPattern>,
+) -> Healed {
     let mut healed = Healed::default();
     let _held = match exclusion::enter(context, false).await {
         Ok(held) => held,
@@ -69,7 +78,11 @@ pub async fn recover_all<'a>(context: &Context, targets: impl IntoIterator<Item 
     }
     let journals: Vec<PathBuf> = context.settings.state_folder.as_deref().map(journal::paths).unwrap_or_default();
     stage::remove_leftovers(journals.iter().map(PathBuf::as_path));
-    for lost in stage::remove_leftovers(targets) {
+    let mut backups = stage::remove_leftovers(targets);
+    for pattern in patterns {
+        backups.extend(stage::remove_leftovers_like(&pattern.folder, |name| pattern.could_be(name)));
+    }
+    for lost in backups {
         // With a journal, whatever had to be undone is undone by now. Without one, a backup is all that tells of a
         // transaction that was cut off: it goes back, and the file has to be proven again.
         let done = if context.settings.state_folder.is_some() {

@@ -31,6 +31,11 @@ pub struct StagedFile {
 }
 
 impl StagedFile {
+    /// Whether what is on disk changes with it.
+    pub(super) fn differs(&self) -> bool {
+        self.staged.is_some() || self.action == Action::Remove
+    }
+
     /// The destination as the resource names it.
     pub(super) fn dest(&self) -> &PathBuf {
         &self.resource.dest
@@ -54,7 +59,7 @@ pub(super) fn stage(context: &Context, rendered: &Rendered, journal: Option<&Jou
     let action = plan::decide(wanted, on_disk.as_ref(), known_live);
     let staged = match action {
         Action::Write(attributes) => Some(write(context, &target, &rendered.bytes, attributes)?),
-        Action::Keep | Action::Prove => None,
+        Action::Keep | Action::Prove | Action::Remove => None,
     };
     Ok(StagedFile { resource, target, staged, action, hash, existed: on_disk.is_some() })
 }

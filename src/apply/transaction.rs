@@ -1,6 +1,7 @@
 //! Acts out the machine for one group: stages, checks, records, installs, reloads, undoes. Decides nothing itself.
 //! Dropping a transaction half-way leaves what a kill would leave; `recovery` heals it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use crate::world::fs::{self, FileError, install, stage};
 use crate::world::process::Finished;
 
 use super::exclusion::{self, Held};
+use super::fleet::{self, Fleet};
 use super::group::Group;
 use super::journal::{self, InFlight, InFlightFile, Journal};
 use super::machine::{Answer, Check, Machine, Next, Plan, Step};
@@ -30,6 +32,8 @@ pub struct Request {
     pub group: Arc<Group>,
     /// New content, by member.
     pub rendered: Vec<Rendered>,
+    /// Members that have a file for each of many names: of these files, what is not wanted goes.
+    pub fleets: Vec<Fleet>,
     /// Members that could not be rendered: they drop out, and the report names them.
     pub dropped: Vec<(Arc<str>, Failure)>,
     /// The store revision the content was rendered at.
@@ -68,7 +72,7 @@ pub struct Transaction {
 pub async fn run(context: &Context, request: Request) -> Report {
     let report = run_one(context, request.clone()).await;
     match &report.outcome {
-        Outcome::RolledBack { cause, .. } if cause.at == Stage::Check && report.files.len() > 1 => {
+        Outcome::RolledBack { cause, .. } if cause.at == Stage::Check && report.touched() > 1 => {
             live::isolate(context, request, report).await
         }
         _ => report,
@@ -89,8 +93,8 @@ async fn run_one(context: &Context, request: Request) -> Report {
 /// Takes the lock, heals what a killed process left, stages every file and decides what is to be done.
 pub async fn begin(context: &Context, request: Request) -> Begun {
     let started = Instant::now();
-    let Request { group, rendered, dropped, revision } = request;
-    let resources = rendered.iter().map(|rendered| Arc::clone(&rendered.resource.name)).collect();
+    let Request { group, rendered, fleets, dropped, revision } = request;
+    let resources = told_as(&rendered, &fleets);
     let mut report = Report { resources, dropped, ..Report::unchanged(revision) };
     let prepared = async {
         let held = exclusion::enter(context, group.drives_nginx()).await?;
@@ -98,7 +102,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
         recovery::recover(context, &group.id, &mut journal).map_err(|error| failure(Stage::Restore, &error))?;
         Ok((held, journal))
     };
-    let (held, journal) = match prepared.await {
+    let (held, mut journal) = match prepared.await {
         Ok(prepared) => prepared,
         Err(failure) => {
             report.outcome = Outcome::Rejected(failure);
@@ -113,10 +117,16 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
             Err(failure) => report.dropped.push((Arc::clone(&rendered.resource.name), failure)),
         }
     }
-    report.files = files.iter().filter(|file| file.action != Action::Keep).map(|file| file.dest().clone()).collect();
-    let has_files = !report.files.is_empty();
+    let surplus = fleet::surplus(context, &group.id, &mut journal, &fleets);
+    files.extend(surplus.files);
+    report.warnings.extend(surplus.warnings);
+    (report.files, report.removed) = named(&files);
+    let has_files = !(report.files.is_empty() && report.removed.is_empty());
     let reload_owed = journal.reload_owed && group.reload.is_some();
     if !has_files && !reload_owed {
+        if note_made(&mut journal, &files) || surplus.journal_changed {
+            report.warnings.extend(journal::save(context, &group.id, &journal).err().map(|error| describe(&error)));
+        }
         report.elapsed = started.elapsed();
         return Begun::Ended(Box::new(report));
     }
@@ -145,8 +155,40 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
     }))
 }
 
+/// The resources as conf.d has them.
+fn told_as(rendered: &[Rendered], fleets: &[Fleet]) -> Vec<Arc<str>> {
+    let mut names: Vec<Arc<str>> = Vec::new();
+    let all = rendered.iter().map(|rendered| rendered.resource.of_conf_d());
+    for name in all.chain(fleets.iter().map(|fleet| &fleet.resource.name)) {
+        if names.last() != Some(name) && !names.contains(name) {
+            names.push(Arc::clone(name));
+        }
+    }
+    names
+}
+
+/// The files that get new content, and those that go.
+fn named(files: &[StagedFile]) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let changed = files.iter().filter(|file| file.action != Action::Keep);
+    let (gone, new): (Vec<&StagedFile>, Vec<&StagedFile>) = changed.partition(|file| file.action == Action::Remove);
+    let paths = |files: Vec<&StagedFile>| files.into_iter().map(|file| file.dest().clone()).collect();
+    (paths(new), paths(gone))
+}
+
+/// Takes down which of these files belong to a `for_each`. Answers whether that was news.
+fn note_made(journal: &mut Journal, files: &[StagedFile]) -> bool {
+    let mut news = false;
+    for file in files.iter().filter(|file| file.action != Action::Remove) {
+        if let Some(item) = &file.resource.item {
+            news |= journal.made.entry(item.resource.to_string()).or_default().insert(file.dest().clone());
+            journal.files.entry(file.dest().clone()).or_insert_with(|| file.hash.clone());
+        }
+    }
+    news
+}
+
 fn kind_of_check(context: &Context, group: &Group, files: &[StagedFile]) -> Check {
-    let nothing_staged = files.iter().all(|file| file.staged.is_none());
+    let nothing_staged = files.iter().all(|file| !file.differs());
     match &group.check {
         None => Check::None,
         Some(command) if command.names_src() => Check::OfStagedFiles,
@@ -190,16 +232,23 @@ impl Transaction {
 
     /// Makes the staged files durable, backs up what they replace and writes down what is about to happen.
     fn record(&mut self, context: &Context) -> Result<(), FileError> {
-        let staged: Vec<&Path> = self.files.iter().filter_map(|file| file.staged.as_deref()).collect();
-        if staged.is_empty() {
+        if !self.files.iter().any(StagedFile::differs) {
             return Ok(());
         }
+        let staged: Vec<&Path> = self.files.iter().filter_map(|file| file.staged.as_deref()).collect();
         stage::sync_files(&staged)?;
-        for file in self.files.iter().filter(|file| file.staged.is_some()) {
+        for file in self.files.iter().filter(|file| file.differs()) {
             let backup = if file.existed { Some(staging::back_up(context, &file.target)?) } else { None };
             let in_place = fs::is_mount_point(&file.target);
             let new_hash = file.hash.clone();
-            self.in_flight.files.push(InFlightFile { target: file.target.clone(), new_hash, backup, in_place });
+            let removed = file.action == Action::Remove;
+            self.in_flight.files.push(InFlightFile {
+                target: file.target.clone(),
+                new_hash,
+                backup,
+                in_place,
+                removed,
+            });
         }
         self.journal.in_flight = Some(self.in_flight.clone());
         journal::save(context, &self.group.id, &self.journal)
@@ -214,15 +263,25 @@ impl Transaction {
             let how = install::install(&staged, &file.target).inspect_err(|_| file.staged = Some(staged.clone()))?;
             self.report.warnings.extend(staging::in_place_warning(context, how, file.dest()));
         }
+        for file in self.files.iter().filter(|file| file.action == Action::Remove) {
+            install::remove(&file.target)?;
+        }
         staging::sync_folders(self.in_flight.files.iter().map(|file| file.target.as_path()))
     }
 
     fn commit(&mut self, context: &Context, reload_owed: bool) -> Result<(), FileError> {
-        let members: Vec<&PathBuf> = self.group.destinations().collect();
-        self.journal.files.retain(|dest, _| members.contains(&dest));
+        let group = &self.group;
+        self.journal.made.retain(|resource, _| group.has_member(resource));
+        note_made(&mut self.journal, &self.files);
         for file in &self.files {
-            self.journal.files.insert(file.dest().clone(), file.hash.clone());
+            match file.action {
+                Action::Remove => self.journal.forget(&file.resource.name, file.dest()),
+                _ => drop(self.journal.files.insert(file.dest().clone(), file.hash.clone())),
+            }
         }
+        let made = self.journal.made.values().flatten();
+        let known: BTreeSet<PathBuf> = self.group.destinations().chain(made).cloned().collect();
+        self.journal.files.retain(|dest, _| known.contains(dest));
         self.journal.reload_owed = reload_owed;
         self.journal.in_flight = None;
         journal::save(context, &self.group.id, &self.journal)

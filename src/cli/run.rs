@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use crate::agent::facts::WorldFacts;
 use crate::agent::loaded::Sources;
-use crate::agent::run::{self, Follow, Plan};
+use crate::agent::run::{self, Follow, Plan, Previewed};
 use crate::apply::{self, Context, preview};
 use crate::config::settings::{Color, Mode, Settings, layers};
 use crate::model::report::Rendered;
 use crate::render::Facts;
 use crate::status::diff::{self, Style};
-use crate::world::terminal;
+use crate::world::{fs, terminal};
 
 use super::exit::{Ending, Exit};
 use super::{outcome, state};
@@ -52,7 +52,7 @@ pub(super) async fn run(settings: Settings, command: Option<Vec<String>>) -> End
 fn plan(settings: &Settings, state_folder: Option<PathBuf>, command: Option<Vec<String>>) -> Plan {
     let style = style(settings);
     let preview: Option<run::Preview> =
-        settings.noop.then(|| Box::new(move |rendered: &Rendered| show_preview(rendered, style)) as run::Preview);
+        settings.noop.then(|| Box::new(move |what: Previewed<'_>| show_previewed(&what, style)) as run::Preview);
     Plan {
         sources: sources(settings),
         facts: facts(),
@@ -104,6 +104,23 @@ pub(super) fn style(settings: &Settings) -> Style {
     Style { context_lines: settings.diff_context, color }
 }
 
+fn show_previewed(what: &Previewed<'_>, style: Style) -> bool {
+    match what {
+        Previewed::File(rendered) => show_preview(rendered, style),
+        Previewed::Gone(dest) => {
+            tracing::warn!("Noop mode enabled. {} will not be removed", dest.display());
+            show_removal(dest, style)
+        }
+    }
+}
+
+/// Prints a file that would go.
+pub(super) fn show_removal(dest: &Path, style: Style) -> bool {
+    let old = fs::read(dest).ok().flatten().map(|on_disk| on_disk.bytes);
+    terminal::print(&diff::unified(dest, old.as_deref(), None, style));
+    true
+}
+
 /// Prints what would become of one destination. Answers whether it would change.
 pub(super) fn show_preview(rendered: &Rendered, style: Style) -> bool {
     let dest = &rendered.resource.dest;
@@ -113,7 +130,7 @@ pub(super) fn show_preview(rendered: &Rendered, style: Style) -> bool {
             for change in &preview.attribute_changes {
                 terminal::print(&format!("{}: {change}\n", dest.display()));
             }
-            terminal::print(&diff::unified(dest, preview.old.as_deref(), &rendered.bytes, style));
+            terminal::print(&diff::unified(dest, preview.old.as_deref(), Some(&rendered.bytes), style));
             true
         }
         Ok(_) => false,

@@ -3,25 +3,32 @@
 
 use std::sync::Arc;
 
+use crate::agent::expansion::{self, Expansion, Expansions};
 use crate::agent::loaded::{self, Loaded, Member};
 use crate::agent::rendering;
 use crate::agent::run as agent;
+use crate::apply::{self, Context, fleet};
 use crate::config::settings::Settings;
 use crate::model::event::Event;
 use crate::model::guard::{Decision, Live, Verdict};
 use crate::model::report::{Failure, Rendered};
+use crate::model::resource::Resource;
 use crate::model::tree::Tree;
-use crate::model::view::View;
 use crate::render::Memory;
 use crate::source;
+use crate::status::diff::Style;
 use crate::world::{clock, fs, terminal};
 
 use super::exit::Exit;
-use super::run;
+use super::{run, state};
 
 /// Prints what a resource renders to.
 pub(super) async fn render(settings: Settings, name: &str) -> Exit {
     let loaded = load(&settings);
+    let (name, item) = match name.strip_suffix(']').and_then(|name| name.split_once('[')) {
+        Some((name, item)) => (name, Some(item)),
+        None => (name, None),
+    };
     let member = match find(&loaded, name) {
         Ok(member) => member,
         Err(exit) => return exit,
@@ -30,14 +37,36 @@ pub(super) async fn render(settings: Settings, name: &str) -> Exit {
         Ok(tree) => tree,
         Err(exit) => return exit,
     };
+    let mut expansions = expansions(&loaded);
+    let Some((members, expansion)) = each_name(&mut expansions, member, &tree) else {
+        return render_one(member, &tree);
+    };
+    let mut exit = tell_refused(&expansion);
+    let is_wanted = |member: &&Member| item.is_none() || member.resource.item.as_ref().map(|item| &*item.name) == item;
+    let wanted: Vec<&Member> = members.iter().filter(is_wanted).collect();
+    if let (Some(item), true) = (item, wanted.is_empty()) {
+        terminal::complain(&format!("{}: the store has no name `{item}` for it\n", member.resource.name));
+        return Exit::Render;
+    }
+    for member in wanted {
+        if item.is_none() {
+            terminal::print(&format!("==> {} <==\n", member.resource.dest.display()));
+        }
+        exit = exit.max(render_one(member, &tree));
+    }
+    exit
+}
+
+/// Prints what one file would hold.
+fn render_one(member: &Member, tree: &Tree) -> Exit {
     let mut memory = Memory::default();
-    let result = rendering::render(member, &tree, &mut memory);
+    let result = rendering::render(member, tree, &mut memory);
     for (key, reason) in memory.keys_set_aside() {
         terminal::complain(&format!("{}: {} is set aside: {reason}\n", member.resource.name, key.escape_debug()));
     }
     match result {
         Ok(bytes) => {
-            if let Some(decision) = decision(member, &tree, &memory)
+            if let Some(decision) = decision(member, tree, &memory)
                 && let Some(loss) = decision.loss
             {
                 let consequence = decision.consequence(&member.resource.guard);
@@ -62,22 +91,80 @@ pub(super) async fn diff(settings: Settings) -> Exit {
     };
     let style = run::style(&settings);
     let mut exit = if loaded.problems.is_empty() { Exit::Done } else { Exit::Configuration };
-    for member in &loaded.members {
-        match render_as_decided(member, &tree) {
-            Ok(None) => {}
-            Ok(Some(bytes)) => {
-                let rendered = Rendered { resource: Arc::clone(&member.resource), bytes };
-                if run::show_preview(&rendered, style) {
-                    exit = exit.max(Exit::Differences);
-                }
+    let state_folder = state::folder(&settings.state_dir).ok().flatten();
+    let context = Context::new(apply::Settings { state_folder, ..apply::Settings::default() });
+    let mut expansions = expansions(&loaded);
+    for (position, member) in loaded.members.iter().enumerate() {
+        let Some((members, expansion)) = each_name(&mut expansions, member, &tree) else {
+            exit = exit.max(diff_one(member, &tree, style));
+            continue;
+        };
+        exit = exit.max(tell_refused(&expansion));
+        let Some(group) = loaded.group_at(position) else { continue };
+        let gone = match judge_names(&context, &group.id, &expansion) {
+            Ok(()) => fleet::would_remove(&context, &group.id, &expansion.fleet),
+            Err(worse) => {
+                exit = exit.max(worse);
+                continue;
             }
-            Err(failure) => {
-                terminal::complain(&format!("{}: {}\n", member.resource.name, failure.message));
-                exit = exit.max(Exit::Render);
-            }
+        };
+        for member in &members {
+            exit = exit.max(diff_one(member, &tree, style));
+        }
+        for dest in gone {
+            run::show_removal(&dest, style);
+            exit = exit.max(Exit::Differences);
         }
     }
     exit
+}
+
+/// Prints what would change in one file.
+fn diff_one(member: &Member, tree: &Tree, style: Style) -> Exit {
+    match render_as_decided(member, tree) {
+        Ok(None) => Exit::Done,
+        Ok(Some(bytes)) => {
+            let rendered = Rendered { resource: Arc::clone(&member.resource), bytes };
+            if run::show_preview(&rendered, style) { Exit::Differences } else { Exit::Done }
+        }
+        Err(failure) => {
+            terminal::complain(&format!("{}: {}\n", member.resource.name, failure.message));
+            Exit::Render
+        }
+    }
+}
+
+fn expansions(loaded: &Loaded) -> Expansions {
+    Expansions::over(loaded.members.iter().map(|member| &member.resource))
+}
+
+/// A resource with `for_each` as one for each name; `None` for any other.
+fn each_name(expansions: &mut Expansions, member: &Member, tree: &Tree) -> Option<(Vec<Member>, Expansion)> {
+    let for_each = member.resource.for_each.as_ref()?;
+    let expansion = expansions.expand(&member.resource, for_each, tree);
+    let named =
+        |resource: &Arc<Resource>| Member { resource: Arc::clone(resource), renderer: Arc::clone(&member.renderer) };
+    Some((expansion.instances.iter().map(named).collect(), expansion))
+}
+
+fn tell_refused(expansion: &Expansion) -> Exit {
+    for (name, failure) in &expansion.refused {
+        terminal::complain(&format!("{name}: {}\n", failure.message));
+    }
+    if expansion.refused.is_empty() { Exit::Done } else { Exit::Write }
+}
+
+/// Whether the guard lets so many names be gone; if not, it is told, and every file stays.
+fn judge_names(context: &Context, group_id: &str, expansion: &Expansion) -> Result<(), Exit> {
+    let resource = expansion::as_judged(&expansion.fleet.resource);
+    let live = Live { has_file: fleet::has_files(context, group_id, &resource.name), ..Live::default() };
+    let decision = resource.guard.decide(expansion.found(), live, clock::now());
+    if matches!(decision.verdict, Verdict::Apply | Verdict::Placeholder) {
+        return Ok(());
+    }
+    let loss = decision.loss.map(|loss| format!("{loss}: ")).unwrap_or_default();
+    terminal::complain(&format!("{}: {loss}{}\n", resource.name, decision.consequence(&resource.guard)));
+    Err(if decision.verdict == Verdict::Fail { Exit::Render } else { Exit::Done })
 }
 
 /// What a guard decides; `None` for a resource without keys. What is live is known by its file only: a drop is not seen.
@@ -123,7 +210,7 @@ pub(super) async fn keys(settings: Settings, name: Option<&str>) -> Exit {
     let mut text = format!("revision {}\n", tree.revision());
     for member in chosen {
         let resource = &member.resource;
-        let view = View::new(tree.clone(), Arc::clone(&resource.prefix), resource.ranges.clone());
+        let view = rendering::view(resource, &tree);
         let prefix = if resource.prefix.is_empty() { String::new() } else { format!(", prefix {}", resource.prefix) };
         text.push_str(&format!("{} (keys {}{prefix})\n", resource.name, resource.keys.join(" ")));
         for (path, value) in view.iter() {

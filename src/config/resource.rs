@@ -12,6 +12,7 @@ use super::problem::{Place, Problem, shown};
 use crate::model::suggest;
 
 mod commands;
+mod for_each;
 mod guard;
 mod keys;
 mod target;
@@ -140,7 +141,9 @@ fn read_template(
     let dest_hint = "name the file to write, as in dest = \"/etc/nginx/conf.d/app.conf\"";
     let dest = fields.require("dest", table, dest_hint, target::destination);
     let target = target::read(fields);
-    let keys = keys::read(fields, defaults);
+    let is_given = fields.has("for_each");
+    let names = for_each::read(fields);
+    let keys = keys::read(fields, defaults, names.as_ref().map(|names| names.source.directory()));
     let output_format = fields.take("output_format", |field| optional_choice(field, OUTPUT_FORMATS)).flatten();
     let commands = commands::read(fields, defaults);
     let verify = fields.take("verify", |field| choice(field, VERIFY));
@@ -150,6 +153,7 @@ fn read_template(
     let guard = guard::read(fields);
 
     let (src, dest, keys) = (src?, dest?, keys?);
+    let for_each = for_each::fit(fields, (is_given, names), &dest, &keys.keys);
     let is_nginx = output_format == Some(OutputFormat::Nginx) || commands.mention_nginx;
     let default_escape = if src.engine == Engine::Tera && is_nginx { Escape::Nginx } else { Escape::None };
     let resource = Resource {
@@ -173,6 +177,8 @@ fn read_template(
         make_dirs,
         on_reload_failure: on_reload_failure.unwrap_or_default(),
         guard,
+        for_each,
+        item: None,
     };
     Some(PlacedResource { resource, src: src.place, dest: dest.place })
 }
@@ -182,6 +188,7 @@ const FIELDS: &[&str] = &[
     "engine",
     "src",
     "dest",
+    "for_each",
     "mode",
     "owner",
     "group",

@@ -3,6 +3,7 @@
 
 pub mod etcd;
 pub mod event;
+pub mod for_each;
 pub mod glob;
 pub mod guard;
 pub mod key;

@@ -143,6 +143,8 @@ pub struct Report {
     pub outcome: Outcome,
     /// Destinations with new content (or that would have got it).
     pub files: Vec<PathBuf>,
+    /// Files of a `for_each` that went (or would have gone), their name being gone from the store.
+    pub removed: Vec<PathBuf>,
     /// Resources that could not take part, and why; the others went on without them.
     pub dropped: Vec<(Arc<str>, Failure)>,
     /// Resources whose last good file stays because of what the store has lost, and why.
@@ -172,6 +174,7 @@ impl Report {
             revision,
             outcome: Outcome::Unchanged,
             files: Vec::new(),
+            removed: Vec::new(),
             dropped: Vec::new(),
             held: Vec::new(),
             warnings: Vec::new(),
@@ -179,6 +182,11 @@ impl Report {
             verified: None,
             elapsed: Duration::ZERO,
         }
+    }
+
+    /// How many files it was about.
+    pub fn touched(&self) -> usize {
+        self.files.len() + self.removed.len()
     }
 
     /// Whether the group must be tried again without waiting for new input.

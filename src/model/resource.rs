@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::for_each::ForEach;
 use super::guard::Guard;
 use super::range::KeyRanges;
 
@@ -19,7 +20,7 @@ pub struct Resource {
     pub src: Arc<str>,
     /// Which language the template is in.
     pub engine: Engine,
-    /// The file to keep true.
+    /// The file to keep true; with `for_each`, the pattern of its files as written.
     pub dest: PathBuf,
     /// Taken off store keys before templates see them; `""` or `/a/b` without a trailing slash.
     pub prefix: Arc<str>,
@@ -51,6 +52,33 @@ pub struct Resource {
     pub on_reload_failure: OnReloadFailure,
     /// What lost backends do.
     pub guard: Guard,
+    /// One file for each name in the store.
+    pub for_each: Option<ForEach>,
+    /// Which of these names this is; set on the resources that such a one is made into at each pass.
+    pub item: Option<Item>,
+}
+
+/// A name in the store that has a file of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The name, as templates see it.
+    pub name: Arc<str>,
+    /// The resource with the `for_each`.
+    pub resource: Arc<str>,
+}
+
+impl Resource {
+    /// The resource of conf.d that this is, or is a part of.
+    pub fn of_conf_d(&self) -> &Arc<str> {
+        self.item.as_ref().map_or(&self.name, |item| &item.resource)
+    }
+
+    /// The resource for one of its names.
+    pub fn for_item(&self, name: &str, dest: PathBuf) -> Resource {
+        let item = Item { name: Arc::from(name), resource: Arc::clone(&self.name) };
+        let told = Arc::from(format!("{}[{}]", self.name, name.escape_debug()));
+        Resource { name: told, dest, for_each: None, item: Some(item), ..self.clone() }
+    }
 }
 
 /// A user or group, by name or number; names are resolved when the file is written.

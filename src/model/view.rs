@@ -16,6 +16,8 @@ pub struct View {
     /// Taken off every key; a path given by a template has it put back.
     prefix: Arc<str>,
     ranges: KeyRanges,
+    /// The name that a file of a `for_each` is for.
+    item: Option<Arc<str>>,
 }
 
 /// One name directly below a directory.
@@ -30,7 +32,17 @@ pub struct Child {
 impl View {
     /// The keys of `tree` in `ranges` (store keys, prefix included), seen without `prefix`.
     pub fn new(tree: Tree, prefix: Arc<str>, ranges: KeyRanges) -> View {
-        View { tree, prefix, ranges }
+        View { tree, prefix, ranges, item: None }
+    }
+
+    /// The same, for one name of a `for_each`.
+    pub fn with_item(self, item: Option<Arc<str>>) -> View {
+        View { item, ..self }
+    }
+
+    /// The name that a file of a `for_each` is for.
+    pub fn item(&self) -> Option<&Arc<str>> {
+        self.item.as_ref()
     }
 
     /// The revision everything here was read at.

@@ -121,7 +121,11 @@ impl Renderer {
         let mut output =
             Output { bytes: Vec::with_capacity(memory.output_bytes + memory.output_bytes / 8), full: false };
         let session = Session::new(view.clone(), Arc::clone(&self.facts), std::mem::take(memory));
-        let (result, session) = session.run(|| tera.render_to(root, &Context::new(), &mut output));
+        let mut context = Context::new();
+        if let Some(item) = view.item() {
+            context.insert("item", &**item);
+        }
+        let (result, session) = session.run(|| tera.render_to(root, &context, &mut output));
         let Some(mut session) = session else {
             return Err(error::without_place(root, "the render lost its session"));
         };

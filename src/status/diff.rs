@@ -18,16 +18,16 @@ pub struct Style {
     pub color: bool,
 }
 
-/// A unified diff; empty where the texts are equal. Bytes that are not UTF-8 are shown as replacement characters.
-pub fn unified(path: &Path, old: Option<&[u8]>, new: &[u8], style: Style) -> String {
+/// A unified diff; empty where the texts are equal. `None` is no file. Bytes that are not UTF-8 are shown as replacement characters.
+pub fn unified(path: &Path, old: Option<&[u8]>, new: Option<&[u8]>, style: Style) -> String {
     let old_text = String::from_utf8_lossy(old.unwrap_or_default());
-    let new_text = String::from_utf8_lossy(new);
+    let new_text = String::from_utf8_lossy(new.unwrap_or_default());
     let diff = TextDiff::from_lines(old_text.as_ref(), new_text.as_ref());
     let mut text = String::new();
     for hunk in diff.unified_diff().context_radius(style.context_lines).iter_hunks() {
         if text.is_empty() {
-            let old_name = if old.is_some() { path.display().to_string() } else { "/dev/null".to_owned() };
-            text.push_str(&format!("--- {old_name}\n+++ {}\n", path.display()));
+            let name = |there: bool| if there { path.display().to_string() } else { "/dev/null".to_owned() };
+            text.push_str(&format!("--- {}\n+++ {}\n", name(old.is_some()), name(new.is_some())));
         }
         text.push_str(&painted(CYAN, &format!("{}\n", hunk.header()), style.color));
         for change in hunk.iter_changes() {
@@ -56,9 +56,14 @@ mod tests {
     use super::*;
     use expect_test::{Expect, expect};
 
-    fn check(old: Option<&str>, new: &str, color: bool, expected: Expect) {
+    fn check(old: Option<&str>, new: impl Into<Option<&'static str>>, color: bool, expected: Expect) {
         let style = Style { context_lines: 1, color };
-        expected.assert_eq(&unified(Path::new("/etc/a.conf"), old.map(str::as_bytes), new.as_bytes(), style));
+        expected.assert_eq(&unified(
+            Path::new("/etc/a.conf"),
+            old.map(str::as_bytes),
+            new.into().map(str::as_bytes),
+            style,
+        ));
     }
 
     #[test]
@@ -90,8 +95,19 @@ mod tests {
                 \ No newline at end of file
             "#]],
         );
+        check(
+            Some("old\n"),
+            None,
+            false,
+            expect![[r#"
+                --- /etc/a.conf
+                +++ /dev/null
+                @@ -1 +0,0 @@
+                -old
+            "#]],
+        );
         let style = Style { context_lines: 0, color: true };
-        let colored = unified(Path::new("/a"), Some(b"x\n"), b"y\n", style);
+        let colored = unified(Path::new("/a"), Some(b"x\n"), Some(b"y\n"), style);
         assert!(colored.contains("\u{1b}[31m-x\u{1b}[0m\n\u{1b}[32m+y\u{1b}[0m\n"), "{colored:?}");
     }
 }

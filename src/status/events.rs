@@ -76,6 +76,9 @@ pub fn pass(report: &Report, repeated: u32) {
             for dest in &report.files {
                 tracing::info!(dest = %dest.display(), revision, %elapsed_ms, reloaded = report.reload_ran, "has been updated");
             }
+            for dest in &report.removed {
+                tracing::info!(dest = %dest.display(), revision, %elapsed_ms, reloaded = report.reload_ran, "has been removed");
+            }
             if let Some(verified) = &report.verified {
                 proven(&resources, revision, verified);
             }

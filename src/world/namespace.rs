@@ -23,11 +23,11 @@ pub const HELPER_ARGUMENT: &str = "__check-in-namespace";
 const NO_MOUNTS: MsFlags = MsFlags::empty();
 const NO_DATA: Option<&str> = None;
 
-/// A staged file and the destination it is to be seen at.
+/// A staged file and the destination it is to be seen at, or a file that is to be gone.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Overlay {
-    /// The staged file.
-    pub staged: PathBuf,
+    /// The staged file; `None` where the command is to see no file.
+    pub staged: Option<PathBuf>,
     /// Where the command is to see it; links resolved.
     pub target: PathBuf,
 }
@@ -98,7 +98,8 @@ fn prepare() -> Result<Request, String> {
     // Without this, mounts made here would travel back to the host.
     mount(NO_DATA, "/", NO_DATA, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NO_DATA)
         .map_err(|errno| format!("cannot make mounts private: {errno}"))?;
-    let (existing, new): (Vec<&Overlay>, Vec<&Overlay>) = request.overlays.iter().partition(|o| o.target.exists());
+    let (existing, new): (Vec<&Overlay>, Vec<&Overlay>) =
+        request.overlays.iter().partition(|overlay| overlay.staged.is_some() && overlay.target.exists());
     if !new.is_empty() {
         mount(Some("tmpfs"), &request.scratch, Some("tmpfs"), MsFlags::MS_NOSUID, Some("mode=0700"))
             .map_err(|errno| format!("cannot mount scratch space: {errno}"))?;
@@ -111,12 +112,14 @@ fn prepare() -> Result<Request, String> {
         add_files(folder, &overlays, &request.scratch.join(index.to_string()))?;
     }
     for overlay in existing {
-        bind(&overlay.staged, &overlay.target)?;
+        if let Some(staged) = &overlay.staged {
+            bind(staged, &overlay.target)?;
+        }
     }
     Ok(request)
 }
 
-/// Mounts an overlay of `folder` on itself, with the new files in its upper layer.
+/// Mounts an overlay of `folder` on itself, with the new files in its upper layer; those that go are removed from it.
 fn add_files(folder: &Path, overlays: &[&Overlay], scratch: &Path) -> Result<(), String> {
     let text = |error: FileError| format!("{error}: {}", error.source);
     let layers = ["lower", "upper", "work"].map(|name| scratch.join(name));
@@ -126,7 +129,9 @@ fn add_files(folder: &Path, overlays: &[&Overlay], scratch: &Path) -> Result<(),
     let [lower, upper, work] = &layers;
     for overlay in overlays {
         let name = overlay.target.file_name().unwrap_or_default();
-        stage::copy_with_attributes(&overlay.staged, &upper.join(name)).map_err(text)?;
+        if let Some(staged) = &overlay.staged {
+            stage::copy_with_attributes(staged, &upper.join(name)).map_err(text)?;
+        }
     }
     let real = folder.canonicalize();
     let folder = real.as_deref().unwrap_or(folder);
@@ -138,6 +143,16 @@ fn add_files(folder: &Path, overlays: &[&Overlay], scratch: &Path) -> Result<(),
     let options = format!("lowerdir={},upperdir={},workdir={}", lower.display(), upper.display(), work.display());
     mount(Some("overlay"), folder, Some("overlay"), NO_MOUNTS, Some(options.as_str()))
         .map_err(|errno| format!("cannot overlay `{}`: {errno}", folder.display()))?;
+    for overlay in overlays.iter().filter(|overlay| overlay.staged.is_none()) {
+        // The overlay takes the removal upon itself; what lies below it stays.
+        let gone = folder.join(overlay.target.file_name().unwrap_or_default());
+        match std::fs::remove_file(&gone) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(format!("cannot hide `{}`: {error}", gone.display()));
+            }
+            _ => {}
+        }
+    }
     // An overlay does not show what was mounted below its lower folder.
     for point in mounts_below {
         if let Ok(below) = point.strip_prefix(folder) {

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use upstreamd::apply::fleet::Fleet;
 use upstreamd::apply::transaction::{self, Begun, Request};
 use upstreamd::apply::{Context, Settings, group, lone, preview, recovery};
+use upstreamd::model::for_each::{DestPattern, ForEach, NameSource};
 use upstreamd::model::guard::Guard;
 use upstreamd::model::key::Revision;
 use upstreamd::model::range::KeyRanges;
@@ -73,6 +75,8 @@ impl Place {
             make_dirs: false,
             on_reload_failure: OnReloadFailure::Auto,
             guard: Guard::default(),
+            for_each: None,
+            item: None,
         }
     }
 
@@ -114,6 +118,7 @@ fn request(resources: &[Resource], texts: &[&str]) -> Request {
     Request {
         group: Arc::new(groups.into_iter().next().unwrap()),
         rendered,
+        fleets: Vec::new(),
         dropped: Vec::new(),
         revision: Revision(7),
     }
@@ -255,7 +260,7 @@ fn a_kill_at_any_step_heals_at_the_next_start() {
         assert!(matches!(a.as_deref(), Some("old" | "new")), "half a file after {kill_after}: {a:?}");
         assert!(matches!(b.as_deref(), None | Some("added")), "half a file after {kill_after}: {b:?}");
         let context = place.context();
-        let healed = block_on(recovery::recover_all(&context, []));
+        let healed = block_on(recovery::recover_all(&context, [], []));
         assert!(healed.failures.is_empty(), "{healed:?}");
         if !finished {
             assert_eq!((place.read("a").as_deref(), place.read("b")), (Some("old"), None), "after {kill_after}");
@@ -270,6 +275,90 @@ fn a_kill_at_any_step_heals_at_the_next_start() {
         }
     }
     assert!(steps_seen.len() >= 15, "{steps_seen:?}");
+}
+
+/// A request for a resource with `for_each`: these names, each with this text.
+fn names_request(place: &Place, names: &[&str], text: &str) -> Request {
+    let mut parent = place.resource("sites", Some("grep -q . {{.src}}"), Some(&place.note("reload")));
+    let source = NameSource::parse("/sites/*").unwrap();
+    let dest = DestPattern::new(place.path("out"), vec![String::new(), ".conf".to_owned()]).unwrap();
+    parent.for_each = Some(ForEach::new(source, dest.clone()));
+    let parent = Arc::new(parent);
+    let file = |name: &str| dest.file(name).unwrap();
+    let rendered = names.iter().map(|name| Rendered {
+        resource: Arc::new(parent.for_item(name, file(name))),
+        bytes: Arc::new(text.as_bytes().to_vec()),
+    });
+    let wanted = names.iter().map(|name| file(name)).collect();
+    Request {
+        group: Arc::new(group::form(&[Arc::clone(&parent)]).remove(0)),
+        rendered: rendered.collect(),
+        fleets: vec![Fleet { resource: parent, wanted }],
+        dropped: Vec::new(),
+        revision: Revision(7),
+    }
+}
+
+#[test]
+fn a_kill_at_any_step_of_a_removal_heals_at_the_next_start() {
+    let mut steps_seen = 0;
+    for kill_after in 0.. {
+        let place = Place::new();
+        let first = block_on(transaction::run(&place.context(), names_request(&place, &["a", "b"], "old")));
+        assert_eq!(first.outcome, Outcome::Applied);
+        let finished = block_on(async {
+            let context = place.context();
+            let request = names_request(&place, &["b", "c"], "new");
+            let Begun::Running(mut transaction) = transaction::begin(&context, request).await else {
+                panic!("nothing to do")
+            };
+            for _ in 0..kill_after {
+                steps_seen += 1;
+                if transaction.advance(&context).await.is_some() {
+                    return true;
+                }
+            }
+            false
+        });
+        let context = place.context();
+        let healed = block_on(recovery::recover_all(&context, [], []));
+        assert!(healed.failures.is_empty(), "{healed:?}");
+        let files = ["a.conf", "b.conf", "c.conf"].map(|name| place.read(name));
+        let text = |text: &str| Some(text.to_owned());
+        if finished {
+            assert_eq!(files, [None, text("new"), text("new")]);
+        } else {
+            assert_eq!(files, [text("old"), text("old"), None], "after {kill_after}");
+        }
+        let report = block_on(transaction::run(&context, names_request(&place, &["b", "c"], "new")));
+        assert!(matches!(report.outcome, Outcome::Applied | Outcome::Unchanged), "after {kill_after}: {report:?}");
+        let files = ["a.conf", "b.conf", "c.conf"].map(|name| place.read(name));
+        assert_eq!(files, [None, text("new"), text("new")]);
+        if finished {
+            assert_eq!(report.outcome, Outcome::Unchanged);
+            break;
+        }
+    }
+    assert!(steps_seen >= 15, "{steps_seen}");
+}
+
+#[test]
+fn leftovers_beside_files_of_a_pattern_are_found() {
+    let place = Place::new();
+    let mut dead = std::process::Command::new("true").spawn().unwrap();
+    dead.wait().unwrap();
+    let leave = |name: &str| std::fs::write(place.path("out").join(name), "x").unwrap();
+    for name in ["site-a.conf", "other.conf"] {
+        leave(&format!(".{name}.upstreamd-stage-{}-0", dead.id()));
+    }
+    leave(&format!(".site-b.conf.upstreamd-backup-{}-0", dead.id()));
+    let dest = DestPattern::new(place.path("out"), vec!["site-".to_owned(), ".conf".to_owned()]).unwrap();
+    // Without a state folder a backup is all that is known of a transaction that was cut off.
+    let context = Context::new(Settings::default());
+    let healed = block_on(recovery::recover_all(&context, [], [&dest]));
+    assert_eq!((healed.failures.len(), healed.groups.len()), (0, 1), "{healed:?}");
+    assert_eq!(place.litter(), [format!(".other.conf.upstreamd-stage-{}-0", dead.id())]);
+    assert_eq!(place.read("site-b.conf").as_deref(), Some("x"));
 }
 
 #[test]

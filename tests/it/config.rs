@@ -68,6 +68,8 @@ fn described(resource: &Resource) -> String {
         make_dirs,
         on_reload_failure,
         guard,
+        for_each,
+        item: _,
     } = resource;
     let ranges: Vec<_> =
         ranges.iter().map(|range| format!("{}..{}", range.start, range.end.as_deref().unwrap_or(""))).collect();
@@ -80,12 +82,13 @@ fn described(resource: &Resource) -> String {
         Some(Reload::Command(line)) => command(&Some(line.clone())),
         None => "none".to_owned(),
     };
+    let for_each = for_each.as_ref().map(|for_each| format!("  {for_each:?}\n")).unwrap_or_default();
     let mode = mode.map_or("unset".to_owned(), |mode| format!("{mode:04o}"));
     format!(
         "{name} ({})\n  {src} ({engine:?}) -> {}\n  keys: {keys:?}\n  prefix: {prefix:?}\n  ranges: {ranges:?}\n  \
          owner: {owner:?}\n  group: {group:?}\n  mode: {mode}\n  check: {}\n  reload: {reload}\n  verify: {verify:?}\n  pace: {pace:?}\n  \
          output_format: {output_format:?}\n  escape: {escape:?}\n  make_dirs: {make_dirs}\n  \
-         on_reload_failure: {on_reload_failure:?}\n  {guard:?}\n",
+         on_reload_failure: {on_reload_failure:?}\n  {guard:?}\n{for_each}",
         file.display(),
         dest.display(),
         command(check),

@@ -57,6 +57,26 @@ fn the_nginx_page_shows_what_is_taken() {
 }
 
 #[test]
+fn the_page_about_many_files_shows_what_works() {
+    let sandbox = Sandbox::new();
+    let [resource] = blocks_of("docs/for-each.md", "toml").try_into().unwrap();
+    let dest = sandbox.text_path("out");
+    let lines = resource.replace("/etc/nginx/sites-enabled", &dest).replace("[template]\n", "");
+    let lines = lines.replace("/usr/sbin/nginx -t", "true nginx").replace("/usr/sbin/service nginx reload", "true");
+    sandbox.set_store("vhosts: {a: {name: a.example}, b: {name: b.example}}\n");
+    for (language, name) in [("jinja", "site.conf.tera"), ("gotemplate", "site.conf.tmpl")] {
+        let [template] = blocks_of("docs/for-each.md", language).try_into().unwrap();
+        sandbox.template(name, &template);
+        sandbox.resource("sites", &lines.replace("site.conf.tera", name));
+        let site =
+            |name: &str| format!("server {{\n    server_name {name}.example;\n    location / {{ return 204; }}\n}}\n");
+        assert_eq!(sandbox.run(&["render", "sites[a]"]).expect_code(0).stdout, site("a"), "{name}");
+        sandbox.onetime().expect_code(0);
+        assert_eq!(sandbox.output("b.conf"), Some(site("b")));
+    }
+}
+
+#[test]
 fn every_upstreamd_command_line_runs_and_writes_the_file() {
     let commands = commands("upstreamd");
     assert!(commands.len() >= 6, "{commands:?}");

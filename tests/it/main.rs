@@ -12,6 +12,7 @@ mod dns;
 mod docs;
 mod etcd_agent;
 mod follow;
+mod for_each;
 mod go;
 mod guards;
 mod hostile;

@@ -14,7 +14,7 @@ use crate::nginx::error_log;
 use crate::world::namespace::{self, Checked, Overlay};
 use crate::world::process::{self, Finished};
 
-use super::{Transaction, command_failure, failure};
+use super::{Transaction, command_failure, failure, named};
 
 impl Transaction {
     /// Runs a check that names the staged file on each; those that it refuses drop out.
@@ -23,6 +23,10 @@ impl Transaction {
         let mut refused: Vec<(usize, Failure)> = Vec::new();
         for position in self.changed_positions() {
             let file = &self.files[position];
+            // A file that goes is nothing to judge by itself.
+            if file.action == Action::Remove {
+                continue;
+            }
             let text = command.shell_text(file.staged.as_ref().unwrap_or(&file.target), file.dest());
             let finished = process::run_shell(&text, command.timeout).await;
             self.note_check(context, &finished);
@@ -54,7 +58,7 @@ impl Transaction {
             Tried::Unavailable => return Answer::Unavailable,
             Tried::Refused(failure) => failure,
         };
-        let staged: Vec<usize> = all.iter().copied().filter(|file| self.files[*file].staged.is_some()).collect();
+        let staged: Vec<usize> = all.iter().copied().filter(|file| self.files[*file].differs()).collect();
         if staged.len() < 2 {
             return Answer::Failed(refused);
         }
@@ -75,8 +79,9 @@ impl Transaction {
     /// Runs the check with only these files seen in place.
     async fn try_future(&mut self, context: &Context, files: &[usize]) -> Tried {
         let Some(command) = self.group.check.clone() else { return Tried::Passed };
-        let overlay = |file: &StagedFile| Some(Overlay { staged: file.staged.clone()?, target: file.target.clone() });
-        let overlays: Vec<Overlay> = files.iter().filter_map(|file| overlay(&self.files[*file])).collect();
+        let overlay = |file: &StagedFile| Overlay { staged: file.staged.clone(), target: file.target.clone() };
+        let differing = files.iter().map(|file| &self.files[*file]).filter(|file| file.differs());
+        let overlays: Vec<Overlay> = differing.map(overlay).collect();
         let scratch = match staging::scratch(context) {
             Ok(scratch) => scratch,
             Err(error) => return Tried::Refused(failure(Stage::Check, &error)),
@@ -113,7 +118,8 @@ impl Transaction {
             return vec![command.shell_text(Path::new(""), Path::new(""))];
         }
         let text = |file: &StagedFile| command.shell_text(&file.target, file.dest());
-        files.iter().map(|file| text(&self.files[*file])).collect()
+        let there = files.iter().map(|file| &self.files[*file]).filter(|file| file.action != Action::Remove);
+        there.map(text).collect()
     }
 
     fn changed_positions(&self) -> Vec<usize> {
@@ -144,7 +150,14 @@ impl Transaction {
             return Answer::Failed(first);
         }
         for (position, failure) in refused {
-            self.report.dropped.push((self.files[position].resource.name.clone(), failure));
+            let file = &self.files[position];
+            let failure = match file.action {
+                Action::Remove => {
+                    Failure { message: format!("without `{}`: {}", file.dest().display(), failure.message), ..failure }
+                }
+                _ => failure,
+            };
+            self.report.dropped.push((file.resource.name.clone(), failure));
         }
         let mut position = 0;
         self.files.retain(|file| {
@@ -155,7 +168,7 @@ impl Transaction {
             }
             stays
         });
-        self.report.files = self.changed().map(|file| file.dest().clone()).collect();
+        (self.report.files, self.report.removed) = named(&self.files);
         Answer::Done
     }
 }

@@ -5,61 +5,124 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::apply::Context;
+use crate::apply::fleet::Fleet;
+use crate::apply::group::Group;
 use crate::apply::isolate::{Refused, Search};
+use crate::model::key::Revision;
 use crate::model::report::{Failure, Outcome, Rendered, Report, Stage};
 use crate::nginx::error_log;
 use crate::world::process;
 
 use super::{Request, command_failure, run_one};
 
-/// Searches among the files of a group that the check has refused as a whole.
+/// Searches among the files of a group that the check has refused as a whole. What goes is left out at first: the others do
+/// not have to wait for it.
 pub(super) async fn isolate(context: &Context, request: Request, whole: Report) -> Report {
     let Outcome::RolledBack { cause, .. } = &whole.outcome else { return whole };
-    let Request { group, rendered, dropped, revision } = request;
+    let Request { group, rendered, fleets, dropped, revision } = request;
     let changed: Vec<Rendered> =
         rendered.into_iter().filter(|rendered| whole.files.contains(&rendered.resource.dest)).collect();
-    let mut search = Search::start(0..changed.len(), blame(&changed, cause.clone()));
-    let mut merged = Report { dropped: dropped.clone(), files: Vec::new(), ..whole.clone() };
-    while let Some(trial) = search.next_trial() {
-        let check = group.check.as_ref().filter(|check| trial.is_empty() && !check.names_a_file());
-        if trial.is_empty() {
-            // The tree as it was: is it refused without any of these files?
-            let text = check.map(|check| check.shell_text(Path::new(""), Path::new("")));
-            let answer = match &text {
-                None => Ok(()),
-                Some(text) => {
-                    let finished = process::run_shell(text, check.and_then(|check| check.timeout)).await;
-                    let failed = || command_failure(Stage::Check, "check_cmd", text, &finished);
-                    if finished.succeeded() { Ok(()) } else { Err(Refused { failure: failed(), blamed: None }) }
-                }
-            };
-            search.answer(answer);
-            continue;
-        }
-        let rendered = trial.iter().filter_map(|position| changed.get(*position).cloned()).collect();
-        let request = Request { group: Arc::clone(&group), rendered, dropped: Vec::new(), revision };
-        let report = run_one(context, request).await;
-        merged.warnings.extend(report.warnings);
-        merged.dropped.extend(report.dropped);
-        merged.reload_ran |= report.reload_ran;
-        merged.elapsed += report.elapsed;
-        match report.outcome {
-            Outcome::RolledBack { cause, .. } if cause.at == Stage::Check => search.answer(Err(blame(&changed, cause))),
-            Outcome::Applied | Outcome::Unchanged => {
-                merged.files.extend(report.files);
-                merged.verified = report.verified.or(merged.verified);
-                merged.outcome = Outcome::Applied;
-                search.answer(Ok(()));
+    if changed.is_empty() {
+        return whole;
+    }
+    let report = Report { dropped, files: Vec::new(), removed: Vec::new(), ..whole.clone() };
+    let mut trials = Trials { context, group, revision, report };
+    let refused = match whole.removed.is_empty() {
+        true => Some(cause.clone()),
+        false => match trials.run(changed.clone(), Vec::new()).await {
+            Tried::Passed => None,
+            Tried::Refused(cause) => Some(cause),
+            Tried::Ended(outcome) => return Report { outcome, ..trials.report },
+        },
+    };
+    let mut any_good = refused.is_none();
+    if let Some(refused) = refused {
+        let mut search = Search::start(0..changed.len(), blame(&changed, refused));
+        while let Some(trial) = search.next_trial() {
+            if trial.is_empty() {
+                search.answer(trials.as_it_was().await);
+                continue;
             }
-            // Not for the check to say: whatever it is, it is told, and tried again with everything.
-            other => return Report { outcome: other, files: report.files, ..merged },
+            let these = trial.iter().filter_map(|position| changed.get(*position).cloned()).collect();
+            search.answer(match trials.run(these, Vec::new()).await {
+                Tried::Passed => Ok(()),
+                Tried::Refused(cause) => Err(blame(&changed, cause)),
+                Tried::Ended(outcome) => return Report { outcome, ..trials.report },
+            });
+        }
+        let Some(found) = search.found().filter(|found| !found.good.is_empty() || !whole.removed.is_empty()) else {
+            return whole;
+        };
+        any_good = !found.good.is_empty();
+        let name = |position: usize| changed.get(position).map(|rendered| Arc::clone(&rendered.resource.name));
+        let culprits = found.culprits.into_iter();
+        trials.report.dropped.extend(culprits.filter_map(|(position, failure)| Some((name(position)?, failure))));
+    }
+    if !whole.removed.is_empty() {
+        match trials.run(Vec::new(), fleets.clone()).await {
+            Tried::Passed => {}
+            Tried::Refused(cause) if any_good => {
+                let names = fleets.iter().map(|fleet| Arc::clone(&fleet.resource.name));
+                trials.report.dropped.extend(names.map(|name| (name, cause.clone())));
+            }
+            Tried::Refused(_) => return whole,
+            Tried::Ended(outcome) => return Report { outcome, ..trials.report },
         }
     }
-    let Some(found) = search.found().filter(|found| !found.good.is_empty()) else { return whole };
-    let name = |position: usize| changed.get(position).map(|rendered| Arc::clone(&rendered.resource.name));
-    let culprits = found.culprits.into_iter();
-    merged.dropped.extend(culprits.filter_map(|(position, failure)| Some((name(position)?, failure))));
-    merged
+    trials.report
+}
+
+/// Transactions that each try a part, and what all of them came to.
+struct Trials<'a> {
+    context: &'a Context,
+    group: Arc<Group>,
+    revision: Revision,
+    report: Report,
+}
+
+/// What came of one.
+enum Tried {
+    Passed,
+    Refused(Failure),
+    /// Not for the check to say: whatever it is, it is told, and tried again with everything.
+    Ended(Outcome),
+}
+
+impl Trials<'_> {
+    async fn run(&mut self, rendered: Vec<Rendered>, fleets: Vec<Fleet>) -> Tried {
+        let (group, revision) = (Arc::clone(&self.group), self.revision);
+        let request = Request { group, rendered, fleets, dropped: Vec::new(), revision };
+        let report = run_one(self.context, request).await;
+        self.report.warnings.extend(report.warnings);
+        self.report.dropped.extend(report.dropped);
+        self.report.reload_ran |= report.reload_ran;
+        self.report.elapsed += report.elapsed;
+        match report.outcome {
+            Outcome::RolledBack { cause, .. } if cause.at == Stage::Check => Tried::Refused(cause),
+            Outcome::Applied | Outcome::Unchanged => {
+                self.report.files.extend(report.files);
+                self.report.removed.extend(report.removed);
+                self.report.verified = report.verified.or(self.report.verified.take());
+                self.report.outcome = Outcome::Applied;
+                Tried::Passed
+            }
+            other => {
+                self.report.files = report.files;
+                Tried::Ended(other)
+            }
+        }
+    }
+
+    /// Checks the tree as it was: is it refused without any of the files?
+    async fn as_it_was(&self) -> Result<(), Refused> {
+        let Some(check) = self.group.check.as_ref().filter(|check| !check.names_a_file()) else { return Ok(()) };
+        let text = check.shell_text(Path::new(""), Path::new(""));
+        let finished = process::run_shell(&text, check.timeout).await;
+        if finished.succeeded() {
+            return Ok(());
+        }
+        Err(Refused { failure: command_failure(Stage::Check, "check_cmd", &text, &finished), blamed: None })
+    }
 }
 
 fn blame(changed: &[Rendered], failure: Failure) -> Refused {

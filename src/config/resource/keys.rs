@@ -35,8 +35,8 @@ pub(super) struct Keys {
     pub(super) ranges: KeyRanges,
 }
 
-/// Reads the three fields; `None` where a problem was told.
-pub(super) fn read(fields: &mut Fields<'_>, defaults: &Defaults) -> Option<Keys> {
+/// Reads the three fields; `None` where a problem was told. `standard` is what there is without `keys`.
+pub(super) fn read(fields: &mut Fields<'_>, defaults: &Defaults, standard: Option<&str>) -> Option<Keys> {
     let raw = fields.take("raw_keys", Field::boolean).unwrap_or(false);
     let own = fields.take("prefix", |field| {
         let own = clean_prefix(field.text()?)?;
@@ -51,7 +51,10 @@ pub(super) fn read(fields: &mut Fields<'_>, defaults: &Defaults) -> Option<Keys>
         Some(keys) => keys,
         None if is_given => return None,
         // Without keys the template has none to read, which is as good as an empty list.
-        None => Vec::new(),
+        None => standard
+            .map(|directory| if raw { directory.to_owned() } else { clean_path(directory) })
+            .into_iter()
+            .collect(),
     };
     // Raw keys are whole keys of the store, so the global prefix has no part in them either.
     let prefix =

@@ -60,6 +60,9 @@ impl<'a> Interpreter<'a> {
         expected_bytes: usize,
     ) -> Result<String, Trouble> {
         let (source, unit) = library.unit(file).map_err(Box::new)?;
+        let item = session.view.item().map(|item| (Arc::from("item"), Value::Text(Arc::clone(item))));
+        // confd has no data for a template: dot is nil.
+        let dot = item.map_or(Value::Missing, |item| Value::Map(Arc::new([item].into())));
         let mut interpreter = Interpreter {
             library,
             session,
@@ -68,12 +71,12 @@ impl<'a> Interpreter<'a> {
             source,
             unit,
             template: file,
-            variables: vec![(Arc::from("$"), Value::Missing)],
+            variables: vec![(Arc::from("$"), dot.clone())],
             depth: 0,
             steps: 0,
             output: String::with_capacity(expected_bytes),
         };
-        interpreter.nodes(&unit.root, &Value::Missing)?;
+        interpreter.nodes(&unit.root, &dot)?;
         Ok(interpreter.output)
     }
 

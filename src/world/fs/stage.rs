@@ -131,6 +131,19 @@ pub fn remove_leftovers<'a>(targets: impl IntoIterator<Item = &'a Path>) -> Vec<
     backups
 }
 
+/// As [`remove_leftovers`], beside every file of this folder whose name is one of `ours`.
+pub fn remove_leftovers_like(folder: &Path, ours: impl Fn(&str) -> bool) -> Vec<LostBackup> {
+    let mut targets: BTreeSet<PathBuf> = BTreeSet::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let target = [STAGE_MARK, BACKUP_MARK].into_iter().find_map(|mark| name.strip_prefix('.')?.rsplit_once(mark));
+        if let Some((target, _)) = target.filter(|(target, _)| ours(target)) {
+            targets.insert(folder.join(target));
+        }
+    }
+    remove_leftovers(targets.iter().map(PathBuf::as_path))
+}
+
 /// Which of our prefixes a name has, and its target, where a process made it that no longer lives.
 fn leftover_of<'a>(name: &str, prefixes: &'a BTreeMap<String, PathBuf>) -> Option<(&'a String, &'a PathBuf)> {
     let end = [STAGE_MARK, BACKUP_MARK].into_iter().find_map(|mark| Some(name.rfind(mark)? + mark.len()))?;

@@ -17,6 +17,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     native("gets", KEY, gets),
     native("getvs", KEY, getvs),
     native("exists", KEY, |values, session| Ok(Value::Bool(common::is_there(&session.view, text(&values[0]))))),
+    native("item", &[], item),
     native("ls", KEY, |values, session| Ok(names(text(&values[0]), session, false))),
     native("lsdir", KEY, |values, session| Ok(names(text(&values[0]), session, true))),
 ];
@@ -67,6 +68,12 @@ fn getvs(values: &[Value], session: &mut Session) -> Result<Value, Failure> {
     let mut texts: Vec<Arc<str>> = texts.collect::<Result<_, Failure>>()?;
     texts.sort_unstable();
     Ok(Value::List(Items::Texts, texts.into_iter().map(Value::Text).collect()))
+}
+
+/// The name that the file is for.
+fn item(_: &[Value], session: &mut Session) -> Result<Value, Failure> {
+    let item = session.view.item().map(|item| Value::Text(Arc::clone(item)));
+    item.ok_or_else(|| Failure::new("only a resource with for_each has one"))
 }
 
 /// The value's own text, not a copy.

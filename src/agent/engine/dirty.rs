@@ -1,0 +1,119 @@
+//! The part of a pass before the transaction: renders what has changed of a group, asks the guards, and makes a resource with
+//! `for_each` into one for each of its names.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::agent::expansion::{self, Expansion};
+use crate::agent::loaded::Member;
+use crate::agent::rendering::{check_format, found, refused, render_placeholder, render_unchecked};
+use crate::apply::fleet::{self, Fleet};
+use crate::apply::group::Group;
+use crate::model::guard::Verdict;
+use crate::model::report::{Failure, Rendered};
+use crate::status::events;
+
+use super::Engine;
+
+/// What a group's pass has to work with.
+#[derive(Default)]
+pub(super) struct Work {
+    /// New content.
+    pub(super) rendered: Vec<Rendered>,
+    /// All files of the resources with `for_each` that were looked at.
+    pub(super) fleets: Vec<Fleet>,
+    /// What could not be rendered.
+    pub(super) dropped: Vec<(Arc<str>, Failure)>,
+}
+
+impl Engine {
+    /// Renders the dirty members of a group that can be rendered yet.
+    pub(super) fn render_dirty(&mut self, group: &Group, now: Instant) -> Work {
+        let mut work = Work::default();
+        for resource in &group.resources {
+            if !self.is_ready(resource) || !self.dirty.remove(&resource.name) {
+                continue;
+            }
+            let Some(member) = self.loaded.member(&resource.name).cloned() else { continue };
+            match &resource.for_each {
+                None => self.render_into(&mut work, &member, now),
+                Some(for_each) => {
+                    let expansion = self.expansions.expand(resource, for_each, &self.tree);
+                    work.dropped.extend(expansion.refused.iter().cloned());
+                    if let Err(failure) = self.judge_names(group, &expansion, now) {
+                        work.dropped.extend(failure.map(|failure| (Arc::clone(&resource.name), failure)));
+                        continue;
+                    }
+                    self.forget_gone(&expansion);
+                    for instance in expansion.instances {
+                        let renderer = Arc::clone(&member.renderer);
+                        self.render_into(&mut work, &Member { resource: instance, renderer }, now);
+                    }
+                    work.fleets.push(expansion.fleet);
+                }
+            }
+        }
+        work
+    }
+
+    /// Asks the guard whether so many names may be gone. An error says that every file stays, and why, if that is a failure.
+    fn judge_names(&mut self, group: &Group, expansion: &Expansion, now: Instant) -> Result<(), Option<Failure>> {
+        let resource = expansion::as_judged(&expansion.fleet.resource);
+        let has_files = fleet::has_files(&self.context, &group.id, &resource.name);
+        let decision = self.standings.decide(&self.context, &resource, expansion.found(), has_files, now);
+        match decision.verdict {
+            Verdict::Keep | Verdict::Hold(_) => Err(None),
+            Verdict::Fail => Err(Some(refused(&resource, &decision))),
+            Verdict::Placeholder | Verdict::Apply => Ok(()),
+        }
+    }
+
+    /// What was remembered of names that are gone is of no use any more.
+    fn forget_gone(&mut self, expansion: &Expansion) {
+        for name in &expansion.gone {
+            self.memories.remove(name);
+            self.set_aside.remove(name);
+            self.standings.forget(name);
+        }
+    }
+
+    fn render_into(&mut self, work: &mut Work, member: &Member, now: Instant) {
+        match self.render_member(member, now) {
+            Ok(Some(bytes)) => work.rendered.push(Rendered { resource: Arc::clone(&member.resource), bytes }),
+            Ok(None) => {}
+            Err(failure) => work.dropped.push((Arc::clone(&member.resource.name), failure)),
+        }
+    }
+
+    /// Renders one member; nothing, where its live file stays.
+    fn render_member(&mut self, member: &Member, now: Instant) -> Result<Option<Arc<Vec<u8>>>, Failure> {
+        let resource = &member.resource;
+        let memory = self.memories.entry(Arc::clone(&resource.name)).or_default();
+        let result = render_unchecked(member, &self.tree, memory);
+        let aside = memory.keys_set_aside();
+        if self.set_aside.get(&resource.name).map_or(!aside.is_empty(), |known| known != aside) {
+            let known: &mut BTreeSet<_> = self.set_aside.entry(Arc::clone(&resource.name)).or_default();
+            events::set_aside(&resource.name, aside.difference(known), aside.len());
+            // A render that failed may not have come to all of them: what it did not see is not healed.
+            if result.is_ok() {
+                known.clone_from(aside);
+            } else {
+                known.extend(aside.iter().cloned());
+            }
+        }
+        let bytes = result?;
+        if resource.ranges.is_empty() {
+            return check_format(resource, bytes).map(Some);
+        }
+        let found = found(member, &self.tree, memory);
+        let has_file = crate::world::fs::has_content(&resource.dest);
+        let decision = self.standings.decide(&self.context, resource, found, has_file, now);
+        match decision.verdict {
+            Verdict::Keep | Verdict::Hold(_) => Ok(None),
+            Verdict::Fail => Err(refused(resource, &decision)),
+            Verdict::Placeholder if found.backends > 0 => render_placeholder(member, &self.tree, memory).map(Some),
+            Verdict::Placeholder | Verdict::Apply => check_format(resource, bytes).map(Some),
+        }
+    }
+}

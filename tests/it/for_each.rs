@@ -1,0 +1,251 @@
+//! `for_each` with the real agent: a file for each name in both engines, removal as part of the transaction (checked, rolled
+//! back, healed), what is never removed, and nginx with its sites.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, symlink};
+
+use crate::support::agent::{DEADLINE, Sandbox, without_mounting};
+use crate::support::nginx::Nginx;
+use crate::support::wait_until;
+
+/// A sandbox with the resource `sites`: a file `out/NAME.conf` for each name below /sites, with its port.
+fn sites(more_lines: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.template("site.tera", "{{ item }}={{ getv(key=\"/sites/\" ~ item ~ \"/port\") }}\n");
+    let dest = sandbox.text_path("out/{{ item }}.conf");
+    sandbox
+        .resource("sites", &format!("src = \"site.tera\"\ndest = \"{dest}\"\nfor_each = \"/sites/*\"\n{more_lines}"));
+    sandbox
+}
+
+fn store(names: &[&str]) -> String {
+    let sites: Vec<String> = names.iter().map(|name| format!("{name}: {{port: '80'}}")).collect();
+    format!("sites: {{{}}}\nother: x\n", sites.join(", "))
+}
+
+/// Everything in `out`, dot files too.
+fn files(sandbox: &Sandbox) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(sandbox.path("out"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn each_name_has_a_file_as_long_as_it_has_keys() {
+    let sandbox = sites("");
+    fs::write(sandbox.path("out/by-hand.conf"), "not ours").unwrap();
+    sandbox.set_store(&store(&["a", "b"]));
+    let _agent = sandbox.watch();
+    sandbox.wait_output("a.conf", "a=80\n");
+    sandbox.wait_output("b.conf", "b=80\n");
+    sandbox.set_store(&store(&["b", "c"]));
+    wait_until("the change of names", DEADLINE, || files(&sandbox) == ["b.conf", "by-hand.conf", "c.conf"]);
+    sandbox.wait_log("has been removed");
+    sandbox.set_store(&store(&["a", "b", "c"]).replace("b: {port: '80'}", "b: {port: '81'}"));
+    sandbox.wait_output("b.conf", "b=81\n");
+    sandbox.wait_output("a.conf", "a=80\n");
+}
+
+#[test]
+fn go_templates_have_the_name_too() {
+    let sandbox = Sandbox::new();
+    sandbox.template("site.tmpl", "{{ .item }} {{ range gets \"/sites/*/port\" }}{{ item }}/{{ $.item }}{{ end }}\n");
+    let dest = sandbox.text_path("out/{{.item}}.conf");
+    let lines = format!("src = \"site.tmpl\"\ndest = \"{dest}\"\nkeys = [\"/sites\"]\nfor_each = \"/sites\"");
+    sandbox.resource("sites", &lines);
+    sandbox.set_store(&store(&["a", "b"]));
+    sandbox.onetime().expect_code(0);
+    assert_eq!(files(&sandbox), ["a.conf", "b.conf"]);
+    assert_eq!(sandbox.output("a.conf").as_deref(), Some("a a/aa/a\n"));
+    // Elsewhere there is no name, and nothing is printed in its stead.
+    sandbox.template("plain.tmpl", "{{ item }}");
+    sandbox.resource("plain", &format!("src = \"plain.tmpl\"\ndest = \"{}\"", sandbox.text_path("out/plain")));
+    let ran = sandbox.onetime().expect_code(5);
+    assert!(ran.stderr.contains("only a resource with for_each has one"), "{ran:?}");
+}
+
+#[test]
+fn a_restart_remembers_which_files_are_ours_even_when_the_commands_have_changed() {
+    let sandbox = sites("");
+    sandbox.set_store(&store(&["a", "b", "c"]));
+    sandbox.onetime().expect_code(0);
+    sandbox.set_store(&store(&["b", "c"]));
+    sandbox.onetime().expect_code(0);
+    assert_eq!(files(&sandbox), ["b.conf", "c.conf"]);
+    let dest = sandbox.text_path("out/{{ item }}.conf");
+    let lines = format!("src = \"site.tera\"\ndest = \"{dest}\"\nfor_each = \"/sites/*\"\nreload_cmd = \"true\"");
+    sandbox.resource("sites", &lines);
+    sandbox.set_store(&store(&["c"]));
+    sandbox.onetime().expect_code(0);
+    assert_eq!(files(&sandbox), ["c.conf"]);
+}
+
+#[test]
+fn a_file_that_others_have_a_hand_in_stays() {
+    let sandbox = sites("");
+    sandbox.set_store(&store(&["a", "b", "c", "d"]));
+    sandbox.onetime().expect_code(0);
+    fs::write(sandbox.path("out/a.conf"), "changed by hand").unwrap();
+    fs::remove_file(sandbox.path("out/b.conf")).unwrap();
+    symlink(sandbox.path("store.yaml"), sandbox.path("out/b.conf")).unwrap();
+    fs::remove_file(sandbox.path("out/c.conf")).unwrap();
+    sandbox.set_store(&store(&["d"]));
+    let ran = sandbox.onetime().expect_code(0);
+    assert!(ran.stderr.contains("a.conf` stays") && ran.stderr.contains("somebody has changed it"), "{ran:?}");
+    assert!(ran.stderr.contains("b.conf` stays") && ran.stderr.contains("no regular file"), "{ran:?}");
+    assert_eq!(files(&sandbox), ["a.conf", "b.conf", "d.conf"]);
+    assert!(sandbox.path("store.yaml").exists());
+    let ran = sandbox.onetime().expect_code(0);
+    assert!(!ran.stderr.contains("stays"), "said once: {ran:?}");
+}
+
+#[test]
+fn names_that_would_leave_the_folder_or_take_anothers_file_are_refused_and_the_others_go_live() {
+    let sandbox = sites("");
+    let taken = sandbox.text_path("out/taken.conf");
+    sandbox.plain_resource("v", "");
+    fs::write(
+        sandbox.path("etc/conf.d/v.toml"),
+        fs::read_to_string(sandbox.path("etc/conf.d/v.toml")).unwrap().replace("/out/v", "/out/taken.conf"),
+    )
+    .unwrap();
+    sandbox.set_store("sites: {good: {port: '1'}, taken: {port: '2'}, .hidden: {port: '3'}, \"n\\nl\": {port: '4'}}\n");
+    let ran = sandbox.onetime().expect_code(7);
+    for said in ["v.toml", "hidden one", "control character"] {
+        assert!(ran.stderr.contains(said), "{said}: {ran:?}");
+    }
+    assert_eq!(files(&sandbox), ["good.conf", "taken.conf"]);
+    assert_eq!(fs::read_to_string(taken).unwrap(), "");
+}
+
+#[test]
+fn without_any_name_the_files_stay_unless_the_resource_says_otherwise() {
+    for (lines, left, said) in [
+        ("", vec!["a.conf", "b.conf"], "on_empty = \"keep\""),
+        ("on_empty = \"apply\"", vec![], "has been removed"),
+        ("on_empty = \"apply\"\nmax_drop_percent = 60", vec!["a.conf", "b.conf"], "max_drop_hold"),
+    ] {
+        let sandbox = sites(lines);
+        sandbox.set_store(&store(&["a", "b"]));
+        sandbox.onetime().expect_code(0);
+        sandbox.set_store("other: x\n");
+        let ran = sandbox.onetime().expect_code(0);
+        assert!(ran.stderr.contains(said), "{lines}: {ran:?}");
+        assert_eq!(files(&sandbox), left, "{lines}");
+    }
+}
+
+#[test]
+fn a_check_of_the_whole_tree_sees_it_without_the_file_and_a_refusal_leaves_it() {
+    for with_namespace in [true, false] {
+        // Refused: the tree without a.conf. The live tree is noted at each check from outside of any namespace.
+        let mut sandbox = sites("");
+        if !with_namespace {
+            sandbox.wrapper = without_mounting();
+        }
+        let out = sandbox.text_path("out");
+        let dest = sandbox.text_path("out/{{ item }}.conf");
+        let lines = |check: &str| {
+            format!(
+                "src = \"site.tera\"\ndest = \"{dest}\"\nfor_each = \"/sites/*\"\ncheck_cmd = \"{check}\"\nreload_cmd = \"echo reload >> {}\"",
+                sandbox.text_path("reloads")
+            )
+        };
+        sandbox.resource("sites", &lines("true"));
+        sandbox.set_store(&store(&["a", "b", "c"]));
+        sandbox.onetime().expect_code(0);
+        let inode = fs::metadata(sandbox.path("out/a.conf")).unwrap().ino();
+        sandbox.resource("sites", &lines(&format!("test -e {out}/a.conf || {{ echo a is needed; exit 1; }}")));
+        sandbox.set_store(&store(&["b"]).replace("80", "82"));
+        let ran = sandbox.onetime().expect_code(6);
+        assert!(ran.stderr.contains("a is needed"), "{ran:?}");
+        assert_eq!(fs::metadata(sandbox.path("out/a.conf")).unwrap().ino(), inode, "the very same file");
+        assert_eq!(sandbox.output("b.conf").as_deref(), Some("b=82\n"), "the others go live ({with_namespace})");
+        // And the other way round: only the tree without it passes.
+        sandbox.resource("sites", &lines(&format!("! test -e {out}/a.conf && ! test -e {out}/c.conf")));
+        sandbox.onetime().expect_code(0);
+        assert_eq!(files(&sandbox), ["b.conf"], "with a namespace: {with_namespace}");
+    }
+}
+
+#[test]
+fn a_failed_reload_brings_the_file_back() {
+    let sandbox = sites("");
+    let (dest, reloads) = (sandbox.text_path("out/{{ item }}.conf"), sandbox.text_path("reloads"));
+    let reload = format!("echo r >> {reloads}; test -e {}", sandbox.text_path("out/a.conf"));
+    let lines = format!(
+        "src = \"site.tera\"\ndest = \"{dest}\"\nfor_each = \"/sites/*\"\non_reload_failure = \"rollback\"\nreload_cmd = \"{reload}\""
+    );
+    sandbox.resource("sites", &lines);
+    sandbox.set_store(&store(&["a", "b"]));
+    sandbox.onetime().expect_code(0);
+    assert_eq!(sandbox.lines("reloads").len(), 1, "one reload for all files");
+    let inode = fs::metadata(sandbox.path("out/a.conf")).unwrap().ino();
+    sandbox.set_store(&store(&["b", "c"]));
+    let ran = sandbox.onetime().expect_code(8);
+    assert!(ran.stderr.contains("previous files are back"), "{ran:?}");
+    assert_eq!(files(&sandbox), ["a.conf", "b.conf"]);
+    assert_eq!(fs::metadata(sandbox.path("out/a.conf")).unwrap().ino(), inode);
+}
+
+#[test]
+fn render_diff_and_noop_show_every_name_and_what_would_go() {
+    let sandbox = sites("");
+    sandbox.set_store(&store(&["a", "b"]));
+    let all = sandbox.run(&["render", "sites"]).expect_code(0).stdout;
+    let header = |name: &str| format!("==> {} <==\n", sandbox.text_path(&format!("out/{name}.conf")));
+    assert_eq!(all, format!("{}a=80\n{}b=80\n", header("a"), header("b")));
+    assert_eq!(sandbox.run(&["render", "sites[b]"]).expect_code(0).stdout, "b=80\n");
+    sandbox.run(&["render", "sites[x]"]).expect_code(5);
+    sandbox.onetime().expect_code(0);
+    sandbox.run(&["diff"]).expect_code(0);
+    sandbox.set_store(&store(&["b", "c"]));
+    for ran in [sandbox.run(&["diff"]).expect_code(1), sandbox.run(&["--onetime", "--noop"]).expect_code(0)] {
+        assert!(ran.stdout.contains("+++ /dev/null\n@@ -1 +0,0 @@\n-a=80") && ran.stdout.contains("+c=80"), "{ran:?}");
+    }
+    assert_eq!(files(&sandbox), ["a.conf", "b.conf"]);
+}
+
+#[test]
+fn sites_of_nginx_come_and_go_with_their_keys() {
+    let mut nginx = Nginx::builder().build();
+    let sandbox = Sandbox::new();
+    sandbox.template(
+        "site.tera",
+        "upstream {{ item }} {\n    zone {{ item }} 64k;\n{%- for b in backends(prefix=\"/sites/\" ~ item) %}\n    server {{ b.address }};\n{%- endfor %}\n}\n",
+    );
+    let dest = nginx.http_file("{{ item }}.conf").display().to_string();
+    sandbox.resource(
+        "sites",
+        &format!(
+            "src = \"site.tera\"\ndest = \"{dest}\"\nfor_each = \"/sites/*/\"\ncheck_cmd = \"{}\"\nreload_cmd = \"{}\"\nmin_reload_interval = \"0s\"",
+            nginx.check_command(),
+            nginx.reload_command()
+        ),
+    );
+    let site = |names: &[&str]| {
+        let sites: Vec<String> = names.iter().map(|name| format!("{name}: {{b1: '127.0.0.1:81'}}")).collect();
+        format!("sites: {{{}}}\n", sites.join(", "))
+    };
+    sandbox.set_store(&site(&["a", "b"]));
+    sandbox.onetime().expect_code(0);
+    nginx.start();
+    let _agent = sandbox.watch();
+    sandbox.set_store(&site(&["b", "c"]));
+    let exists = |name: &str| nginx.http_file(&format!("{name}.conf")).exists();
+    wait_until("the sites", DEADLINE, || !exists("a") && exists("b") && exists("c"));
+    sandbox.wait_log("the reload of nginx is verified");
+    assert!(nginx.command(&["-t"]).status.success());
+    // A site that others still need cannot go: nginx would not load.
+    fs::write(nginx.http_file("z-uses-b.conf"), "server { listen 127.0.0.1:1; location / { proxy_pass http://b; } }\n")
+        .unwrap();
+    sandbox.set_store(&site(&["c", "d"]));
+    sandbox.wait_log("without `");
+    wait_until("the new site", DEADLINE, || exists("d"));
+    assert!(exists("b") && nginx.command(&["-t"]).status.success());
+    fs::remove_file(nginx.http_file("z-uses-b.conf")).unwrap();
+    wait_until("the site to go after all", DEADLINE, || !exists("b"));
+}

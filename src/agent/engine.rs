@@ -14,7 +14,9 @@ use crate::apply::{Context, fleet, lone, transaction};
 use crate::model::event::Event;
 use crate::model::guard::Decision;
 use crate::model::key::Revision;
+use crate::model::process::Process;
 use crate::model::range::KeyRanges;
+use crate::model::receipt::{self, Receipt};
 use crate::model::report::{Outcome, Rendered, Report};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
@@ -26,6 +28,7 @@ use super::draining::Draining;
 use super::expansion::Expansions;
 use super::governor;
 use super::loaded::Loaded;
+use super::receipts::Receipts;
 use super::schedule::{Left, Schedule, Timed, Urgency};
 use super::standing::Standings;
 
@@ -67,6 +70,8 @@ pub struct Engine {
     schedule: Schedule,
     /// Reloads of nginx whose old workers have not ended.
     draining: Draining,
+    /// How far each resource has come, where that is told.
+    receipts: Option<Receipts>,
     running: JoinSet<Vec<Finished>>,
     /// Groups that have been worked on at least once.
     worked_on: BTreeSet<String>,
@@ -92,6 +97,7 @@ impl Engine {
             dirty: BTreeSet::new(),
             schedule: Schedule::default(),
             draining: Draining::default(),
+            receipts: None,
             running: JoinSet::new(),
             worked_on: BTreeSet::new(),
             last_failures: BTreeMap::new(),
@@ -122,7 +128,24 @@ impl Engine {
             drives_nginx: self.paced && group.drives_nginx(),
         };
         self.schedule.set_groups(self.loaded.groups.iter().map(timed));
+        if let Some(receipts) = &mut self.receipts {
+            receipts.set_groups(self.loaded.groups.iter().map(|group| &**group));
+        }
         self.touch_all(now);
+    }
+
+    /// Keeps a receipt from now on, as the agent of this id; `leaving` are workers of nginx that were leaving before. To be called
+    /// before anything is applied.
+    pub fn keep_receipt(&mut self, id: String, leaving: BTreeSet<Process>, now: Instant) {
+        let mut receipts = Receipts::new(id);
+        receipts.set_groups(self.loaded.groups.iter().map(|group| &**group));
+        self.receipts = Some(receipts);
+        self.draining.add_earlier(leaving, now);
+    }
+
+    /// The receipt as of now, where one is kept.
+    pub fn receipt(&self) -> Option<Receipt> {
+        self.receipts.as_ref().map(|receipts| receipts.receipt(&self.draining))
     }
 
     /// Marks every resource for another pass: after a resync, or to notice what others did to the files.
@@ -182,6 +205,10 @@ impl Engine {
             for position in self.loaded.touched.by(key.as_str()) {
                 let known = touched.entry(position).or_insert(urgency);
                 *known = (*known).min(urgency);
+                let member = self.loaded.members.get(position).filter(|_| !receipt::is_receipt(key.as_str()));
+                if let (Some(receipts), Some(member)) = (&mut self.receipts, member) {
+                    receipts.touched(&member.resource.name, self.tree.revision());
+                }
             }
         }
         for (position, urgency) in touched {
@@ -240,7 +267,13 @@ impl Engine {
     /// Tells which reloads have drained, and spreads further ones while old workers pile up.
     fn look_at_old_workers(&mut self, now: Instant) {
         for drained in self.draining.look(now, nginx_process::is_alive) {
-            events::drained(&drained.resources, drained.revision, drained.after);
+            // Those that were leaving before any reload of ours belong to no change that we know.
+            if !drained.resources.is_empty() {
+                events::drained(&drained.resources, drained.revision, drained.after);
+            }
+        }
+        if let Some(receipts) = &mut self.receipts {
+            receipts.look(&self.draining);
         }
         let leaving = self.draining.leaving().len();
         let load = governor::load(leaving, self.draining.serving());
@@ -301,6 +334,9 @@ impl Engine {
         events::pass(&report, self.repeated(id, &report));
         if let Some(drained) = self.draining.add(&report, now) {
             events::drained(&drained.resources, drained.revision, drained.after);
+        }
+        if let (Some(receipts), Some(group)) = (&mut self.receipts, self.loaded.group(id)) {
+            receipts.finished(group, &report, &self.draining);
         }
         report
     }

@@ -82,7 +82,8 @@ impl Receipt {
         struct Form {
             format: u32,
         }
-        let position = |error: serde_json::Error| format!("no receipt (line {}, column {})", error.line(), error.column());
+        let position =
+            |error: serde_json::Error| format!("no receipt (line {}, column {})", error.line(), error.column());
         match serde_json::from_str::<Form>(text).map_err(position)?.format {
             FORMAT => serde_json::from_str(text).map_err(position),
             other => Err(format!("a receipt of form {other}, which this version does not know")),
@@ -98,7 +99,8 @@ impl Receipt {
     /// Whether everything that is known is applied, and nothing older is in use as far as can be seen.
     pub fn standing(&self) -> Standing {
         let behind = |resource: &&ResourceReceipt| resource.applied != Some(resource.seen);
-        let draining = |resource: &&ResourceReceipt| resource.proof == Proof::Nginx && resource.drained != resource.applied;
+        let draining =
+            |resource: &&ResourceReceipt| resource.proof == Proof::Nginx && resource.drained != resource.applied;
         if self.resources.iter().any(|resource| behind(&resource)) {
             Standing::Behind
         } else if self.resources.iter().any(|resource| draining(&resource)) {

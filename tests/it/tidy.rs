@@ -32,6 +32,7 @@ const PURE: &[&str] = &[
     "apply/group.rs",
     "agent/schedule",
     "agent/supervision.rs",
+    "agent/receipts.rs",
     "agent/touched.rs",
 ];
 

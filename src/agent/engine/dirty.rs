@@ -36,6 +36,9 @@ impl Engine {
                 continue;
             }
             let Some(member) = self.loaded.member(&resource.name).cloned() else { continue };
+            if let Some(receipts) = &mut self.receipts {
+                receipts.rendering(&resource.name, self.tree.revision());
+            }
             match &resource.for_each {
                 None => self.render_into(&mut work, &member, now),
                 Some(for_each) => {

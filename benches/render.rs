@@ -11,6 +11,7 @@ use upstreamd::model::range::KeyRanges;
 use upstreamd::model::resource::{Engine, Escape};
 use upstreamd::model::tree::Tree;
 use upstreamd::model::view::View;
+use upstreamd::nginx::installation::Version;
 use upstreamd::render::{Facts, Memory, Renderer, Root, Srv, TemplateSources, compile};
 
 struct NoFacts;
@@ -36,6 +37,9 @@ impl Facts for NoFacts {
     }
     fn interface_addresses(&self, _: &str) -> Vec<IpAddr> {
         Vec::new()
+    }
+    fn nginx_version(&self) -> Option<Version> {
+        None
     }
 }
 

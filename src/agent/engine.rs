@@ -185,6 +185,7 @@ impl Engine {
             Event::Snapshot { revision, ranges, entries } => {
                 let tree = Tree::from_entries(revision, entries);
                 let changed = self.tree.changed_paths(&tree);
+                added.extend(changed.iter().filter(|key| self.tree.get(key.as_str()).is_none()).cloned());
                 self.tree = tree;
                 if self.known.as_ref() != Some(&ranges) {
                     self.known = Some(ranges);

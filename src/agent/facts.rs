@@ -1,34 +1,45 @@
 //! The real answers to what templates ask: `render::Facts` by way of `world`. Never decides what an answer means.
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Zoned;
 
+use crate::nginx::installation::Version;
 use crate::render::{Facts, Srv};
 use crate::world::dns::{DEADLINE, Dns, Sources};
-use crate::world::host;
+use crate::world::host::{self, FileStamp};
+use crate::world::process;
+
+/// How long nginx may take to say its version.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// This host, as it is when asked.
 pub struct WorldFacts {
     dns: Dns,
+    nginx: PathBuf,
+    asked: Mutex<Option<Asked>>,
+}
+
+/// What an nginx said, for as long as its file stays the same.
+struct Asked {
+    program: PathBuf,
+    stamp: Option<FileStamp>,
+    version: Option<Version>,
 }
 
 impl WorldFacts {
-    /// This host, with the system's resolver and the default deadline.
-    pub fn new() -> WorldFacts {
-        WorldFacts::with_dns(Dns::new(Sources::default(), DEADLINE))
+    /// This host, with the system's resolver and the default deadline; `nginx` is the program to ask for its version, a path
+    /// or a name that is looked for on the `PATH`.
+    pub fn new(nginx: PathBuf) -> WorldFacts {
+        WorldFacts { nginx, ..WorldFacts::with_dns(Dns::new(Sources::default(), DEADLINE)) }
     }
 
     /// This host, with another resolver.
     pub fn with_dns(dns: Dns) -> WorldFacts {
-        WorldFacts { dns }
-    }
-}
-
-impl Default for WorldFacts {
-    fn default() -> WorldFacts {
-        WorldFacts::new()
+        WorldFacts { dns, nginx: "nginx".into(), asked: Mutex::default() }
     }
 }
 
@@ -68,5 +79,19 @@ impl Facts for WorldFacts {
 
     fn interface_addresses(&self, name: &str) -> Vec<IpAddr> {
         host::interface_addresses(name)
+    }
+
+    fn nginx_version(&self) -> Option<Version> {
+        let program = host::find_program(&self.nginx)?;
+        let stamp = host::file_stamp(&program);
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = asked.as_ref().filter(|asked| asked.program == program && asked.stamp == stamp);
+        if let Some(known) = known {
+            return known.version;
+        }
+        let finished = process::run_blocking(program.as_os_str(), &["-v"], VERSION_TIMEOUT);
+        let version = Version::of_output(&finished.output);
+        *asked = Some(Asked { program, stamp, version });
+        version
     }
 }

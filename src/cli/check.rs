@@ -38,7 +38,7 @@ fn unescaped(member: &Member) -> Option<Problem> {
 /// Prints every problem to standard error, or how much is right to standard output.
 pub(super) fn check(settings: &Settings, mut problems: Problems) -> Exit {
     let sources = run::sources(settings);
-    let loaded: Loaded = loaded::load(&sources, &run::facts(), None);
+    let loaded: Loaded = loaded::load(&sources, &run::facts(settings), None);
     problems.extend(loaded.problems.iter().cloned());
     problems.extend(loaded.members.iter().filter_map(|member| unknown_owner(&member.resource)));
     for problem in problems.iter() {

@@ -11,6 +11,7 @@ use crate::config::settings::{Color, Mode, Settings, layers};
 use crate::model::report::Rendered;
 use crate::render::Facts;
 use crate::status::diff::{self, Style};
+use crate::status::events;
 use crate::world::{fs, terminal};
 
 use super::exit::{Ending, Exit};
@@ -34,6 +35,7 @@ pub(super) async fn run(settings: Settings, command: Option<Vec<String>>) -> End
         }
     };
     let plan = plan(&settings, state_folder, command);
+    events::starting(&plan.sources.confdirs, &settings.store, &manner(settings.mode));
     let ending = match settings.mode {
         Mode::Onetime => {
             let pass = run::once(plan).await;
@@ -49,13 +51,26 @@ pub(super) async fn run(settings: Settings, command: Option<Vec<String>>) -> End
     ending
 }
 
+/// How it works, in a few words.
+fn manner(mode: Mode) -> String {
+    let seconds = |pause: std::time::Duration| pause.as_secs_f64();
+    match mode {
+        Mode::Onetime => "once".to_owned(),
+        Mode::Watch { resync: None } => "watching".to_owned(),
+        Mode::Watch { resync: Some(pause) } => {
+            format!("watching, with a look at everything every {} s", seconds(pause))
+        }
+        Mode::Interval(pause) => format!("every {} s", seconds(pause)),
+    }
+}
+
 fn plan(settings: &Settings, state_folder: Option<PathBuf>, command: Option<Vec<String>>) -> Plan {
     let style = style(settings);
     let preview: Option<run::Preview> =
         settings.noop.then(|| Box::new(move |what: Previewed<'_>| show_previewed(&what, style)) as run::Preview);
     Plan {
         sources: sources(settings),
-        facts: facts(),
+        facts: facts(settings),
         store: settings.store.clone(),
         context: Arc::new(Context::new(apply::Settings {
             state_folder,
@@ -78,8 +93,9 @@ fn plan(settings: &Settings, state_folder: Option<PathBuf>, command: Option<Vec<
 }
 
 /// Answers for templates.
-pub(super) fn facts() -> Arc<dyn Facts> {
-    Arc::new(WorldFacts::new())
+pub(super) fn facts(settings: &Settings) -> Arc<dyn Facts> {
+    let binary = Some(&settings.nginx.binary).filter(|binary| !binary.as_os_str().is_empty());
+    Arc::new(WorldFacts::new(binary.map_or_else(|| "nginx".into(), PathBuf::clone)))
 }
 
 /// Where conf.d and templates are: `/etc/confd` serves where nobody says and only that exists.

@@ -224,7 +224,7 @@ pub(super) async fn keys(settings: Settings, name: Option<&str>) -> Exit {
 }
 
 fn load(settings: &Settings) -> Loaded {
-    let loaded = loaded::load(&run::sources(settings), &run::facts(), None);
+    let loaded = loaded::load(&run::sources(settings), &run::facts(settings), None);
     for problem in loaded.problems.iter() {
         terminal::complain(&format!("{problem}\n"));
     }

@@ -18,6 +18,23 @@ pub enum StoreSettings {
     Env,
 }
 
+/// Where the keys are, for people: `etcd at 127.0.0.1:2379`. Never who logs in.
+impl fmt::Display for StoreSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreSettings::Etcd(etcd) => match etcd.srv_record.as_ref().or(etcd.srv_domain.as_ref()) {
+                Some(domain) => write!(f, "etcd found by the SRV records of {domain}"),
+                None => write!(f, "etcd at {}", etcd.endpoints.join(", ")),
+            },
+            StoreSettings::File(file) => {
+                let paths: Vec<_> = file.paths.iter().map(|path| path.display().to_string()).collect();
+                write!(f, "file {}", paths.join(", "))
+            }
+            StoreSettings::Env => f.write_str("the environment"),
+        }
+    }
+}
+
 /// How to reach an etcd cluster. The defaults suit a cluster in the same data centre.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EtcdSettings {

@@ -51,6 +51,25 @@ pub fn built_with(version_output: &str) -> Built {
     }
 }
 
+/// A version of nginx: major, minor, patch. What knows a directive is decided by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version(pub [u32; 3]);
+
+impl Version {
+    /// Reads `1.27.4`, or `1.27` for `1.27.0`; a fourth number, as OpenResty has it, counts for nothing.
+    pub fn parse(text: &str) -> Option<Version> {
+        let mut numbers = text.split('.').map(|number| number.parse().ok());
+        let version = [numbers.next()??, numbers.next()??, numbers.next().unwrap_or(Some(0))?];
+        Some(Version(version))
+    }
+
+    /// What `nginx -v` says: `nginx version: nginx/1.22.1 (Debian)`.
+    pub fn of_output(version_output: &str) -> Option<Version> {
+        let (_, after) = version_output.split_once("nginx version: ")?;
+        Version::parse(after.split_whitespace().next()?.rsplit_once('/')?.1)
+    }
+}
+
 /// The nginx program that a command names: its first word that is `nginx`, or a path that ends so.
 pub fn program_named_in(shell_text: &str) -> Option<PathBuf> {
     let words = shell_text.split_whitespace().map(|word| word.trim_matches(['\'', '"']));
@@ -160,6 +179,24 @@ fn quoted(characters: &mut impl Iterator<Item = char>, quote: char) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_are_read_as_nginx_and_its_kin_print_them() {
+        for (output, expected) in [
+            ("nginx version: nginx/1.22.1\n", Some([1, 22, 1])),
+            ("nginx version: nginx/1.27.4 (Ubuntu)\nbuilt by gcc\n", Some([1, 27, 4])),
+            ("nginx version: openresty/1.21.4.1", Some([1, 21, 4])),
+            ("nginx version: nginx/1", None),
+            ("nginx version: nginx", None),
+            ("sh: nginx: not found", None),
+        ] {
+            assert_eq!(Version::of_output(output), expected.map(Version), "{output}");
+        }
+        assert!(Version([1, 27, 4]) > Version([1, 9, 15]) && Version::parse("1.28") > Version::parse("1.27.9"));
+        for wrong in ["", "1", "1.x", "1.2.-3", "v1.2"] {
+            assert_eq!(Version::parse(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn files_come_from_the_command() {

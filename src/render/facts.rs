@@ -5,6 +5,8 @@ use core::net::IpAddr;
 
 use jiff::Zoned;
 
+use crate::nginx::installation::Version;
+
 /// Answers to a template's questions. Every answer must come within a deadline of the implementation's own.
 pub trait Facts: Send + Sync {
     /// An environment variable; `None` where it is unset or not UTF-8.
@@ -38,6 +40,9 @@ pub trait Facts: Send + Sync {
 
     /// The addresses of a network interface, in the kernel's order; none where there is no such interface.
     fn interface_addresses(&self, name: &str) -> Vec<IpAddr>;
+
+    /// The version of the nginx that is installed; `None` where there is none or it does not say.
+    fn nginx_version(&self) -> Option<Version>;
 }
 
 /// One SRV record. Sorted by target, then port, priority and weight.

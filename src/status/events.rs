@@ -1,6 +1,7 @@
 //! One event, one place that makes its log line. Never prints a key's value.
 
 use std::fmt::Display;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use crate::model::guard::{Decision, Loss, Verdict};
 use crate::model::key::Revision;
 use crate::model::report::{Failure, Outcome, Report, Verified};
 use crate::model::resource::Resource;
+use crate::model::store::StoreSettings;
 
 /// Longest part of a command's output that a log line carries.
 const MAX_LOGGED_OUTPUT_BYTES: usize = 2000;
@@ -105,6 +107,12 @@ pub fn pass(report: &Report, repeated: u32) {
             failed(&resources, revision, undo, "STUCK: the previous files could not be put back", 0);
         }
     }
+}
+
+/// Logs what begins: where the resources and the keys are, and how often they are looked at.
+pub fn starting(confdirs: &[PathBuf], store: &StoreSettings, manner: &str) {
+    let confdirs: Vec<_> = confdirs.iter().map(|confdir| confdir.display().to_string()).collect();
+    tracing::info!(confdir = confdirs.join(" "), %store, "upstreamd {} works {manner}", env!("CARGO_PKG_VERSION"));
 }
 
 /// Logs what was proven of a reload of nginx.

@@ -1,7 +1,8 @@
 //! What can be asked of this host: its name, environment, clock, files, network interfaces. Only reads, never waits.
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use jiff::Zoned;
 use nix::ifaddrs::getifaddrs;
@@ -30,6 +31,26 @@ pub fn exists(path: &Path) -> bool {
     path.exists()
 }
 
+/// Where a program is: a path as it stands; a name is looked for on the `PATH`, then where daemons live.
+pub fn find_program(name: &Path) -> Option<PathBuf> {
+    if name.components().count() > 1 {
+        return Some(name.to_owned());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
+    folders.map(|folder| folder.join(name)).find(|program| program.is_file())
+}
+
+/// What differs once a file has been replaced: device, inode, size, time of change. `None` where there is none.
+pub fn file_stamp(path: &Path) -> Option<FileStamp> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some(FileStamp([metadata.dev(), metadata.ino(), metadata.size()], metadata.ctime(), metadata.ctime_nsec()))
+}
+
+/// See `file_stamp`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileStamp([u64; 3], i64, i64);
+
 /// The addresses of a network interface, in the kernel's order; none where there is no such interface.
 pub fn interface_addresses(name: &str) -> Vec<IpAddr> {
     let Ok(interfaces) = getifaddrs() else { return Vec::new() };
@@ -56,6 +77,9 @@ mod tests {
             assert_eq!(env(name), None, "{name:?}");
         }
         assert!(interface_addresses("lo").contains(&IpAddr::from([127, 0, 0, 1])));
+        assert!(find_program(Path::new("sh")).is_some_and(|found| found.ends_with("bin/sh")));
+        assert_eq!(find_program(Path::new("./sh")), Some("./sh".into()));
+        assert_eq!(find_program(Path::new("surely-no-program")), None);
         assert!(interface_addresses("none0").is_empty());
     }
 }

@@ -82,6 +82,24 @@ pub async fn run(program: &OsStr, args: &[&str], stdin: Option<Vec<u8>>, timeout
     Finished { end, output, elapsed: started.elapsed() }
 }
 
+/// As `run`, for a caller that cannot wait asynchronously: on a thread of its own.
+pub fn run_blocking(program: &OsStr, args: &[&str], timeout: Duration) -> Finished {
+    let started = Instant::now();
+    let not_run =
+        |problem: String| Finished { end: End::NotRun(problem), output: String::new(), elapsed: started.elapsed() };
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            Ok::<_, std::io::Error>(runtime.block_on(run(program, args, None, Some(timeout))))
+        });
+        match thread.join() {
+            Ok(Ok(finished)) => finished,
+            Ok(Err(error)) => not_run(error.to_string()),
+            Err(_) => not_run("its thread panicked".to_owned()),
+        }
+    })
+}
+
 async fn run_captured(
     program: &OsStr,
     args: &[&str],

@@ -113,3 +113,19 @@ fn a_key_that_is_no_backend_is_told_once_by_name_and_the_others_go_live() {
     assert_eq!(log.matches("not a JSON object").count(), 1, "{log}");
     assert!(log.contains("/s/b") && log.contains("/s/c") && !log.contains("SECRET"), "{log}");
 }
+
+#[test]
+fn what_only_a_later_nginx_knows_is_written_for_that_one() {
+    const DIRECTIVE: &str = "keepalive_min_timeout 1s;";
+    let sandbox = shipped(&[]);
+    let program = sandbox.path("nginx");
+    fs::write(sandbox.path("etc/upstreamd.toml"), format!("[nginx]\nbinary = \"{}\"\n", program.display())).unwrap();
+    assert!(!rendered(&sandbox, "app").contains(DIRECTIVE), "no nginx");
+    for (version, expected) in [("1.22.1", false), ("1.27.3", false), ("1.27.4 (Debian)", true), ("1.28.0", true)] {
+        fs::write(&program, format!("#!/bin/sh\necho 'nginx version: nginx/{version}' >&2\n")).unwrap();
+        fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        for resource in ["app", "web"] {
+            assert_eq!(rendered(&sandbox, resource).contains(DIRECTIVE), expected, "{resource} for {version}");
+        }
+    }
+}

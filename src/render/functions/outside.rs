@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use tera::Value;
 use tera::value::Key;
 
+use crate::nginx::installation::Version;
+
 use super::super::error::Failure;
 use super::super::session::Session;
 use super::call::Call;
@@ -47,6 +49,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
         arguments: &["name"],
         form: INTERFACE,
         run: lookup_iface_ipv6,
+    },
+    Function {
+        name: "nginx_at_least",
+        alias: None,
+        arguments: &["version"],
+        form: Form::Function,
+        run: nginx_at_least,
     },
 ];
 
@@ -123,4 +132,11 @@ fn lookup_iface_ipv6(call: &Call<'_>, session: &mut Session) -> Result<Value, Fa
 fn interface_address(call: &Call<'_>, session: &Session, wanted: fn(&IpAddr) -> bool) -> Result<Value, Failure> {
     let addresses = session.facts.interface_addresses(call.text("name")?);
     Ok(Value::from(addresses.iter().find(|address| wanted(address)).map(IpAddr::to_string).unwrap_or_default()))
+}
+
+/// False where no nginx is installed that says its version: what it may not know is then not written.
+fn nginx_at_least(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
+    let text = call.text("version")?;
+    let least = Version::parse(text).ok_or_else(|| call.failure("version is not one of nginx's, such as 1.27.4"))?;
+    Ok(Value::from(session.facts.nginx_version().is_some_and(|version| version >= least)))
 }

@@ -84,6 +84,9 @@ impl Facts for NoWorld {
     fn interface_addresses(&self, _: &str) -> Vec<IpAddr> {
         Vec::new()
     }
+    fn nginx_version(&self) -> Option<crate::nginx::installation::Version> {
+        None
+    }
 }
 
 /// What stands in the hostile store; a marker in each must never be seen in an error.

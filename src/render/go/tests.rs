@@ -41,6 +41,9 @@ impl Facts for NoWorld {
     fn interface_addresses(&self, _: &str) -> Vec<IpAddr> {
         Vec::new()
     }
+    fn nginx_version(&self) -> Option<crate::nginx::installation::Version> {
+        None
+    }
 }
 
 fn render(template: &str, escape: Escape, keys: &[(String, String)]) -> Result<String, String> {

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use upstreamd::nginx::installation::Version;
 use upstreamd::render::{Facts, Srv};
 
 pub struct FixedFacts;
@@ -49,5 +50,9 @@ impl Facts for FixedFacts {
             "eth0" => ["192.168.0.5", "192.168.0.6", "fe80::1"].map(|ip| ip.parse().unwrap()).to_vec(),
             _ => Vec::new(),
         }
+    }
+
+    fn nginx_version(&self) -> Option<Version> {
+        Some(Version([1, 27, 4]))
     }
 }

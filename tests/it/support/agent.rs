@@ -23,6 +23,8 @@ pub struct Sandbox {
     pub wrapper: Vec<String>,
     /// Keep no state: `--state-dir ""`.
     pub stateless: bool,
+    /// Say nothing of the confdir: upstreamd looks below `/etc`.
+    pub installed: bool,
     /// Environment beyond the test's own.
     pub environment: Vec<(String, String)>,
 }
@@ -36,7 +38,7 @@ impl Sandbox {
         let store_file = dir.path().join("store.yaml");
         fs::write(&store_file, "{}\n").unwrap();
         let store = ["--backend", "file", "--file", store_file.to_str().unwrap()].map(str::to_owned).to_vec();
-        Sandbox { dir, store, wrapper: Vec::new(), stateless: false, environment: Vec::new() }
+        Sandbox { dir, store, wrapper: Vec::new(), stateless: false, installed: false, environment: Vec::new() }
     }
 
     /// A sandbox that reads etcd at this client URL.
@@ -115,7 +117,10 @@ impl Sandbox {
         };
         command.args(arguments);
         let state = if self.stateless { String::new() } else { self.text_path("state") };
-        command.args(["--confdir", &self.text_path("etc"), "--state-dir", &state]).args(&self.store);
+        if !self.installed {
+            command.args(["--confdir", &self.text_path("etc")]);
+        }
+        command.args(["--state-dir", &state]).args(&self.store);
         command.envs(self.environment.iter().cloned()).stdin(Stdio::null());
         command
     }

@@ -143,9 +143,10 @@ impl Engine {
         self.draining.add_earlier(leaving, now);
     }
 
-    /// The receipt as of now, where one is kept.
-    pub fn receipt(&self) -> Option<Receipt> {
-        self.receipts.as_ref().map(|receipts| receipts.receipt(&self.draining))
+    /// The receipt, where one is kept and may have become another since this was asked last.
+    pub fn moved_receipt(&mut self) -> Option<Receipt> {
+        let receipts = self.receipts.as_mut()?;
+        receipts.take_moved().then(|| receipts.receipt(&self.draining))
     }
 
     /// Marks every resource for another pass: after a resync, or to notice what others did to the files.

@@ -16,6 +16,10 @@ use super::draining::Draining;
 #[derive(Debug)]
 pub struct Receipts {
     id: String,
+    /// Whether something may be other than when it was asked last.
+    moved: bool,
+    /// The oldest generation that workers were left from when it was looked last.
+    oldest: Option<u64>,
     tracks: BTreeMap<Arc<str>, Track>,
 }
 
@@ -36,11 +40,12 @@ struct Track {
 impl Receipts {
     /// Those of the agent of this id.
     pub fn new(id: String) -> Receipts {
-        Receipts { id, tracks: BTreeMap::new() }
+        Receipts { id, moved: true, oldest: None, tracks: BTreeMap::new() }
     }
 
     /// Takes the resources that there are from now on. What stays as it was has come as far as it had.
     pub fn set_groups<'a>(&mut self, groups: impl IntoIterator<Item = &'a Group>) {
+        self.moved = true;
         let mut old = std::mem::take(&mut self.tracks);
         for group in groups {
             let proof = proof(group);
@@ -93,12 +98,14 @@ impl Receipts {
                 track.apply(revision, report, draining.generation());
             }
         }
+        self.moved = true;
         self.look(draining);
     }
 
     /// Workers may have ended.
     pub fn look(&mut self, draining: &Draining) {
         let oldest = draining.oldest_undrained();
+        self.moved |= std::mem::replace(&mut self.oldest, oldest) != oldest;
         for track in self.tracks.values_mut() {
             let drained = |(_, generation): &(Revision, u64)| oldest.is_none_or(|oldest| *generation < oldest);
             let count = track.undrained.iter().take_while(|entry| drained(entry)).count();
@@ -108,6 +115,11 @@ impl Receipts {
                 track.converged = track.converged.max(Some(revision));
             }
         }
+    }
+
+    /// Whether the receipt may be another than when this was asked last.
+    pub fn take_moved(&mut self) -> bool {
+        std::mem::take(&mut self.moved)
     }
 
     /// The receipt as of now.

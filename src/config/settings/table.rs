@@ -230,6 +230,10 @@ settings! {
     STATE_DIR = setting("state-dir", Kind::Path, Section::Run,
         "folder of the journal and the lock; empty for none; by default /var/lib/upstreamd, \
          else $XDG_STATE_HOME/upstreamd, else none").may_be_empty();
+    RECEIPTS = setting("receipts", Kind::Switch, Section::Run,
+        "tell in etcd, below /upstreamd/agents, which changes are applied and drained").default("false");
+    AGENT_ID = setting("agent-id", Kind::Text, Section::Run,
+        "this agent's name there; by default the host's name");
     CHECK_CONFIG = setting("check-config", Kind::Switch, Section::Run, "the same as the subcommand check").default("false");
     VALIDATE = setting("validate", Kind::Switch, Section::Run, "the same as the subcommand check").default("false");
     PREFLIGHT = setting("preflight", Kind::Switch, Section::Run, "not supported; see the subcommands check and keys")

@@ -21,10 +21,10 @@ use crate::model::report::{Outcome, Rendered, Report};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
 use crate::render::{Memory, SetAside};
-use crate::status::events;
-use crate::world::{nginx_process, random};
+use crate::status::{Shared, events};
+use crate::world::{clock, nginx_process, random};
 
-use super::draining::Draining;
+use super::draining::{Drained, Draining};
 use super::expansion::Expansions;
 use super::governor;
 use super::loaded::Loaded;
@@ -80,11 +80,20 @@ pub struct Engine {
     preview: Option<Preview>,
     /// Reloads keep their distance; a single pass does everything at once.
     paced: bool,
+    /// What is told of all this.
+    board: Shared,
 }
 
 impl Engine {
     /// An engine over what is loaded. With `preview`, nothing is applied.
-    pub fn new(context: Arc<Context>, loaded: Loaded, preview: Option<Preview>, paced: bool, now: Instant) -> Engine {
+    pub fn new(
+        context: Arc<Context>,
+        loaded: Loaded,
+        preview: Option<Preview>,
+        paced: bool,
+        board: Shared,
+        now: Instant,
+    ) -> Engine {
         let mut engine = Engine {
             context,
             loaded: Loaded::default(),
@@ -103,6 +112,7 @@ impl Engine {
             last_failures: BTreeMap::new(),
             preview,
             paced,
+            board,
         };
         engine.set_loaded(loaded, now);
         engine
@@ -131,6 +141,8 @@ impl Engine {
         if let Some(receipts) = &mut self.receipts {
             receipts.set_groups(self.loaded.groups.iter().map(|group| &**group));
         }
+        let groups = self.loaded.groups.iter().map(|group| (group.id.as_str(), group.resources.as_slice()));
+        self.board.with(|board| board.loaded(groups, self.loaded.problems.len()));
         self.touch_all(now);
     }
 
@@ -181,6 +193,7 @@ impl Engine {
 
     /// Applies a store event to the tree and marks the resources that it concerns.
     pub fn take_event(&mut self, event: Event, now: Instant) {
+        self.board.with(|board| board.store_said(&event, now));
         let mut added = BTreeSet::new();
         let changed = match event {
             Event::Snapshot { revision, ranges, entries } => {
@@ -271,13 +284,14 @@ impl Engine {
         for drained in self.draining.look(now, nginx_process::is_alive) {
             // Those that were leaving before any reload of ours belong to no change that we know.
             if !drained.resources.is_empty() {
-                events::drained(&drained.resources, drained.revision, drained.after);
+                self.tell_drained(&drained);
             }
         }
         if let Some(receipts) = &mut self.receipts {
             receipts.look(&self.draining);
         }
         let leaving = self.draining.leaving().len();
+        self.board.with(|board| board.workers(leaving, self.draining.serving()));
         let load = governor::load(leaving, self.draining.serving());
         if self.schedule.set_load(load) {
             events::spread(load.stretch(), leaving);
@@ -334,13 +348,19 @@ impl Engine {
         }
         self.schedule.finished(id, now, report.reload_ran, left, random::fraction());
         events::pass(&report, self.repeated(id, &report));
+        self.board.with(|board| board.passed(id, &report, clock::unix_seconds()));
         if let Some(drained) = self.draining.add(&report, now) {
-            events::drained(&drained.resources, drained.revision, drained.after);
+            self.tell_drained(&drained);
         }
         if let (Some(receipts), Some(group)) = (&mut self.receipts, self.loaded.group(id)) {
             receipts.finished(group, &report, &self.draining);
         }
         report
+    }
+
+    fn tell_drained(&self, drained: &Drained) {
+        events::drained(&drained.resources, drained.revision, drained.after);
+        self.board.with(|board| board.drained(drained.after));
     }
 
     /// How often in a row this group has failed in the same way.
@@ -358,6 +378,11 @@ impl Engine {
     /// When `start_due` has something next.
     pub fn wake_at(&self) -> Option<Instant> {
         [self.schedule.wake_at(), self.draining.wake_at(), self.standings.wake_at()].into_iter().flatten().min()
+    }
+
+    /// Whether nothing is left to do of what has been taken so far, retries excepted.
+    pub fn is_settled(&self) -> bool {
+        !self.is_busy() && !self.schedule.has_pending()
     }
 
     /// Whether every group has been worked on since the start, whatever came of it.

@@ -8,6 +8,7 @@ pub mod governor;
 pub mod loaded;
 pub mod receipts;
 pub mod rendering;
+pub mod reporting;
 pub mod run;
 pub mod schedule;
 mod standing;

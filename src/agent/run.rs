@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use tokio::net::TcpListener;
 
 use crate::apply::{Context, recovery};
 use crate::config::problem::Problems;
@@ -14,6 +15,7 @@ use crate::model::report::Report;
 use crate::model::store::StoreSettings;
 use crate::render::Facts;
 use crate::source;
+use crate::status::Shared;
 use crate::world::child::{Ended, StartError};
 use crate::world::folder_watch::FolderWatch;
 use crate::world::signals::Signals;
@@ -23,6 +25,7 @@ pub use super::engine::{Preview, Previewed};
 
 use super::engine::{Engine, Finished};
 use super::loaded::{self, Loaded, Member, Sources};
+use super::reporting::{self, Manager};
 use super::supervised::Supervised;
 use super::supervision::{Request, meaning};
 
@@ -38,6 +41,10 @@ pub struct Plan {
     pub context: Arc<Context>,
     /// Called instead of applying.
     pub preview: Option<Preview>,
+    /// What is told of the work.
+    pub board: Shared,
+    /// Where status pages are served while following.
+    pub listener: Option<TcpListener>,
     /// How long a single pass waits for the store in all.
     pub store_timeout: Duration,
     /// How long running transactions may take to end when the agent is to stop.
@@ -77,7 +84,7 @@ enum Wake {
     FoldersChanged,
     Signal(Signal),
     ChildEnded(Ended),
-    GroupDue,
+    Due,
     Resync,
 }
 
@@ -106,7 +113,8 @@ pub async fn once(plan: Plan) -> Pass {
     let mut pass = Pass { problems: loaded.problems.clone(), ..Pass::default() };
     let mut signals = Signals::listen();
     let ranges = loaded.ranges.clone();
-    let mut engine = Engine::new(Arc::clone(&plan.context), loaded, plan.preview, false, clock::now());
+    let now = clock::now();
+    let mut engine = Engine::new(Arc::clone(&plan.context), loaded, plan.preview, false, plan.board, now);
     if !ranges.is_empty() {
         let mut store = source::start(plan.store, ranges, false);
         match first_snapshot(&mut store, plan.store_timeout).await {
@@ -181,25 +189,36 @@ pub async fn follow(plan: Plan, follow: Follow) -> Stopped {
     let on_terminal = terminal::reads_from_terminal();
     let mut command = Supervised::new(plan.command, plan.stop_timeout, clock::now() + plan.store_timeout);
     plan.context.expect_nginx_to_start(command.is_awaited());
+    let board = plan.board;
+    let _pages = plan.listener.map(|listener| reporting::serve(listener, board.clone(), plan.store.clone()));
+    let mut manager = Manager::new();
     let mut store = source::start(plan.store, loaded.ranges.clone(), watches);
     let mut ticker = match follow {
         Follow::Watch(None) => None,
         Follow::Watch(Some(pause)) | Follow::Interval(pause) => Some(ticker(pause)),
     };
-    let engine = Engine::new(Arc::clone(&plan.context), loaded, plan.preview, true, clock::now());
-    let mut agent =
-        Agent { engine, sources: plan.sources, facts: plan.facts, store_is_lost: None, resync_wanted: false };
+    let engine = Engine::new(Arc::clone(&plan.context), loaded, plan.preview, true, board.clone(), clock::now());
+    let mut agent = Agent {
+        engine,
+        sources: plan.sources,
+        facts: plan.facts,
+        store_is_lost: None,
+        resync_wanted: false,
+        board: board.clone(),
+    };
     let signal = loop {
         agent.engine.start_due(clock::now());
         match command.turn(&agent.engine, &plan.context, clock::now()) {
             Ok(()) => {}
             Err(error) => {
                 tracing::error!("{error}: {}", error.source);
-                agent.drain(plan.shutdown_timeout).await;
+                agent.stop(&mut manager, plan.shutdown_timeout).await;
                 return Stopped::CommandNotStarted(error);
             }
         }
-        let due = [agent.engine.wake_at(), command.wake_at(clock::now())].into_iter().flatten().min();
+        manager.turn(&board, agent.is_settled());
+        let due =
+            [agent.engine.wake_at(), command.wake_at(clock::now()), manager.wake_at()].into_iter().flatten().min();
         let wake = tokio::select! {
             biased;
             signal = signals.next() => Wake::Signal(signal),
@@ -207,22 +226,22 @@ pub async fn follow(plan: Plan, follow: Follow) -> Stopped {
             Some(finished) = agent.engine.next_finished() => Wake::Finished(finished),
             event = store.events.recv() => Wake::Store(event),
             () = folders.changed(), if watches => Wake::FoldersChanged,
-            () = sleep_until(due) => Wake::GroupDue,
+            () = sleep_until(due) => Wake::Due,
             () = tick(&mut ticker) => Wake::Resync,
         };
         match wake {
-            Wake::GroupDue => {}
+            Wake::Due => {}
             Wake::Finished(finished) => agent.finished(finished),
             Wake::Store(Some(event)) => agent.take_event(event),
             Wake::Store(None) => {
                 tracing::error!("the store's task has ended, which it never should; stopping");
-                agent.drain(plan.shutdown_timeout).await;
+                agent.stop(&mut manager, plan.shutdown_timeout).await;
                 command.stop(Signal::SIGTERM).await;
                 return Stopped::StoreEnded;
             }
             Wake::FoldersChanged => agent.reload(&mut store, watches.then_some(&mut folders), "files have changed"),
             Wake::ChildEnded(ended) => {
-                agent.drain(plan.shutdown_timeout).await;
+                agent.stop(&mut manager, plan.shutdown_timeout).await;
                 return Stopped::CommandEnded(ended);
             }
             Wake::Signal(signal) => {
@@ -232,6 +251,7 @@ pub async fn follow(plan: Plan, follow: Follow) -> Stopped {
                     Request::None => {}
                     Request::Stop => break signal,
                     Request::Reload => {
+                        manager.reload();
                         agent.reload(&mut store, watches.then_some(&mut folders), "SIGHUP");
                         agent.resync(&store);
                     }
@@ -247,7 +267,7 @@ pub async fn follow(plan: Plan, follow: Follow) -> Stopped {
         }
     };
     tracing::info!("stopping");
-    agent.drain(plan.shutdown_timeout).await;
+    agent.stop(&mut manager, plan.shutdown_timeout).await;
     command.stop(signal).await.map_or(Stopped::Asked, Stopped::CommandEnded)
 }
 
@@ -259,9 +279,15 @@ struct Agent {
     store_is_lost: Option<String>,
     /// The next snapshot answers a resync: everything is rendered again, changed or not.
     resync_wanted: bool,
+    board: Shared,
 }
 
 impl Agent {
+    /// Nothing is left to do of what was asked for.
+    fn is_settled(&self) -> bool {
+        !self.resync_wanted && self.engine.is_settled()
+    }
+
     fn take_event(&mut self, event: Event) {
         match &event {
             Event::Lost { problem, retry_in } => {
@@ -315,7 +341,15 @@ impl Agent {
 
     fn resync(&mut self, store: &source::Handle) {
         self.resync_wanted = true;
+        self.board.with(|board| board.store.asked(clock::now()));
         store.resync();
+    }
+
+    /// Says that the agent is ending, and lets running transactions end.
+    async fn stop(&mut self, manager: &mut Manager, timeout: Duration) {
+        self.board.with(|board| board.stopping = true);
+        manager.turn(&self.board, false);
+        self.drain(timeout).await;
     }
 
     /// Lets running transactions end.

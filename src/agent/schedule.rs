@@ -162,6 +162,11 @@ impl Schedule {
         self.groups.get(group).map_or(0, |timing| timing.failures)
     }
 
+    /// Whether a change waits that no transaction has taken up.
+    pub fn has_pending(&self) -> bool {
+        self.groups.values().any(|timing| timing.pending.is_some())
+    }
+
     /// Whether any group is being worked on.
     pub fn is_busy(&self) -> bool {
         self.groups.values().any(|timing| timing.running)

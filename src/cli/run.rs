@@ -3,16 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::net::TcpListener;
+
 use crate::agent::facts::WorldFacts;
 use crate::agent::loaded::Sources;
 use crate::agent::run::{self, Follow, Plan, Previewed};
 use crate::apply::{self, Context, preview};
 use crate::config::settings::{Color, Mode, Settings, layers};
 use crate::model::report::Rendered;
+use crate::model::store::StoreSettings;
 use crate::render::Facts;
+use crate::status::Shared;
 use crate::status::diff::{self, Style};
 use crate::status::events;
-use crate::world::{fs, terminal};
+use crate::world::{clock, fs, http, terminal};
 
 use super::exit::{Ending, Exit};
 use super::{outcome, state};
@@ -34,7 +38,14 @@ pub(super) async fn run(settings: Settings, command: Option<Vec<String>>) -> End
             return Exit::Lock.into();
         }
     };
-    let plan = plan(&settings, state_folder, command);
+    let listener = match listener(&settings).await {
+        Ok(listener) => listener,
+        Err(problem) => {
+            terminal::complain(&format!("{problem}\n"));
+            return Exit::Configuration.into();
+        }
+    };
+    let plan = Plan { listener, ..plan(&settings, state_folder, command) };
     events::starting(&plan.sources.confdirs, &settings.store, &manner(settings.mode));
     let ending = match settings.mode {
         Mode::Onetime => {
@@ -49,6 +60,20 @@ pub(super) async fn run(settings: Settings, command: Option<Vec<String>>) -> End
     };
     drop(daemon_lock);
     ending
+}
+
+/// The listener of the status pages. A single pass is over before anybody could ask.
+async fn listener(settings: &Settings) -> Result<Option<TcpListener>, String> {
+    let Some(address) = settings.metrics_addr.as_deref().filter(|_| settings.mode != Mode::Onetime) else {
+        return Ok(None);
+    };
+    match http::bind(address).await {
+        Ok(listener) => {
+            tracing::info!("status pages are served on {address}");
+            Ok(Some(listener))
+        }
+        Err(error) => Err(format!("cannot serve status pages on `{address}`: {error} (hint: --metrics-addr)")),
+    }
 }
 
 /// How it works, in a few words.
@@ -85,10 +110,21 @@ fn plan(settings: &Settings, state_folder: Option<PathBuf>, command: Option<Vec<
             },
         })),
         preview,
+        board: Shared::new(backend(&settings.store), clock::now()),
+        listener: None,
         store_timeout: settings.backend_timeout,
         shutdown_timeout: settings.shutdown_timeout,
         command,
         stop_timeout: settings.stop_timeout,
+    }
+}
+
+/// The store's kind, as it is named on the command line.
+fn backend(store: &StoreSettings) -> &'static str {
+    match store {
+        StoreSettings::Etcd(_) => "etcd",
+        StoreSettings::File(_) => "file",
+        StoreSettings::Env => "env",
     }
 }
 

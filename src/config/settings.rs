@@ -73,6 +73,8 @@ pub struct Settings {
     pub receipts: bool,
     /// Its name there; `None` is the host's.
     pub agent_id: Option<String>,
+    /// Where status pages are served: `host:port`, or `:port` for every address.
+    pub metrics_addr: Option<String>,
     /// Least severity that is logged.
     pub log_level: LogLevel,
     /// How it is logged.
@@ -200,6 +202,7 @@ pub fn resolve(layers: &Layers<'_>) -> (Settings, Problems) {
         state_dir: state_dir(&mut values),
         receipts: values.switch(&table::RECEIPTS),
         agent_id: values.parsed(&table::AGENT_ID, agent_id),
+        metrics_addr: values.parsed(&table::METRICS_ADDR, listen_address).flatten(),
         log_level: values.choice(&table::LOG_LEVEL, LOG_LEVELS).unwrap_or(LogLevel::Info),
         log_format: values.choice(&table::LOG_FORMAT, LOG_FORMATS).unwrap_or(LogFormat::Text),
         nginx: NginxSettings {
@@ -264,6 +267,19 @@ fn agent_id(text: &str) -> Result<String, Problem> {
         return Err(problem.hint("use letters, digits, `.`, `_` and `-`"));
     }
     Ok(text.to_owned())
+}
+
+/// `host:port` or `:port`; empty for none.
+fn listen_address(text: &str) -> Result<Option<String>, Problem> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let port = text.rsplit_once(':').filter(|(host, _)| !host.contains(':') || host.ends_with(']'));
+    match port.map(|(_, port)| port.parse::<u16>()) {
+        Some(Ok(_)) => Ok(Some(text.to_owned())),
+        _ => Err(Problem::new(format!("{} is no address to listen on", shown(text)))
+            .hint("write host:port, or :port for every address of this machine")),
+    }
 }
 
 fn state_dir(values: &mut Values<'_>) -> StateDir {

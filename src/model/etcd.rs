@@ -113,3 +113,16 @@ impl Failure {
         Failure { kind: FailureKind::Unreachable, problem: problem.into() }
     }
 }
+
+/// What a member says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberStatus {
+    /// Version of etcd.
+    pub version: String,
+    /// Size of its database in bytes.
+    pub db_size_bytes: i64,
+    /// The leader it knows; 0 for none.
+    pub leader_id: u64,
+    /// How far its log is.
+    pub raft_index: u64,
+}

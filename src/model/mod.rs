@@ -6,6 +6,7 @@ pub mod event;
 pub mod for_each;
 pub mod glob;
 pub mod guard;
+pub mod health;
 pub mod key;
 pub mod process;
 pub mod range;

@@ -132,6 +132,26 @@ pub struct Verified {
     pub asked_at: Instant,
 }
 
+/// Which of a group's commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CommandKind {
+    /// `check_cmd`.
+    Check,
+    /// `reload_cmd`.
+    Reload,
+}
+
+/// One run of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommandRun {
+    /// Which command.
+    pub kind: CommandKind,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// It exited with status 0.
+    pub succeeded: bool,
+}
+
 /// What one pass did to one group.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -153,6 +173,8 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// Whether the reload command ran.
     pub reload_ran: bool,
+    /// Every run of a command, in order.
+    pub commands: Vec<CommandRun>,
     /// What was proven of a reload of nginx.
     pub verified: Option<Verified>,
     /// From the start of staging to the end.
@@ -179,6 +201,7 @@ impl Report {
             held: Vec::new(),
             warnings: Vec::new(),
             reload_ran: false,
+            commands: Vec::new(),
             verified: None,
             elapsed: Duration::ZERO,
         }

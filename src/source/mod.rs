@@ -8,6 +8,7 @@ mod document;
 mod env;
 mod etcd;
 mod file;
+pub mod health;
 mod noise;
 mod outbox;
 mod paging;

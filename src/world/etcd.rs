@@ -11,9 +11,9 @@ mod watch;
 use std::future::Future;
 use std::time::Duration;
 
-use etcd_client::{GetOptions, KvClient, WatchClient};
+use etcd_client::{GetOptions, KvClient, MaintenanceClient, WatchClient};
 
-use crate::model::etcd::{Entry, Failure, Header, Page, Span};
+use crate::model::etcd::{Entry, Failure, Header, MemberStatus, Page, Span};
 use crate::model::key::{Key, Revision, Value};
 use crate::model::store::EtcdSettings;
 
@@ -30,6 +30,7 @@ pub struct Connection {
     endpoint: Endpoint,
     kv: KvClient,
     watch: WatchClient,
+    maintenance: MaintenanceClient,
     request_timeout: Duration,
 }
 
@@ -61,6 +62,7 @@ impl Connection {
             endpoint: endpoint.clone(),
             kv: client.kv_client().max_decoding_message_size(MAX_MESSAGE_BYTES),
             watch: client.watch_client().max_decoding_message_size(MAX_MESSAGE_BYTES),
+            maintenance: client.maintenance_client(),
             request_timeout: settings.request_timeout,
         })
     }
@@ -110,6 +112,24 @@ impl Connection {
     pub async fn count(&self, span: &Span, at: Option<Revision>) -> Result<(Header, usize), Failure> {
         let answer = self.get(span, options(span, at).with_count_only()).await?;
         Ok((failure::header(answer.header()), usize::try_from(answer.count()).unwrap_or(0)))
+    }
+
+    /// What the member says of itself.
+    ///
+    /// # Errors
+    /// It gave no answer, or may not be asked.
+    pub async fn status(&self) -> Result<MemberStatus, Failure> {
+        let mut maintenance = self.maintenance.clone();
+        within(self.request_timeout, async move {
+            let status = maintenance.status().await.map_err(|error| failure::of_error(&error))?;
+            Ok(MemberStatus {
+                version: status.version().to_owned(),
+                db_size_bytes: status.db_size(),
+                leader_id: status.leader(),
+                raft_index: status.raft_index(),
+            })
+        })
+        .await
     }
 
     async fn get(&self, span: &Span, options: GetOptions) -> Result<etcd_client::GetResponse, Failure> {

@@ -13,6 +13,8 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
+use super::systemd;
+
 /// Output beyond this many bytes is counted but not kept.
 const MAX_OUTPUT_BYTES: usize = 64 * 1024;
 /// How long output may still arrive after the command itself has ended; an orphan may hold the pipe for ever.
@@ -114,6 +116,10 @@ async fn run_captured(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
+    // What a command starts must not speak to the service manager in our name.
+    for name in systemd::VARIABLES {
+        command.env_remove(name);
+    }
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) => return End::NotRun(error.to_string()),

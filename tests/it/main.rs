@@ -22,6 +22,7 @@ mod isolation;
 mod render;
 mod sandbox;
 mod shipped;
+mod status;
 mod store;
 mod supervise;
 mod support;

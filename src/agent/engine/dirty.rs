@@ -78,6 +78,7 @@ impl Engine {
             self.memories.remove(name);
             self.set_aside.remove(name);
             self.standings.forget(name);
+            self.board.with(|board| board.forget(&expansion.fleet.resource.name, name));
         }
     }
 
@@ -105,6 +106,8 @@ impl Engine {
                 known.extend(aside.iter().cloned());
             }
         }
+        let n_aside = aside.len();
+        self.board.with(|board| board.rendered(resource.of_conf_d(), &resource.name, n_aside));
         let bytes = result?;
         if resource.ranges.is_empty() {
             return check_format(resource, bytes).map(Some);

@@ -8,7 +8,7 @@ use crate::apply::machine::Answer;
 use crate::apply::plan::Action;
 use crate::apply::staging::{self, StagedFile};
 use crate::apply::{Context, nginx};
-use crate::model::report::{Failure, Stage};
+use crate::model::report::{CommandKind, CommandRun, Failure, Stage};
 use crate::model::resource::CommandLine;
 use crate::nginx::error_log;
 use crate::world::namespace::{self, Checked, Overlay};
@@ -136,6 +136,8 @@ impl Transaction {
     /// Remembers what a check took, and passes on what nginx warns of.
     fn note_check(&mut self, context: &Context, finished: &Finished) {
         self.check_time = self.check_time.max(finished.elapsed);
+        let (elapsed, succeeded) = (finished.elapsed, finished.succeeded());
+        self.report.commands.push(CommandRun { kind: CommandKind::Check, elapsed, succeeded });
         if self.nginx.is_some() && finished.succeeded() {
             let warnings = nginx::warnings(&finished.output);
             self.report.warnings.extend(warnings.filter_map(|warning| context.once(warning)));

@@ -9,7 +9,7 @@ use crate::apply::fleet::Fleet;
 use crate::apply::group::Group;
 use crate::apply::isolate::{Refused, Search};
 use crate::model::key::Revision;
-use crate::model::report::{Failure, Outcome, Rendered, Report, Stage};
+use crate::model::report::{CommandKind, CommandRun, Failure, Outcome, Rendered, Report, Stage};
 use crate::nginx::error_log;
 use crate::world::process;
 
@@ -96,6 +96,7 @@ impl Trials<'_> {
         self.report.warnings.extend(report.warnings);
         self.report.dropped.extend(report.dropped);
         self.report.reload_ran |= report.reload_ran;
+        self.report.commands.extend(report.commands);
         self.report.elapsed += report.elapsed;
         match report.outcome {
             Outcome::RolledBack { cause, .. } if cause.at == Stage::Check => Tried::Refused(cause),
@@ -114,10 +115,12 @@ impl Trials<'_> {
     }
 
     /// Checks the tree as it was: is it refused without any of the files?
-    async fn as_it_was(&self) -> Result<(), Refused> {
+    async fn as_it_was(&mut self) -> Result<(), Refused> {
         let Some(check) = self.group.check.as_ref().filter(|check| !check.names_a_file()) else { return Ok(()) };
         let text = check.shell_text(Path::new(""), Path::new(""));
         let finished = process::run_shell(&text, check.timeout).await;
+        let (elapsed, succeeded) = (finished.elapsed, finished.succeeded());
+        self.report.commands.push(CommandRun { kind: CommandKind::Check, elapsed, succeeded });
         if finished.succeeded() {
             return Ok(());
         }

@@ -8,7 +8,7 @@ use crate::apply::machine::Answer;
 use crate::apply::nginx::Nginx;
 use crate::apply::staging::StagedFile;
 use crate::apply::verify::Progress;
-use crate::model::report::{Failure, Stage, Verified};
+use crate::model::report::{CommandKind, CommandRun, Failure, Stage, Verified};
 use crate::model::resource::{CommandLine, Reload, Verify};
 use crate::nginx::installation;
 use crate::world::process::{self, End, Finished};
@@ -80,7 +80,7 @@ impl Transaction {
         }
     }
 
-    async fn run_reload(&self, command: &CommandLine) -> (String, Finished) {
+    async fn run_reload(&mut self, command: &CommandLine) -> (String, Finished) {
         let mut named: Vec<&StagedFile> = self.changed().collect();
         if named.is_empty() {
             named = self.files.iter().collect();
@@ -94,7 +94,8 @@ impl Transaction {
         let mut last = (String::new(), nothing);
         for text in texts {
             let finished = process::run_shell(&text, command.timeout).await;
-            let succeeded = finished.succeeded();
+            let (elapsed, succeeded) = (finished.elapsed, finished.succeeded());
+            self.report.commands.push(CommandRun { kind: CommandKind::Reload, elapsed, succeeded });
             last = (text, finished);
             if !succeeded {
                 break;

@@ -92,7 +92,7 @@ impl Section {
             Section::Store => "Store",
             Section::Time => "Times",
             Section::Nginx => "nginx",
-            Section::Log => "Log",
+            Section::Log => "Log and status",
             Section::Confd => "Accepted for confd's sake, without effect",
         }
     }
@@ -293,6 +293,10 @@ settings! {
         "least severity that is logged; fatal and panic are error").default("info");
     LOG_FORMAT = setting("log-format", Kind::Choice(&["text", "json"]), Section::Log, "how it is logged").default("text");
 
+    METRICS_ADDR = setting("metrics-addr", Kind::Text, Section::Log,
+        "serve /health, /ready, /ready/detailed, /applied and /metrics on this host:port, or :port, while following")
+        .may_be_empty();
+
     DIFF = without_effect("diff", Kind::Switch, "--noop always shows the difference");
     FAILURE_MODE = without_effect("failure-mode", Kind::Choice(&["best-effort", "fail-fast"]),
         "every resource is always tried");
@@ -310,7 +314,6 @@ settings! {
     RETRY_MAX_DELAY = without_effect("retry-max-delay", Kind::Duration, "the store is retried until it answers");
     SYSTEMD_NOTIFY = without_effect("systemd-notify", Kind::Switch, "systemd says itself whether it wants to be told");
     WATCHDOG_INTERVAL = without_effect("watchdog-interval", Kind::Duration, "systemd says itself how often");
-    METRICS_ADDR = without_effect("metrics-addr", Kind::Text, "this version serves no metrics");
     AUTH_TOKEN = without_effect("auth-token", Kind::Secret, "it is for vault");
     AUTH_TYPE = without_effect("auth-type", Kind::Text, "it is for vault");
     APP_ID = without_effect("app-id", Kind::Text, "it is for vault");

@@ -88,6 +88,18 @@ pub fn has_content(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() > 0)
 }
 
+/// The size in bytes of a file that can be opened for reading; `None` for a folder that can be listed.
+///
+/// # Errors
+/// It is not there, or not for us to read.
+pub fn readable_size(path: &Path) -> io::Result<Option<u64>> {
+    let metadata = std::fs::metadata(path)?;
+    if metadata.is_dir() {
+        return std::fs::read_dir(path).map(|_| None);
+    }
+    std::fs::File::open(path).map(|_| Some(metadata.len()))
+}
+
 /// A destination with the links of its folder resolved, to tell whether two lead to one file.
 pub fn real_destination(dest: &Path) -> PathBuf {
     let target = resolve_links(dest).unwrap_or_else(|_| dest.to_owned());

@@ -1,0 +1,122 @@
+//! Takes the board to those who ask: over HTTP, and to the service manager. Decides nothing that `status` could.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::net::TcpListener;
+use tokio::sync::Mutex;
+use tokio::task::AbortHandle;
+
+use crate::model::health::Health;
+use crate::model::store::StoreSettings;
+use crate::source::health;
+use crate::status::board::HEALTH_CHECK;
+use crate::status::systemd::{Message, Told};
+use crate::status::{Shared, pages};
+use crate::world::clock;
+use crate::world::http::{self, Answer};
+use crate::world::systemd::{self, Notice};
+
+/// A store that was asked this recently is not asked again: probes must not become its load.
+const HEALTH_LASTS: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// A running listener. Dropping it ends it.
+#[derive(Debug)]
+pub struct Pages(AbortHandle);
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Answers for the board on this listener.
+pub fn serve(listener: TcpListener, board: Shared, store: StoreSettings) -> Pages {
+    let asked = Arc::new(Asked { store, last: Mutex::new(None) });
+    let page = move |path: String| {
+        let (board, asked) = (board.clone(), Arc::clone(&asked));
+        async move {
+            let health = if path == pages::READY_DETAILED { Some(asked.health(&board).await) } else { None };
+            let answer =
+                board.with(|board| pages::answer(&path, board, health.as_ref(), clock::now(), clock::unix_seconds()));
+            Answer { status: answer.status, content_type: answer.content_type, body: answer.body }
+        }
+    };
+    Pages(tokio::spawn(http::serve(listener, page)).abort_handle())
+}
+
+/// The store's last answer. One question at a time: whoever asks meanwhile gets the same answer.
+struct Asked {
+    store: StoreSettings,
+    last: Mutex<Option<(Instant, Health)>>,
+}
+
+impl Asked {
+    async fn health(&self, board: &Shared) -> Health {
+        let mut last = self.last.lock().await;
+        if let Some((at, health)) = &*last
+            && clock::now().duration_since(*at) < HEALTH_LASTS
+        {
+            return health.clone();
+        }
+        let health = health::ask(&self.store).await;
+        board.with(|board| board.store.took(HEALTH_CHECK, health.elapsed, health.healthy));
+        *last = Some((clock::now(), health.clone()));
+        health
+    }
+}
+
+/// What the service manager knows of this process.
+pub struct Manager {
+    told: Told,
+    /// It did not take a message: said once.
+    complained: bool,
+}
+
+impl Manager {
+    /// Nothing was told yet.
+    pub fn new() -> Manager {
+        Manager { told: Told::new(systemd::watchdog_limit()), complained: false }
+    }
+
+    /// A reload begins.
+    pub fn reload(&mut self) {
+        let message = self.told.reload(clock::now());
+        self.send(message.into_iter().collect());
+    }
+
+    /// Tells what is to be told; called on every turn of the loop.
+    pub fn turn(&mut self, board: &Shared, is_settled: bool) {
+        let messages = board.with(|board| self.told.turn(board, is_settled, clock::now()));
+        self.send(messages);
+    }
+
+    /// When the loop must turn though nothing has happened.
+    pub fn wake_at(&self) -> Option<Instant> {
+        self.told.wake_at()
+    }
+
+    fn send(&mut self, messages: Vec<Message>) {
+        let notices: Vec<Notice<'_>> = messages
+            .iter()
+            .map(|message| match message {
+                Message::Ready => Notice::Ready,
+                Message::Reloading => Notice::Reloading,
+                Message::Stopping => Notice::Stopping,
+                Message::Status(text) => Notice::Status(text),
+                Message::Watchdog => Notice::Watchdog,
+            })
+            .collect();
+        if let Err(error) = systemd::notify(&notices)
+            && !std::mem::replace(&mut self.complained, true)
+        {
+            tracing::warn!("the service manager could not be told how the agent is: {error}");
+        }
+    }
+}
+
+impl Default for Manager {
+    fn default() -> Manager {
+        Manager::new()
+    }
+}

@@ -1,0 +1,185 @@
+//! What the board says after what it was told.
+
+use super::*;
+use crate::model::report::{CommandRun, Failure, Verified};
+use crate::status::board::store::{GET_VALUES, WATCH_PREFIX};
+
+use crate::config::resource::{Defaults, ResourceFile, parse};
+use crate::model::range::KeyRanges;
+
+/// A resource `NAME.toml` that writes `/etc/NAME`.
+pub(crate) fn resource(name: &str) -> Arc<Resource> {
+    let text =
+        format!("[template]\nsrc = \"{name}.tmpl\"\ndest = \"/etc/{name}\"\nkeys = [\"/v\"]\nreload_cmd = \"true\"\n");
+    let file = ResourceFile { name: format!("{name}.toml").into(), path: format!("{name}.toml").into(), text };
+    Arc::new(parse(&file, &Defaults::default()).unwrap())
+}
+
+/// A board of two groups: `a` with resources `a` and `b`, and `c` alone.
+pub(crate) fn board(now: Instant) -> Board {
+    let mut board = Board::new("etcd", now);
+    let groups = [("g1", vec![resource("a"), resource("b")]), ("g2", vec![resource("c")])];
+    board.loaded(groups.iter().map(|(id, resources)| (*id, resources.as_slice())), 0);
+    board
+}
+
+pub(crate) fn report(revision: i64, names: &[&str], outcome: Outcome) -> Report {
+    let resources = names.iter().map(|name| Arc::from(*name)).collect();
+    Report { resources, outcome, elapsed: Duration::from_millis(30), ..Report::unchanged(Revision(revision)) }
+}
+
+fn failure(at: Stage) -> Failure {
+    Failure { output: "output that may be long".into(), ..Failure::new(at, "exit status 1") }
+}
+
+fn snapshot(revision: i64) -> Event {
+    Event::Snapshot { revision: Revision(revision), ranges: KeyRanges::default(), entries: Vec::new() }
+}
+
+#[test]
+fn ready_takes_every_group_tried_one_live_and_a_store_that_is_followed() {
+    let now = Instant::now();
+    let mut board = board(now);
+    assert_eq!(board.readiness(), Readiness::NotApplied("nothing has been applied yet".into()));
+    board.passed("g1", &report(5, &["a.toml", "b.toml"], Outcome::Rejected(failure(Stage::Check))), 100);
+    let why = "a.toml: check failed: exit status 1";
+    assert_eq!(board.readiness(), Readiness::NotApplied(why.into()), "no output of commands");
+    board.passed("g2", &report(5, &["c.toml"], Outcome::Applied), 100);
+    assert_eq!(board.readiness(), Readiness::Ready, "a broken group does not hold up the others");
+    assert_eq!(board.summary(), format!("1 of 2 groups in sync at revision 5; {why}"));
+    let problem = "cannot connect".to_owned();
+    board.store_said(&Event::Lost { problem, retry_in: Duration::ZERO }, now);
+    assert_eq!(board.readiness(), Readiness::StoreLost("cannot connect".into()));
+    assert!(board.has_applied());
+    board.store_said(&Event::Regained, now);
+    board.passed("g1", &report(6, &["a.toml", "b.toml"], Outcome::Applied), 101);
+    assert_eq!((board.readiness(), board.summary()), (Readiness::Ready, "in sync at revision 6".into()));
+}
+
+#[test]
+fn a_reload_that_waits_for_nginx_to_start_is_ready_and_one_that_failed_is_not() {
+    for (nothing_runs, expected) in [(true, true), (false, false)] {
+        let mut board = board(Instant::now());
+        let owed = Outcome::ReloadOwed { cause: failure(Stage::Reload), nothing_runs };
+        board.passed("g1", &report(5, &["a.toml", "b.toml"], owed.clone()), 100);
+        board.passed("g2", &report(5, &["c.toml"], owed), 100);
+        assert_eq!((board.has_applied(), board.reloads_owed()), (expected, 2));
+    }
+}
+
+#[test]
+fn with_nothing_to_apply_it_is_ready_unless_that_is_a_mistake() {
+    for (problems, expected) in [(0, true), (1, false)] {
+        let mut board = Board::new("file", Instant::now());
+        board.loaded(std::iter::empty(), problems);
+        assert_eq!(board.has_applied(), expected, "{problems}");
+    }
+}
+
+#[test]
+fn passes_reloads_and_commands_are_counted_by_what_came_of_them() {
+    let mut board = board(Instant::now());
+    let millis = Duration::from_millis;
+    let verified = Verified {
+        accepted: millis(10),
+        healthy: millis(20),
+        converged: None,
+        serving: 2,
+        leaving: BTreeSet::new(),
+        asked_at: Instant::now(),
+    };
+    let run = |kind, succeeded| CommandRun { kind, elapsed: millis(7), succeeded };
+    let applied = Report {
+        verified: Some(verified),
+        reload_ran: true,
+        files: vec!["/etc/a".into()],
+        commands: vec![run(CommandKind::Check, true), run(CommandKind::Reload, true)],
+        ..report(5, &["a.toml", "b.toml"], Outcome::Applied)
+    };
+    board.passed("g1", &applied, 100);
+    let rolled_back = Outcome::RolledBack { cause: failure(Stage::Verify), reload_old: Some(failure(Stage::Reload)) };
+    let commands = vec![run(CommandKind::Check, true), run(CommandKind::Reload, false)];
+    board.passed("g1", &Report { commands, ..report(6, &["a.toml"], rolled_back) }, 101);
+    board.passed("g1", &report(6, &["a.toml"], Outcome::Rejected(failure(Stage::Check))), 102);
+    assert_eq!(board.passes, BTreeMap::from([("applied", 1), ("rejected", 1), ("rolled_back", 1)]));
+    assert_eq!(board.reloads, BTreeMap::from([("rolled_back", 1), ("verified", 1)]));
+    assert_eq!(board.totals.commands, BTreeMap::from([("check", (2, 0)), ("reload", (1, 1))]));
+    assert_eq!((board.totals.succeeded, board.totals.failed, board.totals.replaced), (2, 2, 1));
+    let group = &board.groups["a.toml"];
+    assert_eq!((group.applied_revision, group.applied_at, group.failures), (Some(Revision(5)), Some(100), 2));
+    assert_eq!(group.state, State::Rejected);
+    assert!(!group.reload_owed, "the previous reload is what the last pass left");
+    assert_eq!(board.verify_times.keys().copied().collect::<Vec<_>>(), ["accepted", "healthy"]);
+}
+
+#[test]
+fn a_resource_that_drops_out_is_failing_until_it_takes_part_again() {
+    let mut board = board(Instant::now());
+    let dropped = vec![("a.toml".into(), failure(Stage::Render))];
+    board.passed("g1", &Report { dropped, ..report(5, &["b.toml"], Outcome::Applied) }, 100);
+    assert_eq!(board.groups["a.toml"].state, State::Incomplete);
+    assert!(board.resources["a.toml"].dropped && !board.resources["b.toml"].dropped);
+    board.passed("g1", &report(6, &["a.toml"], Outcome::Applied), 101);
+    assert_eq!(board.groups["a.toml"].state, State::InSync);
+    assert!(!board.resources["a.toml"].dropped);
+}
+
+#[test]
+fn what_is_gone_from_conf_d_is_forgotten_and_what_stays_keeps_its_numbers() {
+    let mut board = board(Instant::now());
+    board.passed("g2", &report(5, &["c.toml"], Outcome::Applied), 100);
+    let groups = [("g2", vec![resource("c")])];
+    board.loaded(groups.iter().map(|(id, resources)| (*id, resources.as_slice())), 0);
+    assert_eq!(board.groups.keys().map(|name| &**name).collect::<Vec<_>>(), ["c.toml"]);
+    assert_eq!(board.resources["c.toml"].succeeded, 1);
+    board.passed("g1", &report(6, &["a.toml"], Outcome::Applied), 101);
+    assert_eq!(board.groups.len(), 1, "a pass that was under way when its group went");
+    assert_eq!(board.loads, 2);
+}
+
+#[test]
+fn the_time_without_the_store_is_added_up() {
+    let start = Instant::now();
+    let at = |seconds| start + Duration::from_secs(seconds);
+    let lost = |problem: &str| Event::Lost { problem: problem.into(), retry_in: Duration::ZERO };
+    let mut board = Board::new("etcd", start);
+    assert!(!board.store.is_followed());
+    board.store_said(&snapshot(5), at(1));
+    board.store_said(&lost("a"), at(10));
+    board.store_said(&lost("b"), at(12));
+    assert_eq!(board.store.lost_for(at(13)), (Duration::from_secs(3), Duration::from_secs(3)));
+    assert_eq!(board.store.problem(), Some("b"));
+    board.store_said(&Event::Regained, at(14));
+    board.store_said(&lost("c"), at(20));
+    assert_eq!(board.store.lost_for(at(21)), (Duration::from_secs(1), Duration::from_secs(5)));
+    board.store_said(&snapshot(3), at(22));
+    assert_eq!((board.store.losses, board.store.revision), (2, Some(Revision(3))), "put back to an older revision");
+    let requests: Vec<_> =
+        board.store.requests.iter().map(|(kind, requests)| (*kind, requests.times.count(), requests.failed)).collect();
+    assert_eq!(requests, [(GET_VALUES, 2, 0), (WATCH_PREFIX, 3, 3)]);
+}
+
+#[test]
+fn texts_are_one_bounded_line() {
+    assert_eq!(shortened("a\nb"), "a b");
+    assert_eq!(shortened(&"ü".repeat(1000)).chars().count(), MOST_PROBLEM_CHARACTERS + 1);
+}
+
+#[test]
+fn files_of_a_for_each_are_told_under_the_name_of_their_resource() {
+    let mut board = board(Instant::now());
+    board.rendered("a.toml", &"a.toml[x]".into(), 2);
+    board.rendered("a.toml", &"a.toml[y]".into(), 3);
+    assert_eq!(board.resources["a.toml"].set_aside(), 5);
+    board.forget("a.toml", "a.toml[x]");
+    assert_eq!(board.resources["a.toml"].set_aside(), 3);
+    let dropped = vec![("a.toml[y]".into(), failure(Stage::Render))];
+    let names = ["a.toml[w]", "a.toml[x]", "b.toml"];
+    let files = vec!["/etc/b".into()];
+    board.passed("g1", &Report { dropped, files, ..report(5, &names, Outcome::Applied) }, 100);
+    let a = &board.resources["a.toml"];
+    assert_eq!((a.succeeded, a.failed, a.dropped), (0, 1, true), "once for the pass");
+    let b = &board.resources["b.toml"];
+    assert_eq!((b.succeeded, b.failed, b.replaced), (1, 0, 1));
+    assert_eq!(board.resources.len(), 3, "no name of the store has become a series");
+}

@@ -1,0 +1,156 @@
+//! `/metrics`: the board in Prometheus' text format, under this program's names and under confd's. Pure.
+//! Labels are names of conf.d and fixed words, bounded in number; a value of the store is never among them.
+
+use std::fmt::Write;
+use std::time::Instant;
+
+use super::board::{Board, GroupBoard, Readiness, ResourceBoard, State};
+use super::histogram::Histogram;
+use super::names::{self, Kind, Metric};
+
+mod confd;
+
+#[cfg(test)]
+mod tests;
+
+/// Resources, and groups, that have lines of their own; further ones are left out and counted as such.
+const MOST_SERIES: usize = 1000;
+
+/// The whole page.
+pub fn page(board: &Board, now: Instant) -> String {
+    let mut page = Page::default();
+    own(&mut page, board, now);
+    confd::families(&mut page, board);
+    page.text
+}
+
+fn own(page: &mut Page, board: &Board, now: Instant) {
+    page.one(&names::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0);
+    page.one(&names::READY, &[], flag(board.readiness() == Readiness::Ready));
+    page.one(&names::APPLIED, &[], flag(board.has_applied()));
+    page.some(&names::APPLIED_REVISION, &[], board.applied_revision.map(|revision| revision.0 as f64));
+    page.one(&names::PROBLEMS, &[], board.problems as f64);
+    page.one(&names::RESOURCES, &[], board.resources.len() as f64);
+    page.one(&names::LOADS, &[], board.loads as f64);
+    page.one(&names::RENDERS, &[], board.renders as f64);
+    let store = &board.store;
+    let (lost, lost_in_all) = store.lost_for(now);
+    page.one(&names::STORE_FOLLOWED, &[store.backend], flag(store.is_followed()));
+    page.some(&names::STORE_REVISION, &[store.backend], store.revision.map(|revision| revision.0 as f64));
+    page.one(&names::STORE_LOST, &[store.backend], lost.as_secs_f64());
+    page.one(&names::STORE_LOST_TOTAL, &[store.backend], lost_in_all.as_secs_f64());
+    page.one(&names::STORE_LOSSES, &[store.backend], store.losses as f64);
+    groups(page, board);
+    page.many(&names::PASSES, board.passes.iter().map(|(word, count)| (vec![*word], *count as f64)));
+    page.many(&names::RELOADS, board.reloads.iter().map(|(word, count)| (vec![*word], *count as f64)));
+    page.one(&names::RELOADS_OWED, &[], board.reloads_owed() as f64);
+    page.histograms(&names::VERIFY, board.verify_times.iter().map(|(stage, times)| (vec![*stage], times)));
+    page.histograms(&names::DRAIN, std::iter::once((Vec::new(), &board.drain_times)));
+    page.one(&names::WORKERS_LEAVING, &[], board.workers_leaving as f64);
+    page.one(&names::WORKERS_SERVING, &[], board.workers_serving as f64);
+    let one_each = |number: fn(&ResourceBoard) -> f64| {
+        resources(board).map(move |(name, resource)| (vec![name], number(resource)))
+    };
+    page.many(&names::HELD, one_each(|resource| flag(resource.held.is_some())));
+    page.many(&names::DROPPED, one_each(|resource| flag(resource.dropped)));
+    page.many(&names::SET_ASIDE, one_each(|resource| resource.set_aside() as f64));
+    let omitted = board.resources.len().saturating_sub(MOST_SERIES) + board.groups.len().saturating_sub(MOST_SERIES);
+    page.one(&names::OMITTED, &[], omitted as f64);
+}
+
+fn groups(page: &mut Page, board: &Board) {
+    let states = shown_groups(board)
+        .flat_map(|(name, group)| State::ALL.map(|state| (vec![name, state.word()], flag(state == group.state))));
+    page.many(&names::GROUP_STATE, states);
+    let one_each = |number: fn(&GroupBoard) -> Option<f64>| {
+        shown_groups(board).filter_map(move |(name, group)| Some((vec![name], number(group)?)))
+    };
+    page.many(&names::GROUP_REVISION, one_each(|group| group.applied_revision.map(|revision| revision.0 as f64)));
+    page.many(&names::GROUP_APPLIED_AT, one_each(|group| group.applied_at.map(|seconds| seconds as f64)));
+    page.many(&names::GROUP_FAILURES, one_each(|group| Some(group.failures as f64)));
+}
+
+/// The groups that have lines of their own.
+fn shown_groups(board: &Board) -> impl Iterator<Item = (&str, &GroupBoard)> {
+    board.groups.iter().take(MOST_SERIES).map(|(name, group)| (&**name, group))
+}
+
+/// The resources that have lines of their own.
+fn resources(board: &Board) -> impl Iterator<Item = (&str, &ResourceBoard)> {
+    board.resources.iter().take(MOST_SERIES).map(|(name, resource)| (&**name, resource))
+}
+
+fn flag(is_true: bool) -> f64 {
+    f64::from(u8::from(is_true))
+}
+
+/// The page as it grows. A family without a sample is left out.
+#[derive(Default)]
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn head(&mut self, metric: &Metric) {
+        // Writing into a String cannot fail.
+        write!(self.text, "# HELP {0} {1}\n# TYPE {0} {2}\n", metric.name, metric.help, metric.kind.word()).ok();
+    }
+
+    fn sample(&mut self, metric: &Metric, suffix: &str, labels: &[&str], bound: Option<f64>, value: f64) {
+        debug_assert_eq!(labels.len(), metric.labels.len(), "{}", metric.name);
+        self.text.push_str(metric.name);
+        self.text.push_str(suffix);
+        let mut before = '{';
+        for (name, value) in metric.labels.iter().zip(labels) {
+            write!(self.text, "{before}{name}=\"{}\"", escaped(value)).ok();
+            before = ',';
+        }
+        if suffix == "_bucket" {
+            let bound = bound.map_or("+Inf".to_owned(), |bound| bound.to_string());
+            write!(self.text, "{before}le=\"{bound}\"").ok();
+            before = ',';
+        }
+        if before == ',' {
+            self.text.push('}');
+        }
+        writeln!(self.text, " {value}").ok();
+    }
+
+    fn one(&mut self, metric: &Metric, labels: &[&str], value: f64) {
+        self.head(metric);
+        self.sample(metric, "", labels, None, value);
+    }
+
+    fn some(&mut self, metric: &Metric, labels: &[&str], value: Option<f64>) {
+        value.into_iter().for_each(|value| self.one(metric, labels, value));
+    }
+
+    fn many<'a>(&mut self, metric: &Metric, samples: impl Iterator<Item = (Vec<&'a str>, f64)>) {
+        let mut samples = samples.peekable();
+        if samples.peek().is_some() {
+            self.head(metric);
+        }
+        samples.for_each(|(labels, value)| self.sample(metric, "", &labels, None, value));
+    }
+
+    fn histograms<'a>(&mut self, metric: &Metric, samples: impl Iterator<Item = (Vec<&'a str>, &'a Histogram)>) {
+        debug_assert_eq!(metric.kind, Kind::Histogram);
+        let mut samples = samples.peekable();
+        if samples.peek().is_some() {
+            self.head(metric);
+        }
+        for (labels, histogram) in samples {
+            for (bound, count) in histogram.cumulative() {
+                self.sample(metric, "_bucket", &labels, Some(bound), count as f64);
+            }
+            self.sample(metric, "_bucket", &labels, None, histogram.count() as f64);
+            self.sample(metric, "_sum", &labels, None, histogram.sum_seconds());
+            self.sample(metric, "_count", &labels, None, histogram.count() as f64);
+        }
+    }
+}
+
+/// A label's value as the format wants it.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}

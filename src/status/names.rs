@@ -1,0 +1,108 @@
+//! The table of metrics: each is written down once, here, and from here come its lines on `/metrics` and its row in
+//! `docs/metrics.md`. Holds names and words, never a number.
+
+/// One metric.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// Its name, with its unit.
+    pub name: &'static str,
+    /// What its numbers are.
+    pub kind: Kind,
+    /// Its labels. Their values come from conf.d and from fixed words, never from the store.
+    pub labels: &'static [&'static str],
+    /// What it says: a sentence.
+    pub help: &'static str,
+}
+
+/// What a metric's numbers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts by size.
+    Histogram,
+}
+
+impl Kind {
+    /// Prometheus' word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        }
+    }
+}
+
+/// Names each metric and lists them all, so that none can be forgotten.
+macro_rules! metrics {
+    ($($id:ident = $kind:ident $name:literal [$($label:literal),*] $help:literal;)*) => {
+        $(#[doc = $help] pub static $id: Metric =
+            Metric { name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help };)*
+        /// Every metric, in the order of the page.
+        pub static ALL: &[&Metric] = &[$(&$id),*];
+    };
+}
+
+metrics! {
+    BUILD_INFO = Gauge "upstreamd_build_info" ["version"] "Always 1; the version is in the label.";
+    READY = Gauge "upstreamd_ready" [] "1 when something verified is live and the store is followed, as /ready says.";
+    APPLIED = Gauge "upstreamd_applied" [] "1 once something verified has gone live since the start, as /applied says.";
+    APPLIED_REVISION = Gauge "upstreamd_applied_revision" []
+        "Store revision of the last pass that ended well; absent before the first.";
+    PROBLEMS = Gauge "upstreamd_configuration_problems" [] "Problems in conf.d and templates; what they concern keeps its last good form.";
+    RESOURCES = Gauge "upstreamd_resources" [] "Resources that are kept true.";
+    LOADS = Counter "upstreamd_configuration_loads_total" [] "Times that conf.d and templates were read in a form that was new.";
+    RENDERS = Counter "upstreamd_renders_total" [] "Renders of a resource.";
+
+    STORE_FOLLOWED = Gauge "upstreamd_store_followed" ["backend"] "1 while the store is followed.";
+    STORE_REVISION = Gauge "upstreamd_store_revision" ["backend"] "Newest revision that was read; absent before the first.";
+    STORE_LOST = Gauge "upstreamd_store_lost_seconds" ["backend"] "How long the store has not been followed now; 0 while it is.";
+    STORE_LOST_TOTAL = Counter "upstreamd_store_lost_seconds_total" ["backend"] "How long the store has not been followed in all.";
+    STORE_LOSSES = Counter "upstreamd_store_losses_total" ["backend"] "Times that following the store broke off.";
+
+    GROUP_STATE = Gauge "upstreamd_group_state" ["group", "state"]
+        "1 for the state the group is in. A group is the resources that share their commands, named by the first of them.";
+    GROUP_REVISION = Gauge "upstreamd_group_applied_revision" ["group"] "Store revision of the group's last pass that ended well.";
+    GROUP_APPLIED_AT = Gauge "upstreamd_group_applied_timestamp_seconds" ["group"] "When that pass ended, in seconds since 1970.";
+    GROUP_FAILURES = Gauge "upstreamd_group_failures" ["group"] "Passes that failed since then.";
+    PASSES = Counter "upstreamd_passes_total" ["outcome"] "Passes over a group, by how they ended.";
+    RELOADS = Counter "upstreamd_reloads_total" ["outcome"]
+        "Reloads, by what came of them: verified; unverified (no nginx to look at); nothing_runs (owed until nginx starts); failed (owed); rolled_back; stuck.";
+    RELOADS_OWED = Gauge "upstreamd_reloads_owed" [] "Groups that owe a reload.";
+    VERIFY = Histogram "upstreamd_reload_verify_seconds" ["stage"]
+        "From asking nginx to reload to: accepted (a new worker), healthy (all of them, for a moment), converged (every old one leaves).";
+    DRAIN = Histogram "upstreamd_drain_seconds" [] "From asking nginx to reload to the end of its last old worker.";
+    WORKERS_LEAVING = Gauge "upstreamd_nginx_workers_draining" [] "Old workers of nginx that finish their connections.";
+    WORKERS_SERVING = Gauge "upstreamd_nginx_workers_serving" [] "Workers of nginx after the last verified reload.";
+
+    HELD = Gauge "upstreamd_resource_held" ["resource"] "1 while the last good file stays because the store has lost backends.";
+    DROPPED = Gauge "upstreamd_resource_failing" ["resource"] "1 while the resource fails and the others of its group go on without it.";
+    SET_ASIDE = Gauge "upstreamd_backends_set_aside" ["resource"] "Keys that are no backend.";
+    OMITTED = Gauge "upstreamd_series_omitted" [] "Resources and groups beyond the first 1000, of which no line is shown.";
+
+    CONFD_REQUEST_SECONDS = Histogram "confd_backend_request_duration_seconds" ["backend", "operation"]
+        "get_values: from asking for everything to having it, every retry included; watch_prefix: from one event to the next; health_check_detailed: the question of /ready/detailed.";
+    CONFD_REQUESTS = Counter "confd_backend_request_total" ["backend", "operation"] "The same, counted.";
+    CONFD_ERRORS = Counter "confd_backend_errors_total" ["backend", "operation"] "Those that failed.";
+    CONFD_HEALTHY = Gauge "confd_backend_healthy" ["backend"] "As upstreamd_store_followed.";
+    CONFD_TEMPLATE_SECONDS = Histogram "confd_template_process_duration_seconds" ["dest"] "Passes over the group of this destination that it took part in.";
+    CONFD_TEMPLATES = Counter "confd_template_process_total" ["dest", "status"] "The same, counted: success or error.";
+    CONFD_CACHE_HITS = Counter "confd_template_cache_hits_total" [] "As upstreamd_renders_total: each uses a compiled template.";
+    CONFD_CACHE_MISSES = Counter "confd_template_cache_misses_total" [] "Templates compiled.";
+    CONFD_STAT_HITS = Counter "confd_template_stat_cache_hits_total" [] "As the cache hits: templates are watched, a render never looks at the file.";
+    CONFD_LOADED = Gauge "confd_templates_loaded" [] "As upstreamd_resources.";
+    CONFD_KEYS = Gauge "confd_watched_keys" [] "Different keys that resources ask for.";
+    CONFD_BATCHES = Counter "confd_batch_process_total" [] "Passes over a group.";
+    CONFD_BATCHES_FAILED = Counter "confd_batch_process_failed_total" [] "Those in which something failed.";
+    CONFD_BATCH_SUCCEEDED = Counter "confd_batch_templates_succeeded_total" [] "Resources that went well, over all passes.";
+    CONFD_BATCH_FAILED = Counter "confd_batch_templates_failed_total" [] "Resources that failed, over all passes.";
+    CONFD_COMMAND_SECONDS = Histogram "confd_command_duration_seconds" ["type", "dest"]
+        "Runs of check and reload commands; dest is the group's first destination.";
+    CONFD_COMMANDS = Counter "confd_command_total" ["type", "dest"] "The same, counted.";
+    CONFD_EXIT_CODES = Counter "confd_command_exit_code_total" ["type", "exit_code"] "The same by exit code: 0, or 1 for any failure.";
+    CONFD_SYNCS = Counter "confd_file_sync_total" ["dest"] "Times the file was replaced.";
+    CONFD_CHANGED = Counter "confd_file_changed_total" [] "Files replaced.";
+}

@@ -1,0 +1,160 @@
+//! What is answered over HTTP: `/health`, `/ready`, `/ready/detailed` and `/metrics` as the newer confd answers them, and
+//! `/applied`, which stays well while the store is away. Pure: paths and the board go in, an answer comes out.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::model::health::Health;
+
+use super::board::{Board, Readiness, State};
+use super::metrics;
+
+/// The page that asks the store.
+pub const READY_DETAILED: &str = "/ready/detailed";
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// One answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// `Content-Type`.
+    pub content_type: &'static str,
+    /// The text.
+    pub body: String,
+}
+
+/// `/ready/detailed`, field by field as confd has it.
+#[derive(Serialize)]
+struct Detailed<'a> {
+    healthy: bool,
+    message: &'a str,
+    duration_ms: u64,
+    details: BTreeMap<&'a str, String>,
+    checked_at: String,
+}
+
+/// The answer for a path. `health` is what the store has just said, for [`READY_DETAILED`] only.
+pub fn answer(path: &str, board: &Board, health: Option<&Health>, now: Instant, unix_seconds: u64) -> Answer {
+    match path {
+        "/health" => text(200, "ok"),
+        "/ready" => ready(&board.readiness()),
+        "/applied" => match board.has_applied() {
+            true => text(200, "ok"),
+            false => ready(&board.readiness()),
+        },
+        READY_DETAILED => detailed(board, health, unix_seconds),
+        "/metrics" => Answer {
+            status: 200,
+            content_type: "text/plain; version=0.0.4; charset=utf-8",
+            body: metrics::page(board, now),
+        },
+        _ => text(404, "404 page not found\n"),
+    }
+}
+
+fn text(status: u16, body: &str) -> Answer {
+    Answer { status, content_type: TEXT, body: body.to_owned() }
+}
+
+fn ready(readiness: &Readiness) -> Answer {
+    match readiness {
+        Readiness::Ready => text(200, "ok"),
+        Readiness::NotApplied(why) => text(503, &format!("not ready: {why}")),
+        Readiness::StoreLost(problem) => text(503, &format!("backend unhealthy: {problem}")),
+    }
+}
+
+fn detailed(board: &Board, health: Option<&Health>, unix_seconds: u64) -> Answer {
+    let readiness = board.readiness();
+    let healthy = readiness == Readiness::Ready;
+    let message = match &readiness {
+        Readiness::Ready => health.filter(|health| health.healthy).map_or("ok", |health| health.message.as_str()),
+        Readiness::NotApplied(why) | Readiness::StoreLost(why) => why.as_str(),
+    };
+    let mut details: BTreeMap<&str, String> = BTreeMap::new();
+    details.insert("backend", board.store.backend.to_owned());
+    details.insert("summary", board.summary());
+    details.insert("groups_in_sync", format!("{} of {}", board.groups_in_sync(), board.groups.len()));
+    details.insert("reloads_owed", board.reloads_owed().to_string());
+    details.insert("workers_draining", board.workers_leaving.to_string());
+    details.extend(board.applied_revision.map(|revision| ("applied_revision", revision.to_string())));
+    details.extend(board.store.revision.map(|revision| ("store_revision", revision.to_string())));
+    let names = |names: Vec<&str>| (!names.is_empty()).then(|| names.join(" "));
+    let held = board.resources.iter().filter(|(_, resource)| resource.held.is_some());
+    details.extend(names(held.map(|(name, _)| &**name).take(MOST_NAMED).collect()).map(|held| ("held", held)));
+    let failing = board.groups.iter().filter(|(_, group)| !matches!(group.state, State::InSync | State::Waiting));
+    let failing = failing.map(|(name, _)| &**name).take(MOST_NAMED).collect();
+    details.extend(names(failing).map(|failing| ("failing", failing)));
+    let mut duration_ms = 0;
+    if let Some(health) = health {
+        duration_ms = u64::try_from(health.elapsed.as_millis()).unwrap_or(u64::MAX);
+        details.extend(health.details.iter().map(|(name, value)| (*name, value.clone())));
+    }
+    let checked_at = i64::try_from(unix_seconds).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    let checked_at = checked_at.map(|time| time.to_string()).unwrap_or_default();
+    let body = Detailed { healthy, message, duration_ms, details, checked_at };
+    let body = serde_json::to_string(&body).map(|body| body + "\n").unwrap_or_default();
+    Answer { status: if healthy { 200 } else { 503 }, content_type: "application/json", body }
+}
+
+/// Most resources or groups that are named.
+const MOST_NAMED: usize = 50;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::event::Event;
+    use crate::model::key::Revision;
+    use crate::model::range::KeyRanges;
+    use std::time::Duration;
+
+    fn check(board: &Board, path: &str, status: u16, body: &str) {
+        let answer = answer(path, board, None, Instant::now(), 0);
+        assert_eq!((answer.status, answer.body.as_str()), (status, body), "{path}");
+    }
+
+    #[test]
+    fn pages_answer_as_confds_do() {
+        let now = Instant::now();
+        let mut board = Board::new("etcd", now);
+        check(&board, "/health", 200, "ok");
+        check(&board, "/ready", 503, "not ready: nothing has been applied yet");
+        check(&board, "/applied", 503, "not ready: nothing has been applied yet");
+        check(&board, "/nothing", 404, "404 page not found\n");
+        board.loaded(std::iter::empty(), 0);
+        let ranges = KeyRanges::default();
+        board.store_said(&Event::Snapshot { revision: Revision(7), ranges, entries: Vec::new() }, now);
+        check(&board, "/ready", 200, "ok");
+        let problem = "no route".to_owned();
+        board.store_said(&Event::Lost { problem, retry_in: Duration::from_secs(1) }, now);
+        check(&board, "/ready", 503, "backend unhealthy: no route");
+        check(&board, "/applied", 200, "ok");
+        check(&board, "/health", 200, "ok");
+    }
+
+    #[test]
+    fn the_detailed_page_has_confds_fields() {
+        let now = Instant::now();
+        let mut board = Board::new("etcd", now);
+        board.loaded(std::iter::empty(), 0);
+        let health = Health {
+            healthy: true,
+            message: "etcd backend is healthy".into(),
+            elapsed: Duration::from_millis(5),
+            details: [("endpoint", "localhost:2379".to_owned())].into(),
+        };
+        let answer = answer(READY_DETAILED, &board, Some(&health), now, 1_736_850_600);
+        assert_eq!((answer.status, answer.content_type), (200, "application/json"));
+        let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+        assert_eq!(body["healthy"], true);
+        assert_eq!(body["message"], "etcd backend is healthy");
+        assert_eq!(body["duration_ms"], 5);
+        assert_eq!(body["checked_at"], "2025-01-14T10:30:00Z");
+        assert_eq!(body["details"]["endpoint"], "localhost:2379");
+        assert!(body["details"].as_object().unwrap().values().all(serde_json::Value::is_string));
+    }
+}

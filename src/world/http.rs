@@ -1,0 +1,109 @@
+//! A small HTTP/1.1 listener for status pages: a bounded number of connections, each with a limit for its headers.
+//! Never reads a body and knows no page.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::CONTENT_TYPE;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream, lookup_host};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+/// Connections at a time; further ones wait in the kernel's backlog.
+const MOST_CONNECTIONS: usize = 64;
+/// How long the headers of a request may take, from the first byte or, on a kept connection, from the last answer.
+const HEADER_LIMIT: Duration = Duration::from_secs(30);
+/// How long a connection may live in all: one that takes no answer must not stay for ever.
+const CONNECTION_LIMIT: Duration = Duration::from_secs(600);
+/// Pause after a failed accept: with no descriptor left, trying again at once would only spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long looking up the address's name may take.
+const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
+
+/// One answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// `Content-Type`.
+    pub content_type: &'static str,
+    /// The body.
+    pub body: String,
+}
+
+/// Binds `host:port`, or `:port` for every address of this machine.
+///
+/// # Errors
+/// No such address, or somebody has it.
+pub async fn bind(address: &str) -> io::Result<TcpListener> {
+    if let Some(port) = address.strip_prefix(':').and_then(|port| port.parse().ok()) {
+        // A machine without IPv6 has no `::`.
+        return match TcpListener::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))).await {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(error),
+            Err(_) => TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).await,
+            bound => bound,
+        };
+    }
+    let found = timeout(LOOKUP_LIMIT, lookup_host(address)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+    TcpListener::bind(found.collect::<Vec<_>>().as_slice()).await
+}
+
+/// Answers paths until the task is dropped. HEAD gets the head of the same answer.
+pub async fn serve<Page, Answering>(listener: TcpListener, page: Page)
+where
+    Page: Fn(String) -> Answering + Clone + Send + Sync + 'static,
+    Answering: Future<Output = Answer> + Send,
+{
+    let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    while let Ok(place) = Arc::clone(&room).acquire_owned().await {
+        match listener.accept().await {
+            Ok((stream, remote)) => {
+                let page = page.clone();
+                tokio::spawn(async move {
+                    if timeout(CONNECTION_LIMIT, connection(stream, page)).await.is_err() {
+                        tracing::debug!(%remote, "a status connection was closed after {CONNECTION_LIMIT:?}");
+                    }
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!("cannot accept a connection for status pages: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn connection<Page, Answering>(stream: TcpStream, page: Page)
+where
+    Page: Fn(String) -> Answering,
+    Answering: Future<Output = Answer>,
+{
+    let service = service_fn(|request: Request<Incoming>| {
+        let is_head = request.method() == Method::HEAD;
+        let answering = page(request.uri().path().to_owned());
+        async move { Ok::<_, Infallible>(response(answering.await, is_head)) }
+    });
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT);
+    // How a client ends its connection is its own business.
+    server.serve_connection(TokioIo::new(stream), service).await.ok();
+}
+
+fn response(answer: Answer, is_head: bool) -> Response<Full<Bytes>> {
+    let body = if is_head { String::new() } else { answer.body };
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(answer.content_type));
+    response
+}

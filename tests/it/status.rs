@@ -1,0 +1,284 @@
+//! The status pages and what systemd is told, of a real agent: over TCP, and on a real notification socket.
+
+use std::fmt::Write as _;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use upstreamd::status::names;
+
+use crate::support::agent::{DEADLINE, Sandbox};
+use crate::support::etcd::Etcd;
+use crate::support::nginx::{HttpAnswer, Nginx, http_get};
+use crate::support::{Daemon, free_port, wait_for, wait_until};
+
+/// An agent that follows and serves its pages on the port that comes back.
+fn serving(sandbox: &Sandbox, more: &[&str]) -> (Daemon, u16) {
+    let port = free_port();
+    let address = format!("127.0.0.1:{port}");
+    let mut arguments = vec!["--watch", "--metrics-addr", &address];
+    arguments.extend(more);
+    (sandbox.start(&arguments), port)
+}
+
+fn get(port: u16, path: &str) -> Option<HttpAnswer> {
+    http_get(port, "localhost", path).ok()
+}
+
+#[track_caller]
+fn wait_answer(port: u16, path: &str, status: u16) -> HttpAnswer {
+    let mut last = None;
+    let start = Instant::now();
+    while start.elapsed() < DEADLINE {
+        last = get(port, path);
+        if last.as_ref().is_some_and(|answer| answer.status == status) {
+            return last.unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("{path} answers {last:?}, not {status}");
+}
+
+/// The number on the line of this series; `None` where there is no such line.
+fn number(port: u16, series: &str) -> Option<f64> {
+    let body = get(port, "/metrics")?.body;
+    body.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+}
+
+#[test]
+fn pages_tell_a_followed_store_a_lost_one_and_the_way_back() {
+    let mut etcd = Etcd::start();
+    etcd.put("/v/x", "a-value-that-is-nobodys-business");
+    let sandbox = Sandbox::on_etcd(&etcd.url());
+    sandbox.plain_resource("app", "check_cmd = \"true {{.src}}\"\nreload_cmd = \"true\"");
+    let (_agent, port) = serving(&sandbox, &[]);
+    let answer = wait_answer(port, "/ready", 200);
+    assert_eq!(answer.body, "ok");
+    assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
+    assert_eq!(wait_answer(port, "/health", 200).body, "ok");
+    assert_eq!(wait_answer(port, "/nothing", 404).body, "404 page not found\n");
+
+    let answer = wait_answer(port, "/ready/detailed", 200);
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!((&body["healthy"], &body["message"]), (&true.into(), &"etcd backend is healthy".into()));
+    assert!(body["duration_ms"].is_u64() && body["checked_at"].as_str().unwrap().ends_with('Z'), "{body}");
+    for name in ["endpoint", "version", "db_size", "leader_id", "raft_index"] {
+        assert!(body["details"][name].is_string(), "{name} is not in {body}");
+    }
+    assert_eq!(body["details"]["endpoint"], etcd.url());
+
+    let page = wait_answer(port, "/metrics", 200);
+    assert_eq!(page.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    assert!(!page.body.contains("nobodys-business"), "{}", page.body);
+    let dest = sandbox.text_path("out/app");
+    for (series, value) in [
+        ("upstreamd_ready", 1.0),
+        ("upstreamd_store_followed{backend=\"etcd\"}", 1.0),
+        ("upstreamd_store_lost_seconds{backend=\"etcd\"}", 0.0),
+        ("upstreamd_group_state{group=\"app.toml\",state=\"in_sync\"}", 1.0),
+        ("upstreamd_passes_total{outcome=\"applied\"}", 1.0),
+        ("upstreamd_reloads_total{outcome=\"unverified\"}", 1.0),
+        ("confd_backend_healthy{backend=\"etcd\"}", 1.0),
+        ("confd_templates_loaded", 1.0),
+        (&format!("confd_template_process_total{{dest=\"{dest}\",status=\"success\"}}"), 1.0),
+        (&format!("confd_command_total{{type=\"check\",dest=\"{dest}\"}}"), 1.0),
+        (&format!("confd_command_total{{type=\"reload\",dest=\"{dest}\"}}"), 1.0),
+        (&format!("confd_file_sync_total{{dest=\"{dest}\"}}"), 1.0),
+    ] {
+        assert_eq!(number(port, series), Some(value), "{series} in\n{}", page.body);
+    }
+    let applied = number(port, "upstreamd_applied_revision").unwrap();
+    etcd.put("/v/x", "two");
+    wait_until("the next revision", DEADLINE, || number(port, "upstreamd_applied_revision") == Some(applied + 1.0));
+
+    etcd.kill();
+    let answer = wait_answer(port, "/ready", 503);
+    assert!(answer.body.starts_with("backend unhealthy: "), "{}", answer.body);
+    assert_eq!(wait_answer(port, "/applied", 200).body, "ok");
+    assert_eq!(wait_answer(port, "/health", 200).body, "ok");
+    let body: serde_json::Value = serde_json::from_str(&wait_answer(port, "/ready/detailed", 503).body).unwrap();
+    assert_eq!(body["healthy"], false);
+    assert!(body["details"]["error"].is_string(), "{body}");
+    let lost = "upstreamd_store_lost_seconds{backend=\"etcd\"}";
+    wait_until("the time without the store grows", DEADLINE, || number(port, lost).is_some_and(|lost| lost > 0.2));
+    etcd.restart();
+    wait_answer(port, "/ready", 200);
+    assert_eq!(number(port, lost), Some(0.0));
+    assert_eq!(number(port, "upstreamd_store_losses_total{backend=\"etcd\"}"), Some(1.0));
+}
+
+#[test]
+fn an_agent_whose_only_file_is_refused_is_not_ready_and_says_why() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("app", "check_cmd = \"cat {{.src}}; false\"");
+    sandbox.set_store("v: {x: a-secret-of-the-store}\n");
+    let (agent, port) = serving(&sandbox, &[]);
+    let is_told =
+        || get(port, "/ready").is_some_and(|answer| answer.body.starts_with("not ready: app.toml: check failed"));
+    wait_until("why it is not ready", DEADLINE, is_told);
+    let answer = wait_answer(port, "/ready", 503);
+    assert!(!answer.body.contains("a-secret-of-the-store"), "{}", answer.body);
+    wait_answer(port, "/applied", 503);
+    wait_answer(port, "/health", 200);
+    assert_eq!(number(port, "upstreamd_group_state{group=\"app.toml\",state=\"rejected\"}"), Some(1.0));
+    let exits = "confd_command_exit_code_total{type=\"check\",exit_code=\"1\"}";
+    assert!(number(port, exits).is_some_and(|count| count >= 1.0));
+    sandbox.plain_resource("app", "");
+    wait_answer(port, "/ready", 200);
+    // Its port can be had again at once.
+    drop(agent);
+    let address = format!("127.0.0.1:{port}");
+    let _next = sandbox.start(&["--watch", "--metrics-addr", &address]);
+    wait_answer(port, "/ready", 200);
+}
+
+#[test]
+fn what_nginx_proves_of_a_reload_is_on_the_page() {
+    let nginx = Nginx::started();
+    let sandbox = Sandbox::new();
+    sandbox.template("app.tera", "# {{ getv(key=\"/v/x\") }}\n");
+    let lines = format!(
+        "src = \"app.tera\"\ndest = \"{}\"\nkeys = [\"/v\"]\ncheck_cmd = \"{}\"\nreload_cmd = \"{}\"",
+        nginx.http_file("app").display(),
+        nginx.check_command(),
+        nginx.reload_command(),
+    );
+    sandbox.resource("app", &lines);
+    sandbox.set_store("v: {x: one}\n");
+    let conf = nginx.conf().display().to_string();
+    let (_agent, port) = serving(&sandbox, &["--nginx-conf", &conf]);
+    wait_answer(port, "/ready", 200);
+    assert_eq!(number(port, "upstreamd_reloads_total{outcome=\"verified\"}"), Some(1.0), "{}", sandbox.log());
+    assert_eq!(number(port, "upstreamd_reload_verify_seconds_count{stage=\"healthy\"}"), Some(1.0));
+    assert!(number(port, "upstreamd_nginx_workers_serving").is_some_and(|workers| workers >= 1.0));
+    wait_until("old workers gone", DEADLINE, || number(port, "upstreamd_drain_seconds_count") == Some(1.0));
+    assert_eq!(number(port, "upstreamd_nginx_workers_draining"), Some(0.0));
+}
+
+#[test]
+fn a_taken_port_is_told_and_a_single_pass_needs_none() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("app", "");
+    let ran = sandbox.run(&["--watch", "--metrics-addr", &address]).expect_code(3);
+    assert!(ran.stderr.contains(&format!("cannot serve status pages on `{address}`")), "{}", ran.stderr);
+    sandbox.run(&["--onetime", "--metrics-addr", &address]).expect_code(0);
+    sandbox.run(&["--watch", "--metrics-addr", "nine"]).expect_code(2);
+}
+
+/// A notification socket, as systemd gives one to a service.
+struct Manager {
+    socket: UnixDatagram,
+}
+
+impl Manager {
+    fn bind(path: &Path) -> Manager {
+        let socket = UnixDatagram::bind(path).unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        Manager { socket }
+    }
+
+    /// The next message, if there is one soon.
+    fn next(&self) -> Option<String> {
+        let mut bytes = [0; 4096];
+        let length = self.socket.recv(&mut bytes).ok()?;
+        Some(String::from_utf8(bytes[..length].to_vec()).unwrap())
+    }
+
+    /// All lines up to the first that begins like this, which is the last.
+    #[track_caller]
+    fn until(&self, expected: &str) -> Vec<String> {
+        let mut lines: Vec<String> = Vec::new();
+        let found = || {
+            lines.extend(self.next().unwrap_or_default().lines().map(str::to_owned));
+            lines.iter().any(|line| line.starts_with(expected)).then(|| lines.clone())
+        };
+        wait_for(expected, DEADLINE, found)
+    }
+}
+
+#[test]
+fn systemd_hears_ready_status_watchdog_reloading_and_stopping() {
+    let mut sandbox = Sandbox::new();
+    sandbox.plain_resource(
+        "app",
+        "reload_cmd = \"sh -c 'echo ${NOTIFY_SOCKET:-none} ${WATCHDOG_USEC:-none} >> '{{.dest}}.socket\"",
+    );
+    // Without its file, the store is lost at first.
+    let manager = Manager::bind(&sandbox.path("notify"));
+    sandbox.environment =
+        vec![("NOTIFY_SOCKET".into(), sandbox.text_path("notify")), ("WATCHDOG_USEC".into(), "600000".into())];
+    std::fs::remove_file(sandbox.path("store.yaml")).unwrap();
+    let mut agent = sandbox.watch();
+    let lines = manager.until("WATCHDOG=1");
+    assert!(!lines.contains(&"READY=1".to_owned()), "{lines:?}");
+    // A store that is away is no hang: signs of life go on, and no READY comes.
+    for _ in 0..3 {
+        let lines = manager.until("WATCHDOG=1");
+        assert!(!lines.contains(&"READY=1".to_owned()), "{lines:?}");
+    }
+    sandbox.set_store("v: {x: one}\n");
+    let lines = manager.until("READY=1");
+    assert_eq!(sandbox.output("app").as_deref(), Some("one\n"), "ready before it was applied: {lines:?}");
+    assert!(lines.iter().any(|line| line.starts_with("STATUS=in sync at revision ")), "{lines:?}");
+    assert_eq!(sandbox.lines("out/app.socket"), ["none none"], "commands must not speak in our name");
+
+    let before = monotonic_microseconds();
+    agent.signal(Signal::SIGHUP);
+    let lines = manager.until("MONOTONIC_USEC=");
+    let said: i64 = lines.last().unwrap().strip_prefix("MONOTONIC_USEC=").unwrap().parse().unwrap();
+    assert!(lines.contains(&"RELOADING=1".to_owned()), "{lines:?}");
+    assert!((before..=monotonic_microseconds()).contains(&said), "{before} {said}");
+    manager.until("READY=1");
+
+    agent.signal(Signal::SIGTERM);
+    let lines = manager.until("STOPPING=1");
+    assert!(!lines.contains(&"READY=1".to_owned()), "{lines:?}");
+    assert!(lines.iter().any(|line| line.starts_with("STATUS=stopping")), "{lines:?}");
+    wait_until("the end", DEADLINE, || agent.child.try_wait().unwrap().is_some_and(|status| status.success()));
+}
+
+#[test]
+fn a_reload_is_told_as_done_when_what_it_changed_is_live() {
+    let mut sandbox = Sandbox::new();
+    sandbox.plain_resource("app", "");
+    sandbox.set_store("v: {x: one}\n");
+    let manager = Manager::bind(&sandbox.path("notify"));
+    sandbox.environment = vec![("NOTIFY_SOCKET".into(), sandbox.text_path("notify"))];
+    let agent = sandbox.watch();
+    manager.until("READY=1");
+    for round in 0..5 {
+        let text = format!("{{{{ getv(key=\"/v/x\") }}}} {round}\n");
+        // The folder watch would find the edit as well; whoever is first, READY must not come before the file is true.
+        sandbox.template("values.tera", &text);
+        agent.signal(Signal::SIGHUP);
+        manager.until("RELOADING=1");
+        manager.until("READY=1");
+        assert_eq!(sandbox.output("app"), Some(format!("one {round}\n")));
+    }
+}
+
+fn monotonic_microseconds() -> i64 {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).unwrap();
+    now.tv_sec() * 1_000_000 + now.tv_nsec() / 1_000
+}
+
+#[test]
+fn the_metrics_page_of_the_docs_is_made_from_the_table() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (before, _) = text.split_once("| metric |").unwrap();
+    let mut page = format!("{before}| metric | kind | labels | what it says |\n|---|---|---|---|\n");
+    for metric in names::ALL {
+        let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        writeln!(page, "| `{}` | {} | {} | {} |", metric.name, metric.kind.word(), labels.join(", "), metric.help)
+            .unwrap();
+    }
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    assert!(std::fs::read_to_string(&path).unwrap() == page, "UPDATE_EXPECT=1 rewrites docs/metrics.md");
+}

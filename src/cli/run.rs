@@ -114,6 +114,7 @@ fn plan(settings: &Settings, state_folder: Option<PathBuf>, command: Option<Vec<
         listener: None,
         store_timeout: settings.backend_timeout,
         shutdown_timeout: settings.shutdown_timeout,
+        receipt: receipt(settings),
         command,
         stop_timeout: settings.stop_timeout,
     }
@@ -125,6 +126,20 @@ fn backend(store: &StoreSettings) -> &'static str {
         StoreSettings::Etcd(_) => "etcd",
         StoreSettings::File(_) => "file",
         StoreSettings::Env => "env",
+    }
+}
+
+/// As whom and where to tell how far we have come; a single pass and one that changes nothing have nothing to tell.
+fn receipt(settings: &Settings) -> Option<ReceiptPlan> {
+    let wanted = settings.receipts && settings.mode != Mode::Onetime && !settings.noop;
+    let StoreSettings::Etcd(store) = settings.store.clone() else { return None };
+    let id = || settings.agent_id.clone().map_or_else(host::hostname, Ok);
+    match wanted.then(id)? {
+        Ok(id) => Some(ReceiptPlan { id, store }),
+        Err(problem) => {
+            tracing::error!("no receipt is kept: {problem} (hint: --agent-id)");
+            None
+        }
     }
 }
 

@@ -13,6 +13,6 @@ pub mod run;
 pub mod schedule;
 mod standing;
 mod supervised;
-mod teller;
 pub mod supervision;
+mod teller;
 pub mod touched;

@@ -27,8 +27,8 @@ use super::engine::{Engine, Finished};
 use super::loaded::{self, Loaded, Member, Sources};
 use super::reporting::{self, Manager};
 use super::supervised::Supervised;
-use super::teller::Teller;
 use super::supervision::{Request, meaning};
+use super::teller::Teller;
 
 /// Everything a run needs to know.
 pub struct Plan {

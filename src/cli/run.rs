@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use crate::agent::facts::WorldFacts;
 use crate::agent::loaded::Sources;
-use crate::agent::run::{self, Follow, Plan, Previewed};
+use crate::agent::run::{self, Follow, Plan, Previewed, ReceiptPlan};
 use crate::apply::{self, Context, preview};
 use crate::config::settings::{Color, Mode, Settings, layers};
 use crate::model::report::Rendered;
@@ -16,7 +16,7 @@ use crate::render::Facts;
 use crate::status::Shared;
 use crate::status::diff::{self, Style};
 use crate::status::events;
-use crate::world::{clock, fs, http, terminal};
+use crate::world::{clock, fs, host, http, terminal};
 
 use super::exit::{Ending, Exit};
 use super::{outcome, state};

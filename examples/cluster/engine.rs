@@ -86,8 +86,10 @@ impl Engine {
     /// # Errors
     /// What docker printed.
     pub fn docker(&self, verb: &[&str], services: &[&str]) -> Result<(), Failure> {
-        let containers: Vec<String> = services.iter().map(|service| self.container(service)).collect::<Result<_, _>>()?;
-        let words: Vec<&str> = ["docker"].iter().chain(verb).copied().chain(containers.iter().map(String::as_str)).collect();
+        let containers: Vec<String> =
+            services.iter().map(|service| self.container(service)).collect::<Result<_, _>>()?;
+        let words: Vec<&str> =
+            ["docker"].iter().chain(verb).copied().chain(containers.iter().map(String::as_str)).collect();
         output(command(&words), COMMAND_LIMIT).map(drop)
     }
 
@@ -115,7 +117,10 @@ impl Engine {
     pub fn connect(&self, network: &str, service: &str, address: Option<&str>) -> Result<(), Failure> {
         let network = format!("{PROJECT}_{network}");
         let fixed: Vec<&str> = address.map(|address| vec!["--ip", address]).unwrap_or_default();
-        self.docker(&[&["network", "connect", "--alias", service], fixed.as_slice(), &[network.as_str()]].concat(), &[service])
+        self.docker(
+            &[&["network", "connect", "--alias", service], fixed.as_slice(), &[network.as_str()]].concat(),
+            &[service],
+        )
     }
 
     /// The id of a service's container, running or not.

@@ -176,8 +176,8 @@ pub fn run(only: &str, engine: &Engine, runtime: &Runtime, load: &Load) -> Resul
 /// Prints the table.
 pub fn print(outcomes: &[Outcome]) {
     println!(
-        "\n{:40} {:>6} {:>8} {:>6} {:>8} {:>6} {:>6} {:>8} {:>8}  {}",
-        "phase", "s", "https", "lost", "tcp", "lost", "held", "refused", "gap ms", "verdict"
+        "\n{:40} {:>6} {:>8} {:>6} {:>8} {:>6} {:>6} {:>8} {:>8}  verdict",
+        "phase", "s", "https", "lost", "tcp", "lost", "held", "refused", "gap ms"
     );
     for outcome in outcomes {
         let Stats { https_answered, https_lost, echo_answered, echo_lost, held_lost, refused, longest_gap_ms, .. } =

@@ -31,6 +31,7 @@ use super::loaded::Loaded;
 use super::receipts::Receipts;
 use super::schedule::{Left, Schedule, Timed, Urgency};
 use super::standing::Standings;
+use super::waiting::Waiting;
 
 mod dirty;
 
@@ -63,6 +64,8 @@ pub struct Engine {
     set_aside: BTreeMap<Arc<str>, BTreeSet<SetAside>>,
     /// The names of resources with `for_each`.
     expansions: Expansions,
+    /// Resources that wait for their keys.
+    waiting: Waiting,
     /// What lost backends come to.
     standings: Standings,
     /// Resources, by name, that must be rendered again.
@@ -102,6 +105,7 @@ impl Engine {
             memories: BTreeMap::new(),
             set_aside: BTreeMap::new(),
             expansions: Expansions::default(),
+            waiting: Waiting::default(),
             standings: Standings::new(preview.is_some()),
             dirty: BTreeSet::new(),
             schedule: Schedule::default(),
@@ -131,6 +135,7 @@ impl Engine {
         self.set_aside.retain(|name, _| names.contains(name));
         self.standings.keep_those_of(self.loaded.members.iter().map(|member| &member.resource));
         self.memories.clear();
+        self.waiting.keep_those_of(self.loaded.members.iter().map(|member| &member.resource));
         self.expansions = Expansions::over(self.loaded.members.iter().map(|member| &member.resource));
         let timed = |group: &Arc<Group>| Timed {
             id: group.id.clone(),
@@ -233,7 +238,7 @@ impl Engine {
 
     /// Starts every group whose time has come. Answers the passes that ended where they began, without a transaction.
     pub fn start_due(&mut self, now: Instant) -> Vec<Report> {
-        for name in self.standings.lapsed(now) {
+        for name in self.standings.lapsed(now).into_iter().chain(self.waiting.lapsed(now)) {
             if let Some(position) = self.loaded.position(&name) {
                 self.touch(position, Urgency::Removal, now);
             }
@@ -377,7 +382,10 @@ impl Engine {
 
     /// When `start_due` has something next.
     pub fn wake_at(&self) -> Option<Instant> {
-        [self.schedule.wake_at(), self.draining.wake_at(), self.standings.wake_at()].into_iter().flatten().min()
+        [self.schedule.wake_at(), self.draining.wake_at(), self.standings.wake_at(), self.waiting.wake_at()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Whether nothing is left to do of what has been taken so far, retries excepted.
@@ -388,6 +396,11 @@ impl Engine {
     /// Whether every group has been worked on since the start, whatever came of it.
     pub fn first_pass_is_over(&self) -> bool {
         self.loaded.groups.iter().all(|group| self.worked_on.contains(&group.id))
+    }
+
+    /// Until when some resource waits for keys; `None` where none does.
+    pub fn waits_until(&self) -> Option<Instant> {
+        self.waiting.wake_at()
     }
 
     /// Whether a transaction runs.

@@ -14,6 +14,7 @@ use crate::model::resource::Resource;
 use crate::render::{self, Facts, Renderer, Root, TemplateError};
 use crate::world::folder_watch::Watched;
 use crate::world::fs::folder::{self, Folder};
+use crate::world::fs::real_destination;
 
 use super::touched::Touched;
 
@@ -123,6 +124,7 @@ impl Loaded {
 pub fn load(sources: &Sources, facts: &Arc<dyn Facts>, previous: Option<&Loaded>) -> Loaded {
     let mut members: Vec<Member> = Vec::new();
     let mut problems: Vec<Problem> = Vec::new();
+    let mut names: BTreeSet<String> = BTreeSet::new();
     let mut watched = Watched::default();
     for confdir in &sources.confdirs {
         watched.add_way_to(confdir);
@@ -132,10 +134,63 @@ pub fn load(sources: &Sources, facts: &Arc<dyn Facts>, previous: Option<&Loaded>
             folder::read_texts(&confdir.join("templates"), |name| !name.starts_with('.') && !name.ends_with('~'));
         watched.folders.extend(conf_d.folders.iter().chain(&templates.folders).cloned());
         let (found, wrong) = load_confdir(&conf_d, &templates, sources, facts, previous);
-        members.extend(found);
+        names.extend(conf_d.files.iter().map(|file| file.name.clone()));
         problems.extend(wrong);
+        let earlier = Taken::by(&members);
+        for member in found {
+            match earlier.clash(&member.resource) {
+                Some(problem) => problems.push(problem),
+                None => members.push(member),
+            }
+        }
+    }
+    if let Some(only) = &sources.only
+        && !names.iter().any(|name| is_wanted(sources, name))
+    {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        problems.push(
+            Problem::new(format!("there is no resource `{only}`")).hint(format!("there is: {}", names.join(" "))),
+        );
     }
     Loaded { problems: problems.into_iter().collect(), watched, ..Loaded::of_members(members) }
+}
+
+fn is_wanted(sources: &Sources, name: &str) -> bool {
+    sources.only.as_deref().is_none_or(|only| name == only || name.strip_suffix(".toml") == Some(only))
+}
+
+/// What the resources of earlier confdirs have.
+#[derive(Default)]
+struct Taken {
+    names: BTreeMap<Arc<str>, PathBuf>,
+    dests: BTreeMap<PathBuf, Arc<str>>,
+}
+
+impl Taken {
+    fn by(members: &[Member]) -> Taken {
+        let mut taken = Taken::default();
+        for resource in members.iter().map(|member| &member.resource) {
+            taken.names.insert(Arc::clone(&resource.name), resource.file.clone());
+            taken.dests.insert(real_destination(&resource.dest), Arc::clone(&resource.name));
+        }
+        taken
+    }
+
+    /// Why a resource of a later confdir cannot be had beside them.
+    fn clash(&self, later: &Resource) -> Option<Problem> {
+        let place = Place::file(&later.file);
+        if let Some(file) = self.names.get(&later.name) {
+            let problem = Problem::new(format!("there is a resource `{}` already: `{}`", later.name, file.display()));
+            return Some(problem.at(place).hint("resources of several confdirs need names of their own"));
+        }
+        if self.dests.is_empty() {
+            return None;
+        }
+        let real = real_destination(&later.dest);
+        let first = self.dests.get(&real)?;
+        let problem = Problem::new(format!("`{first}` and `{}` both write `{}`", later.name, real.display()));
+        Some(problem.at(place).hint("give each a `dest` of its own"))
+    }
 }
 
 fn load_confdir(
@@ -147,18 +202,7 @@ fn load_confdir(
 ) -> (Vec<Member>, Vec<Problem>) {
     let mut problems: Vec<Problem> = conf_d.problem.iter().map(|problem| Problem::new(problem.clone())).collect();
     let mut files = Vec::new();
-    let is_wanted = |name: &str| {
-        sources.only.as_deref().is_none_or(|only| name == only || name.strip_suffix(".toml") == Some(only))
-    };
-    if let Some(only) = &sources.only
-        && !conf_d.files.iter().any(|file| is_wanted(&file.name))
-    {
-        let names: Vec<&str> = conf_d.files.iter().map(|file| file.name.as_str()).collect();
-        problems.push(
-            Problem::new(format!("there is no resource `{only}`")).hint(format!("there is: {}", names.join(" "))),
-        );
-    }
-    for file in conf_d.files.iter().filter(|file| is_wanted(&file.name)) {
+    for file in conf_d.files.iter().filter(|file| is_wanted(sources, &file.name)) {
         match &file.text {
             Ok(text) => files.push(ResourceFile {
                 name: Arc::from(file.name.as_str()),
@@ -208,7 +252,7 @@ fn drop_shared_destinations(resources: &mut Vec<Arc<Resource>>) -> Vec<Problem> 
     let mut writers: BTreeMap<PathBuf, Arc<str>> = BTreeMap::new();
     let mut problems = Vec::new();
     resources.retain(|resource| {
-        let real = crate::world::fs::real_destination(&resource.dest);
+        let real = real_destination(&resource.dest);
         let Some(first) = writers.get(&real) else {
             writers.insert(real, Arc::clone(&resource.name));
             return true;
@@ -226,7 +270,7 @@ fn kept_resources(conf_d: &Folder, previous: Option<&Loaded>, fresh: &[Arc<Resou
     let previous = previous.into_iter().flat_map(|previous| &previous.members);
     previous
         .map(|member| &member.resource)
-        .filter(|old| still_there(&old.name))
+        .filter(|old| old.file.starts_with(&conf_d.root) && still_there(&old.name))
         .filter(|old| fresh.iter().all(|resource| resource.name != old.name && resource.dest != old.dest))
         .cloned()
         .collect()

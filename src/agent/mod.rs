@@ -16,3 +16,4 @@ mod supervised;
 pub mod supervision;
 mod teller;
 pub mod touched;
+pub mod waiting;

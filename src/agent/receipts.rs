@@ -109,7 +109,7 @@ impl Receipts {
         for track in self.tracks.values_mut() {
             let drained = |(_, generation): &(Revision, u64)| oldest.is_none_or(|oldest| *generation < oldest);
             let count = track.undrained.iter().take_while(|entry| drained(entry)).count();
-            if let Some((revision, _)) = track.undrained.drain(..count).last() {
+            if let Some((revision, _)) = track.undrained.drain(..count).next_back() {
                 track.drained = Some(revision);
                 // Workers that have ended serve nothing, even if they were not seen to begin to leave.
                 track.converged = track.converged.max(Some(revision));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::guard::{Decision, Found};
+use crate::model::needs;
 use crate::model::report::{Failure, Stage};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
@@ -20,11 +21,22 @@ pub fn render(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<V
 pub(super) fn render_unchecked(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<Vec<u8>>, Failure> {
     let resource = &member.resource;
     let view = view(resource, tree);
+    require(resource, &view)?;
     let bytes = member.renderer.render(resource_root(resource), &view, memory).map_err(|error| {
         let hint = error.hint.as_ref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
         Failure::new(Stage::Render, format!("{error}{hint}"))
     })?;
     Ok(Arc::new(bytes))
+}
+
+/// Refuses a resource of whose `require` something is missing.
+pub fn require(resource: &Resource, view: &View) -> Result<(), Failure> {
+    let missing = needs::missing(&resource.needs.require, view);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let missing: Vec<String> = missing.iter().map(|path| format!("`{path}`")).collect();
+    Err(Failure::new(Stage::Render, format!("required keys are missing: {}", missing.join(", "))))
 }
 
 /// Renders one member without its backends, whatever the store says.

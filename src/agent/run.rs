@@ -126,9 +126,9 @@ pub async fn once(plan: Plan) -> Pass {
     let ranges = loaded.ranges.clone();
     let now = clock::now();
     let mut engine = Engine::new(Arc::clone(&plan.context), loaded, plan.preview, false, plan.board, now);
-    if !ranges.is_empty() {
-        let mut store = source::start(plan.store, ranges, false);
-        match first_snapshot(&mut store, plan.store_timeout).await {
+    let mut store = (!ranges.is_empty()).then(|| source::start(plan.store, ranges, false));
+    if let Some(store) = &mut store {
+        match first_snapshot(store, plan.store_timeout).await {
             Ok(snapshot) => engine.take_event(snapshot, clock::now()),
             Err(problem) => pass.store_problem = Some(problem),
         }
@@ -140,7 +140,18 @@ pub async fn once(plan: Plan) -> Pass {
         tokio::select! {
             biased;
             finished = engine.next_finished() => match finished {
-                None => return pass,
+                None => {
+                    let waits = engine.waits_until().filter(|_| !pass.interrupted);
+                    let (Some(until), Some(store)) = (waits, &mut store) else { return pass };
+                    tokio::select! {
+                        event = look_again(store, until) => {
+                            if let Some(snapshot) = event {
+                                engine.take_event(snapshot, clock::now());
+                            }
+                        }
+                        signal = signals.next() => pass.interrupted |= meaning(signal, false).0 == Request::Stop,
+                    }
+                }
                 Some(finished) => {
                     for (id, report) in finished {
                         pass.reports.push(engine.finish(&id, report, clock::now()));
@@ -150,6 +161,15 @@ pub async fn once(plan: Plan) -> Pass {
             signal = signals.next() => pass.interrupted |= meaning(signal, false).0 == Request::Stop,
         }
     }
+}
+
+/// Another snapshot a moment later, for a resource that waits for its keys until then.
+async fn look_again(store: &mut source::Handle, until: Instant) -> Option<Event> {
+    const PAUSE: Duration = Duration::from_secs(1);
+    let until = tokio::time::Instant::from(until);
+    tokio::time::sleep_until(until.min(tokio::time::Instant::now() + PAUSE)).await;
+    store.resync();
+    first_snapshot(store, until.saturating_duration_since(tokio::time::Instant::now())).await.ok()
 }
 
 /// The first snapshot, or why there was none in time.

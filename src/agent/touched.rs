@@ -45,6 +45,7 @@ impl Touched {
 mod tests {
     use super::*;
     use crate::model::guard::Guard;
+    use crate::model::needs::Needs;
     use crate::model::range::KeyRanges;
     use crate::model::resource::{Engine, Escape, OnReloadFailure, Pace};
     use std::sync::Arc;
@@ -71,6 +72,7 @@ mod tests {
             make_dirs: false,
             on_reload_failure: OnReloadFailure::Auto,
             guard: Guard::default(),
+            needs: Needs::default(),
             for_each: None,
             item: None,
         }

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use crate::model::backoff::Backoff;
 use crate::model::etcd::{Failure, FailureKind};
-use crate::model::key::Revision;
 use crate::model::lease::{LeaseId, Write, WriteOutcome, Written};
 
 mod entry;
@@ -109,11 +108,9 @@ impl Registrar {
         self.leases.is_empty()
     }
 
-    /// Whether this key says what is wanted.
-    pub fn has(&self, key: &str) -> bool {
-        self.keys.get(key).is_some_and(
-            |entry| matches!((&entry.wanted, &entry.held), (Some(wanted), Held::Ours(held)) if wanted == held),
-        )
+    /// Whether this key may be there, under a lease of ours.
+    pub fn may_hold(&self, key: &str) -> bool {
+        self.keys.get(key).is_some_and(|entry| entry.held != Held::No)
     }
 
     /// Whether this key is neither there nor wanted.

@@ -144,6 +144,7 @@ pub async fn run(plan: Plan) -> End {
     if killed {
         tracing::error!("the command did not end within {stop_timeout:?} and was killed");
     }
+    tracing::info!("the command has ended: {ended}");
     match announcing.end {
         End::Held => End::Held,
         End::Stopped | End::Command(_) => End::Command(ended.exit_status()),
@@ -219,7 +220,7 @@ impl Announcing {
             }
             Wake::Signal(signal @ (Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT)) => {
                 self.last_signal = signal;
-                let serves = inputs.child.is_some() && self.services.keys().any(|key| self.registrar.has(key));
+                let serves = inputs.child.is_some() && self.services.keys().any(|key| self.registrar.may_hold(key));
                 let stage = self.stage.stop(serves.then(|| self.services.drain_timeout()), clock::now());
                 self.enter(stage);
             }

@@ -15,6 +15,7 @@ mod commands;
 mod for_each;
 mod guard;
 mod keys;
+mod needs;
 mod target;
 
 #[cfg(test)]
@@ -153,6 +154,7 @@ fn read_template(
     let guard = guard::read(fields);
 
     let (src, dest, keys) = (src?, dest?, keys?);
+    let needs = needs::read(fields, &keys.keys, keys.raw);
     let for_each = for_each::fit(fields, (is_given, names), &dest, &keys.keys);
     let is_nginx = output_format == Some(OutputFormat::Nginx) || commands.mention_nginx;
     let default_escape = if src.engine == Engine::Tera && is_nginx { Escape::Nginx } else { Escape::None };
@@ -177,6 +179,7 @@ fn read_template(
         make_dirs,
         on_reload_failure: on_reload_failure.unwrap_or_default(),
         guard,
+        needs,
         for_each,
         item: None,
     };
@@ -213,6 +216,9 @@ const FIELDS: &[&str] = &[
     "min_backends",
     "max_drop_percent",
     "max_drop_hold",
+    "require",
+    "wait_for",
+    "wait_timeout",
 ];
 
 const ENGINES: &[(&str, Engine)] = &[("tera", Engine::Tera), ("go", Engine::Go)];

@@ -10,6 +10,8 @@ pub mod guard;
 pub mod health;
 pub mod key;
 pub mod lease;
+pub mod natural;
+pub mod needs;
 pub mod process;
 pub mod range;
 pub mod receipt;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::for_each::ForEach;
 use super::guard::Guard;
+use super::needs::Needs;
 use super::range::KeyRanges;
 
 /// One `[template]` table of conf.d, validated.
@@ -52,6 +53,8 @@ pub struct Resource {
     pub on_reload_failure: OnReloadFailure,
     /// What lost backends do.
     pub guard: Guard,
+    /// Keys that it cannot do without.
+    pub needs: Needs,
     /// One file for each name in the store.
     pub for_each: Option<ForEach>,
     /// Which of these names this is; set on the resources that such a one is made into at each pass.
@@ -77,7 +80,8 @@ impl Resource {
     pub fn for_item(&self, name: &str, dest: PathBuf) -> Resource {
         let item = Item { name: Arc::from(name), resource: Arc::clone(&self.name) };
         let told = Arc::from(format!("{}[{}]", self.name, name.escape_debug()));
-        Resource { name: told, dest, for_each: None, item: Some(item), ..self.clone() }
+        // What is needed is asked once, for all names.
+        Resource { name: told, dest, for_each: None, needs: Needs::default(), item: Some(item), ..self.clone() }
     }
 }
 

@@ -54,6 +54,18 @@ pub fn guarded(resource: &Resource, decision: &Decision, before: Option<Loss>, c
     }
 }
 
+/// Logs that a resource does not go live before its keys are there.
+pub fn waits(resource: &Resource, missing: &[&str]) {
+    let at_most = resource.needs.wait_timeout;
+    tracing::info!(resource = %resource.name, "waits for keys, at most {at_most:?}: {}", missing.join(" "));
+}
+
+/// Logs that a resource goes live without the keys that it has waited for.
+pub fn waited_in_vain(resource: &Resource, missing: &[&str]) {
+    let waited = resource.needs.wait_timeout;
+    tracing::warn!(resource = %resource.name, "has waited {waited:?} in vain, it goes on without: {}", missing.join(" "));
+}
+
 /// Logs that the number of live backends could not be written down.
 pub fn not_remembered(resource: &Resource, error: &dyn std::error::Error) {
     let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();

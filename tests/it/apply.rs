@@ -12,6 +12,7 @@ use upstreamd::apply::{Context, Settings, group, lone, preview, recovery};
 use upstreamd::model::for_each::{DestPattern, ForEach, NameSource};
 use upstreamd::model::guard::Guard;
 use upstreamd::model::key::Revision;
+use upstreamd::model::needs::Needs;
 use upstreamd::model::range::KeyRanges;
 use upstreamd::model::report::{Outcome, Rendered, Report, Stage};
 use upstreamd::model::resource::{
@@ -75,6 +76,7 @@ impl Place {
             make_dirs: false,
             on_reload_failure: OnReloadFailure::Auto,
             guard: Guard::default(),
+            needs: Needs::default(),
             for_each: None,
             item: None,
         }

@@ -11,6 +11,7 @@ use upstreamd::config::set::load;
 use upstreamd::config::settings::layers::{Flags, Layers};
 use upstreamd::config::settings::resolve;
 use upstreamd::config::settings::table::{ALL, Effect, Kind, Section, Setting};
+use upstreamd::model::needs::Needs;
 use upstreamd::model::resource::{CommandLine, Reload, Resource};
 
 use crate::support::cases::{self, Case};
@@ -68,6 +69,7 @@ fn described(resource: &Resource) -> String {
         make_dirs,
         on_reload_failure,
         guard,
+        needs,
         for_each,
         item: _,
     } = resource;
@@ -83,12 +85,13 @@ fn described(resource: &Resource) -> String {
         None => "none".to_owned(),
     };
     let for_each = for_each.as_ref().map(|for_each| format!("  {for_each:?}\n")).unwrap_or_default();
+    let needs = if *needs == Needs::default() { String::new() } else { format!("  {needs:?}\n") };
     let mode = mode.map_or("unset".to_owned(), |mode| format!("{mode:04o}"));
     format!(
         "{name} ({})\n  {src} ({engine:?}) -> {}\n  keys: {keys:?}\n  prefix: {prefix:?}\n  ranges: {ranges:?}\n  \
          owner: {owner:?}\n  group: {group:?}\n  mode: {mode}\n  check: {}\n  reload: {reload}\n  verify: {verify:?}\n  pace: {pace:?}\n  \
          output_format: {output_format:?}\n  escape: {escape:?}\n  make_dirs: {make_dirs}\n  \
-         on_reload_failure: {on_reload_failure:?}\n  {guard:?}\n{for_each}",
+         on_reload_failure: {on_reload_failure:?}\n  {guard:?}\n{needs}{for_each}",
         file.display(),
         dest.display(),
         command(check),

@@ -77,6 +77,14 @@ fn the_page_about_many_files_shows_what_works() {
 }
 
 #[test]
+fn the_page_about_keys_shows_what_is_taken() {
+    let [resource] = blocks_of("docs/keys.md", "toml").try_into().unwrap();
+    let file = ResourceFile { name: "app.toml".into(), path: "app.toml".into(), text: resource };
+    let needs = parse(&file, &Defaults::default()).unwrap().needs;
+    assert_eq!((needs.require.len(), needs.wait_for.len(), needs.wait_timeout.as_secs()), (2, 1, 120));
+}
+
+#[test]
 fn every_upstreamd_command_line_runs_and_writes_the_file() {
     let commands = commands("upstreamd");
     assert!(commands.len() >= 6, "{commands:?}");

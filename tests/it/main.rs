@@ -30,3 +30,4 @@ mod supervise;
 mod support;
 mod tidy;
 mod verify;
+mod wishes;

@@ -7,11 +7,14 @@ use std::time::Instant;
 
 use crate::agent::expansion::{self, Expansion};
 use crate::agent::loaded::Member;
-use crate::agent::rendering::{check_format, found, refused, render_placeholder, render_unchecked};
+use crate::agent::rendering::{check_format, found, refused, render_placeholder, render_unchecked, require, view};
+use crate::agent::waiting::Readiness;
 use crate::apply::fleet::{self, Fleet};
 use crate::apply::group::Group;
 use crate::model::guard::Verdict;
+use crate::model::needs;
 use crate::model::report::{Failure, Rendered};
+use crate::model::resource::Resource;
 use crate::status::events;
 
 use super::Engine;
@@ -36,12 +39,19 @@ impl Engine {
                 continue;
             }
             let Some(member) = self.loaded.member(&resource.name).cloned() else { continue };
+            if self.must_wait(resource, now) {
+                continue;
+            }
             if let Some(receipts) = &mut self.receipts {
                 receipts.rendering(&resource.name, self.tree.revision());
             }
             match &resource.for_each {
                 None => self.render_into(&mut work, &member, now),
                 Some(for_each) => {
+                    if let Err(failure) = require(resource, &view(resource, &self.tree)) {
+                        work.dropped.push((Arc::clone(&resource.name), failure));
+                        continue;
+                    }
                     let expansion = self.expansions.expand(resource, for_each, &self.tree);
                     work.dropped.extend(expansion.refused.iter().cloned());
                     if let Err(failure) = self.judge_names(group, &expansion, now) {
@@ -58,6 +68,23 @@ impl Engine {
             }
         }
         work
+    }
+
+    /// Whether a resource waits for its keys. It is rendered as soon as one of them changes, or its time is over.
+    fn must_wait(&mut self, resource: &Arc<Resource>, now: Instant) -> bool {
+        // What is only shown does not have to wait.
+        if resource.needs.wait_for.is_empty() || self.preview.is_some() {
+            return false;
+        }
+        let view = view(resource, &self.tree);
+        let missing = needs::missing(&resource.needs.wait_for, &view);
+        let readiness = self.waiting.decide(resource, !missing.is_empty(), now);
+        match readiness {
+            Readiness::Waits(true) => events::waits(resource, &missing),
+            Readiness::GivenUp => events::waited_in_vain(resource, &missing),
+            Readiness::Waits(false) | Readiness::Ready => {}
+        }
+        matches!(readiness, Readiness::Waits(_))
     }
 
     /// Asks the guard whether so many names may be gone. An error says that every file stays, and why, if that is a failure.

@@ -3,6 +3,7 @@
 
 use super::entry::DENIED_PAUSE;
 use super::*;
+use crate::model::key::Revision;
 use crate::model::lease::Found;
 
 const S: Duration = Duration::from_secs(1);
@@ -121,7 +122,7 @@ fn announced() -> (Registrar, Store, Instant) {
     machine.want("/a", TTL, text("1"));
     let (told, now) = settle(&mut machine, &mut store, now, Duration::ZERO);
     assert_eq!(told, [Notice::Written("/a".to_owned(), Revision(1))]);
-    assert!(machine.has("/a"));
+    assert!(machine.may_hold("/a"));
     (machine, store, now)
 }
 

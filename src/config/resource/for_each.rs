@@ -66,7 +66,7 @@ pub(super) fn fit(
     }
 }
 
-fn is_at_or_below(path: &str, directory: &str) -> bool {
+pub(super) fn is_at_or_below(path: &str, directory: &str) -> bool {
     path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 

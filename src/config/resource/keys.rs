@@ -33,6 +33,7 @@ pub(super) struct Keys {
     pub(super) prefix: Arc<str>,
     pub(super) keys: Vec<String>,
     pub(super) ranges: KeyRanges,
+    pub(super) raw: bool,
 }
 
 /// Reads the three fields; `None` where a problem was told. `standard` is what there is without `keys`.
@@ -61,7 +62,7 @@ pub(super) fn read(fields: &mut Fields<'_>, defaults: &Defaults, standard: Optio
         if raw { String::new() } else { defaults.prefix_mode.join(&defaults.prefix, &own.unwrap_or_default()) };
     let store_keys: Vec<String> = keys.iter().map(|key| format!("{prefix}{key}")).collect();
     let ranges = KeyRanges::of_directories(store_keys.iter().map(String::as_str));
-    Some(Keys { prefix: Arc::from(prefix), keys, ranges })
+    Some(Keys { prefix: Arc::from(prefix), keys, ranges, raw })
 }
 
 fn keys(field: &Field<'_>, raw: bool) -> Result<Vec<String>, Problem> {
@@ -84,7 +85,7 @@ pub fn clean_prefix(text: &str) -> Result<String, Problem> {
 }
 
 /// `path` cleaned, provided that no `..` climbs above where it starts.
-fn inside(path: &str, what: &str) -> Result<String, Problem> {
+pub(super) fn inside(path: &str, what: &str) -> Result<String, Problem> {
     let mut depth = 0_usize;
     for part in path.split('/') {
         match part {

@@ -2,6 +2,8 @@
 
 use tera::Value;
 
+use crate::model::natural;
+
 use super::super::error::Failure;
 use super::super::session::Session;
 use super::call::{Call, kind};
@@ -24,6 +26,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
         arguments: &["list"],
         form: Form::Both("list"),
         run: sort_kv_by_length,
+    },
+    Function {
+        name: "natural_sort",
+        alias: Some("naturalSort"),
+        arguments: &["list"],
+        form: Form::Both("list"),
+        run: natural_sort,
     },
     Function { name: "list", alias: None, arguments: &["items"], form: Form::Function, run: list },
     Function { name: "append", alias: None, arguments: &["list", "value"], form: Form::Both("list"), run: append },
@@ -71,6 +80,17 @@ fn sort_kv_by_length(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure>
     }
     pairs.sort_by_key(|(length, _)| *length);
     Ok(Value::from(pairs.into_iter().map(|(_, item)| item).collect::<Vec<_>>()))
+}
+
+fn natural_sort(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
+    let mut items = Vec::new();
+    for item in call.list("list")? {
+        let text = item.as_str().or_else(|| item.get_from_path("key").and_then(Value::as_str));
+        let not_sortable = || call.failure("argument `list` must be a list of texts, or as `gets` gives it");
+        items.push((text.ok_or_else(not_sortable)?, item));
+    }
+    items.sort_by(|(a, _), (b, _)| natural::compare(a, b));
+    Ok(Value::from(items.into_iter().map(|(_, item)| item.clone()).collect::<Vec<_>>()))
 }
 
 fn list(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {

@@ -12,9 +12,8 @@ fn page() -> String {
 }
 
 fn blocks(language: &str) -> Vec<String> {
-    let page = page();
-    let blocks = page.split(&format!("```{language}\n")).skip(1);
-    blocks.map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+    let (page, fence) = (page(), format!("```{language}\n"));
+    page.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
 }
 
 /// The example with addresses that lead to the test's backend, and the folder of the page's files.

@@ -1,6 +1,8 @@
 //! `upstreamd announce` as a real process against a real etcd, with real backends.
 
+mod balance;
 mod checks;
+mod command;
 mod docs;
 mod folder;
 mod layouts;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::super::value::{Items, Value};
 use super::builtins::{bounded, list};
 use super::{Function, Type, items, made, native, text, variadic};
+use crate::model::natural;
 use crate::render::error::Failure;
 use crate::render::functions::text::{base_name, parent};
 use crate::render::session::Session;
@@ -21,6 +22,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     native("reverse", &[Type::Any], reverse),
     native("sortByLength", &[Type::Texts], sort_by_length),
     native("sortKVByLength", &[Type::Pairs], sort_by_length),
+    native("naturalSort", &[Type::Any], natural_sort),
     variadic("list", &[], Type::Any, |values, _| bounded(list(values.to_vec()))),
     native("append", &[Type::List, Type::Any], append),
 ];
@@ -56,6 +58,20 @@ fn sort_by_length(values: &[Value], _: &mut Session) -> Result<Value, Failure> {
         _ => Items::Texts,
     };
     Ok(Value::List(kind, Arc::from(sorted)))
+}
+
+/// Texts, and pairs by their keys: `app2` before `app10`.
+fn natural_sort(values: &[Value], _: &mut Session) -> Result<Value, Failure> {
+    let name = |item: &Value| match item {
+        Value::Pair(pair) => Some(Arc::clone(&pair.key)),
+        other => other.as_text().cloned(),
+    };
+    let named = items(&values[0]).iter().map(|item| Some((name(item)?, item.clone())));
+    let (Value::List(kind, _), Some(mut named)) = (&values[0], named.collect::<Option<Vec<_>>>()) else {
+        return Err(Failure::new("takes a list of texts or of pairs"));
+    };
+    named.sort_by(|(a, _), (b, _)| natural::compare(a, b));
+    Ok(Value::List(*kind, named.into_iter().map(|(_, item)| item).collect()))
 }
 
 fn append(values: &[Value], _: &mut Session) -> Result<Value, Failure> {

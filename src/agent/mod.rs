@@ -12,6 +12,7 @@ pub mod reporting;
 pub mod run;
 pub mod schedule;
 mod standing;
+pub mod stores;
 mod supervised;
 pub mod supervision;
 mod teller;

@@ -49,7 +49,9 @@ impl Receipts {
         let mut old = std::mem::take(&mut self.tracks);
         for group in groups {
             let proof = proof(group);
-            for resource in group.resources.iter().filter(|resource| !resource.ranges.is_empty()) {
+            // Revisions of another store would say nothing here.
+            let of_ours = |resource: &&Arc<Resource>| !resource.ranges.is_empty() && resource.backend.is_none();
+            for resource in group.resources.iter().filter(of_ours) {
                 let keys = keys(resource);
                 let same = old.remove(&resource.name).filter(|track| track.keys == keys && track.proof == proof);
                 let new = || Track {

@@ -70,7 +70,7 @@ impl Services {
             self.running.keys().filter(|key| !roster.services.contains_key(*key)).cloned().collect();
         for key in gone {
             if let Some(running) = self.running.remove(&key) {
-                registrar.want(&key, running.service.ttl_seconds, None);
+                registrar.want(&key, running.service.lease_seconds(), None);
                 tracing::info!(key, "no longer to be announced");
             }
         }
@@ -111,8 +111,8 @@ impl Services {
 
     /// How long a request to etcd may take, so that the shortest lease outlives one that is not answered.
     pub(super) fn request_limit(&self) -> Duration {
-        let shortest = self.running.values().map(|running| running.service.ttl_seconds).min();
-        shortest.map_or(Duration::MAX, |ttl_seconds| Duration::from_secs(ttl_seconds.into()) / 4)
+        let shortest = self.running.values().map(|running| running.service.lease_seconds()).min();
+        shortest.map_or(Duration::MAX, |seconds| Duration::from_secs(seconds.into()) / 4)
     }
 
     /// Takes a verdict.
@@ -166,7 +166,7 @@ impl Services {
         let value = host
             .filter(|_| running.healthy)
             .and_then(|host| layout::value(service, host, running.draining, &self.announcer));
-        registrar.want(key, service.ttl_seconds, value.map(Arc::from));
+        registrar.want(key, service.lease_seconds(), value.map(Arc::from));
     }
 
     /// Starts its checks, or starts them anew.

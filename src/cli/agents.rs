@@ -1,11 +1,11 @@
 //! `agents`: what the fleet's receipts say.
 
-use crate::agent::run::first_snapshot;
+use crate::agent::loaded::StoreUse;
+use crate::agent::stores::Stores;
 use crate::config::settings::Settings;
 use crate::model::event::Event;
 use crate::model::range::KeyRanges;
 use crate::model::receipt;
-use crate::source;
 use crate::status::fleet;
 use crate::world::terminal;
 
@@ -14,15 +14,19 @@ use super::exit::Exit;
 /// Reads all receipts and prints them.
 pub(super) async fn agents(settings: Settings, json: bool) -> Exit {
     let ranges = KeyRanges::of_directories([format!("{}/", receipt::FOLDER).as_str()]);
-    let mut store = source::start(settings.store, ranges, false);
-    let entries = match first_snapshot(&mut store, settings.backend_timeout).await {
-        Ok(Event::Snapshot { entries, .. }) => entries,
-        Ok(_) => Vec::new(),
-        Err(problem) => {
-            terminal::complain(&format!("{problem}\n"));
-            return Exit::Store;
+    let mut stores = Stores::new(settings.store, false);
+    stores.set(&[StoreUse { settings: None, ranges }]);
+    let mut entries = Vec::new();
+    for (_, snapshot) in stores.first_snapshots(settings.backend_timeout).await {
+        match snapshot {
+            Ok(Event::Snapshot { entries: found, .. }) => entries.extend(found),
+            Ok(_) => {}
+            Err(problem) => {
+                terminal::complain(&format!("{problem}\n"));
+                return Exit::Store;
+            }
         }
-    };
+    }
     let agents: Vec<fleet::Agent> = entries
         .iter()
         .filter_map(|(key, value)| {

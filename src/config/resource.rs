@@ -11,6 +11,7 @@ use super::document::{Document, Field, Fields};
 use super::problem::{Place, Problem, shown};
 use crate::model::suggest;
 
+mod backend;
 mod commands;
 mod for_each;
 mod guard;
@@ -117,14 +118,29 @@ pub(crate) fn parse_placed(file: &ResourceFile, defaults: &Defaults) -> Result<P
         Ok(placed)
     });
     top.refuse_all(template_problems);
-    let mut problems =
-        top.finish("table or field outside [template]", outside_hint, "a file of conf.d holds one table, [template]");
+    let mut backend_problems = Vec::new();
+    let backend = top.take("backend", |field| {
+        let mut fields = field.table()?;
+        let backend = backend::read(&mut fields, &field.key_place());
+        let known = format!("known are {}", backend::FIELDS.join(", "));
+        backend_problems = fields.finish("field of [backend]", backend::hint, &known);
+        Ok(backend)
+    });
+    top.refuse_all(backend_problems);
+    let mut problems = top.finish(
+        "table or field outside [template]",
+        outside_hint,
+        "a file of conf.d holds the tables [template] and [backend]",
+    );
     if document.has_broken_header() {
         problems.clear();
     }
     let problems = document.with_syntax_problems(problems);
     match placed.flatten() {
-        Some(placed) if problems.is_empty() => Ok(placed),
+        Some(mut placed) if problems.is_empty() => {
+            placed.resource.backend = backend.flatten().map(Arc::new);
+            Ok(placed)
+        }
         _ => Err(problems),
     }
 }
@@ -162,6 +178,7 @@ fn read_template(
         name: Arc::clone(&file.name),
         file: file.path.clone(),
         src: src.name,
+        backend: None,
         engine: src.engine,
         dest: dest.path,
         prefix: keys.prefix,
@@ -287,9 +304,7 @@ fn source(field: &Field<'_>, engine: Option<Engine>) -> Result<Source, Problem> 
 
 fn outside_hint(name: &str) -> Option<String> {
     match name {
-        "backend" => {
-            Some("all resources are read from the one store of the settings; see `upstreamd --help`".to_owned())
-        }
+        _ if backend::FIELDS.contains(&name) => Some("it belongs below the line [backend]".to_owned()),
         _ if FIELDS.contains(&name) => Some("it belongs below the line [template]".to_owned()),
         _ => None,
     }

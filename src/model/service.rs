@@ -23,7 +23,7 @@ pub struct Service {
     pub rise: u32,
     /// Failed checks in a row until it is withdrawn, at least 1. Default: 3.
     pub fall: u32,
-    /// When etcd takes the key away by itself; at least three intervals. Default: 15 s.
+    /// Until when etcd has taken the key away by itself; at least three intervals. Default: 15 s.
     pub ttl_seconds: u32,
     /// How long it may take to start: until then failed checks are expected. Default: none.
     pub start_grace: Duration,
@@ -37,6 +37,14 @@ pub struct Service {
     pub priority: u32,
     /// Which version of the service it runs; for people.
     pub version: String,
+}
+
+impl Service {
+    /// How long its lease lives: a second less than `ttl_seconds` where that leaves anything, because etcd looks for expired
+    /// leases twice a second only and takes its time with them.
+    pub fn lease_seconds(&self) -> u32 {
+        self.ttl_seconds.saturating_sub(1).max(1)
+    }
 }
 
 /// Where a backend listens.

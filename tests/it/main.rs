@@ -23,6 +23,7 @@ mod isolation;
 mod receipts;
 mod render;
 mod sandbox;
+mod several_stores;
 mod shipped;
 mod status;
 mod store;

@@ -10,7 +10,8 @@ use crate::announce::layout::owner_of;
 
 /// How often a key is looked at that somebody else holds.
 const POLL: Duration = Duration::from_millis(500);
-/// How much later than its time a dead announcer's key may go: etcd looks for expired leases twice a second and takes its time.
+/// How much later than its lease's time a dead announcer's key may go: etcd looks for expired leases twice a second and takes
+/// its time.
 const EXPIRY_LAG: Duration = Duration::from_millis(1500);
 /// How long a key is left alone that we may not write.
 pub(super) const DENIED_PAUSE: Duration = Duration::from_secs(5);

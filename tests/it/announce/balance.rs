@@ -18,7 +18,7 @@ use crate::support::nginx::{Nginx, http_get};
 use crate::support::{Daemon, free_port, wait_for, wait_until};
 
 const NANO_CONTAINER: &str = env!("CARGO_BIN_EXE_nano-container");
-const TIMES: &[&str] = &["--interval", "600ms", "--timeout", "500ms", "--ttl", "2s", "--rise", "1", "--fall", "2"];
+const TIMES: &[&str] = &["--interval", "600ms", "--timeout", "500ms", "--ttl", "3s", "--rise", "1", "--fall", "2"];
 
 /// Requests one after the other from several sides, each over a connection of its own; what went wrong is kept.
 struct Load {

@@ -3,9 +3,11 @@
 use std::fs;
 use std::path::Path;
 
+use nix::sys::signal::Signal;
 use upstreamd::config::service::{PROPERTIES, parse_file};
 
 use super::{Backend, World};
+use crate::support::free_port;
 
 fn page() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/announce.md")).unwrap()
@@ -49,6 +51,27 @@ fn every_command_line_announces() {
             world.wait_one("/services/db/");
         }
     }
+}
+
+#[test]
+fn the_command_line_with_a_command_runs_it() {
+    let lines: Vec<String> = blocks("sh").iter().flat_map(|block| block.lines()).map(str::to_owned).collect();
+    let lines: Vec<String> = lines.into_iter().filter(|line| line.contains(" -- ")).collect();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let mut world = World::new();
+    world.sandbox.store.clear();
+    let port = free_port();
+    let line =
+        lines[0].replace("http://127.0.0.1:2379", &world.etcd.url()).replace("auto:8443", &format!("auto:{port}"));
+    let program = format!("-- {} --listen 127.0.0.1:{port}", env!("CARGO_BIN_EXE_nano-container"));
+    let line = line.replace("-- nano-container", &program);
+    let arguments: Vec<&str> = line.split_whitespace().skip(1).collect();
+    let announcer = world.sandbox.start_with_command(&arguments);
+    world.wait_one("/services/web/");
+    announcer.signal(Signal::SIGTERM);
+    world.sandbox.wait_log("draining");
+    announcer.signal(Signal::SIGTERM);
+    world.wait_none("/services/web/");
 }
 
 #[test]

@@ -25,7 +25,7 @@ impl Folder {
     fn service(&self, name: &str, more: &str) -> String {
         format!(
             "[[service]]\nname = \"{name}\"\nid = \"one\"\naddress = \"{}\"\ninterval = \"300ms\"\ntimeout = \"250ms\"\n\
-             ttl = \"2s\"\nrise = 1\n{more}\n",
+             ttl = \"3s\"\nrise = 1\n{more}\n",
             self.backend.address()
         )
     }

@@ -95,7 +95,7 @@ fn sky_dns_reads_a_name_and_a_record() {
     let more = &["--id", "a1", "--name", "web.example.com", "--weight", "20"];
     let value = check("skydns", more, folder, "/skydns/com/example/web/a1", "127.0.0.1:PORT 20 false");
     let record: SkyDnsRecord = serde_json::from_value(value.clone()).unwrap();
-    assert_eq!((record.host.as_str(), record.weight, record.priority, record.ttl), ("127.0.0.1", 20, 10, 2));
+    assert_eq!((record.host.as_str(), record.weight, record.priority, record.ttl), ("127.0.0.1", 20, 10, 3));
     assert!(
         record.port > 0 && record.text.is_empty() && !record.mail && record.targetstrip == 0 && record.group.is_empty()
     );

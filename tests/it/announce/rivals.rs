@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use nix::sys::signal::Signal;
 
-use super::{Backend, EXPIRY_LAG, QUICK, TTL, World};
+use super::{Backend, QUICK, TTL, World};
 use crate::support::agent::DEADLINE;
 use crate::support::wait_for;
 
@@ -35,7 +35,7 @@ fn the_successor_of_a_killed_one_takes_over() {
     first.kill();
     let second = world.announce(&["--name", "web", "--id", "one", "--address", &backend.address()]);
     world.sandbox.wait_log("it is announced as soon as that is gone");
-    let taken_over = wait_for("the successor's key", TTL + EXPIRY_LAG, || {
+    let taken_over = wait_for("the successor's key", TTL, || {
         let (_, entries) = world.reader.read("/services/")?;
         entries.into_iter().find(|found| found.lease != entry.lease)
     });
@@ -78,7 +78,7 @@ fn in_a_folder_one_that_is_held_does_not_end_the_others() {
     world.etcd.put("/services/web/one", "192.0.2.1:80");
     let service = |name: &str, id: &str| {
         format!(
-            "[[service]]\nname = \"{name}\"\nid = \"{id}\"\naddress = \"{}\"\ninterval = \"300ms\"\ntimeout = \"250ms\"\nttl = \"2s\"\nrise = 1\n",
+            "[[service]]\nname = \"{name}\"\nid = \"{id}\"\naddress = \"{}\"\ninterval = \"300ms\"\ntimeout = \"250ms\"\nttl = \"3s\"\nrise = 1\n",
             backend.address()
         )
     };

@@ -35,6 +35,7 @@ use super::standing::Standings;
 use super::waiting::Waiting;
 
 mod dirty;
+mod workers;
 
 use dirty::Work;
 
@@ -163,21 +164,6 @@ impl Engine {
         let groups = self.loaded.groups.iter().map(|group| (group.id.as_str(), group.resources.as_slice()));
         self.board.with(|board| board.loaded(groups, self.loaded.problems.len()));
         self.touch_all(now);
-    }
-
-    /// Keeps a receipt from now on, as the agent of this id; `leaving` are workers of nginx that were leaving before. To be called
-    /// before anything is applied.
-    pub fn keep_receipt(&mut self, id: String, leaving: BTreeSet<Process>, now: Instant) {
-        let mut receipts = Receipts::new(id);
-        receipts.set_groups(self.loaded.groups.iter().map(|group| &**group));
-        self.receipts = Some(receipts);
-        self.draining.add_earlier(leaving, now);
-    }
-
-    /// The receipt, where one is kept and may have become another since this was asked last.
-    pub fn moved_receipt(&mut self) -> Option<Receipt> {
-        let receipts = self.receipts.as_mut()?;
-        receipts.take_moved().then(|| receipts.receipt(&self.draining))
     }
 
     /// Marks every resource for another pass: after a resync, or to notice what others did to the files.
@@ -333,25 +319,6 @@ impl Engine {
         ended
     }
 
-    /// Tells which reloads have drained, and spreads further ones while old workers pile up.
-    fn look_at_old_workers(&mut self, now: Instant) {
-        for drained in self.draining.look(now, nginx_process::is_alive) {
-            // Those that were leaving before any reload of ours belong to no change that we know.
-            if !drained.resources.is_empty() {
-                self.tell_drained(&drained);
-            }
-        }
-        if let Some(receipts) = &mut self.receipts {
-            receipts.look(&self.draining);
-        }
-        let leaving = self.draining.leaving().len();
-        self.board.with(|board| board.workers(leaving, self.draining.serving()));
-        let load = governor::load(leaving, self.draining.serving());
-        if self.schedule.set_load(load) {
-            events::spread(load.stretch(), leaving);
-        }
-    }
-
     /// The members of a group whose live files stay, and why.
     fn held<'a>(&'a self, group: &'a Group) -> impl Iterator<Item = (Arc<str>, Decision)> + 'a {
         let names = group.resources.iter().flat_map(|resource| self.expansions.instances(&resource.name));
@@ -410,11 +377,6 @@ impl Engine {
             receipts.finished(group, &report, &self.draining);
         }
         report
-    }
-
-    fn tell_drained(&self, drained: &Drained) {
-        events::drained(&drained.resources, drained.revision, drained.after);
-        self.board.with(|board| board.drained(drained.after));
     }
 
     /// How often in a row this group has failed in the same way.

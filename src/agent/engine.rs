@@ -14,20 +14,18 @@ use crate::apply::{Context, fleet, lone, transaction};
 use crate::model::event::Event;
 use crate::model::guard::Decision;
 use crate::model::key::Revision;
-use crate::model::process::Process;
 use crate::model::range::KeyRanges;
-use crate::model::receipt::{self, Receipt};
+use crate::model::receipt;
 use crate::model::report::{Outcome, Rendered, Report};
 use crate::model::resource::Resource;
 use crate::model::store::StoreSettings;
 use crate::model::tree::Tree;
 use crate::render::{Memory, SetAside};
 use crate::status::{Shared, events};
-use crate::world::{clock, nginx_process, random};
+use crate::world::{clock, random};
 
-use super::draining::{Drained, Draining};
+use super::draining::Draining;
 use super::expansion::Expansions;
-use super::governor;
 use super::loaded::Loaded;
 use super::receipts::Receipts;
 use super::schedule::{Left, Schedule, Timed, Urgency};
@@ -93,6 +91,8 @@ pub struct Engine {
     preview: Option<Preview>,
     /// Reloads keep their distance; a single pass does everything at once.
     paced: bool,
+    /// One group at a time, in the order of their files, and none of a group that is not whole.
+    fail_fast: bool,
     /// What is told of all this.
     board: Shared,
 }
@@ -125,10 +125,16 @@ impl Engine {
             last_failures: BTreeMap::new(),
             preview,
             paced,
+            fail_fast: false,
             board,
         };
         engine.set_loaded(loaded, now);
         engine
+    }
+
+    /// The same, one group at a time and each as a whole, so that the first failure can end a pass.
+    pub fn one_at_a_time(self) -> Engine {
+        Engine { fail_fast: true, ..self }
     }
 
     /// What is loaded.
@@ -162,7 +168,12 @@ impl Engine {
             receipts.set_groups(self.loaded.groups.iter().map(|group| &**group));
         }
         let groups = self.loaded.groups.iter().map(|group| (group.id.as_str(), group.resources.as_slice()));
-        self.board.with(|board| board.loaded(groups, self.loaded.problems.len()));
+        let further =
+            self.loaded.stores.iter().filter_map(|store| Some(store.settings.as_ref()?.to_string())).collect();
+        self.board.with(|board| {
+            board.loaded(groups, self.loaded.problems.len());
+            board.store.keep_further(&further);
+        });
         self.touch_all(now);
     }
 
@@ -277,9 +288,13 @@ impl Engine {
         self.look_at_old_workers(now);
         let mut ended = Vec::new();
         let mut lone_batch: Vec<(String, Rendered)> = Vec::new();
-        for id in self.schedule.start_due(now) {
+        for id in self.due(now) {
             let Some(group) = self.loaded.group(&id).cloned() else { continue };
             let Work { mut rendered, mut fleets, dropped } = self.render_dirty(&group, now);
+            if self.fail_fast && !dropped.is_empty() {
+                rendered.clear();
+                fleets.clear();
+            }
             if let Some(preview) = &self.preview {
                 rendered.drain(..).for_each(|rendered| {
                     preview(Previewed::File(&rendered));

@@ -50,6 +50,8 @@ pub enum Command {
     Announce(Box<announce::Announce>),
     /// Look for problems in settings, conf.d and templates, without the store.
     Check,
+    /// Look whether the store answers and has keys for every resource.
+    Preflight,
     /// Print what a resource renders to.
     Render {
         /// Its file below conf.d.
@@ -106,6 +108,7 @@ pub fn parse(
     let (settings, problems) = resolve(&layers);
     let command = match what_to_do(&matches) {
         Command::Run | Command::Supervise { .. } if settings.check_only => Command::Check,
+        Command::Run | Command::Supervise { .. } if settings.preflight => Command::Preflight,
         command => command,
     };
     if let (Command::Supervise { .. }, Some(why)) = (&command, cannot_supervise(&settings)) {

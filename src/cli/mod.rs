@@ -7,6 +7,7 @@ mod check;
 pub mod exit;
 mod logging;
 mod outcome;
+mod preflight;
 mod run;
 mod show;
 mod state;
@@ -66,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Supervise { command } => runtime.block_on(run::run(settings, Some(command))),
         Command::Announce(what) => runtime.block_on(announce::announce(settings, *what)),
         Command::Check => check::check(&settings, invocation.problems).into(),
+        Command::Preflight => runtime.block_on(preflight::preflight(settings)).into(),
         Command::Render { resource } => runtime.block_on(show::render(settings, &resource)).into(),
         Command::Diff => runtime.block_on(show::diff(settings)).into(),
         Command::Agents { json } => runtime.block_on(agents::agents(settings, json)).into(),

@@ -7,7 +7,7 @@ use clap_complete::Shell;
 
 use super::announce;
 use crate::cli::exit::Exit;
-use crate::config::settings::table::{self, Effect, Kind, Section, Setting};
+use crate::config::settings::table::{self, Kind, Section, Setting};
 
 /// The backends that can be named by a word of their own, with what the help says of them.
 pub(super) const BACKEND_WORDS: &[(&str, &str)] = &[
@@ -102,7 +102,7 @@ fn flag(setting: &'static Setting) -> Arg {
         Kind::Path | Kind::Paths => arg.value_hint(clap::ValueHint::AnyPath),
         _ => arg,
     };
-    arg.hide(setting.section == Section::Confd || matches!(setting.effect, Effect::Refused(_)))
+    arg.hide(setting.section == Section::Confd)
 }
 
 fn help(setting: &Setting) -> StyledStr {

@@ -231,14 +231,8 @@ fn what_is_not_understood_is_a_usage_error() {
         try `upstreamd --help`
     "#]],
     );
-    check_refused(
-        "confd --preflight etcd",
-        expect![[r#"
-        preflight is not supported (from flag --preflight)
-          hint: run `upstreamd check` for the configuration and `upstreamd keys` for what the store gives
-        try `upstreamd --help`
-    "#]],
-    );
+    assert_eq!(ok("confd --preflight etcd").command, Command::Preflight);
+    assert_eq!(ok("confd --preflight --check-config etcd").command, Command::Check, "as in confd, the first of them");
     for line in
         ["upstreamd render", "upstreamd check now", "upstreamd -x", "upstreamd --", "upstreamd completions tcsh"]
     {

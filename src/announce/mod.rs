@@ -7,6 +7,7 @@
 pub mod draining;
 pub mod ending;
 pub mod health;
+pub mod keeper;
 pub mod layout;
 mod link;
 mod lookup;

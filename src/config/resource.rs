@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::generation::Endpoint;
 use crate::model::resource::{Engine, Escape, OnReloadFailure, OutputFormat, Resource, Verify};
 
 use super::document::{Document, Field, Fields};
@@ -148,6 +149,7 @@ fn read_template(
     let output_format = fields.take("output_format", |field| optional_choice(field, OUTPUT_FORMATS)).flatten();
     let commands = commands::read(fields, defaults);
     let verify = fields.take("verify", |field| choice(field, VERIFY));
+    let generation = fields.take("generation", endpoint);
     let escape = fields.take("escape", |field| choice(field, ESCAPES));
     let make_dirs = fields.take("make_dirs", Field::boolean).unwrap_or(false);
     let on_reload_failure = fields.take("on_reload_failure", |field| choice(field, ON_RELOAD_FAILURE));
@@ -173,6 +175,7 @@ fn read_template(
         check: commands.check,
         reload: commands.reload,
         verify: verify.unwrap_or_default(),
+        generation,
         pace: commands.pace,
         output_format,
         escape: escape.unwrap_or(default_escape),
@@ -207,6 +210,7 @@ const FIELDS: &[&str] = &[
     "reload_cmd",
     "reload",
     "verify",
+    "generation",
     "debounce",
     "min_reload_interval",
     "escape",
@@ -249,6 +253,15 @@ fn choice<T: Copy>(field: &Field<'_>, choices: &[(&'static str, T)]) -> Result<T
     let hint = suggest::did_you_mean(text, words.clone())
         .unwrap_or_else(|| format!("it is one of {}", words.collect::<Vec<_>>().join(", ")));
     Err(Problem::new(format!("{} cannot be {}", shown(field.written), shown(text))).hint(hint))
+}
+
+/// An address where nginx answers with the generation that it serves.
+fn endpoint(field: &Field<'_>) -> Result<Endpoint, Problem> {
+    let text = field.text()?;
+    Endpoint::parse(text).ok_or_else(|| {
+        let hint = "it is what the server's `listen` says, as in unix:/run/nginx/generation.sock or 127.0.0.1:8089";
+        Problem::new(format!("{} cannot be {}", shown(field.written), shown(text))).hint(hint)
+    })
 }
 
 /// As [`choice`]; an empty text is as good as none, as in confd.

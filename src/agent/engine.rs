@@ -17,6 +17,7 @@ use crate::model::key::Revision;
 use crate::model::range::KeyRanges;
 use crate::model::report::{Outcome, Rendered, Report};
 use crate::model::resource::Resource;
+use crate::model::store::StoreSettings;
 use crate::model::tree::Tree;
 use crate::render::{Memory, SetAside};
 use crate::status::{Shared, events};
@@ -48,13 +49,21 @@ pub enum Previewed<'a> {
     Gone(&'a Path),
 }
 
+/// What is known of a store.
+#[derive(Default)]
+struct Store {
+    settings: Option<Arc<StoreSettings>>,
+    tree: Tree,
+    /// The keys that the tree speaks of, once a snapshot has arrived: resources that see no others can be rendered.
+    known: Option<KeyRanges>,
+}
+
 /// See the module.
 pub struct Engine {
     context: Arc<Context>,
     loaded: Loaded,
-    tree: Tree,
-    /// The keys that the tree speaks of, once a snapshot has arrived: resources that see no others can be rendered.
-    known: Option<KeyRanges>,
+    /// What is known of each store, by its position in what is loaded.
+    stores: Vec<Store>,
     /// What each resource's last render leaves to the next.
     memories: BTreeMap<Arc<str>, Memory>,
     /// Keys of each resource that are known to be no backend: told once.
@@ -95,8 +104,7 @@ impl Engine {
         let mut engine = Engine {
             context,
             loaded: Loaded::default(),
-            tree: Tree::default(),
-            known: None,
+            stores: Vec::new(),
             memories: BTreeMap::new(),
             set_aside: BTreeMap::new(),
             expansions: Expansions::default(),
@@ -124,6 +132,12 @@ impl Engine {
     /// Takes a new form of conf.d and templates; everything is rendered again.
     pub fn set_loaded(&mut self, loaded: Loaded, now: Instant) {
         self.loaded = loaded;
+        let mut old = std::mem::take(&mut self.stores);
+        for store in &self.loaded.stores {
+            let known = old.iter().position(|old| old.settings == store.settings);
+            let new = || Store { settings: store.settings.clone(), ..Store::default() };
+            self.stores.push(known.map_or_else(new, |position| old.swap_remove(position)));
+        }
         let names: BTreeSet<&Arc<str>> = self.loaded.members.iter().map(|member| &member.resource.name).collect();
         self.dirty.retain(|name| names.contains(name));
         self.set_aside.retain(|name, _| names.contains(name));
@@ -169,36 +183,66 @@ impl Engine {
     }
 
     fn is_ready(&self, resource: &Resource) -> bool {
-        resource.ranges.is_empty() || self.known.as_ref().is_some_and(|known| known.covers(&resource.ranges))
+        let known = self.store_of(resource).and_then(|store| store.known.as_ref());
+        resource.ranges.is_empty() || known.is_some_and(|known| known.covers(&resource.ranges))
     }
 
-    /// Applies a store event to the tree and marks the resources that it concerns.
-    pub fn take_event(&mut self, event: Event, now: Instant) {
-        self.board.with(|board| board.store_said(&event, now));
+    fn store_of(&self, resource: &Resource) -> Option<&Store> {
+        self.stores.iter().find(|store| store.settings == resource.backend)
+    }
+
+    /// What the store of a resource holds.
+    fn tree_of(&self, resource: &Resource) -> Tree {
+        self.store_of(resource).map(|store| store.tree.clone()).unwrap_or_default()
+    }
+
+    /// The revision that a group is rendered at: that of its first member's store.
+    fn revision_of(&self, group: &Group) -> Revision {
+        let store = group.resources.first().and_then(|resource| self.store_of(resource));
+        store.map(|store| store.tree.revision()).unwrap_or_default()
+    }
+
+    /// Marks every resource of a store for another pass.
+    pub fn touch_store(&mut self, store: usize, now: Instant) {
+        for position in 0..self.loaded.members.len() {
+            if self.loaded.store_at(position) == Some(store) {
+                self.touch(position, Urgency::Removal, now);
+            }
+        }
+    }
+
+    /// Applies an event of the store at this position to its tree and marks the resources that it concerns.
+    pub fn take_event(&mut self, position: usize, event: Event, now: Instant) {
+        let Some(store) = self.stores.get_mut(position) else { return };
+        match &store.settings {
+            None => self.board.with(|board| board.store_said(&event, now)),
+            Some(settings) => self.board.with(|board| board.store.further_said(&settings.to_string(), &event)),
+        }
         let mut added = BTreeSet::new();
         let changed = match event {
             Event::Snapshot { revision, ranges, entries } => {
                 let tree = Tree::from_entries(revision, entries);
-                let changed = self.tree.changed_paths(&tree);
-                added.extend(changed.iter().filter(|key| self.tree.get(key.as_str()).is_none()).cloned());
-                self.tree = tree;
-                if self.known.as_ref() != Some(&ranges) {
-                    self.known = Some(ranges);
+                let changed = store.tree.changed_paths(&tree);
+                added.extend(changed.iter().filter(|key| store.tree.get(key.as_str()).is_none()).cloned());
+                store.tree = tree;
+                if store.known.as_ref() != Some(&ranges) {
+                    store.known = Some(ranges);
                     self.touch_dirty(now);
                 }
                 changed
             }
             Event::Changes { revision, puts, deletes } => {
-                let new = puts.iter().map(|(key, _)| key).filter(|key| self.tree.get(key.as_str()).is_none());
+                let new = puts.iter().map(|(key, _)| key).filter(|key| store.tree.get(key.as_str()).is_none());
                 added.extend(new.cloned());
-                self.tree.advance(revision, puts, deletes)
+                store.tree.advance(revision, puts, deletes)
             }
             Event::Lost { .. } | Event::Regained => return,
         };
         let mut touched: BTreeMap<usize, Urgency> = BTreeMap::new();
         for key in &changed {
             let urgency = if added.contains(key) { Urgency::Addition } else { Urgency::Removal };
-            for position in self.loaded.touched.by(key.as_str()) {
+            let of_store = |reader: &usize| self.loaded.store_at(*reader) == Some(position);
+            for position in self.loaded.touched.by(key.as_str()).filter(of_store) {
                 let known = touched.entry(position).or_insert(urgency);
                 *known = (*known).min(urgency);
             }
@@ -235,22 +279,26 @@ impl Engine {
             // A reload may be owed for a file that is held: the transaction looks.
             let holds = self.preview.is_none() && !group.is_lone() && self.held(&group).next().is_some();
             if rendered.is_empty() && fleets.is_empty() && !holds {
-                let report = Report { dropped, ..Report::unchanged(self.tree.revision()) };
+                let report = Report { dropped, ..Report::unchanged(self.revision_of(&group)) };
                 ended.push(self.finish(&id, report, now));
             } else if group.is_lone() {
                 lone_batch.extend(rendered.into_iter().map(|rendered| (id.clone(), rendered)));
             } else {
-                let request = Request { group, rendered, fleets, dropped, revision: self.tree.revision() };
+                let revision = self.revision_of(&group);
+                let request = Request { group, rendered, fleets, dropped, revision };
                 let context = Arc::clone(&self.context);
                 self.running.spawn(async move { vec![(id, transaction::run(&context, request).await)] });
             }
         }
         if !lone_batch.is_empty() {
             let context = Arc::clone(&self.context);
-            let revision = self.tree.revision();
+            let revision = |rendered: &Rendered| self.store_of(&rendered.resource).map(|store| store.tree.revision());
+            let revisions: Vec<Revision> =
+                lone_batch.iter().map(|(_, rendered)| revision(rendered).unwrap_or_default()).collect();
             self.running.spawn(async move {
                 let (ids, rendered): (Vec<String>, Vec<Rendered>) = lone_batch.into_iter().unzip();
-                ids.into_iter().zip(lone::run(&context, rendered, revision).await).collect()
+                let reports = lone::run(&context, rendered, Revision::default()).await.into_iter().zip(revisions);
+                ids.into_iter().zip(reports.map(|(report, revision)| Report { revision, ..report })).collect()
             });
         }
         ended
@@ -371,8 +419,8 @@ impl Engine {
         !self.running.is_empty()
     }
 
-    /// The revision that is known.
+    /// The revision that is known of the settings' store.
     pub fn revision(&self) -> Revision {
-        self.tree.revision()
+        self.stores.first().map(|store| store.tree.revision()).unwrap_or_default()
     }
 }

@@ -11,6 +11,7 @@ use crate::config::resource::{Defaults, ResourceFile};
 use crate::config::set;
 use crate::model::range::KeyRanges;
 use crate::model::resource::Resource;
+use crate::model::store::StoreSettings;
 use crate::render::{self, Facts, Renderer, Root, TemplateError};
 use crate::world::folder_watch::Watched;
 use crate::world::fs::folder::{self, Folder};
@@ -38,6 +39,34 @@ pub struct Member {
     pub renderer: Arc<Renderer>,
 }
 
+/// A store, and what is read of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreUse {
+    /// `None` is the store of the settings.
+    pub settings: Option<Arc<StoreSettings>>,
+    /// Every key that some resource sees.
+    pub ranges: KeyRanges,
+}
+
+/// The stores of these resources, and the position among them of each resource's own.
+fn stores_of(resources: &[Arc<Resource>]) -> (Vec<StoreUse>, Vec<usize>) {
+    let mut settings: Vec<Option<Arc<StoreSettings>>> = vec![None];
+    let mut positions = Vec::new();
+    for resource in resources {
+        let known = settings.iter().position(|known| *known == resource.backend);
+        positions.push(known.unwrap_or(settings.len()));
+        if known.is_none() {
+            settings.push(resource.backend.clone());
+        }
+    }
+    let ranges = |store: usize| {
+        let readers = resources.iter().zip(&positions).filter(|(_, position)| **position == store);
+        KeyRanges::union(readers.map(|(resource, _)| &resource.ranges))
+    };
+    let uses = settings.into_iter().enumerate();
+    (uses.map(|(store, settings)| StoreUse { settings, ranges: ranges(store) }).collect(), positions)
+}
+
 /// Everything loaded.
 #[derive(Default)]
 pub struct Loaded {
@@ -55,8 +84,10 @@ pub struct Loaded {
     pub touched: Touched,
     /// Everything wrong, with places.
     pub problems: Problems,
-    /// Every store key that some resource sees.
-    pub ranges: KeyRanges,
+    /// The stores that resources read, that of the settings first.
+    pub stores: Vec<StoreUse>,
+    /// The position in `stores` of each member's store.
+    store_positions: Vec<usize>,
     /// What can change any of this when it changes.
     pub watched: Watched,
 }
@@ -75,6 +106,7 @@ impl Loaded {
                 group_positions[*position] = group_position;
             }
         }
+        let (stores, store_positions) = stores_of(&resources);
         let by_id = groups.iter().enumerate().map(|(position, group)| (group.id.clone(), position));
         Loaded {
             groups_by_id: by_id.collect(),
@@ -82,7 +114,8 @@ impl Loaded {
             group_positions,
             positions,
             touched: Touched::index(resources.iter().map(|resource| &**resource)),
-            ranges: KeyRanges::union(resources.iter().map(|resource| &resource.ranges)),
+            stores,
+            store_positions,
             members,
             ..Loaded::default()
         }
@@ -112,6 +145,11 @@ impl Loaded {
     /// The group of this id.
     pub fn group(&self, id: &str) -> Option<&Arc<Group>> {
         self.groups.get(*self.groups_by_id.get(id)?)
+    }
+
+    /// The store of the member at this position, as a position in `stores`.
+    pub fn store_at(&self, position: usize) -> Option<usize> {
+        self.store_positions.get(position).copied()
     }
 
     /// The group of the member at this position.

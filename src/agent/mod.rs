@@ -11,6 +11,7 @@ pub mod reporting;
 pub mod run;
 pub mod schedule;
 mod standing;
+pub mod stores;
 mod supervised;
 pub mod supervision;
 pub mod touched;

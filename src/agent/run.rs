@@ -14,7 +14,6 @@ use crate::model::for_each::ForEach;
 use crate::model::report::Report;
 use crate::model::store::StoreSettings;
 use crate::render::Facts;
-use crate::source;
 use crate::status::Shared;
 use crate::world::child::{Ended, StartError};
 use crate::world::folder_watch::FolderWatch;
@@ -26,6 +25,7 @@ pub use super::engine::{Preview, Previewed};
 use super::engine::{Engine, Finished};
 use super::loaded::{self, Loaded, Member, Sources};
 use super::reporting::{self, Manager};
+use super::stores::Stores;
 use super::supervised::Supervised;
 use super::supervision::{Request, meaning};
 
@@ -71,15 +71,15 @@ pub struct Pass {
     pub reports: Vec<Report>,
     /// What is wrong with conf.d and templates.
     pub problems: Problems,
-    /// Why there was no snapshot of the store.
-    pub store_problem: Option<String>,
+    /// Why there was no snapshot of a store.
+    pub store_problems: Vec<String>,
     /// A signal ended it early.
     pub interrupted: bool,
 }
 
 /// What the loop wakes up for.
 enum Wake {
-    Store(Option<Event>),
+    Store(usize, Option<Event>),
     Finished(Vec<Finished>),
     FoldersChanged,
     Signal(Signal),
@@ -112,14 +112,14 @@ pub async fn once(plan: Plan) -> Pass {
     }
     let mut pass = Pass { problems: loaded.problems.clone(), ..Pass::default() };
     let mut signals = Signals::listen();
-    let ranges = loaded.ranges.clone();
     let now = clock::now();
     let mut engine = Engine::new(Arc::clone(&plan.context), loaded, plan.preview, false, plan.board, now);
-    let mut store = (!ranges.is_empty()).then(|| source::start(plan.store, ranges, false));
-    if let Some(store) = &mut store {
-        match first_snapshot(store, plan.store_timeout).await {
-            Ok(snapshot) => engine.take_event(snapshot, clock::now()),
-            Err(problem) => pass.store_problem = Some(problem),
+    let mut stores = Stores::new(plan.store, false);
+    stores.set(&engine.loaded().stores);
+    for (position, snapshot) in stores.first_snapshots(plan.store_timeout).await {
+        match snapshot {
+            Ok(snapshot) => engine.take_event(position, snapshot, clock::now()),
+            Err(problem) => pass.store_problems.push(problem),
         }
     }
     loop {
@@ -131,11 +131,11 @@ pub async fn once(plan: Plan) -> Pass {
             finished = engine.next_finished() => match finished {
                 None => {
                     let waits = engine.waits_until().filter(|_| !pass.interrupted);
-                    let (Some(until), Some(store)) = (waits, &mut store) else { return pass };
+                    let Some(until) = waits else { return pass };
                     tokio::select! {
-                        event = look_again(store, until) => {
-                            if let Some(snapshot) = event {
-                                engine.take_event(snapshot, clock::now());
+                        snapshots = look_again(&mut stores, until) => {
+                            for (position, snapshot) in snapshots {
+                                engine.take_event(position, snapshot, clock::now());
                             }
                         }
                         signal = signals.next() => pass.interrupted |= meaning(signal, false).0 == Request::Stop,
@@ -153,31 +153,13 @@ pub async fn once(plan: Plan) -> Pass {
 }
 
 /// Another snapshot a moment later, for a resource that waits for its keys until then.
-async fn look_again(store: &mut source::Handle, until: Instant) -> Option<Event> {
+async fn look_again(stores: &mut Stores, until: Instant) -> Vec<(usize, Event)> {
     const PAUSE: Duration = Duration::from_secs(1);
     let until = tokio::time::Instant::from(until);
     tokio::time::sleep_until(until.min(tokio::time::Instant::now() + PAUSE)).await;
-    store.resync();
-    first_snapshot(store, until.saturating_duration_since(tokio::time::Instant::now())).await.ok()
-}
-
-/// The first snapshot, or why there was none in time.
-pub async fn first_snapshot(store: &mut source::Handle, timeout: Duration) -> Result<Event, String> {
-    let mut last_problem = "no answer".to_owned();
-    let wait = async {
-        while let Some(event) = store.events.recv().await {
-            match event {
-                Event::Snapshot { .. } => return Some(event),
-                Event::Lost { problem, .. } => last_problem = problem,
-                Event::Changes { .. } | Event::Regained => {}
-            }
-        }
-        None
-    };
-    match tokio::time::timeout(timeout, wait).await {
-        Ok(Some(event)) => Ok(event),
-        _ => Err(format!("no snapshot of the store within {timeout:?}: {last_problem}")),
-    }
+    stores.resync();
+    let snapshots = stores.first_snapshots(until.saturating_duration_since(tokio::time::Instant::now())).await;
+    snapshots.into_iter().filter_map(|(position, snapshot)| Some((position, snapshot.ok()?))).collect()
 }
 
 /// Why following has come to its end.
@@ -212,20 +194,15 @@ pub async fn follow(plan: Plan, follow: Follow) -> Stopped {
     let board = plan.board;
     let _pages = plan.listener.map(|listener| reporting::serve(listener, board.clone(), plan.store.clone()));
     let mut manager = Manager::new();
-    let mut store = source::start(plan.store, loaded.ranges.clone(), watches);
+    let mut stores = Stores::new(plan.store, watches);
+    stores.set(&loaded.stores);
     let mut ticker = match follow {
         Follow::Watch(None) => None,
         Follow::Watch(Some(pause)) | Follow::Interval(pause) => Some(ticker(pause)),
     };
     let engine = Engine::new(Arc::clone(&plan.context), loaded, plan.preview, true, board.clone(), clock::now());
-    let mut agent = Agent {
-        engine,
-        sources: plan.sources,
-        facts: plan.facts,
-        store_is_lost: None,
-        resync_wanted: false,
-        board: board.clone(),
-    };
+    let mut agent = Agent { engine, sources: plan.sources, facts: plan.facts, stores, board: board.clone() };
+    agent.tell_use();
     let signal = loop {
         agent.engine.start_due(clock::now());
         match command.turn(&agent.engine, &plan.context, clock::now()) {
@@ -244,7 +221,7 @@ pub async fn follow(plan: Plan, follow: Follow) -> Stopped {
             signal = signals.next() => Wake::Signal(signal),
             ended = command.ended() => Wake::ChildEnded(ended),
             Some(finished) = agent.engine.next_finished() => Wake::Finished(finished),
-            event = store.events.recv() => Wake::Store(event),
+            (position, event) = agent.stores.next() => Wake::Store(position, event),
             () = folders.changed(), if watches => Wake::FoldersChanged,
             () = sleep_until(due) => Wake::Due,
             () = tick(&mut ticker) => Wake::Resync,
@@ -252,14 +229,14 @@ pub async fn follow(plan: Plan, follow: Follow) -> Stopped {
         match wake {
             Wake::Due => {}
             Wake::Finished(finished) => agent.finished(finished),
-            Wake::Store(Some(event)) => agent.take_event(event),
-            Wake::Store(None) => {
+            Wake::Store(position, Some(event)) => agent.take_event(position, event),
+            Wake::Store(_, None) => {
                 tracing::error!("the store's task has ended, which it never should; stopping");
                 agent.stop(&mut manager, plan.shutdown_timeout).await;
                 command.stop(Signal::SIGTERM).await;
                 return Stopped::StoreEnded;
             }
-            Wake::FoldersChanged => agent.reload(&mut store, watches.then_some(&mut folders), "files have changed"),
+            Wake::FoldersChanged => agent.reload(watches.then_some(&mut folders), "files have changed"),
             Wake::ChildEnded(ended) => {
                 agent.stop(&mut manager, plan.shutdown_timeout).await;
                 return Stopped::CommandEnded(ended);
@@ -272,17 +249,17 @@ pub async fn follow(plan: Plan, follow: Follow) -> Stopped {
                     Request::Stop => break signal,
                     Request::Reload => {
                         manager.reload();
-                        agent.reload(&mut store, watches.then_some(&mut folders), "SIGHUP");
-                        agent.resync(&store);
+                        agent.reload(watches.then_some(&mut folders), "SIGHUP");
+                        agent.resync();
                     }
-                    Request::Resync => agent.resync(&store),
+                    Request::Resync => agent.resync(),
                 }
             }
             Wake::Resync => {
                 if !watches {
-                    agent.reload(&mut store, None, "interval");
+                    agent.reload(None, "interval");
                 }
-                agent.resync(&store);
+                agent.resync();
             }
         }
     };
@@ -295,40 +272,22 @@ struct Agent {
     engine: Engine,
     sources: Sources,
     facts: Arc<dyn Facts>,
-    /// The problem that was said last, while the store cannot be followed.
-    store_is_lost: Option<String>,
-    /// The next snapshot answers a resync: everything is rendered again, changed or not.
-    resync_wanted: bool,
+    stores: Stores,
     board: Shared,
 }
 
 impl Agent {
     /// Nothing is left to do of what was asked for.
     fn is_settled(&self) -> bool {
-        !self.resync_wanted && self.engine.is_settled()
+        !self.stores.awaits_resync() && self.engine.is_settled()
     }
 
-    fn take_event(&mut self, event: Event) {
-        match &event {
-            Event::Lost { problem, retry_in } => {
-                if self.store_is_lost.as_ref() != Some(problem) {
-                    tracing::warn!(
-                        retry_in_ms = retry_in.as_millis(),
-                        "the store cannot be followed, every file stays as it is: {problem}"
-                    );
-                    self.store_is_lost = Some(problem.clone());
-                }
-            }
-            _ => {
-                if self.store_is_lost.take().is_some() {
-                    tracing::info!("the store is followed again");
-                }
-            }
-        }
-        let is_snapshot = matches!(event, Event::Snapshot { .. });
-        self.engine.take_event(event, clock::now());
-        if is_snapshot && std::mem::take(&mut self.resync_wanted) {
-            self.engine.touch_all(clock::now());
+    fn take_event(&mut self, position: usize, event: Event) {
+        let answers_resync = self.stores.note(position, &event);
+        self.engine.take_event(position, event, clock::now());
+        // Everything is rendered again, changed or not.
+        if answers_resync {
+            self.engine.touch_store(position, clock::now());
         }
     }
 
@@ -339,7 +298,7 @@ impl Agent {
     }
 
     /// Reads conf.d and templates anew; what is broken keeps its last good form.
-    fn reload(&mut self, store: &mut source::Handle, folders: Option<&mut FolderWatch>, reason: &str) {
+    fn reload(&mut self, folders: Option<&mut FolderWatch>, reason: &str) {
         let mut loaded = loaded::load(&self.sources, &self.facts, Some(self.engine.loaded()));
         if folders.is_some_and(|folders| folders.set(&loaded.watched)) {
             loaded = loaded::load(&self.sources, &self.facts, Some(self.engine.loaded()));
@@ -353,16 +312,22 @@ impl Agent {
             let dest = gone.resource.dest.display();
             tracing::warn!(resource = %gone.resource.name, "the resource is gone; its file `{dest}` stays as it is");
         }
-        if loaded.ranges != self.engine.loaded().ranges {
-            store.set_ranges(loaded.ranges.clone());
-        }
+        self.stores.set(&loaded.stores);
         self.engine.set_loaded(loaded, clock::now());
+        self.tell_use();
     }
 
-    fn resync(&mut self, store: &source::Handle) {
-        self.resync_wanted = true;
+    /// Says whether the store of the settings is read at all.
+    fn tell_use(&self) {
+        let is_unused = self.engine.loaded().stores.iter().position(|store| !store.ranges.is_empty()).unwrap_or(0) > 0;
+        self.board.with(|board| board.store.is_unused = is_unused);
+    }
+
+    fn resync(&mut self) {
         self.board.with(|board| board.store.asked(clock::now()));
-        store.resync();
+        for idle in self.stores.resync() {
+            self.engine.touch_store(idle, clock::now());
+        }
     }
 
     /// Says that the agent is ending, and lets running transactions end.

@@ -55,6 +55,7 @@ mod tests {
             name: Arc::from("r.toml"),
             file: "r.toml".into(),
             src: Arc::from("r.tera"),
+            backend: None,
             engine: Engine::Tera,
             dest: "/r".into(),
             prefix: Arc::from(prefix),

@@ -8,7 +8,7 @@ use super::exit::{Ending, Exit};
 /// The exit code of a pass: the most serious of all that went wrong.
 pub(super) fn of_pass(pass: &Pass) -> Exit {
     let problems = if pass.problems.is_empty() { Exit::Done } else { Exit::Configuration };
-    let store = if pass.store_problem.is_some() { Exit::Store } else { Exit::Done };
+    let store = if pass.store_problems.is_empty() { Exit::Done } else { Exit::Store };
     let reports = pass.reports.iter().map(of_report);
     reports.chain([problems, store]).max().unwrap_or(Exit::Done)
 }
@@ -68,7 +68,7 @@ mod tests {
         check(Outcome::Stuck { cause: failure(Stage::Install), undo: failure(Stage::Restore) }, Exit::Stuck);
         let dropped = vec![("a.toml".into(), failure(Stage::Render))];
         let report = Report { dropped, outcome: Outcome::Applied, ..Report::unchanged(Revision(1)) };
-        let pass = Pass { reports: vec![report], store_problem: Some("away".into()), ..Pass::default() };
+        let pass = Pass { reports: vec![report], store_problems: vec!["away".into()], ..Pass::default() };
         assert_eq!(of_pass(&pass), Exit::Render, "the drop-out is more serious than the store");
     }
 }

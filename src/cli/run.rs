@@ -50,7 +50,7 @@ pub(super) async fn run(settings: Settings, command: Option<Vec<String>>) -> End
     let ending = match settings.mode {
         Mode::Onetime => {
             let pass = run::once(plan).await;
-            if let Some(problem) = &pass.store_problem {
+            for problem in &pass.store_problems {
                 tracing::error!("{problem}");
             }
             outcome::of_pass(&pass).into()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::agent::expansion::{self, Expansion, Expansions};
 use crate::agent::loaded::{self, Loaded, Member};
 use crate::agent::rendering;
-use crate::agent::run as agent;
+use crate::agent::stores::Stores;
 use crate::apply::{self, Context, fleet};
 use crate::config::settings::Settings;
 use crate::model::event::Event;
@@ -15,7 +15,6 @@ use crate::model::report::{Failure, Rendered};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
 use crate::render::Memory;
-use crate::source;
 use crate::status::diff::Style;
 use crate::world::{clock, fs, terminal};
 
@@ -33,10 +32,11 @@ pub(super) async fn render(settings: Settings, name: &str) -> Exit {
         Ok(member) => member,
         Err(exit) => return exit,
     };
-    let tree = match read_store(&settings, &loaded).await {
-        Ok(tree) => tree,
+    let trees = match read_stores(&settings, &loaded).await {
+        Ok(trees) => trees,
         Err(exit) => return exit,
     };
+    let tree = trees.of(&loaded, member);
     let mut expansions = expansions(&loaded);
     let Some((members, expansion)) = each_name(&mut expansions, member, &tree) else {
         return render_one(member, &tree);
@@ -85,8 +85,8 @@ fn render_one(member: &Member, tree: &Tree) -> Exit {
 /// Prints what a pass would change.
 pub(super) async fn diff(settings: Settings) -> Exit {
     let loaded = load(&settings);
-    let tree = match read_store(&settings, &loaded).await {
-        Ok(tree) => tree,
+    let trees = match read_stores(&settings, &loaded).await {
+        Ok(trees) => trees,
         Err(exit) => return exit,
     };
     let style = run::style(&settings);
@@ -95,6 +95,7 @@ pub(super) async fn diff(settings: Settings) -> Exit {
     let context = Context::new(apply::Settings { state_folder, ..apply::Settings::default() });
     let mut expansions = expansions(&loaded);
     for (position, member) in loaded.members.iter().enumerate() {
+        let tree = trees.of(&loaded, member);
         let Some((members, expansion)) = each_name(&mut expansions, member, &tree) else {
             exit = exit.max(diff_one(member, &tree, style));
             continue;
@@ -203,16 +204,19 @@ pub(super) async fn keys(settings: Settings, name: Option<&str>) -> Exit {
             Err(exit) => return exit,
         },
     };
-    let tree = match read_store(&settings, &loaded).await {
-        Ok(tree) => tree,
+    let trees = match read_stores(&settings, &loaded).await {
+        Ok(trees) => trees,
         Err(exit) => return exit,
     };
-    let mut text = format!("revision {}\n", tree.revision());
+    let mut text = format!("revision {}\n", trees.0.first().map(Tree::revision).unwrap_or_default());
     for member in chosen {
         let resource = &member.resource;
+        let tree = trees.of(&loaded, member);
         let view = rendering::view(resource, &tree);
         let prefix = if resource.prefix.is_empty() { String::new() } else { format!(", prefix {}", resource.prefix) };
-        text.push_str(&format!("{} (keys {}{prefix})\n", resource.name, resource.keys.join(" ")));
+        let own = resource.backend.as_ref().map(|store| format!(", revision {} of {store}", tree.revision()));
+        let (keys, own) = (resource.keys.join(" "), own.unwrap_or_default());
+        text.push_str(&format!("{} (keys {keys}{prefix}{own})\n", resource.name));
         for (path, value) in view.iter() {
             let kind = if value.as_text().is_some() { "" } else { ", not UTF-8" };
             let path = path.escape_debug();
@@ -244,17 +248,31 @@ fn find<'a>(loaded: &'a Loaded, name: &str) -> Result<&'a Member, Exit> {
     })
 }
 
-async fn read_store(settings: &Settings, loaded: &Loaded) -> Result<Tree, Exit> {
-    if loaded.ranges.is_empty() {
-        return Ok(Tree::default());
+/// What each store holds, in the order of `Loaded::stores`.
+struct Trees(Vec<Tree>);
+
+impl Trees {
+    /// What the store of a member holds.
+    fn of(&self, loaded: &Loaded, member: &Member) -> Tree {
+        let store = loaded.stores.iter().position(|store| store.settings == member.resource.backend);
+        store.and_then(|store| self.0.get(store)).cloned().unwrap_or_default()
     }
-    let mut store = source::start(settings.store.clone(), loaded.ranges.clone(), false);
-    match agent::first_snapshot(&mut store, settings.backend_timeout).await {
-        Ok(Event::Snapshot { revision, entries, .. }) => Ok(Tree::from_entries(revision, entries)),
-        Ok(_) => Ok(Tree::default()),
-        Err(problem) => {
-            terminal::complain(&format!("{problem}\n"));
-            Err(Exit::Store)
+}
+
+async fn read_stores(settings: &Settings, loaded: &Loaded) -> Result<Trees, Exit> {
+    let mut stores = Stores::new(settings.store.clone(), false);
+    stores.set(&loaded.stores);
+    let mut trees = vec![Tree::default(); loaded.stores.len()];
+    let mut failed = false;
+    for (position, snapshot) in stores.first_snapshots(settings.backend_timeout).await {
+        match snapshot {
+            Ok(Event::Snapshot { revision, entries, .. }) => trees[position] = Tree::from_entries(revision, entries),
+            Ok(_) => {}
+            Err(problem) => {
+                terminal::complain(&format!("{problem}\n"));
+                failed = true;
+            }
         }
     }
+    if failed { Err(Exit::Store) } else { Ok(Trees(trees)) }
 }

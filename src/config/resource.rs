@@ -12,6 +12,7 @@ use super::document::{Document, Field, Fields};
 use super::problem::{Place, Problem, shown};
 use crate::model::suggest;
 
+mod backend;
 mod commands;
 mod for_each;
 mod guard;
@@ -118,14 +119,29 @@ pub(crate) fn parse_placed(file: &ResourceFile, defaults: &Defaults) -> Result<P
         Ok(placed)
     });
     top.refuse_all(template_problems);
-    let mut problems =
-        top.finish("table or field outside [template]", outside_hint, "a file of conf.d holds one table, [template]");
+    let mut backend_problems = Vec::new();
+    let backend = top.take("backend", |field| {
+        let mut fields = field.table()?;
+        let backend = backend::read(&mut fields, &field.key_place());
+        let known = format!("known are {}", backend::FIELDS.join(", "));
+        backend_problems = fields.finish("field of [backend]", backend::hint, &known);
+        Ok(backend)
+    });
+    top.refuse_all(backend_problems);
+    let mut problems = top.finish(
+        "table or field outside [template]",
+        outside_hint,
+        "a file of conf.d holds the tables [template] and [backend]",
+    );
     if document.has_broken_header() {
         problems.clear();
     }
     let problems = document.with_syntax_problems(problems);
     match placed.flatten() {
-        Some(placed) if problems.is_empty() => Ok(placed),
+        Some(mut placed) if problems.is_empty() => {
+            placed.resource.backend = backend.flatten().map(Arc::new);
+            Ok(placed)
+        }
         _ => Err(problems),
     }
 }
@@ -154,9 +170,9 @@ fn read_template(
     let make_dirs = fields.take("make_dirs", Field::boolean).unwrap_or(false);
     let on_reload_failure = fields.take("on_reload_failure", |field| choice(field, ON_RELOAD_FAILURE));
     let guard = guard::read(fields);
+    let needs = needs::read(fields, keys.as_ref());
 
     let (src, dest, keys) = (src?, dest?, keys?);
-    let needs = needs::read(fields, &keys.keys, keys.raw);
     let for_each = for_each::fit(fields, (is_given, names), &dest, &keys.keys);
     let is_nginx = output_format == Some(OutputFormat::Nginx) || commands.mention_nginx;
     let default_escape = if src.engine == Engine::Tera && is_nginx { Escape::Nginx } else { Escape::None };
@@ -164,6 +180,7 @@ fn read_template(
         name: Arc::clone(&file.name),
         file: file.path.clone(),
         src: src.name,
+        backend: None,
         engine: src.engine,
         dest: dest.path,
         prefix: keys.prefix,
@@ -300,9 +317,7 @@ fn source(field: &Field<'_>, engine: Option<Engine>) -> Result<Source, Problem> 
 
 fn outside_hint(name: &str) -> Option<String> {
     match name {
-        "backend" => {
-            Some("all resources are read from the one store of the settings; see `upstreamd --help`".to_owned())
-        }
+        _ if backend::FIELDS.contains(&name) => Some("it belongs below the line [backend]".to_owned()),
         _ if FIELDS.contains(&name) => Some("it belongs below the line [template]".to_owned()),
         _ => None,
     }

@@ -19,6 +19,7 @@ mod values;
 mod tests;
 
 pub use store::FOREIGN_BACKENDS;
+pub(super) use store::endpoints_of;
 
 use layers::{Layers, Origin};
 use table::Effect;

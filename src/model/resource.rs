@@ -10,6 +10,7 @@ use super::generation::Endpoint;
 use super::guard::Guard;
 use super::needs::Needs;
 use super::range::KeyRanges;
+use super::store::StoreSettings;
 
 /// One `[template]` table of conf.d, validated.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +21,8 @@ pub struct Resource {
     pub file: PathBuf,
     /// Template name below the templates folder.
     pub src: Arc<str>,
+    /// The store that its keys are in, where it has one of its own.
+    pub backend: Option<Arc<StoreSettings>>,
     /// Which language the template is in.
     pub engine: Engine,
     /// The file to keep true; with `for_each`, the pattern of its files as written.

@@ -59,6 +59,7 @@ impl Place {
             name: Arc::from(format!("{name}.toml")),
             file: format!("{name}.toml").into(),
             src: Arc::from(name),
+            backend: None,
             engine: Engine::Tera,
             dest: self.path("out").join(name),
             prefix: Arc::from(""),

@@ -8,6 +8,7 @@ use upstreamd::config::resource::{Defaults, ResourceFile, parse};
 use upstreamd::config::settings::layers::{Flags, Layers};
 use upstreamd::config::settings::resolve;
 use upstreamd::model::resource::Reload;
+use upstreamd::model::store::StoreSettings;
 
 use crate::support::agent::Sandbox;
 use crate::support::etcd::Etcd;
@@ -83,6 +84,15 @@ fn the_page_about_many_files_shows_what_works() {
         sandbox.onetime().expect_code(0);
         assert_eq!(sandbox.output("b.conf"), Some(site("b")));
     }
+}
+
+#[test]
+fn the_page_about_stores_shows_what_is_taken() {
+    let [resource] = blocks_of("docs/stores.md", "toml").try_into().unwrap();
+    let file = ResourceFile { name: "orders.toml".into(), path: "orders.toml".into(), text: resource };
+    let Some(backend) = parse(&file, &Defaults::default()).unwrap().backend else { panic!("no store of its own") };
+    let StoreSettings::Etcd(etcd) = &*backend else { panic!("{backend:?}") };
+    assert_eq!((etcd.endpoints.len(), etcd.login.is_some(), etcd.tls.is_some()), (2, true, true));
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod installed;
 mod isolation;
 mod render;
 mod sandbox;
+mod several_stores;
 mod shipped;
 mod status;
 mod store;

@@ -15,6 +15,7 @@ use crate::model::guard::Verdict;
 use crate::model::needs;
 use crate::model::report::{Failure, Rendered};
 use crate::model::resource::Resource;
+use crate::model::tree::Tree;
 use crate::status::events;
 
 use super::Engine;
@@ -39,17 +40,18 @@ impl Engine {
                 continue;
             }
             let Some(member) = self.loaded.member(&resource.name).cloned() else { continue };
-            if self.must_wait(resource, now) {
+            let tree = self.tree_of(resource);
+            if self.must_wait(resource, &tree, now) {
                 continue;
             }
             match &resource.for_each {
-                None => self.render_into(&mut work, &member, now),
+                None => self.render_into(&mut work, &member, &tree, now),
                 Some(for_each) => {
-                    if let Err(failure) = require(resource, &view(resource, &self.tree)) {
+                    if let Err(failure) = require(resource, &view(resource, &tree)) {
                         work.dropped.push((Arc::clone(&resource.name), failure));
                         continue;
                     }
-                    let expansion = self.expansions.expand(resource, for_each, &self.tree);
+                    let expansion = self.expansions.expand(resource, for_each, &tree);
                     work.dropped.extend(expansion.refused.iter().cloned());
                     if let Err(failure) = self.judge_names(group, &expansion, now) {
                         work.dropped.extend(failure.map(|failure| (Arc::clone(&resource.name), failure)));
@@ -58,7 +60,7 @@ impl Engine {
                     self.forget_gone(&expansion);
                     for instance in expansion.instances {
                         let renderer = Arc::clone(&member.renderer);
-                        self.render_into(&mut work, &Member { resource: instance, renderer }, now);
+                        self.render_into(&mut work, &Member { resource: instance, renderer }, &tree, now);
                     }
                     work.fleets.push(expansion.fleet);
                 }
@@ -68,12 +70,12 @@ impl Engine {
     }
 
     /// Whether a resource waits for its keys. It is rendered as soon as one of them changes, or its time is over.
-    fn must_wait(&mut self, resource: &Arc<Resource>, now: Instant) -> bool {
+    fn must_wait(&mut self, resource: &Arc<Resource>, tree: &Tree, now: Instant) -> bool {
         // What is only shown does not have to wait.
         if resource.needs.wait_for.is_empty() || self.preview.is_some() {
             return false;
         }
-        let view = view(resource, &self.tree);
+        let view = view(resource, tree);
         let missing = needs::missing(&resource.needs.wait_for, &view);
         let readiness = self.waiting.decide(resource, !missing.is_empty(), now);
         match readiness {
@@ -106,8 +108,8 @@ impl Engine {
         }
     }
 
-    fn render_into(&mut self, work: &mut Work, member: &Member, now: Instant) {
-        match self.render_member(member, now) {
+    fn render_into(&mut self, work: &mut Work, member: &Member, tree: &Tree, now: Instant) {
+        match self.render_member(member, tree, now) {
             Ok(Some(bytes)) => work.rendered.push(Rendered { resource: Arc::clone(&member.resource), bytes }),
             Ok(None) => {}
             Err(failure) => work.dropped.push((Arc::clone(&member.resource.name), failure)),
@@ -115,10 +117,10 @@ impl Engine {
     }
 
     /// Renders one member; nothing, where its live file stays.
-    fn render_member(&mut self, member: &Member, now: Instant) -> Result<Option<Arc<Vec<u8>>>, Failure> {
+    fn render_member(&mut self, member: &Member, tree: &Tree, now: Instant) -> Result<Option<Arc<Vec<u8>>>, Failure> {
         let resource = &member.resource;
         let memory = self.memories.entry(Arc::clone(&resource.name)).or_default();
-        let result = render_unchecked(member, &self.tree, memory);
+        let result = render_unchecked(member, tree, memory);
         let aside = memory.keys_set_aside();
         if self.set_aside.get(&resource.name).map_or(!aside.is_empty(), |known| known != aside) {
             let known: &mut BTreeSet<_> = self.set_aside.entry(Arc::clone(&resource.name)).or_default();
@@ -136,13 +138,13 @@ impl Engine {
         if resource.ranges.is_empty() {
             return check_format(resource, bytes).map(Some);
         }
-        let found = found(member, &self.tree, memory);
+        let found = found(member, tree, memory);
         let has_file = crate::world::fs::has_content(&resource.dest);
         let decision = self.standings.decide(&self.context, resource, found, has_file, now);
         match decision.verdict {
             Verdict::Keep | Verdict::Hold(_) => Ok(None),
             Verdict::Fail => Err(refused(resource, &decision)),
-            Verdict::Placeholder if found.backends > 0 => render_placeholder(member, &self.tree, memory).map(Some),
+            Verdict::Placeholder if found.backends > 0 => render_placeholder(member, tree, memory).map(Some),
             Verdict::Placeholder | Verdict::Apply => check_format(resource, bytes).map(Some),
         }
     }

@@ -83,7 +83,7 @@ fn endpoints(values: &mut Values<'_>, ask_environment: bool) -> Vec<String> {
 }
 
 /// One node or several with commas between; a comma is part of no endpoint.
-fn endpoints_of(text: &str) -> Result<Vec<String>, Problem> {
+pub(in crate::config) fn endpoints_of(text: &str) -> Result<Vec<String>, Problem> {
     text.split(',').map(str::trim).filter(|node| !node.is_empty()).map(endpoint).collect()
 }
 

@@ -28,6 +28,10 @@ pub struct StoreBoard {
     snapshot_asked: Option<Instant>,
     /// When it said something last.
     last_event: Instant,
+    /// Nothing is read of it: all resources have stores of their own.
+    pub is_unused: bool,
+    /// Stores of `[backend]` tables that were heard of, by name, and why those that cannot be followed cannot.
+    further: BTreeMap<String, Option<String>>,
 }
 
 /// Requests of one kind.
@@ -57,6 +61,8 @@ impl StoreBoard {
             requests: BTreeMap::new(),
             snapshot_asked: Some(now),
             last_event: now,
+            is_unused: false,
+            further: BTreeMap::new(),
         }
     }
 
@@ -91,6 +97,15 @@ impl StoreBoard {
         self.last_event = now;
     }
 
+    /// A store of a `[backend]` table said something.
+    pub fn further_said(&mut self, name: &str, event: &Event) {
+        let problem = match event {
+            Event::Lost { problem, .. } => Some(format!("{name}: {}", shortened(problem))),
+            Event::Snapshot { .. } | Event::Changes { .. } | Event::Regained => None,
+        };
+        self.further.insert(name.to_owned(), problem);
+    }
+
     /// A snapshot was asked for.
     pub fn asked(&mut self, now: Instant) {
         self.snapshot_asked.get_or_insert(now);
@@ -111,12 +126,14 @@ impl StoreBoard {
 
     /// Why it cannot be followed.
     pub fn problem(&self) -> Option<&str> {
-        self.lost.as_ref().map(|(_, problem)| problem.as_str())
+        let further = || self.further.values().flatten().next();
+        self.lost.as_ref().map(|(_, problem)| problem).or_else(further).map(String::as_str)
     }
 
     /// Something was read, and it is followed.
     pub fn is_followed(&self) -> bool {
-        self.lost.is_none() && self.revision.is_some()
+        let is_followed = self.is_unused || (self.lost.is_none() && self.revision.is_some());
+        is_followed && self.further.values().all(Option::is_none)
     }
 
     /// How long it has not been followed: this time, and in all.

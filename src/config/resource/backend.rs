@@ -1,0 +1,172 @@
+//! `[backend]`: a store of a resource's own, as the active fork of confd has it. Never connects to it and never shows a
+//! password.
+
+use std::path::PathBuf;
+
+use crate::config::document::{Field, Fields};
+use crate::config::problem::{Place, Problem, shown};
+use crate::config::settings::{FOREIGN_BACKENDS, endpoints_of};
+use crate::model::store::{EtcdSettings, FileSettings, Login, Scheme, StoreSettings, TlsSettings};
+
+use super::choice;
+use super::commands::optional_duration;
+
+/// Every field that does something.
+pub(super) const FIELDS: &[&str] = &[
+    "backend",
+    "nodes",
+    "scheme",
+    "srv_domain",
+    "srv_record",
+    "client_cert",
+    "client_key",
+    "client_cakeys",
+    "client_insecure",
+    "basic_auth",
+    "username",
+    "password",
+    "dial_timeout",
+    "request_timeout",
+    "file",
+    "filter",
+];
+
+/// Fields that the fork has for other backends, or for retries that go another way here: they are passed over.
+const PASSED_OVER: &[&str] = &[
+    "auth_token",
+    "auth_type",
+    "app_id",
+    "user_id",
+    "role_id",
+    "secret_id",
+    "path",
+    "table",
+    "separator",
+    "read_timeout",
+    "write_timeout",
+    "retry_max_attempts",
+    "retry_base_delay",
+    "retry_max_delay",
+];
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Etcd,
+    File,
+    Env,
+}
+
+/// Reads the table; `None` where a problem was told.
+pub(super) fn read(fields: &mut Fields<'_>, table: &Place) -> Option<StoreSettings> {
+    for name in PASSED_OVER {
+        fields.take(name, |_| Ok(()));
+    }
+    let hint = "say which, as in backend = \"etcd\"";
+    let kind = fields.require("backend", table, hint, kind);
+    let etcd = etcd(fields, table, matches!(kind, Some(Kind::Etcd)));
+    let paths = fields.take("file", files).unwrap_or_default();
+    let filter = fields.take("filter", |field| Ok(field.text()?.to_owned())).unwrap_or_else(|| "*".to_owned());
+    Some(match kind? {
+        Kind::Etcd => StoreSettings::Etcd(etcd?),
+        Kind::File if paths.is_empty() => {
+            let problem = Problem::new("the backend `file` needs a file").at(table.clone());
+            fields.refuse(problem.hint("name it, as in file = [\"/etc/keys.yaml\"]"));
+            return None;
+        }
+        Kind::File => StoreSettings::File(FileSettings { paths, filter }),
+        Kind::Env => StoreSettings::Env,
+    })
+}
+
+fn kind(field: &Field<'_>) -> Result<Kind, Problem> {
+    let word = field.text()?;
+    if FOREIGN_BACKENDS.contains(&word) {
+        return Err(Problem::new(format!("the backend `{word}` is not supported"))
+            .hint("supported are etcd (or etcdv3), file and env"));
+    }
+    choice(field, &[("etcd", Kind::Etcd), ("etcdv3", Kind::Etcd), ("file", Kind::File), ("env", Kind::Env)])
+}
+
+fn etcd(fields: &mut Fields<'_>, table: &Place, is_meant: bool) -> Option<EtcdSettings> {
+    let names_nodes = fields.has("nodes");
+    let endpoints = fields.take("nodes", |field| {
+        let nodes = one_or_more(field)?.into_iter().map(|(node, place)| {
+            endpoints_of(node).map_err(|problem| match place {
+                Some(place) => problem.at(place),
+                None => problem,
+            })
+        });
+        Ok(nodes.collect::<Result<Vec<_>, Problem>>()?.concat())
+    });
+    let scheme = fields.take("scheme", |field| choice(field, &[("http", Scheme::Http), ("https", Scheme::Https)]));
+    let srv_domain = text(fields, "srv_domain").map(|domain| domain.trim_end_matches('.').to_owned());
+    let srv_record = text(fields, "srv_record");
+    let no_nodes = if names_nodes { endpoints.as_ref().is_some_and(Vec::is_empty) } else { true };
+    if is_meant && no_nodes && srv_domain.is_none() && srv_record.is_none() {
+        let problem = Problem::new("the backend `etcd` needs nodes").at(table.clone());
+        fields.refuse(problem.hint("name them, as in nodes = [\"http://10.0.0.1:2379\"]"));
+    }
+    let tls = TlsSettings {
+        ca: text(fields, "client_cakeys").map(PathBuf::from),
+        cert: text(fields, "client_cert").map(PathBuf::from),
+        key: text(fields, "client_key").map(PathBuf::from),
+        insecure: fields.take("client_insecure", Field::boolean).unwrap_or(false),
+    };
+    if tls.cert.is_some() != tls.key.is_some() {
+        let problem = Problem::new("`client_cert` and `client_key` need each other").at(table.clone());
+        fields.refuse(problem.hint("give both or none"));
+    }
+    let login = login(fields, table);
+    let standard = EtcdSettings::default();
+    let dial_timeout = fields.take("dial_timeout", optional_duration).flatten();
+    let request_timeout = fields.take("request_timeout", optional_duration).flatten();
+    Some(EtcdSettings {
+        endpoints: if names_nodes { endpoints? } else { standard.endpoints.clone() },
+        scheme,
+        srv_domain,
+        srv_record,
+        tls: (tls != TlsSettings::default()).then_some(tls),
+        login,
+        dial_timeout: dial_timeout.filter(|limit| !limit.is_zero()).unwrap_or(standard.dial_timeout),
+        request_timeout: request_timeout.filter(|limit| !limit.is_zero()).unwrap_or(standard.request_timeout),
+        ..standard
+    })
+}
+
+/// As in the settings: a user name is enough to ask for a login.
+fn login(fields: &mut Fields<'_>, table: &Place) -> Option<Login> {
+    let basic_auth = fields.take("basic_auth", Field::boolean);
+    let (user, password) = (text(fields, "username"), text(fields, "password"));
+    match (basic_auth, user, password) {
+        (Some(false), _, _) | (None, None, None) => None,
+        (_, Some(user), Some(password)) => Some(Login { user, password }),
+        _ => {
+            let problem = Problem::new("a login needs `username` and `password`").at(table.clone());
+            fields.refuse(problem.hint("give both, or basic_auth = false"));
+            None
+        }
+    }
+}
+
+/// A text; an empty one is as good as none.
+fn text(fields: &mut Fields<'_>, name: &str) -> Option<String> {
+    fields.take(name, |field| Ok(field.text()?.to_owned())).filter(|text| !text.is_empty())
+}
+
+fn files(field: &Field<'_>) -> Result<Vec<PathBuf>, Problem> {
+    Ok(one_or_more(field)?.into_iter().map(|(path, _)| PathBuf::from(path)).collect())
+}
+
+/// An array of strings, or one string.
+fn one_or_more<'t>(field: &Field<'t>) -> Result<Vec<(&'t str, Option<Place>)>, Problem> {
+    match field.text() {
+        Ok(text) => Ok(vec![(text, None)]),
+        Err(_) => Ok(field.texts()?.into_iter().map(|(text, place)| (text, Some(place))).collect()),
+    }
+}
+
+/// A hint for a field that is none; where it has one of its own.
+pub(super) fn hint(name: &str) -> Option<String> {
+    let is_of_template = super::FIELDS.contains(&name);
+    is_of_template.then(|| format!("{} belongs below the line [template]", shown(name)))
+}

@@ -1,0 +1,99 @@
+//! `[backend]`: one agent, several stores. Each resource reads its own, a store that is away holds its own resources only, and
+//! resources of several stores can be one transaction.
+
+use std::fs;
+
+use crate::support::agent::Sandbox;
+use crate::support::etcd::Etcd;
+
+/// A resource `out/NAME` with the values below /v, from the store that `backend` says.
+fn resource(sandbox: &Sandbox, name: &str, more_lines: &str, backend: &str) {
+    sandbox.plain_resource(name, &format!("{more_lines}\n\n[backend]\n{backend}"));
+}
+
+#[test]
+fn each_resource_reads_its_own_store_in_every_mode() {
+    let (first, second) = (Etcd::start(), Etcd::start());
+    let mut sandbox = Sandbox::on_etcd(&first.url());
+    sandbox.environment = vec![("V_K".to_owned(), "from env".to_owned())];
+    first.put("/v/k", "from first");
+    second.put("/v/k", "from second");
+    sandbox.set_store("v: {k: from file}\n");
+    sandbox.plain_resource("first", "");
+    resource(&sandbox, "second", "", &format!("backend = \"etcd\"\nnodes = [\"{}\"]", second.url()));
+    resource(&sandbox, "file", "", &format!("backend = \"file\"\nfile = [\"{}\"]", sandbox.text_path("store.yaml")));
+    resource(&sandbox, "env", "", "backend = \"env\"");
+    sandbox.run(&["diff"]).expect_code(1);
+    sandbox.onetime().expect_code(0);
+    let expect = |name: &str| assert_eq!(sandbox.output(name), Some(format!("from {name}\n")));
+    ["first", "second", "file", "env"].into_iter().for_each(expect);
+    let keys = sandbox.run(&["keys", "second"]).expect_code(0).stdout;
+    assert!(keys.contains(&format!("of etcd {}", second.url())) || keys.contains(&second.url()), "{keys}");
+    assert_eq!(sandbox.run(&["render", "second"]).expect_code(0).stdout, "from second\n");
+    let _agent = sandbox.watch();
+    first.put("/v/k", "first 2");
+    second.put("/v/k", "second 2");
+    sandbox.set_store("v: {k: file 2}\n");
+    for name in ["first", "second", "file"] {
+        sandbox.wait_output(name, &format!("{name} 2\n"));
+    }
+    // A resource that comes later brings its store with it; one that moves is read from the other.
+    resource(&sandbox, "first", "", &format!("backend = \"etcd\"\nnodes = [\"{}\"]", second.url()));
+    sandbox.wait_output("first", "second 2\n");
+    second.put("/v/k", "second 3");
+    sandbox.wait_output("first", "second 3\n");
+    sandbox.wait_output("second", "second 3\n");
+}
+
+#[test]
+fn a_store_that_is_away_holds_its_own_resources_only() {
+    let here = Etcd::start();
+    here.put("/v/k", "here");
+    let sandbox = Sandbox::on_etcd(&here.url());
+    let nobody = crate::support::free_port();
+    sandbox.plain_resource("here", "reload_cmd = \"true\"");
+    resource(
+        &sandbox,
+        "away",
+        "reload_cmd = \"true\"",
+        &format!("backend = \"etcd\"\nnodes = [\"127.0.0.1:{nobody}\"]"),
+    );
+    fs::write(sandbox.path("out/away"), "last good\n").unwrap();
+    let ran = sandbox.run(&["--onetime", "--backend-timeout", "2s"]).expect_code(4);
+    assert!(ran.stderr.contains(&format!("127.0.0.1:{nobody}")), "{ran:?}");
+    assert_eq!(sandbox.output("here").as_deref(), Some("here\n"), "of one group, and not held");
+    let _agent = sandbox.watch();
+    here.put("/v/k", "still here");
+    sandbox.wait_output("here", "still here\n");
+    sandbox.wait_log("a store of [backend] cannot be followed, the files of its resources stay as they are");
+    assert_eq!(sandbox.output("away").as_deref(), Some("last good\n"));
+    assert!(!sandbox.log().contains("every file stays"), "{}", sandbox.log());
+}
+
+#[test]
+fn the_settings_store_need_not_be_there_where_nobody_reads_it() {
+    let nobody = format!("http://127.0.0.1:{}", crate::support::free_port());
+    let sandbox = Sandbox::on_etcd(&nobody);
+    sandbox.set_store("v: {k: one}\n");
+    resource(&sandbox, "file", "", &format!("backend = \"file\"\nfile = \"{}\"", sandbox.text_path("store.yaml")));
+    sandbox.onetime().expect_code(0);
+    assert_eq!(sandbox.output("file").as_deref(), Some("one\n"));
+    let _agent = sandbox.watch();
+    sandbox.set_store("v: {k: two}\n");
+    sandbox.wait_output("file", "two\n");
+    assert!(!sandbox.log().contains("cannot be followed"), "{}", sandbox.log());
+}
+
+#[test]
+fn resources_of_several_stores_with_the_same_commands_are_one_transaction() {
+    let etcd = Etcd::start();
+    etcd.put("/v/k", "etcd");
+    let sandbox = Sandbox::on_etcd(&etcd.url());
+    sandbox.set_store("v: {k: file}\n");
+    let reload = format!("reload_cmd = \"echo r >> {}\"", sandbox.text_path("reloads"));
+    sandbox.plain_resource("a", &reload);
+    resource(&sandbox, "b", &reload, &format!("backend = \"file\"\nfile = \"{}\"", sandbox.text_path("store.yaml")));
+    sandbox.onetime().expect_code(0);
+    assert_eq!((sandbox.output("a").as_deref(), sandbox.output("b").as_deref()), (Some("etcd\n"), Some("file\n")));
+    assert_eq!(sandbox.lines("reloads").len(), 1);
+}

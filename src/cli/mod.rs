@@ -2,6 +2,7 @@
 
 pub mod args;
 mod check;
+mod convert;
 pub mod exit;
 mod logging;
 mod outcome;
@@ -65,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Check => check::check(&settings, invocation.problems).into(),
         Command::Render { resource } => runtime.block_on(show::render(settings, &resource)).into(),
         Command::Diff => runtime.block_on(show::diff(settings)).into(),
+        Command::Convert { template } => convert::convert(&settings, &template).into(),
         Command::Keys { resource } => runtime.block_on(show::keys(settings, resource.as_deref())).into(),
     };
     ending.into()

@@ -87,6 +87,8 @@ pub struct Engine {
     preview: Option<Preview>,
     /// Reloads keep their distance; a single pass does everything at once.
     paced: bool,
+    /// One group at a time, in the order of their files, and none of a group that is not whole.
+    fail_fast: bool,
     /// What is told of all this.
     board: Shared,
 }
@@ -118,10 +120,16 @@ impl Engine {
             last_failures: BTreeMap::new(),
             preview,
             paced,
+            fail_fast: false,
             board,
         };
         engine.set_loaded(loaded, now);
         engine
+    }
+
+    /// The same, one group at a time and each as a whole, so that the first failure can end a pass.
+    pub fn one_at_a_time(self) -> Engine {
+        Engine { fail_fast: true, ..self }
     }
 
     /// What is loaded.
@@ -152,7 +160,12 @@ impl Engine {
         };
         self.schedule.set_groups(self.loaded.groups.iter().map(timed));
         let groups = self.loaded.groups.iter().map(|group| (group.id.as_str(), group.resources.as_slice()));
-        self.board.with(|board| board.loaded(groups, self.loaded.problems.len()));
+        let further =
+            self.loaded.stores.iter().filter_map(|store| Some(store.settings.as_ref()?.to_string())).collect();
+        self.board.with(|board| {
+            board.loaded(groups, self.loaded.problems.len());
+            board.store.keep_further(&further);
+        });
         self.touch_all(now);
     }
 
@@ -262,9 +275,13 @@ impl Engine {
         self.look_at_old_workers(now);
         let mut ended = Vec::new();
         let mut lone_batch: Vec<(String, Rendered)> = Vec::new();
-        for id in self.schedule.start_due(now) {
+        for id in self.due(now) {
             let Some(group) = self.loaded.group(&id).cloned() else { continue };
             let Work { mut rendered, mut fleets, dropped } = self.render_dirty(&group, now);
+            if self.fail_fast && !dropped.is_empty() {
+                rendered.clear();
+                fleets.clear();
+            }
             if let Some(preview) = &self.preview {
                 rendered.drain(..).for_each(|rendered| {
                     preview(Previewed::File(&rendered));

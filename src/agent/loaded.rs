@@ -320,7 +320,7 @@ fn kept_resources(conf_d: &Folder, previous: Option<&Loaded>, fresh: &[Arc<Resou
 }
 
 /// How a resource's template is rendered.
-pub(super) fn resource_root(resource: &Resource) -> Root<'_> {
+pub fn resource_root(resource: &Resource) -> Root<'_> {
     Root { name: &resource.src, engine: resource.engine, escape: resource.escape }
 }
 

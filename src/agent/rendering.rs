@@ -10,7 +10,8 @@ use crate::model::tree::Tree;
 use crate::model::view::View;
 use crate::render::{Memory, format};
 
-use super::loaded::{Member, resource_root};
+use super::loaded::Member;
+pub use super::loaded::resource_root as root;
 
 /// Renders one member from a tree, its output format checked.
 pub fn render(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<Vec<u8>>, Failure> {
@@ -22,7 +23,7 @@ pub(super) fn render_unchecked(member: &Member, tree: &Tree, memory: &mut Memory
     let resource = &member.resource;
     let view = view(resource, tree);
     require(resource, &view)?;
-    let bytes = member.renderer.render(resource_root(resource), &view, memory).map_err(|error| {
+    let bytes = member.renderer.render(root(resource), &view, memory).map_err(|error| {
         let hint = error.hint.as_ref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
         Failure::new(Stage::Render, format!("{error}{hint}"))
     })?;

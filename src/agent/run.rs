@@ -45,6 +45,8 @@ pub struct Plan {
     pub board: Shared,
     /// Where status pages are served while following.
     pub listener: Option<TcpListener>,
+    /// The first failure ends a single pass.
+    pub fail_fast: bool,
     /// How long a single pass waits for the store in all.
     pub store_timeout: Duration,
     /// How long running transactions may take to end when the agent is to stop.
@@ -112,8 +114,14 @@ pub async fn once(plan: Plan) -> Pass {
     }
     let mut pass = Pass { problems: loaded.problems.clone(), ..Pass::default() };
     let mut signals = Signals::listen();
+    if plan.fail_fast && !pass.problems.is_empty() {
+        return pass;
+    }
     let now = clock::now();
     let mut engine = Engine::new(Arc::clone(&plan.context), loaded, plan.preview, false, plan.board, now);
+    if plan.fail_fast {
+        engine = engine.one_at_a_time();
+    }
     let mut stores = Stores::new(plan.store, false);
     stores.set(&engine.loaded().stores);
     for (position, snapshot) in stores.first_snapshots(plan.store_timeout).await {
@@ -123,14 +131,22 @@ pub async fn once(plan: Plan) -> Pass {
         }
     }
     loop {
-        if !pass.interrupted {
-            pass.reports.extend(engine.start_due(clock::now()));
+        let is_over =
+            plan.fail_fast && (!pass.store_problems.is_empty() || pass.reports.iter().any(Report::has_failed));
+        let one_runs = plan.fail_fast && engine.is_busy();
+        if !pass.interrupted && !is_over && !one_runs {
+            let ended = engine.start_due(clock::now());
+            let is_next = plan.fail_fast && !ended.is_empty();
+            pass.reports.extend(ended);
+            if is_next {
+                continue;
+            }
         }
         tokio::select! {
             biased;
             finished = engine.next_finished() => match finished {
                 None => {
-                    let waits = engine.waits_until().filter(|_| !pass.interrupted);
+                    let waits = engine.waits_until().filter(|_| !pass.interrupted && !is_over);
                     let Some(until) = waits else { return pass };
                     tokio::select! {
                         snapshots = look_again(&mut stores, until) => {

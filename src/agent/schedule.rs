@@ -119,16 +119,21 @@ impl Schedule {
 
     /// Groups to start now. Each that is started must be reported with `finished`.
     pub fn start_due(&mut self, now: Instant) -> Vec<String> {
-        let mut due = Vec::new();
-        for (id, timing) in &mut self.groups {
-            if timing.due_at(self.load).is_some_and(|at| at <= now) {
-                timing.running = true;
-                timing.pending = None;
-                timing.retry_at = None;
-                due.push(id.clone());
-            }
+        let ids: Vec<String> = self.groups.keys().cloned().collect();
+        ids.into_iter().filter(|id| self.start_if_due(id, now)).collect()
+    }
+
+    /// Starts this group where its time has come. One that is started must be reported with `finished`.
+    pub fn start_if_due(&mut self, group: &str, now: Instant) -> bool {
+        let load = self.load;
+        let Some(timing) = self.groups.get_mut(group) else { return false };
+        let is_due = timing.due_at(load).is_some_and(|at| at <= now);
+        if is_due {
+            timing.running = true;
+            timing.pending = None;
+            timing.retry_at = None;
         }
-        due
+        is_due
     }
 
     /// When `start_due` has something next; `None` while nothing waits for time.

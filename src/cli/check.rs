@@ -1,9 +1,13 @@
 //! `check`: settings, conf.d and templates, offline, every problem at once.
 
+use std::path::Path;
+
 use crate::agent::loaded::{self, Loaded, Member};
-use crate::config::problem::{Place, Problem, Problems};
+use crate::agent::rendering;
+use crate::config::problem::{Place, Position, Problem, Problems};
 use crate::config::settings::Settings;
 use crate::model::resource::{CommandLine, Engine, Escape, Identity, OutputFormat, Reload, Resource};
+use crate::render::format;
 use crate::world::fs::owner;
 use crate::world::terminal;
 
@@ -35,12 +39,58 @@ fn unescaped(member: &Member) -> Option<Problem> {
     Some(Problem::new(message).at(Place::file(&resource.file)).hint(hint))
 }
 
+/// A destination whose folder is not there.
+fn missing_folder(resource: &Resource) -> Option<Problem> {
+    let folder = resource.dest.parent()?;
+    // The folder of a `for_each` may be part of its pattern.
+    if resource.for_each.is_some() || terminal::folder_exists(folder) {
+        return None;
+    }
+    let message = format!("dest: the folder `{}` does not exist", folder.display());
+    Some(Problem::new(message).at(Place::file(&resource.file)).hint("create it: upstreamd makes no folders"))
+}
+
+type MockData = serde_json::Map<String, serde_json::Value>;
+
+/// Reads the file of `--mock-data`. Its content is not shown.
+fn read_mock_data(path: &Path) -> Result<MockData, Problem> {
+    let bytes = terminal::read_file(path)
+        .map_err(|error| Problem::new(format!("cannot read the mock data: {error}")).at(Place::file(path)))?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        let (line, column) = (error.line().max(1), error.column().max(1));
+        let place = Place { file: path.to_owned(), position: Some(Position { line, column }) };
+        Problem::new("the mock data is no JSON object").at(place)
+    })
+}
+
+/// What is wrong with templates that are rendered with this data and no store.
+fn mock_problems(loaded: &Loaded, data: &MockData) -> Vec<Problem> {
+    let render = |member: &Member| {
+        let resource = &member.resource;
+        let place = Place::file(&resource.file);
+        let bytes = member.renderer.render_mock(rendering::root(resource), data.clone()).map_err(|error| {
+            let hint = error.hint.clone();
+            Problem { hint, ..Problem::new(error.to_string()).at(place.clone()) }
+        })?;
+        let Some(output_format) = resource.output_format else { return Ok(()) };
+        format::check(&bytes, output_format).map_err(|error| Problem::new(error.to_string()).at(place))
+    };
+    loaded.members.iter().filter_map(|member| render(member).err()).collect()
+}
+
 /// Prints every problem to standard error, or how much is right to standard output.
 pub(super) fn check(settings: &Settings, mut problems: Problems) -> Exit {
     let sources = run::sources(settings);
     let loaded: Loaded = loaded::load(&sources, &run::facts(settings), None);
     problems.extend(loaded.problems.iter().cloned());
     problems.extend(loaded.members.iter().filter_map(|member| unknown_owner(&member.resource)));
+    if settings.check_folders {
+        problems.extend(loaded.members.iter().filter_map(|member| missing_folder(&member.resource)));
+    }
+    match settings.mock_data.as_deref().map(read_mock_data).transpose() {
+        Ok(data) => problems.extend(data.iter().flat_map(|data| mock_problems(&loaded, data))),
+        Err(problem) => problems.extend([problem]),
+    }
     for problem in problems.iter() {
         terminal::complain(&format!("{problem}\n"));
     }

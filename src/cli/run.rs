@@ -90,7 +90,7 @@ fn manner(mode: Mode) -> String {
 }
 
 fn plan(settings: &Settings, state_folder: Option<PathBuf>, command: Option<Vec<String>>) -> Plan {
-    let style = style(settings);
+    let style = settings.diff.then(|| style(settings));
     let preview: Option<run::Preview> =
         settings.noop.then(|| Box::new(move |what: Previewed<'_>| show_previewed(&what, style)) as run::Preview);
     Plan {
@@ -112,6 +112,7 @@ fn plan(settings: &Settings, state_folder: Option<PathBuf>, command: Option<Vec<
         preview,
         board: Shared::new(backend(&settings.store), clock::now()),
         listener: None,
+        fail_fast: settings.fail_fast,
         store_timeout: settings.backend_timeout,
         shutdown_timeout: settings.shutdown_timeout,
         command,
@@ -156,12 +157,13 @@ pub(super) fn style(settings: &Settings) -> Style {
     Style { context_lines: settings.diff_context, color }
 }
 
-fn show_previewed(what: &Previewed<'_>, style: Style) -> bool {
+/// Says that one file would change; shows how, where a style is given.
+fn show_previewed(what: &Previewed<'_>, style: Option<Style>) -> bool {
     match what {
         Previewed::File(rendered) => show_preview(rendered, style),
         Previewed::Gone(dest) => {
             tracing::warn!("Noop mode enabled. {} will not be removed", dest.display());
-            show_removal(dest, style)
+            style.is_none_or(|style| show_removal(dest, style))
         }
     }
 }
@@ -173,16 +175,18 @@ pub(super) fn show_removal(dest: &Path, style: Style) -> bool {
     true
 }
 
-/// Prints what would become of one destination. Answers whether it would change.
-pub(super) fn show_preview(rendered: &Rendered, style: Style) -> bool {
+/// Says that one destination would change, and answers whether it would; shows how, where a style is given.
+pub(super) fn show_preview(rendered: &Rendered, style: Option<Style>) -> bool {
     let dest = &rendered.resource.dest;
     match preview::preview(rendered) {
         Ok(preview) if preview.differs => {
             tracing::warn!("Noop mode enabled. {} will not be modified", dest.display());
-            for change in &preview.attribute_changes {
-                terminal::print(&format!("{}: {change}\n", dest.display()));
+            if let Some(style) = style {
+                for change in &preview.attribute_changes {
+                    terminal::print(&format!("{}: {change}\n", dest.display()));
+                }
+                terminal::print(&diff::unified(dest, preview.old.as_deref(), Some(&rendered.bytes), style));
             }
-            terminal::print(&diff::unified(dest, preview.old.as_deref(), Some(&rendered.bytes), style));
             true
         }
         Ok(_) => false,

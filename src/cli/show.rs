@@ -126,7 +126,7 @@ fn diff_one(member: &Member, tree: &Tree, style: Style) -> Exit {
         Ok(None) => Exit::Done,
         Ok(Some(bytes)) => {
             let rendered = Rendered { resource: Arc::clone(&member.resource), bytes };
-            if run::show_preview(&rendered, style) { Exit::Differences } else { Exit::Done }
+            if run::show_preview(&rendered, Some(style)) { Exit::Differences } else { Exit::Done }
         }
         Err(failure) => {
             terminal::complain(&format!("{}: {}\n", member.resource.name, failure.message));
@@ -227,7 +227,7 @@ pub(super) async fn keys(settings: Settings, name: Option<&str>) -> Exit {
     Exit::Done
 }
 
-fn load(settings: &Settings) -> Loaded {
+pub(super) fn load(settings: &Settings) -> Loaded {
     let loaded = loaded::load(&run::sources(settings), &run::facts(settings), None);
     for problem in loaded.problems.iter() {
         terminal::complain(&format!("{problem}\n"));
@@ -249,17 +249,17 @@ fn find<'a>(loaded: &'a Loaded, name: &str) -> Result<&'a Member, Exit> {
 }
 
 /// What each store holds, in the order of `Loaded::stores`.
-struct Trees(Vec<Tree>);
+pub(super) struct Trees(Vec<Tree>);
 
 impl Trees {
     /// What the store of a member holds.
-    fn of(&self, loaded: &Loaded, member: &Member) -> Tree {
+    pub(super) fn of(&self, loaded: &Loaded, member: &Member) -> Tree {
         let store = loaded.stores.iter().position(|store| store.settings == member.resource.backend);
         store.and_then(|store| self.0.get(store)).cloned().unwrap_or_default()
     }
 }
 
-async fn read_stores(settings: &Settings, loaded: &Loaded) -> Result<Trees, Exit> {
+pub(super) async fn read_stores(settings: &Settings, loaded: &Loaded) -> Result<Trees, Exit> {
     let mut stores = Stores::new(settings.store.clone(), false);
     stores.set(&loaded.stores);
     let mut trees = vec![Tree::default(); loaded.stores.len()];

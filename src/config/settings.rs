@@ -46,6 +46,10 @@ pub struct Settings {
     pub prefix_mode: PrefixMode,
     /// Change nothing, show what would change.
     pub noop: bool,
+    /// Show differences where nothing is changed.
+    pub diff: bool,
+    /// The first failure ends a single pass.
+    pub fail_fast: bool,
     /// Lines around each change in a difference.
     pub diff_context: usize,
     /// Whether a difference is coloured.
@@ -80,6 +84,14 @@ pub struct Settings {
     pub nginx: NginxSettings,
     /// `check-config` or `validate` was asked for: the same as the subcommand `check`.
     pub check_only: bool,
+    /// `check-config` was asked for.
+    pub check_folders: bool,
+    /// The data that `validate` renders templates with.
+    pub mock_data: Option<PathBuf>,
+    /// `preflight` was asked for.
+    pub preflight: bool,
+    /// How long that may take.
+    pub preflight_timeout: Duration,
     /// What was given and has no effect.
     pub warnings: Problems,
 }
@@ -185,6 +197,8 @@ pub fn resolve(layers: &Layers<'_>) -> (Settings, Problems) {
         prefix: values.parsed(&table::PREFIX, clean_prefix).unwrap_or_default(),
         prefix_mode: values.choice(&table::PREFIX_MODE, PREFIX_MODES).unwrap_or_default(),
         noop: values.switch(&table::NOOP),
+        diff: values.switch(&table::DIFF),
+        fail_fast: values.choice(&table::FAILURE_MODE, FAILURE_MODES).unwrap_or_default(),
         diff_context: values.count(&table::DIFF_CONTEXT),
         color: values.choice(&table::COLOR, COLORS).unwrap_or(Color::Auto),
         sync_only: values.switch(&table::SYNC_ONLY),
@@ -207,6 +221,10 @@ pub fn resolve(layers: &Layers<'_>) -> (Settings, Problems) {
             error_log: values.path(&table::NGINX_ERROR_LOG),
         },
         check_only: values.switch(&table::CHECK_CONFIG) | values.switch(&table::VALIDATE),
+        check_folders: values.switch(&table::CHECK_CONFIG),
+        mock_data: values.path(&table::MOCK_DATA),
+        preflight: values.switch(&table::PREFLIGHT),
+        preflight_timeout: values.positive_duration(&table::PREFLIGHT_TIMEOUT),
         warnings: without_effect(&mut values),
     };
     (settings, values.problems.into_iter().collect())
@@ -214,6 +232,9 @@ pub fn resolve(layers: &Layers<'_>) -> (Settings, Problems) {
 
 const PREFIX_MODES: &[(&str, PrefixMode)] =
     &[("concatenate", PrefixMode::Concatenate), ("replace", PrefixMode::Replace)];
+
+/// Whether the first failure ends a pass.
+const FAILURE_MODES: &[(&str, bool)] = &[("best-effort", false), ("fail-fast", true)];
 
 /// The booleans are confd's spelling, where `color` is a switch.
 const COLORS: &[(&str, Color)] = &[
@@ -271,7 +292,7 @@ fn state_dir(values: &mut Values<'_>) -> StateDir {
     }
 }
 
-/// Warns of what was given and does nothing; refuses what must not be passed over.
+/// Warns of what was given and does nothing.
 fn without_effect(values: &mut Values<'_>) -> Problems {
     let mut warnings = Vec::new();
     for setting in table::ALL {
@@ -284,10 +305,6 @@ fn without_effect(values: &mut Values<'_>) -> Problems {
             Effect::Works => {}
             Effect::Nothing(reason) => {
                 warnings.push(raw.origin.blame(Problem::new(format!("{} has no effect: {reason}", setting.name))));
-            }
-            Effect::Refused(hint) => {
-                let problem = Problem::new(format!("{} is not supported", setting.name)).hint(hint);
-                values.problems.push(raw.origin.blame(problem));
             }
         }
     }

@@ -217,6 +217,12 @@ impl Report {
         !self.outcome.is_final() || !self.dropped.is_empty()
     }
 
+    /// Whether something is wrong that a person would call a failure: that nginx does not run yet is none.
+    pub fn has_failed(&self) -> bool {
+        let nothing_runs = matches!(self.outcome, Outcome::ReloadOwed { nothing_runs: true, .. });
+        !self.dropped.is_empty() || (!self.outcome.is_final() && !nothing_runs)
+    }
+
     /// The failure that people should hear of first.
     pub fn first_failure(&self) -> Option<&Failure> {
         match &self.outcome {

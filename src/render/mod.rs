@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use tera::{Context, Tera};
+use tera::{Context, Tera, Value};
 
 use crate::model::resource::{Engine, Escape};
 use crate::model::view::View;
@@ -88,12 +88,37 @@ impl Renderer {
     /// The first problem met: a missing key, a value that may not be printed, a lookup that failed. Names keys,
     /// never values.
     pub fn render(&self, root: Root<'_>, view: &View, memory: &mut Memory) -> Result<Vec<u8>, TemplateError> {
+        self.render_with(root, view, memory, None)
+    }
+
+    /// Renders the template `root` without a store: lists are empty, a missing key is an empty text, and `data` is what Go
+    /// templates have as dot and Tera templates as variables.
+    ///
+    /// # Errors
+    /// The first problem met, as for `render`.
+    pub fn render_mock(
+        &self,
+        root: Root<'_>,
+        data: serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Vec<u8>, TemplateError> {
+        let data = Value::from_serializable(&serde_json::Value::Object(data));
+        self.render_with(root, &View::default(), &mut Memory::default(), Some(data))
+    }
+
+    fn render_with(
+        &self,
+        root: Root<'_>,
+        view: &View,
+        memory: &mut Memory,
+        mock: Option<Value>,
+    ) -> Result<Vec<u8>, TemplateError> {
         match root.engine {
-            Engine::Tera => self.render_tera(root.name, root.escape, view, memory),
+            Engine::Tera => self.render_tera(root.name, root.escape, view, memory, mock),
             Engine::Go => {
                 memory.begin(view);
                 let expected = memory.output_bytes + memory.output_bytes / 8;
                 let mut session = Session::new(view.clone(), Arc::clone(&self.facts), std::mem::take(memory));
+                session.mock = mock;
                 let result = self.go.render(root.name, root.escape, &mut session, expected);
                 *memory = std::mem::take(&mut session.memory);
                 memory.end(result.as_ref().map_or(0, Vec::len));
@@ -113,6 +138,7 @@ impl Renderer {
         escape: Escape,
         view: &View,
         memory: &mut Memory,
+        mock: Option<Value>,
     ) -> Result<Vec<u8>, TemplateError> {
         let key = (escape, root.to_owned());
         let Some(tera) = self.roots.get(&key).and_then(|index| self.instances.get(*index)) else {
@@ -121,8 +147,12 @@ impl Renderer {
         memory.begin(view);
         let mut output =
             Output { bytes: Vec::with_capacity(memory.output_bytes + memory.output_bytes / 8), full: false };
-        let session = Session::new(view.clone(), Arc::clone(&self.facts), std::mem::take(memory));
+        let mut session = Session::new(view.clone(), Arc::clone(&self.facts), std::mem::take(memory));
         let mut context = Context::new();
+        for (name, value) in mock.as_ref().and_then(Value::as_map).into_iter().flatten() {
+            context.insert(name.as_str().unwrap_or_default().to_owned(), value);
+        }
+        session.mock = mock;
         if let Some(item) = view.item() {
             context.insert("item", &**item);
         }

@@ -19,6 +19,8 @@ pub(super) struct Session {
     pub(super) view: View,
     pub(super) facts: Arc<dyn Facts>,
     pub(super) memory: Memory,
+    /// There is no store: a key that is missing is an empty text, and this is what templates are given instead.
+    pub(super) mock: Option<tera::Value>,
     /// Patterns compiled by this render.
     pub(super) regexes: HashMap<String, Regex>,
     /// What the function that failed had to say.
@@ -43,7 +45,7 @@ impl Drop for Ended {
 impl Session {
     /// A session in which nothing was asked yet.
     pub(super) fn new(view: View, facts: Arc<dyn Facts>, memory: Memory) -> Session {
-        Session { view, facts, memory, regexes: HashMap::new(), failure: None, refused: None }
+        Session { view, facts, memory, mock: None, regexes: HashMap::new(), failure: None, refused: None }
     }
 
     /// Runs `render` with this session in reach of the functions, and gives the session back.

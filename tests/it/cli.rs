@@ -48,12 +48,15 @@ fn noop_shows_a_diff_and_changes_nothing() {
     sandbox.plain_resource("a", &format!("reload_cmd = \"touch {}\"", sandbox.text_path("reloaded")));
     sandbox.set_store("v: {x: one}\n");
     fs::write(sandbox.path("out/a"), "old\n").unwrap();
-    let ran = sandbox.run(&["-onetime", "-noop", "--color=always"]).expect_code(0);
+    let ran = sandbox.run(&["-onetime", "-noop", "-diff", "--color=always"]).expect_code(0);
     assert!(
         ran.stdout.contains("\u{1b}[31m-old\u{1b}[0m") && ran.stdout.contains("\u{1b}[32m+one\u{1b}[0m"),
         "{ran:?}"
     );
     assert!(ran.stderr.contains("Noop mode enabled"), "{ran:?}");
+    let silent = sandbox.run(&["--onetime", "--noop"]).expect_code(0);
+    assert_eq!(silent.stdout, "", "a difference is shown where it is asked for, as in confd");
+    assert!(silent.stderr.contains("Noop mode enabled"), "{silent:?}");
     assert_eq!(sandbox.output("a").as_deref(), Some("old\n"));
     assert!(!sandbox.path("reloaded").exists());
     let entries = fs::read_dir(sandbox.path("out")).unwrap().count();

@@ -189,7 +189,7 @@ fn settings_row(setting: &Setting) -> String {
     let default = setting.default.map(|default| format!("`{default}`")).unwrap_or_default();
     let help = match setting.effect {
         Effect::Nothing(reason) => format!("nothing: {reason}"),
-        Effect::Works | Effect::Refused(_) => setting.help.to_owned(),
+        Effect::Works => setting.help.to_owned(),
     };
     let empty = if setting.may_be_empty { " (may be empty)" } else { "" };
     let variables = code(setting.environment_names());

@@ -203,7 +203,7 @@ fn render_diff_and_noop_show_every_name_and_what_would_go() {
     sandbox.onetime().expect_code(0);
     sandbox.run(&["diff"]).expect_code(0);
     sandbox.set_store(&store(&["b", "c"]));
-    for ran in [sandbox.run(&["diff"]).expect_code(1), sandbox.run(&["--onetime", "--noop"]).expect_code(0)] {
+    for ran in [sandbox.run(&["diff"]).expect_code(1), sandbox.run(&["--onetime", "--noop", "--diff"]).expect_code(0)] {
         assert!(ran.stdout.contains("+++ /dev/null\n@@ -1 +0,0 @@\n-a=80") && ran.stdout.contains("+c=80"), "{ran:?}");
     }
     assert_eq!(files(&sandbox), ["a.conf", "b.conf"]);

@@ -1,12 +1,14 @@
 //! Everything that needs a real process, file system, etcd or nginx, in one test binary.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs, unreachable_pub, dead_code)]
 
+mod announce;
 mod apply;
 mod backends;
 mod broken;
 mod classic;
 mod cli;
 mod commands;
+mod confd_flags;
 mod config;
 mod dns;
 mod docs;
@@ -19,6 +21,7 @@ mod guards;
 mod hostile;
 mod installed;
 mod isolation;
+mod modes;
 mod render;
 mod sandbox;
 mod several_stores;

@@ -32,6 +32,15 @@ pub(super) struct Work {
 }
 
 impl Engine {
+    /// The groups to start now: all whose time has come, or the first of them in the order of their files.
+    pub(super) fn due(&mut self, now: Instant) -> Vec<String> {
+        if !self.fail_fast {
+            return self.schedule.start_due(now);
+        }
+        let first = self.loaded.groups.iter().find(|group| self.schedule.start_if_due(&group.id, now));
+        first.map(|group| group.id.clone()).into_iter().collect()
+    }
+
     /// Renders the dirty members of a group that can be rendered yet.
     pub(super) fn render_dirty(&mut self, group: &Group, now: Instant) -> Work {
         let mut work = Work::default();

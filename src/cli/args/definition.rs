@@ -5,8 +5,9 @@ use clap::builder::{PossibleValue, StyledStr, TypedValueParser};
 use clap::{Arg, ArgAction, Command, value_parser};
 use clap_complete::Shell;
 
+use super::announce;
 use crate::cli::exit::Exit;
-use crate::config::settings::table::{self, Effect, Kind, Section, Setting};
+use crate::config::settings::table::{self, Kind, Section, Setting};
 
 /// The backends that can be named by a word of their own, with what the help says of them.
 pub(super) const BACKEND_WORDS: &[(&str, &str)] = &[
@@ -31,6 +32,7 @@ pub fn definition() -> Command {
                 .about("Print what a resource renders to")
                 .arg(Arg::new("RESOURCE").required(true).help("its file below conf.d, as in app.toml")),
         )
+        .subcommand(announce::definition())
         .subcommand(Command::new("diff").about("Show what would change"))
         .subcommand(
             Command::new("keys")
@@ -96,7 +98,7 @@ fn flag(setting: &'static Setting) -> Arg {
         Kind::Path | Kind::Paths => arg.value_hint(clap::ValueHint::AnyPath),
         _ => arg,
     };
-    arg.hide(setting.section == Section::Confd || matches!(setting.effect, Effect::Refused(_)))
+    arg.hide(setting.section == Section::Confd)
 }
 
 fn help(setting: &Setting) -> StyledStr {

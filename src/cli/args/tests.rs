@@ -231,14 +231,8 @@ fn what_is_not_understood_is_a_usage_error() {
         try `upstreamd --help`
     "#]],
     );
-    check_refused(
-        "confd --preflight etcd",
-        expect![[r#"
-        preflight is not supported (from flag --preflight)
-          hint: run `upstreamd check` for the configuration and `upstreamd keys` for what the store gives
-        try `upstreamd --help`
-    "#]],
-    );
+    assert_eq!(ok("confd --preflight etcd").command, Command::Preflight);
+    assert_eq!(ok("confd --preflight --check-config etcd").command, Command::Check, "as in confd, the first of them");
     for line in
         ["upstreamd render", "upstreamd check now", "upstreamd -x", "upstreamd --", "upstreamd completions tcsh"]
     {
@@ -298,7 +292,7 @@ fn the_help_has_every_setting_and_every_exit_code() {
 #[test]
 fn exit_codes_are_distinct_and_ordered_as_documented() {
     let codes: Vec<u8> = Exit::ALL.iter().map(|exit| exit.code()).collect();
-    assert_eq!(codes, (0..11).collect::<Vec<u8>>());
+    assert_eq!(codes, (0..12).collect::<Vec<u8>>());
     assert!(Exit::ALL.is_sorted());
 }
 

@@ -76,8 +76,6 @@ pub enum Effect {
     Works,
     /// It is taken and warned of, with this reason.
     Nothing(&'static str),
-    /// It is refused when switched on, with this hint: doing nothing would not be what was asked for.
-    Refused(&'static str),
 }
 
 impl Section {
@@ -185,10 +183,6 @@ impl Setting {
     const fn may_be_empty(self) -> Setting {
         Setting { may_be_empty: true, ..self }
     }
-
-    const fn refused(self, hint: &'static str) -> Setting {
-        Setting { effect: Effect::Refused(hint), ..self }
-    }
 }
 
 /// Names each setting and lists them all, so that none can be forgotten.
@@ -219,7 +213,9 @@ settings! {
     PREFIX_MODE = setting("prefix-mode", Kind::Choice(&["concatenate", "replace"]), Section::Run,
         "whether --prefix comes before a resource's own prefix (as in the newer confd) or instead of it (as in the older)")
         .default("concatenate");
-    NOOP = setting("noop", Kind::Switch, Section::Run, "change nothing, show what would change").default("false");
+    NOOP = setting("noop", Kind::Switch, Section::Run, "change nothing, say which files would change").default("false");
+    DIFF = setting("diff", Kind::Switch, Section::Run, "with --noop: show the differences too, as the subcommand diff does")
+        .default("false");
     DIFF_CONTEXT = setting("diff-context", Kind::Count, Section::Run, "lines around each change in a difference")
         .default("3");
     COLOR = setting("color", Kind::OptionalChoice(&["always", "auto", "never"]), Section::Run,
@@ -230,11 +226,18 @@ settings! {
     STATE_DIR = setting("state-dir", Kind::Path, Section::Run,
         "folder of the journal and the lock; empty for none; by default /var/lib/upstreamd, \
          else $XDG_STATE_HOME/upstreamd, else none").may_be_empty();
-    CHECK_CONFIG = setting("check-config", Kind::Switch, Section::Run, "the same as the subcommand check").default("false");
-    VALIDATE = setting("validate", Kind::Switch, Section::Run, "the same as the subcommand check").default("false");
-    PREFLIGHT = setting("preflight", Kind::Switch, Section::Run, "not supported; see the subcommands check and keys")
-        .default("false")
-        .refused("run `upstreamd check` for the configuration and `upstreamd keys` for what the store gives");
+    FAILURE_MODE = setting("failure-mode", Kind::Choice(&["best-effort", "fail-fast"]), Section::Run,
+        "with --onetime: whether the first failure ends the pass, resources in the order of their files; \
+         a broken file of conf.d is one too").default("best-effort");
+    CHECK_CONFIG = setting("check-config", Kind::Switch, Section::Run,
+        "as the subcommand check, and every destination's folder must be there").default("false");
+    VALIDATE = setting("validate", Kind::Switch, Section::Run, "as the subcommand check; see --mock-data").default("false");
+    MOCK_DATA = setting("mock-data", Kind::Path, Section::Run,
+        "with --validate: JSON object that templates are rendered with, as dot (Tera: as variables); the store is empty then, \
+         and a missing key is an empty text");
+    PREFLIGHT = setting("preflight", Kind::Switch, Section::Run,
+        "ask the store how it is, load everything, count the keys of each resource, exit; a resource without keys is a warning")
+        .default("false");
 
     BACKEND = setting("backend", Kind::Choice(&["etcd", "etcdv3", "file", "env"]), Section::Store,
         "where keys come from; also as a word of its own: upstreamd etcd --watch").default("etcd");
@@ -262,6 +265,8 @@ settings! {
 
     BACKEND_TIMEOUT = setting("backend-timeout", Kind::Duration, Section::Time,
         "when --onetime gives up on the store, in all").default("30s");
+    PREFLIGHT_TIMEOUT = setting("preflight-timeout", Kind::Duration, Section::Time,
+        "how long --preflight may take in all").default("10s");
     DIAL_TIMEOUT = setting("dial-timeout", Kind::Duration, Section::Time, "how long one connection attempt may take")
         .default("5s");
     REQUEST_TIMEOUT = setting("request-timeout", Kind::Duration, Section::Time, "how long one request may take")
@@ -293,11 +298,6 @@ settings! {
         "serve /health, /ready, /ready/detailed, /applied and /metrics on this host:port, or :port, while following")
         .may_be_empty();
 
-    DIFF = without_effect("diff", Kind::Switch, "--noop always shows the difference");
-    FAILURE_MODE = without_effect("failure-mode", Kind::Choice(&["best-effort", "fail-fast"]),
-        "every resource is always tried");
-    MOCK_DATA = without_effect("mock-data", Kind::Path, "templates are checked without data");
-    PREFLIGHT_TIMEOUT = without_effect("preflight-timeout", Kind::Duration, "there is no preflight");
     TEMPLATE_CACHE = without_effect("template-cache", Kind::Switch, "templates are read again when they change");
     NO_TEMPLATE_CACHE = without_effect("no-template-cache", Kind::Switch, "templates are read again when they change");
     STAT_CACHE_TTL = without_effect("stat-cache-ttl", Kind::Duration, "templates are read again when they change");

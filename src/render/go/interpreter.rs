@@ -61,8 +61,10 @@ impl<'a> Interpreter<'a> {
     ) -> Result<String, Trouble> {
         let (source, unit) = library.unit(file).map_err(Box::new)?;
         let item = session.view.item().map(|item| (Arc::from("item"), Value::Text(Arc::clone(item))));
-        // confd has no data for a template: dot is nil.
-        let dot = item.map_or(Value::Missing, |item| Value::Map(Arc::new([item].into())));
+        // confd has no data for a template: dot is nil, unless it is validated with some.
+        let mock = session.mock.as_ref().and_then(super::functions::of_json);
+        let item = item.map(|item| Value::Map(Arc::new([item].into())));
+        let dot = mock.or(item).unwrap_or(Value::Missing);
         let mut interpreter = Interpreter {
             library,
             session,

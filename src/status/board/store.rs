@@ -1,6 +1,6 @@
 //! What is known of the store: whether it is followed, what was read, how long that took. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::model::event::Event;
@@ -122,6 +122,11 @@ impl StoreBoard {
         if let Some((since, _)) = self.lost.take() {
             self.lost_before += now.duration_since(since);
         }
+    }
+
+    /// Forgets further stores that nobody reads any more: one that is away must not be told for ever.
+    pub fn keep_further(&mut self, names: &BTreeSet<String>) {
+        self.further.retain(|name, _| names.contains(name));
     }
 
     /// Why it cannot be followed.

@@ -183,3 +183,18 @@ fn files_of_a_for_each_are_told_under_the_name_of_their_resource() {
     assert_eq!((b.succeeded, b.failed, b.replaced), (1, 0, 1));
     assert_eq!(board.resources.len(), 3, "no name of the store has become a series");
 }
+
+#[test]
+fn a_further_store_that_is_gone_from_conf_d_holds_nothing_up() {
+    let now = Instant::now();
+    let mut board = Board::new("etcd", now);
+    board.loaded(std::iter::empty(), 0);
+    board.store_said(&snapshot(5), now);
+    let lost = Event::Lost { problem: "away".into(), retry_in: Duration::ZERO };
+    board.store.further_said("etcd at b:2379", &lost);
+    assert!(matches!(board.readiness(), Readiness::StoreLost(_)));
+    board.store.keep_further(&BTreeSet::from(["etcd at b:2379".to_owned()]));
+    assert!(matches!(board.readiness(), Readiness::StoreLost(_)), "still read");
+    board.store.keep_further(&BTreeSet::new());
+    assert_eq!(board.readiness(), Readiness::Ready);
+}

@@ -7,6 +7,7 @@ mod data;
 mod escape;
 mod lists;
 pub(super) mod shared;
+pub(super) use shared::of_json;
 mod store;
 
 use super::value::{Items, Value};

@@ -170,7 +170,7 @@ fn from_tera(value: &TeraValue, wanted: Returns) -> Option<Value> {
     })
 }
 
-fn of_json(value: &TeraValue) -> Option<Value> {
+pub(in crate::render::go) fn of_json(value: &TeraValue) -> Option<Value> {
     if let Some(text) = value.as_str() {
         return Some(Value::from(text));
     }

@@ -1,0 +1,64 @@
+//! `--preflight`: whether the store answers, everything loads, and every resource has keys. Changes nothing.
+
+use std::time::Duration;
+
+use crate::agent::rendering;
+use crate::config::settings::Settings;
+use crate::model::resource::Resource;
+use crate::model::tree::Tree;
+use crate::source::health;
+use crate::world::{clock, terminal};
+
+use super::exit::Exit;
+use super::show;
+
+/// Looks, and says what it finds. A resource without keys is a warning.
+pub(super) async fn preflight(settings: Settings) -> Exit {
+    let deadline = clock::now() + settings.preflight_timeout;
+    let left = || deadline.saturating_duration_since(clock::now()).max(Duration::from_millis(1));
+    let loaded = show::load(&settings);
+    terminal::print(&format!("resources: {} loaded, {} problems\n", loaded.members.len(), loaded.problems.len()));
+    let mut exit = if loaded.problems.is_empty() { Exit::Done } else { Exit::Configuration };
+    // That of the settings, and those of `[backend]` tables.
+    for store in &loaded.stores {
+        let is_standard = store.settings.is_none();
+        let unused = is_standard && store.ranges.is_empty() && loaded.stores.len() > 1;
+        if unused {
+            continue;
+        }
+        let asked =
+            tokio::time::timeout(left(), health::ask(store.settings.as_deref().unwrap_or(&settings.store))).await;
+        let (well, message) = match asked {
+            Ok(health) => (health.healthy, health.message),
+            Err(_) => (false, format!("no answer in {:?}", settings.preflight_timeout)),
+        };
+        let name = store.settings.as_ref().map(|settings| format!(" {settings}")).unwrap_or_default();
+        terminal::print(&format!("store{name}: {message}\n"));
+        if !well {
+            exit = Exit::Store;
+        }
+    }
+    if exit == Exit::Store {
+        return exit;
+    }
+    let trees = match show::read_stores(&Settings { backend_timeout: left(), ..settings }, &loaded).await {
+        Ok(trees) => trees,
+        Err(exit) => return exit,
+    };
+    for member in &loaded.members {
+        terminal::print(&format!("{}\n", keys_of(&member.resource, &trees.of(&loaded, member))));
+    }
+    exit
+}
+
+/// How many keys a resource has.
+fn keys_of(resource: &Resource, tree: &Tree) -> String {
+    match rendering::view(resource, tree).iter().count() {
+        _ if resource.ranges.is_empty() => format!("{}: asks for no keys", resource.name),
+        0 => {
+            let keys: Vec<String> = resource.keys.iter().map(|key| format!("{}{key}", resource.prefix)).collect();
+            format!("warning: {}: no key at or below {}", resource.name, keys.join(" "))
+        }
+        count => format!("{}: {count} keys", resource.name),
+    }
+}

@@ -1,0 +1,138 @@
+//! The maintained confd's modes: failure-mode, check-config, validate with mock data, preflight, noop with diff.
+
+use std::fs;
+
+use crate::support::agent::Sandbox;
+use crate::support::etcd::Etcd;
+use crate::support::free_port;
+
+#[test]
+fn fail_fast_stops_at_the_first_failure_and_best_effort_tries_everything() {
+    let sandbox = Sandbox::new();
+    for name in ["a", "b", "c", "d"] {
+        let check = if name == "b" { "false {{.src}}" } else { "true {{.src}}" };
+        sandbox.plain_resource(name, &format!("check_cmd = \"{check}\"\nreload_cmd = \"true {name}\""));
+    }
+    sandbox.set_store("v: {x: one}\n");
+    sandbox.run(&["--onetime", "--failure-mode", "fail-fast"]).expect_code(6);
+    let written = ["a", "b", "c", "d"].map(|name| sandbox.output(name).is_some());
+    assert_eq!(written, [true, false, false, false], "in the order of the files, until the first that fails");
+    sandbox.run(&["-onetime", "-failure-mode=best-effort"]).expect_code(6);
+    let written = ["a", "b", "c", "d"].map(|name| sandbox.output(name).is_some());
+    assert_eq!(written, [true, false, true, true]);
+    sandbox.run(&["--onetime", "--failure-mode", "sometimes"]).expect_code(2);
+}
+
+#[test]
+fn fail_fast_goes_through_to_the_end_where_all_is_well() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "");
+    sandbox.plain_resource("b", "reload_cmd = \"true\"");
+    sandbox.plain_resource("c", "reload_cmd = \"true\"");
+    sandbox.set_store("v: {x: one}\n");
+    for _ in 0..2 {
+        sandbox.run(&["--onetime", "--failure-mode=fail-fast"]).expect_code(0);
+        assert!(["a", "b", "c"].iter().all(|name| sandbox.output(name).as_deref() == Some("one\n")));
+    }
+}
+
+#[test]
+fn fail_fast_does_nothing_with_a_broken_file_of_conf_d_and_nothing_of_a_group_that_is_not_whole() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("good", "");
+    sandbox.resource("bad", "nonsense = 1");
+    sandbox.set_store("v: {x: one}\n");
+    sandbox.run(&["--onetime", "--failure-mode=fail-fast"]).expect_code(3);
+    assert_eq!(sandbox.output("good"), None);
+    // Of a group with one member that cannot be rendered, the others stay as they are too.
+    sandbox.template("missing.tera", "{{ getv(key=\"/v/missing\") }}");
+    let dest = sandbox.text_path("out/bad");
+    sandbox
+        .resource("bad", &format!("src = \"missing.tera\"\ndest = \"{dest}\"\nkeys = [\"/v\"]\nreload_cmd = \"true\""));
+    sandbox.plain_resource("good", "reload_cmd = \"true\"");
+    sandbox.run(&["--onetime", "--failure-mode=fail-fast"]).expect_code(5);
+    assert_eq!(sandbox.output("good"), None);
+    sandbox.onetime().expect_code(5);
+    assert_eq!(sandbox.output("good").as_deref(), Some("one\n"), "best effort");
+}
+
+#[test]
+fn check_config_needs_no_store_and_wants_the_folders_of_destinations() {
+    let mut sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "");
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    sandbox.store = ["--backend", "etcd", "--node", &nobody].map(str::to_owned).to_vec();
+    let ran = sandbox.run(&["--check-config"]).expect_code(0);
+    assert!(ran.stdout.contains("1 resources"), "{ran:?}");
+    let dest = sandbox.text_path("nowhere/b");
+    sandbox.resource("b", &format!("src = \"values.tera\"\ndest = \"{dest}\"\nkeys = [\"/v\"]"));
+    let ran = sandbox.run(&["-check-config"]).expect_code(3);
+    assert!(ran.stderr.contains("conf.d/b.toml: dest: the folder"), "{ran:?}");
+    sandbox.run(&["--check-config", "--resource", "a.toml"]).expect_code(0);
+    sandbox.run(&["check"]).expect_code(0);
+    sandbox.resource("c", "src = \"missing.tera\"\ndest = \"/tmp/c\"\nkeys = [\"/v\"]\nmode = \"9\"");
+    let ran = sandbox.run(&["--check-config"]).expect_code(3);
+    assert!(ran.stderr.contains("b.toml: dest:") && ran.stderr.contains("`mode` `9`"), "everything at once: {ran:?}");
+}
+
+#[test]
+fn validate_renders_both_languages_with_mock_data_and_no_store() {
+    let mut sandbox = Sandbox::new();
+    sandbox.store = vec!["etcd".to_owned()];
+    let dest = |name: &str| format!("dest = \"{}\"\nkeys = [\"/v\"]", sandbox.text_path(&format!("out/{name}")));
+    // Of a store that is not there: texts are empty, lists too, nothing exists.
+    let go = "{{.name}} {{index .ports 0}} {{getv \"/v/x\"}}{{getv \"/v/x\" \"default\"}}{{range gets \"/v/*\"}}{{.Key}}{{end}}";
+    sandbox.template("go.tmpl", go);
+    sandbox.resource("go", &format!("src = \"go.tmpl\"\n{}", dest("go")));
+    sandbox.template("t.tera", "{{ name }} {{ ports[0] }} {{ getv(key=\"/v/x\") }}{{ ls(dir=\"/v\") | length }}");
+    sandbox.resource("t", &format!("src = \"t.tera\"\n{}", dest("t")));
+    let mock = sandbox.text_path("mock.json");
+    fs::write(&mock, r#"{"name": "app", "ports": [80]}"#).unwrap();
+    sandbox.run(&["--validate"]).expect_code(0);
+    sandbox.run(&["--validate", "--mock-data", &mock]).expect_code(0);
+    fs::write(&mock, r#"{"ports": []}"#).unwrap();
+    let ran = sandbox.run(&["-validate", "-mock-data", &mock]).expect_code(3);
+    assert!(ran.stderr.contains("conf.d/go.toml") && ran.stderr.contains("conf.d/t.toml"), "{ran:?}");
+    // What comes out is judged as well.
+    sandbox.template("go.tmpl", "{\"name\": {{.name}}}");
+    sandbox.resource("go", &format!("src = \"go.tmpl\"\noutput_format = \"json\"\n{}", dest("go")));
+    fs::write(&mock, r#"{"name": "not-json", "ports": [1]}"#).unwrap();
+    let ran = sandbox.run(&["--validate", "--mock-data", &mock, "--resource", "go.toml"]).expect_code(3);
+    assert!(ran.stderr.to_lowercase().contains("json"), "{ran:?}");
+    fs::write(&mock, "[1]").unwrap();
+    let ran = sandbox.run(&["--validate", "--mock-data", &mock]).expect_code(3);
+    assert!(ran.stderr.contains("mock.json:1:") && ran.stderr.contains("no JSON object"), "{ran:?}");
+    sandbox.run(&["--validate", "--mock-data", "/nowhere.json"]).expect_code(3);
+    assert_eq!(sandbox.output("go"), None, "nothing is written");
+}
+
+#[test]
+fn preflight_asks_the_store_and_counts_keys() {
+    let etcd = Etcd::start();
+    etcd.put("/v/x", "one");
+    etcd.put("/v/y", "a-secret");
+    let mut sandbox = Sandbox::on_etcd(&etcd.url());
+    sandbox.plain_resource("a", "");
+    let dest = sandbox.text_path("out/b");
+    sandbox.resource("b", &format!("src = \"values.tera\"\ndest = \"{dest}\"\nkeys = [\"/none\"]"));
+    let ran = sandbox.run(&["--preflight"]).expect_code(0);
+    for line in ["store: etcd backend is healthy", "resources: 2 loaded, 0 problems", "a.toml: 2 keys"] {
+        assert!(ran.stdout.lines().any(|found| found == line), "{line} is not in {ran:?}");
+    }
+    assert!(ran.stdout.contains("warning: b.toml: no key at or below /none"), "{ran:?}");
+    assert!(!ran.stdout.contains("a-secret"), "{ran:?}");
+    assert_eq!(sandbox.output("a"), None);
+    sandbox.resource("c", "nonsense = 1");
+    sandbox.run(&["-preflight"]).expect_code(3);
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    sandbox.store = ["etcd", "--node", &nobody].map(str::to_owned).to_vec();
+    let ran = sandbox.run(&["--preflight", "--preflight-timeout", "3s"]).expect_code(4);
+    assert!(ran.stdout.contains("store: etcd health check failed: cannot connect"), "{ran:?}");
+    sandbox.store = ["file", "--file", "/nowhere.yaml"].map(str::to_owned).to_vec();
+    sandbox.run(&["--preflight"]).expect_code(4);
+    sandbox.store = vec!["env".to_owned()];
+    sandbox.environment = vec![("V_X".to_owned(), "one".to_owned())];
+    fs::remove_file(sandbox.path("etc/conf.d/c.toml")).unwrap();
+    let ran = sandbox.run(&["--preflight"]).expect_code(0);
+    assert!(ran.stdout.contains("a.toml: 1 keys"), "{ran:?}");
+}

@@ -47,7 +47,7 @@ fn commands(program: &str) -> Vec<String> {
 #[test]
 fn the_nginx_page_shows_what_is_taken() {
     let blocks = blocks_of("docs/nginx.md", "toml");
-    let [resource, settings] = blocks.as_slice() else { panic!("{blocks:?}") };
+    let [resource, settings, generation] = blocks.as_slice() else { panic!("{blocks:?}") };
     let file = ResourceFile { name: "app.toml".into(), path: "app.toml".into(), text: resource.clone() };
     assert_eq!(parse(&file, &Defaults::default()).unwrap().reload, Some(Reload::Nginx));
     let flags = Flags::new();
@@ -55,6 +55,15 @@ fn the_nginx_page_shows_what_is_taken() {
     let (settings, problems) = resolve(&layers);
     assert!(problems.is_empty(), "{problems:?}");
     assert_eq!(settings.nginx.pid_file, Some("/run/nginx.pid".into()));
+
+    let file = ResourceFile { text: generation.clone(), ..file };
+    let endpoint = parse(&file, &Defaults::default()).unwrap().generation.unwrap().to_string();
+    let [server] = blocks_of("docs/nginx.md", "jinja").try_into().unwrap();
+    assert!(server.contains(&format!("listen {endpoint};")));
+    let sandbox = Sandbox::new();
+    sandbox.template("app.conf.tera", &server);
+    fs::write(sandbox.path("etc/conf.d/app.toml"), generation).unwrap();
+    assert!(sandbox.run(&["render", "app"]).expect_code(0).stdout.contains("return 200 \"upstreamd-generation-"));
 }
 
 #[test]

@@ -97,6 +97,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     shared("toPrettyJson", &[Type::Any], None, "to_pretty_json", &["value"], Returns::Text),
     shared("getenv", &[Type::Text], Some(Type::Text), "getenv", &["name", "default"], Returns::Text),
     shared("hostname", &[], None, "hostname", &[], Returns::Text),
+    shared("generation", &[], None, "generation", &[], Returns::Text),
     shared("fileExists", &[Type::Text], None, "file_exists", &["path"], Returns::Bool),
     of_host("lookupIP", "lookup_ip"),
     of_host("lookupIPV4", "lookup_ipv4"),

@@ -248,7 +248,8 @@ mod tests {
         let zero = Duration::ZERO;
         let leaving = leaving.iter().map(|pid| Process { pid: *pid, start_time: 1 }).collect();
         let converged = converged.then_some(zero);
-        let verified = Verified { accepted: zero, healthy: zero, converged, serving: 2, leaving, asked_at: now };
+        let verified =
+            Verified { accepted: zero, healthy: zero, converged, generation: None, serving: 2, leaving, asked_at: now };
         Report { outcome: Outcome::Applied, verified: Some(verified), ..Report::unchanged(Revision(0)) }
     }
 

@@ -4,6 +4,7 @@ mod agents;
 mod announce;
 pub mod args;
 mod check;
+mod convert;
 pub mod exit;
 mod logging;
 mod outcome;
@@ -71,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Render { resource } => runtime.block_on(show::render(settings, &resource)).into(),
         Command::Diff => runtime.block_on(show::diff(settings)).into(),
         Command::Agents { json } => runtime.block_on(agents::agents(settings, json)).into(),
+        Command::Convert { template } => convert::convert(&settings, &template).into(),
         Command::Keys { resource } => runtime.block_on(show::keys(settings, resource.as_deref())).into(),
     };
     ending.into()

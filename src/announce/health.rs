@@ -8,6 +8,32 @@ use crate::model::service::Service;
 /// From one check to the next while a backend is starting, or has begun to answer: it is not to wait a whole interval more.
 const HASTY: Duration = Duration::from_secs(1);
 
+/// The longest time that a check is put off so that it starts together with others.
+const WIDEST_SLOT: Duration = Duration::from_millis(100);
+
+/// Moments at which checks start. Waking up costs several times what a check costs, so those that are due within a slot, a
+/// twentieth of the interval and no more than 100 ms, start together.
+#[derive(Clone, Copy, Debug)]
+pub struct Slots {
+    since: Instant,
+    width: Duration,
+}
+
+impl Slots {
+    /// Slots of a service with this interval; `since` is the same for all that are to meet.
+    pub fn new(since: Instant, interval: Duration) -> Slots {
+        Slots { since, width: (interval / 20).min(WIDEST_SLOT) }
+    }
+
+    /// The first slot that is not before `at`.
+    pub fn at(&self, at: Instant) -> Instant {
+        let width = self.width.as_nanos().max(1);
+        let beyond = at.saturating_duration_since(self.since).as_nanos() % width;
+        let missing = if beyond == 0 { 0 } else { width - beyond };
+        at + Duration::from_nanos(u64::try_from(missing).unwrap_or(0))
+    }
+}
+
 /// The rules of one service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
@@ -185,6 +211,18 @@ mod tests {
         assert_eq!(first_pause(1, 5 * S, 0.9), Duration::ZERO);
         assert_eq!(first_pause(1001, 5 * S, 0.5), S / 2);
         assert_eq!(first_pause(100_000, 5 * S, 1.0), 5 * S);
+    }
+
+    #[test]
+    fn checks_meet_in_slots_and_are_never_early() {
+        let start = Instant::now();
+        let ms = |n: u64| start + Duration::from_millis(n);
+        let slots = |interval, at| Slots::new(start, interval).at(ms(at)) - start;
+        for (at, expected) in [(0, 0), (1, 100), (100, 100), (101, 200), (4950, 5000)] {
+            assert_eq!(slots(5 * S, at), Duration::from_millis(expected), "{at}");
+        }
+        assert_eq!(slots(Duration::from_millis(300), 16), Duration::from_millis(30), "a twentieth of the interval");
+        assert_eq!(slots(Duration::from_nanos(1), 16), Duration::from_millis(16));
     }
 
     #[test]

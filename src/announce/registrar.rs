@@ -108,14 +108,15 @@ impl Registrar {
         self.leases.is_empty()
     }
 
+    /// Whether this key is known to say what is wanted now.
+    pub fn is_as_wanted(&self, key: &str) -> bool {
+        let is_as_wanted = |entry: &Entry| matches!((&entry.wanted, &entry.held), (Some(a), Held::Ours(b)) if a == b);
+        self.keys.get(key).is_some_and(is_as_wanted)
+    }
+
     /// Whether this key may be there, under a lease of ours.
     pub fn may_hold(&self, key: &str) -> bool {
         self.keys.get(key).is_some_and(|entry| entry.held != Held::No)
-    }
-
-    /// Whether this key is neither there nor wanted.
-    pub fn is_gone(&self, key: &str) -> bool {
-        !self.keys.contains_key(key)
     }
 
     /// What to do now.

@@ -13,7 +13,7 @@ use crate::world::child::{Child, Ended};
 use crate::world::folder_watch::{FolderWatch, Watched};
 use crate::world::fs::folder;
 use crate::world::signals::Signals;
-use crate::world::{clock, random};
+use crate::world::{clock, random, terminal};
 
 use super::draining::{Draining, News};
 use super::ending::Stage;
@@ -236,6 +236,8 @@ impl Announcing {
                 let stage = self.stage.stop(serves.then(|| self.services.drain_timeout()), clock::now());
                 self.enter(stage);
             }
+            // A window of another size is not meant for it, and makes an nginx dismiss its workers.
+            Wake::Signal(Signal::SIGWINCH) if terminal::reads_from_terminal() => {}
             Wake::Signal(signal) => {
                 if let Some(child) = &inputs.child {
                     child.signal(signal);
@@ -305,8 +307,11 @@ impl Announcing {
     }
 
     fn tell(&mut self, notice: Notice) {
-        if let Notice::Written(key, revision) | Notice::Removed(key, revision) = &notice {
-            self.draining.changed(key, *revision);
+        match &notice {
+            // One that was under way when draining began does not say so yet.
+            Notice::Written(key, _) if !self.registrar.is_as_wanted(key) => {}
+            Notice::Written(key, revision) | Notice::Removed(key, revision) => self.draining.changed(key, *revision),
+            _ => {}
         }
         match notice {
             Notice::Written(key, revision) => tracing::info!(key, %revision, "announced"),

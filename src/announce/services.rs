@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -12,7 +12,7 @@ use crate::model::service::{Address, Service, host_and_port};
 use crate::world::probe::{Probe, TlsConfigs};
 use crate::world::{clock, random};
 
-use super::health::{Health, Rules, Step, first_pause};
+use super::health::{Health, Rules, Slots, Step, first_pause};
 use super::layout::{self, Announcer};
 use super::registrar::Registrar;
 use super::roster::Roster;
@@ -54,6 +54,8 @@ pub(super) struct Services {
     running: BTreeMap<String, Running>,
     auto: Option<String>,
     starts: u64,
+    /// When it all began, for checks to meet.
+    since: Instant,
     verdicts: mpsc::Sender<Verdict>,
 }
 
@@ -61,7 +63,8 @@ impl Services {
     /// None yet, and where their verdicts come from.
     pub(super) fn new(announcer: Announcer) -> (Services, mpsc::Receiver<Verdict>) {
         let (verdicts, receiver) = mpsc::channel(MOST_VERDICTS);
-        (Services { announcer, running: BTreeMap::new(), auto: None, starts: 0, verdicts }, receiver)
+        let (running, since) = (BTreeMap::new(), clock::now());
+        (Services { announcer, running, auto: None, starts: 0, since, verdicts }, receiver)
     }
 
     /// Takes up what is to be announced now. One that is as before goes on as before, one that was changed keeps its health.
@@ -190,10 +193,11 @@ impl Services {
         tracing::debug!(key, address, "checks start");
         running.start = self.starts;
         let health = Health::new(Rules::of(service), running.healthy, clock::now());
-        let first = first_pause(services, service.interval, random::fraction());
+        let slots = Slots::new(self.since, service.interval);
+        let first = slots.at(clock::now() + first_pause(services, service.interval, random::fraction()));
         let verdicts = self.verdicts.clone();
         let name = (key.to_owned(), running.start);
-        running.checking = Some(tokio::spawn(check(name, probe, health, first, verdicts)).abort_handle());
+        running.checking = Some(tokio::spawn(check(name, probe, health, (first, slots), verdicts)).abort_handle());
     }
 }
 
@@ -202,12 +206,12 @@ async fn check(
     (key, start): (String, u64),
     probe: Probe,
     mut health: Health,
-    first: Duration,
+    (first, slots): (Instant, Slots),
     verdicts: mpsc::Sender<Verdict>,
 ) {
-    let mut due = tokio::time::Instant::now() + first;
+    let mut due = first;
     loop {
-        tokio::time::sleep_until(due).await;
+        tokio::time::sleep_until(due.into()).await;
         let result = probe.run().await;
         let now = clock::now();
         let step = health.take(result.is_ok(), now);
@@ -218,6 +222,6 @@ async fn check(
             }
         }
         // From the start of this one; after a pause of the whole process, not all that were missed.
-        due = (due + health.pause(now, random::fraction())).max(tokio::time::Instant::now());
+        due = slots.at((due + health.pause(now, random::fraction())).max(clock::now()));
     }
 }

@@ -122,7 +122,7 @@ fn announced() -> (Registrar, Store, Instant) {
     machine.want("/a", TTL, text("1"));
     let (told, now) = settle(&mut machine, &mut store, now, Duration::ZERO);
     assert_eq!(told, [Notice::Written("/a".to_owned(), Revision(1))]);
-    assert!(machine.may_hold("/a"));
+    assert!(machine.may_hold("/a") && machine.is_as_wanted("/a"));
     (machine, store, now)
 }
 
@@ -157,13 +157,14 @@ fn keepalives_come_three_times_in_a_time_to_live() {
 fn changes_are_written_in_place_and_removal_gives_the_lease_back() {
     let (mut machine, mut store, now) = announced();
     machine.want("/a", TTL, text("2"));
+    assert!(machine.may_hold("/a") && !machine.is_as_wanted("/a"));
     let (told, now) = settle(&mut machine, &mut store, now, S);
     assert_eq!(told, [Notice::Written("/a".to_owned(), Revision(2))]);
     assert_eq!(store.keys["/a"], (1, "2".to_owned()));
     machine.want("/a", TTL, None);
     let (told, _) = settle(&mut machine, &mut store, now, S);
     assert_eq!(told, [Notice::Removed("/a".to_owned(), Revision(3))]);
-    assert!(store.leases.is_empty() && machine.is_empty() && machine.is_gone("/a"));
+    assert!(store.leases.is_empty() && machine.is_empty() && !machine.keys.contains_key("/a"));
 }
 
 #[test]
@@ -314,7 +315,7 @@ fn what_is_no_longer_wanted_while_its_creation_is_under_way_is_deleted() {
         let outcome = store.answer(&action);
         machine.done(&action, if arrives { outcome } else { broken() }, now, 0.5);
         settle(&mut machine, &mut store, now, S);
-        assert!(store.keys.is_empty() && machine.is_gone("/a"), "arrives: {arrives}");
+        assert!(store.keys.is_empty() && !machine.keys.contains_key("/a"), "arrives: {arrives}");
     }
 }
 

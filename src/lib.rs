@@ -9,6 +9,7 @@ pub mod nginx;
 pub mod render;
 pub mod world;
 
+pub mod announce;
 pub mod apply;
 pub mod source;
 pub mod status;

@@ -16,6 +16,7 @@ use crate::config::settings::{Mode, Settings, resolve, table};
 
 use super::exit::Exit;
 
+pub mod announce;
 mod definition;
 mod normalise;
 
@@ -36,7 +37,7 @@ pub struct Invocation {
 }
 
 /// What to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// Keep files true, as the mode says.
     Run,
@@ -45,6 +46,8 @@ pub enum Command {
         /// The program and its arguments.
         command: Vec<String>,
     },
+    /// Keep backends announced.
+    Announce(Box<announce::Announce>),
     /// Look for problems in settings, conf.d and templates, without the store.
     Check,
     /// Look whether the store answers and has keys for every resource.
@@ -113,6 +116,10 @@ pub fn parse(
     if !problems.is_empty() && command != Command::Check {
         return Err(EarlyExit { exit: Exit::Configuration, text: told(&problems) });
     }
+    let command = match matches.subcommand_matches("announce") {
+        Some(matches) => Command::Announce(Box::new(announce::read(matches, &settings).map_err(usage)?)),
+        None => command,
+    };
     Ok(Invocation { command, settings, problems })
 }
 
@@ -177,9 +184,11 @@ fn cannot_supervise(settings: &Settings) -> Option<&'static str> {
 
 /// The flags that were given, at whichever side of the subcommand.
 fn given_flags(matches: &ArgMatches) -> Flags {
+    let announces = matches.subcommand_name() == Some("announce");
     let matches = matches.subcommand().map_or(matches, |(_, matches)| matches);
     table::ALL
         .iter()
+        .filter(|setting| !(announces && announce::has_property(setting.name)))
         .filter_map(|setting| {
             let values = matches.try_get_many::<String>(setting.name).ok()??;
             Some((setting.name, values.cloned().collect()))

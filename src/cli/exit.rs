@@ -26,11 +26,13 @@ pub enum Exit {
     Lock,
     /// 10: something failed and could not be put back.
     Stuck,
+    /// 11: another announcer holds the key.
+    Held,
 }
 
 impl Exit {
     /// All of them in order.
-    pub const ALL: [Exit; 11] = [
+    pub const ALL: [Exit; 12] = [
         Exit::Done,
         Exit::Differences,
         Exit::Usage,
@@ -42,6 +44,7 @@ impl Exit {
         Exit::Reload,
         Exit::Lock,
         Exit::Stuck,
+        Exit::Held,
     ];
 
     /// The code for the operating system.
@@ -58,6 +61,7 @@ impl Exit {
             Exit::Reload => 8,
             Exit::Lock => 9,
             Exit::Stuck => 10,
+            Exit::Held => 11,
         }
     }
 
@@ -75,6 +79,7 @@ impl Exit {
             Exit::Reload => "a reload failed or did not take",
             Exit::Lock => "another upstreamd holds the state folder",
             Exit::Stuck => "something failed and could not be put back",
+            Exit::Held => "another announcer holds the key",
         }
     }
 }

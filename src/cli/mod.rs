@@ -1,5 +1,6 @@
 //! The command line: what was asked for, and the exit code that comes back. Used by `main.rs` alone.
 
+mod announce;
 pub mod args;
 mod check;
 pub mod exit;
@@ -47,7 +48,7 @@ pub fn main() -> ExitCode {
             return exit.into();
         }
     };
-    let quiet = !matches!(invocation.command, Command::Run | Command::Supervise { .. });
+    let quiet = !matches!(invocation.command, Command::Run | Command::Supervise { .. } | Command::Announce(_));
     logging::start(&invocation.settings, quiet);
     for warning in invocation.settings.warnings.iter() {
         tracing::warn!("{warning}");
@@ -63,6 +64,7 @@ pub fn main() -> ExitCode {
     let ending: Ending = match invocation.command {
         Command::Run => runtime.block_on(run::run(settings, None)),
         Command::Supervise { command } => runtime.block_on(run::run(settings, Some(command))),
+        Command::Announce(what) => runtime.block_on(announce::announce(settings, *what)),
         Command::Check => check::check(&settings, invocation.problems).into(),
         Command::Preflight => runtime.block_on(preflight::preflight(settings)).into(),
         Command::Render { resource } => runtime.block_on(show::render(settings, &resource)).into(),

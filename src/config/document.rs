@@ -259,6 +259,31 @@ impl<'d> Field<'d> {
         }
     }
 
+    /// The tables of an array of tables, each with its place.
+    pub(crate) fn tables(&self) -> Result<Vec<(Fields<'d>, Place)>, Problem> {
+        let name = &self.name;
+        let wrong = || self.not_a("array of tables").at(self.key_place()).hint(format!("write [[{name}]]"));
+        let array = self.value.as_array().ok_or_else(wrong)?;
+        array
+            .iter()
+            .map(|item| {
+                let place = self.document.place(item.span().start);
+                let table = item.get_ref().as_table().ok_or_else(wrong)?;
+                Ok((Fields::new(self.document, table), place))
+            })
+            .collect()
+    }
+
+    /// The value as a text, whether it is a string, a number or a boolean.
+    pub(crate) fn scalar(&self) -> Result<String, Problem> {
+        match self.value {
+            DeValue::String(text) => Ok(text.to_string()),
+            DeValue::Integer(number) => Ok(number.as_str().to_owned()),
+            DeValue::Boolean(flag) => Ok(flag.to_string()),
+            _ => Err(self.not_a("string")),
+        }
+    }
+
     /// The problem of a value of the wrong type.
     pub(crate) fn not_a(&self, expected: &str) -> Problem {
         let article = if expected.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };

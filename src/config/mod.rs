@@ -8,5 +8,6 @@ mod document;
 pub mod duration;
 pub mod problem;
 pub mod resource;
+pub mod service;
 pub mod set;
 pub mod settings;

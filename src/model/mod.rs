@@ -1,6 +1,7 @@
 //! The nouns that every other module speaks: keys, trees, views, resources, events, reports.
 //! Rank 1: uses nothing of this crate, touches nothing outside the process.
 
+pub mod backoff;
 pub mod etcd;
 pub mod event;
 pub mod for_each;
@@ -8,12 +9,14 @@ pub mod glob;
 pub mod guard;
 pub mod health;
 pub mod key;
+pub mod lease;
 pub mod natural;
 pub mod needs;
 pub mod process;
 pub mod range;
 pub mod report;
 pub mod resource;
+pub mod service;
 mod shell;
 pub mod store;
 pub mod suggest;

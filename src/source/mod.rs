@@ -2,7 +2,6 @@
 //! Rank 4: never asks who listens, never renders, never applies.
 
 mod assemble;
-mod backoff;
 mod coverage;
 mod document;
 mod env;

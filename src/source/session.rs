@@ -10,8 +10,8 @@
 
 use std::time::Duration;
 
-use super::backoff::Backoff;
 use super::coverage::Coverage;
+use crate::model::backoff::Backoff;
 use crate::model::etcd::{Failure, FailureKind, Header};
 use crate::model::key::{Key, Revision, Value};
 

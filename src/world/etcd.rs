@@ -1,9 +1,10 @@
-//! One connection to one etcd member: log in, read pages, open a watch. Every call has a deadline.
+//! One connection to one etcd member: log in, read pages, open a watch, hold leases. Every call has a deadline.
 //! Decides nothing: what a failure means for the session, and what comes next, is `source::session`'s business.
 
 mod discover;
 mod endpoint;
 mod failure;
+mod lease;
 mod login;
 mod tls;
 mod watch;
@@ -11,7 +12,7 @@ mod watch;
 use std::future::Future;
 use std::time::Duration;
 
-use etcd_client::{GetOptions, KvClient, MaintenanceClient, WatchClient};
+use etcd_client::{GetOptions, KvClient, LeaseClient, MaintenanceClient, WatchClient};
 
 use crate::model::etcd::{Entry, Failure, Header, MemberStatus, Page, Span};
 use crate::model::key::{Key, Revision, Value};
@@ -19,6 +20,7 @@ use crate::model::store::EtcdSettings;
 
 pub use discover::discover;
 pub use endpoint::{Endpoint, endpoints};
+pub(super) use tls::AnyCertificate;
 pub use watch::Watch;
 
 /// The largest message we take. Pages stay far below it; a watch that has more to say at once is listed instead.
@@ -29,6 +31,7 @@ const MAX_MESSAGE_BYTES: usize = 64 << 20;
 pub struct Connection {
     endpoint: Endpoint,
     kv: KvClient,
+    lease: LeaseClient,
     watch: WatchClient,
     maintenance: MaintenanceClient,
     request_timeout: Duration,
@@ -61,6 +64,7 @@ impl Connection {
         Ok(Connection {
             endpoint: endpoint.clone(),
             kv: client.kv_client().max_decoding_message_size(MAX_MESSAGE_BYTES),
+            lease: client.lease_client(),
             watch: client.watch_client().max_decoding_message_size(MAX_MESSAGE_BYTES),
             maintenance: client.maintenance_client(),
             request_timeout: settings.request_timeout,

@@ -1,6 +1,7 @@
 //! Everything that needs a real process, file system, etcd or nginx, in one test binary.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs, unreachable_pub, dead_code)]
 
+mod announce;
 mod apply;
 mod backends;
 mod broken;

@@ -5,6 +5,7 @@ use clap::builder::{PossibleValue, StyledStr, TypedValueParser};
 use clap::{Arg, ArgAction, Command, value_parser};
 use clap_complete::Shell;
 
+use super::announce;
 use crate::cli::exit::Exit;
 use crate::config::settings::table::{self, Kind, Section, Setting};
 
@@ -31,6 +32,7 @@ pub fn definition() -> Command {
                 .about("Print what a resource renders to")
                 .arg(Arg::new("RESOURCE").required(true).help("its file below conf.d, as in app.toml")),
         )
+        .subcommand(announce::definition())
         .subcommand(Command::new("diff").about("Show what would change"))
         .subcommand(
             Command::new("keys")

@@ -292,7 +292,7 @@ fn the_help_has_every_setting_and_every_exit_code() {
 #[test]
 fn exit_codes_are_distinct_and_ordered_as_documented() {
     let codes: Vec<u8> = Exit::ALL.iter().map(|exit| exit.code()).collect();
-    assert_eq!(codes, (0..11).collect::<Vec<u8>>());
+    assert_eq!(codes, (0..12).collect::<Vec<u8>>());
     assert!(Exit::ALL.is_sorted());
 }
 

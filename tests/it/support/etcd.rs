@@ -89,6 +89,11 @@ impl Etcd {
         format!("{scheme}://127.0.0.1:{}", self.client_port)
     }
 
+    /// The process that answers now.
+    pub fn pid(&self) -> i32 {
+        self.daemon.as_ref().unwrap().pid()
+    }
+
     /// The TCP port for clients.
     pub fn port(&self) -> u16 {
         self.client_port

@@ -6,26 +6,38 @@ use std::time::Duration;
 /// The longest pause before the first retry.
 const FIRST: Duration = Duration::from_millis(100);
 
-/// The longest pause of all.
+/// The longest pause of all, unless asked otherwise.
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// Counts failures in a row.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Backoff {
+#[derive(Clone, Debug)]
+pub struct Backoff {
     failures: u32,
+    longest: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Backoff {
+        Backoff::up_to(LONGEST)
+    }
 }
 
 impl Backoff {
-    /// The pause after one more failure: between half and all of a limit that doubles from 100 ms to 10 s.
+    /// Pauses of at most `longest`.
+    pub fn up_to(longest: Duration) -> Backoff {
+        Backoff { failures: 0, longest }
+    }
+
+    /// The pause after one more failure: between half and all of a limit that doubles from 100 ms to the longest (10 s).
     /// `random` is from 0 up to 1.
-    pub(crate) fn next_delay(&mut self, random: f64) -> Duration {
-        let limit = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
+    pub fn next_delay(&mut self, random: f64) -> Duration {
+        let limit = FIRST.saturating_mul(1 << self.failures.min(16)).min(self.longest);
         self.failures = self.failures.saturating_add(1);
         limit.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
     }
 
     /// Starts anew after a success.
-    pub(crate) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.failures = 0;
     }
 }
@@ -44,5 +56,8 @@ mod tests {
         }
         backoff.reset();
         assert_eq!(backoff.next_delay(0.0), FIRST / 2);
+        let mut hasty = Backoff::up_to(Duration::from_millis(300));
+        let longest: Vec<u128> = (0..4).map(|_| hasty.next_delay(1.0).as_millis()).collect();
+        assert_eq!(longest, [100, 200, 300, 300]);
     }
 }

@@ -1,0 +1,88 @@
+//! The order of the end: say that it drains, wait until the last requests are over, take the keys away. Pure: what happens
+//! and the time go in. Each step has a deadline, and asking once more ends the present one.
+
+use std::time::{Duration, Instant};
+
+/// How long etcd may take to take everything back.
+pub const GOODBYE: Duration = Duration::from_secs(5);
+
+/// How far it has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// There is no end in sight.
+    Announcing,
+    /// No new requests are wanted; the last ones may take until then.
+    Draining(Instant),
+    /// All keys are to go; etcd may take until then.
+    Leaving(Instant),
+    /// Nothing is left to do.
+    Over,
+}
+
+impl Stage {
+    /// The end is asked for; `drain` says how long the last requests may take, where there is somebody to serve them.
+    pub fn stop(self, drain: Option<Duration>, now: Instant) -> Stage {
+        match (self, drain) {
+            (Stage::Announcing, Some(limit)) => Stage::Draining(now + limit),
+            (Stage::Announcing, None) | (Stage::Draining(_), _) => Stage::Leaving(now + GOODBYE),
+            (Stage::Leaving(_) | Stage::Over, _) => Stage::Over,
+        }
+    }
+
+    /// There is nobody left who could serve a request, or the keys are somebody else's: no draining.
+    pub fn leave(self, now: Instant) -> Stage {
+        match self {
+            Stage::Announcing | Stage::Draining(_) => Stage::Leaving(now + GOODBYE),
+            Stage::Leaving(_) | Stage::Over => self,
+        }
+    }
+
+    /// What time, and what is done, make of it.
+    pub fn proceed(self, drained: bool, nothing_left: bool, now: Instant) -> Stage {
+        match self {
+            Stage::Draining(until) if drained || now >= until => Stage::Leaving(now + GOODBYE),
+            Stage::Leaving(until) if nothing_left || now >= until => Stage::Over,
+            _ => self,
+        }
+    }
+
+    /// When time alone makes something of it.
+    pub fn deadline(self) -> Option<Instant> {
+        match self {
+            Stage::Draining(until) | Stage::Leaving(until) => Some(until),
+            Stage::Announcing | Stage::Over => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_step_ends_by_itself_in_time_or_when_asked_again() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(3);
+        let drain = Some(Duration::from_secs(3));
+        let (draining, leaving) = (Stage::Draining(later), Stage::Leaving(now + GOODBYE));
+        for (stage, expected) in [
+            (Stage::Announcing.stop(drain, now), draining),
+            (Stage::Announcing.stop(None, now), leaving),
+            (draining.stop(drain, now), leaving),
+            (leaving.stop(drain, now), Stage::Over),
+            (Stage::Announcing.leave(now), leaving),
+            (draining.leave(now), leaving),
+            (leaving.leave(later), leaving),
+            (Stage::Announcing.proceed(true, true, later), Stage::Announcing),
+            (draining.proceed(false, true, now), draining),
+            (draining.proceed(true, false, now), leaving),
+            (draining.proceed(false, false, later), Stage::Leaving(later + GOODBYE)),
+            (leaving.proceed(true, false, now), leaving),
+            (leaving.proceed(false, true, now), Stage::Over),
+            (leaving.proceed(false, false, now + GOODBYE), Stage::Over),
+        ] {
+            assert_eq!(stage, expected);
+        }
+        assert_eq!((draining.deadline(), Stage::Announcing.deadline()), (Some(later), None));
+    }
+}

@@ -1,0 +1,199 @@
+//! Rise and fall: how many checks in a row make a backend healthy, or no longer so, and when the next check is due.
+//! Pure: results, the time and randomness go in. Never runs a check.
+
+use std::time::{Duration, Instant};
+
+use crate::model::service::Service;
+
+/// From one check to the next while a backend is starting, or has begun to answer: it is not to wait a whole interval more.
+const HASTY: Duration = Duration::from_secs(1);
+
+/// The rules of one service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    rise: u32,
+    fall: u32,
+    interval: Duration,
+    start_grace: Duration,
+}
+
+impl Rules {
+    /// As the service has them.
+    pub fn of(service: &Service) -> Rules {
+        let Service { rise, fall, interval, start_grace, .. } = *service;
+        Rules { rise, fall, interval, start_grace }
+    }
+}
+
+/// What a check came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing has changed.
+    Same,
+    /// It failed for the first time since it last passed, or ever; not enough to change anything.
+    Ailing,
+    /// As many passed in a row as it takes: announce it.
+    Up,
+    /// As many failed in a row as it takes: withdraw it.
+    Down,
+}
+
+/// The health of one backend.
+#[derive(Clone, Debug)]
+pub struct Health {
+    rules: Rules,
+    healthy: bool,
+    /// It was healthy before: the grace of the start is over.
+    was_healthy: bool,
+    /// Checks in a row that speak against `healthy`.
+    against: u32,
+    /// Whether the last check failed; `None` before the first.
+    failed: Option<bool>,
+    since: Instant,
+}
+
+impl Health {
+    /// A backend that starts now, or, `healthy`, goes on under new rules.
+    pub fn new(rules: Rules, healthy: bool, now: Instant) -> Health {
+        Health { rules, healthy, was_healthy: healthy, against: 0, failed: None, since: now }
+    }
+
+    /// Whether failed checks are still to be expected.
+    pub fn is_starting(&self, now: Instant) -> bool {
+        !self.was_healthy && now.duration_since(self.since) < self.rules.start_grace
+    }
+
+    /// Takes the result of a check.
+    pub fn take(&mut self, passed: bool, now: Instant) -> Step {
+        let first_failure = !passed && self.failed != Some(true);
+        self.failed = Some(!passed);
+        if passed == self.healthy {
+            self.against = 0;
+            return if first_failure && !self.is_starting(now) { Step::Ailing } else { Step::Same };
+        }
+        self.against += 1;
+        let enough = if passed { self.rules.rise } else { self.rules.fall };
+        if self.against < enough {
+            return if first_failure { Step::Ailing } else { Step::Same };
+        }
+        self.against = 0;
+        self.healthy = passed;
+        self.was_healthy |= passed;
+        if passed { Step::Up } else { Step::Down }
+    }
+
+    /// From the start of a check to the start of the next: up to a tenth off, so that many do not march in step.
+    /// `random` is from 0 up to 1.
+    pub fn pause(&self, now: Instant, random: f64) -> Duration {
+        let is_rising = !self.healthy && self.against > 0;
+        let pause =
+            if is_rising || self.is_starting(now) { self.rules.interval.min(HASTY) } else { self.rules.interval };
+        pause.mul_f64(0.9 + random.clamp(0.0, 1.0) / 5.0)
+    }
+}
+
+/// When the first check of many services comes, so that they do not all come at once: up to a millisecond for each of them,
+/// and no more than an interval.
+pub fn first_pause(services: usize, interval: Duration, random: f64) -> Duration {
+    let spread = Duration::from_millis(services.saturating_sub(1).try_into().unwrap_or(u64::MAX));
+    spread.min(interval).mul_f64(random.clamp(0.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: Duration = Duration::from_secs(1);
+
+    fn rules(rise: u32, fall: u32, start_grace: Duration) -> Rules {
+        Rules { rise, fall, interval: 5 * S, start_grace }
+    }
+
+    /// `results`: `+` a passed check, `-` a failed one. `expected`: `.` nothing, `a` ailing, `U` up, `D` down.
+    #[track_caller]
+    fn check(rise: u32, fall: u32, results: &str, expected: &str) {
+        let start = Instant::now();
+        let mut health = Health::new(rules(rise, fall, Duration::ZERO), false, start);
+        let steps: String = results
+            .chars()
+            .map(|result| match health.take(result == '+', start) {
+                Step::Same => '.',
+                Step::Ailing => 'a',
+                Step::Up => 'U',
+                Step::Down => 'D',
+            })
+            .collect();
+        assert_eq!(steps, expected, "rise {rise} fall {fall}: {results}");
+    }
+
+    #[test]
+    fn only_as_many_in_a_row_change_anything() {
+        check(2, 3, "++", ".U");
+        check(2, 3, "+-+-++", ".a.a.U");
+        check(2, 3, "++---++", ".Ua.D.U");
+        check(2, 3, "++--+--+---", ".Ua..a..a.D");
+        check(1, 1, "+-+-", "UDUD");
+        check(1, 3, "---+", "a..U");
+        check(3, 1, "+++-+++", "..UD..U");
+    }
+
+    #[test]
+    fn every_order_of_ten_results_keeps_the_rules() {
+        for (rise, fall) in [(1, 1), (2, 3), (3, 2)] {
+            for bits in 0_u32..1 << 10 {
+                let start = Instant::now();
+                let mut health = Health::new(rules(rise, fall, Duration::ZERO), false, start);
+                let (mut healthy, mut row) = (false, 0);
+                let mut last = None;
+                for nth in 0..10 {
+                    let passed = bits >> nth & 1 == 1;
+                    row = if last == Some(passed) { row + 1 } else { 1 };
+                    last = Some(passed);
+                    let enough = if passed { rise } else { fall };
+                    let changes = passed != healthy && row >= enough;
+                    let step = health.take(passed, start);
+                    assert_eq!(matches!(step, Step::Up | Step::Down), changes, "{bits:b} {nth}");
+                    healthy ^= changes;
+                    assert_eq!(health.healthy, healthy);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn failures_are_expected_until_the_grace_is_over_or_it_was_healthy() {
+        let start = Instant::now();
+        let mut health = Health::new(rules(1, 1, 10 * S), false, start);
+        assert_eq!(health.take(false, start + S), Step::Same);
+        assert!(health.is_starting(start + 9 * S) && !health.is_starting(start + 10 * S));
+        assert_eq!(health.pause(start + S, 0.5), S, "it is looked for often");
+        assert_eq!(health.take(true, start + 2 * S), Step::Up);
+        assert!(!health.is_starting(start + 3 * S));
+        assert_eq!(health.take(false, start + 3 * S), Step::Down);
+    }
+
+    #[test]
+    fn pauses_are_jittered_and_short_while_rising() {
+        let start = Instant::now();
+        let mut health = Health::new(rules(2, 3, Duration::ZERO), false, start);
+        let pauses = |health: &Health| [0.0, 0.5, 1.0].map(|random| health.pause(start, random).as_millis());
+        assert_eq!(pauses(&health), [4500, 5000, 5500]);
+        health.take(true, start);
+        assert_eq!(pauses(&health), [900, 1000, 1100]);
+        health.take(true, start);
+        assert_eq!(pauses(&health), [4500, 5000, 5500]);
+        assert_eq!(first_pause(1, 5 * S, 0.9), Duration::ZERO);
+        assert_eq!(first_pause(1001, 5 * S, 0.5), S / 2);
+        assert_eq!(first_pause(100_000, 5 * S, 1.0), 5 * S);
+    }
+
+    #[test]
+    fn new_rules_do_not_take_a_healthy_backend_away() {
+        let start = Instant::now();
+        let mut health = Health::new(rules(2, 2, 10 * S), true, start);
+        assert!(!health.is_starting(start));
+        assert_eq!(health.take(true, start), Step::Same);
+        assert_eq!(health.take(false, start), Step::Ailing);
+        assert_eq!(health.take(false, start), Step::Down);
+    }
+}

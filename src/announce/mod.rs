@@ -1,0 +1,14 @@
+//! Backends that register themselves: health check, hysteresis, a key under a lease. Rank 4.
+//!
+//! Deciding is pure: `health` (rise and fall), `registrar` (what to ask of etcd), `layout` (keys and values), `roster` (which
+//! services there are), `ending` (the order of the end). `run` waits for whatever comes next and hands it to them.
+
+pub mod ending;
+pub mod health;
+pub mod layout;
+mod link;
+mod lookup;
+pub mod registrar;
+pub mod roster;
+pub mod run;
+mod services;

@@ -1,0 +1,401 @@
+//! The machine against a small model of etcd: keys under leases, answers that get lost before or after they took effect,
+//! leases that expire, other announcers. And single answers, as a table.
+
+use super::entry::DENIED_PAUSE;
+use super::*;
+use crate::model::key::Revision;
+use crate::model::lease::Found;
+
+const S: Duration = Duration::from_secs(1);
+const TTL: u32 = 15;
+
+/// etcd, as far as the machine can tell.
+#[derive(Default)]
+struct Store {
+    keys: BTreeMap<String, (LeaseId, String)>,
+    leases: BTreeSet<LeaseId>,
+    last_lease: LeaseId,
+    revision: i64,
+    /// Writes that changed something, by key.
+    events: Vec<String>,
+}
+
+impl Store {
+    fn put(&mut self, key: &str, lease: LeaseId, value: &str) {
+        self.revision += 1;
+        self.events.push(key.to_owned());
+        self.keys.insert(key.to_owned(), (lease, value.to_owned()));
+    }
+
+    fn end_lease(&mut self, lease: LeaseId) {
+        self.leases.remove(&lease);
+        self.revision += 1;
+        self.keys.retain(|_, (of, _)| *of != lease);
+    }
+
+    fn find(&self, key: &str) -> Option<Found> {
+        self.keys.get(key).map(|(lease, value)| Found { lease: *lease, value: value.clone().into() })
+    }
+
+    /// All of them or none.
+    fn write(&mut self, lease: LeaseId, writes: &[Write]) -> Vec<WriteOutcome> {
+        let refused: Vec<WriteOutcome> =
+            writes.iter().map(|write| write.refused(lease, self.find(write.key()))).collect();
+        if refused.iter().any(|outcome| matches!(outcome, WriteOutcome::Refused(_))) {
+            return refused;
+        }
+        for write in writes {
+            match write {
+                Write::Create(key, value) | Write::Update(key, value) => self.put(key, lease, value),
+                Write::Delete(key) => {
+                    self.keys.remove(key);
+                    self.revision += 1;
+                    self.events.push(key.clone());
+                }
+            }
+        }
+        writes.iter().map(|_| WriteOutcome::Done).collect()
+    }
+
+    fn answer(&mut self, action: &Action) -> Outcome {
+        match action {
+            Action::Connect => Outcome::Connected,
+            Action::Grant(_) => {
+                self.last_lease += 1;
+                self.leases.insert(self.last_lease);
+                Outcome::Granted(self.last_lease)
+            }
+            Action::KeepAlive(id) => Outcome::KeptAlive(self.leases.contains(id)),
+            Action::List(id) => {
+                let keys = self.keys.iter().filter(|(_, (of, _))| of == id).map(|(key, _)| key.clone()).collect();
+                Outcome::Listed(self.leases.contains(id).then_some(keys))
+            }
+            Action::Write(id, _) if !self.leases.contains(id) => {
+                Outcome::Failed(Failure::unreachable("requested lease not found"))
+            }
+            Action::Write(id, writes) => {
+                let outcomes = self.write(*id, writes);
+                Outcome::Wrote(Written { revision: Revision(self.revision), outcomes })
+            }
+            Action::Revoke(id) => {
+                self.end_lease(*id);
+                Outcome::Revoked
+            }
+            Action::Wait(_) => unreachable!("waiting has no outcome"),
+        }
+    }
+}
+
+fn broken() -> Outcome {
+    Outcome::Failed(Failure::unreachable("broken"))
+}
+
+/// Lets the machine act until it waits for longer than `patience`. Gives what it told and the time it then is.
+fn settle(machine: &mut Registrar, store: &mut Store, mut now: Instant, patience: Duration) -> (Vec<Notice>, Instant) {
+    let end = now + patience;
+    let mut told = Vec::new();
+    for _ in 0..10_000 {
+        match machine.next(now) {
+            Action::Wait(None) => return (told, now),
+            Action::Wait(Some(at)) if at > end => return (told, end),
+            Action::Wait(Some(at)) => {
+                assert!(at > now, "it waits for what is past");
+                now = at;
+            }
+            action => {
+                let outcome = store.answer(&action);
+                told.extend(machine.done(&action, outcome, now, 0.5));
+            }
+        }
+    }
+    panic!("it never settles");
+}
+
+fn text(text: &str) -> Option<Arc<str>> {
+    Some(Arc::from(text))
+}
+
+/// A machine that has `/a` = `1` in a store of its own.
+fn announced() -> (Registrar, Store, Instant) {
+    let now = Instant::now();
+    let (mut machine, mut store) = (Registrar::new(now), Store::default());
+    machine.want("/a", TTL, text("1"));
+    let (told, now) = settle(&mut machine, &mut store, now, Duration::ZERO);
+    assert_eq!(told, [Notice::Written("/a".to_owned(), Revision(1))]);
+    assert!(machine.may_hold("/a"));
+    (machine, store, now)
+}
+
+#[test]
+fn nothing_is_done_before_anything_is_wanted() {
+    let now = Instant::now();
+    assert_eq!(Registrar::new(now).next(now), Action::Wait(None));
+}
+
+#[test]
+fn a_settled_key_is_never_written_again() {
+    let (mut machine, mut store, now) = announced();
+    let (told, _) = settle(&mut machine, &mut store, now, 3600 * S);
+    assert_eq!((told, store.events.len()), (vec![], 1));
+    machine.want("/a", TTL, text("1"));
+    settle(&mut machine, &mut store, now, 60 * S);
+    assert_eq!(store.events.len(), 1, "the same value is no change");
+}
+
+#[test]
+fn keepalives_come_three_times_in_a_time_to_live() {
+    let (mut machine, mut store, now) = announced();
+    let Action::Wait(Some(at)) = machine.next(now) else { panic!("{:?}", machine.next(now)) };
+    assert!(at - now <= 5 * S && at - now >= 4 * S, "{:?}", at - now);
+    assert_eq!(machine.next(at), Action::KeepAlive(1));
+    let before = store.revision;
+    settle(&mut machine, &mut store, at, 600 * S);
+    assert_eq!(store.revision, before);
+}
+
+#[test]
+fn changes_are_written_in_place_and_removal_gives_the_lease_back() {
+    let (mut machine, mut store, now) = announced();
+    machine.want("/a", TTL, text("2"));
+    let (told, now) = settle(&mut machine, &mut store, now, S);
+    assert_eq!(told, [Notice::Written("/a".to_owned(), Revision(2))]);
+    assert_eq!(store.keys["/a"], (1, "2".to_owned()));
+    machine.want("/a", TTL, None);
+    let (told, _) = settle(&mut machine, &mut store, now, S);
+    assert_eq!(told, [Notice::Removed("/a".to_owned(), Revision(3))]);
+    assert!(store.leases.is_empty() && machine.is_empty() && machine.is_gone("/a"));
+}
+
+#[test]
+fn a_thousand_keys_are_ten_transactions_under_one_lease() {
+    let now = Instant::now();
+    let (mut machine, mut store) = (Registrar::new(now), Store::default());
+    for nth in 0..1000 {
+        machine.want(&format!("/{nth:04}"), TTL, text("1"));
+    }
+    let mut writes = 0;
+    loop {
+        match machine.next(now) {
+            Action::Wait(_) => break,
+            action => {
+                writes += usize::from(matches!(action, Action::Write(..)));
+                let outcome = store.answer(&action);
+                machine.done(&action, outcome, now, 0.5);
+            }
+        }
+    }
+    assert_eq!((writes, store.keys.len(), store.leases.len()), (10, 1000, 1));
+    machine.stop();
+    settle(&mut machine, &mut store, now, S);
+    assert!(store.keys.is_empty() && machine.is_empty());
+}
+
+#[test]
+fn a_lost_lease_is_granted_again_at_once() {
+    let (mut machine, mut store, now) = announced();
+    store.end_lease(1);
+    let (told, _) = settle(&mut machine, &mut store, now, 6 * S);
+    assert!(matches!(told.as_slice(), [Notice::LeaseLost, Notice::Written(..)]), "{told:?}");
+    assert_eq!(store.keys["/a"], (2, "1".to_owned()));
+}
+
+#[test]
+fn a_key_that_somebody_deleted_comes_back_within_a_time_to_live() {
+    let (mut machine, mut store, now) = announced();
+    store.keys.clear();
+    let (told, _) = settle(&mut machine, &mut store, now, 16 * S);
+    assert!(matches!(told.as_slice(), [Notice::Vanished(_), Notice::Written(..)]), "{told:?}");
+}
+
+#[test]
+fn after_a_broken_connection_the_lease_comes_first_and_nothing_is_written() {
+    let (mut machine, mut store, now) = announced();
+    let at = now + 5 * S;
+    let action = machine.next(at);
+    let told = machine.done(&action, broken(), at, 0.5);
+    assert!(matches!(told.as_slice(), [Notice::Lost { .. }]), "{told:?}");
+    let Action::Wait(Some(retry)) = machine.next(at) else { panic!("{:?}", machine.next(at)) };
+    assert!(retry - at <= LONGEST_RETRY);
+    assert_eq!(machine.next(retry), Action::Connect);
+    let told = machine.done(&Action::Connect, broken(), retry, 0.5);
+    assert!(told.is_empty(), "told once: {told:?}");
+    let (told, _) = settle(&mut machine, &mut store, retry, 60 * S);
+    assert_eq!((told, store.events.len()), (vec![Notice::Regained], 1));
+}
+
+#[test]
+fn retries_never_wait_long() {
+    let (mut machine, _, now) = announced();
+    let mut at = now + 5 * S;
+    for _ in 0..50 {
+        let action = machine.next(at);
+        machine.done(&action, broken(), at, 1.0);
+        let Action::Wait(Some(retry)) = machine.next(at) else { panic!("{:?}", machine.next(at)) };
+        assert!(retry - at <= LONGEST_RETRY);
+        at = retry;
+    }
+}
+
+#[test]
+fn a_key_of_another_is_waited_for_then_told_and_never_overwritten() {
+    let now = Instant::now();
+    let (mut machine, mut store) = (Registrar::new(now), Store { last_lease: 10, ..Store::default() });
+    store.put("/a", 7, r#"{"owner":"core-2 pid 9"}"#);
+    machine.want("/a", TTL, text("1"));
+    let (told, at) = settle(&mut machine, &mut store, now, 15 * S);
+    let holder = Holder { owner: Some("core-2 pid 9".to_owned()), lease: 7 };
+    assert_eq!(told, [Notice::Taken("/a".to_owned(), holder.clone())]);
+    let (told, at) = settle(&mut machine, &mut store, at, 3 * S);
+    assert_eq!(told, [Notice::Held("/a".to_owned(), holder)]);
+    let (told, at) = settle(&mut machine, &mut store, at, 60 * S);
+    assert_eq!((told, store.events.len()), (vec![], 1), "told once");
+    store.keys.clear();
+    let (told, _) = settle(&mut machine, &mut store, at, S);
+    assert!(matches!(told.as_slice(), [Notice::Written(..)]), "it is taken when it is free: {told:?}");
+}
+
+#[test]
+fn a_key_that_was_taken_while_we_slept_is_left_alone() {
+    let (mut machine, mut store, now) = announced();
+    store.end_lease(1);
+    store.put("/a", 7, "theirs");
+    let (told, now) = settle(&mut machine, &mut store, now + 60 * S, S);
+    assert!(matches!(told.as_slice(), [Notice::LeaseLost, Notice::Taken(..)]), "{told:?}");
+    machine.stop();
+    settle(&mut machine, &mut store, now, S);
+    assert_eq!(store.keys["/a"].1, "theirs");
+    assert!(machine.is_empty());
+}
+
+#[test]
+fn what_we_may_not_write_holds_up_nothing_else() {
+    let now = Instant::now();
+    let (mut machine, mut store) = (Registrar::new(now), Store::default());
+    machine.want("/a", TTL, text("1"));
+    machine.want("/b", TTL, text("1"));
+    let mut told = Vec::new();
+    let mut attempts = 0;
+    for at in [now, now + DENIED_PAUSE * 2] {
+        loop {
+            let action = machine.next(at);
+            let outcome = match &action {
+                Action::Wait(_) => break,
+                Action::Write(_, writes) if writes.iter().any(|write| write.key() == "/a") => {
+                    attempts += usize::from(writes.len() == 1);
+                    let problem = "permission denied".to_owned();
+                    Outcome::Failed(Failure { kind: FailureKind::Denied, problem })
+                }
+                action => store.answer(action),
+            };
+            told.extend(machine.done(&action, outcome, at, 0.5));
+        }
+    }
+    let denied = Notice::Denied("/a".to_owned(), "permission denied".to_owned());
+    assert_eq!(told, [denied, Notice::Written("/b".to_owned(), Revision(1))], "told once");
+    assert_eq!(attempts, 2);
+}
+
+#[test]
+fn what_is_no_longer_wanted_while_its_creation_is_under_way_is_deleted() {
+    let now = Instant::now();
+    for arrives in [true, false] {
+        let (mut machine, mut store) = (Registrar::new(now), Store::default());
+        machine.want("/a", TTL, text("1"));
+        let action = loop {
+            match machine.next(now) {
+                action @ Action::Write(..) => break action,
+                action => {
+                    let outcome = store.answer(&action);
+                    machine.done(&action, outcome, now, 0.5);
+                }
+            }
+        };
+        machine.want("/a", TTL, None);
+        let outcome = store.answer(&action);
+        machine.done(&action, if arrives { outcome } else { broken() }, now, 0.5);
+        settle(&mut machine, &mut store, now, S);
+        assert!(store.keys.is_empty() && machine.is_gone("/a"), "arrives: {arrives}");
+    }
+}
+
+#[test]
+fn one_key_of_another_holds_up_the_others_for_one_transaction_only() {
+    let now = Instant::now();
+    let (mut machine, mut store) = (Registrar::new(now), Store { last_lease: 10, ..Store::default() });
+    store.put("/b", 7, "theirs");
+    for key in ["/a", "/b", "/c"] {
+        machine.want(key, TTL, text("1"));
+    }
+    let (told, _) = settle(&mut machine, &mut store, now, Duration::ZERO);
+    assert!(matches!(told.as_slice(), [Notice::Taken(..), Notice::Written(..), Notice::Written(..)]), "{told:?}");
+}
+
+/// A small generator, so that a failing walk can be walked again by its number.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
+
+/// Two thousand walks of sixty steps: wishes change, answers get lost before or after they took effect, leases and keys go,
+/// others come. Whatever happened, nothing of others is touched, and in the end all is as wanted, and stays.
+#[test]
+fn every_walk_ends_as_wanted() {
+    for seed in 0..2_000 {
+        let mut dice = Dice(seed);
+        let mut now = Instant::now();
+        let (mut machine, mut store) = (Registrar::new(now), Store { last_lease: 10, ..Store::default() });
+        let keys = ["/a", "/b", "/c"];
+        let mut wanted: BTreeMap<&str, Option<Arc<str>>> = BTreeMap::new();
+        for _ in 0..60 {
+            let key = keys[dice.roll(3) as usize];
+            match dice.roll(10) {
+                0 | 1 => {
+                    let value = (dice.roll(3) > 0).then(|| Arc::from(dice.roll(3).to_string()));
+                    machine.want(key, TTL, value.clone());
+                    wanted.insert(key, value);
+                }
+                2 if dice.roll(3) == 0 => store.leases.clone().into_iter().for_each(|lease| store.end_lease(lease)),
+                3 if dice.roll(3) == 0 => {
+                    store.keys.remove(key);
+                }
+                4 if !store.keys.contains_key(key) && dice.roll(3) == 0 => store.put(key, 7, "theirs"),
+                5 => store.keys.retain(|_, (lease, _)| *lease != 7),
+                _ => {}
+            }
+            let theirs = |store: &Store| store.keys.values().filter(|(lease, _)| *lease == 7).count();
+            let before = theirs(&store);
+            match machine.next(now) {
+                Action::Wait(at) => now = at.unwrap_or(now).max(now + S),
+                action => {
+                    let outcome = match dice.roll(6) {
+                        0 => broken(),
+                        1 => {
+                            store.answer(&action);
+                            broken()
+                        }
+                        _ => store.answer(&action),
+                    };
+                    machine.done(&action, outcome, now, 0.5);
+                }
+            }
+            assert_eq!(theirs(&store), before, "walk {seed} touched a key of another");
+        }
+        store.keys.retain(|_, (lease, _)| *lease != 7);
+        let (_, now) = settle(&mut machine, &mut store, now, 60 * S);
+        let found: BTreeMap<&str, &str> =
+            store.keys.iter().map(|(key, (_, value))| (key.as_str(), value.as_str())).collect();
+        let expected: BTreeMap<&str, &str> =
+            wanted.iter().filter_map(|(key, value)| Some((*key, value.as_deref()?))).collect();
+        assert_eq!(found, expected, "walk {seed}");
+        let events = store.events.len();
+        let (_, now) = settle(&mut machine, &mut store, now, 3600 * S);
+        assert_eq!(store.events.len(), events, "walk {seed} writes without need");
+        machine.stop();
+        settle(&mut machine, &mut store, now, 60 * S);
+        assert!(store.keys.is_empty() && machine.is_empty(), "walk {seed} leaves something");
+    }
+}

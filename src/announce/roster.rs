@@ -1,0 +1,128 @@
+//! Which services there are, by the keys that announce them: from one service, or from all files of a folder. A file that is
+//! broken now keeps what it said before. Pure: names and texts go in.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::config::problem::{Place, Problem, Problems};
+use crate::config::service::{PlacedService, parse_file};
+use crate::model::service::Service;
+
+use super::layout::{Announcer, key};
+
+/// A file as it was read.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// Its path.
+    pub path: PathBuf,
+    /// Its text, or why there is none.
+    pub text: Result<String, String>,
+}
+
+/// What is to be announced.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Roster {
+    /// The services by their keys.
+    pub services: BTreeMap<String, Service>,
+    /// Everything wrong with the files.
+    pub problems: Problems,
+    /// What each file says, in its last good form.
+    files: BTreeMap<PathBuf, Vec<PlacedService>>,
+    /// Which file each key is of.
+    files_of_keys: BTreeMap<String, PathBuf>,
+}
+
+impl Roster {
+    /// One service and no file.
+    pub fn of_one(service: Service, announcer: &Announcer) -> Roster {
+        Roster { services: [(key(&service, announcer), service)].into(), ..Roster::default() }
+    }
+
+    /// What the files say now. Of two services with one key the one that was there before is kept, else the first.
+    pub fn read(&self, files: &[File], announcer: &Announcer) -> Roster {
+        let mut problems = Vec::new();
+        let mut roster = Roster::default();
+        for File { path, text } in files {
+            let parsed = match text {
+                Ok(text) => parse_file(path, text),
+                Err(problem) => {
+                    let problem = Problem::new(format!("the file cannot be read: {problem}"));
+                    Err(problem.at(Place::file(path)).into())
+                }
+            };
+            let services = match parsed {
+                Ok(services) => services,
+                Err(found) => {
+                    problems.extend(found);
+                    self.files.get(path).cloned().unwrap_or_default()
+                }
+            };
+            roster.files.insert(path.clone(), services);
+        }
+        for was_there in [true, false] {
+            for (path, placed) in &roster.files {
+                for PlacedService { service, place } in placed {
+                    let key = key(service, announcer);
+                    if (self.files_of_keys.get(&key) == Some(path)) != was_there {
+                        continue;
+                    }
+                    if roster.services.contains_key(&key) {
+                        let problem = Problem::new(format!("another service is announced as `{key}` already"));
+                        problems.push(problem.at(place.clone()).hint("give each an id of its own"));
+                        continue;
+                    }
+                    roster.services.insert(key.clone(), service.clone());
+                    roster.files_of_keys.insert(key, path.clone());
+                }
+            }
+        }
+        roster.problems = problems.into_iter().collect();
+        roster
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn announcer() -> Announcer {
+        Announcer { host_name: "h".to_owned(), owner: "h pid 1".to_owned(), prefix: String::new() }
+    }
+
+    fn service(name: &str, port: u16) -> String {
+        format!("[[service]]\nname = \"{name}\"\naddress = \"10.0.0.5:{port}\"\nid = \"{name}\"\n")
+    }
+
+    fn files(texts: &[(&str, &str)]) -> Vec<File> {
+        texts.iter().map(|(path, text)| File { path: path.into(), text: Ok((*text).to_owned()) }).collect()
+    }
+
+    fn ports(roster: &Roster) -> Vec<(&str, u16)> {
+        roster.services.iter().map(|(key, service)| (key.as_str(), service.address.port())).collect()
+    }
+
+    #[test]
+    fn a_broken_file_keeps_what_it_said_and_a_deleted_one_does_not() {
+        let (web, db) = (service("web", 1), service("db", 2));
+        let first = Roster::default().read(&files(&[("a", &web), ("b", &db)]), &announcer());
+        assert_eq!(ports(&first), [("/services/db/db", 2), ("/services/web/web", 1)]);
+        let broken = first.read(&files(&[("a", "[[service]"), ("b", &service("db", 3))]), &announcer());
+        assert_eq!(ports(&broken), [("/services/db/db", 3), ("/services/web/web", 1)]);
+        assert_eq!(broken.problems.len(), 1);
+        let unreadable = File { path: "a".into(), text: Err("not UTF-8".to_owned()) };
+        let unreadable = broken.read(&[unreadable], &announcer());
+        assert_eq!(ports(&unreadable), [("/services/web/web", 1)]);
+        let gone = unreadable.read(&[], &announcer());
+        assert!(gone.services.is_empty() && gone.problems.is_empty());
+    }
+
+    #[test]
+    fn of_two_with_one_key_the_one_that_was_there_stays() {
+        let both = files(&[("a", &service("web", 1)), ("b", &service("web", 2))]);
+        let fresh = Roster::default().read(&both, &announcer());
+        assert_eq!(ports(&fresh), [("/services/web/web", 1)]);
+        assert!(fresh.problems.to_string().contains("b:1:1: another service is announced as `/services/web/web`"));
+        let before = Roster::default().read(&files(&[("b", &service("web", 2))]), &announcer());
+        assert_eq!(ports(&before.read(&both, &announcer())), [("/services/web/web", 2)]);
+    }
+}

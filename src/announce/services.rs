@@ -1,0 +1,223 @@
+//! The services that are announced now: a task for each that checks it, its last verdict, and what its key is to say.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+use crate::model::service::{Address, Service, host_and_port};
+use crate::world::probe::{Probe, TlsConfigs};
+use crate::world::{clock, random};
+
+use super::health::{Health, Rules, Step, first_pause};
+use super::layout::{self, Announcer};
+use super::registrar::Registrar;
+use super::roster::Roster;
+
+/// Verdicts on their way; a task whose verdict finds no room waits.
+const MOST_VERDICTS: usize = 64;
+
+/// What the checks of one service came to.
+#[derive(Debug)]
+pub(super) struct Verdict {
+    key: String,
+    /// Which start of its checks it is of.
+    start: u64,
+    step: Step,
+    /// What was wrong with the last check.
+    problem: String,
+}
+
+struct Running {
+    service: Arc<Service>,
+    healthy: bool,
+    draining: bool,
+    /// Counts how often its checks were started: an old task's verdict is of no use.
+    start: u64,
+    checking: Option<AbortHandle>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(checking) = &self.checking {
+            checking.abort();
+        }
+    }
+}
+
+/// All of them.
+pub(super) struct Services {
+    announcer: Announcer,
+    running: BTreeMap<String, Running>,
+    auto: Option<String>,
+    starts: u64,
+    verdicts: mpsc::Sender<Verdict>,
+}
+
+impl Services {
+    /// None yet, and where their verdicts come from.
+    pub(super) fn new(announcer: Announcer) -> (Services, mpsc::Receiver<Verdict>) {
+        let (verdicts, receiver) = mpsc::channel(MOST_VERDICTS);
+        (Services { announcer, running: BTreeMap::new(), auto: None, starts: 0, verdicts }, receiver)
+    }
+
+    /// Takes up what is to be announced now. One that is as before goes on as before, one that was changed keeps its health.
+    pub(super) fn set(&mut self, roster: &Roster, registrar: &mut Registrar) {
+        let gone: Vec<String> =
+            self.running.keys().filter(|key| !roster.services.contains_key(*key)).cloned().collect();
+        for key in gone {
+            if let Some(running) = self.running.remove(&key) {
+                registrar.want(&key, running.service.lease_seconds(), None);
+                tracing::info!(key, "no longer to be announced");
+            }
+        }
+        let mut tls = TlsConfigs::default();
+        for (key, service) in &roster.services {
+            if self.running.get(key).is_some_and(|running| *running.service == *service) {
+                continue;
+            }
+            let old = self.running.remove(key);
+            let (healthy, draining) = old.as_ref().map_or((false, false), |old| (old.healthy, old.draining));
+            let running = Running { service: Arc::new(service.clone()), healthy, draining, start: 0, checking: None };
+            self.running.insert(key.clone(), running);
+            self.start(key, &mut tls, roster.services.len());
+            self.announce(key, registrar);
+        }
+    }
+
+    /// The address that `auto` stands for is this from now on.
+    pub(super) fn set_auto(&mut self, address: IpAddr, registrar: &mut Registrar) {
+        self.auto = Some(address.to_string());
+        let is_auto = |running: &Running| matches!(running.service.address, Address::Auto(_));
+        let keys: Vec<String> =
+            self.running.iter().filter(|(_, running)| is_auto(running)).map(|(key, _)| key.clone()).collect();
+        if address.is_loopback() && !keys.is_empty() {
+            tracing::warn!(%address, "etcd is on this machine: the address that leads there is one that no other can reach");
+        }
+        let mut tls = TlsConfigs::default();
+        for key in &keys {
+            self.start(key, &mut tls, keys.len());
+            self.announce(key, registrar);
+        }
+    }
+
+    /// Whether the way to etcd has to be known.
+    pub(super) fn need_auto(&self) -> bool {
+        self.running.values().any(|running| matches!(running.service.address, Address::Auto(_)))
+    }
+
+    /// How long a request to etcd may take, so that the shortest lease outlives one that is not answered.
+    pub(super) fn request_limit(&self) -> Duration {
+        let shortest = self.running.values().map(|running| running.service.lease_seconds()).min();
+        shortest.map_or(Duration::MAX, |seconds| Duration::from_secs(seconds.into()) / 4)
+    }
+
+    /// Takes a verdict.
+    pub(super) fn judge(&mut self, verdict: Verdict, registrar: &mut Registrar) {
+        let Verdict { key, start, step, problem } = verdict;
+        let Some(running) = self.running.get_mut(&key).filter(|running| running.start == start) else { return };
+        match step {
+            Step::Same => return,
+            Step::Ailing => {
+                tracing::warn!(key, "a check failed: {problem}");
+                return;
+            }
+            Step::Up => {
+                tracing::info!(key, "healthy");
+                running.healthy = true;
+            }
+            Step::Down => {
+                let fall = running.service.fall;
+                tracing::warn!(key, "unhealthy after {fall} failed checks, taken away: {problem}");
+                running.healthy = false;
+            }
+        }
+        self.announce(&key, registrar);
+    }
+
+    /// All of them are to end: those that can say so say that they are draining, the others' keys go.
+    pub(super) fn drain(&mut self, registrar: &mut Registrar) {
+        let keys: Vec<String> = self.running.keys().cloned().collect();
+        for key in keys {
+            if let Some(running) = self.running.get_mut(&key) {
+                running.draining = true;
+            }
+            self.announce(&key, registrar);
+        }
+    }
+
+    /// The keys that are, or would be, announced.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.running.keys().map(String::as_str)
+    }
+
+    /// How long the last requests may take.
+    pub(super) fn drain_timeout(&self) -> Duration {
+        self.running.values().map(|running| running.service.drain_timeout).max().unwrap_or_default()
+    }
+
+    fn announce(&self, key: &str, registrar: &mut Registrar) {
+        let Some(running) = self.running.get(key) else { return };
+        let service = &running.service;
+        let host = layout::host(service, self.auto.as_deref());
+        let value = host
+            .filter(|_| running.healthy)
+            .and_then(|host| layout::value(service, host, running.draining, &self.announcer));
+        registrar.want(key, service.lease_seconds(), value.map(Arc::from));
+    }
+
+    /// Starts its checks, or starts them anew.
+    fn start(&mut self, key: &str, tls: &mut TlsConfigs, services: usize) {
+        self.starts += 1;
+        let Some(running) = self.running.get_mut(key) else { return };
+        if let Some(checking) = running.checking.take() {
+            checking.abort();
+        }
+        let service = &running.service;
+        let Some(host) = layout::host(service, self.auto.as_deref()) else { return };
+        let address = host_and_port(host, service.address.port());
+        let probe = match Probe::new(&service.check, host, service.address.port(), service.timeout, tls) {
+            Ok(probe) => probe,
+            Err(problem) => {
+                tracing::error!(key, "it cannot be checked, and is not announced: {problem}");
+                running.healthy = false;
+                return;
+            }
+        };
+        tracing::debug!(key, address, "checks start");
+        running.start = self.starts;
+        let health = Health::new(Rules::of(service), running.healthy, clock::now());
+        let first = first_pause(services, service.interval, random::fraction());
+        let verdicts = self.verdicts.clone();
+        let name = (key.to_owned(), running.start);
+        running.checking = Some(tokio::spawn(check(name, probe, health, first, verdicts)).abort_handle());
+    }
+}
+
+/// Checks one service for as long as anybody wants to know.
+async fn check(
+    (key, start): (String, u64),
+    probe: Probe,
+    mut health: Health,
+    first: Duration,
+    verdicts: mpsc::Sender<Verdict>,
+) {
+    let mut due = tokio::time::Instant::now() + first;
+    loop {
+        tokio::time::sleep_until(due).await;
+        let result = probe.run().await;
+        let now = clock::now();
+        let step = health.take(result.is_ok(), now);
+        if step != Step::Same {
+            let problem = result.err().unwrap_or_default();
+            if verdicts.send(Verdict { key: key.clone(), start, step, problem }).await.is_err() {
+                return;
+            }
+        }
+        // From the start of this one; after a pause of the whole process, not all that were missed.
+        due = (due + health.pause(now, random::fraction())).max(tokio::time::Instant::now());
+    }
+}

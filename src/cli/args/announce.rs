@@ -1,0 +1,107 @@
+//! The arguments of `announce`: a service by its properties, or a folder of them. Never reads that folder.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
+
+use crate::config::problem::{Problem, Problems};
+use crate::config::service::{self, PROPERTIES, Property};
+use crate::config::settings::Settings;
+use crate::model::service::Service;
+use crate::model::store::{EtcdSettings, StoreSettings};
+
+const CONFIG_DIR: &str = "config-dir";
+const COMMAND: &str = "COMMAND";
+
+/// What is to be announced.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Announce {
+    /// Where.
+    pub store: EtcdSettings,
+    /// What.
+    pub source: Source,
+    /// The backend itself: a program and its arguments.
+    pub command: Option<Vec<String>>,
+}
+
+/// Where it is said what is to be announced.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// In the flags.
+    One(Box<Service>),
+    /// In the files of this folder.
+    Folder(PathBuf),
+}
+
+/// The subcommand.
+pub(super) fn definition() -> Command {
+    let folder = Arg::new(CONFIG_DIR)
+        .long(CONFIG_DIR)
+        .value_name("DIR")
+        .value_hint(ValueHint::DirPath)
+        .help("Announce what the [[service]] tables of its *.toml files say, and follow them");
+    Command::new("announce")
+        .about("Announce a backend: keep its key in etcd for as long as it is healthy")
+        .args(PROPERTIES.iter().map(argument))
+        .arg(folder)
+        .arg(
+            Arg::new(COMMAND)
+                .last(true)
+                .num_args(1..)
+                .help("Run this program as the backend and announce it while it is healthy"),
+        )
+}
+
+fn argument(property: &'static Property) -> Arg {
+    let help = match property.default {
+        Some(default) if !default.is_empty() => format!("{} [default: {default}]", property.help),
+        _ => property.help.to_owned(),
+    };
+    let arg = Arg::new(property.name)
+        .long(flag(property.name))
+        .value_name(property.value_name)
+        .action(ArgAction::Set)
+        .help(help)
+        .help_heading("Service");
+    if property.value_name == "BOOL" {
+        return arg.num_args(0..=1).require_equals(true).default_missing_value("true");
+    }
+    arg
+}
+
+fn flag(name: &str) -> String {
+    name.replace('_', "-")
+}
+
+/// Whether this flag of the agent is one of the service's here.
+pub(super) fn has_property(name: &str) -> bool {
+    PROPERTIES.iter().any(|property| property.name == name)
+}
+
+/// What the arguments come to.
+pub(super) fn read(matches: &ArgMatches, settings: &Settings) -> Result<Announce, Problems> {
+    let StoreSettings::Etcd(store) = settings.store.clone() else {
+        let problem = Problem::new("services are announced in etcd only");
+        return Err(problem.hint("leave --backend out").into());
+    };
+    let given: BTreeMap<&'static str, String> = PROPERTIES
+        .iter()
+        .filter_map(|property| Some((property.name, matches.get_one::<String>(property.name)?.clone())))
+        .collect();
+    let folder = matches.get_one::<String>(CONFIG_DIR).map(PathBuf::from);
+    let command: Option<Vec<String>> = matches.get_many::<String>(COMMAND).map(|words| words.cloned().collect());
+    if command.is_some() && folder.is_some() {
+        let problem = Problem::new(format!("a command behind `--` and --{CONFIG_DIR} do not go together"));
+        return Err(problem.hint("describe the one service that the command is with --name and --address").into());
+    }
+    let source = match (folder, given.keys().next()) {
+        (Some(_), Some(name)) => {
+            let problem = Problem::new(format!("--{CONFIG_DIR} and --{} do not go together", flag(name)));
+            return Err(problem.hint("the files of the folder say it all").into());
+        }
+        (Some(folder), None) => Source::Folder(folder),
+        (None, _) => Source::One(Box::new(service::parse_flags(&given)?)),
+    };
+    Ok(Announce { store, source, command })
+}

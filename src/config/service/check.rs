@@ -1,0 +1,111 @@
+//! Health checks, as people write them: one word or URL, and what goes with it.
+
+use std::path::PathBuf;
+
+use crate::config::problem::{Problem, shown};
+use crate::model::service::{Check, CheckTls, HttpCheck};
+
+use super::{Texts, names};
+
+const HINT: &str = "write tcp, http://HOST:PORT/PATH, https://HOST:PORT/PATH, h2 (over TLS), h2c or exec:COMMAND";
+
+/// A check by its kind, before what goes with it.
+enum Kind {
+    Tcp,
+    Http { is_tls: bool, host: String, port: u16, path: String },
+    Http2 { is_tls: bool },
+    Exec(String),
+}
+
+/// The check; `None` where something about it is wrong.
+pub(super) fn read(texts: &mut Texts) -> Option<Check> {
+    let kind = texts.parsed("check", kind)?;
+    let is_http = matches!(kind, Kind::Http { .. });
+    let is_tls = matches!(kind, Kind::Http { is_tls: true, .. } | Kind::Http2 { is_tls: true });
+    for (name, applies, to) in [
+        ("check_status", is_http, "http:// and https://"),
+        ("check_body", is_http, "http:// and https://"),
+        ("check_ca", is_tls, "https:// and h2"),
+        ("check_insecure", is_tls, "https:// and h2"),
+    ] {
+        if texts.is_given(name) && !applies {
+            texts.refuse(name, Problem::new("does not go with this check").hint(format!("it is for {to}")));
+        }
+    }
+    let status = texts.parsed("check_status", status)?;
+    let body = texts.parsed("check_body", |text| Ok(text.to_owned()));
+    let ca = texts.parsed("check_ca", |text| Ok(PathBuf::from(text)));
+    let insecure = texts.parsed("check_insecure", switch)?;
+    if insecure && ca.is_some() {
+        let problem = Problem::new("a certificate cannot be judged by check_ca and not be judged");
+        texts.refuse("check_insecure", problem.hint("leave one of the two out"));
+    }
+    let tls = |is_tls: bool| is_tls.then(|| CheckTls { ca: ca.clone(), insecure });
+    Some(match kind {
+        Kind::Tcp => Check::Tcp,
+        Kind::Exec(command) => Check::Exec(command),
+        Kind::Http2 { is_tls } => Check::Http2 { tls: tls(is_tls) },
+        Kind::Http { is_tls, host, port, path } => {
+            Check::Http(HttpCheck { host, port, path, status, body, tls: tls(is_tls) })
+        }
+    })
+}
+
+fn kind(text: &str) -> Result<Kind, Problem> {
+    match text {
+        "tcp" => return Ok(Kind::Tcp),
+        "h2" => return Ok(Kind::Http2 { is_tls: true }),
+        "h2c" => return Ok(Kind::Http2 { is_tls: false }),
+        _ => {}
+    }
+    if let Some(command) = text.strip_prefix("exec:") {
+        return match command.trim() {
+            "" => Err(Problem::new("`exec:` has no command").hint(HINT)),
+            _ if command.contains('\0') => Err(Problem::new("the command contains a NUL").hint(HINT)),
+            command => Ok(Kind::Exec(command.to_owned())),
+        };
+    }
+    let is_tls = match text.split_once("://") {
+        Some(("http", _)) => false,
+        Some(("https", _)) => true,
+        _ => return Err(Problem::new(format!("{} is no check", shown(text))).hint(HINT)),
+    };
+    url(text, is_tls).ok_or_else(|| Problem::new(format!("{} is no URL that can be asked", shown(text))).hint(HINT))
+}
+
+fn url(text: &str, is_tls: bool) -> Option<Kind> {
+    let (_, rest) = text.split_once("://")?;
+    let split = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(split);
+    let path = match path {
+        path if path.starts_with('/') => path.to_owned(),
+        path => format!("/{path}"),
+    };
+    // Neither a login nor a fragment is sent to a server; a space would end the path.
+    if authority.contains('@') || !path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+        return None;
+    }
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port.parse().ok().filter(|port| *port > 0)?),
+        _ => (authority, if is_tls { 443 } else { 80 }),
+    };
+    Some(Kind::Http { is_tls, host: names::host(host)?, port, path })
+}
+
+/// `200` or `200-399`.
+fn status(text: &str) -> Result<(u16, u16), Problem> {
+    let number = |text: &str| text.trim().parse().ok().filter(|status| (100..=599).contains(status));
+    let (from, to) = text.split_once('-').unwrap_or((text, text));
+    match (number(from), number(to)) {
+        (Some(from), Some(to)) if from <= to => Ok((from, to)),
+        _ => Err(Problem::new(format!("{} are no HTTP statuses", shown(text))).hint("as in 200 or 200-399")),
+    }
+}
+
+fn switch(text: &str) -> Result<bool, Problem> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(Problem::new(format!("{} is neither true nor false", shown(text)))),
+    }
+}

@@ -1,0 +1,115 @@
+//! Names, ids and addresses that become part of a key: what could lead out of the service's own place is refused.
+
+use std::net::IpAddr;
+
+use crate::config::problem::{Problem, shown};
+use crate::model::service::{Address, Check, Layout};
+
+const LONGEST: usize = 200;
+const LONGEST_LABEL: usize = 63;
+
+/// A service's name.
+pub(super) fn name(text: &str, layout: Option<Layout>) -> Result<String, Problem> {
+    if layout == Some(Layout::SkyDns) && !text.split('.').all(is_label) {
+        let problem = Problem::new(format!("{} is no DNS name", shown(text)));
+        return Err(problem.hint("layout skydns makes a DNS name of it: letters, digits, inner `-`, and `.` between"));
+    }
+    part(text, "._-").map(|()| text.to_owned())
+}
+
+/// A backend's id.
+pub(super) fn id(text: &str, layout: Option<Layout>) -> Result<String, Problem> {
+    match layout {
+        Some(Layout::SkyDns) if !is_label(text) => {
+            let problem = Problem::new(format!("{} is no part of a DNS name", shown(text)));
+            Err(problem.hint("layout skydns makes a DNS name of it: letters, digits and inner `-`"))
+        }
+        Some(Layout::Sidekick) => {
+            let problem = Problem::new("layout sidekick has no ids");
+            Err(problem.hint("its keys are /services/NAMEPORT: leave the id out, or choose another layout"))
+        }
+        _ => part(text, "._-:@+").map(|()| text.to_owned()),
+    }
+}
+
+/// One part of a key: letters, digits and `more`, no dot first, so that it is never `.` or `..`.
+fn part(text: &str, more: &str) -> Result<(), Problem> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || more.contains(c);
+    let refused = if text.is_empty() {
+        "must not be empty".to_owned()
+    } else if text.len() > LONGEST {
+        format!("{} is longer than {LONGEST} bytes", shown(text))
+    } else if let Some(other) = text.chars().find(|c| !plain(*c)) {
+        format!("{} contains `{}`", shown(text), other.escape_debug())
+    } else if text.starts_with('.') {
+        format!("{} begins with a dot", shown(text))
+    } else {
+        return Ok(());
+    };
+    let dots: Vec<String> = more.chars().map(|c| format!("`{c}`")).collect();
+    Err(Problem::new(refused).hint(format!("it is part of the key: letters, digits, {}", dots.join(" "))))
+}
+
+fn is_label(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    (1..=LONGEST_LABEL).contains(&text.len())
+        && text.bytes().all(plain)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+/// `host:port`, `auto:PORT`, or `auto` alone where the check names a port.
+pub(super) fn address(text: &str, check: Option<&Check>, layout: Option<Layout>) -> Result<Address, Problem> {
+    if text == "auto" {
+        return match check {
+            Some(Check::Http(check)) => Ok(Address::Auto(check.port)),
+            _ => Err(Problem::new("`auto` has no port").hint("write auto:PORT, or name the port in the check's URL")),
+        };
+    }
+    let wrong = || {
+        Problem::new(format!("{} is not host:port", shown(text)))
+            .hint("as in 10.0.0.5:8080, [2001:db8::5]:8080 or auto:8080")
+    };
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0');
+    let port: u16 = port.parse().ok().filter(|_| is_port).ok_or_else(wrong)?;
+    if host == "auto" {
+        return Ok(Address::Auto(port));
+    }
+    let host = self::host(host).ok_or_else(wrong)?;
+    let ip: Option<IpAddr> = host.parse().ok();
+    if ip.is_some_and(|ip| ip.is_unspecified()) {
+        let problem = Problem::new(format!("{} is no address that others can reach", shown(&host)));
+        return Err(problem.hint(format!("auto:{port} is the address that leads to etcd")));
+    }
+    if ip.is_some_and(|ip| ip.is_multicast()) {
+        return Err(Problem::new(format!("{} is no address of one machine", shown(&host))));
+    }
+    if layout == Some(Layout::Sidekick) && !ip.is_some_and(|ip| ip.is_ipv4()) {
+        let problem = Problem::new(format!("{} is no IPv4 address", shown(&host)));
+        return Err(problem.hint("layout sidekick knows no other; choose another layout"));
+    }
+    Ok(Address::Given(host, port))
+}
+
+/// An IP address, IPv6 in brackets, or a host name; without brackets.
+pub(super) fn host(text: &str) -> Option<String> {
+    if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return inner.parse::<std::net::Ipv6Addr>().ok().map(|ip| ip.to_string());
+    }
+    if let Ok(ip) = text.parse::<std::net::Ipv4Addr>() {
+        return Some(ip.to_string());
+    }
+    // A name whose last part is a number would be read as an address by some.
+    let last = text.rsplit('.').next().unwrap_or_default();
+    let is_number = last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x");
+    (text.len() <= 253 && text.split('.').all(is_label) && !is_number).then(|| text.to_ascii_lowercase())
+}
+
+/// A version: a short line of text.
+pub(super) fn version(text: &str) -> Result<String, Problem> {
+    if text.len() > LONGEST || text.chars().any(char::is_control) {
+        return Err(Problem::new(format!("{} is no short line of text", shown(text))));
+    }
+    Ok(text.to_owned())
+}

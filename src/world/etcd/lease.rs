@@ -1,0 +1,130 @@
+//! Leases, and writes under them, as plain data. Every call has a deadline. Decides nothing.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use etcd_client::{Compare, CompareOp, Error, LeaseTimeToLiveOptions, PutOptions, Txn, TxnOp, TxnOpResponse};
+
+use super::{Connection, failure, within};
+use crate::model::etcd::Failure;
+use crate::model::lease::{Found, LeaseId, Write, WriteOutcome, Written};
+
+impl Connection {
+    /// The same connection, no request of which may take longer than `limit`.
+    pub fn with_deadline(&self, limit: Duration) -> Connection {
+        Connection { request_timeout: self.request_timeout.min(limit), ..self.clone() }
+    }
+
+    /// Grants a lease of so many seconds.
+    ///
+    /// # Errors
+    /// No answer in time, or etcd's own words.
+    pub async fn grant(&self, ttl_seconds: u32) -> Result<LeaseId, Failure> {
+        let mut lease = self.lease.clone();
+        within(self.request_timeout, async move {
+            lease
+                .grant(ttl_seconds.into(), None)
+                .await
+                .map(|granted| granted.id())
+                .map_err(|error| failure::of_error(&error))
+        })
+        .await
+    }
+
+    /// Renews a lease; false where there is none of this name any more.
+    ///
+    /// # Errors
+    /// As `grant`.
+    pub async fn keep_alive(&self, id: LeaseId) -> Result<bool, Failure> {
+        let mut lease = self.lease.clone();
+        within(self.request_timeout, async move {
+            match lease.keep_alive(id).await {
+                Ok(_) => Ok(true),
+                // The client's own words, for an answer without time to live.
+                Err(Error::LeaseKeepAliveError(problem)) if problem == "lease not found" => Ok(false),
+                Err(error) => Err(failure::of_error(&error)),
+            }
+        })
+        .await
+    }
+
+    /// The keys under a lease, without those that are not UTF-8; `None` where there is no such lease any more.
+    ///
+    /// # Errors
+    /// As `grant`.
+    pub async fn keys_under(&self, id: LeaseId) -> Result<Option<BTreeSet<String>>, Failure> {
+        let mut lease = self.lease.clone();
+        within(self.request_timeout, async move {
+            let options = LeaseTimeToLiveOptions::new().with_keys();
+            let found = lease.time_to_live(id, Some(options)).await.map_err(|error| failure::of_error(&error))?;
+            let keys = found.keys().iter().filter_map(|key| String::from_utf8(key.clone()).ok()).collect();
+            Ok((found.ttl() > 0).then_some(keys))
+        })
+        .await
+    }
+
+    /// Gives a lease back, and with it all its keys. One that is gone already is no failure.
+    ///
+    /// # Errors
+    /// As `grant`.
+    pub async fn revoke(&self, id: LeaseId) -> Result<(), Failure> {
+        let mut lease = self.lease.clone();
+        within(self.request_timeout, async move {
+            match lease.revoke(id).await {
+                Ok(_) => Ok(()),
+                Err(error) if says_lease_is_gone(&error) => Ok(()),
+                Err(error) => Err(failure::of_error(&error)),
+            }
+        })
+        .await
+    }
+
+    /// Does all writes at one revision, under the lease, or none of them where a condition does not hold. (etcd could do each
+    /// by itself in a transaction within the transaction, but etcd 3.4 looks at nobody's rights in there.)
+    ///
+    /// # Errors
+    /// As `grant`; none of them is done, or it cannot be known.
+    pub async fn write(&self, id: LeaseId, writes: &[Write]) -> Result<Written, Failure> {
+        let transaction = Txn::new()
+            .when(writes.iter().map(|write| condition(id, write)).collect::<Vec<_>>())
+            .and_then(writes.iter().map(|write| operation(id, write)).collect::<Vec<_>>())
+            .or_else(writes.iter().map(|write| TxnOp::get(write.key(), None)).collect::<Vec<_>>());
+        let mut kv = self.kv.clone();
+        within(self.request_timeout, async move {
+            let answer = kv.txn(transaction).await.map_err(|error| failure::of_error(&error))?;
+            let revision = failure::header(answer.header()).revision;
+            let found = answer.op_responses().into_iter().map(found);
+            let outcomes = match answer.succeeded() {
+                true => writes.iter().map(|_| WriteOutcome::Done).collect(),
+                false => writes.iter().zip(found).map(|(write, found)| write.refused(id, found)).collect(),
+            };
+            Ok(Written { revision, outcomes })
+        })
+        .await
+    }
+}
+
+fn says_lease_is_gone(error: &Error) -> bool {
+    matches!(error, Error::GRpcStatus(status) if status.message().contains("requested lease not found"))
+}
+
+fn condition(id: LeaseId, write: &Write) -> Compare {
+    match write {
+        Write::Create(key, _) => Compare::create_revision(key.as_str(), CompareOp::Equal, 0),
+        Write::Update(key, _) | Write::Delete(key) => Compare::lease(key.as_str(), CompareOp::Equal, id),
+    }
+}
+
+fn operation(id: LeaseId, write: &Write) -> TxnOp {
+    match write {
+        Write::Create(key, value) | Write::Update(key, value) => {
+            TxnOp::put(key.as_str(), value.as_bytes(), Some(PutOptions::new().with_lease(id)))
+        }
+        Write::Delete(key) => TxnOp::delete(key.as_str(), None),
+    }
+}
+
+fn found(answer: TxnOpResponse) -> Option<Found> {
+    let TxnOpResponse::Get(read) = answer else { return None };
+    read.kvs().first().map(|pair| Found { lease: pair.lease(), value: pair.value().to_vec() })
+}

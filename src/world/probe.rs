@@ -1,0 +1,86 @@
+//! Looks whether a backend answers: TCP, HTTP, HTTPS, HTTP/2, or what a command says. Every look has a deadline.
+//! Never decides what a failed one means.
+
+mod http;
+mod http2;
+mod tls;
+
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
+use crate::model::service::{Check, CheckTls, HttpCheck, host_and_port};
+
+use super::process;
+use tls::{Connector, Protocol};
+
+pub use tls::TlsConfigs;
+
+/// A check, ready to be run again and again.
+pub struct Probe {
+    kind: Kind,
+    timeout: Duration,
+}
+
+enum Kind {
+    Tcp(String),
+    Http(Box<HttpCheck>, Option<Connector>),
+    Http2(String, Option<Connector>),
+    Exec(String),
+}
+
+impl Probe {
+    /// The check of a backend that listens at `host` (an IPv6 address without brackets) and `port`.
+    ///
+    /// # Errors
+    /// A file with certificate authorities cannot be used.
+    pub fn new(
+        check: &Check,
+        host: &str,
+        port: u16,
+        timeout: Duration,
+        configs: &mut TlsConfigs,
+    ) -> Result<Probe, String> {
+        let mut connector = |tls: &Option<CheckTls>, host: &str, protocol| -> Result<Option<Connector>, String> {
+            tls.as_ref().map(|tls| Connector::new(tls, host, protocol, configs)).transpose()
+        };
+        let kind = match check {
+            Check::Tcp => Kind::Tcp(host_and_port(host, port)),
+            Check::Http(check) => {
+                let connector = connector(&check.tls, &check.host, Protocol::Http1)?;
+                Kind::Http(Box::new(check.clone()), connector)
+            }
+            Check::Http2 { tls } => Kind::Http2(host_and_port(host, port), connector(tls, host, Protocol::Http2)?),
+            Check::Exec(command) => Kind::Exec(command.clone()),
+        };
+        Ok(Probe { kind, timeout })
+    }
+
+    /// Looks once.
+    ///
+    /// # Errors
+    /// What is wrong, as a phrase. Never what the backend said.
+    pub async fn run(&self) -> Result<(), String> {
+        if let Kind::Exec(command) = &self.kind {
+            let finished = process::run_shell(command, Some(self.timeout)).await;
+            return if finished.succeeded() { Ok(()) } else { Err(finished.end.to_string()) };
+        }
+        // One look of many kinds is as large as the largest of them: only the cheap one is kept in place.
+        let look = async {
+            match &self.kind {
+                Kind::Tcp(address) => connect(address).await.map(drop),
+                Kind::Http(check, connector) => Box::pin(http::look(check, connector.as_ref())).await,
+                Kind::Http2(address, connector) => Box::pin(http2::look(address, connector.as_ref())).await,
+                Kind::Exec(_) => Ok(()),
+            }
+        };
+        match tokio::time::timeout(self.timeout, look).await {
+            Ok(result) => result,
+            Err(_) => Err(format!("no answer in {:?}", self.timeout)),
+        }
+    }
+}
+
+async fn connect(address: &str) -> Result<TcpStream, String> {
+    TcpStream::connect(address).await.map_err(|error| format!("cannot connect to {address}: {error}"))
+}

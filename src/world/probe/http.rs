@@ -1,0 +1,79 @@
+//! One HTTP request: HTTP/1.1 with a connection of its own; status and the begin of the body are looked at.
+
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1;
+use hyper::header::{CONNECTION, HOST, USER_AGENT};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::model::service::{HttpCheck, host_and_port};
+
+use super::connect;
+use super::tls::Connector;
+
+/// Bytes of the body that are searched.
+const MOST_BODY_BYTES: usize = 64 * 1024;
+
+pub(super) async fn look(check: &HttpCheck, connector: Option<&Connector>) -> Result<(), String> {
+    let stream = connect(&host_and_port(&check.host, check.port)).await?;
+    match connector {
+        Some(connector) => ask(check, connector.connect(stream).await?).await,
+        None => ask(check, stream).await,
+    }
+}
+
+async fn ask(check: &HttpCheck, stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), String> {
+    let broken = |error: hyper::Error| format!("HTTP: {error}");
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let request = Request::get(&check.path)
+        .header(HOST, host_and_port(&check.host, check.port))
+        .header(USER_AGENT, "upstreamd")
+        .header(CONNECTION, "close")
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| format!("HTTP: {error}"))?;
+    let exchange = async {
+        let response = sender.send_request(request).await.map_err(broken)?;
+        judge(check, response).await
+    };
+    // The connection's own end is not waited for: the answer is what counts.
+    tokio::pin!(exchange, connection);
+    tokio::select! {
+        biased;
+        result = &mut exchange => result,
+        ended = &mut connection => match ended {
+            Ok(()) => exchange.await,
+            Err(error) => Err(broken(error)),
+        },
+    }
+}
+
+async fn judge(check: &HttpCheck, response: Response<Incoming>) -> Result<(), String> {
+    let status = response.status().as_u16();
+    let (from, to) = check.status;
+    if !(from..=to).contains(&status) {
+        return Err(format!("HTTP status {status}"));
+    }
+    let Some(wanted) = &check.body else { return Ok(()) };
+    let mut body = response.into_body();
+    let mut read = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| format!("HTTP: {error}"))?;
+        if let Some(data) = frame.data_ref() {
+            let room = MOST_BODY_BYTES - read.len();
+            read.extend_from_slice(&data[..data.len().min(room)]);
+        }
+        if contains(&read, wanted.as_bytes()) {
+            return Ok(());
+        }
+        if read.len() == MOST_BODY_BYTES {
+            break;
+        }
+    }
+    Err("the body does not contain what it should".to_owned())
+}
+
+fn contains(text: &[u8], wanted: &[u8]) -> bool {
+    wanted.is_empty() || text.windows(wanted.len()).any(|window| window == wanted)
+}

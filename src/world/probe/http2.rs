@@ -1,0 +1,34 @@
+//! An HTTP/2 connection and one PING on it: whoever answers that has read our settings and speaks the protocol.
+
+use h2::Ping;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::connect;
+use super::tls::Connector;
+
+pub(super) async fn look(address: &str, connector: Option<&Connector>) -> Result<(), String> {
+    let stream = connect(address).await?;
+    let Some(connector) = connector else { return ping(stream).await };
+    let stream = connector.connect(stream).await?;
+    // One that knows no ALPN goes on with what it likes.
+    if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+        return Err("TLS: the server does not agree to speak HTTP/2".to_owned());
+    }
+    ping(stream).await
+}
+
+async fn ping(stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), String> {
+    let broken = |error: h2::Error| format!("HTTP/2: {error}");
+    let (requests, mut connection) = h2::client::handshake(stream).await.map_err(broken)?;
+    let mut pings = connection.ping_pong().ok_or("HTTP/2: no PING can be sent")?;
+    let result = tokio::select! {
+        biased;
+        answer = pings.ping(Ping::opaque()) => answer.map(drop).map_err(broken),
+        ended = &mut connection => match ended {
+            Ok(()) => Err("HTTP/2: the server has closed the connection".to_owned()),
+            Err(error) => Err(broken(error)),
+        },
+    };
+    drop(requests);
+    result
+}

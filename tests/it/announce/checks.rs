@@ -1,0 +1,205 @@
+//! Health checks of every kind against real servers, right and wrong; `--address auto`; what the command line refuses.
+
+use std::fs;
+use std::net::TcpListener;
+use std::process::Command;
+use std::sync::Arc;
+
+use http_body_util::Full;
+use hyper::Response;
+use hyper::body::Bytes;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+
+use super::{Backend, World};
+use crate::support::agent::{DEADLINE, Sandbox};
+use crate::support::tls::Authority;
+use crate::support::{Daemon, temp_dir, wait_for};
+
+const NANO_CONTAINER: &str = env!("CARGO_BIN_EXE_nano-container");
+
+/// A nano-container (HTTPS, HTTP/2) on a port of its own, and where it listens.
+fn nano_container(folder: &std::path::Path, more: &[&str]) -> (Daemon, u16) {
+    let path = folder.join(format!("log{}", more.len()));
+    let log = fs::File::create(&path).unwrap();
+    let daemon = Daemon::start(Command::new(NANO_CONTAINER).args(["--listen", "127.0.0.1:0"]).args(more).stderr(log));
+    let port = wait_for("where nano-container listens", DEADLINE, || {
+        let log = fs::read_to_string(&path).unwrap();
+        let line = log.lines().find(|line| line.contains("is ready"))?.to_owned();
+        line.split(' ').find_map(|word| word.strip_prefix("address=127.0.0.1:"))?.parse().ok()
+    });
+    (daemon, port)
+}
+
+/// Expects the check to pass, or to fail with these words.
+#[track_caller]
+fn check(world: &mut World, address: &str, arguments: &[&str], problem: Option<&str>) {
+    fs::remove_file(world.sandbox.path("log")).ok();
+    let announcer = world.announce(&[&["--name", "web", "--id", "one", "--address", address], arguments].concat());
+    match problem {
+        None => {
+            world.wait_one("/services/");
+        }
+        Some(words) => world.sandbox.wait_log(&format!("a check failed: {words}")),
+    }
+    announcer.signal(nix::sys::signal::Signal::SIGTERM);
+    let mut announcer = announcer;
+    wait_for("the announcer to end", DEADLINE, || announcer.child.try_wait().unwrap());
+    let log = world.sandbox.log();
+    assert_eq!(log.contains("announced key"), problem.is_none(), "{arguments:?}:\n{log}");
+    assert!(problem.is_some() || !log.contains("a check failed"), "{arguments:?}:\n{log}");
+}
+
+#[test]
+fn http_is_judged_by_status_and_body() {
+    let mut world = World::new();
+    let good = Backend::saying("HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\nthe pool is up\n");
+    let bad = Backend::saying("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
+    let mute = Backend::silent();
+    let url = |backend: &Backend| format!("http://{}/healthz?full=1", backend.address());
+    check(&mut world, &good.address(), &["--check", &url(&good)], None);
+    check(&mut world, &good.address(), &["--check", &url(&good), "--check-body", "pool is up"], None);
+    let down = &["--check", &url(&good), "--check-body", "pool is down"];
+    check(&mut world, &good.address(), down, Some("the body does not contain what it should"));
+    check(&mut world, &good.address(), &["--check", &url(&good), "--check-status", "204"], Some("HTTP status 200"));
+    check(&mut world, &bad.address(), &["--check", &url(&bad)], Some("HTTP status 503"));
+    check(&mut world, &bad.address(), &["--check", &url(&bad), "--check-status", "503"], None);
+    check(&mut world, &mute.address(), &["--check", &url(&mute)], Some("HTTP: "));
+}
+
+#[test]
+fn a_server_that_says_nothing_is_given_up_in_time() {
+    let mut world = World::new();
+    // Its backlog takes the connection, and nobody ever answers.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let url = format!("http://{address}/");
+    check(&mut world, &address, &["--check", &url], Some("no answer in 250ms"));
+    check(&mut world, &address, &["--check", "h2c"], Some("no answer in 250ms"));
+    check(&mut world, &address, &["--check", "tcp"], None);
+}
+
+#[test]
+fn https_trusts_a_ca_or_anybody_or_the_system() {
+    let mut world = World::new();
+    let folder = temp_dir();
+    let authority = Authority::new(folder.path());
+    let files = authority.sign("server", &["127.0.0.1"]);
+    let (certificate, key) = (files.certificate.to_str().unwrap(), files.key.to_str().unwrap());
+    let (_server, port) = nano_container(folder.path(), &["--cert", certificate, "--key", key]);
+    let address = format!("127.0.0.1:{port}");
+    let url = format!("https://{address}/healthz");
+    let ca_file = authority.certificate_file();
+    let ca = ca_file.to_str().unwrap();
+    check(&mut world, &address, &["--check", &url, "--check-ca", ca], None);
+    check(&mut world, &address, &["--check", &url, "--check-insecure"], None);
+    check(&mut world, &address, &["--check", &url], Some("TLS: invalid peer certificate"));
+    let name = format!("https://localhost:{port}/healthz");
+    check(&mut world, &address, &["--check", &name, "--check-ca", ca], Some("TLS: invalid peer certificate"));
+    check(&mut world, &address, &["--check", "h2", "--check-ca", ca], None);
+    check(&mut world, &address, &["--check", "h2"], Some("TLS: invalid peer certificate"));
+    let plain = format!("http://{address}/");
+    check(&mut world, &address, &["--check", &plain], Some("HTTP: "));
+    let missing = world.sandbox.text_path("missing.pem");
+    let announcer = world.announce(&["--name", "x", "--address", &address, "--check", &url, "--check-ca", &missing]);
+    world.sandbox.wait_log("it cannot be checked, and is not announced: cannot read the CA file");
+    drop(announcer);
+}
+
+#[test]
+fn http_2_answers_a_ping() {
+    let mut world = World::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || serve_http_2(listener));
+    check(&mut world, &address, &["--check", "h2c"], None);
+    let http_1 = Backend::saying("HTTP/1.1 400 Bad Request\r\n\r\n");
+    check(&mut world, &http_1.address(), &["--check", "h2c"], Some("HTTP/2: "));
+    check(&mut world, &http_1.address(), &["--check", "h2", "--check-insecure"], Some("TLS: "));
+}
+
+/// HTTP/2 with prior knowledge, for ever.
+fn serve_http_2(listener: TcpListener) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        listener.set_nonblocking(true).unwrap();
+        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async {
+                let answer = service_fn(|_| async { Ok::<_, hyper::Error>(Response::new(Full::new(Bytes::new()))) });
+                let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                server.serve_connection(TokioIo::new(stream), answer).await.ok();
+            });
+        }
+    });
+}
+
+#[test]
+fn a_command_says_by_its_exit_status() {
+    let mut world = World::new();
+    let ready = world.sandbox.text_path("ready");
+    let command = format!("exec:test -e '{ready}'");
+    check(&mut world, "127.0.0.1:1", &["--check", &command], Some("exit status 1"));
+    fs::write(&ready, "").unwrap();
+    check(&mut world, "127.0.0.1:1", &["--check", &command], None);
+    check(&mut world, "127.0.0.1:1", &["--check", "exec:sleep 60"], Some("no end within 250ms, killed"));
+}
+
+#[test]
+fn failures_of_the_start_are_expected_for_a_while() {
+    let mut world = World::new();
+    let backend = Backend::silent();
+    let port = backend.port;
+    let address = backend.address();
+    drop(backend);
+    let started = Arc::new(std::time::Instant::now());
+    let _announcer = world.announce(&[
+        "--name",
+        "web",
+        "--id",
+        "one",
+        "--address",
+        &address,
+        "--start-grace",
+        "30s",
+        "--log-level",
+        "debug",
+    ]);
+    world.sandbox.wait_log("checks start");
+    let _backend = Backend::again(port);
+    world.wait_one("/services/");
+    assert!(started.elapsed() < DEADLINE);
+    assert!(!world.sandbox.log().contains("a check failed"), "{}", world.sandbox.log());
+}
+
+#[test]
+fn auto_is_the_address_that_leads_to_etcd() {
+    let mut world = World::new();
+    let backend = Backend::silent();
+    let _announcer = world.announce(&["--name", "web", "--id", "one", "--address", &format!("auto:{}", backend.port)]);
+    let entry = world.wait_one("/services/");
+    assert!(entry.value.starts_with(r#"{"host":"127.0.0.1","#), "{}", entry.value);
+    world.sandbox.wait_log("etcd is on this machine");
+}
+
+#[test]
+fn wrong_arguments_are_all_told_at_once() {
+    let sandbox = Sandbox::on_etcd("127.0.0.1:1");
+    let run = |arguments: &[&str]| sandbox.run(&[&["announce"], arguments].concat()).expect_code(2).stderr;
+    let told = run(&["--name", "../x", "--address", "8080", "--timeout", "5s", "--ttl", "10s", "--check", "htp://a"]);
+    for words in [
+        "--name: `../x` contains `/`",
+        "--address: `8080` is not host:port",
+        "--timeout: 5s is not less than the interval of 5s",
+        "--ttl: 10s is less than three intervals of 5s",
+        "--check: `htp://a` is no check",
+    ] {
+        assert!(told.contains(words), "no {words:?} in:\n{told}");
+    }
+    assert!(run(&["--config-dir", "/x", "--name", "web"]).contains("--config-dir and --name do not go together"));
+    assert!(run(&["--config-dir", "/x", "--", "true"]).contains("do not go together"));
+    assert!(run(&["--nam", "web"]).contains("--name"), "clap offers the likest");
+    let file = Sandbox::new();
+    let told = file.run(&["announce", "--name", "web", "--address", "a:1"]).expect_code(2).stderr;
+    assert!(told.contains("services are announced in etcd only"), "{told}");
+}

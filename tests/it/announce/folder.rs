@@ -1,0 +1,103 @@
+//! Several services in one process: files are followed, a broken one keeps what it said, an edit disturbs nobody else.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::{Backend, World};
+use crate::support::Daemon;
+use crate::support::agent::DEADLINE;
+use crate::support::wait_until;
+
+struct Folder {
+    world: World,
+    path: PathBuf,
+    backend: Backend,
+}
+
+impl Folder {
+    fn new() -> Folder {
+        let world = World::new();
+        let path = world.sandbox.path("announce.d");
+        fs::create_dir(&path).unwrap();
+        Folder { world, path, backend: Backend::silent() }
+    }
+
+    fn service(&self, name: &str, more: &str) -> String {
+        format!(
+            "[[service]]\nname = \"{name}\"\nid = \"one\"\naddress = \"{}\"\ninterval = \"300ms\"\ntimeout = \"250ms\"\n\
+             ttl = \"3s\"\nrise = 1\n{more}\n",
+            self.backend.address()
+        )
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let staged = self.path.join(format!(".{name}.new"));
+        fs::write(&staged, text).unwrap();
+        fs::rename(staged, self.path.join(name)).unwrap();
+    }
+
+    fn start(&self) -> Daemon {
+        self.world.sandbox.start(&["announce", "--config-dir", self.path.to_str().unwrap()])
+    }
+
+    #[track_caller]
+    fn wait_keys(&mut self, expected: &[&str]) {
+        let Folder { world, .. } = self;
+        let start = std::time::Instant::now();
+        loop {
+            let keys = world.reader.keys("/services/");
+            if keys == expected {
+                return;
+            }
+            assert!(start.elapsed() < DEADLINE, "{keys:?} instead of {expected:?}:\n{}", world.sandbox.log());
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+}
+
+#[test]
+fn files_are_followed() {
+    let mut folder = Folder::new();
+    folder.write("a.toml", &format!("{}{}", folder.service("web", ""), folder.service("db", "")));
+    let _announcer = folder.start();
+    folder.wait_keys(&["/services/db/one", "/services/web/one"]);
+    let (_, before) = folder.world.reader.read("/services/db/").unwrap();
+    folder.write("b.toml", &folder.service("mail", ""));
+    folder.wait_keys(&["/services/db/one", "/services/mail/one", "/services/web/one"]);
+    folder.write("a.toml", &format!("{}{}", folder.service("web", "weight = 7"), folder.service("db", "")));
+    let web = |folder: &mut Folder| folder.world.reader.read("/services/web/").unwrap().1.remove(0);
+    let first = web(&mut folder).created;
+    wait_until("the new weight", DEADLINE, || web(&mut folder).value.contains(r#""weight":7,"#));
+    assert_eq!(web(&mut folder).created, first, "it was taken away for an edit of its weight");
+    fs::remove_file(folder.path.join("b.toml")).unwrap();
+    folder.wait_keys(&["/services/db/one", "/services/web/one"]);
+    assert_eq!(folder.world.reader.read("/services/db/").unwrap().1, before, "it was disturbed by the others");
+}
+
+#[test]
+fn a_broken_file_keeps_what_it_said() {
+    let mut folder = Folder::new();
+    folder.write("a.toml", &folder.service("web", ""));
+    folder.write("broken.toml", "[[service]]\nname = \"a/b\"\n");
+    let _announcer = folder.start();
+    folder.wait_keys(&["/services/web/one"]);
+    let log = folder.world.sandbox.log();
+    assert!(log.contains("broken.toml:2:8: name: `a/b` contains `/`") && log.contains("address: is missing"), "{log}");
+    folder.write("a.toml", &folder.service("web", "interwal = \"1s\""));
+    folder.world.sandbox.wait_log("did you mean `interval`?");
+    folder.write("broken.toml", &folder.service("db", ""));
+    folder.wait_keys(&["/services/db/one", "/services/web/one"]);
+}
+
+#[test]
+fn a_folder_that_does_not_exist_yet_is_waited_for() {
+    let mut folder = Folder::new();
+    fs::remove_dir(&folder.path).unwrap();
+    let _announcer = folder.start();
+    folder.world.sandbox.wait_log("failed to read the folder");
+    let staged = folder.world.sandbox.path("staged.d");
+    fs::create_dir(&staged).unwrap();
+    fs::write(staged.join("a.toml"), folder.service("web", "")).unwrap();
+    fs::rename(staged, &folder.path).unwrap();
+    folder.wait_keys(&["/services/web/one"]);
+}

@@ -1,0 +1,217 @@
+//! One key under one lease: there while the backend is healthy, silent while nothing changes, gone when it should be, back
+//! when it was lost.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use super::{Backend, TTL, World};
+use crate::support::agent::DEADLINE;
+use crate::support::proxy::Proxy;
+use crate::support::{wait_for, wait_until};
+
+#[test]
+fn a_healthy_backend_is_announced_once_and_nothing_more_is_written() {
+    let mut world = World::new();
+    let backend = Backend::silent();
+    let (mut announcer, entry) = world.announce_web(&backend);
+    assert_eq!(entry.key, "/services/web/one");
+    assert!(entry.value.starts_with(&format!(r#"{{"host":"127.0.0.1","port":{},"weight":100"#, backend.port)));
+    assert!(entry.value.contains(r#""state":"up""#) && entry.value.contains(&format!("pid {}", announcer.pid())));
+    assert_ne!(entry.lease, 0);
+    let (revision, _) = world.reader.read("/").unwrap();
+    // Three lives of the lease.
+    let start = Instant::now();
+    wait_until("the lease to have been renewed over and over", DEADLINE, || start.elapsed() > TTL * 3);
+    assert_eq!(world.reader.read("/").unwrap(), (revision, vec![entry]), "{}", world.sandbox.log());
+    assert_eq!(announcer.child.try_wait().unwrap(), None);
+}
+
+#[test]
+fn the_end_takes_the_key_away_at_once() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let mut world = World::new();
+        let (mut announcer, _) = world.announce_web(&Backend::silent());
+        announcer.signal(signal);
+        let status = wait_for("the announcer to end", DEADLINE, || announcer.child.try_wait().unwrap());
+        assert_eq!(status.code(), Some(0), "{}", world.sandbox.log());
+        assert_eq!(world.reader.keys("/services/"), Vec::<String>::new(), "it ended before the key was gone");
+    }
+}
+
+#[test]
+fn a_killed_announcer_is_forgotten_within_its_time_to_live() {
+    let mut world = World::new();
+    let backend = Backend::silent();
+    let (mut announcer, _) = world.announce_web(&backend);
+    announcer.kill();
+    let took = world.wait_none("/services/");
+    assert!(took <= TTL, "{took:?}");
+}
+
+#[test]
+fn a_backend_that_dies_is_taken_away_and_comes_back() {
+    let mut world = World::new();
+    let backend = Backend::silent();
+    let port = backend.port;
+    let (_announcer, _) = world.announce_web(&backend);
+    drop(backend);
+    world.wait_none("/services/");
+    world.sandbox.wait_log("unhealthy after 2 failed checks, taken away: cannot connect to 127.0.0.1");
+    let _backend = Backend::again(port);
+    assert_eq!(world.wait_one("/services/").key, "/services/web/one");
+}
+
+#[test]
+fn a_backend_that_is_not_there_is_not_announced() {
+    let mut world = World::new();
+    let backend = Backend::silent();
+    let address = backend.address();
+    drop(backend);
+    let mut announcer = world.announce(&["--name", "web", "--address", &address]);
+    world.sandbox.wait_log("a check failed: cannot connect to");
+    announcer.signal(Signal::SIGTERM);
+    wait_for("the announcer to end", DEADLINE, || announcer.child.try_wait().unwrap());
+    let (revision, _) = world.reader.read("/services/").unwrap();
+    assert_eq!(revision, 1, "not one key was ever written");
+}
+
+#[test]
+fn a_lease_that_is_lost_is_granted_again() {
+    let mut world = World::new();
+    let backend = Backend::silent();
+    let (_announcer, entry) = world.announce_web(&backend);
+    world.etcd.ctl(&["lease", "revoke", &format!("{:x}", entry.lease)]);
+    let back = world.wait_one("/services/");
+    assert!(back.lease != entry.lease && back.created > entry.created);
+    world.sandbox.wait_log("the lease has run out");
+}
+
+#[test]
+fn a_key_that_somebody_deletes_comes_back_within_a_time_to_live() {
+    let mut world = World::new();
+    let backend = Backend::silent();
+    let (announcer, entry) = world.announce_web(&backend);
+    let deleted = Instant::now();
+    world.etcd.delete("/services/web/one");
+    let back = world.wait_one("/services/");
+    assert!(deleted.elapsed() <= TTL + Duration::from_secs(1), "{:?}", deleted.elapsed());
+    assert_eq!(back.value, entry.value);
+    world.etcd.delete("/services/web/one");
+    announcer.signal(Signal::SIGUSR1);
+    let asked = Instant::now();
+    world.wait_one("/services/");
+    assert!(asked.elapsed() < TTL / 2, "SIGUSR1 looks at once: {:?}", asked.elapsed());
+}
+
+#[test]
+fn etcd_that_is_killed_and_started_again_removes_nobody() {
+    let mut world = World::new();
+    let backend = Backend::silent();
+    let (_announcer, entry) = world.announce_web(&backend);
+    for _ in 0..2 {
+        world.etcd.kill();
+        world.etcd.restart();
+    }
+    // Longer than the lease would have lived.
+    let start = Instant::now();
+    wait_until("time to pass", DEADLINE, || start.elapsed() > TTL);
+    let (_, entries) = wait_for("etcd to answer", DEADLINE, || world.reader.read("/services/"));
+    assert_eq!(entries, [entry], "{}", world.sandbox.log());
+}
+
+#[test]
+fn an_etcd_that_has_forgotten_everything_has_the_key_again_within_a_second() {
+    let mut world = World::new();
+    let backend = Backend::silent();
+    let (_announcer, _) = world.announce_web(&backend);
+    world.etcd.kill();
+    fs::remove_dir_all(world.etcd.dir.path().join("data")).unwrap();
+    world.etcd.restart();
+    let returned = Instant::now();
+    world.wait_one("/services/");
+    assert!(returned.elapsed() <= Duration::from_secs(1), "{:?}\n{}", returned.elapsed(), world.sandbox.log());
+}
+
+#[test]
+fn a_frozen_etcd_is_noticed_and_the_lease_survives() {
+    let mut world = World::new();
+    let backend = Backend::silent();
+    let (_announcer, entry) = world.announce_web(&backend);
+    world.etcd.freeze();
+    world.sandbox.wait_log("etcd cannot be reached");
+    world.etcd.thaw();
+    world.sandbox.wait_log("etcd can be reached again");
+    let now = world.wait_one("/services/");
+    assert_eq!((now.key, now.value), (entry.key, entry.value));
+}
+
+#[test]
+fn a_paused_process_puts_its_key_back() {
+    let mut world = World::new();
+    let backend = Backend::silent();
+    let (announcer, entry) = world.announce_web(&backend);
+    announcer.signal(Signal::SIGSTOP);
+    world.wait_none("/services/");
+    announcer.signal(Signal::SIGCONT);
+    let resumed = Instant::now();
+    let back = world.wait_one("/services/");
+    assert!(resumed.elapsed() <= Duration::from_secs(1), "{:?}", resumed.elapsed());
+    assert_eq!(back.value, entry.value);
+}
+
+#[test]
+fn a_cut_connection_is_made_again_and_nothing_is_written() {
+    let mut world = World::new();
+    let proxy = Proxy::start(world.etcd.port());
+    let backend = Backend::silent();
+    world.sandbox.store = ["--node", &proxy.address()].map(str::to_owned).to_vec();
+    let (_announcer, entry) = world.announce_web(&backend);
+    proxy.cut();
+    world.sandbox.wait_log("etcd cannot be reached");
+    proxy.mend();
+    world.sandbox.wait_log("etcd can be reached again");
+    assert_eq!(world.reader.read("/services/").unwrap().1, [entry]);
+}
+
+#[test]
+fn it_waits_for_an_etcd_that_is_not_there_yet() {
+    let mut world = World::new();
+    world.etcd.kill();
+    let backend = Backend::silent();
+    let _announcer = world.announce(&["--name", "web", "--id", "one", "--address", &backend.address()]);
+    world.sandbox.wait_log("etcd cannot be reached");
+    world.etcd.restart();
+    let returned = Instant::now();
+    world.wait_one("/services/");
+    assert!(returned.elapsed() <= Duration::from_secs(1), "{:?}", returned.elapsed());
+}
+
+#[test]
+fn rights_are_kept_and_a_login_that_has_run_out_is_made_anew() {
+    let mut world = World::new();
+    world.etcd.ctl(&["user", "add", "root:root"]);
+    world.etcd.ctl(&["user", "grant-role", "root", "root"]);
+    world.etcd.ctl(&["role", "add", "web"]);
+    world.etcd.ctl(&["role", "grant-permission", "--prefix=true", "web", "readwrite", "/services/web/"]);
+    world.etcd.ctl(&["user", "add", "web:web"]);
+    world.etcd.ctl(&["user", "grant-role", "web", "web"]);
+    world.etcd.ctl(&["auth", "enable"]);
+    let backend = Backend::silent();
+    world.sandbox.store.extend(["--username", "web", "--password", "web"].map(str::to_owned));
+    let keys = |world: &World| world.etcd.ctl_as(Some("root:root"), &["get", "--prefix", "--keys-only", "/services/"]);
+    let address = backend.address();
+    let _other = world.announce(&["--name", "db", "--id", "one", "--address", &address]);
+    world.sandbox.wait_log("permission denied");
+    let _announcer = world.announce(&["--name", "web", "--id", "one", "--address", &address]);
+    wait_until("the key it may write", DEADLINE, || keys(&world).trim() == "/services/web/one");
+    world.etcd.kill();
+    world.etcd.restart();
+    // Tokens do not outlive etcd: the next write has to log in again.
+    let port = backend.port;
+    drop(backend);
+    wait_until("the key of a dead backend to go", DEADLINE, || keys(&world).trim().is_empty());
+    let _backend = Backend::again(port);
+    wait_until("the key to come back", DEADLINE, || keys(&world).trim() == "/services/web/one");
+}

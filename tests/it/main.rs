@@ -30,6 +30,7 @@ mod status;
 mod store;
 mod supervise;
 mod support;
+mod systemd;
 mod tidy;
 mod verify;
 mod wishes;

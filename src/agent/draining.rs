@@ -107,7 +107,15 @@ mod tests {
     fn report(revision: i64, leaving: &[i32], asked_at: Instant) -> Report {
         let leaving = leaving.iter().map(|pid| Process { pid: *pid, start_time: 1 }).collect();
         let zero = Duration::ZERO;
-        let verified = Verified { accepted: zero, healthy: zero, converged: Some(zero), serving: 2, leaving, asked_at };
+        let verified = Verified {
+            accepted: zero,
+            healthy: zero,
+            converged: Some(zero),
+            generation: None,
+            serving: 2,
+            leaving,
+            asked_at,
+        };
         Report { verified: Some(verified), ..Report::unchanged(Revision(revision)) }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::model::generation;
 use crate::model::guard::{Decision, Found};
 use crate::model::needs;
 use crate::model::report::{Failure, Stage};
@@ -27,6 +28,11 @@ pub(super) fn render_unchecked(member: &Member, tree: &Tree, memory: &mut Memory
         let hint = error.hint.as_ref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
         Failure::new(Stage::Render, format!("{error}{hint}"))
     })?;
+    if resource.generation.is_some() && generation::in_text(&bytes).is_none() {
+        let message =
+            "`generation` is set, and the template does not print {{ generation() }} in a server of that address";
+        return Err(Failure::new(Stage::Render, message));
+    }
     Ok(Arc::new(bytes))
 }
 

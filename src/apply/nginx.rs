@@ -6,11 +6,13 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::model::generation::Endpoint;
 use crate::model::process::Process;
 use crate::model::resource::CommandLine;
 use crate::nginx::error_log;
 use crate::nginx::installation::{self, Built, WorkerProcesses};
 use crate::nginx::process::Role;
+use crate::world::generation;
 use crate::world::nginx_process::{self, LogTail};
 use crate::world::process;
 
@@ -24,6 +26,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 /// `nginx -V` prints and ends.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A server on this host answers at once, or is not the one that was reloaded.
+const GENERATION_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Where an nginx keeps things.
 #[derive(Clone, Debug)]
@@ -125,17 +130,27 @@ impl Nginx {
         Some(Watched { before, serving: 0, log: LogTail::from_now(master, Some(&self.error_log)) })
     }
 
-    /// Looks at nginx until it is known what the reload came to. `check_time` is what `nginx -t` took.
-    pub(super) async fn verify(&self, mut watched: Watched, check_time: Duration) -> Progress {
+    /// Looks at nginx until it is known what the reload came to. `check_time` is what `nginx -t` took; `generations` are what
+    /// servers are to answer with.
+    pub(super) async fn verify(
+        &self,
+        mut watched: Watched,
+        check_time: Duration,
+        generations: &[(Endpoint, String)],
+    ) -> Progress {
         let expected = self.expected_workers(&watched);
         let known = watched.master();
         let mut verification = Verification::start(watched.before, expected, check_time, Instant::now());
+        if !generations.is_empty() {
+            verification = verification.with_generation();
+        }
         let mut pause = FIRST_PAUSE;
         loop {
             // A configuration may move the pid file: the master that was there before is looked at as long as it lives.
             let master = Some(known).filter(|known| nginx_process::is_alive(*known)).or_else(|| self.master());
             let children = master.and_then(nginx_process::children).unwrap_or_default();
-            let seen = Seen { master, children, log: watched.log.new_lines() };
+            let other_generation = if verification.asks() { others(generations).await } else { Vec::new() };
+            let seen = Seen { master, children, log: watched.log.new_lines(), other_generation };
             match verification.look(&seen, Instant::now()) {
                 Progress::Waiting => tokio::time::sleep(pause).await,
                 verdict => return verdict,
@@ -165,4 +180,15 @@ impl Nginx {
     pub(super) fn signal(&self, master: Process) -> std::io::Result<()> {
         nginx_process::reload(master)
     }
+}
+
+/// The servers that do not answer with the generation that they are to have.
+async fn others(generations: &[(Endpoint, String)]) -> Vec<String> {
+    let mut others = Vec::new();
+    for (endpoint, wanted) in generations {
+        if generation::ask(endpoint, GENERATION_TIMEOUT).await.as_ref() != Some(wanted) {
+            others.push(endpoint.to_string());
+        }
+    }
+    others
 }

@@ -39,6 +39,8 @@ pub struct Seen {
     pub children: Vec<Child>,
     /// What its error log has got since the last look.
     pub log: Vec<String>,
+    /// The servers that do not answer with the new generation; not asked unless `Verification::asks` says so.
+    pub other_generation: Vec<String>,
 }
 
 /// When what was proven, counted from the reload.
@@ -50,6 +52,8 @@ pub struct Times {
     pub healthy: Duration,
     /// The last old worker was leaving or gone; `None` where one did not begin to leave in time.
     pub converged: Option<Duration>,
+    /// Every server that is asked for its generation answered with the new one; `None` where none is.
+    pub generation: Option<Duration>,
 }
 
 /// What has been proven so far.
@@ -72,6 +76,13 @@ pub enum Progress {
     },
 }
 
+/// What is known of the generation that nginx says it serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Generation {
+    Other,
+    New(Duration),
+}
+
 /// A verification under way.
 #[derive(Clone, Debug)]
 pub struct Verification {
@@ -83,6 +94,8 @@ pub struct Verification {
     settled: Option<(BTreeSet<Process>, Instant)>,
     healthy: Option<Duration>,
     converged: Option<Duration>,
+    /// `None` where nobody is asked.
+    generation: Option<Generation>,
     /// The last look found nobody to serve.
     outage_suspected: bool,
     bind_problem: Option<String>,
@@ -102,13 +115,25 @@ impl Verification {
             settled: None,
             healthy: None,
             converged: None,
+            generation: None,
             outage_suspected: false,
             bind_problem: None,
         }
     }
 
+    /// Also wants servers to answer with the new generation.
+    pub fn with_generation(self) -> Verification {
+        Verification { generation: Some(Generation::Other), ..self }
+    }
+
+    /// Whether the next look is to ask for the generation: new workers live, and it is not known to be the new one yet.
+    pub fn asks(&self) -> bool {
+        self.accepted.is_some() && self.generation == Some(Generation::Other)
+    }
+
     /// Takes one look.
     pub fn look(&mut self, seen: &Seen, now: Instant) -> Progress {
+        let asked = self.asks();
         let since = now.duration_since(self.before.at);
         let waited = now.duration_since(self.waiting_since);
         let Some(master) = seen.master else {
@@ -141,10 +166,26 @@ impl Verification {
             self.converged = Some(since);
         }
         self.note_health(&fresh, starting, now);
+        if asked && seen.other_generation.is_empty() {
+            self.generation = Some(Generation::New(since));
+        }
         let late = self.accepted.is_some_and(|accepted| since > accepted + SETTLE_DEADLINE);
+        let generation = match self.generation {
+            None => None,
+            Some(Generation::New(after)) => Some(after),
+            Some(Generation::Other) if late => {
+                return Progress::Broken(format!(
+                    "{} does not answer with the new generation {SETTLE_DEADLINE:?} after the first new worker",
+                    seen.other_generation.join(", ")
+                ));
+            }
+            Some(Generation::Other) if self.accepted.is_some() => return Progress::Waiting,
+            Some(Generation::Other) => None,
+        };
         match (self.accepted, self.healthy, self.converged) {
             (Some(accepted), Some(healthy), converged) if converged.is_some() || late => {
-                Progress::Done { times: Times { accepted, healthy, converged }, leaving, serving: fresh.len() }
+                let times = Times { accepted, healthy, converged, generation };
+                Progress::Done { times, leaving, serving: fresh.len() }
             }
             (Some(_), None, _) if late => Progress::Broken(format!(
                 "only {} of {} new workers live {SETTLE_DEADLINE:?} after the first",

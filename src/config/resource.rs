@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::generation::Endpoint;
 use crate::model::resource::{Engine, Escape, OnReloadFailure, OutputFormat, Resource, Verify};
 
 use super::document::{Document, Field, Fields};
@@ -164,13 +165,14 @@ fn read_template(
     let output_format = fields.take("output_format", |field| optional_choice(field, OUTPUT_FORMATS)).flatten();
     let commands = commands::read(fields, defaults);
     let verify = fields.take("verify", |field| choice(field, VERIFY));
+    let generation = fields.take("generation", endpoint);
     let escape = fields.take("escape", |field| choice(field, ESCAPES));
     let make_dirs = fields.take("make_dirs", Field::boolean).unwrap_or(false);
     let on_reload_failure = fields.take("on_reload_failure", |field| choice(field, ON_RELOAD_FAILURE));
     let guard = guard::read(fields);
+    let needs = needs::read(fields, keys.as_ref());
 
     let (src, dest, keys) = (src?, dest?, keys?);
-    let needs = needs::read(fields, &keys.keys, keys.raw);
     let for_each = for_each::fit(fields, (is_given, names), &dest, &keys.keys);
     let is_nginx = output_format == Some(OutputFormat::Nginx) || commands.mention_nginx;
     let default_escape = if src.engine == Engine::Tera && is_nginx { Escape::Nginx } else { Escape::None };
@@ -190,6 +192,7 @@ fn read_template(
         check: commands.check,
         reload: commands.reload,
         verify: verify.unwrap_or_default(),
+        generation,
         pace: commands.pace,
         output_format,
         escape: escape.unwrap_or(default_escape),
@@ -224,6 +227,7 @@ const FIELDS: &[&str] = &[
     "reload_cmd",
     "reload",
     "verify",
+    "generation",
     "debounce",
     "min_reload_interval",
     "escape",
@@ -266,6 +270,15 @@ fn choice<T: Copy>(field: &Field<'_>, choices: &[(&'static str, T)]) -> Result<T
     let hint = suggest::did_you_mean(text, words.clone())
         .unwrap_or_else(|| format!("it is one of {}", words.collect::<Vec<_>>().join(", ")));
     Err(Problem::new(format!("{} cannot be {}", shown(field.written), shown(text))).hint(hint))
+}
+
+/// An address where nginx answers with the generation that it serves.
+fn endpoint(field: &Field<'_>) -> Result<Endpoint, Problem> {
+    let text = field.text()?;
+    Endpoint::parse(text).ok_or_else(|| {
+        let hint = "it is what the server's `listen` says, as in unix:/run/nginx/generation.sock or 127.0.0.1:8089";
+        Problem::new(format!("{} cannot be {}", shown(field.written), shown(text))).hint(hint)
+    })
 }
 
 /// As [`choice`]; an empty text is as good as none, as in confd.

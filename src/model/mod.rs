@@ -5,6 +5,7 @@ pub mod backoff;
 pub mod etcd;
 pub mod event;
 pub mod for_each;
+pub mod generation;
 pub mod glob;
 pub mod guard;
 pub mod health;

@@ -124,6 +124,8 @@ pub struct Verified {
     pub healthy: Duration,
     /// When the last old worker had begun to leave; `None` where one did not in time.
     pub converged: Option<Duration>,
+    /// When a server of each file with a `generation` answered with the new one; `None` where no file has one.
+    pub generation: Option<Duration>,
     /// Workers that serve the new configuration.
     pub serving: usize,
     /// Workers of earlier configurations that still finish their connections.

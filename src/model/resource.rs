@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::for_each::ForEach;
+use super::generation::Endpoint;
 use super::guard::Guard;
 use super::needs::Needs;
 use super::range::KeyRanges;
@@ -44,6 +45,8 @@ pub struct Resource {
     pub reload: Option<Reload>,
     /// How a reload of nginx is proven.
     pub verify: Verify,
+    /// Where nginx answers with the generation of `dest` that it serves, as a further proof.
+    pub generation: Option<Endpoint>,
     /// How often a reload may happen.
     pub pace: Pace,
     /// Syntax that the rendered bytes must parse as.

@@ -26,6 +26,8 @@ pub struct Memory {
     pub(super) backends: Folders,
     /// Size of the last output, in bytes.
     pub(super) output_bytes: usize,
+    /// The render has printed the placeholder of its generation.
+    pub(super) prints_generation: bool,
 }
 
 /// Which function made a list.

@@ -16,14 +16,17 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
 use tera::{Context, Tera, Value};
 
+use crate::model::generation;
 use crate::model::resource::{Engine, Escape};
 use crate::model::view::View;
 
 pub use compile::compile;
 pub use error::{Place, TemplateError};
 pub use facts::{Facts, Srv};
+pub use go::convert;
 pub use memory::{Memory, SetAside, Tally};
 
 use session::Session;
@@ -87,7 +90,12 @@ impl Renderer {
     /// The first problem met: a missing key, a value that may not be printed, a lookup that failed. Names keys,
     /// never values.
     pub fn render(&self, root: Root<'_>, view: &View, memory: &mut Memory) -> Result<Vec<u8>, TemplateError> {
-        self.render_with(root, view, memory, None)
+        let mut bytes = self.render_with(root, view, memory, None)?;
+        if std::mem::take(&mut memory.prints_generation) {
+            let hash = Sha256::digest(&bytes);
+            generation::stamp(&mut bytes, &format!("{hash:x}"));
+        }
+        Ok(bytes)
     }
 
     /// Renders the template `root` without a store: lists are empty, a missing key is an empty text, and `data` is what Go

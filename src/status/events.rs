@@ -136,6 +136,7 @@ fn proven(resources: &str, revision: i64, verified: &Verified) {
         accepted_ms = millis(verified.accepted),
         healthy_ms = millis(verified.healthy),
         converged_ms = verified.converged.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        generation_ms = verified.generation.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         workers = verified.serving,
         leaving = verified.leaving.len(),
         "the reload of nginx is verified"

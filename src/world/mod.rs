@@ -8,6 +8,7 @@ pub mod environment;
 pub mod etcd;
 pub mod folder_watch;
 pub mod fs;
+pub mod generation;
 pub mod host;
 pub mod http;
 pub mod init;

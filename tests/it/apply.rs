@@ -71,6 +71,7 @@ impl Place {
             check: check.map(command),
             reload: reload.map(command).map(Reload::Command),
             verify: Verify::Auto,
+            generation: None,
             pace: Pace::default(),
             output_format: None,
             escape: Escape::None,

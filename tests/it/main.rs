@@ -27,6 +27,7 @@ mod sandbox;
 mod several_stores;
 mod shipped;
 mod status;
+mod stock;
 mod store;
 mod supervise;
 mod support;

@@ -39,9 +39,7 @@ impl Machine {
         arguments.push(IMAGE);
         let started = docker(&arguments);
         assert!(started.status.success(), "cannot start {IMAGE}: {}", String::from_utf8_lossy(&started.stderr));
-        wait_until("systemd to run", DEADLINE, || {
-            machine.try_sh("systemctl is-system-running").1.trim() == "running"
-        });
+        wait_until("systemd to run", DEADLINE, || machine.try_sh("systemctl is-system-running").1.trim() == "running");
         machine
     }
 
@@ -59,8 +57,7 @@ impl Machine {
 
     /// A resource that writes into nginx, with the classic commands.
     fn configure(&self) {
-        self.sh(
-            "mkdir -p /etc/upstreamd/conf.d /etc/upstreamd/templates
+        self.sh("mkdir -p /etc/upstreamd/conf.d /etc/upstreamd/templates
              cat >/etc/upstreamd/conf.d/app.toml <<'END'
 [template]
 src = \"app.tmpl\"
@@ -69,8 +66,7 @@ keys = [\"/app\"]
 check_cmd = \"nginx -t\"
 reload_cmd = \"nginx -s reload\"
 END
-             echo '# {{getv \"/app/x\"}}' >/etc/upstreamd/templates/app.tmpl",
-        );
+             echo '# {{getv \"/app/x\"}}' >/etc/upstreamd/templates/app.tmpl");
     }
 
     fn copy(&self, from: &Path, to: &str) {
@@ -158,11 +154,9 @@ fn the_unit_is_ready_after_the_first_apply_reloads_and_stops() {
 #[ignore = "needs a Docker engine: make systemd-test"]
 fn a_hung_agent_is_restarted_and_an_outage_of_the_store_is_no_hang() {
     let machine = Machine::installed();
-    machine.sh(
-        "mkdir -p /etc/systemd/system/upstreamd.service.d
+    machine.sh("mkdir -p /etc/systemd/system/upstreamd.service.d
          printf '[Service]\\nWatchdogSec=2s\\n' >/etc/systemd/system/upstreamd.service.d/test.conf
-         systemctl daemon-reload",
-    );
+         systemctl daemon-reload");
     machine.start_etcd();
     machine.sh("etcdctl put /app/x one && systemctl start nginx && systemctl start upstreamd");
     machine.sh("systemctl stop etcd-test");
@@ -198,7 +192,8 @@ fn a_stop_in_the_middle_of_a_transaction_lets_it_end() {
          sed -i 's|/etc/nginx/conf.d/app.conf|/etc/nginx/app.txt|' /etc/upstreamd/conf.d/app.toml",
     );
     machine.start_etcd();
-    machine.sh("etcdctl put /app/x one && systemctl start upstreamd && rm /run/begun /run/done && etcdctl put /app/x two");
+    machine
+        .sh("etcdctl put /app/x one && systemctl start upstreamd && rm /run/begun /run/done && etcdctl put /app/x two");
     machine.wait("the reload command", "test -e /run/begun");
     machine.sh("systemctl stop upstreamd");
     machine.sh("test -e /run/done && grep -qx '# two' /etc/nginx/app.txt");
@@ -214,8 +209,7 @@ fn a_stop_in_the_middle_of_a_transaction_lets_it_end() {
 fn several_agents_run_side_by_side() {
     let machine = Machine::installed();
     machine.start_etcd();
-    machine.sh(
-        "etcdctl put /app/x one
+    machine.sh("etcdctl put /app/x one
          for name in one two; do
              mkdir -p /etc/upstreamd/$name
              cp -r /etc/upstreamd/conf.d /etc/upstreamd/templates /etc/upstreamd/$name/
@@ -223,8 +217,7 @@ fn several_agents_run_side_by_side() {
          done
          systemctl start upstreamd@one upstreamd@two
          grep -qx '# one' /etc/nginx/one.txt && grep -qx '# one' /etc/nginx/two.txt
-         test -d /var/lib/upstreamd/one && test -d /var/lib/upstreamd/two",
-    );
+         test -d /var/lib/upstreamd/one && test -d /var/lib/upstreamd/two");
 }
 
 #[test]
@@ -253,7 +246,8 @@ fn the_units_are_sound_and_as_exposed_as_the_docs_say() {
         let verified = machine.sh(&format!("systemd-analyze verify --man=no {instance}"));
         assert_eq!(verified.trim(), "", "{unit}");
         let security = machine.try_sh(&format!("systemd-analyze security --no-pager {instance}")).1;
-        let figure = security.lines().find_map(|line| line.split_once("exposure level for")?.1.split_once(": ")).unwrap();
+        let figure =
+            security.lines().find_map(|line| line.split_once("exposure level for")?.1.split_once(": ")).unwrap();
         let figure = figure.1.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
         let row = format!("| `{unit}` | {figure} |");
         assert!(docs.contains(&row), "docs/systemd.md does not say: {row}");

@@ -361,3 +361,82 @@ fn onetime_ends_with_a_code_and_nginx_own_words_where_nginx_refused() {
     assert_eq!(http_get(driven.nginx.status_port, "localhost", "/ready").unwrap().status, 200);
     wait_for("two workers", DEADLINE, || (driven.nginx.worker_pids().len() == 2).then_some(()));
 }
+
+/// Two resources of one group, whose servers in `http` and in `stream` answer with the generation of their file.
+struct Generations {
+    nginx: Nginx,
+    sandbox: Sandbox,
+    endpoints: [String; 2],
+}
+
+impl Generations {
+    fn new() -> Generations {
+        let (nginx, sandbox) = (Nginx::builder().build(), Sandbox::new());
+        let endpoints = [format!("unix:{}", sandbox.text_path("http.sock")), format!("127.0.0.1:{}", free_port())];
+        let [http, stream] = &endpoints;
+        for (name, listen, dest) in
+            [("http", http, nginx.http_file("g.conf")), ("stream", stream, nginx.stream_file("g.conf"))]
+        {
+            let answer = if name == "http" { "return 200" } else { "return" };
+            sandbox.template(
+                &format!("{name}.tera"),
+                &format!("# {{{{ getv(key=\"/a\") }}}}\nserver {{ listen {listen}; {answer} \"{{{{ generation() }}}}\\n\"; }}\n"),
+            );
+            let commands = format!("check_cmd = \"{}\"\nreload = \"nginx\"", nginx.check_command());
+            let (dest, src) = (dest.display(), format!("src = \"{name}.tera\""));
+            let lines = format!("{src}\ndest = \"{dest}\"\nkeys = [\"/\"]\ngeneration = \"{listen}\"\n{commands}");
+            sandbox.resource(name, &lines);
+        }
+        Generations { nginx, sandbox, endpoints }
+    }
+}
+
+#[test]
+fn servers_answer_with_the_generation_of_the_file_that_is_live() {
+    let Generations { mut nginx, sandbox, .. } = Generations::new();
+    sandbox.set_store("a: one\n");
+    sandbox.onetime().expect_code(0);
+    nginx.start();
+    let _agent = sandbox.watch();
+    let live = |file: PathBuf| std::fs::read_to_string(file).unwrap();
+    let (first, second) = (live(nginx.http_file("g.conf")), live(nginx.stream_file("g.conf")));
+    assert!(first.contains("upstreamd-generation-") && !first.contains("-0000000000000000"), "{first}");
+    assert_ne!(first.lines().last(), second.lines().last());
+    sandbox.wait_log("the reload of nginx is verified");
+    sandbox.set_store("a: two\n");
+    sandbox.wait_log_times("generation_ms=", 2);
+    assert_ne!(live(nginx.http_file("g.conf")), first);
+    // The same content has the same generation: nothing to do.
+    sandbox.onetime().expect_code(0);
+    assert_eq!(sandbox.log().matches("generation_ms=").count(), 2);
+}
+
+#[test]
+fn another_server_that_answers_is_no_proof() {
+    let Generations { mut nginx, sandbox, endpoints } = Generations::new();
+    let [_, stream] = endpoints;
+    // The template's server listens elsewhere than the resource says; nobody listens there.
+    let dest = nginx.stream_file("g.conf");
+    let template = std::fs::read_to_string(sandbox.path("etc/templates/stream.tera")).unwrap();
+    let elsewhere = format!("127.0.0.1:{}", free_port());
+    sandbox.set_store("a: one\n");
+    sandbox.onetime().expect_code(0);
+    nginx.start();
+    let _agent = sandbox.watch();
+    sandbox.wait_log("generation_ms=");
+    let good = std::fs::read_to_string(&dest).unwrap();
+    sandbox.template("stream.tera", &template.replace(&stream, &elsewhere));
+    sandbox.wait_log(&format!("{stream} does not answer with the new generation"));
+    wait_until("the last good file", DEADLINE, || std::fs::read_to_string(&dest).unwrap() == good);
+    sandbox.template("stream.tera", &format!("# healed\n{template}"));
+    wait_until("the healed file", DEADLINE, || std::fs::read_to_string(&dest).unwrap().contains("healed"));
+}
+
+#[test]
+fn a_template_that_prints_no_generation_is_told() {
+    let Generations { nginx: _nginx, sandbox, .. } = Generations::new();
+    sandbox.set_store("a: one\n");
+    sandbox.template("http.tera", "# {{ getv(key=\"/a\") }}\n");
+    let ran = sandbox.onetime();
+    assert!(ran.code == Some(5) && ran.stderr.contains("does not print {{ generation() }}"), "{ran:?}");
+}

@@ -7,10 +7,12 @@ use crate::apply::Context;
 use crate::apply::machine::Answer;
 use crate::apply::nginx::Nginx;
 use crate::apply::staging::StagedFile;
-use crate::apply::verify::Progress;
+use crate::apply::verify::{Progress, Times};
+use crate::model::generation::{self, Endpoint};
 use crate::model::report::{CommandKind, CommandRun, Failure, Stage, Verified};
 use crate::model::resource::{CommandLine, Reload, Verify};
 use crate::nginx::installation;
+use crate::world::fs;
 use crate::world::process::{self, End, Finished};
 
 use super::{Transaction, command_failure};
@@ -112,7 +114,7 @@ impl Transaction {
         }
         let asked_at = watched.asked_at();
         let said = |message: &str, output: String| Failure { at: Stage::Verify, message: message.to_owned(), output };
-        match nginx.verify(watched, self.check_time).await {
+        match nginx.verify(watched, self.check_time, &self.generations()).await {
             Progress::Waiting => Answer::Done,
             Progress::Refused(words) => {
                 Answer::Refused(said("nginx refused the new configuration and goes on with the previous one", words))
@@ -122,11 +124,22 @@ impl Transaction {
                 if times.converged.is_none() {
                     self.report.warnings.push("an old worker of nginx has not begun to leave after the reload".into());
                 }
-                let (accepted, healthy, converged) = (times.accepted, times.healthy, times.converged);
-                self.report.verified = Some(Verified { accepted, healthy, converged, serving, leaving, asked_at });
+                let Times { accepted, healthy, converged, generation } = times;
+                let verified = Verified { accepted, healthy, converged, generation, serving, leaving, asked_at };
+                self.report.verified = Some(verified);
                 Answer::Done
             }
         }
+    }
+
+    /// What servers are to answer with: what the files say that are in place now.
+    fn generations(&self) -> Vec<(Endpoint, String)> {
+        let asked = |file: &StagedFile| {
+            let endpoint = file.resource.generation.clone()?;
+            let live = fs::read(&file.target).ok().flatten()?;
+            Some((endpoint, generation::in_text(&live.bytes)?.to_owned()))
+        };
+        self.files.iter().filter_map(asked).collect()
     }
 
     /// Reloads the files that were put back, and proves it once.

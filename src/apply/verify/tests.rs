@@ -22,6 +22,7 @@ fn children(text: &str) -> Vec<Child> {
 }
 
 /// Each line: milliseconds since the reload, `-` for no master or the children (`w` worker, `l` leaving, `s` starting, `o` other), after `|` a log message of the master's.
+/// `+new` or `+other` behind the children: what servers answer that are asked for the generation.
 #[track_caller]
 fn check(expected_workers: usize, old: &str, looks: &[&str], verdict: &str) {
     let at = Instant::now();
@@ -32,10 +33,15 @@ fn check(expected_workers: usize, old: &str, looks: &[&str], verdict: &str) {
         Duration::from_millis(10),
         at,
     );
+    if looks.iter().any(|look| look.contains('+')) {
+        verification = verification.with_generation();
+    }
     let mut last = Progress::Waiting;
     for (position, look) in looks.iter().enumerate() {
         assert_eq!(last, Progress::Waiting, "ended before look {position}: {look}");
         let (state, message) = look.split_once('|').unwrap_or((look, ""));
+        let (state, generation) = state.split_once('+').unwrap_or((state, "other"));
+        assert_eq!(look.contains('+'), verification.asks(), "at {look}");
         let (millis, state) = state.trim().split_once(' ').unwrap_or((state.trim(), ""));
         let (master, state) = match state.strip_prefix('-') {
             Some(_) => (None, ""),
@@ -45,7 +51,9 @@ fn check(expected_workers: usize, old: &str, looks: &[&str], verdict: &str) {
             },
         };
         let log = if message.is_empty() { Vec::new() } else { vec![format!("2026/11/21 10:00:00 {}", message.trim())] };
-        let seen = Seen { master, children: children(state), log };
+        let answers = generation.split_once(' ').map_or(generation, |(answers, _)| answers);
+        let other_generation = if answers == "new" { Vec::new() } else { vec!["unix:/g.sock".to_owned()] };
+        let seen = Seen { master, children: children(state), log, other_generation };
         last = verification.look(&seen, at + Duration::from_millis(millis.parse().unwrap()));
     }
     let shown = match last {
@@ -53,10 +61,11 @@ fn check(expected_workers: usize, old: &str, looks: &[&str], verdict: &str) {
         Progress::Refused(message) => format!("refused: {message}"),
         Progress::Broken(message) => format!("broken: {message}"),
         Progress::Done { times, leaving, serving } => format!(
-            "done: {} {} {} leaving {} serving {serving}",
+            "done: {} {} {}{} leaving {} serving {serving}",
             times.accepted.as_millis(),
             times.healthy.as_millis(),
             times.converged.map_or("-".to_owned(), |time| time.as_millis().to_string()),
+            times.generation.map_or(String::new(), |time| format!(" generation {}", time.as_millis())),
             leaving.len()
         ),
     };
@@ -163,4 +172,23 @@ fn a_master_that_goes() {
     check(1, "w10", &["5 -", "40 m2 w20", "241 m2 w20"], "done: 40 241 40 leaving 0 serving 1");
     // None served before, none serves now.
     check(1, "", &["5 ", "5001 "], "broken: no new worker within 5s");
+}
+
+#[test]
+fn the_generation_that_is_served_is_asked_for_once_new_workers_live() {
+    let looks = ["1 w10", "4 w10 w20", "106 l10 w20 +other", "206 l10 w20 +other", "226 l10 w20 +new"];
+    check(1, "w10", &looks, "done: 4 206 106 generation 226 leaving 1 serving 1");
+    let looks = ["1 w10", "4 w10 w20", "106 l10 w20 +new", "206 l10 w20"];
+    check(1, "w10", &looks, "done: 4 206 106 generation 106 leaving 1 serving 1");
+    // Healthy as far as can be seen, and yet not what was installed.
+    let looks = ["1 w10", "4 w10 w20", "106 l10 w20 +other", "400 l10 w20 +other", "5005 l10 w20 +other"];
+    let broken = "broken: unix:/g.sock does not answer with the new generation 5s after the first new worker";
+    check(1, "w10", &looks, broken);
+    // What is known at once is told at once.
+    check(
+        1,
+        "w10",
+        &["4 w10 w20", "106 l10 +other", "108 l10 +other"],
+        "broken: the old workers are leaving or gone, and no new one lives",
+    );
 }

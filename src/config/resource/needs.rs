@@ -10,18 +10,18 @@ use crate::model::needs::Needs;
 
 use super::commands::optional_duration;
 use super::for_each::is_at_or_below;
-use super::keys::inside;
+use super::keys::{Keys, inside};
 
-/// Reads the fields; what is refused is told and left unset. `keys` are those of the resource.
-pub(super) fn read(fields: &mut Fields<'_>, keys: &[String], raw: bool) -> Needs {
-    let require = fields.take("require", |field| paths(field, keys, raw)).unwrap_or_default();
-    let wait_for = fields.take("wait_for", |field| paths(field, keys, raw)).unwrap_or_default();
+/// Reads the fields; what is refused is told and left unset. `keys` are those of the resource, where they are right.
+pub(super) fn read(fields: &mut Fields<'_>, keys: Option<&Keys>) -> Needs {
+    let require = fields.take("require", |field| paths(field, keys)).unwrap_or_default();
+    let wait_for = fields.take("wait_for", |field| paths(field, keys)).unwrap_or_default();
     let timeout = fields.take("wait_timeout", |field| {
         let timeout = optional_duration(field)?;
         if timeout == Some(Duration::ZERO) {
             return Err(Problem::new("`wait_timeout` cannot be zero").hint("leave wait_for out instead"));
         }
-        if wait_for.is_empty() && timeout.is_some() {
+        if keys.is_some() && wait_for.is_empty() && timeout.is_some() {
             return Err(Problem::new("`wait_timeout` does nothing without `wait_for`")
                 .at(field.key_place())
                 .hint("say wait_for = true, too"));
@@ -33,16 +33,16 @@ pub(super) fn read(fields: &mut Fields<'_>, keys: &[String], raw: bool) -> Needs
 }
 
 /// `true` for all keys of the resource, or a list of keys below them.
-fn paths(field: &Field<'_>, keys: &[String], raw: bool) -> Result<Vec<String>, Problem> {
+fn paths(field: &Field<'_>, keys: Option<&Keys>) -> Result<Vec<String>, Problem> {
     if let DeValue::Boolean(all) = field.value() {
-        return Ok(if *all { keys.to_vec() } else { Vec::new() });
+        return Ok(keys.filter(|_| *all).map(|keys| keys.keys.clone()).unwrap_or_default());
     }
     if !field.value().is_array() {
         return Err(field.not_a("boolean or an array of strings").hint("true stands for all of keys"));
     }
     let mut paths = Vec::new();
     for (text, place) in field.texts()? {
-        let path = if raw { Ok(text.to_owned()) } else { inside(text, "key") };
+        let path = if keys.is_some_and(|keys| keys.raw) { Ok(text.to_owned()) } else { inside(text, "key") };
         let path = path.map_err(|problem| problem.at(place.clone()))?;
         let fixed = path.split(['*', '?', '[']).next().unwrap_or_default();
         let fixed =
@@ -51,7 +51,7 @@ fn paths(field: &Field<'_>, keys: &[String], raw: bool) -> Result<Vec<String>, P
             let key = key.trim_end_matches('/');
             is_at_or_below(fixed, key) || is_at_or_below(key, fixed)
         };
-        if !keys.iter().any(reaches) {
+        if keys.is_some_and(|keys| !keys.keys.iter().any(reaches)) {
             let problem =
                 Problem::new(format!("`{}` {path:?} is not covered by the `keys` of this resource", field.name()));
             return Err(problem.at(place).hint("add it to keys"));

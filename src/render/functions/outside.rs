@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use tera::Value;
 use tera::value::Key;
 
+use crate::model::generation::PLACEHOLDER;
 use crate::nginx::installation::Version;
 
 use super::super::error::Failure;
@@ -50,6 +51,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         form: INTERFACE,
         run: lookup_iface_ipv6,
     },
+    Function { name: "generation", alias: None, arguments: &[], form: Form::Function, run: generation },
     Function {
         name: "nginx_at_least",
         alias: None,
@@ -139,4 +141,10 @@ fn nginx_at_least(call: &Call<'_>, session: &mut Session) -> Result<Value, Failu
     let text = call.text("version")?;
     let least = Version::parse(text).ok_or_else(|| call.failure("version is not one of nginx's, such as 1.27.4"))?;
     Ok(Value::from(session.facts.nginx_version().is_some_and(|version| version >= least)))
+}
+
+/// The render puts the file's own generation in its place once it knows the file.
+fn generation(_: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
+    session.memory.prints_generation = true;
+    Ok(Value::from(PLACEHOLDER))
 }

@@ -84,6 +84,7 @@ fn passes_reloads_and_commands_are_counted_by_what_came_of_them() {
         accepted: millis(10),
         healthy: millis(20),
         converged: None,
+        generation: None,
         serving: 2,
         leaving: BTreeSet::new(),
         asked_at: Instant::now(),

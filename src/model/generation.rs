@@ -1,0 +1,95 @@
+//! The generation that nginx itself is asked for: a text in the rendered file that changes with the file, and the address
+//! where a server of that file answers with it. Never asks anybody.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// What a template's `generation()` prints. The render puts the file's own generation in its place, so that it has as many
+/// characters.
+pub const PLACEHOLDER: &str = "upstreamd-generation-0000000000000000";
+/// What a generation begins with.
+const PREFIX: &str = "upstreamd-generation-";
+
+/// Where nginx says which generation it serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `unix:/path/of/socket`
+    Unix(PathBuf),
+    /// `127.0.0.1:8089`
+    Tcp(SocketAddr),
+}
+
+impl Endpoint {
+    /// Reads an address as a `listen` line has it, host names excepted.
+    pub fn parse(text: &str) -> Option<Endpoint> {
+        match text.strip_prefix("unix:") {
+            Some(path) if path.starts_with('/') && path.len() > 1 => Some(Endpoint::Unix(path.into())),
+            Some(_) => None,
+            None => text.parse().ok().filter(|address: &SocketAddr| address.port() > 0).map(Endpoint::Tcp),
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Endpoint::Unix(path) => write!(f, "unix:{}", path.display()),
+            Endpoint::Tcp(address) => address.fmt(f),
+        }
+    }
+}
+
+/// The generation in the text of a file, or in an answer.
+pub fn in_text(text: &[u8]) -> Option<&str> {
+    let at = text.windows(PREFIX.len()).position(|window| window == PREFIX.as_bytes())?;
+    std::str::from_utf8(text.get(at..at + PLACEHOLDER.len())?).ok()
+}
+
+/// Puts the generation that `hash` tells (hexadecimal digits, 16 or more) in the place of every placeholder.
+pub fn stamp(bytes: &mut [u8], hash: &str) {
+    let generation = format!("{PREFIX}{}", hash.get(..16).unwrap_or("0000000000000000"));
+    let mut at = 0;
+    while let Some(found) = find(bytes, at) {
+        let end = found + PLACEHOLDER.len();
+        if let Some(place) = bytes.get_mut(found..end) {
+            place.copy_from_slice(generation.as_bytes());
+        }
+        at = end;
+    }
+}
+
+/// Whether there is any placeholder.
+pub fn has_placeholder(bytes: &[u8]) -> bool {
+    find(bytes, 0).is_some()
+}
+
+fn find(bytes: &[u8], from: usize) -> Option<usize> {
+    let rest = bytes.get(from..)?;
+    rest.windows(PLACEHOLDER.len()).position(|window| window == PLACEHOLDER.as_bytes()).map(|at| from + at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_read_as_nginx_listens_on_them() {
+        for text in ["unix:/run/g.sock", "127.0.0.1:8089", "[::1]:8089"] {
+            assert_eq!(Endpoint::parse(text).map(|endpoint| endpoint.to_string()), Some(text.to_owned()));
+        }
+        for wrong in ["", "unix:", "unix:/", "unix:g.sock", "localhost:80", "127.0.0.1", "127.0.0.1:0", "8089"] {
+            assert_eq!(Endpoint::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_placeholder_becomes_the_generation() {
+        let mut bytes = format!("a {PLACEHOLDER} b {PLACEHOLDER}").into_bytes();
+        assert!(has_placeholder(&bytes) && !has_placeholder(b"upstreamd-generation-1"));
+        stamp(&mut bytes, "0123456789abcdef0123");
+        assert_eq!(bytes, b"a upstreamd-generation-0123456789abcdef b upstreamd-generation-0123456789abcdef");
+        assert_eq!(in_text(&bytes), Some("upstreamd-generation-0123456789abcdef"));
+        assert_eq!(in_text(b"HTTP/1.1 200 OK\r\n\r\nupstreamd-generation-01"), None);
+    }
+}

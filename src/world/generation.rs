@@ -1,0 +1,38 @@
+//! Asks a server for the generation that it serves: one connection, one short answer, one deadline. Never judges it.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::model::generation::{self, Endpoint};
+
+/// No answer is longer.
+const MOST_BYTES: usize = 4096;
+
+/// The generation that the server answers with; `None` where it does not within `limit`.
+pub async fn ask(endpoint: &Endpoint, limit: Duration) -> Option<String> {
+    let answer = tokio::time::timeout(limit, async {
+        match endpoint {
+            Endpoint::Unix(path) => read_answer(UnixStream::connect(path).await?).await,
+            Endpoint::Tcp(address) => read_answer(TcpStream::connect(address).await?).await,
+        }
+    });
+    let bytes = answer.await.ok()?.ok()?;
+    generation::in_text(&bytes).map(str::to_owned)
+}
+
+/// Asks as HTTP does; a `stream` server says what it has to say without listening, and may have closed before we ask.
+async fn read_answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<Vec<u8>> {
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await.ok();
+    let mut answer = Vec::new();
+    let mut piece = [0; 1024];
+    while answer.len() < MOST_BYTES && generation::in_text(&answer).is_none() {
+        match stream.read(&mut piece).await {
+            Ok(n) if n > 0 => answer.extend_from_slice(piece.get(..n).unwrap_or_default()),
+            _ => break,
+        }
+    }
+    Ok(answer)
+}

@@ -5,6 +5,7 @@
 
 pub mod ending;
 pub mod health;
+pub mod keeper;
 pub mod layout;
 mod link;
 mod lookup;

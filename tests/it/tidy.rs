@@ -42,6 +42,7 @@ const PURE: &[&str] = &[
     "status/systemd.rs",
     "agent/schedule",
     "agent/supervision.rs",
+    "agent/receipts.rs",
     "agent/touched.rs",
 ];
 

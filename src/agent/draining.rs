@@ -16,12 +16,15 @@ const PAUSE: Duration = Duration::from_millis(250);
 #[derive(Debug, Default)]
 pub struct Draining {
     reloads: Vec<Reload>,
+    /// Verified reloads so far.
+    generation: u64,
     next_look: Option<Instant>,
     serving: usize,
 }
 
 #[derive(Debug)]
 struct Reload {
+    generation: u64,
     /// What was applied; nothing where it was undone: its old workers are waited for, and nobody is told.
     resources: Vec<Arc<str>>,
     revision: Revision,
@@ -45,10 +48,12 @@ impl Draining {
     pub fn add(&mut self, report: &Report, now: Instant) -> Option<Drained> {
         let verified = report.verified.as_ref()?;
         self.serving = verified.serving;
+        self.generation += 1;
         // What dropped out is not what nginx serves, and neither is what was put back.
         let is_applied =
             |name: &&Arc<str>| report.outcome.is_final() && report.dropped.iter().all(|(dropped, _)| dropped != *name);
         let reload = Reload {
+            generation: self.generation,
             resources: report.resources.iter().filter(is_applied).cloned().collect(),
             revision: report.revision,
             asked_at: verified.asked_at,
@@ -60,6 +65,25 @@ impl Draining {
         self.reloads.push(reload);
         self.next_look.get_or_insert(now + PAUSE);
         None
+    }
+
+    /// Takes workers that were leaving before any reload of ours.
+    pub fn add_earlier(&mut self, leaving: BTreeSet<Process>, now: Instant) {
+        if !leaving.is_empty() {
+            let (resources, revision) = (Vec::new(), Revision::default());
+            self.reloads.push(Reload { generation: 0, resources, revision, asked_at: now, leaving });
+            self.next_look.get_or_insert(now + PAUSE);
+        }
+    }
+
+    /// How many reloads were verified.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The first of them that workers of earlier configurations are left from; 0 for those that were leaving before.
+    pub fn oldest_undrained(&self) -> Option<u64> {
+        self.reloads.iter().map(|reload| reload.generation).min()
     }
 
     /// Looks again where it is time for it. Answers the reloads that have drained since.
@@ -158,5 +182,23 @@ mod tests {
         let resources = vec!["good".into(), "bad".into()];
         let partly = Report { resources, dropped: vec![("bad".into(), cause)], ..report(4, &[], start) };
         assert_eq!(draining.add(&partly, start).unwrap().resources, ["good".into()]);
+    }
+
+    #[test]
+    fn generations_are_counted_and_the_oldest_that_is_left_is_known() {
+        let now = Instant::now();
+        let later = now + PAUSE;
+        let mut draining = Draining::default();
+        draining.add_earlier(BTreeSet::new(), now);
+        assert_eq!((draining.generation(), draining.oldest_undrained()), (0, None));
+        draining.add_earlier(BTreeSet::from([Process { pid: 5, start_time: 1 }]), now);
+        assert_eq!((draining.generation(), draining.oldest_undrained()), (0, Some(0)));
+        draining.add(&report(2, &[], now), now);
+        draining.add(&report(3, &[10], now), now);
+        assert_eq!((draining.generation(), draining.oldest_undrained()), (2, Some(0)));
+        draining.look(later, |process| process.pid == 10);
+        assert_eq!((draining.generation(), draining.oldest_undrained()), (2, Some(2)));
+        draining.look(later + PAUSE, |_| false);
+        assert_eq!((draining.generation(), draining.oldest_undrained()), (2, None));
     }
 }

@@ -15,23 +15,25 @@ use crate::model::event::Event;
 use crate::model::guard::Decision;
 use crate::model::key::Revision;
 use crate::model::range::KeyRanges;
+use crate::model::receipt;
 use crate::model::report::{Outcome, Rendered, Report};
 use crate::model::resource::Resource;
 use crate::model::store::StoreSettings;
 use crate::model::tree::Tree;
 use crate::render::{Memory, SetAside};
 use crate::status::{Shared, events};
-use crate::world::{clock, nginx_process, random};
+use crate::world::{clock, random};
 
-use super::draining::{Drained, Draining};
+use super::draining::Draining;
 use super::expansion::Expansions;
-use super::governor;
 use super::loaded::Loaded;
+use super::receipts::Receipts;
 use super::schedule::{Left, Schedule, Timed, Urgency};
 use super::standing::Standings;
 use super::waiting::Waiting;
 
 mod dirty;
+mod workers;
 
 use dirty::Work;
 
@@ -79,6 +81,8 @@ pub struct Engine {
     schedule: Schedule,
     /// Reloads of nginx whose old workers have not ended.
     draining: Draining,
+    /// How far each resource has come, where that is told.
+    receipts: Option<Receipts>,
     running: JoinSet<Vec<Finished>>,
     /// Groups that have been worked on at least once.
     worked_on: BTreeSet<String>,
@@ -115,6 +119,7 @@ impl Engine {
             dirty: BTreeSet::new(),
             schedule: Schedule::default(),
             draining: Draining::default(),
+            receipts: None,
             running: JoinSet::new(),
             worked_on: BTreeSet::new(),
             last_failures: BTreeMap::new(),
@@ -159,6 +164,9 @@ impl Engine {
             drives_nginx: self.paced && group.drives_nginx(),
         };
         self.schedule.set_groups(self.loaded.groups.iter().map(timed));
+        if let Some(receipts) = &mut self.receipts {
+            receipts.set_groups(self.loaded.groups.iter().map(|group| &**group));
+        }
         let groups = self.loaded.groups.iter().map(|group| (group.id.as_str(), group.resources.as_slice()));
         let further =
             self.loaded.stores.iter().filter_map(|store| Some(store.settings.as_ref()?.to_string())).collect();
@@ -251,6 +259,7 @@ impl Engine {
             }
             Event::Lost { .. } | Event::Regained => return,
         };
+        let revision = self.stores.get(position).map(|store| store.tree.revision()).unwrap_or_default();
         let mut touched: BTreeMap<usize, Urgency> = BTreeMap::new();
         for key in &changed {
             let urgency = if added.contains(key) { Urgency::Addition } else { Urgency::Removal };
@@ -258,6 +267,10 @@ impl Engine {
             for position in self.loaded.touched.by(key.as_str()).filter(of_store) {
                 let known = touched.entry(position).or_insert(urgency);
                 *known = (*known).min(urgency);
+                let member = self.loaded.members.get(position).filter(|_| !receipt::is_receipt(key.as_str()));
+                if let (Some(receipts), Some(member)) = (&mut self.receipts, member) {
+                    receipts.touched(&member.resource.name, revision);
+                }
             }
         }
         for (position, urgency) in touched {
@@ -321,19 +334,6 @@ impl Engine {
         ended
     }
 
-    /// Tells which reloads have drained, and spreads further ones while old workers pile up.
-    fn look_at_old_workers(&mut self, now: Instant) {
-        for drained in self.draining.look(now, nginx_process::is_alive) {
-            self.tell_drained(&drained);
-        }
-        let leaving = self.draining.leaving().len();
-        self.board.with(|board| board.workers(leaving, self.draining.serving()));
-        let load = governor::load(leaving, self.draining.serving());
-        if self.schedule.set_load(load) {
-            events::spread(load.stretch(), leaving);
-        }
-    }
-
     /// The members of a group whose live files stay, and why.
     fn held<'a>(&'a self, group: &'a Group) -> impl Iterator<Item = (Arc<str>, Decision)> + 'a {
         let names = group.resources.iter().flat_map(|resource| self.expansions.instances(&resource.name));
@@ -388,12 +388,10 @@ impl Engine {
         if let Some(drained) = self.draining.add(&report, now) {
             self.tell_drained(&drained);
         }
+        if let (Some(receipts), Some(group)) = (&mut self.receipts, self.loaded.group(id)) {
+            receipts.finished(group, &report, &self.draining);
+        }
         report
-    }
-
-    fn tell_drained(&self, drained: &Drained) {
-        events::drained(&drained.resources, drained.revision, drained.after);
-        self.board.with(|board| board.drained(drained.after));
     }
 
     /// How often in a row this group has failed in the same way.

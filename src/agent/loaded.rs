@@ -164,7 +164,12 @@ pub fn load(sources: &Sources, facts: &Arc<dyn Facts>, previous: Option<&Loaded>
     let mut problems: Vec<Problem> = Vec::new();
     let mut names: BTreeSet<String> = BTreeSet::new();
     let mut watched = Watched::default();
+    let mut read: BTreeSet<PathBuf> = BTreeSet::new();
     for confdir in &sources.confdirs {
+        // One that is named twice, or by two paths, is still one.
+        if !read.insert(confdir.canonicalize().unwrap_or_else(|_| confdir.clone())) {
+            continue;
+        }
         watched.add_way_to(confdir);
         watched.folders.extend(confdir.canonicalize());
         let conf_d = folder::read_texts(&confdir.join("conf.d"), |name| name.ends_with("toml"));

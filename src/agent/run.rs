@@ -12,7 +12,7 @@ use crate::config::problem::Problems;
 use crate::model::event::Event;
 use crate::model::for_each::ForEach;
 use crate::model::report::Report;
-use crate::model::store::StoreSettings;
+use crate::model::store::{EtcdSettings, StoreSettings};
 use crate::render::Facts;
 use crate::status::Shared;
 use crate::world::child::{Ended, StartError};
@@ -28,6 +28,7 @@ use super::reporting::{self, Manager};
 use super::stores::Stores;
 use super::supervised::Supervised;
 use super::supervision::{Request, meaning};
+use super::teller::Teller;
 
 /// Everything a run needs to know.
 pub struct Plan {
@@ -51,10 +52,20 @@ pub struct Plan {
     pub store_timeout: Duration,
     /// How long running transactions may take to end when the agent is to stop.
     pub shutdown_timeout: Duration,
+    /// Tell in etcd how far the agent has come, under this name.
+    pub receipt: Option<ReceiptPlan>,
     /// A command to start after the first pass of following, and to supervise: a program and its arguments.
     pub command: Option<Vec<String>>,
     /// How long that command may take to end.
     pub stop_timeout: Duration,
+}
+
+/// Where and as whom to tell how far the agent has come.
+pub struct ReceiptPlan {
+    /// The agent.
+    pub id: String,
+    /// Where etcd is.
+    pub store: EtcdSettings,
 }
 
 /// How the agent goes on after the first pass.
@@ -219,14 +230,21 @@ pub async fn follow(plan: Plan, follow: Follow) -> Stopped {
     let engine = Engine::new(Arc::clone(&plan.context), loaded, plan.preview, true, board.clone(), clock::now());
     let mut agent = Agent { engine, sources: plan.sources, facts: plan.facts, stores, board: board.clone() };
     agent.tell_use();
-    let signal = loop {
+    let mut teller = match plan.receipt {
+        Some(receipt) => Some(Teller::start(receipt, &mut agent.engine, &plan.context).await),
+        None => None,
+    };
+    // Why it ends, and with which signal the command is to end.
+    let (stopped, signal) = loop {
         agent.engine.start_due(clock::now());
+        if let Some(teller) = &mut teller {
+            teller.tell(&mut agent.engine);
+        }
         match command.turn(&agent.engine, &plan.context, clock::now()) {
             Ok(()) => {}
             Err(error) => {
                 tracing::error!("{error}: {}", error.source);
-                agent.stop(&mut manager, plan.shutdown_timeout).await;
-                return Stopped::CommandNotStarted(error);
+                break (Stopped::CommandNotStarted(error), None);
             }
         }
         manager.turn(&board, agent.is_settled());
@@ -248,21 +266,19 @@ pub async fn follow(plan: Plan, follow: Follow) -> Stopped {
             Wake::Store(position, Some(event)) => agent.take_event(position, event),
             Wake::Store(_, None) => {
                 tracing::error!("the store's task has ended, which it never should; stopping");
-                agent.stop(&mut manager, plan.shutdown_timeout).await;
-                command.stop(Signal::SIGTERM).await;
-                return Stopped::StoreEnded;
+                break (Stopped::StoreEnded, Some(Signal::SIGTERM));
             }
             Wake::FoldersChanged => agent.reload(watches.then_some(&mut folders), "files have changed"),
-            Wake::ChildEnded(ended) => {
-                agent.stop(&mut manager, plan.shutdown_timeout).await;
-                return Stopped::CommandEnded(ended);
-            }
+            Wake::ChildEnded(ended) => break (Stopped::CommandEnded(ended), None),
             Wake::Signal(signal) => {
                 let (request, hand_on) = meaning(signal, on_terminal);
                 command.hand_on(signal, hand_on);
                 match request {
                     Request::None => {}
-                    Request::Stop => break signal,
+                    Request::Stop => {
+                        tracing::info!("stopping");
+                        break (Stopped::Asked, Some(signal));
+                    }
                     Request::Reload => {
                         manager.reload();
                         agent.reload(watches.then_some(&mut folders), "SIGHUP");
@@ -279,9 +295,19 @@ pub async fn follow(plan: Plan, follow: Follow) -> Stopped {
             }
         }
     };
-    tracing::info!("stopping");
     agent.stop(&mut manager, plan.shutdown_timeout).await;
-    command.stop(signal).await.map_or(Stopped::Asked, Stopped::CommandEnded)
+    let ended = match signal {
+        Some(signal) => command.stop(signal).await,
+        None => None,
+    };
+    // Until nginx has ended, backends are in use and the receipt is to say so.
+    if let Some(teller) = teller {
+        teller.stop().await;
+    }
+    match (stopped, ended) {
+        (Stopped::Asked, Some(ended)) => Stopped::CommandEnded(ended),
+        (stopped, _) => stopped,
+    }
 }
 
 struct Agent {

@@ -20,6 +20,8 @@ pub mod staging;
 pub mod transaction;
 pub mod verify;
 
+pub use nginx::leaving_workers;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;

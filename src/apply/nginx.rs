@@ -92,6 +92,16 @@ pub(super) async fn find(context: &Context, group: &Group) -> Nginx {
     }
 }
 
+/// The workers of earlier configurations that have not ended, of every nginx that these groups drive.
+pub async fn leaving_workers<'a>(context: &Context, groups: impl Iterator<Item = &'a Group>) -> BTreeSet<Process> {
+    let mut leaving = BTreeSet::new();
+    for group in groups.filter(|group| group.drives_nginx() && group.reload.is_some()) {
+        let children = find(context, group).await.master().and_then(nginx_process::children).unwrap_or_default();
+        leaving.extend(children.iter().filter(|child| child.role == Role::Leaving).map(|child| child.process));
+    }
+    leaving
+}
+
 /// What a program says that it was built with, asked once.
 async fn built(context: &Context, program: PathBuf) -> Built {
     let mut known = context.built.lock().await;

@@ -59,6 +59,16 @@ pub enum Command {
     },
     /// Show what would change.
     Diff,
+    /// Print how far the agents of the fleet have come.
+    Agents {
+        /// As JSON instead of a table.
+        json: bool,
+    },
+    /// Print a Go template as a Tera template.
+    Convert {
+        /// The file.
+        template: PathBuf,
+    },
     /// Print the keys that resources see.
     Keys {
         /// Only this one's: its file below conf.d.
@@ -165,6 +175,12 @@ fn what_to_do(matches: &ArgMatches) -> Command {
         Some(("check", _)) => Command::Check,
         Some(("render", matches)) => Command::Render { resource: resource(matches).unwrap_or_default() },
         Some(("diff", _)) => Command::Diff,
+        Some(("agents", matches)) => {
+            Command::Agents { json: matches.get_one::<String>("format").is_some_and(|format| format == "json") }
+        }
+        Some(("convert", matches)) => {
+            Command::Convert { template: matches.get_one::<String>("TEMPLATE").map(PathBuf::from).unwrap_or_default() }
+        }
         Some(("keys", matches)) => Command::Keys { resource: resource(matches) },
         _ => match matches.get_many::<String>("COMMAND") {
             Some(words) => Command::Supervise { command: words.cloned().collect() },

@@ -1,8 +1,10 @@
 //! The command line: what was asked for, and the exit code that comes back. Used by `main.rs` alone.
 
+mod agents;
 mod announce;
 pub mod args;
 mod check;
+mod convert;
 pub mod exit;
 mod logging;
 mod outcome;
@@ -69,6 +71,8 @@ pub fn main() -> ExitCode {
         Command::Preflight => runtime.block_on(preflight::preflight(settings)).into(),
         Command::Render { resource } => runtime.block_on(show::render(settings, &resource)).into(),
         Command::Diff => runtime.block_on(show::diff(settings)).into(),
+        Command::Agents { json } => runtime.block_on(agents::agents(settings, json)).into(),
+        Command::Convert { template } => convert::convert(&settings, &template).into(),
         Command::Keys { resource } => runtime.block_on(show::keys(settings, resource.as_deref())).into(),
     };
     ending.into()

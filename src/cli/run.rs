@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use crate::agent::facts::WorldFacts;
 use crate::agent::loaded::Sources;
-use crate::agent::run::{self, Follow, Plan, Previewed};
+use crate::agent::run::{self, Follow, Plan, Previewed, ReceiptPlan};
 use crate::apply::{self, Context, preview};
 use crate::config::settings::{Color, Mode, Settings, layers};
 use crate::model::report::Rendered;
@@ -16,7 +16,7 @@ use crate::render::Facts;
 use crate::status::Shared;
 use crate::status::diff::{self, Style};
 use crate::status::events;
-use crate::world::{clock, fs, http, terminal};
+use crate::world::{clock, fs, host, http, terminal};
 
 use super::exit::{Ending, Exit};
 use super::{outcome, state};
@@ -115,6 +115,7 @@ fn plan(settings: &Settings, state_folder: Option<PathBuf>, command: Option<Vec<
         fail_fast: settings.fail_fast,
         store_timeout: settings.backend_timeout,
         shutdown_timeout: settings.shutdown_timeout,
+        receipt: receipt(settings),
         command,
         stop_timeout: settings.stop_timeout,
     }
@@ -126,6 +127,20 @@ fn backend(store: &StoreSettings) -> &'static str {
         StoreSettings::Etcd(_) => "etcd",
         StoreSettings::File(_) => "file",
         StoreSettings::Env => "env",
+    }
+}
+
+/// As whom and where to tell how far we have come; a single pass and one that changes nothing have nothing to tell.
+fn receipt(settings: &Settings) -> Option<ReceiptPlan> {
+    let wanted = settings.receipts && settings.mode != Mode::Onetime && !settings.noop;
+    let StoreSettings::Etcd(store) = settings.store.clone() else { return None };
+    let id = || settings.agent_id.clone().map_or_else(host::hostname, Ok);
+    match wanted.then(id)? {
+        Ok(id) => Some(ReceiptPlan { id, store }),
+        Err(problem) => {
+            tracing::error!("no receipt is kept: {problem} (hint: --agent-id)");
+            None
+        }
     }
 }
 

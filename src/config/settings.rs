@@ -74,6 +74,10 @@ pub struct Settings {
     pub watch_error_backoff: Option<Duration>,
     /// Where journal and lock are.
     pub state_dir: StateDir,
+    /// Whether the agent tells in etcd how far it has come.
+    pub receipts: bool,
+    /// Its name there; `None` is the host's.
+    pub agent_id: Option<String>,
     /// Where status pages are served: `host:port`, or `:port` for every address.
     pub metrics_addr: Option<String>,
     /// Least severity that is logged.
@@ -211,6 +215,8 @@ pub fn resolve(layers: &Layers<'_>) -> (Settings, Problems) {
         debounce: values.optional_duration(&table::DEBOUNCE),
         watch_error_backoff: values.optional_duration(&table::WATCH_ERROR_BACKOFF),
         state_dir: state_dir(&mut values),
+        receipts: values.switch(&table::RECEIPTS),
+        agent_id: values.parsed(&table::AGENT_ID, agent_id),
         metrics_addr: values.parsed(&table::METRICS_ADDR, listen_address).flatten(),
         log_level: values.choice(&table::LOG_LEVEL, LOG_LEVELS).unwrap_or(LogLevel::Info),
         log_format: values.choice(&table::LOG_FORMAT, LOG_FORMATS).unwrap_or(LogFormat::Text),
@@ -227,6 +233,10 @@ pub fn resolve(layers: &Layers<'_>) -> (Settings, Problems) {
         preflight_timeout: values.positive_duration(&table::PREFLIGHT_TIMEOUT),
         warnings: without_effect(&mut values),
     };
+    if settings.receipts && !matches!(settings.store, StoreSettings::Etcd(_)) {
+        let problem = Problem::new("receipts: they are kept in etcd, and keys come from elsewhere");
+        values.refuse(&table::RECEIPTS, problem.hint("leave receipts out, or use --backend etcd"));
+    }
     (settings, values.problems.into_iter().collect())
 }
 
@@ -269,6 +279,16 @@ fn mode(values: &mut Values<'_>) -> Mode {
     } else {
         Mode::Interval(interval)
     }
+}
+
+/// A name that is one part of a key.
+fn agent_id(text: &str) -> Result<String, Problem> {
+    let is_good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if text.is_empty() || !text.chars().all(is_good) {
+        let problem = Problem::new(format!("{} is no name for an agent", shown(text)));
+        return Err(problem.hint("use letters, digits, `.`, `_` and `-`"));
+    }
+    Ok(text.to_owned())
 }
 
 /// `host:port` or `:port`; empty for none.

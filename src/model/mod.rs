@@ -15,6 +15,7 @@ pub mod natural;
 pub mod needs;
 pub mod process;
 pub mod range;
+pub mod receipt;
 pub mod report;
 pub mod resource;
 pub mod service;

@@ -26,6 +26,7 @@ use crate::model::view::View;
 pub use compile::compile;
 pub use error::{Place, TemplateError};
 pub use facts::{Facts, Srv};
+pub use go::convert;
 pub use memory::{Memory, SetAside, Tally};
 
 use session::Session;

@@ -86,6 +86,44 @@ fn the_page_about_many_files_shows_what_works() {
     }
 }
 
+/// The lines of a page's shell blocks that call upstreamd, comments cut off.
+fn upstreamd_lines(page: &str) -> Vec<String> {
+    let blocks = blocks_of(page, "sh");
+    let lines = blocks.iter().flat_map(|block| block.lines()).map(|line| line.split(" #").next().unwrap().trim());
+    lines.filter(|line| line.starts_with("upstreamd ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_line_of_the_page_about_moving_from_confd_runs() {
+    let etcd = Etcd::start();
+    etcd.put("/v/x", "one");
+    let mut seen = 0;
+    for line in upstreamd_lines("docs/migration.md") {
+        let mut sandbox = Sandbox::on_etcd(&etcd.url());
+        sandbox.plain_resource("app", "reload_cmd = \"true\"");
+        let stock = repository().join("tests/confdirs/stock/templates/upstreams.conf.tmpl");
+        fs::copy(stock, sandbox.path("etc/templates/app.conf.tmpl")).unwrap();
+        let line = line.split(" > ").next().unwrap().replace("http://127.0.0.1:2379", &etcd.url());
+        let line = line.replace("/etc/confd", &sandbox.text_path("etc"));
+        // The line itself says which store; those that look at files only need none.
+        sandbox.store.clear();
+        let arguments: Vec<&str> = line.split_whitespace().skip(1).collect();
+        seen += 1;
+        if arguments.contains(&"--watch") {
+            let _agent = sandbox.start(&arguments);
+            sandbox.wait_output("app", "one\n");
+            continue;
+        }
+        let ran = sandbox.run(&arguments);
+        let expected = if arguments[0] == "diff" { 1 } else { 0 };
+        assert_eq!(ran.code, Some(expected), "{line}: {ran:?}");
+        if arguments.iter().any(|argument| argument.ends_with("-onetime")) {
+            assert_eq!(sandbox.output("app").as_deref(), Some("one\n"), "{line}");
+        }
+    }
+    assert_eq!(seen, 7, "a line is missing");
+}
+
 #[test]
 fn the_page_about_stores_shows_what_is_taken() {
     let [resource] = blocks_of("docs/stores.md", "toml").try_into().unwrap();

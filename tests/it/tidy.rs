@@ -26,6 +26,7 @@ const PURE: &[&str] = &[
     "nginx/",
     "render/",
     "source/session",
+    "announce/draining.rs",
     "announce/ending.rs",
     "announce/health.rs",
     "announce/layout.rs",
@@ -42,6 +43,7 @@ const PURE: &[&str] = &[
     "status/systemd.rs",
     "agent/schedule",
     "agent/supervision.rs",
+    "agent/receipts.rs",
     "agent/touched.rs",
 ];
 

@@ -53,6 +53,10 @@ impl Engine {
             if self.must_wait(resource, &tree, now) {
                 continue;
             }
+            let revision = self.tree_of(resource).revision();
+            if let Some(receipts) = &mut self.receipts {
+                receipts.rendering(&resource.name, revision);
+            }
             match &resource.for_each {
                 None => self.render_into(&mut work, &member, &tree, now),
                 Some(for_each) => {

@@ -40,6 +40,20 @@ pub fn definition() -> Command {
                 .arg(Arg::new("RESOURCE").help("only of this file below conf.d")),
         )
         .subcommand(
+            Command::new("agents").about("Print how far the agents have come that keep receipts, and who lags").arg(
+                Arg::new("format")
+                    .long("format")
+                    .value_parser(["table", "json"])
+                    .default_value("table")
+                    .help("how it is printed"),
+            ),
+        )
+        .subcommand(
+            Command::new("convert")
+                .about("Print a Go template in Tera, where the two are certain to give the same")
+                .arg(Arg::new("TEMPLATE").required(true).help("its file, as in templates/app.conf.tmpl")),
+        )
+        .subcommand(
             Command::new("completions")
                 .about("Print completions for a shell")
                 .arg(Arg::new("shell").required(true).value_parser(value_parser!(Shell))),

@@ -226,6 +226,10 @@ settings! {
     STATE_DIR = setting("state-dir", Kind::Path, Section::Run,
         "folder of the journal and the lock; empty for none; by default /var/lib/upstreamd, \
          else $XDG_STATE_HOME/upstreamd, else none").may_be_empty();
+    RECEIPTS = setting("receipts", Kind::Switch, Section::Run,
+        "tell in etcd, below /upstreamd/agents, which changes are applied and drained").default("false");
+    AGENT_ID = setting("agent-id", Kind::Text, Section::Run,
+        "this agent's name there; by default the host's name");
     FAILURE_MODE = setting("failure-mode", Kind::Choice(&["best-effort", "fail-fast"]), Section::Run,
         "with --onetime: whether the first failure ends the pass, resources in the order of their files; \
          a broken file of conf.d is one too").default("best-effort");

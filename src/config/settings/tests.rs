@@ -167,6 +167,7 @@ fn every_setting_that_works_makes_a_difference_and_every_other_is_warned_of() {
             "basic-auth" => "false",
             "backend" => "env",
             "scheme" => "https",
+            "agent-id" => "edge-1",
             _ => samples(setting)[0],
         };
         let (settings, problems) = context(setting).flag(setting, value).resolve();

@@ -115,11 +115,22 @@ fn clean(path: &str) -> String {
 }
 
 fn to_upper(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
-    Ok(Value::from(call.text("text")?.to_uppercase()))
+    Ok(Value::from(call.text("text")?.chars().map(upper).collect::<String>()))
 }
 
 fn to_lower(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
-    Ok(Value::from(call.text("text")?.to_lowercase()))
+    Ok(Value::from(call.text("text")?.chars().map(lower).collect::<String>()))
+}
+
+/// As Go: letter by letter, and one that would become two is left alone.
+pub(in crate::render) fn upper(c: char) -> char {
+    let mut changed = c.to_uppercase();
+    if changed.len() == 1 { changed.next().unwrap_or(c) } else { c }
+}
+
+/// As Go: letter by letter.
+pub(in crate::render) fn lower(c: char) -> char {
+    c.to_lowercase().next().unwrap_or(c)
 }
 
 fn contains(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {

@@ -2,6 +2,7 @@
 //! differences. An engine of its own because confd's templates show Go's types everywhere: in what prints, in what
 //! compares, in which function takes what. Never reads a file: other files come from the `Library`.
 
+mod convert;
 mod expression;
 pub(super) mod functions;
 mod interpreter;
@@ -26,6 +27,7 @@ use super::error::{Failure, Place, TemplateError};
 use super::session::{Session, shown};
 use crate::model::resource::Escape;
 use crate::model::suggest::nearest;
+pub use convert::convert;
 use interpreter::{Interpreter, Trouble};
 use lexer::{Kind, Mistake};
 use parser::Unit;

@@ -88,7 +88,7 @@ fn rendered(case: &Case, engine: Engine) -> Result<Vec<u8>, Vec<TemplateError>> 
     renderer.render(root, &view(case), &mut Memory::default()).map_err(|error| vec![error])
 }
 
-fn view(case: &Case) -> View {
+pub fn view(case: &Case) -> View {
     let entries = case.text("keys").lines().filter(|line| !line.is_empty()).map(|line| {
         let (key, value) = line.split_once(" = ").unwrap_or_else(|| panic!("{}: {line}", case.path.display()));
         let value = match value.strip_prefix("hex:") {

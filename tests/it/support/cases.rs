@@ -33,9 +33,13 @@ impl Case {
     }
 }
 
-/// Runs every `*.txt` below `tests/cases/<folder>` and compares with its `$$ expect`; lists all that differ.
-#[track_caller]
-pub fn run(folder: &str, run_case: impl Fn(&Case) -> String) {
+/// Hands every case of `tests/cases/<folder>` over.
+pub fn each(folder: &str, mut look: impl FnMut(&Case)) {
+    let paths = paths(folder);
+    paths.iter().for_each(|path| look(&Case::read(path)));
+}
+
+fn paths(folder: &str) -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(folder);
     let mut paths: Vec<PathBuf> = std::fs::read_dir(&root)
         .unwrap_or_else(|error| panic!("{}: {error}", root.display()))
@@ -44,6 +48,13 @@ pub fn run(folder: &str, run_case: impl Fn(&Case) -> String) {
         .collect();
     paths.sort();
     assert!(!paths.is_empty(), "{} has no cases", root.display());
+    paths
+}
+
+/// Runs every `*.txt` below `tests/cases/<folder>` and compares with its `$$ expect`; lists all that differ.
+#[track_caller]
+pub fn run(folder: &str, run_case: impl Fn(&Case) -> String) {
+    let paths = paths(folder);
     let update = std::env::var_os("UPDATE_EXPECT").is_some();
     let mut failures = Vec::new();
     for path in paths {

@@ -13,6 +13,7 @@ use super::builtins::list;
 use super::{Function, Run, Type, made, native, text};
 use crate::render::error::Failure;
 use crate::render::functions;
+use crate::render::functions::text::{lower, upper};
 use crate::render::session::Session;
 
 /// The type of a result.
@@ -104,16 +105,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
     shared("lookupIfaceIPV4", &[Type::Text], None, "lookup_iface_ipv4", &["name"], Returns::Text),
     shared("lookupIfaceIPV6", &[Type::Text], None, "lookup_iface_ipv6", &["name"], Returns::Text),
 ];
-
-/// Go changes letter by letter, and leaves one alone that would become two.
-fn upper(c: char) -> char {
-    let mut changed = c.to_uppercase();
-    if changed.len() == 1 { changed.next().unwrap_or(c) } else { c }
-}
-
-fn lower(c: char) -> char {
-    c.to_lowercase().next().unwrap_or(c)
-}
 
 /// Calls the function `name` of both engines.
 pub(in crate::render::go) fn call(

@@ -1,0 +1,185 @@
+//! The Docker engine and its compose tool, version 1 or 2, with a limit on every command.
+
+use std::net::SocketAddr;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use super::Failure;
+use super::support::free_port;
+
+/// The compose project: names every container, network and volume of the test.
+const PROJECT: &str = "upstreamd-cluster-test";
+/// Building everything from nothing.
+const BUILD_LIMIT: Duration = Duration::from_secs(3600);
+const COMMAND_LIMIT: Duration = Duration::from_secs(180);
+
+/// The engine, and the cluster on it.
+pub struct Engine {
+    /// `docker-compose`, or `docker compose`.
+    compose: Vec<&'static str>,
+    /// The stand-ins for the public base images, where those are not to be had.
+    environment: Vec<(&'static str, String)>,
+    /// Where the balancer answers HTTPS.
+    pub https: SocketAddr,
+    /// Where it takes TCP connections.
+    pub echo: SocketAddr,
+}
+
+impl Engine {
+    /// Finds both.
+    ///
+    /// # Errors
+    /// A phrase for people: no engine answers, or there is no compose tool.
+    pub fn find() -> Result<Engine, String> {
+        let answers = |words: &[&str]| output(command(words), COMMAND_LIMIT).is_ok();
+        if !answers(&["docker", "version"]) {
+            return Err("no Docker engine answers on this machine".to_owned());
+        }
+        let tools = [vec!["docker", "compose"], vec!["docker-compose"]];
+        let works = |tool: &Vec<&'static str>| answers(&[tool.as_slice(), &["version"]].concat());
+        let compose = tools.into_iter().find(works).ok_or("there is neither `docker compose` nor docker-compose")?;
+        let port = || free_port().map_err(|error| format!("no port is free: {error}"));
+        let (https, echo) = (port()?, port()?);
+        let mut environment = vec![
+            ("UPSTREAMD_HTTPS_PORT", https.to_string()),
+            ("UPSTREAMD_ECHO_PORT", echo.to_string()),
+            // The classic builder is what every engine has.
+            ("DOCKER_BUILDKIT", std::env::var("DOCKER_BUILDKIT").unwrap_or("0".to_owned())),
+            ("COMPOSE_DOCKER_CLI_BUILD", "1".to_owned()),
+            ("UPSTREAMD_LTO", std::env::var("UPSTREAMD_LTO").unwrap_or("off".to_owned())),
+        ];
+        for variable in ["UPSTREAMD_BASE", "UPSTREAMD_BUILDER"] {
+            environment.extend(std::env::var(variable).ok().map(|image| (variable, image)));
+        }
+        let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Ok(Engine { compose, environment, https: address(https), echo: address(echo) })
+    }
+
+    /// Builds and starts everything.
+    ///
+    /// # Errors
+    /// What the tool printed.
+    pub fn up(&self) -> Result<(), Failure> {
+        self.down();
+        self.compose(&["build", "--quiet"], BUILD_LIMIT)?;
+        self.compose(&["up", "-d", "--no-build"], COMMAND_LIMIT)?;
+        Ok(())
+    }
+
+    /// Takes everything away: containers, networks, volumes. Images stay.
+    pub fn down(&self) {
+        if let Err(failure) = self.compose(&["down", "--volumes", "--timeout", "1"], COMMAND_LIMIT) {
+            eprintln!("cluster-test: {failure}");
+        }
+    }
+
+    /// Restarts every service at once.
+    ///
+    /// # Errors
+    /// What the tool printed.
+    pub fn restart_all(&self) -> Result<(), Failure> {
+        self.compose(&["restart", "--timeout", "15"], COMMAND_LIMIT).map(drop)
+    }
+
+    /// Does something to services' containers: `docker stop web-1`.
+    ///
+    /// # Errors
+    /// What docker printed.
+    pub fn docker(&self, verb: &[&str], services: &[&str]) -> Result<(), Failure> {
+        let containers: Vec<String> =
+            services.iter().map(|service| self.container(service)).collect::<Result<_, _>>()?;
+        let words: Vec<&str> =
+            ["docker"].iter().chain(verb).copied().chain(containers.iter().map(String::as_str)).collect();
+        output(command(&words), COMMAND_LIMIT).map(drop)
+    }
+
+    /// What a command in a service's container prints.
+    ///
+    /// # Errors
+    /// It failed, or the container does not run.
+    pub fn exec(&self, service: &str, words: &[&str]) -> Result<String, Failure> {
+        let container = self.container(service)?;
+        output(command(&[&["docker", "exec", container.as_str()], words].concat()), COMMAND_LIMIT)
+    }
+
+    /// Cuts a service off from a network.
+    ///
+    /// # Errors
+    /// What docker printed.
+    pub fn disconnect(&self, network: &str, service: &str) -> Result<(), Failure> {
+        self.docker(&["network", "disconnect", &format!("{PROJECT}_{network}")], &[service])
+    }
+
+    /// Heals that; `address` is what it had there, if that is fixed.
+    ///
+    /// # Errors
+    /// What docker printed.
+    pub fn connect(&self, network: &str, service: &str, address: Option<&str>) -> Result<(), Failure> {
+        let network = format!("{PROJECT}_{network}");
+        let fixed: Vec<&str> = address.map(|address| vec!["--ip", address]).unwrap_or_default();
+        self.docker(
+            &[&["network", "connect", "--alias", service], fixed.as_slice(), &[network.as_str()]].concat(),
+            &[service],
+        )
+    }
+
+    /// The id of a service's container, running or not.
+    fn container(&self, service: &str) -> Result<String, Failure> {
+        let filters = ["com.docker.compose.project", "com.docker.compose.service"];
+        let [project, name] = [format!("label={}={PROJECT}", filters[0]), format!("label={}={service}", filters[1])];
+        let words = ["docker", "ps", "--all", "--quiet", "--filter", &project, "--filter", &name];
+        let ids = output(command(&words), COMMAND_LIMIT)?;
+        let id = ids.split_whitespace().next().ok_or_else(|| format!("there is no container of {service}"))?;
+        Ok(id.to_owned())
+    }
+
+    fn compose(&self, words: &[&str], limit: Duration) -> Result<String, Failure> {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docker/compose.yaml");
+        let all = [self.compose.as_slice(), &["-p", PROJECT, "-f", file], words].concat();
+        let mut command = command(&all);
+        command.envs(self.environment.iter().map(|(name, value)| (*name, value.as_str())));
+        output(command, limit)
+    }
+}
+
+fn command(words: &[&str]) -> Command {
+    let (program, arguments) = words.split_first().unwrap_or((&"false", &[]));
+    let mut command = Command::new(program);
+    command.args(arguments);
+    command
+}
+
+/// Standard output of a command that succeeds in time.
+fn output(mut command: Command, limit: Duration) -> Result<String, Failure> {
+    let text = format!("{command:?}");
+    let (out, err) = (tempfile::tempfile()?, tempfile::tempfile()?);
+    command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(err.try_clone()?);
+    let mut child = command.spawn().map_err(|error| format!("{text}: {error}"))?;
+    let start = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if start.elapsed() > limit {
+            child.kill().ok();
+            child.wait()?;
+            return Err(format!("{text}: no end within {limit:?}").into());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let output = Output { status, stdout: content(out)?, stderr: content(err)? };
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    let last: Vec<&str> = said.trim().lines().rev().take(15).collect();
+    Err(format!("{text}: {status}\n{}", last.into_iter().rev().collect::<Vec<_>>().join("\n")).into())
+}
+
+fn content(mut file: std::fs::File) -> std::io::Result<Vec<u8>> {
+    use std::io::{Read, Seek};
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,203 @@
+//! The phases: what is broken, what clients may lose by it, and the table of what they lost.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Runtime;
+
+use super::Failure;
+use super::engine::Engine;
+use super::load::{Load, Stats};
+use super::state::{self, ALL};
+
+/// What clients may lose.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Allowed {
+    /// Nothing.
+    Nothing,
+    /// TCP connections that were established to what was taken away.
+    Established,
+    /// Whatever comes while nothing listens, for no longer than this.
+    Outage(Duration),
+}
+
+struct Phase {
+    name: &'static str,
+    allowed: Allowed,
+    /// Breaks something, waits until the state is right, and heals it.
+    act: fn(&Engine, &Runtime) -> Result<(), Failure>,
+}
+
+const PHASES: &[Phase] = &[
+    Phase {
+        name: "nothing happens",
+        allowed: Allowed::Nothing,
+        act: |_, _| {
+            std::thread::sleep(Duration::from_secs(5));
+            Ok(())
+        },
+    },
+    Phase {
+        name: "a node is stopped and started",
+        // nginx cannot hand an open TCP connection over: those that outlast the drain timeout end with the backend.
+        allowed: Allowed::Established,
+        act: |engine, runtime| {
+            engine.docker(&["stop", "--time", "30"], &["web-1", "echo-1"])?;
+            state::wait_right(engine, runtime, &[2, 3])?;
+            engine.docker(&["start"], &["web-1", "echo-1"])
+        },
+    },
+    Phase {
+        name: "a node is killed and started",
+        allowed: Allowed::Established,
+        act: |engine, runtime| {
+            engine.docker(&["kill"], &["web-2", "echo-2"])?;
+            state::wait_right(engine, runtime, &[1, 3])?;
+            engine.docker(&["start"], &["web-2", "echo-2"])
+        },
+    },
+    Phase {
+        name: "an etcd member is killed",
+        allowed: Allowed::Nothing,
+        act: |engine, runtime| kill_etcd(engine, runtime, false),
+    },
+    Phase {
+        name: "the etcd leader is killed",
+        allowed: Allowed::Nothing,
+        act: |engine, runtime| kill_etcd(engine, runtime, true),
+    },
+    Phase {
+        name: "the balancer is cut off from etcd",
+        allowed: Allowed::Established,
+        act: |engine, runtime| {
+            engine.disconnect("store", "balancer")?;
+            // Changes that it cannot hear of yet.
+            engine.docker(&["kill"], &["web-3", "echo-3"])?;
+            std::thread::sleep(Duration::from_secs(8));
+            engine.connect("store", "balancer", None)?;
+            state::wait_right(engine, runtime, &[1, 2])?;
+            engine.docker(&["start"], &["web-3", "echo-3"])
+        },
+    },
+    Phase {
+        name: "a backend is cut off from the balancer",
+        allowed: Allowed::Established,
+        act: |engine, runtime| {
+            engine.disconnect("traffic", "web-1")?;
+            engine.disconnect("traffic", "echo-1")?;
+            state::wait_right(engine, runtime, &[2, 3])?;
+            engine.connect("traffic", "web-1", Some("10.213.7.11"))?;
+            engine.connect("traffic", "echo-1", Some("10.213.7.21"))
+        },
+    },
+    Phase {
+        name: "the balancer is restarted",
+        allowed: Allowed::Outage(Duration::from_secs(2)),
+        // nginx's graceful stop waits for connections that are held; two seconds are its share here.
+        act: |engine, _| engine.docker(&["restart", "--time", "2"], &["balancer"]),
+    },
+    Phase {
+        name: "everything is restarted",
+        allowed: Allowed::Outage(Duration::from_secs(60)),
+        act: |engine, _| engine.restart_all(),
+    },
+];
+
+fn kill_etcd(engine: &Engine, runtime: &Runtime, leader: bool) -> Result<(), Failure> {
+    let members = ["etcd-1", "etcd-2", "etcd-3"];
+    let is_leader = |member: &str| {
+        let endpoint = format!("--endpoints=http://{member}:2379");
+        let status = engine.exec(member, &["etcdctl", &endpoint, "endpoint", "status"])?;
+        // endpoint, id, version, size, is leader, ...
+        Ok::<_, Failure>(status.split(',').nth(4).is_some_and(|word| word.trim() == "true"))
+    };
+    let mut chosen = None;
+    for member in members {
+        if is_leader(member)? == leader {
+            chosen = Some(member);
+        }
+    }
+    let chosen = chosen.ok_or("no etcd member has the role that was looked for")?;
+    engine.docker(&["kill"], &[chosen])?;
+    // With one member less a change still comes through.
+    engine.docker(&["stop", "--time", "30"], &["web-1"])?;
+    engine.docker(&["start"], &["web-1"])?;
+    state::wait_right(engine, runtime, ALL)?;
+    engine.docker(&["start"], &[chosen])
+}
+
+/// What came of a phase.
+pub struct Outcome {
+    name: &'static str,
+    allowed: Allowed,
+    stats: Arc<Stats>,
+    took: Duration,
+    /// The state was right in the end.
+    state: Result<(), String>,
+}
+
+impl Outcome {
+    /// Whether it went as it should.
+    pub fn is_good(&self) -> bool {
+        let number = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let Stats { https_lost, refused, echo_lost, held_lost, longest_gap_ms, .. } = &*self.stats;
+        let nothing_new_lost = number(https_lost) == 0 && number(refused) == 0;
+        let is_kept = match self.allowed {
+            Allowed::Nothing => nothing_new_lost && number(echo_lost) == 0 && number(held_lost) == 0,
+            Allowed::Established => nothing_new_lost,
+            Allowed::Outage(limit) => u128::from(number(longest_gap_ms)) < limit.as_millis(),
+        };
+        is_kept && self.state.is_ok()
+    }
+}
+
+/// Runs all phases whose names contain `only`, one after the other.
+///
+/// # Errors
+/// Docker would not do as it was told.
+pub fn run(only: &str, engine: &Engine, runtime: &Runtime, load: &Load) -> Result<Vec<Outcome>, Failure> {
+    let mut outcomes = Vec::new();
+    for phase in PHASES.iter().filter(|phase| phase.name.contains(only)) {
+        println!("{} ...", phase.name);
+        let stats = load.begin_phase();
+        let start = Instant::now();
+        let acted = (phase.act)(engine, runtime);
+        let state = acted.and_then(|()| state::wait_right(engine, runtime, ALL).map(drop));
+        let state = state.map_err(|failure| failure.to_string());
+        if let Err(problem) = &state {
+            println!("  {problem}");
+        }
+        outcomes.push(Outcome { name: phase.name, allowed: phase.allowed, stats, took: start.elapsed(), state });
+    }
+    Ok(outcomes)
+}
+
+/// Prints the table.
+pub fn print(outcomes: &[Outcome]) {
+    println!(
+        "\n{:40} {:>6} {:>8} {:>6} {:>8} {:>6} {:>6} {:>8} {:>8}  verdict",
+        "phase", "s", "https", "lost", "tcp", "lost", "held", "refused", "gap ms"
+    );
+    for outcome in outcomes {
+        let Stats { https_answered, https_lost, echo_answered, echo_lost, held_lost, refused, longest_gap_ms, .. } =
+            &*outcome.stats;
+        let [https, https_lost, tcp, tcp_lost, held, refused, gap] =
+            [https_answered, https_lost, echo_answered, echo_lost, held_lost, refused, longest_gap_ms]
+                .map(|counter| counter.load(Ordering::Relaxed));
+        let verdict = match (&outcome.state, outcome.is_good()) {
+            (Err(_), _) => "WRONG STATE",
+            (Ok(()), true) => "ok",
+            (Ok(()), false) => "LOST TOO MUCH",
+        };
+        println!(
+            "{:40} {:>6.1} {https:>8} {https_lost:>6} {tcp:>8} {tcp_lost:>6} {held:>6} {refused:>8} {gap:>8}  {verdict}",
+            outcome.name,
+            outcome.took.as_secs_f64()
+        );
+        if let Some(problem) = outcome.stats.first_problem() {
+            println!("{:40}   first lost: {problem}", "");
+        }
+    }
+    println!("\nhttps, tcp: answered; lost: connected, no whole answer; held: connections that were open and ended");
+}

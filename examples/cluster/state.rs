@@ -1,0 +1,57 @@
+//! What must be true when a phase is over: the balancer's files name the backends that live, no others, and these answer.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use super::Failure;
+use super::engine::Engine;
+use super::support::https::{Client, Protocol};
+
+/// Every node.
+pub const ALL: &[u8] = &[1, 2, 3];
+/// How long it may take until all is right.
+const LIMIT: Duration = Duration::from_secs(60);
+/// Requests among which every backend must be met.
+const REQUESTS: usize = 60;
+
+/// Waits until exactly these nodes serve. Answers how long that took.
+///
+/// # Errors
+/// They did not in time: says what was seen last.
+pub fn wait_right(engine: &Engine, runtime: &tokio::runtime::Runtime, nodes: &[u8]) -> Result<Duration, Failure> {
+    let start = Instant::now();
+    loop {
+        match look(engine, runtime, nodes) {
+            Ok(()) => return Ok(start.elapsed()),
+            Err(seen) if start.elapsed() > LIMIT => return Err(format!("the state is not right: {seen}").into()),
+            Err(_) => std::thread::sleep(Duration::from_millis(200)),
+        }
+    }
+}
+
+fn look(engine: &Engine, runtime: &tokio::runtime::Runtime, nodes: &[u8]) -> Result<(), Failure> {
+    for (file, first, port) in [("conf.d/web.conf", 10, 8443), ("stream.d/echo.conf", 20, 8007)] {
+        let text = engine.exec("balancer", &["cat", &format!("/etc/nginx/{file}")])?;
+        let servers = text.lines().filter_map(|line| line.trim().strip_prefix("server 10."));
+        let live: BTreeSet<String> = servers
+            .filter(|line| !line.contains(" down"))
+            .filter_map(|line| line.split([' ', ';']).next().map(|address| format!("10.{address}")))
+            .collect();
+        let expected: BTreeSet<String> = nodes.iter().map(|node| format!("10.213.7.{}:{port}", first + node)).collect();
+        if live != expected {
+            return Err(format!("{file} names {live:?}, not {expected:?}").into());
+        }
+    }
+    let expected: BTreeSet<String> = nodes.iter().map(|node| format!("node-{node}")).collect();
+    let mut met = BTreeSet::new();
+    let client = Client::trusting_anybody();
+    for _ in 0..REQUESTS {
+        let answer = runtime.block_on(client.get(Protocol::Http2, engine.https, "/"))?;
+        let said: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();
+        met.extend(said["instance"].as_str().map(str::to_owned));
+        if met == expected {
+            return Ok(());
+        }
+    }
+    Err(format!("{met:?} answered, not {expected:?}").into())
+}

@@ -1,0 +1,103 @@
+//! One key that is kept in etcd beside other work, under a lease of its own: its value may change at any time, the newest counts,
+//! and etcd being away disturbs nobody. Decides nothing: the registrar does.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::model::store::EtcdSettings;
+use crate::world::{clock, random};
+
+use super::link::Link;
+use super::registrar::{Action, Notice, Registrar};
+
+/// When etcd takes the key away by itself, seconds after its keeper has died.
+pub const TTL_SECONDS: u32 = 15;
+
+/// Keeps a key until it is stopped; dropped, it leaves the key to its time to live.
+#[derive(Debug)]
+pub struct Keeper {
+    value: watch::Sender<Option<Arc<str>>>,
+    task: JoinHandle<()>,
+}
+
+impl Keeper {
+    /// Starts to keep the key, as soon as there is something to say. Must be called inside the runtime.
+    pub fn start(settings: EtcdSettings, key: String) -> Keeper {
+        let (value, values) = watch::channel(None);
+        Keeper { value, task: tokio::spawn(keep(settings, key, values)) }
+    }
+
+    /// The key is to say this from now on. What it says already is not written again.
+    pub fn say(&self, text: String) {
+        self.value.send_replace(Some(text.into()));
+    }
+
+    /// Takes the key away. Answers whether that was done within `limit`.
+    pub async fn stop(self, limit: Duration) -> bool {
+        let Keeper { value, mut task } = self;
+        drop(value);
+        let is_done = tokio::time::timeout(limit, &mut task).await.is_ok();
+        if !is_done {
+            task.abort();
+        }
+        is_done
+    }
+}
+
+async fn keep(settings: EtcdSettings, key: String, mut values: watch::Receiver<Option<Arc<str>>>) {
+    let mut link = Link::new(settings);
+    // Three tries fit into the time to live.
+    link.set_limit(Duration::from_secs(TTL_SECONDS.into()) / 3);
+    let mut registrar = Registrar::new(clock::now());
+    let mut is_open = true;
+    loop {
+        if is_open {
+            registrar.want(&key, TTL_SECONDS, values.borrow_and_update().clone());
+            if values.has_changed().is_err() {
+                registrar.stop();
+                is_open = false;
+            }
+        }
+        if !is_open && registrar.is_empty() {
+            return;
+        }
+        let action = registrar.next(clock::now());
+        if let Action::Wait(until) = action {
+            tokio::select! {
+                _ = values.changed(), if is_open => {}
+                () = sleep_until(until) => {}
+            }
+            continue;
+        }
+        let outcome = link.perform(&action).await;
+        for notice in registrar.done(&action, outcome, clock::now(), random::fraction()) {
+            tell(&notice);
+        }
+    }
+}
+
+fn tell(notice: &Notice) {
+    match notice {
+        Notice::Written(key, revision) => tracing::debug!(%key, %revision, "written"),
+        Notice::Removed(..) | Notice::Taken(..) | Notice::Regained => {}
+        Notice::Held(key, _) => {
+            tracing::error!(%key, "another agent keeps this key, so we do not (hint: give each an --agent-id of its own)");
+        }
+        Notice::Denied(key, problem) => {
+            tracing::error!(%key, "the key may not be written: {problem} (hint: the etcd user needs readwrite there)");
+        }
+        Notice::Vanished(key) => tracing::warn!(%key, "the key was taken away by somebody else; it is put back"),
+        Notice::LeaseLost => tracing::warn!("the lease of the agent's receipt was lost; another is granted"),
+        Notice::Lost { problem, .. } => tracing::warn!("the agent's receipt cannot be kept up to date: {problem}"),
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}

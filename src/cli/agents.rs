@@ -1,0 +1,39 @@
+//! `agents`: what the fleet's receipts say.
+
+use crate::agent::loaded::StoreUse;
+use crate::agent::stores::Stores;
+use crate::config::settings::Settings;
+use crate::model::event::Event;
+use crate::model::range::KeyRanges;
+use crate::model::receipt;
+use crate::status::fleet;
+use crate::world::terminal;
+
+use super::exit::Exit;
+
+/// Reads all receipts and prints them.
+pub(super) async fn agents(settings: Settings, json: bool) -> Exit {
+    let ranges = KeyRanges::of_directories([format!("{}/", receipt::FOLDER).as_str()]);
+    let mut stores = Stores::new(settings.store, false);
+    stores.set(&[StoreUse { settings: None, ranges }]);
+    let mut entries = Vec::new();
+    for (_, snapshot) in stores.first_snapshots(settings.backend_timeout).await {
+        match snapshot {
+            Ok(Event::Snapshot { entries: found, .. }) => entries.extend(found),
+            Ok(_) => {}
+            Err(problem) => {
+                terminal::complain(&format!("{problem}\n"));
+                return Exit::Store;
+            }
+        }
+    }
+    let agents: Vec<fleet::Agent> = entries
+        .iter()
+        .filter_map(|(key, value)| {
+            let id = key.as_str().strip_prefix(receipt::FOLDER)?.strip_prefix('/')?;
+            Some(fleet::Agent::read(id, value.as_text().unwrap_or_default()))
+        })
+        .collect();
+    terminal::print(&if json { fleet::json(&agents) } else { fleet::table(&agents) });
+    Exit::Done
+}

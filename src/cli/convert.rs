@@ -1,0 +1,52 @@
+//! `convert`: a Go template as a Tera template, or why not.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::settings::Settings;
+use crate::model::resource::Escape;
+use crate::render::{self, Root, TemplateError, TemplateSources};
+use crate::world::terminal;
+
+use super::exit::Exit;
+use super::run;
+
+/// Prints the template in Tera, or every place that has no certain counterpart.
+pub(super) fn convert(settings: &Settings, path: &Path) -> Exit {
+    let name = path.display().to_string();
+    let source = match terminal::read_file(path).map(String::from_utf8) {
+        Ok(Ok(source)) => source,
+        Ok(Err(_)) => return told(&[format!("{name}: not UTF-8")]),
+        Err(error) => return told(&[format!("{name}: cannot read the template: {error}")]),
+    };
+    match render::convert(&name, &source) {
+        Ok(converted) => match misread(settings, &name, &converted) {
+            None => {
+                terminal::print(&converted);
+                Exit::Done
+            }
+            Some(problem) => {
+                told(&[format!("{name}: cannot be converted, Tera does not take it: {}", problem.message)])
+            }
+        },
+        Err(problems) => {
+            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            told(&lines)
+        }
+    }
+}
+
+/// What Tera has against it: it is asked before anything is printed.
+fn misread(settings: &Settings, name: &str, converted: &str) -> Option<TemplateError> {
+    let sources: TemplateSources = BTreeMap::from([(name.to_owned(), Arc::from(converted))]);
+    let (_, problems) = render::compile(&sources, &[Root::tera(name, Escape::None)], run::facts(settings));
+    problems.into_iter().map(|(_, problem)| problem).next()
+}
+
+fn told(lines: &[String]) -> Exit {
+    for line in lines {
+        terminal::complain(&format!("{line}\n"));
+    }
+    Exit::Configuration
+}

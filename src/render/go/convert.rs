@@ -1,0 +1,264 @@
+//! A Go template as a Tera template that prints the same bytes. What it cannot be sure of it refuses, by place: every type is
+//! known before a line is written, so that nothing is left to how a value happens to print. Never looks at a store.
+
+mod expression;
+mod functions;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::lexer::Mistake;
+use super::node::{Branch, Node, Pipe};
+use super::parser;
+use crate::render::error::{Place, TemplateError};
+use expression::{Kind, Refused, Typed, refused};
+
+/// Converts the template `name`.
+///
+/// # Errors
+/// The template is no Go template, or every place that has no certain counterpart.
+pub fn convert(name: &str, source: &str) -> Result<String, Vec<TemplateError>> {
+    let told = |mistake: Mistake| TemplateError {
+        template: name.to_owned(),
+        place: Some(Place::of(source, mistake.at)),
+        message: mistake.message,
+        hint: None,
+    };
+    let unit = parser::parse(source).map_err(|mistake| vec![told(mistake)])?;
+    let mut converter = Converter::default();
+    converter.nodes(&unit.root, None);
+    if converter.problems.is_empty() {
+        return Ok(converter.output);
+    }
+    converter.problems.sort_by_key(|problem| problem.at);
+    Err(converter.problems.into_iter().map(told).collect())
+}
+
+/// Names that mean something to Tera.
+const RESERVED: &[&str] = &[
+    "and",
+    "or",
+    "not",
+    "in",
+    "is",
+    "if",
+    "else",
+    "elif",
+    "for",
+    "set",
+    "true",
+    "false",
+    "none",
+    "null",
+    "loop",
+    "item",
+    "True",
+    "False",
+    "None",
+    "break",
+    "continue",
+    "include",
+    "block",
+    "filter",
+    "raw",
+    "component",
+    "extends",
+];
+
+#[derive(Default)]
+struct Converter {
+    output: String,
+    problems: Vec<Mistake>,
+    /// Go's name, and what stands for it here; `None` where that could not be said and was told.
+    variables: Vec<(Arc<str>, Option<Typed>)>,
+    /// Every name was given once only: Go's blocks have scopes that Tera's have not.
+    names: BTreeSet<String>,
+}
+
+/// What dot is; `None` outside of everything.
+type Dot<'a> = Option<&'a Typed>;
+
+impl Converter {
+    fn nodes(&mut self, nodes: &[Node], dot: Dot<'_>) {
+        for node in nodes {
+            match node {
+                Node::Text(text) => self.text(text),
+                Node::Action(pipe) => self.action(pipe, dot),
+                Node::If(branch) => self.choice(branch, dot, false),
+                Node::With(branch) => self.with(branch, dot),
+                Node::Range(branch) => self.range(branch, dot),
+                Node::Template(call) => {
+                    let message = "templates within templates are not converted; put what it prints here";
+                    self.problems.push(Mistake::new(call.at, message));
+                }
+                Node::Break => self.output.push_str("{% break %}"),
+                Node::Continue => self.output.push_str("{% continue %}"),
+            }
+        }
+    }
+
+    /// Text, kept from Tera where it would read more in it.
+    fn text(&mut self, text: &str) {
+        let is_plain = !["{{", "{%", "{#"].iter().any(|open| text.contains(open)) && !text.ends_with('{');
+        if is_plain {
+            self.output.push_str(text);
+        } else {
+            // A text that ends the raw block itself is cut in two where it would.
+            let safe = text.replace("{% endraw", "{% endraw %}{{ \"{% endraw\" }}{% raw %}");
+            let safe = safe.replace("{%- endraw", "{% endraw %}{{ \"{%- endraw\" }}{% raw %}");
+            self.output.push_str(&format!("{{% raw %}}{safe}{{% endraw %}}"));
+        }
+    }
+
+    fn action(&mut self, pipe: &Pipe, dot: Dot<'_>) {
+        let value = self.value(pipe, dot);
+        if !pipe.variables.is_empty() {
+            self.declare(pipe, value);
+            return;
+        }
+        let Some(value) = value else { return };
+        match value.kind {
+            Kind::Text | Kind::Int | Kind::Bool => self.output.push_str(&format!("{{{{ {} }}}}", value.code)),
+            kind => {
+                let message = format!("{} prints otherwise in Tera; print its items one by one", kind.described());
+                self.problems.push(Mistake::new(pipe.at, message));
+            }
+        }
+    }
+
+    /// The value of a pipeline; what is refused is told once.
+    fn value(&mut self, pipe: &Pipe, dot: Dot<'_>) -> Option<Typed> {
+        let result = match pipe.assigns {
+            true => refused(pipe.at, "an assignment to a variable that exists has no certain counterpart"),
+            false => expression::pipe(pipe, dot, &self.variables),
+        };
+        result.map_err(|refused| self.tell(refused)).ok()
+    }
+
+    fn tell(&mut self, refused: Refused) {
+        self.problems.extend(refused);
+    }
+
+    /// Gives a value to the variable that a pipeline declares.
+    fn declare(&mut self, pipe: &Pipe, value: Option<Typed>) -> Option<Typed> {
+        if pipe.assigns {
+            return None;
+        }
+        let [variable] = pipe.variables.as_slice() else {
+            self.problems.push(Mistake::new(pipe.at, "two variables need a range"));
+            return None;
+        };
+        let declared = value.map(|value| {
+            let name = self.fresh(variable);
+            self.output.push_str(&format!("{{% set {name} = {} %}}", value.code));
+            Typed::atom(name, value.kind)
+        });
+        self.variables.push((Arc::clone(variable), declared.clone()));
+        declared
+    }
+
+    /// A name that was not used before, as near to this one as can be.
+    fn fresh(&mut self, wanted: &str) -> String {
+        let letters: String = wanted.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+        let starts_well = letters.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        let base = if starts_well { letters } else { format!("v{letters}") };
+        let mut name = base.clone();
+        let mut number = 2;
+        while RESERVED.contains(&name.as_str()) || self.names.contains(&name) {
+            name = format!("{base}_{number}");
+            number += 1;
+        }
+        self.names.insert(name.clone());
+        name
+    }
+
+    /// `{{ if }}`; `is_elif` where its beginning is that of the branch before.
+    fn choice(&mut self, branch: &Branch, dot: Dot<'_>, is_elif: bool) {
+        let outer = self.variables.len();
+        let value = self.value(&branch.pipe, dot);
+        let value = if branch.pipe.variables.is_empty() { value } else { self.declare(&branch.pipe, value) };
+        let condition = value.map_or_else(|| "false".to_owned(), |value| value.truth());
+        self.output.push_str(&format!("{{% {} {condition} %}}", if is_elif { "elif" } else { "if" }));
+        self.nodes(&branch.body, dot);
+        match branch.otherwise.as_slice() {
+            [] => {}
+            [Node::If(next)] if next.pipe.variables.is_empty() => {
+                self.choice(next, dot, true);
+                self.variables.truncate(outer);
+                return;
+            }
+            otherwise => {
+                self.output.push_str("{% else %}");
+                self.nodes(otherwise, dot);
+            }
+        }
+        self.output.push_str("{% endif %}");
+        self.variables.truncate(outer);
+    }
+
+    fn with(&mut self, branch: &Branch, dot: Dot<'_>) {
+        let outer = self.variables.len();
+        let value = self.value(&branch.pipe, dot);
+        let value = match (branch.pipe.variables.as_slice(), value) {
+            ([], Some(value)) => {
+                let name = self.fresh("it");
+                self.output.push_str(&format!("{{% set {name} = {} %}}", value.code));
+                Some(Typed::atom(name, value.kind))
+            }
+            ([], None) => None,
+            (_, value) => self.declare(&branch.pipe, value),
+        };
+        let condition = value.as_ref().map_or_else(|| "false".to_owned(), Typed::truth);
+        let poisoned = Typed::unknown();
+        self.output.push_str(&format!("{{% if {condition} %}}"));
+        self.nodes(&branch.body, Some(value.as_ref().unwrap_or(&poisoned)));
+        if !branch.otherwise.is_empty() {
+            self.output.push_str("{% else %}");
+            self.nodes(&branch.otherwise, dot);
+        }
+        self.output.push_str("{% endif %}");
+        self.variables.truncate(outer);
+    }
+
+    fn range(&mut self, branch: &Branch, dot: Dot<'_>) {
+        let outer = self.variables.len();
+        let value = self.value(&branch.pipe, dot);
+        let item = value.as_ref().and_then(|value| value.kind.item());
+        if let (Some(value), None) = (&value, item) {
+            let message = format!("a range over {} has no certain counterpart", value.kind.described());
+            // Of what is unknown it was told why.
+            if value.kind != Kind::Unknown {
+                self.problems.push(Mistake::new(branch.pipe.at, message));
+            }
+        }
+        let (index, named) = match branch.pipe.variables.as_slice() {
+            [index, item] => (Some(index), Some(item)),
+            [item] => (None, Some(item)),
+            _ => (None, None),
+        };
+        let kind = item.unwrap_or(Kind::Unknown);
+        let name = self.fresh(named.map_or(kind.usual_name(), |name| name));
+        let each = Typed::atom(name, kind);
+        let list = value.map_or_else(|| "[]".to_owned(), |value| value.code);
+        self.output.push_str(&format!("{{% for {} in {list} %}}", each.code));
+        if let Some(index) = index {
+            // `loop` is that of the innermost loop, so the number is kept by its name.
+            let counter = self.fresh(index);
+            self.output.push_str(&format!("{{% set {counter} = loop.index0 %}}"));
+            self.variables.push((Arc::clone(index), Some(Typed::atom(counter, Kind::Int))));
+        }
+        if let Some(named) = named {
+            self.variables.push((Arc::clone(named), Some(each.clone())));
+        }
+        self.nodes(&branch.body, Some(&each));
+        self.variables.truncate(outer);
+        if !branch.otherwise.is_empty() {
+            self.output.push_str("{% else %}");
+            self.nodes(&branch.otherwise, dot);
+        }
+        self.output.push_str("{% endfor %}");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,271 @@
+//! Receipts: what real agents say in a real etcd of what a real nginx uses, and what `upstreamd agents` makes of it.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+use nix::sys::signal::Signal;
+use upstreamd::model::key::Revision;
+use upstreamd::model::receipt::{self, Receipt, Standing};
+
+use crate::support::agent::{DEADLINE, Sandbox};
+use crate::support::etcd::Etcd;
+use crate::support::nginx::Nginx;
+use crate::support::{Daemon, free_port, wait_for, wait_until};
+
+/// A key as etcdctl shows it: value, lease, revision of its last change, changes since it was created.
+#[derive(Debug, PartialEq, Eq)]
+struct Stored {
+    text: String,
+    lease: i64,
+    mod_revision: i64,
+    version: i64,
+}
+
+fn stored(etcd: &Etcd, key: &str) -> Option<Stored> {
+    let answer: serde_json::Value = serde_json::from_str(&etcd.ctl(&["get", key, "-w", "json"])).unwrap();
+    let pair = answer["kvs"].as_array()?.first()?;
+    use base64::Engine;
+    let value = base64::engine::general_purpose::STANDARD.decode(pair["value"].as_str()?).unwrap();
+    let number = |name: &str| pair[name].as_i64().unwrap_or(0);
+    let text = String::from_utf8(value).unwrap();
+    Some(Stored { text, lease: number("lease"), mod_revision: number("mod_revision"), version: number("version") })
+}
+
+fn receipt_of(etcd: &Etcd, id: &str) -> Option<Receipt> {
+    stored(etcd, &receipt::key_of(id)).map(|stored| Receipt::parse(&stored.text).unwrap())
+}
+
+#[track_caller]
+fn wait_receipt(etcd: &Etcd, id: &str, what: &str, is_so: impl Fn(&Receipt) -> bool) -> Receipt {
+    wait_for(what, DEADLINE, || receipt_of(etcd, id).filter(&is_so))
+}
+
+/// Whether all agents that see the key have drained its last change.
+fn has_drained(etcd: &Etcd, key: &str) -> bool {
+    let revision = stored(etcd, key).unwrap().mod_revision;
+    let receipts: Vec<(String, String)> =
+        ["a", "b"].iter().filter_map(|id| Some(((*id).to_owned(), stored(etcd, &receipt::key_of(id))?.text))).collect();
+    let receipts = receipts.iter().map(|(id, text)| (id.as_str(), text.as_str()));
+    receipt::fleet(receipts, key, Revision(revision)).has_drained()
+}
+
+/// nginx in front of TCP backends that are listed below `/echo`, kept by an agent.
+struct Balancer {
+    nginx: Nginx,
+    sandbox: Sandbox,
+    port: u16,
+}
+
+impl Balancer {
+    fn new(etcd: &Etcd) -> Balancer {
+        let mut balancer = Balancer {
+            nginx: Nginx::builder().workers(1).build(),
+            sandbox: Sandbox::on_etcd(&etcd.url()),
+            port: free_port(),
+        };
+        balancer.sandbox.template(
+            "echo.tera",
+            &format!(
+                "upstream echo {{\n{{% for b in backends(prefix=\"/echo\") %}}server {{{{ b.address }}}};\n{{% endfor %}}}}\n\
+                 server {{ listen 127.0.0.1:{}; proxy_pass echo; }}\n",
+                balancer.port
+            ),
+        );
+        let (dest, check) = (balancer.nginx.stream_file("echo.conf"), balancer.nginx.check_command());
+        balancer.sandbox.resource(
+            "echo",
+            &format!(
+                "src = \"echo.tera\"\ndest = \"{}\"\nkeys = [\"/echo\"]\ncheck_cmd = \"{check}\"\nreload = \"nginx\"",
+                dest.display()
+            ),
+        );
+        balancer.nginx.start();
+        balancer
+    }
+
+    fn start(&self, id: &str) -> Daemon {
+        self.sandbox.start(&["--watch", "--receipts", "--agent-id", id])
+    }
+}
+
+/// A backend that answers one line to each line, on as many connections as come.
+fn echo() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let (mut from, mut to) = (stream.try_clone().unwrap(), stream);
+                std::io::copy(&mut from, &mut to).ok();
+            });
+        }
+    });
+    port
+}
+
+/// A connection through the balancer that is known to be served.
+fn held_connection(port: u16) -> TcpStream {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.write_all(b"x").unwrap();
+    stream.read_exact(&mut [0]).unwrap();
+    stream
+}
+
+#[test]
+fn a_receipt_says_when_a_change_is_applied_and_when_nobody_lacks_it() {
+    let etcd = Etcd::start();
+    let (first, second) = (echo(), echo());
+    etcd.put("/echo/1", &format!("127.0.0.1:{first}"));
+    let balancer = Balancer::new(&etcd);
+    let mut agent = balancer.start("a");
+    wait_receipt(&etcd, "a", "the first receipt", |receipt| receipt.standing() == Standing::InSync);
+    let before = stored(&etcd, "/upstreamd/agents/a").unwrap();
+    assert_ne!(before.lease, 0, "it goes with its agent");
+
+    let connection = held_connection(balancer.port);
+    etcd.put("/echo/2", &format!("127.0.0.1:{second}"));
+    let revision = stored(&etcd, "/echo/2").unwrap().mod_revision;
+    let draining = wait_receipt(&etcd, "a", "applied", |receipt| receipt.resources[0].applied == Some(revision));
+    // The connection holds its worker, which does not know the second backend.
+    assert_eq!(draining.standing(), Standing::Draining, "{draining:?}");
+    assert_eq!((draining.resources[0].converged, draining.generation), (Some(revision), 2));
+    assert!(!has_drained(&etcd, "/echo/2"));
+    drop(connection);
+    wait_until("drained", DEADLINE, || has_drained(&etcd, "/echo/2"));
+    let drained = wait_receipt(&etcd, "a", "in sync", |receipt| receipt.standing() == Standing::InSync);
+    assert_eq!((drained.generation, drained.drained_generation), (2, Some(2)));
+
+    // Nothing moves: other keys, another look at everything, the same value again.
+    let still = stored(&etcd, "/upstreamd/agents/a").unwrap();
+    etcd.put("/elsewhere", "x");
+    etcd.put("/echo/2", &format!("127.0.0.1:{second}"));
+    agent.signal(Signal::SIGUSR1);
+    // A change that does move it, behind those.
+    etcd.put("/echo/3", "127.0.0.1:1");
+    wait_receipt(&etcd, "a", "in sync again", |receipt| {
+        receipt.generation == 3 && receipt.standing() == Standing::InSync
+    });
+    let moved = stored(&etcd, "/upstreamd/agents/a").unwrap();
+    // Applied and, unless both came at once, drained.
+    assert!((1..=2).contains(&(moved.version - still.version)), "{still:?}\n{moved:?}");
+    assert_eq!(moved.lease, before.lease);
+
+    agent.signal(Signal::SIGTERM);
+    wait_until("the receipt to go", DEADLINE, || stored(&etcd, "/upstreamd/agents/a").is_none());
+    assert!(agent.child.wait().unwrap().success());
+}
+
+#[test]
+fn what_is_refused_shows_as_lagging_in_the_fleet() {
+    let etcd = Etcd::start();
+    etcd.put("/v/x", "good");
+    let (good, bad) = (Sandbox::on_etcd(&etcd.url()), Sandbox::on_etcd(&etcd.url()));
+    good.plain_resource("app", "reload_cmd = \"true\"");
+    bad.plain_resource("app", "check_cmd = \"! grep -q bad {{.src}}\"\nreload_cmd = \"true\"");
+    let _agents =
+        [("a", &good), ("b", &bad)].map(|(id, sandbox)| sandbox.start(&["--watch", "--receipts", "--agent-id", id]));
+    for id in ["a", "b"] {
+        wait_receipt(&etcd, id, "in sync", |receipt| receipt.standing() == Standing::InSync);
+    }
+    etcd.put("/v/x", "bad");
+    let revision = stored(&etcd, "/v/x").unwrap().mod_revision;
+    let behind = wait_receipt(&etcd, "b", "behind", |receipt| receipt.standing() == Standing::Behind);
+    assert_eq!((behind.resources[0].seen, behind.resources[0].drained), (revision, None));
+    wait_receipt(&etcd, "a", "applied", |receipt| receipt.resources[0].applied == Some(revision));
+
+    let applied = behind.resources[0].applied.unwrap();
+    let table = good.run(&["agents"]).expect_code(0).stdout;
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[0], ["AGENT", "STANDING", "GENERATION", "DRAINED", "RESOURCES", "LAGGING"]);
+    assert_eq!(rows[1][..3], ["a", "in", "sync"]);
+    let lagging = format!("app.toml: applied {applied}, seen {revision}");
+    assert_eq!(rows[2][..2], ["b", "behind"], "{table}");
+    assert!(table.lines().nth(2).unwrap().ends_with(&lagging), "{table}");
+
+    let json = good.run(&["agents", "--format", "json"]).expect_code(0).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json[0]["standing"], &json[1]["standing"]), (&"in-sync".into(), &"behind".into()));
+    assert_eq!(json[1]["receipt"]["resources"][0]["applied"], applied);
+
+    etcd.put("/v/x", "good again");
+    wait_receipt(&etcd, "b", "in sync", |receipt| receipt.standing() == Standing::InSync);
+}
+
+#[test]
+fn etcd_away_disturbs_nobody_and_the_receipt_comes_back() {
+    let mut etcd = Etcd::start();
+    etcd.put("/v/x", "one");
+    let sandbox = Sandbox::on_etcd(&etcd.url());
+    sandbox.plain_resource("app", "");
+    let mut agent = sandbox.start(&["--watch", "--receipts", "--agent-id", "a"]);
+    sandbox.wait_output("app", "one\n");
+    wait_receipt(&etcd, "a", "the receipt", |receipt| receipt.standing() == Standing::InSync);
+    etcd.kill();
+    sandbox.wait_log("the agent's receipt cannot be kept up to date");
+    // An edit of the template is applied without etcd.
+    sandbox.template("values.tera", "edited {% for pair in gets(pattern=\"/v/*\") %}{{ pair.value }}\n{% endfor %}");
+    sandbox.wait_output("app", "edited one\n");
+    etcd.restart();
+    etcd.delete("/upstreamd/agents/a");
+    etcd.put("/v/x", "two");
+    sandbox.wait_output("app", "edited two\n");
+    let revision = stored(&etcd, "/v/x").unwrap().mod_revision;
+    wait_receipt(&etcd, "a", "the receipt again", |receipt| receipt.resources[0].applied == Some(revision));
+
+    etcd.kill();
+    agent.signal(Signal::SIGTERM);
+    let ended = wait_for("the end without etcd", DEADLINE, || agent.child.try_wait().unwrap());
+    assert_eq!(ended.code(), Some(0), "{}", sandbox.log());
+}
+
+#[test]
+fn a_resource_that_sees_every_key_does_not_chase_its_own_receipt() {
+    let etcd = Etcd::start();
+    etcd.put("/v/x", "one");
+    let sandbox = Sandbox::on_etcd(&etcd.url());
+    sandbox
+        .template("all.tera", "{% for pair in gets(pattern=\"/*/*\") %}{{ pair.key }} {{ pair.value }}\n{% endfor %}");
+    let dest = sandbox.text_path("out/all");
+    sandbox.resource("all", &format!("src = \"all.tera\"\ndest = \"{dest}\"\nkeys = [\"/\"]"));
+    let agent = sandbox.start(&["--watch", "--receipts", "--agent-id", "a"]);
+    wait_receipt(&etcd, "a", "in sync", |receipt| receipt.standing() == Standing::InSync);
+    for round in 1..=5 {
+        etcd.put("/v/x", &round.to_string());
+        sandbox.wait_output("all", &format!("/v/x {round}\n"));
+    }
+    let last = stored(&etcd, "/v/x").unwrap().mod_revision;
+    wait_receipt(&etcd, "a", "the last change", |receipt| receipt.resources[0].applied == Some(last));
+    agent.signal(Signal::SIGUSR1);
+    etcd.put("/v/x", "end");
+    sandbox.wait_output("all", "/v/x end\n");
+    // One for the start, and for each of the seven changes one or two, as it was seen and applied: had one called for another,
+    // there would be no end of them.
+    assert!(stored(&etcd, "/upstreamd/agents/a").unwrap().version <= 16);
+}
+
+#[test]
+fn two_agents_of_one_name_are_told() {
+    let etcd = Etcd::start();
+    let sandboxes = [Sandbox::on_etcd(&etcd.url()), Sandbox::on_etcd(&etcd.url())];
+    let agents = sandboxes.each_ref().map(|sandbox| {
+        sandbox.plain_resource("app", "");
+        let agent = sandbox.start(&["--watch", "--receipts", "--agent-id", "a"]);
+        wait_until("a receipt", DEADLINE, || stored(&etcd, "/upstreamd/agents/a").is_some());
+        agent
+    });
+    let log = || sandboxes[1].log();
+    // It waits until a predecessor that has just died would be forgotten.
+    wait_until("the complaint", DEADLINE * 2, || log().contains("give each an --agent-id of its own"));
+    drop(agents);
+}
+
+#[test]
+fn settings_that_make_no_receipt_are_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("app", "");
+    let ran = sandbox.run(&["--onetime", "--receipts"]).expect_code(2);
+    assert!(ran.stderr.contains("receipts: they are kept in etcd"), "{}", ran.stderr);
+    let ran = sandbox.run(&["--onetime", "--agent-id", "a/b"]).expect_code(2);
+    assert!(ran.stderr.contains("`a/b` is no name for an agent"), "{}", ran.stderr);
+}

@@ -1,13 +1,13 @@
 # The front door: every target does all of its own set-up. `make` alone lists them.
 export PATH := $(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help setup tools build demo test cluster-test lint bench
+.PHONY: help setup tools build demo test cluster-test systemd-test package lint bench
 
 # make demo STORE=file ONCE=1
 demo_options = $(if $(STORE),--store $(STORE)) $(if $(filter-out 0,$(ONCE)),--once)
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what is missing: nginx, etcd, protoc (Debian packages; no service is started)
 	@sh scripts/setup.sh
@@ -28,6 +28,12 @@ test: tools ## run every test: unit tests, case files, real etcd, real nginx
 
 cluster-test: setup ## run the cluster of docker/compose.yaml in containers, break it under load, print what clients lost
 	@sh docker/cluster-test.sh
+
+systemd-test: setup ## run the units and the package under a real systemd, in a container (needs a Docker engine)
+	@sh scripts/systemd-test.sh
+
+package: setup ## make the Debian package (needs cargo-deb)
+	@sh scripts/package.sh
 
 lint: setup ## check formatting, lints and documentation
 	cargo fmt --check

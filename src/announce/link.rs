@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::model::etcd::{Failure, FailureKind};
+use crate::model::etcd::{Failure, FailureKind, Span};
+use crate::model::receipt;
 use crate::model::store::EtcdSettings;
 use crate::world::etcd::{self, Connection, Endpoint};
 use crate::world::random;
@@ -43,6 +44,31 @@ impl Link {
                     self.connection = None;
                 }
                 Outcome::Failed(failure)
+            }
+        }
+    }
+
+    /// The receipts of all agents, by id; `None` where they cannot be read.
+    pub(super) async fn receipts(&self) -> Option<Vec<(String, String)>> {
+        /// More agents than this have no receipt for us.
+        const MOST: i64 = 10_000;
+        let start = format!("{}/", receipt::FOLDER);
+        let span = Span { end: Some(format!("{}0", receipt::FOLDER).into_bytes()), start: start.clone().into_bytes() };
+        let page = match self.connection() {
+            Ok(connection) => connection.read(&span, None, MOST).await,
+            Err(failure) => Err(failure),
+        };
+        match page {
+            Ok(page) => {
+                let receipts = page.entries.iter().filter_map(|entry| {
+                    let id = entry.key.as_str().strip_prefix(&start)?;
+                    Some((id.to_owned(), entry.value.as_text().unwrap_or_default().to_owned()))
+                });
+                Some(receipts.collect())
+            }
+            Err(failure) => {
+                tracing::debug!("the agents' receipts cannot be read: {}", failure.problem);
+                None
             }
         }
     }

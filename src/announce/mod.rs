@@ -1,8 +1,10 @@
 //! Backends that register themselves: health check, hysteresis, a key under a lease. Rank 4.
 //!
 //! Deciding is pure: `health` (rise and fall), `registrar` (what to ask of etcd), `layout` (keys and values), `roster` (which
-//! services there are), `ending` (the order of the end). `run` waits for whatever comes next and hands it to them.
+//! services there are), `ending` (the order of the end), `draining` (what
+//! receipts say). `run` waits for whatever comes next and hands it to them.
 
+pub mod draining;
 pub mod ending;
 pub mod health;
 pub mod keeper;

@@ -15,6 +15,7 @@ use crate::world::fs::folder;
 use crate::world::signals::Signals;
 use crate::world::{clock, random};
 
+use super::draining::{Draining, News};
 use super::ending::Stage;
 use super::layout::Announcer;
 use super::link::Link;
@@ -129,6 +130,7 @@ pub async fn run(plan: Plan) -> End {
         way_finder: Some((plan.store.clone(), found)),
         plan,
         stage: Stage::Announcing,
+        draining: Draining::default(),
         end: End::Stopped,
         last_signal: Signal::SIGTERM,
     };
@@ -166,42 +168,52 @@ struct Announcing {
     /// What it takes to look for the way to etcd; gone once that has begun.
     way_finder: Option<(EtcdSettings, mpsc::Sender<IpAddr>)>,
     stage: Stage,
+    /// What the agents say of it, while it drains.
+    draining: Draining,
     end: End,
     /// What the command is told in the end.
     last_signal: Signal,
 }
 
 impl Announcing {
-    /// One step: an action of the registrar with all that happens meanwhile, or a wait.
+    /// One step: an action of the registrar with all that happens meanwhile, a look at the receipts, or a wait.
     async fn step(&mut self, link: &mut Link, inputs: &mut Inputs) {
         link.set_limit(self.services.request_limit());
-        let action = self.registrar.next(clock::now());
-        if let Action::Wait(at) = action {
-            let until = at.into_iter().chain(self.stage.deadline()).min();
-            tokio::select! {
-                wake = inputs.next() => self.take(wake, inputs),
-                () = sleep_until(until) => {}
+        let now = clock::now();
+        let action = self.registrar.next(now);
+        let Action::Wait(at) = action else {
+            let Some(outcome) = self.meanwhile(inputs, link.perform(&action)).await else { return };
+            for notice in self.registrar.done(&action, outcome, clock::now(), random::fraction()) {
+                self.tell(notice);
             }
             return;
-        }
-        let outcome = {
-            let work = link.perform(&action);
-            tokio::pin!(work);
-            loop {
-                if self.proceed() == Stage::Over {
-                    return;
-                }
-                tokio::select! {
-                    biased;
-                    outcome = &mut work => break outcome,
-                    wake = inputs.next() => self.take(wake, inputs),
-                    () = sleep_until(self.stage.deadline()) => {}
-                }
-            }
         };
-        for notice in self.registrar.done(&action, outcome, clock::now(), random::fraction()) {
-            self.tell(notice);
+        let look_at = self.draining.look_at().filter(|_| matches!(self.stage, Stage::Draining(_)));
+        if look_at.is_some_and(|at| at <= now) {
+            let Some(receipts) = self.meanwhile(inputs, link.receipts()).await else { return };
+            let news = self.draining.take(receipts.as_deref(), clock::now());
+            news.iter().for_each(tell_news);
+            return;
         }
+        let until = [at, look_at, self.stage.deadline()].into_iter().flatten().min();
+        tokio::select! {
+            wake = inputs.next() => self.take(wake, inputs),
+            () = sleep_until(until) => {}
+        }
+    }
+
+    /// Waits for some work and takes what happens meanwhile; `None` where it is given up because all is over.
+    async fn meanwhile<T>(&mut self, inputs: &mut Inputs, work: impl Future<Output = T>) -> Option<T> {
+        tokio::pin!(work);
+        while self.proceed() != Stage::Over {
+            tokio::select! {
+                biased;
+                result = &mut work => return Some(result),
+                wake = inputs.next() => self.take(wake, inputs),
+                () = sleep_until(self.stage.deadline()) => {}
+            }
+        }
+        None
     }
 
     fn take(&mut self, wake: Wake, inputs: &mut Inputs) {
@@ -244,7 +256,7 @@ impl Announcing {
 
     /// Where things stand.
     fn proceed(&mut self) -> Stage {
-        let stage = self.stage.proceed(false, self.registrar.is_empty(), clock::now());
+        let stage = self.stage.proceed(self.draining.is_over(), self.registrar.is_empty(), clock::now());
         self.enter(stage);
         stage
     }
@@ -256,6 +268,8 @@ impl Announcing {
         match stage {
             Stage::Draining(_) => {
                 tracing::info!(limit = ?self.services.drain_timeout(), "draining");
+                let held = self.services.keys().filter(|key| self.registrar.may_hold(key));
+                self.draining = Draining::of(held, clock::now());
                 self.services.drain(&mut self.registrar);
             }
             Stage::Leaving(_) => {
@@ -291,6 +305,9 @@ impl Announcing {
     }
 
     fn tell(&mut self, notice: Notice) {
+        if let Notice::Written(key, revision) | Notice::Removed(key, revision) = &notice {
+            self.draining.changed(key, *revision);
+        }
         match notice {
             Notice::Written(key, revision) => tracing::info!(key, %revision, "announced"),
             Notice::Removed(key, revision) => tracing::info!(key, %revision, "taken away"),
@@ -322,6 +339,21 @@ impl Announcing {
             }
             Notice::Regained => tracing::info!("etcd can be reached again"),
         }
+    }
+}
+
+fn tell_news(news: &News) {
+    match news {
+        News::Nobody => {
+            tracing::info!(
+                "no agent says in a receipt that it sees the key (hint: --receipts); waiting for --drain-timeout"
+            );
+        }
+        News::Waiting(agents) => {
+            let agents: Vec<&str> = agents.iter().map(String::as_str).collect();
+            tracing::info!("agents that may still send requests: {}", agents.join(", "));
+        }
+        News::Drained => tracing::info!("drained: every agent that sees the key says so"),
     }
 }
 

@@ -1,9 +1,10 @@
 //! `check`: settings, conf.d and templates, offline, every problem at once.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::agent::loaded::{self, Loaded, Member};
+use crate::agent::loaded::{self, Loaded, Member, Sources};
 use crate::agent::rendering;
+use crate::config::differences;
 use crate::config::problem::{Place, Position, Problem, Problems};
 use crate::config::settings::Settings;
 use crate::model::resource::{CommandLine, Engine, Escape, Identity, OutputFormat, Reload, Resource};
@@ -48,6 +49,37 @@ fn missing_folder(resource: &Resource) -> Option<Problem> {
     }
     let message = format!("dest: the folder `{}` does not exist", folder.display());
     Some(Problem::new(message).at(Place::file(&resource.file)).hint("create it: upstreamd makes no folders"))
+}
+
+/// What confd's users will find different, in resources whose templates are confd's: each line once, in order of the places.
+fn differences(settings: &Settings, sources: &Sources, loaded: &Loaded) -> Vec<Problem> {
+    let prefix = (settings.prefix.as_str(), settings.prefix_mode);
+    let mut found = Vec::new();
+    for member in &loaded.members {
+        let resource = &member.resource;
+        let bytes = terminal::read_file(&resource.file).unwrap_or_default();
+        found.extend(differences::of_resource(resource, &String::from_utf8_lossy(&bytes), prefix));
+        if resource.engine == Engine::Go {
+            let of_template = member.renderer.differences_from_confd(&resource.src);
+            found.extend(of_template.into_iter().map(|(name, place, what)| {
+                let position = Some(Position { line: place.line, column: place.column });
+                Problem::new(what).at(Place { file: template_file(sources, &name), position })
+            }));
+        }
+    }
+    for group in &loaded.groups {
+        let resources: Vec<&Resource> = group.resources.iter().map(|resource| &**resource).collect();
+        found.extend(differences::of_group(&resources));
+    }
+    found.sort_by(|a, b| a.place.cmp(&b.place));
+    found.dedup();
+    found
+}
+
+/// The file of a template: that of the first confdir that has one of this name.
+fn template_file(sources: &Sources, name: &str) -> PathBuf {
+    let mut files = sources.confdirs.iter().map(|confdir| confdir.join("templates").join(name));
+    files.find(|file| terminal::read_file(file).is_ok()).unwrap_or_else(|| PathBuf::from(name))
 }
 
 type MockData = serde_json::Map<String, serde_json::Value>;
@@ -96,6 +128,9 @@ pub(super) fn check(settings: &Settings, mut problems: Problems) -> Exit {
     }
     for warning in loaded.members.iter().filter_map(unescaped) {
         terminal::complain(&format!("warning: {warning}\n"));
+    }
+    for difference in differences(settings, &sources, &loaded) {
+        terminal::print(&format!("differs from confd: {difference}\n"));
     }
     let n_resources = loaded.members.len();
     if problems.is_empty() {

@@ -3,6 +3,7 @@
 //! Never reads a file: it takes names and texts.
 
 mod command;
+pub mod differences;
 mod document;
 pub mod duration;
 pub mod problem;

@@ -139,6 +139,12 @@ impl Renderer {
         self.go.reads_store(name)
     }
 
+    /// What of a Go template, and of files that it includes, comes out differently than with confd: the file, the place in
+    /// it, and what.
+    pub fn differences_from_confd(&self, name: &str) -> Vec<(String, Place, &'static str)> {
+        self.go.differences(name)
+    }
+
     fn render_tera(
         &self,
         root: &str,

@@ -249,3 +249,34 @@ fn sites_of_nginx_come_and_go_with_their_keys() {
     fs::remove_file(nginx.http_file("z-uses-b.conf")).unwrap();
     wait_until("the site to go after all", DEADLINE, || !exists("b"));
 }
+
+#[test]
+fn a_kill_in_the_middle_of_a_removal_heals_at_the_next_start() {
+    let sandbox = sites("");
+    let dest = sandbox.text_path("out/{{ item }}.conf");
+    let (reloads, hang) = (sandbox.text_path("reloads"), sandbox.text_path("hang"));
+    // The reload hangs as long as a file says so: that is where the agent is killed.
+    let reload = format!("echo r >> {reloads}; while test -e {hang}; do sleep 0.05; done");
+    let lines = format!("src = \"site.tera\"\ndest = \"{dest}\"\nfor_each = \"/sites/*\"\nreload_cmd = \"{reload}\"");
+    sandbox.resource("sites", &lines);
+    sandbox.set_store(&store(&["a", "b"]));
+    sandbox.onetime().expect_code(0);
+    let inode = fs::metadata(sandbox.path("out/a.conf")).unwrap().ino();
+    fs::write(&hang, "").unwrap();
+    sandbox.set_store(&store(&["b", "c"]));
+    let mut agent = sandbox.watch();
+    wait_until("the reload that hangs", DEADLINE, || sandbox.lines("reloads").len() == 2);
+    assert!(!sandbox.path("out/a.conf").exists() && sandbox.path("out/c.conf").exists());
+    agent.kill();
+    fs::remove_file(&hang).unwrap();
+    // With the store as it was before, the very same file is back and has not been written again.
+    sandbox.set_store(&store(&["a", "b"]));
+    let ran = sandbox.onetime().expect_code(0);
+    assert!(ran.stderr.contains("a transaction was cut off half-way: its previous files are back"), "{ran:?}");
+    assert_eq!(files(&sandbox), ["a.conf", "b.conf"]);
+    assert_eq!(fs::metadata(sandbox.path("out/a.conf")).unwrap().ino(), inode);
+    assert_eq!(sandbox.lines("reloads").len(), 3, "what runs may have read the other files: it is reloaded");
+    sandbox.set_store(&store(&["b", "c"]));
+    sandbox.onetime().expect_code(0);
+    assert_eq!(files(&sandbox), ["b.conf", "c.conf"]);
+}

@@ -32,6 +32,7 @@ mod stock;
 mod store;
 mod supervise;
 mod support;
+mod systemd;
 mod tidy;
 mod verify;
 mod wishes;

@@ -107,6 +107,47 @@ fn validate_renders_both_languages_with_mock_data_and_no_store() {
 }
 
 #[test]
+fn check_tells_what_differs_from_confd_and_that_is_no_failure() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .template("site.tmpl", "{{if exists \"/v\"}}\n{{range ls \"/\"}}{{.}}{{end}}{{end}}{{include \"part.tmpl\"}}");
+    sandbox.template("part.tmpl", "\n{{range reverse (gets \"/v/*\")}}{{.Key}}{{end}}");
+    for name in ["one", "two"] {
+        let dest = sandbox.text_path(&format!("out/{name}"));
+        let lines =
+            format!("src = \"site.tmpl\"\ndest = \"{dest}\"\nkeys = [\"/v\"]\nmode = \"644\"\ncheck_cmd = \"true\"");
+        sandbox.resource(name, &lines);
+    }
+    // A native resource is compared with nothing.
+    sandbox.plain_resource("native", "mode = \"644\"");
+    let ran = sandbox.run(&["check"]).expect_code(0);
+    let found: Vec<String> = ran
+        .stdout
+        .lines()
+        .filter_map(|line| line.strip_prefix("differs from confd: "))
+        .map(|line| {
+            let line = line.strip_prefix(&format!("{}/", sandbox.text_path("etc"))).unwrap();
+            line.splitn(3, ": ").take(2).collect::<Vec<_>>().join(": ").chars().take(60).collect()
+        })
+        .collect();
+    let expected = [
+        "conf.d/one.toml: shares its commands with two.toml",
+        "conf.d/one.toml:5:1: mode",
+        "conf.d/one.toml:6:1: check_cmd",
+        "conf.d/two.toml:5:1: mode",
+        "conf.d/two.toml:6:1: check_cmd",
+        "templates/part.tmpl:2:9: confd returns what gets gives as it",
+        "templates/site.tmpl:1:6: true for a directory too, where con",
+        "templates/site.tmpl:2:9: of the root, confd lists keys at the",
+    ];
+    assert_eq!(found.len(), expected.len(), "{}", ran.stdout);
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(expected.starts_with(found.as_str()) || found.starts_with(expected), "{found} is not {expected}");
+    }
+    assert!(ran.stdout.contains("3 resources"), "{ran:?}");
+}
+
+#[test]
 fn preflight_asks_the_store_and_counts_keys() {
     let etcd = Etcd::start();
     etcd.put("/v/x", "one");

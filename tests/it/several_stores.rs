@@ -3,8 +3,10 @@
 
 use std::fs;
 
-use crate::support::agent::Sandbox;
+use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::etcd::Etcd;
+use crate::support::nginx::http_get;
+use crate::support::wait_until;
 
 /// A resource `out/NAME` with the values below /v, from the store that `backend` says.
 fn resource(sandbox: &Sandbox, name: &str, more_lines: &str, backend: &str) {
@@ -96,4 +98,29 @@ fn resources_of_several_stores_with_the_same_commands_are_one_transaction() {
     sandbox.onetime().expect_code(0);
     assert_eq!((sandbox.output("a").as_deref(), sandbox.output("b").as_deref()), (Some("etcd\n"), Some("file\n")));
     assert_eq!(sandbox.lines("reloads").len(), 1);
+}
+
+#[test]
+fn readiness_is_about_every_store() {
+    let (first, mut second) = (Etcd::start(), Etcd::start());
+    first.put("/v/k", "first");
+    second.put("/v/k", "second");
+    let sandbox = Sandbox::on_etcd(&first.url());
+    sandbox.plain_resource("first", "");
+    resource(&sandbox, "second", "", &format!("backend = \"etcd\"\nnodes = [\"{}\"]", second.url()));
+    let port = crate::support::free_port();
+    let _agent = sandbox.start(&["--watch", "--metrics-addr", &format!("127.0.0.1:{port}")]);
+    let answers = |status: u16| {
+        wait_until(&format!("/ready to answer {status}"), DEADLINE, || {
+            http_get(port, "localhost", "/ready").is_ok_and(|answer| answer.status == status)
+        });
+    };
+    answers(200);
+    second.kill();
+    answers(503);
+    first.put("/v/k", "still followed");
+    sandbox.wait_output("first", "still followed\n");
+    assert_eq!(sandbox.output("second").as_deref(), Some("second\n"));
+    second.restart();
+    answers(200);
 }

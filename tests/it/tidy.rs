@@ -26,6 +26,7 @@ const PURE: &[&str] = &[
     "nginx/",
     "render/",
     "source/session",
+    "announce/draining.rs",
     "announce/ending.rs",
     "announce/health.rs",
     "announce/layout.rs",

@@ -3,6 +3,7 @@
 //! compares, in which function takes what. Never reads a file: other files come from the `Library`.
 
 mod convert;
+mod differences;
 mod expression;
 pub(super) mod functions;
 mod interpreter;
@@ -62,6 +63,15 @@ impl Library {
             let tokens = lexer::tokens(source).unwrap_or_default();
             tokens.iter().any(|token| token.kind == Kind::Word && functions::reads_store(token.text))
         })
+    }
+
+    /// What comes out differently than with confd, of `root` and every file that it certainly includes.
+    pub(super) fn differences(&self, root: &str) -> Vec<(String, Place, &'static str)> {
+        let of_file = |(name, source): (&str, &str)| {
+            let name = name.to_owned();
+            differences::differences(source).into_iter().map(move |(place, what)| (name.clone(), place, what))
+        };
+        self.reached(root).flat_map(of_file).collect()
     }
 
     /// `root` and every file that it certainly includes, with their texts.

@@ -113,8 +113,13 @@ impl Balanced {
     /// Starts the agent, once the backends are there, and waits until nginx answers.
     #[track_caller]
     fn start_agent(&mut self) {
+        self.start_agent_as(&["--watch"]);
+    }
+
+    #[track_caller]
+    fn start_agent_as(&mut self, arguments: &[&str]) {
         wait_until("three keys", DEADLINE, || self.reader.keys("/services/").len() == 3);
-        self._agent = Some(self.sandbox.watch());
+        self._agent = Some(self.sandbox.start(arguments));
         wait_until("an answer", DEADLINE, || {
             http_get(self.port, "localhost", "/").is_ok_and(|answer| answer.status == 200)
         });
@@ -243,14 +248,27 @@ impl Supervised {
 
 #[test]
 fn a_rolling_restart_of_all_three_loses_no_request() {
+    rolling_restart(&["--watch"], "3s");
+}
+
+#[test]
+fn with_receipts_it_takes_no_longer_than_the_balancer_needs() {
+    // An hour would end this test: only the receipt lets the backends go.
+    let took = rolling_restart(&["--watch", "--receipts"], "1h");
+    println!("SIGTERM to exit: {took:?}");
+}
+
+/// Restarts all three under load; gives how long each took to end.
+fn rolling_restart(agent: &[&str], drain_timeout: &str) -> Vec<Duration> {
     // No retries: nginx must not once ask a backend that is no longer there.
     let mut balanced = Balanced::new("off");
-    let mut backends: Vec<Supervised> = (1..=3).map(|nth| Supervised::new(&balanced, nth, "3s")).collect();
-    balanced.start_agent();
+    let mut backends: Vec<Supervised> = (1..=3).map(|nth| Supervised::new(&balanced, nth, drain_timeout)).collect();
+    balanced.start_agent_as(agent);
+    let mut took = Vec::new();
     let load = Load::on(balanced.port);
     load.wait_more(100);
     for backend in &mut backends {
-        backend.restart("3s");
+        took.push(backend.restart(drain_timeout));
         let log = backend.sandbox.log();
         assert!(log.contains("draining") && log.contains("the command has ended: exit status 0"), "{log}");
         wait_until("all three to be served from", DEADLINE, || {
@@ -260,4 +278,5 @@ fn a_rolling_restart_of_all_three_loses_no_request() {
     }
     let (answers, failures) = load.end();
     assert!(failures.is_empty(), "of {answers}: {failures:?}\n{}", balanced.nginx.error_log());
+    took
 }

@@ -1,0 +1,171 @@
+//! What a confd resource means differently here: one line each, with its place and the reason. Pure: told, not judged; a
+//! difference is no mistake.
+
+use crate::model::resource::{Engine, Resource};
+
+use super::problem::{Place, Position, Problem};
+use super::resource::PrefixMode;
+
+/// The differences of one resource whose template is confd's. `text` is its file, `prefix` the global prefix and how it goes
+/// together with the resource's own.
+pub fn of_resource(resource: &Resource, text: &str, prefix: (&str, PrefixMode)) -> Vec<Problem> {
+    if resource.engine != Engine::Go {
+        return Vec::new();
+    }
+    let field = |name: &str| Field::find(text, name);
+    let mut found = Vec::new();
+    let mut tell = |name: &str, field: Option<Field<'_>>, message: String| {
+        let place = |field: Field<'_>| Place { file: resource.file.clone(), position: Some(field.position) };
+        found.extend(field.map(|field| Problem::new(format!("{name}: {message}")).at(place(field))));
+    };
+    if let Some(mode) = field("mode")
+        && let Some((written, meant)) = decimal_mode(mode.value)
+    {
+        let message = format!("`{written}` is octal; confd reads it as decimal, which makes the mode {meant:04o}");
+        tell("mode", Some(mode), message);
+    }
+    for name in ["owner", "group"] {
+        tell(name, field(name), "is set; the older confd passes over it".to_owned());
+    }
+    if resource.check.as_ref().is_some_and(|check| !check.names_src()) {
+        let message = "sees the new file in its place, and the live one is untouched until it passes; confd runs it while the \
+                       old file is there";
+        tell("check_cmd", field("check_cmd"), message.to_owned());
+    }
+    if let Some(reload) = field("reload_cmd") {
+        if reload.value.contains("{{") {
+            let message =
+                "paths are put in for {{…}}, as in the newer confd; the older hands it to the shell as it stands";
+            tell("reload_cmd", Some(reload), message.to_owned());
+        }
+        let message = "a reload that fails puts the previous file back and is done again; confd leaves the new file and never \
+                       tries again";
+        tell("reload_cmd", Some(reload), message.to_owned());
+    }
+    if resource.keys.is_empty() {
+        let message = "empty: the file is rendered once in every mode; with --watch, confd never renders it";
+        tell("keys", field("keys"), message.to_owned());
+    }
+    let dropped = "a reload that would come too early waits and is done then; confd drops it";
+    tell("min_reload_interval", field("min_reload_interval"), dropped.to_owned());
+    let debounce = "counted from the last change, within a limit; confd counts from the first";
+    tell("debounce", field("debounce"), debounce.to_owned());
+    let (global, mode) = prefix;
+    if !global.is_empty() {
+        let message = match mode {
+            PrefixMode::Concatenate => {
+                format!("keys are read below {global} and this; the older confd reads {global} alone")
+            }
+            PrefixMode::Replace => format!("keys are read below {global} alone; the newer confd puts this behind it"),
+        };
+        tell("prefix", field("prefix"), message);
+    }
+    found
+}
+
+/// The difference of resources that share their commands, in the order of their names.
+pub fn of_group(resources: &[&Resource]) -> Option<Problem> {
+    let [first, others @ ..] = resources else { return None };
+    let is_confds = resources.iter().all(|resource| resource.engine == Engine::Go);
+    if others.is_empty() || !is_confds || (first.check.is_none() && first.reload.is_none()) {
+        return None;
+    }
+    let names: Vec<&str> = others.iter().map(|resource| &*resource.name).collect();
+    let message = format!(
+        "shares its commands with {}: one check and one reload for all of them; confd runs them for each",
+        names.join(" ")
+    );
+    Some(Problem::new(message).at(Place::file(&first.file)))
+}
+
+/// A field of a resource's file, as it is written.
+#[derive(Clone, Copy)]
+struct Field<'a> {
+    position: Position,
+    /// What stands behind the `=`.
+    value: &'a str,
+}
+
+impl<'a> Field<'a> {
+    /// The first line that sets `name`. Names are compared as confd does, without case.
+    fn find(text: &'a str, name: &str) -> Option<Field<'a>> {
+        text.lines().enumerate().find_map(|(index, line)| {
+            let (key, value) = line.split_once('=')?;
+            let found = key.trim().trim_matches('"').eq_ignore_ascii_case(name);
+            let column = line.chars().take_while(|c| c.is_whitespace()).count() + 1;
+            found.then(|| Field { position: Position { line: index + 1, column }, value: value.trim() })
+        })
+    }
+}
+
+/// The text of a mode that confd reads as decimal, and what it makes of it.
+fn decimal_mode(value: &str) -> Option<(&str, u32)> {
+    let text = value.trim_matches(['"', '\'']);
+    let is_decimal = !text.starts_with('0') && !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    Some((text, text.parse::<u32>().ok().filter(|_| is_decimal)? & 0o777))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::resource::{Defaults, ResourceFile, parse};
+    use expect_test::{Expect, expect};
+
+    fn resource(name: &str, lines: &str) -> (Resource, String) {
+        let text = format!("[template]\nsrc = \"a.tmpl\"\ndest = \"/etc/{name}\"\n{lines}");
+        let file = ResourceFile { name: name.into(), path: name.into(), text: text.clone() };
+        (parse(&file, &Defaults::default()).unwrap(), text)
+    }
+
+    fn check(lines: &str, prefix: (&str, PrefixMode), expected: Expect) {
+        let (resource, text) = resource("a.toml", lines);
+        let told: Vec<String> = of_resource(&resource, &text, prefix).iter().map(ToString::to_string).collect();
+        expected.assert_eq(&told.join("\n"));
+    }
+
+    #[test]
+    fn a_plain_resource_differs_in_nothing() {
+        let none = ("", PrefixMode::Concatenate);
+        check("keys = [\"/a\"]\nmode = \"0644\"\nprefix = \"/p\"\n", none, expect![[""]]);
+        check("keys = [\"/a\"]\ncheck_cmd = \"nginx -t -c {{.src}}\"\n", none, expect![[""]]);
+        check("keys = []\nengine = \"tera\"\nmode = \"644\"\n", none, expect![[""]]);
+    }
+
+    #[test]
+    fn each_difference_is_told_with_its_place() {
+        check(
+            "keys = []\n  mode = \"644\"\nOwner = \"root\"\ncheck_cmd = \"nginx -t\"\nreload_cmd = \"touch {{.dest}}\"\n\
+             min_reload_interval = \"5s\"\ndebounce = \"2s\"\nprefix = \"/p\"\n",
+            ("/production", PrefixMode::Concatenate),
+            expect![[r#"
+                a.toml:5:3: mode: `644` is octal; confd reads it as decimal, which makes the mode 0204
+                a.toml:6:1: owner: is set; the older confd passes over it
+                a.toml:7:1: check_cmd: sees the new file in its place, and the live one is untouched until it passes; confd runs it while the old file is there
+                a.toml:8:1: reload_cmd: paths are put in for {{…}}, as in the newer confd; the older hands it to the shell as it stands
+                a.toml:8:1: reload_cmd: a reload that fails puts the previous file back and is done again; confd leaves the new file and never tries again
+                a.toml:4:1: keys: empty: the file is rendered once in every mode; with --watch, confd never renders it
+                a.toml:9:1: min_reload_interval: a reload that would come too early waits and is done then; confd drops it
+                a.toml:10:1: debounce: counted from the last change, within a limit; confd counts from the first
+                a.toml:11:1: prefix: keys are read below /production and this; the older confd reads /production alone"#]],
+        );
+        let replace = ("/production", PrefixMode::Replace);
+        let expected = "a.toml:5:1: prefix: keys are read below /production alone; the newer confd puts this behind it";
+        let (resource, text) = resource("a.toml", "keys = [\"/a\"]\nprefix = \"/p\"\n");
+        assert_eq!(of_resource(&resource, &text, replace)[0].to_string(), expected);
+    }
+
+    #[test]
+    fn resources_that_share_their_commands_are_told_once() {
+        let both: Vec<Arc<Resource>> = ["a.toml", "b.toml"]
+            .map(|name| Arc::new(resource(name, "keys = [\"/a\"]\nreload_cmd = \"true\"\n").0))
+            .to_vec();
+        let both: Vec<&Resource> = both.iter().map(|resource| &**resource).collect();
+        assert_eq!(
+            of_group(&both).unwrap().to_string(),
+            "a.toml: shares its commands with b.toml: one check and one reload for all of them; confd runs them for each"
+        );
+        assert!(of_group(&both[..1]).is_none() && of_group(&[]).is_none());
+    }
+}

@@ -1,0 +1,71 @@
+//! What of a Go template comes out differently here than with confd: found by the words in it, told with their place. Pure.
+
+use super::lexer::{Kind, Token, tokens};
+use crate::render::error::Place;
+
+const LOOKUP: &str =
+    "where no answer comes, confd renders an empty list; here the render fails, and the last good file stays";
+const SORT: &str =
+    "confd sorts its argument in place, equals by chance; here the argument stays, and equals stay in order";
+const ROOT: &str = "of the root, confd lists keys at the top or nothing; here it lists what there is";
+const REVERSE: &str = "confd returns what gets gives as it was; here it is reversed";
+
+/// Each difference with its place, in the order of the text. A text that is no template has none: its mistakes are told
+/// elsewhere.
+pub(super) fn differences(source: &str) -> Vec<(Place, &'static str)> {
+    let tokens = tokens(source).unwrap_or_default();
+    let tokens: Vec<Token<'_>> = tokens.into_iter().filter(|token| token.kind != Kind::Space).collect();
+    let words = tokens.iter().enumerate().filter(|(_, token)| token.kind == Kind::Word);
+    let found = words.filter_map(|(at, token)| Some((Place::of(source, token.at), difference(&tokens, at)?)));
+    found.collect()
+}
+
+/// What is different about the word at this position.
+fn difference(tokens: &[Token<'_>], at: usize) -> Option<&'static str> {
+    let next = |n: usize| tokens.get(at + n);
+    match tokens[at].text {
+        "exists" => Some("true for a directory too, where confd knows only keys"),
+        "ls" | "lsdir" => match &next(1)?.kind {
+            Kind::Text2(directory) if matches!(directory.as_str(), "" | "/") => Some(ROOT),
+            _ => None,
+        },
+        "lookupIP" | "lookupIPV4" | "lookupIPV6" | "lookupSRV" => Some(LOOKUP),
+        "sortByLength" | "sortKVByLength" => Some(SORT),
+        "datetime" => Some("printed without the reading of a monotonic clock, which confd adds (m=+…)"),
+        "reverse" => {
+            let called = next(1).is_some_and(|token| token.kind == Kind::Left)
+                && next(2).is_some_and(|token| token.kind == Kind::Word && token.text == "gets");
+            // In a pipe, the command before it counts.
+            let before = tokens[..at].iter().rposition(|token| matches!(token.kind, Kind::Open | Kind::Left));
+            let piped = at > 0
+                && tokens[at - 1].kind == Kind::Pipe
+                && before.is_some_and(|open| tokens[open..at].iter().any(|token| token.text == "gets"));
+            (called || piped).then_some(REVERSE)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(source: &str, expected: &[(usize, usize, &str)]) {
+        let found = differences(source);
+        let found: Vec<(usize, usize, &str)> =
+            found.iter().map(|(place, message)| (place.line, place.column, &message[..7])).collect();
+        assert_eq!(found, expected, "{source}");
+    }
+
+    #[test]
+    fn words_that_mean_something_else_are_found_where_they_stand() {
+        check("{{getv \"/a\"}} exists reverse\n{{range gets \"/b/*\"}}{{.Key}}{{end}}", &[]);
+        check("a\n  {{if exists \"/a\"}}{{end}}", &[(2, 8, "true fo")]);
+        check("{{ls \"/\"}}{{lsdir `/`}}{{ls \"/a\"}}{{ls $x}}", &[(1, 3, "of the "), (1, 13, "of the ")]);
+        check("{{range reverse (gets \"/a/*\")}}{{end}}", &[(1, 9, "confd r")]);
+        check("{{range gets \"/a/*\" | reverse}}{{end}}", &[(1, 23, "confd r")]);
+        check("{{range reverse (getvs \"/a/*\")}}{{end}}{{gets \"/b\"}}", &[]);
+        check("{{range lookupIP \"a\"}}{{end}}{{datetime}}", &[(1, 9, "where n"), (1, 32, "printed")]);
+        check("{{ \"unclosed", &[]);
+    }
+}

@@ -95,11 +95,7 @@ const PHASES: &[Phase] = &[
         name: "the balancer is restarted",
         allowed: Allowed::Outage(Duration::from_secs(2)),
         // By SIGTERM: the graceful stop would wait for the connections that are held, with nobody listening meanwhile.
-        act: |engine, _| {
-            engine.docker(&["kill", "--signal", "TERM"], &["balancer"])?;
-            engine.docker(&["wait"], &["balancer"])?;
-            engine.docker(&["start"], &["balancer"])
-        },
+        act: |engine, _| engine.restart("balancer"),
     },
     Phase {
         name: "everything is restarted",

@@ -25,6 +25,7 @@ pub struct Draining {
 #[derive(Debug)]
 struct Reload {
     generation: u64,
+    /// What was applied; nothing where it was undone: its old workers are waited for, and nobody is told.
     resources: Vec<Arc<str>>,
     revision: Revision,
     asked_at: Instant,
@@ -48,15 +49,18 @@ impl Draining {
         let verified = report.verified.as_ref()?;
         self.serving = verified.serving;
         self.generation += 1;
+        // What dropped out is not what nginx serves, and neither is what was put back.
+        let is_applied =
+            |name: &&Arc<str>| report.outcome.is_final() && report.dropped.iter().all(|(dropped, _)| dropped != *name);
         let reload = Reload {
             generation: self.generation,
-            resources: report.resources.clone(),
+            resources: report.resources.iter().filter(is_applied).cloned().collect(),
             revision: report.revision,
             asked_at: verified.asked_at,
             leaving: verified.leaving.clone(),
         };
         if reload.leaving.is_empty() {
-            return Some(reload.drained(now));
+            return reload.drained(now);
         }
         self.reloads.push(reload);
         self.next_look.get_or_insert(now + PAUSE);
@@ -92,7 +96,7 @@ impl Draining {
         self.reloads.retain_mut(|reload| {
             reload.leaving.retain(|process| alive.contains(process));
             if reload.leaving.is_empty() {
-                drained.push(reload.drained(now));
+                drained.extend(reload.drained(now));
             }
             !reload.leaving.is_empty()
         });
@@ -117,16 +121,17 @@ impl Draining {
 }
 
 impl Reload {
-    fn drained(&self, now: Instant) -> Drained {
+    fn drained(&self, now: Instant) -> Option<Drained> {
         let after = now.duration_since(self.asked_at);
-        Drained { resources: self.resources.clone(), revision: self.revision, after }
+        let drained = Drained { resources: self.resources.clone(), revision: self.revision, after };
+        (!self.resources.is_empty()).then_some(drained)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::report::Verified;
+    use crate::model::report::{Failure, Outcome, Stage, Verified};
 
     fn report(revision: i64, leaving: &[i32], asked_at: Instant) -> Report {
         let leaving = leaving.iter().map(|pid| Process { pid: *pid, start_time: 1 }).collect();
@@ -140,7 +145,8 @@ mod tests {
             leaving,
             asked_at,
         };
-        Report { verified: Some(verified), ..Report::unchanged(Revision(revision)) }
+        let resources = vec!["web".into()];
+        Report { resources, verified: Some(verified), ..Report::unchanged(Revision(revision)) }
     }
 
     #[test]
@@ -161,6 +167,21 @@ mod tests {
         assert_eq!((drained[0].revision, drained[0].after), (Revision(3), Duration::from_millis(500)));
         assert_eq!(draining.look(at(750), |_| false)[0].after, Duration::from_millis(650));
         assert_eq!((draining.wake_at(), draining.leaving().len()), (None, 0));
+    }
+
+    #[test]
+    fn what_was_undone_or_dropped_out_is_not_told_as_drained() {
+        let start = Instant::now();
+        let mut draining = Draining::default();
+        let cause = Failure::new(Stage::Verify, "no");
+        let undone = Outcome::RolledBack { cause: cause.clone(), reload_old: None };
+        assert_eq!(draining.add(&Report { outcome: undone.clone(), ..report(2, &[], start) }, start), None);
+        assert_eq!(draining.add(&Report { outcome: undone, ..report(3, &[10], start) }, start), None);
+        assert_eq!(draining.leaving().len(), 1, "it counts, as all old workers do");
+        assert_eq!(draining.look(start + PAUSE, |_| false), []);
+        let resources = vec!["good".into(), "bad".into()];
+        let partly = Report { resources, dropped: vec![("bad".into(), cause)], ..report(4, &[], start) };
+        assert_eq!(draining.add(&partly, start).unwrap().resources, ["good".into()]);
     }
 
     #[test]

@@ -400,7 +400,8 @@ impl Engine {
             self.last_failures.remove(id);
             return 0;
         };
-        let text = format!("{failure} {}", failure.output);
+        // Process ids and times differ each time.
+        let text = format!("{failure} {}", failure.output).replace(|c: char| c.is_ascii_digit(), "");
         let entry = self.last_failures.entry(id.to_owned()).or_insert_with(|| (String::new(), 0));
         *entry = if entry.0 == text { (text, entry.1 + 1) } else { (text, 0) };
         entry.1

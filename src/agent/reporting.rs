@@ -69,6 +69,8 @@ impl Asked {
 /// What the service manager knows of this process.
 pub struct Manager {
     told: Told,
+    /// There is one: else nothing is made up to be told.
+    is_listening: bool,
     /// It did not take a message: said once.
     complained: bool,
 }
@@ -76,7 +78,7 @@ pub struct Manager {
 impl Manager {
     /// Nothing was told yet.
     pub fn new() -> Manager {
-        Manager { told: Told::new(systemd::watchdog_limit()), complained: false }
+        Manager { told: Told::new(systemd::watchdog_limit()), is_listening: systemd::is_listening(), complained: false }
     }
 
     /// A reload begins.
@@ -87,6 +89,9 @@ impl Manager {
 
     /// Tells what is to be told; called on every turn of the loop.
     pub fn turn(&mut self, board: &Shared, is_settled: bool) {
+        if !self.is_listening {
+            return;
+        }
         let messages = board.with(|board| self.told.turn(board, is_settled, clock::now()));
         self.send(messages);
     }

@@ -28,6 +28,9 @@ pub struct Search {
     /// Sets that are not decided yet; the last one is tried next, together with the good ones.
     open: Vec<Vec<usize>>,
     base: Base,
+    /// Culprits only because nginx named them: it names the second of two that do not go together, whoever is new.
+    /// Tried once more when the others are known.
+    suspects: Vec<usize>,
     trials_left: usize,
     last_failure: Failure,
 }
@@ -60,6 +63,7 @@ impl Search {
             culprits,
             open,
             base: Base::Untried,
+            suspects: Vec::new(),
             trials_left: MOST_TRIALS,
             last_failure: refused.failure.clone(),
         };
@@ -75,7 +79,8 @@ impl Search {
         if self.base == Base::Trying {
             return Some(BTreeSet::new());
         }
-        let candidates = self.open.last()?;
+        let suspect = self.suspects.last().filter(|_| self.culprits.len() > 1);
+        let candidates = self.open.last().map(Vec::as_slice).or_else(|| suspect.map(std::slice::from_ref))?;
         Some(self.good.iter().chain(candidates).copied().collect())
     }
 
@@ -85,8 +90,22 @@ impl Search {
         match (self.base, answer) {
             (Base::Trying, Ok(())) => self.base = Base::Right,
             (Base::Trying, Err(_)) => self.base = Base::Wrong,
+            (_, answer) if self.open.is_empty() => self.clear_suspect(answer),
             (_, Ok(())) => self.good.extend(self.open.pop().unwrap_or_default()),
             (_, Err(refused)) => self.narrow(refused),
+        }
+    }
+
+    fn clear_suspect(&mut self, answer: Result<(), Refused>) {
+        let Some(suspect) = self.suspects.pop() else { return };
+        match answer {
+            Ok(()) => {
+                self.culprits.remove(&suspect);
+                self.good.insert(suspect);
+            }
+            Err(refused) => {
+                self.culprits.insert(suspect, refused.failure);
+            }
         }
     }
 
@@ -103,7 +122,9 @@ impl Search {
         self.last_failure = refused.failure.clone();
         let blamed = refused.blamed.and_then(|blamed| candidates.iter().position(|file| *file == blamed));
         if let Some(position) = blamed {
-            self.culprits.insert(candidates.remove(position), refused.failure);
+            let suspect = candidates.remove(position);
+            self.culprits.insert(suspect, refused.failure);
+            self.suspects.push(suspect);
         } else {
             if self.base == Base::Untried {
                 self.base = Base::Trying;
@@ -176,6 +197,14 @@ mod tests {
         // Blame for a file that is known to be good by itself is no help.
         let (found, _) = search(4, |set| (set.contains(&1) && set.contains(&3)).then_some(Some(9)));
         assert_eq!(found.unwrap().culprits.len(), 1);
+    }
+
+    #[test]
+    fn who_is_blamed_for_what_another_does_goes_live_once_that_one_is_known() {
+        // File 0 is wrong beside what file 3 has had all along, and file 3 is the one that is named.
+        let (found, _) = search(4, |set| set.contains(&0).then_some(Some(3)));
+        let found = found.unwrap();
+        assert_eq!((found.good, found.culprits.keys().copied().collect::<Vec<_>>()), ([1, 2, 3].into(), vec![0]));
     }
 
     #[test]

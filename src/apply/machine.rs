@@ -74,6 +74,8 @@ pub enum Answer {
         /// That is certain (nginx has no master), not only likely.
         certain: bool,
     },
+    /// `Verify` only: what was reloaded serves the new configuration, and something beside it still the previous one.
+    HalfDone(Failure),
     /// `Reload` and `Verify` only: refused, and the previous configuration is known to run on.
     Refused(Failure),
 }
@@ -133,6 +135,7 @@ impl Machine {
                 None => self.reload_or_commit(),
             },
             (Step::Reload, answer) => self.after_reload(answer),
+            (Step::Verify, Answer::HalfDone(failure)) => self.owe(failure, false),
             (Step::Verify, answer) => {
                 let still_old = matches!(answer, Answer::Refused(_));
                 match failure_of(answer) {
@@ -166,7 +169,7 @@ impl Machine {
                 }
             }
             Answer::Refused(failure) => self.reload_failed(failure, false),
-            Answer::Failed(failure) => self.reload_failed(failure, true),
+            Answer::Failed(failure) | Answer::HalfDone(failure) => self.reload_failed(failure, true),
             Answer::Unavailable => self.go(Step::Verify),
         }
     }
@@ -221,7 +224,10 @@ impl Machine {
 fn failure_of(answer: Answer) -> Option<Failure> {
     match answer {
         Answer::Done | Answer::Unavailable => None,
-        Answer::Failed(failure) | Answer::Refused(failure) | Answer::NothingRuns { failure, .. } => Some(failure),
+        Answer::Failed(failure)
+        | Answer::Refused(failure)
+        | Answer::HalfDone(failure)
+        | Answer::NothingRuns { failure, .. } => Some(failure),
     }
 }
 

@@ -76,7 +76,11 @@ pub(super) async fn find(context: &Context, group: &Group) -> Nginx {
     let named = commands.iter().map(|command| installation::files_named_in(&command.text));
     let (conf, prefix) = named.reduce(|(a, b), (c, d)| (a.or(c), b.or(d))).unwrap_or_default();
     let prefix = prefix.unwrap_or(built.prefix);
-    let conf = prefix.join(conf.or_else(|| settings.conf.clone()).unwrap_or(built.conf));
+    // What is checked as the main configuration is one.
+    let is_conf = group.check.as_ref().is_some_and(|check| installation::checks_staged_conf(&check.text));
+    let dest = group.resources.first().filter(|_| is_conf && group.resources.len() == 1);
+    let dest = dest.map(|resource| resource.dest.clone());
+    let conf = prefix.join(conf.or_else(|| settings.conf.clone()).or(dest).unwrap_or(built.conf));
     let text = nginx_process::configuration(&conf).unwrap_or_default();
     let pid_file = settings.pid_file.clone().or_else(|| installation::pid_file_in(&text, &prefix));
     let error_log = settings.error_log.clone().or_else(|| installation::error_log_in(&text, &prefix));
@@ -115,6 +119,20 @@ impl Nginx {
     /// The live master.
     pub(super) fn master(&self) -> Option<Process> {
         nginx_process::master(&self.pid_file)
+    }
+
+    /// The master of the previous program, while a new one has taken over its place and it has not left yet (SIGUSR2): its
+    /// workers serve as well, and no reload reaches them.
+    pub(super) fn previous_master(&self) -> Option<Process> {
+        let mut path = self.pid_file.clone().into_os_string();
+        path.push(".oldbin");
+        nginx_process::master(Path::new(&path))
+    }
+
+    /// Whether a master runs that has no worker at all.
+    pub(super) fn serves_nothing(&self) -> bool {
+        let children = self.master().and_then(nginx_process::children);
+        children.is_some_and(|children| children.iter().all(|child| child.role != Role::Worker))
     }
 
     /// The pid file, for messages.

@@ -70,6 +70,10 @@ pub struct Transaction {
 /// Runs a whole transaction. Where a check can only judge the live tree and refuses a group, further transactions find out
 /// which of its files it refuses, and the others go live.
 pub async fn run(context: &Context, request: Request) -> Report {
+    if needs_first_aid(context, &request).await {
+        let nothing_new = Request { rendered: Vec::new(), fleets: Vec::new(), dropped: Vec::new(), ..request.clone() };
+        run_one(context, nothing_new).await;
+    }
     let report = run_one(context, request.clone()).await;
     match &report.outcome {
         Outcome::RolledBack { cause, .. } if cause.at == Stage::Check && report.touched() > 1 => {
@@ -77,6 +81,18 @@ pub async fn run(context: &Context, request: Request) -> Report {
         }
         _ => report,
     }
+}
+
+/// Whether an outage goes on that a killed process left: its files have been put back, and no worker of nginx has read them.
+/// They are reloaded before anything else is tried.
+async fn needs_first_aid(context: &Context, request: &Request) -> bool {
+    let Request { group, rendered, .. } = request;
+    if rendered.is_empty() || group.reload.is_none() || !group.drives_nginx() {
+        return false;
+    }
+    let owed =
+        journal::load(context, &group.id).is_ok_and(|journal| journal.reload_owed || journal.in_flight.is_some());
+    owed && nginx::find(context, group).await.serves_nothing()
 }
 
 async fn run_one(context: &Context, request: Request) -> Report {

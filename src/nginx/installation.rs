@@ -91,9 +91,18 @@ pub enum WorkerProcesses {
 /// The main configuration file that a command of nginx's names with `-c`, and the prefix it names with `-p`.
 pub fn files_named_in(shell_text: &str) -> (Option<PathBuf>, Option<PathBuf>) {
     let words: Vec<&str> = shell_text.split_whitespace().map(|word| word.trim_matches(['\'', '"'])).collect();
-    let after =
-        |flag: &str| words.iter().position(|word| *word == flag).and_then(|at| words.get(at + 1)).map(PathBuf::from);
+    let after = |flag: &str| {
+        let word = words.iter().position(|word| *word == flag).and_then(|at| words.get(at + 1));
+        word.filter(|word| !word.starts_with("{{")).map(PathBuf::from)
+    };
     (after("-c"), after("-p"))
+}
+
+/// Whether the main configuration that a command names is the staged file: `nginx -t -c {{.src}}`.
+pub fn checks_staged_conf(shell_text: &str) -> bool {
+    let mut words =
+        shell_text.split_whitespace().map(|word| word.trim_matches(['\'', '"'])).skip_while(|word| *word != "-c");
+    words.nth(1).is_some_and(|word| word.starts_with("{{"))
 }
 
 /// Whether the command is nothing but nginx's own signaller, as in `/usr/sbin/nginx -s reload`. When that fails, no signal

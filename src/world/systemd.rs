@@ -30,6 +30,11 @@ pub enum Notice<'a> {
     Watchdog,
 }
 
+/// Whether a manager has asked to be notified.
+pub fn is_listening() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
 /// Sends these in one message. Nothing happens where nobody has asked to be notified.
 ///
 /// # Errors

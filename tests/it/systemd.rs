@@ -254,23 +254,21 @@ fn the_units_are_sound_and_as_exposed_as_the_docs_say() {
     }
 }
 
-/// Packages as `cargo deb` leaves them.
-fn package() -> Option<PathBuf> {
-    let folder = std::env::var_os("UPSTREAMD_DEB_DIR").map(PathBuf::from);
-    let folder = folder.unwrap_or_else(|| repository().join("target/debian"));
-    let files = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
-    files.filter(|path| path.extension().is_some_and(|extension| extension == "deb")).max()
+/// The newest package that `scripts/package.sh` has left.
+fn package() -> PathBuf {
+    let entries = std::fs::read_dir(repository().join("target/debian")).expect("no package: make package");
+    let files = entries.flatten().map(|entry| entry.path());
+    let packages = files.filter(|path| path.extension().is_some_and(|extension| extension == "deb"));
+    packages
+        .max_by_key(|path| std::fs::metadata(path).and_then(|file| file.modified()).ok())
+        .expect("no package: make package")
 }
 
 #[test]
 #[ignore = "needs a Docker engine and a package: make systemd-test"]
 fn the_package_installs_runs_and_goes_without_a_trace() {
-    let Some(package) = package() else {
-        println!("no package in target/debian: `cargo deb` makes it");
-        return;
-    };
     let machine = Machine::boot();
-    machine.copy(&package, "/tmp-upstreamd.deb");
+    machine.copy(&package(), "/tmp-upstreamd.deb");
     machine.sh("dpkg -i /tmp-upstreamd.deb");
     machine.sh("upstreamd --version && test -d /var/lib/upstreamd && ! test -e /etc/upstreamd/conf.d");
     for file in [

@@ -440,3 +440,102 @@ fn a_template_that_prints_no_generation_is_told() {
     let ran = sandbox.onetime();
     assert!(ran.code == Some(5) && ran.stderr.contains("does not print {{ generation() }}"), "{ran:?}");
 }
+
+/// An nginx that has left its parent, as init systems start it: only such a one lets its program be replaced. Its masters
+/// end with it.
+struct Daemonised<'a>(&'a Driven);
+
+impl Daemonised<'_> {
+    fn start(driven: &mut Driven) -> Daemonised<'_> {
+        driven.nginx.stop();
+        let mut command = std::process::Command::new("/usr/sbin/nginx");
+        command.arg("-e").arg(driven.nginx.error_log_file()).arg("-c").arg(driven.nginx.conf());
+        assert!(command.stdin(std::process::Stdio::null()).status().unwrap().success());
+        let daemonised = Daemonised(driven);
+        wait_until("an answer", DEADLINE, || get_quickly(daemonised.0.nginx.status_port));
+        daemonised
+    }
+
+    fn masters(&self) -> Vec<i32> {
+        let pid_file = self.0.nginx.pid_file();
+        let previous = pid_file.with_extension("pid.oldbin");
+        let pid = |file: &PathBuf| std::fs::read_to_string(file).ok()?.trim().parse().ok();
+        [pid_file, previous].iter().filter_map(pid).collect()
+    }
+}
+
+impl Drop for Daemonised<'_> {
+    fn drop(&mut self) {
+        for pid in self.masters() {
+            let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            if String::from_utf8_lossy(&command).contains(&self.0.nginx.conf().display().to_string()) {
+                nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM).ok();
+            }
+        }
+    }
+}
+
+#[test]
+fn while_nginx_is_being_replaced_nothing_counts_as_drained_and_the_reload_stays_owed() {
+    let mut driven = Driven::new(Asks::BuiltIn, "");
+    driven.sandbox.wait_log("drained:");
+    let nginx = Daemonised::start(&mut driven);
+    let driven = nginx.0;
+    let signal = |pid: i32, signal| nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
+    let [old] = nginx.masters().try_into().unwrap();
+    signal(old, nix::sys::signal::Signal::SIGUSR2);
+    let new = wait_for("the new master", DEADLINE, || nginx.masters().first().copied().filter(|pid| *pid != old));
+    wait_until("a new worker", DEADLINE, || {
+        std::fs::read_to_string(format!("/proc/{new}/task/{new}/children")).is_ok_and(|children| !children.is_empty())
+    });
+    driven.set(&[("http", "server { listen unix:during.sock; }")]);
+    driven.sandbox.wait_log("nginx's program is being replaced");
+    assert_eq!(driven.sandbox.log().matches("drained:").count(), 1, "{}", driven.sandbox.log());
+    // The old one stays: what it has not read yet, it is told to read.
+    signal(new, nix::sys::signal::Signal::SIGQUIT);
+    wait_until("the old master's place", DEADLINE, || nginx.masters() == [old]);
+    driven.sandbox.wait_log_times("drained:", 2);
+}
+
+#[test]
+fn an_outage_that_a_killed_upstreamd_left_ends_before_anything_else_is_tried() {
+    let mut driven = Driven::new(Asks::BuiltIn, "");
+    driven.sandbox.wait_log("drained:");
+    driven.agent.take().unwrap().kill();
+    // As a kill in the outage leaves it: no worker, the good file put back, its reload owed, the bad value in the store.
+    let good = driven.live();
+    std::fs::write(driven.nginx.conf(), good.replace("worker_processes 2;", "worker_processes 0;")).unwrap();
+    assert!(driven.nginx.command(&["-s", "reload"]).status.success());
+    wait_until("the outage", DEADLINE, || driven.nginx.worker_pids().is_empty());
+    std::fs::write(driven.nginx.conf(), &good).unwrap();
+    let journals = std::fs::read_dir(driven.sandbox.path("state/groups")).unwrap();
+    for journal in journals.flatten() {
+        let text = std::fs::read_to_string(journal.path()).unwrap();
+        assert!(text.contains("\"reload_owed\": false"), "{text}");
+        let owed = text.replace("\"reload_owed\": false", "\"reload_owed\": true");
+        std::fs::write(journal.path(), owed).unwrap();
+    }
+    driven.set(&[("workers", "0")]);
+    driven.agent = Some(driven.sandbox.watch());
+    // The bad value alone would take five seconds to be found out, as no worker was there before.
+    wait_until("workers", Duration::from_secs(4), || driven.nginx.worker_pids().len() == 2);
+    driven.sandbox.wait_log("nginx does not serve with the new configuration");
+    wait_until("two workers that serve", DEADLINE, || {
+        driven.live() == good && driven.nginx.worker_pids().len() == 2 && get_quickly(driven.nginx.status_port)
+    });
+}
+
+#[test]
+fn the_file_that_is_checked_as_the_main_configuration_says_where_nginx_is() {
+    let (mut nginx, sandbox) = (Nginx::builder().main("#main").build(), Sandbox::new());
+    let text = std::fs::read_to_string(nginx.conf()).unwrap();
+    sandbox.template("nginx.tera", &text.replace("#main", "# {{ getv(key=\"/a\") }}"));
+    let conf = nginx.conf().display().to_string();
+    let check = "check_cmd = \"/usr/sbin/nginx -e stderr -t -c {{.src}}\"";
+    let lines = format!("src = \"nginx.tera\"\ndest = \"{conf}\"\nkeys = [\"/\"]\n{check}\nreload = \"nginx\"");
+    sandbox.resource("nginx", &lines);
+    nginx.start();
+    sandbox.set_store("a: one\n");
+    let ran = sandbox.onetime().expect_code(0);
+    assert!(ran.stderr.contains("the reload of nginx is verified"), "{ran:?}");
+}

@@ -126,8 +126,18 @@ impl Transaction {
                 }
                 let Times { accepted, healthy, converged, generation } = times;
                 let verified = Verified { accepted, healthy, converged, generation, serving, leaving, asked_at };
-                self.report.verified = Some(verified);
-                Answer::Done
+                let previous = nginx.previous_master();
+                // Drained means that nobody serves the previous configuration.
+                self.report.verified = Some(verified).filter(|_| previous.is_none());
+                previous.map_or(Answer::Done, |master| {
+                    Answer::HalfDone(Failure::new(
+                        Stage::Verify,
+                        format!(
+                            "nginx's program is being replaced: the previous master {} still serves the previous configuration",
+                            master.pid
+                        ),
+                    ))
+                })
             }
         }
     }

@@ -1,7 +1,7 @@
 # The front door: every target does all of its own set-up. `make` alone lists them.
 export PATH := $(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help setup tools build demo test systemd-test package lint bench
+.PHONY: help setup tools build demo test cluster-test systemd-test package lint bench
 
 # make demo STORE=file ONCE=1
 demo_options = $(if $(STORE),--store $(STORE)) $(if $(filter-out 0,$(ONCE)),--once)
@@ -25,6 +25,9 @@ tools: setup ## fetch what tests judge with that is no Debian package: crossplan
 
 test: tools ## run every test: unit tests, case files, real etcd, real nginx
 	cargo test --locked
+
+cluster-test: setup ## run the cluster of docker/compose.yaml in containers, break it under load, print what clients lost
+	@sh docker/cluster-test.sh
 
 systemd-test: setup ## run the units and the package under a real systemd, in a container (needs a Docker engine)
 	@sh scripts/systemd-test.sh

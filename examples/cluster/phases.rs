@@ -94,8 +94,8 @@ const PHASES: &[Phase] = &[
     Phase {
         name: "the balancer is restarted",
         allowed: Allowed::Outage(Duration::from_secs(2)),
-        // nginx's graceful stop waits for connections that are held; two seconds are its share here.
-        act: |engine, _| engine.docker(&["restart", "--time", "2"], &["balancer"]),
+        // By SIGTERM: the graceful stop would wait for the connections that are held, with nobody listening meanwhile.
+        act: |engine, _| engine.restart("balancer"),
     },
     Phase {
         name: "everything is restarted",
@@ -176,14 +176,23 @@ pub fn run(only: &str, engine: &Engine, runtime: &Runtime, load: &Load) -> Resul
 /// Prints the table.
 pub fn print(outcomes: &[Outcome]) {
     println!(
-        "\n{:40} {:>6} {:>8} {:>6} {:>8} {:>6} {:>6} {:>8} {:>8}  verdict",
-        "phase", "s", "https", "lost", "tcp", "lost", "held", "refused", "gap ms"
+        "\n{:40} {:>6} {:>8} {:>6} {:>6} {:>8} {:>6} {:>6} {:>8} {:>8}  verdict",
+        "phase", "s", "https", "again", "lost", "tcp", "lost", "held", "refused", "gap ms"
     );
     for outcome in outcomes {
-        let Stats { https_answered, https_lost, echo_answered, echo_lost, held_lost, refused, longest_gap_ms, .. } =
-            &*outcome.stats;
-        let [https, https_lost, tcp, tcp_lost, held, refused, gap] =
-            [https_answered, https_lost, echo_answered, echo_lost, held_lost, refused, longest_gap_ms]
+        let Stats {
+            https_answered,
+            https_again,
+            https_lost,
+            echo_answered,
+            echo_lost,
+            held_lost,
+            refused,
+            longest_gap_ms,
+            ..
+        } = &*outcome.stats;
+        let [https, again, https_lost, tcp, tcp_lost, held, refused, gap] =
+            [https_answered, https_again, https_lost, echo_answered, echo_lost, held_lost, refused, longest_gap_ms]
                 .map(|counter| counter.load(Ordering::Relaxed));
         let verdict = match (&outcome.state, outcome.is_good()) {
             (Err(_), _) => "WRONG STATE",
@@ -191,7 +200,7 @@ pub fn print(outcomes: &[Outcome]) {
             (Ok(()), false) => "LOST TOO MUCH",
         };
         println!(
-            "{:40} {:>6.1} {https:>8} {https_lost:>6} {tcp:>8} {tcp_lost:>6} {held:>6} {refused:>8} {gap:>8}  {verdict}",
+            "{:40} {:>6.1} {https:>8} {again:>6} {https_lost:>6} {tcp:>8} {tcp_lost:>6} {held:>6} {refused:>8} {gap:>8}  {verdict}",
             outcome.name,
             outcome.took.as_secs_f64()
         );
@@ -199,5 +208,7 @@ pub fn print(outcomes: &[Outcome]) {
             println!("{:40}   first lost: {problem}", "");
         }
     }
-    println!("\nhttps, tcp: answered; lost: connected, no whole answer; held: connections that were open and ended");
+    println!(
+        "\nagain: not taken up by a worker that leaves (GOAWAY), and sent again; https, tcp: answered; lost: connected, no whole answer; held: connections that were open and ended"
+    );
 }

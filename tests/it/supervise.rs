@@ -222,38 +222,57 @@ fn what_the_check_refuses_does_not_keep_nginx_from_starting() {
     balancer.wait_answer("three");
 }
 
-#[test]
-fn the_line_in_the_docs_runs() {
-    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/supervise.md")).unwrap();
-    let (_, line) = page.split_once("```sh\n").unwrap();
-    let line = line.split_once("\n").unwrap().0;
-    let etcd = Etcd::start();
-    etcd.put("/v/answer", "one");
-    let mut balancer = Balancer::new();
-    // The programs that the line names: ours, and this test's nginx.
+/// Runs a shell script with `upstreamd` and `nginx` in its path being ours and this test's, and `etcd` as the store.
+fn start_script(balancer: &mut Balancer, script: &str, etcd: &Etcd) {
     let (bin, nginx) = (balancer.sandbox.path("bin"), &balancer.nginx);
     fs::create_dir(&bin).unwrap();
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_upstreamd"), bin.join("upstreamd")).unwrap();
-    let script = format!(
+    let wrapper = format!(
         "#!/bin/sh\nexec {} -e '{}' -c '{}' \"$@\"\n",
         nginx.program(),
         nginx.error_log_file().display(),
         nginx.conf().display()
     );
-    fs::write(bin.join("nginx"), script).unwrap();
+    fs::write(bin.join("nginx"), wrapper).unwrap();
     fs::set_permissions(bin.join("nginx"), fs::Permissions::from_mode(0o755)).unwrap();
-    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let log = fs::File::create(balancer.sandbox.path("log")).unwrap();
     let mut shell = std::process::Command::new("sh");
     shell
-        .args(["-c", &format!("exec {}", line.replace("http://127.0.0.1:2379", &etcd.url()))])
-        .env("PATH", path)
+        .args(["-c", script])
+        .env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()))
+        .env("ETCD", etcd.url())
         .env("UPSTREAMD_CONFDIR", balancer.sandbox.path("etc"))
         .env("UPSTREAMD_STATE_DIR", balancer.sandbox.path("state"))
         .stdout(log.try_clone().unwrap())
         .stderr(log);
     balancer.agent = Some(Daemon::start(&mut shell));
+}
+
+/// The last block of shell on a page of the docs.
+fn last_script(page: &str) -> String {
+    let text = fs::read_to_string(format!("{}/docs/{page}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let (_, block) = text.rsplit_once("```sh\n").unwrap();
+    block.split_once("```").unwrap().0.to_owned()
+}
+
+#[test]
+fn the_line_in_the_docs_runs() {
+    let etcd = Etcd::start();
+    etcd.put("/v/answer", "one");
+    let mut balancer = Balancer::new();
+    let line = last_script("supervise.md").replace("http://127.0.0.1:2379", &etcd.url());
+    start_script(&mut balancer, &format!("exec {line}"), &etcd);
     balancer.wait_answer("one");
+}
+
+#[test]
+fn the_entrypoint_in_the_docs_renders_and_then_is_nginx() {
+    let etcd = Etcd::start();
+    etcd.put("/v/answer", "one");
+    let mut balancer = Balancer::new();
+    start_script(&mut balancer, &last_script("containers.md"), &etcd);
+    balancer.wait_answer("one");
+    assert_eq!(balancer.master(), Some(balancer.agent().pid()), "nginx is the process that the script was");
 }
 
 /// Runs upstreamd as PID 1 of a PID namespace of its own.

@@ -33,6 +33,7 @@ const GENERATION_TIMEOUT: Duration = Duration::from_millis(100);
 /// Where an nginx keeps things.
 #[derive(Clone, Debug)]
 pub(super) struct Nginx {
+    binary: PathBuf,
     conf: PathBuf,
     prefix: PathBuf,
     pid_file: PathBuf,
@@ -72,7 +73,8 @@ pub(super) async fn find(context: &Context, group: &Group) -> Nginx {
     let commands: Vec<&CommandLine> =
         [reload, group.check.as_ref()].into_iter().flatten().filter(|command| command.mentions_nginx()).collect();
     let program = commands.iter().find_map(|command| installation::program_named_in(&command.text));
-    let built = built(context, program.unwrap_or_else(|| settings.binary.clone())).await;
+    let binary = program.unwrap_or_else(|| settings.binary.clone());
+    let built = built(context, binary.clone()).await;
     let named = commands.iter().map(|command| installation::files_named_in(&command.text));
     let (conf, prefix) = named.reduce(|(a, b), (c, d)| (a.or(c), b.or(d))).unwrap_or_default();
     let prefix = prefix.unwrap_or(built.prefix);
@@ -85,6 +87,7 @@ pub(super) async fn find(context: &Context, group: &Group) -> Nginx {
     let pid_file = settings.pid_file.clone().or_else(|| installation::pid_file_in(&text, &prefix));
     let error_log = settings.error_log.clone().or_else(|| installation::error_log_in(&text, &prefix));
     Nginx {
+        binary,
         conf,
         prefix,
         pid_file: pid_file.unwrap_or(built.pid_file),
@@ -118,7 +121,7 @@ async fn built(context: &Context, program: PathBuf) -> Built {
 impl Nginx {
     /// The live master.
     pub(super) fn master(&self) -> Option<Process> {
-        nginx_process::master(&self.pid_file)
+        nginx_process::master(&self.pid_file, &self.binary)
     }
 
     /// The master of the previous program, while a new one has taken over its place and it has not left yet (SIGUSR2): its
@@ -126,7 +129,7 @@ impl Nginx {
     pub(super) fn previous_master(&self) -> Option<Process> {
         let mut path = self.pid_file.clone().into_os_string();
         path.push(".oldbin");
-        nginx_process::master(Path::new(&path))
+        nginx_process::master(Path::new(&path), &self.binary)
     }
 
     /// Whether a master runs that has no worker at all.
@@ -206,7 +209,7 @@ impl Nginx {
 
     /// Sends SIGHUP to the master.
     pub(super) fn signal(&self, master: Process) -> std::io::Result<()> {
-        nginx_process::reload(master)
+        nginx_process::reload(master, &self.binary)
     }
 }
 

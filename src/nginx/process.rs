@@ -1,5 +1,9 @@
 //! nginx's processes as data: who is who, by what they write over their command line. Pure.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 use crate::model::process::Process;
 
 /// What a child of an nginx master does.
@@ -27,6 +31,17 @@ pub struct Child {
 /// Whether a command line (`/proc/PID/cmdline`) is that of an nginx master.
 pub fn is_master(title: &[u8]) -> bool {
     title.starts_with(b"nginx: master process")
+}
+
+/// Whether a program file (`/proc/PID/exe`) is nginx or one of its kin, or bears the name of the configured `binary`. Any
+/// process may take the title of a master; only this tells who it is.
+pub fn is_nginx(program: &Path, binary: &Path) -> bool {
+    let Some(name) = program.file_name().map(OsStr::as_bytes) else { return false };
+    // The kernel's mark on a program that was replaced while it ran, as every upgrade does.
+    let name = name.strip_suffix(b" (deleted)").unwrap_or(name);
+    let has = |part: &[u8]| name.windows(part.len()).any(|window| window == part);
+    let is_configured = binary.file_name().is_some_and(|binary| binary.as_bytes() == name);
+    is_configured || [&b"nginx"[..], b"openresty", b"angie", b"tengine"].into_iter().any(has)
 }
 
 /// What a child of a master does, by its command line. Until a new worker has named itself, it bears the master's.
@@ -61,6 +76,24 @@ mod tests {
             ("", Role::Other),
         ] {
             assert_eq!(role_of(title.as_bytes()), role, "{title:?}");
+        }
+    }
+
+    #[test]
+    fn the_program_tells_who_bears_the_title() {
+        for (program, binary, expected) in [
+            ("/usr/sbin/nginx", "nginx", true),
+            ("/usr/sbin/nginx (deleted)", "nginx", true),
+            ("/usr/local/openresty/nginx/sbin/nginx", "", true),
+            ("/opt/nginx-1.30.1", "", true),
+            ("/usr/sbin/angie-debug", "", true),
+            ("/opt/balancer/bin/edge", "/opt/balancer/bin/edge", true),
+            ("/opt/balancer/bin/edge (deleted)", "edge", true),
+            ("/usr/bin/sleep", "nginx", false),
+            ("/opt/nginx/bin/sleep", "nginx", false),
+            ("/", "", false),
+        ] {
+            assert_eq!(is_nginx(Path::new(program), Path::new(binary)), expected, "{program} {binary}");
         }
     }
 }

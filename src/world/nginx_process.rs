@@ -13,15 +13,19 @@ use crate::model::process::Process;
 use crate::nginx::process::{self, Child};
 
 /// The live nginx master that the pid file names; `None` where nothing runs that could be reloaded: no pid file, an empty
-/// one, a dead or zombie process, or another program that got the number since.
-pub fn master(pid_file: &Path) -> Option<Process> {
+/// one, a dead or zombie process, or another program that got the number since. `binary` is the configured program, which
+/// may have a name of its own.
+pub fn master(pid_file: &Path, binary: &Path) -> Option<Process> {
     let text = fs::read_to_string(pid_file).ok()?;
     let pid: i32 = text.trim().parse().ok().filter(|pid| *pid > 0)?;
-    is_master(pid).then(|| stat(pid).map(|stat| stat.process)).flatten()
+    is_master(pid, binary).then(|| stat(pid).map(|stat| stat.process)).flatten()
 }
 
-fn is_master(pid: i32) -> bool {
-    process::is_master(&title(pid))
+/// By its title and by the program that it runs. The latter takes rights that a container without capabilities lacks; there
+/// the title must do.
+fn is_master(pid: i32, binary: &Path) -> bool {
+    let program = fs::read_link(format!("/proc/{pid}/exe"));
+    process::is_master(&title(pid)) && program.map_or(true, |program| process::is_nginx(&program, binary))
 }
 
 fn title(pid: i32) -> Vec<u8> {
@@ -82,11 +86,11 @@ fn stat(pid: i32) -> Option<Stat> {
 ///
 /// # Errors
 /// It is no longer that master, or the kernel refuses the signal.
-pub fn reload(master: Process) -> io::Result<()> {
+pub fn reload(master: Process, binary: &Path) -> io::Result<()> {
     let gone = || io::Error::new(io::ErrorKind::NotFound, "it is no longer an nginx master");
     let pid = Pid::from_raw(master.pid).ok_or_else(gone)?;
     let held = pidfd_open(pid, PidfdFlags::empty())?;
-    if !is_alive(master) || !is_master(master.pid) {
+    if !is_alive(master) || !is_master(master.pid, binary) {
         return Err(gone());
     }
     pidfd_send_signal(held, Signal::HUP)?;
@@ -197,7 +201,7 @@ mod tests {
         let this = stat(pid).unwrap().process;
         assert!(is_alive(this));
         assert!(!is_alive(Process { start_time: this.start_time + 1, ..this }));
-        let error = reload(this).unwrap_err();
+        let error = reload(this, Path::new("nginx")).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 

@@ -2,6 +2,7 @@
 //! in nginx's own words, the last good file is back, and traffic goes on.
 
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -324,13 +325,20 @@ fn every_stage_of_a_good_reload_has_its_time() {
 
 #[test]
 fn a_pid_that_is_no_nginx_master_is_never_signalled() {
+    // The second one even bears a master's title.
+    for title in ["sleep", "nginx: master process /usr/sbin/nginx"] {
+        a_bystander_is_not_signalled(title);
+    }
+}
+
+fn a_bystander_is_not_signalled(title: &str) {
     let mut driven = Driven::new(Asks::BuiltIn, "");
     driven.nginx.stop();
-    let mut bystander = Daemon::start(std::process::Command::new("sleep").arg("1000"));
+    let mut bystander = Daemon::start(std::process::Command::new("sleep").arg0(title).arg("1000"));
     std::fs::write(driven.nginx.pid_file(), format!("{}\n", bystander.pid())).unwrap();
     driven.set(&[("http", "server { listen unix:new.sock; }")]);
     driven.sandbox.wait_log("nginx does not run");
-    assert!(bystander.child.try_wait().unwrap().is_none(), "the bystander was signalled");
+    assert!(bystander.child.try_wait().unwrap().is_none(), "{title} was signalled");
     assert!(driven.live().contains("new.sock"), "checked files wait for nginx to start");
 }
 

@@ -21,7 +21,6 @@ use tera::{Kwargs, State, Tera, TeraResult, Value};
 use super::error::Failure;
 use super::session::Session;
 use call::Call;
-pub(super) use store::pair;
 
 /// One function, one filter, or both.
 #[derive(Debug)]

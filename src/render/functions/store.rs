@@ -1,6 +1,7 @@
 //! The store: keys, values, patterns and directories, as the resource sees them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tera::Value;
 use tera::value::Key;
@@ -9,7 +10,7 @@ use crate::model::key;
 use crate::model::view::{Child, View};
 
 use super::super::error::Failure;
-use super::super::memory::Kept;
+use super::super::memory::{Item, Kept};
 use super::super::session::{Session, shown};
 use super::call::Call;
 use super::{Form, Function};
@@ -46,25 +47,25 @@ fn get(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
 
 fn gets(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
     let pattern = call.text("pattern")?;
-    if let Some(kept) = session.memory.recall(Kept::Pairs, pattern) {
+    if let Some(kept) = session.memory.tera_lists.recall(Kept::Pairs, pattern) {
         return Ok(kept);
     }
     let list = Value::from(
         texts(call, session, pattern)?.into_iter().map(|(path, text)| pair(path, text)).collect::<Vec<_>>(),
     );
-    session.memory.keep(Kept::Pairs, pattern, &list);
+    session.memory.tera_lists.keep(Kept::Pairs, pattern, &list);
     Ok(list)
 }
 
 fn getvs(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
     let pattern = call.text("pattern")?;
-    if let Some(kept) = session.memory.recall(Kept::Values, pattern) {
+    if let Some(kept) = session.memory.tera_lists.recall(Kept::Values, pattern) {
         return Ok(kept);
     }
     let mut values: Vec<&str> = texts(call, session, pattern)?.into_iter().map(|(_, text)| text).collect();
     values.sort_unstable();
     let list = Value::from(values);
-    session.memory.keep(Kept::Values, pattern, &list);
+    session.memory.tera_lists.keep(Kept::Values, pattern, &list);
     Ok(list)
 }
 
@@ -114,6 +115,32 @@ pub(in crate::render) fn text_of<'v>(key: &str, value: &'v key::Value) -> Result
         let bytes = value.as_bytes().len();
         Failure::new(format!("the value of key `{}` is not UTF-8 text (length {bytes})", shown(key)))
     })
+}
+
+impl Item for Value {
+    fn pair(key: &str, value: &Arc<str>) -> Value {
+        pair(key, value)
+    }
+
+    fn text(text: &Arc<str>) -> Value {
+        Value::from(&**text)
+    }
+
+    fn list(_: Kept, items: Vec<Value>) -> Value {
+        Value::from(items)
+    }
+
+    fn items(&self) -> Option<&[Value]> {
+        self.as_array()
+    }
+
+    fn key(&self) -> &str {
+        self.get_from_path("key").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    fn as_text(&self) -> &str {
+        self.as_str().unwrap_or_default()
+    }
 }
 
 /// `{key, value}`.

@@ -32,6 +32,7 @@ pub use convert::convert;
 use interpreter::{Interpreter, Trouble};
 use lexer::{Kind, Mistake};
 use parser::Unit;
+pub(super) use value::Value;
 
 /// All files that could be Go templates; each is parsed when it is first needed.
 pub(super) struct Library {

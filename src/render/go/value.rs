@@ -9,11 +9,11 @@ use jiff::Zoned;
 use crate::render::facts::Srv;
 
 /// A map with text for keys, in the order that Go prints it.
-pub(super) type Map = BTreeMap<Arc<str>, Value>;
+pub(in crate::render) type Map = BTreeMap<Arc<str>, Value>;
 
 /// A value.
 #[derive(Clone)]
-pub(super) enum Value {
+pub(in crate::render) enum Value {
     /// No value at all: a missing member, dot outside of everything.
     Missing,
     /// A nil within a list or a map.
@@ -36,14 +36,14 @@ pub(super) enum Value {
 }
 
 /// A key and its value.
-pub(super) struct Pair {
+pub(in crate::render) struct Pair {
     pub(super) key: Arc<str>,
     pub(super) value: Arc<str>,
 }
 
 /// What a list holds, to Go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Items {
+pub(in crate::render) enum Items {
     /// Anything.
     Any,
     /// Texts.

@@ -7,6 +7,7 @@ use super::{Function, Type, native, text, variadic};
 use crate::model::key;
 use crate::render::error::Failure;
 use crate::render::functions::store as common;
+use crate::render::memory::{Item, Kept};
 use crate::render::session::Session;
 
 const KEY: &[Type] = &[Type::Text];
@@ -59,17 +60,69 @@ fn missing(session: &Session, key: &str) -> Failure {
 }
 
 fn gets(values: &[Value], session: &mut Session) -> Result<Value, Failure> {
-    let found = common::matching(&session.view, text(&values[0]))?;
-    let pairs = found.into_iter().map(|(path, value)| Ok(pair(path, shared_text(path, value)?)));
-    Ok(Value::List(Items::Pairs, pairs.collect::<Result<_, Failure>>()?))
+    list(Kept::Pairs, text(&values[0]), session, |found| {
+        found.into_iter().map(|(path, value)| Ok(pair(path, shared_text(path, value)?))).collect()
+    })
 }
 
 fn getvs(values: &[Value], session: &mut Session) -> Result<Value, Failure> {
-    let found = common::matching(&session.view, text(&values[0]))?;
-    let texts = found.into_iter().map(|(path, value)| shared_text(path, value));
-    let mut texts: Vec<Arc<str>> = texts.collect::<Result<_, Failure>>()?;
-    texts.sort_unstable();
-    Ok(Value::List(Items::Texts, texts.into_iter().map(Value::Text).collect()))
+    list(Kept::Values, text(&values[0]), session, |found| {
+        let texts = found.into_iter().map(|(path, value)| shared_text(path, value));
+        let mut texts: Vec<Arc<str>> = texts.collect::<Result<_, Failure>>()?;
+        texts.sort_unstable();
+        Ok(texts.into_iter().map(Value::Text).collect())
+    })
+}
+
+/// What matches, as `make` has it: the list of the render before, where that is known to be the same.
+fn list(
+    kind: Kept,
+    pattern: &str,
+    session: &mut Session,
+    make: impl FnOnce(Vec<(&str, &key::Value)>) -> Result<Vec<Value>, Failure>,
+) -> Result<Value, Failure> {
+    if let Some(kept) = session.memory.go_lists.recall(kind, pattern) {
+        return Ok(kept);
+    }
+    let list = Value::list(kind, make(common::matching(&session.view, pattern)?)?);
+    session.memory.go_lists.keep(kind, pattern, &list);
+    Ok(list)
+}
+
+impl Item for Value {
+    fn pair(key: &str, value: &Arc<str>) -> Value {
+        pair(key, Arc::clone(value))
+    }
+
+    fn text(text: &Arc<str>) -> Value {
+        Value::Text(Arc::clone(text))
+    }
+
+    fn list(kind: Kept, items: Vec<Value>) -> Value {
+        let of = match kind {
+            Kept::Pairs => Items::Pairs,
+            Kept::Values => Items::Texts,
+        };
+        Value::List(of, items.into())
+    }
+
+    fn items(&self) -> Option<&[Value]> {
+        match self {
+            Value::List(_, items) => Some(items),
+            _ => None,
+        }
+    }
+
+    fn key(&self) -> &str {
+        match self {
+            Value::Pair(pair) => &pair.key,
+            _ => "",
+        }
+    }
+
+    fn as_text(&self) -> &str {
+        text(self)
+    }
 }
 
 /// The name that the file is for.

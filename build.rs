@@ -1,0 +1,32 @@
+//! How the release binary is linked: less of it is resident, because what seldom runs lies together, and fewer pages are
+//! written to when it starts. Only hints; without them the program is the same. Looks at the linker's target and nothing else.
+
+use std::env;
+use std::process::Command;
+
+fn main() {
+    println!("cargo::rerun-if-changed=packaging/seldom.ld");
+    println!("cargo::rerun-if-env-changed=UPSTREAMD_PLAIN_LINK");
+    let is = |name: &str, value: &str| env::var(name).is_ok_and(|found| found == value);
+    let release_for_this_linux = is("PROFILE", "release")
+        && is("CARGO_CFG_TARGET_OS", "linux")
+        && is("CARGO_CFG_TARGET_ENV", "gnu")
+        && env::var("HOST") == env::var("TARGET");
+    if !release_for_this_linux || env::var_os("UPSTREAMD_PLAIN_LINK").is_some() {
+        return;
+    }
+    let here = env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
+    println!("cargo::rustc-link-arg-bin=upstreamd=-Wl,-T,{here}/packaging/seldom.ld");
+    if glibc_is_at_least(2, 36) {
+        println!("cargo::rustc-link-arg-bin=upstreamd=-Wl,-z,pack-relative-relocs");
+    }
+}
+
+/// Relocations can be packed since glibc 2.36: <https://sourceware.org/glibc/wiki/Release/2.36>.
+fn glibc_is_at_least(major: u32, minor: u32) -> bool {
+    let Ok(output) = Command::new("getconf").arg("GNU_LIBC_VERSION").output() else { return false };
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut numbers = text.trim().trim_start_matches("glibc ").split('.').map(|number| number.parse::<u32>().ok());
+    let found = (numbers.next().flatten(), numbers.next().flatten());
+    found >= (Some(major), Some(minor))
+}

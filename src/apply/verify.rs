@@ -99,6 +99,8 @@ pub struct Verification {
     /// The last look found nobody to serve.
     outage_suspected: bool,
     bind_problem: Option<String>,
+    /// The last thing that a new worker complained of.
+    worker_problem: Option<String>,
 }
 
 impl Verification {
@@ -118,6 +120,7 @@ impl Verification {
             generation: None,
             outage_suspected: false,
             bind_problem: None,
+            worker_problem: None,
         }
     }
 
@@ -137,11 +140,7 @@ impl Verification {
         let since = now.duration_since(self.before.at);
         let waited = now.duration_since(self.waiting_since);
         let Some(master) = seen.master else {
-            return if waited > self.accept_time {
-                Progress::Broken("nginx no longer runs".into())
-            } else {
-                Progress::Waiting
-            };
+            return if waited > self.accept_time { self.broken("nginx no longer runs") } else { Progress::Waiting };
         };
         if master != self.before.master {
             // The reload command restarted nginx: everything of this master's is new.
@@ -160,7 +159,7 @@ impl Verification {
             self.accepted = Some(since);
         }
         if let Some(problem) = self.outage(fresh.len() + old_serving + starting) {
-            return Progress::Broken(problem);
+            return self.broken(&problem);
         }
         if old_serving == 0 && !fresh.is_empty() && self.converged.is_none() {
             self.converged = Some(since);
@@ -174,7 +173,7 @@ impl Verification {
             None => None,
             Some(Generation::New(after)) => Some(after),
             Some(Generation::Other) if late => {
-                return Progress::Broken(format!(
+                return self.broken(&format!(
                     "{} does not answer with the new generation {SETTLE_DEADLINE:?} after the first new worker",
                     seen.other_generation.join(", ")
                 ));
@@ -187,7 +186,7 @@ impl Verification {
                 let times = Times { accepted, healthy, converged, generation };
                 Progress::Done { times, leaving, serving: fresh.len() }
             }
-            (Some(_), None, _) if late => Progress::Broken(format!(
+            (Some(_), None, _) if late => self.broken(&format!(
                 "only {} of {} new workers live {SETTLE_DEADLINE:?} after the first",
                 fresh.len(),
                 self.expected
@@ -207,16 +206,30 @@ impl Verification {
             if let Some(problem) = error_log::bind_attempt(line, pid) {
                 self.bind_problem = Some(problem.to_owned());
             }
+            if let Some((process, problem)) = error_log::complaint(line)
+                && process != pid
+                && !self.before.workers.iter().any(|worker| worker.pid == process)
+            {
+                self.worker_problem = Some(problem.to_owned());
+            }
             match error_log::judge(line, pid) {
                 Some(Verdict::Refused(message)) => {
                     let why = self.bind_problem.take().map(|problem| format!(": {problem}")).unwrap_or_default();
                     return Some(Progress::Refused(format!("{message}{why}")));
                 }
-                Some(Verdict::Broken(message)) => return Some(Progress::Broken(message.to_owned())),
+                Some(Verdict::Broken(message)) => return Some(self.broken(message)),
                 None => {}
             }
         }
         None
+    }
+
+    /// What is broken, and what a new worker said of it: the master only sees that it ended.
+    fn broken(&self, what: &str) -> Progress {
+        Progress::Broken(match &self.worker_problem {
+            Some(problem) => format!("{what}: {problem}"),
+            None => what.to_owned(),
+        })
     }
 
     /// Nobody serves although somebody did: known at once, as soon as two looks agree. A worker that dies is replaced at
@@ -246,7 +259,7 @@ impl Verification {
     fn never_accepted(&mut self, old_serving: usize) -> Progress {
         let why = self.bind_problem.take().map(|problem| format!(": {problem}")).unwrap_or_default();
         let message = format!("no new worker within {:?}{why}", self.accept_time);
-        if old_serving > 0 { Progress::Refused(message) } else { Progress::Broken(message) }
+        if old_serving > 0 { Progress::Refused(message) } else { self.broken(&message) }
     }
 }
 

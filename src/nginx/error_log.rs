@@ -13,16 +13,29 @@ pub enum Verdict<'a> {
     Broken(&'a str),
 }
 
-/// Reads a line `DATE TIME [LEVEL] PID#TID: MESSAGE` and says what it means for the master with this pid.
+/// A line `DATE TIME [LEVEL] PID#TID: MESSAGE`.
+struct Line<'a> {
+    level: &'a str,
+    pid: i32,
+    message: &'a str,
+}
+
+impl Line<'_> {
+    fn parse(line: &str) -> Option<Line<'_>> {
+        let (_, rest) = line.split_once(" [")?;
+        let (level, rest) = rest.split_once("] ")?;
+        let (process, message) = rest.split_once(": ")?;
+        let pid = process.split_once('#')?.0.parse().ok()?;
+        Some(Line { level, pid, message: without_connection(message.trim_end()) })
+    }
+}
+
+/// Reads a line and says what it means for the master with this pid.
 pub fn judge(line: &str, master_pid: i32) -> Option<Verdict<'_>> {
-    let (_, rest) = line.split_once(" [")?;
-    let (level, rest) = rest.split_once("] ")?;
-    let (process, message) = rest.split_once(": ")?;
-    let pid: i32 = process.split_once('#')?.0.parse().ok()?;
+    let Line { level, pid, message } = Line::parse(line)?;
     if pid != master_pid {
         return None;
     }
-    let message = without_connection(message.trim_end());
     match level {
         // The five tries to bind are told one by one; the last line says that it gave up.
         "emerg" if is_bind_attempt(message) => None,
@@ -42,10 +55,14 @@ pub fn is_bind_attempt(message: &str) -> bool {
 
 /// The message of an attempt of the master with this pid to listen where somebody else does.
 pub fn bind_attempt(line: &str, master_pid: i32) -> Option<&str> {
-    let (_, rest) = line.split_once(" [emerg] ")?;
-    let (process, message) = rest.split_once(": ")?;
-    let message = without_connection(message.trim_end());
-    (process.split_once('#')?.0.parse() == Ok(master_pid) && is_bind_attempt(message)).then_some(message)
+    let Line { level, pid, message } = Line::parse(line)?;
+    (level == "emerg" && pid == master_pid && is_bind_attempt(message)).then_some(message)
+}
+
+/// Which process says that it cannot go on, and why: a worker that fails to start, say.
+pub fn complaint(line: &str) -> Option<(i32, &str)> {
+    let Line { level, pid, message } = Line::parse(line)?;
+    matches!(level, "emerg" | "alert").then_some((pid, message))
 }
 
 /// Takes off the `*NUMBER ` of a connection.
@@ -113,6 +130,13 @@ mod tests {
         let line = "2026/11/21 10:00:00 [emerg] 17#17: bind() to 0.0.0.0:80 failed (98: Address already in use)";
         assert_eq!(bind_attempt(line, 17), Some("bind() to 0.0.0.0:80 failed (98: Address already in use)"));
         assert_eq!(bind_attempt(line, 16), None);
+    }
+
+    #[test]
+    fn complaints_tell_who_has_them() {
+        let line = "2026/11/21 10:00:00 [alert] 20#20: setgid(33) failed (1: Operation not permitted)";
+        assert_eq!(complaint(line), Some((20, "setgid(33) failed (1: Operation not permitted)")));
+        assert_eq!(complaint("2026/11/21 10:00:00 [error] 20#20: *4 upstream timed out"), None);
     }
 
     #[test]

@@ -74,16 +74,20 @@ pub fn not_remembered(resource: &Resource, error: &dyn std::error::Error) {
 
 /// Logs what a pass did to a group. `repeated` counts equal failures in a row before this one: those are said briefly.
 pub fn pass(report: &Report, repeated: u32) {
-    let resources = report.resources.join(" ");
+    let all = report.resources.join(" ");
     let revision = report.revision.0;
     let elapsed_us = report.elapsed.as_micros();
     let elapsed_ms = format_args!("{}.{:03}", elapsed_us / 1000, elapsed_us % 1000).to_string();
     for warning in &report.warnings {
-        tracing::warn!(%resources, "{warning}");
+        tracing::warn!(resources = %all, "{warning}");
     }
     for (resource, failure) in &report.dropped {
         failed(resource, revision, failure, "last good file stays", repeated);
     }
+    // What was held back has been told, and had no part in what follows.
+    let dropped = |name: &Arc<str>| report.dropped.iter().any(|(resource, _)| resource == name);
+    let resources: Vec<&str> = report.resources.iter().filter(|name| !dropped(name)).map(|name| &**name).collect();
+    let resources = resources.join(" ");
     match &report.outcome {
         Outcome::Unchanged => tracing::debug!(%resources, revision, %elapsed_ms, "in sync"),
         Outcome::Applied => {

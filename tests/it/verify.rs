@@ -278,8 +278,11 @@ fn a_pid_file_that_moves() {
 #[test]
 fn workers_that_cannot_live_are_an_outage_of_less_than_two_seconds() {
     for asks in [Asks::Signaller, Asks::BuiltIn] {
-        let said =
-            ["nginx does not serve with the new configuration", "exited with fatal code", "previous files are back"];
+        let said = [
+            "nginx does not serve with the new configuration",
+            "chdir(\"/no/such/folder\") failed",
+            "previous files are back",
+        ];
         Driven::new(asks, "").ends(&[("main", "working_directory /no/such/folder;")], &said, OUTAGE_MS);
     }
 }

@@ -73,6 +73,19 @@ fn check(expected_workers: usize, old: &str, looks: &[&str], verdict: &str) {
 }
 
 #[test]
+fn a_worker_that_cannot_start_is_told_with_its_own_words() {
+    let looks = [
+        "1 w10|[alert] 20#20: chdir(\"/gone\") failed (2: No such file or directory)",
+        "2 w10|[alert] 1#1: worker process 20 exited with fatal code 2 and cannot be respawned",
+    ];
+    let verdict = "broken: worker process 20 exited with fatal code 2 and cannot be respawned: \
+                   chdir(\"/gone\") failed (2: No such file or directory)";
+    check(1, "w10", &looks, verdict);
+    let looks = ["1 w10|[alert] 10#10: an old one's trouble", "2 l10", "3 l10"];
+    check(1, "w10", &looks, "broken: the old workers are leaving or gone, and no new one lives");
+}
+
+#[test]
 fn a_reload_that_takes() {
     let looks = [
         "1 w10 w11",

@@ -11,13 +11,10 @@ use tokio::task::JoinSet;
 use crate::apply::group::Group;
 use crate::apply::transaction::Request;
 use crate::apply::{Context, fleet, lone, transaction};
-use crate::model::event::Event;
 use crate::model::guard::Decision;
 use crate::model::key::Revision;
 use crate::model::range::KeyRanges;
-use crate::model::receipt;
 use crate::model::report::{Outcome, Rendered, Report};
-use crate::model::resource::Resource;
 use crate::model::store::StoreSettings;
 use crate::model::tree::Tree;
 use crate::render::{Memory, SetAside};
@@ -33,6 +30,7 @@ use super::standing::Standings;
 use super::waiting::Waiting;
 
 mod dirty;
+mod marking;
 mod workers;
 
 use dirty::Work;
@@ -177,107 +175,6 @@ impl Engine {
         self.touch_all(now);
     }
 
-    /// Marks every resource for another pass: after a resync, or to notice what others did to the files.
-    pub fn touch_all(&mut self, now: Instant) {
-        for position in 0..self.loaded.members.len() {
-            self.touch(position, Urgency::Removal, now);
-        }
-    }
-
-    fn touch(&mut self, position: usize, urgency: Urgency, now: Instant) {
-        let Some(member) = self.loaded.members.get(position) else { return };
-        self.dirty.insert(Arc::clone(&member.resource.name));
-        if !self.is_ready(&member.resource) {
-            return;
-        }
-        if let Some(group) = self.loaded.group_at(position) {
-            self.schedule.changed(&group.id, urgency, now);
-        }
-    }
-
-    /// Gives resources another chance that could not be rendered because their keys were not known.
-    fn touch_dirty(&mut self, now: Instant) {
-        let dirty: Vec<usize> = self.dirty.iter().filter_map(|name| self.loaded.position(name)).collect();
-        for position in dirty {
-            self.touch(position, Urgency::Removal, now);
-        }
-    }
-
-    fn is_ready(&self, resource: &Resource) -> bool {
-        let known = self.store_of(resource).and_then(|store| store.known.as_ref());
-        resource.ranges.is_empty() || known.is_some_and(|known| known.covers(&resource.ranges))
-    }
-
-    fn store_of(&self, resource: &Resource) -> Option<&Store> {
-        self.stores.iter().find(|store| store.settings == resource.backend)
-    }
-
-    /// What the store of a resource holds.
-    fn tree_of(&self, resource: &Resource) -> Tree {
-        self.store_of(resource).map(|store| store.tree.clone()).unwrap_or_default()
-    }
-
-    /// The revision that a group is rendered at: that of its first member's store.
-    fn revision_of(&self, group: &Group) -> Revision {
-        let store = group.resources.first().and_then(|resource| self.store_of(resource));
-        store.map(|store| store.tree.revision()).unwrap_or_default()
-    }
-
-    /// Marks every resource of a store for another pass.
-    pub fn touch_store(&mut self, store: usize, now: Instant) {
-        for position in 0..self.loaded.members.len() {
-            if self.loaded.store_at(position) == Some(store) {
-                self.touch(position, Urgency::Removal, now);
-            }
-        }
-    }
-
-    /// Applies an event of the store at this position to its tree and marks the resources that it concerns.
-    pub fn take_event(&mut self, position: usize, event: Event, now: Instant) {
-        let Some(store) = self.stores.get_mut(position) else { return };
-        match &store.settings {
-            None => self.board.with(|board| board.store_said(&event, now)),
-            Some(settings) => self.board.with(|board| board.store.further_said(&settings.to_string(), &event)),
-        }
-        let mut added = BTreeSet::new();
-        let changed = match event {
-            Event::Snapshot { revision, ranges, entries } => {
-                let tree = Tree::from_entries(revision, entries);
-                let changed = store.tree.changed_paths(&tree);
-                added.extend(changed.iter().filter(|key| store.tree.get(key.as_str()).is_none()).cloned());
-                store.tree = tree;
-                if store.known.as_ref() != Some(&ranges) {
-                    store.known = Some(ranges);
-                    self.touch_dirty(now);
-                }
-                changed
-            }
-            Event::Changes { revision, puts, deletes } => {
-                let new = puts.iter().map(|(key, _)| key).filter(|key| store.tree.get(key.as_str()).is_none());
-                added.extend(new.cloned());
-                store.tree.advance(revision, puts, deletes)
-            }
-            Event::Lost { .. } | Event::Regained => return,
-        };
-        let revision = self.stores.get(position).map(|store| store.tree.revision()).unwrap_or_default();
-        let mut touched: BTreeMap<usize, Urgency> = BTreeMap::new();
-        for key in &changed {
-            let urgency = if added.contains(key) { Urgency::Addition } else { Urgency::Removal };
-            let of_store = |reader: &usize| self.loaded.store_at(*reader) == Some(position);
-            for position in self.loaded.touched.by(key.as_str()).filter(of_store) {
-                let known = touched.entry(position).or_insert(urgency);
-                *known = (*known).min(urgency);
-                let member = self.loaded.members.get(position).filter(|_| !receipt::is_receipt(key.as_str()));
-                if let (Some(receipts), Some(member)) = (&mut self.receipts, member) {
-                    receipts.touched(&member.resource.name, revision);
-                }
-            }
-        }
-        for (position, urgency) in touched {
-            self.touch(position, urgency, now);
-        }
-    }
-
     /// Starts every group whose time has come. Answers the passes that ended where they began, without a transaction.
     pub fn start_due(&mut self, now: Instant) -> Vec<Report> {
         for name in self.standings.lapsed(now).into_iter().chain(self.waiting.lapsed(now)) {
@@ -384,7 +281,10 @@ impl Engine {
         }
         self.schedule.finished(id, now, report.reload_ran, left, random::fraction());
         events::pass(&report, self.repeated(id, &report));
-        self.board.with(|board| board.passed(id, &report, clock::unix_seconds()));
+        self.board.with(|board| {
+            board.passed(id, &report, clock::unix_seconds());
+            board.cleanup_errors = self.context.cleanup_errors();
+        });
         if let Some(drained) = self.draining.add(&report, now) {
             self.tell_drained(&drained);
         }

@@ -16,6 +16,7 @@ use crate::status::{Shared, pages};
 use crate::world::clock;
 use crate::world::http::{self, Answer};
 use crate::world::systemd::{self, Notice};
+use crate::world::usage::usage;
 
 /// A store that was asked this recently is not asked again: probes must not become its load.
 const HEALTH_LASTS: std::time::Duration = std::time::Duration::from_secs(1);
@@ -37,8 +38,13 @@ pub fn serve(listener: TcpListener, board: Shared, store: StoreSettings) -> Page
         let (board, asked) = (board.clone(), Arc::clone(&asked));
         async move {
             let health = if path == pages::READY_DETAILED { Some(asked.health(&board).await) } else { None };
-            let answer =
-                board.with(|board| pages::answer(&path, board, health.as_ref(), clock::now(), clock::unix_seconds()));
+            let known = pages::Known {
+                health: health.as_ref(),
+                usage: usage(),
+                now: clock::now(),
+                unix_seconds: clock::unix_seconds(),
+            };
+            let answer = board.with(|board| pages::answer(&path, board, &known));
             Answer { status: answer.status, content_type: answer.content_type, body: answer.body }
         }
     };

@@ -25,7 +25,7 @@ pub use nginx::leaving_workers;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::nginx::installation::Built;
@@ -72,6 +72,7 @@ pub struct Context {
     namespace_refused: AtomicBool,
     nginx_starts_later: AtomicBool,
     said: Mutex<BTreeSet<String>>,
+    cleanup_errors: AtomicU64,
     /// Files that a transaction without a journal was cut off at: not known to be live until they are proven.
     doubted: Mutex<BTreeSet<PathBuf>>,
 }
@@ -106,6 +107,11 @@ impl Context {
     fn doubts(&self, dest: &Path) -> bool {
         let target = resolve_links(dest).unwrap_or_else(|_| dest.to_owned());
         self.doubted.lock().is_ok_and(|doubted| doubted.contains(&target))
+    }
+
+    /// How many staged files could not be removed.
+    pub fn cleanup_errors(&self) -> u64 {
+        self.cleanup_errors.load(Ordering::Relaxed)
     }
 
     fn note_namespace_refused(&self) {

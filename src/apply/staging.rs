@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::model::report::{Failure, Rendered, Stage};
 use crate::model::resource::{Identity, Resource};
@@ -132,7 +133,9 @@ fn kept_name(target: &Path) -> PathBuf {
 pub(super) fn discard(context: &Context, staged: &Path) {
     if !context.settings.keep_stage_file {
         // Nothing depends on it, and the next start looks for leftovers.
-        install::remove(staged).ok();
+        if install::remove(staged).is_err() {
+            context.cleanup_errors.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 

@@ -45,6 +45,8 @@ pub struct Board {
     pub templates_compiled: u64,
     /// Renders since the start.
     pub renders: u64,
+    /// Staged files that could not be removed, since the start.
+    pub cleanup_errors: u64,
     /// Passes that have ended, by the word of their outcome.
     pub passes: BTreeMap<&'static str, u64>,
     /// Passes in which something failed.
@@ -129,6 +131,7 @@ impl Board {
             watched_keys: 0,
             templates_compiled: 0,
             renders: 0,
+            cleanup_errors: 0,
             passes: BTreeMap::new(),
             failed_passes: 0,
             reloads: BTreeMap::new(),

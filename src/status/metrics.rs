@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::board::{Board, GroupBoard, Readiness, ResourceBoard, State};
 use super::histogram::Histogram;
 use super::names::{self, Kind, Metric};
+use crate::model::process::Usage;
 
 mod confd;
 
@@ -16,11 +17,12 @@ mod tests;
 /// Resources, and groups, that have lines of their own; further ones are left out and counted as such.
 const MOST_SERIES: usize = 1000;
 
-/// The whole page.
-pub fn page(board: &Board, now: Instant) -> String {
+/// The whole page. `usage` is this process's own.
+pub fn page(board: &Board, usage: &Usage, now: Instant) -> String {
     let mut page = Page::default();
     own(&mut page, board, now);
     confd::families(&mut page, board);
+    own_process(&mut page, usage);
     page.text
 }
 
@@ -56,6 +58,17 @@ fn own(page: &mut Page, board: &Board, now: Instant) {
     page.many(&names::SET_ASIDE, one_each(|resource| resource.set_aside() as f64));
     let omitted = board.resources.len().saturating_sub(MOST_SERIES) + board.groups.len().saturating_sub(MOST_SERIES);
     page.one(&names::OMITTED, &[], omitted as f64);
+}
+
+/// What Prometheus' own libraries tell of every process, under their names.
+fn own_process(page: &mut Page, usage: &Usage) {
+    page.some(&names::PROCESS_CPU, &[], usage.cpu_seconds);
+    page.some(&names::PROCESS_FILES, &[], usage.open_files);
+    page.some(&names::PROCESS_MOST_FILES, &[], usage.most_open_files);
+    page.some(&names::PROCESS_RESIDENT, &[], usage.resident_bytes);
+    page.some(&names::PROCESS_VIRTUAL, &[], usage.virtual_bytes);
+    page.some(&names::PROCESS_MOST_VIRTUAL, &[], usage.most_virtual_bytes);
+    page.some(&names::PROCESS_START, &[], usage.started_at_unix_seconds);
 }
 
 fn groups(page: &mut Page, board: &Board) {

@@ -105,4 +105,13 @@ metrics! {
     CONFD_EXIT_CODES = Counter "confd_command_exit_code_total" ["type", "exit_code"] "The same by exit code: 0, or 1 for any failure.";
     CONFD_SYNCS = Counter "confd_file_sync_total" ["dest"] "Times the file was replaced.";
     CONFD_CHANGED = Counter "confd_file_changed_total" [] "Files replaced.";
+    CONFD_CLEANUP_ERRORS = Counter "confd_stage_file_cleanup_errors_total" [] "Staged files that could not be removed; the next start tries again.";
+
+    PROCESS_CPU = Counter "process_cpu_seconds_total" [] "Processor time of this process, user and system.";
+    PROCESS_FILES = Gauge "process_open_fds" [] "Open file descriptors.";
+    PROCESS_MOST_FILES = Gauge "process_max_fds" [] "How many there may be.";
+    PROCESS_RESIDENT = Gauge "process_resident_memory_bytes" [] "Resident memory.";
+    PROCESS_VIRTUAL = Gauge "process_virtual_memory_bytes" [] "Address space in use.";
+    PROCESS_MOST_VIRTUAL = Gauge "process_virtual_memory_max_bytes" [] "How much of it there may be; absent where there is no limit.";
+    PROCESS_START = Gauge "process_start_time_seconds" [] "When this process started, in seconds since 1970.";
 }

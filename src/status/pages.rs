@@ -7,6 +7,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::model::health::Health;
+use crate::model::process::Usage;
 
 use super::board::{Board, Readiness, State};
 use super::metrics;
@@ -27,6 +28,18 @@ pub struct Answer {
     pub body: String,
 }
 
+/// What is known when a page is asked for, beside the board.
+pub struct Known<'a> {
+    /// What the store has just said, for [`READY_DETAILED`] only.
+    pub health: Option<&'a Health>,
+    /// What this process uses, for `/metrics`.
+    pub usage: Usage,
+    /// The time.
+    pub now: Instant,
+    /// The time, in seconds since 1970.
+    pub unix_seconds: u64,
+}
+
 /// `/ready/detailed`, field by field as confd has it.
 #[derive(Serialize)]
 struct Detailed<'a> {
@@ -37,8 +50,8 @@ struct Detailed<'a> {
     checked_at: String,
 }
 
-/// The answer for a path. `health` is what the store has just said, for [`READY_DETAILED`] only.
-pub fn answer(path: &str, board: &Board, health: Option<&Health>, now: Instant, unix_seconds: u64) -> Answer {
+/// The answer for a path.
+pub fn answer(path: &str, board: &Board, known: &Known<'_>) -> Answer {
     match path {
         "/health" => text(200, "ok"),
         "/ready" => ready(&board.readiness()),
@@ -46,11 +59,11 @@ pub fn answer(path: &str, board: &Board, health: Option<&Health>, now: Instant, 
             true => text(200, "ok"),
             false => ready(&board.readiness()),
         },
-        READY_DETAILED => detailed(board, health, unix_seconds),
+        READY_DETAILED => detailed(board, known.health, known.unix_seconds),
         "/metrics" => Answer {
             status: 200,
             content_type: "text/plain; version=0.0.4; charset=utf-8",
-            body: metrics::page(board, now),
+            body: metrics::page(board, &known.usage, known.now),
         },
         _ => text(404, "404 page not found\n"),
     }
@@ -112,8 +125,12 @@ mod tests {
     use crate::model::range::KeyRanges;
     use std::time::Duration;
 
+    fn known(health: Option<&Health>) -> Known<'_> {
+        Known { health, usage: Usage::default(), now: Instant::now(), unix_seconds: 1_736_850_600 }
+    }
+
     fn check(board: &Board, path: &str, status: u16, body: &str) {
-        let answer = answer(path, board, None, Instant::now(), 0);
+        let answer = answer(path, board, &known(None));
         assert_eq!((answer.status, answer.body.as_str()), (status, body), "{path}");
     }
 
@@ -147,7 +164,7 @@ mod tests {
             elapsed: Duration::from_millis(5),
             details: [("endpoint", "localhost:2379".to_owned())].into(),
         };
-        let answer = answer(READY_DETAILED, &board, Some(&health), now, 1_736_850_600);
+        let answer = answer(READY_DETAILED, &board, &known(Some(&health)));
         assert_eq!((answer.status, answer.content_type), (200, "application/json"));
         let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
         assert_eq!(body["healthy"], true);

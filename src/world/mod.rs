@@ -22,3 +22,4 @@ pub mod route;
 pub mod signals;
 pub mod systemd;
 pub mod terminal;
+pub mod usage;

@@ -81,6 +81,7 @@ fn pages_tell_a_followed_store_a_lost_one_and_the_way_back() {
         ("upstreamd_passes_total{outcome=\"applied\"}", 1.0),
         ("upstreamd_reloads_total{outcome=\"unverified\"}", 1.0),
         ("confd_backend_healthy{backend=\"etcd\"}", 1.0),
+        ("confd_stage_file_cleanup_errors_total", 0.0),
         ("confd_templates_loaded", 1.0),
         (&format!("confd_template_process_total{{dest=\"{dest}\",status=\"success\"}}"), 1.0),
         (&format!("confd_command_total{{type=\"check\",dest=\"{dest}\"}}"), 1.0),
@@ -89,6 +90,7 @@ fn pages_tell_a_followed_store_a_lost_one_and_the_way_back() {
     ] {
         assert_eq!(number(port, series), Some(value), "{series} in\n{}", page.body);
     }
+    assert!(number(port, "process_resident_memory_bytes").is_some_and(|bytes| bytes > 1e6), "{}", page.body);
     let applied = number(port, "upstreamd_applied_revision").unwrap();
     etcd.put("/v/x", "two");
     wait_until("the next revision", DEADLINE, || number(port, "upstreamd_applied_revision") == Some(applied + 1.0));

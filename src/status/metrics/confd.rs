@@ -36,6 +36,7 @@ pub(super) fn families(page: &mut Page, board: &Board) {
     let syncs = resources(board).map(|(_, resource)| (vec![resource.dest.as_str()], resource.replaced as f64));
     page.many(&names::CONFD_SYNCS, syncs);
     page.one(&names::CONFD_CHANGED, &[], board.totals.replaced as f64);
+    page.one(&names::CONFD_CLEANUP_ERRORS, &[], board.cleanup_errors as f64);
 }
 
 fn commands(page: &mut Page, board: &Board) {

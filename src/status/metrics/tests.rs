@@ -26,10 +26,22 @@ fn busy(now: Instant) -> Board {
     board
 }
 
+fn usage() -> Usage {
+    Usage {
+        cpu_seconds: Some(1.5),
+        open_files: Some(9.0),
+        most_open_files: Some(1024.0),
+        resident_bytes: Some(8e6),
+        virtual_bytes: Some(9e7),
+        most_virtual_bytes: Some(1e12),
+        started_at_unix_seconds: Some(1_736_850_600.25),
+    }
+}
+
 #[test]
 fn every_line_belongs_to_a_metric_of_the_table_with_its_labels() {
     let now = Instant::now();
-    let text = page(&busy(now), now);
+    let text = page(&busy(now), &usage(), now);
     let mut seen = BTreeSet::new();
     let mut current: Option<&Metric> = None;
     for line in text.lines() {
@@ -61,7 +73,7 @@ fn every_line_belongs_to_a_metric_of_the_table_with_its_labels() {
 #[test]
 fn numbers_are_those_of_the_board() {
     let now = Instant::now();
-    let text = page(&busy(now), now);
+    let text = page(&busy(now), &usage(), now);
     for line in [
         "upstreamd_applied_revision 7",
         "upstreamd_store_followed{backend=\"etcd\"} 1",
@@ -72,6 +84,8 @@ fn numbers_are_those_of_the_board() {
         "upstreamd_nginx_workers_draining 4",
         "upstreamd_backends_set_aside{resource=\"a.toml\"} 3",
         "upstreamd_drain_seconds_bucket{le=\"2.5\"} 1",
+        "process_cpu_seconds_total 1.5",
+        "process_start_time_seconds 1736850600.25",
         "upstreamd_drain_seconds_bucket{le=\"+Inf\"} 1",
         "confd_backend_request_total{backend=\"etcd\",operation=\"get_values\"} 1",
         "confd_template_process_total{dest=\"/etc/a\",status=\"success\"} 1",

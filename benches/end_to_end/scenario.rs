@@ -222,6 +222,9 @@ pub(crate) fn onetime(resources: usize, target_ms: f64) {
         println!("{resources} resources, -onetime, {what:<24} {:>8.1} ms (goal {target_ms} ms)", ms(times[3]));
     };
     run("all files new", true);
+    let bytes = fs::read(bench.path("out").join("r0.conf")).unwrap();
+    let floor = floor::many_files(&bench.path("."), resources, &bytes);
+    println!("floor: {resources} files created, written, synced, renamed {:>12.1} ms", ms(floor));
     run("nothing to do", false);
     bench.put("/services/backend-00000", "10.0.0.1:1");
 }

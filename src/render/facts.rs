@@ -57,3 +57,35 @@ pub struct Srv {
     /// Share among records of equal priority.
     pub weight: u16,
 }
+
+/// The same answers everywhere, for tests of what does not ask the world.
+#[cfg(test)]
+pub(super) struct NoWorld;
+
+#[cfg(test)]
+impl Facts for NoWorld {
+    fn env(&self, _: &str) -> Option<String> {
+        None
+    }
+    fn now(&self) -> jiff::Zoned {
+        jiff::Zoned::default()
+    }
+    fn file_exists(&self, _: &str) -> bool {
+        false
+    }
+    fn hostname(&self) -> Result<String, String> {
+        Ok("host".to_owned())
+    }
+    fn lookup_ip(&self, _: &str) -> Result<Vec<IpAddr>, String> {
+        Ok(vec![IpAddr::from([127, 0, 0, 1])])
+    }
+    fn lookup_srv(&self, _: &str, _: &str, _: &str) -> Result<Vec<Srv>, String> {
+        Ok(vec![Srv { target: "a.".to_owned(), port: 1, priority: 2, weight: 3 }])
+    }
+    fn interface_addresses(&self, _: &str) -> Vec<IpAddr> {
+        Vec::new()
+    }
+    fn nginx_version(&self) -> Option<Version> {
+        None
+    }
+}

@@ -1,6 +1,5 @@
 //! The documentation and the table say the same; no template over a hostile store panics.
 
-use core::net::IpAddr;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -12,7 +11,8 @@ use crate::model::resource::Escape;
 use crate::model::tree::Tree;
 use crate::model::view::View;
 use crate::nginx::quote::{MAX_BYTES, is_harmless};
-use crate::render::{Facts, Memory, Root, Srv, TemplateSources, compile};
+use crate::render::facts::NoWorld;
+use crate::render::{Memory, Root, TemplateSources, compile};
 
 use super::{Form, Function, TERA_FILTERS, TESTS, all, filter_names, function_names};
 
@@ -57,35 +57,6 @@ fn names_are_unique() {
     for names in [function_names().collect::<Vec<_>>(), filter_names().collect()] {
         let distinct: BTreeSet<_> = names.iter().collect();
         assert_eq!(distinct.len(), names.len());
-    }
-}
-
-struct NoWorld;
-
-impl Facts for NoWorld {
-    fn env(&self, _: &str) -> Option<String> {
-        None
-    }
-    fn now(&self) -> jiff::Zoned {
-        jiff::Zoned::default()
-    }
-    fn file_exists(&self, _: &str) -> bool {
-        false
-    }
-    fn hostname(&self) -> Result<String, String> {
-        Ok("host".to_owned())
-    }
-    fn lookup_ip(&self, _: &str) -> Result<Vec<IpAddr>, String> {
-        Ok(vec![IpAddr::from([127, 0, 0, 1])])
-    }
-    fn lookup_srv(&self, _: &str, _: &str, _: &str) -> Result<Vec<Srv>, String> {
-        Ok(Vec::new())
-    }
-    fn interface_addresses(&self, _: &str) -> Vec<IpAddr> {
-        Vec::new()
-    }
-    fn nginx_version(&self) -> Option<crate::nginx::installation::Version> {
-        None
     }
 }
 

@@ -1,6 +1,5 @@
 //! The documentation and the tables say the same; no template over any store panics, loops or exhausts the stack.
 
-use core::net::IpAddr;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -13,38 +12,10 @@ use crate::model::resource::Escape;
 use crate::model::tree::Tree;
 use crate::model::view::View;
 use crate::nginx::quote::is_harmless;
-use crate::render::{Facts, Memory, Root, Srv, TemplateSources, compile};
+use crate::render::facts::NoWorld;
+use crate::render::{Memory, Root, TemplateSources, compile};
 
 const DOCUMENTATION: &str = include_str!("../../../docs/go-templates.md");
-
-struct NoWorld;
-
-impl Facts for NoWorld {
-    fn env(&self, _: &str) -> Option<String> {
-        None
-    }
-    fn now(&self) -> jiff::Zoned {
-        jiff::Zoned::default()
-    }
-    fn file_exists(&self, _: &str) -> bool {
-        false
-    }
-    fn hostname(&self) -> Result<String, String> {
-        Ok("host".to_owned())
-    }
-    fn lookup_ip(&self, _: &str) -> Result<Vec<IpAddr>, String> {
-        Ok(vec![IpAddr::from([127, 0, 0, 1])])
-    }
-    fn lookup_srv(&self, _: &str, _: &str, _: &str) -> Result<Vec<Srv>, String> {
-        Ok(vec![Srv { target: "a.".to_owned(), port: 1, priority: 2, weight: 3 }])
-    }
-    fn interface_addresses(&self, _: &str) -> Vec<IpAddr> {
-        Vec::new()
-    }
-    fn nginx_version(&self) -> Option<crate::nginx::installation::Version> {
-        None
-    }
-}
 
 fn render(template: &str, escape: Escape, keys: &[(String, String)]) -> Result<String, String> {
     let sources = TemplateSources::from([

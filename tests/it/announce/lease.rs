@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::{Backend, TTL, World};
-use crate::support::agent::DEADLINE;
+use super::{Backend, QUICK, TTL, World};
+use crate::support::agent::{DEADLINE, Sandbox};
+use crate::support::certs::Certs;
+use crate::support::etcd::{Etcd, Options};
 use crate::support::proxy::Proxy;
-use crate::support::{wait_for, wait_until};
+use crate::support::{temp_dir, wait_for, wait_until};
 
 #[test]
 fn a_healthy_backend_is_announced_once_and_nothing_more_is_written() {
@@ -214,4 +216,33 @@ fn rights_are_kept_and_a_login_that_has_run_out_is_made_anew() {
     wait_until("the key of a dead backend to go", DEADLINE, || keys(&world).trim().is_empty());
     let _backend = Backend::again(port);
     wait_until("the key to come back", DEADLINE, || keys(&world).trim() == "/services/web/one");
+}
+
+#[test]
+fn it_announces_over_tls_with_a_certificate_of_its_own() {
+    let dir = temp_dir();
+    let certs = Certs::new(dir.path(), &[]);
+    let options = Options { certs: Some(certs.clone()), needs_client_cert: true, ..Options::default() };
+    let mut etcd = Etcd::start_with(options);
+    let mut sandbox = Sandbox::on_etcd(&etcd.url());
+    for (flag, path) in
+        [("--client-ca-keys", &certs.ca), ("--client-cert", &certs.client_cert), ("--client-key", &certs.client_key)]
+    {
+        sandbox.store.extend([flag.to_owned(), path.display().to_string()]);
+    }
+    let backend = Backend::silent();
+    let arguments = ["announce", "--name", "web", "--id", "one", "--address", &backend.address()];
+    let mut announcer = sandbox.start(&[&arguments[..], QUICK].concat());
+    let keys = |etcd: &Etcd| etcd.ctl(&["get", "--prefix", "--keys-only", "/services/"]).trim().to_owned();
+    wait_until("the key", DEADLINE, || keys(&etcd) == "/services/web/one");
+    etcd.kill();
+    etcd.restart();
+    let port = backend.port;
+    drop(backend);
+    wait_until("the key of a dead backend to go", DEADLINE, || keys(&etcd).is_empty());
+    let _backend = Backend::again(port);
+    wait_until("the key to come back", DEADLINE, || keys(&etcd) == "/services/web/one");
+    announcer.signal(Signal::SIGTERM);
+    wait_for("the announcer to end", DEADLINE, || announcer.child.try_wait().unwrap());
+    assert_eq!(keys(&etcd), "", "{}", sandbox.log());
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ResolveHosts, ResolverConfig, ResolverOpts};
@@ -18,6 +18,12 @@ use tokio::sync::mpsc;
 
 /// How long a lookup may take, by default.
 pub const DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long a lookup may take when another has just had no answer at all. A template blocks whoever renders it, and while the
+/// name servers are silent a hundred lookups must not add up to minutes.
+const IMPATIENT: Duration = Duration::from_millis(200);
+/// For how long after such a lookup.
+const IMPATIENT_FOR: Duration = Duration::from_secs(10);
 
 /// Lookups that may wait for the resolver's thread.
 const MOST_WAITING: usize = 64;
@@ -56,19 +62,22 @@ pub struct Service {
 pub struct Dns {
     sources: Sources,
     deadline: Duration,
+    /// When a lookup last had no answer in time.
+    silence: Mutex<Option<Instant>>,
     questions: Mutex<Option<mpsc::Sender<Question>>>,
 }
 
 struct Question {
     name: String,
     kinds: &'static [RecordType],
+    deadline: Duration,
     reply: SyncSender<Result<Vec<RData>, String>>,
 }
 
 impl Dns {
     /// A resolver that gives up on a lookup after `deadline`.
     pub fn new(sources: Sources, deadline: Duration) -> Dns {
-        Dns { sources, deadline, questions: Mutex::new(None) }
+        Dns { sources, deadline, silence: Mutex::new(None), questions: Mutex::new(None) }
     }
 
     /// The addresses of a host, IPv4 and IPv6. An address is its own; a name that does not exist has none.
@@ -120,12 +129,25 @@ impl Dns {
 
     fn ask(&self, name: &str, kinds: &'static [RecordType]) -> Result<Vec<RData>, String> {
         let (reply, answer) = sync_channel(1);
-        self.send(Question { name: name.to_owned(), kinds, reply })?;
+        let deadline = self.patience();
+        let asked = Instant::now();
+        self.send(Question { name: name.to_owned(), kinds, deadline, reply })?;
         // The resolver's thread keeps the deadline; a little more, so that its own words arrive.
-        answer.recv_timeout(self.deadline + Duration::from_secs(1)).unwrap_or_else(|error| match error {
-            RecvTimeoutError::Timeout => Err(late(self.deadline)),
+        let answer = answer.recv_timeout(deadline + Duration::from_secs(1)).unwrap_or_else(|error| match error {
+            RecvTimeoutError::Timeout => Err(late(deadline)),
             RecvTimeoutError::Disconnected => Err("the resolver failed".to_owned()),
-        })
+        });
+        // The resolver gives up a little before that, by its own count.
+        if answer.is_err() && asked.elapsed() >= deadline / 2 {
+            *self.silence.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+        answer
+    }
+
+    fn patience(&self) -> Duration {
+        let silence = *self.silence.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_recent = silence.is_some_and(|at| at.elapsed() < IMPATIENT_FOR);
+        if is_recent { self.deadline.min(IMPATIENT) } else { self.deadline }
     }
 
     fn send(&self, mut question: Question) -> Result<(), String> {
@@ -160,7 +182,8 @@ fn serve(sources: Sources, deadline: Duration, mut questions: mpsc::Receiver<Que
                 let answer = match current {
                     Ok((resolver, search)) => {
                         let lookup = search.lookup(&resolver, &question.name, question.kinds);
-                        tokio::time::timeout(deadline, lookup).await.unwrap_or_else(|_| Err(late(deadline)))
+                        let limited = tokio::time::timeout(question.deadline, lookup).await;
+                        limited.unwrap_or_else(|_| Err(late(question.deadline)))
                     }
                     Err(problem) => Err(problem),
                 };

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hickory_resolver::proto::op::{Message, MessageType, ResponseCode};
 use hickory_resolver::proto::rr::rdata::{A, AAAA, SRV};
@@ -129,6 +129,20 @@ fn a_silent_name_server_is_an_error_at_the_deadline() {
     let problem = dns.addresses("silent.example").unwrap_err();
     assert!(problem.contains("answer"), "{problem}");
     assert_eq!(dns.addresses("db.example").unwrap().len(), 2, "the resolver goes on");
+}
+
+#[test]
+fn many_lookups_of_a_silent_name_server_do_not_add_up() {
+    let (folder, server) = (temp_dir(), NameServer::start());
+    let deadline = Duration::from_secs(3);
+    let dns = dns(folder.path(), server.address.port(), deadline);
+    let start = Instant::now();
+    for _ in 0..10 {
+        dns.addresses("silent.example").unwrap_err();
+    }
+    // Ten times the deadline would hold a watchdog up.
+    assert!(start.elapsed() < 3 * deadline, "{:?}", start.elapsed());
+    assert_eq!(dns.addresses("db.example").unwrap().len(), 2, "a name that is answered is found all the while");
 }
 
 #[test]

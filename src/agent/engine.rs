@@ -24,6 +24,7 @@ use crate::world::{clock, random};
 use super::draining::Draining;
 use super::expansion::Expansions;
 use super::loaded::Loaded;
+use super::marks::Marks;
 use super::receipts::Receipts;
 use super::schedule::{Left, Schedule, Timed, Urgency};
 use super::standing::Standings;
@@ -74,8 +75,8 @@ pub struct Engine {
     waiting: Waiting,
     /// What lost backends come to.
     standings: Standings,
-    /// Resources, by name, that must be rendered again.
-    dirty: BTreeSet<Arc<str>>,
+    /// Resources that must be rendered again.
+    marks: Marks,
     schedule: Schedule,
     /// Reloads of nginx whose old workers have not ended.
     draining: Draining,
@@ -114,7 +115,7 @@ impl Engine {
             expansions: Expansions::default(),
             waiting: Waiting::default(),
             standings: Standings::new(preview.is_some()),
-            dirty: BTreeSet::new(),
+            marks: Marks::default(),
             schedule: Schedule::default(),
             draining: Draining::default(),
             receipts: None,
@@ -150,7 +151,7 @@ impl Engine {
             self.stores.push(known.map_or_else(new, |position| old.swap_remove(position)));
         }
         let names: BTreeSet<&Arc<str>> = self.loaded.members.iter().map(|member| &member.resource.name).collect();
-        self.dirty.retain(|name| names.contains(name));
+        self.marks.keep(|name| names.contains(name));
         self.set_aside.retain(|name, _| names.contains(name));
         self.standings.keep_those_of(self.loaded.members.iter().map(|member| &member.resource));
         self.memories.clear();
@@ -178,7 +179,7 @@ impl Engine {
     /// Starts every group whose time has come. Answers the passes that ended where they began, without a transaction.
     pub fn start_due(&mut self, now: Instant) -> Vec<Report> {
         for name in self.standings.lapsed(now).into_iter().chain(self.waiting.lapsed(now)) {
-            if let Some(position) = self.loaded.position(&name) {
+            if let Some(position) = self.member_of(&name).and_then(|name| self.loaded.position(&name)) {
                 self.touch(position, Urgency::Removal, now);
             }
         }
@@ -191,6 +192,7 @@ impl Engine {
             if self.fail_fast && !dropped.is_empty() {
                 rendered.clear();
                 fleets.clear();
+                group.resources.iter().for_each(|resource| self.marks.anything(&resource.name));
             }
             if let Some(preview) = &self.preview {
                 rendered.drain(..).for_each(|rendered| {
@@ -274,9 +276,8 @@ impl Engine {
             if report.outcome.is_final() { again.collect() } else { again.chain(&report.resources).collect() };
         for name in again {
             // A name of a `for_each` is rendered again with all others.
-            let resource = std::iter::once(&**name).chain(name.match_indices('[').map(|(at, _)| &name[..at]));
-            if let Some(member) = resource.filter_map(|name| self.loaded.member(name)).next() {
-                self.dirty.insert(Arc::clone(&member.resource.name));
+            if let Some(resource) = self.member_of(name) {
+                self.marks.anything(&resource);
             }
         }
         self.schedule.finished(id, now, report.reload_ran, left, random::fraction());
@@ -292,6 +293,12 @@ impl Engine {
             receipts.finished(group, &report, &self.draining);
         }
         report
+    }
+
+    /// The resource of this name, or the one with `for_each` that has an instance of this name.
+    fn member_of(&self, name: &str) -> Option<Arc<str>> {
+        let names = std::iter::once(name).chain(name.match_indices('[').map(|(at, _)| &name[..at]));
+        names.filter_map(|name| self.loaded.member(name)).map(|member| Arc::clone(&member.resource.name)).next()
     }
 
     /// How often in a row this group has failed in the same way.

@@ -6,6 +6,7 @@ pub mod expansion;
 pub mod facts;
 pub mod governor;
 pub mod loaded;
+pub mod marks;
 pub mod receipts;
 pub mod rendering;
 pub mod reporting;

@@ -2,7 +2,6 @@
 //! render. Says then which key the text came from, and which expression would have printed it.
 
 use std::io::{self, Write};
-use std::sync::Arc;
 
 use tera::{Context, Kwargs, State, Value};
 
@@ -12,7 +11,6 @@ use crate::nginx::quote;
 use super::Renderer;
 use super::compile::{self, Library};
 use super::error::{self, Failure, Place, TemplateError};
-use super::memory::Memory;
 use super::session::{Session, shown};
 
 /// Writes `text` if it is harmless anywhere in an nginx file. Tera never calls it for what the template marks `| safe`.
@@ -86,8 +84,7 @@ fn locate(renderer: &Renderer, root: &str, session: &Session) -> Option<(String,
     let mut tera = compile::empty(Escape::Nginx);
     tera.register_filter::<_, &Value, _>(MARK, Mark);
     tera.add_raw_templates(marked).ok()?;
-    let again = Session::new(session.view.clone(), Arc::clone(&session.facts), Memory::default());
-    let (_, again) = again.run(|| tera.render_to(root, &Context::new(), io::sink()));
+    let (_, again) = session.afresh().run(|| tera.render_to(root, &Context::new(), io::sink()));
     let number: usize = again?.failure?.message.strip_prefix(MARK)?.parse().ok()?;
     places.get(number).map(|(name, place)| ((*name).to_owned(), *place))
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::go;
+use super::window::Reads;
 use crate::model::view::View;
 
 mod backends;
@@ -21,6 +22,8 @@ pub struct Memory {
     view: Option<View>,
     pub(super) tera_lists: Lists<tera::Value>,
     pub(super) go_lists: Lists<go::Value>,
+    /// Where the last render looked; `None` where it failed.
+    reads: Option<Reads>,
     /// The folders whose backends were asked for.
     pub(super) backends: Folders,
     /// Size of the last output, in bytes.
@@ -37,6 +40,7 @@ const MOST_CHANGES: usize = 64;
 impl Memory {
     /// Brings everything kept up to `view`.
     pub(super) fn begin(&mut self, view: &View) {
+        self.reads = None;
         let changed = self.view.as_ref().and_then(|old| old.changed_paths(view));
         match (&self.view, &changed) {
             (Some(old), Some(changed)) if changed.len() <= MOST_CHANGES => {
@@ -65,6 +69,17 @@ impl Memory {
     /// Lets the next render find no backend, whatever the store says; what it leaves here tells of what there is.
     pub fn withhold_backends(&mut self) {
         self.backends.withhold();
+    }
+
+    /// Whether a change of these paths, as templates name them, may change what the last render gave. A render that failed may
+    /// be changed by anything.
+    pub fn is_concerned_by<'a>(&self, mut paths: impl Iterator<Item = &'a str>) -> bool {
+        self.reads.as_ref().is_none_or(|reads| paths.any(|path| reads.concern(path)))
+    }
+
+    /// Remembers where a render looked that has come to its end.
+    pub(super) fn came_true(&mut self, reads: Reads) {
+        self.reads = Some(reads);
     }
 
     /// Forgets what this render did not use.

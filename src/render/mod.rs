@@ -11,6 +11,7 @@ mod go;
 mod memory;
 mod scan;
 mod session;
+mod window;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Write};
@@ -129,6 +130,9 @@ impl Renderer {
                 let result = self.go.render(root.name, root.escape, &mut session, expected);
                 *memory = std::mem::take(&mut session.memory);
                 memory.end(result.as_ref().map_or(0, Vec::len));
+                if result.is_ok() {
+                    memory.came_true(session.view.reads());
+                }
                 result
             }
         }
@@ -175,6 +179,9 @@ impl Renderer {
         };
         *memory = std::mem::take(&mut session.memory);
         memory.end(output.bytes.len());
+        if result.is_ok() {
+            memory.came_true(session.view.reads());
+        }
         result.map(|()| output.bytes).map_err(|problem| match session.refused.take() {
             Some(text) => escape::refusal(self, root, &session, &text),
             None if output.full => {

@@ -13,11 +13,12 @@ use crate::model::view::View;
 use super::error::Failure;
 use super::facts::Facts;
 use super::memory::Memory;
+use super::window::Window;
 
 /// The state of one running render.
 pub(super) struct Session {
-    pub(super) view: View,
-    pub(super) facts: Arc<dyn Facts>,
+    pub(super) view: Window,
+    facts: Arc<dyn Facts>,
     pub(super) memory: Memory,
     /// There is no store: a key that is missing is an empty text, and this is what templates are given instead.
     pub(super) mock: Option<tera::Value>,
@@ -45,7 +46,31 @@ impl Drop for Ended {
 impl Session {
     /// A session in which nothing was asked yet.
     pub(super) fn new(view: View, facts: Arc<dyn Facts>, memory: Memory) -> Session {
-        Session { view, facts, memory, mock: None, regexes: HashMap::new(), failure: None, refused: None }
+        Session {
+            view: Window::new(view),
+            facts,
+            memory,
+            mock: None,
+            regexes: HashMap::new(),
+            failure: None,
+            refused: None,
+        }
+    }
+
+    /// The world, whose answers may differ the next time.
+    pub(super) fn world(&self) -> &dyn Facts {
+        self.view.leave();
+        &*self.facts
+    }
+
+    /// The environment of this process, which stays as it is.
+    pub(super) fn env(&self, name: &str) -> Option<String> {
+        self.facts.env(name)
+    }
+
+    /// Another session over the same store and world, in which nothing was asked yet.
+    pub(super) fn afresh(&self) -> Session {
+        Session::new(self.view.view().clone(), Arc::clone(&self.facts), Memory::default())
     }
 
     /// Runs `render` with this session in reach of the functions, and gives the session back.

@@ -5,8 +5,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 
 use crate::support::agent::{DEADLINE, Sandbox, without_mounting};
-use crate::support::nginx::Nginx;
-use crate::support::wait_until;
+use crate::support::nginx::{Nginx, http_get};
+use crate::support::{free_port, wait_until};
 
 /// A sandbox with the resource `sites`: a file `out/NAME.conf` for each name below /sites, with its port.
 fn sites(more_lines: &str) -> Sandbox {
@@ -279,4 +279,58 @@ fn a_kill_in_the_middle_of_a_removal_heals_at_the_next_start() {
     sandbox.set_store(&store(&["b", "c"]));
     sandbox.onetime().expect_code(0);
     assert_eq!(files(&sandbox), ["b.conf", "c.conf"]);
+}
+
+#[test]
+fn only_the_files_that_a_change_concerns_are_rendered() {
+    let sandbox = Sandbox::new();
+    let template =
+        "{{ item }} {{ getv(key=\"/sites/\" ~ item ~ \"/port\") }} {{ getv(key=\"/common\", default=\"-\") }}\n";
+    sandbox.template("site.tera", template);
+    let dest = sandbox.text_path("out/{{ item }}.conf");
+    let lines = format!("src = \"site.tera\"\ndest = \"{dest}\"\nfor_each = \"/sites/*\"\nkeys = [\"/\"]");
+    sandbox.resource("sites", &lines);
+    let ports = |ports: &[(&str, &str)], more: &str| {
+        let sites: Vec<String> = ports.iter().map(|(name, port)| format!("{name}: {{port: '{port}'}}")).collect();
+        sandbox.set_store(&format!("sites: {{{}}}\n{more}", sites.join(", ")));
+    };
+    ports(&[("a", "1"), ("b", "2"), ("c", "3")], "");
+    let port = free_port();
+    let _agent = sandbox.start(&["--watch", "--metrics-addr", &format!("127.0.0.1:{port}")]);
+    sandbox.wait_output("c.conf", "c 3 -\n");
+    let renders = || {
+        let page = http_get(port, "localhost", "/metrics").ok()?.body;
+        page.lines().find_map(|line| line.strip_prefix("upstreamd_renders_total ")?.parse::<u64>().ok())
+    };
+    wait_until("three renders", DEADLINE, || renders() == Some(3));
+    ports(&[("a", "1"), ("b", "9"), ("c", "3")], "");
+    sandbox.wait_output("b.conf", "b 9 -\n");
+    assert_eq!(renders(), Some(4), "one key of one name");
+    ports(&[("a", "1"), ("b", "9"), ("c", "3"), ("d", "4")], "");
+    sandbox.wait_output("d.conf", "d 4 -\n");
+    assert_eq!(renders(), Some(5), "a new name");
+    ports(&[("a", "1"), ("b", "9"), ("c", "3"), ("d", "4")], "common: x\n");
+    sandbox.wait_output("a.conf", "a 1 x\n");
+    sandbox.wait_output("d.conf", "d 4 x\n");
+    assert_eq!(renders(), Some(9), "a key that was not there, and that all have asked for");
+    ports(&[("a", "1"), ("b", "9"), ("d", "5")], "common: x\n");
+    sandbox.wait_output("d.conf", "d 5 x\n");
+    wait_until("the file of a name that is gone to go", DEADLINE, || sandbox.output("c.conf").is_none());
+    assert_eq!(renders(), Some(10), "a name that is gone, and one key");
+}
+
+#[test]
+fn a_change_that_did_not_go_live_is_not_forgotten_by_an_unrelated_one() {
+    let sandbox = sites("check_cmd = \"! grep -q bad {{.src}}\"");
+    let set = |a: &str, b: &str| sandbox.set_store(&format!("sites: {{a: {{port: '{a}'}}, b: {{port: '{b}'}}}}\n"));
+    set("1", "2");
+    let _agent = sandbox.watch();
+    sandbox.wait_output("b.conf", "b=2\n");
+    set("bad", "2");
+    sandbox.wait_log("check failed");
+    set("bad", "3");
+    sandbox.wait_output("b.conf", "b=3\n");
+    assert_eq!(sandbox.output("a.conf").as_deref(), Some("a=1\n"));
+    set("4", "3");
+    sandbox.wait_output("a.conf", "a=4\n");
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::agent::expansion::{self, Expansion};
 use crate::agent::loaded::Member;
+use crate::agent::marks::Because;
 use crate::agent::rendering::{check_format, found, refused, render_placeholder, render_unchecked, require, view};
 use crate::agent::waiting::Readiness;
 use crate::apply::fleet::{self, Fleet};
@@ -45,12 +46,14 @@ impl Engine {
     pub(super) fn render_dirty(&mut self, group: &Group, now: Instant) -> Work {
         let mut work = Work::default();
         for resource in &group.resources {
-            if !self.is_ready(resource) || !self.dirty.remove(&resource.name) {
+            if !self.is_ready(resource) {
                 continue;
             }
+            let Some(because) = self.marks.take(&resource.name) else { continue };
             let Some(member) = self.loaded.member(&resource.name).cloned() else { continue };
             let tree = self.tree_of(resource);
             if self.must_wait(resource, &tree, now) {
+                self.marks.anything(&resource.name);
                 continue;
             }
             let revision = self.tree_of(resource).revision();
@@ -61,17 +64,22 @@ impl Engine {
                 None => self.render_into(&mut work, &member, &tree, now),
                 Some(for_each) => {
                     if let Err(failure) = require(resource, &view(resource, &tree)) {
+                        self.marks.anything(&resource.name);
                         work.dropped.push((Arc::clone(&resource.name), failure));
                         continue;
                     }
                     let expansion = self.expansions.expand(resource, for_each, &tree);
                     work.dropped.extend(expansion.refused.iter().cloned());
                     if let Err(failure) = self.judge_names(group, &expansion, now) {
+                        self.marks.anything(&resource.name);
                         work.dropped.extend(failure.map(|failure| (Arc::clone(&resource.name), failure)));
                         continue;
                     }
                     self.forget_gone(&expansion);
                     for instance in expansion.instances {
+                        if !self.is_concerned(&instance, &because) {
+                            continue;
+                        }
                         let renderer = Arc::clone(&member.renderer);
                         self.render_into(&mut work, &Member { resource: instance, renderer }, &tree, now);
                     }
@@ -80,6 +88,13 @@ impl Engine {
             }
         }
         work
+    }
+
+    /// Whether one file of a `for_each` may come out differently than the last time.
+    fn is_concerned(&self, instance: &Resource, because: &Because) -> bool {
+        let (Because::Keys(keys), Some(memory)) = (because, self.memories.get(&instance.name)) else { return true };
+        let paths = keys.iter().map(|key| key.as_str().strip_prefix(&*instance.prefix).unwrap_or(key.as_str()));
+        memory.is_concerned_by(paths)
     }
 
     /// Whether a resource waits for its keys. It is rendered as soon as one of them changes, or its time is over.

@@ -2,7 +2,6 @@
 //! for another pass. Renders nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Instant;
 
 use crate::agent::schedule::Urgency;
@@ -25,7 +24,13 @@ impl Engine {
 
     pub(super) fn touch(&mut self, position: usize, urgency: Urgency, now: Instant) {
         let Some(member) = self.loaded.members.get(position) else { return };
-        self.dirty.insert(Arc::clone(&member.resource.name));
+        self.marks.anything(&member.resource.name);
+        self.wake(position, urgency, now);
+    }
+
+    /// Lets the group of a resource that is marked have its turn.
+    fn wake(&mut self, position: usize, urgency: Urgency, now: Instant) {
+        let Some(member) = self.loaded.members.get(position) else { return };
         if !self.is_ready(&member.resource) {
             return;
         }
@@ -35,9 +40,9 @@ impl Engine {
     }
 
     /// Gives resources another chance that could not be rendered because their keys were not known.
-    pub(super) fn touch_dirty(&mut self, now: Instant) {
-        let dirty: Vec<usize> = self.dirty.iter().filter_map(|name| self.loaded.position(name)).collect();
-        for position in dirty {
+    pub(super) fn touch_marked(&mut self, now: Instant) {
+        let marked: Vec<usize> = self.marks.names().filter_map(|name| self.loaded.position(name)).collect();
+        for position in marked {
             self.touch(position, Urgency::Removal, now);
         }
     }
@@ -87,7 +92,7 @@ impl Engine {
                 store.tree = tree;
                 if store.known.as_ref() != Some(&ranges) {
                     store.known = Some(ranges);
-                    self.touch_dirty(now);
+                    self.touch_marked(now);
                 }
                 changed
             }
@@ -106,14 +111,15 @@ impl Engine {
             for position in self.loaded.touched.by(key.as_str()).filter(of_store) {
                 let known = touched.entry(position).or_insert(urgency);
                 *known = (*known).min(urgency);
-                let member = self.loaded.members.get(position).filter(|_| !receipt::is_receipt(key.as_str()));
-                if let (Some(receipts), Some(member)) = (&mut self.receipts, member) {
+                let Some(member) = self.loaded.members.get(position) else { continue };
+                self.marks.key(&member.resource.name, key);
+                if let Some(receipts) = self.receipts.as_mut().filter(|_| !receipt::is_receipt(key.as_str())) {
                     receipts.touched(&member.resource.name, revision);
                 }
             }
         }
         for (position, urgency) in touched {
-            self.touch(position, urgency, now);
+            self.wake(position, urgency, now);
         }
     }
 }

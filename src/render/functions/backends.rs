@@ -39,12 +39,13 @@ fn backends(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
     let prefix = call.text("prefix")?;
     let options = options(call)?;
     let folder = format!("{}/", prefix.strip_suffix('/').unwrap_or(prefix));
-    if !session.view.may_see_below(&folder) {
+    if !session.view.view().may_see_below(&folder) {
         let failure = call.failure(format!("nothing below `{}` can be seen", shown(&folder)));
         return Err(failure.hint("it is not covered by the `keys` of this resource"));
     }
+    session.view.note_below(&folder);
     let blank = blank();
-    Ok(session.memory.backends.list(&session.view, &folder, options, |backend| to_value(backend, &blank)))
+    Ok(session.memory.backends.list(session.view.view(), &folder, options, |backend| to_value(backend, &blank)))
 }
 
 fn options(call: &Call<'_>) -> Result<Options, Failure> {

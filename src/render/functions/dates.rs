@@ -13,7 +13,7 @@ pub(super) const FUNCTIONS: &[Function] =
     &[Function { name: "datetime", alias: None, arguments: &["format?", "utc?"], form: Form::Function, run: datetime }];
 
 fn datetime(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
-    let mut now = session.facts.now();
+    let mut now = session.world().now();
     if call.optional("utc").map(|_| call.boolean("utc")).transpose()?.unwrap_or(false) {
         now = now.with_time_zone(TimeZone::UTC);
     }

@@ -62,7 +62,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
 ];
 
 fn getenv(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
-    let set = session.facts.env(call.text("name")?).filter(|value| !value.is_empty());
+    let set = session.env(call.text("name")?).filter(|value| !value.is_empty());
     Ok(match (set, call.optional("default")) {
         (Some(value), _) => Value::from(value),
         (None, Some(default)) => default.clone(),
@@ -71,11 +71,11 @@ fn getenv(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
 }
 
 fn hostname(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
-    session.facts.hostname().map(Value::from).map_err(|problem| call.failure(problem))
+    session.world().hostname().map(Value::from).map_err(|problem| call.failure(problem))
 }
 
 fn file_exists(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
-    Ok(Value::from(session.facts.file_exists(call.text("path")?)))
+    Ok(Value::from(session.world().file_exists(call.text("path")?)))
 }
 
 fn lookup_ip(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
@@ -95,7 +95,7 @@ fn addresses(call: &Call<'_>, session: &Session, wanted: fn(&IpAddr) -> bool) ->
     let host = call.text("host")?;
     let found = match host.parse() {
         Ok(address) => vec![address],
-        Err(_) => session.facts.lookup_ip(host).map_err(|problem| unanswered(call, session, host, &problem))?,
+        Err(_) => session.world().lookup_ip(host).map_err(|problem| unanswered(call, session, host, &problem))?,
     };
     let mut texts: Vec<String> = found.into_iter().filter(wanted).map(|address| address.to_string()).collect();
     texts.sort_unstable();
@@ -105,7 +105,7 @@ fn addresses(call: &Call<'_>, session: &Session, wanted: fn(&IpAddr) -> bool) ->
 
 fn lookup_srv(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
     let (service, proto, name) = (call.text("service")?, call.text("proto")?, call.text("name")?);
-    let found = session.facts.lookup_srv(service, proto, name);
+    let found = session.world().lookup_srv(service, proto, name);
     let mut records = found.map_err(|problem| unanswered(call, session, name, &problem))?;
     records.sort_unstable();
     let maps = records.into_iter().map(|srv| {
@@ -132,7 +132,7 @@ fn lookup_iface_ipv6(call: &Call<'_>, session: &mut Session) -> Result<Value, Fa
 }
 
 fn interface_address(call: &Call<'_>, session: &Session, wanted: fn(&IpAddr) -> bool) -> Result<Value, Failure> {
-    let addresses = session.facts.interface_addresses(call.text("name")?);
+    let addresses = session.world().interface_addresses(call.text("name")?);
     Ok(Value::from(addresses.iter().find(|address| wanted(address)).map(IpAddr::to_string).unwrap_or_default()))
 }
 
@@ -140,7 +140,7 @@ fn interface_address(call: &Call<'_>, session: &Session, wanted: fn(&IpAddr) -> 
 fn nginx_at_least(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
     let text = call.text("version")?;
     let least = Version::parse(text).ok_or_else(|| call.failure("version is not one of nginx's, such as 1.27.4"))?;
-    Ok(Value::from(session.facts.nginx_version().is_some_and(|version| version >= least)))
+    Ok(Value::from(session.world().nginx_version().is_some_and(|version| version >= least)))
 }
 
 /// The render puts the file's own generation in its place once it knows the file.

@@ -7,11 +7,12 @@ use tera::Value;
 use tera::value::Key;
 
 use crate::model::key;
-use crate::model::view::{Child, View};
+use crate::model::view::Child;
 
 use super::super::error::Failure;
 use super::super::memory::{Item, Kept};
 use super::super::session::{Session, shown};
+use super::super::window::Window;
 use super::call::Call;
 use super::{Form, Function};
 use crate::model::suggest::nearest;
@@ -47,6 +48,7 @@ fn get(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
 
 fn gets(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
     let pattern = call.text("pattern")?;
+    session.view.note_matching(pattern);
     if let Some(kept) = session.memory.tera_lists.recall(Kept::Pairs, pattern) {
         return Ok(kept);
     }
@@ -59,6 +61,7 @@ fn gets(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
 
 fn getvs(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
     let pattern = call.text("pattern")?;
+    session.view.note_matching(pattern);
     if let Some(kept) = session.memory.tera_lists.recall(Kept::Values, pattern) {
         return Ok(kept);
     }
@@ -74,7 +77,7 @@ fn exists(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
 }
 
 /// Whether there is a key or a directory of this name.
-pub(in crate::render) fn is_there(view: &View, key: &str) -> bool {
+pub(in crate::render) fn is_there(view: &Window, key: &str) -> bool {
     view.get(key).is_some() || view.has_directory(key)
 }
 
@@ -100,7 +103,7 @@ fn texts<'v>(call: &Call<'_>, session: &'v Session, pattern: &str) -> Result<Vec
 
 /// The paths and values that match, whatever the values are.
 pub(in crate::render) fn matching<'v>(
-    view: &'v View,
+    view: &'v Window,
     pattern: &str,
 ) -> Result<Vec<(&'v str, &'v key::Value)>, Failure> {
     view.matching(pattern).map_err(|error| {

@@ -32,7 +32,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Ok(values.iter().find(|value| !value.is_empty()).cloned().unwrap_or(Value::Missing))
     }),
     native("empty", &[Type::Any], |values, _| Ok(Value::Bool(values[0].is_empty()))),
-    native("datetime", &[], |_, session| Ok(Value::Time(Arc::new(session.facts.now())))),
+    native("datetime", &[], |_, session| Ok(Value::Time(Arc::new(session.world().now())))),
     native("lookupSRV", &[Type::Text, Type::Text, Type::Text], lookup_srv),
     Function { name: "include", parameters: &[Type::Text], rest: Some(Type::Any), run: Run::Include },
 ];
@@ -64,7 +64,7 @@ fn pluck(values: &[Value], _: &mut Session) -> Result<Value, Failure> {
 
 fn lookup_srv(values: &[Value], session: &mut Session) -> Result<Value, Failure> {
     let (service, proto, name) = (text(&values[0]), text(&values[1]), text(&values[2]));
-    let found = session.facts.lookup_srv(service, proto, name);
+    let found = session.world().lookup_srv(service, proto, name);
     let mut records =
         found.map_err(|problem| Failure::new(format!("{} cannot be looked up: {problem}", session.origin(name))))?;
     records.sort_unstable();

@@ -81,6 +81,7 @@ fn list(
     session: &mut Session,
     make: impl FnOnce(Vec<(&str, &key::Value)>) -> Result<Vec<Value>, Failure>,
 ) -> Result<Value, Failure> {
+    session.view.note_matching(pattern);
     if let Some(kept) = session.memory.go_lists.recall(kind, pattern) {
         return Ok(kept);
     }

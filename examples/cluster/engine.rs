@@ -7,14 +7,16 @@ use std::time::{Duration, Instant};
 use super::Failure;
 use super::support::free_port;
 
-/// The compose project: names every container, network and volume of the test.
-const PROJECT: &str = "upstreamd-cluster-test";
 /// Building everything from nothing.
 const BUILD_LIMIT: Duration = Duration::from_secs(3600);
 const COMMAND_LIMIT: Duration = Duration::from_secs(180);
 
 /// The engine, and the cluster on it.
 pub struct Engine {
+    /// The compose project: names every container, network and volume.
+    project: &'static str,
+    /// The compose file, below `docker/`.
+    file: &'static str,
     /// `docker-compose`, or `docker compose`.
     compose: Vec<&'static str>,
     /// The stand-ins for the public base images, where those are not to be had.
@@ -26,11 +28,11 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Finds both.
+    /// Finds both, for a compose file below `docker/`.
     ///
     /// # Errors
     /// A phrase for people: no engine answers, or there is no compose tool.
-    pub fn find() -> Result<Engine, String> {
+    pub fn find(project: &'static str, file: &'static str) -> Result<Engine, String> {
         let answers = |words: &[&str]| output(command(words), COMMAND_LIMIT).is_ok();
         if !answers(&["docker", "version"]) {
             return Err("no Docker engine answers on this machine".to_owned());
@@ -52,7 +54,7 @@ impl Engine {
             environment.extend(std::env::var(variable).ok().map(|image| (variable, image)));
         }
         let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        Ok(Engine { compose, environment, https: address(https), echo: address(echo) })
+        Ok(Engine { project, file, compose, environment, https: address(https), echo: address(echo) })
     }
 
     /// Builds and starts everything.
@@ -117,7 +119,7 @@ impl Engine {
     /// # Errors
     /// What docker printed.
     pub fn disconnect(&self, network: &str, service: &str) -> Result<(), Failure> {
-        self.docker(&["network", "disconnect", &format!("{PROJECT}_{network}")], &[service])
+        self.docker(&["network", "disconnect", &self.network(network)], &[service])
     }
 
     /// Heals that; `address` is what it had there, if that is fixed.
@@ -125,7 +127,7 @@ impl Engine {
     /// # Errors
     /// What docker printed.
     pub fn connect(&self, network: &str, service: &str, address: Option<&str>) -> Result<(), Failure> {
-        let network = format!("{PROJECT}_{network}");
+        let network = self.network(network);
         let fixed: Vec<&str> = address.map(|address| vec!["--ip", address]).unwrap_or_default();
         self.docker(
             &[&["network", "connect", "--alias", service], fixed.as_slice(), &[network.as_str()]].concat(),
@@ -133,10 +135,44 @@ impl Engine {
         )
     }
 
+    /// Starts a program of an image in a container of its own, on a network of the project. Answers the container's id and its
+    /// address there.
+    ///
+    /// # Errors
+    /// What docker printed.
+    pub fn run(&self, network: &str, image: &str, program: &str, words: &[&str]) -> Result<(String, String), Failure> {
+        let network = self.network(network);
+        let fixed = ["docker", "run", "--detach", "--rm", "--network", &network, "--entrypoint", program, image];
+        let id = output(command(&[&fixed, words].concat()), COMMAND_LIMIT)?.trim().to_owned();
+        let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+        let address = output(command(&["docker", "inspect", "--format", format, &id]), COMMAND_LIMIT)?;
+        Ok((id, address.trim().to_owned()))
+    }
+
+    /// Kills such a container.
+    pub fn remove(&self, id: &str) {
+        // It may be gone.
+        output(command(&["docker", "rm", "--force", id]), COMMAND_LIMIT).ok();
+    }
+
+    /// Everything that a service has logged.
+    ///
+    /// # Errors
+    /// What docker printed.
+    pub fn logs(&self, service: &str) -> Result<String, Failure> {
+        let container = self.container(service)?;
+        output(command(&["sh", "-c", "docker logs \"$0\" 2>&1", &container]), COMMAND_LIMIT)
+    }
+
+    fn network(&self, name: &str) -> String {
+        format!("{}_{name}", self.project)
+    }
+
     /// The id of a service's container, running or not.
     fn container(&self, service: &str) -> Result<String, Failure> {
         let filters = ["com.docker.compose.project", "com.docker.compose.service"];
-        let [project, name] = [format!("label={}={PROJECT}", filters[0]), format!("label={}={service}", filters[1])];
+        let [project, name] =
+            [format!("label={}={}", filters[0], self.project), format!("label={}={service}", filters[1])];
         let words = ["docker", "ps", "--all", "--quiet", "--filter", &project, "--filter", &name];
         let ids = output(command(&words), COMMAND_LIMIT)?;
         let id = ids.split_whitespace().next().ok_or_else(|| format!("there is no container of {service}"))?;
@@ -144,8 +180,8 @@ impl Engine {
     }
 
     fn compose(&self, words: &[&str], limit: Duration) -> Result<String, Failure> {
-        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docker/compose.yaml");
-        let all = [self.compose.as_slice(), &["-p", PROJECT, "-f", file], words].concat();
+        let file = format!("{}/docker/{}", env!("CARGO_MANIFEST_DIR"), self.file);
+        let all = [self.compose.as_slice(), &["-p", self.project, "-f", &file], words].concat();
         let mut command = command(&all);
         command.envs(self.environment.iter().map(|(name, value)| (*name, value.as_str())));
         output(command, limit)

@@ -1,6 +1,6 @@
 //! What `make cluster-test` runs: the cluster of `docker/compose.yaml` on a real Docker engine, under load, while nodes are
 //! stopped, killed and cut off. Counts what clients lose in each phase, looks whether the state is right after it, prints a
-//! table, and takes everything away again. Ends by itself.
+//! table, and takes everything away again. Then the two variants of it, shortly. Ends by itself.
 #![allow(clippy::print_stdout, clippy::print_stderr, unreachable_pub)]
 
 mod engine;
@@ -8,6 +8,7 @@ mod load;
 mod phases;
 mod state;
 mod support;
+mod variants;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -27,14 +28,14 @@ struct Arguments {
     /// Leave the containers when it is over
     #[arg(long)]
     keep: bool,
-    /// Only phases whose name contains this
+    /// Only phases and variants whose name contains this
     #[arg(long, default_value = "")]
     only: String,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let engine = match Engine::find() {
+    let engine = match Engine::find("upstreamd-cluster-test", "compose.yaml") {
         Ok(engine) => engine,
         Err(problem) => {
             eprintln!("cluster-test: {problem}; nothing was tested");
@@ -45,6 +46,8 @@ fn main() -> ExitCode {
     if !arguments.keep {
         engine.down();
     }
+    // The other two compose files, with the same images.
+    let outcome = outcome.and_then(|good| Ok(variants::run(&arguments.only, arguments.keep)? && good));
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
@@ -60,6 +63,9 @@ fn main() -> ExitCode {
 
 /// Whether every phase went as it should.
 fn run(arguments: &Arguments, engine: &Engine) -> Result<bool, Failure> {
+    if !phases::any(&arguments.only) {
+        return Ok(true);
+    }
     println!("building the images and starting the cluster; the first time takes many minutes");
     engine.up()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;

@@ -152,6 +152,11 @@ impl Outcome {
     }
 }
 
+/// Whether there is a phase whose name contains `only`.
+pub fn any(only: &str) -> bool {
+    PHASES.iter().any(|phase| phase.name.contains(only))
+}
+
 /// Runs all phases whose names contain `only`, one after the other.
 ///
 /// # Errors

@@ -1,0 +1,161 @@
+//! What stands within the braces: pipelines, their variables, commands and operands.
+
+use std::sync::Arc;
+
+use super::super::functions::{self, Function};
+use super::super::lexer::{Kind, Mistake};
+use super::super::node::{Command, Expr, ExprKind, Pipe};
+use super::super::number;
+use super::{KEYWORDS, Parser};
+
+impl Parser<'_> {
+    /// A pipeline and the token that ends it.
+    pub(super) fn pipe(&mut self, context: &str, end: &Kind) -> Result<Pipe, Mistake> {
+        self.skip_space();
+        let at = self.at();
+        let (variables, assigns) = self.declarations(context)?;
+        let mut commands = Vec::new();
+        loop {
+            self.skip_space();
+            if self.take_if(end) {
+                break;
+            }
+            commands.push(self.command(context)?);
+        }
+        if commands.is_empty() {
+            return Err(Mistake::new(at, format!("{context} needs a value")));
+        }
+        for (position, command) in commands.iter().enumerate().skip(1) {
+            use ExprKind::{Bool, Dot, Nil, Number, Text};
+            if matches!(command.words[0].kind, Bool(_) | Dot | Nil | Number(_) | Text(..)) {
+                let message = format!("stage {} of the pipeline is no function", position + 1);
+                return Err(Mistake::new(command.at, message));
+            }
+        }
+        Ok(Pipe { at, variables, assigns, commands })
+    }
+
+    /// `$a :=`, `$a =`, and in a range `$a, $b :=`.
+    fn declarations(&mut self, context: &str) -> Result<(Vec<Arc<str>>, bool), Mistake> {
+        let mut names: Vec<Arc<str>> = Vec::new();
+        loop {
+            let start = self.next;
+            if *self.kind() != Kind::Variable && names.is_empty() {
+                return Ok((names, false));
+            }
+            if *self.kind() != Kind::Variable {
+                return Err(Mistake::new(self.at(), "after the comma a second variable is missing"));
+            }
+            let name = Arc::from(self.take().text);
+            self.skip_space();
+            match self.kind() {
+                Kind::Declare | Kind::Assign => {
+                    let assigns = self.take().kind == Kind::Assign;
+                    names.push(name);
+                    if !assigns {
+                        self.variables.extend(names.iter().cloned());
+                    } else if let Some(unknown) = names.iter().find(|name| !self.variables.contains(name)) {
+                        return Err(Mistake::new(
+                            self.tokens[start].at,
+                            format!("variable `{unknown}` is not defined"),
+                        ));
+                    }
+                    return Ok((names, assigns));
+                }
+                Kind::Comma if context == "range" && names.is_empty() => {
+                    self.take();
+                    self.skip_space();
+                    names.push(name);
+                }
+                Kind::Comma => return Err(Mistake::new(self.at(), format!("too many variables in {context}"))),
+                _ if names.is_empty() => {
+                    self.next = start;
+                    return Ok((names, false));
+                }
+                _ => return Err(self.unexpected(context)),
+            }
+        }
+    }
+
+    /// Words up to `|` or the end of the pipeline.
+    fn command(&mut self, context: &str) -> Result<Command, Mistake> {
+        let at = self.at();
+        let mut words = Vec::new();
+        loop {
+            self.skip_space();
+            if let Some(word) = self.operand()? {
+                words.push(word);
+            }
+            match self.kind() {
+                Kind::Space => {}
+                Kind::Close | Kind::Right => break,
+                Kind::Pipe if !words.is_empty() => {
+                    self.take();
+                    break;
+                }
+                _ => return Err(self.unexpected(context)),
+            }
+        }
+        if words.is_empty() { Err(self.unexpected(context)) } else { Ok(Command { at, words }) }
+    }
+
+    /// A term and the fields that are taken of it.
+    fn operand(&mut self) -> Result<Option<Expr>, Mistake> {
+        let Some(term) = self.term()? else { return Ok(None) };
+        let mut fields: Vec<Arc<str>> = Vec::new();
+        while *self.kind() == Kind::Field {
+            fields.push(Arc::from(&self.take().text[1..]));
+        }
+        if fields.is_empty() {
+            return Ok(Some(term));
+        }
+        let at = term.at;
+        let kind = match term.kind {
+            ExprKind::Field(mut names) => {
+                names.extend(fields);
+                ExprKind::Field(names)
+            }
+            ExprKind::Variable(name, mut names) => {
+                names.extend(fields);
+                ExprKind::Variable(name, names)
+            }
+            ExprKind::Function(_) | ExprKind::Pipe(_) => ExprKind::Chain(Box::new(term), fields),
+            _ => return Err(Mistake::new(at, format!("`{term}` has no fields"))),
+        };
+        Ok(Some(Expr { at, kind }))
+    }
+
+    fn term(&mut self) -> Result<Option<Expr>, Mistake> {
+        let token = self.peek().clone();
+        let at = token.at;
+        let kind = match token.kind {
+            Kind::Word => match token.text {
+                "true" => ExprKind::Bool(true),
+                "false" => ExprKind::Bool(false),
+                "nil" => ExprKind::Nil,
+                word if KEYWORDS.contains(&word) => return Ok(None),
+                word => ExprKind::Function(function(at, word)?),
+            },
+            Kind::Dot => ExprKind::Dot,
+            Kind::Field => ExprKind::Field(vec![Arc::from(&token.text[1..])]),
+            Kind::Variable => match self.variables.iter().find(|name| ***name == *token.text) {
+                Some(name) => ExprKind::Variable(Arc::clone(name), Vec::new()),
+                None => return Err(Mistake::new(at, format!("variable `{}` is not defined", token.text))),
+            },
+            Kind::Number => ExprKind::Number(number::parse(token.text).map_err(|message| Mistake::new(at, message))?),
+            Kind::Text2(meaning) => ExprKind::Text(token.text.to_owned(), Arc::from(meaning)),
+            Kind::Left => {
+                self.take();
+                let pipe = self.deeper(|parser| parser.pipe("the parentheses", &Kind::Right))?;
+                return Ok(Some(Expr { at, kind: ExprKind::Pipe(pipe) }));
+            }
+            _ => return Ok(None),
+        };
+        self.take();
+        Ok(Some(Expr { at, kind }))
+    }
+}
+
+fn function(at: usize, name: &str) -> Result<&'static Function, Mistake> {
+    functions::find(name).ok_or_else(|| Mistake::new(at, format!("function `{name}` is not defined")))
+}

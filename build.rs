@@ -1,5 +1,5 @@
 //! How the release binary is linked: less of it is resident, because what seldom runs lies together, and fewer pages are
-//! written to when it starts. Only hints; without them the program is the same. Looks at the linker's target and nothing else.
+//! written to when it starts. Only hints; without them the program is the same, and `UPSTREAMD_PLAIN_LINK=1` leaves them out.
 
 use std::env;
 use std::process::Command;
@@ -12,17 +12,21 @@ fn main() {
         && is("CARGO_CFG_TARGET_OS", "linux")
         && is("CARGO_CFG_TARGET_ENV", "gnu")
         && env::var("HOST") == env::var("TARGET");
-    if !release_for_this_linux || env::var_os("UPSTREAMD_PLAIN_LINK").is_some() {
+    // GNU ld and lld know the script; a linker of the builder's own choice may not.
+    let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    let own_linker = env::var_os("RUSTC_LINKER").is_some() || flags.contains("fuse-ld=");
+    if !release_for_this_linux || own_linker || env::var_os("UPSTREAMD_PLAIN_LINK").is_some() {
         return;
     }
     let here = env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
-    println!("cargo::rustc-link-arg-bin=upstreamd=-Wl,-T,{here}/packaging/seldom.ld");
+    println!("cargo::rustc-link-arg-bin=upstreamd=-T{here}/packaging/seldom.ld");
     if glibc_is_at_least(2, 36) {
         println!("cargo::rustc-link-arg-bin=upstreamd=-Wl,-z,pack-relative-relocs");
     }
 }
 
-/// Relocations can be packed since glibc 2.36: <https://sourceware.org/glibc/wiki/Release/2.36>.
+/// Relocations can be packed since glibc 2.36, and the program then starts with no older one:
+/// <https://sourceware.org/glibc/wiki/Release/2.36>.
 fn glibc_is_at_least(major: u32, minor: u32) -> bool {
     let Ok(output) = Command::new("getconf").arg("GNU_LIBC_VERSION").output() else { return false };
     let text = String::from_utf8_lossy(&output.stdout);

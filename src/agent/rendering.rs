@@ -49,7 +49,10 @@ pub fn require(resource: &Resource, view: &View) -> Result<(), Failure> {
 /// Renders one member without its backends, whatever the store says.
 pub fn render_placeholder(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<Vec<u8>>, Failure> {
     memory.withhold_backends();
-    render(member, tree, memory)
+    let placeholder = render(member, tree, memory);
+    // What led to it was read by the render before.
+    memory.forget_reads();
+    placeholder
 }
 
 /// Refuses bytes that are not of the resource's `output_format`.

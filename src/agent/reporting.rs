@@ -8,6 +8,7 @@ use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
 
 use crate::model::health::Health;
+use crate::model::process::Usage;
 use crate::model::store::StoreSettings;
 use crate::source::health;
 use crate::status::board::HEALTH_CHECK;
@@ -40,7 +41,7 @@ pub fn serve(listener: TcpListener, board: Shared, store: StoreSettings) -> Page
             let health = if path == pages::READY_DETAILED { Some(asked.health(&board).await) } else { None };
             let known = pages::Known {
                 health: health.as_ref(),
-                usage: usage(),
+                usage: if path == pages::METRICS { usage() } else { Usage::default() },
                 now: clock::now(),
                 unix_seconds: clock::unix_seconds(),
             };

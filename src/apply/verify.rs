@@ -5,7 +5,7 @@
 //! `[emerg]` and keeps the old workers, or forks the new ones, sleeps 100 ms, and tells the old ones to finish. It never looks
 //! whether the new ones live: with `worker_processes 0` or workers that die at once nothing serves any longer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::model::process::Process;
@@ -18,6 +18,9 @@ const SETTLE_TIME: Duration = Duration::from_millis(200);
 const LEAST_ACCEPT_TIME: Duration = Duration::from_secs(5);
 /// After the first new worker, the others must live and the old ones must be leaving within this time.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Of more processes than this no complaint is remembered: nginx forks no more.
+const MOST_COMPLAINTS: usize = 1024;
 
 /// What was there before the reload.
 #[derive(Clone, Debug)]
@@ -99,8 +102,10 @@ pub struct Verification {
     /// The last look found nobody to serve.
     outage_suspected: bool,
     bind_problem: Option<String>,
-    /// The last thing that a new worker complained of.
-    worker_problem: Option<String>,
+    /// What processes have complained of, by pid.
+    complaints: BTreeMap<i32, String>,
+    /// The new workers that were seen.
+    new_workers: BTreeSet<i32>,
 }
 
 impl Verification {
@@ -120,7 +125,8 @@ impl Verification {
             generation: None,
             outage_suspected: false,
             bind_problem: None,
-            worker_problem: None,
+            complaints: BTreeMap::new(),
+            new_workers: BTreeSet::new(),
         }
     }
 
@@ -146,6 +152,9 @@ impl Verification {
             // The reload command restarted nginx: everything of this master's is new.
             self.before = Before { master, workers: BTreeSet::new(), at: self.before.at };
         }
+        let new = seen.children.iter().filter(|child| matches!(child.role, Role::Worker | Role::Starting));
+        let new = new.map(|child| child.process).filter(|process| !self.before.workers.contains(process));
+        self.new_workers.extend(new.map(|process| process.pid));
         if let Some(verdict) = self.read_log(&seen.log) {
             return verdict;
         }
@@ -207,10 +216,9 @@ impl Verification {
                 self.bind_problem = Some(problem.to_owned());
             }
             if let Some((process, problem)) = error_log::complaint(line)
-                && process != pid
-                && !self.before.workers.iter().any(|worker| worker.pid == process)
+                && self.complaints.len() < MOST_COMPLAINTS
             {
-                self.worker_problem = Some(problem.to_owned());
+                self.complaints.insert(process, problem.to_owned());
             }
             match error_log::judge(line, pid) {
                 Some(Verdict::Refused(message)) => {
@@ -224,9 +232,13 @@ impl Verification {
         None
     }
 
-    /// What is broken, and what a new worker said of it: the master only sees that it ended.
+    /// What is broken, and what a new worker said of it: the master only sees that it ended. Others write to the same log.
     fn broken(&self, what: &str) -> Progress {
-        Progress::Broken(match &self.worker_problem {
+        let complaint = match error_log::ended_worker(what) {
+            Some(worker) => self.complaints.get(&worker),
+            None => self.new_workers.iter().rev().find_map(|worker| self.complaints.get(worker)),
+        };
+        Progress::Broken(match complaint {
             Some(problem) => format!("{what}: {problem}"),
             None => what.to_owned(),
         })

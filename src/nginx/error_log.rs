@@ -59,10 +59,17 @@ pub fn bind_attempt(line: &str, master_pid: i32) -> Option<&str> {
     (level == "emerg" && pid == master_pid && is_bind_attempt(message)).then_some(message)
 }
 
-/// Which process says that it cannot go on, and why: a worker that fails to start, say.
+/// Which process says that it cannot go on, and why: a worker that fails to start, say. What is said of a client's connection is
+/// no such thing, and quotes the client.
 pub fn complaint(line: &str) -> Option<(i32, &str)> {
     let Line { level, pid, message } = Line::parse(line)?;
-    matches!(level, "emerg" | "alert").then_some((pid, message))
+    let of_connection = line.contains(": *");
+    (matches!(level, "emerg" | "alert") && !of_connection).then_some((pid, message))
+}
+
+/// The process that a master says has ended: `worker process 20 exited ...`.
+pub fn ended_worker(message: &str) -> Option<i32> {
+    message.strip_prefix("worker process ")?.split(' ').next()?.parse().ok()
 }
 
 /// Takes off the `*NUMBER ` of a connection.
@@ -137,6 +144,9 @@ mod tests {
         let line = "2026/11/21 10:00:00 [alert] 20#20: setgid(33) failed (1: Operation not permitted)";
         assert_eq!(complaint(line), Some((20, "setgid(33) failed (1: Operation not permitted)")));
         assert_eq!(complaint("2026/11/21 10:00:00 [error] 20#20: *4 upstream timed out"), None);
+        assert_eq!(complaint("2026/11/21 10:00:00 [alert] 20#20: *4 oops, request: \"GET /?token=1\""), None);
+        assert_eq!(ended_worker("worker process 20 exited with fatal code 2"), Some(20));
+        assert_eq!(ended_worker("no more than 1024 processes can be spawned"), None);
     }
 
     #[test]

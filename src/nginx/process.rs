@@ -33,15 +33,15 @@ pub fn is_master(title: &[u8]) -> bool {
     title.starts_with(b"nginx: master process")
 }
 
-/// Whether a program file (`/proc/PID/exe`) is nginx or one of its kin, or bears the name of the configured `binary`. Any
-/// process may take the title of a master; only this tells who it is.
+/// Whether a program file (`/proc/PID/exe`) is an nginx by its name, or bears the name of the configured `binary`. Any process
+/// may take the title of a master; only this tells who it is.
 pub fn is_nginx(program: &Path, binary: &Path) -> bool {
     let Some(name) = program.file_name().map(OsStr::as_bytes) else { return false };
     // The kernel's mark on a program that was replaced while it ran, as every upgrade does.
     let name = name.strip_suffix(b" (deleted)").unwrap_or(name);
     let has = |part: &[u8]| name.windows(part.len()).any(|window| window == part);
     let is_configured = binary.file_name().is_some_and(|binary| binary.as_bytes() == name);
-    is_configured || [&b"nginx"[..], b"openresty", b"angie", b"tengine"].into_iter().any(has)
+    is_configured || has(b"nginx") || has(b"openresty")
 }
 
 /// What a child of a master does, by its command line. Until a new worker has named itself, it bears the master's.
@@ -86,7 +86,7 @@ mod tests {
             ("/usr/sbin/nginx (deleted)", "nginx", true),
             ("/usr/local/openresty/nginx/sbin/nginx", "", true),
             ("/opt/nginx-1.30.1", "", true),
-            ("/usr/sbin/angie-debug", "", true),
+            ("/usr/sbin/freenginx", "", true),
             ("/opt/balancer/bin/edge", "/opt/balancer/bin/edge", true),
             ("/opt/balancer/bin/edge (deleted)", "edge", true),
             ("/usr/bin/sleep", "nginx", false),

@@ -22,7 +22,7 @@ pub struct Memory {
     view: Option<View>,
     pub(super) tera_lists: Lists<tera::Value>,
     pub(super) go_lists: Lists<go::Value>,
-    /// Where the last render looked; `None` where it failed.
+    /// Where the last render looked; `None` where it failed, and where nobody asks: only a file of a `for_each` can be passed over.
     reads: Option<Reads>,
     /// The folders whose backends were asked for.
     pub(super) backends: Folders,
@@ -38,9 +38,14 @@ const SHORTEST_KEPT: usize = 64;
 const MOST_CHANGES: usize = 64;
 
 impl Memory {
-    /// Brings everything kept up to `view`.
+    /// Brings everything kept up to `view`, for a render of it.
     pub(super) fn begin(&mut self, view: &View) {
         self.reads = None;
+        self.backends.begin();
+        self.follow(view);
+    }
+
+    fn follow(&mut self, view: &View) {
         let changed = self.view.as_ref().and_then(|old| old.changed_paths(view));
         match (&self.view, &changed) {
             (Some(old), Some(changed)) if changed.len() <= MOST_CHANGES => {
@@ -52,7 +57,7 @@ impl Memory {
                 self.go_lists.clear();
             }
         }
-        self.backends.begin(self.view.as_ref().zip(changed.as_deref()), view);
+        self.backends.follow(self.view.as_ref().zip(changed.as_deref()), view);
         self.view = Some(view.clone());
     }
 
@@ -75,6 +80,18 @@ impl Memory {
     /// be changed by anything.
     pub fn is_concerned_by<'a>(&self, mut paths: impl Iterator<Item = &'a str>) -> bool {
         self.reads.as_ref().is_none_or(|reads| paths.any(|path| reads.concern(path)))
+    }
+
+    /// Lets any change concern the next render.
+    pub fn forget_reads(&mut self) {
+        self.reads = None;
+    }
+
+    /// Brings what is kept up to a view that differs in nothing that concerns it, so that no older tree is held for it.
+    pub fn keep_up(&mut self, view: impl FnOnce() -> View) {
+        if self.view.is_some() {
+            self.follow(&view());
+        }
     }
 
     /// Remembers where a render looked that has come to its end.

@@ -130,7 +130,7 @@ impl Renderer {
                 let result = self.go.render(root.name, root.escape, &mut session, expected);
                 *memory = std::mem::take(&mut session.memory);
                 memory.end(result.as_ref().map_or(0, Vec::len));
-                if result.is_ok() {
+                if result.is_ok() && view.item().is_some() {
                     memory.came_true(session.view.reads());
                 }
                 result
@@ -179,7 +179,7 @@ impl Renderer {
         };
         *memory = std::mem::take(&mut session.memory);
         memory.end(output.bytes.len());
-        if result.is_ok() {
+        if result.is_ok() && view.item().is_some() {
             memory.came_true(session.view.reads());
         }
         result.map(|()| output.bytes).map_err(|problem| match session.refused.take() {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use regex::Regex;
 
 use crate::model::view::View;
+use crate::nginx::installation::Version;
 
 use super::error::Failure;
 use super::facts::Facts;
@@ -66,6 +67,11 @@ impl Session {
     /// The environment of this process, which stays as it is.
     pub(super) fn env(&self, name: &str) -> Option<String> {
         self.facts.env(name)
+    }
+
+    /// The nginx that is installed. Another one comes seldom, and with the next full pass.
+    pub(super) fn nginx_version(&self) -> Option<Version> {
+        self.facts.nginx_version()
     }
 
     /// Another session over the same store and world, in which nothing was asked yet.

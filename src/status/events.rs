@@ -87,7 +87,8 @@ pub fn pass(report: &Report, repeated: u32) {
     // What was held back has been told, and had no part in what follows.
     let dropped = |name: &Arc<str>| report.dropped.iter().any(|(resource, _)| resource == name);
     let resources: Vec<&str> = report.resources.iter().filter(|name| !dropped(name)).map(|name| &**name).collect();
-    let resources = resources.join(" ");
+    // Files that go are nobody's but the whole resource's, which may be what was held back.
+    let resources = if resources.is_empty() { all } else { resources.join(" ") };
     match &report.outcome {
         Outcome::Unchanged => tracing::debug!(%resources, revision, %elapsed_ms, "in sync"),
         Outcome::Applied => {

@@ -15,6 +15,9 @@ use super::metrics;
 /// The page that asks the store.
 pub const READY_DETAILED: &str = "/ready/detailed";
 
+/// The page that tells what this process uses.
+pub const METRICS: &str = "/metrics";
+
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// One answer.
@@ -32,7 +35,7 @@ pub struct Answer {
 pub struct Known<'a> {
     /// What the store has just said, for [`READY_DETAILED`] only.
     pub health: Option<&'a Health>,
-    /// What this process uses, for `/metrics`.
+    /// What this process uses, for [`METRICS`] only.
     pub usage: Usage,
     /// The time.
     pub now: Instant,
@@ -60,7 +63,7 @@ pub fn answer(path: &str, board: &Board, known: &Known<'_>) -> Answer {
             false => ready(&board.readiness()),
         },
         READY_DETAILED => detailed(board, known.health, known.unix_seconds),
-        "/metrics" => Answer {
+        METRICS => Answer {
             status: 200,
             content_type: "text/plain; version=0.0.4; charset=utf-8",
             body: metrics::page(board, &known.usage, known.now),

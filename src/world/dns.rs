@@ -138,7 +138,8 @@ impl Dns {
             RecvTimeoutError::Disconnected => Err("the resolver failed".to_owned()),
         });
         // The resolver gives up a little before that, by its own count.
-        if answer.is_err() && asked.elapsed() >= deadline / 2 {
+        // Only one that had all the time tells that the name servers are silent, or slow ones would never be asked again.
+        if answer.is_err() && deadline == self.deadline && asked.elapsed() >= deadline / 2 {
             *self.silence.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
         answer

@@ -11,6 +11,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::model::process::Process;
 use crate::nginx::process::{self, Child};
+use crate::world::host::find_program;
 
 /// The live nginx master that the pid file names; `None` where nothing runs that could be reloaded: no pid file, an empty
 /// one, a dead or zombie process, or another program that got the number since. `binary` is the configured program, which
@@ -24,8 +25,14 @@ pub fn master(pid_file: &Path, binary: &Path) -> Option<Process> {
 /// By its title and by the program that it runs. The latter takes rights that a container without capabilities lacks; there
 /// the title must do.
 fn is_master(pid: i32, binary: &Path) -> bool {
-    let program = fs::read_link(format!("/proc/{pid}/exe"));
-    process::is_master(&title(pid)) && program.map_or(true, |program| process::is_nginx(&program, binary))
+    if !process::is_master(&title(pid)) {
+        return false;
+    }
+    let Ok(program) = fs::read_link(format!("/proc/{pid}/exe")) else { return true };
+    // The configured name may be a link to a program of another name.
+    let is_linked =
+        || find_program(binary).and_then(|path| path.canonicalize().ok()).is_some_and(|path| path == program);
+    process::is_nginx(&program, binary) || is_linked()
 }
 
 fn title(pid: i32) -> Vec<u8> {

@@ -321,16 +321,66 @@ fn only_the_files_that_a_change_concerns_are_rendered() {
 
 #[test]
 fn a_change_that_did_not_go_live_is_not_forgotten_by_an_unrelated_one() {
-    let sandbox = sites("check_cmd = \"! grep -q bad {{.src}}\"");
+    let sandbox = sites("");
+    let closed = sandbox.path("closed");
+    let check = format!("check_cmd = \"! grep -q a=2 {{{{.src}}}} || ! test -e {}\"", closed.display());
+    let dest = sandbox.text_path("out/{{ item }}.conf");
+    sandbox.resource("sites", &format!("src = \"site.tera\"\ndest = \"{dest}\"\nfor_each = \"/sites/*\"\n{check}"));
     let set = |a: &str, b: &str| sandbox.set_store(&format!("sites: {{a: {{port: '{a}'}}, b: {{port: '{b}'}}}}\n"));
     set("1", "2");
     let _agent = sandbox.watch();
     sandbox.wait_output("b.conf", "b=2\n");
-    set("bad", "2");
+    fs::write(&closed, "").unwrap();
+    set("2", "2");
     sandbox.wait_log("check failed");
-    set("bad", "3");
+    fs::remove_file(&closed).unwrap();
+    set("2", "3");
     sandbox.wait_output("b.conf", "b=3\n");
-    assert_eq!(sandbox.output("a.conf").as_deref(), Some("a=1\n"));
-    set("4", "3");
-    sandbox.wait_output("a.conf", "a=4\n");
+    sandbox.wait_output("a.conf", "a=2\n");
+}
+
+#[test]
+fn a_name_that_comes_back_has_its_file_although_nothing_of_it_has_changed() {
+    let sandbox = Sandbox::new();
+    sandbox.template("site.tera", "{{ item }}={{ getv(key=\"/sites/\" ~ item ~ \"/port\") }}\n");
+    let dest = sandbox.text_path("out/{{ item }}.conf");
+    let lines = format!("src = \"site.tera\"\ndest = \"{dest}\"\nfor_each = \"/sites/*/enabled\"");
+    sandbox.resource("sites", &format!("{lines}\nkeys = [\"/sites\"]"));
+    let set = |a: &str, b: &str| {
+        sandbox.set_store(&format!("sites: {{a: {{port: '1'{a}}}, b: {{port: '2'{b}}}}}\n"));
+    };
+    let (on, off) = (", enabled: 'yes'", "");
+    set(on, on);
+    let _agent = sandbox.watch();
+    wait_until("both files", DEADLINE, || files(&sandbox) == ["a.conf", "b.conf"]);
+    set(off, on);
+    wait_until("the first to go", DEADLINE, || files(&sandbox) == ["b.conf"]);
+    // Without any name every file stays.
+    set(off, off);
+    sandbox.wait_log("the last good file stays");
+    set(on, off);
+    wait_until("the other to go", DEADLINE, || files(&sandbox) == ["a.conf"]);
+    set(on, on);
+    wait_until("both files again", DEADLINE, || files(&sandbox) == ["a.conf", "b.conf"]);
+}
+
+#[test]
+fn a_file_that_moves_to_another_resource_stays() {
+    let sandbox = Sandbox::new();
+    for (kind, name) in [("plain", "{{ item }}"), ("tls", "tls-{{ item }}")] {
+        let dest = sandbox.text_path(&format!("out/{name}.conf"));
+        sandbox.template(&format!("{kind}.tera"), &format!("{kind} {{{{ item }}}}\n"));
+        let for_each = format!("for_each = \"/sites/*/{kind}\"\nkeys = [\"/sites\"]\ncheck_cmd = \"true\"");
+        sandbox.resource(kind, &format!("src = \"{kind}.tera\"\ndest = \"{dest}\"\n{for_each}"));
+    }
+    sandbox.set_store("sites: {tls-x: {plain: '1'}, y: {plain: '1'}, z: {tls: '1'}}\n");
+    let _agent = sandbox.watch();
+    sandbox.wait_output("tls-x.conf", "plain tls-x\n");
+    sandbox.wait_output("tls-z.conf", "tls z\n");
+    sandbox.set_store("sites: {x: {tls: '1'}, y: {plain: '1'}, z: {tls: '1'}}\n");
+    sandbox.wait_output("tls-x.conf", "tls x\n");
+    sandbox.set_store("sites: {x: {tls: '1'}, y: {plain: '1'}, z: {tls: '1'}, w: {plain: '1'}}\n");
+    sandbox.wait_output("w.conf", "plain w\n");
+    assert_eq!(files(&sandbox), ["tls-x.conf", "tls-z.conf", "w.conf", "y.conf"]);
+    assert_eq!(sandbox.output("tls-x.conf").as_deref(), Some("tls x\n"));
 }

@@ -2,6 +2,7 @@
 //! `for_each` into one for each of its names.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -70,6 +71,8 @@ impl Engine {
                     }
                     let expansion = self.expansions.expand(resource, for_each, &tree);
                     work.dropped.extend(expansion.refused.iter().cloned());
+                    // Told once only, whatever the guard says of it: a name that comes back is rendered.
+                    expansion.gone.iter().for_each(|name| drop(self.memories.remove(name)));
                     if let Err(failure) = self.judge_names(group, &expansion, now) {
                         self.marks.anything(&resource.name);
                         work.dropped.extend(failure.map(|failure| (Arc::clone(&resource.name), failure)));
@@ -77,7 +80,7 @@ impl Engine {
                     }
                     self.forget_gone(&expansion);
                     for instance in expansion.instances {
-                        if !self.is_concerned(&instance, &because) {
+                        if !self.is_concerned(&instance, &because, &tree) {
                             continue;
                         }
                         let renderer = Arc::clone(&member.renderer);
@@ -87,14 +90,28 @@ impl Engine {
                 }
             }
         }
+        // A file that one resource gives up and another takes over is not removed.
+        let taken: Vec<&Path> = work.rendered.iter().map(|rendered| rendered.resource.dest.as_path()).collect();
+        for fleet in &mut work.fleets {
+            fleet.wanted.extend(taken.iter().map(|dest| dest.to_path_buf()));
+        }
         work
     }
 
-    /// Whether one file of a `for_each` may come out differently than the last time.
-    fn is_concerned(&self, instance: &Resource, because: &Because) -> bool {
-        let (Because::Keys(keys), Some(memory)) = (because, self.memories.get(&instance.name)) else { return true };
+    /// Whether one file of a `for_each` may come out differently than the last time, or be judged differently.
+    fn is_concerned(&mut self, instance: &Resource, because: &Because, tree: &Tree) -> bool {
+        let Because::Keys(keys) = because else { return true };
+        let Some(memory) = self.memories.get_mut(&instance.name) else { return true };
+        // Without backends to count, the guard counts every key that the resource sees.
+        if instance.guard.compares() && memory.tally().is_none() {
+            return true;
+        }
         let paths = keys.iter().map(|key| key.as_str().strip_prefix(&*instance.prefix).unwrap_or(key.as_str()));
-        memory.is_concerned_by(paths)
+        let concerned = memory.is_concerned_by(paths);
+        if !concerned {
+            memory.keep_up(|| view(instance, tree));
+        }
+        concerned
     }
 
     /// Whether a resource waits for its keys. It is rendered as soon as one of them changes, or its time is over.

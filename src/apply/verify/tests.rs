@@ -81,6 +81,13 @@ fn a_worker_that_cannot_start_is_told_with_its_own_words() {
     let verdict = "broken: worker process 20 exited with fatal code 2 and cannot be respawned: \
                    chdir(\"/gone\") failed (2: No such file or directory)";
     check(1, "w10", &looks, verdict);
+    let looks = ["1 w10 s20|[alert] 20#20: setgid(33) failed (1: Operation not permitted)", "2 l10", "3 l10"];
+    let verdict = "broken: the old workers are leaving or gone, and no new one lives: \
+                   setgid(33) failed (1: Operation not permitted)";
+    check(1, "w10", &looks, verdict);
+    // Others write to the same log.
+    let looks = ["1 w10|[alert] 99#99: a stranger's trouble", "2 l10", "3 l10"];
+    check(1, "w10", &looks, "broken: the old workers are leaving or gone, and no new one lives");
     let looks = ["1 w10|[alert] 10#10: an old one's trouble", "2 l10", "3 l10"];
     check(1, "w10", &looks, "broken: the old workers are leaving or gone, and no new one lives");
 }

@@ -140,7 +140,7 @@ fn interface_address(call: &Call<'_>, session: &Session, wanted: fn(&IpAddr) -> 
 fn nginx_at_least(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
     let text = call.text("version")?;
     let least = Version::parse(text).ok_or_else(|| call.failure("version is not one of nginx's, such as 1.27.4"))?;
-    Ok(Value::from(session.world().nginx_version().is_some_and(|version| version >= least)))
+    Ok(Value::from(session.nginx_version().is_some_and(|version| version >= least)))
 }
 
 /// The render puts the file's own generation in its place once it knows the file.

@@ -53,10 +53,14 @@ struct Given {
 }
 
 impl Folders {
-    /// Brings what is kept up to `view`, from the view before it and the keys that differ, where those are known.
-    pub(super) fn begin(&mut self, changes: Option<(&View, &[Key])>, view: &View) {
+    /// Forgets what the last render asked for.
+    pub(super) fn begin(&mut self) {
         self.asked.clear();
         self.set_aside.clear();
+    }
+
+    /// Brings what is kept up to `view`, from the view before it and the keys that differ, where those are known.
+    pub(super) fn follow(&mut self, changes: Option<(&View, &[Key])>, view: &View) {
         let Some((old, changed)) = changes else { return self.kept.clear() };
         for folders in self.kept.values_mut() {
             folders.retain_mut(|folder| folder.follow(old, view, changed).is_some());

@@ -10,6 +10,7 @@ mod lists;
 mod math;
 mod outside;
 mod patterns;
+mod re2;
 pub(in crate::render) mod store;
 pub(in crate::render) mod text;
 

@@ -6,7 +6,7 @@ use tera::Value;
 use super::super::error::Failure;
 use super::super::session::Session;
 use super::call::Call;
-use super::{Form, Function};
+use super::{Form, Function, re2};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function {
@@ -60,12 +60,15 @@ fn regex<'s>(call: &Call<'_>, session: &'s mut Session) -> Result<&'s Regex, Fai
     match session.regexes.entry(pattern.to_owned()) {
         std::collections::hash_map::Entry::Occupied(known) => Ok(known.into_mut()),
         std::collections::hash_map::Entry::Vacant(unknown) => {
-            let compiled = RegexBuilder::new(pattern).size_limit(MOST_COMPILED_BYTES).build();
+            let refused = || {
+                let failure = call.failure("the pattern is not a regular expression");
+                failure.hint("RE2's language: no look-around, no back-references")
+            };
+            let translated = re2::translate(pattern).ok_or_else(refused)?;
+            let compiled = RegexBuilder::new(&translated).size_limit(MOST_COMPILED_BYTES).build();
             let regex = compiled.map_err(|error| match error {
                 regex::Error::CompiledTooBig(_) => call.failure("the pattern is too big"),
-                _ => call
-                    .failure("the pattern is not a regular expression")
-                    .hint("RE2's language: no look-around, no back-references"),
+                _ => refused(),
             })?;
             Ok(unknown.insert(regex))
         }

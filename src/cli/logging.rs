@@ -16,7 +16,11 @@ pub(super) fn start(settings: &Settings, quiet: bool) {
         LogLevel::Trace => Level::TRACE,
     };
     // Other crates speak of their own affairs below this.
-    let filter = tracing_subscriber::filter::Targets::new().with_default(Level::WARN).with_target("upstreamd", level);
+    let filter = tracing_subscriber::filter::Targets::new()
+        .with_default(Level::WARN)
+        // It warns of each watched folder that has gone, which is how a ConfigMap is replaced.
+        .with_target("notify", Level::ERROR)
+        .with_target("upstreamd", level);
     let lines = fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(false);
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::util::SubscriberInitExt;

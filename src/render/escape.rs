@@ -50,7 +50,7 @@ fn origin(session: &Session, text: &str) -> String {
     }
     let as_json = serde_json::to_string(text).unwrap_or_default();
     let as_json = as_json.trim_matches('"');
-    let values = || session.view.iter().filter_map(|(path, value)| Some((path, value.as_text()?)));
+    let values = || session.asked();
     let longest_part = values()
         .filter(|(_, value)| !quote::is_harmless(value) && text.contains(value))
         .max_by_key(|(_, value)| value.len());

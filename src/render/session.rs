@@ -104,9 +104,26 @@ impl Session {
         });
     }
 
+    /// The texts that this render may have from the store, by key.
+    pub(super) fn asked(&self) -> impl Iterator<Item = (&str, &str)> {
+        let reads = self.view.reads();
+        let texts = self.view.iter().filter_map(|(path, value)| Some((path, value.as_text()?)));
+        texts.filter(move |(path, _)| reads.concern(path))
+    }
+
+    /// The key whose value a path was made with, if it was: a value must not be told as a part of a path.
+    pub(super) fn part_of(&self, path: &str) -> Option<&str> {
+        const LEAST_TELLING_BYTES: usize = 8;
+        let has = |value: &str| path.split('/').any(|part| part == value) || path == value;
+        let mut keys = self.asked().filter(|(_, value)| {
+            !value.is_empty() && (has(value) || (value.len() >= LEAST_TELLING_BYTES && path.contains(value)))
+        });
+        keys.next().map(|(key, _)| key)
+    }
+
     /// Where a text came from, for messages: the key that has it as its value, if one has.
     pub(super) fn origin(&self, text: &str) -> String {
-        let mut keys = self.view.iter().filter(|(_, value)| value.as_text() == Some(text)).map(|(path, _)| path);
+        let mut keys = self.asked().filter(|(_, value)| *value == text).map(|(path, _)| path);
         match (keys.next(), keys.count()) {
             (Some(key), 0) => format!("the value of key `{}`", shown(key)),
             (Some(key), others) => format!("the value of key `{}` (and of {others} more)", shown(key)),

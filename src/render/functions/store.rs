@@ -158,6 +158,9 @@ pub(in crate::render) fn missing(session: &Session, key: &str) -> Failure {
     if !key.is_empty() && from != "the text" {
         return Failure::new(format!("the key that {from} names does not exist"));
     }
+    if let Some(source) = session.part_of(key) {
+        return Failure::new(format!("the key that is made with the value of key `{}` does not exist", shown(source)));
+    }
     let failure = Failure::new(format!("key `{}` does not exist", shown(key)));
     if view.has_directory(key) {
         return failure.hint("it is a directory: ls(dir=…) lists it, gets(pattern=…) reads it");

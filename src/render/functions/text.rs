@@ -1,7 +1,8 @@
 //! Text: cutting, joining, case, quoting, encoding.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet::STANDARD as STANDARD_ALPHABET;
+use base64::engine::general_purpose::{GeneralPurpose, PAD, STANDARD};
 use sha2::{Digest, Sha256};
 use tera::Value;
 
@@ -278,7 +279,10 @@ fn base64_encode(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
 fn base64_decode(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
     let text = call.text("text")?;
     let failure = |what: &str| call.failure(format!("{} {what}", session.origin(text)));
-    let bytes = STANDARD.decode(text).map_err(|error| match error {
+    // As Go decodes: line breaks anywhere, and whatever bits are left over.
+    let joined: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
+    let lenient = GeneralPurpose::new(&STANDARD_ALPHABET, PAD.with_decode_allow_trailing_bits(true));
+    let bytes = lenient.decode(joined).map_err(|error| match error {
         base64::DecodeError::InvalidByte(at, _) => failure(&format!("is not base64: byte {at} is not of its alphabet")),
         base64::DecodeError::InvalidLastSymbol(at, _) => {
             failure(&format!("is not base64: byte {at} cannot be the last"))

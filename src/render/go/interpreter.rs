@@ -13,7 +13,7 @@ use crate::nginx::quote;
 use crate::render::MOST_OUTPUT_BYTES;
 use crate::render::error::{Failure, Place, TemplateError};
 use crate::render::escape;
-use crate::render::session::Session;
+use crate::render::session::{Session, shown};
 
 /// Levels of blocks and templates within each other.
 const DEEPEST: usize = 100;
@@ -260,7 +260,10 @@ impl<'a> Interpreter<'a> {
     /// `include`: another file, with its own templates and variables, as text.
     pub(super) fn include(&mut self, name: &str, dot: Value) -> Result<Result<Value, Failure>, Trouble> {
         let Some((file, source, unit)) = self.library.included(name)? else {
-            return Ok(Err(self.library.no_such_include(name)));
+            return Ok(Err(match self.session.part_of(name) {
+                Some(key) => Failure::new(format!("there is no template of the name that key `{}` gives", shown(key))),
+                None => self.library.no_such_include(name),
+            }));
         };
         if self.files.contains(&file) {
             return Ok(Err(Failure::new(format!("`{file}` includes itself"))));

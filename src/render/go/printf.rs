@@ -323,7 +323,7 @@ fn integer(value: &Value, number: i128, verb: char, spec: Spec, output: &mut Str
     let mut content = String::new();
     if number < 0 {
         content.push('-');
-    } else if spec.plus {
+    } else if spec.plus && verb != 'v' {
         content.push('+');
     } else if spec.space {
         content.push(' ');
@@ -359,9 +359,11 @@ fn float(value: &Value, number: f64, verb: char, spec: Spec, output: &mut String
         _ => return bad_verb(value, verb, spec, output),
     };
     let content = if verb.is_uppercase() && verb != 'F' { content.to_uppercase() } else { content };
+    // With `v` it asks for the names of members.
+    let plus = spec.plus && verb != 'v';
     let content = match (content.starts_with(['+', '-']), number.is_finite()) {
-        (true, _) if !spec.plus => content.trim_start_matches('+').to_owned(),
-        (false, _) if spec.plus => format!("+{content}"),
+        (true, _) if !plus => content.trim_start_matches('+').to_owned(),
+        (false, _) if plus => format!("+{content}"),
         (false, _) if spec.space => format!(" {content}"),
         _ => content,
     };

@@ -50,7 +50,8 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
-        Ok(Node::Scalar(format!("{value:?}")))
+        // As confd writes it: without an exponent, and without a fraction that is none.
+        Ok(Node::Scalar(value.to_string()))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Node, E> {

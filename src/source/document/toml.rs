@@ -20,7 +20,7 @@ fn node(value: Value) -> Node {
     match value {
         Value::String(text) => Node::Scalar(text),
         Value::Integer(number) => Node::Scalar(number.to_string()),
-        Value::Float(number) => Node::Scalar(format!("{number:?}")),
+        Value::Float(number) => Node::Scalar(number.to_string()),
         Value::Boolean(truth) => Node::Scalar(truth.to_string()),
         Value::Datetime(time) => Node::Scalar(time.to_string()),
         Value::Array(values) => Node::List(values.into_iter().map(node).collect()),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::apply::group::{self, Group};
 use crate::config::problem::{Place, Position, Problem, Problems};
+use crate::config::resource::outline::Account;
 use crate::config::resource::{Defaults, ResourceFile};
 use crate::config::set;
 use crate::model::range::KeyRanges;
@@ -84,6 +85,8 @@ pub struct Loaded {
     pub touched: Touched,
     /// Everything wrong, with places.
     pub problems: Problems,
+    /// Users and groups that the files name, those with problems too.
+    pub accounts: Vec<Account>,
     /// The stores that resources read, that of the settings first.
     pub stores: Vec<StoreUse>,
     /// The position in `stores` of each member's store.
@@ -162,6 +165,7 @@ impl Loaded {
 pub fn load(sources: &Sources, facts: &Arc<dyn Facts>, previous: Option<&Loaded>) -> Loaded {
     let mut members: Vec<Member> = Vec::new();
     let mut problems: Vec<Problem> = Vec::new();
+    let mut accounts: Vec<Account> = Vec::new();
     let mut names: BTreeSet<String> = BTreeSet::new();
     let mut watched = Watched::default();
     let mut read: BTreeSet<PathBuf> = BTreeSet::new();
@@ -176,11 +180,12 @@ pub fn load(sources: &Sources, facts: &Arc<dyn Facts>, previous: Option<&Loaded>
         let templates =
             folder::read_texts(&confdir.join("templates"), |name| !name.starts_with('.') && !name.ends_with('~'));
         watched.folders.extend(conf_d.folders.iter().chain(&templates.folders).cloned());
-        let (found, wrong) = load_confdir(&conf_d, &templates, sources, facts, previous);
+        let found = load_confdir(&conf_d, &templates, sources, facts, previous);
         names.extend(conf_d.files.iter().map(|file| file.name.clone()));
-        problems.extend(wrong);
+        problems.extend(found.problems);
+        accounts.extend(found.accounts);
         let earlier = Taken::by(&members);
-        for member in found {
+        for member in found.members {
             match earlier.clash(&member.resource) {
                 Some(problem) => problems.push(problem),
                 None => members.push(member),
@@ -195,7 +200,7 @@ pub fn load(sources: &Sources, facts: &Arc<dyn Facts>, previous: Option<&Loaded>
             Problem::new(format!("there is no resource `{only}`")).hint(format!("there is: {}", names.join(" "))),
         );
     }
-    Loaded { problems: problems.into_iter().collect(), watched, ..Loaded::of_members(members) }
+    Loaded { problems: problems.into_iter().collect(), accounts, watched, ..Loaded::of_members(members) }
 }
 
 fn is_wanted(sources: &Sources, name: &str) -> bool {
@@ -236,13 +241,20 @@ impl Taken {
     }
 }
 
+/// What one confdir has.
+struct Found {
+    members: Vec<Member>,
+    problems: Vec<Problem>,
+    accounts: Vec<Account>,
+}
+
 fn load_confdir(
     conf_d: &Folder,
     templates: &Folder,
     sources: &Sources,
     facts: &Arc<dyn Facts>,
     previous: Option<&Loaded>,
-) -> (Vec<Member>, Vec<Problem>) {
+) -> Found {
     let mut problems: Vec<Problem> = conf_d.problem.iter().map(|problem| Problem::new(problem.clone())).collect();
     let mut files = Vec::new();
     for file in conf_d.files.iter().filter(|file| is_wanted(sources, &file.name)) {
@@ -261,14 +273,23 @@ fn load_confdir(
     let mut resources: Vec<Arc<Resource>> = set.resources.into_iter().map(Arc::new).collect();
     let kept = kept_resources(conf_d, previous, &resources);
     resources.extend(kept);
-    problems.extend(drop_shared_destinations(&mut resources));
+    let dropped = drop_shared_destinations(&mut resources, &mut problems);
+    // What is wrong with the templates of resources that cannot be had is told too.
+    let unused = set
+        .unused_templates
+        .iter()
+        .filter_map(|template| template.language.map(|(engine, escape)| Root { name: &template.name, engine, escape }));
+    let unused: Vec<Root<'_>> = unused.chain(dropped.iter().map(|resource| resource_root(resource))).collect();
     let mut texts: BTreeMap<String, Arc<str>> = BTreeMap::new();
     for file in &templates.files {
         match &file.text {
             Ok(text) => {
                 texts.insert(file.name.clone(), Arc::from(text.as_str()));
             }
-            Err(problem) if resources.iter().any(|resource| *resource.src == *file.name) => {
+            Err(problem)
+                if resources.iter().any(|resource| *resource.src == *file.name)
+                    || unused.iter().any(|root| root.name == file.name) =>
+            {
                 problems.push(unreadable(&file.path, problem));
             }
             Err(_) => {}
@@ -279,6 +300,11 @@ fn load_confdir(
     let renderer = Arc::new(renderer);
     let unusable: BTreeSet<usize> = broken.iter().map(|(position, _)| *position).collect();
     problems.extend(broken.into_iter().map(|(_, error)| template_problem(&templates.root, error)));
+    if !unused.is_empty() {
+        // Apart from the others, which they could keep from sharing a Tera.
+        let (_, broken) = render::compile(&texts, &unused, Arc::clone(facts));
+        problems.extend(broken.into_iter().map(|(_, error)| template_problem(&templates.root, error)));
+    }
     let mut members = Vec::new();
     for (position, resource) in resources.into_iter().enumerate() {
         if !unusable.contains(&position) {
@@ -287,13 +313,13 @@ fn load_confdir(
             members.push(member.clone());
         }
     }
-    (members, problems)
+    Found { members, problems, accounts: set.accounts }
 }
 
-/// Drops resources that write, by way of links, what an earlier one writes already.
-fn drop_shared_destinations(resources: &mut Vec<Arc<Resource>>) -> Vec<Problem> {
+/// Takes out the resources that write, by way of links, what an earlier one writes already.
+fn drop_shared_destinations(resources: &mut Vec<Arc<Resource>>, problems: &mut Vec<Problem>) -> Vec<Arc<Resource>> {
     let mut writers: BTreeMap<PathBuf, Arc<str>> = BTreeMap::new();
-    let mut problems = Vec::new();
+    let mut dropped = Vec::new();
     resources.retain(|resource| {
         let real = real_destination(&resource.dest);
         let Some(first) = writers.get(&real) else {
@@ -302,9 +328,10 @@ fn drop_shared_destinations(resources: &mut Vec<Arc<Resource>>) -> Vec<Problem> 
         };
         let message = format!("`{first}` and `{}` both write `{}`", resource.name, real.display());
         problems.push(Problem::new(message).at(Place::file(&resource.file)).hint("give each a `dest` of its own"));
+        dropped.push(Arc::clone(resource));
         false
     });
-    problems
+    dropped
 }
 
 /// The last good form of resources whose file is still there but is broken now.

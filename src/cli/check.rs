@@ -1,13 +1,15 @@
 //! `check`: settings, conf.d and templates, offline, every problem at once.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::agent::loaded::{self, Loaded, Member, Sources};
 use crate::agent::rendering;
 use crate::config::differences;
 use crate::config::problem::{Place, Position, Problem, Problems};
+use crate::config::resource::outline::{Account, AccountKind};
 use crate::config::settings::Settings;
-use crate::model::resource::{CommandLine, Engine, Escape, Identity, OutputFormat, Reload, Resource};
+use crate::model::resource::{CommandLine, Engine, Escape, OutputFormat, Reload, Resource};
 use crate::render::format;
 use crate::world::fs::owner;
 use crate::world::terminal;
@@ -16,13 +18,13 @@ use super::exit::Exit;
 use super::run;
 
 /// An owner or group that this machine does not know.
-fn unknown_owner(resource: &Resource) -> Option<Problem> {
-    let unknown = |identity: &Option<Identity>, look_up: fn(&str) -> Result<u32, String>| match identity {
-        Some(Identity::Name(name)) => look_up(name).err(),
-        _ => None,
+fn unknown_account(account: &Account) -> Option<Problem> {
+    let found = match account.kind {
+        AccountKind::User => owner::user_id(&account.name),
+        AccountKind::Group => owner::group_id(&account.name),
     };
-    let problem = unknown(&resource.owner, owner::user_id).or_else(|| unknown(&resource.group, owner::group_id))?;
-    Some(Problem::new(problem).at(Place::file(&resource.file)).hint("on another machine it may exist"))
+    let problem = found.err()?;
+    Some(Problem::new(problem).at(account.place.clone()).hint("on another machine it may exist"))
 }
 
 /// A Go template that puts what the store says into an nginx file as it is.
@@ -115,7 +117,7 @@ pub(super) fn check(settings: &Settings, mut problems: Problems) -> Exit {
     let sources = run::sources(settings);
     let loaded: Loaded = loaded::load(&sources, &run::facts(settings), None);
     problems.extend(loaded.problems.iter().cloned());
-    problems.extend(loaded.members.iter().filter_map(|member| unknown_owner(&member.resource)));
+    problems.extend(loaded.accounts.iter().filter_map(unknown_account));
     if settings.check_folders {
         problems.extend(loaded.members.iter().filter_map(|member| missing_folder(&member.resource)));
     }
@@ -132,7 +134,9 @@ pub(super) fn check(settings: &Settings, mut problems: Problems) -> Exit {
     for difference in differences(settings, &sources, &loaded) {
         terminal::print(&format!("differs from confd: {difference}\n"));
     }
-    let n_resources = loaded.members.len();
+    let wrong: BTreeSet<&Path> =
+        problems.iter().filter_map(|problem| problem.place.as_ref()).map(|place| &*place.file).collect();
+    let n_resources = loaded.members.iter().filter(|member| !wrong.contains(&*member.resource.file)).count();
     if problems.is_empty() {
         let confdirs: Vec<String> = sources.confdirs.iter().map(|path| path.display().to_string()).collect();
         terminal::print(&format!("{n_resources} resources in {}: no problem\n", confdirs.join(", ")));

@@ -38,8 +38,29 @@ impl<'t> Document<'t> {
 
     /// Whether the syntax error is in a table's header, so that the fields below are in the wrong table.
     pub(crate) fn has_broken_header(&self) -> bool {
-        let mut broken_lines = self.syntax_problems.iter().filter_map(line_of);
-        broken_lines.any(|line| self.text.lines().nth(line - 1).is_some_and(|text| text.trim_start().starts_with('[')))
+        self.broken_lines().any(|line| line.starts_with('['))
+    }
+
+    /// Whether the syntax is wrong on the line of this field, so that it may be there although it was not found.
+    pub(crate) fn breaks_field(&self, name: &str) -> bool {
+        let is_its_own = |line: &str| {
+            let written = line.split('=').next().unwrap_or_default();
+            let written = written.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
+            written.to_lowercase().replace('-', "_") == name
+        };
+        self.broken_lines().any(is_its_own)
+    }
+
+    /// Whether the syntax is wrong on the line of this place.
+    pub(crate) fn breaks_at(&self, place: &Place) -> bool {
+        let line = place.position.map(|position| position.line);
+        self.syntax_problems.iter().any(|problem| line_of(problem) == line)
+    }
+
+    /// The lines with wrong syntax, without their indentation.
+    fn broken_lines(&self) -> impl Iterator<Item = &str> {
+        let lines = self.syntax_problems.iter().filter_map(line_of);
+        lines.filter_map(|line| self.text.lines().nth(line - 1)).map(str::trim_start)
     }
 
     /// All problems in order: those of the syntax, and of `others` those on lines whose syntax is right.

@@ -12,12 +12,15 @@ use super::document::{Document, Field, Fields};
 use super::problem::{Place, Problem, shown};
 use crate::model::suggest;
 
+use outline::{NamedTemplate, Outline, Reading};
+
 mod backend;
 mod commands;
 mod for_each;
 mod guard;
 mod keys;
 mod needs;
+pub mod outline;
 mod target;
 
 #[cfg(test)]
@@ -91,17 +94,19 @@ impl Default for Defaults {
 /// # Errors
 /// Every problem of the file, in order.
 pub fn parse(file: &ResourceFile, defaults: &Defaults) -> Result<Resource, Vec<Problem>> {
-    parse_placed(file, defaults).map(|placed| placed.resource)
+    let reading = read(file, defaults);
+    reading.placed.map(|placed| placed.resource).ok_or(reading.problems)
 }
 
-/// A resource, and where the values stand that only the whole set can judge.
+/// A resource, and where the value stands that only the whole set can judge.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct PlacedResource {
     pub(crate) resource: Resource,
-    pub(crate) src: Place,
     pub(crate) dest: Place,
 }
 
-pub(crate) fn parse_placed(file: &ResourceFile, defaults: &Defaults) -> Result<PlacedResource, Vec<Problem>> {
+/// Checks one file of conf.d, and says what it names even where it is broken.
+pub fn read(file: &ResourceFile, defaults: &Defaults) -> Reading {
     let document = Document::parse(&file.path, &file.text);
     let mut top = document.fields();
     if !top.has("template") && document.is_whole() {
@@ -112,9 +117,10 @@ pub(crate) fn parse_placed(file: &ResourceFile, defaults: &Defaults) -> Result<P
         );
     }
     let mut template_problems = Vec::new();
+    let mut outline = Outline::default();
     let placed = top.take("template", |field| {
         let mut fields = field.table()?;
-        let placed = read_template(file, &mut fields, &field.key_place(), defaults);
+        let placed = read_template(file, &mut fields, &field.key_place(), defaults, &mut outline);
         template_problems = fields.finish("field of [template]", |_| None, &format!("known are {}", FIELDS.join(", ")));
         Ok(placed)
     });
@@ -136,29 +142,37 @@ pub(crate) fn parse_placed(file: &ResourceFile, defaults: &Defaults) -> Result<P
     if document.has_broken_header() {
         problems.clear();
     }
-    let problems = document.with_syntax_problems(problems);
-    match placed.flatten() {
-        Some(mut placed) if problems.is_empty() => {
-            placed.resource.backend = backend.flatten().map(Arc::new);
-            Ok(placed)
-        }
-        _ => Err(problems),
+    // What stands on a line whose syntax is wrong may be anything.
+    outline.src.take_if(|src| document.breaks_at(&src.place));
+    outline.accounts.retain(|account| !document.breaks_at(&account.place));
+    if let Some(src) = &mut outline.src
+        && (document.breaks_field("engine") || document.breaks_field("escape"))
+    {
+        src.language = None;
     }
+    let problems = document.with_syntax_problems(problems);
+    let mut placed = placed.flatten().filter(|_| problems.is_empty());
+    if let Some(placed) = &mut placed {
+        placed.resource.backend = backend.flatten().map(Arc::new);
+    }
+    Reading { placed, outline, problems }
 }
 
-/// Reads the table; `None` where a problem was told that leaves no resource.
+/// Reads the table; `None` where a problem was told that leaves no resource. What it names is in `outline` either way.
 fn read_template(
     file: &ResourceFile,
     fields: &mut Fields<'_>,
     table: &Place,
     defaults: &Defaults,
+    outline: &mut Outline,
 ) -> Option<PlacedResource> {
     let src_hint = "name the template, as in src = \"app.conf.tera\"";
+    let is_engine_given = fields.has("engine");
     let engine = fields.take("engine", |field| choice(field, ENGINES));
     let src = fields.require("src", table, src_hint, |field| source(field, engine));
     let dest_hint = "name the file to write, as in dest = \"/etc/nginx/conf.d/app.conf\"";
     let dest = fields.require("dest", table, dest_hint, target::destination);
-    let target = target::read(fields);
+    let target = target::read(fields, &mut outline.accounts);
     let is_given = fields.has("for_each");
     let names = for_each::read(fields);
     let keys = keys::read(fields, defaults, names.as_ref().map(|names| names.source.directory()));
@@ -172,10 +186,15 @@ fn read_template(
     let guard = guard::read(fields);
     let needs = needs::read(fields, keys.as_ref());
 
-    let (src, dest, keys) = (src?, dest?, keys?);
-    let for_each = for_each::fit(fields, (is_given, names), &dest, &keys.keys);
+    let src = src?;
     let is_nginx = output_format == Some(OutputFormat::Nginx) || commands.mention_nginx;
     let default_escape = if src.engine == Engine::Tera && is_nginx { Escape::Nginx } else { Escape::None };
+    let escape = escape.unwrap_or(default_escape);
+    let is_engine_known = engine.is_some() || !is_engine_given;
+    let language = is_engine_known.then_some((src.engine, escape));
+    outline.src = Some(NamedTemplate { name: Arc::clone(&src.name), language, place: src.place });
+    let (dest, keys) = (dest?, keys?);
+    let for_each = for_each::fit(fields, (is_given, names), &dest, &keys.keys);
     let resource = Resource {
         name: Arc::clone(&file.name),
         file: file.path.clone(),
@@ -195,7 +214,7 @@ fn read_template(
         generation,
         pace: commands.pace,
         output_format,
-        escape: escape.unwrap_or(default_escape),
+        escape,
         make_dirs,
         on_reload_failure: on_reload_failure.unwrap_or_default(),
         guard,
@@ -203,7 +222,7 @@ fn read_template(
         for_each,
         item: None,
     };
-    Some(PlacedResource { resource, src: src.place, dest: dest.place })
+    Some(PlacedResource { resource, dest: dest.place })
 }
 
 /// Every field of `[template]`.

@@ -8,7 +8,8 @@ use std::path::{Component, Path, PathBuf};
 use crate::model::resource::Resource;
 
 use super::problem::{Problem, Problems};
-use super::resource::{Defaults, PlacedResource, ResourceFile, parse_placed};
+use super::resource::outline::{Account, NamedTemplate};
+use super::resource::{Defaults, PlacedResource, ResourceFile, read};
 use crate::model::suggest;
 
 /// What conf.d says.
@@ -18,6 +19,10 @@ pub struct Set {
     pub resources: Vec<Resource>,
     /// Everything wrong, in order. A file with a problem has no resource above.
     pub problems: Problems,
+    /// Templates that are there and that files without a resource name: what is wrong with them is to be told as well.
+    pub unused_templates: Vec<NamedTemplate>,
+    /// Users and groups that any of the files names.
+    pub accounts: Vec<Account>,
 }
 
 /// Reads all files of conf.d. `templates` are the names below the templates folder.
@@ -26,42 +31,48 @@ pub struct Set {
 /// new file could replace what an old one keeps. (Two paths to one file through a link are not seen here.)
 pub fn load(files: &[ResourceFile], templates: &BTreeSet<String>, defaults: &Defaults) -> Set {
     let mut problems = Vec::new();
+    let mut accounts = Vec::new();
     let mut placed = Vec::new();
+    let mut unused_templates = Vec::new();
     for file in files {
-        match parse_placed(file, defaults) {
-            Ok(resource) => placed.push(resource),
-            Err(found) => problems.extend(found),
+        let reading = read(file, defaults);
+        problems.extend(reading.problems);
+        accounts.extend(reading.outline.accounts);
+        let Some(template) = reading.outline.src else { continue };
+        match (missing_template(&template, templates), reading.placed) {
+            (Some(problem), _) => problems.push(problem),
+            (None, Some(resource)) => placed.push((resource, template)),
+            (None, None) => unused_templates.push(template),
         }
     }
-    placed.retain(|resource| match missing_template(resource, templates) {
-        Some(problem) => {
-            problems.push(problem);
-            false
+    let shared = shared_destinations(placed.iter().map(|(resource, _)| resource), &mut problems);
+    let mut resources = Vec::new();
+    for (placed, template) in placed {
+        if shared.contains(&lexically_clean(&placed.resource.dest)) {
+            unused_templates.push(template);
+        } else {
+            resources.push(placed.resource);
         }
-        None => true,
-    });
-    let shared = shared_destinations(&placed, &mut problems);
-    let resources = placed
-        .into_iter()
-        .map(|placed| placed.resource)
-        .filter(|resource| !shared.contains(&lexically_clean(&resource.dest)))
-        .collect();
-    Set { resources, problems: problems.into_iter().collect() }
+    }
+    Set { resources, problems: problems.into_iter().collect(), unused_templates, accounts }
 }
 
-fn missing_template(placed: &PlacedResource, templates: &BTreeSet<String>) -> Option<Problem> {
-    let name: &str = &placed.resource.src;
+fn missing_template(template: &NamedTemplate, templates: &BTreeSet<String>) -> Option<Problem> {
+    let name: &str = &template.name;
     if templates.contains(name) {
         return None;
     }
-    let mut problem = Problem::new(format!("there is no template `{name}`")).at(placed.src.clone());
+    let mut problem = Problem::new(format!("there is no template `{name}`")).at(template.place.clone());
     problem.hint = suggest::did_you_mean(name, templates.iter().map(String::as_str))
         .or_else(|| Some("`src` is a path below the templates folder".to_owned()));
     Some(problem)
 }
 
 /// The destinations that more than one resource writes, each second and later writer being told.
-fn shared_destinations(placed: &[PlacedResource], problems: &mut Vec<Problem>) -> BTreeSet<PathBuf> {
+fn shared_destinations<'a>(
+    placed: impl Iterator<Item = &'a PlacedResource>,
+    problems: &mut Vec<Problem>,
+) -> BTreeSet<PathBuf> {
     let mut writers: BTreeMap<PathBuf, &PlacedResource> = BTreeMap::new();
     let mut shared = BTreeSet::new();
     for resource in placed {

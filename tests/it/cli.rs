@@ -33,6 +33,81 @@ fn check_prints_all_five_mistakes_with_file_line_and_hint() {
 }
 
 #[test]
+fn check_tells_what_is_wrong_with_the_template_of_a_resource_that_is_wrong_itself() {
+    let sandbox = Sandbox::new();
+    sandbox.template("broken.tera", "{{ getvv(key=\"/a\") }}\n");
+    sandbox.template("other.tera", "\n{{ getvv(key=\"/a\") }}\n");
+    sandbox.template("third.tera", "\n\n{{ getvv(key=\"/a\") }}\n");
+    sandbox.template("broken.tmpl", "\n\n{{ getvv \"/a\" }}\n");
+    sandbox.template("good.tera", "fine\n");
+    let resource = |name: &str, lines: &str| {
+        sandbox.resource(name, &format!("{lines}\ndest = \"{}\"", sandbox.text_path(&format!("out/{name}"))));
+    };
+    resource("1", "src = \"broken.tera\"\nkeys = [\"/v\"]\nbogus = 1");
+    resource("2", "src = \"broken.tmpl\"\nkeys = \"/v\"");
+    resource("3", "src = \"goood.tera\"\nkeys = [\"/v\"]\nmode = \"999\"");
+    // Only the syntax of another line is wrong.
+    resource("4", "src = \"other.tera\"\nkeys = [\"/v\"]\nmode = 0644");
+    // Two that write one file; the template of each is looked at.
+    for name in ["5", "6"] {
+        let src = if name == "5" { "third.tera" } else { "good.tera" };
+        let dest = sandbox.text_path("out/shared");
+        sandbox.resource(name, &format!("src = \"{src}\"\nkeys = [\"/v\"]\ndest = \"{dest}\""));
+    }
+    // Nobody knows in what language these are.
+    sandbox.template("unclear.tera", "{{ getvv(key=\"/a\") }}\n");
+    resource("7", "src = \"unclear.tera\"\nkeys = [\"/v\"]\nengine = \"g\"");
+    resource("8", "src = \"unclear.tera\"\nkeys = [\"/v\"]\nengine = go");
+    let ran = sandbox.run(&["check"]).expect_code(3);
+    for (place, words) in [
+        ("1.toml:4:1", "bogus"),
+        ("broken.tera:1:4", "getv"),
+        ("2.toml:3:", "keys"),
+        ("broken.tmpl:3:", "getvv"),
+        ("3.toml:2:7", "goood.tera"),
+        ("3.toml:4:", "octal"),
+        ("4.toml:4:8", "leading zero"),
+        ("other.tera:2:4", "getvv"),
+        ("6.toml:4:8", "both write"),
+        ("third.tera:3:4", "getvv"),
+        ("7.toml:4:10", "engine"),
+        ("8.toml:4:10", "quoted"),
+    ] {
+        let is_told = ran.stderr.lines().any(|line| line.contains(place) && line.contains(words));
+        assert!(is_told, "{place} {words}\n{}", ran.stderr);
+    }
+    assert!(ran.stderr.contains("12 problems; 0 resources are right"), "{}", ran.stderr);
+}
+
+#[test]
+fn check_tells_every_unknown_owner_and_group_where_it_is_written_beside_all_else() {
+    let sandbox = Sandbox::new();
+    sandbox.template("broken.tera", "{{ getvv(key=\"/a\") }}\n");
+    let resource = |name: &str, src: &str, more: &str| {
+        let dest = sandbox.text_path(&format!("out/{name}"));
+        let names = "owner = \"nosuchuser\"\ngroup = \"nosuchgroup\"";
+        sandbox.resource(name, &format!("src = \"{src}\"\ndest = \"{dest}\"\nkeys = [\"/v\"]\n{names}\n{more}"));
+    };
+    sandbox.plain_resource("fine", "owner = \"root\"\ngroup = \"0\"");
+    resource("1", "values.tera", "");
+    resource("2", "broken.tera", "");
+    resource("3", "values.tera", "bogus = 1");
+    resource("4", "gone.tera", "");
+    // Numbers win, so the names beside them do not count.
+    resource("5", "values.tera", "uid = 0\ngid = 0");
+    let ran = sandbox.run(&["check"]).expect_code(3);
+    for name in ["1", "2", "3", "4"] {
+        for words in [":5:9: unknown user `nosuchuser`", ":6:9: unknown group `nosuchgroup`"] {
+            assert!(ran.stderr.contains(&format!("conf.d/{name}.toml{words}\n")), "{name} {words}\n{}", ran.stderr);
+        }
+    }
+    for place in ["broken.tera:1:4: ", "3.toml:7:1: ", "4.toml:2:7: "] {
+        assert!(ran.stderr.contains(place), "{place}\n{}", ran.stderr);
+    }
+    assert!(ran.stderr.contains("11 problems; 2 resources are right"), "{}", ran.stderr);
+}
+
+#[test]
 fn one_broken_resource_does_not_stop_the_others_and_shows_in_the_exit_code() {
     let sandbox = Sandbox::new();
     sandbox.plain_resource("good", "");

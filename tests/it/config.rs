@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use upstreamd::config::problem::{Place, Problem};
-use upstreamd::config::resource::{Defaults, ResourceFile, parse};
+use upstreamd::config::resource::{Defaults, ResourceFile, parse, read};
 use upstreamd::config::set::load;
 use upstreamd::config::settings::layers::{Flags, Layers};
 use upstreamd::config::settings::resolve;
@@ -35,8 +35,8 @@ fn loaded(case: &Case) -> (String, usize) {
     // A case without templates has those that it names.
     let mut templates: BTreeSet<String> = case.text("templates").split_whitespace().map(str::to_owned).collect();
     if templates.is_empty() {
-        let named = files.iter().filter_map(|file| parse(file, &Defaults::default()).ok());
-        templates.extend(named.map(|resource| resource.src.to_string()));
+        let named = files.iter().filter_map(|file| read(file, &Defaults::default()).outline.src);
+        templates.extend(named.map(|template| template.name.to_string()));
     }
     let set = load(&files, &templates, &Defaults::default());
     let mut told: String = set.resources.iter().map(described).collect();

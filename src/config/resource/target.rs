@@ -8,6 +8,8 @@ use crate::config::document::{Field, Fields};
 use crate::config::problem::{Place, Problem, shown};
 use crate::model::resource::Identity;
 
+use super::outline::{Account, AccountKind};
+
 pub(super) struct Destination {
     pub(super) path: PathBuf,
     pub(super) place: Place,
@@ -41,15 +43,29 @@ pub(super) struct Target {
     pub(super) mode: Option<u32>,
 }
 
-/// Reads mode and ownership; what is refused is told and left unset.
-pub(super) fn read(fields: &mut Fields<'_>) -> Target {
+/// Reads mode and ownership; what is refused is told and left unset. Names that count are added to `accounts`.
+pub(super) fn read(fields: &mut Fields<'_>, accounts: &mut Vec<Account>) -> Target {
     let mode = fields.take("mode", mode).flatten();
-    let owner = fields.take("owner", identity).flatten();
-    let group = fields.take("group", identity).flatten();
+    let (owner, owner_place) = placed_identity(fields, "owner");
+    let (group, group_place) = placed_identity(fields, "group");
     // The numbers win, as in confd. A name beside them is not looked up here, so it cannot be said to differ.
     let uid = fields.take("uid", |field| number_beside(field, "owner", owner.as_ref())).flatten();
     let gid = fields.take("gid", |field| number_beside(field, "group", group.as_ref())).flatten();
-    Target { owner: uid.map(Identity::Id).or(owner), group: gid.map(Identity::Id).or(group), mode }
+    let target = Target { owner: uid.map(Identity::Id).or(owner), group: gid.map(Identity::Id).or(group), mode };
+    let user = (AccountKind::User, &target.owner, owner_place);
+    let group = (AccountKind::Group, &target.group, group_place);
+    for (kind, identity, place) in [user, group] {
+        if let (Some(Identity::Name(name)), Some(place)) = (identity, place) {
+            accounts.push(Account { kind, name: name.clone(), place });
+        }
+    }
+    target
+}
+
+/// A name or number, and where it is written.
+fn placed_identity(fields: &mut Fields<'_>, name: &str) -> (Option<Identity>, Option<Place>) {
+    let found = fields.take(name, |field| Ok((identity(field)?, field.value_place())));
+    found.map_or((None, None), |(identity, place)| (identity, Some(place)))
 }
 
 /// Octal, with or without `0` or `0o` in front; empty is unset.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::agent::loaded::Member;
 use crate::agent::rendering;
 use crate::config::settings::Settings;
 use crate::model::resource::Resource;
@@ -41,12 +42,13 @@ pub(super) async fn preflight(settings: Settings) -> Exit {
     if exit == Exit::Store {
         return exit;
     }
-    let trees = match show::read_stores(&Settings { backend_timeout: left(), ..settings }, &loaded).await {
-        Ok(trees) => trees,
-        Err(exit) => return exit,
-    };
-    for member in &loaded.members {
-        terminal::print(&format!("{}\n", keys_of(&member.resource, &trees.of(&loaded, member))));
+    let members: Vec<&Member> = loaded.members.iter().collect();
+    let trees = show::read_stores(&Settings { backend_timeout: left(), ..settings }, &loaded, &members).await;
+    for member in members {
+        match trees.of(&loaded, member) {
+            Ok(tree) => terminal::print(&format!("{}\n", keys_of(&member.resource, &tree))),
+            Err(worse) => exit = exit.max(worse),
+        }
     }
     exit
 }

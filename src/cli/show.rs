@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use crate::agent::expansion::{self, Expansion, Expansions};
-use crate::agent::loaded::{self, Loaded, Member};
+use crate::agent::loaded::{self, Loaded, Member, StoreUse};
 use crate::agent::rendering;
 use crate::agent::stores::Stores;
 use crate::apply::{self, Context, fleet};
 use crate::config::settings::Settings;
 use crate::model::event::Event;
 use crate::model::guard::{Decision, Live, Verdict};
+use crate::model::range::KeyRanges;
 use crate::model::report::{Failure, Rendered};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
@@ -32,11 +33,10 @@ pub(super) async fn render(settings: Settings, name: &str) -> Exit {
         Ok(member) => member,
         Err(exit) => return exit,
     };
-    let trees = match read_stores(&settings, &loaded).await {
-        Ok(trees) => trees,
+    let tree = match read_stores(&settings, &loaded, &[member]).await.of(&loaded, member) {
+        Ok(tree) => tree,
         Err(exit) => return exit,
     };
-    let tree = trees.of(&loaded, member);
     let mut expansions = expansions(&loaded);
     let Some((members, expansion)) = each_name(&mut expansions, member, &tree) else {
         return render_one(member, &tree);
@@ -85,17 +85,21 @@ fn render_one(member: &Member, tree: &Tree) -> Exit {
 /// Prints what a pass would change.
 pub(super) async fn diff(settings: Settings) -> Exit {
     let loaded = load(&settings);
-    let trees = match read_stores(&settings, &loaded).await {
-        Ok(trees) => trees,
-        Err(exit) => return exit,
-    };
+    let members: Vec<&Member> = loaded.members.iter().collect();
+    let trees = read_stores(&settings, &loaded, &members).await;
     let style = run::style(&settings);
     let mut exit = if loaded.problems.is_empty() { Exit::Done } else { Exit::Configuration };
     let state_folder = state::folder(&settings.state_dir).ok().flatten();
     let context = Context::new(apply::Settings { state_folder, ..apply::Settings::default() });
     let mut expansions = expansions(&loaded);
     for (position, member) in loaded.members.iter().enumerate() {
-        let tree = trees.of(&loaded, member);
+        let tree = match trees.of(&loaded, member) {
+            Ok(tree) => tree,
+            Err(worse) => {
+                exit = exit.max(worse);
+                continue;
+            }
+        };
         let Some((members, expansion)) = each_name(&mut expansions, member, &tree) else {
             exit = exit.max(diff_one(member, &tree, style));
             continue;
@@ -204,14 +208,20 @@ pub(super) async fn keys(settings: Settings, name: Option<&str>) -> Exit {
             Err(exit) => return exit,
         },
     };
-    let trees = match read_stores(&settings, &loaded).await {
-        Ok(trees) => trees,
-        Err(exit) => return exit,
-    };
-    let mut text = format!("revision {}\n", trees.0.first().map(Tree::revision).unwrap_or_default());
+    let trees = read_stores(&settings, &loaded, &chosen).await;
+    let mut exit = Exit::Done;
+    // That of the store of the settings, which comes first; the others' stand with their resources.
+    let revision = trees.0.first().and_then(Option::as_ref).map(Tree::revision);
+    let mut text = revision.map(|revision| format!("revision {revision}\n")).unwrap_or_default();
     for member in chosen {
         let resource = &member.resource;
-        let tree = trees.of(&loaded, member);
+        let tree = match trees.of(&loaded, member) {
+            Ok(tree) => tree,
+            Err(worse) => {
+                exit = exit.max(worse);
+                continue;
+            }
+        };
         let view = rendering::view(resource, &tree);
         let prefix = if resource.prefix.is_empty() { String::new() } else { format!(", prefix {}", resource.prefix) };
         let own = resource.backend.as_ref().map(|store| format!(", revision {} of {store}", tree.revision()));
@@ -224,7 +234,7 @@ pub(super) async fn keys(settings: Settings, name: Option<&str>) -> Exit {
         }
     }
     terminal::print(&text);
-    Exit::Done
+    exit
 }
 
 pub(super) fn load(settings: &Settings) -> Loaded {
@@ -248,31 +258,50 @@ fn find<'a>(loaded: &'a Loaded, name: &str) -> Result<&'a Member, Exit> {
     })
 }
 
-/// What each store holds, in the order of `Loaded::stores`.
-pub(super) struct Trees(Vec<Tree>);
+/// What the stores that were asked hold, in the order of `Loaded::stores`; `None` is a store that did not answer.
+pub(super) struct Trees(Vec<Option<Tree>>);
 
 impl Trees {
     /// What the store of a member holds.
-    pub(super) fn of(&self, loaded: &Loaded, member: &Member) -> Tree {
-        let store = loaded.stores.iter().position(|store| store.settings == member.resource.backend);
-        store.and_then(|store| self.0.get(store)).cloned().unwrap_or_default()
+    ///
+    /// # Errors
+    /// It could not be read, which is told.
+    pub(super) fn of(&self, loaded: &Loaded, member: &Member) -> Result<Tree, Exit> {
+        let resource = &member.resource;
+        // Nothing is read for one that wants no key.
+        if resource.ranges.is_empty() {
+            return Ok(Tree::default());
+        }
+        let store = loaded.stores.iter().position(|store| store.settings == resource.backend);
+        store.and_then(|store| self.0.get(store)).cloned().flatten().ok_or_else(|| {
+            terminal::complain(&format!("{}: left out, its store could not be read\n", resource.name));
+            Exit::Store
+        })
     }
 }
 
-pub(super) async fn read_stores(settings: &Settings, loaded: &Loaded) -> Result<Trees, Exit> {
+/// Reads what these members want, from their own stores only. A store that cannot be read is told.
+pub(super) async fn read_stores(settings: &Settings, loaded: &Loaded, members: &[&Member]) -> Trees {
+    let wanted = |store: &StoreUse| {
+        let readers = members.iter().filter(|member| member.resource.backend == store.settings);
+        StoreUse {
+            settings: store.settings.clone(),
+            ranges: KeyRanges::union(readers.map(|member| &member.resource.ranges)),
+        }
+    };
+    let wanted: Vec<StoreUse> = loaded.stores.iter().map(wanted).collect();
     let mut stores = Stores::new(settings.store.clone(), false);
-    stores.set(&loaded.stores);
-    let mut trees = vec![Tree::default(); loaded.stores.len()];
-    let mut failed = false;
+    // A store of which nothing is wanted is not asked.
+    stores.set(&wanted);
+    let mut trees = vec![None; wanted.len()];
     for (position, snapshot) in stores.first_snapshots(settings.backend_timeout).await {
         match snapshot {
-            Ok(Event::Snapshot { revision, entries, .. }) => trees[position] = Tree::from_entries(revision, entries),
-            Ok(_) => {}
-            Err(problem) => {
-                terminal::complain(&format!("{problem}\n"));
-                failed = true;
+            Ok(Event::Snapshot { revision, entries, .. }) => {
+                trees[position] = Some(Tree::from_entries(revision, entries));
             }
+            Ok(_) => {}
+            Err(problem) => terminal::complain(&format!("{problem}\n")),
         }
     }
-    if failed { Err(Exit::Store) } else { Ok(Trees(trees)) }
+    Trees(trees)
 }

@@ -124,3 +124,34 @@ fn readiness_is_about_every_store() {
     second.restart();
     answers(200);
 }
+
+#[test]
+fn what_is_shown_of_a_resource_needs_no_store_but_its_own() {
+    let sandbox = Sandbox::new();
+    sandbox.set_store("v: {k: here}\n");
+    sandbox.plain_resource("a", "");
+    let nobody = crate::support::free_port();
+    resource(&sandbox, "e", "", &format!("backend = \"etcd\"\nnodes = [\"http://127.0.0.1:{nobody}\"]"));
+    let run = |arguments: &[&str]| sandbox.run(&[arguments, &["--backend-timeout", "1s"]].concat());
+    assert_eq!(run(&["render", "a"]).expect_code(0).stdout, "here\n");
+    let keys = run(&["keys", "a"]).expect_code(0);
+    assert!(keys.stdout.starts_with("revision ") && keys.stdout.contains("/v/k (4 bytes)"), "{keys:?}");
+    for ran in [run(&["render", "e"]), run(&["keys", "e"])] {
+        let ran = ran.expect_code(4);
+        assert!(ran.stdout.is_empty() && ran.stderr.contains(&format!("127.0.0.1:{nobody}")), "{ran:?}");
+    }
+    // Asked for all, they tell what they can.
+    let keys = run(&["keys"]).expect_code(4);
+    assert!(keys.stdout.contains("/v/k (4 bytes)") && keys.stderr.contains("e.toml: left out"), "{keys:?}");
+    let diff = run(&["diff"]).expect_code(4);
+    assert!(diff.stdout.contains("+here") && diff.stderr.contains("e.toml: left out"), "{diff:?}");
+    // The store of the settings may be the one that is away.
+    let store = sandbox.text_path("store.yaml");
+    resource(&sandbox, "e", "", &format!("backend = \"file\"\nfile = \"{store}\""));
+    let away = ["--backend", "file", "--file", "/nowhere.yaml", "--backend-timeout", "1s"];
+    let mut sandbox = sandbox;
+    sandbox.store = away.map(str::to_owned).to_vec();
+    assert_eq!(sandbox.run(&["render", "e"]).expect_code(0).stdout, "here\n");
+    let keys = sandbox.run(&["keys"]).expect_code(4);
+    assert!(keys.stdout.starts_with("e.toml (") && keys.stdout.contains("/v/k (4 bytes)"), "{keys:?}");
+}

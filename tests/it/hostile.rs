@@ -153,7 +153,9 @@ fn a_template_that_prints_values_as_they_are_prints_them_whole_or_fails_by_name(
 fn the_classic_resource_serves_its_good_backends_throughout() {
     let port = free_port();
     let mut nginx = Nginx::builder().build();
-    let good = format!("127.0.0.1:{}", nginx.status_port);
+    // A server of its own: one that is reloaded itself closes kept-alive connections under the balancer's requests.
+    let backend = Nginx::started();
+    let good = format!("127.0.0.1:{}", backend.status_port);
     let sandbox = Sandbox::new();
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates/app.conf.tera");
     let text = std::fs::read_to_string(shipped).unwrap();

@@ -48,10 +48,13 @@ impl Engine {
             // The classic builder is what every engine has.
             ("DOCKER_BUILDKIT", std::env::var("DOCKER_BUILDKIT").unwrap_or("0".to_owned())),
             ("COMPOSE_DOCKER_CLI_BUILD", "1".to_owned()),
-            // The images share their first stages: one after the other, these are built once.
-            ("COMPOSE_PARALLEL_LIMIT", "1".to_owned()),
             ("UPSTREAMD_LTO", std::env::var("UPSTREAMD_LTO").unwrap_or("off".to_owned())),
         ];
+        // The images share their first stages: one after the other, these are built once. Version 1 does so, and knows no such
+        // limit.
+        if compose.len() > 1 {
+            environment.push(("COMPOSE_PARALLEL_LIMIT", "1".to_owned()));
+        }
         for variable in ["UPSTREAMD_BASE", "UPSTREAMD_BUILDER"] {
             environment.extend(std::env::var(variable).ok().map(|image| (variable, image)));
         }

@@ -15,6 +15,7 @@ use crate::model::guard::Decision;
 use crate::model::key::Revision;
 use crate::model::range::KeyRanges;
 use crate::model::report::{Outcome, Rendered, Report};
+use crate::model::resource::name_in_conf_d;
 use crate::model::store::StoreSettings;
 use crate::model::tree::Tree;
 use crate::render::{Memory, SetAside};
@@ -297,8 +298,7 @@ impl Engine {
 
     /// The resource of this name, or the one with `for_each` that has an instance of this name.
     fn member_of(&self, name: &str) -> Option<Arc<str>> {
-        let names = std::iter::once(name).chain(name.match_indices('[').map(|(at, _)| &name[..at]));
-        names.filter_map(|name| self.loaded.member(name)).map(|member| Arc::clone(&member.resource.name)).next()
+        self.loaded.member(name_in_conf_d(name)).map(|member| Arc::clone(&member.resource.name))
     }
 
     /// How often in a row this group has failed in the same way.

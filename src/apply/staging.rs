@@ -154,3 +154,20 @@ pub(super) fn sync_folders<'a>(targets: impl Iterator<Item = &'a Path>) -> Resul
     let folders: BTreeSet<&Path> = targets.map(folder_of).collect();
     folders.into_iter().try_for_each(fs::sync_folder)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_staged_file_that_stays_is_counted() {
+        let (context, folder) = (Context::default(), tempfile::tempdir().unwrap());
+        let file = folder.path().join("staged");
+        std::fs::write(&file, "x").unwrap();
+        discard(&context, &file);
+        assert_eq!((file.exists(), context.cleanup_errors()), (false, 0));
+        // A folder is no file that could be removed.
+        discard(&context, folder.path());
+        assert_eq!(context.cleanup_errors(), 1);
+    }
+}

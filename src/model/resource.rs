@@ -91,6 +91,14 @@ impl Resource {
     }
 }
 
+/// The resource of conf.d that a name told to people belongs to: a file of a `for_each` has its own in brackets behind it.
+pub fn name_in_conf_d(told: &str) -> &str {
+    match told.find(".toml[") {
+        Some(at) if told.ends_with(']') => &told[..at + ".toml".len()],
+        _ => told,
+    }
+}
+
 /// A user or group, by name or number; names are resolved when the file is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {
@@ -262,6 +270,19 @@ mod tests {
         }
         for command in ["", "nginxctl", "mynginx reload", "nginx-ctl reload", "true"] {
             assert!(!mentions_nginx(command), "{command}");
+        }
+    }
+
+    #[test]
+    fn a_name_leads_to_its_file_in_conf_d() {
+        for (told, expected) in [
+            ("a.toml", "a.toml"),
+            ("a.toml[x]", "a.toml"),
+            ("a[1].toml", "a[1].toml"),
+            ("a[1].toml[x[2].toml]", "a[1].toml"),
+            ("a.toml[", "a.toml["),
+        ] {
+            assert_eq!(name_in_conf_d(told), expected, "{told}");
         }
     }
 }

@@ -108,7 +108,7 @@ impl Session {
     pub(super) fn asked(&self) -> impl Iterator<Item = (&str, &str)> {
         let reads = self.view.reads();
         let texts = self.view.iter().filter_map(|(path, value)| Some((path, value.as_text()?)));
-        texts.filter(move |(path, _)| reads.concern(path))
+        texts.filter(move |(path, _)| reads.have(path))
     }
 
     /// The key whose value a path was made with, if it was: a value must not be told as a part of a path.

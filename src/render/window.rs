@@ -1,7 +1,7 @@
 //! What a render sees of the store, and what it has looked at: a later change of anything else cannot change its output, so
 //! that one of two thousand files of a `for_each` is rendered again, and not all. Pure.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -19,13 +19,20 @@ pub(super) struct Reads {
     paths: BTreeSet<String>,
     /// Everything that begins so.
     beginnings: BTreeSet<String>,
-    /// Everywhere, or beside the store.
+    /// Everywhere in the store.
     everything: bool,
+    /// Beside the store, where answers may differ at any time: the clock, the name servers, files.
+    outside: bool,
 }
 
 impl Reads {
-    /// Whether the value at this path, or its being there, may have had a part in the output.
+    /// Whether a change of this path may change the output.
     pub(super) fn concern(&self, path: &str) -> bool {
+        self.outside || self.have(path)
+    }
+
+    /// Whether the value at this path, or its being there, may have had a part in the output.
+    pub(super) fn have(&self, path: &str) -> bool {
         self.everything
             || self.paths.contains(path)
             || self.beginnings.iter().any(|beginning| path.starts_with(beginning.as_str()))
@@ -40,13 +47,11 @@ impl Reads {
 pub(super) struct Window {
     view: View,
     reads: RefCell<Reads>,
-    /// Something was asked that the store does not tell.
-    left: Cell<bool>,
 }
 
 impl Window {
     pub(super) fn new(view: View) -> Window {
-        Window { view, reads: RefCell::default(), left: Cell::new(false) }
+        Window { view, reads: RefCell::default() }
     }
 
     /// The view itself. Whoever looks with it notes before what it will look at.
@@ -56,14 +61,12 @@ impl Window {
 
     /// Where this render has looked.
     pub(super) fn reads(&self) -> Reads {
-        let mut reads = self.reads.borrow().clone();
-        reads.everything |= self.left.get();
-        reads
+        self.reads.borrow().clone()
     }
 
-    /// Notes that the clock, the name servers, files or the like have been asked: their answers may differ at any time.
+    /// Notes that something beside the store has been asked.
     pub(super) fn leave(&self) {
-        self.left.set(true);
+        self.reads.borrow_mut().outside = true;
     }
 
     /// Notes that everything below a folder, which ends with a slash, will be looked at.

@@ -7,19 +7,22 @@ use std::time::{Duration, Instant};
 
 use crate::model::event::Event;
 use crate::model::key::Revision;
-use crate::model::report::{CommandKind, Outcome, Report, Stage};
-use crate::model::resource::Resource;
+use crate::model::report::{Outcome, Report};
+use crate::model::resource::{Resource, name_in_conf_d};
 
 use super::histogram::Histogram;
 
 mod group;
 mod store;
+mod words;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use group::{GroupBoard, State};
 pub use store::{HEALTH_CHECK, StoreBoard};
+pub use words::{command_word, outcome_word};
+use words::{nothing_runs, reload_word};
 
 /// Longest part of a problem's text that the board shows.
 const MOST_PROBLEM_CHARACTERS: usize = 300;
@@ -216,7 +219,7 @@ impl Board {
             for name in &group.members {
                 let Some(resource) = self.resources.get_mut(name) else { continue };
                 let decision =
-                    report.held.iter().find(|(held, _)| of_conf_d(held) == &**name).map(|(_, decision)| decision);
+                    report.held.iter().find(|(held, _)| name_in_conf_d(held) == &**name).map(|(_, decision)| decision);
                 resource.held = decision.map(|decision| {
                     decision.loss.map_or_else(|| "held".to_owned(), |loss| shortened(&loss.to_string()))
                 });
@@ -234,8 +237,8 @@ impl Board {
             *if run.succeeded { succeeded } else { failed } += 1;
         }
         let went_well = report.outcome.is_final() || nothing_runs(&report.outcome);
-        let dropped: BTreeSet<&str> = report.dropped.iter().map(|(name, _)| of_conf_d(name)).collect();
-        let members: BTreeSet<&str> = report.resources.iter().map(|name| of_conf_d(name)).collect();
+        let dropped: BTreeSet<&str> = report.dropped.iter().map(|(name, _)| name_in_conf_d(name)).collect();
+        let members: BTreeSet<&str> = report.resources.iter().map(|name| name_in_conf_d(name)).collect();
         for name in members.union(&dropped) {
             let fails = !went_well || dropped.contains(name);
             *if fails { &mut self.totals.failed } else { &mut self.totals.succeeded } += 1;
@@ -352,14 +355,6 @@ impl ResourceBoard {
     }
 }
 
-/// The resource of conf.d that a name of a report belongs to: files of a `for_each` have theirs in brackets behind it.
-fn of_conf_d(name: &str) -> &str {
-    match name.strip_suffix(']').and_then(|name| name.split_once('[')) {
-        Some((resource, _)) => resource,
-        None => name,
-    }
-}
-
 /// A text for one line of a status: no line breaks, bounded.
 pub fn shortened(text: &str) -> String {
     let line = |c: char| if c.is_control() { ' ' } else { c };
@@ -368,45 +363,4 @@ pub fn shortened(text: &str) -> String {
         short.push('…');
     }
     short
-}
-
-/// The outcome's word in metrics.
-pub fn outcome_word(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Unchanged => "unchanged",
-        Outcome::Applied => "applied",
-        Outcome::ReloadOwed { .. } => "reload_owed",
-        Outcome::Rejected(_) => "rejected",
-        Outcome::RolledBack { .. } => "rolled_back",
-        Outcome::Stuck { .. } => "stuck",
-    }
-}
-
-/// What came of a pass's reload, in metrics; `None` where it never came to one.
-fn reload_word(report: &Report) -> Option<&'static str> {
-    let at_reload = |stage: Stage| matches!(stage, Stage::Reload | Stage::Verify);
-    match &report.outcome {
-        Outcome::Applied | Outcome::Unchanged if !report.reload_ran => None,
-        Outcome::Applied | Outcome::Unchanged => {
-            Some(if report.verified.is_some() { "verified" } else { "unverified" })
-        }
-        Outcome::ReloadOwed { nothing_runs: true, .. } => Some("nothing_runs"),
-        Outcome::ReloadOwed { .. } => Some("failed"),
-        Outcome::RolledBack { cause, .. } if at_reload(cause.at) => Some("rolled_back"),
-        Outcome::Stuck { cause, .. } if at_reload(cause.at) => Some("stuck"),
-        Outcome::Rejected(_) | Outcome::RolledBack { .. } | Outcome::Stuck { .. } => None,
-    }
-}
-
-/// nginx is not up: the files are checked and in place, and it reads them when it starts.
-fn nothing_runs(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::ReloadOwed { nothing_runs: true, .. })
-}
-
-/// A command's word in metrics.
-pub fn command_word(kind: CommandKind) -> &'static str {
-    match kind {
-        CommandKind::Check => "check",
-        CommandKind::Reload => "reload",
-    }
 }

@@ -2,7 +2,6 @@
 //! `for_each` into one for each of its names.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -91,9 +90,8 @@ impl Engine {
             }
         }
         // A file that one resource gives up and another takes over is not removed.
-        let taken: Vec<&Path> = work.rendered.iter().map(|rendered| rendered.resource.dest.as_path()).collect();
         for fleet in &mut work.fleets {
-            fleet.wanted.extend(taken.iter().map(|dest| dest.to_path_buf()));
+            fleet.wanted.extend(work.rendered.iter().map(|rendered| rendered.resource.dest.clone()));
         }
         work
     }
@@ -146,7 +144,6 @@ impl Engine {
     /// What was remembered of names that are gone is of no use any more.
     fn forget_gone(&mut self, expansion: &Expansion) {
         for name in &expansion.gone {
-            self.memories.remove(name);
             self.set_aside.remove(name);
             self.standings.forget(name);
             self.board.with(|board| board.forget(&expansion.fleet.resource.name, name));

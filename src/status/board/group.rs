@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::model::key::Revision;
 use crate::model::report::{CommandKind, Outcome, Report};
-use crate::model::resource::Resource;
+use crate::model::resource::{Resource, name_in_conf_d};
 use crate::status::histogram::Histogram;
 
 use super::{nothing_runs, shortened};
@@ -115,7 +115,7 @@ impl GroupBoard {
         let all_dropped = self
             .members
             .iter()
-            .all(|name| report.dropped.iter().any(|(dropped, _)| super::of_conf_d(dropped) == &**name));
+            .all(|name| report.dropped.iter().any(|(dropped, _)| name_in_conf_d(dropped) == &**name));
         self.is_live |= (report.outcome.is_final() && !all_dropped) || nothing_runs(&report.outcome);
         self.reload_owed = matches!(
             report.outcome,

@@ -1,7 +1,7 @@
 //! What the board says after what it was told.
 
 use super::*;
-use crate::model::report::{CommandRun, Failure, Verified};
+use crate::model::report::{CommandKind, CommandRun, Failure, Stage, Verified};
 use crate::status::board::store::{GET_VALUES, WATCH_PREFIX};
 
 use crate::config::resource::{Defaults, ResourceFile, parse};

@@ -1,8 +1,11 @@
 //! JSON, in and out. Maps are read with sorted keys, whole numbers stay whole.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 
+use serde::Serialize;
 use serde_json::Value as Json;
+use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 use tera::Value;
 
 use super::super::error::Failure;
@@ -79,11 +82,11 @@ pub(super) fn to_tera(json: Json) -> Value {
 }
 
 fn to_json(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
-    Ok(Value::from(html_safe(serde_json::to_string(&sorted(call)?), call)?))
+    written(call, CompactFormatter)
 }
 
 fn to_pretty_json(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
-    Ok(Value::from(html_safe(serde_json::to_string_pretty(&sorted(call)?), call)?))
+    written(call, PrettyFormatter::new())
 }
 
 fn sorted(call: &Call<'_>) -> Result<Json, Failure> {
@@ -92,13 +95,72 @@ fn sorted(call: &Call<'_>) -> Result<Json, Failure> {
     Ok(json)
 }
 
-/// confd's (Go's) JSON writes these as escapes, so that the text is also safe within HTML and JavaScript.
-fn html_safe(text: serde_json::Result<String>, call: &Call<'_>) -> Result<String, Failure> {
-    let text = text.map_err(|_| call.failure("the value is not JSON's"))?;
-    Ok(text
-        .replace('<', "\\u003c")
-        .replace('>', "\\u003e")
-        .replace('&', "\\u0026")
-        .replace('\u{2028}', "\\u2028")
-        .replace('\u{2029}', "\\u2029"))
+fn written(call: &Call<'_>, layout: impl Formatter) -> Result<Value, Failure> {
+    let mut bytes = Vec::new();
+    let failure = || call.failure("the value is not JSON's");
+    sorted(call)?.serialize(&mut Serializer::with_formatter(&mut bytes, AsGo(layout))).map_err(|_| failure())?;
+    String::from_utf8(bytes).map(Value::from).map_err(|_| failure())
+}
+
+/// Numbers and texts as Go's encoding/json writes them, in the layout of another formatter.
+struct AsGo<F>(F);
+
+impl<F: Formatter> Formatter for AsGo<F> {
+    /// The fewest digits that mean it, with an exponent below 1e-6 and from 1e21 on.
+    fn write_f64<W: ?Sized + Write>(&mut self, writer: &mut W, number: f64) -> io::Result<()> {
+        let size = number.abs();
+        if size != 0.0 && !(1e-6..1e21).contains(&size) {
+            let text = format!("{number:e}");
+            let sign = if text.contains("e-") { "e" } else { "e+" };
+            return writer.write_all(text.replace('e', sign).as_bytes());
+        }
+        write!(writer, "{number}")
+    }
+
+    /// `<`, `>`, `&` and two line separators are escapes, so that the text is also safe within HTML and JavaScript.
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let mut plain_from = 0;
+        for (at, part) in fragment.match_indices(['<', '>', '&', '\u{2028}', '\u{2029}']) {
+            writer.write_all(&fragment.as_bytes()[plain_from..at])?;
+            write!(writer, "\\u{:04x}", part.chars().next().map_or(0, u32::from))?;
+            plain_from = at + part.len();
+        }
+        writer.write_all(&fragment.as_bytes()[plain_from..])
+    }
+
+    fn begin_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_array(writer)
+    }
+
+    fn end_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_array(writer)
+    }
+
+    fn begin_array_value<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        self.0.begin_array_value(writer, first)
+    }
+
+    fn end_array_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_array_value(writer)
+    }
+
+    fn begin_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_object(writer)
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_object(writer)
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        self.0.begin_object_key(writer, first)
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_object_value(writer)
+    }
+
+    fn end_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_object_value(writer)
+    }
 }

@@ -225,46 +225,37 @@ fn nospace(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
 }
 
 fn snakecase(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
-    Ok(Value::from(words(call.text("text")?).join("_").to_lowercase()))
+    Ok(Value::from(words(call.text("text")?).join("_").chars().map(lower).collect::<String>()))
 }
 
 fn kebabcase(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
-    Ok(Value::from(words(call.text("text")?).join("-").to_lowercase()))
+    Ok(Value::from(words(call.text("text")?).join("-").chars().map(lower).collect::<String>()))
 }
 
 fn camelcase(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
     let mut joined = String::new();
     for (index, word) in words(call.text("text")?).into_iter().enumerate() {
         let mut chars = word.chars();
-        match chars.next() {
-            Some(first) if index > 0 => joined.extend(first.to_uppercase()),
-            Some(first) => joined.extend(first.to_lowercase()),
-            None => {}
-        }
-        joined.push_str(&chars.as_str().to_lowercase());
+        joined.extend(chars.next().map(if index > 0 { upper } else { lower }));
+        joined.extend(chars.map(lower));
     }
     Ok(Value::from(joined))
 }
 
-/// The words of a name: cut at separators, before an upper-case letter that follows a lower-case one or a digit, and
-/// before the last letter of a row of upper-case ones that a lower-case one follows (`HTTPServer` is `HTTP`, `Server`).
+/// The words of a name: cut at `_`, `-` and blanks, before an upper-case letter after any other, and before the last of
+/// a row of upper-case letters where a lower-case one follows (`HTTPServer` is `HTTP`, `Server`). All else stays.
 fn words(text: &str) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();
     let mut words: Vec<String> = vec![String::new()];
     for (at, &c) in chars.iter().enumerate() {
-        let before = at.checked_sub(1).map(|before| chars[before]);
+        let separates = matches!(c, '_' | '-' | ' ');
         let starts_word = c.is_uppercase()
-            && before.is_some_and(|before| {
-                before.is_lowercase()
-                    || before.is_numeric()
-                    || (before.is_uppercase() && chars.get(at + 1).is_some_and(|next| next.is_lowercase()))
-            });
-        if !c.is_alphanumeric() || starts_word {
+            && at > 0
+            && (!chars[at - 1].is_uppercase() || chars.get(at + 1).is_some_and(|next| next.is_lowercase()));
+        if separates || starts_word {
             words.push(String::new());
         }
-        if c.is_alphanumeric()
-            && let Some(word) = words.last_mut()
-        {
+        if let (false, Some(word)) = (separates, words.last_mut()) {
             word.push(c);
         }
     }

@@ -22,7 +22,7 @@ impl<'a> Interpreter<'a> {
                 return self.fields(first, value, names, arguments, dot, last);
             }
             ExprKind::Variable(name, names) if !names.is_empty() => {
-                let value = self.variable(name).clone();
+                let value = self.variable(name, first)?;
                 return self.fields(first, value, names, arguments, dot, last);
             }
             _ => {}
@@ -33,7 +33,7 @@ impl<'a> Interpreter<'a> {
         match &first.kind {
             ExprKind::Nil => Err(self.trouble(first.at, first, "nil is not a command")),
             ExprKind::Pipe(pipe) => self.nested(pipe, dot),
-            ExprKind::Variable(name, _) => Ok(self.variable(name).clone()),
+            ExprKind::Variable(name, _) => self.variable(name, first),
             ExprKind::Dot => Ok(dot.clone()),
             _ => self.constant(first),
         }
@@ -61,7 +61,7 @@ impl<'a> Interpreter<'a> {
             ExprKind::Dot => dot.clone(),
             ExprKind::Field(names) => self.fields(expr, dot.clone(), names, &[], dot, None)?,
             ExprKind::Variable(name, names) => {
-                let value = self.variable(name).clone();
+                let value = self.variable(name, expr)?;
                 if names.is_empty() { value } else { self.fields(expr, value, names, &[], dot, None)? }
             }
             ExprKind::Chain(inner, names) => {

@@ -209,10 +209,10 @@ impl<'a> Interpreter<'a> {
         let inner = self.variables.len();
         match branch.pipe.variables.as_slice() {
             [] => {}
-            [only] if branch.pipe.assigns => self.assign(only, item.clone()),
+            [only] if branch.pipe.assigns => self.assign(only, &branch.pipe, item.clone())?,
             [first, second] if branch.pipe.assigns => {
-                self.assign(first, index());
-                self.assign(second, item.clone());
+                self.assign(first, &branch.pipe, index())?;
+                self.assign(second, &branch.pipe, item.clone())?;
             }
             [_] => self.variables[inner - 1].1 = item.clone(),
             _ => {
@@ -304,16 +304,23 @@ impl<'a> Interpreter<'a> {
         Err(self.trouble_of(pipe.at, pipe, failure))
     }
 
-    fn assign(&mut self, name: &str, value: Value) {
-        // The parser has seen to it that there is one.
-        if let Some(variable) = self.variables.iter_mut().rev().find(|(known, _)| &**known == name) {
-            variable.1 = value;
-        }
+    /// The parser knows of a variable from its declaration on, the pipeline that declares it included; whether it was
+    /// ever given a value shows only here.
+    fn unset(&self, name: &str, at: usize, expression: &impl std::fmt::Display) -> Trouble {
+        self.trouble(at, expression, &format!("undefined variable: {name}"))
     }
 
-    pub(super) fn variable(&self, name: &str) -> &Value {
+    fn assign(&mut self, name: &str, pipe: &Pipe, value: Value) -> Result<(), Trouble> {
+        match self.variables.iter_mut().rev().find(|(known, _)| &**known == name) {
+            Some(variable) => variable.1 = value,
+            None => return Err(self.unset(name, pipe.at, pipe)),
+        }
+        Ok(())
+    }
+
+    pub(super) fn variable(&self, name: &str, at: &Expr) -> Result<Value, Trouble> {
         let found = self.variables.iter().rev().find(|(known, _)| &**known == name);
-        found.map_or(&Value::Missing, |(_, value)| value)
+        found.map(|(_, value)| value.clone()).ok_or_else(|| self.unset(name, at.at, at))
     }
 
     /// The value of a pipeline in parentheses.
@@ -331,7 +338,7 @@ impl<'a> Interpreter<'a> {
         let value = value.unwrap_or(Value::Missing);
         for variable in &pipe.variables {
             if pipe.assigns {
-                self.assign(variable, value.clone());
+                self.assign(variable, pipe, value.clone())?;
             } else {
                 self.variables.push((Arc::clone(variable), value.clone()));
             }

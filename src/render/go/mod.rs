@@ -5,6 +5,7 @@
 mod convert;
 mod differences;
 mod expression;
+mod float;
 pub(super) mod functions;
 mod interpreter;
 mod lexer;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::number;
+use super::float;
 use super::time;
 use super::value::Value;
 
@@ -22,7 +22,7 @@ pub(super) fn plain(value: &Value, output: &mut String) {
         Value::Bool(value) => write!(output, "{value}"),
         Value::Int(number) => write!(output, "{number}"),
         Value::Unsigned(number, _) => write!(output, "{number}"),
-        Value::Float(number) => output.write_str(&number::shortest(*number)),
+        Value::Float(number) => output.write_str(&float::shortest(*number)),
         Value::Text(text) | Value::Safe(text) => output.write_str(text),
         Value::Named(name, ..) => output.write_str(name),
         Value::Time(time) => output.write_str(&time::text(time)),

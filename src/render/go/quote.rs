@@ -1,6 +1,9 @@
 //! Go's quotes: what `%q`, `quote` and `%#v` write.
 
 use std::fmt::Write;
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 /// A text in double quotes; with `ascii`, everything else is escaped.
 pub(super) fn double(text: &str, ascii: bool) -> String {
@@ -23,7 +26,7 @@ pub(super) fn single(c: char, ascii: bool) -> String {
 
 /// Whether a text can stand in back quotes.
 pub(super) fn can_be_raw(text: &str) -> bool {
-    text.chars().all(|c| c != '`' && c != '\u{feff}' && (!c.is_control() || c == '\t'))
+    text.chars().all(|c| !matches!(c, '`' | '\x7f' | '\u{feff}') && (c >= ' ' || c == '\t'))
 }
 
 fn escaped(c: char, quote: char, ascii: bool, output: &mut String) {
@@ -41,7 +44,7 @@ fn escaped(c: char, quote: char, ascii: bool, output: &mut String) {
             // Writing to a string cannot fail.
             let _infallible = match u32::from(c) {
                 code if c.is_ascii_control() => write!(output, "\\x{code:02x}"),
-                code if code == 0x20 || is_printable(c) && (c.is_ascii() || !ascii) => output.write_char(c),
+                _ if is_printable(c) && (c.is_ascii() || !ascii) => output.write_char(c),
                 code if code < 0x1_0000 => write!(output, "\\u{code:04x}"),
                 code => write!(output, "\\U{code:08x}"),
             };
@@ -49,9 +52,11 @@ fn escaped(c: char, quote: char, ascii: bool, output: &mut String) {
     }
 }
 
-/// What Go takes for printable, as far as Rust's own tables tell.
-fn is_printable(c: char) -> bool {
-    // Rust escapes what is not printable, and combining marks, which Go prints.
-    let debugged: String = c.escape_debug().collect();
-    !debugged.starts_with("\\u") || !c.is_control() && !c.is_whitespace() && c.is_alphanumeric()
+/// What Go takes for printable: letters, marks, numbers, punctuation, symbols, and the blank.
+pub(super) fn is_printable(c: char) -> bool {
+    static PRINTABLE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\A[\pL\pM\pN\pP\pS]\z").ok());
+    match c.is_ascii() {
+        true => c == ' ' || c.is_ascii_graphic(),
+        false => PRINTABLE.as_ref().is_some_and(|printable| printable.is_match(c.encode_utf8(&mut [0; 4]))),
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::print;
 use super::super::printf;
 use super::super::value::{Items, Value};
-use super::{Function, MOST_BYTES, Run, Type, made, native, text, variadic};
+use super::{Function, MOST_BYTES, Run, Type, made, native, text, too_long, variadic};
 use crate::render::error::Failure;
 use crate::render::session::Session;
 
@@ -21,7 +21,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     variadic("call", ANY, Type::Any, call),
     variadic("print", &[], Type::Any, |values, _| made(print::joined(values))),
     variadic("println", &[], Type::Any, |values, _| made(print::line(values))),
-    variadic("printf", &[Type::Text], Type::Any, |values, _| made(printf::format(text(&values[0]), &values[1..]))),
+    variadic("printf", &[Type::Text], Type::Any, |values, _| {
+        printf::format(text(&values[0]), &values[1..]).map(Value::from).ok_or_else(too_long)
+    }),
 ];
 
 fn not(values: &[Value], _: &mut Session) -> Result<Value, Failure> {

@@ -4,9 +4,11 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::super::print;
+use super::super::quote;
+
 use super::super::value::Value;
 use super::{Function, Type, made, native, text, variadic};
-use crate::nginx::quote;
+use crate::nginx::quote::quoted;
 use crate::render::error::Failure;
 use crate::render::session::Session;
 
@@ -45,11 +47,9 @@ fn js(text: &str) -> String {
     for c in text.chars() {
         match c {
             '\\' | '\'' | '"' => output.extend(['\\', c]),
-            '<' | '>' | '&' | '=' | '\0'..='\x1f' => {
+            '\x7f' => output.push(c),
+            c if matches!(c, '<' | '>' | '&' | '=') || !quote::is_printable(c) => {
                 // Writing to a string cannot fail.
-                let _infallible = write!(output, "\\u{:04X}", u32::from(c));
-            }
-            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{a0}' | '\u{feff}') => {
                 let _infallible = write!(output, "\\u{:04X}", u32::from(c));
             }
             c => output.push(c),
@@ -76,7 +76,7 @@ fn urlquery(text: &str) -> String {
 
 fn nginx_string(values: &[Value], session: &mut Session) -> Result<Value, Failure> {
     let text = text(&values[0]);
-    let quoted = quote::quoted(text).map_err(|harm| {
+    let quoted = quoted(text).map_err(|harm| {
         Failure::new(format!("{} {harm}, and cannot be quoted in an nginx file", session.origin(text)))
     })?;
     Ok(Value::Safe(Arc::from(quoted)))

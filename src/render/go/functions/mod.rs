@@ -146,12 +146,13 @@ fn items(value: &Value) -> &[Value] {
 }
 
 /// Longest text that one call may make, in bytes: a count out of the store must not exhaust memory.
-const MOST_BYTES: usize = 16 << 20;
+pub(super) const MOST_BYTES: usize = 16 << 20;
 
 /// A text that a call made.
 fn made(text: String) -> Result<Value, Failure> {
-    if text.len() > MOST_BYTES {
-        return Err(Failure::new(format!("would make a text of more than {MOST_BYTES} bytes")));
-    }
-    Ok(Value::from(text))
+    if text.len() > MOST_BYTES { Err(too_long()) } else { Ok(Value::from(text)) }
+}
+
+fn too_long() -> Failure {
+    Failure::new(format!("would make a text of more than {MOST_BYTES} bytes"))
 }

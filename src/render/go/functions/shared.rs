@@ -134,11 +134,11 @@ fn to_tera(value: &Value) -> TeraValue {
         Value::Bool(value) => TeraValue::from(*value),
         Value::Int(number) | Value::Named(_, number, _) => TeraValue::from(*number),
         Value::Unsigned(number, _) => TeraValue::from(*number),
-        // JSON has one kind of number: a whole one is written without a fraction.
-        Value::Float(number) if number.trunc() == *number && number.abs() < 9e18 => TeraValue::from(*number as i64),
         Value::Float(number) => TeraValue::from(*number),
         Value::Text(text) | Value::Safe(text) => TeraValue::from(&**text),
         Value::Time(moment) => TeraValue::from(time::format(moment, "2006-01-02T15:04:05.999999999Z07:00")),
+        // A search that finds nothing is Go's nil, which is null in JSON.
+        Value::List(Items::Pairs, items) if items.is_empty() => TeraValue::none(),
         Value::List(_, items) => TeraValue::from(items.iter().map(to_tera).collect::<Vec<_>>()),
         Value::Map(map) => TeraValue::from(
             map.iter().map(|(key, value)| (Key::from(key.to_string()), to_tera(value))).collect::<BTreeMap<_, _>>(),

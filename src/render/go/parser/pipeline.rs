@@ -52,14 +52,8 @@ impl Parser<'_> {
                 Kind::Declare | Kind::Assign => {
                     let assigns = self.take().kind == Kind::Assign;
                     names.push(name);
-                    if !assigns {
-                        self.variables.extend(names.iter().cloned());
-                    } else if let Some(unknown) = names.iter().find(|name| !self.variables.contains(name)) {
-                        return Err(Mistake::new(
-                            self.tokens[start].at,
-                            format!("variable `{unknown}` is not defined"),
-                        ));
-                    }
+                    // As in Go, an assignment declares too: one to an unknown variable fails when it is reached.
+                    self.variables.extend(names.iter().cloned());
                     return Ok((names, assigns));
                 }
                 Kind::Comma if context == "range" && names.is_empty() => {

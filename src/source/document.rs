@@ -1,7 +1,8 @@
-//! Text of a file to keys and values: nested maps become `/a/b`, lists `/a/0`, numbers and truth values text, null the
-//! empty text. JSON and TOML go by their extensions, everything else is YAML. Pure; never repeats a value in a problem.
+//! Text of a file to keys and values: nested maps become `/a/b`, lists `/a/0`, numbers and truth values text; null is
+//! no key at all, as in confd. JSON and TOML go by their extensions, everything else is YAML. Pure; never repeats a value in a problem.
 
 mod json;
+mod scalar;
 mod toml;
 mod yaml;
 
@@ -31,6 +32,7 @@ impl fmt::Display for Problem {
 /// A file as nested as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Node {
+    Null,
     Scalar(String),
     List(Vec<Node>),
     Map(Vec<(String, Node)>),
@@ -57,27 +59,37 @@ pub(crate) fn parse(extension: &str, content: &[u8]) -> Result<BTreeMap<String, 
                 text: "holds a lone value where keys with values belong".to_owned(),
             });
         }
-        Some(node) => flatten(node, &mut String::new(), &mut entries),
+        Some(node) => flatten(node, &mut Vec::new(), &mut entries),
         None => {}
     }
     Ok(entries)
 }
 
-fn flatten(node: Node, path: &mut String, entries: &mut BTreeMap<String, String>) {
-    let parent = path.len();
-    let mut below = |name: &str, node: Node| {
-        // A key may be written with the slash that it has as a path.
-        if !name.starts_with('/') {
-            path.push('/');
-        }
-        path.push_str(name);
-        flatten(node, path, entries);
-        path.truncate(parent);
-    };
+/// A name may be a path itself; as confd does, the key is the cleaned path: `a//b/./c` is `/a/b/c`.
+fn flatten(node: Node, path: &mut Vec<String>, entries: &mut BTreeMap<String, String>) {
     match node {
-        Node::Scalar(text) => drop(entries.insert(path.clone(), text)),
-        Node::List(nodes) => nodes.into_iter().enumerate().for_each(|(index, node)| below(&index.to_string(), node)),
-        Node::Map(pairs) => pairs.into_iter().for_each(|(name, node)| below(&name, node)),
+        Node::Null => {}
+        Node::Scalar(text) => drop(entries.insert(format!("/{}", path.join("/")), text)),
+        Node::List(nodes) => {
+            for (index, node) in nodes.into_iter().enumerate() {
+                path.push(index.to_string());
+                flatten(node, path, entries);
+                path.pop();
+            }
+        }
+        Node::Map(pairs) => {
+            for (name, node) in pairs {
+                let mut below = path.clone();
+                for part in name.split('/') {
+                    match part {
+                        "" | "." => {}
+                        ".." => drop(below.pop()),
+                        part => below.push(part.to_owned()),
+                    }
+                }
+                flatten(node, &mut below, entries);
+            }
+        }
     }
 }
 

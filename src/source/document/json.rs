@@ -34,7 +34,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 
     fn visit_unit<E>(self) -> Result<Node, E> {
-        Ok(Node::Scalar(String::new()))
+        Ok(Node::Null)
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Node, E> {

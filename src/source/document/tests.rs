@@ -38,27 +38,33 @@ fn the_three_languages_say_the_same() {
 }
 
 #[test]
-fn scalars_of_yaml_stay_as_written_and_null_is_empty() {
+fn scalars_of_yaml_are_read_as_confd_reads_them_and_null_is_no_key() {
     check(
         "yaml",
-        "a: 1.10\nb: 0x1F\nc: yes\nd: ~\ne:\nf: null\ng: 'null'\nh: \"~\"\ni: 2024-01-02\nj: |\n  two\n  lines\n",
+        "a: 1.10\nb: 0x1F\nc: yes\nd: ~\ne:\nf: null\ng: 'null'\nh: \"~\"\ni: 2024-01-02\nj: |\n  two\n  lines\nk: '1.10'\n\
+         l: !!str 1.10\n1.10: m\nn: &n 0x10\no: *n\n*n : p\nq: [~, 1.0]\nr: ''\n",
         &[
-            ("/a", "1.10"),
-            ("/b", "0x1F"),
+            ("/1.10", "m"),
+            ("/16", "p"),
+            ("/a", "1.1"),
+            ("/b", "31"),
             ("/c", "yes"),
-            ("/d", ""),
-            ("/e", ""),
-            ("/f", ""),
             ("/g", "null"),
             ("/h", "~"),
             ("/i", "2024-01-02"),
             ("/j", "two\nlines\n"),
+            ("/k", "1.10"),
+            ("/l", "1.10"),
+            ("/n", "16"),
+            ("/o", "16"),
+            ("/q/1", "1"),
+            ("/r", ""),
         ],
     );
     check(
         "json",
         r#"{"a": null, "b": 1.0, "c": 18446744073709551615, "d": -1}"#,
-        &[("/a", ""), ("/b", "1"), ("/c", "18446744073709551615"), ("/d", "-1")],
+        &[("/b", "1"), ("/c", "18446744073709551615"), ("/d", "-1")],
     );
 }
 
@@ -69,6 +75,7 @@ fn keys_may_be_whole_paths() {
         "/services/web/1: a\nservices/web/2: b\n8080: c\n",
         &[("/8080", "c"), ("/services/web/1", "a"), ("/services/web/2", "b")],
     );
+    check("yaml", "a:\n  b//c/./d/: 1\n  ../e: 2\n  '': 3\n", &[("/a", "3"), ("/a/b/c/d", "1"), ("/e", "2")]);
 }
 
 #[test]

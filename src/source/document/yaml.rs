@@ -1,11 +1,11 @@
-//! YAML 1.2 to nodes. Scalars stay as written, so that `1.10` is not `1.1`. Keys that come twice, several documents,
-//! keys that are not text, and aliases that grow without measure are refused. `<<` merges maps.
+//! YAML 1.2 to nodes. Keys stay as written, also where they are numbers. Keys that come twice, several documents, keys
+//! that are no scalars, and aliases that grow without measure are refused. `<<` merges maps.
 
 use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 
-use super::{DEEPEST, MOST_NODES, Node, Problem};
+use super::{DEEPEST, MOST_NODES, Node, Problem, scalar};
 
 pub(super) fn parse(text: &str) -> Result<Option<Node>, Problem> {
     let mut builder = Builder::default();
@@ -73,15 +73,22 @@ impl Builder {
                 };
                 let (node, measure) = (node.clone(), *measure);
                 self.check_measure(measure, at)?;
-                self.put(node, false, at)?;
+                self.put(node, at)?;
             }
-            Event::Scalar(text, style, anchor, _) => {
+            Event::Scalar(text, style, anchor, tag) => {
                 let is_plain = style == ScalarStyle::Plain;
-                let is_null = is_plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
-                let node = Node::Scalar(if is_null { String::new() } else { text.into_owned() });
+                let node = match is_plain && tag.is_none() {
+                    true => scalar::plain(&text).map_or(Node::Null, Node::Scalar),
+                    false => Node::Scalar(text.clone().into_owned()),
+                };
                 self.remember(anchor, &node);
                 self.check_measure(Measure { nodes: 1, depth: 0 }, at)?;
-                self.put(node, is_plain, at)?;
+                match self.frames.last_mut() {
+                    Some((Frame::Map { lines, key: key @ None, .. }, _)) => {
+                        *key = Some(new_key(text.into_owned(), is_plain, lines, at)?);
+                    }
+                    _ => self.put(node, at)?,
+                }
             }
             Event::SequenceStart(anchor, _) => self.open(Frame::List { anchor, nodes: Vec::new() }, at)?,
             Event::MappingStart(anchor, _) => {
@@ -115,7 +122,7 @@ impl Builder {
             }
         };
         self.remember(anchor, &node);
-        self.put(node, false, &began)
+        self.put(node, &began)
     }
 
     /// Anchor 0 means none.
@@ -137,8 +144,8 @@ impl Builder {
         Ok(())
     }
 
-    /// Puts a finished node where it belongs. `is_plain`: a scalar without quotes.
-    fn put(&mut self, node: Node, is_plain: bool, at: &Marker) -> Result<(), Problem> {
+    /// Puts a finished node where it belongs.
+    fn put(&mut self, node: Node, at: &Marker) -> Result<(), Problem> {
         match self.frames.last_mut().map(|(frame, _)| frame) {
             None => self.root = Some(node),
             Some(Frame::List { nodes, .. }) => nodes.push(node),
@@ -148,17 +155,18 @@ impl Builder {
                     maps_to_merge(node)
                         .ok_or_else(|| problem(at, "`<<` merges a map or a list of maps, and this is neither"))?,
                 ),
-                None => *key = Some(new_key(node, is_plain, lines, at)?),
+                None => match node {
+                    Node::Scalar(name) => *key = Some(new_key(name, false, lines, at)?),
+                    _ => return Err(problem(at, "a key that is a list or a map")),
+                },
             },
         }
         Ok(())
     }
 }
 
-fn new_key(node: Node, is_plain: bool, lines: &mut HashMap<String, usize>, at: &Marker) -> Result<Key, Problem> {
-    let Node::Scalar(name) = node else {
-        return Err(problem(at, "a key that is a list or a map"));
-    };
+/// `is_plain`: written without quotes.
+fn new_key(name: String, is_plain: bool, lines: &mut HashMap<String, usize>, at: &Marker) -> Result<Key, Problem> {
     if is_plain && name == "<<" {
         return Ok(Key::Merge);
     }
@@ -179,7 +187,7 @@ fn maps_to_merge(node: Node) -> Option<Vec<Node>> {
 fn pairs_of(node: Node) -> Vec<(String, Node)> {
     match node {
         Node::Map(pairs) => pairs,
-        Node::List(_) | Node::Scalar(_) => Vec::new(),
+        Node::List(_) | Node::Scalar(_) | Node::Null => Vec::new(),
     }
 }
 
@@ -191,7 +199,7 @@ fn measure(node: &Node) -> Measure {
         })
     };
     let inside = match node {
-        Node::Scalar(_) => return Measure { nodes: 1, depth: 0 },
+        Node::Scalar(_) | Node::Null => return Measure { nodes: 1, depth: 0 },
         Node::List(nodes) => below(&mut nodes.iter()),
         Node::Map(pairs) => below(&mut pairs.iter().map(|(_, node)| node)),
     };

@@ -1,0 +1,100 @@
+//! What a plain scalar of YAML stands for, as Go's yaml.v3 reads it and confd writes it: whole numbers in decimal, floats
+//! without an exponent, `true` and `false` in small letters, nothing for null. All else is the text itself.
+
+/// The text of a scalar that has neither quotes nor a tag; `None` for null.
+pub(super) fn plain(text: &str) -> Option<String> {
+    let number = || match text.as_bytes().first() {
+        Some(b'0'..=b'9' | b'+' | b'-') => {
+            let digits = text.replace('_', "");
+            integer(&digits).map(|number| number.to_string()).or_else(|| float(&digits))
+        }
+        Some(b'.') => float(&text.replace('_', "")),
+        _ => None,
+    };
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => None,
+        "True" | "TRUE" => Some("true".to_owned()),
+        "False" | "FALSE" => Some("false".to_owned()),
+        ".nan" | ".NaN" | ".NAN" => Some("NaN".to_owned()),
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => Some("+Inf".to_owned()),
+        "-.inf" | "-.Inf" | "-.INF" => Some("-Inf".to_owned()),
+        _ => Some(number().unwrap_or_else(|| text.to_owned())),
+    }
+}
+
+/// Decimal, `0x`, `0b`, `0o`, and octal after a bare zero.
+fn integer(text: &str) -> Option<i128> {
+    let (sign, digits) = match text.split_at_checked(1) {
+        Some((sign @ ("+" | "-"), digits)) => (sign, digits),
+        _ => ("", text),
+    };
+    let (radix, digits) = match digits.split_at_checked(2) {
+        Some(("0x" | "0X", digits)) => (16, digits),
+        Some(("0b" | "0B", digits)) => (2, digits),
+        Some(("0o" | "0O", digits)) => (8, digits),
+        Some(_) if digits.starts_with('0') => (8, &digits[1..]),
+        _ => (10, digits),
+    };
+    // Rust would take a second sign.
+    let is_digit = |c: char| c.is_digit(radix);
+    if !digits.chars().all(is_digit) {
+        return None;
+    }
+    let number = i128::from_str_radix(&format!("{sign}{digits}"), radix).ok()?;
+    // Go has these two types for it; what is larger is a float.
+    (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(&number).then_some(number)
+}
+
+/// Digits with a point, an exponent or both; what is too large stays text.
+fn float(text: &str) -> Option<String> {
+    let is_plain = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
+    let number: f64 = if is_plain { text.parse().ok()? } else { return None };
+    number.is_finite().then(|| number.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_scalars_are_what_confd_makes_of_them() {
+        let cases = [
+            ("1.10", "1.1"),
+            ("0x1F", "31"),
+            ("017", "15"),
+            ("0o17", "15"),
+            ("08", "8"),
+            ("-0b11", "-3"),
+            ("1_000", "1000"),
+            ("+5", "5"),
+            ("-0", "0"),
+            ("1e3", "1000"),
+            ("1e-7", "0.0000001"),
+            ("-.5", "-0.5"),
+            (".5e3", "500"),
+            (".5_0", "0.5"),
+            ("5.", "5"),
+            ("1e400", "1e400"),
+            ("9223372036854775808", "9223372036854775808"),
+            ("TRUE", "true"),
+            ("False", "false"),
+            ("yes", "yes"),
+            ("-.inf", "-Inf"),
+            (".NaN", "NaN"),
+            ("2024-01-02", "2024-01-02"),
+            ("10.0.0.1", "10.0.0.1"),
+            ("12:30", "12:30"),
+            ("1,5", "1,5"),
+            ("+-5", "+-5"),
+            ("0x", "0x"),
+            (".", "."),
+            ("-", "-"),
+            ("e5", "e5"),
+            ("1.5.", "1.5."),
+            ("NULL", ""),
+        ];
+        for (written, expected) in cases {
+            assert_eq!(plain(written).unwrap_or_default(), expected, "{written}");
+        }
+    }
+}

@@ -158,21 +158,22 @@ impl Stores {
                     // Its task has ended: nothing more will come of it.
                     self.running[position].handle = None;
                     waiting.retain(|waiting| *waiting != position);
-                    found.push((position, Err(self.no_snapshot(position, timeout, &problems[position]))));
+                    found.push((position, Err(self.no_snapshot(position, "", &problems[position]))));
                 }
                 Err(_) => break,
             }
         }
+        let within = format!(" within {timeout:?}");
         for position in waiting {
-            found.push((position, Err(self.no_snapshot(position, timeout, &problems[position]))));
+            found.push((position, Err(self.no_snapshot(position, &within, &problems[position]))));
         }
         found
     }
 
-    fn no_snapshot(&self, position: usize, timeout: Duration, problem: &str) -> String {
+    fn no_snapshot(&self, position: usize, within: &str, problem: &str) -> String {
         match self.further(position) {
-            None => format!("no snapshot of the store within {timeout:?}: {problem}"),
-            Some(name) => format!("no snapshot of the store {name} within {timeout:?}: {problem}"),
+            None => format!("no snapshot of the store{within}: {problem}"),
+            Some(name) => format!("no snapshot of the store {name}{within}: {problem}"),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The `file` store: YAML, JSON or TOML files, or folders of them, read whole after every change. A broken or half-written
-//! edit is told and changes nothing.
+//! edit is told and changes nothing. Where nobody follows, what is still malformed at the second look ends it: waiting for
+//! an edit is a daemon's work.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -26,6 +27,7 @@ pub(super) async fn run(settings: FileSettings, follow: bool, mut requests: Requ
     let mut revision = 0;
     let mut last: Option<BTreeMap<Key, Value>> = None;
     let mut is_lost = false;
+    let mut was_malformed = false;
     let mut wanted_anew = true;
     loop {
         let mut content = outlet.until(read_bounded(&settings)).await;
@@ -50,8 +52,12 @@ pub(super) async fn run(settings: FileSettings, follow: bool, mut requests: Requ
             Err(problem) => {
                 is_lost = true;
                 outlet.outbox.put_standing(Event::Lost { problem, retry_in: RETRY });
+                if !follow && was_malformed && content.is_malformed {
+                    return;
+                }
             }
         }
+        was_malformed = content.is_malformed;
         let next = async {
             tokio::select! {
                 is_open = requests.changed() => Some(is_open),
@@ -69,6 +75,8 @@ pub(super) async fn run(settings: FileSettings, follow: bool, mut requests: Requ
 
 struct Content {
     entries: Result<BTreeMap<Key, Value>, String>,
+    /// A file could be read, but not understood.
+    is_malformed: bool,
     watched: Watched,
 }
 
@@ -76,7 +84,7 @@ struct Content {
 async fn read_bounded(settings: &FileSettings) -> Content {
     let settings = settings.clone();
     let work = tokio::task::spawn_blocking(move || read(&settings));
-    let failed = |problem: String| Content { entries: Err(problem), watched: Watched::default() };
+    let failed = |problem: String| Content { entries: Err(problem), is_malformed: false, watched: Watched::default() };
     match tokio::time::timeout(READ_TIMEOUT, work).await {
         Ok(Ok(content)) => content,
         Ok(Err(error)) => failed(format!("reading files was cut off: {error}")),
@@ -88,12 +96,13 @@ fn read(settings: &FileSettings) -> Content {
     let mut watched = Watched::default();
     let mut entries = BTreeMap::new();
     let mut problems = Vec::new();
+    let mut is_malformed = false;
     for path in &settings.paths {
         for file in files_of(path, &settings.filter, &mut watched, &mut problems) {
             let parsed = file
                 .text
                 .map_err(|problem| format!("cannot read {}: {problem}", file.path.display()))
-                .and_then(|text| parse(&file.path, &text));
+                .and_then(|text| parse(&file.path, &text).inspect_err(|_| is_malformed = true));
             match parsed {
                 Ok(parsed) => entries.extend(
                     parsed.into_iter().map(|(key, value)| (Key::from(key.as_str()), Value::from(value.as_str()))),
@@ -103,7 +112,7 @@ fn read(settings: &FileSettings) -> Content {
         }
     }
     let entries = if problems.is_empty() { Ok(entries) } else { Err(problems.join("; ")) };
-    Content { entries, watched }
+    Content { entries, is_malformed, watched }
 }
 
 /// The files that a path names: itself, or those of the folder whose name the filter accepts.

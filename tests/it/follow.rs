@@ -248,6 +248,17 @@ fn onetime_gives_up_on_a_store_that_is_away() {
 }
 
 #[test]
+fn onetime_does_not_wait_for_a_malformed_file_to_mend_itself() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "");
+    sandbox.set_store("v: {x: one\n");
+    // Far longer than any test may take: it must end of itself.
+    let ran = sandbox.run(&["--onetime", "--backend-timeout", "1h"]).expect_code(4);
+    assert!(ran.stderr.contains("no snapshot of the store: ") && ran.stderr.contains(":2:1: "), "{ran:?}");
+    assert_eq!(sandbox.output("a"), None);
+}
+
+#[test]
 fn a_second_daemon_on_one_state_folder_is_refused_and_onetime_beside_it_works() {
     let sandbox = Sandbox::new();
     sandbox.plain_resource("a", "reload_cmd = \"true\"");

@@ -38,12 +38,12 @@ fn mul(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
 }
 
 fn div(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
-    not_by_zero(call)?;
+    not_by_zero(call, "division")?;
     calculate(call, i128::checked_div, |a, b| a / b)
 }
 
 fn modulo(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
-    not_by_zero(call)?;
+    not_by_zero(call, "modulo")?;
     calculate(call, i128::checked_rem, |a, b| a % b)
 }
 
@@ -61,8 +61,8 @@ fn calculate(
     result.ok_or_else(|| call.failure("the result is out of range"))
 }
 
-fn not_by_zero(call: &Call<'_>) -> Result<(), Failure> {
-    if call.number("b")?.as_float() == 0.0 { Err(call.failure("division by zero")) } else { Ok(()) }
+fn not_by_zero(call: &Call<'_>, what: &str) -> Result<(), Failure> {
+    if call.number("b")?.as_float() == 0.0 { Err(call.failure(format!("{what} by zero"))) } else { Ok(()) }
 }
 
 fn atoi(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {

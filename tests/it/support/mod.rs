@@ -55,9 +55,36 @@ pub fn wait_until(what: &str, deadline: Duration, mut condition: impl FnMut() ->
     wait_for(what, deadline, || condition().then_some(()));
 }
 
-/// A child process that is killed and reaped when the test drops it.
+/// A child process that is killed and reaped when the test drops it, and then whatever children it left.
 pub struct Daemon {
     pub child: Child,
+    left: Vec<Process>,
+}
+
+/// A process, told from a later one with the same pid by when it began.
+struct Process {
+    pid: i32,
+    began: String,
+}
+
+impl Process {
+    fn of(pid: i32) -> Option<Process> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name may hold blanks and parentheses; what follows it is the third field, and the beginning the 22nd.
+        let began = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.to_owned();
+        Some(Process { pid, began })
+    }
+
+    fn children_of(pid: u32) -> Vec<Process> {
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        children.split_whitespace().filter_map(|pid| Process::of(pid.parse().ok()?)).collect()
+    }
+
+    fn end(&self) {
+        if Process::of(self.pid).is_some_and(|now| now.began == self.began) {
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid), nix::sys::signal::Signal::SIGKILL).ok();
+        }
+    }
 }
 
 impl Daemon {
@@ -65,7 +92,7 @@ impl Daemon {
     pub fn start(command: &mut Command) -> Daemon {
         let child =
             command.stdin(Stdio::null()).spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-        Daemon { child }
+        Daemon { child, left: Vec::new() }
     }
 
     pub fn pid(&self) -> i32 {
@@ -78,6 +105,7 @@ impl Daemon {
 
     /// kill -9, then reap.
     pub fn kill(&mut self) {
+        self.left.extend(Process::children_of(self.child.id()));
         self.child.kill().ok();
         self.child.wait().unwrap();
     }
@@ -85,7 +113,9 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.kill();
+        }
+        self.left.iter().for_each(Process::end);
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::support::free_port;
-use crate::support::nginx::{Nginx, http_get, wait_drained};
+use crate::support::nginx::{Nginx, http_get, lives, wait_drained};
 
 #[test]
 fn a_sandboxed_nginx_serves_reloads_and_leaves_nothing_behind() {
@@ -39,7 +39,7 @@ fn a_sandboxed_nginx_serves_reloads_and_leaves_nothing_behind() {
     assert!(nginx.is_running());
     nginx.stop();
     assert!(!nginx.is_running());
-    assert_eq!(all.into_iter().filter(|pid| fs::exists(format!("/proc/{pid}")).unwrap()).count(), 0);
+    assert_eq!(all.into_iter().filter(|pid| lives(*pid)).count(), 0);
 }
 
 #[test]
@@ -51,6 +51,6 @@ fn workers_of_a_killed_master_are_ended_too() {
     crate::support::wait_until("the master to be gone", std::time::Duration::from_secs(10), || !nginx.is_running());
     nginx.stop();
     crate::support::wait_until("the workers to be gone", std::time::Duration::from_secs(10), || {
-        workers.iter().all(|pid| !fs::exists(format!("/proc/{pid}")).unwrap())
+        workers.iter().all(|pid| !lives(*pid))
     });
 }

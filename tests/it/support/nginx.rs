@@ -322,11 +322,20 @@ fn processes() -> impl Iterator<Item = i32> {
     entries.filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse().ok()))
 }
 
+/// Whether a process runs. One that has ended may stay in the table for ever: in a container, nobody may reap orphans.
+pub fn lives(pid: i32) -> bool {
+    state_and_parent_of(pid).is_some_and(|(state, _)| !matches!(state.as_str(), "Z" | "X"))
+}
+
 fn parent_of(pid: i32) -> Option<i32> {
+    state_and_parent_of(pid)?.1.parse().ok()
+}
+
+fn state_and_parent_of(pid: i32) -> Option<(String, String)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The command name, in parentheses, may hold anything; state and parent follow it.
-    let (_, after_name) = stat.rsplit_once(") ")?;
-    after_name.split(' ').nth(1)?.parse().ok()
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ').map(str::to_owned);
+    Some((fields.next()?, fields.next()?))
 }
 
 fn title_of(pid: i32) -> String {

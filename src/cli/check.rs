@@ -15,7 +15,7 @@ use crate::world::fs::owner;
 use crate::world::terminal;
 
 use super::exit::Exit;
-use super::run;
+use super::{counted, run};
 
 /// An owner or group that this machine does not know.
 fn unknown_account(account: &Account) -> Option<Problem> {
@@ -139,10 +139,12 @@ pub(super) fn check(settings: &Settings, mut problems: Problems) -> Exit {
     let n_resources = loaded.members.iter().filter(|member| !wrong.contains(&*member.resource.file)).count();
     if problems.is_empty() {
         let confdirs: Vec<String> = sources.confdirs.iter().map(|path| path.display().to_string()).collect();
-        terminal::print(&format!("{n_resources} resources in {}: no problem\n", confdirs.join(", ")));
+        terminal::print(&format!("{} in {}: no problem\n", counted(n_resources, "resource"), confdirs.join(", ")));
         Exit::Done
     } else {
-        terminal::complain(&format!("{} problems; {n_resources} resources are right\n", problems.len()));
+        let are = if n_resources == 1 { "is" } else { "are" };
+        let (problems, right) = (counted(problems.len(), "problem"), counted(n_resources, "resource"));
+        terminal::complain(&format!("{problems}; {right} {are} right\n"));
         Exit::Configuration
     }
 }

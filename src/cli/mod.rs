@@ -104,3 +104,8 @@ fn parse_arguments() -> Result<Invocation, EarlyExit> {
         copy
     })
 }
+
+/// A number of things, as people write it.
+fn counted(number: usize, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}

@@ -11,14 +11,18 @@ use crate::source::health;
 use crate::world::{clock, terminal};
 
 use super::exit::Exit;
-use super::show;
+use super::{counted, show};
 
 /// Looks, and says what it finds. A resource without keys is a warning.
 pub(super) async fn preflight(settings: Settings) -> Exit {
     let deadline = clock::now() + settings.preflight_timeout;
     let left = || deadline.saturating_duration_since(clock::now()).max(Duration::from_millis(1));
     let loaded = show::load(&settings);
-    terminal::print(&format!("resources: {} loaded, {} problems\n", loaded.members.len(), loaded.problems.len()));
+    terminal::print(&format!(
+        "resources: {} loaded, {}\n",
+        loaded.members.len(),
+        counted(loaded.problems.len(), "problem")
+    ));
     let mut exit = if loaded.problems.is_empty() { Exit::Done } else { Exit::Configuration };
     // That of the settings, and those of `[backend]` tables.
     for store in &loaded.stores {

@@ -29,7 +29,7 @@ fn check_prints_all_five_mistakes_with_file_line_and_hint() {
         assert!(ran.stderr.contains(place) && ran.stderr.contains(words), "{place} {words}\n{}", ran.stderr);
     }
     assert!(ran.stderr.matches("hint:").count() >= 4, "{}", ran.stderr);
-    assert!(ran.stderr.contains("5 problems; 1 resources are right"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("5 problems; 1 resource is right"), "{}", ran.stderr);
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn check_config_needs_no_store_and_wants_the_folders_of_destinations() {
     let nobody = format!("http://127.0.0.1:{}", free_port());
     sandbox.store = ["--backend", "etcd", "--node", &nobody].map(str::to_owned).to_vec();
     let ran = sandbox.run(&["--check-config"]).expect_code(0);
-    assert!(ran.stdout.contains("1 resources"), "{ran:?}");
+    assert!(ran.stdout.contains("1 resource"), "{ran:?}");
     let dest = sandbox.text_path("nowhere/b");
     sandbox.resource("b", &format!("src = \"values.tera\"\ndest = \"{dest}\"\nkeys = [\"/v\"]"));
     let ran = sandbox.run(&["-check-config"]).expect_code(3);

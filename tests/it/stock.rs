@@ -1,5 +1,6 @@
 //! A confdir as confd's users have it, unchanged, by both confds' command lines and from each store: every file comes out as confd
-//! writes it, byte for byte. The expected files follow confd's documented semantics; confd itself is not run.
+//! writes it, byte for byte. The expected files were held against Go's text/template with confd's functions; confd itself is
+//! not run.
 
 use std::fs;
 use std::path::{Path, PathBuf};

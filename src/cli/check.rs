@@ -42,6 +42,17 @@ fn unescaped(member: &Member) -> Option<Problem> {
     Some(Problem::new(message).at(Place::file(&resource.file)).hint(hint))
 }
 
+/// Keys that look like patterns, which they are not.
+fn patterns(member: &Member) -> impl Iterator<Item = Problem> {
+    let resource = &member.resource;
+    resource.keys.iter().filter(|key| key.contains(['*', '?'])).map(|key| {
+        let folder = key.split_inclusive('/').take_while(|part| !part.contains(['*', '?'])).collect::<String>();
+        let hint = format!("a key stands for itself and for all below it: `{}`", folder.trim_end_matches('/'));
+        let message = format!("keys: in `{key}`, `*` and `?` mean just themselves");
+        Problem::new(message).at(Place::file(&resource.file)).hint(hint)
+    })
+}
+
 /// A destination whose folder is not there.
 fn missing_folder(resource: &Resource) -> Option<Problem> {
     let folder = resource.dest.parent()?;
@@ -128,7 +139,7 @@ pub(super) fn check(settings: &Settings, mut problems: Problems) -> Exit {
     for problem in problems.iter() {
         terminal::complain(&format!("{problem}\n"));
     }
-    for warning in loaded.members.iter().filter_map(unescaped) {
+    for warning in loaded.members.iter().flat_map(|member| unescaped(member).into_iter().chain(patterns(member))) {
         terminal::complain(&format!("warning: {warning}\n"));
     }
     for difference in differences(settings, &sources, &loaded) {

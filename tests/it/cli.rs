@@ -33,6 +33,18 @@ fn check_prints_all_five_mistakes_with_file_line_and_hint() {
 }
 
 #[test]
+fn check_warns_of_keys_that_look_like_patterns() {
+    let sandbox = Sandbox::new();
+    sandbox.template("t.tera", "fine\n");
+    let dest = sandbox.text_path("out/t");
+    sandbox.resource("t", &format!("src = \"t.tera\"\ndest = \"{dest}\"\nkeys = [\"/services/web/*\", \"/plain\"]"));
+    let ran = sandbox.run(&["check"]).expect_code(0);
+    let warning = "t.toml: keys: in `/services/web/*`, `*` and `?` mean just themselves\n  hint: a key stands for itself and for \
+                   all below it: `/services/web`\n";
+    assert!(ran.stderr.contains(warning) && ran.stderr.matches("warning: ").count() == 1, "{}", ran.stderr);
+}
+
+#[test]
 fn check_tells_what_is_wrong_with_the_template_of_a_resource_that_is_wrong_itself() {
     let sandbox = Sandbox::new();
     sandbox.template("broken.tera", "{{ getvv(key=\"/a\") }}\n");

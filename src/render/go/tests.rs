@@ -144,6 +144,17 @@ proptest! {
     }
 
     #[test]
+    fn no_format_panics(
+        format in "([a-z]{0,2}%[-+# 0]{0,2}(\\[[0-3]\\])?(\\*|[0-9]{0,6})([.](\\*|[0-9]{0,6}))?[a-zA-Z%])",
+        words in proptest::collection::vec(
+            proptest::sample::select(vec!["1.5", "-0.0", "1e300", "-7", "70000", "\"\u{e9}\"", "nil", "true", "(list 1.5 \"a\" nil)", "(map \"a\" 1)"]),
+            0..4,
+        ),
+    ) {
+        let _outcome = render(&format!("{{{{printf {format:?} {}}}}}", words.join(" ")), Escape::None, &[]);
+    }
+
+    #[test]
     fn no_text_panics(template in "(\\{\\{|\\}\\}|-|/\\*|\\*/|[ -~\\n]|\\PC){0,24}") {
         let _outcome = render(&template, Escape::None, &[]);
     }

@@ -91,7 +91,7 @@ impl Stores {
         let Some(running) = self.running.get_mut(position) else { return false };
         match event {
             Event::Lost { problem, .. } if running.lost.as_ref() == Some(problem) => {}
-            Event::Lost { problem, retry_in } => {
+            Event::Lost { problem, retry_in, .. } => {
                 let retry_in_ms = retry_in.as_millis();
                 match &running.settings {
                     None => tracing::warn!(
@@ -140,11 +140,13 @@ impl Stores {
         self.running.iter().any(|running| running.resync_wanted)
     }
 
-    /// The first snapshot of each store, or why there was none in time.
+    /// The first snapshot of each store, or why there was none in time. What is still malformed at the second look is not
+    /// waited for: that is a daemon's work.
     pub async fn first_snapshots(&mut self, timeout: Duration) -> Vec<(usize, Result<Event, String>)> {
         let deadline = tokio::time::Instant::now() + timeout;
         let mut waiting: Vec<usize> = (0..self.running.len()).filter(|at| self.running[*at].handle.is_some()).collect();
         let mut problems = vec!["no answer".to_owned(); self.running.len()];
+        let mut were_malformed = vec![false; self.running.len()];
         let mut found = Vec::new();
         while !waiting.is_empty() {
             match tokio::time::timeout_at(deadline, self.next()).await {
@@ -152,7 +154,13 @@ impl Stores {
                     waiting.retain(|waiting| *waiting != position);
                     found.push((position, Ok(event)));
                 }
-                Ok((position, Some(Event::Lost { problem, .. }))) => problems[position] = problem,
+                Ok((position, Some(Event::Lost { problem, is_malformed, .. }))) => {
+                    if std::mem::replace(&mut were_malformed[position], is_malformed) && is_malformed {
+                        waiting.retain(|waiting| *waiting != position);
+                        found.push((position, Err(self.no_snapshot(position, "", &problem))));
+                    }
+                    problems[position] = problem;
+                }
                 Ok((_, Some(_))) => {}
                 Ok((position, None)) => {
                     // Its task has ended: nothing more will come of it.

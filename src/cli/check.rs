@@ -47,7 +47,8 @@ fn patterns(member: &Member) -> impl Iterator<Item = Problem> {
     let resource = &member.resource;
     resource.keys.iter().filter(|key| key.contains(['*', '?'])).map(|key| {
         let folder = key.split_inclusive('/').take_while(|part| !part.contains(['*', '?'])).collect::<String>();
-        let hint = format!("a key stands for itself and for all below it: `{}`", folder.trim_end_matches('/'));
+        let folder = if folder.len() > 1 { folder.trim_end_matches('/') } else { "/" };
+        let hint = format!("a key stands for itself and for all below it: `{folder}`");
         let message = format!("keys: in `{key}`, `*` and `?` mean just themselves");
         Problem::new(message).at(Place::file(&resource.file)).hint(hint)
     })

@@ -32,6 +32,8 @@ pub enum Event {
         problem: String,
         /// When the next attempt starts.
         retry_in: Duration,
+        /// The store was read, but not understood: only an edit mends that.
+        is_malformed: bool,
     },
     /// The store is followed again after `Lost`, and nothing was missed.
     Regained,

@@ -94,7 +94,9 @@ fn take_outcome(session: &mut Session, link: &mut Link, outlet: &mut Outlet, out
     };
     let step = session.step(input, random::fraction());
     match step.notice {
-        Some(Notice::Lost { problem, retry_in }) => outlet.outbox.put_standing(Event::Lost { problem, retry_in }),
+        Some(Notice::Lost { problem, retry_in }) => {
+            outlet.outbox.put_standing(Event::Lost { problem, retry_in, is_malformed: false });
+        }
         Some(Notice::Regained) => outlet.outbox.put_standing(Event::Regained),
         None => {}
     }

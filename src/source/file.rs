@@ -1,6 +1,5 @@
 //! The `file` store: YAML, JSON or TOML files, or folders of them, read whole after every change. A broken or half-written
-//! edit is told and changes nothing. Where nobody follows, what is still malformed at the second look ends it: waiting for
-//! an edit is a daemon's work.
+//! edit is told and changes nothing.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,7 +26,6 @@ pub(super) async fn run(settings: FileSettings, follow: bool, mut requests: Requ
     let mut revision = 0;
     let mut last: Option<BTreeMap<Key, Value>> = None;
     let mut is_lost = false;
-    let mut was_malformed = false;
     let mut wanted_anew = true;
     loop {
         let mut content = outlet.until(read_bounded(&settings)).await;
@@ -51,13 +49,10 @@ pub(super) async fn run(settings: FileSettings, follow: bool, mut requests: Requ
             }
             Err(problem) => {
                 is_lost = true;
-                outlet.outbox.put_standing(Event::Lost { problem, retry_in: RETRY });
-                if !follow && was_malformed && content.is_malformed {
-                    return;
-                }
+                let is_malformed = content.is_malformed;
+                outlet.outbox.put_standing(Event::Lost { problem, retry_in: RETRY, is_malformed });
             }
         }
-        was_malformed = content.is_malformed;
         let next = async {
             tokio::select! {
                 is_open = requests.changed() => Some(is_open),

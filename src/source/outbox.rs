@@ -112,7 +112,7 @@ mod tests {
     }
 
     fn lost() -> Event {
-        Event::Lost { problem: "gone".to_owned(), retry_in: Duration::ZERO }
+        Event::Lost { problem: "gone".to_owned(), retry_in: Duration::ZERO, is_malformed: false }
     }
 
     #[test]

@@ -150,7 +150,7 @@ mod tests {
         board.store_said(&Event::Snapshot { revision: Revision(7), ranges, entries: Vec::new() }, now);
         check(&board, "/ready", 200, "ok");
         let problem = "no route".to_owned();
-        board.store_said(&Event::Lost { problem, retry_in: Duration::from_secs(1) }, now);
+        board.store_said(&Event::Lost { problem, retry_in: Duration::from_secs(1), is_malformed: false }, now);
         check(&board, "/ready", 503, "backend unhealthy: no route");
         check(&board, "/applied", 200, "ok");
         check(&board, "/health", 200, "ok");

@@ -125,7 +125,7 @@ mod tests {
         assert!(told.turn(&board, true, at(0)).contains(&Message::Watchdog));
         assert_eq!(told.turn(&board, true, at(9)), vec![]);
         assert_eq!(told.wake_at(), Some(at(10)));
-        board.store_said(&Event::Lost { problem: "away".into(), retry_in: Duration::ZERO }, at(9));
+        board.store_said(&Event::Lost { problem: "away".into(), retry_in: Duration::ZERO, is_malformed: false }, at(9));
         let status = Message::Status("no resource to keep true; the store cannot be followed: away".into());
         assert_eq!(told.turn(&board, true, at(10)), vec![status, Message::Watchdog]);
     }

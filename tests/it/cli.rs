@@ -37,11 +37,15 @@ fn check_warns_of_keys_that_look_like_patterns() {
     let sandbox = Sandbox::new();
     sandbox.template("t.tera", "fine\n");
     let dest = sandbox.text_path("out/t");
-    sandbox.resource("t", &format!("src = \"t.tera\"\ndest = \"{dest}\"\nkeys = [\"/services/web/*\", \"/plain\"]"));
+    sandbox.resource(
+        "t",
+        &format!("src = \"t.tera\"\ndest = \"{dest}\"\nkeys = [\"/services/web/*\", \"/plain\", \"/*\"]"),
+    );
     let ran = sandbox.run(&["check"]).expect_code(0);
     let warning = "t.toml: keys: in `/services/web/*`, `*` and `?` mean just themselves\n  hint: a key stands for itself and for \
                    all below it: `/services/web`\n";
-    assert!(ran.stderr.contains(warning) && ran.stderr.matches("warning: ").count() == 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains(warning) && ran.stderr.matches("warning: ").count() == 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("for all below it: `/`\n"), "{}", ran.stderr);
 }
 
 #[test]

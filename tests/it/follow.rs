@@ -285,6 +285,27 @@ fn interval_mode_polls_and_repairs() {
 }
 
 #[test]
+fn interval_mode_outlives_a_malformed_store() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "");
+    let mut agent = sandbox.start(&["--interval", "1"]);
+    // Each problem is told once: two that differ are two looks, one after the other.
+    for (content, place) in [("v: {x: one\n", ":2:1: "), ("v: {x: one\n\n", ":3:1: ")] {
+        sandbox.set_store(content);
+        sandbox.wait_log(place);
+    }
+    sandbox.set_store("v: {x: two}\n");
+    sandbox.wait_output("a", "two\n");
+    for (content, place) in [("v: [\n", ":2:1: while parsing a node"), ("v: [\n\n", ":3:1: while parsing a node")] {
+        sandbox.set_store(content);
+        sandbox.wait_log(place);
+    }
+    assert!(agent.child.try_wait().unwrap().is_none(), "{}", sandbox.log());
+    sandbox.set_store("v: {x: three}\n");
+    sandbox.wait_output("a", "three\n");
+}
+
+#[test]
 fn watch_with_an_interval_looks_at_everything_again_that_often() {
     let sandbox = Sandbox::new();
     sandbox.plain_resource("a", "");

@@ -128,9 +128,11 @@ impl Converter {
 
     /// The value of a pipeline; what is refused is told once.
     fn value(&mut self, pipe: &Pipe, dot: Dot<'_>) -> Option<Typed> {
-        let result = match pipe.assigns {
-            true => refused(pipe.at, "an assignment to a variable that exists has no certain counterpart"),
-            false => expression::pipe(pipe, dot, &self.variables),
+        let is_known = |name: &Arc<str>| self.variables.iter().any(|(known, _)| known == name);
+        let result = match (pipe.assigns, pipe.variables.iter().find(|name| !is_known(name))) {
+            (true, Some(unknown)) => refused(pipe.at, format!("variable `{unknown}` is not defined")),
+            (true, None) => refused(pipe.at, "an assignment to a variable that exists has no certain counterpart"),
+            (false, _) => expression::pipe(pipe, dot, &self.variables),
         };
         result.map_err(|refused| self.tell(refused)).ok()
     }

@@ -29,8 +29,15 @@ struct Spec {
 
 /// Formats `values`; `None` where that becomes longer than [`MOST_BYTES`].
 pub(super) fn format(format: &str, values: &[Value]) -> Option<String> {
-    let mut formatter =
-        Formatter { values, next: 0, reordered: false, bad_index: false, after_index: false, output: String::new() };
+    let mut formatter = Formatter {
+        values,
+        next: 0,
+        reordered: false,
+        bad_index: false,
+        after_index: false,
+        unclosed: false,
+        output: String::new(),
+    };
     let mut rest = format;
     while let Some(percent) = rest.find('%') {
         formatter.output.push_str(&rest[..percent]);
@@ -52,6 +59,8 @@ struct Formatter<'a> {
     bad_index: bool,
     /// An index was the last that was read: nothing but the verb or a `*` may follow it.
     after_index: bool,
+    /// No `]` is left in the format: looking for one at each `[` would cost the square of its length.
+    unclosed: bool,
     output: String,
 }
 
@@ -125,7 +134,9 @@ impl<'a> Formatter<'a> {
         self.after_index = false;
         let Some(inside) = format.strip_prefix('[') else { return format };
         self.reordered = true;
-        let Some((number, rest)) = inside.split_once(']') else {
+        let closed = if self.unclosed { None } else { inside.split_once(']') };
+        let Some((number, rest)) = closed else {
+            self.unclosed = true;
             self.bad_index = true;
             return inside;
         };

@@ -129,6 +129,23 @@ fn piece() -> impl Strategy<Value = String> {
     ]
 }
 
+#[test]
+fn one_printf_makes_no_more_than_its_bound_whatever_it_prints() {
+    let numbers: Vec<String> = (0..2_000).map(|n| format!("\"k{n}\":{n}")).collect();
+    let keys = [("/map".to_owned(), format!("{{{}}}", numbers.join(",")))];
+    for template in [
+        "{{printf \"%900000v\" (json (getv \"/map\"))}}",
+        "{{printf \"%900000v\" (keys (json (getv \"/map\")))}}",
+        "{{printf (repeat 5000 \"%[1]*[2]d\") 900000 7}}",
+    ] {
+        let error = render(template, Escape::None, &keys).map(|text| text.len()).unwrap_err();
+        assert!(error.contains("would make a text of more than 16777216 bytes"), "{template}: {error}");
+    }
+    // One look for a bracket, not one for each.
+    let unclosed = render("{{printf (repeat 500000 \"%[\") 1 | len}}", Escape::None, &[]);
+    assert_eq!(unclosed, Ok("500000".to_owned()));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -8,7 +8,7 @@ pub(super) fn plain(text: &str) -> Option<String> {
             let digits = text.replace('_', "");
             integer(&digits).map(|number| number.to_string()).or_else(|| float(&digits))
         }
-        Some(b'.') => float(&text.replace('_', "")),
+        Some(b'.') if separates_digits(text) => float(&text.replace('_', "")),
         _ => None,
     };
     match text {
@@ -20,6 +20,16 @@ pub(super) fn plain(text: &str) -> Option<String> {
         "-.inf" | "-.Inf" | "-.INF" => Some("-Inf".to_owned()),
         _ => Some(number().unwrap_or_else(|| text.to_owned())),
     }
+}
+
+/// Whether each `_` stands between two digits.
+fn separates_digits(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let is_digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
+    bytes
+        .iter()
+        .enumerate()
+        .all(|(at, byte)| *byte != b'_' || is_digit(at.checked_sub(1)) && is_digit(at.checked_add(1)))
 }
 
 /// Decimal, `0x`, `0b`, `0o`, and octal after a bare zero.
@@ -73,6 +83,7 @@ mod tests {
             ("-.5", "-0.5"),
             (".5e3", "500"),
             (".5_0", "0.5"),
+            ("._5", "._5"),
             ("5.", "5"),
             ("1e400", "1e400"),
             ("9223372036854775808", "9223372036854775808"),

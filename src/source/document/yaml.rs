@@ -1,4 +1,4 @@
-//! YAML 1.2 to nodes. Keys stay as written, also where they are numbers. Keys that come twice, several documents, keys
+//! YAML 1.2 to nodes. Keys stay as written, also where they are numbers; an alias is the value it stands for. Keys that come twice, several documents, keys
 //! that are no scalars, and aliases that grow without measure are refused. `<<` merges maps.
 
 use std::collections::HashMap;
@@ -157,7 +157,8 @@ impl Builder {
                 ),
                 None => match node {
                     Node::Scalar(name) => *key = Some(new_key(name, false, lines, at)?),
-                    _ => return Err(problem(at, "a key that is a list or a map")),
+                    Node::Null => *key = Some(new_key("null".to_owned(), false, lines, at)?),
+                    Node::List(_) | Node::Map(_) => return Err(problem(at, "a key that is a list or a map")),
                 },
             },
         }

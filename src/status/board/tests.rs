@@ -48,7 +48,7 @@ fn ready_takes_every_group_tried_one_live_and_a_store_that_is_followed() {
     assert_eq!(board.readiness(), Readiness::Ready, "a broken group does not hold up the others");
     assert_eq!(board.summary(), format!("1 of 2 groups in sync at revision 5; {why}"));
     let problem = "cannot connect".to_owned();
-    board.store_said(&Event::Lost { problem, retry_in: Duration::ZERO }, now);
+    board.store_said(&Event::Lost { problem, retry_in: Duration::ZERO, is_malformed: false }, now);
     assert_eq!(board.readiness(), Readiness::StoreLost("cannot connect".into()));
     assert!(board.has_applied());
     board.store_said(&Event::Regained, now);
@@ -142,7 +142,7 @@ fn what_is_gone_from_conf_d_is_forgotten_and_what_stays_keeps_its_numbers() {
 fn the_time_without_the_store_is_added_up() {
     let start = Instant::now();
     let at = |seconds| start + Duration::from_secs(seconds);
-    let lost = |problem: &str| Event::Lost { problem: problem.into(), retry_in: Duration::ZERO };
+    let lost = |problem: &str| Event::Lost { problem: problem.into(), retry_in: Duration::ZERO, is_malformed: false };
     let mut board = Board::new("etcd", start);
     assert!(!board.store.is_followed());
     board.store_said(&snapshot(5), at(1));
@@ -191,7 +191,7 @@ fn a_further_store_that_is_gone_from_conf_d_holds_nothing_up() {
     let mut board = Board::new("etcd", now);
     board.loaded(std::iter::empty(), 0);
     board.store_said(&snapshot(5), now);
-    let lost = Event::Lost { problem: "away".into(), retry_in: Duration::ZERO };
+    let lost = Event::Lost { problem: "away".into(), retry_in: Duration::ZERO, is_malformed: false };
     board.store.further_said("etcd at b:2379", &lost);
     assert!(matches!(board.readiness(), Readiness::StoreLost(_)));
     board.store.keep_further(&BTreeSet::from(["etcd at b:2379".to_owned()]));

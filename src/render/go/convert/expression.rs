@@ -195,7 +195,8 @@ impl Scope<'_> {
         match found {
             Some((_, Some(value))) if value.kind != Kind::Unknown => Ok(value.clone()),
             Some(_) => Err(None),
-            None => refused(at, "`$` is nothing; the name of a for_each is {{ item }}"),
+            None if name == "$" => refused(at, "`$` is nothing; the name of a for_each is {{ item }}"),
+            None => refused(at, format!("variable `{name}` is not defined")),
         }
     }
 

@@ -135,6 +135,10 @@ pub(super) fn pad(content: &str, spec: Spec, output: &mut String) {
 }
 
 fn text(content: &str, verb: char, spec: Spec, output: &mut String) {
+    // The keys of a map come here by themselves.
+    if output.len() > MOST_BYTES {
+        return;
+    }
     let cut: String;
     let content = match spec.precision {
         Some(precision) if verb != 'x' && verb != 'X' => {
@@ -151,15 +155,29 @@ fn text(content: &str, verb: char, spec: Spec, output: &mut String) {
         's' | 'v' => pad(content, spec, output),
         'x' | 'X' => {
             let bytes = &content.as_bytes()[..spec.precision.unwrap_or(content.len()).min(content.len())];
-            let prefix = if spec.sharp { "0x" } else { "" };
-            let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            let joined = match (spec.space, digits.is_empty()) {
-                (_, true) => String::new(),
-                (true, false) => format!("{prefix}{}", digits.join(&format!(" {prefix}"))),
-                (false, false) => format!("{prefix}{}", digits.concat()),
-            };
-            pad(&if verb == 'X' { joined.to_uppercase() } else { joined }, spec, output);
+            pad(&hexadecimal(bytes, verb == 'X', spec), spec, output);
         }
         _ => bad_verb(&Value::from(content), verb, spec, output),
     }
+}
+
+/// Two digits a byte; with the flag for blanks, each has its own prefix.
+fn hexadecimal(bytes: &[u8], is_upper: bool, spec: Spec) -> String {
+    let prefix = match (spec.sharp, is_upper) {
+        (false, _) => "",
+        (true, false) => "0x",
+        (true, true) => "0X",
+    };
+    let digits: &[u8; 16] = if is_upper { b"0123456789ABCDEF" } else { b"0123456789abcdef" };
+    let mut text = String::with_capacity(bytes.len() * if spec.space { 3 + prefix.len() } else { 2 } + prefix.len());
+    for (index, byte) in bytes.iter().enumerate() {
+        if index > 0 && spec.space {
+            text.push(' ');
+        }
+        if index == 0 || spec.space {
+            text.push_str(prefix);
+        }
+        text.extend([byte >> 4, byte & 15].map(|digit| char::from(digits[usize::from(digit)])));
+    }
+    text
 }

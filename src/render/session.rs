@@ -111,12 +111,20 @@ impl Session {
         texts.filter(move |(path, _)| reads.have(path))
     }
 
-    /// The key whose value a path was made with, if it was: a value must not be told as a part of a path.
+    /// The key whose value a path was made with, if it was: a value must not be told as a part of a path. Also one that was
+    /// escaped or changed its case on the way: a long word of it gives it away.
     pub(super) fn part_of(&self, path: &str) -> Option<&str> {
         const LEAST_TELLING_BYTES: usize = 8;
+        const LEAST_TELLING_WORD_BYTES: usize = 12;
+        let lower = path.to_lowercase();
+        let has_word_of = |value: &str| {
+            let words = value.split(|c: char| !c.is_alphanumeric());
+            words.filter(|word| word.len() >= LEAST_TELLING_WORD_BYTES).any(|word| lower.contains(&word.to_lowercase()))
+        };
         let has = |value: &str| path.split('/').any(|part| part == value) || path == value;
         let mut keys = self.asked().filter(|(_, value)| {
-            !value.is_empty() && (has(value) || (value.len() >= LEAST_TELLING_BYTES && path.contains(value)))
+            let is_long = value.len() >= LEAST_TELLING_BYTES;
+            !value.is_empty() && (has(value) || (is_long && path.contains(value)) || has_word_of(value))
         });
         keys.next().map(|(key, _)| key)
     }

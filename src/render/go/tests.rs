@@ -146,6 +146,17 @@ fn one_printf_makes_no_more_than_its_bound_whatever_it_prints() {
     assert_eq!(unclosed, Ok("500000".to_owned()));
 }
 
+#[test]
+fn a_value_that_was_changed_on_the_way_into_a_path_is_not_told_either() {
+    let keys = [("/a".to_owned(), "Correct-Horsebattery;".to_owned())];
+    for template in
+        ["{{get (urlquery (gets \"/*\"))}}", "{{getv (toUpper (getv \"/a\"))}}", "{{include (js (getv \"/a\"))}}"]
+    {
+        let error = render(template, Escape::None, &keys).unwrap_err();
+        assert!(!error.to_lowercase().contains("horsebattery") && error.contains("key `/a`"), "{error}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -1,5 +1,6 @@
 //! Who may change files at the same time: one process per state folder, and within it one group that drives nginx.
 
+use std::io::ErrorKind;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -35,10 +36,15 @@ pub(super) async fn enter(context: &Context, drives_nginx: bool) -> Result<Held,
     if let Some(lock) = shared.upgrade() {
         return Ok(Held { _folder: Some(lock), _nginx: nginx });
     }
-    make_folders(folder).map_err(|error: FileError| transaction::failure(Stage::Record, &error))?;
     let path = folder.join("transaction.lock");
     let timeout = if context.settings.lock_timeout.is_zero() { DEFAULT_TIMEOUT } else { context.settings.lock_timeout };
-    match Lock::take_before(&path, Instant::now() + timeout).await {
+    let deadline = Instant::now() + timeout;
+    let mut taken = Lock::take_before(&path, deadline).await;
+    if taken.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        make_folders(folder).map_err(|error: FileError| transaction::failure(Stage::Record, &error))?;
+        taken = Lock::take_before(&path, deadline).await;
+    }
+    match taken {
         Ok(Some(lock)) => {
             let lock = Arc::new(lock);
             *shared = Arc::downgrade(&lock);

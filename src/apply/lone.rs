@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use crate::model::key::Revision;
 use crate::model::report::{Failure, Outcome, Rendered, Report, Stage};
-use crate::world::fs::{install, stage};
+use crate::world::fs::install;
+use crate::world::fs::stage::{self, Durable};
 
 use super::plan::Action;
 use super::staging::{self, StagedFile};
@@ -16,15 +17,19 @@ use super::{Context, exclusion, transaction};
 pub async fn run(context: &Context, rendered: Vec<Rendered>, revision: Revision) -> Vec<Report> {
     let started = Instant::now();
     let held = exclusion::enter(context, false).await;
+    let durable = Durable::with(rendered.len());
     let mut files: Vec<Result<StagedFile, Failure>> = Vec::with_capacity(rendered.len());
     for rendered in &rendered {
         files.push(match &held {
-            Ok(_) => staging::stage(context, rendered, None),
+            Ok(_) => staging::stage(context, rendered, None, durable),
             Err(failure) => Err(failure.clone()),
         });
     }
     let staged: Vec<&Path> = files.iter().flatten().filter_map(|file| file.staged.as_deref()).collect();
-    let synced = stage::sync_files(&staged).map_err(|error| transaction::failure(Stage::Stage, &error));
+    let synced = match durable {
+        Durable::AtOnce => Ok(()),
+        Durable::Later => stage::sync_files(&staged).map_err(|error| transaction::failure(Stage::Stage, &error)),
+    };
     let mut reports = Vec::with_capacity(files.len());
     let mut renamed = Vec::new();
     for (rendered, file) in rendered.iter().zip(files) {

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use crate::model::report::{Failure, Rendered, Stage};
 use crate::model::resource::{Identity, Resource};
 use crate::world::fs::install::{self, Installed};
-use crate::world::fs::stage::{self, Attributes};
+use crate::world::fs::stage::{self, Attributes, Durable};
 use crate::world::fs::{self, FileError, folder_of, owner};
 
 use super::journal::{self, Journal};
@@ -45,7 +45,12 @@ impl StagedFile {
 
 /// Compares one destination with its new content and stages it where it differs. Without a journal, what is on disk is
 /// what is live: nothing would have to be reloaded.
-pub(super) fn stage(context: &Context, rendered: &Rendered, journal: Option<&Journal>) -> Result<StagedFile, Failure> {
+pub(super) fn stage(
+    context: &Context,
+    rendered: &Rendered,
+    journal: Option<&Journal>,
+    durable: Durable,
+) -> Result<StagedFile, Failure> {
     let resource = Arc::clone(&rendered.resource);
     let staging_failed = |error: FileError| transaction::failure(Stage::Stage, &error);
     let target = fs::resolve_links(&resource.dest).map_err(staging_failed)?;
@@ -59,7 +64,7 @@ pub(super) fn stage(context: &Context, rendered: &Rendered, journal: Option<&Jou
     let wanted = Wanted { bytes: &rendered.bytes, mode: resource.mode, owner: ids.0, group: ids.1 };
     let action = plan::decide(wanted, on_disk.as_ref(), known_live);
     let staged = match action {
-        Action::Write(attributes) => Some(write(context, &target, &rendered.bytes, attributes)?),
+        Action::Write(attributes) => Some(write(context, &target, &rendered.bytes, attributes, durable)?),
         Action::Keep | Action::Prove | Action::Remove => None,
     };
     Ok(StagedFile { resource, target, staged, action, hash, existed: on_disk.is_some() })
@@ -75,9 +80,15 @@ pub(super) fn owners(resource: &Resource) -> Result<(Option<u32>, Option<u32>), 
     Ok((resolve(&resource.owner, owner::user_id)?, resolve(&resource.group, owner::group_id)?))
 }
 
-fn write(context: &Context, target: &Path, bytes: &[u8], attributes: Attributes) -> Result<PathBuf, Failure> {
+fn write(
+    context: &Context,
+    target: &Path,
+    bytes: &[u8],
+    attributes: Attributes,
+    durable: Durable,
+) -> Result<PathBuf, Failure> {
     let folder = folder_of(target);
-    let problem = match stage::write(folder, target, bytes, attributes) {
+    let problem = match stage::write(folder, target, bytes, attributes, durable) {
         Ok(staged) => return Ok(staged),
         Err(error) => error,
     };
@@ -85,7 +96,7 @@ fn write(context: &Context, target: &Path, bytes: &[u8], attributes: Attributes)
     // A single mounted file can be written even where its folder cannot.
     if read_only && fs::is_mount_point(target) {
         let scratch = scratch(context).map_err(|error| transaction::failure(Stage::Stage, &error))?;
-        return stage::write(&scratch, target, bytes, attributes)
+        return stage::write(&scratch, target, bytes, attributes, durable)
             .map_err(|error| transaction::failure(Stage::Stage, &error));
     }
     let mut failure = transaction::failure(Stage::Stage, &problem);

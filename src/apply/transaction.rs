@@ -128,7 +128,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
     };
     let mut files = Vec::new();
     for rendered in rendered {
-        match staging::stage(context, &rendered, Some(&journal)) {
+        match staging::stage(context, &rendered, Some(&journal), stage::Durable::Later) {
             Ok(file) => files.push(file),
             Err(failure) => report.dropped.push((Arc::clone(&rendered.resource.name), failure)),
         }

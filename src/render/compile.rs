@@ -8,10 +8,11 @@ use tera::{ErrorKind, Tera};
 
 use crate::model::resource::{Engine, Escape};
 
+use super::each;
 use super::error::{self, Place, TemplateError};
 use super::facts::Facts;
 use super::scan::{self, Scan};
-use super::{Renderer, Root, TemplateSources, escape, functions, go};
+use super::{Instance, Renderer, Root, TemplateSources, escape, functions, go, loops};
 use crate::model::suggest::nearest;
 
 /// Compiles the templates that `roots` name. Every problem is listed with the index of the root it fails; a root that
@@ -50,6 +51,7 @@ pub(super) fn empty(mode: Escape) -> Tera {
         let mut tera = Tera::default();
         tera.autoescape_on(Vec::<&str>::new());
         functions::register(&mut tera);
+        tera.register_function(loops::EACH, each::Each);
         tera
     });
     let mut tera = EMPTY.clone();
@@ -140,14 +142,14 @@ impl<'a> Library<'a> {
         }
         if let Some(shared) = shared {
             let index = renderer.instances.len();
-            renderer.instances.push(shared);
-            let good = roots.iter().filter(|root| !failed.contains_key(*root));
-            renderer.roots.extend(good.map(|root| ((mode, (*root).to_owned()), index)));
+            let good = roots.iter().copied().filter(|root| !failed.contains_key(*root));
+            renderer.roots.extend(good.clone().map(|root| ((mode, root.to_owned()), index)));
+            renderer.instances.push(self.with_loops(shared, good));
         } else {
             // Each is right by itself, but two define one component: they cannot live in one Tera.
             for (root, tera) in alone {
                 renderer.roots.insert((mode, root.to_owned()), renderer.instances.len());
-                renderer.instances.push(tera);
+                renderer.instances.push(self.with_loops(tera, std::iter::once(root)));
             }
         }
         failed
@@ -202,6 +204,15 @@ impl<'a> Library<'a> {
         let mut tera = empty(mode);
         tera.add_raw_templates(names.iter().filter_map(|name| Some((*name, self.sources.get(*name)?))))?;
         Ok(tera)
+    }
+
+    /// Adds the roots once more where they have loops that can be printed piece by piece. A template that defines a
+    /// component cannot be there twice.
+    fn with_loops<'r>(&self, mut tera: Tera, roots: impl Iterator<Item = &'r str>) -> Instance {
+        let roots = roots.filter(|root| self.scans.get(root).is_some_and(|scan| scan.defines.is_empty()));
+        let texts = roots.filter_map(|root| Some((root, &**self.sources.get(root)?)));
+        let rewritten = loops::rewrite(&mut tera, texts);
+        Instance { tera: Arc::new(tera), rewritten }
     }
 
     /// Compiles every root by itself and adds the problems to `failed`.

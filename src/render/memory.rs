@@ -1,5 +1,5 @@
 //! What one resource's last render leaves behind so that the next costs what changed: long lists that `gets` and
-//! `getvs` made, and decoded backends. Losing it costs time and nothing else; nothing here is ever older than the view it is used with.
+//! `getvs` made, decoded backends, and what loops printed. Losing it costs time and nothing else; nothing here is ever older than the view it is used with.
 
 use std::collections::BTreeSet;
 
@@ -9,11 +9,13 @@ use crate::model::view::View;
 
 mod backends;
 mod lists;
+mod pieces;
 
 use backends::Folders;
 pub use backends::{SetAside, Tally};
 use lists::Lists;
 pub(super) use lists::{Item, Kept};
+use pieces::Loops;
 
 /// Kept by the caller beside a resource, and handed to each of its renders.
 #[derive(Default)]
@@ -26,14 +28,20 @@ pub struct Memory {
     reads: Option<Reads>,
     /// The folders whose backends were asked for.
     pub(super) backends: Folders,
+    /// What the loops of a Tera template printed.
+    pub(super) loops: Loops,
+    /// There was a render before this one.
+    pub(super) is_known: bool,
     /// Size of the last output, in bytes.
     pub(super) output_bytes: usize,
     /// The render has printed the placeholder of its generation.
     pub(super) prints_generation: bool,
 }
 
-/// Shorter lists are made anew: that costs less than keeping them.
+/// Shorter lists are made anew: that costs less than keeping them for a render that may never come.
 const SHORTEST_KEPT: usize = 64;
+/// The same, where there was a render before.
+const SHORTEST_KEPT_AGAIN: usize = 8;
 /// With more changed keys than this, lists are made anew.
 const MOST_CHANGES: usize = 64;
 
@@ -57,6 +65,7 @@ impl Memory {
                 self.go_lists.clear();
             }
         }
+        self.loops.follow(changed.as_deref().filter(|changed| changed.len() <= MOST_CHANGES));
         self.backends.follow(self.view.as_ref().zip(changed.as_deref()), view);
         self.view = Some(view.clone());
     }
@@ -74,6 +83,11 @@ impl Memory {
     /// Lets the next render find no backend, whatever the store says; what it leaves here tells of what there is.
     pub fn withhold_backends(&mut self) {
         self.backends.withhold();
+    }
+
+    /// How many items a list must have to be kept.
+    pub(super) fn shortest_kept(&self) -> usize {
+        if self.is_known { SHORTEST_KEPT_AGAIN } else { SHORTEST_KEPT }
     }
 
     /// Whether a change of these paths, as templates name them, may change what the last render gave. A render that failed may
@@ -101,11 +115,14 @@ impl Memory {
 
     /// Forgets what this render did not use.
     pub(super) fn end(&mut self, output_bytes: usize) {
+        self.is_known = true;
         self.output_bytes = output_bytes;
         self.tera_lists.forget_unused();
         self.go_lists.forget_unused();
         self.backends.end();
-        if self.tera_lists.is_empty() && self.go_lists.is_empty() && self.backends.is_empty() {
+        self.loops.end();
+        let lists = self.tera_lists.is_empty() && self.go_lists.is_empty() && self.backends.is_empty();
+        if lists && self.loops.is_empty() {
             self.view = None;
         }
     }

@@ -2,18 +2,20 @@
 //! Never reads a file, a clock or the network: template texts come as `TemplateSources`, all else is asked of `Facts`.
 
 mod compile;
+mod each;
 mod error;
 mod escape;
 mod facts;
 pub mod format;
 mod functions;
 mod go;
+mod loops;
 mod memory;
 mod scan;
 mod session;
 mod window;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -64,13 +66,20 @@ impl<'a> Root<'a> {
 /// Compiled templates, ready to render any number of times from any thread.
 pub struct Renderer {
     sources: TemplateSources,
-    instances: Vec<Tera>,
+    instances: Vec<Instance>,
     /// Which instance has a root, by escape mode and name.
     roots: HashMap<(Escape, String), usize>,
     /// Roots from which a call of `backends` can be reached.
     asking: HashSet<String>,
     go: go::Library,
     facts: Arc<dyn Facts>,
+}
+
+/// Templates that live together.
+struct Instance {
+    tera: Arc<Tera>,
+    /// Those that are also there with their loops taken out.
+    rewritten: BTreeSet<String>,
 }
 
 impl Renderer {
@@ -158,26 +167,48 @@ impl Renderer {
         mock: Option<Value>,
     ) -> Result<Vec<u8>, TemplateError> {
         let key = (escape, root.to_owned());
-        let Some(tera) = self.roots.get(&key).and_then(|index| self.instances.get(*index)) else {
+        let Some(instance) = self.roots.get(&key).and_then(|index| self.instances.get(*index)) else {
             return Err(error::without_place(root, "the template is not compiled"));
         };
         memory.begin(view);
-        let mut output =
-            Output { bytes: Vec::with_capacity(memory.output_bytes + memory.output_bytes / 8), full: false };
-        let mut session = Session::new(view.clone(), Arc::clone(&self.facts), std::mem::take(memory));
         let mut context = Context::new();
         for (name, value) in mock.as_ref().and_then(Value::as_map).into_iter().flatten() {
             context.insert(name.as_str().unwrap_or_default().to_owned(), value);
         }
-        session.mock = mock;
         if let Some(item) = view.item() {
             context.insert("item", &**item);
         }
-        let (result, session) = session.run(|| tera.render_to(root, &context, &mut output));
-        let Some(mut session) = session else {
+        let attempt = |name: &str, memory: &mut Memory| {
+            let mut output = Output::of(memory.output_bytes + memory.output_bytes / 8);
+            let mut session = Session::new(view.clone(), Arc::clone(&self.facts), std::mem::take(memory));
+            session.mock.clone_from(&mock);
+            session.templates = Some(Arc::clone(&instance.tera));
+            let (result, session) = session.run(|| instance.tera.render_to(name, &context, &mut output));
+            (result, session.map(|mut session| (std::mem::take(&mut session.memory), session)), output)
+        };
+        // What is rendered once only, as in a single pass, gains nothing by pieces.
+        if memory.is_known && instance.rewritten.contains(root) && !memory.loops.are_given_up() {
+            let (result, session, output) = attempt(&loops::rewritten_name(root), memory);
+            let reads = session.map(|(kept, session)| {
+                *memory = kept;
+                session.view.reads()
+            });
+            if let (Ok(()), Some(reads)) = (result, reads) {
+                memory.end(output.bytes.len());
+                if view.item().is_some() {
+                    memory.came_true(reads);
+                }
+                return Ok(output.bytes);
+            }
+            // The template as it was written says what is wrong, and where.
+            memory.loops.clear();
+            memory.begin(view);
+        }
+        let (result, session, output) = attempt(root, memory);
+        let Some((kept, mut session)) = session else {
             return Err(error::without_place(root, "the render lost its session"));
         };
-        *memory = std::mem::take(&mut session.memory);
+        *memory = kept;
         memory.end(output.bytes.len());
         if result.is_ok() && view.item().is_some() {
             memory.came_true(session.view.reads());
@@ -193,9 +224,16 @@ impl Renderer {
 }
 
 /// What a render has written, up to a limit.
+#[derive(Default)]
 struct Output {
     bytes: Vec<u8>,
     full: bool,
+}
+
+impl Output {
+    fn of(expected_bytes: usize) -> Output {
+        Output { bytes: Vec::with_capacity(expected_bytes), full: false }
+    }
 }
 
 impl Write for Output {

@@ -33,19 +33,81 @@ pub(super) struct Reference {
     pub(super) place: Place,
 }
 
+/// What stands between an opening and its close, both of two characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Tag {
+    pub(super) kind: Kind,
+    /// Where it opens.
+    pub(super) open: usize,
+    /// Between the two.
+    pub(super) inside: Range<usize>,
+}
+
+/// What a tag is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// `{# … #}`.
+    Comment,
+    /// `{{ … }}`.
+    Print,
+    /// `{% … %}`.
+    Statement,
+    /// From `{% raw %}` to `{% endraw %}`.
+    Raw,
+}
+
+impl Tag {
+    /// The offset after it.
+    pub(super) fn end(&self) -> usize {
+        self.inside.end + 2
+    }
+
+    /// What is written in it, without the dashes that trim around it.
+    pub(super) fn text<'s>(&self, source: &'s str) -> &'s str {
+        let text = &source[self.inside.clone()];
+        let text = text.strip_prefix('-').unwrap_or(text);
+        text.strip_suffix('-').unwrap_or(text)
+    }
+
+    /// Whether blank text before it is left out, and after it.
+    pub(super) fn trims(&self, source: &str) -> (bool, bool) {
+        let text = &source[self.inside.clone()];
+        (text.starts_with('-'), text.ends_with('-') && text.len() > 1)
+    }
+}
+
+/// The tags of `source`, in order. Ends quietly where one is not closed.
+pub(super) fn tags(source: &str) -> impl Iterator<Item = Tag> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let open = next_open(source, at)?;
+        let start = open + 2;
+        let (kind, close) = match source.as_bytes()[open + 1] {
+            b'#' => (Kind::Comment, start + source[start..].find("#}")?),
+            b'{' => (Kind::Print, close_of(source, start, "}}")?),
+            _ => {
+                let close = close_of(source, start, "%}")?;
+                if source[start..close].trim_matches('-').trim() == "raw" {
+                    (Kind::Raw, end_of_raw(source, close + 2)?)
+                } else {
+                    (Kind::Statement, close)
+                }
+            }
+        };
+        at = close + 2;
+        Some(Tag { kind, open, inside: start..close })
+    })
+}
+
 /// Reads the tags of `source`. Stops quietly where a tag is not closed.
 pub(super) fn scan(source: &str) -> Scan {
     let mut scan = Scan::default();
-    let mut at = 0;
-    while let Some(open) = next_open(source, at) {
-        let inside = open + 2;
-        let close = match source.as_bytes()[open + 1] {
-            b'#' => source[inside..].find("#}").map(|found| inside + found),
-            b'{' => close_of(source, inside, "}}").inspect(|&close| scan.read_print(source, inside..close)),
-            _ => close_of(source, inside, "%}").and_then(|close| scan.read_tag(source, open, inside..close)),
-        };
-        let Some(close) = close else { break };
-        at = close + 2;
+    for tag in tags(source) {
+        match tag.kind {
+            Kind::Comment | Kind::Raw => {}
+            Kind::Print => scan.read_print(source, tag.inside),
+            Kind::Statement => scan.read_statement(source, &tag),
+        }
     }
     scan
 }
@@ -59,17 +121,15 @@ impl Scan {
         self.prints.push(start..end);
     }
 
-    /// Returns where the tag's `%}` stands: for a raw block that of its `endraw`.
-    fn read_tag(&mut self, source: &str, open: usize, inside: Range<usize>) -> Option<usize> {
-        let text = source[inside.clone()].trim_start_matches('-').trim_start();
+    fn read_statement(&mut self, source: &str, tag: &Tag) {
+        let text = source[tag.inside.clone()].trim_start_matches('-').trim_start();
         let word = identifier(text);
         let rest = text[word.len()..].trim_start();
         self.read_functions(text);
         match word {
-            "raw" if rest.trim_end_matches('-').is_empty() => return end_of_raw(source, inside.end + 2),
             "include" | "extends" => {
                 if let Some(name) = string_literal(rest) {
-                    let reference = Reference { name, place: Place::of(source, open) };
+                    let reference = Reference { name, place: Place::of(source, tag.open) };
                     let list = if word == "include" { &mut self.includes } else { &mut self.extends };
                     list.push(reference);
                 }
@@ -82,7 +142,6 @@ impl Scan {
             "component" => self.defines.push(dotted_name(rest)),
             _ => self.read_calls(text),
         }
-        Some(inside.end)
     }
 
     fn read_functions(&mut self, expression: &str) {
@@ -153,7 +212,7 @@ fn end_of_raw(source: &str, from: usize) -> Option<usize> {
     }
 }
 
-fn identifier(text: &str) -> &str {
+pub(super) fn identifier(text: &str) -> &str {
     let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
     &text[..end]
 }
@@ -169,7 +228,8 @@ fn string_literal(text: &str) -> Option<String> {
     Some(text[1..end - 1].replace('\\', ""))
 }
 
-fn without_strings(expression: &str) -> String {
+/// An expression without its string literals.
+pub(super) fn without_strings(expression: &str) -> String {
     let bytes = expression.as_bytes();
     let mut bare = String::with_capacity(expression.len());
     let mut at = 0;

@@ -38,6 +38,19 @@ impl Reads {
             || self.beginnings.iter().any(|beginning| path.starts_with(beginning.as_str()))
     }
 
+    /// Whether the same may give another answer at any time.
+    pub(super) fn are_outside(&self) -> bool {
+        self.outside
+    }
+
+    fn absorb(&mut self, other: &Reads) {
+        self.paths.extend(other.paths.iter().cloned());
+        self.beginnings.extend(other.beginnings.iter().cloned());
+        self.everything |= other.everything;
+        self.outside |= other.outside;
+        self.limit();
+    }
+
     fn limit(&mut self) {
         self.everything |= self.paths.len() + self.beginnings.len() > MOST_PLACES;
     }
@@ -62,6 +75,16 @@ impl Window {
     /// Where this render has looked.
     pub(super) fn reads(&self) -> Reads {
         self.reads.borrow().clone()
+    }
+
+    /// Forgets where this render has looked, or goes back to what was known before. Answers what is forgotten.
+    pub(super) fn replace_reads(&self, reads: Reads) -> Reads {
+        self.reads.replace(reads)
+    }
+
+    /// Notes what another render has read.
+    pub(super) fn note_all(&self, reads: &Reads) {
+        self.reads.borrow_mut().absorb(reads);
     }
 
     /// Notes that something beside the store has been asked.

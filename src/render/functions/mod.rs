@@ -17,6 +17,8 @@ pub(in crate::render) mod text;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use tera::{Kwargs, State, Tera, TeraResult, Value};
 
 use super::error::Failure;
@@ -139,6 +141,12 @@ pub(super) const TESTS: &[&str] = &[
     "string",
     "undefined",
 ];
+
+/// Functions and filters that ask more than their arguments and the store, or leave something behind beside what they give.
+pub(super) fn that_depend_on_more_than_the_store() -> BTreeSet<&'static str> {
+    let telling = [backends::FUNCTIONS, dates::FUNCTIONS, outside::FUNCTIONS];
+    telling.into_iter().flatten().flat_map(Function::names).chain(["super"]).collect()
+}
 
 /// Everything that can be called as `name(…)`.
 pub(super) fn function_names() -> impl Iterator<Item = &'static str> {

@@ -47,29 +47,55 @@ fn get(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
 }
 
 fn gets(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
-    let pattern = call.text("pattern")?;
-    session.view.note_matching(pattern);
-    if let Some(kept) = session.memory.tera_lists.recall(Kept::Pairs, pattern) {
-        return Ok(kept);
-    }
-    let list = Value::from(
-        texts(call, session, pattern)?.into_iter().map(|(path, text)| pair(path, text)).collect::<Vec<_>>(),
-    );
-    session.memory.tera_lists.keep(Kept::Pairs, pattern, &list);
-    Ok(list)
+    list(Kept::Pairs, call.text("pattern")?, session)
 }
 
 fn getvs(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
-    let pattern = call.text("pattern")?;
+    list(Kept::Values, call.text("pattern")?, session)
+}
+
+/// What matches a pattern, as the function gives it that makes such lists.
+fn list(kind: Kept, pattern: &str, session: &mut Session) -> Result<Value, Failure> {
     session.view.note_matching(pattern);
-    if let Some(kept) = session.memory.tera_lists.recall(Kept::Values, pattern) {
+    if let Some(kept) = session.memory.tera_lists.recall(kind, pattern) {
         return Ok(kept);
     }
-    let mut values: Vec<&str> = texts(call, session, pattern)?.into_iter().map(|(_, text)| text).collect();
-    values.sort_unstable();
-    let list = Value::from(values);
-    session.memory.tera_lists.keep(Kept::Values, pattern, &list);
+    let list = new_list(kind, pattern, session)?;
+    let shortest = session.memory.shortest_kept();
+    session.memory.tera_lists.keep(kind, pattern, &list, shortest);
     Ok(list)
+}
+
+/// Hands the items of such a list to `take`, without making a value of them where they are kept.
+pub(in crate::render) fn with_items<T>(
+    kind: Kept,
+    pattern: &str,
+    session: &mut Session,
+    take: impl FnOnce(&[Value]) -> T,
+) -> Result<T, Failure> {
+    session.view.note_matching(pattern);
+    if let Some(items) = session.memory.tera_lists.recall_items(kind, pattern) {
+        return Ok(take(items));
+    }
+    let list = new_list(kind, pattern, session)?;
+    let shortest = session.memory.shortest_kept();
+    session.memory.tera_lists.keep(kind, pattern, &list, shortest);
+    Ok(take(list.as_array().unwrap_or_default()))
+}
+
+/// In byte order of the paths, or of the values.
+fn new_list(kind: Kept, pattern: &str, session: &Session) -> Result<Value, Failure> {
+    let found = matching(&session.view, pattern)
+        .map_err(|failure| Failure { message: format!("`{}`: {}", kind.function(), failure.message), ..failure })?;
+    let texts = found.into_iter().map(|(path, value)| Ok((path, text_of(path, value)?)));
+    let mut texts: Vec<(&str, &str)> = texts.collect::<Result<_, Failure>>()?;
+    Ok(match kind {
+        Kept::Pairs => Value::from(texts.into_iter().map(|(path, text)| pair(path, text)).collect::<Vec<_>>()),
+        Kept::Values => {
+            texts.sort_unstable_by_key(|(_, text)| *text);
+            Value::from(texts.into_iter().map(|(_, text)| text).collect::<Vec<_>>())
+        }
+    })
 }
 
 fn exists(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
@@ -92,13 +118,6 @@ fn lsdir(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
 fn names(call: &Call<'_>, session: &Session, wanted: impl Fn(&Child) -> bool) -> Result<Value, Failure> {
     let children = session.view.children(call.text("dir")?);
     Ok(Value::from(children.iter().filter(|(_, child)| wanted(child)).map(|(name, _)| *name).collect::<Vec<_>>()))
-}
-
-/// The paths and values that match, in byte order of the paths.
-fn texts<'v>(call: &Call<'_>, session: &'v Session, pattern: &str) -> Result<Vec<(&'v str, &'v str)>, Failure> {
-    let found = matching(&session.view, pattern)
-        .map_err(|failure| Failure { message: call.failure(&failure.message).message, ..failure })?;
-    found.into_iter().map(|(path, value)| Ok((path, text_of(path, value)?))).collect()
 }
 
 /// The paths and values that match, whatever the values are.

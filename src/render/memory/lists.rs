@@ -5,7 +5,6 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::SHORTEST_KEPT;
 use crate::model::glob::Glob;
 use crate::model::key::{self, Key};
 use crate::model::view::View;
@@ -17,6 +16,16 @@ pub(in crate::render) enum Kept {
     Pairs,
     /// `getvs`: values, sorted.
     Values,
+}
+
+impl Kept {
+    /// What templates call it.
+    pub(in crate::render) fn function(self) -> &'static str {
+        match self {
+            Kept::Pairs => "gets",
+            Kept::Values => "getvs",
+        }
+    }
 }
 
 /// A value of an engine: a list, or an item of one.
@@ -39,8 +48,16 @@ pub(in crate::render) trait Item: Clone {
 pub(in crate::render) struct Lists<V>(HashMap<Kept, HashMap<String, List<V>>>);
 
 struct List<V> {
-    items: V,
+    items: Items<V>,
     used: bool,
+}
+
+/// The items of a list, in the form they were last asked for: making one of the other touches every item.
+enum Items<V> {
+    /// As a value of the engine.
+    Whole(V),
+    /// One by one.
+    Single(Vec<V>),
 }
 
 impl<V> Default for Lists<V> {
@@ -75,13 +92,29 @@ impl<V: Item> Lists<V> {
     pub(in crate::render) fn recall(&mut self, kind: Kept, pattern: &str) -> Option<V> {
         let list = self.0.get_mut(&kind)?.get_mut(pattern)?;
         list.used = true;
-        Some(list.items.clone())
+        if let Items::Single(items) = &mut list.items {
+            list.items = Items::Whole(V::list(kind, std::mem::take(items)));
+        }
+        match &list.items {
+            Items::Whole(whole) => Some(whole.clone()),
+            Items::Single(_) => None,
+        }
     }
 
-    /// Keeps a list, if it is long enough.
-    pub(in crate::render) fn keep(&mut self, kind: Kept, pattern: &str, items: &V) {
-        if items.items().is_some_and(|items| items.len() >= SHORTEST_KEPT) {
-            let list = List { items: items.clone(), used: true };
+    /// The items of a list alone.
+    pub(in crate::render) fn recall_items(&mut self, kind: Kept, pattern: &str) -> Option<&[V]> {
+        let list = self.0.get_mut(&kind)?.get_mut(pattern)?;
+        list.used = true;
+        match &list.items {
+            Items::Whole(whole) => whole.items(),
+            Items::Single(items) => Some(items),
+        }
+    }
+
+    /// Keeps a list, if it has so many items.
+    pub(in crate::render) fn keep(&mut self, kind: Kept, pattern: &str, items: &V, shortest: usize) {
+        if items.items().is_some_and(|items| items.len() >= shortest) {
+            let list = List { items: Items::Whole(items.clone()), used: true };
             self.0.entry(kind).or_default().insert(pattern.to_owned(), list);
         }
     }
@@ -91,12 +124,11 @@ impl<V: Item> List<V> {
     /// Applies the changed keys; `None` where the list has to be made anew.
     fn follow(&mut self, kind: Kept, pattern: &str, old: &View, new: &View, changed: &[Key]) -> Option<()> {
         let glob = Glob::parse(pattern).ok()?;
-        let mut items: Option<Vec<V>> = None;
         for path in changed.iter().map(Key::as_str).filter(|path| glob.matches(path)) {
-            let items = match &mut items {
-                Some(items) => items,
-                None => items.insert(self.items.items()?.to_vec()),
-            };
+            if let Items::Whole(whole) = &self.items {
+                self.items = Items::Single(whole.items()?.to_vec());
+            }
+            let Items::Single(items) = &mut self.items else { return None };
             let (before, after) = (text_in(old, path)?, text_in(new, path)?);
             match kind {
                 Kept::Pairs => {
@@ -112,9 +144,6 @@ impl<V: Item> List<V> {
                     }
                 }
             }
-        }
-        if let Some(items) = items {
-            self.items = V::list(kind, items);
         }
         Some(())
     }

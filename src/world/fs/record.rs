@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::stage::{self, Attributes};
+use super::stage::{self, Attributes, Durable};
 use super::{Context, FileError, folder_of, sync_folder};
 
 /// The text of a record; `None` where there is none.
@@ -18,8 +18,7 @@ pub fn read(path: &Path) -> Result<Option<String>, FileError> {
 /// Replaces a record; it is on disk when this returns.
 pub fn write(path: &Path, text: &str) -> Result<(), FileError> {
     let attributes = Attributes { mode: 0o600, owner: None, group: None };
-    let staged = stage::write(folder_of(path), path, text.as_bytes(), attributes)?;
-    stage::sync_files(&[&staged])?;
+    let staged = stage::write(folder_of(path), path, text.as_bytes(), attributes, Durable::AtOnce)?;
     std::fs::rename(&staged, path).context("rename the record to", path)?;
     sync_folder(folder_of(path))
 }

@@ -27,18 +27,42 @@ pub struct Attributes {
     pub group: Option<u32>,
 }
 
+/// When a file's content is made durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durable {
+    /// As soon as it is written.
+    AtOnce,
+    /// Together with others, by `sync_files`.
+    Later,
+}
+
+impl Durable {
+    /// What costs less for so many files.
+    pub fn with(files: usize) -> Durable {
+        if files < MANY { Durable::AtOnce } else { Durable::Later }
+    }
+}
+
+/// From so many files on, one syncfs costs less than an fsync of each.
+const MANY: usize = 8;
+
 /// Writes `bytes` to a fresh file in `folder`, named after `target`, with owner and mode set on the descriptor.
-/// Not yet durable: see `sync_files`.
-pub fn write(folder: &Path, target: &Path, bytes: &[u8], attributes: Attributes) -> Result<PathBuf, FileError> {
+pub fn write(
+    folder: &Path,
+    target: &Path,
+    bytes: &[u8],
+    attributes: Attributes,
+    durable: Durable,
+) -> Result<PathBuf, FileError> {
     let path = folder.join(fresh_name(target, STAGE_MARK));
-    let written = write_new(&path, bytes, attributes);
+    let written = write_new(&path, bytes, attributes, durable);
     if written.is_err() {
         std::fs::remove_file(&path).ok();
     }
     written.map(|()| path)
 }
 
-fn write_new(path: &Path, bytes: &[u8], attributes: Attributes) -> Result<(), FileError> {
+fn write_new(path: &Path, bytes: &[u8], attributes: Attributes, durable: Durable) -> Result<(), FileError> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -46,7 +70,11 @@ fn write_new(path: &Path, bytes: &[u8], attributes: Attributes) -> Result<(), Fi
         .open(path)
         .context("create the staged file", path)?;
     file.write_all(bytes).context("write the staged file", path)?;
-    apply_attributes(&file, path, attributes)
+    apply_attributes(&file, path, attributes)?;
+    match durable {
+        Durable::AtOnce => file.sync_all().context("sync", path),
+        Durable::Later => Ok(()),
+    }
 }
 
 /// Sets owner, then mode: a change of owner would clear the setuid bits.
@@ -59,7 +87,6 @@ pub(super) fn apply_attributes(file: &File, path: &Path, attributes: Attributes)
 
 /// Makes these files' contents durable: one by one, or with one syncfs per file system where there are many.
 pub fn sync_files(paths: &[&Path]) -> Result<(), FileError> {
-    const MANY: usize = 8;
     if paths.len() < MANY {
         for path in paths {
             File::open(path).and_then(|file| file.sync_all()).context("sync", path)?;
@@ -93,8 +120,7 @@ pub fn copy_with_attributes(from: &Path, to: &Path) -> Result<(), FileError> {
         return Err(std::io::Error::from(std::io::ErrorKind::NotFound)).context("copy", from);
     };
     let attributes = Attributes { mode: original.mode, owner: Some(original.uid), group: Some(original.gid) };
-    write_new(to, &original.bytes, attributes)?;
-    sync_files(&[to])
+    write_new(to, &original.bytes, attributes, Durable::AtOnce)
 }
 
 /// A backup that a process which no longer lives left behind.

@@ -140,3 +140,97 @@ proptest! {
         }
     }
 }
+
+/// Loops of every kind, over lists that change: each is printed in pieces where it can be.
+const LOOPS: &[&str] = &[
+    "{% for p in gets(pattern=\"/s/*\") %}{{ p.key }}={{ p.value }} {% endfor %}",
+    "a {%- for v in getvs(pattern=\"/s/*\") -%} \n {{ v }} \n {%- else -%} none {%- endfor -%} b",
+    "a\n{% for v in getvs(pattern=\"/s/k1*\") %}\n{{ v }}\n{% else %}\nnone\n{% endfor %}\nb",
+    "{% for n in ls(dir=\"/s\") %}{{ n }}: {% for v in getvs(pattern=\"/s/\" ~ n ~ \"/*\") %}{{ loop.index }} {{ v }}, \
+     {% else %}-{% endfor %}{{ getv(key=\"/s/\" ~ n, default=\"none\") }}\n{% endfor %}",
+    "{% for p in gets(pattern=\"/s/*\") %}{% set name = p.key | base %}{% if name is starting_with(pat=\"k1\") %}\
+     {{ name | upper }}{% elif exists(key=\"/more\") %}{{ getv(key=\"/more\") }}{% else %}.{% endif %}{% endfor %}",
+    "{% set other = getv(key=\"/more\", default=\"x\") %}{% for n in ls(dir=\"/s\") | reverse %}{{ n }}{% endfor %}{{ other }}\
+     {% for n in ls(dir=\"/s\") %}{{ n }}{{ other }}{% endfor %}",
+    "{% for p in [x.value for x in gets(pattern=\"/s/k*\") if x.value != \"v3\"] %}{{ [y for y in [p, p]] }}{% endfor %}",
+    "{% for p in gets(pattern=\"/s/*\") %}{{ loop.index }}{% if loop.last %}.{% endif %}{% endfor %}",
+    "{% for p in gets(pattern=\"/s/k1*\") %}{% if p.value == \"v1\" %}{% set seen = 1 %}{% endif %}{{ seen | default(value=0) }}\
+     {% endfor %}{% set_global seen = 5 %}{% for p in gets(pattern=\"/s/k2*\") %}{% if p.value == \"v2\" %}{% break %}\
+     {% endif %}{{ p.key }}{{ seen }}{% endfor %}",
+    "{% for n in range(end=70) %}{{ getv(key=\"/s/k\" ~ n, default=\"-\") }} {% endfor %}{% for c in \"abc\" %}{{ c }}{% endfor %}",
+    "{% for k, v in {\"a\": getvs(pattern=\"/s/*\")} %}{{ k }}{% for one in v %}{{ one }}{% endfor %}{% endfor %}",
+    "{% set text %}{% for v in getvs(pattern=\"/s/*\") %}{{ v }},{% endfor %}{% endset %}{{ text | upper }}\
+     {% filter upper %}{% for v in getvs(pattern=\"/s/k1*\") %}{{ v }},{% endfor %}{% endfilter %}",
+    "{% for b in backends(prefix=\"/s\") %}{{ b.name }} {{ b.address }}\n{% else %}no backend{% endfor %}",
+    "{% for v in getvs(pattern=\"/s/*\") %}{{ v }}{% else %}{% set empty = 1 %}{% endfor %}{{ empty | default(value=0) }}",
+    "{% for v in getvs(pattern=\"/s/*\") %}{{ v | nginx_string }}{{ v }}{% endfor %}",
+    "{% for n in [1, 2.5, true, none, [1], {\"a\": 2}, -0.0, \"x\"] %}{{ n }}{{ getv(key=\"/more\", default=\"\") }}{% endfor %}",
+    "{% for n in nothing %}{{ n }}{% endfor %}",
+    "{% for n in gets(pattern=nothing) %}{{ n }}{% endfor %}",
+    "{% for n in getvs(pattern=5) %}{{ n }}{% endfor %}",
+    "{% set p = \"/s/k\" %}{% for n in getvs(pattern=p ~ getv(key=\"/more\", default=\"\") ~ \"*\") %}{{ n }}{% endfor %}",
+    "{% for n in ls(dir=\"/s\") %}{{ getv(key=\"/s/\" ~ n) }}{% endfor %}",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 30, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn loops_are_the_same_in_pieces_and_as_written(
+        steps in proptest::collection::vec(proptest::collection::vec(step(), 0..4), 1..12),
+        escape in prop_oneof![Just(Escape::None), Just(Escape::Nginx)],
+    ) {
+        // A template that defines a component is rendered as it is written.
+        let plain = |template: &str| format!("{template}{{% component unused() %}}{{% endcomponent %}}");
+        for template in LOOPS {
+            let root = Root::tera("t", escape);
+            let renderer = |text: &str| {
+                compile(&TemplateSources::from([("t".to_owned(), Arc::from(text))]), &[root], Arc::new(FixedFacts))
+            };
+            let ((pieces, problems), (whole, others)) = (renderer(template), renderer(&plain(template)));
+            prop_assert_eq!(&problems, &[], "{}", template);
+            prop_assert_eq!(&others, &[], "{}", template);
+            let value = |index: usize| Value::from(if index == 19 { "10.0.0.1;".to_owned() } else { format!("v{index}") }.as_str());
+            let key = |index: usize| if index % 9 == 2 { Key::from(format!("/s/d{}/{index}", index % 5).as_str()) } else { key(index) };
+            let mut tree = Tree::from_entries(Revision(1), (2..150).map(|index| (key(index), value(index % 7))));
+            let mut memory = Memory::default();
+            for (round, steps) in steps.iter().enumerate() {
+                let revision = Revision(i64::try_from(round).unwrap() + 2);
+                for step in steps {
+                    match *step {
+                        Step::Put(index, text) => tree.advance(revision, [(key(index), value(text))], []),
+                        Step::Binary(index) => tree.advance(revision, [(key(index), Value::from_bytes(&[0xff]))], []),
+                        Step::Delete(index) => tree.advance(revision, [], [key(index)]),
+                        Step::Burst(text) => tree.advance(revision, (2..120).map(|index| (key(index), value((text + index) % 19))), []),
+                        Step::Elsewhere => tree.advance(revision, [], (2..200).map(key)),
+                    };
+                }
+                let view = View::new(tree.clone(), Arc::from(""), KeyRanges::of_directories(["/"]));
+                let (mut fresh, in_pieces) = (Memory::default(), pieces.render(root, &view, &mut memory));
+                prop_assert_eq!(in_pieces, whole.render(root, &view, &mut fresh), "{}", template);
+                prop_assert_eq!(memory.keys_set_aside(), fresh.keys_set_aside());
+                prop_assert_eq!(memory.tally(), fresh.tally());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_loop_that_prints_too_much_to_be_kept_prints_the_same() {
+    let template = "{% for p in gets(pattern=\"/s/*\") %}{{ p.value }}{% endfor %}";
+    let root = Root::tera("t", Escape::None);
+    let sources = TemplateSources::from([("t".to_owned(), Arc::from(template))]);
+    let (renderer, _) = compile(&sources, &[root], Arc::new(FixedFacts));
+    let mut tree = Tree::from_entries(
+        Revision(1),
+        (2..12).map(|index| (key(index), Value::from(index.to_string().repeat(1 << 20).as_str()))),
+    );
+    let mut memory = Memory::default();
+    for round in 2..5 {
+        let view = View::new(tree.clone(), Arc::from(""), KeyRanges::of_directories(["/"]));
+        let bytes = renderer.render(root, &view, &mut memory).unwrap();
+        assert!(bytes.len() > 8 << 20);
+        assert!(bytes == renderer.render(root, &view, &mut Memory::default()).unwrap());
+        tree.advance(Revision(round), [(key(5), Value::from("small"))], []);
+    }
+}

@@ -86,7 +86,8 @@ fn list(
         return Ok(kept);
     }
     let list = Value::list(kind, make(common::matching(&session.view, pattern)?)?);
-    session.memory.go_lists.keep(kind, pattern, &list);
+    let shortest = session.memory.shortest_kept();
+    session.memory.go_lists.keep(kind, pattern, &list, shortest);
     Ok(list)
 }
 

@@ -19,9 +19,9 @@ pub(super) const ITEMS: &str = "__items";
 /// What a piece is called where it is printed.
 const TEXT: &str = "__text";
 
-/// What the template of a loop is called.
+/// What the template of a loop is called: no file's name has that in it.
 pub(super) fn name_of(number: usize) -> String {
-    format!("{EACH} {number}")
+    format!("{number}\0{EACH}")
 }
 
 /// What a template is called when it is rewritten: no file's name has that in it.

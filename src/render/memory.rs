@@ -17,7 +17,7 @@ use lists::Lists;
 pub(super) use lists::{Item, Kept};
 use pieces::Loops;
 
-/// Kept by the caller beside a resource, and handed to each of its renders.
+/// Kept by the caller beside a resource, and handed to each of its renders, as long as its templates stay what they are.
 #[derive(Default)]
 pub struct Memory {
     /// What the lists were made from.
@@ -49,6 +49,7 @@ impl Memory {
     /// Brings everything kept up to `view`, for a render of it.
     pub(super) fn begin(&mut self, view: &View) {
         self.reads = None;
+        self.prints_generation = false;
         self.backends.begin();
         self.follow(view);
     }
@@ -122,7 +123,7 @@ impl Memory {
         self.backends.end();
         self.loops.end();
         let lists = self.tera_lists.is_empty() && self.go_lists.is_empty() && self.backends.is_empty();
-        if lists && self.loops.is_empty() {
+        if lists && self.loops.read_nothing() {
             self.view = None;
         }
     }

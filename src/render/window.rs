@@ -44,15 +44,21 @@ impl Reads {
     }
 
     fn absorb(&mut self, other: &Reads) {
-        self.paths.extend(other.paths.iter().cloned());
-        self.beginnings.extend(other.beginnings.iter().cloned());
-        self.everything |= other.everything;
         self.outside |= other.outside;
+        self.everything |= other.everything;
+        if !self.everything {
+            self.paths.extend(other.paths.iter().cloned());
+            self.beginnings.extend(other.beginnings.iter().cloned());
+        }
         self.limit();
     }
 
     fn limit(&mut self) {
         self.everything |= self.paths.len() + self.beginnings.len() > MOST_PLACES;
+        if self.everything {
+            self.paths.clear();
+            self.beginnings.clear();
+        }
     }
 }
 
@@ -199,9 +205,17 @@ mod tests {
         check(Window::leave, &["/anything"], &[]);
     }
 
+    fn places(count: usize) -> Reads {
+        let window = window();
+        (0..count).for_each(|n| _ = window.get(&format!("/n/{n}")));
+        window.reads()
+    }
+
     #[test]
     fn too_many_places_are_everything() {
         check(|w| (0..=MOST_PLACES).for_each(|n| _ = w.get(&format!("/n/{n}"))), &["/other"], &[]);
+        check(|w| (0..3).for_each(|_| w.note_all(&places(MOST_PLACES / 2))), &["/n/0"], &["/other"]);
+        check(|w| (0..3).for_each(|n| w.note_all(&places(MOST_PLACES * n))), &["/other"], &[]);
         check(|w| (0..2 * MOST_PLACES).for_each(|_| _ = w.get("/b")), &["/b"], &["/other"]);
     }
 

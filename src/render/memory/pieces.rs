@@ -81,8 +81,9 @@ impl Loops {
         self.kept.retain(|_, pieces| std::mem::take(&mut pieces.used));
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.kept.is_empty()
+    /// Whether nothing that is kept follows from keys that it looked at by itself.
+    pub(super) fn read_nothing(&self) -> bool {
+        self.kept.values().flat_map(|pieces| &pieces.pieces).all(|piece| piece.reads == Reads::default())
     }
 }
 

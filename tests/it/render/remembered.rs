@@ -215,6 +215,20 @@ proptest! {
     }
 }
 
+/// No name that a file can have is taken by a loop.
+#[test]
+fn a_template_may_be_called_like_a_loop() {
+    let loops = "{% include \"__each 1\" %}{% for x in [\"q\"] %}{{ x }}{% endfor %}";
+    let texts = [("t", loops), ("__each 1", "one "), ("1 __each", "two "), ("t __each", "three ")];
+    let sources: TemplateSources = texts.map(|(name, text)| (name.to_owned(), Arc::from(text))).into();
+    let (renderer, problems) = compile(&sources, &[Root::tera("t", Escape::None)], Arc::new(FixedFacts));
+    assert_eq!(problems, []);
+    let mut memory = Memory::default();
+    for _ in 0..3 {
+        assert_eq!(renderer.render(Root::tera("t", Escape::None), &View::default(), &mut memory).unwrap(), b"one q");
+    }
+}
+
 #[test]
 fn a_loop_that_prints_too_much_to_be_kept_prints_the_same() {
     let template = "{% for p in gets(pattern=\"/s/*\") %}{{ p.value }}{% endfor %}";

@@ -175,6 +175,11 @@ impl Guard {
         self.min_backends.is_some() || self.max_drop_percent.is_some()
     }
 
+    /// Whether it matters for what was found that the destination has content.
+    pub fn asks_for_file(&self, found: Found) -> bool {
+        found.count() < self.min_backends.unwrap_or(1).max(1) || self.max_drop_percent.is_some()
+    }
+
     /// What becomes of a render.
     pub fn decide(&self, found: Found, live: Live, now: Instant) -> Decision {
         let count = found.count();

@@ -181,7 +181,7 @@ impl Engine {
             return check_format(resource, bytes).map(Some);
         }
         let found = found(member, tree, memory);
-        let has_file = crate::world::fs::has_content(&resource.dest);
+        let has_file = resource.guard.asks_for_file(found) && crate::world::fs::has_content(&resource.dest);
         let decision = self.standings.decide(&self.context, resource, found, has_file, now);
         match decision.verdict {
             Verdict::Keep | Verdict::Hold(_) => Ok(None),

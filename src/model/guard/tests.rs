@@ -163,6 +163,10 @@ fn in_every_case() {
             assert!(!later.keeps_file(), "and what it held goes live: {case} {later:?}");
         }
         assert!(count > 0 || !enough, "none is never enough: {case}");
+        if !guard.asks_for_file(found) {
+            let other = Live { has_file: !live.has_file, ..live };
+            assert_eq!(guard.decide(found, other, now), decision, "the file does not matter: {case}");
+        }
         if count == 0 && live.has_file && live.count != Some(0) && guard.on_empty == Some(OnEmpty::Keep) {
             assert_eq!(decision.verdict, Verdict::Keep, "{case}");
         }

@@ -1,0 +1,97 @@
+//! One file, rendered from one tree: the bytes, their format, and what the render found for the guard to judge.
+
+use std::sync::Arc;
+
+use crate::agent::catalog::Member;
+use crate::model::generation;
+use crate::model::guard::{Decision, Found};
+use crate::model::needs;
+use crate::model::report::{Failure, Stage};
+use crate::model::resource::Resource;
+use crate::model::tree::Tree;
+use crate::model::view::View;
+use crate::render::{Memory, Root, TemplateError, format};
+
+/// The data of `check --mock-data`.
+pub type MockData = serde_json::Map<String, serde_json::Value>;
+
+/// Renders one member from a tree, in whatever format it comes out.
+pub(super) fn render(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<Vec<u8>>, Failure> {
+    let resource = &member.resource;
+    let view = view(resource, tree);
+    require(resource, &view)?;
+    let bytes = member.renderer.render(root(resource), &view, memory).map_err(|error| failure(&error))?;
+    if resource.generation.is_some() && generation::in_text(&bytes).is_none() {
+        let message =
+            "`generation` is set, and the template does not print {{ generation() }} in a server of that address";
+        return Err(Failure::new(Stage::Render, message));
+    }
+    Ok(Arc::new(bytes))
+}
+
+/// Renders one member with this data and no store.
+pub(super) fn render_mock(member: &Member, data: &MockData) -> Result<Arc<Vec<u8>>, Failure> {
+    let bytes = member.renderer.render_mock(root(&member.resource), data.clone()).map_err(|error| failure(&error))?;
+    check_format(&member.resource, Arc::new(bytes))
+}
+
+/// Renders one member without its backends, whatever the store says.
+pub(super) fn render_placeholder(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<Vec<u8>>, Failure> {
+    memory.withhold_backends();
+    let placeholder = render(member, tree, memory).and_then(|bytes| check_format(&member.resource, bytes));
+    // What led to it was read by the render before.
+    memory.forget_reads();
+    placeholder
+}
+
+fn root(resource: &Resource) -> Root<'_> {
+    Root { name: &resource.src, engine: resource.engine, escape: resource.escape }
+}
+
+fn failure(error: &TemplateError) -> Failure {
+    let hint = error.hint.as_ref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
+    Failure::new(Stage::Render, format!("{error}{hint}"))
+}
+
+/// Refuses a resource if keys of its `require` are missing.
+pub(super) fn require(resource: &Resource, view: &View) -> Result<(), Failure> {
+    let missing = needs::missing(&resource.needs.require, view);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let missing: Vec<String> = missing.iter().map(|path| format!("`{path}`")).collect();
+    Err(Failure::new(Stage::Render, format!("required keys are missing: {}", missing.join(", "))))
+}
+
+/// Refuses bytes that are not of the resource's `output_format`.
+pub(super) fn check_format(resource: &Resource, bytes: Arc<Vec<u8>>) -> Result<Arc<Vec<u8>>, Failure> {
+    if let Some(output_format) = resource.output_format {
+        format::check(&bytes, output_format).map_err(|error| Failure::new(Stage::Check, error.to_string()))?;
+    }
+    Ok(bytes)
+}
+
+/// Returns what a resource sees of a tree.
+pub fn view(resource: &Resource, tree: &Tree) -> View {
+    View::new(tree.clone(), Arc::clone(&resource.prefix), resource.ranges.clone()).with_item(resource.id.item.clone())
+}
+
+/// Returns what the render that left this memory found.
+pub(super) fn found(member: &Member, tree: &Tree, memory: &Memory) -> Found {
+    let resource = &member.resource;
+    match memory.tally() {
+        Some(tally) => Found { asks: true, keys: tally.keys, backends: tally.backends, set_aside: tally.set_aside },
+        None => {
+            let asks = member.renderer.asks_for_backends(&resource.src);
+            // If only zero or not matters, one key tells.
+            let most = if asks || resource.guard.compares() { usize::MAX } else { 1 };
+            Found { asks, keys: view(resource, tree).iter().take(most).count(), ..Found::default() }
+        }
+    }
+}
+
+/// Returns the failure of a render that a guard refuses.
+pub(super) fn refused(resource: &Resource, decision: &Decision) -> Failure {
+    let loss = decision.loss.map(|loss| format!("{loss}: ")).unwrap_or_default();
+    Failure::new(Stage::Render, format!("{loss}{}", decision.consequence(&resource.guard)))
+}

@@ -22,7 +22,7 @@ use super::receipt_key::{ReceiptKey, ReceiptPlan};
 use super::reporting::{self, Manager};
 use super::run::{Agent, Outlook, heal, log_problems};
 use super::stores::Stores;
-use super::supervised::Supervised;
+use super::supervised::{CommandPlan, Supervised};
 use super::supervision::{Request, meaning};
 
 /// What following needs to know.
@@ -45,16 +45,6 @@ pub struct FollowPlan {
     pub command: Option<CommandPlan>,
     /// How long running passes may take to end when the agent stops.
     pub shutdown_timeout: Duration,
-}
-
-/// A command to supervise.
-pub struct CommandPlan {
-    /// The program and its arguments.
-    pub command: Vec<String>,
-    /// How long the first round may hold up its start.
-    pub start_timeout: Duration,
-    /// How long it may take to end.
-    pub stop_timeout: Duration,
 }
 
 /// When everything is read again.

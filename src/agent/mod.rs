@@ -24,7 +24,7 @@ pub mod run;
 mod standing;
 mod state;
 pub mod stores;
-mod supervised;
+pub mod supervised;
 pub mod supervision;
 pub mod timing;
 pub mod wait;

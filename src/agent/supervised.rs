@@ -7,11 +7,20 @@ use nix::sys::signal::Signal;
 use crate::world::child::{Child, Ended, StartError};
 use crate::world::clock;
 
-use super::follow::CommandPlan;
 use super::run::Agent;
 use super::supervision::{self, HandOn, Start};
 
-/// See the module. Where there is no command, nothing ever happens.
+/// A command to supervise.
+pub struct CommandPlan {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// How long the first round may hold up its start.
+    pub start_timeout: Duration,
+    /// How long it may take to end.
+    pub stop_timeout: Duration,
+}
+
+/// The command. If there is none, nothing ever happens.
 pub(super) struct Supervised {
     state: State,
     stop_timeout: Duration,

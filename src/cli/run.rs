@@ -7,11 +7,12 @@ use tokio::net::TcpListener;
 
 use crate::agent::catalog::{self, Confdirs};
 use crate::agent::facts::WorldFacts;
-use crate::agent::follow::{self, CommandPlan, Follow, FollowPlan};
+use crate::agent::follow::{self, Follow, FollowPlan};
 use crate::agent::once::{self, OncePlan};
 use crate::agent::pass::{LastStep, Shown, Terms};
 use crate::agent::receipt_key::ReceiptPlan;
 use crate::agent::run::{Outlook, Show};
+use crate::agent::supervised::CommandPlan;
 use crate::apply::{self, Context, preview};
 use crate::config::settings::{Color, Mode, Settings, layers};
 use crate::model::report::Rendered;

@@ -71,9 +71,6 @@ pub async fn once(plan: OncePlan, catalog: Arc<Catalog>) -> Round {
     }
     let mut agent = Agent::new(plan.outlook, Arc::clone(&catalog), false);
     let is_wanted = |member: &&Member| plan.only.as_ref().is_none_or(|only| only == member.resource.name());
-    if let Some(only) = &plan.only {
-        agent.desk.unmark_others(only);
-    }
     let mut stores = Stores::new(plan.store, false);
     stores.set(&catalog.stores_of(catalog.members.iter().filter(is_wanted)));
     for (position, snapshot) in stores.first_snapshots(plan.store_timeout).await {
@@ -81,6 +78,9 @@ pub async fn once(plan: OncePlan, catalog: Arc<Catalog>) -> Round {
             Ok(snapshot) => agent.take_event(position, snapshot),
             Err(problem) => round.store_problems.push(problem),
         }
+    }
+    if let Some(only) = &plan.only {
+        agent.desk.unmark_others(only);
     }
     let wanted = |name: &Arc<str>| plan.only.as_ref().is_none_or(|only| only == name);
     round.left_out.extend(agent.desk.not_ready().map(|resource| Arc::clone(resource.name())).filter(wanted));

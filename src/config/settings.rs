@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::model::store::StoreSettings;
 
-use super::problem::{Problem, Problems, shown};
 use super::resource::{Defaults, PrefixMode, clean_prefix};
+use crate::model::problem::{Problem, Problems, shown};
 
 mod file;
 pub mod layers;

@@ -13,6 +13,7 @@ pub mod key;
 pub mod lease;
 pub mod natural;
 pub mod needs;
+pub mod problem;
 pub mod process;
 pub mod range;
 pub mod receipt;

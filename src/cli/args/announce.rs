@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 
-use crate::config::problem::{Problem, Problems};
 use crate::config::service::{self, PROPERTIES, Property};
 use crate::config::settings::Settings;
+use crate::model::problem::{Problem, Problems};
 use crate::model::service::Service;
 use crate::model::store::{EtcdSettings, StoreSettings};
 

@@ -5,6 +5,7 @@
 //! restarts, `fleet` knows the files of a `for_each`, `lone` is the short way for resources without commands.
 
 pub mod exclusion;
+mod failure;
 pub mod fleet;
 pub mod group;
 pub mod isolate;

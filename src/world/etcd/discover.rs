@@ -8,20 +8,23 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::RData;
 
 use super::endpoint::{Endpoint, default_scheme};
-use crate::model::etcd::Failure;
+use crate::model::etcd::EtcdFailure;
 use crate::model::store::{EtcdSettings, Scheme};
 
 /// The members that SRV records name, in the order in which to try them. `None` where no discovery is set.
 ///
 /// # Errors
 /// Names the records asked for when none has a member.
-pub async fn discover(settings: &EtcdSettings, random: impl FnMut() -> f64) -> Option<Result<Vec<Endpoint>, Failure>> {
+pub(super) async fn discover(
+    settings: &EtcdSettings,
+    random: impl FnMut() -> f64,
+) -> Option<Result<Vec<Endpoint>, EtcdFailure>> {
     let records = records(settings)?;
     match tokio::time::timeout(settings.dial_timeout, look_up(settings, &records, random)).await {
         Ok(result) => Some(result),
         Err(_) => {
             let problem = format!("cannot look up {}: no answer in {:?}", names(&records), settings.dial_timeout);
-            Some(Err(Failure::unreachable(problem)))
+            Some(Err(EtcdFailure::unreachable(problem)))
         }
     }
 }
@@ -58,7 +61,7 @@ async fn look_up(
     settings: &EtcdSettings,
     records: &[Vec<Record>],
     mut random: impl FnMut() -> f64,
-) -> Result<Vec<Endpoint>, Failure> {
+) -> Result<Vec<Endpoint>, EtcdFailure> {
     let resolver = resolver(settings.dns_server)?;
     let mut problems = Vec::new();
     for group in records {
@@ -73,10 +76,10 @@ async fn look_up(
             return addresses(&resolver, settings, endpoints).await;
         }
     }
-    Err(Failure::unreachable(format!("no etcd member found by DNS: {}", problems.join("; "))))
+    Err(EtcdFailure::unreachable(format!("no etcd member found by DNS: {}", problems.join("; "))))
 }
 
-fn resolver(server: Option<SocketAddr>) -> Result<TokioResolver, Failure> {
+fn resolver(server: Option<SocketAddr>) -> Result<TokioResolver, EtcdFailure> {
     let builder = match server {
         None => TokioResolver::builder_tokio(),
         Some(server) => {
@@ -91,7 +94,7 @@ fn resolver(server: Option<SocketAddr>) -> Result<TokioResolver, Failure> {
     };
     builder
         .and_then(|builder| builder.build())
-        .map_err(|error| Failure::unreachable(format!("cannot set up the DNS client: {error}")))
+        .map_err(|error| EtcdFailure::unreachable(format!("cannot set up the DNS client: {error}")))
 }
 
 /// One answer to a question for SRV records.
@@ -144,7 +147,7 @@ async fn addresses(
     resolver: &TokioResolver,
     settings: &EtcdSettings,
     endpoints: Vec<Endpoint>,
-) -> Result<Vec<Endpoint>, Failure> {
+) -> Result<Vec<Endpoint>, EtcdFailure> {
     if settings.dns_server.is_none() {
         return Ok(endpoints);
     }
@@ -165,7 +168,7 @@ async fn addresses(
         }
     }
     if resolved.is_empty() {
-        return Err(Failure::unreachable(format!("no etcd member found by DNS: {}", problems.join("; "))));
+        return Err(EtcdFailure::unreachable(format!("no etcd member found by DNS: {}", problems.join("; "))));
     }
     Ok(resolved)
 }

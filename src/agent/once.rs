@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::apply::group::Group;
-use crate::config::problem::Problems;
 use crate::model::event::Event;
 use crate::model::key::Revision;
 use crate::model::note::Note;
+use crate::model::problem::Problems;
 use crate::model::report::Report;
 use crate::model::resource::Resource;
 use crate::model::store::StoreSettings;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::apply::{Context, recovery};
-use crate::config::problem::Problems;
 use crate::model::event::Event;
 use crate::model::for_each::ForEach;
 use crate::model::note::Note;
+use crate::model::problem::Problems;
 use crate::model::receipt::Receipt;
 use crate::model::report::Report;
 use crate::status::{Shared, events};

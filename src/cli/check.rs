@@ -8,10 +8,10 @@ use crate::agent::catalog::{self, Catalog, Confdirs, Member};
 use crate::agent::once;
 use crate::agent::pass::MockData;
 use crate::config::differences;
-use crate::config::problem::{Place, Position, Problem, Problems};
 use crate::config::resource::outline::{Account, AccountKind};
 use crate::config::settings::Settings;
-use crate::model::report::Failure;
+use crate::model::problem::{Place, Position, Problem, Problems};
+use crate::model::report::StepFailure;
 use crate::model::resource::{CommandLine, Engine, Escape, InstanceId, OutputFormat, Reload, Resource};
 use crate::world::fs::owner;
 use crate::world::terminal;
@@ -102,17 +102,14 @@ fn template_file(confdirs: &Confdirs, name: &str) -> PathBuf {
 fn read_mock_data(path: &Path) -> Result<MockData, Problem> {
     let bytes = terminal::read_file(path)
         .map_err(|error| Problem::new(format!("cannot read the mock data: {error}")).at(Place::file(path)))?;
-    serde_json::from_slice(&bytes).map_err(|error| {
-        let (line, column) = (error.line().max(1), error.column().max(1));
-        let place = Place { file: path.to_owned(), position: Some(Position { line, column }) };
-        Problem::new("the mock data is no JSON object").at(place)
-    })
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Problem::new("the mock data is no JSON object").at(Place::at(path, Position::from(&error))))
 }
 
 /// What is wrong with templates that are rendered with this data and no store.
 fn mock_problems(catalog: &Arc<Catalog>, data: MockData) -> Vec<Problem> {
     let reports = once::mock(catalog, data);
-    let problem = |(id, failure): (InstanceId, Failure)| {
+    let problem = |(id, failure): (InstanceId, StepFailure)| {
         let file = &catalog.member(&id.resource)?.resource.file;
         Some(Problem::new(failure.message).at(Place::file(file)))
     };

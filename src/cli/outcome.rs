@@ -2,7 +2,7 @@
 
 use crate::agent::follow::Stopped;
 use crate::agent::once::Round;
-use crate::model::report::{Failure, Outcome, Report, Stage};
+use crate::model::report::{Outcome, Report, Stage, StepFailure};
 
 use super::exit::{Ending, Exit};
 
@@ -37,7 +37,7 @@ fn of_report(report: &Report) -> Exit {
     report.dropped.iter().map(|(_, failure)| of_failure(failure)).chain([outcome]).max().unwrap_or(Exit::Done)
 }
 
-fn of_failure(failure: &Failure) -> Exit {
+fn of_failure(failure: &StepFailure) -> Exit {
     match failure.at {
         Stage::Render => Exit::Render,
         Stage::Check => Exit::Check,
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn the_worst_counts() {
-        let failure = |at| Failure::new(at, "x");
+        let failure = |at| StepFailure::new(at, "x");
         check(Outcome::Applied, Exit::Done);
         check(Outcome::ReloadOwed { cause: failure(Stage::Reload), nothing_runs: true }, Exit::Done);
         check(Outcome::ReloadOwed { cause: failure(Stage::Reload), nothing_runs: false }, Exit::Reload);

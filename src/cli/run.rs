@@ -150,12 +150,7 @@ fn apply_settings(settings: &Settings, state_folder: Option<PathBuf>) -> apply::
         onetime: settings.mode == Mode::Onetime,
         keep_stage_file: settings.keep_stage_file,
         lock_timeout: std::time::Duration::ZERO,
-        nginx: apply::NginxSettings {
-            binary: settings.nginx.binary.clone(),
-            conf: settings.nginx.conf.clone(),
-            pid_file: settings.nginx.pid_file.clone(),
-            error_log: settings.nginx.error_log.clone(),
-        },
+        nginx: settings.nginx.clone(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::model::key::Revision;
 use crate::model::note::{Note, Weight};
-use crate::model::report::{Failure, Outcome, Report, Verified};
+use crate::model::report::{Outcome, Report, StepFailure, Verified};
 use crate::model::resource::InstanceId;
 use crate::model::store::StoreSettings;
 
@@ -147,7 +147,7 @@ pub fn spread(stretch: Option<u32>, leaving: usize) {
     }
 }
 
-fn failed(resources: &str, revision: i64, failure: &Failure, consequence: &str, repeated: u32) {
+fn failed(resources: &str, revision: i64, failure: &StepFailure, consequence: &str, repeated: u32) {
     if repeated > 0 {
         tracing::warn!(%resources, revision, attempt = repeated + 1, "still: {failure} ({consequence})");
         return;

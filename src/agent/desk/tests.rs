@@ -130,7 +130,7 @@ fn what_drops_out_is_rendered_again_with_the_next_pass() {
     office.take_snapshot(1, &["/a/1", "/b/1"]);
     let pass = office.hand_out().remove(0);
     assert_eq!(names(std::slice::from_ref(&pass)), ["a.toml*@1+b.toml*@1"]);
-    let failure = crate::model::report::Failure::new(crate::model::report::Stage::Render, "no 1");
+    let failure = crate::model::report::StepFailure::new(crate::model::report::Stage::Render, "no 1");
     let dropped = |report| Report { dropped: vec![("a.toml".into(), failure.clone())], ..report };
     assert_eq!(office.desk.take_back(&mut returned(pass, dropped), office.now, 0.0), 0);
     assert_eq!(office.desk.wake_at(), Some(office.now + Duration::from_secs(1)), "the first backoff");

@@ -8,7 +8,7 @@ use crate::agent::state::{FileState, Instance};
 use crate::apply::fleet::Fleet;
 use crate::model::for_each::ForEach;
 use crate::model::guard::{Found, Guard, OnEmpty};
-use crate::model::report::{Failure, Stage};
+use crate::model::report::{Stage, StepFailure};
 use crate::model::resource::{InstanceId, Resource};
 use crate::model::view::View;
 
@@ -16,7 +16,7 @@ use crate::model::view::View;
 #[derive(Debug)]
 pub(super) struct Expansion {
     /// Names that can have no file, and why.
-    pub(super) refused: Vec<(InstanceId, Failure)>,
+    pub(super) refused: Vec<(InstanceId, StepFailure)>,
     /// Instances of the last pass whose names are gone.
     pub(super) gone: Vec<InstanceId>,
     /// The files that stay.
@@ -45,7 +45,7 @@ pub(super) fn expand(
             Ok(dest) => dest,
             Err(problem) => {
                 let message = format!("the name {:?} can have no file: {problem}", shortened(name));
-                refused.push((id(name), Failure::new(Stage::Stage, message)));
+                refused.push((id(name), StepFailure::new(Stage::Stage, message)));
                 continue;
             }
         };

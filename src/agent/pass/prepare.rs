@@ -18,7 +18,7 @@ use crate::model::for_each::ForEach;
 use crate::model::guard::{Decision, Found, Verdict};
 use crate::model::needs;
 use crate::model::note::Note;
-use crate::model::report::{Failure, Rendered};
+use crate::model::report::{Rendered, StepFailure};
 use crate::model::resource::{InstanceId, Resource};
 use crate::model::tree::Tree;
 use crate::world::{clock, fs};
@@ -35,7 +35,7 @@ pub(super) struct Work {
     /// All files of the resources with `for_each` that were looked at.
     pub(super) fleets: Vec<Fleet>,
     /// What could not be rendered.
-    pub(super) dropped: Vec<(InstanceId, Failure)>,
+    pub(super) dropped: Vec<(InstanceId, StepFailure)>,
 }
 
 /// What a pass has found besides its report.
@@ -174,7 +174,7 @@ impl Preparation<'_> {
         resource: &Arc<Resource>,
         found: Found,
         own: &mut FileState,
-    ) -> Result<(), Option<Failure>> {
+    ) -> Result<(), Option<StepFailure>> {
         if matches!(self.terms.last_step, LastStep::Show { .. }) {
             return Ok(());
         }
@@ -204,7 +204,7 @@ impl Preparation<'_> {
         member: &Member,
         tree: &Tree,
         file: &mut FileState,
-    ) -> Result<Option<Arc<Vec<u8>>>, Failure> {
+    ) -> Result<Option<Arc<Vec<u8>>>, StepFailure> {
         let resource = &member.resource;
         let result = render::render(member, tree, &mut file.memory);
         self.note_skipped(resource, file, result.is_ok());

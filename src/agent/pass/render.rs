@@ -6,7 +6,7 @@ use crate::agent::catalog::Member;
 use crate::model::generation;
 use crate::model::guard::{Decision, Found};
 use crate::model::needs;
-use crate::model::report::{Failure, Stage};
+use crate::model::report::{Stage, StepFailure};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
 use crate::model::view::View;
@@ -16,7 +16,7 @@ use crate::render::{Memory, Root, TemplateError, format};
 pub type MockData = serde_json::Map<String, serde_json::Value>;
 
 /// Renders one member from a tree, in whatever format it comes out.
-pub(super) fn render(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<Vec<u8>>, Failure> {
+pub(super) fn render(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<Vec<u8>>, StepFailure> {
     let resource = &member.resource;
     let view = view(resource, tree);
     require(resource, &view)?;
@@ -24,19 +24,23 @@ pub(super) fn render(member: &Member, tree: &Tree, memory: &mut Memory) -> Resul
     if resource.generation.is_some() && generation::in_text(&bytes).is_none() {
         let message =
             "`generation` is set, and the template does not print {{ generation() }} in a server of that address";
-        return Err(Failure::new(Stage::Render, message));
+        return Err(StepFailure::new(Stage::Render, message));
     }
     Ok(Arc::new(bytes))
 }
 
 /// Renders one member with this data and no store.
-pub(super) fn render_mock(member: &Member, data: &MockData) -> Result<Arc<Vec<u8>>, Failure> {
+pub(super) fn render_mock(member: &Member, data: &MockData) -> Result<Arc<Vec<u8>>, StepFailure> {
     let bytes = member.renderer.render_mock(root(&member.resource), data.clone()).map_err(|error| failure(&error))?;
     check_format(&member.resource, Arc::new(bytes))
 }
 
 /// Renders one member without its backends, whatever the store says.
-pub(super) fn render_placeholder(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<Vec<u8>>, Failure> {
+pub(super) fn render_placeholder(
+    member: &Member,
+    tree: &Tree,
+    memory: &mut Memory,
+) -> Result<Arc<Vec<u8>>, StepFailure> {
     memory.withhold_backends();
     let placeholder = render(member, tree, memory).and_then(|bytes| check_format(&member.resource, bytes));
     // What led to it was read by the render before.
@@ -48,25 +52,25 @@ fn root(resource: &Resource) -> Root<'_> {
     Root { name: &resource.src, engine: resource.engine, escape: resource.escape }
 }
 
-fn failure(error: &TemplateError) -> Failure {
+fn failure(error: &TemplateError) -> StepFailure {
     let hint = error.hint.as_ref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
-    Failure::new(Stage::Render, format!("{error}{hint}"))
+    StepFailure::new(Stage::Render, format!("{error}{hint}"))
 }
 
 /// Refuses a resource if keys of its `require` are missing.
-pub(super) fn require(resource: &Resource, view: &View) -> Result<(), Failure> {
+pub(super) fn require(resource: &Resource, view: &View) -> Result<(), StepFailure> {
     let missing = needs::missing(&resource.needs.require, view);
     if missing.is_empty() {
         return Ok(());
     }
     let missing: Vec<String> = missing.iter().map(|path| format!("`{path}`")).collect();
-    Err(Failure::new(Stage::Render, format!("required keys are missing: {}", missing.join(", "))))
+    Err(StepFailure::new(Stage::Render, format!("required keys are missing: {}", missing.join(", "))))
 }
 
 /// Refuses bytes that are not of the resource's `output_format`.
-pub(super) fn check_format(resource: &Resource, bytes: Arc<Vec<u8>>) -> Result<Arc<Vec<u8>>, Failure> {
+pub(super) fn check_format(resource: &Resource, bytes: Arc<Vec<u8>>) -> Result<Arc<Vec<u8>>, StepFailure> {
     if let Some(output_format) = resource.output_format {
-        format::check(&bytes, output_format).map_err(|error| Failure::new(Stage::Check, error.to_string()))?;
+        format::check(&bytes, output_format).map_err(|error| StepFailure::new(Stage::Check, error.to_string()))?;
     }
     Ok(bytes)
 }
@@ -91,7 +95,7 @@ pub(super) fn found(member: &Member, tree: &Tree, memory: &Memory) -> Found {
 }
 
 /// Returns the failure of a render that a guard refuses.
-pub(super) fn refused(resource: &Resource, decision: &Decision) -> Failure {
+pub(super) fn refused(resource: &Resource, decision: &Decision) -> StepFailure {
     let loss = decision.loss.map(|loss| format!("{loss}: ")).unwrap_or_default();
-    Failure::new(Stage::Render, format!("{loss}{}", decision.consequence(&resource.guard)))
+    StepFailure::new(Stage::Render, format!("{loss}{}", decision.consequence(&resource.guard)))
 }

@@ -4,25 +4,18 @@
 use std::collections::BTreeSet;
 
 use super::go;
+use super::lists::Lists;
+use super::tera::backends::{Folders, SetAside, Tally};
+use super::tera::incremental::pieces::Loops;
 use super::window::Reads;
 use crate::model::view::View;
-
-mod backends;
-mod lists;
-mod pieces;
-
-use backends::Folders;
-pub use backends::{SetAside, Tally};
-use lists::Lists;
-pub(super) use lists::{Item, Kept};
-use pieces::Loops;
 
 /// Kept by the caller beside a resource, and handed to each of its renders, as long as its templates stay what they are.
 #[derive(Default)]
 pub struct Memory {
     /// What the lists were made from.
     view: Option<View>,
-    pub(super) tera_lists: Lists<tera::Value>,
+    pub(super) tera_lists: Lists<::tera::Value>,
     pub(super) go_lists: Lists<go::Value>,
     /// Where the last render looked; `None` where it failed, and where nobody asks: only a file of a `for_each` can be passed over.
     reads: Option<Reads>,
@@ -39,7 +32,7 @@ pub struct Memory {
 }
 
 /// Shorter lists are made anew: that costs less than keeping them for a render that may never come.
-const SHORTEST_KEPT: usize = 64;
+pub(super) const SHORTEST_KEPT: usize = 64;
 /// The same, where there was a render before.
 const SHORTEST_KEPT_AGAIN: usize = 8;
 /// With more changed keys than this, lists are made anew.

@@ -1,36 +1,36 @@
 //! (template, view, facts) to bytes, in either language. Pure: the same three give the same bytes, every time.
 //! Never reads a file, a clock or the network: template texts come as `TemplateSources`, all else is asked of `Facts`.
 
-mod compile;
-mod each;
 mod error;
 mod escape;
 mod facts;
 pub mod format;
-mod functions;
 mod go;
-mod loops;
+mod library;
+mod lists;
 mod memory;
-mod scan;
 mod session;
+mod tera;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use ::tera::{Context, Tera, Value};
 use sha2::{Digest, Sha256};
-use tera::{Context, Tera, Value};
 
 use crate::model::generation;
 use crate::model::resource::{Engine, Escape};
 use crate::model::view::View;
 
-pub use compile::compile;
 pub use error::{Place, TemplateError};
 pub use facts::{Facts, Srv};
 pub use go::convert;
-pub use memory::{Memory, SetAside, Tally};
+pub use memory::Memory;
+pub use tera::backends::{SetAside, Tally};
+pub use tera::compile::compile;
+use tera::incremental::rewrite as loops;
 
 use session::Session;
 

@@ -22,9 +22,9 @@ pub(super) struct Session {
     facts: Arc<dyn Facts>,
     pub(super) memory: Memory,
     /// There is no store: a key that is missing is an empty text, and this is what templates are given instead.
-    pub(super) mock: Option<tera::Value>,
+    pub(super) mock: Option<::tera::Value>,
     /// The templates that live together with the one that is rendered: loops that are printed piece by piece.
-    pub(super) templates: Option<Arc<tera::Tera>>,
+    pub(super) templates: Option<Arc<::tera::Tera>>,
     /// Patterns compiled by this render.
     pub(super) regexes: HashMap<String, Regex>,
     /// What the function that failed had to say.

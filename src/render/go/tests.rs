@@ -47,7 +47,7 @@ fn every_function_is_documented_and_nothing_else() {
 fn shared_functions_exist() {
     for function in functions::all() {
         if let functions::Run::Shared { name, .. } = function.run {
-            assert!(crate::render::functions::all().any(|shared| shared.name == name), "{name}");
+            assert!(crate::render::tera::functions::all().any(|shared| shared.name == name), "{name}");
         }
     }
 }

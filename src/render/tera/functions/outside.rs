@@ -9,10 +9,10 @@ use tera::value::Key;
 use crate::model::generation::PLACEHOLDER;
 use crate::nginx::installation::Version;
 
-use super::super::error::Failure;
-use super::super::session::Session;
 use super::call::Call;
 use super::{Form, Function};
+use crate::render::error::Failure;
+use crate::render::session::Session;
 
 const HOST: Form = Form::Both("host");
 const INTERFACE: Form = Form::Both("name");

@@ -5,12 +5,12 @@ use serde_json::Value as Json;
 use tera::Value;
 use tera::value::{Key, Map};
 
-use super::super::error::Failure;
-use super::super::session::{Session, shown};
 use super::call::{Call, kind};
 use super::json::to_tera;
 use super::{Form, Function};
 use crate::nginx::backend::{Backend, Networks, Options, UnixSockets, Wanted};
+use crate::render::error::Failure;
+use crate::render::session::{Session, shown};
 
 pub(super) const FUNCTIONS: &[Function] = &[Function {
     name: "backends",

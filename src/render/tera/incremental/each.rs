@@ -4,19 +4,19 @@
 
 use tera::{Context, Error, Kwargs, State, TeraResult, Value};
 
-use super::Output;
-use super::error::Failure;
-use super::functions::store::with_items;
-use super::loops::{ITEMS, name_of};
-use super::memory::Kept;
-use super::session::Session;
-use super::window::Reads;
+use super::rewrite::{ITEMS, name_of};
+use crate::render::Output;
+use crate::render::error::Failure;
+use crate::render::lists::Kept;
+use crate::render::session::Session;
+use crate::render::tera::functions::store::with_items;
+use crate::render::window::Reads;
 
 /// Longer texts are not kept, in bytes of one loop.
 const MOST_KEPT_BYTES: usize = 8 << 20;
 
-/// [`super::loops::EACH`], as a function of Tera.
-pub(super) struct Each;
+/// [`super::rewrite::EACH`], as a function of Tera.
+pub(in crate::render) struct Each;
 
 impl tera::Function<TeraResult<Value>> for Each {
     fn call(&self, kwargs: Kwargs, _: &State) -> TeraResult<Value> {

@@ -9,7 +9,7 @@ use crate::model::key::Key;
 use crate::model::view::View;
 use crate::nginx::backend::{Backend, Options, Reason, Records};
 
-use super::SHORTEST_KEPT;
+use crate::render::memory::SHORTEST_KEPT;
 
 /// A key that `backends` left out, and why.
 pub type SetAside = (String, Reason);
@@ -54,13 +54,13 @@ struct Given {
 
 impl Folders {
     /// Forgets what the last render asked for.
-    pub(super) fn begin(&mut self) {
+    pub(in crate::render) fn begin(&mut self) {
         self.asked.clear();
         self.set_aside.clear();
     }
 
     /// Brings what is kept up to `view`, from the view before it and the keys that differ, where those are known.
-    pub(super) fn follow(&mut self, changes: Option<(&View, &[Key])>, view: &View) {
+    pub(in crate::render) fn follow(&mut self, changes: Option<(&View, &[Key])>, view: &View) {
         let Some((old, changed)) = changes else { return self.kept.clear() };
         for folders in self.kept.values_mut() {
             folders.retain_mut(|folder| folder.follow(old, view, changed).is_some());
@@ -98,7 +98,7 @@ impl Folders {
     }
 
     /// Forgets what this render did not use.
-    pub(super) fn end(&mut self) {
+    pub(in crate::render) fn end(&mut self) {
         self.withheld = false;
         self.kept.retain(|_, folders| {
             folders.retain_mut(|folder| std::mem::take(&mut folder.used));
@@ -106,19 +106,19 @@ impl Folders {
         });
     }
 
-    pub(super) fn withhold(&mut self) {
+    pub(in crate::render) fn withhold(&mut self) {
         self.withheld = true;
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::render) fn is_empty(&self) -> bool {
         self.kept.is_empty()
     }
 
-    pub(super) fn set_aside(&self) -> &BTreeSet<SetAside> {
+    pub(in crate::render) fn set_aside(&self) -> &BTreeSet<SetAside> {
         &self.set_aside
     }
 
-    pub(super) fn tally(&self) -> Option<Tally> {
+    pub(in crate::render) fn tally(&self) -> Option<Tally> {
         let add = |sum: Tally, one: &Tally| Tally {
             keys: sum.keys + one.keys,
             backends: sum.backends + one.backends,

@@ -16,7 +16,7 @@ use crate::render::{Memory, Root, TemplateSources, compile};
 
 use super::{Form, Function, TERA_FILTERS, TESTS, all, filter_names, function_names};
 
-const DOCUMENTATION: &str = include_str!("../../../docs/functions.md");
+const DOCUMENTATION: &str = include_str!("../../../../docs/functions.md");
 
 /// The first three columns of a function's row.
 fn documented(function: &Function) -> String {

@@ -18,7 +18,7 @@ use crate::model::report::{Outcome, Rendered, Report};
 use crate::model::resource::name_in_conf_d;
 use crate::model::store::StoreSettings;
 use crate::model::tree::Tree;
-use crate::render::{Memory, SetAside};
+use crate::render::SkippedKey;
 use crate::status::{Shared, events};
 use crate::world::{clock, random};
 
@@ -27,6 +27,7 @@ use super::expansion::Expansions;
 use super::loaded::Loaded;
 use super::marks::Marks;
 use super::receipts::Receipts;
+use super::rendering::Remembered;
 use super::schedule::{Left, Schedule, Timed, Urgency};
 use super::standing::Standings;
 use super::waiting::Waiting;
@@ -67,9 +68,9 @@ pub struct Engine {
     /// What is known of each store, by its position in what is loaded.
     stores: Vec<Store>,
     /// What each resource's last render leaves to the next.
-    memories: BTreeMap<Arc<str>, Memory>,
+    memories: BTreeMap<Arc<str>, Remembered>,
     /// Keys of each resource that are known to be no backend: told once.
-    set_aside: BTreeMap<Arc<str>, BTreeSet<SetAside>>,
+    set_aside: BTreeMap<Arc<str>, BTreeSet<SkippedKey>>,
     /// The names of resources with `for_each`.
     expansions: Expansions,
     /// Resources that wait for their keys.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::agent::expansion::{self, Expansion, Expansions};
 use crate::agent::loaded::{self, Loaded, Member, StoreUse};
-use crate::agent::rendering;
+use crate::agent::rendering::{self, MemberRendering};
 use crate::agent::stores::Stores;
 use crate::apply::{self, Context, fleet};
 use crate::config::settings::Settings;
@@ -15,7 +15,7 @@ use crate::model::range::KeyRanges;
 use crate::model::report::{Failure, Rendered};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
-use crate::render::Memory;
+use crate::render::{Memory, Tally};
 use crate::status::diff::Style;
 use crate::world::{clock, fs, terminal};
 
@@ -59,14 +59,13 @@ pub(super) async fn render(settings: Settings, name: &str) -> Exit {
 
 /// Prints what one file would hold.
 fn render_one(member: &Member, tree: &Tree) -> Exit {
-    let mut memory = Memory::default();
-    let result = rendering::render(member, tree, &mut memory);
-    for (key, reason) in memory.keys_set_aside() {
+    let rendering = rendering::render(member, tree, &mut Memory::default());
+    for (key, reason) in rendering.skipped.iter().flatten() {
         terminal::complain(&format!("{}: {} is set aside: {reason}\n", member.resource.name, key.escape_debug()));
     }
-    match result {
+    match rendering.bytes {
         Ok(bytes) => {
-            if let Some(decision) = decision(member, tree, &memory)
+            if let Some(decision) = decision(member, tree, rendering.tally)
                 && let Some(loss) = decision.loss
             {
                 let consequence = decision.consequence(&member.resource.guard);
@@ -173,19 +172,19 @@ fn judge_names(context: &Context, group_id: &str, expansion: &Expansion) -> Resu
 }
 
 /// What a guard decides; `None` for a resource without keys. What is live is known by its file only: a drop is not seen.
-fn decision(member: &Member, tree: &Tree, memory: &Memory) -> Option<Decision> {
+fn decision(member: &Member, tree: &Tree, tally: Option<Tally>) -> Option<Decision> {
     let resource = &member.resource;
     let live = Live { has_file: fs::has_content(&resource.dest), ..Live::default() };
-    let found = || rendering::found(member, tree, memory);
+    let found = || rendering::found(member, tree, tally);
     (!resource.ranges.is_empty()).then(|| resource.guard.decide(found(), live, clock::now()))
 }
 
 /// What would go live; `None` where the live file stays, which is said.
 fn render_as_decided(member: &Member, tree: &Tree) -> Result<Option<Arc<Vec<u8>>>, Failure> {
     let mut memory = Memory::default();
-    let bytes = rendering::render(member, tree, &mut memory);
+    let MemberRendering { bytes, tally, .. } = rendering::render(member, tree, &mut memory);
     let resource = &member.resource;
-    match decision(member, tree, &memory).map(|decision| (decision.verdict, decision)) {
+    match decision(member, tree, tally).map(|decision| (decision.verdict, decision)) {
         Some((Verdict::Keep | Verdict::Hold(_), decision)) => {
             let loss = decision.loss.map(|loss| format!("{loss}: ")).unwrap_or_default();
             let consequence = decision.consequence(&resource.guard);

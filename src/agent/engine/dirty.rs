@@ -99,15 +99,16 @@ impl Engine {
     /// Whether one file of a `for_each` may come out differently than the last time, or be judged differently.
     fn is_concerned(&mut self, instance: &Resource, because: &Because, tree: &Tree) -> bool {
         let Because::Keys(keys) = because else { return true };
-        let Some(memory) = self.memories.get_mut(&instance.name) else { return true };
+        let Some(remembered) = self.memories.get_mut(&instance.name) else { return true };
         // Without backends to count, the guard counts every key that the resource sees.
-        if instance.guard.compares() && memory.tally().is_none() {
+        if instance.guard.compares() && !remembered.counts_backends {
             return true;
         }
-        let paths = keys.iter().map(|key| key.as_str().strip_prefix(&*instance.prefix).unwrap_or(key.as_str()));
-        let concerned = memory.is_concerned_by(paths);
+        let Some(reads) = &remembered.reads else { return true };
+        let mut paths = keys.iter().map(|key| key.as_str().strip_prefix(&*instance.prefix).unwrap_or(key.as_str()));
+        let concerned = paths.any(|path| reads.depend_on(path));
         if !concerned {
-            memory.keep_up(|| view(instance, tree));
+            remembered.memory.follow(|| view(instance, tree));
         }
         concerned
     }
@@ -161,9 +162,12 @@ impl Engine {
     /// Renders one member; nothing, where its live file stays.
     fn render_member(&mut self, member: &Member, tree: &Tree, now: Instant) -> Result<Option<Arc<Vec<u8>>>, Failure> {
         let resource = &member.resource;
-        let memory = self.memories.entry(Arc::clone(&resource.name)).or_default();
-        let result = render_unchecked(member, tree, memory);
-        let aside = memory.keys_set_aside();
+        let remembered = self.memories.entry(Arc::clone(&resource.name)).or_default();
+        let rendering = render_unchecked(member, tree, &mut remembered.memory);
+        let (result, tally) = (rendering.bytes, rendering.tally);
+        remembered.counts_backends = tally.is_some();
+        remembered.reads = resource.item.is_some().then_some(rendering.reads);
+        let aside = &rendering.skipped.or_else(|| self.set_aside.get(&resource.name).cloned()).unwrap_or_default();
         if self.set_aside.get(&resource.name).map_or(!aside.is_empty(), |known| known != aside) {
             let known: &mut BTreeSet<_> = self.set_aside.entry(Arc::clone(&resource.name)).or_default();
             events::set_aside(&resource.name, aside.difference(known), aside.len());
@@ -180,13 +184,17 @@ impl Engine {
         if resource.ranges.is_empty() {
             return check_format(resource, bytes).map(Some);
         }
-        let found = found(member, tree, memory);
+        let found = found(member, tree, tally);
         let has_file = resource.guard.asks_for_file(found) && crate::world::fs::has_content(&resource.dest);
         let decision = self.standings.decide(&self.context, resource, found, has_file, now);
         match decision.verdict {
             Verdict::Keep | Verdict::Hold(_) => Ok(None),
             Verdict::Fail => Err(refused(resource, &decision)),
-            Verdict::Placeholder if found.backends > 0 => render_placeholder(member, tree, memory).map(Some),
+            Verdict::Placeholder if found.backends > 0 => {
+                // What led to it was read by the render before.
+                remembered.reads = None;
+                render_placeholder(member, tree, &mut remembered.memory).map(Some)
+            }
             Verdict::Placeholder | Verdict::Apply => check_format(resource, bytes).map(Some),
         }
     }

@@ -45,7 +45,10 @@ fn backends(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
     }
     session.view.note_below(&folder);
     let blank = blank();
-    Ok(session.memory.backends.list(session.view.view(), &folder, options, |backend| to_value(backend, &blank)))
+    let Session { memory, found, .. } = session;
+    let backends =
+        memory.backends.list(session.view.view(), &folder, options, found, |backend| to_value(backend, &blank));
+    Ok(if session.withholds_backends { Value::from(Vec::<Value>::new()) } else { backends })
 }
 
 fn options(call: &Call<'_>) -> Result<Options, Failure> {

@@ -145,6 +145,6 @@ fn nginx_at_least(call: &Call<'_>, session: &mut Session) -> Result<Value, Failu
 
 /// The render puts the file's own generation in its place once it knows the file.
 fn generation(_: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
-    session.memory.prints_generation = true;
+    session.prints_generation = true;
     Ok(Value::from(PLACEHOLDER))
 }

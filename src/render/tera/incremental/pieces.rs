@@ -43,7 +43,7 @@ impl Loops {
     pub(in crate::render) fn follow(&mut self, changed: Option<&[Key]>) {
         for piece in self.kept.values_mut().flat_map(|pieces| &mut pieces.pieces) {
             let concerned = match changed {
-                Some(changed) => changed.iter().any(|key| piece.reads.concern(key.as_str())),
+                Some(changed) => changed.iter().any(|key| piece.reads.depend_on(key.as_str())),
                 None => piece.reads != Reads::default(),
             };
             if concerned {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::model::guard::Decision;
 use crate::model::resource::{InstanceId, Resource};
-use crate::render::{Memory, SetAside};
+use crate::render::{Memory, Reads, SkippedKey};
 
 use super::standing::Standing;
 use super::wait::Wait;
@@ -16,10 +16,14 @@ use super::wait::Wait;
 pub struct FileState {
     /// Its guard's memory, from the first decision on.
     pub standing: Option<Standing>,
-    /// What its last render leaves to the next.
+    /// Makes the next render cheaper.
     pub memory: Memory,
+    /// Keys and folders that the bytes of an instance depend on; `None` if anything may change them.
+    pub reads: Option<Reads>,
+    /// Whether the template has asked for backends.
+    pub counts_backends: bool,
     /// Skipped keys that are known already: each is reported once.
-    pub skipped: BTreeSet<SetAside>,
+    pub skipped: BTreeSet<SkippedKey>,
 }
 
 /// One name of a `for_each`.
@@ -45,7 +49,7 @@ impl ResourceState {
     /// Returns what stays true when conf.d or a template was read again: `old` became `new`.
     pub fn carried_over(self, old: &Resource, new: &Resource) -> ResourceState {
         let standing = self.own.standing.filter(|_| old.dest == new.dest);
-        let own = FileState { standing, skipped: self.own.skipped, memory: Memory::default() };
+        let own = FileState { standing, skipped: self.own.skipped, ..FileState::default() };
         ResourceState { wait: self.wait, own, instances: BTreeMap::new() }
     }
 

@@ -21,6 +21,7 @@ use crate::model::note::Note;
 use crate::model::report::{Rendered, StepFailure};
 use crate::model::resource::{InstanceId, Resource};
 use crate::model::tree::Tree;
+use crate::render::SkippedKey;
 use crate::world::{clock, fs};
 
 use super::instances;
@@ -206,13 +207,15 @@ impl Preparation<'_> {
         file: &mut FileState,
     ) -> Result<Option<Arc<Vec<u8>>>, StepFailure> {
         let resource = &member.resource;
-        let result = render::render(member, tree, &mut file.memory);
-        self.note_skipped(resource, file, result.is_ok());
-        let bytes = result?;
+        let rendering = render::render(member, tree, &mut file.memory);
+        file.counts_backends = rendering.tally.is_some();
+        file.reads = resource.id.item.is_some().then_some(rendering.reads);
+        self.note_skipped(resource, file, rendering.skipped, rendering.bytes.is_ok());
+        let bytes = rendering.bytes?;
         if resource.ranges.is_empty() {
             return render::check_format(resource, bytes).map(Some);
         }
-        let found = render::found(member, tree, &file.memory);
+        let found = render::found(member, tree, rendering.tally);
         let has_file = resource.guard.asks_for_file(found) && fs::has_content(&resource.dest);
         let decision = self.decide(resource, file, found, has_file);
         match decision.verdict {
@@ -222,27 +225,34 @@ impl Preparation<'_> {
             Verdict::Keep | Verdict::Hold(_) => Ok(None),
             Verdict::Fail => Err(render::refused(resource, &decision)),
             Verdict::Placeholder if found.backends > 0 => {
+                // What led to it was read by the render before.
+                file.reads = None;
                 render::render_placeholder(member, tree, &mut file.memory).map(Some)
             }
             Verdict::Placeholder | Verdict::Apply => render::check_format(resource, bytes).map(Some),
         }
     }
 
-    /// Notes keys that were not known to be skipped.
-    fn note_skipped(&mut self, resource: &Resource, file: &mut FileState, is_whole: bool) {
-        let skipped = file.memory.keys_set_aside();
-        if file.skipped != *skipped {
+    /// Notes keys that were not known to be skipped. `is_whole`: the render has come to its end.
+    fn note_skipped(
+        &mut self,
+        resource: &Resource,
+        file: &mut FileState,
+        skipped: Option<BTreeSet<SkippedKey>>,
+        is_whole: bool,
+    ) {
+        if let Some(skipped) = skipped.filter(|skipped| *skipped != file.skipped) {
             let new =
                 skipped.difference(&file.skipped).map(|(key, reason)| (key.clone(), reason.to_string())).collect();
             self.findings.notes.push(Note::Skipped { id: resource.id.clone(), new, total: skipped.len() });
             // A render that failed may not have come to all of them: what it did not see is not healed.
             if is_whole {
-                file.skipped.clone_from(skipped);
+                file.skipped = skipped;
             } else {
-                file.skipped.extend(skipped.iter().cloned());
+                file.skipped.extend(skipped);
             }
         }
-        self.findings.renders.push((resource.id.clone(), skipped.len()));
+        self.findings.renders.push((resource.id.clone(), file.skipped.len()));
     }
 
     /// Lets the guard decide, and remembers what has to survive a restart.
@@ -282,13 +292,14 @@ impl Terms {
 fn is_concerned(instance: &Resource, file: &mut FileState, mark: &Mark, tree: &Tree) -> bool {
     let Mark::Keys(keys) = mark else { return true };
     // Without backends to count, the guard counts every key that the resource sees.
-    if instance.guard.compares() && file.memory.tally().is_none() {
+    if instance.guard.compares() && !file.counts_backends {
         return true;
     }
-    let paths = keys.iter().map(|key| key.as_str().strip_prefix(&*instance.prefix).unwrap_or(key.as_str()));
-    let concerned = file.memory.is_concerned_by(paths);
+    let Some(reads) = &file.reads else { return true };
+    let mut paths = keys.iter().map(|key| key.as_str().strip_prefix(&*instance.prefix).unwrap_or(key.as_str()));
+    let concerned = paths.any(|path| reads.depend_on(path));
     if !concerned {
-        file.memory.keep_up(|| view(instance, tree));
+        file.memory.follow(|| view(instance, tree));
     }
     concerned
 }

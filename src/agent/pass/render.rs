@@ -1,5 +1,6 @@
 //! One file, rendered from one tree: the bytes, their format, and what the render found for the guard to judge.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::agent::catalog::Member;
@@ -10,17 +11,36 @@ use crate::model::report::{Stage, StepFailure};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
 use crate::model::view::View;
-use crate::render::{Memory, Root, TemplateError, format};
+use crate::render::{Memory, Reads, Rendering, Root, SkippedKey, Tally, TemplateError, format};
 
 /// The data of `check --mock-data`.
 pub type MockData = serde_json::Map<String, serde_json::Value>;
 
-/// Renders one member from a tree, in whatever format it comes out.
-pub(super) fn render(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<Vec<u8>>, StepFailure> {
-    let resource = &member.resource;
-    let view = view(resource, tree);
-    require(resource, &view)?;
-    let bytes = member.renderer.render(root(resource), &view, memory).map_err(|error| failure(&error))?;
+/// One render of a member.
+pub(super) struct MemberRendering {
+    /// The bytes in whatever format they come out, or why there are none.
+    pub(super) bytes: Result<Arc<Vec<u8>>, StepFailure>,
+    /// Backends found; `None` if the template did not ask for any.
+    pub(super) tally: Option<Tally>,
+    /// Keys that `backends` skipped; `None` if nothing was rendered because a required key is missing.
+    pub(super) skipped: Option<BTreeSet<SkippedKey>>,
+    /// Keys and folders that the bytes depend on.
+    pub(super) reads: Reads,
+}
+
+/// Renders one member from a tree.
+pub(super) fn render(member: &Member, tree: &Tree, memory: &mut Memory) -> MemberRendering {
+    let view = view(&member.resource, tree);
+    if let Err(failure) = require(&member.resource, &view) {
+        return MemberRendering { bytes: Err(failure), tally: None, skipped: None, reads: Reads::everything() };
+    }
+    let Rendering { result, tally, skipped, reads } = member.renderer.render(root(&member.resource), &view, memory);
+    MemberRendering { bytes: finished(&member.resource, result), tally, skipped: Some(skipped), reads }
+}
+
+/// Returns the bytes of a render if they may be installed.
+fn finished(resource: &Resource, result: Result<Vec<u8>, TemplateError>) -> Result<Arc<Vec<u8>>, StepFailure> {
+    let bytes = result.map_err(|error| failure(&error))?;
     if resource.generation.is_some() && generation::in_text(&bytes).is_none() {
         let message =
             "`generation` is set, and the template does not print {{ generation() }} in a server of that address";
@@ -41,11 +61,10 @@ pub(super) fn render_placeholder(
     tree: &Tree,
     memory: &mut Memory,
 ) -> Result<Arc<Vec<u8>>, StepFailure> {
-    memory.withhold_backends();
-    let placeholder = render(member, tree, memory).and_then(|bytes| check_format(&member.resource, bytes));
-    // What led to it was read by the render before.
-    memory.forget_reads();
-    placeholder
+    let view = view(&member.resource, tree);
+    require(&member.resource, &view)?;
+    let rendering = member.renderer.render_placeholder(root(&member.resource), &view, memory);
+    finished(&member.resource, rendering.result).and_then(|bytes| check_format(&member.resource, bytes))
 }
 
 fn root(resource: &Resource) -> Root<'_> {
@@ -80,11 +99,11 @@ pub fn view(resource: &Resource, tree: &Tree) -> View {
     View::new(tree.clone(), Arc::clone(&resource.prefix), resource.ranges.clone()).with_item(resource.id.item.clone())
 }
 
-/// Returns what the render that left this memory found.
-pub(super) fn found(member: &Member, tree: &Tree, memory: &Memory) -> Found {
+/// Returns what a render with this tally found, for the guard.
+pub(super) fn found(member: &Member, tree: &Tree, tally: Option<Tally>) -> Found {
     let resource = &member.resource;
-    match memory.tally() {
-        Some(tally) => Found { asks: true, keys: tally.keys, backends: tally.backends, set_aside: tally.set_aside },
+    match tally {
+        Some(tally) => Found { asks: true, keys: tally.keys, backends: tally.backends, set_aside: tally.skipped },
         None => {
             let asks = member.renderer.asks_for_backends(&resource.src);
             // If only zero or not matters, one key tells.

@@ -2,10 +2,10 @@
 
 use tera::{Number, Value};
 
-use super::super::error::Failure;
-use super::super::session::Session;
 use super::call::Call;
 use super::{Form, Function};
+use crate::render::error::Failure;
+use crate::render::session::Session;
 
 const OPERANDS: &[&str] = &["a", "b"];
 

@@ -4,48 +4,48 @@
 
 use std::ops::Range;
 
-use super::error::Place;
+use crate::render::error::Place;
 
 /// The references of one template, in source order.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Scan {
+pub(in crate::render) struct Scan {
     /// `{% include "name" %}`.
-    pub(super) includes: Vec<Reference>,
+    pub(in crate::render) includes: Vec<Reference>,
     /// `{% extends "name" %}`.
-    pub(super) extends: Vec<Reference>,
+    pub(in crate::render) extends: Vec<Reference>,
     /// Names of `{% component name(…) %}`.
-    pub(super) defines: Vec<String>,
+    pub(in crate::render) defines: Vec<String>,
     /// Names that are called as components, `<name …>`.
-    pub(super) calls: Vec<String>,
+    pub(in crate::render) calls: Vec<String>,
     /// Byte ranges of the expressions between `{{` and `}}`.
-    pub(super) prints: Vec<Range<usize>>,
+    pub(in crate::render) prints: Vec<Range<usize>>,
     /// Whether `backends` is called.
-    pub(super) asks_for_backends: bool,
+    pub(in crate::render) asks_for_backends: bool,
     /// How deep blocks lie in each other.
-    pub(super) block_depth: usize,
+    pub(in crate::render) block_depth: usize,
     open_blocks: usize,
 }
 
 /// A name of another template.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Reference {
-    pub(super) name: String,
-    pub(super) place: Place,
+pub(in crate::render) struct Reference {
+    pub(in crate::render) name: String,
+    pub(in crate::render) place: Place,
 }
 
 /// What stands between an opening and its close, both of two characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Tag {
-    pub(super) kind: Kind,
+pub(in crate::render) struct Tag {
+    pub(in crate::render) kind: Kind,
     /// Where it opens.
-    pub(super) open: usize,
+    pub(in crate::render) open: usize,
     /// Between the two.
-    pub(super) inside: Range<usize>,
+    pub(in crate::render) inside: Range<usize>,
 }
 
 /// What a tag is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::render) enum Kind {
     /// `{# … #}`.
     Comment,
     /// `{{ … }}`.
@@ -58,26 +58,26 @@ pub(super) enum Kind {
 
 impl Tag {
     /// The offset after it.
-    pub(super) fn end(&self) -> usize {
+    pub(in crate::render) fn end(&self) -> usize {
         self.inside.end + 2
     }
 
     /// What is written in it, without the dashes that trim around it.
-    pub(super) fn text<'s>(&self, source: &'s str) -> &'s str {
+    pub(in crate::render) fn text<'s>(&self, source: &'s str) -> &'s str {
         let text = &source[self.inside.clone()];
         let text = text.strip_prefix('-').unwrap_or(text);
         text.strip_suffix('-').unwrap_or(text)
     }
 
     /// Whether blank text before it is left out, and after it.
-    pub(super) fn trims(&self, source: &str) -> (bool, bool) {
+    pub(in crate::render) fn trims(&self, source: &str) -> (bool, bool) {
         let text = &source[self.inside.clone()];
         (text.starts_with('-'), text.ends_with('-') && text.len() > 1)
     }
 }
 
 /// The tags of `source`, in order. Ends quietly where one is not closed.
-pub(super) fn tags(source: &str) -> impl Iterator<Item = Tag> {
+pub(in crate::render) fn tags(source: &str) -> impl Iterator<Item = Tag> {
     let mut at = 0;
     std::iter::from_fn(move || {
         let open = next_open(source, at)?;
@@ -100,7 +100,7 @@ pub(super) fn tags(source: &str) -> impl Iterator<Item = Tag> {
 }
 
 /// Reads the tags of `source`. Stops quietly where a tag is not closed.
-pub(super) fn scan(source: &str) -> Scan {
+pub(in crate::render) fn scan(source: &str) -> Scan {
     let mut scan = Scan::default();
     for tag in tags(source) {
         match tag.kind {
@@ -212,7 +212,7 @@ fn end_of_raw(source: &str, from: usize) -> Option<usize> {
     }
 }
 
-pub(super) fn identifier(text: &str) -> &str {
+pub(in crate::render) fn identifier(text: &str) -> &str {
     let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
     &text[..end]
 }
@@ -229,7 +229,7 @@ fn string_literal(text: &str) -> Option<String> {
 }
 
 /// An expression without its string literals.
-pub(super) fn without_strings(expression: &str) -> String {
+pub(in crate::render) fn without_strings(expression: &str) -> String {
     let bytes = expression.as_bytes();
     let mut bare = String::with_capacity(expression.len());
     let mut at = 0;

@@ -68,24 +68,24 @@ impl<V> Default for Lists<V> {
 
 impl<V: Item> Lists<V> {
     /// Brings every list up to `new`; those that cannot be are forgotten.
-    pub(super) fn follow(&mut self, old: &View, new: &View, changed: &[Key]) {
+    pub(in crate::render) fn follow(&mut self, old: &View, new: &View, changed: &[Key]) {
         for (kind, lists) in &mut self.0 {
             lists.retain(|pattern, list| list.follow(*kind, pattern, old, new, changed).is_some());
         }
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(in crate::render) fn clear(&mut self) {
         self.0.clear();
     }
 
     /// Forgets what was not used since the last call.
-    pub(super) fn forget_unused(&mut self) {
+    pub(in crate::render) fn forget_unused(&mut self) {
         for lists in self.0.values_mut() {
             lists.retain(|_, list| std::mem::take(&mut list.used));
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::render) fn is_empty(&self) -> bool {
         self.0.values().all(HashMap::is_empty)
     }
 

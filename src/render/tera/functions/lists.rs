@@ -4,10 +4,10 @@ use tera::Value;
 
 use crate::model::natural;
 
-use super::super::error::Failure;
-use super::super::session::Session;
 use super::call::{Call, kind};
 use super::{Form, Function};
+use crate::render::error::Failure;
+use crate::render::session::Session;
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "split", alias: None, arguments: &["text", "sep?", "pat?"], form: Form::Both("text"), run: split },

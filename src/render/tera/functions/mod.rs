@@ -10,7 +10,7 @@ mod lists;
 mod math;
 mod outside;
 mod patterns;
-mod re2;
+
 pub(in crate::render) mod store;
 pub(in crate::render) mod text;
 
@@ -21,27 +21,27 @@ use std::collections::BTreeSet;
 
 use tera::{Kwargs, State, Tera, TeraResult, Value};
 
-use super::error::Failure;
-use super::session::Session;
+use crate::render::error::Failure;
+use crate::render::session::Session;
 use call::Call;
 
 /// One function, one filter, or both.
 #[derive(Debug)]
-pub(super) struct Function {
+pub(in crate::render) struct Function {
     /// What it is called.
-    pub(super) name: &'static str,
+    pub(in crate::render) name: &'static str,
     /// confd's spelling, where it is another.
-    pub(super) alias: Option<&'static str>,
+    pub(in crate::render) alias: Option<&'static str>,
     /// Argument names; a trailing `?` marks those that may be left out, `…` alone takes any.
-    pub(super) arguments: &'static [&'static str],
+    pub(in crate::render) arguments: &'static [&'static str],
     /// How it may be written.
-    pub(super) form: Form,
+    pub(in crate::render) form: Form,
     run: fn(&Call<'_>, &mut Session) -> Result<Value, Failure>,
 }
 
 /// How a function may be written; a filter's value becomes the argument that is named here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(in crate::render) enum Form {
     /// `{{ name(a=…) }}`.
     Function,
     /// `{{ a | name }}`.
@@ -56,7 +56,7 @@ impl Form {
     }
 
     /// The argument that a filter's value becomes.
-    pub(super) fn subject(self) -> Option<&'static str> {
+    pub(in crate::render) fn subject(self) -> Option<&'static str> {
         match self {
             Form::Function => None,
             Form::Filter(subject) | Form::Both(subject) => Some(subject),
@@ -78,7 +78,7 @@ const TABLES: &[&[Function]] = &[
 ];
 
 /// Every function of ours.
-pub(super) fn all() -> impl Iterator<Item = &'static Function> {
+pub(in crate::render) fn all() -> impl Iterator<Item = &'static Function> {
     TABLES.iter().copied().flatten()
 }
 
@@ -122,7 +122,7 @@ const TERA_FILTERS: &[&str] = &[
 ];
 
 /// Tera's tests (`{% if a is defined %}`).
-pub(super) const TESTS: &[&str] = &[
+pub(in crate::render) const TESTS: &[&str] = &[
     "array",
     "bool",
     "containing",
@@ -143,18 +143,18 @@ pub(super) const TESTS: &[&str] = &[
 ];
 
 /// Functions and filters that ask more than their arguments and the store, or leave something behind beside what they give.
-pub(super) fn that_depend_on_more_than_the_store() -> BTreeSet<&'static str> {
+pub(in crate::render) fn that_depend_on_more_than_the_store() -> BTreeSet<&'static str> {
     let telling = [backends::FUNCTIONS, dates::FUNCTIONS, outside::FUNCTIONS];
     telling.into_iter().flatten().flat_map(Function::names).chain(["super"]).collect()
 }
 
 /// Everything that can be called as `name(…)`.
-pub(super) fn function_names() -> impl Iterator<Item = &'static str> {
+pub(in crate::render) fn function_names() -> impl Iterator<Item = &'static str> {
     all().filter(|function| function.form.is_function()).flat_map(Function::names).chain(["range"])
 }
 
 /// Everything that can be written after `|`.
-pub(super) fn filter_names() -> impl Iterator<Item = &'static str> {
+pub(in crate::render) fn filter_names() -> impl Iterator<Item = &'static str> {
     all()
         .filter(|function| function.form.subject().is_some())
         .flat_map(Function::names)
@@ -180,7 +180,7 @@ impl Function {
 ///
 /// # Errors
 /// What the function says.
-pub(super) fn call(name: &str, kwargs: &Kwargs, session: &mut Session) -> Result<Value, Failure> {
+pub(in crate::render) fn call(name: &str, kwargs: &Kwargs, session: &mut Session) -> Result<Value, Failure> {
     let Some(function) = all().find(|function| function.name == name) else {
         return Err(Failure::new(format!("there is no function `{name}`")));
     };
@@ -188,7 +188,7 @@ pub(super) fn call(name: &str, kwargs: &Kwargs, session: &mut Session) -> Result
 }
 
 /// Teaches Tera every function and filter of the table.
-pub(super) fn register(tera: &mut Tera) {
+pub(in crate::render) fn register(tera: &mut Tera) {
     for function in all() {
         for name in function.names() {
             if function.form.is_function() {

@@ -5,12 +5,12 @@ use serde_json::Value as Json;
 use tera::Value;
 use tera::value::{Key, Map};
 
-use super::super::error::Failure;
-use super::super::session::{Session, shown};
 use super::call::{Call, kind};
 use super::json::to_tera;
 use super::{Form, Function};
 use crate::nginx::backend::{Backend, Networks, Options, UnixSockets, Wanted};
+use crate::render::error::Failure;
+use crate::render::session::{Session, shown};
 
 pub(super) const FUNCTIONS: &[Function] = &[Function {
     name: "backends",
@@ -45,7 +45,10 @@ fn backends(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
     }
     session.view.note_below(&folder);
     let blank = blank();
-    Ok(session.memory.backends.list(session.view.view(), &folder, options, |backend| to_value(backend, &blank)))
+    let Session { memory, found, .. } = session;
+    let backends =
+        memory.backends.list(session.view.view(), &folder, options, found, |backend| to_value(backend, &blank));
+    Ok(if session.withholds_backends { Value::from(Vec::<Value>::new()) } else { backends })
 }
 
 fn options(call: &Call<'_>) -> Result<Options, Failure> {

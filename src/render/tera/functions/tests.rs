@@ -16,7 +16,7 @@ use crate::render::{Memory, Root, TemplateSources, compile};
 
 use super::{Form, Function, TERA_FILTERS, TESTS, all, filter_names, function_names};
 
-const DOCUMENTATION: &str = include_str!("../../../docs/functions.md");
+const DOCUMENTATION: &str = include_str!("../../../../docs/functions.md");
 
 /// The first three columns of a function's row.
 fn documented(function: &Function) -> String {
@@ -190,8 +190,8 @@ proptest! {
         prop_assert_eq!(&problems, &[]);
         {
             let view = hostile_view();
-            let once = renderer.render(Root::tera("t", escape), &view, &mut Memory::default());
-            prop_assert_eq!(&once, &renderer.render(Root::tera("t", escape), &view, &mut Memory::default()));
+            let once = renderer.render(Root::tera("t", escape), &view, &mut Memory::default()).result;
+            prop_assert_eq!(&once, &renderer.render(Root::tera("t", escape), &view, &mut Memory::default()).result);
             match once {
                 // The two ways out that a reader of the template can see.
                 Ok(output) if nginx && !template.contains("safe") && !template.contains("nginx_string") => {
@@ -214,7 +214,7 @@ proptest! {
         let template = pieces.join("");
         let sources = TemplateSources::from([("t".to_owned(), Arc::from(template.as_str()))]);
         let (renderer, problems) = compile(&sources, &[Root::tera("t", Escape::Nginx)], Arc::new(NoWorld));
-        let rendered = renderer.render(Root::tera("t", Escape::Nginx), &hostile_view(), &mut Memory::default());
+        let rendered = renderer.render(Root::tera("t", Escape::Nginx), &hostile_view(), &mut Memory::default()).result;
         prop_assert!(problems.is_empty() || rendered.is_err());
     }
 }

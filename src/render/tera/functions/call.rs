@@ -3,9 +3,9 @@
 use tera::value::{Map, ValueKind};
 use tera::{Kwargs, Number, Value};
 
-use super::super::error::Failure;
 use super::Function;
 use crate::model::suggest::nearest;
+use crate::render::error::Failure;
 
 /// One call of a function, or one use of it as a filter.
 pub(super) struct Call<'a> {

@@ -8,10 +8,10 @@ use serde_json::Value as Json;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 use tera::Value;
 
-use super::super::error::Failure;
-use super::super::session::Session;
 use super::call::Call;
 use super::{Form, Function};
+use crate::render::error::Failure;
+use crate::render::session::Session;
 
 const TEXT: Form = Form::Both("text");
 

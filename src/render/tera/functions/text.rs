@@ -8,10 +8,10 @@ use tera::Value;
 
 use crate::nginx::quote;
 
-use super::super::error::Failure;
-use super::super::session::Session;
 use super::call::Call;
 use super::{Form, Function};
+use crate::render::error::Failure;
+use crate::render::session::Session;
 
 const TEXT: Form = Form::Both("text");
 

@@ -9,7 +9,7 @@ const MOST_REPEATS: u32 = 1000;
 mod characters;
 
 /// The same expression for the `regex` crate; `None` where Go takes it for none.
-pub(super) fn translate(pattern: &str) -> Option<String> {
+pub(in crate::render) fn translate(pattern: &str) -> Option<String> {
     let mut translation = Translation { rest: pattern, output: String::with_capacity(pattern.len() * 2) };
     translation.expression()?;
     Some(translation.output)

@@ -4,10 +4,10 @@ use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 use tera::Value;
 
-use super::super::error::Failure;
-use super::super::session::Session;
 use super::call::Call;
 use super::{Form, Function};
+use crate::render::error::Failure;
+use crate::render::session::Session;
 
 pub(super) const FUNCTIONS: &[Function] =
     &[Function { name: "datetime", alias: None, arguments: &["format?", "utc?"], form: Form::Function, run: datetime }];

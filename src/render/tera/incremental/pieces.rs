@@ -40,10 +40,10 @@ pub(in crate::render) struct Piece {
 
 impl Loops {
     /// Forgets what the changed keys may have changed; everything that looked at keys where it is not known which have.
-    pub(super) fn follow(&mut self, changed: Option<&[Key]>) {
+    pub(in crate::render) fn follow(&mut self, changed: Option<&[Key]>) {
         for piece in self.kept.values_mut().flat_map(|pieces| &mut pieces.pieces) {
             let concerned = match changed {
-                Some(changed) => changed.iter().any(|key| piece.reads.concern(key.as_str())),
+                Some(changed) => changed.iter().any(|key| piece.reads.depend_on(key.as_str())),
                 None => piece.reads != Reads::default(),
             };
             if concerned {
@@ -77,12 +77,12 @@ impl Loops {
     }
 
     /// Forgets what was not used since the last call.
-    pub(super) fn end(&mut self) {
+    pub(in crate::render) fn end(&mut self) {
         self.kept.retain(|_, pieces| std::mem::take(&mut pieces.used));
     }
 
     /// Whether nothing that is kept follows from keys that it looked at by itself.
-    pub(super) fn read_nothing(&self) -> bool {
+    pub(in crate::render) fn read_nothing(&self) -> bool {
         self.kept.values().flat_map(|pieces| &pieces.pieces).all(|piece| piece.reads == Reads::default())
     }
 }

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 /// A text in double quotes; with `ascii`, everything else is escaped.
-pub(super) fn double(text: &str, ascii: bool) -> String {
+pub(in crate::render) fn double(text: &str, ascii: bool) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for c in text.chars() {
@@ -17,7 +17,7 @@ pub(super) fn double(text: &str, ascii: bool) -> String {
 }
 
 /// A character in single quotes.
-pub(super) fn single(c: char, ascii: bool) -> String {
+pub(in crate::render) fn single(c: char, ascii: bool) -> String {
     let mut quoted = String::from("'");
     escaped(c, '\'', ascii, &mut quoted);
     quoted.push('\'');
@@ -25,7 +25,7 @@ pub(super) fn single(c: char, ascii: bool) -> String {
 }
 
 /// Whether a text can stand in back quotes.
-pub(super) fn can_be_raw(text: &str) -> bool {
+pub(in crate::render) fn can_be_raw(text: &str) -> bool {
     text.chars().all(|c| !matches!(c, '`' | '\x7f' | '\u{feff}') && (c >= ' ' || c == '\t'))
 }
 
@@ -53,7 +53,7 @@ fn escaped(c: char, quote: char, ascii: bool, output: &mut String) {
 }
 
 /// What Go takes for printable: letters, marks, numbers, punctuation, symbols, and the blank.
-pub(super) fn is_printable(c: char) -> bool {
+pub(in crate::render) fn is_printable(c: char) -> bool {
     static PRINTABLE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\A[\pL\pM\pN\pP\pS]\z").ok());
     match c.is_ascii() {
         true => c == ' ' || c.is_ascii_graphic(),

@@ -8,12 +8,13 @@ use tera::{ErrorKind, Tera};
 
 use crate::model::resource::{Engine, Escape};
 
-use super::each;
-use super::error::{self, Place, TemplateError};
-use super::facts::Facts;
+use super::functions;
+use super::incremental::{each, rewrite as loops};
 use super::scan::{self, Scan};
-use super::{Instance, Renderer, Root, TemplateSources, escape, functions, go, loops};
 use crate::model::suggest::nearest;
+use crate::render::error::{self, Place, TemplateError};
+use crate::render::facts::Facts;
+use crate::render::{Instance, Renderer, Root, TemplateSources, escape, go};
 
 /// Compiles the templates that `roots` name. Every problem is listed with the index of the root it fails; a root that
 /// is not listed renders. One template may be a root several times.
@@ -46,7 +47,7 @@ pub fn compile(
 }
 
 /// A Tera without templates that knows every function.
-pub(super) fn empty(mode: Escape) -> Tera {
+pub(in crate::render) fn empty(mode: Escape) -> Tera {
     static EMPTY: LazyLock<Tera> = LazyLock::new(|| {
         let mut tera = Tera::default();
         tera.autoescape_on(Vec::<&str>::new());
@@ -64,7 +65,7 @@ pub(super) fn empty(mode: Escape) -> Tera {
 }
 
 /// All template texts, and what each refers to.
-pub(super) struct Library<'a> {
+pub(in crate::render) struct Library<'a> {
     sources: &'a TemplateSources,
     scans: HashMap<&'a str, Scan>,
     /// Which templates define a component.
@@ -78,7 +79,7 @@ const DEEPEST_NESTING: usize = 16;
 type Failed<'r> = HashMap<&'r str, Vec<TemplateError>>;
 
 impl<'a> Library<'a> {
-    pub(super) fn new(sources: &'a TemplateSources) -> Library<'a> {
+    pub(in crate::render) fn new(sources: &'a TemplateSources) -> Library<'a> {
         let mut definers: HashMap<String, Vec<&str>> = HashMap::new();
         let mut scans = HashMap::with_capacity(sources.len());
         for (name, source) in sources {
@@ -92,7 +93,7 @@ impl<'a> Library<'a> {
     }
 
     /// Everything that `root` reaches, itself included; names that lead nowhere are left out.
-    pub(super) fn reach(&self, root: &str) -> BTreeSet<&'a str> {
+    pub(in crate::render) fn reach(&self, root: &str) -> BTreeSet<&'a str> {
         let mut reached = BTreeSet::new();
         let mut components = BTreeSet::new();
         let mut todo: Vec<&str> = vec![root];

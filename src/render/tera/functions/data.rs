@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use tera::Value;
 use tera::value::{Key, Map};
 
-use super::super::error::Failure;
-use super::super::session::Session;
 use super::call::Call;
 use super::{Form, Function};
+use crate::render::error::Failure;
+use crate::render::session::Session;
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "map", alias: None, arguments: &["…"], form: Form::Function, run: map },

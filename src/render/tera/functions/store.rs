@@ -9,13 +9,13 @@ use tera::value::Key;
 use crate::model::key;
 use crate::model::view::Child;
 
-use super::super::error::Failure;
-use super::super::memory::{Item, Kept};
-use super::super::session::{Session, shown};
-use super::super::window::Window;
 use super::call::Call;
 use super::{Form, Function};
 use crate::model::suggest::nearest;
+use crate::render::error::Failure;
+use crate::render::lists::{Item, Kept};
+use crate::render::session::{Session, shown};
+use crate::render::window::Window;
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function { name: "getv", alias: None, arguments: &["key", "default?"], form: Form::Function, run: getv },

@@ -8,29 +8,32 @@ use std::ops::Range;
 
 use tera::Tera;
 
-use super::functions;
-use super::memory::Kept;
-use super::scan::{self, Kind, Tag};
+use crate::render::lists::Kept;
+use crate::render::tera::functions;
+use crate::render::tera::scan::{self, Kind, Tag};
 
 /// The function that rewritten templates call. Its name is no secret, but nothing else can be done with it.
-pub(super) const EACH: &str = "__each";
+pub(in crate::render) const EACH: &str = "__each";
 /// What a loop's own template has as its list.
-pub(super) const ITEMS: &str = "__items";
+pub(in crate::render) const ITEMS: &str = "__items";
 /// What a piece is called where it is printed.
 const TEXT: &str = "__text";
 
 /// What the template of a loop is called: no file's name has that in it.
-pub(super) fn name_of(number: usize) -> String {
+pub(in crate::render) fn name_of(number: usize) -> String {
     format!("{number}\0{EACH}")
 }
 
 /// What a template is called when it is rewritten: no file's name has that in it.
-pub(super) fn rewritten_name(template: &str) -> String {
+pub(in crate::render) fn rewritten_name(template: &str) -> String {
     format!("{template}\0{EACH}")
 }
 
 /// Adds those of the templates once more that have such loops, rewritten; answers their names.
-pub(super) fn rewrite<'a>(tera: &mut Tera, templates: impl Iterator<Item = (&'a str, &'a str)>) -> BTreeSet<String> {
+pub(in crate::render) fn rewrite<'a>(
+    tera: &mut Tera,
+    templates: impl Iterator<Item = (&'a str, &'a str)>,
+) -> BTreeSet<String> {
     let mut found: Vec<(&str, &str, Vec<Loop>)> =
         templates.map(|(name, source)| (name, source, loops(source))).filter(|found| !found.2.is_empty()).collect();
     let every = found.iter_mut().flat_map(|(_, _, loops)| loops);
@@ -238,9 +241,9 @@ fn blanks(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::compile::empty;
     use super::*;
     use crate::model::resource::Escape;
+    use crate::render::tera::compile::empty;
 
     /// How many loops are taken out.
     fn check(source: &str, expected: usize) {

@@ -3,10 +3,11 @@
 use regex::{Regex, RegexBuilder};
 use tera::Value;
 
-use super::super::error::Failure;
-use super::super::session::Session;
 use super::call::Call;
-use super::{Form, Function, re2};
+use super::{Form, Function};
+use crate::render::error::Failure;
+use crate::render::library::re2;
+use crate::render::session::Session;
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function {

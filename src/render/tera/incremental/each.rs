@@ -4,26 +4,24 @@
 
 use tera::{Context, Error, Kwargs, State, TeraResult, Value};
 
-use super::Output;
-use super::error::Failure;
-use super::functions::store::with_items;
-use super::loops::{ITEMS, name_of};
-use super::memory::Kept;
-use super::session::Session;
-use super::window::Reads;
+use super::rewrite::{ITEMS, name_of};
+use crate::render::error::Failure;
+use crate::render::lists::Kept;
+use crate::render::output::Output;
+use crate::render::session::Session;
+use crate::render::tera::functions::store::with_items;
+use crate::render::window::Reads;
 
 /// Longer texts are not kept, in bytes of one loop.
 const MOST_KEPT_BYTES: usize = 8 << 20;
 
-/// [`super::loops::EACH`], as a function of Tera.
-pub(super) struct Each;
+/// [`super::rewrite::EACH`], as a function of Tera.
+pub(in crate::render) struct Each;
 
 impl tera::Function<TeraResult<Value>> for Each {
     fn call(&self, kwargs: Kwargs, _: &State) -> TeraResult<Value> {
         let number = kwargs.must_get::<usize>("n")?;
-        let (templates, mut pieces, is_watched) = within(|session| {
-            (session.templates.clone(), session.memory.loops.take(number), session.view.item().is_some())
-        })?;
+        let (templates, mut pieces) = within(|session| (session.templates.clone(), session.memory.loops.take(number)))?;
         let Some(templates) = templates else { return Err(Error::message("called outside of a loop")) };
         let kept = [Kept::Pairs, Kept::Values]
             .into_iter()
@@ -52,9 +50,7 @@ impl tera::Function<TeraResult<Value>> for Each {
                 let text = String::from_utf8(output.bytes).map_err(|_| Error::message("no text"))?;
                 piece.text = Some(Value::safe_string(&text));
             }
-            if is_watched {
-                within(|session| session.view.note_all(&piece.reads))?;
-            }
+            within(|session| session.view.note_all(&piece.reads))?;
             kept_bytes += piece.bytes();
             if kept_bytes > MOST_KEPT_BYTES {
                 within(|session| session.memory.loops.give_up())?;

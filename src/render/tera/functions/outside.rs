@@ -9,10 +9,10 @@ use tera::value::Key;
 use crate::model::generation::PLACEHOLDER;
 use crate::nginx::installation::Version;
 
-use super::super::error::Failure;
-use super::super::session::Session;
 use super::call::Call;
 use super::{Form, Function};
+use crate::render::error::Failure;
+use crate::render::session::Session;
 
 const HOST: Form = Form::Both("host");
 const INTERFACE: Form = Form::Both("name");
@@ -145,6 +145,6 @@ fn nginx_at_least(call: &Call<'_>, session: &mut Session) -> Result<Value, Failu
 
 /// The render puts the file's own generation in its place once it knows the file.
 fn generation(_: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
-    session.memory.prints_generation = true;
+    session.prints_generation = true;
     Ok(Value::from(PLACEHOLDER))
 }

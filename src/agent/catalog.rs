@@ -225,7 +225,7 @@ impl Taken {
 }
 
 /// What one confdir has.
-struct Found {
+struct ConfdirContents {
     members: Vec<Member>,
     problems: Vec<Problem>,
     accounts: Vec<Account>,
@@ -237,7 +237,7 @@ fn load_confdir(
     confdirs: &Confdirs,
     facts: &Arc<dyn Facts>,
     previous: Option<&Catalog>,
-) -> Found {
+) -> ConfdirContents {
     let mut problems: Vec<Problem> = conf_d.problem.iter().map(|problem| Problem::new(problem.clone())).collect();
     let mut files = Vec::new();
     for file in conf_d.files.iter().filter(|file| is_wanted(confdirs, &file.name)) {
@@ -296,7 +296,7 @@ fn load_confdir(
             members.push(member.clone());
         }
     }
-    Found { members, problems, accounts: set.accounts }
+    ConfdirContents { members, problems, accounts: set.accounts }
 }
 
 /// Takes out the resources that write, by way of links, what an earlier one writes already.

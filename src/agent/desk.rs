@@ -26,7 +26,7 @@ use super::timing::{Left, Timing, Urgency};
 
 /// What is known of a store.
 #[derive(Default)]
-struct Store {
+struct KnownStore {
     settings: Option<Arc<StoreSettings>>,
     tree: Tree,
     /// The keys that the tree speaks of, once a snapshot has arrived: resources that see no others can be rendered.
@@ -62,7 +62,7 @@ pub struct Desk {
     catalog: Arc<Catalog>,
     claims: Arc<Claims>,
     /// What is known of each store, by its position in the catalog.
-    stores: Vec<Store>,
+    stores: Vec<KnownStore>,
     /// The groups, in the order of their first resource.
     entries: Vec<Entry>,
     /// The entry and the seat of each resource, by its position in the catalog.
@@ -106,7 +106,7 @@ impl Desk {
         let mut old_stores = std::mem::take(&mut self.stores);
         for StoreUse { settings, .. } in &self.catalog.stores {
             let known = old_stores.iter().position(|old| old.settings == *settings);
-            let new = || Store { settings: settings.clone(), ..Store::default() };
+            let new = || KnownStore { settings: settings.clone(), ..KnownStore::default() };
             self.stores.push(known.map_or_else(new, |position| old_stores.swap_remove(position)));
         }
         let mut old_entries = HashMap::new();
@@ -204,7 +204,7 @@ impl Desk {
         members.filter(|(position, _)| !self.is_ready(*position)).map(|(_, member)| &member.resource)
     }
 
-    fn store_of(&self, position: usize) -> Option<&Store> {
+    fn store_of(&self, position: usize) -> Option<&KnownStore> {
         self.stores.get(self.catalog.store_at(position)?)
     }
 

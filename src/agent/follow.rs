@@ -22,8 +22,8 @@ use super::receipt_key::{ReceiptKey, ReceiptPlan};
 use super::reporting::{self, Manager};
 use super::run::{Agent, Outlook, heal, log_problems};
 use super::stores::Stores;
-use super::supervised::{CommandPlan, Supervised};
-use super::supervision::{Request, meaning};
+use super::supervision::{SignalMeaning, meaning};
+use super::supervisor::{CommandPlan, Supervisor};
 
 /// What following needs to know.
 pub struct FollowPlan {
@@ -94,7 +94,7 @@ struct Following {
     ticker: Option<tokio::time::Interval>,
     signals: Signals,
     on_terminal: bool,
-    command: Supervised,
+    command: Supervisor,
     manager: Manager,
     receipt_key: Option<ReceiptKey>,
 }
@@ -133,7 +133,7 @@ impl Following {
             heal(&context, &catalog).await;
         }
         let signals = if command.is_some() { Signals::listen_for_child() } else { Signals::listen() };
-        let command = Supervised::new(command);
+        let command = Supervisor::new(command);
         context.expect_nginx_to_start(command.is_awaited());
         let mut stores = Stores::new(store, watches);
         stores.set(&catalog.stores);
@@ -215,17 +215,17 @@ impl Following {
         let (request, hand_on) = meaning(signal, self.on_terminal);
         self.command.hand_on(signal, hand_on);
         match request {
-            Request::None => {}
-            Request::Stop => {
+            SignalMeaning::None => {}
+            SignalMeaning::Stop => {
                 tracing::info!("stopping");
                 return ControlFlow::Break((Stopped::Asked, Some(signal)));
             }
-            Request::Reload => {
+            SignalMeaning::Reload => {
                 self.manager.reload();
                 self.read_again("SIGHUP");
                 self.resync();
             }
-            Request::Resync => self.resync(),
+            SignalMeaning::Resync => self.resync(),
         }
         ControlFlow::Continue(())
     }

@@ -19,10 +19,10 @@ use crate::world::signals::Signals;
 use super::catalog::{Catalog, Member};
 use super::mark::Mark;
 use super::pass::{InHand, LastStep, MockData, Pass, Terms};
-use super::run::{Agent, Ended, Outlook, heal, log_problems};
+use super::run::{Agent, Outlook, PassEnd, heal, log_problems};
 use super::state::ResourceState;
 use super::stores::Stores;
-use super::supervision::{Request, meaning};
+use super::supervision::{SignalMeaning, meaning};
 
 /// What one round needs to know.
 pub struct OncePlan {
@@ -104,18 +104,18 @@ pub async fn once(plan: OncePlan, catalog: Arc<Catalog>) -> Round {
                         snapshots = look_again(&mut stores, until) => {
                             snapshots.into_iter().for_each(|(position, event)| agent.take_event(position, event));
                         }
-                        signal = signals.next() => round.interrupted |= meaning(signal, false).0 == Request::Stop,
+                        signal = signals.next() => round.interrupted |= meaning(signal, false).0 == SignalMeaning::Stop,
                     }
                 }
                 Some(returned) => returned.into_iter().for_each(|returned| round.take(agent.take_back(returned))),
             },
-            signal = signals.next() => round.interrupted |= meaning(signal, false).0 == Request::Stop,
+            signal = signals.next() => round.interrupted |= meaning(signal, false).0 == SignalMeaning::Stop,
         }
     }
 }
 
 impl Round {
-    fn take(&mut self, ended: Ended) {
+    fn take(&mut self, ended: PassEnd) {
         self.reports.push(ended.report);
         self.notes.extend(ended.notes);
     }

@@ -1,6 +1,7 @@
 //! The agent between two events: the desk with what there is to do, the crew that does it, and those who hear of it. The
 //! loops in `follow` and `once` feed it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,6 +10,7 @@ use crate::model::event::Event;
 use crate::model::for_each::ForEach;
 use crate::model::note::Note;
 use crate::model::problem::Problems;
+use crate::model::process::Process;
 use crate::model::receipt::Receipt;
 use crate::model::report::Report;
 use crate::status::{Shared, events};
@@ -45,7 +47,7 @@ pub(super) struct Agent {
 }
 
 /// What came of a pass, for a caller that wants to know.
-pub(super) struct Ended {
+pub(super) struct PassEnd {
     pub(super) report: Report,
     pub(super) notes: Vec<Note>,
 }
@@ -115,7 +117,7 @@ impl Agent {
     }
 
     /// Takes what a pass brings back, and reports it.
-    pub(super) fn take_back(&mut self, mut returned: Returned) -> Ended {
+    pub(super) fn take_back(&mut self, mut returned: Returned) -> PassEnd {
         let now = clock::now();
         let repeated = self.desk.take_back(&mut returned, now, random::fraction());
         let Returned { group, report, findings, .. } = returned;
@@ -136,18 +138,14 @@ impl Agent {
         self.old_workers.add(&report, &self.outlook.board, now);
         if let Some(receipts) = &mut self.desk.receipts {
             findings.waiting.iter().for_each(|name| receipts.waits(name));
-            receipts.finished(&group, &report, self.old_workers.draining());
+            receipts.finished(&group, &report, self.old_workers.reloads());
         }
-        Ended { report, notes: findings.notes }
+        PassEnd { report, notes: findings.notes }
     }
 
     /// Keeps a receipt from now on, as the agent of this id. Called before anything is applied; `leaving` are workers of
     /// nginx that were leaving before.
-    pub(super) fn keep_receipt(
-        &mut self,
-        id: String,
-        leaving: std::collections::BTreeSet<crate::model::process::Process>,
-    ) {
+    pub(super) fn keep_receipt(&mut self, id: String, leaving: BTreeSet<Process>) {
         let mut receipts = Receipts::new(id);
         receipts.set_groups(self.desk.catalog().groups.iter().map(|group| &**group));
         self.desk.receipts = Some(receipts);
@@ -157,7 +155,7 @@ impl Agent {
     /// Returns the receipt, if one is kept and may have changed since this was asked last.
     pub(super) fn changed_receipt(&mut self) -> Option<Receipt> {
         let receipts = self.desk.receipts.as_mut()?;
-        receipts.take_moved().then(|| receipts.receipt(self.old_workers.draining()))
+        receipts.take_moved().then(|| receipts.receipt(self.old_workers.reloads()))
     }
 
     /// Returns whether nothing is left to do of what has been taken so far, retries excepted.

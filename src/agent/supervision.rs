@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 
 /// What a signal asks of us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Request {
+pub enum SignalMeaning {
     /// Nothing.
     None,
     /// End, after what runs has ended.
@@ -31,14 +31,14 @@ pub enum HandOn {
 }
 
 /// What a signal asks of us, and when a supervised command gets it. `on_terminal` says that our input is a terminal.
-pub fn meaning(signal: Signal, on_terminal: bool) -> (Request, HandOn) {
+pub fn meaning(signal: Signal, on_terminal: bool) -> (SignalMeaning, HandOn) {
     match signal {
-        Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT => (Request::Stop, HandOn::Last),
-        Signal::SIGHUP => (Request::Reload, HandOn::BetweenTransactions),
-        Signal::SIGUSR1 => (Request::Resync, HandOn::Now),
+        Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT => (SignalMeaning::Stop, HandOn::Last),
+        Signal::SIGHUP => (SignalMeaning::Reload, HandOn::BetweenTransactions),
+        Signal::SIGUSR1 => (SignalMeaning::Resync, HandOn::Now),
         // A window of another size is not meant for it, and makes nginx dismiss its workers.
-        Signal::SIGWINCH if on_terminal => (Request::None, HandOn::Never),
-        _ => (Request::None, HandOn::Now),
+        Signal::SIGWINCH if on_terminal => (SignalMeaning::None, HandOn::Never),
+        _ => (SignalMeaning::None, HandOn::Now),
     }
 }
 
@@ -73,14 +73,14 @@ mod tests {
     #[test]
     fn each_signal_has_its_meaning() {
         for (signal, on_terminal, expected) in [
-            (Signal::SIGTERM, false, (Request::Stop, HandOn::Last)),
-            (Signal::SIGINT, true, (Request::Stop, HandOn::Last)),
-            (Signal::SIGQUIT, false, (Request::Stop, HandOn::Last)),
-            (Signal::SIGHUP, false, (Request::Reload, HandOn::BetweenTransactions)),
-            (Signal::SIGUSR1, false, (Request::Resync, HandOn::Now)),
-            (Signal::SIGUSR2, false, (Request::None, HandOn::Now)),
-            (Signal::SIGWINCH, false, (Request::None, HandOn::Now)),
-            (Signal::SIGWINCH, true, (Request::None, HandOn::Never)),
+            (Signal::SIGTERM, false, (SignalMeaning::Stop, HandOn::Last)),
+            (Signal::SIGINT, true, (SignalMeaning::Stop, HandOn::Last)),
+            (Signal::SIGQUIT, false, (SignalMeaning::Stop, HandOn::Last)),
+            (Signal::SIGHUP, false, (SignalMeaning::Reload, HandOn::BetweenTransactions)),
+            (Signal::SIGUSR1, false, (SignalMeaning::Resync, HandOn::Now)),
+            (Signal::SIGUSR2, false, (SignalMeaning::None, HandOn::Now)),
+            (Signal::SIGWINCH, false, (SignalMeaning::None, HandOn::Now)),
+            (Signal::SIGWINCH, true, (SignalMeaning::None, HandOn::Never)),
         ] {
             assert_eq!(meaning(signal, on_terminal), expected, "{signal} {on_terminal}");
         }

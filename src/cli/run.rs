@@ -12,7 +12,7 @@ use crate::agent::once::{self, OncePlan};
 use crate::agent::pass::{LastStep, Shown, Terms};
 use crate::agent::receipt_key::ReceiptPlan;
 use crate::agent::run::{Outlook, Show};
-use crate::agent::supervised::CommandPlan;
+use crate::agent::supervisor::CommandPlan;
 use crate::apply::{self, Context, preview};
 use crate::config::settings::{Color, Mode, Settings, layers};
 use crate::model::report::Rendered;

@@ -21,7 +21,7 @@ pub struct CommandPlan {
 }
 
 /// The command. If there is none, nothing ever happens.
-pub(super) struct Supervised {
+pub(super) struct Supervisor {
     state: State,
     stop_timeout: Duration,
     /// SIGHUP has come while a transaction ran.
@@ -38,13 +38,13 @@ enum State {
     Running(Child),
 }
 
-impl Supervised {
+impl Supervisor {
     /// Returns the command before it has started, if there is one.
-    pub(super) fn new(plan: Option<CommandPlan>) -> Supervised {
+    pub(super) fn new(plan: Option<CommandPlan>) -> Supervisor {
         let stop_timeout = plan.as_ref().map(|plan| plan.stop_timeout).unwrap_or_default();
         let awaited =
             |plan: CommandPlan| State::Awaited { command: plan.command, latest: clock::now() + plan.start_timeout };
-        Supervised { state: plan.map_or(State::None, awaited), stop_timeout, hang_up_waits: false }
+        Supervisor { state: plan.map_or(State::None, awaited), stop_timeout, hang_up_waits: false }
     }
 
     /// Whether it is still to be started.

@@ -1,4 +1,4 @@
-//! What conf.d and the templates say, in its last good form: a file or template that is broken now keeps what it was.
+//! The resources of conf.d with their templates, in their last good form: a file or template that is broken now keeps what it was.
 //! Never renders and never writes.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,7 +49,7 @@ pub struct StoreUse {
     pub ranges: KeyRanges,
 }
 
-/// The stores of these resources, and the position among them of each resource's own.
+/// Returns the stores of these resources, and the position of each resource's own among them.
 fn stores_of(resources: &[Arc<Resource>]) -> (Vec<StoreUse>, Vec<usize>) {
     let mut settings: Vec<Option<Arc<StoreSettings>>> = vec![None];
     let mut positions = Vec::new();
@@ -68,7 +68,7 @@ fn stores_of(resources: &[Arc<Resource>]) -> (Vec<StoreUse>, Vec<usize>) {
     (uses.map(|(store, settings)| StoreUse { settings, ranges: ranges(store) }).collect(), positions)
 }
 
-/// What conf.d and the templates say. Never changes: a new reading is a new catalog.
+/// The resources of conf.d with their templates. Never changes: a new reading is a new catalog.
 #[derive(Default)]
 pub struct Catalog {
     /// Resources, in the order of their names; positions elsewhere are positions in here.
@@ -85,12 +85,12 @@ pub struct Catalog {
     pub stores: Vec<StoreUse>,
     /// The position in `stores` of each member's store.
     store_positions: Vec<usize>,
-    /// What can change any of this when it changes.
+    /// Files and folders that this was read from.
     pub watched: Watched,
 }
 
 impl Catalog {
-    /// Takes members and sorts them into groups.
+    /// Returns a catalog of these members, sorted into groups.
     fn of_members(mut members: Vec<Member>) -> Catalog {
         members.sort_by(|a, b| a.resource.name().cmp(b.resource.name()));
         let resources: Vec<Arc<Resource>> = members.iter().map(|member| Arc::clone(&member.resource)).collect();
@@ -144,7 +144,7 @@ impl Catalog {
     }
 }
 
-/// Reads and compiles everything. `previous` lends its members to files that are broken now.
+/// Reads and compiles everything. Files that are broken now keep the members that `previous` has of them.
 pub fn load(confdirs: &Confdirs, facts: &Arc<dyn Facts>, previous: Option<&Catalog>) -> Catalog {
     let mut members: Vec<Member> = Vec::new();
     let mut problems: Vec<Problem> = Vec::new();
@@ -153,7 +153,7 @@ pub fn load(confdirs: &Confdirs, facts: &Arc<dyn Facts>, previous: Option<&Catal
     let mut watched = Watched::default();
     let mut read: BTreeSet<PathBuf> = BTreeSet::new();
     for confdir in &confdirs.folders {
-        // One that is named twice, or by two paths, is still one.
+        // A folder that is named twice, or by two paths, is still one.
         if !read.insert(confdir.canonicalize().unwrap_or_else(|_| confdir.clone())) {
             continue;
         }
@@ -190,7 +190,7 @@ fn is_wanted(confdirs: &Confdirs, name: &str) -> bool {
     confdirs.only.as_deref().is_none_or(|only| name == only || name.strip_suffix(".toml") == Some(only))
 }
 
-/// What the resources of earlier confdirs have.
+/// Names and destinations of the resources of earlier confdirs.
 #[derive(Default)]
 struct Taken {
     names: BTreeMap<Arc<str>, PathBuf>,
@@ -207,7 +207,7 @@ impl Taken {
         taken
     }
 
-    /// Why a resource of a later confdir cannot be had beside them.
+    /// Returns why a resource of a later confdir cannot stand beside them.
     fn clash(&self, later: &Resource) -> Option<Problem> {
         let place = Place::file(&later.file);
         if let Some(file) = self.names.get(later.name()) {
@@ -224,7 +224,7 @@ impl Taken {
     }
 }
 
-/// What one confdir has.
+/// Resources and problems of one confdir.
 struct ConfdirContents {
     members: Vec<Member>,
     problems: Vec<Problem>,
@@ -257,7 +257,7 @@ fn load_confdir(
     let kept = kept_resources(conf_d, previous, &resources);
     resources.extend(kept);
     let dropped = drop_shared_destinations(&mut resources, &mut problems);
-    // What is wrong with the templates of resources that cannot be had is told too.
+    // Problems in templates of resources that dropped out are reported too.
     let unused = set
         .unused_templates
         .iter()
@@ -299,7 +299,7 @@ fn load_confdir(
     ConfdirContents { members, problems, accounts: set.accounts }
 }
 
-/// Takes out the resources that write, by way of links, what an earlier one writes already.
+/// Removes the resources that write, through links, what an earlier one writes already, and returns them.
 fn drop_shared_destinations(resources: &mut Vec<Arc<Resource>>, problems: &mut Vec<Problem>) -> Vec<Arc<Resource>> {
     let mut writers: BTreeMap<PathBuf, Arc<str>> = BTreeMap::new();
     let mut dropped = Vec::new();
@@ -317,7 +317,7 @@ fn drop_shared_destinations(resources: &mut Vec<Arc<Resource>>, problems: &mut V
     dropped
 }
 
-/// The last good form of resources whose file is still there but is broken now.
+/// Returns the last good form of resources whose file is still there but is broken now.
 fn kept_resources(conf_d: &Folder, previous: Option<&Catalog>, fresh: &[Arc<Resource>]) -> Vec<Arc<Resource>> {
     let still_there = |name: &str| conf_d.problem.is_some() || conf_d.files.iter().any(|file| file.name == name);
     let previous = previous.into_iter().flat_map(|previous| &previous.members);

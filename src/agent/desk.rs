@@ -1,5 +1,5 @@
-//! What there is to do. Events of stores and new catalogs come in, passes are handed out when their time has come, and what
-//! they bring back is taken in. Pure: the time goes in. Never renders, never applies, never logs.
+//! The work to do. Events of stores and new catalogs come in, passes go out when they are due, and their results come back.
+//! Pure: the time goes in. Never renders, never applies, never logs.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use super::receipts::Receipts;
 use super::state::ResourceState;
 use super::timing::{Left, Timing, Urgency};
 
-/// What is known of a store.
+/// The last state of a store.
 #[derive(Default)]
 struct KnownStore {
     settings: Option<Arc<StoreSettings>>,
@@ -39,7 +39,7 @@ struct Seat {
     position: usize,
     /// Why it has to be rendered again.
     mark: Option<Mark>,
-    /// What is known of it; `None` while a pass has it.
+    /// Its state between passes; `None` while a pass has it.
     state: Option<ResourceState>,
     /// When it has to be looked at again, whatever the store says.
     wake_at: Option<Instant>,
@@ -56,12 +56,12 @@ struct Entry {
     last_failure: Option<(String, u32)>,
 }
 
-/// Everything there is to do, and what is known for it.
+/// The work to do, and the state that it needs.
 pub struct Desk {
     terms: Arc<Terms>,
     catalog: Arc<Catalog>,
     claims: Arc<Claims>,
-    /// What is known of each store, by its position in the catalog.
+    /// The last state of each store, by its position in the catalog.
     stores: Vec<KnownStore>,
     /// The groups, in the order of their first resource.
     entries: Vec<Entry>,
@@ -179,7 +179,7 @@ impl Desk {
         self.entries.get_mut(entry)?.seats.get_mut(seat)
     }
 
-    /// Lets the group of a marked resource have its turn.
+    /// Lets the group of a marked resource have its turn, if the resource can be rendered.
     fn wake(&mut self, position: usize, urgency: Urgency, now: Instant) {
         if !self.is_ready(position) {
             return;

@@ -1,4 +1,4 @@
-//! The real answers to what templates ask: `render::Facts` by way of `world`. Never decides what an answer means.
+//! The facts that templates can query, from the real world: `render::Facts` through `world`. Never decides what a fact means.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ pub struct WorldFacts {
     asked: Mutex<Option<Asked>>,
 }
 
-/// What an nginx said, for as long as its file stays the same.
+/// The version that an nginx has reported, valid as long as its file stays the same.
 struct Asked {
     program: PathBuf,
     stamp: Option<FileStamp>,

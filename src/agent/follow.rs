@@ -25,9 +25,9 @@ use super::stores::Stores;
 use super::supervision::{SignalMeaning, meaning};
 use super::supervisor::{CommandPlan, Supervisor};
 
-/// What following needs to know.
+/// The inputs of following.
 pub struct FollowPlan {
-    /// What passes have in common.
+    /// Terms and observers of the passes.
     pub outlook: Outlook,
     /// Where conf.d and templates are.
     pub confdirs: Confdirs,
@@ -69,7 +69,7 @@ pub enum Stopped {
     StoreEnded,
 }
 
-/// What the loop wakes up for.
+/// A reason for the loop to wake up.
 enum Wake {
     Store(usize, Option<Event>),
     Returned(Vec<Returned>),
@@ -290,7 +290,7 @@ impl Following {
         }
     }
 
-    /// Waits for passes that are applying to end. What only renders is not waited for.
+    /// Waits until no pass is applying any more. Passes that only render are not waited for.
     async fn drain(&mut self, timeout: Duration) {
         let deadline = tokio::time::Instant::now() + timeout;
         while self.agent.outlook.terms.is_applying() {

@@ -1,5 +1,5 @@
-//! What is known of nginx's old workers, and what follows from it: which reloads have drained, and how far apart reloads
-//! are kept while old workers pile up.
+//! nginx's old workers and their consequences: which reloads have drained, and how far apart reloads are kept while old
+//! workers pile up.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -20,12 +20,12 @@ pub(super) struct OldWorkers {
 }
 
 impl OldWorkers {
-    /// Takes workers that were leaving before any reload of ours.
+    /// Records workers that were leaving before any reload of ours.
     pub(super) fn add_earlier(&mut self, leaving: BTreeSet<Process>, now: Instant) {
         self.reloads.add_earlier(leaving, now);
     }
 
-    /// Takes what the reload of a pass has left behind.
+    /// Records the workers that the reload of a pass has left behind.
     pub(super) fn add(&mut self, report: &Report, board: &Shared, now: Instant) {
         if let Some(drained) = self.reloads.add(report, now) {
             record(&drained, board);

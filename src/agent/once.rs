@@ -24,9 +24,9 @@ use super::state::ResourceState;
 use super::stores::Stores;
 use super::supervision::{SignalMeaning, meaning};
 
-/// What one round needs to know.
+/// The inputs of one round.
 pub struct OncePlan {
-    /// What passes have in common.
+    /// Terms and observers of the passes.
     pub outlook: Outlook,
     /// Where keys come from.
     pub store: StoreSettings,
@@ -38,14 +38,14 @@ pub struct OncePlan {
     pub only: Option<Arc<str>>,
 }
 
-/// What a round came to.
+/// The result of a round.
 #[derive(Debug, Default)]
 pub struct Round {
     /// One report for each group that was worked on.
     pub reports: Vec<Report>,
-    /// What people should know besides.
+    /// Further things that people should know.
     pub notes: Vec<Note>,
-    /// What is wrong with conf.d and templates.
+    /// Problems in conf.d and templates.
     pub problems: Problems,
     /// Why there was no snapshot of a store.
     pub store_problems: Vec<String>,

@@ -30,21 +30,21 @@ pub use terms::{LastStep, Shown, Terms};
 use prepare::{Preparation, Work};
 use terms::Applying;
 
-/// A resource of the group, with all that is known of it.
+/// A resource of the group, with its state.
 pub struct InHand {
     /// The resource and its templates.
     pub member: Member,
-    /// What its store holds.
+    /// The state of its store.
     pub tree: Tree,
     /// Why to render it; `None` leaves it as it is.
     pub mark: Option<Mark>,
-    /// What is known of it.
+    /// Its state between passes.
     pub state: ResourceState,
 }
 
 /// One pass.
 pub struct Pass {
-    /// What all passes share.
+    /// Terms that all passes of the run share.
     pub terms: Arc<Terms>,
     /// Who has which file.
     pub claims: Arc<Claims>,
@@ -59,15 +59,15 @@ pub struct Pass {
     applying: Option<Applying>,
 }
 
-/// What comes back from a pass.
+/// The result of a pass.
 pub struct Returned {
     /// The group.
     pub group: Arc<Group>,
     /// The resources of the group, each with its state.
     pub resources: Vec<(Arc<Resource>, ResourceState)>,
-    /// What the pass did.
+    /// The report.
     pub report: Report,
-    /// What else it found.
+    /// Findings besides the report.
     pub findings: Findings,
     _applying: Option<Applying>,
 }

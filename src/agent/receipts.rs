@@ -28,7 +28,7 @@ struct Track {
     keys: Vec<String>,
     proof: Proof,
     seen: Revision,
-    /// What `seen` was when the pass that is under way took the resource along.
+    /// The value of `seen` when the pass that is under way took the resource along.
     under_way: Option<Revision>,
     applied: Option<Revision>,
     converged: Option<Revision>,

@@ -26,19 +26,19 @@ use super::receipts::Receipts;
 /// Called with everything that a pass shows instead of applying it.
 pub type Show = Box<dyn Fn(&Shown)>;
 
-/// What passes have in common, and who hears of them.
+/// Terms and observers of the passes of a run.
 pub struct Outlook {
-    /// What passes are for.
+    /// Terms that all passes share.
     pub terms: Arc<Terms>,
     /// Called with what they show.
     pub show: Option<Show>,
-    /// What is true now, for pages, metrics and systemd.
+    /// The present state, for pages, metrics and systemd.
     pub board: Shared,
     /// Passes are logged.
     pub logs: bool,
 }
 
-/// Desk and crew.
+/// The desk, the crew, and those who hear of their work.
 pub(super) struct Agent {
     pub(super) desk: Desk,
     pub(super) crew: Crew,
@@ -46,7 +46,7 @@ pub(super) struct Agent {
     old_workers: OldWorkers,
 }
 
-/// What came of a pass, for a caller that wants to know.
+/// The result of a pass, for a caller that collects them.
 pub(super) struct PassEnd {
     pub(super) report: Report,
     pub(super) notes: Vec<Note>,
@@ -116,7 +116,7 @@ impl Agent {
         self.old_workers.look(&mut self.desk, &self.outlook.board, now);
     }
 
-    /// Takes what a pass brings back, and reports it.
+    /// Takes the result of a pass, and reports it.
     pub(super) fn take_back(&mut self, mut returned: Returned) -> PassEnd {
         let now = clock::now();
         let repeated = self.desk.take_back(&mut returned, now, random::fraction());
@@ -169,7 +169,7 @@ impl Agent {
     }
 }
 
-/// Puts right what a killed process left, before anything else happens.
+/// Heals what a killed process left half done, before anything else happens.
 pub(super) async fn heal(context: &Context, catalog: &Catalog) {
     let (many, one): (Vec<&Member>, Vec<&Member>) =
         catalog.members.iter().partition(|member| member.resource.for_each.is_some());
@@ -184,7 +184,7 @@ pub(super) async fn heal(context: &Context, catalog: &Catalog) {
     }
 }
 
-/// Logs what is wrong with conf.d and templates.
+/// Logs the problems in conf.d and templates.
 pub(super) fn log_problems(problems: &Problems, n_resources: usize) {
     for problem in problems.iter() {
         tracing::error!("{problem}");

@@ -1,4 +1,4 @@
-//! What is known of one resource between its passes. A pass takes it along and brings it back. Pure.
+//! The state of one resource between its passes. A pass takes it along and brings it back. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::render::{Memory, Reads, SkippedKey};
 use super::standing::Standing;
 use super::wait::Wait;
 
-/// What is known of one file.
+/// The state of one file.
 #[derive(Default)]
 pub struct FileState {
     /// Its guard's memory, from the first decision on.
@@ -34,7 +34,7 @@ pub struct Instance {
     pub file: FileState,
 }
 
-/// What is known of one resource.
+/// The state of one resource.
 #[derive(Default)]
 pub struct ResourceState {
     /// How far it is with waiting for its keys.
@@ -46,7 +46,7 @@ pub struct ResourceState {
 }
 
 impl ResourceState {
-    /// Returns what stays true when conf.d or a template was read again: `old` became `new`.
+    /// Returns the state that stays valid after conf.d or a template was read again: `old` became `new`.
     pub fn carried_over(self, old: &Resource, new: &Resource) -> ResourceState {
         let standing = self.own.standing.filter(|_| old.dest == new.dest);
         let own = FileState { standing, skipped: self.own.skipped, ..FileState::default() };

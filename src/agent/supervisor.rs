@@ -1,4 +1,4 @@
-//! The command that is supervised beside the loop: started when `supervision` says so, given its signals, stopped at the end.
+//! The command that is supervised beside the loop: started when `supervision` says so, sent its signals, stopped at the end.
 
 use std::time::{Duration, Instant};
 
@@ -24,13 +24,13 @@ pub struct CommandPlan {
 pub(super) struct Supervisor {
     state: State,
     stop_timeout: Duration,
-    /// SIGHUP has come while a transaction ran.
+    /// Whether SIGHUP came while a transaction ran.
     hang_up_waits: bool,
 }
 
 enum State {
     None,
-    /// To be started at this time at the latest.
+    /// It starts at this time at the latest.
     Awaited {
         command: Vec<String>,
         latest: Instant,
@@ -47,12 +47,12 @@ impl Supervisor {
         Supervisor { state: plan.map_or(State::None, awaited), stop_timeout, hang_up_waits: false }
     }
 
-    /// Whether it is still to be started.
+    /// Returns whether the command still has to start.
     pub(super) fn is_awaited(&self) -> bool {
         matches!(self.state, State::Awaited { .. })
     }
 
-    /// Does what has become possible: starts the command, hands on a signal that had to wait.
+    /// Starts the command or forwards a waiting signal, if it is time for that.
     ///
     /// # Errors
     /// The command cannot be started.
@@ -85,7 +85,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// When `turn` has something to do even if nothing else happens.
+    /// Returns when `turn` has something to do even if nothing else happens.
     pub(super) fn wake_at(&self, now: Instant) -> Option<Instant> {
         match &self.state {
             // Later than that it waits for a transaction to end.
@@ -106,8 +106,7 @@ impl Supervisor {
         }
     }
 
-    /// Takes a signal that it is to get. One that comes before it has started is not kept: it would start with what the
-    /// signal asks for.
+    /// Forwards a signal. A signal before the start is dropped: the command starts with the effect that the signal asks for.
     pub(super) fn hand_on(&mut self, signal: Signal, when: HandOn) {
         let State::Running(child) = &self.state else { return };
         match when {
@@ -117,7 +116,7 @@ impl Supervisor {
         }
     }
 
-    /// Ends it with this signal; `None` where there is nothing to end.
+    /// Ends the command with this signal. Returns `None` if there is no command to end.
     pub(super) async fn stop(&mut self, signal: Signal) -> Option<Ended> {
         let State::Running(child) = &mut self.state else { return None };
         let (ended, killed) = child.stop(signal, self.stop_timeout).await;

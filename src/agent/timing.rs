@@ -16,7 +16,7 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 /// Least time between reloads if the pace sets none, while they are spread.
 const LEAST_STRETCHED: Duration = Duration::from_secs(1);
 
-/// What a change does to the clients that are served.
+/// The effect of a change on clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
     /// Something was taken away or changed: requests may fail until it is applied.

@@ -67,7 +67,7 @@ fn missing_folder(resource: &Resource) -> Option<Problem> {
     Some(Problem::new(message).at(Place::file(&resource.file)).hint("create it: upstreamd makes no folders"))
 }
 
-/// What confd's users will find different, in resources whose templates are confd's: each line once, in order of the places.
+/// Returns the differences from confd in resources with confd's templates, each line once, in order of the places.
 fn differences(settings: &Settings, confdirs: &Confdirs, catalog: &Catalog) -> Vec<Problem> {
     let prefix = (settings.prefix.as_str(), settings.prefix_mode);
     let mut found = Vec::new();
@@ -106,7 +106,7 @@ fn read_mock_data(path: &Path) -> Result<MockData, Problem> {
         .map_err(|error| Problem::new("the mock data is no JSON object").at(Place::at(path, Position::from(&error))))
 }
 
-/// What is wrong with templates that are rendered with this data and no store.
+/// Renders all templates with this data and no store, and returns what fails.
 fn mock_problems(catalog: &Arc<Catalog>, data: MockData) -> Vec<Problem> {
     let reports = once::mock(catalog, data);
     let problem = |(id, failure): (InstanceId, StepFailure)| {

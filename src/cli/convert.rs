@@ -37,7 +37,7 @@ pub(super) fn convert(settings: &Settings, path: &Path) -> Exit {
     }
 }
 
-/// What Tera has against it: it is asked before anything is printed.
+/// Returns Tera's error for the converted template, if it does not compile.
 fn misread(settings: &Settings, name: &str, converted: &str) -> Option<TemplateError> {
     let sources: TemplateSources = BTreeMap::from([(name.to_owned(), Arc::from(converted))]);
     let (_, problems) = render::compile(&sources, &[Root::tera(name, Escape::None)], run::facts(settings));

@@ -1,4 +1,4 @@
-//! What a run came to, as an exit code. Pure.
+//! The result of a run as an exit code. Pure.
 
 use crate::agent::follow::Stopped;
 use crate::agent::once::Round;
@@ -14,7 +14,7 @@ pub(super) fn of_round(round: &Round) -> Exit {
     reports.chain([problems, store]).max().unwrap_or(Exit::Done)
 }
 
-/// How following ends: with the status of the supervised command, where there is one.
+/// Returns how following ends: with the status of the supervised command, if there is one.
 pub(super) fn of_following(stopped: &Stopped) -> Ending {
     match stopped {
         Stopped::Asked => Exit::Done.into(),

@@ -13,7 +13,7 @@ use crate::world::{clock, terminal};
 use super::exit::Exit;
 use super::{counted, show};
 
-/// Looks, and says what it finds. A resource without keys is a warning.
+/// Checks, and prints its findings. A resource without keys is a warning.
 pub(super) async fn preflight(settings: Settings) -> Exit {
     let deadline = clock::now() + settings.preflight_timeout;
     let left = || deadline.saturating_duration_since(clock::now()).max(Duration::from_millis(1));

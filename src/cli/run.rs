@@ -78,7 +78,7 @@ async fn round(settings: &Settings, outlook: Outlook, confdirs: &Confdirs) -> En
     outcome::of_round(&round).into()
 }
 
-/// The listener of the status pages. A single pass is over before anybody could ask.
+/// Binds the listener of the status pages. A single round is over before anybody could ask.
 async fn listener(settings: &Settings) -> Result<Option<TcpListener>, String> {
     let Some(address) = settings.metrics_addr.as_deref().filter(|_| settings.mode != Mode::Onetime) else {
         return Ok(None);
@@ -92,7 +92,7 @@ async fn listener(settings: &Settings) -> Result<Option<TcpListener>, String> {
     }
 }
 
-/// How it works, in a few words.
+/// Describes the mode in a few words.
 fn manner(mode: Mode) -> String {
     let seconds = |pause: std::time::Duration| pause.as_secs_f64();
     match mode {
@@ -154,7 +154,7 @@ fn apply_settings(settings: &Settings, state_folder: Option<PathBuf>) -> apply::
     }
 }
 
-/// The store's kind, as it is named on the command line.
+/// Returns the store's kind as the command line names it.
 pub(super) fn backend(store: &StoreSettings) -> &'static str {
     match store {
         StoreSettings::Etcd(_) => "etcd",
@@ -163,7 +163,7 @@ pub(super) fn backend(store: &StoreSettings) -> &'static str {
     }
 }
 
-/// As whom and where to tell how far we have come; a single pass and one that changes nothing have nothing to tell.
+/// Returns as whom and where to publish the receipt. A single round, and a run that changes nothing, have none.
 fn receipt(settings: &Settings) -> Option<ReceiptPlan> {
     let wanted = settings.receipts && settings.mode != Mode::Onetime && !settings.noop;
     let StoreSettings::Etcd(store) = settings.store.clone() else { return None };
@@ -183,7 +183,7 @@ pub(super) fn facts(settings: &Settings) -> Arc<dyn Facts> {
     Arc::new(WorldFacts::new(binary.map_or_else(|| "nginx".into(), PathBuf::clone)))
 }
 
-/// Where conf.d and templates are: `/etc/confd` serves where nobody says and only that exists.
+/// Returns where conf.d and templates are: `/etc/confd` if no setting says so and only that exists.
 pub(super) fn confdirs(settings: &Settings) -> Confdirs {
     let missing = settings.confdirs.iter().all(|confdir| !terminal::folder_exists(confdir));
     let confd = Path::new(layers::CONFD_CONFDIR);
@@ -195,7 +195,7 @@ pub(super) fn confdirs(settings: &Settings) -> Confdirs {
     Confdirs { folders, defaults: settings.resource_defaults(), only: settings.resource.clone() }
 }
 
-/// How differences are shown.
+/// Returns how differences are shown.
 pub(super) fn style(settings: &Settings) -> Style {
     let color = match settings.color {
         Color::Always => true,

@@ -169,7 +169,7 @@ pub(super) fn load(settings: &Settings) -> Catalog {
     catalog
 }
 
-/// The resource of this name; `app` means `app.toml`.
+/// Returns the resource of this name; `app` means `app.toml`.
 fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Member, Exit> {
     let member = catalog.member(name).or_else(|| catalog.member(&format!("{name}.toml")));
     member.ok_or_else(|| {
@@ -182,14 +182,14 @@ fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Member, Exit> {
     })
 }
 
-/// What the stores that were asked hold, in the order of `Catalog::stores`; `None` is a store that did not answer.
+/// The content of the stores, in the order of `Catalog::stores`; `None` for a store that did not answer.
 pub(super) struct Trees(Vec<Option<Tree>>);
 
 impl Trees {
-    /// What the store of a member holds.
+    /// Returns the content of a member's store.
     ///
     /// # Errors
-    /// It could not be read, which is told.
+    /// It could not be read, which has been printed.
     pub(super) fn of(&self, catalog: &Catalog, member: &Member) -> Result<Tree, Exit> {
         let resource = &member.resource;
         // Nothing is read for one that wants no key.
@@ -204,7 +204,7 @@ impl Trees {
     }
 }
 
-/// Reads what these members want, from their own stores only. A store that cannot be read is told.
+/// Reads the keys of these members, from their own stores only. Prints which stores cannot be read.
 pub(super) async fn read_stores(settings: &Settings, catalog: &Catalog, members: &[&Member]) -> Trees {
     let wanted: Vec<StoreUse> = catalog.stores_of(members.iter().copied());
     let mut stores = Stores::new(settings.store.clone(), false);

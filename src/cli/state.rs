@@ -6,10 +6,10 @@ use crate::config::settings::StateDir;
 use crate::world::fs::install::make_folders;
 use crate::world::lock::Lock;
 
-/// Where state is kept when nobody says.
+/// The default state folder.
 const SYSTEM_FOLDER: &str = "/var/lib/upstreamd";
 
-/// The state folder, made where it was missing; `None` where there is to be none or none can be had.
+/// Returns the state folder, created if it was missing; `None` if it is switched off or none is available.
 ///
 /// # Errors
 /// A folder that was asked for cannot be used.

@@ -12,7 +12,7 @@ use crate::model::report::{Stage, StepFailure};
 use crate::model::resource::{InstanceId, Resource};
 use crate::model::view::View;
 
-/// What the names of a resource have come to.
+/// The instances of a resource after its names were read.
 #[derive(Debug)]
 pub(super) struct Expansion {
     /// Names that can have no file, and why.

@@ -1,5 +1,4 @@
-//! The first half of a pass: renders what is marked of a group, asks the guards, and makes a resource with `for_each` into
-//! its instances. Changes no file but the records of what guards have to remember.
+//! The first half of a pass: renders the marked resources of a group, asks the guards, and expands each `for_each`. Changes no file but the records of what guards have to remember.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -28,18 +27,18 @@ use super::instances;
 use super::render::{self, view};
 use super::terms::{LastStep, Shown, Terms};
 
-/// What there is to do after rendering.
+/// The work that is left after rendering.
 #[derive(Default)]
 pub(super) struct Work {
     /// New content.
     pub(super) rendered: Vec<Rendered>,
     /// All files of the resources with `for_each` that were looked at.
     pub(super) fleets: Vec<Fleet>,
-    /// What could not be rendered.
+    /// Resources and instances that could not be rendered.
     pub(super) dropped: Vec<(InstanceId, StepFailure)>,
 }
 
-/// What a pass has found besides its report.
+/// Findings of a pass besides its report.
 #[derive(Default)]
 pub struct Findings {
     /// Things to say.
@@ -52,7 +51,7 @@ pub struct Findings {
     pub waiting: Vec<Arc<str>>,
     /// Resources to render again with the next pass, whatever happens until then.
     pub again: BTreeSet<Arc<str>>,
-    /// What was not applied but is to be shown.
+    /// Files to show instead of applying them.
     pub shown: Vec<Shown>,
 }
 

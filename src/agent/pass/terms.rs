@@ -1,4 +1,4 @@
-//! What all passes of a run share: what they are for, and whether one of them is changing files right now.
+//! Terms that all passes of a run share: their purpose, and whether one of them is changing files right now.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::model::report::Rendered;
 
 use super::render::MockData;
 
-/// What a pass does with what it has rendered.
+/// The purpose of a pass: what becomes of the bytes that it has rendered.
 #[derive(Clone, Debug, Default)]
 pub enum LastStep {
     /// Makes it live.
@@ -26,7 +26,7 @@ pub enum LastStep {
     Mock(MockData),
 }
 
-/// What a pass returns instead of applying it.
+/// A change that a pass returns instead of applying it.
 #[derive(Clone, Debug)]
 pub enum Shown {
     /// A file with its new content.
@@ -35,12 +35,12 @@ pub enum Shown {
     Gone(PathBuf),
 }
 
-/// What all passes of a run share.
+/// Terms that all passes of a run share.
 #[derive(Default)]
 pub struct Terms {
-    /// What transactions share.
+    /// State that all transactions of the process share.
     pub context: Arc<Context>,
-    /// What passes are for.
+    /// The purpose of the passes.
     pub last_step: LastStep,
     /// A group with a resource that drops out is left as it is.
     pub all_or_none: bool,

@@ -14,12 +14,12 @@ use crate::model::store::{EtcdSettings, StoreSettings};
 const CONFIG_DIR: &str = "config-dir";
 const COMMAND: &str = "COMMAND";
 
-/// What is to be announced.
+/// The services to announce.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Announce {
     /// Where.
     pub store: EtcdSettings,
-    /// What.
+    /// The services.
     pub source: ServiceSource,
     /// The backend itself: a program and its arguments.
     pub command: Option<Vec<String>>,
@@ -70,7 +70,7 @@ pub(super) fn has_property(name: &str) -> bool {
     PROPERTIES.iter().any(|property| property.name == name)
 }
 
-/// What the arguments come to.
+/// Returns the parsed arguments.
 pub(super) fn read(matches: &ArgMatches, settings: &Settings) -> Result<Announce, Problems> {
     let StoreSettings::Etcd(store) = settings.store.clone() else {
         let problem = Problem::new("services are announced in etcd only");

@@ -33,11 +33,11 @@ impl Reads {
 
     /// Checks whether a change of this path, as the template names it, may change the output.
     pub fn depend_on(&self, path: &str) -> bool {
-        self.outside || self.have(path)
+        self.outside || self.include(path)
     }
 
     /// Whether the value at this path, or its being there, may have had a part in the output.
-    pub(super) fn have(&self, path: &str) -> bool {
+    pub(super) fn include(&self, path: &str) -> bool {
         self.everything
             || self.paths.contains(path)
             || self.beginnings.iter().any(|beginning| path.starts_with(beginning.as_str()))

@@ -3,6 +3,7 @@
 
 mod expression;
 mod functions;
+mod typed;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use super::lexer::Mistake;
 use super::node::{Branch, Node, Pipe};
 use super::parser;
 use crate::render::error::{Place, TemplateError};
-use expression::{Kind, Refused, Typed, refused};
+use typed::{Refused, Typed, TypedKind, refused};
 
 /// Converts the template `name`.
 ///
@@ -118,7 +119,9 @@ impl Converter {
         }
         let Some(value) = value else { return };
         match value.kind {
-            Kind::Text | Kind::Int | Kind::Bool => self.output.push_str(&format!("{{{{ {} }}}}", value.code)),
+            TypedKind::Text | TypedKind::Int | TypedKind::Bool => {
+                self.output.push_str(&format!("{{{{ {} }}}}", value.code))
+            }
             kind => {
                 let message = format!("{} prints otherwise in Tera; print its items one by one", kind.described());
                 self.problems.push(Mistake::new(pipe.at, message));
@@ -229,7 +232,7 @@ impl Converter {
         if let (Some(value), None) = (&value, item) {
             let message = format!("a range over {} has no certain counterpart", value.kind.described());
             // Of what is unknown it was told why.
-            if value.kind != Kind::Unknown {
+            if value.kind != TypedKind::Unknown {
                 self.problems.push(Mistake::new(branch.pipe.at, message));
             }
         }
@@ -238,7 +241,7 @@ impl Converter {
             [item] => (None, Some(item)),
             _ => (None, None),
         };
-        let kind = item.unwrap_or(Kind::Unknown);
+        let kind = item.unwrap_or(TypedKind::Unknown);
         let name = self.fresh(named.map_or(kind.usual_name(), |name| name));
         let each = Typed::atom(name, kind);
         let list = value.map_or_else(|| "[]".to_owned(), |value| value.code);
@@ -247,7 +250,7 @@ impl Converter {
             // `loop` is that of the innermost loop, so the number is kept by its name.
             let counter = self.fresh(index);
             self.output.push_str(&format!("{{% set {counter} = loop.index0 %}}"));
-            self.variables.push((Arc::clone(index), Some(Typed::atom(counter, Kind::Int))));
+            self.variables.push((Arc::clone(index), Some(Typed::atom(counter, TypedKind::Int))));
         }
         if let Some(named) = named {
             self.variables.push((Arc::clone(named), Some(each.clone())));

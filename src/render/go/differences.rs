@@ -1,6 +1,6 @@
 //! What of a Go template comes out differently here than with confd: found by the words in it, told with their place. Pure.
 
-use super::lexer::{Kind, Token, tokens};
+use super::lexer::{Token, TokenKind, tokens};
 use crate::render::error::Place;
 
 const LOOKUP: &str =
@@ -14,8 +14,8 @@ const REVERSE: &str = "confd returns what gets gives as it was; here it is rever
 /// elsewhere.
 pub(super) fn differences(source: &str) -> Vec<(Place, &'static str)> {
     let tokens = tokens(source).unwrap_or_default();
-    let tokens: Vec<Token<'_>> = tokens.into_iter().filter(|token| token.kind != Kind::Space).collect();
-    let words = tokens.iter().enumerate().filter(|(_, token)| token.kind == Kind::Word);
+    let tokens: Vec<Token<'_>> = tokens.into_iter().filter(|token| token.kind != TokenKind::Space).collect();
+    let words = tokens.iter().enumerate().filter(|(_, token)| token.kind == TokenKind::Word);
     let found = words.filter_map(|(at, token)| Some((Place::of(source, token.at), difference(&tokens, at)?)));
     found.collect()
 }
@@ -26,19 +26,19 @@ fn difference(tokens: &[Token<'_>], at: usize) -> Option<&'static str> {
     match tokens[at].text {
         "exists" => Some("true for a directory too, where confd knows only keys"),
         "ls" | "lsdir" => match &next(1)?.kind {
-            Kind::Text2(directory) if matches!(directory.as_str(), "" | "/") => Some(ROOT),
+            TokenKind::Literal(directory) if matches!(directory.as_str(), "" | "/") => Some(ROOT),
             _ => None,
         },
         "lookupIP" | "lookupIPV4" | "lookupIPV6" | "lookupSRV" => Some(LOOKUP),
         "sortByLength" | "sortKVByLength" => Some(SORT),
         "datetime" => Some("printed without the reading of a monotonic clock, which confd adds (m=+…)"),
         "reverse" => {
-            let called = next(1).is_some_and(|token| token.kind == Kind::Left)
-                && next(2).is_some_and(|token| token.kind == Kind::Word && token.text == "gets");
+            let called = next(1).is_some_and(|token| token.kind == TokenKind::Left)
+                && next(2).is_some_and(|token| token.kind == TokenKind::Word && token.text == "gets");
             // In a pipe, the command before it counts.
-            let before = tokens[..at].iter().rposition(|token| matches!(token.kind, Kind::Open | Kind::Left));
+            let before = tokens[..at].iter().rposition(|token| matches!(token.kind, TokenKind::Open | TokenKind::Left));
             let piped = at > 0
-                && tokens[at - 1].kind == Kind::Pipe
+                && tokens[at - 1].kind == TokenKind::Pipe
                 && before.is_some_and(|open| tokens[open..at].iter().any(|token| token.text == "gets"));
             (called || piped).then_some(REVERSE)
         }

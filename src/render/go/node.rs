@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::functions::Function;
+use super::functions::GoFunction;
 
 /// What stands between `{{` and `}}`, or around it.
 pub(super) enum Node {
@@ -73,7 +73,7 @@ pub(super) enum ExprKind {
     Field(Vec<Arc<str>>),
     /// `$a.b`.
     Variable(Arc<str>, Vec<Arc<str>>),
-    Function(&'static Function),
+    Function(&'static GoFunction),
     /// `(…).a`, `f.a`.
     Chain(Box<Expr>, Vec<Arc<str>>),
     Pipe(Pipe),

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::lexer::{Kind, Mistake, Token, tokens};
+use super::lexer::{Mistake, Token, TokenKind, tokens};
 use super::node::{Branch, Call, Node, is_blank};
 
 mod pipeline;
@@ -27,8 +27,8 @@ pub(super) fn parse(source: &str) -> Result<Unit, Mistake> {
     let mut root = Vec::new();
     loop {
         match parser.kind() {
-            Kind::End => break,
-            Kind::Open if parser.keyword_after_open() == Some("define") => parser.define()?,
+            TokenKind::End => break,
+            TokenKind::Open if parser.keyword_after_open() == Some("define") => parser.define()?,
             _ => match parser.node()? {
                 Step::Node(node) => root.push(node),
                 Step::End(at) => return Err(Mistake::new(at, "{{end}} without a beginning")),
@@ -69,7 +69,7 @@ impl<'a> Parser<'a> {
         &self.tokens[self.next]
     }
 
-    fn kind(&self) -> &Kind {
+    fn kind(&self) -> &TokenKind {
         &self.peek().kind
     }
 
@@ -84,12 +84,12 @@ impl<'a> Parser<'a> {
     }
 
     fn skip_space(&mut self) {
-        while *self.kind() == Kind::Space {
+        while *self.kind() == TokenKind::Space {
             self.take();
         }
     }
 
-    fn take_if(&mut self, kind: &Kind) -> bool {
+    fn take_if(&mut self, kind: &TokenKind) -> bool {
         let found = self.kind() == kind;
         if found {
             self.take();
@@ -99,20 +99,20 @@ impl<'a> Parser<'a> {
 
     fn keyword(&self) -> Option<&'a str> {
         let token = self.peek();
-        KEYWORDS.contains(&token.text).then_some(token.text).filter(|_| token.kind == Kind::Word)
+        KEYWORDS.contains(&token.text).then_some(token.text).filter(|_| token.kind == TokenKind::Word)
     }
 
     fn keyword_after_open(&self) -> Option<&'a str> {
-        let token = self.tokens[self.next + 1..].iter().find(|token| token.kind != Kind::Space)?;
-        KEYWORDS.contains(&token.text).then_some(token.text).filter(|_| token.kind == Kind::Word)
+        let token = self.tokens[self.next + 1..].iter().find(|token| token.kind != TokenKind::Space)?;
+        KEYWORDS.contains(&token.text).then_some(token.text).filter(|_| token.kind == TokenKind::Word)
     }
 
     fn unexpected(&self, context: &str) -> Mistake {
         let token = self.peek();
         match token.kind {
-            Kind::End => Mistake::new(token.at, "the template ends before its {{end}}"),
-            Kind::Close => Mistake::new(token.at, format!("{context} ends too early")),
-            Kind::Space => Mistake::new(token.at, format!("a blank cannot stand here in {context}")),
+            TokenKind::End => Mistake::new(token.at, "the template ends before its {{end}}"),
+            TokenKind::Close => Mistake::new(token.at, format!("{context} ends too early")),
+            TokenKind::Space => Mistake::new(token.at, format!("a blank cannot stand here in {context}")),
             _ => {
                 let shown: String = token.text.chars().take(20).collect();
                 Mistake::new(token.at, format!("`{}` cannot stand here in {context}", shown.escape_debug()))
@@ -122,7 +122,7 @@ impl<'a> Parser<'a> {
 
     fn close(&mut self, context: &str) -> Result<(), Mistake> {
         self.skip_space();
-        if self.take_if(&Kind::Close) { Ok(()) } else { Err(self.unexpected(context)) }
+        if self.take_if(&TokenKind::Close) { Ok(()) } else { Err(self.unexpected(context)) }
     }
 
     /// Goes one level down, unless that is too deep.
@@ -139,8 +139,8 @@ impl<'a> Parser<'a> {
     /// Text or one action.
     fn node(&mut self) -> Result<Step, Mistake> {
         match self.kind() {
-            Kind::Text => Ok(Step::Node(Node::Text(self.take().text.to_owned()))),
-            Kind::Open => {
+            TokenKind::Text => Ok(Step::Node(Node::Text(self.take().text.to_owned()))),
+            TokenKind::Open => {
                 self.take();
                 self.action()
             }
@@ -152,7 +152,7 @@ impl<'a> Parser<'a> {
         self.skip_space();
         let at = self.at();
         let Some(keyword) = self.keyword() else {
-            let pipe = self.pipe("the action", &Kind::Close)?;
+            let pipe = self.pipe("the action", &TokenKind::Close)?;
             return Ok(Step::Node(Node::Action(pipe)));
         };
         self.take();
@@ -175,7 +175,7 @@ impl<'a> Parser<'a> {
             "define" => return Err(Mistake::new(at, "{{define}} may only stand outside of all other blocks")),
             _ => {
                 self.next -= 1;
-                let pipe = self.pipe("the action", &Kind::Close)?;
+                let pipe = self.pipe("the action", &TokenKind::Close)?;
                 Node::Action(pipe)
             }
         };
@@ -196,7 +196,7 @@ impl<'a> Parser<'a> {
 
     fn branch(&mut self, keyword: &str) -> Result<Node, Mistake> {
         let outer = self.variables.len();
-        let pipe = self.pipe(keyword, &Kind::Close)?;
+        let pipe = self.pipe(keyword, &TokenKind::Close)?;
         self.loops += usize::from(keyword == "range");
         let body = self.body();
         self.loops -= usize::from(keyword == "range");
@@ -228,7 +228,7 @@ impl<'a> Parser<'a> {
     /// The quoted name of a template.
     fn name(&mut self, context: &str) -> Result<String, Mistake> {
         self.skip_space();
-        let Kind::Text2(name) = self.kind() else { return Err(self.unexpected(context)) };
+        let TokenKind::Literal(name) = self.kind() else { return Err(self.unexpected(context)) };
         let name = name.clone();
         self.take();
         Ok(name)
@@ -239,10 +239,10 @@ impl<'a> Parser<'a> {
         let at = self.at();
         let name = self.name(context)?;
         self.skip_space();
-        if self.take_if(&Kind::Close) {
+        if self.take_if(&TokenKind::Close) {
             return Ok(Call { at, name, pipe: None });
         }
-        let pipe = self.pipe(context, &Kind::Close)?;
+        let pipe = self.pipe(context, &TokenKind::Close)?;
         Ok(Call { at, name, pipe: Some(pipe) })
     }
 

@@ -2,8 +2,8 @@
 
 use jiff::{Span, Zoned, tz::TimeZone};
 
-use super::value::Value;
-use crate::render::error::Failure;
+use super::value::GoValue;
+use crate::render::error::FunctionError;
 
 const MONTHS: [&str; 12] = [
     "January",
@@ -43,36 +43,36 @@ pub(super) fn methods(name: &str) -> Option<(usize, bool)> {
 }
 
 /// Calls a method; the arguments are as `methods` says.
-pub(super) fn call(time: &Zoned, method: &str, arguments: &[Value]) -> Result<Value, Failure> {
+pub(super) fn call(time: &Zoned, method: &str, arguments: &[GoValue]) -> Result<GoValue, FunctionError> {
     let since = time.timestamp();
     let weekday = usize::try_from(time.weekday().to_sunday_zero_offset()).unwrap_or(0);
     let month = usize::try_from(time.month()).unwrap_or(1) - 1;
     Ok(match method {
-        "Year" => Value::Int(time.year().into()),
-        "Month" => Value::Named(MONTHS[month], time.month().into(), "time.Month"),
-        "Day" => Value::Int(time.day().into()),
-        "Hour" => Value::Int(time.hour().into()),
-        "Minute" => Value::Int(time.minute().into()),
-        "Second" => Value::Int(time.second().into()),
-        "Nanosecond" => Value::Int(time.subsec_nanosecond().into()),
-        "YearDay" => Value::Int(time.day_of_year().into()),
-        "Weekday" => Value::Named(DAYS[weekday], i64::try_from(weekday).unwrap_or(0), "time.Weekday"),
-        "Unix" => Value::Int(since.as_second()),
-        "UnixMilli" => Value::Int(since.as_millisecond()),
-        "UnixMicro" => Value::Int(since.as_microsecond()),
-        "UnixNano" => Value::Int(i64::try_from(since.as_nanosecond()).unwrap_or(i64::MAX)),
-        "UTC" => Value::Time(time.with_time_zone(TimeZone::UTC).into()),
-        "Local" => Value::Time(time.clone().into()),
-        "String" => Value::from(text(time)),
-        "IsZero" => Value::Bool(false),
-        "Format" => Value::from(format(time, arguments[0].as_text().map_or("", |layout| layout))),
+        "Year" => GoValue::Int(time.year().into()),
+        "Month" => GoValue::Named(MONTHS[month], time.month().into(), "time.Month"),
+        "Day" => GoValue::Int(time.day().into()),
+        "Hour" => GoValue::Int(time.hour().into()),
+        "Minute" => GoValue::Int(time.minute().into()),
+        "Second" => GoValue::Int(time.second().into()),
+        "Nanosecond" => GoValue::Int(time.subsec_nanosecond().into()),
+        "YearDay" => GoValue::Int(time.day_of_year().into()),
+        "Weekday" => GoValue::Named(DAYS[weekday], i64::try_from(weekday).unwrap_or(0), "time.Weekday"),
+        "Unix" => GoValue::Int(since.as_second()),
+        "UnixMilli" => GoValue::Int(since.as_millisecond()),
+        "UnixMicro" => GoValue::Int(since.as_microsecond()),
+        "UnixNano" => GoValue::Int(i64::try_from(since.as_nanosecond()).unwrap_or(i64::MAX)),
+        "UTC" => GoValue::Time(time.with_time_zone(TimeZone::UTC).into()),
+        "Local" => GoValue::Time(time.clone().into()),
+        "String" => GoValue::from(text(time)),
+        "IsZero" => GoValue::Bool(false),
+        "Format" => GoValue::from(format(time, arguments[0].as_text().map_or("", |layout| layout))),
         _ => {
             let number = |at: usize| arguments[at].as_integer().and_then(|number| i64::try_from(number).ok());
             let span = number(0).zip(number(1)).zip(number(2)).and_then(|((years, months), days)| {
                 Span::new().try_years(years).ok()?.try_months(months).ok()?.try_days(days).ok()
             });
             let moved = span.and_then(|span| time.checked_add(span).ok());
-            Value::Time(moved.ok_or_else(|| Failure::new("the date is out of range"))?.into())
+            GoValue::Time(moved.ok_or_else(|| FunctionError::new("the date is out of range"))?.into())
         }
     })
 }

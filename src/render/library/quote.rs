@@ -1,9 +1,11 @@
-//! Go's quotes: what `%q`, `quote` and `%#v` write.
+//! Quotes: Go's, which `quote`, `%q` and `%#v` write; YAML's single ones; nginx's. Pure.
 
 use std::fmt::Write;
 use std::sync::LazyLock;
 
 use regex::Regex;
+
+use crate::nginx::quote as nginx;
 
 /// A text in double quotes; with `ascii`, everything else is escaped.
 pub(in crate::render) fn double(text: &str, ascii: bool) -> String {
@@ -14,6 +16,19 @@ pub(in crate::render) fn double(text: &str, ascii: bool) -> String {
     }
     quoted.push('"');
     quoted
+}
+
+/// Returns a text in single quotes, each of its own doubled.
+pub(in crate::render) fn squote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// Returns a text as one quoted argument of an nginx directive.
+///
+/// # Errors
+/// What is wrong with the text, to be said of it.
+pub(in crate::render) fn nginx_string(text: &str) -> Result<String, String> {
+    nginx::quoted(text).map_err(|harm| format!("{harm}, and cannot be quoted in an nginx file"))
 }
 
 /// A character in single quotes.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use tera::Value;
 
-use crate::model::key::Key;
+use crate::render::changes::Changes;
 use crate::render::window::Reads;
 
 /// Fewest and most items in a piece, where they are cut anew.
@@ -16,7 +16,7 @@ const LOOK_AHEAD: usize = 8;
 
 /// The loops of one template, by their number.
 #[derive(Default)]
-pub(in crate::render) struct Loops {
+pub(in crate::render::tera) struct Loops {
     kept: HashMap<usize, Pieces>,
     /// They cannot be printed in pieces: a list that is none, or too much text.
     given_up: bool,
@@ -24,65 +24,66 @@ pub(in crate::render) struct Loops {
 
 /// The pieces of one loop.
 #[derive(Default)]
-pub(in crate::render) struct Pieces {
+pub(in crate::render::tera) struct Pieces {
     pieces: Vec<Piece>,
     used: bool,
 }
 
 /// Some items in a row. Without any, what the loop prints when it is empty.
-pub(in crate::render) struct Piece {
-    pub(in crate::render) items: Vec<Value>,
+pub(in crate::render::tera) struct Piece {
+    pub(in crate::render::tera) items: Vec<Value>,
     /// What they print; nothing where that is not known.
-    pub(in crate::render) text: Option<Value>,
+    pub(in crate::render::tera) text: Option<Value>,
     /// Where they looked in the store for that.
-    pub(in crate::render) reads: Reads,
+    pub(in crate::render::tera) reads: Reads,
 }
 
 impl Loops {
-    /// Forgets what the changed keys may have changed; everything that looked at keys where it is not known which have.
-    pub(in crate::render) fn follow(&mut self, changed: Option<&[Key]>) {
+    /// Forgets what the changed keys may have changed; everything that looked at keys if it is not known which have.
+    pub(in crate::render::tera) fn follow(&mut self, changes: Option<Changes<'_>>) {
+        let changes = changes.filter(Changes::are_few);
         for piece in self.kept.values_mut().flat_map(|pieces| &mut pieces.pieces) {
-            let concerned = match changed {
-                Some(changed) => changed.iter().any(|key| piece.reads.depend_on(key.as_str())),
+            let is_concerned = match changes {
+                Some(changes) => changes.keys.iter().any(|key| piece.reads.depend_on(key.as_str())),
                 None => piece.reads != Reads::default(),
             };
-            if concerned {
+            if is_concerned {
                 piece.text = None;
             }
         }
     }
 
     /// Takes the pieces of a loop out; to be put back when they are printed.
-    pub(in crate::render) fn take(&mut self, number: usize) -> Pieces {
+    pub(in crate::render::tera) fn take(&mut self, number: usize) -> Pieces {
         self.kept.remove(&number).unwrap_or_default()
     }
 
-    pub(in crate::render) fn put(&mut self, number: usize, pieces: Pieces) {
+    pub(in crate::render::tera) fn put(&mut self, number: usize, pieces: Pieces) {
         self.kept.insert(number, Pieces { used: true, ..pieces });
     }
 
     /// Whether printing in pieces has been given up.
-    pub(in crate::render) fn are_given_up(&self) -> bool {
+    pub(in crate::render::tera) fn are_given_up(&self) -> bool {
         self.given_up
     }
 
     /// Prints loops as a whole from now on.
-    pub(in crate::render) fn give_up(&mut self) {
+    pub(in crate::render::tera) fn give_up(&mut self) {
         *self = Loops { kept: HashMap::new(), given_up: true };
     }
 
     /// Forgets all that is kept.
-    pub(in crate::render) fn clear(&mut self) {
+    pub(in crate::render::tera) fn clear(&mut self) {
         self.kept.clear();
     }
 
     /// Forgets what was not used since the last call.
-    pub(in crate::render) fn end(&mut self) {
+    pub(in crate::render::tera) fn end(&mut self) {
         self.kept.retain(|_, pieces| std::mem::take(&mut pieces.used));
     }
 
     /// Whether nothing that is kept follows from keys that it looked at by itself.
-    pub(in crate::render) fn read_nothing(&self) -> bool {
+    pub(in crate::render::tera) fn read_nothing(&self) -> bool {
         self.kept.values().flat_map(|pieces| &pieces.pieces).all(|piece| piece.reads == Reads::default())
     }
 }
@@ -93,7 +94,7 @@ impl Piece {
     }
 
     /// How long its text is.
-    pub(in crate::render) fn bytes(&self) -> usize {
+    pub(in crate::render::tera) fn bytes(&self) -> usize {
         self.text.as_ref().and_then(Value::as_str).map_or(0, str::len)
     }
 
@@ -108,17 +109,17 @@ impl Piece {
 
 impl Pieces {
     /// The pieces, in order.
-    pub(in crate::render) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Piece> {
+    pub(in crate::render::tera) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Piece> {
         self.pieces.iter_mut()
     }
 
     /// What all of them print, in order.
-    pub(in crate::render) fn texts(&self) -> Vec<Value> {
+    pub(in crate::render::tera) fn texts(&self) -> Vec<Value> {
         self.pieces.iter().filter_map(|piece| piece.text.clone()).collect()
     }
 
     /// Cuts the loop's items into pieces. Those with the same items as before keep what they printed.
-    pub(in crate::render) fn align(&mut self, items: &[Value]) {
+    pub(in crate::render::tera) fn align(&mut self, items: &[Value]) {
         let mut old = std::mem::take(&mut self.pieces);
         // What is printed again costs as much then as what is not.
         let size = items.len().isqrt().clamp(FEWEST, MOST);

@@ -1,0 +1,17 @@
+//! What functions of Go templates work with while one renders.
+
+use super::value::GoValue;
+use crate::render::library::patterns::Patterns;
+use crate::render::lists::KeptLists;
+use crate::render::session::Session;
+
+/// What a Go template's last render leaves to the next.
+pub(in crate::render) type GoMemory = KeptLists<GoValue>;
+
+/// The render of a Go template.
+pub(in crate::render) struct GoRun {
+    pub(super) session: Session,
+    pub(super) lists: GoMemory,
+    /// Regular expressions compiled by this render.
+    pub(super) patterns: Patterns,
+}

@@ -1,16 +1,16 @@
 //! Why a text may not be printed in an nginx file, and which key it came from. Never quotes the text.
 
-use super::session::{Session, shown};
+use super::session::{RenderSession, shown};
 use crate::nginx::quote;
 
 /// Returns why the text was not let through.
-pub(super) fn refused(session: &Session, text: &str) -> String {
+pub(super) fn refused(session: &RenderSession, text: &str) -> String {
     let why = quote::harm(text).map(|harm| harm.to_string()).unwrap_or_default();
     format!("{} {why}, and may not be printed in an nginx file", origin(session, text))
 }
 
 /// Returns where the text came from: the key that has it as its value, or as a part, or whose value is a part of it.
-fn origin(session: &Session, text: &str) -> String {
+fn origin(session: &RenderSession, text: &str) -> String {
     let nowhere = || "the text".to_owned();
     if let Some(whole) = session.key_of(text) {
         return whole;

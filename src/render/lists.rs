@@ -61,13 +61,13 @@ pub(super) struct KeptLists<V> {
 }
 
 struct KeptList<V> {
-    items: Items<V>,
+    items: ListForm<V>,
     /// Whether the running render has asked for it.
     used: bool,
 }
 
 /// The items of a list, in the form they were last asked for: making one of the other touches every item.
-enum Items<V> {
+enum ListForm<V> {
     /// As a value of the engine.
     Whole(V),
     /// One by one.
@@ -153,7 +153,7 @@ impl<V: ListValue> KeptLists<V> {
         let is_long = items.len() >= self.shortest;
         let list = V::list(kind, items);
         if is_long {
-            let kept = KeptList { items: Items::Whole(list.clone()), used: true };
+            let kept = KeptList { items: ListForm::Whole(list.clone()), used: true };
             self.by_kind.entry(kind).or_default().insert(pattern.to_owned(), kept);
         }
         Ok(list)
@@ -162,12 +162,12 @@ impl<V: ListValue> KeptLists<V> {
     fn recall(&mut self, kind: ListKind, pattern: &str) -> Option<V> {
         let list = self.by_kind.get_mut(&kind)?.get_mut(pattern)?;
         list.used = true;
-        if let Items::Single(items) = &mut list.items {
-            list.items = Items::Whole(V::list(kind, std::mem::take(items)));
+        if let ListForm::Single(items) = &mut list.items {
+            list.items = ListForm::Whole(V::list(kind, std::mem::take(items)));
         }
         match &list.items {
-            Items::Whole(whole) => Some(whole.clone()),
-            Items::Single(_) => None,
+            ListForm::Whole(whole) => Some(whole.clone()),
+            ListForm::Single(_) => None,
         }
     }
 
@@ -175,8 +175,8 @@ impl<V: ListValue> KeptLists<V> {
         let list = self.by_kind.get_mut(&kind)?.get_mut(pattern)?;
         list.used = true;
         match &list.items {
-            Items::Whole(whole) => whole.items(),
-            Items::Single(items) => Some(items),
+            ListForm::Whole(whole) => whole.items(),
+            ListForm::Single(items) => Some(items),
         }
     }
 }
@@ -186,10 +186,10 @@ impl<V: ListValue> KeptList<V> {
     fn follow(&mut self, kind: ListKind, pattern: &str, changes: Changes<'_>) -> Option<()> {
         let glob = Glob::parse(pattern).ok()?;
         for path in changes.keys.iter().map(Key::as_str).filter(|path| glob.matches(path)) {
-            if let Items::Whole(whole) = &self.items {
-                self.items = Items::Single(whole.items()?.to_vec());
+            if let ListForm::Whole(whole) = &self.items {
+                self.items = ListForm::Single(whole.items()?.to_vec());
             }
-            let Items::Single(items) = &mut self.items else { return None };
+            let ListForm::Single(items) = &mut self.items else { return None };
             let (before, after) = (text_in(changes.old, path)?, text_in(changes.new, path)?);
             match kind {
                 ListKind::Pairs => {

@@ -7,7 +7,7 @@ use super::facts::Facts;
 use super::go::{self, GoTemplates};
 use super::memory::Memory;
 use super::rendering::Rendering;
-use super::session::Session;
+use super::session::RenderSession;
 use super::template::{Root, TemplateSources};
 use super::tera::{self, TeraTemplates};
 use crate::model::resource::Engine;
@@ -89,11 +89,11 @@ impl Renderer {
         self.render_in(session, root, &view, &mut Memory::default()).result
     }
 
-    fn session(&self, view: &View) -> Session {
-        Session::new(view.clone(), Arc::clone(&self.facts))
+    fn session(&self, view: &View) -> RenderSession {
+        RenderSession::new(view.clone(), Arc::clone(&self.facts))
     }
 
-    fn render_in(&self, session: Session, root: Root<'_>, view: &View, memory: &mut Memory) -> Rendering {
+    fn render_in(&self, session: RenderSession, root: Root<'_>, view: &View, memory: &mut Memory) -> Rendering {
         memory.begin(view);
         let last_bytes = memory.output_bytes;
         let rendering = match root.engine {

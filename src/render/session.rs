@@ -14,7 +14,7 @@ use crate::model::view::View;
 use crate::nginx::installation::Version;
 
 /// One running render.
-pub(super) struct Session {
+pub(super) struct RenderSession {
     pub(super) view: Window,
     facts: Arc<dyn Facts>,
     /// What templates are given if there is no store: then a key that is missing is an empty text.
@@ -27,9 +27,9 @@ pub(super) struct Session {
     pub(super) prints_generation: bool,
 }
 
-impl Session {
-    pub(super) fn new(view: View, facts: Arc<dyn Facts>) -> Session {
-        Session {
+impl RenderSession {
+    pub(super) fn new(view: View, facts: Arc<dyn Facts>) -> RenderSession {
+        RenderSession {
             view: Window::new(view),
             facts,
             mock: None,
@@ -40,9 +40,9 @@ impl Session {
     }
 
     /// Returns a new session over the same store and world.
-    pub(super) fn again(&self) -> Session {
-        let session = Session::new(self.view.view().clone(), Arc::clone(&self.facts));
-        Session { mock: self.mock.clone(), withholds_backends: self.withholds_backends, ..session }
+    pub(super) fn again(&self) -> RenderSession {
+        let session = RenderSession::new(self.view.view().clone(), Arc::clone(&self.facts));
+        RenderSession { mock: self.mock.clone(), withholds_backends: self.withholds_backends, ..session }
     }
 
     /// Ends the render: puts the file's own generation in the place of its placeholder, and returns what was found.

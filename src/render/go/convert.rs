@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::lexer::Mistake;
-use super::node::{Branch, Node, Pipe};
+use super::node::{Branch, Pipe, TemplateNode};
 use super::parser;
 use crate::render::error::{Place, TemplateError};
-use typed::{Refused, Typed, TypedKind, refused};
+use typed::{NotConverted, Typed, TypedKind, refused};
 
 /// Converts the template `name`.
 ///
@@ -80,20 +80,20 @@ struct Converter {
 type Dot<'a> = Option<&'a Typed>;
 
 impl Converter {
-    fn nodes(&mut self, nodes: &[Node], dot: Dot<'_>) {
+    fn nodes(&mut self, nodes: &[TemplateNode], dot: Dot<'_>) {
         for node in nodes {
             match node {
-                Node::Text(text) => self.text(text),
-                Node::Action(pipe) => self.action(pipe, dot),
-                Node::If(branch) => self.choice(branch, dot, false),
-                Node::With(branch) => self.with(branch, dot),
-                Node::Range(branch) => self.range(branch, dot),
-                Node::Template(call) => {
+                TemplateNode::Text(text) => self.text(text),
+                TemplateNode::Action(pipe) => self.action(pipe, dot),
+                TemplateNode::If(branch) => self.choice(branch, dot, false),
+                TemplateNode::With(branch) => self.with(branch, dot),
+                TemplateNode::Range(branch) => self.range(branch, dot),
+                TemplateNode::Template(call) => {
                     let message = "templates within templates are not converted; put what it prints here";
                     self.problems.push(Mistake::new(call.at, message));
                 }
-                Node::Break => self.output.push_str("{% break %}"),
-                Node::Continue => self.output.push_str("{% continue %}"),
+                TemplateNode::Break => self.output.push_str("{% break %}"),
+                TemplateNode::Continue => self.output.push_str("{% continue %}"),
             }
         }
     }
@@ -140,7 +140,7 @@ impl Converter {
         result.map_err(|refused| self.tell(refused)).ok()
     }
 
-    fn tell(&mut self, refused: Refused) {
+    fn tell(&mut self, refused: NotConverted) {
         self.problems.extend(refused);
     }
 
@@ -187,7 +187,7 @@ impl Converter {
         self.nodes(&branch.body, dot);
         match branch.otherwise.as_slice() {
             [] => {}
-            [Node::If(next)] if next.pipe.variables.is_empty() => {
+            [TemplateNode::If(next)] if next.pipe.variables.is_empty() => {
                 self.choice(next, dot, true);
                 self.variables.truncate(outer);
                 return;

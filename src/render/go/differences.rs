@@ -1,6 +1,6 @@
 //! What of a Go template comes out differently here than with confd: found by the words in it, told with their place. Pure.
 
-use super::lexer::{Token, TokenKind, tokens};
+use super::lexer::{GoToken, TokenKind, tokens};
 use crate::render::error::Place;
 
 const LOOKUP: &str =
@@ -14,14 +14,14 @@ const REVERSE: &str = "confd returns what gets gives as it was; here it is rever
 /// elsewhere.
 pub(super) fn differences(source: &str) -> Vec<(Place, &'static str)> {
     let tokens = tokens(source).unwrap_or_default();
-    let tokens: Vec<Token<'_>> = tokens.into_iter().filter(|token| token.kind != TokenKind::Space).collect();
+    let tokens: Vec<GoToken<'_>> = tokens.into_iter().filter(|token| token.kind != TokenKind::Space).collect();
     let words = tokens.iter().enumerate().filter(|(_, token)| token.kind == TokenKind::Word);
     let found = words.filter_map(|(at, token)| Some((Place::of(source, token.at), difference(&tokens, at)?)));
     found.collect()
 }
 
 /// What is different about the word at this position.
-fn difference(tokens: &[Token<'_>], at: usize) -> Option<&'static str> {
+fn difference(tokens: &[GoToken<'_>], at: usize) -> Option<&'static str> {
     let next = |n: usize| tokens.get(at + n);
     match tokens[at].text {
         "exists" => Some("true for a directory too, where confd knows only keys"),

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::functions::{Action, GoFunction, Parameter};
+use super::functions::{FunctionBody, GoFunction, Parameter};
 use super::interpreter::{Interpreter, Trouble};
-use super::node::{Command, Expr, ExprKind};
+use super::node::{Expr, ExprKind, PipeCommand};
 use super::time;
 use super::value::GoValue;
 use crate::render::error::FunctionError;
@@ -13,7 +13,7 @@ impl<'a> Interpreter<'a> {
     /// A command; `last` is what the pipeline hands it.
     pub(super) fn command(
         &mut self,
-        command: &'a Command,
+        command: &'a PipeCommand,
         dot: &GoValue,
         last: Option<GoValue>,
     ) -> Result<GoValue, Trouble> {
@@ -128,7 +128,7 @@ impl<'a> Interpreter<'a> {
     fn function(
         &mut self,
         function: &'static GoFunction,
-        command: &'a Command,
+        command: &'a PipeCommand,
         arguments: &'a [Expr],
         dot: &GoValue,
         last: Option<GoValue>,
@@ -152,7 +152,7 @@ impl<'a> Interpreter<'a> {
             let message = format!("wrong number of args for {}: want {wanted} got {count}", function.name);
             return Err(self.trouble(at, &function.name, &message));
         }
-        if let Action::Logic { stops_at } = function.run {
+        if let FunctionBody::Logic { stops_at } = function.run {
             return self.logic(stops_at, arguments, dot, last);
         }
         let wanted = |index: usize| function.parameters.get(index).copied().or(function.rest).unwrap_or(Parameter::Any);
@@ -172,12 +172,12 @@ impl<'a> Interpreter<'a> {
             values.push(last);
         }
         let result = match &function.run {
-            Action::Native(run) => run(&values, self.run),
-            Action::Include => {
+            FunctionBody::Native(run) => run(&values, self.run),
+            FunctionBody::Include => {
                 let name = values[0].as_text().cloned().unwrap_or_else(|| Arc::from(""));
                 self.include(&name, values.get(1).cloned().unwrap_or(GoValue::Missing))?
             }
-            Action::Logic { .. } => Ok(GoValue::Missing),
+            FunctionBody::Logic { .. } => Ok(GoValue::Missing),
         };
         result.map_err(|FunctionError { message, hint }| {
             let message = format!("error calling {}: {message}", function.name);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::json::from_json;
-use super::node::{Branch, Call, Command, Expr, ExprKind, Node, Pipe, excerpt};
+use super::node::{Branch, Call, Expr, ExprKind, Pipe, PipeCommand, TemplateNode, excerpt};
 use super::parser::Unit;
 use super::print;
 use super::run::GoRun;
@@ -101,7 +101,7 @@ impl<'a> Interpreter<'a> {
         })
     }
 
-    fn nodes(&mut self, nodes: &'a [Node], dot: &GoValue) -> Result<Flow, Trouble> {
+    fn nodes(&mut self, nodes: &'a [TemplateNode], dot: &GoValue) -> Result<Flow, Trouble> {
         for node in nodes {
             match self.node(node, dot)? {
                 Flow::Done => {}
@@ -111,26 +111,26 @@ impl<'a> Interpreter<'a> {
         Ok(Flow::Done)
     }
 
-    fn node(&mut self, node: &'a Node, dot: &GoValue) -> Result<Flow, Trouble> {
+    fn node(&mut self, node: &'a TemplateNode, dot: &GoValue) -> Result<Flow, Trouble> {
         match node {
-            Node::Text(text) => {
+            TemplateNode::Text(text) => {
                 self.output.push_str(text);
                 if self.output.len() > MOST_OUTPUT_BYTES {
                     return Err(self.too_much());
                 }
             }
-            Node::Action(pipe) => {
+            TemplateNode::Action(pipe) => {
                 let value = self.pipe(pipe, dot)?;
                 if pipe.variables.is_empty() {
                     self.print(pipe, &value)?;
                 }
             }
-            Node::Break => return Ok(Flow::Break),
-            Node::Continue => return Ok(Flow::Continue),
-            Node::If(branch) => return self.scoped(&branch.pipe, |it| it.choose(branch, dot, false)),
-            Node::With(branch) => return self.scoped(&branch.pipe, |it| it.choose(branch, dot, true)),
-            Node::Range(branch) => return self.scoped(&branch.pipe, |it| it.range(branch, dot)),
-            Node::Template(call) => self.call(call, dot)?,
+            TemplateNode::Break => return Ok(Flow::Break),
+            TemplateNode::Continue => return Ok(Flow::Continue),
+            TemplateNode::If(branch) => return self.scoped(&branch.pipe, |it| it.choose(branch, dot, false)),
+            TemplateNode::With(branch) => return self.scoped(&branch.pipe, |it| it.choose(branch, dot, true)),
+            TemplateNode::Range(branch) => return self.scoped(&branch.pipe, |it| it.range(branch, dot)),
+            TemplateNode::Template(call) => self.call(call, dot)?,
         }
         Ok(Flow::Done)
     }
@@ -353,7 +353,7 @@ impl<'a> Interpreter<'a> {
 
 /// Whether a pipeline is a text or a number of the template itself.
 fn is_constant(pipe: &Pipe) -> bool {
-    let [Command { words, .. }] = pipe.commands.as_slice() else { return false };
+    let [PipeCommand { words, .. }] = pipe.commands.as_slice() else { return false };
     let [Expr { kind, .. }] = words.as_slice() else { return false };
     matches!(kind, ExprKind::Text(..) | ExprKind::Number(_) | ExprKind::Bool(_))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json, json};
 
 use super::time;
-use super::value::{GoMap, GoValue, Items};
+use super::value::{GoMap, GoValue, ItemType};
 
 /// Returns JSON as a value: every number is a float.
 pub(super) fn from_json(json: &Json) -> GoValue {
@@ -14,7 +14,7 @@ pub(super) fn from_json(json: &Json) -> GoValue {
         Json::Bool(truth) => GoValue::Bool(*truth),
         Json::Number(number) => GoValue::Float(number.as_f64().unwrap_or(f64::NAN)),
         Json::String(text) => GoValue::from(text.as_str()),
-        Json::Array(items) => GoValue::List(Items::Any, items.iter().map(from_json).collect()),
+        Json::Array(items) => GoValue::List(ItemType::Any, items.iter().map(from_json).collect()),
         Json::Object(members) => {
             let members = members.iter().map(|(name, value)| (Arc::from(name.as_str()), from_json(value)));
             GoValue::Map(Arc::new(members.collect::<GoMap>()))
@@ -33,7 +33,7 @@ pub(super) fn to_json(value: &GoValue) -> Json {
         GoValue::Text(text) | GoValue::Safe(text) => json!(&**text),
         GoValue::Time(moment) => json!(time::format(moment, "2006-01-02T15:04:05.999999999Z07:00")),
         // A search that finds nothing is Go's nil, which is null in JSON.
-        GoValue::List(Items::Pairs, items) if items.is_empty() => Json::Null,
+        GoValue::List(ItemType::Pairs, items) if items.is_empty() => Json::Null,
         GoValue::List(_, items) => items.iter().map(to_json).collect(),
         GoValue::Map(map) => {
             let members = map.iter().map(|(key, value)| (key.to_string(), to_json(value)));

@@ -42,7 +42,7 @@ pub(super) enum TokenKind {
 
 /// One token.
 #[derive(Clone, Debug)]
-pub(super) struct Token<'a> {
+pub(super) struct GoToken<'a> {
     pub(super) kind: TokenKind,
     /// As it stands in the template; for text, without what was trimmed.
     pub(super) text: &'a str,
@@ -68,7 +68,7 @@ const CLOSE: &str = "}}";
 const BLANKS: &[char] = &[' ', '\t', '\r', '\n'];
 
 /// All tokens of `source`, the last one being `End`.
-pub(super) fn tokens(source: &str) -> Result<Vec<Token<'_>>, Mistake> {
+pub(super) fn tokens(source: &str) -> Result<Vec<GoToken<'_>>, Mistake> {
     let mut lexer = Lexer { source, at: 0, tokens: Vec::with_capacity(source.len() / 8 + 8) };
     let mut trim = false;
     while let Some(open) = source[lexer.at..].find(OPEN).map(|found| lexer.at + found) {
@@ -79,7 +79,7 @@ pub(super) fn tokens(source: &str) -> Result<Vec<Token<'_>>, Mistake> {
         trim = if lexer.rest().trim_start_matches(|c| trims_before && BLANKS.contains(&c)).starts_with("/*") {
             lexer.comment(open)?
         } else {
-            lexer.tokens.push(Token { kind: TokenKind::Open, text: OPEN, at: open });
+            lexer.tokens.push(GoToken { kind: TokenKind::Open, text: OPEN, at: open });
             lexer.action(open)?
         };
     }
@@ -91,7 +91,7 @@ pub(super) fn tokens(source: &str) -> Result<Vec<Token<'_>>, Mistake> {
 struct Lexer<'a> {
     source: &'a str,
     at: usize,
-    tokens: Vec<Token<'a>>,
+    tokens: Vec<GoToken<'a>>,
 }
 
 impl<'a> Lexer<'a> {
@@ -100,7 +100,7 @@ impl<'a> Lexer<'a> {
     }
 
     fn push(&mut self, kind: TokenKind, start: usize, end: usize) {
-        self.tokens.push(Token { kind, text: &self.source[start..end], at: start });
+        self.tokens.push(GoToken { kind, text: &self.source[start..end], at: start });
         self.at = end;
     }
 
@@ -109,7 +109,7 @@ impl<'a> Lexer<'a> {
         let start = if trim_start { whole.len() - whole.trim_start_matches(BLANKS).len() } else { 0 };
         let text = if trim_end { whole[start..].trim_end_matches(BLANKS) } else { &whole[start..] };
         if !text.is_empty() {
-            self.tokens.push(Token { kind: TokenKind::Text, text, at: self.at + start });
+            self.tokens.push(GoToken { kind: TokenKind::Text, text, at: self.at + start });
         }
         self.at = end;
     }

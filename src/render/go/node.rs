@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::functions::GoFunction;
 
 /// What stands between `{{` and `}}`, or around it.
-pub(super) enum Node {
+pub(super) enum TemplateNode {
     /// Text to print as it is.
     Text(String),
     /// `{{ pipeline }}`.
@@ -28,8 +28,8 @@ pub(super) enum Node {
 /// A condition or a loop.
 pub(super) struct Branch {
     pub(super) pipe: Pipe,
-    pub(super) body: Vec<Node>,
-    pub(super) otherwise: Vec<Node>,
+    pub(super) body: Vec<TemplateNode>,
+    pub(super) otherwise: Vec<TemplateNode>,
 }
 
 /// The use of a defined template.
@@ -46,11 +46,11 @@ pub(super) struct Pipe {
     pub(super) variables: Vec<Arc<str>>,
     /// They exist already (`=`).
     pub(super) assigns: bool,
-    pub(super) commands: Vec<Command>,
+    pub(super) commands: Vec<PipeCommand>,
 }
 
 /// A value, or a function and its arguments.
-pub(super) struct Command {
+pub(super) struct PipeCommand {
     pub(super) at: usize,
     pub(super) words: Vec<Expr>,
 }
@@ -114,7 +114,7 @@ impl fmt::Display for Pipe {
     }
 }
 
-impl fmt::Display for Command {
+impl fmt::Display for PipeCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         separated(f, &self.words, " ")
     }
@@ -159,6 +159,6 @@ impl fmt::Display for Call {
 }
 
 /// Whether nodes print nothing but white space: such a definition does not replace another.
-pub(super) fn is_blank(nodes: &[Node]) -> bool {
-    nodes.iter().all(|node| matches!(node, Node::Text(text) if text.trim().is_empty()))
+pub(super) fn is_blank(nodes: &[TemplateNode]) -> bool {
+    nodes.iter().all(|node| matches!(node, TemplateNode::Text(text) if text.trim().is_empty()))
 }

@@ -5,14 +5,14 @@ use super::run::{GoMemory, GoRun};
 use super::templates::GoTemplates;
 use crate::render::library::patterns::Patterns;
 use crate::render::rendering::Rendering;
-use crate::render::session::Session;
+use crate::render::session::RenderSession;
 use crate::render::template::Root;
 
 /// Renders `root` as `session` sees the store. `last_bytes` is the size of its last output.
 pub(in crate::render) fn render(
     templates: &GoTemplates,
     root: Root<'_>,
-    session: Session,
+    session: RenderSession,
     memory: &mut GoMemory,
     last_bytes: usize,
 ) -> Rendering {

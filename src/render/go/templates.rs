@@ -113,7 +113,7 @@ impl GoTemplates {
 /// Returns the files that a text includes by a literal name.
 fn includes(source: &str) -> impl Iterator<Item = String> {
     let tokens = lexer::tokens(source).unwrap_or_default();
-    let is_include = |token: &lexer::Token<'_>| token.kind == TokenKind::Word && token.text == "include";
+    let is_include = |token: &lexer::GoToken<'_>| token.kind == TokenKind::Word && token.text == "include";
     let named = tokens.windows(3).filter(|tokens| is_include(&tokens[0])).filter_map(|tokens| match &tokens[2].kind {
         TokenKind::Literal(name) => paths::below_folder(name),
         _ => None,

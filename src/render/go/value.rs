@@ -26,7 +26,7 @@ pub(in crate::render) enum GoValue {
     Text(Arc<str>),
     /// A text that may be printed in an nginx file as it is.
     Safe(Arc<str>),
-    List(Items, Arc<[GoValue]>),
+    List(ItemType, Arc<[GoValue]>),
     Map(Arc<GoMap>),
     Pair(Arc<Pair>),
     Srv(Arc<Srv>),
@@ -43,7 +43,7 @@ pub(in crate::render) struct Pair {
 
 /// What a list holds, to Go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::render) enum Items {
+pub(in crate::render) enum ItemType {
     /// Anything.
     Any,
     /// Texts.
@@ -56,15 +56,15 @@ pub(in crate::render) enum Items {
     Srvs,
 }
 
-impl Items {
+impl ItemType {
     /// Go's name of such a list.
     fn type_name(self) -> &'static str {
         match self {
-            Items::Any => "[]interface {}",
-            Items::Texts => "[]string",
-            Items::Ints => "[]int",
-            Items::Pairs => "memkv.KVPairs",
-            Items::Srvs => "[]*net.SRV",
+            ItemType::Any => "[]interface {}",
+            ItemType::Texts => "[]string",
+            ItemType::Ints => "[]int",
+            ItemType::Pairs => "memkv.KVPairs",
+            ItemType::Srvs => "[]*net.SRV",
         }
     }
 }
@@ -72,7 +72,7 @@ impl Items {
 impl GoValue {
     /// A list of texts.
     pub(super) fn texts<T: Into<GoValue>>(items: impl IntoIterator<Item = T>) -> GoValue {
-        GoValue::List(Items::Texts, items.into_iter().map(Into::into).collect())
+        GoValue::List(ItemType::Texts, items.into_iter().map(Into::into).collect())
     }
 
     /// Go's name of the type.

@@ -4,21 +4,21 @@ use core::net::IpAddr;
 
 use crate::render::error::FunctionError;
 use crate::render::facts::Srv;
-use crate::render::session::Session;
+use crate::render::session::RenderSession;
 
 /// Returns an environment variable that is set and not empty.
-pub(in crate::render) fn getenv(session: &Session, name: &str) -> Option<String> {
+pub(in crate::render) fn getenv(session: &RenderSession, name: &str) -> Option<String> {
     session.env(name).filter(|value| !value.is_empty())
 }
 
-pub(in crate::render) fn hostname(session: &Session) -> Result<String, FunctionError> {
+pub(in crate::render) fn hostname(session: &RenderSession) -> Result<String, FunctionError> {
     session.world().hostname().map_err(FunctionError::new)
 }
 
 /// Returns the addresses of a host name that are wanted, sorted as text as confd has them; the order of a resolver would
 /// change with every answer. An address is its own.
 pub(in crate::render) fn addresses(
-    session: &Session,
+    session: &RenderSession,
     host: &str,
     wanted: fn(&IpAddr) -> bool,
 ) -> Result<Vec<String>, FunctionError> {
@@ -34,7 +34,7 @@ pub(in crate::render) fn addresses(
 
 /// Returns the SRV records of a name, sorted.
 pub(in crate::render) fn srv_records(
-    session: &Session,
+    session: &RenderSession,
     service: &str,
     proto: &str,
     name: &str,
@@ -45,12 +45,12 @@ pub(in crate::render) fn srv_records(
     Ok(records)
 }
 
-fn unanswered(session: &Session, name: &str, problem: &str) -> FunctionError {
+fn unanswered(session: &RenderSession, name: &str, problem: &str) -> FunctionError {
     FunctionError::new(session.about(name, format_args!("cannot be looked up: {problem}")))
 }
 
 /// Returns the first address of a network interface that is wanted; an empty text if there is none.
-pub(in crate::render) fn interface_address(session: &Session, name: &str, wanted: fn(&IpAddr) -> bool) -> String {
+pub(in crate::render) fn interface_address(session: &RenderSession, name: &str, wanted: fn(&IpAddr) -> bool) -> String {
     let addresses = session.world().interface_addresses(name);
     addresses.iter().find(|address| wanted(address)).map(IpAddr::to_string).unwrap_or_default()
 }

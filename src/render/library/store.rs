@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::model::key;
 use crate::model::suggest::nearest;
 use crate::render::error::FunctionError;
-use crate::render::session::{Session, shown};
+use crate::render::session::{RenderSession, shown};
 use crate::render::window::Window;
 
 /// Checks whether there is a key or a directory of this name.
@@ -44,7 +44,7 @@ pub(in crate::render) struct MissingKeyHints {
 }
 
 /// Returns the error for a key that does not exist, with what may have been meant.
-pub(in crate::render) fn missing(session: &Session, key: &str, hints: &MissingKeyHints) -> FunctionError {
+pub(in crate::render) fn missing(session: &RenderSession, key: &str, hints: &MissingKeyHints) -> FunctionError {
     let window = &session.view;
     if let Some(from) = session.key_of(key).filter(|_| !key.is_empty()) {
         return FunctionError::new(format!("the key that {from} names does not exist"));

@@ -18,9 +18,9 @@ const MOST_CHANGED_PART: usize = 4;
 
 /// Every folder that a render asked for.
 #[derive(Default)]
-pub(super) struct Folders(HashMap<String, Vec<Folder>>);
+pub(super) struct KeptFolders(HashMap<String, Vec<KeptFolder>>);
 
-struct Folder {
+struct KeptFolder {
     records: Records<Value>,
     /// List as it was last given, until a key of the folder changes.
     list: Option<BackendList>,
@@ -33,7 +33,7 @@ struct BackendList {
     skipped: Vec<SkippedKey>,
 }
 
-impl Folders {
+impl KeptFolders {
     /// Brings what is kept up to a newer view; forgets what it cannot.
     pub(super) fn follow(&mut self, changes: Option<Changes<'_>>) {
         let Some(changes) = changes else { return self.0.clear() };
@@ -56,7 +56,7 @@ impl Folders {
             Some(known) => (known.given(make), known.records.keys()),
             None => {
                 let records = Records::read(folder, options, view.below(folder), &|key| view.get(key));
-                let mut fresh = Folder { records, list: None, used: true };
+                let mut fresh = KeptFolder { records, list: None, used: true };
                 let (given, keys) = (fresh.given(make), fresh.records.keys());
                 if keys >= SHORTEST_KEPT {
                     self.0.entry(folder.to_owned()).or_default().push(fresh);
@@ -81,7 +81,7 @@ impl Folders {
     }
 }
 
-impl Folder {
+impl KeptFolder {
     /// Applies the changed keys; `None` if the folder has to be decoded again.
     fn follow(&mut self, Changes { old, new, keys }: Changes<'_>) -> Option<()> {
         if keys.len() > self.records.keys() / MOST_CHANGED_PART {

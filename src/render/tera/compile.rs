@@ -10,7 +10,7 @@ use super::engine::empty;
 use super::error;
 use super::incremental;
 use super::references::{DEEPEST_NESTING, References};
-use super::scan::Scan;
+use super::scan::TemplateScan;
 use super::templates::{TeraSet, TeraTemplates};
 use crate::model::resource::{Engine, Escape};
 use crate::model::suggest::nearest;
@@ -184,7 +184,7 @@ impl<'a> Compiler<'a> {
     }
 }
 
-fn place_of_reference(error: &ErrorKind, scan: &Scan) -> Option<Place> {
+fn place_of_reference(error: &ErrorKind, scan: &TemplateScan) -> Option<Place> {
     let reference = match error {
         ErrorKind::CircularInclude { include_chain, .. } => {
             scan.includes.iter().find(|reference| include_chain.contains(&reference.name))

@@ -2,7 +2,7 @@
 
 use tera::Value;
 
-use super::backends::Folders;
+use super::backends::KeptFolders;
 use super::incremental::pieces::Loops;
 use crate::render::changes::Changes;
 use crate::render::lists::KeptLists;
@@ -12,7 +12,7 @@ use crate::render::lists::KeptLists;
 pub(in crate::render) struct TeraMemory {
     pub(super) lists: KeptLists<Value>,
     /// Folders whose backends were asked for.
-    pub(super) folders: Folders,
+    pub(super) folders: KeptFolders,
     /// What loops printed.
     pub(super) loops: Loops,
     /// Whether there was a render before.

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::scan::{self, Scan};
+use super::scan::{self, TemplateScan};
 use crate::render::template::TemplateSources;
 
 /// All template texts, and what each refers to.
 pub(super) struct References<'a> {
     pub(super) sources: &'a TemplateSources,
-    pub(super) scans: HashMap<&'a str, Scan>,
+    pub(super) scans: HashMap<&'a str, TemplateScan>,
     /// Templates that define each component.
     pub(super) definers: HashMap<String, Vec<&'a str>>,
 }

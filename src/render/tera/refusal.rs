@@ -13,14 +13,14 @@ use crate::model::resource::Escape;
 use crate::nginx::quote;
 use crate::render::error::{FunctionError, Place, TemplateError};
 use crate::render::escape;
-use crate::render::session::Session;
+use crate::render::session::RenderSession;
 use crate::render::template::TemplateSources;
 
 /// Returns the error for a text that was not let through.
 pub(super) fn explain(
     sources: &TemplateSources,
     root: &str,
-    session: &Session,
+    session: &RenderSession,
     context: &Context,
     text: &str,
 ) -> TemplateError {
@@ -36,7 +36,12 @@ pub(super) fn explain(
 
 /// Finds the expression. Tera does not say which it is, so the templates are rendered once more with every printed
 /// expression marked by its number.
-fn locate(sources: &TemplateSources, root: &str, session: &Session, context: &Context) -> Option<(String, Place)> {
+fn locate(
+    sources: &TemplateSources,
+    root: &str,
+    session: &RenderSession,
+    context: &Context,
+) -> Option<(String, Place)> {
     let references = References::new(sources);
     let mut places = Vec::new();
     let mut marked = Vec::new();

@@ -12,7 +12,7 @@ use super::templates::{TeraSet, TeraTemplates};
 use crate::render::error::TemplateError;
 use crate::render::output::{MOST_OUTPUT_BYTES, Output};
 use crate::render::rendering::Rendering;
-use crate::render::session::Session;
+use crate::render::session::RenderSession;
 use crate::render::template::{Root, TemplateSources};
 
 /// Renders `root` as `session` sees the store. `last_bytes` is the size of its last output.
@@ -20,7 +20,7 @@ pub(in crate::render) fn render(
     templates: &TeraTemplates,
     sources: &TemplateSources,
     root: Root<'_>,
-    session: Session,
+    session: RenderSession,
     memory: &mut TeraMemory,
     last_bytes: usize,
 ) -> Rendering {
@@ -67,7 +67,7 @@ impl Attempt {
         set: &TeraSet,
         name: &str,
         context: &Context,
-        session: Session,
+        session: RenderSession,
         memory: &mut TeraMemory,
         last_bytes: usize,
     ) -> Attempt {
@@ -82,7 +82,7 @@ impl Attempt {
 }
 
 /// The variables that a template starts with.
-fn context(session: &Session) -> Context {
+fn context(session: &RenderSession) -> Context {
     let mut context = Context::new();
     let mock = session.mock.as_deref().cloned().map(to_tera);
     for (name, value) in mock.as_ref().and_then(Value::as_map).into_iter().flatten() {

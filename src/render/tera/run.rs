@@ -9,11 +9,11 @@ use tera::Tera;
 use super::memory::TeraMemory;
 use crate::render::error::FunctionError;
 use crate::render::library::patterns::Patterns;
-use crate::render::session::Session;
+use crate::render::session::RenderSession;
 
 /// What functions of Tera templates work with.
 pub(in crate::render) struct TeraRun {
-    pub(super) session: Session,
+    pub(super) session: RenderSession,
     pub(super) memory: TeraMemory,
     /// Regular expressions compiled by this render.
     pub(super) patterns: Patterns,
@@ -30,23 +30,23 @@ thread_local! {
 }
 
 /// Empties the cell, also when a render unwinds.
-struct Ended;
+struct CellGuard;
 
-impl Drop for Ended {
+impl Drop for CellGuard {
     fn drop(&mut self) {
         RUNNING.with(|running| running.take());
     }
 }
 
 impl TeraRun {
-    pub(super) fn new(session: Session, memory: TeraMemory, templates: Arc<Tera>) -> TeraRun {
+    pub(super) fn new(session: RenderSession, memory: TeraMemory, templates: Arc<Tera>) -> TeraRun {
         TeraRun { session, memory, patterns: Patterns::default(), templates, failure: None, refused: None }
     }
 
     /// Runs `render` with this within reach of the functions, and gives it back. `None` would mean that `render` took it away.
     pub(super) fn run<T>(self, render: impl FnOnce() -> T) -> (T, Option<TeraRun>) {
         RUNNING.set(Some(self));
-        let _ended = Ended;
+        let _ended = CellGuard;
         let result = render();
         (result, RUNNING.take())
     }

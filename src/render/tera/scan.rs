@@ -8,7 +8,7 @@ use crate::render::error::Place;
 
 /// The references of one template, in source order.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(in crate::render::tera) struct Scan {
+pub(in crate::render::tera) struct TemplateScan {
     /// `{% include "name" %}`.
     pub(in crate::render::tera) includes: Vec<Reference>,
     /// `{% extends "name" %}`.
@@ -100,8 +100,8 @@ pub(in crate::render::tera) fn tags(source: &str) -> impl Iterator<Item = Tag> {
 }
 
 /// Reads the tags of `source`. Stops quietly where a tag is not closed.
-pub(in crate::render::tera) fn scan(source: &str) -> Scan {
-    let mut scan = Scan::default();
+pub(in crate::render::tera) fn scan(source: &str) -> TemplateScan {
+    let mut scan = TemplateScan::default();
     for tag in tags(source) {
         match tag.kind {
             TagKind::Comment | TagKind::Raw => {}
@@ -112,7 +112,7 @@ pub(in crate::render::tera) fn scan(source: &str) -> Scan {
     scan
 }
 
-impl Scan {
+impl TemplateScan {
     fn read_print(&mut self, source: &str, inside: Range<usize>) {
         let start = inside.start + usize::from(source[inside.clone()].starts_with('-'));
         let end = inside.end - usize::from(source[start..inside.end].ends_with('-'));
@@ -301,7 +301,7 @@ mod tests {
     fn broken_templates_are_read_up_to_the_break() {
         for source in ["{{", "{%", "{#", "{{ \"", "{% include \"x", "{% raw %}{% include \"x\" %}", "{{ '\\", "{", "ü{"]
         {
-            assert_eq!(scan(source), Scan::default(), "{source:?}");
+            assert_eq!(scan(source), TemplateScan::default(), "{source:?}");
         }
         assert_eq!(names(&scan("{% include 'a' %}{{ '").includes), ["a@1:1"]);
     }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::functions;
-use super::typed::{Refused, Typed, TypedKind, literal, refused};
-use crate::render::go::node::{Command, Expr, ExprKind, Pipe};
+use super::typed::{NotConverted, Typed, TypedKind, literal, refused};
+use crate::render::go::node::{Expr, ExprKind, Pipe, PipeCommand};
 
 /// What is known here: the variables, and dot.
 pub(super) struct Scope<'a> {
@@ -17,12 +17,12 @@ pub(super) fn pipe(
     pipe: &Pipe,
     dot: Option<&Typed>,
     variables: &[(Arc<str>, Option<Typed>)],
-) -> Result<Typed, Refused> {
+) -> Result<Typed, NotConverted> {
     Scope { dot, variables }.pipe(pipe)
 }
 
 impl Scope<'_> {
-    fn pipe(&self, pipe: &Pipe) -> Result<Typed, Refused> {
+    fn pipe(&self, pipe: &Pipe) -> Result<Typed, NotConverted> {
         let mut value = None;
         for command in &pipe.commands {
             value = Some(self.command(command, value.take())?);
@@ -30,7 +30,7 @@ impl Scope<'_> {
         value.ok_or(None)
     }
 
-    fn command(&self, command: &Command, last: Option<Typed>) -> Result<Typed, Refused> {
+    fn command(&self, command: &PipeCommand, last: Option<Typed>) -> Result<Typed, NotConverted> {
         let (first, arguments) = (&command.words[0], &command.words[1..]);
         if let ExprKind::Function(function) = &first.kind {
             let mut values = Vec::new();
@@ -46,7 +46,7 @@ impl Scope<'_> {
         self.word(first)
     }
 
-    fn word(&self, word: &Expr) -> Result<Typed, Refused> {
+    fn word(&self, word: &Expr) -> Result<Typed, NotConverted> {
         match &word.kind {
             ExprKind::Text(_, text) => match literal(text) {
                 Some(code) => Ok(Typed::atom(code, TypedKind::Text)),
@@ -72,7 +72,7 @@ impl Scope<'_> {
         }
     }
 
-    fn dot(&self, at: usize) -> Result<Typed, Refused> {
+    fn dot(&self, at: usize) -> Result<Typed, NotConverted> {
         match self.dot {
             Some(dot) if dot.kind == TypedKind::Unknown => Err(None),
             Some(dot) => Ok(dot.clone()),
@@ -80,7 +80,7 @@ impl Scope<'_> {
         }
     }
 
-    fn variable(&self, name: &str, at: usize) -> Result<Typed, Refused> {
+    fn variable(&self, name: &str, at: usize) -> Result<Typed, NotConverted> {
         let found = self.variables.iter().rev().find(|(known, _)| &**known == name);
         match found {
             Some((_, Some(value))) if value.kind != TypedKind::Unknown => Ok(value.clone()),
@@ -91,7 +91,7 @@ impl Scope<'_> {
     }
 
     /// Members: only pairs have any.
-    fn member(&self, of: Typed, names: &[Arc<str>], at: usize) -> Result<Typed, Refused> {
+    fn member(&self, of: Typed, names: &[Arc<str>], at: usize) -> Result<Typed, NotConverted> {
         match (of.kind, names.iter().map(|name| &**name).collect::<Vec<_>>().as_slice()) {
             (_, []) => Ok(of),
             (TypedKind::Pair, ["Key"]) => Ok(of.member("key")),

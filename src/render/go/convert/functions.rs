@@ -1,7 +1,7 @@
 //! Which calls of a Go template have a counterpart in Tera that gives the same for every store.
 
-use super::typed::{Refused, Typed, TypedKind, literal, refused};
-use crate::render::go::functions::{Action, GoFunction, Parameter};
+use super::typed::{NotConverted, Typed, TypedKind, literal, refused};
+use crate::render::go::functions::{FunctionBody, GoFunction, Parameter};
 
 /// Functions that Tera has too, under a different name or with different arguments: name, Tera's name, its arguments, the result.
 pub(super) const SAME: &[(&str, &str, &[&str], TypedKind)] = &[
@@ -57,7 +57,7 @@ pub(super) const SAME: &[(&str, &str, &[&str], TypedKind)] = &[
 ];
 
 /// The call of a function with these arguments.
-pub(super) fn call(function: &'static GoFunction, values: &[Typed], at: usize) -> Result<Typed, Refused> {
+pub(super) fn call(function: &'static GoFunction, values: &[Typed], at: usize) -> Result<Typed, NotConverted> {
     if values.iter().any(|value| value.kind == TypedKind::Unknown) {
         return Err(None);
     }
@@ -75,7 +75,7 @@ pub(super) fn call(function: &'static GoFunction, values: &[Typed], at: usize) -
         }
         _ => {}
     }
-    if let Action::Logic { stops_at } = &function.run {
+    if let FunctionBody::Logic { stops_at } = &function.run {
         return logic(*stops_at, values, at);
     }
     match (name, values) {
@@ -116,7 +116,7 @@ pub(super) fn call(function: &'static GoFunction, values: &[Typed], at: usize) -
 }
 
 /// Refuses what fails in Go.
-fn check_arguments(function: &GoFunction, values: &[Typed], at: usize) -> Result<(), Refused> {
+fn check_arguments(function: &GoFunction, values: &[Typed], at: usize) -> Result<(), NotConverted> {
     let (name, least) = (function.name, function.parameters.len());
     if values.len() < least || (function.rest.is_none() && values.len() > least) {
         return refused(at, format!("`{name}` is given {} arguments, it takes {least}", values.len()));
@@ -149,7 +149,7 @@ fn written(
     values: &[Typed],
     kind: TypedKind,
     at: usize,
-) -> Result<Typed, Refused> {
+) -> Result<Typed, NotConverted> {
     if values.len() > arguments.len() {
         return refused(at, format!("`{name}` passes over some of its arguments"));
     }
@@ -175,7 +175,7 @@ fn operator(sign: &str, a: &Typed, b: &Typed) -> Typed {
 }
 
 /// The first of several operands to be true, or false.
-fn logic(stops_at: bool, values: &[Typed], at: usize) -> Result<Typed, Refused> {
+fn logic(stops_at: bool, values: &[Typed], at: usize) -> Result<Typed, NotConverted> {
     let word = if stops_at { "or" } else { "and" };
     let [first, others @ ..] = values else { return refused(at, format!("`{word}` has no operand")) };
     if values.iter().any(|value| value.kind != first.kind) {
@@ -201,7 +201,7 @@ fn logic(stops_at: bool, values: &[Typed], at: usize) -> Result<Typed, Refused> 
     Ok(chosen)
 }
 
-fn equal(first: &Typed, others: &[Typed], at: usize) -> Result<Typed, Refused> {
+fn equal(first: &Typed, others: &[Typed], at: usize) -> Result<Typed, NotConverted> {
     if !comparable(first.kind) || others.iter().any(|other| other.kind != first.kind) {
         return refused(at, "`eq` of values that are not both texts, whole numbers or truths");
     }
@@ -223,7 +223,7 @@ fn concatenated(pieces: Vec<String>) -> Typed {
 }
 
 /// `printf` with a format that stands there, and verbs that print a value as it is.
-fn formatted(format: &Typed, values: &[Typed], at: usize) -> Result<Typed, Refused> {
+fn formatted(format: &Typed, values: &[Typed], at: usize) -> Result<Typed, NotConverted> {
     let Some(text) = unquoted(&format.code) else {
         return refused(at, "`printf` with a format that is not written out");
     };

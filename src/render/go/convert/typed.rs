@@ -106,9 +106,9 @@ impl Typed {
 }
 
 /// Why an expression is refused; nothing where that was told already.
-pub(super) type Refused = Option<Mistake>;
+pub(super) type NotConverted = Option<Mistake>;
 
-pub(super) fn refused<T>(at: usize, message: impl Into<String>) -> Result<T, Refused> {
+pub(super) fn refused<T>(at: usize, message: impl Into<String>) -> Result<T, NotConverted> {
     Err(Some(Mistake::new(at, message)))
 }
 

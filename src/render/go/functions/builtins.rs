@@ -2,19 +2,24 @@
 
 use std::sync::Arc;
 
-use super::function::{Action, GoFunction, Parameter, made, native, text, variadic};
+use super::function::{FunctionBody, GoFunction, Parameter, made, native, text, variadic};
 use crate::render::error::FunctionError;
 use crate::render::go::print;
 use crate::render::go::printf;
 use crate::render::go::run::GoRun;
-use crate::render::go::value::{GoValue, Items};
+use crate::render::go::value::{GoValue, ItemType};
 use crate::render::library::text::{MOST_BYTES, too_long};
 
 const ANY: &[Parameter] = &[Parameter::Any];
 
 pub(super) const FUNCTIONS: &[GoFunction] = &[
-    GoFunction { name: "and", parameters: ANY, rest: Some(Parameter::Any), run: Action::Logic { stops_at: false } },
-    GoFunction { name: "or", parameters: ANY, rest: Some(Parameter::Any), run: Action::Logic { stops_at: true } },
+    GoFunction {
+        name: "and",
+        parameters: ANY,
+        rest: Some(Parameter::Any),
+        run: FunctionBody::Logic { stops_at: false },
+    },
+    GoFunction { name: "or", parameters: ANY, rest: Some(Parameter::Any), run: FunctionBody::Logic { stops_at: true } },
     native("not", ANY, not),
     native("len", ANY, len),
     variadic("index", ANY, Parameter::Any, index),
@@ -120,7 +125,7 @@ fn call(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
 
 /// A list of anything.
 pub(super) fn list(items: Vec<GoValue>) -> GoValue {
-    GoValue::List(Items::Any, Arc::from(items))
+    GoValue::List(ItemType::Any, Arc::from(items))
 }
 
 /// Levels of lists and maps within each other.

@@ -32,7 +32,7 @@ fn eq(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
 
 /// What kinds there are.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum BasicKind {
     Nil,
     Bool,
     Integer,
@@ -41,14 +41,14 @@ enum Kind {
     Other,
 }
 
-fn kind(value: &GoValue) -> Kind {
+fn kind(value: &GoValue) -> BasicKind {
     match value {
-        GoValue::Missing | GoValue::Nil => Kind::Nil,
-        GoValue::Bool(_) => Kind::Bool,
-        GoValue::Int(_) | GoValue::Unsigned(..) | GoValue::Named(..) => Kind::Integer,
-        GoValue::Float(_) => Kind::Float,
-        GoValue::Text(_) | GoValue::Safe(_) => Kind::Text,
-        GoValue::List(..) | GoValue::Map(_) | GoValue::Pair(_) | GoValue::Srv(_) | GoValue::Time(_) => Kind::Other,
+        GoValue::Missing | GoValue::Nil => BasicKind::Nil,
+        GoValue::Bool(_) => BasicKind::Bool,
+        GoValue::Int(_) | GoValue::Unsigned(..) | GoValue::Named(..) => BasicKind::Integer,
+        GoValue::Float(_) => BasicKind::Float,
+        GoValue::Text(_) | GoValue::Safe(_) => BasicKind::Text,
+        GoValue::List(..) | GoValue::Map(_) | GoValue::Pair(_) | GoValue::Srv(_) | GoValue::Time(_) => BasicKind::Other,
     }
 }
 
@@ -56,7 +56,7 @@ fn incompatible(a: &GoValue, b: &GoValue) -> FunctionError {
     let names = (a.type_name(), b.type_name());
     let failure = FunctionError::new(format!("incompatible types for comparison: {} and {}", names.0, names.1));
     match (kind(a), kind(b)) {
-        (Kind::Float, Kind::Integer) | (Kind::Integer, Kind::Float) => {
+        (BasicKind::Float, BasicKind::Integer) | (BasicKind::Integer, BasicKind::Float) => {
             failure.hint("numbers out of JSON are float64: compare them with 1.0, not with 1")
         }
         _ => failure,
@@ -71,10 +71,12 @@ fn equal(a: &GoValue, b: &GoValue) -> Result<bool, FunctionError> {
         (GoValue::Pair(a), GoValue::Pair(b)) => Ok(a.key == b.key && a.value == b.value),
         (GoValue::Time(a), GoValue::Time(b)) => Ok(a == b),
         _ => match (kind(a), kind(b)) {
-            (Kind::Integer, Kind::Integer) => Ok(a.as_integer() == b.as_integer()),
-            (Kind::Nil, Kind::Nil) => Ok(true),
-            (Kind::Nil, _) | (_, Kind::Nil) => Ok(false),
-            (Kind::Other, Kind::Other) => Err(FunctionError::new(format!("non-comparable type {}", a.type_name()))),
+            (BasicKind::Integer, BasicKind::Integer) => Ok(a.as_integer() == b.as_integer()),
+            (BasicKind::Nil, BasicKind::Nil) => Ok(true),
+            (BasicKind::Nil, _) | (_, BasicKind::Nil) => Ok(false),
+            (BasicKind::Other, BasicKind::Other) => {
+                Err(FunctionError::new(format!("non-comparable type {}", a.type_name())))
+            }
             _ => Err(incompatible(a, b)),
         },
     }
@@ -88,8 +90,8 @@ fn ordered(values: &[GoValue], holds: fn(Ordering) -> bool) -> Result<GoValue, F
             Some(a.as_bytes().cmp(b.as_bytes()))
         }
         _ => match (kind(a), kind(b)) {
-            (Kind::Integer, Kind::Integer) => a.as_integer().partial_cmp(&b.as_integer()),
-            (Kind::Nil | Kind::Bool | Kind::Other, _) | (_, Kind::Nil | Kind::Other) => {
+            (BasicKind::Integer, BasicKind::Integer) => a.as_integer().partial_cmp(&b.as_integer()),
+            (BasicKind::Nil | BasicKind::Bool | BasicKind::Other, _) | (_, BasicKind::Nil | BasicKind::Other) => {
                 return Err(FunctionError::new("invalid type for comparison"));
             }
             _ => return Err(incompatible(a, b)),

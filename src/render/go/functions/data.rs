@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::builtins::{bounded, list};
-use super::function::{Action, GoFunction, Parameter, native, text, variadic};
+use super::function::{FunctionBody, GoFunction, Parameter, native, text, variadic};
 use crate::render::error::FunctionError;
 use crate::render::go::json::{from_json, to_json};
 use crate::render::go::run::GoRun;
@@ -45,7 +45,12 @@ pub(super) const FUNCTIONS: &[GoFunction] = &[
     native("fromJson", TEXT, |values, run| parsed(&values[0], run, Some, "")),
     native("toJson", ANY, |values, _| Ok(GoValue::from(json::write(to_json(&values[0]))))),
     native("toPrettyJson", ANY, |values, _| Ok(GoValue::from(json::write_pretty(to_json(&values[0]))))),
-    GoFunction { name: "include", parameters: &[Parameter::Text], rest: Some(Parameter::Any), run: Action::Include },
+    GoFunction {
+        name: "include",
+        parameters: &[Parameter::Text],
+        rest: Some(Parameter::Any),
+        run: FunctionBody::Include,
+    },
 ];
 
 fn entries(value: &GoValue) -> Option<&GoMap> {

@@ -2,7 +2,7 @@
 
 use crate::render::error::FunctionError;
 use crate::render::go::run::GoRun;
-use crate::render::go::value::{GoValue, Items};
+use crate::render::go::value::{GoValue, ItemType};
 use crate::render::library::text::{MOST_BYTES, too_long};
 
 /// One function.
@@ -14,12 +14,12 @@ pub(in crate::render::go) struct GoFunction {
     pub(in crate::render::go) parameters: &'static [Parameter],
     /// Type of any number of further ones.
     pub(in crate::render::go) rest: Option<Parameter>,
-    pub(in crate::render::go) run: Action,
+    pub(in crate::render::go) run: FunctionBody,
 }
 
 /// How a function runs.
 #[derive(Debug)]
-pub(in crate::render::go) enum Action {
+pub(in crate::render::go) enum FunctionBody {
     /// By a function of ours.
     Native(fn(&[GoValue], &mut GoRun) -> Result<GoValue, FunctionError>),
     /// `and`, `or`: looks at no more operands than it must.
@@ -66,9 +66,9 @@ impl Parameter {
             | (Parameter::Text, GoValue::Text(_) | GoValue::Safe(_))
             | (Parameter::Int, GoValue::Int(_))
             | (Parameter::Bool, GoValue::Bool(_))
-            | (Parameter::Texts, GoValue::List(Items::Texts, _))
-            | (Parameter::Pairs, GoValue::List(Items::Pairs, _))
-            | (Parameter::List, GoValue::List(Items::Any, _))
+            | (Parameter::Texts, GoValue::List(ItemType::Texts, _))
+            | (Parameter::Pairs, GoValue::List(ItemType::Pairs, _))
+            | (Parameter::List, GoValue::List(ItemType::Any, _))
             | (Parameter::Map, GoValue::Map(_)) => true,
             (wanted, GoValue::Missing) => wanted.takes_nil(),
             _ => false,
@@ -82,7 +82,7 @@ pub(super) const fn native(
     parameters: &'static [Parameter],
     run: fn(&[GoValue], &mut GoRun) -> Result<GoValue, FunctionError>,
 ) -> GoFunction {
-    GoFunction { name, parameters, rest: None, run: Action::Native(run) }
+    GoFunction { name, parameters, rest: None, run: FunctionBody::Native(run) }
 }
 
 /// Returns a function with any number of further arguments.
@@ -92,7 +92,7 @@ pub(super) const fn variadic(
     rest: Parameter,
     run: fn(&[GoValue], &mut GoRun) -> Result<GoValue, FunctionError>,
 ) -> GoFunction {
-    GoFunction { name, parameters, rest: Some(rest), run: Action::Native(run) }
+    GoFunction { name, parameters, rest: Some(rest), run: FunctionBody::Native(run) }
 }
 
 /// Returns the text of an argument whose type was checked.

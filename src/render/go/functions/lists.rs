@@ -7,7 +7,7 @@ use super::function::{GoFunction, Parameter, items, made, native, text, variadic
 use crate::model::natural;
 use crate::render::error::FunctionError;
 use crate::render::go::run::GoRun;
-use crate::render::go::value::{GoValue, Items};
+use crate::render::go::value::{GoValue, ItemType};
 
 const TWO_TEXTS: &[Parameter] = &[Parameter::Text, Parameter::Text];
 
@@ -50,7 +50,7 @@ fn sort_by_length(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Function
     });
     let kind = match &values[0] {
         GoValue::List(kind, _) => *kind,
-        _ => Items::Texts,
+        _ => ItemType::Texts,
     };
     Ok(GoValue::List(kind, Arc::from(sorted)))
 }

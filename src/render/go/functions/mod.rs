@@ -11,7 +11,7 @@ mod outside;
 mod store;
 mod text;
 
-pub(super) use function::{Action, GoFunction, Parameter};
+pub(super) use function::{FunctionBody, GoFunction, Parameter};
 
 const TABLES: &[&[GoFunction]] = &[
     builtins::FUNCTIONS,

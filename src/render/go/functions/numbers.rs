@@ -3,7 +3,7 @@
 use super::function::{GoFunction, Parameter, native, text};
 use crate::render::error::FunctionError;
 use crate::render::go::run::GoRun;
-use crate::render::go::value::{GoValue, Items};
+use crate::render::go::value::{GoValue, ItemType};
 use crate::render::library::numbers::{self, Calculation, Operand};
 
 const TEXT: &[Parameter] = &[Parameter::Text];
@@ -37,7 +37,7 @@ fn int(number: i128) -> Result<GoValue, FunctionError> {
 
 fn seq(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
     let numbers = numbers::seq(number(&values[0]), number(&values[1]))?.into_iter().map(int);
-    Ok(GoValue::List(Items::Ints, numbers.collect::<Result<_, _>>()?))
+    Ok(GoValue::List(ItemType::Ints, numbers.collect::<Result<_, _>>()?))
 }
 
 fn atoi(values: &[GoValue], run: &mut GoRun) -> Result<GoValue, FunctionError> {

@@ -7,7 +7,7 @@ use super::function::{GoFunction, Parameter, native, text, variadic};
 use crate::model::generation::PLACEHOLDER;
 use crate::render::error::FunctionError;
 use crate::render::go::run::GoRun;
-use crate::render::go::value::{GoValue, Items};
+use crate::render::go::value::{GoValue, ItemType};
 use crate::render::library::outside;
 
 const TEXT: &[Parameter] = &[Parameter::Text];
@@ -48,5 +48,5 @@ fn interface_address(values: &[GoValue], run: &GoRun, wanted: fn(&IpAddr) -> boo
 
 fn lookup_srv(values: &[GoValue], run: &mut GoRun) -> Result<GoValue, FunctionError> {
     let records = outside::srv_records(&run.session, text(&values[0]), text(&values[1]), text(&values[2]))?;
-    Ok(GoValue::List(Items::Srvs, records.into_iter().map(|record| GoValue::Srv(Arc::new(record))).collect()))
+    Ok(GoValue::List(ItemType::Srvs, records.into_iter().map(|record| GoValue::Srv(Arc::new(record))).collect()))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::function::{GoFunction, Parameter, native, text, variadic};
 use crate::render::error::FunctionError;
 use crate::render::go::run::GoRun;
-use crate::render::go::value::{GoValue, Items, Pair};
+use crate::render::go::value::{GoValue, ItemType, Pair};
 use crate::render::library::store::{self, MissingKeyHints};
 use crate::render::lists::{ListKind, ListValue};
 
@@ -65,8 +65,8 @@ impl ListValue for GoValue {
 
     fn list(kind: ListKind, items: Vec<GoValue>) -> GoValue {
         let of = match kind {
-            ListKind::Pairs => Items::Pairs,
-            ListKind::Values => Items::Texts,
+            ListKind::Pairs => ItemType::Pairs,
+            ListKind::Values => ItemType::Texts,
         };
         GoValue::List(of, items.into())
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::functions::{self, GoFunction};
 use super::super::lexer::{Mistake, TokenKind};
-use super::super::node::{Command, Expr, ExprKind, Pipe};
+use super::super::node::{Expr, ExprKind, Pipe, PipeCommand};
 use super::super::number;
 use super::{KEYWORDS, Parser};
 
@@ -72,7 +72,7 @@ impl Parser<'_> {
     }
 
     /// Words up to `|` or the end of the pipeline.
-    fn command(&mut self, context: &str) -> Result<Command, Mistake> {
+    fn command(&mut self, context: &str) -> Result<PipeCommand, Mistake> {
         let at = self.at();
         let mut words = Vec::new();
         loop {
@@ -90,7 +90,7 @@ impl Parser<'_> {
                 _ => return Err(self.unexpected(context)),
             }
         }
-        if words.is_empty() { Err(self.unexpected(context)) } else { Ok(Command { at, words }) }
+        if words.is_empty() { Err(self.unexpected(context)) } else { Ok(PipeCommand { at, words }) }
     }
 
     /// A term and the fields that are taken of it.

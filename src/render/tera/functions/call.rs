@@ -19,7 +19,7 @@ pub(in crate::render) struct TeraFunction {
     /// Argument names; a trailing `?` marks those that may be left out, `…` alone takes any.
     pub(in crate::render) arguments: &'static [&'static str],
     /// Ways to write it.
-    pub(in crate::render::tera) form: Form,
+    pub(in crate::render::tera) form: CallForm,
     run: Run,
 }
 
@@ -27,22 +27,22 @@ type Run = fn(&TeraCall<'_>, &mut TeraRun) -> Result<Value, FunctionError>;
 
 /// Returns a function.
 pub(super) const fn function(name: &'static str, arguments: &'static [&'static str], run: Run) -> TeraFunction {
-    TeraFunction { name, alias: None, arguments, form: Form::Function, run }
+    TeraFunction { name, alias: None, arguments, form: CallForm::Function, run }
 }
 
 /// Returns a filter of its first argument.
 pub(super) const fn filter(name: &'static str, arguments: &'static [&'static str], run: Run) -> TeraFunction {
-    TeraFunction { name, alias: None, arguments, form: Form::Filter(arguments[0]), run }
+    TeraFunction { name, alias: None, arguments, form: CallForm::Filter(arguments[0]), run }
 }
 
 /// Returns a function that is also a filter of its first argument.
 pub(super) const fn both(name: &'static str, arguments: &'static [&'static str], run: Run) -> TeraFunction {
-    TeraFunction { name, alias: None, arguments, form: Form::Both(arguments[0]), run }
+    TeraFunction { name, alias: None, arguments, form: CallForm::Both(arguments[0]), run }
 }
 
 /// How a function may be written; a filter's value becomes the argument named here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::render::tera) enum Form {
+pub(in crate::render::tera) enum CallForm {
     /// `{{ name(a=…) }}`.
     Function,
     /// `{{ a | name }}`.
@@ -51,16 +51,16 @@ pub(in crate::render::tera) enum Form {
     Both(&'static str),
 }
 
-impl Form {
+impl CallForm {
     pub(super) fn is_function(self) -> bool {
-        !matches!(self, Form::Filter(_))
+        !matches!(self, CallForm::Filter(_))
     }
 
     /// Returns the argument that a filter's value becomes.
     pub(in crate::render::tera) fn subject(self) -> Option<&'static str> {
         match self {
-            Form::Function => None,
-            Form::Filter(subject) | Form::Both(subject) => Some(subject),
+            CallForm::Function => None,
+            CallForm::Filter(subject) | CallForm::Both(subject) => Some(subject),
         }
     }
 }
@@ -73,7 +73,7 @@ impl TeraFunction {
 
     /// Makes it a filter of this argument instead of the first.
     pub(super) const fn subject(self, argument: &'static str) -> TeraFunction {
-        TeraFunction { form: Form::Both(argument), ..self }
+        TeraFunction { form: CallForm::Both(argument), ..self }
     }
 
     /// Returns all its names.

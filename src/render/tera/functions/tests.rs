@@ -14,7 +14,7 @@ use crate::nginx::quote::{MAX_BYTES, is_harmless};
 use crate::render::facts::NoWorld;
 use crate::render::{Memory, Root, TemplateSources, compile};
 
-use super::call::{Form, TeraFunction};
+use super::call::{CallForm, TeraFunction};
 use super::{TERA_FILTERS, TESTS, all, filter_names, function_names};
 
 const DOCUMENTATION: &str = include_str!("../../../../docs/functions.md");
@@ -22,7 +22,7 @@ const DOCUMENTATION: &str = include_str!("../../../../docs/functions.md");
 /// The first three columns of a function's row.
 fn documented(function: &TeraFunction) -> String {
     let code = |text: Option<&str>| text.map_or("–".to_owned(), |text| format!("`{text}`"));
-    let only = if matches!(function.form, Form::Filter(_)) { " (only)" } else { "" };
+    let only = if matches!(function.form, CallForm::Filter(_)) { " (only)" } else { "" };
     let arguments = function.arguments.join(", ");
     format!("| `{}({arguments})` | {} | {}{only} |", function.name, code(function.alias), code(function.form.subject()))
 }

@@ -40,7 +40,7 @@ pub struct TemplateError {
 }
 
 impl TemplateError {
-    /// A problem of a template as a whole.
+    /// Returns a problem of a template as a whole.
     pub(super) fn without_place(template: &str, message: impl Into<String>) -> TemplateError {
         TemplateError { template: template.to_owned(), place: None, message: message.into(), hint: None }
     }

@@ -14,11 +14,11 @@ use super::error::Place;
 /// The output is not what `output_format` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormatError {
-    /// What it should have been.
+    /// Expected format.
     pub format: OutputFormat,
-    /// Where the mistake is, as far as that is known.
+    /// Place of the mistake, if known.
     pub place: Option<Place>,
-    /// What is wrong there.
+    /// Mistake, as a phrase.
     pub message: String,
 }
 
@@ -118,7 +118,7 @@ enum Level {
 }
 
 impl Level {
-    /// Takes a scalar. False: it is a name that the mapping has already.
+    /// Records a scalar. Returns false if it is a name that the mapping has already.
     fn take_scalar(&mut self, text: &str) -> bool {
         match self {
             Level::Map { names, at_name } => {
@@ -129,7 +129,7 @@ impl Level {
         }
     }
 
-    /// Takes an alias or a nested collection, as name or as value.
+    /// Records an alias or a nested collection, as name or as value.
     fn take_other(&mut self) {
         if let Level::Map { at_name, .. } = self {
             *at_name = !*at_name;

@@ -28,7 +28,7 @@ pub(super) enum ListKind {
 }
 
 impl ListKind {
-    /// The function's name in templates.
+    /// Returns the function's name in templates.
     pub(super) fn function(self) -> &'static str {
         match self {
             ListKind::Pairs => "gets",
@@ -39,17 +39,17 @@ impl ListKind {
 
 /// A value of an engine: a list, or an item of one.
 pub(super) trait ListValue: Clone {
-    /// {key, value}.
+    /// Returns {key, value}.
     fn pair(key: &str, value: &Arc<str>) -> Self;
-    /// A value alone.
+    /// Returns a value alone.
     fn text(text: &Arc<str>) -> Self;
-    /// All of them, as that function returns them.
+    /// Returns a list of them, as that function returns it.
     fn list(kind: ListKind, items: Vec<Self>) -> Self;
-    /// The items of a list.
+    /// Returns the items of a list.
     fn items(&self) -> Option<&[Self]>;
-    /// The key of a pair.
+    /// Returns the key of a pair.
     fn key(&self) -> &str;
-    /// The text of a value alone.
+    /// Returns the text of a value alone.
     fn as_text(&self) -> &str;
 }
 

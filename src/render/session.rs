@@ -19,7 +19,7 @@ pub(super) struct RenderSession {
     facts: Arc<dyn Facts>,
     /// What templates are given if there is no store: then a key that is missing is an empty text.
     pub(super) mock: Option<Arc<Json>>,
-    /// Whether `backends` gives templates none, whatever the store has.
+    /// Whether `backends` returns an empty list, whatever the store has.
     pub(super) withholds_backends: bool,
     /// What `backends` found.
     pub(super) found: FoundBackends,
@@ -58,7 +58,7 @@ impl RenderSession {
         Rendering { result, tally: self.found.tally(), skipped: self.found.skipped, reads }
     }
 
-    /// The world, whose answers may differ the next time.
+    /// Returns the world, whose answers may differ the next time.
     pub(super) fn world(&self) -> &dyn Facts {
         self.view.leave();
         &*self.facts

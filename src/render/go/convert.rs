@@ -1,4 +1,4 @@
-//! A Go template as a Tera template that prints the same bytes. What it cannot be sure of it refuses, by place: every type is
+//! A Go template as a Tera template that prints the same bytes. It refuses, by place, what it cannot be sure of: every type is
 //! known before a line is written, so that nothing is left to how a value happens to print. Never looks at a store.
 
 mod expression;
@@ -70,13 +70,13 @@ const RESERVED: &[&str] = &[
 struct Converter {
     output: String,
     problems: Vec<Mistake>,
-    /// Go's name, and what stands for it here; `None` where that could not be said and was told.
+    /// Go's name, and the expression for it here; `None` if it was refused.
     variables: Vec<(Arc<str>, Option<Typed>)>,
     /// Every name was given once only: Go's blocks have scopes that Tera's have not.
     names: BTreeSet<String>,
 }
 
-/// What dot is; `None` outside of everything.
+/// Value of dot; `None` outside of everything.
 type Dot<'a> = Option<&'a Typed>;
 
 impl Converter {
@@ -98,13 +98,13 @@ impl Converter {
         }
     }
 
-    /// Text, kept from Tera where it would read more in it.
+    /// Writes text, protected from Tera if it would read more in it.
     fn text(&mut self, text: &str) {
         let is_plain = !["{{", "{%", "{#"].iter().any(|open| text.contains(open)) && !text.ends_with('{');
         if is_plain {
             self.output.push_str(text);
         } else {
-            // A text that ends the raw block itself is cut in two where it would.
+            // A text that would end the raw block itself is cut in two there.
             let safe = text.replace("{% endraw", "{% endraw %}{{ \"{% endraw\" }}{% raw %}");
             let safe = safe.replace("{%- endraw", "{% endraw %}{{ \"{%- endraw\" }}{% raw %}");
             self.output.push_str(&format!("{{% raw %}}{safe}{{% endraw %}}"));
@@ -129,7 +129,7 @@ impl Converter {
         }
     }
 
-    /// The value of a pipeline; what is refused is told once.
+    /// Returns the value of a pipeline; records why it is refused, once.
     fn value(&mut self, pipe: &Pipe, dot: Dot<'_>) -> Option<Typed> {
         let is_known = |name: &Arc<str>| self.variables.iter().any(|(known, _)| known == name);
         let result = match (pipe.assigns, pipe.variables.iter().find(|name| !is_known(name))) {
@@ -162,7 +162,7 @@ impl Converter {
         declared
     }
 
-    /// A name that was not used before, as near to this one as can be.
+    /// Returns a name that was not used before, as near to this one as can be.
     fn fresh(&mut self, wanted: &str) -> String {
         let letters: String = wanted.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
         let starts_well = letters.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
@@ -177,7 +177,7 @@ impl Converter {
         name
     }
 
-    /// `{{ if }}`; `is_elif` where its beginning is that of the branch before.
+    /// Writes `{{ if }}`; `is_elif` if its beginning belongs to the branch before.
     fn choice(&mut self, branch: &Branch, dot: Dot<'_>, is_elif: bool) {
         let outer = self.variables.len();
         let value = self.value(&branch.pipe, dot);
@@ -231,7 +231,7 @@ impl Converter {
         let item = value.as_ref().and_then(|value| value.kind.item());
         if let (Some(value), None) = (&value, item) {
             let message = format!("a range over {} has no certain counterpart", value.kind.described());
-            // Of what is unknown it was told why.
+            // Why something is unknown was reported before.
             if value.kind != TypedKind::Unknown {
                 self.problems.push(Mistake::new(branch.pipe.at, message));
             }

@@ -1,4 +1,4 @@
-//! What of a Go template comes out differently here than with confd: found by the words in it, told with their place. Pure.
+//! What a Go template prints differently here than with confd: found by the words in it, reported with their place. Pure.
 
 use super::lexer::{GoToken, TokenKind, tokens};
 use crate::render::error::Place;
@@ -10,7 +10,7 @@ const SORT: &str =
 const ROOT: &str = "of the root, confd lists keys at the top or nothing; here it lists what there is";
 const REVERSE: &str = "confd returns what gets gives as it was; here it is reversed";
 
-/// Each difference with its place, in the order of the text. A text that is no template has none: its mistakes are told
+/// Returns each difference with its place, in the order of the text. A broken template has none: its mistakes are reported
 /// elsewhere.
 pub(super) fn differences(source: &str) -> Vec<(Place, &'static str)> {
     let tokens = tokens(source).unwrap_or_default();
@@ -20,7 +20,7 @@ pub(super) fn differences(source: &str) -> Vec<(Place, &'static str)> {
     found.collect()
 }
 
-/// What is different about the word at this position.
+/// Returns what is different about the word at this position.
 fn difference(tokens: &[GoToken<'_>], at: usize) -> Option<&'static str> {
     let next = |n: usize| tokens.get(at + n);
     match tokens[at].text {

@@ -10,7 +10,7 @@ use super::value::GoValue;
 use crate::render::error::FunctionError;
 
 impl<'a> Interpreter<'a> {
-    /// A command; `last` is what the pipeline hands it.
+    /// Evaluates a command; `last` is what the pipeline hands it.
     pub(super) fn command(
         &mut self,
         command: &'a PipeCommand,
@@ -44,7 +44,7 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    /// A constant that no type is asked of.
+    /// Returns a constant, of its own type.
     fn constant(&self, expr: &Expr) -> Result<GoValue, Trouble> {
         match &expr.kind {
             ExprKind::Bool(value) => Ok(GoValue::Bool(*value)),
@@ -60,7 +60,7 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    /// A word as an argument of a type.
+    /// Evaluates a word as an argument of a type.
     pub(super) fn argument(&mut self, expr: &'a Expr, wanted: Parameter, dot: &GoValue) -> Result<GoValue, Trouble> {
         let value = match &expr.kind {
             ExprKind::Dot => dot.clone(),
@@ -185,7 +185,7 @@ impl<'a> Interpreter<'a> {
         })
     }
 
-    /// `and` and `or`: the first operand that decides, or the last; what comes after it is not looked at.
+    /// Evaluates `and` and `or`: the first operand that decides, or the last; what comes after it is not evaluated.
     fn logic(
         &mut self,
         stops_at: bool,
@@ -203,7 +203,7 @@ impl<'a> Interpreter<'a> {
         Ok(last.unwrap_or(value))
     }
 
-    /// Takes `names` of a value, one after the other. Arguments are for the last, which must then be a method.
+    /// Reads fields `names` of a value, one after the other. Arguments are for the last, which must then be a method.
     fn fields(
         &mut self,
         expr: &'a Expr,

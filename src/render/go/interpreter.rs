@@ -84,7 +84,7 @@ impl<'a> Interpreter<'a> {
         Ok(interpreter.output)
     }
 
-    /// An error of this template, at an expression.
+    /// Returns an error of this template, at an expression.
     #[cold]
     pub(super) fn trouble(&self, at: usize, expression: &impl std::fmt::Display, message: &str) -> Trouble {
         self.trouble_of(at, expression, FunctionError::new(message))
@@ -205,7 +205,7 @@ impl<'a> Interpreter<'a> {
         if empty { self.nodes(&branch.otherwise, dot) } else { Ok(Flow::Done) }
     }
 
-    /// One round of a loop; false ends the loop.
+    /// Runs one round of a loop; false ends the loop.
     fn round(&mut self, branch: &'a Branch, index: &dyn Fn() -> GoValue, item: &GoValue) -> Result<bool, Trouble> {
         self.step(&branch.pipe)?;
         let inner = self.variables.len();
@@ -259,7 +259,7 @@ impl<'a> Interpreter<'a> {
         result.map(|_| ())
     }
 
-    /// `include`: another file, with its own templates and variables, as text.
+    /// Runs `include`: a file with its own templates and variables, as text.
     pub(super) fn include(&mut self, name: &str, dot: GoValue) -> Result<Result<GoValue, FunctionError>, Trouble> {
         let Some((file, source, unit)) = self.templates.included(name)? else {
             return Ok(Err(match self.run.session.part_of(name) {
@@ -308,8 +308,8 @@ impl<'a> Interpreter<'a> {
         Err(self.trouble_of(pipe.at, pipe, failure))
     }
 
-    /// The parser knows of a variable from its declaration on, the pipeline that declares it included; whether it was
-    /// ever given a value shows only here.
+    /// Returns the error for a variable without a value. The parser knows of a variable from its declaration on, the pipeline
+    /// that declares it included; whether it ever got a value shows only here.
     fn unset(&self, name: &str, at: usize, expression: &impl std::fmt::Display) -> Trouble {
         self.trouble(at, expression, &format!("undefined variable: {name}"))
     }
@@ -327,12 +327,12 @@ impl<'a> Interpreter<'a> {
         found.map(|(_, value)| value.clone()).ok_or_else(|| self.unset(name, at.at, at))
     }
 
-    /// The value of a pipeline in parentheses.
+    /// Returns the value of a pipeline in parentheses.
     pub(super) fn nested(&mut self, pipe: &'a Pipe, dot: &GoValue) -> Result<GoValue, Trouble> {
         self.scoped(pipe, |it| it.pipe(pipe, dot))
     }
 
-    /// The value of a pipeline, given to the variables that it declares.
+    /// Returns the value of a pipeline, given to the variables that it declares.
     pub(super) fn pipe(&mut self, pipe: &'a Pipe, dot: &GoValue) -> Result<GoValue, Trouble> {
         let mut value = None;
         for command in &pipe.commands {
@@ -351,7 +351,7 @@ impl<'a> Interpreter<'a> {
     }
 }
 
-/// Whether a pipeline is a text or a number of the template itself.
+/// Checks whether a pipeline is a text or a number of the template itself.
 fn is_constant(pipe: &Pipe) -> bool {
     let [PipeCommand { words, .. }] = pipe.commands.as_slice() else { return false };
     let [Expr { kind, .. }] = words.as_slice() else { return false };

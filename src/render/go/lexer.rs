@@ -1,7 +1,7 @@
 //! The text of a Go template, cut into tokens: text outside of `{{ }}`, words and signs inside.
-//! Knows where white space is trimmed and what a comment is; never knows what the words mean.
+//! Knows about trimmed white space and comments; never knows what the words mean.
 
-/// What a token is.
+/// Kind of a token.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum TokenKind {
     /// Text outside of actions, white space already trimmed.
@@ -67,7 +67,7 @@ const OPEN: &str = "{{";
 const CLOSE: &str = "}}";
 const BLANKS: &[char] = &[' ', '\t', '\r', '\n'];
 
-/// All tokens of `source`, the last one being `End`.
+/// Returns all tokens of `source`, the last one being `End`.
 pub(super) fn tokens(source: &str) -> Result<Vec<GoToken<'_>>, Mistake> {
     let mut lexer = Lexer { source, at: 0, tokens: Vec::with_capacity(source.len() / 8 + 8) };
     let mut trim = false;
@@ -114,7 +114,7 @@ impl<'a> Lexer<'a> {
         self.at = end;
     }
 
-    /// Passes a comment over; says whether white space after it is trimmed.
+    /// Skips a comment; returns whether white space after it is trimmed.
     fn comment(&mut self, open: usize) -> Result<bool, Mistake> {
         let Some(end) = self.rest().find("*/") else { return Err(Mistake::new(open, "the comment is not closed")) };
         self.at += end + 2;
@@ -127,13 +127,13 @@ impl<'a> Lexer<'a> {
         Ok(trims)
     }
 
-    /// Whether here stands ` -}}`.
+    /// Checks whether ` -}}` comes next.
     fn trims_after(&self) -> bool {
         let rest = self.rest();
         rest.starts_with(BLANKS) && rest[1..].strip_prefix('-').is_some_and(|rest| rest.starts_with(CLOSE))
     }
 
-    /// The tokens up to `}}`; says whether white space after it is trimmed.
+    /// Reads the tokens up to `}}`; returns whether white space after it is trimmed.
     fn action(&mut self, open: usize) -> Result<bool, Mistake> {
         let mut parentheses: Vec<usize> = Vec::new();
         loop {
@@ -191,7 +191,7 @@ impl<'a> Lexer<'a> {
         self.push(TokenKind::Space, start, end);
     }
 
-    /// A word, a variable or a field: a sign may lead it, and something that ends words must follow.
+    /// Reads a word, a variable or a field: it may begin with a sign, and must be followed by something that ends words.
     fn name(&mut self, kind: TokenKind) -> Result<(), Mistake> {
         let start = self.at;
         let sign = usize::from(kind != TokenKind::Word);
@@ -255,7 +255,7 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    /// Where the quoted text that begins here ends, and the bytes that it means.
+    /// Returns where the quoted text that begins here ends, and the bytes that it means.
     fn unquoted(&self, quote: char) -> Result<(usize, Vec<u8>), Mistake> {
         let start = self.at;
         let mut meaning = Vec::new();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::functions::GoFunction;
 
-/// What stands between `{{` and `}}`, or around it.
+/// Text, or one action between `{{` and `}}`.
 pub(super) enum TemplateNode {
     /// Text to print as it is.
     Text(String),
@@ -61,7 +61,7 @@ pub(super) struct Expr {
     pub(super) kind: ExprKind,
 }
 
-/// What a word is.
+/// Kind of a word.
 pub(super) enum ExprKind {
     Dot,
     Nil,
@@ -83,7 +83,7 @@ pub(super) enum ExprKind {
 pub(super) struct Number {
     /// As written.
     pub(super) text: String,
-    /// Its value as an integer, where it has one.
+    /// Value as an integer, if it has one.
     pub(super) integer: Option<i64>,
     pub(super) float: f64,
     /// It is an integer that is too large.
@@ -95,7 +95,7 @@ pub(super) struct Number {
 /// The most characters of an expression in a message.
 const LONGEST_SHOWN: usize = 60;
 
-/// How an expression stands in a message, cut where it is long.
+/// Returns an expression as messages show it, cut if it is long.
 pub(super) fn excerpt(expression: &impl fmt::Display) -> String {
     let text = expression.to_string();
     match text.char_indices().nth(LONGEST_SHOWN) {
@@ -158,7 +158,7 @@ impl fmt::Display for Call {
     }
 }
 
-/// Whether nodes print nothing but white space: such a definition does not replace another.
+/// Checks whether nodes print nothing but white space: such a definition replaces no other.
 pub(super) fn is_blank(nodes: &[TemplateNode]) -> bool {
     nodes.iter().all(|node| matches!(node, TemplateNode::Text(text) if text.trim().is_empty()))
 }

@@ -43,7 +43,7 @@ pub(super) fn parse(source: &str) -> Result<Unit, Mistake> {
 const KEYWORDS: &[&str] =
     &["block", "break", "continue", "define", "else", "end", "if", "range", "nil", "template", "with"];
 
-/// What one action was.
+/// One step of the parser.
 enum ParserStep {
     Node(TemplateNode),
     /// `{{end}}`, at its offset.
@@ -136,7 +136,7 @@ impl<'a> Parser<'a> {
         result
     }
 
-    /// Text or one action.
+    /// Reads text or one action.
     fn node(&mut self) -> Result<ParserStep, Mistake> {
         match self.kind() {
             TokenKind::Text => Ok(ParserStep::Node(TemplateNode::Text(self.take().text.to_owned()))),
@@ -182,7 +182,7 @@ impl<'a> Parser<'a> {
         Ok(ParserStep::Node(node))
     }
 
-    /// Nodes up to `{{end}}` or `{{else`; says whether it was the latter.
+    /// Reads nodes up to `{{end}}` or `{{else`; returns whether it was the latter.
     fn body(&mut self) -> Result<(Vec<TemplateNode>, bool), Mistake> {
         let mut nodes = Vec::new();
         loop {
@@ -211,7 +211,7 @@ impl<'a> Parser<'a> {
         })
     }
 
-    /// What follows `{{else`: `if` after `if` and `with` after `with` share the one `{{end}}`.
+    /// Reads what follows `{{else`: `if` after `if` and `with` after `with` share the one `{{end}}`.
     fn otherwise(&mut self, keyword: &str) -> Result<Vec<TemplateNode>, Mistake> {
         self.skip_space();
         if self.keyword() == Some(keyword) && keyword != "range" {
@@ -225,7 +225,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// The quoted name of a template.
+    /// Returns the quoted name of a template.
     fn name(&mut self, context: &str) -> Result<String, Mistake> {
         self.skip_space();
         let TokenKind::Literal(name) = self.kind() else { return Err(self.unexpected(context)) };

@@ -1,4 +1,4 @@
-//! How Go prints values where no format is asked for: `{{ value }}`, `print`, `println`, and the verb `%v`.
+//! How Go prints values without a format: `{{ value }}`, `print`, `println`, and the verb `%v`.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use super::float;
 use super::time;
 use super::value::GoValue;
 
-/// What an action prints.
+/// Writes a value as an action prints it.
 pub(super) fn action(value: &GoValue, output: &mut String) {
     match value {
         GoValue::Missing | GoValue::Nil => output.push_str("<no value>"),
@@ -14,7 +14,7 @@ pub(super) fn action(value: &GoValue, output: &mut String) {
     }
 }
 
-/// `%v`.
+/// Writes a value as `%v` does.
 pub(super) fn plain(value: &GoValue, output: &mut String) {
     // Writing to a string cannot fail.
     let _infallible = match value {
@@ -53,7 +53,7 @@ pub(super) fn plain(value: &GoValue, output: &mut String) {
     };
 }
 
-/// `print`: a blank only between two values of which neither is text.
+/// Joins values as `print` does: a blank only between two values of which neither is text.
 pub(super) fn joined(values: &[GoValue]) -> String {
     let mut output = String::new();
     for (index, value) in values.iter().enumerate() {
@@ -65,7 +65,7 @@ pub(super) fn joined(values: &[GoValue]) -> String {
     output
 }
 
-/// `println`: a blank between all values, a line break after them.
+/// Joins values as `println` does: a blank between all values, a line break after them.
 pub(super) fn line(values: &[GoValue]) -> String {
     let mut output = String::new();
     for (index, value) in values.iter().enumerate() {

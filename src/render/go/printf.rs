@@ -116,7 +116,7 @@ impl<'a> Formatter<'a> {
         &rest[verb.len_utf8()..]
     }
 
-    /// `[n]`: which value comes next.
+    /// Reads `[n]`: which value comes next.
     fn index<'f>(&mut self, format: &'f str) -> &'f str {
         self.after_index = false;
         let Some(inside) = format.strip_prefix('[') else { return format };
@@ -136,7 +136,7 @@ impl<'a> Formatter<'a> {
         rest
     }
 
-    /// A width or a precision that is a value; what is no whole number of at most [`WIDEST`] is complained of.
+    /// Takes a width or a precision from the values; complains if it is not a whole number of at most [`WIDEST`].
     fn star(&mut self, complaint: &str) -> Option<i64> {
         self.after_index = false;
         let size = self.values.get(self.next).and_then(GoValue::as_integer);
@@ -163,7 +163,7 @@ impl<'a> Formatter<'a> {
     }
 }
 
-/// The number that a text begins with, and what follows it: nothing, as in Go, where it is larger than [`WIDEST`].
+/// Reads the number that a text begins with, and returns what follows it: nothing, as in Go, if it is larger than [`WIDEST`].
 fn digits(format: &str) -> (Option<usize>, &str) {
     let (digits, rest) = format.split_at(format.len() - format.trim_start_matches(|c: char| c.is_ascii_digit()).len());
     match digits.parse() {

@@ -13,7 +13,7 @@ use crate::render::library::paths;
 use crate::render::session::shown;
 use crate::render::template::TemplateSources;
 
-/// See the module.
+/// Every template text, parsed or not.
 pub(in crate::render) struct GoTemplates {
     files: BTreeMap<String, GoFile>,
 }

@@ -21,17 +21,17 @@ const MONTHS: [&str; 12] = [
 ];
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
-/// As an action prints it. Go adds the reading of a clock that only counts up, which says nothing to anyone.
+/// Writes a time as an action prints it. Go adds the reading of a clock that only counts up, which says nothing to anyone.
 pub(super) fn text(time: &Zoned) -> String {
     format(time, "2006-01-02 15:04:05.999999999 -0700 MST")
 }
 
-/// Whether a point in time has a method of this name.
+/// Checks whether a point in time has a method of this name.
 pub(super) fn has_method(name: &str) -> bool {
     methods(name).is_some()
 }
 
-/// The method's parameters: how many, and whether they are numbers (or else text).
+/// Returns a method's parameters: how many, and whether they are numbers (or else text).
 pub(super) fn methods(name: &str) -> Option<(usize, bool)> {
     Some(match name {
         "Year" | "Month" | "Day" | "Hour" | "Minute" | "Second" | "Nanosecond" | "YearDay" | "Weekday" | "Unix"
@@ -93,7 +93,7 @@ pub(super) fn format(time: &Zoned, layout: &str) -> String {
     output
 }
 
-/// Writes the part of a time that the layout begins with, and says how long its example is; 0 where it is plain text.
+/// Writes the part of a time that the layout begins with, and returns how long its example is; 0 for plain text.
 fn part(time: &Zoned, layout: &str, output: &mut String) -> usize {
     let weekday = DAYS[usize::try_from(time.weekday().to_sunday_zero_offset()).unwrap_or(0)];
     let month = MONTHS[usize::try_from(time.month()).unwrap_or(1) - 1];
@@ -143,7 +143,7 @@ fn zone_name(time: &Zoned) -> String {
     }
 }
 
-/// `-0700` and its like; with `Z` in front, UTC is written as `Z`.
+/// Writes `-0700` and its like; if `Z` comes first, UTC is written as `Z`.
 fn offset(time: &Zoned, layout: &str, zulu: bool) -> (String, usize) {
     let digits = &layout[1..];
     let Some(example) = ["07:00:00", "070000", "07:00", "0700", "07"].iter().find(|e| digits.starts_with(**e)) else {
@@ -166,7 +166,7 @@ fn offset(time: &Zoned, layout: &str, zulu: bool) -> (String, usize) {
     (text, 1 + example.len())
 }
 
-/// `.000` (that many digits) or `.999` (that many, without zeros at the end).
+/// Writes `.000` (that many digits) or `.999` (that many, without zeros at the end).
 fn fraction(time: &Zoned, layout: &str) -> (String, usize) {
     let kind = layout.as_bytes().get(1).copied().unwrap_or(0);
     let length = layout[1..].bytes().take_while(|byte| *byte == kind).count();

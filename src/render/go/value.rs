@@ -1,4 +1,4 @@
-//! What Go templates calculate with: values that know which Go type confd has for them, because what they print and
+//! The values of Go templates. Each knows which Go type confd has for it, because what they print and
 //! which functions take them depends on it. Cloning one costs a counter.
 
 use std::collections::BTreeMap;
@@ -41,7 +41,7 @@ pub(in crate::render) struct Pair {
     pub(super) value: Arc<str>,
 }
 
-/// What a list holds, to Go.
+/// Go's type of a list's items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::render) enum ItemType {
     /// Anything.
@@ -57,7 +57,7 @@ pub(in crate::render) enum ItemType {
 }
 
 impl ItemType {
-    /// Go's name of such a list.
+    /// Returns Go's name of such a list.
     fn type_name(self) -> &'static str {
         match self {
             ItemType::Any => "[]interface {}",
@@ -70,12 +70,12 @@ impl ItemType {
 }
 
 impl GoValue {
-    /// A list of texts.
+    /// Returns a list of texts.
     pub(super) fn texts<T: Into<GoValue>>(items: impl IntoIterator<Item = T>) -> GoValue {
         GoValue::List(ItemType::Texts, items.into_iter().map(Into::into).collect())
     }
 
-    /// Go's name of the type.
+    /// Returns Go's name of the type.
     pub(super) fn type_name(&self) -> &'static str {
         match self {
             GoValue::Missing | GoValue::Nil => "nil",
@@ -103,7 +103,7 @@ impl GoValue {
         matches!(self, GoValue::Missing | GoValue::Nil)
     }
 
-    /// Any whole number.
+    /// Returns any whole number.
     pub(super) fn as_integer(&self) -> Option<i128> {
         match self {
             GoValue::Int(number) | GoValue::Named(_, number, _) => Some(i128::from(*number)),
@@ -112,7 +112,7 @@ impl GoValue {
         }
     }
 
-    /// Whether `if` takes it for true.
+    /// Checks whether `if` takes it for true.
     pub(super) fn is_true(&self) -> bool {
         match self {
             GoValue::Missing | GoValue::Nil => false,
@@ -127,7 +127,7 @@ impl GoValue {
         }
     }
 
-    /// Whether `default` and its like take it for empty: as `is_true`, but a pair without key and value is empty too.
+    /// Checks whether `default` and its like take it for empty: as `is_true`, but a pair without key and value is empty too.
     pub(super) fn is_empty(&self) -> bool {
         match self {
             GoValue::Pair(pair) => pair.key.is_empty() && pair.value.is_empty(),

@@ -53,7 +53,7 @@ fn written(mut json: Json, layout: impl Formatter) -> String {
     String::from_utf8(bytes).unwrap_or_default()
 }
 
-/// What a layout is made of goes through to the inner formatter.
+/// The parts of a layout go through to the inner formatter.
 macro_rules! laid_out_by_inner {
     ($($part:ident($($first:ident)?)),* $(,)?) => {
         $(fn $part<W: ?Sized + Write>(&mut self, writer: &mut W $(, $first: bool)?) -> io::Result<()> {
@@ -62,11 +62,11 @@ macro_rules! laid_out_by_inner {
     };
 }
 
-/// Numbers and texts as Go's encoding/json writes them, in the layout of another formatter.
+/// Numbers and texts as Go's encoding/json writes them, in the layout of a different formatter.
 struct AsGo<F>(F);
 
 impl<F: Formatter> Formatter for AsGo<F> {
-    /// The fewest digits that mean it, with an exponent below 1e-6 and from 1e21 on.
+    /// Writes the fewest digits that mean it, with an exponent below 1e-6 and from 1e21 on.
     fn write_f64<W: ?Sized + Write>(&mut self, writer: &mut W, number: f64) -> io::Result<()> {
         let size = number.abs();
         if size != 0.0 && !(1e-6..1e21).contains(&size) {
@@ -77,7 +77,7 @@ impl<F: Formatter> Formatter for AsGo<F> {
         write!(writer, "{number}")
     }
 
-    /// `<`, `>`, `&` and two line separators are escapes, so that the text is also safe within HTML and JavaScript.
+    /// Escapes `<`, `>`, `&` and two line separators, so that the text is also safe within HTML and JavaScript.
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
         let mut plain_from = 0;
         for (at, part) in fragment.match_indices(['<', '>', '&', '\u{2028}', '\u{2029}']) {

@@ -20,7 +20,7 @@ pub(in crate::render) fn camel_case(text: &str) -> String {
     joined
 }
 
-/// The words of a name: cut at `_`, `-` and blanks, before an upper-case letter after any other, and before the last of
+/// Returns the words of a name: cut at `_`, `-` and blanks, before an upper-case letter after any other, and before the last of
 /// a row of upper-case letters if a lower-case one follows (`HTTPServer` is `HTTP`, `Server`). All else stays.
 fn words(text: &str) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();

@@ -23,7 +23,7 @@ pub(in crate::render) fn below_folder(path: &str) -> Option<String> {
     }
 }
 
-/// Go's `path.Clean`: like `model::key::clean_path`, but a relative path stays relative.
+/// Cleans a path as Go's `path.Clean` does: like `model::key::clean_path`, but a relative path stays relative.
 fn clean(path: &str) -> String {
     let rooted = path.starts_with('/');
     let mut parts: Vec<&str> = Vec::new();

@@ -7,7 +7,7 @@ use regex::Regex;
 
 use crate::nginx::quote as nginx;
 
-/// A text in double quotes; with `ascii`, everything else is escaped.
+/// Returns a text in double quotes; with `ascii`, everything else is escaped.
 pub(in crate::render) fn double(text: &str, ascii: bool) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
@@ -31,7 +31,7 @@ pub(in crate::render) fn nginx_string(text: &str) -> Result<String, String> {
     nginx::quoted(text).map_err(|harm| format!("{harm}, and cannot be quoted in an nginx file"))
 }
 
-/// A character in single quotes.
+/// Returns a character in single quotes.
 pub(in crate::render) fn single(c: char, ascii: bool) -> String {
     let mut quoted = String::from("'");
     escaped(c, '\'', ascii, &mut quoted);
@@ -39,7 +39,7 @@ pub(in crate::render) fn single(c: char, ascii: bool) -> String {
     quoted
 }
 
-/// Whether a text can stand in back quotes.
+/// Checks whether a text can stand in back quotes.
 pub(in crate::render) fn can_be_raw(text: &str) -> bool {
     text.chars().all(|c| !matches!(c, '`' | '\x7f' | '\u{feff}') && (c >= ' ' || c == '\t'))
 }
@@ -67,7 +67,7 @@ fn escaped(c: char, quote: char, ascii: bool, output: &mut String) {
     }
 }
 
-/// What Go takes for printable: letters, marks, numbers, punctuation, symbols, and the blank.
+/// Checks whether Go takes it for printable: letters, marks, numbers, punctuation, symbols, and the blank.
 pub(in crate::render) fn is_printable(c: char) -> bool {
     static PRINTABLE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\A[\pL\pM\pN\pP\pS]\z").ok());
     match c.is_ascii() {

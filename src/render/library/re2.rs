@@ -1,4 +1,4 @@
-//! Go's regular expressions in the words of the engine that runs them here. The two differ where nobody would look: `\w`, `\d`,
+//! Go's regular expressions in the words of the engine that runs them here. The two differ in ways that nobody expects: `\w`, `\d`,
 //! `\s` and `\b` are ASCII in Go, a `{` that begins no count is itself, and sets know no `&&`. Pure.
 //!
 //! Source: <https://pkg.go.dev/regexp/syntax>. Not carried over: `\B` goes by Unicode, and `\p{…}` takes more names.
@@ -8,14 +8,14 @@ const MOST_REPEATS: u32 = 1000;
 
 mod characters;
 
-/// The same expression for the `regex` crate; `None` where Go takes it for none.
+/// Returns the same expression for the `regex` crate; `None` if it is not one in Go.
 pub(in crate::render) fn translate(pattern: &str) -> Option<String> {
     let mut translation = Translation { rest: pattern, output: String::with_capacity(pattern.len() * 2) };
     translation.expression()?;
     Some(translation.output)
 }
 
-/// What stands before a place, as far as repetition is concerned.
+/// What comes before a place, as far as repetition is concerned.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Preceding {
     Nothing,
@@ -80,7 +80,7 @@ impl Translation<'_> {
         Preceding::Atom
     }
 
-    /// A repetition and the `?` behind it; of a repetition there is none.
+    /// Translates a repetition and the `?` behind it; a repetition cannot be repeated.
     fn repeat(&mut self, before: Preceding, operator: &str) -> Option<Preceding> {
         if before != Preceding::Atom {
             return None;
@@ -92,7 +92,7 @@ impl Translation<'_> {
         Some(Preceding::Repeated)
     }
 
-    /// `n}`, `n,}` or `n,m}` behind a brace, with the brace; the inner `None` where it counts too far, or backwards.
+    /// Reads `n}`, `n,}` or `n,m}` behind a brace, with the brace; the inner `None` if it counts too far, or backwards.
     fn count(&mut self) -> Option<Option<String>> {
         let (inside, rest) = self.rest.split_once('}')?;
         let (least, most) = inside.split_once(',').unwrap_or((inside, inside));
@@ -107,7 +107,7 @@ impl Translation<'_> {
         Some(is_good.then(|| format!("{{{inside}}}")))
     }
 
-    /// A group's beginning: a plain one, one with a name, or flags.
+    /// Translates a group's beginning: a plain one, one with a name, or flags.
     fn group(&mut self) -> Option<Preceding> {
         self.output.push('(');
         if !self.take_if("?") {

@@ -29,7 +29,7 @@ pub(super) fn empty(mode: Escape) -> Tera {
     tera
 }
 
-/// The allow-list for nginx files, as Tera's escape function: it changes nothing, it lets a text through or stops the render.
+/// Writes a text unchanged if it is harmless in an nginx file, and stops the render if not. Tera's escape function.
 /// Tera never calls it for what the template marks `| safe`.
 fn only_harmless(text: &str, output: &mut dyn Write) -> io::Result<()> {
     if quote::is_harmless(text) {

@@ -6,7 +6,7 @@ use super::functions;
 use crate::model::suggest::nearest;
 use crate::render::error::{FunctionError, Place, TemplateError};
 
-/// The problems in an error of compilation. `source` gives the text of a template by name.
+/// Returns the problems in an error of compilation. `source` returns the text of a template by name.
 pub(super) fn of_compilation<'a>(
     error: &tera::Error,
     root: &str,
@@ -40,7 +40,7 @@ pub(super) fn of_compilation<'a>(
     }
 }
 
-/// The problem in an error of rendering. `failure` is what one of our functions said, if one failed.
+/// Returns the problem in an error of rendering. `failure` is the error of one of our functions, if one failed.
 pub(super) fn of_render(error: &tera::Error, root: &str, failure: Option<FunctionError>) -> TemplateError {
     let (message, hint) = match (failure, error.kind()) {
         (Some(failure), _) => (failure.message, failure.hint),
@@ -82,7 +82,7 @@ fn of_reports(reports: &str) -> Vec<TemplateError> {
     found
 }
 
-/// Our way of writing a message of Tera: lower-case, no full stop, plain names of types.
+/// Returns a message of Tera as we write: lower-case, no full stop, plain names of types.
 fn phrase(message: &str) -> String {
     let message = message.trim_end_matches('.');
     let mut chars = message.chars();
@@ -167,7 +167,7 @@ const OUR_FIELDS: &[&str] = &[
     "address, backup, down, fail_timeout, host, key, max_conns, max_fails, meta, name, port, state, weight",
 ];
 
-/// A message of Tera, made fit to be logged: whatever could quote a value is replaced, unknown wording included.
+/// Returns a message of Tera that may be logged: whatever could quote a value is replaced, unknown wording included.
 fn without_values(message: &str) -> String {
     // The fields of a parsed value are part of the value; those of `gets` and of SRV records are ours.
     if let Some((undefined, fields)) = message.split_once(" Available fields: ") {

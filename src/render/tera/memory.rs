@@ -7,7 +7,7 @@ use super::incremental::pieces::Loops;
 use crate::render::changes::Changes;
 use crate::render::lists::KeptLists;
 
-/// See the module.
+/// Everything kept for one resource.
 #[derive(Default)]
 pub(in crate::render) struct TeraMemory {
     pub(super) lists: KeptLists<Value>,

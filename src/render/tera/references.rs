@@ -40,7 +40,7 @@ impl<'a> References<'a> {
         self.nesting(root, 1, &mut HashMap::new()) > DEEPEST_NESTING
     }
 
-    /// Returns everything that `root` reaches, itself included; names that lead nowhere are left out.
+    /// Returns everything that `root` reaches, itself included; names of no template are left out.
     pub(super) fn reach(&self, root: &str) -> BTreeSet<&'a str> {
         let mut reached = BTreeSet::new();
         let mut components = BTreeSet::new();
@@ -68,7 +68,7 @@ impl<'a> References<'a> {
     }
 
     /// Returns how many levels rendering `name`, itself at `level`, may go down at once. A way back to a template on the way
-    /// counts as none: Tera refuses such includes, and limits components by itself.
+    /// counts as zero: Tera refuses such includes, and limits components by itself.
     fn nesting<'s>(&'s self, name: &'s str, level: usize, known: &mut HashMap<&'s str, usize>) -> usize {
         let Some(scan) = self.scans.get(name) else { return 0 };
         if let Some(depth) = known.get(name) {

@@ -81,7 +81,7 @@ impl Attempt {
     }
 }
 
-/// The variables that a template starts with.
+/// Returns the variables that a template starts with.
 fn context(session: &RenderSession) -> Context {
     let mut context = Context::new();
     let mock = session.mock.as_deref().cloned().map(to_tera);

@@ -43,7 +43,7 @@ impl TeraRun {
         TeraRun { session, memory, patterns: Patterns::default(), templates, failure: None, refused: None }
     }
 
-    /// Runs `render` with this within reach of the functions, and gives it back. `None` would mean that `render` took it away.
+    /// Runs `render` with this within reach of the functions, and returns it; `None` if `render` took it away.
     pub(super) fn run<T>(self, render: impl FnOnce() -> T) -> (T, Option<TeraRun>) {
         RUNNING.set(Some(self));
         let _ended = CellGuard;

@@ -1,6 +1,6 @@
 //! What a template refers to, and where: includes, its parent, components, printed expressions.
-//! A reading of tags only: whether the rest of the template is right is for Tera to say, and a reference that only
-//! looks like one costs nothing, because it is followed only where it leads somewhere.
+//! A reading of tags only: Tera decides whether the rest of the template is right, and a reference that only
+//! looks like one costs nothing, because it is followed only if it leads somewhere.
 
 use std::ops::Range;
 
@@ -26,24 +26,24 @@ pub(in crate::render::tera) struct TemplateScan {
     open_blocks: usize,
 }
 
-/// A name of another template.
+/// The name of a different template, and where it stands.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::render::tera) struct Reference {
     pub(in crate::render::tera) name: String,
     pub(in crate::render::tera) place: Place,
 }
 
-/// What stands between an opening and its close, both of two characters.
+/// An opening and its close, both of two characters, and the text between.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::render::tera) struct Tag {
     pub(in crate::render::tera) kind: TagKind,
-    /// Where it opens.
+    /// Offset of its opening.
     pub(in crate::render::tera) open: usize,
     /// Between the two.
     pub(in crate::render::tera) inside: Range<usize>,
 }
 
-/// What a tag is for.
+/// Kind of a tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::render::tera) enum TagKind {
     /// `{# … #}`.
@@ -57,26 +57,26 @@ pub(in crate::render::tera) enum TagKind {
 }
 
 impl Tag {
-    /// The offset after it.
+    /// Returns the offset after it.
     pub(in crate::render::tera) fn end(&self) -> usize {
         self.inside.end + 2
     }
 
-    /// What is written in it, without the dashes that trim around it.
+    /// Returns what is written in it, without the dashes that trim around it.
     pub(in crate::render::tera) fn text<'s>(&self, source: &'s str) -> &'s str {
         let text = &source[self.inside.clone()];
         let text = text.strip_prefix('-').unwrap_or(text);
         text.strip_suffix('-').unwrap_or(text)
     }
 
-    /// Whether blank text before it is left out, and after it.
+    /// Checks whether blank text before it, and after it, is left out.
     pub(in crate::render::tera) fn trims(&self, source: &str) -> (bool, bool) {
         let text = &source[self.inside.clone()];
         (text.starts_with('-'), text.ends_with('-') && text.len() > 1)
     }
 }
 
-/// The tags of `source`, in order. Ends quietly where one is not closed.
+/// Returns the tags of `source`, in order. Ends silently at a tag that is not closed.
 pub(in crate::render::tera) fn tags(source: &str) -> impl Iterator<Item = Tag> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -99,7 +99,7 @@ pub(in crate::render::tera) fn tags(source: &str) -> impl Iterator<Item = Tag> {
     })
 }
 
-/// Reads the tags of `source`. Stops quietly where a tag is not closed.
+/// Reads the tags of `source`. Stops silently at a tag that is not closed.
 pub(in crate::render::tera) fn scan(source: &str) -> TemplateScan {
     let mut scan = TemplateScan::default();
     for tag in tags(source) {
@@ -173,7 +173,7 @@ fn next_open(source: &str, from: usize) -> Option<usize> {
     Some(from + found)
 }
 
-/// Where `close` stands outside of string literals.
+/// Finds `close` outside of string literals.
 fn close_of(source: &str, from: usize, close: &str) -> Option<usize> {
     let bytes = source.as_bytes();
     let mut at = from;
@@ -187,7 +187,7 @@ fn close_of(source: &str, from: usize, close: &str) -> Option<usize> {
     None
 }
 
-/// The offset after the closing quote of the string that opens at `at`.
+/// Returns the offset after the closing quote of the string that opens at `at`.
 fn end_of_string(bytes: &[u8], at: usize, quote: u8) -> Option<usize> {
     let mut at = at + 1;
     loop {
@@ -199,7 +199,7 @@ fn end_of_string(bytes: &[u8], at: usize, quote: u8) -> Option<usize> {
     }
 }
 
-/// Where the `%}` of the next `endraw` stands.
+/// Finds the `%}` of the next `endraw`.
 fn end_of_raw(source: &str, from: usize) -> Option<usize> {
     let mut at = from;
     loop {
@@ -228,7 +228,7 @@ fn string_literal(text: &str) -> Option<String> {
     Some(text[1..end - 1].replace('\\', ""))
 }
 
-/// An expression without its string literals.
+/// Returns an expression without its string literals.
 pub(in crate::render::tera) fn without_strings(expression: &str) -> String {
     let bytes = expression.as_bytes();
     let mut bare = String::with_capacity(expression.len());

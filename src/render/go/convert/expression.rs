@@ -6,13 +6,13 @@ use super::functions;
 use super::typed::{NotConverted, Typed, TypedKind, literal, refused};
 use crate::render::go::node::{Expr, ExprKind, Pipe, PipeCommand};
 
-/// What is known here: the variables, and dot.
+/// Variables and dot, as far as they are known here.
 pub(super) struct Scope<'a> {
     pub(super) dot: Option<&'a Typed>,
     pub(super) variables: &'a [(Arc<str>, Option<Typed>)],
 }
 
-/// A pipeline's value.
+/// Converts a pipeline.
 pub(super) fn pipe(
     pipe: &Pipe,
     dot: Option<&Typed>,
@@ -90,7 +90,7 @@ impl Scope<'_> {
         }
     }
 
-    /// Members: only pairs have any.
+    /// Converts members: only pairs have any.
     fn member(&self, of: Typed, names: &[Arc<str>], at: usize) -> Result<Typed, NotConverted> {
         match (of.kind, names.iter().map(|name| &**name).collect::<Vec<_>>().as_slice()) {
             (_, []) => Ok(of),

@@ -1,4 +1,4 @@
-//! Which calls of a Go template have a counterpart in Tera that gives the same for every store.
+//! Which calls of a Go template have a counterpart in Tera that returns the same for every store.
 
 use super::typed::{NotConverted, Typed, TypedKind, literal, refused};
 use crate::render::go::functions::{FunctionBody, GoFunction, Parameter};
@@ -56,7 +56,7 @@ pub(super) const SAME: &[(&str, &str, &[&str], TypedKind)] = &[
     ("lookupIfaceIPV6", "lookup_iface_ipv6", &["name"], TypedKind::Text),
 ];
 
-/// The call of a function with these arguments.
+/// Converts the call of a function with these arguments.
 pub(super) fn call(function: &'static GoFunction, values: &[Typed], at: usize) -> Result<Typed, NotConverted> {
     if values.iter().any(|value| value.kind == TypedKind::Unknown) {
         return Err(None);
@@ -174,7 +174,7 @@ fn operator(sign: &str, a: &Typed, b: &Typed) -> Typed {
     Typed::operation(format!("{} {sign} {}", a.operand(), b.operand()), TypedKind::Bool)
 }
 
-/// The first of several operands to be true, or false.
+/// Converts `or` (which stops at a true operand) and `and`.
 fn logic(stops_at: bool, values: &[Typed], at: usize) -> Result<Typed, NotConverted> {
     let word = if stops_at { "or" } else { "and" };
     let [first, others @ ..] = values else { return refused(at, format!("`{word}` has no operand")) };
@@ -222,7 +222,7 @@ fn concatenated(pieces: Vec<String>) -> Typed {
     }
 }
 
-/// `printf` with a format that stands there, and verbs that print a value as it is.
+/// Converts `printf` with a literal format, and verbs that print a value as it is.
 fn formatted(format: &Typed, values: &[Typed], at: usize) -> Result<Typed, NotConverted> {
     let Some(text) = unquoted(&format.code) else {
         return refused(at, "`printf` with a format that is not written out");
@@ -258,7 +258,7 @@ fn formatted(format: &Typed, values: &[Typed], at: usize) -> Result<Typed, NotCo
     if !plain.is_empty() || pieces.is_empty() {
         pieces.extend(literal(&plain));
     }
-    // A number by itself is to be a text.
+    // A number by itself must become a text.
     if let [one] = pieces.as_slice()
         && !one.starts_with('"')
     {
@@ -273,7 +273,7 @@ fn piece(plain: &mut String, value: &Typed) -> Vec<String> {
     before.into_iter().chain([value.operand()]).collect()
 }
 
-/// What a literal of ours means; `None` where the code is none.
+/// Returns the text of a literal of ours; `None` if the code is not one.
 fn unquoted(code: &str) -> Option<String> {
     let inside = code.strip_prefix('"')?.strip_suffix('"')?;
     let mut text = String::new();

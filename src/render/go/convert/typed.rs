@@ -2,7 +2,7 @@
 
 use crate::render::go::lexer::Mistake;
 
-/// What is known of a value.
+/// Type of a value, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TypedKind {
     Text,
@@ -12,7 +12,7 @@ pub(super) enum TypedKind {
     Ints,
     Pair,
     Pairs,
-    /// Told already: what depends on it is not told again.
+    /// Refused already: what depends on it is not refused again.
     Unknown,
 }
 
@@ -28,7 +28,7 @@ impl TypedKind {
         }
     }
 
-    /// What a list of this kind holds.
+    /// Returns what a list of this kind holds.
     pub(super) fn item(self) -> Option<TypedKind> {
         match self {
             TypedKind::Texts => Some(TypedKind::Text),
@@ -38,7 +38,7 @@ impl TypedKind {
         }
     }
 
-    /// A name for an item that has none.
+    /// Returns a name for an item that has none.
     pub(super) fn usual_name(self) -> &'static str {
         match self {
             TypedKind::Pair => "pair",
@@ -48,7 +48,7 @@ impl TypedKind {
     }
 }
 
-/// A Tera expression and what it gives.
+/// A Tera expression and its type.
 #[derive(Clone, Debug)]
 pub(super) struct Typed {
     pub(super) code: String,
@@ -62,7 +62,7 @@ impl Typed {
         Typed { code, kind, is_atom: true }
     }
 
-    /// An operator and its operands.
+    /// Returns an operator and its operands.
     pub(super) fn operation(code: String, kind: TypedKind) -> Typed {
         Typed { code, kind, is_atom: false }
     }
@@ -71,22 +71,22 @@ impl Typed {
         Typed::atom("none".to_owned(), TypedKind::Unknown)
     }
 
-    /// A text that a map has under this name.
+    /// Returns a text that a map has under this name.
     pub(super) fn member(&self, name: &str) -> Typed {
         let is_name = self.code.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         match is_name {
             true => Typed::atom(format!("{}.{name}", self.code), TypedKind::Text),
-            // What a call gives has no members in Tera, but it can be filtered.
+            // The result of a call has no members in Tera, but it can be filtered.
             false => Typed::operation(format!("{} | get(key=\"{name}\")", self.operand()), TypedKind::Text),
         }
     }
 
-    /// As an operand.
+    /// Returns the code as an operand.
     pub(super) fn operand(&self) -> String {
         if self.is_atom { self.code.clone() } else { format!("({})", self.code) }
     }
 
-    /// Whether Go takes it for true, as a Tera expression that is true or false.
+    /// Returns a Tera expression that is true if Go takes the value for true.
     pub(super) fn truth(&self) -> String {
         match self.kind {
             TypedKind::Bool => self.code.clone(),
@@ -99,20 +99,20 @@ impl Typed {
         }
     }
 
-    /// The same as an operand.
+    /// Returns the same as an operand.
     pub(super) fn truth_operand(&self) -> String {
         if self.kind == TypedKind::Bool { self.operand() } else { format!("({})", self.truth()) }
     }
 }
 
-/// Why an expression is refused; nothing where that was told already.
+/// Why an expression is refused; `None` if that was said already.
 pub(super) type NotConverted = Option<Mistake>;
 
 pub(super) fn refused<T>(at: usize, message: impl Into<String>) -> Result<T, NotConverted> {
     Err(Some(Mistake::new(at, message)))
 }
 
-/// A text as a Tera literal; `None` where Tera has no way to write it.
+/// Returns a text as a Tera literal; `None` if Tera has no way to write it.
 pub(super) fn literal(text: &str) -> Option<String> {
     let mut code = String::from("\"");
     for c in text.chars() {

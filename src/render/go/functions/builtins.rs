@@ -72,7 +72,7 @@ fn index(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
     Ok(value)
 }
 
-/// A position among `length` items, or, where `end` is meant, one behind the last.
+/// Returns a position among `length` items or, if `end` is meant, one behind the last.
 fn position(key: &GoValue, length: usize, end: bool) -> Result<usize, FunctionError> {
     let number = match key.as_integer() {
         Some(number) => number,
@@ -123,7 +123,7 @@ fn call(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
     }
 }
 
-/// A list of anything.
+/// Returns a list of anything.
 pub(super) fn list(items: Vec<GoValue>) -> GoValue {
     GoValue::List(ItemType::Any, Arc::from(items))
 }
@@ -131,7 +131,7 @@ pub(super) fn list(items: Vec<GoValue>) -> GoValue {
 /// Levels of lists and maps within each other.
 const DEEPEST: usize = 64;
 
-/// A list or map that a call made of other values, unless it is too large to be printed or taken apart again: what it
+/// Returns a list or map that a call made of other values, unless it is too large to be printed or taken apart again: what it
 /// shares with itself counts each time.
 pub(super) fn bounded(value: GoValue) -> Result<GoValue, FunctionError> {
     let mut left = MOST_BYTES;

@@ -1,4 +1,4 @@
-//! Go's comparisons: only values of one kind compare, and a whole number is another kind than a float.
+//! Go's comparisons: only values of one kind compare, and a whole number and a float are different kinds.
 
 use std::cmp::Ordering;
 
@@ -30,7 +30,7 @@ fn eq(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
     Ok(GoValue::Bool(false))
 }
 
-/// What kinds there are.
+/// Kinds of values that compare with each other; text/template's `basicKind`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum BasicKind {
     Nil,

@@ -18,7 +18,7 @@ pub(super) const FUNCTIONS: &[GoFunction] = &[
     native("nginxString", &[Parameter::Text], nginx_string),
 ];
 
-/// What is to be escaped: the arguments as `print` joins them.
+/// Returns the text to escape: the arguments as `print` joins them.
 fn printed(values: &[GoValue]) -> String {
     let named: Vec<GoValue> =
         values.iter().map(|value| if value.is_nil() { GoValue::from("<no value>") } else { value.clone() }).collect();
@@ -73,7 +73,7 @@ fn urlquery(text: &str) -> String {
     output
 }
 
-/// One quoted argument of an nginx directive: safe to print.
+/// Returns one quoted argument of an nginx directive: safe to print.
 fn nginx_string(values: &[GoValue], run: &mut GoRun) -> Result<GoValue, FunctionError> {
     let text = text(&values[0]);
     let quoted = quote::nginx_string(text).map_err(|what| FunctionError::new(run.session.about(text, what)))?;

@@ -22,9 +22,9 @@ pub(in crate::render::go) struct GoFunction {
 pub(in crate::render::go) enum FunctionBody {
     /// By a function of ours.
     Native(fn(&[GoValue], &mut GoRun) -> Result<GoValue, FunctionError>),
-    /// `and`, `or`: looks at no more operands than it must.
+    /// `and`, `or`: evaluates no more operands than it must.
     Logic { stops_at: bool },
-    /// Renders another file.
+    /// `include`: renders a different file.
     Include,
 }
 

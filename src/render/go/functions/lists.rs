@@ -41,7 +41,7 @@ fn reverse(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> 
     })
 }
 
-/// Stable, and leaves the argument as it was.
+/// Sorts in a stable way, and leaves the argument as it was.
 fn sort_by_length(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
     let mut sorted = items(&values[0]).to_vec();
     sorted.sort_by_key(|item| match item {
@@ -55,7 +55,7 @@ fn sort_by_length(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Function
     Ok(GoValue::List(kind, Arc::from(sorted)))
 }
 
-/// Texts, and pairs by their keys: `app2` before `app10`.
+/// Sorts texts, and pairs by their keys: `app2` before `app10`.
 fn natural_sort(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
     let name = |item: &GoValue| match item {
         GoValue::Pair(pair) => Some(Arc::clone(&pair.key)),

@@ -32,7 +32,7 @@ fn getenv(values: &[GoValue], run: &mut GoRun) -> Result<GoValue, FunctionError>
     Ok(set.unwrap_or_else(|| GoValue::from(values.get(1).map_or("", text))))
 }
 
-/// The render puts the file's own generation in its place once it knows the file.
+/// Prints a placeholder: the render puts the file's own generation in its place once it knows the file.
 fn generation(_: &[GoValue], run: &mut GoRun) -> Result<GoValue, FunctionError> {
     run.session.prints_generation = true;
     Ok(GoValue::from(PLACEHOLDER))

@@ -1,4 +1,4 @@
-//! The store, as confd's functions give it. Lookups are exact, and cost what they find.
+//! The store, as confd's functions return it. Lookups are exact, and cost what they find.
 
 use std::sync::Arc;
 
@@ -90,13 +90,13 @@ impl ListValue for GoValue {
     }
 }
 
-/// The name that the file is for.
+/// Returns the name that the file is for.
 fn item(_: &[GoValue], run: &mut GoRun) -> Result<GoValue, FunctionError> {
     let item = run.session.view.item().map(|item| GoValue::Text(Arc::clone(item)));
     item.ok_or_else(|| FunctionError::new("only a resource with for_each has one"))
 }
 
-/// The names below a directory. A key that is named itself is listed too, as confd does.
+/// Returns the names below a directory. A key that is named itself is listed too, as confd does.
 fn names(directory: &str, run: &GoRun, directories_only: bool) -> GoValue {
     let children = run.session.view.children(directory);
     let mut names: Vec<&str> =

@@ -9,7 +9,7 @@ use super::super::number;
 use super::{KEYWORDS, Parser};
 
 impl Parser<'_> {
-    /// A pipeline and the token that ends it.
+    /// Reads a pipeline and the token that ends it.
     pub(super) fn pipe(&mut self, context: &str, end: &TokenKind) -> Result<Pipe, Mistake> {
         self.skip_space();
         let at = self.at();
@@ -35,7 +35,7 @@ impl Parser<'_> {
         Ok(Pipe { at, variables, assigns, commands })
     }
 
-    /// `$a :=`, `$a =`, and in a range `$a, $b :=`.
+    /// Reads `$a :=`, `$a =`, and in a range `$a, $b :=`.
     fn declarations(&mut self, context: &str) -> Result<(Vec<Arc<str>>, bool), Mistake> {
         let mut names: Vec<Arc<str>> = Vec::new();
         loop {
@@ -71,7 +71,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Words up to `|` or the end of the pipeline.
+    /// Reads words up to `|` or the end of the pipeline.
     fn command(&mut self, context: &str) -> Result<PipeCommand, Mistake> {
         let at = self.at();
         let mut words = Vec::new();
@@ -93,7 +93,7 @@ impl Parser<'_> {
         if words.is_empty() { Err(self.unexpected(context)) } else { Ok(PipeCommand { at, words }) }
     }
 
-    /// A term and the fields that are taken of it.
+    /// Reads a term and the fields that are taken of it.
     fn operand(&mut self) -> Result<Option<Expr>, Mistake> {
         let Some(term) = self.term()? else { return Ok(None) };
         let mut fields: Vec<Arc<str>> = Vec::new();

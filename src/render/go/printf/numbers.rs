@@ -15,7 +15,7 @@ pub(super) fn is_for_floats(verb: char) -> bool {
     "vgGeEfFbxX".contains(verb)
 }
 
-/// Digits with a sign or a prefix and, by precision or the flag `0`, zeros before them.
+/// Writes digits with a sign or a prefix and, by precision or the flag `0`, zeros before them.
 pub(super) fn integer(value: &GoValue, number: i128, verb: char, spec: Spec, output: &mut String) {
     let size = number.unsigned_abs();
     let (digits, prefix) = match verb {
@@ -71,7 +71,7 @@ fn character(number: i128, verb: char, spec: Spec, output: &mut String) {
     }
 }
 
-/// A fraction, by a verb for such.
+/// Writes a fraction, by a verb for fractions.
 pub(super) fn floating(number: f64, verb: char, spec: Spec, output: &mut String) {
     let mut content = match verb {
         'e' | 'E' => float::scientific(number, spec.precision.unwrap_or(6)),
@@ -105,7 +105,7 @@ pub(super) fn floating(number: f64, verb: char, spec: Spec, output: &mut String)
     pad(digits, Spec { width: spec.width.map(|width| width - 1), ..spec }, output);
 }
 
-/// With the flag `#` there is always a point, and `%g` keeps zeros up to its precision, which is 6 where none is given.
+/// Applies the flag `#`: there is always a point, and `%g` keeps zeros up to its precision, which is 6 by default.
 fn with_point(content: &str, verb: char, precision: Option<usize>) -> String {
     let exponents: &[char] = if matches!(verb, 'x' | 'X') { &['p', 'P'] } else { &['e', 'E', 'p', 'P'] };
     let (number, exponent) = content.split_at(content.find(exponents).unwrap_or(content.len()));

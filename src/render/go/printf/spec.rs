@@ -1,4 +1,4 @@
-//! What stands between `%` and the verb, and what a width does.
+//! Flags, width and precision between `%` and the verb, and what a width does. Pure.
 
 /// Flags, width and precision of one verb.
 #[derive(Clone, Copy, Default)]

@@ -7,7 +7,7 @@ use crate::render::go::value::GoValue;
 use crate::render::library::quote;
 use crate::render::library::text::MOST_BYTES;
 
-/// One value: lists, maps and records have the verb applied to each of their parts.
+/// Writes one value: lists, maps and records have the verb applied to each of their parts.
 pub(super) fn value(value: &GoValue, verb: char, spec: Spec, output: &mut String) {
     if output.len() > MOST_BYTES {
         return;
@@ -65,12 +65,12 @@ pub(super) fn value(value: &GoValue, verb: char, spec: Spec, output: &mut String
     }
 }
 
-/// The verbs that print what has a text as that text.
+/// Checks whether a verb prints texts, and values that have a text, as that text.
 fn is_for_texts(verb: char) -> bool {
     matches!(verb, 'v' | 's' | 'q' | 'x' | 'X')
 }
 
-/// A part of a list, map or record: nil there has no verb.
+/// Writes a part of a list, map or record: nil there has no verb.
 fn part(item: &GoValue, verb: char, spec: Spec, output: &mut String) {
     match (item.is_nil(), spec.go_syntax) {
         (true, true) => output.push_str("interface {}(nil)"),
@@ -117,7 +117,7 @@ fn parts(
     output.push_str(close);
 }
 
-/// A verb that is not for this type; flags, width and precision stay.
+/// Writes the complaint about a verb that does not fit the type; flags, width and precision stay.
 fn bad_verb(wrong: &GoValue, verb: char, spec: Spec, output: &mut String) {
     output.push_str(&format!("%!{verb}({}=", wrong.type_name()));
     match wrong {
@@ -154,7 +154,7 @@ fn text(content: &str, verb: char, spec: Spec, output: &mut String) {
     }
 }
 
-/// Two digits a byte; with the flag for blanks, each has its own prefix.
+/// Writes two digits a byte; with the flag for blanks, each has its own prefix.
 fn hexadecimal(bytes: &[u8], is_upper: bool, spec: Spec) -> String {
     let prefix = match (spec.sharp, is_upper) {
         (false, _) => "",

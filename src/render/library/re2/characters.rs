@@ -12,7 +12,7 @@ const POSIX: &[&str] = &[
 ];
 
 impl Translation<'_> {
-    /// What begins with a backslash, outside of a set.
+    /// Translates what begins with a backslash, outside of a set.
     pub(super) fn escape(&mut self) -> Option<Preceding> {
         match self.peek()? {
             'A' | 'z' | 'B' => {
@@ -46,7 +46,7 @@ impl Translation<'_> {
         Some(Preceding::Atom)
     }
 
-    /// `pN`, `p{Name}`, `p{^Name}`, and the same with `P`.
+    /// Translates `pN`, `p{Name}`, `p{^Name}`, and the same with `P`.
     fn property(&mut self) -> Option<()> {
         let mut negated = self.take()? == 'P';
         let name = if self.take_if("{") {
@@ -65,7 +65,7 @@ impl Translation<'_> {
         Some(())
     }
 
-    /// The one character that an escape stands for, the backslash being behind us.
+    /// Reads the one character that an escape stands for, after the backslash.
     fn escaped_char(&mut self) -> Option<char> {
         let is_octal = |c: char| ('0'..='7').contains(&c);
         match self.take()? {
@@ -101,7 +101,7 @@ impl Translation<'_> {
         }
     }
 
-    /// A set, its bracket being behind us.
+    /// Translates a set, after its bracket.
     pub(super) fn class(&mut self) -> Option<Preceding> {
         self.output.push('[');
         if self.take_if("^") {
@@ -158,7 +158,7 @@ impl Translation<'_> {
     }
 }
 
-/// `d`, `s`, `w` and their opposites: whether it is an opposite, and the characters.
+/// Returns whether `d`, `s`, `w` or an opposite of them is an opposite, and the characters.
 fn perl_set(c: char) -> Option<(bool, &'static str)> {
     let set = match c.to_ascii_lowercase() {
         'd' => DIGIT,

@@ -1,5 +1,5 @@
-//! `backends`: the typed list of a folder's backends. Reads arguments and writes values; what a key means is decided in
-//! `nginx::backend`. Keys that do not decode are skipped and recorded in the session; they never fail the render.
+//! `backends`: the typed list of a folder's backends. Reads arguments and writes values; `nginx::backend` decides what a
+//! key means. Keys that do not decode are skipped and recorded in the session; they never fail the render.
 
 use serde_json::Value as Json;
 use tera::Value;
@@ -103,7 +103,7 @@ fn networks(call: &TeraCall<'_>, name: &'static str) -> Result<Option<Networks>,
     })
 }
 
-/// A text by itself, or a list of texts.
+/// Returns a text by itself, or a list of texts.
 fn texts<'a>(call: &TeraCall<'a>, name: &'static str) -> Result<Vec<&'a str>, FunctionError> {
     let value = call.value(name)?;
     if let Some(text) = value.as_str() {
@@ -134,7 +134,7 @@ const MEMBERS: [&str; 13] = [
     "meta",
 ];
 
-/// A backend without values: copying it is cheaper than hashing every name again for each backend.
+/// Returns a backend without values: copying it is cheaper than hashing every name again for each backend.
 fn blank() -> Map {
     MEMBERS.iter().map(|name| (Key::from(*name), Value::none())).collect()
 }

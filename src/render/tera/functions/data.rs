@@ -61,7 +61,7 @@ fn pluck(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
     Ok(Value::from(found))
 }
 
-/// Tera's own gives its groups in random order.
+/// Groups in order; Tera's own gives its groups in random order.
 fn group_by(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
     let attribute = call.text("attribute")?;
     let mut groups: BTreeMap<Key<'static>, Vec<Value>> = BTreeMap::new();

@@ -87,7 +87,7 @@ impl ListValue for Value {
     }
 }
 
-/// `{key, value}`.
+/// Returns `{key, value}`.
 fn pair(path: &str, text: &str) -> Value {
     Value::from(BTreeMap::from([(Key::from("key"), Value::from(path)), (Key::from("value"), Value::from(text))]))
 }

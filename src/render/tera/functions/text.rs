@@ -55,7 +55,7 @@ fn base64_decode(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, Functi
     encoding::base64_decode(text).map(Value::from).map_err(|what| call.failure(run.session.about(text, what)))
 }
 
-/// One quoted argument of an nginx directive: safe to print.
+/// Returns one quoted argument of an nginx directive: safe to print.
 fn nginx_string(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, FunctionError> {
     let text = call.text("text")?;
     let quoted = quote::nginx_string(text).map_err(|what| call.failure(run.session.about(text, what)))?;

@@ -1,5 +1,5 @@
-//! What the loops of a template printed, in pieces of some items each: a piece is printed again only where its items or the
-//! keys that it read have changed. Which items are the same is seen from where they are kept, without looking into them.
+//! What the loops of a template printed, in pieces of some items each: a piece is printed again only if its items or the
+//! keys that it read have changed. Items are the same if they lie at the same place; nobody looks into them.
 
 use std::collections::HashMap;
 
@@ -8,17 +8,17 @@ use tera::Value;
 use crate::render::changes::Changes;
 use crate::render::window::Reads;
 
-/// Fewest and most items in a piece, where they are cut anew.
+/// Fewest and most items in a new piece.
 const FEWEST: usize = 16;
 const MOST: usize = 128;
-/// How many pieces in a row may have changed before those behind them are looked at from the end only.
+/// Most changed pieces in a row; more are compared from the end only.
 const LOOK_AHEAD: usize = 8;
 
 /// The loops of one template, by their number.
 #[derive(Default)]
 pub(in crate::render::tera) struct Loops {
     kept: HashMap<usize, Pieces>,
-    /// They cannot be printed in pieces: a list that is none, or too much text.
+    /// Whether they cannot be printed in pieces: a value that is not a list, or too much text.
     given_up: bool,
 }
 
@@ -32,9 +32,9 @@ pub(in crate::render::tera) struct Pieces {
 /// Some items in a row. Without any, what the loop prints when it is empty.
 pub(in crate::render::tera) struct Piece {
     pub(in crate::render::tera) items: Vec<Value>,
-    /// What they print; nothing where that is not known.
+    /// Text that they print; `None` if that is not known.
     pub(in crate::render::tera) text: Option<Value>,
-    /// Where they looked in the store for that.
+    /// Keys that they read for that.
     pub(in crate::render::tera) reads: Reads,
 }
 
@@ -53,7 +53,7 @@ impl Loops {
         }
     }
 
-    /// Takes the pieces of a loop out; to be put back when they are printed.
+    /// Removes and returns the pieces of a loop; the caller puts them back when they are printed.
     pub(in crate::render::tera) fn take(&mut self, number: usize) -> Pieces {
         self.kept.remove(&number).unwrap_or_default()
     }
@@ -62,7 +62,7 @@ impl Loops {
         self.kept.insert(number, Pieces { used: true, ..pieces });
     }
 
-    /// Whether printing in pieces has been given up.
+    /// Checks whether printing in pieces has been given up.
     pub(in crate::render::tera) fn are_given_up(&self) -> bool {
         self.given_up
     }
@@ -82,7 +82,7 @@ impl Loops {
         self.kept.retain(|_, pieces| std::mem::take(&mut pieces.used));
     }
 
-    /// Whether nothing that is kept follows from keys that it looked at by itself.
+    /// Checks whether no kept piece has looked at keys by itself.
     pub(in crate::render::tera) fn read_nothing(&self) -> bool {
         self.kept.values().flat_map(|pieces| &pieces.pieces).all(|piece| piece.reads == Reads::default())
     }
@@ -93,7 +93,7 @@ impl Piece {
         Piece { items: items.to_vec(), text: None, reads: Reads::default() }
     }
 
-    /// How long its text is.
+    /// Returns the length of its text.
     pub(in crate::render::tera) fn bytes(&self) -> usize {
         self.text.as_ref().and_then(Value::as_str).map_or(0, str::len)
     }
@@ -108,12 +108,12 @@ impl Piece {
 }
 
 impl Pieces {
-    /// The pieces, in order.
+    /// Returns the pieces, in order.
     pub(in crate::render::tera) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Piece> {
         self.pieces.iter_mut()
     }
 
-    /// What all of them print, in order.
+    /// Returns what all of them print, in order.
     pub(in crate::render::tera) fn texts(&self) -> Vec<Value> {
         self.pieces.iter().filter_map(|piece| piece.text.clone()).collect()
     }
@@ -164,7 +164,7 @@ fn cut(items: &[Value], size: usize) -> impl Iterator<Item = Piece> {
     items.chunks(size).map(Piece::new)
 }
 
-/// How many items and how many pieces come before one that is the same; the first of `pieces` is not.
+/// Returns how many items and how many pieces come before one that is the same; the first of `pieces` is not.
 fn next_same(pieces: &[Piece], items: &[Value], further: usize) -> Option<(usize, usize)> {
     let mut reach = pieces.first()?.items.len() + further;
     for (skipped, piece) in pieces.iter().enumerate().take(LOOK_AHEAD).skip(1) {
@@ -181,7 +181,8 @@ fn are_same(some: &[Value], others: &[Value]) -> bool {
     some.iter().zip(others).all(|(one, other)| is_same(one, other))
 }
 
-/// Whether two values are one. Maps and lists are where they are kept in one place: both are alive, so that place is theirs.
+/// Checks whether two values are one. Maps and lists are one if they lie at the same place: both are alive, so that the place
+/// is theirs.
 fn is_same(one: &Value, other: &Value) -> bool {
     match (one.as_map(), other.as_map()) {
         (Some(one), Some(other)) => return std::ptr::eq(one, other),
@@ -209,7 +210,7 @@ mod tests {
         numbers.into_iter().map(Value::from).collect()
     }
 
-    /// How many items have to be printed again after a list has become another.
+    /// Checks how many items have to be printed again after a list has changed.
     fn check(before: &[Value], after: &[Value], most_printed: usize) {
         let mut pieces = Pieces::default();
         for items in [before, after] {

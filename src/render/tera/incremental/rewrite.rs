@@ -1,7 +1,7 @@
 //! Loops of Tera templates that stand by themselves: what they print follows from their items and the store alone, item by
-//! item. A rewritten template hands the items of each to `each`, which prints pieces from earlier renders where neither the
-//! items nor the keys behind them have changed. Reads and writes template texts only; whether a loop reads other variables
-//! is asked of Tera.
+//! item. A rewritten template hands the items of each to `each`, which reuses pieces of earlier renders if neither the
+//! items nor the keys behind them have changed. Reads and writes template texts only; Tera says whether a loop reads other
+//! variables.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -14,22 +14,22 @@ use crate::render::tera::scan::{self, Tag, TagKind};
 
 /// The function that rewritten templates call. Its name is no secret, but nothing else can be done with it.
 pub(in crate::render::tera) const EACH: &str = "__each";
-/// What a loop's own template has as its list.
+/// Variable of a loop's own template that holds its list.
 pub(in crate::render::tera) const ITEMS: &str = "__items";
-/// What a piece is called where it is printed.
+/// Variable that holds the text of a piece.
 const TEXT: &str = "__text";
 
-/// What the template of a loop is called: no file's name has that in it.
+/// Returns the name of a loop's own template: no file has such a name.
 pub(in crate::render::tera) fn name_of(number: usize) -> String {
     format!("{number}\0{EACH}")
 }
 
-/// What a template is called when it is rewritten: no file's name has that in it.
+/// Returns the name of a rewritten template: no file has such a name.
 pub(in crate::render::tera) fn rewritten_name(template: &str) -> String {
     format!("{template}\0{EACH}")
 }
 
-/// Adds those of the templates once more that have such loops, rewritten; answers their names.
+/// Adds the templates that have such loops once more, rewritten; returns their names.
 pub(in crate::render::tera) fn rewrite<'a>(
     tera: &mut Tera,
     templates: impl Iterator<Item = (&'a str, &'a str)>,
@@ -75,7 +75,7 @@ struct Loop {
     whole: Range<usize>,
     /// The name of an item.
     name: Range<usize>,
-    /// What is gone through.
+    /// Expression of the list.
     items: Range<usize>,
     /// From the end of `for` to the opening of `endfor`.
     inside: Range<usize>,
@@ -84,7 +84,7 @@ struct Loop {
 }
 
 impl Loop {
-    /// The loop alone, as a template over [`ITEMS`].
+    /// Returns the loop alone, as a template over [`ITEMS`].
     fn body(&self, source: &str) -> String {
         let [_, after_for, before_end, _] = self.trims;
         let (name, inside) = (&source[self.name.clone()], &source[self.inside.clone()]);
@@ -92,7 +92,7 @@ impl Loop {
         format!("{{% for {name} in {ITEMS} {close}{inside}{open} endfor %}}")
     }
 
-    /// What stands in its place.
+    /// Returns the text that replaces it.
     fn call(&self, source: &str) -> String {
         let [before, _, _, after] = self.trims;
         let (open, close) = (if before { "{%-" } else { "{%" }, if after { "-%}" } else { "%}" });
@@ -107,7 +107,7 @@ impl Loop {
     }
 }
 
-/// The pattern, where an expression is one call of `gets` or `getvs` and nothing else.
+/// Returns the pattern, if an expression is one call of `gets` or `getvs` and nothing else.
 fn pattern_of(expression: &str, kind: ListKind) -> Option<&str> {
     let arguments = expression.strip_prefix(kind.function())?.strip_prefix('(')?.strip_suffix(')')?;
     let pattern = arguments.trim_start().strip_prefix("pattern")?.trim_start().strip_prefix('=')?;
@@ -123,7 +123,7 @@ fn pattern_of(expression: &str, kind: ListKind) -> Option<&str> {
     (is_one_argument && depth == 0 && !pattern.starts_with('=')).then(|| pattern.trim())
 }
 
-/// The outermost loops that could stand by themselves, in order. Which other variables they read is not looked at.
+/// Returns the outermost loops that could stand by themselves, in order. Which other variables they read is not checked.
 fn loops(source: &str) -> Vec<Loop> {
     let tags: Vec<Tag> = scan::tags(source).collect();
     let impure = functions::impure_names();
@@ -141,12 +141,12 @@ fn loops(source: &str) -> Vec<Loop> {
     found
 }
 
-/// The first word of a statement; nothing of any other tag.
+/// Returns the first word of a statement; an empty text for any other tag.
 fn word_of<'s>(tag: &Tag, source: &'s str) -> &'s str {
     if tag.kind == TagKind::Statement { scan::identifier(tag.text(source).trim_start()) } else { "" }
 }
 
-/// The position of the `endfor` to a `for` before `from`.
+/// Returns the position of the `endfor` to a `for` before `from`.
 fn end_of_loop(tags: &[Tag], from: usize, source: &str) -> Option<usize> {
     let mut depth = 1;
     tags.iter().enumerate().skip(from).find_map(|(position, tag)| {
@@ -164,7 +164,7 @@ fn read_loop(tags: &[Tag], source: &str, impure: &BTreeSet<&str>) -> Option<Loop
     let [first, within @ .., last] = tags else { return None };
     let text = first.text(source);
     let start = first.inside.end - usize::from(first.trims(source).1) - text.len();
-    // `for`, the name, `in`, and the rest. Of two names the second has another meaning.
+    // `for`, the name, `in`, and the rest. If there are two names, they mean key and value.
     let name_at = text.find("for")? + 3;
     let name_at = name_at + blanks(&text[name_at..]);
     let name = scan::identifier(&text[name_at..]);
@@ -205,7 +205,7 @@ fn read_loop(tags: &[Tag], source: &str, impure: &BTreeSet<&str>) -> Option<Loop
                 is_empty = true;
                 (branches.len() == 1).then_some(1)?
             }
-            // What is set in a branch only may be a variable of the template otherwise, and stays one where there are no items.
+            // What is set in a branch only may also be a variable of the template, and stays one if there are no items.
             "set" if *branch == 0 && !is_empty && expression.contains('=') => branches.len(),
             "elif" | "else" => branches.len(),
             _ if tag.kind == TagKind::Print => branches.len(),
@@ -225,7 +225,7 @@ fn read_loop(tags: &[Tag], source: &str, impure: &BTreeSet<&str>) -> Option<Loop
     })
 }
 
-/// Whether an expression calls nothing that tells more than the store, and asks nothing of the outermost loop.
+/// Checks whether an expression calls no impure function, and asks nothing of the outermost loop.
 fn is_plain(expression: &str, depth: usize, impure: &BTreeSet<&str>) -> bool {
     let bare = scan::without_strings(expression);
     // A component: its definition is elsewhere.

@@ -21,7 +21,7 @@ mod tera;
 mod window;
 
 pub use error::{Place, TemplateError};
-pub use facts::{Facts, Srv};
+pub use facts::Facts;
 pub use go::convert;
 pub use memory::Memory;
 pub use output::MOST_OUTPUT_BYTES;

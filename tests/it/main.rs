@@ -28,6 +28,7 @@ mod render;
 mod sandbox;
 mod several_stores;
 mod shipped;
+mod slow;
 mod status;
 mod stock;
 mod store;

@@ -2,8 +2,8 @@
 
 use core::net::IpAddr;
 
+use crate::model::dns::Srv;
 use crate::render::error::FunctionError;
-use crate::render::facts::Srv;
 use crate::render::session::RenderSession;
 
 /// Returns an environment variable that is set and not empty.

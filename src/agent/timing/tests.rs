@@ -1,14 +1,11 @@
-//! Timelines: what happens at which millisecond, and when the group is started.
+//! Timelines: what happens at which millisecond, and when a pass starts.
 
 use super::*;
 
-fn timed(id: &str, pace: Option<Pace>) -> Timed {
-    Timed { id: id.to_owned(), pace, drives_nginx: true }
-}
-
 struct Timeline {
     start: Instant,
-    schedule: Schedule,
+    timing: Timing,
+    load: Load,
     started: Vec<u64>,
     now_ms: u64,
     /// How long a transaction takes, and how it ends.
@@ -19,11 +16,10 @@ struct Timeline {
 
 impl Timeline {
     fn new(pace: Option<Pace>) -> Timeline {
-        let mut schedule = Schedule::default();
-        schedule.set_groups([timed("g", pace)]);
         Timeline {
             start: Instant::now(),
-            schedule,
+            timing: Timing::new(pace, true),
+            load: Load::Usual,
             started: Vec::new(),
             now_ms: 0,
             takes_ms: 10,
@@ -42,9 +38,10 @@ impl Timeline {
             let now = self.at(self.now_ms);
             if self.running_until == Some(self.now_ms) {
                 self.running_until = None;
-                self.schedule.finished("g", now, true, self.left, 0.0);
+                self.timing.finished(now, true, self.left, 0.0);
             }
-            if !self.schedule.start_due(now).is_empty() {
+            if self.timing.due_at(self.load).is_some_and(|at| at <= now) {
+                self.timing.start();
                 assert!(self.running_until.is_none(), "two transactions of one group at once");
                 self.started.push(self.now_ms);
                 self.running_until = Some(self.now_ms + self.takes_ms);
@@ -62,7 +59,7 @@ impl Timeline {
             self.run_to(ms - 1);
         }
         let now = self.at(ms);
-        self.schedule.changed("g", urgency, now);
+        self.timing.changed(urgency, now);
     }
 }
 
@@ -73,7 +70,7 @@ fn check(pace: Option<Pace>, changes_ms: impl IntoIterator<Item = u64>, until_ms
     }
     timeline.run_to(until_ms);
     assert_eq!(timeline.started, expected);
-    assert_eq!(timeline.schedule.wake_at(), None, "something still waits");
+    assert_eq!(timeline.timing.due_at(timeline.load), None, "something still waits");
 }
 
 fn pace(debounce_ms: u64, first: bool, max_ms: u64, interval_ms: u64) -> Option<Pace> {
@@ -122,19 +119,19 @@ fn failures_back_off_and_new_input_comes_first() {
     timeline.change(0);
     timeline.run_to(8000);
     assert_eq!(timeline.started, [0, 1010, 3020, 7030]);
-    assert_eq!(timeline.schedule.failures("g"), 4);
+    assert_eq!(timeline.timing.failures(), 4);
     timeline.change(8100);
     timeline.left = Left::Settled;
     timeline.run_to(20_000);
     assert_eq!(timeline.started, [0, 1010, 3020, 7030, 8100]);
-    assert_eq!(timeline.schedule.failures("g"), 0);
+    assert_eq!(timeline.timing.failures(), 0);
 }
 
 #[test]
 fn while_old_workers_pile_up_additions_wait_and_removals_go_first() {
     let mut timeline = Timeline::new(Some(Pace::default()));
     timeline.change(0);
-    timeline.schedule.set_load(Load::Stretched(4));
+    timeline.load = Load::Stretched(4);
     timeline.change_urgently(2000, Urgency::Addition);
     timeline.run_to(3999);
     assert_eq!(timeline.started, [0], "an addition waits for four times the interval");
@@ -144,43 +141,34 @@ fn while_old_workers_pile_up_additions_wait_and_removals_go_first() {
     timeline.change_urgently(6050, Urgency::Removal);
     timeline.run_to(6500);
     assert_eq!(timeline.started, [0, 4010, 6150], "a removal takes the addition with it");
-    timeline.schedule.set_load(Load::Hold);
+    timeline.load = Load::Hold;
     timeline.change(8000);
     timeline.run_to(20_000);
-    assert_eq!((timeline.started.len(), timeline.schedule.wake_at()), (3, None), "held");
-    timeline.schedule.set_load(Load::Usual);
+    assert_eq!((timeline.started.len(), timeline.timing.due_at(timeline.load)), (3, None), "held");
+    timeline.load = Load::Usual;
     timeline.run_to(20_100);
     assert_eq!(timeline.started.len(), 4);
 }
 
 #[test]
-fn groups_without_nginx_do_not_care_about_its_workers() {
+fn a_group_without_nginx_does_not_care_about_its_workers() {
     let now = Instant::now();
-    let mut schedule = Schedule::default();
-    schedule.set_groups([Timed { drives_nginx: false, ..timed("a", Some(Pace::default())) }]);
-    assert!(schedule.set_load(Load::Hold) && !schedule.set_load(Load::Hold));
-    schedule.changed("a", Urgency::Addition, now);
-    assert_eq!(schedule.start_due(now), ["a"]);
+    let mut timing = Timing::new(Some(Pace::default()), false);
+    timing.changed(Urgency::Addition, now);
+    assert_eq!(timing.due_at(Load::Hold), Some(now));
 }
 
 #[test]
-fn groups_do_not_hold_each_other_up_and_keep_their_timing_over_a_new_set() {
+fn timing_is_kept_over_a_new_pace() {
     let now = Instant::now();
-    let mut schedule = Schedule::default();
-    schedule.set_groups([timed("a", Some(Pace::default())), timed("b", None)]);
-    schedule.changed("a", Urgency::Removal, now);
-    schedule.changed("b", Urgency::Removal, now);
-    schedule.changed("unknown", Urgency::Removal, now);
-    assert_eq!(schedule.start_due(now), ["a", "b"]);
-    schedule.finished("b", now, false, Left::Settled, 0.5);
-    schedule.changed("a", Urgency::Removal, now);
-    schedule.changed("b", Urgency::Removal, now);
-    assert_eq!(schedule.start_due(now), ["b"], "a still runs");
-    schedule.finished("a", now, true, Left::Settled, 0.5);
-    schedule.set_groups([timed("a", Some(Pace::default()))]);
-    assert!(!schedule.is_busy());
-    assert_eq!(schedule.start_due(now), [""; 0], "the reload was just now");
-    assert_eq!(schedule.wake_at(), Some(now + Duration::from_secs(1)));
+    let mut timing = Timing::new(Some(Pace::default()), true);
+    timing.changed(Urgency::Removal, now);
+    timing.start();
+    timing.changed(Urgency::Removal, now);
+    assert_eq!(timing.due_at(Load::Usual), None, "a pass runs");
+    timing.finished(now, true, Left::Settled, 0.5);
+    let timing = timing.with_pace(Some(Pace::default()), true);
+    assert_eq!(timing.due_at(Load::Usual), Some(now + Duration::from_secs(1)), "the reload was just now");
 }
 
 #[test]

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::apply::group::{self, Group};
-use crate::config::problem::{Place, Position, Problem, Problems};
 use crate::config::resource::outline::Account;
 use crate::config::resource::{Defaults, ResourceFile};
 use crate::config::set;
+use crate::model::problem::{Place, Position, Problem, Problems};
 use crate::model::range::KeyRanges;
 use crate::model::resource::Resource;
 use crate::model::store::StoreSettings;
@@ -18,14 +18,14 @@ use crate::world::folder_watch::Watched;
 use crate::world::fs::folder::{self, Folder};
 use crate::world::fs::real_destination;
 
-use super::touched::Touched;
+use super::readers::Readers;
 
-/// Where to read from.
+/// Where conf.d and templates are.
 #[derive(Clone, Debug)]
-pub struct Sources {
+pub struct Confdirs {
     /// Folders that hold `conf.d` and `templates`.
-    pub confdirs: Vec<PathBuf>,
-    /// What resources have where their files do not say.
+    pub folders: Vec<PathBuf>,
+    /// Settings of resources whose files do not say.
     pub defaults: Defaults,
     /// Only this file of conf.d.
     pub only: Option<String>,
@@ -68,21 +68,15 @@ fn stores_of(resources: &[Arc<Resource>]) -> (Vec<StoreUse>, Vec<usize>) {
     (uses.map(|(store, settings)| StoreUse { settings, ranges: ranges(store) }).collect(), positions)
 }
 
-/// Everything loaded.
+/// What conf.d and the templates say. Never changes: a new reading is a new catalog.
 #[derive(Default)]
-pub struct Loaded {
-    /// Resources by position, as `touched` speaks of them.
+pub struct Catalog {
+    /// Resources, in the order of their names; positions elsewhere are positions in here.
     pub members: Vec<Member>,
     /// The resources by the commands they share.
     pub groups: Vec<Arc<Group>>,
-    /// Positions in `groups` by id.
-    groups_by_id: BTreeMap<String, usize>,
-    /// The position in `groups` of each member's group.
-    group_positions: Vec<usize>,
-    /// Members by name.
-    positions: BTreeMap<Arc<str>, usize>,
-    /// Which resources a key concerns.
-    pub touched: Touched,
+    /// Which resources read a key.
+    pub readers: Readers,
     /// Everything wrong, with places.
     pub problems: Problems,
     /// Users and groups that the files name, those with problems too.
@@ -95,37 +89,24 @@ pub struct Loaded {
     pub watched: Watched,
 }
 
-impl Loaded {
+impl Catalog {
     /// Takes members and sorts them into groups.
-    fn of_members(mut members: Vec<Member>) -> Loaded {
-        members.sort_by(|a, b| a.resource.name.cmp(&b.resource.name));
+    fn of_members(mut members: Vec<Member>) -> Catalog {
+        members.sort_by(|a, b| a.resource.name().cmp(b.resource.name()));
         let resources: Vec<Arc<Resource>> = members.iter().map(|member| Arc::clone(&member.resource)).collect();
-        let positions: BTreeMap<Arc<str>, usize> =
-            resources.iter().enumerate().map(|(position, resource)| (Arc::clone(&resource.name), position)).collect();
-        let groups: Vec<Arc<Group>> = group::form(&resources).into_iter().map(Arc::new).collect();
-        let mut group_positions = vec![0; members.len()];
-        for (group_position, group) in groups.iter().enumerate() {
-            for position in group.resources.iter().filter_map(|resource| positions.get(&resource.name)) {
-                group_positions[*position] = group_position;
-            }
-        }
         let (stores, store_positions) = stores_of(&resources);
-        let by_id = groups.iter().enumerate().map(|(position, group)| (group.id.clone(), position));
-        Loaded {
-            groups_by_id: by_id.collect(),
-            groups,
-            group_positions,
-            positions,
-            touched: Touched::index(resources.iter().map(|resource| &**resource)),
+        Catalog {
+            groups: group::form(&resources).into_iter().map(Arc::new).collect(),
+            readers: Readers::index(resources.iter().map(|resource| &**resource)),
             stores,
             store_positions,
             members,
-            ..Loaded::default()
+            ..Catalog::default()
         }
     }
 
-    /// Nothing would be rendered or said differently.
-    pub fn same_as(&self, other: &Loaded) -> bool {
+    /// Returns whether nothing would be rendered or reported differently.
+    pub fn same_as(&self, other: &Catalog) -> bool {
         let same_member = |(ours, theirs): (&Member, &Member)| {
             ours.resource == theirs.resource && ours.renderer.same_texts(&theirs.renderer)
         };
@@ -135,41 +116,43 @@ impl Loaded {
             && self.members.iter().zip(&other.members).all(same_member)
     }
 
-    /// The member of this name.
+    /// Returns the member of this name.
     pub fn member(&self, name: &str) -> Option<&Member> {
-        self.members.get(*self.positions.get(name)?)
+        self.members.get(self.position(name)?)
     }
 
-    /// The position of the member of this name.
+    /// Returns the position of the member of this name.
     pub fn position(&self, name: &str) -> Option<usize> {
-        self.positions.get(name).copied()
+        self.members.binary_search_by(|member| (**member.resource.name()).cmp(name)).ok()
     }
 
-    /// The group of this id.
-    pub fn group(&self, id: &str) -> Option<&Arc<Group>> {
-        self.groups.get(*self.groups_by_id.get(id)?)
-    }
-
-    /// The store of the member at this position, as a position in `stores`.
+    /// Returns the store of the member at this position, as a position in `stores`.
     pub fn store_at(&self, position: usize) -> Option<usize> {
         self.store_positions.get(position).copied()
     }
 
-    /// The group of the member at this position.
-    pub fn group_at(&self, position: usize) -> Option<&Arc<Group>> {
-        self.groups.get(*self.group_positions.get(position)?)
+    /// Returns the stores with the ranges that these members alone read.
+    pub fn stores_of<'a>(&'a self, members: impl Iterator<Item = &'a Member> + Clone) -> Vec<StoreUse> {
+        let only = |store: &StoreUse| {
+            let readers = members.clone().filter(|member| member.resource.backend == store.settings);
+            StoreUse {
+                settings: store.settings.clone(),
+                ranges: KeyRanges::union(readers.map(|member| &member.resource.ranges)),
+            }
+        };
+        self.stores.iter().map(only).collect()
     }
 }
 
 /// Reads and compiles everything. `previous` lends its members to files that are broken now.
-pub fn load(sources: &Sources, facts: &Arc<dyn Facts>, previous: Option<&Loaded>) -> Loaded {
+pub fn load(confdirs: &Confdirs, facts: &Arc<dyn Facts>, previous: Option<&Catalog>) -> Catalog {
     let mut members: Vec<Member> = Vec::new();
     let mut problems: Vec<Problem> = Vec::new();
     let mut accounts: Vec<Account> = Vec::new();
     let mut names: BTreeSet<String> = BTreeSet::new();
     let mut watched = Watched::default();
     let mut read: BTreeSet<PathBuf> = BTreeSet::new();
-    for confdir in &sources.confdirs {
+    for confdir in &confdirs.folders {
         // One that is named twice, or by two paths, is still one.
         if !read.insert(confdir.canonicalize().unwrap_or_else(|_| confdir.clone())) {
             continue;
@@ -180,7 +163,7 @@ pub fn load(sources: &Sources, facts: &Arc<dyn Facts>, previous: Option<&Loaded>
         let templates =
             folder::read_texts(&confdir.join("templates"), |name| !name.starts_with('.') && !name.ends_with('~'));
         watched.folders.extend(conf_d.folders.iter().chain(&templates.folders).cloned());
-        let found = load_confdir(&conf_d, &templates, sources, facts, previous);
+        let found = load_confdir(&conf_d, &templates, confdirs, facts, previous);
         names.extend(conf_d.files.iter().map(|file| file.name.clone()));
         problems.extend(found.problems);
         accounts.extend(found.accounts);
@@ -192,19 +175,19 @@ pub fn load(sources: &Sources, facts: &Arc<dyn Facts>, previous: Option<&Loaded>
             }
         }
     }
-    if let Some(only) = &sources.only
-        && !names.iter().any(|name| is_wanted(sources, name))
+    if let Some(only) = &confdirs.only
+        && !names.iter().any(|name| is_wanted(confdirs, name))
     {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         problems.push(
             Problem::new(format!("there is no resource `{only}`")).hint(format!("there is: {}", names.join(" "))),
         );
     }
-    Loaded { problems: problems.into_iter().collect(), accounts, watched, ..Loaded::of_members(members) }
+    Catalog { problems: problems.into_iter().collect(), accounts, watched, ..Catalog::of_members(members) }
 }
 
-fn is_wanted(sources: &Sources, name: &str) -> bool {
-    sources.only.as_deref().is_none_or(|only| name == only || name.strip_suffix(".toml") == Some(only))
+fn is_wanted(confdirs: &Confdirs, name: &str) -> bool {
+    confdirs.only.as_deref().is_none_or(|only| name == only || name.strip_suffix(".toml") == Some(only))
 }
 
 /// What the resources of earlier confdirs have.
@@ -218,8 +201,8 @@ impl Taken {
     fn by(members: &[Member]) -> Taken {
         let mut taken = Taken::default();
         for resource in members.iter().map(|member| &member.resource) {
-            taken.names.insert(Arc::clone(&resource.name), resource.file.clone());
-            taken.dests.insert(real_destination(&resource.dest), Arc::clone(&resource.name));
+            taken.names.insert(Arc::clone(resource.name()), resource.file.clone());
+            taken.dests.insert(real_destination(&resource.dest), Arc::clone(resource.name()));
         }
         taken
     }
@@ -227,8 +210,8 @@ impl Taken {
     /// Why a resource of a later confdir cannot be had beside them.
     fn clash(&self, later: &Resource) -> Option<Problem> {
         let place = Place::file(&later.file);
-        if let Some(file) = self.names.get(&later.name) {
-            let problem = Problem::new(format!("there is a resource `{}` already: `{}`", later.name, file.display()));
+        if let Some(file) = self.names.get(later.name()) {
+            let problem = Problem::new(format!("there is a resource `{}` already: `{}`", later.id, file.display()));
             return Some(problem.at(place).hint("resources of several confdirs need names of their own"));
         }
         if self.dests.is_empty() {
@@ -236,7 +219,7 @@ impl Taken {
         }
         let real = real_destination(&later.dest);
         let first = self.dests.get(&real)?;
-        let problem = Problem::new(format!("`{first}` and `{}` both write `{}`", later.name, real.display()));
+        let problem = Problem::new(format!("`{first}` and `{}` both write `{}`", later.id, real.display()));
         Some(problem.at(place).hint("give each a `dest` of its own"))
     }
 }
@@ -251,13 +234,13 @@ struct Found {
 fn load_confdir(
     conf_d: &Folder,
     templates: &Folder,
-    sources: &Sources,
+    confdirs: &Confdirs,
     facts: &Arc<dyn Facts>,
-    previous: Option<&Loaded>,
+    previous: Option<&Catalog>,
 ) -> Found {
     let mut problems: Vec<Problem> = conf_d.problem.iter().map(|problem| Problem::new(problem.clone())).collect();
     let mut files = Vec::new();
-    for file in conf_d.files.iter().filter(|file| is_wanted(sources, &file.name)) {
+    for file in conf_d.files.iter().filter(|file| is_wanted(confdirs, &file.name)) {
         match &file.text {
             Ok(text) => files.push(ResourceFile {
                 name: Arc::from(file.name.as_str()),
@@ -268,7 +251,7 @@ fn load_confdir(
         }
     }
     let names: BTreeSet<String> = templates.files.iter().map(|file| file.name.clone()).collect();
-    let set = set::load(&files, &names, &sources.defaults);
+    let set = set::load(&files, &names, &confdirs.defaults);
     problems.extend(set.problems.iter().cloned());
     let mut resources: Vec<Arc<Resource>> = set.resources.into_iter().map(Arc::new).collect();
     let kept = kept_resources(conf_d, previous, &resources);
@@ -309,7 +292,7 @@ fn load_confdir(
     for (position, resource) in resources.into_iter().enumerate() {
         if !unusable.contains(&position) {
             members.push(Member { resource, renderer: Arc::clone(&renderer) });
-        } else if let Some(member) = previous.and_then(|previous| previous.member(&resource.name)) {
+        } else if let Some(member) = previous.and_then(|previous| previous.member(resource.name())) {
             members.push(member.clone());
         }
     }
@@ -323,10 +306,10 @@ fn drop_shared_destinations(resources: &mut Vec<Arc<Resource>>, problems: &mut V
     resources.retain(|resource| {
         let real = real_destination(&resource.dest);
         let Some(first) = writers.get(&real) else {
-            writers.insert(real, Arc::clone(&resource.name));
+            writers.insert(real, Arc::clone(resource.name()));
             return true;
         };
-        let message = format!("`{first}` and `{}` both write `{}`", resource.name, real.display());
+        let message = format!("`{first}` and `{}` both write `{}`", resource.id, real.display());
         problems.push(Problem::new(message).at(Place::file(&resource.file)).hint("give each a `dest` of its own"));
         dropped.push(Arc::clone(resource));
         false
@@ -335,13 +318,13 @@ fn drop_shared_destinations(resources: &mut Vec<Arc<Resource>>, problems: &mut V
 }
 
 /// The last good form of resources whose file is still there but is broken now.
-fn kept_resources(conf_d: &Folder, previous: Option<&Loaded>, fresh: &[Arc<Resource>]) -> Vec<Arc<Resource>> {
+fn kept_resources(conf_d: &Folder, previous: Option<&Catalog>, fresh: &[Arc<Resource>]) -> Vec<Arc<Resource>> {
     let still_there = |name: &str| conf_d.problem.is_some() || conf_d.files.iter().any(|file| file.name == name);
     let previous = previous.into_iter().flat_map(|previous| &previous.members);
     previous
         .map(|member| &member.resource)
-        .filter(|old| old.file.starts_with(&conf_d.root) && still_there(&old.name))
-        .filter(|old| fresh.iter().all(|resource| resource.name != old.name && resource.dest != old.dest))
+        .filter(|old| old.file.starts_with(&conf_d.root) && still_there(old.name()))
+        .filter(|old| fresh.iter().all(|resource| resource.name() != old.name() && resource.dest != old.dest))
         .cloned()
         .collect()
 }

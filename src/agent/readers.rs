@@ -1,19 +1,19 @@
-//! Which resources a changed key concerns, found by the key's own ancestors: the cost is the key's depth, not the number of
+//! Which resources read a changed key, found by the key's own ancestors: the cost is the key's depth, not the number of
 //! resources. Pure.
 
 use std::collections::HashMap;
 
 use crate::model::resource::Resource;
 
-/// Resources by the store directories they read.
+/// Resources by the store directories that they read.
 #[derive(Debug, Default)]
-pub struct Touched {
+pub struct Readers {
     by_directory: HashMap<String, Vec<usize>>,
 }
 
-impl Touched {
-    /// An index of resources; answers speak of their positions.
-    pub fn index<'a>(resources: impl IntoIterator<Item = &'a Resource>) -> Touched {
+impl Readers {
+    /// Indexes resources by their position.
+    pub fn index<'a>(resources: impl IntoIterator<Item = &'a Resource>) -> Readers {
         let mut by_directory: HashMap<String, Vec<usize>> = HashMap::new();
         for (position, resource) in resources.into_iter().enumerate() {
             for key in &resource.keys {
@@ -25,11 +25,11 @@ impl Touched {
                 }
             }
         }
-        Touched { by_directory }
+        Readers { by_directory }
     }
 
-    /// The positions of the resources that see `key`, a store key with its prefix; some may come twice.
-    pub fn by(&self, key: &str) -> impl Iterator<Item = usize> {
+    /// Returns the positions of the resources that see `key`, a store key with its prefix; some may come twice.
+    pub fn of(&self, key: &str) -> impl Iterator<Item = usize> {
         let ancestors = key.match_indices('/').map(|(at, _)| if at == 0 { "/" } else { &key[..at] });
         ancestors
             .chain(["", key])
@@ -52,7 +52,7 @@ mod tests {
 
     fn resource(prefix: &str, keys: &[&str]) -> Resource {
         Resource {
-            name: Arc::from("r.toml"),
+            id: "r.toml".into(),
             file: "r.toml".into(),
             src: Arc::from("r.tera"),
             backend: None,
@@ -76,7 +76,6 @@ mod tests {
             guard: Guard::default(),
             needs: Needs::default(),
             for_each: None,
-            item: None,
         }
     }
 
@@ -88,9 +87,9 @@ mod tests {
             resource("/prod", &["/app"]),
             resource("", &[""]),
         ];
-        let index = Touched::index(&resources);
+        let index = Readers::index(&resources);
         let check = |key: &str, expected: &[usize]| {
-            let mut touched: Vec<usize> = index.by(key).collect();
+            let mut touched: Vec<usize> = index.of(key).collect();
             touched.sort();
             touched.dedup();
             assert_eq!(touched, expected, "{key}");

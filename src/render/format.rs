@@ -14,11 +14,11 @@ use super::error::Place;
 /// The output is not what `output_format` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormatError {
-    /// What it should have been.
+    /// Expected format.
     pub format: OutputFormat,
-    /// Where the mistake is, as far as that is known.
+    /// Place of the mistake, if known.
     pub place: Option<Place>,
-    /// What is wrong there.
+    /// Mistake, as a phrase.
     pub message: String,
 }
 
@@ -60,9 +60,9 @@ pub fn check(bytes: &[u8], format: OutputFormat) -> Result<(), FormatError> {
     mistake.map_or(Ok(()), |(place, message)| Err(error(place, message)))
 }
 
-type Mistake = (Option<Place>, String);
+type FormatMistake = (Option<Place>, String);
 
-fn json(text: &str) -> Option<Mistake> {
+fn json(text: &str) -> Option<FormatMistake> {
     let error = serde_json::from_str::<IgnoredAny>(text).err()?;
     let message = error.to_string();
     let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
@@ -72,7 +72,7 @@ fn json(text: &str) -> Option<Mistake> {
 /// Levels of nesting in YAML.
 const DEEPEST: usize = 128;
 
-fn yaml(text: &str) -> Option<Mistake> {
+fn yaml(text: &str) -> Option<FormatMistake> {
     let mut levels: Vec<Level> = Vec::new();
     for step in Parser::new_from_str(text) {
         let (event, span) = match step {
@@ -118,7 +118,7 @@ enum Level {
 }
 
 impl Level {
-    /// Takes a scalar. False: it is a name that the mapping has already.
+    /// Records a scalar. Returns false if it is a name that the mapping has already.
     fn take_scalar(&mut self, text: &str) -> bool {
         match self {
             Level::Map { names, at_name } => {
@@ -129,7 +129,7 @@ impl Level {
         }
     }
 
-    /// Takes an alias or a nested collection, as name or as value.
+    /// Records an alias or a nested collection, as name or as value.
     fn take_other(&mut self) {
         if let Level::Map { at_name, .. } = self {
             *at_name = !*at_name;
@@ -141,7 +141,7 @@ fn place_of(marker: &Marker) -> Place {
     Place { line: marker.line(), column: marker.col() + 1 }
 }
 
-fn toml(text: &str) -> Option<Mistake> {
+fn toml(text: &str) -> Option<FormatMistake> {
     let error = toml::from_str::<toml::Table>(text).err()?;
     let place = error.span().map(|span| Place::of(text, span.start));
     // The parser quotes punctuation that it expects; a longer quote would be from the output.
@@ -150,7 +150,7 @@ fn toml(text: &str) -> Option<Mistake> {
     Some((place, message.to_owned()))
 }
 
-fn xml(text: &str) -> Option<Mistake> {
+fn xml(text: &str) -> Option<FormatMistake> {
     use roxmltree::Error;
     let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
     let error = roxmltree::Document::parse_with_options(text, options).err()?;

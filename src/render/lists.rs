@@ -1,140 +1,201 @@
-//! Long lists that `gets` and `getvs` made, kept from one render to the next and brought up to date key by key. The same
-//! for both engines, each with values of its own.
+//! The lists that `gets` and `getvs` make. Long ones are kept from one render to the next and brought up to date key by key.
+//! The same for both engines, each with values of its own. Pure.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::changes::Changes;
+use super::error::FunctionError;
+use super::library::store;
+use super::window::Window;
 use crate::model::glob::Glob;
 use crate::model::key::{self, Key};
 use crate::model::view::View;
 
-/// Which function made a list.
+/// Shorter lists are made again: that costs less than keeping them for a render that may never come.
+pub(super) const SHORTEST_KEPT: usize = 64;
+/// The same, if there was a render before.
+const SHORTEST_KEPT_AGAIN: usize = 8;
+
+/// Which function makes a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in crate::render) enum Kept {
+pub(super) enum ListKind {
     /// `gets`: {key, value} by key.
     Pairs,
     /// `getvs`: values, sorted.
     Values,
 }
 
-impl Kept {
-    /// What templates call it.
-    pub(in crate::render) fn function(self) -> &'static str {
+impl ListKind {
+    /// Returns the function's name in templates.
+    pub(super) fn function(self) -> &'static str {
         match self {
-            Kept::Pairs => "gets",
-            Kept::Values => "getvs",
+            ListKind::Pairs => "gets",
+            ListKind::Values => "getvs",
         }
     }
 }
 
 /// A value of an engine: a list, or an item of one.
-pub(in crate::render) trait Item: Clone {
-    /// {key, value}.
+pub(super) trait ListValue: Clone {
+    /// Returns {key, value}.
     fn pair(key: &str, value: &Arc<str>) -> Self;
-    /// A value alone.
+    /// Returns a value alone.
     fn text(text: &Arc<str>) -> Self;
-    /// All of them, as that function gives them.
-    fn list(kind: Kept, items: Vec<Self>) -> Self;
-    /// The items of a list.
+    /// Returns a list of them, as that function returns it.
+    fn list(kind: ListKind, items: Vec<Self>) -> Self;
+    /// Returns the items of a list.
     fn items(&self) -> Option<&[Self]>;
-    /// The key of a pair.
+    /// Returns the key of a pair.
     fn key(&self) -> &str;
-    /// The text of a value alone.
+    /// Returns the text of a value alone.
     fn as_text(&self) -> &str;
 }
 
 /// The lists of one engine.
-pub(in crate::render) struct Lists<V>(HashMap<Kept, HashMap<String, List<V>>>);
+pub(super) struct KeptLists<V> {
+    by_kind: HashMap<ListKind, HashMap<String, KeptList<V>>>,
+    /// How many items a list must have to be kept.
+    shortest: usize,
+}
 
-struct List<V> {
-    items: Items<V>,
+struct KeptList<V> {
+    items: ListForm<V>,
+    /// Whether the running render has asked for it.
     used: bool,
 }
 
 /// The items of a list, in the form they were last asked for: making one of the other touches every item.
-enum Items<V> {
+enum ListForm<V> {
     /// As a value of the engine.
     Whole(V),
     /// One by one.
     Single(Vec<V>),
 }
 
-impl<V> Default for Lists<V> {
-    fn default() -> Lists<V> {
-        Lists(HashMap::new())
+impl<V> Default for KeptLists<V> {
+    fn default() -> KeptLists<V> {
+        KeptLists { by_kind: HashMap::new(), shortest: SHORTEST_KEPT }
     }
 }
 
-impl<V: Item> Lists<V> {
-    /// Brings every list up to `new`; those that cannot be are forgotten.
-    pub(in crate::render) fn follow(&mut self, old: &View, new: &View, changed: &[Key]) {
-        for (kind, lists) in &mut self.0 {
-            lists.retain(|pattern, list| list.follow(*kind, pattern, old, new, changed).is_some());
+impl<V: ListValue> KeptLists<V> {
+    /// Brings every list up to a newer view; those that cannot be are forgotten.
+    pub(super) fn follow(&mut self, changes: Option<Changes<'_>>) {
+        let Some(changes) = changes.filter(Changes::are_few) else { return self.by_kind.clear() };
+        for (kind, lists) in &mut self.by_kind {
+            lists.retain(|pattern, list| list.follow(*kind, pattern, changes).is_some());
         }
     }
 
-    pub(in crate::render) fn clear(&mut self) {
-        self.0.clear();
-    }
-
-    /// Forgets what was not used since the last call.
-    pub(in crate::render) fn forget_unused(&mut self) {
-        for lists in self.0.values_mut() {
+    /// Forgets what the render that has ended did not use.
+    pub(super) fn end(&mut self) {
+        self.shortest = SHORTEST_KEPT_AGAIN;
+        for lists in self.by_kind.values_mut() {
             lists.retain(|_, list| std::mem::take(&mut list.used));
         }
     }
 
-    pub(in crate::render) fn is_empty(&self) -> bool {
-        self.0.values().all(HashMap::is_empty)
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_kind.values().all(HashMap::is_empty)
     }
 
-    pub(in crate::render) fn recall(&mut self, kind: Kept, pattern: &str) -> Option<V> {
-        let list = self.0.get_mut(&kind)?.get_mut(pattern)?;
+    /// Returns what matches a pattern, as the function of this kind does. `refuse` completes the error for a bad pattern.
+    pub(super) fn list(
+        &mut self,
+        kind: ListKind,
+        pattern: &str,
+        window: &Window,
+        refuse: impl FnOnce(FunctionError) -> FunctionError,
+    ) -> Result<V, FunctionError> {
+        window.note_matching(pattern);
+        match self.recall(kind, pattern) {
+            Some(kept) => Ok(kept),
+            None => self.make(kind, pattern, window, refuse),
+        }
+    }
+
+    /// Hands the items of such a list to `take`, without making a value of them if they are kept.
+    pub(super) fn with_items<T>(
+        &mut self,
+        kind: ListKind,
+        pattern: &str,
+        window: &Window,
+        take: impl FnOnce(&[V]) -> T,
+    ) -> Result<T, FunctionError> {
+        window.note_matching(pattern);
+        if let Some(items) = self.recall_items(kind, pattern) {
+            return Ok(take(items));
+        }
+        let list = self.make(kind, pattern, window, |error| error)?;
+        Ok(take(list.items().unwrap_or_default()))
+    }
+
+    /// Makes a list, in byte order of the paths or of the values, and keeps it if it is long.
+    fn make(
+        &mut self,
+        kind: ListKind,
+        pattern: &str,
+        window: &Window,
+        refuse: impl FnOnce(FunctionError) -> FunctionError,
+    ) -> Result<V, FunctionError> {
+        let found = store::matching(window, pattern).map_err(refuse)?;
+        let texts = found.into_iter().map(|(path, value)| Ok((path, store::text_of(path, value)?)));
+        let mut texts: Vec<(&str, &Arc<str>)> = texts.collect::<Result<_, FunctionError>>()?;
+        let items: Vec<V> = match kind {
+            ListKind::Pairs => texts.into_iter().map(|(path, text)| V::pair(path, text)).collect(),
+            ListKind::Values => {
+                texts.sort_unstable_by_key(|(_, text)| *text);
+                texts.into_iter().map(|(_, text)| V::text(text)).collect()
+            }
+        };
+        let is_long = items.len() >= self.shortest;
+        let list = V::list(kind, items);
+        if is_long {
+            let kept = KeptList { items: ListForm::Whole(list.clone()), used: true };
+            self.by_kind.entry(kind).or_default().insert(pattern.to_owned(), kept);
+        }
+        Ok(list)
+    }
+
+    fn recall(&mut self, kind: ListKind, pattern: &str) -> Option<V> {
+        let list = self.by_kind.get_mut(&kind)?.get_mut(pattern)?;
         list.used = true;
-        if let Items::Single(items) = &mut list.items {
-            list.items = Items::Whole(V::list(kind, std::mem::take(items)));
+        if let ListForm::Single(items) = &mut list.items {
+            list.items = ListForm::Whole(V::list(kind, std::mem::take(items)));
         }
         match &list.items {
-            Items::Whole(whole) => Some(whole.clone()),
-            Items::Single(_) => None,
+            ListForm::Whole(whole) => Some(whole.clone()),
+            ListForm::Single(_) => None,
         }
     }
 
-    /// The items of a list alone.
-    pub(in crate::render) fn recall_items(&mut self, kind: Kept, pattern: &str) -> Option<&[V]> {
-        let list = self.0.get_mut(&kind)?.get_mut(pattern)?;
+    fn recall_items(&mut self, kind: ListKind, pattern: &str) -> Option<&[V]> {
+        let list = self.by_kind.get_mut(&kind)?.get_mut(pattern)?;
         list.used = true;
         match &list.items {
-            Items::Whole(whole) => whole.items(),
-            Items::Single(items) => Some(items),
-        }
-    }
-
-    /// Keeps a list, if it has so many items.
-    pub(in crate::render) fn keep(&mut self, kind: Kept, pattern: &str, items: &V, shortest: usize) {
-        if items.items().is_some_and(|items| items.len() >= shortest) {
-            let list = List { items: Items::Whole(items.clone()), used: true };
-            self.0.entry(kind).or_default().insert(pattern.to_owned(), list);
+            ListForm::Whole(whole) => whole.items(),
+            ListForm::Single(items) => Some(items),
         }
     }
 }
 
-impl<V: Item> List<V> {
-    /// Applies the changed keys; `None` where the list has to be made anew.
-    fn follow(&mut self, kind: Kept, pattern: &str, old: &View, new: &View, changed: &[Key]) -> Option<()> {
+impl<V: ListValue> KeptList<V> {
+    /// Applies the changed keys; `None` if the list has to be made again.
+    fn follow(&mut self, kind: ListKind, pattern: &str, changes: Changes<'_>) -> Option<()> {
         let glob = Glob::parse(pattern).ok()?;
-        for path in changed.iter().map(Key::as_str).filter(|path| glob.matches(path)) {
-            if let Items::Whole(whole) = &self.items {
-                self.items = Items::Single(whole.items()?.to_vec());
+        for path in changes.keys.iter().map(Key::as_str).filter(|path| glob.matches(path)) {
+            if let ListForm::Whole(whole) = &self.items {
+                self.items = ListForm::Single(whole.items()?.to_vec());
             }
-            let Items::Single(items) = &mut self.items else { return None };
-            let (before, after) = (text_in(old, path)?, text_in(new, path)?);
+            let ListForm::Single(items) = &mut self.items else { return None };
+            let (before, after) = (text_in(changes.old, path)?, text_in(changes.new, path)?);
             match kind {
-                Kept::Pairs => {
+                ListKind::Pairs => {
                     set(items, |item| item.key().cmp(path), after.map(|text| V::pair(path, text)), before.is_some())?;
                 }
-                Kept::Values => {
+                ListKind::Values => {
                     if let Some(before) = before {
                         set(items, |item| item.as_text().cmp(before), None, true)?;
                     }
@@ -149,7 +210,7 @@ impl<V: Item> List<V> {
     }
 }
 
-/// The text of a key; `None` where it is no text at all, which the render has to refuse.
+/// Returns the text of a key; `None` if its value is not text, which the render has to refuse.
 fn text_in<'v>(view: &'v View, path: &str) -> Option<Option<&'v Arc<str>>> {
     match view.get(path) {
         Some(key::Value::Text(text)) => Some(Some(text)),
@@ -158,7 +219,7 @@ fn text_in<'v>(view: &'v View, path: &str) -> Option<Option<&'v Arc<str>>> {
     }
 }
 
-/// Replaces, inserts or removes the item that `order` finds. `None` where the list is not what it should have been.
+/// Replaces, inserts or removes the item that `order` finds. `None` if the list is not what it should have been.
 fn set<V>(items: &mut Vec<V>, order: impl Fn(&V) -> Ordering, item: Option<V>, was_there: bool) -> Option<()> {
     match (items.binary_search_by(order), item) {
         (Ok(at), Some(item)) if was_there => items[at] = item,

@@ -14,7 +14,7 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// An empty output with room for the size of the last one, and an eighth more.
+    /// Returns an empty output with room for the size of the last one, and an eighth more.
     pub(super) fn like(last_bytes: usize) -> Output {
         Output { bytes: Vec::with_capacity(last_bytes + last_bytes / 8), is_full: false }
     }

@@ -1,4 +1,4 @@
-//! What one render gives, and what it found on the way. Data only.
+//! The result of one render, and what it found on the way. Data only.
 
 use std::collections::{BTreeMap, BTreeSet};
 

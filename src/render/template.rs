@@ -1,4 +1,4 @@
-//! What there is to render: the texts of all templates, and the roots that resources name. Data only.
+//! The texts of all templates, and the roots that resources name. Data only.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,12 +20,12 @@ pub struct Root<'a> {
 }
 
 impl<'a> Root<'a> {
-    /// A Tera template.
+    /// Returns a Tera template.
     pub fn tera(name: &'a str, escape: Escape) -> Root<'a> {
         Root { name, engine: Engine::Tera, escape }
     }
 
-    /// A Go template.
+    /// Returns a Go template.
     pub fn go(name: &'a str, escape: Escape) -> Root<'a> {
         Root { name, engine: Engine::Go, escape }
     }

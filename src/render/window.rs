@@ -1,4 +1,4 @@
-//! What a render sees of the store, and what it has looked at: a later change of anything else cannot change its output, so
+//! A render's view of the store, which records what it looks at: a later change of anything else cannot change the output, so
 //! that one of two thousand files of a `for_each` is rendered again, and not all. Pure.
 
 use std::cell::RefCell;
@@ -9,7 +9,7 @@ use crate::model::glob::{BadPattern, Glob};
 use crate::model::key::Value;
 use crate::model::view::{Child, View};
 
-/// More places than this are remembered as "everything".
+/// More keys and folders than this are recorded as "everything".
 const MOST_PLACES: usize = 256;
 
 /// The keys and folders that a render looked at.
@@ -19,9 +19,9 @@ pub struct Reads {
     paths: BTreeSet<String>,
     /// Everything that begins so.
     beginnings: BTreeSet<String>,
-    /// Everywhere in the store.
+    /// Whether it looked at everything in the store.
     everything: bool,
-    /// Beside the store, where answers may differ at any time: the clock, the name servers, files.
+    /// Whether it asked outside of the store, where answers may differ at any time: the clock, name servers, files.
     outside: bool,
 }
 
@@ -33,17 +33,17 @@ impl Reads {
 
     /// Checks whether a change of this path, as the template names it, may change the output.
     pub fn depend_on(&self, path: &str) -> bool {
-        self.outside || self.have(path)
+        self.outside || self.include(path)
     }
 
-    /// Whether the value at this path, or its being there, may have had a part in the output.
-    pub(super) fn have(&self, path: &str) -> bool {
+    /// Checks whether the value at this path, or its existence, may have had a part in the output.
+    pub(super) fn include(&self, path: &str) -> bool {
         self.everything
             || self.paths.contains(path)
             || self.beginnings.iter().any(|beginning| path.starts_with(beginning.as_str()))
     }
 
-    /// Whether the same may give another answer at any time.
+    /// Checks whether the same render may give a different result at any time.
     pub(super) fn are_outside(&self) -> bool {
         self.outside
     }
@@ -67,7 +67,7 @@ impl Reads {
     }
 }
 
-/// A view that notes what is asked of it.
+/// A view that records what is asked of it.
 pub(super) struct Window {
     view: View,
     reads: RefCell<Reads>,
@@ -78,7 +78,7 @@ impl Window {
         Window { view, reads: RefCell::default() }
     }
 
-    /// The view itself. Whoever looks with it notes before what it will look at.
+    /// Returns the view itself. Callers record first what they will look at.
     pub(super) fn view(&self) -> &View {
         &self.view
     }
@@ -88,32 +88,32 @@ impl Window {
         self.reads.into_inner()
     }
 
-    /// Where this render has looked.
+    /// Returns a copy of the reads so far.
     pub(super) fn reads(&self) -> Reads {
         self.reads.borrow().clone()
     }
 
-    /// Forgets where this render has looked, or goes back to what was known before. Answers what is forgotten.
+    /// Replaces the reads, and returns those of before.
     pub(super) fn replace_reads(&self, reads: Reads) -> Reads {
         self.reads.replace(reads)
     }
 
-    /// Notes what another render has read.
+    /// Records what a different render has read.
     pub(super) fn note_all(&self, reads: &Reads) {
         self.reads.borrow_mut().absorb(reads);
     }
 
-    /// Notes that something beside the store has been asked.
+    /// Records that something outside of the store was asked.
     pub(super) fn leave(&self) {
         self.reads.borrow_mut().outside = true;
     }
 
-    /// Notes that everything below a folder, which ends with a slash, will be looked at.
+    /// Records that everything below a folder, which ends with a slash, will be looked at.
     pub(super) fn note_below(&self, folder: &str) {
         self.note(|reads| reads.beginnings.insert(folder.to_owned()));
     }
 
-    /// Notes that every path that could match a pattern will be looked at.
+    /// Records that every path that could match a pattern will be looked at.
     pub(super) fn note_matching(&self, pattern: &str) {
         if self.reads.borrow().everything {
             return;
@@ -150,7 +150,7 @@ impl Window {
         self.view.has_directory(directory)
     }
 
-    /// Every path and value. Only for messages: a render that fails leaves no reads.
+    /// Returns every path and value. Only for messages: a render that fails leaves no reads.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.view.iter()
     }

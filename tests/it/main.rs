@@ -21,6 +21,7 @@ mod guards;
 mod hostile;
 mod installed;
 mod isolation;
+mod link_order;
 mod modes;
 mod receipts;
 mod render;

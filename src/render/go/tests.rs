@@ -44,15 +44,6 @@ fn every_function_is_documented_and_nothing_else() {
 }
 
 #[test]
-fn shared_functions_exist() {
-    for function in functions::all() {
-        if let functions::Run::Shared { name, .. } = function.run {
-            assert!(crate::render::tera::functions::all().any(|shared| shared.name == name), "{name}");
-        }
-    }
-}
-
-#[test]
 fn what_nests_without_end_is_refused_and_not_fallen_into() {
     let deep = |open: &str, inside: &str, close: &str, levels: usize| {
         format!("{}{inside}{}", open.repeat(levels), close.repeat(levels))

@@ -1,11 +1,13 @@
-//! Go's quotes: what `%q`, `quote` and `%#v` write.
+//! Quotes: Go's, which `quote`, `%q` and `%#v` write; YAML's single ones; nginx's. Pure.
 
 use std::fmt::Write;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// A text in double quotes; with `ascii`, everything else is escaped.
+use crate::nginx::quote as nginx;
+
+/// Returns a text in double quotes; with `ascii`, everything else is escaped.
 pub(in crate::render) fn double(text: &str, ascii: bool) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
@@ -16,7 +18,20 @@ pub(in crate::render) fn double(text: &str, ascii: bool) -> String {
     quoted
 }
 
-/// A character in single quotes.
+/// Returns a text in single quotes, each of its own doubled.
+pub(in crate::render) fn squote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// Returns a text as one quoted argument of an nginx directive.
+///
+/// # Errors
+/// What is wrong with the text, to be said of it.
+pub(in crate::render) fn nginx_string(text: &str) -> Result<String, String> {
+    nginx::quoted(text).map_err(|harm| format!("{harm}, and cannot be quoted in an nginx file"))
+}
+
+/// Returns a character in single quotes.
 pub(in crate::render) fn single(c: char, ascii: bool) -> String {
     let mut quoted = String::from("'");
     escaped(c, '\'', ascii, &mut quoted);
@@ -24,7 +39,7 @@ pub(in crate::render) fn single(c: char, ascii: bool) -> String {
     quoted
 }
 
-/// Whether a text can stand in back quotes.
+/// Checks whether a text can stand in back quotes.
 pub(in crate::render) fn can_be_raw(text: &str) -> bool {
     text.chars().all(|c| !matches!(c, '`' | '\x7f' | '\u{feff}') && (c >= ' ' || c == '\t'))
 }
@@ -52,7 +67,7 @@ fn escaped(c: char, quote: char, ascii: bool, output: &mut String) {
     }
 }
 
-/// What Go takes for printable: letters, marks, numbers, punctuation, symbols, and the blank.
+/// Checks whether Go takes it for printable: letters, marks, numbers, punctuation, symbols, and the blank.
 pub(in crate::render) fn is_printable(c: char) -> bool {
     static PRINTABLE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\A[\pL\pM\pN\pP\pS]\z").ok());
     match c.is_ascii() {

@@ -1,4 +1,4 @@
-//! Go's regular expressions in the words of the engine that runs them here. The two differ where nobody would look: `\w`, `\d`,
+//! Go's regular expressions in the words of the engine that runs them here. The two differ in ways that nobody expects: `\w`, `\d`,
 //! `\s` and `\b` are ASCII in Go, a `{` that begins no count is itself, and sets know no `&&`. Pure.
 //!
 //! Source: <https://pkg.go.dev/regexp/syntax>. Not carried over: `\B` goes by Unicode, and `\p{…}` takes more names.
@@ -8,16 +8,16 @@ const MOST_REPEATS: u32 = 1000;
 
 mod characters;
 
-/// The same expression for the `regex` crate; `None` where Go takes it for none.
+/// Returns the same expression for the `regex` crate; `None` if it is not one in Go.
 pub(in crate::render) fn translate(pattern: &str) -> Option<String> {
     let mut translation = Translation { rest: pattern, output: String::with_capacity(pattern.len() * 2) };
     translation.expression()?;
     Some(translation.output)
 }
 
-/// What stands before a place, as far as repetition is concerned.
+/// What comes before a place, as far as repetition is concerned.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Before {
+enum Preceding {
     Nothing,
     Atom,
     Repeated,
@@ -50,7 +50,7 @@ impl Translation<'_> {
     }
 
     fn expression(&mut self) -> Option<()> {
-        let mut before = Before::Nothing;
+        let mut before = Preceding::Nothing;
         while let Some(c) = self.take() {
             before = match c {
                 '*' | '+' | '?' => self.repeat(before, &c.to_string())?,
@@ -63,11 +63,11 @@ impl Translation<'_> {
                 '(' => self.group()?,
                 '|' => {
                     self.output.push('|');
-                    Before::Nothing
+                    Preceding::Nothing
                 }
                 '.' | '^' | '$' | ')' => {
                     self.output.push(c);
-                    Before::Atom
+                    Preceding::Atom
                 }
                 c => self.atom(c),
             };
@@ -75,24 +75,24 @@ impl Translation<'_> {
         Some(())
     }
 
-    fn atom(&mut self, c: char) -> Before {
+    fn atom(&mut self, c: char) -> Preceding {
         self.literal(c);
-        Before::Atom
+        Preceding::Atom
     }
 
-    /// A repetition and the `?` behind it; of a repetition there is none.
-    fn repeat(&mut self, before: Before, operator: &str) -> Option<Before> {
-        if before != Before::Atom {
+    /// Translates a repetition and the `?` behind it; a repetition cannot be repeated.
+    fn repeat(&mut self, before: Preceding, operator: &str) -> Option<Preceding> {
+        if before != Preceding::Atom {
             return None;
         }
         self.output.push_str(operator);
         if self.take_if("?") {
             self.output.push('?');
         }
-        Some(Before::Repeated)
+        Some(Preceding::Repeated)
     }
 
-    /// `n}`, `n,}` or `n,m}` behind a brace, with the brace; the inner `None` where it counts too far, or backwards.
+    /// Reads `n}`, `n,}` or `n,m}` behind a brace, with the brace; the inner `None` if it counts too far, or backwards.
     fn count(&mut self) -> Option<Option<String>> {
         let (inside, rest) = self.rest.split_once('}')?;
         let (least, most) = inside.split_once(',').unwrap_or((inside, inside));
@@ -107,18 +107,18 @@ impl Translation<'_> {
         Some(is_good.then(|| format!("{{{inside}}}")))
     }
 
-    /// A group's beginning: a plain one, one with a name, or flags.
-    fn group(&mut self) -> Option<Before> {
+    /// Translates a group's beginning: a plain one, one with a name, or flags.
+    fn group(&mut self) -> Option<Preceding> {
         self.output.push('(');
         if !self.take_if("?") {
-            return Some(Before::Nothing);
+            return Some(Preceding::Nothing);
         }
         self.output.push('?');
         if self.rest.starts_with("P<") || self.rest.starts_with('<') {
             let (name, rest) = self.rest.split_once('>')?;
             self.output.push_str(&format!("{name}>"));
             self.rest = rest;
-            return Some(Before::Nothing);
+            return Some(Preceding::Nothing);
         }
         let end = self.rest.find([':', ')'])?;
         let flags = &self.rest[..end];
@@ -127,7 +127,7 @@ impl Translation<'_> {
         }
         self.output.push_str(&self.rest[..=end]);
         self.rest = &self.rest[end + 1..];
-        Some(Before::Nothing)
+        Some(Preceding::Nothing)
     }
 }
 

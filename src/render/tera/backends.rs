@@ -9,40 +9,41 @@ use crate::model::key::Key;
 use crate::model::view::View;
 use crate::nginx::backend::{Backend, Options, Records};
 
-use crate::render::memory::SHORTEST_KEPT;
+use crate::render::changes::Changes;
+use crate::render::lists::SHORTEST_KEPT;
 use crate::render::rendering::{FoundBackends, SkippedKey};
 
-/// With more changed keys than this part of the folder, decoding all of them anew costs less than following.
+/// With more changed keys than this part of the folder, decoding all of them again costs less than following.
 const MOST_CHANGED_PART: usize = 4;
 
 /// Every folder that a render asked for.
 #[derive(Default)]
-pub(in crate::render) struct Folders(HashMap<String, Vec<Folder>>);
+pub(super) struct KeptFolders(HashMap<String, Vec<KeptFolder>>);
 
-struct Folder {
+struct KeptFolder {
     records: Records<Value>,
-    /// The list as it was given last, as long as no key of the folder changes.
-    list: Option<Given>,
+    /// List as it was last given, until a key of the folder changes.
+    list: Option<BackendList>,
     used: bool,
 }
 
 #[derive(Clone)]
-struct Given {
+struct BackendList {
     items: Value,
     skipped: Vec<SkippedKey>,
 }
 
-impl Folders {
-    /// Brings what is kept up to `view`, from the view before it and the keys that differ, where those are known.
-    pub(in crate::render) fn follow(&mut self, changes: Option<(&View, &[Key])>, view: &View) {
-        let Some((old, changed)) = changes else { return self.0.clear() };
+impl KeptFolders {
+    /// Brings what is kept up to a newer view; forgets what it cannot.
+    pub(super) fn follow(&mut self, changes: Option<Changes<'_>>) {
+        let Some(changes) = changes else { return self.0.clear() };
         for folders in self.0.values_mut() {
-            folders.retain_mut(|folder| folder.follow(old, view, changed).is_some());
+            folders.retain_mut(|folder| folder.follow(changes).is_some());
         }
     }
 
-    /// The backends below `folder`, which ends with a slash, as a template sees them.
-    pub(in crate::render) fn list(
+    /// Returns the backends below `folder`, which ends with a slash, as a template sees them.
+    pub(super) fn list(
         &mut self,
         view: &View,
         folder: &str,
@@ -55,7 +56,7 @@ impl Folders {
             Some(known) => (known.given(make), known.records.keys()),
             None => {
                 let records = Records::read(folder, options, view.below(folder), &|key| view.get(key));
-                let mut fresh = Folder { records, list: None, used: true };
+                let mut fresh = KeptFolder { records, list: None, used: true };
                 let (given, keys) = (fresh.given(make), fresh.records.keys());
                 if keys >= SHORTEST_KEPT {
                     self.0.entry(folder.to_owned()).or_default().push(fresh);
@@ -68,37 +69,37 @@ impl Folders {
     }
 
     /// Forgets what this render did not use.
-    pub(in crate::render) fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         self.0.retain(|_, folders| {
             folders.retain_mut(|folder| std::mem::take(&mut folder.used));
             !folders.is_empty()
         });
     }
 
-    pub(in crate::render) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-impl Folder {
-    /// Applies the changed keys; `None` where the folder has to be read anew.
-    fn follow(&mut self, old: &View, new: &View, changed: &[Key]) -> Option<()> {
-        if changed.len() > self.records.keys() / MOST_CHANGED_PART {
+impl KeptFolder {
+    /// Applies the changed keys; `None` if the folder has to be decoded again.
+    fn follow(&mut self, Changes { old, new, keys }: Changes<'_>) -> Option<()> {
+        if keys.len() > self.records.keys() / MOST_CHANGED_PART {
             return None;
         }
-        let changed = changed.iter().map(Key::as_str);
+        let changed = keys.iter().map(Key::as_str);
         if self.records.follow(&|key| old.get(key), &|key| new.get(key), changed)? {
             self.list = None;
         }
         Some(())
     }
 
-    fn given(&mut self, make: impl FnMut(Backend) -> Value) -> Given {
+    fn given(&mut self, make: impl FnMut(Backend) -> Value) -> BackendList {
         self.used = true;
         let records = &mut self.records;
         let given = self.list.get_or_insert_with(|| {
             let settled = records.settle(make);
-            Given { items: Value::from(settled.items), skipped: settled.set_aside }
+            BackendList { items: Value::from(settled.items), skipped: settled.set_aside }
         });
         given.clone()
     }

@@ -1,6 +1,6 @@
 //! What a template refers to, and where: includes, its parent, components, printed expressions.
-//! A reading of tags only: whether the rest of the template is right is for Tera to say, and a reference that only
-//! looks like one costs nothing, because it is followed only where it leads somewhere.
+//! A reading of tags only: Tera decides whether the rest of the template is right, and a reference that only
+//! looks like one costs nothing, because it is followed only if it leads somewhere.
 
 use std::ops::Range;
 
@@ -8,44 +8,44 @@ use crate::render::error::Place;
 
 /// The references of one template, in source order.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(in crate::render) struct Scan {
+pub(in crate::render::tera) struct TemplateScan {
     /// `{% include "name" %}`.
-    pub(in crate::render) includes: Vec<Reference>,
+    pub(in crate::render::tera) includes: Vec<Reference>,
     /// `{% extends "name" %}`.
-    pub(in crate::render) extends: Vec<Reference>,
+    pub(in crate::render::tera) extends: Vec<Reference>,
     /// Names of `{% component name(…) %}`.
-    pub(in crate::render) defines: Vec<String>,
+    pub(in crate::render::tera) defines: Vec<String>,
     /// Names that are called as components, `<name …>`.
-    pub(in crate::render) calls: Vec<String>,
+    pub(in crate::render::tera) calls: Vec<String>,
     /// Byte ranges of the expressions between `{{` and `}}`.
-    pub(in crate::render) prints: Vec<Range<usize>>,
+    pub(in crate::render::tera) prints: Vec<Range<usize>>,
     /// Whether `backends` is called.
-    pub(in crate::render) asks_for_backends: bool,
+    pub(in crate::render::tera) asks_for_backends: bool,
     /// How deep blocks lie in each other.
-    pub(in crate::render) block_depth: usize,
+    pub(in crate::render::tera) block_depth: usize,
     open_blocks: usize,
 }
 
-/// A name of another template.
+/// The name of a different template, and where it stands.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::render) struct Reference {
-    pub(in crate::render) name: String,
-    pub(in crate::render) place: Place,
+pub(in crate::render::tera) struct Reference {
+    pub(in crate::render::tera) name: String,
+    pub(in crate::render::tera) place: Place,
 }
 
-/// What stands between an opening and its close, both of two characters.
+/// An opening and its close, both of two characters, and the text between.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::render) struct Tag {
-    pub(in crate::render) kind: Kind,
-    /// Where it opens.
-    pub(in crate::render) open: usize,
+pub(in crate::render::tera) struct Tag {
+    pub(in crate::render::tera) kind: TagKind,
+    /// Offset of its opening.
+    pub(in crate::render::tera) open: usize,
     /// Between the two.
-    pub(in crate::render) inside: Range<usize>,
+    pub(in crate::render::tera) inside: Range<usize>,
 }
 
-/// What a tag is for.
+/// Kind of a tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::render) enum Kind {
+pub(in crate::render::tera) enum TagKind {
     /// `{# … #}`.
     Comment,
     /// `{{ … }}`.
@@ -57,40 +57,40 @@ pub(in crate::render) enum Kind {
 }
 
 impl Tag {
-    /// The offset after it.
-    pub(in crate::render) fn end(&self) -> usize {
+    /// Returns the offset after it.
+    pub(in crate::render::tera) fn end(&self) -> usize {
         self.inside.end + 2
     }
 
-    /// What is written in it, without the dashes that trim around it.
-    pub(in crate::render) fn text<'s>(&self, source: &'s str) -> &'s str {
+    /// Returns what is written in it, without the dashes that trim around it.
+    pub(in crate::render::tera) fn text<'s>(&self, source: &'s str) -> &'s str {
         let text = &source[self.inside.clone()];
         let text = text.strip_prefix('-').unwrap_or(text);
         text.strip_suffix('-').unwrap_or(text)
     }
 
-    /// Whether blank text before it is left out, and after it.
-    pub(in crate::render) fn trims(&self, source: &str) -> (bool, bool) {
+    /// Checks whether blank text before it, and after it, is left out.
+    pub(in crate::render::tera) fn trims(&self, source: &str) -> (bool, bool) {
         let text = &source[self.inside.clone()];
         (text.starts_with('-'), text.ends_with('-') && text.len() > 1)
     }
 }
 
-/// The tags of `source`, in order. Ends quietly where one is not closed.
-pub(in crate::render) fn tags(source: &str) -> impl Iterator<Item = Tag> {
+/// Returns the tags of `source`, in order. Ends silently at a tag that is not closed.
+pub(in crate::render::tera) fn tags(source: &str) -> impl Iterator<Item = Tag> {
     let mut at = 0;
     std::iter::from_fn(move || {
         let open = next_open(source, at)?;
         let start = open + 2;
         let (kind, close) = match source.as_bytes()[open + 1] {
-            b'#' => (Kind::Comment, start + source[start..].find("#}")?),
-            b'{' => (Kind::Print, close_of(source, start, "}}")?),
+            b'#' => (TagKind::Comment, start + source[start..].find("#}")?),
+            b'{' => (TagKind::Print, close_of(source, start, "}}")?),
             _ => {
                 let close = close_of(source, start, "%}")?;
                 if source[start..close].trim_matches('-').trim() == "raw" {
-                    (Kind::Raw, end_of_raw(source, close + 2)?)
+                    (TagKind::Raw, end_of_raw(source, close + 2)?)
                 } else {
-                    (Kind::Statement, close)
+                    (TagKind::Statement, close)
                 }
             }
         };
@@ -99,20 +99,20 @@ pub(in crate::render) fn tags(source: &str) -> impl Iterator<Item = Tag> {
     })
 }
 
-/// Reads the tags of `source`. Stops quietly where a tag is not closed.
-pub(in crate::render) fn scan(source: &str) -> Scan {
-    let mut scan = Scan::default();
+/// Reads the tags of `source`. Stops silently at a tag that is not closed.
+pub(in crate::render::tera) fn scan(source: &str) -> TemplateScan {
+    let mut scan = TemplateScan::default();
     for tag in tags(source) {
         match tag.kind {
-            Kind::Comment | Kind::Raw => {}
-            Kind::Print => scan.read_print(source, tag.inside),
-            Kind::Statement => scan.read_statement(source, &tag),
+            TagKind::Comment | TagKind::Raw => {}
+            TagKind::Print => scan.read_print(source, tag.inside),
+            TagKind::Statement => scan.read_statement(source, &tag),
         }
     }
     scan
 }
 
-impl Scan {
+impl TemplateScan {
     fn read_print(&mut self, source: &str, inside: Range<usize>) {
         let start = inside.start + usize::from(source[inside.clone()].starts_with('-'));
         let end = inside.end - usize::from(source[start..inside.end].ends_with('-'));
@@ -173,7 +173,7 @@ fn next_open(source: &str, from: usize) -> Option<usize> {
     Some(from + found)
 }
 
-/// Where `close` stands outside of string literals.
+/// Finds `close` outside of string literals.
 fn close_of(source: &str, from: usize, close: &str) -> Option<usize> {
     let bytes = source.as_bytes();
     let mut at = from;
@@ -187,7 +187,7 @@ fn close_of(source: &str, from: usize, close: &str) -> Option<usize> {
     None
 }
 
-/// The offset after the closing quote of the string that opens at `at`.
+/// Returns the offset after the closing quote of the string that opens at `at`.
 fn end_of_string(bytes: &[u8], at: usize, quote: u8) -> Option<usize> {
     let mut at = at + 1;
     loop {
@@ -199,7 +199,7 @@ fn end_of_string(bytes: &[u8], at: usize, quote: u8) -> Option<usize> {
     }
 }
 
-/// Where the `%}` of the next `endraw` stands.
+/// Finds the `%}` of the next `endraw`.
 fn end_of_raw(source: &str, from: usize) -> Option<usize> {
     let mut at = from;
     loop {
@@ -212,7 +212,7 @@ fn end_of_raw(source: &str, from: usize) -> Option<usize> {
     }
 }
 
-pub(in crate::render) fn identifier(text: &str) -> &str {
+pub(in crate::render::tera) fn identifier(text: &str) -> &str {
     let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
     &text[..end]
 }
@@ -228,8 +228,8 @@ fn string_literal(text: &str) -> Option<String> {
     Some(text[1..end - 1].replace('\\', ""))
 }
 
-/// An expression without its string literals.
-pub(in crate::render) fn without_strings(expression: &str) -> String {
+/// Returns an expression without its string literals.
+pub(in crate::render::tera) fn without_strings(expression: &str) -> String {
     let bytes = expression.as_bytes();
     let mut bare = String::with_capacity(expression.len());
     let mut at = 0;
@@ -301,7 +301,7 @@ mod tests {
     fn broken_templates_are_read_up_to_the_break() {
         for source in ["{{", "{%", "{#", "{{ \"", "{% include \"x", "{% raw %}{% include \"x\" %}", "{{ '\\", "{", "ü{"]
         {
-            assert_eq!(scan(source), Scan::default(), "{source:?}");
+            assert_eq!(scan(source), TemplateScan::default(), "{source:?}");
         }
         assert_eq!(names(&scan("{% include 'a' %}{{ '").includes), ["a@1:1"]);
     }

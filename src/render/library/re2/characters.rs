@@ -1,6 +1,6 @@
 //! Escapes and sets: what stands for one character, or for one of several.
 
-use super::{Before, Translation};
+use super::{Preceding, Translation};
 
 const DIGIT: &str = "0-9";
 const SPACE: &str = "\\t\\n\\x0C\\r ";
@@ -12,8 +12,8 @@ const POSIX: &[&str] = &[
 ];
 
 impl Translation<'_> {
-    /// What begins with a backslash, outside of a set.
-    pub(super) fn escape(&mut self) -> Option<Before> {
+    /// Translates what begins with a backslash, outside of a set.
+    pub(super) fn escape(&mut self) -> Option<Preceding> {
         match self.peek()? {
             'A' | 'z' | 'B' => {
                 self.output.push('\\');
@@ -29,7 +29,7 @@ impl Translation<'_> {
                 let (quoted, rest) = self.rest.split_once("\\E").unwrap_or((self.rest, ""));
                 self.rest = rest;
                 self.output.push_str(&regex::escape(quoted));
-                return Some(if quoted.is_empty() { Before::Nothing } else { Before::Atom });
+                return Some(if quoted.is_empty() { Preceding::Nothing } else { Preceding::Atom });
             }
             c => match perl_set(c) {
                 Some((negated, set)) => {
@@ -43,10 +43,10 @@ impl Translation<'_> {
                 }
             },
         }
-        Some(Before::Atom)
+        Some(Preceding::Atom)
     }
 
-    /// `pN`, `p{Name}`, `p{^Name}`, and the same with `P`.
+    /// Translates `pN`, `p{Name}`, `p{^Name}`, and the same with `P`.
     fn property(&mut self) -> Option<()> {
         let mut negated = self.take()? == 'P';
         let name = if self.take_if("{") {
@@ -65,7 +65,7 @@ impl Translation<'_> {
         Some(())
     }
 
-    /// The one character that an escape stands for, the backslash being behind us.
+    /// Reads the one character that an escape stands for, after the backslash.
     fn escaped_char(&mut self) -> Option<char> {
         let is_octal = |c: char| ('0'..='7').contains(&c);
         match self.take()? {
@@ -101,8 +101,8 @@ impl Translation<'_> {
         }
     }
 
-    /// A set, its bracket being behind us.
-    pub(super) fn class(&mut self) -> Option<Before> {
+    /// Translates a set, after its bracket.
+    pub(super) fn class(&mut self) -> Option<Preceding> {
         self.output.push('[');
         if self.take_if("^") {
             self.output.push('^');
@@ -147,7 +147,7 @@ impl Translation<'_> {
         }
         self.take()?;
         self.output.push(']');
-        Some(Before::Atom)
+        Some(Preceding::Atom)
     }
 
     fn class_char(&mut self) -> Option<char> {
@@ -158,7 +158,7 @@ impl Translation<'_> {
     }
 }
 
-/// `d`, `s`, `w` and their opposites: whether it is an opposite, and the characters.
+/// Returns whether `d`, `s`, `w` or an opposite of them is an opposite, and the characters.
 fn perl_set(c: char) -> Option<(bool, &'static str)> {
     let set = match c.to_ascii_lowercase() {
         'd' => DIGIT,

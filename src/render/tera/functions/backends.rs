@@ -1,21 +1,20 @@
-//! `backends`: the typed list of a folder's backends. Reads arguments and writes values; what a key means is decided in
-//! `nginx::backend`. Keys that are no backend are noted in the session, and never fail the render.
+//! `backends`: the typed list of a folder's backends. Reads arguments and writes values; `nginx::backend` decides what a
+//! key means. Keys that do not decode are skipped and recorded in the session; they never fail the render.
 
 use serde_json::Value as Json;
 use tera::Value;
 use tera::value::{Key, Map};
 
-use super::call::{Call, kind};
+use super::call::{TeraCall, TeraFunction, function, kind};
 use super::json::to_tera;
-use super::{Form, Function};
 use crate::nginx::backend::{Backend, Networks, Options, UnixSockets, Wanted};
-use crate::render::error::Failure;
-use crate::render::session::{Session, shown};
+use crate::render::error::FunctionError;
+use crate::render::session::shown;
+use crate::render::tera::run::TeraRun;
 
-pub(super) const FUNCTIONS: &[Function] = &[Function {
-    name: "backends",
-    alias: None,
-    arguments: &[
+pub(super) const FUNCTIONS: &[TeraFunction] = &[function(
+    "backends",
+    &[
         "prefix",
         "port?",
         "address?",
@@ -31,27 +30,26 @@ pub(super) const FUNCTIONS: &[Function] = &[Function {
         "fail_timeout?",
         "max_conns?",
     ],
-    form: Form::Function,
-    run: backends,
-}];
+    backends,
+)];
 
-fn backends(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
+fn backends(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, FunctionError> {
     let prefix = call.text("prefix")?;
     let options = options(call)?;
     let folder = format!("{}/", prefix.strip_suffix('/').unwrap_or(prefix));
+    let TeraRun { session, memory, .. } = run;
     if !session.view.view().may_see_below(&folder) {
         let failure = call.failure(format!("nothing below `{}` can be seen", shown(&folder)));
         return Err(failure.hint("it is not covered by the `keys` of this resource"));
     }
     session.view.note_below(&folder);
     let blank = blank();
-    let Session { memory, found, .. } = session;
-    let backends =
-        memory.backends.list(session.view.view(), &folder, options, found, |backend| to_value(backend, &blank));
+    let make = |backend| to_value(backend, &blank);
+    let backends = memory.folders.list(session.view.view(), &folder, options, &mut session.found, make);
     Ok(if session.withholds_backends { Value::from(Vec::<Value>::new()) } else { backends })
 }
 
-fn options(call: &Call<'_>) -> Result<Options, Failure> {
+fn options(call: &TeraCall<'_>) -> Result<Options, FunctionError> {
     let standard = Options::default();
     let flag = |name, standard| call.optional(name).map_or(Ok(standard), |_| call.boolean(name));
     Ok(Options {
@@ -76,7 +74,7 @@ fn options(call: &Call<'_>) -> Result<Options, Failure> {
     })
 }
 
-fn number<N>(call: &Call<'_>, name: &'static str, least: N, most: N, standard: N) -> Result<N, Failure>
+fn number<N>(call: &TeraCall<'_>, name: &'static str, least: N, most: N, standard: N) -> Result<N, FunctionError>
 where
     N: TryFrom<i128> + PartialOrd + std::fmt::Display,
 {
@@ -85,7 +83,7 @@ where
     number.ok_or_else(|| call.failure(format!("argument `{name}` must be {least} to {most}")))
 }
 
-fn unix(call: &Call<'_>) -> Result<UnixSockets, Failure> {
+fn unix(call: &TeraCall<'_>) -> Result<UnixSockets, FunctionError> {
     match call.optional("unix") {
         None => Ok(UnixSockets::No),
         Some(value) if value.as_bool() == Some(true) => Ok(UnixSockets::Anywhere),
@@ -94,7 +92,7 @@ fn unix(call: &Call<'_>) -> Result<UnixSockets, Failure> {
     }
 }
 
-fn networks(call: &Call<'_>, name: &'static str) -> Result<Option<Networks>, Failure> {
+fn networks(call: &TeraCall<'_>, name: &'static str) -> Result<Option<Networks>, FunctionError> {
     if call.optional(name).is_none() {
         return Ok(None);
     }
@@ -105,8 +103,8 @@ fn networks(call: &Call<'_>, name: &'static str) -> Result<Option<Networks>, Fai
     })
 }
 
-/// A text by itself, or a list of texts.
-fn texts<'a>(call: &Call<'a>, name: &'static str) -> Result<Vec<&'a str>, Failure> {
+/// Returns a text by itself, or a list of texts.
+fn texts<'a>(call: &TeraCall<'a>, name: &'static str) -> Result<Vec<&'a str>, FunctionError> {
     let value = call.value(name)?;
     if let Some(text) = value.as_str() {
         return Ok(vec![text]);
@@ -136,7 +134,7 @@ const MEMBERS: [&str; 13] = [
     "meta",
 ];
 
-/// A backend without values: copying it is cheaper than hashing every name again for each backend.
+/// Returns a backend without values: copying it is cheaper than hashing every name again for each backend.
 fn blank() -> Map {
     MEMBERS.iter().map(|name| (Key::from(*name), Value::none())).collect()
 }

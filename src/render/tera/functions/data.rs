@@ -5,45 +5,26 @@ use std::collections::BTreeMap;
 use tera::Value;
 use tera::value::{Key, Map};
 
-use super::call::Call;
-use super::{Form, Function};
-use crate::render::error::Failure;
-use crate::render::session::Session;
+use super::call::{TeraCall, TeraFunction, both, filter, function};
+use crate::render::error::FunctionError;
+use crate::render::tera::run::TeraRun;
 
-pub(super) const FUNCTIONS: &[Function] = &[
-    Function { name: "map", alias: None, arguments: &["…"], form: Form::Function, run: map },
-    Function { name: "dict", alias: None, arguments: &["…"], form: Form::Function, run: map },
-    Function {
-        name: "has_key",
-        alias: Some("hasKey"),
-        arguments: &["map", "key"],
-        form: Form::Both("map"),
-        run: has_key,
-    },
-    Function { name: "keys", alias: None, arguments: &["map"], form: Form::Function, run: keys },
-    Function { name: "values", alias: None, arguments: &["map"], form: Form::Function, run: values },
-    Function { name: "pluck", alias: None, arguments: &["key", "maps"], form: Form::Both("maps"), run: pluck },
-    Function {
-        name: "group_by",
-        alias: None,
-        arguments: &["list", "attribute"],
-        form: Form::Filter("list"),
-        run: group_by,
-    },
-    Function { name: "default", alias: None, arguments: &["value?", "default"], form: Form::Function, run: default },
-    Function {
-        name: "ternary",
-        alias: None,
-        arguments: &["cond", "yes", "no"],
-        form: Form::Both("cond"),
-        run: ternary,
-    },
-    Function { name: "coalesce", alias: None, arguments: &["values"], form: Form::Both("values"), run: coalesce },
-    Function { name: "empty", alias: None, arguments: &["value?"], form: Form::Both("value"), run: empty },
-    Function { name: "throw", alias: None, arguments: &["message"], form: Form::Function, run: throw },
+pub(super) const FUNCTIONS: &[TeraFunction] = &[
+    function("map", &["…"], map),
+    function("dict", &["…"], map),
+    both("has_key", &["map", "key"], has_key).alias("hasKey"),
+    function("keys", &["map"], keys),
+    function("values", &["map"], values),
+    both("pluck", &["key", "maps"], pluck).subject("maps"),
+    filter("group_by", &["list", "attribute"], group_by),
+    function("default", &["value?", "default"], default),
+    both("ternary", &["cond", "yes", "no"], ternary),
+    both("coalesce", &["values"], coalesce),
+    both("empty", &["value?"], empty).subject("value"),
+    function("throw", &["message"], throw),
 ];
 
-fn map(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
+fn map(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
     // Tera hands keyword arguments over in the order of their names.
     let mut map = Map::new();
     for (name, value) in call.kwargs.iter() {
@@ -52,15 +33,15 @@ fn map(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
     Ok(Value::from(map))
 }
 
-fn has_key(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
+fn has_key(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
     Ok(Value::from(call.map("map")?.contains_key(&Key::Str(call.text("key")?))))
 }
 
-fn keys(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
+fn keys(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
     Ok(Value::from(sorted(call.map("map")?).into_iter().map(|(key, _)| key.as_value()).collect::<Vec<_>>()))
 }
 
-fn values(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
+fn values(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
     Ok(Value::from(sorted(call.map("map")?).into_iter().map(|(_, value)| value.clone()).collect::<Vec<_>>()))
 }
 
@@ -70,7 +51,7 @@ fn sorted(map: &Map) -> Vec<(&Key<'static>, &Value)> {
     entries
 }
 
-fn pluck(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
+fn pluck(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
     let key = call.text("key")?;
     let mut found = Vec::new();
     for item in call.list("maps")? {
@@ -80,8 +61,8 @@ fn pluck(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
     Ok(Value::from(found))
 }
 
-/// Tera's own gives its groups in random order.
-fn group_by(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
+/// Groups in order; Tera's own gives its groups in random order.
+fn group_by(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
     let attribute = call.text("attribute")?;
     let mut groups: BTreeMap<Key<'static>, Vec<Value>> = BTreeMap::new();
     for item in call.list("list")? {
@@ -98,24 +79,24 @@ fn group_by(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
     Ok(Value::from(groups))
 }
 
-fn default(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
+fn default(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
     let default = call.value("default")?;
     Ok(call.optional("value").filter(|value| value.is_truthy()).unwrap_or(default).clone())
 }
 
-fn ternary(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
+fn ternary(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
     let (yes, no) = (call.value("yes")?, call.value("no")?);
     Ok(if call.boolean("cond")? { yes.clone() } else { no.clone() })
 }
 
-fn coalesce(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
+fn coalesce(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
     Ok(call.list("values")?.iter().find(|value| value.is_truthy()).cloned().unwrap_or_else(Value::none))
 }
 
-fn empty(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
+fn empty(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
     Ok(Value::from(!call.optional("value").is_some_and(Value::is_truthy)))
 }
 
-fn throw(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
-    Err(Failure::new(call.text("message")?))
+fn throw(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
+    Err(FunctionError::new(call.text("message")?))
 }

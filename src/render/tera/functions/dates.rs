@@ -4,16 +4,14 @@ use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 use tera::Value;
 
-use super::call::Call;
-use super::{Form, Function};
-use crate::render::error::Failure;
-use crate::render::session::Session;
+use super::call::{TeraCall, TeraFunction, function};
+use crate::render::error::FunctionError;
+use crate::render::tera::run::TeraRun;
 
-pub(super) const FUNCTIONS: &[Function] =
-    &[Function { name: "datetime", alias: None, arguments: &["format?", "utc?"], form: Form::Function, run: datetime }];
+pub(super) const FUNCTIONS: &[TeraFunction] = &[function("datetime", &["format?", "utc?"], datetime)];
 
-fn datetime(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
-    let mut now = session.world().now();
+fn datetime(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, FunctionError> {
+    let mut now = run.session.world().now();
     if call.optional("utc").map(|_| call.boolean("utc")).transpose()?.unwrap_or(false) {
         now = now.with_time_zone(TimeZone::UTC);
     }

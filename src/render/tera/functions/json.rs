@@ -1,70 +1,50 @@
 //! JSON, in and out. Maps are read with sorted keys, whole numbers stay whole.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 
-use serde::Serialize;
 use serde_json::Value as Json;
-use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 use tera::Value;
 
-use super::call::Call;
-use super::{Form, Function};
-use crate::render::error::Failure;
-use crate::render::session::Session;
+use super::call::{TeraCall, TeraFunction, both};
+use crate::render::error::FunctionError;
+use crate::render::library::json as library;
+use crate::render::tera::run::TeraRun;
 
-const TEXT: Form = Form::Both("text");
-
-pub(super) const FUNCTIONS: &[Function] = &[
-    Function { name: "json", alias: None, arguments: &["text"], form: TEXT, run: json },
-    Function { name: "json_array", alias: Some("jsonArray"), arguments: &["text"], form: TEXT, run: json_array },
-    Function { name: "from_json", alias: Some("fromJson"), arguments: &["text"], form: TEXT, run: from_json },
-    Function { name: "to_json", alias: Some("toJson"), arguments: &["value"], form: Form::Both("value"), run: to_json },
-    Function {
-        name: "to_pretty_json",
-        alias: Some("toPrettyJson"),
-        arguments: &["value"],
-        form: Form::Both("value"),
-        run: to_pretty_json,
-    },
+pub(super) const FUNCTIONS: &[TeraFunction] = &[
+    both("json", &["text"], json),
+    both("json_array", &["text"], json_array).alias("jsonArray"),
+    both("from_json", &["text"], from_json).alias("fromJson"),
+    both("to_json", &["value"], to_json).alias("toJson"),
+    both("to_pretty_json", &["value"], to_pretty_json).alias("toPrettyJson"),
 ];
 
-fn json(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
-    match parse(call, session)? {
-        object @ Json::Object(_) => Ok(to_tera(object)),
-        Json::Null => Ok(to_tera(Json::Object(serde_json::Map::new()))),
-        _ => Err(unlike(call, session, "object")?.hint("json_array reads an array, from_json anything")),
-    }
+fn json(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, FunctionError> {
+    library::object(parse(call, run)?)
+        .map(to_tera)
+        .ok_or_else(|| unlike(call, run, "object").hint("json_array reads an array, from_json anything"))
 }
 
-fn json_array(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
-    match parse(call, session)? {
-        array @ Json::Array(_) => Ok(to_tera(array)),
-        Json::Null => Ok(to_tera(Json::Array(Vec::new()))),
-        _ => Err(unlike(call, session, "array")?.hint("json reads an object, from_json anything")),
-    }
+fn json_array(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, FunctionError> {
+    library::array(parse(call, run)?)
+        .map(to_tera)
+        .ok_or_else(|| unlike(call, run, "array").hint("json reads an object, from_json anything"))
 }
 
-fn from_json(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
-    parse(call, session).map(to_tera)
+fn from_json(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, FunctionError> {
+    parse(call, run).map(to_tera)
 }
 
-fn parse(call: &Call<'_>, session: &Session) -> Result<Json, Failure> {
+fn parse(call: &TeraCall<'_>, run: &TeraRun) -> Result<Json, FunctionError> {
     let text = call.text("text")?;
-    serde_json::from_str(text).map_err(|error| {
-        let what = match error.classify() {
-            serde_json::error::Category::Eof => "it ends too early".to_owned(),
-            _ => format!("line {}, column {}", error.line(), error.column()),
-        };
-        call.failure(format!("{} is not JSON: {what}", session.origin(text)))
-    })
+    library::parse(text).map_err(|what| call.failure(run.session.about(text, what)))
 }
 
-fn unlike(call: &Call<'_>, session: &Session, wanted: &str) -> Result<Failure, Failure> {
-    Ok(call.failure(format!("{} is not a JSON {wanted}", session.origin(call.text("text")?))))
+fn unlike(call: &TeraCall<'_>, run: &TeraRun, wanted: &str) -> FunctionError {
+    call.failure(run.session.about(call.text("text").unwrap_or_default(), format_args!("is not a JSON {wanted}")))
 }
 
-pub(super) fn to_tera(json: Json) -> Value {
+/// Returns JSON as a value of Tera.
+pub(in crate::render::tera) fn to_tera(json: Json) -> Value {
     match json {
         Json::Null => Value::none(),
         Json::Bool(boolean) => Value::from(boolean),
@@ -81,71 +61,14 @@ pub(super) fn to_tera(json: Json) -> Value {
     }
 }
 
-fn to_json(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
-    written(call, CompactFormatter)
+fn to_json(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
+    value(call).map(|json| Value::from(library::write(json)))
 }
 
-fn to_pretty_json(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {
-    written(call, PrettyFormatter::new())
+fn to_pretty_json(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
+    value(call).map(|json| Value::from(library::write_pretty(json)))
 }
 
-fn sorted(call: &Call<'_>) -> Result<Json, Failure> {
-    let mut json = serde_json::to_value(call.value("value")?).map_err(|_| call.failure("the value is not JSON's"))?;
-    json.sort_all_objects();
-    Ok(json)
-}
-
-fn written(call: &Call<'_>, layout: impl Formatter) -> Result<Value, Failure> {
-    let mut bytes = Vec::new();
-    let failure = || call.failure("the value is not JSON's");
-    sorted(call)?.serialize(&mut Serializer::with_formatter(&mut bytes, AsGo(layout))).map_err(|_| failure())?;
-    String::from_utf8(bytes).map(Value::from).map_err(|_| failure())
-}
-
-/// What a layout is made of goes through to the inner formatter.
-macro_rules! laid_out_by_inner {
-    ($($part:ident($($first:ident)?)),* $(,)?) => {
-        $(fn $part<W: ?Sized + Write>(&mut self, writer: &mut W $(, $first: bool)?) -> io::Result<()> {
-            self.0.$part(writer $(, $first)?)
-        })*
-    };
-}
-
-/// Numbers and texts as Go's encoding/json writes them, in the layout of another formatter.
-struct AsGo<F>(F);
-
-impl<F: Formatter> Formatter for AsGo<F> {
-    /// The fewest digits that mean it, with an exponent below 1e-6 and from 1e21 on.
-    fn write_f64<W: ?Sized + Write>(&mut self, writer: &mut W, number: f64) -> io::Result<()> {
-        let size = number.abs();
-        if size != 0.0 && !(1e-6..1e21).contains(&size) {
-            let text = format!("{number:e}");
-            let sign = if text.contains("e-") { "e" } else { "e+" };
-            return writer.write_all(text.replace('e', sign).as_bytes());
-        }
-        write!(writer, "{number}")
-    }
-
-    /// `<`, `>`, `&` and two line separators are escapes, so that the text is also safe within HTML and JavaScript.
-    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        let mut plain_from = 0;
-        for (at, part) in fragment.match_indices(['<', '>', '&', '\u{2028}', '\u{2029}']) {
-            writer.write_all(&fragment.as_bytes()[plain_from..at])?;
-            write!(writer, "\\u{:04x}", part.chars().next().map_or(0, u32::from))?;
-            plain_from = at + part.len();
-        }
-        writer.write_all(&fragment.as_bytes()[plain_from..])
-    }
-
-    laid_out_by_inner!(
-        begin_array(),
-        end_array(),
-        begin_array_value(first),
-        end_array_value(),
-        begin_object(),
-        end_object(),
-        begin_object_key(first),
-        begin_object_value(),
-        end_object_value(),
-    );
+fn value(call: &TeraCall<'_>) -> Result<Json, FunctionError> {
+    serde_json::to_value(call.value("value")?).map_err(|_| call.failure("the value is not JSON's"))
 }

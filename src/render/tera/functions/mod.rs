@@ -5,14 +5,14 @@ mod backends;
 mod call;
 mod data;
 mod dates;
-mod json;
+pub(super) mod json;
 mod lists;
 mod math;
 mod outside;
 mod patterns;
 
-pub(in crate::render) mod store;
-pub(in crate::render) mod text;
+mod store;
+mod text;
 
 #[cfg(test)]
 mod tests;
@@ -21,50 +21,9 @@ use std::collections::BTreeSet;
 
 use tera::{Kwargs, State, Tera, TeraResult, Value};
 
-use crate::render::error::Failure;
-use crate::render::session::Session;
-use call::Call;
+use call::TeraFunction;
 
-/// One function, one filter, or both.
-#[derive(Debug)]
-pub(in crate::render) struct Function {
-    /// What it is called.
-    pub(in crate::render) name: &'static str,
-    /// confd's spelling, where it is another.
-    pub(in crate::render) alias: Option<&'static str>,
-    /// Argument names; a trailing `?` marks those that may be left out, `…` alone takes any.
-    pub(in crate::render) arguments: &'static [&'static str],
-    /// How it may be written.
-    pub(in crate::render) form: Form,
-    run: fn(&Call<'_>, &mut Session) -> Result<Value, Failure>,
-}
-
-/// How a function may be written; a filter's value becomes the argument that is named here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::render) enum Form {
-    /// `{{ name(a=…) }}`.
-    Function,
-    /// `{{ a | name }}`.
-    Filter(&'static str),
-    /// Either.
-    Both(&'static str),
-}
-
-impl Form {
-    fn is_function(self) -> bool {
-        !matches!(self, Form::Filter(_))
-    }
-
-    /// The argument that a filter's value becomes.
-    pub(in crate::render) fn subject(self) -> Option<&'static str> {
-        match self {
-            Form::Function => None,
-            Form::Filter(subject) | Form::Both(subject) => Some(subject),
-        }
-    }
-}
-
-const TABLES: &[&[Function]] = &[
+const TABLES: &[&[TeraFunction]] = &[
     store::FUNCTIONS,
     backends::FUNCTIONS,
     text::FUNCTIONS,
@@ -77,8 +36,8 @@ const TABLES: &[&[Function]] = &[
     outside::FUNCTIONS,
 ];
 
-/// Every function of ours.
-pub(in crate::render) fn all() -> impl Iterator<Item = &'static Function> {
+/// Returns every function of ours.
+pub(in crate::render) fn all() -> impl Iterator<Item = &'static TeraFunction> {
     TABLES.iter().copied().flatten()
 }
 
@@ -122,7 +81,7 @@ const TERA_FILTERS: &[&str] = &[
 ];
 
 /// Tera's tests (`{% if a is defined %}`).
-pub(in crate::render) const TESTS: &[&str] = &[
+pub(super) const TESTS: &[&str] = &[
     "array",
     "bool",
     "containing",
@@ -142,53 +101,27 @@ pub(in crate::render) const TESTS: &[&str] = &[
     "undefined",
 ];
 
-/// Functions and filters that ask more than their arguments and the store, or leave something behind beside what they give.
-pub(in crate::render) fn that_depend_on_more_than_the_store() -> BTreeSet<&'static str> {
-    let telling = [backends::FUNCTIONS, dates::FUNCTIONS, outside::FUNCTIONS];
-    telling.into_iter().flatten().flat_map(Function::names).chain(["super"]).collect()
+/// Returns the functions and filters that depend on more than their arguments and the store, or have side effects.
+pub(super) fn impure_names() -> BTreeSet<&'static str> {
+    let impure = [backends::FUNCTIONS, dates::FUNCTIONS, outside::FUNCTIONS];
+    impure.into_iter().flatten().flat_map(TeraFunction::names).chain(["super"]).collect()
 }
 
-/// Everything that can be called as `name(…)`.
-pub(in crate::render) fn function_names() -> impl Iterator<Item = &'static str> {
-    all().filter(|function| function.form.is_function()).flat_map(Function::names).chain(["range"])
+/// Returns everything that can be called as `name(…)`.
+pub(super) fn function_names() -> impl Iterator<Item = &'static str> {
+    all().filter(|function| function.form.is_function()).flat_map(TeraFunction::names).chain(["range"])
 }
 
-/// Everything that can be written after `|`.
-pub(in crate::render) fn filter_names() -> impl Iterator<Item = &'static str> {
+/// Returns everything that can be written after `|`.
+pub(super) fn filter_names() -> impl Iterator<Item = &'static str> {
     all()
         .filter(|function| function.form.subject().is_some())
-        .flat_map(Function::names)
+        .flat_map(TeraFunction::names)
         .chain(TERA_FILTERS.iter().copied())
 }
 
-impl Function {
-    fn names(&'static self) -> impl Iterator<Item = &'static str> {
-        std::iter::once(self.name).chain(self.alias)
-    }
-
-    fn call(&'static self, subject: Option<&Value>, kwargs: &Kwargs) -> TeraResult<Value> {
-        let call = Call { function: self, subject, kwargs };
-        Session::with(|session| {
-            call.check_names()?;
-            (self.run)(&call, session)
-        })
-        .map_err(|failure| tera::Error::message(failure.message))
-    }
-}
-
-/// Calls a function by its name, for the other engine. The arguments are right by name and kind.
-///
-/// # Errors
-/// What the function says.
-pub(in crate::render) fn call(name: &str, kwargs: &Kwargs, session: &mut Session) -> Result<Value, Failure> {
-    let Some(function) = all().find(|function| function.name == name) else {
-        return Err(Failure::new(format!("there is no function `{name}`")));
-    };
-    (function.run)(&Call { function, subject: None, kwargs }, session)
-}
-
-/// Teaches Tera every function and filter of the table.
-pub(in crate::render) fn register(tera: &mut Tera) {
+/// Registers every function and filter of the tables.
+pub(super) fn register(tera: &mut Tera) {
     for function in all() {
         for name in function.names() {
             if function.form.is_function() {
@@ -201,7 +134,7 @@ pub(in crate::render) fn register(tera: &mut Tera) {
     }
 }
 
-struct AsFunction(&'static Function);
+struct AsFunction(&'static TeraFunction);
 
 impl tera::Function<TeraResult<Value>> for AsFunction {
     fn call(&self, kwargs: Kwargs, _: &State) -> TeraResult<Value> {
@@ -209,7 +142,7 @@ impl tera::Function<TeraResult<Value>> for AsFunction {
     }
 }
 
-struct AsFilter(&'static Function);
+struct AsFilter(&'static TeraFunction);
 
 impl tera::Filter<&Value, TeraResult<Value>> for AsFilter {
     fn call(&self, value: &Value, kwargs: Kwargs, _: &State) -> TeraResult<Value> {

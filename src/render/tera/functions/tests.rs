@@ -14,14 +14,15 @@ use crate::nginx::quote::{MAX_BYTES, is_harmless};
 use crate::render::facts::NoWorld;
 use crate::render::{Memory, Root, TemplateSources, compile};
 
-use super::{Form, Function, TERA_FILTERS, TESTS, all, filter_names, function_names};
+use super::call::{CallForm, TeraFunction};
+use super::{TERA_FILTERS, TESTS, all, filter_names, function_names};
 
 const DOCUMENTATION: &str = include_str!("../../../../docs/functions.md");
 
 /// The first three columns of a function's row.
-fn documented(function: &Function) -> String {
+fn documented(function: &TeraFunction) -> String {
     let code = |text: Option<&str>| text.map_or("–".to_owned(), |text| format!("`{text}`"));
-    let only = if matches!(function.form, Form::Filter(_)) { " (only)" } else { "" };
+    let only = if matches!(function.form, CallForm::Filter(_)) { " (only)" } else { "" };
     let arguments = function.arguments.join(", ");
     format!("| `{}({arguments})` | {} | {}{only} |", function.name, code(function.alias), code(function.form.subject()))
 }
@@ -83,7 +84,7 @@ fn hostile_view() -> View {
 
 /// What an argument has to be for a call to get anywhere.
 #[derive(Clone, Copy)]
-enum Kind {
+enum ArgumentKind {
     Key,
     Text,
     Number,
@@ -93,34 +94,36 @@ enum Kind {
     Any,
 }
 
-fn kind_of(argument: &str) -> Kind {
+fn kind_of(argument: &str) -> ArgumentKind {
     match argument.trim_end_matches('?') {
-        "key" => Kind::Key,
-        "n" | "spaces" | "a" | "b" | "first" | "last" => Kind::Number,
-        "cond" | "utc" => Kind::Boolean,
-        "list" | "items" | "maps" | "values" => Kind::List,
-        "map" => Kind::Map,
-        "value" | "default" | "yes" | "no" | "…" => Kind::Any,
-        _ => Kind::Text,
+        "key" => ArgumentKind::Key,
+        "n" | "spaces" | "a" | "b" | "first" | "last" => ArgumentKind::Number,
+        "cond" | "utc" => ArgumentKind::Boolean,
+        "list" | "items" | "maps" | "values" => ArgumentKind::List,
+        "map" => ArgumentKind::Map,
+        "value" | "default" | "yes" | "no" | "…" => ArgumentKind::Any,
+        _ => ArgumentKind::Text,
     }
 }
 
 /// An expression that mostly gives the wanted kind.
-fn expression(kind: Kind, depth: u32) -> BoxedStrategy<String> {
+fn expression(kind: ArgumentKind, depth: u32) -> BoxedStrategy<String> {
     let stored = (0..HOSTILE.len() + 1).prop_map(|i| format!("getv(key=\"/{i}\", default=\"d\")"));
     let fixed = |texts: &'static [&'static str]| proptest::sample::select(texts).prop_map(str::to_owned);
     let leaf = match kind {
-        Kind::Key => (0..HOSTILE.len()).prop_map(|i| format!("\"/{i}\"")).boxed(),
-        Kind::Text => {
+        ArgumentKind::Key => (0..HOSTILE.len()).prop_map(|i| format!("\"/{i}\"")).boxed(),
+        ArgumentKind::Text => {
             prop_oneof![3 => stored, 2 => fixed(&["\"\"", "\"/*\"", "\"a,b\"", "\"/1\"", "\"[a-z]+\""])].boxed()
         }
-        Kind::Number => prop_oneof![any::<i64>().prop_map(|n| n.to_string()), fixed(&["0", "3", "1.5", "-2"])].boxed(),
-        Kind::Boolean => fixed(&["true", "false", "1 < 2", "nowhere is defined"]).boxed(),
-        Kind::List => {
+        ArgumentKind::Number => {
+            prop_oneof![any::<i64>().prop_map(|n| n.to_string()), fixed(&["0", "3", "1.5", "-2"])].boxed()
+        }
+        ArgumentKind::Boolean => fixed(&["true", "false", "1 < 2", "nowhere is defined"]).boxed(),
+        ArgumentKind::List => {
             fixed(&["[]", "[\"a\", \"bb\"]", "gets(pattern=\"/?\")", "getvs(pattern=\"/?\")", "[{\"key\": 1}]"]).boxed()
         }
-        Kind::Map => fixed(&["{}", "{\"b\": 1, \"a\": [2]}", "get(key=\"/1\")", "json(text=\"{}\")"]).boxed(),
-        Kind::Any => {
+        ArgumentKind::Map => fixed(&["{}", "{\"b\": 1, \"a\": [2]}", "get(key=\"/1\")", "json(text=\"{}\")"]).boxed(),
+        ArgumentKind::Any => {
             prop_oneof![stored, fixed(&["nowhere", "none", "get(key=\"/bin\")", "gets(pattern=\"/*\")"])].boxed()
         }
     };
@@ -129,16 +132,16 @@ fn expression(kind: Kind, depth: u32) -> BoxedStrategy<String> {
     }
     let call =
         proptest::sample::select(all().collect::<Vec<_>>()).prop_flat_map(move |function| called(function, depth));
-    let filtered = (expression(Kind::Any, depth - 1), proptest::sample::select(TERA_FILTERS));
+    let filtered = (expression(ArgumentKind::Any, depth - 1), proptest::sample::select(TERA_FILTERS));
     let filtered = filtered.prop_map(|(subject, filter)| format!("({subject}) | {filter}"));
-    let number = || expression(Kind::Number, 0);
+    let number = || expression(ArgumentKind::Number, 0);
     let operators = vec!["+", "*", "**", "//", "/", "%", "-", "<"];
     let calculated = (number(), number(), proptest::sample::select(operators));
     let calculated = calculated.prop_map(|(a, b, operator)| format!("({a}) {operator} ({b})"));
     match kind {
-        Kind::Key => prop_oneof![9 => leaf, 1 => expression(Kind::Text, depth - 1)].boxed(),
-        Kind::Any => prop_oneof![3 => call, 1 => filtered, 1 => calculated, 1 => leaf].boxed(),
-        Kind::Text => {
+        ArgumentKind::Key => prop_oneof![9 => leaf, 1 => expression(ArgumentKind::Text, depth - 1)].boxed(),
+        ArgumentKind::Any => prop_oneof![3 => call, 1 => filtered, 1 => calculated, 1 => leaf].boxed(),
+        ArgumentKind::Text => {
             prop_oneof![2 => leaf, 2 => call.prop_map(|call| format!("({call}) | str")), 1 => call_raw(depth)].boxed()
         }
         _ => prop_oneof![3 => leaf, 1 => call].boxed(),
@@ -150,7 +153,7 @@ fn call_raw(depth: u32) -> BoxedStrategy<String> {
 }
 
 /// A call of the function, or a use of it as a filter.
-fn called(function: &'static Function, depth: u32) -> BoxedStrategy<String> {
+fn called(function: &'static TeraFunction, depth: u32) -> BoxedStrategy<String> {
     let values: Vec<_> = function.arguments.iter().map(|argument| expression(kind_of(argument), depth - 1)).collect();
     values
         .prop_map(move |values| {
@@ -164,7 +167,7 @@ fn called(function: &'static Function, depth: u32) -> BoxedStrategy<String> {
         .boxed()
 }
 
-fn keywords(function: &Function, values: &[String]) -> String {
+fn keywords(function: &TeraFunction, values: &[String]) -> String {
     let given = function.arguments.iter().map(|name| name.trim_end_matches('?')).zip(values);
     let given = given.filter(|(name, _)| Some(*name) != function.form.subject());
     given
@@ -178,8 +181,8 @@ proptest! {
 
     #[test]
     fn no_template_over_a_hostile_store_panics_or_tells(
-        expressions in proptest::collection::vec(expression(Kind::Any, 2), 1..4),
-        list in expression(Kind::List, 2),
+        expressions in proptest::collection::vec(expression(ArgumentKind::Any, 2), 1..4),
+        list in expression(ArgumentKind::List, 2),
         nginx in any::<bool>(),
     ) {
         let prints: String = expressions.iter().map(|expression| format!("{{{{ {expression} }}}}\n")).collect();

@@ -1,88 +1,89 @@
-//! What the loops of a template printed, in pieces of some items each: a piece is printed again only where its items or the
-//! keys that it read have changed. Which items are the same is seen from where they are kept, without looking into them.
+//! What the loops of a template printed, in pieces of some items each: a piece is printed again only if its items or the
+//! keys that it read have changed. Items are the same if they lie at the same place; nobody looks into them.
 
 use std::collections::HashMap;
 
 use tera::Value;
 
-use crate::model::key::Key;
+use crate::render::changes::Changes;
 use crate::render::window::Reads;
 
-/// Fewest and most items in a piece, where they are cut anew.
+/// Fewest and most items in a new piece.
 const FEWEST: usize = 16;
 const MOST: usize = 128;
-/// How many pieces in a row may have changed before those behind them are looked at from the end only.
+/// Most changed pieces in a row; more are compared from the end only.
 const LOOK_AHEAD: usize = 8;
 
 /// The loops of one template, by their number.
 #[derive(Default)]
-pub(in crate::render) struct Loops {
+pub(in crate::render::tera) struct Loops {
     kept: HashMap<usize, Pieces>,
-    /// They cannot be printed in pieces: a list that is none, or too much text.
+    /// Whether they cannot be printed in pieces: a value that is not a list, or too much text.
     given_up: bool,
 }
 
 /// The pieces of one loop.
 #[derive(Default)]
-pub(in crate::render) struct Pieces {
+pub(in crate::render::tera) struct Pieces {
     pieces: Vec<Piece>,
     used: bool,
 }
 
 /// Some items in a row. Without any, what the loop prints when it is empty.
-pub(in crate::render) struct Piece {
-    pub(in crate::render) items: Vec<Value>,
-    /// What they print; nothing where that is not known.
-    pub(in crate::render) text: Option<Value>,
-    /// Where they looked in the store for that.
-    pub(in crate::render) reads: Reads,
+pub(in crate::render::tera) struct Piece {
+    pub(in crate::render::tera) items: Vec<Value>,
+    /// Text that they print; `None` if that is not known.
+    pub(in crate::render::tera) text: Option<Value>,
+    /// Keys that they read for that.
+    pub(in crate::render::tera) reads: Reads,
 }
 
 impl Loops {
-    /// Forgets what the changed keys may have changed; everything that looked at keys where it is not known which have.
-    pub(in crate::render) fn follow(&mut self, changed: Option<&[Key]>) {
+    /// Forgets what the changed keys may have changed; everything that looked at keys if it is not known which have.
+    pub(in crate::render::tera) fn follow(&mut self, changes: Option<Changes<'_>>) {
+        let changes = changes.filter(Changes::are_few);
         for piece in self.kept.values_mut().flat_map(|pieces| &mut pieces.pieces) {
-            let concerned = match changed {
-                Some(changed) => changed.iter().any(|key| piece.reads.depend_on(key.as_str())),
+            let is_concerned = match changes {
+                Some(changes) => changes.keys.iter().any(|key| piece.reads.depend_on(key.as_str())),
                 None => piece.reads != Reads::default(),
             };
-            if concerned {
+            if is_concerned {
                 piece.text = None;
             }
         }
     }
 
-    /// Takes the pieces of a loop out; to be put back when they are printed.
-    pub(in crate::render) fn take(&mut self, number: usize) -> Pieces {
+    /// Removes and returns the pieces of a loop; the caller puts them back when they are printed.
+    pub(in crate::render::tera) fn take(&mut self, number: usize) -> Pieces {
         self.kept.remove(&number).unwrap_or_default()
     }
 
-    pub(in crate::render) fn put(&mut self, number: usize, pieces: Pieces) {
+    pub(in crate::render::tera) fn put(&mut self, number: usize, pieces: Pieces) {
         self.kept.insert(number, Pieces { used: true, ..pieces });
     }
 
-    /// Whether printing in pieces has been given up.
-    pub(in crate::render) fn are_given_up(&self) -> bool {
+    /// Checks whether printing in pieces has been given up.
+    pub(in crate::render::tera) fn are_given_up(&self) -> bool {
         self.given_up
     }
 
     /// Prints loops as a whole from now on.
-    pub(in crate::render) fn give_up(&mut self) {
+    pub(in crate::render::tera) fn give_up(&mut self) {
         *self = Loops { kept: HashMap::new(), given_up: true };
     }
 
     /// Forgets all that is kept.
-    pub(in crate::render) fn clear(&mut self) {
+    pub(in crate::render::tera) fn clear(&mut self) {
         self.kept.clear();
     }
 
     /// Forgets what was not used since the last call.
-    pub(in crate::render) fn end(&mut self) {
+    pub(in crate::render::tera) fn end(&mut self) {
         self.kept.retain(|_, pieces| std::mem::take(&mut pieces.used));
     }
 
-    /// Whether nothing that is kept follows from keys that it looked at by itself.
-    pub(in crate::render) fn read_nothing(&self) -> bool {
+    /// Checks whether no kept piece has looked at keys by itself.
+    pub(in crate::render::tera) fn read_nothing(&self) -> bool {
         self.kept.values().flat_map(|pieces| &pieces.pieces).all(|piece| piece.reads == Reads::default())
     }
 }
@@ -92,8 +93,8 @@ impl Piece {
         Piece { items: items.to_vec(), text: None, reads: Reads::default() }
     }
 
-    /// How long its text is.
-    pub(in crate::render) fn bytes(&self) -> usize {
+    /// Returns the length of its text.
+    pub(in crate::render::tera) fn bytes(&self) -> usize {
         self.text.as_ref().and_then(Value::as_str).map_or(0, str::len)
     }
 
@@ -107,18 +108,18 @@ impl Piece {
 }
 
 impl Pieces {
-    /// The pieces, in order.
-    pub(in crate::render) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Piece> {
+    /// Returns the pieces, in order.
+    pub(in crate::render::tera) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Piece> {
         self.pieces.iter_mut()
     }
 
-    /// What all of them print, in order.
-    pub(in crate::render) fn texts(&self) -> Vec<Value> {
+    /// Returns what all of them print, in order.
+    pub(in crate::render::tera) fn texts(&self) -> Vec<Value> {
         self.pieces.iter().filter_map(|piece| piece.text.clone()).collect()
     }
 
     /// Cuts the loop's items into pieces. Those with the same items as before keep what they printed.
-    pub(in crate::render) fn align(&mut self, items: &[Value]) {
+    pub(in crate::render::tera) fn align(&mut self, items: &[Value]) {
         let mut old = std::mem::take(&mut self.pieces);
         // What is printed again costs as much then as what is not.
         let size = items.len().isqrt().clamp(FEWEST, MOST);
@@ -163,7 +164,7 @@ fn cut(items: &[Value], size: usize) -> impl Iterator<Item = Piece> {
     items.chunks(size).map(Piece::new)
 }
 
-/// How many items and how many pieces come before one that is the same; the first of `pieces` is not.
+/// Returns how many items and how many pieces come before one that is the same; the first of `pieces` is not.
 fn next_same(pieces: &[Piece], items: &[Value], further: usize) -> Option<(usize, usize)> {
     let mut reach = pieces.first()?.items.len() + further;
     for (skipped, piece) in pieces.iter().enumerate().take(LOOK_AHEAD).skip(1) {
@@ -180,7 +181,8 @@ fn are_same(some: &[Value], others: &[Value]) -> bool {
     some.iter().zip(others).all(|(one, other)| is_same(one, other))
 }
 
-/// Whether two values are one. Maps and lists are where they are kept in one place: both are alive, so that place is theirs.
+/// Checks whether two values are one. Maps and lists are one if they lie at the same place: both are alive, so that the place
+/// is theirs.
 fn is_same(one: &Value, other: &Value) -> bool {
     match (one.as_map(), other.as_map()) {
         (Some(one), Some(other)) => return std::ptr::eq(one, other),
@@ -208,7 +210,7 @@ mod tests {
         numbers.into_iter().map(Value::from).collect()
     }
 
-    /// How many items have to be printed again after a list has become another.
+    /// Checks how many items have to be printed again after a list has changed.
     fn check(before: &[Value], after: &[Value], most_printed: usize) {
         let mut pieces = Pieces::default();
         for items in [before, after] {

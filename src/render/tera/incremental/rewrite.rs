@@ -1,36 +1,36 @@
 //! Loops of Tera templates that stand by themselves: what they print follows from their items and the store alone, item by
-//! item. A rewritten template hands the items of each to `each`, which prints pieces from earlier renders where neither the
-//! items nor the keys behind them have changed. Reads and writes template texts only; whether a loop reads other variables
-//! is asked of Tera.
+//! item. A rewritten template hands the items of each to `each`, which reuses pieces of earlier renders if neither the
+//! items nor the keys behind them have changed. Reads and writes template texts only; Tera says whether a loop reads other
+//! variables.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use tera::Tera;
 
-use crate::render::lists::Kept;
+use crate::render::lists::ListKind;
 use crate::render::tera::functions;
-use crate::render::tera::scan::{self, Kind, Tag};
+use crate::render::tera::scan::{self, Tag, TagKind};
 
 /// The function that rewritten templates call. Its name is no secret, but nothing else can be done with it.
-pub(in crate::render) const EACH: &str = "__each";
-/// What a loop's own template has as its list.
-pub(in crate::render) const ITEMS: &str = "__items";
-/// What a piece is called where it is printed.
+pub(in crate::render::tera) const EACH: &str = "__each";
+/// Variable of a loop's own template that holds its list.
+pub(in crate::render::tera) const ITEMS: &str = "__items";
+/// Variable that holds the text of a piece.
 const TEXT: &str = "__text";
 
-/// What the template of a loop is called: no file's name has that in it.
-pub(in crate::render) fn name_of(number: usize) -> String {
+/// Returns the name of a loop's own template: no file has such a name.
+pub(in crate::render::tera) fn name_of(number: usize) -> String {
     format!("{number}\0{EACH}")
 }
 
-/// What a template is called when it is rewritten: no file's name has that in it.
-pub(in crate::render) fn rewritten_name(template: &str) -> String {
+/// Returns the name of a rewritten template: no file has such a name.
+pub(in crate::render::tera) fn rewritten_name(template: &str) -> String {
     format!("{template}\0{EACH}")
 }
 
-/// Adds those of the templates once more that have such loops, rewritten; answers their names.
-pub(in crate::render) fn rewrite<'a>(
+/// Adds the templates that have such loops once more, rewritten; returns their names.
+pub(in crate::render::tera) fn rewrite<'a>(
     tera: &mut Tera,
     templates: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> BTreeSet<String> {
@@ -75,7 +75,7 @@ struct Loop {
     whole: Range<usize>,
     /// The name of an item.
     name: Range<usize>,
-    /// What is gone through.
+    /// Expression of the list.
     items: Range<usize>,
     /// From the end of `for` to the opening of `endfor`.
     inside: Range<usize>,
@@ -84,7 +84,7 @@ struct Loop {
 }
 
 impl Loop {
-    /// The loop alone, as a template over [`ITEMS`].
+    /// Returns the loop alone, as a template over [`ITEMS`].
     fn body(&self, source: &str) -> String {
         let [_, after_for, before_end, _] = self.trims;
         let (name, inside) = (&source[self.name.clone()], &source[self.inside.clone()]);
@@ -92,12 +92,13 @@ impl Loop {
         format!("{{% for {name} in {ITEMS} {close}{inside}{open} endfor %}}")
     }
 
-    /// What stands in its place.
+    /// Returns the text that replaces it.
     fn call(&self, source: &str) -> String {
         let [before, _, _, after] = self.trims;
         let (open, close) = (if before { "{%-" } else { "{%" }, if after { "-%}" } else { "%}" });
         let items = source[self.items.clone()].trim();
-        let kept = [Kept::Pairs, Kept::Values].into_iter().find_map(|kind| Some((kind, pattern_of(items, kind)?)));
+        let kept =
+            [ListKind::Pairs, ListKind::Values].into_iter().find_map(|kind| Some((kind, pattern_of(items, kind)?)));
         let (argument, items) = kept.map_or(("items", items), |(kind, pattern)| (kind.function(), pattern));
         format!(
             "{open} for {TEXT} in {EACH}(n={}, {argument}=({items})) %}}{{{{ {TEXT} }}}}{{% endfor {close}",
@@ -106,8 +107,8 @@ impl Loop {
     }
 }
 
-/// The pattern, where an expression is one call of `gets` or `getvs` and nothing else.
-fn pattern_of(expression: &str, kind: Kept) -> Option<&str> {
+/// Returns the pattern, if an expression is one call of `gets` or `getvs` and nothing else.
+fn pattern_of(expression: &str, kind: ListKind) -> Option<&str> {
     let arguments = expression.strip_prefix(kind.function())?.strip_prefix('(')?.strip_suffix(')')?;
     let pattern = arguments.trim_start().strip_prefix("pattern")?.trim_start().strip_prefix('=')?;
     let mut depth = 0;
@@ -122,10 +123,10 @@ fn pattern_of(expression: &str, kind: Kept) -> Option<&str> {
     (is_one_argument && depth == 0 && !pattern.starts_with('=')).then(|| pattern.trim())
 }
 
-/// The outermost loops that could stand by themselves, in order. Which other variables they read is not looked at.
+/// Returns the outermost loops that could stand by themselves, in order. Which other variables they read is not checked.
 fn loops(source: &str) -> Vec<Loop> {
     let tags: Vec<Tag> = scan::tags(source).collect();
-    let telling = functions::that_depend_on_more_than_the_store();
+    let impure = functions::impure_names();
     let mut found = Vec::new();
     let mut at = 0;
     while let Some(tag) = tags.get(at) {
@@ -134,18 +135,18 @@ fn loops(source: &str) -> Vec<Loop> {
             continue;
         }
         let Some(end) = end_of_loop(&tags, at, source) else { break };
-        found.extend(read_loop(&tags[at - 1..=end], source, &telling));
+        found.extend(read_loop(&tags[at - 1..=end], source, &impure));
         at = end + 1;
     }
     found
 }
 
-/// The first word of a statement; nothing of any other tag.
+/// Returns the first word of a statement; an empty text for any other tag.
 fn word_of<'s>(tag: &Tag, source: &'s str) -> &'s str {
-    if tag.kind == Kind::Statement { scan::identifier(tag.text(source).trim_start()) } else { "" }
+    if tag.kind == TagKind::Statement { scan::identifier(tag.text(source).trim_start()) } else { "" }
 }
 
-/// The position of the `endfor` to a `for` before `from`.
+/// Returns the position of the `endfor` to a `for` before `from`.
 fn end_of_loop(tags: &[Tag], from: usize, source: &str) -> Option<usize> {
     let mut depth = 1;
     tags.iter().enumerate().skip(from).find_map(|(position, tag)| {
@@ -159,11 +160,11 @@ fn end_of_loop(tags: &[Tag], from: usize, source: &str) -> Option<usize> {
 }
 
 /// Reads a loop from the tags between its `for` and its `endfor`, both included.
-fn read_loop(tags: &[Tag], source: &str, telling: &BTreeSet<&str>) -> Option<Loop> {
+fn read_loop(tags: &[Tag], source: &str, impure: &BTreeSet<&str>) -> Option<Loop> {
     let [first, within @ .., last] = tags else { return None };
     let text = first.text(source);
     let start = first.inside.end - usize::from(first.trims(source).1) - text.len();
-    // `for`, the name, `in`, and the rest. Of two names the second has another meaning.
+    // `for`, the name, `in`, and the rest. If there are two names, they mean key and value.
     let name_at = text.find("for")? + 3;
     let name_at = name_at + blanks(&text[name_at..]);
     let name = scan::identifier(&text[name_at..]);
@@ -177,9 +178,9 @@ fn read_loop(tags: &[Tag], source: &str, telling: &BTreeSet<&str>) -> Option<Loo
     let mut is_empty = false;
     for tag in within {
         let expression = match tag.kind {
-            Kind::Comment => continue,
-            Kind::Raw => return None,
-            Kind::Print | Kind::Statement => tag.text(source).trim(),
+            TagKind::Comment => continue,
+            TagKind::Raw => return None,
+            TagKind::Print | TagKind::Statement => tag.text(source).trim(),
         };
         let branch = branches.last_mut()?;
         let depth = match word_of(tag, source) {
@@ -204,13 +205,13 @@ fn read_loop(tags: &[Tag], source: &str, telling: &BTreeSet<&str>) -> Option<Loo
                 is_empty = true;
                 (branches.len() == 1).then_some(1)?
             }
-            // What is set in a branch only may be a variable of the template otherwise, and stays one where there are no items.
+            // What is set in a branch only may also be a variable of the template, and stays one if there are no items.
             "set" if *branch == 0 && !is_empty && expression.contains('=') => branches.len(),
             "elif" | "else" => branches.len(),
-            _ if tag.kind == Kind::Print => branches.len(),
+            _ if tag.kind == TagKind::Print => branches.len(),
             _ => return None,
         };
-        if !is_plain(expression, depth, telling) {
+        if !is_plain(expression, depth, impure) {
             return None;
         }
     }
@@ -224,15 +225,15 @@ fn read_loop(tags: &[Tag], source: &str, telling: &BTreeSet<&str>) -> Option<Loo
     })
 }
 
-/// Whether an expression calls nothing that tells more than the store, and asks nothing of the outermost loop.
-fn is_plain(expression: &str, depth: usize, telling: &BTreeSet<&str>) -> bool {
+/// Checks whether an expression calls no impure function, and asks nothing of the outermost loop.
+fn is_plain(expression: &str, depth: usize, impure: &BTreeSet<&str>) -> bool {
     let bare = scan::without_strings(expression);
     // A component: its definition is elsewhere.
     if bare.match_indices('<').any(|(at, _)| bare[at + 1..].trim_start().starts_with(|c: char| !c.is_ascii_digit())) {
         return false;
     }
     let mut words = bare.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    words.all(|word| !telling.contains(word) && !word.starts_with("__") && (depth > 1 || word != "loop"))
+    words.all(|word| !impure.contains(word) && !word.starts_with("__") && (depth > 1 || word != "loop"))
 }
 
 fn blanks(text: &str) -> usize {
@@ -243,7 +244,7 @@ fn blanks(text: &str) -> usize {
 mod tests {
     use super::*;
     use crate::model::resource::Escape;
-    use crate::render::tera::compile::empty;
+    use crate::render::tera::engine::empty;
 
     /// How many loops are taken out.
     fn check(source: &str, expected: usize) {

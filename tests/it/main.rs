@@ -22,6 +22,7 @@ mod hostile;
 mod installed;
 mod isolation;
 mod modes;
+mod pages;
 mod receipts;
 mod render;
 mod sandbox;

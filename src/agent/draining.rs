@@ -131,7 +131,7 @@ impl Reload {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::report::{Failure, Outcome, Stage, Verified};
+    use crate::model::report::{Outcome, Stage, StepFailure, Verified};
 
     fn report(revision: i64, leaving: &[i32], asked_at: Instant) -> Report {
         let leaving = leaving.iter().map(|pid| Process { pid: *pid, start_time: 1 }).collect();
@@ -173,7 +173,7 @@ mod tests {
     fn what_was_undone_or_dropped_out_is_not_told_as_drained() {
         let start = Instant::now();
         let mut draining = Draining::default();
-        let cause = Failure::new(Stage::Verify, "no");
+        let cause = StepFailure::new(Stage::Verify, "no");
         let undone = Outcome::RolledBack { cause: cause.clone(), reload_old: None };
         assert_eq!(draining.add(&Report { outcome: undone.clone(), ..report(2, &[], start) }, start), None);
         assert_eq!(draining.add(&Report { outcome: undone, ..report(3, &[10], start) }, start), None);

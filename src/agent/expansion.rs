@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::apply::fleet::Fleet;
 use crate::model::for_each::ForEach;
 use crate::model::guard::{Found, Guard, OnEmpty};
-use crate::model::report::{Failure, Stage};
+use crate::model::report::{Stage, StepFailure};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
 
@@ -28,7 +28,7 @@ pub struct Expansion {
     /// A resource for each name, in the order of the names.
     pub instances: Vec<Arc<Resource>>,
     /// Names that can have no file, and why.
-    pub refused: Vec<(Arc<str>, Failure)>,
+    pub refused: Vec<(Arc<str>, StepFailure)>,
     /// Resources of names that were there in the last pass, and are no more.
     pub gone: Vec<Arc<str>>,
     /// The files that stay.
@@ -64,7 +64,7 @@ impl Expansions {
                 Ok(dest) => dest,
                 Err(problem) => {
                     let message = format!("the name {:?} can have no file: {problem}", shortened(name));
-                    refused.push((told(), Failure::new(Stage::Stage, message)));
+                    refused.push((told(), StepFailure::new(Stage::Stage, message)));
                     continue;
                 }
             };

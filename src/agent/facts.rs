@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use jiff::Zoned;
 
+use crate::model::dns::Srv;
 use crate::nginx::installation::Version;
-use crate::render::{Facts, Srv};
+use crate::render::Facts;
 use crate::world::dns::{DEADLINE, Dns, Sources};
 use crate::world::host::{self, FileStamp};
 use crate::world::process;
@@ -70,11 +71,7 @@ impl Facts for WorldFacts {
         } else {
             format!("_{service}._{proto}.{name}")
         };
-        let services = self.dns.services(&full)?;
-        Ok(services
-            .into_iter()
-            .map(|found| Srv { target: found.target, port: found.port, priority: found.priority, weight: found.weight })
-            .collect())
+        self.dns.services(&full)
     }
 
     fn interface_addresses(&self, name: &str) -> Vec<IpAddr> {

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::apply::group::{self, Group};
-use crate::config::problem::{Place, Position, Problem, Problems};
 use crate::config::resource::outline::Account;
 use crate::config::resource::{Defaults, ResourceFile};
 use crate::config::set;
+use crate::model::problem::{Place, Position, Problem, Problems};
 use crate::model::range::KeyRanges;
 use crate::model::resource::Resource;
 use crate::model::store::StoreSettings;

@@ -192,7 +192,7 @@ mod tests {
     use crate::apply::group;
     use crate::config::resource::{Defaults, ResourceFile, parse};
     use crate::model::process::Process;
-    use crate::model::report::{Failure, Outcome, Stage, Verified};
+    use crate::model::report::{Outcome, Stage, StepFailure, Verified};
 
     /// A resource `NAME.toml` over `/services/NAME`, with these lines more.
     fn group(name: &str, lines: &str) -> Group {
@@ -295,7 +295,7 @@ mod tests {
 
     #[test]
     fn what_failed_or_is_held_is_not_applied() {
-        let failure = || Failure::new(Stage::Check, "x");
+        let failure = || StepFailure::new(Stage::Check, "x");
         let mut walk = Walk::new(vec![group("web", NGINX)]);
         walk.pass(10, unchanged());
         walk.receipts.touched("web.toml", Revision(12));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::model::generation;
 use crate::model::guard::{Decision, Found};
 use crate::model::needs;
-use crate::model::report::{Failure, Stage};
+use crate::model::report::{Stage, StepFailure};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
 use crate::model::view::View;
@@ -15,39 +15,39 @@ use super::loaded::Member;
 pub use super::loaded::resource_root as root;
 
 /// Renders one member from a tree, its output format checked.
-pub fn render(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<Vec<u8>>, Failure> {
+pub fn render(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<Vec<u8>>, StepFailure> {
     render_unchecked(member, tree, memory).and_then(|bytes| check_format(&member.resource, bytes))
 }
 
 /// As [`render`], in whatever format it comes out.
-pub(super) fn render_unchecked(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<Vec<u8>>, Failure> {
+pub(super) fn render_unchecked(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<Vec<u8>>, StepFailure> {
     let resource = &member.resource;
     let view = view(resource, tree);
     require(resource, &view)?;
     let bytes = member.renderer.render(root(resource), &view, memory).map_err(|error| {
         let hint = error.hint.as_ref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
-        Failure::new(Stage::Render, format!("{error}{hint}"))
+        StepFailure::new(Stage::Render, format!("{error}{hint}"))
     })?;
     if resource.generation.is_some() && generation::in_text(&bytes).is_none() {
         let message =
             "`generation` is set, and the template does not print {{ generation() }} in a server of that address";
-        return Err(Failure::new(Stage::Render, message));
+        return Err(StepFailure::new(Stage::Render, message));
     }
     Ok(Arc::new(bytes))
 }
 
 /// Refuses a resource of whose `require` something is missing.
-pub fn require(resource: &Resource, view: &View) -> Result<(), Failure> {
+pub fn require(resource: &Resource, view: &View) -> Result<(), StepFailure> {
     let missing = needs::missing(&resource.needs.require, view);
     if missing.is_empty() {
         return Ok(());
     }
     let missing: Vec<String> = missing.iter().map(|path| format!("`{path}`")).collect();
-    Err(Failure::new(Stage::Render, format!("required keys are missing: {}", missing.join(", "))))
+    Err(StepFailure::new(Stage::Render, format!("required keys are missing: {}", missing.join(", "))))
 }
 
 /// Renders one member without its backends, whatever the store says.
-pub fn render_placeholder(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<Vec<u8>>, Failure> {
+pub fn render_placeholder(member: &Member, tree: &Tree, memory: &mut Memory) -> Result<Arc<Vec<u8>>, StepFailure> {
     memory.withhold_backends();
     let placeholder = render(member, tree, memory);
     // What led to it was read by the render before.
@@ -56,9 +56,9 @@ pub fn render_placeholder(member: &Member, tree: &Tree, memory: &mut Memory) -> 
 }
 
 /// Refuses bytes that are not of the resource's `output_format`.
-pub(super) fn check_format(resource: &Resource, bytes: Arc<Vec<u8>>) -> Result<Arc<Vec<u8>>, Failure> {
+pub(super) fn check_format(resource: &Resource, bytes: Arc<Vec<u8>>) -> Result<Arc<Vec<u8>>, StepFailure> {
     if let Some(output_format) = resource.output_format {
-        format::check(&bytes, output_format).map_err(|error| Failure::new(Stage::Check, error.to_string()))?;
+        format::check(&bytes, output_format).map_err(|error| StepFailure::new(Stage::Check, error.to_string()))?;
     }
     Ok(bytes)
 }
@@ -84,7 +84,7 @@ pub fn found(member: &Member, tree: &Tree, memory: &Memory) -> Found {
 }
 
 /// The failure of a render that a guard refuses.
-pub fn refused(resource: &Resource, decision: &Decision) -> Failure {
+pub fn refused(resource: &Resource, decision: &Decision) -> StepFailure {
     let loss = decision.loss.map(|loss| format!("{loss}: ")).unwrap_or_default();
-    Failure::new(Stage::Render, format!("{loss}{}", decision.consequence(&resource.guard)))
+    StepFailure::new(Stage::Render, format!("{loss}{}", decision.consequence(&resource.guard)))
 }

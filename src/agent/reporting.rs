@@ -8,16 +8,15 @@ use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
 
 use crate::model::health::Health;
+use crate::model::outward::ManagerNotice;
 use crate::model::process::Usage;
 use crate::model::store::StoreSettings;
 use crate::source::health;
 use crate::status::board::HEALTH_CHECK;
-use crate::status::systemd::{Message, Told};
+use crate::status::systemd::Told;
 use crate::status::{Shared, pages};
-use crate::world::clock;
-use crate::world::http::{self, Answer};
-use crate::world::systemd::{self, Notice};
 use crate::world::usage::usage;
+use crate::world::{clock, http, systemd};
 
 /// A store that was asked this recently is not asked again: probes must not become its load.
 const HEALTH_LASTS: std::time::Duration = std::time::Duration::from_secs(1);
@@ -45,8 +44,7 @@ pub fn serve(listener: TcpListener, board: Shared, store: StoreSettings) -> Page
                 now: clock::now(),
                 unix_seconds: clock::unix_seconds(),
             };
-            let answer = board.with(|board| pages::answer(&path, board, &known));
-            Answer { status: answer.status, content_type: answer.content_type, body: answer.body }
+            board.with(|board| pages::answer(&path, board, &known))
         }
     };
     Pages(tokio::spawn(http::serve(listener, page)).abort_handle())
@@ -108,17 +106,7 @@ impl Manager {
         self.told.wake_at()
     }
 
-    fn send(&mut self, messages: Vec<Message>) {
-        let notices: Vec<Notice<'_>> = messages
-            .iter()
-            .map(|message| match message {
-                Message::Ready => Notice::Ready,
-                Message::Reloading => Notice::Reloading,
-                Message::Stopping => Notice::Stopping,
-                Message::Status(text) => Notice::Status(text),
-                Message::Watchdog => Notice::Watchdog,
-            })
-            .collect();
+    fn send(&mut self, notices: Vec<ManagerNotice>) {
         if let Err(error) = systemd::notify(&notices)
             && !std::mem::replace(&mut self.complained, true)
         {

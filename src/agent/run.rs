@@ -8,9 +8,9 @@ use nix::sys::signal::Signal;
 use tokio::net::TcpListener;
 
 use crate::apply::{Context, recovery};
-use crate::config::problem::Problems;
 use crate::model::event::Event;
 use crate::model::for_each::ForEach;
+use crate::model::problem::Problems;
 use crate::model::report::Report;
 use crate::model::store::{EtcdSettings, StoreSettings};
 use crate::render::Facts;

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::model::report::{Failure, Stage};
+use crate::model::report::{Stage, StepFailure};
 use crate::world::fs::FileError;
 use crate::world::fs::install::make_folders;
 use crate::world::lock::Lock;
 
-use super::{Context, transaction};
+use super::{Context, failure};
 
 /// The locks of a process.
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ pub struct Held {
 }
 
 /// Waits for other processes' transactions, and for other nginx groups' ones of this process.
-pub(super) async fn enter(context: &Context, drives_nginx: bool) -> Result<Held, Failure> {
+pub(super) async fn enter(context: &Context, drives_nginx: bool) -> Result<Held, StepFailure> {
     let nginx = if drives_nginx { Some(Arc::clone(&context.exclusion.nginx).lock_owned().await) } else { None };
     let Some(folder) = &context.settings.state_folder else { return Ok(Held { _folder: None, _nginx: nginx }) };
     let mut shared = context.exclusion.folder.lock().await;
@@ -41,7 +41,7 @@ pub(super) async fn enter(context: &Context, drives_nginx: bool) -> Result<Held,
     let deadline = Instant::now() + timeout;
     let mut taken = Lock::take_before(&path, deadline).await;
     if taken.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-        make_folders(folder).map_err(|error: FileError| transaction::failure(Stage::Record, &error))?;
+        make_folders(folder).map_err(|error: FileError| failure::of_file(Stage::Record, &error))?;
         taken = Lock::take_before(&path, deadline).await;
     }
     match taken {
@@ -50,11 +50,11 @@ pub(super) async fn enter(context: &Context, drives_nginx: bool) -> Result<Held,
             *shared = Arc::downgrade(&lock);
             Ok(Held { _folder: Some(lock), _nginx: nginx })
         }
-        Ok(None) => Err(Failure::new(
+        Ok(None) => Err(StepFailure::new(
             Stage::Record,
             format!("another process holds `{}` for more than {timeout:?}", path.display()),
         )),
-        Err(error) => Err(Failure::new(Stage::Record, format!("failed to lock `{}`: {error}", path.display()))),
+        Err(error) => Err(StepFailure::new(Stage::Record, format!("failed to lock `{}`: {error}", path.display()))),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::world::fs;
 use super::journal::{self, Journal};
 use super::plan::{self, Action, Removal, ToRemove};
 use super::staging::StagedFile;
-use super::{Context, transaction};
+use super::{Context, failure};
 
 /// All files that a resource with `for_each` is to have, rendered this time or not; any other that is ours goes.
 #[derive(Clone, Debug)]
@@ -104,7 +104,7 @@ fn look_at(dest: &Path) -> ToRemove {
         Ok(_) => match fs::read(dest) {
             Ok(Some(on_disk)) => ToRemove::File { hash: plan::hash(&on_disk.bytes) },
             Ok(None) => ToRemove::Absent,
-            Err(error) => ToRemove::Unreadable(transaction::describe(&error)),
+            Err(error) => ToRemove::Unreadable(failure::describe(&error)),
         },
     }
 }

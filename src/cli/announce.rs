@@ -5,7 +5,7 @@ use crate::announce::run::{self, End, Plan};
 use crate::config::settings::Settings;
 use crate::world::host;
 
-use super::args::announce::{Announce, Source};
+use super::args::announce::Announce;
 use super::exit::{Ending, Exit};
 
 /// Announces until the end.
@@ -15,12 +15,8 @@ pub(super) async fn announce(settings: Settings, announce: Announce) -> Ending {
         "localhost".to_owned()
     });
     let owner = format!("{host_name} pid {}", std::process::id());
-    let source = match announce.source {
-        Source::One(service) => run::Source::One(service),
-        Source::Folder(folder) => run::Source::Folder(folder),
-    };
     let announcer = Announcer { host_name, owner, prefix: settings.prefix };
-    let Announce { store, command, .. } = announce;
+    let Announce { store, source, command } = announce;
     match run::run(Plan { store, announcer, source, command, stop_timeout: settings.stop_timeout }).await {
         End::Stopped => Exit::Done.into(),
         End::Held => Exit::Held.into(),

@@ -9,10 +9,10 @@ use clap::ArgMatches;
 use clap::error::ErrorKind;
 use clap_complete::Shell;
 
-use crate::config::problem::{Place, Problem, Problems};
 use crate::config::resource::not_utf8;
 use crate::config::settings::layers::{ConfigFile, Environment, Flags, Layers};
 use crate::config::settings::{Mode, Settings, resolve, table};
+use crate::model::problem::{Place, Problem, Problems};
 
 use super::exit::Exit;
 

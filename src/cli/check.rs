@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use crate::agent::loaded::{self, Loaded, Member, Sources};
 use crate::agent::rendering;
 use crate::config::differences;
-use crate::config::problem::{Place, Position, Problem, Problems};
 use crate::config::resource::outline::{Account, AccountKind};
 use crate::config::settings::Settings;
+use crate::model::problem::{Place, Position, Problem, Problems};
 use crate::model::resource::{CommandLine, Engine, Escape, OutputFormat, Reload, Resource};
 use crate::render::format;
 use crate::world::fs::owner;
@@ -102,11 +102,8 @@ type MockData = serde_json::Map<String, serde_json::Value>;
 fn read_mock_data(path: &Path) -> Result<MockData, Problem> {
     let bytes = terminal::read_file(path)
         .map_err(|error| Problem::new(format!("cannot read the mock data: {error}")).at(Place::file(path)))?;
-    serde_json::from_slice(&bytes).map_err(|error| {
-        let (line, column) = (error.line().max(1), error.column().max(1));
-        let place = Place { file: path.to_owned(), position: Some(Position { line, column }) };
-        Problem::new("the mock data is no JSON object").at(place)
-    })
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Problem::new("the mock data is no JSON object").at(Place::at(path, Position::from(&error))))
 }
 
 /// What is wrong with templates that are rendered with this data and no store.

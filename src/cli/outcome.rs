@@ -1,7 +1,7 @@
 //! What a run came to, as an exit code. Pure.
 
 use crate::agent::run::{Pass, Stopped};
-use crate::model::report::{Failure, Outcome, Report, Stage};
+use crate::model::report::{Outcome, Report, Stage, StepFailure};
 
 use super::exit::{Ending, Exit};
 
@@ -36,7 +36,7 @@ fn of_report(report: &Report) -> Exit {
     report.dropped.iter().map(|(_, failure)| of_failure(failure)).chain([outcome]).max().unwrap_or(Exit::Done)
 }
 
-fn of_failure(failure: &Failure) -> Exit {
+fn of_failure(failure: &StepFailure) -> Exit {
     match failure.at {
         Stage::Render => Exit::Render,
         Stage::Check => Exit::Check,
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn the_worst_counts() {
-        let failure = |at| Failure::new(at, "x");
+        let failure = |at| StepFailure::new(at, "x");
         check(Outcome::Applied, Exit::Done);
         check(Outcome::ReloadOwed { cause: failure(Stage::Reload), nothing_runs: true }, Exit::Done);
         check(Outcome::ReloadOwed { cause: failure(Stage::Reload), nothing_runs: false }, Exit::Reload);

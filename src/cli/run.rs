@@ -102,12 +102,7 @@ fn plan(settings: &Settings, state_folder: Option<PathBuf>, command: Option<Vec<
             onetime: settings.mode == Mode::Onetime,
             keep_stage_file: settings.keep_stage_file,
             lock_timeout: std::time::Duration::ZERO,
-            nginx: apply::NginxSettings {
-                binary: settings.nginx.binary.clone(),
-                conf: settings.nginx.conf.clone(),
-                pid_file: settings.nginx.pid_file.clone(),
-                error_log: settings.nginx.error_log.clone(),
-            },
+            nginx: settings.nginx.clone(),
         })),
         preview,
         board: Shared::new(backend(&settings.store), clock::now()),

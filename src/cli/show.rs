@@ -12,7 +12,7 @@ use crate::config::settings::Settings;
 use crate::model::event::Event;
 use crate::model::guard::{Decision, Live, Verdict};
 use crate::model::range::KeyRanges;
-use crate::model::report::{Failure, Rendered};
+use crate::model::report::{Rendered, StepFailure};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
 use crate::render::Memory;
@@ -181,7 +181,7 @@ fn decision(member: &Member, tree: &Tree, memory: &Memory) -> Option<Decision> {
 }
 
 /// What would go live; `None` where the live file stays, which is said.
-fn render_as_decided(member: &Member, tree: &Tree) -> Result<Option<Arc<Vec<u8>>>, Failure> {
+fn render_as_decided(member: &Member, tree: &Tree) -> Result<Option<Arc<Vec<u8>>>, StepFailure> {
     let mut memory = Memory::default();
     let bytes = rendering::render(member, tree, &mut memory);
     let resource = &member.resource;

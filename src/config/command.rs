@@ -3,7 +3,7 @@
 
 use crate::model::resource::CommandPart;
 
-use super::problem::{Problem, shown};
+use crate::model::problem::{Problem, shown};
 use crate::model::suggest;
 
 const NAMES: [&str; 2] = ["src", "dest"];

@@ -9,7 +9,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::problem::{Place, Problem, before, shown};
+use crate::model::problem::{Place, Problem, before, shown};
 use crate::model::suggest;
 
 /// A parsed TOML text. A text with syntax errors still gives what could be read of it.

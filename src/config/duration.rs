@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::problem::{Problem, shown};
+use crate::model::problem::{Problem, shown};
 
 /// The units, longest spelling first where one begins another.
 const UNITS: &[(&str, u128)] = &[

@@ -9,7 +9,7 @@ use crate::model::generation::Endpoint;
 use crate::model::resource::{Engine, Escape, OnReloadFailure, OutputFormat, Resource, Verify};
 
 use super::document::{Document, Field, Fields};
-use super::problem::{Place, Problem, shown};
+use crate::model::problem::{Place, Problem, shown};
 use crate::model::suggest;
 
 use outline::{NamedTemplate, Outline, Reading};

@@ -10,7 +10,7 @@ use crate::model::suggest;
 
 use super::document::{Document, Fields};
 use super::duration;
-use super::problem::{Place, Problem, Problems, shown};
+use crate::model::problem::{Place, Problem, Problems, shown};
 
 mod check;
 mod names;

@@ -7,9 +7,9 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::model::resource::Resource;
 
-use super::problem::{Problem, Problems};
 use super::resource::outline::{Account, NamedTemplate};
 use super::resource::{Defaults, PlacedResource, ResourceFile, read};
+use crate::model::problem::{Problem, Problems};
 use crate::model::suggest;
 
 /// What conf.d says.

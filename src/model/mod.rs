@@ -2,6 +2,7 @@
 //! Rank 1: uses nothing of this crate, touches nothing outside the process.
 
 pub mod backoff;
+pub mod dns;
 pub mod etcd;
 pub mod event;
 pub mod for_each;
@@ -13,6 +14,9 @@ pub mod key;
 pub mod lease;
 pub mod natural;
 pub mod needs;
+pub mod nginx;
+pub mod outward;
+pub mod problem;
 pub mod process;
 pub mod range;
 pub mod receipt;

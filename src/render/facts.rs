@@ -5,6 +5,7 @@ use core::net::IpAddr;
 
 use jiff::Zoned;
 
+use crate::model::dns::Srv;
 use crate::nginx::installation::Version;
 
 /// Answers to a template's questions. Every answer must come within a deadline of the implementation's own.
@@ -43,19 +44,6 @@ pub trait Facts: Send + Sync {
 
     /// The version of the nginx that is installed; `None` where there is none or it does not say.
     fn nginx_version(&self) -> Option<Version>;
-}
-
-/// One SRV record. Sorted by target, then port, priority and weight.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Srv {
-    /// Host name of the server, as the record has it, with a trailing dot.
-    pub target: String,
-    /// Port on that host.
-    pub port: u16,
-    /// Lower is preferred.
-    pub priority: u16,
-    /// Share among records of equal priority.
-    pub weight: u16,
 }
 
 /// The same answers everywhere, for tests of what does not ask the world.

@@ -28,7 +28,7 @@ use crate::model::view::View;
 
 pub use compile::compile;
 pub use error::{Place, TemplateError};
-pub use facts::{Facts, Srv};
+pub use facts::Facts;
 pub use go::convert;
 pub use memory::{Memory, SetAside, Tally};
 

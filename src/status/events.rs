@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::model::guard::{Decision, Loss, Verdict};
 use crate::model::key::Revision;
-use crate::model::report::{Failure, Outcome, Report, Verified};
+use crate::model::report::{Outcome, Report, StepFailure, Verified};
 use crate::model::resource::Resource;
 use crate::model::store::StoreSettings;
 
@@ -173,7 +173,7 @@ pub fn spread(stretch: Option<u32>, leaving: usize) {
     }
 }
 
-fn failed(resources: &str, revision: i64, failure: &Failure, consequence: &str, repeated: u32) {
+fn failed(resources: &str, revision: i64, failure: &StepFailure, consequence: &str, repeated: u32) {
     if repeated > 0 {
         tracing::warn!(%resources, revision, attempt = repeated + 1, "still: {failure} ({consequence})");
         return;

@@ -16,6 +16,8 @@ use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::system_conf::parse_resolv_conf;
 use tokio::sync::mpsc;
 
+use crate::model::dns::Srv;
+
 /// How long a lookup may take, by default.
 pub const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -43,19 +45,6 @@ impl Default for Sources {
     fn default() -> Sources {
         Sources { hosts: "/etc/hosts".into(), resolv_conf: "/etc/resolv.conf".into(), port: 53 }
     }
-}
-
-/// One SRV record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Service {
-    /// Host name, with its trailing dot.
-    pub target: String,
-    /// Port on that host.
-    pub port: u16,
-    /// Lower is preferred.
-    pub priority: u16,
-    /// Share among records of equal priority.
-    pub weight: u16,
 }
 
 /// A resolver with a thread of its own, started at the first lookup. May be called from any thread, and blocks it.
@@ -100,15 +89,12 @@ impl Dns {
     ///
     /// # Errors
     /// A phrase for people: nobody could say.
-    pub fn services(&self, name: &str) -> Result<Vec<Service>, String> {
+    pub fn services(&self, name: &str) -> Result<Vec<Srv>, String> {
         let records = self.ask(name, &[RecordType::SRV])?;
         let services = records.into_iter().filter_map(|record| match record {
-            RData::SRV(srv) => Some(Service {
-                target: srv.target.to_ascii(),
-                port: srv.port,
-                priority: srv.priority,
-                weight: srv.weight,
-            }),
+            RData::SRV(srv) => {
+                Some(Srv { target: srv.target.to_ascii(), port: srv.port, priority: srv.priority, weight: srv.weight })
+            }
             _ => None,
         });
         Ok(services.collect())

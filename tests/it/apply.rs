@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use upstreamd::apply::fleet::Fleet;
+use upstreamd::apply::machine::Next;
 use upstreamd::apply::transaction::{self, Begun, Request};
 use upstreamd::apply::{Context, Settings, group, lone, preview, recovery};
 use upstreamd::model::for_each::{DestPattern, ForEach, NameSource};
@@ -246,15 +247,19 @@ fn a_kill_at_any_step_heals_at_the_next_start() {
         assert_eq!(apply(&place, &resources[..1], &["old"]).outcome, Outcome::Applied);
         let finished = block_on(async {
             let context = place.context();
-            let Begun::Running(mut transaction) =
+            let Begun::Running(mut transaction, mut step) =
                 transaction::begin(&context, request(&resources, &["new", "added"])).await
             else {
                 panic!("nothing to do")
             };
             for _ in 0..kill_after {
-                steps_seen.push(transaction.next_step());
-                if transaction.advance(&context).await.is_some() {
-                    return true;
+                steps_seen.push(format!("{step:?}"));
+                match transaction.perform(&context, step).await {
+                    Next::Do(next) => step = next,
+                    Next::End(outcome) => {
+                        transaction.end(&context, outcome);
+                        return true;
+                    }
                 }
             }
             // Dropped half-way: nothing is tidied up, as after a kill.
@@ -313,13 +318,17 @@ fn a_kill_at_any_step_of_a_removal_heals_at_the_next_start() {
         let finished = block_on(async {
             let context = place.context();
             let request = names_request(&place, &["b", "c"], "new");
-            let Begun::Running(mut transaction) = transaction::begin(&context, request).await else {
+            let Begun::Running(mut transaction, mut step) = transaction::begin(&context, request).await else {
                 panic!("nothing to do")
             };
             for _ in 0..kill_after {
                 steps_seen += 1;
-                if transaction.advance(&context).await.is_some() {
-                    return true;
+                match transaction.perform(&context, step).await {
+                    Next::Do(next) => step = next,
+                    Next::End(outcome) => {
+                        transaction.end(&context, outcome);
+                        return true;
+                    }
                 }
             }
             false

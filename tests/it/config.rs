@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
-use upstreamd::config::problem::{Place, Problem};
 use upstreamd::config::resource::{Defaults, ResourceFile, parse, read};
 use upstreamd::config::set::load;
 use upstreamd::config::settings::layers::{Flags, Layers};
 use upstreamd::config::settings::resolve;
 use upstreamd::config::settings::table::{ALL, Effect, Kind, Section, Setting};
 use upstreamd::model::needs::Needs;
+use upstreamd::model::problem::{Place, Problem};
 use upstreamd::model::resource::{CommandLine, Reload, Resource};
 
 use crate::support::cases::{self, Case};

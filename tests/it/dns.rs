@@ -10,7 +10,8 @@ use hickory_resolver::proto::op::{Message, MessageType, ResponseCode};
 use hickory_resolver::proto::rr::rdata::{A, AAAA, SRV};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use upstreamd::agent::facts::WorldFacts;
-use upstreamd::render::{Facts, Srv};
+use upstreamd::model::dns::Srv;
+use upstreamd::render::Facts;
 use upstreamd::world::dns::{Dns, Sources};
 
 use crate::support::temp_dir;

@@ -14,7 +14,7 @@ use crate::apply::fleet::{self, Fleet};
 use crate::apply::group::Group;
 use crate::model::guard::Verdict;
 use crate::model::needs;
-use crate::model::report::{Failure, Rendered};
+use crate::model::report::{Rendered, StepFailure};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
 use crate::status::events;
@@ -29,7 +29,7 @@ pub(super) struct Work {
     /// All files of the resources with `for_each` that were looked at.
     pub(super) fleets: Vec<Fleet>,
     /// What could not be rendered.
-    pub(super) dropped: Vec<(Arc<str>, Failure)>,
+    pub(super) dropped: Vec<(Arc<str>, StepFailure)>,
 }
 
 impl Engine {
@@ -130,7 +130,7 @@ impl Engine {
     }
 
     /// Asks the guard whether so many names may be gone. An error says that every file stays, and why, if that is a failure.
-    fn judge_names(&mut self, group: &Group, expansion: &Expansion, now: Instant) -> Result<(), Option<Failure>> {
+    fn judge_names(&mut self, group: &Group, expansion: &Expansion, now: Instant) -> Result<(), Option<StepFailure>> {
         let resource = expansion::as_judged(&expansion.fleet.resource);
         let has_files = fleet::has_files(&self.context, &group.id, &resource.name);
         let decision = self.standings.decide(&self.context, &resource, expansion.found(), has_files, now);
@@ -159,7 +159,12 @@ impl Engine {
     }
 
     /// Renders one member; nothing, where its live file stays.
-    fn render_member(&mut self, member: &Member, tree: &Tree, now: Instant) -> Result<Option<Arc<Vec<u8>>>, Failure> {
+    fn render_member(
+        &mut self,
+        member: &Member,
+        tree: &Tree,
+        now: Instant,
+    ) -> Result<Option<Arc<Vec<u8>>>, StepFailure> {
         let resource = &member.resource;
         let memory = self.memories.entry(Arc::clone(&resource.name)).or_default();
         let result = render_unchecked(member, tree, memory);

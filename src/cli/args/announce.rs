@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 
-use crate::config::problem::{Problem, Problems};
+use crate::announce::run::ServiceSource;
 use crate::config::service::{self, PROPERTIES, Property};
 use crate::config::settings::Settings;
-use crate::model::service::Service;
+use crate::model::problem::{Problem, Problems};
 use crate::model::store::{EtcdSettings, StoreSettings};
 
 const CONFIG_DIR: &str = "config-dir";
@@ -20,18 +20,9 @@ pub struct Announce {
     /// Where.
     pub store: EtcdSettings,
     /// What.
-    pub source: Source,
+    pub source: ServiceSource,
     /// The backend itself: a program and its arguments.
     pub command: Option<Vec<String>>,
-}
-
-/// Where it is said what is to be announced.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Source {
-    /// In the flags.
-    One(Box<Service>),
-    /// In the files of this folder.
-    Folder(PathBuf),
 }
 
 /// The subcommand.
@@ -100,8 +91,8 @@ pub(super) fn read(matches: &ArgMatches, settings: &Settings) -> Result<Announce
             let problem = Problem::new(format!("--{CONFIG_DIR} and --{} do not go together", flag(name)));
             return Err(problem.hint("the files of the folder say it all").into());
         }
-        (Some(folder), None) => Source::Folder(folder),
-        (None, _) => Source::One(Box::new(service::parse_flags(&given)?)),
+        (Some(folder), None) => ServiceSource::Folder(folder),
+        (None, _) => ServiceSource::One(Box::new(service::parse_flags(&given)?)),
     };
     Ok(Announce { store, source, command })
 }

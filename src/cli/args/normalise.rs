@@ -6,8 +6,8 @@ use std::ffi::OsString;
 
 use clap::{ArgAction, Command};
 
-use crate::config::problem::{Problem, shown};
 use crate::config::settings::FOREIGN_BACKENDS;
+use crate::model::problem::{Problem, shown};
 
 use super::definition::BACKEND_WORDS;
 

@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 
 use crate::config::document::{Field, Fields};
-use crate::config::problem::{Place, Problem, shown};
 use crate::config::settings::{FOREIGN_BACKENDS, endpoints_of};
+use crate::model::problem::{Place, Problem, shown};
 use crate::model::store::{EtcdSettings, FileSettings, Login, Scheme, StoreSettings, TlsSettings};
 
 use super::choice;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::config::document::{Field, Fields};
-use crate::config::problem::{Place, Problem, shown};
 use crate::model::key::clean_path;
+use crate::model::problem::{Place, Problem, shown};
 use crate::model::range::KeyRanges;
 
 use super::Defaults;

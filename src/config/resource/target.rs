@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use toml::de::DeValue;
 
 use crate::config::document::{Field, Fields};
-use crate::config::problem::{Place, Problem, shown};
+use crate::model::problem::{Place, Problem, shown};
 use crate::model::resource::Identity;
 
 use super::outline::{Account, AccountKind};

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::config::problem::{Problem, shown};
+use crate::model::problem::{Problem, shown};
 use crate::model::service::{Check, CheckTls, HttpCheck};
 
 use super::{Texts, names};

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::config::problem::{Problem, shown};
+use crate::model::problem::{Problem, shown};
 use crate::model::service::{Address, Check, Layout};
 
 const LONGEST: usize = 200;

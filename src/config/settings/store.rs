@@ -1,6 +1,6 @@
 //! The store's settings: which one, its endpoints, TLS and login. Never connects to it and never shows a password.
 
-use crate::config::problem::{Problem, shown};
+use crate::model::problem::{Problem, shown};
 use crate::model::store::{EtcdSettings, FileSettings, Login, Scheme, StoreSettings, TlsSettings};
 
 use super::table::{

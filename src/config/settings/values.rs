@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::duration;
-use crate::config::problem::{Problem, shown};
+use crate::model::problem::{Problem, shown};
 use crate::model::suggest;
 
 use super::layers::{Layers, Origin, Raw};

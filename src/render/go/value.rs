@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Zoned;
 
-use crate::render::facts::Srv;
+use crate::model::dns::Srv;
 
 /// A map with text for keys, in the order that Go prints it.
 pub(in crate::render) type Map = BTreeMap<Arc<str>, Value>;

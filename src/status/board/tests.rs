@@ -1,7 +1,7 @@
 //! What the board says after what it was told.
 
 use super::*;
-use crate::model::report::{CommandKind, CommandRun, Failure, Stage, Verified};
+use crate::model::report::{CommandKind, CommandRun, Stage, StepFailure, Verified};
 use crate::status::board::store::{GET_VALUES, WATCH_PREFIX};
 
 use crate::config::resource::{Defaults, ResourceFile, parse};
@@ -28,8 +28,8 @@ pub(crate) fn report(revision: i64, names: &[&str], outcome: Outcome) -> Report 
     Report { resources, outcome, elapsed: Duration::from_millis(30), ..Report::unchanged(Revision(revision)) }
 }
 
-fn failure(at: Stage) -> Failure {
-    Failure { output: "output that may be long".into(), ..Failure::new(at, "exit status 1") }
+fn failure(at: Stage) -> StepFailure {
+    StepFailure { output: "output that may be long".into(), ..StepFailure::new(at, "exit status 1") }
 }
 
 fn snapshot(revision: i64) -> Event {

@@ -45,15 +45,27 @@ impl Position {
     }
 }
 
+/// JSON's parser counts from 1, except where there is nothing yet.
+impl From<&serde_json::Error> for Position {
+    fn from(error: &serde_json::Error) -> Position {
+        Position { line: error.line().max(1), column: error.column().max(1) }
+    }
+}
+
 impl Place {
     /// A file as a whole.
     pub fn file(file: &Path) -> Place {
         Place { file: file.to_owned(), position: None }
     }
 
+    /// A position in a file.
+    pub fn at(file: &Path, position: Position) -> Place {
+        Place { file: file.to_owned(), position: Some(position) }
+    }
+
     /// The byte `offset` of a file's `text`.
     pub fn in_text(file: &Path, text: &str, offset: usize) -> Place {
-        Place { file: file.to_owned(), position: Some(Position::of_offset(text, offset)) }
+        Place::at(file, Position::of_offset(text, offset))
     }
 }
 
@@ -79,11 +91,17 @@ impl Problem {
     }
 }
 
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.file.display())?;
         match self.position {
-            Some(Position { line, column }) => write!(f, ":{line}:{column}"),
+            Some(position) => write!(f, ":{position}"),
             None => Ok(()),
         }
     }

@@ -28,6 +28,7 @@ mod render;
 mod sandbox;
 mod several_stores;
 mod shipped;
+mod states;
 mod status;
 mod stock;
 mod store;

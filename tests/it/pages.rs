@@ -97,6 +97,22 @@ fn the_page_on_resources_lists_every_field() {
     assert_eq!(documented, fields);
 }
 
+#[test]
+fn every_path_and_test_that_the_recipes_name_exists() {
+    let recipes = read("CONTRIBUTING.md");
+    let tests: String = files("src", ".rs").iter().chain(&files("tests/it", ".rs")).map(|file| read(file)).collect();
+    let mut wrong = Vec::new();
+    for code in recipes.split("```").step_by(2).flat_map(|prose| prose.split('`').skip(1).step_by(2)) {
+        let is_path = ["src/", "tests/", "docs/"].iter().any(|folder| code.starts_with(folder));
+        let is_test = code.contains('_') && code.matches("_").count() > 3 && !code.contains(' ');
+        let function = format!("fn {}(", code.rsplit("::").next().unwrap());
+        if (is_path && !root().join(code).exists()) || (is_test && !tests.contains(&function)) {
+            wrong.push(code);
+        }
+    }
+    assert!(wrong.is_empty(), "CONTRIBUTING.md names {wrong:?}");
+}
+
 /// The source as one text in which a string that goes over several lines, or has quotes, stands as it is printed.
 fn source() -> String {
     let mut all = String::new();

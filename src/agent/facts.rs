@@ -10,7 +10,7 @@ use jiff::Zoned;
 use crate::model::dns::Srv;
 use crate::nginx::installation::Version;
 use crate::render::Facts;
-use crate::world::dns::{DEADLINE, Dns, Sources};
+use crate::world::dns::{DEADLINE, Dns, DnsSources};
 use crate::world::host::{self, FileStamp};
 use crate::world::process;
 
@@ -35,7 +35,7 @@ impl WorldFacts {
     /// This host, with the system's resolver and the default deadline; `nginx` is the program to ask for its version, a path
     /// or a name that is looked for on the `PATH`.
     pub fn new(nginx: PathBuf) -> WorldFacts {
-        WorldFacts { nginx, ..WorldFacts::with_dns(Dns::new(Sources::default(), DEADLINE)) }
+        WorldFacts { nginx, ..WorldFacts::with_dns(Dns::new(DnsSources::default(), DEADLINE)) }
     }
 
     /// This host, with another resolver.

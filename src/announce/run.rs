@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::sync::mpsc;
@@ -10,10 +10,11 @@ use tokio::sync::mpsc;
 use crate::model::service::Service;
 use crate::model::store::EtcdSettings;
 use crate::world::child::{Child, Ended};
+use crate::world::clock::{self, sleep_until};
 use crate::world::folder_watch::{FolderWatch, Watched};
 use crate::world::fs::folder;
 use crate::world::signals::Signals;
-use crate::world::{clock, random, terminal};
+use crate::world::{random, terminal};
 
 use super::draining::{Draining, News};
 use super::ending::Stage;
@@ -150,13 +151,6 @@ pub async fn run(plan: Plan) -> End {
     match announcing.end {
         End::Held => End::Held,
         End::Stopped | End::Command(_) => End::Command(ended.exit_status()),
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
     }
 }
 

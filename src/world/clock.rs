@@ -1,10 +1,18 @@
-//! What time it is. Everything that decides takes the time as an argument instead of asking here.
+//! What time it is, and waiting for a later one. Everything that decides takes the time as an argument instead of asking here.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// The present moment.
 pub fn now() -> Instant {
     Instant::now()
+}
+
+/// Waits until then; for ever without one.
+pub async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The present moment in seconds since 1970, for records that outlive the process; 0 where the clock is before that.

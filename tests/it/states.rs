@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use upstreamd::announce::registrar::{Action, Outcome, Registrar};
 use upstreamd::apply::machine::{self, CheckKind, FutureCheck, Next, Proof, Reloaded, Step, TransactionPlan};
-use upstreamd::model::etcd::{Failure, FailureKind};
+use upstreamd::model::etcd::{EtcdFailure, FailureKind};
 use upstreamd::model::key::Revision;
 use upstreamd::model::lease::{Found, WriteOutcome, Written};
 use upstreamd::model::report::{self, Stage, StepFailure};
@@ -124,7 +124,7 @@ fn name(action: &Action) -> &'static str {
 
 /// What may come of an action; nothing for a wait.
 fn outcomes(action: &Action) -> Vec<Outcome> {
-    let failed = |kind| Outcome::Failed(Failure { kind, problem: "it failed".to_owned() });
+    let failed = |kind| Outcome::Failed(EtcdFailure { kind, problem: "it failed".to_owned() });
     let mut outcomes = match action {
         Action::Connect => vec![Outcome::Connected],
         Action::Grant(_) => vec![Outcome::Granted(OURS)],

@@ -91,7 +91,7 @@ impl Section {
             Section::Time => "Times",
             Section::Nginx => "nginx",
             Section::Log => "Log and status",
-            Section::Confd => "Accepted for confd's sake, without effect",
+            Section::Confd => "Accepted for compatibility with confd, without effect",
         }
     }
 }

@@ -50,8 +50,9 @@ impl Draining {
         self.serving = verified.serving;
         self.generation += 1;
         // What dropped out is not what nginx serves, and neither is what was put back.
-        let is_applied =
-            |name: &&Arc<str>| report.outcome.is_final() && report.dropped.iter().all(|(dropped, _)| dropped != *name);
+        let has_dropped =
+            |name: &Arc<str>| report.dropped.iter().any(|(id, _)| id.item.is_none() && id.resource == *name);
+        let is_applied = |name: &&Arc<str>| report.outcome.is_final() && !has_dropped(name);
         let reload = Reload {
             generation: self.generation,
             resources: report.resources.iter().filter(is_applied).cloned().collect(),

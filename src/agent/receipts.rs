@@ -53,7 +53,7 @@ impl Receipts {
             let of_ours = |resource: &&Arc<Resource>| !resource.ranges.is_empty() && resource.backend.is_none();
             for resource in group.resources.iter().filter(of_ours) {
                 let keys = keys(resource);
-                let same = old.remove(&resource.name).filter(|track| track.keys == keys && track.proof == proof);
+                let same = old.remove(resource.name()).filter(|track| track.keys == keys && track.proof == proof);
                 let new = || Track {
                     keys,
                     proof,
@@ -64,7 +64,7 @@ impl Receipts {
                     drained: None,
                     undrained: Vec::new(),
                 };
-                self.tracks.insert(Arc::clone(&resource.name), same.unwrap_or_else(new));
+                self.tracks.insert(Arc::clone(resource.name()), same.unwrap_or_else(new));
             }
         }
     }
@@ -76,27 +76,33 @@ impl Receipts {
         }
     }
 
-    /// The resource is rendered, from the tree at this revision.
+    /// Records that a pass takes the resource along, with the tree at this revision.
     pub fn rendering(&mut self, resource: &str, revision: Revision) {
         if let Some(track) = self.tracks.get_mut(resource) {
-            if track.applied.is_none() && track.seen == Revision::default() {
-                // The first it sees of the store; whatever happened before is in it.
-                track.seen = revision;
-            }
-            track.under_way = Some(track.seen);
+            // Whatever happened before the first tree is in it.
+            let is_first = track.applied.is_none() && track.seen == Revision::default();
+            track.under_way = Some(if is_first { revision } else { track.seen });
+        }
+    }
+
+    /// Records that the pass left the resource as it is, because it waits for its keys.
+    pub fn waits(&mut self, resource: &str) {
+        if let Some(track) = self.tracks.get_mut(resource) {
+            track.under_way = None;
         }
     }
 
     /// A pass over the group has ended, and `draining` has heard of it.
     pub fn finished(&mut self, group: &Group, report: &Report, draining: &Draining) {
-        // A name of a `for_each` is `resource[name]`.
-        let is_of = |name: &str, resource: &str| name.split('[').next() == Some(resource);
-        let dropped = |resource: &str| report.dropped.iter().any(|(name, _)| is_of(name, resource));
-        let held = |resource: &str| report.held.iter().any(|(name, _)| is_of(name, resource));
+        let dropped = |resource: &str| report.dropped.iter().any(|(id, _)| *id.resource == *resource);
+        let held = |resource: &str| report.held.iter().any(|(id, _)| *id.resource == *resource);
         for resource in &group.resources {
-            let Some(track) = self.tracks.get_mut(&resource.name) else { continue };
+            let Some(track) = self.tracks.get_mut(resource.name()) else { continue };
             let Some(revision) = track.under_way.take() else { continue };
-            if report.outcome.is_final() && !dropped(&resource.name) && !held(&resource.name) {
+            if track.seen == Revision::default() {
+                track.seen = revision;
+            }
+            if report.outcome.is_final() && !dropped(resource.name()) && !held(resource.name()) {
                 track.apply(revision, report, draining.generation());
             }
         }
@@ -193,6 +199,7 @@ mod tests {
     use crate::config::resource::{Defaults, ResourceFile, parse};
     use crate::model::process::Process;
     use crate::model::report::{Outcome, Stage, StepFailure, Verified};
+    use crate::model::resource::InstanceId;
 
     /// A resource `NAME.toml` over `/services/NAME`, with these lines more.
     fn group(name: &str, lines: &str) -> Group {
@@ -222,7 +229,7 @@ mod tests {
         fn pass(&mut self, tree: i64, report: Report) {
             let group = self.groups[0].clone();
             for resource in &group.resources {
-                self.receipts.rendering(&resource.name, Revision(tree));
+                self.receipts.rendering(resource.name(), Revision(tree));
             }
             self.draining.add(&report, self.now);
             self.receipts.finished(&group, &report, &self.draining);
@@ -301,7 +308,8 @@ mod tests {
         walk.receipts.touched("web.toml", Revision(12));
         walk.pass(12, Report { outcome: Outcome::Rejected(failure()), ..unchanged() });
         walk.pass(12, Report { dropped: vec![("web.toml".into(), failure())], ..unchanged() });
-        walk.pass(12, Report { dropped: vec![("web.toml[a]".into(), failure())], ..unchanged() });
+        let instance = InstanceId { item: Some("a".into()), .."web.toml".into() };
+        walk.pass(12, Report { dropped: vec![(instance, failure())], ..unchanged() });
         let owed = Outcome::ReloadOwed { cause: failure(), nothing_runs: true };
         walk.pass(12, Report { outcome: owed, ..unchanged() });
         walk.check(12, [Some(10); 3], (0, Some(0)));

@@ -10,9 +10,9 @@ use crate::model::range::KeyRanges;
 use crate::model::store::StoreSettings;
 use crate::source::{self, Handle};
 
-use super::loaded::StoreUse;
+use super::catalog::StoreUse;
 
-/// The sources, by the position of their store in `Loaded::stores`.
+/// The sources, by the position of their store in `Catalog::stores`.
 pub struct Stores {
     /// The store of the settings.
     standard: StoreSettings,

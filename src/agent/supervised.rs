@@ -4,13 +4,23 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::apply::Context;
 use crate::world::child::{Child, Ended, StartError};
+use crate::world::clock;
 
-use super::engine::Engine;
+use super::run::Agent;
 use super::supervision::{self, HandOn, Start};
 
-/// See the module. Where there is no command, nothing ever happens.
+/// A command to supervise.
+pub struct CommandPlan {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// How long the first round may hold up its start.
+    pub start_timeout: Duration,
+    /// How long it may take to end.
+    pub stop_timeout: Duration,
+}
+
+/// The command. If there is none, nothing ever happens.
 pub(super) struct Supervised {
     state: State,
     stop_timeout: Duration,
@@ -29,10 +39,12 @@ enum State {
 }
 
 impl Supervised {
-    /// What is to be supervised, started at `latest` even where the first pass is not over.
-    pub(super) fn new(command: Option<Vec<String>>, stop_timeout: Duration, latest: Instant) -> Supervised {
-        let state = command.map_or(State::None, |command| State::Awaited { command, latest });
-        Supervised { state, stop_timeout, hang_up_waits: false }
+    /// Returns the command before it has started, if there is one.
+    pub(super) fn new(plan: Option<CommandPlan>) -> Supervised {
+        let stop_timeout = plan.as_ref().map(|plan| plan.stop_timeout).unwrap_or_default();
+        let awaited =
+            |plan: CommandPlan| State::Awaited { command: plan.command, latest: clock::now() + plan.start_timeout };
+        Supervised { state: plan.map_or(State::None, awaited), stop_timeout, hang_up_waits: false }
     }
 
     /// Whether it is still to be started.
@@ -44,11 +56,12 @@ impl Supervised {
     ///
     /// # Errors
     /// The command cannot be started.
-    pub(super) fn turn(&mut self, engine: &Engine, context: &Context, now: Instant) -> Result<(), StartError> {
+    pub(super) fn turn(&mut self, agent: &Agent, now: Instant) -> Result<(), StartError> {
+        let applies = agent.outlook.terms.is_applying();
         match &self.state {
             State::None => {}
             State::Awaited { command, latest } => {
-                let start = supervision::start(engine.first_pass_is_over(), engine.is_busy(), *latest, now);
+                let start = supervision::start(agent.desk.first_round_is_over(), applies, *latest, now);
                 match start {
                     Start::Wait => return Ok(()),
                     Start::Ready => {}
@@ -57,13 +70,13 @@ impl Supervised {
                     ),
                 }
                 // Before it starts: from now on it may have read the files already.
-                context.expect_nginx_to_start(false);
+                agent.outlook.terms.context.expect_nginx_to_start(false);
                 let child = Child::start(command)?;
                 tracing::info!(pid = child.pid(), "started `{}`", command.join(" "));
                 self.state = State::Running(child);
             }
             State::Running(child) => {
-                if self.hang_up_waits && !engine.is_busy() {
+                if self.hang_up_waits && !applies {
                     child.signal(Signal::SIGHUP);
                     self.hang_up_waits = false;
                 }

@@ -13,8 +13,9 @@ use super::plan::Action;
 use super::staging::{self, StagedFile};
 use super::{Context, exclusion, failure};
 
-/// Installs each file on its own; one that fails does not hold up the others. One report each, in order.
-pub async fn run(context: &Context, rendered: Vec<Rendered>, revision: Revision) -> Vec<Report> {
+/// Installs each file on its own; one that fails does not hold up the others. Returns one report each, in order, without a
+/// revision.
+pub async fn run(context: &Context, rendered: Vec<Rendered>) -> Vec<Report> {
     let started = Instant::now();
     let held = exclusion::enter(context, false).await;
     let durable = Durable::with(rendered.len());
@@ -49,12 +50,12 @@ pub async fn run(context: &Context, rendered: Vec<Rendered>, revision: Revision)
             },
         };
         reports.push(Report {
-            resources: vec![Arc::clone(&rendered.resource.name)],
+            resources: vec![Arc::clone(rendered.resource.name())],
             outcome,
             files: if written { vec![rendered.resource.dest.clone()] } else { Vec::new() },
             warnings,
             elapsed: started.elapsed(),
-            ..Report::unchanged(revision)
+            ..Report::unchanged(Revision::default())
         });
     }
     let synced = staging::sync_folders(renamed.iter().map(|target| target.as_path()));

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::model::key::Revision;
 use crate::model::report::{Outcome, Rendered, Report, Stage, StepFailure};
+use crate::model::resource::InstanceId;
 use crate::world::fs::{self, FileError, install, stage};
 
 use super::exclusion::{self, Held};
@@ -35,7 +36,7 @@ pub struct Request {
     /// Members that have a file for each of many names: of these files, what is not wanted goes.
     pub fleets: Vec<Fleet>,
     /// Members that could not be rendered: they drop out, and the report names them.
-    pub dropped: Vec<(Arc<str>, StepFailure)>,
+    pub dropped: Vec<(InstanceId, StepFailure)>,
     /// The store revision the content was rendered at.
     pub revision: Revision,
 }
@@ -132,7 +133,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
     for rendered in rendered {
         match staging::stage(context, &rendered, Some(&journal), stage::Durable::Later) {
             Ok(file) => files.push(file),
-            Err(failure) => report.dropped.push((Arc::clone(&rendered.resource.name), failure)),
+            Err(failure) => report.dropped.push((rendered.resource.id.clone(), failure)),
         }
     }
     let surplus = fleet::surplus(context, &group.id, &mut journal, &fleets);
@@ -174,8 +175,8 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
 /// The resources as conf.d has them.
 fn told_as(rendered: &[Rendered], fleets: &[Fleet]) -> Vec<Arc<str>> {
     let mut names: Vec<Arc<str>> = Vec::new();
-    let all = rendered.iter().map(|rendered| rendered.resource.of_conf_d());
-    for name in all.chain(fleets.iter().map(|fleet| &fleet.resource.name)) {
+    let all = rendered.iter().map(|rendered| rendered.resource.name());
+    for name in all.chain(fleets.iter().map(|fleet| fleet.resource.name())) {
         if names.last() != Some(name) && !names.contains(name) {
             names.push(Arc::clone(name));
         }
@@ -195,8 +196,8 @@ fn named(files: &[StagedFile]) -> (Vec<PathBuf>, Vec<PathBuf>) {
 fn note_made(journal: &mut Journal, files: &[StagedFile]) -> bool {
     let mut news = false;
     for file in files.iter().filter(|file| file.action != Action::Remove) {
-        if let Some(item) = &file.resource.item {
-            news |= journal.made.entry(item.resource.to_string()).or_default().insert(file.dest().clone());
+        if file.resource.id.item.is_some() {
+            news |= journal.made.entry(file.resource.name().to_string()).or_default().insert(file.dest().clone());
             journal.files.entry(file.dest().clone()).or_insert_with(|| file.hash.clone());
         }
     }
@@ -282,7 +283,7 @@ impl Transaction {
         note_made(&mut self.journal, &self.files);
         for file in &self.files {
             match file.action {
-                Action::Remove => self.journal.forget(&file.resource.name, file.dest()),
+                Action::Remove => self.journal.forget(file.resource.name(), file.dest()),
                 _ => drop(self.journal.files.insert(file.dest().clone(), file.hash.clone())),
             }
         }

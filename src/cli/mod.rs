@@ -55,7 +55,9 @@ pub fn main() -> ExitCode {
     for warning in invocation.settings.warnings.iter() {
         tracing::warn!("{warning}");
     }
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().thread_stack_size(RENDER_STACK_BYTES).enable_all().build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             terminal::complain(&format!("cannot start the runtime: {error}\n"));
@@ -75,8 +77,13 @@ pub fn main() -> ExitCode {
         Command::Convert { template } => convert::convert(&settings, &template).into(),
         Command::Keys { resource } => runtime.block_on(show::keys(settings, resource.as_deref())).into(),
     };
+    // A render that does not end must not keep the process.
+    runtime.shutdown_background();
     ending.into()
 }
+
+/// Stack of the threads that render: as large as that of the main thread, since templates nest.
+const RENDER_STACK_BYTES: usize = 8 << 20;
 
 /// Parses on a thread of its own: the table of all flags takes more than half a MiB for a moment, which a daemon would keep
 /// for life. That thread's allocator gives it all back once nothing of it is in use, so what was parsed is copied, and

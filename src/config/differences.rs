@@ -70,7 +70,7 @@ pub fn of_group(resources: &[&Resource]) -> Option<Problem> {
     if others.is_empty() || !is_confds || (first.check.is_none() && first.reload.is_none()) {
         return None;
     }
-    let names: Vec<&str> = others.iter().map(|resource| &*resource.name).collect();
+    let names: Vec<&str> = others.iter().map(|resource| &**resource.name()).collect();
     let message = format!(
         "shares its commands with {}: one check and one reload for all of them; confd runs them for each",
         names.join(" ")

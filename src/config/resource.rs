@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::generation::Endpoint;
-use crate::model::resource::{Engine, Escape, OnReloadFailure, OutputFormat, Resource, Verify};
+use crate::model::resource::{Engine, Escape, InstanceId, OnReloadFailure, OutputFormat, Resource, Verify};
 
 use super::document::{Document, Field, Fields};
 use crate::model::problem::{Place, Problem, shown};
@@ -196,7 +196,7 @@ fn read_template(
     let (dest, keys) = (dest?, keys?);
     let for_each = for_each::fit(fields, (is_given, names), &dest, &keys.keys);
     let resource = Resource {
-        name: Arc::clone(&file.name),
+        id: InstanceId::whole(&file.name),
         file: file.path.clone(),
         src: src.name,
         backend: None,
@@ -220,7 +220,6 @@ fn read_template(
         guard,
         needs,
         for_each,
-        item: None,
     };
     Some(PlacedResource { resource, dest: dest.place })
 }

@@ -15,6 +15,7 @@ pub mod lease;
 pub mod natural;
 pub mod needs;
 pub mod nginx;
+pub mod note;
 pub mod outward;
 pub mod problem;
 pub mod process;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::guard::Decision;
 use super::key::Revision;
 use super::process::Process;
-use super::resource::Resource;
+use super::resource::{InstanceId, Resource};
 
 /// A resource with the bytes that its destination is to hold.
 #[derive(Clone, Debug)]
@@ -168,9 +168,9 @@ pub struct Report {
     /// Files of a `for_each` that went (or would have gone), their name being gone from the store.
     pub removed: Vec<PathBuf>,
     /// Resources that could not take part, and why; the others went on without them.
-    pub dropped: Vec<(Arc<str>, StepFailure)>,
+    pub dropped: Vec<(InstanceId, StepFailure)>,
     /// Resources whose last good file stays because of what the store has lost, and why.
-    pub held: Vec<(Arc<str>, Decision)>,
+    pub held: Vec<(InstanceId, Decision)>,
     /// Things that people should know, each said once.
     pub warnings: Vec<String>,
     /// Whether the reload command ran.

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use tera::ErrorKind;
+use ::tera::ErrorKind;
 
-use super::functions;
+use super::tera::functions;
 use crate::model::suggest::nearest;
 
 /// A position in a template; both numbers start at 1, columns count characters.
@@ -74,7 +74,7 @@ impl Failure {
 
 /// The problems in an error of compilation. `source` gives the text of a template by name.
 pub(super) fn of_compilation<'a>(
-    error: &tera::Error,
+    error: &::tera::Error,
     root: &str,
     source: impl Fn(&str) -> Option<&'a str>,
 ) -> Vec<TemplateError> {
@@ -104,7 +104,7 @@ pub(super) fn of_compilation<'a>(
 }
 
 /// The problem in an error of rendering. `failure` is what one of our functions said, if one failed.
-pub(super) fn of_render(error: &tera::Error, root: &str, failure: Option<Failure>) -> TemplateError {
+pub(super) fn of_render(error: &::tera::Error, root: &str, failure: Option<Failure>) -> TemplateError {
     let (message, hint) = match (failure, error.kind()) {
         (Some(failure), _) => (failure.message, failure.hint),
         (None, ErrorKind::RenderingError(report)) => (without_values(report.message()), None),

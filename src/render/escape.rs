@@ -3,15 +3,15 @@
 
 use std::io::{self, Write};
 
-use tera::{Context, Kwargs, State, Value};
+use ::tera::{Context, Kwargs, State, Value};
 
 use crate::model::resource::Escape;
 use crate::nginx::quote;
 
 use super::Renderer;
-use super::compile::{self, Library};
 use super::error::{self, Failure, Place, TemplateError};
 use super::session::{Session, shown};
+use super::tera::compile::{self, Library};
 
 /// Writes `text` if it is harmless anywhere in an nginx file. Tera never calls it for what the template marks `| safe`.
 pub(super) fn nginx(text: &str, output: &mut dyn Write) -> io::Result<()> {
@@ -71,7 +71,7 @@ fn locate(renderer: &Renderer, root: &str, session: &Session) -> Option<(String,
         let source = &renderer.sources[name];
         let mut text = String::with_capacity(source.len() * 2);
         let mut written = 0;
-        for print in super::scan::scan(source).prints {
+        for print in super::tera::scan::scan(source).prints {
             text.push_str(&source[written..print.start]);
             text.push_str(&format!("({}) | {MARK}(n={}) ", &source[print.clone()], places.len()));
             written = print.end;

@@ -1,67 +1,42 @@
 //! (template, view, facts) to bytes, in either language. Pure: the same three give the same bytes, every time.
 //! Never reads a file, a clock or the network: template texts come as `TemplateSources`, all else is asked of `Facts`.
 
-mod compile;
-mod each;
 mod error;
 mod escape;
 mod facts;
 pub mod format;
-mod functions;
 mod go;
-mod loops;
+mod library;
+mod lists;
 mod memory;
-mod scan;
+mod output;
+mod rendering;
 mod session;
+mod template;
+mod tera;
 mod window;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::io::{self, Write};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-use tera::{Context, Tera, Value};
+use ::tera::{Context, Tera, Value};
 
-use crate::model::generation;
 use crate::model::resource::{Engine, Escape};
 use crate::model::view::View;
 
-pub use compile::compile;
 pub use error::{Place, TemplateError};
 pub use facts::Facts;
 pub use go::convert;
-pub use memory::{Memory, SetAside, Tally};
+pub use memory::Memory;
+pub use output::MOST_OUTPUT_BYTES;
+pub use rendering::{Rendering, SkippedKey, Tally};
+pub use template::{Root, TemplateSources};
+pub use tera::compile::compile;
+pub use window::Reads;
 
+use output::Output;
 use session::Session;
-
-/// The texts of all templates, by their path below the templates folder.
-pub type TemplateSources = BTreeMap<String, Arc<str>>;
-
-/// Largest output of one render, in bytes.
-pub const MOST_OUTPUT_BYTES: usize = 64 << 20;
-
-/// A template that a resource renders, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Root<'a> {
-    /// Its path below the templates folder.
-    pub name: &'a str,
-    /// The language it is in.
-    pub engine: Engine,
-    /// What it may print.
-    pub escape: Escape,
-}
-
-impl<'a> Root<'a> {
-    /// A Tera template.
-    pub fn tera(name: &'a str, escape: Escape) -> Root<'a> {
-        Root { name, engine: Engine::Tera, escape }
-    }
-
-    /// A Go template.
-    pub fn go(name: &'a str, escape: Escape) -> Root<'a> {
-        Root { name, engine: Engine::Go, escape }
-    }
-}
+use tera::incremental::rewrite as loops;
 
 /// Compiled templates, ready to render any number of times from any thread.
 pub struct Renderer {
@@ -93,19 +68,15 @@ impl Renderer {
         self.asking.contains(root)
     }
 
-    /// Renders the template `root` as `view` sees the store. `memory` belongs to the resource: it makes its next
-    /// render cheaper and never changes the bytes.
-    ///
-    /// # Errors
-    /// The first problem met: a missing key, a value that may not be printed, a lookup that failed. Names keys,
-    /// never values.
-    pub fn render(&self, root: Root<'_>, view: &View, memory: &mut Memory) -> Result<Vec<u8>, TemplateError> {
-        let mut bytes = self.render_with(root, view, memory, None)?;
-        if std::mem::take(&mut memory.prints_generation) {
-            let hash = Sha256::digest(&bytes);
-            generation::stamp(&mut bytes, &format!("{hash:x}"));
-        }
-        Ok(bytes)
+    /// Renders the template `root` as `view` sees the store. `memory` belongs to the resource: it makes the next render
+    /// cheaper and never changes what is returned.
+    pub fn render(&self, root: Root<'_>, view: &View, memory: &mut Memory) -> Rendering {
+        self.render_with(root, view, memory, |_| ())
+    }
+
+    /// Renders as `render` does, but every call of `backends` returns an empty list. The tally still says how many there are.
+    pub fn render_placeholder(&self, root: Root<'_>, view: &View, memory: &mut Memory) -> Rendering {
+        self.render_with(root, view, memory, |session| session.withholds_backends = true)
     }
 
     /// Renders the template `root` without a store: lists are empty, a missing key is an empty text, and `data` is what Go
@@ -119,30 +90,33 @@ impl Renderer {
         data: serde_json::Map<String, serde_json::Value>,
     ) -> Result<Vec<u8>, TemplateError> {
         let data = Value::from_serializable(&serde_json::Value::Object(data));
-        self.render_with(root, &View::default(), &mut Memory::default(), Some(data))
+        let mock = |session: &mut Session| session.mock = Some(data.clone());
+        self.render_with(root, &View::default(), &mut Memory::default(), mock).result
     }
 
+    /// Renders with sessions that `prepare` has seen.
     fn render_with(
         &self,
         root: Root<'_>,
         view: &View,
         memory: &mut Memory,
-        mock: Option<Value>,
-    ) -> Result<Vec<u8>, TemplateError> {
+        prepare: impl Fn(&mut Session),
+    ) -> Rendering {
+        memory.begin(view);
+        let session = |memory: &mut Memory| {
+            let mut session = Session::new(view.clone(), Arc::clone(&self.facts), std::mem::take(memory));
+            prepare(&mut session);
+            session
+        };
         match root.engine {
-            Engine::Tera => self.render_tera(root.name, root.escape, view, memory, mock),
+            Engine::Tera => self.render_tera(root.name, root.escape, view, memory, session),
             Engine::Go => {
-                memory.begin(view);
                 let expected = memory.output_bytes + memory.output_bytes / 8;
-                let mut session = Session::new(view.clone(), Arc::clone(&self.facts), std::mem::take(memory));
-                session.mock = mock;
+                let mut session = session(memory);
                 let result = self.go.render(root.name, root.escape, &mut session, expected);
                 *memory = std::mem::take(&mut session.memory);
                 memory.end(result.as_ref().map_or(0, Vec::len));
-                if result.is_ok() && view.item().is_some() {
-                    memory.came_true(session.view.reads());
-                }
-                result
+                session.finish(result)
             }
         }
     }
@@ -164,93 +138,60 @@ impl Renderer {
         escape: Escape,
         view: &View,
         memory: &mut Memory,
-        mock: Option<Value>,
-    ) -> Result<Vec<u8>, TemplateError> {
+        session: impl Fn(&mut Memory) -> Session,
+    ) -> Rendering {
         let key = (escape, root.to_owned());
         let Some(instance) = self.roots.get(&key).and_then(|index| self.instances.get(*index)) else {
-            return Err(error::without_place(root, "the template is not compiled"));
+            return session(memory).finish(Err(error::without_place(root, "the template is not compiled")));
         };
-        memory.begin(view);
-        let mut context = Context::new();
-        for (name, value) in mock.as_ref().and_then(Value::as_map).into_iter().flatten() {
-            context.insert(name.as_str().unwrap_or_default().to_owned(), value);
-        }
-        if let Some(item) = view.item() {
-            context.insert("item", &**item);
-        }
         let attempt = |name: &str, memory: &mut Memory| {
-            let mut output = Output::of(memory.output_bytes + memory.output_bytes / 8);
-            let mut session = Session::new(view.clone(), Arc::clone(&self.facts), std::mem::take(memory));
-            session.mock.clone_from(&mock);
+            let mut output = Output::like(memory.output_bytes);
+            let mut session = session(memory);
             session.templates = Some(Arc::clone(&instance.tera));
+            let context = context(session.mock.as_ref(), view);
             let (result, session) = session.run(|| instance.tera.render_to(name, &context, &mut output));
             (result, session.map(|mut session| (std::mem::take(&mut session.memory), session)), output)
         };
         // What is rendered once only, as in a single pass, gains nothing by pieces.
         if memory.is_known && instance.rewritten.contains(root) && !memory.loops.are_given_up() {
             let (result, session, output) = attempt(&loops::rewritten_name(root), memory);
-            let reads = session.map(|(kept, session)| {
+            let session = session.map(|(kept, session)| {
                 *memory = kept;
-                session.view.reads()
+                session
             });
-            if let (Ok(()), Some(reads)) = (result, reads) {
+            if let (Ok(()), Some(session)) = (result, session) {
                 memory.end(output.bytes.len());
-                if view.item().is_some() {
-                    memory.came_true(reads);
-                }
-                return Ok(output.bytes);
+                return session.finish(Ok(output.bytes));
             }
             // The template as it was written says what is wrong, and where.
             memory.loops.clear();
             memory.begin(view);
         }
-        let (result, session, output) = attempt(root, memory);
-        let Some((kept, mut session)) = session else {
-            return Err(error::without_place(root, "the render lost its session"));
+        let (result, kept_and_session, output) = attempt(root, memory);
+        let Some((kept, mut ended)) = kept_and_session else {
+            return session(memory).finish(Err(error::without_place(root, "the render lost its session")));
         };
         *memory = kept;
         memory.end(output.bytes.len());
-        if result.is_ok() && view.item().is_some() {
-            memory.came_true(session.view.reads());
-        }
-        result.map(|()| output.bytes).map_err(|problem| match session.refused.take() {
-            Some(text) => escape::refusal(self, root, &session, &text),
-            None if output.full => {
+        let result = result.map(|()| output.bytes).map_err(|problem| match ended.refused.take() {
+            Some(text) => escape::refusal(self, root, &ended, &text),
+            None if output.is_full => {
                 error::without_place(root, &format!("the output is larger than {MOST_OUTPUT_BYTES} bytes"))
             }
-            None => error::of_render(&problem, root, session.failure),
-        })
+            None => error::of_render(&problem, root, ended.failure.take()),
+        });
+        ended.finish(result)
     }
 }
 
-/// What a render has written, up to a limit.
-#[derive(Default)]
-struct Output {
-    bytes: Vec<u8>,
-    full: bool,
-}
-
-impl Output {
-    fn of(expected_bytes: usize) -> Output {
-        Output { bytes: Vec::with_capacity(expected_bytes), full: false }
+/// The variables that a template starts with.
+fn context(mock: Option<&Value>, view: &View) -> Context {
+    let mut context = Context::new();
+    for (name, value) in mock.and_then(Value::as_map).into_iter().flatten() {
+        context.insert(name.as_str().unwrap_or_default().to_owned(), value);
     }
-}
-
-impl Write for Output {
-    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-        self.write_all(piece).map(|()| piece.len())
+    if let Some(item) = view.item() {
+        context.insert("item", &**item);
     }
-
-    fn write_all(&mut self, piece: &[u8]) -> io::Result<()> {
-        if self.bytes.len() + piece.len() > MOST_OUTPUT_BYTES {
-            self.full = true;
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        self.bytes.extend_from_slice(piece);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    context
 }

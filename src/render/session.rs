@@ -7,24 +7,33 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use regex::Regex;
+use sha2::{Digest, Sha256};
 
+use crate::model::generation;
 use crate::model::view::View;
 use crate::nginx::installation::Version;
 
-use super::error::Failure;
+use super::error::{Failure, TemplateError};
 use super::facts::Facts;
 use super::memory::Memory;
-use super::window::Window;
+use super::rendering::{FoundBackends, Rendering};
+use super::window::{Reads, Window};
 
 /// The state of one running render.
 pub(super) struct Session {
     pub(super) view: Window,
     facts: Arc<dyn Facts>,
     pub(super) memory: Memory,
+    /// What the render found where it asked for backends.
+    pub(super) found: FoundBackends,
+    /// Whether templates are given no backend, whatever the store has.
+    pub(super) withholds_backends: bool,
+    /// Whether the placeholder of the file's generation was printed.
+    pub(super) prints_generation: bool,
     /// There is no store: a key that is missing is an empty text, and this is what templates are given instead.
-    pub(super) mock: Option<tera::Value>,
+    pub(super) mock: Option<::tera::Value>,
     /// The templates that live together with the one that is rendered: loops that are printed piece by piece.
-    pub(super) templates: Option<Arc<tera::Tera>>,
+    pub(super) templates: Option<Arc<::tera::Tera>>,
     /// Patterns compiled by this render.
     pub(super) regexes: HashMap<String, Regex>,
     /// What the function that failed had to say.
@@ -53,6 +62,9 @@ impl Session {
             view: Window::new(view),
             facts,
             memory,
+            found: FoundBackends::default(),
+            withholds_backends: false,
+            prints_generation: false,
             mock: None,
             templates: None,
             regexes: HashMap::new(),
@@ -80,6 +92,19 @@ impl Session {
     /// Another session over the same store and world, in which nothing was asked yet.
     pub(super) fn afresh(&self) -> Session {
         Session::new(self.view.view().clone(), Arc::clone(&self.facts), Memory::default())
+    }
+
+    /// Ends the render: puts the file's own generation in the place of its placeholder, and returns what was found.
+    pub(super) fn finish(self, mut result: Result<Vec<u8>, TemplateError>) -> Rendering {
+        if let Ok(bytes) = &mut result
+            && self.prints_generation
+            && self.mock.is_none()
+        {
+            let hash = Sha256::digest(&*bytes);
+            generation::stamp(bytes, &format!("{hash:x}"));
+        }
+        let reads = if result.is_ok() { self.view.into_reads() } else { Reads::everything() };
+        Rendering { result, tally: self.found.tally(), skipped: self.found.skipped, reads }
     }
 
     /// Runs `render` with this session in reach of the functions, and gives the session back.

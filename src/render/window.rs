@@ -12,9 +12,9 @@ use crate::model::view::{Child, View};
 /// More places than this are remembered as "everything".
 const MOST_PLACES: usize = 256;
 
-/// Where a render has looked.
+/// The keys and folders that a render looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Reads {
+pub struct Reads {
     /// Single paths.
     paths: BTreeSet<String>,
     /// Everything that begins so.
@@ -26,8 +26,13 @@ pub(super) struct Reads {
 }
 
 impl Reads {
-    /// Whether a change of this path may change the output.
-    pub(super) fn concern(&self, path: &str) -> bool {
+    /// Reads of everything, in the store and outside: any change may change the output.
+    pub fn everything() -> Reads {
+        Reads { everything: true, outside: true, ..Reads::default() }
+    }
+
+    /// Checks whether a change of this path, as the template names it, may change the output.
+    pub fn depend_on(&self, path: &str) -> bool {
         self.outside || self.have(path)
     }
 
@@ -76,6 +81,11 @@ impl Window {
     /// The view itself. Whoever looks with it notes before what it will look at.
     pub(super) fn view(&self) -> &View {
         &self.view
+    }
+
+    /// Returns where this render has looked, at its end.
+    pub(super) fn into_reads(self) -> Reads {
+        self.reads.into_inner()
     }
 
     /// Where this render has looked.
@@ -182,10 +192,10 @@ mod tests {
         look(&window);
         let reads = window.reads();
         for path in concerned {
-            assert!(reads.concern(path), "{path} of {reads:?}");
+            assert!(reads.depend_on(path), "{path} of {reads:?}");
         }
         for path in others {
-            assert!(!reads.concern(path), "{path} of {reads:?}");
+            assert!(!reads.depend_on(path), "{path} of {reads:?}");
         }
     }
 
@@ -259,22 +269,28 @@ mod tests {
             let render = |tree: &Tree, memory: &mut Memory| {
                 let view = View::new(tree.clone(), Arc::from(""), KeyRanges::of_directories(["/"]));
                 let view = view.with_item(Some(Arc::from("item")));
-                renderer.render(root, &view, memory).map(|bytes| String::from_utf8(bytes).unwrap()).ok()
+                let rendering = renderer.render(root, &view, memory);
+                (rendering.result.map(|bytes| String::from_utf8(bytes).unwrap()).ok(), rendering.reads)
             };
             for key in keys.iter().map(String::as_str).chain(more) {
                 for change in [Some("10.0.0.2:80"), Some("/a/x"), None] {
                     let (mut tree, mut memory) = (tree(), Memory::default());
                     // Twice: the second time from what the first has left.
-                    let before = render(&tree, &mut memory);
-                    assert_eq!(render(&tree, &mut memory), before, "{template}");
+                    let (before, _) = render(&tree, &mut memory);
+                    let (again, reads) = render(&tree, &mut memory);
+                    assert_eq!(again, before, "{template}");
                     let puts = change.map(|text| (Key::from(key), value(text)));
                     let gone = change.is_none().then(|| Key::from(key));
                     tree.advance(Revision(2), puts, gone);
-                    if memory.is_concerned_by(std::iter::once(key)) {
+                    if reads.depend_on(key) {
                         rendered += 1;
                     } else {
                         skipped += 1;
-                        assert_eq!(render(&tree, &mut Memory::default()), before, "{template} after {key}: {change:?}");
+                        assert_eq!(
+                            render(&tree, &mut Memory::default()).0,
+                            before,
+                            "{template} after {key}: {change:?}"
+                        );
                     }
                 }
             }

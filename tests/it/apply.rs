@@ -17,7 +17,7 @@ use upstreamd::model::needs::Needs;
 use upstreamd::model::range::KeyRanges;
 use upstreamd::model::report::{Outcome, Rendered, Report, Stage};
 use upstreamd::model::resource::{
-    CommandLine, CommandPart, Engine, Escape, Identity, OnReloadFailure, Pace, Reload, Resource, Verify,
+    CommandLine, CommandPart, Engine, Escape, Identity, InstanceId, OnReloadFailure, Pace, Reload, Resource, Verify,
 };
 
 use crate::support::temp_dir;
@@ -57,7 +57,7 @@ impl Place {
             timeout: Some(Duration::from_secs(10)),
         };
         Resource {
-            name: Arc::from(format!("{name}.toml")),
+            id: InstanceId::from(format!("{name}.toml").as_str()),
             file: format!("{name}.toml").into(),
             src: Arc::from(name),
             backend: None,
@@ -81,7 +81,6 @@ impl Place {
             guard: Guard::default(),
             needs: Needs::default(),
             for_each: None,
-            item: None,
         }
     }
 
@@ -295,7 +294,7 @@ fn names_request(place: &Place, names: &[&str], text: &str) -> Request {
     let parent = Arc::new(parent);
     let file = |name: &str| dest.file(name).unwrap();
     let rendered = names.iter().map(|name| Rendered {
-        resource: Arc::new(parent.for_item(name, file(name))),
+        resource: Arc::new(parent.instance(name, file(name))),
         bytes: Arc::new(text.as_bytes().to_vec()),
     });
     let wanted = names.iter().map(|name| file(name)).collect();
@@ -434,11 +433,11 @@ fn mode_alone_is_a_change_and_unset_owner_keeps_the_existing_one() {
     let rendered =
         |resource: &Resource| Rendered { resource: Arc::new(resource.clone()), bytes: Arc::new(b"same".to_vec()) };
     let context = place.context();
-    let reports = block_on(lone::run(&context, vec![rendered(&resource)], Revision(1)));
+    let reports = block_on(lone::run(&context, vec![rendered(&resource)]));
     assert_eq!(reports[0].outcome, Outcome::Unchanged, "neither mode nor owner was asked for");
     resource.mode = Some(0o4755);
     assert_eq!(preview::preview(&rendered(&resource)).unwrap().attribute_changes, ["mode 0600 -> 4755"]);
-    let reports = block_on(lone::run(&context, vec![rendered(&resource)], Revision(1)));
+    let reports = block_on(lone::run(&context, vec![rendered(&resource)]));
     assert_eq!(reports[0].outcome, Outcome::Applied);
     let after = std::fs::metadata(&dest).unwrap();
     assert_eq!((after.mode() & 0o7777, after.uid()), (0o4755, owner));
@@ -453,7 +452,7 @@ fn many_lone_files_are_installed_and_one_bad_one_does_not_stop_them() {
         .iter()
         .map(|resource| Rendered { resource: Arc::new(resource.clone()), bytes: Arc::new(b"x".to_vec()) })
         .collect();
-    let reports = block_on(lone::run(&place.context(), rendered, Revision(1)));
+    let reports = block_on(lone::run(&place.context(), rendered));
     let applied = reports.iter().filter(|report| report.outcome == Outcome::Applied).count();
     assert_eq!(applied, 39);
     assert!(

@@ -49,7 +49,7 @@ fn loaded(case: &Case) -> (String, usize) {
 /// Every field of a resource, one in a line.
 fn described(resource: &Resource) -> String {
     let Resource {
-        name,
+        id,
         file,
         src,
         backend,
@@ -73,7 +73,6 @@ fn described(resource: &Resource) -> String {
         guard,
         needs,
         for_each,
-        item: _,
     } = resource;
     let ranges: Vec<_> =
         ranges.iter().map(|range| format!("{}..{}", range.start, range.end.as_deref().unwrap_or(""))).collect();
@@ -92,7 +91,7 @@ fn described(resource: &Resource) -> String {
     let backend = backend.as_ref().map(|backend| format!("  {backend:?}\n")).unwrap_or_default();
     let mode = mode.map_or("unset".to_owned(), |mode| format!("{mode:04o}"));
     format!(
-        "{name} ({})\n  {src} ({engine:?}) -> {}\n  keys: {keys:?}\n  prefix: {prefix:?}\n  ranges: {ranges:?}\n  \
+        "{id} ({})\n  {src} ({engine:?}) -> {}\n  keys: {keys:?}\n  prefix: {prefix:?}\n  ranges: {ranges:?}\n  \
          owner: {owner:?}\n  group: {group:?}\n  mode: {mode}\n  check: {}\n  reload: {reload}\n  verify: {verify:?}\n  pace: {pace:?}\n  \
          output_format: {output_format:?}\n  escape: {escape:?}\n  make_dirs: {make_dirs}\n  \
          on_reload_failure: {on_reload_failure:?}\n  {guard:?}\n{generation}{needs}{for_each}{backend}",
@@ -152,7 +151,7 @@ fn five_mistakes_are_five_problems_each_with_file_line_and_hint() {
     .assert_eq(&format!("{}\n", set.problems));
     assert_eq!(set.problems.len(), 5);
     assert!(set.problems.iter().all(|problem| problem.hint.is_some()));
-    let names: Vec<&str> = set.resources.iter().map(|resource| &*resource.name).collect();
+    let names: Vec<&str> = set.resources.iter().map(|resource| &**resource.name()).collect();
     assert_eq!(names, ["f.toml"], "the right one stays");
 }
 

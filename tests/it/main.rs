@@ -28,6 +28,7 @@ mod render;
 mod sandbox;
 mod several_stores;
 mod shipped;
+mod slow;
 mod states;
 mod status;
 mod stock;

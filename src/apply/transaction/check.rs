@@ -160,7 +160,7 @@ impl Transaction {
                 },
                 _ => failure,
             };
-            self.report.dropped.push((file.resource.name.clone(), failure));
+            self.report.dropped.push((file.resource.id.clone(), failure));
         }
         let mut position = 0;
         self.files.retain(|file| {

@@ -55,7 +55,7 @@ pub(super) async fn isolate(context: &Context, request: Request, whole: Report) 
             return whole;
         };
         any_good = !found.good.is_empty();
-        let name = |position: usize| changed.get(position).map(|rendered| Arc::clone(&rendered.resource.name));
+        let name = |position: usize| changed.get(position).map(|rendered| rendered.resource.id.clone());
         let culprits = found.culprits.into_iter();
         trials.report.dropped.extend(culprits.filter_map(|(position, failure)| Some((name(position)?, failure))));
     }
@@ -63,7 +63,7 @@ pub(super) async fn isolate(context: &Context, request: Request, whole: Report) 
         match trials.run(Vec::new(), fleets.clone()).await {
             Tried::Passed => {}
             Tried::Refused(cause) if any_good => {
-                let names = fleets.iter().map(|fleet| Arc::clone(&fleet.resource.name));
+                let names = fleets.iter().map(|fleet| fleet.resource.id.clone());
                 trials.report.dropped.extend(names.map(|name| (name, cause.clone())));
             }
             Tried::Refused(_) => return whole,

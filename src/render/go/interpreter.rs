@@ -10,9 +10,9 @@ use super::print;
 use super::value::Value;
 use crate::model::resource::Escape;
 use crate::nginx::quote;
-use crate::render::MOST_OUTPUT_BYTES;
 use crate::render::error::{Failure, Place, TemplateError};
 use crate::render::escape;
+use crate::render::output::MOST_OUTPUT_BYTES;
 use crate::render::session::{Session, shown};
 
 /// Levels of blocks and templates within each other.

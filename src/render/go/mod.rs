@@ -14,7 +14,6 @@ mod number;
 mod parser;
 mod print;
 mod printf;
-mod quote;
 mod time;
 mod value;
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::super::print;
-use super::super::quote;
+use crate::render::library::quote;
 
 use super::super::value::Value;
 use super::{Function, Type, made, native, text, variadic};

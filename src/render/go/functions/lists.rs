@@ -7,8 +7,8 @@ use super::builtins::{bounded, list};
 use super::{Function, Type, items, made, native, text, variadic};
 use crate::model::natural;
 use crate::render::error::Failure;
-use crate::render::functions::text::{base_name, parent};
 use crate::render::session::Session;
+use crate::render::tera::functions::text::{base_name, parent};
 
 const TEXT: &[Type] = &[Type::Text];
 const TWO_TEXTS: &[Type] = &[Type::Text, Type::Text];

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use tera::value::{Key, Map as TeraMap};
 use tera::{Kwargs, Value as TeraValue};
 
-use super::super::quote;
 use super::super::time;
 use super::super::value::{Items, Map, Value};
 use super::builtins::list;
 use super::{Function, Run, Type, made, native, text};
 use crate::render::error::Failure;
-use crate::render::functions;
-use crate::render::functions::text::{lower, upper};
+use crate::render::library::quote;
 use crate::render::session::Session;
+use crate::render::tera::functions;
+use crate::render::tera::functions::text::{lower, upper};
 
 /// The type of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use super::super::value::{Items, Pair, Value};
 use super::{Function, Type, native, text, variadic};
 use crate::model::key;
 use crate::render::error::Failure;
-use crate::render::functions::store as common;
-use crate::render::memory::{Item, Kept};
+use crate::render::lists::{Item, Kept};
 use crate::render::session::Session;
+use crate::render::tera::functions::store as common;
 
 const KEY: &[Type] = &[Type::Text];
 

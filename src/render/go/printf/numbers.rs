@@ -3,8 +3,8 @@
 use super::Spec;
 use super::values::{bad_verb, pad};
 use crate::render::go::float;
-use crate::render::go::quote;
 use crate::render::go::value::Value;
+use crate::render::library::quote;
 
 /// Digits with a sign or a prefix and, by precision or the flag `0`, zeros before them.
 pub(super) fn integer(value: &Value, number: i128, verb: char, spec: Spec, output: &mut String) {

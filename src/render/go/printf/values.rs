@@ -2,9 +2,9 @@
 
 use super::numbers::{floating, integer};
 use super::{MOST_BYTES, Spec};
-use crate::render::go::quote;
 use crate::render::go::time;
 use crate::render::go::value::Value;
+use crate::render::library::quote;
 
 /// One value: lists, maps and records have the verb applied to each of their parts.
 pub(super) fn value(value: &Value, verb: char, spec: Spec, output: &mut String) {

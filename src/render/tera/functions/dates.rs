@@ -1,0 +1,24 @@
+//! The current time. A template that prints it renders differently every time, and reloads as often.
+
+use jiff::fmt::strtime;
+use jiff::tz::TimeZone;
+use tera::Value;
+
+use super::call::Call;
+use super::{Form, Function};
+use crate::render::error::Failure;
+use crate::render::session::Session;
+
+pub(super) const FUNCTIONS: &[Function] =
+    &[Function { name: "datetime", alias: None, arguments: &["format?", "utc?"], form: Form::Function, run: datetime }];
+
+fn datetime(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
+    let mut now = session.world().now();
+    if call.optional("utc").map(|_| call.boolean("utc")).transpose()?.unwrap_or(false) {
+        now = now.with_time_zone(TimeZone::UTC);
+    }
+    let format = call.optional_text("format")?.unwrap_or("%Y-%m-%dT%H:%M:%S%:z");
+    let text = strtime::format(format, &now)
+        .map_err(|_| call.failure("`format` is not a strftime format").hint("for example %Y-%m-%d %H:%M:%S"))?;
+    Ok(Value::from(text))
+}

@@ -2,6 +2,7 @@
 
 use super::*;
 
+mod graph;
 mod walk;
 
 fn header(revision: i64) -> Header {

@@ -3,6 +3,7 @@
 //! etcd, and one listener that plays all backends. Prints a table; asserts nothing about time.
 //!
 //! `make bench`, or `cargo bench --bench announce`.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a benchmark measures the world")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 #[path = "../tests/it/support/mod.rs"]

@@ -311,7 +311,7 @@ impl Agent {
 
     /// Lets running transactions end.
     async fn drain(&mut self, timeout: Duration) {
-        let deadline = tokio::time::Instant::now() + timeout;
+        let deadline = tokio::time::Instant::from(clock::now() + timeout);
         loop {
             match tokio::time::timeout_at(deadline, self.engine.next_finished()).await {
                 Ok(Some(finished)) => self.finished(finished),
@@ -335,7 +335,7 @@ fn log_problems(loaded: &Loaded) {
 }
 
 fn ticker(pause: Duration) -> tokio::time::Interval {
-    let mut ticker = tokio::time::interval_at(tokio::time::Instant::now() + pause, pause);
+    let mut ticker = tokio::time::interval_at((clock::now() + pause).into(), pause);
     ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     ticker
 }

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::model::key::Revision;
 use crate::model::report::{Failure, Outcome, Rendered, Report, Stage};
+use crate::world::clock;
 use crate::world::fs::install;
 use crate::world::fs::stage::{self, Durable};
 
@@ -15,7 +15,7 @@ use super::{Context, exclusion, transaction};
 
 /// Installs each file on its own; one that fails does not hold up the others. One report each, in order.
 pub async fn run(context: &Context, rendered: Vec<Rendered>, revision: Revision) -> Vec<Report> {
-    let started = Instant::now();
+    let started = clock::now();
     let held = exclusion::enter(context, false).await;
     let durable = Durable::with(rendered.len());
     let mut files: Vec<Result<StagedFile, Failure>> = Vec::with_capacity(rendered.len());
@@ -53,7 +53,7 @@ pub async fn run(context: &Context, rendered: Vec<Rendered>, revision: Revision)
             outcome,
             files: if written { vec![rendered.resource.dest.clone()] } else { Vec::new() },
             warnings,
-            elapsed: started.elapsed(),
+            elapsed: clock::since(started),
             ..Report::unchanged(revision)
         });
     }

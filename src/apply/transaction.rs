@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::model::key::Revision;
 use crate::model::report::{Failure, Outcome, Rendered, Report, Stage};
+use crate::world::clock;
 use crate::world::fs::{self, FileError, install, stage};
 use crate::world::process::Finished;
 
@@ -108,7 +109,7 @@ async fn run_one(context: &Context, request: Request) -> Report {
 
 /// Takes the lock, heals what a killed process left, stages every file and decides what is to be done.
 pub async fn begin(context: &Context, request: Request) -> Begun {
-    let started = Instant::now();
+    let started = clock::now();
     let Request { group, rendered, fleets, dropped, revision } = request;
     let resources = told_as(&rendered, &fleets);
     let mut report = Report { resources, dropped, ..Report::unchanged(revision) };
@@ -122,7 +123,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
         Ok(prepared) => prepared,
         Err(failure) => {
             report.outcome = Outcome::Rejected(failure);
-            report.elapsed = started.elapsed();
+            report.elapsed = clock::since(started);
             return Begun::Ended(Box::new(report));
         }
     };
@@ -143,7 +144,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
         if note_made(&mut journal, &files) || surplus.journal_changed {
             report.warnings.extend(journal::save(context, &group.id, &journal).err().map(|error| describe(&error)));
         }
-        report.elapsed = started.elapsed();
+        report.elapsed = clock::since(started);
         return Begun::Ended(Box::new(report));
     }
     let plan = Plan {
@@ -324,7 +325,7 @@ impl Transaction {
             }
         }
         report.outcome = outcome;
-        report.elapsed = self.started.elapsed();
+        report.elapsed = clock::since(self.started);
         report
     }
 }

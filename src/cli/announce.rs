@@ -3,7 +3,7 @@
 use crate::announce::layout::Announcer;
 use crate::announce::run::{self, End, Plan};
 use crate::config::settings::Settings;
-use crate::world::host;
+use crate::world::{environment, host};
 
 use super::args::announce::{Announce, Source};
 use super::exit::{Ending, Exit};
@@ -14,7 +14,7 @@ pub(super) async fn announce(settings: Settings, announce: Announce) -> Ending {
         tracing::warn!("this machine is announced as localhost: {problem}");
         "localhost".to_owned()
     });
-    let owner = format!("{host_name} pid {}", std::process::id());
+    let owner = format!("{host_name} pid {}", environment::process_id());
     let source = match announce.source {
         Source::One(service) => run::Source::One(service),
         Source::Folder(folder) => run::Source::Folder(folder),

@@ -80,9 +80,8 @@ pub async fn once(plan: Plan) -> Pass {
 /// Another snapshot a moment later, for a resource that waits for its keys until then.
 async fn look_again(stores: &mut Stores, until: Instant) -> Vec<(usize, Event)> {
     const PAUSE: Duration = Duration::from_secs(1);
-    let until = tokio::time::Instant::from(until);
-    tokio::time::sleep_until(until.min(tokio::time::Instant::now() + PAUSE)).await;
+    tokio::time::sleep_until(until.min(clock::now() + PAUSE).into()).await;
     stores.resync();
-    let snapshots = stores.first_snapshots(until.saturating_duration_since(tokio::time::Instant::now())).await;
+    let snapshots = stores.first_snapshots(until.saturating_duration_since(clock::now())).await;
     snapshots.into_iter().filter_map(|(position, snapshot)| Some((position, snapshot.ok()?))).collect()
 }

@@ -81,7 +81,7 @@ mod tests {
     use crate::config::resource::{Defaults, ResourceFile, parse};
 
     #[test]
-    fn a_resource_waits_until_its_keys_are_there_or_its_time_is_over_and_never_again() {
+    fn a_resource_waits_once_for_its_keys_or_until_its_time_is_over() {
         let text = "[template]\nsrc = 'a'\ndest = '/a'\nkeys = ['/a']\nwait_for = true\nwait_timeout = '10s'\n";
         let file = ResourceFile { name: "a.toml".into(), path: "a.toml".into(), text: text.to_owned() };
         let resource = Arc::new(parse(&file, &Defaults::default()).unwrap());

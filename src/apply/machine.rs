@@ -1,4 +1,4 @@
-//! The order of a transaction, as a state machine without effects: it names the next step, takes the answer, and ends in
+//! The order of a transaction. Pure, a state machine without effects: it names the next step, takes the answer, and ends in
 //! one outcome. Illegal orders cannot be expressed; every failure at or after install leads to `Restore`.
 
 use crate::model::report::{Failure, Outcome};

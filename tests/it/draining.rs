@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::nginx::Nginx;
-use crate::support::{Daemon, free_port, wait_until};
+use crate::support::{Daemon, free_port, program, wait_until};
 
 /// Clients that talk to the front at any time.
 const CLIENTS: usize = 24;
@@ -72,7 +72,7 @@ impl Front {
 }
 
 fn reflector(port: u16) -> Daemon {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_reflector"));
+    let mut command = Command::new(program("reflector"));
     let daemon =
         Daemon::start(command.arg(format!("--listen=127.0.0.1:{port}")).stdout(Stdio::null()).stderr(Stdio::null()));
     wait_until("the reflector", DEADLINE, || TcpStream::connect(("127.0.0.1", port)).is_ok());

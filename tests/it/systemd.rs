@@ -7,13 +7,13 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::support::wait_until;
+use crate::support::{package_root, program, wait_until};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 const IMAGE: &str = "upstreamd-test/systemd";
 
 fn repository() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+    package_root().to_owned()
 }
 
 /// A container whose PID 1 is systemd. Ends with the test.
@@ -46,7 +46,7 @@ impl Machine {
     /// A machine with the program and the units as the package would put them, and etcd and nginx to work with.
     fn installed() -> Machine {
         let machine = Machine::boot();
-        machine.copy(Path::new(env!("CARGO_BIN_EXE_upstreamd")), "/usr/bin/upstreamd");
+        machine.copy(Path::new(&program("upstreamd")), "/usr/bin/upstreamd");
         for unit in ["upstreamd.service", "upstreamd@.service", "app@.service", "app-announce@.service"] {
             machine.copy(&repository().join("systemd").join(unit), &format!("/etc/systemd/system/{unit}"));
         }
@@ -224,7 +224,7 @@ fn several_agents_run_side_by_side() {
 #[ignore = "needs a Docker engine: make systemd-test"]
 fn the_sidekick_announces_its_app_for_as_long_as_it_runs() {
     let machine = Machine::installed();
-    machine.copy(Path::new(env!("CARGO_BIN_EXE_reflector")), "/usr/local/bin/app");
+    machine.copy(Path::new(&program("reflector")), "/usr/local/bin/app");
     machine.start_etcd();
     machine.sh("systemctl start app@8080");
     machine.wait("the key", "etcdctl get --prefix /services/app/ | grep -q 8080");

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a program of its own")]
 #![allow(clippy::print_stdout, clippy::print_stderr, unreachable_pub)]
 
+mod bare;
 mod engine;
 mod load;
 mod phases;

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
@@ -240,11 +239,10 @@ fn onetime_gives_up_on_a_store_that_is_away() {
     let mut sandbox = Sandbox::new();
     sandbox.store = ["--backend", "etcd", "--node", "http://127.0.0.1:1"].map(str::to_owned).to_vec();
     sandbox.plain_resource("a", "");
-    let start = std::time::Instant::now();
+    // It ends by itself, or `run` gives up.
     let ran = sandbox.run(&["--onetime", "--backend-timeout", "1s"]);
     assert!(!matches!(ran.code, Some(0) | None), "{ran:?}");
     assert!(ran.stderr.contains("127.0.0.1:1"), "{ran:?}");
-    assert!(start.elapsed() < Duration::from_secs(15));
 }
 
 #[test]

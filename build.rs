@@ -1,5 +1,6 @@
 //! How the release binary is linked: less of it is resident, because what seldom runs lies together, and fewer pages are
 //! written to when it starts. Only hints; without them the program is the same, and `UPSTREAMD_PLAIN_LINK=1` leaves them out.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a build script")]
 
 use std::env;
 use std::process::Command;

@@ -3,6 +3,7 @@
 //! etcd, and one listener that plays all backends. Prints a table; asserts nothing about time.
 //!
 //! `make bench`, or `cargo bench --bench announce`.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a benchmark measures the world")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 #[path = "../tests/it/support/mod.rs"]
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 use etcd_client::{Client, GetOptions};
 use nix::sys::signal::Signal;
 use support::etcd::Etcd;
-use support::{Daemon, temp_dir, wait_for, wait_until};
+use support::{Daemon, program, temp_dir, wait_for, wait_until};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 /// How long CPU time is counted.
@@ -80,7 +81,7 @@ fn measure(services: usize) {
         fs::write(folder.path().join(format!("{nth}.toml")), text).unwrap();
     }
     let started = Instant::now();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_upstreamd"));
+    let mut command = Command::new(program("upstreamd"));
     command.args(["announce", "--log-level", "warn", "--node", &etcd.url(), "--config-dir"]).arg(folder.path());
     let mut announcer = Daemon::start(command.stdout(Stdio::null()));
     store.wait_keys(services);

@@ -2,6 +2,7 @@
 //! and a plain write, fsync and rename of the same bytes. Prints a table; asserts nothing about time.
 //!
 //! `make bench`, or `cargo bench --bench end_to_end`.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a benchmark measures the world")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 #[path = "../tests/it/support/mod.rs"]

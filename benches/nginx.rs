@@ -2,6 +2,7 @@
 //! and go, and the time from a put in etcd to the first answer of the new backend. Prints tables; asserts nothing about time.
 //!
 //! `cargo bench --bench nginx` for all, or one of `load`, `first-answer`. `load` needs wrk (Debian's package of that name).
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a benchmark measures the world")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 #[path = "../tests/it/support/mod.rs"]

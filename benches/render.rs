@@ -1,5 +1,6 @@
 //! How long compiling and rendering take, as a table: median and worst of many rounds, in microseconds.
 //! The first render of a resource, and the render after one key changed.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a benchmark measures the world")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 use std::net::IpAddr;

@@ -12,7 +12,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use crate::floor;
 use crate::support::etcd::Etcd;
-use crate::support::{Daemon, temp_dir};
+use crate::support::{Daemon, program, temp_dir};
 
 const CHANGES: usize = 41;
 
@@ -103,7 +103,7 @@ impl Bench {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_upstreamd"));
+        let mut command = Command::new(program("upstreamd"));
         command.args(arguments).arg("--confdir").arg(self.path("etc")).arg("--state-dir").arg(self.path("state"));
         command.args(["--node", &self.url]).stdout(Stdio::null());
         command
@@ -277,7 +277,7 @@ pub(crate) fn burst(puts: usize) {
 }
 
 pub(crate) fn binary_size() {
-    let bytes = fs::metadata(env!("CARGO_BIN_EXE_upstreamd")).unwrap().len();
+    let bytes = fs::metadata(program("upstreamd")).unwrap().len();
     println!("binary{:>40.1} MB (goal 12 MB)", bytes as f64 / 1024.0 / 1024.0);
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::support::etcd::Etcd;
 use crate::support::nginx::Nginx;
 use crate::support::shipped::with_settings;
-use crate::support::{Daemon, free_port, temp_dir};
+use crate::support::{Daemon, free_port, package_root, program, temp_dir};
 
 /// See the module.
 pub(crate) struct Front {
@@ -47,7 +47,7 @@ impl Front {
     }
 
     fn resource(&self, name: &str, folder: &str, shipped: &str, dest: &Path, listen: &str) {
-        let template = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("templates/{name}.conf.tera"));
+        let template = package_root().join(format!("templates/{name}.conf.tera"));
         let text = with_settings(&fs::read_to_string(template).unwrap(), &[("listen", listen)]);
         let text = text.replace(&format!("prefix=\"{shipped}\""), &format!("prefix=\"{folder}\""));
         fs::write(self.path(&format!("etc/templates/{name}.tera")), text).unwrap();
@@ -70,7 +70,7 @@ impl Front {
     }
 
     fn command(&self, mode: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_upstreamd"));
+        let mut command = Command::new(program("upstreamd"));
         command.args([mode, "--node", &self.etcd.url(), "--nginx-pid-file"]).arg(self.nginx.pid_file());
         command.arg("--nginx-conf").arg(self.nginx.conf());
         command.arg("--confdir").arg(self.path("etc")).arg("--state-dir").arg(self.path("state"));

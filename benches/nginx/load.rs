@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::front::Front;
 use crate::support::nginx::Nginx;
-use crate::support::{Daemon, free_port, wait_until};
+use crate::support::{Daemon, free_port, program, wait_until};
 
 const SECONDS: u64 = 75;
 
@@ -141,7 +141,7 @@ fn echo_once(port: u16) -> std::io::Result<()> {
 
 fn reflector() -> (Daemon, u16) {
     let port = free_port();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_reflector"));
+    let mut command = Command::new(program("reflector"));
     command.args(["--listen", &format!("127.0.0.1:{port}")]).stdout(Stdio::null()).stderr(Stdio::null());
     let daemon = Daemon::start(&mut command);
     wait_until("the reflector", Duration::from_secs(10), || echo_once(port).is_ok());

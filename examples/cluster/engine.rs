@@ -93,9 +93,16 @@ impl Engine {
     /// # Errors
     /// What docker printed.
     pub fn restart(&self, service: &str) -> Result<(), Failure> {
-        let container = self.container(service)?;
+        self.restart_container(&self.container(service)?)
+    }
+
+    /// Does the same to any container.
+    ///
+    /// # Errors
+    /// What docker printed.
+    pub fn restart_container(&self, id: &str) -> Result<(), Failure> {
         let script = "docker kill --signal TERM \"$0\" && docker wait \"$0\" && docker start \"$0\"";
-        output(command(&["sh", "-c", script, &container]), COMMAND_LIMIT).map(drop)
+        output(command(&["sh", "-c", script, id]), COMMAND_LIMIT).map(drop)
     }
 
     /// Does something to services' containers: `docker stop web-1`.
@@ -154,10 +161,25 @@ impl Engine {
         Ok((id, address.trim().to_owned()))
     }
 
-    /// Kills such a container.
+    /// Starts an nginx that answers "bare" and knows nothing of upstreamd, in a container of its own. Returns the container's id and
+    /// where it answers.
+    ///
+    /// # Errors
+    /// What docker printed.
+    pub fn run_bare_nginx(&self) -> Result<(String, SocketAddr), Failure> {
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+        let script =
+            "echo 'server { listen 80; return 200 bare; }' >/etc/nginx/conf.d/bare.conf; exec nginx -g 'daemon off;'";
+        let port = format!("{address}:80");
+        let fixed = ["docker", "run", "--detach", "--publish", &port, "--entrypoint", "sh", "upstreamd-balancer"];
+        let id = output(command(&[&fixed, ["-c", script].as_slice()].concat()), COMMAND_LIMIT)?;
+        Ok((id.trim().to_owned(), address))
+    }
+
+    /// Kills such a container, with its volumes.
     pub fn remove(&self, id: &str) {
         // It may be gone.
-        output(command(&["docker", "rm", "--force", id]), COMMAND_LIMIT).ok();
+        output(command(&["docker", "rm", "--force", "--volumes", id]), COMMAND_LIMIT).ok();
     }
 
     /// Everything that a service has logged.

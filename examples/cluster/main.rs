@@ -1,8 +1,10 @@
 //! What `make cluster-test` runs: the cluster of `docker/compose.yaml` on a real Docker engine, under load, while nodes are
 //! stopped, killed and cut off. Counts what clients lose in each phase, looks whether the state is right after it, prints a
 //! table, and takes everything away again. Then the two variants of it, shortly. Ends by itself.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a program of its own")]
 #![allow(clippy::print_stdout, clippy::print_stderr, unreachable_pub)]
 
+mod bare;
 mod engine;
 mod load;
 mod phases;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
 use super::Failure;
+use super::bare;
 use super::engine::Engine;
 use super::load::{Load, Stats};
 use super::state::{self, ALL};
@@ -18,31 +19,37 @@ enum Allowed {
     Nothing,
     /// TCP connections that were established to what was taken away.
     Established,
-    /// Whatever comes while nothing listens, for no longer than this.
-    Outage(Duration),
+    /// Whatever comes while nothing listens, for at most so many times the outage of a bare nginx that is restarted in the same run.
+    Outage { bare: u32 },
+    /// The same beside the time that docker takes to restart everything.
+    OutageOfAll { bare: u32 },
+}
+
+/// What the engine and the clients are doing in a phase.
+struct Act<'a> {
+    engine: &'a Engine,
+    runtime: &'a Runtime,
+    stats: &'a Stats,
 }
 
 struct Phase {
     name: &'static str,
     allowed: Allowed,
     /// Breaks something, waits until the state is right, and heals it.
-    act: fn(&Engine, &Runtime) -> Result<(), Failure>,
+    act: fn(&Act) -> Result<(), Failure>,
 }
 
 const PHASES: &[Phase] = &[
     Phase {
         name: "nothing happens",
         allowed: Allowed::Nothing,
-        act: |_, _| {
-            std::thread::sleep(Duration::from_secs(5));
-            Ok(())
-        },
+        act: |act| eventually("200 answers", || Ok(act.stats.https_answered.load(Ordering::Relaxed) >= 200)),
     },
     Phase {
         name: "a node is stopped and started",
         // nginx cannot hand an open TCP connection over: those that outlast the drain timeout end with the backend.
         allowed: Allowed::Established,
-        act: |engine, runtime| {
+        act: |&Act { engine, runtime, .. }| {
             engine.docker(&["stop", "--time", "30"], &["web-1", "echo-1"])?;
             state::wait_right(engine, runtime, &[2, 3])?;
             engine.docker(&["start"], &["web-1", "echo-1"])
@@ -51,7 +58,7 @@ const PHASES: &[Phase] = &[
     Phase {
         name: "a node is killed and started",
         allowed: Allowed::Established,
-        act: |engine, runtime| {
+        act: |&Act { engine, runtime, .. }| {
             engine.docker(&["kill"], &["web-2", "echo-2"])?;
             state::wait_right(engine, runtime, &[1, 3])?;
             engine.docker(&["start"], &["web-2", "echo-2"])
@@ -60,21 +67,22 @@ const PHASES: &[Phase] = &[
     Phase {
         name: "an etcd member is killed",
         allowed: Allowed::Nothing,
-        act: |engine, runtime| kill_etcd(engine, runtime, false),
+        act: |&Act { engine, runtime, .. }| kill_etcd(engine, runtime, false),
     },
     Phase {
         name: "the etcd leader is killed",
         allowed: Allowed::Nothing,
-        act: |engine, runtime| kill_etcd(engine, runtime, true),
+        act: |&Act { engine, runtime, .. }| kill_etcd(engine, runtime, true),
     },
     Phase {
         name: "the balancer is cut off from etcd",
         allowed: Allowed::Established,
-        act: |engine, runtime| {
+        act: |&Act { engine, runtime, .. }| {
             engine.disconnect("store", "balancer")?;
-            // Changes that it cannot hear of yet.
+            // A change that it cannot hear of yet: their leases end.
             engine.docker(&["kill"], &["web-3", "echo-3"])?;
-            std::thread::sleep(Duration::from_secs(8));
+            let keys = ["etcdctl", "--endpoints=http://etcd-1:2379", "get", "--prefix", "--keys-only", "/services/"];
+            eventually("the keys of node-3 to go", || Ok(!engine.exec("etcd-1", &keys)?.contains("/node-3")))?;
             engine.connect("store", "balancer", None)?;
             state::wait_right(engine, runtime, &[1, 2])?;
             engine.docker(&["start"], &["web-3", "echo-3"])
@@ -83,7 +91,7 @@ const PHASES: &[Phase] = &[
     Phase {
         name: "a backend is cut off from the balancer",
         allowed: Allowed::Established,
-        act: |engine, runtime| {
+        act: |&Act { engine, runtime, .. }| {
             engine.disconnect("traffic", "web-1")?;
             engine.disconnect("traffic", "echo-1")?;
             state::wait_right(engine, runtime, &[2, 3])?;
@@ -93,16 +101,28 @@ const PHASES: &[Phase] = &[
     },
     Phase {
         name: "the balancer is restarted",
-        allowed: Allowed::Outage(Duration::from_secs(2)),
+        allowed: Allowed::Outage { bare: 4 },
         // By SIGTERM: the graceful stop would wait for the connections that are held, with nobody listening meanwhile.
-        act: |engine, _| engine.restart("balancer"),
+        act: |act| act.engine.restart("balancer"),
     },
     Phase {
         name: "everything is restarted",
-        allowed: Allowed::Outage(Duration::from_secs(60)),
-        act: |engine, _| engine.restart_all(),
+        allowed: Allowed::OutageOfAll { bare: 4 },
+        act: |act| act.engine.restart_all(),
     },
 ];
+
+/// Waits for a condition.
+fn eventually(what: &str, mut condition: impl FnMut() -> Result<bool, Failure>) -> Result<(), Failure> {
+    let start = Instant::now();
+    while !condition()? {
+        if start.elapsed() > state::LIMIT {
+            return Err(format!("gave up waiting for {what}").into());
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
+}
 
 fn kill_etcd(engine: &Engine, runtime: &Runtime, leader: bool) -> Result<(), Failure> {
     let members = ["etcd-1", "etcd-2", "etcd-3"];
@@ -133,6 +153,10 @@ pub struct Outcome {
     allowed: Allowed,
     stats: Arc<Stats>,
     took: Duration,
+    /// How long it took docker to do what the phase does.
+    acting: Duration,
+    /// The outage of a bare nginx right after it, if the phase is judged by that.
+    bare: Option<Duration>,
     /// The state was right in the end.
     state: Result<(), String>,
 }
@@ -143,10 +167,13 @@ impl Outcome {
         let number = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let Stats { https_lost, refused, echo_lost, held_lost, longest_gap_ms, .. } = &*self.stats;
         let nothing_new_lost = number(https_lost) == 0 && number(refused) == 0;
+        let gap = Duration::from_millis(number(longest_gap_ms));
+        let bare = self.bare.unwrap_or_default();
         let is_kept = match self.allowed {
             Allowed::Nothing => nothing_new_lost && number(echo_lost) == 0 && number(held_lost) == 0,
             Allowed::Established => nothing_new_lost,
-            Allowed::Outage(limit) => u128::from(number(longest_gap_ms)) < limit.as_millis(),
+            Allowed::Outage { bare: times } => gap < bare * times,
+            Allowed::OutageOfAll { bare: times } => gap < self.acting + bare * times,
         };
         is_kept && self.state.is_ok()
     }
@@ -167,13 +194,17 @@ pub fn run(only: &str, engine: &Engine, runtime: &Runtime, load: &Load) -> Resul
         println!("{} ...", phase.name);
         let stats = load.begin_phase();
         let start = Instant::now();
-        let acted = (phase.act)(engine, runtime);
+        let acted = (phase.act)(&Act { engine, runtime, stats: &stats });
+        let acting = start.elapsed();
         let state = acted.and_then(|()| state::wait_right(engine, runtime, ALL).map(drop));
         let state = state.map_err(|failure| failure.to_string());
         if let Err(problem) = &state {
             println!("  {problem}");
         }
-        outcomes.push(Outcome { name: phase.name, allowed: phase.allowed, stats, took: start.elapsed(), state });
+        let took = start.elapsed();
+        let is_outage = matches!(phase.allowed, Allowed::Outage { .. } | Allowed::OutageOfAll { .. });
+        let bare = is_outage.then(|| bare::outage(engine)).transpose()?;
+        outcomes.push(Outcome { name: phase.name, allowed: phase.allowed, stats, took, acting, bare, state });
     }
     Ok(outcomes)
 }
@@ -209,6 +240,10 @@ pub fn print(outcomes: &[Outcome]) {
             outcome.name,
             outcome.took.as_secs_f64()
         );
+        if let Some(bare) = outcome.bare {
+            let (bare, acting) = (bare.as_millis(), outcome.acting.as_millis());
+            println!("{:40}   a bare nginx, restarted in the same run: {bare} ms; docker took {acting} ms", "");
+        }
         if let Some(problem) = outcome.stats.first_problem() {
             println!("{:40}   first lost: {problem}", "");
         }

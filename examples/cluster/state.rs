@@ -10,7 +10,7 @@ use super::support::https::{Client, Protocol};
 /// Every node.
 pub const ALL: &[u8] = &[1, 2, 3];
 /// How long it may take until all is right.
-const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(180);
 /// Requests among which every backend must be met.
 const REQUESTS: usize = 60;
 

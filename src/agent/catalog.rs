@@ -16,7 +16,7 @@ use crate::model::store::StoreSettings;
 use crate::render::{self, Facts, Renderer, Root, TemplateError};
 use crate::world::folder_watch::Watched;
 use crate::world::fs::folder::{self, Folder};
-use crate::world::fs::real_destination;
+use crate::world::fs::{canonical, real_destination};
 
 use super::readers::Readers;
 
@@ -154,11 +154,11 @@ pub fn load(confdirs: &Confdirs, facts: &Arc<dyn Facts>, previous: Option<&Catal
     let mut read: BTreeSet<PathBuf> = BTreeSet::new();
     for confdir in &confdirs.folders {
         // A folder that is named twice, or by two paths, is still one.
-        if !read.insert(confdir.canonicalize().unwrap_or_else(|_| confdir.clone())) {
+        if !read.insert(canonical(confdir).unwrap_or_else(|| confdir.clone())) {
             continue;
         }
         watched.add_way_to(confdir);
-        watched.folders.extend(confdir.canonicalize());
+        watched.folders.extend(canonical(confdir));
         let conf_d = folder::read_texts(&confdir.join("conf.d"), |name| name.ends_with("toml"));
         let templates =
             folder::read_texts(&confdir.join("templates"), |name| !name.starts_with('.') && !name.ends_with('~'));

@@ -9,6 +9,7 @@ use crate::model::event::Event;
 use crate::model::range::KeyRanges;
 use crate::model::store::StoreSettings;
 use crate::source::{self, Handle};
+use crate::world::clock;
 
 use super::catalog::StoreUse;
 
@@ -143,7 +144,7 @@ impl Stores {
     /// Returns the first snapshot of each store, or why there was none in time. A store that is still malformed at the second
     /// read is not waited for: only a daemon does that.
     pub async fn first_snapshots(&mut self, timeout: Duration) -> Vec<(usize, Result<Event, String>)> {
-        let deadline = tokio::time::Instant::now() + timeout;
+        let deadline = tokio::time::Instant::from(clock::now() + timeout);
         let mut waiting: Vec<usize> = (0..self.running.len()).filter(|at| self.running[*at].handle.is_some()).collect();
         let mut problems = vec!["no answer".to_owned(); self.running.len()];
         let mut were_malformed = vec![false; self.running.len()];

@@ -2,11 +2,12 @@
 
 use std::io::ErrorKind;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::model::report::{Stage, StepFailure};
+use crate::world::clock;
 use crate::world::fs::FileError;
 use crate::world::fs::install::make_folders;
 use crate::world::lock::Lock;
@@ -38,7 +39,7 @@ pub(super) async fn enter(context: &Context, drives_nginx: bool) -> Result<Held,
     }
     let path = folder.join("transaction.lock");
     let timeout = if context.settings.lock_timeout.is_zero() { DEFAULT_TIMEOUT } else { context.settings.lock_timeout };
-    let deadline = Instant::now() + timeout;
+    let deadline = clock::now() + timeout;
     let mut taken = Lock::take_before(&path, deadline).await;
     if taken.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         make_folders(folder).map_err(|error: FileError| failure::of_file(Stage::Record, &error))?;

@@ -97,11 +97,11 @@ fn adopt(context: &Context, group_id: &str, journal: &mut Journal, resource: &st
 }
 
 fn look_at(dest: &Path) -> ToRemove {
-    match std::fs::symlink_metadata(dest) {
-        Err(_) => ToRemove::Absent,
-        Ok(metadata) if !metadata.is_file() => ToRemove::NoRegularFile,
-        Ok(_) if fs::is_mount_point(dest) => ToRemove::MountPoint,
-        Ok(_) => match fs::read(dest) {
+    match fs::is_regular_file(dest) {
+        None => ToRemove::Absent,
+        Some(false) => ToRemove::NoRegularFile,
+        Some(true) if fs::is_mount_point(dest) => ToRemove::MountPoint,
+        Some(true) => match fs::read(dest) {
             Ok(Some(on_disk)) => ToRemove::File { hash: plan::hash(&on_disk.bytes) },
             Ok(None) => ToRemove::Absent,
             Err(error) => ToRemove::Unreadable(failure::describe(&error)),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::world::fs::install::make_folders;
-use crate::world::fs::{FileError, record};
+use crate::world::fs::{FileError, folder_of, names_in, record};
 
 use super::Context;
 
@@ -107,7 +107,7 @@ pub fn save(context: &Context, group_id: &str, journal: &Journal) -> Result<(), 
         return Ok(());
     };
     let path = path_of(folder, group_id);
-    make_folders(crate::world::fs::folder_of(&path))?;
+    make_folders(folder_of(&path))?;
     let text = serde_json::to_string_pretty(journal).unwrap_or_default();
     record::write(&path, &text)
 }
@@ -132,10 +132,12 @@ pub fn paths(folder: &Path) -> Vec<PathBuf> {
 
 /// The ids of every group that has a journal in the state folder.
 pub fn known_groups(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder.join("groups")).into_iter().flatten().flatten();
-    let mut ids: Vec<String> = entries
-        .filter_map(|entry| entry.file_name().to_str().and_then(|name| name.strip_suffix(".json")).map(str::to_owned))
+    let names = names_in(&folder.join("groups"));
+    let mut ids: Vec<String> = names
+        .iter()
+        .filter_map(|name| name.strip_suffix(".json"))
         .filter(|id| !id.starts_with('.'))
+        .map(str::to_owned)
         .collect();
     ids.sort();
     ids

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::model::key::Revision;
 use crate::model::report::{Outcome, Rendered, Report, Stage, StepFailure};
+use crate::world::clock;
 use crate::world::fs::install;
 use crate::world::fs::stage::{self, Durable};
 
@@ -16,7 +16,7 @@ use super::{Context, exclusion, failure};
 /// Installs each file on its own; one that fails does not hold up the others. Returns one report each, in order, without a
 /// revision.
 pub async fn run(context: &Context, rendered: Vec<Rendered>) -> Vec<Report> {
-    let started = Instant::now();
+    let started = clock::now();
     let held = exclusion::enter(context, false).await;
     let durable = Durable::with(rendered.len());
     let mut files: Vec<Result<StagedFile, StepFailure>> = Vec::with_capacity(rendered.len());
@@ -54,7 +54,7 @@ pub async fn run(context: &Context, rendered: Vec<Rendered>) -> Vec<Report> {
             outcome,
             files: if written { vec![rendered.resource.dest.clone()] } else { Vec::new() },
             warnings,
-            elapsed: started.elapsed(),
+            elapsed: clock::since(started),
             ..Report::unchanged(Revision::default())
         });
     }

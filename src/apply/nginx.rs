@@ -12,6 +12,7 @@ use crate::model::resource::CommandLine;
 use crate::nginx::error_log;
 use crate::nginx::installation::{self, Built, WorkerProcesses};
 use crate::nginx::process::Role;
+use crate::world::clock;
 use crate::world::generation;
 use crate::world::nginx_process::{self, LogTail};
 use crate::world::process;
@@ -151,7 +152,7 @@ impl Nginx {
         let workers: BTreeSet<Process> = of_workers.map(|child| child.process).collect();
         let serving = children.iter().filter(|child| child.role == Role::Worker).count();
         let log = LogTail::from_now(master, Some(&self.error_log));
-        Some(Watched { before: Before { master, workers, at: Instant::now() }, serving, log })
+        Some(Watched { before: Before { master, workers, at: clock::now() }, serving, log })
     }
 
     /// What was there before a master that a reload command has just started: nothing.
@@ -171,7 +172,7 @@ impl Nginx {
     ) -> Progress {
         let expected = self.expected_workers(&watched);
         let known = watched.master();
-        let mut verification = Verification::start(watched.before, expected, check_time, Instant::now());
+        let mut verification = Verification::start(watched.before, expected, check_time, clock::now());
         if !generations.is_empty() {
             verification = verification.with_generation();
         }
@@ -182,7 +183,7 @@ impl Nginx {
             let children = master.and_then(nginx_process::children).unwrap_or_default();
             let other_generation = if verification.asks() { others(generations).await } else { Vec::new() };
             let seen = Seen { master, children, log: watched.log.new_lines(), other_generation };
-            match verification.look(&seen, Instant::now()) {
+            match verification.look(&seen, clock::now()) {
                 Progress::Waiting => tokio::time::sleep(pause).await,
                 verdict => return verdict,
             }

@@ -7,6 +7,7 @@ use crate::model::for_each::DestPattern;
 use crate::model::report::{Stage, StepFailure};
 use crate::world::fs::install::{remove, restore};
 use crate::world::fs::{FileError, folder_of, read, stage, sync_folder};
+use crate::world::host;
 
 use super::journal::{self, InFlight, Journal};
 use super::{Context, exclusion, failure, plan};
@@ -33,7 +34,7 @@ pub fn undo(in_flight: &InFlight) -> Result<(), FileError> {
             false => file.in_place || read(&file.target)?.is_some_and(|on_disk| is_new(&on_disk.bytes)),
         };
         match (&file.backup, installed) {
-            (Some(backup), true) if backup.exists() => restore(backup, &file.target)?,
+            (Some(backup), true) if host::exists(backup) => restore(backup, &file.target)?,
             (None, true) => remove(&file.target)?,
             (Some(backup), false) => remove(backup)?,
             _ => {}

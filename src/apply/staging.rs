@@ -124,8 +124,7 @@ pub(super) fn back_up(context: &Context, target: &Path) -> Result<PathBuf, FileE
 
 /// A folder of our own that exists.
 pub(super) fn scratch(context: &Context) -> Result<PathBuf, FileError> {
-    let folder = install::scratch_folder(context.settings.state_folder.as_deref()).join("scratch");
-    let folder = if context.settings.state_folder.is_some() { folder } else { std::env::temp_dir() };
+    let folder = install::scratch_folder(context.settings.state_folder.as_deref());
     install::make_folders(&folder)?;
     Ok(folder)
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::model::key::Revision;
 use crate::model::report::{Outcome, Rendered, Report, Stage, StepFailure};
 use crate::model::resource::InstanceId;
+use crate::world::clock;
 use crate::world::fs::{self, FileError, install, stage};
 
 use super::exclusion::{self, Held};
@@ -110,7 +111,7 @@ async fn run_one(context: &Context, request: Request) -> Report {
 
 /// Takes the lock, heals what a killed process left, stages every file and decides what is to be done.
 pub async fn begin(context: &Context, request: Request) -> Begun {
-    let started = Instant::now();
+    let started = clock::now();
     let Request { group, rendered, fleets, dropped, revision } = request;
     let resources = told_as(&rendered, &fleets);
     let mut report = Report { resources, dropped, ..Report::unchanged(revision) };
@@ -125,7 +126,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
         Ok(prepared) => prepared,
         Err(failure) => {
             report.outcome = Outcome::Rejected(failure);
-            report.elapsed = started.elapsed();
+            report.elapsed = clock::since(started);
             return Begun::Ended(Box::new(report));
         }
     };
@@ -146,7 +147,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
         if note_made(&mut journal, &files) || surplus.journal_changed {
             report.warnings.extend(journal::save(context, &group.id, &journal).err().map(|error| describe(&error)));
         }
-        report.elapsed = started.elapsed();
+        report.elapsed = clock::since(started);
         return Begun::Ended(Box::new(report));
     }
     let plan = TransactionPlan {
@@ -315,7 +316,7 @@ impl Transaction {
             }
         }
         report.outcome = outcome;
-        report.elapsed = self.started.elapsed();
+        report.elapsed = clock::since(self.started);
         report
     }
 }

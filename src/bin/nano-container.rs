@@ -1,5 +1,6 @@
 //! nano-container: a tiny HTTPS service to stand behind a load balancer. HTTP/2 and HTTP/1.1 by ALPN; says in JSON which
 //! instance answered. Here: arguments and start; the work is in `upstreamd::demo`.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a program of its own")]
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -1,5 +1,6 @@
 //! reflector: a TCP echo server, to stand behind a load balancer of TCP connections.
 //! Here: arguments and start; the work is in `upstreamd::demo`.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a program of its own")]
 
 use std::net::SocketAddr;
 use std::process::ExitCode;

@@ -4,6 +4,7 @@ use tracing::Level;
 use tracing_subscriber::fmt;
 
 use crate::config::settings::{LogFormat, LogLevel, Settings};
+use crate::world::terminal;
 
 /// Starts logging. `quiet` leaves out what is not at least a warning, for commands whose output is read by people.
 pub(super) fn start(settings: &Settings, quiet: bool) {
@@ -21,7 +22,7 @@ pub(super) fn start(settings: &Settings, quiet: bool) {
         // It warns of each watched folder that has gone, which is how a ConfigMap is replaced.
         .with_target("notify", Level::ERROR)
         .with_target("upstreamd", level);
-    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(false);
+    let lines = fmt::layer().with_writer(terminal::log_stream).with_target(false).with_ansi(false);
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::util::SubscriberInitExt;
     let registry = tracing_subscriber::registry().with(filter);

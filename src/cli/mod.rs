@@ -16,9 +16,7 @@ mod state;
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 
-use crate::world::init;
-use crate::world::namespace;
-use crate::world::terminal;
+use crate::world::{environment, host, init, namespace, terminal};
 
 use args::{Command, EarlyExit, Invocation};
 use exit::{Ending, Exit};
@@ -26,11 +24,11 @@ use exit::{Ending, Exit};
 /// The whole program.
 pub fn main() -> ExitCode {
     // The helper that a check in a private namespace runs as: not a subcommand for people.
-    if std::env::args_os().nth(1).is_some_and(|first| first == namespace::HELPER_ARGUMENT) {
+    if environment::arguments().nth(1).is_some_and(|first| first == namespace::HELPER_ARGUMENT) {
         return namespace::become_command();
     }
     if init::is_init() {
-        return init::run(std::env::args_os()).map_or_else(
+        return init::run(environment::arguments()).map_or_else(
             |problem| {
                 terminal::complain(&format!("{problem}\n"));
                 Exit::Stuck.into()
@@ -90,9 +88,9 @@ const RENDER_STACK_BYTES: usize = 8 << 20;
 /// dropped where it was made.
 fn parse_arguments() -> Result<Invocation, EarlyExit> {
     let parse = || {
-        let environment = |name: &str| std::env::var(name).ok();
+        let environment = |name: &str| host::env(name);
         let mut read_file = |path: &std::path::Path| terminal::read_file(path);
-        args::parse(std::env::args_os(), &environment, &mut read_file)
+        args::parse(environment::arguments(), &environment, &mut read_file)
     };
     let failed = || EarlyExit { exit: Exit::Usage, text: "the arguments could not be read\n".to_owned() };
     std::thread::scope(|scope| {

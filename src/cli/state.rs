@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::settings::StateDir;
+use crate::world::environment;
 use crate::world::fs::install::make_folders;
 use crate::world::lock::Lock;
 
@@ -35,8 +36,8 @@ pub(super) fn folder(wanted: &StateDir) -> Result<Option<PathBuf>, String> {
 }
 
 fn user_folder() -> Option<PathBuf> {
-    let state_home = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+    let state_home = environment::path("XDG_STATE_HOME").filter(|path| path.is_absolute());
+    let home = || environment::path("HOME").map(|home| home.join(".local/state"));
     state_home.or_else(home).map(|path| path.join("upstreamd"))
 }
 

@@ -1,6 +1,6 @@
 //! What people write, made into what the program works with: conf.d to resources, flags, environment and
 //! `upstreamd.toml` to settings. Every problem at once, each with its place and a hint.
-//! Never reads a file: it takes names and texts.
+//! Pure: it takes names and texts, and never reads a file.
 
 mod command;
 pub mod differences;

@@ -1,5 +1,5 @@
 //! The nouns that every other module speaks: keys, trees, views, resources, events, reports.
-//! Rank 1: uses nothing of this crate, touches nothing outside the process.
+//! Rank 1: uses nothing of this crate, touches nothing outside the process. Pure.
 
 pub mod backoff;
 pub mod dns;

@@ -1,5 +1,5 @@
 //! The table of metrics: each is written down once, here, and from here come its lines on `/metrics` and its row in
-//! `docs/metrics.md`. Holds names and words, never a number.
+//! `docs/metrics.md`. Pure: holds names and words, never a number.
 
 /// One metric.
 #[derive(Clone, Copy, Debug)]

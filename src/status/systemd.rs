@@ -80,7 +80,7 @@ mod tests {
     use crate::model::event::Event;
 
     #[test]
-    fn ready_comes_after_the_first_apply_and_a_reload_ends_when_it_has_settled() {
+    fn ready_follows_the_first_apply_and_reloading_ends_when_settled() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut board = Board::new("file", start);
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_watchdog_is_fed_three_times_in_its_limit_and_a_lost_store_is_no_hang() {
+    fn the_watchdog_is_fed_three_times_in_its_limit_even_without_a_store() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut board = Board::new("etcd", start);

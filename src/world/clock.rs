@@ -1,6 +1,6 @@
 //! What time it is, and waiting for a later one. Everything that decides takes the time as an argument instead of asking here.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The present moment.
 pub fn now() -> Instant {
@@ -13,6 +13,11 @@ pub async fn sleep_until(at: Option<Instant>) {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
     }
+}
+
+/// Returns how long ago `start` was; zero if it is still to come.
+pub fn since(start: Instant) -> Duration {
+    start.elapsed()
 }
 
 /// The present moment in seconds since 1970, for records that outlive the process; 0 where the clock is before that.

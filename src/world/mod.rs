@@ -1,5 +1,6 @@
 //! The only code that touches disk, processes, clock, network, signals and namespaces.
 //! Rank 3: knows files and commands, never what a template or a transaction is.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "this is the one place for effects")]
 
 pub mod child;
 pub mod clock;

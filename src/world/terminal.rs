@@ -21,6 +21,11 @@ pub fn complain(text: &str) {
     io::stderr().lock().write_all(text.as_bytes()).ok();
 }
 
+/// Returns the stream that log lines go to.
+pub fn log_stream() -> io::Stderr {
+    io::stderr()
+}
+
 /// Whether a person reads standard output.
 pub fn is_terminal() -> bool {
     io::stdout().is_terminal()

@@ -190,7 +190,7 @@ fn a_failed_reload_puts_the_previous_file_back_with_mode_and_inode() {
 }
 
 #[test]
-fn a_reload_that_nothing_could_take_is_owed_and_done_later_even_by_another_process() {
+fn a_reload_that_nothing_could_take_is_owed_across_processes() {
     let place = Place::new();
     let reload = format!("{}; test -e {}", place.note("reload"), place.path("runs").display());
     let resources = [place.resource("a", None, Some(&reload))];
@@ -374,7 +374,7 @@ fn leftovers_beside_files_of_a_pattern_are_found() {
 }
 
 #[test]
-fn leftovers_of_a_dead_process_are_removed_and_those_of_a_living_one_are_not() {
+fn leftovers_of_a_dead_process_go_and_those_of_a_living_one_stay() {
     let place = Place::new();
     let target = place.path("out").join("a");
     let mut dead = std::process::Command::new("true").spawn().unwrap();
@@ -462,7 +462,7 @@ fn many_lone_files_are_installed_and_one_bad_one_does_not_stop_them() {
 }
 
 #[test]
-fn a_journal_that_cannot_be_read_is_set_aside_and_everything_is_proven_again() {
+fn an_unreadable_journal_is_moved_away_and_everything_proven_again() {
     let place = Place::new();
     let resources = [place.resource("a", None, Some(&place.note("reload")))];
     assert_eq!(apply(&place, &resources, &["1"]).outcome, Outcome::Applied);

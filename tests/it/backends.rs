@@ -11,10 +11,8 @@ use nix::sys::signal::Signal;
 
 use crate::support::https::{Answer, Client, Protocol};
 use crate::support::tls::Authority;
-use crate::support::{Daemon, temp_dir, wait_for, wait_until};
+use crate::support::{Daemon, program, temp_dir, wait_for, wait_until};
 
-const REFLECTOR: &str = env!("CARGO_BIN_EXE_reflector");
-const NANO_CONTAINER: &str = env!("CARGO_BIN_EXE_nano-container");
 const DEADLINE: Duration = Duration::from_secs(20);
 
 struct Backend {
@@ -24,10 +22,10 @@ struct Backend {
 }
 
 impl Backend {
-    fn start(program: &str, arguments: &[&str]) -> Backend {
+    fn start(name: &str, arguments: &[&str]) -> Backend {
         let folder = temp_dir();
         let log = File::create(folder.path().join("log")).unwrap();
-        let mut command = Command::new(program);
+        let mut command = Command::new(program(name));
         command.args(["--listen", "127.0.0.1:0"]).args(arguments).stderr(log);
         let daemon = Daemon::start(&mut command);
         let log = || fs::read_to_string(folder.path().join("log")).unwrap();
@@ -89,14 +87,14 @@ fn echoes(mut stream: TcpStream, sent: &[u8]) {
 
 #[test]
 fn reflector_sends_ten_megabytes_back_and_then_closes() {
-    let reflector = Backend::start(REFLECTOR, &[]);
+    let reflector = Backend::start("reflector", &[]);
     echoes(reflector.connect(), &pattern(10_000_000, 1));
     echoes(reflector.connect(), &[]);
 }
 
 #[test]
 fn reflector_answers_before_the_client_has_finished() {
-    let reflector = Backend::start(REFLECTOR, &[]);
+    let reflector = Backend::start("reflector", &[]);
     let mut stream = reflector.connect();
     for message in [&b"one\n"[..], b"\0\xff\r\n", b"three"] {
         stream.write_all(message).unwrap();
@@ -108,7 +106,7 @@ fn reflector_answers_before_the_client_has_finished() {
 
 #[test]
 fn reflector_serves_many_connections_at_once() {
-    let reflector = Backend::start(REFLECTOR, &[]);
+    let reflector = Backend::start("reflector", &[]);
     let mut streams: Vec<TcpStream> = (0..200).map(|_| reflector.connect()).collect();
     for (stream, seed) in streams.iter_mut().zip(0..) {
         stream.write_all(&pattern(1000, seed)).unwrap();
@@ -123,7 +121,7 @@ fn reflector_serves_many_connections_at_once() {
 
 #[test]
 fn connections_above_the_limit_wait_for_a_place() {
-    let reflector = Backend::start(REFLECTOR, &["--max-connections", "1"]);
+    let reflector = Backend::start("reflector", &["--max-connections", "1"]);
     let mut first = reflector.connect();
     let mut second = reflector.connect();
     second.write_all(b"second").unwrap();
@@ -144,7 +142,7 @@ fn connections_above_the_limit_wait_for_a_place() {
 #[test]
 fn reflector_stops_accepting_and_lets_open_connections_finish() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
-        let mut reflector = Backend::start(REFLECTOR, &["--grace-seconds", "60"]);
+        let mut reflector = Backend::start("reflector", &["--grace-seconds", "60"]);
         let mut open = reflector.connect();
         open.write_all(b"before").unwrap();
         open.read_exact(&mut [0; 6]).unwrap();
@@ -157,7 +155,7 @@ fn reflector_stops_accepting_and_lets_open_connections_finish() {
 
 #[test]
 fn a_connection_that_does_not_end_is_closed_when_the_grace_is_over() {
-    let mut reflector = Backend::start(REFLECTOR, &["--grace-seconds", "0"]);
+    let mut reflector = Backend::start("reflector", &["--grace-seconds", "0"]);
     let mut open = reflector.connect();
     open.write_all(b"x").unwrap();
     open.read_exact(&mut [0]).unwrap();
@@ -168,10 +166,10 @@ fn a_connection_that_does_not_end_is_closed_when_the_grace_is_over() {
 
 #[test]
 fn a_taken_address_is_an_error_that_names_it() {
-    let reflector = Backend::start(REFLECTOR, &[]);
+    let reflector = Backend::start("reflector", &[]);
     let taken = reflector.address.to_string();
-    for program in [REFLECTOR, NANO_CONTAINER] {
-        let mut command = Command::new(program);
+    for name in ["reflector", "nano-container"] {
+        let mut command = Command::new(program(name));
         let output = command.args(["--listen", &taken]).stdin(Stdio::null()).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{said}");
@@ -181,7 +179,7 @@ fn a_taken_address_is_an_error_that_names_it() {
 
 #[test]
 fn nano_container_says_who_it_is_over_both_protocols() {
-    let nano = Backend::start(NANO_CONTAINER, &["--instance", "nano \"7\""]);
+    let nano = Backend::start("nano-container", &["--instance", "nano \"7\""]);
     let client = Client::trusting_anybody();
     for (protocol, version) in [(Protocol::Http1, Version::HTTP_11), (Protocol::Http2, Version::HTTP_2)] {
         let home = nano.ask(&client, protocol, Method::GET, "/");
@@ -213,7 +211,7 @@ fn nano_container_says_who_it_is_over_both_protocols() {
 
 #[test]
 fn without_a_name_the_instance_is_host_and_port() {
-    let nano = Backend::start(NANO_CONTAINER, &[]);
+    let nano = Backend::start("nano-container", &[]);
     let home = nano.ask(&Client::trusting_anybody(), Protocol::Http2, Method::GET, "/");
     let home: serde_json::Value = serde_json::from_str(&home.body).unwrap();
     let hostname = nix::unistd::gethostname().unwrap().into_string().unwrap();
@@ -226,11 +224,11 @@ fn nano_container_uses_the_certificate_it_is_given() {
     let authority = Authority::new(folder.path());
     let files = authority.sign("server", &["nano-container"]);
     let (certificate, key) = (files.certificate.to_str().unwrap(), files.key.to_str().unwrap());
-    let nano = Backend::start(NANO_CONTAINER, &["--cert", certificate, "--key", key]);
+    let nano = Backend::start("nano-container", &["--cert", certificate, "--key", key]);
     let client = Client::trusting(authority.certificate(), "nano-container");
     assert_eq!(nano.ask(&client, Protocol::Http2, Method::GET, "/healthz").body, "ok\n");
 
-    let self_signed = Backend::start(NANO_CONTAINER, &[]);
+    let self_signed = Backend::start("nano-container", &[]);
     let refused = runtime().block_on(client.get(Protocol::Http2, self_signed.address, "/")).unwrap_err();
     assert!(refused.to_string().contains("certificate"), "{refused}");
 }
@@ -248,7 +246,7 @@ fn an_unusable_certificate_is_an_error_that_names_the_file() {
         (&one.certificate, &absent, "absent.key: "),
         (&one.certificate, &other.key, "cannot use the certificate with its key"),
     ] {
-        let mut command = Command::new(NANO_CONTAINER);
+        let mut command = Command::new(program("nano-container"));
         command.args(["--listen", "127.0.0.1:0", "--cert"]).arg(certificate).arg("--key").arg(key);
         let output = command.stdin(Stdio::null()).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
@@ -259,7 +257,7 @@ fn an_unusable_certificate_is_an_error_that_names_the_file() {
 
 #[test]
 fn nano_container_ends_idle_connections_and_exits_cleanly() {
-    let mut nano = Backend::start(NANO_CONTAINER, &["--grace-seconds", "60"]);
+    let mut nano = Backend::start("nano-container", &["--grace-seconds", "60"]);
     let exit = runtime().block_on(async {
         let client = Client::trusting_anybody();
         let mut open = Vec::new();

@@ -95,7 +95,7 @@ impl Observer {
 }
 
 #[test]
-fn a_bad_value_never_reaches_the_live_file_and_the_next_good_one_goes_live() {
+fn a_bad_value_stays_out_and_the_next_good_one_goes_live() {
     let mut classic = Classic::new(true);
     classic.sandbox.set_store("services: {a: 127.0.0.1:8001}\n");
     classic.sandbox.onetime().expect_code(0);
@@ -114,7 +114,7 @@ fn a_bad_value_never_reaches_the_live_file_and_the_next_good_one_goes_live() {
 }
 
 #[test]
-fn without_a_namespace_the_bad_file_is_gone_again_when_the_check_has_failed() {
+fn without_a_namespace_a_failed_check_takes_the_bad_file_back() {
     let mut classic = Classic::new(false);
     classic.sandbox.set_store("services: {a: 127.0.0.1:8001}\n");
     classic.sandbox.onetime().expect_code(0);
@@ -131,7 +131,7 @@ fn without_a_namespace_the_bad_file_is_gone_again_when_the_check_has_failed() {
 }
 
 #[test]
-fn the_first_deploy_works_where_nginx_already_refers_to_the_upstream_and_nginx_starts_from_it() {
+fn the_first_deploy_works_if_nginx_already_refers_to_the_upstream() {
     for with_namespace in [true, false] {
         let mut classic = Classic::new(with_namespace);
         assert!(!classic.nginx.command(&["-t"]).status.success(), "without the file nginx cannot start");

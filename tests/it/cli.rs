@@ -49,7 +49,7 @@ fn check_warns_of_keys_that_look_like_patterns() {
 }
 
 #[test]
-fn check_tells_what_is_wrong_with_the_template_of_a_resource_that_is_wrong_itself() {
+fn check_reports_a_broken_template_of_a_broken_resource() {
     let sandbox = Sandbox::new();
     sandbox.template("broken.tera", "{{ getvv(key=\"/a\") }}\n");
     sandbox.template("other.tera", "\n{{ getvv(key=\"/a\") }}\n");
@@ -96,7 +96,7 @@ fn check_tells_what_is_wrong_with_the_template_of_a_resource_that_is_wrong_itsel
 }
 
 #[test]
-fn check_tells_every_unknown_owner_and_group_where_it_is_written_beside_all_else() {
+fn check_reports_every_unknown_owner_and_group_with_its_place() {
     let sandbox = Sandbox::new();
     sandbox.template("broken.tera", "{{ getvv(key=\"/a\") }}\n");
     let resource = |name: &str, src: &str, more: &str| {
@@ -124,7 +124,7 @@ fn check_tells_every_unknown_owner_and_group_where_it_is_written_beside_all_else
 }
 
 #[test]
-fn one_broken_resource_does_not_stop_the_others_and_shows_in_the_exit_code() {
+fn one_broken_resource_shows_in_the_exit_code_and_stops_no_other() {
     let sandbox = Sandbox::new();
     sandbox.plain_resource("good", "");
     sandbox.resource("bad", "nonsense = 1");
@@ -270,7 +270,7 @@ fn two_resources_that_reach_one_file_through_a_link_are_told() {
 }
 
 #[test]
-fn check_knows_whether_an_owner_exists_and_keys_shows_no_control_character() {
+fn check_knows_owners_and_keys_shows_no_control_character() {
     let sandbox = Sandbox::new();
     sandbox.plain_resource("a", "owner = \"no-such-user\"");
     let ran = sandbox.run(&["check"]).expect_code(3);

@@ -21,6 +21,7 @@ enum Here {
     /// What it asks for is how it is by default.
     Default,
 }
+use crate::support::package_root;
 use Here::{Default, Warned, Works};
 
 /// Name, a value (none for a switch), the maintained confd's variable (where it has one), keys of either confd.toml.
@@ -212,7 +213,7 @@ fn every_flag_of_both_confds_is_taken_in_every_spelling() {
 fn the_help_and_the_docs_know_every_flag() {
     let command = args::definition();
     let known: BTreeSet<&str> = command.get_arguments().filter_map(|argument| argument.get_long()).collect();
-    let docs = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/settings.md")).unwrap();
+    let docs = std::fs::read_to_string(package_root().join("docs/settings.md")).unwrap();
     for (name, ..) in FLAGS {
         assert!(known.contains(name), "{name} is no flag");
         assert!(docs.contains(&format!("`--{name}`")), "docs/settings.md does not know --{name}");

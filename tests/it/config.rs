@@ -15,9 +15,10 @@ use upstreamd::model::problem::{Place, Problem};
 use upstreamd::model::resource::{CommandLine, Reload, Resource};
 
 use crate::support::cases::{self, Case};
+use crate::support::package_root;
 
 fn project() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    package_root()
 }
 
 fn updating() -> bool {

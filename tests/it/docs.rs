@@ -12,9 +12,10 @@ use upstreamd::model::store::StoreSettings;
 
 use crate::support::agent::Sandbox;
 use crate::support::etcd::Etcd;
+use crate::support::package_root;
 
 fn repository() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+    package_root().to_owned()
 }
 
 /// The README's fenced blocks in this language.

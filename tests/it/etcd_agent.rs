@@ -1,7 +1,5 @@
 //! The whole agent on real etcd: whatever happens to the store, the file on disk ends up true.
 
-use std::time::Duration;
-
 use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::etcd::{Etcd, Options};
 use crate::support::proxy::Proxy;
@@ -87,7 +85,7 @@ fn a_login_whose_token_expires() {
     let _agent = sandbox.watch();
     sandbox.wait_output("a", "one\n");
     // The token dies; so do watches that were made with it.
-    std::thread::sleep(Duration::from_secs(4));
+    etcd.wait_log("deleted a simple token", "reader");
     for n in 0..3 {
         etcd.ctl_as(Some("root:root"), &["put", "/v/x", &format!("later {n}")]);
         sandbox.wait_output("a", &format!("later {n}\n"));

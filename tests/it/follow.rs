@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
@@ -55,7 +54,7 @@ fn ten_resources_with_one_reload_command_and_one_changed_key_reload_once() {
 }
 
 #[test]
-fn a_reload_that_fails_once_is_retried_with_the_previous_file_back_meanwhile() {
+fn a_failed_reload_puts_the_old_file_back_and_is_tried_again() {
     let sandbox = Sandbox::new();
     let script = sandbox.path("reload.sh");
     // Fails while `broken` exists, and says which file it saw.
@@ -144,7 +143,7 @@ fn one_hanging_reload_holds_up_nobody_else() {
 }
 
 #[test]
-fn edits_of_templates_and_resources_take_effect_by_themselves_and_broken_ones_do_not() {
+fn edits_of_conf_d_take_effect_by_themselves_unless_broken() {
     let sandbox = Sandbox::new();
     sandbox.plain_resource("a", "");
     sandbox.set_store("v: {x: one}\n");
@@ -240,11 +239,10 @@ fn onetime_gives_up_on_a_store_that_is_away() {
     let mut sandbox = Sandbox::new();
     sandbox.store = ["--backend", "etcd", "--node", "http://127.0.0.1:1"].map(str::to_owned).to_vec();
     sandbox.plain_resource("a", "");
-    let start = std::time::Instant::now();
+    // It ends by itself, or `run` gives up.
     let ran = sandbox.run(&["--onetime", "--backend-timeout", "1s"]);
     assert!(!matches!(ran.code, Some(0) | None), "{ran:?}");
     assert!(ran.stderr.contains("127.0.0.1:1"), "{ran:?}");
-    assert!(start.elapsed() < Duration::from_secs(15));
 }
 
 #[test]
@@ -259,7 +257,7 @@ fn onetime_does_not_wait_for_a_malformed_file_to_mend_itself() {
 }
 
 #[test]
-fn a_second_daemon_on_one_state_folder_is_refused_and_onetime_beside_it_works() {
+fn a_second_daemon_on_one_state_folder_is_refused_but_not_onetime() {
     let sandbox = Sandbox::new();
     sandbox.plain_resource("a", "reload_cmd = \"true\"");
     sandbox.set_store("v: {x: one}\n");
@@ -319,7 +317,7 @@ fn watch_with_an_interval_looks_at_everything_again_that_often() {
 }
 
 #[test]
-fn a_confdir_that_is_replaced_appears_later_or_hangs_on_a_link_is_followed_on() {
+fn a_confdir_that_appears_is_replaced_or_linked_is_followed() {
     let sandbox = Sandbox::new();
     sandbox.plain_resource("a", "");
     sandbox.set_store("v: {x: one}\n");
@@ -358,7 +356,7 @@ fn a_confdir_that_is_replaced_appears_later_or_hangs_on_a_link_is_followed_on() 
 }
 
 #[test]
-fn without_a_state_folder_a_killed_transaction_is_undone_by_its_backup_and_proven_again() {
+fn without_a_state_folder_a_killed_transaction_is_undone_by_its_backup() {
     let mut sandbox = Sandbox::new();
     sandbox.stateless = true;
     let run = |sandbox: &Sandbox| sandbox.run(&["--onetime"]);
@@ -383,7 +381,7 @@ fn without_a_state_folder_a_killed_transaction_is_undone_by_its_backup_and_prove
 }
 
 #[test]
-fn a_bind_mounted_destination_is_written_in_place_with_mode_and_said_once() {
+fn a_bind_mounted_destination_is_written_in_place() {
     let mut sandbox = Sandbox::new();
     fs::write(sandbox.path("mounted"), "before, and quite a bit longer than what follows").unwrap();
     fs::write(sandbox.path("out/a"), "").unwrap();

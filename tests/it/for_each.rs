@@ -68,7 +68,7 @@ fn go_templates_have_the_name_too() {
 }
 
 #[test]
-fn a_restart_remembers_which_files_are_ours_even_when_the_commands_have_changed() {
+fn a_restart_remembers_our_files_even_if_commands_changed() {
     let sandbox = sites("");
     sandbox.set_store(&store(&["a", "b", "c"]));
     sandbox.onetime().expect_code(0);
@@ -103,7 +103,7 @@ fn a_file_that_others_have_a_hand_in_stays() {
 }
 
 #[test]
-fn names_that_would_leave_the_folder_or_take_anothers_file_are_refused_and_the_others_go_live() {
+fn names_that_leave_the_folder_or_take_a_foreign_file_are_refused() {
     let sandbox = sites("");
     let taken = sandbox.text_path("out/taken.conf");
     sandbox.plain_resource("v", "");
@@ -139,7 +139,7 @@ fn without_any_name_the_files_stay_unless_the_resource_says_otherwise() {
 }
 
 #[test]
-fn a_check_of_the_whole_tree_sees_it_without_the_file_and_a_refusal_leaves_it() {
+fn a_check_sees_the_tree_without_the_file_that_is_to_go() {
     for with_namespace in [true, false] {
         // Refused: the tree without a.conf. The live tree is noted at each check from outside of any namespace.
         let mut sandbox = sites("");
@@ -340,7 +340,7 @@ fn a_change_that_did_not_go_live_is_not_forgotten_by_an_unrelated_one() {
 }
 
 #[test]
-fn a_name_that_comes_back_has_its_file_although_nothing_of_it_has_changed() {
+fn a_name_that_comes_back_unchanged_has_its_file_again() {
     let sandbox = Sandbox::new();
     sandbox.template("site.tera", "{{ item }}={{ getv(key=\"/sites/\" ~ item ~ \"/port\") }}\n");
     let dest = sandbox.text_path("out/{{ item }}.conf");

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::support::agent::Sandbox;
+use crate::support::package_root;
 
 fn example(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples/confd").join(name)
+    package_root().join("examples/confd").join(name)
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::support::https::{Client, Protocol};
 use crate::support::nginx::{Nginx, wait_drained};
 use crate::support::shipped::with_settings;
 use crate::support::tls::{Authority, ServerFiles};
-use crate::support::{free_port, temp_dir, wait_until};
+use crate::support::{free_port, package_root, temp_dir, wait_until};
 
 const LIST: &str = "{% for b in backends(prefix=\"/s\") %}{{ b.address }}\n{% else %}none\n{% endfor %}";
 
@@ -37,7 +37,7 @@ fn list_of(count: usize) -> String {
 }
 
 #[test]
-fn by_default_the_last_good_list_stays_and_each_way_to_have_none_is_told_in_its_own_words() {
+fn by_default_the_last_good_list_stays_and_the_log_says_why() {
     let sandbox = listing("");
     sandbox.set_store(&store_of(2));
     let _agent = sandbox.watch();
@@ -139,7 +139,7 @@ fn a_template_that_asks_for_no_backends_is_as_in_confd() {
 }
 
 #[test]
-fn a_template_whose_list_is_in_a_loop_that_is_empty_now_asks_for_backends_all_the_same() {
+fn a_list_inside_a_loop_that_is_empty_still_counts_as_asked_for() {
     let sandbox = Sandbox::new();
     sandbox.template("one.tera", "{% for b in backends(prefix=\"/s/\" ~ s) %}{{ b.address }}\n{% endfor %}");
     sandbox.template("all.tera", "{% for s in ls(dir=\"/s\") %}{% include \"one.tera\" %}{% endfor %}");
@@ -263,7 +263,7 @@ impl Balancer {
             ("web", https, &files[..], "/services/web", nginx.http_file("web.conf")),
             ("echo", tcp, &files[..0], "/services/echo", nginx.stream_file("echo.conf")),
         ] {
-            let template = format!("{}/templates/{name}.conf.tera", env!("CARGO_MANIFEST_DIR"));
+            let template = format!("{}/templates/{name}.conf.tera", package_root().display());
             let listen = format!("127.0.0.1:{port}");
             let settings: Vec<(&str, &str)> = settings.iter().copied().chain([("listen", listen.as_str())]).collect();
             let template = with_settings(&fs::read_to_string(template).unwrap(), &settings);
@@ -332,7 +332,7 @@ impl Balancer {
 }
 
 #[test]
-fn the_shipped_templates_turn_no_backend_into_a_503_or_a_refusal_and_come_back() {
+fn shipped_templates_answer_503_without_backends_and_come_back() {
     let balancer = Balancer::new("on_empty = \"placeholder\"");
     let _agent = balancer.sandbox.watch();
     balancer.wait_all_refused();
@@ -357,7 +357,7 @@ fn the_shipped_templates_turn_no_backend_into_a_503_or_a_refusal_and_come_back()
 }
 
 #[test]
-fn by_default_nginx_goes_on_with_the_last_good_backends_whatever_has_happened_to_the_store() {
+fn by_default_nginx_keeps_the_last_good_backends() {
     let mut balancer = Balancer::new("");
     balancer.announce("");
     let _agent = balancer.sandbox.watch();
@@ -381,7 +381,7 @@ fn by_default_nginx_goes_on_with_the_last_good_backends_whatever_has_happened_to
 }
 
 #[test]
-fn the_same_servers_in_other_words_or_another_order_are_no_write_and_no_reload() {
+fn the_same_servers_written_differently_cause_no_reload() {
     let balancer = Balancer::new("");
     let etcd = &balancer.etcd;
     for (below, port) in [("/services", 1), ("/services/web", 2), ("/services/echo", 3)] {

@@ -5,7 +5,7 @@ mod corpus;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use upstreamd::render::{Memory, Renderer, Root, TemplateSources, compile};
 use crate::render::facts::FixedFacts;
 use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::nginx::{Nginx, http_get};
-use crate::support::{free_port, temp_dir, wait_until};
+use crate::support::{free_port, package_root, temp_dir, wait_until};
 
 /// A directive as crossplane sees it: the blocks it stands in, its name, its arguments.
 type Directive = (Vec<String>, String, Vec<String>);
@@ -49,7 +49,7 @@ fn view(folder: &str, values: &[String]) -> View {
 
 /// Every directive of these files.
 fn parsed(files: &[PathBuf]) -> BTreeMap<PathBuf, Vec<Directive>> {
-    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let project = package_root();
     let python = project.join("target/tools/bin/python");
     assert!(python.exists(), "{} is missing: run `make tools`", python.display());
     let output = Command::new(python).arg(project.join("tests/it/hostile/parse.py")).args(files).output().unwrap();
@@ -82,7 +82,7 @@ fn no_value_becomes_a_directive_in_any_shipped_template() {
     let values = corpus::values(GOOD);
     assert!(values.len() > 4000, "{}", values.len());
     let dir = temp_dir();
-    let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    let templates = package_root().join("templates");
     assert_eq!(std::fs::read_dir(&templates).unwrap().count(), SHIPPED.len(), "a template that is not tried here");
     for (template, folder) in SHIPPED {
         let renderer = renderer(template, &std::fs::read_to_string(templates.join(template)).unwrap());
@@ -117,7 +117,7 @@ fn no_value_becomes_a_directive_in_any_shipped_template() {
 }
 
 #[test]
-fn a_template_that_prints_values_as_they_are_prints_them_whole_or_fails_by_name() {
+fn a_template_prints_values_whole_or_fails_by_name() {
     let renderer = renderer(
         "raw",
         "upstream u {\n{% for p in gets(pattern=\"/services/*\") %}server {{ p.value }};\n{% endfor %}}\n",
@@ -158,7 +158,7 @@ fn the_classic_resource_serves_its_good_backends_throughout() {
     let backend = Nginx::started();
     let good = format!("127.0.0.1:{}", backend.status_port);
     let sandbox = Sandbox::new();
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates/app.conf.tera");
+    let shipped = package_root().join("templates/app.conf.tera");
     let text = std::fs::read_to_string(shipped).unwrap();
     sandbox.template("app.tera", &text.replace("listen = \"80\"", &format!("listen = \"127.0.0.1:{port}\"")));
     let dest = nginx.http_file("app.conf");

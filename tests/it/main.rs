@@ -1,4 +1,5 @@
 //! Everything that needs a real process, file system, etcd or nginx, in one test binary.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "these tests run real programs")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, missing_docs, unreachable_pub, dead_code)]
 
 mod announce;

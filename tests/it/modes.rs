@@ -37,7 +37,7 @@ fn fail_fast_goes_through_to_the_end_where_all_is_well() {
 }
 
 #[test]
-fn fail_fast_does_nothing_with_a_broken_file_of_conf_d_and_nothing_of_a_group_that_is_not_whole() {
+fn fail_fast_touches_no_group_that_is_not_whole() {
     let sandbox = Sandbox::new();
     sandbox.plain_resource("good", "");
     sandbox.resource("bad", "nonsense = 1");

@@ -87,7 +87,7 @@ fn the_settings_store_need_not_be_there_where_nobody_reads_it() {
 }
 
 #[test]
-fn resources_of_several_stores_with_the_same_commands_are_one_transaction() {
+fn the_same_commands_make_one_transaction_across_stores() {
     let etcd = Etcd::start();
     etcd.put("/v/k", "etcd");
     let sandbox = Sandbox::on_etcd(&etcd.url());

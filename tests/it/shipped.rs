@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use crate::support::agent::Sandbox;
 use crate::support::nginx::Nginx;
-use crate::support::{free_port, tls};
+use crate::support::{free_port, package_root, tls};
 
 fn repository() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+    package_root().to_owned()
 }
 
 /// A sandbox whose confdir has the shipped conf.d and templates, their fixed ports and files replaced by free ones.
@@ -54,7 +54,7 @@ fn every_shipped_resource_is_right() {
 }
 
 #[test]
-fn every_shipped_template_gives_what_nginx_accepts_whatever_the_store_says() {
+fn nginx_accepts_every_shipped_template_whatever_the_store_says() {
     let listen = |port: &str| (format!("listen = \"{port}\""), format!("listen = \"127.0.0.1:{}\"", free_port()));
     let dir = crate::support::temp_dir();
     let authority = tls::Authority::new(dir.path());

@@ -11,7 +11,7 @@ use upstreamd::status::names;
 use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::etcd::Etcd;
 use crate::support::nginx::{HttpAnswer, Nginx, http_get};
-use crate::support::{Daemon, free_port, wait_for, wait_until};
+use crate::support::{Daemon, free_port, package_root, wait_for, wait_until};
 
 /// An agent that follows and serves its pages on the port that comes back.
 fn serving(sandbox: &Sandbox, more: &[&str]) -> (Daemon, u16) {
@@ -270,7 +270,7 @@ fn monotonic_microseconds() -> i64 {
 
 #[test]
 fn the_metrics_page_of_the_docs_is_made_from_the_table() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
+    let path = package_root().join("docs/metrics.md");
     let text = std::fs::read_to_string(&path).unwrap();
     let (before, _) = text.split_once("| metric |").unwrap();
     let mut page = format!("{before}| metric | kind | labels | what it says |\n|---|---|---|---|\n");

@@ -3,10 +3,11 @@
 //! not run.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::support::agent::Sandbox;
 use crate::support::etcd::Etcd;
+use crate::support::package_root;
 
 /// What the store has.
 const KEYS: &[(&str, &str)] = &[
@@ -23,7 +24,7 @@ const KEYS: &[(&str, &str)] = &[
 const MANY: usize = 192;
 
 fn stock(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/confdirs/stock").join(path)
+    package_root().join("tests/confdirs/stock").join(path)
 }
 
 fn many() -> impl Iterator<Item = (String, String)> {
@@ -89,7 +90,7 @@ fn yaml() -> String {
 }
 
 #[test]
-fn a_stock_confdir_gives_the_same_bytes_from_each_store_by_both_command_lines() {
+fn a_stock_confdir_gives_the_same_bytes_from_each_store() {
     let etcd = Etcd::start();
     for (key, value) in keys() {
         etcd.put(&key, &value);

@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::etcd::Etcd;
 use crate::support::nginx::{Nginx, http_get};
-use crate::support::{Daemon, free_port, wait_for, wait_until};
+use crate::support::{Daemon, free_port, package_root, program, wait_for, wait_until};
 
 /// An nginx that upstreamd starts, with one site made from the store's `/v/answer`.
 struct Balancer {
@@ -226,7 +226,7 @@ fn what_the_check_refuses_does_not_keep_nginx_from_starting() {
 fn start_script(balancer: &mut Balancer, script: &str, etcd: &Etcd) {
     let (bin, nginx) = (balancer.sandbox.path("bin"), &balancer.nginx);
     fs::create_dir(&bin).unwrap();
-    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_upstreamd"), bin.join("upstreamd")).unwrap();
+    std::os::unix::fs::symlink(program("upstreamd"), bin.join("upstreamd")).unwrap();
     let wrapper = format!(
         "#!/bin/sh\nexec {} -e '{}' -c '{}' \"$@\"\n",
         nginx.program(),
@@ -250,7 +250,7 @@ fn start_script(balancer: &mut Balancer, script: &str, etcd: &Etcd) {
 
 /// The last block of shell on a page of the docs.
 fn last_script(page: &str) -> String {
-    let text = fs::read_to_string(format!("{}/docs/{page}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let text = fs::read_to_string(format!("{}/docs/{page}", package_root().display())).unwrap();
     let (_, block) = text.rsplit_once("```sh\n").unwrap();
     block.split_once("```").unwrap().0.to_owned()
 }

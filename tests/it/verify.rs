@@ -488,7 +488,7 @@ impl Drop for Daemonised<'_> {
 }
 
 #[test]
-fn while_nginx_is_being_replaced_nothing_counts_as_drained_and_the_reload_stays_owed() {
+fn while_nginx_is_being_replaced_the_reload_stays_owed() {
     let mut driven = Driven::new(Asks::BuiltIn, "");
     driven.sandbox.wait_log("drained:");
     let nginx = Daemonised::start(&mut driven);
@@ -510,7 +510,7 @@ fn while_nginx_is_being_replaced_nothing_counts_as_drained_and_the_reload_stays_
 }
 
 #[test]
-fn an_outage_that_a_killed_upstreamd_left_ends_before_anything_else_is_tried() {
+fn an_outage_left_by_a_killed_upstreamd_ends_first() {
     let mut driven = Driven::new(Asks::BuiltIn, "");
     driven.sandbox.wait_log("drained:");
     driven.agent.take().unwrap().kill();
@@ -538,7 +538,7 @@ fn an_outage_that_a_killed_upstreamd_left_ends_before_anything_else_is_tried() {
 }
 
 #[test]
-fn the_file_that_is_checked_as_the_main_configuration_says_where_nginx_is() {
+fn the_main_configuration_that_is_checked_says_where_nginx_is() {
     let (mut nginx, sandbox) = (Nginx::builder().main("#main").build(), Sandbox::new());
     let text = std::fs::read_to_string(nginx.conf()).unwrap();
     sandbox.template("nginx.tera", &text.replace("#main", "# {{ getv(key=\"/a\") }}"));

@@ -43,7 +43,7 @@ fn required_keys_are_named_when_they_are_missing_and_the_live_file_stays() {
 }
 
 #[test]
-fn a_resource_waits_for_its_keys_and_goes_live_with_the_first_that_is_whole() {
+fn a_resource_waits_for_its_keys_and_then_goes_live() {
     let sandbox = Sandbox::new();
     resource(
         &sandbox,

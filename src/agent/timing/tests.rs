@@ -95,7 +95,7 @@ fn the_first_change_goes_at_once_and_the_rest_of_the_burst_is_gathered() {
 }
 
 #[test]
-fn a_steady_stream_is_cut_by_the_longest_wait_and_ends_with_the_last_change() {
+fn a_steady_stream_is_cut_by_the_longest_wait() {
     let changes = (0..3000).step_by(50);
     check(Some(Pace::default()), changes, 6000, &[0, 1050, 2100, 3110]);
 }

@@ -209,7 +209,7 @@ fn a_key_that_somebody_deleted_comes_back_within_a_time_to_live() {
 }
 
 #[test]
-fn after_a_broken_connection_the_lease_comes_first_and_nothing_is_written() {
+fn after_a_broken_connection_the_lease_comes_first() {
     let (mut machine, mut store, now) = announced();
     let at = now + 5 * S;
     let action = machine.next(at);

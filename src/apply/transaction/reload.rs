@@ -1,7 +1,6 @@
 //! The steps of a transaction that make a program read its files again and prove that it did.
 
 use std::path::PathBuf;
-use std::time::Instant;
 
 use crate::apply::machine::{Done, Proof, Reloaded};
 use crate::apply::nginx::Nginx;
@@ -12,8 +11,8 @@ use crate::model::generation::{self, Endpoint};
 use crate::model::report::{CommandKind, CommandRun, Stage, StepFailure, Verified};
 use crate::model::resource::{CommandLine, Reload, Verify};
 use crate::nginx::installation;
-use crate::world::fs;
 use crate::world::process::{self, End, Finished};
+use crate::world::{clock, fs};
 
 use super::Transaction;
 
@@ -25,7 +24,7 @@ impl Transaction {
             return Reloaded::Done;
         }
         let nginx = self.nginx_in_sight();
-        let before = Instant::now();
+        let before = clock::now();
         self.watched = nginx.as_ref().and_then(Nginx::watch);
         if let (Some(nginx), None) = (&nginx, &self.watched)
             && (self.report.files.is_empty() || reload == Reload::Nginx)

@@ -297,7 +297,7 @@ fn exit_codes_are_distinct_and_ordered_as_documented() {
 }
 
 #[test]
-fn completions_and_man_page_come_from_the_same_definition_whatever_else_is_wrong() {
+fn completions_and_man_page_come_from_the_same_definition() {
     let broken = [("UPSTREAMD_INTERVAL", "never")];
     for (line, expected) in [
         ("upstreamd completions bash", "--keep-stage-file"),

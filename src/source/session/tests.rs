@@ -136,7 +136,7 @@ fn a_watch_in_the_future_of_a_restored_store_is_noticed() {
 }
 
 #[test]
-fn a_watch_with_too_much_to_say_is_listed_and_a_page_that_is_too_large_is_a_failure() {
+fn an_overflowing_watch_is_listed_and_an_oversized_page_fails() {
     let mut session = following(false, 1);
     check(
         &mut session,

@@ -58,7 +58,7 @@ fn ready_takes_every_group_tried_one_live_and_a_store_that_is_followed() {
 }
 
 #[test]
-fn a_reload_that_waits_for_nginx_to_start_is_ready_and_one_that_failed_is_not() {
+fn a_reload_waiting_for_nginx_is_ready_and_a_failed_one_is_not() {
     for (nothing_runs, expected) in [(true, true), (false, false)] {
         let mut board = board(Instant::now());
         let owed = Outcome::ReloadOwed { cause: failure(Stage::Reload), nothing_runs };
@@ -127,7 +127,7 @@ fn a_resource_that_drops_out_is_failing_until_it_takes_part_again() {
 }
 
 #[test]
-fn what_is_gone_from_conf_d_is_forgotten_and_what_stays_keeps_its_numbers() {
+fn what_leaves_conf_d_is_forgotten_and_the_rest_keeps_its_numbers() {
     let mut board = board(Instant::now());
     board.passed("g2", &report(5, &["c.toml"], Outcome::Applied), 100);
     let groups = [("g2", vec![resource("c")])];

@@ -62,7 +62,8 @@ fn overwrite_with(source: &Path, target: &Path) -> Result<(), FileError> {
     file.sync_all().context("sync", target)
 }
 
-/// The scratch folder for files that cannot be staged beside their destination.
+/// Returns the scratch folder for files that cannot be staged beside their destination: one in the state folder, or the system's
+/// temporary folder.
 pub fn scratch_folder(state_folder: Option<&Path>) -> PathBuf {
-    state_folder.map_or_else(std::env::temp_dir, Path::to_owned)
+    state_folder.map_or_else(std::env::temp_dir, |folder| folder.join("scratch"))
 }

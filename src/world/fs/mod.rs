@@ -88,6 +88,24 @@ pub fn has_content(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() > 0)
 }
 
+/// Reports whether the path itself, links not followed, is a regular file; `None` if nothing is there.
+pub fn is_regular_file(path: &Path) -> Option<bool> {
+    std::fs::symlink_metadata(path).ok().map(|found| found.is_file())
+}
+
+/// Returns the path with every link resolved; `None` if nothing is there.
+pub fn canonical(path: &Path) -> Option<PathBuf> {
+    path.canonicalize().ok()
+}
+
+/// Returns the names in a folder that are UTF-8, in order; none if the folder cannot be read.
+pub fn names_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    names
+}
+
 /// The size in bytes of a file that can be opened for reading; `None` for a folder that can be listed.
 ///
 /// # Errors

@@ -15,9 +15,8 @@ use super::{Reader, TTL};
 use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::etcd::Etcd;
 use crate::support::nginx::{Nginx, http_get};
-use crate::support::{Daemon, free_port, wait_for, wait_until};
+use crate::support::{Daemon, free_port, program, wait_for, wait_until};
 
-const NANO_CONTAINER: &str = env!("CARGO_BIN_EXE_nano-container");
 const TIMES: &[&str] = &["--interval", "600ms", "--timeout", "500ms", "--ttl", "3s", "--rise", "1", "--fall", "2"];
 
 /// Requests one after the other from several sides, each over a connection of its own; what went wrong is kept.
@@ -139,7 +138,7 @@ impl Balanced {
 fn backend(nth: usize, port: u16, log: &Path) -> (Daemon, String) {
     let address = format!("127.0.2.{nth}:{port}");
     let log = std::fs::File::create(log).unwrap();
-    (Daemon::start(Command::new(NANO_CONTAINER).args(["--listen", &address]).stderr(log)), address)
+    (Daemon::start(Command::new(program("nano-container")).args(["--listen", &address]).stderr(log)), address)
 }
 
 fn announce_arguments<'a>(id: &'a str, address: &'a str) -> Vec<&'a str> {
@@ -228,7 +227,8 @@ impl Supervised {
     }
 
     fn start(sandbox: &Sandbox, id: &str, address: &str, drain_timeout: &str) -> Daemon {
-        let command = ["--", NANO_CONTAINER, "--listen", address];
+        let nano_container = program("nano-container");
+        let command = ["--", nano_container.as_str(), "--listen", address];
         let own = ["--drain-timeout", drain_timeout, "--start-grace", "10s"];
         sandbox.start_with_command(&[announce_arguments(id, address).as_slice(), &own, &command].concat())
     }

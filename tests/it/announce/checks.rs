@@ -14,15 +14,14 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use super::{Backend, World};
 use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::tls::Authority;
-use crate::support::{Daemon, temp_dir, wait_for};
-
-const NANO_CONTAINER: &str = env!("CARGO_BIN_EXE_nano-container");
+use crate::support::{Daemon, program, temp_dir, wait_for};
 
 /// A nano-container (HTTPS, HTTP/2) on a port of its own, and where it listens.
 fn nano_container(folder: &std::path::Path, more: &[&str]) -> (Daemon, u16) {
     let path = folder.join(format!("log{}", more.len()));
     let log = fs::File::create(&path).unwrap();
-    let daemon = Daemon::start(Command::new(NANO_CONTAINER).args(["--listen", "127.0.0.1:0"]).args(more).stderr(log));
+    let daemon =
+        Daemon::start(Command::new(program("nano-container")).args(["--listen", "127.0.0.1:0"]).args(more).stderr(log));
     let port = wait_for("where nano-container listens", DEADLINE, || {
         let log = fs::read_to_string(&path).unwrap();
         let line = log.lines().find(|line| line.contains("is ready"))?.to_owned();

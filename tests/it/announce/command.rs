@@ -61,16 +61,14 @@ fn asked_twice_it_does_not_wait() {
 #[test]
 fn layouts_without_a_word_for_draining_take_the_key_away_first() {
     let mut world = World::new();
-    let more = &["--drain-timeout", "2s", "--layout", "plain"];
+    let more = &["--drain-timeout", "1h", "--layout", "plain"];
     let mut announcer = announce_script(&world, more, "touch READY; exec sleep 1000");
     world.wait_one("/services/");
     announcer.signal(Signal::SIGTERM);
-    let asked = Instant::now();
     world.wait_none("/services/");
-    assert!(asked.elapsed() < Duration::from_secs(2), "it goes at the begin of draining: {:?}", asked.elapsed());
     assert_eq!(announcer.child.try_wait().unwrap(), None, "the command goes on serving meanwhile");
+    announcer.signal(Signal::SIGTERM);
     assert_eq!(end(&world, &mut announcer), Some(143));
-    assert!(asked.elapsed() >= Duration::from_secs(2));
 }
 
 #[test]

@@ -7,10 +7,10 @@ use nix::sys::signal::Signal;
 use upstreamd::config::service::{PROPERTIES, parse_file};
 
 use super::{Backend, World};
-use crate::support::free_port;
+use crate::support::{free_port, package_root, program};
 
 fn page() -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/announce.md")).unwrap()
+    fs::read_to_string(package_root().join("docs/announce.md")).unwrap()
 }
 
 fn blocks(language: &str) -> Vec<String> {
@@ -63,7 +63,7 @@ fn the_command_line_with_a_command_runs_it() {
     let port = free_port();
     let line =
         lines[0].replace("http://127.0.0.1:2379", &world.etcd.url()).replace("auto:8443", &format!("auto:{port}"));
-    let program = format!("-- {} --listen 127.0.0.1:{port}", env!("CARGO_BIN_EXE_nano-container"));
+    let program = format!("-- {} --listen 127.0.0.1:{port}", program("nano-container"));
     let line = line.replace("-- nano-container", &program);
     let arguments: Vec<&str> = line.split_whitespace().skip(1).collect();
     let announcer = world.sandbox.start_with_command(&arguments);

@@ -2,7 +2,6 @@
 //! it does. What it refuses is no concern here.
 
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
 use upstreamd::model::key::{Key, Revision, Value};
@@ -15,7 +14,7 @@ use upstreamd::render::{Memory, Root, TemplateSources, compile, convert};
 use super::cases::view;
 use super::facts::FixedFacts;
 use crate::support::agent::Sandbox;
-use crate::support::cases;
+use crate::support::{cases, package_root};
 
 /// What a template gives; an error without its words, which are each engine's own.
 fn render(text: &str, root: Root<'_>, view: &View) -> Result<String, String> {
@@ -120,8 +119,8 @@ fn templates_as_people_write_them_are_converted_and_give_the_same() {
 }
 
 #[test]
-fn the_command_prints_a_template_that_renders_the_same_or_names_each_line() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+fn convert_prints_a_template_that_renders_the_same_or_names_lines() {
+    let root = package_root();
     let sandbox = Sandbox::new();
     let upstreams = root.join("tests/confdirs/stock/templates/upstreams.conf.tmpl");
     let converted = sandbox.run(&["convert", upstreams.to_str().unwrap()]).expect_code(0).stdout;

@@ -38,7 +38,7 @@ fn write_together(etcd: &Etcd, keys: &'static [&'static str], stop: &Arc<AtomicB
 }
 
 #[test]
-fn every_tree_is_one_revision_while_a_writer_changes_two_directories_together() {
+fn every_tree_is_one_revision_while_two_directories_change() {
     const KEYS: &[&str] = &["/a/number", "/m/deep/number", "/z/number"];
     let etcd = Etcd::start();
     let stop = Arc::new(AtomicBool::new(false));
@@ -93,7 +93,7 @@ fn keys_without_a_leading_slash_and_the_whole_store_can_be_followed() {
 }
 
 #[test]
-fn a_key_that_is_not_text_is_left_out_and_a_value_that_is_not_text_keeps_its_bytes() {
+fn keys_must_be_text_and_values_keep_their_bytes() {
     let etcd = Etcd::start();
     let mut writer = etcd.writer();
     writer.put(b"/a/\xff".to_vec(), "x");
@@ -128,7 +128,7 @@ fn a_burst_of_two_thousand_puts_ends_in_the_right_tree() {
 }
 
 #[test]
-fn a_hundred_thousand_keys_are_read_page_by_page_and_deleted_in_one_revision() {
+fn a_hundred_thousand_keys_are_read_in_pages_and_deleted_at_once() {
     let etcd = Etcd::start_with(Options::default().flag("--max-txn-ops=10000"));
     let mut writer = etcd.writer();
     let value = "10.0.0.1:8080 weight=10 max_fails=3";

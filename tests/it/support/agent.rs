@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::{Daemon, temp_dir, wait_for, wait_until};
+use super::{Daemon, program, temp_dir, wait_for, wait_until};
 
 /// How long a state may take to come true before a test fails.
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -106,7 +106,7 @@ impl Sandbox {
 
     /// upstreamd with the store, confdir and state folder of this sandbox.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let binary = env!("CARGO_BIN_EXE_upstreamd");
+        let binary = program("upstreamd");
         let mut command = match self.wrapper.split_first() {
             None => Command::new(binary),
             Some((program, wrapped)) => {

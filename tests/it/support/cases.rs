@@ -1,5 +1,6 @@
 //! Case files: text cut into sections by lines that start with `$$ name`. `UPDATE_EXPECT=1` rewrites `$$ expect`.
 
+use super::package_root;
 use std::path::{Path, PathBuf};
 
 /// One section: what stands after `$$`, and the lines below it.
@@ -40,7 +41,7 @@ pub fn each(folder: &str, mut look: impl FnMut(&Case)) {
 }
 
 fn paths(folder: &str) -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(folder);
+    let root = package_root().join("tests/cases").join(folder);
     let mut paths: Vec<PathBuf> = std::fs::read_dir(&root)
         .unwrap_or_else(|error| panic!("{}: {error}", root.display()))
         .map(|entry| entry.unwrap().path())

@@ -130,6 +130,14 @@ impl Etcd {
         self.daemon = Some(Daemon::start(&mut command));
     }
 
+    /// Waits until a line of the server's log has both of these words.
+    #[track_caller]
+    pub fn wait_log(&self, text: &str, more: &str) {
+        let log = || std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+        let has_line = || log().lines().any(|line| line.contains(text) && line.contains(more));
+        wait_until(&format!("etcd to log {text:?} of {more:?}"), START, has_line);
+    }
+
     fn is_healthy(&self) -> bool {
         let ask = || -> std::io::Result<String> {
             let mut stream = TcpStream::connect(("127.0.0.1", self.health_port))?;

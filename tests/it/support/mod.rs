@@ -13,9 +13,33 @@ pub mod shipped;
 pub mod tls;
 
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+
+/// Returns the folder of the package: cargo names it to the tests that it runs; a test program that is run by itself finds it above
+/// its own place. What was true where it was built may be another clone by now.
+pub fn package_root() -> &'static Path {
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let of_cargo = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+        let above = || {
+            let own = std::env::current_exe().unwrap();
+            own.ancestors().find(|folder| folder.join("Cargo.toml").exists()).map(Path::to_owned)
+        };
+        of_cargo.or_else(above).unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into())
+    });
+    &ROOT
+}
+
+/// Returns the path of a program of the package: the one that was built beside this test program.
+pub fn program(name: &str) -> String {
+    let own = std::env::current_exe().unwrap();
+    let beside = own.parent().and_then(Path::parent).unwrap().join(name);
+    assert!(beside.exists(), "there is no {}: `cargo build --bins` makes it", beside.display());
+    beside.into_os_string().into_string().unwrap()
+}
 
 /// A temp folder that goes with the test.
 pub fn temp_dir() -> tempfile::TempDir {

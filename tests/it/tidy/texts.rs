@@ -1,0 +1,51 @@
+//! Every file says what it is for; tests have names that can be scanned, and find the package wherever they were built.
+
+use std::fs;
+
+use super::code;
+
+const LONGEST_TEST_NAME: usize = 70;
+
+/// Every file of Rust in the package, by its path there, with its text.
+fn all_files() -> Vec<(String, String)> {
+    let root = code::root();
+    let folders = ["src", "tests", "examples", "benches"].map(|folder| root.join(folder));
+    let paths = folders.iter().filter(|folder| folder.exists()).flat_map(|folder| code::rust_files(folder));
+    paths
+        .map(|path| (path.strip_prefix(root).unwrap().display().to_string(), fs::read_to_string(&path).unwrap()))
+        .collect()
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    let silent: Vec<String> =
+        all_files().into_iter().filter(|(_, text)| !text.starts_with("//!")).map(|(name, _)| name).collect();
+    assert!(silent.is_empty(), "these files do not open with //!: {silent:#?}");
+}
+
+#[test]
+fn tests_find_the_package_wherever_they_were_built() {
+    let baked_in = concat!("env!(\"", "CARGO_");
+    let files = all_files().into_iter().filter(|(name, _)| {
+        name != "tests/it/support/mod.rs" && !name.starts_with("src/") && !name.starts_with("examples/")
+    });
+    let wrong: Vec<String> = files.filter(|(_, text)| text.contains(baked_in)).map(|(name, _)| name).collect();
+    assert!(wrong.is_empty(), "use support::package_root and support::program instead of env!: {wrong:#?}");
+}
+
+#[test]
+fn names_of_tests_can_be_scanned() {
+    let mut long = Vec::new();
+    for (file, text) in all_files() {
+        let mut is_test = false;
+        for line in text.lines().map(str::trim_start) {
+            is_test |= line.starts_with("#[test]") || line.starts_with("#[tokio::test");
+            let Some(rest) = line.strip_prefix("fn ").or_else(|| line.strip_prefix("async fn ")) else { continue };
+            let name = rest.split('(').next().unwrap_or_default();
+            if std::mem::take(&mut is_test) && name.len() >= LONGEST_TEST_NAME {
+                long.push(format!("{file}: {name} ({})", name.len()));
+            }
+        }
+    }
+    assert!(long.is_empty(), "names of {LONGEST_TEST_NAME} characters and more: {long:#?}");
+}

@@ -10,6 +10,7 @@ use crate::model::for_each::ForEach;
 use crate::model::guard::{Found, Guard, OnEmpty};
 use crate::model::report::{Stage, StepFailure};
 use crate::model::resource::Resource;
+use crate::model::text;
 use crate::model::tree::Tree;
 
 use super::rendering::view;
@@ -63,7 +64,7 @@ impl Expansions {
             let dest = match dest.map_err(str::to_owned).and_then(|dest| self.free(dest)) {
                 Ok(dest) => dest,
                 Err(problem) => {
-                    let message = format!("the name {:?} can have no file: {problem}", shortened(name));
+                    let message = format!("the name {:?} can have no file: {problem}", text::shortened(name, 100));
                     refused.push((told(), StepFailure::new(Stage::Stage, message)));
                     continue;
                 }
@@ -112,9 +113,4 @@ pub fn as_judged(resource: &Resource) -> Arc<Resource> {
 
 fn is_in(dest: &Path, for_each: &ForEach) -> bool {
     dest.parent() == Some(for_each.folder())
-}
-
-fn shortened(name: &str) -> String {
-    const MOST_CHARACTERS: usize = 100;
-    name.chars().take(MOST_CHARACTERS).collect()
 }

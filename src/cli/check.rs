@@ -11,7 +11,7 @@ use crate::config::settings::Settings;
 use crate::model::problem::{Place, Position, Problem, Problems};
 use crate::model::resource::{CommandLine, Engine, Escape, OutputFormat, Reload, Resource};
 use crate::render::format;
-use crate::world::fs::owner;
+use crate::world::fs::{self, folder, owner};
 use crate::world::terminal;
 
 use super::exit::Exit;
@@ -58,7 +58,7 @@ fn patterns(member: &Member) -> impl Iterator<Item = Problem> {
 fn missing_folder(resource: &Resource) -> Option<Problem> {
     let folder = resource.dest.parent()?;
     // The folder of a `for_each` may be part of its pattern.
-    if resource.for_each.is_some() || terminal::folder_exists(folder) {
+    if resource.for_each.is_some() || folder::is_folder(folder) {
         return None;
     }
     let message = format!("dest: the folder `{}` does not exist", folder.display());
@@ -71,7 +71,7 @@ fn differences(settings: &Settings, sources: &Sources, loaded: &Loaded) -> Vec<P
     let mut found = Vec::new();
     for member in &loaded.members {
         let resource = &member.resource;
-        let bytes = terminal::read_file(&resource.file).unwrap_or_default();
+        let bytes = fs::read_bytes(&resource.file).unwrap_or_default();
         found.extend(differences::of_resource(resource, &String::from_utf8_lossy(&bytes), prefix));
         if resource.engine == Engine::Go {
             let of_template = member.renderer.differences_from_confd(&resource.src);
@@ -93,14 +93,14 @@ fn differences(settings: &Settings, sources: &Sources, loaded: &Loaded) -> Vec<P
 /// The file of a template: that of the first confdir that has one of this name.
 fn template_file(sources: &Sources, name: &str) -> PathBuf {
     let mut files = sources.confdirs.iter().map(|confdir| confdir.join("templates").join(name));
-    files.find(|file| terminal::read_file(file).is_ok()).unwrap_or_else(|| PathBuf::from(name))
+    files.find(|file| fs::read_bytes(file).is_ok()).unwrap_or_else(|| PathBuf::from(name))
 }
 
 type MockData = serde_json::Map<String, serde_json::Value>;
 
 /// Reads the file of `--mock-data`. Its content is not shown.
 fn read_mock_data(path: &Path) -> Result<MockData, Problem> {
-    let bytes = terminal::read_file(path)
+    let bytes = fs::read_bytes(path)
         .map_err(|error| Problem::new(format!("cannot read the mock data: {error}")).at(Place::file(path)))?;
     serde_json::from_slice(&bytes)
         .map_err(|error| Problem::new("the mock data is no JSON object").at(Place::at(path, Position::from(&error))))

@@ -18,7 +18,7 @@ use std::sync::{Arc, mpsc};
 
 use crate::world::init;
 use crate::world::namespace;
-use crate::world::terminal;
+use crate::world::{fs, terminal};
 
 use args::{Command, EarlyExit, Invocation};
 use exit::{Ending, Exit};
@@ -84,7 +84,7 @@ pub fn main() -> ExitCode {
 fn parse_arguments() -> Result<Invocation, EarlyExit> {
     let parse = || {
         let environment = |name: &str| std::env::var(name).ok();
-        let mut read_file = |path: &std::path::Path| terminal::read_file(path);
+        let mut read_file = |path: &std::path::Path| fs::read_bytes(path);
         args::parse(std::env::args_os(), &environment, &mut read_file)
     };
     let failed = || EarlyExit { exit: Exit::Usage, text: "the arguments could not be read\n".to_owned() };

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::model::problem::{Problem, shown};
+use crate::model::problem::Problem;
+use crate::model::text::shown;
 
 /// The units, longest spelling first where one begins another.
 const UNITS: &[(&str, u128)] = &[

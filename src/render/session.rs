@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use regex::Regex;
 
+use crate::model::text;
 use crate::model::view::View;
 use crate::nginx::installation::Version;
 
@@ -145,11 +146,5 @@ impl Session {
 
 /// A key as it may stand in a message: on one line, and not endless.
 pub(super) fn shown(key: &str) -> String {
-    const MOST_CHARACTERS: usize = 256;
-    let mut shown: String =
-        key.chars().take(MOST_CHARACTERS).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    if key.chars().nth(MOST_CHARACTERS).is_some() {
-        shown.push('…');
-    }
-    shown
+    text::one_line(key, 256, char::REPLACEMENT_CHARACTER)
 }

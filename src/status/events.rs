@@ -10,6 +10,7 @@ use crate::model::key::Revision;
 use crate::model::report::{Outcome, Report, StepFailure, Verified};
 use crate::model::resource::Resource;
 use crate::model::store::StoreSettings;
+use crate::model::text;
 
 /// Longest part of a command's output that a log line carries.
 const MAX_LOGGED_OUTPUT_BYTES: usize = 2000;
@@ -24,7 +25,7 @@ pub fn set_aside<'a, R: Display + 'a>(resource: &str, new: impl Iterator<Item = 
     let mut unnamed = 0;
     for (position, (key, reason)) in new.enumerate() {
         if position < MOST_NAMED {
-            let key: String = key.chars().take(MOST_KEY_CHARACTERS).collect();
+            let key = text::shortened(key, MOST_KEY_CHARACTERS);
             tracing::warn!(%resource, key = %key.escape_debug(), total, "set aside, the other backends stay: {reason}");
         } else {
             unnamed += 1;

@@ -1,10 +1,10 @@
-//! What can be asked of this host: its name, environment, clock, files, network interfaces. Only reads, never waits.
+//! What can be asked of this host: its name, environment, files, network interfaces. Only reads, never waits.
 
 use std::net::IpAddr;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use jiff::Zoned;
 use nix::ifaddrs::getifaddrs;
 
 /// The kernel's host name.
@@ -21,9 +21,9 @@ pub fn env(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// The current time, in the system's time zone.
-pub fn now() -> Zoned {
-    Zoned::now()
+/// Every variable of the environment: name and value as bytes.
+pub fn environment() -> Vec<(Vec<u8>, Vec<u8>)> {
+    std::env::vars_os().map(|(name, value)| (name.into_vec(), value.into_vec())).collect()
 }
 
 /// Whether something exists at `path`; false where that cannot be found out.

@@ -8,6 +8,8 @@ use tera::Value;
 
 use crate::nginx::quote;
 
+use crate::model::path;
+
 use super::super::error::Failure;
 use super::super::session::Session;
 use super::call::Call;
@@ -94,25 +96,15 @@ pub(in crate::render) fn parent(path: &str) -> String {
     clean(path.rfind('/').map_or("", |slash| &path[..=slash]))
 }
 
-/// Go's `path.Clean`: like `model::key::clean_path`, but a relative path stays one.
+/// Go's `path.Clean`: a relative path stays one.
 fn clean(path: &str) -> String {
-    let rooted = path.starts_with('/');
+    if path.starts_with('/') {
+        return path::rooted(path);
+    }
     let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." if parts.last().is_some_and(|last| *last != "..") => {
-                parts.pop();
-            }
-            ".." if rooted => {}
-            other => parts.push(other),
-        }
-    }
-    match (rooted, parts.is_empty()) {
-        (true, _) => format!("/{}", parts.join("/")),
-        (false, true) => ".".to_owned(),
-        (false, false) => parts.join("/"),
-    }
+    let climbs = path::add_parts(&mut parts, path);
+    let whole: Vec<&str> = std::iter::repeat_n("..", climbs).chain(parts).collect();
+    if whole.is_empty() { ".".to_owned() } else { whole.join("/") }
 }
 
 fn to_upper(call: &Call<'_>, _: &mut Session) -> Result<Value, Failure> {

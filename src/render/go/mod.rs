@@ -27,6 +27,7 @@ use std::sync::{Arc, OnceLock};
 use super::TemplateSources;
 use super::error::{Failure, Place, TemplateError};
 use super::session::{Session, shown};
+use crate::model::path;
 use crate::model::resource::Escape;
 use crate::model::suggest::nearest;
 pub use convert::convert;
@@ -148,19 +149,9 @@ fn includes(source: &str) -> impl Iterator<Item = String> {
     named.collect::<Vec<_>>().into_iter()
 }
 
-/// A path below the templates folder, without detours; `None` where it leaves that folder.
+/// A path below the templates folder, without detours; `None` if it leaves that folder.
 fn cleaned(path: &str) -> Option<String> {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop()?;
-            }
-            part => parts.push(part),
-        }
-    }
-    Some(parts.join("/"))
+    path::inside(path).map(|parts| parts.join("/"))
 }
 
 fn told(name: &str, file: &File, mistake: Mistake) -> TemplateError {

@@ -12,7 +12,7 @@ use crate::nginx::installation::Version;
 use crate::render::Facts;
 use crate::world::dns::{DEADLINE, Dns, DnsSources};
 use crate::world::host::{self, FileStamp};
-use crate::world::process;
+use crate::world::{clock, process};
 
 /// How long nginx may take to say its version.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(2);
@@ -50,7 +50,7 @@ impl Facts for WorldFacts {
     }
 
     fn now(&self) -> Zoned {
-        host::now()
+        clock::in_time_zone()
     }
 
     fn file_exists(&self, path: &str) -> bool {

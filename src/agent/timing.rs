@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::model::backoff::doubled;
 use crate::model::resource::Pace;
 
 use super::governor::Load;
@@ -170,8 +171,7 @@ impl Timing {
 
 /// Doubles from 1 s to 60 s, less up to a quarter by jitter.
 fn backoff(failures: u32, jitter: f64) -> Duration {
-    let full = FIRST_BACKOFF.saturating_mul(1 << failures.min(10)).min(LONGEST_BACKOFF);
-    full.mul_f64(1.0 - 0.25 * jitter.clamp(0.0, 1.0))
+    doubled(FIRST_BACKOFF, failures, LONGEST_BACKOFF).mul_f64(1.0 - 0.25 * jitter.clamp(0.0, 1.0))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::announce::layout::Announcer;
 use crate::announce::run::{self, End, Plan};
 use crate::config::settings::Settings;
-use crate::world::{environment, host};
+use crate::world::host;
 
 use super::args::announce::Announce;
 use super::exit::{Ending, Exit};
@@ -14,7 +14,7 @@ pub(super) async fn announce(settings: Settings, announce: Announce) -> Ending {
         tracing::warn!("this machine is announced as localhost: {problem}");
         "localhost".to_owned()
     });
-    let owner = format!("{host_name} pid {}", environment::process_id());
+    let owner = format!("{host_name} pid {}", host::process_id());
     let announcer = Announcer { host_name, owner, prefix: settings.prefix };
     let Announce { store, source, command } = announce;
     match run::run(Plan { store, announcer, source, command, stop_timeout: settings.stop_timeout }).await {

@@ -13,7 +13,7 @@ use crate::config::settings::Settings;
 use crate::model::problem::{Place, Position, Problem, Problems};
 use crate::model::report::StepFailure;
 use crate::model::resource::{CommandLine, Engine, Escape, InstanceId, OutputFormat, Reload, Resource};
-use crate::world::fs::owner;
+use crate::world::fs::{self, folder, owner};
 use crate::world::terminal;
 
 use super::exit::Exit;
@@ -60,7 +60,7 @@ fn patterns(member: &Member) -> impl Iterator<Item = Problem> {
 fn missing_folder(resource: &Resource) -> Option<Problem> {
     let folder = resource.dest.parent()?;
     // The folder of a `for_each` may be part of its pattern.
-    if resource.for_each.is_some() || terminal::folder_exists(folder) {
+    if resource.for_each.is_some() || folder::is_folder(folder) {
         return None;
     }
     let message = format!("dest: the folder `{}` does not exist", folder.display());
@@ -73,7 +73,7 @@ fn differences(settings: &Settings, confdirs: &Confdirs, catalog: &Catalog) -> V
     let mut found = Vec::new();
     for member in &catalog.members {
         let resource = &member.resource;
-        let bytes = terminal::read_file(&resource.file).unwrap_or_default();
+        let bytes = fs::read_bytes(&resource.file).unwrap_or_default();
         found.extend(differences::of_resource(resource, &String::from_utf8_lossy(&bytes), prefix));
         if resource.engine == Engine::Go {
             let of_template = member.renderer.differences_from_confd(&resource.src);
@@ -95,12 +95,12 @@ fn differences(settings: &Settings, confdirs: &Confdirs, catalog: &Catalog) -> V
 /// The file of a template: that of the first confdir that has one of this name.
 fn template_file(confdirs: &Confdirs, name: &str) -> PathBuf {
     let mut files = confdirs.folders.iter().map(|folder| folder.join("templates").join(name));
-    files.find(|file| terminal::read_file(file).is_ok()).unwrap_or_else(|| PathBuf::from(name))
+    files.find(|file| fs::read_bytes(file).is_ok()).unwrap_or_else(|| PathBuf::from(name))
 }
 
 /// Reads the file of `--mock-data`. Its content is not shown.
 fn read_mock_data(path: &Path) -> Result<MockData, Problem> {
-    let bytes = terminal::read_file(path)
+    let bytes = fs::read_bytes(path)
         .map_err(|error| Problem::new(format!("cannot read the mock data: {error}")).at(Place::file(path)))?;
     serde_json::from_slice(&bytes)
         .map_err(|error| Problem::new("the mock data is no JSON object").at(Place::at(path, Position::from(&error))))

@@ -16,7 +16,7 @@ mod state;
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 
-use crate::world::{environment, host, init, namespace, terminal};
+use crate::world::{fs, host, init, namespace, terminal};
 
 use args::{Command, EarlyExit, Invocation};
 use exit::{Ending, Exit};
@@ -24,11 +24,11 @@ use exit::{Ending, Exit};
 /// The whole program.
 pub fn main() -> ExitCode {
     // The helper that a check in a private namespace runs as: not a subcommand for people.
-    if environment::arguments().nth(1).is_some_and(|first| first == namespace::HELPER_ARGUMENT) {
+    if host::arguments().nth(1).is_some_and(|first| first == namespace::HELPER_ARGUMENT) {
         return namespace::become_command();
     }
     if init::is_init() {
-        return init::run(environment::arguments()).map_or_else(
+        return init::run(host::arguments()).map_or_else(
             |problem| {
                 terminal::complain(&format!("{problem}\n"));
                 Exit::Stuck.into()
@@ -89,8 +89,8 @@ const RENDER_STACK_BYTES: usize = 8 << 20;
 fn parse_arguments() -> Result<Invocation, EarlyExit> {
     let parse = || {
         let environment = |name: &str| host::env(name);
-        let mut read_file = |path: &std::path::Path| terminal::read_file(path);
-        args::parse(environment::arguments(), &environment, &mut read_file)
+        let mut read_file = |path: &std::path::Path| fs::read_bytes(path);
+        args::parse(host::arguments(), &environment, &mut read_file)
     };
     let failed = || EarlyExit { exit: Exit::Usage, text: "the arguments could not be read\n".to_owned() };
     std::thread::scope(|scope| {

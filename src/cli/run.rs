@@ -21,7 +21,8 @@ use crate::render::Facts;
 use crate::status::Shared;
 use crate::status::diff::{self, Style};
 use crate::status::events;
-use crate::world::{clock, fs, host, http, terminal};
+use crate::world::fs::{self, folder};
+use crate::world::{clock, host, http, terminal};
 
 use super::exit::{Ending, Exit};
 use super::{outcome, state};
@@ -185,9 +186,9 @@ pub(super) fn facts(settings: &Settings) -> Arc<dyn Facts> {
 
 /// Returns where conf.d and templates are: `/etc/confd` if no setting says so and only that exists.
 pub(super) fn confdirs(settings: &Settings) -> Confdirs {
-    let missing = settings.confdirs.iter().all(|confdir| !terminal::folder_exists(confdir));
+    let missing = settings.confdirs.iter().all(|confdir| !folder::is_folder(confdir));
     let confd = Path::new(layers::CONFD_CONFDIR);
-    let folders = if !settings.confdirs_given && missing && terminal::folder_exists(confd) {
+    let folders = if !settings.confdirs_given && missing && folder::is_folder(confd) {
         vec![confd.to_owned()]
     } else {
         settings.confdirs.clone()

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::settings::StateDir;
-use crate::world::environment;
 use crate::world::fs::install::make_folders;
+use crate::world::host;
 use crate::world::lock::Lock;
 
 /// The default state folder.
@@ -36,8 +36,8 @@ pub(super) fn folder(wanted: &StateDir) -> Result<Option<PathBuf>, String> {
 }
 
 fn user_folder() -> Option<PathBuf> {
-    let state_home = environment::path("XDG_STATE_HOME").filter(|path| path.is_absolute());
-    let home = || environment::path("HOME").map(|home| home.join(".local/state"));
+    let state_home = host::env_path("XDG_STATE_HOME").filter(|path| path.is_absolute());
+    let home = || host::env_path("HOME").map(|home| home.join(".local/state"));
     state_home.or_else(home).map(|path| path.join("upstreamd"))
 }
 

@@ -9,8 +9,10 @@ use crate::model::generation::Endpoint;
 use crate::model::resource::{Engine, Escape, InstanceId, OnReloadFailure, OutputFormat, Resource, Verify};
 
 use super::document::{Document, Field, Fields};
-use crate::model::problem::{Place, Problem, shown};
+use crate::model::path;
+use crate::model::problem::{Place, Problem};
 use crate::model::suggest;
+use crate::model::text::shown;
 
 use outline::{NamedTemplate, Outline, Reading};
 
@@ -313,18 +315,10 @@ struct Source {
 /// The template's name below the templates folder, cleaned, and its language.
 fn source(field: &Field<'_>, engine: Option<Engine>) -> Result<Source, Problem> {
     let text = field.text()?;
-    let mut parts = Vec::new();
-    for part in text.split('/') {
-        match part {
-            "" | "." => {}
-            ".." if parts.pop().is_none() => {
-                return Err(Problem::new(format!("`src` {} leaves the templates folder", shown(text)))
-                    .hint("name a template below that folder"));
-            }
-            ".." => {}
-            name => parts.push(name),
-        }
-    }
+    let parts = path::inside(text).ok_or_else(|| {
+        Problem::new(format!("`src` {} leaves the templates folder", shown(text)))
+            .hint("name a template below that folder")
+    })?;
     if parts.is_empty() {
         return Err(Problem::new("`src` is empty").hint("name a template below the templates folder"));
     }

@@ -8,7 +8,8 @@ use crate::model::nginx::NginxSettings;
 use crate::model::store::StoreSettings;
 
 use super::resource::{Defaults, PrefixMode, clean_prefix};
-use crate::model::problem::{Problem, Problems, shown};
+use crate::model::problem::{Problem, Problems};
+use crate::model::text::shown;
 
 mod file;
 pub mod layers;

@@ -196,18 +196,6 @@ pub(crate) fn before(text: &str, offset: usize) -> &str {
     &text[..end]
 }
 
-/// `text` between backquotes for a message: control characters escaped, cut where it is long.
-pub(crate) fn shown(text: &str) -> String {
-    const LONGEST: usize = 80;
-    let cut: String = text.chars().take(LONGEST).collect();
-    let dots = if cut.len() < text.len() { "…" } else { "" };
-    let escaped: String = cut
-        .chars()
-        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
-        .collect();
-    format!("`{escaped}{dots}`")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,11 +220,5 @@ mod tests {
         .into_iter()
         .collect();
         assert_eq!(problems.to_string(), "no file\napp.toml: first\napp.toml:2:1: second\n  hint: mend it");
-    }
-
-    #[test]
-    fn shown_text_is_short_and_has_no_control_characters() {
-        assert_eq!(shown("a\u{1b}[31m\n"), r"`a\u{1b}[31m\n`");
-        assert_eq!(shown(&"x".repeat(200)).chars().count(), 83);
     }
 }

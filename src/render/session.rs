@@ -10,6 +10,7 @@ use super::facts::Facts;
 use super::rendering::{FoundBackends, Rendering};
 use super::window::{Reads, Window};
 use crate::model::generation;
+use crate::model::text;
 use crate::model::view::View;
 use crate::nginx::installation::Version;
 
@@ -116,11 +117,5 @@ impl RenderSession {
 
 /// Returns a key as it may be shown in a message: on one line, and not endless.
 pub(super) fn shown(key: &str) -> String {
-    const MOST_CHARACTERS: usize = 256;
-    let mut shown: String =
-        key.chars().take(MOST_CHARACTERS).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    if key.chars().nth(MOST_CHARACTERS).is_some() {
-        shown.push('…');
-    }
-    shown
+    text::one_line(key, 256, char::REPLACEMENT_CHARACTER)
 }

@@ -9,6 +9,7 @@ mod yaml;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::model::path::add_parts;
 use crate::model::problem::{Place, Position, Problem};
 
 /// Deeper files are refused.
@@ -75,13 +76,7 @@ fn flatten(node: Node, path: &mut Vec<String>, entries: &mut BTreeMap<String, St
         Node::Map(pairs) => {
             for (name, node) in pairs {
                 let mut below = path.clone();
-                for part in name.split('/') {
-                    match part {
-                        "" | "." => {}
-                        ".." => drop(below.pop()),
-                        part => below.push(part.to_owned()),
-                    }
-                }
+                add_parts(&mut below, &name);
                 flatten(node, &mut below, entries);
             }
         }

@@ -7,7 +7,7 @@ use crate::model::etcd::EtcdFailure;
 use crate::model::health::Health;
 use crate::model::store::{EtcdSettings, FileSettings, StoreSettings};
 use crate::world::etcd::Members;
-use crate::world::{clock, environment, fs};
+use crate::world::{clock, fs, host};
 
 /// How long a store may take to answer.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -100,6 +100,6 @@ fn file(settings: &FileSettings) -> Answer {
 }
 
 fn env() -> Answer {
-    let details = BTreeMap::from([("env_var_count", environment::variables().len().to_string())]);
+    let details = BTreeMap::from([("env_var_count", host::environment().len().to_string())]);
     Answer { result: Ok("the environment is always there".to_owned()), details }
 }

@@ -9,6 +9,7 @@ use crate::model::event::Event;
 use crate::model::key::Revision;
 use crate::model::report::{Outcome, Report};
 use crate::model::resource::{InstanceId, Resource};
+use crate::model::text;
 
 use super::histogram::Histogram;
 
@@ -354,12 +355,7 @@ impl ResourceBoard {
     }
 }
 
-/// A text for one line of a status: no line breaks, bounded.
+/// A text for one line of a status.
 pub fn shortened(text: &str) -> String {
-    let line = |c: char| if c.is_control() { ' ' } else { c };
-    let mut short: String = text.chars().take(MOST_PROBLEM_CHARACTERS).map(line).collect();
-    if text.chars().nth(MOST_PROBLEM_CHARACTERS).is_some() {
-        short.push('…');
-    }
-    short
+    text::one_line(text, MOST_PROBLEM_CHARACTERS, ' ')
 }

@@ -9,6 +9,7 @@ use crate::model::note::{Note, Weight};
 use crate::model::report::{Outcome, Report, StepFailure, Verified};
 use crate::model::resource::InstanceId;
 use crate::model::store::StoreSettings;
+use crate::model::text;
 
 /// Longest part of a command's output that a log line carries.
 const MAX_LOGGED_OUTPUT_BYTES: usize = 2000;
@@ -37,7 +38,7 @@ pub fn note(note: &Note) {
 /// Logs keys that were skipped for the first time, each with its reason; `total` counts those known before too.
 fn skipped(resource: &InstanceId, new: &[(String, String)], total: usize) {
     for (key, reason) in new.iter().take(MOST_NAMED) {
-        let key: String = key.chars().take(MOST_KEY_CHARACTERS).collect();
+        let key = text::shortened(key, MOST_KEY_CHARACTERS);
         tracing::warn!(%resource, key = %key.escape_debug(), total, "set aside, the other backends stay: {reason}");
     }
     let unnamed = new.len().saturating_sub(MOST_NAMED);

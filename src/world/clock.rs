@@ -2,9 +2,16 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use jiff::Zoned;
+
 /// The present moment.
 pub fn now() -> Instant {
     Instant::now()
+}
+
+/// The current time, in the system's time zone.
+pub fn in_time_zone() -> Zoned {
+    Zoned::now()
 }
 
 /// Waits until then; for ever without one.

@@ -10,6 +10,7 @@ use crate::model::for_each::ForEach;
 use crate::model::guard::{Found, Guard, OnEmpty};
 use crate::model::report::{Stage, StepFailure};
 use crate::model::resource::{InstanceId, Resource};
+use crate::model::text;
 use crate::model::view::View;
 
 /// The instances of a resource after its names were read.
@@ -44,7 +45,7 @@ pub(super) fn expand(
         let dest = match outcome {
             Ok(dest) => dest,
             Err(problem) => {
-                let message = format!("the name {:?} can have no file: {problem}", shortened(name));
+                let message = format!("the name {:?} can have no file: {problem}", text::shortened(name, 100));
                 refused.push((id(name), StepFailure::new(Stage::Stage, message)));
                 continue;
             }
@@ -75,9 +76,4 @@ pub(super) fn as_judged(resource: &Resource) -> Arc<Resource> {
     };
     let guard = Guard { on_empty: Some(on_empty), min_backends: None, ..resource.guard.clone() };
     Arc::new(Resource { guard, ..resource.clone() })
-}
-
-fn shortened(name: &str) -> String {
-    const MOST_CHARACTERS: usize = 100;
-    name.chars().take(MOST_CHARACTERS).collect()
 }

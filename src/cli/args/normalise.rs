@@ -7,7 +7,8 @@ use std::ffi::OsString;
 use clap::{ArgAction, Command};
 
 use crate::config::settings::FOREIGN_BACKENDS;
-use crate::model::problem::{Problem, shown};
+use crate::model::problem::Problem;
+use crate::model::text::shown;
 
 use super::definition::BACKEND_WORDS;
 

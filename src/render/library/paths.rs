@@ -1,5 +1,7 @@
 //! Slash paths, as Go's `path` has them. Pure.
 
+use crate::model::path;
+
 /// Returns the last part of a path, as Go's `path.Base` does.
 pub(in crate::render) fn base(path: &str) -> &str {
     match path.trim_end_matches('/') {
@@ -16,32 +18,18 @@ pub(in crate::render) fn parent(path: &str) -> String {
 
 /// Returns a path below a folder, without detours; `None` if it leaves that folder.
 pub(in crate::render) fn below_folder(path: &str) -> Option<String> {
-    match clean(path.trim_start_matches('/')) {
-        outside if outside == ".." || outside.starts_with("../") => None,
-        folder if folder == "." => Some(String::new()),
-        below => Some(below),
-    }
+    path::inside(path).map(|parts| parts.join("/"))
 }
 
-/// Cleans a path as Go's `path.Clean` does: like `model::key::clean_path`, but a relative path stays relative.
+/// Cleans a path as Go's `path.Clean` does: a relative path stays relative.
 fn clean(path: &str) -> String {
-    let rooted = path.starts_with('/');
+    if path.starts_with('/') {
+        return path::rooted(path);
+    }
     let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." if parts.last().is_some_and(|last| *last != "..") => {
-                parts.pop();
-            }
-            ".." if rooted => {}
-            other => parts.push(other),
-        }
-    }
-    match (rooted, parts.is_empty()) {
-        (true, _) => format!("/{}", parts.join("/")),
-        (false, true) => ".".to_owned(),
-        (false, false) => parts.join("/"),
-    }
+    let climbs = path::add_parts(&mut parts, path);
+    let whole: Vec<&str> = std::iter::repeat_n("..", climbs).chain(parts).collect();
+    if whole.is_empty() { ".".to_owned() } else { whole.join("/") }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::apply::group::{self, Group};
 use crate::config::resource::outline::Account;
 use crate::config::resource::{Defaults, ResourceFile};
 use crate::config::set;
-use crate::model::problem::{Place, Position, Problem, Problems};
+use crate::model::problem::{Place, Problem, Problems};
 use crate::model::range::KeyRanges;
 use crate::model::resource::Resource;
 use crate::model::store::StoreSettings;
@@ -339,7 +339,6 @@ fn unreadable(path: &Path, problem: &str) -> Problem {
 }
 
 fn template_problem(templates: &Path, error: TemplateError) -> Problem {
-    let position = error.place.map(|place| Position { line: place.line, column: place.column });
-    let place = Place { file: templates.join(&error.template), position };
+    let place = Place { file: templates.join(&error.template), position: error.place };
     Problem { place: Some(place), message: error.message, hint: error.hint }
 }

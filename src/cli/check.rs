@@ -77,9 +77,8 @@ fn differences(settings: &Settings, confdirs: &Confdirs, catalog: &Catalog) -> V
         found.extend(differences::of_resource(resource, &String::from_utf8_lossy(&bytes), prefix));
         if resource.engine == Engine::Go {
             let of_template = member.renderer.differences_from_confd(&resource.src);
-            found.extend(of_template.into_iter().map(|(name, place, what)| {
-                let position = Some(Position { line: place.line, column: place.column });
-                Problem::new(what).at(Place { file: template_file(confdirs, &name), position })
+            found.extend(of_template.into_iter().map(|(name, position, what)| {
+                Problem::new(what).at(Place::at(&template_file(confdirs, &name), position))
             }));
         }
     }

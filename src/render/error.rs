@@ -2,29 +2,7 @@
 
 use std::fmt;
 
-/// A position in a template; both numbers start at 1, columns count characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// Line number.
-    pub line: usize,
-    /// Column number.
-    pub column: usize,
-}
-
-impl Place {
-    /// Returns the position of the byte at `offset`, which must be a character's first.
-    pub(super) fn of(source: &str, offset: usize) -> Place {
-        let before = source.get(..offset).unwrap_or(source);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Place { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.line, self.column)
-    }
-}
+use crate::model::problem::Position;
 
 /// One problem of a template, found while compiling or rendering it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +10,7 @@ pub struct TemplateError {
     /// Template that the place is in: the resource's own, or one that it includes or extends.
     pub template: String,
     /// Place in it, if known.
-    pub place: Option<Place>,
+    pub place: Option<Position>,
     /// Problem, as a lower-case phrase. Names keys, never values.
     pub message: String,
     /// Advice, if there is any.

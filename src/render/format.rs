@@ -9,15 +9,15 @@ use serde::de::IgnoredAny;
 
 use crate::model::resource::OutputFormat;
 
-use super::error::Place;
+use crate::model::problem::Position;
 
 /// The output is not what `output_format` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormatError {
     /// Expected format.
     pub format: OutputFormat,
-    /// Place of the mistake, if known.
-    pub place: Option<Place>,
+    /// Position of the mistake, if known.
+    pub place: Option<Position>,
     /// Mistake, as a phrase.
     pub message: String,
 }
@@ -32,7 +32,7 @@ impl fmt::Display for FormatError {
             OutputFormat::Nginx => "nginx configuration",
         };
         write!(f, "the output is not {format}: ")?;
-        if let Some(Place { line, column }) = self.place {
+        if let Some(Position { line, column }) = self.place {
             write!(f, "line {line}, column {column}: ")?;
         }
         f.write_str(&self.message)
@@ -60,13 +60,13 @@ pub fn check(bytes: &[u8], format: OutputFormat) -> Result<(), FormatError> {
     mistake.map_or(Ok(()), |(place, message)| Err(error(place, message)))
 }
 
-type FormatMistake = (Option<Place>, String);
+type FormatMistake = (Option<Position>, String);
 
 fn json(text: &str) -> Option<FormatMistake> {
     let error = serde_json::from_str::<IgnoredAny>(text).err()?;
     let message = error.to_string();
     let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
-    Some((Some(Place { line: error.line(), column: error.column().max(1) }), message.to_owned()))
+    Some((Some(Position { line: error.line(), column: error.column().max(1) }), message.to_owned()))
 }
 
 /// Levels of nesting in YAML.
@@ -137,13 +137,13 @@ impl Level {
     }
 }
 
-fn place_of(marker: &Marker) -> Place {
-    Place { line: marker.line(), column: marker.col() + 1 }
+fn place_of(marker: &Marker) -> Position {
+    Position { line: marker.line(), column: marker.col() + 1 }
 }
 
 fn toml(text: &str) -> Option<FormatMistake> {
     let error = toml::from_str::<toml::Table>(text).err()?;
-    let place = error.span().map(|span| Place::of(text, span.start));
+    let place = error.span().map(|span| Position::of_offset(text, span.start));
     // The parser quotes punctuation that it expects; a longer quote would be from the output.
     let quotes_output = error.message().split('`').skip(1).step_by(2).any(|quote| quote.len() > 2);
     let message = if quotes_output || error.message().contains('\n') { "syntax error" } else { error.message() };
@@ -170,7 +170,7 @@ fn xml(text: &str) -> Option<FormatMistake> {
     };
     let place = error.pos();
     let line = usize::try_from(place.row).unwrap_or(usize::MAX);
-    Some((Some(Place { line, column: usize::try_from(place.col).unwrap_or(usize::MAX) }), message.to_owned()))
+    Some((Some(Position { line, column: usize::try_from(place.col).unwrap_or(usize::MAX) }), message.to_owned()))
 }
 
 #[cfg(test)]

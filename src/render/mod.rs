@@ -20,7 +20,7 @@ mod template;
 mod tera;
 mod window;
 
-pub use error::{Place, TemplateError};
+pub use error::TemplateError;
 pub use facts::Facts;
 pub use go::convert;
 pub use memory::Memory;

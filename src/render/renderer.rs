@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::error::{Place, TemplateError};
+use super::error::TemplateError;
 use super::facts::Facts;
 use super::go::{self, GoTemplates};
 use super::memory::Memory;
@@ -10,6 +10,7 @@ use super::rendering::Rendering;
 use super::session::RenderSession;
 use super::template::{Root, TemplateSources};
 use super::tera::{self, TeraTemplates};
+use crate::model::problem::Position;
 use crate::model::resource::Engine;
 use crate::model::view::View;
 
@@ -55,7 +56,7 @@ impl Renderer {
 
     /// Returns what a Go template, and files that it includes, print differently than with confd: the file, the place in
     /// it, and the difference.
-    pub fn differences_from_confd(&self, name: &str) -> Vec<(String, Place, &'static str)> {
+    pub fn differences_from_confd(&self, name: &str) -> Vec<(String, Position, &'static str)> {
         self.go.differences(name)
     }
 

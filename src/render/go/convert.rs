@@ -11,7 +11,8 @@ use std::sync::Arc;
 use super::lexer::Mistake;
 use super::node::{Branch, Pipe, TemplateNode};
 use super::parser;
-use crate::render::error::{Place, TemplateError};
+use crate::model::problem::Position;
+use crate::render::error::TemplateError;
 use typed::{NotConverted, Typed, TypedKind, refused};
 
 /// Converts the template `name`.
@@ -21,7 +22,7 @@ use typed::{NotConverted, Typed, TypedKind, refused};
 pub fn convert(name: &str, source: &str) -> Result<String, Vec<TemplateError>> {
     let told = |mistake: Mistake| TemplateError {
         template: name.to_owned(),
-        place: Some(Place::of(source, mistake.at)),
+        place: Some(Position::of_offset(source, mistake.at)),
         message: mistake.message,
         hint: None,
     };

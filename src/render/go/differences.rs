@@ -1,7 +1,7 @@
 //! What a Go template prints differently here than with confd: found by the words in it, reported with their place. Pure.
 
 use super::lexer::{GoToken, TokenKind, tokens};
-use crate::render::error::Place;
+use crate::model::problem::Position;
 
 const LOOKUP: &str =
     "where no answer comes, confd renders an empty list; here the render fails, and the last good file stays";
@@ -12,11 +12,11 @@ const REVERSE: &str = "confd returns what gets gives as it was; here it is rever
 
 /// Returns each difference with its place, in the order of the text. A broken template has none: its mistakes are reported
 /// elsewhere.
-pub(super) fn differences(source: &str) -> Vec<(Place, &'static str)> {
+pub(super) fn differences(source: &str) -> Vec<(Position, &'static str)> {
     let tokens = tokens(source).unwrap_or_default();
     let tokens: Vec<GoToken<'_>> = tokens.into_iter().filter(|token| token.kind != TokenKind::Space).collect();
     let words = tokens.iter().enumerate().filter(|(_, token)| token.kind == TokenKind::Word);
-    let found = words.filter_map(|(at, token)| Some((Place::of(source, token.at), difference(&tokens, at)?)));
+    let found = words.filter_map(|(at, token)| Some((Position::of_offset(source, token.at), difference(&tokens, at)?)));
     found.collect()
 }
 

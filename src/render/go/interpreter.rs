@@ -10,9 +10,10 @@ use super::print;
 use super::run::GoRun;
 use super::templates::GoTemplates;
 use super::value::GoValue;
+use crate::model::problem::Position;
 use crate::model::resource::Escape;
 use crate::nginx::quote;
-use crate::render::error::{FunctionError, Place, TemplateError};
+use crate::render::error::{FunctionError, TemplateError};
 use crate::render::escape;
 use crate::render::output::MOST_OUTPUT_BYTES;
 use crate::render::session::shown;
@@ -95,7 +96,7 @@ impl<'a> Interpreter<'a> {
         let message = format!("executing {:?} at <{}>: {}", self.template, excerpt(expression), failure.message);
         Box::new(TemplateError {
             template: self.files.last().map_or("", |file| file).to_owned(),
-            place: Some(Place::of(self.source, at)),
+            place: Some(Position::of_offset(self.source, at)),
             message,
             hint: failure.hint,
         })

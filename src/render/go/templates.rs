@@ -7,8 +7,9 @@ use super::differences;
 use super::functions;
 use super::lexer::{self, Mistake, TokenKind};
 use super::parser::{self, Unit};
+use crate::model::problem::Position;
 use crate::model::suggest::nearest;
-use crate::render::error::{FunctionError, Place, TemplateError};
+use crate::render::error::{FunctionError, TemplateError};
 use crate::render::library::paths;
 use crate::render::session::shown;
 use crate::render::template::TemplateSources;
@@ -46,7 +47,7 @@ impl GoTemplates {
     }
 
     /// Returns what `root`, and every file that it certainly includes, print differently than with confd.
-    pub(in crate::render) fn differences(&self, root: &str) -> Vec<(String, Place, &'static str)> {
+    pub(in crate::render) fn differences(&self, root: &str) -> Vec<(String, Position, &'static str)> {
         let of_file = |(name, source): (&str, &str)| {
             let name = name.to_owned();
             differences::differences(source).into_iter().map(move |(place, what)| (name.clone(), place, what))
@@ -131,7 +132,7 @@ fn described(name: &str, file: &GoFile, mistake: Mistake) -> TemplateError {
     });
     TemplateError {
         template: name.to_owned(),
-        place: Some(Place::of(&file.source, mistake.at)),
+        place: Some(Position::of_offset(&file.source, mistake.at)),
         message: mistake.message,
         hint,
     }

@@ -12,9 +12,10 @@ use super::incremental;
 use super::references::{DEEPEST_NESTING, References};
 use super::scan::TemplateScan;
 use super::templates::{TeraSet, TeraTemplates};
+use crate::model::problem::Position;
 use crate::model::resource::{Engine, Escape};
 use crate::model::suggest::nearest;
-use crate::render::error::{Place, TemplateError};
+use crate::render::error::TemplateError;
 use crate::render::template::{Root, TemplateSources};
 
 /// Compiles the Tera templates among `roots`. Every problem is listed with the index of the root it fails.
@@ -101,7 +102,7 @@ impl<'a> Compiler<'a> {
         found
             .map(|(name, offset)| TemplateError {
                 template: name.to_owned(),
-                place: Some(Place::of(&self.references.sources[name], offset)),
+                place: Some(Position::of_offset(&self.references.sources[name], offset)),
                 message: format!("`{UNORDERED}` is not available: it would print in another order each time"),
                 hint: None,
             })
@@ -184,7 +185,7 @@ impl<'a> Compiler<'a> {
     }
 }
 
-fn place_of_reference(error: &ErrorKind, scan: &TemplateScan) -> Option<Place> {
+fn place_of_reference(error: &ErrorKind, scan: &TemplateScan) -> Option<Position> {
     let reference = match error {
         ErrorKind::CircularInclude { include_chain, .. } => {
             scan.includes.iter().find(|reference| include_chain.contains(&reference.name))

@@ -3,8 +3,9 @@
 use tera::ErrorKind;
 
 use super::functions;
+use crate::model::problem::Position;
 use crate::model::suggest::nearest;
-use crate::render::error::{FunctionError, Place, TemplateError};
+use crate::render::error::{FunctionError, TemplateError};
 
 /// Returns the problems in an error of compilation. `source` returns the text of a template by name.
 pub(super) fn of_compilation<'a>(
@@ -15,7 +16,7 @@ pub(super) fn of_compilation<'a>(
     match error.kind() {
         ErrorKind::SyntaxError(report) => {
             let span = report.span();
-            let place = Place { line: span.start_line, column: span.start_col + 1 };
+            let place = Position { line: span.start_line, column: span.start_col + 1 };
             let message = phrase(report.message());
             let hint = source(report.filename()).and_then(|text| syntax_hint(&message, text, span.range.start));
             vec![TemplateError { template: report.filename().to_owned(), place: Some(place), message, hint }]
@@ -49,7 +50,7 @@ pub(super) fn of_render(error: &tera::Error, root: &str, failure: Option<Functio
     };
     match error.kind() {
         ErrorKind::RenderingError(report) => {
-            let place = Place { line: report.span().start_line, column: report.span().start_col + 1 };
+            let place = Position { line: report.span().start_line, column: report.span().start_col + 1 };
             TemplateError { template: report.filename().to_owned(), place: Some(place), message, hint }
         }
         _ => TemplateError { hint, ..TemplateError::without_place(root, message) },
@@ -73,7 +74,7 @@ fn of_reports(reports: &str) -> Vec<TemplateError> {
             let hint = unknown_name_hint(&message);
             found.push(TemplateError {
                 template,
-                place: line.zip(column).map(|(line, column)| Place { line, column }),
+                place: line.zip(column).map(|(line, column)| Position { line, column }),
                 message,
                 hint,
             });

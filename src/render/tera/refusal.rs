@@ -9,9 +9,10 @@ use super::memory::TeraMemory;
 use super::references::References;
 use super::run::TeraRun;
 use super::scan::scan;
+use crate::model::problem::Position;
 use crate::model::resource::Escape;
 use crate::nginx::quote;
-use crate::render::error::{FunctionError, Place, TemplateError};
+use crate::render::error::{FunctionError, TemplateError};
 use crate::render::escape;
 use crate::render::session::RenderSession;
 use crate::render::template::TemplateSources;
@@ -41,7 +42,7 @@ fn locate(
     root: &str,
     session: &RenderSession,
     context: &Context,
-) -> Option<(String, Place)> {
+) -> Option<(String, Position)> {
     let references = References::new(sources);
     let mut places = Vec::new();
     let mut marked = Vec::new();
@@ -54,7 +55,7 @@ fn locate(
             text.push_str(&format!("({}) | {MARK}(n={}) ", &source[print.clone()], places.len()));
             written = print.end;
             let blank = source[print.clone()].len() - source[print.clone()].trim_start().len();
-            places.push((name, Place::of(source, print.start + blank)));
+            places.push((name, Position::of_offset(source, print.start + blank)));
         }
         text.push_str(&source[written..]);
         marked.push((name, text));

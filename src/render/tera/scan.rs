@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use crate::render::error::Place;
+use crate::model::problem::Position;
 
 /// The references of one template, in source order.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(in crate::render::tera) struct TemplateScan {
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::render::tera) struct Reference {
     pub(in crate::render::tera) name: String,
-    pub(in crate::render::tera) place: Place,
+    pub(in crate::render::tera) place: Position,
 }
 
 /// An opening and its close, both of two characters, and the text between.
@@ -129,7 +129,7 @@ impl TemplateScan {
         match word {
             "include" | "extends" => {
                 if let Some(name) = string_literal(rest) {
-                    let reference = Reference { name, place: Place::of(source, tag.open) };
+                    let reference = Reference { name, place: Position::of_offset(source, tag.open) };
                     let list = if word == "include" { &mut self.includes } else { &mut self.extends };
                     list.push(reference);
                 }

@@ -11,16 +11,12 @@ use upstreamd::apply::machine::Next;
 use upstreamd::apply::transaction::{self, Begun, Request};
 use upstreamd::apply::{Context, Settings, group, lone, preview, recovery};
 use upstreamd::model::for_each::{DestPattern, ForEach, NameSource};
-use upstreamd::model::guard::Guard;
 use upstreamd::model::key::Revision;
-use upstreamd::model::needs::Needs;
-use upstreamd::model::range::KeyRanges;
 use upstreamd::model::report::{Outcome, Rendered, Report, Stage};
-use upstreamd::model::resource::{
-    CommandLine, CommandPart, Engine, Escape, Identity, InstanceId, OnReloadFailure, Pace, Reload, Resource, Verify,
-};
+use upstreamd::model::resource::{Identity, OnReloadFailure, Resource};
 
 use crate::support::temp_dir;
+use crate::support::template::table;
 
 /// A folder with state, destinations and a log of the commands that ran.
 struct Place {
@@ -44,44 +40,13 @@ impl Place {
     }
 
     fn resource(&self, name: &str, check: Option<&str>, reload: Option<&str>) -> Resource {
-        let command = |text: &str| CommandLine {
-            text: text.to_owned(),
-            parts: match text.split_once("{{.src}}") {
-                None => vec![CommandPart::Literal(text.to_owned())],
-                Some((before, after)) => vec![
-                    CommandPart::Literal(before.to_owned()),
-                    CommandPart::Src,
-                    CommandPart::Literal(after.to_owned()),
-                ],
-            },
-            timeout: Some(Duration::from_secs(10)),
-        };
-        Resource {
-            id: InstanceId::from(format!("{name}.toml").as_str()),
-            file: format!("{name}.toml").into(),
-            src: Arc::from(name),
-            backend: None,
-            engine: Engine::Tera,
-            dest: self.path("out").join(name),
-            prefix: Arc::from(""),
-            ranges: KeyRanges::default(),
-            keys: vec![],
-            owner: None,
-            group: None,
-            mode: None,
-            check: check.map(command),
-            reload: reload.map(command).map(Reload::Command),
-            verify: Verify::Auto,
-            generation: None,
-            pace: Pace::default(),
-            output_format: None,
-            escape: Escape::None,
-            make_dirs: false,
-            on_reload_failure: OnReloadFailure::Auto,
-            guard: Guard::default(),
-            needs: Needs::default(),
-            for_each: None,
+        let mut table = table(format!("{name}.tera"), self.path("out").join(name).display()).set("escape", "none");
+        for (field, command) in [("check_cmd", check), ("reload_cmd", reload)] {
+            if let Some(command) = command {
+                table = table.set(field, command).set(&format!("{field}_timeout"), "10s");
+            }
         }
+        table.keys(&["/v"]).resource(&format!("{name}.toml"))
     }
 
     fn read(&self, name: &str) -> Option<String> {

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::support::agent::{DEADLINE, Sandbox, mounting, without_mounting};
 use crate::support::nginx::Nginx;
-use crate::support::{free_port, wait_until};
+use crate::support::template::table;
+use crate::support::{free_port, wait_or, wait_until};
 
 const TEMPLATE: &str = r#"upstream app {
 {% for pair in gets(pattern="/services/*") %}    server {{ pair.value }};
@@ -42,13 +43,11 @@ impl Classic {
         sandbox.template("app.tera", TEMPLATE);
         sandbox.resource(
             "app",
-            &format!(
-                "src = \"app.tera\"\ndest = \"{}\"\nkeys = [\"/services\"]\nowner = \"{}\"\nmode = \"0644\"\ncheck_cmd = \"{}\"\nreload_cmd = \"{}\"",
-                nginx.http_file("app.conf").display(),
-                owner,
-                nginx.check_command(),
-                nginx.reload_command()
-            ),
+            &table("app.tera", nginx.http_file("app.conf").display())
+                .keys(&["/services"])
+                .set("owner", owner)
+                .set("mode", "0644")
+                .driving(&nginx),
         );
         Classic { nginx, sandbox, port }
     }
@@ -59,11 +58,8 @@ impl Classic {
 
     #[track_caller]
     fn wait_live(&self, text: &str) {
-        let start = std::time::Instant::now();
-        while !self.live_file().contains(text) {
-            assert!(start.elapsed() < DEADLINE, "no {text:?} in:\n{}\n{}", self.live_file(), self.sandbox.log());
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
+        let problem = || format!("no {text:?} in:\n{}\n{}", self.live_file(), self.sandbox.log());
+        wait_or(DEADLINE, || self.live_file().contains(text).then_some(()), problem);
     }
 }
 
@@ -109,7 +105,7 @@ fn a_bad_value_stays_out_and_the_next_good_one_goes_live() {
     classic.wait_live("server 127.0.0.1:8002;");
     assert!(!observer.saw_it(), "the bad value was live");
     assert!(!classic.sandbox.log().contains("namespace is not to be had"), "{}", classic.sandbox.log());
-    classic.sandbox.wait_log_times("has been updated", 1);
+    classic.sandbox.wait_log("has been updated");
     wait_until("two workers", DEADLINE, || classic.nginx.worker_pids().len() == 2);
 }
 

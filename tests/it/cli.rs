@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::support::agent::Sandbox;
+use crate::support::template::table;
 
 #[test]
 fn check_prints_all_five_mistakes_with_file_line_and_hint() {
@@ -10,7 +11,7 @@ fn check_prints_all_five_mistakes_with_file_line_and_hint() {
     sandbox.template("good.tera", "fine\n");
     sandbox.template("broken.tera", "first line\n{{ getvv(key=\"/a\") }}\n");
     let lines = |src: &str, dest: &str, more: &str| {
-        format!("src = \"{src}\"\ndest = \"{}\"\nkeys = [\"/v\"]\n{more}", sandbox.text_path(&format!("out/{dest}")))
+        table(src, sandbox.text_path(&format!("out/{dest}"))).keys(&["/v"]).lines(more)
     };
     sandbox.resource("a", &lines("good.tera", "a", "check_command = \"false\""));
     sandbox.resource("b", &lines("good.tera", "b", "mode = \"999\""));
@@ -37,10 +38,7 @@ fn check_warns_of_keys_that_look_like_patterns() {
     let sandbox = Sandbox::new();
     sandbox.template("t.tera", "fine\n");
     let dest = sandbox.text_path("out/t");
-    sandbox.resource(
-        "t",
-        &format!("src = \"t.tera\"\ndest = \"{dest}\"\nkeys = [\"/services/web/*\", \"/plain\", \"/*\"]"),
-    );
+    sandbox.resource("t", &table("t.tera", &dest).keys(&["/services/web/*", "/plain", "/*"]));
     let ran = sandbox.run(&["check"]).expect_code(0);
     let warning = "t.toml: keys: in `/services/web/*`, `*` and `?` mean just themselves\n  hint: a key stands for itself and for \
                    all below it: `/services/web`\n";
@@ -68,7 +66,7 @@ fn check_reports_a_broken_template_of_a_broken_resource() {
     for name in ["5", "6"] {
         let src = if name == "5" { "third.tera" } else { "good.tera" };
         let dest = sandbox.text_path("out/shared");
-        sandbox.resource(name, &format!("src = \"{src}\"\nkeys = [\"/v\"]\ndest = \"{dest}\""));
+        sandbox.resource(name, &table(src, &dest).keys(&["/v"]));
     }
     // Nobody knows in what language these are.
     sandbox.template("unclear.tera", "{{ getvv(key=\"/a\") }}\n");
@@ -102,7 +100,7 @@ fn check_reports_every_unknown_owner_and_group_with_its_place() {
     let resource = |name: &str, src: &str, more: &str| {
         let dest = sandbox.text_path(&format!("out/{name}"));
         let names = "owner = \"nosuchuser\"\ngroup = \"nosuchgroup\"";
-        sandbox.resource(name, &format!("src = \"{src}\"\ndest = \"{dest}\"\nkeys = [\"/v\"]\n{names}\n{more}"));
+        sandbox.resource(name, &table(src, &dest).keys(&["/v"]).lines(names).lines(more));
     };
     sandbox.plain_resource("fine", "owner = \"root\"\ngroup = \"0\"");
     resource("1", "values.tera", "");

@@ -13,6 +13,7 @@ use upstreamd::model::store::StoreSettings;
 use crate::support::agent::Sandbox;
 use crate::support::etcd::Etcd;
 use crate::support::package_root;
+use crate::support::template::table;
 
 fn repository() -> PathBuf {
     package_root().to_owned()
@@ -202,7 +203,7 @@ fn the_template_shown_renders() {
     let sandbox = Sandbox::new();
     sandbox.template("shown.tera", &blocks("jinja").remove(0));
     let dest = sandbox.text_path("out/shown");
-    sandbox.resource("shown", &format!("src = \"shown.tera\"\ndest = \"{dest}\"\nkeys = [\"/services\"]"));
+    sandbox.resource("shown", &table("shown.tera", &dest).keys(&["/services"]));
     sandbox.set_store("services: {a: '10.0.0.1:80', b: '10.0.0.2:80'}\n");
     let rendered = sandbox.run(&["render", "shown"]).expect_code(0).stdout;
     assert_eq!(

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::nginx::Nginx;
+use crate::support::template::table;
 use crate::support::{Daemon, free_port, program, wait_until};
 
 /// Clients that talk to the front at any time.
@@ -40,10 +41,11 @@ impl Front {
         let (dest, check) = (nginx.stream_file("echo.conf"), nginx.check_command());
         sandbox.resource(
             "echo",
-            &format!(
-                "src = \"echo.tera\"\ndest = \"{}\"\nkeys = [\"/echo\"]\ncheck_cmd = \"{check}\"\nreload = \"nginx\"\n{more_lines}",
-                dest.display()
-            ),
+            &table("echo.tera", dest.display())
+                .keys(&["/echo"])
+                .set("check_cmd", &check)
+                .set("reload", "nginx")
+                .lines(more_lines),
         );
         Front { nginx, sandbox, port }
     }
@@ -147,15 +149,17 @@ fn a_backend_that_ends_after_drained_breaks_no_connection() {
     let clients = Clients::of(front.port);
     clients.wait_for_more();
 
+    let mark = front.sandbox.mark();
     front.lists(&ports[1..]);
-    front.sandbox.wait_log_times("drained:", 2);
+    front.sandbox.wait_log_since(mark, "drained:");
     backends[0].kill();
     clients.wait_for_more();
     assert_eq!(clients.broken(), 0, "a backend ended after it was drained:\n{}", front.sandbox.log());
 
     // That this would be seen: the next backend ends as soon as the reload is verified, with connections on it.
+    let mark = front.sandbox.mark();
     front.lists(&ports[2..]);
-    front.sandbox.wait_log_times("the reload of nginx is verified", 3);
+    front.sandbox.wait_log_since(mark, "the reload of nginx is verified");
     assert_eq!(front.sandbox.log().matches("drained:").count(), 2, "nobody would notice:\n{}", front.sandbox.log());
     backends[1].kill();
     let (broken, finished) = clients.end();
@@ -172,8 +176,9 @@ fn additions_are_spread_while_old_workers_pile_up_and_nothing_else_is() {
     // Each connection holds its worker, so each reload leaves one more behind. Only the first backend lives.
     let mut held = vec![front.connect()];
     let reload = |n: usize| {
+        let mark = front.sandbox.mark();
         front.sandbox.set_store(&format!("echo: {{ a: '127.0.0.1:{port}', b: '127.0.0.1:{n}' }}"));
-        front.sandbox.wait_log_times("the reload of nginx is verified", n);
+        front.sandbox.wait_log_since(mark, "the reload of nginx is verified");
     };
     let mut reloads = 1;
     while !front.sandbox.log().contains(SPREAD) {
@@ -191,12 +196,12 @@ fn additions_are_spread_while_old_workers_pile_up_and_nothing_else_is() {
         held.push(front.connect());
     }
     let changed = start.elapsed();
-    let start = Instant::now();
+    let (start, mark) = (Instant::now(), front.sandbox.mark());
     reloads += 1;
     front
         .sandbox
         .set_store(&format!("echo: {{ a: '127.0.0.1:{port}', b: '127.0.0.1:{}', c: '127.0.0.1:2' }}", reloads - 1));
-    front.sandbox.wait_log_times("the reload of nginx is verified", reloads);
+    front.sandbox.wait_log_since(mark, "the reload of nginx is verified");
     let added = start.elapsed();
     assert!(added > Duration::from_secs(3), "not spread: {added:?}\n{}", front.sandbox.log());
     assert!(changed < 2 * added, "five changes took {changed:?}, one addition {added:?}\n{}", front.sandbox.log());

@@ -3,6 +3,7 @@
 use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::etcd::{Etcd, Options};
 use crate::support::proxy::Proxy;
+use crate::support::template::table;
 use crate::support::wait_until;
 
 /// An agent's sandbox on this address, with one plain resource.
@@ -127,10 +128,7 @@ fn a_resource_with_new_keys_is_not_rendered_before_they_are_known() {
     sandbox.template("w.tera", "{% for pair in gets(pattern=\"/w/*\") %}{{ pair.value }}{% endfor %}.");
     let dest = sandbox.text_path("out/w");
     let seen = sandbox.text_path("seen");
-    sandbox.resource(
-        "w",
-        &format!("src = \"w.tera\"\ndest = \"{dest}\"\nkeys = [\"/w\"]\nreload_cmd = \"cat {dest} >> {seen}\""),
-    );
+    sandbox.resource("w", &table("w.tera", &dest).keys(&["/w"]).set("reload_cmd", format!("cat {dest} >> {seen}")));
     sandbox.wait_output("w", "other.");
     wait_until("the reload", DEADLINE, || !sandbox.lines("seen").is_empty());
     assert_eq!(sandbox.lines("seen"), ["other."], "it was never rendered without its keys");
@@ -143,7 +141,7 @@ fn keys_without_a_leading_slash_are_reached_with_raw_keys() {
     let sandbox = Sandbox::on_etcd(&etcd.url());
     sandbox.template("raw.tera", "{{ getv(key=\"stolon/cluster\") }}");
     let dest = sandbox.text_path("out/raw");
-    sandbox.resource("raw", &format!("src = \"raw.tera\"\ndest = \"{dest}\"\nkeys = [\"stolon\"]\nraw_keys = true"));
+    sandbox.resource("raw", &table("raw.tera", &dest).keys(&["stolon"]).lines("raw_keys = true"));
     sandbox.onetime().expect_code(0);
     assert_eq!(sandbox.output("raw").as_deref(), Some("raw"));
 }

@@ -5,7 +5,8 @@ use std::os::unix::fs::symlink;
 
 use nix::sys::signal::Signal;
 
-use crate::support::agent::{DEADLINE, Sandbox, mounting};
+use crate::support::agent::{DEADLINE, Mark, Sandbox, mounting};
+use crate::support::template::table;
 use crate::support::{wait_for, wait_until};
 
 #[test]
@@ -46,10 +47,11 @@ fn ten_resources_with_one_reload_command_and_one_changed_key_reload_once() {
     }
     sandbox.set_store("v: {x: one}\n");
     let _agent = sandbox.watch();
-    sandbox.wait_log_times("has been updated", 10);
+    sandbox.wait_log_times_since(Mark::START, "has been updated", 10);
     assert_eq!(sandbox.lines("commands"), ["check", "reload"]);
+    let mark = sandbox.mark();
     sandbox.set_store("v: {x: two}\n");
-    sandbox.wait_log_times("has been updated", 20);
+    sandbox.wait_log_times_since(mark, "has been updated", 10);
     assert_eq!(sandbox.lines("commands"), ["check", "reload", "check", "reload"]);
 }
 
@@ -74,9 +76,10 @@ fn a_failed_reload_puts_the_old_file_back_and_is_tried_again() {
     sandbox.wait_log("previous files are back");
     // Each retry shows the new file for as long as its reload takes, and takes it back.
     sandbox.wait_output("a", "old\n");
+    let mark = sandbox.mark();
     fs::remove_file(sandbox.path("broken")).unwrap();
     sandbox.wait_output("a", "new\n");
-    sandbox.wait_log_times("has been updated", 2);
+    sandbox.wait_log_since(mark, "has been updated");
 }
 
 #[test]
@@ -222,10 +225,7 @@ fn a_static_resource_is_rendered_even_while_the_store_is_away() {
     let mut sandbox = Sandbox::new();
     sandbox.store = ["--backend", "etcd", "--node", "http://127.0.0.1:1"].map(str::to_owned).to_vec();
     sandbox.template("static.tera", "static\n");
-    sandbox.resource(
-        "static",
-        &format!("src = \"static.tera\"\ndest = \"{}\"\nkeys = []", sandbox.text_path("out/static")),
-    );
+    sandbox.resource("static", &table("static.tera", sandbox.text_path("out/static")).keys(&[]));
     sandbox.plain_resource("a", "");
     let mut agent = sandbox.watch();
     sandbox.wait_output("static", "static\n");
@@ -390,10 +390,12 @@ fn a_bind_mounted_destination_is_written_in_place() {
     sandbox.wrapper = mounting(&script);
     sandbox.set_store("v: {x: one}\n");
     let _agent = sandbox.watch();
-    wait_until("the mounted file", DEADLINE, || fs::read_to_string(sandbox.path("mounted")).unwrap() == "one\n");
+    sandbox.wait_log("has been updated");
+    assert_eq!(fs::read_to_string(sandbox.path("mounted")).unwrap(), "one\n");
+    let mark = sandbox.mark();
     sandbox.set_store("v: {x: two}\n");
-    wait_until("the mounted file", DEADLINE, || fs::read_to_string(sandbox.path("mounted")).unwrap() == "two\n");
-    sandbox.wait_log_times("has been updated", 2);
+    sandbox.wait_log_since(mark, "has been updated");
+    assert_eq!(fs::read_to_string(sandbox.path("mounted")).unwrap(), "two\n");
     use std::os::unix::fs::PermissionsExt;
     assert_eq!(fs::metadata(sandbox.path("mounted")).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(sandbox.log().matches("mount point").count(), 1, "{}", sandbox.log());

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 
 use crate::support::agent::{DEADLINE, Sandbox, without_mounting};
 use crate::support::nginx::{Nginx, http_get};
+use crate::support::template::table;
 use crate::support::{free_port, wait_until};
 
 /// A sandbox with the resource `sites`: a file `out/NAME.conf` for each name below /sites, with its port.
@@ -13,8 +14,7 @@ fn sites(more_lines: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.template("site.tera", "{{ item }}={{ getv(key=\"/sites/\" ~ item ~ \"/port\") }}\n");
     let dest = sandbox.text_path("out/{{ item }}.conf");
-    sandbox
-        .resource("sites", &format!("src = \"site.tera\"\ndest = \"{dest}\"\nfor_each = \"/sites/*\"\n{more_lines}"));
+    sandbox.resource("sites", &table("site.tera", &dest).set("for_each", "/sites/*").lines(more_lines));
     sandbox
 }
 
@@ -54,7 +54,7 @@ fn go_templates_have_the_name_too() {
     let sandbox = Sandbox::new();
     sandbox.template("site.tmpl", "{{ .item }} {{ range gets \"/sites/*/port\" }}{{ item }}/{{ $.item }}{{ end }}\n");
     let dest = sandbox.text_path("out/{{.item}}.conf");
-    let lines = format!("src = \"site.tmpl\"\ndest = \"{dest}\"\nkeys = [\"/sites\"]\nfor_each = \"/sites\"");
+    let lines = table("site.tmpl", &dest).keys(&["/sites"]).set("for_each", "/sites");
     sandbox.resource("sites", &lines);
     sandbox.set_store(&store(&["a", "b"]));
     sandbox.onetime().expect_code(0);
@@ -62,7 +62,7 @@ fn go_templates_have_the_name_too() {
     assert_eq!(sandbox.output("a.conf").as_deref(), Some("a a/aa/a\n"));
     // Elsewhere there is no name, and nothing is printed in its stead.
     sandbox.template("plain.tmpl", "{{ item }}");
-    sandbox.resource("plain", &format!("src = \"plain.tmpl\"\ndest = \"{}\"", sandbox.text_path("out/plain")));
+    sandbox.resource("plain", &table("plain.tmpl", sandbox.text_path("out/plain")));
     let ran = sandbox.onetime().expect_code(5);
     assert!(ran.stderr.contains("only a resource with for_each has one"), "{ran:?}");
 }
@@ -76,7 +76,7 @@ fn a_restart_remembers_our_files_even_if_commands_changed() {
     sandbox.onetime().expect_code(0);
     assert_eq!(files(&sandbox), ["b.conf", "c.conf"]);
     let dest = sandbox.text_path("out/{{ item }}.conf");
-    let lines = format!("src = \"site.tera\"\ndest = \"{dest}\"\nfor_each = \"/sites/*\"\nreload_cmd = \"true\"");
+    let lines = table("site.tera", &dest).set("for_each", "/sites/*").set("reload_cmd", "true");
     sandbox.resource("sites", &lines);
     sandbox.set_store(&store(&["c"]));
     sandbox.onetime().expect_code(0);
@@ -149,10 +149,10 @@ fn a_check_sees_the_tree_without_the_file_that_is_to_go() {
         let out = sandbox.text_path("out");
         let dest = sandbox.text_path("out/{{ item }}.conf");
         let lines = |check: &str| {
-            format!(
-                "src = \"site.tera\"\ndest = \"{dest}\"\nfor_each = \"/sites/*\"\ncheck_cmd = \"{check}\"\nreload_cmd = \"echo reload >> {}\"",
-                sandbox.text_path("reloads")
-            )
+            table("site.tera", &dest)
+                .set("for_each", "/sites/*")
+                .set("check_cmd", check)
+                .set("reload_cmd", format!("echo reload >> {}", sandbox.text_path("reloads")))
         };
         sandbox.resource("sites", &lines("true"));
         sandbox.set_store(&store(&["a", "b", "c"]));
@@ -176,9 +176,10 @@ fn a_failed_reload_brings_the_file_back() {
     let sandbox = sites("");
     let (dest, reloads) = (sandbox.text_path("out/{{ item }}.conf"), sandbox.text_path("reloads"));
     let reload = format!("echo r >> {reloads}; test -e {}", sandbox.text_path("out/a.conf"));
-    let lines = format!(
-        "src = \"site.tera\"\ndest = \"{dest}\"\nfor_each = \"/sites/*\"\non_reload_failure = \"rollback\"\nreload_cmd = \"{reload}\""
-    );
+    let lines = table("site.tera", &dest)
+        .set("for_each", "/sites/*")
+        .set("on_reload_failure", "rollback")
+        .set("reload_cmd", &reload);
     sandbox.resource("sites", &lines);
     sandbox.set_store(&store(&["a", "b"]));
     sandbox.onetime().expect_code(0);
@@ -220,11 +221,7 @@ fn sites_of_nginx_come_and_go_with_their_keys() {
     let dest = nginx.http_file("{{ item }}.conf").display().to_string();
     sandbox.resource(
         "sites",
-        &format!(
-            "src = \"site.tera\"\ndest = \"{dest}\"\nfor_each = \"/sites/*/\"\ncheck_cmd = \"{}\"\nreload_cmd = \"{}\"\nmin_reload_interval = \"0s\"",
-            nginx.check_command(),
-            nginx.reload_command()
-        ),
+        &table("site.tera", &dest).set("for_each", "/sites/*/").driving(&nginx).set("min_reload_interval", "0s"),
     );
     let site = |names: &[&str]| {
         let sites: Vec<String> = names.iter().map(|name| format!("{name}: {{b1: '127.0.0.1:81'}}")).collect();
@@ -257,7 +254,7 @@ fn a_kill_in_the_middle_of_a_removal_heals_at_the_next_start() {
     let (reloads, hang) = (sandbox.text_path("reloads"), sandbox.text_path("hang"));
     // The reload hangs as long as a file says so: that is where the agent is killed.
     let reload = format!("echo r >> {reloads}; while test -e {hang}; do sleep 0.05; done");
-    let lines = format!("src = \"site.tera\"\ndest = \"{dest}\"\nfor_each = \"/sites/*\"\nreload_cmd = \"{reload}\"");
+    let lines = table("site.tera", &dest).set("for_each", "/sites/*").set("reload_cmd", &reload);
     sandbox.resource("sites", &lines);
     sandbox.set_store(&store(&["a", "b"]));
     sandbox.onetime().expect_code(0);
@@ -288,7 +285,7 @@ fn only_the_files_that_a_change_concerns_are_rendered() {
         "{{ item }} {{ getv(key=\"/sites/\" ~ item ~ \"/port\") }} {{ getv(key=\"/common\", default=\"-\") }}\n";
     sandbox.template("site.tera", template);
     let dest = sandbox.text_path("out/{{ item }}.conf");
-    let lines = format!("src = \"site.tera\"\ndest = \"{dest}\"\nfor_each = \"/sites/*\"\nkeys = [\"/\"]");
+    let lines = table("site.tera", &dest).set("for_each", "/sites/*").keys(&["/"]);
     sandbox.resource("sites", &lines);
     let ports = |ports: &[(&str, &str)], more: &str| {
         let sites: Vec<String> = ports.iter().map(|(name, port)| format!("{name}: {{port: '{port}'}}")).collect();
@@ -325,7 +322,7 @@ fn a_change_that_did_not_go_live_is_not_forgotten_by_an_unrelated_one() {
     let closed = sandbox.path("closed");
     let check = format!("check_cmd = \"! grep -q a=2 {{{{.src}}}} || ! test -e {}\"", closed.display());
     let dest = sandbox.text_path("out/{{ item }}.conf");
-    sandbox.resource("sites", &format!("src = \"site.tera\"\ndest = \"{dest}\"\nfor_each = \"/sites/*\"\n{check}"));
+    sandbox.resource("sites", &table("site.tera", &dest).set("for_each", "/sites/*").lines(&check));
     let set = |a: &str, b: &str| sandbox.set_store(&format!("sites: {{a: {{port: '{a}'}}, b: {{port: '{b}'}}}}\n"));
     set("1", "2");
     let _agent = sandbox.watch();
@@ -344,8 +341,8 @@ fn a_name_that_comes_back_unchanged_has_its_file_again() {
     let sandbox = Sandbox::new();
     sandbox.template("site.tera", "{{ item }}={{ getv(key=\"/sites/\" ~ item ~ \"/port\") }}\n");
     let dest = sandbox.text_path("out/{{ item }}.conf");
-    let lines = format!("src = \"site.tera\"\ndest = \"{dest}\"\nfor_each = \"/sites/*/enabled\"");
-    sandbox.resource("sites", &format!("{lines}\nkeys = [\"/sites\"]"));
+    let lines = table("site.tera", &dest).set("for_each", "/sites/*/enabled");
+    sandbox.resource("sites", &lines.keys(&["/sites"]));
     let set = |a: &str, b: &str| {
         sandbox.set_store(&format!("sites: {{a: {{port: '1'{a}}}, b: {{port: '2'{b}}}}}\n"));
     };
@@ -371,7 +368,7 @@ fn a_file_that_moves_to_another_resource_stays() {
         let dest = sandbox.text_path(&format!("out/{name}.conf"));
         sandbox.template(&format!("{kind}.tera"), &format!("{kind} {{{{ item }}}}\n"));
         let for_each = format!("for_each = \"/sites/*/{kind}\"\nkeys = [\"/sites\"]\ncheck_cmd = \"true\"");
-        sandbox.resource(kind, &format!("src = \"{kind}.tera\"\ndest = \"{dest}\"\n{for_each}"));
+        sandbox.resource(kind, &table(format!("{kind}.tera"), &dest).lines(&for_each));
     }
     sandbox.set_store("sites: {tls-x: {plain: '1'}, y: {plain: '1'}, z: {tls: '1'}}\n");
     let _agent = sandbox.watch();

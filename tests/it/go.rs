@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::support::agent::Sandbox;
 use crate::support::package_root;
+use crate::support::template::table;
 
 fn example(name: &str) -> PathBuf {
     package_root().join("examples/confd").join(name)
@@ -28,7 +29,7 @@ fn the_engine_is_known_by_suffix_and_by_name() {
     let render = |template: &str, text: &str, more: &str| {
         sandbox.template(template, text);
         let dest = sandbox.text_path("out/x");
-        sandbox.resource("x", &format!("src = \"{template}\"\ndest = \"{dest}\"\nkeys = [\"/v\"]\n{more}"));
+        sandbox.resource("x", &table(template, &dest).keys(&["/v"]).lines(more));
         sandbox.run(&["render", "x"]).expect_code(0).stdout
     };
     assert_eq!(render("a.tmpl", "{{range gets \"/v/*\"}}{{.}}{{end}}", ""), "{/v/a one}");
@@ -43,7 +44,7 @@ fn check_warns_of_values_that_go_into_an_nginx_file_as_they_are() {
     let check = |template: &str, more: &str| {
         sandbox.template("a.tmpl", template);
         sandbox.template("part.tmpl", "{{getv \"/v/a\"}}");
-        sandbox.resource("x", &format!("src = \"a.tmpl\"\ndest = \"{dest}\"\nkeys = [\"/v\"]\n{more}"));
+        sandbox.resource("x", &table("a.tmpl", &dest).keys(&["/v"]).lines(more));
         sandbox.run(&["check"]).expect_code(0).stderr
     };
     let nginx = "check_cmd = \"/usr/sbin/nginx -t\"";
@@ -69,7 +70,7 @@ fn a_value_that_may_not_be_printed_keeps_the_live_file_and_is_not_logged() {
     sandbox.set_store("v: {a: one}\n");
     sandbox.template("a.tmpl", "name {{getv \"/v/a\"}};\n");
     let dest = sandbox.text_path("out/x");
-    sandbox.resource("x", &format!("src = \"a.tmpl\"\ndest = \"{dest}\"\nkeys = [\"/v\"]\nescape = \"nginx\""));
+    sandbox.resource("x", &table("a.tmpl", &dest).keys(&["/v"]).set("escape", "nginx"));
     sandbox.onetime().expect_code(0);
     sandbox.set_store("v: {a: 'HUNTER2; }'}\n");
     let ran = sandbox.onetime();

@@ -7,13 +7,14 @@ use std::os::unix::fs::MetadataExt;
 
 use hyper::Method;
 
-use crate::support::agent::{DEADLINE, Sandbox};
+use crate::support::agent::{DEADLINE, Mark, Sandbox};
 use crate::support::etcd::Etcd;
 use crate::support::https::{Client, Protocol};
 use crate::support::nginx::{Nginx, wait_drained};
 use crate::support::shipped::with_settings;
+use crate::support::template::table;
 use crate::support::tls::{Authority, ServerFiles};
-use crate::support::{free_port, package_root, temp_dir, wait_until};
+use crate::support::{free_port, package_root, temp_dir, wait_or, wait_until};
 
 const LIST: &str = "{% for b in backends(prefix=\"/s\") %}{{ b.address }}\n{% else %}none\n{% endfor %}";
 
@@ -22,7 +23,7 @@ fn listing(more_lines: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.template("u.tera", LIST);
     let dest = sandbox.text_path("out/u");
-    sandbox.resource("u", &format!("src = \"u.tera\"\ndest = \"{dest}\"\nkeys = [\"/s\"]\n{more_lines}"));
+    sandbox.resource("u", &table("u.tera", &dest).keys(&["/s"]).lines(more_lines));
     sandbox
 }
 
@@ -144,7 +145,7 @@ fn a_list_inside_a_loop_that_is_empty_still_counts_as_asked_for() {
     sandbox.template("one.tera", "{% for b in backends(prefix=\"/s/\" ~ s) %}{{ b.address }}\n{% endfor %}");
     sandbox.template("all.tera", "{% for s in ls(dir=\"/s\") %}{% include \"one.tera\" %}{% endfor %}");
     let dest = sandbox.text_path("out/all");
-    sandbox.resource("all", &format!("src = \"all.tera\"\ndest = \"{dest}\"\nkeys = [\"/s\"]"));
+    sandbox.resource("all", &table("all.tera", &dest).keys(&["/s"]));
     sandbox.set_store("s: {web: {a: '10.0.0.1:80'}, api: {a: '10.0.0.2:80'}}\n");
     sandbox.onetime().expect_code(0);
     assert_eq!(sandbox.output("all").as_deref(), Some("10.0.0.2:80\n10.0.0.1:80\n"));
@@ -270,13 +271,11 @@ impl Balancer {
             sandbox.template(&format!("{name}.tera"), &template);
             sandbox.resource(
                 name,
-                &format!(
-                    "src = \"{name}.tera\"\ndest = \"{}\"\nkeys = [\"{keys}\"]\ncheck_cmd = \"{}\"\nreload_cmd = \"{}\"\n\
-                     min_reload_interval = \"0s\"\n{more_lines}",
-                    dest.display(),
-                    nginx.check_command(),
-                    nginx.reload_command()
-                ),
+                &table(format!("{name}.tera"), dest.display())
+                    .keys(&[keys])
+                    .driving(&nginx)
+                    .set("min_reload_interval", "0s")
+                    .lines(more_lines),
             );
         }
         Balancer { etcd, nginx, sandbox, http, https, tcp, _tls: tls }
@@ -288,12 +287,8 @@ impl Balancer {
 
     #[track_caller]
     fn wait_file(&self, name: &str, says: impl Fn(&str) -> bool) {
-        let start = std::time::Instant::now();
         let text = || fs::read_to_string(self.file(name)).unwrap_or_default();
-        while !says(&text()) {
-            assert!(start.elapsed() < DEADLINE, "{name}:\n{}\n{}", text(), self.sandbox.log());
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
+        wait_or(DEADLINE, || says(&text()).then_some(()), || format!("{name}:\n{}\n{}", text(), self.sandbox.log()));
     }
 
     fn https_status(&self) -> Option<(u16, Option<String>)> {
@@ -367,11 +362,16 @@ fn by_default_nginx_keeps_the_last_good_backends() {
     wait_drained(&balancer.nginx);
     let files = || ["app", "web", "echo"].map(|name| fs::metadata(balancer.file(name)).unwrap().ino());
     let before = files();
+    let mark = balancer.sandbox.mark();
     balancer.etcd.ctl(&["del", "--prefix", "/services"]);
-    balancer.sandbox.wait_log_times("the store has no key for it: the last good file stays", 3);
+    balancer.sandbox.wait_log_times_since(mark, "the store has no key for it: the last good file stays", 3);
     balancer.announce(",\"state\":\"asleep\"");
     // The site sees only the one key directly below /services, the other two have one each as well.
-    balancer.sandbox.wait_log_times("the store has keys for it (1), but none is a backend to list (1 set aside)", 3);
+    balancer.sandbox.wait_log_times_since(
+        mark,
+        "the store has keys for it (1), but none is a backend to list (1 set aside)",
+        3,
+    );
     assert_eq!(files(), before);
     balancer.etcd.kill();
     balancer.sandbox.wait_log("the store cannot be followed, every file stays as it is");
@@ -395,7 +395,7 @@ fn the_same_servers_written_differently_cause_no_reload() {
     for name in ["app", "web", "echo"] {
         balancer.wait_file(name, |text| text.contains("127.0.0.2:") && text.contains("[2001:db8::1]:"));
     }
-    balancer.sandbox.wait_log_times("has been updated", 3);
+    balancer.sandbox.wait_log_times_since(Mark::START, "has been updated", 3);
     wait_until("the first reload", DEADLINE, || {
         balancer.reloads() > 0 && balancer.nginx.worker_pids().iter().all(|pid| !first_workers.contains(pid))
     });

@@ -19,6 +19,7 @@ use upstreamd::render::{Memory, Renderer, Root, TemplateSources, compile};
 use crate::render::facts::FixedFacts;
 use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::nginx::{Nginx, http_get};
+use crate::support::template::table;
 use crate::support::{free_port, package_root, temp_dir, wait_until};
 
 /// A directive as crossplane sees it: the blocks it stands in, its name, its arguments.
@@ -164,12 +165,7 @@ fn the_classic_resource_serves_its_good_backends_throughout() {
     let dest = nginx.http_file("app.conf");
     sandbox.resource(
         "app",
-        &format!(
-            "src = \"app.tera\"\ndest = \"{}\"\nkeys = [\"/services\"]\ncheck_cmd = \"{}\"\nreload_cmd = \"{}\"\nmin_reload_interval = \"0s\"",
-            dest.display(),
-            nginx.check_command(),
-            nginx.reload_command()
-        ),
+        &table("app.tera", dest.display()).keys(&["/services"]).driving(&nginx).set("min_reload_interval", "0s"),
     );
     let store = |values: &[String], marker: usize| {
         let mut all = values.to_vec();

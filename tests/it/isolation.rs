@@ -3,6 +3,7 @@
 
 use crate::support::agent::{DEADLINE, Sandbox, without_mounting};
 use crate::support::nginx::Nginx;
+use crate::support::template::table;
 use crate::support::wait_until;
 
 /// `n` resources of one group, each a file with the value of `/r/NAME` in it.
@@ -16,12 +17,11 @@ fn group(n: usize, with_namespace: bool) -> (Nginx, Sandbox) {
         sandbox.template(&format!("r{member}.tera"), &format!("{{{{ getv(key=\"/r/{member}\") }}}}\n"));
         sandbox.resource(
             &format!("r{member}"),
-            &format!(
-                "src = \"r{member}.tera\"\ndest = \"{}\"\nkeys = [\"/r\"]\nescape = \"none\"\ncheck_cmd = \"{}\"\nreload_cmd = \"{}\"\nmin_reload_interval = \"0s\"",
-                nginx.http_file(&format!("r{member}.conf")).display(),
-                nginx.check_command(),
-                nginx.reload_command()
-            ),
+            &table(format!("r{member}.tera"), nginx.http_file(&format!("r{member}.conf")).display())
+                .keys(&["/r"])
+                .set("escape", "none")
+                .driving(&nginx)
+                .set("min_reload_interval", "0s"),
         );
     }
     set(&sandbox, n, &[]);

@@ -5,6 +5,7 @@ use std::fs;
 use crate::support::agent::Sandbox;
 use crate::support::etcd::Etcd;
 use crate::support::free_port;
+use crate::support::template::table;
 
 #[test]
 fn fail_fast_stops_at_the_first_failure_and_best_effort_tries_everything() {
@@ -47,8 +48,7 @@ fn fail_fast_touches_no_group_that_is_not_whole() {
     // Of a group with one member that cannot be rendered, the others stay as they are too.
     sandbox.template("missing.tera", "{{ getv(key=\"/v/missing\") }}");
     let dest = sandbox.text_path("out/bad");
-    sandbox
-        .resource("bad", &format!("src = \"missing.tera\"\ndest = \"{dest}\"\nkeys = [\"/v\"]\nreload_cmd = \"true\""));
+    sandbox.resource("bad", &table("missing.tera", &dest).keys(&["/v"]).set("reload_cmd", "true"));
     sandbox.plain_resource("good", "reload_cmd = \"true\"");
     sandbox.run(&["--onetime", "--failure-mode=fail-fast"]).expect_code(5);
     assert_eq!(sandbox.output("good"), None);
@@ -65,7 +65,7 @@ fn check_config_needs_no_store_and_wants_the_folders_of_destinations() {
     let ran = sandbox.run(&["--check-config"]).expect_code(0);
     assert!(ran.stdout.contains("1 resource"), "{ran:?}");
     let dest = sandbox.text_path("nowhere/b");
-    sandbox.resource("b", &format!("src = \"values.tera\"\ndest = \"{dest}\"\nkeys = [\"/v\"]"));
+    sandbox.resource("b", &table("values.tera", &dest).keys(&["/v"]));
     let ran = sandbox.run(&["-check-config"]).expect_code(3);
     assert!(ran.stderr.contains("conf.d/b.toml: dest: the folder"), "{ran:?}");
     sandbox.run(&["--check-config", "--resource", "a.toml"]).expect_code(0);
@@ -114,8 +114,7 @@ fn check_tells_what_differs_from_confd_and_that_is_no_failure() {
     sandbox.template("part.tmpl", "\n{{range reverse (gets \"/v/*\")}}{{.Key}}{{end}}");
     for name in ["one", "two"] {
         let dest = sandbox.text_path(&format!("out/{name}"));
-        let lines =
-            format!("src = \"site.tmpl\"\ndest = \"{dest}\"\nkeys = [\"/v\"]\nmode = \"644\"\ncheck_cmd = \"true\"");
+        let lines = table("site.tmpl", &dest).keys(&["/v"]).set("mode", "644").set("check_cmd", "true");
         sandbox.resource(name, &lines);
     }
     // A native resource is compared with nothing.
@@ -155,7 +154,7 @@ fn preflight_asks_the_store_and_counts_keys() {
     let mut sandbox = Sandbox::on_etcd(&etcd.url());
     sandbox.plain_resource("a", "");
     let dest = sandbox.text_path("out/b");
-    sandbox.resource("b", &format!("src = \"values.tera\"\ndest = \"{dest}\"\nkeys = [\"/none\"]"));
+    sandbox.resource("b", &table("values.tera", &dest).keys(&["/none"]));
     let ran = sandbox.run(&["--preflight"]).expect_code(0);
     for line in ["store: etcd backend is healthy", "resources: 2 loaded, 0 problems", "a.toml: 2 keys"] {
         assert!(ran.stdout.lines().any(|found| found == line), "{line} is not in {ran:?}");

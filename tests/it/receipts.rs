@@ -10,6 +10,7 @@ use upstreamd::model::receipt::{self, Receipt, Standing};
 use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::etcd::Etcd;
 use crate::support::nginx::Nginx;
+use crate::support::template::table;
 use crate::support::{Daemon, free_port, wait_for, wait_until};
 
 /// A key as etcdctl shows it: value, lease, revision of its last change, changes since it was created.
@@ -74,10 +75,7 @@ impl Balancer {
         let (dest, check) = (balancer.nginx.stream_file("echo.conf"), balancer.nginx.check_command());
         balancer.sandbox.resource(
             "echo",
-            &format!(
-                "src = \"echo.tera\"\ndest = \"{}\"\nkeys = [\"/echo\"]\ncheck_cmd = \"{check}\"\nreload = \"nginx\"",
-                dest.display()
-            ),
+            &table("echo.tera", dest.display()).keys(&["/echo"]).set("check_cmd", &check).set("reload", "nginx"),
         );
         balancer.nginx.start();
         balancer
@@ -227,7 +225,7 @@ fn a_resource_that_sees_every_key_does_not_chase_its_own_receipt() {
     sandbox
         .template("all.tera", "{% for pair in gets(pattern=\"/*/*\") %}{{ pair.key }} {{ pair.value }}\n{% endfor %}");
     let dest = sandbox.text_path("out/all");
-    sandbox.resource("all", &format!("src = \"all.tera\"\ndest = \"{dest}\"\nkeys = [\"/\"]"));
+    sandbox.resource("all", &table("all.tera", &dest).keys(&["/"]));
     let agent = sandbox.start(&["--watch", "--receipts", "--agent-id", "a"]);
     wait_receipt(&etcd, "a", "in sync", |receipt| receipt.standing() == Standing::InSync);
     for round in 1..=5 {

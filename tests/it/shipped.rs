@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::agent::Sandbox;
 use crate::support::nginx::Nginx;
+use crate::support::template::table;
 use crate::support::{free_port, package_root, tls};
 
 fn repository() -> PathBuf {
@@ -99,7 +100,7 @@ fn a_key_that_is_no_backend_is_told_once_by_name_and_the_others_go_live() {
     let sandbox = Sandbox::new();
     sandbox.template("u.tera", "{% for b in backends(prefix=\"/s\") %}{{ b.address }}\n{% endfor %}");
     let dest = sandbox.text_path("out/u");
-    sandbox.resource("u", &format!("src = \"u.tera\"\ndest = \"{dest}\"\nkeys = [\"/s\"]"));
+    sandbox.resource("u", &table("u.tera", &dest).keys(&["/s"]));
     sandbox.set_store("s: {a: '10.0.0.1:80', b: '{\"SECRET', c: '10.0.0.3:80'}\n");
     let _agent = sandbox.watch();
     sandbox.wait_output("u", "10.0.0.1:80\n10.0.0.3:80\n");

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use upstreamd::status::names;
@@ -11,7 +11,8 @@ use upstreamd::status::names;
 use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::etcd::Etcd;
 use crate::support::nginx::{HttpAnswer, Nginx, http_get};
-use crate::support::{Daemon, free_port, package_root, wait_for, wait_until};
+use crate::support::template::table;
+use crate::support::{Daemon, free_port, package_root, wait_for, wait_or, wait_until};
 
 /// An agent that follows and serves its pages on the port that comes back.
 fn serving(sandbox: &Sandbox, more: &[&str]) -> (Daemon, u16) {
@@ -28,16 +29,8 @@ fn get(port: u16, path: &str) -> Option<HttpAnswer> {
 
 #[track_caller]
 pub(crate) fn wait_answer(port: u16, path: &str, status: u16) -> HttpAnswer {
-    let mut last = None;
-    let start = Instant::now();
-    while start.elapsed() < DEADLINE {
-        last = get(port, path);
-        if last.as_ref().is_some_and(|answer| answer.status == status) {
-            return last.unwrap();
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("{path} answers {last:?}, not {status}");
+    let answer = || get(port, path).filter(|answer| answer.status == status);
+    wait_or(DEADLINE, answer, || format!("{path} answers {:?}, not {status}", get(port, path)))
 }
 
 /// The number on the line of this series; `None` where there is no such line.
@@ -141,12 +134,7 @@ fn what_nginx_proves_of_a_reload_is_on_the_page() {
     let nginx = Nginx::started();
     let sandbox = Sandbox::new();
     sandbox.template("app.tera", "# {{ getv(key=\"/v/x\") }}\n");
-    let lines = format!(
-        "src = \"app.tera\"\ndest = \"{}\"\nkeys = [\"/v\"]\ncheck_cmd = \"{}\"\nreload_cmd = \"{}\"",
-        nginx.http_file("app").display(),
-        nginx.check_command(),
-        nginx.reload_command(),
-    );
+    let lines = table("app.tera", nginx.http_file("app").display()).keys(&["/v"]).driving(&nginx);
     sandbox.resource("app", &lines);
     sandbox.set_store("v: {x: one}\n");
     let conf = nginx.conf().display().to_string();

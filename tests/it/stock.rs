@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use crate::support::agent::Sandbox;
 use crate::support::etcd::Etcd;
 use crate::support::package_root;
+use crate::support::template::table;
 
 /// What the store has.
 const KEYS: &[(&str, &str)] = &[
@@ -50,9 +51,9 @@ fn set_up(sandbox: &Sandbox) {
             fs::write(to, put_in(fs::read_to_string(&file).unwrap())).unwrap();
         }
     }
-    let listed: Vec<String> = many().map(|(key, _)| format!("  {key:?},\n")).collect();
-    let lines = format!("src = \"many.tmpl\"\ndest = \"@OUT@/many.conf\"\nkeys = [\n{}]", listed.concat());
-    sandbox.resource("many", &put_in(lines));
+    let keys: Vec<String> = many().map(|(key, _)| key).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    sandbox.resource("many", &table("many.tmpl", sandbox.text_path("out/many.conf")).keys(&keys));
 }
 
 #[track_caller]

@@ -11,7 +11,8 @@ use nix::unistd::Pid;
 use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::etcd::Etcd;
 use crate::support::nginx::{Nginx, http_get};
-use crate::support::{Daemon, free_port, package_root, program, wait_for, wait_until};
+use crate::support::template::table;
+use crate::support::{Daemon, free_port, package_root, program, wait_for, wait_or, wait_until};
 
 /// An nginx that upstreamd starts, with one site made from the store's `/v/answer`.
 struct Balancer {
@@ -30,12 +31,10 @@ impl Balancer {
         );
         sandbox.resource(
             "site",
-            &format!(
-                "src = \"site.tera\"\ndest = \"{}\"\nkeys = [\"/v\"]\nescape = \"none\"\ncheck_cmd = \"{}\"\nreload_cmd = \"{}\"",
-                nginx.http_file("site.conf").display(),
-                nginx.check_command(),
-                nginx.reload_command(),
-            ),
+            &table("site.tera", nginx.http_file("site.conf").display())
+                .keys(&["/v"])
+                .set("escape", "none")
+                .driving(&nginx),
         );
         Balancer { nginx, sandbox, port, agent: None }
     }
@@ -53,12 +52,9 @@ impl Balancer {
 
     #[track_caller]
     fn wait_answer(&self, expected: &str) {
-        let answers = || http_get(self.port, "localhost", "/").is_ok_and(|answer| answer.body == expected);
-        let start = std::time::Instant::now();
-        while !answers() {
-            assert!(start.elapsed() < DEADLINE, "no {expected:?}:\n{}\n{}", self.sandbox.log(), self.nginx.error_log());
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let answer = || http_get(self.port, "localhost", "/").ok().filter(|answer| answer.body == expected);
+        let problem = || format!("no {expected:?}:\n{}\n{}", self.sandbox.log(), self.nginx.error_log());
+        wait_or(DEADLINE, answer, problem);
     }
 
     fn master(&self) -> Option<i32> {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::nginx::{Nginx, http_get};
+use crate::support::template::table;
 use crate::support::{Daemon, free_port, temp_dir, tls, wait_for, wait_until};
 
 /// How the resource under test asks nginx to reload.
@@ -101,11 +102,11 @@ impl Driven {
         };
         sandbox.resource(
             "nginx",
-            &format!(
-                "src = \"nginx.tera\"\ndest = \"{}\"\nkeys = [\"/\"]\nescape = \"none\"\ncheck_cmd = \"{}\"\n{reload}",
-                nginx.conf().display(),
-                nginx.check_command(),
-            ),
+            &table("nginx.tera", nginx.conf().display())
+                .keys(&["/"])
+                .set("escape", "none")
+                .set("check_cmd", nginx.check_command())
+                .lines(&reload),
         );
         let mut driven = Driven { nginx, sandbox, agent: None, good: String::new() };
         driven.set(&[("http", good_http)]);
@@ -270,8 +271,9 @@ fn a_pid_file_that_moves() {
     let moved = driven.path("moved.pid").display().to_string();
     driven.set(&[("pid", &moved)]);
     driven.sandbox.wait_log("the reload of nginx is verified");
+    let mark = driven.sandbox.mark();
     driven.set(&[("pid", &moved), ("http", "server { listen unix:next.sock; }")]);
-    driven.sandbox.wait_log_times("the reload of nginx is verified", 2);
+    driven.sandbox.wait_log_since(mark, "the reload of nginx is verified");
     assert!(!driven.sandbox.log().contains("failed"), "{}", driven.sandbox.log());
 }
 
@@ -415,8 +417,9 @@ fn servers_answer_with_the_generation_of_the_file_that_is_live() {
     assert!(first.contains("upstreamd-generation-") && !first.contains("-0000000000000000"), "{first}");
     assert_ne!(first.lines().last(), second.lines().last());
     sandbox.wait_log("the reload of nginx is verified");
+    let mark = sandbox.mark();
     sandbox.set_store("a: two\n");
-    sandbox.wait_log_times("generation_ms=", 2);
+    sandbox.wait_log_since(mark, "generation_ms=");
     assert_ne!(live(nginx.http_file("g.conf")), first);
     // The same content has the same generation: nothing to do.
     sandbox.onetime().expect_code(0);
@@ -504,9 +507,10 @@ fn while_nginx_is_being_replaced_the_reload_stays_owed() {
     driven.sandbox.wait_log("nginx's program is being replaced");
     assert_eq!(driven.sandbox.log().matches("drained:").count(), 1, "{}", driven.sandbox.log());
     // The old one stays: what it has not read yet, it is told to read.
+    let mark = driven.sandbox.mark();
     signal(new, nix::sys::signal::Signal::SIGQUIT);
     wait_until("the old master's place", DEADLINE, || nginx.masters() == [old]);
-    driven.sandbox.wait_log_times("drained:", 2);
+    driven.sandbox.wait_log_since(mark, "drained:");
 }
 
 #[test]
@@ -544,7 +548,7 @@ fn the_main_configuration_that_is_checked_says_where_nginx_is() {
     sandbox.template("nginx.tera", &text.replace("#main", "# {{ getv(key=\"/a\") }}"));
     let conf = nginx.conf().display().to_string();
     let check = "check_cmd = \"/usr/sbin/nginx -e stderr -t -c {{.src}}\"";
-    let lines = format!("src = \"nginx.tera\"\ndest = \"{conf}\"\nkeys = [\"/\"]\n{check}\nreload = \"nginx\"");
+    let lines = table("nginx.tera", &conf).keys(&["/"]).lines(check).set("reload", "nginx");
     sandbox.resource("nginx", &lines);
     nginx.start();
     sandbox.set_store("a: one\n");

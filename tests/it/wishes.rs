@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use crate::support::agent::Sandbox;
 use crate::support::etcd::Etcd;
+use crate::support::template::table;
 
 fn resource(sandbox: &Sandbox, template: &str, more_lines: &str) {
     sandbox.template("x.tera", template);
     let dest = sandbox.text_path("out/x");
-    sandbox.resource("x", &format!("src = \"x.tera\"\ndest = \"{dest}\"\nkeys = [\"/app\"]\n{more_lines}"));
+    sandbox.resource("x", &table("x.tera", &dest).keys(&["/app"]).lines(more_lines));
 }
 
 #[test]
@@ -107,7 +108,7 @@ fn names_sort_as_people_expect_in_both_engines() {
         "{{ naturalSort (ls \"/app\") }} {{ range naturalSort (gets \"/app/*\") }}{{ .Value }}{{ end }}",
     );
     let dest = sandbox.text_path("out/x");
-    sandbox.resource("x", &format!("src = \"x.tmpl\"\ndest = \"{dest}\"\nkeys = [\"/app\"]"));
+    sandbox.resource("x", &table("x.tmpl", &dest).keys(&["/app"]));
     assert_eq!(sandbox.run(&["render", "x"]).expect_code(0).stdout, "[app1 app2 app10] abc");
 }
 
@@ -203,8 +204,7 @@ fn keys_without_a_leading_slash_are_read_from_etcd() {
     ] {
         sandbox.template("x.tera", template);
         let dest = sandbox.text_path("out/x");
-        let lines =
-            format!("src = \"x.tera\"\nengine = \"{engine}\"\ndest = \"{dest}\"\nkeys = [\"stolon\"]\nraw_keys = true");
+        let lines = table("x.tera", &dest).set("engine", engine).keys(&["stolon"]).lines("raw_keys = true");
         sandbox.resource("x", &lines);
         assert_eq!(sandbox.run(&["render", "x"]).expect_code(0).stdout, "one cluster");
     }

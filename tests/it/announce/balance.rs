@@ -15,6 +15,7 @@ use super::{Reader, TTL};
 use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::etcd::Etcd;
 use crate::support::nginx::{Nginx, http_get};
+use crate::support::template::table;
 use crate::support::{Daemon, free_port, program, wait_for, wait_until};
 
 const TIMES: &[&str] = &["--interval", "600ms", "--timeout", "500ms", "--ttl", "3s", "--rise", "1", "--fall", "2"];
@@ -96,15 +97,7 @@ impl Balanced {
             ),
         );
         let site = nginx.http_file("site.conf");
-        sandbox.resource(
-            "site",
-            &format!(
-                "src = \"site.tera\"\ndest = \"{}\"\nkeys = [\"/services/web\"]\ncheck_cmd = \"{}\"\nreload_cmd = \"{}\"",
-                site.display(),
-                nginx.check_command(),
-                nginx.reload_command(),
-            ),
-        );
+        sandbox.resource("site", &table("site.tera", site.display()).keys(&["/services/web"]).driving(&nginx));
         let reader = Reader::new(&etcd);
         Balanced { etcd, reader, nginx, port, sandbox, site, _agent: None }
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::{Backend, World};
 use crate::support::Daemon;
 use crate::support::agent::DEADLINE;
-use crate::support::wait_until;
+use crate::support::{wait_or, wait_until};
 
 struct Folder {
     world: World,
@@ -43,15 +43,8 @@ impl Folder {
     #[track_caller]
     fn wait_keys(&mut self, expected: &[&str]) {
         let Folder { world, .. } = self;
-        let start = std::time::Instant::now();
-        loop {
-            let keys = world.reader.keys("/services/");
-            if keys == expected {
-                return;
-            }
-            assert!(start.elapsed() < DEADLINE, "{keys:?} instead of {expected:?}:\n{}", world.sandbox.log());
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
+        let are_there = || (world.reader.keys("/services/") == expected).then_some(());
+        wait_or(DEADLINE, are_there, || format!("the keys are not {expected:?}:\n{}", world.sandbox.log()));
     }
 }
 

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{Backend, Entry, World};
+use crate::support::template::table;
 
 /// Announces `web` in a layout and gives its key as it is in etcd, and what `backends()` makes of its folder.
 #[track_caller]
@@ -20,7 +21,7 @@ fn announced(layout: &str, more: &[&str], folder: &str) -> (Entry, String, u16) 
         ),
     );
     let dest = world.sandbox.text_path("out/read");
-    world.sandbox.resource("read", &format!("src = \"read.tera\"\ndest = \"{dest}\"\nkeys = [\"{folder}\"]"));
+    world.sandbox.resource("read", &table("read.tera", &dest).keys(&[folder]));
     let read = world.sandbox.run(&["render", "read"]).expect_code(0);
     assert_eq!(read.stderr, "", "a key was set aside");
     (entry, read.stdout, backend.port)

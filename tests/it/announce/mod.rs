@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 
 use etcd_client::{Client, GetOptions};
 
-use crate::support::Daemon;
 use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::etcd::Etcd;
+use crate::support::{Daemon, wait_or};
 
 /// Times short enough for a test.
 const QUICK: &[&str] = &["--interval", "300ms", "--timeout", "250ms", "--ttl", "3s", "--rise", "1", "--fall", "2"];
@@ -71,26 +71,16 @@ impl Reader {
     /// Waits until the prefix has exactly one key, and gives it.
     #[track_caller]
     fn wait_one(&mut self, prefix: &str, log: impl Fn() -> String) -> Entry {
-        let start = Instant::now();
-        loop {
-            if let Some((_, mut entries)) = self.read(prefix)
-                && entries.len() == 1
-            {
-                return entries.remove(0);
-            }
-            assert!(start.elapsed() < DEADLINE, "there is not one key below {prefix}:\n{}", log());
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let one = || <[Entry; 1]>::try_from(self.read(prefix)?.1).ok().map(|[entry]| entry);
+        wait_or(DEADLINE, one, || format!("there is not one key below {prefix}:\n{}", log()))
     }
 
     /// Waits until the prefix has no key, and says how long that took.
     #[track_caller]
     fn wait_none(&mut self, prefix: &str, log: impl Fn() -> String) -> Duration {
         let start = Instant::now();
-        while self.read(prefix).is_none_or(|(_, entries)| !entries.is_empty()) {
-            assert!(start.elapsed() < DEADLINE, "there is still a key below {prefix}:\n{}", log());
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let none = || self.read(prefix)?.1.is_empty().then_some(());
+        wait_or(DEADLINE, none, || format!("there is still a key below {prefix}:\n{}", log()));
         start.elapsed()
     }
 }

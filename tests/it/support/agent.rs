@@ -6,13 +6,23 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::{Daemon, program, temp_dir, wait_for, wait_until};
+use super::template::table;
+use super::{Daemon, program, temp_dir, wait_for, wait_or, wait_until};
 
 /// How long a state may take to come true before a test fails.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// How long one run may take.
 const RUN_DEADLINE: Duration = Duration::from_secs(60);
+
+/// A place in the log: what is logged later stands behind it.
+#[derive(Clone, Copy)]
+pub struct Mark(usize);
+
+impl Mark {
+    /// Before everything that was ever logged.
+    pub const START: Mark = Mark(0);
+}
 
 /// A folder with everything that an upstreamd needs.
 pub struct Sandbox {
@@ -77,7 +87,7 @@ impl Sandbox {
     pub fn plain_resource(&self, name: &str, more_lines: &str) {
         self.template("values.tera", "{% for pair in gets(pattern=\"/v/*\") %}{{ pair.value }}\n{% endfor %}");
         let dest = self.text_path(&format!("out/{name}"));
-        self.resource(name, &format!("src = \"values.tera\"\ndest = \"{dest}\"\nkeys = [\"/v\"]\n{more_lines}"));
+        self.resource(name, &table("values.tera", &dest).keys(&["/v"]).lines(more_lines));
     }
 
     /// Content of `out/NAME`; `None` where there is no such file.
@@ -87,16 +97,9 @@ impl Sandbox {
 
     #[track_caller]
     pub fn wait_output(&self, name: &str, expected: &str) {
-        let mut last = None;
-        let start = std::time::Instant::now();
-        while start.elapsed() < DEADLINE {
-            last = self.output(name);
-            if last.as_deref() == Some(expected) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        panic!("out/{name} is {last:?}, not {expected:?}\n--- log\n{}", self.log());
+        let is_there = || (self.output(name).as_deref() == Some(expected)).then_some(());
+        let problem = || format!("out/{name} is {:?}, not {expected:?}\n--- log\n{}", self.output(name), self.log());
+        wait_or(DEADLINE, is_there, problem);
     }
 
     /// Lines of a file that commands append to.
@@ -161,18 +164,33 @@ impl Sandbox {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
-    #[track_caller]
-    pub fn wait_log(&self, text: &str) {
-        self.wait_log_times(text, 1);
+    /// Returns the end of the log as it is now.
+    pub fn mark(&self) -> Mark {
+        Mark(self.log().len())
     }
 
+    /// Returns what was logged since the mark.
+    pub fn log_since(&self, mark: Mark) -> String {
+        self.log().split_off(mark.0)
+    }
+
+    /// Waits until the log says this, be it from long ago: for what is said once. For what is said again, take a mark first.
     #[track_caller]
-    pub fn wait_log_times(&self, text: &str, times: usize) {
-        let start = std::time::Instant::now();
-        while self.log().matches(text).count() < times {
-            assert!(start.elapsed() < DEADLINE, "the log does not say {text:?} {times} times:\n{}", self.log());
-            std::thread::sleep(Duration::from_millis(5));
-        }
+    pub fn wait_log(&self, text: &str) {
+        self.wait_log_since(Mark::START, text);
+    }
+
+    /// Waits until the log says this after the mark.
+    #[track_caller]
+    pub fn wait_log_since(&self, mark: Mark, text: &str) {
+        self.wait_log_times_since(mark, text, 1);
+    }
+
+    /// Waits until the log says this so many times after the mark.
+    #[track_caller]
+    pub fn wait_log_times_since(&self, mark: Mark, text: &str, times: usize) {
+        let says = || (self.log_since(mark).matches(text).count() >= times).then_some(());
+        wait_or(DEADLINE, says, || format!("the log does not say {text:?} {times} times:\n{}", self.log_since(mark)));
     }
 
     #[track_caller]

@@ -10,6 +10,7 @@ pub mod https;
 pub mod nginx;
 pub mod proxy;
 pub mod shipped;
+pub mod template;
 pub mod tls;
 
 use std::net::TcpListener;
@@ -60,15 +61,23 @@ pub fn free_port() -> u16 {
     }
 }
 
-/// Polls until `state` answers `Some`; panics with `what` when `deadline` has passed.
+/// Polls until `state` returns `Some`; panics with `what` when `deadline` has passed.
 #[track_caller]
-pub fn wait_for<T>(what: &str, deadline: Duration, mut state: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, deadline: Duration, state: impl FnMut() -> Option<T>) -> T {
+    wait_or(deadline, state, || format!("gave up after {deadline:?} waiting for: {what}"))
+}
+
+/// Polls until `state` returns `Some`; panics with what `problem` says when `deadline` has passed.
+#[track_caller]
+pub fn wait_or<T>(deadline: Duration, mut state: impl FnMut() -> Option<T>, problem: impl FnOnce() -> String) -> T {
     let start = Instant::now();
     loop {
         if let Some(value) = state() {
             return value;
         }
-        assert!(start.elapsed() < deadline, "waited {deadline:?} in vain for: {what}");
+        if start.elapsed() >= deadline {
+            panic!("{}", problem());
+        }
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -118,7 +118,7 @@ pub enum Readiness {
     Ready,
     /// Nothing was verified yet; why.
     NotApplied(String),
-    /// What is live stays as it is, because cannot follow the store; why.
+    /// The store cannot be followed, so live files stay as they are; why.
     StoreLost(String),
 }
 

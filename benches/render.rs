@@ -6,13 +6,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use upstreamd::model::dns::Srv;
 use upstreamd::model::key::{Key, Revision, Value};
 use upstreamd::model::range::KeyRanges;
 use upstreamd::model::resource::{Engine, Escape};
 use upstreamd::model::tree::Tree;
 use upstreamd::model::view::View;
 use upstreamd::nginx::installation::Version;
-use upstreamd::render::{Facts, Memory, Renderer, Root, Srv, TemplateSources, compile};
+use upstreamd::render::{Facts, Memory, Renderer, Root, TemplateSources, compile};
 
 struct NoFacts;
 

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::apply::fleet::Fleet;
+use crate::apply::fleet::InstanceFiles;
 use crate::model::for_each::ForEach;
-use crate::model::guard::{Found, Guard, OnEmpty};
+use crate::model::guard::{Guard, OnEmpty, RenderCount};
 use crate::model::report::{Stage, StepFailure};
 use crate::model::resource::Resource;
 use crate::model::text;
@@ -33,13 +33,13 @@ pub struct Expansion {
     /// Resources of names that were there in the last pass, and are no more.
     pub gone: Vec<Arc<str>>,
     /// The files that stay.
-    pub fleet: Fleet,
+    pub fleet: InstanceFiles,
 }
 
 impl Expansion {
     /// What the guard of the resource is to judge: how many names there are.
-    pub fn found(&self) -> Found {
-        Found { asks: true, keys: self.instances.len(), backends: self.instances.len(), set_aside: 0 }
+    pub fn found(&self) -> RenderCount {
+        RenderCount { asks: true, keys: self.instances.len(), backends: self.instances.len(), set_aside: 0 }
     }
 }
 
@@ -80,7 +80,7 @@ impl Expansions {
         self.by_resource.insert(Arc::clone(&resource.name), instances);
         // Whatever another resource writes is not ours to remove.
         let wanted: BTreeSet<PathBuf> = self.owners.keys().filter(|dest| is_in(dest, for_each)).cloned().collect();
-        Expansion { instances: all, refused, gone, fleet: Fleet { resource: Arc::clone(resource), wanted } }
+        Expansion { instances: all, refused, gone, fleet: InstanceFiles { resource: Arc::clone(resource), wanted } }
     }
 
     fn free(&self, dest: PathBuf) -> Result<PathBuf, String> {

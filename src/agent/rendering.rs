@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::generation;
-use crate::model::guard::{Decision, Found};
+use crate::model::guard::{Decision, RenderCount};
 use crate::model::needs;
 use crate::model::report::{Stage, StepFailure};
 use crate::model::resource::Resource;
@@ -70,15 +70,17 @@ pub fn view(resource: &Resource, tree: &Tree) -> View {
 }
 
 /// What the render that left this memory found.
-pub fn found(member: &Member, tree: &Tree, memory: &Memory) -> Found {
+pub fn found(member: &Member, tree: &Tree, memory: &Memory) -> RenderCount {
     let resource = &member.resource;
     match memory.tally() {
-        Some(tally) => Found { asks: true, keys: tally.keys, backends: tally.backends, set_aside: tally.set_aside },
+        Some(tally) => {
+            RenderCount { asks: true, keys: tally.keys, backends: tally.backends, set_aside: tally.set_aside }
+        }
         None => {
             let asks = member.renderer.asks_for_backends(&resource.src);
             // Where only none matters, one key tells.
             let most = if asks || resource.guard.compares() { usize::MAX } else { 1 };
-            Found { asks, keys: view(resource, tree).iter().take(most).count(), ..Found::default() }
+            RenderCount { asks, keys: view(resource, tree).iter().take(most).count(), ..RenderCount::default() }
         }
     }
 }

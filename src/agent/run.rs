@@ -15,7 +15,7 @@ use crate::model::report::Report;
 use crate::model::store::{EtcdSettings, StoreSettings};
 use crate::render::Facts;
 use crate::status::Shared;
-use crate::world::child::{Ended, StartError};
+use crate::world::child::{ChildEnd, StartError};
 use crate::world::folder_watch::FolderWatch;
 use crate::world::signals::Signals;
 use crate::world::{clock, terminal};
@@ -99,7 +99,7 @@ enum Wake {
     Finished(Vec<Finished>),
     FoldersChanged,
     Signal(Signal),
-    ChildEnded(Ended),
+    ChildEnded(ChildEnd),
     Due,
     Resync,
 }
@@ -125,7 +125,7 @@ pub enum Stopped {
     /// A signal asked for it.
     Asked,
     /// The supervised command has ended, by itself or with us.
-    CommandEnded(Ended),
+    CommandEnded(ChildEnd),
     /// The command to be supervised could not be started.
     CommandNotStarted(StartError),
     /// The store's task has ended by itself, which it never should.

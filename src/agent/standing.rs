@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::apply::Context;
 use crate::apply::live_count::{self, LiveCount};
-use crate::model::guard::{Decision, Found, Live, Verdict};
+use crate::model::guard::{Decision, Live, RenderCount, Verdict};
 use crate::model::resource::Resource;
 use crate::status::events;
 use crate::world::clock;
@@ -59,7 +59,7 @@ impl Standings {
         &mut self,
         context: &Context,
         resource: &Arc<Resource>,
-        found: Found,
+        found: RenderCount,
         has_file: bool,
         now: Instant,
     ) -> Decision {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use crate::apply::Context;
-use crate::world::child::{Child, Ended, StartError};
+use crate::world::child::{Child, ChildEnd, StartError};
 
 use super::engine::Engine;
 use super::supervision::{self, HandOn, Start};
@@ -82,7 +82,7 @@ impl Supervised {
     }
 
     /// Waits until the command has ended by itself.
-    pub(super) async fn ended(&mut self) -> Ended {
+    pub(super) async fn ended(&mut self) -> ChildEnd {
         match &mut self.state {
             State::Running(child) => {
                 let ended = child.ended().await;
@@ -105,7 +105,7 @@ impl Supervised {
     }
 
     /// Ends it with this signal; `None` where there is nothing to end.
-    pub(super) async fn stop(&mut self, signal: Signal) -> Option<Ended> {
+    pub(super) async fn stop(&mut self, signal: Signal) -> Option<ChildEnd> {
         let State::Running(child) = &mut self.state else { return None };
         let (ended, killed) = child.stop(signal, self.stop_timeout).await;
         if killed {

@@ -1,7 +1,7 @@
 //! `announce`: hands the announcer what it needs to know of this machine.
 
 use crate::announce::layout::Announcer;
-use crate::announce::run::{self, End, Plan};
+use crate::announce::run::{self, AnnounceEnd, AnnouncePlan};
 use crate::config::settings::Settings;
 use crate::world::host;
 
@@ -17,9 +17,9 @@ pub(super) async fn announce(settings: Settings, announce: Announce) -> Ending {
     let owner = format!("{host_name} pid {}", std::process::id());
     let announcer = Announcer { host_name, owner, prefix: settings.prefix };
     let Announce { store, source, command } = announce;
-    match run::run(Plan { store, announcer, source, command, stop_timeout: settings.stop_timeout }).await {
-        End::Stopped => Exit::Done.into(),
-        End::Held => Exit::Held.into(),
-        End::Command(status) => Ending::Command(status),
+    match run::run(AnnouncePlan { store, announcer, source, command, stop_timeout: settings.stop_timeout }).await {
+        AnnounceEnd::Stopped => Exit::Done.into(),
+        AnnounceEnd::Held => Exit::Held.into(),
+        AnnounceEnd::Command(status) => Ending::Command(status),
     }
 }

@@ -306,7 +306,8 @@ fn without_effect(values: &mut Values<'_>) -> Problems {
     let mut warnings = Vec::new();
     for setting in table::ALL {
         let raw = values.layers.raw(setting);
-        let switched_off = setting.kind == table::Kind::Switch && raw.values.iter().all(|value| value == "false");
+        let switched_off =
+            setting.kind == table::SettingKind::Switch && raw.values.iter().all(|value| value == "false");
         if raw.origin == Origin::Default || switched_off {
             continue;
         }

@@ -10,7 +10,7 @@ use crate::agent::loaded::Member;
 use crate::agent::marks::Because;
 use crate::agent::rendering::{check_format, found, refused, render_placeholder, render_unchecked, require, view};
 use crate::agent::waiting::Readiness;
-use crate::apply::fleet::{self, Fleet};
+use crate::apply::fleet::{self, InstanceFiles};
 use crate::apply::group::Group;
 use crate::model::guard::Verdict;
 use crate::model::needs;
@@ -27,7 +27,7 @@ pub(super) struct Work {
     /// New content.
     pub(super) rendered: Vec<Rendered>,
     /// All files of the resources with `for_each` that were looked at.
-    pub(super) fleets: Vec<Fleet>,
+    pub(super) fleets: Vec<InstanceFiles>,
     /// What could not be rendered.
     pub(super) dropped: Vec<(Arc<str>, StepFailure)>,
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use expect_test::{Expect, expect};
 
 use super::layers::{Flags, Raw};
-use super::table::{ALL, Kind, Section, Setting};
+use super::table::{ALL, Section, Setting, SettingKind};
 use super::*;
 use crate::model::store::{EtcdSettings, FileSettings, Scheme};
 
@@ -66,16 +66,16 @@ impl Said {
 /// Four values of the setting's kind, as one would write them; none is the default.
 fn samples(setting: &Setting) -> [&'static str; 4] {
     match setting.kind {
-        Kind::Switch if setting.default == Some("false") || setting.default.is_none() => {
+        SettingKind::Switch if setting.default == Some("false") || setting.default.is_none() => {
             ["true", "false", "true", "false"]
         }
-        Kind::Switch => ["false", "true", "false", "true"],
-        Kind::Text | Kind::Secret | Kind::Texts => ["host1:1", "host2:2", "host3:3", "host4:4"],
-        Kind::Path | Kind::Paths => ["/one", "/two", "/three", "/four"],
-        Kind::Seconds => ["1", "2", "3", "4"],
-        Kind::Duration => ["1s", "2s", "3s", "4s"],
-        Kind::Count => ["10", "20", "30", "40"],
-        Kind::Choice(words) | Kind::OptionalChoice(words) => {
+        SettingKind::Switch => ["false", "true", "false", "true"],
+        SettingKind::Text | SettingKind::Secret | SettingKind::Texts => ["host1:1", "host2:2", "host3:3", "host4:4"],
+        SettingKind::Path | SettingKind::Paths => ["/one", "/two", "/three", "/four"],
+        SettingKind::Seconds => ["1", "2", "3", "4"],
+        SettingKind::Duration => ["1s", "2s", "3s", "4s"],
+        SettingKind::Count => ["10", "20", "30", "40"],
+        SettingKind::Choice(words) | SettingKind::OptionalChoice(words) => {
             let others: Vec<_> = words.iter().copied().filter(|word| Some(*word) != setting.default).collect();
             std::array::from_fn(|index| others[index % others.len()])
         }
@@ -85,8 +85,8 @@ fn samples(setting: &Setting) -> [&'static str; 4] {
 /// The setting's line in the file, under the `nth` of its names.
 fn file_line(setting: &Setting, nth: usize, value: &str) -> String {
     let value = match setting.kind {
-        Kind::Switch | Kind::Count | Kind::Seconds => value.to_owned(),
-        Kind::Texts | Kind::Paths => format!("[\"{value}\"]"),
+        SettingKind::Switch | SettingKind::Count | SettingKind::Seconds => value.to_owned(),
+        SettingKind::Texts | SettingKind::Paths => format!("[\"{value}\"]"),
         _ => format!("\"{value}\""),
     };
     match setting.file_names()[nth].split_once('.') {

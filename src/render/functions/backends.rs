@@ -10,7 +10,7 @@ use super::super::session::{Session, shown};
 use super::call::{Call, kind};
 use super::json::to_tera;
 use super::{Form, Function};
-use crate::nginx::backend::{Backend, Networks, Options, UnixSockets, Wanted};
+use crate::nginx::backend::{Backend, Networks, Options, UnixSockets, WantedAddress};
 
 pub(super) const FUNCTIONS: &[Function] = &[Function {
     name: "backends",
@@ -54,9 +54,9 @@ fn options(call: &Call<'_>) -> Result<Options, Failure> {
     Ok(Options {
         port: call.optional("port").map(|_| number(call, "port", 1, u16::MAX, 0)).transpose()?,
         wanted: match call.optional_text("address")? {
-            None | Some("private") => Wanted::Private,
-            Some("public") => Wanted::Public,
-            Some("host") => Wanted::Host,
+            None | Some("private") => WantedAddress::Private,
+            Some("public") => WantedAddress::Public,
+            Some("host") => WantedAddress::Host,
             Some(_) => return Err(call.failure("argument `address` must be \"private\", \"public\" or \"host\"")),
         },
         hostnames: flag("hostnames", standard.hostnames)?,

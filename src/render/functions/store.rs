@@ -7,7 +7,7 @@ use tera::Value;
 use tera::value::Key;
 
 use crate::model::key;
-use crate::model::view::Child;
+use crate::model::view::DirectoryChild;
 
 use super::super::error::Failure;
 use super::super::memory::{Item, Kept};
@@ -115,7 +115,7 @@ fn lsdir(call: &Call<'_>, session: &mut Session) -> Result<Value, Failure> {
     names(call, session, |child| child.is_directory)
 }
 
-fn names(call: &Call<'_>, session: &Session, wanted: impl Fn(&Child) -> bool) -> Result<Value, Failure> {
+fn names(call: &Call<'_>, session: &Session, wanted: impl Fn(&DirectoryChild) -> bool) -> Result<Value, Failure> {
     let children = session.view.children(call.text("dir")?);
     Ok(Value::from(children.iter().filter(|(_, child)| wanted(child)).map(|(name, _)| *name).collect::<Vec<_>>()))
 }

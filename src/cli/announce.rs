@@ -15,9 +15,9 @@ pub(super) async fn announce(settings: Settings, announce: Announce) -> Ending {
         "localhost".to_owned()
     });
     let owner = format!("{host_name} pid {}", std::process::id());
-    let announcer = Announcer { host_name, owner, prefix: settings.prefix };
+    let announcer = Announcer { host_name, owner, prefix: settings.conf_d.defaults.prefix };
     let Announce { store, source, command } = announce;
-    match run::run(AnnouncePlan { store, announcer, source, command, stop_timeout: settings.stop_timeout }).await {
+    match run::run(AnnouncePlan { store, announcer, source, command, stop_timeout: settings.timeouts.stop }).await {
         AnnounceEnd::Stopped => Exit::Done.into(),
         AnnounceEnd::Held => Exit::Held.into(),
         AnnounceEnd::Command(status) => Ending::Command(status),

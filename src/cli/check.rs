@@ -67,7 +67,7 @@ fn missing_folder(resource: &Resource) -> Option<Problem> {
 
 /// What confd's users will find different, in resources whose templates are confd's: each line once, in order of the places.
 fn differences(settings: &Settings, sources: &Sources, loaded: &Loaded) -> Vec<Problem> {
-    let prefix = (settings.prefix.as_str(), settings.prefix_mode);
+    let prefix = (settings.conf_d.defaults.prefix.as_str(), settings.conf_d.defaults.prefix_mode);
     let mut found = Vec::new();
     for member in &loaded.members {
         let resource = &member.resource;
@@ -127,10 +127,10 @@ pub(super) fn check(settings: &Settings, mut problems: Problems) -> Exit {
     let loaded: Loaded = loaded::load(&sources, &run::facts(settings), None);
     problems.extend(loaded.problems.iter().cloned());
     problems.extend(loaded.accounts.iter().filter_map(unknown_account));
-    if settings.check_folders {
+    if settings.instead.check_folders {
         problems.extend(loaded.members.iter().filter_map(|member| missing_folder(&member.resource)));
     }
-    match settings.mock_data.as_deref().map(read_mock_data).transpose() {
+    match settings.instead.mock_data.as_deref().map(read_mock_data).transpose() {
         Ok(data) => problems.extend(data.iter().flat_map(|data| mock_problems(&loaded, data))),
         Err(problem) => problems.extend([problem]),
     }

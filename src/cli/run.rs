@@ -24,7 +24,7 @@ use super::{outcome, state};
 
 /// Does what the mode says, with a command to supervise where there is one.
 pub(super) async fn run(settings: Settings, command: Option<Vec<String>>) -> Ending {
-    let state_folder = match state::folder(&settings.state_dir) {
+    let state_folder = match state::folder(&settings.agent.state_dir) {
         Ok(folder) => folder,
         Err(problem) => {
             terminal::complain(&format!("{problem}\n"));
@@ -65,7 +65,7 @@ pub(super) async fn run(settings: Settings, command: Option<Vec<String>>) -> End
 
 /// The listener of the status pages. A single pass is over before anybody could ask.
 async fn listener(settings: &Settings) -> Result<Option<TcpListener>, String> {
-    let Some(address) = settings.metrics_addr.as_deref().filter(|_| settings.mode != Mode::Onetime) else {
+    let Some(address) = settings.agent.metrics_addr.as_deref().filter(|_| settings.mode != Mode::Onetime) else {
         return Ok(None);
     };
     match http::bind(address).await {
@@ -91,9 +91,11 @@ fn manner(mode: Mode) -> String {
 }
 
 fn plan(settings: &Settings, state_folder: Option<PathBuf>, command: Option<Vec<String>>) -> Plan {
-    let style = settings.diff.then(|| style(settings));
-    let preview: Option<run::Preview> =
-        settings.noop.then(|| Box::new(move |what: Previewed<'_>| show_previewed(&what, style)) as run::Preview);
+    let style = settings.preview.diff.then(|| style(settings));
+    let preview: Option<run::Preview> = settings
+        .preview
+        .noop
+        .then(|| Box::new(move |what: Previewed<'_>| show_previewed(&what, style)) as run::Preview);
     Plan {
         sources: sources(settings),
         facts: facts(settings),
@@ -101,19 +103,19 @@ fn plan(settings: &Settings, state_folder: Option<PathBuf>, command: Option<Vec<
         context: Arc::new(Context::new(apply::Settings {
             state_folder,
             onetime: settings.mode == Mode::Onetime,
-            keep_stage_file: settings.keep_stage_file,
+            keep_stage_file: settings.agent.keep_stage_file,
             lock_timeout: std::time::Duration::ZERO,
             nginx: settings.nginx.clone(),
         })),
         preview,
         board: Shared::new(backend(&settings.store), clock::now()),
         listener: None,
-        fail_fast: settings.fail_fast,
-        store_timeout: settings.backend_timeout,
-        shutdown_timeout: settings.shutdown_timeout,
+        fail_fast: settings.agent.fail_fast,
+        store_timeout: settings.timeouts.store,
+        shutdown_timeout: settings.timeouts.shutdown,
         receipt: receipt(settings),
         command,
-        stop_timeout: settings.stop_timeout,
+        stop_timeout: settings.timeouts.stop,
     }
 }
 
@@ -128,9 +130,9 @@ fn backend(store: &StoreSettings) -> &'static str {
 
 /// As whom and where to tell how far we have come; a single pass and one that changes nothing have nothing to tell.
 fn receipt(settings: &Settings) -> Option<ReceiptPlan> {
-    let wanted = settings.receipts && settings.mode != Mode::Onetime && !settings.noop;
+    let wanted = settings.agent.receipts && settings.mode != Mode::Onetime && !settings.preview.noop;
     let StoreSettings::Etcd(store) = settings.store.clone() else { return None };
-    let id = || settings.agent_id.clone().map_or_else(host::hostname, Ok);
+    let id = || settings.agent.id.clone().map_or_else(host::hostname, Ok);
     match wanted.then(id)? {
         Ok(id) => Some(ReceiptPlan { id, store }),
         Err(problem) => {
@@ -148,24 +150,24 @@ pub(super) fn facts(settings: &Settings) -> Arc<dyn Facts> {
 
 /// Where conf.d and templates are: `/etc/confd` serves where nobody says and only that exists.
 pub(super) fn sources(settings: &Settings) -> Sources {
-    let missing = settings.confdirs.iter().all(|confdir| !folder::is_folder(confdir));
+    let missing = settings.conf_d.confdirs.iter().all(|confdir| !folder::is_folder(confdir));
     let confd = Path::new(layers::CONFD_CONFDIR);
-    let confdirs = if !settings.confdirs_given && missing && folder::is_folder(confd) {
+    let confdirs = if !settings.conf_d.confdirs_given && missing && folder::is_folder(confd) {
         vec![confd.to_owned()]
     } else {
-        settings.confdirs.clone()
+        settings.conf_d.confdirs.clone()
     };
-    Sources { confdirs, defaults: settings.resource_defaults(), only: settings.resource.clone() }
+    Sources { confdirs, defaults: settings.conf_d.defaults.clone(), only: settings.conf_d.only.clone() }
 }
 
 /// How differences are shown.
 pub(super) fn style(settings: &Settings) -> Style {
-    let color = match settings.color {
+    let color = match settings.preview.color {
         Color::Always => true,
         Color::Never => false,
         Color::Auto => terminal::is_terminal(),
     };
-    Style { context_lines: settings.diff_context, color }
+    Style { context_lines: settings.preview.context_lines, color }
 }
 
 /// Says that one file would change; shows how, where a style is given.

@@ -89,7 +89,7 @@ pub(super) async fn diff(settings: Settings) -> Exit {
     let trees = read_stores(&settings, &loaded, &members).await;
     let style = run::style(&settings);
     let mut exit = if loaded.problems.is_empty() { Exit::Done } else { Exit::Configuration };
-    let state_folder = state::folder(&settings.state_dir).ok().flatten();
+    let state_folder = state::folder(&settings.agent.state_dir).ok().flatten();
     let context = Context::new(apply::Settings { state_folder, ..apply::Settings::default() });
     let mut expansions = expansions(&loaded);
     for (position, member) in loaded.members.iter().enumerate() {
@@ -294,7 +294,7 @@ pub(super) async fn read_stores(settings: &Settings, loaded: &Loaded, members: &
     // A store of which nothing is wanted is not asked.
     stores.set(&wanted);
     let mut trees = vec![None; wanted.len()];
-    for (position, snapshot) in stores.first_snapshots(settings.backend_timeout).await {
+    for (position, snapshot) in stores.first_snapshots(settings.timeouts.store).await {
         match snapshot {
             Ok(Event::Snapshot { revision, entries, .. }) => {
                 trees[position] = Some(Tree::from_entries(revision, entries));

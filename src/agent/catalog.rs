@@ -15,7 +15,7 @@ use crate::model::resource::Resource;
 use crate::model::store::StoreSettings;
 use crate::render::{self, Facts, Renderer, Root, TemplateError};
 use crate::world::folder_watch::Watched;
-use crate::world::fs::folder::{self, Folder};
+use crate::world::fs::folder::{self, FolderTexts};
 use crate::world::fs::{canonical, real_destination};
 
 use super::readers::Readers;
@@ -232,8 +232,8 @@ struct ConfdirContents {
 }
 
 fn load_confdir(
-    conf_d: &Folder,
-    templates: &Folder,
+    conf_d: &FolderTexts,
+    templates: &FolderTexts,
     confdirs: &Confdirs,
     facts: &Arc<dyn Facts>,
     previous: Option<&Catalog>,
@@ -318,7 +318,7 @@ fn drop_shared_destinations(resources: &mut Vec<Arc<Resource>>, problems: &mut V
 }
 
 /// Returns the last good form of resources whose file is still there but is broken now.
-fn kept_resources(conf_d: &Folder, previous: Option<&Catalog>, fresh: &[Arc<Resource>]) -> Vec<Arc<Resource>> {
+fn kept_resources(conf_d: &FolderTexts, previous: Option<&Catalog>, fresh: &[Arc<Resource>]) -> Vec<Arc<Resource>> {
     let still_there = |name: &str| conf_d.problem.is_some() || conf_d.files.iter().any(|file| file.name == name);
     let previous = previous.into_iter().flat_map(|previous| &previous.members);
     previous

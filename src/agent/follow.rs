@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use crate::model::event::Event;
 use crate::model::store::StoreSettings;
 use crate::render::Facts;
-use crate::world::child::{Ended, StartError};
+use crate::world::child::{ChildEnd, StartError};
 use crate::world::folder_watch::FolderWatch;
 use crate::world::signals::Signals;
 use crate::world::{clock, terminal};
@@ -62,7 +62,7 @@ pub enum Stopped {
     /// A signal asked for it.
     Asked,
     /// The supervised command has ended, by itself or with us.
-    CommandEnded(Ended),
+    CommandEnded(ChildEnd),
     /// The command could not be started.
     CommandNotStarted(StartError),
     /// The store's task has ended by itself, which it never should.
@@ -75,7 +75,7 @@ enum Wake {
     Returned(Vec<Returned>),
     FoldersChanged,
     Signal(Signal),
-    CommandEnded(Ended),
+    CommandEnded(ChildEnd),
     Due,
     Resync,
 }

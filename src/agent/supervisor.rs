@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::world::child::{Child, Ended, StartError};
+use crate::world::child::{Child, ChildEnd, StartError};
 use crate::world::clock;
 
 use super::run::Agent;
@@ -95,7 +95,7 @@ impl Supervisor {
     }
 
     /// Waits until the command has ended by itself.
-    pub(super) async fn ended(&mut self) -> Ended {
+    pub(super) async fn ended(&mut self) -> ChildEnd {
         match &mut self.state {
             State::Running(child) => {
                 let ended = child.ended().await;
@@ -117,7 +117,7 @@ impl Supervisor {
     }
 
     /// Ends the command with this signal. Returns `None` if there is no command to end.
-    pub(super) async fn stop(&mut self, signal: Signal) -> Option<Ended> {
+    pub(super) async fn stop(&mut self, signal: Signal) -> Option<ChildEnd> {
         let State::Running(child) = &mut self.state else { return None };
         let (ended, killed) = child.stop(signal, self.stop_timeout).await;
         if killed {

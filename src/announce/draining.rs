@@ -12,7 +12,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// What is known of the draining of some keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Draining {
+pub struct DrainWatch {
     /// The change that each key waits for: its own, to draining or to nothing; `None` until it is made.
     changes: BTreeMap<String, Option<Revision>>,
     look_at: Option<Instant>,
@@ -31,11 +31,11 @@ pub enum News {
     Drained,
 }
 
-impl Draining {
+impl DrainWatch {
     /// Of these keys, from now on.
-    pub fn of<'k>(keys: impl Iterator<Item = &'k str>, now: Instant) -> Draining {
+    pub fn of<'k>(keys: impl Iterator<Item = &'k str>, now: Instant) -> DrainWatch {
         let changes = keys.map(|key| (key.to_owned(), None)).collect();
-        Draining { changes, look_at: Some(now), ..Draining::default() }
+        DrainWatch { changes, look_at: Some(now), ..DrainWatch::default() }
     }
 
     /// The key was changed at this revision.
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn every_agent_that_sees_the_key_has_to_say_so() {
         let now = Instant::now();
-        let mut draining = Draining::of(["/services/web/one"].into_iter(), now);
+        let mut draining = DrainWatch::of(["/services/web/one"].into_iter(), now);
         assert_eq!(draining.look_at(), None, "the key does not say it yet");
         draining.changed("/services/other/one", Revision(3));
         assert_eq!(draining.look_at(), None);
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn nothing_to_drain_is_not_over_by_itself() {
         let now = Instant::now();
-        let mut draining = Draining::default();
+        let mut draining = DrainWatch::default();
         assert_eq!((draining.is_over(), draining.look_at()), (false, None));
         draining.take(Some(&[receipt("a", 9)]), now);
         assert!(!draining.is_over());

@@ -8,7 +8,7 @@ pub const GOODBYE: Duration = Duration::from_secs(5);
 
 /// How far it has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub enum Phase {
     /// There is no end in sight.
     Announcing,
     /// No new requests are wanted; the last ones may take until then.
@@ -19,29 +19,29 @@ pub enum Stage {
     Over,
 }
 
-impl Stage {
+impl Phase {
     /// The end is asked for; `drain` says how long the last requests may take, where there is somebody to serve them.
-    pub fn stop(self, drain: Option<Duration>, now: Instant) -> Stage {
+    pub fn stop(self, drain: Option<Duration>, now: Instant) -> Phase {
         match (self, drain) {
-            (Stage::Announcing, Some(limit)) => Stage::Draining(now + limit),
-            (Stage::Announcing, None) | (Stage::Draining(_), _) => Stage::Leaving(now + GOODBYE),
-            (Stage::Leaving(_) | Stage::Over, _) => Stage::Over,
+            (Phase::Announcing, Some(limit)) => Phase::Draining(now + limit),
+            (Phase::Announcing, None) | (Phase::Draining(_), _) => Phase::Leaving(now + GOODBYE),
+            (Phase::Leaving(_) | Phase::Over, _) => Phase::Over,
         }
     }
 
     /// There is nobody left who could serve a request, or the keys are somebody else's: no draining.
-    pub fn leave(self, now: Instant) -> Stage {
+    pub fn leave(self, now: Instant) -> Phase {
         match self {
-            Stage::Announcing | Stage::Draining(_) => Stage::Leaving(now + GOODBYE),
-            Stage::Leaving(_) | Stage::Over => self,
+            Phase::Announcing | Phase::Draining(_) => Phase::Leaving(now + GOODBYE),
+            Phase::Leaving(_) | Phase::Over => self,
         }
     }
 
     /// What time, and what is done, make of it.
-    pub fn proceed(self, drained: bool, nothing_left: bool, now: Instant) -> Stage {
+    pub fn proceed(self, drained: bool, nothing_left: bool, now: Instant) -> Phase {
         match self {
-            Stage::Draining(until) if drained || now >= until => Stage::Leaving(now + GOODBYE),
-            Stage::Leaving(until) if nothing_left || now >= until => Stage::Over,
+            Phase::Draining(until) if drained || now >= until => Phase::Leaving(now + GOODBYE),
+            Phase::Leaving(until) if nothing_left || now >= until => Phase::Over,
             _ => self,
         }
     }
@@ -49,8 +49,8 @@ impl Stage {
     /// When time alone makes something of it.
     pub fn deadline(self) -> Option<Instant> {
         match self {
-            Stage::Draining(until) | Stage::Leaving(until) => Some(until),
-            Stage::Announcing | Stage::Over => None,
+            Phase::Draining(until) | Phase::Leaving(until) => Some(until),
+            Phase::Announcing | Phase::Over => None,
         }
     }
 }
@@ -64,25 +64,25 @@ mod tests {
         let now = Instant::now();
         let later = now + Duration::from_secs(3);
         let drain = Some(Duration::from_secs(3));
-        let (draining, leaving) = (Stage::Draining(later), Stage::Leaving(now + GOODBYE));
+        let (draining, leaving) = (Phase::Draining(later), Phase::Leaving(now + GOODBYE));
         for (stage, expected) in [
-            (Stage::Announcing.stop(drain, now), draining),
-            (Stage::Announcing.stop(None, now), leaving),
+            (Phase::Announcing.stop(drain, now), draining),
+            (Phase::Announcing.stop(None, now), leaving),
             (draining.stop(drain, now), leaving),
-            (leaving.stop(drain, now), Stage::Over),
-            (Stage::Announcing.leave(now), leaving),
+            (leaving.stop(drain, now), Phase::Over),
+            (Phase::Announcing.leave(now), leaving),
             (draining.leave(now), leaving),
             (leaving.leave(later), leaving),
-            (Stage::Announcing.proceed(true, true, later), Stage::Announcing),
+            (Phase::Announcing.proceed(true, true, later), Phase::Announcing),
             (draining.proceed(false, true, now), draining),
             (draining.proceed(true, false, now), leaving),
-            (draining.proceed(false, false, later), Stage::Leaving(later + GOODBYE)),
+            (draining.proceed(false, false, later), Phase::Leaving(later + GOODBYE)),
             (leaving.proceed(true, false, now), leaving),
-            (leaving.proceed(false, true, now), Stage::Over),
-            (leaving.proceed(false, false, now + GOODBYE), Stage::Over),
+            (leaving.proceed(false, true, now), Phase::Over),
+            (leaving.proceed(false, false, now + GOODBYE), Phase::Over),
         ] {
             assert_eq!(stage, expected);
         }
-        assert_eq!((draining.deadline(), Stage::Announcing.deadline()), (Some(later), None));
+        assert_eq!((draining.deadline(), Phase::Announcing.deadline()), (Some(later), None));
     }
 }

@@ -53,7 +53,7 @@ impl Rules {
 
 /// What a check came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum HealthStep {
     /// Nothing has changed.
     Same,
     /// It failed for the first time since it last passed, or ever; not enough to change anything.
@@ -66,7 +66,7 @@ pub enum Step {
 
 /// The health of one backend.
 #[derive(Clone, Debug)]
-pub struct Health {
+pub struct Rating {
     rules: Rules,
     healthy: bool,
     /// It was healthy before: the grace of the start is over.
@@ -78,10 +78,10 @@ pub struct Health {
     since: Instant,
 }
 
-impl Health {
+impl Rating {
     /// A backend that starts now, or, `healthy`, goes on under new rules.
-    pub fn new(rules: Rules, healthy: bool, now: Instant) -> Health {
-        Health { rules, healthy, was_healthy: healthy, against: 0, failed: None, since: now }
+    pub fn new(rules: Rules, healthy: bool, now: Instant) -> Rating {
+        Rating { rules, healthy, was_healthy: healthy, against: 0, failed: None, since: now }
     }
 
     /// Whether failed checks are still to be expected.
@@ -90,22 +90,22 @@ impl Health {
     }
 
     /// Takes the result of a check.
-    pub fn take(&mut self, passed: bool, now: Instant) -> Step {
+    pub fn take(&mut self, passed: bool, now: Instant) -> HealthStep {
         let first_failure = !passed && self.failed != Some(true);
         self.failed = Some(!passed);
         if passed == self.healthy {
             self.against = 0;
-            return if first_failure && !self.is_starting(now) { Step::Ailing } else { Step::Same };
+            return if first_failure && !self.is_starting(now) { HealthStep::Ailing } else { HealthStep::Same };
         }
         self.against += 1;
         let enough = if passed { self.rules.rise } else { self.rules.fall };
         if self.against < enough {
-            return if first_failure { Step::Ailing } else { Step::Same };
+            return if first_failure { HealthStep::Ailing } else { HealthStep::Same };
         }
         self.against = 0;
         self.healthy = passed;
         self.was_healthy |= passed;
-        if passed { Step::Up } else { Step::Down }
+        if passed { HealthStep::Up } else { HealthStep::Down }
     }
 
     /// From the start of a check to the start of the next: up to a tenth off, so that many do not march in step.
@@ -139,14 +139,14 @@ mod tests {
     #[track_caller]
     fn check(rise: u32, fall: u32, results: &str, expected: &str) {
         let start = Instant::now();
-        let mut health = Health::new(rules(rise, fall, Duration::ZERO), false, start);
+        let mut health = Rating::new(rules(rise, fall, Duration::ZERO), false, start);
         let steps: String = results
             .chars()
             .map(|result| match health.take(result == '+', start) {
-                Step::Same => '.',
-                Step::Ailing => 'a',
-                Step::Up => 'U',
-                Step::Down => 'D',
+                HealthStep::Same => '.',
+                HealthStep::Ailing => 'a',
+                HealthStep::Up => 'U',
+                HealthStep::Down => 'D',
             })
             .collect();
         assert_eq!(steps, expected, "rise {rise} fall {fall}: {results}");
@@ -168,7 +168,7 @@ mod tests {
         for (rise, fall) in [(1, 1), (2, 3), (3, 2)] {
             for bits in 0_u32..1 << 10 {
                 let start = Instant::now();
-                let mut health = Health::new(rules(rise, fall, Duration::ZERO), false, start);
+                let mut health = Rating::new(rules(rise, fall, Duration::ZERO), false, start);
                 let (mut healthy, mut row) = (false, 0);
                 let mut last = None;
                 for nth in 0..10 {
@@ -178,7 +178,7 @@ mod tests {
                     let enough = if passed { rise } else { fall };
                     let changes = passed != healthy && row >= enough;
                     let step = health.take(passed, start);
-                    assert_eq!(matches!(step, Step::Up | Step::Down), changes, "{bits:b} {nth}");
+                    assert_eq!(matches!(step, HealthStep::Up | HealthStep::Down), changes, "{bits:b} {nth}");
                     healthy ^= changes;
                     assert_eq!(health.healthy, healthy);
                 }
@@ -189,20 +189,20 @@ mod tests {
     #[test]
     fn failures_are_expected_until_the_grace_is_over_or_it_was_healthy() {
         let start = Instant::now();
-        let mut health = Health::new(rules(1, 1, 10 * S), false, start);
-        assert_eq!(health.take(false, start + S), Step::Same);
+        let mut health = Rating::new(rules(1, 1, 10 * S), false, start);
+        assert_eq!(health.take(false, start + S), HealthStep::Same);
         assert!(health.is_starting(start + 9 * S) && !health.is_starting(start + 10 * S));
         assert_eq!(health.pause(start + S, 0.5), S, "it is looked for often");
-        assert_eq!(health.take(true, start + 2 * S), Step::Up);
+        assert_eq!(health.take(true, start + 2 * S), HealthStep::Up);
         assert!(!health.is_starting(start + 3 * S));
-        assert_eq!(health.take(false, start + 3 * S), Step::Down);
+        assert_eq!(health.take(false, start + 3 * S), HealthStep::Down);
     }
 
     #[test]
     fn pauses_are_jittered_and_short_while_rising() {
         let start = Instant::now();
-        let mut health = Health::new(rules(2, 3, Duration::ZERO), false, start);
-        let pauses = |health: &Health| [0.0, 0.5, 1.0].map(|random| health.pause(start, random).as_millis());
+        let mut health = Rating::new(rules(2, 3, Duration::ZERO), false, start);
+        let pauses = |health: &Rating| [0.0, 0.5, 1.0].map(|random| health.pause(start, random).as_millis());
         assert_eq!(pauses(&health), [4500, 5000, 5500]);
         health.take(true, start);
         assert_eq!(pauses(&health), [900, 1000, 1100]);
@@ -228,10 +228,10 @@ mod tests {
     #[test]
     fn new_rules_do_not_take_a_healthy_backend_away() {
         let start = Instant::now();
-        let mut health = Health::new(rules(2, 2, 10 * S), true, start);
+        let mut health = Rating::new(rules(2, 2, 10 * S), true, start);
         assert!(!health.is_starting(start));
-        assert_eq!(health.take(true, start), Step::Same);
-        assert_eq!(health.take(false, start), Step::Ailing);
-        assert_eq!(health.take(false, start), Step::Down);
+        assert_eq!(health.take(true, start), HealthStep::Same);
+        assert_eq!(health.take(false, start), HealthStep::Ailing);
+        assert_eq!(health.take(false, start), HealthStep::Down);
     }
 }

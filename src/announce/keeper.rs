@@ -11,8 +11,8 @@ use crate::model::store::EtcdSettings;
 use crate::world::clock::{self, sleep_until};
 use crate::world::random;
 
-use super::link::Link;
-use super::registrar::{Action, Notice, Registrar};
+use super::link::EtcdLink;
+use super::registrar::{EtcdAction, KeyNotice, Registrar};
 
 /// When etcd takes the key away by itself, seconds after its keeper has died.
 pub const TTL_SECONDS: u32 = 15;
@@ -49,7 +49,7 @@ impl Keeper {
 }
 
 async fn keep(settings: EtcdSettings, key: String, mut values: watch::Receiver<Option<Arc<str>>>) {
-    let mut link = Link::new(settings);
+    let mut link = EtcdLink::new(settings);
     // Three tries fit into the time to live.
     link.set_limit(Duration::from_secs(TTL_SECONDS.into()) / 3);
     let mut registrar = Registrar::new(clock::now());
@@ -66,7 +66,7 @@ async fn keep(settings: EtcdSettings, key: String, mut values: watch::Receiver<O
             return;
         }
         let action = registrar.next(clock::now());
-        if let Action::Wait(until) = action {
+        if let EtcdAction::Wait(until) = action {
             tokio::select! {
                 _ = values.changed(), if is_open => {}
                 () = sleep_until(until) => {}
@@ -80,18 +80,22 @@ async fn keep(settings: EtcdSettings, key: String, mut values: watch::Receiver<O
     }
 }
 
-fn tell(notice: &Notice) {
+fn tell(notice: &KeyNotice) {
     match notice {
-        Notice::Written(key, revision) => tracing::debug!(%key, %revision, "written"),
-        Notice::Removed(..) | Notice::Taken(..) | Notice::Regained => {}
-        Notice::Held(key, _) => {
+        KeyNotice::Written(key, revision) => tracing::debug!(%key, %revision, "written"),
+        KeyNotice::Removed(..) | KeyNotice::Taken(..) | KeyNotice::Regained => {}
+        KeyNotice::Held(key, _) => {
             tracing::error!(%key, "another agent keeps this key, so we do not (hint: give each an --agent-id of its own)");
         }
-        Notice::Denied(key, problem) => {
+        KeyNotice::Denied(key, problem) => {
             tracing::error!(%key, "the key may not be written: {problem} (hint: the etcd user needs readwrite there)");
         }
-        Notice::Vanished(key) => tracing::warn!(%key, "the key was taken away by somebody else; it is put back"),
-        Notice::LeaseLost => tracing::warn!("the lease of the agent's receipt was lost; another is granted"),
-        Notice::Lost { problem, .. } => tracing::warn!("the agent's receipt cannot be kept up to date: {problem}"),
+        KeyNotice::Vanished(key) => {
+            tracing::warn!(%key, "the key was taken away by somebody else; it is put back")
+        }
+        KeyNotice::LeaseLost => tracing::warn!("the lease of the agent's receipt was lost; another is granted"),
+        KeyNotice::Lost { problem, .. } => {
+            tracing::warn!("the agent's receipt cannot be kept up to date: {problem}")
+        }
     }
 }

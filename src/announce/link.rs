@@ -7,19 +7,19 @@ use crate::model::receipt;
 use crate::model::store::EtcdSettings;
 use crate::world::etcd::{Connection, Members};
 
-use super::registrar::{Action, Outcome};
+use super::registrar::{EtcdAction, EtcdOutcome};
 
 /// The way to etcd, in whatever state it is.
-pub(super) struct Link {
+pub(super) struct EtcdLink {
     members: Members,
     /// How long a request may take: a lease must not run out while one member says nothing.
     limit: Duration,
 }
 
-impl Link {
-    pub(super) fn new(settings: EtcdSettings) -> Link {
+impl EtcdLink {
+    pub(super) fn new(settings: EtcdSettings) -> EtcdLink {
         let limit = settings.request_timeout;
-        Link { members: Members::new(settings), limit }
+        EtcdLink { members: Members::new(settings), limit }
     }
 
     /// From now on no request may take longer.
@@ -28,7 +28,7 @@ impl Link {
     }
 
     /// Acts. Waiting is not for it. Dropping the future leaves what was asked for in doubt.
-    pub(super) async fn perform(&mut self, action: &Action) -> Outcome {
+    pub(super) async fn perform(&mut self, action: &EtcdAction) -> EtcdOutcome {
         match self.attempt(action).await {
             Ok(outcome) => outcome,
             Err(failure) => {
@@ -36,7 +36,7 @@ impl Link {
                 if failure.kind != FailureKind::Denied {
                     self.members.disconnect();
                 }
-                Outcome::Failed(failure)
+                EtcdOutcome::Failed(failure)
             }
         }
     }
@@ -66,22 +66,22 @@ impl Link {
         }
     }
 
-    async fn attempt(&mut self, action: &Action) -> Result<Outcome, EtcdFailure> {
-        if *action == Action::Connect {
+    async fn attempt(&mut self, action: &EtcdAction) -> Result<EtcdOutcome, EtcdFailure> {
+        if *action == EtcdAction::Connect {
             self.members.connect_next().await?;
-            return Ok(Outcome::Connected);
+            return Ok(EtcdOutcome::Connected);
         }
         let connection = self.connection()?;
         Ok(match action {
-            Action::Grant(ttl_seconds) => Outcome::Granted(connection.grant(*ttl_seconds).await?),
-            Action::KeepAlive(id) => Outcome::KeptAlive(connection.keep_alive(*id).await?),
-            Action::List(id) => Outcome::Listed(connection.keys_under(*id).await?),
-            Action::Write(id, writes) => Outcome::Wrote(connection.write(*id, writes).await?),
-            Action::Revoke(id) => {
+            EtcdAction::Grant(ttl_seconds) => EtcdOutcome::Granted(connection.grant(*ttl_seconds).await?),
+            EtcdAction::KeepAlive(id) => EtcdOutcome::KeptAlive(connection.keep_alive(*id).await?),
+            EtcdAction::List(id) => EtcdOutcome::Listed(connection.keys_under(*id).await?),
+            EtcdAction::Write(id, writes) => EtcdOutcome::Wrote(connection.write(*id, writes).await?),
+            EtcdAction::Revoke(id) => {
                 connection.revoke(*id).await?;
-                Outcome::Revoked
+                EtcdOutcome::Revoked
             }
-            Action::Connect | Action::Wait(_) => Outcome::Connected,
+            EtcdAction::Connect | EtcdAction::Wait(_) => EtcdOutcome::Connected,
         })
     }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::model::backoff::Backoff;
 use crate::model::etcd::{EtcdFailure, FailureKind};
-use crate::model::lease::{LeaseId, Write, WriteOutcome, Written};
+use crate::model::lease::{LeaseId, Write, WriteAnswer, WriteOutcome};
 
 mod entry;
 mod talk;
@@ -19,9 +19,9 @@ mod talk;
 #[cfg(test)]
 mod tests;
 
-pub use talk::{Action, Holder, Notice, Outcome};
+pub use talk::{EtcdAction, EtcdOutcome, Holder, KeyNotice};
 
-use entry::{Entry, Held};
+use entry::{KeptKey, KeyState};
 
 /// The longest pause between attempts to reach etcd: a key is to be back within a second of etcd's return.
 const LONGEST_RETRY: Duration = Duration::from_millis(400);
@@ -36,7 +36,7 @@ struct Lease {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Link {
+enum LinkState {
     /// Not connected; not to be tried before.
     Down(Instant),
     Up,
@@ -45,10 +45,10 @@ enum Link {
 /// The machine.
 #[derive(Debug)]
 pub struct Registrar {
-    keys: BTreeMap<String, Entry>,
+    keys: BTreeMap<String, KeptKey>,
     /// By their time to live.
     leases: BTreeMap<u32, Lease>,
-    link: Link,
+    link: LinkState,
     backoff: Backoff,
     /// Whether `Lost` was told.
     is_lost: bool,
@@ -62,7 +62,7 @@ impl Registrar {
         Registrar {
             keys: BTreeMap::new(),
             leases: BTreeMap::new(),
-            link: Link::Down(now),
+            link: LinkState::Down(now),
             backoff: Backoff::up_to(LONGEST_RETRY),
             is_lost: false,
             most_writes: MOST_WRITES,
@@ -74,20 +74,20 @@ impl Registrar {
     pub fn want(&mut self, key: &str, ttl_seconds: u32, value: Option<Arc<str>>) {
         match self.keys.get_mut(key) {
             Some(entry) => {
-                if entry.ttl_seconds != ttl_seconds && entry.held != Held::No {
+                if entry.ttl_seconds != ttl_seconds && entry.held != KeyState::No {
                     // A key cannot change its lease without a moment in which it might be lost: it keeps the one it has.
                     entry.wanted = value;
                     return;
                 }
                 entry.ttl_seconds = ttl_seconds;
                 entry.wanted = value;
-                if entry.wanted.is_none() && entry.held == Held::No {
+                if entry.wanted.is_none() && entry.held == KeyState::No {
                     self.keys.remove(key);
                 }
             }
             None if value.is_none() => {}
             None => {
-                self.keys.insert(key.to_owned(), Entry::new(ttl_seconds, value));
+                self.keys.insert(key.to_owned(), KeptKey::new(ttl_seconds, value));
             }
         }
     }
@@ -110,68 +110,69 @@ impl Registrar {
 
     /// Whether this key is known to say what is wanted now.
     pub fn is_as_wanted(&self, key: &str) -> bool {
-        let is_as_wanted = |entry: &Entry| matches!((&entry.wanted, &entry.held), (Some(a), Held::Ours(b)) if a == b);
+        let is_as_wanted =
+            |entry: &KeptKey| matches!((&entry.wanted, &entry.held), (Some(a), KeyState::Ours(b)) if a == b);
         self.keys.get(key).is_some_and(is_as_wanted)
     }
 
     /// Whether this key may be there, under a lease of ours.
     pub fn may_hold(&self, key: &str) -> bool {
-        self.keys.get(key).is_some_and(|entry| entry.held != Held::No)
+        self.keys.get(key).is_some_and(|entry| entry.held != KeyState::No)
     }
 
     /// What to do now.
-    pub fn next(&mut self, now: Instant) -> Action {
+    pub fn next(&mut self, now: Instant) -> EtcdAction {
         let action = self.decide(now);
-        if let Action::Write(_, writes) = &action {
+        if let EtcdAction::Write(_, writes) = &action {
             // Until the answer is here, they may or may not be there.
             for write in writes {
-                if let Some(entry) = self.keys.get_mut(write.key()).filter(|entry| entry.held == Held::No) {
-                    entry.held = Held::Unknown;
+                if let Some(entry) = self.keys.get_mut(write.key()).filter(|entry| entry.held == KeyState::No) {
+                    entry.held = KeyState::Unknown;
                 }
             }
         }
         action
     }
 
-    fn decide(&self, now: Instant) -> Action {
+    fn decide(&self, now: Instant) -> EtcdAction {
         let mut wake = Earliest::default();
         let writes = self.due_writes(now, &mut wake);
-        if let Link::Down(at) = self.link {
+        if let LinkState::Down(at) = self.link {
             let nothing_to_do = self.leases.is_empty() && writes.is_none();
             return match nothing_to_do {
-                true => Action::Wait(wake.0),
-                false if at > now => Action::Wait(Some(at)),
-                false => Action::Connect,
+                true => EtcdAction::Wait(wake.0),
+                false if at > now => EtcdAction::Wait(Some(at)),
+                false => EtcdAction::Connect,
             };
         }
         if self.stopping {
             return match self.leases.values().next() {
-                Some(lease) => Action::Revoke(lease.id),
-                None => Action::Wait(None),
+                Some(lease) => EtcdAction::Revoke(lease.id),
+                None => EtcdAction::Wait(None),
             };
         }
         for lease in self.leases.values() {
             if lease.renew_at <= now {
-                return Action::KeepAlive(lease.id);
+                return EtcdAction::KeepAlive(lease.id);
             }
             wake.take(lease.renew_at);
         }
         if let Some((ttl_seconds, writes)) = writes {
             return match self.leases.get(&ttl_seconds) {
-                Some(lease) => Action::Write(lease.id, writes),
-                None => Action::Grant(ttl_seconds),
+                Some(lease) => EtcdAction::Write(lease.id, writes),
+                None => EtcdAction::Grant(ttl_seconds),
             };
         }
         for (ttl_seconds, lease) in &self.leases {
             if self.keys.values().all(|entry| entry.ttl_seconds != *ttl_seconds) {
-                return Action::Revoke(lease.id);
+                return EtcdAction::Revoke(lease.id);
             }
             if lease.list_at <= now {
-                return Action::List(lease.id);
+                return EtcdAction::List(lease.id);
             }
             wake.take(lease.list_at);
         }
-        Action::Wait(wake.0)
+        EtcdAction::Wait(wake.0)
     }
 
     /// What is to be written, of one lease.
@@ -192,43 +193,46 @@ impl Registrar {
     }
 
     /// Takes what came of `action`, which `next` asked for. `random` is from 0 up to 1.
-    pub fn done(&mut self, action: &Action, outcome: Outcome, now: Instant, random: f64) -> Vec<Notice> {
+    pub fn done(&mut self, action: &EtcdAction, outcome: EtcdOutcome, now: Instant, random: f64) -> Vec<KeyNotice> {
         let mut notices = Vec::new();
         match (action, outcome) {
-            (Action::Connect, Outcome::Connected) => {
-                self.link = Link::Up;
+            (EtcdAction::Connect, EtcdOutcome::Connected) => {
+                self.link = LinkState::Up;
                 // Whatever has happened meanwhile: first of all the lease, then what is under it.
                 for lease in self.leases.values_mut() {
                     (lease.renew_at, lease.list_at) = (now, now);
                 }
                 return notices;
             }
-            (action, Outcome::Failed(failure)) => {
+            (action, EtcdOutcome::Failed(failure)) => {
                 self.failed(action, failure, now, random, &mut notices);
                 return notices;
             }
-            (Action::Grant(ttl_seconds), Outcome::Granted(id)) => {
+            (EtcdAction::Grant(ttl_seconds), EtcdOutcome::Granted(id)) => {
                 let ttl = Duration::from_secs((*ttl_seconds).into());
                 let lease = Lease { id, renew_at: now + renewal(ttl, random), list_at: now + ttl };
                 self.leases.insert(*ttl_seconds, lease);
             }
-            (Action::KeepAlive(id), Outcome::KeptAlive(true)) => {
+            (EtcdAction::KeepAlive(id), EtcdOutcome::KeptAlive(true)) => {
                 if let Some((ttl, lease)) = self.lease_mut(*id) {
                     lease.renew_at = now + renewal(ttl, random);
                 }
             }
-            (Action::KeepAlive(id), Outcome::KeptAlive(false)) | (Action::List(id), Outcome::Listed(None)) => {
+            (EtcdAction::KeepAlive(id), EtcdOutcome::KeptAlive(false))
+            | (EtcdAction::List(id), EtcdOutcome::Listed(None)) => {
                 self.lease_lost(*id, &mut notices);
             }
-            (Action::List(id), Outcome::Listed(Some(found))) => self.listed(*id, &found, now, &mut notices),
-            (Action::Write(id, writes), Outcome::Wrote(written)) => self.wrote(*id, writes, written, now, &mut notices),
-            (Action::Revoke(id), Outcome::Revoked) => self.leases.retain(|_, lease| lease.id != *id),
+            (EtcdAction::List(id), EtcdOutcome::Listed(Some(found))) => self.listed(*id, &found, now, &mut notices),
+            (EtcdAction::Write(id, writes), EtcdOutcome::Wrote(written)) => {
+                self.wrote(*id, writes, written, now, &mut notices)
+            }
+            (EtcdAction::Revoke(id), EtcdOutcome::Revoked) => self.leases.retain(|_, lease| lease.id != *id),
             // Not what was asked for; the next look at the state asks again.
             _ => {}
         }
         self.backoff.reset();
         if std::mem::take(&mut self.is_lost) {
-            notices.push(Notice::Regained);
+            notices.push(KeyNotice::Regained);
         }
         notices
     }
@@ -242,26 +246,33 @@ impl Registrar {
         self.leases.iter().find(|(_, lease)| lease.id == id).map(|(ttl_seconds, _)| *ttl_seconds)
     }
 
-    fn failed(&mut self, action: &Action, failure: EtcdFailure, now: Instant, random: f64, notices: &mut Vec<Notice>) {
-        if let Action::Write(_, writes) = action {
+    fn failed(
+        &mut self,
+        action: &EtcdAction,
+        failure: EtcdFailure,
+        now: Instant,
+        random: f64,
+        notices: &mut Vec<KeyNotice>,
+    ) {
+        if let EtcdAction::Write(_, writes) = action {
             if failure.kind == FailureKind::Denied {
                 return self.denied(writes, &failure, now, notices);
             }
             for write in writes {
                 if let Some(entry) = self.keys.get_mut(write.key()) {
-                    entry.held = Held::Unknown;
+                    entry.held = KeyState::Unknown;
                 }
             }
         }
         let retry_in = self.backoff.next_delay(random);
-        self.link = Link::Down(now + retry_in);
+        self.link = LinkState::Down(now + retry_in);
         if !std::mem::replace(&mut self.is_lost, true) {
-            notices.push(Notice::Lost { problem: failure.problem, retry_in });
+            notices.push(KeyNotice::Lost { problem: failure.problem, retry_in });
         }
     }
 
     /// One key that we may not write fails the whole transaction: from here on one by one.
-    fn denied(&mut self, writes: &[Write], failure: &EtcdFailure, now: Instant, notices: &mut Vec<Notice>) {
+    fn denied(&mut self, writes: &[Write], failure: &EtcdFailure, now: Instant, notices: &mut Vec<KeyNotice>) {
         if writes.len() > 1 {
             self.most_writes = 1;
             return;
@@ -273,36 +284,43 @@ impl Registrar {
         }
     }
 
-    fn lease_lost(&mut self, id: LeaseId, notices: &mut Vec<Notice>) {
+    fn lease_lost(&mut self, id: LeaseId, notices: &mut Vec<KeyNotice>) {
         let Some(ttl_seconds) = self.ttl_seconds_of(id) else { return };
         self.leases.remove(&ttl_seconds);
         for entry in self.keys.values_mut().filter(|entry| entry.ttl_seconds == ttl_seconds) {
-            entry.held = Held::No;
+            entry.held = KeyState::No;
         }
         self.forget_unwanted();
-        notices.push(Notice::LeaseLost);
+        notices.push(KeyNotice::LeaseLost);
     }
 
     fn forget_unwanted(&mut self) {
-        self.keys.retain(|_, entry| entry.wanted.is_some() || entry.held != Held::No);
+        self.keys.retain(|_, entry| entry.wanted.is_some() || entry.held != KeyState::No);
     }
 
-    fn listed(&mut self, id: LeaseId, found: &BTreeSet<String>, now: Instant, notices: &mut Vec<Notice>) {
+    fn listed(&mut self, id: LeaseId, found: &BTreeSet<String>, now: Instant, notices: &mut Vec<KeyNotice>) {
         let Some(ttl_seconds) = self.ttl_seconds_of(id) else { return };
         if let Some((ttl, lease)) = self.lease_mut(id) {
             lease.list_at = now + ttl;
         }
         for (key, entry) in &mut self.keys {
-            let ours = matches!(entry.held, Held::Ours(_)) && entry.ttl_seconds == ttl_seconds;
+            let ours = matches!(entry.held, KeyState::Ours(_)) && entry.ttl_seconds == ttl_seconds;
             if ours && !found.contains(key) {
-                entry.held = Held::No;
-                notices.push(Notice::Vanished(key.clone()));
+                entry.held = KeyState::No;
+                notices.push(KeyNotice::Vanished(key.clone()));
             }
         }
         self.forget_unwanted();
     }
 
-    fn wrote(&mut self, id: LeaseId, writes: &[Write], written: Written, now: Instant, notices: &mut Vec<Notice>) {
+    fn wrote(
+        &mut self,
+        id: LeaseId,
+        writes: &[Write],
+        written: WriteAnswer,
+        now: Instant,
+        notices: &mut Vec<KeyNotice>,
+    ) {
         let revision = written.revision;
         for (write, outcome) in writes.iter().zip(written.outcomes) {
             let key = write.key();
@@ -311,27 +329,27 @@ impl Registrar {
             match (write, outcome) {
                 (Write::Create(_, value) | Write::Update(_, value), WriteOutcome::Done) => {
                     entry.is_ours(Arc::clone(value));
-                    notices.push(Notice::Written(key.to_owned(), revision));
+                    notices.push(KeyNotice::Written(key.to_owned(), revision));
                 }
                 (Write::Delete(_), WriteOutcome::Done | WriteOutcome::Refused(None)) => {
-                    entry.held = Held::No;
-                    notices.push(Notice::Removed(key.to_owned(), revision));
+                    entry.held = KeyState::No;
+                    notices.push(KeyNotice::Removed(key.to_owned(), revision));
                 }
-                (Write::Create(..), WriteOutcome::Postponed) => entry.held = Held::No,
+                (Write::Create(..), WriteOutcome::Postponed) => entry.held = KeyState::No,
                 (_, WriteOutcome::Postponed) => {}
                 // It is under another lease now: no business of ours.
-                (Write::Delete(_), WriteOutcome::Refused(Some(_))) => entry.held = Held::No,
+                (Write::Delete(_), WriteOutcome::Refused(Some(_))) => entry.held = KeyState::No,
                 // Gone between two looks: created next.
-                (_, WriteOutcome::Refused(None)) => entry.held = Held::No,
+                (_, WriteOutcome::Refused(None)) => entry.held = KeyState::No,
                 (_, WriteOutcome::Refused(Some(found))) if found.lease == id => {
                     let held: Arc<str> = String::from_utf8_lossy(&found.value).into();
                     if entry.wanted.as_ref() == Some(&held) {
-                        notices.push(Notice::Written(key.to_owned(), revision));
+                        notices.push(KeyNotice::Written(key.to_owned(), revision));
                     }
                     entry.is_ours(held);
                 }
                 (_, WriteOutcome::Refused(Some(found))) => {
-                    entry.held = Held::No;
+                    entry.held = KeyState::No;
                     notices.extend(entry.taken(key, &found, now));
                 }
             }

@@ -12,7 +12,7 @@ use super::layout::{Announcer, key};
 
 /// A file as it was read.
 #[derive(Clone, Debug)]
-pub struct File {
+pub struct ServiceFile {
     /// Its path.
     pub path: PathBuf,
     /// Its text, or why there is none.
@@ -39,10 +39,10 @@ impl Roster {
     }
 
     /// What the files say now. Of two services with one key the one that was there before is kept, else the first.
-    pub fn read(&self, files: &[File], announcer: &Announcer) -> Roster {
+    pub fn read(&self, files: &[ServiceFile], announcer: &Announcer) -> Roster {
         let mut problems = Vec::new();
         let mut roster = Roster::default();
-        for File { path, text } in files {
+        for ServiceFile { path, text } in files {
             let parsed = match text {
                 Ok(text) => parse_file(path, text),
                 Err(problem) => {
@@ -93,8 +93,8 @@ mod tests {
         format!("[[service]]\nname = \"{name}\"\naddress = \"10.0.0.5:{port}\"\nid = \"{name}\"\n")
     }
 
-    fn files(texts: &[(&str, &str)]) -> Vec<File> {
-        texts.iter().map(|(path, text)| File { path: path.into(), text: Ok((*text).to_owned()) }).collect()
+    fn files(texts: &[(&str, &str)]) -> Vec<ServiceFile> {
+        texts.iter().map(|(path, text)| ServiceFile { path: path.into(), text: Ok((*text).to_owned()) }).collect()
     }
 
     fn ports(roster: &Roster) -> Vec<(&str, u16)> {
@@ -109,7 +109,7 @@ mod tests {
         let broken = first.read(&files(&[("a", "[[service]"), ("b", &service("db", 3))]), &announcer());
         assert_eq!(ports(&broken), [("/services/db/db", 3), ("/services/web/web", 1)]);
         assert_eq!(broken.problems.len(), 1);
-        let unreadable = File { path: "a".into(), text: Err("not UTF-8".to_owned()) };
+        let unreadable = ServiceFile { path: "a".into(), text: Err("not UTF-8".to_owned()) };
         let unreadable = broken.read(&[unreadable], &announcer());
         assert_eq!(ports(&unreadable), [("/services/web/web", 1)]);
         let gone = unreadable.read(&[], &announcer());

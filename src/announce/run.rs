@@ -9,28 +9,28 @@ use tokio::sync::mpsc;
 
 use crate::model::service::Service;
 use crate::model::store::EtcdSettings;
-use crate::world::child::{Child, Ended};
+use crate::world::child::{Child, ChildEnd};
 use crate::world::clock::{self, sleep_until};
 use crate::world::folder_watch::{FolderWatch, Watched};
 use crate::world::fs::folder;
 use crate::world::signals::Signals;
 use crate::world::{random, terminal};
 
-use super::draining::{Draining, News};
-use super::ending::Stage;
+use super::draining::{DrainWatch, News};
+use super::ending::Phase;
 use super::layout::Announcer;
-use super::link::Link;
+use super::link::EtcdLink;
 use super::lookup;
-use super::registrar::{Action, Holder, Notice, Registrar};
-use super::roster::{File, Roster};
-use super::services::{Services, Verdict};
+use super::registrar::{EtcdAction, Holder, KeyNotice, Registrar};
+use super::roster::{Roster, ServiceFile};
+use super::services::{HealthVerdict, Services};
 
 /// How long files must be quiet before they are read again.
 const QUIET: Duration = Duration::from_millis(100);
 
 /// Everything the announcer needs to know.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct AnnouncePlan {
     /// Where etcd is.
     pub store: EtcdSettings,
     /// Who announces.
@@ -54,7 +54,7 @@ pub enum ServiceSource {
 
 /// Why it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum AnnounceEnd {
     /// A signal said so.
     Stopped,
     /// Somebody else announces the same key.
@@ -64,18 +64,18 @@ pub enum End {
 }
 
 /// What the loop wakes up for.
-enum Wake {
-    Verdict(Verdict),
+enum AnnounceWake {
+    Verdict(HealthVerdict),
     Way(IpAddr),
     FilesChanged,
     Signal(Signal),
-    ChildEnded(Ended),
+    ChildEnded(ChildEnd),
 }
 
 /// Where wakes come from.
 struct Inputs {
     signals: Signals,
-    verdicts: mpsc::Receiver<Verdict>,
+    verdicts: mpsc::Receiver<HealthVerdict>,
     ways: mpsc::Receiver<IpAddr>,
     folder: Option<FolderWatch>,
     child: Option<Child>,
@@ -83,7 +83,7 @@ struct Inputs {
 
 impl Inputs {
     /// The next one. Dropping the future loses nothing.
-    async fn next(&mut self) -> Wake {
+    async fn next(&mut self) -> AnnounceWake {
         let Inputs { signals, verdicts, ways, folder, child } = self;
         let changed = async {
             match folder {
@@ -99,30 +99,30 @@ impl Inputs {
         };
         tokio::select! {
             biased;
-            signal = signals.next() => Wake::Signal(signal),
-            ended = ended => Wake::ChildEnded(ended),
-            Some(verdict) = verdicts.recv() => Wake::Verdict(verdict),
-            Some(address) = ways.recv() => Wake::Way(address),
-            () = changed => Wake::FilesChanged,
+            signal = signals.next() => AnnounceWake::Signal(signal),
+            ended = ended => AnnounceWake::ChildEnded(ended),
+            Some(verdict) = verdicts.recv() => AnnounceWake::Verdict(verdict),
+            Some(address) = ways.recv() => AnnounceWake::Way(address),
+            () = changed => AnnounceWake::FilesChanged,
         }
     }
 }
 
 /// Announces until a signal says stop, the command ends, or, for a single service, it is clear that it cannot be announced.
-pub async fn run(plan: Plan) -> End {
+pub async fn run(plan: AnnouncePlan) -> AnnounceEnd {
     let signals = if plan.command.is_some() { Signals::listen_for_child() } else { Signals::listen() };
     let child = match plan.command.as_deref().map(Child::start).transpose() {
         Ok(child) => child,
         Err(error) => {
             tracing::error!("{error}: {}", error.source);
-            return End::Command(error.exit_status());
+            return AnnounceEnd::Command(error.exit_status());
         }
     };
     let (services, verdicts) = Services::new(plan.announcer.clone());
     let (found, ways) = mpsc::channel(1);
     let folder = matches!(plan.source, ServiceSource::Folder(_)).then(|| FolderWatch::start(QUIET));
     let mut inputs = Inputs { signals, verdicts, ways, folder, child };
-    let mut link = Link::new(plan.store.clone());
+    let mut link = EtcdLink::new(plan.store.clone());
     let stop_timeout = plan.stop_timeout;
     let mut announcing = Announcing {
         registrar: Registrar::new(clock::now()),
@@ -130,13 +130,13 @@ pub async fn run(plan: Plan) -> End {
         roster: Roster::default(),
         way_finder: Some((plan.store.clone(), found)),
         plan,
-        stage: Stage::Announcing,
-        draining: Draining::default(),
-        end: End::Stopped,
+        stage: Phase::Announcing,
+        draining: DrainWatch::default(),
+        end: AnnounceEnd::Stopped,
         last_signal: Signal::SIGTERM,
     };
     announcing.load(inputs.folder.as_mut(), "start");
-    while announcing.proceed() != Stage::Over {
+    while announcing.proceed() != Phase::Over {
         announcing.step(&mut link, &mut inputs).await;
     }
     if !announcing.registrar.is_empty() {
@@ -149,40 +149,40 @@ pub async fn run(plan: Plan) -> End {
     }
     tracing::info!("the command has ended: {ended}");
     match announcing.end {
-        End::Held => End::Held,
-        End::Stopped | End::Command(_) => End::Command(ended.exit_status()),
+        AnnounceEnd::Held => AnnounceEnd::Held,
+        AnnounceEnd::Stopped | AnnounceEnd::Command(_) => AnnounceEnd::Command(ended.exit_status()),
     }
 }
 
 struct Announcing {
-    plan: Plan,
+    plan: AnnouncePlan,
     registrar: Registrar,
     services: Services,
     roster: Roster,
     /// What it takes to look for the way to etcd; gone once that has begun.
     way_finder: Option<(EtcdSettings, mpsc::Sender<IpAddr>)>,
-    stage: Stage,
+    stage: Phase,
     /// What the agents say of it, while it drains.
-    draining: Draining,
-    end: End,
+    draining: DrainWatch,
+    end: AnnounceEnd,
     /// What the command is told in the end.
     last_signal: Signal,
 }
 
 impl Announcing {
     /// One step: an action of the registrar with all that happens meanwhile, a look at the receipts, or a wait.
-    async fn step(&mut self, link: &mut Link, inputs: &mut Inputs) {
+    async fn step(&mut self, link: &mut EtcdLink, inputs: &mut Inputs) {
         link.set_limit(self.services.request_limit());
         let now = clock::now();
         let action = self.registrar.next(now);
-        let Action::Wait(at) = action else {
+        let EtcdAction::Wait(at) = action else {
             let Some(outcome) = self.meanwhile(inputs, link.perform(&action)).await else { return };
             for notice in self.registrar.done(&action, outcome, clock::now(), random::fraction()) {
                 self.tell(notice);
             }
             return;
         };
-        let look_at = self.draining.look_at().filter(|_| matches!(self.stage, Stage::Draining(_)));
+        let look_at = self.draining.look_at().filter(|_| matches!(self.stage, Phase::Draining(_)));
         if look_at.is_some_and(|at| at <= now) {
             let Some(receipts) = self.meanwhile(inputs, link.receipts()).await else { return };
             let news = self.draining.take(receipts.as_deref(), clock::now());
@@ -199,7 +199,7 @@ impl Announcing {
     /// Waits for some work and takes what happens meanwhile; `None` where it is given up because all is over.
     async fn meanwhile<T>(&mut self, inputs: &mut Inputs, work: impl Future<Output = T>) -> Option<T> {
         tokio::pin!(work);
-        while self.proceed() != Stage::Over {
+        while self.proceed() != Phase::Over {
             tokio::select! {
                 biased;
                 result = &mut work => return Some(result),
@@ -210,29 +210,29 @@ impl Announcing {
         None
     }
 
-    fn take(&mut self, wake: Wake, inputs: &mut Inputs) {
-        let is_announcing = self.stage == Stage::Announcing;
+    fn take(&mut self, wake: AnnounceWake, inputs: &mut Inputs) {
+        let is_announcing = self.stage == Phase::Announcing;
         match wake {
-            Wake::Verdict(verdict) if is_announcing => self.services.judge(verdict, &mut self.registrar),
-            Wake::Way(address) if is_announcing => self.services.set_auto(address, &mut self.registrar),
-            Wake::FilesChanged if is_announcing => self.load(inputs.folder.as_mut(), "files have changed"),
-            Wake::Verdict(_) | Wake::Way(_) | Wake::FilesChanged => {}
-            Wake::ChildEnded(ended) => {
+            AnnounceWake::Verdict(verdict) if is_announcing => self.services.judge(verdict, &mut self.registrar),
+            AnnounceWake::Way(address) if is_announcing => self.services.set_auto(address, &mut self.registrar),
+            AnnounceWake::FilesChanged if is_announcing => self.load(inputs.folder.as_mut(), "files have changed"),
+            AnnounceWake::Verdict(_) | AnnounceWake::Way(_) | AnnounceWake::FilesChanged => {}
+            AnnounceWake::ChildEnded(ended) => {
                 tracing::info!("the command has ended: {ended}");
                 inputs.child = None;
-                self.end = End::Command(ended.exit_status());
+                self.end = AnnounceEnd::Command(ended.exit_status());
                 let stage = self.stage.leave(clock::now());
                 self.enter(stage);
             }
-            Wake::Signal(signal @ (Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT)) => {
+            AnnounceWake::Signal(signal @ (Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT)) => {
                 self.last_signal = signal;
                 let serves = inputs.child.is_some() && self.services.keys().any(|key| self.registrar.may_hold(key));
                 let stage = self.stage.stop(serves.then(|| self.services.drain_timeout()), clock::now());
                 self.enter(stage);
             }
             // A window of another size is not meant for it, and makes an nginx dismiss its workers.
-            Wake::Signal(Signal::SIGWINCH) if terminal::reads_from_terminal() => {}
-            Wake::Signal(signal) => {
+            AnnounceWake::Signal(Signal::SIGWINCH) if terminal::reads_from_terminal() => {}
+            AnnounceWake::Signal(signal) => {
                 if let Some(child) = &inputs.child {
                     child.signal(signal);
                 }
@@ -251,28 +251,28 @@ impl Announcing {
     }
 
     /// Where things stand.
-    fn proceed(&mut self) -> Stage {
+    fn proceed(&mut self) -> Phase {
         let stage = self.stage.proceed(self.draining.is_over(), self.registrar.is_empty(), clock::now());
         self.enter(stage);
         stage
     }
 
-    fn enter(&mut self, stage: Stage) {
+    fn enter(&mut self, stage: Phase) {
         if std::mem::replace(&mut self.stage, stage) == stage {
             return;
         }
         match stage {
-            Stage::Draining(_) => {
+            Phase::Draining(_) => {
                 tracing::info!(limit = ?self.services.drain_timeout(), "draining");
                 let held = self.services.keys().filter(|key| self.registrar.may_hold(key));
-                self.draining = Draining::of(held, clock::now());
+                self.draining = DrainWatch::of(held, clock::now());
                 self.services.drain(&mut self.registrar);
             }
-            Stage::Leaving(_) => {
+            Phase::Leaving(_) => {
                 tracing::info!("stopping");
                 self.registrar.stop();
             }
-            Stage::Announcing | Stage::Over => {}
+            Phase::Announcing | Phase::Over => {}
         }
     }
 
@@ -300,20 +300,22 @@ impl Announcing {
         }
     }
 
-    fn tell(&mut self, notice: Notice) {
+    fn tell(&mut self, notice: KeyNotice) {
         match &notice {
             // One that was under way when draining began does not say so yet.
-            Notice::Written(key, _) if !self.registrar.is_as_wanted(key) => {}
-            Notice::Written(key, revision) | Notice::Removed(key, revision) => self.draining.changed(key, *revision),
+            KeyNotice::Written(key, _) if !self.registrar.is_as_wanted(key) => {}
+            KeyNotice::Written(key, revision) | KeyNotice::Removed(key, revision) => {
+                self.draining.changed(key, *revision)
+            }
             _ => {}
         }
         match notice {
-            Notice::Written(key, revision) => tracing::info!(key, %revision, "announced"),
-            Notice::Removed(key, revision) => tracing::info!(key, %revision, "taken away"),
-            Notice::Taken(key, holder) => {
+            KeyNotice::Written(key, revision) => tracing::info!(key, %revision, "announced"),
+            KeyNotice::Removed(key, revision) => tracing::info!(key, %revision, "taken away"),
+            KeyNotice::Taken(key, holder) => {
                 tracing::warn!(key, "taken by {}; it is announced as soon as that is gone", holder_words(&holder));
             }
-            Notice::Held(key, holder) => {
+            KeyNotice::Held(key, holder) => {
                 let hint =
                     if holder.lease == 0 { "delete the key" } else { "stop one of the two, or give it another id" };
                 tracing::error!(
@@ -322,21 +324,23 @@ impl Announcing {
                     holder_words(&holder)
                 );
                 if matches!(self.plan.source, ServiceSource::One(_)) {
-                    self.end = End::Held;
+                    self.end = AnnounceEnd::Held;
                     let stage = self.stage.leave(clock::now());
                     self.enter(stage);
                 }
             }
-            Notice::Vanished(key) => tracing::warn!(key, "somebody else has deleted the key; it is announced again"),
-            Notice::Denied(key, problem) => tracing::error!(key, "the key may not be written: {problem}"),
-            Notice::LeaseLost => {
+            KeyNotice::Vanished(key) => {
+                tracing::warn!(key, "somebody else has deleted the key; it is announced again")
+            }
+            KeyNotice::Denied(key, problem) => tracing::error!(key, "the key may not be written: {problem}"),
+            KeyNotice::LeaseLost => {
                 tracing::warn!("the lease has run out, and its keys with it; they are announced again")
             }
-            Notice::Lost { problem, retry_in } => {
+            KeyNotice::Lost { problem, retry_in } => {
                 let retry_in_ms = retry_in.as_millis();
                 tracing::warn!(retry_in_ms, "etcd cannot be reached, keys stay for their time to live: {problem}");
             }
-            Notice::Regained => tracing::info!("etcd can be reached again"),
+            KeyNotice::Regained => tracing::info!("etcd can be reached again"),
         }
     }
 }
@@ -369,7 +373,7 @@ fn holder_words(holder: &Holder) -> String {
 }
 
 /// The folder's files, read again where only the watch that begins now could have noticed a change.
-fn read_files(root: &std::path::Path, watch: Option<&mut FolderWatch>) -> Vec<File> {
+fn read_files(root: &std::path::Path, watch: Option<&mut FolderWatch>) -> Vec<ServiceFile> {
     let read = || folder::read_texts(root, |name| name.ends_with(".toml"));
     let mut found = read();
     if let Some(watch) = watch {
@@ -382,5 +386,5 @@ fn read_files(root: &std::path::Path, watch: Option<&mut FolderWatch>) -> Vec<Fi
     if let Some(problem) = &found.problem {
         tracing::error!("{problem}");
     }
-    found.files.into_iter().map(|file| File { path: file.path, text: file.text }).collect()
+    found.files.into_iter().map(|file| ServiceFile { path: file.path, text: file.text }).collect()
 }

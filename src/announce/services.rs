@@ -12,7 +12,7 @@ use crate::model::service::{Address, Service, host_and_port};
 use crate::world::probe::{Probe, TlsConfigs};
 use crate::world::{clock, random};
 
-use super::health::{Health, Rules, Slots, Step, first_pause};
+use super::health::{HealthStep, Rating, Rules, Slots, first_pause};
 use super::layout::{self, Announcer};
 use super::registrar::Registrar;
 use super::roster::Roster;
@@ -22,16 +22,16 @@ const MOST_VERDICTS: usize = 64;
 
 /// What the checks of one service came to.
 #[derive(Debug)]
-pub(super) struct Verdict {
+pub(super) struct HealthVerdict {
     key: String,
     /// Which start of its checks it is of.
     start: u64,
-    step: Step,
+    step: HealthStep,
     /// What was wrong with the last check.
     problem: String,
 }
 
-struct Running {
+struct RunningChecks {
     service: Arc<Service>,
     healthy: bool,
     draining: bool,
@@ -40,7 +40,7 @@ struct Running {
     checking: Option<AbortHandle>,
 }
 
-impl Drop for Running {
+impl Drop for RunningChecks {
     fn drop(&mut self) {
         if let Some(checking) = &self.checking {
             checking.abort();
@@ -51,17 +51,17 @@ impl Drop for Running {
 /// All of them.
 pub(super) struct Services {
     announcer: Announcer,
-    running: BTreeMap<String, Running>,
+    running: BTreeMap<String, RunningChecks>,
     auto: Option<String>,
     starts: u64,
     /// When it all began, for checks to meet.
     since: Instant,
-    verdicts: mpsc::Sender<Verdict>,
+    verdicts: mpsc::Sender<HealthVerdict>,
 }
 
 impl Services {
     /// None yet, and where their verdicts come from.
-    pub(super) fn new(announcer: Announcer) -> (Services, mpsc::Receiver<Verdict>) {
+    pub(super) fn new(announcer: Announcer) -> (Services, mpsc::Receiver<HealthVerdict>) {
         let (verdicts, receiver) = mpsc::channel(MOST_VERDICTS);
         let (running, since) = (BTreeMap::new(), clock::now());
         (Services { announcer, running, auto: None, starts: 0, since, verdicts }, receiver)
@@ -84,7 +84,8 @@ impl Services {
             }
             let old = self.running.remove(key);
             let (healthy, draining) = old.as_ref().map_or((false, false), |old| (old.healthy, old.draining));
-            let running = Running { service: Arc::new(service.clone()), healthy, draining, start: 0, checking: None };
+            let running =
+                RunningChecks { service: Arc::new(service.clone()), healthy, draining, start: 0, checking: None };
             self.running.insert(key.clone(), running);
             self.start(key, &mut tls, roster.services.len());
             self.announce(key, registrar);
@@ -94,7 +95,7 @@ impl Services {
     /// The address that `auto` stands for is this from now on.
     pub(super) fn set_auto(&mut self, address: IpAddr, registrar: &mut Registrar) {
         self.auto = Some(address.to_string());
-        let is_auto = |running: &Running| matches!(running.service.address, Address::Auto(_));
+        let is_auto = |running: &RunningChecks| matches!(running.service.address, Address::Auto(_));
         let keys: Vec<String> =
             self.running.iter().filter(|(_, running)| is_auto(running)).map(|(key, _)| key.clone()).collect();
         if address.is_loopback() && !keys.is_empty() {
@@ -119,20 +120,20 @@ impl Services {
     }
 
     /// Takes a verdict.
-    pub(super) fn judge(&mut self, verdict: Verdict, registrar: &mut Registrar) {
-        let Verdict { key, start, step, problem } = verdict;
+    pub(super) fn judge(&mut self, verdict: HealthVerdict, registrar: &mut Registrar) {
+        let HealthVerdict { key, start, step, problem } = verdict;
         let Some(running) = self.running.get_mut(&key).filter(|running| running.start == start) else { return };
         match step {
-            Step::Same => return,
-            Step::Ailing => {
+            HealthStep::Same => return,
+            HealthStep::Ailing => {
                 tracing::warn!(key, "a check failed: {problem}");
                 return;
             }
-            Step::Up => {
+            HealthStep::Up => {
                 tracing::info!(key, "healthy");
                 running.healthy = true;
             }
-            Step::Down => {
+            HealthStep::Down => {
                 let fall = running.service.fall;
                 tracing::warn!(key, "unhealthy after {fall} failed checks, taken away: {problem}");
                 running.healthy = false;
@@ -192,7 +193,7 @@ impl Services {
         };
         tracing::debug!(key, address, "checks start");
         running.start = self.starts;
-        let health = Health::new(Rules::of(service), running.healthy, clock::now());
+        let health = Rating::new(Rules::of(service), running.healthy, clock::now());
         let slots = Slots::new(self.since, service.interval);
         let first = slots.at(clock::now() + first_pause(services, service.interval, random::fraction()));
         let verdicts = self.verdicts.clone();
@@ -205,9 +206,9 @@ impl Services {
 async fn check(
     (key, start): (String, u64),
     probe: Probe,
-    mut health: Health,
+    mut health: Rating,
     (first, slots): (Instant, Slots),
-    verdicts: mpsc::Sender<Verdict>,
+    verdicts: mpsc::Sender<HealthVerdict>,
 ) {
     let mut due = first;
     loop {
@@ -215,9 +216,9 @@ async fn check(
         let result = probe.run().await;
         let now = clock::now();
         let step = health.take(result.is_ok(), now);
-        if step != Step::Same {
+        if step != HealthStep::Same {
             let problem = result.err().unwrap_or_default();
-            if verdicts.send(Verdict { key: key.clone(), start, step, problem }).await.is_err() {
+            if verdicts.send(HealthVerdict { key: key.clone(), start, step, problem }).await.is_err() {
                 return;
             }
         }

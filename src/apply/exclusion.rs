@@ -24,18 +24,20 @@ pub struct Exclusion {
 
 /// Held by a transaction.
 #[derive(Debug)]
-pub struct Held {
+pub struct TransactionLocks {
     _folder: Option<Arc<Lock>>,
     _nginx: Option<OwnedMutexGuard<()>>,
 }
 
 /// Waits for other processes' transactions, and for other nginx groups' ones of this process.
-pub(super) async fn enter(context: &Context, drives_nginx: bool) -> Result<Held, StepFailure> {
+pub(super) async fn enter(context: &Context, drives_nginx: bool) -> Result<TransactionLocks, StepFailure> {
     let nginx = if drives_nginx { Some(Arc::clone(&context.exclusion.nginx).lock_owned().await) } else { None };
-    let Some(folder) = &context.settings.state_folder else { return Ok(Held { _folder: None, _nginx: nginx }) };
+    let Some(folder) = &context.settings.state_folder else {
+        return Ok(TransactionLocks { _folder: None, _nginx: nginx });
+    };
     let mut shared = context.exclusion.folder.lock().await;
     if let Some(lock) = shared.upgrade() {
-        return Ok(Held { _folder: Some(lock), _nginx: nginx });
+        return Ok(TransactionLocks { _folder: Some(lock), _nginx: nginx });
     }
     let path = folder.join("transaction.lock");
     let timeout = if context.settings.lock_timeout.is_zero() { DEFAULT_TIMEOUT } else { context.settings.lock_timeout };
@@ -49,7 +51,7 @@ pub(super) async fn enter(context: &Context, drives_nginx: bool) -> Result<Held,
         Ok(Some(lock)) => {
             let lock = Arc::new(lock);
             *shared = Arc::downgrade(&lock);
-            Ok(Held { _folder: Some(lock), _nginx: nginx })
+            Ok(TransactionLocks { _folder: Some(lock), _nginx: nginx })
         }
         Ok(None) => Err(StepFailure::new(
             Stage::Record,

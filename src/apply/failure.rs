@@ -2,7 +2,7 @@
 
 use crate::model::report::{Stage, StepFailure};
 use crate::world::fs::FileError;
-use crate::world::process::Finished;
+use crate::world::process::FinishedCommand;
 
 /// Returns a failure that says what the file system said.
 pub(super) fn of_file(at: Stage, error: &FileError) -> StepFailure {
@@ -15,7 +15,7 @@ pub(super) fn describe(error: &FileError) -> String {
 }
 
 /// Returns the failure of a command that is set in `field`, with what it printed.
-pub(super) fn of_command(at: Stage, field: &str, text: &str, finished: &Finished) -> StepFailure {
+pub(super) fn of_command(at: Stage, field: &str, text: &str, finished: &FinishedCommand) -> StepFailure {
     StepFailure {
         at,
         message: format!("{field} `{text}`: {}", finished.end),

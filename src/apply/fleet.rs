@@ -9,13 +9,13 @@ use crate::model::resource::Resource;
 use crate::world::fs;
 
 use super::journal::{self, Journal};
-use super::plan::{self, Action, Removal, ToRemove};
+use super::plan::{self, FileAction, Removal, ToRemove};
 use super::staging::StagedFile;
 use super::{Context, failure};
 
 /// All files that a resource with `for_each` is to have, rendered this time or not; any other that is ours goes.
 #[derive(Clone, Debug)]
-pub struct Fleet {
+pub struct InstanceFiles {
     /// The resource with the `for_each`.
     pub resource: Arc<Resource>,
     /// Files that stay.
@@ -34,7 +34,7 @@ pub(super) struct Surplus {
 }
 
 /// Looks for files of these fleets that nothing asks for any more. What is not ours any longer is forgotten.
-pub(super) fn surplus(context: &Context, group_id: &str, journal: &mut Journal, fleets: &[Fleet]) -> Surplus {
+pub(super) fn surplus(context: &Context, group_id: &str, journal: &mut Journal, fleets: &[InstanceFiles]) -> Surplus {
     let mut surplus = Surplus::default();
     for fleet in fleets {
         surplus.journal_changed |= adopt(context, group_id, journal, fleet.resource.name());
@@ -59,7 +59,7 @@ pub(super) fn surplus(context: &Context, group_id: &str, journal: &mut Journal, 
 }
 
 /// What a pass would remove for these fleets. Touches nothing.
-pub fn would_remove(context: &Context, group_id: &str, fleet: &Fleet) -> Vec<PathBuf> {
+pub fn would_remove(context: &Context, group_id: &str, fleet: &InstanceFiles) -> Vec<PathBuf> {
     let mut journal = journal::load(context, group_id).unwrap_or_default();
     adopt(context, group_id, &mut journal, fleet.resource.name());
     let known = |dest: &PathBuf| journal.files.get(dest).map(String::as_str);
@@ -73,7 +73,7 @@ pub fn has_files(context: &Context, group_id: &str, resource: &str) -> bool {
     journal.made.get(resource).is_some_and(|made| !made.is_empty())
 }
 
-fn gone(journal: &Journal, fleet: &Fleet) -> Vec<PathBuf> {
+fn gone(journal: &Journal, fleet: &InstanceFiles) -> Vec<PathBuf> {
     let made = journal.made.get(&**fleet.resource.name()).into_iter().flatten();
     made.filter(|dest| !fleet.wanted.contains(*dest)).cloned().collect()
 }
@@ -109,8 +109,8 @@ fn look_at(dest: &Path) -> ToRemove {
     }
 }
 
-fn removal(fleet: &Fleet, dest: PathBuf) -> StagedFile {
+fn removal(fleet: &InstanceFiles, dest: PathBuf) -> StagedFile {
     let resource = Resource { dest: dest.clone(), ..(*fleet.resource).clone() };
     let (resource, hash) = (Arc::new(resource), String::new());
-    StagedFile { resource, target: dest, staged: None, action: Action::Remove, hash, existed: true }
+    StagedFile { resource, target: dest, staged: None, action: FileAction::Remove, hash, existed: true }
 }

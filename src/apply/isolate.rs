@@ -13,7 +13,7 @@ const MOST_TRIALS: usize = 64;
 
 /// A failed check.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct CheckRefusal {
     /// What it said.
     pub failure: StepFailure,
     /// The file that it blames, by position, where it is one of the group's.
@@ -46,7 +46,7 @@ enum Base {
 
 /// What a search came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct Isolated {
     /// The files that pass together.
     pub good: BTreeSet<usize>,
     /// The others, each with what the check said.
@@ -55,7 +55,7 @@ pub struct Found {
 
 impl Search {
     /// Begins after a check of all these files together was refused.
-    pub fn start(all: impl IntoIterator<Item = usize>, refused: Refused) -> Search {
+    pub fn start(all: impl IntoIterator<Item = usize>, refused: CheckRefusal) -> Search {
         let open = vec![all.into_iter().collect()];
         let (good, culprits) = (BTreeSet::new(), BTreeMap::new());
         let mut search = Search {
@@ -85,7 +85,7 @@ impl Search {
     }
 
     /// Takes the answer to the last trial.
-    pub fn answer(&mut self, answer: Result<(), Refused>) {
+    pub fn answer(&mut self, answer: Result<(), CheckRefusal>) {
         self.trials_left -= 1;
         match (self.base, answer) {
             (Base::Trying, Ok(())) => self.base = Base::Right,
@@ -96,7 +96,7 @@ impl Search {
         }
     }
 
-    fn clear_suspect(&mut self, answer: Result<(), Refused>) {
+    fn clear_suspect(&mut self, answer: Result<(), CheckRefusal>) {
         let Some(suspect) = self.suspects.pop() else { return };
         match answer {
             Ok(()) => {
@@ -110,14 +110,14 @@ impl Search {
     }
 
     /// What was found; `None` where the tree is refused whatever the files say.
-    pub fn found(mut self) -> Option<Found> {
+    pub fn found(mut self) -> Option<Isolated> {
         // What there was no time to decide is not let in.
         let undecided = self.open.into_iter().flatten();
         self.culprits.extend(undecided.map(|file| (file, self.last_failure.clone())));
-        (self.base != Base::Wrong).then_some(Found { good: self.good, culprits: self.culprits })
+        (self.base != Base::Wrong).then_some(Isolated { good: self.good, culprits: self.culprits })
     }
 
-    fn narrow(&mut self, refused: Refused) {
+    fn narrow(&mut self, refused: CheckRefusal) {
         let Some(mut candidates) = self.open.pop() else { return };
         self.last_failure = refused.failure.clone();
         let blamed = refused.blamed.and_then(|blamed| candidates.iter().position(|file| *file == blamed));
@@ -157,10 +157,10 @@ mod tests {
     }
 
     /// Searches among `n` files with a check that refuses every set for which `refuses` names a reason.
-    fn search(n: usize, refuses: impl Fn(&BTreeSet<usize>) -> Option<Option<usize>>) -> (Option<Found>, usize) {
+    fn search(n: usize, refuses: impl Fn(&BTreeSet<usize>) -> Option<Option<usize>>) -> (Option<Isolated>, usize) {
         let judge = |set: &BTreeSet<usize>| match refuses(set) {
             None => Ok(()),
-            Some(blamed) => Err(Refused { failure: failure(), blamed }),
+            Some(blamed) => Err(CheckRefusal { failure: failure(), blamed }),
         };
         let refused = judge(&(0..n).collect()).expect_err("the whole is refused");
         let mut search = Search::start(0..n, refused);

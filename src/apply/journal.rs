@@ -59,7 +59,7 @@ impl Journal {
 }
 
 /// Journals of a process without a state folder, by group id.
-pub type Memory = HashMap<String, Journal>;
+pub type JournalsInMemory = HashMap<String, Journal>;
 
 /// A group's journal. One that cannot be understood is set aside and counts as empty: everything is proven once more.
 pub fn load(context: &Context, group_id: &str) -> Result<Journal, FileError> {
@@ -88,7 +88,7 @@ pub fn load(context: &Context, group_id: &str) -> Result<Journal, FileError> {
 pub fn others(context: &Context, group_id: &str) -> Vec<Journal> {
     let Some(folder) = &context.settings.state_folder else {
         let memory = context.memory.lock();
-        let others = |memory: &Memory| {
+        let others = |memory: &JournalsInMemory| {
             memory.iter().filter(|(id, _)| *id != group_id).map(|(_, journal)| journal.clone()).collect()
         };
         return memory.map(|memory| others(&memory)).unwrap_or_default();

@@ -9,7 +9,7 @@ use crate::world::clock;
 use crate::world::fs::install;
 use crate::world::fs::stage::{self, Durable};
 
-use super::plan::Action;
+use super::plan::FileAction;
 use super::staging::{self, StagedFile};
 use super::{Context, exclusion, failure};
 
@@ -37,7 +37,7 @@ pub async fn run(context: &Context, rendered: Vec<Rendered>) -> Vec<Report> {
         let mut warnings = Vec::new();
         let (outcome, written) = match file {
             Err(failure) => (Outcome::Rejected(failure), false),
-            Ok(file) if file.action == Action::Keep => (Outcome::Unchanged, false),
+            Ok(file) if file.action == FileAction::Keep => (Outcome::Unchanged, false),
             Ok(mut file) => match synced.clone().and_then(|()| install_one(context, &mut file, &mut warnings)) {
                 Ok(()) => {
                     renamed.push(file.target);

@@ -36,25 +36,25 @@ pub struct TransactionPlan {
 #[derive(Clone)]
 pub enum Step {
     /// Run the check on each staged file.
-    CheckStaged(Asked<TransactionPlan, Done>),
+    CheckStaged(Awaiting<TransactionPlan, Done>),
     /// Run the check where the staged files lie over their destinations.
-    CheckFuture(Asked<TransactionPlan, FutureCheck>),
+    CheckFuture(Awaiting<TransactionPlan, FutureCheck>),
     /// Back up what is there and note in the journal what is about to happen.
-    Record(Asked<TransactionPlan, Done>),
+    Record(Awaiting<TransactionPlan, Done>),
     /// Rename every staged file into place.
-    Install(Asked<TransactionPlan, Done>),
+    Install(Awaiting<TransactionPlan, Done>),
     /// Run the check on the live tree.
-    CheckLive(Asked<TransactionPlan, Done>),
+    CheckLive(Awaiting<TransactionPlan, Done>),
     /// Run the reload.
-    Reload(Asked<TransactionPlan, Reloaded>),
+    Reload(Awaiting<TransactionPlan, Reloaded>),
     /// Prove that it took.
-    Verify(Asked<TransactionPlan, Proof>),
+    Verify(Awaiting<TransactionPlan, ReloadProof>),
     /// Put every previous file back.
-    Restore(Asked<Undo, Done>),
+    Restore(Awaiting<Undo, Done>),
     /// Reload the previous configuration.
-    ReloadOld(Asked<Undo, Done>),
+    ReloadOld(Awaiting<Undo, Done>),
     /// Note in the journal what is live now, and whether a reload is still owed.
-    Commit(Asked<Option<OwedReload>, Done>),
+    Commit(Awaiting<Option<OwedReload>, Done>),
 }
 
 /// The answer of a step that succeeds or fails.
@@ -91,7 +91,7 @@ pub enum Reloaded {
 
 /// The answer of `Verify`.
 #[derive(Clone, Debug)]
-pub enum Proof {
+pub enum ReloadProof {
     /// The new configuration serves, and only that.
     Done,
     /// What was reloaded serves the new configuration, and something beside it still the previous one.
@@ -113,7 +113,7 @@ pub enum Next {
 
 /// A step that waits for an answer of type `A`.
 #[derive(Clone)]
-pub struct Asked<S, A> {
+pub struct Awaiting<S, A> {
     state: S,
     then: fn(S, A) -> Next,
 }
@@ -133,14 +133,14 @@ pub struct OwedReload {
     nothing_runs: bool,
 }
 
-impl<S, A> Asked<S, A> {
+impl<S, A> Awaiting<S, A> {
     /// Returns what follows from the step's answer.
     pub fn answer(self, answer: A) -> Next {
         (self.then)(self.state, answer)
     }
 }
 
-impl Asked<Option<OwedReload>, Done> {
+impl Awaiting<Option<OwedReload>, Done> {
     /// Returns whether the commit has to note a reload that is still owed.
     pub fn reload_owed(&self) -> bool {
         self.state.is_some()
@@ -150,15 +150,15 @@ impl Asked<Option<OwedReload>, Done> {
 /// Returns the first step of a transaction.
 pub fn start(plan: TransactionPlan) -> Step {
     match (plan.has_files, plan.check) {
-        (false, _) => Step::Reload(Asked { state: plan, then: after_reload }),
-        (true, CheckKind::OfStagedFiles) => Step::CheckStaged(Asked { state: plan, then: after_staged_check }),
-        (true, CheckKind::OfFutureTree) => Step::CheckFuture(Asked { state: plan, then: after_future_check }),
+        (false, _) => Step::Reload(Awaiting { state: plan, then: after_reload }),
+        (true, CheckKind::OfStagedFiles) => Step::CheckStaged(Awaiting { state: plan, then: after_staged_check }),
+        (true, CheckKind::OfFutureTree) => Step::CheckFuture(Awaiting { state: plan, then: after_future_check }),
         (true, CheckKind::None | CheckKind::OfLiveTree) => record(plan),
     }
 }
 
 fn record(plan: TransactionPlan) -> Step {
-    Step::Record(Asked { state: plan, then: after_record })
+    Step::Record(Awaiting { state: plan, then: after_record })
 }
 
 fn after_staged_check(plan: TransactionPlan, done: Done) -> Next {
@@ -178,7 +178,7 @@ fn after_future_check(plan: TransactionPlan, checked: FutureCheck) -> Next {
 
 fn after_record(plan: TransactionPlan, done: Done) -> Next {
     match done {
-        Ok(()) => Next::Do(Step::Install(Asked { state: plan, then: after_install })),
+        Ok(()) => Next::Do(Step::Install(Awaiting { state: plan, then: after_install })),
         Err(failure) => Next::End(Outcome::Rejected(failure)),
     }
 }
@@ -186,7 +186,7 @@ fn after_record(plan: TransactionPlan, done: Done) -> Next {
 fn after_install(plan: TransactionPlan, done: Done) -> Next {
     match done {
         Ok(()) if plan.check == CheckKind::OfLiveTree => {
-            Next::Do(Step::CheckLive(Asked { state: plan, then: after_live_check }))
+            Next::Do(Step::CheckLive(Awaiting { state: plan, then: after_live_check }))
         }
         done => after_live_check(plan, done),
     }
@@ -195,7 +195,7 @@ fn after_install(plan: TransactionPlan, done: Done) -> Next {
 /// The files are in place, and every check has passed or refused them.
 fn after_live_check(plan: TransactionPlan, done: Done) -> Next {
     match done {
-        Ok(()) if plan.has_reload => Next::Do(Step::Reload(Asked { state: plan, then: after_reload })),
+        Ok(()) if plan.has_reload => Next::Do(Step::Reload(Awaiting { state: plan, then: after_reload })),
         Ok(()) => commit(None),
         Err(cause) => restore(Undo { cause, reload_old: false }),
     }
@@ -203,7 +203,7 @@ fn after_live_check(plan: TransactionPlan, done: Done) -> Next {
 
 fn after_reload(plan: TransactionPlan, reloaded: Reloaded) -> Next {
     match reloaded {
-        Reloaded::Done => Next::Do(Step::Verify(Asked { state: plan, then: after_verify })),
+        Reloaded::Done => Next::Do(Step::Verify(Awaiting { state: plan, then: after_verify })),
         Reloaded::NothingRuns { failure, .. }
             if plan.on_reload_failure == OnReloadFailure::Rollback && plan.has_files =>
         {
@@ -217,12 +217,12 @@ fn after_reload(plan: TransactionPlan, reloaded: Reloaded) -> Next {
     }
 }
 
-fn after_verify(plan: TransactionPlan, proof: Proof) -> Next {
+fn after_verify(plan: TransactionPlan, proof: ReloadProof) -> Next {
     match proof {
-        Proof::Done => commit(None),
-        Proof::HalfDone(cause) => commit(Some(OwedReload { cause, nothing_runs: false })),
-        Proof::Refused(failure) => reload_failed(plan, failure, false),
-        Proof::Failed(failure) => reload_failed(plan, failure, true),
+        ReloadProof::Done => commit(None),
+        ReloadProof::HalfDone(cause) => commit(Some(OwedReload { cause, nothing_runs: false })),
+        ReloadProof::Refused(failure) => reload_failed(plan, failure, false),
+        ReloadProof::Failed(failure) => reload_failed(plan, failure, true),
     }
 }
 
@@ -235,7 +235,7 @@ fn reload_failed(plan: TransactionPlan, cause: StepFailure, reload_old: bool) ->
 }
 
 fn commit(owed: Option<OwedReload>) -> Next {
-    Next::Do(Step::Commit(Asked { state: owed, then: after_commit }))
+    Next::Do(Step::Commit(Awaiting { state: owed, then: after_commit }))
 }
 
 fn after_commit(owed: Option<OwedReload>, done: Done) -> Next {
@@ -248,13 +248,13 @@ fn after_commit(owed: Option<OwedReload>, done: Done) -> Next {
 }
 
 fn restore(undo: Undo) -> Next {
-    Next::Do(Step::Restore(Asked { state: undo, then: after_restore }))
+    Next::Do(Step::Restore(Awaiting { state: undo, then: after_restore }))
 }
 
 fn after_restore(undo: Undo, done: Done) -> Next {
     match done {
         Err(failure) => Next::End(Outcome::Stuck { cause: undo.cause, undo: failure }),
-        Ok(()) if undo.reload_old => Next::Do(Step::ReloadOld(Asked { state: undo, then: after_old_reload })),
+        Ok(()) if undo.reload_old => Next::Do(Step::ReloadOld(Awaiting { state: undo, then: after_old_reload })),
         Ok(()) => Next::End(Outcome::RolledBack { cause: undo.cause, reload_old: None }),
     }
 }
@@ -275,12 +275,14 @@ impl Reloaded {
     }
 }
 
-impl Proof {
+impl ReloadProof {
     /// Returns the failure in it, for callers that only ask whether it succeeded.
     pub fn into_done(self) -> Done {
         match self {
-            Proof::Done => Ok(()),
-            Proof::HalfDone(failure) | Proof::Failed(failure) | Proof::Refused(failure) => Err(failure),
+            ReloadProof::Done => Ok(()),
+            ReloadProof::HalfDone(failure) | ReloadProof::Failed(failure) | ReloadProof::Refused(failure) => {
+                Err(failure)
+            }
         }
     }
 }

@@ -54,7 +54,7 @@ pub struct Context {
     /// Fixed for the life of the process.
     pub settings: Settings,
     /// Journals of a process without a state folder.
-    memory: Mutex<journal::Memory>,
+    memory: Mutex<journal::JournalsInMemory>,
     exclusion: exclusion::Exclusion,
     /// What nginx programs were built with.
     built: tokio::sync::Mutex<BTreeMap<PathBuf, Built>>,

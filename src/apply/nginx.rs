@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::model::generation::Endpoint;
+use crate::model::generation::GenerationServer;
 use crate::model::process::Process;
 use crate::model::resource::CommandLine;
 use crate::nginx::error_log;
@@ -19,7 +19,7 @@ use crate::world::process;
 
 use super::Context;
 use super::group::Group;
-use super::verify::{Before, Progress, Seen, Verification};
+use super::verify::{BeforeReload, Progress, Seen, Verification};
 
 /// Pause between the first looks after a reload.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
@@ -42,8 +42,8 @@ pub(super) struct Nginx {
 }
 
 /// What was seen of nginx right before a reload.
-pub(super) struct Watched {
-    before: Before,
+pub(super) struct ReloadWatch {
+    before: BeforeReload,
     /// Workers that served then.
     serving: usize,
     log: LogTail,
@@ -54,7 +54,7 @@ pub(super) fn warnings(check_output: &str) -> impl Iterator<Item = String> {
     error_log::warnings(check_output).map(|warning| format!("nginx warns: {warning}"))
 }
 
-impl Watched {
+impl ReloadWatch {
     /// The master that was there.
     pub(super) fn master(&self) -> Process {
         self.before.master
@@ -145,30 +145,30 @@ impl Nginx {
     }
 
     /// Takes note of what runs now; `None` where nothing does.
-    pub(super) fn watch(&self) -> Option<Watched> {
+    pub(super) fn watch(&self) -> Option<ReloadWatch> {
         let master = self.master()?;
         let children = nginx_process::children(master)?;
         let of_workers = children.iter().filter(|child| matches!(child.role, Role::Worker | Role::Leaving));
         let workers: BTreeSet<Process> = of_workers.map(|child| child.process).collect();
         let serving = children.iter().filter(|child| child.role == Role::Worker).count();
         let log = LogTail::from_now(master, Some(&self.error_log));
-        Some(Watched { before: Before { master, workers, at: clock::now() }, serving, log })
+        Some(ReloadWatch { before: BeforeReload { master, workers, at: clock::now() }, serving, log })
     }
 
     /// What was there before a master that a reload command has just started: nothing.
-    pub(super) fn started_since(&self, at: Instant) -> Option<Watched> {
+    pub(super) fn started_since(&self, at: Instant) -> Option<ReloadWatch> {
         let master = self.master()?;
-        let before = Before { master, workers: BTreeSet::new(), at };
-        Some(Watched { before, serving: 0, log: LogTail::from_now(master, Some(&self.error_log)) })
+        let before = BeforeReload { master, workers: BTreeSet::new(), at };
+        Some(ReloadWatch { before, serving: 0, log: LogTail::from_now(master, Some(&self.error_log)) })
     }
 
     /// Looks at nginx until it is known what the reload came to. `check_time` is what `nginx -t` took; `generations` are what
     /// servers are to answer with.
     pub(super) async fn verify(
         &self,
-        mut watched: Watched,
+        mut watched: ReloadWatch,
         check_time: Duration,
-        generations: &[(Endpoint, String)],
+        generations: &[(GenerationServer, String)],
     ) -> Progress {
         let expected = self.expected_workers(&watched);
         let known = watched.master();
@@ -193,7 +193,7 @@ impl Nginx {
 
     /// As many workers as the configuration asks for. Where that cannot be known for certain, the number that served before
     /// tells, so that a wrong guess never makes a good reload look bad.
-    fn expected_workers(&self, watched: &Watched) -> usize {
+    fn expected_workers(&self, watched: &ReloadWatch) -> usize {
         let arguments = nginx_process::arguments(watched.before.master);
         let (conf, prefix) = installation::files_named_in(&arguments);
         let conf = match (conf, prefix) {
@@ -215,7 +215,7 @@ impl Nginx {
 }
 
 /// The servers that do not answer with the generation that they are to have.
-async fn others(generations: &[(Endpoint, String)]) -> Vec<String> {
+async fn others(generations: &[(GenerationServer, String)]) -> Vec<String> {
     let mut others = Vec::new();
     for (endpoint, wanted) in generations {
         if generation::ask(endpoint, GENERATION_TIMEOUT).await.as_ref() != Some(wanted) {

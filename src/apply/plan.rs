@@ -11,7 +11,7 @@ const DEFAULT_MODE: u32 = 0o644;
 
 /// What a destination is to be.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted<'a> {
+pub struct WantedFile<'a> {
     /// Content.
     pub bytes: &'a [u8],
     /// `mode`, where set.
@@ -24,7 +24,7 @@ pub struct Wanted<'a> {
 
 /// What to do with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum FileAction {
     /// Nothing: the file is as wanted and known to be live.
     Keep,
     /// The file is as wanted, but nobody knows that the reload for it took: check and reload without writing.
@@ -76,7 +76,7 @@ pub fn decide_removal(found: &ToRemove, made: Option<&str>) -> Removal {
 }
 
 /// Decides for one file. `known_live` tells whether exactly these bytes passed their last reload.
-pub fn decide(wanted: Wanted<'_>, on_disk: Option<&OnDisk>, known_live: bool) -> Action {
+pub fn decide(wanted: WantedFile<'_>, on_disk: Option<&OnDisk>, known_live: bool) -> FileAction {
     let mode = wanted.mode.or(on_disk.map(|disk| disk.mode)).unwrap_or(DEFAULT_MODE);
     let owner = wanted.owner.or(on_disk.map(|disk| disk.uid));
     let group = wanted.group.or(on_disk.map(|disk| disk.gid));
@@ -84,9 +84,9 @@ pub fn decide(wanted: Wanted<'_>, on_disk: Option<&OnDisk>, known_live: bool) ->
         disk.bytes == wanted.bytes && disk.mode == mode && Some(disk.uid) == owner && Some(disk.gid) == group
     });
     match (same, known_live) {
-        (true, true) => Action::Keep,
-        (true, false) => Action::Prove,
-        (false, _) => Action::Write(Attributes { mode, owner, group }),
+        (true, true) => FileAction::Keep,
+        (true, false) => FileAction::Prove,
+        (false, _) => FileAction::Write(Attributes { mode, owner, group }),
     }
 }
 
@@ -99,14 +99,20 @@ pub fn hash(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn check(mode: Option<u32>, owner: Option<u32>, on_disk: Option<(&str, u32, u32)>, live: bool, expected: Action) {
+    fn check(
+        mode: Option<u32>,
+        owner: Option<u32>,
+        on_disk: Option<(&str, u32, u32)>,
+        live: bool,
+        expected: FileAction,
+    ) {
         let disk = on_disk.map(|(text, mode, uid)| OnDisk { bytes: text.into(), mode, uid, gid: 7 });
-        let wanted = Wanted { bytes: b"new", mode, owner, group: None };
+        let wanted = WantedFile { bytes: b"new", mode, owner, group: None };
         assert_eq!(decide(wanted, disk.as_ref(), live), expected, "{mode:?} {owner:?} {on_disk:?} {live}");
     }
 
-    fn write(mode: u32, owner: Option<u32>, group: Option<u32>) -> Action {
-        Action::Write(Attributes { mode, owner, group })
+    fn write(mode: u32, owner: Option<u32>, group: Option<u32>) -> FileAction {
+        FileAction::Write(Attributes { mode, owner, group })
     }
 
     #[test]
@@ -131,8 +137,8 @@ mod tests {
         check(None, None, None, false, write(0o644, None, None));
         check(Some(0o600), Some(5), None, true, write(0o600, Some(5), None));
         check(None, None, Some(("old", 0o640, 33)), true, write(0o640, Some(33), Some(7)));
-        check(None, None, Some(("new", 0o640, 33)), true, Action::Keep);
-        check(None, None, Some(("new", 0o640, 33)), false, Action::Prove);
+        check(None, None, Some(("new", 0o640, 33)), true, FileAction::Keep);
+        check(None, None, Some(("new", 0o640, 33)), false, FileAction::Prove);
         check(Some(0o644), None, Some(("new", 0o640, 33)), true, write(0o644, Some(33), Some(7)));
         check(None, Some(0), Some(("new", 0o640, 33)), true, write(0o640, Some(0), Some(7)));
     }

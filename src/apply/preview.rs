@@ -3,12 +3,12 @@
 use crate::model::report::{Rendered, Stage, StepFailure};
 use crate::world::fs;
 
-use super::plan::{self, Action, Wanted};
+use super::plan::{self, FileAction, WantedFile};
 use super::{failure, staging};
 
 /// One destination, as it is and as it would be.
 #[derive(Clone, Debug)]
-pub struct Preview {
+pub struct FilePreview {
     /// The present content; `None` where there is no file.
     pub old: Option<Vec<u8>>,
     /// Content, mode or owner differ.
@@ -18,17 +18,17 @@ pub struct Preview {
 }
 
 /// Compares one destination with its new content. Touches nothing.
-pub fn preview(rendered: &Rendered) -> Result<Preview, StepFailure> {
+pub fn preview(rendered: &Rendered) -> Result<FilePreview, StepFailure> {
     let resource = &rendered.resource;
     let failed = |error| failure::of_file(Stage::Stage, &error);
     let target = fs::resolve_links(&resource.dest).map_err(failed)?;
     let on_disk = fs::read(&target).map_err(failed)?;
     let (owner, group) = staging::owners(resource)?;
-    let wanted = Wanted { bytes: &rendered.bytes, mode: resource.mode, owner, group };
+    let wanted = WantedFile { bytes: &rendered.bytes, mode: resource.mode, owner, group };
     let mut attribute_changes = Vec::new();
     let differs = match plan::decide(wanted, on_disk.as_ref(), true) {
-        Action::Keep | Action::Prove | Action::Remove => false,
-        Action::Write(attributes) => {
+        FileAction::Keep | FileAction::Prove | FileAction::Remove => false,
+        FileAction::Write(attributes) => {
             if let Some(disk) = &on_disk {
                 if disk.mode != attributes.mode {
                     attribute_changes.push(format!("mode {:04o} -> {:04o}", disk.mode, attributes.mode));
@@ -42,5 +42,5 @@ pub fn preview(rendered: &Rendered) -> Result<Preview, StepFailure> {
             true
         }
     };
-    Ok(Preview { old: on_disk.map(|disk| disk.bytes), differs, attribute_changes })
+    Ok(FilePreview { old: on_disk.map(|disk| disk.bytes), differs, attribute_changes })
 }

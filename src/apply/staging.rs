@@ -13,7 +13,7 @@ use crate::world::fs::stage::{self, Attributes, Durable};
 use crate::world::fs::{self, FileError, folder_of, owner};
 
 use super::journal::{self, Journal};
-use super::plan::{self, Action, Wanted};
+use super::plan::{self, FileAction, WantedFile};
 use super::{Context, failure};
 
 /// A file of a transaction.
@@ -24,7 +24,7 @@ pub struct StagedFile {
     pub(super) target: PathBuf,
     /// The staged file, until it is installed.
     pub(super) staged: Option<PathBuf>,
-    pub(super) action: Action,
+    pub(super) action: FileAction,
     /// Of the new content; empty where there is no journal to write it to.
     pub(super) hash: String,
     /// There was a file before.
@@ -34,7 +34,7 @@ pub struct StagedFile {
 impl StagedFile {
     /// Whether what is on disk changes with it.
     pub(super) fn differs(&self) -> bool {
-        self.staged.is_some() || self.action == Action::Remove
+        self.staged.is_some() || self.action == FileAction::Remove
     }
 
     /// The destination as the resource names it.
@@ -61,11 +61,11 @@ pub(super) fn stage(
     let ids = owners(&resource)?;
     let hash = journal.map(|_| plan::hash(&rendered.bytes)).unwrap_or_default();
     let known_live = journal.is_none_or(|journal| journal::knows(context, journal, &resource.dest, &hash));
-    let wanted = Wanted { bytes: &rendered.bytes, mode: resource.mode, owner: ids.0, group: ids.1 };
+    let wanted = WantedFile { bytes: &rendered.bytes, mode: resource.mode, owner: ids.0, group: ids.1 };
     let action = plan::decide(wanted, on_disk.as_ref(), known_live);
     let staged = match action {
-        Action::Write(attributes) => Some(write(context, &target, &rendered.bytes, attributes, durable)?),
-        Action::Keep | Action::Prove | Action::Remove => None,
+        FileAction::Write(attributes) => Some(write(context, &target, &rendered.bytes, attributes, durable)?),
+        FileAction::Keep | FileAction::Prove | FileAction::Remove => None,
     };
     Ok(StagedFile { resource, target, staged, action, hash, existed: on_disk.is_some() })
 }

@@ -12,14 +12,14 @@ use crate::model::resource::InstanceId;
 use crate::world::clock;
 use crate::world::fs::{self, FileError, install, stage};
 
-use super::exclusion::{self, Held};
+use super::exclusion::{self, TransactionLocks};
 use super::failure::{self, describe};
-use super::fleet::{self, Fleet};
+use super::fleet::{self, InstanceFiles};
 use super::group::Group;
 use super::journal::{self, InFlight, InFlightFile, Journal};
 use super::machine::{self, CheckKind, Done, Next, Step, TransactionPlan};
-use super::nginx::{self, Nginx, Watched};
-use super::plan::Action;
+use super::nginx::{self, Nginx, ReloadWatch};
+use super::plan::FileAction;
 use super::staging::{self, StagedFile};
 use super::{Context, recovery};
 
@@ -35,7 +35,7 @@ pub struct Request {
     /// New content, by member.
     pub rendered: Vec<Rendered>,
     /// Members that have a file for each of many names: of these files, what is not wanted goes.
-    pub fleets: Vec<Fleet>,
+    pub fleets: Vec<InstanceFiles>,
     /// Members that could not be rendered: they drop out, and the report names them.
     pub dropped: Vec<(InstanceId, StepFailure)>,
     /// The store revision the content was rendered at.
@@ -63,10 +63,10 @@ pub struct Transaction {
     /// The nginx that the group drives.
     nginx: Option<Nginx>,
     /// What was seen of it before the reload that is to be verified.
-    watched: Option<Watched>,
+    watched: Option<ReloadWatch>,
     /// What the check took, all in all.
     check_time: Duration,
-    _held: Held,
+    _held: TransactionLocks,
 }
 
 /// Runs a whole transaction. Where a check can only judge the live tree and refuses a group, further transactions find out
@@ -174,7 +174,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
 }
 
 /// The resources as conf.d has them.
-fn told_as(rendered: &[Rendered], fleets: &[Fleet]) -> Vec<Arc<str>> {
+fn told_as(rendered: &[Rendered], fleets: &[InstanceFiles]) -> Vec<Arc<str>> {
     let mut names: Vec<Arc<str>> = Vec::new();
     let all = rendered.iter().map(|rendered| rendered.resource.name());
     for name in all.chain(fleets.iter().map(|fleet| fleet.resource.name())) {
@@ -187,8 +187,8 @@ fn told_as(rendered: &[Rendered], fleets: &[Fleet]) -> Vec<Arc<str>> {
 
 /// The files that get new content, and those that go.
 fn named(files: &[StagedFile]) -> (Vec<PathBuf>, Vec<PathBuf>) {
-    let changed = files.iter().filter(|file| file.action != Action::Keep);
-    let (gone, new): (Vec<&StagedFile>, Vec<&StagedFile>) = changed.partition(|file| file.action == Action::Remove);
+    let changed = files.iter().filter(|file| file.action != FileAction::Keep);
+    let (gone, new): (Vec<&StagedFile>, Vec<&StagedFile>) = changed.partition(|file| file.action == FileAction::Remove);
     let paths = |files: Vec<&StagedFile>| files.into_iter().map(|file| file.dest().clone()).collect();
     (paths(new), paths(gone))
 }
@@ -196,7 +196,7 @@ fn named(files: &[StagedFile]) -> (Vec<PathBuf>, Vec<PathBuf>) {
 /// Takes down which of these files belong to a `for_each`. Answers whether that was news.
 fn note_made(journal: &mut Journal, files: &[StagedFile]) -> bool {
     let mut news = false;
-    for file in files.iter().filter(|file| file.action != Action::Remove) {
+    for file in files.iter().filter(|file| file.action != FileAction::Remove) {
         if file.resource.id.item.is_some() {
             news |= journal.made.entry(file.resource.name().to_string()).or_default().insert(file.dest().clone());
             journal.files.entry(file.dest().clone()).or_insert_with(|| file.hash.clone());
@@ -236,7 +236,7 @@ impl Transaction {
     }
 
     fn changed(&self) -> impl Iterator<Item = &StagedFile> {
-        self.files.iter().filter(|file| file.action != Action::Keep)
+        self.files.iter().filter(|file| file.action != FileAction::Keep)
     }
 
     /// Makes the staged files durable, backs up what they replace and writes down what is about to happen.
@@ -250,7 +250,7 @@ impl Transaction {
             let backup = if file.existed { Some(staging::back_up(context, &file.target)?) } else { None };
             let in_place = fs::is_mount_point(&file.target);
             let new_hash = file.hash.clone();
-            let removed = file.action == Action::Remove;
+            let removed = file.action == FileAction::Remove;
             self.in_flight.files.push(InFlightFile {
                 target: file.target.clone(),
                 new_hash,
@@ -272,7 +272,7 @@ impl Transaction {
             let how = install::install(&staged, &file.target).inspect_err(|_| file.staged = Some(staged.clone()))?;
             self.report.warnings.extend(staging::in_place_warning(context, how, file.dest()));
         }
-        for file in self.files.iter().filter(|file| file.action == Action::Remove) {
+        for file in self.files.iter().filter(|file| file.action == FileAction::Remove) {
             install::remove(&file.target)?;
         }
         staging::sync_folders(self.in_flight.files.iter().map(|file| file.target.as_path()))
@@ -284,7 +284,7 @@ impl Transaction {
         note_made(&mut self.journal, &self.files);
         for file in &self.files {
             match file.action {
-                Action::Remove => self.journal.forget(file.resource.name(), file.dest()),
+                FileAction::Remove => self.journal.forget(file.resource.name(), file.dest()),
                 _ => drop(self.journal.files.insert(file.dest().clone(), file.hash.clone())),
             }
         }

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::model::process::Process;
-use crate::nginx::error_log::{self, Verdict};
-use crate::nginx::process::{Child, Role};
+use crate::nginx::error_log::{self, LogVerdict};
+use crate::nginx::process::{NginxChild, Role};
 
 /// New workers must be the same ones for this long before they count as healthy.
 const SETTLE_TIME: Duration = Duration::from_millis(200);
@@ -24,7 +24,7 @@ const MOST_COMPLAINTS: usize = 1024;
 
 /// What was there before the reload.
 #[derive(Clone, Debug)]
-pub struct Before {
+pub struct BeforeReload {
     /// The master that was to reload.
     pub master: Process,
     /// Its workers then, leaving ones among them.
@@ -39,7 +39,7 @@ pub struct Seen {
     /// The master that the pid file names now.
     pub master: Option<Process>,
     /// Its children.
-    pub children: Vec<Child>,
+    pub children: Vec<NginxChild>,
     /// What its error log has got since the last look.
     pub log: Vec<String>,
     /// The servers that do not answer with the new generation; not asked unless `Verification::asks` says so.
@@ -89,7 +89,7 @@ enum Generation {
 /// A verification under way.
 #[derive(Clone, Debug)]
 pub struct Verification {
-    before: Before,
+    before: BeforeReload,
     waiting_since: Instant,
     expected: usize,
     accept_time: Duration,
@@ -111,7 +111,7 @@ pub struct Verification {
 impl Verification {
     /// Starts after the reload was asked for. `expected` workers are to live; `check_time` is what `nginx -t` took, which
     /// tells how long this configuration takes to read; waiting begins `now`, when the reload command has ended.
-    pub fn start(before: Before, expected: usize, check_time: Duration, now: Instant) -> Verification {
+    pub fn start(before: BeforeReload, expected: usize, check_time: Duration, now: Instant) -> Verification {
         let accept_time = LEAST_ACCEPT_TIME.max(Duration::from_secs(3) + check_time * 10);
         Verification {
             waiting_since: now,
@@ -150,7 +150,7 @@ impl Verification {
         };
         if master != self.before.master {
             // The reload command restarted nginx: everything of this master's is new.
-            self.before = Before { master, workers: BTreeSet::new(), at: self.before.at };
+            self.before = BeforeReload { master, workers: BTreeSet::new(), at: self.before.at };
         }
         let new = seen.children.iter().filter(|child| matches!(child.role, Role::Worker | Role::Starting));
         let new = new.map(|child| child.process).filter(|process| !self.before.workers.contains(process));
@@ -221,11 +221,11 @@ impl Verification {
                 self.complaints.insert(process, problem.to_owned());
             }
             match error_log::judge(line, pid) {
-                Some(Verdict::Refused(message)) => {
+                Some(LogVerdict::Refused(message)) => {
                     let why = self.bind_problem.take().map(|problem| format!(": {problem}")).unwrap_or_default();
                     return Some(Progress::Refused(format!("{message}{why}")));
                 }
-                Some(Verdict::Broken(message)) => return Some(self.broken(message)),
+                Some(LogVerdict::Broken(message)) => return Some(self.broken(message)),
                 None => {}
             }
         }

@@ -46,10 +46,10 @@ async fn serve_https(arguments: Arguments) -> Result<(), String> {
     let hostname = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     let hostname = hostname.unwrap_or_else(|| "localhost".to_owned());
     let identity = match (&arguments.cert, &arguments.key) {
-        (Some(certificate), Some(key)) => tls::Identity::from_files(certificate, key)?,
+        (Some(certificate), Some(key)) => tls::TlsIdentity::from_files(certificate, key)?,
         _ => {
             let names = [hostname.as_str(), "nano-container", "localhost", "127.0.0.1", "::1"];
-            tls::Identity::self_signed(&names.map(str::to_owned))?
+            tls::TlsIdentity::self_signed(&names.map(str::to_owned))?
         }
     };
     let acceptor = identity.acceptor()?;

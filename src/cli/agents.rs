@@ -17,7 +17,7 @@ pub(super) async fn agents(settings: Settings, json: bool) -> Exit {
     let mut stores = Stores::new(settings.store, false);
     stores.set(&[StoreUse { settings: None, ranges }]);
     let mut entries = Vec::new();
-    for (_, snapshot) in stores.first_snapshots(settings.backend_timeout).await {
+    for (_, snapshot) in stores.first_snapshots(settings.timeouts.store).await {
         match snapshot {
             Ok(Event::Snapshot { entries: found, .. }) => entries.extend(found),
             Ok(_) => {}

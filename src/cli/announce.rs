@@ -1,7 +1,7 @@
 //! `announce`: hands the announcer what it needs to know of this machine.
 
 use crate::announce::layout::Announcer;
-use crate::announce::run::{self, End, Plan};
+use crate::announce::run::{self, AnnounceEnd, AnnouncePlan};
 use crate::config::settings::Settings;
 use crate::world::host;
 
@@ -15,11 +15,11 @@ pub(super) async fn announce(settings: Settings, announce: Announce) -> Ending {
         "localhost".to_owned()
     });
     let owner = format!("{host_name} pid {}", host::process_id());
-    let announcer = Announcer { host_name, owner, prefix: settings.prefix };
+    let announcer = Announcer { host_name, owner, prefix: settings.conf_d.defaults.prefix };
     let Announce { store, source, command } = announce;
-    match run::run(Plan { store, announcer, source, command, stop_timeout: settings.stop_timeout }).await {
-        End::Stopped => Exit::Done.into(),
-        End::Held => Exit::Held.into(),
-        End::Command(status) => Ending::Command(status),
+    match run::run(AnnouncePlan { store, announcer, source, command, stop_timeout: settings.timeouts.stop }).await {
+        AnnounceEnd::Stopped => Exit::Done.into(),
+        AnnounceEnd::Held => Exit::Held.into(),
+        AnnounceEnd::Command(status) => Ending::Command(status),
     }
 }

@@ -112,8 +112,8 @@ pub fn parse(
     let layers = read_config_file(Layers::new(&flags, environment), read_file);
     let (settings, problems) = resolve(&layers);
     let command = match what_to_do(&matches) {
-        Command::Run | Command::Supervise { .. } if settings.check_only => Command::Check,
-        Command::Run | Command::Supervise { .. } if settings.preflight => Command::Preflight,
+        Command::Run | Command::Supervise { .. } if settings.instead.check => Command::Check,
+        Command::Run | Command::Supervise { .. } if settings.instead.preflight => Command::Preflight,
         command => command,
     };
     if let (Command::Supervise { .. }, Some(why)) = (&command, cannot_supervise(&settings)) {
@@ -192,7 +192,7 @@ fn what_to_do(matches: &ArgMatches) -> Command {
 /// Why a command cannot be supervised with these settings, as a hint.
 fn cannot_supervise(settings: &Settings) -> Option<&'static str> {
     match settings.mode {
-        _ if settings.noop => Some("--noop changes nothing: leave it out"),
+        _ if settings.preview.noop => Some("--noop changes nothing: leave it out"),
         Mode::Onetime => Some("--onetime ends by itself: use --watch, or start the command afterwards"),
         Mode::Watch { .. } | Mode::Interval(_) => None,
     }

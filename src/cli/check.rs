@@ -69,7 +69,7 @@ fn missing_folder(resource: &Resource) -> Option<Problem> {
 
 /// Returns the differences from confd in resources with confd's templates, each line once, in order of the places.
 fn differences(settings: &Settings, confdirs: &Confdirs, catalog: &Catalog) -> Vec<Problem> {
-    let prefix = (settings.prefix.as_str(), settings.prefix_mode);
+    let prefix = (settings.conf_d.defaults.prefix.as_str(), settings.conf_d.defaults.prefix_mode);
     let mut found = Vec::new();
     for member in &catalog.members {
         let resource = &member.resource;
@@ -121,10 +121,10 @@ pub(super) fn check(settings: &Settings, mut problems: Problems) -> Exit {
     let catalog = Arc::new(catalog::load(&confdirs, &run::facts(settings), None));
     problems.extend(catalog.problems.iter().cloned());
     problems.extend(catalog.accounts.iter().filter_map(unknown_account));
-    if settings.check_folders {
+    if settings.instead.check_folders {
         problems.extend(catalog.members.iter().filter_map(|member| missing_folder(&member.resource)));
     }
-    match settings.mock_data.as_deref().map(read_mock_data).transpose() {
+    match settings.instead.mock_data.as_deref().map(read_mock_data).transpose() {
         Ok(data) => problems.extend(data.into_iter().flat_map(|data| mock_problems(&catalog, data))),
         Err(problem) => problems.extend([problem]),
     }

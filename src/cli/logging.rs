@@ -8,7 +8,7 @@ use crate::world::terminal;
 
 /// Starts logging. `quiet` leaves out what is not at least a warning, for commands whose output is read by people.
 pub(super) fn start(settings: &Settings, quiet: bool) {
-    let level = match settings.log_level {
+    let level = match settings.log.level {
         LogLevel::Info if quiet => Level::WARN,
         LogLevel::Error => Level::ERROR,
         LogLevel::Warn => Level::WARN,
@@ -26,7 +26,7 @@ pub(super) fn start(settings: &Settings, quiet: bool) {
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::util::SubscriberInitExt;
     let registry = tracing_subscriber::registry().with(filter);
-    let started = match settings.log_format {
+    let started = match settings.log.format {
         LogFormat::Text => registry.with(lines).try_init(),
         LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
     };

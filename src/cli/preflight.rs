@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::agent::catalog::Member;
 use crate::agent::pass::view;
-use crate::config::settings::Settings;
+use crate::config::settings::{Settings, Timeouts};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
 use crate::source::health;
@@ -15,7 +15,7 @@ use super::{counted, show};
 
 /// Checks, and prints its findings. A resource without keys is a warning.
 pub(super) async fn preflight(settings: Settings) -> Exit {
-    let deadline = clock::now() + settings.preflight_timeout;
+    let deadline = clock::now() + settings.timeouts.preflight;
     let left = || deadline.saturating_duration_since(clock::now()).max(Duration::from_millis(1));
     let catalog = show::load(&settings);
     terminal::print(&format!(
@@ -35,7 +35,7 @@ pub(super) async fn preflight(settings: Settings) -> Exit {
             tokio::time::timeout(left(), health::ask(store.settings.as_deref().unwrap_or(&settings.store))).await;
         let (well, message) = match asked {
             Ok(health) => (health.healthy, health.message),
-            Err(_) => (false, format!("no answer in {:?}", settings.preflight_timeout)),
+            Err(_) => (false, format!("no answer in {:?}", settings.timeouts.preflight)),
         };
         let name = store.settings.as_ref().map(|settings| format!(" {settings}")).unwrap_or_default();
         terminal::print(&format!("store{name}: {message}\n"));
@@ -47,7 +47,8 @@ pub(super) async fn preflight(settings: Settings) -> Exit {
         return exit;
     }
     let members: Vec<&Member> = catalog.members.iter().collect();
-    let trees = show::read_stores(&Settings { backend_timeout: left(), ..settings }, &catalog, &members).await;
+    let timeouts = Timeouts { store: left(), ..settings.timeouts };
+    let trees = show::read_stores(&Settings { timeouts, ..settings }, &catalog, &members).await;
     for member in members {
         match trees.of(&catalog, member) {
             Ok(tree) => terminal::print(&format!("{}\n", keys_of(&member.resource, &tree))),

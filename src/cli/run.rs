@@ -33,7 +33,7 @@ pub(super) async fn run(settings: Settings, command: Option<Vec<String>>) -> End
         terminal::complain(&format!("{problem}\n"));
         exit.into()
     };
-    let state_folder = match state::folder(&settings.state_dir) {
+    let state_folder = match state::folder(&settings.agent.state_dir) {
         Ok(folder) => folder,
         Err(problem) => return complain(problem, Exit::Configuration),
     };
@@ -60,8 +60,8 @@ pub(super) async fn run(settings: Settings, command: Option<Vec<String>>) -> End
             let plan = follow_plan(&settings, outlook, confdirs, follow);
             let command = command.map(|command| CommandPlan {
                 command,
-                start_timeout: settings.backend_timeout,
-                stop_timeout: settings.stop_timeout,
+                start_timeout: settings.timeouts.store,
+                stop_timeout: settings.timeouts.stop,
             });
             outcome::of_following(&follow::follow(FollowPlan { listener, command, ..plan }).await)
         }
@@ -81,7 +81,7 @@ async fn round(settings: &Settings, outlook: Outlook, confdirs: &Confdirs) -> En
 
 /// Binds the listener of the status pages. A single round is over before anybody could ask.
 async fn listener(settings: &Settings) -> Result<Option<TcpListener>, String> {
-    let Some(address) = settings.metrics_addr.as_deref().filter(|_| settings.mode != Mode::Onetime) else {
+    let Some(address) = settings.agent.metrics_addr.as_deref().filter(|_| settings.mode != Mode::Onetime) else {
         return Ok(None);
     };
     match http::bind(address).await {
@@ -111,8 +111,8 @@ pub(super) fn once_plan(settings: &Settings, outlook: Outlook) -> OncePlan {
     OncePlan {
         outlook,
         store: settings.store.clone(),
-        store_timeout: settings.backend_timeout,
-        fail_fast: settings.fail_fast,
+        store_timeout: settings.timeouts.store,
+        fail_fast: settings.agent.fail_fast,
         only: None,
     }
 }
@@ -127,18 +127,18 @@ fn follow_plan(settings: &Settings, outlook: Outlook, confdirs: Confdirs, follow
         listener: None,
         receipt: receipt(settings),
         command: None,
-        shutdown_timeout: settings.shutdown_timeout,
+        shutdown_timeout: settings.timeouts.shutdown,
     }
 }
 
 /// Returns what the passes of a run have in common: they apply, or show what they would do.
 fn outlook(settings: &Settings, state_folder: Option<PathBuf>) -> Outlook {
-    let style = settings.diff.then(|| style(settings));
-    let show = settings.noop.then(|| Box::new(move |shown: &Shown| show_previewed(shown, style)) as Show);
-    let last_step = if settings.noop { LastStep::Preview } else { LastStep::Apply };
+    let style = settings.preview.diff.then(|| style(settings));
+    let show = settings.preview.noop.then(|| Box::new(move |shown: &Shown| show_previewed(shown, style)) as Show);
+    let last_step = if settings.preview.noop { LastStep::Preview } else { LastStep::Apply };
     let context = Arc::new(Context::new(apply_settings(settings, state_folder)));
     Outlook {
-        terms: Arc::new(Terms::new(context, last_step, settings.fail_fast)),
+        terms: Arc::new(Terms::new(context, last_step, settings.agent.fail_fast)),
         show,
         board: Shared::new(backend(&settings.store), clock::now()),
         logs: true,
@@ -149,7 +149,7 @@ fn apply_settings(settings: &Settings, state_folder: Option<PathBuf>) -> apply::
     apply::Settings {
         state_folder,
         onetime: settings.mode == Mode::Onetime,
-        keep_stage_file: settings.keep_stage_file,
+        keep_stage_file: settings.agent.keep_stage_file,
         lock_timeout: std::time::Duration::ZERO,
         nginx: settings.nginx.clone(),
     }
@@ -166,9 +166,9 @@ pub(super) fn backend(store: &StoreSettings) -> &'static str {
 
 /// Returns as whom and where to publish the receipt. A single round, and a run that changes nothing, have none.
 fn receipt(settings: &Settings) -> Option<ReceiptPlan> {
-    let wanted = settings.receipts && settings.mode != Mode::Onetime && !settings.noop;
+    let wanted = settings.agent.receipts && settings.mode != Mode::Onetime && !settings.preview.noop;
     let StoreSettings::Etcd(store) = settings.store.clone() else { return None };
-    let id = || settings.agent_id.clone().map_or_else(host::hostname, Ok);
+    let id = || settings.agent.id.clone().map_or_else(host::hostname, Ok);
     match wanted.then(id)? {
         Ok(id) => Some(ReceiptPlan { id, store }),
         Err(problem) => {
@@ -186,24 +186,24 @@ pub(super) fn facts(settings: &Settings) -> Arc<dyn Facts> {
 
 /// Returns where conf.d and templates are: `/etc/confd` if no setting says so and only that exists.
 pub(super) fn confdirs(settings: &Settings) -> Confdirs {
-    let missing = settings.confdirs.iter().all(|confdir| !folder::is_folder(confdir));
+    let missing = settings.conf_d.confdirs.iter().all(|confdir| !folder::is_folder(confdir));
     let confd = Path::new(layers::CONFD_CONFDIR);
-    let folders = if !settings.confdirs_given && missing && folder::is_folder(confd) {
+    let folders = if !settings.conf_d.confdirs_given && missing && folder::is_folder(confd) {
         vec![confd.to_owned()]
     } else {
-        settings.confdirs.clone()
+        settings.conf_d.confdirs.clone()
     };
-    Confdirs { folders, defaults: settings.resource_defaults(), only: settings.resource.clone() }
+    Confdirs { folders, defaults: settings.conf_d.defaults.clone(), only: settings.conf_d.only.clone() }
 }
 
 /// Returns how differences are shown.
 pub(super) fn style(settings: &Settings) -> Style {
-    let color = match settings.color {
+    let color = match settings.preview.color {
         Color::Always => true,
         Color::Never => false,
         Color::Auto => terminal::is_terminal(),
     };
-    Style { context_lines: settings.diff_context, color }
+    Style { context_lines: settings.preview.context_lines, color }
 }
 
 /// Logs that one file would change; shows how, if a style is given.

@@ -81,7 +81,7 @@ pub(super) async fn diff(settings: Settings) -> Exit {
 
 /// Returns a round that shows what it would do and logs nothing.
 fn plan(settings: &Settings, last_step: LastStep, show: Show) -> OncePlan {
-    let state_folder = state::folder(&settings.state_dir).ok().flatten();
+    let state_folder = state::folder(&settings.agent.state_dir).ok().flatten();
     let context = Arc::new(Context::new(apply::Settings { state_folder, ..apply::Settings::default() }));
     let outlook = Outlook {
         terms: Arc::new(Terms::new(context, last_step, false)),
@@ -211,7 +211,7 @@ pub(super) async fn read_stores(settings: &Settings, catalog: &Catalog, members:
     // A store of which nothing is wanted is not asked.
     stores.set(&wanted);
     let mut trees = vec![None; wanted.len()];
-    for (position, snapshot) in stores.first_snapshots(settings.backend_timeout).await {
+    for (position, snapshot) in stores.first_snapshots(settings.timeouts.store).await {
         match snapshot {
             Ok(Event::Snapshot { revision, entries, .. }) => {
                 trees[position] = Some(Tree::from_entries(revision, entries));

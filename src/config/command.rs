@@ -26,7 +26,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<CommandPart>, BadCommand<'_>> {
     while let Some(found) = text[offset..].find("{{") {
         let start = offset + found;
         literal.push_str(&text[offset..start]);
-        let action = Action::read(&text[start..]).ok_or_else(|| unclosed(text, start))?;
+        let action = CommandAction::read(&text[start..]).ok_or_else(|| unclosed(text, start))?;
         let part = match action.content {
             Content::Quoted(braces) => {
                 literal.push_str(braces);
@@ -52,7 +52,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<CommandPart>, BadCommand<'_>> {
 }
 
 /// One `{{…}}`.
-struct Action<'t> {
+struct CommandAction<'t> {
     content: Content<'t>,
     /// Bytes from the opening braces to behind the closing ones.
     len: usize,
@@ -65,9 +65,9 @@ enum Content<'t> {
     Quoted(&'t str),
 }
 
-impl<'t> Action<'t> {
+impl<'t> CommandAction<'t> {
     /// Reads the action that `text` begins with; `None` where it is not closed.
-    fn read(text: &'t str) -> Option<Action<'t>> {
+    fn read(text: &'t str) -> Option<CommandAction<'t>> {
         let inner = &text[2..];
         let unspaced = inner.trim_start();
         let spaces = inner.len() - unspaced.len();
@@ -77,12 +77,12 @@ impl<'t> Action<'t> {
             let after = quoted[end + 1..].trim_start();
             if after.starts_with("}}") {
                 let len = text.len() - after.len() + 2;
-                return Some(Action { content: Content::Quoted(&quoted[..end]), len });
+                return Some(CommandAction { content: Content::Quoted(&quoted[..end]), len });
             }
         }
         let end = spaces + unspaced.find("}}")?;
         let name = inner[..end].trim();
-        Some(Action { content: Content::Name(name.strip_prefix('.').unwrap_or(name)), len: 2 + end + 2 })
+        Some(CommandAction { content: Content::Name(name.strip_prefix('.').unwrap_or(name)), len: 2 + end + 2 })
     }
 }
 

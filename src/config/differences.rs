@@ -12,10 +12,10 @@ pub fn of_resource(resource: &Resource, text: &str, prefix: (&str, PrefixMode)) 
     if resource.engine != Engine::Go {
         return Vec::new();
     }
-    let field = |name: &str| Field::find(text, name);
+    let field = |name: &str| WrittenField::find(text, name);
     let mut found = Vec::new();
-    let mut tell = |name: &str, field: Option<Field<'_>>, message: String| {
-        let place = |field: Field<'_>| Place::at(&resource.file, field.position);
+    let mut tell = |name: &str, field: Option<WrittenField<'_>>, message: String| {
+        let place = |field: WrittenField<'_>| Place::at(&resource.file, field.position);
         found.extend(field.map(|field| Problem::new(format!("{name}: {message}")).at(place(field))));
     };
     if let Some(mode) = field("mode")
@@ -80,20 +80,20 @@ pub fn of_group(resources: &[&Resource]) -> Option<Problem> {
 
 /// A field of a resource's file, as it is written.
 #[derive(Clone, Copy)]
-struct Field<'a> {
+struct WrittenField<'a> {
     position: Position,
     /// What stands behind the `=`.
     value: &'a str,
 }
 
-impl<'a> Field<'a> {
+impl<'a> WrittenField<'a> {
     /// The first line that sets `name`. Names are compared as confd does, without case.
-    fn find(text: &'a str, name: &str) -> Option<Field<'a>> {
+    fn find(text: &'a str, name: &str) -> Option<WrittenField<'a>> {
         text.lines().enumerate().find_map(|(index, line)| {
             let (key, value) = line.split_once('=')?;
             let found = key.trim().trim_matches('"').eq_ignore_ascii_case(name);
             let column = line.chars().take_while(|c| c.is_whitespace()).count() + 1;
-            found.then(|| Field { position: Position { line: index + 1, column }, value: value.trim() })
+            found.then(|| WrittenField { position: Position { line: index + 1, column }, value: value.trim() })
         })
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::generation::Endpoint;
+use crate::model::generation::GenerationServer;
 use crate::model::resource::{Engine, Escape, InstanceId, OnReloadFailure, OutputFormat, Resource, Verify};
 
 use super::document::{Document, Field, Fields};
@@ -293,9 +293,9 @@ fn choice<T: Copy>(field: &Field<'_>, choices: &[(&'static str, T)]) -> Result<T
 }
 
 /// An address where nginx answers with the generation that it serves.
-fn endpoint(field: &Field<'_>) -> Result<Endpoint, Problem> {
+fn endpoint(field: &Field<'_>) -> Result<GenerationServer, Problem> {
     let text = field.text()?;
-    Endpoint::parse(text).ok_or_else(|| {
+    GenerationServer::parse(text).ok_or_else(|| {
         let hint = "it is what the server's `listen` says, as in unix:/run/nginx/generation.sock or 127.0.0.1:8089";
         Problem::new(format!("{} cannot be {}", shown(field.written), shown(text))).hint(hint)
     })

@@ -84,14 +84,14 @@ pub const PROPERTIES: &[Property] = &[
 
 /// A text that somebody wrote, and where.
 #[derive(Clone, Debug)]
-struct Written {
+struct WrittenText {
     text: String,
     place: Option<Place>,
 }
 
 /// What was written about one service.
 struct Texts {
-    written: BTreeMap<&'static str, Written>,
+    written: BTreeMap<&'static str, WrittenText>,
     /// The table; `None` for flags.
     place: Option<Place>,
     problems: Vec<Problem>,
@@ -111,7 +111,7 @@ pub struct PlacedService {
 /// # Errors
 /// Everything that is wrong, each with its flag.
 pub fn parse_flags(flags: &BTreeMap<&'static str, String>) -> Result<Service, Problems> {
-    let written = flags.iter().map(|(name, text)| (*name, Written { text: text.clone(), place: None })).collect();
+    let written = flags.iter().map(|(name, text)| (*name, WrittenText { text: text.clone(), place: None })).collect();
     service(Texts { written, place: None, problems: Vec::new() }).map_err(|problems| problems.into_iter().collect())
 }
 
@@ -142,8 +142,8 @@ pub fn parse_file(path: &Path, text: &str) -> Result<Vec<PlacedService>, Problem
 fn of_table(mut fields: Fields<'_>, place: &Place) -> Result<Service, Vec<Problem>> {
     let mut written = BTreeMap::new();
     for property in PROPERTIES {
-        let found =
-            fields.take(property.name, |field| Ok(Written { text: field.scalar()?, place: Some(field.value_place()) }));
+        let found = fields
+            .take(property.name, |field| Ok(WrittenText { text: field.scalar()?, place: Some(field.value_place()) }));
         written.extend(found.map(|found| (property.name, found)));
     }
     let unknown = fields.finish(

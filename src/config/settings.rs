@@ -32,74 +32,106 @@ use values::Values;
 pub struct Settings {
     /// How often to work.
     pub mode: Mode,
-    /// Folders with `conf.d` and `templates`; `/etc/upstreamd` where none is given.
-    pub confdirs: Vec<PathBuf>,
-    /// Whether somebody asked for these confdirs; if not, `/etc/confd` serves where only that exists.
-    pub confdirs_given: bool,
     /// The settings file that was read.
     pub config_file: Option<PathBuf>,
-    /// Only this file of conf.d.
-    pub resource: Option<String>,
+    /// Which resources there are.
+    pub conf_d: ConfDSettings,
     /// The key store.
     pub store: StoreSettings,
-    /// The global prefix: `""` or `/a/b`.
-    pub prefix: String,
-    /// How it goes together with a resource's own.
-    pub prefix_mode: PrefixMode,
+    /// Which nginx is meant.
+    pub nginx: NginxSettings,
+    /// Whether nothing is changed, and how differences are shown.
+    pub preview: PreviewSettings,
+    /// How the agent works and what it says of itself.
+    pub agent: AgentSettings,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+    /// What is logged.
+    pub log: LogSettings,
+    /// Subcommands that were asked for by a flag of confd's.
+    pub instead: FlagCommands,
+    /// What was given and has no effect.
+    pub warnings: Problems,
+}
+
+/// Which resources there are, and what they have where their files do not say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConfDSettings {
+    /// Folders with `conf.d` and `templates`; `/etc/upstreamd` by default.
+    pub confdirs: Vec<PathBuf>,
+    /// Whether somebody asked for these confdirs; if not, `/etc/confd` serves if only that exists.
+    pub confdirs_given: bool,
+    /// Only this file of conf.d.
+    pub only: Option<String>,
+    /// What resources have where their files do not say.
+    pub defaults: Defaults,
+}
+
+/// Whether nothing is changed, and how differences are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PreviewSettings {
     /// Change nothing, show what would change.
     pub noop: bool,
     /// Show differences where nothing is changed.
     pub diff: bool,
-    /// The first failure ends a single pass.
-    pub fail_fast: bool,
     /// Lines around each change in a difference.
-    pub diff_context: usize,
+    pub context_lines: usize,
     /// Whether a difference is coloured.
     pub color: Color,
-    /// Run no check and no reload.
-    pub sync_only: bool,
+}
+
+/// How the agent works and what it says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentSettings {
+    /// The first failure ends a single pass.
+    pub fail_fast: bool,
     /// Leave staged files.
     pub keep_stage_file: bool,
-    /// When a single run gives up on the store.
-    pub backend_timeout: Duration,
-    /// How long a check may take; `None` is for ever.
-    pub check_cmd_timeout: Option<Duration>,
-    /// How long a reload may take; `None` is for ever.
-    pub reload_cmd_timeout: Option<Duration>,
-    /// How long a running transaction may take after SIGTERM.
-    pub shutdown_timeout: Duration,
-    /// How long a supervised command may take to end.
-    pub stop_timeout: Duration,
-    /// The global debounce, where one was asked for.
-    pub debounce: Option<Duration>,
-    /// A fixed pause after the store failed, where one was asked for.
-    pub watch_error_backoff: Option<Duration>,
     /// Where journal and lock are.
     pub state_dir: StateDir,
-    /// Whether the agent tells in etcd how far it has come.
+    /// Whether it reports in etcd how far it has come.
     pub receipts: bool,
     /// Its name there; `None` is the host's.
-    pub agent_id: Option<String>,
+    pub id: Option<String>,
     /// Where status pages are served: `host:port`, or `:port` for every address.
     pub metrics_addr: Option<String>,
-    /// Least severity that is logged.
-    pub log_level: LogLevel,
-    /// How it is logged.
-    pub log_format: LogFormat,
-    /// Which nginx is meant.
-    pub nginx: NginxSettings,
-    /// `check-config` or `validate` was asked for: the same as the subcommand `check`.
-    pub check_only: bool,
-    /// `check-config` was asked for.
+}
+
+/// How long things may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// When a single run gives up on the store.
+    pub store: Duration,
+    /// How long a running transaction may take after SIGTERM.
+    pub shutdown: Duration,
+    /// How long a supervised command may take to end.
+    pub stop: Duration,
+    /// How long `preflight` may take.
+    pub preflight: Duration,
+    /// A fixed pause after the store failed, if one was asked for.
+    pub watch_error_backoff: Option<Duration>,
+}
+
+/// What is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// Least severity.
+    pub level: LogLevel,
+    /// How it is written.
+    pub format: LogFormat,
+}
+
+/// Subcommands that were asked for by a flag of confd's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlagCommands {
+    /// `check-config` or `validate`: the same as the subcommand `check`.
+    pub check: bool,
+    /// `check-config`.
     pub check_folders: bool,
     /// The data that `validate` renders templates with.
     pub mock_data: Option<PathBuf>,
-    /// `preflight` was asked for.
+    /// `preflight`.
     pub preflight: bool,
-    /// How long that may take.
-    pub preflight_timeout: Duration,
-    /// What was given and has no effect.
-    pub warnings: Problems,
 }
 
 /// How often to work.
@@ -162,71 +194,87 @@ pub enum LogFormat {
     Json,
 }
 
-impl Settings {
-    /// What resources have where their files do not say.
-    pub fn resource_defaults(&self) -> Defaults {
-        Defaults {
-            prefix: self.prefix.clone(),
-            prefix_mode: self.prefix_mode,
-            check_cmd_timeout: self.check_cmd_timeout,
-            reload_cmd_timeout: self.reload_cmd_timeout,
-            debounce: self.debounce,
-            sync_only: self.sync_only,
-        }
-    }
-}
-
 /// The settings that the layers add up to, with every problem. Where there are problems, defaults stand in for what
 /// was refused.
 pub fn resolve(layers: &Layers<'_>) -> (Settings, Problems) {
     let mut values = Values { layers, problems: layers.file_problems.clone() };
     let settings = Settings {
         mode: mode(&mut values),
-        confdirs: values.paths(&table::CONFDIR),
-        confdirs_given: values.is_given(&table::CONFDIR),
         config_file: layers.file_path.clone(),
-        resource: values.text(&table::RESOURCE),
+        conf_d: conf_d(&mut values),
         store: store::read(&mut values),
-        prefix: values.parsed(&table::PREFIX, clean_prefix).unwrap_or_default(),
-        prefix_mode: values.choice(&table::PREFIX_MODE, PREFIX_MODES).unwrap_or_default(),
-        noop: values.switch(&table::NOOP),
-        diff: values.switch(&table::DIFF),
-        fail_fast: values.choice(&table::FAILURE_MODE, FAILURE_MODES).unwrap_or_default(),
-        diff_context: values.count(&table::DIFF_CONTEXT),
-        color: values.choice(&table::COLOR, COLORS).unwrap_or(Color::Auto),
-        sync_only: values.switch(&table::SYNC_ONLY),
-        keep_stage_file: values.switch(&table::KEEP_STAGE_FILE),
-        backend_timeout: values.positive_duration(&table::BACKEND_TIMEOUT),
-        check_cmd_timeout: values.timeout(&table::CHECK_CMD_TIMEOUT),
-        reload_cmd_timeout: values.timeout(&table::RELOAD_CMD_TIMEOUT),
-        shutdown_timeout: values.duration(&table::SHUTDOWN_TIMEOUT),
-        stop_timeout: values.duration(&table::STOP_TIMEOUT),
-        debounce: values.optional_duration(&table::DEBOUNCE),
-        watch_error_backoff: values.optional_duration(&table::WATCH_ERROR_BACKOFF),
-        state_dir: state_dir(&mut values),
-        receipts: values.switch(&table::RECEIPTS),
-        agent_id: values.parsed(&table::AGENT_ID, agent_id),
-        metrics_addr: values.parsed(&table::METRICS_ADDR, listen_address).flatten(),
-        log_level: values.choice(&table::LOG_LEVEL, LOG_LEVELS).unwrap_or(LogLevel::Info),
-        log_format: values.choice(&table::LOG_FORMAT, LOG_FORMATS).unwrap_or(LogFormat::Text),
-        nginx: NginxSettings {
-            binary: values.path(&table::NGINX_BINARY).unwrap_or_default(),
-            conf: values.path(&table::NGINX_CONF),
-            pid_file: values.path(&table::NGINX_PID_FILE),
-            error_log: values.path(&table::NGINX_ERROR_LOG),
+        nginx: nginx(&mut values),
+        preview: PreviewSettings {
+            noop: values.switch(&table::NOOP),
+            diff: values.switch(&table::DIFF),
+            context_lines: values.count(&table::DIFF_CONTEXT),
+            color: values.choice(&table::COLOR, COLORS).unwrap_or(Color::Auto),
         },
-        check_only: values.switch(&table::CHECK_CONFIG) | values.switch(&table::VALIDATE),
-        check_folders: values.switch(&table::CHECK_CONFIG),
-        mock_data: values.path(&table::MOCK_DATA),
-        preflight: values.switch(&table::PREFLIGHT),
-        preflight_timeout: values.positive_duration(&table::PREFLIGHT_TIMEOUT),
+        agent: agent(&mut values),
+        timeouts: timeouts(&mut values),
+        log: LogSettings {
+            level: values.choice(&table::LOG_LEVEL, LOG_LEVELS).unwrap_or(LogLevel::Info),
+            format: values.choice(&table::LOG_FORMAT, LOG_FORMATS).unwrap_or(LogFormat::Text),
+        },
+        instead: FlagCommands {
+            check: values.switch(&table::CHECK_CONFIG) | values.switch(&table::VALIDATE),
+            check_folders: values.switch(&table::CHECK_CONFIG),
+            mock_data: values.path(&table::MOCK_DATA),
+            preflight: values.switch(&table::PREFLIGHT),
+        },
         warnings: without_effect(&mut values),
     };
-    if settings.receipts && !matches!(settings.store, StoreSettings::Etcd(_)) {
+    if settings.agent.receipts && !matches!(settings.store, StoreSettings::Etcd(_)) {
         let problem = Problem::new("receipts: they are kept in etcd, and keys come from elsewhere");
         values.refuse(&table::RECEIPTS, problem.hint("leave receipts out, or use --backend etcd"));
     }
     (settings, values.problems.into_iter().collect())
+}
+
+fn conf_d(values: &mut Values<'_>) -> ConfDSettings {
+    ConfDSettings {
+        confdirs: values.paths(&table::CONFDIR),
+        confdirs_given: values.is_given(&table::CONFDIR),
+        only: values.text(&table::RESOURCE),
+        defaults: Defaults {
+            prefix: values.parsed(&table::PREFIX, clean_prefix).unwrap_or_default(),
+            prefix_mode: values.choice(&table::PREFIX_MODE, PREFIX_MODES).unwrap_or_default(),
+            check_cmd_timeout: values.timeout(&table::CHECK_CMD_TIMEOUT),
+            reload_cmd_timeout: values.timeout(&table::RELOAD_CMD_TIMEOUT),
+            debounce: values.optional_duration(&table::DEBOUNCE),
+            sync_only: values.switch(&table::SYNC_ONLY),
+        },
+    }
+}
+
+fn nginx(values: &mut Values<'_>) -> NginxSettings {
+    NginxSettings {
+        binary: values.path(&table::NGINX_BINARY).unwrap_or_default(),
+        conf: values.path(&table::NGINX_CONF),
+        pid_file: values.path(&table::NGINX_PID_FILE),
+        error_log: values.path(&table::NGINX_ERROR_LOG),
+    }
+}
+
+fn agent(values: &mut Values<'_>) -> AgentSettings {
+    AgentSettings {
+        fail_fast: values.choice(&table::FAILURE_MODE, FAILURE_MODES).unwrap_or_default(),
+        keep_stage_file: values.switch(&table::KEEP_STAGE_FILE),
+        state_dir: state_dir(values),
+        receipts: values.switch(&table::RECEIPTS),
+        id: values.parsed(&table::AGENT_ID, agent_id),
+        metrics_addr: values.parsed(&table::METRICS_ADDR, listen_address).flatten(),
+    }
+}
+
+fn timeouts(values: &mut Values<'_>) -> Timeouts {
+    Timeouts {
+        store: values.positive_duration(&table::BACKEND_TIMEOUT),
+        shutdown: values.duration(&table::SHUTDOWN_TIMEOUT),
+        stop: values.duration(&table::STOP_TIMEOUT),
+        preflight: values.positive_duration(&table::PREFLIGHT_TIMEOUT),
+        watch_error_backoff: values.optional_duration(&table::WATCH_ERROR_BACKOFF),
+    }
 }
 
 const PREFIX_MODES: &[(&str, PrefixMode)] =
@@ -306,7 +354,8 @@ fn without_effect(values: &mut Values<'_>) -> Problems {
     let mut warnings = Vec::new();
     for setting in table::ALL {
         let raw = values.layers.raw(setting);
-        let switched_off = setting.kind == table::Kind::Switch && raw.values.iter().all(|value| value == "false");
+        let switched_off =
+            setting.kind == table::SettingKind::Switch && raw.values.iter().all(|value| value == "false");
         if raw.origin == Origin::Default || switched_off {
             continue;
         }

@@ -33,7 +33,7 @@ const MAX_STREAMS: u32 = 128;
 const MAX_LOGGED_PATH: usize = 64;
 
 /// Why a connection ended early.
-pub type Problem = Box<dyn std::error::Error + Send + Sync>;
+pub type ConnectionProblem = Box<dyn std::error::Error + Send + Sync>;
 
 /// Serves one connection to its end: TLS handshake, then HTTP/2 or HTTP/1.1 as ALPN agreed.
 ///
@@ -45,7 +45,7 @@ pub async fn connection(
     mut stopping: Stopping,
     acceptor: TlsAcceptor,
     site: Arc<Site>,
-) -> Result<(), Problem> {
+) -> Result<(), ConnectionProblem> {
     stream.set_nodelay(true)?;
     let stream = timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await??;
     let n_requests = AtomicU64::new(0);

@@ -16,17 +16,17 @@ pub const HTTP_2: &[u8] = b"h2";
 pub const HTTP_1_1: &[u8] = b"http/1.1";
 
 /// A certificate chain, its own certificate first, and the key to it.
-pub struct Identity {
+pub struct TlsIdentity {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 }
 
-impl Identity {
+impl TlsIdentity {
     /// Reads PEM files.
     ///
     /// # Errors
     /// Names the file that cannot be read or holds no certificate or no key.
-    pub fn from_files(certificate: &Path, key: &Path) -> Result<Identity, String> {
+    pub fn from_files(certificate: &Path, key: &Path) -> Result<TlsIdentity, String> {
         let unreadable = |path: &Path, failure| format!("cannot read {}: {failure}", path.display());
         let chain = CertificateDer::pem_file_iter(certificate)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
@@ -35,19 +35,19 @@ impl Identity {
             return Err(format!("no certificate in {}; hint: a PEM file is expected", certificate.display()));
         }
         let key = PrivateKeyDer::from_pem_file(key).map_err(|failure| unreadable(key, failure))?;
-        Ok(Identity { chain, key })
+        Ok(TlsIdentity { chain, key })
     }
 
     /// Makes a key and a certificate for `names` (host names or addresses) that nobody else has signed.
     ///
     /// # Errors
     /// A name cannot stand in a certificate.
-    pub fn self_signed(names: &[String]) -> Result<Identity, String> {
+    pub fn self_signed(names: &[String]) -> Result<TlsIdentity, String> {
         let made = rcgen::generate_simple_self_signed(names)
             .map_err(|failure| format!("cannot make a certificate for {}: {failure}", names.join(", ")))?;
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der())
             .map_err(|failure| format!("cannot use the key just made: {failure}"))?;
-        Ok(Identity { chain: vec![made.cert.der().clone()], key })
+        Ok(TlsIdentity { chain: vec![made.cert.der().clone()], key })
     }
 
     /// What takes TLS handshakes with this identity, offering HTTP/2 first.

@@ -25,7 +25,7 @@ pub struct Span {
 
 /// One entry of a page, with the revision that wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct StoredKey {
     /// The key.
     pub key: Key,
     /// The value.
@@ -36,11 +36,11 @@ pub struct Entry {
 
 /// Part of a span, read at one revision.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Page {
+pub struct KeyPage {
     /// Who answered.
     pub header: Header,
     /// Entries in byte order of their keys.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<StoredKey>,
     /// Keys left out because they are not UTF-8.
     pub unreadable_keys: usize,
     /// Bytes of keys and values in the answer.

@@ -31,7 +31,7 @@ pub struct NameSource {
 
 /// A pattern that gives no names, and what to write instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BadPattern {
+pub struct BadNameSource {
     /// What is wrong.
     pub problem: &'static str,
     /// What to do.
@@ -44,9 +44,9 @@ impl NameSource {
     ///
     /// # Errors
     /// More than one part has a wildcard, or a class is not closed.
-    pub fn parse(pattern: &str) -> Result<NameSource, BadPattern> {
+    pub fn parse(pattern: &str) -> Result<NameSource, BadNameSource> {
         let is_wild = |part: &str| part.contains(['*', '?', '[', '\\']);
-        let bad = |problem, hint| BadPattern { problem, hint };
+        let bad = |problem, hint| BadNameSource { problem, hint };
         let (path, only_directories) = match pattern.strip_suffix('/') {
             Some(path) => (path, true),
             None => (pattern, false),

@@ -13,29 +13,29 @@ const PREFIX: &str = "upstreamd-generation-";
 
 /// Where nginx says which generation it serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Endpoint {
+pub enum GenerationServer {
     /// `unix:/path/of/socket`
     Unix(PathBuf),
     /// `127.0.0.1:8089`
     Tcp(SocketAddr),
 }
 
-impl Endpoint {
+impl GenerationServer {
     /// Reads an address as a `listen` line has it, host names excepted.
-    pub fn parse(text: &str) -> Option<Endpoint> {
+    pub fn parse(text: &str) -> Option<GenerationServer> {
         match text.strip_prefix("unix:") {
-            Some(path) if path.starts_with('/') && path.len() > 1 => Some(Endpoint::Unix(path.into())),
+            Some(path) if path.starts_with('/') && path.len() > 1 => Some(GenerationServer::Unix(path.into())),
             Some(_) => None,
-            None => text.parse().ok().filter(|address: &SocketAddr| address.port() > 0).map(Endpoint::Tcp),
+            None => text.parse().ok().filter(|address: &SocketAddr| address.port() > 0).map(GenerationServer::Tcp),
         }
     }
 }
 
-impl fmt::Display for Endpoint {
+impl fmt::Display for GenerationServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Endpoint::Unix(path) => write!(f, "unix:{}", path.display()),
-            Endpoint::Tcp(address) => address.fmt(f),
+            GenerationServer::Unix(path) => write!(f, "unix:{}", path.display()),
+            GenerationServer::Tcp(address) => address.fmt(f),
         }
     }
 }
@@ -76,10 +76,10 @@ mod tests {
     #[test]
     fn endpoints_are_read_as_nginx_listens_on_them() {
         for text in ["unix:/run/g.sock", "127.0.0.1:8089", "[::1]:8089"] {
-            assert_eq!(Endpoint::parse(text).map(|endpoint| endpoint.to_string()), Some(text.to_owned()));
+            assert_eq!(GenerationServer::parse(text).map(|endpoint| endpoint.to_string()), Some(text.to_owned()));
         }
         for wrong in ["", "unix:", "unix:/", "unix:g.sock", "localhost:80", "127.0.0.1", "127.0.0.1:0", "8089"] {
-            assert_eq!(Endpoint::parse(wrong), None, "{wrong}");
+            assert_eq!(GenerationServer::parse(wrong), None, "{wrong}");
         }
     }
 

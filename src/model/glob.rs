@@ -6,11 +6,11 @@ use std::fmt;
 /// A parsed pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glob {
-    tokens: Vec<Token>,
+    tokens: Vec<GlobToken>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Token {
+enum GlobToken {
     Literal(char),
     AnyInPart,
     OneInPart,
@@ -36,11 +36,11 @@ impl Glob {
         let mut chars = pattern.chars();
         while let Some(c) = chars.next() {
             tokens.push(match c {
-                '*' => Token::AnyInPart,
-                '?' => Token::OneInPart,
-                '\\' => Token::Literal(chars.next().ok_or(BadPattern)?),
+                '*' => GlobToken::AnyInPart,
+                '?' => GlobToken::OneInPart,
+                '\\' => GlobToken::Literal(chars.next().ok_or(BadPattern)?),
                 '[' => parse_class(&mut chars)?,
-                other => Token::Literal(other),
+                other => GlobToken::Literal(other),
             });
         }
         Ok(Glob { tokens })
@@ -53,24 +53,24 @@ impl Glob {
 
     /// The text that every match starts with: what lies before the first wildcard.
     pub fn literal_prefix(&self) -> String {
-        self.tokens.iter().map_while(|token| if let Token::Literal(c) = token { Some(*c) } else { None }).collect()
+        self.tokens.iter().map_while(|token| if let GlobToken::Literal(c) = token { Some(*c) } else { None }).collect()
     }
 
     /// Whether the pattern has no wildcard, so that it can only match its `literal_prefix`.
     pub fn is_literal(&self) -> bool {
-        self.tokens.iter().all(|token| matches!(token, Token::Literal(_)))
+        self.tokens.iter().all(|token| matches!(token, GlobToken::Literal(_)))
     }
 
     /// The number of `/` that every match has, where that is fixed: only a class could add one.
     pub fn depth(&self) -> Option<usize> {
-        if self.tokens.iter().any(|token| matches!(token, Token::Class { .. })) {
+        if self.tokens.iter().any(|token| matches!(token, GlobToken::Class { .. })) {
             return None;
         }
-        Some(self.tokens.iter().filter(|token| **token == Token::Literal('/')).count())
+        Some(self.tokens.iter().filter(|token| **token == GlobToken::Literal('/')).count())
     }
 }
 
-fn parse_class(chars: &mut std::str::Chars<'_>) -> Result<Token, BadPattern> {
+fn parse_class(chars: &mut std::str::Chars<'_>) -> Result<GlobToken, BadPattern> {
     let mut negated = false;
     if chars.as_str().starts_with('^') {
         negated = true;
@@ -80,7 +80,7 @@ fn parse_class(chars: &mut std::str::Chars<'_>) -> Result<Token, BadPattern> {
     loop {
         if chars.as_str().starts_with(']') && !spans.is_empty() {
             chars.next();
-            return Ok(Token::Class { negated, spans });
+            return Ok(GlobToken::Class { negated, spans });
         }
         let low = class_char(chars)?;
         let high = if chars.as_str().starts_with('-') {
@@ -101,12 +101,12 @@ fn class_char(chars: &mut std::str::Chars<'_>) -> Result<char, BadPattern> {
     }
 }
 
-fn matches(tokens: &[Token], text: &str) -> bool {
+fn matches(tokens: &[GlobToken], text: &str) -> bool {
     let (mut tokens, mut text) = (tokens, text);
     // The last `*` passed, and where its match may still grow: greedy matching with one point to return to.
-    let mut retry: Option<(&[Token], &str)> = None;
+    let mut retry: Option<(&[GlobToken], &str)> = None;
     loop {
-        if let Some((Token::AnyInPart, rest)) = tokens.split_first() {
+        if let Some((GlobToken::AnyInPart, rest)) = tokens.split_first() {
             retry = Some((rest, text));
             tokens = rest;
             continue;
@@ -131,13 +131,15 @@ fn matches(tokens: &[Token], text: &str) -> bool {
     }
 }
 
-impl Token {
+impl GlobToken {
     fn accepts(&self, c: char) -> bool {
         match self {
-            Token::Literal(literal) => *literal == c,
-            Token::OneInPart => c != '/',
-            Token::AnyInPart => false,
-            Token::Class { negated, spans } => spans.iter().any(|(low, high)| (*low..=*high).contains(&c)) != *negated,
+            GlobToken::Literal(literal) => *literal == c,
+            GlobToken::OneInPart => c != '/',
+            GlobToken::AnyInPart => false,
+            GlobToken::Class { negated, spans } => {
+                spans.iter().any(|(low, high)| (*low..=*high).contains(&c)) != *negated
+            }
         }
     }
 }

@@ -41,7 +41,7 @@ pub enum OnEmpty {
 
 /// What a render found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct RenderCount {
     /// The template calls `backends`.
     pub asks: bool,
     /// Keys in the folders whose backends were asked for; where none were, keys that the resource sees.
@@ -52,7 +52,7 @@ pub struct Found {
     pub set_aside: usize,
 }
 
-impl Found {
+impl RenderCount {
     /// What guards count.
     pub fn count(&self) -> usize {
         if self.asks { self.backends } else { self.keys }
@@ -176,12 +176,12 @@ impl Guard {
     }
 
     /// Whether it matters for what was found that the destination has content.
-    pub fn asks_for_file(&self, found: Found) -> bool {
+    pub fn asks_for_file(&self, found: RenderCount) -> bool {
         found.count() < self.min_backends.unwrap_or(1).max(1) || self.max_drop_percent.is_some()
     }
 
     /// What becomes of a render.
-    pub fn decide(&self, found: Found, live: Live, now: Instant) -> Decision {
+    pub fn decide(&self, found: RenderCount, live: Live, now: Instant) -> Decision {
         let count = found.count();
         let least = self.min_backends.unwrap_or(1).max(1);
         let standard = if found.asks || self.min_backends.is_some() { OnEmpty::Keep } else { OnEmpty::Apply };

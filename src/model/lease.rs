@@ -27,7 +27,7 @@ impl Write {
     }
 
     /// What came of it, under the lease `id`, where not all of its transaction's conditions held and the key was found so.
-    pub fn refused(&self, id: LeaseId, found: Option<Found>) -> WriteOutcome {
+    pub fn refused(&self, id: LeaseId, found: Option<FoundKey>) -> WriteOutcome {
         let holds = match self {
             Write::Create(..) => found.is_none(),
             Write::Update(..) | Write::Delete(_) => found.as_ref().is_some_and(|found| found.lease == id),
@@ -50,7 +50,7 @@ impl std::fmt::Debug for Write {
 
 /// What came of several writes: etcd did all of them at one revision, or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
+pub struct WriteAnswer {
     /// The store's revision after them.
     pub revision: Revision,
     /// What came of each, in their order.
@@ -65,21 +65,21 @@ pub enum WriteOutcome {
     /// Its condition held, but that of another one did not.
     Postponed,
     /// Its condition did not hold; the key as it is, where there is one.
-    Refused(Option<Found>),
+    Refused(Option<FoundKey>),
 }
 
 /// A key as it was found.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundKey {
     /// The lease that it is under; 0 is none.
     pub lease: LeaseId,
     /// Its value.
     pub value: Vec<u8>,
 }
 
-impl std::fmt::Debug for Found {
+impl std::fmt::Debug for FoundKey {
     /// Never the value.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Found {{ lease: {:x}, <{} bytes> }}", self.lease, self.value.len())
+        write!(f, "FoundKey {{ lease: {:x}, <{} bytes> }}", self.lease, self.value.len())
     }
 }

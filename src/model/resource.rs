@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::for_each::ForEach;
-use super::generation::Endpoint;
+use super::generation::GenerationServer;
 use super::guard::Guard;
 use super::needs::Needs;
 use super::range::KeyRanges;
@@ -47,7 +47,7 @@ pub struct Resource {
     /// How a reload of nginx is proven.
     pub verify: Verify,
     /// Where nginx answers with the generation of `dest` that it serves, as a further proof.
-    pub generation: Option<Endpoint>,
+    pub generation: Option<GenerationServer>,
     /// How often a reload may happen.
     pub pace: Pace,
     /// Syntax that the rendered bytes must parse as.

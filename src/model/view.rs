@@ -22,7 +22,7 @@ pub struct View {
 
 /// One name directly below a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Child {
+pub struct DirectoryChild {
     /// The name is a key itself.
     pub is_key: bool,
     /// The name has keys below it.
@@ -63,7 +63,7 @@ impl View {
 
     /// Every visible path and value, in byte order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        let mut scan = Scan { view: self, current: None, range_end: None };
+        let mut scan = ViewCursor { view: self, current: None, range_end: None };
         scan.seek(self.prefix.to_string());
         std::iter::from_fn(move || scan.next())
     }
@@ -78,7 +78,7 @@ impl View {
         }
         let depth = glob.depth();
         let mut found = Vec::new();
-        let mut scan = Scan { view: self, current: None, range_end: None };
+        let mut scan = ViewCursor { view: self, current: None, range_end: None };
         scan.seek(self.store_key(&literal));
         while let Some((path, value)) = scan.next() {
             if !path.starts_with(&literal) {
@@ -96,7 +96,7 @@ impl View {
     }
 
     /// The distinct names directly below `directory` (a trailing slash is tolerated; `/` and the empty path are the root).
-    pub fn children(&self, directory: &str) -> BTreeMap<&str, Child> {
+    pub fn children(&self, directory: &str) -> BTreeMap<&str, DirectoryChild> {
         let trimmed = directory.strip_suffix('/').unwrap_or(directory);
         // Keys without a leading slash have no root directory of their own: `""` lists their first parts.
         let base = if trimmed.is_empty() && directory.is_empty() && !self.has_slash_keys() {
@@ -104,8 +104,8 @@ impl View {
         } else {
             format!("{trimmed}/")
         };
-        let mut children: BTreeMap<&str, Child> = BTreeMap::new();
-        let mut scan = Scan { view: self, current: None, range_end: None };
+        let mut children: BTreeMap<&str, DirectoryChild> = BTreeMap::new();
+        let mut scan = ViewCursor { view: self, current: None, range_end: None };
         scan.seek(self.store_key(&base));
         while let Some((path, _)) = scan.next() {
             let Some(rest) = path.strip_prefix(base.as_str()) else { break };
@@ -113,9 +113,14 @@ impl View {
                 continue;
             }
             match rest.split_once('/') {
-                None => children.entry(rest).or_insert(Child { is_key: false, is_directory: false }).is_key = true,
+                None => {
+                    children.entry(rest).or_insert(DirectoryChild { is_key: false, is_directory: false }).is_key = true
+                }
                 Some((name, _)) => {
-                    children.entry(name).or_insert(Child { is_key: false, is_directory: false }).is_directory = true;
+                    children
+                        .entry(name)
+                        .or_insert(DirectoryChild { is_key: false, is_directory: false })
+                        .is_directory = true;
                     let beyond = format!("{}{base}{name}0", self.prefix);
                     scan.seek(beyond);
                 }
@@ -127,14 +132,14 @@ impl View {
     /// Whether any key lies below `directory` (a trailing slash is tolerated).
     pub fn has_directory(&self, directory: &str) -> bool {
         let base = format!("{}/", directory.strip_suffix('/').unwrap_or(directory));
-        let mut scan = Scan { view: self, current: None, range_end: None };
+        let mut scan = ViewCursor { view: self, current: None, range_end: None };
         scan.seek(self.store_key(&base));
         scan.next().is_some_and(|(path, _)| path.starts_with(&base))
     }
 
     /// Every visible path that begins with `folder`, which ends with a slash, and its value, in byte order.
     pub fn below(&self, folder: &str) -> impl Iterator<Item = (&str, &Value)> {
-        let mut scan = Scan { view: self, current: None, range_end: None };
+        let mut scan = ViewCursor { view: self, current: None, range_end: None };
         scan.seek(self.store_key(folder));
         let folder = folder.to_owned();
         std::iter::from_fn(move || scan.next()).take_while(move |(path, _)| path.starts_with(&folder))
@@ -181,14 +186,14 @@ fn nth_slash(path: &str, n: usize) -> Option<usize> {
 }
 
 /// A cursor over the visible keys that can jump forward.
-struct Scan<'a> {
+struct ViewCursor<'a> {
     view: &'a View,
     current: Option<Box<dyn Iterator<Item = (&'a Key, &'a Value)> + 'a>>,
     /// Where the range under the cursor ends; `None` is the end of all keys.
     range_end: Option<&'a str>,
 }
 
-impl<'a> Scan<'a> {
+impl<'a> ViewCursor<'a> {
     fn seek(&mut self, key: String) {
         self.current = None;
         let Some(range) = self.view.ranges.first_not_before(&key) else { return };

@@ -12,7 +12,7 @@ mod tests;
 
 use std::fmt;
 
-pub use address::Address;
+pub use address::SocketOrHost;
 pub use network::Networks;
 pub use records::{Records, Settled};
 
@@ -31,7 +31,7 @@ pub struct Backend {
     /// The key, as the resource sees it.
     pub key: String,
     /// Where it listens.
-    pub address: Address,
+    pub address: SocketOrHost,
     /// Share of the traffic, 1 to 256.
     pub weight: u16,
     /// Takes traffic only while the others are gone.
@@ -39,7 +39,7 @@ pub struct Backend {
     /// Takes no traffic.
     pub down: bool,
     /// What it says of itself.
-    pub state: State,
+    pub state: BackendState,
     /// Failures until it is left alone, 0 to 100.
     pub max_fails: u16,
     /// For how long it is left alone, in seconds, 1 to 3600.
@@ -52,7 +52,7 @@ pub struct Backend {
 
 /// What a backend says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum BackendState {
     /// It takes traffic.
     Up,
     /// It ends what it has and takes nothing new.
@@ -61,20 +61,20 @@ pub enum State {
     Down,
 }
 
-impl State {
+impl BackendState {
     /// The word for it.
     pub fn word(self) -> &'static str {
         match self {
-            State::Up => "up",
-            State::Draining => "draining",
-            State::Down => "down",
+            BackendState::Up => "up",
+            BackendState::Draining => "draining",
+            BackendState::Down => "down",
         }
     }
 }
 
 /// Which of a fleet record's addresses is wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Wanted {
+pub enum WantedAddress {
     /// `ipv4_private_addr`, else `ipv4_addr`.
     #[default]
     Private,
@@ -102,7 +102,7 @@ pub struct Options {
     /// Port of an address without one.
     pub port: Option<u16>,
     /// Which address of several.
-    pub wanted: Wanted,
+    pub wanted: WantedAddress,
     /// Host names are let in.
     pub hostnames: bool,
     /// Sockets that are let in.
@@ -132,7 +132,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             port: None,
-            wanted: Wanted::Private,
+            wanted: WantedAddress::Private,
             hostnames: false,
             unix: UnixSockets::No,
             allow: None,

@@ -6,7 +6,7 @@
 
 /// What a line of the log says about the reload of one master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict<'a> {
+pub enum LogVerdict<'a> {
     /// The master refuses the new configuration and goes on with the old one.
     Refused(&'a str),
     /// The new workers cannot live.
@@ -31,7 +31,7 @@ impl Line<'_> {
 }
 
 /// Reads a line and says what it means for the master with this pid.
-pub fn judge(line: &str, master_pid: i32) -> Option<Verdict<'_>> {
+pub fn judge(line: &str, master_pid: i32) -> Option<LogVerdict<'_>> {
     let Line { level, pid, message } = Line::parse(line)?;
     if pid != master_pid {
         return None;
@@ -39,10 +39,10 @@ pub fn judge(line: &str, master_pid: i32) -> Option<Verdict<'_>> {
     match level {
         // The five tries to bind are told one by one; the last line says that it gave up.
         "emerg" if is_bind_attempt(message) => None,
-        "emerg" => Some(Verdict::Refused(message)),
-        "error" if message.starts_with("init_by_lua") => Some(Verdict::Refused(message)),
+        "emerg" => Some(LogVerdict::Refused(message)),
+        "error" if message.starts_with("init_by_lua") => Some(LogVerdict::Refused(message)),
         "alert" if message.contains("exited with fatal code") || message.starts_with("no more than ") => {
-            Some(Verdict::Broken(message))
+            Some(LogVerdict::Broken(message))
         }
         _ => None,
     }
@@ -101,13 +101,13 @@ pub fn named_file(message: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn check(line: &str, expected: Option<Verdict<'_>>) {
+    fn check(line: &str, expected: Option<LogVerdict<'_>>) {
         assert_eq!(judge(line, 17), expected, "{line}");
     }
 
     #[test]
     fn lines_are_judged_by_level_pid_and_message() {
-        use Verdict::{Broken, Refused};
+        use LogVerdict::{Broken, Refused};
         let at =
             |level: &str, pid: &str, message: &str| format!("2026/11/21 10:00:00 [{level}] {pid}#{pid}: {message}");
         check(&at("emerg", "17", "still could not bind()"), Some(Refused("still could not bind()")));

@@ -21,7 +21,7 @@ pub enum Role {
 
 /// A child of an nginx master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Child {
+pub struct NginxChild {
     /// Which process.
     pub process: Process,
     /// What it does.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::model::glob::{BadPattern, Glob};
 use crate::model::key::Value;
-use crate::model::view::{Child, View};
+use crate::model::view::{DirectoryChild, View};
 
 /// More keys and folders than this are recorded as "everything".
 const MOST_PLACES: usize = 256;
@@ -138,7 +138,7 @@ impl Window {
         self.view.matching(pattern)
     }
 
-    pub(super) fn children(&self, directory: &str) -> BTreeMap<&str, Child> {
+    pub(super) fn children(&self, directory: &str) -> BTreeMap<&str, DirectoryChild> {
         let trimmed = directory.strip_suffix('/').unwrap_or(directory);
         // The root of keys without a leading slash is every key.
         self.note_below(&if trimmed.is_empty() { String::new() } else { format!("{trimmed}/") });

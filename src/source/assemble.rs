@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::noise::Noise;
 use super::outbox::Batch;
-use super::session::Mark;
+use super::session::LastChange;
 use crate::model::etcd::{WatchEvent, WatchMessage};
 use crate::model::key::Revision;
 use crate::model::range::KeyRanges;
@@ -32,13 +32,13 @@ pub(crate) struct Assembler {
     older: Batch,
     /// The newest revision seen.
     newest: Batch,
-    latest: Option<Mark>,
+    latest: Option<LastChange>,
     /// When the oldest waiting event came, and the latest, as if none had come before `begin`.
     waiting: Option<(Instant, Instant)>,
     begin: Instant,
     noise: Noise,
     handed_out: Revision,
-    mark: Option<Mark>,
+    mark: Option<LastChange>,
 }
 
 impl Assembler {
@@ -48,7 +48,7 @@ impl Assembler {
         ranges: KeyRanges,
         watchers: usize,
         handed_out: Revision,
-        mark: Option<Mark>,
+        mark: Option<LastChange>,
         now: Instant,
     ) -> Assembler {
         Assembler {
@@ -94,7 +94,7 @@ impl Assembler {
         }
         if self.latest.as_ref().is_none_or(|latest| latest.revision <= event.revision) {
             let (key, value) = (event.key.clone(), event.value.clone());
-            self.latest = Some(Mark { key, value, revision: event.revision, keys_in_hull: None });
+            self.latest = Some(LastChange { key, value, revision: event.revision, keys_in_hull: None });
         }
         let batch = if event.revision == self.newest.revision { &mut self.newest } else { &mut self.older };
         batch.changes.insert(event.key, event.value);
@@ -141,7 +141,7 @@ impl Assembler {
     }
 
     /// The last change handed out.
-    pub(crate) fn mark(&self) -> Option<&Mark> {
+    pub(crate) fn mark(&self) -> Option<&LastChange> {
         self.mark.as_ref()
     }
 }

@@ -19,15 +19,15 @@ const DEEPEST: usize = 64;
 const MOST_NODES: usize = 1_000_000;
 
 /// What is wrong with a text, before the file's name is known.
-type Mistake = (Position, String);
+type DocumentMistake = (Position, String);
 
 /// A file as nested as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Node {
+enum DataNode {
     Null,
     Scalar(String),
-    List(Vec<Node>),
-    Map(Vec<(String, Node)>),
+    List(Vec<DataNode>),
+    Map(Vec<(String, DataNode)>),
 }
 
 /// The keys and values of one file. Its extension says the format.
@@ -36,7 +36,7 @@ pub(crate) fn parse(file: &Path, content: &[u8]) -> Result<BTreeMap<String, Stri
         .map_err(|(position, message)| Problem::new(message).at(Place::at(file, position)))
 }
 
-fn entries(extension: &str, content: &[u8]) -> Result<BTreeMap<String, String>, Mistake> {
+fn entries(extension: &str, content: &[u8]) -> Result<BTreeMap<String, String>, DocumentMistake> {
     let text = str::from_utf8(content).map_err(|error| {
         let before = String::from_utf8_lossy(&content[..error.valid_up_to()]);
         (Position::of_offset(&before, before.len()), "not UTF-8 text".to_owned())
@@ -49,7 +49,7 @@ fn entries(extension: &str, content: &[u8]) -> Result<BTreeMap<String, String>, 
     };
     let mut entries = BTreeMap::new();
     match root {
-        Some(Node::Scalar(_)) => {
+        Some(DataNode::Scalar(_)) => {
             return Err((
                 Position { line: 1, column: 1 },
                 "holds a lone value where keys with values belong".to_owned(),
@@ -62,18 +62,18 @@ fn entries(extension: &str, content: &[u8]) -> Result<BTreeMap<String, String>, 
 }
 
 /// A name may be a path itself; as confd does, the key is the cleaned path: `a//b/./c` is `/a/b/c`.
-fn flatten(node: Node, path: &mut Vec<String>, entries: &mut BTreeMap<String, String>) {
+fn flatten(node: DataNode, path: &mut Vec<String>, entries: &mut BTreeMap<String, String>) {
     match node {
-        Node::Null => {}
-        Node::Scalar(text) => drop(entries.insert(format!("/{}", path.join("/")), text)),
-        Node::List(nodes) => {
+        DataNode::Null => {}
+        DataNode::Scalar(text) => drop(entries.insert(format!("/{}", path.join("/")), text)),
+        DataNode::List(nodes) => {
             for (index, node) in nodes.into_iter().enumerate() {
                 path.push(index.to_string());
                 flatten(node, path, entries);
                 path.pop();
             }
         }
-        Node::Map(pairs) => {
+        DataNode::Map(pairs) => {
             for (name, node) in pairs {
                 let mut below = path.clone();
                 add_parts(&mut below, &name);

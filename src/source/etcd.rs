@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::assemble::Assembler;
 use super::coverage::{self, Coverage};
 use super::outbox::{Batch, Outbox};
-use super::session::{Action, Input, Listed, Mark, Notice, Session};
+use super::session::{Input, LastChange, ListedStore, Session, SessionAction, SessionNotice};
 use super::{Outlet, Requests};
 use crate::model::etcd::{EtcdFailure, FailureKind, Header, WatchMessage};
 use crate::model::event::Event;
@@ -37,7 +37,7 @@ pub(super) async fn run(settings: EtcdSettings, follow: bool, mut requests: Requ
 
 /// Runs one session until no keys are wanted any more (true) or the handle is dropped (false).
 async fn run_session(settings: &EtcdSettings, follow: bool, requests: &mut Requests, outlet: &mut Outlet) -> bool {
-    let mut link = Link::new(settings.clone(), requests.ranges());
+    let mut link = SessionLink::new(settings.clone(), requests.ranges());
     let mut session = Session::new(follow, settings.login.is_some(), link.members.endpoints().len());
     loop {
         let mut asked = None;
@@ -45,7 +45,7 @@ async fn run_session(settings: &EtcdSettings, follow: bool, requests: &mut Reque
             let work = link.perform(&session);
             tokio::pin!(work);
             loop {
-                let may_read = session.doing() != Action::Follow || !outlet.outbox.is_full();
+                let may_read = session.doing() != SessionAction::Follow || !outlet.outbox.is_full();
                 tokio::select! {
                     biased;
                     is_open = requests.changed() => {
@@ -68,7 +68,7 @@ async fn run_session(settings: &EtcdSettings, follow: bool, requests: &mut Reque
         if let Some(ranges_changed) = asked {
             session.ask(ranges_changed);
             link.ranges = requests.ranges();
-            if session.doing() == Action::List {
+            if session.doing() == SessionAction::List {
                 link.watch = None;
             }
         }
@@ -79,15 +79,15 @@ async fn run_session(settings: &EtcdSettings, follow: bool, requests: &mut Reque
 }
 
 /// Hands on what was read, asks the session what that means, and lets go of what is of no use any more.
-fn take_outcome(session: &mut Session, link: &mut Link, outlet: &mut Outlet, outcome: Outcome) {
+fn take_outcome(session: &mut Session, link: &mut SessionLink, outlet: &mut Outlet, outcome: LinkOutcome) {
     let input = match outcome {
-        Outcome::Plain(input) => input,
-        Outcome::Listed(listing) => {
+        LinkOutcome::Plain(input) => input,
+        LinkOutcome::Listed(listing) => {
             link.has_large_values = listing.has_large_values;
             link.tell_unreadable(listing.unreadable_keys);
             hand_on(session, &mut outlet.outbox, listing)
         }
-        Outcome::Changed(batch, mark) => {
+        LinkOutcome::Changed(batch, mark) => {
             let revision = batch.revision;
             outlet.outbox.put_changes(batch);
             Input::Advanced { revision, mark }
@@ -95,19 +95,21 @@ fn take_outcome(session: &mut Session, link: &mut Link, outlet: &mut Outlet, out
     };
     let step = session.step(input, random::fraction());
     match step.notice {
-        Some(Notice::Lost { problem, retry_in }) => {
+        Some(SessionNotice::Lost { problem, retry_in }) => {
             outlet.outbox.put_standing(Event::Lost { problem, retry_in, is_malformed: false });
         }
-        Some(Notice::Regained) => outlet.outbox.put_standing(Event::Regained),
+        Some(SessionNotice::Regained) => outlet.outbox.put_standing(Event::Regained),
         None => {}
     }
     match step.action {
-        Action::Follow => {}
-        Action::Wait(_) | Action::Connect(_) | Action::Discover => {
+        SessionAction::Follow => {}
+        SessionAction::Wait(_) | SessionAction::Connect(_) | SessionAction::Discover => {
             link.watch = None;
             link.members.disconnect();
         }
-        Action::List | Action::Verify | Action::Watch(_) | Action::Rest => link.watch = None,
+        SessionAction::List | SessionAction::Verify | SessionAction::Watch(_) | SessionAction::Rest => {
+            link.watch = None
+        }
     }
 }
 
@@ -118,18 +120,18 @@ fn hand_on(session: &Session, outbox: &mut Outbox, listing: Listing) -> Input {
     }
     tracing::debug!(revision = %header.revision, keys = entries.len(), "listed the store");
     outbox.put_snapshot(header.revision, ranges, entries);
-    Input::Listed(Listed { header, mark, coverage })
+    Input::Listed(ListedStore { header, mark, coverage })
 }
 
 /// What came of an action.
-enum Outcome {
+enum LinkOutcome {
     Plain(Input),
     Listed(Listing),
-    Changed(Batch, Option<Mark>),
+    Changed(Batch, Option<LastChange>),
 }
 
 /// The connection to etcd, in whatever state it is.
-struct Link {
+struct SessionLink {
     members: Members,
     ranges: KeyRanges,
     watch: Option<Following>,
@@ -147,13 +149,13 @@ struct Following {
     since: Instant,
 }
 
-impl Link {
-    fn new(settings: EtcdSettings, ranges: KeyRanges) -> Link {
+impl SessionLink {
+    fn new(settings: EtcdSettings, ranges: KeyRanges) -> SessionLink {
         let members = Members::new(settings);
         if members.settings().tls.is_some() && members.endpoints().iter().any(|member| member.scheme == Scheme::Http) {
             tracing::warn!("TLS is set up, but an etcd endpoint says http: that one is spoken to in plain text");
         }
-        Link { members, ranges, watch: None, has_large_values: false, unreadable_keys: 0 }
+        SessionLink { members, ranges, watch: None, has_large_values: false, unreadable_keys: 0 }
     }
 
     /// Says how many keys are left out, once for each number.
@@ -164,41 +166,45 @@ impl Link {
         self.unreadable_keys = count;
     }
 
-    async fn perform(&mut self, session: &Session) -> Outcome {
+    async fn perform(&mut self, session: &Session) -> LinkOutcome {
         let result = match session.doing() {
-            Action::Discover => self.members.look_up().await.map(|count| Outcome::Plain(Input::Discovered(count))),
-            Action::Connect(nth) => self.members.connect(nth).await.map(|_| Outcome::Plain(Input::Connected)),
-            Action::List => self.list().await,
-            Action::Verify => self.verify(session).await,
-            Action::Watch(coverage) => self.start_watch(coverage, session).await,
-            Action::Follow => self.follow().await,
-            Action::Wait(delay) => {
-                tokio::time::sleep(delay).await;
-                Ok(Outcome::Plain(Input::Waited))
+            SessionAction::Discover => {
+                self.members.look_up().await.map(|count| LinkOutcome::Plain(Input::Discovered(count)))
             }
-            Action::Rest => std::future::pending().await,
+            SessionAction::Connect(nth) => {
+                self.members.connect(nth).await.map(|_| LinkOutcome::Plain(Input::Connected))
+            }
+            SessionAction::List => self.list().await,
+            SessionAction::Verify => self.verify(session).await,
+            SessionAction::Watch(coverage) => self.start_watch(coverage, session).await,
+            SessionAction::Follow => self.follow().await,
+            SessionAction::Wait(delay) => {
+                tokio::time::sleep(delay).await;
+                Ok(LinkOutcome::Plain(Input::Waited))
+            }
+            SessionAction::Rest => std::future::pending().await,
         };
         result.unwrap_or_else(|failure| {
             let failure = self.members.blame(failure);
             let held = self.watch.as_ref().map_or(Duration::ZERO, |watch| clock::now().duration_since(watch.since));
-            Outcome::Plain(Input::Failed { failure, held })
+            LinkOutcome::Plain(Input::Failed { failure, held })
         })
     }
 
-    async fn list(&mut self) -> Result<Outcome, EtcdFailure> {
-        Ok(Outcome::Listed(list::list(self.members.connection()?, &self.ranges).await?))
+    async fn list(&mut self) -> Result<LinkOutcome, EtcdFailure> {
+        Ok(LinkOutcome::Listed(list::list(self.members.connection()?, &self.ranges).await?))
     }
 
-    async fn verify(&mut self, session: &Session) -> Result<Outcome, EtcdFailure> {
+    async fn verify(&mut self, session: &Session) -> Result<LinkOutcome, EtcdFailure> {
         let Some(mark) = session.mark() else {
             return Err(EtcdFailure { kind: FailureKind::Future, problem: "nothing to resume from".to_owned() });
         };
         let (header, same) = list::verify(self.members.connection()?, &self.ranges, mark).await?;
-        Ok(Outcome::Plain(Input::Verified { header, same }))
+        Ok(LinkOutcome::Plain(Input::Verified { header, same }))
     }
 
     /// Opens the watch and waits until all watchers are there.
-    async fn start_watch(&mut self, coverage: Coverage, session: &Session) -> Result<Outcome, EtcdFailure> {
+    async fn start_watch(&mut self, coverage: Coverage, session: &Session) -> Result<LinkOutcome, EtcdFailure> {
         let spans = coverage::watch_spans(&self.ranges, coverage);
         let stream = self.members.connection()?.watch(&spans, session.watch_after(), self.has_large_values).await?;
         let handed_out = session.revision().unwrap_or_default();
@@ -209,12 +215,12 @@ impl Link {
         let is_wide = watchers == 1 && coverage::watch_spans(&self.ranges, Coverage::Directories).len() > 1;
         let following = self.watch.insert(Following { stream, assembler, is_wide, since: now });
         match tokio::time::timeout(self.members.settings().request_timeout, following.all_created(watchers)).await {
-            Ok(header) => Ok(Outcome::Plain(Input::Watching { header: header?, watchers })),
+            Ok(header) => Ok(LinkOutcome::Plain(Input::Watching { header: header?, watchers })),
             Err(_) => Err(EtcdFailure::unreachable("etcd did not set up the watch in time")),
         }
     }
 
-    async fn follow(&mut self) -> Result<Outcome, EtcdFailure> {
+    async fn follow(&mut self) -> Result<LinkOutcome, EtcdFailure> {
         match &mut self.watch {
             Some(following) => following.next().await,
             None => Err(EtcdFailure::unreachable("no watch to follow")),
@@ -241,10 +247,10 @@ impl Following {
     }
 
     /// Complete revisions or a sign of life, whichever comes first. Dropping the future loses nothing.
-    async fn next(&mut self) -> Result<Outcome, EtcdFailure> {
+    async fn next(&mut self) -> Result<LinkOutcome, EtcdFailure> {
         loop {
             if let Some(batch) = self.assembler.take_complete(clock::now()) {
-                return Ok(Outcome::Changed(batch, self.assembler.mark().cloned()));
+                return Ok(LinkOutcome::Changed(batch, self.assembler.mark().cloned()));
             }
             let deadline = self.assembler.deadline();
             let message = tokio::select! {
@@ -257,10 +263,10 @@ impl Following {
             let header = message.header;
             self.assembler.take_message(message, now);
             if is_progress {
-                return Ok(Outcome::Plain(Input::Progress(header)));
+                return Ok(LinkOutcome::Plain(Input::Progress(header)));
             }
             if self.is_wide && self.assembler.is_too_loud(now) {
-                return Ok(Outcome::Plain(Input::TooLoud));
+                return Ok(LinkOutcome::Plain(Input::TooLoud));
             }
         }
     }

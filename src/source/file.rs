@@ -68,7 +68,7 @@ pub(super) async fn run(settings: FileSettings, follow: bool, mut requests: Requ
     }
 }
 
-struct Content {
+struct FilesRead {
     entries: Result<BTreeMap<Key, Value>, String>,
     /// A file could be read, but not understood.
     is_malformed: bool,
@@ -76,10 +76,11 @@ struct Content {
 }
 
 /// Reads on a thread of its own: a folder on a network that hangs must not hang us.
-async fn read_bounded(settings: &FileSettings) -> Content {
+async fn read_bounded(settings: &FileSettings) -> FilesRead {
     let settings = settings.clone();
     let work = tokio::task::spawn_blocking(move || read(&settings));
-    let failed = |problem: String| Content { entries: Err(problem), is_malformed: false, watched: Watched::default() };
+    let failed =
+        |problem: String| FilesRead { entries: Err(problem), is_malformed: false, watched: Watched::default() };
     match tokio::time::timeout(READ_TIMEOUT, work).await {
         Ok(Ok(content)) => content,
         Ok(Err(error)) => failed(format!("reading files was cut off: {error}")),
@@ -87,7 +88,7 @@ async fn read_bounded(settings: &FileSettings) -> Content {
     }
 }
 
-fn read(settings: &FileSettings) -> Content {
+fn read(settings: &FileSettings) -> FilesRead {
     let mut watched = Watched::default();
     let mut entries = BTreeMap::new();
     let mut problems = Vec::new();
@@ -110,7 +111,7 @@ fn read(settings: &FileSettings) -> Content {
         }
     }
     let entries = if problems.is_empty() { Ok(entries) } else { Err(problems.join("; ")) };
-    Content { entries, is_malformed, watched }
+    FilesRead { entries, is_malformed, watched }
 }
 
 /// The files that a path names: itself, or those of the folder whose name the filter accepts.

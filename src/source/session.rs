@@ -23,7 +23,7 @@ const HELD: Duration = Duration::from_secs(10);
 
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
+pub(crate) enum SessionAction {
     /// Look up the members.
     Discover,
     /// Connect to this endpoint and log in. Any older connection is of no use any more.
@@ -50,13 +50,13 @@ pub(crate) enum Input {
     /// Connected and logged in.
     Connected,
     /// Everything was read and handed on.
-    Listed(Listed),
+    Listed(ListedStore),
     /// The mark was looked at. `same`: it stands as we know it.
     Verified { header: Header, same: bool },
     /// All watchers are there.
     Watching { header: Header, watchers: usize },
     /// The watch brought complete revisions up to this one. They were handed on.
-    Advanced { revision: Revision, mark: Option<Mark> },
+    Advanced { revision: Revision, mark: Option<LastChange> },
     /// The watch brought a sign of life.
     Progress(Header),
     /// The watch brings too much that nobody asked for.
@@ -69,11 +69,11 @@ pub(crate) enum Input {
 
 /// Everything at one revision, as far as the session cares.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Listed {
+pub(crate) struct ListedStore {
     /// Who answered, and at which revision.
     pub(crate) header: Header,
     /// The last put among what was read.
-    pub(crate) mark: Option<Mark>,
+    pub(crate) mark: Option<LastChange>,
     /// The widest watch worth having.
     pub(crate) coverage: Coverage,
 }
@@ -81,7 +81,7 @@ pub(crate) struct Listed {
 /// The last change that we know of. A store in which it stands at the same revision has the history that we followed; one
 /// restored from an older copy has not, even where its revision has overtaken ours in the meantime.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Mark {
+pub(crate) struct LastChange {
     pub(crate) key: Key,
     /// What was put, or `None` where the key was deleted.
     pub(crate) value: Option<Value>,
@@ -93,7 +93,7 @@ pub(crate) struct Mark {
 
 /// What the agent should hear.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Notice {
+pub(crate) enum SessionNotice {
     /// The store cannot be followed at the moment.
     Lost { problem: String, retry_in: Duration },
     /// It is followed again, and nothing was missed.
@@ -102,14 +102,14 @@ pub(crate) enum Notice {
 
 /// A decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Step {
-    pub(crate) notice: Option<Notice>,
-    pub(crate) action: Action,
+pub(crate) struct SessionStep {
+    pub(crate) notice: Option<SessionNotice>,
+    pub(crate) action: SessionAction,
 }
 
-impl From<Action> for Step {
-    fn from(action: Action) -> Step {
-        Step { notice: None, action }
+impl From<SessionAction> for SessionStep {
+    fn from(action: SessionAction) -> SessionStep {
+        SessionStep { notice: None, action }
     }
 }
 
@@ -123,10 +123,10 @@ pub(crate) struct Session {
     current: usize,
     /// Endpoints to try before the members are looked up again.
     untried: usize,
-    doing: Action,
+    doing: SessionAction,
     /// The revision last handed on, in which store.
     point: Option<Header>,
-    mark: Option<Mark>,
+    mark: Option<LastChange>,
     watch_after: Revision,
     /// The widest watch that the user's role allows and the traffic lets seem wise, as far as we know.
     allowed: Coverage,
@@ -152,7 +152,7 @@ impl Session {
             endpoints,
             current: 0,
             untried: endpoints,
-            doing: if discovers { Action::Discover } else { Action::Connect(0) },
+            doing: if discovers { SessionAction::Discover } else { SessionAction::Connect(0) },
             point: None,
             mark: None,
             watch_after: Revision::default(),
@@ -167,7 +167,7 @@ impl Session {
     }
 
     /// What is being done.
-    pub(crate) fn doing(&self) -> Action {
+    pub(crate) fn doing(&self) -> SessionAction {
         self.doing
     }
 
@@ -182,15 +182,19 @@ impl Session {
     }
 
     /// What `Verify` looks at.
-    pub(crate) fn mark(&self) -> Option<&Mark> {
+    pub(crate) fn mark(&self) -> Option<&LastChange> {
         self.mark.as_ref()
     }
 
     /// Whether what is being done is pointless once everything is wanted anew.
     pub(crate) fn can_drop(&self) -> bool {
         match self.doing {
-            Action::Discover | Action::Connect(_) | Action::Wait(_) => false,
-            Action::List | Action::Verify | Action::Watch(_) | Action::Follow | Action::Rest => true,
+            SessionAction::Discover | SessionAction::Connect(_) | SessionAction::Wait(_) => false,
+            SessionAction::List
+            | SessionAction::Verify
+            | SessionAction::Watch(_)
+            | SessionAction::Follow
+            | SessionAction::Rest => true,
         }
     }
 
@@ -201,21 +205,21 @@ impl Session {
             self.allowed = Coverage::Hull;
         }
         if self.can_drop() {
-            self.doing = Action::List;
+            self.doing = SessionAction::List;
         }
     }
 
     /// Takes the outcome of what was being done. `random` is from 0 up to 1.
-    pub(crate) fn step(&mut self, input: Input, random: f64) -> Step {
+    pub(crate) fn step(&mut self, input: Input, random: f64) -> SessionStep {
         let step = match input {
             Input::Discovered(endpoints) => {
                 self.endpoints = endpoints;
                 self.untried = endpoints;
                 self.current = 0;
-                Action::Connect(0).into()
+                SessionAction::Connect(0).into()
             }
-            Input::Connected if self.can_resume() => Action::Verify.into(),
-            Input::Connected => Action::List.into(),
+            Input::Connected if self.can_resume() => SessionAction::Verify.into(),
+            Input::Connected => SessionAction::List.into(),
             Input::Listed(listed) => self.listed(listed),
             Input::Verified { header, same } if same && !self.went_back(header) => self.resume(),
             Input::Verified { .. } => self.list_again("the store has another history than the one we followed", random),
@@ -228,13 +232,13 @@ impl Session {
                     point.revision = point.revision.max(revision);
                 }
                 self.mark = mark;
-                Action::Follow.into()
+                SessionAction::Follow.into()
             }
             Input::Progress(header) if self.went_back(header) => {
                 self.list_again("the store is behind what it told us before", random)
             }
-            Input::Progress(_) => Action::Follow.into(),
-            Input::TooLoud => self.narrow().unwrap_or(Action::Follow.into()),
+            Input::Progress(_) => SessionAction::Follow.into(),
+            Input::TooLoud => self.narrow().unwrap_or(SessionAction::Follow.into()),
             Input::Failed { failure, held } => self.failed(failure, held, random),
             Input::Waited => self.try_again(),
         };
@@ -254,7 +258,7 @@ impl Session {
         })
     }
 
-    fn listed(&mut self, listed: Listed) -> Step {
+    fn listed(&mut self, listed: ListedStore) -> SessionStep {
         self.point = Some(listed.header);
         self.watch_after = listed.header.revision;
         self.mark = listed.mark;
@@ -266,20 +270,20 @@ impl Session {
             return self.watch(listed.coverage);
         }
         self.settle();
-        Action::Rest.into()
+        SessionAction::Rest.into()
     }
 
-    fn resume(&mut self) -> Step {
+    fn resume(&mut self) -> SessionStep {
         self.watch_after = self.mark.as_ref().map_or(self.watch_after, |mark| mark.revision);
         // Only a watch with a single watcher is resumed, and that covers the hull whatever it was called.
         self.watch(Coverage::Hull)
     }
 
-    fn watch(&self, widest: Coverage) -> Step {
-        Action::Watch(widest.max(self.allowed)).into()
+    fn watch(&self, widest: Coverage) -> SessionStep {
+        SessionAction::Watch(widest.max(self.allowed)).into()
     }
 
-    fn watching(&mut self, header: Header, watchers: usize) -> Step {
+    fn watching(&mut self, header: Header, watchers: usize) -> SessionStep {
         if let Some(point) = &mut self.point {
             point.raft_term = header.raft_term;
         }
@@ -287,8 +291,8 @@ impl Session {
         self.untried = self.endpoints;
         self.relists = 0;
         self.logged_in_again = false;
-        let notice = std::mem::take(&mut self.lost).then_some(Notice::Regained);
-        Step { notice, action: Action::Follow }
+        let notice = std::mem::take(&mut self.lost).then_some(SessionNotice::Regained);
+        SessionStep { notice, action: SessionAction::Follow }
     }
 
     /// A success that ends a row of failures.
@@ -298,16 +302,16 @@ impl Session {
         self.logged_in_again = false;
     }
 
-    fn list_again(&mut self, why: &str, random: f64) -> Step {
+    fn list_again(&mut self, why: &str, random: f64) -> SessionStep {
         self.must_list = true;
         if self.relists >= RELISTS {
             return self.lose(format!("{why}, and listing it again {RELISTS} times did not help"), random);
         }
         self.relists += 1;
-        Action::List.into()
+        SessionAction::List.into()
     }
 
-    fn failed(&mut self, failure: EtcdFailure, held: Duration, random: f64) -> Step {
+    fn failed(&mut self, failure: EtcdFailure, held: Duration, random: f64) -> SessionStep {
         if held >= HELD {
             self.settle();
         }
@@ -322,21 +326,21 @@ impl Session {
     }
 
     fn is_watching(&self) -> bool {
-        matches!(self.doing, Action::Watch(_) | Action::Follow)
+        matches!(self.doing, SessionAction::Watch(_) | SessionAction::Follow)
     }
 
     fn may_log_in_again(&self) -> bool {
         self.has_login && !self.logged_in_again
     }
 
-    fn log_in_again(&mut self) -> Step {
+    fn log_in_again(&mut self) -> SessionStep {
         self.logged_in_again = true;
-        Action::Connect(self.current).into()
+        SessionAction::Connect(self.current).into()
     }
 
     /// A watch is denied for two reasons that etcd does not tell apart: an old login, or a range wider than the role.
-    fn denied(&mut self, failure: EtcdFailure, random: f64) -> Step {
-        let Action::Watch(coverage) = self.doing else {
+    fn denied(&mut self, failure: EtcdFailure, random: f64) -> SessionStep {
+        let SessionAction::Watch(coverage) = self.doing else {
             return self.lose(failure.problem, random);
         };
         if self.may_log_in_again() {
@@ -348,13 +352,13 @@ impl Session {
     }
 
     /// Lists again and then watches less, if there is less.
-    fn narrow(&mut self) -> Option<Step> {
+    fn narrow(&mut self) -> Option<SessionStep> {
         self.allowed = self.allowed.narrower()?;
         self.must_list = true;
-        Some(Action::List.into())
+        Some(SessionAction::List.into())
     }
 
-    fn lose(&mut self, problem: String, random: f64) -> Step {
+    fn lose(&mut self, problem: String, random: f64) -> SessionStep {
         self.lost = true;
         self.relists = 0;
         self.logged_in_again = false;
@@ -363,16 +367,16 @@ impl Session {
             self.current = (self.current + 1) % self.endpoints;
         }
         let retry_in = self.backoff.next_delay(random);
-        Step { notice: Some(Notice::Lost { problem, retry_in }), action: Action::Wait(retry_in) }
+        SessionStep { notice: Some(SessionNotice::Lost { problem, retry_in }), action: SessionAction::Wait(retry_in) }
     }
 
-    fn try_again(&mut self) -> Step {
+    fn try_again(&mut self) -> SessionStep {
         if self.discovers && self.untried == 0 {
             // Should the lookup fail, the members known so far get another round.
             self.untried = self.endpoints + 1;
-            return Action::Discover.into();
+            return SessionAction::Discover.into();
         }
-        Action::Connect(self.current).into()
+        SessionAction::Connect(self.current).into()
     }
 }
 

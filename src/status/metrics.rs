@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::board::{Board, GroupBoard, Readiness, ResourceBoard, State};
 use super::histogram::Histogram;
-use super::names::{self, Kind, Metric};
+use super::names::{self, Metric, MetricKind};
 use crate::model::process::Usage;
 
 mod confd;
@@ -147,7 +147,7 @@ impl Page {
     }
 
     fn histograms<'a>(&mut self, metric: &Metric, samples: impl Iterator<Item = (Vec<&'a str>, &'a Histogram)>) {
-        debug_assert_eq!(metric.kind, Kind::Histogram);
+        debug_assert_eq!(metric.kind, MetricKind::Histogram);
         let mut samples = samples.peekable();
         if samples.peek().is_some() {
             self.head(metric);

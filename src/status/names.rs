@@ -7,7 +7,7 @@ pub struct Metric {
     /// Its name, with its unit.
     pub name: &'static str,
     /// What its numbers are.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// Its labels. Their values come from conf.d and from fixed words, never from the store.
     pub labels: &'static [&'static str],
     /// What it says: a sentence.
@@ -16,7 +16,7 @@ pub struct Metric {
 
 /// What a metric's numbers are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// Only grows.
     Counter,
     /// Goes up and down.
@@ -25,13 +25,13 @@ pub enum Kind {
     Histogram,
 }
 
-impl Kind {
+impl MetricKind {
     /// Prometheus' word.
     pub fn word(self) -> &'static str {
         match self {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+            MetricKind::Histogram => "histogram",
         }
     }
 }
@@ -40,7 +40,7 @@ impl Kind {
 macro_rules! metrics {
     ($($id:ident = $kind:ident $name:literal [$($label:literal),*] $help:literal;)*) => {
         $(#[doc = $help] pub static $id: Metric =
-            Metric { name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help };)*
+            Metric { name: $name, kind: MetricKind::$kind, labels: &[$($label),*], help: $help };)*
         /// Every metric, in the order of the page.
         pub static ALL: &[&Metric] = &[$(&$id),*];
     };

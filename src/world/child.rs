@@ -25,7 +25,7 @@ pub struct Child {
 
 /// How a child ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum ChildEnd {
     /// It exited with this status.
     Exited(u8),
     /// This signal ended it.
@@ -34,35 +34,35 @@ pub enum Ended {
     Unreaped,
 }
 
-impl Ended {
+impl ChildEnd {
     /// The exit status to pass on: its own, or 128 and the signal's number as shells have it.
     pub fn exit_status(self) -> u8 {
         match self {
-            Ended::Exited(status) => status,
-            Ended::Signalled(signal) => 128_u8.saturating_add(u8::try_from(signal).unwrap_or(u8::MAX)),
-            Ended::Unreaped => Ended::Signalled(Signal::SIGKILL as i32).exit_status(),
+            ChildEnd::Exited(status) => status,
+            ChildEnd::Signalled(signal) => 128_u8.saturating_add(u8::try_from(signal).unwrap_or(u8::MAX)),
+            ChildEnd::Unreaped => ChildEnd::Signalled(Signal::SIGKILL as i32).exit_status(),
         }
     }
 
-    fn of(status: ExitStatus) -> Ended {
+    fn of(status: ExitStatus) -> ChildEnd {
         use std::os::unix::process::ExitStatusExt;
         match (status.code(), status.signal()) {
-            (Some(code), _) => Ended::Exited(u8::try_from(code).unwrap_or(u8::MAX)),
-            (None, Some(signal)) => Ended::Signalled(signal),
-            (None, None) => Ended::Unreaped,
+            (Some(code), _) => ChildEnd::Exited(u8::try_from(code).unwrap_or(u8::MAX)),
+            (None, Some(signal)) => ChildEnd::Signalled(signal),
+            (None, None) => ChildEnd::Unreaped,
         }
     }
 }
 
-impl fmt::Display for Ended {
+impl fmt::Display for ChildEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Ended::Exited(status) => write!(f, "exit status {status}"),
-            Ended::Signalled(signal) => match Signal::try_from(*signal) {
+            ChildEnd::Exited(status) => write!(f, "exit status {status}"),
+            ChildEnd::Signalled(signal) => match Signal::try_from(*signal) {
                 Ok(signal) => write!(f, "killed by {signal}"),
                 Err(_) => write!(f, "killed by signal {signal}"),
             },
-            Ended::Unreaped => write!(f, "killed, but not gone within {REAP_GRACE:?}"),
+            ChildEnd::Unreaped => write!(f, "killed, but not gone within {REAP_GRACE:?}"),
         }
     }
 }
@@ -115,26 +115,26 @@ impl Child {
     }
 
     /// Waits until it has ended. May be dropped and called again.
-    pub async fn ended(&mut self) -> Ended {
+    pub async fn ended(&mut self) -> ChildEnd {
         match self.child.wait().await {
-            Ok(status) => Ended::of(status),
+            Ok(status) => ChildEnd::of(status),
             Err(error) => {
                 tracing::error!("failed to wait for process {}: {error}", self.pid);
-                Ended::Unreaped
+                ChildEnd::Unreaped
             }
         }
     }
 
     /// Passes on the signal that is to end it and waits; after `limit` it is killed with its process group. Also answers
     /// whether that was needed.
-    pub async fn stop(&mut self, signal: Signal, limit: Duration) -> (Ended, bool) {
+    pub async fn stop(&mut self, signal: Signal, limit: Duration) -> (ChildEnd, bool) {
         self.signal(signal);
         if let Ok(ended) = tokio::time::timeout(limit, self.ended()).await {
             return (ended, false);
         }
         killpg(self.pid, Signal::SIGKILL).ok();
         let ended = tokio::time::timeout(REAP_GRACE, self.ended()).await;
-        (ended.unwrap_or(Ended::Unreaped), true)
+        (ended.unwrap_or(ChildEnd::Unreaped), true)
     }
 }
 
@@ -155,10 +155,10 @@ mod tests {
     #[test]
     fn its_end_becomes_a_status() {
         for (script, ended, status) in [
-            ("exit 0", Ended::Exited(0), 0),
-            ("exit 7", Ended::Exited(7), 7),
-            ("kill -TERM $$", Ended::Signalled(15), 143),
-            ("kill -KILL $$", Ended::Signalled(9), 137),
+            ("exit 0", ChildEnd::Exited(0), 0),
+            ("exit 7", ChildEnd::Exited(7), 7),
+            ("kill -TERM $$", ChildEnd::Signalled(15), 143),
+            ("kill -KILL $$", ChildEnd::Signalled(9), 137),
         ] {
             let found = in_runtime(async { Child::start(&shell(script)).unwrap().ended().await });
             assert_eq!((found, found.exit_status()), (ended, status), "{script}");
@@ -189,7 +189,7 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             let (ended, killed) = child.stop(Signal::SIGTERM, Duration::from_millis(200)).await;
-            assert_eq!((ended, killed), (Ended::Signalled(9), true));
+            assert_eq!((ended, killed), (ChildEnd::Signalled(9), true));
             let grandchild = std::fs::read_to_string(ready).unwrap();
             let stat = format!("/proc/{}/stat", grandchild.trim());
             // Gone, or a zombie that whoever adopted it has yet to reap.
@@ -200,7 +200,7 @@ mod tests {
             }
 
             let mut willing = Child::start(&shell("exec sleep 1000")).unwrap();
-            assert_eq!(willing.stop(Signal::SIGTERM, LONG).await, (Ended::Signalled(15), false));
+            assert_eq!(willing.stop(Signal::SIGTERM, LONG).await, (ChildEnd::Signalled(15), false));
             // Its number may be another's now: no signal goes there.
             willing.signal(Signal::SIGKILL);
         });

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use etcd_client::{GetOptions, KvClient, LeaseClient, MaintenanceClient, WatchClient};
 
-use crate::model::etcd::{Entry, EtcdFailure, Header, MemberStatus, Page, Span};
+use crate::model::etcd::{EtcdFailure, Header, KeyPage, MemberStatus, Span, StoredKey};
 use crate::model::key::{Key, Revision, Value};
 use crate::model::store::EtcdSettings;
 
@@ -85,18 +85,18 @@ impl Connection {
     ///
     /// # Errors
     /// `Compacted`, `Future` and `TooLarge` are worth telling apart from the rest.
-    pub async fn read(&self, span: &Span, at: Option<Revision>, limit: i64) -> Result<Page, EtcdFailure> {
+    pub async fn read(&self, span: &Span, at: Option<Revision>, limit: i64) -> Result<KeyPage, EtcdFailure> {
         let options = options(span, at).with_limit(limit);
         let mut answer = self.get(span, options).await?;
         let header = failure::header(answer.header());
         let more = answer.more();
-        let mut page = Page { header, ..Page::default() };
+        let mut page = KeyPage { header, ..KeyPage::default() };
         let mut last_key = None;
         for pair in answer.take_kvs() {
             page.keys += 1;
             page.bytes += pair.key().len() + pair.value().len();
             match std::str::from_utf8(pair.key()) {
-                Ok(key) => page.entries.push(Entry {
+                Ok(key) => page.entries.push(StoredKey {
                     key: Key::from(key),
                     value: Value::from_bytes(pair.value()),
                     mod_revision: Revision(pair.mod_revision()),

@@ -6,17 +6,17 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::model::generation::{self, Endpoint};
+use crate::model::generation::{self, GenerationServer};
 
 /// No answer is longer.
 const MOST_BYTES: usize = 4096;
 
 /// The generation that the server answers with; `None` where it does not within `limit`.
-pub async fn ask(endpoint: &Endpoint, limit: Duration) -> Option<String> {
+pub async fn ask(endpoint: &GenerationServer, limit: Duration) -> Option<String> {
     let answer = tokio::time::timeout(limit, async {
         match endpoint {
-            Endpoint::Unix(path) => read_answer(UnixStream::connect(path).await?).await,
-            Endpoint::Tcp(address) => read_answer(TcpStream::connect(address).await?).await,
+            GenerationServer::Unix(path) => read_answer(UnixStream::connect(path).await?).await,
+            GenerationServer::Tcp(address) => read_answer(TcpStream::connect(address).await?).await,
         }
     });
     let bytes = answer.await.ok()?.ok()?;

@@ -16,7 +16,7 @@ use nix::sched::{CloneFlags, unshare};
 use serde::{Deserialize, Serialize};
 
 use super::fs::{FileError, folder_of, mount_points_at_or_below, stage};
-use super::process::{self, Finished};
+use super::process::{self, FinishedCommand};
 
 /// The hidden subcommand that `main` hands to `become_command`.
 pub const HELPER_ARGUMENT: &str = "__check-in-namespace";
@@ -33,7 +33,7 @@ pub struct Overlay {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Request {
+struct OverlayRequest {
     /// Printed on standard error right before the command starts: proof that all mounts are in place.
     ready_mark: String,
     /// An existing folder to mount scratch space on, inside the namespace only.
@@ -46,7 +46,7 @@ struct Request {
 #[derive(Debug)]
 pub enum Checked {
     /// The command ran and saw the staged files in place.
-    Ran(Finished),
+    Ran(FinishedCommand),
     /// The namespace could not be made; the command did not run.
     Unavailable(String),
 }
@@ -54,7 +54,7 @@ pub enum Checked {
 /// Runs `shell_text` where every overlay's staged file is seen at its target. `scratch` is an existing folder.
 pub async fn check(shell_text: &str, overlays: Vec<Overlay>, scratch: &Path, timeout: Option<Duration>) -> Checked {
     let ready_mark = format!("upstreamd-namespace-ready-{}-{}", std::process::id(), overlays.len());
-    let request = Request {
+    let request = OverlayRequest {
         ready_mark: ready_mark.clone(),
         scratch: scratch.to_owned(),
         overlays,
@@ -90,10 +90,11 @@ pub fn become_command() -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn prepare() -> Result<Request, String> {
+fn prepare() -> Result<OverlayRequest, String> {
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text).map_err(|error| format!("cannot read the request: {error}"))?;
-    let request: Request = serde_json::from_str(&text).map_err(|error| format!("cannot read the request: {error}"))?;
+    let request: OverlayRequest =
+        serde_json::from_str(&text).map_err(|error| format!("cannot read the request: {error}"))?;
     unshare(CloneFlags::CLONE_NEWNS).map_err(|errno| format!("unshare is not permitted: {errno}"))?;
     // Without this, mounts made here would travel back to the host.
     mount(NO_DATA, "/", NO_DATA, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NO_DATA)

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::model::process::Process;
-use crate::nginx::process::{self, Child};
+use crate::nginx::process::{self, NginxChild};
 use crate::world::host::find_program;
 use crate::world::proc_stat::ProcStat;
 
@@ -51,13 +51,13 @@ pub fn is_alive(process: Process) -> bool {
 }
 
 /// The children of a master that still lives; `None` once it does not.
-pub fn children(master: Process) -> Option<Vec<Child>> {
+pub fn children(master: Process) -> Option<Vec<NginxChild>> {
     if !is_alive(master) {
         return None;
     }
     let child = |pid: i32| {
         let stat = stat(pid).filter(|stat| stat.parent == master.pid)?;
-        Some(Child { process: stat.process, role: process::role_of(&title(pid)) })
+        Some(NginxChild { process: stat.process, role: process::role_of(&title(pid)) })
     };
     let listed = fs::read_to_string(format!("/proc/{0}/task/{0}/children", master.pid));
     Some(match listed {

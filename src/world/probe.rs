@@ -18,11 +18,11 @@ pub use tls::TlsConfigs;
 
 /// A check, ready to be run again and again.
 pub struct Probe {
-    kind: Kind,
+    kind: ProbeKind,
     timeout: Duration,
 }
 
-enum Kind {
+enum ProbeKind {
     Tcp(String),
     Http(Box<HttpCheck>, Option<Connector>),
     Http2(String, Option<Connector>),
@@ -45,13 +45,13 @@ impl Probe {
             tls.as_ref().map(|tls| Connector::new(tls, host, protocol, configs)).transpose()
         };
         let kind = match check {
-            Check::Tcp => Kind::Tcp(host_and_port(host, port)),
+            Check::Tcp => ProbeKind::Tcp(host_and_port(host, port)),
             Check::Http(check) => {
                 let connector = connector(&check.tls, &check.host, Protocol::Http1)?;
-                Kind::Http(Box::new(check.clone()), connector)
+                ProbeKind::Http(Box::new(check.clone()), connector)
             }
-            Check::Http2 { tls } => Kind::Http2(host_and_port(host, port), connector(tls, host, Protocol::Http2)?),
-            Check::Exec(command) => Kind::Exec(command.clone()),
+            Check::Http2 { tls } => ProbeKind::Http2(host_and_port(host, port), connector(tls, host, Protocol::Http2)?),
+            Check::Exec(command) => ProbeKind::Exec(command.clone()),
         };
         Ok(Probe { kind, timeout })
     }
@@ -61,17 +61,17 @@ impl Probe {
     /// # Errors
     /// What is wrong, as a phrase. Never what the backend said.
     pub async fn run(&self) -> Result<(), String> {
-        if let Kind::Exec(command) = &self.kind {
+        if let ProbeKind::Exec(command) = &self.kind {
             let finished = process::run_shell(command, Some(self.timeout)).await;
             return if finished.succeeded() { Ok(()) } else { Err(finished.end.to_string()) };
         }
         // One look of many kinds is as large as the largest of them: only the cheap one is kept in place.
         let look = async {
             match &self.kind {
-                Kind::Tcp(address) => connect(address).await.map(drop),
-                Kind::Http(check, connector) => Box::pin(http::look(check, connector.as_ref())).await,
-                Kind::Http2(address, connector) => Box::pin(http2::look(address, connector.as_ref())).await,
-                Kind::Exec(_) => Ok(()),
+                ProbeKind::Tcp(address) => connect(address).await.map(drop),
+                ProbeKind::Http(check, connector) => Box::pin(http::look(check, connector.as_ref())).await,
+                ProbeKind::Http2(address, connector) => Box::pin(http2::look(address, connector.as_ref())).await,
+                ProbeKind::Exec(_) => Ok(()),
             }
         };
         match tokio::time::timeout(self.timeout, look).await {

@@ -24,9 +24,9 @@ const REAP_GRACE: Duration = Duration::from_secs(2);
 
 /// What became of a command.
 #[derive(Debug)]
-pub struct Finished {
+pub struct FinishedCommand {
     /// How it ended.
-    pub end: End,
+    pub end: CommandEnd,
     /// Standard output and error in order of arrival, at most 64 KiB, as text with a note where it was cut.
     pub output: String,
     /// From start to end.
@@ -35,7 +35,7 @@ pub struct Finished {
 
 /// How a command ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum CommandEnd {
     /// It exited with this status.
     Exited(i32),
     /// A signal ended it.
@@ -46,34 +46,34 @@ pub enum End {
     NotRun(String),
 }
 
-impl Finished {
+impl FinishedCommand {
     /// Exit status 0.
     pub fn succeeded(&self) -> bool {
-        self.end == End::Exited(0)
+        self.end == CommandEnd::Exited(0)
     }
 }
 
-impl fmt::Display for End {
+impl fmt::Display for CommandEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            End::Exited(status) => write!(f, "exit status {status}"),
-            End::Signalled(signal) => match Signal::try_from(*signal) {
+            CommandEnd::Exited(status) => write!(f, "exit status {status}"),
+            CommandEnd::Signalled(signal) => match Signal::try_from(*signal) {
                 Ok(signal) => write!(f, "killed by {signal}"),
                 Err(_) => write!(f, "killed by signal {signal}"),
             },
-            End::TimedOut(limit) => write!(f, "no end within {limit:?}, killed"),
-            End::NotRun(problem) => write!(f, "not run: {problem}"),
+            CommandEnd::TimedOut(limit) => write!(f, "no end within {limit:?}, killed"),
+            CommandEnd::NotRun(problem) => write!(f, "not run: {problem}"),
         }
     }
 }
 
 /// Runs `/bin/sh -c text`. `timeout` of `None` waits for ever, as the user asked for.
-pub async fn run_shell(text: &str, timeout: Option<Duration>) -> Finished {
+pub async fn run_shell(text: &str, timeout: Option<Duration>) -> FinishedCommand {
     run(OsStr::new("/bin/sh"), &["-c", text], None, timeout).await
 }
 
 /// Runs a program with these arguments and, if given, these bytes on its standard input (`/dev/null` otherwise).
-pub async fn run(program: &OsStr, args: &[&str], stdin: Option<Vec<u8>>, timeout: Option<Duration>) -> Finished {
+pub async fn run(program: &OsStr, args: &[&str], stdin: Option<Vec<u8>>, timeout: Option<Duration>) -> FinishedCommand {
     let started = Instant::now();
     let output = Arc::new(Mutex::new(Captured::default()));
     let end = run_captured(program, args, stdin, timeout, &output).await;
@@ -81,14 +81,17 @@ pub async fn run(program: &OsStr, args: &[&str], stdin: Option<Vec<u8>>, timeout
         Ok(captured) => captured.text(),
         Err(_) => String::new(),
     };
-    Finished { end, output, elapsed: started.elapsed() }
+    FinishedCommand { end, output, elapsed: started.elapsed() }
 }
 
 /// As `run`, for a caller that cannot wait asynchronously: on a thread of its own.
-pub fn run_blocking(program: &OsStr, args: &[&str], timeout: Duration) -> Finished {
+pub fn run_blocking(program: &OsStr, args: &[&str], timeout: Duration) -> FinishedCommand {
     let started = Instant::now();
-    let not_run =
-        |problem: String| Finished { end: End::NotRun(problem), output: String::new(), elapsed: started.elapsed() };
+    let not_run = |problem: String| FinishedCommand {
+        end: CommandEnd::NotRun(problem),
+        output: String::new(),
+        elapsed: started.elapsed(),
+    };
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -108,7 +111,7 @@ async fn run_captured(
     stdin: Option<Vec<u8>>,
     timeout: Option<Duration>,
     output: &Arc<Mutex<Captured>>,
-) -> End {
+) -> CommandEnd {
     let mut command = Command::new(program);
     command
         .args(args)
@@ -122,7 +125,7 @@ async fn run_captured(
     }
     let mut child = match command.spawn() {
         Ok(child) => child,
-        Err(error) => return End::NotRun(error.to_string()),
+        Err(error) => return CommandEnd::NotRun(error.to_string()),
     };
     let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
     let readers = [
@@ -142,14 +145,14 @@ async fn run_captured(
     };
     let end = match waited {
         Ok(Ok(status)) => ended(status),
-        Ok(Err(error)) => End::NotRun(format!("cannot wait for it: {error}")),
+        Ok(Err(error)) => CommandEnd::NotRun(format!("cannot wait for it: {error}")),
         Err(limit) => {
             if let Some(group) = group {
                 killpg(group, Signal::SIGKILL).ok();
             }
             // Reaps it; bounded, because a process in the kernel's hands may not die at once.
             tokio::time::timeout(REAP_GRACE, child.wait()).await.ok();
-            End::TimedOut(limit)
+            CommandEnd::TimedOut(limit)
         }
     };
     let deadline = tokio::time::Instant::now() + OUTPUT_GRACE;
@@ -162,11 +165,11 @@ async fn run_captured(
     end
 }
 
-fn ended(status: ExitStatus) -> End {
+fn ended(status: ExitStatus) -> CommandEnd {
     match (status.code(), status.signal()) {
-        (Some(code), _) => End::Exited(code),
-        (None, Some(signal)) => End::Signalled(signal),
-        (None, None) => End::NotRun(status.to_string()),
+        (Some(code), _) => CommandEnd::Exited(code),
+        (None, Some(signal)) => CommandEnd::Signalled(signal),
+        (None, None) => CommandEnd::NotRun(status.to_string()),
     }
 }
 
@@ -210,7 +213,7 @@ async fn capture(mut pipe: impl AsyncRead + Unpin, output: Arc<Mutex<Captured>>)
 mod tests {
     use super::*;
 
-    fn run_now(text: &str, timeout: Duration) -> Finished {
+    fn run_now(text: &str, timeout: Duration) -> FinishedCommand {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(run_shell(text, Some(timeout)))
     }
@@ -220,16 +223,16 @@ mod tests {
     #[test]
     fn status_and_output_come_back() {
         let finished = run_now("echo out; echo err >&2; exit 3", LONG);
-        assert_eq!(finished.end, End::Exited(3));
+        assert_eq!(finished.end, CommandEnd::Exited(3));
         assert!(finished.output.contains("out\n") && finished.output.contains("err\n"), "{}", finished.output);
         assert!(run_now("true", LONG).succeeded());
-        assert_eq!(run_now("kill -TERM $$", LONG).end, End::Signalled(15));
+        assert_eq!(run_now("kill -TERM $$", LONG).end, CommandEnd::Signalled(15));
     }
 
     #[test]
     fn an_orphan_that_keeps_the_pipe_open_delays_nothing() {
         let finished = run_now("sleep 30 & echo started", Duration::from_secs(10));
-        assert_eq!(finished.end, End::Exited(0));
+        assert_eq!(finished.end, CommandEnd::Exited(0));
         assert_eq!(finished.output, "started\n");
         assert!(finished.elapsed < Duration::from_secs(10), "{:?}", finished.elapsed);
         run_now("pkill -P 1 -f '^sleep 30$'; true", LONG);
@@ -241,7 +244,7 @@ mod tests {
         let pid_file = dir.path().join("pid");
         let text = format!("sleep 1000 & echo $! > {}; wait", pid_file.display());
         let finished = run_now(&text, Duration::from_millis(300));
-        assert_eq!(finished.end, End::TimedOut(Duration::from_millis(300)));
+        assert_eq!(finished.end, CommandEnd::TimedOut(Duration::from_millis(300)));
         let pid = std::fs::read_to_string(pid_file).unwrap();
         let deadline = Instant::now() + LONG;
         loop {

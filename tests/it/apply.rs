@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use upstreamd::apply::fleet::Fleet;
+use upstreamd::apply::fleet::InstanceFiles;
 use upstreamd::apply::machine::Next;
 use upstreamd::apply::transaction::{self, Begun, Request};
 use upstreamd::apply::{Context, Settings, group, lone, preview, recovery};
@@ -266,7 +266,7 @@ fn names_request(place: &Place, names: &[&str], text: &str) -> Request {
     Request {
         group: Arc::new(group::form(&[Arc::clone(&parent)]).remove(0)),
         rendered: rendered.collect(),
-        fleets: vec![Fleet { resource: parent, wanted }],
+        fleets: vec![InstanceFiles { resource: parent, wanted }],
         dropped: Vec::new(),
         revision: Revision(7),
     }

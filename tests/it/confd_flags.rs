@@ -197,10 +197,10 @@ fn every_flag_of_both_confds_is_taken_in_every_spelling() {
             if (settings == plain) == (*here == Works) {
                 wrong.push(format!("{told}: makes {} difference", if settings == plain { "no" } else { "a" }));
             }
-            let confdirs_given = settings.confdirs_given;
+            let confdirs_given = settings.conf_d.confdirs_given;
             let expected = first.get_or_insert_with(|| settings.clone());
             // Whether somebody asked for the confdir is known of a file too.
-            expected.confdirs_given = confdirs_given;
+            expected.conf_d.confdirs_given = confdirs_given;
             if *expected != settings {
                 wrong.push(format!("{told}: comes to something else than the first spelling"));
             }
@@ -230,7 +230,7 @@ fn a_global_prefix_is_concatenated_or_replaces_by_a_switch() {
         (vec!["confd", "--prefix=/p", "etcd"], "Concatenate"),
         (vec!["confd", "-prefix", "/p", "-prefix-mode", "replace", "-backend", "etcdv3"], "Replace"),
     ] {
-        assert_eq!(format!("{:?}", parse(&words, None, None).unwrap().settings.prefix_mode), mode);
+        assert_eq!(format!("{:?}", parse(&words, None, None).unwrap().settings.conf_d.defaults.prefix_mode), mode);
     }
     assert!(parse(&["confd", "etcd"], Some(("CONFD_PREFIX_MODE", "replace")), None).is_ok());
 }

@@ -9,7 +9,7 @@ use upstreamd::config::resource::{Defaults, ResourceFile, parse, read};
 use upstreamd::config::set::load;
 use upstreamd::config::settings::layers::{Flags, Layers};
 use upstreamd::config::settings::resolve;
-use upstreamd::config::settings::table::{ALL, Effect, Kind, Section, Setting};
+use upstreamd::config::settings::table::{ALL, Effect, Section, Setting, SettingKind};
 use upstreamd::model::needs::Needs;
 use upstreamd::model::problem::{Place, Problem};
 use upstreamd::model::resource::{CommandLine, Reload, Resource};
@@ -184,7 +184,7 @@ fn settings_row(setting: &Setting) -> String {
     let code = |names: Vec<String>| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let short = setting.short.map(|short| format!("`-{short}`, ")).unwrap_or_default();
     let value = match setting.kind {
-        Kind::Choice(words) | Kind::OptionalChoice(words) => words.join(", "),
+        SettingKind::Choice(words) | SettingKind::OptionalChoice(words) => words.join(", "),
         kind if kind.is_list() => format!("{}, a list", kind.value_name()),
         kind => kind.value_name().to_owned(),
     };

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use upstreamd::announce::registrar::{Action, Outcome, Registrar};
-use upstreamd::apply::machine::{self, CheckKind, FutureCheck, Next, Proof, Reloaded, Step, TransactionPlan};
+use upstreamd::announce::registrar::{EtcdAction, EtcdOutcome, Registrar};
+use upstreamd::apply::machine::{self, CheckKind, FutureCheck, Next, ReloadProof, Reloaded, Step, TransactionPlan};
 use upstreamd::model::etcd::{EtcdFailure, FailureKind};
 use upstreamd::model::key::Revision;
-use upstreamd::model::lease::{Found, WriteOutcome, Written};
+use upstreamd::model::lease::{FoundKey, WriteAnswer, WriteOutcome};
 use upstreamd::model::report::{self, Stage, StepFailure};
 use upstreamd::model::resource::OnReloadFailure;
 
@@ -58,11 +58,14 @@ fn answers(step: Step) -> Vec<Next> {
         ]
         .map(|answer| asked.clone().answer(answer))
         .into(),
-        Step::Verify(asked) => {
-            [Proof::Done, Proof::HalfDone(failure()), Proof::Failed(failure()), Proof::Refused(failure())]
-                .map(|answer| asked.clone().answer(answer))
-                .into()
-        }
+        Step::Verify(asked) => [
+            ReloadProof::Done,
+            ReloadProof::HalfDone(failure()),
+            ReloadProof::Failed(failure()),
+            ReloadProof::Refused(failure()),
+        ]
+        .map(|answer| asked.clone().answer(answer))
+        .into(),
     }
 }
 
@@ -110,38 +113,38 @@ const DEPTH: usize = 6;
 const KEY: &str = "/services/web/a";
 const OURS: i64 = 7;
 
-fn name(action: &Action) -> &'static str {
+fn name(action: &EtcdAction) -> &'static str {
     match action {
-        Action::Connect => "Connect",
-        Action::Grant(_) => "Grant",
-        Action::KeepAlive(_) => "KeepAlive",
-        Action::List(_) => "List",
-        Action::Write(..) => "Write",
-        Action::Revoke(_) => "Revoke",
-        Action::Wait(_) => "Wait",
+        EtcdAction::Connect => "Connect",
+        EtcdAction::Grant(_) => "Grant",
+        EtcdAction::KeepAlive(_) => "KeepAlive",
+        EtcdAction::List(_) => "List",
+        EtcdAction::Write(..) => "Write",
+        EtcdAction::Revoke(_) => "Revoke",
+        EtcdAction::Wait(_) => "Wait",
     }
 }
 
 /// What may come of an action; nothing for a wait.
-fn outcomes(action: &Action) -> Vec<Outcome> {
-    let failed = |kind| Outcome::Failed(EtcdFailure { kind, problem: "it failed".to_owned() });
+fn outcomes(action: &EtcdAction) -> Vec<EtcdOutcome> {
+    let failed = |kind| EtcdOutcome::Failed(EtcdFailure { kind, problem: "it failed".to_owned() });
     let mut outcomes = match action {
-        Action::Connect => vec![Outcome::Connected],
-        Action::Grant(_) => vec![Outcome::Granted(OURS)],
-        Action::KeepAlive(_) => vec![Outcome::KeptAlive(true), Outcome::KeptAlive(false)],
-        Action::List(_) => {
-            [Some(BTreeSet::from([KEY.to_owned()])), Some(BTreeSet::new()), None].map(Outcome::Listed).into()
+        EtcdAction::Connect => vec![EtcdOutcome::Connected],
+        EtcdAction::Grant(_) => vec![EtcdOutcome::Granted(OURS)],
+        EtcdAction::KeepAlive(_) => vec![EtcdOutcome::KeptAlive(true), EtcdOutcome::KeptAlive(false)],
+        EtcdAction::List(_) => {
+            [Some(BTreeSet::from([KEY.to_owned()])), Some(BTreeSet::new()), None].map(EtcdOutcome::Listed).into()
         }
-        Action::Write(..) => {
-            let found = Found { lease: 1, value: b"another".to_vec() };
-            let written = |outcome| Outcome::Wrote(Written { revision: Revision(1), outcomes: vec![outcome] });
+        EtcdAction::Write(..) => {
+            let found = FoundKey { lease: 1, value: b"another".to_vec() };
+            let written = |outcome| EtcdOutcome::Wrote(WriteAnswer { revision: Revision(1), outcomes: vec![outcome] });
             [WriteOutcome::Done, WriteOutcome::Refused(None), WriteOutcome::Refused(Some(found))].map(written).into()
         }
-        Action::Revoke(_) => vec![Outcome::Revoked],
-        Action::Wait(_) => return Vec::new(),
+        EtcdAction::Revoke(_) => vec![EtcdOutcome::Revoked],
+        EtcdAction::Wait(_) => return Vec::new(),
     };
     outcomes.push(failed(FailureKind::Unreachable));
-    if matches!(action, Action::Write(..)) {
+    if matches!(action, EtcdAction::Write(..)) {
         outcomes.push(failed(FailureKind::Denied));
     }
     outcomes
@@ -156,7 +159,7 @@ const CHANGES: [fn(&mut Registrar, Instant); 4] = [
 ];
 
 /// Takes these decisions, one after another, and returns the actions that led there and how many ways lead on.
-fn replay(choices: &[usize]) -> (Vec<Action>, usize) {
+fn replay(choices: &[usize]) -> (Vec<EtcdAction>, usize) {
     let mut now = Instant::now();
     let mut registrar = Registrar::new(now);
     registrar.want(KEY, 15, Some(Arc::from("up")));
@@ -164,7 +167,7 @@ fn replay(choices: &[usize]) -> (Vec<Action>, usize) {
     for choice in choices {
         let action = actions[actions.len() - 1].clone();
         match &action {
-            Action::Wait(until) => match (CHANGES.get(*choice), until) {
+            EtcdAction::Wait(until) => match (CHANGES.get(*choice), until) {
                 (Some(change), _) => change(&mut registrar, now),
                 (None, Some(until)) => now = *until,
                 (None, None) => {}
@@ -174,7 +177,7 @@ fn replay(choices: &[usize]) -> (Vec<Action>, usize) {
         actions.push(registrar.next(now));
     }
     let ways = match &actions[actions.len() - 1] {
-        Action::Wait(_) => CHANGES.len() + 1,
+        EtcdAction::Wait(_) => CHANGES.len() + 1,
         action => outcomes(action).len(),
     };
     (actions, ways)
@@ -185,7 +188,7 @@ fn the_picture_of_the_registrar_has_every_edge_and_no_other() {
     fn explore(choices: &mut Vec<usize>, depth: usize, edges: &mut BTreeSet<String>) {
         let (actions, ways) = replay(choices);
         if let [.., before, after] = actions.as_slice() {
-            if !matches!((before, after), (Action::Wait(_), Action::Wait(_))) {
+            if !matches!((before, after), (EtcdAction::Wait(_), EtcdAction::Wait(_))) {
                 edges.insert(format!("{} --> {}", name(before), name(after)));
             }
         } else {

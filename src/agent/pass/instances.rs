@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::agent::claims::Claims;
 use crate::agent::state::{FileState, Instance};
-use crate::apply::fleet::Fleet;
+use crate::apply::fleet::InstanceFiles;
 use crate::model::for_each::ForEach;
-use crate::model::guard::{Found, Guard, OnEmpty};
+use crate::model::guard::{Guard, OnEmpty, RenderCount};
 use crate::model::report::{Stage, StepFailure};
 use crate::model::resource::{InstanceId, Resource};
 use crate::model::text;
@@ -21,9 +21,9 @@ pub(super) struct Expansion {
     /// Instances of the last pass whose names are gone.
     pub(super) gone: Vec<InstanceId>,
     /// The files that stay.
-    pub(super) fleet: Fleet,
+    pub(super) fleet: InstanceFiles,
     /// How many names there are, for the resource's guard.
-    pub(super) found: Found,
+    pub(super) found: RenderCount,
 }
 
 /// Brings `instances` up to the names that the view has. An instance that stays keeps its state.
@@ -60,9 +60,9 @@ pub(super) fn expand(
         instances.insert(instance.0, instance.1);
     }
     // Whatever another resource writes is not ours to remove.
-    let fleet = Fleet { resource: Arc::clone(resource), wanted: in_folder };
+    let fleet = InstanceFiles { resource: Arc::clone(resource), wanted: in_folder };
     let count = instances.len();
-    let found = Found { asks: true, keys: count, backends: count, set_aside: 0 };
+    let found = RenderCount { asks: true, keys: count, backends: count, set_aside: 0 };
     Expansion { refused, gone: before.into_values().map(|gone| gone.resource.id.clone()).collect(), fleet, found }
 }
 

@@ -10,11 +10,11 @@ use crate::agent::mark::Mark;
 use crate::agent::standing::Standing;
 use crate::agent::state::{FileState, ResourceState};
 use crate::agent::wait::Readiness;
-use crate::apply::fleet::{self, Fleet};
+use crate::apply::fleet::{self, InstanceFiles};
 use crate::apply::group::Group;
 use crate::apply::live_count;
 use crate::model::for_each::ForEach;
-use crate::model::guard::{Decision, Found, Verdict};
+use crate::model::guard::{Decision, RenderCount, Verdict};
 use crate::model::needs;
 use crate::model::note::Note;
 use crate::model::report::{Rendered, StepFailure};
@@ -33,7 +33,7 @@ pub(super) struct Work {
     /// New content.
     pub(super) rendered: Vec<Rendered>,
     /// All files of the resources with `for_each` that were looked at.
-    pub(super) fleets: Vec<Fleet>,
+    pub(super) fleets: Vec<InstanceFiles>,
     /// Resources and instances that could not be rendered.
     pub(super) dropped: Vec<(InstanceId, StepFailure)>,
 }
@@ -172,7 +172,7 @@ impl Preparation<'_> {
     fn judge_names(
         &mut self,
         resource: &Arc<Resource>,
-        found: Found,
+        found: RenderCount,
         own: &mut FileState,
     ) -> Result<(), Option<StepFailure>> {
         if matches!(self.terms.last_step, LastStep::Show { .. }) {
@@ -255,7 +255,13 @@ impl Preparation<'_> {
     }
 
     /// Lets the guard decide, and remembers what has to survive a restart.
-    fn decide(&mut self, resource: &Arc<Resource>, file: &mut FileState, found: Found, has_file: bool) -> Decision {
+    fn decide(
+        &mut self,
+        resource: &Arc<Resource>,
+        file: &mut FileState,
+        found: RenderCount,
+        has_file: bool,
+    ) -> Decision {
         let now = clock::now();
         let context = &self.terms.context;
         let standing = file.standing.get_or_insert_with(|| {

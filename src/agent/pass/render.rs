@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::agent::catalog::Member;
 use crate::model::generation;
-use crate::model::guard::{Decision, Found};
+use crate::model::guard::{Decision, RenderCount};
 use crate::model::needs;
 use crate::model::report::{Stage, StepFailure};
 use crate::model::resource::Resource;
@@ -100,15 +100,15 @@ pub fn view(resource: &Resource, tree: &Tree) -> View {
 }
 
 /// Returns what a render with this tally found, for the guard.
-pub(super) fn found(member: &Member, tree: &Tree, tally: Option<Tally>) -> Found {
+pub(super) fn found(member: &Member, tree: &Tree, tally: Option<Tally>) -> RenderCount {
     let resource = &member.resource;
     match tally {
-        Some(tally) => Found { asks: true, keys: tally.keys, backends: tally.backends, set_aside: tally.skipped },
+        Some(tally) => RenderCount { asks: true, keys: tally.keys, backends: tally.backends, set_aside: tally.skipped },
         None => {
             let asks = member.renderer.asks_for_backends(&resource.src);
             // If only zero or not matters, one key tells.
             let most = if asks || resource.guard.compares() { usize::MAX } else { 1 };
-            Found { asks, keys: view(resource, tree).iter().take(most).count(), ..Found::default() }
+            RenderCount { asks, keys: view(resource, tree).iter().take(most).count(), ..RenderCount::default() }
         }
     }
 }

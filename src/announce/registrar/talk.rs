@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use crate::model::etcd::EtcdFailure;
 use crate::model::key::Revision;
-use crate::model::lease::{LeaseId, Write, Written};
+use crate::model::lease::{LeaseId, Write, WriteAnswer};
 
 /// What to do next. One at a time: the outcome goes into `done` before there is another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum EtcdAction {
     /// Connect to the next member.
     Connect,
     /// Grant a lease of so many seconds.
@@ -28,7 +28,7 @@ pub enum Action {
 
 /// What came of an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum EtcdOutcome {
     /// There is a connection.
     Connected,
     /// The lease is there.
@@ -38,7 +38,7 @@ pub enum Outcome {
     /// The keys under the lease; `None` where it is gone.
     Listed(Option<BTreeSet<String>>),
     /// What came of each write, in their order.
-    Wrote(Written),
+    Wrote(WriteAnswer),
     /// The lease is gone.
     Revoked,
     /// It did not work.
@@ -47,7 +47,7 @@ pub enum Outcome {
 
 /// What has happened, for whoever asked for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
+pub enum KeyNotice {
     /// The key says what is wanted, at this revision or since before.
     Written(String, Revision),
     /// The key is gone, as wanted.

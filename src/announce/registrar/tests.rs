@@ -4,7 +4,7 @@
 use super::entry::DENIED_PAUSE;
 use super::*;
 use crate::model::key::Revision;
-use crate::model::lease::Found;
+use crate::model::lease::FoundKey;
 
 const S: Duration = Duration::from_secs(1);
 const TTL: u32 = 15;
@@ -33,8 +33,8 @@ impl Store {
         self.keys.retain(|_, (of, _)| *of != lease);
     }
 
-    fn find(&self, key: &str) -> Option<Found> {
-        self.keys.get(key).map(|(lease, value)| Found { lease: *lease, value: value.clone().into() })
+    fn find(&self, key: &str) -> Option<FoundKey> {
+        self.keys.get(key).map(|(lease, value)| FoundKey { lease: *lease, value: value.clone().into() })
     }
 
     /// All of them or none.
@@ -57,48 +57,53 @@ impl Store {
         writes.iter().map(|_| WriteOutcome::Done).collect()
     }
 
-    fn answer(&mut self, action: &Action) -> Outcome {
+    fn answer(&mut self, action: &EtcdAction) -> EtcdOutcome {
         match action {
-            Action::Connect => Outcome::Connected,
-            Action::Grant(_) => {
+            EtcdAction::Connect => EtcdOutcome::Connected,
+            EtcdAction::Grant(_) => {
                 self.last_lease += 1;
                 self.leases.insert(self.last_lease);
-                Outcome::Granted(self.last_lease)
+                EtcdOutcome::Granted(self.last_lease)
             }
-            Action::KeepAlive(id) => Outcome::KeptAlive(self.leases.contains(id)),
-            Action::List(id) => {
+            EtcdAction::KeepAlive(id) => EtcdOutcome::KeptAlive(self.leases.contains(id)),
+            EtcdAction::List(id) => {
                 let keys = self.keys.iter().filter(|(_, (of, _))| of == id).map(|(key, _)| key.clone()).collect();
-                Outcome::Listed(self.leases.contains(id).then_some(keys))
+                EtcdOutcome::Listed(self.leases.contains(id).then_some(keys))
             }
-            Action::Write(id, _) if !self.leases.contains(id) => {
-                Outcome::Failed(EtcdFailure::unreachable("requested lease not found"))
+            EtcdAction::Write(id, _) if !self.leases.contains(id) => {
+                EtcdOutcome::Failed(EtcdFailure::unreachable("requested lease not found"))
             }
-            Action::Write(id, writes) => {
+            EtcdAction::Write(id, writes) => {
                 let outcomes = self.write(*id, writes);
-                Outcome::Wrote(Written { revision: Revision(self.revision), outcomes })
+                EtcdOutcome::Wrote(WriteAnswer { revision: Revision(self.revision), outcomes })
             }
-            Action::Revoke(id) => {
+            EtcdAction::Revoke(id) => {
                 self.end_lease(*id);
-                Outcome::Revoked
+                EtcdOutcome::Revoked
             }
-            Action::Wait(_) => unreachable!("waiting has no outcome"),
+            EtcdAction::Wait(_) => unreachable!("waiting has no outcome"),
         }
     }
 }
 
-fn broken() -> Outcome {
-    Outcome::Failed(EtcdFailure::unreachable("broken"))
+fn broken() -> EtcdOutcome {
+    EtcdOutcome::Failed(EtcdFailure::unreachable("broken"))
 }
 
 /// Lets the machine act until it waits for longer than `patience`. Gives what it told and the time it then is.
-fn settle(machine: &mut Registrar, store: &mut Store, mut now: Instant, patience: Duration) -> (Vec<Notice>, Instant) {
+fn settle(
+    machine: &mut Registrar,
+    store: &mut Store,
+    mut now: Instant,
+    patience: Duration,
+) -> (Vec<KeyNotice>, Instant) {
     let end = now + patience;
     let mut told = Vec::new();
     for _ in 0..10_000 {
         match machine.next(now) {
-            Action::Wait(None) => return (told, now),
-            Action::Wait(Some(at)) if at > end => return (told, end),
-            Action::Wait(Some(at)) => {
+            EtcdAction::Wait(None) => return (told, now),
+            EtcdAction::Wait(Some(at)) if at > end => return (told, end),
+            EtcdAction::Wait(Some(at)) => {
                 assert!(at > now, "it waits for what is past");
                 now = at;
             }
@@ -121,7 +126,7 @@ fn announced() -> (Registrar, Store, Instant) {
     let (mut machine, mut store) = (Registrar::new(now), Store::default());
     machine.want("/a", TTL, text("1"));
     let (told, now) = settle(&mut machine, &mut store, now, Duration::ZERO);
-    assert_eq!(told, [Notice::Written("/a".to_owned(), Revision(1))]);
+    assert_eq!(told, [KeyNotice::Written("/a".to_owned(), Revision(1))]);
     assert!(machine.may_hold("/a") && machine.is_as_wanted("/a"));
     (machine, store, now)
 }
@@ -129,7 +134,7 @@ fn announced() -> (Registrar, Store, Instant) {
 #[test]
 fn nothing_is_done_before_anything_is_wanted() {
     let now = Instant::now();
-    assert_eq!(Registrar::new(now).next(now), Action::Wait(None));
+    assert_eq!(Registrar::new(now).next(now), EtcdAction::Wait(None));
 }
 
 #[test]
@@ -145,9 +150,9 @@ fn a_settled_key_is_never_written_again() {
 #[test]
 fn keepalives_come_three_times_in_a_time_to_live() {
     let (mut machine, mut store, now) = announced();
-    let Action::Wait(Some(at)) = machine.next(now) else { panic!("{:?}", machine.next(now)) };
+    let EtcdAction::Wait(Some(at)) = machine.next(now) else { panic!("{:?}", machine.next(now)) };
     assert!(at - now <= 5 * S && at - now >= 4 * S, "{:?}", at - now);
-    assert_eq!(machine.next(at), Action::KeepAlive(1));
+    assert_eq!(machine.next(at), EtcdAction::KeepAlive(1));
     let before = store.revision;
     settle(&mut machine, &mut store, at, 600 * S);
     assert_eq!(store.revision, before);
@@ -159,11 +164,11 @@ fn changes_are_written_in_place_and_removal_gives_the_lease_back() {
     machine.want("/a", TTL, text("2"));
     assert!(machine.may_hold("/a") && !machine.is_as_wanted("/a"));
     let (told, now) = settle(&mut machine, &mut store, now, S);
-    assert_eq!(told, [Notice::Written("/a".to_owned(), Revision(2))]);
+    assert_eq!(told, [KeyNotice::Written("/a".to_owned(), Revision(2))]);
     assert_eq!(store.keys["/a"], (1, "2".to_owned()));
     machine.want("/a", TTL, None);
     let (told, _) = settle(&mut machine, &mut store, now, S);
-    assert_eq!(told, [Notice::Removed("/a".to_owned(), Revision(3))]);
+    assert_eq!(told, [KeyNotice::Removed("/a".to_owned(), Revision(3))]);
     assert!(store.leases.is_empty() && machine.is_empty() && !machine.keys.contains_key("/a"));
 }
 
@@ -177,9 +182,9 @@ fn a_thousand_keys_are_ten_transactions_under_one_lease() {
     let mut writes = 0;
     loop {
         match machine.next(now) {
-            Action::Wait(_) => break,
+            EtcdAction::Wait(_) => break,
             action => {
-                writes += usize::from(matches!(action, Action::Write(..)));
+                writes += usize::from(matches!(action, EtcdAction::Write(..)));
                 let outcome = store.answer(&action);
                 machine.done(&action, outcome, now, 0.5);
             }
@@ -196,7 +201,7 @@ fn a_lost_lease_is_granted_again_at_once() {
     let (mut machine, mut store, now) = announced();
     store.end_lease(1);
     let (told, _) = settle(&mut machine, &mut store, now, 6 * S);
-    assert!(matches!(told.as_slice(), [Notice::LeaseLost, Notice::Written(..)]), "{told:?}");
+    assert!(matches!(told.as_slice(), [KeyNotice::LeaseLost, KeyNotice::Written(..)]), "{told:?}");
     assert_eq!(store.keys["/a"], (2, "1".to_owned()));
 }
 
@@ -205,7 +210,7 @@ fn a_key_that_somebody_deleted_comes_back_within_a_time_to_live() {
     let (mut machine, mut store, now) = announced();
     store.keys.clear();
     let (told, _) = settle(&mut machine, &mut store, now, 16 * S);
-    assert!(matches!(told.as_slice(), [Notice::Vanished(_), Notice::Written(..)]), "{told:?}");
+    assert!(matches!(told.as_slice(), [KeyNotice::Vanished(_), KeyNotice::Written(..)]), "{told:?}");
 }
 
 #[test]
@@ -214,14 +219,14 @@ fn after_a_broken_connection_the_lease_comes_first() {
     let at = now + 5 * S;
     let action = machine.next(at);
     let told = machine.done(&action, broken(), at, 0.5);
-    assert!(matches!(told.as_slice(), [Notice::Lost { .. }]), "{told:?}");
-    let Action::Wait(Some(retry)) = machine.next(at) else { panic!("{:?}", machine.next(at)) };
+    assert!(matches!(told.as_slice(), [KeyNotice::Lost { .. }]), "{told:?}");
+    let EtcdAction::Wait(Some(retry)) = machine.next(at) else { panic!("{:?}", machine.next(at)) };
     assert!(retry - at <= LONGEST_RETRY);
-    assert_eq!(machine.next(retry), Action::Connect);
-    let told = machine.done(&Action::Connect, broken(), retry, 0.5);
+    assert_eq!(machine.next(retry), EtcdAction::Connect);
+    let told = machine.done(&EtcdAction::Connect, broken(), retry, 0.5);
     assert!(told.is_empty(), "told once: {told:?}");
     let (told, _) = settle(&mut machine, &mut store, retry, 60 * S);
-    assert_eq!((told, store.events.len()), (vec![Notice::Regained], 1));
+    assert_eq!((told, store.events.len()), (vec![KeyNotice::Regained], 1));
 }
 
 #[test]
@@ -231,7 +236,7 @@ fn retries_never_wait_long() {
     for _ in 0..50 {
         let action = machine.next(at);
         machine.done(&action, broken(), at, 1.0);
-        let Action::Wait(Some(retry)) = machine.next(at) else { panic!("{:?}", machine.next(at)) };
+        let EtcdAction::Wait(Some(retry)) = machine.next(at) else { panic!("{:?}", machine.next(at)) };
         assert!(retry - at <= LONGEST_RETRY);
         at = retry;
     }
@@ -245,14 +250,14 @@ fn a_key_of_another_is_waited_for_then_told_and_never_overwritten() {
     machine.want("/a", TTL, text("1"));
     let (told, at) = settle(&mut machine, &mut store, now, 15 * S);
     let holder = Holder { owner: Some("core-2 pid 9".to_owned()), lease: 7 };
-    assert_eq!(told, [Notice::Taken("/a".to_owned(), holder.clone())]);
+    assert_eq!(told, [KeyNotice::Taken("/a".to_owned(), holder.clone())]);
     let (told, at) = settle(&mut machine, &mut store, at, 3 * S);
-    assert_eq!(told, [Notice::Held("/a".to_owned(), holder)]);
+    assert_eq!(told, [KeyNotice::Held("/a".to_owned(), holder)]);
     let (told, at) = settle(&mut machine, &mut store, at, 60 * S);
     assert_eq!((told, store.events.len()), (vec![], 1), "told once");
     store.keys.clear();
     let (told, _) = settle(&mut machine, &mut store, at, S);
-    assert!(matches!(told.as_slice(), [Notice::Written(..)]), "it is taken when it is free: {told:?}");
+    assert!(matches!(told.as_slice(), [KeyNotice::Written(..)]), "it is taken when it is free: {told:?}");
 }
 
 #[test]
@@ -261,7 +266,7 @@ fn a_key_that_was_taken_while_we_slept_is_left_alone() {
     store.end_lease(1);
     store.put("/a", 7, "theirs");
     let (told, now) = settle(&mut machine, &mut store, now + 60 * S, S);
-    assert!(matches!(told.as_slice(), [Notice::LeaseLost, Notice::Taken(..)]), "{told:?}");
+    assert!(matches!(told.as_slice(), [KeyNotice::LeaseLost, KeyNotice::Taken(..)]), "{told:?}");
     machine.stop();
     settle(&mut machine, &mut store, now, S);
     assert_eq!(store.keys["/a"].1, "theirs");
@@ -280,19 +285,19 @@ fn what_we_may_not_write_holds_up_nothing_else() {
         loop {
             let action = machine.next(at);
             let outcome = match &action {
-                Action::Wait(_) => break,
-                Action::Write(_, writes) if writes.iter().any(|write| write.key() == "/a") => {
+                EtcdAction::Wait(_) => break,
+                EtcdAction::Write(_, writes) if writes.iter().any(|write| write.key() == "/a") => {
                     attempts += usize::from(writes.len() == 1);
                     let problem = "permission denied".to_owned();
-                    Outcome::Failed(EtcdFailure { kind: FailureKind::Denied, problem })
+                    EtcdOutcome::Failed(EtcdFailure { kind: FailureKind::Denied, problem })
                 }
                 action => store.answer(action),
             };
             told.extend(machine.done(&action, outcome, at, 0.5));
         }
     }
-    let denied = Notice::Denied("/a".to_owned(), "permission denied".to_owned());
-    assert_eq!(told, [denied, Notice::Written("/b".to_owned(), Revision(1))], "told once");
+    let denied = KeyNotice::Denied("/a".to_owned(), "permission denied".to_owned());
+    assert_eq!(told, [denied, KeyNotice::Written("/b".to_owned(), Revision(1))], "told once");
     assert_eq!(attempts, 2);
 }
 
@@ -304,7 +309,7 @@ fn what_is_no_longer_wanted_while_its_creation_is_under_way_is_deleted() {
         machine.want("/a", TTL, text("1"));
         let action = loop {
             match machine.next(now) {
-                action @ Action::Write(..) => break action,
+                action @ EtcdAction::Write(..) => break action,
                 action => {
                     let outcome = store.answer(&action);
                     machine.done(&action, outcome, now, 0.5);
@@ -328,7 +333,10 @@ fn one_key_of_another_holds_up_the_others_for_one_transaction_only() {
         machine.want(key, TTL, text("1"));
     }
     let (told, _) = settle(&mut machine, &mut store, now, Duration::ZERO);
-    assert!(matches!(told.as_slice(), [Notice::Taken(..), Notice::Written(..), Notice::Written(..)]), "{told:?}");
+    assert!(
+        matches!(told.as_slice(), [KeyNotice::Taken(..), KeyNotice::Written(..), KeyNotice::Written(..)]),
+        "{told:?}"
+    );
 }
 
 /// A small generator, so that a failing walk can be walked again by its number.
@@ -370,7 +378,7 @@ fn every_walk_ends_as_wanted() {
             let theirs = |store: &Store| store.keys.values().filter(|(lease, _)| *lease == 7).count();
             let before = theirs(&store);
             match machine.next(now) {
-                Action::Wait(at) => now = at.unwrap_or(now).max(now + S),
+                EtcdAction::Wait(at) => now = at.unwrap_or(now).max(now + S),
                 action => {
                     let outcome = match dice.roll(6) {
                         0 => broken(),

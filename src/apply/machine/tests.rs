@@ -33,10 +33,10 @@ fn every_answer(step: &Step) -> Vec<(bool, Next)> {
         .map(|(ok, answer)| (ok, asked.clone().answer(answer)))
         .into(),
         Step::Verify(asked) => [
-            (true, Proof::Done),
-            (false, Proof::HalfDone(failed())),
-            (false, Proof::Failed(failed())),
-            (false, Proof::Refused(failed())),
+            (true, ReloadProof::Done),
+            (false, ReloadProof::HalfDone(failed())),
+            (false, ReloadProof::Failed(failed())),
+            (false, ReloadProof::Refused(failed())),
         ]
         .map(|(ok, answer)| (ok, asked.clone().answer(answer)))
         .into(),
@@ -124,8 +124,8 @@ fn check(plan: TransactionPlan, answers: &[&str], expected: &str) {
             (Step::Reload(asked), "absent") => {
                 asked.answer(Reloaded::NothingRuns { failure: failure("Reload"), certain: true })
             }
-            (Step::Verify(asked), "refused") => asked.answer(Proof::Refused(failure("Verify"))),
-            (Step::Verify(asked), "half") => asked.answer(Proof::HalfDone(failure("Verify"))),
+            (Step::Verify(asked), "refused") => asked.answer(ReloadProof::Refused(failure("Verify"))),
+            (Step::Verify(asked), "half") => asked.answer(ReloadProof::HalfDone(failure("Verify"))),
             (step, "done") => every_answer(&step).swap_remove(0).1,
             (step, "bad") => every_answer(&step).into_iter().find(|(ok, _)| !*ok).expect("every step can fail").1,
             (step, other) => panic!("{step:?} has no answer {other}"),

@@ -3,16 +3,16 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::apply::isolate::{Refused, Search};
+use crate::apply::isolate::{CheckRefusal, Search};
 use crate::apply::machine::{Done, FutureCheck};
-use crate::apply::plan::Action;
+use crate::apply::plan::FileAction;
 use crate::apply::staging::{self, StagedFile};
 use crate::apply::{Context, failure, nginx};
 use crate::model::report::{CommandKind, CommandRun, Stage, StepFailure};
 use crate::model::resource::CommandLine;
 use crate::nginx::error_log;
 use crate::world::namespace::{self, Checked, Overlay};
-use crate::world::process::{self, Finished};
+use crate::world::process::{self, FinishedCommand};
 
 use super::{Transaction, named};
 
@@ -24,7 +24,7 @@ impl Transaction {
         for position in self.changed_positions() {
             let file = &self.files[position];
             // A file that goes is nothing to judge by itself.
-            if file.action == Action::Remove {
+            if file.action == FileAction::Remove {
                 continue;
             }
             let text = command.shell_text(file.staged.as_ref().unwrap_or(&file.target), file.dest());
@@ -118,23 +118,23 @@ impl Transaction {
             return vec![command.shell_text(Path::new(""), Path::new(""))];
         }
         let text = |file: &StagedFile| command.shell_text(&file.target, file.dest());
-        let there = files.iter().map(|file| &self.files[*file]).filter(|file| file.action != Action::Remove);
+        let there = files.iter().map(|file| &self.files[*file]).filter(|file| file.action != FileAction::Remove);
         there.map(text).collect()
     }
 
     fn changed_positions(&self) -> Vec<usize> {
-        (0..self.files.len()).filter(|file| self.files[*file].action != Action::Keep).collect()
+        (0..self.files.len()).filter(|file| self.files[*file].action != FileAction::Keep).collect()
     }
 
     /// Which file nginx blames for a failure.
-    fn blame(&self, failure: StepFailure) -> Refused {
+    fn blame(&self, failure: StepFailure) -> CheckRefusal {
         let named = error_log::blamed_file(&failure.output).map(Path::new);
         let is_named = |file: &StagedFile| named.is_some_and(|named| named == file.target || named == file.dest());
-        Refused { blamed: self.files.iter().position(is_named), failure }
+        CheckRefusal { blamed: self.files.iter().position(is_named), failure }
     }
 
     /// Remembers what a check took, and passes on what nginx warns of.
-    fn note_check(&mut self, context: &Context, finished: &Finished) {
+    fn note_check(&mut self, context: &Context, finished: &FinishedCommand) {
         self.check_time = self.check_time.max(finished.elapsed);
         let (elapsed, succeeded) = (finished.elapsed, finished.succeeded());
         self.report.commands.push(CommandRun { kind: CommandKind::Check, elapsed, succeeded });
@@ -154,7 +154,7 @@ impl Transaction {
         for (position, failure) in refused {
             let file = &self.files[position];
             let failure = match file.action {
-                Action::Remove => StepFailure {
+                FileAction::Remove => StepFailure {
                     message: format!("without `{}`: {}", file.dest().display(), failure.message),
                     ..failure
                 },

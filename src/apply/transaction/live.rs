@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use crate::apply::Context;
 use crate::apply::failure;
-use crate::apply::fleet::Fleet;
+use crate::apply::fleet::InstanceFiles;
 use crate::apply::group::Group;
-use crate::apply::isolate::{Refused, Search};
+use crate::apply::isolate::{CheckRefusal, Search};
 use crate::model::key::Revision;
 use crate::model::report::{CommandKind, CommandRun, Outcome, Rendered, Report, Stage, StepFailure};
 use crate::nginx::error_log;
@@ -90,7 +90,7 @@ enum Tried {
 }
 
 impl Trials<'_> {
-    async fn run(&mut self, rendered: Vec<Rendered>, fleets: Vec<Fleet>) -> Tried {
+    async fn run(&mut self, rendered: Vec<Rendered>, fleets: Vec<InstanceFiles>) -> Tried {
         let (group, revision) = (Arc::clone(&self.group), self.revision);
         let request = Request { group, rendered, fleets, dropped: Vec::new(), revision };
         let report = run_one(self.context, request).await;
@@ -116,7 +116,7 @@ impl Trials<'_> {
     }
 
     /// Checks the tree as it was: is it refused without any of the files?
-    async fn as_it_was(&mut self) -> Result<(), Refused> {
+    async fn as_it_was(&mut self) -> Result<(), CheckRefusal> {
         let Some(check) = self.group.check.as_ref().filter(|check| !check.names_a_file()) else { return Ok(()) };
         let text = check.shell_text(Path::new(""), Path::new(""));
         let finished = process::run_shell(&text, check.timeout).await;
@@ -125,12 +125,12 @@ impl Trials<'_> {
         if finished.succeeded() {
             return Ok(());
         }
-        Err(Refused { failure: failure::of_command(Stage::Check, "check_cmd", &text, &finished), blamed: None })
+        Err(CheckRefusal { failure: failure::of_command(Stage::Check, "check_cmd", &text, &finished), blamed: None })
     }
 }
 
-fn blame(changed: &[Rendered], failure: StepFailure) -> Refused {
+fn blame(changed: &[Rendered], failure: StepFailure) -> CheckRefusal {
     let named = error_log::blamed_file(&failure.output).map(Path::new);
     let blamed = changed.iter().position(|rendered| named == Some(rendered.resource.dest.as_path()));
-    Refused { failure, blamed }
+    CheckRefusal { failure, blamed }
 }

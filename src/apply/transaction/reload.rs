@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-use crate::apply::machine::{Done, Proof, Reloaded};
+use crate::apply::machine::{Done, ReloadProof, Reloaded};
 use crate::apply::nginx::Nginx;
 use crate::apply::staging::StagedFile;
 use crate::apply::verify::{Progress, Times};
 use crate::apply::{Context, failure};
-use crate::model::generation::{self, Endpoint};
+use crate::model::generation::{self, GenerationServer};
 use crate::model::report::{CommandKind, CommandRun, Stage, StepFailure, Verified};
 use crate::model::resource::{CommandLine, Reload, Verify};
 use crate::nginx::installation;
-use crate::world::process::{self, End, Finished};
+use crate::world::process::{self, CommandEnd, FinishedCommand};
 use crate::world::{clock, fs};
 
 use super::Transaction;
@@ -81,7 +81,7 @@ impl Transaction {
         }
     }
 
-    async fn run_reload(&mut self, command: &CommandLine) -> (String, Finished) {
+    async fn run_reload(&mut self, command: &CommandLine) -> (String, FinishedCommand) {
         let mut named: Vec<&StagedFile> = self.changed().collect();
         if named.is_empty() {
             named = self.files.iter().collect();
@@ -91,7 +91,8 @@ impl Transaction {
         if !command.names_a_file() {
             texts = vec![command.shell_text(&nowhere, &nowhere)];
         }
-        let nothing = Finished { end: End::Exited(0), output: String::new(), elapsed: std::time::Duration::ZERO };
+        let nothing =
+            FinishedCommand { end: CommandEnd::Exited(0), output: String::new(), elapsed: std::time::Duration::ZERO };
         let mut last = (String::new(), nothing);
         for text in texts {
             let finished = process::run_shell(&text, command.timeout).await;
@@ -106,20 +107,23 @@ impl Transaction {
     }
 
     /// Proves that the reload took, where it is nginx that was reloaded.
-    pub(super) async fn verify(&mut self) -> Proof {
-        let (Some(nginx), Some(watched)) = (&self.nginx, self.watched.take()) else { return Proof::Done };
+    pub(super) async fn verify(&mut self) -> ReloadProof {
+        let (Some(nginx), Some(watched)) = (&self.nginx, self.watched.take()) else { return ReloadProof::Done };
         if self.group.verify == Verify::Off {
-            return Proof::Done;
+            return ReloadProof::Done;
         }
         let asked_at = watched.asked_at();
         let said =
             |message: &str, output: String| StepFailure { at: Stage::Verify, message: message.to_owned(), output };
         match nginx.verify(watched, self.check_time, &self.generations()).await {
-            Progress::Waiting => Proof::Done,
-            Progress::Refused(words) => {
-                Proof::Refused(said("nginx refused the new configuration and goes on with the previous one", words))
+            Progress::Waiting => ReloadProof::Done,
+            Progress::Refused(words) => ReloadProof::Refused(said(
+                "nginx refused the new configuration and goes on with the previous one",
+                words,
+            )),
+            Progress::Broken(words) => {
+                ReloadProof::Failed(said("nginx does not serve with the new configuration", words))
             }
-            Progress::Broken(words) => Proof::Failed(said("nginx does not serve with the new configuration", words)),
             Progress::Done { times, leaving, serving } => {
                 if times.converged.is_none() {
                     self.report.warnings.push("an old worker of nginx has not begun to leave after the reload".into());
@@ -129,8 +133,8 @@ impl Transaction {
                 let previous = nginx.previous_master();
                 // Drained means that nobody serves the previous configuration.
                 self.report.verified = Some(verified).filter(|_| previous.is_none());
-                previous.map_or(Proof::Done, |master| {
-                    Proof::HalfDone(StepFailure::new(
+                previous.map_or(ReloadProof::Done, |master| {
+                    ReloadProof::HalfDone(StepFailure::new(
                         Stage::Verify,
                         format!(
                             "nginx's program is being replaced: the previous master {} still serves the previous configuration",
@@ -143,7 +147,7 @@ impl Transaction {
     }
 
     /// What servers are to answer with: what the files say that are in place now.
-    fn generations(&self) -> Vec<(Endpoint, String)> {
+    fn generations(&self) -> Vec<(GenerationServer, String)> {
         let asked = |file: &StagedFile| {
             let endpoint = file.resource.generation.clone()?;
             let live = fs::read(&file.target).ok().flatten()?;

@@ -6,7 +6,7 @@ fn process(pid: i32) -> Process {
     Process { pid, start_time: 1 }
 }
 
-fn children(text: &str) -> Vec<Child> {
+fn children(text: &str) -> Vec<NginxChild> {
     text.split_whitespace()
         .map(|word| {
             let (role, pid) = word.split_at(1);
@@ -16,7 +16,7 @@ fn children(text: &str) -> Vec<Child> {
                 "s" => Role::Starting,
                 _ => Role::Other,
             };
-            Child { process: process(pid.parse().unwrap()), role }
+            NginxChild { process: process(pid.parse().unwrap()), role }
         })
         .collect()
 }
@@ -28,7 +28,7 @@ fn check(expected_workers: usize, old: &str, looks: &[&str], verdict: &str) {
     let at = Instant::now();
     let workers = children(old).into_iter().map(|child| child.process).collect();
     let mut verification = Verification::start(
-        Before { master: process(1), workers, at },
+        BeforeReload { master: process(1), workers, at },
         expected_workers,
         Duration::from_millis(10),
         at,

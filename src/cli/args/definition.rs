@@ -7,7 +7,7 @@ use clap_complete::Shell;
 
 use super::announce;
 use crate::cli::exit::Exit;
-use crate::config::settings::table::{self, Kind, Section, Setting};
+use crate::config::settings::table::{self, Section, Setting, SettingKind};
 
 /// The backends that can be named by a word of their own, with what the help says of them.
 pub(super) const BACKEND_WORDS: &[(&str, &str)] = &[
@@ -102,9 +102,9 @@ fn flag(setting: &'static Setting) -> Arg {
         arg = arg.num_args(0..=1).require_equals(true).default_missing_value(alone);
     }
     arg = match setting.kind {
-        Kind::Choice(words) | Kind::OptionalChoice(words) => arg.value_parser(Words(words)),
-        Kind::Switch => arg.value_parser(Words(&["true", "false"])).hide_possible_values(true),
-        Kind::Path | Kind::Paths => arg.value_hint(clap::ValueHint::AnyPath),
+        SettingKind::Choice(words) | SettingKind::OptionalChoice(words) => arg.value_parser(Words(words)),
+        SettingKind::Switch => arg.value_parser(Words(&["true", "false"])).hide_possible_values(true),
+        SettingKind::Path | SettingKind::Paths => arg.value_hint(clap::ValueHint::AnyPath),
         _ => arg,
     };
     arg.hide(setting.section == Section::Confd)
@@ -112,7 +112,7 @@ fn flag(setting: &'static Setting) -> Arg {
 
 fn help(setting: &Setting) -> StyledStr {
     match setting.default {
-        Some(default) if setting.kind != Kind::Switch => format!("{} [default: {default}]", setting.help).into(),
+        Some(default) if setting.kind != SettingKind::Switch => format!("{} [default: {default}]", setting.help).into(),
         _ => setting.help.into(),
     }
 }

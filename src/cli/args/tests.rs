@@ -62,9 +62,9 @@ fn without_arguments_it_polls_etcd_on_this_machine() {
     assert_eq!(invocation.command, Command::Run);
     let settings = invocation.settings;
     assert_eq!(settings.mode, Mode::Interval(Duration::from_secs(600)));
-    assert_eq!(settings.confdirs, [Path::new("/etc/upstreamd")]);
-    assert!(!settings.confdirs_given);
-    assert_eq!(settings.state_dir, StateDir::Auto);
+    assert_eq!(settings.conf_d.confdirs, [Path::new("/etc/upstreamd")]);
+    assert!(!settings.conf_d.confdirs_given);
+    assert_eq!(settings.agent.state_dir, StateDir::Auto);
     assert_eq!(etcd("upstreamd").endpoints, ["127.0.0.1:2379"]);
     assert!(settings.warnings.is_empty());
 }
@@ -74,8 +74,8 @@ fn the_older_confds_lines_work() {
     let line =
         "confd -onetime -backend etcdv3 -node http://10.0.0.1:2379 -node=http://10.0.0.2:2379 -confdir /srv/confd";
     assert_eq!(settings(line).mode, Mode::Onetime);
-    assert_eq!(settings(line).confdirs, [Path::new("/srv/confd")]);
-    assert!(settings(line).confdirs_given);
+    assert_eq!(settings(line).conf_d.confdirs, [Path::new("/srv/confd")]);
+    assert!(settings(line).conf_d.confdirs_given);
     assert_eq!(etcd(line).endpoints, ["http://10.0.0.1:2379", "http://10.0.0.2:2379"]);
 
     assert_eq!(settings("confd -onetime=true").mode, Mode::Onetime);
@@ -83,11 +83,11 @@ fn the_older_confds_lines_work() {
     assert_eq!(settings("confd -interval 60 -backend env").mode, Mode::Interval(Duration::from_secs(60)));
     assert_eq!(settings("confd -interval 60 -interval=5").mode, Mode::Interval(Duration::from_secs(5)));
     assert_eq!(settings("confd -watch -onetime").mode, Mode::Onetime);
-    assert_eq!(settings("confd -log-level debug").log_level, LogLevel::Debug);
-    assert_eq!(settings("confd -prefix production/").prefix, "/production");
+    assert_eq!(settings("confd -log-level debug").log.level, LogLevel::Debug);
+    assert_eq!(settings("confd -prefix production/").conf_d.defaults.prefix, "/production");
     let line = "confd -noop -sync-only -keep-stage-file -config-file=/c.toml";
     let settings = parse_with(line, &[], &[("/c.toml", "")]).unwrap().settings;
-    assert!(settings.noop && settings.sync_only && settings.keep_stage_file);
+    assert!(settings.preview.noop && settings.conf_d.defaults.sync_only && settings.agent.keep_stage_file);
 }
 
 #[test]
@@ -138,28 +138,31 @@ fn the_newer_confds_lines_work() {
     // Flags of one kind on both sides of the word add up.
     assert_eq!(etcd("confd --node=a:1 etcd -n b:2 -n=c:3").endpoints, ["a:1", "b:2", "c:3"]);
     assert_eq!(ok("confd --check-config --resource app.toml env").command, Command::Check);
-    assert_eq!(settings("confd --check-config --resource app.toml env").resource.as_deref(), Some("app.toml"));
+    assert_eq!(settings("confd --check-config --resource app.toml env").conf_d.only.as_deref(), Some("app.toml"));
 }
 
 #[test]
 fn values_are_taken_whatever_they_look_like() {
     let line = "upstreamd --username u --password -x --prefix=-p";
     assert_eq!(login(line), Some(("u".to_owned(), "-x".to_owned())));
-    assert_eq!(settings(line).prefix, "/-p");
-    assert_eq!(settings("upstreamd --state-dir ''").state_dir, StateDir::Off);
-    assert_eq!(settings("upstreamd --state-dir=").state_dir, StateDir::Off);
-    assert_eq!(settings("upstreamd --color").color, Color::Always);
-    assert_eq!(settings("upstreamd --color=never").color, Color::Never);
-    assert_eq!(settings("upstreamd --log-level ''").log_level, LogLevel::Info);
+    assert_eq!(settings(line).conf_d.defaults.prefix, "/-p");
+    assert_eq!(settings("upstreamd --state-dir ''").agent.state_dir, StateDir::Off);
+    assert_eq!(settings("upstreamd --state-dir=").agent.state_dir, StateDir::Off);
+    assert_eq!(settings("upstreamd --color").preview.color, Color::Always);
+    assert_eq!(settings("upstreamd --color=never").preview.color, Color::Never);
+    assert_eq!(settings("upstreamd --log-level ''").log.level, LogLevel::Info);
 }
 
 #[test]
 fn subcommands_take_flags_on_either_side() {
     assert_eq!(ok("upstreamd check").command, Command::Check);
-    assert_eq!(ok("upstreamd --confdir x check --confdir y").settings.confdirs, [Path::new("x"), Path::new("y")]);
+    assert_eq!(
+        ok("upstreamd --confdir x check --confdir y").settings.conf_d.confdirs,
+        [Path::new("x"), Path::new("y")]
+    );
     let render = ok("upstreamd -backend env render -prefix /p app.toml");
     assert_eq!(render.command, Command::Render { resource: "app.toml".to_owned() });
-    assert_eq!((render.settings.store, render.settings.prefix.as_str()), (StoreSettings::Env, "/p"));
+    assert_eq!((render.settings.store, render.settings.conf_d.defaults.prefix.as_str()), (StoreSettings::Env, "/p"));
     assert_eq!(ok("upstreamd env render app.toml").settings.store, StoreSettings::Env);
     assert_eq!(ok("upstreamd render env").command, Command::Render { resource: "env".to_owned() });
     assert_eq!(ok("upstreamd diff --diff-context 0").command, Command::Diff);

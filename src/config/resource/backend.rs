@@ -51,7 +51,7 @@ const PASSED_OVER: &[&str] = &[
 ];
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum StoreKind {
     Etcd,
     File,
     Env,
@@ -64,28 +64,31 @@ pub(super) fn read(fields: &mut Fields<'_>, table: &Place) -> Option<StoreSettin
     }
     let hint = "say which, as in backend = \"etcd\"";
     let kind = fields.require("backend", table, hint, kind);
-    let etcd = etcd(fields, table, matches!(kind, Some(Kind::Etcd)));
+    let etcd = etcd(fields, table, matches!(kind, Some(StoreKind::Etcd)));
     let paths = fields.take("file", files).unwrap_or_default();
     let filter = fields.take("filter", |field| Ok(field.text()?.to_owned())).unwrap_or_else(|| "*".to_owned());
     Some(match kind? {
-        Kind::Etcd => StoreSettings::Etcd(etcd?),
-        Kind::File if paths.is_empty() => {
+        StoreKind::Etcd => StoreSettings::Etcd(etcd?),
+        StoreKind::File if paths.is_empty() => {
             let problem = Problem::new("the backend `file` needs a file").at(table.clone());
             fields.refuse(problem.hint("name it, as in file = [\"/etc/keys.yaml\"]"));
             return None;
         }
-        Kind::File => StoreSettings::File(FileSettings { paths, filter }),
-        Kind::Env => StoreSettings::Env,
+        StoreKind::File => StoreSettings::File(FileSettings { paths, filter }),
+        StoreKind::Env => StoreSettings::Env,
     })
 }
 
-fn kind(field: &Field<'_>) -> Result<Kind, Problem> {
+fn kind(field: &Field<'_>) -> Result<StoreKind, Problem> {
     let word = field.text()?;
     if FOREIGN_BACKENDS.contains(&word) {
         return Err(Problem::new(format!("the backend `{word}` is not supported"))
             .hint("supported are etcd (or etcdv3), file and env"));
     }
-    choice(field, &[("etcd", Kind::Etcd), ("etcdv3", Kind::Etcd), ("file", Kind::File), ("env", Kind::Env)])
+    choice(
+        field,
+        &[("etcd", StoreKind::Etcd), ("etcdv3", StoreKind::Etcd), ("file", StoreKind::File), ("env", StoreKind::Env)],
+    )
 }
 
 fn etcd(fields: &mut Fields<'_>, table: &Place, is_meant: bool) -> Option<EtcdSettings> {

@@ -11,7 +11,7 @@ use super::{Texts, names};
 const HINT: &str = "write tcp, http://HOST:PORT/PATH, https://HOST:PORT/PATH, h2 (over TLS), h2c or exec:COMMAND";
 
 /// A check by its kind, before what goes with it.
-enum Kind {
+enum CheckScheme {
     Tcp,
     Http { is_tls: bool, host: String, port: u16, path: String },
     Http2 { is_tls: bool },
@@ -21,8 +21,8 @@ enum Kind {
 /// The check; `None` where something about it is wrong.
 pub(super) fn read(texts: &mut Texts) -> Option<Check> {
     let kind = texts.parsed("check", kind)?;
-    let is_http = matches!(kind, Kind::Http { .. });
-    let is_tls = matches!(kind, Kind::Http { is_tls: true, .. } | Kind::Http2 { is_tls: true });
+    let is_http = matches!(kind, CheckScheme::Http { .. });
+    let is_tls = matches!(kind, CheckScheme::Http { is_tls: true, .. } | CheckScheme::Http2 { is_tls: true });
     for (name, applies, to) in [
         ("check_status", is_http, "http:// and https://"),
         ("check_body", is_http, "http:// and https://"),
@@ -43,27 +43,27 @@ pub(super) fn read(texts: &mut Texts) -> Option<Check> {
     }
     let tls = |is_tls: bool| is_tls.then(|| CheckTls { ca: ca.clone(), insecure });
     Some(match kind {
-        Kind::Tcp => Check::Tcp,
-        Kind::Exec(command) => Check::Exec(command),
-        Kind::Http2 { is_tls } => Check::Http2 { tls: tls(is_tls) },
-        Kind::Http { is_tls, host, port, path } => {
+        CheckScheme::Tcp => Check::Tcp,
+        CheckScheme::Exec(command) => Check::Exec(command),
+        CheckScheme::Http2 { is_tls } => Check::Http2 { tls: tls(is_tls) },
+        CheckScheme::Http { is_tls, host, port, path } => {
             Check::Http(HttpCheck { host, port, path, status, body, tls: tls(is_tls) })
         }
     })
 }
 
-fn kind(text: &str) -> Result<Kind, Problem> {
+fn kind(text: &str) -> Result<CheckScheme, Problem> {
     match text {
-        "tcp" => return Ok(Kind::Tcp),
-        "h2" => return Ok(Kind::Http2 { is_tls: true }),
-        "h2c" => return Ok(Kind::Http2 { is_tls: false }),
+        "tcp" => return Ok(CheckScheme::Tcp),
+        "h2" => return Ok(CheckScheme::Http2 { is_tls: true }),
+        "h2c" => return Ok(CheckScheme::Http2 { is_tls: false }),
         _ => {}
     }
     if let Some(command) = text.strip_prefix("exec:") {
         return match command.trim() {
             "" => Err(Problem::new("`exec:` has no command").hint(HINT)),
             _ if command.contains('\0') => Err(Problem::new("the command contains a NUL").hint(HINT)),
-            command => Ok(Kind::Exec(command.to_owned())),
+            command => Ok(CheckScheme::Exec(command.to_owned())),
         };
     }
     let is_tls = match text.split_once("://") {
@@ -74,7 +74,7 @@ fn kind(text: &str) -> Result<Kind, Problem> {
     url(text, is_tls).ok_or_else(|| Problem::new(format!("{} is no URL that can be asked", shown(text))).hint(HINT))
 }
 
-fn url(text: &str, is_tls: bool) -> Option<Kind> {
+fn url(text: &str, is_tls: bool) -> Option<CheckScheme> {
     let (_, rest) = text.split_once("://")?;
     let split = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(split);
@@ -90,7 +90,7 @@ fn url(text: &str, is_tls: bool) -> Option<Kind> {
         Some((host, port)) if !port.contains(']') => (host, port.parse().ok().filter(|port| *port > 0)?),
         _ => (authority, if is_tls { 443 } else { 80 }),
     };
-    Some(Kind::Http { is_tls, host: names::host(host)?, port, path })
+    Some(CheckScheme::Http { is_tls, host: names::host(host)?, port, path })
 }
 
 /// `200` or `200-399`.

@@ -10,7 +10,7 @@ use crate::config::document::{Document, Field, Fields};
 use crate::model::problem::Problem;
 
 use super::layers::{Origin, Raw};
-use super::table::{self, Kind, Setting};
+use super::table::{self, Setting, SettingKind};
 
 const OTHERWISE: &str = "`upstreamd --help` lists the settings; in the file they have `_` for `-`";
 
@@ -52,16 +52,16 @@ fn written(setting: &Setting, field: &Field<'_>) -> Result<Vec<String>, Problem>
         _ => text(),
     };
     match setting.kind {
-        Kind::Switch => Ok(vec![field.boolean()?.to_string()]),
-        Kind::Seconds => number().map_err(|_| field.not_a("number of seconds")),
-        Kind::Count => number().map_err(|_| field.not_a("number")),
-        Kind::Duration => text().map_err(|problem| problem.hint("write a duration such as \"30s\"")),
-        Kind::OptionalChoice(_) => match field.value().as_bool() {
+        SettingKind::Switch => Ok(vec![field.boolean()?.to_string()]),
+        SettingKind::Seconds => number().map_err(|_| field.not_a("number of seconds")),
+        SettingKind::Count => number().map_err(|_| field.not_a("number")),
+        SettingKind::Duration => text().map_err(|problem| problem.hint("write a duration such as \"30s\"")),
+        SettingKind::OptionalChoice(_) => match field.value().as_bool() {
             Some(wish) => Ok(vec![wish.to_string()]),
             None => text(),
         },
-        Kind::Text | Kind::Secret | Kind::Path | Kind::Choice(_) => text(),
-        Kind::Texts | Kind::Paths => match field.text() {
+        SettingKind::Text | SettingKind::Secret | SettingKind::Path | SettingKind::Choice(_) => text(),
+        SettingKind::Texts | SettingKind::Paths => match field.text() {
             Ok(text) => Ok(vec![text.to_owned()]),
             Err(_) => Ok(field.texts()?.into_iter().map(|(text, _)| text.to_owned()).collect()),
         },

@@ -15,7 +15,7 @@ pub const FOREIGN_BACKENDS: &[&str] =
     &["consul", "vault", "redis", "zookeeper", "dynamodb", "ssm", "acm", "secretsmanager", "imds", "rancher"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Backend {
+enum BackendWord {
     /// By the name under which the older confd asks `$ETCDCTL_PEERS` for nodes.
     Etcd,
     /// By its other name there, under which it asks nobody.
@@ -26,10 +26,10 @@ enum Backend {
 
 /// Reads the store's settings. Those of another store than the chosen one are left alone: a shared file may have them.
 pub(super) fn read(values: &mut Values<'_>) -> StoreSettings {
-    match values.parsed(&BACKEND, backend).unwrap_or(Backend::Etcd) {
-        Backend::Etcd => StoreSettings::Etcd(etcd(values, true)),
-        Backend::EtcdV3 => StoreSettings::Etcd(etcd(values, false)),
-        Backend::File => {
+    match values.parsed(&BACKEND, backend).unwrap_or(BackendWord::Etcd) {
+        BackendWord::Etcd => StoreSettings::Etcd(etcd(values, true)),
+        BackendWord::EtcdV3 => StoreSettings::Etcd(etcd(values, false)),
+        BackendWord::File => {
             let paths = values.paths(&FILE);
             if paths.is_empty() {
                 let problem = Problem::new("the backend `file` needs a file");
@@ -37,16 +37,16 @@ pub(super) fn read(values: &mut Values<'_>) -> StoreSettings {
             }
             StoreSettings::File(FileSettings { paths, filter: values.text(&FILTER).unwrap_or_default() })
         }
-        Backend::Env => StoreSettings::Env,
+        BackendWord::Env => StoreSettings::Env,
     }
 }
 
-fn backend(word: &str) -> Result<Backend, Problem> {
+fn backend(word: &str) -> Result<BackendWord, Problem> {
     match word {
-        "etcd" => Ok(Backend::Etcd),
-        "etcdv3" => Ok(Backend::EtcdV3),
-        "file" => Ok(Backend::File),
-        "env" => Ok(Backend::Env),
+        "etcd" => Ok(BackendWord::Etcd),
+        "etcdv3" => Ok(BackendWord::EtcdV3),
+        "file" => Ok(BackendWord::File),
+        "env" => Ok(BackendWord::Env),
         foreign if FOREIGN_BACKENDS.contains(&foreign) => {
             Err(Problem::new(format!("the backend `{foreign}` is not supported"))
                 .hint("supported are etcd (or etcdv3), file and env"))

@@ -10,7 +10,7 @@ pub struct Setting {
     /// One-letter flag.
     pub short: Option<char>,
     /// What its values look like.
-    pub kind: Kind,
+    pub kind: SettingKind,
     /// The default as one would write it; `None` where there is none.
     pub default: Option<&'static str>,
     /// Where it stands in the help.
@@ -27,7 +27,7 @@ pub struct Setting {
 
 /// What the values of a setting look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum SettingKind {
     /// `true` or `false`; as a flag also alone, for `true`.
     Switch,
     /// Any text.
@@ -96,30 +96,30 @@ impl Section {
     }
 }
 
-impl Kind {
+impl SettingKind {
     /// What stands for a value in the help.
     pub fn value_name(self) -> &'static str {
         match self {
-            Kind::Switch => "BOOL",
-            Kind::Text | Kind::Secret | Kind::Texts => "TEXT",
-            Kind::Path | Kind::Paths => "PATH",
-            Kind::Seconds => "SECONDS",
-            Kind::Duration => "DURATION",
-            Kind::Count => "N",
-            Kind::Choice(_) | Kind::OptionalChoice(_) => "WORD",
+            SettingKind::Switch => "BOOL",
+            SettingKind::Text | SettingKind::Secret | SettingKind::Texts => "TEXT",
+            SettingKind::Path | SettingKind::Paths => "PATH",
+            SettingKind::Seconds => "SECONDS",
+            SettingKind::Duration => "DURATION",
+            SettingKind::Count => "N",
+            SettingKind::Choice(_) | SettingKind::OptionalChoice(_) => "WORD",
         }
     }
 
     /// Whether several values may be given.
     pub fn is_list(self) -> bool {
-        matches!(self, Kind::Texts | Kind::Paths)
+        matches!(self, SettingKind::Texts | SettingKind::Paths)
     }
 
     /// What the flag stands for when it is given alone; `None` where it needs a value.
     pub fn alone(self) -> Option<&'static str> {
         match self {
-            Kind::Switch => Some("true"),
-            Kind::OptionalChoice(words) => words.first().copied(),
+            SettingKind::Switch => Some("true"),
+            SettingKind::OptionalChoice(words) => words.first().copied(),
             _ => None,
         }
     }
@@ -148,7 +148,7 @@ impl Setting {
     }
 }
 
-const fn setting(name: &'static str, kind: Kind, section: Section, help: &'static str) -> Setting {
+const fn setting(name: &'static str, kind: SettingKind, section: Section, help: &'static str) -> Setting {
     Setting {
         name,
         short: None,
@@ -162,7 +162,7 @@ const fn setting(name: &'static str, kind: Kind, section: Section, help: &'stati
     }
 }
 
-const fn without_effect(name: &'static str, kind: Kind, reason: &'static str) -> Setting {
+const fn without_effect(name: &'static str, kind: SettingKind, reason: &'static str) -> Setting {
     let setting = setting(name, kind, Section::Confd, reason);
     Setting { effect: Effect::Nothing(reason), ..setting }
 }
@@ -195,138 +195,138 @@ macro_rules! settings {
 }
 
 settings! {
-    ONETIME = setting("onetime", Kind::Switch, Section::Run, "do everything once and exit; wins over --watch")
+    ONETIME = setting("onetime", SettingKind::Switch, Section::Run, "do everything once and exit; wins over --watch")
         .default("false");
-    WATCH = setting("watch", Kind::Switch, Section::Run, "follow the store and act on every change").default("false");
-    INTERVAL = setting("interval", Kind::Seconds, Section::Run,
+    WATCH = setting("watch", SettingKind::Switch, Section::Run, "follow the store and act on every change").default("false");
+    INTERVAL = setting("interval", SettingKind::Seconds, Section::Run,
         "how often to look without --watch; with --watch, only if it is given: how often to check everything again")
         .default("600");
-    CONFDIR = setting("confdir", Kind::Paths, Section::Run,
+    CONFDIR = setting("confdir", SettingKind::Paths, Section::Run,
         "folder that holds conf.d and templates; may be repeated; /etc/confd if only that exists")
         .default("/etc/upstreamd");
-    CONFIG_FILE = setting("config-file", Kind::Path, Section::Run,
+    CONFIG_FILE = setting("config-file", SettingKind::Path, Section::Run,
         "settings file; without it upstreamd.toml or confd.toml in a given confdir, then /etc/upstreamd/upstreamd.toml, \
          then /etc/confd/confd.toml");
-    RESOURCE = setting("resource", Kind::Text, Section::Run, "only this file of conf.d");
-    PREFIX = setting("prefix", Kind::Text, Section::Run, "put in front of all keys; templates do not see it")
+    RESOURCE = setting("resource", SettingKind::Text, Section::Run, "only this file of conf.d");
+    PREFIX = setting("prefix", SettingKind::Text, Section::Run, "put in front of all keys; templates do not see it")
         .may_be_empty();
-    PREFIX_MODE = setting("prefix-mode", Kind::Choice(&["concatenate", "replace"]), Section::Run,
+    PREFIX_MODE = setting("prefix-mode", SettingKind::Choice(&["concatenate", "replace"]), Section::Run,
         "whether --prefix comes before a resource's own prefix (as in the newer confd) or instead of it (as in the older)")
         .default("concatenate");
-    NOOP = setting("noop", Kind::Switch, Section::Run, "change nothing, report which files would change").default("false");
-    DIFF = setting("diff", Kind::Switch, Section::Run, "with --noop: also show the differences, as the subcommand diff does")
+    NOOP = setting("noop", SettingKind::Switch, Section::Run, "change nothing, report which files would change").default("false");
+    DIFF = setting("diff", SettingKind::Switch, Section::Run, "with --noop: also show the differences, as the subcommand diff does")
         .default("false");
-    DIFF_CONTEXT = setting("diff-context", Kind::Count, Section::Run, "lines around each change in a difference")
+    DIFF_CONTEXT = setting("diff-context", SettingKind::Count, Section::Run, "lines around each change in a difference")
         .default("3");
-    COLOR = setting("color", Kind::OptionalChoice(&["always", "auto", "never"]), Section::Run,
+    COLOR = setting("color", SettingKind::OptionalChoice(&["always", "auto", "never"]), Section::Run,
         "whether differences are coloured; auto: only on a terminal").default("auto");
-    SYNC_ONLY = setting("sync-only", Kind::Switch, Section::Run, "run no check_cmd and no reload_cmd").default("false");
-    KEEP_STAGE_FILE = setting("keep-stage-file", Kind::Switch, Section::Run, "keep staged files for inspection")
+    SYNC_ONLY = setting("sync-only", SettingKind::Switch, Section::Run, "run no check_cmd and no reload_cmd").default("false");
+    KEEP_STAGE_FILE = setting("keep-stage-file", SettingKind::Switch, Section::Run, "keep staged files for inspection")
         .default("false");
-    STATE_DIR = setting("state-dir", Kind::Path, Section::Run,
+    STATE_DIR = setting("state-dir", SettingKind::Path, Section::Run,
         "folder of the journal and the lock; empty: no folder; by default /var/lib/upstreamd, \
          otherwise $XDG_STATE_HOME/upstreamd, otherwise no folder").may_be_empty();
-    RECEIPTS = setting("receipts", Kind::Switch, Section::Run,
+    RECEIPTS = setting("receipts", SettingKind::Switch, Section::Run,
         "record in etcd, below /upstreamd/agents, which changes are applied and drained").default("false");
-    AGENT_ID = setting("agent-id", Kind::Text, Section::Run,
+    AGENT_ID = setting("agent-id", SettingKind::Text, Section::Run,
         "this agent's name in its receipt; by default the host's name");
-    FAILURE_MODE = setting("failure-mode", Kind::Choice(&["best-effort", "fail-fast"]), Section::Run,
+    FAILURE_MODE = setting("failure-mode", SettingKind::Choice(&["best-effort", "fail-fast"]), Section::Run,
         "with --onetime: whether the first failure ends the pass, with resources in the order of their files; \
          a broken file in conf.d counts as a failure").default("best-effort");
-    CHECK_CONFIG = setting("check-config", Kind::Switch, Section::Run,
+    CHECK_CONFIG = setting("check-config", SettingKind::Switch, Section::Run,
         "like the subcommand check, and every destination's folder must exist").default("false");
-    VALIDATE = setting("validate", Kind::Switch, Section::Run, "like the subcommand check; see --mock-data").default("false");
-    MOCK_DATA = setting("mock-data", Kind::Path, Section::Run,
+    VALIDATE = setting("validate", SettingKind::Switch, Section::Run, "like the subcommand check; see --mock-data").default("false");
+    MOCK_DATA = setting("mock-data", SettingKind::Path, Section::Run,
         "with --validate: JSON object to render templates with, as dot (Tera: as variables); the store is then empty, \
          and a missing key is an empty text");
-    PREFLIGHT = setting("preflight", Kind::Switch, Section::Run,
+    PREFLIGHT = setting("preflight", SettingKind::Switch, Section::Run,
         "ask the store for its health, load everything, count the keys of each resource, and exit; a resource without keys is a warning")
         .default("false");
 
-    BACKEND = setting("backend", Kind::Choice(&["etcd", "etcdv3", "file", "env"]), Section::Store,
+    BACKEND = setting("backend", SettingKind::Choice(&["etcd", "etcdv3", "file", "env"]), Section::Store,
         "the kind of store; also as a subcommand: upstreamd etcd --watch").default("etcd");
-    NODE = setting("node", Kind::Texts, Section::Store,
+    NODE = setting("node", SettingKind::Texts, Section::Store,
         "etcd endpoint, host:port or URL; may be repeated; by default 127.0.0.1:2379").short('n').also(&["nodes"]);
-    SRV_DOMAIN = setting("srv-domain", Kind::Text, Section::Store, "domain whose SRV records name the endpoints");
-    SRV_RECORD = setting("srv-record", Kind::Text, Section::Store,
+    SRV_DOMAIN = setting("srv-domain", SettingKind::Text, Section::Store, "domain whose SRV records name the endpoints");
+    SRV_RECORD = setting("srv-record", SettingKind::Text, Section::Store,
         "the SRV record to look up, instead of those that etcd and confd use");
-    SCHEME = setting("scheme", Kind::Choice(&["http", "https"]), Section::Store,
+    SCHEME = setting("scheme", SettingKind::Choice(&["http", "https"]), Section::Store,
         "scheme of endpoints that name none; by default https if certificates are given, otherwise http");
-    CLIENT_CERT = setting("client-cert", Kind::Path, Section::Store, "client certificate (PEM)");
-    CLIENT_KEY = setting("client-key", Kind::Path, Section::Store, "key of the client certificate (PEM)");
-    CLIENT_CA_KEYS = setting("client-ca-keys", Kind::Path, Section::Store,
+    CLIENT_CERT = setting("client-cert", SettingKind::Path, Section::Store, "client certificate (PEM)");
+    CLIENT_KEY = setting("client-key", SettingKind::Path, Section::Store, "key of the client certificate (PEM)");
+    CLIENT_CA_KEYS = setting("client-ca-keys", SettingKind::Path, Section::Store,
         "CA certificates (PEM) instead of the system's").also(&["client_cakeys"]);
-    CLIENT_INSECURE = setting("client-insecure", Kind::Switch, Section::Store, "accept any server certificate")
+    CLIENT_INSECURE = setting("client-insecure", SettingKind::Switch, Section::Store, "accept any server certificate")
         .default("false");
-    BASIC_AUTH = setting("basic-auth", Kind::Switch, Section::Store,
+    BASIC_AUTH = setting("basic-auth", SettingKind::Switch, Section::Store,
         "log in with user name and password; on if there is a user name, false forbids it");
-    USERNAME = setting("username", Kind::Text, Section::Store, "user name");
-    PASSWORD = setting("password", Kind::Secret, Section::Store,
+    USERNAME = setting("username", SettingKind::Text, Section::Store, "user name");
+    PASSWORD = setting("password", SettingKind::Secret, Section::Store,
         "password; other users can see a flag, so prefer the file or the environment").may_be_empty();
-    FILE = setting("file", Kind::Paths, Section::Store,
+    FILE = setting("file", SettingKind::Paths, Section::Store,
         "YAML, JSON or TOML file with keys, or a folder of them; may be repeated");
-    FILTER = setting("filter", Kind::Text, Section::Store, "which files of such a folder to read").default("*");
+    FILTER = setting("filter", SettingKind::Text, Section::Store, "which files of such a folder to read").default("*");
 
-    BACKEND_TIMEOUT = setting("backend-timeout", Kind::Duration, Section::Time,
+    BACKEND_TIMEOUT = setting("backend-timeout", SettingKind::Duration, Section::Time,
         "total time after which --onetime gives up on the store").default("30s");
-    PREFLIGHT_TIMEOUT = setting("preflight-timeout", Kind::Duration, Section::Time,
+    PREFLIGHT_TIMEOUT = setting("preflight-timeout", SettingKind::Duration, Section::Time,
         "how long --preflight may take in total").default("10s");
-    DIAL_TIMEOUT = setting("dial-timeout", Kind::Duration, Section::Time, "how long one connection attempt may take")
+    DIAL_TIMEOUT = setting("dial-timeout", SettingKind::Duration, Section::Time, "how long one connection attempt may take")
         .default("5s");
-    REQUEST_TIMEOUT = setting("request-timeout", Kind::Duration, Section::Time, "how long one request may take")
+    REQUEST_TIMEOUT = setting("request-timeout", SettingKind::Duration, Section::Time, "how long one request may take")
         .default("5s");
-    CHECK_CMD_TIMEOUT = setting("check-cmd-timeout", Kind::Duration, Section::Time,
+    CHECK_CMD_TIMEOUT = setting("check-cmd-timeout", SettingKind::Duration, Section::Time,
         "how long a check_cmd may take; 0s: no limit").default("30s");
-    RELOAD_CMD_TIMEOUT = setting("reload-cmd-timeout", Kind::Duration, Section::Time,
+    RELOAD_CMD_TIMEOUT = setting("reload-cmd-timeout", SettingKind::Duration, Section::Time,
         "how long a reload_cmd may take; 0s: no limit").default("60s");
-    SHUTDOWN_TIMEOUT = setting("shutdown-timeout", Kind::Duration, Section::Time,
+    SHUTDOWN_TIMEOUT = setting("shutdown-timeout", SettingKind::Duration, Section::Time,
         "how long a running transaction may take after SIGTERM").default("30s");
-    STOP_TIMEOUT = setting("stop-timeout", Kind::Duration, Section::Time,
+    STOP_TIMEOUT = setting("stop-timeout", SettingKind::Duration, Section::Time,
         "how long the supervised command (behind --) may take to end after its signal; then it is killed").default("30s");
-    DEBOUNCE = setting("debounce", Kind::Duration, Section::Time,
+    DEBOUNCE = setting("debounce", SettingKind::Duration, Section::Time,
         "quiet time to wait for after a change; by default 0s for the first change, then 100ms");
-    WATCH_ERROR_BACKOFF = setting("watch-error-backoff", Kind::Duration, Section::Time,
+    WATCH_ERROR_BACKOFF = setting("watch-error-backoff", SettingKind::Duration, Section::Time,
         "pause after the store failed; by default it grows with each failure");
 
-    NGINX_BINARY = setting("nginx-binary", Kind::Path, Section::Nginx, "the nginx program").default("nginx");
-    NGINX_CONF = setting("nginx-conf", Kind::Path, Section::Nginx, "nginx's main file; by default the one it was built with");
-    NGINX_PID_FILE = setting("nginx-pid-file", Kind::Path, Section::Nginx, "nginx's pid file; by default as nginx is configured");
-    NGINX_ERROR_LOG = setting("nginx-error-log", Kind::Path, Section::Nginx, "nginx's error log; by default as nginx is configured");
+    NGINX_BINARY = setting("nginx-binary", SettingKind::Path, Section::Nginx, "the nginx program").default("nginx");
+    NGINX_CONF = setting("nginx-conf", SettingKind::Path, Section::Nginx, "nginx's main file; by default the one it was built with");
+    NGINX_PID_FILE = setting("nginx-pid-file", SettingKind::Path, Section::Nginx, "nginx's pid file; by default as nginx is configured");
+    NGINX_ERROR_LOG = setting("nginx-error-log", SettingKind::Path, Section::Nginx, "nginx's error log; by default as nginx is configured");
 
     LOG_LEVEL = setting("log-level",
-        Kind::Choice(&["error", "warn", "info", "debug", "trace", "warning", "fatal", "panic"]), Section::Log,
+        SettingKind::Choice(&["error", "warn", "info", "debug", "trace", "warning", "fatal", "panic"]), Section::Log,
         "lowest severity to log; fatal and panic mean error").default("info");
-    LOG_FORMAT = setting("log-format", Kind::Choice(&["text", "json"]), Section::Log, "format of the log").default("text");
+    LOG_FORMAT = setting("log-format", SettingKind::Choice(&["text", "json"]), Section::Log, "format of the log").default("text");
 
-    METRICS_ADDR = setting("metrics-addr", Kind::Text, Section::Log,
+    METRICS_ADDR = setting("metrics-addr", SettingKind::Text, Section::Log,
         "serve /health, /ready, /ready/detailed, /applied and /metrics on this host:port, or :port, while watching")
         .may_be_empty();
 
-    TEMPLATE_CACHE = without_effect("template-cache", Kind::Switch, "templates are read again when they change");
-    NO_TEMPLATE_CACHE = without_effect("no-template-cache", Kind::Switch, "templates are read again when they change");
-    STAT_CACHE_TTL = without_effect("stat-cache-ttl", Kind::Duration, "templates are read again when they change");
-    BATCH_INTERVAL = without_effect("batch-interval", Kind::Duration,
+    TEMPLATE_CACHE = without_effect("template-cache", SettingKind::Switch, "templates are read again when they change");
+    NO_TEMPLATE_CACHE = without_effect("no-template-cache", SettingKind::Switch, "templates are read again when they change");
+    STAT_CACHE_TTL = without_effect("stat-cache-ttl", SettingKind::Duration, "templates are read again when they change");
+    BATCH_INTERVAL = without_effect("batch-interval", SettingKind::Duration,
         "resources that share their commands are applied together anyway");
-    READ_TIMEOUT = without_effect("read-timeout", Kind::Duration, "it is for redis");
-    WRITE_TIMEOUT = without_effect("write-timeout", Kind::Duration, "it is for redis");
-    RETRY_MAX_ATTEMPTS = without_effect("retry-max-attempts", Kind::Count, "the store is retried until it answers");
-    RETRY_BASE_DELAY = without_effect("retry-base-delay", Kind::Duration, "the store is retried until it answers");
-    RETRY_MAX_DELAY = without_effect("retry-max-delay", Kind::Duration, "the store is retried until it answers");
-    SYSTEMD_NOTIFY = without_effect("systemd-notify", Kind::Switch, "systemd itself says whether it wants notifications");
-    WATCHDOG_INTERVAL = without_effect("watchdog-interval", Kind::Duration, "systemd itself says how often");
-    AUTH_TOKEN = without_effect("auth-token", Kind::Secret, "it is for vault");
-    AUTH_TYPE = without_effect("auth-type", Kind::Text, "it is for vault");
-    APP_ID = without_effect("app-id", Kind::Text, "it is for vault");
-    USER_ID = without_effect("user-id", Kind::Text, "it is for vault");
-    ROLE_ID = without_effect("role-id", Kind::Text, "it is for vault");
-    SECRET_ID = without_effect("secret-id", Kind::Secret, "it is for vault");
-    PATH = without_effect("path", Kind::Text, "it is for vault");
-    TABLE = without_effect("table", Kind::Text, "it is for dynamodb");
-    SEPARATOR = without_effect("separator", Kind::Text, "it is for redis");
-    SECRET_KEYRING = without_effect("secret-keyring", Kind::Path, "values are taken as they are");
-    ACM_EXPORT_PRIVATE_KEY = without_effect("acm-export-private-key", Kind::Switch, "it is for acm");
+    READ_TIMEOUT = without_effect("read-timeout", SettingKind::Duration, "it is for redis");
+    WRITE_TIMEOUT = without_effect("write-timeout", SettingKind::Duration, "it is for redis");
+    RETRY_MAX_ATTEMPTS = without_effect("retry-max-attempts", SettingKind::Count, "the store is retried until it answers");
+    RETRY_BASE_DELAY = without_effect("retry-base-delay", SettingKind::Duration, "the store is retried until it answers");
+    RETRY_MAX_DELAY = without_effect("retry-max-delay", SettingKind::Duration, "the store is retried until it answers");
+    SYSTEMD_NOTIFY = without_effect("systemd-notify", SettingKind::Switch, "systemd itself says whether it wants notifications");
+    WATCHDOG_INTERVAL = without_effect("watchdog-interval", SettingKind::Duration, "systemd itself says how often");
+    AUTH_TOKEN = without_effect("auth-token", SettingKind::Secret, "it is for vault");
+    AUTH_TYPE = without_effect("auth-type", SettingKind::Text, "it is for vault");
+    APP_ID = without_effect("app-id", SettingKind::Text, "it is for vault");
+    USER_ID = without_effect("user-id", SettingKind::Text, "it is for vault");
+    ROLE_ID = without_effect("role-id", SettingKind::Text, "it is for vault");
+    SECRET_ID = without_effect("secret-id", SettingKind::Secret, "it is for vault");
+    PATH = without_effect("path", SettingKind::Text, "it is for vault");
+    TABLE = without_effect("table", SettingKind::Text, "it is for dynamodb");
+    SEPARATOR = without_effect("separator", SettingKind::Text, "it is for redis");
+    SECRET_KEYRING = without_effect("secret-keyring", SettingKind::Path, "values are taken as they are");
+    ACM_EXPORT_PRIVATE_KEY = without_effect("acm-export-private-key", SettingKind::Switch, "it is for acm");
     SECRETSMANAGER_VERSION_STAGE =
-        without_effect("secretsmanager-version-stage", Kind::Text, "it is for secretsmanager");
-    SECRETSMANAGER_NO_FLATTEN = without_effect("secretsmanager-no-flatten", Kind::Switch, "it is for secretsmanager");
-    IMDS_CACHE_TTL = without_effect("imds-cache-ttl", Kind::Duration, "it is for imds");
+        without_effect("secretsmanager-version-stage", SettingKind::Text, "it is for secretsmanager");
+    SECRETSMANAGER_NO_FLATTEN = without_effect("secretsmanager-no-flatten", SettingKind::Switch, "it is for secretsmanager");
+    IMDS_CACHE_TTL = without_effect("imds-cache-ttl", SettingKind::Duration, "it is for imds");
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use expect_test::{Expect, expect};
 
 use super::layers::{Flags, Raw};
-use super::table::{ALL, Kind, Section, Setting};
+use super::table::{ALL, Section, Setting, SettingKind};
 use super::*;
 use crate::model::store::{EtcdSettings, FileSettings, Scheme};
 
@@ -66,16 +66,16 @@ impl Said {
 /// Four values of the setting's kind, as one would write them; none is the default.
 fn samples(setting: &Setting) -> [&'static str; 4] {
     match setting.kind {
-        Kind::Switch if setting.default == Some("false") || setting.default.is_none() => {
+        SettingKind::Switch if setting.default == Some("false") || setting.default.is_none() => {
             ["true", "false", "true", "false"]
         }
-        Kind::Switch => ["false", "true", "false", "true"],
-        Kind::Text | Kind::Secret | Kind::Texts => ["host1:1", "host2:2", "host3:3", "host4:4"],
-        Kind::Path | Kind::Paths => ["/one", "/two", "/three", "/four"],
-        Kind::Seconds => ["1", "2", "3", "4"],
-        Kind::Duration => ["1s", "2s", "3s", "4s"],
-        Kind::Count => ["10", "20", "30", "40"],
-        Kind::Choice(words) | Kind::OptionalChoice(words) => {
+        SettingKind::Switch => ["false", "true", "false", "true"],
+        SettingKind::Text | SettingKind::Secret | SettingKind::Texts => ["host1:1", "host2:2", "host3:3", "host4:4"],
+        SettingKind::Path | SettingKind::Paths => ["/one", "/two", "/three", "/four"],
+        SettingKind::Seconds => ["1", "2", "3", "4"],
+        SettingKind::Duration => ["1s", "2s", "3s", "4s"],
+        SettingKind::Count => ["10", "20", "30", "40"],
+        SettingKind::Choice(words) | SettingKind::OptionalChoice(words) => {
             let others: Vec<_> = words.iter().copied().filter(|word| Some(*word) != setting.default).collect();
             std::array::from_fn(|index| others[index % others.len()])
         }
@@ -85,8 +85,8 @@ fn samples(setting: &Setting) -> [&'static str; 4] {
 /// The setting's line in the file, under the `nth` of its names.
 fn file_line(setting: &Setting, nth: usize, value: &str) -> String {
     let value = match setting.kind {
-        Kind::Switch | Kind::Count | Kind::Seconds => value.to_owned(),
-        Kind::Texts | Kind::Paths => format!("[\"{value}\"]"),
+        SettingKind::Switch | SettingKind::Count | SettingKind::Seconds => value.to_owned(),
+        SettingKind::Texts | SettingKind::Paths => format!("[\"{value}\"]"),
         _ => format!("\"{value}\""),
     };
     match setting.file_names()[nth].split_once('.') {
@@ -216,24 +216,24 @@ fn an_interval_beside_watch_is_a_resync_only_where_somebody_asked() {
 #[test]
 fn empty_texts_ask_for_the_default_or_are_no_variable() {
     let said = || Said::default().file("log-level = \"debug\"\nprefix = \"/p\"");
-    assert_eq!(said().settings().log_level, LogLevel::Debug);
-    assert_eq!(said().environment("CONFD_LOG_LEVEL", "").settings().log_level, LogLevel::Debug);
-    assert_eq!(said().flag(&table::LOG_LEVEL, "").settings().log_level, LogLevel::Info);
-    assert_eq!(said().settings().prefix, "/p");
-    assert_eq!(said().environment("UPSTREAMD_PREFIX", "").settings().prefix, "");
-    assert_eq!(Said::default().environment("UPSTREAMD_STATE_DIR", "").settings().state_dir, StateDir::Off);
-    assert_eq!(Said::default().file("state_dir = \"\"").settings().state_dir, StateDir::Off);
-    assert_eq!(Said::default().file("state_dir = \"s\"").settings().state_dir, StateDir::Path("s".into()));
+    assert_eq!(said().settings().log.level, LogLevel::Debug);
+    assert_eq!(said().environment("CONFD_LOG_LEVEL", "").settings().log.level, LogLevel::Debug);
+    assert_eq!(said().flag(&table::LOG_LEVEL, "").settings().log.level, LogLevel::Info);
+    assert_eq!(said().settings().conf_d.defaults.prefix, "/p");
+    assert_eq!(said().environment("UPSTREAMD_PREFIX", "").settings().conf_d.defaults.prefix, "");
+    assert_eq!(Said::default().environment("UPSTREAMD_STATE_DIR", "").settings().agent.state_dir, StateDir::Off);
+    assert_eq!(Said::default().file("state_dir = \"\"").settings().agent.state_dir, StateDir::Off);
+    assert_eq!(Said::default().file("state_dir = \"s\"").settings().agent.state_dir, StateDir::Path("s".into()));
 }
 
 #[test]
 fn zero_is_no_timeout_where_that_makes_sense() {
     let none = Said::default().flag(&table::CHECK_CMD_TIMEOUT, "0").flag(&table::RELOAD_CMD_TIMEOUT, "0s").settings();
-    assert_eq!((none.check_cmd_timeout, none.reload_cmd_timeout), (None, None));
+    assert_eq!((none.conf_d.defaults.check_cmd_timeout, none.conf_d.defaults.reload_cmd_timeout), (None, None));
     let defaults = Said::default().settings();
-    assert_eq!(defaults.check_cmd_timeout, Some(Duration::from_secs(30)));
-    assert_eq!(defaults.reload_cmd_timeout, Some(Duration::from_secs(60)));
-    assert_eq!(defaults.resource_defaults(), Defaults::default());
+    assert_eq!(defaults.conf_d.defaults.check_cmd_timeout, Some(Duration::from_secs(30)));
+    assert_eq!(defaults.conf_d.defaults.reload_cmd_timeout, Some(Duration::from_secs(60)));
+    assert_eq!(defaults.conf_d.defaults, Defaults::default());
     Said::default()
         .flag(&table::BACKEND_TIMEOUT, "0s")
         .flag(&table::DIAL_TIMEOUT, "0s")
@@ -349,17 +349,17 @@ fn both_confds_files_are_read() {
                  nodes = [\"http://a:2379\"]\nprefix = \"/p\"\nsrv_domain = \"\"\nscheme = \"http\"\nwatch = true\n\
                  client_cakeys = \"\"\nbasic_auth = false\nusername = \"\"\npassword = \"\"\n";
     let settings = Said::default().file(older).settings();
-    assert_eq!(settings.confdirs, [Path::new("/srv/confd")]);
+    assert_eq!(settings.conf_d.confdirs, [Path::new("/srv/confd")]);
     assert_eq!(settings.mode, Mode::Watch { resync: Some(Duration::from_secs(30)) });
-    assert_eq!((settings.log_level, settings.sync_only), (LogLevel::Warn, true));
+    assert_eq!((settings.log.level, settings.conf_d.defaults.sync_only), (LogLevel::Warn, true));
     assert!(settings.warnings.is_empty(), "{}", settings.warnings);
     let newer = "log_level = \"error\"\nlog_format = \"json\"\nsync_only = true\nreload_cmd_timeout = \"2m\"\n\
                  debounce = \"3s\"\nkeep_stage_file = true\ntemplate_cache = true\nfailure_mode = \"fail-fast\"\n";
     let settings = Said::default().file(newer).settings();
-    assert_eq!((settings.log_level, settings.log_format), (LogLevel::Error, LogFormat::Json));
-    assert_eq!(settings.reload_cmd_timeout, Some(Duration::from_secs(120)));
-    assert_eq!(settings.debounce, Some(Duration::from_secs(3)));
-    assert!(settings.fail_fast);
+    assert_eq!((settings.log.level, settings.log.format), (LogLevel::Error, LogFormat::Json));
+    assert_eq!(settings.conf_d.defaults.reload_cmd_timeout, Some(Duration::from_secs(120)));
+    assert_eq!(settings.conf_d.defaults.debounce, Some(Duration::from_secs(3)));
+    assert!(settings.agent.fail_fast);
     expect!["confd.toml:7:18: template-cache has no effect: templates are read again when they change"]
         .assert_eq(&settings.warnings.to_string());
 }

@@ -10,7 +10,7 @@ use crate::model::suggest;
 use crate::model::text::shown;
 
 use super::layers::{Layers, Origin, Raw};
-use super::table::{Kind, Setting};
+use super::table::{Setting, SettingKind};
 
 /// Reads settings and gathers what is wrong with them.
 pub(super) struct Values<'l> {
@@ -126,7 +126,7 @@ impl Values<'_> {
 /// The problem of a word that is none of the setting's.
 pub(super) fn not_among(setting: &Setting, text: &str) -> Problem {
     let words = match setting.kind {
-        Kind::Choice(words) | Kind::OptionalChoice(words) => words,
+        SettingKind::Choice(words) | SettingKind::OptionalChoice(words) => words,
         _ => &[],
     };
     let hint = suggest::did_you_mean(text, words.iter().copied())

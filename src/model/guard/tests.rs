@@ -16,7 +16,7 @@ fn check(guard: &str, asks: bool, live: &str, found: (usize, usize), expected: &
         held_since: age.parse().ok().map(|seconds| now - Duration::from_secs(seconds)),
     };
     let (keys, backends) = found;
-    let found = Found { asks, keys, backends, set_aside: keys - backends };
+    let found = RenderCount { asks, keys, backends, set_aside: keys - backends };
     assert_eq!(told(&guard.decide(found, live, now), now), expected, "{guard:?} {live:?} {found:?}");
 }
 
@@ -114,7 +114,7 @@ fn what_people_expect() {
 }
 
 /// Every guard, live state and find with small numbers.
-fn every_case(mut visit: impl FnMut(&Guard, Found, Live, Instant)) {
+fn every_case(mut visit: impl FnMut(&Guard, RenderCount, Live, Instant)) {
     let now = Instant::now() + Duration::from_secs(1000);
     let policies = [None, Some(OnEmpty::Keep), Some(OnEmpty::Placeholder), Some(OnEmpty::Apply), Some(OnEmpty::Fail)];
     for on_empty in policies {
@@ -123,7 +123,7 @@ fn every_case(mut visit: impl FnMut(&Guard, Found, Live, Instant)) {
                 let guard = Guard { on_empty, min_backends, max_drop_percent, max_drop_hold: HOLD };
                 for (keys, backends) in (0..5).flat_map(|keys| (0..=keys).map(move |backends| (keys, backends))) {
                     for asks in [true, false] {
-                        let found = Found { asks, keys, backends, set_aside: keys - backends };
+                        let found = RenderCount { asks, keys, backends, set_aside: keys - backends };
                         for count in [None, Some(0), Some(1), Some(3), Some(4)] {
                             for has_file in [true, false] {
                                 for age in [None, Some(0), Some(29), Some(30), Some(300)] {
@@ -202,7 +202,7 @@ fn a_drop_is_held_then_applied_and_forgotten_when_it_heals() {
         (110, 1, 3),
         (111, 1, 1),
     ] {
-        let found = Found { asks: true, keys: count, backends: count, set_aside: 0 };
+        let found = RenderCount { asks: true, keys: count, backends: count, set_aside: 0 };
         let decision = guard.decide(found, live, at(seconds));
         live.held_since = decision.held_since;
         if decision.verdict == Verdict::Apply {

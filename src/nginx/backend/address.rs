@@ -12,7 +12,7 @@ const MOST_PATH_BYTES: usize = 100;
 
 /// Where a backend listens. Sorts numerically: IPv4, IPv6, host names, sockets; then by port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Address {
+pub enum SocketOrHost {
     /// An IPv4 address and a port.
     V4(Ipv4Addr, u16),
     /// An IPv6 address and a port.
@@ -23,25 +23,25 @@ pub enum Address {
     Unix(String),
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for SocketOrHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Address::V4(ip, port) => write!(f, "{ip}:{port}"),
-            Address::V6(ip, port) => write!(f, "[{ip}]:{port}"),
-            Address::Name(name, port) => write!(f, "{name}:{port}"),
-            Address::Unix(path) => write!(f, "unix:{path}"),
+            SocketOrHost::V4(ip, port) => write!(f, "{ip}:{port}"),
+            SocketOrHost::V6(ip, port) => write!(f, "[{ip}]:{port}"),
+            SocketOrHost::Name(name, port) => write!(f, "{name}:{port}"),
+            SocketOrHost::Unix(path) => write!(f, "unix:{path}"),
         }
     }
 }
 
-impl Address {
+impl SocketOrHost {
     /// `host:port`, `[v6]:port`, or a bare host with the port of `options`.
-    pub(super) fn of_text(text: &str, options: &Options) -> Result<Address, Reason> {
-        Address::of_authority(text, options.port, options)
+    pub(super) fn of_text(text: &str, options: &Options) -> Result<SocketOrHost, Reason> {
+        SocketOrHost::of_authority(text, options.port, options)
     }
 
     /// As `of_text`, with another port for a bare host.
-    pub(super) fn of_authority(text: &str, default: Option<u16>, options: &Options) -> Result<Address, Reason> {
+    pub(super) fn of_authority(text: &str, default: Option<u16>, options: &Options) -> Result<SocketOrHost, Reason> {
         if let Some(path) = text.strip_prefix("unix:") {
             return unix(path, &options.unix);
         }
@@ -50,54 +50,54 @@ impl Address {
             let digits = text.rsplit(':').next().unwrap_or_default();
             return match text.contains('%') {
                 true => Err(Reason::NoAddress),
-                false => Address::of_host(&socket.ip().to_string(), port_of(digits)?, options),
+                false => SocketOrHost::of_host(&socket.ip().to_string(), port_of(digits)?, options),
             };
         }
         let missing = || default.ok_or(Reason::NoPort);
         if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             let ip: Ipv6Addr = inner.parse().map_err(|_| Reason::NoAddress)?;
-            return Address::of_host(&ip.to_string(), missing()?, options);
+            return SocketOrHost::of_host(&ip.to_string(), missing()?, options);
         }
         if text.parse::<IpAddr>().is_ok() {
-            return Address::of_host(text, missing()?, options);
+            return SocketOrHost::of_host(text, missing()?, options);
         }
         match text.split_once(':') {
-            Some((host, digits)) => Address::of_host(host, port_of(digits)?, options),
+            Some((host, digits)) => SocketOrHost::of_host(host, port_of(digits)?, options),
             None if is_host_name(text) && !options.hostnames => Err(Reason::HostName),
-            None if is_host_name(text) => Address::of_host(text, missing()?, options),
+            None if is_host_name(text) => SocketOrHost::of_host(text, missing()?, options),
             None => Err(Reason::NoAddress),
         }
     }
 
     /// A host by itself, and its port.
-    pub(super) fn of_host(host: &str, port: u16, options: &Options) -> Result<Address, Reason> {
+    pub(super) fn of_host(host: &str, port: u16, options: &Options) -> Result<SocketOrHost, Reason> {
         match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
             Ok(ip) if !is_allowed(ip, &options.allow, &options.deny) => Err(Reason::NotAllowed),
-            Ok(IpAddr::V4(ip)) => Ok(Address::V4(ip, port)),
-            Ok(IpAddr::V6(ip)) => Ok(Address::V6(ip, port)),
+            Ok(IpAddr::V4(ip)) => Ok(SocketOrHost::V4(ip, port)),
+            Ok(IpAddr::V6(ip)) => Ok(SocketOrHost::V6(ip, port)),
             Err(_) if !is_host_name(host) => Err(Reason::NoAddress),
             Err(_) if !options.hostnames => Err(Reason::HostName),
             // What a name leads to is not known here: the lists cannot speak for it.
             Err(_) if options.allow.is_some() || options.deny.is_some() => Err(Reason::NotAllowed),
-            Err(_) => Ok(Address::Name(host.to_ascii_lowercase(), port)),
+            Err(_) => Ok(SocketOrHost::Name(host.to_ascii_lowercase(), port)),
         }
     }
 
     /// The address without the port; a socket's path.
     pub fn host(&self) -> String {
         match self {
-            Address::V4(ip, _) => ip.to_string(),
-            Address::V6(ip, _) => ip.to_string(),
-            Address::Name(name, _) => name.clone(),
-            Address::Unix(path) => path.clone(),
+            SocketOrHost::V4(ip, _) => ip.to_string(),
+            SocketOrHost::V6(ip, _) => ip.to_string(),
+            SocketOrHost::Name(name, _) => name.clone(),
+            SocketOrHost::Unix(path) => path.clone(),
         }
     }
 
     /// The port; a socket has none.
     pub fn port(&self) -> Option<u16> {
         match self {
-            Address::V4(_, port) | Address::V6(_, port) | Address::Name(_, port) => Some(*port),
-            Address::Unix(_) => None,
+            SocketOrHost::V4(_, port) | SocketOrHost::V6(_, port) | SocketOrHost::Name(_, port) => Some(*port),
+            SocketOrHost::Unix(_) => None,
         }
     }
 }
@@ -128,7 +128,7 @@ fn is_host_name(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_label) && !is_number
 }
 
-fn unix(path: &str, sockets: &UnixSockets) -> Result<Address, Reason> {
+fn unix(path: &str, sockets: &UnixSockets) -> Result<SocketOrHost, Reason> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'/' | b'-');
     let is_path = path.strip_prefix('/').is_some_and(|rest| !rest.is_empty() && !rest.ends_with('/'))
         && path.len() <= MOST_PATH_BYTES
@@ -144,7 +144,7 @@ fn unix(path: &str, sockets: &UnixSockets) -> Result<Address, Reason> {
             .iter()
             .any(|folder| path.strip_prefix(folder.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'))),
     };
-    if allowed { Ok(Address::Unix(path.to_owned())) } else { Err(Reason::NotAllowed) }
+    if allowed { Ok(SocketOrHost::Unix(path.to_owned())) } else { Err(Reason::NotAllowed) }
 }
 
 #[cfg(test)]
@@ -153,7 +153,7 @@ mod tests {
 
     #[track_caller]
     fn check(options: &Options, text: &str, expected: Result<&str, Reason>) {
-        let address = Address::of_text(text, options).map(|address| address.to_string());
+        let address = SocketOrHost::of_text(text, options).map(|address| address.to_string());
         assert_eq!(address.as_deref().map_err(Clone::clone), expected, "{text:?}");
     }
 

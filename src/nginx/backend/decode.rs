@@ -3,22 +3,22 @@
 
 use serde_json::{Map, Value};
 
-use super::address::Address;
+use super::address::SocketOrHost;
 use super::json::{self, DEFAULT_PRIORITY};
-use super::{MOST_VALUE_BYTES, Options, Reason, State};
+use super::{BackendState, MOST_VALUE_BYTES, Options, Reason};
 use crate::model::key;
 use crate::nginx::quote;
 
 /// What one key says.
-pub(super) struct Record {
-    pub(super) address: Address,
+pub(super) struct BackendRecord {
+    pub(super) address: SocketOrHost,
     pub(super) weight: Option<u16>,
     /// The weight is on SkyDNS's scale, where a record without one has 100.
     pub(super) states_weight: bool,
     pub(super) priority: u32,
     pub(super) backup: bool,
     pub(super) down: bool,
-    pub(super) state: State,
+    pub(super) state: BackendState,
     pub(super) group: Option<String>,
     pub(super) max_fails: Option<u16>,
     pub(super) fail_timeout: Option<u16>,
@@ -26,16 +26,16 @@ pub(super) struct Record {
     pub(super) meta: Map<String, Value>,
 }
 
-impl Record {
-    pub(super) fn new(address: Address) -> Record {
-        Record {
+impl BackendRecord {
+    pub(super) fn new(address: SocketOrHost) -> BackendRecord {
+        BackendRecord {
             address,
             weight: None,
             states_weight: false,
             priority: DEFAULT_PRIORITY,
             backup: false,
             down: false,
-            state: State::Up,
+            state: BackendState::Up,
             group: None,
             max_fails: None,
             fail_timeout: None,
@@ -46,9 +46,9 @@ impl Record {
 }
 
 /// What a key of the folder is.
-pub(super) enum Entry<'a> {
+pub(super) enum DecodedKey<'a> {
     /// It announces a backend of this name.
-    Backend(&'a str, Record),
+    Backend(&'a str, BackendRecord),
     /// Nothing to list, and nothing wrong: a setting of another key, a draining backend, one of another group.
     Unlisted,
     /// It is none.
@@ -72,7 +72,7 @@ pub(super) fn entry<'a>(
     value: &key::Value,
     lookup: &Lookup<'_>,
     options: &Options,
-) -> Option<Entry<'a>> {
+) -> Option<DecodedKey<'a>> {
     let below = key.strip_prefix(folder).filter(|below| !below.is_empty())?;
     if !options.subfolders && below.contains('/') {
         return None;
@@ -82,13 +82,15 @@ pub(super) fn entry<'a>(
         && lookup(&format!("{name}/url")).is_some()
     {
         let wrong = if setting == "weight" { traefik_weight(value).err() } else { None };
-        return Some(wrong.map_or(Entry::Unlisted, Entry::SetAside));
+        return Some(wrong.map_or(DecodedKey::Unlisted, DecodedKey::SetAside));
     }
     let traefik_name = traefik.filter(|(_, setting)| *setting == "url").map(|(name, _)| name);
     Some(match record(below, value, traefik_name, lookup, options) {
-        Ok(record) if is_chosen(&record, options) => Entry::Backend(last_part(traefik_name.unwrap_or(below)), record),
-        Ok(_) => Entry::Unlisted,
-        Err(reason) => Entry::SetAside(reason),
+        Ok(record) if is_chosen(&record, options) => {
+            DecodedKey::Backend(last_part(traefik_name.unwrap_or(below)), record)
+        }
+        Ok(_) => DecodedKey::Unlisted,
+        Err(reason) => DecodedKey::SetAside(reason),
     })
 }
 
@@ -111,7 +113,7 @@ fn record(
     traefik_name: Option<&str>,
     lookup: &Lookup<'_>,
     options: &Options,
-) -> Result<Record, Reason> {
+) -> Result<BackendRecord, Reason> {
     if !quote::is_harmless(below) {
         return Err(Reason::BadName);
     }
@@ -131,12 +133,12 @@ fn record(
     } else if text.contains("://") {
         of_url(text, options)
     } else {
-        Ok(Record::new(Address::of_text(text, options)?))
+        Ok(BackendRecord::new(SocketOrHost::of_text(text, options)?))
     }
 }
 
 /// A URL: the scheme implies the port.
-pub(super) fn of_url(text: &str, options: &Options) -> Result<Record, Reason> {
+pub(super) fn of_url(text: &str, options: &Options) -> Result<BackendRecord, Reason> {
     let (scheme, rest) = text.split_once("://").ok_or(Reason::NoAddress)?;
     let scheme = scheme.to_ascii_lowercase();
     let port = match scheme.as_str() {
@@ -152,15 +154,15 @@ pub(super) fn of_url(text: &str, options: &Options) -> Result<Record, Reason> {
     if authority.starts_with("unix:") {
         return Err(Reason::NoAddress);
     }
-    let mut record = Record::new(Address::of_authority(authority, port, options)?);
+    let mut record = BackendRecord::new(SocketOrHost::of_authority(authority, port, options)?);
     record.meta.insert("scheme".to_owned(), Value::from(scheme));
     Ok(record)
 }
 
-fn is_chosen(record: &Record, options: &Options) -> bool {
+fn is_chosen(record: &BackendRecord, options: &Options) -> bool {
     let in_group = match (&record.group, &options.group) {
         (Some(theirs), Some(wanted)) => theirs == wanted,
         _ => true,
     };
-    in_group && (options.draining || record.state != State::Draining)
+    in_group && (options.draining || record.state != BackendState::Draining)
 }

@@ -3,15 +3,15 @@
 
 use serde_json::{Map, Value};
 
-use super::address::{self, Address};
-use super::decode::{Record, of_url};
-use super::{MOST_WEIGHT, Options, Reason, State, Wanted};
+use super::address::{self, SocketOrHost};
+use super::decode::{BackendRecord, of_url};
+use super::{BackendState, MOST_WEIGHT, Options, Reason, WantedAddress};
 
 /// Priority of a record that says none, as in SkyDNS.
 pub(super) const DEFAULT_PRIORITY: u32 = 10;
 
 /// Reads a record from a value that begins with `{`.
-pub(super) fn record(text: &str, options: &Options) -> Result<Record, Reason> {
+pub(super) fn record(text: &str, options: &Options) -> Result<BackendRecord, Reason> {
     let mut members: Map<String, Value> = match serde_json::from_str(text) {
         Ok(members) => members,
         Err(_) => serde_json::from_str(&quote_addresses(text)).map_err(|_| Reason::BadJson)?,
@@ -19,7 +19,7 @@ pub(super) fn record(text: &str, options: &Options) -> Result<Record, Reason> {
     let mut record = match members.swap_remove("URL").or_else(|| members.swap_remove("url")) {
         Some(Value::String(url)) => of_url(&url, options)?,
         Some(_) => return Err(Reason::BadMember("URL")),
-        None => Record::new(address(&mut members, options)?),
+        None => BackendRecord::new(address(&mut members, options)?),
     };
     record.weight = weight(members.swap_remove("weight").as_ref())?;
     record.states_weight = record.weight.is_some();
@@ -29,10 +29,10 @@ pub(super) fn record(text: &str, options: &Options) -> Result<Record, Reason> {
     };
     record.backup = flag(&mut members, "backup")?;
     record.state = match members.swap_remove("state").as_ref() {
-        None | Some(Value::Null) => State::Up,
-        Some(Value::String(word)) if word == "up" => State::Up,
-        Some(Value::String(word)) if word == "draining" => State::Draining,
-        Some(Value::String(word)) if word == "down" => State::Down,
+        None | Some(Value::Null) => BackendState::Up,
+        Some(Value::String(word)) if word == "up" => BackendState::Up,
+        Some(Value::String(word)) if word == "draining" => BackendState::Draining,
+        Some(Value::String(word)) if word == "down" => BackendState::Down,
         Some(_) => return Err(Reason::BadMember("state")),
     };
     record.down = flag(&mut members, "down")?;
@@ -56,7 +56,7 @@ pub(super) fn record(text: &str, options: &Options) -> Result<Record, Reason> {
     Ok(record)
 }
 
-fn address(members: &mut Map<String, Value>, options: &Options) -> Result<Address, Reason> {
+fn address(members: &mut Map<String, Value>, options: &Options) -> Result<SocketOrHost, Reason> {
     let port = match members.swap_remove("port") {
         None | Some(Value::Null) => options.port.ok_or(Reason::NoPort)?,
         Some(Value::Number(number)) => {
@@ -66,27 +66,27 @@ fn address(members: &mut Map<String, Value>, options: &Options) -> Result<Addres
         Some(_) => return Err(Reason::BadPort),
     };
     let wanted = match options.wanted {
-        Wanted::Private => "ipv4_private_addr",
-        Wanted::Public => "ipv4_public_addr",
-        Wanted::Host => "host",
+        WantedAddress::Private => "ipv4_private_addr",
+        WantedAddress::Public => "ipv4_public_addr",
+        WantedAddress::Host => "host",
     };
     const FLEET: [&str; 3] = ["ipv4_private_addr", "ipv4_public_addr", "ipv4_addr"];
     let is_fleet = FLEET.iter().any(|name| members.contains_key(*name));
     let is_there = |name: &str| !matches!(members.get(name), None | Some(Value::Null));
     let chosen = match options.wanted {
         // The other of the two addresses would be a wrong guess: nothing is taken for what was asked.
-        Wanted::Private | Wanted::Public if is_fleet && is_there(wanted) => wanted,
-        Wanted::Private | Wanted::Public if is_fleet && is_there("ipv4_addr") => "ipv4_addr",
-        Wanted::Private | Wanted::Public if is_fleet => return Err(Reason::NoMember(wanted)),
+        WantedAddress::Private | WantedAddress::Public if is_fleet && is_there(wanted) => wanted,
+        WantedAddress::Private | WantedAddress::Public if is_fleet && is_there("ipv4_addr") => "ipv4_addr",
+        WantedAddress::Private | WantedAddress::Public if is_fleet => return Err(Reason::NoMember(wanted)),
         _ if is_there("host") => "host",
         _ => return Err(Reason::NoMember("host")),
     };
     match members.swap_remove(chosen) {
         Some(Value::String(host)) if chosen == "host" => {
             let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&host);
-            Address::of_host(bare, port, options)
+            SocketOrHost::of_host(bare, port, options)
         }
-        Some(Value::String(ip)) if ip.parse::<std::net::IpAddr>().is_ok() => Address::of_host(&ip, port, options),
+        Some(Value::String(ip)) if ip.parse::<std::net::IpAddr>().is_ok() => SocketOrHost::of_host(&ip, port, options),
         _ => Err(Reason::BadMember(chosen)),
     }
 }

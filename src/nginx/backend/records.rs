@@ -4,9 +4,9 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::address::Address;
-use super::decode::{Entry, Lookup, Record, entry, traefik_folder};
-use super::{Backend, Options, Reason, State};
+use super::address::SocketOrHost;
+use super::decode::{BackendRecord, DecodedKey, Lookup, entry, traefik_folder};
+use super::{Backend, BackendState, Options, Reason};
 use crate::model::key;
 
 /// What the keys below a folder announce. `T` is what the caller makes of a backend; it is kept as long as it is true.
@@ -17,14 +17,14 @@ pub struct Records<T> {
     /// Keys that are read, those that are set aside included.
     keys: usize,
     /// Sorted by address; of one address, the one that speaks for it first.
-    listed: Vec<Box<Listed<T>>>,
+    listed: Vec<Box<ListedRecord<T>>>,
     set_aside: BTreeMap<String, Reason>,
 }
 
-struct Listed<T> {
+struct ListedRecord<T> {
     key: String,
     name: String,
-    record: Record,
+    record: BackendRecord,
     made: Option<Made<T>>,
 }
 
@@ -57,9 +57,11 @@ impl<T: Clone> Records<T> {
             let Some(entry) = entry(folder, key, value, lookup, &records.options) else { continue };
             records.keys += 1;
             match entry {
-                Entry::Backend(name, record) => records.listed.push(Box::new(Listed::new(key, name, record))),
-                Entry::Unlisted => {}
-                Entry::SetAside(reason) => {
+                DecodedKey::Backend(name, record) => {
+                    records.listed.push(Box::new(ListedRecord::new(key, name, record)))
+                }
+                DecodedKey::Unlisted => {}
+                DecodedKey::SetAside(reason) => {
                     records.set_aside.insert(key.to_owned(), reason);
                 }
             }
@@ -106,13 +108,13 @@ impl<T: Clone> Records<T> {
         let Some(entry) = entry(&self.folder, key, value, old, &self.options) else { return Some(()) };
         self.keys = self.keys.checked_sub(1)?;
         match entry {
-            Entry::Backend(name, record) => {
-                let gone = Listed::new(key, name, record);
+            DecodedKey::Backend(name, record) => {
+                let gone = ListedRecord::new(key, name, record);
                 let at = self.listed.binary_search_by(|listed| listed.order(&gone)).ok()?;
                 self.listed.remove(at);
             }
-            Entry::Unlisted => {}
-            Entry::SetAside(_) => {
+            DecodedKey::Unlisted => {}
+            DecodedKey::SetAside(_) => {
                 self.set_aside.remove(key)?;
             }
         }
@@ -124,13 +126,13 @@ impl<T: Clone> Records<T> {
         let Some(entry) = entry(&self.folder, key, value, new, &self.options) else { return };
         self.keys += 1;
         match entry {
-            Entry::Backend(name, record) => {
-                let come = Box::new(Listed::<T>::new(key, name, record));
+            DecodedKey::Backend(name, record) => {
+                let come = Box::new(ListedRecord::<T>::new(key, name, record));
                 let at = self.listed.partition_point(|listed| listed.order(&come) == Ordering::Less);
                 self.listed.insert(at, come);
             }
-            Entry::Unlisted => {}
-            Entry::SetAside(reason) => {
+            DecodedKey::Unlisted => {}
+            DecodedKey::SetAside(reason) => {
                 self.set_aside.insert(key.to_owned(), reason);
             }
         }
@@ -138,8 +140,8 @@ impl<T: Clone> Records<T> {
 
     /// The list as it stands. `make` is asked only for what is not kept, or is no longer true.
     pub fn settle(&mut self, mut make: impl FnMut(Backend) -> T) -> Settled<T> {
-        let mut too_many: Vec<(String, Address)> = Vec::new();
-        let mut chosen: Vec<&mut Listed<T>> = Vec::with_capacity(self.listed.len().min(self.options.max));
+        let mut too_many: Vec<(String, SocketOrHost)> = Vec::new();
+        let mut chosen: Vec<&mut ListedRecord<T>> = Vec::with_capacity(self.listed.len().min(self.options.max));
         let mut states_weight = false;
         let mut primary: Option<u32> = None;
         for listed in self.listed.iter_mut().map(|listed| &mut **listed) {
@@ -183,17 +185,17 @@ impl<T: Clone> Records<T> {
     }
 }
 
-impl<T> Listed<T> {
-    fn new(key: &str, name: &str, record: Record) -> Listed<T> {
-        Listed { key: key.to_owned(), name: name.to_owned(), record, made: None }
+impl<T> ListedRecord<T> {
+    fn new(key: &str, name: &str, record: BackendRecord) -> ListedRecord<T> {
+        ListedRecord { key: key.to_owned(), name: name.to_owned(), record, made: None }
     }
 
     fn is_down(&self) -> bool {
-        self.record.down || self.record.state != State::Up
+        self.record.down || self.record.state != BackendState::Up
     }
 
     /// By address; of two records for one address, the one that is up speaks, then the first key.
-    fn order(&self, other: &Listed<T>) -> Ordering {
+    fn order(&self, other: &ListedRecord<T>) -> Ordering {
         let by_address = self.record.address.cmp(&other.record.address);
         by_address.then_with(|| self.is_down().cmp(&other.is_down())).then_with(|| self.key.cmp(&other.key))
     }

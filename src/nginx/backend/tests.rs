@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
 
-use super::{Backend, MOST_VALUE_BYTES, Options, Reason, Records, State, UnixSockets, Wanted};
+use super::{Backend, BackendState, MOST_VALUE_BYTES, Options, Reason, Records, UnixSockets, WantedAddress};
 use crate::model::key::Value;
 use crate::nginx::quote::is_harmless;
 
@@ -37,7 +37,7 @@ fn line(backend: &Backend) -> String {
     for (word, set) in [(" backup", backend.backup), (" down", backend.down)] {
         line += if set { word } else { "" };
     }
-    if backend.state != State::Up {
+    if backend.state != BackendState::Up {
         line += &format!(" ({})", backend.state.word());
     }
     line
@@ -114,10 +114,10 @@ fn fleet_records_say_which_address() {
         r#"{"host":"core-1","ipv4_private_addr":10.0.0.1,"ipv4_public_addr": 192.0.2.1 ,"port":8080}"#;
     let quoted = CLASSIC.replace("10.0.0.1", "\"10.0.0.1\"").replace("192.0.2.1", "\"192.0.2.1\"");
     for (wanted, hostnames, expected) in [
-        (Wanted::Private, false, "a 10.0.0.1:8080"),
-        (Wanted::Public, false, "a 192.0.2.1:8080"),
-        (Wanted::Host, true, "a core-1:8080"),
-        (Wanted::Host, false, "- /s/a: HostName"),
+        (WantedAddress::Private, false, "a 10.0.0.1:8080"),
+        (WantedAddress::Public, false, "a 192.0.2.1:8080"),
+        (WantedAddress::Host, true, "a core-1:8080"),
+        (WantedAddress::Host, false, "- /s/a: HostName"),
     ] {
         let options = Options { wanted, hostnames, ..Options::default() };
         for value in [CLASSIC, &quoted] {

@@ -5,10 +5,10 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::{Mistake, Node};
+use super::{DataNode, DocumentMistake};
 use crate::model::problem::Position;
 
-pub(super) fn parse(text: &str) -> Result<Option<Node>, Mistake> {
+pub(super) fn parse(text: &str) -> Result<Option<DataNode>, DocumentMistake> {
     if text.trim().is_empty() {
         return Ok(None);
     }
@@ -19,8 +19,8 @@ pub(super) fn parse(text: &str) -> Result<Option<Node>, Mistake> {
     })
 }
 
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Node, D::Error> {
+impl<'de> Deserialize<'de> for DataNode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<DataNode, D::Error> {
         deserializer.deserialize_any(NodeVisitor)
     }
 }
@@ -28,46 +28,46 @@ impl<'de> Deserialize<'de> for Node {
 struct NodeVisitor;
 
 impl<'de> Visitor<'de> for NodeVisitor {
-    type Value = Node;
+    type Value = DataNode;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_unit<E>(self) -> Result<Node, E> {
-        Ok(Node::Null)
+    fn visit_unit<E>(self) -> Result<DataNode, E> {
+        Ok(DataNode::Null)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
-        Ok(Node::Scalar(value.to_string()))
+    fn visit_bool<E>(self, value: bool) -> Result<DataNode, E> {
+        Ok(DataNode::Scalar(value.to_string()))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
-        Ok(Node::Scalar(value.to_string()))
+    fn visit_i64<E>(self, value: i64) -> Result<DataNode, E> {
+        Ok(DataNode::Scalar(value.to_string()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
-        Ok(Node::Scalar(value.to_string()))
+    fn visit_u64<E>(self, value: u64) -> Result<DataNode, E> {
+        Ok(DataNode::Scalar(value.to_string()))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
+    fn visit_f64<E>(self, value: f64) -> Result<DataNode, E> {
         // As confd writes it: without an exponent, and without a fraction that is none.
-        Ok(Node::Scalar(value.to_string()))
+        Ok(DataNode::Scalar(value.to_string()))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Node, E> {
-        Ok(Node::Scalar(value.to_owned()))
+    fn visit_str<E>(self, value: &str) -> Result<DataNode, E> {
+        Ok(DataNode::Scalar(value.to_owned()))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Node, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<DataNode, A::Error> {
         let mut nodes = Vec::new();
         while let Some(node) = items.next_element()? {
             nodes.push(node);
         }
-        Ok(Node::List(nodes))
+        Ok(DataNode::List(nodes))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Node, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<DataNode, A::Error> {
         let mut nodes = Vec::new();
         let mut seen = HashSet::new();
         while let Some(key) = pairs.next_key::<String>()? {
@@ -76,6 +76,6 @@ impl<'de> Visitor<'de> for NodeVisitor {
             }
             nodes.push((key, pairs.next_value()?));
         }
-        Ok(Node::Map(nodes))
+        Ok(DataNode::Map(nodes))
     }
 }

@@ -2,10 +2,10 @@
 
 use toml::{Table, Value};
 
-use super::{Mistake, Node};
+use super::{DataNode, DocumentMistake};
 use crate::model::problem::Position;
 
-pub(super) fn parse(text: &str) -> Result<Option<Node>, Mistake> {
+pub(super) fn parse(text: &str) -> Result<Option<DataNode>, DocumentMistake> {
     let table: Table = toml::from_str(text).map_err(|error| {
         let position = Position::of_offset(text, error.span().map_or(0, |span| span.start));
         (position, error.message().replace('\n', ", "))
@@ -13,18 +13,18 @@ pub(super) fn parse(text: &str) -> Result<Option<Node>, Mistake> {
     Ok(Some(map(table)))
 }
 
-fn map(table: Table) -> Node {
-    Node::Map(table.into_iter().map(|(key, value)| (key, node(value))).collect())
+fn map(table: Table) -> DataNode {
+    DataNode::Map(table.into_iter().map(|(key, value)| (key, node(value))).collect())
 }
 
-fn node(value: Value) -> Node {
+fn node(value: Value) -> DataNode {
     match value {
-        Value::String(text) => Node::Scalar(text),
-        Value::Integer(number) => Node::Scalar(number.to_string()),
-        Value::Float(number) => Node::Scalar(number.to_string()),
-        Value::Boolean(truth) => Node::Scalar(truth.to_string()),
-        Value::Datetime(time) => Node::Scalar(time.to_string()),
-        Value::Array(values) => Node::List(values.into_iter().map(node).collect()),
+        Value::String(text) => DataNode::Scalar(text),
+        Value::Integer(number) => DataNode::Scalar(number.to_string()),
+        Value::Float(number) => DataNode::Scalar(number.to_string()),
+        Value::Boolean(truth) => DataNode::Scalar(truth.to_string()),
+        Value::Datetime(time) => DataNode::Scalar(time.to_string()),
+        Value::Array(values) => DataNode::List(values.into_iter().map(node).collect()),
         Value::Table(table) => map(table),
     }
 }

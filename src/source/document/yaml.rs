@@ -5,10 +5,10 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 
-use super::{DEEPEST, MOST_NODES, Mistake, Node, scalar};
+use super::{DEEPEST, DataNode, DocumentMistake, MOST_NODES, scalar};
 use crate::model::problem::Position;
 
-pub(super) fn parse(text: &str) -> Result<Option<Node>, Mistake> {
+pub(super) fn parse(text: &str) -> Result<Option<DataNode>, DocumentMistake> {
     let mut builder = Builder::default();
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| mistake(error.marker(), error.info()))?;
@@ -17,7 +17,7 @@ pub(super) fn parse(text: &str) -> Result<Option<Node>, Mistake> {
     Ok(builder.root)
 }
 
-fn mistake(marker: &Marker, text: impl Into<String>) -> Mistake {
+fn mistake(marker: &Marker, text: impl Into<String>) -> DocumentMistake {
     (Position { line: marker.line().max(1), column: marker.col() + 1 }, text.into())
 }
 
@@ -25,19 +25,19 @@ fn mistake(marker: &Marker, text: impl Into<String>) -> Mistake {
 enum Frame {
     List {
         anchor: usize,
-        nodes: Vec<Node>,
+        nodes: Vec<DataNode>,
     },
     Map {
         anchor: usize,
-        pairs: Vec<(String, Node)>,
+        pairs: Vec<(String, DataNode)>,
         lines: HashMap<String, usize>,
-        key: Option<Key>,
-        merged: Vec<Node>,
+        key: Option<PendingKey>,
+        merged: Vec<DataNode>,
     },
 }
 
 /// A key that waits for its value.
-enum Key {
+enum PendingKey {
     Name(String),
     Merge,
 }
@@ -53,14 +53,14 @@ struct Measure {
 struct Builder {
     /// What is open, outermost first, and where it began.
     frames: Vec<(Frame, Marker)>,
-    anchors: HashMap<usize, (Node, Measure)>,
+    anchors: HashMap<usize, (DataNode, Measure)>,
     nodes: usize,
     documents: usize,
-    root: Option<Node>,
+    root: Option<DataNode>,
 }
 
 impl Builder {
-    fn take(&mut self, event: Event<'_>, at: &Marker) -> Result<(), Mistake> {
+    fn take(&mut self, event: Event<'_>, at: &Marker) -> Result<(), DocumentMistake> {
         match event {
             Event::DocumentStart(_) => {
                 self.documents += 1;
@@ -79,8 +79,8 @@ impl Builder {
             Event::Scalar(text, style, anchor, tag) => {
                 let is_plain = style == ScalarStyle::Plain;
                 let node = match is_plain && tag.is_none() {
-                    true => scalar::plain(&text).map_or(Node::Null, Node::Scalar),
-                    false => Node::Scalar(text.clone().into_owned()),
+                    true => scalar::plain(&text).map_or(DataNode::Null, DataNode::Scalar),
+                    false => DataNode::Scalar(text.clone().into_owned()),
                 };
                 self.remember(anchor, &node);
                 self.check_measure(Measure { nodes: 1, depth: 0 }, at)?;
@@ -102,16 +102,16 @@ impl Builder {
         Ok(())
     }
 
-    fn open(&mut self, frame: Frame, at: &Marker) -> Result<(), Mistake> {
+    fn open(&mut self, frame: Frame, at: &Marker) -> Result<(), DocumentMistake> {
         self.check_measure(Measure { nodes: 1, depth: 1 }, at)?;
         self.frames.push((frame, *at));
         Ok(())
     }
 
-    fn close(&mut self) -> Result<(), Mistake> {
+    fn close(&mut self) -> Result<(), DocumentMistake> {
         let Some((frame, began)) = self.frames.pop() else { return Ok(()) };
         let (anchor, node) = match frame {
-            Frame::List { anchor, nodes } => (anchor, Node::List(nodes)),
+            Frame::List { anchor, nodes } => (anchor, DataNode::List(nodes)),
             Frame::Map { anchor, mut pairs, mut lines, merged, .. } => {
                 for (key, node) in merged.into_iter().flat_map(pairs_of) {
                     if !lines.contains_key(&key) {
@@ -119,7 +119,7 @@ impl Builder {
                         pairs.push((key, node));
                     }
                 }
-                (anchor, Node::Map(pairs))
+                (anchor, DataNode::Map(pairs))
             }
         };
         self.remember(anchor, &node);
@@ -127,14 +127,14 @@ impl Builder {
     }
 
     /// Anchor 0 means none.
-    fn remember(&mut self, anchor: usize, node: &Node) {
+    fn remember(&mut self, anchor: usize, node: &DataNode) {
         if anchor > 0 {
             self.anchors.insert(anchor, (node.clone(), measure(node)));
         }
     }
 
     /// Whether there is room for so much more.
-    fn check_measure(&mut self, more: Measure, at: &Marker) -> Result<(), Mistake> {
+    fn check_measure(&mut self, more: Measure, at: &Marker) -> Result<(), DocumentMistake> {
         self.nodes += more.nodes;
         if self.nodes > MOST_NODES {
             return Err(mistake(at, format!("stands for more than {MOST_NODES} values")));
@@ -146,20 +146,20 @@ impl Builder {
     }
 
     /// Puts a finished node where it belongs.
-    fn put(&mut self, node: Node, at: &Marker) -> Result<(), Mistake> {
+    fn put(&mut self, node: DataNode, at: &Marker) -> Result<(), DocumentMistake> {
         match self.frames.last_mut().map(|(frame, _)| frame) {
             None => self.root = Some(node),
             Some(Frame::List { nodes, .. }) => nodes.push(node),
             Some(Frame::Map { pairs, lines, key, merged, .. }) => match key.take() {
-                Some(Key::Name(name)) => pairs.push((name, node)),
-                Some(Key::Merge) => merged.extend(
+                Some(PendingKey::Name(name)) => pairs.push((name, node)),
+                Some(PendingKey::Merge) => merged.extend(
                     maps_to_merge(node)
                         .ok_or_else(|| mistake(at, "`<<` merges a map or a list of maps, and this is neither"))?,
                 ),
                 None => match node {
-                    Node::Scalar(name) => *key = Some(new_key(name, false, lines, at)?),
-                    Node::Null => *key = Some(new_key("null".to_owned(), false, lines, at)?),
-                    Node::List(_) | Node::Map(_) => return Err(mistake(at, "a key that is a list or a map")),
+                    DataNode::Scalar(name) => *key = Some(new_key(name, false, lines, at)?),
+                    DataNode::Null => *key = Some(new_key("null".to_owned(), false, lines, at)?),
+                    DataNode::List(_) | DataNode::Map(_) => return Err(mistake(at, "a key that is a list or a map")),
                 },
             },
         }
@@ -168,42 +168,47 @@ impl Builder {
 }
 
 /// `is_plain`: written without quotes.
-fn new_key(name: String, is_plain: bool, lines: &mut HashMap<String, usize>, at: &Marker) -> Result<Key, Mistake> {
+fn new_key(
+    name: String,
+    is_plain: bool,
+    lines: &mut HashMap<String, usize>,
+    at: &Marker,
+) -> Result<PendingKey, DocumentMistake> {
     if is_plain && name == "<<" {
-        return Ok(Key::Merge);
+        return Ok(PendingKey::Merge);
     }
     if let Some(line) = lines.insert(name.clone(), at.line()) {
         return Err(mistake(at, format!("key {name:?} comes twice, first in line {line}")));
     }
-    Ok(Key::Name(name))
+    Ok(PendingKey::Name(name))
 }
 
-fn maps_to_merge(node: Node) -> Option<Vec<Node>> {
+fn maps_to_merge(node: DataNode) -> Option<Vec<DataNode>> {
     match node {
-        Node::Map(_) => Some(vec![node]),
-        Node::List(nodes) if nodes.iter().all(|node| matches!(node, Node::Map(_))) => Some(nodes),
+        DataNode::Map(_) => Some(vec![node]),
+        DataNode::List(nodes) if nodes.iter().all(|node| matches!(node, DataNode::Map(_))) => Some(nodes),
         _ => None,
     }
 }
 
-fn pairs_of(node: Node) -> Vec<(String, Node)> {
+fn pairs_of(node: DataNode) -> Vec<(String, DataNode)> {
     match node {
-        Node::Map(pairs) => pairs,
-        Node::List(_) | Node::Scalar(_) | Node::Null => Vec::new(),
+        DataNode::Map(pairs) => pairs,
+        DataNode::List(_) | DataNode::Scalar(_) | DataNode::Null => Vec::new(),
     }
 }
 
-fn measure(node: &Node) -> Measure {
-    let below = |nodes: &mut dyn Iterator<Item = &Node>| {
+fn measure(node: &DataNode) -> Measure {
+    let below = |nodes: &mut dyn Iterator<Item = &DataNode>| {
         nodes.map(measure).fold(Measure { nodes: 1, depth: 0 }, |sum, one| Measure {
             nodes: sum.nodes + one.nodes,
             depth: sum.depth.max(one.depth),
         })
     };
     let inside = match node {
-        Node::Scalar(_) | Node::Null => return Measure { nodes: 1, depth: 0 },
-        Node::List(nodes) => below(&mut nodes.iter()),
-        Node::Map(pairs) => below(&mut pairs.iter().map(|(_, node)| node)),
+        DataNode::Scalar(_) | DataNode::Null => return Measure { nodes: 1, depth: 0 },
+        DataNode::List(nodes) => below(&mut nodes.iter()),
+        DataNode::Map(pairs) => below(&mut pairs.iter().map(|(_, node)| node)),
     };
     Measure { depth: inside.depth + 1, ..inside }
 }

@@ -3,12 +3,12 @@
 
 use tokio::task::JoinSet;
 
-use crate::model::etcd::{EtcdFailure, FailureKind, Header, Page, Span};
+use crate::model::etcd::{EtcdFailure, FailureKind, Header, KeyPage, Span};
 use crate::model::key::{Key, Revision, Value};
 use crate::model::range::KeyRanges;
 use crate::source::coverage::{self, Coverage};
 use crate::source::paging::PageLimit;
-use crate::source::session::Mark;
+use crate::source::session::LastChange;
 use crate::world::etcd::Connection;
 
 /// Spans read at the same time.
@@ -22,7 +22,7 @@ pub(super) struct Listing {
     pub(super) header: Header,
     pub(super) ranges: KeyRanges,
     pub(super) entries: Vec<(Key, Value)>,
-    pub(super) mark: Option<Mark>,
+    pub(super) mark: Option<LastChange>,
     pub(super) coverage: Coverage,
     pub(super) unreadable_keys: usize,
     /// Whether the values are so large that a watch should bring them in fragments.
@@ -34,7 +34,7 @@ pub(super) struct Listing {
 struct Part {
     entries: Vec<(Key, Value)>,
     /// The newest of the entries.
-    mark: Option<Mark>,
+    mark: Option<LastChange>,
     keys: usize,
     bytes: usize,
     unreadable_keys: usize,
@@ -42,7 +42,7 @@ struct Part {
 
 impl Part {
     /// Takes what of the page lies in the ranges.
-    fn take_page(&mut self, page: Page, ranges: &KeyRanges) {
+    fn take_page(&mut self, page: KeyPage, ranges: &KeyRanges) {
         self.keys += page.keys;
         self.bytes += page.bytes;
         self.unreadable_keys += page.unreadable_keys;
@@ -53,7 +53,7 @@ impl Part {
             }
             if self.mark.as_ref().is_none_or(|mark| mark.revision < entry.mod_revision) {
                 let (key, value) = (entry.key.clone(), Some(entry.value.clone()));
-                self.mark = Some(Mark { key, value, revision: entry.mod_revision, keys_in_hull: None });
+                self.mark = Some(LastChange { key, value, revision: entry.mod_revision, keys_in_hull: None });
             }
             self.entries.push((entry.key, entry.value));
         }
@@ -64,7 +64,7 @@ impl Part {
         self.bytes += later.bytes;
         self.unreadable_keys += later.unreadable_keys;
         self.entries.extend(later.entries);
-        let newest = |mark: &Option<Mark>| mark.as_ref().map(|mark| mark.revision);
+        let newest = |mark: &Option<LastChange>| mark.as_ref().map(|mark| mark.revision);
         if newest(&later.mark) > newest(&self.mark) {
             self.mark = later.mark;
         }
@@ -156,7 +156,7 @@ async fn read_rest(
     connection: &Connection,
     mut span: Span,
     header: Header,
-    mut page: Page,
+    mut page: KeyPage,
     mut limit: PageLimit,
     ranges: &KeyRanges,
 ) -> Result<Part, EtcdFailure> {
@@ -176,7 +176,7 @@ async fn read_page(
     span: &Span,
     pinned: Option<Header>,
     mut limit: PageLimit,
-) -> Result<(Page, PageLimit), EtcdFailure> {
+) -> Result<(KeyPage, PageLimit), EtcdFailure> {
     loop {
         match connection.read(span, pinned.map(|header| header.revision), limit.keys()).await {
             Ok(page) => {
@@ -206,7 +206,7 @@ fn check_same_store(pinned: Option<Header>, header: Header) -> Result<(), EtcdFa
 pub(super) async fn verify(
     connection: &Connection,
     ranges: &KeyRanges,
-    mark: &Mark,
+    mark: &LastChange,
 ) -> Result<(Header, bool), EtcdFailure> {
     let Revision(revision) = mark.revision;
     let (header, now) = value_at(connection, &mark.key, Revision(revision)).await?;

@@ -9,31 +9,34 @@ fn header(revision: i64) -> Header {
     Header { cluster_id: 1, raft_term: 2, revision: Revision(revision) }
 }
 
-fn mark(revision: i64) -> Option<Mark> {
+fn mark(revision: i64) -> Option<LastChange> {
     let (key, value) = (Key::from("/a"), Some(Value::from("1")));
-    Some(Mark { key, value, revision: Revision(revision), keys_in_hull: None })
+    Some(LastChange { key, value, revision: Revision(revision), keys_in_hull: None })
 }
 
 fn listed(revision: i64) -> Input {
-    Input::Listed(Listed { header: header(revision), mark: mark(revision - 1), coverage: Coverage::Hull })
+    Input::Listed(ListedStore { header: header(revision), mark: mark(revision - 1), coverage: Coverage::Hull })
 }
 
 fn failed(kind: FailureKind) -> Input {
     Input::Failed { failure: EtcdFailure { kind, problem: "broken".to_owned() }, held: Duration::ZERO }
 }
 
-fn lost(millis: u64) -> Step {
+fn lost(millis: u64) -> SessionStep {
     let retry_in = Duration::from_millis(millis);
-    Step { notice: Some(Notice::Lost { problem: "broken".to_owned(), retry_in }), action: Action::Wait(retry_in) }
+    SessionStep {
+        notice: Some(SessionNotice::Lost { problem: "broken".to_owned(), retry_in }),
+        action: SessionAction::Wait(retry_in),
+    }
 }
 
-fn regained() -> Step {
-    Step { notice: Some(Notice::Regained), action: Action::Follow }
+fn regained() -> SessionStep {
+    SessionStep { notice: Some(SessionNotice::Regained), action: SessionAction::Follow }
 }
 
 /// Feeds `inputs` with the largest jitter and compares each decision.
 #[track_caller]
-fn check(session: &mut Session, inputs: impl IntoIterator<Item = (Input, Step)>) {
+fn check(session: &mut Session, inputs: impl IntoIterator<Item = (Input, SessionStep)>) {
     for (index, (input, expected)) in inputs.into_iter().enumerate() {
         let shown = format!("input {index}: {input:?}");
         assert_eq!(session.step(input, 1.0), expected, "{shown}");
@@ -45,9 +48,9 @@ fn following(has_login: bool, endpoints: usize) -> Session {
     check(
         &mut session,
         [
-            (Input::Connected, Action::List.into()),
-            (listed(10), Action::Watch(Coverage::Hull).into()),
-            (Input::Watching { header: header(10), watchers: 1 }, Action::Follow.into()),
+            (Input::Connected, SessionAction::List.into()),
+            (listed(10), SessionAction::Watch(Coverage::Hull).into()),
+            (Input::Watching { header: header(10), watchers: 1 }, SessionAction::Follow.into()),
         ],
     );
     assert_eq!((session.revision(), session.watch_after()), (Some(Revision(10)), Revision(10)));
@@ -60,13 +63,13 @@ fn a_broken_stream_resumes_after_the_last_change() {
     check(
         &mut session,
         [
-            (Input::Advanced { revision: Revision(14), mark: mark(13) }, Action::Follow.into()),
+            (Input::Advanced { revision: Revision(14), mark: mark(13) }, SessionAction::Follow.into()),
             (failed(FailureKind::Unreachable), lost(100)),
-            (Input::Waited, Action::Connect(0).into()),
+            (Input::Waited, SessionAction::Connect(0).into()),
             (failed(FailureKind::Unreachable), lost(200)),
-            (Input::Waited, Action::Connect(0).into()),
-            (Input::Connected, Action::Verify.into()),
-            (Input::Verified { header: header(20), same: true }, Action::Watch(Coverage::Hull).into()),
+            (Input::Waited, SessionAction::Connect(0).into()),
+            (Input::Connected, SessionAction::Verify.into()),
+            (Input::Verified { header: header(20), same: true }, SessionAction::Watch(Coverage::Hull).into()),
             (Input::Watching { header: header(20), watchers: 1 }, regained()),
         ],
     );
@@ -79,12 +82,12 @@ fn what_was_listed_is_resumed_from_even_if_the_watch_never_came_up() {
     check(
         &mut session,
         [
-            (Input::Connected, Action::List.into()),
-            (listed(10), Action::Watch(Coverage::Hull).into()),
+            (Input::Connected, SessionAction::List.into()),
+            (listed(10), SessionAction::Watch(Coverage::Hull).into()),
             (failed(FailureKind::Unreachable), lost(100)),
-            (Input::Waited, Action::Connect(0).into()),
-            (Input::Connected, Action::Verify.into()),
-            (Input::Verified { header: header(10), same: true }, Action::Watch(Coverage::Hull).into()),
+            (Input::Waited, SessionAction::Connect(0).into()),
+            (Input::Connected, SessionAction::Verify.into()),
+            (Input::Verified { header: header(10), same: true }, SessionAction::Watch(Coverage::Hull).into()),
             (Input::Watching { header: header(10), watchers: 1 }, regained()),
         ],
     );
@@ -96,24 +99,24 @@ fn history_that_is_gone_or_another_is_listed_again() {
     let other_cluster = Header { cluster_id: 9, ..header(99) };
     let new_cluster = Header { raft_term: 1, ..header(99) };
     for (outcome, list) in [
-        (failed(FailureKind::Compacted), Action::List),
-        (failed(FailureKind::Future), Action::List),
-        (Input::Verified { header: header(20), same: false }, Action::List),
-        (Input::Verified { header: header(9), same: true }, Action::List),
-        (Input::Verified { header: other_cluster, same: true }, Action::List),
-        (Input::Verified { header: new_cluster, same: true }, Action::List),
+        (failed(FailureKind::Compacted), SessionAction::List),
+        (failed(FailureKind::Future), SessionAction::List),
+        (Input::Verified { header: header(20), same: false }, SessionAction::List),
+        (Input::Verified { header: header(9), same: true }, SessionAction::List),
+        (Input::Verified { header: other_cluster, same: true }, SessionAction::List),
+        (Input::Verified { header: new_cluster, same: true }, SessionAction::List),
     ] {
         let mut session = following(false, 1);
         check(
             &mut session,
             [
                 (failed(FailureKind::Unreachable), lost(100)),
-                (Input::Waited, Action::Connect(0).into()),
-                (Input::Connected, Action::Verify.into()),
+                (Input::Waited, SessionAction::Connect(0).into()),
+                (Input::Connected, SessionAction::Verify.into()),
                 (outcome, list.into()),
-                (listed(5), Action::Watch(Coverage::Hull).into()),
+                (listed(5), SessionAction::Watch(Coverage::Hull).into()),
                 // What was listed told the agent all, so there is nothing to be regained.
-                (Input::Watching { header: header(5), watchers: 1 }, Action::Follow.into()),
+                (Input::Watching { header: header(5), watchers: 1 }, SessionAction::Follow.into()),
             ],
         );
         assert_eq!(session.watch_after(), Revision(5));
@@ -123,14 +126,14 @@ fn history_that_is_gone_or_another_is_listed_again() {
 #[test]
 fn a_watch_in_the_future_of_a_restored_store_is_noticed() {
     let mut session = following(false, 1);
-    check(&mut session, [(Input::Progress(header(9)), Action::List.into())]);
+    check(&mut session, [(Input::Progress(header(9)), SessionAction::List.into())]);
     let mut session = Session::new(true, false, 1);
     check(
         &mut session,
         [
-            (Input::Connected, Action::List.into()),
-            (listed(10), Action::Watch(Coverage::Hull).into()),
-            (Input::Watching { header: header(7), watchers: 1 }, Action::List.into()),
+            (Input::Connected, SessionAction::List.into()),
+            (listed(10), SessionAction::Watch(Coverage::Hull).into()),
+            (Input::Watching { header: header(7), watchers: 1 }, SessionAction::List.into()),
         ],
     );
 }
@@ -141,9 +144,9 @@ fn an_overflowing_watch_is_listed_and_an_oversized_page_fails() {
     check(
         &mut session,
         [
-            (failed(FailureKind::TooLarge), Action::List.into()),
+            (failed(FailureKind::TooLarge), SessionAction::List.into()),
             (failed(FailureKind::TooLarge), lost(100)),
-            (Input::Waited, Action::Connect(0).into()),
+            (Input::Waited, SessionAction::Connect(0).into()),
         ],
     );
 }
@@ -152,11 +155,14 @@ fn an_overflowing_watch_is_listed_and_an_oversized_page_fails() {
 fn listing_without_end_becomes_a_failure() {
     let mut session = following(false, 1);
     for _ in 0..RELISTS {
-        check(&mut session, [(failed(FailureKind::Compacted), Action::List.into())]);
+        check(&mut session, [(failed(FailureKind::Compacted), SessionAction::List.into())]);
     }
     let step = session.step(failed(FailureKind::Compacted), 1.0);
-    assert!(matches!(step.action, Action::Wait(_)), "{step:?}");
-    check(&mut session, [(Input::Waited, Action::Connect(0).into()), (Input::Connected, Action::List.into())]);
+    assert!(matches!(step.action, SessionAction::Wait(_)), "{step:?}");
+    check(
+        &mut session,
+        [(Input::Waited, SessionAction::Connect(0).into()), (Input::Connected, SessionAction::List.into())],
+    );
 }
 
 #[test]
@@ -165,10 +171,10 @@ fn an_expired_login_is_renewed_once_without_a_word() {
     check(
         &mut session,
         [
-            (failed(FailureKind::Unauthenticated), Action::Connect(0).into()),
-            (Input::Connected, Action::Verify.into()),
+            (failed(FailureKind::Unauthenticated), SessionAction::Connect(0).into()),
+            (Input::Connected, SessionAction::Verify.into()),
             (failed(FailureKind::Unauthenticated), lost(100)),
-            (Input::Waited, Action::Connect(1).into()),
+            (Input::Waited, SessionAction::Connect(1).into()),
         ],
     );
     let mut session = following(false, 1);
@@ -181,25 +187,25 @@ fn a_denied_watch_logs_in_again_and_then_narrows() {
     check(
         &mut session,
         [
-            (Input::Connected, Action::List.into()),
-            (listed(10), Action::Watch(Coverage::Hull).into()),
-            (failed(FailureKind::Denied), Action::Connect(0).into()),
-            (Input::Connected, Action::Verify.into()),
-            (Input::Verified { header: header(10), same: true }, Action::Watch(Coverage::Hull).into()),
-            (failed(FailureKind::Denied), Action::List.into()),
-            (listed(10), Action::Watch(Coverage::Directories).into()),
-            (failed(FailureKind::Denied), Action::List.into()),
-            (listed(10), Action::Watch(Coverage::Exact).into()),
+            (Input::Connected, SessionAction::List.into()),
+            (listed(10), SessionAction::Watch(Coverage::Hull).into()),
+            (failed(FailureKind::Denied), SessionAction::Connect(0).into()),
+            (Input::Connected, SessionAction::Verify.into()),
+            (Input::Verified { header: header(10), same: true }, SessionAction::Watch(Coverage::Hull).into()),
+            (failed(FailureKind::Denied), SessionAction::List.into()),
+            (listed(10), SessionAction::Watch(Coverage::Directories).into()),
+            (failed(FailureKind::Denied), SessionAction::List.into()),
+            (listed(10), SessionAction::Watch(Coverage::Exact).into()),
             (failed(FailureKind::Denied), lost(100)),
-            (Input::Waited, Action::Connect(0).into()),
-            (Input::Connected, Action::List.into()),
-            (listed(10), Action::Watch(Coverage::Exact).into()),
+            (Input::Waited, SessionAction::Connect(0).into()),
+            (Input::Connected, SessionAction::List.into()),
+            (listed(10), SessionAction::Watch(Coverage::Exact).into()),
         ],
     );
     // Other ranges deserve another try.
     session.ask(true);
-    assert_eq!(session.doing(), Action::List);
-    check(&mut session, [(listed(11), Action::Watch(Coverage::Hull).into())]);
+    assert_eq!(session.doing(), SessionAction::List);
+    check(&mut session, [(listed(11), SessionAction::Watch(Coverage::Hull).into())]);
 }
 
 #[test]
@@ -208,13 +214,13 @@ fn a_watch_that_is_too_loud_narrows_as_far_as_it_can() {
     check(
         &mut session,
         [
-            (Input::TooLoud, Action::List.into()),
-            (listed(11), Action::Watch(Coverage::Directories).into()),
-            (Input::Watching { header: header(11), watchers: 2 }, Action::Follow.into()),
-            (Input::TooLoud, Action::List.into()),
-            (listed(12), Action::Watch(Coverage::Exact).into()),
-            (Input::Watching { header: header(12), watchers: 4 }, Action::Follow.into()),
-            (Input::TooLoud, Action::Follow.into()),
+            (Input::TooLoud, SessionAction::List.into()),
+            (listed(11), SessionAction::Watch(Coverage::Directories).into()),
+            (Input::Watching { header: header(11), watchers: 2 }, SessionAction::Follow.into()),
+            (Input::TooLoud, SessionAction::List.into()),
+            (listed(12), SessionAction::Watch(Coverage::Exact).into()),
+            (Input::Watching { header: header(12), watchers: 4 }, SessionAction::Follow.into()),
+            (Input::TooLoud, SessionAction::Follow.into()),
         ],
     );
 }
@@ -226,13 +232,13 @@ fn several_watchers_list_again_instead_of_resuming() {
         &mut session,
         [
             (failed(FailureKind::Unreachable), lost(100)),
-            (Input::Waited, Action::Connect(0).into()),
-            (Input::Connected, Action::Verify.into()),
-            (Input::Verified { header: header(10), same: true }, Action::Watch(Coverage::Hull).into()),
+            (Input::Waited, SessionAction::Connect(0).into()),
+            (Input::Connected, SessionAction::Verify.into()),
+            (Input::Verified { header: header(10), same: true }, SessionAction::Watch(Coverage::Hull).into()),
             (Input::Watching { header: header(10), watchers: 2 }, regained()),
             (failed(FailureKind::Unreachable), lost(200)),
-            (Input::Waited, Action::Connect(0).into()),
-            (Input::Connected, Action::List.into()),
+            (Input::Waited, SessionAction::Connect(0).into()),
+            (Input::Connected, SessionAction::List.into()),
         ],
     );
 }
@@ -241,25 +247,31 @@ fn several_watchers_list_again_instead_of_resuming() {
 fn members_take_turns_and_are_looked_up_again_when_none_is_left() {
     let mut session = Session::new(true, false, 0);
     let mut delays = [100, 200, 400, 800, 1600].into_iter();
-    let mut lose = |session: &mut Session, next: Action| {
+    let mut lose = |session: &mut Session, next: SessionAction| {
         let expected = lost(delays.next().unwrap());
         check(session, [(failed(FailureKind::Unreachable), expected), (Input::Waited, next.into())]);
     };
-    assert_eq!(session.doing(), Action::Discover);
-    lose(&mut session, Action::Discover);
-    check(&mut session, [(Input::Discovered(2), Action::Connect(0).into())]);
-    lose(&mut session, Action::Connect(1));
-    lose(&mut session, Action::Discover);
+    assert_eq!(session.doing(), SessionAction::Discover);
+    lose(&mut session, SessionAction::Discover);
+    check(&mut session, [(Input::Discovered(2), SessionAction::Connect(0).into())]);
+    lose(&mut session, SessionAction::Connect(1));
+    lose(&mut session, SessionAction::Discover);
     // The lookup fails: those known so far get another round.
-    lose(&mut session, Action::Connect(1));
-    lose(&mut session, Action::Connect(0));
+    lose(&mut session, SessionAction::Connect(1));
+    lose(&mut session, SessionAction::Connect(0));
 }
 
 #[test]
 fn a_watch_that_held_starts_the_backoff_anew() {
     let mut session = following(false, 1);
-    check(&mut session, [(failed(FailureKind::Unreachable), lost(100)), (Input::Waited, Action::Connect(0).into())]);
-    check(&mut session, [(failed(FailureKind::Unreachable), lost(200)), (Input::Waited, Action::Connect(0).into())]);
+    check(
+        &mut session,
+        [(failed(FailureKind::Unreachable), lost(100)), (Input::Waited, SessionAction::Connect(0).into())],
+    );
+    check(
+        &mut session,
+        [(failed(FailureKind::Unreachable), lost(200)), (Input::Waited, SessionAction::Connect(0).into())],
+    );
     let failure = EtcdFailure::unreachable("broken");
     check(&mut session, [(Input::Failed { failure, held: HELD }, lost(100))]);
 }
@@ -267,17 +279,17 @@ fn a_watch_that_held_starts_the_backoff_anew() {
 #[test]
 fn without_following_there_is_one_listing_per_wish() {
     let mut session = Session::new(false, false, 1);
-    check(&mut session, [(Input::Connected, Action::List.into()), (listed(10), Action::Rest.into())]);
+    check(&mut session, [(Input::Connected, SessionAction::List.into()), (listed(10), SessionAction::Rest.into())]);
     assert!(session.can_drop());
     session.ask(false);
-    assert_eq!(session.doing(), Action::List);
+    assert_eq!(session.doing(), SessionAction::List);
     check(
         &mut session,
         [
             (failed(FailureKind::Unreachable), lost(100)),
-            (Input::Waited, Action::Connect(0).into()),
-            (Input::Connected, Action::List.into()),
-            (listed(12), Action::Rest.into()),
+            (Input::Waited, SessionAction::Connect(0).into()),
+            (Input::Connected, SessionAction::List.into()),
+            (listed(12), SessionAction::Rest.into()),
         ],
     );
 }
@@ -288,5 +300,8 @@ fn a_wish_while_away_is_remembered() {
     check(&mut session, [(failed(FailureKind::Unreachable), lost(100))]);
     assert!(!session.can_drop());
     session.ask(false);
-    check(&mut session, [(Input::Waited, Action::Connect(0).into()), (Input::Connected, Action::List.into())]);
+    check(
+        &mut session,
+        [(Input::Waited, SessionAction::Connect(0).into()), (Input::Connected, SessionAction::List.into())],
+    );
 }

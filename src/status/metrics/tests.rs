@@ -60,7 +60,8 @@ fn every_line_belongs_to_a_metric_of_the_table_with_its_labels() {
         let (series, value) = line.rsplit_once(' ').unwrap();
         assert!(value.parse::<f64>().is_ok(), "{line}");
         let (name, labels) = series.split_once('{').unwrap_or((series, ""));
-        let suffixes: &[&str] = if metric.kind == Kind::Histogram { &["_bucket", "_sum", "_count"] } else { &[""] };
+        let suffixes: &[&str] =
+            if metric.kind == MetricKind::Histogram { &["_bucket", "_sum", "_count"] } else { &[""] };
         assert!(suffixes.iter().any(|suffix| name == format!("{}{suffix}", metric.name)), "{line}");
         let labels: Vec<&str> = labels.trim_end_matches('}').split(',').filter(|label| !label.is_empty()).collect();
         let labels = labels.iter().map(|label| label.split('=').next().unwrap()).filter(|label| *label != "le");

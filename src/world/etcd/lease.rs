@@ -7,7 +7,7 @@ use etcd_client::{Compare, CompareOp, Error, LeaseTimeToLiveOptions, PutOptions,
 
 use super::{Connection, failure, within};
 use crate::model::etcd::EtcdFailure;
-use crate::model::lease::{Found, LeaseId, Write, WriteOutcome, Written};
+use crate::model::lease::{FoundKey, LeaseId, Write, WriteAnswer, WriteOutcome};
 
 impl Connection {
     /// The same connection, no request of which may take longer than `limit`.
@@ -84,7 +84,7 @@ impl Connection {
     ///
     /// # Errors
     /// As `grant`; none of them is done, or it cannot be known.
-    pub async fn write(&self, id: LeaseId, writes: &[Write]) -> Result<Written, EtcdFailure> {
+    pub async fn write(&self, id: LeaseId, writes: &[Write]) -> Result<WriteAnswer, EtcdFailure> {
         let transaction = Txn::new()
             .when(writes.iter().map(|write| condition(id, write)).collect::<Vec<_>>())
             .and_then(writes.iter().map(|write| operation(id, write)).collect::<Vec<_>>())
@@ -98,7 +98,7 @@ impl Connection {
                 true => writes.iter().map(|_| WriteOutcome::Done).collect(),
                 false => writes.iter().zip(found).map(|(write, found)| write.refused(id, found)).collect(),
             };
-            Ok(Written { revision, outcomes })
+            Ok(WriteAnswer { revision, outcomes })
         })
         .await
     }
@@ -124,7 +124,7 @@ fn operation(id: LeaseId, write: &Write) -> TxnOp {
     }
 }
 
-fn found(answer: TxnOpResponse) -> Option<Found> {
+fn found(answer: TxnOpResponse) -> Option<FoundKey> {
     let TxnOpResponse::Get(read) = answer else { return None };
-    read.kvs().first().map(|pair| Found { lease: pair.lease(), value: pair.value().to_vec() })
+    read.kvs().first().map(|pair| FoundKey { lease: pair.lease(), value: pair.value().to_vec() })
 }

@@ -23,7 +23,7 @@ pub struct TextFile {
 
 /// A folder's texts, and the folders a watcher must follow to notice any change of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Folder {
+pub struct FolderTexts {
     /// The folder as it was named.
     pub root: PathBuf,
     /// Files by name, in byte order of the name.
@@ -39,8 +39,8 @@ pub struct Folder {
 /// A ConfigMap shows each file several times (`..data/app.toml`, `..2026_01_01/app.toml`, `app.toml`): folders whose
 /// name starts with `..` are passed over, and a file reached twice is read under its first name only.
 /// A link that leads nowhere is reported as that file's problem, except an editor's lock (`.#name`), which is passed over.
-pub fn read_texts(root: &Path, wanted: impl Fn(&str) -> bool) -> Folder {
-    let mut folder = Folder { root: root.to_owned(), ..Folder::default() };
+pub fn read_texts(root: &Path, wanted: impl Fn(&str) -> bool) -> FolderTexts {
+    let mut folder = FolderTexts { root: root.to_owned(), ..FolderTexts::default() };
     let mut seen = BTreeSet::new();
     let mut found = BTreeMap::new();
     let mut pending = vec![(root.to_owned(), String::new(), 0)];
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
 
-    fn names(folder: &Folder) -> Vec<(&str, bool)> {
+    fn names(folder: &FolderTexts) -> Vec<(&str, bool)> {
         folder.files.iter().map(|file| (file.name.as_str(), file.text.is_ok())).collect()
     }
 

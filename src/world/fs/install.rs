@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::stage::{Attributes, apply_attributes};
-use super::{Context, FileError};
+use super::{FileContext, FileError};
 
 /// How a file got to its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

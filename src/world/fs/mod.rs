@@ -26,18 +26,18 @@ pub struct FileError {
 }
 
 /// Names the action and the path of an I/O error.
-pub trait Context<T> {
+pub trait FileContext<T> {
     /// Turns the error into a `FileError`.
     fn context(self, action: &'static str, path: &Path) -> Result<T, FileError>;
 }
 
-impl<T> Context<T> for io::Result<T> {
+impl<T> FileContext<T> for io::Result<T> {
     fn context(self, action: &'static str, path: &Path) -> Result<T, FileError> {
         self.map_err(|source| FileError { action, path: path.to_owned(), source })
     }
 }
 
-impl<T> Context<T> for nix::Result<T> {
+impl<T> FileContext<T> for nix::Result<T> {
     fn context(self, action: &'static str, path: &Path) -> Result<T, FileError> {
         self.map_err(|errno| FileError { action, path: path.to_owned(), source: errno.into() })
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::stage::{self, Attributes, Durable};
-use super::{Context, FileError, folder_of, sync_folder};
+use super::{FileContext, FileError, folder_of, sync_folder};
 
 /// The text of a record; `None` where there is none.
 pub fn read(path: &Path) -> Result<Option<String>, FileError> {

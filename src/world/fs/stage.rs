@@ -8,7 +8,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Context, FileError, folder_of};
+use super::{FileContext, FileError, folder_of};
 
 /// Marks our own temporary files, so that a later start can remove what a killed one left.
 const STAGE_MARK: &str = ".upstreamd-stage-";

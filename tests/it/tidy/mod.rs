@@ -4,6 +4,7 @@
 mod circles;
 mod code;
 mod imports;
+mod names;
 mod purity;
 mod ranks;
 mod sizes;

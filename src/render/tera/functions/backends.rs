@@ -7,7 +7,7 @@ use tera::value::{Key, Map};
 
 use super::call::{TeraCall, TeraFunction, function, kind};
 use super::json::to_tera;
-use crate::nginx::backend::{Backend, Networks, Options, UnixSockets, Wanted};
+use crate::nginx::backend::{Backend, Networks, Options, UnixSockets, WantedAddress};
 use crate::render::error::FunctionError;
 use crate::render::session::shown;
 use crate::render::tera::run::TeraRun;
@@ -55,9 +55,9 @@ fn options(call: &TeraCall<'_>) -> Result<Options, FunctionError> {
     Ok(Options {
         port: call.optional("port").map(|_| number(call, "port", 1, u16::MAX, 0)).transpose()?,
         wanted: match call.optional_text("address")? {
-            None | Some("private") => Wanted::Private,
-            Some("public") => Wanted::Public,
-            Some("host") => Wanted::Host,
+            None | Some("private") => WantedAddress::Private,
+            Some("public") => WantedAddress::Public,
+            Some("host") => WantedAddress::Host,
             Some(_) => return Err(call.failure("argument `address` must be \"private\", \"public\" or \"host\"")),
         },
         hostnames: flag("hostnames", standard.hostnames)?,

@@ -7,7 +7,7 @@ use tera::Value;
 use tera::value::Key;
 
 use super::call::{TeraCall, TeraFunction, function};
-use crate::model::view::Child;
+use crate::model::view::DirectoryChild;
 use crate::render::error::FunctionError;
 use crate::render::library::store::{self, MissingKeyHints};
 use crate::render::lists::{ListKind, ListValue};
@@ -56,7 +56,7 @@ fn exists(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, FunctionError
     Ok(Value::from(store::exists(&run.session.view, call.text("key")?)))
 }
 
-fn names(call: &TeraCall<'_>, run: &TeraRun, wanted: impl Fn(&Child) -> bool) -> Result<Value, FunctionError> {
+fn names(call: &TeraCall<'_>, run: &TeraRun, wanted: impl Fn(&DirectoryChild) -> bool) -> Result<Value, FunctionError> {
     let children = run.session.view.children(call.text("dir")?);
     Ok(Value::from(children.iter().filter(|(_, child)| wanted(child)).map(|(name, _)| *name).collect::<Vec<_>>()))
 }

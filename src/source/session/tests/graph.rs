@@ -9,47 +9,47 @@ const PAGE: &str = include_str!("../../../../docs/states.md");
 /// Inputs that are tried in a row. Longer rows bring no edge that is not seen by then.
 const DEPTH: usize = 7;
 
-fn name(action: Action) -> &'static str {
+fn name(action: SessionAction) -> &'static str {
     match action {
-        Action::Discover => "Discover",
-        Action::Connect(_) => "Connect",
-        Action::List => "List",
-        Action::Verify => "Verify",
-        Action::Watch(_) => "Watch",
-        Action::Follow => "Follow",
-        Action::Wait(_) => "Wait",
-        Action::Rest => "Rest",
+        SessionAction::Discover => "Discover",
+        SessionAction::Connect(_) => "Connect",
+        SessionAction::List => "List",
+        SessionAction::Verify => "Verify",
+        SessionAction::Watch(_) => "Watch",
+        SessionAction::Follow => "Follow",
+        SessionAction::Wait(_) => "Wait",
+        SessionAction::Rest => "Rest",
     }
 }
 
 /// What may come of an action.
-fn inputs(action: Action) -> Vec<Input> {
+fn inputs(action: SessionAction) -> Vec<Input> {
     let behind = Header { raft_term: 1, ..header(1) };
     let failures = |kinds: &[FailureKind]| kinds.iter().map(|kind| failed(*kind)).collect::<Vec<_>>();
     let mut inputs = match action {
-        Action::Discover => vec![Input::Discovered(2)],
-        Action::Connect(_) => vec![Input::Connected],
-        Action::List => vec![listed(10)],
-        Action::Verify => {
+        SessionAction::Discover => vec![Input::Discovered(2)],
+        SessionAction::Connect(_) => vec![Input::Connected],
+        SessionAction::List => vec![listed(10)],
+        SessionAction::Verify => {
             vec![
                 Input::Verified { header: header(20), same: true },
                 Input::Verified { header: header(20), same: false },
             ]
         }
-        Action::Watch(_) => {
+        SessionAction::Watch(_) => {
             vec![Input::Watching { header: header(20), watchers: 1 }, Input::Watching { header: behind, watchers: 1 }]
         }
-        Action::Follow => {
+        SessionAction::Follow => {
             vec![Input::Advanced { revision: Revision(20), mark: mark(20) }, Input::Progress(behind), Input::TooLoud]
         }
-        Action::Wait(_) => return vec![Input::Waited],
-        Action::Rest => return Vec::new(),
+        SessionAction::Wait(_) => return vec![Input::Waited],
+        SessionAction::Rest => return Vec::new(),
     };
     inputs.extend(failures(match action {
-        Action::Watch(_) | Action::Follow => {
+        SessionAction::Watch(_) | SessionAction::Follow => {
             &[FailureKind::Unreachable, FailureKind::Compacted, FailureKind::Unauthenticated, FailureKind::Denied]
         }
-        Action::List => &[FailureKind::Unreachable, FailureKind::Compacted, FailureKind::Unauthenticated],
+        SessionAction::List => &[FailureKind::Unreachable, FailureKind::Compacted, FailureKind::Unauthenticated],
         _ => &[FailureKind::Unreachable, FailureKind::Unauthenticated],
     }));
     inputs

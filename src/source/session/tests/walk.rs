@@ -91,7 +91,7 @@ struct Walk {
     store: Store,
     copy: Store,
     known: BTreeMap<String, String>,
-    mark: Option<Mark>,
+    mark: Option<LastChange>,
     watched_up_to: i64,
     /// A restored store may by chance look like the one before in all that the session asks. Such a walk proves nothing.
     was_fooled: bool,
@@ -141,10 +141,11 @@ impl Walk {
     fn step(&mut self) {
         let broke = self.troubles && self.disturb();
         let doing = self.session.doing();
-        let is_connected = !matches!(doing, Action::Wait(_) | Action::Connect(_) | Action::Discover);
+        let is_connected =
+            !matches!(doing, SessionAction::Wait(_) | SessionAction::Connect(_) | SessionAction::Discover);
         let input = if broke && is_connected {
             failed(FailureKind::Unreachable)
-        } else if self.troubles && !matches!(doing, Action::Wait(_)) && self.dice.roll(8) == 0 {
+        } else if self.troubles && !matches!(doing, SessionAction::Wait(_)) && self.dice.roll(8) == 0 {
             self.random_failure()
         } else {
             self.outcome(doing)
@@ -156,8 +157,8 @@ impl Walk {
         }
         assert!(self.failures_in_a_row < 12, "failures without a pause");
         let step = self.session.step(input, 0.5);
-        if let Action::Wait(delay) = step.action {
-            assert!(delay <= Duration::from_secs(10) && matches!(step.notice, Some(Notice::Lost { .. })));
+        if let SessionAction::Wait(delay) = step.action {
+            assert!(delay <= Duration::from_secs(10) && matches!(step.notice, Some(SessionNotice::Lost { .. })));
         }
     }
 
@@ -166,16 +167,16 @@ impl Walk {
         failed([Unreachable, Unauthenticated, Denied, TooLarge][usize::try_from(self.dice.roll(4)).unwrap()])
     }
 
-    fn outcome(&mut self, doing: Action) -> Input {
+    fn outcome(&mut self, doing: SessionAction) -> Input {
         match doing {
-            Action::Discover => Input::Discovered(2),
-            Action::Connect(_) => Input::Connected,
-            Action::Wait(_) => Input::Waited,
-            Action::Rest => panic!("a session that follows never rests"),
-            Action::List => self.list(),
-            Action::Verify => self.verify(),
-            Action::Watch(_) => self.watch(),
-            Action::Follow => self.follow(),
+            SessionAction::Discover => Input::Discovered(2),
+            SessionAction::Connect(_) => Input::Connected,
+            SessionAction::Wait(_) => Input::Waited,
+            SessionAction::Rest => panic!("a session that follows never rests"),
+            SessionAction::List => self.list(),
+            SessionAction::Verify => self.verify(),
+            SessionAction::Watch(_) => self.watch(),
+            SessionAction::Follow => self.follow(),
         }
     }
 
@@ -183,14 +184,14 @@ impl Walk {
         let keys = self.store.now();
         self.known = plain(keys);
         let newest = keys.iter().max_by_key(|(_, (_, revision))| *revision);
-        self.mark = newest.map(|(key, (value, revision))| Mark {
+        self.mark = newest.map(|(key, (value, revision))| LastChange {
             key: Key::from(key.as_str()),
             value: Some(Value::from(value.as_str())),
             revision: Revision(*revision),
             keys_in_hull: Some((keys.len(), self.store.header.revision)),
         });
         let mark = self.mark.clone();
-        Input::Listed(Listed { header: self.store.header, mark, coverage: Coverage::Hull })
+        Input::Listed(ListedStore { header: self.store.header, mark, coverage: Coverage::Hull })
     }
 
     fn verify(&mut self) -> Input {
@@ -233,7 +234,7 @@ impl Walk {
         let revision = Revision(self.watched_up_to + 1);
         for (key, text) in self.store.events_after(self.watched_up_to) {
             let value = text.as_deref().map(Value::from);
-            self.mark = Some(Mark { key: Key::from(key.as_str()), value, revision, keys_in_hull: None });
+            self.mark = Some(LastChange { key: Key::from(key.as_str()), value, revision, keys_in_hull: None });
             match text {
                 Some(text) => drop(self.known.insert(key, text)),
                 None => drop(self.known.remove(&key)),
@@ -248,7 +249,7 @@ impl Walk {
         self.troubles = false;
         for _ in 0..300 {
             self.step();
-            if self.session.doing() == Action::Follow && self.watched_up_to == self.store.revision() {
+            if self.session.doing() == SessionAction::Follow && self.watched_up_to == self.store.revision() {
                 return;
             }
         }

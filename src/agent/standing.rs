@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::apply::live_count::LiveCount;
-use crate::model::guard::{Decision, Found, Guard, Live, Verdict};
+use crate::model::guard::{Counts, Decision, Guard, Live, Verdict};
 use crate::model::note::Note;
 use crate::model::resource::Resource;
 
@@ -38,7 +38,7 @@ impl Standing {
     pub fn decide(
         &mut self,
         resource: &Arc<Resource>,
-        found: Found,
+        found: Counts,
         has_file: bool,
         now: Instant,
     ) -> (Decision, Option<Note>) {

@@ -7,7 +7,7 @@ use crate::agent::claims::Claims;
 use crate::agent::state::{FileState, Instance};
 use crate::apply::fleet::Fleet;
 use crate::model::for_each::ForEach;
-use crate::model::guard::{Found, Guard, OnEmpty};
+use crate::model::guard::{Counts, Guard, OnEmpty};
 use crate::model::report::{Stage, StepFailure};
 use crate::model::resource::{InstanceId, Resource};
 use crate::model::text;
@@ -23,7 +23,7 @@ pub(super) struct Expansion {
     /// The files that stay.
     pub(super) fleet: Fleet,
     /// How many names there are, for the resource's guard.
-    pub(super) found: Found,
+    pub(super) found: Counts,
 }
 
 /// Brings `instances` up to the names that the view has. An instance that stays keeps its state.
@@ -62,7 +62,7 @@ pub(super) fn expand(
     // Whatever another resource writes is not ours to remove.
     let fleet = Fleet { resource: Arc::clone(resource), wanted: in_folder };
     let count = instances.len();
-    let found = Found { asks: true, keys: count, backends: count, set_aside: 0 };
+    let found = Counts { calls_backends: true, keys: count, backends: count, skipped: 0 };
     Expansion { refused, gone: before.into_values().map(|gone| gone.resource.id.clone()).collect(), fleet, found }
 }
 

@@ -14,7 +14,7 @@ use crate::apply::fleet::{self, Fleet};
 use crate::apply::group::Group;
 use crate::apply::live_count;
 use crate::model::for_each::ForEach;
-use crate::model::guard::{Decision, Found, Verdict};
+use crate::model::guard::{Counts, Decision, Verdict};
 use crate::model::needs;
 use crate::model::note::Note;
 use crate::model::report::{Rendered, StepFailure};
@@ -172,7 +172,7 @@ impl Preparation<'_> {
     fn judge_names(
         &mut self,
         resource: &Arc<Resource>,
-        found: Found,
+        found: Counts,
         own: &mut FileState,
     ) -> Result<(), Option<StepFailure>> {
         if matches!(self.terms.last_step, LastStep::Show { .. }) {
@@ -215,7 +215,7 @@ impl Preparation<'_> {
             return render::check_format(resource, bytes).map(Some);
         }
         let found = render::found(member, tree, rendering.tally);
-        let has_file = resource.guard.asks_for_file(found) && fs::has_content(&resource.dest);
+        let has_file = resource.guard.needs_live_file(found) && fs::has_content(&resource.dest);
         let decision = self.decide(resource, file, found, has_file);
         match decision.verdict {
             _ if matches!(self.terms.last_step, LastStep::Show { .. }) => {
@@ -255,7 +255,7 @@ impl Preparation<'_> {
     }
 
     /// Lets the guard decide, and remembers what has to survive a restart.
-    fn decide(&mut self, resource: &Arc<Resource>, file: &mut FileState, found: Found, has_file: bool) -> Decision {
+    fn decide(&mut self, resource: &Arc<Resource>, file: &mut FileState, found: Counts, has_file: bool) -> Decision {
         let now = clock::now();
         let context = &self.terms.context;
         let standing = file.standing.get_or_insert_with(|| {
@@ -281,7 +281,7 @@ impl Terms {
             }
             Err(error) => {
                 let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-                Some(Note::NotRemembered { id: resource.id.clone(), problem: format!("{error}{source}") })
+                Some(Note::CountNotSaved { id: resource.id.clone(), problem: format!("{error}{source}") })
             }
         }
     }

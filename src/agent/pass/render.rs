@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::agent::catalog::Member;
 use crate::model::generation;
-use crate::model::guard::{Decision, Found};
+use crate::model::guard::{Counts, Decision};
 use crate::model::needs;
 use crate::model::report::{Stage, StepFailure};
 use crate::model::resource::Resource;
@@ -100,15 +100,17 @@ pub fn view(resource: &Resource, tree: &Tree) -> View {
 }
 
 /// Returns what a render with this tally found, for the guard.
-pub(super) fn found(member: &Member, tree: &Tree, tally: Option<Tally>) -> Found {
+pub(super) fn found(member: &Member, tree: &Tree, tally: Option<Tally>) -> Counts {
     let resource = &member.resource;
     match tally {
-        Some(tally) => Found { asks: true, keys: tally.keys, backends: tally.backends, set_aside: tally.skipped },
+        Some(tally) => {
+            Counts { calls_backends: true, keys: tally.keys, backends: tally.backends, skipped: tally.skipped }
+        }
         None => {
-            let asks = member.renderer.asks_for_backends(&resource.src);
+            let calls_backends = member.renderer.asks_for_backends(&resource.src);
             // If only zero or not matters, one key tells.
-            let most = if asks || resource.guard.compares() { usize::MAX } else { 1 };
-            Found { asks, keys: view(resource, tree).iter().take(most).count(), ..Found::default() }
+            let most = if calls_backends || resource.guard.compares() { usize::MAX } else { 1 };
+            Counts { calls_backends, keys: view(resource, tree).iter().take(most).count(), ..Counts::default() }
         }
     }
 }

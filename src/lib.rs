@@ -1,5 +1,5 @@
-//! upstreamd keeps nginx load balancers true to etcd.
-//! Modules are listed in rank order, which is also a good order to read them in; see ARCHITECTURE.md.
+//! upstreamd keeps nginx load balancers in sync with etcd. The library serves the binaries and the tests; it is not a public API.
+//! Modules are listed in rank order, which is also a good reading order; see ARCHITECTURE.md.
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "tests may touch the world"))]
 
 pub mod model;

@@ -1,4 +1,4 @@
-//! The upstreamd program: hands over to the library and exits with the code that comes back.
+//! The upstreamd program: calls the library and exits with the code that it returns. Holds no logic.
 
 use std::process::ExitCode;
 

@@ -341,7 +341,7 @@ impl Desk {
         let report = &returned.report;
         let Some(entry) = self.entry_of(&returned.group) else { return 0 };
         entry.was_worked_on = true;
-        let left = if report.needs_another_try() { Left::Failed } else { Left::Settled };
+        let left = if report.needs_retry() { Left::Failed } else { Left::Settled };
         entry.timing.finished(now, report.reload_ran, left, jitter);
         entry.repeated(report)
     }
@@ -392,7 +392,7 @@ impl Entry {
         self.seats.iter().filter_map(|seat| seat.wake_at).chain(self.due_at(load)).min()
     }
 
-    /// Counts equal failures in a row before this one.
+    /// RenderCount equal failures in a row before this one.
     fn repeated(&mut self, report: &Report) -> u32 {
         let Some(failure) = report.first_failure() else {
             self.last_failure = None;

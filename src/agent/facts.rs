@@ -87,7 +87,7 @@ impl Facts for WorldFacts {
             return known.version;
         }
         let finished = process::run_blocking(program.as_os_str(), &["-v"], VERSION_TIMEOUT);
-        let version = Version::of_output(&finished.output);
+        let version = Version::from_output(&finished.output);
         *asked = Some(Asked { program, stamp, version });
         version
     }

@@ -265,7 +265,7 @@ impl Following {
     }
 
     fn resync(&mut self) {
-        self.agent.outlook.board.with(|board| board.store.asked(clock::now()));
+        self.agent.outlook.board.with(|board| board.store.snapshot_requested(clock::now()));
         for idle in self.stores.resync() {
             self.agent.desk.mark_store(idle, clock::now());
         }

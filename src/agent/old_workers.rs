@@ -44,7 +44,7 @@ impl OldWorkers {
             receipts.look(&self.reloads);
         }
         let (leaving, serving) = (self.reloads.leaving().len(), self.reloads.serving());
-        board.with(|board| board.workers(leaving, serving));
+        board.with(|board| board.set_workers(leaving, serving));
         let load = governor::load(leaving, serving);
         if desk.set_load(load) {
             events::spread(load.stretch(), leaving);
@@ -64,5 +64,5 @@ impl OldWorkers {
 
 fn record(drained: &Drained, board: &Shared) {
     events::drained(&drained.resources, drained.revision, drained.after);
-    board.with(|board| board.drained(drained.after));
+    board.with(|board| board.record_drain(drained.after));
 }

@@ -13,7 +13,7 @@ use crate::model::process::Usage;
 use crate::model::store::StoreSettings;
 use crate::source::health;
 use crate::status::board::HEALTH_CHECK;
-use crate::status::systemd::Told;
+use crate::status::systemd::Notifier;
 use crate::status::{Shared, pages};
 use crate::world::usage::usage;
 use crate::world::{clock, http, systemd};
@@ -65,7 +65,7 @@ impl Asked {
             return health.clone();
         }
         let health = health::ask(&self.store).await;
-        board.with(|board| board.store.took(HEALTH_CHECK, health.elapsed, health.healthy));
+        board.with(|board| board.store.record_request(HEALTH_CHECK, health.elapsed, health.healthy));
         *last = Some((clock::now(), health.clone()));
         health
     }
@@ -73,7 +73,7 @@ impl Asked {
 
 /// The notices that the service manager has received from this process.
 pub struct Manager {
-    told: Told,
+    notifier: Notifier,
     /// Whether there is a service manager; without one, no notice is composed.
     is_listening: bool,
     /// Whether a failure to notify it has been logged.
@@ -83,12 +83,16 @@ pub struct Manager {
 impl Manager {
     /// Returns a manager that has received no notice yet.
     pub fn new() -> Manager {
-        Manager { told: Told::new(systemd::watchdog_limit()), is_listening: systemd::is_listening(), complained: false }
+        Manager {
+            notifier: Notifier::new(systemd::watchdog_limit()),
+            is_listening: systemd::is_listening(),
+            complained: false,
+        }
     }
 
     /// Reports that a reload begins.
     pub fn reload(&mut self) {
-        let message = self.told.reload(clock::now());
+        let message = self.notifier.reload(clock::now());
         self.send(message.into_iter().collect());
     }
 
@@ -97,13 +101,13 @@ impl Manager {
         if !self.is_listening {
             return;
         }
-        let messages = board.with(|board| self.told.turn(board, is_settled, clock::now()));
+        let messages = board.with(|board| self.notifier.due(board, is_settled, clock::now()));
         self.send(messages);
     }
 
     /// Returns when the loop must turn even if nothing happens.
     pub fn wake_at(&self) -> Option<Instant> {
-        self.told.wake_at()
+        self.notifier.wake_at()
     }
 
     fn send(&mut self, notices: Vec<ManagerNotice>) {

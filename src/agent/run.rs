@@ -73,8 +73,8 @@ impl Agent {
         let further = catalog.stores.iter().filter_map(|store| Some(store.settings.as_ref()?.to_string())).collect();
         let is_unused = catalog.stores.iter().position(|store| !store.ranges.is_empty()).unwrap_or(0) > 0;
         self.outlook.board.with(|board| {
-            board.loaded(groups, catalog.problems.len());
-            board.store.keep_further(&further);
+            board.record_load(groups, catalog.problems.len());
+            board.store.retain_others(&further);
             board.store.is_unused = is_unused;
         });
     }
@@ -84,9 +84,9 @@ impl Agent {
         let now = clock::now();
         match self.desk.catalog().stores.get(position).map(|store| &store.settings) {
             None => return,
-            Some(None) => self.outlook.board.with(|board| board.store_said(&event, now)),
+            Some(None) => self.outlook.board.with(|board| board.record_event(&event, now)),
             Some(Some(settings)) => {
-                self.outlook.board.with(|board| board.store.further_said(&settings.to_string(), &event));
+                self.outlook.board.with(|board| board.store.record_other_event(&settings.to_string(), &event));
             }
         }
         self.desk.take_event(position, event, now);
@@ -130,9 +130,9 @@ impl Agent {
         }
         let cleanup_errors = self.outlook.terms.context.cleanup_errors();
         self.outlook.board.with(|board| {
-            findings.renders.iter().for_each(|(id, skipped)| board.rendered(id, *skipped));
+            findings.renders.iter().for_each(|(id, skipped)| board.record_render(id, *skipped));
             findings.gone.iter().for_each(|id| board.forget(id));
-            board.passed(&group.id, &report, clock::unix_seconds());
+            board.record_pass(&group.id, &report, clock::unix_seconds());
             board.cleanup_errors = cleanup_errors;
         });
         self.old_workers.add(&report, &self.outlook.board, now);

@@ -35,7 +35,7 @@ struct RunningChecks {
     service: Arc<Service>,
     healthy: bool,
     draining: bool,
-    /// Counts how often its checks were started: an old task's verdict is of no use.
+    /// RenderCount how often its checks were started: an old task's verdict is of no use.
     start: u64,
     checking: Option<AbortHandle>,
 }

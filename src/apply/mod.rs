@@ -30,7 +30,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::model::nginx::NginxSettings;
-use crate::nginx::installation::Built;
+use crate::nginx::installation::BuildPaths;
 use crate::world::fs::resolve_links;
 
 /// How this process applies.
@@ -57,7 +57,7 @@ pub struct Context {
     memory: Mutex<journal::JournalsInMemory>,
     exclusion: exclusion::Exclusion,
     /// What nginx programs were built with.
-    built: tokio::sync::Mutex<BTreeMap<PathBuf, Built>>,
+    built: tokio::sync::Mutex<BTreeMap<PathBuf, BuildPaths>>,
     namespace_refused: AtomicBool,
     nginx_starts_later: AtomicBool,
     said: Mutex<BTreeSet<String>>,

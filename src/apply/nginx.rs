@@ -10,7 +10,7 @@ use crate::model::generation::GenerationServer;
 use crate::model::process::Process;
 use crate::model::resource::CommandLine;
 use crate::nginx::error_log;
-use crate::nginx::installation::{self, Built, WorkerProcesses};
+use crate::nginx::installation::{self, BuildPaths, WorkerProcesses};
 use crate::nginx::process::Role;
 use crate::world::clock;
 use crate::world::generation;
@@ -107,7 +107,7 @@ pub async fn leaving_workers<'a>(context: &Context, groups: impl Iterator<Item =
 }
 
 /// What a program says that it was built with, asked once.
-async fn built(context: &Context, program: PathBuf) -> Built {
+async fn built(context: &Context, program: PathBuf) -> BuildPaths {
     let mut known = context.built.lock().await;
     if let Some(built) = known.get(&program) {
         return built.clone();

@@ -78,7 +78,7 @@ pub async fn run(context: &Context, request: Request) -> Report {
     }
     let report = run_one(context, request.clone()).await;
     match &report.outcome {
-        Outcome::RolledBack { cause, .. } if cause.at == Stage::Check && report.touched() > 1 => {
+        Outcome::RolledBack { cause, .. } if cause.at == Stage::Check && report.file_count() > 1 => {
             live::isolate(context, request, report).await
         }
         _ => report,

@@ -1,5 +1,5 @@
-//! nano-container: a tiny HTTPS service to stand behind a load balancer. HTTP/2 and HTTP/1.1 by ALPN; says in JSON which
-//! instance answered. Here: arguments and start; the work is in `upstreamd::demo`.
+//! nano-container: a tiny HTTPS service to put behind a load balancer. HTTP/2 and HTTP/1.1 by ALPN; names its instance in
+//! JSON. This file only parses arguments and starts; the work is in `upstreamd::demo`.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a program of its own")]
 
 use std::net::SocketAddr;
@@ -12,26 +12,26 @@ use clap::Parser;
 use tracing::{debug, info};
 use upstreamd::demo::{https, serve, start, tls};
 
-/// HTTPS demo service: says in JSON which instance answered.
+/// HTTPS demo service: names its instance in JSON.
 #[derive(Parser)]
 #[command(name = "nano-container", version)]
 struct Arguments {
     /// Address and port to listen on
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8443")]
     listen: SocketAddr,
-    /// Name given in the answer [default: hostname:port]
+    /// Name in the response [default: hostname:port]
     #[arg(long, value_name = "NAME")]
     instance: Option<String>,
-    /// Certificate chain, PEM [default: a self-signed one, made at start]
+    /// Certificate chain, PEM [default: self-signed, generated at start]
     #[arg(long, value_name = "FILE", requires = "key")]
     cert: Option<PathBuf>,
     /// Private key, PEM
     #[arg(long, value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
-    /// Connections served at a time; further ones wait
+    /// Most concurrent connections; more wait
     #[arg(long, value_name = "N", default_value_t = 1024)]
     max_connections: usize,
-    /// Seconds that open connections may go on after SIGTERM
+    /// Seconds that open connections get to finish after SIGTERM
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     grace_seconds: u64,
 }

@@ -1,5 +1,5 @@
-//! reflector: a TCP echo server, to stand behind a load balancer of TCP connections.
-//! Here: arguments and start; the work is in `upstreamd::demo`.
+//! reflector: a TCP echo server to put behind a TCP load balancer.
+//! This file only parses arguments and starts; the work is in `upstreamd::demo`.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a program of its own")]
 
 use std::net::SocketAddr;
@@ -10,17 +10,17 @@ use clap::Parser;
 use tracing::{debug, info};
 use upstreamd::demo::{echo, serve, start};
 
-/// TCP echo server: whatever is sent comes back.
+/// TCP echo server: sends back whatever it receives.
 #[derive(Parser)]
 #[command(name = "reflector", version)]
 struct Arguments {
     /// Address and port to listen on
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:80")]
     listen: SocketAddr,
-    /// Connections served at a time; further ones wait
+    /// Most concurrent connections; more wait
     #[arg(long, value_name = "N", default_value_t = 4096)]
     max_connections: usize,
-    /// Seconds that open connections may go on after SIGTERM
+    /// Seconds that open connections get to finish after SIGTERM
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     grace_seconds: u64,
 }

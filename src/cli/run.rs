@@ -48,7 +48,7 @@ pub(super) async fn run(settings: Settings, command: Option<Vec<String>>) -> End
     };
     let outlook = outlook(&settings, state_folder);
     let confdirs = confdirs(&settings);
-    events::starting(&confdirs.folders, &settings.store, &manner(settings.mode));
+    events::starting(&confdirs.folders, &settings.store, &mode_text(settings.mode));
     let following = match settings.mode {
         Mode::Onetime => None,
         Mode::Watch { resync } => Some(Follow::Watch(resync)),
@@ -94,7 +94,7 @@ async fn listener(settings: &Settings) -> Result<Option<TcpListener>, String> {
 }
 
 /// Describes the mode in a few words.
-fn manner(mode: Mode) -> String {
+fn mode_text(mode: Mode) -> String {
     let seconds = |pause: std::time::Duration| pause.as_secs_f64();
     match mode {
         Mode::Onetime => "once".to_owned(),

@@ -13,7 +13,7 @@ use crate::agent::stores::Stores;
 use crate::apply::{self, Context};
 use crate::config::settings::Settings;
 use crate::model::event::Event;
-use crate::model::note::{Note, Weight};
+use crate::model::note::{Note, Severity};
 use crate::model::report::Stage;
 use crate::model::tree::Tree;
 use crate::status::Shared;
@@ -107,7 +107,7 @@ fn complain(round: &Round) -> Exit {
                     terminal::complain(&format!("{id}: {} is skipped: {reason}\n", key.escape_debug()));
                 }
             }
-            Note::Guarded { resource, .. } if note.weight() != Weight::Silent => {
+            Note::Guarded { resource, .. } if note.severity() != Severity::Silent => {
                 terminal::complain(&format!("{}: {note}\n", resource.id));
             }
             _ => {}

@@ -1,5 +1,5 @@
-//! reflector's connections: whatever a client sends comes back byte for byte, and when it has closed its sending side,
-//! everything is echoed before our side is closed. Never looks into the bytes.
+//! reflector's connections: echoes every byte that a client sends. After the client closes its sending side, the rest is echoed
+//! before our side closes. Never inspects the bytes.
 
 use std::io;
 use std::time::Duration;
@@ -8,15 +8,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// Bytes read before they are sent back; each connection has one such buffer.
+/// Size of the buffer that each connection has.
 const BUFFER_BYTES: usize = 16 * 1024;
-/// A client that neither sends nor takes anything for this long is given up.
+/// Time without progress after which a client is disconnected.
 const IDLE_LIMIT: Duration = Duration::from_secs(3600);
 
-/// Echoes until the client has closed its sending side and has everything back.
+/// Echoes until the client has closed its sending side and received everything.
 ///
 /// # Errors
-/// The connection broke, or the client neither sent nor took anything for an hour.
+/// The connection broke, or nothing was sent or received for an hour.
 pub async fn echo(mut stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = vec![0; BUFFER_BYTES];

@@ -1,4 +1,4 @@
-//! nano-container's connections and answers: `GET /` says in JSON which instance answered, `/healthz` that it lives.
+//! nano-container's connections and responses: `GET /` names the instance in JSON, `/healthz` reports that it is up.
 //! Never reads a request body.
 
 use std::convert::Infallible;
@@ -22,23 +22,23 @@ use tracing::info;
 use super::serve::Stopping;
 use super::tls;
 
-/// A TLS handshake takes this long at most.
+/// Deadline of a TLS handshake.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
-/// Time for the headers of the next request, which is also how long an HTTP/1.1 connection may idle. Longer than nginx
-/// keeps an idle connection to a backend in our templates, so that it is nginx who closes and no request meets a closed one.
+/// Deadline for the headers of the next request, and so the idle limit of an HTTP/1.1 connection. Longer than our templates
+/// let nginx keep an idle connection: nginx closes first, and no request hits a closed connection.
 const HEADER_LIMIT: Duration = Duration::from_secs(60);
-/// Requests on one HTTP/2 connection at a time.
+/// Concurrent requests on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 128;
-/// Characters of a path that are logged.
+/// Longest part of a path that is logged, in characters.
 const MAX_LOGGED_PATH: usize = 64;
 
-/// Why a connection ended early.
+/// The reason why a connection ended early.
 pub type ConnectionProblem = Box<dyn std::error::Error + Send + Sync>;
 
-/// Serves one connection to its end: TLS handshake, then HTTP/2 or HTTP/1.1 as ALPN agreed.
+/// Serves one connection to its end: TLS handshake, then HTTP/2 or HTTP/1.1 as negotiated by ALPN.
 ///
 /// # Errors
-/// The handshake or the protocol failed, which is the client's doing and worth no more than a debug line.
+/// The handshake or the protocol failed. That is the client's fault and worth a debug line at most.
 pub async fn connection(
     stream: TcpStream,
     remote: SocketAddr,
@@ -76,7 +76,7 @@ pub async fn connection(
                 served.as_mut().graceful_shutdown();
             }
             _ = idle_check.tick() => {
-                // Asked to end once before, and still there: it does not even take the goodbye.
+                // It was asked to close at the last tick and is still open.
                 if idle {
                     return Ok(());
                 }
@@ -94,20 +94,20 @@ pub async fn connection(
 
 fn http_server(http_2: bool) -> auto::Builder<TokioExecutor> {
     let server = auto::Builder::new(TokioExecutor::new());
-    // What ALPN agreed on is fixed: sniffing the protocol once more would wait for bytes without a limit.
+    // Use what ALPN negotiated: detecting the protocol again would wait for bytes without a deadline.
     let mut server = if http_2 { server.http2_only() } else { server.http1_only() };
     server.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT);
     server.http2().timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS).keep_alive_interval(HEADER_LIMIT);
     server
 }
 
-/// What the service says.
+/// The responses of the service.
 pub struct Site {
     home: Bytes,
 }
 
 impl Site {
-    /// The answers of this instance.
+    /// Returns the responses of the instance with this name.
     pub fn new(instance: &str) -> Site {
         let home = serde_json::json!({
             "platform": "docker",

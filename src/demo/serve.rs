@@ -1,5 +1,5 @@
-//! Accepts TCP connections up to a limit and, when told to stop, lets the open ones finish for a bounded time.
-//! Never looks at what is said on a connection.
+//! Accepts TCP connections up to a limit and, when stopped, lets open ones finish within a deadline.
+//! Never reads from a connection.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -10,31 +10,31 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-/// Pause after a failed accept: with no descriptor left, trying again at once would only spin.
+/// Pause after a failed accept: when file descriptors run out, an immediate retry would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Bounds of a server.
+/// Limits of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections served at a time; further ones wait in the kernel's backlog.
+    /// Most concurrent connections; more wait in the kernel's backlog.
     pub connections: usize,
-    /// How long open connections may go on after the stop.
+    /// Time that open connections get to finish after the stop.
     pub grace: Duration,
 }
 
-/// Tells a connection that the server is stopping.
+/// Signals to a connection that the server is stopping.
 #[derive(Clone, Debug)]
 pub struct Stopping(watch::Receiver<bool>);
 
 impl Stopping {
-    /// Resolves when the server begins to stop.
+    /// Waits until the server begins to stop.
     pub async fn wait(&mut self) {
-        // An error means that the server is gone altogether, which is a stop as well.
+        // An error means that the server is gone, which is a stop as well.
         self.0.wait_for(|stopping| *stopping).await.ok();
     }
 }
 
-/// Serves until `stop` resolves, then closes the listener, waits for open connections up to the grace and drops the rest.
+/// Serves until `stop` resolves, then closes the listener, waits for open connections up to the grace time and drops the rest.
 pub async fn serve<Handle, Connection>(
     listener: TcpListener,
     limits: Limits,

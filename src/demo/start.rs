@@ -1,4 +1,4 @@
-//! How a demo backend starts and is told to stop: one runtime, one listener, signals, an exit code.
+//! Start and stop of a demo backend: one runtime, one listener, signals, an exit code.
 //! Never parses arguments; the binaries do.
 
 use std::fmt::Display;
@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::error;
 
-/// Logs to stderr, then runs `server` on a single-threaded runtime: exit code 0 when it ends, 1 when it fails.
+/// Sets up logging to stderr and runs `server` on a single-threaded runtime. Returns exit code 0 when it ends, 1 when it fails.
 pub fn run<Failure: Display>(server: impl Future<Output = Result<(), Failure>>) -> ExitCode {
     tracing_subscriber::fmt()
         .with_writer(io::stderr)
@@ -35,7 +35,7 @@ pub fn run<Failure: Display>(server: impl Future<Output = Result<(), Failure>>) 
 /// Opens the listening socket.
 ///
 /// # Errors
-/// The address is taken, not ours, or needs rights that the process does not have; the message says which.
+/// The address is in use, not local, or needs privileges that the process lacks; the message says which.
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|failure| {
         let hint = match failure.kind() {
@@ -47,7 +47,7 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
     })
 }
 
-/// A future that resolves at the first SIGTERM or SIGINT. The signals are caught from this call on.
+/// Returns a future that resolves at the first SIGTERM or SIGINT. The signals are caught from this call on.
 ///
 /// # Errors
 /// The signal handlers cannot be installed.

@@ -1,5 +1,5 @@
-//! The TLS side of nano-container: a certificate from files, or a self-signed one made on the spot; ALPN for HTTP/2 and
-//! HTTP/1.1. Never writes a key anywhere.
+//! TLS for nano-container: a certificate from files, or a self-signed one generated at start; ALPN for HTTP/2 and HTTP/1.1.
+//! Never writes a key anywhere.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub const HTTP_2: &[u8] = b"h2";
 /// ALPN name of HTTP/1.1.
 pub const HTTP_1_1: &[u8] = b"http/1.1";
 
-/// A certificate chain, its own certificate first, and the key to it.
+/// A certificate chain, leaf first, and its private key.
 pub struct TlsIdentity {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
@@ -25,7 +25,7 @@ impl TlsIdentity {
     /// Reads PEM files.
     ///
     /// # Errors
-    /// Names the file that cannot be read or holds no certificate or no key.
+    /// A file cannot be read, or has no certificate or no key; the message names it.
     pub fn from_files(certificate: &Path, key: &Path) -> Result<TlsIdentity, String> {
         let unreadable = |path: &Path, failure| format!("cannot read {}: {failure}", path.display());
         let chain = CertificateDer::pem_file_iter(certificate)
@@ -38,10 +38,10 @@ impl TlsIdentity {
         Ok(TlsIdentity { chain, key })
     }
 
-    /// Makes a key and a certificate for `names` (host names or addresses) that nobody else has signed.
+    /// Generates a key and a self-signed certificate for `names` (host names or addresses).
     ///
     /// # Errors
-    /// A name cannot stand in a certificate.
+    /// A name is not valid in a certificate.
     pub fn self_signed(names: &[String]) -> Result<TlsIdentity, String> {
         let made = rcgen::generate_simple_self_signed(names)
             .map_err(|failure| format!("cannot make a certificate for {}: {failure}", names.join(", ")))?;
@@ -50,7 +50,7 @@ impl TlsIdentity {
         Ok(TlsIdentity { chain: vec![made.cert.der().clone()], key })
     }
 
-    /// What takes TLS handshakes with this identity, offering HTTP/2 first.
+    /// Returns a TLS acceptor with this identity that prefers HTTP/2.
     ///
     /// # Errors
     /// The key does not belong to the certificate.

@@ -9,7 +9,7 @@ const FIRST: Duration = Duration::from_millis(100);
 /// The longest pause of all, unless asked otherwise.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Counts failures in a row.
+/// RenderCount failures in a row.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     failures: u32,

@@ -1,22 +1,22 @@
-//! Whether what was rendered may go live where the store has lost backends: all of them, too many at once, or so many that
-//! too few are left. Pure: counts and the time go in, a decision comes out. A store that does not answer never comes here:
-//! then nothing is rendered, and every file stays.
+//! Decides whether a render may go live when the store has lost backends: all, too many at once, or so many that too few are
+//! left. Pure: counts and the time go in, a decision comes out. Never sees an outage of the store: then nothing is rendered,
+//! and every file stays.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// What a resource does about lost backends. In a template that calls `backends` these are counted, in any other the keys
+/// The rule of a resource for lost backends. If its template calls `backends`, backends are counted; otherwise the keys
 /// that it sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guard {
-    /// `on_empty`: what to do with fewer than `min_backends`. Unset: keep where the template calls `backends` or
-    /// `min_backends` is set, else apply, as confd does.
+    /// `on_empty`: the policy for fewer than `min_backends`. Default: keep if the template calls `backends` or
+    /// `min_backends` is set; otherwise apply, as confd does.
     pub on_empty: Option<OnEmpty>,
-    /// `min_backends`: fewer are as good as none. Unset: 1.
+    /// `min_backends`: fewer count as none. Default: 1.
     pub min_backends: Option<usize>,
-    /// `max_drop_percent`: a loss of more than this part of the live backends is held for a while.
+    /// `max_drop_percent`: largest share of the live backends, in percent, whose loss is applied at once. Default: any.
     pub max_drop_percent: Option<u8>,
-    /// `max_drop_hold`: for how long. Default 30 s.
+    /// `max_drop_hold`: time that a larger loss is held. Default: 30 s.
     pub max_drop_hold: Duration,
 }
 
@@ -29,71 +29,71 @@ impl Default for Guard {
 /// `on_empty`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnEmpty {
-    /// The last good file stays; where there is none, what there is goes live.
+    /// The last good file stays; if there is none, the render goes live.
     Keep,
-    /// The template renders with an empty list of backends; one that asks for none renders what there is.
+    /// The template renders with an empty list of backends; one that never calls `backends` goes live as rendered.
     Placeholder,
-    /// What there is goes live, as in confd.
+    /// The render goes live, as in confd.
     Apply,
     /// The resource fails; the last good file stays.
     Fail,
 }
 
-/// What a render found.
+/// RenderCount of keys and backends that a render found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RenderCount {
-    /// The template calls `backends`.
-    pub asks: bool,
-    /// Keys in the folders whose backends were asked for; where none were, keys that the resource sees.
+    /// Whether the template calls `backends`.
+    pub calls_backends: bool,
+    /// Keys in the folders that `backends` was called for; if it was not called, keys that the resource sees.
     pub keys: usize,
-    /// Backends among them.
+    /// Backends among these keys.
     pub backends: usize,
-    /// Keys that are no backend.
-    pub set_aside: usize,
+    /// Keys skipped because they do not decode as a backend.
+    pub skipped: usize,
 }
 
 impl RenderCount {
-    /// What guards count.
+    /// Returns the number that guards look at.
     pub fn count(&self) -> usize {
-        if self.asks { self.backends } else { self.keys }
+        if self.calls_backends { self.backends } else { self.keys }
     }
 }
 
-/// What is live.
+/// The live state that a render is compared with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Live {
-    /// The destination has content.
+    /// Whether the destination has content.
     pub has_file: bool,
-    /// How many it was rendered with; `None` where nobody remembers.
+    /// Number of backends it was rendered with; `None` if unknown.
     pub count: Option<usize>,
-    /// Since when a loss is being held.
+    /// Start of the hold, if a loss is being held.
     pub held_since: Option<Instant>,
 }
 
-/// What is lost.
+/// The loss that a guard found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// The store answers, and there is no key.
+    /// The store is up and has no key.
     NoKey,
-    /// There are keys, and none of them is a backend.
+    /// There are keys, but none is a backend to list.
     NoneValid {
-        /// How many keys.
+        /// Number of keys.
         keys: usize,
-        /// How many of them were set aside; the others are not to be listed, such as draining ones.
-        set_aside: usize,
+        /// Number of skipped keys; the others are not listed for another reason, such as draining.
+        skipped: usize,
     },
-    /// Some, and fewer than `min_backends`.
+    /// Some are left, but fewer than `min_backends`.
     TooFew {
-        /// How many.
+        /// Number that is left.
         count: usize,
-        /// How many there must be.
+        /// `min_backends`.
         least: usize,
     },
-    /// Too many at once.
+    /// Too many were lost at once.
     Drop {
-        /// How many are live.
+        /// Number that is live.
         from: usize,
-        /// How many there are.
+        /// Number in the store.
         to: usize,
     },
 }
@@ -102,27 +102,27 @@ impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Loss::NoKey => f.write_str("the store has no key for it"),
-            Loss::NoneValid { keys, set_aside } => {
-                write!(f, "the store has keys for it ({keys}), but none is a backend to list ({set_aside} skipped)")
+            Loss::NoneValid { keys, skipped } => {
+                write!(f, "the store has keys for it ({keys}), but none is a backend to list ({skipped} skipped)")
             }
-            Loss::TooFew { count, least } => write!(f, "{count} are left, fewer than min_backends = {least}"),
+            Loss::TooFew { count, least } => write!(f, "only {count} left, fewer than min_backends = {least}"),
             Loss::Drop { from, to } => {
-                write!(f, "{from} have become {to}, a greater loss than max_drop_percent allows")
+                write!(f, "dropped from {from} to {to}, more than max_drop_percent allows")
             }
         }
     }
 }
 
-/// What becomes of a render.
+/// The decision about a render.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It goes live.
+    /// The render goes live.
     Apply,
-    /// It goes live with an empty list of backends.
+    /// The render goes live with an empty list of backends.
     Placeholder,
-    /// The last good file stays until the store says something else.
+    /// The last good file stays until the store changes.
     Keep,
-    /// The last good file stays until then, if the store says nothing else before.
+    /// The last good file stays until this time, unless the store changes before.
     Hold(Instant),
     /// The resource fails.
     Fail,
@@ -131,13 +131,13 @@ pub enum Verdict {
 /// A verdict and its reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// What becomes of the render.
+    /// The verdict on the render.
     pub verdict: Verdict,
-    /// What is lost.
+    /// The loss, if there is one.
     pub loss: Option<Loss>,
-    /// Since when the loss at hand is held; to be remembered until the next decision.
+    /// Start of the hold of this loss; input of the next decision.
     pub held_since: Option<Instant>,
-    /// The policy that led here.
+    /// The policy in effect.
     on_empty: OnEmpty,
 }
 
@@ -147,7 +147,7 @@ impl Decision {
         matches!(self.verdict, Verdict::Keep | Verdict::Hold(_))
     }
 
-    /// What follows, for people. `guard` is what was decided by.
+    /// Returns the consequence as a text for people. `guard` is the guard that decided.
     pub fn consequence(&self, guard: &Guard) -> String {
         match self.verdict {
             Verdict::Keep => "the last good file stays (on_empty = \"keep\")".to_owned(),
@@ -159,8 +159,8 @@ impl Decision {
             Verdict::Apply => match self.loss {
                 Some(Loss::Drop { .. }) => format!("it has lasted {:?} and goes live", guard.max_drop_hold),
                 _ => match self.on_empty {
-                    OnEmpty::Keep => "there is nothing better to keep, it goes live",
-                    OnEmpty::Placeholder => "it goes live, as the template asks for no backends that could be left out",
+                    OnEmpty::Keep => "there is no better file to keep, it goes live",
+                    OnEmpty::Placeholder => "it goes live, because the template does not call backends()",
                     OnEmpty::Apply | OnEmpty::Fail => "it goes live (on_empty = \"apply\")",
                 }
                 .to_owned(),
@@ -175,30 +175,30 @@ impl Guard {
         self.min_backends.is_some() || self.max_drop_percent.is_some()
     }
 
-    /// Whether it matters for what was found that the destination has content.
-    pub fn asks_for_file(&self, found: RenderCount) -> bool {
+    /// Whether the decision depends on whether the destination has content.
+    pub fn needs_live_file(&self, found: RenderCount) -> bool {
         found.count() < self.min_backends.unwrap_or(1).max(1) || self.max_drop_percent.is_some()
     }
 
-    /// What becomes of a render.
+    /// Decides what happens to a render.
     pub fn decide(&self, found: RenderCount, live: Live, now: Instant) -> Decision {
         let count = found.count();
         let least = self.min_backends.unwrap_or(1).max(1);
-        let standard = if found.asks || self.min_backends.is_some() { OnEmpty::Keep } else { OnEmpty::Apply };
+        let standard = if found.calls_backends || self.min_backends.is_some() { OnEmpty::Keep } else { OnEmpty::Apply };
         let on_empty = self.on_empty.unwrap_or(standard);
         let decision = |verdict, loss| Decision { verdict, loss, held_since: None, on_empty };
         let shortage = (count < least).then_some(match (found.keys, count) {
             (0, _) => Loss::NoKey,
-            (keys, 0) => Loss::NoneValid { keys, set_aside: found.set_aside },
+            (keys, 0) => Loss::NoneValid { keys, skipped: found.skipped },
             (_, count) => Loss::TooFew { count, least },
         });
         let verdict = match (shortage, on_empty) {
             (Some(_), OnEmpty::Fail) => return decision(Verdict::Fail, shortage),
-            // A live file that is no better is no reason to stay behind.
+            // Keep the live file only if it has more backends.
             (Some(_), OnEmpty::Keep) if live.has_file && live.count.is_none_or(|before| count < before) => {
                 return decision(Verdict::Keep, shortage);
             }
-            (Some(_), OnEmpty::Placeholder) if found.asks => Verdict::Placeholder,
+            (Some(_), OnEmpty::Placeholder) if found.calls_backends => Verdict::Placeholder,
             _ => Verdict::Apply,
         };
         let to = if verdict == Verdict::Placeholder { 0 } else { count };
@@ -213,7 +213,7 @@ impl Guard {
         }
     }
 
-    /// How many were live, and since when too many of them are gone; `None` where not too many are.
+    /// Returns the number of live backends and the start of the hold if too many are gone, otherwise `None`.
     fn excess(&self, count: usize, live: Live, now: Instant) -> Option<(usize, Instant)> {
         let most = usize::from(self.max_drop_percent?);
         let from = live.count.filter(|_| live.has_file)?;

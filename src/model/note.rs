@@ -1,4 +1,4 @@
-//! Things that people should know of a pass while it goes on, besides its report. Pure.
+//! Notes that a pass makes for people while it runs, beside its report. Pure.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,83 +6,83 @@ use std::sync::Arc;
 use super::guard::{Decision, Loss, Verdict};
 use super::resource::{InstanceId, Resource};
 
-/// One thing to know.
+/// One note of a pass.
 #[derive(Clone, Debug)]
 pub enum Note {
-    /// Keys were skipped because they are no valid backends, for the first time; the other backends stay.
+    /// Keys are skipped for the first time because they do not decode as a backend; the other backends stay.
     Skipped {
         /// The file that was rendered.
         id: InstanceId,
-        /// The keys, each with the reason.
+        /// The newly skipped keys, each with its reason.
         new: Vec<(String, String)>,
-        /// How many keys are skipped in all, those known before included.
+        /// Number of all skipped keys, old and new.
         total: usize,
     },
-    /// A guard has changed its mind.
+    /// The decision of a guard changed.
     Guarded {
         /// The file that was rendered.
         resource: Arc<Resource>,
-        /// What it decided now.
+        /// The new decision.
         decision: Decision,
-        /// The loss that it saw before.
+        /// The loss at the previous decision.
         before: Option<Loss>,
-        /// How many backends, keys or names the store has now.
+        /// Number of backends, keys or names in the store now.
         count: usize,
     },
-    /// A resource does not go live before these keys are there.
+    /// A resource waits for these keys before it goes live.
     Waits {
         /// The resource.
         resource: Arc<Resource>,
-        /// Keys as templates name them.
+        /// The missing keys, as templates name them.
         missing: Vec<String>,
     },
-    /// A resource goes live without the keys that it waited for.
+    /// A resource goes live without the keys it waited for.
     GaveUpWaiting {
         /// The resource.
         resource: Arc<Resource>,
-        /// Keys as templates name them.
+        /// The missing keys, as templates name them.
         missing: Vec<String>,
     },
-    /// The number of live backends could not be written down.
-    NotRemembered {
-        /// The file that it belongs to.
+    /// The number of live backends could not be saved.
+    CountNotSaved {
+        /// The file with these backends.
         id: InstanceId,
-        /// What went wrong.
+        /// The error.
         problem: String,
     },
 }
 
-/// How much a note matters.
+/// Log level of a note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weight {
-    /// It is said elsewhere, or there is nothing to say.
+pub enum Severity {
+    /// Not logged: it is reported elsewhere, or there is nothing to report.
     Silent,
     /// Good to know.
     Info,
-    /// Somebody may have to act.
+    /// A person may have to act.
     Warning,
 }
 
 impl Note {
-    /// Returns how much it matters.
-    pub fn weight(&self) -> Weight {
+    /// Returns the level to log it at.
+    pub fn severity(&self) -> Severity {
         let Note::Guarded { resource, decision, before, .. } = self else {
-            return if matches!(self, Note::Waits { .. }) { Weight::Info } else { Weight::Warning };
+            return if matches!(self, Note::Waits { .. }) { Severity::Info } else { Severity::Warning };
         };
         match (decision.loss, decision.verdict) {
-            (None, _) if before.is_some() => Weight::Info,
-            // A refusal is reported as the failure that it is.
-            (None, _) | (Some(_), Verdict::Fail) => Weight::Silent,
-            // Without a guard in the resource, this is how confd works.
+            (None, _) if before.is_some() => Severity::Info,
+            // A refusal is reported as a failure.
+            (None, _) | (Some(_), Verdict::Fail) => Severity::Silent,
+            // The resource sets no guard: this is how confd works.
             (Some(_), Verdict::Apply) if resource.guard.on_empty.is_none() && !resource.guard.compares() => {
-                Weight::Info
+                Severity::Info
             }
-            (Some(_), _) => Weight::Warning,
+            (Some(_), _) => Severity::Warning,
         }
     }
 }
 
-/// The sentence without the resource; `Skipped` prints one for all of its keys.
+/// Prints the sentence without the resource's name; `Skipped` prints one sentence for all its keys.
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -104,7 +104,7 @@ impl fmt::Display for Note {
                 resource.needs.wait_timeout,
                 missing.join(" ")
             ),
-            Note::NotRemembered { problem, .. } => {
+            Note::CountNotSaved { problem, .. } => {
                 write!(f, "cannot record the number of live backends for a restart: {problem}")
             }
         }

@@ -1,4 +1,4 @@
-//! What happened to a group of resources in one pass. Modules say it here once; `status` makes log lines and counters of it.
+//! The report of one pass over a group. The pass fills it in; `status` turns it into log lines and counters.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,25 +11,25 @@ use super::key::Revision;
 use super::process::Process;
 use super::resource::{InstanceId, Resource};
 
-/// A resource with the bytes that its destination is to hold.
+/// A resource with the bytes rendered for its destination.
 #[derive(Clone, Debug)]
 pub struct Rendered {
-    /// Which resource.
+    /// The resource.
     pub resource: Arc<Resource>,
-    /// The whole content.
+    /// The whole content of the file.
     pub bytes: Arc<Vec<u8>>,
 }
 
-/// Where in a pass something failed.
+/// The step of a pass in which something failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
-    /// Making the bytes.
+    /// Rendering the bytes.
     Render,
     /// Writing them beside their destination.
     Stage,
     /// `check_cmd`.
     Check,
-    /// Noting in the journal what is about to happen, or backing up.
+    /// Writing the plan to the journal, or backing up.
     Record,
     /// Putting the files in place.
     Install,
@@ -39,7 +39,7 @@ pub enum Stage {
     Verify,
     /// Putting the previous files back.
     Restore,
-    /// Noting that all is done.
+    /// Writing to the journal that all is done.
     Commit,
 }
 
@@ -62,16 +62,16 @@ impl fmt::Display for Stage {
 /// A step that did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepFailure {
-    /// Which step.
+    /// The step.
     pub at: Stage,
-    /// What went wrong, naming action and object, without key values.
+    /// The error, with action and object, without key values.
     pub message: String,
-    /// What the command printed, bounded; empty where there was no command.
+    /// Output of the command, bounded; empty if no command ran.
     pub output: String,
 }
 
 impl StepFailure {
-    /// A failure without command output.
+    /// Returns a failure without command output.
     pub fn new(at: Stage, message: impl Into<String>) -> StepFailure {
         StepFailure { at, message: message.into(), output: String::new() }
     }
@@ -83,58 +83,58 @@ impl fmt::Display for StepFailure {
     }
 }
 
-/// How a pass over one group ended.
+/// Outcome of a pass over one group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Every file was true already and its last reload is known to have taken.
+    /// Every file was already up to date, and the last reload is known to have taken.
     Unchanged,
     /// Checked, installed, reloaded, verified.
     Applied,
     /// The checked files are in place, but the reload still has to be done.
     ReloadOwed {
-        /// Why it could not be done.
+        /// The failure that prevented it.
         cause: StepFailure,
-        /// Nothing runs that would need it: nginx has no master, and reads the new files when it starts.
+        /// Whether nginx is not running: it reads the new files when it starts.
         nothing_runs: bool,
     },
     /// Refused before anything live was touched.
     Rejected(StepFailure),
     /// The previous files are back.
     RolledBack {
-        /// What failed.
+        /// The failure that caused it.
         cause: StepFailure,
-        /// Reloading the previous configuration failed too.
+        /// The failure to reload the previous configuration, if that failed too.
         reload_old: Option<StepFailure>,
     },
-    /// The previous files could not be put back: a person has to look. Retried.
+    /// The previous files could not be restored: a person has to look. Retried.
     Stuck {
-        /// What failed first.
+        /// The first failure.
         cause: StepFailure,
-        /// Why it could not be undone.
+        /// The failure to undo it.
         undo: StepFailure,
     },
 }
 
-/// What was proven of a reload of nginx. Times count from the moment it was asked for.
+/// The proof that a reload of nginx took. Times count from the request to reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
-    /// When the first worker of the new configuration was seen.
+    /// Time until the first new worker appeared.
     pub accepted: Duration,
-    /// When as many workers as configured had been living for a moment.
+    /// Time until the configured number of new workers had been up for a moment.
     pub healthy: Duration,
-    /// When the last old worker had begun to leave; `None` where one did not in time.
+    /// Time until the last old worker began to shut down; `None` if one did not within the deadline.
     pub converged: Option<Duration>,
-    /// When a server of each file with a `generation` answered with the new one; `None` where no file has one.
+    /// Time until nginx answered with the new generation of every file that has one; `None` if no file has one.
     pub generation: Option<Duration>,
-    /// Workers that serve the new configuration.
+    /// Number of workers with the new configuration.
     pub serving: usize,
-    /// Workers of earlier configurations that still finish their connections.
+    /// Workers of earlier configurations that are still finishing their connections.
     pub leaving: BTreeSet<Process>,
-    /// When the reload was asked for.
+    /// Time of the request to reload.
     pub asked_at: Instant,
 }
 
-/// Which of a group's commands.
+/// One of a group's commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CommandKind {
     /// `check_cmd`.
@@ -146,52 +146,52 @@ pub enum CommandKind {
 /// One run of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommandRun {
-    /// Which command.
+    /// The command.
     pub kind: CommandKind,
-    /// How long it took.
+    /// Its duration.
     pub elapsed: Duration,
-    /// It exited with status 0.
+    /// Whether it exited with status 0.
     pub succeeded: bool,
 }
 
-/// What one pass did to one group.
+/// Report of one pass over one group.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// The group's resources, as people name them.
+    /// Names of the group's resources.
     pub resources: Vec<Arc<str>>,
     /// The store revision that was rendered.
     pub revision: Revision,
-    /// How it ended.
+    /// The outcome.
     pub outcome: Outcome,
-    /// Destinations with new content (or that would have got it).
+    /// Destinations with new content (in a preview: those that would get it).
     pub files: Vec<PathBuf>,
-    /// Files of a `for_each` that went (or would have gone), their name being gone from the store.
+    /// Files of a `for_each` that were removed (in a preview: would be) because their name left the store.
     pub removed: Vec<PathBuf>,
-    /// Resources that could not take part, and why; the others went on without them.
+    /// Resources that dropped out, and why; the others went on without them.
     pub dropped: Vec<(InstanceId, StepFailure)>,
-    /// Resources whose last good file stays because of what the store has lost, and why.
+    /// Resources held at their last good file by their guard, and why.
     pub held: Vec<(InstanceId, Decision)>,
-    /// Things that people should know, each said once.
+    /// Warnings for people, without duplicates.
     pub warnings: Vec<String>,
     /// Whether the reload command ran.
     pub reload_ran: bool,
-    /// Every run of a command, in order.
+    /// All runs of commands, in order.
     pub commands: Vec<CommandRun>,
-    /// What was proven of a reload of nginx.
+    /// The proof of the reload, if nginx was reloaded.
     pub verified: Option<Verified>,
-    /// From the start of staging to the end.
+    /// Time from the start of staging to the end.
     pub elapsed: Duration,
 }
 
 impl Outcome {
-    /// Whether nothing remains to be done for what was rendered.
+    /// Whether everything that was rendered is live.
     pub fn is_final(&self) -> bool {
         matches!(self, Outcome::Unchanged | Outcome::Applied)
     }
 }
 
 impl Report {
-    /// A pass that did nothing.
+    /// Returns the report of a pass that did nothing.
     pub fn unchanged(revision: Revision) -> Report {
         Report {
             resources: Vec::new(),
@@ -209,23 +209,23 @@ impl Report {
         }
     }
 
-    /// How many files it was about.
-    pub fn touched(&self) -> usize {
+    /// Returns the number of files that were written or removed.
+    pub fn file_count(&self) -> usize {
         self.files.len() + self.removed.len()
     }
 
-    /// Whether the group must be tried again without waiting for new input.
-    pub fn needs_another_try(&self) -> bool {
+    /// Whether the group must be tried again even if nothing changes.
+    pub fn needs_retry(&self) -> bool {
         !self.outcome.is_final() || !self.dropped.is_empty()
     }
 
-    /// Whether something is wrong that a person would call a failure: that nginx does not run yet is none.
+    /// Whether something failed. That nginx does not run yet is not a failure.
     pub fn has_failed(&self) -> bool {
         let nothing_runs = matches!(self.outcome, Outcome::ReloadOwed { nothing_runs: true, .. });
         !self.dropped.is_empty() || (!self.outcome.is_final() && !nothing_runs)
     }
 
-    /// The failure that people should hear of first.
+    /// Returns the failure to report first.
     pub fn first_failure(&self) -> Option<&StepFailure> {
         match &self.outcome {
             Outcome::Unchanged | Outcome::Applied => self.dropped.first().map(|(_, failure)| failure),

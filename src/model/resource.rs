@@ -1,5 +1,5 @@
-//! A template resource after validation, and the group of resources that share their commands.
-//! Everything here is already checked: code downstream re-checks nothing.
+//! A template resource after validation, and the name of a resource or instance.
+//! Everything here is already checked: code downstream never checks it again.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -16,53 +16,53 @@ use super::store::StoreSettings;
 /// One `[template]` table of conf.d, validated.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resource {
-    /// Which resource of conf.d this is, or which instance of one.
+    /// Name of the resource in conf.d, or of one of its instances.
     pub id: InstanceId,
-    /// The TOML file itself, for messages.
+    /// Path of the TOML file, for messages.
     pub file: PathBuf,
     /// Template name below the templates folder.
     pub src: Arc<str>,
-    /// The store that its keys are in, where it has one of its own.
+    /// The store with its keys; `None` for the agent's store.
     pub backend: Option<Arc<StoreSettings>>,
-    /// Which language the template is in.
+    /// Language of the template.
     pub engine: Engine,
-    /// The file to keep true; with `for_each`, the pattern of its files as written.
+    /// The file to keep in sync; with `for_each`, the pattern of its files as written.
     pub dest: PathBuf,
-    /// Taken off store keys before templates see them; `""` or `/a/b` without a trailing slash.
+    /// Prefix removed from store keys before templates see them; `""` or `/a/b` without a trailing slash.
     pub prefix: Arc<str>,
     /// Store keys (prefix included) that the resource sees.
     pub ranges: KeyRanges,
-    /// The `keys` as written, cleaned, prefix not included: for messages.
+    /// The `keys` as written, cleaned, without the prefix, for messages.
     pub keys: Vec<String>,
-    /// Owner of `dest`; unset keeps the existing file's, else the agent's own.
+    /// Owner of `dest`. Default: the existing file's, or the agent's user.
     pub owner: Option<Identity>,
-    /// Group of `dest`; unset keeps the existing file's, else the agent's own.
+    /// Group of `dest`. Default: the existing file's, or the agent's group.
     pub group: Option<Identity>,
-    /// Permission bits of `dest` (at most 0o7777); unset keeps the existing file's, else 0644.
+    /// Permission bits of `dest` (at most 0o7777). Default: the existing file's, or 0644.
     pub mode: Option<u32>,
-    /// Runs before install; `None` where the resource has none (or `-sync-only` switched it off).
+    /// Command to run before install; `None` if the resource has none or `-sync-only` is set.
     pub check: Option<CommandLine>,
-    /// Runs after install.
+    /// Reload to do after install.
     pub reload: Option<Reload>,
-    /// How a reload of nginx is proven.
+    /// Proof that a reload of nginx needs.
     pub verify: Verify,
-    /// Where nginx answers with the generation of `dest` that it serves, as a further proof.
+    /// Endpoint at which nginx answers with the generation of `dest`, as a further proof.
     pub generation: Option<GenerationServer>,
-    /// How often a reload may happen.
+    /// Limits on how often a reload may happen.
     pub pace: Pace,
     /// Syntax that the rendered bytes must parse as.
     pub output_format: Option<OutputFormat>,
-    /// What may be printed from the store.
+    /// Restriction on the text a template may print from the store.
     pub escape: Escape,
-    /// Create missing parent folders of `dest`.
+    /// Whether missing parent folders of `dest` are created.
     pub make_dirs: bool,
-    /// What a failed reload does to the new file.
+    /// Fate of the new file after a failed reload.
     pub on_reload_failure: OnReloadFailure,
-    /// What lost backends do.
+    /// Rule for lost backends.
     pub guard: Guard,
-    /// Keys that it cannot do without.
+    /// Keys that the resource requires or waits for.
     pub needs: Needs,
-    /// One file for each name in the store; `None` on the instances that a pass makes of such a resource.
+    /// One file for each name in the store; `None` on the instances that a pass expands it to.
     pub for_each: Option<ForEach>,
 }
 
@@ -71,12 +71,12 @@ pub struct Resource {
 pub struct InstanceId {
     /// The TOML file's path below conf.d (`app.toml`, `sub/app.toml`).
     pub resource: Arc<str>,
-    /// The name in the store that the instance is for, as templates see it; `None` for the resource itself.
+    /// The instance's name in the store, as templates see it; `None` for the resource itself.
     pub item: Option<Arc<str>>,
 }
 
 impl InstanceId {
-    /// Returns the id of a resource of conf.d itself.
+    /// Returns the id of a resource, not of an instance.
     pub fn whole(resource: &Arc<str>) -> InstanceId {
         InstanceId { resource: Arc::clone(resource), item: None }
     }
@@ -98,7 +98,7 @@ impl fmt::Display for InstanceId {
 }
 
 impl Resource {
-    /// Returns the name of the resource of conf.d that this is, or is an instance of.
+    /// Returns the name of the resource in conf.d, also for an instance.
     pub fn name(&self) -> &Arc<str> {
         &self.id.resource
     }
@@ -106,7 +106,7 @@ impl Resource {
     /// Returns the instance for one name in the store.
     pub fn instance(&self, name: &str, dest: PathBuf) -> Resource {
         let id = InstanceId { item: Some(Arc::from(name)), ..self.id.clone() };
-        // `require` and `wait_for` are asked once, for all instances.
+        // `require` and `wait_for` are checked once for all instances.
         Resource { id, dest, for_each: None, needs: Needs::default(), ..self.clone() }
     }
 }
@@ -114,7 +114,7 @@ impl Resource {
 /// A user or group, by name or number; names are resolved when the file is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {
-    /// A name of /etc/passwd or /etc/group.
+    /// A name in /etc/passwd or /etc/group.
     Name(String),
     /// A numeric id.
     Id(u32),
@@ -125,18 +125,18 @@ pub enum Identity {
 pub enum Engine {
     /// Tera 2.
     Tera,
-    /// Go text/template, as confd's.
+    /// Go text/template, as in confd.
     Go,
 }
 
 /// A check or reload command: shell text in which `{{.src}}`, `{{src}}`, `{{.dest}}`, `{{dest}}` stand for paths.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CommandLine {
-    /// As written in the TOML; two resources with equal text share a group.
+    /// Text as written in the TOML; resources with equal text share a group.
     pub text: String,
-    /// The text cut at its placeholders.
+    /// The text, split at its placeholders.
     pub parts: Vec<CommandPart>,
-    /// How long the command may take; `None` is for ever.
+    /// Deadline for the command; `None` means no deadline.
     pub timeout: Option<Duration>,
 }
 
@@ -145,45 +145,45 @@ pub struct CommandLine {
 pub enum CommandPart {
     /// Shell text.
     Literal(String),
-    /// The staged file while checking, the installed file after that.
+    /// The staged file during the check, the installed file after that.
     Src,
     /// The destination.
     Dest,
 }
 
 impl CommandLine {
-    /// Whether the text names the staged file, so that it can be judged alone and before install.
+    /// Whether the text names the staged file, so that the file can be checked alone and before install.
     pub fn names_src(&self) -> bool {
         self.parts.contains(&CommandPart::Src)
     }
 
-    /// Whether the command speaks of nginx: the word stands in it by itself, as in `/usr/sbin/nginx -t`.
+    /// Whether the command contains the word nginx, as in `/usr/sbin/nginx -t`.
     pub fn mentions_nginx(&self) -> bool {
         mentions_nginx(&self.text)
     }
 
-    /// Whether the text names any file, so that it must run once for each.
+    /// Whether the text names a file, so that the command must run once for each file.
     pub fn names_a_file(&self) -> bool {
         self.parts.iter().any(|part| !matches!(part, CommandPart::Literal(_)))
     }
 }
 
-/// What makes a program read its files again.
+/// The way to make a program read its files again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reload {
     /// `reload_cmd`.
     Command(CommandLine),
-    /// `reload = "nginx"`: the master that the pid file names gets SIGHUP.
+    /// `reload = "nginx"`: SIGHUP to the master in the pid file.
     Nginx,
 }
 
 impl Reload {
-    /// Whether it is nginx that is reloaded.
+    /// Whether it reloads nginx.
     pub fn mentions_nginx(&self) -> bool {
         self.command().is_none_or(CommandLine::mentions_nginx)
     }
 
-    /// The command, where it is one.
+    /// Returns the command, if it is one.
     pub fn command(&self) -> Option<&CommandLine> {
         match self {
             Reload::Command(command) => Some(command),
@@ -192,26 +192,26 @@ impl Reload {
     }
 }
 
-/// `verify`: how a reload of nginx is proven.
+/// `verify`: the proof that a reload of nginx needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verify {
-    /// By its master, workers and error log, as far as they are in sight.
+    /// Its master, workers and error log, as far as they are visible.
     #[default]
     Auto,
-    /// By the exit code of the reload command alone.
+    /// The exit code of the reload command alone.
     Off,
 }
 
 /// Limits on reloads, for a resource with a reload command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// Quiet time to wait for after a change before acting on it. Default 100 ms.
+    /// Quiet time after a change before it is acted on. Default: 100 ms.
     pub debounce: Duration,
-    /// `debounce` was asked for: it then also delays the first change of a burst.
+    /// Whether `debounce` is set explicitly: it then also delays the first change of a burst.
     pub debounce_first: bool,
-    /// The longest that `debounce` may hold a change back. Default 1 s, ten times an explicit debounce.
+    /// Longest delay of a change by `debounce`. Default: 1 s, or ten times an explicit debounce.
     pub debounce_max: Duration,
-    /// Least time between two reloads; a reload that would be too early is deferred. Default 1 s.
+    /// Shortest time between two reloads; an earlier one is deferred. Default: 1 s.
     pub min_reload_interval: Duration,
 }
 
@@ -241,10 +241,10 @@ pub enum OutputFormat {
     Nginx,
 }
 
-/// What a template may print from the store.
+/// `escape`: the restriction on text that a template prints from the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Escape {
-    /// Anything.
+    /// No restriction.
     None,
     /// Only what is harmless anywhere in an nginx file.
     Nginx,
@@ -253,10 +253,10 @@ pub enum Escape {
 /// `on_reload_failure`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnReloadFailure {
-    /// Roll back where something runs that could be reloaded, keep and owe the reload where nothing does.
+    /// Roll back if nginx (or whatever is reloaded) runs; otherwise keep the file and owe the reload.
     #[default]
     Auto,
-    /// Always put the previous file back.
+    /// Always restore the previous file.
     Rollback,
     /// Always keep the checked file and owe the reload.
     Keep,

@@ -1,5 +1,5 @@
-//! Keys below a folder to the backends they announce, in every layout that is in the wild. Each key stands for itself: one
-//! that does not decode is set aside by name, all others are returned. Reasons never quote a value.
+//! Decodes the keys below a folder to backends, in every layout in common use. A key that does not decode is skipped by name;
+//! the others are returned. Reasons never quote a value.
 
 mod address;
 mod decode;
@@ -16,53 +16,53 @@ pub use address::SocketOrHost;
 pub use network::Networks;
 pub use records::{Records, Settled};
 
-/// Longest value that is read, in bytes.
+/// Longest value that is decoded, in bytes.
 pub const MOST_VALUE_BYTES: usize = 4096;
-/// Most backends of one list, unless asked otherwise.
+/// Default for the most backends in one list.
 pub const MOST_BACKENDS: usize = 10_000;
-/// Largest weight; larger ones count as this.
+/// Largest weight; larger ones are clamped to it.
 pub const MOST_WEIGHT: u16 = 256;
 
 /// One server of an upstream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Backend {
-    /// The last part of the key; of Traefik's `NAME/url`, NAME.
+    /// The last part of the key; NAME for Traefik's `NAME/url`.
     pub name: String,
     /// The key, as the resource sees it.
     pub key: String,
-    /// Where it listens.
+    /// Its address.
     pub address: SocketOrHost,
     /// Share of the traffic, 1 to 256.
     pub weight: u16,
-    /// Takes traffic only while the others are gone.
+    /// Whether it gets traffic only while all others are unavailable.
     pub backup: bool,
-    /// Takes no traffic.
+    /// Whether it gets no traffic.
     pub down: bool,
-    /// What it says of itself.
+    /// Its announced state.
     pub state: BackendState,
-    /// Failures until it is left alone, 0 to 100.
+    /// Failures until nginx pauses it, 0 to 100.
     pub max_fails: u16,
-    /// For how long it is left alone, in seconds, 1 to 3600.
+    /// Length of that pause, in seconds, 1 to 3600.
     pub fail_timeout: u16,
-    /// Connections at once, 0 for any number.
+    /// Most concurrent connections; 0 means no limit.
     pub max_conns: u16,
-    /// Whatever else was announced.
+    /// All other announced members.
     pub meta: serde_json::Map<String, serde_json::Value>,
 }
 
-/// What a backend says of itself.
+/// Announced state of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackendState {
-    /// It takes traffic.
+    /// It gets traffic.
     Up,
-    /// It ends what it has and takes nothing new.
+    /// It finishes open requests and gets no new ones.
     Draining,
-    /// It takes no traffic.
+    /// It gets no traffic.
     Down,
 }
 
 impl BackendState {
-    /// The word for it.
+    /// Returns the word for it in records and templates.
     pub fn word(self) -> &'static str {
         match self {
             BackendState::Up => "up",
@@ -72,7 +72,7 @@ impl BackendState {
     }
 }
 
-/// Which of a fleet record's addresses is wanted.
+/// The address to use of a fleet record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WantedAddress {
     /// `ipv4_private_addr`, else `ipv4_addr`.
@@ -84,10 +84,10 @@ pub enum WantedAddress {
     Host,
 }
 
-/// Which `unix:` addresses are let in.
+/// The `unix:` addresses that are allowed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum UnixSockets {
-    /// None.
+    /// No sockets.
     #[default]
     No,
     /// Any absolute path.
@@ -96,39 +96,39 @@ pub enum UnixSockets {
     Below(Vec<String>),
 }
 
-/// How keys are read.
+/// Options for decoding keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Port of an address without one.
+    /// Default port of an address without one.
     pub port: Option<u16>,
-    /// Which address of several.
+    /// The address to use if a record has several.
     pub wanted: WantedAddress,
-    /// Host names are let in.
+    /// Whether host names are allowed.
     pub hostnames: bool,
-    /// Sockets that are let in.
+    /// Sockets that are allowed.
     pub unix: UnixSockets,
-    /// Only these networks; `None`: all but the addresses that are no backend of anybody.
+    /// Networks that are allowed; `None` means all except addresses that are never backends.
     pub allow: Option<Networks>,
-    /// Not these networks.
+    /// Networks that are denied.
     pub deny: Option<Networks>,
-    /// Draining backends are returned too, marked as down.
+    /// Whether draining backends are returned too, marked as down.
     pub draining: bool,
-    /// Only backends of this group, or of none.
+    /// The group to return; backends without a group are always returned.
     pub group: Option<String>,
-    /// Keys in subfolders are read too.
+    /// Whether keys in subfolders are decoded too.
     pub subfolders: bool,
     /// Most backends returned.
     pub max: usize,
-    /// For records that do not say.
+    /// Default of `max_fails`.
     pub max_fails: u16,
-    /// For records that do not say, in seconds.
+    /// Default of `fail_timeout`, in seconds.
     pub fail_timeout: u16,
-    /// For records that do not say.
+    /// Default of `max_conns`.
     pub max_conns: u16,
 }
 
 impl Default for Options {
-    /// What nginx has by itself where it has something, and the strict choice elsewhere.
+    /// Returns nginx's own defaults if it has some, otherwise the strict choice.
     fn default() -> Options {
         Options {
             port: None,
@@ -148,38 +148,38 @@ impl Default for Options {
     }
 }
 
-/// Why a key is set aside.
+/// The reason why a key is skipped.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
     /// The value is not UTF-8.
     NotText,
     /// The value is too long.
     TooLong,
-    /// The key's name could not stand in an nginx file.
+    /// The key's name has a character that is not allowed in an nginx file.
     BadName,
     /// The value is neither an address nor a URL.
     NoAddress,
-    /// A host name, where they are not switched on.
+    /// It is a host name, and these are not enabled.
     HostName,
-    /// A socket, where they are not switched on.
+    /// It is a socket, and these are not enabled.
     UnixSocket,
-    /// Outside of `allow`, inside of `deny`, or no backend of anybody.
+    /// The address is outside `allow`, inside `deny`, or never a backend.
     NotAllowed,
-    /// No port, and no default.
+    /// There is no port and no default port.
     NoPort,
     /// The port is not 1 to 65535.
     BadPort,
-    /// It begins like JSON, and is none.
+    /// It begins like JSON but is not a JSON object.
     BadJson,
-    /// A member has no value that it may have.
+    /// A member has an invalid value.
     BadMember(&'static str),
     /// The record has no such member.
     NoMember(&'static str),
-    /// A URL whose scheme is not http, https or tcp.
+    /// The URL's scheme is not http, https or tcp.
     BadScheme,
-    /// A URL with a path, a query or a login: a `server` line cannot say that.
+    /// The URL has a path, a query or a login, which a `server` line cannot express.
     UrlTooMuch,
-    /// More backends than `max`.
+    /// There are more backends than `max`.
     TooMany(usize),
 }
 
@@ -188,15 +188,15 @@ impl fmt::Display for Reason {
         match self {
             Reason::NotText => f.write_str("the value is not UTF-8 text"),
             Reason::TooLong => write!(f, "the value is longer than {MOST_VALUE_BYTES} bytes"),
-            Reason::BadName => f.write_str("the key contains a character that may not stand in an nginx file"),
-            Reason::NoAddress => f.write_str("the value is no address"),
-            Reason::HostName => f.write_str("it is a host name, and `hostnames` is not switched on"),
-            Reason::UnixSocket => f.write_str("it is a socket, and `unix` is not switched on"),
+            Reason::BadName => f.write_str("the key contains a character that is not allowed in an nginx file"),
+            Reason::NoAddress => f.write_str("the value is not an address"),
+            Reason::HostName => f.write_str("it is a host name, and `hostnames` is not enabled"),
+            Reason::UnixSocket => f.write_str("it is a socket, and `unix` is not enabled"),
             Reason::NotAllowed => f.write_str("the address is not allowed"),
             Reason::NoPort => f.write_str("the address has no port, and there is no default"),
             Reason::BadPort => f.write_str("the port is not 1 to 65535"),
             Reason::BadJson => f.write_str("the value is not a JSON object"),
-            Reason::BadMember(name) => write!(f, "`{name}` has a value that it may not have"),
+            Reason::BadMember(name) => write!(f, "`{name}` has an invalid value"),
             Reason::NoMember(name) => write!(f, "there is no `{name}`"),
             Reason::BadScheme => f.write_str("the scheme of the URL is not http, https or tcp"),
             Reason::UrlTooMuch => f.write_str("the URL has a path, a query or a login"),

@@ -1,15 +1,15 @@
-//! nginx's error log as data: which lines tell what a reload came to. Pure text.
+//! nginx's error log as data: which lines show the outcome of a reload. Pure: never reads the log.
 //!
-//! Facts: `[emerg]` is logged at every level, from the master and also from a concurrent `nginx -t` or signaller, told apart
-//! by the pid in the line; lines of success (`reconfiguring`) are logged at `notice` only and prove nothing by their absence;
-//! a failing `init_by_lua` is only an `[error]`; workers that die at once are an `[alert]` of the master's.
+//! Facts: `[emerg]` is logged at every level, by the master and also by a concurrent `nginx -t` or signaller; the pid in the
+//! line distinguishes them. Success (`reconfiguring`) is logged at `notice` only, so its absence proves nothing. A failing
+//! `init_by_lua` is only an `[error]`. Workers that die at once are an `[alert]` of the master.
 
-/// What a line of the log says about the reload of one master.
+/// Outcome of a reload of one master, from a line of its log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogVerdict<'a> {
-    /// The master refuses the new configuration and goes on with the old one.
+    /// The master refuses the new configuration and keeps the old one.
     Refused(&'a str),
-    /// The new workers cannot live.
+    /// The new workers cannot run.
     Broken(&'a str),
 }
 
@@ -30,14 +30,14 @@ impl Line<'_> {
     }
 }
 
-/// Reads a line and says what it means for the master with this pid.
+/// Returns what a line means for a reload of the master with this pid, if it means anything.
 pub fn judge(line: &str, master_pid: i32) -> Option<LogVerdict<'_>> {
     let Line { level, pid, message } = Line::parse(line)?;
     if pid != master_pid {
         return None;
     }
     match level {
-        // The five tries to bind are told one by one; the last line says that it gave up.
+        // nginx logs each of its five attempts to bind; only the last line says that it gave up.
         "emerg" if is_bind_attempt(message) => None,
         "emerg" => Some(LogVerdict::Refused(message)),
         "error" if message.starts_with("init_by_lua") => Some(LogVerdict::Refused(message)),
@@ -48,49 +48,49 @@ pub fn judge(line: &str, master_pid: i32) -> Option<LogVerdict<'_>> {
     }
 }
 
-/// Whether the line says why a later line of the same master is a refusal: an address that is in use.
+/// Whether the message reports an address in use: the cause of a refusal that follows.
 pub fn is_bind_attempt(message: &str) -> bool {
     message.contains("bind() to ") && message.contains("(98:")
 }
 
-/// The message of an attempt of the master with this pid to listen where somebody else does.
+/// Returns the message if the master with this pid failed to bind an address in use.
 pub fn bind_attempt(line: &str, master_pid: i32) -> Option<&str> {
     let Line { level, pid, message } = Line::parse(line)?;
     (level == "emerg" && pid == master_pid && is_bind_attempt(message)).then_some(message)
 }
 
-/// Which process says that it cannot go on, and why: a worker that fails to start, say. What is said of a client's connection is
-/// no such thing, and quotes the client.
+/// Returns the pid and message of a process that cannot go on, such as a worker that fails to start. Never a line about a
+/// client's connection, which quotes the client.
 pub fn complaint(line: &str) -> Option<(i32, &str)> {
     let Line { level, pid, message } = Line::parse(line)?;
     let of_connection = line.contains(": *");
     (matches!(level, "emerg" | "alert") && !of_connection).then_some((pid, message))
 }
 
-/// The process that a master says has ended: `worker process 20 exited ...`.
+/// Returns the pid of the worker that ended, from a master's message `worker process 20 exited ...`.
 pub fn ended_worker(message: &str) -> Option<i32> {
     message.strip_prefix("worker process ")?.split(' ').next()?.parse().ok()
 }
 
-/// Takes off the `*NUMBER ` of a connection.
+/// Removes the `*NUMBER ` of a connection.
 fn without_connection(message: &str) -> &str {
     let Some(rest) = message.strip_prefix('*') else { return message };
     let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     rest[digits..].trim_start()
 }
 
-/// The `[warn]` lines of a check's output, without date and pid, in order: `nginx -t` says `nginx: [warn] MESSAGE`.
+/// Returns the warnings in a check's output, in order: `nginx -t` prints `nginx: [warn] MESSAGE`.
 pub fn warnings(check_output: &str) -> impl Iterator<Item = &str> {
     check_output.lines().filter_map(|line| line.strip_prefix("nginx: [warn] ")).map(str::trim_end)
 }
 
-/// The configuration file that nginx blames, as in `... in /etc/nginx/conf.d/a.conf:12`: of the last line that names one
-/// with a level that refuses.
+/// Returns the configuration file that nginx blames, as in `... in /etc/nginx/conf.d/a.conf:12`, from the last `[emerg]` or
+/// `[crit]` line that names a file.
 pub fn blamed_file(output: &str) -> Option<&str> {
     output.lines().rev().filter(|line| line.contains("[emerg]") || line.contains("[crit]")).find_map(named_file)
 }
 
-/// The file of `... in FILE:LINE` at the end of a message.
+/// Returns the file in `... in FILE:LINE` at the end of a message.
 pub fn named_file(message: &str) -> Option<&str> {
     let (_, place) = message.trim_end().rsplit_once(" in ")?;
     let (file, line) = place.rsplit_once(':')?;
@@ -133,14 +133,14 @@ mod tests {
     }
 
     #[test]
-    fn bind_attempts_are_told_apart() {
+    fn bind_attempts_are_recognised_by_pid() {
         let line = "2026/11/21 10:00:00 [emerg] 17#17: bind() to 0.0.0.0:80 failed (98: Address already in use)";
         assert_eq!(bind_attempt(line, 17), Some("bind() to 0.0.0.0:80 failed (98: Address already in use)"));
         assert_eq!(bind_attempt(line, 16), None);
     }
 
     #[test]
-    fn complaints_tell_who_has_them() {
+    fn complaints_name_their_process() {
         let line = "2026/11/21 10:00:00 [alert] 20#20: setgid(33) failed (1: Operation not permitted)";
         assert_eq!(complaint(line), Some((20, "setgid(33) failed (1: Operation not permitted)")));
         assert_eq!(complaint("2026/11/21 10:00:00 [error] 20#20: *4 upstream timed out"), None);

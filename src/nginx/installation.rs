@@ -1,21 +1,21 @@
-//! Which nginx a resource talks about, and what its main configuration says of it: pid file, error log, number of workers.
-//! Pure text: reading the files is the caller's business.
+//! Finds which nginx a command means, and the pid file, error log and number of workers in its main configuration.
+//! Pure: never reads a file; callers pass the text.
 
 use std::path::{Path, PathBuf};
 
-/// Where Debian and nginx.org packages keep the main configuration.
+/// Main configuration in the packages of Debian and nginx.org.
 pub const DEFAULT_CONF: &str = "/etc/nginx/nginx.conf";
-/// Where Debian and nginx.org packages keep the pid file.
+/// Pid file in the packages of Debian and nginx.org.
 pub const DEFAULT_PID_FILE: &str = "/run/nginx.pid";
-/// Where Debian and nginx.org packages keep the error log.
+/// Error log in the packages of Debian and nginx.org.
 pub const DEFAULT_ERROR_LOG: &str = "/var/log/nginx/error.log";
-/// What relative paths of Debian's and nginx.org's packages start from.
+/// Base of relative paths in the packages of Debian and nginx.org.
 pub const DEFAULT_PREFIX: &str = "/usr/share/nginx";
 
-/// Where an nginx looks for things unless it is told otherwise.
+/// Paths built into an nginx program.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Built {
-    /// What relative paths start from.
+pub struct BuildPaths {
+    /// Base of relative paths.
     pub prefix: PathBuf,
     /// The main configuration.
     pub conf: PathBuf,
@@ -25,9 +25,9 @@ pub struct Built {
     pub error_log: PathBuf,
 }
 
-impl Default for Built {
-    fn default() -> Built {
-        Built {
+impl Default for BuildPaths {
+    fn default() -> BuildPaths {
+        BuildPaths {
             prefix: DEFAULT_PREFIX.into(),
             conf: DEFAULT_CONF.into(),
             pid_file: DEFAULT_PID_FILE.into(),
@@ -36,14 +36,14 @@ impl Default for Built {
     }
 }
 
-/// What `nginx -V` says that it was built with; packages' usual places stand in for what it does not say.
-pub fn built_with(version_output: &str) -> Built {
-    let defaults = Built::default();
+/// Returns the paths in the output of `nginx -V`, with the packages' usual paths as defaults.
+pub fn built_with(version_output: &str) -> BuildPaths {
+    let defaults = BuildPaths::default();
     let words = words(version_output);
     let argument = |name: &str| words.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
     let prefix = argument("--prefix").map(PathBuf::from).unwrap_or(defaults.prefix);
     let path = |name: &str, default: PathBuf| argument(name).map_or(default, |path| prefix.join(path));
-    Built {
+    BuildPaths {
         conf: path("--conf-path", defaults.conf),
         pid_file: path("--pid-path", defaults.pid_file),
         error_log: path("--error-log-path", defaults.error_log),
@@ -51,26 +51,26 @@ pub fn built_with(version_output: &str) -> Built {
     }
 }
 
-/// A version of nginx: major, minor, patch. What knows a directive is decided by it.
+/// A version of nginx: major, minor, patch. Decides which directives are available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(pub [u32; 3]);
 
 impl Version {
-    /// Reads `1.27.4`, or `1.27` for `1.27.0`; a fourth number, as OpenResty has it, counts for nothing.
+    /// Parses `1.27.4`, or `1.27` as `1.27.0`. Ignores a fourth number, which OpenResty has.
     pub fn parse(text: &str) -> Option<Version> {
         let mut numbers = text.split('.').map(|number| number.parse().ok());
         let version = [numbers.next()??, numbers.next()??, numbers.next().unwrap_or(Some(0))?];
         Some(Version(version))
     }
 
-    /// What `nginx -v` says: `nginx version: nginx/1.22.1 (Debian)`.
-    pub fn of_output(version_output: &str) -> Option<Version> {
+    /// Parses the output of `nginx -v`: `nginx version: nginx/1.22.1 (Debian)`.
+    pub fn from_output(version_output: &str) -> Option<Version> {
         let (_, after) = version_output.split_once("nginx version: ")?;
         Version::parse(after.split_whitespace().next()?.rsplit_once('/')?.1)
     }
 }
 
-/// The nginx program that a command names: its first word that is `nginx`, or a path that ends so.
+/// Returns the nginx program in a command: its first absolute path that ends in `nginx`.
 pub fn program_named_in(shell_text: &str) -> Option<PathBuf> {
     words(shell_text)
         .iter()
@@ -79,16 +79,16 @@ pub fn program_named_in(shell_text: &str) -> Option<PathBuf> {
         .map(Path::to_owned)
 }
 
-/// How many workers nginx is to have.
+/// Configured number of workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WorkerProcesses {
     /// This many.
     Number(usize),
-    /// One for each processor that is online.
+    /// One for each online CPU.
     Auto,
 }
 
-/// The main configuration file that a command of nginx's names with `-c`, and the prefix it names with `-p`.
+/// Returns the main configuration (`-c`) and the prefix (`-p`) that an nginx command names.
 pub fn files_named_in(shell_text: &str) -> (Option<PathBuf>, Option<PathBuf>) {
     let words = words(shell_text);
     let after = |flag: &str| {
@@ -98,13 +98,13 @@ pub fn files_named_in(shell_text: &str) -> (Option<PathBuf>, Option<PathBuf>) {
     (after("-c"), after("-p"))
 }
 
-/// Whether the main configuration that a command names is the staged file: `nginx -t -c {{.src}}`.
+/// Whether the main configuration in the command is the staged file: `nginx -t -c {{.src}}`.
 pub fn checks_staged_conf(shell_text: &str) -> bool {
     words(shell_text).into_iter().skip_while(|word| word != "-c").nth(1).is_some_and(|word| word.starts_with("{{"))
 }
 
-/// Whether the command is nothing but nginx's own signaller, as in `/usr/sbin/nginx -s reload`. When that fails, no signal
-/// has been sent: it parses the configuration first.
+/// Whether the command is just nginx's own signaller, as in `/usr/sbin/nginx -s reload`. It parses the configuration first,
+/// so that when it fails, no signal was sent.
 pub fn is_plain_signaller(shell_text: &str) -> bool {
     if shell_text.contains(['&', '|', ';', '<', '>', '`', '$', '(', ')', '\n']) {
         return false;
@@ -114,26 +114,26 @@ pub fn is_plain_signaller(shell_text: &str) -> bool {
     program.is_some_and(|name| name == "nginx") && words.windows(2).any(|pair| pair == ["-s", "reload"])
 }
 
-/// The words of a command line without their quotes. One whose quotes do not end is taken apart at its blanks.
+/// Splits a command line into words and removes quotes. Splits at whitespace if a quote is not closed.
 fn words(shell_text: &str) -> Vec<String> {
     shlex::split(shell_text).unwrap_or_else(|| shell_text.split_whitespace().map(str::to_owned).collect())
 }
 
-/// The pid file that a main configuration sets, resolved against `prefix` where relative.
+/// Returns the pid file that a main configuration sets; relative paths start at `prefix`.
 pub fn pid_file_in(configuration: &str, prefix: &Path) -> Option<PathBuf> {
     main_directive(configuration, "pid").map(|value| prefix.join(value))
 }
 
-/// The error log that a main configuration sets first, resolved against `prefix` where relative. `None` where it sets
-/// none, or one that is no file (`stderr`, `syslog:`, `memory:`).
+/// Returns the first error log that a main configuration sets; relative paths start at `prefix`. Returns `None` if it sets no
+/// error log, or one that is not a file (`stderr`, `syslog:`, `memory:`).
 pub fn error_log_in(configuration: &str, prefix: &Path) -> Option<PathBuf> {
     let value = main_directive(configuration, "error_log")?;
     let is_file = value != "stderr" && !value.starts_with("syslog:") && !value.starts_with("memory:");
     is_file.then(|| prefix.join(value))
 }
 
-/// The number of workers that a main configuration asks for; nginx has one where nothing is said. `None` where the
-/// directive cannot be understood, or stands in a file that is included.
+/// Returns the number of workers that a main configuration sets; nginx's default is one. Returns `None` if the directive is
+/// invalid or may be in an included file.
 pub fn worker_processes_in(configuration: &str) -> Option<WorkerProcesses> {
     match main_directive(configuration, "worker_processes") {
         Some(value) if value == "auto" => Some(WorkerProcesses::Auto),
@@ -143,7 +143,7 @@ pub fn worker_processes_in(configuration: &str) -> Option<WorkerProcesses> {
     }
 }
 
-/// The first argument of the first directive of this name outside of all blocks.
+/// Returns the first argument of the first directive with this name outside all blocks.
 fn main_directive(configuration: &str, name: &str) -> Option<String> {
     let mut depth = 0_usize;
     let mut words: Vec<String> = Vec::new();
@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_read_as_nginx_and_its_kin_print_them() {
+    fn versions_of_nginx_and_openresty_are_read() {
         for (output, expected) in [
             ("nginx version: nginx/1.22.1\n", Some([1, 22, 1])),
             ("nginx version: nginx/1.27.4 (Ubuntu)\nbuilt by gcc\n", Some([1, 27, 4])),
@@ -202,7 +202,7 @@ mod tests {
             ("nginx version: nginx", None),
             ("sh: nginx: not found", None),
         ] {
-            assert_eq!(Version::of_output(output), expected.map(Version), "{output}");
+            assert_eq!(Version::from_output(output), expected.map(Version), "{output}");
         }
         assert!(Version([1, 27, 4]) > Version([1, 9, 15]) && Version::parse("1.28") > Version::parse("1.27.9"));
         for wrong in ["", "1", "1.x", "1.2.-3", "v1.2"] {
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_of_the_staged_file_is_known() {
+    fn a_check_of_the_staged_file_is_recognised() {
         for text in ["nginx -t -c {{.src}}", "nginx -t -c '{{.src}}'", "/opt/my\\ nginx/nginx -c \"{{ .src }}\" -t"] {
             assert!(checks_staged_conf(text), "{text}");
         }
@@ -237,16 +237,16 @@ mod tests {
     }
 
     #[test]
-    fn what_it_was_built_with_is_read() {
+    fn built_in_paths_are_read() {
         let output = "nginx version: nginx/1.22.1\nconfigure arguments: --with-cc-opt='-g -O2' --prefix=/opt/nginx --conf-path=/etc/n.conf --error-log-path=logs/e.log --http-log-path=/x";
-        let expected = Built {
+        let expected = BuildPaths {
             prefix: "/opt/nginx".into(),
             conf: "/etc/n.conf".into(),
             pid_file: DEFAULT_PID_FILE.into(),
             error_log: "/opt/nginx/logs/e.log".into(),
         };
         assert_eq!(built_with(output), expected);
-        assert_eq!(built_with(""), Built::default());
+        assert_eq!(built_with(""), BuildPaths::default());
         let quoted = built_with("configure arguments: --prefix='/opt/my nginx' --pid-path=run/n.pid");
         assert_eq!(quoted.pid_file, PathBuf::from("/opt/my nginx/run/n.pid"));
     }
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn the_signaller_is_known_where_nothing_else_is_in_the_command() {
+    fn the_signaller_is_recognised_if_the_command_is_nothing_else() {
         for text in [
             "nginx -s reload",
             "/usr/sbin/nginx -c '/a b' -s reload",
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_log_is_read_where_it_is_a_file() {
+    fn the_error_log_is_read_if_it_is_a_file() {
         let prefix = Path::new("/p");
         for (text, expected) in [
             ("error_log /l/e.log notice;", Some("/l/e.log")),

@@ -1,4 +1,4 @@
-//! What nginx means, as data: its command lines, its files, its processes, its words. Rank 2: never runs nginx. Pure.
+//! Knowledge about nginx, as data: its command lines, files, processes and log lines. Rank 2: never runs nginx. Pure.
 
 pub mod backend;
 pub mod error_log;

@@ -1,4 +1,4 @@
-//! nginx's processes as data: who is who, by what they write over their command line. Pure.
+//! nginx's processes as data: their roles, by the titles that they write over their command lines. Pure.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -6,14 +6,14 @@ use std::path::Path;
 
 use crate::model::process::Process;
 
-/// What a child of an nginx master does.
+/// Role of a child of an nginx master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// It serves connections.
     Worker,
-    /// A worker of an earlier configuration that finishes its connections.
+    /// A worker of an earlier configuration that is finishing its connections.
     Leaving,
-    /// Forked, and not yet named.
+    /// Forked, but without a title of its own yet.
     Starting,
     /// A cache manager or loader.
     Other,
@@ -22,9 +22,9 @@ pub enum Role {
 /// A child of an nginx master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NginxChild {
-    /// Which process.
+    /// The process.
     pub process: Process,
-    /// What it does.
+    /// Its role.
     pub role: Role,
 }
 
@@ -33,18 +33,18 @@ pub fn is_master(title: &[u8]) -> bool {
     title.starts_with(b"nginx: master process")
 }
 
-/// Whether a program file (`/proc/PID/exe`) is an nginx by its name, or bears the name of the configured `binary`. Any process
-/// may take the title of a master; only this tells who it is.
+/// Whether a program file (`/proc/PID/exe`) has the name of an nginx, or of the configured `binary`. Any process can set the
+/// title of a master; only this shows what it is.
 pub fn is_nginx(program: &Path, binary: &Path) -> bool {
     let Some(name) = program.file_name().map(OsStr::as_bytes) else { return false };
-    // The kernel's mark on a program that was replaced while it ran, as every upgrade does.
+    // The kernel marks a program that was replaced while it ran, as every upgrade does.
     let name = name.strip_suffix(b" (deleted)").unwrap_or(name);
     let has = |part: &[u8]| name.windows(part.len()).any(|window| window == part);
     let is_configured = binary.file_name().is_some_and(|binary| binary.as_bytes() == name);
     is_configured || has(b"nginx") || has(b"openresty")
 }
 
-/// What a child of a master does, by its command line. Until a new worker has named itself, it bears the master's.
+/// Returns the role of a child of a master, by its command line. A new worker first has the master's title.
 pub fn role_of(title: &[u8]) -> Role {
     let end = title.iter().rposition(|byte| !matches!(byte, 0 | b' ')).map_or(0, |last| last + 1);
     match &title[..end] {
@@ -55,7 +55,7 @@ pub fn role_of(title: &[u8]) -> Role {
     }
 }
 
-/// The arguments that a master was started with, as its title shows them.
+/// Returns the arguments that a master was started with, from its title.
 pub fn arguments_of_master(title: &[u8]) -> String {
     let title = String::from_utf8_lossy(title);
     title.trim_end_matches(['\0', ' ']).strip_prefix("nginx: master process ").unwrap_or_default().to_owned()
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn titles_tell_the_roles() {
+    fn titles_show_the_roles() {
         for (title, role) in [
             ("nginx: worker process\0\0\0", Role::Worker),
             ("nginx: worker process", Role::Worker),
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn the_program_tells_who_bears_the_title() {
+    fn the_program_shows_who_has_the_title() {
         for (program, binary, expected) in [
             ("/usr/sbin/nginx", "nginx", true),
             ("/usr/sbin/nginx (deleted)", "nginx", true),

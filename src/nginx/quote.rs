@@ -1,19 +1,19 @@
-//! Which texts may stand in an nginx file without becoming more than data, and how to write one as a quoted argument.
-//! Decides by an allow-list of characters, never by context: it cannot know where in the file the text will stand.
+//! Decides which texts are safe in an nginx file, and quotes a text as an argument. Pure.
+//! Decides by an allow-list of characters, never by context: it cannot know where in the file the text will be.
 
 use std::fmt;
 
-/// Longest text let through, in bytes. nginx refuses an argument of 4096 bytes; this leaves room for what stands beside it.
+/// Longest text allowed, in bytes. nginx refuses an argument of 4096 bytes; this leaves room for text beside it.
 pub const MAX_BYTES: usize = 4000;
 
-/// Why a text may not be printed. Names the kind of character and never the text.
+/// The reason why a text may not be printed. Names the kind of character and never the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Harm {
     /// A space, tab or line break would end the argument.
     Whitespace,
-    /// A character with a meaning of its own in nginx: `;{}"'\#$`.
+    /// A character with a special meaning in nginx: `;{}"'\#$`.
     Metacharacter(char),
-    /// NUL, an escape, DEL and the like.
+    /// A control character, such as NUL, ESC or DEL.
     Control,
     /// A character beyond ASCII.
     NonAscii,
@@ -33,7 +33,7 @@ impl fmt::Display for Harm {
     }
 }
 
-/// The first thing that keeps `text` from being harmless anywhere in an nginx file; `None` where it is.
+/// Returns the first reason why `text` is not harmless everywhere in an nginx file; `None` if it is harmless.
 pub fn harm(text: &str) -> Option<Harm> {
     if text.len() > MAX_BYTES {
         return Some(Harm::TooLong);
@@ -47,15 +47,16 @@ pub fn harm(text: &str) -> Option<Harm> {
     })
 }
 
-/// Whether `text` is data wherever it stands in an nginx file: in a bare argument, in quotes, in a comment.
+/// Whether `text` is only data everywhere in an nginx file: in a bare argument, in quotes, in a comment.
 pub fn is_harmless(text: &str) -> bool {
     harm(text).is_none()
 }
 
-/// `text` as one double-quoted nginx argument, quotes included.
+/// Returns `text` as one double-quoted nginx argument, with the quotes.
 ///
 /// # Errors
-/// `$` cannot be escaped in nginx, and no directive needs control characters: both are refused, as is a text too long.
+/// `$` cannot be escaped in nginx, and no directive needs control characters: both are refused, and so is a text that is
+/// too long.
 pub fn quoted(text: &str) -> Result<String, Harm> {
     let mut argument = String::with_capacity(text.len() + 2);
     argument.push('"');

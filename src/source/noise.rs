@@ -11,7 +11,7 @@ const EVENTS_PER_WINDOW: usize = 5_000;
 /// Foreign bytes of one window: 2 MiB per second.
 const BYTES_PER_WINDOW: usize = 20 << 20;
 
-/// Counts what a watch brings of keys that nobody asked for.
+/// RenderCount what a watch brings of keys that nobody asked for.
 #[derive(Debug)]
 pub(crate) struct Noise {
     since: Instant,
@@ -25,7 +25,7 @@ impl Noise {
         Noise { since: now, events: 0, bytes: 0 }
     }
 
-    /// Counts one foreign event.
+    /// RenderCount one foreign event.
     pub(crate) fn count(&mut self, bytes: usize) {
         self.events += 1;
         self.bytes += bytes;

@@ -1,5 +1,5 @@
-//! The board: what is true now, and how often what has happened. Told by the agent, asked by pages, metrics and systemd.
-//! Pure, and never holds a value of the store: names, numbers and the words of failures only.
+//! The board: the current state and the counters. The agent writes it; pages, metrics and systemd notices read it.
+//! Pure. Never holds a value from the store: only names, numbers and texts of failures.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,25 +25,25 @@ pub use store::{HEALTH_CHECK, StoreBoard};
 pub use words::{command_word, outcome_word};
 use words::{nothing_runs, reload_word};
 
-/// Longest part of a problem's text that the board shows.
+/// Longest part of a problem's text that is shown, in characters.
 const MOST_PROBLEM_CHARACTERS: usize = 300;
 
-/// See the module.
+/// The current state of the agent and its counters.
 #[derive(Debug)]
 pub struct Board {
-    /// The store.
+    /// State of the store.
     pub store: StoreBoard,
     /// Groups by the name of their first resource.
     pub groups: BTreeMap<Arc<str>, GroupBoard>,
-    /// Names in `groups` by the group's id.
+    /// Keys in `groups`, by the group's id.
     names: BTreeMap<String, Arc<str>>,
     /// Resources by name.
     pub resources: BTreeMap<Arc<str>, ResourceBoard>,
-    /// What is wrong with conf.d and templates, in number.
+    /// Number of problems in conf.d and templates.
     pub problems: usize,
-    /// How often conf.d and templates have been read in a form that was new.
+    /// Number of times that conf.d or templates were read and had changed.
     pub loads: u64,
-    /// Keys that resources ask for.
+    /// Number of distinct keys that resources ask for.
     pub watched_keys: usize,
     /// Templates compiled since the start.
     pub templates_compiled: u64,
@@ -51,79 +51,79 @@ pub struct Board {
     pub renders: u64,
     /// Staged files that could not be removed, since the start.
     pub cleanup_errors: u64,
-    /// Passes that have ended, by the word of their outcome.
+    /// Finished passes, by the word for their outcome.
     pub passes: BTreeMap<&'static str, u64>,
     /// Passes in which something failed.
     pub failed_passes: u64,
-    /// Reloads by what came of them.
+    /// Reloads, by the word for their outcome.
     pub reloads: BTreeMap<&'static str, u64>,
-    /// How long nginx took to prove a reload, by what was proven.
+    /// Time from the request to reload, by the stage that was proven.
     pub verify_times: BTreeMap<&'static str, Histogram>,
-    /// From asking for a reload to the end of the last old worker.
+    /// Time from the request to reload to the end of the last old worker.
     pub drain_times: Histogram,
-    /// Old workers of nginx that finish their connections.
+    /// Old workers of nginx that are still finishing their connections.
     pub workers_leaving: usize,
     /// Workers of nginx after the last verified reload.
     pub workers_serving: usize,
-    /// Sums over everything that ever was a resource, so that they never go down.
+    /// Sums over all resources, present and past, so that they never decrease.
     pub totals: Totals,
-    /// The revision of the last pass that ended well.
+    /// Revision of the last successful pass.
     pub applied_revision: Option<Revision>,
-    /// Every group was tried, and one ended well or there is none. Never taken back.
+    /// Whether every group was tried and one succeeded, or there is no group. Once true, it stays true.
     has_applied: bool,
-    /// The agent is ending.
+    /// Whether the agent is stopping.
     pub stopping: bool,
 }
 
-/// Sums over all resources and groups, those that are gone included.
+/// Sums over all resources and groups, including removed ones.
 #[derive(Clone, Debug, Default)]
 pub struct Totals {
-    /// Resources that went well, over all passes.
+    /// Resources that succeeded, over all passes.
     pub succeeded: u64,
     /// Resources that failed, over all passes.
     pub failed: u64,
     /// Files replaced.
     pub replaced: u64,
-    /// Command runs that succeeded, and that failed, by kind.
+    /// Command runs by kind: succeeded and failed.
     pub commands: BTreeMap<&'static str, (u64, u64)>,
 }
 
-/// What is known of one resource.
+/// State and counters of one resource.
 #[derive(Clone, Debug, Default)]
 pub struct ResourceBoard {
-    /// Where it is written; with `for_each`, the pattern.
+    /// Its destination; with `for_each`, the pattern.
     pub dest: String,
-    /// It has a `for_each`.
-    is_many: bool,
-    /// Number of skipped keys, by file, if there are any; with `for_each` a resource has many files.
+    /// Whether it has a `for_each`.
+    has_for_each: bool,
+    /// Number of skipped keys, if any, by file: with `for_each` a resource has many.
     skipped: BTreeMap<InstanceId, usize>,
-    /// Why its last good file stays, where the store has lost backends.
+    /// The reason why its last good file stays, if a guard holds it.
     pub held: Option<String>,
-    /// Its pass failed without it being the group's fault.
+    /// Whether it dropped out of its group's last pass.
     pub dropped: bool,
-    /// Passes that it took part in and that ended well.
+    /// Successful passes that it took part in.
     pub succeeded: u64,
     /// Passes in which it failed.
     pub failed: u64,
-    /// Times its file has been replaced.
+    /// Number of times its file was replaced.
     pub replaced: u64,
-    /// How long those passes took.
+    /// Duration of those passes.
     pub pass_times: Histogram,
 }
 
-/// Whether traffic may rely on what this agent writes.
+/// Readiness of the agent, as `/ready` reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
     /// Something verified is live, and the store is followed.
     Ready,
-    /// Nothing was verified yet; why.
+    /// Nothing verified is live yet, with the reason.
     NotApplied(String),
-    /// The store cannot be followed, so live files stay as they are; why.
+    /// The live files stay because the store cannot be followed, with the reason.
     StoreLost(String),
 }
 
 impl Board {
-    /// An empty board of an agent that reads this kind of store and has just asked for a first snapshot.
+    /// Returns the empty board of an agent that has just asked a store of this kind for its first snapshot.
     pub fn new(backend: &'static str, now: Instant) -> Board {
         Board {
             store: StoreBoard::new(backend, now),
@@ -150,8 +150,8 @@ impl Board {
         }
     }
 
-    /// conf.d and templates were read: the groups with their ids, and the number of problems. What is gone is forgotten.
-    pub fn loaded<'a>(&mut self, groups: impl Iterator<Item = (&'a str, &'a [Arc<Resource>])>, problems: usize) {
+    /// Records a new version of conf.d: its groups by id, and the number of problems. Forgets groups and resources that are gone.
+    pub fn record_load<'a>(&mut self, groups: impl Iterator<Item = (&'a str, &'a [Arc<Resource>])>, problems: usize) {
         let mut old_groups = std::mem::take(&mut self.groups);
         let mut old_resources = std::mem::take(&mut self.resources);
         self.names.clear();
@@ -160,11 +160,11 @@ impl Board {
             let Some(first) = resources.first() else { continue };
             self.names.insert(id.to_owned(), Arc::clone(first.name()));
             let group = old_groups.remove(first.name()).unwrap_or_default();
-            self.groups.insert(Arc::clone(first.name()), group.of(resources));
+            self.groups.insert(Arc::clone(first.name()), group.with_members(resources));
             for resource in resources {
                 let mut board = old_resources.remove(resource.name()).unwrap_or_default();
                 board.dest = resource.dest.display().to_string();
-                board.is_many = resource.for_each.is_some();
+                board.has_for_each = resource.for_each.is_some();
                 self.resources.insert(Arc::clone(resource.name()), board);
                 keys.extend(resource.keys.iter().map(|key| format!("{}{key}", resource.prefix)));
                 templates.insert(resource.src.to_string());
@@ -174,16 +174,16 @@ impl Board {
         self.templates_compiled += templates.len() as u64;
         self.problems = problems;
         self.loads += 1;
-        self.note_first_apply();
+        self.update_has_applied();
     }
 
-    /// The store said something.
-    pub fn store_said(&mut self, event: &Event, now: Instant) {
-        self.store.said(event, now);
+    /// Records an event of the store.
+    pub fn record_event(&mut self, event: &Event, now: Instant) {
+        self.store.record(event, now);
     }
 
     /// Records a render of one file, and how many of its keys were skipped.
-    pub fn rendered(&mut self, id: &InstanceId, skipped: usize) {
+    pub fn record_render(&mut self, id: &InstanceId, skipped: usize) {
         self.renders += 1;
         match self.resources.get_mut(&id.resource) {
             Some(board) if skipped > 0 => drop(board.skipped.insert(id.clone(), skipped)),
@@ -199,8 +199,8 @@ impl Board {
         }
     }
 
-    /// A pass over a group has ended. `unix_seconds` is the time of day.
-    pub fn passed(&mut self, id: &str, report: &Report, unix_seconds: u64) {
+    /// Records a finished pass over a group. `unix_seconds` is the current time.
+    pub fn record_pass(&mut self, id: &str, report: &Report, unix_seconds: u64) {
         *self.passes.entry(outcome_word(&report.outcome)).or_default() += 1;
         self.failed_passes += u64::from(report.first_failure().is_some());
         if let Some(word) = reload_word(report) {
@@ -212,10 +212,10 @@ impl Board {
                 time.into_iter().for_each(|time| self.verify_times.entry(stage).or_default().observe(time));
             }
         }
-        self.take_members(report);
+        self.record_members(report);
         let name = self.names.get(id);
         if let Some(group) = name.and_then(|name| self.groups.get_mut(name)) {
-            group.passed(report, unix_seconds);
+            group.record_pass(report, unix_seconds);
             for name in &group.members {
                 let Some(resource) = self.resources.get_mut(name) else { continue };
                 let decision =
@@ -228,10 +228,10 @@ impl Board {
         if report.outcome.is_final() && report.dropped.is_empty() {
             self.applied_revision = self.applied_revision.max(Some(report.revision));
         }
-        self.note_first_apply();
+        self.update_has_applied();
     }
 
-    fn take_members(&mut self, report: &Report) {
+    fn record_members(&mut self, report: &Report) {
         for run in &report.commands {
             let (succeeded, failed) = self.totals.commands.entry(command_word(run.kind)).or_default();
             *if run.succeeded { succeeded } else { failed } += 1;
@@ -249,36 +249,36 @@ impl Board {
         }
         if matches!(report.outcome, Outcome::Applied | Outcome::ReloadOwed { .. }) {
             self.totals.replaced += report.files.len() as u64;
-            for (name, n_files) in self.replaced_by(report, &members) {
+            for (name, n_files) in self.files_replaced_by(report, &members) {
                 self.resources.entry(name).and_modify(|resource| resource.replaced += n_files);
             }
         }
     }
 
-    /// How many files of each resource were replaced. What is nobody's own destination is one of a `for_each`.
-    fn replaced_by(&self, report: &Report, members: &BTreeSet<&str>) -> Vec<(Arc<str>, u64)> {
+    /// Returns how many files of each resource were replaced. A file that is no resource's own destination comes from a `for_each`.
+    fn files_replaced_by(&self, report: &Report, members: &BTreeSet<&str>) -> Vec<(Arc<str>, u64)> {
         let is_here = |dest: &str| report.files.iter().any(|file| file.to_str() == Some(dest));
         let named = members.iter().filter_map(|name| self.resources.get_key_value(*name));
-        let (own, many): (Vec<_>, Vec<_>) = named.partition(|(_, resource)| !resource.is_many);
+        let (own, many): (Vec<_>, Vec<_>) = named.partition(|(_, resource)| !resource.has_for_each);
         let own: Vec<_> = own.into_iter().filter(|(_, resource)| is_here(&resource.dest)).collect();
         let rest = (report.files.len() - own.len().min(report.files.len())) as u64;
-        // Several in one pass: their files are counted with the first, as the report does not tell them apart.
+        // The report does not say which `for_each` a file comes from: with several, the first gets them all.
         let many = many.first().map(|(name, _)| (Arc::clone(name), rest));
         own.into_iter().map(|(name, _)| (Arc::clone(name), 1)).chain(many).collect()
     }
 
-    /// How nginx stands: old workers that finish their connections, and those that serve.
-    pub fn workers(&mut self, leaving: usize, serving: usize) {
+    /// Records the numbers of old workers still finishing and of current workers.
+    pub fn set_workers(&mut self, leaving: usize, serving: usize) {
         self.workers_leaving = leaving;
         self.workers_serving = serving;
     }
 
-    /// The last old worker of a reload has ended.
-    pub fn drained(&mut self, after: Duration) {
+    /// Records that the last old worker of a reload has ended.
+    pub fn record_drain(&mut self, after: Duration) {
         self.drain_times.observe(after);
     }
 
-    fn note_first_apply(&mut self) {
+    fn update_has_applied(&mut self) {
         let tried = self.groups.values().all(|group| group.state != State::Waiting);
         let well = if self.groups.is_empty() {
             self.loads > 0 && self.problems == 0
@@ -293,7 +293,7 @@ impl Board {
         self.has_applied
     }
 
-    /// See [`Readiness`].
+    /// Returns the readiness of the agent.
     pub fn readiness(&self) -> Readiness {
         if !self.has_applied {
             let why = self.first_problem().or_else(|| self.store.problem().map(str::to_owned));
@@ -305,24 +305,24 @@ impl Board {
         }
     }
 
-    /// Groups that owe a reload.
+    /// Returns the number of groups that owe a reload.
     pub fn reloads_owed(&self) -> usize {
         self.groups.values().filter(|group| group.reload_owed).count()
     }
 
-    /// Groups whose files are true to the store, reload included.
+    /// Returns the number of groups that are in sync: files written and reload done.
     pub fn groups_in_sync(&self) -> usize {
         self.groups.values().filter(|group| group.state == State::InSync).count()
     }
 
-    /// What a person should hear of first, among the groups.
+    /// Returns the worst problem among the groups.
     fn first_problem(&self) -> Option<String> {
         let failing = self.groups.iter().filter(|(_, group)| group.problem.is_some());
         let (name, group) = failing.max_by_key(|(_, group)| group.state)?;
         Some(format!("{name}: {}", group.problem.as_deref().unwrap_or_default()))
     }
 
-    /// One line for people: what is live, and what is not as it should be.
+    /// Returns one line for people: what is in sync, and every problem.
     pub fn summary(&self) -> String {
         if self.stopping {
             return "stopping; every file stays as it is".to_owned();
@@ -355,7 +355,7 @@ impl ResourceBoard {
     }
 }
 
-/// A text for one line of a status.
+/// Shortens a text to one status line.
 pub fn shortened(text: &str) -> String {
     text::one_line(text, MOST_PROBLEM_CHARACTERS, ' ')
 }

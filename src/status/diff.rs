@@ -1,4 +1,4 @@
-//! Differences between a file as it is and as it would be, as people read them. Returns text, prints nothing.
+//! Unified diffs between a live file and a new one. Returns text; never prints.
 
 use std::path::Path;
 
@@ -9,16 +9,16 @@ const GREEN: &str = "\u{1b}[32m";
 const CYAN: &str = "\u{1b}[36m";
 const PLAIN: &str = "\u{1b}[0m";
 
-/// How a difference is shown.
+/// Options of a diff.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
-    /// Unchanged lines around each change.
+    /// Number of unchanged lines around each change.
     pub context_lines: usize,
-    /// Terminal colours.
+    /// Whether to use terminal colours.
     pub color: bool,
 }
 
-/// A unified diff; empty where the texts are equal. `None` is no file. Bytes that are not UTF-8 are shown as replacement characters.
+/// Returns a unified diff; empty if the texts are equal. `None` means no file. Invalid UTF-8 shows as replacement characters.
 pub fn unified(path: &Path, old: Option<&[u8]>, new: Option<&[u8]>, style: Style) -> String {
     let old_text = String::from_utf8_lossy(old.unwrap_or_default());
     let new_text = String::from_utf8_lossy(new.unwrap_or_default());

@@ -1,39 +1,39 @@
-//! One event, one place that makes its log line. Never prints a key's value.
+//! Log lines of passes and reloads: one function for each event. Never logs a key's value.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::key::Revision;
-use crate::model::note::{Note, Weight};
+use crate::model::note::{Note, Severity};
 use crate::model::report::{Outcome, Report, StepFailure, Verified};
 use crate::model::resource::InstanceId;
 use crate::model::store::StoreSettings;
 use crate::model::text;
 
-/// Longest part of a command's output that a log line carries.
+/// Longest part of a command's output in a log line, in bytes.
 const MAX_LOGGED_OUTPUT_BYTES: usize = 2000;
 
-/// Most keys set aside that are named at once.
+/// Most skipped keys that are named at once.
 const MOST_NAMED: usize = 100;
-/// Longest part of a key that a log line carries.
+/// Longest part of a key in a log line, in characters.
 const MOST_KEY_CHARACTERS: usize = 256;
 
 /// Logs a note of a pass.
 pub fn note(note: &Note) {
     match note {
         Note::Skipped { id, new, total } => skipped(id, new, *total),
-        Note::Guarded { resource, decision, count, .. } => match note.weight() {
-            Weight::Silent => {}
-            Weight::Info if decision.loss.is_none() => {
+        Note::Guarded { resource, decision, count, .. } => match note.severity() {
+            Severity::Silent => {}
+            Severity::Info if decision.loss.is_none() => {
                 tracing::info!(resource = %resource.id, count, "{}: {note}", resource.id)
             }
-            Weight::Info => tracing::info!(resource = %resource.id, "{}: {note}", resource.id),
-            Weight::Warning => tracing::warn!(resource = %resource.id, "{}: {note}", resource.id),
+            Severity::Info => tracing::info!(resource = %resource.id, "{}: {note}", resource.id),
+            Severity::Warning => tracing::warn!(resource = %resource.id, "{}: {note}", resource.id),
         },
         Note::Waits { resource, .. } => tracing::info!(resource = %resource.id, "{}: {note}", resource.id),
         Note::GaveUpWaiting { resource, .. } => tracing::warn!(resource = %resource.id, "{}: {note}", resource.id),
-        Note::NotRemembered { id, .. } => tracing::warn!(resource = %id, "{id}: {note}"),
+        Note::CountNotSaved { id, .. } => tracing::warn!(resource = %id, "{id}: {note}"),
     }
 }
 
@@ -50,7 +50,7 @@ fn skipped(resource: &InstanceId, new: &[(String, String)], total: usize) {
     }
 }
 
-/// Logs what a pass did to a group. `repeated` counts equal failures in a row before this one: those are said briefly.
+/// Logs what a pass did to a group. `repeated` is the number of equal failures in a row before this one; repeats get a short line.
 pub fn pass(report: &Report, repeated: u32) {
     let all = report.resources.join(" ");
     let revision = report.revision.0;
@@ -62,10 +62,10 @@ pub fn pass(report: &Report, repeated: u32) {
     for (id, failure) in &report.dropped {
         failed(&id.to_string(), revision, failure, "the last good file stays", repeated);
     }
-    // What was held back has been told, and had no part in what follows.
+    // Dropped resources are already logged and take no part in the rest.
     let dropped = |name: &Arc<str>| report.dropped.iter().any(|(id, _)| id.item.is_none() && id.resource == *name);
     let resources: Vec<&str> = report.resources.iter().filter(|name| !dropped(name)).map(|name| &**name).collect();
-    // Files that go are nobody's but the whole resource's, which may be what was held back.
+    // If every resource dropped out, the rest is about all of them: removed files of a `for_each`, for example.
     let resources = if resources.is_empty() { all } else { resources.join(" ") };
     match &report.outcome {
         Outcome::Unchanged => {
@@ -116,13 +116,13 @@ pub fn pass(report: &Report, repeated: u32) {
     }
 }
 
-/// Logs what begins: where the resources and the keys are, and how often they are looked at.
-pub fn starting(confdirs: &[PathBuf], store: &StoreSettings, manner: &str) {
+/// Logs the start of the agent: its confdirs, store and mode.
+pub fn starting(confdirs: &[PathBuf], store: &StoreSettings, mode: &str) {
     let confdirs: Vec<_> = confdirs.iter().map(|confdir| confdir.display().to_string()).collect();
-    tracing::info!(confdir = confdirs.join(" "), %store, "upstreamd {} started ({manner})", env!("CARGO_PKG_VERSION"));
+    tracing::info!(confdir = confdirs.join(" "), %store, "upstreamd {} started ({mode})", env!("CARGO_PKG_VERSION"));
 }
 
-/// Logs what was proven of a reload of nginx.
+/// Logs the proof of a reload of nginx.
 fn proven(resources: &str, revision: i64, verified: &Verified) {
     let millis = |time: Duration| time.as_millis();
     tracing::info!(
@@ -151,7 +151,7 @@ pub fn drained(resources: &[Arc<str>], revision: Revision, after: Duration) {
     );
 }
 
-/// Logs that reloads are spread further apart, or no longer: `stretch` times the least interval; none is not at all.
+/// Logs a change of the pace of reloads: `stretch` times the shortest interval; `None` means no reloads.
 pub fn spread(stretch: Option<u32>, leaving: usize) {
     const HINT: &str = "hint: worker_shutdown_timeout bounds how long connections keep them";
     match stretch {
@@ -178,7 +178,7 @@ fn failed(resources: &str, revision: i64, failure: &StepFailure, consequence: &s
     }
 }
 
-/// Command output on one line, cut where it is long.
+/// Shortens command output to one line.
 pub fn shortened(output: &str) -> String {
     let mut end = output.len().min(MAX_LOGGED_OUTPUT_BYTES);
     while !output.is_char_boundary(end) {

@@ -1,24 +1,24 @@
-//! The fleet by its receipts, as a table for people or as JSON for programs. Pure.
+//! The agents of a fleet, read from their receipts, as a table for people or JSON for programs. Pure: never asks etcd.
 
 use serde::Serialize;
 
 use crate::model::receipt::{Proof, Receipt, ResourceReceipt, Standing};
 
-/// One agent.
+/// One agent of the fleet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Agent {
-    /// As its key has it.
+    /// Id, as in its key.
     pub id: String,
-    /// How it stands; `None` where its receipt cannot be read.
+    /// Its progress; `None` if its receipt cannot be read.
     pub standing: Option<Standing>,
-    /// What is behind, as phrases; or why its receipt cannot be read.
+    /// Phrases for what is behind, or the reason why its receipt cannot be read.
     pub lagging: Vec<String>,
-    /// What it says.
+    /// Its receipt, if it can be read.
     pub receipt: Option<Receipt>,
 }
 
 impl Agent {
-    /// The agent of this id whose receipt is this text.
+    /// Reads the receipt of the agent with this id.
     pub fn read(id: &str, text: &str) -> Agent {
         let (standing, lagging, receipt) = match Receipt::parse(text) {
             Ok(receipt) => (Some(receipt.standing()), lagging(&receipt), Some(receipt)),
@@ -44,7 +44,7 @@ fn lagging(receipt: &Receipt) -> Vec<String> {
     receipt.resources.iter().filter_map(phrase).collect()
 }
 
-/// A line for each agent, and one more for each further thing that is behind.
+/// Returns a table with a line for each agent, and an extra line for each further phrase of what is behind.
 pub fn table(agents: &[Agent]) -> String {
     let heads = ["AGENT", "STANDING", "GENERATION", "DRAINED", "RESOURCES", "LAGGING"].map(str::to_owned);
     let mut rows = vec![heads];
@@ -79,9 +79,9 @@ pub fn table(agents: &[Agent]) -> String {
     rows.iter().map(line).collect()
 }
 
-/// A JSON array of the agents.
+/// Returns a JSON array of the agents.
 pub fn json(agents: &[Agent]) -> String {
-    // Text and numbers alone: it cannot fail.
+    // Only text and numbers: this cannot fail.
     format!("{}\n", serde_json::to_string_pretty(agents).unwrap_or_default())
 }
 

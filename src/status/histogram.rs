@@ -1,11 +1,11 @@
-//! Durations counted into buckets, as Prometheus wants them. Pure.
+//! Histograms of durations with Prometheus' buckets. Pure.
 
 use std::time::Duration;
 
-/// Upper bounds in seconds, Prometheus' own defaults: what confd's dashboards know.
+/// Upper bounds in seconds: Prometheus' defaults, which confd's dashboards expect.
 pub const BOUNDS_SECONDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// How often which duration was seen.
+/// RenderCount of durations by bucket, with their sum.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Histogram {
     counts: [u64; BOUNDS_SECONDS.len()],
@@ -14,7 +14,7 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Counts one duration.
+    /// RenderCount one duration.
     pub fn observe(&mut self, duration: Duration) {
         let seconds = duration.as_secs_f64();
         if let Some(bucket) = BOUNDS_SECONDS.iter().position(|bound| seconds <= *bound) {
@@ -24,7 +24,7 @@ impl Histogram {
         self.count += 1;
     }
 
-    /// Each bound with the number of durations up to it.
+    /// Returns each bound with the number of durations up to it.
     pub fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
         BOUNDS_SECONDS.iter().zip(&self.counts).scan(0, |total, (bound, count)| {
             *total += count;
@@ -32,12 +32,12 @@ impl Histogram {
         })
     }
 
-    /// All durations together, in seconds.
+    /// Returns the sum of all durations, in seconds.
     pub fn sum_seconds(&self) -> f64 {
         self.sum_seconds
     }
 
-    /// How many durations.
+    /// Returns the number of durations.
     pub fn count(&self) -> u64 {
         self.count
     }
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn buckets_are_cumulative_and_what_is_longer_counts_in_the_total_only() {
+    fn buckets_are_cumulative_and_longer_durations_count_in_the_total() {
         let mut histogram = Histogram::default();
         for millis in [5, 6, 300, 20_000] {
             histogram.observe(Duration::from_millis(millis));

@@ -1,5 +1,5 @@
-//! `/metrics`: the board in Prometheus' text format, under this program's names and under confd's. Pure.
-//! Labels are names of conf.d and fixed words, bounded in number; a value of the store is never among them.
+//! `/metrics`: the board in Prometheus' text format, under this program's names and confd's. Pure.
+//! Labels are names from conf.d and fixed words, bounded in number; never a value from the store.
 
 use std::fmt::Write;
 use std::time::Instant;
@@ -14,10 +14,10 @@ mod confd;
 #[cfg(test)]
 mod tests;
 
-/// Resources, and groups, that have lines of their own; further ones are left out and counted as such.
+/// Most resources, and most groups, with lines of their own; the rest are only counted as omitted.
 const MOST_SERIES: usize = 1000;
 
-/// The whole page. `usage` is this process's own.
+/// Returns the whole page. `usage` is that of this process.
 pub fn page(board: &Board, usage: &Usage, now: Instant) -> String {
     let mut page = Page::default();
     own(&mut page, board, now);
@@ -55,19 +55,19 @@ fn own(page: &mut Page, board: &Board, now: Instant) {
     };
     page.many(&names::HELD, one_each(|resource| flag(resource.held.is_some())));
     page.many(&names::DROPPED, one_each(|resource| flag(resource.dropped)));
-    page.many(&names::SET_ASIDE, one_each(|resource| resource.skipped() as f64));
+    page.many(&names::SKIPPED_KEYS, one_each(|resource| resource.skipped() as f64));
     let omitted = board.resources.len().saturating_sub(MOST_SERIES) + board.groups.len().saturating_sub(MOST_SERIES);
     page.one(&names::OMITTED, &[], omitted as f64);
 }
 
-/// What Prometheus' own libraries tell of every process, under their names.
+/// Writes the metrics that Prometheus' client libraries have for every process.
 fn own_process(page: &mut Page, usage: &Usage) {
     page.some(&names::PROCESS_CPU, &[], usage.cpu_seconds);
     page.some(&names::PROCESS_FILES, &[], usage.open_files);
-    page.some(&names::PROCESS_MOST_FILES, &[], usage.most_open_files);
+    page.some(&names::PROCESS_MAX_FILES, &[], usage.most_open_files);
     page.some(&names::PROCESS_RESIDENT, &[], usage.resident_bytes);
     page.some(&names::PROCESS_VIRTUAL, &[], usage.virtual_bytes);
-    page.some(&names::PROCESS_MOST_VIRTUAL, &[], usage.most_virtual_bytes);
+    page.some(&names::PROCESS_MAX_VIRTUAL, &[], usage.most_virtual_bytes);
     page.some(&names::PROCESS_START, &[], usage.started_at_unix_seconds);
 }
 
@@ -83,12 +83,12 @@ fn groups(page: &mut Page, board: &Board) {
     page.many(&names::GROUP_FAILURES, one_each(|group| Some(group.failures as f64)));
 }
 
-/// The groups that have lines of their own.
+/// Returns the groups that have lines of their own.
 fn shown_groups(board: &Board) -> impl Iterator<Item = (&str, &GroupBoard)> {
     board.groups.iter().take(MOST_SERIES).map(|(name, group)| (&**name, group))
 }
 
-/// The resources that have lines of their own.
+/// Returns the resources that have lines of their own.
 fn resources(board: &Board) -> impl Iterator<Item = (&str, &ResourceBoard)> {
     board.resources.iter().take(MOST_SERIES).map(|(name, resource)| (&**name, resource))
 }
@@ -97,7 +97,7 @@ fn flag(is_true: bool) -> f64 {
     f64::from(u8::from(is_true))
 }
 
-/// The page as it grows. A family without a sample is left out.
+/// The page under construction. A metric without a sample is left out.
 #[derive(Default)]
 struct Page {
     text: String,
@@ -163,7 +163,7 @@ impl Page {
     }
 }
 
-/// A label's value as the format wants it.
+/// Escapes a label's value for the text format.
 fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

@@ -1,4 +1,4 @@
-//! What is true now, for people and machines. Rank 4: told by others, commands nobody.
+//! The agent's state for people and programs: log, status pages, metrics, systemd. Rank 4: never commands anything.
 
 pub mod board;
 pub mod diff;
@@ -15,19 +15,19 @@ use std::time::Instant;
 
 use board::Board;
 
-/// The board, shared by the loop that writes it and the pages that read it. Held for the moment of one look only.
+/// The board, shared by the loop that writes it and the pages that read it. Never locked across an await.
 #[derive(Clone, Debug)]
 pub struct Shared(Arc<Mutex<Board>>);
 
 impl Shared {
-    /// A new board, as [`Board::new`].
+    /// Returns a new shared board; see [`Board::new`].
     pub fn new(backend: &'static str, now: Instant) -> Shared {
         Shared(Arc::new(Mutex::new(Board::new(backend, now))))
     }
 
-    /// Looks at the board, or writes on it.
-    pub fn with<T>(&self, look: impl FnOnce(&mut Board) -> T) -> T {
-        // What somebody wrote who then failed is still the best that is known.
-        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Runs `work` on the locked board.
+    pub fn with<T>(&self, work: impl FnOnce(&mut Board) -> T) -> T {
+        // A poisoned lock still holds the latest state.
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

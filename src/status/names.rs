@@ -1,32 +1,32 @@
-//! The table of metrics: each is written down once, here, and from here come its lines on `/metrics` and its row in
-//! `docs/metrics.md`. Pure: holds names and words, never a number.
+//! The table of metrics: the source of each metric's lines on `/metrics` and of its row in `docs/metrics.md`.
+//! Pure: holds names and words, never a number.
 
 /// One metric.
 #[derive(Clone, Copy, Debug)]
 pub struct Metric {
-    /// Its name, with its unit.
+    /// Name, with the unit.
     pub name: &'static str,
-    /// What its numbers are.
+    /// Type of its numbers.
     pub kind: MetricKind,
-    /// Its labels. Their values come from conf.d and from fixed words, never from the store.
+    /// Names of its labels. Label values are names from conf.d or fixed words, never from the store.
     pub labels: &'static [&'static str],
-    /// What it says: a sentence.
+    /// Help text: a sentence.
     pub help: &'static str,
 }
 
-/// What a metric's numbers are.
+/// Type of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricKind {
-    /// Only grows.
+    /// A number that only grows.
     Counter,
-    /// Goes up and down.
+    /// A number that goes up and down.
     Gauge,
-    /// Counts by size.
+    /// RenderCount in buckets by size.
     Histogram,
 }
 
 impl MetricKind {
-    /// Prometheus' word.
+    /// Returns Prometheus' word for it.
     pub fn word(self) -> &'static str {
         match self {
             MetricKind::Counter => "counter",
@@ -36,7 +36,7 @@ impl MetricKind {
     }
 }
 
-/// Names each metric and lists them all, so that none can be forgotten.
+/// Defines a static for each metric, and the list of all of them.
 macro_rules! metrics {
     ($($id:ident = $kind:ident $name:literal [$($label:literal),*] $help:literal;)*) => {
         $(#[doc = $help] pub static $id: Metric =
@@ -80,7 +80,7 @@ metrics! {
 
     HELD = Gauge "upstreamd_resource_held" ["resource"] "1 while the last good file stays because the store has lost backends.";
     DROPPED = Gauge "upstreamd_resource_failing" ["resource"] "1 while the resource fails and the others of its group go on without it.";
-    SET_ASIDE = Gauge "upstreamd_backends_set_aside" ["resource"] "Keys skipped because they do not decode as a backend.";
+    SKIPPED_KEYS = Gauge "upstreamd_backends_set_aside" ["resource"] "Keys skipped because they do not decode as a backend.";
     OMITTED = Gauge "upstreamd_series_omitted" [] "Resources and groups beyond the first 1000, which have no lines.";
 
     CONFD_REQUEST_SECONDS = Histogram "confd_backend_request_duration_seconds" ["backend", "operation"]
@@ -109,9 +109,9 @@ metrics! {
 
     PROCESS_CPU = Counter "process_cpu_seconds_total" [] "CPU time of this process, user and system.";
     PROCESS_FILES = Gauge "process_open_fds" [] "Open file descriptors.";
-    PROCESS_MOST_FILES = Gauge "process_max_fds" [] "Limit of open file descriptors.";
+    PROCESS_MAX_FILES = Gauge "process_max_fds" [] "Limit of open file descriptors.";
     PROCESS_RESIDENT = Gauge "process_resident_memory_bytes" [] "Resident memory.";
     PROCESS_VIRTUAL = Gauge "process_virtual_memory_bytes" [] "Address space in use.";
-    PROCESS_MOST_VIRTUAL = Gauge "process_virtual_memory_max_bytes" [] "Limit of the address space; absent if there is no limit.";
+    PROCESS_MAX_VIRTUAL = Gauge "process_virtual_memory_max_bytes" [] "Limit of the address space; absent if there is no limit.";
     PROCESS_START = Gauge "process_start_time_seconds" [] "When this process started, in seconds since 1970.";
 }

@@ -1,5 +1,5 @@
-//! What is answered over HTTP: `/health`, `/ready`, `/ready/detailed` and `/metrics` as the newer confd answers them, and
-//! `/applied`, which stays well while the store is away. Pure: paths and the board go in, an answer comes out.
+//! The status pages: `/health`, `/ready`, `/ready/detailed` and `/metrics` as in the maintained confd, and `/applied`, which
+//! stays 200 while the store is down. Pure: a path and the board go in, a page comes out.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -13,27 +13,27 @@ use crate::model::process::Usage;
 use super::board::{Board, Readiness, State};
 use super::metrics;
 
-/// The page that asks the store.
+/// Path of the page that asks the store.
 pub const READY_DETAILED: &str = "/ready/detailed";
 
-/// The page that tells what this process uses.
+/// Path of the page with metrics.
 pub const METRICS: &str = "/metrics";
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// What is known when a page is asked for, beside the board.
+/// Facts for a page, beside the board.
 pub struct Known<'a> {
-    /// What the store has just said, for [`READY_DETAILED`] only.
+    /// Current health of the store, for [`READY_DETAILED`] only.
     pub health: Option<&'a Health>,
-    /// What this process uses, for [`METRICS`] only.
+    /// Resource usage of this process, for [`METRICS`] only.
     pub usage: Usage,
-    /// The time.
+    /// Current time.
     pub now: Instant,
-    /// The time, in seconds since 1970.
+    /// Current time, in seconds since 1970.
     pub unix_seconds: u64,
 }
 
-/// `/ready/detailed`, field by field as confd has it.
+/// Body of `/ready/detailed`, with confd's fields.
 #[derive(Serialize)]
 struct Detailed<'a> {
     healthy: bool,
@@ -43,7 +43,7 @@ struct Detailed<'a> {
     checked_at: String,
 }
 
-/// The answer for a path.
+/// Returns the page for a path.
 pub fn answer(path: &str, board: &Board, known: &Known<'_>) -> StatusPage {
     match path {
         "/health" => text(200, "ok"),
@@ -107,7 +107,7 @@ fn detailed(board: &Board, health: Option<&Health>, unix_seconds: u64) -> Status
     StatusPage { status: if healthy { 200 } else { 503 }, content_type: "application/json", body }
 }
 
-/// Most resources or groups that are named.
+/// Most resources or groups named on a page.
 const MOST_NAMED: usize = 50;
 
 #[cfg(test)]
@@ -135,12 +135,12 @@ mod tests {
         check(&board, "/ready", 503, "not ready: nothing has been applied yet");
         check(&board, "/applied", 503, "not ready: nothing has been applied yet");
         check(&board, "/nothing", 404, "404 page not found\n");
-        board.loaded(std::iter::empty(), 0);
+        board.record_load(std::iter::empty(), 0);
         let ranges = KeyRanges::default();
-        board.store_said(&Event::Snapshot { revision: Revision(7), ranges, entries: Vec::new() }, now);
+        board.record_event(&Event::Snapshot { revision: Revision(7), ranges, entries: Vec::new() }, now);
         check(&board, "/ready", 200, "ok");
         let problem = "no route".to_owned();
-        board.store_said(&Event::Lost { problem, retry_in: Duration::from_secs(1), is_malformed: false }, now);
+        board.record_event(&Event::Lost { problem, retry_in: Duration::from_secs(1), is_malformed: false }, now);
         check(&board, "/ready", 503, "backend unhealthy: no route");
         check(&board, "/applied", 200, "ok");
         check(&board, "/health", 200, "ok");
@@ -150,7 +150,7 @@ mod tests {
     fn the_detailed_page_has_confds_fields() {
         let now = Instant::now();
         let mut board = Board::new("etcd", now);
-        board.loaded(std::iter::empty(), 0);
+        board.record_load(std::iter::empty(), 0);
         let health = Health {
             healthy: true,
             message: "etcd backend is healthy".into(),

@@ -1,34 +1,34 @@
-//! What systemd is told, decided from the board: ready once something verified is live, a line of status when it changes,
-//! the watchdog when it is due, reloading until a reload has settled, stopping. Pure: sends nothing itself.
+//! Notices for systemd, derived from the board: ready once something verified is live, the status line when it changes,
+//! the watchdog when due, reloading until a reload is done, stopping. Pure: never sends a notice itself.
 
 use std::time::{Duration, Instant};
 
 use super::board::Board;
 use crate::model::outward::ManagerNotice;
 
-/// A reload that takes longer is told as finished: systemd would wait for as long as for a start, which may be for ever.
+/// Time after which a reload is reported as finished in any case: systemd would wait as long as for a start, perhaps for ever.
 const LONGEST_RELOAD: Duration = Duration::from_secs(30);
 
-/// What systemd knows.
+/// Decides which notices are due. Remembers what systemd already knows.
 #[derive(Debug)]
-pub struct Told {
+pub struct Notifier {
     ready: bool,
     reloading_since: Option<Instant>,
     stopping: bool,
     status: String,
-    /// Pause between two signs of life; `None` where nobody watches.
+    /// Pause between two watchdog notices; `None` if the watchdog is off.
     watchdog: Option<Duration>,
     fed_at: Option<Instant>,
 }
 
-impl Told {
-    /// Nothing was told yet. `watchdog_limit` is how long systemd waits for a sign of life.
-    pub fn new(watchdog_limit: Option<Duration>) -> Told {
+impl Notifier {
+    /// Returns a notifier that has sent nothing yet. `watchdog_limit` is systemd's `WatchdogSec`.
+    pub fn new(watchdog_limit: Option<Duration>) -> Notifier {
         let watchdog = watchdog_limit.map(|limit| limit / 3);
-        Told { ready: false, reloading_since: None, stopping: false, status: String::new(), watchdog, fed_at: None }
+        Notifier { ready: false, reloading_since: None, stopping: false, status: String::new(), watchdog, fed_at: None }
     }
 
-    /// A reload was asked for. Before it is up, a service is not reloaded but still starting.
+    /// Records that a reload was requested. Returns no notice before the service is up: it is still starting.
     pub fn reload(&mut self, now: Instant) -> Option<ManagerNotice> {
         let begins = self.ready && !self.stopping;
         begins.then(|| {
@@ -37,8 +37,8 @@ impl Told {
         })
     }
 
-    /// What is to be told now. `is_settled`: nothing is left to do of what was asked for.
-    pub fn turn(&mut self, board: &Board, is_settled: bool, now: Instant) -> Vec<ManagerNotice> {
+    /// Returns the notices that are due now. `is_settled` says that everything requested is done.
+    pub fn due(&mut self, board: &Board, is_settled: bool, now: Instant) -> Vec<ManagerNotice> {
         let mut notices = Vec::new();
         if board.stopping && !self.stopping {
             self.stopping = true;
@@ -66,7 +66,7 @@ impl Told {
         notices
     }
 
-    /// When `turn` has something to tell without anything having happened.
+    /// Returns the next time at which a notice is due even if nothing changes.
     pub fn wake_at(&self) -> Option<Instant> {
         let feed = self.watchdog.and_then(|pause| Some(self.fed_at? + pause));
         let reload = self.reloading_since.map(|since| since + LONGEST_RELOAD);
@@ -84,22 +84,22 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut board = Board::new("file", start);
-        let mut told = Told::new(None);
+        let mut notifier = Notifier::new(None);
         let starting = vec![ManagerNotice::Status("conf.d has no resource".into())];
-        assert_eq!(told.turn(&board, true, at(0)), starting);
-        assert_eq!(told.reload(at(0)), None, "still starting");
-        board.loaded(std::iter::empty(), 0);
-        assert_eq!(told.turn(&board, true, at(1)), vec![ManagerNotice::Ready]);
-        assert_eq!(told.reload(at(2)), Some(ManagerNotice::Reloading));
-        assert_eq!(told.turn(&board, false, at(3)), vec![]);
-        assert_eq!(told.wake_at(), Some(at(32)));
-        assert_eq!(told.turn(&board, true, at(4)), vec![ManagerNotice::Ready]);
-        assert_eq!(told.reload(at(5)), Some(ManagerNotice::Reloading));
-        assert_eq!(told.turn(&board, false, at(35)), vec![ManagerNotice::Ready], "no later than after 30 s");
+        assert_eq!(notifier.due(&board, true, at(0)), starting);
+        assert_eq!(notifier.reload(at(0)), None, "still starting");
+        board.record_load(std::iter::empty(), 0);
+        assert_eq!(notifier.due(&board, true, at(1)), vec![ManagerNotice::Ready]);
+        assert_eq!(notifier.reload(at(2)), Some(ManagerNotice::Reloading));
+        assert_eq!(notifier.due(&board, false, at(3)), vec![]);
+        assert_eq!(notifier.wake_at(), Some(at(32)));
+        assert_eq!(notifier.due(&board, true, at(4)), vec![ManagerNotice::Ready]);
+        assert_eq!(notifier.reload(at(5)), Some(ManagerNotice::Reloading));
+        assert_eq!(notifier.due(&board, false, at(35)), vec![ManagerNotice::Ready], "no later than after 30 s");
         board.stopping = true;
         let stopping = ManagerNotice::Status("stopping; every file stays as it is".into());
-        assert_eq!(told.turn(&board, true, at(36)), vec![ManagerNotice::Stopping, stopping]);
-        assert_eq!(told.reload(at(37)), None);
+        assert_eq!(notifier.due(&board, true, at(36)), vec![ManagerNotice::Stopping, stopping]);
+        assert_eq!(notifier.reload(at(37)), None);
     }
 
     #[test]
@@ -107,12 +107,15 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut board = Board::new("etcd", start);
-        let mut told = Told::new(Some(Duration::from_secs(30)));
-        assert!(told.turn(&board, true, at(0)).contains(&ManagerNotice::Watchdog));
-        assert_eq!(told.turn(&board, true, at(9)), vec![]);
-        assert_eq!(told.wake_at(), Some(at(10)));
-        board.store_said(&Event::Lost { problem: "away".into(), retry_in: Duration::ZERO, is_malformed: false }, at(9));
+        let mut notifier = Notifier::new(Some(Duration::from_secs(30)));
+        assert!(notifier.due(&board, true, at(0)).contains(&ManagerNotice::Watchdog));
+        assert_eq!(notifier.due(&board, true, at(9)), vec![]);
+        assert_eq!(notifier.wake_at(), Some(at(10)));
+        board.record_event(
+            &Event::Lost { problem: "away".into(), retry_in: Duration::ZERO, is_malformed: false },
+            at(9),
+        );
         let status = ManagerNotice::Status("conf.d has no resource; cannot follow the store: away".into());
-        assert_eq!(told.turn(&board, true, at(10)), vec![status, ManagerNotice::Watchdog]);
+        assert_eq!(notifier.due(&board, true, at(10)), vec![status, ManagerNotice::Watchdog]);
     }
 }

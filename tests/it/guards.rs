@@ -69,7 +69,7 @@ fn what_is_not_there_yet_cannot_be_kept() {
     // An empty file, as packages and people leave it, is nothing to keep either.
     fs::write(sandbox.path("out/u"), "").unwrap();
     let ran = sandbox.onetime().expect_code(0);
-    assert!(ran.stderr.contains("there is nothing better to keep"), "{ran:?}");
+    assert!(ran.stderr.contains("there is no better file to keep"), "{ran:?}");
     assert_eq!(sandbox.output("u").as_deref(), Some("none\n"));
     // Of a file that somebody else has made nobody knows what is in it: it stays.
     fs::write(sandbox.path("out/u"), "10.9.9.9:80\n").unwrap();
@@ -112,7 +112,7 @@ fn a_least_number_makes_fewer_as_good_as_none() {
         sandbox.onetime().expect_code(0);
         sandbox.set_store(&store_of(2));
         let ran = sandbox.onetime();
-        assert!(ran.stderr.contains("2 are left, fewer than min_backends = 3"), "{lines}: {ran:?}");
+        assert!(ran.stderr.contains("only 2 left, fewer than min_backends = 3"), "{lines}: {ran:?}");
         assert_eq!(sandbox.output("u"), Some(with_two), "{lines}");
         sandbox.set_store(&store_of(3));
         sandbox.onetime().expect_code(0);
@@ -163,19 +163,19 @@ fn a_great_loss_is_held_for_its_time_and_a_recovery_takes_it_back() {
     sandbox.set_store(&store_of(5));
     sandbox.wait_output("u", &list_of(5));
     sandbox.set_store(&store_of(2));
-    sandbox.wait_log("5 have become 2, a greater loss than max_drop_percent allows: the last good file stays until");
+    sandbox.wait_log("dropped from 5 to 2, more than max_drop_percent allows: the last good file stays until");
     assert_eq!(sandbox.output("u"), Some(list_of(5)));
     sandbox.set_store(&store_of(4));
     sandbox.wait_output("u", &list_of(4));
     sandbox.wait_log("the store has enough again");
     let lost_at = std::time::Instant::now();
     sandbox.set_store(&store_of(1));
-    sandbox.wait_log("4 have become 1");
+    sandbox.wait_log("dropped from 4 to 1");
     assert_eq!(sandbox.output("u"), Some(list_of(4)));
     // Nothing else happens: time alone lets it go live.
     sandbox.wait_output("u", &list_of(1));
     assert!(lost_at.elapsed().as_millis() >= 2000, "{:?}\n{}", lost_at.elapsed(), sandbox.log());
-    sandbox.wait_log("4 have become 1, a greater loss than max_drop_percent allows: it has lasted 2s and goes live");
+    sandbox.wait_log("dropped from 4 to 1, more than max_drop_percent allows: it has lasted 2s and goes live");
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn how_many_are_live_and_how_long_a_loss_is_held_survive_the_process() {
     sandbox.onetime().expect_code(0);
     sandbox.set_store(&store_of(1));
     let ran = sandbox.onetime().expect_code(0);
-    assert!(ran.stderr.contains("10 have become 1"), "{ran:?}");
+    assert!(ran.stderr.contains("dropped from 10 to 1"), "{ran:?}");
     assert_eq!(sandbox.output("u"), Some(list_of(10)));
     // Runs of their own, as cron makes them: the hold began with the first that saw the loss.
     wait_until("a later run to apply it", DEADLINE, || {
@@ -210,7 +210,7 @@ fn noop_says_what_a_guard_does_and_remembers_nothing() {
     let before: Vec<Vec<u8>> = state().collect();
     sandbox.set_store(&store_of(1));
     let ran = sandbox.run(&["--onetime", "--noop"]).expect_code(0);
-    assert!(ran.stderr.contains("4 have become 1") && !ran.stderr.contains("will not be modified"), "{ran:?}");
+    assert!(ran.stderr.contains("dropped from 4 to 1") && !ran.stderr.contains("will not be modified"), "{ran:?}");
     assert_eq!(state().collect::<Vec<_>>(), before);
 }
 

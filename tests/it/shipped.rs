@@ -109,7 +109,7 @@ fn a_key_that_is_no_backend_is_told_once_by_name_and_the_others_go_live() {
     sandbox.wait_output("u", "10.0.0.1:80\n10.0.0.4:80\n");
     sandbox.set_store("s: {a: '10.0.0.1:80', b: '10.0.0.2:80', c: 'SECRET!'}\n");
     sandbox.wait_output("u", "10.0.0.1:80\n10.0.0.2:80\n");
-    sandbox.wait_log("the value is no address");
+    sandbox.wait_log("the value is not an address");
     let log = sandbox.log();
     assert_eq!(log.matches("not a JSON object").count(), 1, "{log}");
     assert!(log.contains("/s/b") && log.contains("/s/c") && !log.contains("SECRET"), "{log}");

@@ -62,7 +62,7 @@ pub(super) fn expand(
     // Whatever another resource writes is not ours to remove.
     let fleet = InstanceFiles { resource: Arc::clone(resource), wanted: in_folder };
     let count = instances.len();
-    let found = RenderCount { asks: true, keys: count, backends: count, set_aside: 0 };
+    let found = RenderCount { calls_backends: true, keys: count, backends: count, skipped: 0 };
     Expansion { refused, gone: before.into_values().map(|gone| gone.resource.id.clone()).collect(), fleet, found }
 }
 

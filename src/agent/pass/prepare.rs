@@ -215,7 +215,7 @@ impl Preparation<'_> {
             return render::check_format(resource, bytes).map(Some);
         }
         let found = render::found(member, tree, rendering.tally);
-        let has_file = resource.guard.asks_for_file(found) && fs::has_content(&resource.dest);
+        let has_file = resource.guard.needs_live_file(found) && fs::has_content(&resource.dest);
         let decision = self.decide(resource, file, found, has_file);
         match decision.verdict {
             _ if matches!(self.terms.last_step, LastStep::Show { .. }) => {
@@ -287,7 +287,7 @@ impl Terms {
             }
             Err(error) => {
                 let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-                Some(Note::NotRemembered { id: resource.id.clone(), problem: format!("{error}{source}") })
+                Some(Note::CountNotSaved { id: resource.id.clone(), problem: format!("{error}{source}") })
             }
         }
     }

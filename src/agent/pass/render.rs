@@ -103,12 +103,18 @@ pub fn view(resource: &Resource, tree: &Tree) -> View {
 pub(super) fn found(member: &Member, tree: &Tree, tally: Option<Tally>) -> RenderCount {
     let resource = &member.resource;
     match tally {
-        Some(tally) => RenderCount { asks: true, keys: tally.keys, backends: tally.backends, set_aside: tally.skipped },
+        Some(tally) => {
+            RenderCount { calls_backends: true, keys: tally.keys, backends: tally.backends, skipped: tally.skipped }
+        }
         None => {
-            let asks = member.renderer.asks_for_backends(&resource.src);
+            let calls_backends = member.renderer.asks_for_backends(&resource.src);
             // If only zero or not matters, one key tells.
-            let most = if asks || resource.guard.compares() { usize::MAX } else { 1 };
-            RenderCount { asks, keys: view(resource, tree).iter().take(most).count(), ..RenderCount::default() }
+            let most = if calls_backends || resource.guard.compares() { usize::MAX } else { 1 };
+            RenderCount {
+                calls_backends,
+                keys: view(resource, tree).iter().take(most).count(),
+                ..RenderCount::default()
+            }
         }
     }
 }

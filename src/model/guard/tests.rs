@@ -1,12 +1,12 @@
-//! A table of what people expect, and a walk over every small case for what must never happen.
+//! A table of expected decisions, and a walk over every small case for what must never happen.
 
 use super::*;
 
 const HOLD: Duration = Duration::from_secs(30);
 
-/// One row: a guard in words, what is live, what is found, and what comes of it.
+/// Checks one row: a guard in words, the live state, the counts, and the expected decision.
 #[track_caller]
-fn check(guard: &str, asks: bool, live: &str, found: (usize, usize), expected: &str) {
+fn check(guard: &str, calls_backends: bool, live: &str, found: (usize, usize), expected: &str) {
     let now = Instant::now() + Duration::from_secs(1000);
     let guard = guard_of(guard);
     let (live_count, age) = live.split_once(" held ").unwrap_or((live, ""));
@@ -16,8 +16,8 @@ fn check(guard: &str, asks: bool, live: &str, found: (usize, usize), expected: &
         held_since: age.parse().ok().map(|seconds| now - Duration::from_secs(seconds)),
     };
     let (keys, backends) = found;
-    let found = RenderCount { asks, keys, backends, set_aside: keys - backends };
-    assert_eq!(told(&guard.decide(found, live, now), now), expected, "{guard:?} {live:?} {found:?}");
+    let found = RenderCount { calls_backends, keys, backends, skipped: keys - backends };
+    assert_eq!(described(&guard.decide(found, live, now), now), expected, "{guard:?} {live:?} {found:?}");
 }
 
 fn guard_of(words: &str) -> Guard {
@@ -36,7 +36,7 @@ fn guard_of(words: &str) -> Guard {
     guard
 }
 
-fn told(decision: &Decision, now: Instant) -> String {
+fn described(decision: &Decision, now: Instant) -> String {
     let loss = match decision.loss {
         None => String::new(),
         Some(Loss::NoKey) => ": no key".to_owned(),
@@ -52,68 +52,68 @@ fn told(decision: &Decision, now: Instant) -> String {
 }
 
 #[test]
-fn what_people_expect() {
-    const ASKS: bool = true;
+fn expected_decisions() {
+    const CALLS: bool = true;
     const PLAIN: bool = false;
-    for (guard, asks, live, found, expected) in [
-        // Without a word about it.
-        ("", ASKS, "3", (3, 3), "apply"),
-        ("", ASKS, "3", (0, 0), "keep: no key"),
-        ("", ASKS, "3", (2, 0), "keep: none of 2 valid"),
-        ("", ASKS, "unknown", (0, 0), "keep: no key"),
-        ("", ASKS, "no file", (0, 0), "apply: no key"),
-        ("", ASKS, "0", (0, 0), "apply: no key"),
-        ("", ASKS, "100", (1, 1), "apply"),
+    for (guard, calls_backends, live, found, expected) in [
+        // No guard set.
+        ("", CALLS, "3", (3, 3), "apply"),
+        ("", CALLS, "3", (0, 0), "keep: no key"),
+        ("", CALLS, "3", (2, 0), "keep: none of 2 valid"),
+        ("", CALLS, "unknown", (0, 0), "keep: no key"),
+        ("", CALLS, "no file", (0, 0), "apply: no key"),
+        ("", CALLS, "0", (0, 0), "apply: no key"),
+        ("", CALLS, "100", (1, 1), "apply"),
         ("", PLAIN, "3", (0, 0), "apply: no key"),
         ("", PLAIN, "unknown", (0, 0), "apply: no key"),
-        // Each word.
+        // Each policy.
         ("keep", PLAIN, "3", (0, 0), "keep: no key"),
-        ("apply", ASKS, "3", (0, 0), "apply: no key"),
-        ("apply", ASKS, "3", (4, 0), "apply: none of 4 valid"),
-        ("placeholder", ASKS, "3", (0, 0), "placeholder: no key"),
-        ("placeholder", ASKS, "no file", (1, 0), "placeholder: none of 1 valid"),
+        ("apply", CALLS, "3", (0, 0), "apply: no key"),
+        ("apply", CALLS, "3", (4, 0), "apply: none of 4 valid"),
+        ("placeholder", CALLS, "3", (0, 0), "placeholder: no key"),
+        ("placeholder", CALLS, "no file", (1, 0), "placeholder: none of 1 valid"),
         ("placeholder", PLAIN, "3", (0, 0), "apply: no key"),
         ("placeholder min=3", PLAIN, "3", (2, 0), "apply: 2 of 3"),
-        ("fail", ASKS, "3", (0, 0), "fail: no key"),
-        ("fail", ASKS, "no file", (7, 0), "fail: none of 7 valid"),
-        ("fail", ASKS, "0", (0, 0), "fail: no key"),
-        // Fewer than the least are as good as none.
-        ("min=2", ASKS, "3", (2, 2), "apply"),
-        ("min=2", ASKS, "3", (1, 1), "keep: 1 of 2"),
+        ("fail", CALLS, "3", (0, 0), "fail: no key"),
+        ("fail", CALLS, "no file", (7, 0), "fail: none of 7 valid"),
+        ("fail", CALLS, "0", (0, 0), "fail: no key"),
+        // Fewer than the minimum count as none.
+        ("min=2", CALLS, "3", (2, 2), "apply"),
+        ("min=2", CALLS, "3", (1, 1), "keep: 1 of 2"),
         ("min=2", PLAIN, "3", (1, 0), "keep: 1 of 2"),
-        ("min=2", ASKS, "unknown", (1, 1), "keep: 1 of 2"),
-        ("min=2", ASKS, "1", (1, 1), "apply: 1 of 2"),
-        ("min=2", ASKS, "no file", (1, 1), "apply: 1 of 2"),
-        ("min=2 placeholder", ASKS, "3", (1, 1), "placeholder: 1 of 2"),
-        ("min=2 fail", ASKS, "1", (1, 1), "fail: 1 of 2"),
-        ("min=2", ASKS, "3", (5, 0), "keep: none of 5 valid"),
+        ("min=2", CALLS, "unknown", (1, 1), "keep: 1 of 2"),
+        ("min=2", CALLS, "1", (1, 1), "apply: 1 of 2"),
+        ("min=2", CALLS, "no file", (1, 1), "apply: 1 of 2"),
+        ("min=2 placeholder", CALLS, "3", (1, 1), "placeholder: 1 of 2"),
+        ("min=2 fail", CALLS, "1", (1, 1), "fail: 1 of 2"),
+        ("min=2", CALLS, "3", (5, 0), "keep: none of 5 valid"),
         // Too many at once.
-        ("drop=50", ASKS, "10", (5, 5), "apply"),
-        ("drop=50", ASKS, "10", (4, 4), "hold 30: 10 to 4"),
-        ("drop=50", ASKS, "10 held 10", (3, 3), "hold 20: 10 to 3"),
-        ("drop=50", ASKS, "10 held 30", (3, 3), "apply: 10 to 3"),
-        ("drop=50", ASKS, "10 held 10", (6, 6), "apply"),
-        ("drop=50", ASKS, "unknown", (1, 1), "apply"),
-        ("drop=50", ASKS, "no file", (1, 1), "apply"),
-        ("drop=0", ASKS, "10", (9, 9), "hold 30: 10 to 9"),
-        ("drop=100", ASKS, "10", (1, 1), "apply"),
+        ("drop=50", CALLS, "10", (5, 5), "apply"),
+        ("drop=50", CALLS, "10", (4, 4), "hold 30: 10 to 4"),
+        ("drop=50", CALLS, "10 held 10", (3, 3), "hold 20: 10 to 3"),
+        ("drop=50", CALLS, "10 held 30", (3, 3), "apply: 10 to 3"),
+        ("drop=50", CALLS, "10 held 10", (6, 6), "apply"),
+        ("drop=50", CALLS, "unknown", (1, 1), "apply"),
+        ("drop=50", CALLS, "no file", (1, 1), "apply"),
+        ("drop=0", CALLS, "10", (9, 9), "hold 30: 10 to 9"),
+        ("drop=100", CALLS, "10", (1, 1), "apply"),
         ("drop=50", PLAIN, "10", (4, 0), "hold 30: 10 to 4"),
-        // Both: what is kept is kept for as long as it lasts, what may go live is held first.
-        ("drop=50", ASKS, "10", (0, 0), "keep: no key"),
-        ("drop=50", ASKS, "10 held 30", (0, 0), "keep: no key"),
-        ("drop=50 apply", ASKS, "10", (0, 0), "hold 30: 10 to 0"),
-        ("drop=50 apply", ASKS, "10 held 31", (0, 0), "apply: no key"),
-        ("drop=50 placeholder", ASKS, "10", (3, 0), "hold 30: 10 to 0"),
-        ("drop=50 placeholder", ASKS, "10 held 31", (3, 0), "placeholder: none of 3 valid"),
-        ("drop=50 placeholder min=9", ASKS, "10", (8, 8), "hold 30: 10 to 0"),
-        ("drop=50 fail", ASKS, "10", (0, 0), "fail: no key"),
-        ("drop=50 min=4", ASKS, "10", (3, 3), "keep: 3 of 4"),
+        // Both: a kept file stays as long as the shortage lasts; what may go live is held first.
+        ("drop=50", CALLS, "10", (0, 0), "keep: no key"),
+        ("drop=50", CALLS, "10 held 30", (0, 0), "keep: no key"),
+        ("drop=50 apply", CALLS, "10", (0, 0), "hold 30: 10 to 0"),
+        ("drop=50 apply", CALLS, "10 held 31", (0, 0), "apply: no key"),
+        ("drop=50 placeholder", CALLS, "10", (3, 0), "hold 30: 10 to 0"),
+        ("drop=50 placeholder", CALLS, "10 held 31", (3, 0), "placeholder: none of 3 valid"),
+        ("drop=50 placeholder min=9", CALLS, "10", (8, 8), "hold 30: 10 to 0"),
+        ("drop=50 fail", CALLS, "10", (0, 0), "fail: no key"),
+        ("drop=50 min=4", CALLS, "10", (3, 3), "keep: 3 of 4"),
     ] {
-        check(guard, asks, live, found, expected);
+        check(guard, calls_backends, live, found, expected);
     }
 }
 
-/// Every guard, live state and find with small numbers.
+/// Visits every guard, live state and counts with small numbers.
 fn every_case(mut visit: impl FnMut(&Guard, RenderCount, Live, Instant)) {
     let now = Instant::now() + Duration::from_secs(1000);
     let policies = [None, Some(OnEmpty::Keep), Some(OnEmpty::Placeholder), Some(OnEmpty::Apply), Some(OnEmpty::Fail)];
@@ -122,8 +122,8 @@ fn every_case(mut visit: impl FnMut(&Guard, RenderCount, Live, Instant)) {
             for max_drop_percent in [None, Some(0), Some(50), Some(100)] {
                 let guard = Guard { on_empty, min_backends, max_drop_percent, max_drop_hold: HOLD };
                 for (keys, backends) in (0..5).flat_map(|keys| (0..=keys).map(move |backends| (keys, backends))) {
-                    for asks in [true, false] {
-                        let found = RenderCount { asks, keys, backends, set_aside: keys - backends };
+                    for calls_backends in [true, false] {
+                        let found = RenderCount { calls_backends, keys, backends, skipped: keys - backends };
                         for count in [None, Some(0), Some(1), Some(3), Some(4)] {
                             for has_file in [true, false] {
                                 for age in [None, Some(0), Some(29), Some(30), Some(300)] {
@@ -150,11 +150,11 @@ fn in_every_case() {
         let enough = count >= guard.min_backends.unwrap_or(1).max(1);
         let keeps = decision.keeps_file();
         assert!(!keeps || live.has_file, "there is a file to keep: {case}");
-        assert!(!keeps || decision.loss.is_some(), "whatever stays behind has a reason: {case}");
+        assert!(!keeps || decision.loss.is_some(), "every file that stays has a reason: {case}");
         assert_eq!(decision.verdict == Verdict::Fail, !enough && guard.on_empty == Some(OnEmpty::Fail), "{case}");
         assert!(decision.verdict != Verdict::Keep || !enough, "enough is never kept back for good: {case}");
-        if *guard == Guard::default() && (!found.asks || enough) {
-            assert_eq!(decision.verdict, Verdict::Apply, "nobody who asked for nothing is held up: {case}");
+        if *guard == Guard::default() && (!found.calls_backends || enough) {
+            assert_eq!(decision.verdict, Verdict::Apply, "without a guard nothing is held: {case}");
         }
         if let Verdict::Hold(until) = decision.verdict {
             assert!(until > now && until <= now + HOLD, "it ends: {case}");
@@ -163,7 +163,7 @@ fn in_every_case() {
             assert!(!later.keeps_file(), "and what it held goes live: {case} {later:?}");
         }
         assert!(count > 0 || !enough, "none is never enough: {case}");
-        if !guard.asks_for_file(found) {
+        if !guard.needs_live_file(found) {
             let other = Live { has_file: !live.has_file, ..live };
             assert_eq!(guard.decide(found, other, now), decision, "the file does not matter: {case}");
         }
@@ -186,7 +186,7 @@ fn a_drop_is_held_then_applied_and_forgotten_when_it_heals() {
     let start = Instant::now();
     let at = |seconds| start + Duration::from_secs(seconds);
     let mut live = Live { has_file: true, count: Some(10), held_since: None };
-    // Seconds, backends, and what is live after that.
+    // Seconds, backends, and the live number after that.
     for (seconds, count, expected) in [
         (0, 10, 10),
         (5, 4, 10),
@@ -202,7 +202,7 @@ fn a_drop_is_held_then_applied_and_forgotten_when_it_heals() {
         (110, 1, 3),
         (111, 1, 1),
     ] {
-        let found = RenderCount { asks: true, keys: count, backends: count, set_aside: 0 };
+        let found = RenderCount { calls_backends: true, keys: count, backends: count, skipped: 0 };
         let decision = guard.decide(found, live, at(seconds));
         live.held_since = decision.held_since;
         if decision.verdict == Verdict::Apply {

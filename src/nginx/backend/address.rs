@@ -1,5 +1,5 @@
-//! The grammar of an endpoint: text is parsed, checked and written anew, so that no byte of a store value reaches a file.
-//! Stricter than nginx, which would take `127.1`, `0x7f.0.0.1` and relative socket paths. Looks up nothing.
+//! Addresses of backends: text is parsed, checked and printed again, so that no byte of a store value is copied to a file.
+//! Stricter than nginx, which accepts `127.1`, `0x7f.0.0.1` and relative socket paths. Never looks up a name. Pure.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -10,7 +10,7 @@ use super::{Options, Reason, UnixSockets};
 /// Longest socket path, in bytes; the kernel takes 107.
 const MOST_PATH_BYTES: usize = 100;
 
-/// Where a backend listens. Sorts numerically: IPv4, IPv6, host names, sockets; then by port.
+/// Address of a backend. Sorts numerically: IPv4, IPv6, host names, sockets; then by port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SocketOrHost {
     /// An IPv4 address and a port.
@@ -35,55 +35,55 @@ impl fmt::Display for SocketOrHost {
 }
 
 impl SocketOrHost {
-    /// `host:port`, `[v6]:port`, or a bare host with the port of `options`.
-    pub(super) fn of_text(text: &str, options: &Options) -> Result<SocketOrHost, Reason> {
-        SocketOrHost::of_authority(text, options.port, options)
+    /// Parses `host:port`, `[v6]:port`, or a bare host, which gets the port of `options`.
+    pub(super) fn parse(text: &str, options: &Options) -> Result<SocketOrHost, Reason> {
+        SocketOrHost::parse_with_port(text, options.port, options)
     }
 
-    /// As `of_text`, with another port for a bare host.
-    pub(super) fn of_authority(text: &str, default: Option<u16>, options: &Options) -> Result<SocketOrHost, Reason> {
+    /// Parses like `parse`, but a bare host gets the port `default`.
+    pub(super) fn parse_with_port(text: &str, default: Option<u16>, options: &Options) -> Result<SocketOrHost, Reason> {
         if let Some(path) = text.strip_prefix("unix:") {
             return unix(path, &options.unix);
         }
         if let Ok(socket) = text.parse::<SocketAddr>() {
-            // The standard parser lets a port's leading zeros through and knows zone ids, which nginx does not.
+            // The standard parser accepts leading zeros in ports, and zone ids; nginx does not know zone ids.
             let digits = text.rsplit(':').next().unwrap_or_default();
             return match text.contains('%') {
                 true => Err(Reason::NoAddress),
-                false => SocketOrHost::of_host(&socket.ip().to_string(), port_of(digits)?, options),
+                false => SocketOrHost::from_host(&socket.ip().to_string(), port_of(digits)?, options),
             };
         }
         let missing = || default.ok_or(Reason::NoPort);
         if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             let ip: Ipv6Addr = inner.parse().map_err(|_| Reason::NoAddress)?;
-            return SocketOrHost::of_host(&ip.to_string(), missing()?, options);
+            return SocketOrHost::from_host(&ip.to_string(), missing()?, options);
         }
         if text.parse::<IpAddr>().is_ok() {
-            return SocketOrHost::of_host(text, missing()?, options);
+            return SocketOrHost::from_host(text, missing()?, options);
         }
         match text.split_once(':') {
-            Some((host, digits)) => SocketOrHost::of_host(host, port_of(digits)?, options),
+            Some((host, digits)) => SocketOrHost::from_host(host, port_of(digits)?, options),
             None if is_host_name(text) && !options.hostnames => Err(Reason::HostName),
-            None if is_host_name(text) => SocketOrHost::of_host(text, missing()?, options),
+            None if is_host_name(text) => SocketOrHost::from_host(text, missing()?, options),
             None => Err(Reason::NoAddress),
         }
     }
 
-    /// A host by itself, and its port.
-    pub(super) fn of_host(host: &str, port: u16, options: &Options) -> Result<SocketOrHost, Reason> {
+    /// Checks a host and combines it with a port.
+    pub(super) fn from_host(host: &str, port: u16, options: &Options) -> Result<SocketOrHost, Reason> {
         match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
             Ok(ip) if !is_allowed(ip, &options.allow, &options.deny) => Err(Reason::NotAllowed),
             Ok(IpAddr::V4(ip)) => Ok(SocketOrHost::V4(ip, port)),
             Ok(IpAddr::V6(ip)) => Ok(SocketOrHost::V6(ip, port)),
             Err(_) if !is_host_name(host) => Err(Reason::NoAddress),
             Err(_) if !options.hostnames => Err(Reason::HostName),
-            // What a name leads to is not known here: the lists cannot speak for it.
+            // A name's address is not known here, so `allow` and `deny` cannot be checked.
             Err(_) if options.allow.is_some() || options.deny.is_some() => Err(Reason::NotAllowed),
             Err(_) => Ok(SocketOrHost::Name(host.to_ascii_lowercase(), port)),
         }
     }
 
-    /// The address without the port; a socket's path.
+    /// Returns the address without the port; for a socket, its path.
     pub fn host(&self) -> String {
         match self {
             SocketOrHost::V4(ip, _) => ip.to_string(),
@@ -93,7 +93,7 @@ impl SocketOrHost {
         }
     }
 
-    /// The port; a socket has none.
+    /// Returns the port; `None` for a socket.
     pub fn port(&self) -> Option<u16> {
         match self {
             SocketOrHost::V4(_, port) | SocketOrHost::V6(_, port) | SocketOrHost::Name(_, port) => Some(*port),
@@ -102,7 +102,7 @@ impl SocketOrHost {
     }
 }
 
-/// A port as digits: 1 to 65535, no sign, no leading zero.
+/// Parses a port: 1 to 65535, no sign, no leading zero.
 pub(super) fn port_of(digits: &str) -> Result<u16, Reason> {
     let plain = digits.len() <= 5 && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
     if plain { digits.parse().map_err(|_| Reason::BadPort) } else { Err(Reason::BadPort) }
@@ -113,7 +113,8 @@ fn is_allowed(ip: IpAddr, allow: &Option<Networks>, deny: &Option<Networks>) -> 
     !denied && allow.as_ref().map_or(!is_never_a_backend(ip), |networks| networks.contain(ip))
 }
 
-/// RFC 1123: labels of letters, digits and inner hyphens; the last one no number, which resolvers read as an address.
+/// Whether it is a host name by RFC 1123: labels of letters, digits and inner hyphens. The last label must not be a number,
+/// which resolvers read as an address.
 fn is_host_name(text: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -153,12 +154,12 @@ mod tests {
 
     #[track_caller]
     fn check(options: &Options, text: &str, expected: Result<&str, Reason>) {
-        let address = SocketOrHost::of_text(text, options).map(|address| address.to_string());
+        let address = SocketOrHost::parse(text, options).map(|address| address.to_string());
         assert_eq!(address.as_deref().map_err(Clone::clone), expected, "{text:?}");
     }
 
     #[test]
-    fn addresses_are_written_anew_or_refused() {
+    fn addresses_are_printed_again_or_refused() {
         let options = Options::default();
         for (text, expected) in [
             ("10.0.0.1:8080", Ok("10.0.0.1:8080")),
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_host_takes_the_port_that_is_given() {
+    fn a_bare_host_gets_the_default_port() {
         let options = Options { port: Some(80), hostnames: true, ..Options::default() };
         for (text, expected) in [
             ("10.0.0.1", Ok("10.0.0.1:80")),
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn sockets_and_networks_are_let_in_by_name() {
+    fn sockets_and_networks_are_allowed_by_name() {
         let anywhere = Options { unix: UnixSockets::Anywhere, ..Options::default() };
         let below = Options { unix: UnixSockets::Below(vec!["/run/app".to_owned()]), ..Options::default() };
         check(&anywhere, "unix:/run/a.sock", Ok("unix:/run/a.sock"));
@@ -223,7 +224,7 @@ mod tests {
         }
         check(&below, "unix:/run/app/a.sock", Ok("unix:/run/app/a.sock"));
         check(&below, "unix:/run/app2/a.sock", Err(Reason::NotAllowed));
-        let networks = |text: &str| Some(Networks::of([text]).unwrap());
+        let networks = |text: &str| Some(Networks::parse([text]).unwrap());
         let inside = Options { allow: networks("10.0.0.0/8"), deny: networks("10.1.0.0/16"), ..Options::default() };
         check(&inside, "10.0.0.1:80", Ok("10.0.0.1:80"));
         check(&inside, "10.1.0.1:80", Err(Reason::NotAllowed));

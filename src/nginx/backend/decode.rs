@@ -1,5 +1,4 @@
-//! One key of a folder: which layout it has, and what it says. What the keys of a folder decide together is decided in
-//! `records`.
+//! Decodes one key of a folder, in whichever layout it is. Never looks at the list as a whole: that is `records`. Pure.
 
 use serde_json::{Map, Value};
 
@@ -9,11 +8,11 @@ use super::{BackendState, MOST_VALUE_BYTES, Options, Reason};
 use crate::model::key;
 use crate::nginx::quote;
 
-/// What one key says.
+/// The backend that one key announces.
 pub(super) struct BackendRecord {
     pub(super) address: SocketOrHost,
     pub(super) weight: Option<u16>,
-    /// The weight is on SkyDNS's scale, where a record without one has 100.
+    /// Whether the weight is on SkyDNS's scale, on which a record without one counts as 100.
     pub(super) states_weight: bool,
     pub(super) priority: u32,
     pub(super) backup: bool,
@@ -45,27 +44,28 @@ impl BackendRecord {
     }
 }
 
-/// What a key of the folder is.
+/// A decoded key.
 pub(super) enum DecodedKey<'a> {
-    /// It announces a backend of this name.
+    /// A backend with this name.
     Backend(&'a str, BackendRecord),
-    /// Nothing to list, and nothing wrong: a setting of another key, a draining backend, one of another group.
+    /// Valid but not listed: a setting of a different key, a draining backend, a backend of a different group.
     Unlisted,
-    /// It is none.
-    SetAside(Reason),
+    /// It does not decode as a backend.
+    Skipped(Reason),
 }
 
-/// Looks values up that stand beside a key.
+/// Looks up the value of a key in the same store.
 pub(super) type Lookup<'v> = dyn Fn(&str) -> Option<&'v key::Value> + 'v;
 
-/// Traefik's settings of one backend are three keys of one folder: `url`, `weight` and `tags`. The folder, where `key` may
-/// be one of them. Directly below `folder` such a key is a backend like any other.
+/// Splits a key of Traefik's layout into the backend's folder and the setting, `None` for any other key. A backend there has
+/// three keys in its folder: `url`, `weight` and `tags`. Directly below `folder`, a key of that name is an ordinary backend.
 pub(super) fn traefik_folder<'a>(folder: &str, key: &'a str) -> Option<(&'a str, &'a str)> {
     let (name, setting) = key.rsplit_once('/')?;
     (matches!(setting, "url" | "weight" | "tags") && name.starts_with(folder)).then_some((name, setting))
 }
 
-/// Reads one key below `folder`, which ends with `/`. `None` for a key that is not asked for.
+/// Decodes one key below `folder`, which ends with `/`. Returns `None` for a key outside the folder, or in a subfolder if these
+/// are not wanted.
 pub(super) fn entry<'a>(
     folder: &str,
     key: &'a str,
@@ -82,7 +82,7 @@ pub(super) fn entry<'a>(
         && lookup(&format!("{name}/url")).is_some()
     {
         let wrong = if setting == "weight" { traefik_weight(value).err() } else { None };
-        return Some(wrong.map_or(DecodedKey::Unlisted, DecodedKey::SetAside));
+        return Some(wrong.map_or(DecodedKey::Unlisted, DecodedKey::Skipped));
     }
     let traefik_name = traefik.filter(|(_, setting)| *setting == "url").map(|(name, _)| name);
     Some(match record(below, value, traefik_name, lookup, options) {
@@ -90,7 +90,7 @@ pub(super) fn entry<'a>(
             DecodedKey::Backend(last_part(traefik_name.unwrap_or(below)), record)
         }
         Ok(_) => DecodedKey::Unlisted,
-        Err(reason) => DecodedKey::SetAside(reason),
+        Err(reason) => DecodedKey::Skipped(reason),
     })
 }
 
@@ -106,7 +106,7 @@ fn traefik_weight(value: &key::Value) -> Result<Option<u16>, Reason> {
     setting_text(value).ok_or(Reason::BadMember("weight")).and_then(json::weight_of)
 }
 
-/// Decodes one key.
+/// Decodes the value of one key.
 fn record(
     below: &str,
     value: &key::Value,
@@ -122,7 +122,7 @@ fn record(
     }
     let text = value.as_text().ok_or(Reason::NotText)?.trim_ascii();
     if let Some(name) = traefik_name {
-        let mut record = of_url(text, options)?;
+        let mut record = from_url(text, options)?;
         record.weight = lookup(&format!("{name}/weight")).and_then(|value| traefik_weight(value).ok()).flatten();
         let tags = lookup(&format!("{name}/tags")).and_then(setting_text);
         record.meta.extend(tags.map(|tags| ("tags".to_owned(), Value::from(tags))));
@@ -131,14 +131,14 @@ fn record(
     if text.starts_with('{') {
         json::record(text, options)
     } else if text.contains("://") {
-        of_url(text, options)
+        from_url(text, options)
     } else {
-        Ok(BackendRecord::new(SocketOrHost::of_text(text, options)?))
+        Ok(BackendRecord::new(SocketOrHost::parse(text, options)?))
     }
 }
 
-/// A URL: the scheme implies the port.
-pub(super) fn of_url(text: &str, options: &Options) -> Result<BackendRecord, Reason> {
+/// Decodes a URL; the scheme implies the port.
+pub(super) fn from_url(text: &str, options: &Options) -> Result<BackendRecord, Reason> {
     let (scheme, rest) = text.split_once("://").ok_or(Reason::NoAddress)?;
     let scheme = scheme.to_ascii_lowercase();
     let port = match scheme.as_str() {
@@ -154,7 +154,7 @@ pub(super) fn of_url(text: &str, options: &Options) -> Result<BackendRecord, Rea
     if authority.starts_with("unix:") {
         return Err(Reason::NoAddress);
     }
-    let mut record = BackendRecord::new(SocketOrHost::of_authority(authority, port, options)?);
+    let mut record = BackendRecord::new(SocketOrHost::parse_with_port(authority, port, options)?);
     record.meta.insert("scheme".to_owned(), Value::from(scheme));
     Ok(record)
 }

@@ -1,23 +1,23 @@
-//! JSON records of backends: fleet sidekicks, SkyDNS and CoreDNS, vulcand, and announcements of our own. The reader is
-//! lenient in one thing, the unquoted addresses of the classic unit; what it reads passes the same grammar.
+//! Decodes JSON records of backends: fleet sidekicks, SkyDNS and CoreDNS, vulcand, and our own announcer. Never lenient,
+//! except for the unquoted addresses of the classic fleet unit, which are then checked like all others. Pure.
 
 use serde_json::{Map, Value};
 
 use super::address::{self, SocketOrHost};
-use super::decode::{BackendRecord, of_url};
+use super::decode::{BackendRecord, from_url};
 use super::{BackendState, MOST_WEIGHT, Options, Reason, WantedAddress};
 
-/// Priority of a record that says none, as in SkyDNS.
+/// Priority of a record without one, as in SkyDNS.
 pub(super) const DEFAULT_PRIORITY: u32 = 10;
 
-/// Reads a record from a value that begins with `{`.
+/// Decodes a value that begins with `{`.
 pub(super) fn record(text: &str, options: &Options) -> Result<BackendRecord, Reason> {
     let mut members: Map<String, Value> = match serde_json::from_str(text) {
         Ok(members) => members,
         Err(_) => serde_json::from_str(&quote_addresses(text)).map_err(|_| Reason::BadJson)?,
     };
     let mut record = match members.swap_remove("URL").or_else(|| members.swap_remove("url")) {
-        Some(Value::String(url)) => of_url(&url, options)?,
+        Some(Value::String(url)) => from_url(&url, options)?,
         Some(_) => return Err(Reason::BadMember("URL")),
         None => BackendRecord::new(address(&mut members, options)?),
     };
@@ -74,7 +74,7 @@ fn address(members: &mut Map<String, Value>, options: &Options) -> Result<Socket
     let is_fleet = FLEET.iter().any(|name| members.contains_key(*name));
     let is_there = |name: &str| !matches!(members.get(name), None | Some(Value::Null));
     let chosen = match options.wanted {
-        // The other of the two addresses would be a wrong guess: nothing is taken for what was asked.
+        // Never fall back from the private to the public address or back: that would be a wrong guess.
         WantedAddress::Private | WantedAddress::Public if is_fleet && is_there(wanted) => wanted,
         WantedAddress::Private | WantedAddress::Public if is_fleet && is_there("ipv4_addr") => "ipv4_addr",
         WantedAddress::Private | WantedAddress::Public if is_fleet => return Err(Reason::NoMember(wanted)),
@@ -84,14 +84,16 @@ fn address(members: &mut Map<String, Value>, options: &Options) -> Result<Socket
     match members.swap_remove(chosen) {
         Some(Value::String(host)) if chosen == "host" => {
             let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&host);
-            SocketOrHost::of_host(bare, port, options)
+            SocketOrHost::from_host(bare, port, options)
         }
-        Some(Value::String(ip)) if ip.parse::<std::net::IpAddr>().is_ok() => SocketOrHost::of_host(&ip, port, options),
+        Some(Value::String(ip)) if ip.parse::<std::net::IpAddr>().is_ok() => {
+            SocketOrHost::from_host(&ip, port, options)
+        }
         _ => Err(Reason::BadMember(chosen)),
     }
 }
 
-/// A weight: larger than 256 counts as 256; 0 says nothing.
+/// Decodes a weight: more than 256 is clamped to 256, and 0 counts as unset.
 fn weight(value: Option<&Value>) -> Result<Option<u16>, Reason> {
     match value {
         None | Some(Value::Null) => Ok(None),
@@ -104,7 +106,7 @@ fn weight(value: Option<&Value>) -> Result<Option<u16>, Reason> {
     }
 }
 
-/// A weight as digits.
+/// Parses a weight.
 pub(super) fn weight_of(digits: &str) -> Result<Option<u16>, Reason> {
     let plain = !digits.is_empty() && digits.len() <= 18 && digits.bytes().all(|b| b.is_ascii_digit());
     let number: Option<u64> = plain.then(|| digits.parse().ok()).flatten();
@@ -136,8 +138,8 @@ fn flag(members: &mut Map<String, Value>, name: &'static str) -> Result<bool, Re
     }
 }
 
-/// Puts quotes around bare IPv4 addresses after a colon, and `null` where an address is missing: the classic unit writes
-/// `"ipv4_private_addr":10.0.0.1`. Text within quotes is left alone.
+/// Puts quotes around bare IPv4 addresses after a colon, and inserts `null` for a missing address: the classic fleet unit
+/// writes `"ipv4_private_addr":10.0.0.1`. Never changes text within quotes.
 fn quote_addresses(text: &str) -> String {
     let mut fixed = String::with_capacity(text.len() + 8);
     let (mut in_string, mut escaped) = (false, false);

@@ -1,22 +1,22 @@
-//! Lists of networks in CIDR notation, and the addresses that are no backend of anybody. Pure arithmetic.
+//! Lists of networks in CIDR notation, and the addresses that are never backends. Pure.
 
 use std::net::IpAddr;
 
-/// Networks, of both families.
+/// A list of IPv4 and IPv6 networks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Networks(Vec<(IpAddr, u8)>);
 
 impl Networks {
-    /// Reads `10.0.0.0/8`, `2001:db8::/32`, or an address by itself.
+    /// Parses `10.0.0.0/8`, `2001:db8::/32`, or single addresses.
     ///
     /// # Errors
-    /// The position (from 0) of the first text that is none.
-    pub fn of<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Networks, usize> {
+    /// The index (from 0) of the first text that is not a network.
+    pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Networks, usize> {
         let networks = texts.into_iter().enumerate().map(|(position, text)| network(text).ok_or(position));
         networks.collect::<Result<_, _>>().map(Networks)
     }
 
-    /// Whether one of the networks has this address.
+    /// Whether the address is in one of the networks.
     pub fn contain(&self, ip: IpAddr) -> bool {
         self.0.iter().any(|(base, length)| match (base, ip) {
             (IpAddr::V4(base), IpAddr::V4(ip)) => {
@@ -44,7 +44,7 @@ fn network(text: &str) -> Option<(IpAddr, u8)> {
     (length <= longest).then_some((ip, length))
 }
 
-/// Unspecified, link-local (cloud metadata services live there), multicast and broadcast addresses.
+/// Whether the address is unspecified, link-local (cloud metadata services live there), multicast or broadcast.
 pub(super) fn is_never_a_backend(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.octets()[0] == 0 || ip.is_link_local() || ip.is_multicast() || ip.is_broadcast(),
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn networks_have_the_addresses_below_their_prefix() {
+    fn networks_contain_the_addresses_with_their_prefix() {
         for (network, ip, expected) in [
             ("10.0.0.0/8", "10.255.0.1", true),
             ("10.0.0.0/8", "11.0.0.1", false),
@@ -70,14 +70,14 @@ mod tests {
             ("2001:db8::/32", "2001:db9::1", false),
             ("::/0", "2001:db9::1", true),
         ] {
-            assert_eq!(Networks::of([network]).unwrap().contain(ip.parse().unwrap()), expected, "{network} {ip}");
+            assert_eq!(Networks::parse([network]).unwrap().contain(ip.parse().unwrap()), expected, "{network} {ip}");
         }
     }
 
     #[test]
-    fn what_is_no_network_is_told_by_position() {
+    fn an_invalid_network_is_reported_by_index() {
         for text in ["10.0.0.0/33", "10.0.0/8", "a", "", "::/129", "10.0.0.0/+8", "10.0.0.0/"] {
-            assert_eq!(Networks::of(["::1", text]), Err(1), "{text}");
+            assert_eq!(Networks::parse(["::1", text]), Err(1), "{text}");
         }
     }
 }

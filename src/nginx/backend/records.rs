@@ -1,5 +1,5 @@
-//! The backends of one folder, kept from one look at the store to the next: a change of one key decodes one key. Also what
-//! the keys decide together: order, one backend for each address, who is a backup, what no weight means, and the cap.
+//! The backends of one folder, cached between renders, so that a change of one key decodes one key. Also decides what depends
+//! on all keys: order, one backend for each address, backups, default weights, and the cap. Never reads the store. Pure.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,16 +9,16 @@ use super::decode::{BackendRecord, DecodedKey, Lookup, entry, traefik_folder};
 use super::{Backend, BackendState, Options, Reason};
 use crate::model::key;
 
-/// What the keys below a folder announce. `T` is what the caller makes of a backend; it is kept as long as it is true.
+/// The backends below a folder. `T` is the caller's form of a backend; it is cached while it is valid.
 pub struct Records<T> {
-    /// Ends with `/`.
+    /// The folder, with a trailing `/`.
     folder: String,
     options: Options,
-    /// Keys that are read, those that are set aside included.
+    /// Number of keys, including skipped ones.
     keys: usize,
-    /// Sorted by address; of one address, the one that speaks for it first.
+    /// Backends, sorted by address. If several have the same address, the first one is used.
     listed: Vec<Box<ListedRecord<T>>>,
-    set_aside: BTreeMap<String, Reason>,
+    skipped: BTreeMap<String, Reason>,
 }
 
 struct ListedRecord<T> {
@@ -28,23 +28,23 @@ struct ListedRecord<T> {
     made: Option<Made<T>>,
 }
 
-/// A backend as the caller has it, and what of it the other keys decide.
+/// The caller's form of a backend, with the fields that depend on the other keys.
 struct Made<T> {
     weight: u16,
     backup: bool,
     item: T,
 }
 
-/// The backends of a folder at one moment.
+/// The final list of backends of a folder.
 pub struct Settled<T> {
-    /// By address, each once.
+    /// Backends sorted by address, each address once.
     pub items: Vec<T>,
-    /// Keys that are no backend, and why.
-    pub set_aside: Vec<(String, Reason)>,
+    /// Skipped keys, each with its reason.
+    pub skipped: Vec<(String, Reason)>,
 }
 
 impl<T: Clone> Records<T> {
-    /// Reads every one of `keys`, in their order.
+    /// Decodes all of `keys`.
     pub fn read<'v>(
         folder: &str,
         options: Options,
@@ -52,7 +52,7 @@ impl<T: Clone> Records<T> {
         lookup: &Lookup<'_>,
     ) -> Records<T> {
         let mut records =
-            Records { folder: folder.to_owned(), options, keys: 0, listed: Vec::new(), set_aside: BTreeMap::new() };
+            Records { folder: folder.to_owned(), options, keys: 0, listed: Vec::new(), skipped: BTreeMap::new() };
         for (key, value) in keys {
             let Some(entry) = entry(folder, key, value, lookup, &records.options) else { continue };
             records.keys += 1;
@@ -61,8 +61,8 @@ impl<T: Clone> Records<T> {
                     records.listed.push(Box::new(ListedRecord::new(key, name, record)))
                 }
                 DecodedKey::Unlisted => {}
-                DecodedKey::SetAside(reason) => {
-                    records.set_aside.insert(key.to_owned(), reason);
+                DecodedKey::Skipped(reason) => {
+                    records.skipped.insert(key.to_owned(), reason);
                 }
             }
         }
@@ -70,18 +70,18 @@ impl<T: Clone> Records<T> {
         records
     }
 
-    /// How the keys were read.
+    /// Returns the options that the keys were decoded with.
     pub fn options(&self) -> &Options {
         &self.options
     }
 
-    /// How many keys there are, those that are no backend included.
+    /// Returns the number of keys, including skipped ones.
     pub fn keys(&self) -> usize {
         self.keys
     }
 
-    /// Takes the keys that have `changed` between two looks. Answers whether any of them is of this folder; `None` where
-    /// these records are not what `old` was read to, and everything has to be read anew.
+    /// Applies the `changed` keys between the trees `old` and `new`. Returns whether any of them is in this folder, or `None` if
+    /// these records do not match `old`: then everything must be decoded again.
     pub fn follow<'k>(
         &mut self,
         old: &Lookup<'_>,
@@ -97,13 +97,13 @@ impl<T: Clone> Records<T> {
             }
         }
         for key in &affected {
-            self.forget(key, old)?;
-            self.learn(key, new);
+            self.remove(key, old)?;
+            self.insert(key, new);
         }
         Some(!affected.is_empty())
     }
 
-    fn forget(&mut self, key: &str, old: &Lookup<'_>) -> Option<()> {
+    fn remove(&mut self, key: &str, old: &Lookup<'_>) -> Option<()> {
         let Some(value) = old(key) else { return Some(()) };
         let Some(entry) = entry(&self.folder, key, value, old, &self.options) else { return Some(()) };
         self.keys = self.keys.checked_sub(1)?;
@@ -114,14 +114,14 @@ impl<T: Clone> Records<T> {
                 self.listed.remove(at);
             }
             DecodedKey::Unlisted => {}
-            DecodedKey::SetAside(_) => {
-                self.set_aside.remove(key)?;
+            DecodedKey::Skipped(_) => {
+                self.skipped.remove(key)?;
             }
         }
         Some(())
     }
 
-    fn learn(&mut self, key: &str, new: &Lookup<'_>) {
+    fn insert(&mut self, key: &str, new: &Lookup<'_>) {
         let Some(value) = new(key) else { return };
         let Some(entry) = entry(&self.folder, key, value, new, &self.options) else { return };
         self.keys += 1;
@@ -132,20 +132,20 @@ impl<T: Clone> Records<T> {
                 self.listed.insert(at, come);
             }
             DecodedKey::Unlisted => {}
-            DecodedKey::SetAside(reason) => {
-                self.set_aside.insert(key.to_owned(), reason);
+            DecodedKey::Skipped(reason) => {
+                self.skipped.insert(key.to_owned(), reason);
             }
         }
     }
 
-    /// The list as it stands. `make` is asked only for what is not kept, or is no longer true.
+    /// Returns the final list. Calls `make` only for backends that are not cached or have changed.
     pub fn settle(&mut self, mut make: impl FnMut(Backend) -> T) -> Settled<T> {
         let mut too_many: Vec<(String, SocketOrHost)> = Vec::new();
         let mut chosen: Vec<&mut ListedRecord<T>> = Vec::with_capacity(self.listed.len().min(self.options.max));
         let mut states_weight = false;
         let mut primary: Option<u32> = None;
         for listed in self.listed.iter_mut().map(|listed| &mut **listed) {
-            // Of two records for one address the first speaks.
+            // Of two records with the same address, the first counts.
             let address = &listed.record.address;
             if chosen.last().is_some_and(|last| last.record.address == *address)
                 || too_many.last().is_some_and(|(_, last)| last == address)
@@ -165,7 +165,7 @@ impl<T: Clone> Records<T> {
         let default_weight = if states_weight { 100 } else { 1 };
         let items = chosen.into_iter().map(|listed| {
             let weight = listed.record.weight.unwrap_or(default_weight);
-            // nginx takes no upstream whose servers are all backups.
+            // nginx refuses an upstream in which every server is a backup.
             let backup = primary.is_some_and(|primary| listed.record.backup || listed.record.priority > primary);
             match &listed.made {
                 Some(made) if made.weight == weight && made.backup == backup => made.item.clone(),
@@ -178,10 +178,10 @@ impl<T: Clone> Records<T> {
         });
         let items = items.collect();
         let too_many = too_many.into_iter().map(|(key, _)| (key, Reason::TooMany(self.options.max)));
-        let mut set_aside: Vec<(String, Reason)> =
-            self.set_aside.iter().map(|(key, reason)| (key.clone(), reason.clone())).chain(too_many).collect();
-        set_aside.sort();
-        Settled { items, set_aside }
+        let mut skipped: Vec<(String, Reason)> =
+            self.skipped.iter().map(|(key, reason)| (key.clone(), reason.clone())).chain(too_many).collect();
+        skipped.sort();
+        Settled { items, skipped }
     }
 }
 
@@ -194,7 +194,7 @@ impl<T> ListedRecord<T> {
         self.record.down || self.record.state != BackendState::Up
     }
 
-    /// By address; of two records for one address, the one that is up speaks, then the first key.
+    /// Orders by address; of two records with the same address, the one that is up comes first, then the first key.
     fn order(&self, other: &ListedRecord<T>) -> Ordering {
         let by_address = self.record.address.cmp(&other.record.address);
         by_address.then_with(|| self.is_down().cmp(&other.is_down())).then_with(|| self.key.cmp(&other.key))

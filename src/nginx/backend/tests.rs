@@ -1,4 +1,4 @@
-//! Each layout in the wild, what a list decides, and hostile values: no address outside of the grammar ever comes out.
+//! Each layout in common use, rules for whole lists, and hostile values: no address outside the grammar ever comes out.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -8,18 +8,18 @@ use super::{Backend, BackendState, MOST_VALUE_BYTES, Options, Reason, Records, U
 use crate::model::key::Value;
 use crate::nginx::quote::is_harmless;
 
-/// What the keys of a folder came to.
+/// The decoded keys of a folder.
 #[derive(Debug, PartialEq)]
 struct Decoded {
     backends: Vec<Backend>,
-    set_aside: Vec<(String, Reason)>,
+    skipped: Vec<(String, Reason)>,
 }
 
 fn decode(keys: &[(&str, &Value)], options: &Options) -> Decoded {
     let lookup = |wanted: &str| keys.iter().find(|(key, _)| *key == wanted).map(|(_, value)| *value);
     let mut records = Records::read("/s/", options.clone(), keys.iter().copied(), &lookup);
     let settled = records.settle(|backend| backend);
-    Decoded { backends: settled.items, set_aside: settled.set_aside }
+    Decoded { backends: settled.items, skipped: settled.skipped }
 }
 
 fn decoded(options: &Options, keys: &[(&str, &str)]) -> Decoded {
@@ -28,7 +28,7 @@ fn decoded(options: &Options, keys: &[(&str, &str)]) -> Decoded {
     decode(&keys, options)
 }
 
-/// A backend as a `server` line would have it, after its name.
+/// Formats a backend's name and the arguments of its `server` line.
 fn line(backend: &Backend) -> String {
     let mut line = format!("{} {}", backend.name, backend.address);
     if backend.weight != 1 {
@@ -46,8 +46,8 @@ fn line(backend: &Backend) -> String {
 #[track_caller]
 fn check_with(options: &Options, keys: &[(&str, &str)], expected: &[&str]) {
     let decoded = decoded(options, keys);
-    let aside = decoded.set_aside.iter().map(|(key, reason)| format!("- {key}: {reason:?}"));
-    let lines: Vec<String> = decoded.backends.iter().map(line).chain(aside).collect();
+    let skipped = decoded.skipped.iter().map(|(key, reason)| format!("- {key}: {reason:?}"));
+    let lines: Vec<String> = decoded.backends.iter().map(line).chain(skipped).collect();
     assert_eq!(lines, expected, "{keys:?}");
 }
 
@@ -210,11 +210,11 @@ fn priorities_weights_groups_and_draining() {
 }
 
 #[test]
-fn what_cannot_be_read_is_set_aside() {
+fn keys_that_cannot_be_decoded_are_skipped() {
     let (binary, long) = (Value::from_bytes(b"10.0.0.1:80\xff"), Value::from(" ".repeat(5000).as_str()));
     let fine = Value::from("10.0.0.1:80");
     let decoded = decode(&[("/s/a;", &fine), ("/s/b", &binary), ("/s/c", &long)], &Options::default());
-    let reasons: Vec<Reason> = decoded.set_aside.into_iter().map(|(_, reason)| reason).collect();
+    let reasons: Vec<Reason> = decoded.skipped.into_iter().map(|(_, reason)| reason).collect();
     assert_eq!((decoded.backends, reasons), (vec![], vec![Reason::BadName, Reason::NotText, Reason::TooLong]));
     assert_eq!(MOST_VALUE_BYTES, 4096);
 }
@@ -244,12 +244,12 @@ const HOSTILE: &[&str] = &[
     "[::1]]:80",
 ];
 
-/// Everything is switched on.
+/// Returns options with everything enabled.
 fn open() -> Options {
     Options { hostnames: true, unix: UnixSockets::Anywhere, port: Some(80), draining: true, ..Options::default() }
 }
 
-/// An independent reading of the grammar.
+/// Whether the text is an address, by an independent reading of the grammar.
 fn is_address(text: &str) -> bool {
     if let Some(path) = text.strip_prefix("unix:/") {
         return path.chars().all(|c| c.is_ascii_alphanumeric() || "._/-".contains(c)) && !path.contains("..");
@@ -298,7 +298,7 @@ fn hostile_text_in_any_field_is_no_backend() {
             format!("{{\"host\":\"10.0.0.1\",\"port\":80,\"fail_timeout\":{json}}}"),
         ] {
             let decoded = decoded(&open(), &[("/s/a", &value)]);
-            // Bare IPv6 with a default port is the one text here that is an address.
+            // `::1:80` is the only text here that is an address: bare IPv6, with the default port.
             let v6 = text == "::1:80" && decoded.backends.iter().all(|b| b.address.to_string() == "[::1:80]:80");
             assert!(decoded.backends.is_empty() || v6, "{value:?} {decoded:?}");
         }

@@ -99,7 +99,7 @@ impl KeptFolder {
         let records = &mut self.records;
         let given = self.list.get_or_insert_with(|| {
             let settled = records.settle(make);
-            BackendList { items: Value::from(settled.items), skipped: settled.set_aside }
+            BackendList { items: Value::from(settled.items), skipped: settled.skipped }
         });
         given.clone()
     }

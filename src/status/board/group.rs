@@ -1,4 +1,4 @@
-//! What is known of one group of resources. Pure.
+//! State and counters of one group of resources. Pure: never acts on a group.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,28 +10,28 @@ use crate::status::histogram::Histogram;
 
 use super::{nothing_runs, shortened};
 
-/// How a group stands, from best to worst.
+/// State of a group, from best to worst.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
-    /// Every file is true, and the last reload took.
+    /// Every file is up to date, and the last reload took.
     InSync,
     /// No pass has ended yet.
     #[default]
     Waiting,
-    /// Checked files are in place, the reload is still to be done.
+    /// Checked files are in place; the reload is owed.
     ReloadOwed,
-    /// Some resources could not take part, the others are in sync.
+    /// Some resources dropped out; the others are in sync.
     Incomplete,
     /// Refused before anything live was touched.
     Rejected,
     /// The previous files are back.
     RolledBack,
-    /// The previous files could not be put back.
+    /// The previous files could not be restored.
     Stuck,
 }
 
 impl State {
-    /// All of them.
+    /// All states.
     pub const ALL: [State; 7] = [
         State::InSync,
         State::Waiting,
@@ -42,7 +42,7 @@ impl State {
         State::Stuck,
     ];
 
-    /// Its word in metrics.
+    /// Returns its word in metrics.
     pub fn word(self) -> &'static str {
         match self {
             State::InSync => "in_sync",
@@ -56,54 +56,54 @@ impl State {
     }
 }
 
-/// See the module.
+/// State and counters of one group.
 #[derive(Clone, Debug, Default)]
 pub struct GroupBoard {
     /// Names of its resources.
     pub members: Vec<Arc<str>>,
-    /// Destination of the first.
+    /// Destination of its first resource.
     pub dest: String,
-    /// How it stands.
+    /// Its state after the last pass.
     pub state: State,
-    /// Its files are live, or would be if what reads them ran.
+    /// Whether its files are live, or would be if nginx ran.
     is_live: bool,
-    /// A reload is owed.
+    /// Whether a reload is owed.
     pub reload_owed: bool,
-    /// What went wrong last, where that still stands.
+    /// The failure of the last pass, if it failed.
     pub problem: Option<String>,
-    /// The revision of the last pass that ended well.
+    /// Revision of the last successful pass.
     pub applied_revision: Option<Revision>,
-    /// When that was, in seconds since 1970.
+    /// End of that pass, in seconds since 1970.
     pub applied_at: Option<u64>,
-    /// Failed passes since then.
+    /// Number of failed passes since then.
     pub failures: u64,
-    /// Command runs by kind: how long they took, and how many failed.
+    /// Command runs, by kind.
     pub commands: BTreeMap<&'static str, CommandBoard>,
 }
 
 /// Runs of one kind of command.
 #[derive(Clone, Debug, Default)]
 pub struct CommandBoard {
-    /// How long they took.
+    /// Duration of each run.
     pub times: Histogram,
-    /// How many failed.
+    /// Number of failed runs.
     pub failed: u64,
 }
 
 impl GroupBoard {
-    /// The same group with these members.
-    pub(super) fn of(mut self, resources: &[Arc<Resource>]) -> GroupBoard {
+    /// Returns the group with these members and the old counters.
+    pub(super) fn with_members(mut self, resources: &[Arc<Resource>]) -> GroupBoard {
         self.members = resources.iter().map(|resource| Arc::clone(resource.name())).collect();
         self.dest = resources.first().map(|first| first.dest.display().to_string()).unwrap_or_default();
         self
     }
 
-    /// Whether what was rendered last is live, or would be if nginx ran.
+    /// Whether its files are live, or would be if nginx ran.
     pub(super) fn is_live(&self) -> bool {
         self.is_live
     }
 
-    pub(super) fn passed(&mut self, report: &Report, unix_seconds: u64) {
+    pub(super) fn record_pass(&mut self, report: &Report, unix_seconds: u64) {
         self.state = match &report.outcome {
             Outcome::Unchanged | Outcome::Applied if report.dropped.is_empty() => State::InSync,
             Outcome::Unchanged | Outcome::Applied => State::Incomplete,
@@ -134,7 +134,7 @@ impl GroupBoard {
         }
     }
 
-    /// Runs of one kind of command.
+    /// Returns the runs of one kind of command.
     pub fn command(&self, kind: CommandKind) -> Option<&CommandBoard> {
         self.commands.get(super::command_word(kind))
     }

@@ -1,4 +1,4 @@
-//! What the board says after what it was told.
+//! The board after loads, events and passes.
 
 use super::*;
 use crate::model::report::{CommandKind, CommandRun, Stage, StepFailure, Verified};
@@ -20,7 +20,7 @@ pub(crate) fn resource(name: &str) -> Arc<Resource> {
 pub(crate) fn board(now: Instant) -> Board {
     let mut board = Board::new("etcd", now);
     let groups = [("g1", vec![resource("a"), resource("b")]), ("g2", vec![resource("c")])];
-    board.loaded(groups.iter().map(|(id, resources)| (*id, resources.as_slice())), 0);
+    board.record_load(groups.iter().map(|(id, resources)| (*id, resources.as_slice())), 0);
     board
 }
 
@@ -42,18 +42,18 @@ fn ready_takes_every_group_tried_one_live_and_a_store_that_is_followed() {
     let now = Instant::now();
     let mut board = board(now);
     assert_eq!(board.readiness(), Readiness::NotApplied("nothing has been applied yet".into()));
-    board.passed("g1", &report(5, &["a.toml", "b.toml"], Outcome::Rejected(failure(Stage::Check))), 100);
+    board.record_pass("g1", &report(5, &["a.toml", "b.toml"], Outcome::Rejected(failure(Stage::Check))), 100);
     let why = "a.toml: check failed: exit status 1";
     assert_eq!(board.readiness(), Readiness::NotApplied(why.into()), "no output of commands");
-    board.passed("g2", &report(5, &["c.toml"], Outcome::Applied), 100);
+    board.record_pass("g2", &report(5, &["c.toml"], Outcome::Applied), 100);
     assert_eq!(board.readiness(), Readiness::Ready, "a broken group does not hold up the others");
     assert_eq!(board.summary(), format!("1 of 2 groups in sync at revision 5; {why}"));
     let problem = "cannot connect".to_owned();
-    board.store_said(&Event::Lost { problem, retry_in: Duration::ZERO, is_malformed: false }, now);
+    board.record_event(&Event::Lost { problem, retry_in: Duration::ZERO, is_malformed: false }, now);
     assert_eq!(board.readiness(), Readiness::StoreLost("cannot connect".into()));
     assert!(board.has_applied());
-    board.store_said(&Event::Regained, now);
-    board.passed("g1", &report(6, &["a.toml", "b.toml"], Outcome::Applied), 101);
+    board.record_event(&Event::Regained, now);
+    board.record_pass("g1", &report(6, &["a.toml", "b.toml"], Outcome::Applied), 101);
     assert_eq!((board.readiness(), board.summary()), (Readiness::Ready, "in sync at revision 6".into()));
 }
 
@@ -62,23 +62,23 @@ fn a_reload_waiting_for_nginx_is_ready_and_a_failed_one_is_not() {
     for (nothing_runs, expected) in [(true, true), (false, false)] {
         let mut board = board(Instant::now());
         let owed = Outcome::ReloadOwed { cause: failure(Stage::Reload), nothing_runs };
-        board.passed("g1", &report(5, &["a.toml", "b.toml"], owed.clone()), 100);
-        board.passed("g2", &report(5, &["c.toml"], owed), 100);
+        board.record_pass("g1", &report(5, &["a.toml", "b.toml"], owed.clone()), 100);
+        board.record_pass("g2", &report(5, &["c.toml"], owed), 100);
         assert_eq!((board.has_applied(), board.reloads_owed()), (expected, 2));
     }
 }
 
 #[test]
-fn with_nothing_to_apply_it_is_ready_unless_that_is_a_mistake() {
+fn with_nothing_to_apply_it_is_ready_unless_conf_d_has_problems() {
     for (problems, expected) in [(0, true), (1, false)] {
         let mut board = Board::new("file", Instant::now());
-        board.loaded(std::iter::empty(), problems);
+        board.record_load(std::iter::empty(), problems);
         assert_eq!(board.has_applied(), expected, "{problems}");
     }
 }
 
 #[test]
-fn passes_reloads_and_commands_are_counted_by_what_came_of_them() {
+fn passes_reloads_and_commands_are_counted_by_outcome() {
     let mut board = board(Instant::now());
     let millis = Duration::from_millis;
     let verified = Verified {
@@ -98,11 +98,11 @@ fn passes_reloads_and_commands_are_counted_by_what_came_of_them() {
         commands: vec![run(CommandKind::Check, true), run(CommandKind::Reload, true)],
         ..report(5, &["a.toml", "b.toml"], Outcome::Applied)
     };
-    board.passed("g1", &applied, 100);
+    board.record_pass("g1", &applied, 100);
     let rolled_back = Outcome::RolledBack { cause: failure(Stage::Verify), reload_old: Some(failure(Stage::Reload)) };
     let commands = vec![run(CommandKind::Check, true), run(CommandKind::Reload, false)];
-    board.passed("g1", &Report { commands, ..report(6, &["a.toml"], rolled_back) }, 101);
-    board.passed("g1", &report(6, &["a.toml"], Outcome::Rejected(failure(Stage::Check))), 102);
+    board.record_pass("g1", &Report { commands, ..report(6, &["a.toml"], rolled_back) }, 101);
+    board.record_pass("g1", &report(6, &["a.toml"], Outcome::Rejected(failure(Stage::Check))), 102);
     assert_eq!(board.passes, BTreeMap::from([("applied", 1), ("rejected", 1), ("rolled_back", 1)]));
     assert_eq!(board.reloads, BTreeMap::from([("rolled_back", 1), ("verified", 1)]));
     assert_eq!(board.totals.commands, BTreeMap::from([("check", (2, 0)), ("reload", (1, 1))]));
@@ -118,10 +118,10 @@ fn passes_reloads_and_commands_are_counted_by_what_came_of_them() {
 fn a_resource_that_drops_out_is_failing_until_it_takes_part_again() {
     let mut board = board(Instant::now());
     let dropped = vec![("a.toml".into(), failure(Stage::Render))];
-    board.passed("g1", &Report { dropped, ..report(5, &["b.toml"], Outcome::Applied) }, 100);
+    board.record_pass("g1", &Report { dropped, ..report(5, &["b.toml"], Outcome::Applied) }, 100);
     assert_eq!(board.groups["a.toml"].state, State::Incomplete);
     assert!(board.resources["a.toml"].dropped && !board.resources["b.toml"].dropped);
-    board.passed("g1", &report(6, &["a.toml"], Outcome::Applied), 101);
+    board.record_pass("g1", &report(6, &["a.toml"], Outcome::Applied), 101);
     assert_eq!(board.groups["a.toml"].state, State::InSync);
     assert!(!board.resources["a.toml"].dropped);
 }
@@ -129,13 +129,13 @@ fn a_resource_that_drops_out_is_failing_until_it_takes_part_again() {
 #[test]
 fn what_leaves_conf_d_is_forgotten_and_the_rest_keeps_its_numbers() {
     let mut board = board(Instant::now());
-    board.passed("g2", &report(5, &["c.toml"], Outcome::Applied), 100);
+    board.record_pass("g2", &report(5, &["c.toml"], Outcome::Applied), 100);
     let groups = [("g2", vec![resource("c")])];
-    board.loaded(groups.iter().map(|(id, resources)| (*id, resources.as_slice())), 0);
+    board.record_load(groups.iter().map(|(id, resources)| (*id, resources.as_slice())), 0);
     assert_eq!(board.groups.keys().map(|name| &**name).collect::<Vec<_>>(), ["c.toml"]);
     assert_eq!(board.resources["c.toml"].succeeded, 1);
-    board.passed("g1", &report(6, &["a.toml"], Outcome::Applied), 101);
-    assert_eq!(board.groups.len(), 1, "a pass that was under way when its group went");
+    board.record_pass("g1", &report(6, &["a.toml"], Outcome::Applied), 101);
+    assert_eq!(board.groups.len(), 1, "a pass that was running when its group was removed");
     assert_eq!(board.loads, 2);
 }
 
@@ -146,15 +146,15 @@ fn the_time_without_the_store_is_added_up() {
     let lost = |problem: &str| Event::Lost { problem: problem.into(), retry_in: Duration::ZERO, is_malformed: false };
     let mut board = Board::new("etcd", start);
     assert!(!board.store.is_followed());
-    board.store_said(&snapshot(5), at(1));
-    board.store_said(&lost("a"), at(10));
-    board.store_said(&lost("b"), at(12));
+    board.record_event(&snapshot(5), at(1));
+    board.record_event(&lost("a"), at(10));
+    board.record_event(&lost("b"), at(12));
     assert_eq!(board.store.lost_for(at(13)), (Duration::from_secs(3), Duration::from_secs(3)));
     assert_eq!(board.store.problem(), Some("b"));
-    board.store_said(&Event::Regained, at(14));
-    board.store_said(&lost("c"), at(20));
+    board.record_event(&Event::Regained, at(14));
+    board.record_event(&lost("c"), at(20));
     assert_eq!(board.store.lost_for(at(21)), (Duration::from_secs(1), Duration::from_secs(5)));
-    board.store_said(&snapshot(3), at(22));
+    board.record_event(&snapshot(3), at(22));
     assert_eq!((board.store.losses, board.store.revision), (2, Some(Revision(3))), "put back to an older revision");
     let requests: Vec<_> =
         board.store.requests.iter().map(|(kind, requests)| (*kind, requests.times.count(), requests.failed)).collect();
@@ -172,35 +172,35 @@ fn instance(item: &str) -> InstanceId {
 }
 
 #[test]
-fn files_of_a_for_each_are_told_under_the_name_of_their_resource() {
+fn files_of_a_for_each_are_counted_for_their_resource() {
     let mut board = board(Instant::now());
-    board.rendered(&instance("x"), 2);
-    board.rendered(&instance("y"), 3);
+    board.record_render(&instance("x"), 2);
+    board.record_render(&instance("y"), 3);
     assert_eq!(board.resources["a.toml"].skipped(), 5);
     board.forget(&instance("x"));
     assert_eq!(board.resources["a.toml"].skipped(), 3);
     let dropped = vec![(instance("y"), failure(Stage::Render))];
     let names = ["a.toml", "b.toml"];
     let files = vec!["/etc/b".into()];
-    board.passed("g1", &Report { dropped, files, ..report(5, &names, Outcome::Applied) }, 100);
+    board.record_pass("g1", &Report { dropped, files, ..report(5, &names, Outcome::Applied) }, 100);
     let a = &board.resources["a.toml"];
     assert_eq!((a.succeeded, a.failed, a.dropped), (0, 1, true), "once for the pass");
     let b = &board.resources["b.toml"];
     assert_eq!((b.succeeded, b.failed, b.replaced), (1, 0, 1));
-    assert_eq!(board.resources.len(), 3, "no name of the store has become a series");
+    assert_eq!(board.resources.len(), 3, "no name from the store became a series");
 }
 
 #[test]
-fn a_further_store_that_is_gone_from_conf_d_holds_nothing_up() {
+fn another_store_that_left_conf_d_holds_nothing_up() {
     let now = Instant::now();
     let mut board = Board::new("etcd", now);
-    board.loaded(std::iter::empty(), 0);
-    board.store_said(&snapshot(5), now);
+    board.record_load(std::iter::empty(), 0);
+    board.record_event(&snapshot(5), now);
     let lost = Event::Lost { problem: "away".into(), retry_in: Duration::ZERO, is_malformed: false };
-    board.store.further_said("etcd at b:2379", &lost);
+    board.store.record_other_event("etcd at b:2379", &lost);
     assert!(matches!(board.readiness(), Readiness::StoreLost(_)));
-    board.store.keep_further(&BTreeSet::from(["etcd at b:2379".to_owned()]));
+    board.store.retain_others(&BTreeSet::from(["etcd at b:2379".to_owned()]));
     assert!(matches!(board.readiness(), Readiness::StoreLost(_)), "still read");
-    board.store.keep_further(&BTreeSet::new());
+    board.store.retain_others(&BTreeSet::new());
     assert_eq!(board.readiness(), Readiness::Ready);
 }

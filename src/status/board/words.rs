@@ -1,8 +1,8 @@
-//! What the outcomes of passes, reloads and commands are called in metrics. Fixed words.
+//! Words in metrics for outcomes of passes, reloads and commands. Never a name from conf.d or the store.
 
 use crate::model::report::{CommandKind, Outcome, Report, Stage};
 
-/// The outcome's word in metrics.
+/// Returns the outcome's word in metrics.
 pub fn outcome_word(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Unchanged => "unchanged",
@@ -14,7 +14,7 @@ pub fn outcome_word(outcome: &Outcome) -> &'static str {
     }
 }
 
-/// What came of a pass's reload, in metrics; `None` where it never came to one.
+/// Returns the word in metrics for the outcome of a pass's reload; `None` if there was no reload.
 pub(super) fn reload_word(report: &Report) -> Option<&'static str> {
     let at_reload = |stage: Stage| matches!(stage, Stage::Reload | Stage::Verify);
     match &report.outcome {
@@ -30,12 +30,12 @@ pub(super) fn reload_word(report: &Report) -> Option<&'static str> {
     }
 }
 
-/// nginx is not up: the files are checked and in place, and it reads them when it starts.
+/// Whether checked files are in place and nginx is not up: it reads them when it starts.
 pub(super) fn nothing_runs(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::ReloadOwed { nothing_runs: true, .. })
 }
 
-/// A command's word in metrics.
+/// Returns a command's word in metrics.
 pub fn command_word(kind: CommandKind) -> &'static str {
     match kind {
         CommandKind::Check => "check",

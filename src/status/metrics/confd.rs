@@ -1,4 +1,4 @@
-//! The same board under the names that confd's dashboards and alerts know. Pure.
+//! The metrics under the names that confd's dashboards and alerts use. Pure.
 
 use crate::model::report::CommandKind;
 use crate::status::board::{Board, command_word};

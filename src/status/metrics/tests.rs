@@ -1,4 +1,4 @@
-//! The page as Prometheus reads it.
+//! Checks the page as Prometheus reads it, against the table of metrics.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -10,18 +10,18 @@ use crate::model::range::KeyRanges;
 use crate::model::report::{CommandKind, CommandRun, Outcome, Report};
 use crate::status::board::tests::{board, report};
 
-/// A board on which every kind of thing has happened.
+/// Returns a board with a sample for every metric.
 fn busy(now: Instant) -> Board {
     let mut board = board(now);
     let ranges = KeyRanges::default();
-    board.store_said(&Event::Snapshot { revision: Revision(7), ranges, entries: Vec::new() }, now);
-    board.rendered(&"a.toml".into(), 3);
+    board.record_event(&Event::Snapshot { revision: Revision(7), ranges, entries: Vec::new() }, now);
+    board.record_render(&"a.toml".into(), 3);
     let elapsed = Duration::from_millis(20);
     let commands = vec![CommandRun { kind: CommandKind::Reload, elapsed, succeeded: true }];
     let applied = report(7, &["a.toml"], Outcome::Applied);
-    board.passed("g1", &Report { commands, reload_ran: true, files: vec!["/etc/a".into()], ..applied }, 1234);
-    board.workers(4, 2);
-    board.drained(Duration::from_secs(2));
+    board.record_pass("g1", &Report { commands, reload_ran: true, files: vec!["/etc/a".into()], ..applied }, 1234);
+    board.set_workers(4, 2);
+    board.record_drain(Duration::from_secs(2));
     board.verify_times.entry("accepted").or_default().observe(elapsed);
     board
 }

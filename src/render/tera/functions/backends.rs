@@ -96,7 +96,7 @@ fn networks(call: &TeraCall<'_>, name: &'static str) -> Result<Option<Networks>,
     if call.optional(name).is_none() {
         return Ok(None);
     }
-    let networks = Networks::of(texts(call, name)?);
+    let networks = Networks::parse(texts(call, name)?);
     networks.map(Some).map_err(|position| {
         let failure = call.failure(format!("item {} of argument `{name}` is no network", position + 1));
         failure.hint("a network is written 10.0.0.0/8 or 2001:db8::/32")

@@ -7,13 +7,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use upstreamd::model::dns::Srv;
 use upstreamd::model::key::{Key, Revision, Value};
 use upstreamd::model::range::KeyRanges;
 use upstreamd::model::resource::{Engine, Escape};
 use upstreamd::model::tree::Tree;
 use upstreamd::model::view::View;
 use upstreamd::nginx::installation::Version;
-use upstreamd::render::{Facts, Memory, Renderer, Root, Srv, TemplateSources, compile};
+use upstreamd::render::{Facts, Memory, Renderer, Root, TemplateSources, compile};
 
 struct NoFacts;
 
@@ -122,7 +123,7 @@ fn changes(name: &str, template: &str, root: Root<'_>, mut tree: Tree, backends:
     let ranges = KeyRanges::of_directories(["/services"]);
     let view = |tree: &Tree| View::new(tree.clone(), Arc::from(""), ranges.clone());
     let mut memory = Memory::default();
-    let (first, bytes) = timed(|| renderer.render(root, &view(&tree), &mut memory).unwrap());
+    let (first, bytes) = timed(|| renderer.render(root, &view(&tree), &mut memory).result.unwrap());
     assert!(!bytes.is_empty());
     let mut times = Vec::new();
     for round in 0..200_usize {
@@ -130,7 +131,7 @@ fn changes(name: &str, template: &str, root: Root<'_>, mut tree: Tree, backends:
         let put = (Key::from(key.as_str()), Value::from(address(100_000 + round).as_str()));
         tree.advance(Revision(round as i64 + 2), [put], []);
         let seen = view(&tree);
-        times.push(timed(|| renderer.render(root, &seen, &mut memory).unwrap()).0);
+        times.push(timed(|| renderer.render(root, &seen, &mut memory).result.unwrap()).0);
     }
     times.sort();
     row(name, first, times[times.len() / 2], times[times.len() - 1]);
@@ -184,7 +185,7 @@ fn remembering() {
     let tree = tree_of((0..10_000).map(|i| (backend(i), address(i))));
     let with_tree = resident_kib();
     let view = View::new(tree, Arc::from(""), KeyRanges::of_directories(["/services"]));
-    drop(renderer.render(Root::tera("t", Escape::Nginx), &view, &mut memory).unwrap());
+    drop(renderer.render(Root::tera("t", Escape::Nginx), &view, &mut memory).result.unwrap());
     let with_list = resident_kib();
     println!(
         "resident: {at_start} KiB, tree of 10,000 +{} KiB, kept list +{} KiB",

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes stand-ins for the public base images where no image registry can be reached: Debian 12 by debootstrap, and the same with
+# Makes stand-ins for the public base images if no image registry can be reached: Debian 12 by debootstrap, and the same with
 # this machine's Rust toolchain and CA certificates. Kept as long as the engine keeps them.
 #
 # usage: docker/base-images.sh           as root; prints the build arguments that name the two images
@@ -36,7 +36,7 @@ if ! has_image "$base"; then
         tail -n 20 "$work/log" >&2
         fail "debootstrap failed"
     }
-    # What the public image leaves out too.
+    # The public image leaves these out too.
     rm -rf "$work/root/var/cache/apt/archives/"*.deb "$work/root/var/lib/apt/lists/"* "$work/root/usr/share/doc/"* \
         "$work/root/usr/share/man/"* "$work/root/usr/share/locale/"*
     cat >"$work/root/etc/apt/sources.list" <<SOURCES
@@ -60,7 +60,7 @@ if ! has_image "$builder"; then
     cp -a "$sysroot/bin" "$sysroot/lib" "$work/builder/toolchain/"
     rm -rf "$work/builder/toolchain/lib/rustlib/src" "$work/builder/toolchain/share"
     cp /etc/ssl/certs/ca-certificates.crt "$work/builder/"
-    # How this machine reaches crates.io, where that is not the usual way.
+    # How this machine reaches crates.io, if not in the usual way.
     if [ -e "$cargo_home/config.toml" ]; then
         cp "$cargo_home/config.toml" "$work/builder/config.toml"
     else

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs the cluster of docker/compose.yaml under load on this machine's Docker engine; see examples/cluster. Where the public base
+# Runs the cluster of docker/compose.yaml under load on this machine's Docker engine; see examples/cluster. If the public base
 # images cannot be pulled, it builds from stand-ins.
 #
 # usage: docker/cluster-test.sh [--keep] [--only PHASE]

@@ -1,4 +1,4 @@
-//! The real answers to what templates ask: `render::Facts` by way of `world`. Never decides what an answer means.
+//! The facts that templates can query, from the real world: `render::Facts` through `world`. Never decides what a fact means.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use jiff::Zoned;
 
+use crate::model::dns::Srv;
 use crate::nginx::installation::Version;
-use crate::render::{Facts, Srv};
-use crate::world::dns::{DEADLINE, Dns, Sources};
+use crate::render::Facts;
+use crate::world::dns::{DEADLINE, Dns, DnsSources};
 use crate::world::host::{self, FileStamp};
-use crate::world::process;
+use crate::world::{clock, process};
 
 /// How long nginx may take to say its version.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(2);
@@ -23,7 +24,7 @@ pub struct WorldFacts {
     asked: Mutex<Option<Asked>>,
 }
 
-/// What an nginx said, for as long as its file stays the same.
+/// The version that an nginx has reported, valid as long as its file stays the same.
 struct Asked {
     program: PathBuf,
     stamp: Option<FileStamp>,
@@ -34,7 +35,7 @@ impl WorldFacts {
     /// This host, with the system's resolver and the default deadline; `nginx` is the program to ask for its version, a path
     /// or a name that is looked for on the `PATH`.
     pub fn new(nginx: PathBuf) -> WorldFacts {
-        WorldFacts { nginx, ..WorldFacts::with_dns(Dns::new(Sources::default(), DEADLINE)) }
+        WorldFacts { nginx, ..WorldFacts::with_dns(Dns::new(DnsSources::default(), DEADLINE)) }
     }
 
     /// This host, with another resolver.
@@ -49,7 +50,7 @@ impl Facts for WorldFacts {
     }
 
     fn now(&self) -> Zoned {
-        host::now()
+        clock::in_time_zone()
     }
 
     fn file_exists(&self, path: &str) -> bool {
@@ -70,11 +71,7 @@ impl Facts for WorldFacts {
         } else {
             format!("_{service}._{proto}.{name}")
         };
-        let services = self.dns.services(&full)?;
-        Ok(services
-            .into_iter()
-            .map(|found| Srv { target: found.target, port: found.port, priority: found.priority, weight: found.weight })
-            .collect())
+        self.dns.services(&full)
     }
 
     fn interface_addresses(&self, name: &str) -> Vec<IpAddr> {

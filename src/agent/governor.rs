@@ -10,20 +10,20 @@ const FREE_GENERATIONS: usize = 4;
 /// The longest stretch.
 const MOST_STRETCH: u32 = 16;
 
-/// How far apart reloads are to be.
+/// How far apart reloads are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Load {
     /// As the pace says.
     #[default]
     Usual,
-    /// This many times the least interval. What takes a server away need not wait for it.
+    /// This many times the least interval. A change that takes a server away does not wait for it.
     Stretched(u32),
     /// Not at all until old workers have ended.
     Hold,
 }
 
 impl Load {
-    /// How many times the least interval lies between reloads; `None` where there are none.
+    /// Returns how many times the least interval lies between reloads; `None` if there is no reload at all.
     pub fn stretch(self) -> Option<u32> {
         match self {
             Load::Usual => Some(1),

@@ -1,21 +1,30 @@
-//! The one event loop and its pure schedule. Rank 5: knows every part and holds no business rule beyond the schedule.
+//! The loop that hands out work and takes it back. Rank 5: knows every part and holds no business rule beyond the timing.
+//!
+//! `catalog` is what conf.d says. `desk` has an entry for each group, with the `state` of its resources, and hands out a `pass`
+//! when `timing` says so; `crew` carries passes out beside the loop. `run` ties them together for the loops in `follow` and
+//! `once`.
 
-pub mod draining;
-pub mod engine;
-pub mod expansion;
+pub mod catalog;
+mod claims;
+mod crew;
+pub mod desk;
 pub mod facts;
+pub mod follow;
 pub mod governor;
-pub mod loaded;
-pub mod marks;
+pub mod mark;
+mod old_workers;
+pub mod once;
+pub mod pass;
+pub mod readers;
+pub mod receipt_key;
 pub mod receipts;
-pub mod rendering;
+pub mod reloads;
 pub mod reporting;
 pub mod run;
-pub mod schedule;
 mod standing;
+mod state;
 pub mod stores;
-mod supervised;
 pub mod supervision;
-mod teller;
-pub mod touched;
-pub mod waiting;
+pub mod supervisor;
+pub mod timing;
+pub mod wait;

@@ -1,5 +1,5 @@
 //! How far each resource has come, for the receipt: which change of its keys was seen, applied, has converged and drained.
-//! Pure: what happens is told, the receipt is asked for.
+//! Pure: what happens goes in, the receipt comes out.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use crate::model::receipt::{FORMAT, Proof, Receipt, ResourceReceipt};
 use crate::model::report::Report;
 use crate::model::resource::{Resource, Verify};
 
-use super::draining::Draining;
+use super::reloads::Reloads;
 
-/// See the module.
+/// The account of all resources that are read from the settings' store.
 #[derive(Debug)]
 pub struct Receipts {
     id: String,
-    /// Whether something may be other than when it was asked last.
+    /// Whether the receipt may have changed since it was last taken.
     moved: bool,
-    /// The oldest generation that workers were left from when it was looked last.
+    /// The oldest reload that still had old workers at the last look.
     oldest: Option<u64>,
     tracks: BTreeMap<Arc<str>, Track>,
 }
@@ -28,22 +28,23 @@ struct Track {
     keys: Vec<String>,
     proof: Proof,
     seen: Revision,
-    /// What `seen` was when the bytes were rendered that are on their way; `None` while none are.
+    /// The value of `seen` when the pass that is under way took the resource along.
     under_way: Option<Revision>,
     applied: Option<Revision>,
     converged: Option<Revision>,
     drained: Option<Revision>,
-    /// Applied, each with the generation of nginx that has it; those before it may still be in use. One for a generation.
+    /// Applied revisions, each with the number of the reload that brought it; those before it may still be in use. At most one
+    /// per reload.
     undrained: Vec<(Revision, u64)>,
 }
 
 impl Receipts {
-    /// Those of the agent of this id.
+    /// Returns an empty account of the agent of this id.
     pub fn new(id: String) -> Receipts {
         Receipts { id, moved: true, oldest: None, tracks: BTreeMap::new() }
     }
 
-    /// Takes the resources that there are from now on. What stays as it was has come as far as it had.
+    /// Takes a new set of groups. A resource that stays as it was has come as far as it had.
     pub fn set_groups<'a>(&mut self, groups: impl IntoIterator<Item = &'a Group>) {
         self.moved = true;
         let mut old = std::mem::take(&mut self.tracks);
@@ -53,7 +54,7 @@ impl Receipts {
             let of_ours = |resource: &&Arc<Resource>| !resource.ranges.is_empty() && resource.backend.is_none();
             for resource in group.resources.iter().filter(of_ours) {
                 let keys = keys(resource);
-                let same = old.remove(&resource.name).filter(|track| track.keys == keys && track.proof == proof);
+                let same = old.remove(resource.name()).filter(|track| track.keys == keys && track.proof == proof);
                 let new = || Track {
                     keys,
                     proof,
@@ -64,52 +65,58 @@ impl Receipts {
                     drained: None,
                     undrained: Vec::new(),
                 };
-                self.tracks.insert(Arc::clone(&resource.name), same.unwrap_or_else(new));
+                self.tracks.insert(Arc::clone(resource.name()), same.unwrap_or_else(new));
             }
         }
     }
 
-    /// A key of the resource has changed at this revision.
+    /// Records that a key of the resource has changed at this revision.
     pub fn touched(&mut self, resource: &str, revision: Revision) {
         if let Some(track) = self.tracks.get_mut(resource) {
             track.seen = revision;
         }
     }
 
-    /// The resource is rendered, from the tree at this revision.
+    /// Records that a pass takes the resource along, with the tree at this revision.
     pub fn rendering(&mut self, resource: &str, revision: Revision) {
         if let Some(track) = self.tracks.get_mut(resource) {
-            if track.applied.is_none() && track.seen == Revision::default() {
-                // The first it sees of the store; whatever happened before is in it.
-                track.seen = revision;
-            }
-            track.under_way = Some(track.seen);
+            // Whatever happened before the first tree is in it.
+            let is_first = track.applied.is_none() && track.seen == Revision::default();
+            track.under_way = Some(if is_first { revision } else { track.seen });
         }
     }
 
-    /// A pass over the group has ended, and `draining` has heard of it.
-    pub fn finished(&mut self, group: &Group, report: &Report, draining: &Draining) {
-        // A name of a `for_each` is `resource[name]`.
-        let is_of = |name: &str, resource: &str| name.split('[').next() == Some(resource);
-        let dropped = |resource: &str| report.dropped.iter().any(|(name, _)| is_of(name, resource));
-        let held = |resource: &str| report.held.iter().any(|(name, _)| is_of(name, resource));
+    /// Records that the pass left the resource as it is, because it waits for its keys.
+    pub fn waits(&mut self, resource: &str) {
+        if let Some(track) = self.tracks.get_mut(resource) {
+            track.under_way = None;
+        }
+    }
+
+    /// Records that a pass over the group has ended; `reloads` knows its reload already.
+    pub fn finished(&mut self, group: &Group, report: &Report, reloads: &Reloads) {
+        let dropped = |resource: &str| report.dropped.iter().any(|(id, _)| *id.resource == *resource);
+        let held = |resource: &str| report.held.iter().any(|(id, _)| *id.resource == *resource);
         for resource in &group.resources {
-            let Some(track) = self.tracks.get_mut(&resource.name) else { continue };
+            let Some(track) = self.tracks.get_mut(resource.name()) else { continue };
             let Some(revision) = track.under_way.take() else { continue };
-            if report.outcome.is_final() && !dropped(&resource.name) && !held(&resource.name) {
-                track.apply(revision, report, draining.generation());
+            if track.seen == Revision::default() {
+                track.seen = revision;
+            }
+            if report.outcome.is_final() && !dropped(resource.name()) && !held(resource.name()) {
+                track.apply(revision, report, reloads.count());
             }
         }
         self.moved = true;
-        self.look(draining);
+        self.look(reloads);
     }
 
-    /// Workers may have ended.
-    pub fn look(&mut self, draining: &Draining) {
-        let oldest = draining.oldest_undrained();
+    /// Records which old workers have ended since.
+    pub fn look(&mut self, reloads: &Reloads) {
+        let oldest = reloads.oldest_undrained();
         self.moved |= std::mem::replace(&mut self.oldest, oldest) != oldest;
         for track in self.tracks.values_mut() {
-            let drained = |(_, generation): &(Revision, u64)| oldest.is_none_or(|oldest| *generation < oldest);
+            let drained = |(_, reload): &(Revision, u64)| oldest.is_none_or(|oldest| *reload < oldest);
             let count = track.undrained.iter().take_while(|entry| drained(entry)).count();
             if let Some((revision, _)) = track.undrained.drain(..count).next_back() {
                 track.drained = Some(revision);
@@ -119,15 +126,15 @@ impl Receipts {
         }
     }
 
-    /// Whether the receipt may be another than when this was asked last.
+    /// Returns whether the receipt may have changed since this was asked last.
     pub fn take_moved(&mut self) -> bool {
         std::mem::take(&mut self.moved)
     }
 
-    /// The receipt as of now.
-    pub fn receipt(&self, draining: &Draining) -> Receipt {
-        let drained_generation = match draining.oldest_undrained() {
-            None => Some(draining.generation()),
+    /// Returns the receipt as of now.
+    pub fn receipt(&self, reloads: &Reloads) -> Receipt {
+        let drained_generation = match reloads.oldest_undrained() {
+            None => Some(reloads.count()),
             Some(oldest) => oldest.checked_sub(1),
         };
         let number = |revision: Option<Revision>| revision.map(|revision| revision.0);
@@ -135,7 +142,7 @@ impl Receipts {
             format: FORMAT,
             id: self.id.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            generation: draining.generation(),
+            generation: reloads.count(),
             drained_generation,
             resources: self
                 .tracks
@@ -155,7 +162,7 @@ impl Receipts {
 }
 
 impl Track {
-    fn apply(&mut self, applied: Revision, report: &Report, generation: u64) {
+    fn apply(&mut self, applied: Revision, report: &Report, reload: u64) {
         self.applied = Some(applied);
         if self.proof != Proof::Nginx {
             return;
@@ -164,8 +171,8 @@ impl Track {
             self.converged = self.applied;
         }
         match self.undrained.last_mut() {
-            Some((revision, last)) if *last == generation => *revision = applied,
-            _ => self.undrained.push((applied, generation)),
+            Some((revision, last)) if *last == reload => *revision = applied,
+            _ => self.undrained.push((applied, reload)),
         }
     }
 }
@@ -178,7 +185,7 @@ fn proof(group: &Group) -> Proof {
     }
 }
 
-/// The directories of the store that a resource sees, as its ranges are made.
+/// Returns the directories of the store that a resource sees.
 fn keys(resource: &Resource) -> Vec<String> {
     resource.keys.iter().map(|key| format!("{}{key}", resource.prefix)).collect()
 }
@@ -192,7 +199,8 @@ mod tests {
     use crate::apply::group;
     use crate::config::resource::{Defaults, ResourceFile, parse};
     use crate::model::process::Process;
-    use crate::model::report::{Failure, Outcome, Stage, Verified};
+    use crate::model::report::{Outcome, Stage, StepFailure, Verified};
+    use crate::model::resource::InstanceId;
 
     /// A resource `NAME.toml` over `/services/NAME`, with these lines more.
     fn group(name: &str, lines: &str) -> Group {
@@ -206,7 +214,7 @@ mod tests {
 
     struct Walk {
         receipts: Receipts,
-        draining: Draining,
+        reloads: Reloads,
         groups: Vec<Group>,
         now: Instant,
     }
@@ -215,29 +223,29 @@ mod tests {
         fn new(groups: Vec<Group>) -> Walk {
             let mut receipts = Receipts::new("a".to_owned());
             receipts.set_groups(&groups);
-            Walk { receipts, draining: Draining::default(), groups, now: Instant::now() }
+            Walk { receipts, reloads: Reloads::default(), groups, now: Instant::now() }
         }
 
         /// A pass over the first group, at this tree's revision, that ends so.
         fn pass(&mut self, tree: i64, report: Report) {
             let group = self.groups[0].clone();
             for resource in &group.resources {
-                self.receipts.rendering(&resource.name, Revision(tree));
+                self.receipts.rendering(resource.name(), Revision(tree));
             }
-            self.draining.add(&report, self.now);
-            self.receipts.finished(&group, &report, &self.draining);
+            self.reloads.add(&report, self.now);
+            self.receipts.finished(&group, &report, &self.reloads);
         }
 
         fn end_of_workers(&mut self, pids: &[i32]) {
             self.now += Duration::from_secs(1);
-            self.draining.look(self.now, |process| !pids.contains(&process.pid));
-            self.receipts.look(&self.draining);
+            self.reloads.look(self.now, |process| !pids.contains(&process.pid));
+            self.receipts.look(&self.reloads);
         }
 
         /// Seen, applied, converged, drained of the first resource; then the generations.
         #[track_caller]
         fn check(&self, seen: i64, rest: [Option<i64>; 3], generations: (u64, Option<u64>)) {
-            let receipt = self.receipts.receipt(&self.draining);
+            let receipt = self.receipts.receipt(&self.reloads);
             let resource = &receipt.resources[0];
             assert_eq!((resource.seen, [resource.applied, resource.converged, resource.drained]), (seen, rest));
             assert_eq!((receipt.generation, receipt.drained_generation), generations);
@@ -286,7 +294,7 @@ mod tests {
     #[test]
     fn workers_that_were_leaving_before_count() {
         let mut walk = Walk::new(vec![group("web", NGINX)]);
-        walk.draining.add_earlier(BTreeSet::from([Process { pid: 7, start_time: 1 }]), walk.now);
+        walk.reloads.add_earlier(BTreeSet::from([Process { pid: 7, start_time: 1 }]), walk.now);
         walk.pass(10, unchanged());
         walk.check(10, [Some(10), Some(10), None], (0, None));
         walk.end_of_workers(&[7]);
@@ -295,13 +303,14 @@ mod tests {
 
     #[test]
     fn what_failed_or_is_held_is_not_applied() {
-        let failure = || Failure::new(Stage::Check, "x");
+        let failure = || StepFailure::new(Stage::Check, "x");
         let mut walk = Walk::new(vec![group("web", NGINX)]);
         walk.pass(10, unchanged());
         walk.receipts.touched("web.toml", Revision(12));
         walk.pass(12, Report { outcome: Outcome::Rejected(failure()), ..unchanged() });
         walk.pass(12, Report { dropped: vec![("web.toml".into(), failure())], ..unchanged() });
-        walk.pass(12, Report { dropped: vec![("web.toml[a]".into(), failure())], ..unchanged() });
+        let instance = InstanceId { item: Some("a".into()), .."web.toml".into() };
+        walk.pass(12, Report { dropped: vec![(instance, failure())], ..unchanged() });
         let owed = Outcome::ReloadOwed { cause: failure(), nothing_runs: true };
         walk.pass(12, Report { outcome: owed, ..unchanged() });
         walk.check(12, [Some(10); 3], (0, Some(0)));
@@ -317,7 +326,7 @@ mod tests {
         walk.receipts.touched("web.toml", Revision(11));
         walk.receipts.rendering("web.toml", Revision(11));
         walk.receipts.touched("web.toml", Revision(12));
-        walk.receipts.finished(&web, &unchanged(), &walk.draining);
+        walk.receipts.finished(&web, &unchanged(), &walk.reloads);
         walk.check(12, [Some(11); 3], (0, Some(0)));
     }
 
@@ -334,7 +343,7 @@ mod tests {
             walk.pass(10, unchanged());
             let rest = if proof == Proof::Nginx { Some(10) } else { None };
             walk.check(10, [Some(10), rest, rest], (0, Some(0)));
-            let receipt = walk.receipts.receipt(&walk.draining);
+            let receipt = walk.receipts.receipt(&walk.reloads);
             assert_eq!(
                 (receipt.resources[0].proof, receipt.resources[0].keys.as_slice()),
                 (proof, &["/services/web".to_owned()][..])
@@ -347,11 +356,11 @@ mod tests {
         let mut walk = Walk::new(vec![group("web", NGINX)]);
         walk.pass(10, unchanged());
         walk.receipts.set_groups(&[group("web", NGINX), group("echo", NGINX)]);
-        let receipt = walk.receipts.receipt(&walk.draining);
+        let receipt = walk.receipts.receipt(&walk.reloads);
         let applied: Vec<_> =
             receipt.resources.iter().map(|resource| (resource.name.as_str(), resource.applied)).collect();
         assert_eq!(applied, [("echo.toml", None), ("web.toml", Some(10))]);
         walk.receipts.set_groups(&[group("web", "")]);
-        assert_eq!(walk.receipts.receipt(&walk.draining).resources[0].applied, None, "it is proven in another way");
+        assert_eq!(walk.receipts.receipt(&walk.reloads).resources[0].applied, None, "it is proven in another way");
     }
 }

@@ -1,4 +1,4 @@
-//! Takes the board to those who ask: over HTTP, and to the service manager. Decides nothing that `status` could.
+//! Publishes the board: over HTTP, and to the service manager. Decides nothing that `status` could.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,18 +8,17 @@ use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
 
 use crate::model::health::Health;
+use crate::model::outward::ManagerNotice;
 use crate::model::process::Usage;
 use crate::model::store::StoreSettings;
 use crate::source::health;
 use crate::status::board::HEALTH_CHECK;
-use crate::status::systemd::{Message, Told};
+use crate::status::systemd::Told;
 use crate::status::{Shared, pages};
-use crate::world::clock;
-use crate::world::http::{self, Answer};
-use crate::world::systemd::{self, Notice};
 use crate::world::usage::usage;
+use crate::world::{clock, http, systemd};
 
-/// A store that was asked this recently is not asked again: probes must not become its load.
+/// A store is not asked again this soon: probes must not become its load.
 const HEALTH_LASTS: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// A running listener. Dropping it ends it.
@@ -32,7 +31,7 @@ impl Drop for Pages {
     }
 }
 
-/// Answers for the board on this listener.
+/// Serves the status pages on this listener.
 pub fn serve(listener: TcpListener, board: Shared, store: StoreSettings) -> Pages {
     let asked = Arc::new(Asked { store, last: Mutex::new(None) });
     let page = move |path: String| {
@@ -45,8 +44,7 @@ pub fn serve(listener: TcpListener, board: Shared, store: StoreSettings) -> Page
                 now: clock::now(),
                 unix_seconds: clock::unix_seconds(),
             };
-            let answer = board.with(|board| pages::answer(&path, board, &known));
-            Answer { status: answer.status, content_type: answer.content_type, body: answer.body }
+            board.with(|board| pages::answer(&path, board, &known))
         }
     };
     Pages(tokio::spawn(http::serve(listener, page)).abort_handle())
@@ -73,28 +71,28 @@ impl Asked {
     }
 }
 
-/// What the service manager knows of this process.
+/// The notices that the service manager has received from this process.
 pub struct Manager {
     told: Told,
-    /// There is one: else nothing is made up to be told.
+    /// Whether there is a service manager; without one, no notice is composed.
     is_listening: bool,
-    /// It did not take a message: said once.
+    /// Whether a failure to notify it has been logged.
     complained: bool,
 }
 
 impl Manager {
-    /// Nothing was told yet.
+    /// Returns a manager that has received no notice yet.
     pub fn new() -> Manager {
         Manager { told: Told::new(systemd::watchdog_limit()), is_listening: systemd::is_listening(), complained: false }
     }
 
-    /// A reload begins.
+    /// Reports that a reload begins.
     pub fn reload(&mut self) {
         let message = self.told.reload(clock::now());
         self.send(message.into_iter().collect());
     }
 
-    /// Tells what is to be told; called on every turn of the loop.
+    /// Sends the notices that are due. Called on every turn of the loop.
     pub fn turn(&mut self, board: &Shared, is_settled: bool) {
         if !self.is_listening {
             return;
@@ -103,22 +101,12 @@ impl Manager {
         self.send(messages);
     }
 
-    /// When the loop must turn though nothing has happened.
+    /// Returns when the loop must turn even if nothing happens.
     pub fn wake_at(&self) -> Option<Instant> {
         self.told.wake_at()
     }
 
-    fn send(&mut self, messages: Vec<Message>) {
-        let notices: Vec<Notice<'_>> = messages
-            .iter()
-            .map(|message| match message {
-                Message::Ready => Notice::Ready,
-                Message::Reloading => Notice::Reloading,
-                Message::Stopping => Notice::Stopping,
-                Message::Status(text) => Notice::Status(text),
-                Message::Watchdog => Notice::Watchdog,
-            })
-            .collect();
+    fn send(&mut self, notices: Vec<ManagerNotice>) {
         if let Err(error) = systemd::notify(&notices)
             && !std::mem::replace(&mut self.complained, true)
         {

@@ -11,9 +11,9 @@ use crate::model::store::StoreSettings;
 use crate::source::{self, Handle};
 use crate::world::clock;
 
-use super::loaded::StoreUse;
+use super::catalog::StoreUse;
 
-/// The sources, by the position of their store in `Loaded::stores`.
+/// The sources, by the position of their store in `Catalog::stores`.
 pub struct Stores {
     /// The store of the settings.
     standard: StoreSettings,
@@ -24,24 +24,24 @@ pub struct Stores {
 struct Running {
     /// `None` is the store of the settings.
     settings: Option<Arc<StoreSettings>>,
-    /// How it is named in the log.
+    /// Its name in the log.
     name: String,
     ranges: KeyRanges,
-    /// `None` where nobody wants any key of it.
+    /// `None` if nobody reads any key of it.
     handle: Option<Handle>,
-    /// The problem that was said last, while it cannot be followed.
+    /// The problem that was logged last, while it cannot be followed.
     lost: Option<String>,
-    /// The next snapshot answers a resync.
+    /// Whether the next snapshot answers a resync.
     resync_wanted: bool,
 }
 
 impl Stores {
-    /// No source yet.
+    /// Returns no source yet. `follows`: sources go on after the first snapshot.
     pub fn new(standard: StoreSettings, follows: bool) -> Stores {
         Stores { standard, follows, running: Vec::new() }
     }
 
-    /// Makes the sources fit: those that stay go on, others are started or ended.
+    /// Starts, keeps and ends sources as the catalog asks.
     pub fn set(&mut self, wanted: &[StoreUse]) {
         let mut old = std::mem::take(&mut self.running);
         let is_alone = wanted.len() == 1;
@@ -72,7 +72,7 @@ impl Stores {
         }
     }
 
-    /// Waits for the next thing that a store says; `None` when its task has ended, which it never should.
+    /// Waits for the next event of any store; `None` if its task has ended, which it never should.
     pub async fn next(&mut self) -> (usize, Option<Event>) {
         std::future::poll_fn(|context| {
             for (position, running) in self.running.iter_mut().enumerate() {
@@ -87,7 +87,7 @@ impl Stores {
         .await
     }
 
-    /// Tells what an event says of the store itself. Answers whether it is the snapshot that a resync has asked for.
+    /// Logs the news of the store itself in an event. Returns whether the event is the snapshot that a resync has requested.
     pub fn note(&mut self, position: usize, event: &Event) -> bool {
         let Some(running) = self.running.get_mut(position) else { return false };
         match event {
@@ -116,12 +116,12 @@ impl Stores {
         matches!(event, Event::Snapshot { .. }) && std::mem::take(&mut running.resync_wanted)
     }
 
-    /// How a further store is named; `None` for that of the settings.
+    /// Returns the name of a store of a `[backend]` table; `None` for the settings' store.
     pub fn further(&self, position: usize) -> Option<&str> {
         self.running.get(position).filter(|running| running.settings.is_some()).map(|running| running.name.as_str())
     }
 
-    /// Wants everything anew. Answers the stores of which nothing is read, so that no snapshot will come.
+    /// Requests everything again. Returns the stores that no resource reads, so that no snapshot will come.
     pub fn resync(&mut self) -> Vec<usize> {
         let mut idle = Vec::new();
         for (position, running) in self.running.iter_mut().enumerate() {
@@ -136,13 +136,13 @@ impl Stores {
         idle
     }
 
-    /// Whether a resync waits for its answer.
+    /// Returns whether a resync waits for its snapshot.
     pub fn awaits_resync(&self) -> bool {
         self.running.iter().any(|running| running.resync_wanted)
     }
 
-    /// The first snapshot of each store, or why there was none in time. What is still malformed at the second look is not
-    /// waited for: that is a daemon's work.
+    /// Returns the first snapshot of each store, or why there was none in time. A store that is still malformed at the second
+    /// read is not waited for: only a daemon does that.
     pub async fn first_snapshots(&mut self, timeout: Duration) -> Vec<(usize, Result<Event, String>)> {
         let deadline = tokio::time::Instant::from(clock::now() + timeout);
         let mut waiting: Vec<usize> = (0..self.running.len()).filter(|at| self.running[*at].handle.is_some()).collect();

@@ -1,15 +1,15 @@
-//! What signals mean, to us and to a supervised command, and when that command is started. Pure.
+//! The meaning of signals, to the agent and to a supervised command, and when that command starts. Pure.
 
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
 
-/// What a signal asks of us.
+/// The agent's reaction to a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Request {
+pub enum SignalMeaning {
     /// Nothing.
     None,
-    /// End, after what runs has ended.
+    /// Stop, after running passes have ended.
     Stop,
     /// Read conf.d and templates again, and the store.
     Reload,
@@ -24,36 +24,37 @@ pub enum HandOn {
     Never,
     /// At once.
     Now,
-    /// When no transaction runs: what it reads then is whole, and its reload is not taken for another.
+    /// When no transaction runs: then it reads whole files, and its reload is not mistaken for the transaction's.
     BetweenTransactions,
-    /// When we have done what is to be done before the end.
+    /// At the end, after the agent's own work.
     Last,
 }
 
-/// What a signal asks of us, and when a supervised command gets it. `on_terminal` says that our input is a terminal.
-pub fn meaning(signal: Signal, on_terminal: bool) -> (Request, HandOn) {
+/// Returns the agent's reaction to a signal, and when a supervised command gets it. `on_terminal`: standard input is a
+/// terminal.
+pub fn meaning(signal: Signal, on_terminal: bool) -> (SignalMeaning, HandOn) {
     match signal {
-        Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT => (Request::Stop, HandOn::Last),
-        Signal::SIGHUP => (Request::Reload, HandOn::BetweenTransactions),
-        Signal::SIGUSR1 => (Request::Resync, HandOn::Now),
+        Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT => (SignalMeaning::Stop, HandOn::Last),
+        Signal::SIGHUP => (SignalMeaning::Reload, HandOn::BetweenTransactions),
+        Signal::SIGUSR1 => (SignalMeaning::Resync, HandOn::Now),
         // A window of another size is not meant for it, and makes nginx dismiss its workers.
-        Signal::SIGWINCH if on_terminal => (Request::None, HandOn::Never),
-        _ => (Request::None, HandOn::Now),
+        Signal::SIGWINCH if on_terminal => (SignalMeaning::None, HandOn::Never),
+        _ => (SignalMeaning::None, HandOn::Now),
     }
 }
 
-/// Whether a supervised command is to be started.
+/// Whether a supervised command should start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
     /// Not yet.
     Wait,
-    /// Every group has been worked on: what could be made true is.
+    /// Every group has had a pass.
     Ready,
-    /// Something has not been worked on, but waiting longer would not serve anybody: the last good files have to do.
+    /// Some group has had no pass, but waiting longer would serve nobody: the last good files have to do.
     Overdue,
 }
 
-/// Whether to start the command: when the first pass is over, or `latest` has come, and never in the middle of a transaction,
+/// Decides whether to start the command: after the first round, or at `latest`, and never in the middle of a transaction,
 /// half of whose files it would read.
 pub fn start(first_pass_over: bool, transaction_runs: bool, latest: Instant, now: Instant) -> Start {
     match (transaction_runs, first_pass_over) {
@@ -73,14 +74,14 @@ mod tests {
     #[test]
     fn each_signal_has_its_meaning() {
         for (signal, on_terminal, expected) in [
-            (Signal::SIGTERM, false, (Request::Stop, HandOn::Last)),
-            (Signal::SIGINT, true, (Request::Stop, HandOn::Last)),
-            (Signal::SIGQUIT, false, (Request::Stop, HandOn::Last)),
-            (Signal::SIGHUP, false, (Request::Reload, HandOn::BetweenTransactions)),
-            (Signal::SIGUSR1, false, (Request::Resync, HandOn::Now)),
-            (Signal::SIGUSR2, false, (Request::None, HandOn::Now)),
-            (Signal::SIGWINCH, false, (Request::None, HandOn::Now)),
-            (Signal::SIGWINCH, true, (Request::None, HandOn::Never)),
+            (Signal::SIGTERM, false, (SignalMeaning::Stop, HandOn::Last)),
+            (Signal::SIGINT, true, (SignalMeaning::Stop, HandOn::Last)),
+            (Signal::SIGQUIT, false, (SignalMeaning::Stop, HandOn::Last)),
+            (Signal::SIGHUP, false, (SignalMeaning::Reload, HandOn::BetweenTransactions)),
+            (Signal::SIGUSR1, false, (SignalMeaning::Resync, HandOn::Now)),
+            (Signal::SIGUSR2, false, (SignalMeaning::None, HandOn::Now)),
+            (Signal::SIGWINCH, false, (SignalMeaning::None, HandOn::Now)),
+            (Signal::SIGWINCH, true, (SignalMeaning::None, HandOn::Never)),
         ] {
             assert_eq!(meaning(signal, on_terminal), expected, "{signal} {on_terminal}");
         }

@@ -2,13 +2,14 @@
 //! and etcd being away disturbs nobody. Decides nothing: the registrar does.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::model::store::EtcdSettings;
-use crate::world::{clock, random};
+use crate::world::clock::{self, sleep_until};
+use crate::world::random;
 
 use super::link::Link;
 use super::registrar::{Action, Notice, Registrar};
@@ -92,12 +93,5 @@ fn tell(notice: &Notice) {
         Notice::Vanished(key) => tracing::warn!(%key, "the key was taken away by somebody else; it is put back"),
         Notice::LeaseLost => tracing::warn!("the lease of the agent's receipt was lost; another is granted"),
         Notice::Lost { problem, .. } => tracing::warn!("the agent's receipt cannot be kept up to date: {problem}"),
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
     }
 }

@@ -2,21 +2,16 @@
 
 use std::time::Duration;
 
-use crate::model::etcd::{Failure, FailureKind, Span};
+use crate::model::etcd::{EtcdFailure, FailureKind, Span};
 use crate::model::receipt;
 use crate::model::store::EtcdSettings;
-use crate::world::etcd::{self, Connection, Endpoint};
-use crate::world::random;
+use crate::world::etcd::{Connection, Members};
 
 use super::registrar::{Action, Outcome};
 
 /// The way to etcd, in whatever state it is.
 pub(super) struct Link {
-    settings: EtcdSettings,
-    endpoints: Vec<Endpoint>,
-    /// Which one to try next.
-    next: usize,
-    connection: Option<Connection>,
+    members: Members,
     /// How long a request may take: a lease must not run out while one member says nothing.
     limit: Duration,
 }
@@ -24,24 +19,22 @@ pub(super) struct Link {
 impl Link {
     pub(super) fn new(settings: EtcdSettings) -> Link {
         let limit = settings.request_timeout;
-        Link { settings, endpoints: Vec::new(), next: 0, connection: None, limit }
+        Link { members: Members::new(settings), limit }
     }
 
     /// From now on no request may take longer.
     pub(super) fn set_limit(&mut self, limit: Duration) {
-        self.limit = limit.min(self.settings.request_timeout);
+        self.limit = limit.min(self.members.settings().request_timeout);
     }
 
     /// Acts. Waiting is not for it. Dropping the future leaves what was asked for in doubt.
     pub(super) async fn perform(&mut self, action: &Action) -> Outcome {
         match self.attempt(action).await {
             Ok(outcome) => outcome,
-            Err(mut failure) => {
-                if let Some(connection) = &self.connection {
-                    failure.problem = format!("{}: {}", connection.endpoint(), failure.problem);
-                }
+            Err(failure) => {
+                let failure = self.members.blame(failure);
                 if failure.kind != FailureKind::Denied {
-                    self.connection = None;
+                    self.members.disconnect();
                 }
                 Outcome::Failed(failure)
             }
@@ -73,9 +66,9 @@ impl Link {
         }
     }
 
-    async fn attempt(&mut self, action: &Action) -> Result<Outcome, Failure> {
+    async fn attempt(&mut self, action: &Action) -> Result<Outcome, EtcdFailure> {
         if *action == Action::Connect {
-            self.connect().await?;
+            self.members.connect_next().await?;
             return Ok(Outcome::Connected);
         }
         let connection = self.connection()?;
@@ -92,30 +85,7 @@ impl Link {
         })
     }
 
-    fn connection(&self) -> Result<Connection, Failure> {
-        let connection = self.connection.as_ref().ok_or_else(|| Failure::unreachable("not connected to etcd"))?;
-        Ok(connection.with_deadline(self.limit))
-    }
-
-    async fn connect(&mut self) -> Result<(), Failure> {
-        self.connection = None;
-        // After all of them were tried, records may name others.
-        if self.next.checked_rem(self.endpoints.len()).unwrap_or(0) == 0 {
-            self.endpoints = members(&self.settings).await?;
-        }
-        let nth = self.next.checked_rem(self.endpoints.len()).unwrap_or(0);
-        let endpoint = self.endpoints.get(nth).ok_or_else(|| Failure::unreachable("no etcd endpoint is set"))?;
-        self.next = nth + 1;
-        self.connection = Some(Connection::open(endpoint, &self.settings).await?);
-        tracing::debug!(%endpoint, "connected to etcd");
-        Ok(())
-    }
-}
-
-/// The members to try, in order.
-pub(super) async fn members(settings: &EtcdSettings) -> Result<Vec<Endpoint>, Failure> {
-    match etcd::discover(settings, random::fraction).await {
-        Some(found) => found,
-        None => etcd::endpoints(settings),
+    fn connection(&self) -> Result<Connection, EtcdFailure> {
+        Ok(self.members.connection()?.with_deadline(self.limit))
     }
 }

@@ -7,9 +7,8 @@ use tokio::sync::mpsc;
 
 use crate::model::backoff::Backoff;
 use crate::model::store::EtcdSettings;
+use crate::world::etcd::Members;
 use crate::world::{random, route};
-
-use super::link::members;
 
 /// How often the way is looked at again. Looking sends nothing but, for a host name, a DNS question.
 const PAUSE: Duration = Duration::from_secs(15);
@@ -18,11 +17,12 @@ const LONGEST_RETRY: Duration = Duration::from_secs(2);
 
 /// Sends the address, and each other one that it later becomes, until nobody listens.
 pub(super) async fn follow(settings: EtcdSettings, found: mpsc::Sender<IpAddr>) {
+    let mut members = Members::new(settings);
     let mut backoff = Backoff::up_to(LONGEST_RETRY);
     let mut last = None;
     let mut last_problem = String::new();
     loop {
-        let pause = match look(&settings).await {
+        let pause = match look(&mut members).await {
             Ok(address) => {
                 backoff.reset();
                 last_problem.clear();
@@ -46,10 +46,10 @@ pub(super) async fn follow(settings: EtcdSettings, found: mpsc::Sender<IpAddr>) 
     }
 }
 
-async fn look(settings: &EtcdSettings) -> Result<IpAddr, String> {
-    let members = members(settings).await.map_err(|failure| failure.problem)?;
+async fn look(members: &mut Members) -> Result<IpAddr, String> {
+    members.look_up().await.map_err(|failure| failure.problem)?;
     let mut last = "no etcd endpoint is set".to_owned();
-    for member in members {
+    for member in members.endpoints() {
         match route::source_address(&member.host, member.port).await {
             Ok(address) => return Ok(address),
             Err(problem) => last = problem,

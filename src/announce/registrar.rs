@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::model::backoff::Backoff;
-use crate::model::etcd::{Failure, FailureKind};
+use crate::model::etcd::{EtcdFailure, FailureKind};
 use crate::model::lease::{LeaseId, Write, WriteOutcome, Written};
 
 mod entry;
@@ -242,7 +242,7 @@ impl Registrar {
         self.leases.iter().find(|(_, lease)| lease.id == id).map(|(ttl_seconds, _)| *ttl_seconds)
     }
 
-    fn failed(&mut self, action: &Action, failure: Failure, now: Instant, random: f64, notices: &mut Vec<Notice>) {
+    fn failed(&mut self, action: &Action, failure: EtcdFailure, now: Instant, random: f64, notices: &mut Vec<Notice>) {
         if let Action::Write(_, writes) = action {
             if failure.kind == FailureKind::Denied {
                 return self.denied(writes, &failure, now, notices);
@@ -261,7 +261,7 @@ impl Registrar {
     }
 
     /// One key that we may not write fails the whole transaction: from here on one by one.
-    fn denied(&mut self, writes: &[Write], failure: &Failure, now: Instant, notices: &mut Vec<Notice>) {
+    fn denied(&mut self, writes: &[Write], failure: &EtcdFailure, now: Instant, notices: &mut Vec<Notice>) {
         if writes.len() > 1 {
             self.most_writes = 1;
             return;

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::config::problem::{Place, Problem, Problems};
 use crate::config::service::{PlacedService, parse_file};
+use crate::model::problem::{Place, Problem, Problems};
 use crate::model::service::Service;
 
 use super::layout::{Announcer, key};

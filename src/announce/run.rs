@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::sync::mpsc;
@@ -10,10 +10,11 @@ use tokio::sync::mpsc;
 use crate::model::service::Service;
 use crate::model::store::EtcdSettings;
 use crate::world::child::{Child, Ended};
+use crate::world::clock::{self, sleep_until};
 use crate::world::folder_watch::{FolderWatch, Watched};
 use crate::world::fs::folder;
 use crate::world::signals::Signals;
-use crate::world::{clock, random, terminal};
+use crate::world::{random, terminal};
 
 use super::draining::{Draining, News};
 use super::ending::Stage;
@@ -35,7 +36,7 @@ pub struct Plan {
     /// Who announces.
     pub announcer: Announcer,
     /// What.
-    pub source: Source,
+    pub source: ServiceSource,
     /// The backend itself, to be run as our child: a program and its arguments.
     pub command: Option<Vec<String>>,
     /// How long that may take to end when it is told to; then it is killed.
@@ -43,8 +44,8 @@ pub struct Plan {
 }
 
 /// Where it is said what is to be announced.
-#[derive(Clone, Debug)]
-pub enum Source {
+#[derive(Clone, Debug, PartialEq)]
+pub enum ServiceSource {
     /// One service, which ends the program where it cannot be announced.
     One(Box<Service>),
     /// The `*.toml` files of this folder, followed.
@@ -119,7 +120,7 @@ pub async fn run(plan: Plan) -> End {
     };
     let (services, verdicts) = Services::new(plan.announcer.clone());
     let (found, ways) = mpsc::channel(1);
-    let folder = matches!(plan.source, Source::Folder(_)).then(|| FolderWatch::start(QUIET));
+    let folder = matches!(plan.source, ServiceSource::Folder(_)).then(|| FolderWatch::start(QUIET));
     let mut inputs = Inputs { signals, verdicts, ways, folder, child };
     let mut link = Link::new(plan.store.clone());
     let stop_timeout = plan.stop_timeout;
@@ -150,13 +151,6 @@ pub async fn run(plan: Plan) -> End {
     match announcing.end {
         End::Held => End::Held,
         End::Stopped | End::Command(_) => End::Command(ended.exit_status()),
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
     }
 }
 
@@ -285,8 +279,8 @@ impl Announcing {
     /// Reads what is to be announced.
     fn load(&mut self, watch: Option<&mut FolderWatch>, reason: &str) {
         let roster = match &self.plan.source {
-            Source::One(service) => Roster::of_one((**service).clone(), &self.plan.announcer),
-            Source::Folder(folder) => {
+            ServiceSource::One(service) => Roster::of_one((**service).clone(), &self.plan.announcer),
+            ServiceSource::Folder(folder) => {
                 let files = read_files(folder, watch);
                 self.roster.read(&files, &self.plan.announcer)
             }
@@ -327,7 +321,7 @@ impl Announcing {
                     "held by {} for longer than a dead one could (hint: {hint})",
                     holder_words(&holder)
                 );
-                if matches!(self.plan.source, Source::One(_)) {
+                if matches!(self.plan.source, ServiceSource::One(_)) {
                     self.end = End::Held;
                     let stage = self.stage.leave(clock::now());
                     self.enter(stage);

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::model::report::{Failure, Stage};
+use crate::model::report::{Stage, StepFailure};
 use crate::world::clock;
 use crate::world::fs::FileError;
 use crate::world::fs::install::make_folders;
 use crate::world::lock::Lock;
 
-use super::{Context, transaction};
+use super::{Context, failure};
 
 /// The locks of a process.
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ pub struct Held {
 }
 
 /// Waits for other processes' transactions, and for other nginx groups' ones of this process.
-pub(super) async fn enter(context: &Context, drives_nginx: bool) -> Result<Held, Failure> {
+pub(super) async fn enter(context: &Context, drives_nginx: bool) -> Result<Held, StepFailure> {
     let nginx = if drives_nginx { Some(Arc::clone(&context.exclusion.nginx).lock_owned().await) } else { None };
     let Some(folder) = &context.settings.state_folder else { return Ok(Held { _folder: None, _nginx: nginx }) };
     let mut shared = context.exclusion.folder.lock().await;
@@ -42,7 +42,7 @@ pub(super) async fn enter(context: &Context, drives_nginx: bool) -> Result<Held,
     let deadline = clock::now() + timeout;
     let mut taken = Lock::take_before(&path, deadline).await;
     if taken.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-        make_folders(folder).map_err(|error: FileError| transaction::failure(Stage::Record, &error))?;
+        make_folders(folder).map_err(|error: FileError| failure::of_file(Stage::Record, &error))?;
         taken = Lock::take_before(&path, deadline).await;
     }
     match taken {
@@ -51,11 +51,11 @@ pub(super) async fn enter(context: &Context, drives_nginx: bool) -> Result<Held,
             *shared = Arc::downgrade(&lock);
             Ok(Held { _folder: Some(lock), _nginx: nginx })
         }
-        Ok(None) => Err(Failure::new(
+        Ok(None) => Err(StepFailure::new(
             Stage::Record,
             format!("another process holds `{}` for more than {timeout:?}", path.display()),
         )),
-        Err(error) => Err(Failure::new(Stage::Record, format!("failed to lock `{}`: {error}", path.display()))),
+        Err(error) => Err(StepFailure::new(Stage::Record, format!("failed to lock `{}`: {error}", path.display()))),
     }
 }
 

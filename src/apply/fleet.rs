@@ -11,7 +11,7 @@ use crate::world::fs;
 use super::journal::{self, Journal};
 use super::plan::{self, Action, Removal, ToRemove};
 use super::staging::StagedFile;
-use super::{Context, transaction};
+use super::{Context, failure};
 
 /// All files that a resource with `for_each` is to have, rendered this time or not; any other that is ours goes.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ pub(super) struct Surplus {
 pub(super) fn surplus(context: &Context, group_id: &str, journal: &mut Journal, fleets: &[Fleet]) -> Surplus {
     let mut surplus = Surplus::default();
     for fleet in fleets {
-        surplus.journal_changed |= adopt(context, group_id, journal, &fleet.resource.name);
+        surplus.journal_changed |= adopt(context, group_id, journal, fleet.resource.name());
         for dest in gone(journal, fleet) {
             let to_remove = look_at(&dest);
             let problem = match plan::decide_removal(&to_remove, journal.files.get(&dest).map(String::as_str)) {
@@ -51,7 +51,7 @@ pub(super) fn surplus(context: &Context, group_id: &str, journal: &mut Journal, 
                 format!("`{}` stays although the store has its name no more: {problem}", dest.display())
             });
             surplus.warnings.extend(said);
-            journal.forget(&fleet.resource.name, &dest);
+            journal.forget(fleet.resource.name(), &dest);
             surplus.journal_changed = true;
         }
     }
@@ -61,7 +61,7 @@ pub(super) fn surplus(context: &Context, group_id: &str, journal: &mut Journal, 
 /// What a pass would remove for these fleets. Touches nothing.
 pub fn would_remove(context: &Context, group_id: &str, fleet: &Fleet) -> Vec<PathBuf> {
     let mut journal = journal::load(context, group_id).unwrap_or_default();
-    adopt(context, group_id, &mut journal, &fleet.resource.name);
+    adopt(context, group_id, &mut journal, fleet.resource.name());
     let known = |dest: &PathBuf| journal.files.get(dest).map(String::as_str);
     let goes = |dest: &PathBuf| plan::decide_removal(&look_at(dest), known(dest)) == Removal::Remove;
     gone(&journal, fleet).into_iter().filter(goes).collect()
@@ -74,7 +74,7 @@ pub fn has_files(context: &Context, group_id: &str, resource: &str) -> bool {
 }
 
 fn gone(journal: &Journal, fleet: &Fleet) -> Vec<PathBuf> {
-    let made = journal.made.get(&*fleet.resource.name).into_iter().flatten();
+    let made = journal.made.get(&**fleet.resource.name()).into_iter().flatten();
     made.filter(|dest| !fleet.wanted.contains(*dest)).cloned().collect()
 }
 
@@ -104,7 +104,7 @@ fn look_at(dest: &Path) -> ToRemove {
         Some(true) => match fs::read(dest) {
             Ok(Some(on_disk)) => ToRemove::File { hash: plan::hash(&on_disk.bytes) },
             Ok(None) => ToRemove::Absent,
-            Err(error) => ToRemove::Unreadable(transaction::describe(&error)),
+            Err(error) => ToRemove::Unreadable(failure::describe(&error)),
         },
     }
 }

@@ -48,7 +48,7 @@ impl Group {
 
     /// Whether there is such a member.
     pub fn has_member(&self, name: &str) -> bool {
-        self.resources.iter().any(|resource| *resource.name == *name)
+        self.resources.iter().any(|resource| **resource.name() == *name)
     }
 }
 

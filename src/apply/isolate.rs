@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::report::Failure;
+use crate::model::report::StepFailure;
 
 /// A group is not searched for longer than this; what is left then counts as refused.
 const MOST_TRIALS: usize = 64;
@@ -15,7 +15,7 @@ const MOST_TRIALS: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// What it said.
-    pub failure: Failure,
+    pub failure: StepFailure,
     /// The file that it blames, by position, where it is one of the group's.
     pub blamed: Option<usize>,
 }
@@ -24,7 +24,7 @@ pub struct Refused {
 #[derive(Clone, Debug)]
 pub struct Search {
     good: BTreeSet<usize>,
-    culprits: BTreeMap<usize, Failure>,
+    culprits: BTreeMap<usize, StepFailure>,
     /// Sets that are not decided yet; the last one is tried next, together with the good ones.
     open: Vec<Vec<usize>>,
     base: Base,
@@ -32,7 +32,7 @@ pub struct Search {
     /// Tried once more when the others are known.
     suspects: Vec<usize>,
     trials_left: usize,
-    last_failure: Failure,
+    last_failure: StepFailure,
 }
 
 /// Whether the tree without any of the files is known to be right.
@@ -50,7 +50,7 @@ pub struct Found {
     /// The files that pass together.
     pub good: BTreeSet<usize>,
     /// The others, each with what the check said.
-    pub culprits: BTreeMap<usize, Failure>,
+    pub culprits: BTreeMap<usize, StepFailure>,
 }
 
 impl Search {
@@ -152,8 +152,8 @@ mod tests {
     use super::*;
     use crate::model::report::Stage;
 
-    fn failure() -> Failure {
-        Failure::new(Stage::Check, "refused")
+    fn failure() -> StepFailure {
+        StepFailure::new(Stage::Check, "refused")
     }
 
     /// Searches among `n` files with a check that refuses every set for which `refuses` names a reason.

@@ -4,21 +4,22 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::model::key::Revision;
-use crate::model::report::{Failure, Outcome, Rendered, Report, Stage};
+use crate::model::report::{Outcome, Rendered, Report, Stage, StepFailure};
 use crate::world::clock;
 use crate::world::fs::install;
 use crate::world::fs::stage::{self, Durable};
 
 use super::plan::Action;
 use super::staging::{self, StagedFile};
-use super::{Context, exclusion, transaction};
+use super::{Context, exclusion, failure};
 
-/// Installs each file on its own; one that fails does not hold up the others. One report each, in order.
-pub async fn run(context: &Context, rendered: Vec<Rendered>, revision: Revision) -> Vec<Report> {
+/// Installs each file on its own; one that fails does not hold up the others. Returns one report each, in order, without a
+/// revision.
+pub async fn run(context: &Context, rendered: Vec<Rendered>) -> Vec<Report> {
     let started = clock::now();
     let held = exclusion::enter(context, false).await;
     let durable = Durable::with(rendered.len());
-    let mut files: Vec<Result<StagedFile, Failure>> = Vec::with_capacity(rendered.len());
+    let mut files: Vec<Result<StagedFile, StepFailure>> = Vec::with_capacity(rendered.len());
     for rendered in &rendered {
         files.push(match &held {
             Ok(_) => staging::stage(context, rendered, None, durable),
@@ -28,7 +29,7 @@ pub async fn run(context: &Context, rendered: Vec<Rendered>, revision: Revision)
     let staged: Vec<&Path> = files.iter().flatten().filter_map(|file| file.staged.as_deref()).collect();
     let synced = match durable {
         Durable::AtOnce => Ok(()),
-        Durable::Later => stage::sync_files(&staged).map_err(|error| transaction::failure(Stage::Stage, &error)),
+        Durable::Later => stage::sync_files(&staged).map_err(|error| failure::of_file(Stage::Stage, &error)),
     };
     let mut reports = Vec::with_capacity(files.len());
     let mut renamed = Vec::new();
@@ -49,24 +50,24 @@ pub async fn run(context: &Context, rendered: Vec<Rendered>, revision: Revision)
             },
         };
         reports.push(Report {
-            resources: vec![Arc::clone(&rendered.resource.name)],
+            resources: vec![Arc::clone(rendered.resource.name())],
             outcome,
             files: if written { vec![rendered.resource.dest.clone()] } else { Vec::new() },
             warnings,
             elapsed: clock::since(started),
-            ..Report::unchanged(revision)
+            ..Report::unchanged(Revision::default())
         });
     }
     let synced = staging::sync_folders(renamed.iter().map(|target| target.as_path()));
     if let (Err(error), Some(report)) = (synced, reports.last_mut()) {
-        report.warnings.push(transaction::describe(&error));
+        report.warnings.push(failure::describe(&error));
     }
     reports
 }
 
-fn install_one(context: &Context, file: &mut StagedFile, warnings: &mut Vec<String>) -> Result<(), Failure> {
+fn install_one(context: &Context, file: &mut StagedFile, warnings: &mut Vec<String>) -> Result<(), StepFailure> {
     let Some(staged) = file.staged.clone() else { return Ok(()) };
-    let failed = |error| transaction::failure(Stage::Install, &error);
+    let failed = |error| failure::of_file(Stage::Install, &error);
     if context.settings.keep_stage_file {
         staging::keep_copy(&staged, &file.target).map_err(failed)?;
     }

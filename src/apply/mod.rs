@@ -5,6 +5,7 @@
 //! restarts, `fleet` knows the files of a `for_each`, `lone` is the short way for resources without commands.
 
 pub mod exclusion;
+mod failure;
 pub mod fleet;
 pub mod group;
 pub mod isolate;
@@ -28,6 +29,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::model::nginx::NginxSettings;
 use crate::nginx::installation::Built;
 use crate::world::fs::resolve_links;
 
@@ -44,19 +46,6 @@ pub struct Settings {
     pub lock_timeout: Duration,
     /// `[nginx]`: what is not set is asked of nginx itself.
     pub nginx: NginxSettings,
-}
-
-/// Where the nginx is that is driven.
-#[derive(Clone, Debug, Default)]
-pub struct NginxSettings {
-    /// The program; empty for `nginx` in `$PATH`.
-    pub binary: PathBuf,
-    /// Its main file.
-    pub conf: Option<PathBuf>,
-    /// Its pid file.
-    pub pid_file: Option<PathBuf>,
-    /// Its error log.
-    pub error_log: Option<PathBuf>,
 }
 
 /// What every transaction of this process shares.

@@ -1,10 +1,10 @@
 //! What a pass would do, without doing it: for `-noop`, `diff` and `render`.
 
-use crate::model::report::{Failure, Rendered, Stage};
+use crate::model::report::{Rendered, Stage, StepFailure};
 use crate::world::fs;
 
 use super::plan::{self, Action, Wanted};
-use super::{staging, transaction};
+use super::{failure, staging};
 
 /// One destination, as it is and as it would be.
 #[derive(Clone, Debug)]
@@ -18,9 +18,9 @@ pub struct Preview {
 }
 
 /// Compares one destination with its new content. Touches nothing.
-pub fn preview(rendered: &Rendered) -> Result<Preview, Failure> {
+pub fn preview(rendered: &Rendered) -> Result<Preview, StepFailure> {
     let resource = &rendered.resource;
-    let failed = |error| transaction::failure(Stage::Stage, &error);
+    let failed = |error| failure::of_file(Stage::Stage, &error);
     let target = fs::resolve_links(&resource.dest).map_err(failed)?;
     let on_disk = fs::read(&target).map_err(failed)?;
     let (owner, group) = staging::owners(resource)?;

@@ -4,13 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use crate::model::for_each::DestPattern;
-use crate::model::report::{Failure, Stage};
+use crate::model::report::{Stage, StepFailure};
 use crate::world::fs::install::{remove, restore};
 use crate::world::fs::{FileError, folder_of, read, stage, sync_folder};
 use crate::world::host;
 
 use super::journal::{self, InFlight, Journal};
-use super::{Context, exclusion, plan, transaction};
+use super::{Context, exclusion, failure, plan};
 
 /// Undoes the group's half-done transaction, if there is one. The lock must be held. Answers whether there was one.
 pub fn recover(context: &Context, group_id: &str, journal: &mut Journal) -> Result<bool, FileError> {
@@ -50,7 +50,7 @@ pub struct Healed {
     /// Ids of the groups that had something to heal; without a state folder, the files that went back.
     pub groups: Vec<String>,
     /// What went wrong.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<StepFailure>,
 }
 
 /// Heals every group of the state folder and removes stage files that dead processes left beside `targets` and beside files
@@ -74,7 +74,7 @@ pub async fn recover_all<'a>(
         match recovered {
             Ok(true) => healed.groups.push(id),
             Ok(false) => {}
-            Err(error) => healed.failures.push(transaction::failure(Stage::Restore, &error)),
+            Err(error) => healed.failures.push(failure::of_file(Stage::Restore, &error)),
         }
     }
     let journals: Vec<PathBuf> = context.settings.state_folder.as_deref().map(journal::paths).unwrap_or_default();
@@ -93,7 +93,7 @@ pub async fn recover_all<'a>(
             healed.groups.push(lost.target.display().to_string());
             restore(&lost.backup, &lost.target)
         };
-        healed.failures.extend(done.err().map(|error| transaction::failure(Stage::Restore, &error)));
+        healed.failures.extend(done.err().map(|error| failure::of_file(Stage::Restore, &error)));
     }
     healed
 }

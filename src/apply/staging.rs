@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::model::report::{Failure, Rendered, Stage};
+use crate::model::report::{Rendered, Stage, StepFailure};
 use crate::model::resource::{Identity, Resource};
 use crate::world::fs::install::{self, Installed};
 use crate::world::fs::stage::{self, Attributes, Durable};
@@ -14,7 +14,7 @@ use crate::world::fs::{self, FileError, folder_of, owner};
 
 use super::journal::{self, Journal};
 use super::plan::{self, Action, Wanted};
-use super::{Context, transaction};
+use super::{Context, failure};
 
 /// A file of a transaction.
 #[derive(Debug)]
@@ -50,9 +50,9 @@ pub(super) fn stage(
     rendered: &Rendered,
     journal: Option<&Journal>,
     durable: Durable,
-) -> Result<StagedFile, Failure> {
+) -> Result<StagedFile, StepFailure> {
     let resource = Arc::clone(&rendered.resource);
-    let staging_failed = |error: FileError| transaction::failure(Stage::Stage, &error);
+    let staging_failed = |error: FileError| failure::of_file(Stage::Stage, &error);
     let target = fs::resolve_links(&resource.dest).map_err(staging_failed)?;
     if resource.make_dirs {
         install::make_folders(folder_of(&target)).map_err(staging_failed)?;
@@ -71,11 +71,13 @@ pub(super) fn stage(
 }
 
 /// Numeric owner and group of a resource.
-pub(super) fn owners(resource: &Resource) -> Result<(Option<u32>, Option<u32>), Failure> {
+pub(super) fn owners(resource: &Resource) -> Result<(Option<u32>, Option<u32>), StepFailure> {
     let resolve = |identity: &Option<Identity>, by_name: fn(&str) -> Result<u32, String>| match identity {
         None => Ok(None),
         Some(Identity::Id(id)) => Ok(Some(*id)),
-        Some(Identity::Name(name)) => by_name(name).map(Some).map_err(|problem| Failure::new(Stage::Stage, problem)),
+        Some(Identity::Name(name)) => {
+            by_name(name).map(Some).map_err(|problem| StepFailure::new(Stage::Stage, problem))
+        }
     };
     Ok((resolve(&resource.owner, owner::user_id)?, resolve(&resource.group, owner::group_id)?))
 }
@@ -86,7 +88,7 @@ fn write(
     bytes: &[u8],
     attributes: Attributes,
     durable: Durable,
-) -> Result<PathBuf, Failure> {
+) -> Result<PathBuf, StepFailure> {
     let folder = folder_of(target);
     let problem = match stage::write(folder, target, bytes, attributes, durable) {
         Ok(staged) => return Ok(staged),
@@ -95,11 +97,11 @@ fn write(
     let read_only = matches!(problem.source.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied);
     // A single mounted file can be written even where its folder cannot.
     if read_only && fs::is_mount_point(target) {
-        let scratch = scratch(context).map_err(|error| transaction::failure(Stage::Stage, &error))?;
+        let scratch = scratch(context).map_err(|error| failure::of_file(Stage::Stage, &error))?;
         return stage::write(&scratch, target, bytes, attributes, durable)
-            .map_err(|error| transaction::failure(Stage::Stage, &error));
+            .map_err(|error| failure::of_file(Stage::Stage, &error));
     }
-    let mut failure = transaction::failure(Stage::Stage, &problem);
+    let mut failure = failure::of_file(Stage::Stage, &problem);
     if problem.source.kind() == ErrorKind::NotFound {
         failure.message = format!(
             "failed to stage `{}`: its folder `{}` does not exist (hint: create it, or set make_dirs = true)",

@@ -7,16 +7,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::model::key::Revision;
-use crate::model::report::{Failure, Outcome, Rendered, Report, Stage};
+use crate::model::report::{Outcome, Rendered, Report, Stage, StepFailure};
+use crate::model::resource::InstanceId;
 use crate::world::clock;
 use crate::world::fs::{self, FileError, install, stage};
-use crate::world::process::Finished;
 
 use super::exclusion::{self, Held};
+use super::failure::{self, describe};
 use super::fleet::{self, Fleet};
 use super::group::Group;
 use super::journal::{self, InFlight, InFlightFile, Journal};
-use super::machine::{Answer, Check, Machine, Next, Plan, Step};
+use super::machine::{self, CheckKind, Done, Next, Step, TransactionPlan};
 use super::nginx::{self, Nginx, Watched};
 use super::plan::Action;
 use super::staging::{self, StagedFile};
@@ -36,7 +37,7 @@ pub struct Request {
     /// Members that have a file for each of many names: of these files, what is not wanted goes.
     pub fleets: Vec<Fleet>,
     /// Members that could not be rendered: they drop out, and the report names them.
-    pub dropped: Vec<(Arc<str>, Failure)>,
+    pub dropped: Vec<(InstanceId, StepFailure)>,
     /// The store revision the content was rendered at.
     pub revision: Revision,
 }
@@ -45,8 +46,8 @@ pub struct Request {
 pub enum Begun {
     /// It is over already.
     Ended(Box<Report>),
-    /// Call `advance` until it answers with a report.
-    Running(Box<Transaction>),
+    /// Perform the step, and each that follows, then end.
+    Running(Box<Transaction>, Step),
 }
 
 /// One transaction under way.
@@ -54,9 +55,9 @@ pub struct Transaction {
     group: Arc<Group>,
     journal: Journal,
     files: Vec<StagedFile>,
-    machine: Machine,
-    step: Step,
     in_flight: InFlight,
+    /// The previous configuration has been reloaded.
+    reloaded_old: bool,
     report: Report,
     started: Instant,
     /// The nginx that the group drives.
@@ -99,9 +100,10 @@ async fn needs_first_aid(context: &Context, request: &Request) -> bool {
 async fn run_one(context: &Context, request: Request) -> Report {
     match begin(context, request).await {
         Begun::Ended(report) => *report,
-        Begun::Running(mut transaction) => loop {
-            if let Some(report) = transaction.advance(context).await {
-                return report;
+        Begun::Running(mut transaction, mut step) => loop {
+            match transaction.perform(context, step).await {
+                Next::Do(next) => step = next,
+                Next::End(outcome) => return transaction.end(context, outcome),
             }
         },
     }
@@ -115,8 +117,9 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
     let mut report = Report { resources, dropped, ..Report::unchanged(revision) };
     let prepared = async {
         let held = exclusion::enter(context, group.drives_nginx()).await?;
-        let mut journal = journal::load(context, &group.id).map_err(|error| failure(Stage::Record, &error))?;
-        recovery::recover(context, &group.id, &mut journal).map_err(|error| failure(Stage::Restore, &error))?;
+        let mut journal = journal::load(context, &group.id).map_err(|error| failure::of_file(Stage::Record, &error))?;
+        recovery::recover(context, &group.id, &mut journal)
+            .map_err(|error| failure::of_file(Stage::Restore, &error))?;
         Ok((held, journal))
     };
     let (held, mut journal) = match prepared.await {
@@ -131,7 +134,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
     for rendered in rendered {
         match staging::stage(context, &rendered, Some(&journal), stage::Durable::Later) {
             Ok(file) => files.push(file),
-            Err(failure) => report.dropped.push((Arc::clone(&rendered.resource.name), failure)),
+            Err(failure) => report.dropped.push((rendered.resource.id.clone(), failure)),
         }
     }
     let surplus = fleet::surplus(context, &group.id, &mut journal, &fleets);
@@ -147,36 +150,34 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
         report.elapsed = clock::since(started);
         return Begun::Ended(Box::new(report));
     }
-    let plan = Plan {
+    let plan = TransactionPlan {
         has_files,
         check: kind_of_check(context, &group, &files),
         has_reload: group.reload.is_some(),
         on_reload_failure: group.on_reload_failure,
     };
-    let (machine, step) = Machine::start(plan);
-    let in_flight = InFlight::default();
     let nginx = if group.drives_nginx() { Some(nginx::find(context, &group).await) } else { None };
-    Begun::Running(Box::new(Transaction {
+    let transaction = Transaction {
         group,
         journal,
         files,
-        machine,
-        step,
-        in_flight,
+        in_flight: InFlight::default(),
+        reloaded_old: false,
         report,
         started,
         nginx,
         watched: None,
         check_time: Duration::ZERO,
         _held: held,
-    }))
+    };
+    Begun::Running(Box::new(transaction), machine::start(plan))
 }
 
 /// The resources as conf.d has them.
 fn told_as(rendered: &[Rendered], fleets: &[Fleet]) -> Vec<Arc<str>> {
     let mut names: Vec<Arc<str>> = Vec::new();
-    let all = rendered.iter().map(|rendered| rendered.resource.of_conf_d());
-    for name in all.chain(fleets.iter().map(|fleet| &fleet.resource.name)) {
+    let all = rendered.iter().map(|rendered| rendered.resource.name());
+    for name in all.chain(fleets.iter().map(|fleet| fleet.resource.name())) {
         if names.last() != Some(name) && !names.contains(name) {
             names.push(Arc::clone(name));
         }
@@ -196,50 +197,41 @@ fn named(files: &[StagedFile]) -> (Vec<PathBuf>, Vec<PathBuf>) {
 fn note_made(journal: &mut Journal, files: &[StagedFile]) -> bool {
     let mut news = false;
     for file in files.iter().filter(|file| file.action != Action::Remove) {
-        if let Some(item) = &file.resource.item {
-            news |= journal.made.entry(item.resource.to_string()).or_default().insert(file.dest().clone());
+        if file.resource.id.item.is_some() {
+            news |= journal.made.entry(file.resource.name().to_string()).or_default().insert(file.dest().clone());
             journal.files.entry(file.dest().clone()).or_insert_with(|| file.hash.clone());
         }
     }
     news
 }
 
-fn kind_of_check(context: &Context, group: &Group, files: &[StagedFile]) -> Check {
+fn kind_of_check(context: &Context, group: &Group, files: &[StagedFile]) -> CheckKind {
     let nothing_staged = files.iter().all(|file| !file.differs());
     match &group.check {
-        None => Check::None,
-        Some(command) if command.names_src() => Check::OfStagedFiles,
-        Some(_) if nothing_staged || context.namespace_may_work() => Check::OfFutureTree,
-        Some(_) => Check::OfLiveTree,
+        None => CheckKind::None,
+        Some(command) if command.names_src() => CheckKind::OfStagedFiles,
+        Some(_) if nothing_staged || context.namespace_may_work() => CheckKind::OfFutureTree,
+        Some(_) => CheckKind::OfLiveTree,
     }
 }
 
 impl Transaction {
-    /// The step that `advance` will do next.
-    pub fn next_step(&self) -> Step {
-        self.step
-    }
-
-    /// Does one step. Answers the report when it was the last.
-    pub async fn advance(&mut self, context: &Context) -> Option<Report> {
-        let answer = match self.step {
-            Step::CheckStaged => self.check_staged(context).await,
-            Step::CheckFuture => self.check_future(context).await,
-            Step::CheckLive => self.check_live(context).await,
-            Step::Record => answer(Stage::Record, self.record(context)),
-            Step::Install => answer(Stage::Install, self.install(context)),
-            Step::Reload => self.reload(context).await,
-            Step::Verify => self.verify().await,
-            Step::Restore => answer(Stage::Restore, recovery::undo(&self.in_flight)),
-            Step::ReloadOld => self.reload_old(context).await,
-            Step::Commit { reload_owed } => answer(Stage::Commit, self.commit(context, reload_owed)),
-        };
-        match self.machine.answer(answer) {
-            Next::Do(step) => {
-                self.step = step;
-                None
+    /// Does one step and returns what follows.
+    pub async fn perform(&mut self, context: &Context, step: Step) -> Next {
+        match step {
+            Step::CheckStaged(asked) => asked.answer(self.check_staged(context).await),
+            Step::CheckFuture(asked) => asked.answer(self.check_future(context).await),
+            Step::CheckLive(asked) => asked.answer(self.check_live(context).await),
+            Step::Record(asked) => asked.answer(done(Stage::Record, self.record(context))),
+            Step::Install(asked) => asked.answer(done(Stage::Install, self.install(context))),
+            Step::Reload(asked) => asked.answer(self.reload(context).await),
+            Step::Verify(asked) => asked.answer(self.verify().await),
+            Step::Restore(asked) => asked.answer(done(Stage::Restore, recovery::undo(&self.in_flight))),
+            Step::ReloadOld(asked) => asked.answer(self.reload_old(context).await),
+            Step::Commit(asked) => {
+                let committed = self.commit(context, asked.reload_owed());
+                asked.answer(done(Stage::Commit, committed))
             }
-            Next::End(outcome) => Some(self.end(context, outcome)),
         }
     }
 
@@ -292,7 +284,7 @@ impl Transaction {
         note_made(&mut self.journal, &self.files);
         for file in &self.files {
             match file.action {
-                Action::Remove => self.journal.forget(&file.resource.name, file.dest()),
+                Action::Remove => self.journal.forget(file.resource.name(), file.dest()),
                 _ => drop(self.journal.files.insert(file.dest().clone(), file.hash.clone())),
             }
         }
@@ -305,11 +297,10 @@ impl Transaction {
     }
 
     /// Tidies up and finishes the report.
-    fn end(&mut self, context: &Context, outcome: Outcome) -> Report {
-        let mut report = self.report.clone();
+    pub fn end(mut self, context: &Context, outcome: Outcome) -> Report {
+        let mut report = self.report;
         if let Outcome::RolledBack { reload_old, .. } = &outcome {
-            let reloaded_old = self.step == Step::ReloadOld && reload_old.is_none();
-            self.journal.reload_owed = reload_old.is_some() || (self.journal.reload_owed && !reloaded_old);
+            self.journal.reload_owed = reload_old.is_some() || (self.journal.reload_owed && !self.reloaded_old);
         }
         let undone = matches!(outcome, Outcome::RolledBack { .. } | Outcome::Rejected(_));
         if undone && self.journal.in_flight.take().is_some() {
@@ -330,26 +321,6 @@ impl Transaction {
     }
 }
 
-fn answer(at: Stage, result: Result<(), FileError>) -> Answer {
-    match result {
-        Ok(()) => Answer::Done,
-        Err(error) => Answer::Failed(failure(at, &error)),
-    }
-}
-
-/// A failure that says what the file system said.
-pub(super) fn failure(at: Stage, error: &FileError) -> Failure {
-    Failure::new(at, describe(error))
-}
-
-pub(super) fn describe(error: &FileError) -> String {
-    format!("{error}: {}", error.source)
-}
-
-fn command_failure(at: Stage, field: &str, text: &str, finished: &Finished) -> Failure {
-    Failure {
-        at,
-        message: format!("{field} `{text}`: {}", finished.end),
-        output: finished.output.trim_end().to_owned(),
-    }
+fn done(at: Stage, result: Result<(), FileError>) -> Done {
+    result.map_err(|error| failure::of_file(at, &error))
 }

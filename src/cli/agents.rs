@@ -1,6 +1,6 @@
 //! `agents`: what the fleet's receipts say.
 
-use crate::agent::loaded::StoreUse;
+use crate::agent::catalog::StoreUse;
 use crate::agent::stores::Stores;
 use crate::config::settings::Settings;
 use crate::model::event::Event;

@@ -3,9 +3,9 @@
 use crate::announce::layout::Announcer;
 use crate::announce::run::{self, End, Plan};
 use crate::config::settings::Settings;
-use crate::world::{environment, host};
+use crate::world::host;
 
-use super::args::announce::{Announce, Source};
+use super::args::announce::Announce;
 use super::exit::{Ending, Exit};
 
 /// Announces until the end.
@@ -14,13 +14,9 @@ pub(super) async fn announce(settings: Settings, announce: Announce) -> Ending {
         tracing::warn!("this machine is announced as localhost: {problem}");
         "localhost".to_owned()
     });
-    let owner = format!("{host_name} pid {}", environment::process_id());
-    let source = match announce.source {
-        Source::One(service) => run::Source::One(service),
-        Source::Folder(folder) => run::Source::Folder(folder),
-    };
+    let owner = format!("{host_name} pid {}", host::process_id());
     let announcer = Announcer { host_name, owner, prefix: settings.prefix };
-    let Announce { store, command, .. } = announce;
+    let Announce { store, source, command } = announce;
     match run::run(Plan { store, announcer, source, command, stop_timeout: settings.stop_timeout }).await {
         End::Stopped => Exit::Done.into(),
         End::Held => Exit::Held.into(),

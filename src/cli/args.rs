@@ -9,10 +9,10 @@ use clap::ArgMatches;
 use clap::error::ErrorKind;
 use clap_complete::Shell;
 
-use crate::config::problem::{Place, Problem, Problems};
 use crate::config::resource::not_utf8;
 use crate::config::settings::layers::{ConfigFile, Environment, Flags, Layers};
 use crate::config::settings::{Mode, Settings, resolve, table};
+use crate::model::problem::{Place, Problem, Problems};
 
 use super::exit::Exit;
 
@@ -25,18 +25,18 @@ mod tests;
 
 pub use definition::definition;
 
-/// What was asked for.
+/// A parsed command line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Invocation {
-    /// What to do.
+    /// The command.
     pub command: Command,
     /// With which settings.
     pub settings: Settings,
-    /// What is wrong with the settings file; only `Check` is asked for with such problems, to tell them with the others.
+    /// Problems in the settings file; only `Check` runs in spite of them, to report them with the others.
     pub problems: Problems,
 }
 
-/// What to do.
+/// A command.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// Keep files true, as the mode says.
@@ -50,7 +50,7 @@ pub enum Command {
     Announce(Box<announce::Announce>),
     /// Look for problems in settings, conf.d and templates, without the store.
     Check,
-    /// Look whether the store answers and has keys for every resource.
+    /// Check that the store answers and has keys for every resource.
     Preflight,
     /// Print what a resource renders to.
     Render {
@@ -81,7 +81,7 @@ pub enum Command {
 pub struct EarlyExit {
     /// How to exit.
     pub exit: Exit,
-    /// What to print: on standard output where the exit is `Done`, else on standard error.
+    /// Text to print: to standard output if the exit is `Done`, else to standard error.
     pub text: String,
 }
 
@@ -142,7 +142,7 @@ fn told(problems: &Problems) -> String {
     problems.iter().map(|problem| format!("{problem}\n")).collect()
 }
 
-/// clap's own answers: help and version, or what it could not understand.
+/// Returns clap's own output: help, version, or a usage error.
 fn clap_exit(error: clap::Error) -> EarlyExit {
     let exit = match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
@@ -223,7 +223,7 @@ fn choose_backend(flags: &mut Flags, word: String) -> Result<(), Problem> {
     }
 }
 
-/// Reads the settings file, where there is one to read.
+/// Reads the settings file, if there is one.
 fn read_config_file<'a>(layers: Layers<'a>, read_file: ReadFile<'_>) -> Layers<'a> {
     let (candidates, named_by): (Vec<PathBuf>, _) = match layers.config_file() {
         ConfigFile::Named(path, origin) => (vec![path], Some(origin)),

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::agent::loaded::{self, Loaded, Member, Sources};
-use crate::agent::rendering;
+use crate::agent::catalog::{self, Catalog, Confdirs, Member};
+use crate::agent::once;
+use crate::agent::pass::MockData;
 use crate::config::differences;
-use crate::config::problem::{Place, Position, Problem, Problems};
 use crate::config::resource::outline::{Account, AccountKind};
 use crate::config::settings::Settings;
-use crate::model::resource::{CommandLine, Engine, Escape, OutputFormat, Reload, Resource};
-use crate::render::format;
-use crate::world::fs::owner;
+use crate::model::problem::{Place, Position, Problem, Problems};
+use crate::model::report::StepFailure;
+use crate::model::resource::{CommandLine, Engine, Escape, InstanceId, OutputFormat, Reload, Resource};
+use crate::world::fs::{self, folder, owner};
 use crate::world::terminal;
 
 use super::exit::Exit;
@@ -58,30 +60,29 @@ fn patterns(member: &Member) -> impl Iterator<Item = Problem> {
 fn missing_folder(resource: &Resource) -> Option<Problem> {
     let folder = resource.dest.parent()?;
     // The folder of a `for_each` may be part of its pattern.
-    if resource.for_each.is_some() || terminal::folder_exists(folder) {
+    if resource.for_each.is_some() || folder::is_folder(folder) {
         return None;
     }
     let message = format!("dest: the folder `{}` does not exist", folder.display());
     Some(Problem::new(message).at(Place::file(&resource.file)).hint("create it: upstreamd makes no folders"))
 }
 
-/// What confd's users will find different, in resources whose templates are confd's: each line once, in order of the places.
-fn differences(settings: &Settings, sources: &Sources, loaded: &Loaded) -> Vec<Problem> {
+/// Returns the differences from confd in resources with confd's templates, each line once, in order of the places.
+fn differences(settings: &Settings, confdirs: &Confdirs, catalog: &Catalog) -> Vec<Problem> {
     let prefix = (settings.prefix.as_str(), settings.prefix_mode);
     let mut found = Vec::new();
-    for member in &loaded.members {
+    for member in &catalog.members {
         let resource = &member.resource;
-        let bytes = terminal::read_file(&resource.file).unwrap_or_default();
+        let bytes = fs::read_bytes(&resource.file).unwrap_or_default();
         found.extend(differences::of_resource(resource, &String::from_utf8_lossy(&bytes), prefix));
         if resource.engine == Engine::Go {
             let of_template = member.renderer.differences_from_confd(&resource.src);
-            found.extend(of_template.into_iter().map(|(name, place, what)| {
-                let position = Some(Position { line: place.line, column: place.column });
-                Problem::new(what).at(Place { file: template_file(sources, &name), position })
+            found.extend(of_template.into_iter().map(|(name, position, what)| {
+                Problem::new(what).at(Place::at(&template_file(confdirs, &name), position))
             }));
         }
     }
-    for group in &loaded.groups {
+    for group in &catalog.groups {
         let resources: Vec<&Resource> = group.resources.iter().map(|resource| &**resource).collect();
         found.extend(differences::of_group(&resources));
     }
@@ -91,67 +92,57 @@ fn differences(settings: &Settings, sources: &Sources, loaded: &Loaded) -> Vec<P
 }
 
 /// The file of a template: that of the first confdir that has one of this name.
-fn template_file(sources: &Sources, name: &str) -> PathBuf {
-    let mut files = sources.confdirs.iter().map(|confdir| confdir.join("templates").join(name));
-    files.find(|file| terminal::read_file(file).is_ok()).unwrap_or_else(|| PathBuf::from(name))
+fn template_file(confdirs: &Confdirs, name: &str) -> PathBuf {
+    let mut files = confdirs.folders.iter().map(|folder| folder.join("templates").join(name));
+    files.find(|file| fs::read_bytes(file).is_ok()).unwrap_or_else(|| PathBuf::from(name))
 }
-
-type MockData = serde_json::Map<String, serde_json::Value>;
 
 /// Reads the file of `--mock-data`. Its content is not shown.
 fn read_mock_data(path: &Path) -> Result<MockData, Problem> {
-    let bytes = terminal::read_file(path)
+    let bytes = fs::read_bytes(path)
         .map_err(|error| Problem::new(format!("cannot read the mock data: {error}")).at(Place::file(path)))?;
-    serde_json::from_slice(&bytes).map_err(|error| {
-        let (line, column) = (error.line().max(1), error.column().max(1));
-        let place = Place { file: path.to_owned(), position: Some(Position { line, column }) };
-        Problem::new("the mock data is no JSON object").at(place)
-    })
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Problem::new("the mock data is no JSON object").at(Place::at(path, Position::from(&error))))
 }
 
-/// What is wrong with templates that are rendered with this data and no store.
-fn mock_problems(loaded: &Loaded, data: &MockData) -> Vec<Problem> {
-    let render = |member: &Member| {
-        let resource = &member.resource;
-        let place = Place::file(&resource.file);
-        let bytes = member.renderer.render_mock(rendering::root(resource), data.clone()).map_err(|error| {
-            let hint = error.hint.clone();
-            Problem { hint, ..Problem::new(error.to_string()).at(place.clone()) }
-        })?;
-        let Some(output_format) = resource.output_format else { return Ok(()) };
-        format::check(&bytes, output_format).map_err(|error| Problem::new(error.to_string()).at(place))
+/// Renders all templates with this data and no store, and returns what fails.
+fn mock_problems(catalog: &Arc<Catalog>, data: MockData) -> Vec<Problem> {
+    let reports = once::mock(catalog, data);
+    let problem = |(id, failure): (InstanceId, StepFailure)| {
+        let file = &catalog.member(&id.resource)?.resource.file;
+        Some(Problem::new(failure.message).at(Place::file(file)))
     };
-    loaded.members.iter().filter_map(|member| render(member).err()).collect()
+    reports.into_iter().flat_map(|report| report.dropped).filter_map(problem).collect()
 }
 
 /// Prints every problem to standard error, or how much is right to standard output.
 pub(super) fn check(settings: &Settings, mut problems: Problems) -> Exit {
-    let sources = run::sources(settings);
-    let loaded: Loaded = loaded::load(&sources, &run::facts(settings), None);
-    problems.extend(loaded.problems.iter().cloned());
-    problems.extend(loaded.accounts.iter().filter_map(unknown_account));
+    let confdirs = run::confdirs(settings);
+    let catalog = Arc::new(catalog::load(&confdirs, &run::facts(settings), None));
+    problems.extend(catalog.problems.iter().cloned());
+    problems.extend(catalog.accounts.iter().filter_map(unknown_account));
     if settings.check_folders {
-        problems.extend(loaded.members.iter().filter_map(|member| missing_folder(&member.resource)));
+        problems.extend(catalog.members.iter().filter_map(|member| missing_folder(&member.resource)));
     }
     match settings.mock_data.as_deref().map(read_mock_data).transpose() {
-        Ok(data) => problems.extend(data.iter().flat_map(|data| mock_problems(&loaded, data))),
+        Ok(data) => problems.extend(data.into_iter().flat_map(|data| mock_problems(&catalog, data))),
         Err(problem) => problems.extend([problem]),
     }
     for problem in problems.iter() {
         terminal::complain(&format!("{problem}\n"));
     }
-    for warning in loaded.members.iter().flat_map(|member| unescaped(member).into_iter().chain(patterns(member))) {
+    for warning in catalog.members.iter().flat_map(|member| unescaped(member).into_iter().chain(patterns(member))) {
         terminal::complain(&format!("warning: {warning}\n"));
     }
-    for difference in differences(settings, &sources, &loaded) {
+    for difference in differences(settings, &confdirs, &catalog) {
         terminal::print(&format!("differs from confd: {difference}\n"));
     }
     let wrong: BTreeSet<&Path> =
         problems.iter().filter_map(|problem| problem.place.as_ref()).map(|place| &*place.file).collect();
-    let n_resources = loaded.members.iter().filter(|member| !wrong.contains(&*member.resource.file)).count();
+    let n_resources = catalog.members.iter().filter(|member| !wrong.contains(&*member.resource.file)).count();
     if problems.is_empty() {
-        let confdirs: Vec<String> = sources.confdirs.iter().map(|path| path.display().to_string()).collect();
-        terminal::print(&format!("{} in {}: no problem\n", counted(n_resources, "resource"), confdirs.join(", ")));
+        let folders: Vec<String> = confdirs.folders.iter().map(|path| path.display().to_string()).collect();
+        terminal::print(&format!("{} in {}: no problem\n", counted(n_resources, "resource"), folders.join(", ")));
         Exit::Done
     } else {
         let are = if n_resources == 1 { "is" } else { "are" };

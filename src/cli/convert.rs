@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::config::settings::Settings;
 use crate::model::resource::Escape;
 use crate::render::{self, Root, TemplateError, TemplateSources};
-use crate::world::terminal;
+use crate::world::{fs, terminal};
 
 use super::exit::Exit;
 use super::run;
@@ -15,7 +15,7 @@ use super::run;
 /// Prints the template in Tera, or every place that has no certain counterpart.
 pub(super) fn convert(settings: &Settings, path: &Path) -> Exit {
     let name = path.display().to_string();
-    let source = match terminal::read_file(path).map(String::from_utf8) {
+    let source = match fs::read_bytes(path).map(String::from_utf8) {
         Ok(Ok(source)) => source,
         Ok(Err(_)) => return told(&[format!("{name}: not UTF-8")]),
         Err(error) => return told(&[format!("{name}: cannot read the template: {error}")]),
@@ -37,7 +37,7 @@ pub(super) fn convert(settings: &Settings, path: &Path) -> Exit {
     }
 }
 
-/// What Tera has against it: it is asked before anything is printed.
+/// Returns Tera's error for the converted template, if it does not compile.
 fn misread(settings: &Settings, name: &str, converted: &str) -> Option<TemplateError> {
     let sources: TemplateSources = BTreeMap::from([(name.to_owned(), Arc::from(converted))]);
     let (_, problems) = render::compile(&sources, &[Root::tera(name, Escape::None)], run::facts(settings));

@@ -65,7 +65,7 @@ impl Exit {
         }
     }
 
-    /// What it means, as a phrase.
+    /// Returns the meaning as a phrase.
     pub fn meaning(self) -> &'static str {
         match self {
             Exit::Done => "done, or nothing to do",

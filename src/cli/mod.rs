@@ -16,7 +16,7 @@ mod state;
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 
-use crate::world::{environment, host, init, namespace, terminal};
+use crate::world::{fs, host, init, namespace, terminal};
 
 use args::{Command, EarlyExit, Invocation};
 use exit::{Ending, Exit};
@@ -24,11 +24,11 @@ use exit::{Ending, Exit};
 /// The whole program.
 pub fn main() -> ExitCode {
     // The helper that a check in a private namespace runs as: not a subcommand for people.
-    if environment::arguments().nth(1).is_some_and(|first| first == namespace::HELPER_ARGUMENT) {
+    if host::arguments().nth(1).is_some_and(|first| first == namespace::HELPER_ARGUMENT) {
         return namespace::become_command();
     }
     if init::is_init() {
-        return init::run(environment::arguments()).map_or_else(
+        return init::run(host::arguments()).map_or_else(
             |problem| {
                 terminal::complain(&format!("{problem}\n"));
                 Exit::Stuck.into()
@@ -53,7 +53,9 @@ pub fn main() -> ExitCode {
     for warning in invocation.settings.warnings.iter() {
         tracing::warn!("{warning}");
     }
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().thread_stack_size(RENDER_STACK_BYTES).enable_all().build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             terminal::complain(&format!("cannot start the runtime: {error}\n"));
@@ -73,8 +75,13 @@ pub fn main() -> ExitCode {
         Command::Convert { template } => convert::convert(&settings, &template).into(),
         Command::Keys { resource } => runtime.block_on(show::keys(settings, resource.as_deref())).into(),
     };
+    // A render that does not end must not keep the process.
+    runtime.shutdown_background();
     ending.into()
 }
+
+/// Stack of the threads that render: as large as that of the main thread, since templates nest.
+const RENDER_STACK_BYTES: usize = 8 << 20;
 
 /// Parses on a thread of its own: the table of all flags takes more than half a MiB for a moment, which a daemon would keep
 /// for life. That thread's allocator gives it all back once nothing of it is in use, so what was parsed is copied, and
@@ -82,8 +89,8 @@ pub fn main() -> ExitCode {
 fn parse_arguments() -> Result<Invocation, EarlyExit> {
     let parse = || {
         let environment = |name: &str| host::env(name);
-        let mut read_file = |path: &std::path::Path| terminal::read_file(path);
-        args::parse(environment::arguments(), &environment, &mut read_file)
+        let mut read_file = |path: &std::path::Path| fs::read_bytes(path);
+        args::parse(host::arguments(), &environment, &mut read_file)
     };
     let failed = || EarlyExit { exit: Exit::Usage, text: "the arguments could not be read\n".to_owned() };
     std::thread::scope(|scope| {

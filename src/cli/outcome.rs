@@ -1,19 +1,20 @@
-//! What a run came to, as an exit code. Pure.
+//! The result of a run as an exit code. Pure.
 
-use crate::agent::run::{Pass, Stopped};
-use crate::model::report::{Failure, Outcome, Report, Stage};
+use crate::agent::follow::Stopped;
+use crate::agent::once::Round;
+use crate::model::report::{Outcome, Report, Stage, StepFailure};
 
 use super::exit::{Ending, Exit};
 
-/// The exit code of a pass: the most serious of all that went wrong.
-pub(super) fn of_pass(pass: &Pass) -> Exit {
-    let problems = if pass.problems.is_empty() { Exit::Done } else { Exit::Configuration };
-    let store = if pass.store_problems.is_empty() { Exit::Done } else { Exit::Store };
-    let reports = pass.reports.iter().map(of_report);
+/// Returns the exit code of a round: the most serious of all that went wrong.
+pub(super) fn of_round(round: &Round) -> Exit {
+    let problems = if round.problems.is_empty() { Exit::Done } else { Exit::Configuration };
+    let store = if round.store_problems.is_empty() { Exit::Done } else { Exit::Store };
+    let reports = round.reports.iter().map(of_report);
     reports.chain([problems, store]).max().unwrap_or(Exit::Done)
 }
 
-/// How following ends: with the status of the supervised command, where there is one.
+/// Returns how following ends: with the status of the supervised command, if there is one.
 pub(super) fn of_following(stopped: &Stopped) -> Ending {
     match stopped {
         Stopped::Asked => Exit::Done.into(),
@@ -36,7 +37,7 @@ fn of_report(report: &Report) -> Exit {
     report.dropped.iter().map(|(_, failure)| of_failure(failure)).chain([outcome]).max().unwrap_or(Exit::Done)
 }
 
-fn of_failure(failure: &Failure) -> Exit {
+fn of_failure(failure: &StepFailure) -> Exit {
     match failure.at {
         Stage::Render => Exit::Render,
         Stage::Check => Exit::Check,
@@ -53,13 +54,13 @@ mod tests {
 
     fn check(outcome: Outcome, expected: Exit) {
         let report = Report { outcome, ..Report::unchanged(Revision(1)) };
-        let pass = Pass { reports: vec![Report::unchanged(Revision(1)), report], ..Pass::default() };
-        assert_eq!(of_pass(&pass), expected);
+        let round = Round { reports: vec![Report::unchanged(Revision(1)), report], ..Round::default() };
+        assert_eq!(of_round(&round), expected);
     }
 
     #[test]
     fn the_worst_counts() {
-        let failure = |at| Failure::new(at, "x");
+        let failure = |at| StepFailure::new(at, "x");
         check(Outcome::Applied, Exit::Done);
         check(Outcome::ReloadOwed { cause: failure(Stage::Reload), nothing_runs: true }, Exit::Done);
         check(Outcome::ReloadOwed { cause: failure(Stage::Reload), nothing_runs: false }, Exit::Reload);
@@ -68,7 +69,7 @@ mod tests {
         check(Outcome::Stuck { cause: failure(Stage::Install), undo: failure(Stage::Restore) }, Exit::Stuck);
         let dropped = vec![("a.toml".into(), failure(Stage::Render))];
         let report = Report { dropped, outcome: Outcome::Applied, ..Report::unchanged(Revision(1)) };
-        let pass = Pass { reports: vec![report], store_problems: vec!["away".into()], ..Pass::default() };
-        assert_eq!(of_pass(&pass), Exit::Render, "the drop-out is more serious than the store");
+        let round = Round { reports: vec![report], store_problems: vec!["away".into()], ..Round::default() };
+        assert_eq!(of_round(&round), Exit::Render, "the drop-out is more serious than the store");
     }
 }

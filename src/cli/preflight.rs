@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::agent::loaded::Member;
-use crate::agent::rendering;
+use crate::agent::catalog::Member;
+use crate::agent::pass::view;
 use crate::config::settings::Settings;
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
@@ -13,21 +13,21 @@ use crate::world::{clock, terminal};
 use super::exit::Exit;
 use super::{counted, show};
 
-/// Looks, and says what it finds. A resource without keys is a warning.
+/// Checks, and prints its findings. A resource without keys is a warning.
 pub(super) async fn preflight(settings: Settings) -> Exit {
     let deadline = clock::now() + settings.preflight_timeout;
     let left = || deadline.saturating_duration_since(clock::now()).max(Duration::from_millis(1));
-    let loaded = show::load(&settings);
+    let catalog = show::load(&settings);
     terminal::print(&format!(
         "resources: {} loaded, {}\n",
-        loaded.members.len(),
-        counted(loaded.problems.len(), "problem")
+        catalog.members.len(),
+        counted(catalog.problems.len(), "problem")
     ));
-    let mut exit = if loaded.problems.is_empty() { Exit::Done } else { Exit::Configuration };
+    let mut exit = if catalog.problems.is_empty() { Exit::Done } else { Exit::Configuration };
     // That of the settings, and those of `[backend]` tables.
-    for store in &loaded.stores {
+    for store in &catalog.stores {
         let is_standard = store.settings.is_none();
-        let unused = is_standard && store.ranges.is_empty() && loaded.stores.len() > 1;
+        let unused = is_standard && store.ranges.is_empty() && catalog.stores.len() > 1;
         if unused {
             continue;
         }
@@ -46,10 +46,10 @@ pub(super) async fn preflight(settings: Settings) -> Exit {
     if exit == Exit::Store {
         return exit;
     }
-    let members: Vec<&Member> = loaded.members.iter().collect();
-    let trees = show::read_stores(&Settings { backend_timeout: left(), ..settings }, &loaded, &members).await;
+    let members: Vec<&Member> = catalog.members.iter().collect();
+    let trees = show::read_stores(&Settings { backend_timeout: left(), ..settings }, &catalog, &members).await;
     for member in members {
-        match trees.of(&loaded, member) {
+        match trees.of(&catalog, member) {
             Ok(tree) => terminal::print(&format!("{}\n", keys_of(&member.resource, &tree))),
             Err(worse) => exit = exit.max(worse),
         }
@@ -59,12 +59,12 @@ pub(super) async fn preflight(settings: Settings) -> Exit {
 
 /// How many keys a resource has.
 fn keys_of(resource: &Resource, tree: &Tree) -> String {
-    match rendering::view(resource, tree).iter().count() {
-        _ if resource.ranges.is_empty() => format!("{}: asks for no keys", resource.name),
+    match view(resource, tree).iter().count() {
+        _ if resource.ranges.is_empty() => format!("{}: asks for no keys", resource.id),
         0 => {
             let keys: Vec<String> = resource.keys.iter().map(|key| format!("{}{key}", resource.prefix)).collect();
-            format!("warning: {}: no key at or below {}", resource.name, keys.join(" "))
+            format!("warning: {}: no key at or below {}", resource.id, keys.join(" "))
         }
-        count => format!("{}: {count} keys", resource.name),
+        count => format!("{}: {count} keys", resource.id),
     }
 }

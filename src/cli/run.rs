@@ -1,13 +1,18 @@
-//! The modes: one pass, watch, interval; with `-noop` they show and change nothing.
+//! The modes: one round, watch, interval; with `-noop` they show and change nothing.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
+use crate::agent::catalog::{self, Confdirs};
 use crate::agent::facts::WorldFacts;
-use crate::agent::loaded::Sources;
-use crate::agent::run::{self, Follow, Plan, Previewed, ReceiptPlan};
+use crate::agent::follow::{self, Follow, FollowPlan};
+use crate::agent::once::{self, OncePlan};
+use crate::agent::pass::{LastStep, Shown, Terms};
+use crate::agent::receipt_key::ReceiptPlan;
+use crate::agent::run::{Outlook, Show};
+use crate::agent::supervisor::CommandPlan;
 use crate::apply::{self, Context, preview};
 use crate::config::settings::{Color, Mode, Settings, layers};
 use crate::model::report::Rendered;
@@ -16,53 +21,65 @@ use crate::render::Facts;
 use crate::status::Shared;
 use crate::status::diff::{self, Style};
 use crate::status::events;
-use crate::world::{clock, fs, host, http, terminal};
+use crate::world::fs::{self, folder};
+use crate::world::{clock, host, http, terminal};
 
 use super::exit::{Ending, Exit};
 use super::{outcome, state};
 
-/// Does what the mode says, with a command to supervise where there is one.
+/// Does what the mode says, with a command to supervise if there is one.
 pub(super) async fn run(settings: Settings, command: Option<Vec<String>>) -> Ending {
+    let complain = |problem: String, exit: Exit| {
+        terminal::complain(&format!("{problem}\n"));
+        exit.into()
+    };
     let state_folder = match state::folder(&settings.state_dir) {
         Ok(folder) => folder,
-        Err(problem) => {
-            terminal::complain(&format!("{problem}\n"));
-            return Exit::Configuration.into();
-        }
+        Err(problem) => return complain(problem, Exit::Configuration),
     };
     let is_daemon = settings.mode != Mode::Onetime;
     let daemon_lock = match state_folder.as_deref().filter(|_| is_daemon).map(state::become_daemon).transpose() {
         Ok(lock) => lock,
-        Err(problem) => {
-            terminal::complain(&format!("{problem}\n"));
-            return Exit::Lock.into();
-        }
+        Err(problem) => return complain(problem, Exit::Lock),
     };
     let listener = match listener(&settings).await {
         Ok(listener) => listener,
-        Err(problem) => {
-            terminal::complain(&format!("{problem}\n"));
-            return Exit::Configuration.into();
-        }
+        Err(problem) => return complain(problem, Exit::Configuration),
     };
-    let plan = Plan { listener, ..plan(&settings, state_folder, command) };
-    events::starting(&plan.sources.confdirs, &settings.store, &manner(settings.mode));
-    let ending = match settings.mode {
-        Mode::Onetime => {
-            let pass = run::once(plan).await;
-            for problem in &pass.store_problems {
-                tracing::error!("{problem}");
-            }
-            outcome::of_pass(&pass).into()
+    let outlook = outlook(&settings, state_folder);
+    let confdirs = confdirs(&settings);
+    events::starting(&confdirs.folders, &settings.store, &manner(settings.mode));
+    let following = match settings.mode {
+        Mode::Onetime => None,
+        Mode::Watch { resync } => Some(Follow::Watch(resync)),
+        Mode::Interval(pause) => Some(Follow::Interval(pause)),
+    };
+    let ending = match following {
+        None => round(&settings, outlook, &confdirs).await,
+        Some(follow) => {
+            let plan = follow_plan(&settings, outlook, confdirs, follow);
+            let command = command.map(|command| CommandPlan {
+                command,
+                start_timeout: settings.backend_timeout,
+                stop_timeout: settings.stop_timeout,
+            });
+            outcome::of_following(&follow::follow(FollowPlan { listener, command, ..plan }).await)
         }
-        Mode::Watch { resync } => outcome::of_following(&run::follow(plan, Follow::Watch(resync)).await),
-        Mode::Interval(pause) => outcome::of_following(&run::follow(plan, Follow::Interval(pause)).await),
     };
     drop(daemon_lock);
     ending
 }
 
-/// The listener of the status pages. A single pass is over before anybody could ask.
+async fn round(settings: &Settings, outlook: Outlook, confdirs: &Confdirs) -> Ending {
+    let catalog = Arc::new(catalog::load(confdirs, &facts(settings), None));
+    let round = once::once(once_plan(settings, outlook), catalog).await;
+    for problem in &round.store_problems {
+        tracing::error!("{problem}");
+    }
+    outcome::of_round(&round).into()
+}
+
+/// Binds the listener of the status pages. A single round is over before anybody could ask.
 async fn listener(settings: &Settings) -> Result<Option<TcpListener>, String> {
     let Some(address) = settings.metrics_addr.as_deref().filter(|_| settings.mode != Mode::Onetime) else {
         return Ok(None);
@@ -76,7 +93,7 @@ async fn listener(settings: &Settings) -> Result<Option<TcpListener>, String> {
     }
 }
 
-/// How it works, in a few words.
+/// Describes the mode in a few words.
 fn manner(mode: Mode) -> String {
     let seconds = |pause: std::time::Duration| pause.as_secs_f64();
     match mode {
@@ -89,40 +106,57 @@ fn manner(mode: Mode) -> String {
     }
 }
 
-fn plan(settings: &Settings, state_folder: Option<PathBuf>, command: Option<Vec<String>>) -> Plan {
-    let style = settings.diff.then(|| style(settings));
-    let preview: Option<run::Preview> =
-        settings.noop.then(|| Box::new(move |what: Previewed<'_>| show_previewed(&what, style)) as run::Preview);
-    Plan {
-        sources: sources(settings),
-        facts: facts(settings),
+/// Returns what a round over this store needs to know.
+pub(super) fn once_plan(settings: &Settings, outlook: Outlook) -> OncePlan {
+    OncePlan {
+        outlook,
         store: settings.store.clone(),
-        context: Arc::new(Context::new(apply::Settings {
-            state_folder,
-            onetime: settings.mode == Mode::Onetime,
-            keep_stage_file: settings.keep_stage_file,
-            lock_timeout: std::time::Duration::ZERO,
-            nginx: apply::NginxSettings {
-                binary: settings.nginx.binary.clone(),
-                conf: settings.nginx.conf.clone(),
-                pid_file: settings.nginx.pid_file.clone(),
-                error_log: settings.nginx.error_log.clone(),
-            },
-        })),
-        preview,
-        board: Shared::new(backend(&settings.store), clock::now()),
-        listener: None,
-        fail_fast: settings.fail_fast,
         store_timeout: settings.backend_timeout,
-        shutdown_timeout: settings.shutdown_timeout,
-        receipt: receipt(settings),
-        command,
-        stop_timeout: settings.stop_timeout,
+        fail_fast: settings.fail_fast,
+        only: None,
     }
 }
 
-/// The store's kind, as it is named on the command line.
-fn backend(store: &StoreSettings) -> &'static str {
+fn follow_plan(settings: &Settings, outlook: Outlook, confdirs: Confdirs, follow: Follow) -> FollowPlan {
+    FollowPlan {
+        outlook,
+        confdirs,
+        facts: facts(settings),
+        store: settings.store.clone(),
+        follow,
+        listener: None,
+        receipt: receipt(settings),
+        command: None,
+        shutdown_timeout: settings.shutdown_timeout,
+    }
+}
+
+/// Returns what the passes of a run have in common: they apply, or show what they would do.
+fn outlook(settings: &Settings, state_folder: Option<PathBuf>) -> Outlook {
+    let style = settings.diff.then(|| style(settings));
+    let show = settings.noop.then(|| Box::new(move |shown: &Shown| show_previewed(shown, style)) as Show);
+    let last_step = if settings.noop { LastStep::Preview } else { LastStep::Apply };
+    let context = Arc::new(Context::new(apply_settings(settings, state_folder)));
+    Outlook {
+        terms: Arc::new(Terms::new(context, last_step, settings.fail_fast)),
+        show,
+        board: Shared::new(backend(&settings.store), clock::now()),
+        logs: true,
+    }
+}
+
+fn apply_settings(settings: &Settings, state_folder: Option<PathBuf>) -> apply::Settings {
+    apply::Settings {
+        state_folder,
+        onetime: settings.mode == Mode::Onetime,
+        keep_stage_file: settings.keep_stage_file,
+        lock_timeout: std::time::Duration::ZERO,
+        nginx: settings.nginx.clone(),
+    }
+}
+
+/// Returns the store's kind as the command line names it.
+pub(super) fn backend(store: &StoreSettings) -> &'static str {
     match store {
         StoreSettings::Etcd(_) => "etcd",
         StoreSettings::File(_) => "file",
@@ -130,7 +164,7 @@ fn backend(store: &StoreSettings) -> &'static str {
     }
 }
 
-/// As whom and where to tell how far we have come; a single pass and one that changes nothing have nothing to tell.
+/// Returns as whom and where to publish the receipt. A single round, and a run that changes nothing, have none.
 fn receipt(settings: &Settings) -> Option<ReceiptPlan> {
     let wanted = settings.receipts && settings.mode != Mode::Onetime && !settings.noop;
     let StoreSettings::Etcd(store) = settings.store.clone() else { return None };
@@ -144,25 +178,25 @@ fn receipt(settings: &Settings) -> Option<ReceiptPlan> {
     }
 }
 
-/// Answers for templates.
+/// Returns the facts that templates can query.
 pub(super) fn facts(settings: &Settings) -> Arc<dyn Facts> {
     let binary = Some(&settings.nginx.binary).filter(|binary| !binary.as_os_str().is_empty());
     Arc::new(WorldFacts::new(binary.map_or_else(|| "nginx".into(), PathBuf::clone)))
 }
 
-/// Where conf.d and templates are: `/etc/confd` serves where nobody says and only that exists.
-pub(super) fn sources(settings: &Settings) -> Sources {
-    let missing = settings.confdirs.iter().all(|confdir| !terminal::folder_exists(confdir));
+/// Returns where conf.d and templates are: `/etc/confd` if no setting says so and only that exists.
+pub(super) fn confdirs(settings: &Settings) -> Confdirs {
+    let missing = settings.confdirs.iter().all(|confdir| !folder::is_folder(confdir));
     let confd = Path::new(layers::CONFD_CONFDIR);
-    let confdirs = if !settings.confdirs_given && missing && terminal::folder_exists(confd) {
+    let folders = if !settings.confdirs_given && missing && folder::is_folder(confd) {
         vec![confd.to_owned()]
     } else {
         settings.confdirs.clone()
     };
-    Sources { confdirs, defaults: settings.resource_defaults(), only: settings.resource.clone() }
+    Confdirs { folders, defaults: settings.resource_defaults(), only: settings.resource.clone() }
 }
 
-/// How differences are shown.
+/// Returns how differences are shown.
 pub(super) fn style(settings: &Settings) -> Style {
     let color = match settings.color {
         Color::Always => true,
@@ -172,25 +206,24 @@ pub(super) fn style(settings: &Settings) -> Style {
     Style { context_lines: settings.diff_context, color }
 }
 
-/// Says that one file would change; shows how, where a style is given.
-fn show_previewed(what: &Previewed<'_>, style: Option<Style>) -> bool {
-    match what {
-        Previewed::File(rendered) => show_preview(rendered, style),
-        Previewed::Gone(dest) => {
+/// Logs that one file would change; shows how, if a style is given.
+fn show_previewed(shown: &Shown, style: Option<Style>) {
+    match shown {
+        Shown::File(rendered) => drop(show_preview(rendered, style)),
+        Shown::Gone(dest) => {
             tracing::warn!("Noop mode enabled. {} will not be removed", dest.display());
-            style.is_none_or(|style| show_removal(dest, style))
+            style.into_iter().for_each(|style| show_removal(dest, style));
         }
     }
 }
 
-/// Prints a file that would go.
-pub(super) fn show_removal(dest: &Path, style: Style) -> bool {
+/// Prints a file that would be removed.
+pub(super) fn show_removal(dest: &Path, style: Style) {
     let old = fs::read(dest).ok().flatten().map(|on_disk| on_disk.bytes);
     terminal::print(&diff::unified(dest, old.as_deref(), None, style));
-    true
 }
 
-/// Says that one destination would change, and answers whether it would; shows how, where a style is given.
+/// Logs that one destination would change, and returns whether it would; shows how, if a style is given.
 pub(super) fn show_preview(rendered: &Rendered, style: Option<Style>) -> bool {
     let dest = &rendered.resource.dest;
     match preview::preview(rendered) {
@@ -206,7 +239,7 @@ pub(super) fn show_preview(rendered: &Rendered, style: Option<Style>) -> bool {
         }
         Ok(_) => false,
         Err(failure) => {
-            tracing::error!(resource = %rendered.resource.name, "{failure}");
+            tracing::error!(resource = %rendered.resource.id, "{failure}");
             true
         }
     }

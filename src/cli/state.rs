@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::settings::StateDir;
-use crate::world::environment;
 use crate::world::fs::install::make_folders;
+use crate::world::host;
 use crate::world::lock::Lock;
 
-/// Where state is kept when nobody says.
+/// The default state folder.
 const SYSTEM_FOLDER: &str = "/var/lib/upstreamd";
 
-/// The state folder, made where it was missing; `None` where there is to be none or none can be had.
+/// Returns the state folder, created if it was missing; `None` if it is switched off or none is available.
 ///
 /// # Errors
 /// A folder that was asked for cannot be used.
@@ -36,8 +36,8 @@ pub(super) fn folder(wanted: &StateDir) -> Result<Option<PathBuf>, String> {
 }
 
 fn user_folder() -> Option<PathBuf> {
-    let state_home = environment::path("XDG_STATE_HOME").filter(|path| path.is_absolute());
-    let home = || environment::path("HOME").map(|home| home.join(".local/state"));
+    let state_home = host::env_path("XDG_STATE_HOME").filter(|path| path.is_absolute());
+    let home = || host::env_path("HOME").map(|home| home.join(".local/state"));
     state_home.or_else(home).map(|path| path.join("upstreamd"))
 }
 

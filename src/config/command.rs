@@ -3,8 +3,9 @@
 
 use crate::model::resource::CommandPart;
 
-use super::problem::{Problem, shown};
+use crate::model::problem::Problem;
 use crate::model::suggest;
+use crate::model::text::shown;
 
 const NAMES: [&str; 2] = ["src", "dest"];
 

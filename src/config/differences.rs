@@ -3,8 +3,8 @@
 
 use crate::model::resource::{Engine, Resource};
 
-use super::problem::{Place, Position, Problem};
 use super::resource::PrefixMode;
+use crate::model::problem::{Place, Position, Problem};
 
 /// The differences of one resource whose template is confd's. `text` is its file, `prefix` the global prefix and how it goes
 /// together with the resource's own.
@@ -15,7 +15,7 @@ pub fn of_resource(resource: &Resource, text: &str, prefix: (&str, PrefixMode)) 
     let field = |name: &str| Field::find(text, name);
     let mut found = Vec::new();
     let mut tell = |name: &str, field: Option<Field<'_>>, message: String| {
-        let place = |field: Field<'_>| Place { file: resource.file.clone(), position: Some(field.position) };
+        let place = |field: Field<'_>| Place::at(&resource.file, field.position);
         found.extend(field.map(|field| Problem::new(format!("{name}: {message}")).at(place(field))));
     };
     if let Some(mode) = field("mode")
@@ -70,7 +70,7 @@ pub fn of_group(resources: &[&Resource]) -> Option<Problem> {
     if others.is_empty() || !is_confds || (first.check.is_none() && first.reload.is_none()) {
         return None;
     }
-    let names: Vec<&str> = others.iter().map(|resource| &*resource.name).collect();
+    let names: Vec<&str> = others.iter().map(|resource| &**resource.name()).collect();
     let message = format!(
         "shares its commands with {}: one check and one reload for all of them; confd runs them for each",
         names.join(" ")

@@ -9,8 +9,9 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::problem::{Place, Problem, before, shown};
+use crate::model::problem::{Place, Problem, before};
 use crate::model::suggest;
+use crate::model::text::shown;
 
 /// A parsed TOML text. A text with syntax errors still gives what could be read of it.
 pub(crate) struct Document<'t> {

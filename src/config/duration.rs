@@ -1,8 +1,10 @@
 //! Durations as confd writes them, which is Go's way: `1m30s`, `500ms`, `1.5h`. Never negative, never without a unit.
+//! jiff's parser is another language: it refuses `.5s`, `1.s`, `1.5h30m` and `30s1m`, which Go takes, and takes `5 seconds`.
 
 use std::time::Duration;
 
-use super::problem::{Problem, shown};
+use crate::model::problem::Problem;
+use crate::model::text::shown;
 
 /// The units, longest spelling first where one begins another.
 const UNITS: &[(&str, u128)] = &[

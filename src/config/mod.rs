@@ -6,7 +6,6 @@ mod command;
 pub mod differences;
 mod document;
 pub mod duration;
-pub mod problem;
 pub mod resource;
 pub mod service;
 pub mod set;

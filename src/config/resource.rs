@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::generation::Endpoint;
-use crate::model::resource::{Engine, Escape, OnReloadFailure, OutputFormat, Resource, Verify};
+use crate::model::resource::{Engine, Escape, InstanceId, OnReloadFailure, OutputFormat, Resource, Verify};
 
 use super::document::{Document, Field, Fields};
-use super::problem::{Place, Problem, shown};
+use crate::model::path;
+use crate::model::problem::{Place, Problem};
 use crate::model::suggest;
+use crate::model::text::shown;
 
 use outline::{NamedTemplate, Outline, Reading};
 
@@ -196,7 +198,7 @@ fn read_template(
     let (dest, keys) = (dest?, keys?);
     let for_each = for_each::fit(fields, (is_given, names), &dest, &keys.keys);
     let resource = Resource {
-        name: Arc::clone(&file.name),
+        id: InstanceId::whole(&file.name),
         file: file.path.clone(),
         src: src.name,
         backend: None,
@@ -220,7 +222,6 @@ fn read_template(
         guard,
         needs,
         for_each,
-        item: None,
     };
     Some(PlacedResource { resource, dest: dest.place })
 }
@@ -314,18 +315,10 @@ struct Source {
 /// The template's name below the templates folder, cleaned, and its language.
 fn source(field: &Field<'_>, engine: Option<Engine>) -> Result<Source, Problem> {
     let text = field.text()?;
-    let mut parts = Vec::new();
-    for part in text.split('/') {
-        match part {
-            "" | "." => {}
-            ".." if parts.pop().is_none() => {
-                return Err(Problem::new(format!("`src` {} leaves the templates folder", shown(text)))
-                    .hint("name a template below that folder"));
-            }
-            ".." => {}
-            name => parts.push(name),
-        }
-    }
+    let parts = path::inside(text).ok_or_else(|| {
+        Problem::new(format!("`src` {} leaves the templates folder", shown(text)))
+            .hint("name a template below that folder")
+    })?;
     if parts.is_empty() {
         return Err(Problem::new("`src` is empty").hint("name a template below the templates folder"));
     }

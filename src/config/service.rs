@@ -10,7 +10,8 @@ use crate::model::suggest;
 
 use super::document::{Document, Fields};
 use super::duration;
-use super::problem::{Place, Problem, Problems, shown};
+use crate::model::problem::{Place, Problem, Problems};
+use crate::model::text::shown;
 
 mod check;
 mod names;

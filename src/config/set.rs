@@ -7,9 +7,9 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::model::resource::Resource;
 
-use super::problem::{Problem, Problems};
 use super::resource::outline::{Account, NamedTemplate};
 use super::resource::{Defaults, PlacedResource, ResourceFile, read};
+use crate::model::problem::{Problem, Problems};
 use crate::model::suggest;
 
 /// What conf.d says.
@@ -83,8 +83,8 @@ fn shared_destinations<'a>(
             Entry::Occupied(first) => {
                 let message = format!(
                     "`{}` and `{}` both write `{}`",
-                    first.get().resource.name,
-                    resource.resource.name,
+                    first.get().resource.id,
+                    resource.resource.id,
                     resource.resource.dest.display()
                 );
                 let hint = format!("give each a `dest` of its own; the other one is at {}", first.get().dest);

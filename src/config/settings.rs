@@ -4,10 +4,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::model::nginx::NginxSettings;
 use crate::model::store::StoreSettings;
 
-use super::problem::{Problem, Problems, shown};
 use super::resource::{Defaults, PrefixMode, clean_prefix};
+use crate::model::problem::{Problem, Problems};
+use crate::model::text::shown;
 
 mod file;
 pub mod layers;
@@ -158,19 +160,6 @@ pub enum LogFormat {
     Text,
     /// A line of JSON.
     Json,
-}
-
-/// Which nginx is meant; what is `None` is asked of nginx itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NginxSettings {
-    /// The program: a path, or a name to look up in `$PATH`.
-    pub binary: PathBuf,
-    /// Its main file.
-    pub conf: Option<PathBuf>,
-    /// Its pid file.
-    pub pid_file: Option<PathBuf>,
-    /// Its error log.
-    pub error_log: Option<PathBuf>,
 }
 
 impl Settings {

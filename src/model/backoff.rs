@@ -31,7 +31,7 @@ impl Backoff {
     /// The pause after one more failure: between half and all of a limit that doubles from 100 ms to the longest (10 s).
     /// `random` is from 0 up to 1.
     pub fn next_delay(&mut self, random: f64) -> Duration {
-        let limit = FIRST.saturating_mul(1 << self.failures.min(16)).min(self.longest);
+        let limit = doubled(FIRST, self.failures, self.longest);
         self.failures = self.failures.saturating_add(1);
         limit.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
     }
@@ -40,6 +40,11 @@ impl Backoff {
     pub fn reset(&mut self) {
         self.failures = 0;
     }
+}
+
+/// Returns `first`, doubled for each failure up to the longest.
+pub fn doubled(first: Duration, failures: u32, longest: Duration) -> Duration {
+    first.saturating_mul(1 << failures.min(16)).min(longest)
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ pub struct WatchMessage {
     /// The watcher is there. Carries no events.
     pub created: bool,
     /// The watcher is gone, and why.
-    pub cancelled: Option<Failure>,
+    pub cancelled: Option<EtcdFailure>,
     /// More of the same revisions follows in the next message of this watcher.
     pub is_fragment: bool,
     /// What changed.
@@ -83,7 +83,7 @@ pub struct WatchEvent {
 
 /// Something that etcd or the way to it did not do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct EtcdFailure {
     /// What it means for the session.
     pub kind: FailureKind,
     /// What went wrong, for people.
@@ -107,10 +107,10 @@ pub enum FailureKind {
     TooLarge,
 }
 
-impl Failure {
+impl EtcdFailure {
     /// A failure that another endpoint or a later time may mend.
-    pub fn unreachable(problem: impl Into<String>) -> Failure {
-        Failure { kind: FailureKind::Unreachable, problem: problem.into() }
+    pub fn unreachable(problem: impl Into<String>) -> EtcdFailure {
+        EtcdFailure { kind: FailureKind::Unreachable, problem: problem.into() }
     }
 }
 

@@ -98,48 +98,9 @@ impl fmt::Display for Revision {
     }
 }
 
-/// Cleans a slash path lexically, as Go's `path.Clean` does after a leading `/` is added:
-/// one leading slash, no empty or `.` parts, `..` resolved, no trailing slash.
-pub fn clean_path(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            other => parts.push(other),
-        }
-    }
-    let mut cleaned = String::with_capacity(path.len() + 1);
-    for part in parts {
-        cleaned.push('/');
-        cleaned.push_str(part);
-    }
-    if cleaned.is_empty() {
-        cleaned.push('/');
-    }
-    cleaned
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn paths_are_cleaned_like_go_path_clean() {
-        for (input, expected) in [
-            ("services", "/services"),
-            ("/services/", "/services"),
-            ("//a///b/./c/", "/a/b/c"),
-            ("/a/../b", "/b"),
-            ("../x", "/x"),
-            ("", "/"),
-            ("/", "/"),
-        ] {
-            assert_eq!(clean_path(input), expected, "{input:?}");
-        }
-    }
 
     #[test]
     fn debug_never_shows_a_value() {

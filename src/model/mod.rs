@@ -2,6 +2,7 @@
 //! Rank 1: uses nothing of this crate, touches nothing outside the process. Pure.
 
 pub mod backoff;
+pub mod dns;
 pub mod etcd;
 pub mod event;
 pub mod for_each;
@@ -13,6 +14,11 @@ pub mod key;
 pub mod lease;
 pub mod natural;
 pub mod needs;
+pub mod nginx;
+pub mod note;
+pub mod outward;
+pub mod path;
+pub mod problem;
 pub mod process;
 pub mod range;
 pub mod receipt;
@@ -22,5 +28,6 @@ pub mod service;
 mod shell;
 pub mod store;
 pub mod suggest;
+pub mod text;
 pub mod tree;
 pub mod view;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::guard::Decision;
 use super::key::Revision;
 use super::process::Process;
-use super::resource::Resource;
+use super::resource::{InstanceId, Resource};
 
 /// A resource with the bytes that its destination is to hold.
 #[derive(Clone, Debug)]
@@ -61,7 +61,7 @@ impl fmt::Display for Stage {
 
 /// A step that did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct StepFailure {
     /// Which step.
     pub at: Stage,
     /// What went wrong, naming action and object, without key values.
@@ -70,14 +70,14 @@ pub struct Failure {
     pub output: String,
 }
 
-impl Failure {
+impl StepFailure {
     /// A failure without command output.
-    pub fn new(at: Stage, message: impl Into<String>) -> Failure {
-        Failure { at, message: message.into(), output: String::new() }
+    pub fn new(at: Stage, message: impl Into<String>) -> StepFailure {
+        StepFailure { at, message: message.into(), output: String::new() }
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for StepFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} failed: {}", self.at, self.message)
     }
@@ -93,25 +93,25 @@ pub enum Outcome {
     /// The checked files are in place, but the reload still has to be done.
     ReloadOwed {
         /// Why it could not be done.
-        cause: Failure,
+        cause: StepFailure,
         /// Nothing runs that would need it: nginx has no master, and reads the new files when it starts.
         nothing_runs: bool,
     },
     /// Refused before anything live was touched.
-    Rejected(Failure),
+    Rejected(StepFailure),
     /// The previous files are back.
     RolledBack {
         /// What failed.
-        cause: Failure,
+        cause: StepFailure,
         /// Reloading the previous configuration failed too.
-        reload_old: Option<Failure>,
+        reload_old: Option<StepFailure>,
     },
     /// The previous files could not be put back: a person has to look. Retried.
     Stuck {
         /// What failed first.
-        cause: Failure,
+        cause: StepFailure,
         /// Why it could not be undone.
-        undo: Failure,
+        undo: StepFailure,
     },
 }
 
@@ -168,9 +168,9 @@ pub struct Report {
     /// Files of a `for_each` that went (or would have gone), their name being gone from the store.
     pub removed: Vec<PathBuf>,
     /// Resources that could not take part, and why; the others went on without them.
-    pub dropped: Vec<(Arc<str>, Failure)>,
+    pub dropped: Vec<(InstanceId, StepFailure)>,
     /// Resources whose last good file stays because of what the store has lost, and why.
-    pub held: Vec<(Arc<str>, Decision)>,
+    pub held: Vec<(InstanceId, Decision)>,
     /// Things that people should know, each said once.
     pub warnings: Vec<String>,
     /// Whether the reload command ran.
@@ -226,7 +226,7 @@ impl Report {
     }
 
     /// The failure that people should hear of first.
-    pub fn first_failure(&self) -> Option<&Failure> {
+    pub fn first_failure(&self) -> Option<&StepFailure> {
         match &self.outcome {
             Outcome::Unchanged | Outcome::Applied => self.dropped.first().map(|(_, failure)| failure),
             Outcome::ReloadOwed { cause, .. }

@@ -1,6 +1,7 @@
 //! A template resource after validation, and the group of resources that share their commands.
 //! Everything here is already checked: code downstream re-checks nothing.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +16,8 @@ use super::store::StoreSettings;
 /// One `[template]` table of conf.d, validated.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resource {
-    /// The TOML file's path below conf.d: how people name the resource (`app.toml`, `sub/app.toml`).
-    pub name: Arc<str>,
+    /// Which resource of conf.d this is, or which instance of one.
+    pub id: InstanceId,
     /// The TOML file itself, for messages.
     pub file: PathBuf,
     /// Template name below the templates folder.
@@ -61,41 +62,52 @@ pub struct Resource {
     pub guard: Guard,
     /// Keys that it cannot do without.
     pub needs: Needs,
-    /// One file for each name in the store.
+    /// One file for each name in the store; `None` on the instances that a pass makes of such a resource.
     pub for_each: Option<ForEach>,
-    /// Which of these names this is; set on the resources that such a one is made into at each pass.
-    pub item: Option<Item>,
 }
 
-/// A name in the store that has a file of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Item {
-    /// The name, as templates see it.
-    pub name: Arc<str>,
-    /// The resource with the `for_each`.
+/// A resource of conf.d, or one instance of a resource with `for_each`. Prints as people name it: `app.toml`, `app.toml[web]`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InstanceId {
+    /// The TOML file's path below conf.d (`app.toml`, `sub/app.toml`).
     pub resource: Arc<str>,
+    /// The name in the store that the instance is for, as templates see it; `None` for the resource itself.
+    pub item: Option<Arc<str>>,
+}
+
+impl InstanceId {
+    /// Returns the id of a resource of conf.d itself.
+    pub fn whole(resource: &Arc<str>) -> InstanceId {
+        InstanceId { resource: Arc::clone(resource), item: None }
+    }
+}
+
+impl From<&str> for InstanceId {
+    fn from(resource: &str) -> InstanceId {
+        InstanceId { resource: Arc::from(resource), item: None }
+    }
+}
+
+impl fmt::Display for InstanceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.item {
+            None => f.write_str(&self.resource),
+            Some(item) => write!(f, "{}[{}]", self.resource, item.escape_debug()),
+        }
+    }
 }
 
 impl Resource {
-    /// The resource of conf.d that this is, or is a part of.
-    pub fn of_conf_d(&self) -> &Arc<str> {
-        self.item.as_ref().map_or(&self.name, |item| &item.resource)
+    /// Returns the name of the resource of conf.d that this is, or is an instance of.
+    pub fn name(&self) -> &Arc<str> {
+        &self.id.resource
     }
 
-    /// The resource for one of its names.
-    pub fn for_item(&self, name: &str, dest: PathBuf) -> Resource {
-        let item = Item { name: Arc::from(name), resource: Arc::clone(&self.name) };
-        let told = Arc::from(format!("{}[{}]", self.name, name.escape_debug()));
-        // What is needed is asked once, for all names.
-        Resource { name: told, dest, for_each: None, needs: Needs::default(), item: Some(item), ..self.clone() }
-    }
-}
-
-/// The resource of conf.d that a name told to people belongs to: a file of a `for_each` has its own in brackets behind it.
-pub fn name_in_conf_d(told: &str) -> &str {
-    match told.find(".toml[") {
-        Some(at) if told.ends_with(']') => &told[..at + ".toml".len()],
-        _ => told,
+    /// Returns the instance for one name in the store.
+    pub fn instance(&self, name: &str, dest: PathBuf) -> Resource {
+        let id = InstanceId { item: Some(Arc::from(name)), ..self.id.clone() };
+        // `require` and `wait_for` are asked once, for all instances.
+        Resource { id, dest, for_each: None, needs: Needs::default(), ..self.clone() }
     }
 }
 
@@ -274,15 +286,16 @@ mod tests {
     }
 
     #[test]
-    fn a_name_leads_to_its_file_in_conf_d() {
-        for (told, expected) in [
-            ("a.toml", "a.toml"),
-            ("a.toml[x]", "a.toml"),
-            ("a[1].toml", "a[1].toml"),
-            ("a[1].toml[x[2].toml]", "a[1].toml"),
-            ("a.toml[", "a.toml["),
+    fn an_id_prints_as_people_name_the_file() {
+        for (resource, item, expected) in [
+            ("a.toml", None, "a.toml"),
+            ("a.toml", Some("x"), "a.toml[x]"),
+            ("a[1].toml", None, "a[1].toml"),
+            ("a[1].toml", Some("x[2].toml"), "a[1].toml[x[2].toml]"),
+            ("a.toml", Some("x\n"), "a.toml[x\\n]"),
         ] {
-            assert_eq!(name_in_conf_d(told), expected, "{told}");
+            let id = InstanceId { item: item.map(Arc::from), ..InstanceId::from(resource) };
+            assert_eq!(id.to_string(), expected);
         }
     }
 }

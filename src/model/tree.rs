@@ -4,7 +4,8 @@
 use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
 
-use super::key::{Key, Revision, Value, clean_path};
+use super::key::{Key, Revision, Value};
+use super::path;
 
 /// Keys and values at one revision. Clones share everything.
 #[derive(Clone, Debug, Default)]
@@ -151,7 +152,7 @@ fn unclean_path(key: &Key) -> Option<Key> {
     if !suspicious {
         return None;
     }
-    let cleaned = clean_path(text);
+    let cleaned = path::rooted(text);
     (cleaned != text).then(|| Key::from(cleaned.as_str()))
 }
 

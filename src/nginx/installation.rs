@@ -39,7 +39,7 @@ impl Default for Built {
 /// What `nginx -V` says that it was built with; packages' usual places stand in for what it does not say.
 pub fn built_with(version_output: &str) -> Built {
     let defaults = Built::default();
-    let words: Vec<&str> = version_output.split_whitespace().collect();
+    let words = words(version_output);
     let argument = |name: &str| words.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
     let prefix = argument("--prefix").map(PathBuf::from).unwrap_or(defaults.prefix);
     let path = |name: &str, default: PathBuf| argument(name).map_or(default, |path| prefix.join(path));
@@ -72,8 +72,8 @@ impl Version {
 
 /// The nginx program that a command names: its first word that is `nginx`, or a path that ends so.
 pub fn program_named_in(shell_text: &str) -> Option<PathBuf> {
-    let words = shell_text.split_whitespace().map(|word| word.trim_matches(['\'', '"']));
-    words
+    words(shell_text)
+        .iter()
         .map(Path::new)
         .find(|word| word.file_name().is_some_and(|name| name == "nginx") && word.is_absolute())
         .map(Path::to_owned)
@@ -90,7 +90,7 @@ pub enum WorkerProcesses {
 
 /// The main configuration file that a command of nginx's names with `-c`, and the prefix it names with `-p`.
 pub fn files_named_in(shell_text: &str) -> (Option<PathBuf>, Option<PathBuf>) {
-    let words: Vec<&str> = shell_text.split_whitespace().map(|word| word.trim_matches(['\'', '"'])).collect();
+    let words = words(shell_text);
     let after = |flag: &str| {
         let word = words.iter().position(|word| *word == flag).and_then(|at| words.get(at + 1));
         word.filter(|word| !word.starts_with("{{")).map(PathBuf::from)
@@ -100,9 +100,7 @@ pub fn files_named_in(shell_text: &str) -> (Option<PathBuf>, Option<PathBuf>) {
 
 /// Whether the main configuration that a command names is the staged file: `nginx -t -c {{.src}}`.
 pub fn checks_staged_conf(shell_text: &str) -> bool {
-    let mut words =
-        shell_text.split_whitespace().map(|word| word.trim_matches(['\'', '"'])).skip_while(|word| *word != "-c");
-    words.nth(1).is_some_and(|word| word.starts_with("{{"))
+    words(shell_text).into_iter().skip_while(|word| word != "-c").nth(1).is_some_and(|word| word.starts_with("{{"))
 }
 
 /// Whether the command is nothing but nginx's own signaller, as in `/usr/sbin/nginx -s reload`. When that fails, no signal
@@ -111,9 +109,14 @@ pub fn is_plain_signaller(shell_text: &str) -> bool {
     if shell_text.contains(['&', '|', ';', '<', '>', '`', '$', '(', ')', '\n']) {
         return false;
     }
-    let words: Vec<&str> = shell_text.split_whitespace().map(|word| word.trim_matches(['\'', '"'])).collect();
+    let words = words(shell_text);
     let program = words.first().and_then(|program| Path::new(program).file_name());
     program.is_some_and(|name| name == "nginx") && words.windows(2).any(|pair| pair == ["-s", "reload"])
+}
+
+/// The words of a command line without their quotes. One whose quotes do not end is taken apart at its blanks.
+fn words(shell_text: &str) -> Vec<String> {
+    shlex::split(shell_text).unwrap_or_else(|| shell_text.split_whitespace().map(str::to_owned).collect())
 }
 
 /// The pid file that a main configuration sets, resolved against `prefix` where relative.
@@ -214,6 +217,23 @@ mod tests {
             (Some("/srv/n.conf".into()), Some("/srv".into()))
         );
         assert_eq!(files_named_in("service nginx reload"), (None, None));
+        for quoted in
+            ["nginx -c '/srv/my site/n.conf' -t", "nginx -c \"/srv/my site/n.conf\"", "nginx -c /srv/my\\ site/n.conf"]
+        {
+            assert_eq!(files_named_in(quoted).0, Some("/srv/my site/n.conf".into()), "{quoted}");
+        }
+        assert_eq!(files_named_in("echo 'never ends; nginx -c /n.conf").0, Some("/n.conf".into()));
+        assert_eq!(files_named_in("nginx -t -c {{.src}}").0, None);
+    }
+
+    #[test]
+    fn a_check_of_the_staged_file_is_known() {
+        for text in ["nginx -t -c {{.src}}", "nginx -t -c '{{.src}}'", "/opt/my\\ nginx/nginx -c \"{{ .src }}\" -t"] {
+            assert!(checks_staged_conf(text), "{text}");
+        }
+        for text in ["nginx -t", "nginx -t -c /etc/nginx/nginx.conf", "nginx -t -c"] {
+            assert!(!checks_staged_conf(text), "{text}");
+        }
     }
 
     #[test]
@@ -227,6 +247,8 @@ mod tests {
         };
         assert_eq!(built_with(output), expected);
         assert_eq!(built_with(""), Built::default());
+        let quoted = built_with("configure arguments: --prefix='/opt/my nginx' --pid-path=run/n.pid");
+        assert_eq!(quoted.pid_file, PathBuf::from("/opt/my nginx/run/n.pid"));
     }
 
     #[test]
@@ -234,6 +256,7 @@ mod tests {
         for (text, program) in [
             ("/usr/sbin/nginx -t", Some("/usr/sbin/nginx")),
             ("sudo \"/opt/nginx/sbin/nginx\" -t", Some("/opt/nginx/sbin/nginx")),
+            ("sudo '/opt/my nginx/nginx' -t", Some("/opt/my nginx/nginx")),
             ("nginx -t", None),
             ("/usr/sbin/service nginx reload", None),
             ("cp x /etc/nginx/y", None),
@@ -244,7 +267,12 @@ mod tests {
 
     #[test]
     fn the_signaller_is_known_where_nothing_else_is_in_the_command() {
-        for text in ["nginx -s reload", "/usr/sbin/nginx -c '/a b' -s reload", "\"/usr/sbin/nginx\" -s reload"] {
+        for text in [
+            "nginx -s reload",
+            "/usr/sbin/nginx -c '/a b' -s reload",
+            "\"/usr/sbin/nginx\" -s reload",
+            "'/opt/my nginx/nginx' -s reload",
+        ] {
             assert!(is_plain_signaller(text), "{text}");
         }
         for text in

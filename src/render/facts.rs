@@ -1,61 +1,49 @@
-//! What templates may ask about the world besides the store. Only the questions live here: rendering never answers
-//! them itself, so that a render with the same tree and the same answers gives the same bytes.
+//! The questions that templates may ask about the world besides the store. Rendering never answers them itself, so that the
+//! same tree and the same answers give the same bytes.
 
 use core::net::IpAddr;
 
 use jiff::Zoned;
 
+use crate::model::dns::Srv;
 use crate::nginx::installation::Version;
 
 /// Answers to a template's questions. Every answer must come within a deadline of the implementation's own.
 pub trait Facts: Send + Sync {
-    /// An environment variable; `None` where it is unset or not UTF-8.
+    /// Returns an environment variable; `None` if it is unset or not UTF-8.
     fn env(&self, name: &str) -> Option<String>;
 
-    /// The current time, in the system's time zone.
+    /// Returns the current time, in the system's time zone.
     fn now(&self) -> Zoned;
 
-    /// Whether a file or folder exists at `path`; false where that cannot be found out.
+    /// Checks whether a file or folder exists at `path`; false if that cannot be found out.
     fn file_exists(&self, path: &str) -> bool;
 
-    /// The kernel's host name.
+    /// Returns the kernel's host name.
     ///
     /// # Errors
     /// A phrase for people: the name cannot be read.
     fn hostname(&self) -> Result<String, String>;
 
-    /// All addresses of a host name, in any order. A name that does not exist has none.
+    /// Returns all addresses of a host name, in any order. A name that does not exist has none.
     ///
     /// # Errors
     /// A phrase for people: nobody could say whether the name exists. It must fail the render: an outage of the
     /// resolver is not an empty upstream.
     fn lookup_ip(&self, host: &str) -> Result<Vec<IpAddr>, String>;
 
-    /// The SRV records of `_service._proto.name`, in any order; with empty `service` and `proto`, of `name` itself.
+    /// Returns the SRV records of `_service._proto.name`, in any order; with empty `service` and `proto`, of `name` itself.
     /// A name that does not exist has none.
     ///
     /// # Errors
     /// As `lookup_ip`.
     fn lookup_srv(&self, service: &str, proto: &str, name: &str) -> Result<Vec<Srv>, String>;
 
-    /// The addresses of a network interface, in the kernel's order; none where there is no such interface.
+    /// Returns the addresses of a network interface, in the kernel's order; empty if there is no such interface.
     fn interface_addresses(&self, name: &str) -> Vec<IpAddr>;
 
-    /// The version of the nginx that is installed; `None` where there is none or it does not say.
+    /// Returns the version of the installed nginx; `None` if there is none or it does not say.
     fn nginx_version(&self) -> Option<Version>;
-}
-
-/// One SRV record. Sorted by target, then port, priority and weight.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Srv {
-    /// Host name of the server, as the record has it, with a trailing dot.
-    pub target: String,
-    /// Port on that host.
-    pub port: u16,
-    /// Lower is preferred.
-    pub priority: u16,
-    /// Share among records of equal priority.
-    pub weight: u16,
 }
 
 /// The same answers everywhere, for tests of what does not ask the world.

@@ -9,16 +9,16 @@ use serde::de::IgnoredAny;
 
 use crate::model::resource::OutputFormat;
 
-use super::error::Place;
+use crate::model::problem::Position;
 
 /// The output is not what `output_format` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormatError {
-    /// What it should have been.
+    /// Expected format.
     pub format: OutputFormat,
-    /// Where the mistake is, as far as that is known.
-    pub place: Option<Place>,
-    /// What is wrong there.
+    /// Position of the mistake, if known.
+    pub place: Option<Position>,
+    /// Mistake, as a phrase.
     pub message: String,
 }
 
@@ -32,7 +32,7 @@ impl fmt::Display for FormatError {
             OutputFormat::Nginx => "nginx configuration",
         };
         write!(f, "the output is not {format}: ")?;
-        if let Some(Place { line, column }) = self.place {
+        if let Some(Position { line, column }) = self.place {
             write!(f, "line {line}, column {column}: ")?;
         }
         f.write_str(&self.message)
@@ -60,19 +60,19 @@ pub fn check(bytes: &[u8], format: OutputFormat) -> Result<(), FormatError> {
     mistake.map_or(Ok(()), |(place, message)| Err(error(place, message)))
 }
 
-type Mistake = (Option<Place>, String);
+type FormatMistake = (Option<Position>, String);
 
-fn json(text: &str) -> Option<Mistake> {
+fn json(text: &str) -> Option<FormatMistake> {
     let error = serde_json::from_str::<IgnoredAny>(text).err()?;
     let message = error.to_string();
     let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
-    Some((Some(Place { line: error.line(), column: error.column().max(1) }), message.to_owned()))
+    Some((Some(Position { line: error.line(), column: error.column().max(1) }), message.to_owned()))
 }
 
 /// Levels of nesting in YAML.
 const DEEPEST: usize = 128;
 
-fn yaml(text: &str) -> Option<Mistake> {
+fn yaml(text: &str) -> Option<FormatMistake> {
     let mut levels: Vec<Level> = Vec::new();
     for step in Parser::new_from_str(text) {
         let (event, span) = match step {
@@ -118,7 +118,7 @@ enum Level {
 }
 
 impl Level {
-    /// Takes a scalar. False: it is a name that the mapping has already.
+    /// Records a scalar. Returns false if it is a name that the mapping has already.
     fn take_scalar(&mut self, text: &str) -> bool {
         match self {
             Level::Map { names, at_name } => {
@@ -129,7 +129,7 @@ impl Level {
         }
     }
 
-    /// Takes an alias or a nested collection, as name or as value.
+    /// Records an alias or a nested collection, as name or as value.
     fn take_other(&mut self) {
         if let Level::Map { at_name, .. } = self {
             *at_name = !*at_name;
@@ -137,20 +137,20 @@ impl Level {
     }
 }
 
-fn place_of(marker: &Marker) -> Place {
-    Place { line: marker.line(), column: marker.col() + 1 }
+fn place_of(marker: &Marker) -> Position {
+    Position { line: marker.line(), column: marker.col() + 1 }
 }
 
-fn toml(text: &str) -> Option<Mistake> {
+fn toml(text: &str) -> Option<FormatMistake> {
     let error = toml::from_str::<toml::Table>(text).err()?;
-    let place = error.span().map(|span| Place::of(text, span.start));
+    let place = error.span().map(|span| Position::of_offset(text, span.start));
     // The parser quotes punctuation that it expects; a longer quote would be from the output.
     let quotes_output = error.message().split('`').skip(1).step_by(2).any(|quote| quote.len() > 2);
     let message = if quotes_output || error.message().contains('\n') { "syntax error" } else { error.message() };
     Some((place, message.to_owned()))
 }
 
-fn xml(text: &str) -> Option<Mistake> {
+fn xml(text: &str) -> Option<FormatMistake> {
     use roxmltree::Error;
     let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
     let error = roxmltree::Document::parse_with_options(text, options).err()?;
@@ -170,7 +170,7 @@ fn xml(text: &str) -> Option<Mistake> {
     };
     let place = error.pos();
     let line = usize::try_from(place.row).unwrap_or(usize::MAX);
-    Some((Some(Place { line, column: usize::try_from(place.col).unwrap_or(usize::MAX) }), message.to_owned()))
+    Some((Some(Position { line, column: usize::try_from(place.col).unwrap_or(usize::MAX) }), message.to_owned()))
 }
 
 #[cfg(test)]

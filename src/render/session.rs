@@ -1,121 +1,89 @@
-//! What the functions of one render share: the keys it sees, the facts, what the last render left behind.
-//! Tera calls functions without a handle of ours, so the session of the running render lies in a thread's cell,
-//! put there and taken away by `Session::run`.
+//! The state of one render that the functions of both engines share: the keys it sees, the facts, what it has found.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use regex::Regex;
+use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
 
+use super::error::TemplateError;
+use super::facts::Facts;
+use super::rendering::{FoundBackends, Rendering};
+use super::window::{Reads, Window};
+use crate::model::generation;
+use crate::model::text;
 use crate::model::view::View;
 use crate::nginx::installation::Version;
 
-use super::error::Failure;
-use super::facts::Facts;
-use super::memory::Memory;
-use super::window::Window;
-
-/// The state of one running render.
-pub(super) struct Session {
+/// One running render.
+pub(super) struct RenderSession {
     pub(super) view: Window,
     facts: Arc<dyn Facts>,
-    pub(super) memory: Memory,
-    /// There is no store: a key that is missing is an empty text, and this is what templates are given instead.
-    pub(super) mock: Option<tera::Value>,
-    /// The templates that live together with the one that is rendered: loops that are printed piece by piece.
-    pub(super) templates: Option<Arc<tera::Tera>>,
-    /// Patterns compiled by this render.
-    pub(super) regexes: HashMap<String, Regex>,
-    /// What the function that failed had to say.
-    pub(super) failure: Option<Failure>,
-    /// A text that may not be printed, and stopped the render.
-    pub(super) refused: Option<String>,
+    /// What templates are given if there is no store: then a key that is missing is an empty text.
+    pub(super) mock: Option<Arc<Json>>,
+    /// Whether `backends` returns an empty list, whatever the store has.
+    pub(super) withholds_backends: bool,
+    /// What `backends` found.
+    pub(super) found: FoundBackends,
+    /// Whether the placeholder of the file's generation was printed.
+    pub(super) prints_generation: bool,
 }
 
-thread_local! {
-    static RUNNING: RefCell<Option<Session>> = const { RefCell::new(None) };
-}
-
-/// Empties the cell, also when a render unwinds.
-struct Ended;
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        RUNNING.with(|running| running.take());
-    }
-}
-
-impl Session {
-    /// A session in which nothing was asked yet.
-    pub(super) fn new(view: View, facts: Arc<dyn Facts>, memory: Memory) -> Session {
-        Session {
+impl RenderSession {
+    pub(super) fn new(view: View, facts: Arc<dyn Facts>) -> RenderSession {
+        RenderSession {
             view: Window::new(view),
             facts,
-            memory,
             mock: None,
-            templates: None,
-            regexes: HashMap::new(),
-            failure: None,
-            refused: None,
+            withholds_backends: false,
+            found: FoundBackends::default(),
+            prints_generation: false,
         }
     }
 
-    /// The world, whose answers may differ the next time.
+    /// Returns a new session over the same store and world.
+    pub(super) fn again(&self) -> RenderSession {
+        let session = RenderSession::new(self.view.view().clone(), Arc::clone(&self.facts));
+        RenderSession { mock: self.mock.clone(), withholds_backends: self.withholds_backends, ..session }
+    }
+
+    /// Ends the render: puts the file's own generation in the place of its placeholder, and returns what was found.
+    pub(super) fn finish(self, mut result: Result<Vec<u8>, TemplateError>) -> Rendering {
+        if let Ok(bytes) = &mut result
+            && self.prints_generation
+            && self.mock.is_none()
+        {
+            let hash = Sha256::digest(&*bytes);
+            generation::stamp(bytes, &format!("{hash:x}"));
+        }
+        let reads = if result.is_ok() { self.view.into_reads() } else { Reads::everything() };
+        Rendering { result, tally: self.found.tally(), skipped: self.found.skipped, reads }
+    }
+
+    /// Returns the world, whose answers may differ the next time.
     pub(super) fn world(&self) -> &dyn Facts {
         self.view.leave();
         &*self.facts
     }
 
-    /// The environment of this process, which stays as it is.
+    /// Returns an environment variable of this process, which stays as it is.
     pub(super) fn env(&self, name: &str) -> Option<String> {
         self.facts.env(name)
     }
 
-    /// The nginx that is installed. Another one comes seldom, and with the next full pass.
+    /// Returns the version of the nginx that is installed. A new one comes seldom, and with the next full pass.
     pub(super) fn nginx_version(&self) -> Option<Version> {
         self.facts.nginx_version()
     }
 
-    /// Another session over the same store and world, in which nothing was asked yet.
-    pub(super) fn afresh(&self) -> Session {
-        Session::new(self.view.view().clone(), Arc::clone(&self.facts), Memory::default())
-    }
-
-    /// Runs `render` with this session in reach of the functions, and gives the session back.
-    pub(super) fn run<T>(self, render: impl FnOnce() -> T) -> (T, Option<Session>) {
-        RUNNING.set(Some(self));
-        let _ended = Ended;
-        let result = render();
-        (result, RUNNING.take())
-    }
-
-    /// The running render's session. Fails where none runs: then a function was called that had no business to be.
-    pub(super) fn with<T>(work: impl FnOnce(&mut Session) -> Result<T, Failure>) -> Result<T, Failure> {
-        RUNNING.with_borrow_mut(|running| match running {
-            Some(session) => work(session).inspect_err(|failure| session.failure = Some(failure.clone())),
-            None => Err(Failure::new("called outside of a render")),
-        })
-    }
-
-    /// Notes the text that may not be printed.
-    pub(super) fn refuse(text: &str) {
-        RUNNING.with_borrow_mut(|running| {
-            if let Some(session) = running {
-                session.refused = Some(text.to_owned());
-            }
-        });
-    }
-
-    /// The texts that this render may have from the store, by key.
-    pub(super) fn asked(&self) -> impl Iterator<Item = (&str, &str)> {
+    /// Returns the texts that this render may have from the store, by key.
+    pub(super) fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
         let reads = self.view.reads();
         let texts = self.view.iter().filter_map(|(path, value)| Some((path, value.as_text()?)));
-        texts.filter(move |(path, _)| reads.have(path))
+        texts.filter(move |(path, _)| reads.include(path))
     }
 
-    /// The key whose value a path was made with, if it was: a value must not be told as a part of a path. Also one that was
-    /// escaped or changed its case on the way: a long word of it gives it away.
+    /// Returns the key whose value a path was made with, if it was: a value must not be shown as a part of a path. Finds also
+    /// one that was escaped or changed its case on the way: a long word of it gives it away.
     pub(super) fn part_of(&self, path: &str) -> Option<&str> {
         const LEAST_TELLING_BYTES: usize = 8;
         const LEAST_TELLING_WORD_BYTES: usize = 12;
@@ -125,31 +93,29 @@ impl Session {
             words.filter(|word| word.len() >= LEAST_TELLING_WORD_BYTES).any(|word| lower.contains(&word.to_lowercase()))
         };
         let has = |value: &str| path.split('/').any(|part| part == value) || path == value;
-        let mut keys = self.asked().filter(|(_, value)| {
+        let mut keys = self.texts().filter(|(_, value)| {
             let is_long = value.len() >= LEAST_TELLING_BYTES;
             !value.is_empty() && (has(value) || (is_long && path.contains(value)) || has_word_of(value))
         });
         keys.next().map(|(key, _)| key)
     }
 
-    /// Where a text came from, for messages: the key that has it as its value, if one has.
-    pub(super) fn origin(&self, text: &str) -> String {
-        let mut keys = self.asked().filter(|(_, value)| *value == text).map(|(path, _)| path);
-        match (keys.next(), keys.count()) {
-            (Some(key), 0) => format!("the value of key `{}`", shown(key)),
-            (Some(key), others) => format!("the value of key `{}` (and of {others} more)", shown(key)),
-            (None, _) => "the text".to_owned(),
-        }
+    /// Returns where a text came from, in words: the value of a key, if one has it.
+    pub(super) fn key_of(&self, text: &str) -> Option<String> {
+        let mut keys = self.texts().filter(|(_, value)| *value == text).map(|(path, _)| path);
+        Some(match (keys.next()?, keys.count()) {
+            (key, 0) => format!("the value of key `{}`", shown(key)),
+            (key, others) => format!("the value of key `{}` (and of {others} more)", shown(key)),
+        })
+    }
+
+    /// Says something of a text without quoting it: names the key that it came from, if one has it.
+    pub(super) fn about(&self, text: &str, what: impl std::fmt::Display) -> String {
+        format!("{} {what}", self.key_of(text).as_deref().unwrap_or("the text"))
     }
 }
 
-/// A key as it may stand in a message: on one line, and not endless.
+/// Returns a key as it may be shown in a message: on one line, and not endless.
 pub(super) fn shown(key: &str) -> String {
-    const MOST_CHARACTERS: usize = 256;
-    let mut shown: String =
-        key.chars().take(MOST_CHARACTERS).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    if key.chars().nth(MOST_CHARACTERS).is_some() {
-        shown.push('…');
-    }
-    shown
+    text::one_line(key, 256, char::REPLACEMENT_CHARACTER)
 }

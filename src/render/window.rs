@@ -1,4 +1,4 @@
-//! What a render sees of the store, and what it has looked at: a later change of anything else cannot change its output, so
+//! A render's view of the store, which records what it looks at: a later change of anything else cannot change the output, so
 //! that one of two thousand files of a `for_each` is rendered again, and not all. Pure.
 
 use std::cell::RefCell;
@@ -9,36 +9,41 @@ use crate::model::glob::{BadPattern, Glob};
 use crate::model::key::Value;
 use crate::model::view::{Child, View};
 
-/// More places than this are remembered as "everything".
+/// More keys and folders than this are recorded as "everything".
 const MOST_PLACES: usize = 256;
 
-/// Where a render has looked.
+/// The keys and folders that a render looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Reads {
+pub struct Reads {
     /// Single paths.
     paths: BTreeSet<String>,
     /// Everything that begins so.
     beginnings: BTreeSet<String>,
-    /// Everywhere in the store.
+    /// Whether it looked at everything in the store.
     everything: bool,
-    /// Beside the store, where answers may differ at any time: the clock, the name servers, files.
+    /// Whether it asked outside of the store, where answers may differ at any time: the clock, name servers, files.
     outside: bool,
 }
 
 impl Reads {
-    /// Whether a change of this path may change the output.
-    pub(super) fn concern(&self, path: &str) -> bool {
-        self.outside || self.have(path)
+    /// Reads of everything, in the store and outside: any change may change the output.
+    pub fn everything() -> Reads {
+        Reads { everything: true, outside: true, ..Reads::default() }
     }
 
-    /// Whether the value at this path, or its being there, may have had a part in the output.
-    pub(super) fn have(&self, path: &str) -> bool {
+    /// Checks whether a change of this path, as the template names it, may change the output.
+    pub fn depend_on(&self, path: &str) -> bool {
+        self.outside || self.include(path)
+    }
+
+    /// Checks whether the value at this path, or its existence, may have had a part in the output.
+    pub(super) fn include(&self, path: &str) -> bool {
         self.everything
             || self.paths.contains(path)
             || self.beginnings.iter().any(|beginning| path.starts_with(beginning.as_str()))
     }
 
-    /// Whether the same may give another answer at any time.
+    /// Checks whether the same render may give a different result at any time.
     pub(super) fn are_outside(&self) -> bool {
         self.outside
     }
@@ -62,7 +67,7 @@ impl Reads {
     }
 }
 
-/// A view that notes what is asked of it.
+/// A view that records what is asked of it.
 pub(super) struct Window {
     view: View,
     reads: RefCell<Reads>,
@@ -73,37 +78,42 @@ impl Window {
         Window { view, reads: RefCell::default() }
     }
 
-    /// The view itself. Whoever looks with it notes before what it will look at.
+    /// Returns the view itself. Callers record first what they will look at.
     pub(super) fn view(&self) -> &View {
         &self.view
     }
 
-    /// Where this render has looked.
+    /// Returns where this render has looked, at its end.
+    pub(super) fn into_reads(self) -> Reads {
+        self.reads.into_inner()
+    }
+
+    /// Returns a copy of the reads so far.
     pub(super) fn reads(&self) -> Reads {
         self.reads.borrow().clone()
     }
 
-    /// Forgets where this render has looked, or goes back to what was known before. Answers what is forgotten.
+    /// Replaces the reads, and returns those of before.
     pub(super) fn replace_reads(&self, reads: Reads) -> Reads {
         self.reads.replace(reads)
     }
 
-    /// Notes what another render has read.
+    /// Records what a different render has read.
     pub(super) fn note_all(&self, reads: &Reads) {
         self.reads.borrow_mut().absorb(reads);
     }
 
-    /// Notes that something beside the store has been asked.
+    /// Records that something outside of the store was asked.
     pub(super) fn leave(&self) {
         self.reads.borrow_mut().outside = true;
     }
 
-    /// Notes that everything below a folder, which ends with a slash, will be looked at.
+    /// Records that everything below a folder, which ends with a slash, will be looked at.
     pub(super) fn note_below(&self, folder: &str) {
         self.note(|reads| reads.beginnings.insert(folder.to_owned()));
     }
 
-    /// Notes that every path that could match a pattern will be looked at.
+    /// Records that every path that could match a pattern will be looked at.
     pub(super) fn note_matching(&self, pattern: &str) {
         if self.reads.borrow().everything {
             return;
@@ -140,7 +150,7 @@ impl Window {
         self.view.has_directory(directory)
     }
 
-    /// Every path and value. Only for messages: a render that fails leaves no reads.
+    /// Returns every path and value. Only for messages: a render that fails leaves no reads.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.view.iter()
     }
@@ -182,10 +192,10 @@ mod tests {
         look(&window);
         let reads = window.reads();
         for path in concerned {
-            assert!(reads.concern(path), "{path} of {reads:?}");
+            assert!(reads.depend_on(path), "{path} of {reads:?}");
         }
         for path in others {
-            assert!(!reads.concern(path), "{path} of {reads:?}");
+            assert!(!reads.depend_on(path), "{path} of {reads:?}");
         }
     }
 
@@ -259,22 +269,28 @@ mod tests {
             let render = |tree: &Tree, memory: &mut Memory| {
                 let view = View::new(tree.clone(), Arc::from(""), KeyRanges::of_directories(["/"]));
                 let view = view.with_item(Some(Arc::from("item")));
-                renderer.render(root, &view, memory).map(|bytes| String::from_utf8(bytes).unwrap()).ok()
+                let rendering = renderer.render(root, &view, memory);
+                (rendering.result.map(|bytes| String::from_utf8(bytes).unwrap()).ok(), rendering.reads)
             };
             for key in keys.iter().map(String::as_str).chain(more) {
                 for change in [Some("10.0.0.2:80"), Some("/a/x"), None] {
                     let (mut tree, mut memory) = (tree(), Memory::default());
                     // Twice: the second time from what the first has left.
-                    let before = render(&tree, &mut memory);
-                    assert_eq!(render(&tree, &mut memory), before, "{template}");
+                    let (before, _) = render(&tree, &mut memory);
+                    let (again, reads) = render(&tree, &mut memory);
+                    assert_eq!(again, before, "{template}");
                     let puts = change.map(|text| (Key::from(key), value(text)));
                     let gone = change.is_none().then(|| Key::from(key));
                     tree.advance(Revision(2), puts, gone);
-                    if memory.is_concerned_by(std::iter::once(key)) {
+                    if reads.depend_on(key) {
                         rendered += 1;
                     } else {
                         skipped += 1;
-                        assert_eq!(render(&tree, &mut Memory::default()), before, "{template} after {key}: {change:?}");
+                        assert_eq!(
+                            render(&tree, &mut Memory::default()).0,
+                            before,
+                            "{template} after {key}: {change:?}"
+                        );
                     }
                 }
             }

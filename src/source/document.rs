@@ -7,7 +7,10 @@ mod toml;
 mod yaml;
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::path::Path;
+
+use crate::model::path::add_parts;
+use crate::model::problem::{Place, Position, Problem};
 
 /// Deeper files are refused.
 const DEEPEST: usize = 64;
@@ -15,19 +18,8 @@ const DEEPEST: usize = 64;
 /// A file that would give more entries than this is refused; a few nested aliases of YAML can stand for billions.
 const MOST_NODES: usize = 1_000_000;
 
-/// What is wrong with a file, and where. Lines and columns count from 1.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Problem {
-    pub(crate) line: usize,
-    pub(crate) column: usize,
-    pub(crate) text: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.line, self.column, self.text)
-    }
-}
+/// What is wrong with a text, before the file's name is known.
+type Mistake = (Position, String);
 
 /// A file as nested as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,11 +30,16 @@ enum Node {
     Map(Vec<(String, Node)>),
 }
 
-/// The keys and values of one file.
-pub(crate) fn parse(extension: &str, content: &[u8]) -> Result<BTreeMap<String, String>, Problem> {
-    let text = std::str::from_utf8(content).map_err(|error| {
-        let (line, column) = position(content, error.valid_up_to());
-        Problem { line, column, text: "not UTF-8 text".to_owned() }
+/// The keys and values of one file. Its extension says the format.
+pub(crate) fn parse(file: &Path, content: &[u8]) -> Result<BTreeMap<String, String>, Problem> {
+    entries(file.extension().and_then(|extension| extension.to_str()).unwrap_or_default(), content)
+        .map_err(|(position, message)| Problem::new(message).at(Place::at(file, position)))
+}
+
+fn entries(extension: &str, content: &[u8]) -> Result<BTreeMap<String, String>, Mistake> {
+    let text = str::from_utf8(content).map_err(|error| {
+        let before = String::from_utf8_lossy(&content[..error.valid_up_to()]);
+        (Position::of_offset(&before, before.len()), "not UTF-8 text".to_owned())
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let root = match extension.to_ascii_lowercase().as_str() {
@@ -53,11 +50,10 @@ pub(crate) fn parse(extension: &str, content: &[u8]) -> Result<BTreeMap<String, 
     let mut entries = BTreeMap::new();
     match root {
         Some(Node::Scalar(_)) => {
-            return Err(Problem {
-                line: 1,
-                column: 1,
-                text: "holds a lone value where keys with values belong".to_owned(),
-            });
+            return Err((
+                Position { line: 1, column: 1 },
+                "holds a lone value where keys with values belong".to_owned(),
+            ));
         }
         Some(node) => flatten(node, &mut Vec::new(), &mut entries),
         None => {}
@@ -80,25 +76,11 @@ fn flatten(node: Node, path: &mut Vec<String>, entries: &mut BTreeMap<String, St
         Node::Map(pairs) => {
             for (name, node) in pairs {
                 let mut below = path.clone();
-                for part in name.split('/') {
-                    match part {
-                        "" | "." => {}
-                        ".." => drop(below.pop()),
-                        part => below.push(part.to_owned()),
-                    }
-                }
+                add_parts(&mut below, &name);
                 flatten(node, &mut below, entries);
             }
         }
     }
-}
-
-/// Line and column of the byte at `offset`, counted from 1; columns in characters.
-fn position(content: &[u8], offset: usize) -> (usize, usize) {
-    let before = &content[..offset.min(content.len())];
-    let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-    (line, String::from_utf8_lossy(&before[line_start..]).chars().count() + 1)
 }
 
 #[cfg(test)]

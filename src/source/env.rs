@@ -4,13 +4,13 @@
 use super::{Outlet, Requests};
 use crate::model::key::{Key, Revision, Value};
 use crate::model::range::KeyRanges;
-use crate::world::environment;
+use crate::world::host;
 
 /// Runs until the handle is dropped.
 pub(super) async fn run(mut requests: Requests, mut outlet: Outlet) {
     for revision in 1.. {
         let ranges = requests.ranges();
-        let entries = entries(environment::variables(), &ranges);
+        let entries = entries(host::environment(), &ranges);
         outlet.outbox.put_snapshot(Revision(revision), ranges, entries);
         if !outlet.until(requests.changed()).await {
             return;

@@ -10,13 +10,14 @@ use super::coverage::{self, Coverage};
 use super::outbox::{Batch, Outbox};
 use super::session::{Action, Input, Listed, Mark, Notice, Session};
 use super::{Outlet, Requests};
-use crate::model::etcd::{Failure, FailureKind, Header, WatchMessage};
+use crate::model::etcd::{EtcdFailure, FailureKind, Header, WatchMessage};
 use crate::model::event::Event;
 use crate::model::key::Revision;
 use crate::model::range::KeyRanges;
 use crate::model::store::{EtcdSettings, Scheme};
-use crate::world::etcd::{Connection, Endpoint, Watch};
-use crate::world::{clock, etcd, random};
+use crate::world::clock::{self, sleep_until};
+use crate::world::etcd::{Members, Watch};
+use crate::world::random;
 use list::Listing;
 
 /// Runs until the handle is dropped.
@@ -37,7 +38,7 @@ pub(super) async fn run(settings: EtcdSettings, follow: bool, mut requests: Requ
 /// Runs one session until no keys are wanted any more (true) or the handle is dropped (false).
 async fn run_session(settings: &EtcdSettings, follow: bool, requests: &mut Requests, outlet: &mut Outlet) -> bool {
     let mut link = Link::new(settings.clone(), requests.ranges());
-    let mut session = Session::new(follow, settings.login.is_some(), link.endpoints.len());
+    let mut session = Session::new(follow, settings.login.is_some(), link.members.endpoints().len());
     loop {
         let mut asked = None;
         let outcome = {
@@ -104,7 +105,7 @@ fn take_outcome(session: &mut Session, link: &mut Link, outlet: &mut Outlet, out
         Action::Follow => {}
         Action::Wait(_) | Action::Connect(_) | Action::Discover => {
             link.watch = None;
-            link.connection = None;
+            link.members.disconnect();
         }
         Action::List | Action::Verify | Action::Watch(_) | Action::Rest => link.watch = None,
     }
@@ -129,12 +130,8 @@ enum Outcome {
 
 /// The connection to etcd, in whatever state it is.
 struct Link {
-    settings: EtcdSettings,
+    members: Members,
     ranges: KeyRanges,
-    endpoints: Vec<Endpoint>,
-    /// What is wrong with the endpoints as set.
-    bad_settings: Option<Failure>,
-    connection: Option<Connection>,
     watch: Option<Following>,
     has_large_values: bool,
     /// How many keys that are not UTF-8 were told of.
@@ -152,25 +149,11 @@ struct Following {
 
 impl Link {
     fn new(settings: EtcdSettings, ranges: KeyRanges) -> Link {
-        let discovers = settings.srv_domain.is_some() || settings.srv_record.is_some();
-        let (endpoints, bad_settings) = match etcd::endpoints(&settings) {
-            _ if discovers => (Vec::new(), None),
-            Ok(endpoints) => (endpoints, None),
-            Err(failure) => (Vec::new(), Some(failure)),
-        };
-        if settings.tls.is_some() && endpoints.iter().any(|endpoint| endpoint.scheme == Scheme::Http) {
+        let members = Members::new(settings);
+        if members.settings().tls.is_some() && members.endpoints().iter().any(|member| member.scheme == Scheme::Http) {
             tracing::warn!("TLS is set up, but an etcd endpoint says http: that one is spoken to in plain text");
         }
-        Link {
-            settings,
-            ranges,
-            endpoints,
-            bad_settings,
-            connection: None,
-            watch: None,
-            has_large_values: false,
-            unreadable_keys: 0,
-        }
+        Link { members, ranges, watch: None, has_large_values: false, unreadable_keys: 0 }
     }
 
     /// Says how many keys are left out, once for each number.
@@ -183,8 +166,8 @@ impl Link {
 
     async fn perform(&mut self, session: &Session) -> Outcome {
         let result = match session.doing() {
-            Action::Discover => self.discover().await,
-            Action::Connect(endpoint) => self.connect(endpoint).await,
+            Action::Discover => self.members.look_up().await.map(|count| Outcome::Plain(Input::Discovered(count))),
+            Action::Connect(nth) => self.members.connect(nth).await.map(|_| Outcome::Plain(Input::Connected)),
             Action::List => self.list().await,
             Action::Verify => self.verify(session).await,
             Action::Watch(coverage) => self.start_watch(coverage, session).await,
@@ -195,54 +178,29 @@ impl Link {
             }
             Action::Rest => std::future::pending().await,
         };
-        result.unwrap_or_else(|mut failure| {
-            if let Some(connection) = &self.connection {
-                failure.problem = format!("{}: {}", connection.endpoint(), failure.problem);
-            }
+        result.unwrap_or_else(|failure| {
+            let failure = self.members.blame(failure);
             let held = self.watch.as_ref().map_or(Duration::ZERO, |watch| clock::now().duration_since(watch.since));
             Outcome::Plain(Input::Failed { failure, held })
         })
     }
 
-    async fn discover(&mut self) -> Result<Outcome, Failure> {
-        if let Some(failure) = &self.bad_settings {
-            return Err(failure.clone());
-        }
-        match etcd::discover(&self.settings, random::fraction).await {
-            Some(found) => self.endpoints = found?,
-            None => return Err(Failure::unreachable("no etcd endpoint is set")),
-        }
-        tracing::debug!(endpoints = self.endpoints.len(), "looked up the etcd members");
-        Ok(Outcome::Plain(Input::Discovered(self.endpoints.len())))
+    async fn list(&mut self) -> Result<Outcome, EtcdFailure> {
+        Ok(Outcome::Listed(list::list(self.members.connection()?, &self.ranges).await?))
     }
 
-    async fn connect(&mut self, index: usize) -> Result<Outcome, Failure> {
-        let endpoint = self.endpoints.get(index).ok_or_else(|| Failure::unreachable("no such etcd endpoint"))?;
-        self.connection = Some(Connection::open(endpoint, &self.settings).await?);
-        tracing::debug!(%endpoint, "connected to etcd");
-        Ok(Outcome::Plain(Input::Connected))
-    }
-
-    fn connection(&self) -> Result<&Connection, Failure> {
-        self.connection.as_ref().ok_or_else(|| Failure::unreachable("not connected to etcd"))
-    }
-
-    async fn list(&mut self) -> Result<Outcome, Failure> {
-        Ok(Outcome::Listed(list::list(self.connection()?, &self.ranges).await?))
-    }
-
-    async fn verify(&mut self, session: &Session) -> Result<Outcome, Failure> {
+    async fn verify(&mut self, session: &Session) -> Result<Outcome, EtcdFailure> {
         let Some(mark) = session.mark() else {
-            return Err(Failure { kind: FailureKind::Future, problem: "nothing to resume from".to_owned() });
+            return Err(EtcdFailure { kind: FailureKind::Future, problem: "nothing to resume from".to_owned() });
         };
-        let (header, same) = list::verify(self.connection()?, &self.ranges, mark).await?;
+        let (header, same) = list::verify(self.members.connection()?, &self.ranges, mark).await?;
         Ok(Outcome::Plain(Input::Verified { header, same }))
     }
 
     /// Opens the watch and waits until all watchers are there.
-    async fn start_watch(&mut self, coverage: Coverage, session: &Session) -> Result<Outcome, Failure> {
+    async fn start_watch(&mut self, coverage: Coverage, session: &Session) -> Result<Outcome, EtcdFailure> {
         let spans = coverage::watch_spans(&self.ranges, coverage);
-        let stream = self.connection()?.watch(&spans, session.watch_after(), self.has_large_values).await?;
+        let stream = self.members.connection()?.watch(&spans, session.watch_after(), self.has_large_values).await?;
         let handed_out = session.revision().unwrap_or_default();
         let (watchers, now) = (spans.len(), clock::now());
         let mark = session.mark().cloned();
@@ -250,23 +208,23 @@ impl Link {
         // One directory has neighbours as well, but only the hull of several is worth giving up its single watcher.
         let is_wide = watchers == 1 && coverage::watch_spans(&self.ranges, Coverage::Directories).len() > 1;
         let following = self.watch.insert(Following { stream, assembler, is_wide, since: now });
-        match tokio::time::timeout(self.settings.request_timeout, following.all_created(watchers)).await {
+        match tokio::time::timeout(self.members.settings().request_timeout, following.all_created(watchers)).await {
             Ok(header) => Ok(Outcome::Plain(Input::Watching { header: header?, watchers })),
-            Err(_) => Err(Failure::unreachable("etcd did not set up the watch in time")),
+            Err(_) => Err(EtcdFailure::unreachable("etcd did not set up the watch in time")),
         }
     }
 
-    async fn follow(&mut self) -> Result<Outcome, Failure> {
+    async fn follow(&mut self) -> Result<Outcome, EtcdFailure> {
         match &mut self.watch {
             Some(following) => following.next().await,
-            None => Err(Failure::unreachable("no watch to follow")),
+            None => Err(EtcdFailure::unreachable("no watch to follow")),
         }
     }
 }
 
 impl Following {
     /// The lowest header among those of the watchers, once all of them are there.
-    async fn all_created(&mut self, watchers: usize) -> Result<Header, Failure> {
+    async fn all_created(&mut self, watchers: usize) -> Result<Header, EtcdFailure> {
         let mut lowest: Option<Header> = None;
         let mut created = 0;
         while created < watchers {
@@ -283,7 +241,7 @@ impl Following {
     }
 
     /// Complete revisions or a sign of life, whichever comes first. Dropping the future loses nothing.
-    async fn next(&mut self) -> Result<Outcome, Failure> {
+    async fn next(&mut self) -> Result<Outcome, EtcdFailure> {
         loop {
             if let Some(batch) = self.assembler.take_complete(clock::now()) {
                 return Ok(Outcome::Changed(batch, self.assembler.mark().cloned()));
@@ -307,7 +265,7 @@ impl Following {
         }
     }
 
-    async fn message(&mut self) -> Result<WatchMessage, Failure> {
+    async fn message(&mut self) -> Result<WatchMessage, EtcdFailure> {
         let mut message = self.stream.next().await?;
         if message.unreadable_keys > 0 {
             tracing::debug!(count = message.unreadable_keys, "changes of keys that are not UTF-8 are left out");
@@ -316,12 +274,5 @@ impl Following {
             Some(failure) => Err(failure),
             None => Ok(message),
         }
-    }
-}
-
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
     }
 }

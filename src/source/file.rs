@@ -97,7 +97,10 @@ fn read(settings: &FileSettings) -> Content {
             let parsed = file
                 .text
                 .map_err(|problem| format!("cannot read {}: {problem}", file.path.display()))
-                .and_then(|text| parse(&file.path, &text).inspect_err(|_| is_malformed = true));
+                .and_then(|text| {
+                    let parsed = document::parse(&file.path, text.as_bytes());
+                    parsed.map_err(|problem| problem.to_string()).inspect_err(|_| is_malformed = true)
+                });
             match parsed {
                 Ok(parsed) => entries.extend(
                     parsed.into_iter().map(|(key, value)| (Key::from(key.as_str()), Value::from(value.as_str()))),
@@ -126,9 +129,4 @@ fn files_of(path: &Path, filter: &str, watched: &mut Watched, problems: &mut Vec
     watched.folders.extend(found.folders);
     problems.extend(found.problem);
     found.files
-}
-
-fn parse(path: &Path, text: &str) -> Result<BTreeMap<String, String>, String> {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    document::parse(extension, text.as_bytes()).map_err(|problem| format!("{}:{problem}", path.display()))
 }

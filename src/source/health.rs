@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::model::etcd::Failure;
+use crate::model::etcd::EtcdFailure;
 use crate::model::health::Health;
 use crate::model::store::{EtcdSettings, FileSettings, StoreSettings};
-use crate::world::etcd::{Connection, discover, endpoints};
-use crate::world::{clock, environment, fs, random};
+use crate::world::etcd::Members;
+use crate::world::{clock, fs, host};
 
 /// How long a store may take to answer.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -45,20 +45,18 @@ struct Answer {
 
 /// The first member that answers speaks for the cluster.
 async fn etcd(settings: &EtcdSettings) -> Answer {
-    let found = match discover(settings, random::fraction).await {
-        Some(found) => found,
-        None => endpoints(settings),
-    };
-    let mut failure = Failure::unreachable("there is no etcd endpoint");
-    for endpoint in found.unwrap_or_else(|problem| {
+    let mut members = Members::new(settings.clone());
+    let mut failure = EtcdFailure::unreachable("there is no etcd endpoint");
+    let count = members.look_up().await.unwrap_or_else(|problem| {
         failure = problem;
-        Vec::new()
-    }) {
-        let mut details = BTreeMap::from([("endpoint", endpoint.to_string())]);
-        let status = match Connection::open(&endpoint, settings).await {
+        0
+    });
+    for nth in 0..count {
+        let status = match members.connect(nth).await {
             Ok(connection) => connection.status().await,
             Err(problem) => Err(problem),
         };
+        let mut details = BTreeMap::from([("endpoint", members.endpoints()[nth].to_string())]);
         match status {
             Ok(status) => {
                 details.insert("version", status.version);
@@ -102,6 +100,6 @@ fn file(settings: &FileSettings) -> Answer {
 }
 
 fn env() -> Answer {
-    let details = BTreeMap::from([("env_var_count", environment::variables().len().to_string())]);
+    let details = BTreeMap::from([("env_var_count", host::environment().len().to_string())]);
     Answer { result: Ok("the environment is always there".to_owned()), details }
 }

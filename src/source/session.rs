@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::coverage::Coverage;
 use crate::model::backoff::Backoff;
-use crate::model::etcd::{Failure, FailureKind, Header};
+use crate::model::etcd::{EtcdFailure, FailureKind, Header};
 use crate::model::key::{Key, Revision, Value};
 
 /// Listing again without getting anywhere is tried this often before it counts as a failure.
@@ -62,7 +62,7 @@ pub(crate) enum Input {
     /// The watch brings too much that nobody asked for.
     TooLoud,
     /// It did not work. `held`: how long a watch had been followed before.
-    Failed { failure: Failure, held: Duration },
+    Failed { failure: EtcdFailure, held: Duration },
     /// The time is over.
     Waited,
 }
@@ -307,7 +307,7 @@ impl Session {
         Action::List.into()
     }
 
-    fn failed(&mut self, failure: Failure, held: Duration, random: f64) -> Step {
+    fn failed(&mut self, failure: EtcdFailure, held: Duration, random: f64) -> Step {
         if held >= HELD {
             self.settle();
         }
@@ -335,7 +335,7 @@ impl Session {
     }
 
     /// A watch is denied for two reasons that etcd does not tell apart: an old login, or a range wider than the role.
-    fn denied(&mut self, failure: Failure, random: f64) -> Step {
+    fn denied(&mut self, failure: EtcdFailure, random: f64) -> Step {
         let Action::Watch(coverage) = self.doing else {
             return self.lose(failure.problem, random);
         };

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use crate::model::event::Event;
 use crate::model::key::Revision;
 use crate::model::report::{Outcome, Report};
-use crate::model::resource::{Resource, name_in_conf_d};
+use crate::model::resource::{InstanceId, Resource};
+use crate::model::text;
 
 use super::histogram::Histogram;
 
@@ -94,8 +95,8 @@ pub struct ResourceBoard {
     pub dest: String,
     /// It has a `for_each`.
     is_many: bool,
-    /// Keys that are no backend, by file, where there are any: with `for_each` a resource has many.
-    set_aside: BTreeMap<Arc<str>, usize>,
+    /// Number of skipped keys, by file, if there are any; with `for_each` a resource has many files.
+    skipped: BTreeMap<InstanceId, usize>,
     /// Why its last good file stays, where the store has lost backends.
     pub held: Option<String>,
     /// Its pass failed without it being the group's fault.
@@ -157,14 +158,14 @@ impl Board {
         let (mut keys, mut templates) = (BTreeSet::new(), BTreeSet::new());
         for (id, resources) in groups {
             let Some(first) = resources.first() else { continue };
-            self.names.insert(id.to_owned(), Arc::clone(&first.name));
-            let group = old_groups.remove(&first.name).unwrap_or_default();
-            self.groups.insert(Arc::clone(&first.name), group.of(resources));
+            self.names.insert(id.to_owned(), Arc::clone(first.name()));
+            let group = old_groups.remove(first.name()).unwrap_or_default();
+            self.groups.insert(Arc::clone(first.name()), group.of(resources));
             for resource in resources {
-                let mut board = old_resources.remove(&resource.name).unwrap_or_default();
+                let mut board = old_resources.remove(resource.name()).unwrap_or_default();
                 board.dest = resource.dest.display().to_string();
                 board.is_many = resource.for_each.is_some();
-                self.resources.insert(Arc::clone(&resource.name), board);
+                self.resources.insert(Arc::clone(resource.name()), board);
                 keys.extend(resource.keys.iter().map(|key| format!("{}{key}", resource.prefix)));
                 templates.insert(resource.src.to_string());
             }
@@ -181,21 +182,20 @@ impl Board {
         self.store.said(event, now);
     }
 
-    /// A file of a resource was rendered, `name` being the resource's or that of its one file of a `for_each`; this many of
-    /// its keys are no backend.
-    pub fn rendered(&mut self, resource: &str, name: &Arc<str>, set_aside: usize) {
+    /// Records a render of one file, and how many of its keys were skipped.
+    pub fn rendered(&mut self, id: &InstanceId, skipped: usize) {
         self.renders += 1;
-        match self.resources.get_mut(resource) {
-            Some(board) if set_aside > 0 => drop(board.set_aside.insert(Arc::clone(name), set_aside)),
-            Some(board) => drop(board.set_aside.remove(name)),
+        match self.resources.get_mut(&id.resource) {
+            Some(board) if skipped > 0 => drop(board.skipped.insert(id.clone(), skipped)),
+            Some(board) => drop(board.skipped.remove(id)),
             None => {}
         }
     }
 
-    /// A file of a `for_each` is gone.
-    pub fn forget(&mut self, resource: &str, name: &str) {
-        if let Some(board) = self.resources.get_mut(resource) {
-            board.set_aside.remove(name);
+    /// Forgets an instance whose name is gone from the store.
+    pub fn forget(&mut self, id: &InstanceId) {
+        if let Some(board) = self.resources.get_mut(&id.resource) {
+            board.skipped.remove(id);
         }
     }
 
@@ -219,7 +219,7 @@ impl Board {
             for name in &group.members {
                 let Some(resource) = self.resources.get_mut(name) else { continue };
                 let decision =
-                    report.held.iter().find(|(held, _)| name_in_conf_d(held) == &**name).map(|(_, decision)| decision);
+                    report.held.iter().find(|(held, _)| held.resource == *name).map(|(_, decision)| decision);
                 resource.held = decision.map(|decision| {
                     decision.loss.map_or_else(|| "held".to_owned(), |loss| shortened(&loss.to_string()))
                 });
@@ -237,8 +237,8 @@ impl Board {
             *if run.succeeded { succeeded } else { failed } += 1;
         }
         let went_well = report.outcome.is_final() || nothing_runs(&report.outcome);
-        let dropped: BTreeSet<&str> = report.dropped.iter().map(|(name, _)| name_in_conf_d(name)).collect();
-        let members: BTreeSet<&str> = report.resources.iter().map(|name| name_in_conf_d(name)).collect();
+        let dropped: BTreeSet<&str> = report.dropped.iter().map(|(id, _)| &*id.resource).collect();
+        let members: BTreeSet<&str> = report.resources.iter().map(|name| &**name).collect();
         for name in members.union(&dropped) {
             let fails = !went_well || dropped.contains(name);
             *if fails { &mut self.totals.failed } else { &mut self.totals.succeeded } += 1;
@@ -349,18 +349,13 @@ impl Board {
 }
 
 impl ResourceBoard {
-    /// Keys that are no backend, of all its files.
-    pub fn set_aside(&self) -> usize {
-        self.set_aside.values().sum()
+    /// Returns how many keys were skipped, over all its files.
+    pub fn skipped(&self) -> usize {
+        self.skipped.values().sum()
     }
 }
 
-/// A text for one line of a status: no line breaks, bounded.
+/// A text for one line of a status.
 pub fn shortened(text: &str) -> String {
-    let line = |c: char| if c.is_control() { ' ' } else { c };
-    let mut short: String = text.chars().take(MOST_PROBLEM_CHARACTERS).map(line).collect();
-    if text.chars().nth(MOST_PROBLEM_CHARACTERS).is_some() {
-        short.push('…');
-    }
-    short
+    text::one_line(text, MOST_PROBLEM_CHARACTERS, ' ')
 }

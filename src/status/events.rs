@@ -1,15 +1,15 @@
 //! One event, one place that makes its log line. Never prints a key's value.
 
-use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::guard::{Decision, Loss, Verdict};
 use crate::model::key::Revision;
-use crate::model::report::{Failure, Outcome, Report, Verified};
-use crate::model::resource::Resource;
+use crate::model::note::{Note, Weight};
+use crate::model::report::{Outcome, Report, StepFailure, Verified};
+use crate::model::resource::InstanceId;
 use crate::model::store::StoreSettings;
+use crate::model::text;
 
 /// Longest part of a command's output that a log line carries.
 const MAX_LOGGED_OUTPUT_BYTES: usize = 2000;
@@ -19,57 +19,32 @@ const MOST_NAMED: usize = 100;
 /// Longest part of a key that a log line carries.
 const MOST_KEY_CHARACTERS: usize = 256;
 
-/// Logs the keys of a resource that have become no backend, each with its reason; `total` counts those known before too.
-pub fn set_aside<'a, R: Display + 'a>(resource: &str, new: impl Iterator<Item = &'a (String, R)>, total: usize) {
-    let mut unnamed = 0;
-    for (position, (key, reason)) in new.enumerate() {
-        if position < MOST_NAMED {
-            let key: String = key.chars().take(MOST_KEY_CHARACTERS).collect();
-            tracing::warn!(%resource, key = %key.escape_debug(), total, "set aside, the other backends stay: {reason}");
-        } else {
-            unnamed += 1;
-        }
+/// Logs a note of a pass.
+pub fn note(note: &Note) {
+    match note {
+        Note::Skipped { id, new, total } => skipped(id, new, *total),
+        Note::Guarded { resource, decision, count, .. } => match note.weight() {
+            Weight::Silent => {}
+            Weight::Info if decision.loss.is_none() => tracing::info!(resource = %resource.id, count, "{note}"),
+            Weight::Info => tracing::info!(resource = %resource.id, "{note}"),
+            Weight::Warning => tracing::warn!(resource = %resource.id, "{note}"),
+        },
+        Note::Waits { resource, .. } => tracing::info!(resource = %resource.id, "{note}"),
+        Note::GaveUpWaiting { resource, .. } => tracing::warn!(resource = %resource.id, "{note}"),
+        Note::NotRemembered { id, .. } => tracing::warn!(resource = %id, "{note}"),
     }
+}
+
+/// Logs keys that were skipped for the first time, each with its reason; `total` counts those known before too.
+fn skipped(resource: &InstanceId, new: &[(String, String)], total: usize) {
+    for (key, reason) in new.iter().take(MOST_NAMED) {
+        let key = text::shortened(key, MOST_KEY_CHARACTERS);
+        tracing::warn!(%resource, key = %key.escape_debug(), total, "set aside, the other backends stay: {reason}");
+    }
+    let unnamed = new.len().saturating_sub(MOST_NAMED);
     if unnamed > 0 {
         tracing::warn!(%resource, total, "set aside, the other backends stay: {unnamed} more keys");
     }
-}
-
-/// Logs that a resource's guard has changed its mind. `count` is what the store has now.
-pub fn guarded(resource: &Resource, decision: &Decision, before: Option<Loss>, count: usize) {
-    let name = &resource.name;
-    let consequence = decision.consequence(&resource.guard);
-    match (decision.loss, decision.verdict) {
-        (None, _) if before.is_some() => {
-            tracing::info!(resource = %name, count, "no longer lost: the store has enough")
-        }
-        (None, _) => {}
-        // It is told as the failure that it is.
-        (Some(_), Verdict::Fail) => {}
-        // Where nothing was asked for, this is how confd is.
-        (Some(loss), Verdict::Apply) if resource.guard.on_empty.is_none() && !resource.guard.compares() => {
-            tracing::info!(resource = %name, "{loss}: {consequence}");
-        }
-        (Some(loss), _) => tracing::warn!(resource = %name, "{loss}: {consequence}"),
-    }
-}
-
-/// Logs that a resource does not go live before its keys are there.
-pub fn waits(resource: &Resource, missing: &[&str]) {
-    let at_most = resource.needs.wait_timeout;
-    tracing::info!(resource = %resource.name, "waits for keys, at most {at_most:?}: {}", missing.join(" "));
-}
-
-/// Logs that a resource goes live without the keys that it has waited for.
-pub fn waited_in_vain(resource: &Resource, missing: &[&str]) {
-    let waited = resource.needs.wait_timeout;
-    tracing::warn!(resource = %resource.name, "has waited {waited:?} in vain, it goes on without: {}", missing.join(" "));
-}
-
-/// Logs that the number of live backends could not be written down.
-pub fn not_remembered(resource: &Resource, error: &dyn std::error::Error) {
-    let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
-    tracing::warn!(resource = %resource.name, "the number of live backends is not remembered over a restart: {error}{source}");
 }
 
 /// Logs what a pass did to a group. `repeated` counts equal failures in a row before this one: those are said briefly.
@@ -81,11 +56,11 @@ pub fn pass(report: &Report, repeated: u32) {
     for warning in &report.warnings {
         tracing::warn!(resources = %all, "{warning}");
     }
-    for (resource, failure) in &report.dropped {
-        failed(resource, revision, failure, "last good file stays", repeated);
+    for (id, failure) in &report.dropped {
+        failed(&id.to_string(), revision, failure, "last good file stays", repeated);
     }
     // What was held back has been told, and had no part in what follows.
-    let dropped = |name: &Arc<str>| report.dropped.iter().any(|(resource, _)| resource == name);
+    let dropped = |name: &Arc<str>| report.dropped.iter().any(|(id, _)| id.item.is_none() && id.resource == *name);
     let resources: Vec<&str> = report.resources.iter().filter(|name| !dropped(name)).map(|name| &**name).collect();
     // Files that go are nobody's but the whole resource's, which may be what was held back.
     let resources = if resources.is_empty() { all } else { resources.join(" ") };
@@ -173,7 +148,7 @@ pub fn spread(stretch: Option<u32>, leaving: usize) {
     }
 }
 
-fn failed(resources: &str, revision: i64, failure: &Failure, consequence: &str, repeated: u32) {
+fn failed(resources: &str, revision: i64, failure: &StepFailure, consequence: &str, repeated: u32) {
     if repeated > 0 {
         tracing::warn!(%resources, revision, attempt = repeated + 1, "still: {failure} ({consequence})");
         return;

@@ -55,7 +55,7 @@ fn own(page: &mut Page, board: &Board, now: Instant) {
     };
     page.many(&names::HELD, one_each(|resource| flag(resource.held.is_some())));
     page.many(&names::DROPPED, one_each(|resource| flag(resource.dropped)));
-    page.many(&names::SET_ASIDE, one_each(|resource| resource.set_aside() as f64));
+    page.many(&names::SET_ASIDE, one_each(|resource| resource.skipped() as f64));
     let omitted = board.resources.len().saturating_sub(MOST_SERIES) + board.groups.len().saturating_sub(MOST_SERIES);
     page.one(&names::OMITTED, &[], omitted as f64);
 }

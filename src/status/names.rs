@@ -51,67 +51,67 @@ metrics! {
     READY = Gauge "upstreamd_ready" [] "1 when something verified is live and the store is followed, as /ready says.";
     APPLIED = Gauge "upstreamd_applied" [] "1 once something verified has gone live since the start, as /applied says.";
     APPLIED_REVISION = Gauge "upstreamd_applied_revision" []
-        "Store revision of the last pass that ended well; absent before the first.";
-    PROBLEMS = Gauge "upstreamd_configuration_problems" [] "Problems in conf.d and templates; what they concern keeps its last good form.";
-    RESOURCES = Gauge "upstreamd_resources" [] "Resources that are kept true.";
-    LOADS = Counter "upstreamd_configuration_loads_total" [] "Times that conf.d and templates were read in a form that was new.";
+        "Store revision of the last successful pass; absent before the first.";
+    PROBLEMS = Gauge "upstreamd_configuration_problems" [] "Problems in conf.d and templates; what they concern keeps its last good version.";
+    RESOURCES = Gauge "upstreamd_resources" [] "Resources that are kept in sync.";
+    LOADS = Counter "upstreamd_configuration_loads_total" [] "Times that conf.d or templates were read and had changed.";
     RENDERS = Counter "upstreamd_renders_total" [] "Renders of a resource.";
 
     STORE_FOLLOWED = Gauge "upstreamd_store_followed" ["backend"] "1 while the store is followed.";
-    STORE_REVISION = Gauge "upstreamd_store_revision" ["backend"] "Newest revision that was read; absent before the first.";
-    STORE_LOST = Gauge "upstreamd_store_lost_seconds" ["backend"] "How long the store has not been followed now; 0 while it is.";
-    STORE_LOST_TOTAL = Counter "upstreamd_store_lost_seconds_total" ["backend"] "How long the store has not been followed in all.";
+    STORE_REVISION = Gauge "upstreamd_store_revision" ["backend"] "Newest revision read; absent before the first.";
+    STORE_LOST = Gauge "upstreamd_store_lost_seconds" ["backend"] "Time since the store was last followed; 0 while it is followed.";
+    STORE_LOST_TOTAL = Counter "upstreamd_store_lost_seconds_total" ["backend"] "Total time in which the store was not followed.";
     STORE_LOSSES = Counter "upstreamd_store_losses_total" ["backend"] "Times that following the store broke off.";
 
     GROUP_STATE = Gauge "upstreamd_group_state" ["group", "state"]
-        "1 for the state the group is in. A group is the resources that share their commands, named by the first of them.";
-    GROUP_REVISION = Gauge "upstreamd_group_applied_revision" ["group"] "Store revision of the group's last pass that ended well.";
+        "1 for the state of the group. A group is the resources that share their commands, named after the first of them.";
+    GROUP_REVISION = Gauge "upstreamd_group_applied_revision" ["group"] "Store revision of the group's last successful pass.";
     GROUP_APPLIED_AT = Gauge "upstreamd_group_applied_timestamp_seconds" ["group"] "When that pass ended, in seconds since 1970.";
-    GROUP_FAILURES = Gauge "upstreamd_group_failures" ["group"] "Passes that failed since then.";
-    PASSES = Counter "upstreamd_passes_total" ["outcome"] "Passes over a group, by how they ended.";
+    GROUP_FAILURES = Gauge "upstreamd_group_failures" ["group"] "Failed passes since then.";
+    PASSES = Counter "upstreamd_passes_total" ["outcome"] "Passes over a group, by outcome.";
     RELOADS = Counter "upstreamd_reloads_total" ["outcome"]
-        "Reloads, by what came of them: verified; unverified (no nginx to look at); nothing_runs (owed until nginx starts); failed (owed); rolled_back; stuck.";
+        "Reloads, by outcome: verified; unverified (no nginx to look at); nothing_runs (owed until nginx starts); failed (owed); rolled_back; stuck.";
     RELOADS_OWED = Gauge "upstreamd_reloads_owed" [] "Groups that owe a reload.";
     VERIFY = Histogram "upstreamd_reload_verify_seconds" ["stage"]
-        "From asking nginx to reload to: accepted (a new worker), healthy (all of them, for a moment), converged (every old one leaves).";
-    DRAIN = Histogram "upstreamd_drain_seconds" [] "From asking nginx to reload to the end of its last old worker.";
-    WORKERS_LEAVING = Gauge "upstreamd_nginx_workers_draining" [] "Old workers of nginx that finish their connections.";
+        "Time from asking nginx to reload to: accepted (a new worker), healthy (all of them, for a moment), converged (every old one is leaving).";
+    DRAIN = Histogram "upstreamd_drain_seconds" [] "Time from asking nginx to reload to the end of its last old worker.";
+    WORKERS_LEAVING = Gauge "upstreamd_nginx_workers_draining" [] "Old workers of nginx that are finishing their connections.";
     WORKERS_SERVING = Gauge "upstreamd_nginx_workers_serving" [] "Workers of nginx after the last verified reload.";
 
     HELD = Gauge "upstreamd_resource_held" ["resource"] "1 while the last good file stays because the store has lost backends.";
     DROPPED = Gauge "upstreamd_resource_failing" ["resource"] "1 while the resource fails and the others of its group go on without it.";
-    SET_ASIDE = Gauge "upstreamd_backends_set_aside" ["resource"] "Keys that are no backend.";
-    OMITTED = Gauge "upstreamd_series_omitted" [] "Resources and groups beyond the first 1000, of which no line is shown.";
+    SET_ASIDE = Gauge "upstreamd_backends_set_aside" ["resource"] "Keys skipped because they do not decode as a backend.";
+    OMITTED = Gauge "upstreamd_series_omitted" [] "Resources and groups beyond the first 1000, which have no lines.";
 
     CONFD_REQUEST_SECONDS = Histogram "confd_backend_request_duration_seconds" ["backend", "operation"]
-        "get_values: from asking for everything to having it, every retry included; watch_prefix: from one event to the next; health_check_detailed: the question of /ready/detailed.";
-    CONFD_REQUESTS = Counter "confd_backend_request_total" ["backend", "operation"] "The same, counted.";
-    CONFD_ERRORS = Counter "confd_backend_errors_total" ["backend", "operation"] "Those that failed.";
-    CONFD_HEALTHY = Gauge "confd_backend_healthy" ["backend"] "As upstreamd_store_followed.";
-    CONFD_TEMPLATE_SECONDS = Histogram "confd_template_process_duration_seconds" ["dest"] "Passes over the group of this destination that it took part in.";
-    CONFD_TEMPLATES = Counter "confd_template_process_total" ["dest", "status"] "The same, counted: success or error.";
-    CONFD_CACHE_HITS = Counter "confd_template_cache_hits_total" [] "As upstreamd_renders_total: each uses a compiled template.";
+        "get_values: reading everything, with every retry; watch_prefix: from one event to the next; health_check_detailed: the request of /ready/detailed.";
+    CONFD_REQUESTS = Counter "confd_backend_request_total" ["backend", "operation"] "Number of these requests.";
+    CONFD_ERRORS = Counter "confd_backend_errors_total" ["backend", "operation"] "Number of these requests that failed.";
+    CONFD_HEALTHY = Gauge "confd_backend_healthy" ["backend"] "Same as upstreamd_store_followed.";
+    CONFD_TEMPLATE_SECONDS = Histogram "confd_template_process_duration_seconds" ["dest"] "Time of passes that this destination took part in.";
+    CONFD_TEMPLATES = Counter "confd_template_process_total" ["dest", "status"] "Number of these passes: success or error.";
+    CONFD_CACHE_HITS = Counter "confd_template_cache_hits_total" [] "Same as upstreamd_renders_total: each uses a compiled template.";
     CONFD_CACHE_MISSES = Counter "confd_template_cache_misses_total" [] "Templates compiled.";
-    CONFD_STAT_HITS = Counter "confd_template_stat_cache_hits_total" [] "As the cache hits: templates are watched, a render never looks at the file.";
-    CONFD_LOADED = Gauge "confd_templates_loaded" [] "As upstreamd_resources.";
-    CONFD_KEYS = Gauge "confd_watched_keys" [] "Different keys that resources ask for.";
+    CONFD_STAT_HITS = Counter "confd_template_stat_cache_hits_total" [] "Same as the cache hits: templates are watched, a render never looks at the file.";
+    CONFD_LOADED = Gauge "confd_templates_loaded" [] "Same as upstreamd_resources.";
+    CONFD_KEYS = Gauge "confd_watched_keys" [] "Distinct keys that resources ask for.";
     CONFD_BATCHES = Counter "confd_batch_process_total" [] "Passes over a group.";
-    CONFD_BATCHES_FAILED = Counter "confd_batch_process_failed_total" [] "Those in which something failed.";
-    CONFD_BATCH_SUCCEEDED = Counter "confd_batch_templates_succeeded_total" [] "Resources that went well, over all passes.";
+    CONFD_BATCHES_FAILED = Counter "confd_batch_process_failed_total" [] "Passes in which something failed.";
+    CONFD_BATCH_SUCCEEDED = Counter "confd_batch_templates_succeeded_total" [] "Resources that succeeded, over all passes.";
     CONFD_BATCH_FAILED = Counter "confd_batch_templates_failed_total" [] "Resources that failed, over all passes.";
     CONFD_COMMAND_SECONDS = Histogram "confd_command_duration_seconds" ["type", "dest"]
-        "Runs of check and reload commands; dest is the group's first destination.";
-    CONFD_COMMANDS = Counter "confd_command_total" ["type", "dest"] "The same, counted.";
-    CONFD_EXIT_CODES = Counter "confd_command_exit_code_total" ["type", "exit_code"] "The same by exit code: 0, or 1 for any failure.";
+        "Time of check and reload commands; dest is the group's first destination.";
+    CONFD_COMMANDS = Counter "confd_command_total" ["type", "dest"] "Number of these runs.";
+    CONFD_EXIT_CODES = Counter "confd_command_exit_code_total" ["type", "exit_code"] "Number of these runs by exit code: 0, or 1 for any failure.";
     CONFD_SYNCS = Counter "confd_file_sync_total" ["dest"] "Times the file was replaced.";
     CONFD_CHANGED = Counter "confd_file_changed_total" [] "Files replaced.";
     CONFD_CLEANUP_ERRORS = Counter "confd_stage_file_cleanup_errors_total" [] "Staged files that could not be removed; the next start tries again.";
 
-    PROCESS_CPU = Counter "process_cpu_seconds_total" [] "Processor time of this process, user and system.";
+    PROCESS_CPU = Counter "process_cpu_seconds_total" [] "CPU time of this process, user and system.";
     PROCESS_FILES = Gauge "process_open_fds" [] "Open file descriptors.";
-    PROCESS_MOST_FILES = Gauge "process_max_fds" [] "How many there may be.";
+    PROCESS_MOST_FILES = Gauge "process_max_fds" [] "Limit of open file descriptors.";
     PROCESS_RESIDENT = Gauge "process_resident_memory_bytes" [] "Resident memory.";
     PROCESS_VIRTUAL = Gauge "process_virtual_memory_bytes" [] "Address space in use.";
-    PROCESS_MOST_VIRTUAL = Gauge "process_virtual_memory_max_bytes" [] "How much of it there may be; absent where there is no limit.";
+    PROCESS_MOST_VIRTUAL = Gauge "process_virtual_memory_max_bytes" [] "Limit of the address space; absent if there is no limit.";
     PROCESS_START = Gauge "process_start_time_seconds" [] "When this process started, in seconds since 1970.";
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::model::health::Health;
+use crate::model::outward::StatusPage;
 use crate::model::process::Usage;
 
 use super::board::{Board, Readiness, State};
@@ -19,17 +20,6 @@ pub const READY_DETAILED: &str = "/ready/detailed";
 pub const METRICS: &str = "/metrics";
 
 const TEXT: &str = "text/plain; charset=utf-8";
-
-/// One answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// HTTP status.
-    pub status: u16,
-    /// `Content-Type`.
-    pub content_type: &'static str,
-    /// The text.
-    pub body: String,
-}
 
 /// What is known when a page is asked for, beside the board.
 pub struct Known<'a> {
@@ -54,7 +44,7 @@ struct Detailed<'a> {
 }
 
 /// The answer for a path.
-pub fn answer(path: &str, board: &Board, known: &Known<'_>) -> Answer {
+pub fn answer(path: &str, board: &Board, known: &Known<'_>) -> StatusPage {
     match path {
         "/health" => text(200, "ok"),
         "/ready" => ready(&board.readiness()),
@@ -63,7 +53,7 @@ pub fn answer(path: &str, board: &Board, known: &Known<'_>) -> Answer {
             false => ready(&board.readiness()),
         },
         READY_DETAILED => detailed(board, known.health, known.unix_seconds),
-        METRICS => Answer {
+        METRICS => StatusPage {
             status: 200,
             content_type: "text/plain; version=0.0.4; charset=utf-8",
             body: metrics::page(board, &known.usage, known.now),
@@ -72,11 +62,11 @@ pub fn answer(path: &str, board: &Board, known: &Known<'_>) -> Answer {
     }
 }
 
-fn text(status: u16, body: &str) -> Answer {
-    Answer { status, content_type: TEXT, body: body.to_owned() }
+fn text(status: u16, body: &str) -> StatusPage {
+    StatusPage { status, content_type: TEXT, body: body.to_owned() }
 }
 
-fn ready(readiness: &Readiness) -> Answer {
+fn ready(readiness: &Readiness) -> StatusPage {
     match readiness {
         Readiness::Ready => text(200, "ok"),
         Readiness::NotApplied(why) => text(503, &format!("not ready: {why}")),
@@ -84,7 +74,7 @@ fn ready(readiness: &Readiness) -> Answer {
     }
 }
 
-fn detailed(board: &Board, health: Option<&Health>, unix_seconds: u64) -> Answer {
+fn detailed(board: &Board, health: Option<&Health>, unix_seconds: u64) -> StatusPage {
     let readiness = board.readiness();
     let healthy = readiness == Readiness::Ready;
     let message = match &readiness {
@@ -114,7 +104,7 @@ fn detailed(board: &Board, health: Option<&Health>, unix_seconds: u64) -> Answer
     let checked_at = checked_at.map(|time| time.to_string()).unwrap_or_default();
     let body = Detailed { healthy, message, duration_ms, details, checked_at };
     let body = serde_json::to_string(&body).map(|body| body + "\n").unwrap_or_default();
-    Answer { status: if healthy { 200 } else { 503 }, content_type: "application/json", body }
+    StatusPage { status: if healthy { 200 } else { 503 }, content_type: "application/json", body }
 }
 
 /// Most resources or groups that are named.

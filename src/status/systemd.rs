@@ -4,21 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::board::Board;
-
-/// One thing to tell.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Message {
-    /// The service is up, or has finished reloading.
-    Ready,
-    /// It has begun to read its configuration again.
-    Reloading,
-    /// It is ending.
-    Stopping,
-    /// A line for people.
-    Status(String),
-    /// The loop turns.
-    Watchdog,
-}
+use crate::model::outward::ManagerNotice;
 
 /// A reload that takes longer is told as finished: systemd would wait for as long as for a start, which may be for ever.
 const LONGEST_RELOAD: Duration = Duration::from_secs(30);
@@ -43,41 +29,41 @@ impl Told {
     }
 
     /// A reload was asked for. Before it is up, a service is not reloaded but still starting.
-    pub fn reload(&mut self, now: Instant) -> Option<Message> {
+    pub fn reload(&mut self, now: Instant) -> Option<ManagerNotice> {
         let begins = self.ready && !self.stopping;
         begins.then(|| {
             self.reloading_since = Some(now);
-            Message::Reloading
+            ManagerNotice::Reloading
         })
     }
 
     /// What is to be told now. `is_settled`: nothing is left to do of what was asked for.
-    pub fn turn(&mut self, board: &Board, is_settled: bool, now: Instant) -> Vec<Message> {
-        let mut messages = Vec::new();
+    pub fn turn(&mut self, board: &Board, is_settled: bool, now: Instant) -> Vec<ManagerNotice> {
+        let mut notices = Vec::new();
         if board.stopping && !self.stopping {
             self.stopping = true;
-            messages.push(Message::Stopping);
+            notices.push(ManagerNotice::Stopping);
         }
         if !self.ready && board.has_applied() && !self.stopping {
             self.ready = true;
-            messages.push(Message::Ready);
+            notices.push(ManagerNotice::Ready);
         }
         if self.reloading_since.is_some_and(|since| is_settled || now >= since + LONGEST_RELOAD) {
             self.reloading_since = None;
-            messages.push(Message::Ready);
+            notices.push(ManagerNotice::Ready);
         }
         let status = board.summary();
         if status != self.status {
             self.status.clone_from(&status);
-            messages.push(Message::Status(status));
+            notices.push(ManagerNotice::Status(status));
         }
         if let Some(pause) = self.watchdog
             && self.fed_at.is_none_or(|fed_at| now >= fed_at + pause)
         {
             self.fed_at = Some(now);
-            messages.push(Message::Watchdog);
+            notices.push(ManagerNotice::Watchdog);
         }
-        messages
+        notices
     }
 
     /// When `turn` has something to tell without anything having happened.
@@ -99,20 +85,20 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut board = Board::new("file", start);
         let mut told = Told::new(None);
-        let starting = vec![Message::Status("no resource to keep true".into())];
+        let starting = vec![ManagerNotice::Status("no resource to keep true".into())];
         assert_eq!(told.turn(&board, true, at(0)), starting);
         assert_eq!(told.reload(at(0)), None, "still starting");
         board.loaded(std::iter::empty(), 0);
-        assert_eq!(told.turn(&board, true, at(1)), vec![Message::Ready]);
-        assert_eq!(told.reload(at(2)), Some(Message::Reloading));
+        assert_eq!(told.turn(&board, true, at(1)), vec![ManagerNotice::Ready]);
+        assert_eq!(told.reload(at(2)), Some(ManagerNotice::Reloading));
         assert_eq!(told.turn(&board, false, at(3)), vec![]);
         assert_eq!(told.wake_at(), Some(at(32)));
-        assert_eq!(told.turn(&board, true, at(4)), vec![Message::Ready]);
-        assert_eq!(told.reload(at(5)), Some(Message::Reloading));
-        assert_eq!(told.turn(&board, false, at(35)), vec![Message::Ready], "no later than after 30 s");
+        assert_eq!(told.turn(&board, true, at(4)), vec![ManagerNotice::Ready]);
+        assert_eq!(told.reload(at(5)), Some(ManagerNotice::Reloading));
+        assert_eq!(told.turn(&board, false, at(35)), vec![ManagerNotice::Ready], "no later than after 30 s");
         board.stopping = true;
-        let stopping = Message::Status("stopping; every file stays as it is".into());
-        assert_eq!(told.turn(&board, true, at(36)), vec![Message::Stopping, stopping]);
+        let stopping = ManagerNotice::Status("stopping; every file stays as it is".into());
+        assert_eq!(told.turn(&board, true, at(36)), vec![ManagerNotice::Stopping, stopping]);
         assert_eq!(told.reload(at(37)), None);
     }
 
@@ -122,11 +108,11 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut board = Board::new("etcd", start);
         let mut told = Told::new(Some(Duration::from_secs(30)));
-        assert!(told.turn(&board, true, at(0)).contains(&Message::Watchdog));
+        assert!(told.turn(&board, true, at(0)).contains(&ManagerNotice::Watchdog));
         assert_eq!(told.turn(&board, true, at(9)), vec![]);
         assert_eq!(told.wake_at(), Some(at(10)));
         board.store_said(&Event::Lost { problem: "away".into(), retry_in: Duration::ZERO, is_malformed: false }, at(9));
-        let status = Message::Status("no resource to keep true; the store cannot be followed: away".into());
-        assert_eq!(told.turn(&board, true, at(10)), vec![status, Message::Watchdog]);
+        let status = ManagerNotice::Status("no resource to keep true; the store cannot be followed: away".into());
+        assert_eq!(told.turn(&board, true, at(10)), vec![status, ManagerNotice::Watchdog]);
     }
 }

@@ -1,6 +1,8 @@
-//! Names to addresses and services: /etc/hosts, then the name servers of /etc/resolv.conf. Tells "there is no such
-//! name" from "nobody could say": the one is an empty answer, the other an error. Every lookup has a deadline.
-//! Error texts never repeat the name: it may have come out of a key's value.
+//! Names to addresses and services: /etc/hosts, then the name servers of /etc/resolv.conf, for callers that block. Tells
+//! "there is no such name" from "nobody could say": the one is an empty answer, the other an error. Every lookup has a
+//! deadline. Error texts never repeat the name: it may have come out of a key's value.
+
+mod resolver;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -8,13 +10,11 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{ResolveHosts, ResolverConfig, ResolverOpts};
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::net::{DnsError, NetError};
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
-use hickory_resolver::system_conf::parse_resolv_conf;
 use tokio::sync::mpsc;
+
+use crate::model::dns::Srv;
+
+pub(in crate::world) use resolver::Resolver;
 
 /// How long a lookup may take, by default.
 pub const DEADLINE: Duration = Duration::from_secs(5);
@@ -30,7 +30,7 @@ const MOST_WAITING: usize = 64;
 
 /// Where names are looked up.
 #[derive(Clone, Debug)]
-pub struct Sources {
+pub struct DnsSources {
     /// Names with fixed addresses; looked at first.
     pub hosts: PathBuf,
     /// Name servers, search domains, options.
@@ -39,44 +39,36 @@ pub struct Sources {
     pub port: u16,
 }
 
-impl Default for Sources {
-    fn default() -> Sources {
-        Sources { hosts: "/etc/hosts".into(), resolv_conf: "/etc/resolv.conf".into(), port: 53 }
+impl Default for DnsSources {
+    fn default() -> DnsSources {
+        DnsSources { hosts: "/etc/hosts".into(), resolv_conf: "/etc/resolv.conf".into(), port: 53 }
     }
-}
-
-/// One SRV record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Service {
-    /// Host name, with its trailing dot.
-    pub target: String,
-    /// Port on that host.
-    pub port: u16,
-    /// Lower is preferred.
-    pub priority: u16,
-    /// Share among records of equal priority.
-    pub weight: u16,
 }
 
 /// A resolver with a thread of its own, started at the first lookup. May be called from any thread, and blocks it.
 pub struct Dns {
-    sources: Sources,
+    sources: DnsSources,
     deadline: Duration,
     /// When a lookup last had no answer in time.
     silence: Mutex<Option<Instant>>,
     questions: Mutex<Option<mpsc::Sender<Question>>>,
 }
 
-struct Question {
-    name: String,
-    kinds: &'static [RecordType],
+/// What to ask, and where the answer goes.
+enum Question {
+    Addresses(String, Reply<IpAddr>),
+    Services(String, Reply<Srv>),
+}
+
+/// Takes one answer; whoever asked may have given up by then.
+struct Reply<T> {
     deadline: Duration,
-    reply: SyncSender<Result<Vec<RData>, String>>,
+    to: SyncSender<Result<Vec<T>, String>>,
 }
 
 impl Dns {
     /// A resolver that gives up on a lookup after `deadline`.
-    pub fn new(sources: Sources, deadline: Duration) -> Dns {
+    pub fn new(sources: DnsSources, deadline: Duration) -> Dns {
         Dns { sources, deadline, silence: Mutex::new(None), questions: Mutex::new(None) }
     }
 
@@ -92,26 +84,15 @@ impl Dns {
         if !fixed.is_empty() {
             return Ok(fixed);
         }
-        let records = self.ask(host, &[RecordType::A, RecordType::AAAA])?;
-        Ok(records.iter().filter_map(RData::ip_addr).collect())
+        self.ask(|reply| Question::Addresses(host.to_owned(), reply))
     }
 
     /// The SRV records of a name (`_service._proto.domain`). A name that does not exist has none.
     ///
     /// # Errors
     /// A phrase for people: nobody could say.
-    pub fn services(&self, name: &str) -> Result<Vec<Service>, String> {
-        let records = self.ask(name, &[RecordType::SRV])?;
-        let services = records.into_iter().filter_map(|record| match record {
-            RData::SRV(srv) => Some(Service {
-                target: srv.target.to_ascii(),
-                port: srv.port,
-                priority: srv.priority,
-                weight: srv.weight,
-            }),
-            _ => None,
-        });
-        Ok(services.collect())
+    pub fn services(&self, name: &str) -> Result<Vec<Srv>, String> {
+        self.ask(|reply| Question::Services(name.to_owned(), reply))
     }
 
     /// The lines of the hosts file that name `host`. Read each time: it is small, and may change.
@@ -127,11 +108,11 @@ impl Dns {
             .collect()
     }
 
-    fn ask(&self, name: &str, kinds: &'static [RecordType]) -> Result<Vec<RData>, String> {
-        let (reply, answer) = sync_channel(1);
+    fn ask<T>(&self, question: impl FnOnce(Reply<T>) -> Question) -> Result<Vec<T>, String> {
+        let (to, answer) = sync_channel(1);
         let deadline = self.patience();
         let asked = Instant::now();
-        self.send(Question { name: name.to_owned(), kinds, deadline, reply })?;
+        self.send(question(Reply { deadline, to }))?;
         // The resolver's thread keeps the deadline; a little more, so that its own words arrive.
         let answer = answer.recv_timeout(deadline + Duration::from_secs(1)).unwrap_or_else(|error| match error {
             RecvTimeoutError::Timeout => Err(late(deadline)),
@@ -173,26 +154,27 @@ impl Dns {
 }
 
 /// The resolver's thread: ends when the `Dns` is dropped.
-fn serve(sources: Sources, deadline: Duration, mut questions: mpsc::Receiver<Question>) {
+fn serve(sources: DnsSources, deadline: Duration, mut questions: mpsc::Receiver<Question>) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     runtime.block_on(async {
-        let mut resolver = Resolver::default();
+        let mut current = Current::default();
         while let Some(question) = questions.recv().await {
-            let current = resolver.current(&sources, deadline);
+            let resolver = current.resolver(&sources, deadline);
             tokio::spawn(async move {
-                let answer = match current {
-                    Ok((resolver, search)) => {
-                        let lookup = search.lookup(&resolver, &question.name, question.kinds);
-                        let limited = tokio::time::timeout(question.deadline, lookup).await;
-                        limited.unwrap_or_else(|_| Err(late(question.deadline)))
-                    }
-                    Err(problem) => Err(problem),
-                };
-                // Whoever asked may have given up.
-                question.reply.try_send(answer).ok();
+                match question {
+                    Question::Addresses(host, reply) => reply.send(async { resolver?.addresses(&host).await }).await,
+                    Question::Services(name, reply) => reply.send(async { resolver?.services(&name).await }).await,
+                }
             });
         }
     });
+}
+
+impl<T> Reply<T> {
+    async fn send(self, lookup: impl Future<Output = Result<Vec<T>, String>>) {
+        let limited = tokio::time::timeout(self.deadline, lookup).await;
+        self.to.try_send(limited.unwrap_or_else(|_| Err(late(self.deadline)))).ok();
+    }
 }
 
 fn late(deadline: Duration) -> String {
@@ -201,107 +183,21 @@ fn late(deadline: Duration) -> String {
 
 /// The resolver that fits the current text of resolv.conf.
 #[derive(Default)]
-struct Resolver {
+struct Current {
     resolv_conf: Vec<u8>,
-    running: Option<(TokioResolver, Search)>,
+    resolver: Option<Resolver>,
 }
 
-impl Resolver {
-    fn current(&mut self, sources: &Sources, deadline: Duration) -> Result<(TokioResolver, Search), String> {
+impl Current {
+    fn resolver(&mut self, sources: &DnsSources, deadline: Duration) -> Result<Resolver, String> {
         let path = sources.resolv_conf.display();
         let text = std::fs::read(&sources.resolv_conf).map_err(|error| format!("cannot read `{path}`: {error}"))?;
-        if self.running.is_none() || self.resolv_conf != text {
-            let (config, mut options) =
-                parse_resolv_conf(&text).map_err(|_| format!("`{path}` names no name server"))?;
-            let (domain, search, mut name_servers) = config.into_parts();
-            for connection in name_servers.iter_mut().flat_map(|server| &mut server.connections) {
-                connection.port = sources.port;
-            }
-            let search = Search {
-                domains: if search.is_empty() { domain.into_iter().collect() } else { search },
-                ndots: options.ndots,
-            };
-            // A lost packet must leave time for a second try.
-            options.timeout = options.timeout.min(deadline / 2);
-            options.use_hosts_file = ResolveHosts::Never;
-            let resolver = build(ResolverConfig::from_parts(None, Vec::new(), name_servers), options)?;
-            self.running = Some((resolver, search));
-            self.resolv_conf = text;
+        if let Some(resolver) = self.resolver.as_ref().filter(|_| self.resolv_conf == text) {
+            return Ok(resolver.clone());
         }
-        self.running.clone().ok_or_else(|| "the resolver failed".to_owned())
-    }
-}
-
-fn build(config: ResolverConfig, options: ResolverOpts) -> Result<TokioResolver, String> {
-    TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-        .with_options(options)
-        .build()
-        .map_err(|error| problem(&error))
-}
-
-/// The search list of resolv.conf.
-#[derive(Clone)]
-struct Search {
-    domains: Vec<Name>,
-    ndots: usize,
-}
-
-impl Search {
-    /// The records of the first candidate that has any. Where none has, every candidate must have been denied: with
-    /// one name server out, a name of its zone is not "not there".
-    async fn lookup(&self, resolver: &TokioResolver, name: &str, kinds: &[RecordType]) -> Result<Vec<RData>, String> {
-        let name = Name::from_utf8(name).map_err(|_| "it is not a host name".to_owned())?;
-        let mut unanswered = None;
-        for candidate in self.candidates(&name) {
-            let mut found = Vec::new();
-            let lookups = kinds.iter().map(|kind| tokio::spawn(records(resolver.clone(), candidate.clone(), *kind)));
-            for lookup in lookups.collect::<Vec<_>>() {
-                match lookup.await {
-                    Ok(Ok(records)) => found.extend(records),
-                    Ok(Err(problem)) => unanswered = Some(problem),
-                    Err(_) => unanswered = Some("the resolver failed".to_owned()),
-                }
-            }
-            if !found.is_empty() {
-                return Ok(found);
-            }
-        }
-        unanswered.map_or(Ok(Vec::new()), Err)
-    }
-
-    fn candidates(&self, name: &Name) -> Vec<Name> {
-        let mut itself = name.clone();
-        itself.set_fqdn(true);
-        if name.is_fqdn() {
-            return vec![itself];
-        }
-        let mut candidates: Vec<Name> =
-            self.domains.iter().filter_map(|domain| name.clone().append_domain(domain).ok()).collect();
-        let dots = usize::from(name.num_labels()).saturating_sub(1);
-        let at = if dots >= self.ndots { 0 } else { candidates.len() };
-        candidates.insert(at, itself);
-        candidates
-    }
-}
-
-/// The records of one name and kind; none where the name servers say that there is none.
-async fn records(resolver: TokioResolver, name: Name, kind: RecordType) -> Result<Vec<RData>, String> {
-    match resolver.lookup(name, kind).await {
-        Ok(lookup) => {
-            let of_kind = lookup.answers().iter().filter(|record| record.record_type() == kind);
-            Ok(of_kind.map(|record| record.data.clone()).collect())
-        }
-        Err(error) if error.is_no_records_found() => Ok(Vec::new()),
-        Err(error) => Err(problem(&error)),
-    }
-}
-
-fn problem(error: &NetError) -> String {
-    match error {
-        NetError::Timeout => "the name server did not answer".to_owned(),
-        NetError::NoConnections => "no name server could be reached".to_owned(),
-        NetError::Dns(DnsError::ResponseCode(code)) => format!("the name server answered \"{code}\""),
-        NetError::Io(error) => format!("the name server could not be asked: {}", error.kind()),
-        _ => "the lookup failed".to_owned(),
+        let resolver =
+            Resolver::of_resolv_conf(&text, sources.port, deadline).map_err(|problem| format!("`{path}` {problem}"))?;
+        self.resolv_conf = text;
+        Ok(self.resolver.insert(resolver).clone())
     }
 }

@@ -6,6 +6,7 @@ mod endpoint;
 mod failure;
 mod lease;
 mod login;
+mod members;
 mod tls;
 mod watch;
 
@@ -14,12 +15,12 @@ use std::time::Duration;
 
 use etcd_client::{GetOptions, KvClient, LeaseClient, MaintenanceClient, WatchClient};
 
-use crate::model::etcd::{Entry, Failure, Header, MemberStatus, Page, Span};
+use crate::model::etcd::{Entry, EtcdFailure, Header, MemberStatus, Page, Span};
 use crate::model::key::{Key, Revision, Value};
 use crate::model::store::EtcdSettings;
 
-pub use discover::discover;
-pub use endpoint::{Endpoint, endpoints};
+pub use endpoint::Endpoint;
+pub use members::Members;
 pub(super) use tls::AnyCertificate;
 pub use watch::Watch;
 
@@ -42,7 +43,7 @@ impl Connection {
     ///
     /// # Errors
     /// Names the endpoint and what did not work: address, TLS, login.
-    pub async fn open(endpoint: &Endpoint, settings: &EtcdSettings) -> Result<Connection, Failure> {
+    pub async fn open(endpoint: &Endpoint, settings: &EtcdSettings) -> Result<Connection, EtcdFailure> {
         let transport = tls::configure(endpoint, settings)?
             .tcp_nodelay(true)
             .http2_keep_alive_interval(settings.keepalive_interval)
@@ -51,11 +52,14 @@ impl Connection {
         let channel = match tokio::time::timeout(settings.dial_timeout, transport.connect()).await {
             Ok(Ok(channel)) => channel,
             Ok(Err(error)) => {
-                return Err(Failure::unreachable(format!("cannot connect to {endpoint}: {}", failure::cause(&error))));
+                return Err(EtcdFailure::unreachable(format!(
+                    "cannot connect to {endpoint}: {}",
+                    failure::cause(&error)
+                )));
             }
             Err(_) => {
                 let limit = settings.dial_timeout;
-                return Err(Failure::unreachable(format!("cannot connect to {endpoint}: no answer in {limit:?}")));
+                return Err(EtcdFailure::unreachable(format!("cannot connect to {endpoint}: no answer in {limit:?}")));
             }
         };
         let client = within(settings.request_timeout, login::log_in(channel, settings.login.as_ref()))
@@ -81,7 +85,7 @@ impl Connection {
     ///
     /// # Errors
     /// `Compacted`, `Future` and `TooLarge` are worth telling apart from the rest.
-    pub async fn read(&self, span: &Span, at: Option<Revision>, limit: i64) -> Result<Page, Failure> {
+    pub async fn read(&self, span: &Span, at: Option<Revision>, limit: i64) -> Result<Page, EtcdFailure> {
         let options = options(span, at).with_limit(limit);
         let mut answer = self.get(span, options).await?;
         let header = failure::header(answer.header());
@@ -113,7 +117,7 @@ impl Connection {
     ///
     /// # Errors
     /// As `read`.
-    pub async fn count(&self, span: &Span, at: Option<Revision>) -> Result<(Header, usize), Failure> {
+    pub async fn count(&self, span: &Span, at: Option<Revision>) -> Result<(Header, usize), EtcdFailure> {
         let answer = self.get(span, options(span, at).with_count_only()).await?;
         Ok((failure::header(answer.header()), usize::try_from(answer.count()).unwrap_or(0)))
     }
@@ -122,7 +126,7 @@ impl Connection {
     ///
     /// # Errors
     /// It gave no answer, or may not be asked.
-    pub async fn status(&self) -> Result<MemberStatus, Failure> {
+    pub async fn status(&self) -> Result<MemberStatus, EtcdFailure> {
         let mut maintenance = self.maintenance.clone();
         within(self.request_timeout, async move {
             let status = maintenance.status().await.map_err(|error| failure::of_error(&error))?;
@@ -136,7 +140,7 @@ impl Connection {
         .await
     }
 
-    async fn get(&self, span: &Span, options: GetOptions) -> Result<etcd_client::GetResponse, Failure> {
+    async fn get(&self, span: &Span, options: GetOptions) -> Result<etcd_client::GetResponse, EtcdFailure> {
         let mut kv = self.kv.clone();
         within(self.request_timeout, async move {
             kv.get(first_key(span), Some(options)).await.map_err(|error| failure::of_error(&error))
@@ -150,7 +154,7 @@ impl Connection {
     ///
     /// # Errors
     /// The stream was refused. That a single watcher is refused arrives as a message of the stream.
-    pub async fn watch(&self, spans: &[Span], after: Revision, in_fragments: bool) -> Result<Watch, Failure> {
+    pub async fn watch(&self, spans: &[Span], after: Revision, in_fragments: bool) -> Result<Watch, EtcdFailure> {
         within(self.request_timeout, Watch::open(self.watch.clone(), spans, after, in_fragments)).await
     }
 }
@@ -173,9 +177,9 @@ fn range_end(span: &Span) -> Vec<u8> {
     span.end.clone().unwrap_or_else(|| vec![0])
 }
 
-async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, EtcdFailure>>) -> Result<T, EtcdFailure> {
     match tokio::time::timeout(limit, work).await {
         Ok(result) => result,
-        Err(_) => Err(Failure::unreachable(format!("etcd gave no answer in {limit:?}"))),
+        Err(_) => Err(EtcdFailure::unreachable(format!("etcd gave no answer in {limit:?}"))),
     }
 }

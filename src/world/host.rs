@@ -1,10 +1,11 @@
-//! What can be asked of this host: its name, environment, clock, files, network interfaces. Only reads, never waits.
+//! What can be asked of this host: its name, environment, files, network interfaces. Only reads, never waits.
 
+use std::ffi::OsString;
 use std::net::IpAddr;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use jiff::Zoned;
 use nix::ifaddrs::getifaddrs;
 
 /// The kernel's host name.
@@ -21,9 +22,24 @@ pub fn env(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// The current time, in the system's time zone.
-pub fn now() -> Zoned {
-    Zoned::now()
+/// Returns the arguments of this process, the program's name first.
+pub fn arguments() -> impl Iterator<Item = OsString> {
+    std::env::args_os()
+}
+
+/// Returns the path that an environment variable holds; `None` if it is unset.
+pub fn env_path(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).map(PathBuf::from)
+}
+
+/// Returns the id of this process.
+pub fn process_id() -> u32 {
+    std::process::id()
+}
+
+/// Every variable of the environment: name and value as bytes.
+pub fn environment() -> Vec<(Vec<u8>, Vec<u8>)> {
+    std::env::vars_os().map(|(name, value)| (name.into_vec(), value.into_vec())).collect()
 }
 
 /// Whether something exists at `path`; false where that cannot be found out.

@@ -19,6 +19,8 @@ use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use crate::model::outward::StatusPage;
+
 /// Connections at a time; further ones wait in the kernel's backlog.
 const MOST_CONNECTIONS: usize = 64;
 /// How long the headers of a request may take, from the first byte or, on a kept connection, from the last answer.
@@ -29,17 +31,6 @@ const CONNECTION_LIMIT: Duration = Duration::from_secs(600);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long looking up the address's name may take.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
-
-/// One answer.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// HTTP status.
-    pub status: u16,
-    /// `Content-Type`.
-    pub content_type: &'static str,
-    /// The body.
-    pub body: String,
-}
 
 /// Binds `host:port`, or `:port` for every address of this machine.
 ///
@@ -62,7 +53,7 @@ pub async fn bind(address: &str) -> io::Result<TcpListener> {
 pub async fn serve<Page, Answering>(listener: TcpListener, page: Page)
 where
     Page: Fn(String) -> Answering + Clone + Send + Sync + 'static,
-    Answering: Future<Output = Answer> + Send,
+    Answering: Future<Output = StatusPage> + Send,
 {
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     while let Ok(place) = Arc::clone(&room).acquire_owned().await {
@@ -87,7 +78,7 @@ where
 async fn connection<Page, Answering>(stream: TcpStream, page: Page)
 where
     Page: Fn(String) -> Answering,
-    Answering: Future<Output = Answer>,
+    Answering: Future<Output = StatusPage>,
 {
     let service = service_fn(|request: Request<Incoming>| {
         let is_head = request.method() == Method::HEAD;
@@ -100,10 +91,10 @@ where
     server.serve_connection(TokioIo::new(stream), service).await.ok();
 }
 
-fn response(answer: Answer, is_head: bool) -> Response<Full<Bytes>> {
-    let body = if is_head { String::new() } else { answer.body };
+fn response(page: StatusPage, is_head: bool) -> Response<Full<Bytes>> {
+    let body = if is_head { String::new() } else { page.body };
     let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(answer.content_type));
+    *response.status_mut() = StatusCode::from_u16(page.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(page.content_type));
     response
 }

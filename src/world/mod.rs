@@ -5,7 +5,6 @@
 pub mod child;
 pub mod clock;
 pub mod dns;
-pub mod environment;
 pub mod etcd;
 pub mod folder_watch;
 pub mod fs;
@@ -17,6 +16,7 @@ pub mod lock;
 pub mod namespace;
 pub mod nginx_process;
 pub mod probe;
+mod proc_stat;
 pub mod process;
 pub mod random;
 pub mod route;

@@ -12,6 +12,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use crate::model::process::Process;
 use crate::nginx::process::{self, Child};
 use crate::world::host::find_program;
+use crate::world::proc_stat::ProcStat;
 
 /// The live nginx master that the pid file names; `None` where nothing runs that could be reloaded: no pid file, an empty
 /// one, a dead or zombie process, or another program that got the number since. `binary` is the configured program, which
@@ -78,14 +79,10 @@ struct Stat {
 
 /// What the kernel says of a process that is neither dead nor a zombie.
 fn stat(pid: i32) -> Option<Stat> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The command name may hold spaces and brackets: the other fields follow the last ')'. Numbers as in proc(5), less 3.
-    let fields: Vec<&str> = text.rsplit_once(") ")?.1.split(' ').collect();
-    if matches!(*fields.first()?, "Z" | "X") {
-        return None;
-    }
-    let start_time = fields.get(19)?.parse().ok()?;
-    Some(Stat { process: Process { pid, start_time }, parent: fields.get(1)?.parse().ok()? })
+    let stat = ProcStat::read(pid)?;
+    let is_dead = matches!(stat.field(3)?, 'Z' | 'X');
+    let process = Process { pid, start_time: stat.field(22)? };
+    Some(Stat { process, parent: stat.field(4)? }).filter(|_| !is_dead)
 }
 
 /// Asks the master to read its configuration again. The process is held by a descriptor while it is looked at, so that the

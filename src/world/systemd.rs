@@ -9,26 +9,13 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::model::outward::ManagerNotice;
+
 /// Variables by which a manager says where to send, and how often; not meant for the processes that we start.
 pub const VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
 
 /// How long a manager may take to make room for a message: it must not hold up the agent.
 const SEND_LIMIT: Duration = Duration::from_millis(500);
-
-/// A message of the protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Notice<'a> {
-    /// `READY=1`.
-    Ready,
-    /// `RELOADING=1` with the time, which `Type=notify-reload` wants.
-    Reloading,
-    /// `STOPPING=1`.
-    Stopping,
-    /// `STATUS=`, without line breaks.
-    Status(&'a str),
-    /// `WATCHDOG=1`.
-    Watchdog,
-}
 
 /// Whether a manager has asked to be notified.
 pub fn is_listening() -> bool {
@@ -39,7 +26,7 @@ pub fn is_listening() -> bool {
 ///
 /// # Errors
 /// The manager's socket did not take it within half a second.
-pub fn notify(notices: &[Notice<'_>]) -> io::Result<()> {
+pub fn notify(notices: &[ManagerNotice]) -> io::Result<()> {
     let Some(socket) = std::env::var_os("NOTIFY_SOCKET").filter(|_| !notices.is_empty()) else { return Ok(()) };
     let address = match socket.as_bytes() {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
@@ -51,13 +38,13 @@ pub fn notify(notices: &[Notice<'_>]) -> io::Result<()> {
     Ok(())
 }
 
-fn text(notices: &[Notice<'_>]) -> String {
-    let line = |notice: &Notice<'_>| match notice {
-        Notice::Ready => "READY=1\n".to_owned(),
-        Notice::Reloading => format!("RELOADING=1\nMONOTONIC_USEC={}\n", monotonic_microseconds()),
-        Notice::Stopping => "STOPPING=1\n".to_owned(),
-        Notice::Status(text) => format!("STATUS={text}\n"),
-        Notice::Watchdog => "WATCHDOG=1\n".to_owned(),
+fn text(notices: &[ManagerNotice]) -> String {
+    let line = |notice: &ManagerNotice| match notice {
+        ManagerNotice::Ready => "READY=1\n".to_owned(),
+        ManagerNotice::Reloading => format!("RELOADING=1\nMONOTONIC_USEC={}\n", monotonic_microseconds()),
+        ManagerNotice::Stopping => "STOPPING=1\n".to_owned(),
+        ManagerNotice::Status(text) => format!("STATUS={text}\n"),
+        ManagerNotice::Watchdog => "WATCHDOG=1\n".to_owned(),
     };
     notices.iter().map(line).collect()
 }

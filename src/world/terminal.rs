@@ -1,8 +1,6 @@
-//! Standard output and error, and the one file that is read before anything else is known. A reader that has gone away is
-//! no failure of ours.
+//! Standard input, output and error. A reader that has gone away is no failure of ours.
 
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
 
 /// Writes to standard output.
 pub fn print(text: &str) {
@@ -34,14 +32,4 @@ pub fn is_terminal() -> bool {
 /// Whether standard input is a terminal, which sends signals of its own.
 pub fn reads_from_terminal() -> bool {
     io::stdin().is_terminal()
-}
-
-/// The bytes of a file.
-pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    std::fs::read(path)
-}
-
-/// Whether a folder exists.
-pub fn folder_exists(path: &Path) -> bool {
-    path.is_dir()
 }

@@ -6,12 +6,12 @@ use nix::unistd::{SysconfVar, sysconf};
 
 use crate::model::process::Usage;
 
+use super::proc_stat::ProcStat;
+
 /// Reads `/proc/self`.
 pub fn usage() -> Usage {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The command name may hold spaces and brackets: the other fields follow the last ')'. Numbers as in proc(5), less 3.
-    let fields: Vec<&str> = stat.rsplit_once(") ").map(|(_, rest)| rest.split(' ').collect()).unwrap_or_default();
-    let number = |index: usize| fields.get(index)?.parse::<f64>().ok();
+    let stat = ProcStat::read("self");
+    let number = |field: usize| stat.as_ref()?.field::<f64>(field);
     let of_system = |what: SysconfVar| sysconf(what).ok().flatten().map(|value| value as f64);
     let ticks_per_second = of_system(SysconfVar::CLK_TCK);
     let seconds = |ticks: Option<f64>| Some(ticks? / ticks_per_second?);
@@ -24,13 +24,13 @@ pub fn usage() -> Usage {
         line.split_whitespace().next()?.parse::<f64>().ok()
     };
     Usage {
-        cpu_seconds: seconds(number(11).zip(number(12)).map(|(user, system)| user + system)),
+        cpu_seconds: seconds(number(14).zip(number(15)).map(|(user, system)| user + system)),
         open_files: fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count() as f64),
         most_open_files: limit("Max open files"),
-        resident_bytes: number(21).zip(of_system(SysconfVar::PAGE_SIZE)).map(|(pages, page)| pages * page),
-        virtual_bytes: number(20),
+        resident_bytes: number(24).zip(of_system(SysconfVar::PAGE_SIZE)).map(|(pages, page)| pages * page),
+        virtual_bytes: number(23),
         most_virtual_bytes: limit("Max address space"),
-        started_at_unix_seconds: boot.zip(seconds(number(19))).map(|(boot, after)| boot + after),
+        started_at_unix_seconds: boot.zip(seconds(number(22))).map(|(boot, after)| boot + after),
     }
 }
 

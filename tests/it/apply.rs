@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use upstreamd::apply::fleet::Fleet;
+use upstreamd::apply::machine::Next;
 use upstreamd::apply::transaction::{self, Begun, Request};
 use upstreamd::apply::{Context, Settings, group, lone, preview, recovery};
 use upstreamd::model::for_each::{DestPattern, ForEach, NameSource};
@@ -210,15 +211,19 @@ fn a_kill_at_any_step_heals_at_the_next_start() {
         assert_eq!(apply(&place, &resources[..1], &["old"]).outcome, Outcome::Applied);
         let finished = block_on(async {
             let context = place.context();
-            let Begun::Running(mut transaction) =
+            let Begun::Running(mut transaction, mut step) =
                 transaction::begin(&context, request(&resources, &["new", "added"])).await
             else {
                 panic!("nothing to do")
             };
             for _ in 0..kill_after {
-                steps_seen.push(transaction.next_step());
-                if transaction.advance(&context).await.is_some() {
-                    return true;
+                steps_seen.push(format!("{step:?}"));
+                match transaction.perform(&context, step).await {
+                    Next::Do(next) => step = next,
+                    Next::End(outcome) => {
+                        transaction.end(&context, outcome);
+                        return true;
+                    }
                 }
             }
             // Dropped half-way: nothing is tidied up, as after a kill.
@@ -254,7 +259,7 @@ fn names_request(place: &Place, names: &[&str], text: &str) -> Request {
     let parent = Arc::new(parent);
     let file = |name: &str| dest.file(name).unwrap();
     let rendered = names.iter().map(|name| Rendered {
-        resource: Arc::new(parent.for_item(name, file(name))),
+        resource: Arc::new(parent.instance(name, file(name))),
         bytes: Arc::new(text.as_bytes().to_vec()),
     });
     let wanted = names.iter().map(|name| file(name)).collect();
@@ -277,13 +282,17 @@ fn a_kill_at_any_step_of_a_removal_heals_at_the_next_start() {
         let finished = block_on(async {
             let context = place.context();
             let request = names_request(&place, &["b", "c"], "new");
-            let Begun::Running(mut transaction) = transaction::begin(&context, request).await else {
+            let Begun::Running(mut transaction, mut step) = transaction::begin(&context, request).await else {
                 panic!("nothing to do")
             };
             for _ in 0..kill_after {
                 steps_seen += 1;
-                if transaction.advance(&context).await.is_some() {
-                    return true;
+                match transaction.perform(&context, step).await {
+                    Next::Do(next) => step = next,
+                    Next::End(outcome) => {
+                        transaction.end(&context, outcome);
+                        return true;
+                    }
                 }
             }
             false
@@ -389,11 +398,11 @@ fn mode_alone_is_a_change_and_unset_owner_keeps_the_existing_one() {
     let rendered =
         |resource: &Resource| Rendered { resource: Arc::new(resource.clone()), bytes: Arc::new(b"same".to_vec()) };
     let context = place.context();
-    let reports = block_on(lone::run(&context, vec![rendered(&resource)], Revision(1)));
+    let reports = block_on(lone::run(&context, vec![rendered(&resource)]));
     assert_eq!(reports[0].outcome, Outcome::Unchanged, "neither mode nor owner was asked for");
     resource.mode = Some(0o4755);
     assert_eq!(preview::preview(&rendered(&resource)).unwrap().attribute_changes, ["mode 0600 -> 4755"]);
-    let reports = block_on(lone::run(&context, vec![rendered(&resource)], Revision(1)));
+    let reports = block_on(lone::run(&context, vec![rendered(&resource)]));
     assert_eq!(reports[0].outcome, Outcome::Applied);
     let after = std::fs::metadata(&dest).unwrap();
     assert_eq!((after.mode() & 0o7777, after.uid()), (0o4755, owner));
@@ -408,7 +417,7 @@ fn many_lone_files_are_installed_and_one_bad_one_does_not_stop_them() {
         .iter()
         .map(|resource| Rendered { resource: Arc::new(resource.clone()), bytes: Arc::new(b"x".to_vec()) })
         .collect();
-    let reports = block_on(lone::run(&place.context(), rendered, Revision(1)));
+    let reports = block_on(lone::run(&place.context(), rendered));
     let applied = reports.iter().filter(|report| report.outcome == Outcome::Applied).count();
     assert_eq!(applied, 39);
     assert!(

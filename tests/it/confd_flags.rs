@@ -7,9 +7,9 @@ use std::io;
 use std::path::Path;
 
 use upstreamd::cli::args::{self, Invocation};
-use upstreamd::config::problem::Problems;
 use upstreamd::config::settings::Settings;
 use upstreamd::config::settings::table;
+use upstreamd::model::problem::Problems;
 
 /// What a flag comes to here.
 #[derive(Clone, Copy, PartialEq)]

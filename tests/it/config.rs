@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
-use upstreamd::config::problem::{Place, Problem};
 use upstreamd::config::resource::{Defaults, ResourceFile, parse, read};
 use upstreamd::config::set::load;
 use upstreamd::config::settings::layers::{Flags, Layers};
 use upstreamd::config::settings::resolve;
 use upstreamd::config::settings::table::{ALL, Effect, Kind, Section, Setting};
 use upstreamd::model::needs::Needs;
+use upstreamd::model::problem::{Place, Problem};
 use upstreamd::model::resource::{CommandLine, Reload, Resource};
 
 use crate::support::cases::{self, Case};
@@ -50,7 +50,7 @@ fn loaded(case: &Case) -> (String, usize) {
 /// Every field of a resource, one in a line.
 fn described(resource: &Resource) -> String {
     let Resource {
-        name,
+        id,
         file,
         src,
         backend,
@@ -74,7 +74,6 @@ fn described(resource: &Resource) -> String {
         guard,
         needs,
         for_each,
-        item: _,
     } = resource;
     let ranges: Vec<_> =
         ranges.iter().map(|range| format!("{}..{}", range.start, range.end.as_deref().unwrap_or(""))).collect();
@@ -93,7 +92,7 @@ fn described(resource: &Resource) -> String {
     let backend = backend.as_ref().map(|backend| format!("  {backend:?}\n")).unwrap_or_default();
     let mode = mode.map_or("unset".to_owned(), |mode| format!("{mode:04o}"));
     format!(
-        "{name} ({})\n  {src} ({engine:?}) -> {}\n  keys: {keys:?}\n  prefix: {prefix:?}\n  ranges: {ranges:?}\n  \
+        "{id} ({})\n  {src} ({engine:?}) -> {}\n  keys: {keys:?}\n  prefix: {prefix:?}\n  ranges: {ranges:?}\n  \
          owner: {owner:?}\n  group: {group:?}\n  mode: {mode}\n  check: {}\n  reload: {reload}\n  verify: {verify:?}\n  pace: {pace:?}\n  \
          output_format: {output_format:?}\n  escape: {escape:?}\n  make_dirs: {make_dirs}\n  \
          on_reload_failure: {on_reload_failure:?}\n  {guard:?}\n{generation}{needs}{for_each}{backend}",
@@ -153,7 +152,7 @@ fn five_mistakes_are_five_problems_each_with_file_line_and_hint() {
     .assert_eq(&format!("{}\n", set.problems));
     assert_eq!(set.problems.len(), 5);
     assert!(set.problems.iter().all(|problem| problem.hint.is_some()));
-    let names: Vec<&str> = set.resources.iter().map(|resource| &*resource.name).collect();
+    let names: Vec<&str> = set.resources.iter().map(|resource| &**resource.name()).collect();
     assert_eq!(names, ["f.toml"], "the right one stays");
 }
 
@@ -161,10 +160,10 @@ fn five_mistakes_are_five_problems_each_with_file_line_and_hint() {
 fn settings_page() -> String {
     let mut page = String::from(
         "# Settings\n\n\
-         Each setting is a flag, an environment variable and a key of `upstreamd.toml`. Flags go over `UPSTREAMD_*`, \
-         those over `CONFD_*`, those over the file, and that over the default: a flag counts because it is given, also \
-         where it says what the default says. Flags may have one dash or two; in the file `-` and `_` are the same. \
-         An empty flag or file value asks for the default and an empty variable is as good as none, except where \
+         Each setting is a flag, an environment variable and a key of `upstreamd.toml`. Flags override `UPSTREAMD_*`, \
+         those override `CONFD_*`, those the file, and that the default; a flag that is given counts, even if it says \
+         the same as the default. Flags may have one dash or two; in the file `-` and `_` are the same. \
+         An empty flag or file value asks for the default, and an empty variable is ignored, unless \
          empty is a value of its own. A list repeats its flag and separates its variable with commas. \
          Durations are written as in `1m30s` or `500ms`.\n\n\
          This page is made from the table in `src/config/settings/table.rs`; a test keeps the two the same.\n",

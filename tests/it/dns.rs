@@ -10,8 +10,9 @@ use hickory_resolver::proto::op::{Message, MessageType, ResponseCode};
 use hickory_resolver::proto::rr::rdata::{A, AAAA, SRV};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use upstreamd::agent::facts::WorldFacts;
-use upstreamd::render::{Facts, Srv};
-use upstreamd::world::dns::{Dns, Sources};
+use upstreamd::model::dns::Srv;
+use upstreamd::render::Facts;
+use upstreamd::world::dns::{Dns, DnsSources};
 
 use crate::support::temp_dir;
 
@@ -78,7 +79,7 @@ fn dns(folder: &Path, port: u16, deadline: Duration) -> Dns {
     if !resolv_conf.exists() {
         std::fs::write(&resolv_conf, "nameserver 127.0.0.1\nsearch internal\n").unwrap();
     }
-    Dns::new(Sources { hosts, resolv_conf, port }, deadline)
+    Dns::new(DnsSources { hosts, resolv_conf, port }, deadline)
 }
 
 fn ips(texts: &[&str]) -> Result<Vec<IpAddr>, String> {

@@ -136,9 +136,11 @@ fn the_page_about_stores_shows_what_is_taken() {
 }
 
 #[test]
-fn the_page_about_keys_shows_what_is_taken() {
-    let [resource] = blocks_of("docs/keys.md", "toml").try_into().unwrap();
-    let file = ResourceFile { name: "app.toml".into(), path: "app.toml".into(), text: resource };
+fn the_page_about_resources_shows_what_is_taken() {
+    let [simple, with_needs] = blocks_of("docs/resources.md", "toml").try_into().unwrap();
+    let file = ResourceFile { name: "app.toml".into(), path: "app.toml".into(), text: simple };
+    assert_eq!(parse(&file, &Defaults::default()).unwrap().reload, Some(Reload::Nginx));
+    let file = ResourceFile { text: with_needs, ..file };
     let needs = parse(&file, &Defaults::default()).unwrap().needs;
     assert_eq!((needs.require.len(), needs.wait_for.len(), needs.wait_timeout.as_secs()), (2, 1, 120));
 }
@@ -211,10 +213,10 @@ fn the_template_shown_renders() {
 }
 
 #[test]
-fn the_exit_codes_in_the_readme_are_the_ones_in_the_code() {
-    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+fn the_exit_codes_in_the_docs_are_the_ones_in_the_code() {
+    let page = fs::read_to_string(repository().join("docs/running.md")).unwrap();
     for exit in upstreamd::cli::exit::Exit::ALL {
         let row = format!("| {} | {} |", exit.code(), exit.meaning());
-        assert!(readme.contains(&row), "README.md does not say: {row}");
+        assert!(page.contains(&row), "docs/running.md does not say: {row}");
     }
 }

@@ -88,8 +88,9 @@ fn no_value_becomes_a_directive_in_any_shipped_template() {
     for (template, folder) in SHIPPED {
         let renderer = renderer(template, &std::fs::read_to_string(templates.join(template)).unwrap());
         let write = |name: &str, values: &[String]| {
-            let bytes =
-                renderer.render(Root::tera(template, Escape::Nginx), &view(folder, values), &mut Memory::default());
+            let bytes = renderer
+                .render(Root::tera(template, Escape::Nginx), &view(folder, values), &mut Memory::default())
+                .result;
             let path = dir.path().join(format!("{template}-{name}"));
             std::fs::write(&path, bytes.unwrap_or_else(|error| panic!("{template}: {error}"))).unwrap();
             path
@@ -127,7 +128,7 @@ fn a_template_prints_values_whole_or_fails_by_name() {
     let mut refused = 0;
     for (n, value) in corpus::values(GOOD).into_iter().enumerate() {
         let view = view("/services", &["127.0.0.1:1".to_owned(), value.clone()]);
-        match renderer.render(Root::tera("raw", Escape::Nginx), &view, &mut Memory::default()) {
+        match renderer.render(Root::tera("raw", Escape::Nginx), &view, &mut Memory::default()).result {
             Err(error) => {
                 refused += 1;
                 assert!(error.to_string().contains("/services/1"), "{error}");

@@ -28,7 +28,7 @@ fn get(port: u16, path: &str) -> Option<HttpAnswer> {
 }
 
 #[track_caller]
-fn wait_answer(port: u16, path: &str, status: u16) -> HttpAnswer {
+pub(crate) fn wait_answer(port: u16, path: &str, status: u16) -> HttpAnswer {
     let answer = || get(port, path).filter(|answer| answer.status == status);
     wait_or(DEADLINE, answer, || format!("{path} answers {:?}, not {status}", get(port, path)))
 }
@@ -160,12 +160,12 @@ fn a_taken_port_is_told_and_a_single_pass_needs_none() {
 }
 
 /// A notification socket, as systemd gives one to a service.
-struct Manager {
+pub(crate) struct Manager {
     socket: UnixDatagram,
 }
 
 impl Manager {
-    fn bind(path: &Path) -> Manager {
+    pub(crate) fn bind(path: &Path) -> Manager {
         let socket = UnixDatagram::bind(path).unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         Manager { socket }
@@ -180,7 +180,7 @@ impl Manager {
 
     /// All lines up to the first that begins like this, which is the last.
     #[track_caller]
-    fn until(&self, expected: &str) -> Vec<String> {
+    pub(crate) fn until(&self, expected: &str) -> Vec<String> {
         let mut lines: Vec<String> = Vec::new();
         let found = || {
             lines.extend(self.next().unwrap_or_default().lines().map(str::to_owned));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::model::etcd::Failure;
+use crate::model::etcd::EtcdFailure;
 use crate::model::key::Revision;
 use crate::model::lease::{LeaseId, Write, Written};
 
@@ -42,7 +42,7 @@ pub enum Outcome {
     /// The lease is gone.
     Revoked,
     /// It did not work.
-    Failed(Failure),
+    Failed(EtcdFailure),
 }
 
 /// What has happened, for whoever asked for it.

@@ -71,7 +71,7 @@ impl Store {
                 Outcome::Listed(self.leases.contains(id).then_some(keys))
             }
             Action::Write(id, _) if !self.leases.contains(id) => {
-                Outcome::Failed(Failure::unreachable("requested lease not found"))
+                Outcome::Failed(EtcdFailure::unreachable("requested lease not found"))
             }
             Action::Write(id, writes) => {
                 let outcomes = self.write(*id, writes);
@@ -87,7 +87,7 @@ impl Store {
 }
 
 fn broken() -> Outcome {
-    Outcome::Failed(Failure::unreachable("broken"))
+    Outcome::Failed(EtcdFailure::unreachable("broken"))
 }
 
 /// Lets the machine act until it waits for longer than `patience`. Gives what it told and the time it then is.
@@ -284,7 +284,7 @@ fn what_we_may_not_write_holds_up_nothing_else() {
                 Action::Write(_, writes) if writes.iter().any(|write| write.key() == "/a") => {
                     attempts += usize::from(writes.len() == 1);
                     let problem = "permission denied".to_owned();
-                    Outcome::Failed(Failure { kind: FailureKind::Denied, problem })
+                    Outcome::Failed(EtcdFailure { kind: FailureKind::Denied, problem })
                 }
                 action => store.answer(action),
             };

@@ -3,52 +3,71 @@
 use super::*;
 use crate::model::report::Stage;
 
-fn failure(step: Step) -> Failure {
-    Failure::new(Stage::Check, format!("{step:?}"))
+fn failure(step: &str) -> StepFailure {
+    StepFailure::new(Stage::Check, step)
 }
 
-fn every_answer(step: Step) -> Vec<Answer> {
-    let mut answers = vec![Answer::Done, Answer::Failed(failure(step))];
-    if step == Step::CheckFuture {
-        answers.push(Answer::Unavailable);
+/// What follows from every answer that the step can get, each with whether it succeeded. The types leave no other answers.
+fn every_answer(step: &Step) -> Vec<(bool, Next)> {
+    let name = format!("{step:?}");
+    let failed = || failure(&name);
+    let done = |answer: &dyn Fn(Done) -> Next| vec![(true, answer(Ok(()))), (false, answer(Err(failed())))];
+    match step.clone() {
+        Step::CheckStaged(asked) | Step::Record(asked) | Step::Install(asked) | Step::CheckLive(asked) => {
+            done(&|answer| asked.clone().answer(answer))
+        }
+        Step::Restore(asked) | Step::ReloadOld(asked) => done(&|answer| asked.clone().answer(answer)),
+        Step::Commit(asked) => done(&|answer| asked.clone().answer(answer)),
+        Step::CheckFuture(asked) => {
+            [(true, FutureCheck::Passed), (false, FutureCheck::Refused(failed())), (false, FutureCheck::Unavailable)]
+                .map(|(ok, answer)| (ok, asked.clone().answer(answer)))
+                .into()
+        }
+        Step::Reload(asked) => [
+            (true, Reloaded::Done),
+            (false, Reloaded::Failed(failed())),
+            (false, Reloaded::Refused(failed())),
+            (false, Reloaded::NothingRuns { failure: failed(), certain: true }),
+            (false, Reloaded::NothingRuns { failure: failed(), certain: false }),
+        ]
+        .map(|(ok, answer)| (ok, asked.clone().answer(answer)))
+        .into(),
+        Step::Verify(asked) => [
+            (true, Proof::Done),
+            (false, Proof::HalfDone(failed())),
+            (false, Proof::Failed(failed())),
+            (false, Proof::Refused(failed())),
+        ]
+        .map(|(ok, answer)| (ok, asked.clone().answer(answer)))
+        .into(),
     }
-    if matches!(step, Step::Reload | Step::ReloadOld) {
-        answers.push(Answer::NothingRuns { failure: failure(step), certain: true });
-    }
-    if matches!(step, Step::Reload | Step::Verify) {
-        answers.push(Answer::Refused(failure(step)));
-    }
-    answers
 }
 
-fn walk(machine: Machine, step: Step, trace: Vec<(Step, bool)>, visit: &mut impl FnMut(&[(Step, bool)], &Outcome)) {
+/// Steps by name in the order they were done, each with whether it succeeded.
+type Trace = Vec<(String, bool)>;
+
+fn walk(step: &Step, trace: &Trace, visit: &mut impl FnMut(&Trace, &Outcome)) {
     assert!(trace.len() < 12, "no end in sight: {trace:?}");
-    for answer in every_answer(step) {
-        let mut machine = machine.clone();
+    for (ok, next) in every_answer(step) {
         let mut trace = trace.clone();
-        trace.push((step, matches!(answer, Answer::Done)));
-        match machine.answer(answer) {
-            Next::Do(next) => walk(machine, next, trace, visit),
+        trace.push((format!("{step:?}"), ok));
+        match next {
+            Next::Do(next) => walk(&next, &trace, visit),
             Next::End(outcome) => visit(&trace, &outcome),
         }
     }
 }
 
-fn every_plan() -> Vec<Plan> {
+fn every_plan() -> Vec<TransactionPlan> {
     let mut plans = Vec::new();
-    for check in [Check::None, Check::OfStagedFiles, Check::OfFutureTree, Check::OfLiveTree] {
+    for check in [CheckKind::None, CheckKind::OfStagedFiles, CheckKind::OfFutureTree, CheckKind::OfLiveTree] {
         for has_reload in [false, true] {
             for on_reload_failure in [OnReloadFailure::Auto, OnReloadFailure::Rollback, OnReloadFailure::Keep] {
-                plans.push(Plan { has_files: true, check, has_reload, on_reload_failure });
+                plans.push(TransactionPlan { has_files: true, check, has_reload, on_reload_failure });
             }
         }
     }
-    plans.push(Plan {
-        has_files: false,
-        check: Check::OfFutureTree,
-        has_reload: true,
-        on_reload_failure: OnReloadFailure::Auto,
-    });
+    plans.push(TransactionPlan { has_files: false, ..CLASSIC });
     plans
 }
 
@@ -56,105 +75,110 @@ fn every_plan() -> Vec<Plan> {
 fn every_order_of_answers_keeps_the_promises() {
     let mut walked = 0;
     for plan in every_plan() {
-        let (machine, first) = Machine::start(plan);
-        walk(machine, first, Vec::new(), &mut |trace, outcome| {
+        walk(&start(plan), &Vec::new(), &mut |trace, outcome| {
             walked += 1;
-            let at = |step: Step| trace.iter().position(|(done, _)| *done == step);
-            let ok = |step: Step| trace.contains(&(step, true));
+            let at = |step: &str| trace.iter().position(|(done, _)| done == step);
+            let ok = |step: &str| trace.iter().any(|(done, ok)| done == step && *ok);
+            let failed = |step: &str| trace.iter().any(|(done, ok)| done == step && !*ok);
             let describe = format!("{plan:?}\n{trace:?}\n=> {outcome:?}");
-            if let Some(install) = at(Step::Install) {
-                assert!(at(Step::Record).is_some_and(|record| record < install), "backup first: {describe}");
+            if let Some(install) = at("Install") {
+                assert!(at("Record").is_some_and(|record| record < install), "backup first: {describe}");
             }
-            if at(Step::Reload).is_some() && plan.has_files && plan.check != Check::None {
-                let checked = ok(Step::CheckStaged) || ok(Step::CheckFuture) || ok(Step::CheckLive);
+            if at("Reload").is_some() && plan.has_files && plan.check != CheckKind::None {
+                let checked = ok("CheckStaged") || ok("CheckFuture") || ok("CheckLive");
                 assert!(checked, "reloaded unchecked: {describe}");
             }
-            let after_install = [Step::Install, Step::CheckLive].iter().any(|step| trace.contains(&(*step, false)));
-            assert!(!after_install || at(Step::Restore).is_some(), "not undone: {describe}");
+            assert!(!(failed("Install") || failed("CheckLive")) || at("Restore").is_some(), "not undone: {describe}");
+            assert!(at("Restore").is_none() || at("Install").is_some(), "undone without install: {describe}");
+            assert!(at("Commit").is_none() || at("Restore").is_none(), "{describe}");
             match outcome {
                 Outcome::Applied => {
-                    assert!(trace.iter().all(|(step, ok)| *ok || *step == Step::CheckFuture), "{describe}");
+                    assert!(trace.iter().all(|(step, ok)| *ok || step == "CheckFuture"), "{describe}");
                 }
-                Outcome::Rejected(_) => assert!(at(Step::Install).is_none(), "{describe}"),
-                Outcome::RolledBack { .. } => assert!(ok(Step::Restore), "{describe}"),
-                Outcome::Stuck { .. } => assert!(trace.contains(&(Step::Restore, false)), "{describe}"),
+                Outcome::Rejected(_) => assert!(at("Install").is_none(), "{describe}"),
+                Outcome::RolledBack { .. } => assert!(ok("Restore"), "{describe}"),
+                Outcome::Stuck { .. } => assert!(failed("Restore"), "{describe}"),
                 Outcome::ReloadOwed { .. } => {
-                    assert!(
-                        at(Step::Restore).is_none() && at(Step::Reload).is_some()
-                            || !ok(Step::Commit { reload_owed: false }),
-                        "{describe}"
-                    );
+                    let reload_failed = at("Restore").is_none() && at("CommitOwed").is_some() && at("Reload").is_some();
+                    assert!(reload_failed || failed("Commit"), "{describe}");
                 }
                 Outcome::Unchanged => panic!("a started machine cannot end unchanged: {describe}"),
             }
             if plan.on_reload_failure == OnReloadFailure::Keep {
-                assert!(!(at(Step::Reload).is_some() && at(Step::Restore).is_some()), "kept: {describe}");
+                assert!(!(at("Reload").is_some() && at("Restore").is_some()), "kept: {describe}");
             }
         });
     }
-    assert!(walked > 200, "{walked}");
+    assert!(walked > 400, "{walked}");
 }
 
-fn check(plan: Plan, answers: Vec<Answer>, expected: &str) {
-    let (mut machine, first) = Machine::start(plan);
-    let mut steps = format!("{first:?}");
+/// Goes through a transaction by the position of each answer in `every_answer`.
+fn check(plan: TransactionPlan, answers: &[&str], expected: &str) {
+    let mut next = Next::Do(start(plan));
+    let mut steps = Vec::new();
     for answer in answers {
-        match machine.answer(answer) {
-            Next::Do(step) => steps.push_str(&format!(" {step:?}")),
-            Next::End(outcome) => {
-                let name = format!("{outcome:?}");
-                steps.push_str(&format!(" => {}", name.split([' ', '(', '{']).next().unwrap_or_default()));
+        let Next::Do(step) = next else { panic!("over before {answer}: {steps:?}") };
+        steps.push(format!("{step:?}"));
+        next = match (step, *answer) {
+            (Step::CheckFuture(asked), "unavailable") => asked.answer(FutureCheck::Unavailable),
+            (Step::Reload(asked), "absent") => {
+                asked.answer(Reloaded::NothingRuns { failure: failure("Reload"), certain: true })
             }
+            (Step::Verify(asked), "refused") => asked.answer(Proof::Refused(failure("Verify"))),
+            (Step::Verify(asked), "half") => asked.answer(Proof::HalfDone(failure("Verify"))),
+            (step, "done") => every_answer(&step).swap_remove(0).1,
+            (step, "bad") => every_answer(&step).into_iter().find(|(ok, _)| !*ok).expect("every step can fail").1,
+            (step, other) => panic!("{step:?} has no answer {other}"),
+        };
+    }
+    match next {
+        Next::Do(step) => steps.push(format!("{step:?}")),
+        Next::End(outcome) => {
+            let name = format!("{outcome:?}");
+            steps.push(format!("=> {}", name.split([' ', '(', '{']).next().unwrap_or_default()));
         }
     }
-    assert_eq!(steps, expected);
+    assert_eq!(steps.join(" "), expected);
 }
 
-const CLASSIC: Plan =
-    Plan { has_files: true, check: Check::OfFutureTree, has_reload: true, on_reload_failure: OnReloadFailure::Auto };
+const CLASSIC: TransactionPlan = TransactionPlan {
+    has_files: true,
+    check: CheckKind::OfFutureTree,
+    has_reload: true,
+    on_reload_failure: OnReloadFailure::Auto,
+};
 
 #[test]
 fn the_orders_that_users_rely_on() {
-    let bad = || Answer::Failed(failure(Step::Reload));
-    let absent = || Answer::NothingRuns { failure: failure(Step::Reload), certain: true };
-    let refused = || Answer::Refused(failure(Step::Verify));
-    use Answer::{Done, Unavailable};
+    let rollback = TransactionPlan { on_reload_failure: OnReloadFailure::Rollback, ..CLASSIC };
+    let keep = TransactionPlan { on_reload_failure: OnReloadFailure::Keep, ..CLASSIC };
+    let only_reload = TransactionPlan { has_files: false, ..CLASSIC };
+    let done = "done";
+    check(CLASSIC, &[done, done, done, done, done, done], "CheckFuture Record Install Reload Verify Commit => Applied");
+    check(CLASSIC, &["bad"], "CheckFuture => Rejected");
     check(
         CLASSIC,
-        vec![Done, Done, Done, Done, Done, Done],
-        "CheckFuture Record Install Reload Verify Commit { reload_owed: false } => Applied",
-    );
-    check(CLASSIC, vec![bad()], "CheckFuture => Rejected");
-    check(
-        CLASSIC,
-        vec![Unavailable, Done, Done, bad(), Done],
+        &["unavailable", done, done, "bad", done],
         "CheckFuture Record Install CheckLive Restore => RolledBack",
     );
     check(
         CLASSIC,
-        vec![Done, Done, Done, bad(), Done, Done],
+        &[done, done, done, "bad", done, done],
         "CheckFuture Record Install Reload Restore ReloadOld => RolledBack",
     );
     check(
         CLASSIC,
-        vec![Done, Done, Done, Done, refused(), Done],
+        &[done, done, done, done, "refused", done],
         "CheckFuture Record Install Reload Verify Restore => RolledBack",
     );
     check(
         CLASSIC,
-        vec![Done, Done, Done, absent(), Done],
-        "CheckFuture Record Install Reload Commit { reload_owed: true } => ReloadOwed",
+        &[done, done, done, done, "half", done],
+        "CheckFuture Record Install Reload Verify CommitOwed => ReloadOwed",
     );
-    check(
-        Plan { on_reload_failure: OnReloadFailure::Rollback, ..CLASSIC },
-        vec![Done, Done, Done, absent(), Done],
-        "CheckFuture Record Install Reload Restore => RolledBack",
-    );
-    check(
-        Plan { on_reload_failure: OnReloadFailure::Keep, ..CLASSIC },
-        vec![Done, Done, Done, bad(), Done],
-        "CheckFuture Record Install Reload Commit { reload_owed: true } => ReloadOwed",
-    );
-    check(CLASSIC, vec![Done, Done, bad(), bad()], "CheckFuture Record Install Restore => Stuck");
-    check(Plan { has_files: false, ..CLASSIC }, vec![bad(), Done], "Reload Commit { reload_owed: true } => ReloadOwed");
+    check(CLASSIC, &[done, done, done, "absent", done], "CheckFuture Record Install Reload CommitOwed => ReloadOwed");
+    check(rollback, &[done, done, done, "absent", done], "CheckFuture Record Install Reload Restore => RolledBack");
+    check(keep, &[done, done, done, "bad", done], "CheckFuture Record Install Reload CommitOwed => ReloadOwed");
+    check(CLASSIC, &[done, done, "bad", "bad"], "CheckFuture Record Install Restore => Stuck");
+    check(only_reload, &["bad", done], "Reload CommitOwed => ReloadOwed");
 }

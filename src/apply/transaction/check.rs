@@ -4,23 +4,23 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::apply::isolate::{Refused, Search};
-use crate::apply::machine::Answer;
+use crate::apply::machine::{Done, FutureCheck};
 use crate::apply::plan::Action;
 use crate::apply::staging::{self, StagedFile};
-use crate::apply::{Context, nginx};
-use crate::model::report::{CommandKind, CommandRun, Failure, Stage};
+use crate::apply::{Context, failure, nginx};
+use crate::model::report::{CommandKind, CommandRun, Stage, StepFailure};
 use crate::model::resource::CommandLine;
 use crate::nginx::error_log;
 use crate::world::namespace::{self, Checked, Overlay};
 use crate::world::process::{self, Finished};
 
-use super::{Transaction, command_failure, failure, named};
+use super::{Transaction, named};
 
 impl Transaction {
     /// Runs a check that names the staged file on each; those that it refuses drop out.
-    pub(super) async fn check_staged(&mut self, context: &Context) -> Answer {
-        let Some(command) = self.group.check.clone() else { return Answer::Done };
-        let mut refused: Vec<(usize, Failure)> = Vec::new();
+    pub(super) async fn check_staged(&mut self, context: &Context) -> Done {
+        let Some(command) = self.group.check.clone() else { return Ok(()) };
+        let mut refused: Vec<(usize, StepFailure)> = Vec::new();
         for position in self.changed_positions() {
             let file = &self.files[position];
             // A file that goes is nothing to judge by itself.
@@ -31,60 +31,60 @@ impl Transaction {
             let finished = process::run_shell(&text, command.timeout).await;
             self.note_check(context, &finished);
             if !finished.succeeded() {
-                refused.push((position, command_failure(Stage::Check, "check_cmd", &text, &finished)));
+                refused.push((position, failure::of_command(Stage::Check, "check_cmd", &text, &finished)));
             }
         }
         self.leave_out(context, refused)
     }
 
     /// Runs the check on the tree as it is, the new files in place.
-    pub(super) async fn check_live(&mut self, context: &Context) -> Answer {
-        let Some(command) = self.group.check.clone() else { return Answer::Done };
+    pub(super) async fn check_live(&mut self, context: &Context) -> Done {
+        let Some(command) = self.group.check.clone() else { return Ok(()) };
         for text in self.check_texts(&command, &self.changed_positions()) {
             let finished = process::run_shell(&text, command.timeout).await;
             self.note_check(context, &finished);
             if !finished.succeeded() {
-                return Answer::Failed(command_failure(Stage::Check, "check_cmd", &text, &finished));
+                return Err(failure::of_command(Stage::Check, "check_cmd", &text, &finished));
             }
         }
-        Answer::Done
+        Ok(())
     }
 
     /// Runs the check where the staged files are seen in place. Where it refuses, looks for those that it refuses.
-    pub(super) async fn check_future(&mut self, context: &Context) -> Answer {
+    pub(super) async fn check_future(&mut self, context: &Context) -> FutureCheck {
         let all = self.changed_positions();
         let refused = match self.try_future(context, &all).await {
-            Tried::Passed => return Answer::Done,
-            Tried::Unavailable => return Answer::Unavailable,
-            Tried::Refused(failure) => failure,
+            FutureCheck::Refused(failure) => failure,
+            passed_or_unavailable => return passed_or_unavailable,
         };
         let staged: Vec<usize> = all.iter().copied().filter(|file| self.files[*file].differs()).collect();
         if staged.len() < 2 {
-            return Answer::Failed(refused);
+            return FutureCheck::Refused(refused);
         }
         let mut search = Search::start(staged, self.blame(refused.clone()));
         while let Some(trial) = search.next_trial() {
             search.answer(match self.try_future(context, &trial.into_iter().collect::<Vec<_>>()).await {
-                Tried::Passed => Ok(()),
-                Tried::Unavailable => return Answer::Unavailable,
-                Tried::Refused(failure) => Err(self.blame(failure)),
+                FutureCheck::Passed => Ok(()),
+                FutureCheck::Unavailable => return FutureCheck::Unavailable,
+                FutureCheck::Refused(failure) => Err(self.blame(failure)),
             });
         }
-        match search.found() {
+        let done = match search.found() {
             Some(found) => self.leave_out(context, found.culprits.into_iter().collect()),
-            None => Answer::Failed(refused),
-        }
+            None => Err(refused),
+        };
+        done.map_or_else(FutureCheck::Refused, |()| FutureCheck::Passed)
     }
 
     /// Runs the check with only these files seen in place.
-    async fn try_future(&mut self, context: &Context, files: &[usize]) -> Tried {
-        let Some(command) = self.group.check.clone() else { return Tried::Passed };
+    async fn try_future(&mut self, context: &Context, files: &[usize]) -> FutureCheck {
+        let Some(command) = self.group.check.clone() else { return FutureCheck::Passed };
         let overlay = |file: &StagedFile| Overlay { staged: file.staged.clone(), target: file.target.clone() };
         let differing = files.iter().map(|file| &self.files[*file]).filter(|file| file.differs());
         let overlays: Vec<Overlay> = differing.map(overlay).collect();
         let scratch = match staging::scratch(context) {
             Ok(scratch) => scratch,
-            Err(error) => return Tried::Refused(failure(Stage::Check, &error)),
+            Err(error) => return FutureCheck::Refused(failure::of_file(Stage::Check, &error)),
         };
         for text in self.check_texts(&command, files) {
             let checked = if overlays.is_empty() {
@@ -96,7 +96,7 @@ impl Transaction {
                 Checked::Ran(finished) => {
                     self.note_check(context, &finished);
                     if !finished.succeeded() {
-                        return Tried::Refused(command_failure(Stage::Check, "check_cmd", &text, &finished));
+                        return FutureCheck::Refused(failure::of_command(Stage::Check, "check_cmd", &text, &finished));
                     }
                 }
                 Checked::Unavailable(problem) => {
@@ -105,11 +105,11 @@ impl Transaction {
                         "a private mount namespace is not to be had ({problem}): checks of the whole tree run after the \
                          files are in place, and put the previous ones back when they fail; CAP_SYS_ADMIN allows it"
                     )));
-                    return Tried::Unavailable;
+                    return FutureCheck::Unavailable;
                 }
             }
         }
-        Tried::Passed
+        FutureCheck::Passed
     }
 
     /// The check's shell texts: one for each of these files where it names one, else one.
@@ -127,7 +127,7 @@ impl Transaction {
     }
 
     /// Which file nginx blames for a failure.
-    fn blame(&self, failure: Failure) -> Refused {
+    fn blame(&self, failure: StepFailure) -> Refused {
         let named = error_log::blamed_file(&failure.output).map(Path::new);
         let is_named = |file: &StagedFile| named.is_some_and(|named| named == file.target || named == file.dest());
         Refused { blamed: self.files.iter().position(is_named), failure }
@@ -145,21 +145,22 @@ impl Transaction {
     }
 
     /// Goes on without the files that were refused, if any others are left.
-    fn leave_out(&mut self, context: &Context, refused: Vec<(usize, Failure)>) -> Answer {
-        let Some((_, first)) = refused.first().cloned() else { return Answer::Done };
+    fn leave_out(&mut self, context: &Context, refused: Vec<(usize, StepFailure)>) -> Done {
+        let Some((_, first)) = refused.first().cloned() else { return Ok(()) };
         let positions: BTreeSet<usize> = refused.iter().map(|(position, _)| *position).collect();
         if self.changed_positions().iter().all(|position| positions.contains(position)) {
-            return Answer::Failed(first);
+            return Err(first);
         }
         for (position, failure) in refused {
             let file = &self.files[position];
             let failure = match file.action {
-                Action::Remove => {
-                    Failure { message: format!("without `{}`: {}", file.dest().display(), failure.message), ..failure }
-                }
+                Action::Remove => StepFailure {
+                    message: format!("without `{}`: {}", file.dest().display(), failure.message),
+                    ..failure
+                },
                 _ => failure,
             };
-            self.report.dropped.push((file.resource.name.clone(), failure));
+            self.report.dropped.push((file.resource.id.clone(), failure));
         }
         let mut position = 0;
         self.files.retain(|file| {
@@ -171,13 +172,6 @@ impl Transaction {
             stays
         });
         (self.report.files, self.report.removed) = named(&self.files);
-        Answer::Done
+        Ok(())
     }
-}
-
-/// What came of one run of a check.
-enum Tried {
-    Passed,
-    Refused(Failure),
-    Unavailable,
 }

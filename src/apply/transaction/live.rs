@@ -5,15 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::apply::Context;
+use crate::apply::failure;
 use crate::apply::fleet::Fleet;
 use crate::apply::group::Group;
 use crate::apply::isolate::{Refused, Search};
 use crate::model::key::Revision;
-use crate::model::report::{CommandKind, CommandRun, Failure, Outcome, Rendered, Report, Stage};
+use crate::model::report::{CommandKind, CommandRun, Outcome, Rendered, Report, Stage, StepFailure};
 use crate::nginx::error_log;
 use crate::world::process;
 
-use super::{Request, command_failure, run_one};
+use super::{Request, run_one};
 
 /// Searches among the files of a group that the check has refused as a whole. What goes is left out at first: the others do
 /// not have to wait for it.
@@ -54,7 +55,7 @@ pub(super) async fn isolate(context: &Context, request: Request, whole: Report) 
             return whole;
         };
         any_good = !found.good.is_empty();
-        let name = |position: usize| changed.get(position).map(|rendered| Arc::clone(&rendered.resource.name));
+        let name = |position: usize| changed.get(position).map(|rendered| rendered.resource.id.clone());
         let culprits = found.culprits.into_iter();
         trials.report.dropped.extend(culprits.filter_map(|(position, failure)| Some((name(position)?, failure))));
     }
@@ -62,7 +63,7 @@ pub(super) async fn isolate(context: &Context, request: Request, whole: Report) 
         match trials.run(Vec::new(), fleets.clone()).await {
             Tried::Passed => {}
             Tried::Refused(cause) if any_good => {
-                let names = fleets.iter().map(|fleet| Arc::clone(&fleet.resource.name));
+                let names = fleets.iter().map(|fleet| fleet.resource.id.clone());
                 trials.report.dropped.extend(names.map(|name| (name, cause.clone())));
             }
             Tried::Refused(_) => return whole,
@@ -83,7 +84,7 @@ struct Trials<'a> {
 /// What came of one.
 enum Tried {
     Passed,
-    Refused(Failure),
+    Refused(StepFailure),
     /// Not for the check to say: whatever it is, it is told, and tried again with everything.
     Ended(Outcome),
 }
@@ -124,11 +125,11 @@ impl Trials<'_> {
         if finished.succeeded() {
             return Ok(());
         }
-        Err(Refused { failure: command_failure(Stage::Check, "check_cmd", &text, &finished), blamed: None })
+        Err(Refused { failure: failure::of_command(Stage::Check, "check_cmd", &text, &finished), blamed: None })
     }
 }
 
-fn blame(changed: &[Rendered], failure: Failure) -> Refused {
+fn blame(changed: &[Rendered], failure: StepFailure) -> Refused {
     let named = error_log::blamed_file(&failure.output).map(Path::new);
     let blamed = changed.iter().position(|rendered| named == Some(rendered.resource.dest.as_path()));
     Refused { failure, blamed }

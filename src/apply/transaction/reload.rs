@@ -2,26 +2,26 @@
 
 use std::path::PathBuf;
 
-use crate::apply::Context;
-use crate::apply::machine::Answer;
+use crate::apply::machine::{Done, Proof, Reloaded};
 use crate::apply::nginx::Nginx;
 use crate::apply::staging::StagedFile;
 use crate::apply::verify::{Progress, Times};
+use crate::apply::{Context, failure};
 use crate::model::generation::{self, Endpoint};
-use crate::model::report::{CommandKind, CommandRun, Failure, Stage, Verified};
+use crate::model::report::{CommandKind, CommandRun, Stage, StepFailure, Verified};
 use crate::model::resource::{CommandLine, Reload, Verify};
 use crate::nginx::installation;
 use crate::world::process::{self, End, Finished};
 use crate::world::{clock, fs};
 
-use super::{Transaction, command_failure};
+use super::Transaction;
 
 impl Transaction {
     /// Runs the reload: once for each changed file where it names one, else once; then looks whether anything runs.
-    pub(super) async fn reload(&mut self, context: &Context) -> Answer {
-        let Some(reload) = self.group.reload.clone() else { return Answer::Done };
+    pub(super) async fn reload(&mut self, context: &Context) -> Reloaded {
+        let Some(reload) = self.group.reload.clone() else { return Reloaded::Done };
         if context.nginx_starts_later() && self.nginx.as_ref().is_some_and(|nginx| nginx.master().is_none()) {
-            return Answer::Done;
+            return Reloaded::Done;
         }
         let nginx = self.nginx_in_sight();
         let before = clock::now();
@@ -35,7 +35,7 @@ impl Transaction {
             Reload::Nginx => self.signal_nginx(),
             Reload::Command(command) => self.run_command(context, command, nginx.as_ref()).await,
         };
-        if let (Answer::Done, None, Some(nginx)) = (&answer, &self.watched, &nginx) {
+        if let (Reloaded::Done, None, Some(nginx)) = (&answer, &self.watched, &nginx) {
             self.watched = nginx.started_since(before);
         }
         answer
@@ -47,35 +47,35 @@ impl Transaction {
         self.nginx.clone().filter(|_| wanted)
     }
 
-    fn signal_nginx(&mut self) -> Answer {
-        let (Some(nginx), Some(watched)) = (&self.nginx, &self.watched) else { return Answer::Done };
+    fn signal_nginx(&mut self) -> Reloaded {
+        let (Some(nginx), Some(watched)) = (&self.nginx, &self.watched) else { return Reloaded::Done };
         self.report.reload_ran = true;
         match nginx.signal(watched.master()) {
-            Ok(()) => Answer::Done,
+            Ok(()) => Reloaded::Done,
             Err(error) => {
                 let pid = watched.master().pid;
                 let message = format!("failed to send SIGHUP to the nginx master {pid}: {error}");
-                Answer::Refused(Failure::new(Stage::Reload, message))
+                Reloaded::Refused(StepFailure::new(Stage::Reload, message))
             }
         }
     }
 
-    async fn run_command(&mut self, context: &Context, command: &CommandLine, nginx: Option<&Nginx>) -> Answer {
+    async fn run_command(&mut self, context: &Context, command: &CommandLine, nginx: Option<&Nginx>) -> Reloaded {
         self.report.reload_ran = true;
         let (text, finished) = self.run_reload(command).await;
-        let failed = || command_failure(Stage::Reload, "reload_cmd", &text, &finished);
+        let failed = || failure::of_command(Stage::Reload, "reload_cmd", &text, &finished);
         match (finished.succeeded(), nginx.filter(|nginx| nginx.master().is_none())) {
-            (true, None) => Answer::Done,
+            (true, None) => Reloaded::Done,
             (true, Some(nginx)) => absent(nginx, &format!("`{text}` ended well, but ")),
-            (false, Some(_)) => Answer::NothingRuns { failure: failed(), certain: true },
+            (false, Some(_)) => Reloaded::NothingRuns { failure: failed(), certain: true },
             // It parses before it signals: nginx never heard of the new files.
-            (false, None) if nginx.is_some() && installation::is_plain_signaller(&text) => Answer::Refused(failed()),
+            (false, None) if nginx.is_some() && installation::is_plain_signaller(&text) => Reloaded::Refused(failed()),
             (false, None) => {
                 let first_time = self.changed().all(|file| !file.existed);
                 if nginx.is_none() && (first_time || context.settings.onetime) {
-                    Answer::NothingRuns { failure: failed(), certain: false }
+                    Reloaded::NothingRuns { failure: failed(), certain: false }
                 } else {
-                    Answer::Failed(failed())
+                    Reloaded::Failed(failed())
                 }
             }
         }
@@ -106,19 +106,20 @@ impl Transaction {
     }
 
     /// Proves that the reload took, where it is nginx that was reloaded.
-    pub(super) async fn verify(&mut self) -> Answer {
-        let (Some(nginx), Some(watched)) = (&self.nginx, self.watched.take()) else { return Answer::Done };
+    pub(super) async fn verify(&mut self) -> Proof {
+        let (Some(nginx), Some(watched)) = (&self.nginx, self.watched.take()) else { return Proof::Done };
         if self.group.verify == Verify::Off {
-            return Answer::Done;
+            return Proof::Done;
         }
         let asked_at = watched.asked_at();
-        let said = |message: &str, output: String| Failure { at: Stage::Verify, message: message.to_owned(), output };
+        let said =
+            |message: &str, output: String| StepFailure { at: Stage::Verify, message: message.to_owned(), output };
         match nginx.verify(watched, self.check_time, &self.generations()).await {
-            Progress::Waiting => Answer::Done,
+            Progress::Waiting => Proof::Done,
             Progress::Refused(words) => {
-                Answer::Refused(said("nginx refused the new configuration and goes on with the previous one", words))
+                Proof::Refused(said("nginx refused the new configuration and goes on with the previous one", words))
             }
-            Progress::Broken(words) => Answer::Failed(said("nginx does not serve with the new configuration", words)),
+            Progress::Broken(words) => Proof::Failed(said("nginx does not serve with the new configuration", words)),
             Progress::Done { times, leaving, serving } => {
                 if times.converged.is_none() {
                     self.report.warnings.push("an old worker of nginx has not begun to leave after the reload".into());
@@ -128,8 +129,8 @@ impl Transaction {
                 let previous = nginx.previous_master();
                 // Drained means that nobody serves the previous configuration.
                 self.report.verified = Some(verified).filter(|_| previous.is_none());
-                previous.map_or(Answer::Done, |master| {
-                    Answer::HalfDone(Failure::new(
+                previous.map_or(Proof::Done, |master| {
+                    Proof::HalfDone(StepFailure::new(
                         Stage::Verify,
                         format!(
                             "nginx's program is being replaced: the previous master {} still serves the previous configuration",
@@ -152,18 +153,20 @@ impl Transaction {
     }
 
     /// Reloads the files that were put back, and proves it once.
-    pub(super) async fn reload_old(&mut self, context: &Context) -> Answer {
-        match self.reload(context).await {
-            Answer::Done => self.verify().await,
-            answer => answer,
-        }
+    pub(super) async fn reload_old(&mut self, context: &Context) -> Done {
+        let done = match self.reload(context).await {
+            Reloaded::Done => self.verify().await.into_done(),
+            failed => failed.into_done(),
+        };
+        self.reloaded_old = done.is_ok();
+        done
     }
 }
 
-fn absent(nginx: &Nginx, before: &str) -> Answer {
+fn absent(nginx: &Nginx, before: &str) -> Reloaded {
     let message = format!(
         "{before}nginx does not run (no master by `{}`); it reads the new files when it starts",
         nginx.pid_file().display()
     );
-    Answer::NothingRuns { failure: Failure::new(Stage::Reload, message), certain: true }
+    Reloaded::NothingRuns { failure: StepFailure::new(Stage::Reload, message), certain: true }
 }

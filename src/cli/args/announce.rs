@@ -5,33 +5,24 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 
-use crate::config::problem::{Problem, Problems};
+use crate::announce::run::ServiceSource;
 use crate::config::service::{self, PROPERTIES, Property};
 use crate::config::settings::Settings;
-use crate::model::service::Service;
+use crate::model::problem::{Problem, Problems};
 use crate::model::store::{EtcdSettings, StoreSettings};
 
 const CONFIG_DIR: &str = "config-dir";
 const COMMAND: &str = "COMMAND";
 
-/// What is to be announced.
+/// The services to announce.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Announce {
     /// Where.
     pub store: EtcdSettings,
-    /// What.
-    pub source: Source,
+    /// The services.
+    pub source: ServiceSource,
     /// The backend itself: a program and its arguments.
     pub command: Option<Vec<String>>,
-}
-
-/// Where it is said what is to be announced.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Source {
-    /// In the flags.
-    One(Box<Service>),
-    /// In the files of this folder.
-    Folder(PathBuf),
 }
 
 /// The subcommand.
@@ -79,7 +70,7 @@ pub(super) fn has_property(name: &str) -> bool {
     PROPERTIES.iter().any(|property| property.name == name)
 }
 
-/// What the arguments come to.
+/// Returns the parsed arguments.
 pub(super) fn read(matches: &ArgMatches, settings: &Settings) -> Result<Announce, Problems> {
     let StoreSettings::Etcd(store) = settings.store.clone() else {
         let problem = Problem::new("services are announced in etcd only");
@@ -100,8 +91,8 @@ pub(super) fn read(matches: &ArgMatches, settings: &Settings) -> Result<Announce
             let problem = Problem::new(format!("--{CONFIG_DIR} and --{} do not go together", flag(name)));
             return Err(problem.hint("the files of the folder say it all").into());
         }
-        (Some(folder), None) => Source::Folder(folder),
-        (None, _) => Source::One(Box::new(service::parse_flags(&given)?)),
+        (Some(folder), None) => ServiceSource::Folder(folder),
+        (None, _) => ServiceSource::One(Box::new(service::parse_flags(&given)?)),
     };
     Ok(Announce { store, source, command })
 }

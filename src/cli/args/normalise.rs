@@ -6,8 +6,9 @@ use std::ffi::OsString;
 
 use clap::{ArgAction, Command};
 
-use crate::config::problem::{Problem, shown};
 use crate::config::settings::FOREIGN_BACKENDS;
+use crate::model::problem::Problem;
+use crate::model::text::shown;
 
 use super::definition::BACKEND_WORDS;
 
@@ -133,7 +134,7 @@ impl Flag<'_> {
     }
 }
 
-/// Reads `-n`, `-name`, `--name` and the same with `=value`; `None` where it is no flag, or clap is to read it.
+/// Reads `-n`, `-name`, `--name` and the same with `=value`; `None` if it is no flag, or one for clap to read.
 fn flag(arg: &str) -> Option<(Flag<'_>, Option<&str>)> {
     let (name, value) = match arg.split_once('=') {
         Some((name, value)) => (name, Some(value)),

@@ -4,9 +4,10 @@
 use std::path::PathBuf;
 
 use crate::config::document::{Field, Fields};
-use crate::config::problem::{Place, Problem, shown};
 use crate::config::settings::{FOREIGN_BACKENDS, endpoints_of};
+use crate::model::problem::{Place, Problem};
 use crate::model::store::{EtcdSettings, FileSettings, Login, Scheme, StoreSettings, TlsSettings};
+use crate::model::text::shown;
 
 use super::choice;
 use super::commands::optional_duration;

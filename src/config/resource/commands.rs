@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::config::document::{Field, Fields};
-use crate::config::problem::Problem;
 use crate::config::{command, duration};
+use crate::model::problem::Problem;
 use crate::model::resource::{CommandLine, Pace, Reload};
 
 use super::Defaults;

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use crate::config::document::{Field, Fields};
-use crate::config::problem::{Place, Problem, shown};
 use crate::model::for_each::{DestPattern, ForEach, NameSource};
+use crate::model::problem::{Place, Problem};
+use crate::model::text::shown;
 
 use super::target::Destination;
 

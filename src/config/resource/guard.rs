@@ -3,8 +3,8 @@
 use toml::de::DeValue;
 
 use crate::config::document::{Field, Fields};
-use crate::config::problem::{Place, Problem};
 use crate::model::guard::{Guard, OnEmpty};
+use crate::model::problem::{Place, Problem};
 
 use super::choice;
 use super::commands::optional_duration;

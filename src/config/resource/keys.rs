@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::config::document::{Field, Fields};
-use crate::config::problem::{Place, Problem, shown};
-use crate::model::key::clean_path;
+use crate::model::path;
+use crate::model::problem::{Place, Problem};
 use crate::model::range::KeyRanges;
+use crate::model::text::shown;
 
 use super::Defaults;
 
@@ -53,7 +54,7 @@ pub(super) fn read(fields: &mut Fields<'_>, defaults: &Defaults, standard: Optio
         None if is_given => return None,
         // Without keys the template has none to read, which is as good as an empty list.
         None => standard
-            .map(|directory| if raw { directory.to_owned() } else { clean_path(directory) })
+            .map(|directory| if raw { directory.to_owned() } else { path::rooted(directory) })
             .into_iter()
             .collect(),
     };
@@ -84,20 +85,10 @@ pub fn clean_prefix(text: &str) -> Result<String, Problem> {
     Ok(if cleaned == "/" { String::new() } else { cleaned })
 }
 
-/// `path` cleaned, provided that no `..` climbs above where it starts.
-pub(super) fn inside(path: &str, what: &str) -> Result<String, Problem> {
-    let mut depth = 0_usize;
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                depth = depth.checked_sub(1).ok_or_else(|| {
-                    Problem::new(format!("{what} {} leaves its prefix", shown(path)))
-                        .hint("write the whole path without `..`")
-                })?;
-            }
-            _ => depth += 1,
-        }
-    }
-    Ok(clean_path(path))
+/// `text` cleaned, provided that no `..` climbs above where it starts.
+pub(super) fn inside(text: &str, what: &str) -> Result<String, Problem> {
+    let parts = path::inside(text).ok_or_else(|| {
+        Problem::new(format!("{what} {} leaves its prefix", shown(text))).hint("write the whole path without `..`")
+    })?;
+    Ok(format!("/{}", parts.join("/")))
 }

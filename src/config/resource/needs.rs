@@ -5,8 +5,8 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use crate::config::document::{Field, Fields};
-use crate::config::problem::Problem;
 use crate::model::needs::Needs;
+use crate::model::problem::Problem;
 
 use super::commands::optional_duration;
 use super::for_each::is_at_or_below;

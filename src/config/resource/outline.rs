@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::config::problem::{Place, Problem};
+use crate::model::problem::{Place, Problem};
 use crate::model::resource::{Engine, Escape};
 
 /// The names in one file.

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use toml::de::DeValue;
 
 use crate::config::document::{Field, Fields};
-use crate::config::problem::{Place, Problem, shown};
+use crate::model::problem::{Place, Problem};
 use crate::model::resource::Identity;
+use crate::model::text::shown;
 
 use super::outline::{Account, AccountKind};
 

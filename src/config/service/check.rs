@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::config::problem::{Problem, shown};
+use crate::model::problem::Problem;
 use crate::model::service::{Check, CheckTls, HttpCheck};
+use crate::model::text::shown;
 
 use super::{Texts, names};
 

@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
-use crate::config::problem::{Problem, shown};
+use crate::model::problem::Problem;
 use crate::model::service::{Address, Check, Layout};
+use crate::model::text::shown;
 
 const LONGEST: usize = 200;
 const LONGEST_LABEL: usize = 63;

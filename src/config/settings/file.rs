@@ -7,7 +7,7 @@ use std::path::Path;
 use toml::de::DeValue;
 
 use crate::config::document::{Document, Field, Fields};
-use crate::config::problem::Problem;
+use crate::model::problem::Problem;
 
 use super::layers::{Origin, Raw};
 use super::table::{self, Kind, Setting};

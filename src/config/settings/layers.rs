@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::config::problem::{Place, Problem};
+use crate::model::problem::{Place, Problem};
 
 use super::file::read_file;
 use super::table::{CONFDIR, CONFIG_FILE, Setting};

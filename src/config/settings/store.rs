@@ -1,7 +1,8 @@
 //! The store's settings: which one, its endpoints, TLS and login. Never connects to it and never shows a password.
 
-use crate::config::problem::{Problem, shown};
+use crate::model::problem::Problem;
 use crate::model::store::{EtcdSettings, FileSettings, Login, Scheme, StoreSettings, TlsSettings};
+use crate::model::text::shown;
 
 use super::table::{
     BACKEND, BASIC_AUTH, CLIENT_CA_KEYS, CLIENT_CERT, CLIENT_INSECURE, CLIENT_KEY, DIAL_TIMEOUT, FILE, FILTER, NODE,

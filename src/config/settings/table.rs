@@ -91,7 +91,7 @@ impl Section {
             Section::Time => "Times",
             Section::Nginx => "nginx",
             Section::Log => "Log and status",
-            Section::Confd => "Accepted for confd's sake, without effect",
+            Section::Confd => "Accepted for compatibility with confd, without effect",
         }
     }
 }
@@ -199,10 +199,10 @@ settings! {
         .default("false");
     WATCH = setting("watch", Kind::Switch, Section::Run, "follow the store and act on every change").default("false");
     INTERVAL = setting("interval", Kind::Seconds, Section::Run,
-        "how often to look without --watch; with --watch, and only where it is given, how often to look at everything again")
+        "how often to look without --watch; with --watch, only if it is given: how often to check everything again")
         .default("600");
     CONFDIR = setting("confdir", Kind::Paths, Section::Run,
-        "folder with conf.d and templates in it; may be repeated; /etc/confd where only that exists")
+        "folder that holds conf.d and templates; may be repeated; /etc/confd if only that exists")
         .default("/etc/upstreamd");
     CONFIG_FILE = setting("config-file", Kind::Path, Section::Run,
         "settings file; without it upstreamd.toml or confd.toml in a given confdir, then /etc/upstreamd/upstreamd.toml, \
@@ -213,93 +213,93 @@ settings! {
     PREFIX_MODE = setting("prefix-mode", Kind::Choice(&["concatenate", "replace"]), Section::Run,
         "whether --prefix comes before a resource's own prefix (as in the newer confd) or instead of it (as in the older)")
         .default("concatenate");
-    NOOP = setting("noop", Kind::Switch, Section::Run, "change nothing, say which files would change").default("false");
-    DIFF = setting("diff", Kind::Switch, Section::Run, "with --noop: show the differences too, as the subcommand diff does")
+    NOOP = setting("noop", Kind::Switch, Section::Run, "change nothing, report which files would change").default("false");
+    DIFF = setting("diff", Kind::Switch, Section::Run, "with --noop: also show the differences, as the subcommand diff does")
         .default("false");
     DIFF_CONTEXT = setting("diff-context", Kind::Count, Section::Run, "lines around each change in a difference")
         .default("3");
     COLOR = setting("color", Kind::OptionalChoice(&["always", "auto", "never"]), Section::Run,
-        "whether a difference is coloured; auto is on a terminal only").default("auto");
+        "whether differences are coloured; auto: only on a terminal").default("auto");
     SYNC_ONLY = setting("sync-only", Kind::Switch, Section::Run, "run no check_cmd and no reload_cmd").default("false");
-    KEEP_STAGE_FILE = setting("keep-stage-file", Kind::Switch, Section::Run, "leave staged files for a look at them")
+    KEEP_STAGE_FILE = setting("keep-stage-file", Kind::Switch, Section::Run, "keep staged files for inspection")
         .default("false");
     STATE_DIR = setting("state-dir", Kind::Path, Section::Run,
-        "folder of the journal and the lock; empty for none; by default /var/lib/upstreamd, \
-         else $XDG_STATE_HOME/upstreamd, else none").may_be_empty();
+        "folder of the journal and the lock; empty: no folder; by default /var/lib/upstreamd, \
+         otherwise $XDG_STATE_HOME/upstreamd, otherwise no folder").may_be_empty();
     RECEIPTS = setting("receipts", Kind::Switch, Section::Run,
-        "tell in etcd, below /upstreamd/agents, which changes are applied and drained").default("false");
+        "record in etcd, below /upstreamd/agents, which changes are applied and drained").default("false");
     AGENT_ID = setting("agent-id", Kind::Text, Section::Run,
-        "this agent's name there; by default the host's name");
+        "this agent's name in its receipt; by default the host's name");
     FAILURE_MODE = setting("failure-mode", Kind::Choice(&["best-effort", "fail-fast"]), Section::Run,
-        "with --onetime: whether the first failure ends the pass, resources in the order of their files; \
-         a broken file of conf.d is one too").default("best-effort");
+        "with --onetime: whether the first failure ends the pass, with resources in the order of their files; \
+         a broken file in conf.d counts as a failure").default("best-effort");
     CHECK_CONFIG = setting("check-config", Kind::Switch, Section::Run,
-        "as the subcommand check, and every destination's folder must be there").default("false");
-    VALIDATE = setting("validate", Kind::Switch, Section::Run, "as the subcommand check; see --mock-data").default("false");
+        "like the subcommand check, and every destination's folder must exist").default("false");
+    VALIDATE = setting("validate", Kind::Switch, Section::Run, "like the subcommand check; see --mock-data").default("false");
     MOCK_DATA = setting("mock-data", Kind::Path, Section::Run,
-        "with --validate: JSON object that templates are rendered with, as dot (Tera: as variables); the store is empty then, \
+        "with --validate: JSON object to render templates with, as dot (Tera: as variables); the store is then empty, \
          and a missing key is an empty text");
     PREFLIGHT = setting("preflight", Kind::Switch, Section::Run,
-        "ask the store how it is, load everything, count the keys of each resource, exit; a resource without keys is a warning")
+        "ask the store for its health, load everything, count the keys of each resource, and exit; a resource without keys is a warning")
         .default("false");
 
     BACKEND = setting("backend", Kind::Choice(&["etcd", "etcdv3", "file", "env"]), Section::Store,
-        "where keys come from; also as a word of its own: upstreamd etcd --watch").default("etcd");
+        "the kind of store; also as a subcommand: upstreamd etcd --watch").default("etcd");
     NODE = setting("node", Kind::Texts, Section::Store,
         "etcd endpoint, host:port or URL; may be repeated; by default 127.0.0.1:2379").short('n').also(&["nodes"]);
     SRV_DOMAIN = setting("srv-domain", Kind::Text, Section::Store, "domain whose SRV records name the endpoints");
     SRV_RECORD = setting("srv-record", Kind::Text, Section::Store,
-        "the SRV record to ask for, instead of those that etcd and confd use");
+        "the SRV record to look up, instead of those that etcd and confd use");
     SCHEME = setting("scheme", Kind::Choice(&["http", "https"]), Section::Store,
-        "how to talk to endpoints that do not say; by default https where certificates are given, else http");
+        "scheme of endpoints that name none; by default https if certificates are given, otherwise http");
     CLIENT_CERT = setting("client-cert", Kind::Path, Section::Store, "client certificate (PEM)");
     CLIENT_KEY = setting("client-key", Kind::Path, Section::Store, "key of the client certificate (PEM)");
     CLIENT_CA_KEYS = setting("client-ca-keys", Kind::Path, Section::Store,
         "CA certificates (PEM) instead of the system's").also(&["client_cakeys"]);
-    CLIENT_INSECURE = setting("client-insecure", Kind::Switch, Section::Store, "take any server certificate")
+    CLIENT_INSECURE = setting("client-insecure", Kind::Switch, Section::Store, "accept any server certificate")
         .default("false");
     BASIC_AUTH = setting("basic-auth", Kind::Switch, Section::Store,
-        "log in with user name and password; a user name is enough to ask for it, false forbids it");
+        "log in with user name and password; on if there is a user name, false forbids it");
     USERNAME = setting("username", Kind::Text, Section::Store, "user name");
     PASSWORD = setting("password", Kind::Secret, Section::Store,
-        "password; others can see a flag, so rather use the file or the environment").may_be_empty();
+        "password; other users can see a flag, so prefer the file or the environment").may_be_empty();
     FILE = setting("file", Kind::Paths, Section::Store,
         "YAML, JSON or TOML file with keys, or a folder of them; may be repeated");
-    FILTER = setting("filter", Kind::Text, Section::Store, "which files of such a folder count").default("*");
+    FILTER = setting("filter", Kind::Text, Section::Store, "which files of such a folder to read").default("*");
 
     BACKEND_TIMEOUT = setting("backend-timeout", Kind::Duration, Section::Time,
-        "when --onetime gives up on the store, in all").default("30s");
+        "total time after which --onetime gives up on the store").default("30s");
     PREFLIGHT_TIMEOUT = setting("preflight-timeout", Kind::Duration, Section::Time,
-        "how long --preflight may take in all").default("10s");
+        "how long --preflight may take in total").default("10s");
     DIAL_TIMEOUT = setting("dial-timeout", Kind::Duration, Section::Time, "how long one connection attempt may take")
         .default("5s");
     REQUEST_TIMEOUT = setting("request-timeout", Kind::Duration, Section::Time, "how long one request may take")
         .default("5s");
     CHECK_CMD_TIMEOUT = setting("check-cmd-timeout", Kind::Duration, Section::Time,
-        "how long a check_cmd may take; 0s is for ever").default("30s");
+        "how long a check_cmd may take; 0s: no limit").default("30s");
     RELOAD_CMD_TIMEOUT = setting("reload-cmd-timeout", Kind::Duration, Section::Time,
-        "how long a reload_cmd may take; 0s is for ever").default("60s");
+        "how long a reload_cmd may take; 0s: no limit").default("60s");
     SHUTDOWN_TIMEOUT = setting("shutdown-timeout", Kind::Duration, Section::Time,
         "how long a running transaction may take after SIGTERM").default("30s");
     STOP_TIMEOUT = setting("stop-timeout", Kind::Duration, Section::Time,
-        "how long the supervised command (behind --) may take to end when it is told to; then it is killed").default("30s");
+        "how long the supervised command (behind --) may take to end after its signal; then it is killed").default("30s");
     DEBOUNCE = setting("debounce", Kind::Duration, Section::Time,
-        "quiet time to wait for after a change; by default none before the first change and 100ms after that");
+        "quiet time to wait for after a change; by default 0s for the first change, then 100ms");
     WATCH_ERROR_BACKOFF = setting("watch-error-backoff", Kind::Duration, Section::Time,
-        "pause after the store failed; by default it grows with the failures");
+        "pause after the store failed; by default it grows with each failure");
 
-    NGINX_BINARY = setting("nginx-binary", Kind::Path, Section::Nginx, "the program").default("nginx");
-    NGINX_CONF = setting("nginx-conf", Kind::Path, Section::Nginx, "its main file; by default the one it was built with");
-    NGINX_PID_FILE = setting("nginx-pid-file", Kind::Path, Section::Nginx, "its pid file; by default as configured");
-    NGINX_ERROR_LOG = setting("nginx-error-log", Kind::Path, Section::Nginx, "its error log; by default as configured");
+    NGINX_BINARY = setting("nginx-binary", Kind::Path, Section::Nginx, "the nginx program").default("nginx");
+    NGINX_CONF = setting("nginx-conf", Kind::Path, Section::Nginx, "nginx's main file; by default the one it was built with");
+    NGINX_PID_FILE = setting("nginx-pid-file", Kind::Path, Section::Nginx, "nginx's pid file; by default as nginx is configured");
+    NGINX_ERROR_LOG = setting("nginx-error-log", Kind::Path, Section::Nginx, "nginx's error log; by default as nginx is configured");
 
     LOG_LEVEL = setting("log-level",
         Kind::Choice(&["error", "warn", "info", "debug", "trace", "warning", "fatal", "panic"]), Section::Log,
-        "least severity that is logged; fatal and panic are error").default("info");
-    LOG_FORMAT = setting("log-format", Kind::Choice(&["text", "json"]), Section::Log, "how it is logged").default("text");
+        "lowest severity to log; fatal and panic mean error").default("info");
+    LOG_FORMAT = setting("log-format", Kind::Choice(&["text", "json"]), Section::Log, "format of the log").default("text");
 
     METRICS_ADDR = setting("metrics-addr", Kind::Text, Section::Log,
-        "serve /health, /ready, /ready/detailed, /applied and /metrics on this host:port, or :port, while following")
+        "serve /health, /ready, /ready/detailed, /applied and /metrics on this host:port, or :port, while watching")
         .may_be_empty();
 
     TEMPLATE_CACHE = without_effect("template-cache", Kind::Switch, "templates are read again when they change");
@@ -312,8 +312,8 @@ settings! {
     RETRY_MAX_ATTEMPTS = without_effect("retry-max-attempts", Kind::Count, "the store is retried until it answers");
     RETRY_BASE_DELAY = without_effect("retry-base-delay", Kind::Duration, "the store is retried until it answers");
     RETRY_MAX_DELAY = without_effect("retry-max-delay", Kind::Duration, "the store is retried until it answers");
-    SYSTEMD_NOTIFY = without_effect("systemd-notify", Kind::Switch, "systemd says itself whether it wants to be told");
-    WATCHDOG_INTERVAL = without_effect("watchdog-interval", Kind::Duration, "systemd says itself how often");
+    SYSTEMD_NOTIFY = without_effect("systemd-notify", Kind::Switch, "systemd itself says whether it wants notifications");
+    WATCHDOG_INTERVAL = without_effect("watchdog-interval", Kind::Duration, "systemd itself says how often");
     AUTH_TOKEN = without_effect("auth-token", Kind::Secret, "it is for vault");
     AUTH_TYPE = without_effect("auth-type", Kind::Text, "it is for vault");
     APP_ID = without_effect("app-id", Kind::Text, "it is for vault");

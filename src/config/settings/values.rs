@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::duration;
-use crate::config::problem::{Problem, shown};
+use crate::model::problem::Problem;
 use crate::model::suggest;
+use crate::model::text::shown;
 
 use super::layers::{Layers, Origin, Raw};
 use super::table::{Kind, Setting};

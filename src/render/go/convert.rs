@@ -1,17 +1,19 @@
-//! A Go template as a Tera template that prints the same bytes. What it cannot be sure of it refuses, by place: every type is
+//! A Go template as a Tera template that prints the same bytes. It refuses, by place, what it cannot be sure of: every type is
 //! known before a line is written, so that nothing is left to how a value happens to print. Never looks at a store.
 
 mod expression;
 mod functions;
+mod typed;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::lexer::Mistake;
-use super::node::{Branch, Node, Pipe};
+use super::node::{Branch, Pipe, TemplateNode};
 use super::parser;
-use crate::render::error::{Place, TemplateError};
-use expression::{Kind, Refused, Typed, refused};
+use crate::model::problem::Position;
+use crate::render::error::TemplateError;
+use typed::{NotConverted, Typed, TypedKind, refused};
 
 /// Converts the template `name`.
 ///
@@ -20,7 +22,7 @@ use expression::{Kind, Refused, Typed, refused};
 pub fn convert(name: &str, source: &str) -> Result<String, Vec<TemplateError>> {
     let told = |mistake: Mistake| TemplateError {
         template: name.to_owned(),
-        place: Some(Place::of(source, mistake.at)),
+        place: Some(Position::of_offset(source, mistake.at)),
         message: mistake.message,
         hint: None,
     };
@@ -69,41 +71,41 @@ const RESERVED: &[&str] = &[
 struct Converter {
     output: String,
     problems: Vec<Mistake>,
-    /// Go's name, and what stands for it here; `None` where that could not be said and was told.
+    /// Go's name, and the expression for it here; `None` if it was refused.
     variables: Vec<(Arc<str>, Option<Typed>)>,
     /// Every name was given once only: Go's blocks have scopes that Tera's have not.
     names: BTreeSet<String>,
 }
 
-/// What dot is; `None` outside of everything.
+/// Value of dot; `None` outside of everything.
 type Dot<'a> = Option<&'a Typed>;
 
 impl Converter {
-    fn nodes(&mut self, nodes: &[Node], dot: Dot<'_>) {
+    fn nodes(&mut self, nodes: &[TemplateNode], dot: Dot<'_>) {
         for node in nodes {
             match node {
-                Node::Text(text) => self.text(text),
-                Node::Action(pipe) => self.action(pipe, dot),
-                Node::If(branch) => self.choice(branch, dot, false),
-                Node::With(branch) => self.with(branch, dot),
-                Node::Range(branch) => self.range(branch, dot),
-                Node::Template(call) => {
+                TemplateNode::Text(text) => self.text(text),
+                TemplateNode::Action(pipe) => self.action(pipe, dot),
+                TemplateNode::If(branch) => self.choice(branch, dot, false),
+                TemplateNode::With(branch) => self.with(branch, dot),
+                TemplateNode::Range(branch) => self.range(branch, dot),
+                TemplateNode::Template(call) => {
                     let message = "templates within templates are not converted; put what it prints here";
                     self.problems.push(Mistake::new(call.at, message));
                 }
-                Node::Break => self.output.push_str("{% break %}"),
-                Node::Continue => self.output.push_str("{% continue %}"),
+                TemplateNode::Break => self.output.push_str("{% break %}"),
+                TemplateNode::Continue => self.output.push_str("{% continue %}"),
             }
         }
     }
 
-    /// Text, kept from Tera where it would read more in it.
+    /// Writes text, protected from Tera if it would read more in it.
     fn text(&mut self, text: &str) {
         let is_plain = !["{{", "{%", "{#"].iter().any(|open| text.contains(open)) && !text.ends_with('{');
         if is_plain {
             self.output.push_str(text);
         } else {
-            // A text that ends the raw block itself is cut in two where it would.
+            // A text that would end the raw block itself is cut in two there.
             let safe = text.replace("{% endraw", "{% endraw %}{{ \"{% endraw\" }}{% raw %}");
             let safe = safe.replace("{%- endraw", "{% endraw %}{{ \"{%- endraw\" }}{% raw %}");
             self.output.push_str(&format!("{{% raw %}}{safe}{{% endraw %}}"));
@@ -118,7 +120,9 @@ impl Converter {
         }
         let Some(value) = value else { return };
         match value.kind {
-            Kind::Text | Kind::Int | Kind::Bool => self.output.push_str(&format!("{{{{ {} }}}}", value.code)),
+            TypedKind::Text | TypedKind::Int | TypedKind::Bool => {
+                self.output.push_str(&format!("{{{{ {} }}}}", value.code))
+            }
             kind => {
                 let message = format!("{} prints otherwise in Tera; print its items one by one", kind.described());
                 self.problems.push(Mistake::new(pipe.at, message));
@@ -126,7 +130,7 @@ impl Converter {
         }
     }
 
-    /// The value of a pipeline; what is refused is told once.
+    /// Returns the value of a pipeline; records why it is refused, once.
     fn value(&mut self, pipe: &Pipe, dot: Dot<'_>) -> Option<Typed> {
         let is_known = |name: &Arc<str>| self.variables.iter().any(|(known, _)| known == name);
         let result = match (pipe.assigns, pipe.variables.iter().find(|name| !is_known(name))) {
@@ -137,7 +141,7 @@ impl Converter {
         result.map_err(|refused| self.tell(refused)).ok()
     }
 
-    fn tell(&mut self, refused: Refused) {
+    fn tell(&mut self, refused: NotConverted) {
         self.problems.extend(refused);
     }
 
@@ -159,7 +163,7 @@ impl Converter {
         declared
     }
 
-    /// A name that was not used before, as near to this one as can be.
+    /// Returns a name that was not used before, as near to this one as can be.
     fn fresh(&mut self, wanted: &str) -> String {
         let letters: String = wanted.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
         let starts_well = letters.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
@@ -174,7 +178,7 @@ impl Converter {
         name
     }
 
-    /// `{{ if }}`; `is_elif` where its beginning is that of the branch before.
+    /// Writes `{{ if }}`; `is_elif` if its beginning belongs to the branch before.
     fn choice(&mut self, branch: &Branch, dot: Dot<'_>, is_elif: bool) {
         let outer = self.variables.len();
         let value = self.value(&branch.pipe, dot);
@@ -184,7 +188,7 @@ impl Converter {
         self.nodes(&branch.body, dot);
         match branch.otherwise.as_slice() {
             [] => {}
-            [Node::If(next)] if next.pipe.variables.is_empty() => {
+            [TemplateNode::If(next)] if next.pipe.variables.is_empty() => {
                 self.choice(next, dot, true);
                 self.variables.truncate(outer);
                 return;
@@ -228,8 +232,8 @@ impl Converter {
         let item = value.as_ref().and_then(|value| value.kind.item());
         if let (Some(value), None) = (&value, item) {
             let message = format!("a range over {} has no certain counterpart", value.kind.described());
-            // Of what is unknown it was told why.
-            if value.kind != Kind::Unknown {
+            // Why something is unknown was reported before.
+            if value.kind != TypedKind::Unknown {
                 self.problems.push(Mistake::new(branch.pipe.at, message));
             }
         }
@@ -238,7 +242,7 @@ impl Converter {
             [item] => (None, Some(item)),
             _ => (None, None),
         };
-        let kind = item.unwrap_or(Kind::Unknown);
+        let kind = item.unwrap_or(TypedKind::Unknown);
         let name = self.fresh(named.map_or(kind.usual_name(), |name| name));
         let each = Typed::atom(name, kind);
         let list = value.map_or_else(|| "[]".to_owned(), |value| value.code);
@@ -247,7 +251,7 @@ impl Converter {
             // `loop` is that of the innermost loop, so the number is kept by its name.
             let counter = self.fresh(index);
             self.output.push_str(&format!("{{% set {counter} = loop.index0 %}}"));
-            self.variables.push((Arc::clone(index), Some(Typed::atom(counter, Kind::Int))));
+            self.variables.push((Arc::clone(index), Some(Typed::atom(counter, TypedKind::Int))));
         }
         if let Some(named) = named {
             self.variables.push((Arc::clone(named), Some(each.clone())));

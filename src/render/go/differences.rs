@@ -1,7 +1,7 @@
-//! What of a Go template comes out differently here than with confd: found by the words in it, told with their place. Pure.
+//! What a Go template prints differently here than with confd: found by the words in it, reported with their place. Pure.
 
-use super::lexer::{Kind, Token, tokens};
-use crate::render::error::Place;
+use super::lexer::{GoToken, TokenKind, tokens};
+use crate::model::problem::Position;
 
 const LOOKUP: &str =
     "where no answer comes, confd renders an empty list; here the render fails, and the last good file stays";
@@ -10,35 +10,35 @@ const SORT: &str =
 const ROOT: &str = "of the root, confd lists keys at the top or nothing; here it lists what there is";
 const REVERSE: &str = "confd returns what gets gives as it was; here it is reversed";
 
-/// Each difference with its place, in the order of the text. A text that is no template has none: its mistakes are told
+/// Returns each difference with its place, in the order of the text. A broken template has none: its mistakes are reported
 /// elsewhere.
-pub(super) fn differences(source: &str) -> Vec<(Place, &'static str)> {
+pub(super) fn differences(source: &str) -> Vec<(Position, &'static str)> {
     let tokens = tokens(source).unwrap_or_default();
-    let tokens: Vec<Token<'_>> = tokens.into_iter().filter(|token| token.kind != Kind::Space).collect();
-    let words = tokens.iter().enumerate().filter(|(_, token)| token.kind == Kind::Word);
-    let found = words.filter_map(|(at, token)| Some((Place::of(source, token.at), difference(&tokens, at)?)));
+    let tokens: Vec<GoToken<'_>> = tokens.into_iter().filter(|token| token.kind != TokenKind::Space).collect();
+    let words = tokens.iter().enumerate().filter(|(_, token)| token.kind == TokenKind::Word);
+    let found = words.filter_map(|(at, token)| Some((Position::of_offset(source, token.at), difference(&tokens, at)?)));
     found.collect()
 }
 
-/// What is different about the word at this position.
-fn difference(tokens: &[Token<'_>], at: usize) -> Option<&'static str> {
+/// Returns what is different about the word at this position.
+fn difference(tokens: &[GoToken<'_>], at: usize) -> Option<&'static str> {
     let next = |n: usize| tokens.get(at + n);
     match tokens[at].text {
         "exists" => Some("true for a directory too, where confd knows only keys"),
         "ls" | "lsdir" => match &next(1)?.kind {
-            Kind::Text2(directory) if matches!(directory.as_str(), "" | "/") => Some(ROOT),
+            TokenKind::Literal(directory) if matches!(directory.as_str(), "" | "/") => Some(ROOT),
             _ => None,
         },
         "lookupIP" | "lookupIPV4" | "lookupIPV6" | "lookupSRV" => Some(LOOKUP),
         "sortByLength" | "sortKVByLength" => Some(SORT),
         "datetime" => Some("printed without the reading of a monotonic clock, which confd adds (m=+…)"),
         "reverse" => {
-            let called = next(1).is_some_and(|token| token.kind == Kind::Left)
-                && next(2).is_some_and(|token| token.kind == Kind::Word && token.text == "gets");
+            let called = next(1).is_some_and(|token| token.kind == TokenKind::Left)
+                && next(2).is_some_and(|token| token.kind == TokenKind::Word && token.text == "gets");
             // In a pipe, the command before it counts.
-            let before = tokens[..at].iter().rposition(|token| matches!(token.kind, Kind::Open | Kind::Left));
+            let before = tokens[..at].iter().rposition(|token| matches!(token.kind, TokenKind::Open | TokenKind::Left));
             let piped = at > 0
-                && tokens[at - 1].kind == Kind::Pipe
+                && tokens[at - 1].kind == TokenKind::Pipe
                 && before.is_some_and(|open| tokens[open..at].iter().any(|token| token.text == "gets"));
             (called || piped).then_some(REVERSE)
         }

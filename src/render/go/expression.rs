@@ -2,23 +2,28 @@
 
 use std::sync::Arc;
 
-use super::functions::{Function, Run, Type, shared};
+use super::functions::{FunctionBody, GoFunction, Parameter};
 use super::interpreter::{Interpreter, Trouble};
-use super::node::{Command, Expr, ExprKind};
+use super::node::{Expr, ExprKind, PipeCommand};
 use super::time;
-use super::value::Value;
-use crate::render::error::Failure;
+use super::value::GoValue;
+use crate::render::error::FunctionError;
 
 impl<'a> Interpreter<'a> {
-    /// A command; `last` is what the pipeline hands it.
-    pub(super) fn command(&mut self, command: &'a Command, dot: &Value, last: Option<Value>) -> Result<Value, Trouble> {
+    /// Evaluates a command; `last` is what the pipeline hands it.
+    pub(super) fn command(
+        &mut self,
+        command: &'a PipeCommand,
+        dot: &GoValue,
+        last: Option<GoValue>,
+    ) -> Result<GoValue, Trouble> {
         let first = &command.words[0];
         let arguments = &command.words[1..];
         match &first.kind {
             ExprKind::Function(function) => return self.function(function, command, arguments, dot, last),
             ExprKind::Field(names) => return self.fields(first, dot.clone(), names, arguments, dot, last),
             ExprKind::Chain(inner, names) => {
-                let value = self.argument(inner, Type::Any, dot)?;
+                let value = self.argument(inner, Parameter::Any, dot)?;
                 return self.fields(first, value, names, arguments, dot, last);
             }
             ExprKind::Variable(name, names) if !names.is_empty() => {
@@ -39,24 +44,24 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    /// A constant that no type is asked of.
-    fn constant(&self, expr: &Expr) -> Result<Value, Trouble> {
+    /// Returns a constant, of its own type.
+    fn constant(&self, expr: &Expr) -> Result<GoValue, Trouble> {
         match &expr.kind {
-            ExprKind::Bool(value) => Ok(Value::Bool(*value)),
-            ExprKind::Text(_, value) => Ok(Value::Text(Arc::clone(value))),
+            ExprKind::Bool(value) => Ok(GoValue::Bool(*value)),
+            ExprKind::Text(_, value) => Ok(GoValue::Text(Arc::clone(value))),
             ExprKind::Number(number) if number.overflows => {
                 Err(self.trouble(expr.at, expr, &format!("{} overflows int", number.text)))
             }
             ExprKind::Number(number) => Ok(match number.integer {
-                Some(integer) if !number.is_float => Value::Int(integer),
-                _ => Value::Float(number.float),
+                Some(integer) if !number.is_float => GoValue::Int(integer),
+                _ => GoValue::Float(number.float),
             }),
-            _ => Ok(Value::Missing),
+            _ => Ok(GoValue::Missing),
         }
     }
 
-    /// A word as an argument of a type.
-    pub(super) fn argument(&mut self, expr: &'a Expr, wanted: Type, dot: &Value) -> Result<Value, Trouble> {
+    /// Evaluates a word as an argument of a type.
+    pub(super) fn argument(&mut self, expr: &'a Expr, wanted: Parameter, dot: &GoValue) -> Result<GoValue, Trouble> {
         let value = match &expr.kind {
             ExprKind::Dot => dot.clone(),
             ExprKind::Field(names) => self.fields(expr, dot.clone(), names, &[], dot, None)?,
@@ -65,74 +70,81 @@ impl<'a> Interpreter<'a> {
                 if names.is_empty() { value } else { self.fields(expr, value, names, &[], dot, None)? }
             }
             ExprKind::Chain(inner, names) => {
-                let value = self.argument(inner, Type::Any, dot)?;
+                let value = self.argument(inner, Parameter::Any, dot)?;
                 self.fields(expr, value, names, &[], dot, None)?
             }
             ExprKind::Pipe(pipe) => self.nested(pipe, dot)?,
             ExprKind::Function(function) => self.bare_function(function, expr, dot)?,
-            ExprKind::Nil if wanted.takes_nil() => return Ok(Value::Missing),
+            ExprKind::Nil if wanted.takes_nil() => return Ok(GoValue::Missing),
             ExprKind::Nil => {
                 return Err(self.trouble(expr.at, expr, &format!("cannot assign nil to {}", wanted.name())));
             }
             ExprKind::Number(number) => match (wanted, number.integer) {
-                (Type::Any, _) => return self.constant(expr),
-                (Type::Int, Some(integer)) => return Ok(Value::Int(integer)),
+                (Parameter::Any, _) => return self.constant(expr),
+                (Parameter::Int, Some(integer)) => return Ok(GoValue::Int(integer)),
                 _ => return Err(self.unlike(expr, wanted)),
             },
-            ExprKind::Text(_, value) if matches!(wanted, Type::Any | Type::Text) => {
-                return Ok(Value::Text(Arc::clone(value)));
+            ExprKind::Text(_, value) if matches!(wanted, Parameter::Any | Parameter::Text) => {
+                return Ok(GoValue::Text(Arc::clone(value)));
             }
-            ExprKind::Bool(value) if matches!(wanted, Type::Any | Type::Bool) => return Ok(Value::Bool(*value)),
+            ExprKind::Bool(value) if matches!(wanted, Parameter::Any | Parameter::Bool) => {
+                return Ok(GoValue::Bool(*value));
+            }
             ExprKind::Text(..) | ExprKind::Bool(_) => return Err(self.unlike(expr, wanted)),
         };
         self.checked(value, wanted, expr)
     }
 
     #[cold]
-    fn unlike(&self, expr: &Expr, wanted: Type) -> Trouble {
+    fn unlike(&self, expr: &Expr, wanted: Parameter) -> Trouble {
         let message = match wanted {
-            Type::Text | Type::Bool => format!("expected {}; found {expr}", wanted.name()),
-            Type::Int => format!("expected integer; found {expr}"),
+            Parameter::Text | Parameter::Bool => format!("expected {}; found {expr}", wanted.name()),
+            Parameter::Int => format!("expected integer; found {expr}"),
             _ => format!("can't handle {expr} for arg of type {}", wanted.name()),
         };
         self.trouble(expr.at, expr, &message)
     }
 
-    fn checked(&self, value: Value, wanted: Type, expr: &Expr) -> Result<Value, Trouble> {
+    fn checked(&self, value: GoValue, wanted: Parameter, expr: &Expr) -> Result<GoValue, Trouble> {
         if wanted.accepts(&value) {
             return Ok(value);
         }
         let message = match value {
-            Value::Missing => format!("invalid value; expected {}", wanted.name()),
+            GoValue::Missing => format!("invalid value; expected {}", wanted.name()),
             other => format!("wrong type for value; expected {}; got {}", wanted.name(), other.type_name()),
         };
         Err(self.trouble(expr.at, expr, &message))
     }
 
-    fn bare_function(&mut self, function: &'static Function, expr: &'a Expr, dot: &Value) -> Result<Value, Trouble> {
+    fn bare_function(
+        &mut self,
+        function: &'static GoFunction,
+        expr: &'a Expr,
+        dot: &GoValue,
+    ) -> Result<GoValue, Trouble> {
         self.called(function, expr.at, expr, &[], dot, None)
     }
 
     fn function(
         &mut self,
-        function: &'static Function,
-        command: &'a Command,
+        function: &'static GoFunction,
+        command: &'a PipeCommand,
         arguments: &'a [Expr],
-        dot: &Value,
-        last: Option<Value>,
-    ) -> Result<Value, Trouble> {
+        dot: &GoValue,
+        last: Option<GoValue>,
+    ) -> Result<GoValue, Trouble> {
         self.called(function, command.at, command, arguments, dot, last)
     }
 
     fn called<D: std::fmt::Display>(
         &mut self,
-        function: &'static Function,
+        function: &'static GoFunction,
         at: usize,
         written: &D,
         arguments: &'a [Expr],
-        dot: &Value,
-        last: Option<Value>,
-    ) -> Result<Value, Trouble> {
+        dot: &GoValue,
+        last: Option<GoValue>,
+    ) -> Result<GoValue, Trouble> {
         let count = arguments.len() + usize::from(last.is_some());
         let least = function.parameters.len();
         if count < least || (count > least && function.rest.is_none()) {
@@ -140,10 +152,10 @@ impl<'a> Interpreter<'a> {
             let message = format!("wrong number of args for {}: want {wanted} got {count}", function.name);
             return Err(self.trouble(at, &function.name, &message));
         }
-        if let Run::Logic { stops_at } = function.run {
+        if let FunctionBody::Logic { stops_at } = function.run {
             return self.logic(stops_at, arguments, dot, last);
         }
-        let wanted = |index: usize| function.parameters.get(index).copied().or(function.rest).unwrap_or(Type::Any);
+        let wanted = |index: usize| function.parameters.get(index).copied().or(function.rest).unwrap_or(Parameter::Any);
         let mut values = Vec::with_capacity(count);
         for (index, argument) in arguments.iter().enumerate() {
             values.push(self.argument(argument, wanted(index), dot)?);
@@ -152,7 +164,7 @@ impl<'a> Interpreter<'a> {
             let wanted = wanted(arguments.len());
             if !wanted.accepts(&last) {
                 let message = match last {
-                    Value::Missing => format!("invalid value; expected {}", wanted.name()),
+                    GoValue::Missing => format!("invalid value; expected {}", wanted.name()),
                     other => format!("wrong type for value; expected {}; got {}", wanted.name(), other.type_name()),
                 };
                 return Err(self.trouble(at, written, &message));
@@ -160,31 +172,30 @@ impl<'a> Interpreter<'a> {
             values.push(last);
         }
         let result = match &function.run {
-            Run::Native(run) => run(&values, self.session),
-            Run::Shared { name, arguments, result } => shared::call(name, arguments, *result, &values, self.session),
-            Run::Include => {
+            FunctionBody::Native(run) => run(&values, self.run),
+            FunctionBody::Include => {
                 let name = values[0].as_text().cloned().unwrap_or_else(|| Arc::from(""));
-                self.include(&name, values.get(1).cloned().unwrap_or(Value::Missing))?
+                self.include(&name, values.get(1).cloned().unwrap_or(GoValue::Missing))?
             }
-            Run::Logic { .. } => Ok(Value::Missing),
+            FunctionBody::Logic { .. } => Ok(GoValue::Missing),
         };
-        result.map_err(|Failure { message, hint }| {
+        result.map_err(|FunctionError { message, hint }| {
             let message = format!("error calling {}: {message}", function.name);
-            self.trouble_of(at, written, Failure { message, hint })
+            self.trouble_of(at, written, FunctionError { message, hint })
         })
     }
 
-    /// `and` and `or`: the first operand that decides, or the last; what comes after it is not looked at.
+    /// Evaluates `and` and `or`: the first operand that decides, or the last; what comes after it is not evaluated.
     fn logic(
         &mut self,
         stops_at: bool,
         arguments: &'a [Expr],
-        dot: &Value,
-        last: Option<Value>,
-    ) -> Result<Value, Trouble> {
-        let mut value = Value::Missing;
+        dot: &GoValue,
+        last: Option<GoValue>,
+    ) -> Result<GoValue, Trouble> {
+        let mut value = GoValue::Missing;
         for argument in arguments {
-            value = self.argument(argument, Type::Any, dot)?;
+            value = self.argument(argument, Parameter::Any, dot)?;
             if value.is_true() == stops_at {
                 return Ok(value);
             }
@@ -192,20 +203,20 @@ impl<'a> Interpreter<'a> {
         Ok(last.unwrap_or(value))
     }
 
-    /// Takes `names` of a value, one after the other. Arguments are for the last, which must then be a method.
+    /// Reads fields `names` of a value, one after the other. Arguments are for the last, which must then be a method.
     fn fields(
         &mut self,
         expr: &'a Expr,
-        value: Value,
+        value: GoValue,
         names: &[Arc<str>],
         arguments: &'a [Expr],
-        dot: &Value,
-        last: Option<Value>,
-    ) -> Result<Value, Trouble> {
+        dot: &GoValue,
+        last: Option<GoValue>,
+    ) -> Result<GoValue, Trouble> {
         let mut value = value;
         for (index, name) in names.iter().enumerate() {
             let is_last = index + 1 == names.len();
-            if let Value::Time(_) = value
+            if let GoValue::Time(_) = value
                 && time::has_method(name)
             {
                 let (arguments, last) = if is_last { (arguments, last.clone()) } else { (&[][..], None) };
@@ -218,8 +229,8 @@ impl<'a> Interpreter<'a> {
         Ok(value)
     }
 
-    fn field(&self, expr: &Expr, value: &Value, name: &str, has_arguments: bool) -> Result<Value, Trouble> {
-        let record = |member: Option<Value>| match member {
+    fn field(&self, expr: &Expr, value: &GoValue, name: &str, has_arguments: bool) -> Result<GoValue, Trouble> {
+        let record = |member: Option<GoValue>| match member {
             Some(_) if has_arguments => {
                 Err(self.trouble(expr.at, expr, &format!("{name} has arguments but cannot be invoked as function")))
             }
@@ -229,21 +240,21 @@ impl<'a> Interpreter<'a> {
                 Err(self.trouble(expr.at, expr, &message))
             }
         };
-        let number = |number: u16| Value::Unsigned(u64::from(number), "uint16");
+        let number = |number: u16| GoValue::Unsigned(u64::from(number), "uint16");
         match value {
-            Value::Missing => Ok(Value::Missing),
-            Value::Nil => Err(self.trouble(expr.at, expr, &format!("nil pointer evaluating interface {{}}.{name}"))),
-            Value::Map(_) if has_arguments => {
+            GoValue::Missing => Ok(GoValue::Missing),
+            GoValue::Nil => Err(self.trouble(expr.at, expr, &format!("nil pointer evaluating interface {{}}.{name}"))),
+            GoValue::Map(_) if has_arguments => {
                 Err(self.trouble(expr.at, expr, &format!("{name} is not a method but has arguments")))
             }
-            Value::Map(map) => Ok(map.get(name).cloned().unwrap_or(Value::Missing)),
-            Value::Pair(pair) => record(match name {
-                "Key" => Some(Value::Text(Arc::clone(&pair.key))),
-                "Value" => Some(Value::Text(Arc::clone(&pair.value))),
+            GoValue::Map(map) => Ok(map.get(name).cloned().unwrap_or(GoValue::Missing)),
+            GoValue::Pair(pair) => record(match name {
+                "Key" => Some(GoValue::Text(Arc::clone(&pair.key))),
+                "Value" => Some(GoValue::Text(Arc::clone(&pair.value))),
                 _ => None,
             }),
-            Value::Srv(srv) => record(match name {
-                "Target" => Some(Value::from(srv.target.as_str())),
+            GoValue::Srv(srv) => record(match name {
+                "Target" => Some(GoValue::from(srv.target.as_str())),
                 "Port" => Some(number(srv.port)),
                 "Priority" => Some(number(srv.priority)),
                 "Weight" => Some(number(srv.weight)),
@@ -256,20 +267,20 @@ impl<'a> Interpreter<'a> {
     fn method(
         &mut self,
         expr: &'a Expr,
-        value: &Value,
+        value: &GoValue,
         name: &str,
         arguments: &'a [Expr],
-        dot: &Value,
-        last: Option<Value>,
-    ) -> Result<Value, Trouble> {
-        let Value::Time(time) = value else { return Ok(Value::Missing) };
+        dot: &GoValue,
+        last: Option<GoValue>,
+    ) -> Result<GoValue, Trouble> {
+        let GoValue::Time(time) = value else { return Ok(GoValue::Missing) };
         let (count, numbers) = time::methods(name).unwrap_or_default();
         let given = arguments.len() + usize::from(last.is_some());
         if given != count {
             let message = format!("wrong number of args for {name}: want {count} got {given}");
             return Err(self.trouble(expr.at, expr, &message));
         }
-        let wanted = if numbers { Type::Int } else { Type::Text };
+        let wanted = if numbers { Parameter::Int } else { Parameter::Text };
         let mut values = Vec::with_capacity(count);
         for argument in arguments {
             values.push(self.argument(argument, wanted, dot)?);

@@ -1,14 +1,14 @@
 //! How Go writes floats: its strconv's formats, with one precision or as short as can be. Never reads any.
 
-/// A float as `%v` prints it: the fewest digits that mean it, with an exponent from 1e+06 on and below 1e-04.
+/// Returns a float as `%v` prints it: the fewest digits that mean it, with an exponent from 1e+06 on and below 1e-04.
 pub(super) fn shortest(value: f64) -> String {
     general(value, None)
 }
 
-/// A float has no more digits than this, before or after its point; what a precision asks for beyond are zeros.
+/// Most digits of a float, before or after its point; a larger precision adds zeros.
 const MOST_DIGITS: usize = 1100;
 
-/// A float as `%g` prints it, with all its digits or `precision` of them.
+/// Returns a float as `%g` prints it, with all its digits or `precision` of them.
 pub(super) fn general(value: f64, precision: Option<usize>) -> String {
     if !value.is_finite() {
         return special(value);
@@ -41,7 +41,7 @@ pub(super) fn general(value: f64, precision: Option<usize>) -> String {
     trimmed(format!("{value:.decimals$}"))
 }
 
-/// A float as `%e` prints it.
+/// Returns a float as `%e` prints it.
 pub(super) fn scientific(value: f64, precision: usize) -> String {
     if !value.is_finite() {
         return special(value);
@@ -52,7 +52,7 @@ pub(super) fn scientific(value: f64, precision: usize) -> String {
     format!("{mantissa}{}{}", "0".repeat(precision - known), go_exponent(exponent.parse().unwrap_or_default()))
 }
 
-/// A float as `%f` prints it.
+/// Returns a float as `%f` prints it.
 pub(super) fn fixed(value: f64, precision: usize) -> String {
     let known = precision.min(MOST_DIGITS);
     match value.is_finite() {
@@ -61,7 +61,7 @@ pub(super) fn fixed(value: f64, precision: usize) -> String {
     }
 }
 
-/// Sign, mantissa and exponent of a finite float: it is mantissa times two to the power of exponent.
+/// Returns sign, mantissa and exponent of a finite float: it is mantissa times two to the power of exponent.
 fn parts(value: f64) -> (&'static str, u64, i32) {
     let bits = value.to_bits();
     let (raw, fraction) = (i32::try_from(bits >> 52 & 0x7ff).unwrap_or_default(), bits & ((1 << 52) - 1));
@@ -69,7 +69,7 @@ fn parts(value: f64) -> (&'static str, u64, i32) {
     (if value.is_sign_negative() { "-" } else { "" }, mantissa, raw.max(1) - 1075)
 }
 
-/// A float as `%b` prints it.
+/// Returns a float as `%b` prints it.
 pub(super) fn binary(value: f64) -> String {
     if !value.is_finite() {
         return special(value);
@@ -78,7 +78,7 @@ pub(super) fn binary(value: f64) -> String {
     format!("{sign}{mantissa}p{exponent:+}")
 }
 
-/// A float as `%x` prints it, with all its digits or rounded (half to even) to `precision` of them after the point.
+/// Returns a float as `%x` prints it, with all its digits or rounded (half to even) to `precision` of them after the point.
 pub(super) fn hexadecimal(value: f64, precision: Option<usize>) -> String {
     if !value.is_finite() {
         return special(value);
@@ -121,7 +121,7 @@ fn special(value: f64) -> String {
     }
 }
 
-/// At least two digits, always with a sign.
+/// Writes an exponent as Go does: at least two digits, always with a sign.
 fn go_exponent(exponent: i32) -> String {
     format!("e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.unsigned_abs())
 }

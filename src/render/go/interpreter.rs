@@ -3,17 +3,20 @@
 
 use std::sync::Arc;
 
-use super::Library;
-use super::node::{Branch, Call, Command, Expr, ExprKind, Node, Pipe, excerpt};
+use super::json::from_json;
+use super::node::{Branch, Call, Expr, ExprKind, Pipe, PipeCommand, TemplateNode, excerpt};
 use super::parser::Unit;
 use super::print;
-use super::value::Value;
+use super::run::GoRun;
+use super::templates::GoTemplates;
+use super::value::GoValue;
+use crate::model::problem::Position;
 use crate::model::resource::Escape;
 use crate::nginx::quote;
-use crate::render::MOST_OUTPUT_BYTES;
-use crate::render::error::{Failure, Place, TemplateError};
+use crate::render::error::{FunctionError, TemplateError};
 use crate::render::escape;
-use crate::render::session::{Session, shown};
+use crate::render::output::MOST_OUTPUT_BYTES;
+use crate::render::session::shown;
 
 /// Levels of blocks and templates within each other.
 const DEEPEST: usize = 100;
@@ -35,8 +38,8 @@ enum Flow {
 
 /// One running template.
 pub(super) struct Interpreter<'a> {
-    pub(super) library: &'a Library,
-    pub(super) session: &'a mut Session,
+    templates: &'a GoTemplates,
+    pub(super) run: &'a mut GoRun,
     pub(super) escape: Escape,
     /// The files on the way here, the one that runs last.
     files: Vec<&'a str>,
@@ -44,30 +47,30 @@ pub(super) struct Interpreter<'a> {
     unit: &'a Unit,
     /// The template of the file that runs: the file's name, or what a `define` calls it.
     template: &'a str,
-    variables: Vec<(Arc<str>, Value)>,
+    variables: Vec<(Arc<str>, GoValue)>,
     depth: usize,
     steps: usize,
     output: String,
 }
 
 impl<'a> Interpreter<'a> {
-    /// Runs a file of `library`, and returns what it prints.
+    /// Runs a file, and returns what it prints.
     pub(super) fn run(
-        library: &'a Library,
-        file: &'a str,
+        templates: &'a GoTemplates,
+        root: &str,
         escape: Escape,
-        session: &'a mut Session,
+        run: &'a mut GoRun,
         expected_bytes: usize,
     ) -> Result<String, Trouble> {
-        let (source, unit) = library.unit(file).map_err(Box::new)?;
-        let item = session.view.item().map(|item| (Arc::from("item"), Value::Text(Arc::clone(item))));
+        let (file, source, unit) = templates.root(root)?;
+        let item = run.session.view.item().map(|item| (Arc::from("item"), GoValue::Text(Arc::clone(item))));
         // confd has no data for a template: dot is nil, unless it is validated with some.
-        let mock = session.mock.as_ref().and_then(super::functions::of_json);
-        let item = item.map(|item| Value::Map(Arc::new([item].into())));
-        let dot = mock.or(item).unwrap_or(Value::Missing);
+        let mock = run.session.mock.as_deref().map(from_json);
+        let item = item.map(|item| GoValue::Map(Arc::new([item].into())));
+        let dot = mock.or(item).unwrap_or(GoValue::Missing);
         let mut interpreter = Interpreter {
-            library,
-            session,
+            templates,
+            run,
             escape,
             files: vec![file],
             source,
@@ -82,24 +85,24 @@ impl<'a> Interpreter<'a> {
         Ok(interpreter.output)
     }
 
-    /// An error of this template, at an expression.
+    /// Returns an error of this template, at an expression.
     #[cold]
     pub(super) fn trouble(&self, at: usize, expression: &impl std::fmt::Display, message: &str) -> Trouble {
-        self.trouble_of(at, expression, Failure::new(message))
+        self.trouble_of(at, expression, FunctionError::new(message))
     }
 
     #[cold]
-    pub(super) fn trouble_of(&self, at: usize, expression: &impl std::fmt::Display, failure: Failure) -> Trouble {
+    pub(super) fn trouble_of(&self, at: usize, expression: &impl std::fmt::Display, failure: FunctionError) -> Trouble {
         let message = format!("executing {:?} at <{}>: {}", self.template, excerpt(expression), failure.message);
         Box::new(TemplateError {
             template: self.files.last().map_or("", |file| file).to_owned(),
-            place: Some(Place::of(self.source, at)),
+            place: Some(Position::of_offset(self.source, at)),
             message,
             hint: failure.hint,
         })
     }
 
-    fn nodes(&mut self, nodes: &'a [Node], dot: &Value) -> Result<Flow, Trouble> {
+    fn nodes(&mut self, nodes: &'a [TemplateNode], dot: &GoValue) -> Result<Flow, Trouble> {
         for node in nodes {
             match self.node(node, dot)? {
                 Flow::Done => {}
@@ -109,26 +112,26 @@ impl<'a> Interpreter<'a> {
         Ok(Flow::Done)
     }
 
-    fn node(&mut self, node: &'a Node, dot: &Value) -> Result<Flow, Trouble> {
+    fn node(&mut self, node: &'a TemplateNode, dot: &GoValue) -> Result<Flow, Trouble> {
         match node {
-            Node::Text(text) => {
+            TemplateNode::Text(text) => {
                 self.output.push_str(text);
                 if self.output.len() > MOST_OUTPUT_BYTES {
                     return Err(self.too_much());
                 }
             }
-            Node::Action(pipe) => {
+            TemplateNode::Action(pipe) => {
                 let value = self.pipe(pipe, dot)?;
                 if pipe.variables.is_empty() {
                     self.print(pipe, &value)?;
                 }
             }
-            Node::Break => return Ok(Flow::Break),
-            Node::Continue => return Ok(Flow::Continue),
-            Node::If(branch) => return self.scoped(&branch.pipe, |it| it.choose(branch, dot, false)),
-            Node::With(branch) => return self.scoped(&branch.pipe, |it| it.choose(branch, dot, true)),
-            Node::Range(branch) => return self.scoped(&branch.pipe, |it| it.range(branch, dot)),
-            Node::Template(call) => self.call(call, dot)?,
+            TemplateNode::Break => return Ok(Flow::Break),
+            TemplateNode::Continue => return Ok(Flow::Continue),
+            TemplateNode::If(branch) => return self.scoped(&branch.pipe, |it| it.choose(branch, dot, false)),
+            TemplateNode::With(branch) => return self.scoped(&branch.pipe, |it| it.choose(branch, dot, true)),
+            TemplateNode::Range(branch) => return self.scoped(&branch.pipe, |it| it.range(branch, dot)),
+            TemplateNode::Template(call) => self.call(call, dot)?,
         }
         Ok(Flow::Done)
     }
@@ -152,7 +155,7 @@ impl<'a> Interpreter<'a> {
         result
     }
 
-    fn choose(&mut self, branch: &'a Branch, dot: &Value, rebinds: bool) -> Result<Flow, Trouble> {
+    fn choose(&mut self, branch: &'a Branch, dot: &GoValue, rebinds: bool) -> Result<Flow, Trouble> {
         let value = self.pipe(&branch.pipe, dot)?;
         match value.is_true() {
             true if rebinds => self.nodes(&branch.body, &value),
@@ -161,37 +164,37 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    fn range(&mut self, branch: &'a Branch, dot: &Value) -> Result<Flow, Trouble> {
+    fn range(&mut self, branch: &'a Branch, dot: &GoValue) -> Result<Flow, Trouble> {
         let value = self.pipe(&branch.pipe, dot)?;
         let mut empty = true;
-        let mut round = |it: &mut Self, index: &dyn Fn() -> Value, item: &Value| -> Result<bool, Trouble> {
+        let mut round = |it: &mut Self, index: &dyn Fn() -> GoValue, item: &GoValue| -> Result<bool, Trouble> {
             empty = false;
             it.round(branch, index, item)
         };
         match &value {
-            Value::Missing | Value::Nil => {}
-            Value::List(_, items) => {
+            GoValue::Missing | GoValue::Nil => {}
+            GoValue::List(_, items) => {
                 for (index, item) in items.iter().enumerate() {
-                    if !round(self, &|| Value::Int(i64::try_from(index).unwrap_or(i64::MAX)), item)? {
+                    if !round(self, &|| GoValue::Int(i64::try_from(index).unwrap_or(i64::MAX)), item)? {
                         break;
                     }
                 }
             }
-            Value::Map(map) => {
+            GoValue::Map(map) => {
                 for (key, item) in map.iter() {
-                    if !round(self, &|| Value::Text(Arc::clone(key)), item)? {
+                    if !round(self, &|| GoValue::Text(Arc::clone(key)), item)? {
                         break;
                     }
                 }
             }
-            Value::Int(count) if branch.pipe.variables.len() < 2 => {
+            GoValue::Int(count) if branch.pipe.variables.len() < 2 => {
                 for number in 0..*count {
-                    if !round(self, &|| Value::Int(number), &Value::Int(number))? {
+                    if !round(self, &|| GoValue::Int(number), &GoValue::Int(number))? {
                         break;
                     }
                 }
             }
-            Value::Int(_) => {
+            GoValue::Int(_) => {
                 let message = "a number can only be iterated over with one variable";
                 return Err(self.trouble(branch.pipe.at, &branch.pipe, message));
             }
@@ -203,8 +206,8 @@ impl<'a> Interpreter<'a> {
         if empty { self.nodes(&branch.otherwise, dot) } else { Ok(Flow::Done) }
     }
 
-    /// One round of a loop; false ends the loop.
-    fn round(&mut self, branch: &'a Branch, index: &dyn Fn() -> Value, item: &Value) -> Result<bool, Trouble> {
+    /// Runs one round of a loop; false ends the loop.
+    fn round(&mut self, branch: &'a Branch, index: &dyn Fn() -> GoValue, item: &GoValue) -> Result<bool, Trouble> {
         self.step(&branch.pipe)?;
         let inner = self.variables.len();
         match branch.pipe.variables.as_slice() {
@@ -233,7 +236,7 @@ impl<'a> Interpreter<'a> {
         Ok(())
     }
 
-    fn call(&mut self, call: &'a Call, dot: &Value) -> Result<(), Trouble> {
+    fn call(&mut self, call: &'a Call, dot: &GoValue) -> Result<(), Trouble> {
         let body = match self.unit.defines.get(&call.name) {
             Some(body) => body,
             None if call.name == self.files[self.files.len() - 1] => &self.unit.root,
@@ -241,7 +244,7 @@ impl<'a> Interpreter<'a> {
         };
         let dot = match &call.pipe {
             Some(pipe) => self.scoped(pipe, |it| it.pipe(pipe, dot))?,
-            None => Value::Missing,
+            None => GoValue::Missing,
         };
         self.steps += 1;
         if self.depth >= DEEPEST || self.steps > MOST_STEPS {
@@ -257,19 +260,21 @@ impl<'a> Interpreter<'a> {
         result.map(|_| ())
     }
 
-    /// `include`: another file, with its own templates and variables, as text.
-    pub(super) fn include(&mut self, name: &str, dot: Value) -> Result<Result<Value, Failure>, Trouble> {
-        let Some((file, source, unit)) = self.library.included(name)? else {
-            return Ok(Err(match self.session.part_of(name) {
-                Some(key) => Failure::new(format!("there is no template of the name that key `{}` gives", shown(key))),
-                None => self.library.no_such_include(name),
+    /// Runs `include`: a file with its own templates and variables, as text.
+    pub(super) fn include(&mut self, name: &str, dot: GoValue) -> Result<Result<GoValue, FunctionError>, Trouble> {
+        let Some((file, source, unit)) = self.templates.included(name)? else {
+            return Ok(Err(match self.run.session.part_of(name) {
+                Some(key) => {
+                    FunctionError::new(format!("there is no template of the name that key `{}` gives", shown(key)))
+                }
+                None => self.templates.no_such_include(name),
             }));
         };
         if self.files.contains(&file) {
-            return Ok(Err(Failure::new(format!("`{file}` includes itself"))));
+            return Ok(Err(FunctionError::new(format!("`{file}` includes itself"))));
         }
         if self.files.len() > DEEPEST_INCLUDE || self.depth >= DEEPEST {
-            return Ok(Err(Failure::new(format!("more than {DEEPEST_INCLUDE} files include each other"))));
+            return Ok(Err(FunctionError::new(format!("more than {DEEPEST_INCLUDE} files include each other"))));
         }
         let outer = (self.source, self.unit, self.template, self.output.len());
         let variables = std::mem::replace(&mut self.variables, vec![(Arc::from("$"), dot.clone())]);
@@ -283,34 +288,34 @@ impl<'a> Interpreter<'a> {
         (self.source, self.unit, self.template, _) = outer;
         let text = self.output.split_off(outer.3);
         // What it printed was judged when it was printed.
-        Ok(Ok(Value::Safe(Arc::from(text))))
+        Ok(Ok(GoValue::Safe(Arc::from(text))))
     }
 
-    fn print(&mut self, pipe: &Pipe, value: &Value) -> Result<(), Trouble> {
+    fn print(&mut self, pipe: &Pipe, value: &GoValue) -> Result<(), Trouble> {
         let before = self.output.len();
         print::action(value, &mut self.output);
         if self.output.len() > MOST_OUTPUT_BYTES {
             return Err(self.too_much());
         }
-        if self.escape == Escape::None || matches!(value, Value::Safe(_)) || is_constant(pipe) {
+        if self.escape == Escape::None || matches!(value, GoValue::Safe(_)) || is_constant(pipe) {
             return Ok(());
         }
         let printed = &self.output[before..];
         if quote::is_harmless(printed) {
             return Ok(());
         }
-        let mut failure = Failure::new(escape::refused(self.session, printed));
+        let mut failure = FunctionError::new(escape::refused(&self.run.session, printed));
         failure.hint = Some("`nginxString` writes it as one quoted argument".to_owned());
         Err(self.trouble_of(pipe.at, pipe, failure))
     }
 
-    /// The parser knows of a variable from its declaration on, the pipeline that declares it included; whether it was
-    /// ever given a value shows only here.
+    /// Returns the error for a variable without a value. The parser knows of a variable from its declaration on, the pipeline
+    /// that declares it included; whether it ever got a value shows only here.
     fn unset(&self, name: &str, at: usize, expression: &impl std::fmt::Display) -> Trouble {
         self.trouble(at, expression, &format!("undefined variable: {name}"))
     }
 
-    fn assign(&mut self, name: &str, pipe: &Pipe, value: Value) -> Result<(), Trouble> {
+    fn assign(&mut self, name: &str, pipe: &Pipe, value: GoValue) -> Result<(), Trouble> {
         match self.variables.iter_mut().rev().find(|(known, _)| &**known == name) {
             Some(variable) => variable.1 = value,
             None => return Err(self.unset(name, pipe.at, pipe)),
@@ -318,24 +323,24 @@ impl<'a> Interpreter<'a> {
         Ok(())
     }
 
-    pub(super) fn variable(&self, name: &str, at: &Expr) -> Result<Value, Trouble> {
+    pub(super) fn variable(&self, name: &str, at: &Expr) -> Result<GoValue, Trouble> {
         let found = self.variables.iter().rev().find(|(known, _)| &**known == name);
         found.map(|(_, value)| value.clone()).ok_or_else(|| self.unset(name, at.at, at))
     }
 
-    /// The value of a pipeline in parentheses.
-    pub(super) fn nested(&mut self, pipe: &'a Pipe, dot: &Value) -> Result<Value, Trouble> {
+    /// Returns the value of a pipeline in parentheses.
+    pub(super) fn nested(&mut self, pipe: &'a Pipe, dot: &GoValue) -> Result<GoValue, Trouble> {
         self.scoped(pipe, |it| it.pipe(pipe, dot))
     }
 
-    /// The value of a pipeline, given to the variables that it declares.
-    pub(super) fn pipe(&mut self, pipe: &'a Pipe, dot: &Value) -> Result<Value, Trouble> {
+    /// Returns the value of a pipeline, given to the variables that it declares.
+    pub(super) fn pipe(&mut self, pipe: &'a Pipe, dot: &GoValue) -> Result<GoValue, Trouble> {
         let mut value = None;
         for command in &pipe.commands {
             let result = self.command(command, dot, value.take())?;
-            value = Some(if result.is_nil() { Value::Missing } else { result });
+            value = Some(if result.is_nil() { GoValue::Missing } else { result });
         }
-        let value = value.unwrap_or(Value::Missing);
+        let value = value.unwrap_or(GoValue::Missing);
         for variable in &pipe.variables {
             if pipe.assigns {
                 self.assign(variable, pipe, value.clone())?;
@@ -347,9 +352,9 @@ impl<'a> Interpreter<'a> {
     }
 }
 
-/// Whether a pipeline is a text or a number of the template itself.
+/// Checks whether a pipeline is a text or a number of the template itself.
 fn is_constant(pipe: &Pipe) -> bool {
-    let [Command { words, .. }] = pipe.commands.as_slice() else { return false };
+    let [PipeCommand { words, .. }] = pipe.commands.as_slice() else { return false };
     let [Expr { kind, .. }] = words.as_slice() else { return false };
     matches!(kind, ExprKind::Text(..) | ExprKind::Number(_) | ExprKind::Bool(_))
 }

@@ -1,9 +1,9 @@
 //! The text of a Go template, cut into tokens: text outside of `{{ }}`, words and signs inside.
-//! Knows where white space is trimmed and what a comment is; never knows what the words mean.
+//! Knows about trimmed white space and comments; never knows what the words mean.
 
-/// What a token is.
+/// Kind of a token.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Kind {
+pub(super) enum TokenKind {
     /// Text outside of actions, white space already trimmed.
     Text,
     /// `{{`.
@@ -23,7 +23,7 @@ pub(super) enum Kind {
     /// A number as written, or a character in single quotes.
     Number,
     /// A string in double quotes or back quotes, with what it means.
-    Text2(String),
+    Literal(String),
     /// `:=`.
     Declare,
     /// `=`.
@@ -42,8 +42,8 @@ pub(super) enum Kind {
 
 /// One token.
 #[derive(Clone, Debug)]
-pub(super) struct Token<'a> {
-    pub(super) kind: Kind,
+pub(super) struct GoToken<'a> {
+    pub(super) kind: TokenKind,
     /// As it stands in the template; for text, without what was trimmed.
     pub(super) text: &'a str,
     /// Its first byte.
@@ -67,8 +67,8 @@ const OPEN: &str = "{{";
 const CLOSE: &str = "}}";
 const BLANKS: &[char] = &[' ', '\t', '\r', '\n'];
 
-/// All tokens of `source`, the last one being `End`.
-pub(super) fn tokens(source: &str) -> Result<Vec<Token<'_>>, Mistake> {
+/// Returns all tokens of `source`, the last one being `End`.
+pub(super) fn tokens(source: &str) -> Result<Vec<GoToken<'_>>, Mistake> {
     let mut lexer = Lexer { source, at: 0, tokens: Vec::with_capacity(source.len() / 8 + 8) };
     let mut trim = false;
     while let Some(open) = source[lexer.at..].find(OPEN).map(|found| lexer.at + found) {
@@ -79,19 +79,19 @@ pub(super) fn tokens(source: &str) -> Result<Vec<Token<'_>>, Mistake> {
         trim = if lexer.rest().trim_start_matches(|c| trims_before && BLANKS.contains(&c)).starts_with("/*") {
             lexer.comment(open)?
         } else {
-            lexer.tokens.push(Token { kind: Kind::Open, text: OPEN, at: open });
+            lexer.tokens.push(GoToken { kind: TokenKind::Open, text: OPEN, at: open });
             lexer.action(open)?
         };
     }
     lexer.text(source.len(), trim, false);
-    lexer.push(Kind::End, source.len(), source.len());
+    lexer.push(TokenKind::End, source.len(), source.len());
     Ok(lexer.tokens)
 }
 
 struct Lexer<'a> {
     source: &'a str,
     at: usize,
-    tokens: Vec<Token<'a>>,
+    tokens: Vec<GoToken<'a>>,
 }
 
 impl<'a> Lexer<'a> {
@@ -99,8 +99,8 @@ impl<'a> Lexer<'a> {
         &self.source[self.at..]
     }
 
-    fn push(&mut self, kind: Kind, start: usize, end: usize) {
-        self.tokens.push(Token { kind, text: &self.source[start..end], at: start });
+    fn push(&mut self, kind: TokenKind, start: usize, end: usize) {
+        self.tokens.push(GoToken { kind, text: &self.source[start..end], at: start });
         self.at = end;
     }
 
@@ -109,12 +109,12 @@ impl<'a> Lexer<'a> {
         let start = if trim_start { whole.len() - whole.trim_start_matches(BLANKS).len() } else { 0 };
         let text = if trim_end { whole[start..].trim_end_matches(BLANKS) } else { &whole[start..] };
         if !text.is_empty() {
-            self.tokens.push(Token { kind: Kind::Text, text, at: self.at + start });
+            self.tokens.push(GoToken { kind: TokenKind::Text, text, at: self.at + start });
         }
         self.at = end;
     }
 
-    /// Passes a comment over; says whether white space after it is trimmed.
+    /// Skips a comment; returns whether white space after it is trimmed.
     fn comment(&mut self, open: usize) -> Result<bool, Mistake> {
         let Some(end) = self.rest().find("*/") else { return Err(Mistake::new(open, "the comment is not closed")) };
         self.at += end + 2;
@@ -127,13 +127,13 @@ impl<'a> Lexer<'a> {
         Ok(trims)
     }
 
-    /// Whether here stands ` -}}`.
+    /// Checks whether ` -}}` comes next.
     fn trims_after(&self) -> bool {
         let rest = self.rest();
         rest.starts_with(BLANKS) && rest[1..].strip_prefix('-').is_some_and(|rest| rest.starts_with(CLOSE))
     }
 
-    /// The tokens up to `}}`; says whether white space after it is trimmed.
+    /// Reads the tokens up to `}}`; returns whether white space after it is trimmed.
     fn action(&mut self, open: usize) -> Result<bool, Mistake> {
         let mut parentheses: Vec<usize> = Vec::new();
         loop {
@@ -145,7 +145,7 @@ impl<'a> Lexer<'a> {
                     return Err(Mistake::new(unclosed, "the parenthesis is not closed"));
                 }
                 let start = start + if trims { 2 } else { 0 };
-                self.push(Kind::Close, start, start + CLOSE.len());
+                self.push(TokenKind::Close, start, start + CLOSE.len());
                 return Ok(trims);
             }
             let Some(first) = rest.chars().next() else {
@@ -153,30 +153,30 @@ impl<'a> Lexer<'a> {
             };
             match first {
                 ' ' | '\t' | '\r' | '\n' => self.space(),
-                ':' if rest.starts_with(":=") => self.push(Kind::Declare, start, start + 2),
-                '=' => self.push(Kind::Assign, start, start + 1),
-                '|' => self.push(Kind::Pipe, start, start + 1),
-                ',' => self.push(Kind::Comma, start, start + 1),
+                ':' if rest.starts_with(":=") => self.push(TokenKind::Declare, start, start + 2),
+                '=' => self.push(TokenKind::Assign, start, start + 1),
+                '|' => self.push(TokenKind::Pipe, start, start + 1),
+                ',' => self.push(TokenKind::Comma, start, start + 1),
                 '(' => {
                     parentheses.push(start);
-                    self.push(Kind::Left, start, start + 1);
+                    self.push(TokenKind::Left, start, start + 1);
                 }
                 ')' => {
                     if parentheses.pop().is_none() {
                         return Err(Mistake::new(start, "the parenthesis was not opened"));
                     }
-                    self.push(Kind::Right, start, start + 1);
+                    self.push(TokenKind::Right, start, start + 1);
                 }
                 '"' => self.quoted()?,
                 '`' => self.raw()?,
                 '\'' => self.character()?,
-                '$' => self.name(Kind::Variable)?,
+                '$' => self.name(TokenKind::Variable)?,
                 '.' if !rest[1..].starts_with(|c: char| c.is_ascii_digit()) => {
-                    let kind = if rest[1..].starts_with(is_of_a_word) { Kind::Field } else { Kind::Dot };
+                    let kind = if rest[1..].starts_with(is_of_a_word) { TokenKind::Field } else { TokenKind::Dot };
                     self.name(kind)?;
                 }
                 '.' | '+' | '-' | '0'..='9' => self.number()?,
-                c if is_of_a_word(c) => self.name(Kind::Word)?,
+                c if is_of_a_word(c) => self.name(TokenKind::Word)?,
                 c => return Err(Mistake::new(start, format!("`{}` has no meaning here", c.escape_debug()))),
             }
         }
@@ -188,18 +188,18 @@ impl<'a> Lexer<'a> {
             self.at += 1;
         }
         let end = self.at;
-        self.push(Kind::Space, start, end);
+        self.push(TokenKind::Space, start, end);
     }
 
-    /// A word, a variable or a field: a sign may lead it, and something that ends words must follow.
-    fn name(&mut self, kind: Kind) -> Result<(), Mistake> {
+    /// Reads a word, a variable or a field: it may begin with a sign, and must be followed by something that ends words.
+    fn name(&mut self, kind: TokenKind) -> Result<(), Mistake> {
         let start = self.at;
-        let sign = usize::from(kind != Kind::Word);
+        let sign = usize::from(kind != TokenKind::Word);
         let word = self.rest()[sign..].find(|c| !is_of_a_word(c)).unwrap_or(self.rest().len() - sign);
-        let end = start + sign + if kind == Kind::Dot { 0 } else { word };
+        let end = start + sign + if kind == TokenKind::Dot { 0 } else { word };
         let after = &self.source[end..];
         let ends = after.starts_with(CLOSE) || after.chars().next().is_none_or(|c| " \t\r\n.,|:)(".contains(c));
-        if kind != Kind::Dot && !ends {
+        if kind != TokenKind::Dot && !ends {
             let c = after.chars().next().unwrap_or_default();
             return Err(Mistake::new(end, format!("`{}` cannot follow a name", c.escape_debug())));
         }
@@ -221,7 +221,7 @@ impl<'a> Lexer<'a> {
             }
             length += 1;
         }
-        self.push(Kind::Number, start, start + length);
+        self.push(TokenKind::Number, start, start + length);
         Ok(())
     }
 
@@ -231,7 +231,7 @@ impl<'a> Lexer<'a> {
             return Err(Mistake::new(start, "the back quote is not closed"));
         };
         let meaning = self.rest()[1..=length].replace('\r', "");
-        self.push(Kind::Text2(meaning), start, start + length + 2);
+        self.push(TokenKind::Literal(meaning), start, start + length + 2);
         Ok(())
     }
 
@@ -240,7 +240,7 @@ impl<'a> Lexer<'a> {
         let (end, meaning) = self.unquoted('"')?;
         let meaning = String::from_utf8(meaning)
             .map_err(|_| Mistake::new(start, "the string is not UTF-8 text: its escapes make other bytes"))?;
-        self.push(Kind::Text2(meaning), start, end);
+        self.push(TokenKind::Literal(meaning), start, end);
         Ok(())
     }
 
@@ -251,11 +251,11 @@ impl<'a> Lexer<'a> {
         if !one {
             return Err(Mistake::new(start, "single quotes hold one character; a string has double quotes"));
         }
-        self.push(Kind::Number, start, end);
+        self.push(TokenKind::Number, start, end);
         Ok(())
     }
 
-    /// Where the quoted text that begins here ends, and the bytes that it means.
+    /// Returns where the quoted text that begins here ends, and the bytes that it means.
     fn unquoted(&self, quote: char) -> Result<(usize, Vec<u8>), Mistake> {
         let start = self.at;
         let mut meaning = Vec::new();

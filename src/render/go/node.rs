@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::functions::Function;
+use super::functions::GoFunction;
 
-/// What stands between `{{` and `}}`, or around it.
-pub(super) enum Node {
+/// Text, or one action between `{{` and `}}`.
+pub(super) enum TemplateNode {
     /// Text to print as it is.
     Text(String),
     /// `{{ pipeline }}`.
@@ -28,8 +28,8 @@ pub(super) enum Node {
 /// A condition or a loop.
 pub(super) struct Branch {
     pub(super) pipe: Pipe,
-    pub(super) body: Vec<Node>,
-    pub(super) otherwise: Vec<Node>,
+    pub(super) body: Vec<TemplateNode>,
+    pub(super) otherwise: Vec<TemplateNode>,
 }
 
 /// The use of a defined template.
@@ -46,11 +46,11 @@ pub(super) struct Pipe {
     pub(super) variables: Vec<Arc<str>>,
     /// They exist already (`=`).
     pub(super) assigns: bool,
-    pub(super) commands: Vec<Command>,
+    pub(super) commands: Vec<PipeCommand>,
 }
 
 /// A value, or a function and its arguments.
-pub(super) struct Command {
+pub(super) struct PipeCommand {
     pub(super) at: usize,
     pub(super) words: Vec<Expr>,
 }
@@ -61,7 +61,7 @@ pub(super) struct Expr {
     pub(super) kind: ExprKind,
 }
 
-/// What a word is.
+/// Kind of a word.
 pub(super) enum ExprKind {
     Dot,
     Nil,
@@ -73,7 +73,7 @@ pub(super) enum ExprKind {
     Field(Vec<Arc<str>>),
     /// `$a.b`.
     Variable(Arc<str>, Vec<Arc<str>>),
-    Function(&'static Function),
+    Function(&'static GoFunction),
     /// `(…).a`, `f.a`.
     Chain(Box<Expr>, Vec<Arc<str>>),
     Pipe(Pipe),
@@ -83,7 +83,7 @@ pub(super) enum ExprKind {
 pub(super) struct Number {
     /// As written.
     pub(super) text: String,
-    /// Its value as an integer, where it has one.
+    /// Value as an integer, if it has one.
     pub(super) integer: Option<i64>,
     pub(super) float: f64,
     /// It is an integer that is too large.
@@ -95,7 +95,7 @@ pub(super) struct Number {
 /// The most characters of an expression in a message.
 const LONGEST_SHOWN: usize = 60;
 
-/// How an expression stands in a message, cut where it is long.
+/// Returns an expression as messages show it, cut if it is long.
 pub(super) fn excerpt(expression: &impl fmt::Display) -> String {
     let text = expression.to_string();
     match text.char_indices().nth(LONGEST_SHOWN) {
@@ -114,7 +114,7 @@ impl fmt::Display for Pipe {
     }
 }
 
-impl fmt::Display for Command {
+impl fmt::Display for PipeCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         separated(f, &self.words, " ")
     }
@@ -158,7 +158,7 @@ impl fmt::Display for Call {
     }
 }
 
-/// Whether nodes print nothing but white space: such a definition does not replace another.
-pub(super) fn is_blank(nodes: &[Node]) -> bool {
-    nodes.iter().all(|node| matches!(node, Node::Text(text) if text.trim().is_empty()))
+/// Checks whether nodes print nothing but white space: such a definition replaces no other.
+pub(super) fn is_blank(nodes: &[TemplateNode]) -> bool {
+    nodes.iter().all(|node| matches!(node, TemplateNode::Text(text) if text.trim().is_empty()))
 }

@@ -57,7 +57,7 @@ pub(super) fn parse(text: &str) -> Result<Number, String> {
         return Err(format!("`{text}` is too large"));
     }
     let integer = (float.trunc() == float && float.abs() < 9.2e18).then_some(float as i64);
-    // `1e3` and `1.0` can stand where an integer is wanted; by themselves they are floats.
+    // `1e3` and `1.0` are good for an integer if one is wanted; by themselves they are floats.
     Ok(Number { text: text.to_owned(), integer, float, overflows: false, is_float: true })
 }
 
@@ -65,7 +65,7 @@ fn whole(text: &str, value: i64) -> Number {
     Number { text: text.to_owned(), integer: Some(value), float: value as f64, overflows: false, is_float: false }
 }
 
-/// The code of the one character between single quotes, escapes read.
+/// Returns the code of the one character between single quotes, escapes read.
 fn character(inside: &str) -> Option<u32> {
     let mut chars = inside.chars();
     match (chars.next()?, chars.next()) {
@@ -86,7 +86,7 @@ fn character(inside: &str) -> Option<u32> {
     }
 }
 
-/// `_` may stand between digits, and between the radix and the first digit.
+/// Checks that every `_` stands between digits, or between the radix and the first digit.
 fn separated_rightly(body: &str, radix: u32, after_prefix: bool) -> bool {
     let mut before = if after_prefix { Some('0') } else { None };
     let mut chars = body.chars().peekable();
@@ -100,7 +100,7 @@ fn separated_rightly(body: &str, radix: u32, after_prefix: bool) -> bool {
     true
 }
 
-/// `1.8p3`, without its `0x`.
+/// Reads `1.8p3`, without its `0x`.
 fn hexadecimal(text: &str) -> Option<f64> {
     let (mantissa, exponent) = text.split_once('p')?;
     let exponent: i32 = exponent.parse().ok()?;

@@ -4,16 +4,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::lexer::{Kind, Mistake, Token, tokens};
-use super::node::{Branch, Call, Node, is_blank};
+use super::lexer::{GoToken, Mistake, TokenKind, tokens};
+use super::node::{Branch, Call, TemplateNode, is_blank};
 
 mod pipeline;
 
 /// A template, and those that it defines, by name.
 #[derive(Default)]
 pub(super) struct Unit {
-    pub(super) root: Vec<Node>,
-    pub(super) defines: HashMap<String, Vec<Node>>,
+    pub(super) root: Vec<TemplateNode>,
+    pub(super) defines: HashMap<String, Vec<TemplateNode>>,
 }
 
 /// Levels of nested blocks and parentheses.
@@ -27,12 +27,12 @@ pub(super) fn parse(source: &str) -> Result<Unit, Mistake> {
     let mut root = Vec::new();
     loop {
         match parser.kind() {
-            Kind::End => break,
-            Kind::Open if parser.keyword_after_open() == Some("define") => parser.define()?,
+            TokenKind::End => break,
+            TokenKind::Open if parser.keyword_after_open() == Some("define") => parser.define()?,
             _ => match parser.node()? {
-                Step::Node(node) => root.push(node),
-                Step::End(at) => return Err(Mistake::new(at, "{{end}} without a beginning")),
-                Step::Else(at) => return Err(Mistake::new(at, "{{else}} without {{if}}, {{with}} or {{range}}")),
+                ParserStep::Node(node) => root.push(node),
+                ParserStep::End(at) => return Err(Mistake::new(at, "{{end}} without a beginning")),
+                ParserStep::Else(at) => return Err(Mistake::new(at, "{{else}} without {{if}}, {{with}} or {{range}}")),
             },
         }
     }
@@ -43,9 +43,9 @@ pub(super) fn parse(source: &str) -> Result<Unit, Mistake> {
 const KEYWORDS: &[&str] =
     &["block", "break", "continue", "define", "else", "end", "if", "range", "nil", "template", "with"];
 
-/// What one action was.
-enum Step {
-    Node(Node),
+/// One step of the parser.
+enum ParserStep {
+    Node(TemplateNode),
     /// `{{end}}`, at its offset.
     End(usize),
     /// `{{else`, read up to here.
@@ -53,7 +53,7 @@ enum Step {
 }
 
 struct Parser<'a> {
-    tokens: Vec<Token<'a>>,
+    tokens: Vec<GoToken<'a>>,
     next: usize,
     /// The variables that exist here.
     variables: Vec<Arc<str>>,
@@ -64,12 +64,12 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    fn peek(&self) -> &Token<'a> {
+    fn peek(&self) -> &GoToken<'a> {
         // The last token is `End`, and `take` never goes beyond it.
         &self.tokens[self.next]
     }
 
-    fn kind(&self) -> &Kind {
+    fn kind(&self) -> &TokenKind {
         &self.peek().kind
     }
 
@@ -77,19 +77,19 @@ impl<'a> Parser<'a> {
         self.peek().at
     }
 
-    fn take(&mut self) -> Token<'a> {
+    fn take(&mut self) -> GoToken<'a> {
         let token = self.tokens[self.next].clone();
         self.next = (self.next + 1).min(self.tokens.len() - 1);
         token
     }
 
     fn skip_space(&mut self) {
-        while *self.kind() == Kind::Space {
+        while *self.kind() == TokenKind::Space {
             self.take();
         }
     }
 
-    fn take_if(&mut self, kind: &Kind) -> bool {
+    fn take_if(&mut self, kind: &TokenKind) -> bool {
         let found = self.kind() == kind;
         if found {
             self.take();
@@ -99,20 +99,20 @@ impl<'a> Parser<'a> {
 
     fn keyword(&self) -> Option<&'a str> {
         let token = self.peek();
-        KEYWORDS.contains(&token.text).then_some(token.text).filter(|_| token.kind == Kind::Word)
+        KEYWORDS.contains(&token.text).then_some(token.text).filter(|_| token.kind == TokenKind::Word)
     }
 
     fn keyword_after_open(&self) -> Option<&'a str> {
-        let token = self.tokens[self.next + 1..].iter().find(|token| token.kind != Kind::Space)?;
-        KEYWORDS.contains(&token.text).then_some(token.text).filter(|_| token.kind == Kind::Word)
+        let token = self.tokens[self.next + 1..].iter().find(|token| token.kind != TokenKind::Space)?;
+        KEYWORDS.contains(&token.text).then_some(token.text).filter(|_| token.kind == TokenKind::Word)
     }
 
     fn unexpected(&self, context: &str) -> Mistake {
         let token = self.peek();
         match token.kind {
-            Kind::End => Mistake::new(token.at, "the template ends before its {{end}}"),
-            Kind::Close => Mistake::new(token.at, format!("{context} ends too early")),
-            Kind::Space => Mistake::new(token.at, format!("a blank cannot stand here in {context}")),
+            TokenKind::End => Mistake::new(token.at, "the template ends before its {{end}}"),
+            TokenKind::Close => Mistake::new(token.at, format!("{context} ends too early")),
+            TokenKind::Space => Mistake::new(token.at, format!("a blank cannot stand here in {context}")),
             _ => {
                 let shown: String = token.text.chars().take(20).collect();
                 Mistake::new(token.at, format!("`{}` cannot stand here in {context}", shown.escape_debug()))
@@ -122,7 +122,7 @@ impl<'a> Parser<'a> {
 
     fn close(&mut self, context: &str) -> Result<(), Mistake> {
         self.skip_space();
-        if self.take_if(&Kind::Close) { Ok(()) } else { Err(self.unexpected(context)) }
+        if self.take_if(&TokenKind::Close) { Ok(()) } else { Err(self.unexpected(context)) }
     }
 
     /// Goes one level down, unless that is too deep.
@@ -136,11 +136,11 @@ impl<'a> Parser<'a> {
         result
     }
 
-    /// Text or one action.
-    fn node(&mut self) -> Result<Step, Mistake> {
+    /// Reads text or one action.
+    fn node(&mut self) -> Result<ParserStep, Mistake> {
         match self.kind() {
-            Kind::Text => Ok(Step::Node(Node::Text(self.take().text.to_owned()))),
-            Kind::Open => {
+            TokenKind::Text => Ok(ParserStep::Node(TemplateNode::Text(self.take().text.to_owned()))),
+            TokenKind::Open => {
                 self.take();
                 self.action()
             }
@@ -148,55 +148,55 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn action(&mut self) -> Result<Step, Mistake> {
+    fn action(&mut self) -> Result<ParserStep, Mistake> {
         self.skip_space();
         let at = self.at();
         let Some(keyword) = self.keyword() else {
-            let pipe = self.pipe("the action", &Kind::Close)?;
-            return Ok(Step::Node(Node::Action(pipe)));
+            let pipe = self.pipe("the action", &TokenKind::Close)?;
+            return Ok(ParserStep::Node(TemplateNode::Action(pipe)));
         };
         self.take();
         let node = match keyword {
             "end" => {
                 self.close("{{end}}")?;
-                return Ok(Step::End(at));
+                return Ok(ParserStep::End(at));
             }
-            "else" => return Ok(Step::Else(at)),
+            "else" => return Ok(ParserStep::Else(at)),
             "if" | "with" | "range" => self.deeper(|parser| parser.branch(keyword))?,
             "break" | "continue" => {
                 self.close(keyword)?;
                 if self.loops == 0 {
                     return Err(Mistake::new(at, format!("{{{{{keyword}}}}} outside of {{{{range}}}}")));
                 }
-                if keyword == "break" { Node::Break } else { Node::Continue }
+                if keyword == "break" { TemplateNode::Break } else { TemplateNode::Continue }
             }
-            "template" => Node::Template(self.call("{{template}}")?),
-            "block" => Node::Template(self.block()?),
+            "template" => TemplateNode::Template(self.call("{{template}}")?),
+            "block" => TemplateNode::Template(self.block()?),
             "define" => return Err(Mistake::new(at, "{{define}} may only stand outside of all other blocks")),
             _ => {
                 self.next -= 1;
-                let pipe = self.pipe("the action", &Kind::Close)?;
-                Node::Action(pipe)
+                let pipe = self.pipe("the action", &TokenKind::Close)?;
+                TemplateNode::Action(pipe)
             }
         };
-        Ok(Step::Node(node))
+        Ok(ParserStep::Node(node))
     }
 
-    /// Nodes up to `{{end}}` or `{{else`; says whether it was the latter.
-    fn body(&mut self) -> Result<(Vec<Node>, bool), Mistake> {
+    /// Reads nodes up to `{{end}}` or `{{else`; returns whether it was the latter.
+    fn body(&mut self) -> Result<(Vec<TemplateNode>, bool), Mistake> {
         let mut nodes = Vec::new();
         loop {
             match self.node()? {
-                Step::Node(node) => nodes.push(node),
-                Step::End(_) => return Ok((nodes, false)),
-                Step::Else(_) => return Ok((nodes, true)),
+                ParserStep::Node(node) => nodes.push(node),
+                ParserStep::End(_) => return Ok((nodes, false)),
+                ParserStep::Else(_) => return Ok((nodes, true)),
             }
         }
     }
 
-    fn branch(&mut self, keyword: &str) -> Result<Node, Mistake> {
+    fn branch(&mut self, keyword: &str) -> Result<TemplateNode, Mistake> {
         let outer = self.variables.len();
-        let pipe = self.pipe(keyword, &Kind::Close)?;
+        let pipe = self.pipe(keyword, &TokenKind::Close)?;
         self.loops += usize::from(keyword == "range");
         let body = self.body();
         self.loops -= usize::from(keyword == "range");
@@ -205,14 +205,14 @@ impl<'a> Parser<'a> {
         self.variables.truncate(outer);
         let branch = Branch { pipe, body, otherwise };
         Ok(match keyword {
-            "if" => Node::If(branch),
-            "with" => Node::With(branch),
-            _ => Node::Range(branch),
+            "if" => TemplateNode::If(branch),
+            "with" => TemplateNode::With(branch),
+            _ => TemplateNode::Range(branch),
         })
     }
 
-    /// What follows `{{else`: `if` after `if` and `with` after `with` share the one `{{end}}`.
-    fn otherwise(&mut self, keyword: &str) -> Result<Vec<Node>, Mistake> {
+    /// Reads what follows `{{else`: `if` after `if` and `with` after `with` share the one `{{end}}`.
+    fn otherwise(&mut self, keyword: &str) -> Result<Vec<TemplateNode>, Mistake> {
         self.skip_space();
         if self.keyword() == Some(keyword) && keyword != "range" {
             self.take();
@@ -225,10 +225,10 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// The quoted name of a template.
+    /// Returns the quoted name of a template.
     fn name(&mut self, context: &str) -> Result<String, Mistake> {
         self.skip_space();
-        let Kind::Text2(name) = self.kind() else { return Err(self.unexpected(context)) };
+        let TokenKind::Literal(name) = self.kind() else { return Err(self.unexpected(context)) };
         let name = name.clone();
         self.take();
         Ok(name)
@@ -239,15 +239,15 @@ impl<'a> Parser<'a> {
         let at = self.at();
         let name = self.name(context)?;
         self.skip_space();
-        if self.take_if(&Kind::Close) {
+        if self.take_if(&TokenKind::Close) {
             return Ok(Call { at, name, pipe: None });
         }
-        let pipe = self.pipe(context, &Kind::Close)?;
+        let pipe = self.pipe(context, &TokenKind::Close)?;
         Ok(Call { at, name, pipe: Some(pipe) })
     }
 
     /// Reads a template's body, in which only `$` is known of the variables outside.
-    fn separate(&mut self) -> Result<Vec<Node>, Mistake> {
+    fn separate(&mut self) -> Result<Vec<TemplateNode>, Mistake> {
         let variables = std::mem::replace(&mut self.variables, vec![Arc::from("$")]);
         let loops = std::mem::take(&mut self.loops);
         let body = self.deeper(Self::body);
@@ -281,7 +281,7 @@ impl<'a> Parser<'a> {
         self.add(at, &name, body)
     }
 
-    fn add(&mut self, at: usize, name: &str, body: Vec<Node>) -> Result<(), Mistake> {
+    fn add(&mut self, at: usize, name: &str, body: Vec<TemplateNode>) -> Result<(), Mistake> {
         match self.unit.defines.get(name) {
             Some(known) if !is_blank(known) && !is_blank(&body) => {
                 return Err(Mistake::new(at, format!("template {name:?} is defined twice")));

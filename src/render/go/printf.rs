@@ -2,33 +2,20 @@
 //! the format. Never makes more than [`MOST_BYTES`]: formats and lists can come from the store.
 
 mod numbers;
+mod spec;
 mod values;
 
-use super::functions::MOST_BYTES;
+use spec::Spec;
+
 use super::print;
-use super::value::Value;
+use super::value::GoValue;
+use crate::render::library::text::MOST_BYTES;
 
 /// Larger widths and precisions are refused, as in Go.
 const WIDEST: usize = 1_000_000;
 
-/// What stands between `%` and the verb.
-#[derive(Clone, Copy, Default)]
-struct Spec {
-    minus: bool,
-    plus: bool,
-    sharp: bool,
-    space: bool,
-    zero: bool,
-    /// `%+v`: members with their names. `plus` is then not set, as `sharp` is not with `go_syntax`.
-    named: bool,
-    /// `%#v`: values as they are written in Go.
-    go_syntax: bool,
-    width: Option<usize>,
-    precision: Option<usize>,
-}
-
-/// Formats `values`; `None` where that becomes longer than [`MOST_BYTES`].
-pub(super) fn format(format: &str, values: &[Value]) -> Option<String> {
+/// Formats `values`; `None` if that becomes longer than [`MOST_BYTES`].
+pub(super) fn format(format: &str, values: &[GoValue]) -> Option<String> {
     let mut formatter = Formatter {
         values,
         next: 0,
@@ -52,7 +39,7 @@ pub(super) fn format(format: &str, values: &[Value]) -> Option<String> {
 }
 
 struct Formatter<'a> {
-    values: &'a [Value],
+    values: &'a [GoValue],
     next: usize,
     /// An index like `[2]` was used: then values may be left over.
     reordered: bool,
@@ -129,7 +116,7 @@ impl<'a> Formatter<'a> {
         &rest[verb.len_utf8()..]
     }
 
-    /// `[n]`: which value comes next.
+    /// Reads `[n]`: which value comes next.
     fn index<'f>(&mut self, format: &'f str) -> &'f str {
         self.after_index = false;
         let Some(inside) = format.strip_prefix('[') else { return format };
@@ -149,10 +136,10 @@ impl<'a> Formatter<'a> {
         rest
     }
 
-    /// A width or a precision that is a value; what is no whole number of at most [`WIDEST`] is complained of.
+    /// Takes a width or a precision from the values; complains if it is not a whole number of at most [`WIDEST`].
     fn star(&mut self, complaint: &str) -> Option<i64> {
         self.after_index = false;
-        let size = self.values.get(self.next).and_then(Value::as_integer);
+        let size = self.values.get(self.next).and_then(GoValue::as_integer);
         self.next += usize::from(self.next < self.values.len());
         let size = size.and_then(|size| i64::try_from(size).ok()).filter(|size| size.unsigned_abs() <= WIDEST as u64);
         if size.is_none() {
@@ -176,7 +163,7 @@ impl<'a> Formatter<'a> {
     }
 }
 
-/// The number that a text begins with, and what follows it: nothing, as in Go, where it is larger than [`WIDEST`].
+/// Reads the number that a text begins with, and returns what follows it: nothing, as in Go, if it is larger than [`WIDEST`].
 fn digits(format: &str) -> (Option<usize>, &str) {
     let (digits, rest) = format.split_at(format.len() - format.trim_start_matches(|c: char| c.is_ascii_digit()).len());
     match digits.parse() {
@@ -186,7 +173,7 @@ fn digits(format: &str) -> (Option<usize>, &str) {
     }
 }
 
-fn plain(value: &Value) -> String {
+fn plain(value: &GoValue) -> String {
     let mut text = String::new();
     print::plain(value, &mut text);
     text

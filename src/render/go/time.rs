@@ -2,8 +2,8 @@
 
 use jiff::{Span, Zoned, tz::TimeZone};
 
-use super::value::Value;
-use crate::render::error::Failure;
+use super::value::GoValue;
+use crate::render::error::FunctionError;
 
 const MONTHS: [&str; 12] = [
     "January",
@@ -21,17 +21,17 @@ const MONTHS: [&str; 12] = [
 ];
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
-/// As an action prints it. Go adds the reading of a clock that only counts up, which says nothing to anyone.
+/// Writes a time as an action prints it. Go adds the reading of a clock that only counts up, which says nothing to anyone.
 pub(super) fn text(time: &Zoned) -> String {
     format(time, "2006-01-02 15:04:05.999999999 -0700 MST")
 }
 
-/// Whether a point in time has a method of this name.
+/// Checks whether a point in time has a method of this name.
 pub(super) fn has_method(name: &str) -> bool {
     methods(name).is_some()
 }
 
-/// The method's parameters: how many, and whether they are numbers (or else text).
+/// Returns a method's parameters: how many, and whether they are numbers (or else text).
 pub(super) fn methods(name: &str) -> Option<(usize, bool)> {
     Some(match name {
         "Year" | "Month" | "Day" | "Hour" | "Minute" | "Second" | "Nanosecond" | "YearDay" | "Weekday" | "Unix"
@@ -43,36 +43,36 @@ pub(super) fn methods(name: &str) -> Option<(usize, bool)> {
 }
 
 /// Calls a method; the arguments are as `methods` says.
-pub(super) fn call(time: &Zoned, method: &str, arguments: &[Value]) -> Result<Value, Failure> {
+pub(super) fn call(time: &Zoned, method: &str, arguments: &[GoValue]) -> Result<GoValue, FunctionError> {
     let since = time.timestamp();
     let weekday = usize::try_from(time.weekday().to_sunday_zero_offset()).unwrap_or(0);
     let month = usize::try_from(time.month()).unwrap_or(1) - 1;
     Ok(match method {
-        "Year" => Value::Int(time.year().into()),
-        "Month" => Value::Named(MONTHS[month], time.month().into(), "time.Month"),
-        "Day" => Value::Int(time.day().into()),
-        "Hour" => Value::Int(time.hour().into()),
-        "Minute" => Value::Int(time.minute().into()),
-        "Second" => Value::Int(time.second().into()),
-        "Nanosecond" => Value::Int(time.subsec_nanosecond().into()),
-        "YearDay" => Value::Int(time.day_of_year().into()),
-        "Weekday" => Value::Named(DAYS[weekday], i64::try_from(weekday).unwrap_or(0), "time.Weekday"),
-        "Unix" => Value::Int(since.as_second()),
-        "UnixMilli" => Value::Int(since.as_millisecond()),
-        "UnixMicro" => Value::Int(since.as_microsecond()),
-        "UnixNano" => Value::Int(i64::try_from(since.as_nanosecond()).unwrap_or(i64::MAX)),
-        "UTC" => Value::Time(time.with_time_zone(TimeZone::UTC).into()),
-        "Local" => Value::Time(time.clone().into()),
-        "String" => Value::from(text(time)),
-        "IsZero" => Value::Bool(false),
-        "Format" => Value::from(format(time, arguments[0].as_text().map_or("", |layout| layout))),
+        "Year" => GoValue::Int(time.year().into()),
+        "Month" => GoValue::Named(MONTHS[month], time.month().into(), "time.Month"),
+        "Day" => GoValue::Int(time.day().into()),
+        "Hour" => GoValue::Int(time.hour().into()),
+        "Minute" => GoValue::Int(time.minute().into()),
+        "Second" => GoValue::Int(time.second().into()),
+        "Nanosecond" => GoValue::Int(time.subsec_nanosecond().into()),
+        "YearDay" => GoValue::Int(time.day_of_year().into()),
+        "Weekday" => GoValue::Named(DAYS[weekday], i64::try_from(weekday).unwrap_or(0), "time.Weekday"),
+        "Unix" => GoValue::Int(since.as_second()),
+        "UnixMilli" => GoValue::Int(since.as_millisecond()),
+        "UnixMicro" => GoValue::Int(since.as_microsecond()),
+        "UnixNano" => GoValue::Int(i64::try_from(since.as_nanosecond()).unwrap_or(i64::MAX)),
+        "UTC" => GoValue::Time(time.with_time_zone(TimeZone::UTC).into()),
+        "Local" => GoValue::Time(time.clone().into()),
+        "String" => GoValue::from(text(time)),
+        "IsZero" => GoValue::Bool(false),
+        "Format" => GoValue::from(format(time, arguments[0].as_text().map_or("", |layout| layout))),
         _ => {
             let number = |at: usize| arguments[at].as_integer().and_then(|number| i64::try_from(number).ok());
             let span = number(0).zip(number(1)).zip(number(2)).and_then(|((years, months), days)| {
                 Span::new().try_years(years).ok()?.try_months(months).ok()?.try_days(days).ok()
             });
             let moved = span.and_then(|span| time.checked_add(span).ok());
-            Value::Time(moved.ok_or_else(|| Failure::new("the date is out of range"))?.into())
+            GoValue::Time(moved.ok_or_else(|| FunctionError::new("the date is out of range"))?.into())
         }
     })
 }
@@ -93,7 +93,7 @@ pub(super) fn format(time: &Zoned, layout: &str) -> String {
     output
 }
 
-/// Writes the part of a time that the layout begins with, and says how long its example is; 0 where it is plain text.
+/// Writes the part of a time that the layout begins with, and returns how long its example is; 0 for plain text.
 fn part(time: &Zoned, layout: &str, output: &mut String) -> usize {
     let weekday = DAYS[usize::try_from(time.weekday().to_sunday_zero_offset()).unwrap_or(0)];
     let month = MONTHS[usize::try_from(time.month()).unwrap_or(1) - 1];
@@ -143,7 +143,7 @@ fn zone_name(time: &Zoned) -> String {
     }
 }
 
-/// `-0700` and its like; with `Z` in front, UTC is written as `Z`.
+/// Writes `-0700` and its like; if `Z` comes first, UTC is written as `Z`.
 fn offset(time: &Zoned, layout: &str, zulu: bool) -> (String, usize) {
     let digits = &layout[1..];
     let Some(example) = ["07:00:00", "070000", "07:00", "0700", "07"].iter().find(|e| digits.starts_with(**e)) else {
@@ -166,7 +166,7 @@ fn offset(time: &Zoned, layout: &str, zulu: bool) -> (String, usize) {
     (text, 1 + example.len())
 }
 
-/// `.000` (that many digits) or `.999` (that many, without zeros at the end).
+/// Writes `.000` (that many digits) or `.999` (that many, without zeros at the end).
 fn fraction(time: &Zoned, layout: &str) -> (String, usize) {
     let kind = layout.as_bytes().get(1).copied().unwrap_or(0);
     let length = layout[1..].bytes().take_while(|byte| *byte == kind).count();

@@ -1,4 +1,4 @@
-//! What Go templates calculate with: values that know which Go type confd has for them, because what they print and
+//! The values of Go templates. Each knows which Go type confd has for it, because what they print and
 //! which functions take them depends on it. Cloning one costs a counter.
 
 use std::collections::BTreeMap;
@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use jiff::Zoned;
 
-use crate::render::facts::Srv;
+use crate::model::dns::Srv;
 
 /// A map with text for keys, in the order that Go prints it.
-pub(in crate::render) type Map = BTreeMap<Arc<str>, Value>;
+pub(in crate::render) type GoMap = BTreeMap<Arc<str>, GoValue>;
 
 /// A value.
 #[derive(Clone)]
-pub(in crate::render) enum Value {
+pub(in crate::render) enum GoValue {
     /// No value at all: a missing member, dot outside of everything.
     Missing,
     /// A nil within a list or a map.
@@ -26,8 +26,8 @@ pub(in crate::render) enum Value {
     Text(Arc<str>),
     /// A text that may be printed in an nginx file as it is.
     Safe(Arc<str>),
-    List(Items, Arc<[Value]>),
-    Map(Arc<Map>),
+    List(ItemType, Arc<[GoValue]>),
+    Map(Arc<GoMap>),
     Pair(Arc<Pair>),
     Srv(Arc<Srv>),
     Time(Arc<Zoned>),
@@ -41,9 +41,9 @@ pub(in crate::render) struct Pair {
     pub(super) value: Arc<str>,
 }
 
-/// What a list holds, to Go.
+/// Go's type of a list's items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::render) enum Items {
+pub(in crate::render) enum ItemType {
     /// Anything.
     Any,
     /// Texts.
@@ -56,94 +56,94 @@ pub(in crate::render) enum Items {
     Srvs,
 }
 
-impl Items {
-    /// Go's name of such a list.
+impl ItemType {
+    /// Returns Go's name of such a list.
     fn type_name(self) -> &'static str {
         match self {
-            Items::Any => "[]interface {}",
-            Items::Texts => "[]string",
-            Items::Ints => "[]int",
-            Items::Pairs => "memkv.KVPairs",
-            Items::Srvs => "[]*net.SRV",
+            ItemType::Any => "[]interface {}",
+            ItemType::Texts => "[]string",
+            ItemType::Ints => "[]int",
+            ItemType::Pairs => "memkv.KVPairs",
+            ItemType::Srvs => "[]*net.SRV",
         }
     }
 }
 
-impl Value {
-    /// A list of texts.
-    pub(super) fn texts<T: Into<Value>>(items: impl IntoIterator<Item = T>) -> Value {
-        Value::List(Items::Texts, items.into_iter().map(Into::into).collect())
+impl GoValue {
+    /// Returns a list of texts.
+    pub(super) fn texts<T: Into<GoValue>>(items: impl IntoIterator<Item = T>) -> GoValue {
+        GoValue::List(ItemType::Texts, items.into_iter().map(Into::into).collect())
     }
 
-    /// Go's name of the type.
+    /// Returns Go's name of the type.
     pub(super) fn type_name(&self) -> &'static str {
         match self {
-            Value::Missing | Value::Nil => "nil",
-            Value::Bool(_) => "bool",
-            Value::Int(_) => "int",
-            Value::Unsigned(_, name) | Value::Named(_, _, name) => name,
-            Value::Float(_) => "float64",
-            Value::Text(_) | Value::Safe(_) => "string",
-            Value::List(items, _) => items.type_name(),
-            Value::Map(_) => "map[string]interface {}",
-            Value::Pair(_) => "memkv.KVPair",
-            Value::Srv(_) => "*net.SRV",
-            Value::Time(_) => "time.Time",
+            GoValue::Missing | GoValue::Nil => "nil",
+            GoValue::Bool(_) => "bool",
+            GoValue::Int(_) => "int",
+            GoValue::Unsigned(_, name) | GoValue::Named(_, _, name) => name,
+            GoValue::Float(_) => "float64",
+            GoValue::Text(_) | GoValue::Safe(_) => "string",
+            GoValue::List(items, _) => items.type_name(),
+            GoValue::Map(_) => "map[string]interface {}",
+            GoValue::Pair(_) => "memkv.KVPair",
+            GoValue::Srv(_) => "*net.SRV",
+            GoValue::Time(_) => "time.Time",
         }
     }
 
     pub(super) fn as_text(&self) -> Option<&Arc<str>> {
         match self {
-            Value::Text(text) | Value::Safe(text) => Some(text),
+            GoValue::Text(text) | GoValue::Safe(text) => Some(text),
             _ => None,
         }
     }
 
     pub(super) fn is_nil(&self) -> bool {
-        matches!(self, Value::Missing | Value::Nil)
+        matches!(self, GoValue::Missing | GoValue::Nil)
     }
 
-    /// Any whole number.
+    /// Returns any whole number.
     pub(super) fn as_integer(&self) -> Option<i128> {
         match self {
-            Value::Int(number) | Value::Named(_, number, _) => Some(i128::from(*number)),
-            Value::Unsigned(number, _) => Some(i128::from(*number)),
+            GoValue::Int(number) | GoValue::Named(_, number, _) => Some(i128::from(*number)),
+            GoValue::Unsigned(number, _) => Some(i128::from(*number)),
             _ => None,
         }
     }
 
-    /// Whether `if` takes it for true.
+    /// Checks whether `if` takes it for true.
     pub(super) fn is_true(&self) -> bool {
         match self {
-            Value::Missing | Value::Nil => false,
-            Value::Bool(value) => *value,
-            Value::Int(number) | Value::Named(_, number, _) => *number != 0,
-            Value::Unsigned(number, _) => *number != 0,
-            Value::Float(number) => *number != 0.0,
-            Value::Text(text) | Value::Safe(text) => !text.is_empty(),
-            Value::List(_, items) => !items.is_empty(),
-            Value::Map(map) => !map.is_empty(),
-            Value::Pair(_) | Value::Srv(_) | Value::Time(_) => true,
+            GoValue::Missing | GoValue::Nil => false,
+            GoValue::Bool(value) => *value,
+            GoValue::Int(number) | GoValue::Named(_, number, _) => *number != 0,
+            GoValue::Unsigned(number, _) => *number != 0,
+            GoValue::Float(number) => *number != 0.0,
+            GoValue::Text(text) | GoValue::Safe(text) => !text.is_empty(),
+            GoValue::List(_, items) => !items.is_empty(),
+            GoValue::Map(map) => !map.is_empty(),
+            GoValue::Pair(_) | GoValue::Srv(_) | GoValue::Time(_) => true,
         }
     }
 
-    /// Whether `default` and its like take it for empty: as `is_true`, but a pair without key and value is empty too.
+    /// Checks whether `default` and its like take it for empty: as `is_true`, but a pair without key and value is empty too.
     pub(super) fn is_empty(&self) -> bool {
         match self {
-            Value::Pair(pair) => pair.key.is_empty() && pair.value.is_empty(),
+            GoValue::Pair(pair) => pair.key.is_empty() && pair.value.is_empty(),
             other => !other.is_true(),
         }
     }
 }
 
-impl From<&str> for Value {
-    fn from(text: &str) -> Value {
-        Value::Text(Arc::from(text))
+impl From<&str> for GoValue {
+    fn from(text: &str) -> GoValue {
+        GoValue::Text(Arc::from(text))
     }
 }
 
-impl From<String> for Value {
-    fn from(text: String) -> Value {
-        Value::Text(Arc::from(text))
+impl From<String> for GoValue {
+    fn from(text: String) -> GoValue {
+        GoValue::Text(Arc::from(text))
     }
 }

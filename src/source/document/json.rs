@@ -5,16 +5,17 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::{Node, Problem};
+use super::{Mistake, Node};
+use crate::model::problem::Position;
 
-pub(super) fn parse(text: &str) -> Result<Option<Node>, Problem> {
+pub(super) fn parse(text: &str) -> Result<Option<Node>, Mistake> {
     if text.trim().is_empty() {
         return Ok(None);
     }
     serde_json::from_str(text).map(Some).map_err(|error| {
         let shown = error.to_string();
         let text = shown.rsplit_once(" at line ").map_or(shown.as_str(), |(text, _)| text).to_owned();
-        Problem { line: error.line(), column: error.column().max(1), text }
+        (Position::from(&error), text)
     })
 }
 

@@ -2,12 +2,13 @@
 
 use toml::{Table, Value};
 
-use super::{Node, Problem, position};
+use super::{Mistake, Node};
+use crate::model::problem::Position;
 
-pub(super) fn parse(text: &str) -> Result<Option<Node>, Problem> {
+pub(super) fn parse(text: &str) -> Result<Option<Node>, Mistake> {
     let table: Table = toml::from_str(text).map_err(|error| {
-        let (line, column) = position(text.as_bytes(), error.span().map_or(0, |span| span.start));
-        Problem { line, column, text: error.message().replace('\n', ", ") }
+        let position = Position::of_offset(text, error.span().map_or(0, |span| span.start));
+        (position, error.message().replace('\n', ", "))
     })?;
     Ok(Some(map(table)))
 }

@@ -5,19 +5,20 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 
-use super::{DEEPEST, MOST_NODES, Node, Problem, scalar};
+use super::{DEEPEST, MOST_NODES, Mistake, Node, scalar};
+use crate::model::problem::Position;
 
-pub(super) fn parse(text: &str) -> Result<Option<Node>, Problem> {
+pub(super) fn parse(text: &str) -> Result<Option<Node>, Mistake> {
     let mut builder = Builder::default();
     for event in Parser::new_from_str(text) {
-        let (event, span) = event.map_err(|error| problem(error.marker(), error.info()))?;
+        let (event, span) = event.map_err(|error| mistake(error.marker(), error.info()))?;
         builder.take(event, &span.start)?;
     }
     Ok(builder.root)
 }
 
-fn problem(marker: &Marker, text: impl Into<String>) -> Problem {
-    Problem { line: marker.line().max(1), column: marker.col() + 1, text: text.into() }
+fn mistake(marker: &Marker, text: impl Into<String>) -> Mistake {
+    (Position { line: marker.line().max(1), column: marker.col() + 1 }, text.into())
 }
 
 /// A list or map that is still being read.
@@ -59,17 +60,17 @@ struct Builder {
 }
 
 impl Builder {
-    fn take(&mut self, event: Event<'_>, at: &Marker) -> Result<(), Problem> {
+    fn take(&mut self, event: Event<'_>, at: &Marker) -> Result<(), Mistake> {
         match event {
             Event::DocumentStart(_) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    return Err(problem(at, "a second document in one file"));
+                    return Err(mistake(at, "a second document in one file"));
                 }
             }
             Event::Alias(anchor) => {
                 let Some((node, measure)) = self.anchors.get(&anchor) else {
-                    return Err(problem(at, "an alias within what it stands for"));
+                    return Err(mistake(at, "an alias within what it stands for"));
                 };
                 let (node, measure) = (node.clone(), *measure);
                 self.check_measure(measure, at)?;
@@ -101,13 +102,13 @@ impl Builder {
         Ok(())
     }
 
-    fn open(&mut self, frame: Frame, at: &Marker) -> Result<(), Problem> {
+    fn open(&mut self, frame: Frame, at: &Marker) -> Result<(), Mistake> {
         self.check_measure(Measure { nodes: 1, depth: 1 }, at)?;
         self.frames.push((frame, *at));
         Ok(())
     }
 
-    fn close(&mut self) -> Result<(), Problem> {
+    fn close(&mut self) -> Result<(), Mistake> {
         let Some((frame, began)) = self.frames.pop() else { return Ok(()) };
         let (anchor, node) = match frame {
             Frame::List { anchor, nodes } => (anchor, Node::List(nodes)),
@@ -133,19 +134,19 @@ impl Builder {
     }
 
     /// Whether there is room for so much more.
-    fn check_measure(&mut self, more: Measure, at: &Marker) -> Result<(), Problem> {
+    fn check_measure(&mut self, more: Measure, at: &Marker) -> Result<(), Mistake> {
         self.nodes += more.nodes;
         if self.nodes > MOST_NODES {
-            return Err(problem(at, format!("stands for more than {MOST_NODES} values")));
+            return Err(mistake(at, format!("stands for more than {MOST_NODES} values")));
         }
         if self.frames.len() + more.depth > DEEPEST {
-            return Err(problem(at, format!("nested more than {DEEPEST} deep")));
+            return Err(mistake(at, format!("nested more than {DEEPEST} deep")));
         }
         Ok(())
     }
 
     /// Puts a finished node where it belongs.
-    fn put(&mut self, node: Node, at: &Marker) -> Result<(), Problem> {
+    fn put(&mut self, node: Node, at: &Marker) -> Result<(), Mistake> {
         match self.frames.last_mut().map(|(frame, _)| frame) {
             None => self.root = Some(node),
             Some(Frame::List { nodes, .. }) => nodes.push(node),
@@ -153,12 +154,12 @@ impl Builder {
                 Some(Key::Name(name)) => pairs.push((name, node)),
                 Some(Key::Merge) => merged.extend(
                     maps_to_merge(node)
-                        .ok_or_else(|| problem(at, "`<<` merges a map or a list of maps, and this is neither"))?,
+                        .ok_or_else(|| mistake(at, "`<<` merges a map or a list of maps, and this is neither"))?,
                 ),
                 None => match node {
                     Node::Scalar(name) => *key = Some(new_key(name, false, lines, at)?),
                     Node::Null => *key = Some(new_key("null".to_owned(), false, lines, at)?),
-                    Node::List(_) | Node::Map(_) => return Err(problem(at, "a key that is a list or a map")),
+                    Node::List(_) | Node::Map(_) => return Err(mistake(at, "a key that is a list or a map")),
                 },
             },
         }
@@ -167,12 +168,12 @@ impl Builder {
 }
 
 /// `is_plain`: written without quotes.
-fn new_key(name: String, is_plain: bool, lines: &mut HashMap<String, usize>, at: &Marker) -> Result<Key, Problem> {
+fn new_key(name: String, is_plain: bool, lines: &mut HashMap<String, usize>, at: &Marker) -> Result<Key, Mistake> {
     if is_plain && name == "<<" {
         return Ok(Key::Merge);
     }
     if let Some(line) = lines.insert(name.clone(), at.line()) {
-        return Err(problem(at, format!("key {name:?} comes twice, first in line {line}")));
+        return Err(mistake(at, format!("key {name:?} comes twice, first in line {line}")));
     }
     Ok(Key::Name(name))
 }

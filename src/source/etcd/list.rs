@@ -3,7 +3,7 @@
 
 use tokio::task::JoinSet;
 
-use crate::model::etcd::{Failure, FailureKind, Header, Page, Span};
+use crate::model::etcd::{EtcdFailure, FailureKind, Header, Page, Span};
 use crate::model::key::{Key, Revision, Value};
 use crate::model::range::KeyRanges;
 use crate::source::coverage::{self, Coverage};
@@ -72,8 +72,8 @@ impl Part {
 }
 
 /// Reads `ranges`, which are not empty.
-pub(super) async fn list(connection: &Connection, ranges: &KeyRanges) -> Result<Listing, Failure> {
-    let hull = coverage::hull(ranges).ok_or_else(|| Failure::unreachable("no keys to list"))?;
+pub(super) async fn list(connection: &Connection, ranges: &KeyRanges) -> Result<Listing, EtcdFailure> {
+    let hull = coverage::hull(ranges).ok_or_else(|| EtcdFailure::unreachable("no keys to list"))?;
     if ranges.len() == 1 {
         let (header, whole) = read_newest(connection, hull, ranges).await?;
         let keys = whole.keys;
@@ -114,7 +114,7 @@ fn listing(
 }
 
 /// Reads one span at the newest revision.
-async fn read_newest(connection: &Connection, span: Span, ranges: &KeyRanges) -> Result<(Header, Part), Failure> {
+async fn read_newest(connection: &Connection, span: Span, ranges: &KeyRanges) -> Result<(Header, Part), EtcdFailure> {
     let (page, limit) = read_page(connection, &span, None, PageLimit::first()).await?;
     let header = page.header;
     let part = read_rest(connection, span, header, page, limit, ranges).await?;
@@ -127,7 +127,7 @@ async fn read_all(
     spans: Vec<Span>,
     header: Header,
     ranges: &KeyRanges,
-) -> Result<Part, Failure> {
+) -> Result<Part, EtcdFailure> {
     let mut parts: Vec<Part> = spans.iter().map(|_| Part::default()).collect();
     let mut waiting = spans.into_iter().enumerate();
     let mut reads = JoinSet::new();
@@ -144,7 +144,7 @@ async fn read_all(
             None => break,
             Some(Ok(Ok((index, part)))) => parts[index] = part,
             Some(Ok(Err(failure))) => return Err(failure),
-            Some(Err(error)) => return Err(Failure::unreachable(format!("reading keys was cut off: {error}"))),
+            Some(Err(error)) => return Err(EtcdFailure::unreachable(format!("reading keys was cut off: {error}"))),
         }
     }
     let mut whole = Part::default();
@@ -159,7 +159,7 @@ async fn read_rest(
     mut page: Page,
     mut limit: PageLimit,
     ranges: &KeyRanges,
-) -> Result<Part, Failure> {
+) -> Result<Part, EtcdFailure> {
     let mut part = Part::default();
     loop {
         let next = page.next.take();
@@ -176,7 +176,7 @@ async fn read_page(
     span: &Span,
     pinned: Option<Header>,
     mut limit: PageLimit,
-) -> Result<(Page, PageLimit), Failure> {
+) -> Result<(Page, PageLimit), EtcdFailure> {
     loop {
         match connection.read(span, pinned.map(|header| header.revision), limit.keys()).await {
             Ok(page) => {
@@ -192,11 +192,11 @@ async fn read_page(
     }
 }
 
-fn check_same_store(pinned: Option<Header>, header: Header) -> Result<(), Failure> {
+fn check_same_store(pinned: Option<Header>, header: Header) -> Result<(), EtcdFailure> {
     match pinned {
         Some(pinned) if pinned.cluster_id != header.cluster_id || header.revision < pinned.revision => {
             let problem = "the store changed while it was being read".to_owned();
-            Err(Failure { kind: FailureKind::Future, problem })
+            Err(EtcdFailure { kind: FailureKind::Future, problem })
         }
         _ => Ok(()),
     }
@@ -207,7 +207,7 @@ pub(super) async fn verify(
     connection: &Connection,
     ranges: &KeyRanges,
     mark: &Mark,
-) -> Result<(Header, bool), Failure> {
+) -> Result<(Header, bool), EtcdFailure> {
     let Revision(revision) = mark.revision;
     let (header, now) = value_at(connection, &mark.key, Revision(revision)).await?;
     let mut same = match &mark.value {
@@ -224,7 +224,7 @@ async fn value_at(
     connection: &Connection,
     key: &Key,
     at: Revision,
-) -> Result<(Header, Option<(Value, Revision)>), Failure> {
+) -> Result<(Header, Option<(Value, Revision)>), EtcdFailure> {
     let start = key.as_str().as_bytes().to_vec();
     let mut end = start.clone();
     end.push(0);

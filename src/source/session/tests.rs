@@ -2,6 +2,7 @@
 
 use super::*;
 
+mod graph;
 mod walk;
 
 fn header(revision: i64) -> Header {
@@ -18,7 +19,7 @@ fn listed(revision: i64) -> Input {
 }
 
 fn failed(kind: FailureKind) -> Input {
-    Input::Failed { failure: Failure { kind, problem: "broken".to_owned() }, held: Duration::ZERO }
+    Input::Failed { failure: EtcdFailure { kind, problem: "broken".to_owned() }, held: Duration::ZERO }
 }
 
 fn lost(millis: u64) -> Step {
@@ -259,7 +260,7 @@ fn a_watch_that_held_starts_the_backoff_anew() {
     let mut session = following(false, 1);
     check(&mut session, [(failed(FailureKind::Unreachable), lost(100)), (Input::Waited, Action::Connect(0).into())]);
     check(&mut session, [(failed(FailureKind::Unreachable), lost(200)), (Input::Waited, Action::Connect(0).into())]);
-    let failure = Failure::unreachable("broken");
+    let failure = EtcdFailure::unreachable("broken");
     check(&mut session, [(Input::Failed { failure, held: HELD }, lost(100))]);
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::model::key::Revision;
 use crate::model::report::{CommandKind, Outcome, Report};
-use crate::model::resource::{Resource, name_in_conf_d};
+use crate::model::resource::Resource;
 use crate::status::histogram::Histogram;
 
 use super::{nothing_runs, shortened};
@@ -93,7 +93,7 @@ pub struct CommandBoard {
 impl GroupBoard {
     /// The same group with these members.
     pub(super) fn of(mut self, resources: &[Arc<Resource>]) -> GroupBoard {
-        self.members = resources.iter().map(|resource| Arc::clone(&resource.name)).collect();
+        self.members = resources.iter().map(|resource| Arc::clone(resource.name())).collect();
         self.dest = resources.first().map(|first| first.dest.display().to_string()).unwrap_or_default();
         self
     }
@@ -112,10 +112,8 @@ impl GroupBoard {
             Outcome::RolledBack { .. } => State::RolledBack,
             Outcome::Stuck { .. } => State::Stuck,
         };
-        let all_dropped = self
-            .members
-            .iter()
-            .all(|name| report.dropped.iter().any(|(dropped, _)| name_in_conf_d(dropped) == &**name));
+        let all_dropped =
+            self.members.iter().all(|name| report.dropped.iter().any(|(dropped, _)| dropped.resource == *name));
         self.is_live |= (report.outcome.is_final() && !all_dropped) || nothing_runs(&report.outcome);
         self.reload_owed = matches!(
             report.outcome,

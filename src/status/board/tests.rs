@@ -1,11 +1,12 @@
 //! What the board says after what it was told.
 
 use super::*;
-use crate::model::report::{CommandKind, CommandRun, Failure, Stage, Verified};
+use crate::model::report::{CommandKind, CommandRun, Stage, StepFailure, Verified};
 use crate::status::board::store::{GET_VALUES, WATCH_PREFIX};
 
 use crate::config::resource::{Defaults, ResourceFile, parse};
 use crate::model::range::KeyRanges;
+use crate::model::resource::InstanceId;
 
 /// A resource `NAME.toml` that writes `/etc/NAME`.
 pub(crate) fn resource(name: &str) -> Arc<Resource> {
@@ -28,8 +29,8 @@ pub(crate) fn report(revision: i64, names: &[&str], outcome: Outcome) -> Report 
     Report { resources, outcome, elapsed: Duration::from_millis(30), ..Report::unchanged(Revision(revision)) }
 }
 
-fn failure(at: Stage) -> Failure {
-    Failure { output: "output that may be long".into(), ..Failure::new(at, "exit status 1") }
+fn failure(at: Stage) -> StepFailure {
+    StepFailure { output: "output that may be long".into(), ..StepFailure::new(at, "exit status 1") }
 }
 
 fn snapshot(revision: i64) -> Event {
@@ -166,16 +167,20 @@ fn texts_are_one_bounded_line() {
     assert_eq!(shortened(&"ü".repeat(1000)).chars().count(), MOST_PROBLEM_CHARACTERS + 1);
 }
 
+fn instance(item: &str) -> InstanceId {
+    InstanceId { item: Some(item.into()), .."a.toml".into() }
+}
+
 #[test]
 fn files_of_a_for_each_are_told_under_the_name_of_their_resource() {
     let mut board = board(Instant::now());
-    board.rendered("a.toml", &"a.toml[x]".into(), 2);
-    board.rendered("a.toml", &"a.toml[y]".into(), 3);
-    assert_eq!(board.resources["a.toml"].set_aside(), 5);
-    board.forget("a.toml", "a.toml[x]");
-    assert_eq!(board.resources["a.toml"].set_aside(), 3);
-    let dropped = vec![("a.toml[y]".into(), failure(Stage::Render))];
-    let names = ["a.toml[w]", "a.toml[x]", "b.toml"];
+    board.rendered(&instance("x"), 2);
+    board.rendered(&instance("y"), 3);
+    assert_eq!(board.resources["a.toml"].skipped(), 5);
+    board.forget(&instance("x"));
+    assert_eq!(board.resources["a.toml"].skipped(), 3);
+    let dropped = vec![(instance("y"), failure(Stage::Render))];
+    let names = ["a.toml", "b.toml"];
     let files = vec!["/etc/b".into()];
     board.passed("g1", &Report { dropped, files, ..report(5, &names, Outcome::Applied) }, 100);
     let a = &board.resources["a.toml"];

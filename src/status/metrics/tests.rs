@@ -15,7 +15,7 @@ fn busy(now: Instant) -> Board {
     let mut board = board(now);
     let ranges = KeyRanges::default();
     board.store_said(&Event::Snapshot { revision: Revision(7), ranges, entries: Vec::new() }, now);
-    board.rendered("a.toml", &"a.toml".into(), 3);
+    board.rendered(&"a.toml".into(), 3);
     let elapsed = Duration::from_millis(20);
     let commands = vec![CommandRun { kind: CommandKind::Reload, elapsed, succeeded: true }];
     let applied = report(7, &["a.toml"], Outcome::Applied);

@@ -1,42 +1,42 @@
 //! Finding the members of a cluster by DNS SRV records. Never connects to one.
 
-use std::net::{IpAddr, SocketAddr};
-
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::proto::rr::RData;
+use std::net::IpAddr;
 
 use super::endpoint::{Endpoint, default_scheme};
-use crate::model::etcd::Failure;
+use crate::model::dns::Srv;
+use crate::model::etcd::EtcdFailure;
 use crate::model::store::{EtcdSettings, Scheme};
+use crate::world::dns::{DnsSources, Resolver};
 
 /// The members that SRV records name, in the order in which to try them. `None` where no discovery is set.
 ///
 /// # Errors
 /// Names the records asked for when none has a member.
-pub async fn discover(settings: &EtcdSettings, random: impl FnMut() -> f64) -> Option<Result<Vec<Endpoint>, Failure>> {
+pub(super) async fn discover(
+    settings: &EtcdSettings,
+    random: impl FnMut() -> f64,
+) -> Option<Result<Vec<Endpoint>, EtcdFailure>> {
     let records = records(settings)?;
     match tokio::time::timeout(settings.dial_timeout, look_up(settings, &records, random)).await {
         Ok(result) => Some(result),
         Err(_) => {
             let problem = format!("cannot look up {}: no answer in {:?}", names(&records), settings.dial_timeout);
-            Some(Err(Failure::unreachable(problem)))
+            Some(Err(EtcdFailure::unreachable(problem)))
         }
     }
 }
 
 /// A record to ask for, and what the members that it names speak.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Record {
+struct SrvName {
     name: String,
     scheme: Scheme,
 }
 
 /// Records in groups: the first group that names a member is the answer.
-fn records(settings: &EtcdSettings) -> Option<Vec<Vec<Record>>> {
+fn records(settings: &EtcdSettings) -> Option<Vec<Vec<SrvName>>> {
     let plain = default_scheme(settings);
-    let record = |name: String, scheme| Record { name: format!("{}.", name.trim_end_matches('.')), scheme };
+    let record = |name: String, scheme| SrvName { name: format!("{}.", name.trim_end_matches('.')), scheme };
     if let Some(name) = &settings.srv_record {
         let scheme = if name.starts_with("_etcd-client-ssl.") { Scheme::Https } else { plain };
         return Some(vec![vec![record(name.clone(), settings.scheme.unwrap_or(scheme))]]);
@@ -50,21 +50,21 @@ fn records(settings: &EtcdSettings) -> Option<Vec<Vec<Record>>> {
     ])
 }
 
-fn names(records: &[Vec<Record>]) -> String {
+fn names(records: &[Vec<SrvName>]) -> String {
     records.iter().flatten().map(|record| record.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 async fn look_up(
     settings: &EtcdSettings,
-    records: &[Vec<Record>],
+    records: &[Vec<SrvName>],
     mut random: impl FnMut() -> f64,
-) -> Result<Vec<Endpoint>, Failure> {
-    let resolver = resolver(settings.dns_server)?;
+) -> Result<Vec<Endpoint>, EtcdFailure> {
+    let resolver = resolver(settings)?;
     let mut problems = Vec::new();
     for group in records {
         let mut endpoints = Vec::new();
         for record in group {
-            match targets(&resolver, record).await {
+            match candidates(&resolver, record).await {
                 Ok(targets) => endpoints.extend(in_order(targets, &mut random)),
                 Err(problem) => problems.push(problem),
             }
@@ -73,53 +73,49 @@ async fn look_up(
             return addresses(&resolver, settings, endpoints).await;
         }
     }
-    Err(Failure::unreachable(format!("no etcd member found by DNS: {}", problems.join("; "))))
+    Err(EtcdFailure::unreachable(format!("no etcd member found by DNS: {}", problems.join("; "))))
 }
 
-fn resolver(server: Option<SocketAddr>) -> Result<TokioResolver, Failure> {
-    let builder = match server {
-        None => TokioResolver::builder_tokio(),
-        Some(server) => {
-            let mut connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
-            for connection in &mut connections {
-                connection.port = server.port();
-            }
-            let server = NameServerConfig::new(server.ip(), true, connections.to_vec());
-            let config = ResolverConfig::from_name_servers(vec![server]);
-            Ok(TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()))
+fn resolver(settings: &EtcdSettings) -> Result<Resolver, EtcdFailure> {
+    let resolver = match settings.dns_server {
+        Some(server) => Resolver::of_server(server),
+        None => {
+            let DnsSources { resolv_conf, port, .. } = DnsSources::default();
+            let text = std::fs::read(&resolv_conf).map_err(|error| error.to_string());
+            text.and_then(|text| Resolver::of_resolv_conf(&text, port, settings.dial_timeout))
+                .map_err(|problem| format!("`{}`: {problem}", resolv_conf.display()))
         }
     };
-    builder
-        .and_then(|builder| builder.build())
-        .map_err(|error| Failure::unreachable(format!("cannot set up the DNS client: {error}")))
+    resolver.map_err(|problem| EtcdFailure::unreachable(format!("cannot set up the DNS client: {problem}")))
 }
 
-/// One answer to a question for SRV records.
+/// A member that an SRV record names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Target {
+struct Candidate {
     priority: u16,
     weight: u16,
     endpoint: Endpoint,
 }
 
-async fn targets(resolver: &TokioResolver, record: &Record) -> Result<Vec<Target>, String> {
-    let lookup =
-        resolver.srv_lookup(record.name.as_str()).await.map_err(|error| format!("{}: {error}", record.name))?;
-    let targets = lookup.answers().iter().filter_map(|answer| {
-        let RData::SRV(srv) = &answer.data else { return None };
-        let host = srv.target.to_utf8().trim_end_matches('.').to_owned();
+async fn candidates(resolver: &Resolver, record: &SrvName) -> Result<Vec<Candidate>, String> {
+    let found = resolver.services(&record.name).await.map_err(|problem| format!("{}: {problem}", record.name))?;
+    if found.is_empty() {
+        return Err(format!("{}: there is no such record", record.name));
+    }
+    let candidate = |srv: Srv| {
+        let host = srv.target.trim_end_matches('.').to_owned();
         // A lone "." says that the service is decidedly not there.
-        (!host.is_empty()).then_some(Target {
+        (!host.is_empty()).then_some(Candidate {
             priority: srv.priority,
             weight: srv.weight,
             endpoint: Endpoint { scheme: record.scheme, host, port: srv.port, server_name: None },
         })
-    });
-    Ok(targets.collect())
+    };
+    Ok(found.into_iter().filter_map(candidate).collect())
 }
 
 /// Lowest priority first; within one priority drawn by weight, as RFC 2782 has it.
-fn in_order(mut targets: Vec<Target>, random: &mut impl FnMut() -> f64) -> Vec<Endpoint> {
+fn in_order(mut targets: Vec<Candidate>, random: &mut impl FnMut() -> f64) -> Vec<Endpoint> {
     targets.sort_by_key(|target| (target.priority, target.weight));
     let mut ordered = Vec::with_capacity(targets.len());
     while let Some(priority) = targets.first().map(|target| target.priority) {
@@ -141,10 +137,10 @@ fn in_order(mut targets: Vec<Target>, random: &mut impl FnMut() -> f64) -> Vec<E
 
 /// With a DNS server of our own, members' names are asked of it too, since the system would not know them.
 async fn addresses(
-    resolver: &TokioResolver,
+    resolver: &Resolver,
     settings: &EtcdSettings,
     endpoints: Vec<Endpoint>,
-) -> Result<Vec<Endpoint>, Failure> {
+) -> Result<Vec<Endpoint>, EtcdFailure> {
     if settings.dns_server.is_none() {
         return Ok(endpoints);
     }
@@ -155,17 +151,18 @@ async fn addresses(
             resolved.push(endpoint);
             continue;
         }
-        match resolver.lookup_ip(format!("{}.", endpoint.host)).await {
+        match resolver.addresses(&format!("{}.", endpoint.host)).await {
+            Ok(found) if found.is_empty() => problems.push(format!("{}: there is no such name", endpoint.host)),
             Ok(found) => resolved.extend(found.iter().map(|address| Endpoint {
                 host: address.to_string(),
                 server_name: Some(endpoint.host.clone()),
                 ..endpoint.clone()
             })),
-            Err(error) => problems.push(format!("{}: {error}", endpoint.host)),
+            Err(problem) => problems.push(format!("{}: {problem}", endpoint.host)),
         }
     }
     if resolved.is_empty() {
-        return Err(Failure::unreachable(format!("no etcd member found by DNS: {}", problems.join("; "))));
+        return Err(EtcdFailure::unreachable(format!("no etcd member found by DNS: {}", problems.join("; "))));
     }
     Ok(resolved)
 }
@@ -174,12 +171,12 @@ async fn addresses(
 mod tests {
     use super::*;
 
-    fn target(host: &str, priority: u16, weight: u16) -> Target {
+    fn candidate(host: &str, priority: u16, weight: u16) -> Candidate {
         let endpoint = Endpoint { scheme: Scheme::Http, host: host.to_owned(), port: 1, server_name: None };
-        Target { priority, weight, endpoint }
+        Candidate { priority, weight, endpoint }
     }
 
-    fn check_order(targets: &[Target], random: f64, expected: &[&str]) {
+    fn check_order(targets: &[Candidate], random: f64, expected: &[&str]) {
         let ordered = in_order(targets.to_vec(), &mut || random);
         let hosts: Vec<&str> = ordered.iter().map(|endpoint| endpoint.host.as_str()).collect();
         assert_eq!(hosts, expected, "random {random}");
@@ -187,10 +184,10 @@ mod tests {
 
     #[test]
     fn members_are_drawn_by_priority_and_weight() {
-        let targets = [target("late", 20, 9), target("light", 10, 1), target("heavy", 10, 9)];
+        let targets = [candidate("late", 20, 9), candidate("light", 10, 1), candidate("heavy", 10, 9)];
         check_order(&targets, 0.05, &["light", "heavy", "late"]);
         check_order(&targets, 0.5, &["heavy", "light", "late"]);
-        check_order(&[target("a", 1, 0), target("b", 1, 0)], 0.99, &["b", "a"]);
+        check_order(&[candidate("a", 1, 0), candidate("b", 1, 0)], 0.99, &["b", "a"]);
         check_order(&[], 0.5, &[]);
     }
 
@@ -204,7 +201,7 @@ mod tests {
              _etcdv3._tcp.example.org."
         );
         let named = EtcdSettings { srv_record: Some("_kv._tcp.example.org".to_owned()), ..domain };
-        let expected = Record { name: "_kv._tcp.example.org.".to_owned(), scheme: Scheme::Http };
+        let expected = SrvName { name: "_kv._tcp.example.org.".to_owned(), scheme: Scheme::Http };
         assert_eq!(records(&named).unwrap(), [[expected]]);
         assert_eq!(records(&EtcdSettings::default()), None);
     }

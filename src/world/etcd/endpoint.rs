@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::etcd::Failure;
+use crate::model::etcd::EtcdFailure;
 use crate::model::store::{EtcdSettings, Scheme};
 
 const DEFAULT_PORT: u16 = 2379;
@@ -35,7 +35,7 @@ impl fmt::Display for Endpoint {
 ///
 /// # Errors
 /// Names every endpoint that cannot be one.
-pub fn endpoints(settings: &EtcdSettings) -> Result<Vec<Endpoint>, Failure> {
+pub(super) fn endpoints(settings: &EtcdSettings) -> Result<Vec<Endpoint>, EtcdFailure> {
     let mut endpoints = Vec::new();
     let mut problems = Vec::new();
     for text in &settings.endpoints {
@@ -47,7 +47,7 @@ pub fn endpoints(settings: &EtcdSettings) -> Result<Vec<Endpoint>, Failure> {
     if settings.endpoints.is_empty() {
         problems.push("no etcd endpoint is set".to_owned());
     }
-    if problems.is_empty() { Ok(endpoints) } else { Err(Failure::unreachable(problems.join("; "))) }
+    if problems.is_empty() { Ok(endpoints) } else { Err(EtcdFailure::unreachable(problems.join("; "))) }
 }
 
 /// What an endpoint that names no scheme speaks.

@@ -6,7 +6,7 @@ use etcd_client::{Error, ResponseHeader};
 use tonic::{Code, Status};
 
 use super::Endpoint;
-use crate::model::etcd::{Failure, FailureKind, Header};
+use crate::model::etcd::{EtcdFailure, FailureKind, Header};
 use crate::model::key::Revision;
 
 pub(super) fn header(header: Option<&ResponseHeader>) -> Header {
@@ -17,15 +17,15 @@ pub(super) fn header(header: Option<&ResponseHeader>) -> Header {
     })
 }
 
-pub(super) fn of_error(error: &Error) -> Failure {
+pub(super) fn of_error(error: &Error) -> EtcdFailure {
     match error {
         Error::GRpcStatus(status) => of_status(status),
-        other => Failure::unreachable(other.to_string()),
+        other => EtcdFailure::unreachable(other.to_string()),
     }
 }
 
 /// etcd's own words are in the message; the code alone does not tell an old token from a wrong password.
-fn of_status(status: &Status) -> Failure {
+fn of_status(status: &Status) -> EtcdFailure {
     let message = status.message();
     let kind = match status.code() {
         Code::Unauthenticated => FailureKind::Unauthenticated,
@@ -44,7 +44,7 @@ fn of_status(status: &Status) -> Failure {
     if message.contains("user name is empty") {
         problem.push_str(" (this etcd wants a user and a password)");
     }
-    Failure { kind, problem }
+    EtcdFailure { kind, problem }
 }
 
 fn of_words(message: &str) -> FailureKind {
@@ -62,23 +62,23 @@ fn of_words(message: &str) -> FailureKind {
 }
 
 /// Why a watcher was cancelled. `None` compact revision is 0 on the wire.
-pub(super) fn of_cancel(reason: &str, compact_revision: i64) -> Failure {
+pub(super) fn of_cancel(reason: &str, compact_revision: i64) -> EtcdFailure {
     if compact_revision > 0 {
         let problem = format!("the history up to revision {compact_revision} is compacted");
-        return Failure { kind: FailureKind::Compacted, problem };
+        return EtcdFailure { kind: FailureKind::Compacted, problem };
     }
     let words = reason.rsplit("desc = ").next().unwrap_or(reason);
     let words = words.strip_prefix("etcdserver: ").unwrap_or(words);
     let problem = if words.is_empty() { "no reason given" } else { words };
-    Failure { kind: of_words(reason), problem: format!("etcd cancelled the watch: {problem}") }
+    EtcdFailure { kind: of_words(reason), problem: format!("etcd cancelled the watch: {problem}") }
 }
 
 pub(super) fn says_authentication_is_off(error: &Error) -> bool {
     matches!(error, Error::GRpcStatus(status) if status.message().contains("authentication is not enabled"))
 }
 
-pub(super) fn at(endpoint: &Endpoint, failure: Failure) -> Failure {
-    Failure { problem: format!("{endpoint}: {}", failure.problem), ..failure }
+pub(super) fn at(endpoint: &Endpoint, failure: EtcdFailure) -> EtcdFailure {
+    EtcdFailure { problem: format!("{endpoint}: {}", failure.problem), ..failure }
 }
 
 /// What lies at the bottom of an error. The layers above it only say that something was wrong with the transport.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use etcd_client::{Compare, CompareOp, Error, LeaseTimeToLiveOptions, PutOptions, Txn, TxnOp, TxnOpResponse};
 
 use super::{Connection, failure, within};
-use crate::model::etcd::Failure;
+use crate::model::etcd::EtcdFailure;
 use crate::model::lease::{Found, LeaseId, Write, WriteOutcome, Written};
 
 impl Connection {
@@ -19,7 +19,7 @@ impl Connection {
     ///
     /// # Errors
     /// No answer in time, or etcd's own words.
-    pub async fn grant(&self, ttl_seconds: u32) -> Result<LeaseId, Failure> {
+    pub async fn grant(&self, ttl_seconds: u32) -> Result<LeaseId, EtcdFailure> {
         let mut lease = self.lease.clone();
         within(self.request_timeout, async move {
             lease
@@ -35,7 +35,7 @@ impl Connection {
     ///
     /// # Errors
     /// As `grant`.
-    pub async fn keep_alive(&self, id: LeaseId) -> Result<bool, Failure> {
+    pub async fn keep_alive(&self, id: LeaseId) -> Result<bool, EtcdFailure> {
         let mut lease = self.lease.clone();
         within(self.request_timeout, async move {
             match lease.keep_alive(id).await {
@@ -52,7 +52,7 @@ impl Connection {
     ///
     /// # Errors
     /// As `grant`.
-    pub async fn keys_under(&self, id: LeaseId) -> Result<Option<BTreeSet<String>>, Failure> {
+    pub async fn keys_under(&self, id: LeaseId) -> Result<Option<BTreeSet<String>>, EtcdFailure> {
         let mut lease = self.lease.clone();
         within(self.request_timeout, async move {
             let options = LeaseTimeToLiveOptions::new().with_keys();
@@ -67,7 +67,7 @@ impl Connection {
     ///
     /// # Errors
     /// As `grant`.
-    pub async fn revoke(&self, id: LeaseId) -> Result<(), Failure> {
+    pub async fn revoke(&self, id: LeaseId) -> Result<(), EtcdFailure> {
         let mut lease = self.lease.clone();
         within(self.request_timeout, async move {
             match lease.revoke(id).await {
@@ -84,7 +84,7 @@ impl Connection {
     ///
     /// # Errors
     /// As `grant`; none of them is done, or it cannot be known.
-    pub async fn write(&self, id: LeaseId, writes: &[Write]) -> Result<Written, Failure> {
+    pub async fn write(&self, id: LeaseId, writes: &[Write]) -> Result<Written, EtcdFailure> {
         let transaction = Txn::new()
             .when(writes.iter().map(|write| condition(id, write)).collect::<Vec<_>>())
             .and_then(writes.iter().map(|write| operation(id, write)).collect::<Vec<_>>())

@@ -3,11 +3,11 @@
 use etcd_client::{Channel, Client, ConnectOptions};
 
 use super::failure;
-use crate::model::etcd::Failure;
+use crate::model::etcd::EtcdFailure;
 use crate::model::store::Login;
 
 /// A client that asks for a leader with every request and, where there is a login, carries a fresh token.
-pub(super) async fn log_in(channel: tonic::transport::Channel, login: Option<&Login>) -> Result<Client, Failure> {
+pub(super) async fn log_in(channel: tonic::transport::Channel, login: Option<&Login>) -> Result<Client, EtcdFailure> {
     let options = ConnectOptions::new().with_require_leader(true);
     let channel = Channel::Tonic(channel);
     let Some(login) = login else {

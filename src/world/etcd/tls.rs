@@ -12,13 +12,13 @@ use tokio_rustls::rustls::{DigitallySignedStruct, Error, SignatureScheme};
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint as Transport, Identity};
 
 use super::{Endpoint, failure};
-use crate::model::etcd::Failure;
+use crate::model::etcd::EtcdFailure;
 use crate::model::store::{EtcdSettings, Scheme, TlsSettings};
 
 /// The transport for `endpoint`.
-pub(super) fn configure(endpoint: &Endpoint, settings: &EtcdSettings) -> Result<Transport, Failure> {
+pub(super) fn configure(endpoint: &Endpoint, settings: &EtcdSettings) -> Result<Transport, EtcdFailure> {
     let transport = Transport::from_shared(endpoint.to_string())
-        .map_err(|error| Failure::unreachable(format!("cannot connect to {endpoint}: {error}")))?;
+        .map_err(|error| EtcdFailure::unreachable(format!("cannot connect to {endpoint}: {error}")))?;
     if endpoint.scheme == Scheme::Http {
         return Ok(transport);
     }
@@ -35,38 +35,40 @@ pub(super) fn configure(endpoint: &Endpoint, settings: &EtcdSettings) -> Result<
     } else {
         transport.tls_config(config.with_native_roots())
     };
-    configured
-        .map_err(|error| Failure::unreachable(format!("cannot set up TLS for {endpoint}: {}", failure::cause(&error))))
+    configured.map_err(|error| {
+        EtcdFailure::unreachable(format!("cannot set up TLS for {endpoint}: {}", failure::cause(&error)))
+    })
 }
 
-fn authorities(path: &Path) -> Result<Certificate, Failure> {
+fn authorities(path: &Path) -> Result<Certificate, EtcdFailure> {
     let pem = read(path, "CA file")?;
     if CertificateDer::pem_slice_iter(&pem).flatten().next().is_none() {
-        return Err(Failure::unreachable(format!("CA file {} holds no certificate in PEM", path.display())));
+        return Err(EtcdFailure::unreachable(format!("CA file {} holds no certificate in PEM", path.display())));
     }
     Ok(Certificate::from_pem(pem))
 }
 
-fn identity(tls: &TlsSettings) -> Result<Option<Identity>, Failure> {
+fn identity(tls: &TlsSettings) -> Result<Option<Identity>, EtcdFailure> {
     let (cert, key) = match (&tls.cert, &tls.key) {
         (None, None) => return Ok(None),
         (Some(cert), Some(key)) => (cert, key),
-        (Some(_), None) => return Err(Failure::unreachable("client certificate without a client key")),
-        (None, Some(_)) => return Err(Failure::unreachable("client key without a client certificate")),
+        (Some(_), None) => return Err(EtcdFailure::unreachable("client certificate without a client key")),
+        (None, Some(_)) => return Err(EtcdFailure::unreachable("client key without a client certificate")),
     };
     let cert_pem = read(cert, "client certificate")?;
     if CertificateDer::pem_slice_iter(&cert_pem).flatten().next().is_none() {
-        return Err(Failure::unreachable(format!("client certificate {} holds none in PEM", cert.display())));
+        return Err(EtcdFailure::unreachable(format!("client certificate {} holds none in PEM", cert.display())));
     }
     let key_pem = read(key, "client key")?;
     if PrivateKeyDer::from_pem_slice(&key_pem).is_err() {
-        return Err(Failure::unreachable(format!("client key {} holds no private key in PEM", key.display())));
+        return Err(EtcdFailure::unreachable(format!("client key {} holds no private key in PEM", key.display())));
     }
     Ok(Some(Identity::from_pem(cert_pem, key_pem)))
 }
 
-fn read(path: &Path, what: &str) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| Failure::unreachable(format!("cannot read {what} {}: {error}", path.display())))
+fn read(path: &Path, what: &str) -> Result<Vec<u8>, EtcdFailure> {
+    std::fs::read(path)
+        .map_err(|error| EtcdFailure::unreachable(format!("cannot read {what} {}: {error}", path.display())))
 }
 
 /// Takes any certificate, as asked for with `insecure`. That the server holds its key is still proved.

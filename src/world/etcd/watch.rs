@@ -4,7 +4,7 @@ use etcd_client::proto::PbWatchResponse;
 use etcd_client::{EventType, WatchClient, WatchOptions, WatchRequestSender, WatchResponseStream};
 
 use super::{failure, first_key, range_end};
-use crate::model::etcd::{Failure, Span, WatchEvent, WatchMessage};
+use crate::model::etcd::{EtcdFailure, Span, WatchEvent, WatchMessage};
 use crate::model::key::{Key, Revision, Value};
 
 /// An open watch stream. Dropping it ends the stream.
@@ -20,9 +20,9 @@ impl Watch {
         spans: &[Span],
         after: Revision,
         in_fragments: bool,
-    ) -> Result<Watch, Failure> {
+    ) -> Result<Watch, EtcdFailure> {
         let Some((first, others)) = spans.split_first() else {
-            return Err(Failure::unreachable("nothing to watch"));
+            return Err(EtcdFailure::unreachable("nothing to watch"));
         };
         let stream = client
             .watch(first_key(first), Some(options(first, 1, after, in_fragments)))
@@ -42,10 +42,10 @@ impl Watch {
     ///
     /// # Errors
     /// The stream is broken or was ended by etcd.
-    pub async fn next(&mut self) -> Result<WatchMessage, Failure> {
+    pub async fn next(&mut self) -> Result<WatchMessage, EtcdFailure> {
         match self.messages.message().await {
             Ok(Some(message)) => Ok(plain(message.0)),
-            Ok(None) => Err(Failure::unreachable("etcd ended the watch")),
+            Ok(None) => Err(EtcdFailure::unreachable("etcd ended the watch")),
             Err(error) => Err(failure::of_error(&error)),
         }
     }

@@ -70,6 +70,14 @@ pub fn read(path: &Path) -> Result<Option<OnDisk>, FileError> {
     Ok(Some(OnDisk { bytes, mode: metadata.mode() & 0o7777, uid: metadata.uid(), gid: metadata.gid() }))
 }
 
+/// The bytes of whatever `path` leads to.
+///
+/// # Errors
+/// As the system says it: for callers that say themselves what they wanted to read.
+pub fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
+    std::fs::read(path)
+}
+
 /// Where writing to `dest` really writes: the end of its symlinks, even where that file does not exist yet.
 pub fn resolve_links(dest: &Path) -> Result<PathBuf, FileError> {
     let mut path = dest.to_owned();

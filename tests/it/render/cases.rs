@@ -85,7 +85,7 @@ fn rendered(case: &Case, engine: Engine) -> Result<Vec<u8>, Vec<TemplateError>> 
     if !problems.is_empty() {
         return Err(problems.into_iter().map(|(_, problem)| problem).collect());
     }
-    renderer.render(root, &view(case), &mut Memory::default()).map_err(|error| vec![error])
+    renderer.render(root, &view(case), &mut Memory::default()).result.map_err(|error| vec![error])
 }
 
 pub fn view(case: &Case) -> View {

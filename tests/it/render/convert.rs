@@ -23,7 +23,7 @@ fn render(text: &str, root: Root<'_>, view: &View) -> Result<String, String> {
     if let Some((_, problem)) = problems.first() {
         return Err(problem.to_string());
     }
-    let bytes = renderer.render(root, view, &mut Memory::default()).map_err(|error| error.to_string())?;
+    let bytes = renderer.render(root, view, &mut Memory::default()).result.map_err(|error| error.to_string())?;
     Ok(String::from_utf8(bytes).unwrap())
 }
 

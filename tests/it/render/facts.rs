@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
+use upstreamd::model::dns::Srv;
 use upstreamd::nginx::installation::Version;
-use upstreamd::render::{Facts, Srv};
+use upstreamd::render::Facts;
 
 pub struct FixedFacts;
 

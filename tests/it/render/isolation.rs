@@ -33,7 +33,8 @@ fn check(texts: &[(&str, &str)], roots: &[(&str, Escape)], failing: &[(usize, &s
     let expected: Vec<(usize, String)> = failing.iter().map(|(index, text)| (*index, (*text).to_owned())).collect();
     assert_eq!(found, expected);
     for (index, (root, escape)) in roots.iter().enumerate() {
-        let rendered = renderer.render(Root::tera(root, *escape), &view(&[("/v", "a b")]), &mut Memory::default());
+        let rendered =
+            renderer.render(Root::tera(root, *escape), &view(&[("/v", "a b")]), &mut Memory::default()).result;
         if failing.iter().any(|(failed, _)| *failed == index) {
             assert!(rendered.is_err(), "{root} did not compile, but renders");
         } else if *escape == Plain {
@@ -45,7 +46,8 @@ fn check(texts: &[(&str, &str)], roots: &[(&str, Escape)], failing: &[(usize, &s
 
 #[track_caller]
 fn output(renderer: &Renderer, root: &str) -> String {
-    String::from_utf8(renderer.render(Root::tera(root, Plain), &view(&[]), &mut Memory::default()).unwrap()).unwrap()
+    String::from_utf8(renderer.render(Root::tera(root, Plain), &view(&[]), &mut Memory::default()).result.unwrap())
+        .unwrap()
 }
 
 #[test]
@@ -105,8 +107,8 @@ fn one_template_may_be_a_root_in_both_modes_and_several_times() {
     );
     assert_eq!(problems, []);
     let view = view(&[("/v", "a b")]);
-    assert_eq!(renderer.render(Root::tera("t", Plain), &view, &mut Memory::default()).unwrap(), b"a b");
-    assert!(renderer.render(Root::tera("t", Nginx), &view, &mut Memory::default()).is_err());
+    assert_eq!(renderer.render(Root::tera("t", Plain), &view, &mut Memory::default()).result.unwrap(), b"a b");
+    assert!(renderer.render(Root::tera("t", Nginx), &view, &mut Memory::default()).result.is_err());
 }
 
 #[test]
@@ -165,9 +167,10 @@ fn a_failed_render_leaves_nothing_behind_and_threads_do_not_meet() {
                 let mut memory = Memory::default();
                 for round in 0..200 {
                     let value = format!("{thread}-{round}");
-                    let rendered = renderer.render(Root::tera("t", Plain), &view(&[("/v", &value)]), &mut memory);
+                    let rendered =
+                        renderer.render(Root::tera("t", Plain), &view(&[("/v", &value)]), &mut memory).result;
                     assert_eq!(rendered.unwrap(), value.as_bytes());
-                    assert!(renderer.render(Root::tera("t", Plain), &view(&[]), &mut memory).is_err());
+                    assert!(renderer.render(Root::tera("t", Plain), &view(&[]), &mut memory).result.is_err());
                 }
             });
         }

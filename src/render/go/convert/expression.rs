@@ -3,136 +3,26 @@
 use std::sync::Arc;
 
 use super::functions;
-use crate::render::go::lexer::Mistake;
-use crate::render::go::node::{Command, Expr, ExprKind, Pipe};
+use super::typed::{NotConverted, Typed, TypedKind, literal, refused};
+use crate::render::go::node::{Expr, ExprKind, Pipe, PipeCommand};
 
-/// What is known of a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Text,
-    Int,
-    Bool,
-    Texts,
-    Ints,
-    Pair,
-    Pairs,
-    /// Told already: what depends on it is not told again.
-    Unknown,
-}
-
-impl Kind {
-    pub(super) fn described(self) -> &'static str {
-        match self {
-            Kind::Text => "a text",
-            Kind::Int => "a number",
-            Kind::Bool => "true or false",
-            Kind::Texts | Kind::Ints | Kind::Pairs => "a list",
-            Kind::Pair => "a key with its value",
-            Kind::Unknown => "this",
-        }
-    }
-
-    /// What a list of this kind holds.
-    pub(super) fn item(self) -> Option<Kind> {
-        match self {
-            Kind::Texts => Some(Kind::Text),
-            Kind::Ints => Some(Kind::Int),
-            Kind::Pairs => Some(Kind::Pair),
-            _ => None,
-        }
-    }
-
-    /// A name for an item that has none.
-    pub(super) fn usual_name(self) -> &'static str {
-        match self {
-            Kind::Pair => "pair",
-            Kind::Int => "number",
-            _ => "value",
-        }
-    }
-}
-
-/// A Tera expression and what it gives.
-#[derive(Clone, Debug)]
-pub(super) struct Typed {
-    pub(super) code: String,
-    pub(super) kind: Kind,
-    /// It can stand beside an operator as it is.
-    is_atom: bool,
-}
-
-impl Typed {
-    pub(super) fn atom(code: String, kind: Kind) -> Typed {
-        Typed { code, kind, is_atom: true }
-    }
-
-    /// An operator and its operands.
-    pub(super) fn operation(code: String, kind: Kind) -> Typed {
-        Typed { code, kind, is_atom: false }
-    }
-
-    pub(super) fn unknown() -> Typed {
-        Typed::atom("none".to_owned(), Kind::Unknown)
-    }
-
-    /// A text that a map has under this name.
-    fn member(&self, name: &str) -> Typed {
-        let is_name = self.code.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        match is_name {
-            true => Typed::atom(format!("{}.{name}", self.code), Kind::Text),
-            // What a call gives has no members in Tera, but it can be filtered.
-            false => Typed::operation(format!("{} | get(key=\"{name}\")", self.operand()), Kind::Text),
-        }
-    }
-
-    /// As an operand.
-    pub(super) fn operand(&self) -> String {
-        if self.is_atom { self.code.clone() } else { format!("({})", self.code) }
-    }
-
-    /// Whether Go takes it for true, as a Tera expression that is true or false.
-    pub(super) fn truth(&self) -> String {
-        match self.kind {
-            Kind::Bool => self.code.clone(),
-            Kind::Text => format!("{} != \"\"", self.operand()),
-            Kind::Int => format!("{} != 0", self.operand()),
-            Kind::Texts | Kind::Ints | Kind::Pairs => format!("{} | length > 0", self.operand()),
-            // A pair is never empty.
-            Kind::Pair => "true".to_owned(),
-            Kind::Unknown => "false".to_owned(),
-        }
-    }
-
-    /// The same as an operand.
-    pub(super) fn truth_operand(&self) -> String {
-        if self.kind == Kind::Bool { self.operand() } else { format!("({})", self.truth()) }
-    }
-}
-
-/// Why an expression is refused; nothing where that was told already.
-pub(super) type Refused = Option<Mistake>;
-
-pub(super) fn refused<T>(at: usize, message: impl Into<String>) -> Result<T, Refused> {
-    Err(Some(Mistake::new(at, message)))
-}
-
-/// What is known here: the variables, and dot.
+/// Variables and dot, as far as they are known here.
 pub(super) struct Scope<'a> {
     pub(super) dot: Option<&'a Typed>,
     pub(super) variables: &'a [(Arc<str>, Option<Typed>)],
 }
 
-/// A pipeline's value.
+/// Converts a pipeline.
 pub(super) fn pipe(
     pipe: &Pipe,
     dot: Option<&Typed>,
     variables: &[(Arc<str>, Option<Typed>)],
-) -> Result<Typed, Refused> {
+) -> Result<Typed, NotConverted> {
     Scope { dot, variables }.pipe(pipe)
 }
 
 impl Scope<'_> {
-    fn pipe(&self, pipe: &Pipe) -> Result<Typed, Refused> {
+    fn pipe(&self, pipe: &Pipe) -> Result<Typed, NotConverted> {
         let mut value = None;
         for command in &pipe.commands {
             value = Some(self.command(command, value.take())?);
@@ -140,7 +30,7 @@ impl Scope<'_> {
         value.ok_or(None)
     }
 
-    fn command(&self, command: &Command, last: Option<Typed>) -> Result<Typed, Refused> {
+    fn command(&self, command: &PipeCommand, last: Option<Typed>) -> Result<Typed, NotConverted> {
         let (first, arguments) = (&command.words[0], &command.words[1..]);
         if let ExprKind::Function(function) = &first.kind {
             let mut values = Vec::new();
@@ -156,21 +46,21 @@ impl Scope<'_> {
         self.word(first)
     }
 
-    fn word(&self, word: &Expr) -> Result<Typed, Refused> {
+    fn word(&self, word: &Expr) -> Result<Typed, NotConverted> {
         match &word.kind {
             ExprKind::Text(_, text) => match literal(text) {
-                Some(code) => Ok(Typed::atom(code, Kind::Text)),
+                Some(code) => Ok(Typed::atom(code, TypedKind::Text)),
                 None => refused(word.at, "a text with a control character cannot be written in Tera"),
             },
             ExprKind::Number(number) => match number.integer {
                 Some(integer) if !number.is_float && !number.overflows => Ok(if integer < 0 {
-                    Typed::operation(integer.to_string(), Kind::Int)
+                    Typed::operation(integer.to_string(), TypedKind::Int)
                 } else {
-                    Typed::atom(integer.to_string(), Kind::Int)
+                    Typed::atom(integer.to_string(), TypedKind::Int)
                 }),
                 _ => refused(word.at, "a fraction prints otherwise in Tera"),
             },
-            ExprKind::Bool(value) => Ok(Typed::atom(value.to_string(), Kind::Bool)),
+            ExprKind::Bool(value) => Ok(Typed::atom(value.to_string(), TypedKind::Bool)),
             ExprKind::Dot => self.dot(word.at),
             ExprKind::Field(names) => self.member(self.dot(word.at)?, names, word.at),
             ExprKind::Variable(name, names) => self.member(self.variable(name, word.at)?, names, word.at),
@@ -182,49 +72,32 @@ impl Scope<'_> {
         }
     }
 
-    fn dot(&self, at: usize) -> Result<Typed, Refused> {
+    fn dot(&self, at: usize) -> Result<Typed, NotConverted> {
         match self.dot {
-            Some(dot) if dot.kind == Kind::Unknown => Err(None),
+            Some(dot) if dot.kind == TypedKind::Unknown => Err(None),
             Some(dot) => Ok(dot.clone()),
             None => refused(at, "dot is nothing here; the name of a for_each is {{ item }}"),
         }
     }
 
-    fn variable(&self, name: &str, at: usize) -> Result<Typed, Refused> {
+    fn variable(&self, name: &str, at: usize) -> Result<Typed, NotConverted> {
         let found = self.variables.iter().rev().find(|(known, _)| &**known == name);
         match found {
-            Some((_, Some(value))) if value.kind != Kind::Unknown => Ok(value.clone()),
+            Some((_, Some(value))) if value.kind != TypedKind::Unknown => Ok(value.clone()),
             Some(_) => Err(None),
             None if name == "$" => refused(at, "`$` is nothing; the name of a for_each is {{ item }}"),
             None => refused(at, format!("variable `{name}` is not defined")),
         }
     }
 
-    /// Members: only pairs have any.
-    fn member(&self, of: Typed, names: &[Arc<str>], at: usize) -> Result<Typed, Refused> {
+    /// Converts members: only pairs have any.
+    fn member(&self, of: Typed, names: &[Arc<str>], at: usize) -> Result<Typed, NotConverted> {
         match (of.kind, names.iter().map(|name| &**name).collect::<Vec<_>>().as_slice()) {
             (_, []) => Ok(of),
-            (Kind::Pair, ["Key"]) => Ok(of.member("key")),
-            (Kind::Pair, ["Value"]) => Ok(of.member("value")),
-            (Kind::Unknown, _) => Err(None),
+            (TypedKind::Pair, ["Key"]) => Ok(of.member("key")),
+            (TypedKind::Pair, ["Value"]) => Ok(of.member("value")),
+            (TypedKind::Unknown, _) => Err(None),
             (kind, _) => refused(at, format!("{} has no such member", kind.described())),
         }
     }
-}
-
-/// A text as a Tera literal; `None` where Tera has no way to write it.
-pub(super) fn literal(text: &str) -> Option<String> {
-    let mut code = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => code.extend(['\\', c]),
-            '\n' => code.push_str("\\n"),
-            '\t' => code.push_str("\\t"),
-            '\r' => code.push_str("\\r"),
-            c if c.is_control() => return None,
-            c => code.push(c),
-        }
-    }
-    code.push('"');
-    Some(code)
 }

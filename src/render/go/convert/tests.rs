@@ -1,6 +1,9 @@
 //! What is refused, and where. That what is converted gives the same bytes is tested with all case files in `tests/it`.
 
 use super::convert;
+use super::functions::SAME;
+use crate::render::go;
+use crate::render::tera;
 
 fn check(template: &str, expected: Result<&str, &[&str]>) {
     let converted = convert("t", template);
@@ -73,5 +76,17 @@ fn what_is_not_certain_is_named_with_its_place_and_told_once() {
         "{{print 1 2}}",
     ] {
         assert!(convert("t", template).is_err(), "{template}");
+    }
+}
+
+#[test]
+fn functions_of_both_languages_exist_with_these_arguments() {
+    for (name, tera_name, arguments, _) in SAME {
+        let of_go = go::functions::find(name).unwrap_or_else(|| panic!("{name}"));
+        let of_tera = tera::functions::all().find(|function| function.name == *tera_name);
+        let of_tera = of_tera.unwrap_or_else(|| panic!("{tera_name}"));
+        let known: Vec<&str> = of_tera.arguments.iter().map(|argument| argument.trim_end_matches('?')).collect();
+        assert!(arguments.iter().all(|argument| known.contains(argument)), "{name}: {arguments:?} of {known:?}");
+        assert_eq!(arguments.len(), of_go.parameters.len() + usize::from(of_go.rest.is_some()), "{name}");
     }
 }

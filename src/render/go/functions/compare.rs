@@ -1,38 +1,38 @@
-//! Go's comparisons: only values of one kind compare, and a whole number is another kind than a float.
+//! Go's comparisons: only values of one kind compare, and a whole number and a float are different kinds.
 
 use std::cmp::Ordering;
 
-use super::super::value::Value;
-use super::{Function, Type, native, variadic};
-use crate::render::error::Failure;
-use crate::render::session::Session;
+use super::function::{GoFunction, Parameter, native, variadic};
+use crate::render::error::FunctionError;
+use crate::render::go::run::GoRun;
+use crate::render::go::value::GoValue;
 
-const TWO: &[Type] = &[Type::Any, Type::Any];
+const TWO: &[Parameter] = &[Parameter::Any, Parameter::Any];
 
-pub(super) const FUNCTIONS: &[Function] = &[
-    variadic("eq", &[Type::Any], Type::Any, eq),
-    native("ne", TWO, |values, _| equal(&values[0], &values[1]).map(|equal| Value::Bool(!equal))),
+pub(super) const FUNCTIONS: &[GoFunction] = &[
+    variadic("eq", &[Parameter::Any], Parameter::Any, eq),
+    native("ne", TWO, |values, _| equal(&values[0], &values[1]).map(|equal| GoValue::Bool(!equal))),
     native("lt", TWO, |values, _| ordered(values, Ordering::is_lt)),
     native("le", TWO, |values, _| ordered(values, Ordering::is_le)),
     native("gt", TWO, |values, _| ordered(values, Ordering::is_gt)),
     native("ge", TWO, |values, _| ordered(values, Ordering::is_ge)),
 ];
 
-fn eq(values: &[Value], _: &mut Session) -> Result<Value, Failure> {
+fn eq(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
     if values.len() < 2 {
-        return Err(Failure::new("missing argument for comparison"));
+        return Err(FunctionError::new("missing argument for comparison"));
     }
     for other in &values[1..] {
         if equal(&values[0], other)? {
-            return Ok(Value::Bool(true));
+            return Ok(GoValue::Bool(true));
         }
     }
-    Ok(Value::Bool(false))
+    Ok(GoValue::Bool(false))
 }
 
-/// What kinds there are.
+/// Kinds of values that compare with each other; text/template's `basicKind`.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum BasicKind {
     Nil,
     Bool,
     Integer,
@@ -41,57 +41,61 @@ enum Kind {
     Other,
 }
 
-fn kind(value: &Value) -> Kind {
+fn kind(value: &GoValue) -> BasicKind {
     match value {
-        Value::Missing | Value::Nil => Kind::Nil,
-        Value::Bool(_) => Kind::Bool,
-        Value::Int(_) | Value::Unsigned(..) | Value::Named(..) => Kind::Integer,
-        Value::Float(_) => Kind::Float,
-        Value::Text(_) | Value::Safe(_) => Kind::Text,
-        Value::List(..) | Value::Map(_) | Value::Pair(_) | Value::Srv(_) | Value::Time(_) => Kind::Other,
+        GoValue::Missing | GoValue::Nil => BasicKind::Nil,
+        GoValue::Bool(_) => BasicKind::Bool,
+        GoValue::Int(_) | GoValue::Unsigned(..) | GoValue::Named(..) => BasicKind::Integer,
+        GoValue::Float(_) => BasicKind::Float,
+        GoValue::Text(_) | GoValue::Safe(_) => BasicKind::Text,
+        GoValue::List(..) | GoValue::Map(_) | GoValue::Pair(_) | GoValue::Srv(_) | GoValue::Time(_) => BasicKind::Other,
     }
 }
 
-fn incompatible(a: &Value, b: &Value) -> Failure {
+fn incompatible(a: &GoValue, b: &GoValue) -> FunctionError {
     let names = (a.type_name(), b.type_name());
-    let failure = Failure::new(format!("incompatible types for comparison: {} and {}", names.0, names.1));
+    let failure = FunctionError::new(format!("incompatible types for comparison: {} and {}", names.0, names.1));
     match (kind(a), kind(b)) {
-        (Kind::Float, Kind::Integer) | (Kind::Integer, Kind::Float) => {
+        (BasicKind::Float, BasicKind::Integer) | (BasicKind::Integer, BasicKind::Float) => {
             failure.hint("numbers out of JSON are float64: compare them with 1.0, not with 1")
         }
         _ => failure,
     }
 }
 
-fn equal(a: &Value, b: &Value) -> Result<bool, Failure> {
+fn equal(a: &GoValue, b: &GoValue) -> Result<bool, FunctionError> {
     match (a, b) {
-        (Value::Bool(a), Value::Bool(b)) => Ok(a == b),
-        (Value::Float(a), Value::Float(b)) => Ok(a == b),
-        (Value::Text(a) | Value::Safe(a), Value::Text(b) | Value::Safe(b)) => Ok(a == b),
-        (Value::Pair(a), Value::Pair(b)) => Ok(a.key == b.key && a.value == b.value),
-        (Value::Time(a), Value::Time(b)) => Ok(a == b),
+        (GoValue::Bool(a), GoValue::Bool(b)) => Ok(a == b),
+        (GoValue::Float(a), GoValue::Float(b)) => Ok(a == b),
+        (GoValue::Text(a) | GoValue::Safe(a), GoValue::Text(b) | GoValue::Safe(b)) => Ok(a == b),
+        (GoValue::Pair(a), GoValue::Pair(b)) => Ok(a.key == b.key && a.value == b.value),
+        (GoValue::Time(a), GoValue::Time(b)) => Ok(a == b),
         _ => match (kind(a), kind(b)) {
-            (Kind::Integer, Kind::Integer) => Ok(a.as_integer() == b.as_integer()),
-            (Kind::Nil, Kind::Nil) => Ok(true),
-            (Kind::Nil, _) | (_, Kind::Nil) => Ok(false),
-            (Kind::Other, Kind::Other) => Err(Failure::new(format!("non-comparable type {}", a.type_name()))),
+            (BasicKind::Integer, BasicKind::Integer) => Ok(a.as_integer() == b.as_integer()),
+            (BasicKind::Nil, BasicKind::Nil) => Ok(true),
+            (BasicKind::Nil, _) | (_, BasicKind::Nil) => Ok(false),
+            (BasicKind::Other, BasicKind::Other) => {
+                Err(FunctionError::new(format!("non-comparable type {}", a.type_name())))
+            }
             _ => Err(incompatible(a, b)),
         },
     }
 }
 
-fn ordered(values: &[Value], holds: fn(Ordering) -> bool) -> Result<Value, Failure> {
+fn ordered(values: &[GoValue], holds: fn(Ordering) -> bool) -> Result<GoValue, FunctionError> {
     let (a, b) = (&values[0], &values[1]);
     let order = match (a, b) {
-        (Value::Float(a), Value::Float(b)) => a.partial_cmp(b),
-        (Value::Text(a) | Value::Safe(a), Value::Text(b) | Value::Safe(b)) => Some(a.as_bytes().cmp(b.as_bytes())),
+        (GoValue::Float(a), GoValue::Float(b)) => a.partial_cmp(b),
+        (GoValue::Text(a) | GoValue::Safe(a), GoValue::Text(b) | GoValue::Safe(b)) => {
+            Some(a.as_bytes().cmp(b.as_bytes()))
+        }
         _ => match (kind(a), kind(b)) {
-            (Kind::Integer, Kind::Integer) => a.as_integer().partial_cmp(&b.as_integer()),
-            (Kind::Nil | Kind::Bool | Kind::Other, _) | (_, Kind::Nil | Kind::Other) => {
-                return Err(Failure::new("invalid type for comparison"));
+            (BasicKind::Integer, BasicKind::Integer) => a.as_integer().partial_cmp(&b.as_integer()),
+            (BasicKind::Nil | BasicKind::Bool | BasicKind::Other, _) | (_, BasicKind::Nil | BasicKind::Other) => {
+                return Err(FunctionError::new("invalid type for comparison"));
             }
             _ => return Err(incompatible(a, b)),
         },
     };
-    Ok(Value::Bool(order.is_some_and(holds)))
+    Ok(GoValue::Bool(order.is_some_and(holds)))
 }

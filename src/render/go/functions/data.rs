@@ -1,72 +1,92 @@
-//! Maps, choosing between values, JSON, the time, SRV records, other files.
+//! Maps, choosing between values, JSON, other files.
 
 use std::sync::Arc;
 
-use super::super::value::{Items, Map, Value};
+use serde_json::Value as Json;
+
 use super::builtins::{bounded, list};
-use super::{Function, Run, Type, native, text, variadic};
-use crate::render::error::Failure;
-use crate::render::session::Session;
+use super::function::{FunctionBody, GoFunction, Parameter, native, text, variadic};
+use crate::render::error::FunctionError;
+use crate::render::go::json::{from_json, to_json};
+use crate::render::go::run::GoRun;
+use crate::render::go::value::{GoMap, GoValue};
+use crate::render::library::json;
 
-const MAP: &[Type] = &[Type::Map];
-const TWO: &[Type] = &[Type::Any, Type::Any];
+const ANY: &[Parameter] = &[Parameter::Any];
+const TEXT: &[Parameter] = &[Parameter::Text];
+const MAP: &[Parameter] = &[Parameter::Map];
+const TWO: &[Parameter] = &[Parameter::Any, Parameter::Any];
 
-pub(super) const FUNCTIONS: &[Function] = &[
-    variadic("map", &[], Type::Any, map),
-    variadic("dict", &[], Type::Any, map),
-    native("hasKey", &[Type::Map, Type::Text], |values, _| {
-        Ok(Value::Bool(entries(&values[0]).is_some_and(|map| map.contains_key(text(&values[1])))))
+pub(super) const FUNCTIONS: &[GoFunction] = &[
+    variadic("map", &[], Parameter::Any, map),
+    variadic("dict", &[], Parameter::Any, map),
+    native("hasKey", &[Parameter::Map, Parameter::Text], |values, _| {
+        Ok(GoValue::Bool(entries(&values[0]).is_some_and(|map| map.contains_key(text(&values[1])))))
     }),
     native("keys", MAP, |values, _| {
-        Ok(Value::texts(entries(&values[0]).into_iter().flat_map(Map::keys).map(|key| Value::Text(Arc::clone(key)))))
+        Ok(GoValue::texts(
+            entries(&values[0]).into_iter().flat_map(GoMap::keys).map(|key| GoValue::Text(Arc::clone(key))),
+        ))
     }),
     native("values", MAP, |values, _| {
-        Ok(list(entries(&values[0]).into_iter().flat_map(Map::values).cloned().collect()))
+        Ok(list(entries(&values[0]).into_iter().flat_map(GoMap::values).cloned().collect()))
     }),
-    variadic("pluck", &[Type::Text], Type::Map, pluck),
+    variadic("pluck", &[Parameter::Text], Parameter::Map, pluck),
     native("default", TWO, |values, _| Ok(values[usize::from(!values[1].is_empty())].clone())),
-    native("ternary", &[Type::Any, Type::Any, Type::Bool], |values, _| {
+    native("ternary", &[Parameter::Any, Parameter::Any, Parameter::Bool], |values, _| {
         Ok(values[usize::from(!values[2].is_true())].clone())
     }),
-    variadic("coalesce", &[], Type::Any, |values, _| {
-        Ok(values.iter().find(|value| !value.is_empty()).cloned().unwrap_or(Value::Missing))
+    variadic("coalesce", &[], Parameter::Any, |values, _| {
+        Ok(values.iter().find(|value| !value.is_empty()).cloned().unwrap_or(GoValue::Missing))
     }),
-    native("empty", &[Type::Any], |values, _| Ok(Value::Bool(values[0].is_empty()))),
-    native("datetime", &[], |_, session| Ok(Value::Time(Arc::new(session.world().now())))),
-    native("lookupSRV", &[Type::Text, Type::Text, Type::Text], lookup_srv),
-    Function { name: "include", parameters: &[Type::Text], rest: Some(Type::Any), run: Run::Include },
+    native("empty", &[Parameter::Any], |values, _| Ok(GoValue::Bool(values[0].is_empty()))),
+    native("json", TEXT, |values, run| parsed(&values[0], run, json::object, "is not a JSON object")),
+    native("jsonArray", TEXT, |values, run| parsed(&values[0], run, json::array, "is not a JSON array")),
+    native("fromJson", TEXT, |values, run| parsed(&values[0], run, Some, "")),
+    native("toJson", ANY, |values, _| Ok(GoValue::from(json::write(to_json(&values[0]))))),
+    native("toPrettyJson", ANY, |values, _| Ok(GoValue::from(json::write_pretty(to_json(&values[0]))))),
+    GoFunction {
+        name: "include",
+        parameters: &[Parameter::Text],
+        rest: Some(Parameter::Any),
+        run: FunctionBody::Include,
+    },
 ];
 
-fn entries(value: &Value) -> Option<&Map> {
+fn entries(value: &GoValue) -> Option<&GoMap> {
     match value {
-        Value::Map(map) => Some(map),
+        GoValue::Map(map) => Some(map),
         _ => None,
     }
 }
 
-fn map(values: &[Value], _: &mut Session) -> Result<Value, Failure> {
+fn map(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
     if !values.len().is_multiple_of(2) {
-        return Err(Failure::new("invalid map call: a key has no value"));
+        return Err(FunctionError::new("invalid map call: a key has no value"));
     }
-    let mut map = Map::new();
+    let mut map = GoMap::new();
     for entry in values.chunks(2) {
-        let key = entry[0].as_text().ok_or_else(|| Failure::new("map keys must be strings"))?;
-        let value = if entry[1].is_nil() { Value::Nil } else { entry[1].clone() };
+        let key = entry[0].as_text().ok_or_else(|| FunctionError::new("map keys must be strings"))?;
+        let value = if entry[1].is_nil() { GoValue::Nil } else { entry[1].clone() };
         map.insert(Arc::clone(key), value);
     }
-    bounded(Value::Map(Arc::new(map)))
+    bounded(GoValue::Map(Arc::new(map)))
 }
 
-fn pluck(values: &[Value], _: &mut Session) -> Result<Value, Failure> {
+fn pluck(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
     let key = text(&values[0]);
     bounded(list(values[1..].iter().filter_map(|map| entries(map)?.get(key)).cloned().collect()))
 }
 
-fn lookup_srv(values: &[Value], session: &mut Session) -> Result<Value, Failure> {
-    let (service, proto, name) = (text(&values[0]), text(&values[1]), text(&values[2]));
-    let found = session.world().lookup_srv(service, proto, name);
-    let mut records =
-        found.map_err(|problem| Failure::new(format!("{} cannot be looked up: {problem}", session.origin(name))))?;
-    records.sort_unstable();
-    Ok(Value::List(Items::Srvs, records.into_iter().map(|record| Value::Srv(Arc::new(record))).collect()))
+/// Reads JSON of the kind that `take` accepts.
+fn parsed(
+    value: &GoValue,
+    run: &GoRun,
+    take: fn(Json) -> Option<Json>,
+    unlike: &str,
+) -> Result<GoValue, FunctionError> {
+    let text = text(value);
+    let about = |what: &str| FunctionError::new(run.session.about(text, what));
+    let json = json::parse(text).map_err(|what| about(&what))?;
+    take(json).map(|json| from_json(&json)).ok_or_else(|| about(unlike))
 }

@@ -3,26 +3,25 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use super::super::print;
-use super::super::quote;
+use crate::render::go::print;
+use crate::render::library::quote;
 
-use super::super::value::Value;
-use super::{Function, Type, made, native, text, variadic};
-use crate::nginx::quote::quoted;
-use crate::render::error::Failure;
-use crate::render::session::Session;
+use super::function::{GoFunction, Parameter, made, native, text, variadic};
+use crate::render::error::FunctionError;
+use crate::render::go::run::GoRun;
+use crate::render::go::value::GoValue;
 
-pub(super) const FUNCTIONS: &[Function] = &[
-    variadic("html", &[], Type::Any, |values, _| made(html(&printed(values)))),
-    variadic("js", &[], Type::Any, |values, _| made(js(&printed(values)))),
-    variadic("urlquery", &[], Type::Any, |values, _| made(urlquery(&printed(values)))),
-    native("nginxString", &[Type::Text], nginx_string),
+pub(super) const FUNCTIONS: &[GoFunction] = &[
+    variadic("html", &[], Parameter::Any, |values, _| made(html(&printed(values)))),
+    variadic("js", &[], Parameter::Any, |values, _| made(js(&printed(values)))),
+    variadic("urlquery", &[], Parameter::Any, |values, _| made(urlquery(&printed(values)))),
+    native("nginxString", &[Parameter::Text], nginx_string),
 ];
 
-/// What is to be escaped: the arguments as `print` joins them.
-fn printed(values: &[Value]) -> String {
-    let named: Vec<Value> =
-        values.iter().map(|value| if value.is_nil() { Value::from("<no value>") } else { value.clone() }).collect();
+/// Returns the text to escape: the arguments as `print` joins them.
+fn printed(values: &[GoValue]) -> String {
+    let named: Vec<GoValue> =
+        values.iter().map(|value| if value.is_nil() { GoValue::from("<no value>") } else { value.clone() }).collect();
     print::joined(&named)
 }
 
@@ -74,10 +73,9 @@ fn urlquery(text: &str) -> String {
     output
 }
 
-fn nginx_string(values: &[Value], session: &mut Session) -> Result<Value, Failure> {
+/// Returns one quoted argument of an nginx directive: safe to print.
+fn nginx_string(values: &[GoValue], run: &mut GoRun) -> Result<GoValue, FunctionError> {
     let text = text(&values[0]);
-    let quoted = quoted(text).map_err(|harm| {
-        Failure::new(format!("{} {harm}, and cannot be quoted in an nginx file", session.origin(text)))
-    })?;
-    Ok(Value::Safe(Arc::from(quoted)))
+    let quoted = quote::nginx_string(text).map_err(|what| FunctionError::new(run.session.about(text, what)))?;
+    Ok(GoValue::Safe(Arc::from(quoted)))
 }

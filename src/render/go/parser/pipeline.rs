@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use super::super::functions::{self, Function};
-use super::super::lexer::{Kind, Mistake};
-use super::super::node::{Command, Expr, ExprKind, Pipe};
+use super::super::functions::{self, GoFunction};
+use super::super::lexer::{Mistake, TokenKind};
+use super::super::node::{Expr, ExprKind, Pipe, PipeCommand};
 use super::super::number;
 use super::{KEYWORDS, Parser};
 
 impl Parser<'_> {
-    /// A pipeline and the token that ends it.
-    pub(super) fn pipe(&mut self, context: &str, end: &Kind) -> Result<Pipe, Mistake> {
+    /// Reads a pipeline and the token that ends it.
+    pub(super) fn pipe(&mut self, context: &str, end: &TokenKind) -> Result<Pipe, Mistake> {
         self.skip_space();
         let at = self.at();
         let (variables, assigns) = self.declarations(context)?;
@@ -35,33 +35,33 @@ impl Parser<'_> {
         Ok(Pipe { at, variables, assigns, commands })
     }
 
-    /// `$a :=`, `$a =`, and in a range `$a, $b :=`.
+    /// Reads `$a :=`, `$a =`, and in a range `$a, $b :=`.
     fn declarations(&mut self, context: &str) -> Result<(Vec<Arc<str>>, bool), Mistake> {
         let mut names: Vec<Arc<str>> = Vec::new();
         loop {
             let start = self.next;
-            if *self.kind() != Kind::Variable && names.is_empty() {
+            if *self.kind() != TokenKind::Variable && names.is_empty() {
                 return Ok((names, false));
             }
-            if *self.kind() != Kind::Variable {
+            if *self.kind() != TokenKind::Variable {
                 return Err(Mistake::new(self.at(), "after the comma a second variable is missing"));
             }
             let name = Arc::from(self.take().text);
             self.skip_space();
             match self.kind() {
-                Kind::Declare | Kind::Assign => {
-                    let assigns = self.take().kind == Kind::Assign;
+                TokenKind::Declare | TokenKind::Assign => {
+                    let assigns = self.take().kind == TokenKind::Assign;
                     names.push(name);
                     // As in Go, an assignment declares too: one to an unknown variable fails when it is reached.
                     self.variables.extend(names.iter().cloned());
                     return Ok((names, assigns));
                 }
-                Kind::Comma if context == "range" && names.is_empty() => {
+                TokenKind::Comma if context == "range" && names.is_empty() => {
                     self.take();
                     self.skip_space();
                     names.push(name);
                 }
-                Kind::Comma => return Err(Mistake::new(self.at(), format!("too many variables in {context}"))),
+                TokenKind::Comma => return Err(Mistake::new(self.at(), format!("too many variables in {context}"))),
                 _ if names.is_empty() => {
                     self.next = start;
                     return Ok((names, false));
@@ -71,8 +71,8 @@ impl Parser<'_> {
         }
     }
 
-    /// Words up to `|` or the end of the pipeline.
-    fn command(&mut self, context: &str) -> Result<Command, Mistake> {
+    /// Reads words up to `|` or the end of the pipeline.
+    fn command(&mut self, context: &str) -> Result<PipeCommand, Mistake> {
         let at = self.at();
         let mut words = Vec::new();
         loop {
@@ -81,23 +81,23 @@ impl Parser<'_> {
                 words.push(word);
             }
             match self.kind() {
-                Kind::Space => {}
-                Kind::Close | Kind::Right => break,
-                Kind::Pipe if !words.is_empty() => {
+                TokenKind::Space => {}
+                TokenKind::Close | TokenKind::Right => break,
+                TokenKind::Pipe if !words.is_empty() => {
                     self.take();
                     break;
                 }
                 _ => return Err(self.unexpected(context)),
             }
         }
-        if words.is_empty() { Err(self.unexpected(context)) } else { Ok(Command { at, words }) }
+        if words.is_empty() { Err(self.unexpected(context)) } else { Ok(PipeCommand { at, words }) }
     }
 
-    /// A term and the fields that are taken of it.
+    /// Reads a term and the fields that are taken of it.
     fn operand(&mut self) -> Result<Option<Expr>, Mistake> {
         let Some(term) = self.term()? else { return Ok(None) };
         let mut fields: Vec<Arc<str>> = Vec::new();
-        while *self.kind() == Kind::Field {
+        while *self.kind() == TokenKind::Field {
             fields.push(Arc::from(&self.take().text[1..]));
         }
         if fields.is_empty() {
@@ -123,24 +123,26 @@ impl Parser<'_> {
         let token = self.peek().clone();
         let at = token.at;
         let kind = match token.kind {
-            Kind::Word => match token.text {
+            TokenKind::Word => match token.text {
                 "true" => ExprKind::Bool(true),
                 "false" => ExprKind::Bool(false),
                 "nil" => ExprKind::Nil,
                 word if KEYWORDS.contains(&word) => return Ok(None),
                 word => ExprKind::Function(function(at, word)?),
             },
-            Kind::Dot => ExprKind::Dot,
-            Kind::Field => ExprKind::Field(vec![Arc::from(&token.text[1..])]),
-            Kind::Variable => match self.variables.iter().find(|name| ***name == *token.text) {
+            TokenKind::Dot => ExprKind::Dot,
+            TokenKind::Field => ExprKind::Field(vec![Arc::from(&token.text[1..])]),
+            TokenKind::Variable => match self.variables.iter().find(|name| ***name == *token.text) {
                 Some(name) => ExprKind::Variable(Arc::clone(name), Vec::new()),
                 None => return Err(Mistake::new(at, format!("variable `{}` is not defined", token.text))),
             },
-            Kind::Number => ExprKind::Number(number::parse(token.text).map_err(|message| Mistake::new(at, message))?),
-            Kind::Text2(meaning) => ExprKind::Text(token.text.to_owned(), Arc::from(meaning)),
-            Kind::Left => {
+            TokenKind::Number => {
+                ExprKind::Number(number::parse(token.text).map_err(|message| Mistake::new(at, message))?)
+            }
+            TokenKind::Literal(meaning) => ExprKind::Text(token.text.to_owned(), Arc::from(meaning)),
+            TokenKind::Left => {
                 self.take();
-                let pipe = self.deeper(|parser| parser.pipe("the parentheses", &Kind::Right))?;
+                let pipe = self.deeper(|parser| parser.pipe("the parentheses", &TokenKind::Right))?;
                 return Ok(Some(Expr { at, kind: ExprKind::Pipe(pipe) }));
             }
             _ => return Ok(None),
@@ -150,6 +152,6 @@ impl Parser<'_> {
     }
 }
 
-fn function(at: usize, name: &str) -> Result<&'static Function, Mistake> {
+fn function(at: usize, name: &str) -> Result<&'static GoFunction, Mistake> {
     functions::find(name).ok_or_else(|| Mistake::new(at, format!("function `{name}` is not defined")))
 }

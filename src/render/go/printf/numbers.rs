@@ -1,23 +1,31 @@
 //! Numbers by a verb. Facts of Go's fmt and strconv: which flag pads, signs and rounds what.
 
-use super::Spec;
-use super::values::{bad_verb, pad};
+use super::spec::{Spec, pad};
 use crate::render::go::float;
-use crate::render::go::quote;
-use crate::render::go::value::Value;
+use crate::render::go::value::GoValue;
+use crate::render::library::quote;
 
-/// Digits with a sign or a prefix and, by precision or the flag `0`, zeros before them.
-pub(super) fn integer(value: &Value, number: i128, verb: char, spec: Spec, output: &mut String) {
+/// Checks whether a verb prints whole numbers.
+pub(super) fn is_for_integers(verb: char) -> bool {
+    "vdboOxXcqU".contains(verb)
+}
+
+/// Checks whether a verb prints fractions.
+pub(super) fn is_for_floats(verb: char) -> bool {
+    "vgGeEfFbxX".contains(verb)
+}
+
+/// Writes digits with a sign or a prefix and, by precision or the flag `0`, zeros before them.
+pub(super) fn integer(value: &GoValue, number: i128, verb: char, spec: Spec, output: &mut String) {
     let size = number.unsigned_abs();
     let (digits, prefix) = match verb {
-        'v' if spec.go_syntax && matches!(value, Value::Unsigned(..)) => (format!("{size:x}"), "0x"),
-        'd' | 'v' => (size.to_string(), ""),
+        'v' if spec.go_syntax && matches!(value, GoValue::Unsigned(..)) => (format!("{size:x}"), "0x"),
         'b' => (format!("{size:b}"), "0b"),
         'o' | 'O' => (format!("{size:o}"), "0"),
         'x' => (format!("{size:x}"), "0x"),
         'X' => (format!("{size:X}"), "0X"),
         'c' | 'q' | 'U' => return character(number, verb, spec, output),
-        _ => return bad_verb(value, verb, spec, output),
+        _ => (size.to_string(), ""),
     };
     if spec.precision == Some(0) && number == 0 {
         return pad("", Spec { zero: false, ..spec }, output);
@@ -63,14 +71,14 @@ fn character(number: i128, verb: char, spec: Spec, output: &mut String) {
     }
 }
 
-pub(super) fn floating(value: &Value, number: f64, verb: char, spec: Spec, output: &mut String) {
+/// Writes a fraction, by a verb for fractions.
+pub(super) fn floating(number: f64, verb: char, spec: Spec, output: &mut String) {
     let mut content = match verb {
-        'v' | 'g' | 'G' => float::general(number, spec.precision),
         'e' | 'E' => float::scientific(number, spec.precision.unwrap_or(6)),
         'f' | 'F' => float::fixed(number, spec.precision.unwrap_or(6)),
         'b' => float::binary(number),
         'x' | 'X' => float::hexadecimal(number, spec.precision),
-        _ => return bad_verb(value, verb, spec, output),
+        _ => float::general(number, spec.precision),
     };
     if matches!(verb, 'E' | 'G' | 'X') && number.is_finite() {
         content = content.to_uppercase();
@@ -97,7 +105,7 @@ pub(super) fn floating(value: &Value, number: f64, verb: char, spec: Spec, outpu
     pad(digits, Spec { width: spec.width.map(|width| width - 1), ..spec }, output);
 }
 
-/// With the flag `#` there is always a point, and `%g` keeps zeros up to its precision, which is 6 where none is given.
+/// Applies the flag `#`: there is always a point, and `%g` keeps zeros up to its precision, which is 6 by default.
 fn with_point(content: &str, verb: char, precision: Option<usize>) -> String {
     let exponents: &[char] = if matches!(verb, 'x' | 'X') { &['p', 'P'] } else { &['e', 'E', 'p', 'P'] };
     let (number, exponent) = content.split_at(content.find(exponents).unwrap_or(content.len()));

@@ -1,28 +1,29 @@
 //! Values by a verb: texts, and the parts of lists, maps and records.
 
-use super::numbers::{floating, integer};
-use super::{MOST_BYTES, Spec};
-use crate::render::go::quote;
+use super::numbers::{floating, integer, is_for_floats, is_for_integers};
+use super::spec::{Spec, pad};
 use crate::render::go::time;
-use crate::render::go::value::Value;
+use crate::render::go::value::GoValue;
+use crate::render::library::quote;
+use crate::render::library::text::MOST_BYTES;
 
-/// One value: lists, maps and records have the verb applied to each of their parts.
-pub(super) fn value(value: &Value, verb: char, spec: Spec, output: &mut String) {
+/// Writes one value: lists, maps and records have the verb applied to each of their parts.
+pub(super) fn value(value: &GoValue, verb: char, spec: Spec, output: &mut String) {
     if output.len() > MOST_BYTES {
         return;
     }
     match value {
-        Value::Missing | Value::Nil if matches!(verb, 'v' | 'T') => pad("<nil>", spec, output),
-        Value::Missing | Value::Nil => output.push_str(&format!("%!{verb}(<nil>)")),
+        GoValue::Missing | GoValue::Nil if matches!(verb, 'v' | 'T') => pad("<nil>", spec, output),
+        GoValue::Missing | GoValue::Nil => output.push_str(&format!("%!{verb}(<nil>)")),
         _ if verb == 'T' => text(value.type_name(), 's', spec, output),
-        Value::List(_, items) => {
+        GoValue::List(_, items) => {
             let (open, between, close) = if spec.go_syntax { ("{", ", ", "}") } else { ("[", " ", "]") };
             if spec.go_syntax {
                 output.push_str(value.type_name());
             }
             parts(open, between, close, items.iter().map(|item| ("", item.clone())), verb, spec, output);
         }
-        Value::Map(map) => {
+        GoValue::Map(map) => {
             output.push_str(if spec.go_syntax { value.type_name() } else { "map" });
             output.push(if spec.go_syntax { '{' } else { '[' });
             for (index, (key, item)) in map.iter().enumerate() {
@@ -35,38 +36,42 @@ pub(super) fn value(value: &Value, verb: char, spec: Spec, output: &mut String) 
             }
             output.push(if spec.go_syntax { '}' } else { ']' });
         }
-        Value::Pair(pair) => {
-            let members = [("Key", Value::Text(pair.key.clone())), ("Value", Value::Text(pair.value.clone()))];
+        GoValue::Pair(pair) => {
+            let members = [("Key", GoValue::Text(pair.key.clone())), ("Value", GoValue::Text(pair.value.clone()))];
             record(value, members, verb, spec, output);
         }
-        Value::Srv(srv) => {
-            let number = |number: u16| Value::Unsigned(u64::from(number), "uint16");
+        GoValue::Srv(srv) => {
+            let number = |number: u16| GoValue::Unsigned(u64::from(number), "uint16");
             let members = [
-                ("Target", Value::from(srv.target.as_str())),
+                ("Target", GoValue::from(srv.target.as_str())),
                 ("Port", number(srv.port)),
                 ("Priority", number(srv.priority)),
                 ("Weight", number(srv.weight)),
             ];
             record(value, members, verb, spec, output);
         }
-        Value::Text(content) | Value::Safe(content) => text(content, verb, spec, output),
-        Value::Named(name, ..) if is_for_texts(verb) && !spec.go_syntax => text(name, verb, spec, output),
-        Value::Time(moment) if is_for_texts(verb) => text(&time::text(moment), verb, spec, output),
-        Value::Int(number) | Value::Named(_, number, _) => integer(value, i128::from(*number), verb, spec, output),
-        Value::Unsigned(number, _) => integer(value, i128::from(*number), verb, spec, output),
-        Value::Float(number) => floating(value, *number, verb, spec, output),
-        Value::Bool(truth) if matches!(verb, 't' | 'v') => pad(if *truth { "true" } else { "false" }, spec, output),
-        Value::Bool(_) | Value::Time(_) => bad_verb(value, verb, spec, output),
+        GoValue::Text(content) | GoValue::Safe(content) => text(content, verb, spec, output),
+        GoValue::Named(name, ..) if is_for_texts(verb) && !spec.go_syntax => text(name, verb, spec, output),
+        GoValue::Time(moment) if is_for_texts(verb) => text(&time::text(moment), verb, spec, output),
+        GoValue::Int(number) | GoValue::Named(_, number, _) if is_for_integers(verb) => {
+            integer(value, i128::from(*number), verb, spec, output);
+        }
+        GoValue::Unsigned(number, _) if is_for_integers(verb) => {
+            integer(value, i128::from(*number), verb, spec, output);
+        }
+        GoValue::Float(number) if is_for_floats(verb) => floating(*number, verb, spec, output),
+        GoValue::Bool(truth) if matches!(verb, 't' | 'v') => pad(if *truth { "true" } else { "false" }, spec, output),
+        _ => bad_verb(value, verb, spec, output),
     }
 }
 
-/// The verbs that print what has a text as that text.
+/// Checks whether a verb prints texts, and values that have a text, as that text.
 fn is_for_texts(verb: char) -> bool {
     matches!(verb, 'v' | 's' | 'q' | 'x' | 'X')
 }
 
-/// A part of a list, map or record: nil there has no verb.
-fn part(item: &Value, verb: char, spec: Spec, output: &mut String) {
+/// Writes a part of a list, map or record: nil there has no verb.
+fn part(item: &GoValue, verb: char, spec: Spec, output: &mut String) {
     match (item.is_nil(), spec.go_syntax) {
         (true, true) => output.push_str("interface {}(nil)"),
         (true, false) => output.push_str("<nil>"),
@@ -75,8 +80,8 @@ fn part(item: &Value, verb: char, spec: Spec, output: &mut String) {
 }
 
 fn record(
-    value: &Value,
-    members: impl IntoIterator<Item = (&'static str, Value)>,
+    value: &GoValue,
+    members: impl IntoIterator<Item = (&'static str, GoValue)>,
     verb: char,
     spec: Spec,
     output: &mut String,
@@ -93,7 +98,7 @@ fn parts(
     open: &str,
     between: &str,
     close: &str,
-    items: impl Iterator<Item = (&'static str, Value)>,
+    items: impl Iterator<Item = (&'static str, GoValue)>,
     verb: char,
     spec: Spec,
     output: &mut String,
@@ -112,26 +117,14 @@ fn parts(
     output.push_str(close);
 }
 
-/// A verb that is not for this type; flags, width and precision stay.
-pub(super) fn bad_verb(wrong: &Value, verb: char, spec: Spec, output: &mut String) {
+/// Writes the complaint about a verb that does not fit the type; flags, width and precision stay.
+fn bad_verb(wrong: &GoValue, verb: char, spec: Spec, output: &mut String) {
     output.push_str(&format!("%!{verb}({}=", wrong.type_name()));
     match wrong {
-        Value::Named(_, number, _) => integer(wrong, i128::from(*number), 'v', spec, output),
+        GoValue::Named(_, number, _) => integer(wrong, i128::from(*number), 'v', spec, output),
         _ => value(wrong, 'v', spec, output),
     }
     output.push(')');
-}
-
-/// Fills up to the width.
-pub(super) fn pad(content: &str, spec: Spec, output: &mut String) {
-    let missing = spec.width.unwrap_or(0).saturating_sub(content.chars().count());
-    if spec.minus {
-        output.push_str(content);
-        output.extend(std::iter::repeat_n(' ', missing));
-    } else {
-        output.extend(std::iter::repeat_n(if spec.zero { '0' } else { ' ' }, missing));
-        output.push_str(content);
-    }
 }
 
 fn text(content: &str, verb: char, spec: Spec, output: &mut String) {
@@ -157,11 +150,11 @@ fn text(content: &str, verb: char, spec: Spec, output: &mut String) {
             let bytes = &content.as_bytes()[..spec.precision.unwrap_or(content.len()).min(content.len())];
             pad(&hexadecimal(bytes, verb == 'X', spec), spec, output);
         }
-        _ => bad_verb(&Value::from(content), verb, spec, output),
+        _ => bad_verb(&GoValue::from(content), verb, spec, output),
     }
 }
 
-/// Two digits a byte; with the flag for blanks, each has its own prefix.
+/// Writes two digits a byte; with the flag for blanks, each has its own prefix.
 fn hexadecimal(bytes: &[u8], is_upper: bool, spec: Spec) -> String {
     let prefix = match (spec.sharp, is_upper) {
         (false, _) => "",

@@ -1,0 +1,344 @@
+//! The resources of conf.d with their templates, in their last good form: a file or template that is broken now keeps what it was.
+//! Never renders and never writes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::apply::group::{self, Group};
+use crate::config::resource::outline::Account;
+use crate::config::resource::{Defaults, ResourceFile};
+use crate::config::set;
+use crate::model::problem::{Place, Problem, Problems};
+use crate::model::range::KeyRanges;
+use crate::model::resource::Resource;
+use crate::model::store::StoreSettings;
+use crate::render::{self, Facts, Renderer, Root, TemplateError};
+use crate::world::folder_watch::Watched;
+use crate::world::fs::folder::{self, Folder};
+use crate::world::fs::{canonical, real_destination};
+
+use super::readers::Readers;
+
+/// Where conf.d and templates are.
+#[derive(Clone, Debug)]
+pub struct Confdirs {
+    /// Folders that hold `conf.d` and `templates`.
+    pub folders: Vec<PathBuf>,
+    /// Settings of resources whose files do not say.
+    pub defaults: Defaults,
+    /// Only this file of conf.d.
+    pub only: Option<String>,
+}
+
+/// A resource that can be rendered.
+#[derive(Clone)]
+pub struct Member {
+    /// The resource.
+    pub resource: Arc<Resource>,
+    /// The compiled templates it uses; shared by the resources that were loaded together.
+    pub renderer: Arc<Renderer>,
+}
+
+/// A store, and what is read of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreUse {
+    /// `None` is the store of the settings.
+    pub settings: Option<Arc<StoreSettings>>,
+    /// Every key that some resource sees.
+    pub ranges: KeyRanges,
+}
+
+/// Returns the stores of these resources, and the position of each resource's own among them.
+fn stores_of(resources: &[Arc<Resource>]) -> (Vec<StoreUse>, Vec<usize>) {
+    let mut settings: Vec<Option<Arc<StoreSettings>>> = vec![None];
+    let mut positions = Vec::new();
+    for resource in resources {
+        let known = settings.iter().position(|known| *known == resource.backend);
+        positions.push(known.unwrap_or(settings.len()));
+        if known.is_none() {
+            settings.push(resource.backend.clone());
+        }
+    }
+    let ranges = |store: usize| {
+        let readers = resources.iter().zip(&positions).filter(|(_, position)| **position == store);
+        KeyRanges::union(readers.map(|(resource, _)| &resource.ranges))
+    };
+    let uses = settings.into_iter().enumerate();
+    (uses.map(|(store, settings)| StoreUse { settings, ranges: ranges(store) }).collect(), positions)
+}
+
+/// The resources of conf.d with their templates. Never changes: a new reading is a new catalog.
+#[derive(Default)]
+pub struct Catalog {
+    /// Resources, in the order of their names; positions elsewhere are positions in here.
+    pub members: Vec<Member>,
+    /// The resources by the commands they share.
+    pub groups: Vec<Arc<Group>>,
+    /// Which resources read a key.
+    pub readers: Readers,
+    /// Everything wrong, with places.
+    pub problems: Problems,
+    /// Users and groups that the files name, those with problems too.
+    pub accounts: Vec<Account>,
+    /// The stores that resources read, that of the settings first.
+    pub stores: Vec<StoreUse>,
+    /// The position in `stores` of each member's store.
+    store_positions: Vec<usize>,
+    /// Files and folders that this was read from.
+    pub watched: Watched,
+}
+
+impl Catalog {
+    /// Returns a catalog of these members, sorted into groups.
+    fn of_members(mut members: Vec<Member>) -> Catalog {
+        members.sort_by(|a, b| a.resource.name().cmp(b.resource.name()));
+        let resources: Vec<Arc<Resource>> = members.iter().map(|member| Arc::clone(&member.resource)).collect();
+        let (stores, store_positions) = stores_of(&resources);
+        Catalog {
+            groups: group::form(&resources).into_iter().map(Arc::new).collect(),
+            readers: Readers::index(resources.iter().map(|resource| &**resource)),
+            stores,
+            store_positions,
+            members,
+            ..Catalog::default()
+        }
+    }
+
+    /// Returns whether nothing would be rendered or reported differently.
+    pub fn same_as(&self, other: &Catalog) -> bool {
+        let same_member = |(ours, theirs): (&Member, &Member)| {
+            ours.resource == theirs.resource && ours.renderer.same_texts(&theirs.renderer)
+        };
+        self.problems == other.problems
+            && self.watched == other.watched
+            && self.members.len() == other.members.len()
+            && self.members.iter().zip(&other.members).all(same_member)
+    }
+
+    /// Returns the member of this name.
+    pub fn member(&self, name: &str) -> Option<&Member> {
+        self.members.get(self.position(name)?)
+    }
+
+    /// Returns the position of the member of this name.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.members.binary_search_by(|member| (**member.resource.name()).cmp(name)).ok()
+    }
+
+    /// Returns the store of the member at this position, as a position in `stores`.
+    pub fn store_at(&self, position: usize) -> Option<usize> {
+        self.store_positions.get(position).copied()
+    }
+
+    /// Returns the stores with the ranges that these members alone read.
+    pub fn stores_of<'a>(&'a self, members: impl Iterator<Item = &'a Member> + Clone) -> Vec<StoreUse> {
+        let only = |store: &StoreUse| {
+            let readers = members.clone().filter(|member| member.resource.backend == store.settings);
+            StoreUse {
+                settings: store.settings.clone(),
+                ranges: KeyRanges::union(readers.map(|member| &member.resource.ranges)),
+            }
+        };
+        self.stores.iter().map(only).collect()
+    }
+}
+
+/// Reads and compiles everything. Files that are broken now keep the members that `previous` has of them.
+pub fn load(confdirs: &Confdirs, facts: &Arc<dyn Facts>, previous: Option<&Catalog>) -> Catalog {
+    let mut members: Vec<Member> = Vec::new();
+    let mut problems: Vec<Problem> = Vec::new();
+    let mut accounts: Vec<Account> = Vec::new();
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    let mut watched = Watched::default();
+    let mut read: BTreeSet<PathBuf> = BTreeSet::new();
+    for confdir in &confdirs.folders {
+        // A folder that is named twice, or by two paths, is still one.
+        if !read.insert(canonical(confdir).unwrap_or_else(|| confdir.clone())) {
+            continue;
+        }
+        watched.add_way_to(confdir);
+        watched.folders.extend(canonical(confdir));
+        let conf_d = folder::read_texts(&confdir.join("conf.d"), |name| name.ends_with("toml"));
+        let templates =
+            folder::read_texts(&confdir.join("templates"), |name| !name.starts_with('.') && !name.ends_with('~'));
+        watched.folders.extend(conf_d.folders.iter().chain(&templates.folders).cloned());
+        let found = load_confdir(&conf_d, &templates, confdirs, facts, previous);
+        names.extend(conf_d.files.iter().map(|file| file.name.clone()));
+        problems.extend(found.problems);
+        accounts.extend(found.accounts);
+        let earlier = Taken::by(&members);
+        for member in found.members {
+            match earlier.clash(&member.resource) {
+                Some(problem) => problems.push(problem),
+                None => members.push(member),
+            }
+        }
+    }
+    if let Some(only) = &confdirs.only
+        && !names.iter().any(|name| is_wanted(confdirs, name))
+    {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        problems.push(
+            Problem::new(format!("there is no resource `{only}`")).hint(format!("there is: {}", names.join(" "))),
+        );
+    }
+    Catalog { problems: problems.into_iter().collect(), accounts, watched, ..Catalog::of_members(members) }
+}
+
+fn is_wanted(confdirs: &Confdirs, name: &str) -> bool {
+    confdirs.only.as_deref().is_none_or(|only| name == only || name.strip_suffix(".toml") == Some(only))
+}
+
+/// Names and destinations of the resources of earlier confdirs.
+#[derive(Default)]
+struct Taken {
+    names: BTreeMap<Arc<str>, PathBuf>,
+    dests: BTreeMap<PathBuf, Arc<str>>,
+}
+
+impl Taken {
+    fn by(members: &[Member]) -> Taken {
+        let mut taken = Taken::default();
+        for resource in members.iter().map(|member| &member.resource) {
+            taken.names.insert(Arc::clone(resource.name()), resource.file.clone());
+            taken.dests.insert(real_destination(&resource.dest), Arc::clone(resource.name()));
+        }
+        taken
+    }
+
+    /// Returns why a resource of a later confdir cannot stand beside them.
+    fn clash(&self, later: &Resource) -> Option<Problem> {
+        let place = Place::file(&later.file);
+        if let Some(file) = self.names.get(later.name()) {
+            let problem = Problem::new(format!("there is a resource `{}` already: `{}`", later.id, file.display()));
+            return Some(problem.at(place).hint("resources of several confdirs need names of their own"));
+        }
+        if self.dests.is_empty() {
+            return None;
+        }
+        let real = real_destination(&later.dest);
+        let first = self.dests.get(&real)?;
+        let problem = Problem::new(format!("`{first}` and `{}` both write `{}`", later.id, real.display()));
+        Some(problem.at(place).hint("give each a `dest` of its own"))
+    }
+}
+
+/// Resources and problems of one confdir.
+struct ConfdirContents {
+    members: Vec<Member>,
+    problems: Vec<Problem>,
+    accounts: Vec<Account>,
+}
+
+fn load_confdir(
+    conf_d: &Folder,
+    templates: &Folder,
+    confdirs: &Confdirs,
+    facts: &Arc<dyn Facts>,
+    previous: Option<&Catalog>,
+) -> ConfdirContents {
+    let mut problems: Vec<Problem> = conf_d.problem.iter().map(|problem| Problem::new(problem.clone())).collect();
+    let mut files = Vec::new();
+    for file in conf_d.files.iter().filter(|file| is_wanted(confdirs, &file.name)) {
+        match &file.text {
+            Ok(text) => files.push(ResourceFile {
+                name: Arc::from(file.name.as_str()),
+                path: file.path.clone(),
+                text: text.clone(),
+            }),
+            Err(problem) => problems.push(unreadable(&file.path, problem)),
+        }
+    }
+    let names: BTreeSet<String> = templates.files.iter().map(|file| file.name.clone()).collect();
+    let set = set::load(&files, &names, &confdirs.defaults);
+    problems.extend(set.problems.iter().cloned());
+    let mut resources: Vec<Arc<Resource>> = set.resources.into_iter().map(Arc::new).collect();
+    let kept = kept_resources(conf_d, previous, &resources);
+    resources.extend(kept);
+    let dropped = drop_shared_destinations(&mut resources, &mut problems);
+    // Problems in templates of resources that dropped out are reported too.
+    let unused = set
+        .unused_templates
+        .iter()
+        .filter_map(|template| template.language.map(|(engine, escape)| Root { name: &template.name, engine, escape }));
+    let unused: Vec<Root<'_>> = unused.chain(dropped.iter().map(|resource| resource_root(resource))).collect();
+    let mut texts: BTreeMap<String, Arc<str>> = BTreeMap::new();
+    for file in &templates.files {
+        match &file.text {
+            Ok(text) => {
+                texts.insert(file.name.clone(), Arc::from(text.as_str()));
+            }
+            Err(problem)
+                if resources.iter().any(|resource| *resource.src == *file.name)
+                    || unused.iter().any(|root| root.name == file.name) =>
+            {
+                problems.push(unreadable(&file.path, problem));
+            }
+            Err(_) => {}
+        }
+    }
+    let roots: Vec<_> = resources.iter().map(|resource| resource_root(resource)).collect();
+    let (renderer, broken) = render::compile(&texts, &roots, Arc::clone(facts));
+    let renderer = Arc::new(renderer);
+    let unusable: BTreeSet<usize> = broken.iter().map(|(position, _)| *position).collect();
+    problems.extend(broken.into_iter().map(|(_, error)| template_problem(&templates.root, error)));
+    if !unused.is_empty() {
+        // Apart from the others, which they could keep from sharing a Tera.
+        let (_, broken) = render::compile(&texts, &unused, Arc::clone(facts));
+        problems.extend(broken.into_iter().map(|(_, error)| template_problem(&templates.root, error)));
+    }
+    let mut members = Vec::new();
+    for (position, resource) in resources.into_iter().enumerate() {
+        if !unusable.contains(&position) {
+            members.push(Member { resource, renderer: Arc::clone(&renderer) });
+        } else if let Some(member) = previous.and_then(|previous| previous.member(resource.name())) {
+            members.push(member.clone());
+        }
+    }
+    ConfdirContents { members, problems, accounts: set.accounts }
+}
+
+/// Removes the resources that write, through links, what an earlier one writes already, and returns them.
+fn drop_shared_destinations(resources: &mut Vec<Arc<Resource>>, problems: &mut Vec<Problem>) -> Vec<Arc<Resource>> {
+    let mut writers: BTreeMap<PathBuf, Arc<str>> = BTreeMap::new();
+    let mut dropped = Vec::new();
+    resources.retain(|resource| {
+        let real = real_destination(&resource.dest);
+        let Some(first) = writers.get(&real) else {
+            writers.insert(real, Arc::clone(resource.name()));
+            return true;
+        };
+        let message = format!("`{first}` and `{}` both write `{}`", resource.id, real.display());
+        problems.push(Problem::new(message).at(Place::file(&resource.file)).hint("give each a `dest` of its own"));
+        dropped.push(Arc::clone(resource));
+        false
+    });
+    dropped
+}
+
+/// Returns the last good form of resources whose file is still there but is broken now.
+fn kept_resources(conf_d: &Folder, previous: Option<&Catalog>, fresh: &[Arc<Resource>]) -> Vec<Arc<Resource>> {
+    let still_there = |name: &str| conf_d.problem.is_some() || conf_d.files.iter().any(|file| file.name == name);
+    let previous = previous.into_iter().flat_map(|previous| &previous.members);
+    previous
+        .map(|member| &member.resource)
+        .filter(|old| old.file.starts_with(&conf_d.root) && still_there(old.name()))
+        .filter(|old| fresh.iter().all(|resource| resource.name() != old.name() && resource.dest != old.dest))
+        .cloned()
+        .collect()
+}
+
+/// How a resource's template is rendered.
+pub fn resource_root(resource: &Resource) -> Root<'_> {
+    Root { name: &resource.src, engine: resource.engine, escape: resource.escape }
+}
+
+fn unreadable(path: &Path, problem: &str) -> Problem {
+    Problem::new(format!("the file cannot be read: {problem}")).at(Place::file(path))
+}
+
+fn template_problem(templates: &Path, error: TemplateError) -> Problem {
+    let place = Place { file: templates.join(&error.template), position: error.place };
+    Problem { place: Some(place), message: error.message, hint: error.hint }
+}

@@ -1,0 +1,47 @@
+//! Which resource has which file. Two resources never get one file, though their passes run side by side.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::model::resource::{InstanceId, Resource};
+
+/// The files of all resources without `for_each`, and of all instances of the others. Shared by the passes of one catalog.
+#[derive(Debug, Default)]
+pub struct Claims(Mutex<BTreeMap<PathBuf, InstanceId>>);
+
+impl Claims {
+    /// Returns the claims of these resources before any pass: only those without `for_each` have a file yet.
+    pub fn of<'a>(resources: impl Iterator<Item = &'a Resource>) -> Claims {
+        let fixed = resources.filter(|resource| resource.for_each.is_none());
+        Claims(Mutex::new(fixed.map(|resource| (resource.dest.clone(), resource.id.clone())).collect()))
+    }
+
+    /// Gives up `before`, then claims each file of `wanted`; the outcomes come in the same order. Also returns every file in
+    /// `folder` that anybody has then.
+    pub fn exchange<'a>(
+        &self,
+        before: impl Iterator<Item = &'a Path>,
+        wanted: impl Iterator<Item = (InstanceId, Result<PathBuf, String>)>,
+        folder: &Path,
+    ) -> (Vec<Result<PathBuf, String>>, BTreeSet<PathBuf>) {
+        let mut owners = self.lock();
+        before.for_each(|dest| drop(owners.remove(dest)));
+        let mut outcomes = Vec::new();
+        for (id, dest) in wanted {
+            outcomes.push(dest.and_then(|dest| match owners.get(&dest) {
+                Some(owner) => Err(format!("`{owner}` writes `{}`", dest.display())),
+                None => {
+                    owners.insert(dest.clone(), id);
+                    Ok(dest)
+                }
+            }));
+        }
+        let in_folder = owners.keys().filter(|dest| dest.parent() == Some(folder)).cloned().collect();
+        (outcomes, in_folder)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<PathBuf, InstanceId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,413 @@
+//! The work to do. Events of stores and new catalogs come in, passes go out when they are due, and their results come back.
+//! Pure: the time goes in. Never renders, never applies, never logs.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::apply::group::Group;
+use crate::model::event::Event;
+use crate::model::key::{Key, Revision};
+use crate::model::range::KeyRanges;
+use crate::model::receipt;
+use crate::model::report::Report;
+use crate::model::resource::Resource;
+use crate::model::store::StoreSettings;
+use crate::model::tree::Tree;
+
+use super::catalog::{Catalog, StoreUse};
+use super::claims::Claims;
+use super::governor::Load;
+use super::mark::Mark;
+use super::pass::{InHand, Pass, Returned, Terms};
+use super::receipts::Receipts;
+use super::state::ResourceState;
+use super::timing::{Left, Timing, Urgency};
+
+/// The last state of a store.
+#[derive(Default)]
+struct KnownStore {
+    settings: Option<Arc<StoreSettings>>,
+    tree: Tree,
+    /// The keys that the tree speaks of, once a snapshot has arrived: resources that see no others can be rendered.
+    known: Option<KeyRanges>,
+}
+
+/// One resource of a group.
+struct Seat {
+    /// Its position in the catalog.
+    position: usize,
+    /// Why it has to be rendered again.
+    mark: Option<Mark>,
+    /// Its state between passes; `None` while a pass has it.
+    state: Option<ResourceState>,
+    /// When it has to be looked at again, whatever the store says.
+    wake_at: Option<Instant>,
+}
+
+/// One group.
+struct Entry {
+    group: Arc<Group>,
+    seats: Vec<Seat>,
+    timing: Timing,
+    /// A pass over it has ended, whatever came of it.
+    was_worked_on: bool,
+    /// The last failure, and how often in a row it came.
+    last_failure: Option<(String, u32)>,
+}
+
+/// The work to do, and the state that it needs.
+pub struct Desk {
+    terms: Arc<Terms>,
+    catalog: Arc<Catalog>,
+    claims: Arc<Claims>,
+    /// The last state of each store, by its position in the catalog.
+    stores: Vec<KnownStore>,
+    /// The groups, in the order of their first resource.
+    entries: Vec<Entry>,
+    /// The entry and the seat of each resource, by its position in the catalog.
+    places: Vec<(usize, usize)>,
+    /// The load of the nginx that is driven.
+    load: Load,
+    /// Reloads keep their distance; a single pass does everything at once.
+    is_paced: bool,
+    /// How far each resource has come, if that is published.
+    pub receipts: Option<Receipts>,
+}
+
+impl Desk {
+    /// Returns a desk for this catalog; every resource has to be rendered.
+    pub fn new(terms: Arc<Terms>, catalog: Arc<Catalog>, is_paced: bool, now: Instant) -> Desk {
+        let mut desk = Desk {
+            terms,
+            catalog: Arc::default(),
+            claims: Arc::default(),
+            stores: Vec::new(),
+            entries: Vec::new(),
+            places: Vec::new(),
+            load: Load::Usual,
+            is_paced,
+            receipts: None,
+        };
+        desk.set_catalog(catalog, now);
+        desk
+    }
+
+    /// Returns what conf.d says.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// Takes a new reading of conf.d and templates; everything is rendered again. A resource that stays keeps what is known
+    /// of it; if a pass has it, its group waits until it is back.
+    pub fn set_catalog(&mut self, catalog: Arc<Catalog>, now: Instant) {
+        let old_catalog = std::mem::replace(&mut self.catalog, catalog);
+        self.claims = Arc::new(Claims::of(self.catalog.members.iter().map(|member| &*member.resource)));
+        let mut old_stores = std::mem::take(&mut self.stores);
+        for StoreUse { settings, .. } in &self.catalog.stores {
+            let known = old_stores.iter().position(|old| old.settings == *settings);
+            let new = || KnownStore { settings: settings.clone(), ..KnownStore::default() };
+            self.stores.push(known.map_or_else(new, |position| old_stores.swap_remove(position)));
+        }
+        let mut old_entries = HashMap::new();
+        let mut old_states = HashMap::new();
+        for mut entry in std::mem::take(&mut self.entries) {
+            for seat in entry.seats.drain(..) {
+                let Some(member) = old_catalog.members.get(seat.position) else { continue };
+                old_states.insert(Arc::clone(member.resource.name()), (Arc::clone(&member.resource), seat.state));
+            }
+            old_entries.insert(entry.group.id.clone(), entry);
+        }
+        self.places = vec![(0, 0); self.catalog.members.len()];
+        for group in &self.catalog.groups {
+            let mut seats = Vec::with_capacity(group.resources.len());
+            for resource in &group.resources {
+                let Some(position) = self.catalog.position(resource.name()) else { continue };
+                let state = match old_states.remove(resource.name()) {
+                    None => Some(ResourceState::default()),
+                    Some((old, state)) => state.map(|state| state.carried_over(&old, resource)),
+                };
+                let wake_at = state.as_ref().and_then(ResourceState::wake_at);
+                self.places[position] = (self.entries.len(), seats.len());
+                seats.push(Seat { position, mark: None, state, wake_at });
+            }
+            let pace = group.reload.as_ref().filter(|_| self.is_paced).map(|_| group.pace);
+            let drives_nginx = self.is_paced && group.drives_nginx();
+            let (timing, was_worked_on, last_failure) = match old_entries.remove(&group.id) {
+                None => (Timing::new(pace, drives_nginx), false, None),
+                Some(old) => (old.timing.with_pace(pace, drives_nginx), old.was_worked_on, old.last_failure),
+            };
+            self.entries.push(Entry { group: Arc::clone(group), seats, timing, was_worked_on, last_failure });
+        }
+        if let Some(receipts) = &mut self.receipts {
+            receipts.set_groups(self.catalog.groups.iter().map(|group| &**group));
+        }
+        self.mark_all(now);
+    }
+
+    /// Marks every resource: after a resync, or to notice what others did to the files.
+    pub fn mark_all(&mut self, now: Instant) {
+        (0..self.catalog.members.len()).for_each(|position| self.mark(position, Urgency::Removal, now));
+    }
+
+    /// Marks every resource of a store.
+    pub fn mark_store(&mut self, store: usize, now: Instant) {
+        for position in 0..self.catalog.members.len() {
+            if self.catalog.store_at(position) == Some(store) {
+                self.mark(position, Urgency::Removal, now);
+            }
+        }
+    }
+
+    /// Takes the marks off all resources but one.
+    pub fn unmark_others(&mut self, name: &str) {
+        let kept = self.catalog.position(name);
+        for seat in self.entries.iter_mut().flat_map(|entry| &mut entry.seats) {
+            seat.mark.take_if(|_| Some(seat.position) != kept);
+        }
+    }
+
+    fn mark(&mut self, position: usize, urgency: Urgency, now: Instant) {
+        if let Some(seat) = self.seat(position) {
+            seat.mark = Some(Mark::Anything);
+        }
+        self.wake(position, urgency, now);
+    }
+
+    fn seat(&mut self, position: usize) -> Option<&mut Seat> {
+        let (entry, seat) = *self.places.get(position)?;
+        self.entries.get_mut(entry)?.seats.get_mut(seat)
+    }
+
+    /// Lets the group of a marked resource have its turn, if the resource can be rendered.
+    fn wake(&mut self, position: usize, urgency: Urgency, now: Instant) {
+        if !self.is_ready(position) {
+            return;
+        }
+        let Some((entry, _)) = self.places.get(position) else { return };
+        if let Some(entry) = self.entries.get_mut(*entry) {
+            entry.timing.changed(urgency, now);
+        }
+    }
+
+    /// Returns whether the store has said what it has of the keys that a resource sees.
+    fn is_ready(&self, position: usize) -> bool {
+        let Some(member) = self.catalog.members.get(position) else { return false };
+        let ranges = &member.resource.ranges;
+        let known = self.store_of(position).and_then(|store| store.known.as_ref());
+        ranges.is_empty() || known.is_some_and(|known| known.covers(ranges))
+    }
+
+    /// Returns the resources that cannot be rendered, because their store has said nothing yet of their keys.
+    pub fn not_ready(&self) -> impl Iterator<Item = &Arc<Resource>> {
+        let members = self.catalog.members.iter().enumerate();
+        members.filter(|(position, _)| !self.is_ready(*position)).map(|(_, member)| &member.resource)
+    }
+
+    fn store_of(&self, position: usize) -> Option<&KnownStore> {
+        self.stores.get(self.catalog.store_at(position)?)
+    }
+
+    /// Applies an event of the store at this position to its tree, and marks the resources that read what has changed.
+    pub fn take_event(&mut self, store_position: usize, event: Event, now: Instant) {
+        let Some(store) = self.stores.get_mut(store_position) else { return };
+        let mut added = BTreeSet::new();
+        let mut has_new_ranges = false;
+        let changed = match event {
+            Event::Snapshot { revision, ranges, entries } => {
+                let tree = Tree::from_entries(revision, entries);
+                let changed = store.tree.changed_paths(&tree);
+                added.extend(changed.iter().filter(|key| store.tree.get(key.as_str()).is_none()).cloned());
+                store.tree = tree;
+                has_new_ranges = store.known.as_ref() != Some(&ranges);
+                store.known = Some(ranges);
+                changed
+            }
+            Event::Changes { revision, puts, deletes } => {
+                let new = puts.iter().map(|(key, _)| key).filter(|key| store.tree.get(key.as_str()).is_none());
+                added.extend(new.cloned());
+                store.tree.advance(revision, puts, deletes)
+            }
+            Event::Lost { .. } | Event::Regained => return,
+        };
+        let revision = store.tree.revision();
+        if has_new_ranges {
+            self.mark_marked(now);
+        }
+        self.mark_readers(store_position, revision, &changed, &added, now);
+    }
+
+    /// Gives resources another chance that could not be rendered because their keys were not known.
+    fn mark_marked(&mut self, now: Instant) {
+        let seats = self.entries.iter().flat_map(|entry| &entry.seats);
+        let marked: Vec<usize> = seats.filter(|seat| seat.mark.is_some()).map(|seat| seat.position).collect();
+        marked.into_iter().for_each(|position| self.mark(position, Urgency::Removal, now));
+    }
+
+    /// Marks the resources that read one of these keys of a store, and wakes their groups.
+    fn mark_readers(&mut self, store: usize, revision: Revision, changed: &[Key], added: &BTreeSet<Key>, now: Instant) {
+        let catalog = Arc::clone(&self.catalog);
+        let mut touched: BTreeMap<usize, Urgency> = BTreeMap::new();
+        for key in changed {
+            let urgency = if added.contains(key) { Urgency::Addition } else { Urgency::Removal };
+            let of_store = |reader: &usize| catalog.store_at(*reader) == Some(store);
+            for position in catalog.readers.of(key.as_str()).filter(of_store) {
+                let known = touched.entry(position).or_insert(urgency);
+                *known = (*known).min(urgency);
+                if let Some(seat) = self.seat(position) {
+                    Mark::add(&mut seat.mark, key);
+                }
+                let receipts = self.receipts.as_mut().filter(|_| !receipt::is_receipt(key.as_str()));
+                if let (Some(receipts), Some(member)) = (receipts, catalog.members.get(position)) {
+                    receipts.touched(member.resource.name(), revision);
+                }
+            }
+        }
+        for (position, urgency) in touched {
+            self.wake(position, urgency, now);
+        }
+    }
+
+    /// Hands out a pass for each group whose time has come.
+    pub fn hand_out(&mut self, now: Instant) -> Vec<Pass> {
+        self.mark_lapsed(now);
+        (0..self.entries.len()).filter_map(|entry| self.hand_out_if_due(entry, now)).collect()
+    }
+
+    /// Hands out a pass for the first group whose time has come, in the order of the files of conf.d.
+    pub fn hand_out_first(&mut self, now: Instant) -> Option<Pass> {
+        self.mark_lapsed(now);
+        (0..self.entries.len()).find_map(|entry| self.hand_out_if_due(entry, now))
+    }
+
+    /// Marks resources whose hold or whose waiting for keys is over.
+    fn mark_lapsed(&mut self, now: Instant) {
+        let mut lapsed = Vec::new();
+        for seat in self.entries.iter_mut().flat_map(|entry| &mut entry.seats) {
+            if seat.wake_at.take_if(|at| *at <= now).is_some() {
+                lapsed.push(seat.position);
+            }
+        }
+        lapsed.into_iter().for_each(|position| self.mark(position, Urgency::Removal, now));
+    }
+
+    fn hand_out_if_due(&mut self, entry_position: usize, now: Instant) -> Option<Pass> {
+        let entry = self.entries.get(entry_position)?;
+        if entry.due_at(self.load).is_none_or(|at| at > now) {
+            return None;
+        }
+        let ready: Vec<bool> = entry.seats.iter().map(|seat| self.is_ready(seat.position)).collect();
+        let trees: Vec<Tree> = entry.seats.iter().map(|seat| self.tree_at(seat.position)).collect();
+        let revision = trees.first().map(Tree::revision).unwrap_or_default();
+        let entry = self.entries.get_mut(entry_position)?;
+        entry.timing.start();
+        let mut resources = Vec::with_capacity(entry.seats.len());
+        for ((seat, is_ready), tree) in entry.seats.iter_mut().zip(ready).zip(trees) {
+            let member = self.catalog.members.get(seat.position)?.clone();
+            let mark = if is_ready { seat.mark.take() } else { None };
+            if let Some(receipts) = self.receipts.as_mut().filter(|_| mark.is_some()) {
+                receipts.rendering(member.resource.name(), tree.revision());
+            }
+            seat.wake_at = None;
+            resources.push(InHand { member, tree, mark, state: seat.state.take()? });
+        }
+        let group = Arc::clone(&entry.group);
+        Some(Pass::new(Arc::clone(&self.terms), Arc::clone(&self.claims), group, revision, resources))
+    }
+
+    fn tree_at(&self, position: usize) -> Tree {
+        self.store_of(position).map(|store| store.tree.clone()).unwrap_or_default()
+    }
+
+    /// Takes back what a pass had, and plans another try for what did not come true. `jitter` in 0..1 spreads retries. Returns
+    /// how often in a row the group has failed in this way before.
+    pub fn take_back(&mut self, returned: &mut Returned, now: Instant, jitter: f64) -> u32 {
+        for (resource, state) in returned.resources.drain(..) {
+            let Some(position) = self.catalog.position(resource.name()) else { continue };
+            let current = self.catalog.members.get(position).map(|member| Arc::clone(&member.resource));
+            let (Some(current), Some(seat)) = (current, self.seat(position)) else { continue };
+            if seat.state.is_none() {
+                let is_same = Arc::ptr_eq(&current, &resource);
+                let state = if is_same { state } else { state.carried_over(&resource, &current) };
+                seat.wake_at = state.wake_at();
+                seat.state = Some(state);
+            }
+        }
+        for name in &returned.findings.again {
+            if let Some(seat) = self.catalog.position(name).and_then(|position| self.seat(position)) {
+                seat.mark = Some(Mark::Anything);
+            }
+        }
+        let report = &returned.report;
+        let Some(entry) = self.entry_of(&returned.group) else { return 0 };
+        entry.was_worked_on = true;
+        let left = if report.needs_another_try() { Left::Failed } else { Left::Settled };
+        entry.timing.finished(now, report.reload_ran, left, jitter);
+        entry.repeated(report)
+    }
+
+    fn entry_of(&mut self, group: &Group) -> Option<&mut Entry> {
+        let place = |resource: &Arc<Resource>| self.places.get(self.catalog.position(resource.name())?);
+        // Most groups are where their first resource is now.
+        let first = group.resources.first().and_then(place).map(|(entry, _)| *entry);
+        let is_it = |entry: &usize| self.entries.get(*entry).is_some_and(|entry| entry.group.id == group.id);
+        let found = first.filter(is_it).or_else(|| (0..self.entries.len()).find(is_it))?;
+        self.entries.get_mut(found)
+    }
+
+    /// Takes the load of the nginx that is driven. Returns whether it has changed.
+    pub fn set_load(&mut self, load: Load) -> bool {
+        std::mem::replace(&mut self.load, load) != load
+    }
+
+    /// Returns when `hand_out` has something next.
+    pub fn wake_at(&self) -> Option<Instant> {
+        self.entries.iter().filter_map(|entry| entry.wake_at(self.load)).min()
+    }
+
+    /// Returns until when some resource waits for keys.
+    pub fn waits_until(&self) -> Option<Instant> {
+        let seats = self.entries.iter().flat_map(|entry| &entry.seats);
+        seats.filter_map(|seat| seat.state.as_ref()?.wait.until()).min()
+    }
+
+    /// Returns whether a change waits that no pass has taken up.
+    pub fn has_pending(&self) -> bool {
+        self.entries.iter().any(|entry| entry.timing.has_pending())
+    }
+
+    /// Returns whether every group has been worked on since the start, whatever came of it.
+    pub fn first_round_is_over(&self) -> bool {
+        self.entries.iter().all(|entry| entry.was_worked_on)
+    }
+}
+
+impl Entry {
+    /// Returns when its next pass is due; `None` while a pass has one of its resources.
+    fn due_at(&self, load: Load) -> Option<Instant> {
+        self.timing.due_at(load).filter(|_| self.seats.iter().all(|seat| seat.state.is_some()))
+    }
+
+    fn wake_at(&self, load: Load) -> Option<Instant> {
+        self.seats.iter().filter_map(|seat| seat.wake_at).chain(self.due_at(load)).min()
+    }
+
+    /// Counts equal failures in a row before this one.
+    fn repeated(&mut self, report: &Report) -> u32 {
+        let Some(failure) = report.first_failure() else {
+            self.last_failure = None;
+            return 0;
+        };
+        // Process ids and times differ each time.
+        let text = format!("{failure} {}", failure.output).replace(|c: char| c.is_ascii_digit(), "");
+        let count = match &self.last_failure {
+            Some((last, count)) if *last == text => count + 1,
+            _ => 0,
+        };
+        self.last_failure = Some((text, count));
+        count
+    }
+}
+
+#[cfg(test)]
+mod tests;

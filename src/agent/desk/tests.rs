@@ -1,0 +1,158 @@
+//! Events, catalogs and passes in every order that matters, without a store and without a file.
+
+use std::time::Duration;
+
+use super::*;
+use crate::agent::catalog::{Confdirs, load};
+use crate::agent::facts::WorldFacts;
+use crate::config::resource::Defaults;
+use crate::model::key::Value;
+use crate::render::Facts;
+
+/// A desk over a confdir of these resources: a name and further lines, each with keys below `/NAME`.
+fn catalog(folder: &std::path::Path, resources: &[(&str, &str)]) -> Arc<Catalog> {
+    let (conf_d, templates) = (folder.join("conf.d"), folder.join("templates"));
+    std::fs::remove_dir_all(&conf_d).ok();
+    std::fs::create_dir_all(&conf_d).unwrap();
+    std::fs::create_dir_all(&templates).unwrap();
+    std::fs::write(templates.join("x.tera"), "x\n").unwrap();
+    for (name, lines) in resources {
+        let dest = folder.join(name);
+        let text = format!("[template]\nsrc = 'x.tera'\ndest = '{}'\nkeys = ['/{name}']\n{lines}\n", dest.display());
+        std::fs::write(conf_d.join(format!("{name}.toml")), text).unwrap();
+    }
+    let confdirs = Confdirs { folders: vec![folder.to_owned()], defaults: Defaults::default(), only: None };
+    let facts: Arc<dyn Facts> = Arc::new(WorldFacts::new("nginx".into()));
+    let catalog = load(&confdirs, &facts, None);
+    assert!(catalog.problems.is_empty(), "{}", catalog.problems);
+    Arc::new(catalog)
+}
+
+const RELOADS: &str = "reload_cmd = 'true'";
+
+fn snapshot(catalog: &Catalog, revision: i64, keys: &[&str]) -> Event {
+    let entries = keys.iter().map(|key| (Key::from(*key), Value::from("v"))).collect();
+    Event::Snapshot { revision: Revision(revision), ranges: catalog.stores[0].ranges.clone(), entries }
+}
+
+fn put(revision: i64, key: &str) -> Event {
+    Event::Changes {
+        revision: Revision(revision),
+        puts: vec![(Key::from(key), Value::from(format!("{revision}").as_str()))],
+        deletes: Vec::new(),
+    }
+}
+
+/// The passes handed out, as `NAME@REVISION`, with `*` behind a name that is marked.
+fn names(passes: &[Pass]) -> Vec<String> {
+    let resource = |in_hand: &InHand| {
+        let mark = if in_hand.mark.is_some() { "*" } else { "" };
+        format!("{}{mark}@{}", in_hand.member.resource.id, in_hand.tree.revision())
+    };
+    passes.iter().map(|pass| pass.resources.iter().map(resource).collect::<Vec<_>>().join("+")).collect()
+}
+
+/// What a pass brings back that did not have to do anything.
+fn returned(pass: Pass, change: impl FnOnce(Report) -> Report) -> Returned {
+    let report = change(Report::unchanged(pass.revision));
+    pass.end(report)
+}
+
+struct Office {
+    desk: Desk,
+    now: Instant,
+    _folder: tempfile::TempDir,
+    path: std::path::PathBuf,
+}
+
+impl Office {
+    fn open(resources: &[(&str, &str)]) -> Office {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_owned();
+        let now = Instant::now();
+        let desk = Desk::new(Arc::default(), catalog(&path, resources), true, now);
+        Office { desk, now, _folder: folder, path }
+    }
+
+    fn take(&mut self, event: Event) {
+        self.desk.take_event(0, event, self.now);
+    }
+
+    /// The first snapshot, and the debounce after it.
+    fn take_snapshot(&mut self, revision: i64, keys: &[&str]) {
+        let event = snapshot(&self.desk.catalog().clone(), revision, keys);
+        self.take(event);
+        self.now += Duration::from_millis(100);
+    }
+
+    fn hand_out(&mut self) -> Vec<Pass> {
+        self.desk.hand_out(self.now)
+    }
+
+    fn end(&mut self, pass: Pass) {
+        self.desk.take_back(&mut returned(pass, |report| report), self.now, 0.5);
+    }
+}
+
+#[test]
+fn nothing_is_handed_out_before_its_keys_are_known() {
+    let mut office = Office::open(&[("a", "")]);
+    assert_eq!(names(&office.hand_out()), [""; 0]);
+    assert_eq!(office.desk.not_ready().count(), 1);
+    office.take_snapshot(5, &["/a/1"]);
+    assert_eq!(names(&office.hand_out()), ["a.toml*@5"]);
+    assert_eq!(names(&office.hand_out()), [""; 0], "it is out");
+}
+
+#[test]
+fn groups_do_not_hold_each_other_up_and_a_change_waits_for_its_own_pass() {
+    let mut office = Office::open(&[("a", RELOADS), ("b", "")]);
+    office.take_snapshot(1, &["/a/1", "/b/1"]);
+    let mut passes = office.hand_out();
+    assert_eq!(names(&passes), ["a.toml*@1", "b.toml*@1"]);
+    office.take(put(2, "/a/1"));
+    office.take(put(3, "/b/1"));
+    assert_eq!(names(&office.hand_out()), [""; 0]);
+    office.end(passes.pop().unwrap());
+    let b = office.hand_out();
+    assert_eq!(names(&b), ["b.toml*@3"], "a is still out");
+    let reloaded = |report| Report { reload_ran: true, ..report };
+    office.desk.take_back(&mut returned(passes.pop().unwrap(), reloaded), office.now, 0.5);
+    assert_eq!(names(&office.hand_out()), [""; 0], "the reload was just now");
+    assert_eq!(office.desk.wake_at(), Some(office.now + Duration::from_secs(1)));
+    office.now += Duration::from_secs(1);
+    assert_eq!(names(&office.hand_out()), ["a.toml*@3"]);
+}
+
+#[test]
+fn what_drops_out_is_rendered_again_with_the_next_pass() {
+    let mut office = Office::open(&[("a", RELOADS), ("b", RELOADS)]);
+    office.take_snapshot(1, &["/a/1", "/b/1"]);
+    let pass = office.hand_out().remove(0);
+    assert_eq!(names(std::slice::from_ref(&pass)), ["a.toml*@1+b.toml*@1"]);
+    let failure = crate::model::report::StepFailure::new(crate::model::report::Stage::Render, "no 1");
+    let dropped = |report| Report { dropped: vec![("a.toml".into(), failure.clone())], ..report };
+    assert_eq!(office.desk.take_back(&mut returned(pass, dropped), office.now, 0.0), 0);
+    assert_eq!(office.desk.wake_at(), Some(office.now + Duration::from_secs(1)), "the first backoff");
+    office.now += Duration::from_secs(1);
+    let pass = office.hand_out().remove(0);
+    assert_eq!(names(std::slice::from_ref(&pass)), ["a.toml*@1+b.toml@1"]);
+    assert_eq!(office.desk.take_back(&mut returned(pass, dropped), office.now, 0.0), 1, "in the same way");
+}
+
+#[test]
+fn a_new_catalog_keeps_timing_and_waits_for_a_pass_that_has_the_resource() {
+    let mut office = Office::open(&[("a", RELOADS), ("b", "")]);
+    office.take_snapshot(1, &["/a/1", "/b/1"]);
+    let mut passes = office.hand_out();
+    // `a` changes its commands, and with them its group; `b` goes.
+    let changed = catalog(&office.path, &[("a", "reload_cmd = 'exit 0'"), ("c", "")]);
+    office.desk.set_catalog(changed, office.now);
+    office.take_snapshot(2, &["/a/1", "/c/1"]);
+    assert_eq!(names(&office.hand_out()), ["c.toml*@2"], "the old pass still has a");
+    assert!(!office.desk.first_round_is_over());
+    office.end(passes.pop().unwrap());
+    assert_eq!(names(&office.hand_out()), [""; 0]);
+    office.end(passes.pop().unwrap());
+    assert_eq!(names(&office.hand_out()), ["a.toml*@2"]);
+}

@@ -1,0 +1,337 @@
+//! Following: the loop that waits for the next thing to happen, whatever it is, until a signal ends it or the supervised
+//! command has ended.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::net::TcpListener;
+
+use crate::model::event::Event;
+use crate::model::store::StoreSettings;
+use crate::render::Facts;
+use crate::world::child::{Ended, StartError};
+use crate::world::folder_watch::FolderWatch;
+use crate::world::signals::Signals;
+use crate::world::{clock, terminal};
+
+use super::catalog::{self, Catalog, Confdirs};
+use super::pass::Returned;
+use super::receipt_key::{ReceiptKey, ReceiptPlan};
+use super::reporting::{self, Manager};
+use super::run::{Agent, Outlook, heal, log_problems};
+use super::stores::Stores;
+use super::supervision::{SignalMeaning, meaning};
+use super::supervisor::{CommandPlan, Supervisor};
+
+/// The inputs of following.
+pub struct FollowPlan {
+    /// Terms and observers of the passes.
+    pub outlook: Outlook,
+    /// Where conf.d and templates are.
+    pub confdirs: Confdirs,
+    /// Facts that templates can query.
+    pub facts: Arc<dyn Facts>,
+    /// Where keys come from.
+    pub store: StoreSettings,
+    /// When everything is read again.
+    pub follow: Follow,
+    /// The listener of the status pages.
+    pub listener: Option<TcpListener>,
+    /// As whom to publish how far the agent has come.
+    pub receipt: Option<ReceiptPlan>,
+    /// A command to start after the first round, and to supervise.
+    pub command: Option<CommandPlan>,
+    /// How long running passes may take to end when the agent stops.
+    pub shutdown_timeout: Duration,
+}
+
+/// When everything is read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follow {
+    /// Watches the store and the folders; if there is a pause, also reads everything again that often.
+    Watch(Option<Duration>),
+    /// Reads everything again that often.
+    Interval(Duration),
+}
+
+/// Why following has ended.
+#[derive(Debug)]
+pub enum Stopped {
+    /// A signal asked for it.
+    Asked,
+    /// The supervised command has ended, by itself or with us.
+    CommandEnded(Ended),
+    /// The command could not be started.
+    CommandNotStarted(StartError),
+    /// The store's task has ended by itself, which it never should.
+    StoreEnded,
+}
+
+/// A reason for the loop to wake up.
+enum Wake {
+    Store(usize, Option<Event>),
+    Returned(Vec<Returned>),
+    FoldersChanged,
+    Signal(Signal),
+    CommandEnded(Ended),
+    Due,
+    Resync,
+}
+
+/// Why the loop ends, and the signal that ends the supervised command.
+type End = (Stopped, Option<Signal>);
+
+/// Everything that can wake the loop, and what acts on it.
+struct Following {
+    agent: Agent,
+    /// Where conf.d and templates are, and the facts that templates can query.
+    confdirs: (Confdirs, Arc<dyn Facts>),
+    stores: Stores,
+    /// The folders of conf.d and templates; `None` if they are read at intervals only.
+    folders: Option<FolderWatch>,
+    ticker: Option<tokio::time::Interval>,
+    signals: Signals,
+    on_terminal: bool,
+    command: Supervisor,
+    manager: Manager,
+    receipt_key: Option<ReceiptKey>,
+}
+
+/// Applies, and goes on until a signal says stop or the supervised command has ended.
+pub async fn follow(mut plan: FollowPlan) -> Stopped {
+    let shutdown_timeout = plan.shutdown_timeout;
+    let board = plan.outlook.board.clone();
+    let _pages = plan.listener.take().map(|listener| reporting::serve(listener, board, plan.store.clone()));
+    let mut following = Following::start(plan).await;
+    let (stopped, signal) = loop {
+        if let Err(error) = following.act() {
+            tracing::error!("{error}: {}", error.source);
+            break (Stopped::CommandNotStarted(error), None);
+        }
+        let wake = following.next_wake().await;
+        if let ControlFlow::Break(end) = following.handle(wake) {
+            break end;
+        }
+    };
+    following.stop(stopped, signal, shutdown_timeout).await
+}
+
+impl Following {
+    async fn start(plan: FollowPlan) -> Following {
+        let FollowPlan { outlook, confdirs, facts, store, follow, receipt, command, .. } = plan;
+        let mut catalog = catalog::load(&confdirs, &facts, None);
+        let watches = matches!(follow, Follow::Watch(_));
+        let mut folders = watches.then(|| FolderWatch::start(Duration::from_millis(100)));
+        if folders.as_mut().is_some_and(|folders| folders.set(&catalog.watched)) {
+            catalog = catalog::load(&confdirs, &facts, None);
+        }
+        log_problems(&catalog.problems, catalog.members.len());
+        let context = Arc::clone(&outlook.terms.context);
+        if outlook.terms.apply() {
+            heal(&context, &catalog).await;
+        }
+        let signals = if command.is_some() { Signals::listen_for_child() } else { Signals::listen() };
+        let command = Supervisor::new(command);
+        context.expect_nginx_to_start(command.is_awaited());
+        let mut stores = Stores::new(store, watches);
+        stores.set(&catalog.stores);
+        let ticker = match follow {
+            Follow::Watch(None) => None,
+            Follow::Watch(Some(pause)) | Follow::Interval(pause) => Some(ticker(pause)),
+        };
+        let mut agent = Agent::new(outlook, Arc::new(catalog), true);
+        let receipt_key = match receipt {
+            Some(receipt) => Some(ReceiptKey::start(receipt, &mut agent).await),
+            None => None,
+        };
+        Following {
+            agent,
+            confdirs: (confdirs, facts),
+            stores,
+            folders,
+            ticker,
+            signals,
+            on_terminal: terminal::reads_from_terminal(),
+            command,
+            manager: Manager::new(),
+            receipt_key,
+        }
+    }
+
+    /// Does everything whose time has come.
+    fn act(&mut self) -> Result<(), StartError> {
+        self.agent.start_due();
+        if let Some(receipt_key) = &mut self.receipt_key {
+            receipt_key.publish(&mut self.agent);
+        }
+        self.command.turn(&self.agent, clock::now())?;
+        let is_settled = !self.stores.awaits_resync() && self.agent.is_settled();
+        self.manager.turn(&self.agent.outlook.board, is_settled);
+        Ok(())
+    }
+
+    /// Waits for the next thing to happen.
+    async fn next_wake(&mut self) -> Wake {
+        let due = [self.agent.wake_at(), self.command.wake_at(clock::now()), self.manager.wake_at()];
+        let due = due.into_iter().flatten().min();
+        tokio::select! {
+            biased;
+            signal = self.signals.next() => Wake::Signal(signal),
+            ended = self.command.ended() => Wake::CommandEnded(ended),
+            Some(returned) = self.agent.crew.next() => Wake::Returned(returned),
+            (position, event) = self.stores.next() => Wake::Store(position, event),
+            () = folders_changed(&mut self.folders) => Wake::FoldersChanged,
+            () = clock::sleep_until(due) => Wake::Due,
+            () = tick(&mut self.ticker) => Wake::Resync,
+        }
+    }
+
+    /// Takes what has happened to those whom it concerns.
+    fn handle(&mut self, wake: Wake) -> ControlFlow<End> {
+        match wake {
+            Wake::Due => {}
+            Wake::Returned(returned) => self.take_back(returned),
+            Wake::Store(position, Some(event)) => self.take_event(position, event),
+            Wake::Store(_, None) => {
+                tracing::error!("the store's task has ended, which it never should; stopping");
+                return ControlFlow::Break((Stopped::StoreEnded, Some(Signal::SIGTERM)));
+            }
+            Wake::FoldersChanged => self.read_again("files have changed"),
+            Wake::CommandEnded(ended) => return ControlFlow::Break((Stopped::CommandEnded(ended), None)),
+            Wake::Signal(signal) => return self.take_signal(signal),
+            Wake::Resync => {
+                if self.folders.is_none() {
+                    self.read_again("interval");
+                }
+                self.resync();
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn take_signal(&mut self, signal: Signal) -> ControlFlow<End> {
+        let (request, hand_on) = meaning(signal, self.on_terminal);
+        self.command.hand_on(signal, hand_on);
+        match request {
+            SignalMeaning::None => {}
+            SignalMeaning::Stop => {
+                tracing::info!("stopping");
+                return ControlFlow::Break((Stopped::Asked, Some(signal)));
+            }
+            SignalMeaning::Reload => {
+                self.manager.reload();
+                self.read_again("SIGHUP");
+                self.resync();
+            }
+            SignalMeaning::Resync => self.resync(),
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn take_event(&mut self, position: usize, event: Event) {
+        let answers_resync = self.stores.note(position, &event);
+        self.agent.take_event(position, event);
+        // Everything is rendered again, changed or not.
+        if answers_resync {
+            self.agent.desk.mark_store(position, clock::now());
+        }
+    }
+
+    fn take_back(&mut self, returned: Vec<Returned>) {
+        for returned in returned {
+            self.agent.take_back(returned);
+        }
+    }
+
+    /// Reads conf.d and templates again; what is broken keeps its last good form.
+    fn read_again(&mut self, reason: &str) {
+        let current = Arc::clone(self.agent.desk.catalog());
+        let (confdirs, facts) = &self.confdirs;
+        let load = || catalog::load(confdirs, facts, Some(&current));
+        let mut catalog = load();
+        if self.folders.as_mut().is_some_and(|folders| folders.set(&catalog.watched)) {
+            catalog = load();
+        }
+        if catalog.same_as(&current) {
+            return;
+        }
+        tracing::info!(resources = catalog.members.len(), "read conf.d and templates again: {reason}");
+        log_problems(&catalog.problems, catalog.members.len());
+        log_gone(&current, &catalog);
+        self.stores.set(&catalog.stores);
+        self.agent.adopt(Arc::new(catalog));
+    }
+
+    fn resync(&mut self) {
+        self.agent.outlook.board.with(|board| board.store.asked(clock::now()));
+        for idle in self.stores.resync() {
+            self.agent.desk.mark_store(idle, clock::now());
+        }
+    }
+
+    /// Lets running passes end, then the supervised command, and removes the receipt.
+    async fn stop(mut self, stopped: Stopped, signal: Option<Signal>, timeout: Duration) -> Stopped {
+        self.agent.outlook.board.with(|board| board.stopping = true);
+        self.manager.turn(&self.agent.outlook.board, false);
+        self.drain(timeout).await;
+        let ended = match signal {
+            Some(signal) => self.command.stop(signal).await,
+            None => None,
+        };
+        // Until nginx has ended, backends are in use and the receipt says so.
+        if let Some(receipt_key) = self.receipt_key {
+            receipt_key.stop().await;
+        }
+        match (stopped, ended) {
+            (Stopped::Asked, Some(ended)) => Stopped::CommandEnded(ended),
+            (stopped, _) => stopped,
+        }
+    }
+
+    /// Waits until no pass is applying any more. Passes that only render are not waited for.
+    async fn drain(&mut self, timeout: Duration) {
+        let deadline = tokio::time::Instant::now() + timeout;
+        while self.agent.outlook.terms.is_applying() {
+            match tokio::time::timeout_at(deadline, self.agent.crew.next()).await {
+                Ok(Some(returned)) => self.take_back(returned),
+                Ok(None) => return,
+                Err(_) => {
+                    tracing::error!("a transaction did not end within {timeout:?}; the next start puts it right");
+                    break;
+                }
+            }
+        }
+        self.agent.crew.stop();
+    }
+}
+
+fn log_gone(old: &Catalog, new: &Catalog) {
+    for gone in old.members.iter().filter(|old| new.member(old.resource.name()).is_none()) {
+        let dest = gone.resource.dest.display();
+        tracing::warn!(resource = %gone.resource.id, "the resource is gone; its file `{dest}` stays as it is");
+    }
+}
+
+async fn folders_changed(folders: &mut Option<FolderWatch>) {
+    match folders {
+        Some(folders) => folders.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn ticker(pause: Duration) -> tokio::time::Interval {
+    let mut ticker = tokio::time::interval_at(tokio::time::Instant::now() + pause, pause);
+    ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    ticker
+}
+
+async fn tick(ticker: &mut Option<tokio::time::Interval>) {
+    match ticker {
+        Some(ticker) => {
+            ticker.tick().await;
+        }
+        None => std::future::pending().await,
+    }
+}

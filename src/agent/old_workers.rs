@@ -1,0 +1,68 @@
+//! nginx's old workers and their consequences: which reloads have drained, and how far apart reloads are kept while old
+//! workers pile up.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use crate::model::process::Process;
+use crate::model::report::Report;
+use crate::status::{Shared, events};
+use crate::world::nginx_process;
+
+use super::desk::Desk;
+use super::governor;
+use super::reloads::{Drained, Reloads};
+
+/// The old workers of the nginx that is driven.
+#[derive(Default)]
+pub(super) struct OldWorkers {
+    reloads: Reloads,
+}
+
+impl OldWorkers {
+    /// Records workers that were leaving before any reload of ours.
+    pub(super) fn add_earlier(&mut self, leaving: BTreeSet<Process>, now: Instant) {
+        self.reloads.add_earlier(leaving, now);
+    }
+
+    /// Records the workers that the reload of a pass has left behind.
+    pub(super) fn add(&mut self, report: &Report, board: &Shared, now: Instant) {
+        if let Some(drained) = self.reloads.add(report, now) {
+            record(&drained, board);
+        }
+    }
+
+    /// Reports which reloads have drained, and spreads further ones while old workers pile up.
+    pub(super) fn look(&mut self, desk: &mut Desk, board: &Shared, now: Instant) {
+        for drained in self.reloads.look(now, nginx_process::is_alive) {
+            // Those that were leaving before any reload of ours belong to no change that we know.
+            if !drained.resources.is_empty() {
+                record(&drained, board);
+            }
+        }
+        if let Some(receipts) = &mut desk.receipts {
+            receipts.look(&self.reloads);
+        }
+        let (leaving, serving) = (self.reloads.leaving().len(), self.reloads.serving());
+        board.with(|board| board.workers(leaving, serving));
+        let load = governor::load(leaving, serving);
+        if desk.set_load(load) {
+            events::spread(load.stretch(), leaving);
+        }
+    }
+
+    /// Returns when to look next.
+    pub(super) fn wake_at(&self) -> Option<Instant> {
+        self.reloads.wake_at()
+    }
+
+    /// Returns the account of reloads and their old workers.
+    pub(super) fn reloads(&self) -> &Reloads {
+        &self.reloads
+    }
+}
+
+fn record(drained: &Drained, board: &Shared) {
+    events::drained(&drained.resources, drained.revision, drained.after);
+    board.with(|board| board.drained(drained.after));
+}

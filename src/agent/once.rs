@@ -1,0 +1,145 @@
+//! One round: reads every store once, lets every group have its pass, and ends. `-onetime` applies; `-noop`, `diff` and
+//! `render` do the same with another last step.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::apply::group::Group;
+use crate::model::event::Event;
+use crate::model::key::Revision;
+use crate::model::note::Note;
+use crate::model::problem::Problems;
+use crate::model::report::Report;
+use crate::model::resource::Resource;
+use crate::model::store::StoreSettings;
+use crate::model::tree::Tree;
+use crate::world::clock;
+use crate::world::signals::Signals;
+
+use super::catalog::{Catalog, Member};
+use super::mark::Mark;
+use super::pass::{InHand, LastStep, MockData, Pass, Terms};
+use super::run::{Agent, Outlook, PassEnd, heal, log_problems};
+use super::state::ResourceState;
+use super::stores::Stores;
+use super::supervision::{SignalMeaning, meaning};
+
+/// The inputs of one round.
+pub struct OncePlan {
+    /// Terms and observers of the passes.
+    pub outlook: Outlook,
+    /// Where keys come from.
+    pub store: StoreSettings,
+    /// How long to wait for all stores together.
+    pub store_timeout: Duration,
+    /// The first failure ends the round.
+    pub fail_fast: bool,
+    /// Only this resource of the catalog.
+    pub only: Option<Arc<str>>,
+}
+
+/// The result of a round.
+#[derive(Debug, Default)]
+pub struct Round {
+    /// One report for each group that was worked on.
+    pub reports: Vec<Report>,
+    /// Further things that people should know.
+    pub notes: Vec<Note>,
+    /// Problems in conf.d and templates.
+    pub problems: Problems,
+    /// Why there was no snapshot of a store.
+    pub store_problems: Vec<String>,
+    /// Resources that were left out because their store could not be read.
+    pub left_out: Vec<Arc<str>>,
+    /// A signal ended it early.
+    pub interrupted: bool,
+}
+
+/// Reads the stores once and lets every group have its pass.
+pub async fn once(plan: OncePlan, catalog: Arc<Catalog>) -> Round {
+    let applies = plan.outlook.terms.apply();
+    if plan.outlook.logs {
+        log_problems(&catalog.problems, catalog.members.len());
+    }
+    if applies {
+        heal(&plan.outlook.terms.context, &catalog).await;
+    }
+    let mut round = Round { problems: catalog.problems.clone(), ..Round::default() };
+    let mut signals = Signals::listen();
+    if plan.fail_fast && !round.problems.is_empty() {
+        return round;
+    }
+    let mut agent = Agent::new(plan.outlook, Arc::clone(&catalog), false);
+    let is_wanted = |member: &&Member| plan.only.as_ref().is_none_or(|only| only == member.resource.name());
+    let mut stores = Stores::new(plan.store, false);
+    stores.set(&catalog.stores_of(catalog.members.iter().filter(is_wanted)));
+    for (position, snapshot) in stores.first_snapshots(plan.store_timeout).await {
+        match snapshot {
+            Ok(snapshot) => agent.take_event(position, snapshot),
+            Err(problem) => round.store_problems.push(problem),
+        }
+    }
+    if let Some(only) = &plan.only {
+        agent.desk.unmark_others(only);
+    }
+    let wanted = |name: &Arc<str>| plan.only.as_ref().is_none_or(|only| only == name);
+    round.left_out.extend(agent.desk.not_ready().map(|resource| Arc::clone(resource.name())).filter(wanted));
+    loop {
+        let is_over =
+            plan.fail_fast && (!round.store_problems.is_empty() || round.reports.iter().any(Report::has_failed));
+        if !round.interrupted && !is_over {
+            match plan.fail_fast {
+                false => agent.start_due(),
+                true if agent.crew.is_busy() => {}
+                true => agent.start_first(),
+            }
+        }
+        tokio::select! {
+            biased;
+            returned = agent.crew.next() => match returned {
+                None => {
+                    let waits = agent.desk.waits_until().filter(|_| !round.interrupted && !is_over);
+                    let Some(until) = waits else { return round };
+                    tokio::select! {
+                        snapshots = look_again(&mut stores, until) => {
+                            snapshots.into_iter().for_each(|(position, event)| agent.take_event(position, event));
+                        }
+                        signal = signals.next() => round.interrupted |= meaning(signal, false).0 == SignalMeaning::Stop,
+                    }
+                }
+                Some(returned) => returned.into_iter().for_each(|returned| round.take(agent.take_back(returned))),
+            },
+            signal = signals.next() => round.interrupted |= meaning(signal, false).0 == SignalMeaning::Stop,
+        }
+    }
+}
+
+impl Round {
+    fn take(&mut self, ended: PassEnd) {
+        self.reports.push(ended.report);
+        self.notes.extend(ended.notes);
+    }
+}
+
+/// Reads the stores again a moment later, for a resource that waits for its keys until then.
+async fn look_again(stores: &mut Stores, until: Instant) -> Vec<(usize, Event)> {
+    const PAUSE: Duration = Duration::from_secs(1);
+    clock::sleep_until(Some(until.min(clock::now() + PAUSE))).await;
+    stores.resync();
+    let snapshots = stores.first_snapshots(until.saturating_duration_since(clock::now())).await;
+    snapshots.into_iter().filter_map(|(position, snapshot)| Some((position, snapshot.ok()?))).collect()
+}
+
+/// Renders every resource with this data and no store, and returns the report of each group.
+pub fn mock(catalog: &Arc<Catalog>, data: MockData) -> Vec<Report> {
+    let terms = Arc::new(Terms::new(Arc::default(), LastStep::Mock(data), false));
+    let in_hand = |resource: &Arc<Resource>| {
+        let member = catalog.member(resource.name())?.clone();
+        Some(InHand { member, tree: Tree::default(), mark: Some(Mark::Anything), state: ResourceState::default() })
+    };
+    let pass = |group: &Arc<Group>| {
+        let resources = group.resources.iter().filter_map(in_hand).collect();
+        Pass::new(Arc::clone(&terms), Arc::default(), Arc::clone(group), Revision::default(), resources)
+    };
+    catalog.groups.iter().map(pass).map(|pass| pass.rehearse().report).collect()
+}

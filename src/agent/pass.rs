@@ -1,0 +1,186 @@
+//! One pass over one group: renders what is marked, asks the guards, and does the last step: apply, preview, or show.
+//! Takes the group's state and the trees by value and brings the state back with a report. Knows no loop, and logs nothing.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::apply::group::Group;
+use crate::apply::transaction::{self, Request};
+use crate::model::key::Revision;
+use crate::model::note::Note;
+use crate::model::report::{Outcome, Rendered, Report};
+use crate::model::resource::Resource;
+use crate::model::tree::Tree;
+use crate::world::clock;
+
+use super::catalog::Member;
+use super::claims::Claims;
+use super::mark::Mark;
+use super::state::ResourceState;
+
+mod instances;
+mod prepare;
+mod render;
+mod terms;
+
+pub use prepare::Findings;
+pub use render::{MockData, view};
+pub use terms::{LastStep, Shown, Terms};
+
+use prepare::{Preparation, Work};
+use terms::Applying;
+
+/// A resource of the group, with its state.
+pub struct InHand {
+    /// The resource and its templates.
+    pub member: Member,
+    /// The state of its store.
+    pub tree: Tree,
+    /// Why to render it; `None` leaves it as it is.
+    pub mark: Option<Mark>,
+    /// Its state between passes.
+    pub state: ResourceState,
+}
+
+/// One pass.
+pub struct Pass {
+    /// Terms that all passes of the run share.
+    pub terms: Arc<Terms>,
+    /// Who has which file.
+    pub claims: Arc<Claims>,
+    /// The group.
+    pub group: Arc<Group>,
+    /// The store revision that it is rendered at: that of its first resource's store.
+    pub revision: Revision,
+    /// All resources of the group.
+    pub resources: Vec<InHand>,
+    work: Work,
+    findings: Findings,
+    applying: Option<Applying>,
+}
+
+/// The result of a pass.
+pub struct Returned {
+    /// The group.
+    pub group: Arc<Group>,
+    /// The resources of the group, each with its state.
+    pub resources: Vec<(Arc<Resource>, ResourceState)>,
+    /// The report.
+    pub report: Report,
+    /// Findings besides the report.
+    pub findings: Findings,
+    _applying: Option<Applying>,
+}
+
+impl Pass {
+    /// Returns a pass over these resources, which are all of the group's.
+    pub fn new(
+        terms: Arc<Terms>,
+        claims: Arc<Claims>,
+        group: Arc<Group>,
+        revision: Revision,
+        resources: Vec<InHand>,
+    ) -> Pass {
+        let (work, findings) = Default::default();
+        Pass { terms, claims, group, revision, resources, work, findings, applying: None }
+    }
+
+    /// Renders and decides. Afterwards it is known what has to be applied.
+    pub(super) fn prepare(&mut self) {
+        let (work, findings) = Default::default();
+        let (terms, claims, group) = (&*self.terms, &*self.claims, &*self.group);
+        let mut preparation = Preparation { terms, claims, group, work, findings };
+        for InHand { member, tree, mark, state } in &mut self.resources {
+            if let Some(mark) = mark.take() {
+                preparation.take_up(member, tree, state, &mark);
+            }
+        }
+        (self.work, self.findings) = preparation.end();
+    }
+
+    /// Returns whether a transaction has something to do. A reload may be owed for a file that is held: it looks.
+    fn has_something_to_apply(&self) -> bool {
+        let is_held = || self.resources.iter().any(|in_hand| !in_hand.state.held(&in_hand.member.resource).is_empty());
+        let holds = || self.terms.apply() && !self.group.is_lone() && is_held();
+        !self.work.rendered.is_empty() || !self.work.fleets.is_empty() || holds()
+    }
+
+    /// Takes what a lone resource has to write; from then on the pass is applying.
+    pub(super) fn take_rendered(&mut self) -> Vec<Rendered> {
+        if !self.work.rendered.is_empty() {
+            self.applying = Some(Applying::begin(&self.terms));
+        }
+        std::mem::take(&mut self.work.rendered)
+    }
+
+    /// Does all of the pass but for what [`Pass::end`] does.
+    pub(super) async fn apply(&mut self) -> Report {
+        let dropped = std::mem::take(&mut self.work.dropped);
+        if !self.has_something_to_apply() {
+            return Report { dropped, ..Report::unchanged(self.revision) };
+        }
+        self.applying = Some(Applying::begin(&self.terms));
+        let request = Request {
+            group: Arc::clone(&self.group),
+            rendered: std::mem::take(&mut self.work.rendered),
+            fleets: std::mem::take(&mut self.work.fleets),
+            dropped,
+            revision: self.revision,
+        };
+        transaction::run(&self.terms.context, request).await
+    }
+
+    /// Does the whole pass, if its last step applies nothing.
+    pub(super) fn rehearse(mut self) -> Returned {
+        self.prepare();
+        let report = Report::unchanged(self.revision);
+        self.end(report)
+    }
+
+    /// Takes the report of what was applied, and ends.
+    pub(super) fn end(mut self, mut report: Report) -> Returned {
+        report.dropped.append(&mut self.work.dropped);
+        let now = clock::now();
+        let is_in_place = report.outcome.is_final() || matches!(report.outcome, Outcome::ReloadOwed { .. });
+        for in_hand in &mut self.resources {
+            if is_in_place && report.resources.contains(in_hand.member.resource.name()) {
+                self.findings.notes.extend(went_live(&self.terms, in_hand, &report, now));
+            }
+        }
+        let held = self.resources.iter().flat_map(|in_hand| in_hand.state.held(&in_hand.member.resource));
+        report.held = held.collect();
+        if report.resources.is_empty() && !report.outcome.is_final() {
+            // Their reload is owed.
+            report.resources = report.held.iter().map(|(id, _)| Arc::clone(&id.resource)).collect();
+            report.resources.dedup();
+        }
+        let again = &mut self.findings.again;
+        again.extend(report.dropped.iter().map(|(id, _)| Arc::clone(&id.resource)));
+        if !report.outcome.is_final() {
+            again.extend(report.resources.iter().cloned());
+        }
+        let resources = std::mem::take(&mut self.resources)
+            .into_iter()
+            .map(|in_hand| (in_hand.member.resource, in_hand.state))
+            .collect();
+        let Pass { group, findings, applying, .. } = self;
+        Returned { group, resources, report, findings, _applying: applying }
+    }
+}
+
+/// Records for each file of a resource that did not drop out that it is live.
+fn went_live(terms: &Terms, in_hand: &mut InHand, report: &Report, now: Instant) -> Vec<Note> {
+    let own = &in_hand.member.resource;
+    let own = if own.for_each.is_some() { instances::as_judged(own) } else { Arc::clone(own) };
+    let instances = in_hand.state.instances.values_mut().map(|instance| (&*instance.resource, &mut instance.file));
+    let files = instances.chain([(&*own, &mut in_hand.state.own)]);
+    let mut notes = Vec::new();
+    for (resource, file) in files {
+        let Some(standing) = &mut file.standing else { continue };
+        if report.dropped.iter().all(|(dropped, _)| *dropped != resource.id) {
+            standing.went_live();
+            notes.extend(terms.remember(resource, standing, now));
+        }
+    }
+    notes
+}

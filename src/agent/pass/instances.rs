@@ -1,0 +1,79 @@
+//! The instances of a resource with `for_each`: one for each name that a tree has. Never lets two resources have one file.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::agent::claims::Claims;
+use crate::agent::state::{FileState, Instance};
+use crate::apply::fleet::Fleet;
+use crate::model::for_each::ForEach;
+use crate::model::guard::{Found, Guard, OnEmpty};
+use crate::model::report::{Stage, StepFailure};
+use crate::model::resource::{InstanceId, Resource};
+use crate::model::text;
+use crate::model::view::View;
+
+/// The instances of a resource after its names were read.
+#[derive(Debug)]
+pub(super) struct Expansion {
+    /// Names that can have no file, and why.
+    pub(super) refused: Vec<(InstanceId, StepFailure)>,
+    /// Instances of the last pass whose names are gone.
+    pub(super) gone: Vec<InstanceId>,
+    /// The files that stay.
+    pub(super) fleet: Fleet,
+    /// How many names there are, for the resource's guard.
+    pub(super) found: Found,
+}
+
+/// Brings `instances` up to the names that the view has. An instance that stays keeps its state.
+pub(super) fn expand(
+    resource: &Arc<Resource>,
+    for_each: &ForEach,
+    view: &View,
+    claims: &Claims,
+    instances: &mut BTreeMap<Arc<str>, Instance>,
+) -> Expansion {
+    let mut before = std::mem::take(instances);
+    let files = for_each.files(view);
+    let id = |name: &str| InstanceId { item: Some(Arc::from(name)), ..resource.id.clone() };
+    let wanted = files.iter().map(|(name, dest)| (id(name), dest.clone().map_err(str::to_owned)));
+    let had = before.values().map(|instance| instance.resource.dest.as_path());
+    let (outcomes, in_folder) = claims.exchange(had, wanted, for_each.folder());
+    let mut refused = Vec::new();
+    for ((name, _), outcome) in files.iter().zip(outcomes) {
+        let dest = match outcome {
+            Ok(dest) => dest,
+            Err(problem) => {
+                let message = format!("the name {:?} can have no file: {problem}", text::shortened(name, 100));
+                refused.push((id(name), StepFailure::new(Stage::Stage, message)));
+                continue;
+            }
+        };
+        let instance = match before.remove_entry(*name) {
+            Some((name, known)) if known.resource.dest == dest => (name, known),
+            _ => (
+                Arc::from(*name),
+                Instance { resource: Arc::new(resource.instance(name, dest)), file: FileState::default() },
+            ),
+        };
+        instances.insert(instance.0, instance.1);
+    }
+    // Whatever another resource writes is not ours to remove.
+    let fleet = Fleet { resource: Arc::clone(resource), wanted: in_folder };
+    let count = instances.len();
+    let found = Found { asks: true, keys: count, backends: count, set_aside: 0 };
+    Expansion { refused, gone: before.into_values().map(|gone| gone.resource.id.clone()).collect(), fleet, found }
+}
+
+/// Returns the resource whose guard judges how many names there are: no name is a loss, whatever `min_backends` says of the
+/// backends of each.
+pub(super) fn as_judged(resource: &Resource) -> Arc<Resource> {
+    let on_empty = match resource.guard.on_empty {
+        // There is no file that could be rendered without backends.
+        Some(OnEmpty::Placeholder) | None => OnEmpty::Keep,
+        Some(other) => other,
+    };
+    let guard = Guard { on_empty: Some(on_empty), min_backends: None, ..resource.guard.clone() };
+    Arc::new(Resource { guard, ..resource.clone() })
+}

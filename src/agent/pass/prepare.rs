@@ -1,0 +1,304 @@
+//! The first half of a pass: renders the marked resources of a group, asks the guards, and expands each `for_each`. Changes no file but the records of what guards have to remember.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::agent::catalog::Member;
+use crate::agent::claims::Claims;
+use crate::agent::mark::Mark;
+use crate::agent::standing::Standing;
+use crate::agent::state::{FileState, ResourceState};
+use crate::agent::wait::Readiness;
+use crate::apply::fleet::{self, Fleet};
+use crate::apply::group::Group;
+use crate::apply::live_count;
+use crate::model::for_each::ForEach;
+use crate::model::guard::{Decision, Found, Verdict};
+use crate::model::needs;
+use crate::model::note::Note;
+use crate::model::report::{Rendered, StepFailure};
+use crate::model::resource::{InstanceId, Resource};
+use crate::model::tree::Tree;
+use crate::render::SkippedKey;
+use crate::world::{clock, fs};
+
+use super::instances;
+use super::render::{self, view};
+use super::terms::{LastStep, Shown, Terms};
+
+/// The work that is left after rendering.
+#[derive(Default)]
+pub(super) struct Work {
+    /// New content.
+    pub(super) rendered: Vec<Rendered>,
+    /// All files of the resources with `for_each` that were looked at.
+    pub(super) fleets: Vec<Fleet>,
+    /// Resources and instances that could not be rendered.
+    pub(super) dropped: Vec<(InstanceId, StepFailure)>,
+}
+
+/// Findings of a pass besides its report.
+#[derive(Default)]
+pub struct Findings {
+    /// Things to say.
+    pub notes: Vec<Note>,
+    /// Files that were rendered, and how many of their keys were skipped.
+    pub renders: Vec<(InstanceId, usize)>,
+    /// Instances whose names are gone from the store.
+    pub gone: Vec<InstanceId>,
+    /// Resources that wait for their keys.
+    pub waiting: Vec<Arc<str>>,
+    /// Resources to render again with the next pass, whatever happens until then.
+    pub again: BTreeSet<Arc<str>>,
+    /// Files to show instead of applying them.
+    pub shown: Vec<Shown>,
+}
+
+/// A group's pass while it renders.
+pub(super) struct Preparation<'a> {
+    pub(super) terms: &'a Terms,
+    pub(super) claims: &'a Claims,
+    pub(super) group: &'a Group,
+    pub(super) work: Work,
+    pub(super) findings: Findings,
+}
+
+impl Preparation<'_> {
+    /// Returns what has to be applied, and what else was found.
+    pub(super) fn end(mut self) -> (Work, Findings) {
+        if self.terms.all_or_none && !self.work.dropped.is_empty() {
+            self.work.rendered.clear();
+            self.work.fleets.clear();
+            self.findings.again.extend(self.group.resources.iter().map(|resource| Arc::clone(resource.name())));
+        }
+        // A file that one resource gives up and another takes over is not removed.
+        for fleet in &mut self.work.fleets {
+            fleet.wanted.extend(self.work.rendered.iter().map(|rendered| rendered.resource.dest.clone()));
+        }
+        if !self.terms.apply() {
+            self.show();
+        }
+        (self.work, self.findings)
+    }
+
+    /// Puts everything that would be applied among what is shown.
+    fn show(&mut self) {
+        let shown = &mut self.findings.shown;
+        shown.extend(self.work.rendered.drain(..).map(Shown::File));
+        for fleet in self.work.fleets.drain(..) {
+            shown.extend(fleet::would_remove(&self.terms.context, &self.group.id, &fleet).into_iter().map(Shown::Gone));
+        }
+    }
+
+    /// Renders one resource, or what its `for_each` makes of it, if it can go live.
+    pub(super) fn take_up(&mut self, member: &Member, tree: &Tree, state: &mut ResourceState, mark: &Mark) {
+        if let LastStep::Mock(data) = &self.terms.last_step {
+            let failure = render::render_mock(member, data).err();
+            self.work.dropped.extend(failure.map(|failure| (member.resource.id.clone(), failure)));
+            return;
+        }
+        if self.must_wait(&member.resource, tree, state) {
+            self.findings.again.insert(Arc::clone(member.resource.name()));
+            self.findings.waiting.push(Arc::clone(member.resource.name()));
+            return;
+        }
+        match &member.resource.for_each {
+            None => self.render_into(member, tree, &mut state.own),
+            Some(for_each) => self.render_each(member, for_each, tree, state, mark),
+        }
+    }
+
+    /// Returns whether a resource waits for its keys. It is rendered as soon as one of them changes, or its time is over.
+    fn must_wait(&mut self, resource: &Arc<Resource>, tree: &Tree, state: &mut ResourceState) -> bool {
+        // A resource that is only shown does not have to wait.
+        if resource.needs.wait_for.is_empty() || !self.terms.apply() {
+            return false;
+        }
+        let view = view(resource, tree);
+        let missing = needs::missing(&resource.needs.wait_for, &view);
+        let readiness = state.wait.decide(resource.needs.wait_timeout, !missing.is_empty(), clock::now());
+        let missing = missing.into_iter().map(str::to_owned).collect();
+        let resource = Arc::clone(resource);
+        self.findings.notes.extend(match readiness {
+            Readiness::Waits { is_new: true } => Some(Note::Waits { resource, missing }),
+            Readiness::GivenUp => Some(Note::GaveUpWaiting { resource, missing }),
+            Readiness::Waits { is_new: false } | Readiness::Ready => None,
+        });
+        matches!(readiness, Readiness::Waits { .. })
+    }
+
+    /// Renders those instances of a resource with `for_each` that a change concerns.
+    fn render_each(
+        &mut self,
+        member: &Member,
+        for_each: &ForEach,
+        tree: &Tree,
+        state: &mut ResourceState,
+        mark: &Mark,
+    ) {
+        let resource = &member.resource;
+        let view = view(resource, tree);
+        if let Err(failure) = render::require(resource, &view) {
+            self.findings.again.insert(Arc::clone(resource.name()));
+            self.work.dropped.push((resource.id.clone(), failure));
+            return;
+        }
+        let expansion = instances::expand(resource, for_each, &view, self.claims, &mut state.instances);
+        self.work.dropped.extend(expansion.refused);
+        if let Err(failure) = self.judge_names(resource, expansion.found, &mut state.own) {
+            self.findings.again.insert(Arc::clone(resource.name()));
+            self.work.dropped.extend(failure.map(|failure| (resource.id.clone(), failure)));
+            return;
+        }
+        self.findings.gone.extend(expansion.gone);
+        let only = match &self.terms.last_step {
+            LastStep::Show { item } => item.clone(),
+            _ => None,
+        };
+        for (name, instance) in &mut state.instances {
+            let is_wanted = only.as_ref().is_none_or(|only| only == name);
+            if !is_wanted || !is_concerned(&instance.resource, &mut instance.file, mark, tree) {
+                continue;
+            }
+            let resource = Arc::clone(&instance.resource);
+            let member = Member { resource, renderer: Arc::clone(&member.renderer) };
+            self.render_into(&member, tree, &mut instance.file);
+        }
+        self.work.fleets.push(expansion.fleet);
+    }
+
+    /// Asks the guard whether so many names may be gone. An error keeps every file; it has a failure if that is one.
+    fn judge_names(
+        &mut self,
+        resource: &Arc<Resource>,
+        found: Found,
+        own: &mut FileState,
+    ) -> Result<(), Option<StepFailure>> {
+        if matches!(self.terms.last_step, LastStep::Show { .. }) {
+            return Ok(());
+        }
+        let judged = instances::as_judged(resource);
+        let has_files = fleet::has_files(&self.terms.context, &self.group.id, resource.name());
+        let decision = self.decide(&judged, own, found, has_files);
+        match decision.verdict {
+            Verdict::Keep | Verdict::Hold(_) => Err(None),
+            Verdict::Fail => Err(Some(render::refused(&judged, &decision))),
+            Verdict::Placeholder | Verdict::Apply => Ok(()),
+        }
+    }
+
+    fn render_into(&mut self, member: &Member, tree: &Tree, file: &mut FileState) {
+        match self.render_file(member, tree, file) {
+            Ok(Some(bytes)) => {
+                self.work.rendered.push(Rendered { resource: Arc::clone(&member.resource), bytes });
+            }
+            Ok(None) => {}
+            Err(failure) => self.work.dropped.push((member.resource.id.clone(), failure)),
+        }
+    }
+
+    /// Renders one file and asks its guard. Returns `None` if the live file stays.
+    fn render_file(
+        &mut self,
+        member: &Member,
+        tree: &Tree,
+        file: &mut FileState,
+    ) -> Result<Option<Arc<Vec<u8>>>, StepFailure> {
+        let resource = &member.resource;
+        let rendering = render::render(member, tree, &mut file.memory);
+        file.counts_backends = rendering.tally.is_some();
+        file.reads = resource.id.item.is_some().then_some(rendering.reads);
+        self.note_skipped(resource, file, rendering.skipped, rendering.bytes.is_ok());
+        let bytes = rendering.bytes?;
+        if resource.ranges.is_empty() {
+            return render::check_format(resource, bytes).map(Some);
+        }
+        let found = render::found(member, tree, rendering.tally);
+        let has_file = resource.guard.asks_for_file(found) && fs::has_content(&resource.dest);
+        let decision = self.decide(resource, file, found, has_file);
+        match decision.verdict {
+            _ if matches!(self.terms.last_step, LastStep::Show { .. }) => {
+                render::check_format(resource, bytes).map(Some)
+            }
+            Verdict::Keep | Verdict::Hold(_) => Ok(None),
+            Verdict::Fail => Err(render::refused(resource, &decision)),
+            Verdict::Placeholder if found.backends > 0 => {
+                // What led to it was read by the render before.
+                file.reads = None;
+                render::render_placeholder(member, tree, &mut file.memory).map(Some)
+            }
+            Verdict::Placeholder | Verdict::Apply => render::check_format(resource, bytes).map(Some),
+        }
+    }
+
+    /// Notes keys that were not known to be skipped. `is_whole`: the render has come to its end.
+    fn note_skipped(
+        &mut self,
+        resource: &Resource,
+        file: &mut FileState,
+        skipped: Option<BTreeSet<SkippedKey>>,
+        is_whole: bool,
+    ) {
+        if let Some(skipped) = skipped.filter(|skipped| *skipped != file.skipped) {
+            let new =
+                skipped.difference(&file.skipped).map(|(key, reason)| (key.clone(), reason.to_string())).collect();
+            self.findings.notes.push(Note::Skipped { id: resource.id.clone(), new, total: skipped.len() });
+            // A render that failed may not have come to all of them: what it did not see is not healed.
+            if is_whole {
+                file.skipped = skipped;
+            } else {
+                file.skipped.extend(skipped);
+            }
+        }
+        self.findings.renders.push((resource.id.clone(), file.skipped.len()));
+    }
+
+    /// Lets the guard decide, and remembers what has to survive a restart.
+    fn decide(&mut self, resource: &Arc<Resource>, file: &mut FileState, found: Found, has_file: bool) -> Decision {
+        let now = clock::now();
+        let context = &self.terms.context;
+        let standing = file.standing.get_or_insert_with(|| {
+            let guard = &resource.guard;
+            let saved = if guard.compares() { live_count::load(context, &resource.dest) } else { Default::default() };
+            Standing::remembered(saved, guard, now, clock::unix_seconds())
+        });
+        let (decision, note) = standing.decide(resource, found, has_file, now);
+        self.findings.notes.extend(note);
+        self.findings.notes.extend(self.terms.remember(resource, standing, now));
+        decision
+    }
+}
+
+impl Terms {
+    /// Writes down what has to be known of a file after a restart.
+    pub(super) fn remember(&self, resource: &Resource, standing: &mut Standing, now: Instant) -> Option<Note> {
+        let unsaved = standing.unsaved(&resource.guard, now, clock::unix_seconds()).filter(|_| self.apply())?;
+        match live_count::save(&self.context, &resource.dest, unsaved) {
+            Ok(()) => {
+                standing.saved(unsaved);
+                None
+            }
+            Err(error) => {
+                let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+                Some(Note::NotRemembered { id: resource.id.clone(), problem: format!("{error}{source}") })
+            }
+        }
+    }
+}
+
+/// Returns whether a file of a `for_each` may come out differently than the last time, or be judged differently.
+fn is_concerned(instance: &Resource, file: &mut FileState, mark: &Mark, tree: &Tree) -> bool {
+    let Mark::Keys(keys) = mark else { return true };
+    // Without backends to count, the guard counts every key that the resource sees.
+    if instance.guard.compares() && !file.counts_backends {
+        return true;
+    }
+    let Some(reads) = &file.reads else { return true };
+    let mut paths = keys.iter().map(|key| key.as_str().strip_prefix(&*instance.prefix).unwrap_or(key.as_str()));
+    let concerned = paths.any(|path| reads.depend_on(path));
+    if !concerned {
+        file.memory.follow(|| view(instance, tree));
+    }
+    concerned
+}

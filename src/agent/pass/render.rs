@@ -1,0 +1,120 @@
+//! One file, rendered from one tree: the bytes, their format, and what the render found for the guard to judge.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::agent::catalog::Member;
+use crate::model::generation;
+use crate::model::guard::{Decision, Found};
+use crate::model::needs;
+use crate::model::report::{Stage, StepFailure};
+use crate::model::resource::Resource;
+use crate::model::tree::Tree;
+use crate::model::view::View;
+use crate::render::{Memory, Reads, Rendering, Root, SkippedKey, Tally, TemplateError, format};
+
+/// The data of `check --mock-data`.
+pub type MockData = serde_json::Map<String, serde_json::Value>;
+
+/// One render of a member.
+pub(super) struct MemberRendering {
+    /// The bytes in whatever format they come out, or why there are none.
+    pub(super) bytes: Result<Arc<Vec<u8>>, StepFailure>,
+    /// Backends found; `None` if the template did not ask for any.
+    pub(super) tally: Option<Tally>,
+    /// Keys that `backends` skipped; `None` if nothing was rendered because a required key is missing.
+    pub(super) skipped: Option<BTreeSet<SkippedKey>>,
+    /// Keys and folders that the bytes depend on.
+    pub(super) reads: Reads,
+}
+
+/// Renders one member from a tree.
+pub(super) fn render(member: &Member, tree: &Tree, memory: &mut Memory) -> MemberRendering {
+    let view = view(&member.resource, tree);
+    if let Err(failure) = require(&member.resource, &view) {
+        return MemberRendering { bytes: Err(failure), tally: None, skipped: None, reads: Reads::everything() };
+    }
+    let Rendering { result, tally, skipped, reads } = member.renderer.render(root(&member.resource), &view, memory);
+    MemberRendering { bytes: finished(&member.resource, result), tally, skipped: Some(skipped), reads }
+}
+
+/// Returns the bytes of a render if they may be installed.
+fn finished(resource: &Resource, result: Result<Vec<u8>, TemplateError>) -> Result<Arc<Vec<u8>>, StepFailure> {
+    let bytes = result.map_err(|error| failure(&error))?;
+    if resource.generation.is_some() && generation::in_text(&bytes).is_none() {
+        let message =
+            "`generation` is set, and the template does not print {{ generation() }} in a server of that address";
+        return Err(StepFailure::new(Stage::Render, message));
+    }
+    Ok(Arc::new(bytes))
+}
+
+/// Renders one member with this data and no store.
+pub(super) fn render_mock(member: &Member, data: &MockData) -> Result<Arc<Vec<u8>>, StepFailure> {
+    let bytes = member.renderer.render_mock(root(&member.resource), data.clone()).map_err(|error| failure(&error))?;
+    check_format(&member.resource, Arc::new(bytes))
+}
+
+/// Renders one member without its backends, whatever the store says.
+pub(super) fn render_placeholder(
+    member: &Member,
+    tree: &Tree,
+    memory: &mut Memory,
+) -> Result<Arc<Vec<u8>>, StepFailure> {
+    let view = view(&member.resource, tree);
+    require(&member.resource, &view)?;
+    let rendering = member.renderer.render_placeholder(root(&member.resource), &view, memory);
+    finished(&member.resource, rendering.result).and_then(|bytes| check_format(&member.resource, bytes))
+}
+
+fn root(resource: &Resource) -> Root<'_> {
+    Root { name: &resource.src, engine: resource.engine, escape: resource.escape }
+}
+
+fn failure(error: &TemplateError) -> StepFailure {
+    let hint = error.hint.as_ref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
+    StepFailure::new(Stage::Render, format!("{error}{hint}"))
+}
+
+/// Refuses a resource if keys of its `require` are missing.
+pub(super) fn require(resource: &Resource, view: &View) -> Result<(), StepFailure> {
+    let missing = needs::missing(&resource.needs.require, view);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let missing: Vec<String> = missing.iter().map(|path| format!("`{path}`")).collect();
+    Err(StepFailure::new(Stage::Render, format!("required keys are missing: {}", missing.join(", "))))
+}
+
+/// Refuses bytes that are not of the resource's `output_format`.
+pub(super) fn check_format(resource: &Resource, bytes: Arc<Vec<u8>>) -> Result<Arc<Vec<u8>>, StepFailure> {
+    if let Some(output_format) = resource.output_format {
+        format::check(&bytes, output_format).map_err(|error| StepFailure::new(Stage::Check, error.to_string()))?;
+    }
+    Ok(bytes)
+}
+
+/// Returns what a resource sees of a tree.
+pub fn view(resource: &Resource, tree: &Tree) -> View {
+    View::new(tree.clone(), Arc::clone(&resource.prefix), resource.ranges.clone()).with_item(resource.id.item.clone())
+}
+
+/// Returns what a render with this tally found, for the guard.
+pub(super) fn found(member: &Member, tree: &Tree, tally: Option<Tally>) -> Found {
+    let resource = &member.resource;
+    match tally {
+        Some(tally) => Found { asks: true, keys: tally.keys, backends: tally.backends, set_aside: tally.skipped },
+        None => {
+            let asks = member.renderer.asks_for_backends(&resource.src);
+            // If only zero or not matters, one key tells.
+            let most = if asks || resource.guard.compares() { usize::MAX } else { 1 };
+            Found { asks, keys: view(resource, tree).iter().take(most).count(), ..Found::default() }
+        }
+    }
+}
+
+/// Returns the failure of a render that a guard refuses.
+pub(super) fn refused(resource: &Resource, decision: &Decision) -> StepFailure {
+    let loss = decision.loss.map(|loss| format!("{loss}: ")).unwrap_or_default();
+    StepFailure::new(Stage::Render, format!("{loss}{}", decision.consequence(&resource.guard)))
+}

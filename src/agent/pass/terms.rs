@@ -1,0 +1,82 @@
+//! Terms that all passes of a run share: their purpose, and whether one of them is changing files right now.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::apply::Context;
+use crate::model::report::Rendered;
+
+use super::render::MockData;
+
+/// The purpose of a pass: what becomes of the bytes that it has rendered.
+#[derive(Clone, Debug, Default)]
+pub enum LastStep {
+    /// Makes it live.
+    #[default]
+    Apply,
+    /// Returns what would change, as guards decide it.
+    Preview,
+    /// Returns all bytes, whatever guards say of them.
+    Show {
+        /// Only the instance for this name of a `for_each`.
+        item: Option<Arc<str>>,
+    },
+    /// Renders with this data and no store. Returns nothing but failures.
+    Mock(MockData),
+}
+
+/// A change that a pass returns instead of applying it.
+#[derive(Clone, Debug)]
+pub enum Shown {
+    /// A file with its new content.
+    File(Rendered),
+    /// A file that would be removed.
+    Gone(PathBuf),
+}
+
+/// Terms that all passes of a run share.
+#[derive(Default)]
+pub struct Terms {
+    /// State that all transactions of the process share.
+    pub context: Arc<Context>,
+    /// The purpose of the passes.
+    pub last_step: LastStep,
+    /// A group with a resource that drops out is left as it is.
+    pub all_or_none: bool,
+    /// Passes that are applying right now.
+    applying: AtomicUsize,
+}
+
+impl Terms {
+    /// Returns the terms of a run.
+    pub fn new(context: Arc<Context>, last_step: LastStep, all_or_none: bool) -> Terms {
+        Terms { context, last_step, all_or_none, applying: AtomicUsize::new(0) }
+    }
+
+    /// Returns whether passes change files.
+    pub fn apply(&self) -> bool {
+        matches!(self.last_step, LastStep::Apply)
+    }
+
+    /// Returns whether some pass is changing files right now.
+    pub fn is_applying(&self) -> bool {
+        self.applying.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// A pass counts as applying as long as this lives: until what it did has been taken back.
+pub(super) struct Applying(Arc<Terms>);
+
+impl Applying {
+    pub(super) fn begin(terms: &Arc<Terms>) -> Applying {
+        terms.applying.fetch_add(1, Ordering::Relaxed);
+        Applying(Arc::clone(terms))
+    }
+}
+
+impl Drop for Applying {
+    fn drop(&mut self) {
+        self.0.applying.fetch_sub(1, Ordering::Relaxed);
+    }
+}

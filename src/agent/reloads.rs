@@ -1,0 +1,206 @@
+//! Which reloads still have old workers that finish their connections, and when the last one has ended: from then on nothing
+//! uses a server that the reload took away. Pure: who lives is asked of the caller.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::model::key::Revision;
+use crate::model::process::Process;
+use crate::model::report::Report;
+
+/// Pause between two looks.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// The account of reloads.
+#[derive(Debug, Default)]
+pub struct Reloads {
+    undrained: Vec<Undrained>,
+    /// Number of verified reloads so far.
+    count: u64,
+    next_look: Option<Instant>,
+    serving: usize,
+}
+
+#[derive(Debug)]
+struct Undrained {
+    /// Which reload it was, counted from 1; 0 for workers that were leaving before the first.
+    number: u64,
+    /// The resources that were applied; none if that was undone: its old workers count, and nothing is logged.
+    resources: Vec<Arc<str>>,
+    revision: Revision,
+    asked_at: Instant,
+    leaving: BTreeSet<Process>,
+}
+
+/// A reload whose old workers have all ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// The resources that were applied.
+    pub resources: Vec<Arc<str>>,
+    /// The store revision that was applied.
+    pub revision: Revision,
+    /// From asking for the reload to the end of the last old worker, to within 250 ms.
+    pub after: Duration,
+}
+
+impl Reloads {
+    /// Records what a verified reload left behind. Returns the reload if that was nothing.
+    pub fn add(&mut self, report: &Report, now: Instant) -> Option<Drained> {
+        let verified = report.verified.as_ref()?;
+        self.serving = verified.serving;
+        self.count += 1;
+        // What dropped out is not what nginx serves, and neither is what was put back.
+        let has_dropped =
+            |name: &Arc<str>| report.dropped.iter().any(|(id, _)| id.item.is_none() && id.resource == *name);
+        let is_applied = |name: &&Arc<str>| report.outcome.is_final() && !has_dropped(name);
+        let reload = Undrained {
+            number: self.count,
+            resources: report.resources.iter().filter(is_applied).cloned().collect(),
+            revision: report.revision,
+            asked_at: verified.asked_at,
+            leaving: verified.leaving.clone(),
+        };
+        if reload.leaving.is_empty() {
+            return reload.drained(now);
+        }
+        self.undrained.push(reload);
+        self.next_look.get_or_insert(now + PAUSE);
+        None
+    }
+
+    /// Records workers that were leaving before any reload of ours.
+    pub fn add_earlier(&mut self, leaving: BTreeSet<Process>, now: Instant) {
+        if !leaving.is_empty() {
+            let (resources, revision) = (Vec::new(), Revision::default());
+            self.undrained.push(Undrained { number: 0, resources, revision, asked_at: now, leaving });
+            self.next_look.get_or_insert(now + PAUSE);
+        }
+    }
+
+    /// Returns how many reloads were verified.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Returns the number of the oldest reload that still has old workers; 0 for those that were leaving before.
+    pub fn oldest_undrained(&self) -> Option<u64> {
+        self.undrained.iter().map(|reload| reload.number).min()
+    }
+
+    /// Looks again if it is time for that. Returns the reloads that have drained since.
+    pub fn look(&mut self, now: Instant, is_alive: impl Fn(Process) -> bool) -> Vec<Drained> {
+        if self.next_look.is_none_or(|at| at > now) {
+            return Vec::new();
+        }
+        let alive: BTreeSet<Process> = self.leaving().into_iter().filter(|process| is_alive(*process)).collect();
+        let mut drained = Vec::new();
+        self.undrained.retain_mut(|reload| {
+            reload.leaving.retain(|process| alive.contains(process));
+            if reload.leaving.is_empty() {
+                drained.extend(reload.drained(now));
+            }
+            !reload.leaving.is_empty()
+        });
+        self.next_look = (!self.undrained.is_empty()).then(|| now + PAUSE);
+        drained
+    }
+
+    /// Returns when to look next.
+    pub fn wake_at(&self) -> Option<Instant> {
+        self.next_look
+    }
+
+    /// Returns the workers that are leaving, of all reloads.
+    pub fn leaving(&self) -> BTreeSet<Process> {
+        self.undrained.iter().flat_map(|reload| &reload.leaving).copied().collect()
+    }
+
+    /// Returns how many workers served after the last reload.
+    pub fn serving(&self) -> usize {
+        self.serving
+    }
+}
+
+impl Undrained {
+    fn drained(&self, now: Instant) -> Option<Drained> {
+        let after = now.duration_since(self.asked_at);
+        let drained = Drained { resources: self.resources.clone(), revision: self.revision, after };
+        (!self.resources.is_empty()).then_some(drained)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::report::{Outcome, Stage, StepFailure, Verified};
+
+    fn report(revision: i64, leaving: &[i32], asked_at: Instant) -> Report {
+        let leaving = leaving.iter().map(|pid| Process { pid: *pid, start_time: 1 }).collect();
+        let zero = Duration::ZERO;
+        let verified = Verified {
+            accepted: zero,
+            healthy: zero,
+            converged: Some(zero),
+            generation: None,
+            serving: 2,
+            leaving,
+            asked_at,
+        };
+        let resources = vec!["web".into()];
+        Report { resources, verified: Some(verified), ..Report::unchanged(Revision(revision)) }
+    }
+
+    #[test]
+    fn a_reload_has_drained_when_the_last_old_worker_has_ended() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let mut reloads = Reloads::default();
+        assert_eq!(reloads.add(&Report::unchanged(Revision(1)), start), None);
+        assert!(reloads.add(&report(2, &[], start), at(200)).is_some(), "nobody was left");
+        assert_eq!(reloads.wake_at(), None);
+        assert_eq!(reloads.add(&report(3, &[10, 11], start), at(0)), None);
+        assert_eq!(reloads.add(&report(4, &[11, 20], at(100)), at(100)), None);
+        assert_eq!(reloads.leaving().len(), 3);
+        assert_eq!(reloads.look(at(100), |_| false), [], "not yet time");
+        assert_eq!(reloads.look(at(250), |process| process.pid != 10), []);
+        let drained = reloads.look(at(500), |process| process.pid == 20);
+        assert_eq!(drained.len(), 1);
+        assert_eq!((drained[0].revision, drained[0].after), (Revision(3), Duration::from_millis(500)));
+        assert_eq!(reloads.look(at(750), |_| false)[0].after, Duration::from_millis(650));
+        assert_eq!((reloads.wake_at(), reloads.leaving().len()), (None, 0));
+    }
+
+    #[test]
+    fn what_was_undone_or_dropped_out_is_not_reported_as_drained() {
+        let start = Instant::now();
+        let mut reloads = Reloads::default();
+        let cause = StepFailure::new(Stage::Verify, "no");
+        let undone = Outcome::RolledBack { cause: cause.clone(), reload_old: None };
+        assert_eq!(reloads.add(&Report { outcome: undone.clone(), ..report(2, &[], start) }, start), None);
+        assert_eq!(reloads.add(&Report { outcome: undone, ..report(3, &[10], start) }, start), None);
+        assert_eq!(reloads.leaving().len(), 1, "it counts, as all old workers do");
+        assert_eq!(reloads.look(start + PAUSE, |_| false), []);
+        let resources = vec!["good".into(), "bad".into()];
+        let partly = Report { resources, dropped: vec![("bad".into(), cause)], ..report(4, &[], start) };
+        assert_eq!(reloads.add(&partly, start).unwrap().resources, ["good".into()]);
+    }
+
+    #[test]
+    fn reloads_are_counted_and_the_oldest_that_is_left_is_known() {
+        let now = Instant::now();
+        let later = now + PAUSE;
+        let mut reloads = Reloads::default();
+        reloads.add_earlier(BTreeSet::new(), now);
+        assert_eq!((reloads.count(), reloads.oldest_undrained()), (0, None));
+        reloads.add_earlier(BTreeSet::from([Process { pid: 5, start_time: 1 }]), now);
+        assert_eq!((reloads.count(), reloads.oldest_undrained()), (0, Some(0)));
+        reloads.add(&report(2, &[], now), now);
+        reloads.add(&report(3, &[10], now), now);
+        assert_eq!((reloads.count(), reloads.oldest_undrained()), (2, Some(0)));
+        reloads.look(later, |process| process.pid == 10);
+        assert_eq!((reloads.count(), reloads.oldest_undrained()), (2, Some(2)));
+        reloads.look(later + PAUSE, |_| false);
+        assert_eq!((reloads.count(), reloads.oldest_undrained()), (2, None));
+    }
+}

@@ -1,0 +1,68 @@
+//! The state of one resource between its passes. A pass takes it along and brings it back. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::model::guard::Decision;
+use crate::model::resource::{InstanceId, Resource};
+use crate::render::{Memory, Reads, SkippedKey};
+
+use super::standing::Standing;
+use super::wait::Wait;
+
+/// The state of one file.
+#[derive(Default)]
+pub struct FileState {
+    /// Its guard's memory, from the first decision on.
+    pub standing: Option<Standing>,
+    /// Makes the next render cheaper.
+    pub memory: Memory,
+    /// Keys and folders that the bytes of an instance depend on; `None` if anything may change them.
+    pub reads: Option<Reads>,
+    /// Whether the template has asked for backends.
+    pub counts_backends: bool,
+    /// Skipped keys that are known already: each is reported once.
+    pub skipped: BTreeSet<SkippedKey>,
+}
+
+/// One name of a `for_each`.
+pub struct Instance {
+    /// The resource for this name.
+    pub resource: Arc<Resource>,
+    /// Its file.
+    pub file: FileState,
+}
+
+/// The state of one resource.
+#[derive(Default)]
+pub struct ResourceState {
+    /// How far it is with waiting for its keys.
+    pub wait: Wait,
+    /// Its file. With `for_each` there is no such file; then only the guard over the number of names is used.
+    pub own: FileState,
+    /// With `for_each`, the names that its last pass has found.
+    pub instances: BTreeMap<Arc<str>, Instance>,
+}
+
+impl ResourceState {
+    /// Returns the state that stays valid after conf.d or a template was read again: `old` became `new`.
+    pub fn carried_over(self, old: &Resource, new: &Resource) -> ResourceState {
+        let standing = self.own.standing.filter(|_| old.dest == new.dest);
+        let own = FileState { standing, skipped: self.own.skipped, ..FileState::default() };
+        ResourceState { wait: self.wait, own, instances: BTreeMap::new() }
+    }
+
+    /// Returns when the resource has to be looked at again, whatever the store says.
+    pub fn wake_at(&self) -> Option<Instant> {
+        let files = self.instances.values().map(|instance| &instance.file).chain([&self.own]);
+        files.filter_map(|file| file.standing.as_ref()?.wake_at()).chain(self.wait.until()).min()
+    }
+
+    /// Returns the files that stay as they are because a guard says so, and its decisions.
+    pub fn held(&self, resource: &Resource) -> Vec<(InstanceId, Decision)> {
+        let held = |id: &InstanceId, file: &FileState| Some((id.clone(), file.standing.as_ref()?.held()?));
+        let instances = self.instances.values().filter_map(|instance| held(&instance.resource.id, &instance.file));
+        instances.chain(held(&resource.id, &self.own)).collect()
+    }
+}

@@ -1,0 +1,130 @@
+//! The command that is supervised beside the loop: started when `supervision` says so, sent its signals, stopped at the end.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::world::child::{Child, Ended, StartError};
+use crate::world::clock;
+
+use super::run::Agent;
+use super::supervision::{self, HandOn, Start};
+
+/// A command to supervise.
+pub struct CommandPlan {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// How long the first round may hold up its start.
+    pub start_timeout: Duration,
+    /// How long it may take to end.
+    pub stop_timeout: Duration,
+}
+
+/// The command. If there is none, nothing ever happens.
+pub(super) struct Supervisor {
+    state: State,
+    stop_timeout: Duration,
+    /// Whether SIGHUP came while a transaction ran.
+    hang_up_waits: bool,
+}
+
+enum State {
+    None,
+    /// It starts at this time at the latest.
+    Awaited {
+        command: Vec<String>,
+        latest: Instant,
+    },
+    Running(Child),
+}
+
+impl Supervisor {
+    /// Returns the command before it has started, if there is one.
+    pub(super) fn new(plan: Option<CommandPlan>) -> Supervisor {
+        let stop_timeout = plan.as_ref().map(|plan| plan.stop_timeout).unwrap_or_default();
+        let awaited =
+            |plan: CommandPlan| State::Awaited { command: plan.command, latest: clock::now() + plan.start_timeout };
+        Supervisor { state: plan.map_or(State::None, awaited), stop_timeout, hang_up_waits: false }
+    }
+
+    /// Returns whether the command still has to start.
+    pub(super) fn is_awaited(&self) -> bool {
+        matches!(self.state, State::Awaited { .. })
+    }
+
+    /// Starts the command or forwards a waiting signal, if it is time for that.
+    ///
+    /// # Errors
+    /// The command cannot be started.
+    pub(super) fn turn(&mut self, agent: &Agent, now: Instant) -> Result<(), StartError> {
+        let applies = agent.outlook.terms.is_applying();
+        match &self.state {
+            State::None => {}
+            State::Awaited { command, latest } => {
+                let start = supervision::start(agent.desk.first_round_is_over(), applies, *latest, now);
+                match start {
+                    Start::Wait => return Ok(()),
+                    Start::Ready => {}
+                    Start::Overdue => tracing::warn!(
+                        "not everything could be rendered in time; the command starts with the files that are there"
+                    ),
+                }
+                // Before it starts: from now on it may have read the files already.
+                agent.outlook.terms.context.expect_nginx_to_start(false);
+                let child = Child::start(command)?;
+                tracing::info!(pid = child.pid(), "started `{}`", command.join(" "));
+                self.state = State::Running(child);
+            }
+            State::Running(child) => {
+                if self.hang_up_waits && !applies {
+                    child.signal(Signal::SIGHUP);
+                    self.hang_up_waits = false;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns when `turn` has something to do even if nothing else happens.
+    pub(super) fn wake_at(&self, now: Instant) -> Option<Instant> {
+        match &self.state {
+            // Later than that it waits for a transaction to end.
+            State::Awaited { latest, .. } => Some(*latest).filter(|latest| *latest > now),
+            State::None | State::Running(_) => None,
+        }
+    }
+
+    /// Waits until the command has ended by itself.
+    pub(super) async fn ended(&mut self) -> Ended {
+        match &mut self.state {
+            State::Running(child) => {
+                let ended = child.ended().await;
+                tracing::error!("the supervised command has ended ({ended}); stopping");
+                ended
+            }
+            State::None | State::Awaited { .. } => std::future::pending().await,
+        }
+    }
+
+    /// Forwards a signal. A signal before the start is dropped: the command starts with the effect that the signal asks for.
+    pub(super) fn hand_on(&mut self, signal: Signal, when: HandOn) {
+        let State::Running(child) = &self.state else { return };
+        match when {
+            HandOn::Never | HandOn::Last => {}
+            HandOn::Now => child.signal(signal),
+            HandOn::BetweenTransactions => self.hang_up_waits = true,
+        }
+    }
+
+    /// Ends the command with this signal. Returns `None` if there is no command to end.
+    pub(super) async fn stop(&mut self, signal: Signal) -> Option<Ended> {
+        let State::Running(child) = &mut self.state else { return None };
+        let (ended, killed) = child.stop(signal, self.stop_timeout).await;
+        if killed {
+            tracing::error!("the supervised command did not end within {:?} of {signal}; killed", self.stop_timeout);
+        } else {
+            tracing::info!("the supervised command has ended: {ended}");
+        }
+        Some(ended)
+    }
+}

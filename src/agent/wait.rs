@@ -1,0 +1,76 @@
+//! Whether a resource still waits for its keys (`wait_for`), and until when. Pure: the time and what is missing go in, a
+//! decision comes out. A resource that has gone live once does not wait again.
+
+use std::time::{Duration, Instant};
+
+/// How far a resource is with waiting for its keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wait {
+    /// Nobody has asked yet.
+    #[default]
+    NotBegun,
+    /// It waits until then at the latest.
+    Until(Instant),
+    /// It has gone live, or has given up.
+    Over,
+}
+
+/// Whether a resource may go live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// It may.
+    Ready,
+    /// It may, although keys are missing: it has waited long enough. Decided once.
+    GivenUp,
+    /// It may not yet.
+    Waits {
+        /// Nobody knew before.
+        is_new: bool,
+    },
+}
+
+impl Wait {
+    /// Decides for a resource that waits at most `timeout`. `any_missing`: keys of its `wait_for` are missing.
+    pub fn decide(&mut self, timeout: Duration, any_missing: bool, now: Instant) -> Readiness {
+        let is_new = *self == Wait::NotBegun;
+        let until = match *self {
+            Wait::Over => return Readiness::Ready,
+            Wait::Until(at) => at,
+            Wait::NotBegun => now + timeout,
+        };
+        if any_missing && now < until {
+            *self = Wait::Until(until);
+            return Readiness::Waits { is_new };
+        }
+        *self = Wait::Over;
+        if any_missing { Readiness::GivenUp } else { Readiness::Ready }
+    }
+
+    /// Returns when the waiting ends, if it goes on.
+    pub fn until(self) -> Option<Instant> {
+        if let Wait::Until(at) = self { Some(at) } else { None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resource_waits_for_its_keys_or_its_time_and_never_again() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let timeout = Duration::from_secs(10);
+        let mut wait = Wait::default();
+        assert_eq!(wait.decide(timeout, true, at(0)), Readiness::Waits { is_new: true });
+        assert_eq!(wait.decide(timeout, true, at(9)), Readiness::Waits { is_new: false });
+        assert_eq!(wait.until(), Some(at(10)), "from the first time on");
+        assert_eq!(wait.decide(timeout, true, at(10)), Readiness::GivenUp);
+        assert_eq!(wait.decide(timeout, true, at(11)), Readiness::Ready);
+        assert_eq!(wait.until(), None);
+        let mut wait = Wait::default();
+        assert_eq!(wait.decide(timeout, true, at(20)), Readiness::Waits { is_new: true });
+        assert_eq!(wait.decide(timeout, false, at(21)), Readiness::Ready);
+        assert_eq!(wait.decide(timeout, true, at(22)), Readiness::Ready, "it has gone live");
+    }
+}

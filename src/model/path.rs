@@ -1,0 +1,58 @@
+//! Slash paths, cleaned lexically: keys of a store, names of templates, names in files of keys. Never asks a file system.
+
+/// Adds the parts of `path` to those that are there: no empty or `.` parts, and `..` takes one off. Returns how often a `..`
+/// climbed above the first.
+pub fn add_parts<'a, Part: From<&'a str>>(parts: &mut Vec<Part>, path: &'a str) -> usize {
+    let mut climbs = 0;
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.pop().is_none() => climbs += 1,
+            ".." => {}
+            part => parts.push(part.into()),
+        }
+    }
+    climbs
+}
+
+/// Returns the path as Go's `path.Clean` does after a leading `/` is added: one leading slash, none at the end.
+pub fn rooted(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    // Nothing is above the root.
+    add_parts(&mut parts, path);
+    format!("/{}", parts.join("/"))
+}
+
+/// Returns the parts of a path that stays below where it starts; `None` if a `..` climbs out.
+pub fn inside(path: &str) -> Option<Vec<&str>> {
+    let mut parts = Vec::new();
+    (add_parts(&mut parts, path) == 0).then_some(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_cleaned_like_go_path_clean() {
+        for (input, expected) in [
+            ("services", "/services"),
+            ("/services/", "/services"),
+            ("//a///b/./c/", "/a/b/c"),
+            ("/a/../b", "/b"),
+            ("../x", "/x"),
+            ("", "/"),
+            ("/", "/"),
+        ] {
+            assert_eq!(rooted(input), expected, "{input:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_climbs_out_is_known() {
+        assert_eq!(inside("a/./b//../c/"), Some(vec!["a", "c"]));
+        assert_eq!(inside("/"), Some(Vec::new()));
+        assert_eq!(inside("a/../../a"), None);
+        assert_eq!(add_parts(&mut Vec::<String>::new(), "../a/../../b"), 2);
+    }
+}

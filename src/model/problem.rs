@@ -1,0 +1,224 @@
+//! Problems in what people wrote, with place and hint. All of them are collected, never only the first.
+//! Never prints: showing a problem is the caller's business.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Something wrong in a file, a flag or the environment, told so that it can be mended.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// Where it is; `None` where it is not in a file (the message then names the flag or variable).
+    pub place: Option<Place>,
+    /// A lower-case phrase without full stop.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// A file, or a position in it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The file as the caller named it.
+    pub file: PathBuf,
+    /// `None` is the file as a whole.
+    pub position: Option<Position>,
+}
+
+/// A position in a text; both numbers count from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The column, in characters.
+    pub column: usize,
+}
+
+impl Position {
+    /// The position of a byte of `text`; an offset beyond the end is the end.
+    pub fn of_offset(text: &str, offset: usize) -> Position {
+        let before = before(text, offset);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Position {
+            line: before.bytes().filter(|byte| *byte == b'\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
+    }
+}
+
+/// JSON's parser counts from 1, except where there is nothing yet.
+impl From<&serde_json::Error> for Position {
+    fn from(error: &serde_json::Error) -> Position {
+        Position { line: error.line().max(1), column: error.column().max(1) }
+    }
+}
+
+impl Place {
+    /// A file as a whole.
+    pub fn file(file: &Path) -> Place {
+        Place { file: file.to_owned(), position: None }
+    }
+
+    /// A position in a file.
+    pub fn at(file: &Path, position: Position) -> Place {
+        Place { file: file.to_owned(), position: Some(position) }
+    }
+
+    /// The byte `offset` of a file's `text`.
+    pub fn in_text(file: &Path, text: &str, offset: usize) -> Place {
+        Place::at(file, Position::of_offset(text, offset))
+    }
+}
+
+impl Problem {
+    /// A problem without a place yet.
+    pub fn new(message: impl Into<String>) -> Problem {
+        Problem { place: None, message: message.into(), hint: None }
+    }
+
+    /// The same problem with a hint.
+    pub fn hint(self, hint: impl Into<String>) -> Problem {
+        Problem { hint: Some(hint.into()), ..self }
+    }
+
+    /// The same problem at a place.
+    pub fn at(self, place: Place) -> Problem {
+        Problem { place: Some(place), ..self }
+    }
+
+    /// The same problem, with `place` where it has none.
+    pub fn or_at(self, place: impl FnOnce() -> Place) -> Problem {
+        if self.place.is_some() { self } else { self.at(place()) }
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        match self.position {
+            Some(position) => write!(f, ":{position}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
+        f.write_str(&self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\n  hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// Problems in order of place, each once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// The problems in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
+        self.0.iter()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<Problem> for Problems {
+    fn from_iter<I: IntoIterator<Item = Problem>>(problems: I) -> Problems {
+        let mut problems: Vec<Problem> = problems.into_iter().collect();
+        problems.sort();
+        problems.dedup();
+        Problems(problems)
+    }
+}
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Problems {
+        Problems(vec![problem])
+    }
+}
+
+impl Extend<Problem> for Problems {
+    fn extend<I: IntoIterator<Item = Problem>>(&mut self, more: I) {
+        *self = self.0.drain(..).chain(more).collect();
+    }
+}
+
+impl IntoIterator for Problems {
+    type Item = Problem;
+    type IntoIter = std::vec::IntoIter<Problem>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            problem.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// The part of `text` before a byte offset; one inside a character or beyond the end is taken down to where it can be.
+pub(crate) fn before(text: &str, offset: usize) -> &str {
+    let mut end = offset.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_lines_and_characters_from_one() {
+        let text = "a\nüb\n";
+        for (offset, line, column) in [(0, 1, 1), (1, 1, 2), (2, 2, 1), (3, 2, 1), (4, 2, 2), (6, 3, 1), (99, 3, 1)] {
+            assert_eq!(Position::of_offset(text, offset), Position { line, column }, "offset {offset}");
+        }
+    }
+
+    #[test]
+    fn problems_are_sorted_told_once_and_hinted() {
+        let file = Path::new("app.toml");
+        let problems: Problems = [
+            Problem::new("second").at(Place::in_text(file, "x\ny", 2)).hint("mend it"),
+            Problem::new("first").at(Place::file(file)),
+            Problem::new("no file"),
+            Problem::new("first").at(Place::file(file)),
+        ]
+        .into_iter()
+        .collect();
+        assert_eq!(problems.to_string(), "no file\napp.toml: first\napp.toml:2:1: second\n  hint: mend it");
+    }
+}

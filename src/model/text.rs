@@ -1,0 +1,50 @@
+//! Texts that others wrote, made fit for a message: not endless, on one line. Never drops what is left out in silence.
+
+use std::fmt::Write as _;
+
+/// Longest text that `shown` shows whole, in characters.
+const LONGEST_SHOWN: usize = 80;
+
+/// Returns `text` if it has at most so many characters, else that many and `…`.
+pub fn shortened(text: &str, most_characters: usize) -> String {
+    match text.char_indices().nth(most_characters) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// As `shortened`, with `instead` of each control character.
+pub fn one_line(text: &str, most_characters: usize, instead: char) -> String {
+    shortened(text, most_characters).replace(char::is_control, instead.encode_utf8(&mut [0; 4]))
+}
+
+/// Returns what somebody wrote, between backquotes: shortened, control characters escaped.
+pub fn shown(text: &str) -> String {
+    let mut shown = String::from("`");
+    for character in shortened(text, LONGEST_SHOWN).chars() {
+        match character.is_control() {
+            true => write!(shown, "{}", character.escape_default()).unwrap_or_default(),
+            false => shown.push(character),
+        }
+    }
+    shown.push('`');
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shown_text_is_short_and_has_no_control_characters() {
+        assert_eq!(shown("a\u{1b}[31m\n"), r"`a\u{1b}[31m\n`");
+        assert_eq!(shown(&"x".repeat(200)).chars().count(), 83);
+    }
+
+    #[test]
+    fn one_line_is_cut_at_a_character() {
+        assert_eq!(one_line("ü\nb", 3, ' '), "ü b");
+        assert_eq!(one_line("üüü\n", 3, ' '), "üüü…");
+        assert_eq!(shortened("", 0), "");
+    }
+}

@@ -1,0 +1,22 @@
+//! What differs between the view of the store that something was kept of and a newer one. Data only.
+
+use crate::model::key::Key;
+use crate::model::view::View;
+
+/// With more changed keys than this, making things again costs less than following the changes.
+const MOST_FOLLOWED: usize = 64;
+
+/// The changed keys of a view.
+#[derive(Clone, Copy)]
+pub(super) struct Changes<'a> {
+    pub(super) old: &'a View,
+    pub(super) new: &'a View,
+    pub(super) keys: &'a [Key],
+}
+
+impl Changes<'_> {
+    /// Checks whether following them one by one is worth it.
+    pub(super) fn are_few(&self) -> bool {
+        self.keys.len() <= MOST_FOLLOWED
+    }
+}

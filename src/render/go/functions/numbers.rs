@@ -1,0 +1,51 @@
+//! Whole numbers: calculating with them, counting, reading them from text.
+
+use super::function::{GoFunction, Parameter, native, text};
+use crate::render::error::FunctionError;
+use crate::render::go::run::GoRun;
+use crate::render::go::value::{GoValue, ItemType};
+use crate::render::library::numbers::{self, Calculation, Operand};
+
+const TEXT: &[Parameter] = &[Parameter::Text];
+const TWO: &[Parameter] = &[Parameter::Int, Parameter::Int];
+
+pub(super) const FUNCTIONS: &[GoFunction] = &[
+    native("add", TWO, |values, _| calculate(values, numbers::add)),
+    native("sub", TWO, |values, _| calculate(values, numbers::subtract)),
+    native("mul", TWO, |values, _| calculate(values, numbers::multiply)),
+    native("div", TWO, |values, _| calculate(values, numbers::divide)),
+    native("mod", TWO, |values, _| calculate(values, numbers::modulo)),
+    native("seq", TWO, seq),
+    native("atoi", TEXT, atoi),
+    native("parseBool", TEXT, parse_bool),
+];
+
+fn number(value: &GoValue) -> i128 {
+    value.as_integer().unwrap_or(0)
+}
+
+fn calculate(values: &[GoValue], calculation: Calculation) -> Result<GoValue, FunctionError> {
+    match calculation(Operand::Whole(number(&values[0])), Operand::Whole(number(&values[1])))? {
+        Operand::Whole(result) => int(result),
+        Operand::Fraction(_) => Err(numbers::out_of_range()),
+    }
+}
+
+fn int(number: i128) -> Result<GoValue, FunctionError> {
+    i64::try_from(number).map(GoValue::Int).map_err(|_| numbers::out_of_range())
+}
+
+fn seq(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
+    let numbers = numbers::seq(number(&values[0]), number(&values[1]))?.into_iter().map(int);
+    Ok(GoValue::List(ItemType::Ints, numbers.collect::<Result<_, _>>()?))
+}
+
+fn atoi(values: &[GoValue], run: &mut GoRun) -> Result<GoValue, FunctionError> {
+    let text = text(&values[0]);
+    numbers::atoi(text).map(GoValue::Int).map_err(|what| FunctionError::new(run.session.about(text, what)))
+}
+
+fn parse_bool(values: &[GoValue], run: &mut GoRun) -> Result<GoValue, FunctionError> {
+    let text = text(&values[0]);
+    numbers::parse_bool(text).map(GoValue::Bool).map_err(|what| FunctionError::new(run.session.about(text, what)))
+}

@@ -1,0 +1,24 @@
+//! Renders a Go template.
+
+use super::interpreter::Interpreter;
+use super::run::{GoMemory, GoRun};
+use super::templates::GoTemplates;
+use crate::render::library::patterns::Patterns;
+use crate::render::rendering::Rendering;
+use crate::render::session::RenderSession;
+use crate::render::template::Root;
+
+/// Renders `root` as `session` sees the store. `last_bytes` is the size of its last output.
+pub(in crate::render) fn render(
+    templates: &GoTemplates,
+    root: Root<'_>,
+    session: RenderSession,
+    memory: &mut GoMemory,
+    last_bytes: usize,
+) -> Rendering {
+    let mut run = GoRun { session, lists: std::mem::take(memory), patterns: Patterns::default() };
+    let expected_bytes = last_bytes + last_bytes / 8;
+    let result = Interpreter::run(templates, root.name, root.escape, &mut run, expected_bytes);
+    *memory = run.lists;
+    run.session.finish(result.map(String::into_bytes).map_err(|trouble| *trouble))
+}

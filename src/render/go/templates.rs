@@ -1,0 +1,139 @@
+//! All files that could be Go templates, and which includes which. Each is parsed when it is first needed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
+
+use super::differences;
+use super::functions;
+use super::lexer::{self, Mistake, TokenKind};
+use super::parser::{self, Unit};
+use crate::model::problem::Position;
+use crate::model::suggest::nearest;
+use crate::render::error::{FunctionError, TemplateError};
+use crate::render::library::paths;
+use crate::render::session::shown;
+use crate::render::template::TemplateSources;
+
+/// Every template text, parsed or not.
+pub(in crate::render) struct GoTemplates {
+    files: BTreeMap<String, GoFile>,
+}
+
+struct GoFile {
+    source: Arc<str>,
+    unit: OnceLock<Result<Unit, TemplateError>>,
+}
+
+impl GoTemplates {
+    pub(in crate::render) fn new(sources: &TemplateSources) -> GoTemplates {
+        let file = |source: &Arc<str>| GoFile { source: Arc::clone(source), unit: OnceLock::new() };
+        GoTemplates { files: sources.iter().map(|(name, source)| (name.clone(), file(source))).collect() }
+    }
+
+    /// Parses `root` and every file that it certainly includes; returns everything wrong with them.
+    pub(in crate::render) fn check(&self, root: &str) -> Vec<TemplateError> {
+        if let (false, Err(problem)) = (self.files.contains_key(root), self.unit(root)) {
+            return vec![problem];
+        }
+        self.reached(root).filter_map(|(name, _)| self.unit(name).err()).collect()
+    }
+
+    /// Checks whether `root`, or a file that it certainly includes, calls a function that returns what the store has.
+    pub(in crate::render) fn reads_store(&self, root: &str) -> bool {
+        self.reached(root).any(|(_, source)| {
+            let tokens = lexer::tokens(source).unwrap_or_default();
+            tokens.iter().any(|token| token.kind == TokenKind::Word && functions::reads_store(token.text))
+        })
+    }
+
+    /// Returns what `root`, and every file that it certainly includes, print differently than with confd.
+    pub(in crate::render) fn differences(&self, root: &str) -> Vec<(String, Position, &'static str)> {
+        let of_file = |(name, source): (&str, &str)| {
+            let name = name.to_owned();
+            differences::differences(source).into_iter().map(move |(place, what)| (name.clone(), place, what))
+        };
+        self.reached(root).flat_map(of_file).collect()
+    }
+
+    /// Returns `root` and every file that it certainly includes, with their texts.
+    fn reached(&self, root: &str) -> impl Iterator<Item = (&str, &str)> {
+        let mut todo = vec![root.to_owned()];
+        let mut seen = BTreeSet::new();
+        std::iter::from_fn(move || {
+            loop {
+                let (name, file) = self.files.get_key_value(&todo.pop()?)?;
+                if seen.insert(name) {
+                    todo.extend(includes(&file.source).filter(|name| self.files.contains_key(name)));
+                    return Some((name.as_str(), &*file.source));
+                }
+            }
+        })
+    }
+
+    /// Returns the name, the text and the tree of the file to render.
+    pub(super) fn root(&self, name: &str) -> Result<(&str, &str, &Unit), TemplateError> {
+        let (source, unit) = self.unit(name)?;
+        let name = self.files.get_key_value(name).map_or("", |(name, _)| name);
+        Ok((name, source, unit))
+    }
+
+    /// Returns the text and the tree of a file.
+    pub(super) fn unit(&self, name: &str) -> Result<(&str, &Unit), TemplateError> {
+        let Some(file) = self.files.get(name) else {
+            let near = nearest(name, self.files.keys().map(String::as_str));
+            let hint = near.map(|near| format!("did you mean `{near}`?"));
+            return Err(TemplateError { hint, ..TemplateError::without_place(name, "there is no such template") });
+        };
+        let unit =
+            file.unit.get_or_init(|| parser::parse(&file.source).map_err(|mistake| described(name, file, mistake)));
+        unit.as_ref().map(|unit| (&*file.source, unit)).map_err(TemplateError::clone)
+    }
+
+    /// Returns the name, the text and the tree of the file that an `include` names, if it exists.
+    #[allow(clippy::type_complexity)]
+    pub(super) fn included(&self, name: &str) -> Result<Option<(&str, &str, &Unit)>, TemplateError> {
+        let Some((name, _)) = paths::below_folder(name).and_then(|name| self.files.get_key_value(&name)) else {
+            return Ok(None);
+        };
+        let (source, unit) = self.unit(name)?;
+        Ok(Some((name, source, unit)))
+    }
+
+    pub(super) fn no_such_include(&self, name: &str) -> FunctionError {
+        let Some(name) = paths::below_folder(name) else {
+            return FunctionError::new(format!("`{}` leaves the templates folder", shown(name)));
+        };
+        let failure = FunctionError::new(format!("there is no template `{}`", shown(&name)));
+        match nearest(&name, self.files.keys().map(String::as_str)) {
+            Some(near) => failure.hint(format!("did you mean `{near}`?")),
+            None => failure,
+        }
+    }
+}
+
+/// Returns the files that a text includes by a literal name.
+fn includes(source: &str) -> impl Iterator<Item = String> {
+    let tokens = lexer::tokens(source).unwrap_or_default();
+    let is_include = |token: &lexer::GoToken<'_>| token.kind == TokenKind::Word && token.text == "include";
+    let named = tokens.windows(3).filter(|tokens| is_include(&tokens[0])).filter_map(|tokens| match &tokens[2].kind {
+        TokenKind::Literal(name) => paths::below_folder(name),
+        _ => None,
+    });
+    named.collect::<Vec<_>>().into_iter()
+}
+
+fn described(name: &str, file: &GoFile, mistake: Mistake) -> TemplateError {
+    let hint = mistake.message.strip_prefix("function `").and_then(|rest| {
+        let function = rest.split_once('`')?.0;
+        if function.starts_with("cget") {
+            return Some("encrypted values are not supported".to_owned());
+        }
+        nearest(function, functions::all().map(|function| function.name)).map(|near| format!("did you mean `{near}`?"))
+    });
+    TemplateError {
+        template: name.to_owned(),
+        place: Some(Position::of_offset(&file.source, mistake.at)),
+        message: mistake.message,
+        hint,
+    }
+}

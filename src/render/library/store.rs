@@ -1,0 +1,74 @@
+//! The store, as a render sees it: values as text, patterns, and the error for a key that does not exist. Pure.
+
+use std::sync::Arc;
+
+use crate::model::key;
+use crate::model::suggest::nearest;
+use crate::render::error::FunctionError;
+use crate::render::session::{RenderSession, shown};
+use crate::render::window::Window;
+
+/// Checks whether there is a key or a directory of this name.
+pub(in crate::render) fn exists(window: &Window, key: &str) -> bool {
+    window.get(key).is_some() || window.has_directory(key)
+}
+
+/// Returns the paths and values that match, whatever the values are.
+pub(in crate::render) fn matching<'v>(
+    window: &'v Window,
+    pattern: &str,
+) -> Result<Vec<(&'v str, &'v key::Value)>, FunctionError> {
+    window.matching(pattern).map_err(|error| {
+        FunctionError::new(error.to_string())
+            .hint("`*` and `?` stop at `/`, `[a-z]` is a class, `\\` takes the next character as it is")
+    })
+}
+
+/// Returns the value of `key` as text, not copied.
+pub(in crate::render) fn text_of<'v>(key: &str, value: &'v key::Value) -> Result<&'v Arc<str>, FunctionError> {
+    match value {
+        key::Value::Text(text) => Ok(text),
+        key::Value::Binary(bytes) => {
+            let (key, bytes) = (shown(key), bytes.len());
+            Err(FunctionError::new(format!("the value of key `{key}` is not UTF-8 text (length {bytes})")))
+        }
+    }
+}
+
+/// What to do about a key that does not exist, in the words of a template's language.
+pub(in crate::render) struct MissingKeyHints {
+    /// For a key that is a directory.
+    pub(in crate::render) directory: &'static str,
+    /// For a key with no neighbour of a similar name.
+    pub(in crate::render) optional: &'static str,
+}
+
+/// Returns the error for a key that does not exist, with what may have been meant.
+pub(in crate::render) fn missing(session: &RenderSession, key: &str, hints: &MissingKeyHints) -> FunctionError {
+    let window = &session.view;
+    if let Some(from) = session.key_of(key).filter(|_| !key.is_empty()) {
+        return FunctionError::new(format!("the key that {from} names does not exist"));
+    }
+    if let Some(source) = session.part_of(key) {
+        let source = shown(source);
+        return FunctionError::new(format!("the key that is made with the value of key `{source}` does not exist"));
+    }
+    let error = FunctionError::new(format!("key `{}` does not exist", shown(key)));
+    if window.has_directory(key) {
+        return error.hint(hints.directory);
+    }
+    let with_slash = format!("/{key}");
+    if !key.starts_with('/') && window.get(&with_slash).is_some() {
+        return error.hint(format!("did you mean `{}`?", shown(&with_slash)));
+    }
+    if !window.covers(key) {
+        return error.hint("it is not covered by the `keys` of this resource");
+    }
+    let (directory, name) = key.rsplit_once('/').unwrap_or(("", key));
+    let siblings = window.children(&format!("{directory}/"));
+    let keys = siblings.iter().filter(|(_, child)| child.is_key).map(|(name, _)| *name);
+    match nearest(name, keys) {
+        Some(near) => error.hint(format!("did you mean `{}`?", shown(&format!("{directory}/{near}")))),
+        None => error.hint(hints.optional),
+    }
+}

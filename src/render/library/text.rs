@@ -1,0 +1,84 @@
+//! Text: case, cutting, repeating, indenting. Pure.
+
+use crate::render::error::FunctionError;
+
+/// Longest text that one call may make, in bytes: a count out of the store must not exhaust memory.
+pub(in crate::render) const MOST_BYTES: usize = 16 << 20;
+
+/// Returns the error for a text of more than [`MOST_BYTES`].
+pub(in crate::render) fn too_long() -> FunctionError {
+    FunctionError::new(format!("would make a text of more than {MOST_BYTES} bytes"))
+}
+
+/// Checks that `count` texts of so many bytes, and those that there are already, make no text that is too long.
+fn check_size(already: usize, count: usize, each: usize) -> Result<(), FunctionError> {
+    let bytes = count.saturating_mul(each).saturating_add(already);
+    if bytes > MOST_BYTES { Err(too_long()) } else { Ok(()) }
+}
+
+/// Returns the text in upper case, letter by letter as Go does: a letter that would become two is left alone.
+pub(in crate::render) fn upper(text: &str) -> String {
+    text.chars().map(upper_char).collect()
+}
+
+/// Returns the text in lower case, letter by letter as Go does.
+pub(in crate::render) fn lower(text: &str) -> String {
+    text.chars().map(lower_char).collect()
+}
+
+pub(super) fn upper_char(c: char) -> char {
+    let mut changed = c.to_uppercase();
+    if changed.len() == 1 { changed.next().unwrap_or(c) } else { c }
+}
+
+pub(super) fn lower_char(c: char) -> char {
+    c.to_lowercase().next().unwrap_or(c)
+}
+
+/// Replaces the first `most` occurrences; all of them if `most` is negative.
+pub(in crate::render) fn replace(text: &str, old: &str, new: &str, most: i128) -> Result<String, FunctionError> {
+    let occurrences = text.matches(old).count();
+    let count = usize::try_from(most).unwrap_or(occurrences).min(occurrences);
+    check_size(text.len(), count, new.len())?;
+    Ok(text.replacen(old, new, count))
+}
+
+pub(in crate::render) fn trim_prefix<'t>(text: &'t str, prefix: &str) -> &'t str {
+    text.strip_prefix(prefix).unwrap_or(text)
+}
+
+pub(in crate::render) fn trim_suffix<'t>(text: &'t str, suffix: &str) -> &'t str {
+    text.strip_suffix(suffix).unwrap_or(text)
+}
+
+/// Repeats a text; a negative count is zero.
+pub(in crate::render) fn repeat(text: &str, count: i128) -> Result<String, FunctionError> {
+    let count = to_count(count);
+    check_size(0, count, text.len())?;
+    Ok(text.repeat(count))
+}
+
+/// Puts so many spaces before each line; no text stays no text.
+pub(in crate::render) fn indent(text: &str, spaces: i128) -> Result<String, FunctionError> {
+    let spaces = to_count(spaces);
+    if text.is_empty() {
+        return Ok(String::new());
+    }
+    check_size(text.len(), text.matches('\n').count() + 1, spaces)?;
+    let pad = " ".repeat(spaces);
+    Ok(text.split('\n').map(|line| format!("{pad}{line}")).collect::<Vec<_>>().join("\n"))
+}
+
+/// Indents on a new line.
+pub(in crate::render) fn nindent(text: &str, spaces: i128) -> Result<String, FunctionError> {
+    indent(text, spaces).map(|indented| format!("\n{indented}"))
+}
+
+fn to_count(number: i128) -> usize {
+    usize::try_from(number.max(0)).unwrap_or(usize::MAX)
+}
+
+/// Leaves out all white space.
+pub(in crate::render) fn nospace(text: &str) -> String {
+    text.chars().filter(|c| !c.is_whitespace()).collect()
+}

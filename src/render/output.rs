@@ -1,0 +1,40 @@
+//! What a render writes to: bytes, up to a limit.
+
+use std::io::{self, Write};
+
+/// Largest output of one render, in bytes.
+pub const MOST_OUTPUT_BYTES: usize = 64 << 20;
+
+/// The bytes written so far.
+#[derive(Default)]
+pub(super) struct Output {
+    pub(super) bytes: Vec<u8>,
+    /// Whether a write was refused because the output would be too large.
+    pub(super) is_full: bool,
+}
+
+impl Output {
+    /// Returns an empty output with room for the size of the last one, and an eighth more.
+    pub(super) fn like(last_bytes: usize) -> Output {
+        Output { bytes: Vec::with_capacity(last_bytes + last_bytes / 8), is_full: false }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        self.write_all(piece).map(|()| piece.len())
+    }
+
+    fn write_all(&mut self, piece: &[u8]) -> io::Result<()> {
+        if self.bytes.len() + piece.len() > MOST_OUTPUT_BYTES {
+            self.is_full = true;
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(piece);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

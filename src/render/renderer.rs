@@ -1,0 +1,107 @@
+//! Compiled templates of both engines, and how a resource renders one.
+
+use std::sync::Arc;
+
+use super::error::TemplateError;
+use super::facts::Facts;
+use super::go::{self, GoTemplates};
+use super::memory::Memory;
+use super::rendering::Rendering;
+use super::session::RenderSession;
+use super::template::{Root, TemplateSources};
+use super::tera::{self, TeraTemplates};
+use crate::model::problem::Position;
+use crate::model::resource::Engine;
+use crate::model::view::View;
+
+/// Compiles the templates that `roots` name. Every problem is listed with the index of the root it fails; a root that
+/// is not listed renders. One template may be a root several times.
+pub fn compile(
+    sources: &TemplateSources,
+    roots: &[Root<'_>],
+    facts: Arc<dyn Facts>,
+) -> (Renderer, Vec<(usize, TemplateError)>) {
+    let (tera, mut problems) = tera::compile(sources, roots);
+    let go = GoTemplates::new(sources);
+    for (index, root) in roots.iter().enumerate().filter(|(_, root)| root.engine == Engine::Go) {
+        problems.extend(go.check(root.name).into_iter().map(|problem| (index, problem)));
+    }
+    problems.sort_by_key(|(index, _)| *index);
+    (Renderer { sources: sources.clone(), tera, go, facts }, problems)
+}
+
+/// Compiled templates, ready to render any number of times from any thread.
+pub struct Renderer {
+    sources: TemplateSources,
+    tera: TeraTemplates,
+    go: GoTemplates,
+    facts: Arc<dyn Facts>,
+}
+
+impl Renderer {
+    /// Checks whether both were compiled from the same texts.
+    pub fn same_texts(&self, other: &Renderer) -> bool {
+        self.sources == other.sources
+    }
+
+    /// Checks whether the template `root`, or one that it reaches, calls `backends`.
+    pub fn asks_for_backends(&self, root: &str) -> bool {
+        self.tera.ask_for_backends(root)
+    }
+
+    /// Checks whether a Go template, or a file that it includes, calls a function that returns what the store has.
+    pub fn go_reads_store(&self, name: &str) -> bool {
+        self.go.reads_store(name)
+    }
+
+    /// Returns what a Go template, and files that it includes, print differently than with confd: the file, the place in
+    /// it, and the difference.
+    pub fn differences_from_confd(&self, name: &str) -> Vec<(String, Position, &'static str)> {
+        self.go.differences(name)
+    }
+
+    /// Renders the template `root` as `view` sees the store. `memory` belongs to the resource: it makes the next render
+    /// cheaper and never changes what is returned.
+    pub fn render(&self, root: Root<'_>, view: &View, memory: &mut Memory) -> Rendering {
+        self.render_in(self.session(view), root, view, memory)
+    }
+
+    /// Renders as `render` does, but every call of `backends` returns an empty list. The tally still counts those of the
+    /// store.
+    pub fn render_placeholder(&self, root: Root<'_>, view: &View, memory: &mut Memory) -> Rendering {
+        let mut session = self.session(view);
+        session.withholds_backends = true;
+        self.render_in(session, root, view, memory)
+    }
+
+    /// Renders the template `root` without a store: lists are empty, a missing key is an empty text, and `data` is what Go
+    /// templates have as dot and Tera templates as variables.
+    ///
+    /// # Errors
+    /// The first problem met, as for `render`.
+    pub fn render_mock(
+        &self,
+        root: Root<'_>,
+        data: serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Vec<u8>, TemplateError> {
+        let view = View::default();
+        let mut session = self.session(&view);
+        session.mock = Some(Arc::new(serde_json::Value::Object(data)));
+        self.render_in(session, root, &view, &mut Memory::default()).result
+    }
+
+    fn session(&self, view: &View) -> RenderSession {
+        RenderSession::new(view.clone(), Arc::clone(&self.facts))
+    }
+
+    fn render_in(&self, session: RenderSession, root: Root<'_>, view: &View, memory: &mut Memory) -> Rendering {
+        memory.begin(view);
+        let last_bytes = memory.output_bytes;
+        let rendering = match root.engine {
+            Engine::Tera => tera::render(&self.tera, &self.sources, root, session, &mut memory.tera, last_bytes),
+            Engine::Go => go::render(&self.go, root, session, &mut memory.go, last_bytes),
+        };
+        memory.end(rendering.result.as_ref().map_or(0, Vec::len));
+        rendering
+    }
+}

@@ -1,0 +1,64 @@
+//! The result of one render, and what it found on the way. Data only.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::error::TemplateError;
+use super::window::Reads;
+use crate::nginx::backend::Reason;
+
+/// The result of one render.
+#[derive(Debug)]
+pub struct Rendering {
+    /// The bytes, or the first problem: a missing key, a value that may not be printed, a lookup that failed. Names keys,
+    /// never values.
+    pub result: Result<Vec<u8>, TemplateError>,
+    /// Backends found; `None` if the template did not ask for any. Of a failed render: those found until then.
+    pub tally: Option<Tally>,
+    /// Keys that `backends` skipped, sorted. Of a failed render: those met until then.
+    pub skipped: BTreeSet<SkippedKey>,
+    /// Keys and folders that the result depends on; everything, if the render failed.
+    pub reads: Reads,
+}
+
+/// A key that does not decode to a backend, and why.
+pub type SkippedKey = (String, Reason);
+
+/// How much a render found in the folders that it asked for backends. A folder that was asked for several times counts
+/// once, with the call that gave most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Keys in the folders, skipped ones included.
+    pub keys: usize,
+    /// Backends given to the template, or withheld from it.
+    pub backends: usize,
+    /// Keys skipped.
+    pub skipped: usize,
+}
+
+/// The backends found so far by a running render.
+#[derive(Debug, Default)]
+pub(super) struct FoundBackends {
+    by_folder: BTreeMap<String, Tally>,
+    pub(super) skipped: BTreeSet<SkippedKey>,
+}
+
+impl FoundBackends {
+    /// Records what one call found in a folder.
+    pub(super) fn record(&mut self, folder: &str, keys: usize, backends: usize, skipped: &[SkippedKey]) {
+        let tally = self.by_folder.entry(folder.to_owned()).or_default();
+        tally.keys = tally.keys.max(keys);
+        tally.backends = tally.backends.max(backends);
+        tally.skipped = tally.skipped.max(skipped.len());
+        self.skipped.extend(skipped.iter().cloned());
+    }
+
+    /// Returns the sum over all folders; `None` if no folder was asked for.
+    pub(super) fn tally(&self) -> Option<Tally> {
+        let add = |sum: Tally, one: &Tally| Tally {
+            keys: sum.keys + one.keys,
+            backends: sum.backends + one.backends,
+            skipped: sum.skipped + one.skipped,
+        };
+        (!self.by_folder.is_empty()).then(|| self.by_folder.values().fold(Tally::default(), add))
+    }
+}

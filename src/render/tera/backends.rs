@@ -1,0 +1,106 @@
+//! Folders that `backends` decoded, kept from one render to the next and brought up to date key by key. A folder of few keys
+//! is decoded again each time: that costs less than keeping it.
+
+use std::collections::HashMap;
+
+use tera::Value;
+
+use crate::model::key::Key;
+use crate::model::view::View;
+use crate::nginx::backend::{Backend, Options, Records};
+
+use crate::render::changes::Changes;
+use crate::render::lists::SHORTEST_KEPT;
+use crate::render::rendering::{FoundBackends, SkippedKey};
+
+/// With more changed keys than this part of the folder, decoding all of them again costs less than following.
+const MOST_CHANGED_PART: usize = 4;
+
+/// Every folder that a render asked for.
+#[derive(Default)]
+pub(super) struct KeptFolders(HashMap<String, Vec<KeptFolder>>);
+
+struct KeptFolder {
+    records: Records<Value>,
+    /// List as it was last given, until a key of the folder changes.
+    list: Option<BackendList>,
+    used: bool,
+}
+
+#[derive(Clone)]
+struct BackendList {
+    items: Value,
+    skipped: Vec<SkippedKey>,
+}
+
+impl KeptFolders {
+    /// Brings what is kept up to a newer view; forgets what it cannot.
+    pub(super) fn follow(&mut self, changes: Option<Changes<'_>>) {
+        let Some(changes) = changes else { return self.0.clear() };
+        for folders in self.0.values_mut() {
+            folders.retain_mut(|folder| folder.follow(changes).is_some());
+        }
+    }
+
+    /// Returns the backends below `folder`, which ends with a slash, as a template sees them.
+    pub(super) fn list(
+        &mut self,
+        view: &View,
+        folder: &str,
+        options: Options,
+        found: &mut FoundBackends,
+        make: impl FnMut(Backend) -> Value,
+    ) -> Value {
+        let known = self.0.get_mut(folder).and_then(|kept| kept.iter_mut().find(|f| *f.records.options() == options));
+        let (given, keys) = match known {
+            Some(known) => (known.given(make), known.records.keys()),
+            None => {
+                let records = Records::read(folder, options, view.below(folder), &|key| view.get(key));
+                let mut fresh = KeptFolder { records, list: None, used: true };
+                let (given, keys) = (fresh.given(make), fresh.records.keys());
+                if keys >= SHORTEST_KEPT {
+                    self.0.entry(folder.to_owned()).or_default().push(fresh);
+                }
+                (given, keys)
+            }
+        };
+        found.record(folder, keys, given.items.len().unwrap_or(0), &given.skipped);
+        given.items
+    }
+
+    /// Forgets what this render did not use.
+    pub(super) fn end(&mut self) {
+        self.0.retain(|_, folders| {
+            folders.retain_mut(|folder| std::mem::take(&mut folder.used));
+            !folders.is_empty()
+        });
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl KeptFolder {
+    /// Applies the changed keys; `None` if the folder has to be decoded again.
+    fn follow(&mut self, Changes { old, new, keys }: Changes<'_>) -> Option<()> {
+        if keys.len() > self.records.keys() / MOST_CHANGED_PART {
+            return None;
+        }
+        let changed = keys.iter().map(Key::as_str);
+        if self.records.follow(&|key| old.get(key), &|key| new.get(key), changed)? {
+            self.list = None;
+        }
+        Some(())
+    }
+
+    fn given(&mut self, make: impl FnMut(Backend) -> Value) -> BackendList {
+        self.used = true;
+        let records = &mut self.records;
+        let given = self.list.get_or_insert_with(|| {
+            let settled = records.settle(make);
+            BackendList { items: Value::from(settled.items), skipped: settled.set_aside }
+        });
+        given.clone()
+    }
+}

@@ -1,0 +1,197 @@
+//! Template texts to templates that render. All templates that resources reach share one Tera if they can; if one of them
+//! is broken, only the resources that reach it fail, by include, extends or component.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use tera::{ErrorKind, Tera};
+
+use super::engine::empty;
+use super::error;
+use super::incremental;
+use super::references::{DEEPEST_NESTING, References};
+use super::scan::TemplateScan;
+use super::templates::{TeraSet, TeraTemplates};
+use crate::model::problem::Position;
+use crate::model::resource::{Engine, Escape};
+use crate::model::suggest::nearest;
+use crate::render::error::TemplateError;
+use crate::render::template::{Root, TemplateSources};
+
+/// Compiles the Tera templates among `roots`. Every problem is listed with the index of the root it fails.
+pub(in crate::render) fn compile(
+    sources: &TemplateSources,
+    roots: &[Root<'_>],
+) -> (TeraTemplates, Vec<(usize, TemplateError)>) {
+    let references = References::new(sources);
+    let tera_roots = || roots.iter().enumerate().filter(|(_, root)| root.engine == Engine::Tera);
+    let names: BTreeSet<&str> = tera_roots().map(|(_, root)| root.name).collect();
+    let asking = names.into_iter().filter(|root| references.ask_for_backends(root)).map(str::to_owned).collect();
+    let mut compiler = Compiler { references, compiled: TeraTemplates::new(asking) };
+    let mut problems = Vec::new();
+    for mode in [Escape::None, Escape::Nginx] {
+        let of_mode = || tera_roots().filter(|(_, root)| root.escape == mode);
+        let failed = compiler.compile(mode, &of_mode().map(|(_, root)| root.name).collect());
+        for (index, root) in of_mode() {
+            problems.extend(failed.get(root.name).into_iter().flatten().map(|problem| (index, problem.clone())));
+        }
+    }
+    (compiler.compiled, problems)
+}
+
+/// Compiles roots of one mode after the other.
+struct Compiler<'a> {
+    references: References<'a>,
+    compiled: TeraTemplates,
+}
+/// Problems by root.
+type Failed<'r> = HashMap<&'r str, Vec<TemplateError>>;
+
+impl<'a> Compiler<'a> {
+    /// Compiles roots and keeps those that are right; returns what is wrong with the others.
+    fn compile<'r>(&mut self, mode: Escape, roots: &BTreeSet<&'r str>) -> Failed<'r> {
+        if roots.is_empty() {
+            return Failed::new();
+        }
+        let reach: HashMap<&'r str, BTreeSet<&str>> =
+            roots.iter().map(|root| (*root, self.references.reach(root))).collect();
+        let mut failed = Failed::new();
+        for (root, names) in &reach {
+            let problems = self.problems_before_parsing(root, names);
+            if !problems.is_empty() {
+                failed.insert(root, problems);
+            }
+        }
+        let whole = |reach: &HashMap<&'r str, BTreeSet<&'a str>>, failed: &Failed<'_>| -> BTreeSet<&'a str> {
+            reach.iter().filter(|(root, _)| !failed.contains_key(*root)).flat_map(|(_, names)| names).copied().collect()
+        };
+        let mut shared = self.together(mode, &whole(&reach, &failed)).ok();
+        let mut alone: Vec<(&str, Tera)> = Vec::new();
+        if shared.is_none() {
+            alone = self.isolate(mode, &reach, &mut failed);
+            shared = self.together(mode, &whole(&reach, &failed)).ok();
+        }
+        if let Some(shared) = shared {
+            let good = roots.iter().copied().filter(|root| !failed.contains_key(*root));
+            let set = self.with_loops(shared, good.clone());
+            self.compiled.add(set, mode, good);
+        } else {
+            // Each is right by itself, but two define one component: they cannot live in one Tera.
+            for (root, tera) in alone {
+                let set = self.with_loops(tera, std::iter::once(root));
+                self.compiled.add(set, mode, std::iter::once(root));
+            }
+        }
+        failed
+    }
+
+    /// Returns what can be said of a root from the names alone.
+    fn problems_before_parsing(&self, root: &str, reach: &BTreeSet<&str>) -> Vec<TemplateError> {
+        const UNORDERED: &str = "__tera_context";
+        if !self.references.sources.contains_key(root) {
+            let near = nearest(root, self.references.sources.keys().map(String::as_str));
+            let hint = near.map(|near| format!("did you mean `{near}`?"));
+            return vec![TemplateError { hint, ..TemplateError::without_place(root, "there is no such template") }];
+        }
+        if self.references.nest_too_deep(root) {
+            let message = format!("nests more than {DEEPEST_NESTING} levels of include, block and component");
+            return vec![TemplateError::without_place(root, message)];
+        }
+        let uses = |name: &&str| self.references.sources.get(*name).and_then(|source| source.find(UNORDERED));
+        let found = reach.iter().filter_map(|name| Some((*name, uses(name)?)));
+        found
+            .map(|(name, offset)| TemplateError {
+                template: name.to_owned(),
+                place: Some(Position::of_offset(&self.references.sources[name], offset)),
+                message: format!("`{UNORDERED}` is not available: it would print in another order each time"),
+                hint: None,
+            })
+            .collect()
+    }
+
+    /// Compiles templates in one Tera.
+    fn together(&self, mode: Escape, names: &BTreeSet<&str>) -> tera::TeraResult<Tera> {
+        let mut tera = empty(mode);
+        tera.add_raw_templates(names.iter().filter_map(|name| Some((*name, self.references.sources.get(*name)?))))?;
+        Ok(tera)
+    }
+
+    /// Adds those roots once more that have loops which can be printed piece by piece. A template that defines a component
+    /// cannot be there twice.
+    fn with_loops<'r>(&self, mut tera: Tera, roots: impl Iterator<Item = &'r str>) -> TeraSet {
+        let roots = roots.filter(|root| self.references.scans.get(root).is_some_and(|scan| scan.defines.is_empty()));
+        let texts = roots.filter_map(|root| Some((root, &**self.references.sources.get(root)?)));
+        let rewritten = incremental::rewrite(&mut tera, texts);
+        TeraSet { tera: Arc::new(tera), rewritten }
+    }
+
+    /// Compiles every root by itself and adds the problems to `failed`.
+    fn isolate<'r>(
+        &self,
+        mode: Escape,
+        reach: &HashMap<&'r str, BTreeSet<&str>>,
+        failed: &mut Failed<'r>,
+    ) -> Vec<(&'r str, Tera)> {
+        let every: BTreeSet<&str> = reach.values().flatten().copied().collect();
+        let unparsable: HashMap<&str, Vec<TemplateError>> = every
+            .into_iter()
+            .filter_map(|name| {
+                let error = self.together(mode, &BTreeSet::from([name])).err()?;
+                matches!(error.kind(), ErrorKind::SyntaxError(_)).then(|| (name, self.explain(&error, name)))
+            })
+            .collect();
+        let mut alone = Vec::new();
+        for (root, names) in reach {
+            if failed.contains_key(root) {
+                continue;
+            }
+            let problems: Vec<_> = names.iter().filter_map(|name| unparsable.get(name)).flatten().cloned().collect();
+            if !problems.is_empty() {
+                failed.insert(root, problems);
+                continue;
+            }
+            match self.together(mode, names) {
+                Ok(tera) => alone.push((*root, tera)),
+                Err(error) => {
+                    failed.insert(root, self.explain(&error, root));
+                }
+            }
+        }
+        alone
+    }
+
+    /// Returns the problems in an error, with the places and hints that Tera does not give.
+    fn explain(&self, error: &tera::Error, root: &str) -> Vec<TemplateError> {
+        let source = |name: &str| self.references.sources.get(name).map(|text| &**text);
+        let mut problems = error::of_compilation(error, root, source);
+        for problem in &mut problems {
+            let scan = self.references.scans.get(problem.template.as_str());
+            if problem.place.is_none() {
+                problem.place = scan.and_then(|scan| place_of_reference(error.kind(), scan));
+            }
+            if let Some(name) =
+                problem.message.strip_prefix("unknown template `").and_then(|rest| rest.strip_suffix('`'))
+            {
+                let near = nearest(name, self.references.sources.keys().map(String::as_str));
+                problem.hint = near.map(|near| format!("did you mean `{near}`?"));
+            } else if let Some(name) =
+                problem.message.strip_prefix("unknown component `").and_then(|rest| rest.strip_suffix('`'))
+            {
+                let near = nearest(name, self.references.definers.keys().map(String::as_str));
+                problem.hint = near.map(|near| format!("did you mean `{near}`?"));
+            }
+        }
+        problems
+    }
+}
+
+fn place_of_reference(error: &ErrorKind, scan: &TemplateScan) -> Option<Position> {
+    let reference = match error {
+        ErrorKind::CircularInclude { include_chain, .. } => {
+            scan.includes.iter().find(|reference| include_chain.contains(&reference.name))
+        }
+        ErrorKind::MissingParent { .. } | ErrorKind::CircularExtend { .. } => scan.extends.first(),
+        _ => None,
+    };
+    reference.map(|reference| reference.place)
+}

@@ -1,0 +1,222 @@
+//! Tera's messages in our words: with a place, a hint, and never with the value of a key.
+
+use tera::ErrorKind;
+
+use super::functions;
+use crate::model::problem::Position;
+use crate::model::suggest::nearest;
+use crate::render::error::{FunctionError, TemplateError};
+
+/// Returns the problems in an error of compilation. `source` returns the text of a template by name.
+pub(super) fn of_compilation<'a>(
+    error: &tera::Error,
+    root: &str,
+    source: impl Fn(&str) -> Option<&'a str>,
+) -> Vec<TemplateError> {
+    match error.kind() {
+        ErrorKind::SyntaxError(report) => {
+            let span = report.span();
+            let place = Position { line: span.start_line, column: span.start_col + 1 };
+            let message = phrase(report.message());
+            let hint = source(report.filename()).and_then(|text| syntax_hint(&message, text, span.range.start));
+            vec![TemplateError { template: report.filename().to_owned(), place: Some(place), message, hint }]
+        }
+        ErrorKind::Msg(reports) => {
+            let found = of_reports(reports);
+            if found.is_empty() { vec![TemplateError::without_place(root, phrase(reports))] } else { found }
+        }
+        ErrorKind::MissingParent { current, parent } => {
+            vec![TemplateError::without_place(current, format!("unknown template `{parent}`"))]
+        }
+        ErrorKind::CircularExtend { tpl, inheritance_chain } => {
+            vec![TemplateError::without_place(
+                tpl,
+                format!("extends itself by way of {}", inheritance_chain.join(" > ")),
+            )]
+        }
+        ErrorKind::CircularInclude { tpl, include_chain } => {
+            vec![TemplateError::without_place(tpl, format!("includes itself: {}", include_chain.join(" > ")))]
+        }
+        other => vec![TemplateError::without_place(root, phrase(&other.to_string()))],
+    }
+}
+
+/// Returns the problem in an error of rendering. `failure` is the error of one of our functions, if one failed.
+pub(super) fn of_render(error: &tera::Error, root: &str, failure: Option<FunctionError>) -> TemplateError {
+    let (message, hint) = match (failure, error.kind()) {
+        (Some(failure), _) => (failure.message, failure.hint),
+        (None, ErrorKind::RenderingError(report)) => (without_values(report.message()), None),
+        (None, other) => (without_values(&other.to_string()), None),
+    };
+    match error.kind() {
+        ErrorKind::RenderingError(report) => {
+            let place = Position { line: report.span().start_line, column: report.span().start_col + 1 };
+            TemplateError { template: report.filename().to_owned(), place: Some(place), message, hint }
+        }
+        _ => TemplateError { hint, ..TemplateError::without_place(root, message) },
+    }
+}
+
+/// Reads reports back that Tera has only as text: `error: message`, then `--> template:line:column`.
+fn of_reports(reports: &str) -> Vec<TemplateError> {
+    let mut found = Vec::new();
+    let mut message = None;
+    for line in reports.lines() {
+        if let Some(text) = line.strip_prefix("error: ") {
+            message = Some(phrase(text));
+        } else if let Some(place) = line.trim_start().strip_prefix("--> ")
+            && let Some(message) = message.take()
+        {
+            let mut parts = place.rsplitn(3, ':');
+            let mut number = || parts.next().and_then(|part| part.parse().ok());
+            let (column, line) = (number(), number());
+            let template = parts.next().unwrap_or_default().to_owned();
+            let hint = unknown_name_hint(&message);
+            found.push(TemplateError {
+                template,
+                place: line.zip(column).map(|(line, column)| Position { line, column }),
+                message,
+                hint,
+            });
+        }
+    }
+    found
+}
+
+/// Returns a message of Tera as we write: lower-case, no full stop, plain names of types.
+fn phrase(message: &str) -> String {
+    let message = message.trim_end_matches('.');
+    let mut chars = message.chars();
+    let lowered = match (chars.next(), chars.next()) {
+        (Some(first), Some(second)) if !second.is_uppercase() => {
+            format!("{}{}", first.to_lowercase(), &message[first.len_utf8()..])
+        }
+        _ => message.to_owned(),
+    };
+    lowered
+        .replace(". Available variables: ", "; there are ")
+        .replace("`&str`", "`string`")
+        .replace("`&[Value]`", "`array`")
+        .replace("`Vec<Value>`", "`array`")
+}
+
+/// Messages that quote only the template's own words and names of types, by how they begin.
+const QUOTING_NO_VALUE: &[&str] = &[
+    "Argument `",
+    "Block '",
+    "Cannot compare `",
+    "Cannot divide by 0",
+    "Cannot index into an undefined value",
+    "Cannot slice an undefined value",
+    "Cannot sort: `",
+    "Component argument `",
+    "Field `",
+    "Function `range` was called with",
+    "Implicit argument `",
+    "Index expression is undefined",
+    "Invalid UTF-8",
+    "Invalid type for the value",
+    "Iteration not possible on type `",
+    "Key/value iteration is not possible",
+    "Map keys must be",
+    "Array index must be",
+    "String index must be",
+    "Math operations can only be done on numbers",
+    "Maximum render recursion depth",
+    "Missing keyword argument `",
+    "Not a valid key type",
+    "Only numbers can be",
+    "Slice ",
+    "Slicing ",
+    "Spread operator requires",
+    "Template '",
+    "The `indentation` argument",
+    "This filter can only be used on a number",
+    "Tried to render a variable that is undefined",
+    "Tried to use super()",
+    "Value of type ",
+    "Variable `",
+    "`+` requires",
+    "`in` cannot be used",
+    "pluralize filter requires",
+    "super() called",
+];
+
+/// Messages that quote values, by how they begin, and what is said instead.
+const QUOTING_VALUES: &[(&str, &str)] = &[
+    ("Value at index ", "an item of the list does not have the attribute"),
+    ("The string `", "the text cannot be converted to a number"),
+    ("The float ", "the number cannot be converted to an integer"),
+    ("Value `", "the number is out of range"),
+    ("Number `", "the number is out of range"),
+    ("Operand `", "the number is out of range"),
+    ("Exponent ", "the exponent is out of range"),
+    ("Unable to perform ", "the result of the calculation is out of range"),
+    ("Cannot negate ", "the result of the calculation is out of range"),
+    ("Map does not have a key", "the map has no such key and no default was given"),
+    ("Unknown argument(s)", "the component does not take one of the arguments"),
+    ("Function `range` would produce", "function `range` would produce too many elements"),
+    ("Invalid argument for `method`", "`method` must be `ceil` or `floor`"),
+    ("int filter `base`", "`base` must be between 2 and 36"),
+    ("Errored while getting absolute value", "the result of the calculation is out of range"),
+];
+
+/// The members of maps that functions of ours make, as Tera lists them.
+const OUR_FIELDS: &[&str] = &[
+    "key, value",
+    "port, priority, target, weight",
+    "address, backup, down, fail_timeout, host, key, max_conns, max_fails, meta, name, port, state, weight",
+];
+
+/// Returns a message of Tera that may be logged: whatever could quote a value is replaced, unknown wording included.
+fn without_values(message: &str) -> String {
+    // The fields of a parsed value are part of the value; those of `gets` and of SRV records are ours.
+    if let Some((undefined, fields)) = message.split_once(" Available fields: ") {
+        let ours = OUR_FIELDS.contains(&fields);
+        return if ours { format!("{}; there are {fields}", phrase(undefined)) } else { phrase(undefined) };
+    }
+    if let Some((_, instead)) = QUOTING_VALUES.iter().find(|(start, _)| message.starts_with(start)) {
+        return (*instead).to_owned();
+    }
+    if QUOTING_NO_VALUE.iter().any(|start| message.starts_with(start)) {
+        return phrase(message);
+    }
+    "cannot be rendered".to_owned()
+}
+
+fn unknown_name_hint(message: &str) -> Option<String> {
+    let (kind, rest) = message.strip_prefix("unknown ")?.split_once(" `")?;
+    let name = rest.strip_suffix('`')?;
+    let did_you_mean = |candidate: &str| format!("did you mean `{candidate}`?");
+    match kind {
+        "function" if functions::filter_names().any(|filter| filter == name) => {
+            Some(format!("`{name}` is a filter: {{{{ value | {name} }}}}"))
+        }
+        "function" if name.starts_with("cget") => Some("encrypted values are not supported".to_owned()),
+        "function" => nearest(name, functions::function_names()).map(did_you_mean),
+        "filter" => nearest(name, functions::filter_names()).map(did_you_mean).or_else(|| {
+            let function = functions::function_names().find(|function| *function == name)?;
+            Some(format!("`{function}` is a function: {{{{ {function}(…) }}}}"))
+        }),
+        "test" => nearest(name, functions::TESTS.iter().copied()).map(did_you_mean),
+        _ => None,
+    }
+}
+
+fn syntax_hint(message: &str, source: &str, offset: usize) -> Option<String> {
+    const GO_WORDS: &[&str] = &["range", "end", "with", "define", "template"];
+    let looks_like_go = source.split("{{").skip(1).any(|part| {
+        let expression = part.trim_start_matches('-').trim_start();
+        let word = expression.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+        let after = expression[word.len()..].trim_start();
+        expression.starts_with(['.', '$']) || GO_WORDS.contains(&word) || (!word.is_empty() && after.starts_with('"'))
+    });
+    if looks_like_go {
+        return Some("this looks like a Go template: name the file .tmpl, or set engine = \"go\"".to_owned());
+    }
+    let before = source.get(..offset)?.trim_end();
+    if message.ends_with("but expected identifier") && before.ends_with(['(', ',']) {
+        return Some("arguments are named: getv(key=\"/a\")".to_owned());
+    }
+    None
+}

@@ -1,0 +1,28 @@
+//! Regular expressions.
+
+use tera::Value;
+
+use super::call::{TeraFunction, both};
+
+pub(super) const FUNCTIONS: &[TeraFunction] = &[
+    both("regex_match", &["pattern", "text"], |call, run| {
+        let text = call.text("text")?;
+        Ok(Value::from(call.named(run.patterns.regex(call.text("pattern")?))?.is_match(text)))
+    })
+    .subject("text")
+    .alias("regexMatch"),
+    both("regex_find", &["pattern", "text"], |call, run| {
+        let text = call.text("text")?;
+        let found = call.named(run.patterns.regex(call.text("pattern")?))?.find(text);
+        Ok(Value::from(found.map_or("", |found| found.as_str())))
+    })
+    .subject("text")
+    .alias("regexFind"),
+    both("regex_replace_all", &["pattern", "text", "replacement"], |call, run| {
+        let (text, replacement) = (call.text("text")?, call.text("replacement")?);
+        let regex = call.named(run.patterns.regex(call.text("pattern")?))?;
+        Ok(Value::from(regex.replace_all(text, replacement)))
+    })
+    .subject("text")
+    .alias("regexReplaceAll"),
+];

@@ -1,0 +1,42 @@
+//! What a Tera template's last render leaves to the next.
+
+use tera::Value;
+
+use super::backends::KeptFolders;
+use super::incremental::pieces::Loops;
+use crate::render::changes::Changes;
+use crate::render::lists::KeptLists;
+
+/// Everything kept for one resource.
+#[derive(Default)]
+pub(in crate::render) struct TeraMemory {
+    pub(super) lists: KeptLists<Value>,
+    /// Folders whose backends were asked for.
+    pub(super) folders: KeptFolders,
+    /// What loops printed.
+    pub(super) loops: Loops,
+    /// Whether there was a render before.
+    pub(super) has_rendered: bool,
+}
+
+impl TeraMemory {
+    /// Brings everything up to a newer view; forgets what it cannot.
+    pub(in crate::render) fn follow(&mut self, changes: Option<Changes<'_>>) {
+        self.lists.follow(changes);
+        self.folders.follow(changes);
+        self.loops.follow(changes);
+    }
+
+    /// Forgets what the render that has ended did not use.
+    pub(in crate::render) fn end(&mut self) {
+        self.has_rendered = true;
+        self.lists.end();
+        self.folders.end();
+        self.loops.end();
+    }
+
+    /// Checks whether nothing that is kept depends on what the store had.
+    pub(in crate::render) fn needs_no_view(&self) -> bool {
+        self.lists.is_empty() && self.folders.is_empty() && self.loops.read_nothing()
+    }
+}

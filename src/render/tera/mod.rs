@@ -1,0 +1,20 @@
+//! Tera templates, with confd's functions.
+
+mod backends;
+mod compile;
+mod engine;
+mod error;
+pub(super) mod functions;
+mod incremental;
+mod memory;
+mod references;
+mod refusal;
+mod render;
+mod run;
+mod scan;
+mod templates;
+
+pub(super) use compile::compile;
+pub(super) use memory::TeraMemory;
+pub(super) use render::render;
+pub(super) use templates::TeraTemplates;

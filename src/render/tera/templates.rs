@@ -1,0 +1,47 @@
+//! Compiled Tera templates, and in which Tera each root lives. Data only.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use tera::Tera;
+
+use crate::model::resource::Escape;
+
+/// All compiled Tera templates.
+pub(in crate::render) struct TeraTemplates {
+    sets: Vec<TeraSet>,
+    /// The position of the set that a root is in, by escape mode and name.
+    roots: HashMap<(Escape, String), usize>,
+    /// Roots from which a call of `backends` can be reached.
+    asking: HashSet<String>,
+}
+
+/// Templates that live together.
+pub(super) struct TeraSet {
+    pub(super) tera: Arc<Tera>,
+    /// Those that are also there with their loops taken out.
+    pub(super) rewritten: BTreeSet<String>,
+}
+
+impl TeraTemplates {
+    pub(super) fn new(asking: HashSet<String>) -> TeraTemplates {
+        TeraTemplates { sets: Vec::new(), roots: HashMap::new(), asking }
+    }
+
+    /// Adds a set and the roots that live in it.
+    pub(super) fn add<'r>(&mut self, set: TeraSet, mode: Escape, roots: impl Iterator<Item = &'r str>) {
+        let position = self.sets.len();
+        self.roots.extend(roots.map(|root| ((mode, root.to_owned()), position)));
+        self.sets.push(set);
+    }
+
+    /// Returns the set that a root lives in, if it was compiled.
+    pub(super) fn set_of(&self, root: &str, mode: Escape) -> Option<&TeraSet> {
+        self.sets.get(*self.roots.get(&(mode, root.to_owned()))?)
+    }
+
+    /// Checks whether the template `root`, or one that it reaches, calls `backends`.
+    pub(in crate::render) fn ask_for_backends(&self, root: &str) -> bool {
+        self.asking.contains(root)
+    }
+}

@@ -1,0 +1,99 @@
+//! The members of a cluster and the connection to one of them: where they are, which is tried next, whose failure it is.
+//! Decides nothing: whoever asks says when to look them up, to connect and to let go.
+
+use super::{Connection, Endpoint, discover, endpoint};
+use crate::model::etcd::EtcdFailure;
+use crate::model::store::EtcdSettings;
+use crate::world::random;
+
+/// The members, as far as they are known, and at most one connection.
+pub struct Members {
+    settings: EtcdSettings,
+    endpoints: Vec<Endpoint>,
+    /// The position of the one that `connect_next` tries.
+    next: usize,
+    connection: Option<Connection>,
+}
+
+impl Members {
+    /// Knows the members that are set; those that DNS knows, and bad settings, turn up in `look_up`.
+    pub fn new(settings: EtcdSettings) -> Members {
+        let discovers = settings.srv_domain.is_some() || settings.srv_record.is_some();
+        let endpoints = if discovers { Vec::new() } else { endpoint::endpoints(&settings).unwrap_or_default() };
+        Members { settings, endpoints, next: 0, connection: None }
+    }
+
+    /// Returns the settings that lead to them.
+    pub fn settings(&self) -> &EtcdSettings {
+        &self.settings
+    }
+
+    /// Returns the members that are known, in the order in which to try them.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// Looks the members up and returns how many there are, at least one.
+    ///
+    /// # Errors
+    /// DNS names no member, or one that is set cannot be one.
+    pub async fn look_up(&mut self) -> Result<usize, EtcdFailure> {
+        self.endpoints = match discover::discover(&self.settings, random::fraction).await {
+            Some(found) => found?,
+            None => endpoint::endpoints(&self.settings)?,
+        };
+        tracing::debug!(endpoints = self.endpoints.len(), "looked up the etcd members");
+        Ok(self.endpoints.len())
+    }
+
+    /// Connects to the member at this position and logs in, in place of any earlier connection.
+    ///
+    /// # Errors
+    /// As [`Connection::open`].
+    pub async fn connect(&mut self, nth: usize) -> Result<&Connection, EtcdFailure> {
+        self.connection = None;
+        let endpoint = self.endpoints.get(nth).ok_or_else(|| EtcdFailure::unreachable("no such etcd endpoint"))?;
+        let connection = Connection::open(endpoint, &self.settings).await?;
+        tracing::debug!(%endpoint, "connected to etcd");
+        Ok(self.connection.insert(connection))
+    }
+
+    /// Connects to the next member in turn. After all of them were tried they are looked up again: DNS may name others.
+    ///
+    /// # Errors
+    /// As `look_up` and `connect`.
+    pub async fn connect_next(&mut self) -> Result<&Connection, EtcdFailure> {
+        self.connection = None;
+        if self.next >= self.endpoints.len() {
+            self.next = 0;
+        }
+        if self.next == 0 {
+            self.look_up().await?;
+        }
+        self.next += 1;
+        self.connect(self.next - 1).await
+    }
+
+    /// Returns the connection.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn connection(&self) -> Result<&Connection, EtcdFailure> {
+        self.connection.as_ref().ok_or_else(|| EtcdFailure::unreachable("not connected to etcd"))
+    }
+
+    /// Lets the connection go.
+    pub fn disconnect(&mut self) {
+        self.connection = None;
+    }
+
+    /// Returns the failure with the name of the member that is connected.
+    pub fn blame(&self, failure: EtcdFailure) -> EtcdFailure {
+        match &self.connection {
+            Some(connection) => {
+                EtcdFailure { problem: format!("{}: {}", connection.endpoint(), failure.problem), ..failure }
+            }
+            None => failure,
+        }
+    }
+}

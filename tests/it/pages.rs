@@ -1,0 +1,147 @@
+//! The pages hold together: links lead somewhere, the index lists every page, and what pages quote is in the source.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use upstreamd::config::resource::{Defaults, ResourceFile, parse};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(page: &str) -> String {
+    fs::read_to_string(root().join(page)).unwrap_or_else(|error| panic!("{page}: {error}"))
+}
+
+/// The files of a folder that end like this, by their path from the root.
+fn files(folder: &str, extension: &str) -> Vec<String> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(root().join(folder)).unwrap().flatten() {
+        let name = format!("{folder}/{}", entry.file_name().to_str().unwrap());
+        match entry.path().is_dir() {
+            true => files.extend(self::files(&name, extension)),
+            false => files.extend(Some(name).filter(|name| name.ends_with(extension))),
+        }
+    }
+    files.sort();
+    files
+}
+
+/// Every document for people.
+fn pages() -> Vec<String> {
+    let top = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "ARCHITECTURE.md"].map(str::to_owned);
+    top.into_iter().chain(files("docs", ".md")).collect()
+}
+
+/// The fenced blocks of a page in this language.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let fence = format!("```{language}\n");
+    text.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+}
+
+/// A heading as its link says it: lower case, blanks as dashes, nothing but letters, digits, dashes and underscores.
+fn anchor(heading: &str) -> String {
+    let is_kept = |c: &char| c.is_alphanumeric() || matches!(c, '-' | '_');
+    heading.trim().to_lowercase().replace(' ', "-").chars().filter(is_kept).collect()
+}
+
+fn anchors(text: &str) -> BTreeSet<String> {
+    let prose = text.split("```").step_by(2).collect::<String>();
+    prose.lines().filter(|line| line.starts_with('#')).map(|line| anchor(line.trim_start_matches('#'))).collect()
+}
+
+#[test]
+fn every_link_leads_to_a_file_and_a_heading_of_it() {
+    let mut wrong = Vec::new();
+    for page in pages() {
+        let text = read(&page);
+        let folder = Path::new(&page).parent().unwrap();
+        for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            if link.starts_with("http") {
+                continue;
+            }
+            let (path, heading) = link.split_once('#').map_or((link, None), |(path, heading)| (path, Some(heading)));
+            let target = if path.is_empty() { PathBuf::from(&page) } else { folder.join(path) };
+            let there = root().join(&target);
+            let has_heading = |heading: &str| anchors(&fs::read_to_string(&there).unwrap()).contains(heading);
+            if !there.exists() || heading.is_some_and(|heading| !has_heading(heading)) {
+                wrong.push(format!("{page}: {link}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_index_lists_every_page() {
+    let index = read("docs/README.md");
+    for page in files("docs", ".md").iter().filter(|page| *page != "docs/README.md") {
+        let name = page.strip_prefix("docs/").unwrap();
+        assert!(index.contains(&format!("]({name})")), "docs/README.md does not list {name}");
+    }
+}
+
+#[test]
+fn the_page_on_resources_lists_every_field() {
+    // A field that does not exist is refused with the list of those that do.
+    let text = "[template]\nsrc = \"a\"\ndest = \"/a\"\nqqqqqqqq = 1\n".to_owned();
+    let file = ResourceFile { name: "a.toml".into(), path: "a.toml".into(), text };
+    let problems = parse(&file, &Defaults::default()).unwrap_err();
+    let known = problems[0].hint.clone().unwrap();
+    let page = read("docs/resources.md");
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    let documented: BTreeSet<&str> =
+        rows.iter().flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2)).collect();
+    let fields: BTreeSet<&str> = known.strip_prefix("known are ").unwrap().split(", ").collect();
+    assert_eq!(documented, fields);
+}
+
+#[test]
+fn every_path_and_test_that_the_recipes_name_exists() {
+    let recipes = read("CONTRIBUTING.md");
+    let tests: String = files("src", ".rs").iter().chain(&files("tests/it", ".rs")).map(|file| read(file)).collect();
+    let mut wrong = Vec::new();
+    for code in recipes.split("```").step_by(2).flat_map(|prose| prose.split('`').skip(1).step_by(2)) {
+        let is_path = ["src/", "tests/", "docs/"].iter().any(|folder| code.starts_with(folder));
+        let is_test = code.contains('_') && code.matches("_").count() > 3 && !code.contains(' ');
+        let function = format!("fn {}(", code.rsplit("::").next().unwrap());
+        if (is_path && !root().join(code).exists()) || (is_test && !tests.contains(&function)) {
+            wrong.push(code);
+        }
+    }
+    assert!(wrong.is_empty(), "CONTRIBUTING.md names {wrong:?}");
+}
+
+/// The source as one text in which a string that goes over several lines, or has quotes, stands as it is printed.
+fn source() -> String {
+    let mut all = String::new();
+    for file in files("src", ".rs") {
+        let text = read(&file);
+        let mut lines = text.split("\\\n");
+        all.push_str(lines.next().unwrap());
+        lines.for_each(|line| all.push_str(line.trim_start()));
+    }
+    all.replace("\\\"", "\"")
+}
+
+#[test]
+fn every_log_line_that_a_page_quotes_is_one_of_the_program() {
+    let source = source();
+    let mut seen = 0;
+    let mut wrong = Vec::new();
+    for page in files("docs", ".md") {
+        for line in blocks(&read(&page), "log").iter().flat_map(|block| block.lines()) {
+            // `…` stands for what varies.
+            for piece in line.split('…').filter(|piece| piece.chars().any(char::is_alphabetic)) {
+                seen += 1;
+                // A colon before what varies may be of another text than what is before it.
+                if !source.contains(piece.trim_end_matches([':', ' '])) {
+                    wrong.push(format!("{page}: `{piece}` of `{line}`"));
+                }
+            }
+        }
+    }
+    assert!(seen > 20, "only {seen} pieces of log lines are quoted");
+    assert!(wrong.is_empty(), "no source prints:\n{}", wrong.join("\n"));
+}

@@ -1,0 +1,93 @@
+//! Templates that take long, by computing or by waiting for a name server: they hold up nobody but their own resource.
+
+use std::net::UdpSocket;
+
+use nix::sys::signal::Signal;
+
+use crate::status::{Manager, wait_answer};
+use crate::support::agent::{DEADLINE, Sandbox, mounting};
+use crate::support::{free_port, wait_until};
+
+/// Computes for hours once `/v/slow` is `yes`.
+const COMPUTES: &str = r#"{% if getv(key="/v/slow") == "yes" -%}
+{% for a in range(end=100000) %}{% for b in range(end=100000) %}{% if a * b == 1.5 %}x{% endif %}{% endfor %}{% endfor %}
+{%- endif %}{{ getv(key="/v/x") }}
+"#;
+
+/// A sandbox with a slow resource among fast ones: one without commands, and one with.
+fn sandbox(slow: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.template("slow.tera", slow);
+    let dest = |name: &str| sandbox.text_path(&format!("out/{name}"));
+    // One in the batch of resources without commands, one in a group of its own.
+    sandbox.resource("a-slow", &format!("src = 'slow.tera'\ndest = '{}'\nkeys = ['/v']", dest("a-slow")));
+    let reload = "reload_cmd = 'true # slow'";
+    sandbox.resource("b-slow", &format!("src = 'slow.tera'\ndest = '{}'\nkeys = ['/v']\n{reload}", dest("b-slow")));
+    sandbox.template("x.tera", "{{ getv(key=\"/v/x\") }}\n");
+    sandbox.resource("c-fast", &format!("src = 'x.tera'\ndest = '{}'\nkeys = ['/v']", dest("c-fast")));
+    let reload = "reload_cmd = 'true'\nmin_reload_interval = '0s'";
+    sandbox.resource("d-fast", &format!("src = 'x.tera'\ndest = '{}'\nkeys = ['/v']\n{reload}", dest("d-fast")));
+    sandbox.resource("e-fast", &format!("src = 'x.tera'\ndest = '{}'\nkeys = ['/v']", dest("e-fast")));
+    sandbox
+}
+
+/// Everything but the slow resources goes on: values, a new file of conf.d, pages, signs of life, SIGTERM.
+fn check_others_go_on(mut sandbox: Sandbox) {
+    let manager = Manager::bind(&sandbox.path("notify"));
+    sandbox.environment =
+        vec![("NOTIFY_SOCKET".into(), sandbox.text_path("notify")), ("WATCHDOG_USEC".into(), "600000".into())];
+    sandbox.set_store("v: {slow: 'no', x: one}\n");
+    let port = free_port();
+    let mut agent = sandbox.start(&["--watch", "--metrics-addr", &format!("127.0.0.1:{port}")]);
+    for name in ["a-slow", "b-slow", "c-fast", "d-fast", "e-fast"] {
+        sandbox.wait_output(name, "one\n");
+    }
+    wait_answer(port, "/ready", 200);
+
+    for x in ["two", "three"] {
+        sandbox.set_store(&format!("v: {{slow: 'yes', x: {x}}}\n"));
+        for name in ["c-fast", "d-fast", "e-fast"] {
+            sandbox.wait_output(name, &format!("{x}\n"));
+        }
+        wait_answer(port, "/health", 200);
+        assert!(wait_answer(port, "/metrics", 200).body.contains("upstreamd_"));
+        manager.until("WATCHDOG=1");
+    }
+    let dest = sandbox.text_path("out/new");
+    sandbox.resource("f-new", &format!("src = 'x.tera'\ndest = '{dest}'\nkeys = ['/v']"));
+    sandbox.wait_output("new", "three\n");
+    for name in ["a-slow", "b-slow"] {
+        assert_eq!(sandbox.output(name).as_deref(), Some("one\n"), "the last good file stays");
+    }
+    agent.signal(Signal::SIGTERM);
+    wait_until("the end", DEADLINE, || agent.child.try_wait().unwrap().is_some_and(|status| status.success()));
+}
+
+#[test]
+fn a_template_that_computes_for_hours_holds_up_nobody() {
+    check_others_go_on(sandbox(COMPUTES));
+}
+
+#[test]
+fn a_template_that_waits_for_a_name_server_holds_up_nobody() {
+    const SILENT: &str = "127.53.53.53";
+    let server = match UdpSocket::bind((SILENT, 53)) {
+        Ok(server) => server,
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            eprintln!("skipped: only root has a name server's port");
+            return;
+        }
+        Err(error) => panic!("{error}"),
+    };
+    // A hundred names, one after the other: each waits for a server that is silent.
+    let slow = r#"{% if getv(key="/v/slow") == "yes" %}{% for n in range(end=100) %}{{ lookup_ip(host="n" ~ n ~ ".example.org") }}{% endfor %}{% endif %}{{ getv(key="/v/x") }}
+"#;
+    let mut sandbox = sandbox(slow);
+    let resolv_conf = sandbox.text_path("resolv.conf");
+    std::fs::write(&resolv_conf, format!("nameserver {SILENT}\n")).unwrap();
+    sandbox.wrapper = mounting(&format!("mount --bind '{resolv_conf}' /etc/resolv.conf && exec \"$@\""));
+    check_others_go_on(sandbox);
+    let mut question = [0; 512];
+    server.set_nonblocking(true).unwrap();
+    assert!(server.recv(&mut question).is_ok(), "nobody asked the silent server");
+}

@@ -37,6 +37,7 @@ fn check(world: &mut World, address: &str, arguments: &[&str], problem: Option<&
     match problem {
         None => {
             world.wait_one("/services/");
+            world.sandbox.wait_log("announced key");
         }
         Some(words) => world.sandbox.wait_log(&format!("a check failed: {words}")),
     }

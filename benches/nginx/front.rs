@@ -84,7 +84,7 @@ impl Front {
 
     /// How many reloads have been verified.
     pub(crate) fn reloads(&self) -> usize {
-        self.log().matches("the reload of nginx is verified").count()
+        self.log().matches("verified the reload of nginx").count()
     }
 
     pub(crate) fn log(&self) -> String {

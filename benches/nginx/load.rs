@@ -80,7 +80,7 @@ pub(crate) fn run() {
         "{} s of load, {} verified reloads, {} drained",
         seconds(),
         front.reloads() - before,
-        log.matches("drained:").count()
+        log.matches("drained, no worker").count()
     );
     println!("{:<44} {:>10} {:>8}", "client", "requests", "lost");
     wrk_row("wrk, one connection per request", &closing);

@@ -27,14 +27,14 @@ const VARIANTS: &[Variant] = &[
         project: "upstreamd-sidecar-test",
         file: "compose.sidecar.yaml",
         agent: "upstreamd",
-        says: &["the reload of nginx is verified"],
+        says: &["verified the reload of nginx"],
     },
     Variant {
         name: "read-only, no capabilities",
         project: "upstreamd-readonly-test",
         file: "compose.readonly.yaml",
         agent: "balancer",
-        says: &["the reload of nginx is verified", "a private mount namespace is not to be had"],
+        says: &["verified the reload of nginx", "no private mount namespace is available"],
     },
 ];
 

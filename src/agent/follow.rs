@@ -195,7 +195,7 @@ impl Following {
             Wake::Returned(returned) => self.take_back(returned),
             Wake::Store(position, Some(event)) => self.take_event(position, event),
             Wake::Store(_, None) => {
-                tracing::error!("the store's task has ended, which it never should; stopping");
+                tracing::error!("the task that follows the store has ended, which is a bug; stopping");
                 return ControlFlow::Break((Stopped::StoreEnded, Some(Signal::SIGTERM)));
             }
             Wake::FoldersChanged => self.read_again("files have changed"),
@@ -298,7 +298,7 @@ impl Following {
                 Ok(Some(returned)) => self.take_back(returned),
                 Ok(None) => return,
                 Err(_) => {
-                    tracing::error!("a transaction did not end within {timeout:?}; the next start puts it right");
+                    tracing::error!("a transaction did not end within {timeout:?}; the next start heals it");
                     break;
                 }
             }
@@ -310,7 +310,7 @@ impl Following {
 fn log_gone(old: &Catalog, new: &Catalog) {
     for gone in old.members.iter().filter(|old| new.member(old.resource.name()).is_none()) {
         let dest = gone.resource.dest.display();
-        tracing::warn!(resource = %gone.resource.id, "the resource is gone; its file `{dest}` stays as it is");
+        tracing::warn!(resource = %gone.resource.id, "the resource is gone from conf.d; its file `{dest}` stays as it is");
     }
 }
 

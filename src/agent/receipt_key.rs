@@ -44,7 +44,7 @@ impl ReceiptKey {
     /// Removes the key.
     pub(super) async fn stop(self) {
         if !self.keeper.stop(STOP_TIMEOUT).await {
-            tracing::warn!("etcd did not take the receipt away in time; it goes when its time to live is over");
+            tracing::warn!("etcd did not remove the receipt in time; it expires with its lease");
         }
     }
 }

@@ -110,7 +110,7 @@ impl Manager {
         if let Err(error) = systemd::notify(&notices)
             && !std::mem::replace(&mut self.complained, true)
         {
-            tracing::warn!("the service manager could not be told how the agent is: {error}");
+            tracing::warn!("cannot notify the service manager: {error}");
         }
     }
 }

@@ -177,10 +177,10 @@ pub(super) async fn heal(context: &Context, catalog: &Catalog) {
     let patterns = many.iter().filter_map(|member| member.resource.for_each.as_ref()).map(ForEach::dest);
     let healed = recovery::recover_all(context, targets, patterns).await;
     for id in healed.groups {
-        tracing::warn!(group = %id, "a transaction was cut off half-way: its previous files are back, its reload is owed");
+        tracing::warn!(group = %id, "healed a transaction that was cut off: its previous files are back, its reload is owed");
     }
     for failure in healed.failures {
-        tracing::error!("failed to put a transaction right that was cut off: {failure}");
+        tracing::error!("failed to heal a transaction that was cut off: {failure}");
     }
 }
 
@@ -190,6 +190,6 @@ pub(super) fn log_problems(problems: &Problems, n_resources: usize) {
         tracing::error!("{problem}");
     }
     if n_resources == 0 {
-        tracing::warn!("there is no resource to keep true");
+        tracing::warn!("conf.d has no resource; nothing to do");
     }
 }

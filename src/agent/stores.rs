@@ -95,21 +95,20 @@ impl Stores {
             Event::Lost { problem, retry_in, .. } => {
                 let retry_in_ms = retry_in.as_millis();
                 match &running.settings {
-                    None => tracing::warn!(
-                        retry_in_ms,
-                        "the store cannot be followed, every file stays as it is: {problem}"
-                    ),
+                    None => {
+                        tracing::warn!(retry_in_ms, "cannot follow the store; every file stays as it is: {problem}")
+                    }
                     Some(_) => tracing::warn!(
                         retry_in_ms,
                         store = running.name,
-                        "a store of [backend] cannot be followed, the files of its resources stay as they are: {problem}"
+                        "cannot follow a store of [backend]; the files of its resources stay as they are: {problem}"
                     ),
                 }
                 running.lost = Some(problem.clone());
             }
             _ if running.lost.take().is_some() => match &running.settings {
-                None => tracing::info!("the store is followed again"),
-                Some(_) => tracing::info!(store = running.name, "a store of [backend] is followed again"),
+                None => tracing::info!("following the store again"),
+                Some(_) => tracing::info!(store = running.name, "following a store of [backend] again"),
             },
             _ => {}
         }

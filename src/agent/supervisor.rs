@@ -66,7 +66,7 @@ impl Supervisor {
                     Start::Wait => return Ok(()),
                     Start::Ready => {}
                     Start::Overdue => tracing::warn!(
-                        "not everything could be rendered in time; the command starts with the files that are there"
+                        "not every resource was rendered in time; starting the command with the files that are there"
                     ),
                 }
                 // Before it starts: from now on it may have read the files already.

@@ -11,7 +11,7 @@ use super::exit::{Ending, Exit};
 /// Announces until the end.
 pub(super) async fn announce(settings: Settings, announce: Announce) -> Ending {
     let host_name = host::hostname().unwrap_or_else(|problem| {
-        tracing::warn!("this machine is announced as localhost: {problem}");
+        tracing::warn!("announcing this machine as localhost: {problem}");
         "localhost".to_owned()
     });
     let owner = format!("{host_name} pid {}", host::process_id());

@@ -86,7 +86,7 @@ async fn listener(settings: &Settings) -> Result<Option<TcpListener>, String> {
     };
     match http::bind(address).await {
         Ok(listener) => {
-            tracing::info!("status pages are served on {address}");
+            tracing::info!("serving status pages on {address}");
             Ok(Some(listener))
         }
         Err(error) => Err(format!("cannot serve status pages on `{address}`: {error} (hint: --metrics-addr)")),
@@ -172,7 +172,7 @@ fn receipt(settings: &Settings) -> Option<ReceiptPlan> {
     match wanted.then(id)? {
         Ok(id) => Some(ReceiptPlan { id, store }),
         Err(problem) => {
-            tracing::error!("no receipt is kept: {problem} (hint: --agent-id)");
+            tracing::error!("cannot keep a receipt: {problem} (hint: --agent-id)");
             None
         }
     }

@@ -104,7 +104,7 @@ fn complain(round: &Round) -> Exit {
         match note {
             Note::Skipped { id, new, .. } => {
                 for (key, reason) in new {
-                    terminal::complain(&format!("{id}: {} is set aside: {reason}\n", key.escape_debug()));
+                    terminal::complain(&format!("{id}: {} is skipped: {reason}\n", key.escape_debug()));
                 }
             }
             Note::Guarded { resource, .. } if note.weight() != Weight::Silent => {

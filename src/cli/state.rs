@@ -26,8 +26,8 @@ pub(super) fn folder(wanted: &StateDir) -> Result<Option<PathBuf>, String> {
             let found = candidates.into_iter().flatten().find(|path| usable(path).is_ok());
             if found.is_none() {
                 tracing::warn!(
-                    "neither {SYSTEM_FOLDER} nor $XDG_STATE_HOME/upstreamd can be written: what is live and which reload \
-                     is owed will not be remembered over a restart (hint: --state-dir)"
+                    "neither {SYSTEM_FOLDER} nor $XDG_STATE_HOME/upstreamd is writable: a restart will not know \
+                     what is live and which reload is owed (hint: --state-dir)"
                 );
             }
             Ok(found)

@@ -103,7 +103,7 @@ impl fmt::Display for Loss {
         match self {
             Loss::NoKey => f.write_str("the store has no key for it"),
             Loss::NoneValid { keys, set_aside } => {
-                write!(f, "the store has keys for it ({keys}), but none is a backend to list ({set_aside} set aside)")
+                write!(f, "the store has keys for it ({keys}), but none is a backend to list ({set_aside} skipped)")
             }
             Loss::TooFew { count, least } => write!(f, "{count} are left, fewer than min_backends = {least}"),
             Loss::Drop { from, to } => {

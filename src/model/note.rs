@@ -92,20 +92,20 @@ impl fmt::Display for Note {
                 write!(f, "skipped, the other backends stay: {}", keys.join(", "))
             }
             Note::Guarded { resource, decision, .. } => match decision.loss {
-                None => f.write_str("no longer lost: the store has enough"),
+                None => f.write_str("the store has enough again"),
                 Some(loss) => write!(f, "{loss}: {}", decision.consequence(&resource.guard)),
             },
             Note::Waits { resource, missing } => {
-                write!(f, "waits for keys, at most {:?}: {}", resource.needs.wait_timeout, missing.join(" "))
+                write!(f, "waiting for keys, at most {:?}: {}", resource.needs.wait_timeout, missing.join(" "))
             }
             Note::GaveUpWaiting { resource, missing } => write!(
                 f,
-                "has waited {:?} in vain, it goes on without: {}",
+                "gave up waiting after {:?}; continuing without: {}",
                 resource.needs.wait_timeout,
                 missing.join(" ")
             ),
             Note::NotRemembered { problem, .. } => {
-                write!(f, "the number of live backends is not remembered over a restart: {problem}")
+                write!(f, "cannot record the number of live backends for a restart: {problem}")
             }
         }
     }

@@ -118,7 +118,7 @@ pub enum Readiness {
     Ready,
     /// Nothing was verified yet; why.
     NotApplied(String),
-    /// What is live stays as it is, because the store cannot be followed; why.
+    /// The store cannot be followed, so live files stay as they are; why.
     StoreLost(String),
 }
 
@@ -330,12 +330,12 @@ impl Board {
         let mut parts = Vec::new();
         let revision = self.applied_revision.map_or(String::new(), |revision| format!(" at revision {revision}"));
         parts.push(match (self.groups_in_sync(), self.groups.len()) {
-            (_, 0) => "no resource to keep true".to_owned(),
+            (_, 0) => "conf.d has no resource".to_owned(),
             (0, 1) => "the group is not in sync".to_owned(),
             (in_sync, all) if in_sync == all => format!("in sync{revision}"),
             (in_sync, all) => format!("{in_sync} of {all} groups in sync{revision}"),
         });
-        parts.extend(self.store.problem().map(|problem| format!("the store cannot be followed: {problem}")));
+        parts.extend(self.store.problem().map(|problem| format!("cannot follow the store: {problem}")));
         parts.extend(self.first_problem());
         let held = self.resources.values().filter(|resource| resource.held.is_some()).count();
         if held > 0 {

@@ -25,13 +25,15 @@ pub fn note(note: &Note) {
         Note::Skipped { id, new, total } => skipped(id, new, *total),
         Note::Guarded { resource, decision, count, .. } => match note.weight() {
             Weight::Silent => {}
-            Weight::Info if decision.loss.is_none() => tracing::info!(resource = %resource.id, count, "{note}"),
-            Weight::Info => tracing::info!(resource = %resource.id, "{note}"),
-            Weight::Warning => tracing::warn!(resource = %resource.id, "{note}"),
+            Weight::Info if decision.loss.is_none() => {
+                tracing::info!(resource = %resource.id, count, "{}: {note}", resource.id)
+            }
+            Weight::Info => tracing::info!(resource = %resource.id, "{}: {note}", resource.id),
+            Weight::Warning => tracing::warn!(resource = %resource.id, "{}: {note}", resource.id),
         },
-        Note::Waits { resource, .. } => tracing::info!(resource = %resource.id, "{note}"),
-        Note::GaveUpWaiting { resource, .. } => tracing::warn!(resource = %resource.id, "{note}"),
-        Note::NotRemembered { id, .. } => tracing::warn!(resource = %id, "{note}"),
+        Note::Waits { resource, .. } => tracing::info!(resource = %resource.id, "{}: {note}", resource.id),
+        Note::GaveUpWaiting { resource, .. } => tracing::warn!(resource = %resource.id, "{}: {note}", resource.id),
+        Note::NotRemembered { id, .. } => tracing::warn!(resource = %id, "{id}: {note}"),
     }
 }
 
@@ -39,11 +41,12 @@ pub fn note(note: &Note) {
 fn skipped(resource: &InstanceId, new: &[(String, String)], total: usize) {
     for (key, reason) in new.iter().take(MOST_NAMED) {
         let key = text::shortened(key, MOST_KEY_CHARACTERS);
-        tracing::warn!(%resource, key = %key.escape_debug(), total, "set aside, the other backends stay: {reason}");
+        let key = key.escape_debug();
+        tracing::warn!(%resource, %key, total, "{resource}: skipped {key}, the other backends stay: {reason}");
     }
     let unnamed = new.len().saturating_sub(MOST_NAMED);
     if unnamed > 0 {
-        tracing::warn!(%resource, total, "set aside, the other backends stay: {unnamed} more keys");
+        tracing::warn!(%resource, total, "{resource}: skipped {unnamed} more keys, the other backends stay");
     }
 }
 
@@ -57,7 +60,7 @@ pub fn pass(report: &Report, repeated: u32) {
         tracing::warn!(resources = %all, "{warning}");
     }
     for (id, failure) in &report.dropped {
-        failed(&id.to_string(), revision, failure, "last good file stays", repeated);
+        failed(&id.to_string(), revision, failure, "the last good file stays", repeated);
     }
     // What was held back has been told, and had no part in what follows.
     let dropped = |name: &Arc<str>| report.dropped.iter().any(|(id, _)| id.item.is_none() && id.resource == *name);
@@ -65,13 +68,25 @@ pub fn pass(report: &Report, repeated: u32) {
     // Files that go are nobody's but the whole resource's, which may be what was held back.
     let resources = if resources.is_empty() { all } else { resources.join(" ") };
     match &report.outcome {
-        Outcome::Unchanged => tracing::debug!(%resources, revision, %elapsed_ms, "in sync"),
+        Outcome::Unchanged => {
+            tracing::debug!(%resources, revision, %elapsed_ms, "{resources}: in sync at revision {revision}")
+        }
         Outcome::Applied => {
-            for dest in &report.files {
-                tracing::info!(dest = %dest.display(), revision, %elapsed_ms, reloaded = report.reload_ran, "has been updated");
-            }
-            for dest in &report.removed {
-                tracing::info!(dest = %dest.display(), revision, %elapsed_ms, reloaded = report.reload_ran, "has been removed");
+            let reloaded = if report.reload_ran { ", reloaded" } else { "" };
+            for (dest, action) in report
+                .files
+                .iter()
+                .map(|dest| (dest, "updated"))
+                .chain(report.removed.iter().map(|dest| (dest, "removed")))
+            {
+                let dest = dest.display();
+                tracing::info!(
+                    %dest,
+                    revision,
+                    %elapsed_ms,
+                    reloaded = report.reload_ran,
+                    "{action} {dest} (revision {revision}{reloaded}, {elapsed_ms} ms)"
+                );
             }
             if let Some(verified) = &report.verified {
                 proven(&resources, revision, verified);
@@ -79,24 +94,24 @@ pub fn pass(report: &Report, repeated: u32) {
         }
         Outcome::ReloadOwed { cause, nothing_runs: true } => {
             if repeated == 0 {
-                tracing::warn!(%resources, revision, "checked files are in place, reload owed: {}", cause.message);
+                tracing::warn!(%resources, revision, "{resources}: checked files are in place, the reload is owed: {}", cause.message);
             } else {
-                tracing::debug!(%resources, revision, attempt = repeated + 1, "reload still owed: {}", cause.message);
+                tracing::debug!(%resources, revision, attempt = repeated + 1, "{resources}: the reload is still owed: {}", cause.message);
             }
         }
         Outcome::ReloadOwed { cause, nothing_runs: false } => {
-            failed(&resources, revision, cause, "checked files stay, the reload is owed", repeated);
+            failed(&resources, revision, cause, "the checked files stay, the reload is owed", repeated);
         }
         Outcome::Rejected(cause) => failed(&resources, revision, cause, "nothing was changed", repeated),
         Outcome::RolledBack { cause, reload_old } => {
-            failed(&resources, revision, cause, "previous files are back", repeated);
+            failed(&resources, revision, cause, "the previous files are back", repeated);
             if let Some(failure) = reload_old {
                 failed(&resources, revision, failure, "reloading the previous files failed too", repeated);
             }
         }
         Outcome::Stuck { cause, undo } => {
-            failed(&resources, revision, cause, "tried to put the previous files back", 0);
-            failed(&resources, revision, undo, "STUCK: the previous files could not be put back", 0);
+            failed(&resources, revision, cause, "trying to restore the previous files", 0);
+            failed(&resources, revision, undo, "STUCK: the previous files could not be restored", 0);
         }
     }
 }
@@ -104,7 +119,7 @@ pub fn pass(report: &Report, repeated: u32) {
 /// Logs what begins: where the resources and the keys are, and how often they are looked at.
 pub fn starting(confdirs: &[PathBuf], store: &StoreSettings, manner: &str) {
     let confdirs: Vec<_> = confdirs.iter().map(|confdir| confdir.display().to_string()).collect();
-    tracing::info!(confdir = confdirs.join(" "), %store, "upstreamd {} works {manner}", env!("CARGO_PKG_VERSION"));
+    tracing::info!(confdir = confdirs.join(" "), %store, "upstreamd {} started ({manner})", env!("CARGO_PKG_VERSION"));
 }
 
 /// Logs what was proven of a reload of nginx.
@@ -119,18 +134,20 @@ fn proven(resources: &str, revision: i64, verified: &Verified) {
         generation_ms = verified.generation.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         workers = verified.serving,
         leaving = verified.leaving.len(),
-        "the reload of nginx is verified"
+        "verified the reload of nginx for {resources}: healthy after {} ms",
+        millis(verified.healthy)
     );
 }
 
 /// Logs that the last worker of an earlier configuration has ended.
 pub fn drained(resources: &[Arc<str>], revision: Revision, after: Duration) {
     let drained_ms = after.as_millis();
+    let resources = resources.join(" ");
     tracing::info!(
-        resources = resources.join(" "),
+        %resources,
         revision = revision.0,
         drained_ms,
-        "drained: no worker of nginx has the previous configuration any longer"
+        "{resources}: drained, no worker of nginx has the previous configuration any more"
     );
 }
 
@@ -138,26 +155,26 @@ pub fn drained(resources: &[Arc<str>], revision: Revision, after: Duration) {
 pub fn spread(stretch: Option<u32>, leaving: usize) {
     const HINT: &str = "hint: worker_shutdown_timeout bounds how long connections keep them";
     match stretch {
-        Some(1) => tracing::info!(leaving, "old workers of nginx have ended; reloads go at their usual pace again"),
+        Some(1) => tracing::info!(leaving, "old workers of nginx have ended; reloads are back to their usual pace"),
         Some(stretch) => tracing::warn!(
             leaving,
             stretch,
-            "old workers of nginx pile up: reloads that only add something are spread ({HINT})"
+            "old workers of nginx pile up; spreading reloads that only add something ({HINT})"
         ),
-        None => tracing::error!(leaving, "too many old workers of nginx: no reload until some have ended ({HINT})"),
+        None => tracing::error!(leaving, "too many old workers of nginx; no reload until some have ended ({HINT})"),
     }
 }
 
 fn failed(resources: &str, revision: i64, failure: &StepFailure, consequence: &str, repeated: u32) {
     if repeated > 0 {
-        tracing::warn!(%resources, revision, attempt = repeated + 1, "still: {failure} ({consequence})");
+        tracing::warn!(%resources, revision, attempt = repeated + 1, "{resources}: still failing: {failure} ({consequence})");
         return;
     }
     let output = shortened(&failure.output);
     if output.is_empty() {
-        tracing::error!(%resources, revision, "{failure} ({consequence})");
+        tracing::error!(%resources, revision, "{resources}: {failure} ({consequence})");
     } else {
-        tracing::error!(%resources, revision, "{failure} ({consequence}); it said: {output}");
+        tracing::error!(%resources, revision, "{resources}: {failure} ({consequence}); output: {output}");
     }
 }
 

@@ -85,7 +85,7 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut board = Board::new("file", start);
         let mut told = Told::new(None);
-        let starting = vec![ManagerNotice::Status("no resource to keep true".into())];
+        let starting = vec![ManagerNotice::Status("conf.d has no resource".into())];
         assert_eq!(told.turn(&board, true, at(0)), starting);
         assert_eq!(told.reload(at(0)), None, "still starting");
         board.loaded(std::iter::empty(), 0);
@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(told.turn(&board, true, at(9)), vec![]);
         assert_eq!(told.wake_at(), Some(at(10)));
         board.store_said(&Event::Lost { problem: "away".into(), retry_in: Duration::ZERO, is_malformed: false }, at(9));
-        let status = ManagerNotice::Status("no resource to keep true; the store cannot be followed: away".into());
+        let status = ManagerNotice::Status("conf.d has no resource; cannot follow the store: away".into());
         assert_eq!(told.turn(&board, true, at(10)), vec![status, ManagerNotice::Watchdog]);
     }
 }

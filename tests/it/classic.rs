@@ -104,8 +104,8 @@ fn a_bad_value_stays_out_and_the_next_good_one_goes_live() {
     classic.sandbox.set_store("services: {a: 127.0.0.1:8001, b: 127.0.0.1:8002}\n");
     classic.wait_live("server 127.0.0.1:8002;");
     assert!(!observer.saw_it(), "the bad value was live");
-    assert!(!classic.sandbox.log().contains("namespace is not to be had"), "{}", classic.sandbox.log());
-    classic.sandbox.wait_log("has been updated");
+    assert!(!classic.sandbox.log().contains("no private mount namespace"), "{}", classic.sandbox.log());
+    classic.sandbox.wait_log("updated /");
     wait_until("two workers", DEADLINE, || classic.nginx.worker_pids().len() == 2);
 }
 
@@ -118,12 +118,12 @@ fn without_a_namespace_a_failed_check_takes_the_bad_file_back() {
     let _agent = classic.sandbox.watch();
     classic.sandbox.set_store("services: {a: 127.0.0.1:8001, b: 127.0.0.1:99999}\n");
     classic.sandbox.wait_log("check failed");
-    classic.sandbox.wait_log("previous files are back");
+    classic.sandbox.wait_log("the previous files are back");
     assert!(classic.live_file().contains("8001") && !classic.live_file().contains("99999"));
     assert!(!classic.nginx.error_log().contains("SIGHUP"), "nginx was never told about it");
     classic.sandbox.set_store("services: {a: 127.0.0.1:8001, b: 127.0.0.1:8002}\n");
     classic.wait_live("server 127.0.0.1:8002;");
-    assert_eq!(classic.sandbox.log().matches("namespace is not to be had").count(), 1, "said once");
+    assert_eq!(classic.sandbox.log().matches("no private mount namespace").count(), 1, "said once");
 }
 
 #[test]

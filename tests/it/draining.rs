@@ -60,7 +60,7 @@ impl Front {
         self.lists(backends);
         self.nginx.start();
         let agent = self.sandbox.watch();
-        self.sandbox.wait_log("drained:");
+        self.sandbox.wait_log("drained, no worker");
         agent
     }
 
@@ -151,7 +151,7 @@ fn a_backend_that_ends_after_drained_breaks_no_connection() {
 
     let mark = front.sandbox.mark();
     front.lists(&ports[1..]);
-    front.sandbox.wait_log_since(mark, "drained:");
+    front.sandbox.wait_log_since(mark, "drained, no worker");
     backends[0].kill();
     clients.wait_for_more();
     assert_eq!(clients.broken(), 0, "a backend ended after it was drained:\n{}", front.sandbox.log());
@@ -159,8 +159,8 @@ fn a_backend_that_ends_after_drained_breaks_no_connection() {
     // That this would be seen: the next backend ends as soon as the reload is verified, with connections on it.
     let mark = front.sandbox.mark();
     front.lists(&ports[2..]);
-    front.sandbox.wait_log_since(mark, "the reload of nginx is verified");
-    assert_eq!(front.sandbox.log().matches("drained:").count(), 2, "nobody would notice:\n{}", front.sandbox.log());
+    front.sandbox.wait_log_since(mark, "verified the reload of nginx");
+    assert_eq!(front.sandbox.log().matches("drained, no worker").count(), 2, "nobody would notice:\n{}", front.sandbox.log());
     backends[1].kill();
     let (broken, finished) = clients.end();
     assert!(broken > 0 && finished > 6 * CLIENTS, "{broken} broken, {finished} not");
@@ -178,7 +178,7 @@ fn additions_are_spread_while_old_workers_pile_up_and_nothing_else_is() {
     let reload = |n: usize| {
         let mark = front.sandbox.mark();
         front.sandbox.set_store(&format!("echo: {{ a: '127.0.0.1:{port}', b: '127.0.0.1:{n}' }}"));
-        front.sandbox.wait_log_since(mark, "the reload of nginx is verified");
+        front.sandbox.wait_log_since(mark, "verified the reload of nginx");
     };
     let mut reloads = 1;
     while !front.sandbox.log().contains(SPREAD) {
@@ -201,10 +201,10 @@ fn additions_are_spread_while_old_workers_pile_up_and_nothing_else_is() {
     front
         .sandbox
         .set_store(&format!("echo: {{ a: '127.0.0.1:{port}', b: '127.0.0.1:{}', c: '127.0.0.1:2' }}", reloads - 1));
-    front.sandbox.wait_log_since(mark, "the reload of nginx is verified");
+    front.sandbox.wait_log_since(mark, "verified the reload of nginx");
     let added = start.elapsed();
     assert!(added > Duration::from_secs(3), "not spread: {added:?}\n{}", front.sandbox.log());
     assert!(changed < 2 * added, "five changes took {changed:?}, one addition {added:?}\n{}", front.sandbox.log());
     drop(held);
-    front.sandbox.wait_log("reloads go at their usual pace again");
+    front.sandbox.wait_log("reloads are back to their usual pace");
 }

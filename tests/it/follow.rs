@@ -29,7 +29,7 @@ fn watch_follows_the_store_and_stops_on_sigterm() {
     sandbox.wait_output("a", "one\n");
     sandbox.set_store("v: {x: two}\n");
     sandbox.wait_output("a", "two\n");
-    sandbox.wait_log("has been updated");
+    sandbox.wait_log("updated /");
     agent.signal(Signal::SIGTERM);
     let ended = wait_for("the agent to end", DEADLINE, || agent.child.try_wait().unwrap());
     assert_eq!(ended.code(), Some(0), "{}", sandbox.log());
@@ -47,11 +47,11 @@ fn ten_resources_with_one_reload_command_and_one_changed_key_reload_once() {
     }
     sandbox.set_store("v: {x: one}\n");
     let _agent = sandbox.watch();
-    sandbox.wait_log_times_since(Mark::START, "has been updated", 10);
+    sandbox.wait_log_times_since(Mark::START, "updated /", 10);
     assert_eq!(sandbox.lines("commands"), ["check", "reload"]);
     let mark = sandbox.mark();
     sandbox.set_store("v: {x: two}\n");
-    sandbox.wait_log_times_since(mark, "has been updated", 10);
+    sandbox.wait_log_times_since(mark, "updated /", 10);
     assert_eq!(sandbox.lines("commands"), ["check", "reload", "check", "reload"]);
 }
 
@@ -70,16 +70,16 @@ fn a_failed_reload_puts_the_old_file_back_and_is_tried_again() {
     let _agent = sandbox.watch();
     sandbox.wait_output("a", "old\n");
     // Not before the first reload has ended well.
-    sandbox.wait_log("has been updated");
+    sandbox.wait_log("updated /");
     fs::write(sandbox.path("broken"), "").unwrap();
     sandbox.set_store("v: {x: new}\n");
-    sandbox.wait_log("previous files are back");
+    sandbox.wait_log("the previous files are back");
     // Each retry shows the new file for as long as its reload takes, and takes it back.
     sandbox.wait_output("a", "old\n");
     let mark = sandbox.mark();
     fs::remove_file(sandbox.path("broken")).unwrap();
     sandbox.wait_output("a", "new\n");
-    sandbox.wait_log_since(mark, "has been updated");
+    sandbox.wait_log_since(mark, "updated /");
 }
 
 #[test]
@@ -390,11 +390,11 @@ fn a_bind_mounted_destination_is_written_in_place() {
     sandbox.wrapper = mounting(&script);
     sandbox.set_store("v: {x: one}\n");
     let _agent = sandbox.watch();
-    sandbox.wait_log("has been updated");
+    sandbox.wait_log("updated /");
     assert_eq!(fs::read_to_string(sandbox.path("mounted")).unwrap(), "one\n");
     let mark = sandbox.mark();
     sandbox.set_store("v: {x: two}\n");
-    sandbox.wait_log_since(mark, "has been updated");
+    sandbox.wait_log_since(mark, "updated /");
     assert_eq!(fs::read_to_string(sandbox.path("mounted")).unwrap(), "two\n");
     use std::os::unix::fs::PermissionsExt;
     assert_eq!(fs::metadata(sandbox.path("mounted")).unwrap().permissions().mode() & 0o777, 0o600);

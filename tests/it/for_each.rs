@@ -43,7 +43,7 @@ fn each_name_has_a_file_as_long_as_it_has_keys() {
     sandbox.wait_output("b.conf", "b=80\n");
     sandbox.set_store(&store(&["b", "c"]));
     wait_until("the change of names", DEADLINE, || files(&sandbox) == ["b.conf", "by-hand.conf", "c.conf"]);
-    sandbox.wait_log("has been removed");
+    sandbox.wait_log("removed /");
     sandbox.set_store(&store(&["a", "b", "c"]).replace("b: {port: '80'}", "b: {port: '81'}"));
     sandbox.wait_output("b.conf", "b=81\n");
     sandbox.wait_output("a.conf", "a=80\n");
@@ -125,7 +125,7 @@ fn names_that_leave_the_folder_or_take_a_foreign_file_are_refused() {
 fn without_any_name_the_files_stay_unless_the_resource_says_otherwise() {
     for (lines, left, said) in [
         ("", vec!["a.conf", "b.conf"], "on_empty = \"keep\""),
-        ("on_empty = \"apply\"", vec![], "has been removed"),
+        ("on_empty = \"apply\"", vec![], "removed /"),
         ("on_empty = \"apply\"\nmax_drop_percent = 60", vec!["a.conf", "b.conf"], "max_drop_hold"),
     ] {
         let sandbox = sites(lines);
@@ -187,7 +187,7 @@ fn a_failed_reload_brings_the_file_back() {
     let inode = fs::metadata(sandbox.path("out/a.conf")).unwrap().ino();
     sandbox.set_store(&store(&["b", "c"]));
     let ran = sandbox.onetime().expect_code(8);
-    assert!(ran.stderr.contains("previous files are back"), "{ran:?}");
+    assert!(ran.stderr.contains("the previous files are back"), "{ran:?}");
     assert_eq!(files(&sandbox), ["a.conf", "b.conf"]);
     assert_eq!(fs::metadata(sandbox.path("out/a.conf")).unwrap().ino(), inode);
 }
@@ -234,7 +234,7 @@ fn sites_of_nginx_come_and_go_with_their_keys() {
     sandbox.set_store(&site(&["b", "c"]));
     let exists = |name: &str| nginx.http_file(&format!("{name}.conf")).exists();
     wait_until("the sites", DEADLINE, || !exists("a") && exists("b") && exists("c"));
-    sandbox.wait_log("the reload of nginx is verified");
+    sandbox.wait_log("verified the reload of nginx");
     assert!(nginx.command(&["-t"]).status.success());
     // A site that others still need cannot go: nginx would not load.
     fs::write(nginx.http_file("z-uses-b.conf"), "server { listen 127.0.0.1:1; location / { proxy_pass http://b; } }\n")
@@ -269,7 +269,7 @@ fn a_kill_in_the_middle_of_a_removal_heals_at_the_next_start() {
     // With the store as it was before, the very same file is back and has not been written again.
     sandbox.set_store(&store(&["a", "b"]));
     let ran = sandbox.onetime().expect_code(0);
-    assert!(ran.stderr.contains("a transaction was cut off half-way: its previous files are back"), "{ran:?}");
+    assert!(ran.stderr.contains("healed a transaction that was cut off: its previous files are back"), "{ran:?}");
     assert_eq!(files(&sandbox), ["a.conf", "b.conf"]);
     assert_eq!(fs::metadata(sandbox.path("out/a.conf")).unwrap().ino(), inode);
     assert_eq!(sandbox.lines("reloads").len(), 3, "what runs may have read the other files: it is reloaded");

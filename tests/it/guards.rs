@@ -47,16 +47,15 @@ fn by_default_the_last_good_list_stays_and_the_log_says_why() {
     sandbox.wait_log("the store has no key for it: the last good file stays (on_empty = \"keep\")");
     assert_eq!(sandbox.output("u"), Some(list_of(2)));
     sandbox.set_store("s: {a: SECRET, b: '10.0.0.9'}\n");
-    sandbox.wait_log(
-        "the store has keys for it (2), but none is a backend to list (2 set aside): the last good file stays",
-    );
+    sandbox
+        .wait_log("the store has keys for it (2), but none is a backend to list (2 skipped): the last good file stays");
     assert_eq!(sandbox.output("u"), Some(list_of(2)));
     sandbox.set_store("s: [\n");
-    sandbox.wait_log("the store cannot be followed, every file stays as it is");
+    sandbox.wait_log("cannot follow the store; every file stays as it is");
     assert_eq!(sandbox.output("u"), Some(list_of(2)));
     sandbox.set_store(&store_of(3));
     sandbox.wait_output("u", &list_of(3));
-    sandbox.wait_log("no longer lost");
+    sandbox.wait_log("the store has enough again");
     assert!(!sandbox.log().contains("SECRET"), "{}", sandbox.log());
     // Once each, however often the store was looked at.
     assert_eq!(sandbox.log().matches("the store has no key for it").count(), 1, "{}", sandbox.log());
@@ -168,7 +167,7 @@ fn a_great_loss_is_held_for_its_time_and_a_recovery_takes_it_back() {
     assert_eq!(sandbox.output("u"), Some(list_of(5)));
     sandbox.set_store(&store_of(4));
     sandbox.wait_output("u", &list_of(4));
-    sandbox.wait_log("no longer lost");
+    sandbox.wait_log("the store has enough again");
     let lost_at = std::time::Instant::now();
     sandbox.set_store(&store_of(1));
     sandbox.wait_log("4 have become 1");
@@ -369,12 +368,12 @@ fn by_default_nginx_keeps_the_last_good_backends() {
     // The site sees only the one key directly below /services, the other two have one each as well.
     balancer.sandbox.wait_log_times_since(
         mark,
-        "the store has keys for it (1), but none is a backend to list (1 set aside)",
+        "the store has keys for it (1), but none is a backend to list (1 skipped)",
         3,
     );
     assert_eq!(files(), before);
     balancer.etcd.kill();
-    balancer.sandbox.wait_log("the store cannot be followed, every file stays as it is");
+    balancer.sandbox.wait_log("cannot follow the store; every file stays as it is");
     let files = || ["app", "web", "echo"].map(|name| fs::metadata(balancer.file(name)).unwrap().ino());
     assert_eq!(files(), before);
     assert!(TcpStream::connect(("127.0.0.1", balancer.tcp)).is_ok());
@@ -395,7 +394,7 @@ fn the_same_servers_written_differently_cause_no_reload() {
     for name in ["app", "web", "echo"] {
         balancer.wait_file(name, |text| text.contains("127.0.0.2:") && text.contains("[2001:db8::1]:"));
     }
-    balancer.sandbox.wait_log_times_since(Mark::START, "has been updated", 3);
+    balancer.sandbox.wait_log_times_since(Mark::START, "updated /", 3);
     wait_until("the first reload", DEADLINE, || {
         balancer.reloads() > 0 && balancer.nginx.worker_pids().iter().all(|pid| !first_workers.contains(pid))
     });

@@ -96,14 +96,14 @@ fn nginx_starts_from_the_new_files_is_reloaded_and_ends_with_us() {
     balancer.start(&[]);
     balancer.wait_answer("one");
     let log = balancer.sandbox.log();
-    let (rendered, started) = (log.find("has been updated"), log.find("started `nginx"));
+    let (rendered, started) = (log.find("updated /"), log.find("started `nginx"));
     assert!(rendered.is_some() && rendered < started, "{log}");
     assert!(!log.contains("owed") && !balancer.nginx.error_log().contains("reconfiguring"), "{log}");
 
     let master = balancer.master();
     balancer.sandbox.set_store("v: {answer: two}\n");
     balancer.wait_answer("two");
-    balancer.sandbox.wait_log("the reload of nginx is verified");
+    balancer.sandbox.wait_log("verified the reload of nginx");
     assert_eq!(balancer.master(), master, "the same nginx");
 
     // A bad value is refused, and nginx goes on.
@@ -198,7 +198,7 @@ fn with_the_store_away_nginx_starts_from_the_last_good_files() {
     balancer.start(&["--backend-timeout", "500ms"]);
     balancer.wait_answer("one");
     assert!(
-        balancer.sandbox.log().contains("the command starts with the files that are there"),
+        balancer.sandbox.log().contains("starting the command with the files that are there"),
         "{}",
         balancer.sandbox.log()
     );

@@ -155,7 +155,7 @@ impl Driven {
         // The next good value goes live by itself.
         self.set(&[("http", "server { listen unix:after.sock; }")]);
         wait_until("the next good file", DEADLINE, || self.live().contains("after.sock"));
-        self.sandbox.wait_log("the reload of nginx is verified");
+        self.sandbox.wait_log("verified the reload of nginx");
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -173,7 +173,7 @@ fn a_port_that_another_process_owns() {
     let owner = TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = format!("server {{ listen 127.0.0.1:{}; }}", owner.local_addr().unwrap().port());
     for asks in [Asks::Signaller, Asks::BuiltIn] {
-        let said = [REFUSED, "still could not bind()", "Address already in use", "previous files are back"];
+        let said = [REFUSED, "still could not bind()", "Address already in use", "the previous files are back"];
         Driven::new(asks, "").refuses(&[("http", &listen)], &said);
     }
 }
@@ -270,10 +270,10 @@ fn a_pid_file_that_moves() {
     let driven = Driven::new(Asks::BuiltIn, "");
     let moved = driven.path("moved.pid").display().to_string();
     driven.set(&[("pid", &moved)]);
-    driven.sandbox.wait_log("the reload of nginx is verified");
+    driven.sandbox.wait_log("verified the reload of nginx");
     let mark = driven.sandbox.mark();
     driven.set(&[("pid", &moved), ("http", "server { listen unix:next.sock; }")]);
-    driven.sandbox.wait_log_since(mark, "the reload of nginx is verified");
+    driven.sandbox.wait_log_since(mark, "verified the reload of nginx");
     assert!(!driven.sandbox.log().contains("failed"), "{}", driven.sandbox.log());
 }
 
@@ -283,7 +283,7 @@ fn workers_that_cannot_live_are_an_outage_of_less_than_two_seconds() {
         let said = [
             "nginx does not serve with the new configuration",
             "chdir(\"/no/such/folder\") failed",
-            "previous files are back",
+            "the previous files are back",
         ];
         Driven::new(asks, "").ends(&[("main", "working_directory /no/such/folder;")], &said, OUTAGE_MS);
     }
@@ -292,7 +292,8 @@ fn workers_that_cannot_live_are_an_outage_of_less_than_two_seconds() {
 #[test]
 fn no_workers_at_all_are_an_outage_of_less_than_two_seconds() {
     for asks in [Asks::Signaller, Asks::BuiltIn] {
-        let said = ["nginx does not serve with the new configuration", "no new one lives", "previous files are back"];
+        let said =
+            ["nginx does not serve with the new configuration", "no new one lives", "the previous files are back"];
         Driven::new(asks, "").ends(&[("workers", "0")], &said, OUTAGE_MS);
     }
 }
@@ -318,7 +319,7 @@ fn every_stage_of_a_good_reload_has_its_time() {
     let mut held = std::net::TcpStream::connect(("127.0.0.1", driven.nginx.status_port)).unwrap();
     std::io::Write::write_all(&mut held, b"GET /ready HTTP/1.1\r\n").unwrap();
     driven.set(&[("http", "server { listen unix:new.sock; }")]);
-    driven.sandbox.wait_log("the reload of nginx is verified");
+    driven.sandbox.wait_log("verified the reload of nginx");
     let log = driven.sandbox.log();
     for stage in ["accepted_ms=", "healthy_ms=", "converged_ms=", "workers=2"] {
         assert!(log.contains(stage), "no {stage} in {log}");
@@ -360,7 +361,7 @@ fn without_verification_the_exit_code_is_taken_for_the_truth() {
     driven.nginx.stop();
     driven.agent = Some(driven.sandbox.watch());
     driven.set(&[("http", "server { listen unix:new.sock; }")]);
-    driven.sandbox.wait_log("has been updated");
+    driven.sandbox.wait_log("updated /");
     assert!(!driven.sandbox.log().contains("nginx does not run"), "{}", driven.sandbox.log());
 }
 
@@ -416,7 +417,7 @@ fn servers_answer_with_the_generation_of_the_file_that_is_live() {
     let (first, second) = (live(nginx.http_file("g.conf")), live(nginx.stream_file("g.conf")));
     assert!(first.contains("upstreamd-generation-") && !first.contains("-0000000000000000"), "{first}");
     assert_ne!(first.lines().last(), second.lines().last());
-    sandbox.wait_log("the reload of nginx is verified");
+    sandbox.wait_log("verified the reload of nginx");
     let mark = sandbox.mark();
     sandbox.set_store("a: two\n");
     sandbox.wait_log_since(mark, "generation_ms=");
@@ -493,7 +494,7 @@ impl Drop for Daemonised<'_> {
 #[test]
 fn while_nginx_is_being_replaced_the_reload_stays_owed() {
     let mut driven = Driven::new(Asks::BuiltIn, "");
-    driven.sandbox.wait_log("drained:");
+    driven.sandbox.wait_log("drained, no worker");
     let nginx = Daemonised::start(&mut driven);
     let driven = nginx.0;
     let signal = |pid: i32, signal| nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
@@ -505,18 +506,18 @@ fn while_nginx_is_being_replaced_the_reload_stays_owed() {
     });
     driven.set(&[("http", "server { listen unix:during.sock; }")]);
     driven.sandbox.wait_log("nginx's program is being replaced");
-    assert_eq!(driven.sandbox.log().matches("drained:").count(), 1, "{}", driven.sandbox.log());
+    assert_eq!(driven.sandbox.log().matches("drained, no worker").count(), 1, "{}", driven.sandbox.log());
     // The old one stays: what it has not read yet, it is told to read.
     let mark = driven.sandbox.mark();
     signal(new, nix::sys::signal::Signal::SIGQUIT);
     wait_until("the old master's place", DEADLINE, || nginx.masters() == [old]);
-    driven.sandbox.wait_log_since(mark, "drained:");
+    driven.sandbox.wait_log_since(mark, "drained, no worker");
 }
 
 #[test]
 fn an_outage_left_by_a_killed_upstreamd_ends_first() {
     let mut driven = Driven::new(Asks::BuiltIn, "");
-    driven.sandbox.wait_log("drained:");
+    driven.sandbox.wait_log("drained, no worker");
     driven.agent.take().unwrap().kill();
     // As a kill in the outage leaves it: no worker, the good file put back, its reload owed, the bad value in the store.
     let good = driven.live();
@@ -553,5 +554,5 @@ fn the_main_configuration_that_is_checked_says_where_nginx_is() {
     nginx.start();
     sandbox.set_store("a: one\n");
     let ran = sandbox.onetime().expect_code(0);
-    assert!(ran.stderr.contains("the reload of nginx is verified"), "{ran:?}");
+    assert!(ran.stderr.contains("verified the reload of nginx"), "{ran:?}");
 }

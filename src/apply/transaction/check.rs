@@ -102,7 +102,7 @@ impl Transaction {
                 Checked::Unavailable(problem) => {
                     context.note_namespace_refused();
                     self.report.warnings.extend(context.once(format!(
-                        "a private mount namespace is not to be had ({problem}): checks of the whole tree run after the \
+                        "no private mount namespace is available ({problem}): checks of the whole tree run after the \
                          files are in place, and put the previous ones back when they fail; CAP_SYS_ADMIN allows it"
                     )));
                     return FutureCheck::Unavailable;

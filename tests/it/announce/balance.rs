@@ -123,7 +123,7 @@ impl Balanced {
     }
 
     fn reloads(&self) -> usize {
-        self.sandbox.log().matches("the reload of nginx is verified").count()
+        self.sandbox.log().matches("verified the reload of nginx").count()
     }
 }
 

@@ -160,7 +160,12 @@ fn a_backend_that_ends_after_drained_breaks_no_connection() {
     let mark = front.sandbox.mark();
     front.lists(&ports[2..]);
     front.sandbox.wait_log_since(mark, "verified the reload of nginx");
-    assert_eq!(front.sandbox.log().matches("drained, no worker").count(), 2, "nobody would notice:\n{}", front.sandbox.log());
+    assert_eq!(
+        front.sandbox.log().matches("drained, no worker").count(),
+        2,
+        "nobody would notice:\n{}",
+        front.sandbox.log()
+    );
     backends[1].kill();
     let (broken, finished) = clients.end();
     assert!(broken > 0 && finished > 6 * CLIENTS, "{broken} broken, {finished} not");

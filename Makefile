@@ -1,7 +1,7 @@
 # The front door: every target does all of its own set-up. `make` alone lists them.
 export PATH := $(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help setup tools build demo test cluster-test systemd-test package lint bench
+.PHONY: help setup tools build demo test cluster-test systemd-test package lint deny bench
 
 # make demo STORE=file ONCE=1
 demo_options = $(if $(STORE),--store $(STORE)) $(if $(filter-out 0,$(ONCE)),--once)
@@ -39,6 +39,9 @@ lint: setup ## check formatting, lints and documentation
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib
+
+deny: ## check licences, sources and banned crates of the dependencies (needs cargo-deny)
+	cargo deny --locked check --hide-inclusion-graph bans licenses sources
 
 bench: setup ## run the benchmarks
 	cargo bench --locked

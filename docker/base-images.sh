@@ -2,7 +2,8 @@
 # Makes stand-ins for the public base images if no image registry can be reached: Debian 12 by debootstrap, and the same with
 # this machine's Rust toolchain and CA certificates. Kept as long as the engine keeps them.
 #
-# usage: docker/base-images.sh    as root; prints the build arguments that name the two images
+# usage: docker/base-images.sh           as root; prints the build arguments that name the two images
+#        docker/base-images.sh --base    only Debian 12
 set -eu
 
 base=upstreamd-base/debian:bookworm-slim
@@ -44,6 +45,11 @@ deb $mirror bookworm-updates main
 deb ${mirror%/debian}/debian-security bookworm-security main
 SOURCES
     tar -C "$work/root" -c . | docker import --change 'CMD ["bash"]' - "$base" >/dev/null
+fi
+
+if [ "${1-}" = --base ]; then
+    echo "--build-arg BASE=$base"
+    exit 0
 fi
 
 if ! has_image "$builder"; then

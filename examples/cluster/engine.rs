@@ -207,7 +207,9 @@ impl Engine {
     }
 
     fn compose(&self, words: &[&str], limit: Duration) -> Result<String, Failure> {
-        let file = format!("{}/docker/{}", env!("CARGO_MANIFEST_DIR"), self.file);
+        // Of the clone that it runs in: it may have been built in another one.
+        let root = std::env::var("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").to_owned());
+        let file = format!("{root}/docker/{}", self.file);
         let all = [self.compose.as_slice(), &["-p", self.project, "-f", &file], words].concat();
         let mut command = command(&all);
         command.envs(self.environment.iter().map(|(name, value)| (*name, value.as_str())));

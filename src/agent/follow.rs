@@ -292,7 +292,7 @@ impl Following {
 
     /// Waits until no pass is applying any more. Passes that only render are not waited for.
     async fn drain(&mut self, timeout: Duration) {
-        let deadline = tokio::time::Instant::now() + timeout;
+        let deadline = tokio::time::Instant::from(clock::now() + timeout);
         while self.agent.outlook.terms.is_applying() {
             match tokio::time::timeout_at(deadline, self.agent.crew.next()).await {
                 Ok(Some(returned)) => self.take_back(returned),
@@ -322,7 +322,7 @@ async fn folders_changed(folders: &mut Option<FolderWatch>) {
 }
 
 fn ticker(pause: Duration) -> tokio::time::Interval {
-    let mut ticker = tokio::time::interval_at(tokio::time::Instant::now() + pause, pause);
+    let mut ticker = tokio::time::interval_at((clock::now() + pause).into(), pause);
     ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     ticker
 }

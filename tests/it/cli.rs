@@ -82,7 +82,7 @@ fn check_reports_a_broken_template_of_a_broken_resource() {
         ("3.toml:4:", "octal"),
         ("4.toml:4:8", "leading zero"),
         ("other.tera:2:4", "getvv"),
-        ("6.toml:4:8", "both write"),
+        ("6.toml:3:8", "both write"),
         ("third.tera:3:4", "getvv"),
         ("7.toml:4:10", "engine"),
         ("8.toml:4:10", "quoted"),

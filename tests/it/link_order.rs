@@ -2,7 +2,9 @@
 //! unnoticed there.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use crate::support::package_root;
 
 /// The modules, types and functions that a mangled path names: each is its length and then its name.
 fn names(mut mangled: &str) -> Vec<&str> {
@@ -18,7 +20,7 @@ fn names(mut mangled: &str) -> Vec<&str> {
 
 /// The file of a module, if there is one.
 fn file_of(modules: &[&str]) -> Option<PathBuf> {
-    let path: PathBuf = [Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), modules.iter().collect()].iter().collect();
+    let path: PathBuf = [package_root().join("src"), modules.iter().collect()].iter().collect();
     [path.with_extension("rs"), path.join("mod.rs")].into_iter().find(|file| file.is_file())
 }
 
@@ -40,7 +42,7 @@ fn exists(names: &[&str]) -> bool {
 
 #[test]
 fn every_path_in_the_linker_script_exists() {
-    let script = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/seldom.ld")).unwrap();
+    let script = fs::read_to_string(package_root().join("packaging/seldom.ld")).unwrap();
     let paths: Vec<Vec<&str>> =
         script.split("upstreamd").skip(1).map(names).filter(|names| !names.is_empty()).collect();
     let missing: Vec<String> =

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use upstreamd::config::resource::{Defaults, ResourceFile, parse};
 
+use crate::support::package_root;
+
 fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+    package_root().to_owned()
 }
 
 fn read(page: &str) -> String {

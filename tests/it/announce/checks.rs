@@ -3,7 +3,6 @@
 use std::fs;
 use std::net::TcpListener;
 use std::process::Command;
-use std::sync::Arc;
 
 use http_body_util::Full;
 use hyper::Response;
@@ -38,6 +37,7 @@ fn check(world: &mut World, address: &str, arguments: &[&str], problem: Option<&
     match problem {
         None => {
             world.wait_one("/services/");
+            world.sandbox.wait_log("announced key");
         }
         Some(words) => world.sandbox.wait_log(&format!("a check failed: {words}")),
     }
@@ -151,7 +151,6 @@ fn failures_of_the_start_are_expected_for_a_while() {
     let port = backend.port;
     let address = backend.address();
     drop(backend);
-    let started = Arc::new(std::time::Instant::now());
     let _announcer = world.announce(&[
         "--name",
         "web",
@@ -167,7 +166,6 @@ fn failures_of_the_start_are_expected_for_a_while() {
     world.sandbox.wait_log("checks start");
     let _backend = Backend::again(port);
     world.wait_one("/services/");
-    assert!(started.elapsed() < DEADLINE);
     assert!(!world.sandbox.log().contains("a check failed"), "{}", world.sandbox.log());
 }
 

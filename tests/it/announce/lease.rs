@@ -104,9 +104,10 @@ fn sigusr1_looks_for_the_key_at_once() {
     let mut world = World::new();
     let backend = Backend::silent();
     // By itself it would look again in an hour.
-    let arguments =
-        ["--name", "web", "--id", "one", "--address", &backend.address(), "--ttl", "1h", "--interval", "300ms"];
-    let announcer = world.sandbox.start(&[&["announce"], arguments.as_slice()].concat());
+    let address = backend.address();
+    let service = ["announce", "--name", "web", "--id", "one", "--address", &address, "--ttl", "1h"];
+    let checks = ["--interval", "300ms", "--timeout", "250ms", "--rise", "1"];
+    let announcer = world.sandbox.start(&[service.as_slice(), &checks].concat());
     let entry = world.wait_one("/services/");
     world.etcd.delete("/services/web/one");
     announcer.signal(Signal::SIGUSR1);

@@ -7,7 +7,7 @@ use super::code;
 use super::imports::Imports;
 
 /// Folders that still hold a circle. Nothing is ever added.
-const KNOWN_CIRCLES: &[&str] = &["agent/", "apply/", "config/settings/", "nginx/backend/", "render/"];
+const KNOWN_CIRCLES: &[&str] = &["config/settings/", "nginx/backend/"];
 
 type Edges<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 

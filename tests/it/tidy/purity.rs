@@ -28,16 +28,27 @@ const EFFECTS: &[&str] = &[
 ];
 
 /// Plain data that lives in a module with effects.
-const PLAIN_DATA: &[&str] =
-    &["nix::sys::signal::Signal", "crate::world::fs::OnDisk", "crate::world::fs::stage::Attributes"];
+const PLAIN_DATA: &[&str] = &[
+    "nix::sys::signal::Signal",
+    "crate::world::fs::FileError",
+    "crate::world::fs::OnDisk",
+    "crate::world::fs::stage::Attributes",
+    "crate::world::process::Finished",
+];
 
 /// Pure files that use plain data declared beside effects.
 const PLAIN_IMPORTS: &[&str] = &[
-    "agent/expansion.rs uses agent/rendering.rs",
-    "agent/expansion.rs uses apply/fleet.rs",
+    "agent/desk.rs uses agent/catalog.rs",
+    "agent/desk.rs uses agent/claims.rs",
+    "agent/desk.rs uses agent/pass.rs",
+    "agent/desk.rs uses agent/pass/terms.rs",
+    "agent/standing.rs uses apply/live_count.rs",
+    "apply/failure.rs uses world/fs/mod.rs",
+    "apply/failure.rs uses world/process.rs",
     "apply/plan.rs uses world/fs/mod.rs",
     "apply/plan.rs uses world/fs/stage.rs",
-    "cli/outcome.rs uses agent/run.rs",
+    "cli/outcome.rs uses agent/follow.rs",
+    "cli/outcome.rs uses agent/once.rs",
     "cli/outcome.rs uses cli/exit.rs",
 ];
 

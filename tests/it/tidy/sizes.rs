@@ -10,28 +10,20 @@ const MOST_FIELDS: usize = 12;
 
 /// Functions that are longer, with the reason.
 const LONG_FUNCTIONS: &[(&str, &str)] = &[
-    (
-        "agent/loaded.rs load_confdir",
-        "one file of conf.d after the other, each with its problems; the rewrite of agent ends it",
-    ),
-    ("agent/run.rs follow", "the event loop, set up and run in one; the rewrite of agent ends it"),
-    ("agent/run/once.rs once", "the pass of --onetime; the rewrite of agent ends it"),
+    ("agent/catalog.rs load_confdir", "reads as a list: one file of conf.d after the other, each with its problems"),
     ("apply/transaction.rs begin", "reads as the list of what is known before the first step"),
     (
         "apply/verify.rs look",
         "one decision over what was seen: each branch is short, and all of them must be seen together",
     ),
     ("config/resource.rs read_template", "a table of fields: one line for each that [template] has"),
-    ("render/go/convert/functions.rs call", "a table of functions: one arm each"),
     ("render/go/printf.rs verb", "a table of verbs: one arm each"),
-    ("render/loops.rs read_loop", "one scan of a loop's tags; the rewrite of render ends it"),
-    ("render/mod.rs render_tera", "the rewrite of render ends it"),
+    ("status/events.rs pass", "one arm for each outcome of a pass, with its log line"),
+    ("render/tera/incremental/rewrite.rs read_loop", "one scan of a loop's tags, which share its position"),
 ];
 
 /// Structs that are wider, with the reason.
 const WIDE_STRUCTS: &[(&str, &str)] = &[
-    ("agent/engine.rs Engine", "ten maps that are parts of a resource; the rewrite of agent ends it"),
-    ("agent/run.rs Plan", "a table of settings: what the command line hands to the agent"),
     ("apply/verify.rs Verification", "what was seen of one reload so far: it is one state machine"),
     ("config/settings.rs Settings", "a table of settings, to be put into groups"),
     ("model/resource.rs Resource", "a table of settings: what [template] says"),

@@ -6,6 +6,18 @@ use super::code;
 
 const LONGEST_TEST_NAME: usize = 70;
 
+/// Files of tests that sleep, with the reason. Waiting for a state is `support::wait_for`.
+const SLEEPERS: &[(&str, &str)] = &[
+    ("tests/it/announce/balance.rs", "a client's pause between two requests"),
+    ("tests/it/announce/mod.rs", "a backend that is dropped polls until its port is closed"),
+    ("tests/it/backends.rs", "polls without blocking its runtime"),
+    ("tests/it/draining.rs", "a client's pause between two lines"),
+    ("tests/it/store/file.rs", "this is how slow the writer is"),
+    ("tests/it/supervise.rs", "a balancer that is dropped polls until upstreamd has ended"),
+    ("tests/it/systemd.rs", "polls by docker exec, and says at the end what it saw"),
+    ("tests/it/verify.rs", "an observer's pause between two looks"),
+];
+
 /// Every file of Rust in the package, by its path there, with its text.
 fn all_files() -> Vec<(String, String)> {
     let root = code::root();
@@ -31,6 +43,32 @@ fn tests_find_the_package_wherever_they_were_built() {
     });
     let wrong: Vec<String> = files.filter(|(_, text)| text.contains(baked_in)).map(|(name, _)| name).collect();
     assert!(wrong.is_empty(), "use support::package_root and support::program instead of env!: {wrong:#?}");
+}
+
+/// Files of tests/it with a line that is wrong, without the support for tests and these rules.
+fn tests_with(is_wrong: impl Fn(&str) -> bool) -> Vec<String> {
+    let exempt = ["tests/it/support/", "tests/it/tidy/"];
+    let files = all_files()
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("tests/it/") && !exempt.iter().any(|folder| name.starts_with(folder)));
+    files.filter(|(_, text)| text.lines().any(&is_wrong)).map(|(name, _)| name).collect()
+}
+
+#[test]
+fn tests_do_not_sleep() {
+    let known: Vec<&str> = SLEEPERS.iter().map(|(name, _)| *name).collect();
+    code::assert_known(
+        "tests that sleep",
+        &tests_with(|line| line.contains("sleep(Duration") || line.contains("::sleep(")),
+        &known,
+    );
+}
+
+#[test]
+fn tests_do_not_assert_that_something_was_quick() {
+    let found =
+        tests_with(|line| line.contains("assert!(") && line.contains(".elapsed() <") && !line.contains("DEADLINE"));
+    code::assert_known("assertions that load could break", &found, &[]);
 }
 
 #[test]

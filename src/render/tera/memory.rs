@@ -15,8 +15,6 @@ pub(in crate::render) struct TeraMemory {
     pub(super) folders: KeptFolders,
     /// What loops printed.
     pub(super) loops: Loops,
-    /// Whether there was a render before.
-    pub(super) has_rendered: bool,
 }
 
 impl TeraMemory {
@@ -29,7 +27,6 @@ impl TeraMemory {
 
     /// Forgets what the render that has ended did not use.
     pub(in crate::render) fn end(&mut self) {
-        self.has_rendered = true;
         self.lists.end();
         self.folders.end();
         self.loops.end();

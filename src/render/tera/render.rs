@@ -4,7 +4,6 @@ use tera::{Context, Value};
 
 use super::error;
 use super::functions::json::to_tera;
-use super::incremental;
 use super::memory::TeraMemory;
 use super::refusal;
 use super::run::TeraRun;
@@ -28,9 +27,7 @@ pub(in crate::render) fn render(
         return session.finish(Err(TemplateError::without_place(root.name, "the template is not compiled")));
     };
     let context = context(&session);
-    // What is rendered once only, as in a single pass, gains nothing by pieces.
-    if memory.has_rendered && set.rewritten.contains(root.name) && !memory.loops.are_given_up() {
-        let name = incremental::rewritten_name(root.name);
+    if let Some(name) = set.rewritten.instead_of(root.name, &memory.loops) {
         let attempt = Attempt::of(set, &name, &context, session.again(), memory, last_bytes);
         if let (Ok(()), Some(run)) = (attempt.result, attempt.run) {
             return run.session.finish(Ok(attempt.output.bytes));

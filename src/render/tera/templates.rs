@@ -1,10 +1,11 @@
 //! Compiled Tera templates, and in which Tera each root lives. Data only.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tera::Tera;
 
+use super::incremental::Rewritten;
 use crate::model::resource::Escape;
 
 /// All compiled Tera templates.
@@ -19,8 +20,7 @@ pub(in crate::render) struct TeraTemplates {
 /// Templates that live together.
 pub(super) struct TeraSet {
     pub(super) tera: Arc<Tera>,
-    /// Those that are also there with their loops taken out.
-    pub(super) rewritten: BTreeSet<String>,
+    pub(super) rewritten: Rewritten,
 }
 
 impl TeraTemplates {

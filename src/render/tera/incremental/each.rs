@@ -1,6 +1,6 @@
-//! The function that a rewritten template calls in place of a loop: prints what is not known from an earlier render, and
-//! answers the texts of all pieces. Where anything fails, it only says so: the caller renders the template as it was written, and
-//! has its bytes or its error from there.
+//! The function that a rewritten template calls in place of a loop: prints the pieces that are not known from an earlier
+//! render, and returns the texts of all. On any failure it just reports failure; the caller then renders the template as it
+//! was written and uses that result.
 
 use tera::{Context, Error, Kwargs, State, TeraResult, Value};
 
@@ -58,7 +58,7 @@ impl tera::Function<TeraResult<Value>> for Each {
             }
         }
         let texts = Value::from(pieces.texts());
-        // Not to be believed a second time.
+        // Depends on the outside world: not used again.
         pieces.iter_mut().filter(|piece| piece.reads.are_outside()).for_each(|piece| piece.text = None);
         within(|run| run.memory.loops.put(number, pieces))?;
         Ok(texts)

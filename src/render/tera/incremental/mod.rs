@@ -1,4 +1,17 @@
-//! Loops that are printed piece by piece: which of them (`rewrite`), how (`each`), and what is kept of them (`pieces`).
+//! Loops that are printed piece by piece, so that a render after one changed key prints what changed, and not ten thousand
+//! items.
+//!
+//! When they apply: to the outermost loops of a resource's own template (not of one that it includes) that read no variable
+//! but their item, and call nothing that depends on more than its arguments and the store. A template that defines a component
+//! is left as it is. A resource's first render prints whole loops: what is rendered once only, as in a single pass, gains
+//! nothing.
+//!
+//! How: `rewrite` takes such a loop out of the template and puts a call of `each` in its place, when the template is compiled.
+//! `each` cuts the loop's items into pieces, prints those that `pieces` does not have from an earlier render, and notes what
+//! each has read; a changed key makes the pieces that read it be printed again. If anything fails, the template is rendered as
+//! it was written, and that result counts: an error never names a rewritten loop.
+//!
+//! @@FIGURES@@
 
 mod each;
 pub(super) mod pieces;
@@ -6,7 +19,7 @@ mod rewrite;
 
 use tera::Tera;
 
-pub(super) use rewrite::{rewrite, rewritten_name};
+pub(super) use rewrite::{Rewritten, rewrite};
 
 /// Registers the function that rewritten templates call.
 pub(super) fn register(tera: &mut Tera) {

@@ -20,6 +20,8 @@ pub(in crate::render::tera) struct Loops {
     kept: HashMap<usize, Pieces>,
     /// Whether they cannot be printed in pieces: a value that is not a list, or too much text.
     given_up: bool,
+    /// Whether there was a render before.
+    has_rendered: bool,
 }
 
 /// The pieces of one loop.
@@ -62,14 +64,15 @@ impl Loops {
         self.kept.insert(number, Pieces { used: true, ..pieces });
     }
 
-    /// Checks whether printing in pieces has been given up.
-    pub(in crate::render::tera) fn are_given_up(&self) -> bool {
-        self.given_up
+    /// Checks whether printing in pieces may gain anything. A first render gains nothing.
+    pub(in crate::render::tera) fn are_worth_it(&self) -> bool {
+        self.has_rendered && !self.given_up
     }
 
     /// Prints loops as a whole from now on.
     pub(in crate::render::tera) fn give_up(&mut self) {
-        *self = Loops { kept: HashMap::new(), given_up: true };
+        self.kept.clear();
+        self.given_up = true;
     }
 
     /// Forgets all that is kept.
@@ -77,8 +80,9 @@ impl Loops {
         self.kept.clear();
     }
 
-    /// Forgets what was not used since the last call.
+    /// Forgets what the render that has ended did not use.
     pub(in crate::render::tera) fn end(&mut self) {
+        self.has_rendered = true;
         self.kept.retain(|_, pieces| std::mem::take(&mut pieces.used));
     }
 

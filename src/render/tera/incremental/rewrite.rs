@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use tera::Tera;
 
+use super::pieces::Loops;
 use crate::render::lists::ListKind;
 use crate::render::tera::functions;
 use crate::render::tera::scan::{self, Tag, TagKind};
@@ -25,22 +26,33 @@ pub(in crate::render::tera) fn name_of(number: usize) -> String {
 }
 
 /// Returns the name of a rewritten template: no file has such a name.
-pub(in crate::render::tera) fn rewritten_name(template: &str) -> String {
+fn rewritten_name(template: &str) -> String {
     format!("{template}\0{EACH}")
 }
 
-/// Adds the templates that have such loops once more, rewritten; returns their names.
+/// The templates that are also there with their loops taken out.
+#[derive(Default)]
+pub(in crate::render::tera) struct Rewritten(BTreeSet<String>);
+
+impl Rewritten {
+    /// Returns the name of the rewritten template to render in place of `root`; `None` if pieces gain nothing.
+    pub(in crate::render::tera) fn instead_of(&self, root: &str, loops: &Loops) -> Option<String> {
+        (loops.are_worth_it() && self.0.contains(root)).then(|| rewritten_name(root))
+    }
+}
+
+/// Adds the templates that have such loops once more, rewritten.
 pub(in crate::render::tera) fn rewrite<'a>(
     tera: &mut Tera,
     templates: impl Iterator<Item = (&'a str, &'a str)>,
-) -> BTreeSet<String> {
+) -> Rewritten {
     let mut found: Vec<(&str, &str, Vec<Loop>)> =
         templates.map(|(name, source)| (name, source, loops(source))).filter(|found| !found.2.is_empty()).collect();
     let every = found.iter_mut().flat_map(|(_, _, loops)| loops);
     every.enumerate().for_each(|(position, one)| one.number = position + 1);
     let bodies = found.iter().flat_map(|(_, source, loops)| loops.iter().map(|l| (name_of(l.number), l.body(source))));
     if found.is_empty() || tera.add_raw_templates(bodies).is_err() {
-        return BTreeSet::new();
+        return Rewritten::default();
     }
     let stands_by_itself = |one: &&Loop| {
         let variables = tera.get_template_variables(&name_of(one.number));
@@ -62,9 +74,9 @@ pub(in crate::render::tera) fn rewrite<'a>(
     }
     let renamed = texts.iter().map(|(name, text)| (rewritten_name(name), text.as_str()));
     if texts.is_empty() || tera.add_raw_templates(renamed).is_err() {
-        return BTreeSet::new();
+        return Rewritten::default();
     }
-    texts.into_keys().collect()
+    Rewritten(texts.into_keys().collect())
 }
 
 /// A loop, as ranges of bytes of its template.
@@ -251,7 +263,7 @@ mod tests {
         let mut tera = empty(Escape::None);
         tera.add_raw_template("t", source).ok();
         let names = rewrite(&mut tera, std::iter::once(("t", source)));
-        assert_eq!(names.len(), expected.min(1), "{source}");
+        assert_eq!(names.0.len(), expected.min(1), "{source}");
         let taken = (1..9).filter(|number| {
             let body = name_of(*number);
             tera.contains_template(&body)

@@ -23,20 +23,20 @@ const PATIENCE: Duration = Duration::from_millis(50);
 pub(super) struct Crew {
     running: JoinSet<Vec<Returned>>,
     /// Resources without commands: rendered one after the other, written together.
-    batches: Vec<Watched>,
+    batches: Vec<WatchedBatch>,
     /// Turns true when passes have to stop where they are.
     stopped: watch::Sender<bool>,
 }
 
 /// A batch, and how far it was at the last look.
-struct Watched {
-    batch: Arc<Batch>,
+struct WatchedBatch {
+    batch: Arc<LoneBatch>,
     taken: usize,
     look_at: Instant,
 }
 
 /// Passes over lone resources. Whoever finds nothing left to render writes all that has been rendered.
-struct Batch {
+struct LoneBatch {
     todo: Mutex<VecDeque<Pass>>,
     prepared: Mutex<Vec<Pass>>,
     /// How many passes have been taken from `todo`.
@@ -58,16 +58,16 @@ impl Crew {
         }
         if !lone.is_empty() {
             let is_one = lone.len() == 1;
-            let batch = Arc::new(Batch::of(lone));
+            let batch = Arc::new(LoneBatch::of(lone));
             self.work_on(Arc::clone(&batch));
             // One alone holds up nobody.
             if !is_one {
-                self.batches.push(Watched { batch, taken: 0, look_at: clock::now() + PATIENCE });
+                self.batches.push(WatchedBatch { batch, taken: 0, look_at: clock::now() + PATIENCE });
             }
         }
     }
 
-    fn work_on(&mut self, batch: Arc<Batch>) {
+    fn work_on(&mut self, batch: Arc<LoneBatch>) {
         let runtime = Handle::current();
         self.running.spawn_blocking(move || batch.work(&runtime));
     }
@@ -143,10 +143,10 @@ fn run(mut pass: Pass, runtime: &Handle, mut stopped: watch::Receiver<bool>) -> 
     report.map(|report| pass.end(report)).into_iter().collect()
 }
 
-impl Batch {
-    fn of(passes: VecDeque<Pass>) -> Batch {
+impl LoneBatch {
+    fn of(passes: VecDeque<Pass>) -> LoneBatch {
         let prepared = Mutex::new(Vec::with_capacity(passes.len()));
-        Batch { todo: Mutex::new(passes), prepared, taken: AtomicUsize::new(0) }
+        LoneBatch { todo: Mutex::new(passes), prepared, taken: AtomicUsize::new(0) }
     }
 
     /// Returns whether nothing waits to be rendered or written. The last passes may still be under way.

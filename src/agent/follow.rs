@@ -84,7 +84,7 @@ enum Wake {
 type End = (Stopped, Option<Signal>);
 
 /// Everything that can wake the loop, and what acts on it.
-struct Following {
+struct FollowLoop {
     agent: Agent,
     /// Where conf.d and templates are, and the facts that templates can query.
     confdirs: (Confdirs, Arc<dyn Facts>),
@@ -104,7 +104,7 @@ pub async fn follow(mut plan: FollowPlan) -> Stopped {
     let shutdown_timeout = plan.shutdown_timeout;
     let board = plan.outlook.board.clone();
     let _pages = plan.listener.take().map(|listener| reporting::serve(listener, board, plan.store.clone()));
-    let mut following = Following::start(plan).await;
+    let mut following = FollowLoop::start(plan).await;
     let (stopped, signal) = loop {
         if let Err(error) = following.act() {
             tracing::error!("{error}: {}", error.source);
@@ -118,8 +118,8 @@ pub async fn follow(mut plan: FollowPlan) -> Stopped {
     following.stop(stopped, signal, shutdown_timeout).await
 }
 
-impl Following {
-    async fn start(plan: FollowPlan) -> Following {
+impl FollowLoop {
+    async fn start(plan: FollowPlan) -> FollowLoop {
         let FollowPlan { outlook, confdirs, facts, store, follow, receipt, command, .. } = plan;
         let mut catalog = catalog::load(&confdirs, &facts, None);
         let watches = matches!(follow, Follow::Watch(_));
@@ -146,7 +146,7 @@ impl Following {
             Some(receipt) => Some(ReceiptKey::start(receipt, &mut agent).await),
             None => None,
         };
-        Following {
+        FollowLoop {
             agent,
             confdirs: (confdirs, facts),
             stores,

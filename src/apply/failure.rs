@@ -1,4 +1,4 @@
-//! What went wrong in a transaction, in the words of its report. Pure.
+//! What went wrong in a transaction, in the words of its report.
 
 use crate::model::report::{Stage, StepFailure};
 use crate::world::fs::FileError;

@@ -25,7 +25,6 @@ const LONG_FUNCTIONS: &[(&str, &str)] = &[
 /// Structs that are wider, with the reason.
 const WIDE_STRUCTS: &[(&str, &str)] = &[
     ("apply/verify.rs Verification", "what was seen of one reload so far: it is one state machine"),
-    ("config/settings.rs Settings", "a table of settings, to be put into groups"),
     ("model/resource.rs Resource", "a table of settings: what [template] says"),
     ("model/service.rs Service", "a table of settings: what [service] says"),
     ("nginx/backend.rs Options", "a table of settings: the arguments of backends()"),

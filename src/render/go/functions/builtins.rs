@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use super::function::{FunctionBody, GoFunction, Parameter, made, native, text, variadic};
+use super::function::{ANY, FunctionBody, GoFunction, Parameter, made, native, text, variadic};
 use crate::render::error::FunctionError;
 use crate::render::go::print;
 use crate::render::go::printf;
 use crate::render::go::run::GoRun;
 use crate::render::go::value::{GoValue, ItemType};
 use crate::render::library::text::{MOST_BYTES, too_long};
-
-const ANY: &[Parameter] = &[Parameter::Any];
 
 pub(super) const FUNCTIONS: &[GoFunction] = &[
     GoFunction {

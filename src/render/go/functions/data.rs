@@ -5,15 +5,13 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::builtins::{bounded, list};
-use super::function::{FunctionBody, GoFunction, Parameter, native, text, variadic};
+use super::function::{ANY, FunctionBody, GoFunction, Parameter, TEXT, native, text, variadic};
 use crate::render::error::FunctionError;
 use crate::render::go::json::{from_json, to_json};
 use crate::render::go::run::GoRun;
 use crate::render::go::value::{GoMap, GoValue};
 use crate::render::library::json;
 
-const ANY: &[Parameter] = &[Parameter::Any];
-const TEXT: &[Parameter] = &[Parameter::Text];
 const MAP: &[Parameter] = &[Parameter::Map];
 const TWO: &[Parameter] = &[Parameter::Any, Parameter::Any];
 

@@ -76,6 +76,12 @@ impl Parameter {
     }
 }
 
+/// The parameters that many functions have.
+pub(super) const TEXT: &[Parameter] = &[Parameter::Text];
+pub(super) const TWO_TEXTS: &[Parameter] = &[Parameter::Text, Parameter::Text];
+pub(super) const THREE_TEXTS: &[Parameter] = &[Parameter::Text, Parameter::Text, Parameter::Text];
+pub(super) const ANY: &[Parameter] = &[Parameter::Any];
+
 /// Returns a function with a fixed number of arguments.
 pub(super) const fn native(
     name: &'static str,
@@ -111,4 +117,9 @@ pub(super) fn items(value: &GoValue) -> &[GoValue] {
 /// Returns a text that a call made, unless it is too long.
 pub(super) fn made(text: String) -> Result<GoValue, FunctionError> {
     if text.len() > MOST_BYTES { Err(too_long()) } else { Ok(GoValue::from(text)) }
+}
+
+/// Returns the whole number of an argument whose type was checked.
+pub(super) fn integer(value: &GoValue) -> i128 {
+    value.as_integer().unwrap_or(0)
 }

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use super::builtins::{bounded, list};
-use super::function::{GoFunction, Parameter, items, made, native, text, variadic};
+use super::function::{GoFunction, Parameter, TWO_TEXTS, items, made, native, text, variadic};
 use crate::model::natural;
 use crate::render::error::FunctionError;
 use crate::render::go::run::GoRun;
 use crate::render::go::value::{GoValue, ItemType};
-
-const TWO_TEXTS: &[Parameter] = &[Parameter::Text, Parameter::Text];
 
 pub(super) const FUNCTIONS: &[GoFunction] = &[
     native("split", TWO_TEXTS, split),

@@ -1,12 +1,11 @@
 //! Whole numbers: calculating with them, counting, reading them from text.
 
-use super::function::{GoFunction, Parameter, native, text};
+use super::function::{GoFunction, Parameter, TEXT, integer, native, text};
 use crate::render::error::FunctionError;
 use crate::render::go::run::GoRun;
 use crate::render::go::value::{GoValue, ItemType};
 use crate::render::library::numbers::{self, Calculation, Operand};
 
-const TEXT: &[Parameter] = &[Parameter::Text];
 const TWO: &[Parameter] = &[Parameter::Int, Parameter::Int];
 
 pub(super) const FUNCTIONS: &[GoFunction] = &[
@@ -20,12 +19,8 @@ pub(super) const FUNCTIONS: &[GoFunction] = &[
     native("parseBool", TEXT, parse_bool),
 ];
 
-fn number(value: &GoValue) -> i128 {
-    value.as_integer().unwrap_or(0)
-}
-
 fn calculate(values: &[GoValue], calculation: Calculation) -> Result<GoValue, FunctionError> {
-    match calculation(Operand::Whole(number(&values[0])), Operand::Whole(number(&values[1])))? {
+    match calculation(Operand::Whole(integer(&values[0])), Operand::Whole(integer(&values[1])))? {
         Operand::Whole(result) => int(result),
         Operand::Fraction(_) => Err(numbers::out_of_range()),
     }
@@ -36,7 +31,7 @@ fn int(number: i128) -> Result<GoValue, FunctionError> {
 }
 
 fn seq(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
-    let numbers = numbers::seq(number(&values[0]), number(&values[1]))?.into_iter().map(int);
+    let numbers = numbers::seq(integer(&values[0]), integer(&values[1]))?.into_iter().map(int);
     Ok(GoValue::List(ItemType::Ints, numbers.collect::<Result<_, _>>()?))
 }
 

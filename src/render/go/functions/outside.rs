@@ -3,15 +3,12 @@
 use core::net::IpAddr;
 use std::sync::Arc;
 
-use super::function::{GoFunction, Parameter, native, text, variadic};
+use super::function::{GoFunction, Parameter, TEXT, THREE_TEXTS, native, text, variadic};
 use crate::model::generation::PLACEHOLDER;
 use crate::render::error::FunctionError;
 use crate::render::go::run::GoRun;
 use crate::render::go::value::{GoValue, ItemType};
 use crate::render::library::outside;
-
-const TEXT: &[Parameter] = &[Parameter::Text];
-const THREE: &[Parameter] = &[Parameter::Text, Parameter::Text, Parameter::Text];
 
 pub(super) const FUNCTIONS: &[GoFunction] = &[
     variadic("getenv", TEXT, Parameter::Text, getenv),
@@ -21,7 +18,7 @@ pub(super) const FUNCTIONS: &[GoFunction] = &[
     native("lookupIP", TEXT, |values, run| addresses(values, run, |_| true)),
     native("lookupIPV4", TEXT, |values, run| addresses(values, run, IpAddr::is_ipv4)),
     native("lookupIPV6", TEXT, |values, run| addresses(values, run, IpAddr::is_ipv6)),
-    native("lookupSRV", THREE, lookup_srv),
+    native("lookupSRV", THREE_TEXTS, lookup_srv),
     native("lookupIfaceIPV4", TEXT, |values, run| interface_address(values, run, IpAddr::is_ipv4)),
     native("lookupIfaceIPV6", TEXT, |values, run| interface_address(values, run, IpAddr::is_ipv6)),
     native("datetime", &[], |_, run| Ok(GoValue::Time(Arc::new(run.session.world().now())))),

@@ -2,24 +2,22 @@
 
 use std::sync::Arc;
 
-use super::function::{GoFunction, Parameter, native, text, variadic};
+use super::function::{GoFunction, Parameter, TEXT, native, text, variadic};
 use crate::render::error::FunctionError;
 use crate::render::go::run::GoRun;
 use crate::render::go::value::{GoValue, ItemType, Pair};
 use crate::render::library::store::{self, MissingKeyHints};
 use crate::render::lists::{ListKind, ListValue};
 
-const KEY: &[Parameter] = &[Parameter::Text];
-
 pub(super) const FUNCTIONS: &[GoFunction] = &[
-    native("get", KEY, get),
-    variadic("getv", KEY, Parameter::Text, getv),
-    native("gets", KEY, |values, run| list(ListKind::Pairs, text(&values[0]), run)),
-    native("getvs", KEY, |values, run| list(ListKind::Values, text(&values[0]), run)),
-    native("exists", KEY, |values, run| Ok(GoValue::Bool(store::exists(&run.session.view, text(&values[0]))))),
+    native("get", TEXT, get),
+    variadic("getv", TEXT, Parameter::Text, getv),
+    native("gets", TEXT, |values, run| list(ListKind::Pairs, text(&values[0]), run)),
+    native("getvs", TEXT, |values, run| list(ListKind::Values, text(&values[0]), run)),
+    native("exists", TEXT, |values, run| Ok(GoValue::Bool(store::exists(&run.session.view, text(&values[0]))))),
     native("item", &[], item),
-    native("ls", KEY, |values, run| Ok(names(text(&values[0]), run, false))),
-    native("lsdir", KEY, |values, run| Ok(names(text(&values[0]), run, true))),
+    native("ls", TEXT, |values, run| Ok(names(text(&values[0]), run, false))),
+    native("lsdir", TEXT, |values, run| Ok(names(text(&values[0]), run, true))),
 ];
 
 const HINTS: MissingKeyHints = MissingKeyHints {

@@ -1,29 +1,30 @@
 //! Text: case, cutting, quoting, encoding, regular expressions.
 
-use super::function::{GoFunction, Parameter, made, native, text};
+use super::function::{GoFunction, Parameter, TEXT, THREE_TEXTS, TWO_TEXTS, integer, made, native, text};
 use crate::render::error::FunctionError;
 use crate::render::go::run::GoRun;
 use crate::render::go::value::GoValue;
 use crate::render::library::{encoding, names, paths, quote, text as library};
 
-const TEXT: &[Parameter] = &[Parameter::Text];
-const TWO: &[Parameter] = &[Parameter::Text, Parameter::Text];
-const THREE: &[Parameter] = &[Parameter::Text, Parameter::Text, Parameter::Text];
 const COUNTED: &[Parameter] = &[Parameter::Int, Parameter::Text];
 const REPLACE: &[Parameter] = &[Parameter::Text, Parameter::Text, Parameter::Text, Parameter::Int];
 
 pub(super) const FUNCTIONS: &[GoFunction] = &[
     native("base", TEXT, |values, _| Ok(GoValue::from(paths::base(text(&values[0]))))),
     native("dir", TEXT, |values, _| Ok(GoValue::from(paths::parent(text(&values[0]))))),
-    native("contains", TWO, |values, _| Ok(GoValue::Bool(text(&values[0]).contains(text(&values[1]))))),
+    native("contains", TWO_TEXTS, |values, _| Ok(GoValue::Bool(text(&values[0]).contains(text(&values[1]))))),
     native("toUpper", TEXT, |values, _| made(library::upper(text(&values[0])))),
     native("toLower", TEXT, |values, _| made(library::lower(text(&values[0])))),
     native("replace", REPLACE, replace),
-    native("trimSuffix", TWO, |values, _| Ok(GoValue::from(library::trim_suffix(text(&values[0]), text(&values[1]))))),
-    native("trimPrefix", TWO, |values, _| Ok(GoValue::from(library::trim_prefix(text(&values[0]), text(&values[1]))))),
-    native("repeat", COUNTED, |values, _| library::repeat(text(&values[1]), count(&values[0])).map(GoValue::from)),
-    native("indent", COUNTED, |values, _| library::indent(text(&values[1]), count(&values[0])).map(GoValue::from)),
-    native("nindent", COUNTED, |values, _| library::nindent(text(&values[1]), count(&values[0])).map(GoValue::from)),
+    native("trimSuffix", TWO_TEXTS, |values, _| {
+        Ok(GoValue::from(library::trim_suffix(text(&values[0]), text(&values[1]))))
+    }),
+    native("trimPrefix", TWO_TEXTS, |values, _| {
+        Ok(GoValue::from(library::trim_prefix(text(&values[0]), text(&values[1]))))
+    }),
+    native("repeat", COUNTED, |values, _| library::repeat(text(&values[1]), integer(&values[0])).map(GoValue::from)),
+    native("indent", COUNTED, |values, _| library::indent(text(&values[1]), integer(&values[0])).map(GoValue::from)),
+    native("nindent", COUNTED, |values, _| library::nindent(text(&values[1]), integer(&values[0])).map(GoValue::from)),
     native("quote", TEXT, |values, _| made(quote::double(text(&values[0]), false))),
     native("squote", TEXT, |values, _| Ok(GoValue::from(quote::squote(text(&values[0]))))),
     native("nospace", TEXT, |values, _| Ok(GoValue::from(library::nospace(text(&values[0]))))),
@@ -33,25 +34,21 @@ pub(super) const FUNCTIONS: &[GoFunction] = &[
     native("base64Encode", TEXT, |values, _| Ok(GoValue::from(encoding::base64_encode(text(&values[0]))))),
     native("base64Decode", TEXT, base64_decode),
     native("sha256sum", TEXT, |values, _| Ok(GoValue::from(encoding::sha256sum(text(&values[0]))))),
-    native("regexMatch", TWO, |values, run| {
+    native("regexMatch", TWO_TEXTS, |values, run| {
         Ok(GoValue::Bool(run.patterns.regex(text(&values[0])).map_err(unhinted)?.is_match(text(&values[1]))))
     }),
-    native("regexFind", TWO, |values, run| {
+    native("regexFind", TWO_TEXTS, |values, run| {
         let found = run.patterns.regex(text(&values[0])).map_err(unhinted)?.find(text(&values[1]));
         Ok(GoValue::from(found.map_or("", |found| found.as_str())))
     }),
-    native("regexReplaceAll", THREE, |values, run| {
+    native("regexReplaceAll", THREE_TEXTS, |values, run| {
         let regex = run.patterns.regex(text(&values[0])).map_err(unhinted)?;
         Ok(GoValue::from(&*regex.replace_all(text(&values[1]), text(&values[2]))))
     }),
 ];
 
-fn count(value: &GoValue) -> i128 {
-    value.as_integer().unwrap_or(0)
-}
-
 fn replace(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
-    library::replace(text(&values[0]), text(&values[1]), text(&values[2]), count(&values[3])).map(GoValue::from)
+    library::replace(text(&values[0]), text(&values[1]), text(&values[2]), integer(&values[3])).map(GoValue::from)
 }
 
 fn base64_decode(values: &[GoValue], run: &mut GoRun) -> Result<GoValue, FunctionError> {

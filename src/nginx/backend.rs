@@ -120,10 +120,17 @@ pub struct Options {
     /// Most backends returned.
     pub max: usize,
     /// For records that do not say.
+    pub limits: ServerLimits,
+}
+
+/// nginx's parameters of a server that bound what it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerLimits {
+    /// Failures within `fail_timeout` until it is passed over; 0 is never.
     pub max_fails: u16,
-    /// For records that do not say, in seconds.
+    /// In seconds.
     pub fail_timeout: u16,
-    /// For records that do not say.
+    /// Most connections at a time; 0 is any number.
     pub max_conns: u16,
 }
 
@@ -141,9 +148,7 @@ impl Default for Options {
             group: None,
             subfolders: true,
             max: MOST_BACKENDS,
-            max_fails: 1,
-            fail_timeout: 10,
-            max_conns: 0,
+            limits: ServerLimits { max_fails: 1, fail_timeout: 10, max_conns: 0 },
         }
     }
 }

@@ -10,7 +10,7 @@ use super::super::session::{Session, shown};
 use super::call::{Call, kind};
 use super::json::to_tera;
 use super::{Form, Function};
-use crate::nginx::backend::{Backend, Networks, Options, UnixSockets, WantedAddress};
+use crate::nginx::backend::{Backend, Networks, Options, ServerLimits, UnixSockets, WantedAddress};
 
 pub(super) const FUNCTIONS: &[Function] = &[Function {
     name: "backends",
@@ -67,9 +67,11 @@ fn options(call: &Call<'_>) -> Result<Options, Failure> {
         group: call.optional_text("group")?.map(str::to_owned),
         subfolders: flag("subfolders", standard.subfolders)?,
         max: number(call, "max", 1, usize::MAX, standard.max)?,
-        max_fails: number(call, "max_fails", 0, 100, standard.max_fails)?,
-        fail_timeout: number(call, "fail_timeout", 1, 3600, standard.fail_timeout)?,
-        max_conns: number(call, "max_conns", 0, u16::MAX, standard.max_conns)?,
+        limits: ServerLimits {
+            max_fails: number(call, "max_fails", 0, 100, standard.limits.max_fails)?,
+            fail_timeout: number(call, "fail_timeout", 1, 3600, standard.limits.fail_timeout)?,
+            max_conns: number(call, "max_conns", 0, u16::MAX, standard.limits.max_conns)?,
+        },
     })
 }
 

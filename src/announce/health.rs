@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::model::service::Service;
+use crate::model::service::HealthRules;
 
 /// From one check to the next while a backend is starting, or has begun to answer: it is not to wait a whole interval more.
 const HASTY: Duration = Duration::from_secs(1);
@@ -34,23 +34,6 @@ impl Slots {
     }
 }
 
-/// The rules of one service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rules {
-    rise: u32,
-    fall: u32,
-    interval: Duration,
-    start_grace: Duration,
-}
-
-impl Rules {
-    /// As the service has them.
-    pub fn of(service: &Service) -> Rules {
-        let Service { rise, fall, interval, start_grace, .. } = *service;
-        Rules { rise, fall, interval, start_grace }
-    }
-}
-
 /// What a check came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HealthStep {
@@ -67,7 +50,7 @@ pub enum HealthStep {
 /// The health of one backend.
 #[derive(Clone, Debug)]
 pub struct Rating {
-    rules: Rules,
+    rules: HealthRules,
     healthy: bool,
     /// It was healthy before: the grace of the start is over.
     was_healthy: bool,
@@ -80,7 +63,7 @@ pub struct Rating {
 
 impl Rating {
     /// A backend that starts now, or, `healthy`, goes on under new rules.
-    pub fn new(rules: Rules, healthy: bool, now: Instant) -> Rating {
+    pub fn new(rules: HealthRules, healthy: bool, now: Instant) -> Rating {
         Rating { rules, healthy, was_healthy: healthy, against: 0, failed: None, since: now }
     }
 
@@ -131,8 +114,8 @@ mod tests {
 
     const S: Duration = Duration::from_secs(1);
 
-    fn rules(rise: u32, fall: u32, start_grace: Duration) -> Rules {
-        Rules { rise, fall, interval: 5 * S, start_grace }
+    fn rules(rise: u32, fall: u32, start_grace: Duration) -> HealthRules {
+        HealthRules { rise, fall, interval: 5 * S, start_grace }
     }
 
     /// `results`: `+` a passed check, `-` a failed one. `expected`: `.` nothing, `a` ailing, `U` up, `D` down.

@@ -130,6 +130,7 @@ pub fn owner_of(value: &[u8]) -> Option<String> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::model::service::HealthRules;
     use std::time::Duration;
 
     /// A plain service at 10.0.0.5:8080.
@@ -139,12 +140,9 @@ pub(super) mod tests {
             address: Address::Given("10.0.0.5".to_owned(), 8080),
             id: None,
             check: Check::Tcp,
-            interval: Duration::from_secs(5),
             timeout: Duration::from_secs(2),
-            rise: 2,
-            fall: 3,
+            rules: HealthRules { interval: Duration::from_secs(5), rise: 2, fall: 3, start_grace: Duration::ZERO },
             ttl_seconds: 15,
-            start_grace: Duration::ZERO,
             layout,
             drain_timeout: Duration::from_secs(30),
             weight: 100,

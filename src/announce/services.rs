@@ -12,7 +12,7 @@ use crate::model::service::{Address, Service, host_and_port};
 use crate::world::probe::{Probe, TlsConfigs};
 use crate::world::{clock, random};
 
-use super::health::{HealthStep, Rating, Rules, Slots, first_pause};
+use super::health::{HealthStep, Rating, Slots, first_pause};
 use super::layout::{self, Announcer};
 use super::registrar::Registrar;
 use super::roster::Roster;
@@ -134,7 +134,7 @@ impl Services {
                 running.healthy = true;
             }
             HealthStep::Down => {
-                let fall = running.service.fall;
+                let fall = running.service.rules.fall;
                 tracing::warn!(key, "unhealthy after {fall} failed checks, taken away: {problem}");
                 running.healthy = false;
             }
@@ -193,9 +193,9 @@ impl Services {
         };
         tracing::debug!(key, address, "checks start");
         running.start = self.starts;
-        let health = Rating::new(Rules::of(service), running.healthy, clock::now());
-        let slots = Slots::new(self.since, service.interval);
-        let first = slots.at(clock::now() + first_pause(services, service.interval, random::fraction()));
+        let health = Rating::new(service.rules, running.healthy, clock::now());
+        let slots = Slots::new(self.since, service.rules.interval);
+        let first = slots.at(clock::now() + first_pause(services, service.rules.interval, random::fraction()));
         let verdicts = self.verdicts.clone();
         let name = (key.to_owned(), running.start);
         running.checking = Some(tokio::spawn(check(name, probe, health, (first, slots), verdicts)).abort_handle());

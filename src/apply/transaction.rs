@@ -115,14 +115,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
     let Request { group, rendered, fleets, dropped, revision } = request;
     let resources = told_as(&rendered, &fleets);
     let mut report = Report { resources, dropped, ..Report::unchanged(revision) };
-    let prepared = async {
-        let held = exclusion::enter(context, group.drives_nginx()).await?;
-        let mut journal = journal::load(context, &group.id).map_err(|error| failure::of_file(Stage::Record, &error))?;
-        recovery::recover(context, &group.id, &mut journal)
-            .map_err(|error| failure::of_file(Stage::Restore, &error))?;
-        Ok((held, journal))
-    };
-    let (held, mut journal) = match prepared.await {
+    let (held, mut journal) = match prepare(context, &group).await {
         Ok(prepared) => prepared,
         Err(failure) => {
             report.outcome = Outcome::Rejected(failure);
@@ -171,6 +164,14 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
         _held: held,
     };
     Begun::Running(Box::new(transaction), machine::start(plan))
+}
+
+/// Takes the lock and heals what a killed process left.
+async fn prepare(context: &Context, group: &Group) -> Result<(TransactionLocks, Journal), StepFailure> {
+    let held = exclusion::enter(context, group.drives_nginx()).await?;
+    let mut journal = journal::load(context, &group.id).map_err(|error| failure::of_file(Stage::Record, &error))?;
+    recovery::recover(context, &group.id, &mut journal).map_err(|error| failure::of_file(Stage::Restore, &error))?;
+    Ok((held, journal))
 }
 
 /// The resources as conf.d has them.

@@ -101,11 +101,17 @@ pub struct Verification {
     generation: Option<Generation>,
     /// The last look found nobody to serve.
     outage_suspected: bool,
+    /// The new workers that were seen.
+    new_workers: BTreeSet<i32>,
+    log: LogFindings,
+}
+
+/// What the error log says that may explain a failure.
+#[derive(Clone, Debug, Default)]
+struct LogFindings {
     bind_problem: Option<String>,
     /// What processes have complained of, by pid.
     complaints: BTreeMap<i32, String>,
-    /// The new workers that were seen.
-    new_workers: BTreeSet<i32>,
 }
 
 impl Verification {
@@ -124,9 +130,8 @@ impl Verification {
             converged: None,
             generation: None,
             outage_suspected: false,
-            bind_problem: None,
-            complaints: BTreeMap::new(),
             new_workers: BTreeSet::new(),
+            log: LogFindings::default(),
         }
     }
 
@@ -152,9 +157,7 @@ impl Verification {
             // The reload command restarted nginx: everything of this master's is new.
             self.before = BeforeReload { master, workers: BTreeSet::new(), at: self.before.at };
         }
-        let new = seen.children.iter().filter(|child| matches!(child.role, Role::Worker | Role::Starting));
-        let new = new.map(|child| child.process).filter(|process| !self.before.workers.contains(process));
-        self.new_workers.extend(new.map(|process| process.pid));
+        self.note_new_workers(&seen.children);
         if let Some(verdict) = self.read_log(&seen.log) {
             return verdict;
         }
@@ -179,8 +182,6 @@ impl Verification {
         }
         let late = self.accepted.is_some_and(|accepted| since > accepted + SETTLE_DEADLINE);
         let generation = match self.generation {
-            None => None,
-            Some(Generation::New(after)) => Some(after),
             Some(Generation::Other) if late => {
                 return self.broken(&format!(
                     "{} does not answer with the new generation {SETTLE_DEADLINE:?} after the first new worker",
@@ -188,7 +189,8 @@ impl Verification {
                 ));
             }
             Some(Generation::Other) if self.accepted.is_some() => return Progress::Waiting,
-            Some(Generation::Other) => None,
+            Some(Generation::New(after)) => Some(after),
+            Some(Generation::Other) | None => None,
         };
         match (self.accepted, self.healthy, self.converged) {
             (Some(accepted), Some(healthy), converged) if converged.is_some() || late => {
@@ -205,6 +207,12 @@ impl Verification {
         }
     }
 
+    fn note_new_workers(&mut self, children: &[NginxChild]) {
+        let new = children.iter().filter(|child| matches!(child.role, Role::Worker | Role::Starting));
+        let new = new.map(|child| child.process).filter(|process| !self.before.workers.contains(process));
+        self.new_workers.extend(new.map(|process| process.pid));
+    }
+
     fn is_old(&self, process: &Process) -> bool {
         self.before.workers.contains(process)
     }
@@ -213,16 +221,16 @@ impl Verification {
         let pid = self.before.master.pid;
         for line in lines {
             if let Some(problem) = error_log::bind_attempt(line, pid) {
-                self.bind_problem = Some(problem.to_owned());
+                self.log.bind_problem = Some(problem.to_owned());
             }
             if let Some((process, problem)) = error_log::complaint(line)
-                && self.complaints.len() < MOST_COMPLAINTS
+                && self.log.complaints.len() < MOST_COMPLAINTS
             {
-                self.complaints.insert(process, problem.to_owned());
+                self.log.complaints.insert(process, problem.to_owned());
             }
             match error_log::judge(line, pid) {
                 Some(LogVerdict::Refused(message)) => {
-                    let why = self.bind_problem.take().map(|problem| format!(": {problem}")).unwrap_or_default();
+                    let why = self.log.bind_problem.take().map(|problem| format!(": {problem}")).unwrap_or_default();
                     return Some(Progress::Refused(format!("{message}{why}")));
                 }
                 Some(LogVerdict::Broken(message)) => return Some(self.broken(message)),
@@ -235,8 +243,8 @@ impl Verification {
     /// What is broken, and what a new worker said of it: the master only sees that it ended. Others write to the same log.
     fn broken(&self, what: &str) -> Progress {
         let complaint = match error_log::ended_worker(what) {
-            Some(worker) => self.complaints.get(&worker),
-            None => self.new_workers.iter().rev().find_map(|worker| self.complaints.get(worker)),
+            Some(worker) => self.log.complaints.get(&worker),
+            None => self.new_workers.iter().rev().find_map(|worker| self.log.complaints.get(worker)),
         };
         Progress::Broken(match complaint {
             Some(problem) => format!("{what}: {problem}"),
@@ -269,7 +277,7 @@ impl Verification {
     }
 
     fn never_accepted(&mut self, old_serving: usize) -> Progress {
-        let why = self.bind_problem.take().map(|problem| format!(": {problem}")).unwrap_or_default();
+        let why = self.log.bind_problem.take().map(|problem| format!(": {problem}")).unwrap_or_default();
         let message = format!("no new worker within {:?}{why}", self.accept_time);
         if old_serving > 0 { Progress::Refused(message) } else { self.broken(&message) }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::model::service::{Layout, Service};
+use crate::model::service::{HealthRules, Layout, Service};
 use crate::model::suggest;
 
 use super::document::{Document, Fields};
@@ -234,12 +234,9 @@ fn service(mut texts: Texts) -> Result<Service, Vec<Problem>> {
             address: address?,
             id,
             check: check?,
-            interval: interval?,
             timeout: timeout?,
-            rise: rise?,
-            fall: fall?,
+            rules: HealthRules { interval: interval?, rise: rise?, fall: fall?, start_grace: start_grace? },
             ttl_seconds: ttl_seconds?,
-            start_grace: start_grace?,
             layout: layout?,
             drain_timeout: drain_timeout?,
             weight: u16::try_from(weight?).ok()?,

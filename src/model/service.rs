@@ -15,18 +15,12 @@ pub struct Service {
     pub id: Option<String>,
     /// What proves it healthy.
     pub check: Check,
-    /// From the start of one check to the next. Default: 5 s.
-    pub interval: Duration,
-    /// How long one check may take; less than `interval`. Default: 2 s.
+    /// How long one check may take; less than the interval. Default: 2 s.
     pub timeout: Duration,
-    /// Passed checks in a row until it is announced, at least 1. Default: 2.
-    pub rise: u32,
-    /// Failed checks in a row until it is withdrawn, at least 1. Default: 3.
-    pub fall: u32,
+    /// When checks make it healthy.
+    pub rules: HealthRules,
     /// Until when etcd has taken the key away by itself; at least three intervals. Default: 15 s.
     pub ttl_seconds: u32,
-    /// How long it may take to start: until then failed checks are expected. Default: none.
-    pub start_grace: Duration,
     /// How key and value are written.
     pub layout: Layout,
     /// How long the last requests may take once it is marked as draining. Default: 30 s.
@@ -37,6 +31,19 @@ pub struct Service {
     pub priority: u32,
     /// Which version of the service it runs; for people.
     pub version: String,
+}
+
+/// When checks make a backend healthy, or no longer so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HealthRules {
+    /// From the start of one check to the next. Default: 5 s.
+    pub interval: Duration,
+    /// Passed checks in a row until it is announced, at least 1. Default: 2.
+    pub rise: u32,
+    /// Failed checks in a row until it is withdrawn, at least 1. Default: 3.
+    pub fall: u32,
+    /// How long it may take to start: until then failed checks are expected. Default: none.
+    pub start_grace: Duration,
 }
 
 impl Service {

@@ -119,11 +119,18 @@ pub struct Options {
     pub subfolders: bool,
     /// Most backends returned.
     pub max: usize,
-    /// Default of `max_fails`.
+    /// Limits of records without their own.
+    pub limits: ServerLimits,
+}
+
+/// nginx's limits of one server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerLimits {
+    /// Failures within `fail_timeout` until nginx pauses it; 0 means never.
     pub max_fails: u16,
-    /// Default of `fail_timeout`, in seconds.
+    /// Length of that pause, in seconds.
     pub fail_timeout: u16,
-    /// Default of `max_conns`.
+    /// Most concurrent connections; 0 means no limit.
     pub max_conns: u16,
 }
 
@@ -141,9 +148,7 @@ impl Default for Options {
             group: None,
             subfolders: true,
             max: MOST_BACKENDS,
-            max_fails: 1,
-            fail_timeout: 10,
-            max_conns: 0,
+            limits: ServerLimits { max_fails: 1, fail_timeout: 10, max_conns: 0 },
         }
     }
 }

@@ -118,11 +118,7 @@ impl From<SessionAction> for SessionStep {
 pub(crate) struct Session {
     follow: bool,
     has_login: bool,
-    discovers: bool,
-    endpoints: usize,
-    current: usize,
-    /// Endpoints to try before the members are looked up again.
-    untried: usize,
+    turns: Turns,
     doing: SessionAction,
     /// The revision last handed on, in which store.
     point: Option<Header>,
@@ -135,6 +131,23 @@ pub(crate) struct Session {
     resumable: bool,
     must_list: bool,
     lost: bool,
+    row: FailureRow,
+}
+
+/// Which endpoint is connected to, and which come next.
+#[derive(Debug)]
+struct Turns {
+    /// The members are looked up, and looked up again.
+    discovers: bool,
+    endpoints: usize,
+    current: usize,
+    /// Endpoints to try before the members are looked up again.
+    untried: usize,
+}
+
+/// What was tried since the last success.
+#[derive(Debug, Default)]
+struct FailureRow {
     relists: u32,
     logged_in_again: bool,
     backoff: Backoff,
@@ -148,10 +161,7 @@ impl Session {
         Session {
             follow,
             has_login,
-            discovers,
-            endpoints,
-            current: 0,
-            untried: endpoints,
+            turns: Turns { discovers, endpoints, current: 0, untried: endpoints },
             doing: if discovers { SessionAction::Discover } else { SessionAction::Connect(0) },
             point: None,
             mark: None,
@@ -160,9 +170,7 @@ impl Session {
             resumable: false,
             must_list: true,
             lost: false,
-            relists: 0,
-            logged_in_again: false,
-            backoff: Backoff::default(),
+            row: FailureRow::default(),
         }
     }
 
@@ -213,9 +221,9 @@ impl Session {
     pub(crate) fn step(&mut self, input: Input, random: f64) -> SessionStep {
         let step = match input {
             Input::Discovered(endpoints) => {
-                self.endpoints = endpoints;
-                self.untried = endpoints;
-                self.current = 0;
+                self.turns.endpoints = endpoints;
+                self.turns.untried = endpoints;
+                self.turns.current = 0;
                 SessionAction::Connect(0).into()
             }
             Input::Connected if self.can_resume() => SessionAction::Verify.into(),
@@ -264,7 +272,7 @@ impl Session {
         self.mark = listed.mark;
         self.must_list = false;
         self.lost = false;
-        self.untried = self.endpoints;
+        self.turns.untried = self.turns.endpoints;
         if self.follow {
             self.resumable = listed.coverage.max(self.allowed) == Coverage::Hull;
             return self.watch(listed.coverage);
@@ -288,26 +296,26 @@ impl Session {
             point.raft_term = header.raft_term;
         }
         self.resumable = watchers == 1;
-        self.untried = self.endpoints;
-        self.relists = 0;
-        self.logged_in_again = false;
+        self.turns.untried = self.turns.endpoints;
+        self.row.relists = 0;
+        self.row.logged_in_again = false;
         let notice = std::mem::take(&mut self.lost).then_some(SessionNotice::Regained);
         SessionStep { notice, action: SessionAction::Follow }
     }
 
     /// A success that ends a row of failures.
     fn settle(&mut self) {
-        self.backoff.reset();
-        self.relists = 0;
-        self.logged_in_again = false;
+        self.row.backoff.reset();
+        self.row.relists = 0;
+        self.row.logged_in_again = false;
     }
 
     fn list_again(&mut self, why: &str, random: f64) -> SessionStep {
         self.must_list = true;
-        if self.relists >= RELISTS {
+        if self.row.relists >= RELISTS {
             return self.lose(format!("{why}, and listing it again {RELISTS} times did not help"), random);
         }
-        self.relists += 1;
+        self.row.relists += 1;
         SessionAction::List.into()
     }
 
@@ -330,12 +338,12 @@ impl Session {
     }
 
     fn may_log_in_again(&self) -> bool {
-        self.has_login && !self.logged_in_again
+        self.has_login && !self.row.logged_in_again
     }
 
     fn log_in_again(&mut self) -> SessionStep {
-        self.logged_in_again = true;
-        SessionAction::Connect(self.current).into()
+        self.row.logged_in_again = true;
+        SessionAction::Connect(self.turns.current).into()
     }
 
     /// A watch is denied for two reasons that etcd does not tell apart: an old login, or a range wider than the role.
@@ -360,23 +368,23 @@ impl Session {
 
     fn lose(&mut self, problem: String, random: f64) -> SessionStep {
         self.lost = true;
-        self.relists = 0;
-        self.logged_in_again = false;
-        self.untried = self.untried.saturating_sub(1);
-        if self.endpoints > 0 {
-            self.current = (self.current + 1) % self.endpoints;
+        self.row.relists = 0;
+        self.row.logged_in_again = false;
+        self.turns.untried = self.turns.untried.saturating_sub(1);
+        if self.turns.endpoints > 0 {
+            self.turns.current = (self.turns.current + 1) % self.turns.endpoints;
         }
-        let retry_in = self.backoff.next_delay(random);
+        let retry_in = self.row.backoff.next_delay(random);
         SessionStep { notice: Some(SessionNotice::Lost { problem, retry_in }), action: SessionAction::Wait(retry_in) }
     }
 
     fn try_again(&mut self) -> SessionStep {
-        if self.discovers && self.untried == 0 {
+        if self.turns.discovers && self.turns.untried == 0 {
             // Should the lookup fail, the members known so far get another round.
-            self.untried = self.endpoints + 1;
+            self.turns.untried = self.turns.endpoints + 1;
             return SessionAction::Discover.into();
         }
-        SessionAction::Connect(self.current).into()
+        SessionAction::Connect(self.turns.current).into()
     }
 }
 

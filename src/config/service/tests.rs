@@ -19,8 +19,8 @@ fn refused(pairs: &[(&'static str, &str)], expected: &str) {
 #[test]
 fn name_and_address_are_enough() {
     let service = flags(&[]).unwrap();
-    assert_eq!((service.interval, service.timeout), (Duration::from_secs(5), Duration::from_secs(2)));
-    assert_eq!((service.rise, service.fall, service.ttl_seconds), (2, 3, 15));
+    assert_eq!((service.rules.interval, service.timeout), (Duration::from_secs(5), Duration::from_secs(2)));
+    assert_eq!((service.rules.rise, service.rules.fall, service.ttl_seconds), (2, 3, 15));
     assert_eq!((service.layout, service.check), (Layout::Upstreamd, Check::Tcp));
     let problems = parse_flags(&BTreeMap::new()).unwrap_err();
     assert!(
@@ -157,7 +157,7 @@ fn files_have_the_flags_names_as_keys() {
                 [[service]]\nname = \"db\"\naddress = \"10.0.0.5:5432\"\ncheck-status = \"200\"\ncheck = \"http://10.0.0.5/\"\n";
     let services = parse_file(Path::new("a.toml"), text).unwrap();
     let names: Vec<(&str, u32)> =
-        services.iter().map(|placed| (placed.service.name.as_str(), placed.service.rise)).collect();
+        services.iter().map(|placed| (placed.service.name.as_str(), placed.service.rules.rise)).collect();
     assert_eq!(names, [("web", 1), ("db", 2)]);
     assert_eq!(services[1].place.to_string(), "a.toml:7:1");
     assert_eq!(parse_file(Path::new("a.toml"), "# nothing yet\n").map(|services| services.len()), Ok(0));

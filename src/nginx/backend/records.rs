@@ -210,9 +210,9 @@ impl<T> ListedRecord<T> {
             backup,
             down: self.is_down(),
             state: record.state,
-            max_fails: record.max_fails.unwrap_or(options.max_fails),
-            fail_timeout: record.fail_timeout.unwrap_or(options.fail_timeout),
-            max_conns: record.max_conns.unwrap_or(options.max_conns),
+            max_fails: record.max_fails.unwrap_or(options.limits.max_fails),
+            fail_timeout: record.fail_timeout.unwrap_or(options.limits.fail_timeout),
+            max_conns: record.max_conns.unwrap_or(options.limits.max_conns),
             meta: record.meta.clone(),
         }
     }

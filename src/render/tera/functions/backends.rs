@@ -7,7 +7,7 @@ use tera::value::{Key, Map};
 
 use super::call::{TeraCall, TeraFunction, function, kind};
 use super::json::to_tera;
-use crate::nginx::backend::{Backend, Networks, Options, UnixSockets, WantedAddress};
+use crate::nginx::backend::{Backend, Networks, Options, ServerLimits, UnixSockets, WantedAddress};
 use crate::render::error::FunctionError;
 use crate::render::session::shown;
 use crate::render::tera::run::TeraRun;
@@ -68,9 +68,11 @@ fn options(call: &TeraCall<'_>) -> Result<Options, FunctionError> {
         group: call.optional_text("group")?.map(str::to_owned),
         subfolders: flag("subfolders", standard.subfolders)?,
         max: number(call, "max", 1, usize::MAX, standard.max)?,
-        max_fails: number(call, "max_fails", 0, 100, standard.max_fails)?,
-        fail_timeout: number(call, "fail_timeout", 1, 3600, standard.fail_timeout)?,
-        max_conns: number(call, "max_conns", 0, u16::MAX, standard.max_conns)?,
+        limits: ServerLimits {
+            max_fails: number(call, "max_fails", 0, 100, standard.limits.max_fails)?,
+            fail_timeout: number(call, "fail_timeout", 1, 3600, standard.limits.fail_timeout)?,
+            max_conns: number(call, "max_conns", 0, u16::MAX, standard.limits.max_conns)?,
+        },
     })
 }
 

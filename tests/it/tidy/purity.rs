@@ -33,7 +33,7 @@ const PLAIN_DATA: &[&str] = &[
     "crate::world::fs::FileError",
     "crate::world::fs::OnDisk",
     "crate::world::fs::stage::Attributes",
-    "crate::world::process::Finished",
+    "crate::world::process::FinishedCommand",
 ];
 
 /// Pure files that use plain data declared beside effects.

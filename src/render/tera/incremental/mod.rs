@@ -11,7 +11,8 @@
 //! each has read; a changed key makes the pieces that read it be printed again. If anything fails, the template is rendered as
 //! it was written, and that result counts: an error never names a rewritten loop.
 //!
-//! @@FIGURES@@
+//! What it buys, put to file: 2.4 to 1.5 ms for one of 10,000 backends, 7.5 to 4.0 ms for 2,000 services of 5 keys. Measured
+//! when the loops came, one after the other and with a faster disk the second time; not yet in pairs in one run.
 
 mod each;
 pub(super) mod pieces;

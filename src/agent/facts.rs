@@ -21,11 +21,11 @@ const VERSION_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct WorldFacts {
     dns: Dns,
     nginx: PathBuf,
-    asked: Mutex<Option<Asked>>,
+    asked: Mutex<Option<KnownVersion>>,
 }
 
 /// The version that an nginx has reported, valid as long as its file stays the same.
-struct Asked {
+struct KnownVersion {
     program: PathBuf,
     stamp: Option<FileStamp>,
     version: Option<Version>,
@@ -88,7 +88,7 @@ impl Facts for WorldFacts {
         }
         let finished = process::run_blocking(program.as_os_str(), &["-v"], VERSION_TIMEOUT);
         let version = Version::from_output(&finished.output);
-        *asked = Some(Asked { program, stamp, version });
+        *asked = Some(KnownVersion { program, stamp, version });
         version
     }
 }

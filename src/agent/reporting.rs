@@ -33,7 +33,7 @@ impl Drop for Pages {
 
 /// Serves the status pages on this listener.
 pub fn serve(listener: TcpListener, board: Shared, store: StoreSettings) -> Pages {
-    let asked = Arc::new(Asked { store, last: Mutex::new(None) });
+    let asked = Arc::new(HealthCache { store, last: Mutex::new(None) });
     let page = move |path: String| {
         let (board, asked) = (board.clone(), Arc::clone(&asked));
         async move {
@@ -51,12 +51,12 @@ pub fn serve(listener: TcpListener, board: Shared, store: StoreSettings) -> Page
 }
 
 /// The store's last answer. One question at a time: whoever asks meanwhile gets the same answer.
-struct Asked {
+struct HealthCache {
     store: StoreSettings,
     last: Mutex<Option<(Instant, Health)>>,
 }
 
-impl Asked {
+impl HealthCache {
     async fn health(&self, board: &Shared) -> Health {
         let mut last = self.last.lock().await;
         if let Some((at, health)) = &*last

@@ -22,13 +22,13 @@ pub struct CommandPlan {
 
 /// The command. If there is none, nothing ever happens.
 pub(super) struct Supervisor {
-    state: State,
+    state: CommandState,
     stop_timeout: Duration,
     /// Whether SIGHUP came while a transaction ran.
     hang_up_waits: bool,
 }
 
-enum State {
+enum CommandState {
     None,
     /// It starts at this time at the latest.
     Awaited {
@@ -42,14 +42,16 @@ impl Supervisor {
     /// Returns the command before it has started, if there is one.
     pub(super) fn new(plan: Option<CommandPlan>) -> Supervisor {
         let stop_timeout = plan.as_ref().map(|plan| plan.stop_timeout).unwrap_or_default();
-        let awaited =
-            |plan: CommandPlan| State::Awaited { command: plan.command, latest: clock::now() + plan.start_timeout };
-        Supervisor { state: plan.map_or(State::None, awaited), stop_timeout, hang_up_waits: false }
+        let awaited = |plan: CommandPlan| CommandState::Awaited {
+            command: plan.command,
+            latest: clock::now() + plan.start_timeout,
+        };
+        Supervisor { state: plan.map_or(CommandState::None, awaited), stop_timeout, hang_up_waits: false }
     }
 
     /// Returns whether the command still has to start.
     pub(super) fn is_awaited(&self) -> bool {
-        matches!(self.state, State::Awaited { .. })
+        matches!(self.state, CommandState::Awaited { .. })
     }
 
     /// Starts the command or forwards a waiting signal, if it is time for that.
@@ -59,8 +61,8 @@ impl Supervisor {
     pub(super) fn turn(&mut self, agent: &Agent, now: Instant) -> Result<(), StartError> {
         let applies = agent.outlook.terms.is_applying();
         match &self.state {
-            State::None => {}
-            State::Awaited { command, latest } => {
+            CommandState::None => {}
+            CommandState::Awaited { command, latest } => {
                 let start = supervision::start(agent.desk.first_round_is_over(), applies, *latest, now);
                 match start {
                     Start::Wait => return Ok(()),
@@ -73,9 +75,9 @@ impl Supervisor {
                 agent.outlook.terms.context.expect_nginx_to_start(false);
                 let child = Child::start(command)?;
                 tracing::info!(pid = child.pid(), "started `{}`", command.join(" "));
-                self.state = State::Running(child);
+                self.state = CommandState::Running(child);
             }
-            State::Running(child) => {
+            CommandState::Running(child) => {
                 if self.hang_up_waits && !applies {
                     child.signal(Signal::SIGHUP);
                     self.hang_up_waits = false;
@@ -89,26 +91,26 @@ impl Supervisor {
     pub(super) fn wake_at(&self, now: Instant) -> Option<Instant> {
         match &self.state {
             // Later than that it waits for a transaction to end.
-            State::Awaited { latest, .. } => Some(*latest).filter(|latest| *latest > now),
-            State::None | State::Running(_) => None,
+            CommandState::Awaited { latest, .. } => Some(*latest).filter(|latest| *latest > now),
+            CommandState::None | CommandState::Running(_) => None,
         }
     }
 
     /// Waits until the command has ended by itself.
     pub(super) async fn ended(&mut self) -> ChildEnd {
         match &mut self.state {
-            State::Running(child) => {
+            CommandState::Running(child) => {
                 let ended = child.ended().await;
                 tracing::error!("the supervised command has ended ({ended}); stopping");
                 ended
             }
-            State::None | State::Awaited { .. } => std::future::pending().await,
+            CommandState::None | CommandState::Awaited { .. } => std::future::pending().await,
         }
     }
 
     /// Forwards a signal. A signal before the start is dropped: the command starts with the effect that the signal asks for.
     pub(super) fn hand_on(&mut self, signal: Signal, when: HandOn) {
-        let State::Running(child) = &self.state else { return };
+        let CommandState::Running(child) = &self.state else { return };
         match when {
             HandOn::Never | HandOn::Last => {}
             HandOn::Now => child.signal(signal),
@@ -118,7 +120,7 @@ impl Supervisor {
 
     /// Ends the command with this signal. Returns `None` if there is no command to end.
     pub(super) async fn stop(&mut self, signal: Signal) -> Option<ChildEnd> {
-        let State::Running(child) = &mut self.state else { return None };
+        let CommandState::Running(child) = &mut self.state else { return None };
         let (ended, killed) = child.stop(signal, self.stop_timeout).await;
         if killed {
             tracing::error!("the supervised command did not end within {:?} of {signal}; killed", self.stop_timeout);

@@ -17,7 +17,7 @@ pub enum Wait {
 
 /// Whether a resource may go live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Readiness {
+pub enum WaitDecision {
     /// It may.
     Ready,
     /// It may, although keys are missing: it has waited long enough. Decided once.
@@ -31,19 +31,19 @@ pub enum Readiness {
 
 impl Wait {
     /// Decides for a resource that waits at most `timeout`. `any_missing`: keys of its `wait_for` are missing.
-    pub fn decide(&mut self, timeout: Duration, any_missing: bool, now: Instant) -> Readiness {
+    pub fn decide(&mut self, timeout: Duration, any_missing: bool, now: Instant) -> WaitDecision {
         let is_new = *self == Wait::NotBegun;
         let until = match *self {
-            Wait::Over => return Readiness::Ready,
+            Wait::Over => return WaitDecision::Ready,
             Wait::Until(at) => at,
             Wait::NotBegun => now + timeout,
         };
         if any_missing && now < until {
             *self = Wait::Until(until);
-            return Readiness::Waits { is_new };
+            return WaitDecision::Waits { is_new };
         }
         *self = Wait::Over;
-        if any_missing { Readiness::GivenUp } else { Readiness::Ready }
+        if any_missing { WaitDecision::GivenUp } else { WaitDecision::Ready }
     }
 
     /// Returns when the waiting ends, if it goes on.
@@ -62,15 +62,15 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let timeout = Duration::from_secs(10);
         let mut wait = Wait::default();
-        assert_eq!(wait.decide(timeout, true, at(0)), Readiness::Waits { is_new: true });
-        assert_eq!(wait.decide(timeout, true, at(9)), Readiness::Waits { is_new: false });
+        assert_eq!(wait.decide(timeout, true, at(0)), WaitDecision::Waits { is_new: true });
+        assert_eq!(wait.decide(timeout, true, at(9)), WaitDecision::Waits { is_new: false });
         assert_eq!(wait.until(), Some(at(10)), "from the first time on");
-        assert_eq!(wait.decide(timeout, true, at(10)), Readiness::GivenUp);
-        assert_eq!(wait.decide(timeout, true, at(11)), Readiness::Ready);
+        assert_eq!(wait.decide(timeout, true, at(10)), WaitDecision::GivenUp);
+        assert_eq!(wait.decide(timeout, true, at(11)), WaitDecision::Ready);
         assert_eq!(wait.until(), None);
         let mut wait = Wait::default();
-        assert_eq!(wait.decide(timeout, true, at(20)), Readiness::Waits { is_new: true });
-        assert_eq!(wait.decide(timeout, false, at(21)), Readiness::Ready);
-        assert_eq!(wait.decide(timeout, true, at(22)), Readiness::Ready, "it has gone live");
+        assert_eq!(wait.decide(timeout, true, at(20)), WaitDecision::Waits { is_new: true });
+        assert_eq!(wait.decide(timeout, false, at(21)), WaitDecision::Ready);
+        assert_eq!(wait.decide(timeout, true, at(22)), WaitDecision::Ready, "it has gone live");
     }
 }

@@ -27,11 +27,11 @@ pub(super) async fn agents(settings: Settings, json: bool) -> Exit {
             }
         }
     }
-    let agents: Vec<fleet::Agent> = entries
+    let agents: Vec<fleet::FleetAgent> = entries
         .iter()
         .filter_map(|(key, value)| {
             let id = key.as_str().strip_prefix(receipt::FOLDER)?.strip_prefix('/')?;
-            Some(fleet::Agent::read(id, value.as_text().unwrap_or_default()))
+            Some(fleet::FleetAgent::read(id, value.as_text().unwrap_or_default()))
         })
         .collect();
     terminal::print(&if json { fleet::json(&agents) } else { fleet::table(&agents) });

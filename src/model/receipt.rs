@@ -97,16 +97,16 @@ impl Receipt {
     }
 
     /// Whether everything that is known is applied, and nothing older is in use as far as can be seen.
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self) -> AgentStanding {
         let behind = |resource: &&ResourceReceipt| resource.applied != Some(resource.seen);
         let draining =
             |resource: &&ResourceReceipt| resource.proof == Proof::Nginx && resource.drained != resource.applied;
         if self.resources.iter().any(|resource| behind(&resource)) {
-            Standing::Behind
+            AgentStanding::Behind
         } else if self.resources.iter().any(|resource| draining(&resource)) {
-            Standing::Draining
+            AgentStanding::Draining
         } else {
-            Standing::InSync
+            AgentStanding::InSync
         }
     }
 }
@@ -114,7 +114,7 @@ impl Receipt {
 /// How an agent stands to what it knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Standing {
+pub enum AgentStanding {
     /// Applied, and nothing older is in use as far as can be seen.
     InSync,
     /// Applied, and old workers finish their connections.
@@ -227,11 +227,11 @@ mod tests {
     fn standing_is_the_worst_of_the_resources() {
         let web = |seen, applied, drained| resource("/services/web", Proof::Nginx, seen, applied, drained);
         for (resources, expected) in [
-            (vec![], Standing::InSync),
-            (vec![web(5, 5, 5)], Standing::InSync),
-            (vec![web(5, 5, 4)], Standing::Draining),
-            (vec![web(5, 5, 4), web(6, 5, 5)], Standing::Behind),
-            (vec![resource("/x", Proof::File, 5, 5, 0), resource("/x", Proof::Unseen, 5, 5, 0)], Standing::InSync),
+            (vec![], AgentStanding::InSync),
+            (vec![web(5, 5, 5)], AgentStanding::InSync),
+            (vec![web(5, 5, 4)], AgentStanding::Draining),
+            (vec![web(5, 5, 4), web(6, 5, 5)], AgentStanding::Behind),
+            (vec![resource("/x", Proof::File, 5, 5, 0), resource("/x", Proof::Unseen, 5, 5, 0)], AgentStanding::InSync),
         ] {
             assert_eq!(receipt(resources).standing(), expected);
         }

@@ -2,29 +2,29 @@
 
 use serde::Serialize;
 
-use crate::model::receipt::{Proof, Receipt, ResourceReceipt, Standing};
+use crate::model::receipt::{AgentStanding, Proof, Receipt, ResourceReceipt};
 
 /// One agent of the fleet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Agent {
+pub struct FleetAgent {
     /// Id, as in its key.
     pub id: String,
     /// Its progress; `None` if its receipt cannot be read.
-    pub standing: Option<Standing>,
+    pub standing: Option<AgentStanding>,
     /// Phrases for what is behind, or the reason why its receipt cannot be read.
     pub lagging: Vec<String>,
     /// Its receipt, if it can be read.
     pub receipt: Option<Receipt>,
 }
 
-impl Agent {
+impl FleetAgent {
     /// Reads the receipt of the agent with this id.
-    pub fn read(id: &str, text: &str) -> Agent {
+    pub fn read(id: &str, text: &str) -> FleetAgent {
         let (standing, lagging, receipt) = match Receipt::parse(text) {
             Ok(receipt) => (Some(receipt.standing()), lagging(&receipt), Some(receipt)),
             Err(problem) => (None, vec![problem], None),
         };
-        Agent { id: id.to_owned(), standing, lagging, receipt }
+        FleetAgent { id: id.to_owned(), standing, lagging, receipt }
     }
 }
 
@@ -45,14 +45,14 @@ fn lagging(receipt: &Receipt) -> Vec<String> {
 }
 
 /// Returns a table with a line for each agent, and an extra line for each further phrase of what is behind.
-pub fn table(agents: &[Agent]) -> String {
+pub fn table(agents: &[FleetAgent]) -> String {
     let heads = ["AGENT", "STANDING", "GENERATION", "DRAINED", "RESOURCES", "LAGGING"].map(str::to_owned);
     let mut rows = vec![heads];
     for agent in agents {
         let standing = match agent.standing {
-            Some(Standing::InSync) => "in sync",
-            Some(Standing::Draining) => "draining",
-            Some(Standing::Behind) => "behind",
+            Some(AgentStanding::InSync) => "in sync",
+            Some(AgentStanding::Draining) => "draining",
+            Some(AgentStanding::Behind) => "behind",
             None => "unreadable",
         };
         let receipt = agent.receipt.as_ref();
@@ -80,7 +80,7 @@ pub fn table(agents: &[Agent]) -> String {
 }
 
 /// Returns a JSON array of the agents.
-pub fn json(agents: &[Agent]) -> String {
+pub fn json(agents: &[FleetAgent]) -> String {
     // Only text and numbers: this cannot fail.
     format!("{}\n", serde_json::to_string_pretty(agents).unwrap_or_default())
 }
@@ -91,7 +91,7 @@ mod tests {
 
     use super::*;
 
-    fn agent(id: &str, resources: &[(&str, i64, Option<i64>, Option<i64>)]) -> Agent {
+    fn agent(id: &str, resources: &[(&str, i64, Option<i64>, Option<i64>)]) -> FleetAgent {
         let resources = resources.iter().map(|(name, seen, applied, drained)| ResourceReceipt {
             name: (*name).to_owned(),
             keys: vec!["/services".to_owned()],
@@ -109,7 +109,7 @@ mod tests {
             drained_generation: Some(11),
             resources: resources.collect(),
         };
-        Agent::read(id, &receipt.to_text())
+        FleetAgent::read(id, &receipt.to_text())
     }
 
     #[test]
@@ -119,7 +119,7 @@ mod tests {
             agent("balancer-2", &[("web.toml", 120, Some(120), Some(118)), ("echo.toml", 121, Some(90), Some(90))]),
             agent("edge-3", &[("echo.toml", 9, Some(9), None), ("web.toml", 8, Some(8), Some(8))]),
             agent("new", &[("web.toml", 0, None, None)]),
-            Agent::read("od\u{1b}d", "secret"),
+            FleetAgent::read("od\u{1b}d", "secret"),
         ];
         expect![[r#"
             AGENT       STANDING    GENERATION  DRAINED  RESOURCES  LAGGING
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn json_holds_the_receipts() {
-        let text = json(&[agent("a", &[("web.toml", 2, Some(1), Some(1))]), Agent::read("b", "")]);
+        let text = json(&[agent("a", &[("web.toml", 2, Some(1), Some(1))]), FleetAgent::read("b", "")]);
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value[0]["standing"], "behind");
         assert_eq!(value[0]["receipt"]["resources"][0]["seen"], 2);

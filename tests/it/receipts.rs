@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 
 use nix::sys::signal::Signal;
 use upstreamd::model::key::Revision;
-use upstreamd::model::receipt::{self, Receipt, Standing};
+use upstreamd::model::receipt::{self, AgentStanding, Receipt};
 
 use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::etcd::Etcd;
@@ -117,7 +117,7 @@ fn a_receipt_says_when_a_change_is_applied_and_when_nobody_lacks_it() {
     etcd.put("/echo/1", &format!("127.0.0.1:{first}"));
     let balancer = Balancer::new(&etcd);
     let mut agent = balancer.start("a");
-    wait_receipt(&etcd, "a", "the first receipt", |receipt| receipt.standing() == Standing::InSync);
+    wait_receipt(&etcd, "a", "the first receipt", |receipt| receipt.standing() == AgentStanding::InSync);
     let before = stored(&etcd, "/upstreamd/agents/a").unwrap();
     assert_ne!(before.lease, 0, "it goes with its agent");
 
@@ -126,12 +126,12 @@ fn a_receipt_says_when_a_change_is_applied_and_when_nobody_lacks_it() {
     let revision = stored(&etcd, "/echo/2").unwrap().mod_revision;
     let draining = wait_receipt(&etcd, "a", "applied", |receipt| receipt.resources[0].applied == Some(revision));
     // The connection holds its worker, which does not know the second backend.
-    assert_eq!(draining.standing(), Standing::Draining, "{draining:?}");
+    assert_eq!(draining.standing(), AgentStanding::Draining, "{draining:?}");
     assert_eq!((draining.resources[0].converged, draining.generation), (Some(revision), 2));
     assert!(!has_drained(&etcd, "/echo/2"));
     drop(connection);
     wait_until("drained", DEADLINE, || has_drained(&etcd, "/echo/2"));
-    let drained = wait_receipt(&etcd, "a", "in sync", |receipt| receipt.standing() == Standing::InSync);
+    let drained = wait_receipt(&etcd, "a", "in sync", |receipt| receipt.standing() == AgentStanding::InSync);
     assert_eq!((drained.generation, drained.drained_generation), (2, Some(2)));
 
     // Nothing moves: other keys, another look at everything, the same value again.
@@ -142,7 +142,7 @@ fn a_receipt_says_when_a_change_is_applied_and_when_nobody_lacks_it() {
     // A change that does move it, behind those.
     etcd.put("/echo/3", "127.0.0.1:1");
     wait_receipt(&etcd, "a", "in sync again", |receipt| {
-        receipt.generation == 3 && receipt.standing() == Standing::InSync
+        receipt.generation == 3 && receipt.standing() == AgentStanding::InSync
     });
     let moved = stored(&etcd, "/upstreamd/agents/a").unwrap();
     // Applied and, unless both came at once, drained.
@@ -164,11 +164,11 @@ fn what_is_refused_shows_as_lagging_in_the_fleet() {
     let _agents =
         [("a", &good), ("b", &bad)].map(|(id, sandbox)| sandbox.start(&["--watch", "--receipts", "--agent-id", id]));
     for id in ["a", "b"] {
-        wait_receipt(&etcd, id, "in sync", |receipt| receipt.standing() == Standing::InSync);
+        wait_receipt(&etcd, id, "in sync", |receipt| receipt.standing() == AgentStanding::InSync);
     }
     etcd.put("/v/x", "bad");
     let revision = stored(&etcd, "/v/x").unwrap().mod_revision;
-    let behind = wait_receipt(&etcd, "b", "behind", |receipt| receipt.standing() == Standing::Behind);
+    let behind = wait_receipt(&etcd, "b", "behind", |receipt| receipt.standing() == AgentStanding::Behind);
     assert_eq!((behind.resources[0].seen, behind.resources[0].drained), (revision, None));
     wait_receipt(&etcd, "a", "applied", |receipt| receipt.resources[0].applied == Some(revision));
 
@@ -187,7 +187,7 @@ fn what_is_refused_shows_as_lagging_in_the_fleet() {
     assert_eq!(json[1]["receipt"]["resources"][0]["applied"], applied);
 
     etcd.put("/v/x", "good again");
-    wait_receipt(&etcd, "b", "in sync", |receipt| receipt.standing() == Standing::InSync);
+    wait_receipt(&etcd, "b", "in sync", |receipt| receipt.standing() == AgentStanding::InSync);
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn etcd_away_disturbs_nobody_and_the_receipt_comes_back() {
     sandbox.plain_resource("app", "");
     let mut agent = sandbox.start(&["--watch", "--receipts", "--agent-id", "a"]);
     sandbox.wait_output("app", "one\n");
-    wait_receipt(&etcd, "a", "the receipt", |receipt| receipt.standing() == Standing::InSync);
+    wait_receipt(&etcd, "a", "the receipt", |receipt| receipt.standing() == AgentStanding::InSync);
     etcd.kill();
     sandbox.wait_log("the agent's receipt cannot be kept up to date");
     // An edit of the template is applied without etcd.
@@ -227,7 +227,7 @@ fn a_resource_that_sees_every_key_does_not_chase_its_own_receipt() {
     let dest = sandbox.text_path("out/all");
     sandbox.resource("all", &table("all.tera", &dest).keys(&["/"]));
     let agent = sandbox.start(&["--watch", "--receipts", "--agent-id", "a"]);
-    wait_receipt(&etcd, "a", "in sync", |receipt| receipt.standing() == Standing::InSync);
+    wait_receipt(&etcd, "a", "in sync", |receipt| receipt.standing() == AgentStanding::InSync);
     for round in 1..=5 {
         etcd.put("/v/x", &round.to_string());
         sandbox.wait_output("all", &format!("/v/x {round}\n"));

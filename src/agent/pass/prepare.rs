@@ -9,7 +9,7 @@ use crate::agent::claims::Claims;
 use crate::agent::mark::Mark;
 use crate::agent::standing::Standing;
 use crate::agent::state::{FileState, ResourceState};
-use crate::agent::wait::Readiness;
+use crate::agent::wait::WaitDecision;
 use crate::apply::fleet::{self, InstanceFiles};
 use crate::apply::group::Group;
 use crate::apply::live_count;
@@ -121,11 +121,11 @@ impl Preparation<'_> {
         let missing = missing.into_iter().map(str::to_owned).collect();
         let resource = Arc::clone(resource);
         self.findings.notes.extend(match readiness {
-            Readiness::Waits { is_new: true } => Some(Note::Waits { resource, missing }),
-            Readiness::GivenUp => Some(Note::GaveUpWaiting { resource, missing }),
-            Readiness::Waits { is_new: false } | Readiness::Ready => None,
+            WaitDecision::Waits { is_new: true } => Some(Note::Waits { resource, missing }),
+            WaitDecision::GivenUp => Some(Note::GaveUpWaiting { resource, missing }),
+            WaitDecision::Waits { is_new: false } | WaitDecision::Ready => None,
         });
-        matches!(readiness, Readiness::Waits { .. })
+        matches!(readiness, WaitDecision::Waits { .. })
     }
 
     /// Renders those instances of a resource with `for_each` that a change concerns.

@@ -57,7 +57,7 @@ pub(super) fn normalise(argv: Vec<String>, command: &Command) -> Result<Normal, 
                 }
                 break;
             }
-            Some((flag, None)) if flags.get(flag.name) == Some(&Value::Needed) => match argv.next() {
+            Some((flag, None)) if flags.get(flag.name) == Some(&FlagValue::Needed) => match argv.next() {
                 // Taken whatever it looks like, as Go does: a password may begin with a dash.
                 Some(value) => flag.with_value(&value),
                 None => flag.alone(),
@@ -94,7 +94,7 @@ fn is_backend(word: &str) -> bool {
 
 /// Whether a flag has a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Value {
+enum FlagValue {
     /// It needs one, perhaps as the next argument.
     Needed,
     /// It has one behind `=` or none.
@@ -102,15 +102,16 @@ enum Value {
 }
 
 /// Every long flag of the command and its subcommands.
-fn known_flags(command: &Command) -> BTreeMap<String, Value> {
+fn known_flags(command: &Command) -> BTreeMap<String, FlagValue> {
     // clap adds these two itself.
     let own = ["help", "h", "version", "V"];
-    let mut flags: BTreeMap<String, Value> = own.iter().map(|name| ((*name).to_owned(), Value::Optional)).collect();
+    let mut flags: BTreeMap<String, FlagValue> =
+        own.iter().map(|name| ((*name).to_owned(), FlagValue::Optional)).collect();
     for command in std::iter::once(command).chain(command.get_subcommands()) {
         for arg in command.get_arguments() {
             let takes_value = matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);
             let needs_value = takes_value && arg.get_num_args().is_none_or(|range| range.min_values() > 0);
-            let value = if needs_value { Value::Needed } else { Value::Optional };
+            let value = if needs_value { FlagValue::Needed } else { FlagValue::Optional };
             let names = arg.get_long().into_iter().chain(arg.get_all_aliases().unwrap_or_default());
             flags.extend(names.map(|name| (name.to_owned(), value)));
             flags.extend(arg.get_short().map(|short| (short.to_string(), value)));

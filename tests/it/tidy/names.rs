@@ -6,30 +6,8 @@ use std::fs;
 use super::code;
 
 /// Type names that stand in more than one file, each with the reason.
-const NAMES_THAT_STAND_TWICE: &[(&str, &str)] = &[
-    ("Arguments", "each demo program has its own"),
-    ("Settings", "of the module, qualified by use"),
-    ("Call", "render: to be renamed"),
-    ("Command", "render: to be renamed"),
-    ("Function", "render: to be renamed"),
-    ("Item", "render: to be renamed"),
-    ("Items", "render: to be renamed"),
-    ("Kind", "render: to be renamed"),
-    ("Library", "render: to be renamed"),
-    ("Mistake", "render: to be renamed"),
-    ("Place", "render: to become that of model"),
-    ("Session", "render: to be renamed"),
-    ("Step", "render: to be renamed"),
-    ("Value", "render: to be renamed"),
-    ("Agent", "agent: to be renamed"),
-    ("Asked", "agent: to be renamed"),
-    ("Engine", "agent: to be renamed"),
-    ("Readiness", "agent: to be renamed"),
-    ("Reload", "agent: to be renamed"),
-    ("Request", "agent: to be renamed"),
-    ("Standing", "agent: to be renamed"),
-    ("State", "agent: to be renamed"),
-];
+const NAMES_THAT_STAND_TWICE: &[(&str, &str)] =
+    &[("Arguments", "each demo program has its own"), ("Settings", "of the module, qualified by use")];
 
 /// The type that this line declares, if it stands at the outermost level.
 fn declared_type(line: &str) -> Option<&str> {

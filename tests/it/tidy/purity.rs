@@ -28,13 +28,8 @@ const EFFECTS: &[&str] = &[
 ];
 
 /// Plain data that lives in a module with effects.
-const PLAIN_DATA: &[&str] = &[
-    "nix::sys::signal::Signal",
-    "crate::world::fs::FileError",
-    "crate::world::fs::OnDisk",
-    "crate::world::fs::stage::Attributes",
-    "crate::world::process::FinishedCommand",
-];
+const PLAIN_DATA: &[&str] =
+    &["nix::sys::signal::Signal", "crate::world::fs::OnDisk", "crate::world::fs::stage::Attributes"];
 
 /// Pure files that use plain data declared beside effects.
 const PLAIN_IMPORTS: &[&str] = &[
@@ -43,8 +38,6 @@ const PLAIN_IMPORTS: &[&str] = &[
     "agent/desk.rs uses agent/pass.rs",
     "agent/desk.rs uses agent/pass/terms.rs",
     "agent/standing.rs uses apply/live_count.rs",
-    "apply/failure.rs uses world/fs/mod.rs",
-    "apply/failure.rs uses world/process.rs",
     "apply/plan.rs uses world/fs/mod.rs",
     "apply/plan.rs uses world/fs/stage.rs",
     "cli/outcome.rs uses agent/follow.rs",

@@ -11,11 +11,6 @@ const MOST_FIELDS: usize = 12;
 /// Functions that are longer, with the reason.
 const LONG_FUNCTIONS: &[(&str, &str)] = &[
     ("agent/catalog.rs load_confdir", "reads as a list: one file of conf.d after the other, each with its problems"),
-    ("apply/transaction.rs begin", "reads as the list of what is known before the first step"),
-    (
-        "apply/verify.rs look",
-        "one decision over what was seen: each branch is short, and all of them must be seen together",
-    ),
     ("config/resource.rs read_template", "a table of fields: one line for each that [template] has"),
     ("render/go/printf.rs verb", "a table of verbs: one arm each"),
     ("status/events.rs pass", "one arm for each outcome of a pass, with its log line"),
@@ -24,11 +19,7 @@ const LONG_FUNCTIONS: &[(&str, &str)] = &[
 
 /// Structs that are wider, with the reason.
 const WIDE_STRUCTS: &[(&str, &str)] = &[
-    ("apply/verify.rs Verification", "what was seen of one reload so far: it is one state machine"),
     ("model/resource.rs Resource", "a table of settings: what [template] says"),
-    ("model/service.rs Service", "a table of settings: what [service] says"),
-    ("nginx/backend.rs Options", "a table of settings: the arguments of backends()"),
-    ("source/session.rs Session", "the state of one etcd session: it is one state machine"),
     ("status/board.rs Board", "a table of metrics: what is true now"),
 ];
 

@@ -1,5 +1,5 @@
-//! The resources of conf.d with their templates, in their last good form: a file or template that is broken now keeps what it was.
-//! Never renders and never writes.
+//! The resources of conf.d with their templates, in their last good form: a file or template that is broken now keeps its
+//! last good content. Never renders and never writes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -20,14 +20,14 @@ use crate::world::fs::{canonical, real_destination};
 
 use super::readers::Readers;
 
-/// Where conf.d and templates are.
+/// The folders of conf.d and templates.
 #[derive(Clone, Debug)]
 pub struct Confdirs {
     /// Folders that hold `conf.d` and `templates`.
     pub folders: Vec<PathBuf>,
     /// Settings of resources whose files do not say.
     pub defaults: Defaults,
-    /// Only this file of conf.d.
+    /// Name of the only file of conf.d to read; `None` reads all.
     pub only: Option<String>,
 }
 
@@ -40,10 +40,10 @@ pub struct Member {
     pub renderer: Arc<Renderer>,
 }
 
-/// A store, and what is read of it.
+/// A store, with the keys that are read from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreUse {
-    /// `None` is the store of the settings.
+    /// Settings; `None` for the store of the settings.
     pub settings: Option<Arc<StoreSettings>>,
     /// Every key that some resource sees.
     pub ranges: KeyRanges,
@@ -68,16 +68,16 @@ fn stores_of(resources: &[Arc<Resource>]) -> (Vec<StoreUse>, Vec<usize>) {
     (uses.map(|(store, settings)| StoreUse { settings, ranges: ranges(store) }).collect(), positions)
 }
 
-/// The resources of conf.d with their templates. Never changes: a new reading is a new catalog.
+/// The resources of conf.d with their templates. Never changes: a new reading makes a new catalog.
 #[derive(Default)]
 pub struct Catalog {
     /// Resources, in the order of their names; positions elsewhere are positions in here.
     pub members: Vec<Member>,
     /// The resources by the commands they share.
     pub groups: Vec<Arc<Group>>,
-    /// Which resources read a key.
+    /// Index from keys to the resources that read them.
     pub readers: Readers,
-    /// Everything wrong, with places.
+    /// All problems, with places.
     pub problems: Problems,
     /// Users and groups that the files name, those with problems too.
     pub accounts: Vec<Account>,
@@ -153,7 +153,7 @@ pub fn load(confdirs: &Confdirs, facts: &Arc<dyn Facts>, previous: Option<&Catal
     let mut watched = Watched::default();
     let mut read: BTreeSet<PathBuf> = BTreeSet::new();
     for confdir in &confdirs.folders {
-        // A folder that is named twice, or by two paths, is still one.
+        // A folder that is named twice, or by two paths, is read once.
         if !read.insert(canonical(confdir).unwrap_or_else(|| confdir.clone())) {
             continue;
         }
@@ -284,7 +284,7 @@ fn load_confdir(
     let unusable: BTreeSet<usize> = broken.iter().map(|(position, _)| *position).collect();
     problems.extend(broken.into_iter().map(|(_, error)| template_problem(&templates.root, error)));
     if !unused.is_empty() {
-        // Apart from the others, which they could keep from sharing a Tera.
+        // Compiled apart from the others, which they could keep from sharing a Tera.
         let (_, broken) = render::compile(&texts, &unused, Arc::clone(facts));
         problems.extend(broken.into_iter().map(|(_, error)| template_problem(&templates.root, error)));
     }
@@ -299,7 +299,7 @@ fn load_confdir(
     ConfdirContents { members, problems, accounts: set.accounts }
 }
 
-/// Removes the resources that write, through links, what an earlier one writes already, and returns them.
+/// Removes the resources that write, through links, to the destination of an earlier one, and returns them.
 fn drop_shared_destinations(resources: &mut Vec<Arc<Resource>>, problems: &mut Vec<Problem>) -> Vec<Arc<Resource>> {
     let mut writers: BTreeMap<PathBuf, Arc<str>> = BTreeMap::new();
     let mut dropped = Vec::new();
@@ -329,7 +329,7 @@ fn kept_resources(conf_d: &FolderTexts, previous: Option<&Catalog>, fresh: &[Arc
         .collect()
 }
 
-/// How a resource's template is rendered.
+/// Returns how a resource's template is rendered.
 pub fn resource_root(resource: &Resource) -> Root<'_> {
     Root { name: &resource.src, engine: resource.engine, escape: resource.escape }
 }

@@ -1,4 +1,4 @@
-//! Which resource has which file. Two resources never get one file, though their passes run side by side.
+//! Assigns files to resources. Never lets two resources have one file, even if their passes run side by side.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -17,8 +17,8 @@ impl Claims {
         Claims(Mutex::new(fixed.map(|resource| (resource.dest.clone(), resource.id.clone())).collect()))
     }
 
-    /// Gives up `before`, then claims each file of `wanted`; the outcomes come in the same order. Also returns every file in
-    /// `folder` that anybody has then.
+    /// Gives up `before`, then claims each file of `wanted`; the outcomes come in the same order. Also returns all claimed
+    /// files in `folder`.
     pub fn exchange<'a>(
         &self,
         before: impl Iterator<Item = &'a Path>,

@@ -1,5 +1,5 @@
 //! Carries out passes beside the loop, each on a thread that may block: a template that computes for seconds or waits for a
-//! name server holds up nobody else. Decides nothing.
+//! name server does not hold up other passes. Never decides anything.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ use crate::world::clock;
 
 use super::pass::{Pass, Returned};
 
-/// A batch that has not got on for this long gets another thread.
+/// Time without progress after which a batch gets a further thread.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// The passes under way.
@@ -24,22 +24,22 @@ pub(super) struct Crew {
     running: JoinSet<Vec<Returned>>,
     /// Resources without commands: rendered one after the other, written together.
     batches: Vec<WatchedBatch>,
-    /// Turns true when passes have to stop where they are.
+    /// Whether passes have to stop immediately.
     stopped: watch::Sender<bool>,
 }
 
-/// A batch, and how far it was at the last look.
+/// A batch, with its progress at the last look.
 struct WatchedBatch {
     batch: Arc<LoneBatch>,
     taken: usize,
     look_at: Instant,
 }
 
-/// Passes over lone resources. Whoever finds nothing left to render writes all that has been rendered.
+/// Passes over lone resources. The thread that finds nothing left to render writes everything that has been rendered.
 struct LoneBatch {
     todo: Mutex<VecDeque<Pass>>,
     prepared: Mutex<Vec<Pass>>,
-    /// How many passes have been taken from `todo`.
+    /// Number of passes that have been taken from `todo`.
     taken: AtomicUsize,
 }
 
@@ -60,7 +60,7 @@ impl Crew {
             let is_one = lone.len() == 1;
             let batch = Arc::new(LoneBatch::of(lone));
             self.work_on(Arc::clone(&batch));
-            // One alone holds up nobody.
+            // A single pass holds up no other.
             if !is_one {
                 self.batches.push(WatchedBatch { batch, taken: 0, look_at: clock::now() + PATIENCE });
             }
@@ -90,7 +90,7 @@ impl Crew {
         }
     }
 
-    /// Puts another thread to each batch that has not got on.
+    /// Adds a thread to each batch that has made no progress.
     fn help(&mut self) {
         let now = clock::now();
         self.batches.retain(|watched| !watched.batch.is_done());
@@ -110,7 +110,7 @@ impl Crew {
         !self.running.is_empty()
     }
 
-    /// Stops every pass where it is; what is half done is healed at the next start.
+    /// Stops every pass immediately; half-done work is healed at the next start.
     pub(super) fn stop(&mut self) {
         self.stopped.send_replace(true);
     }
@@ -130,7 +130,7 @@ fn partition(passes: Vec<Pass>) -> (VecDeque<Pass>, Vec<Pass>) {
     (lone, others)
 }
 
-/// Does a whole pass; returns nothing if it was stopped.
+/// Runs a whole pass; returns nothing if it was stopped.
 fn run(mut pass: Pass, runtime: &Handle, mut stopped: watch::Receiver<bool>) -> Vec<Returned> {
     pass.prepare();
     let report = runtime.block_on(async {
@@ -175,7 +175,7 @@ impl LoneBatch {
     }
 }
 
-/// Writes what lone resources have rendered, all together.
+/// Writes the rendered files of lone resources, all together.
 fn write(mut passes: Vec<Pass>, runtime: &Handle) -> Vec<Returned> {
     let rendered: Vec<Vec<Rendered>> = passes.iter_mut().map(Pass::take_rendered).collect();
     let counts: Vec<usize> = rendered.iter().map(Vec::len).collect();

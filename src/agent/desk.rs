@@ -29,19 +29,19 @@ use super::timing::{Left, Timing, Urgency};
 struct KnownStore {
     settings: Option<Arc<StoreSettings>>,
     tree: Tree,
-    /// The keys that the tree speaks of, once a snapshot has arrived: resources that see no others can be rendered.
+    /// Keys that the tree covers, once a snapshot has arrived: resources that see only these can be rendered.
     known: Option<KeyRanges>,
 }
 
 /// One resource of a group.
 struct Seat {
-    /// Its position in the catalog.
+    /// Position in the catalog.
     position: usize,
-    /// Why it has to be rendered again.
+    /// Reason to render it again.
     mark: Option<Mark>,
-    /// Its state between passes; `None` while a pass has it.
+    /// State between passes; `None` while a pass has it.
     state: Option<ResourceState>,
-    /// When it has to be looked at again, whatever the store says.
+    /// Time of the next look, whatever the store says.
     wake_at: Option<Instant>,
 }
 
@@ -50,9 +50,9 @@ struct Entry {
     group: Arc<Group>,
     seats: Vec<Seat>,
     timing: Timing,
-    /// A pass over it has ended, whatever came of it.
+    /// Whether a pass over it has ended, whatever the result.
     was_worked_on: bool,
-    /// The last failure, and how often in a row it came.
+    /// Last failure, and how often in a row it came.
     last_failure: Option<(String, u32)>,
 }
 
@@ -61,17 +61,17 @@ pub struct Desk {
     terms: Arc<Terms>,
     catalog: Arc<Catalog>,
     claims: Arc<Claims>,
-    /// The last state of each store, by its position in the catalog.
+    /// Last state of each store, by its position in the catalog.
     stores: Vec<KnownStore>,
-    /// The groups, in the order of their first resource.
+    /// Groups, in the order of their first resource.
     entries: Vec<Entry>,
-    /// The entry and the seat of each resource, by its position in the catalog.
+    /// Entry and seat of each resource, by its position in the catalog.
     places: Vec<(usize, usize)>,
-    /// The load of the nginx that is driven.
+    /// Load of the nginx that is driven.
     load: Load,
-    /// Reloads keep their distance; a single pass does everything at once.
+    /// Whether reloads keep their distance; a single pass does everything at once.
     is_paced: bool,
-    /// How far each resource has come, if that is published.
+    /// Progress of each resource, if it is published.
     pub receipts: Option<Receipts>,
 }
 
@@ -93,13 +93,13 @@ impl Desk {
         desk
     }
 
-    /// Returns what conf.d says.
+    /// Returns the catalog.
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
     }
 
-    /// Takes a new reading of conf.d and templates; everything is rendered again. A resource that stays keeps what is known
-    /// of it; if a pass has it, its group waits until it is back.
+    /// Adopts a new reading of conf.d and templates; everything is rendered again. A resource that stays keeps its state; if
+    /// a pass has it, its group waits until the pass is back.
     pub fn set_catalog(&mut self, catalog: Arc<Catalog>, now: Instant) {
         let old_catalog = std::mem::replace(&mut self.catalog, catalog);
         self.claims = Arc::new(Claims::of(self.catalog.members.iter().map(|member| &*member.resource)));
@@ -145,7 +145,7 @@ impl Desk {
         self.mark_all(now);
     }
 
-    /// Marks every resource: after a resync, or to notice what others did to the files.
+    /// Marks every resource: after a resync, or to notice changes that others made to the files.
     pub fn mark_all(&mut self, now: Instant) {
         (0..self.catalog.members.len()).for_each(|position| self.mark(position, Urgency::Removal, now));
     }
@@ -159,7 +159,7 @@ impl Desk {
         }
     }
 
-    /// Takes the marks off all resources but one.
+    /// Removes the marks from all resources but one.
     pub fn unmark_others(&mut self, name: &str) {
         let kept = self.catalog.position(name);
         for seat in self.entries.iter_mut().flat_map(|entry| &mut entry.seats) {
@@ -179,7 +179,7 @@ impl Desk {
         self.entries.get_mut(entry)?.seats.get_mut(seat)
     }
 
-    /// Lets the group of a marked resource have its turn, if the resource can be rendered.
+    /// Schedules the group of a marked resource, if the resource can be rendered.
     fn wake(&mut self, position: usize, urgency: Urgency, now: Instant) {
         if !self.is_ready(position) {
             return;
@@ -190,7 +190,7 @@ impl Desk {
         }
     }
 
-    /// Returns whether the store has said what it has of the keys that a resource sees.
+    /// Returns whether the tree covers the keys that a resource sees.
     fn is_ready(&self, position: usize) -> bool {
         let Some(member) = self.catalog.members.get(position) else { return false };
         let ranges = &member.resource.ranges;
@@ -198,7 +198,7 @@ impl Desk {
         ranges.is_empty() || known.is_some_and(|known| known.covers(ranges))
     }
 
-    /// Returns the resources that cannot be rendered, because their store has said nothing yet of their keys.
+    /// Returns the resources that cannot be rendered, because their store has not delivered their keys yet.
     pub fn not_ready(&self) -> impl Iterator<Item = &Arc<Resource>> {
         let members = self.catalog.members.iter().enumerate();
         members.filter(|(position, _)| !self.is_ready(*position)).map(|(_, member)| &member.resource)
@@ -208,7 +208,7 @@ impl Desk {
         self.stores.get(self.catalog.store_at(position)?)
     }
 
-    /// Applies an event of the store at this position to its tree, and marks the resources that read what has changed.
+    /// Applies an event of the store at this position to its tree, and marks the resources that read a changed key.
     pub fn take_event(&mut self, store_position: usize, event: Event, now: Instant) {
         let Some(store) = self.stores.get_mut(store_position) else { return };
         let mut added = BTreeSet::new();
@@ -237,7 +237,7 @@ impl Desk {
         self.mark_readers(store_position, revision, &changed, &added, now);
     }
 
-    /// Gives resources another chance that could not be rendered because their keys were not known.
+    /// Schedules marked resources again that could not be rendered because their keys were not known.
     fn mark_marked(&mut self, now: Instant) {
         let seats = self.entries.iter().flat_map(|entry| &entry.seats);
         let marked: Vec<usize> = seats.filter(|seat| seat.mark.is_some()).map(|seat| seat.position).collect();
@@ -268,19 +268,19 @@ impl Desk {
         }
     }
 
-    /// Hands out a pass for each group whose time has come.
+    /// Returns a pass for each group that is due.
     pub fn hand_out(&mut self, now: Instant) -> Vec<Pass> {
         self.mark_lapsed(now);
         (0..self.entries.len()).filter_map(|entry| self.hand_out_if_due(entry, now)).collect()
     }
 
-    /// Hands out a pass for the first group whose time has come, in the order of the files of conf.d.
+    /// Returns a pass for the first group that is due, in the order of the files of conf.d.
     pub fn hand_out_first(&mut self, now: Instant) -> Option<Pass> {
         self.mark_lapsed(now);
         (0..self.entries.len()).find_map(|entry| self.hand_out_if_due(entry, now))
     }
 
-    /// Marks resources whose hold or whose waiting for keys is over.
+    /// Marks resources whose hold, or whose wait for keys, is over.
     fn mark_lapsed(&mut self, now: Instant) {
         let mut lapsed = Vec::new();
         for seat in self.entries.iter_mut().flat_map(|entry| &mut entry.seats) {
@@ -319,7 +319,7 @@ impl Desk {
         self.store_of(position).map(|store| store.tree.clone()).unwrap_or_default()
     }
 
-    /// Takes back what a pass had, and plans another try for what did not come true. `jitter` in 0..1 spreads retries. Returns
+    /// Takes back the state from a pass, and schedules a retry after a failure. `jitter` in 0..1 spreads retries. Returns
     /// how often in a row the group has failed in this way before.
     pub fn take_back(&mut self, returned: &mut Returned, now: Instant, jitter: f64) -> u32 {
         for (resource, state) in returned.resources.drain(..) {
@@ -348,35 +348,35 @@ impl Desk {
 
     fn entry_of(&mut self, group: &Group) -> Option<&mut Entry> {
         let place = |resource: &Arc<Resource>| self.places.get(self.catalog.position(resource.name())?);
-        // Most groups are where their first resource is now.
+        // Most groups are still in the entry of their first resource.
         let first = group.resources.first().and_then(place).map(|(entry, _)| *entry);
         let is_it = |entry: &usize| self.entries.get(*entry).is_some_and(|entry| entry.group.id == group.id);
         let found = first.filter(is_it).or_else(|| (0..self.entries.len()).find(is_it))?;
         self.entries.get_mut(found)
     }
 
-    /// Takes the load of the nginx that is driven. Returns whether it has changed.
+    /// Sets the load of the nginx that is driven. Returns whether it has changed.
     pub fn set_load(&mut self, load: Load) -> bool {
         std::mem::replace(&mut self.load, load) != load
     }
 
-    /// Returns when `hand_out` has something next.
+    /// Returns when `hand_out` next has a pass.
     pub fn wake_at(&self) -> Option<Instant> {
         self.entries.iter().filter_map(|entry| entry.wake_at(self.load)).min()
     }
 
-    /// Returns until when some resource waits for keys.
+    /// Returns when the first wait of a resource for its keys ends.
     pub fn waits_until(&self) -> Option<Instant> {
         let seats = self.entries.iter().flat_map(|entry| &entry.seats);
         seats.filter_map(|seat| seat.state.as_ref()?.wait.until()).min()
     }
 
-    /// Returns whether a change waits that no pass has taken up.
+    /// Returns whether a change waits that no pass has picked up.
     pub fn has_pending(&self) -> bool {
         self.entries.iter().any(|entry| entry.timing.has_pending())
     }
 
-    /// Returns whether every group has been worked on since the start, whatever came of it.
+    /// Returns whether every group has been worked on since the start, whatever the result.
     pub fn first_round_is_over(&self) -> bool {
         self.entries.iter().all(|entry| entry.was_worked_on)
     }
@@ -392,7 +392,7 @@ impl Entry {
         self.seats.iter().filter_map(|seat| seat.wake_at).chain(self.due_at(load)).min()
     }
 
-    /// RenderCount equal failures in a row before this one.
+    /// Returns the number of equal failures in a row before this one.
     fn repeated(&mut self, report: &Report) -> u32 {
         let Some(failure) = report.first_failure() else {
             self.last_failure = None;

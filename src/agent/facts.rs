@@ -1,4 +1,5 @@
-//! The facts that templates can query, from the real world: `render::Facts` through `world`. Never decides what a fact means.
+//! The facts that templates can query, from the real world: `render::Facts` through `world`. Never decides what a fact
+//! means.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -14,10 +15,10 @@ use crate::world::dns::{DEADLINE, Dns, DnsSources};
 use crate::world::host::{self, FileStamp};
 use crate::world::{clock, process};
 
-/// How long nginx may take to say its version.
+/// Time limit for `nginx -v`.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// This host, as it is when asked.
+/// The facts of this host at the time of the query.
 pub struct WorldFacts {
     dns: Dns,
     nginx: PathBuf,
@@ -32,13 +33,13 @@ struct KnownVersion {
 }
 
 impl WorldFacts {
-    /// This host, with the system's resolver and the default deadline; `nginx` is the program to ask for its version, a path
-    /// or a name that is looked for on the `PATH`.
+    /// Returns facts with the system's resolver and the default deadline; `nginx` is the program whose version is queried, a
+    /// path or a name on the `PATH`.
     pub fn new(nginx: PathBuf) -> WorldFacts {
         WorldFacts { nginx, ..WorldFacts::with_dns(Dns::new(DnsSources::default(), DEADLINE)) }
     }
 
-    /// This host, with another resolver.
+    /// Returns facts with this resolver.
     pub fn with_dns(dns: Dns) -> WorldFacts {
         WorldFacts { dns, nginx: "nginx".into(), asked: Mutex::default() }
     }

@@ -1,5 +1,5 @@
-//! Following: the loop that waits for the next thing to happen, whatever it is, until a signal ends it or the supervised
-//! command has ended.
+//! Following: the loop that waits for the next event until a signal or the end of the supervised command ends it. Never
+//! renders or applies by itself.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -29,39 +29,39 @@ use super::supervisor::{CommandPlan, Supervisor};
 pub struct FollowPlan {
     /// Terms and observers of the passes.
     pub outlook: Outlook,
-    /// Where conf.d and templates are.
+    /// Folders of conf.d and templates.
     pub confdirs: Confdirs,
     /// Facts that templates can query.
     pub facts: Arc<dyn Facts>,
-    /// Where keys come from.
+    /// Settings of the store.
     pub store: StoreSettings,
-    /// When everything is read again.
+    /// Times at which everything is read again.
     pub follow: Follow,
     /// The listener of the status pages.
     pub listener: Option<TcpListener>,
-    /// As whom to publish how far the agent has come.
+    /// Identity under which the agent publishes its progress.
     pub receipt: Option<ReceiptPlan>,
     /// A command to start after the first round, and to supervise.
     pub command: Option<CommandPlan>,
-    /// How long running passes may take to end when the agent stops.
+    /// Time for running passes to end when the agent stops.
     pub shutdown_timeout: Duration,
 }
 
-/// When everything is read again.
+/// The times at which everything is read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Follow {
-    /// Watches the store and the folders; if there is a pause, also reads everything again that often.
+    /// Watches the store and the folders; with an interval, also reads everything again that often.
     Watch(Option<Duration>),
     /// Reads everything again that often.
     Interval(Duration),
 }
 
-/// Why following has ended.
+/// The reason why following has ended.
 #[derive(Debug)]
 pub enum Stopped {
-    /// A signal asked for it.
+    /// A signal requested it.
     Asked,
-    /// The supervised command has ended, by itself or with us.
+    /// The supervised command has ended, by itself or with the agent.
     CommandEnded(ChildEnd),
     /// The command could not be started.
     CommandNotStarted(StartError),
@@ -80,13 +80,13 @@ enum Wake {
     Resync,
 }
 
-/// Why the loop ends, and the signal that ends the supervised command.
+/// The reason why the loop ends, and the signal that ends the supervised command.
 type End = (Stopped, Option<Signal>);
 
-/// Everything that can wake the loop, and what acts on it.
+/// The event sources of the loop, and the parts that act on events.
 struct FollowLoop {
     agent: Agent,
-    /// Where conf.d and templates are, and the facts that templates can query.
+    /// Folders of conf.d and templates, and the facts that templates can query.
     confdirs: (Confdirs, Arc<dyn Facts>),
     stores: Stores,
     /// The folders of conf.d and templates; `None` if they are read at intervals only.
@@ -99,7 +99,7 @@ struct FollowLoop {
     receipt_key: Option<ReceiptKey>,
 }
 
-/// Applies, and goes on until a signal says stop or the supervised command has ended.
+/// Applies until a signal or the end of the supervised command stops it.
 pub async fn follow(mut plan: FollowPlan) -> Stopped {
     let shutdown_timeout = plan.shutdown_timeout;
     let board = plan.outlook.board.clone();
@@ -160,7 +160,7 @@ impl FollowLoop {
         }
     }
 
-    /// Does everything whose time has come.
+    /// Does everything that is due.
     fn act(&mut self) -> Result<(), StartError> {
         self.agent.start_due();
         if let Some(receipt_key) = &mut self.receipt_key {
@@ -172,7 +172,7 @@ impl FollowLoop {
         Ok(())
     }
 
-    /// Waits for the next thing to happen.
+    /// Waits for the next event.
     async fn next_wake(&mut self) -> Wake {
         let due = [self.agent.wake_at(), self.command.wake_at(clock::now()), self.manager.wake_at()];
         let due = due.into_iter().flatten().min();
@@ -188,7 +188,7 @@ impl FollowLoop {
         }
     }
 
-    /// Takes what has happened to those whom it concerns.
+    /// Passes an event on to the parts that it concerns.
     fn handle(&mut self, wake: Wake) -> ControlFlow<End> {
         match wake {
             Wake::Due => {}
@@ -233,7 +233,7 @@ impl FollowLoop {
     fn take_event(&mut self, position: usize, event: Event) {
         let answers_resync = self.stores.note(position, &event);
         self.agent.take_event(position, event);
-        // Everything is rendered again, changed or not.
+        // Everything is rendered again, even if nothing has changed.
         if answers_resync {
             self.agent.desk.mark_store(position, clock::now());
         }
@@ -245,7 +245,7 @@ impl FollowLoop {
         }
     }
 
-    /// Reads conf.d and templates again; what is broken keeps its last good form.
+    /// Reads conf.d and templates again; broken files keep their last good form.
     fn read_again(&mut self, reason: &str) {
         let current = Arc::clone(self.agent.desk.catalog());
         let (confdirs, facts) = &self.confdirs;
@@ -271,7 +271,7 @@ impl FollowLoop {
         }
     }
 
-    /// Lets running passes end, then the supervised command, and removes the receipt.
+    /// Waits for running passes, ends the supervised command, and removes the receipt.
     async fn stop(mut self, stopped: Stopped, signal: Option<Signal>, timeout: Duration) -> Stopped {
         self.agent.outlook.board.with(|board| board.stopping = true);
         self.manager.turn(&self.agent.outlook.board, false);
@@ -290,7 +290,7 @@ impl FollowLoop {
         }
     }
 
-    /// Waits until no pass is applying any more. Passes that only render are not waited for.
+    /// Waits until no pass is applying any more, but not for passes that only render.
     async fn drain(&mut self, timeout: Duration) {
         let deadline = tokio::time::Instant::from(clock::now() + timeout);
         while self.agent.outlook.terms.is_applying() {

@@ -1,29 +1,29 @@
-//! How far apart reloads are kept while workers of earlier configurations pile up. Pure.
+//! The distance between reloads while workers of earlier configurations pile up. Pure.
 //!
 //! Each reload leaves the old workers behind until their last connection ends: a long-lived connection pins a whole worker,
 //! with its memory, and nginx forks no more than 1,024 processes in all.
 
 /// Beyond this many leaving workers no reload is started: nginx would soon fork fewer workers than it should.
 pub const MOST_LEAVING: usize = 512;
-/// Reloads are spread once there are this many generations of leaving workers.
+/// Most leaving workers for each serving worker before reloads are spread.
 const FREE_GENERATIONS: usize = 4;
-/// The longest stretch.
+/// Longest stretch.
 const MOST_STRETCH: u32 = 16;
 
-/// How far apart reloads are kept.
+/// The distance between reloads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Load {
-    /// As the pace says.
+    /// The least interval of the pace.
     #[default]
     Usual,
-    /// This many times the least interval. A change that takes a server away does not wait for it.
+    /// This many times the least interval. A change that removes a server does not wait for it.
     Stretched(u32),
-    /// Not at all until old workers have ended.
+    /// No reloads until old workers have ended.
     Hold,
 }
 
 impl Load {
-    /// Returns how many times the least interval lies between reloads; `None` if there is no reload at all.
+    /// Returns the factor on the least interval between reloads; `None` if there must be no reload.
     pub fn stretch(self) -> Option<u32> {
         match self {
             Load::Usual => Some(1),
@@ -33,7 +33,7 @@ impl Load {
     }
 }
 
-/// The load for this many leaving workers beside `serving` ones.
+/// Returns the load for this many leaving workers beside `serving` ones.
 pub fn load(leaving: usize, serving: usize) -> Load {
     if leaving >= MOST_LEAVING {
         return Load::Hold;

@@ -1,8 +1,8 @@
-//! Why a resource has to be rendered again. Pure.
+//! The reasons why resources have to be rendered again. Pure.
 
 use crate::model::key::Key;
 
-/// More changed keys than this are remembered as "anything".
+/// Most changed keys that are kept; more count as "anything".
 const MOST_KEYS: usize = 64;
 
 /// The reason to render a resource again.

@@ -1,8 +1,8 @@
 //! The loop that hands out work and takes it back. Rank 5: knows every part and holds no business rule beyond the timing.
 //!
-//! `catalog` is what conf.d says. `desk` has an entry for each group, with the `state` of its resources, and hands out a `pass`
-//! when `timing` says so; `crew` carries passes out beside the loop. `run` ties them together for the loops in `follow` and
-//! `once`.
+//! `catalog` holds the content of conf.d. `desk` has an entry for each group, with the `state` of its resources, and hands
+//! out a `pass` when `timing` says so; `crew` carries passes out beside the loop. `run` ties them together for the loops in
+//! `follow` and `once`.
 
 pub mod catalog;
 mod claims;

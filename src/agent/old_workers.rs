@@ -1,5 +1,5 @@
-//! nginx's old workers and their consequences: which reloads have drained, and how far apart reloads are kept while old
-//! workers pile up.
+//! nginx's old workers and their consequences: which reloads have drained, and the distance between reloads while old
+//! workers pile up. Never signals a worker.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -25,7 +25,7 @@ impl OldWorkers {
         self.reloads.add_earlier(leaving, now);
     }
 
-    /// Records the workers that the reload of a pass has left behind.
+    /// Records the old workers after the reload of a pass.
     pub(super) fn add(&mut self, report: &Report, board: &Shared, now: Instant) {
         if let Some(drained) = self.reloads.add(report, now) {
             record(&drained, board);
@@ -35,7 +35,7 @@ impl OldWorkers {
     /// Reports which reloads have drained, and spreads further ones while old workers pile up.
     pub(super) fn look(&mut self, desk: &mut Desk, board: &Shared, now: Instant) {
         for drained in self.reloads.look(now, nginx_process::is_alive) {
-            // Those that were leaving before any reload of ours belong to no change that we know.
+            // Workers that were leaving before any reload of ours belong to no known change.
             if !drained.resources.is_empty() {
                 record(&drained, board);
             }

@@ -1,5 +1,5 @@
-//! One round: reads every store once, lets every group have its pass, and ends. `-onetime` applies; `-noop`, `diff` and
-//! `render` do the same with another last step.
+//! One round: reads every store once, gives every group one pass, and ends. `-onetime` applies; `-noop`, `diff` and `render`
+//! do the same with a different last step. Never waits for further changes, except for keys of a `wait_for`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,34 +28,34 @@ use super::supervision::{SignalMeaning, meaning};
 pub struct OncePlan {
     /// Terms and observers of the passes.
     pub outlook: Outlook,
-    /// Where keys come from.
+    /// Settings of the store.
     pub store: StoreSettings,
-    /// How long to wait for all stores together.
+    /// Time limit for the snapshots of all stores together.
     pub store_timeout: Duration,
-    /// The first failure ends the round.
+    /// Whether the first failure ends the round.
     pub fail_fast: bool,
-    /// Only this resource of the catalog.
+    /// Name of the only resource to work on; `None` for all.
     pub only: Option<Arc<str>>,
 }
 
 /// The result of a round.
 #[derive(Debug, Default)]
 pub struct Round {
-    /// One report for each group that was worked on.
+    /// Reports, one for each group that was worked on.
     pub reports: Vec<Report>,
-    /// Further things that people should know.
+    /// Further notes for people.
     pub notes: Vec<Note>,
     /// Problems in conf.d and templates.
     pub problems: Problems,
-    /// Why there was no snapshot of a store.
+    /// Reasons for missing snapshots.
     pub store_problems: Vec<String>,
     /// Resources that were left out because their store could not be read.
     pub left_out: Vec<Arc<str>>,
-    /// A signal ended it early.
+    /// Whether a signal ended it early.
     pub interrupted: bool,
 }
 
-/// Reads the stores once and lets every group have its pass.
+/// Reads the stores once and gives every group one pass.
 pub async fn once(plan: OncePlan, catalog: Arc<Catalog>) -> Round {
     let applies = plan.outlook.terms.apply();
     if plan.outlook.logs {
@@ -121,7 +121,7 @@ impl Round {
     }
 }
 
-/// Reads the stores again a moment later, for a resource that waits for its keys until then.
+/// Reads the stores again a moment later, because a resource waits for its keys until then.
 async fn look_again(stores: &mut Stores, until: Instant) -> Vec<(usize, Event)> {
     const PAUSE: Duration = Duration::from_secs(1);
     clock::sleep_until(Some(until.min(clock::now() + PAUSE))).await;

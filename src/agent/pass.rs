@@ -1,5 +1,5 @@
-//! One pass over one group: renders what is marked, asks the guards, and does the last step: apply, preview, or show.
-//! Takes the group's state and the trees by value and brings the state back with a report. Knows no loop, and logs nothing.
+//! One pass over one group: renders what is marked, asks the guards, and does the last step: apply, preview, or show. Takes
+//! the group's state and the trees by value and returns the state with a report. Never logs, and knows no loop.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -32,13 +32,13 @@ use terms::Applying;
 
 /// A resource of the group, with its state.
 pub struct InHand {
-    /// The resource and its templates.
+    /// Resource with its templates.
     pub member: Member,
-    /// The state of its store.
+    /// State of its store.
     pub tree: Tree,
-    /// Why to render it; `None` leaves it as it is.
+    /// Reason to render it; `None` leaves it as it is.
     pub mark: Option<Mark>,
-    /// Its state between passes.
+    /// State between passes.
     pub state: ResourceState,
 }
 
@@ -46,11 +46,11 @@ pub struct InHand {
 pub struct Pass {
     /// Terms that all passes of the run share.
     pub terms: Arc<Terms>,
-    /// Who has which file.
+    /// Assignment of files to resources.
     pub claims: Arc<Claims>,
-    /// The group.
+    /// Group.
     pub group: Arc<Group>,
-    /// The store revision that it is rendered at: that of its first resource's store.
+    /// Store revision at which it is rendered: that of its first resource's store.
     pub revision: Revision,
     /// All resources of the group.
     pub resources: Vec<InHand>,
@@ -61,11 +61,11 @@ pub struct Pass {
 
 /// The result of a pass.
 pub struct Returned {
-    /// The group.
+    /// Group.
     pub group: Arc<Group>,
-    /// The resources of the group, each with its state.
+    /// Resources of the group, each with its state.
     pub resources: Vec<(Arc<Resource>, ResourceState)>,
-    /// The report.
+    /// Report.
     pub report: Report,
     /// Findings besides the report.
     pub findings: Findings,
@@ -85,7 +85,7 @@ impl Pass {
         Pass { terms, claims, group, revision, resources, work, findings, applying: None }
     }
 
-    /// Renders and decides. Afterwards it is known what has to be applied.
+    /// Renders and decides; then the work to apply is known.
     pub(super) fn prepare(&mut self) {
         let (work, findings) = Default::default();
         let (terms, claims, group) = (&*self.terms, &*self.claims, &*self.group);
@@ -98,14 +98,14 @@ impl Pass {
         (self.work, self.findings) = preparation.end();
     }
 
-    /// Returns whether a transaction has something to do. A reload may be owed for a file that is held: it looks.
+    /// Returns whether a transaction has something to do. It also runs for a held file, whose reload may be owed.
     fn has_something_to_apply(&self) -> bool {
         let is_held = || self.resources.iter().any(|in_hand| !in_hand.state.held(&in_hand.member.resource).is_empty());
         let holds = || self.terms.apply() && !self.group.is_lone() && is_held();
         !self.work.rendered.is_empty() || !self.work.fleets.is_empty() || holds()
     }
 
-    /// Takes what a lone resource has to write; from then on the pass is applying.
+    /// Returns the content that a lone resource has to write; from now on the pass counts as applying.
     pub(super) fn take_rendered(&mut self) -> Vec<Rendered> {
         if !self.work.rendered.is_empty() {
             self.applying = Some(Applying::begin(&self.terms));
@@ -113,7 +113,7 @@ impl Pass {
         std::mem::take(&mut self.work.rendered)
     }
 
-    /// Does all of the pass but for what [`Pass::end`] does.
+    /// Does all of the pass except for [`Pass::end`].
     pub(super) async fn apply(&mut self) -> Report {
         let dropped = std::mem::take(&mut self.work.dropped);
         if !self.has_something_to_apply() {
@@ -137,7 +137,7 @@ impl Pass {
         self.end(report)
     }
 
-    /// Takes the report of what was applied, and ends.
+    /// Adds the report of the transaction, and ends.
     pub(super) fn end(mut self, mut report: Report) -> Returned {
         report.dropped.append(&mut self.work.dropped);
         let now = clock::now();
@@ -168,7 +168,7 @@ impl Pass {
     }
 }
 
-/// Records for each file of a resource that did not drop out that it is live.
+/// Records that each file of a resource that did not drop out is live.
 fn went_live(terms: &Terms, in_hand: &mut InHand, report: &Report, now: Instant) -> Vec<Note> {
     let own = &in_hand.member.resource;
     let own = if own.for_each.is_some() { instances::as_judged(own) } else { Arc::clone(own) };

@@ -1,5 +1,5 @@
-//! Which resources read a changed key, found by the key's own ancestors: the cost is the key's depth, not the number of
-//! resources. Pure.
+//! The resources that read a changed key, found by the ancestors of the key: the cost is the depth of the key, not the
+//! number of resources. Pure.
 
 use std::collections::HashMap;
 

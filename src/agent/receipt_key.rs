@@ -1,4 +1,5 @@
-//! The agent's receipt as a key in etcd: hands each receipt that has changed to the keeper of its key.
+//! The agent's receipt as a key in etcd: hands each receipt that has changed to the keeper of its key. Never writes to etcd
+//! by itself.
 
 use std::time::Duration;
 
@@ -9,14 +10,14 @@ use crate::model::store::EtcdSettings;
 
 use super::run::Agent;
 
-/// How long it may take to remove the key at the end.
+/// Time limit for removing the key at the end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// As whom and in which etcd the agent publishes how far it has come.
+/// The identity and the etcd under which the agent publishes its progress.
 pub struct ReceiptPlan {
-    /// The agent's name.
+    /// Name of the agent.
     pub id: String,
-    /// Where etcd is.
+    /// Settings of etcd.
     pub store: EtcdSettings,
 }
 

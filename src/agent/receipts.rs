@@ -1,5 +1,5 @@
-//! How far each resource has come, for the receipt: which change of its keys was seen, applied, has converged and drained.
-//! Pure: what happens goes in, the receipt comes out.
+//! The progress of each resource, for the receipt: which change of its keys was seen, applied, has converged and drained.
+//! Pure: events go in, the receipt comes out.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub struct Receipts {
     id: String,
     /// Whether the receipt may have changed since it was last taken.
     moved: bool,
-    /// The oldest reload that still had old workers at the last look.
+    /// Number of the oldest reload that still had old workers at the last look.
     oldest: Option<u64>,
     tracks: BTreeMap<Arc<str>, Track>,
 }
@@ -28,13 +28,12 @@ struct Track {
     keys: Vec<String>,
     proof: Proof,
     seen: Revision,
-    /// The value of `seen` when the pass that is under way took the resource along.
+    /// Value of `seen` when the running pass picked up the resource.
     under_way: Option<Revision>,
     applied: Option<Revision>,
     converged: Option<Revision>,
     drained: Option<Revision>,
-    /// Applied revisions, each with the number of the reload that brought it; those before it may still be in use. At most one
-    /// per reload.
+    /// Applied revisions, each with the number of its reload; earlier revisions may still be in use. At most one per reload.
     undrained: Vec<(Revision, u64)>,
 }
 
@@ -44,13 +43,13 @@ impl Receipts {
         Receipts { id, moved: true, oldest: None, tracks: BTreeMap::new() }
     }
 
-    /// Takes a new set of groups. A resource that stays as it was has come as far as it had.
+    /// Adopts a new set of groups. An unchanged resource keeps its progress.
     pub fn set_groups<'a>(&mut self, groups: impl IntoIterator<Item = &'a Group>) {
         self.moved = true;
         let mut old = std::mem::take(&mut self.tracks);
         for group in groups {
             let proof = proof(group);
-            // Revisions of another store would say nothing here.
+            // Revisions of a different store would mean nothing here.
             let of_ours = |resource: &&Arc<Resource>| !resource.ranges.is_empty() && resource.backend.is_none();
             for resource in group.resources.iter().filter(of_ours) {
                 let keys = keys(resource);
@@ -77,10 +76,10 @@ impl Receipts {
         }
     }
 
-    /// Records that a pass takes the resource along, with the tree at this revision.
+    /// Records that a pass picks up the resource, with the tree at this revision.
     pub fn rendering(&mut self, resource: &str, revision: Revision) {
         if let Some(track) = self.tracks.get_mut(resource) {
-            // Whatever happened before the first tree is in it.
+            // Everything that happened before the first tree is in it.
             let is_first = track.applied.is_none() && track.seen == Revision::default();
             track.under_way = Some(if is_first { revision } else { track.seen });
         }
@@ -93,7 +92,7 @@ impl Receipts {
         }
     }
 
-    /// Records that a pass over the group has ended; `reloads` knows its reload already.
+    /// Records that a pass over the group has ended; `reloads` already includes its reload.
     pub fn finished(&mut self, group: &Group, report: &Report, reloads: &Reloads) {
         let dropped = |resource: &str| report.dropped.iter().any(|(id, _)| *id.resource == *resource);
         let held = |resource: &str| report.held.iter().any(|(id, _)| *id.resource == *resource);
@@ -120,18 +119,18 @@ impl Receipts {
             let count = track.undrained.iter().take_while(|entry| drained(entry)).count();
             if let Some((revision, _)) = track.undrained.drain(..count).next_back() {
                 track.drained = Some(revision);
-                // Workers that have ended serve nothing, even if they were not seen to begin to leave.
+                // Workers that have ended serve nothing, even if they were never seen leaving.
                 track.converged = track.converged.max(Some(revision));
             }
         }
     }
 
-    /// Returns whether the receipt may have changed since this was asked last.
+    /// Returns whether the receipt may have changed since the last call.
     pub fn take_moved(&mut self) -> bool {
         std::mem::take(&mut self.moved)
     }
 
-    /// Returns the receipt as of now.
+    /// Returns the present receipt.
     pub fn receipt(&self, reloads: &Reloads) -> Receipt {
         let drained_generation = match reloads.oldest_undrained() {
             None => Some(reloads.count()),
@@ -202,7 +201,7 @@ mod tests {
     use crate::model::report::{Outcome, Stage, StepFailure, Verified};
     use crate::model::resource::InstanceId;
 
-    /// A resource `NAME.toml` over `/services/NAME`, with these lines more.
+    /// Returns the group of a resource `NAME.toml` over `/services/NAME`, with these lines added.
     fn group(name: &str, lines: &str) -> Group {
         let text =
             format!("[template]\nsrc = \"x.tera\"\ndest = \"/{name}\"\nkeys = [\"/services/{name}\"]\n{lines}\n");
@@ -226,7 +225,7 @@ mod tests {
             Walk { receipts, reloads: Reloads::default(), groups, now: Instant::now() }
         }
 
-        /// A pass over the first group, at this tree's revision, that ends so.
+        /// Runs a pass over the first group, at this tree's revision, with this report.
         fn pass(&mut self, tree: i64, report: Report) {
             let group = self.groups[0].clone();
             for resource in &group.resources {
@@ -242,7 +241,7 @@ mod tests {
             self.receipts.look(&self.reloads);
         }
 
-        /// Seen, applied, converged, drained of the first resource; then the generations.
+        /// Checks seen, applied, converged and drained of the first resource, then the reload counts.
         #[track_caller]
         fn check(&self, seen: i64, rest: [Option<i64>; 3], generations: (u64, Option<u64>)) {
             let receipt = self.receipts.receipt(&self.reloads);
@@ -275,7 +274,7 @@ mod tests {
         walk.check(12, [Some(10); 3], (0, Some(0)));
         walk.pass(15, reloaded(walk.now, &[7], true));
         walk.check(12, [Some(12), Some(12), Some(10)], (1, Some(0)));
-        // No byte is another, but the worker that is left has none of it.
+        // No byte has changed, but the remaining old worker has none of it.
         walk.receipts.touched("web.toml", Revision(20));
         walk.pass(20, unchanged());
         walk.check(20, [Some(20), Some(20), Some(10)], (1, Some(0)));
@@ -286,7 +285,7 @@ mod tests {
         walk.check(30, [Some(30), Some(20), Some(20)], (2, Some(1)));
         walk.end_of_workers(&[7, 8]);
         walk.check(30, [Some(30); 3], (2, Some(2)));
-        // Another look at everything moves nothing.
+        // A further look at everything changes nothing.
         walk.pass(99, unchanged());
         walk.check(30, [Some(30); 3], (2, Some(2)));
     }

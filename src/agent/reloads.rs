@@ -1,5 +1,5 @@
-//! Which reloads still have old workers that finish their connections, and when the last one has ended: from then on nothing
-//! uses a server that the reload took away. Pure: who lives is asked of the caller.
+//! The reloads whose old workers still finish their connections, and the end of the last one: from then on nothing uses a
+//! server that the reload removed. Pure: the caller says which processes live.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,9 +24,9 @@ pub struct Reloads {
 
 #[derive(Debug)]
 struct Undrained {
-    /// Which reload it was, counted from 1; 0 for workers that were leaving before the first.
+    /// Number of the reload, counted from 1; 0 for workers that were leaving before the first.
     number: u64,
-    /// The resources that were applied; none if that was undone: its old workers count, and nothing is logged.
+    /// Resources that were applied; empty if that was undone: then its old workers count, and nothing is logged.
     resources: Vec<Arc<str>>,
     revision: Revision,
     asked_at: Instant,
@@ -36,21 +36,21 @@ struct Undrained {
 /// A reload whose old workers have all ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drained {
-    /// The resources that were applied.
+    /// Resources that were applied.
     pub resources: Vec<Arc<str>>,
-    /// The store revision that was applied.
+    /// Store revision that was applied.
     pub revision: Revision,
-    /// From asking for the reload to the end of the last old worker, to within 250 ms.
+    /// Time from the reload request to the end of the last old worker, to within 250 ms.
     pub after: Duration,
 }
 
 impl Reloads {
-    /// Records what a verified reload left behind. Returns the reload if that was nothing.
+    /// Records the old workers after a verified reload. Returns the reload if there are no old workers.
     pub fn add(&mut self, report: &Report, now: Instant) -> Option<Drained> {
         let verified = report.verified.as_ref()?;
         self.serving = verified.serving;
         self.count += 1;
-        // What dropped out is not what nginx serves, and neither is what was put back.
+        // nginx serves neither resources that dropped out nor changes that were undone.
         let has_dropped =
             |name: &Arc<str>| report.dropped.iter().any(|(id, _)| id.item.is_none() && id.resource == *name);
         let is_applied = |name: &&Arc<str>| report.outcome.is_final() && !has_dropped(name);
@@ -88,7 +88,7 @@ impl Reloads {
         self.undrained.iter().map(|reload| reload.number).min()
     }
 
-    /// Looks again if it is time for that. Returns the reloads that have drained since.
+    /// Looks again if it is time for that. Returns the reloads that have drained since the last look.
     pub fn look(&mut self, now: Instant, is_alive: impl Fn(Process) -> bool) -> Vec<Drained> {
         if self.next_look.is_none_or(|at| at > now) {
             return Vec::new();
@@ -111,7 +111,7 @@ impl Reloads {
         self.next_look
     }
 
-    /// Returns the workers that are leaving, of all reloads.
+    /// Returns the leaving workers of all reloads.
     pub fn leaving(&self) -> BTreeSet<Process> {
         self.undrained.iter().flat_map(|reload| &reload.leaving).copied().collect()
     }

@@ -1,4 +1,4 @@
-//! Publishes the board: over HTTP, and to the service manager. Decides nothing that `status` could.
+//! Publishes the board over HTTP and to the service manager. Never decides anything that `status` can decide.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,10 +18,10 @@ use crate::status::{Shared, pages};
 use crate::world::usage::usage;
 use crate::world::{clock, http, systemd};
 
-/// A store is not asked again this soon: probes must not become its load.
+/// Least time between two requests to a store: probes must not become its load.
 const HEALTH_LASTS: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// A running listener. Dropping it ends it.
+/// A running listener, which ends if it is dropped.
 #[derive(Debug)]
 pub struct Pages(AbortHandle);
 
@@ -50,7 +50,7 @@ pub fn serve(listener: TcpListener, board: Shared, store: StoreSettings) -> Page
     Pages(tokio::spawn(http::serve(listener, page)).abort_handle())
 }
 
-/// The store's last answer. One question at a time: whoever asks meanwhile gets the same answer.
+/// The store's last answer. One request at a time: callers in the meantime get the same answer.
 struct HealthCache {
     store: StoreSettings,
     last: Mutex<Option<(Instant, Health)>>,

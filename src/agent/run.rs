@@ -1,5 +1,5 @@
-//! The agent between two events: the desk with what there is to do, the crew that does it, and those who hear of it. The
-//! loops in `follow` and `once` feed it.
+//! The agent between two events: the desk with the work, the crew that does it, and the observers. The loops in `follow` and
+//! `once` feed it. Never waits for events by itself.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,22 +23,22 @@ use super::old_workers::OldWorkers;
 use super::pass::{Pass, Returned, Shown, Terms};
 use super::receipts::Receipts;
 
-/// Called with everything that a pass shows instead of applying it.
+/// A callback for everything that a pass shows instead of applying it.
 pub type Show = Box<dyn Fn(&Shown)>;
 
 /// Terms and observers of the passes of a run.
 pub struct Outlook {
     /// Terms that all passes share.
     pub terms: Arc<Terms>,
-    /// Called with what they show.
+    /// Callback for shown files.
     pub show: Option<Show>,
-    /// The present state, for pages, metrics and systemd.
+    /// Board with the present state, for pages, metrics and systemd.
     pub board: Shared,
-    /// Passes are logged.
+    /// Whether passes are logged.
     pub logs: bool,
 }
 
-/// The desk, the crew, and those who hear of their work.
+/// The desk, the crew, and the observers of their work.
 pub(super) struct Agent {
     pub(super) desk: Desk,
     pub(super) crew: Crew,
@@ -61,7 +61,7 @@ impl Agent {
         agent
     }
 
-    /// Takes a new reading of conf.d and templates; everything is rendered again.
+    /// Adopts a new reading of conf.d and templates; everything is rendered again.
     pub(super) fn adopt(&mut self, catalog: Arc<Catalog>) {
         self.desk.set_catalog(catalog, clock::now());
         self.put_on_board();
@@ -79,7 +79,7 @@ impl Agent {
         });
     }
 
-    /// Takes an event of the store at this position.
+    /// Applies an event of the store at this position.
     pub(super) fn take_event(&mut self, position: usize, event: Event) {
         let now = clock::now();
         match self.desk.catalog().stores.get(position).map(|store| &store.settings) {
@@ -92,7 +92,7 @@ impl Agent {
         self.desk.take_event(position, event, now);
     }
 
-    /// Starts every pass whose time has come.
+    /// Starts all passes that are due.
     pub(super) fn start_due(&mut self) {
         let now = clock::now();
         self.look_at_old_workers(now);
@@ -100,7 +100,7 @@ impl Agent {
         self.start(passes);
     }
 
-    /// Starts the first pass whose time has come.
+    /// Starts the first pass that is due.
     pub(super) fn start_first(&mut self) {
         let pass = self.desk.hand_out_first(clock::now());
         self.start(pass.into_iter().collect());
@@ -116,7 +116,7 @@ impl Agent {
         self.old_workers.look(&mut self.desk, &self.outlook.board, now);
     }
 
-    /// Takes the result of a pass, and reports it.
+    /// Takes back the result of a pass, and reports it.
     pub(super) fn take_back(&mut self, mut returned: Returned) -> PassEnd {
         let now = clock::now();
         let repeated = self.desk.take_back(&mut returned, now, random::fraction());
@@ -143,8 +143,8 @@ impl Agent {
         PassEnd { report, notes: findings.notes }
     }
 
-    /// Keeps a receipt from now on, as the agent of this id. Called before anything is applied; `leaving` are workers of
-    /// nginx that were leaving before.
+    /// Starts to keep a receipt as the agent of this id. Called before anything is applied; `leaving` are workers of nginx
+    /// that were leaving before.
     pub(super) fn keep_receipt(&mut self, id: String, leaving: BTreeSet<Process>) {
         let mut receipts = Receipts::new(id);
         receipts.set_groups(self.desk.catalog().groups.iter().map(|group| &**group));
@@ -152,24 +152,24 @@ impl Agent {
         self.old_workers.add_earlier(leaving, clock::now());
     }
 
-    /// Returns the receipt, if one is kept and may have changed since this was asked last.
+    /// Returns the receipt, if one is kept and may have changed since the last call.
     pub(super) fn changed_receipt(&mut self) -> Option<Receipt> {
         let receipts = self.desk.receipts.as_mut()?;
         receipts.take_moved().then(|| receipts.receipt(self.old_workers.reloads()))
     }
 
-    /// Returns whether nothing is left to do of what has been taken so far, retries excepted.
+    /// Returns whether all work so far is done, except for retries.
     pub(super) fn is_settled(&self) -> bool {
         !self.crew.is_busy() && !self.desk.has_pending()
     }
 
-    /// Returns when `start_due` has something next.
+    /// Returns when `start_due` next has a pass.
     pub(super) fn wake_at(&self) -> Option<Instant> {
         [self.desk.wake_at(), self.old_workers.wake_at()].into_iter().flatten().min()
     }
 }
 
-/// Heals what a killed process left half done, before anything else happens.
+/// Heals what a killed process left half done. Called before anything else.
 pub(super) async fn heal(context: &Context, catalog: &Catalog) {
     let (many, one): (Vec<&Member>, Vec<&Member>) =
         catalog.members.iter().partition(|member| member.resource.for_each.is_some());

@@ -1,5 +1,5 @@
-//! How one file stands with its guard: what is live, since when a loss is held, what was decided last. Pure: asks
-//! `model::guard` for every decision, and says what has to be remembered over a restart.
+//! The standing of one file with its guard: live count, start of a hold, last decision. Pure: asks `model::guard` for every
+//! decision, and returns the state that must survive a restart.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,29 +12,29 @@ use crate::model::resource::Resource;
 /// A file and its guard.
 #[derive(Debug)]
 pub struct Standing {
-    /// How many backends the live file has; `None` if nobody remembers.
+    /// Number of backends in the live file; `None` if unknown.
     live: Option<usize>,
-    /// How many the render has that is on its way.
+    /// Number of backends in the render that is not live yet.
     rendered: usize,
     held_since: Option<Instant>,
     decision: Option<Decision>,
-    /// When a held loss has to be decided on again.
+    /// Time of the next decision on a held loss.
     wake_at: Option<Instant>,
     saved: LiveCount,
 }
 
 impl Standing {
-    /// Returns how a file stands after a restart. `unix_seconds` is the time of day.
+    /// Returns the standing of a file after a restart. `unix_seconds` is the time of day.
     pub fn remembered(saved: LiveCount, guard: &Guard, now: Instant, unix_seconds: u64) -> Standing {
         let held_since = saved.held_since_unix.map(|since| {
-            // A clock that was set back may say anything: a hold is never longer than it should be.
+            // A clock that was set back gives any age: a hold is never longer than its limit.
             let age = Duration::from_secs(unix_seconds.saturating_sub(since));
             now.checked_sub(age.min(guard.max_drop_hold)).unwrap_or(now)
         });
         Standing { live: saved.count, rendered: 0, held_since, decision: None, wake_at: None, saved }
     }
 
-    /// Decides what becomes of a render, with a note if that is news. `has_file`: something live could stay.
+    /// Decides on a render, with a note if that is news. `has_file`: there is a live file that could stay.
     pub fn decide(
         &mut self,
         resource: &Arc<Resource>,
@@ -61,7 +61,7 @@ impl Standing {
         (decision, note)
     }
 
-    /// Records that what was rendered last is live.
+    /// Records that the last render is live.
     pub fn went_live(&mut self) {
         if self.decision.is_some_and(|decision| decision.keeps_file() || decision.verdict == Verdict::Fail) {
             return;
@@ -75,12 +75,12 @@ impl Standing {
         self.decision.filter(Decision::keeps_file)
     }
 
-    /// Returns when it has to be decided on again, whatever the store says.
+    /// Returns the time of the next decision, whatever the store says.
     pub fn wake_at(&self) -> Option<Instant> {
         self.wake_at
     }
 
-    /// Returns what has to be remembered over a restart, if that is not what was saved last.
+    /// Returns the state to save for a restart, if it differs from the last saved one.
     pub fn unsaved(&self, guard: &Guard, now: Instant, unix_seconds: u64) -> Option<LiveCount> {
         let held_since_unix = match (self.held_since, self.saved.held_since_unix) {
             (None, _) => None,
@@ -91,7 +91,7 @@ impl Standing {
         (guard.compares() && wanted != self.saved).then_some(wanted)
     }
 
-    /// Records what is remembered now.
+    /// Records the saved state.
     pub fn saved(&mut self, saved: LiveCount) {
         self.saved = saved;
     }

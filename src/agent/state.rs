@@ -1,4 +1,4 @@
-//! The state of one resource between its passes. A pass takes it along and brings it back. Pure.
+//! The state of one resource between its passes. A pass takes it and returns it. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,9 +14,9 @@ use super::wait::Wait;
 /// The state of one file.
 #[derive(Default)]
 pub struct FileState {
-    /// Its guard's memory, from the first decision on.
+    /// Memory of its guard, from the first decision on.
     pub standing: Option<Standing>,
-    /// Makes the next render cheaper.
+    /// Cache that makes the next render cheaper.
     pub memory: Memory,
     /// Keys and folders that the bytes of an instance depend on; `None` if anything may change them.
     pub reads: Option<Reads>,
@@ -28,20 +28,20 @@ pub struct FileState {
 
 /// One name of a `for_each`.
 pub struct Instance {
-    /// The resource for this name.
+    /// Resource for this name.
     pub resource: Arc<Resource>,
-    /// Its file.
+    /// File of this name.
     pub file: FileState,
 }
 
 /// The state of one resource.
 #[derive(Default)]
 pub struct ResourceState {
-    /// How far it is with waiting for its keys.
+    /// Progress of the wait for its keys.
     pub wait: Wait,
-    /// Its file. With `for_each` there is no such file; then only the guard over the number of names is used.
+    /// File of the resource; with `for_each` there is no such file, and only the guard over the number of names is used.
     pub own: FileState,
-    /// With `for_each`, the names that its last pass has found.
+    /// Instances by name, as the last pass has found them; empty without `for_each`.
     pub instances: BTreeMap<Arc<str>, Instance>,
 }
 
@@ -53,13 +53,13 @@ impl ResourceState {
         ResourceState { wait: self.wait, own, instances: BTreeMap::new() }
     }
 
-    /// Returns when the resource has to be looked at again, whatever the store says.
+    /// Returns the time of the next look, whatever the store says.
     pub fn wake_at(&self) -> Option<Instant> {
         let files = self.instances.values().map(|instance| &instance.file).chain([&self.own]);
         files.filter_map(|file| file.standing.as_ref()?.wake_at()).chain(self.wait.until()).min()
     }
 
-    /// Returns the files that stay as they are because a guard says so, and its decisions.
+    /// Returns the files that stay as they are because a guard holds them, with its decisions.
     pub fn held(&self, resource: &Resource) -> Vec<(InstanceId, Decision)> {
         let held = |id: &InstanceId, file: &FileState| Some((id.clone(), file.standing.as_ref()?.held()?));
         let instances = self.instances.values().filter_map(|instance| held(&instance.resource.id, &instance.file));

@@ -1,5 +1,5 @@
-//! The running sources: that of the settings, and one for each further store that `[backend]` tables name. A store that is away
-//! concerns nobody but its own resources.
+//! The running sources: that of the settings, and one for each further store that `[backend]` tables name. A store that is
+//! away affects only its own resources. Never renders.
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -15,33 +15,33 @@ use super::catalog::StoreUse;
 
 /// The sources, by the position of their store in `Catalog::stores`.
 pub struct Stores {
-    /// The store of the settings.
+    /// Settings of the standard store.
     standard: StoreSettings,
     follows: bool,
     running: Vec<Running>,
 }
 
 struct Running {
-    /// `None` is the store of the settings.
+    /// Settings; `None` for the store of the settings.
     settings: Option<Arc<StoreSettings>>,
-    /// Its name in the log.
+    /// Name in the log.
     name: String,
     ranges: KeyRanges,
-    /// `None` if nobody reads any key of it.
+    /// Handle of the source; `None` if no resource reads any key of it.
     handle: Option<Handle>,
-    /// The problem that was logged last, while it cannot be followed.
+    /// Last logged problem, while it cannot be followed.
     lost: Option<String>,
     /// Whether the next snapshot answers a resync.
     resync_wanted: bool,
 }
 
 impl Stores {
-    /// Returns no source yet. `follows`: sources go on after the first snapshot.
+    /// Returns a set without sources. `follows`: sources go on after the first snapshot.
     pub fn new(standard: StoreSettings, follows: bool) -> Stores {
         Stores { standard, follows, running: Vec::new() }
     }
 
-    /// Starts, keeps and ends sources as the catalog asks.
+    /// Starts, keeps and ends sources as the catalog requires.
     pub fn set(&mut self, wanted: &[StoreUse]) {
         let mut old = std::mem::take(&mut self.running);
         let is_alone = wanted.len() == 1;
@@ -55,7 +55,7 @@ impl Stores {
                 lost: None,
                 resync_wanted: false,
             });
-            // Nobody has to have a store that no resource reads; one that is the only one is looked at all the same.
+            // A store that no resource reads is not needed, but the only store is followed all the same.
             let is_needed = !store.ranges.is_empty() || (is_alone && self.follows);
             match &running.handle {
                 Some(handle) if is_needed && running.ranges != store.ranges => handle.set_ranges(store.ranges.clone()),
@@ -120,7 +120,7 @@ impl Stores {
         self.running.get(position).filter(|running| running.settings.is_some()).map(|running| running.name.as_str())
     }
 
-    /// Requests everything again. Returns the stores that no resource reads, so that no snapshot will come.
+    /// Requests everything again. Returns the stores that no resource reads, for which no snapshot will come.
     pub fn resync(&mut self) -> Vec<usize> {
         let mut idle = Vec::new();
         for (position, running) in self.running.iter_mut().enumerate() {
@@ -140,8 +140,8 @@ impl Stores {
         self.running.iter().any(|running| running.resync_wanted)
     }
 
-    /// Returns the first snapshot of each store, or why there was none in time. A store that is still malformed at the second
-    /// read is not waited for: only a daemon does that.
+    /// Returns the first snapshot of each store, or the reason why none came in time. A store that is still malformed at the
+    /// second read is not waited for: only a daemon does that.
     pub async fn first_snapshots(&mut self, timeout: Duration) -> Vec<(usize, Result<Event, String>)> {
         let deadline = tokio::time::Instant::from(clock::now() + timeout);
         let mut waiting: Vec<usize> = (0..self.running.len()).filter(|at| self.running[*at].handle.is_some()).collect();
@@ -163,7 +163,7 @@ impl Stores {
                 }
                 Ok((_, Some(_))) => {}
                 Ok((position, None)) => {
-                    // Its task has ended: nothing more will come of it.
+                    // Its task has ended: no event will follow.
                     self.running[position].handle = None;
                     waiting.retain(|waiting| *waiting != position);
                     found.push((position, Err(self.no_snapshot(position, "", &problems[position]))));

@@ -24,7 +24,7 @@ pub enum HandOn {
     Never,
     /// At once.
     Now,
-    /// When no transaction runs: then it reads whole files, and its reload is not mistaken for the transaction's.
+    /// When no transaction runs: then it reads complete files, and its reload is not mistaken for the transaction's.
     BetweenTransactions,
     /// At the end, after the agent's own work.
     Last,
@@ -37,25 +37,25 @@ pub fn meaning(signal: Signal, on_terminal: bool) -> (SignalMeaning, HandOn) {
         Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT => (SignalMeaning::Stop, HandOn::Last),
         Signal::SIGHUP => (SignalMeaning::Reload, HandOn::BetweenTransactions),
         Signal::SIGUSR1 => (SignalMeaning::Resync, HandOn::Now),
-        // A window of another size is not meant for it, and makes nginx dismiss its workers.
+        // A change of the window size is not meant for it, and makes nginx dismiss its workers.
         Signal::SIGWINCH if on_terminal => (SignalMeaning::None, HandOn::Never),
         _ => (SignalMeaning::None, HandOn::Now),
     }
 }
 
-/// Whether a supervised command should start.
+/// The decision whether to start a supervised command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
     /// Not yet.
     Wait,
     /// Every group has had a pass.
     Ready,
-    /// Some group has had no pass, but waiting longer would serve nobody: the last good files have to do.
+    /// Some group has had no pass, but a longer wait would not help: the last good files have to do.
     Overdue,
 }
 
 /// Decides whether to start the command: after the first round, or at `latest`, and never in the middle of a transaction,
-/// half of whose files it would read.
+/// when only half of the files may be in place.
 pub fn start(first_pass_over: bool, transaction_runs: bool, latest: Instant, now: Instant) -> Start {
     match (transaction_runs, first_pass_over) {
         (true, _) => Start::Wait,

@@ -1,4 +1,5 @@
 //! The command that is supervised beside the loop: started when `supervision` says so, sent its signals, stopped at the end.
+//! Never decides anything.
 
 use std::time::{Duration, Instant};
 
@@ -12,15 +13,15 @@ use super::supervision::{self, HandOn, Start};
 
 /// A command to supervise.
 pub struct CommandPlan {
-    /// The program and its arguments.
+    /// Program and arguments.
     pub command: Vec<String>,
-    /// How long the first round may hold up its start.
+    /// Longest time for which the first round may delay its start.
     pub start_timeout: Duration,
-    /// How long it may take to end.
+    /// Time for it to end after its signal.
     pub stop_timeout: Duration,
 }
 
-/// The command. If there is none, nothing ever happens.
+/// The supervised command; without one, nothing ever happens.
 pub(super) struct Supervisor {
     state: CommandState,
     stop_timeout: Duration,
@@ -30,7 +31,7 @@ pub(super) struct Supervisor {
 
 enum CommandState {
     None,
-    /// It starts at this time at the latest.
+    /// Not started yet; due at `latest` even if the first round is not over.
     Awaited {
         command: Vec<String>,
         latest: Instant,
@@ -39,7 +40,7 @@ enum CommandState {
 }
 
 impl Supervisor {
-    /// Returns the command before it has started, if there is one.
+    /// Returns the command before its start, if there is one.
     pub(super) fn new(plan: Option<CommandPlan>) -> Supervisor {
         let stop_timeout = plan.as_ref().map(|plan| plan.stop_timeout).unwrap_or_default();
         let awaited = |plan: CommandPlan| CommandState::Awaited {
@@ -71,7 +72,7 @@ impl Supervisor {
                         "not every resource was rendered in time; starting the command with the files that are there"
                     ),
                 }
-                // Before it starts: from now on it may have read the files already.
+                // Set before it starts: from now on it may have read the files already.
                 agent.outlook.terms.context.expect_nginx_to_start(false);
                 let child = Child::start(command)?;
                 tracing::info!(pid = child.pid(), "started `{}`", command.join(" "));
@@ -87,10 +88,10 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Returns when `turn` has something to do even if nothing else happens.
+    /// Returns when `turn` has something to do even without an event.
     pub(super) fn wake_at(&self, now: Instant) -> Option<Instant> {
         match &self.state {
-            // Later than that it waits for a transaction to end.
+            // After that it waits for a transaction to end.
             CommandState::Awaited { latest, .. } => Some(*latest).filter(|latest| *latest > now),
             CommandState::None | CommandState::Running(_) => None,
         }
@@ -108,7 +109,7 @@ impl Supervisor {
         }
     }
 
-    /// Forwards a signal. A signal before the start is dropped: the command starts with the effect that the signal asks for.
+    /// Forwards a signal. A signal before the start is dropped: the command reads everything when it starts.
     pub(super) fn hand_on(&mut self, signal: Signal, when: HandOn) {
         let CommandState::Running(child) = &self.state else { return };
         match when {

@@ -1,6 +1,6 @@
-//! When one group is worked on: debounce, least time between reloads, more of it while old workers pile up, backoff after
-//! failures, one pass at a time.
-//! Pure: the time goes in, decisions come out. A change may be deferred but is never lost.
+//! The times at which one group is worked on: debounce, least time between reloads, more of it while old workers pile up,
+//! backoff after failures, one pass at a time. Pure: the time goes in, decisions come out. A change may be deferred but is
+//! never lost.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use super::governor::Load;
 
 /// First pause before a failed group is tried again without new input.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
-/// Longest pause.
+/// Longest pause before a retry without new input.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 
 /// Least time between reloads if the pace sets none, while they are spread.
@@ -20,29 +20,29 @@ const LEAST_STRETCHED: Duration = Duration::from_secs(1);
 /// The effect of a change on clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
-    /// Something was taken away or changed: requests may fail until it is applied.
+    /// Something was removed or changed: requests may fail until it is applied.
     Removal,
     /// Something was added: nothing fails while it waits.
     Addition,
 }
 
-/// How a pass left its group.
+/// The result of a pass for the timing of its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
     /// Nothing is left to do.
     Settled,
-    /// To be tried again: after a backoff, or at once on new input.
+    /// Failed: tried again after a backoff, or at once on new input.
     Failed,
 }
 
 /// The timing of one group.
 #[derive(Debug)]
 pub struct Timing {
-    /// `None` for a group without a reload: it is never delayed.
+    /// Pace; `None` for a group without a reload, which is never delayed.
     pace: Option<Pace>,
-    /// Its reloads leave old workers of nginx behind.
+    /// Whether its reloads leave old workers of nginx behind.
     drives_nginx: bool,
-    /// Changes that no pass has taken up yet.
+    /// Changes that no pass has picked up yet.
     pending: Option<Pending>,
     last_change: Option<Instant>,
     is_running: bool,
@@ -55,15 +55,15 @@ pub struct Timing {
 struct Pending {
     first: Instant,
     last: Instant,
-    /// Nothing changed shortly before: the first change of a burst goes at once.
+    /// Whether nothing changed shortly before: the first change of a burst is applied at once.
     opens_burst: bool,
-    /// Only additions: they wait while reloads are spread.
+    /// Whether these are only additions, which wait while reloads are spread.
     may_wait: bool,
 }
 
 impl Timing {
-    /// Returns the timing of a group that nothing has happened to. `pace` is `None` for a group without a reload;
-    /// `drives_nginx`: its reloads leave old workers of nginx behind.
+    /// Returns the timing of a new group. `pace` is `None` for a group without a reload; `drives_nginx`: its reloads leave
+    /// old workers of nginx behind.
     pub fn new(pace: Option<Pace>, drives_nginx: bool) -> Timing {
         Timing {
             pace,
@@ -82,7 +82,7 @@ impl Timing {
         Timing { pace, drives_nginx, ..self }
     }
 
-    /// Records that something which the group renders has changed.
+    /// Records that an input of the group has changed.
     pub fn changed(&mut self, urgency: Urgency, now: Instant) {
         let quiet_before = match (self.last_change, self.pace) {
             (Some(last), Some(pace)) => now.duration_since(last) > pace.debounce,
@@ -112,7 +112,7 @@ impl Timing {
         }
     }
 
-    /// Records that a pass starts, which takes up all changes. Its end is reported with `finished`.
+    /// Records that a pass starts, which picks up all changes. Its end is reported with `finished`.
     pub fn start(&mut self) {
         self.is_running = true;
         self.pending = None;
@@ -139,7 +139,7 @@ impl Timing {
         self.failures
     }
 
-    /// Returns whether a change waits that no pass has taken up.
+    /// Returns whether a change waits that no pass has picked up.
     pub fn has_pending(&self) -> bool {
         self.pending.is_some()
     }
@@ -163,13 +163,13 @@ impl Timing {
         }
     }
 
-    /// Returns `at`, or later if the last reload was too short a time ago.
+    /// Returns `at`, or a later time if the last reload was too recent.
     fn not_before(&self, at: Instant, interval: Duration) -> Instant {
         self.last_reload.map_or(at, |last| at.max(last + interval))
     }
 }
 
-/// Doubles from 1 s to 60 s, less up to a quarter by jitter.
+/// Returns the backoff: doubled from 1 s up to 60 s, less up to a quarter by jitter.
 fn backoff(failures: u32, jitter: f64) -> Duration {
     doubled(FIRST_BACKOFF, failures, LONGEST_BACKOFF).mul_f64(1.0 - 0.25 * jitter.clamp(0.0, 1.0))
 }

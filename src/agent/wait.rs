@@ -1,21 +1,21 @@
-//! Whether a resource still waits for its keys (`wait_for`), and until when. Pure: the time and what is missing go in, a
-//! decision comes out. A resource that has gone live once does not wait again.
+//! The wait of a resource for its keys (`wait_for`), and its end. Pure: the time and missing keys go in, a decision comes
+//! out. A resource that has gone live once does not wait again.
 
 use std::time::{Duration, Instant};
 
-/// How far a resource is with waiting for its keys.
+/// The progress of a resource's wait for its keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wait {
-    /// Nobody has asked yet.
+    /// Not decided yet.
     #[default]
     NotBegun,
-    /// It waits until then at the latest.
+    /// It waits until this time at the latest.
     Until(Instant),
     /// It has gone live, or has given up.
     Over,
 }
 
-/// Whether a resource may go live.
+/// The decision whether a resource may go live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitDecision {
     /// It may.
@@ -24,7 +24,7 @@ pub enum WaitDecision {
     GivenUp,
     /// It may not yet.
     Waits {
-        /// Nobody knew before.
+        /// Whether the wait has just begun.
         is_new: bool,
     },
 }
@@ -46,7 +46,7 @@ impl Wait {
         if any_missing { WaitDecision::GivenUp } else { WaitDecision::Ready }
     }
 
-    /// Returns when the waiting ends, if it goes on.
+    /// Returns when the wait ends, if it goes on.
     pub fn until(self) -> Option<Instant> {
         if let Wait::Until(at) = self { Some(at) } else { None }
     }

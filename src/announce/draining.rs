@@ -1,5 +1,5 @@
-//! When a backend that is to stop has drained: every agent that sees its key has said, in a receipt, that nobody uses any more
-//! what was there before the key said so. Pure: revisions, receipts and the time go in.
+//! When a stopping backend has drained: every agent that sees its key has reported in a receipt that nothing older than the
+//! change of the key is in use any more. Pure: revisions, receipts and the time go in.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -7,56 +7,56 @@ use std::time::{Duration, Instant};
 use crate::model::key::Revision;
 use crate::model::receipt::{self, Fleet};
 
-/// From one look at the receipts to the next.
+/// Pause between two looks at the receipts.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What is known of the draining of some keys.
+/// The draining of some keys, as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DrainWatch {
-    /// The change that each key waits for: its own, to draining or to nothing; `None` until it is made.
+    /// Revision at which each key changed to draining or was deleted; `None` until that is done.
     changes: BTreeMap<String, Option<Revision>>,
     look_at: Option<Instant>,
     waiting: Option<BTreeSet<String>>,
     is_over: bool,
 }
 
-/// What a look has brought, where that is worth telling.
+/// The news of a look that are worth logging.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
-    /// No receipt is of an agent that sees the keys: only the limit ends the wait.
+    /// No receipt is of an agent that sees the keys: only the time limit ends the wait.
     Nobody,
-    /// These agents, by their ids, may still send requests.
+    /// The agents with these ids may still send requests.
     Waiting(BTreeSet<String>),
-    /// It is over.
+    /// All agents have drained.
     Drained,
 }
 
 impl DrainWatch {
-    /// Of these keys, from now on.
+    /// Starts to watch these keys.
     pub fn of<'k>(keys: impl Iterator<Item = &'k str>, now: Instant) -> DrainWatch {
         let changes = keys.map(|key| (key.to_owned(), None)).collect();
         DrainWatch { changes, look_at: Some(now), ..DrainWatch::default() }
     }
 
-    /// The key was changed at this revision.
+    /// Records that the key was changed at this revision.
     pub fn changed(&mut self, key: &str, revision: Revision) {
         if let Some(change) = self.changes.get_mut(key) {
             *change = Some(revision);
         }
     }
 
-    /// When to look at the receipts; `None` while there is nothing to ask them.
+    /// Returns when to look at the receipts; `None` until every key has changed, and once draining is over.
     pub fn look_at(&self) -> Option<Instant> {
         let is_made = self.changes.values().all(Option::is_some);
         self.look_at.filter(|_| is_made && !self.is_over)
     }
 
-    /// Whether all of it is over.
+    /// Returns whether draining is over.
     pub fn is_over(&self) -> bool {
         self.is_over
     }
 
-    /// Takes the receipts as ids and values; `None` where they could not be read.
+    /// Evaluates the receipts, given as ids and values; `None` if they could not be read.
     pub fn take(&mut self, receipts: Option<&[(String, String)]>, now: Instant) -> Option<News> {
         self.look_at = Some(now + PAUSE);
         let receipts = receipts?;

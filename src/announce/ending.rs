@@ -1,26 +1,26 @@
-//! The order of the end: say that it drains, wait until the last requests are over, take the keys away. Pure: what happens
-//! and the time go in. Each step has a deadline, and asking once more ends the present one.
+//! The order of the end: announce draining, wait until the last requests are over, delete the keys. Pure: events and the
+//! time go in. Each step has a deadline, and a further stop request ends the present step.
 
 use std::time::{Duration, Instant};
 
-/// How long etcd may take to take everything back.
+/// Time limit for etcd to delete all keys.
 pub const GOODBYE: Duration = Duration::from_secs(5);
 
-/// How far it has come.
+/// The phase of the announcer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// There is no end in sight.
+    /// No end was requested.
     Announcing,
-    /// No new requests are wanted; the last ones may take until then.
+    /// No new requests are wanted; the last ones may take until this time.
     Draining(Instant),
-    /// All keys are to go; etcd may take until then.
+    /// All keys are being deleted; etcd may take until this time.
     Leaving(Instant),
     /// Nothing is left to do.
     Over,
 }
 
 impl Phase {
-    /// The end is asked for; `drain` says how long the last requests may take, where there is somebody to serve them.
+    /// Returns the phase after a stop request; `drain` limits the time of the last requests if there is a server for them.
     pub fn stop(self, drain: Option<Duration>, now: Instant) -> Phase {
         match (self, drain) {
             (Phase::Announcing, Some(limit)) => Phase::Draining(now + limit),
@@ -29,7 +29,7 @@ impl Phase {
         }
     }
 
-    /// There is nobody left who could serve a request, or the keys are somebody else's: no draining.
+    /// Returns the phase if nothing can serve a request any more, or the keys belong to somebody else: no draining.
     pub fn leave(self, now: Instant) -> Phase {
         match self {
             Phase::Announcing | Phase::Draining(_) => Phase::Leaving(now + GOODBYE),
@@ -37,7 +37,7 @@ impl Phase {
         }
     }
 
-    /// What time, and what is done, make of it.
+    /// Returns the phase at this time and with this progress.
     pub fn proceed(self, drained: bool, nothing_left: bool, now: Instant) -> Phase {
         match self {
             Phase::Draining(until) if drained || now >= until => Phase::Leaving(now + GOODBYE),
@@ -46,7 +46,7 @@ impl Phase {
         }
     }
 
-    /// When time alone makes something of it.
+    /// Returns the deadline of the present phase.
     pub fn deadline(self) -> Option<Instant> {
         match self {
             Phase::Draining(until) | Phase::Leaving(until) => Some(until),

@@ -1,18 +1,18 @@
-//! Rise and fall: how many checks in a row make a backend healthy, or no longer so, and when the next check is due.
-//! Pure: results, the time and randomness go in. Never runs a check.
+//! Rise and fall: how many checks in a row change a backend's health, and when the next check is due. Pure: results, the
+//! time and randomness go in. Never runs a check.
 
 use std::time::{Duration, Instant};
 
 use crate::model::service::HealthRules;
 
-/// From one check to the next while a backend is starting, or has begun to answer: it is not to wait a whole interval more.
+/// Pause between checks while a backend is starting or has begun to pass: shorter than a whole interval.
 const HASTY: Duration = Duration::from_secs(1);
 
-/// The longest time that a check is put off so that it starts together with others.
+/// Longest time that a check is put off so that it starts together with others.
 const WIDEST_SLOT: Duration = Duration::from_millis(100);
 
-/// Moments at which checks start. Waking up costs several times what a check costs, so those that are due within a slot, a
-/// twentieth of the interval and no more than 100 ms, start together.
+/// The moments at which checks start. Waking up costs several times as much as a check, so checks that are due within a slot
+/// (a twentieth of the interval, at most 100 ms) start together.
 #[derive(Clone, Copy, Debug)]
 pub struct Slots {
     since: Instant,
@@ -20,12 +20,12 @@ pub struct Slots {
 }
 
 impl Slots {
-    /// Slots of a service with this interval; `since` is the same for all that are to meet.
+    /// Returns the slots of a service with this interval; `since` is the same for all services that share slots.
     pub fn new(since: Instant, interval: Duration) -> Slots {
         Slots { since, width: (interval / 20).min(WIDEST_SLOT) }
     }
 
-    /// The first slot that is not before `at`.
+    /// Returns the first slot that is not before `at`.
     pub fn at(&self, at: Instant) -> Instant {
         let width = self.width.as_nanos().max(1);
         let beyond = at.saturating_duration_since(self.since).as_nanos() % width;
@@ -34,16 +34,16 @@ impl Slots {
     }
 }
 
-/// What a check came to.
+/// The effect of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HealthStep {
-    /// Nothing has changed.
+    /// No change.
     Same,
-    /// It failed for the first time since it last passed, or ever; not enough to change anything.
+    /// The first failure since the last pass or the start; not enough for a change.
     Ailing,
-    /// As many passed in a row as it takes: announce it.
+    /// Enough checks have passed in a row: announce the backend.
     Up,
-    /// As many failed in a row as it takes: withdraw it.
+    /// Enough checks have failed in a row: withdraw the backend.
     Down,
 }
 
@@ -52,9 +52,9 @@ pub enum HealthStep {
 pub struct Rating {
     rules: HealthRules,
     healthy: bool,
-    /// It was healthy before: the grace of the start is over.
+    /// Whether it was healthy before: then the grace period of the start is over.
     was_healthy: bool,
-    /// Checks in a row that speak against `healthy`.
+    /// Number of checks in a row that contradict `healthy`.
     against: u32,
     /// Whether the last check failed; `None` before the first.
     failed: Option<bool>,
@@ -62,17 +62,17 @@ pub struct Rating {
 }
 
 impl Rating {
-    /// A backend that starts now, or, `healthy`, goes on under new rules.
+    /// Returns the rating of a backend that starts now, or, if `healthy`, continues under new rules.
     pub fn new(rules: HealthRules, healthy: bool, now: Instant) -> Rating {
         Rating { rules, healthy, was_healthy: healthy, against: 0, failed: None, since: now }
     }
 
-    /// Whether failed checks are still to be expected.
+    /// Returns whether failed checks are still expected.
     pub fn is_starting(&self, now: Instant) -> bool {
         !self.was_healthy && now.duration_since(self.since) < self.rules.start_grace
     }
 
-    /// Takes the result of a check.
+    /// Records the result of a check.
     pub fn take(&mut self, passed: bool, now: Instant) -> HealthStep {
         let first_failure = !passed && self.failed != Some(true);
         self.failed = Some(!passed);
@@ -91,8 +91,8 @@ impl Rating {
         if passed { HealthStep::Up } else { HealthStep::Down }
     }
 
-    /// From the start of a check to the start of the next: up to a tenth off, so that many do not march in step.
-    /// `random` is from 0 up to 1.
+    /// Returns the time from the start of a check to the start of the next: up to a tenth off, so that checks of many
+    /// services spread. `random` is from 0 up to 1.
     pub fn pause(&self, now: Instant, random: f64) -> Duration {
         let is_rising = !self.healthy && self.against > 0;
         let pause =
@@ -101,8 +101,7 @@ impl Rating {
     }
 }
 
-/// When the first check of many services comes, so that they do not all come at once: up to a millisecond for each of them,
-/// and no more than an interval.
+/// Returns the pause before the first check, spread over many services: up to a millisecond for each, at most one interval.
 pub fn first_pause(services: usize, interval: Duration, random: f64) -> Duration {
     let spread = Duration::from_millis(services.saturating_sub(1).try_into().unwrap_or(u64::MAX));
     spread.min(interval).mul_f64(random.clamp(0.0, 1.0))
@@ -118,7 +117,8 @@ mod tests {
         HealthRules { rise, fall, interval: 5 * S, start_grace }
     }
 
-    /// `results`: `+` a passed check, `-` a failed one. `expected`: `.` nothing, `a` ailing, `U` up, `D` down.
+    /// Checks a series. `results`: `+` a passed check, `-` a failed one. `expected`: `.` nothing, `a` ailing, `U` up, `D`
+    /// down.
     #[track_caller]
     fn check(rise: u32, fall: u32, results: &str, expected: &str) {
         let start = Instant::now();

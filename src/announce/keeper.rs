@@ -1,5 +1,5 @@
-//! One key that is kept in etcd beside other work, under a lease of its own: its value may change at any time, the newest counts,
-//! and etcd being away disturbs nobody. Decides nothing: the registrar does.
+//! One key that is kept in etcd beside other work, under its own lease: its value may change at any time, the newest counts,
+//! and an unreachable etcd holds nothing up. Never decides anything: the registrar does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::world::random;
 use super::link::EtcdLink;
 use super::registrar::{EtcdAction, KeyNotice, Registrar};
 
-/// When etcd takes the key away by itself, seconds after its keeper has died.
+/// Time to live of the key, in seconds: etcd deletes it that long after its keeper has died.
 pub const TTL_SECONDS: u32 = 15;
 
-/// Keeps a key until it is stopped; dropped, it leaves the key to its time to live.
+/// A task that keeps a key until it is stopped; if it is dropped, the key stays until its lease expires.
 #[derive(Debug)]
 pub struct Keeper {
     value: watch::Sender<Option<Arc<str>>>,
@@ -25,18 +25,18 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Starts to keep the key, as soon as there is something to say. Must be called inside the runtime.
+    /// Starts a task that writes the key as soon as it has a value. Must be called inside the runtime.
     pub fn start(settings: EtcdSettings, key: String) -> Keeper {
         let (value, values) = watch::channel(None);
         Keeper { value, task: tokio::spawn(keep(settings, key, values)) }
     }
 
-    /// The key is to say this from now on. What it says already is not written again.
+    /// Sets the value of the key. An unchanged value is not written again.
     pub fn say(&self, text: String) {
         self.value.send_replace(Some(text.into()));
     }
 
-    /// Takes the key away. Answers whether that was done within `limit`.
+    /// Deletes the key. Returns whether that was done within `limit`.
     pub async fn stop(self, limit: Duration) -> bool {
         let Keeper { value, mut task } = self;
         drop(value);

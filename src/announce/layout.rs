@@ -1,25 +1,25 @@
-//! Key and value of one backend in each layout. Pure. Never writes a key outside of its layout's folder: names and ids were
-//! checked where they were read.
+//! Key and value of one backend in each layout. Pure. Never writes a key outside its layout's folder: names and ids were
+//! checked when they were read.
 
 use serde_json::{Map, Value, json};
 
 use crate::model::service::{Address, Check, Layout, Service, host_and_port};
 
-/// The domain of a service for SkyDNS whose name has no dot: SkyDNS's own default.
+/// Domain for SkyDNS of a service whose name has no dot: SkyDNS's own default.
 const SKYDNS_DOMAIN: &str = "skydns.local";
 
-/// Who announces.
+/// The identity of the announcer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcer {
-    /// This machine's name.
+    /// Name of this machine.
     pub host_name: String,
-    /// Machine and process, for whoever finds the key taken.
+    /// Machine and process, shown to whoever finds the key taken.
     pub owner: String,
-    /// The global prefix: `""` or `/a/b`.
+    /// Global prefix: `""` or `/a/b`.
     pub prefix: String,
 }
 
-/// The key that announces a service.
+/// Returns the key that announces a service.
 pub fn key(service: &Service, announcer: &Announcer) -> String {
     let Service { name, layout, .. } = service;
     let prefix = &announcer.prefix;
@@ -37,7 +37,7 @@ pub fn key(service: &Service, announcer: &Announcer) -> String {
     }
 }
 
-/// `HOST:NAME:PORT`; for SkyDNS, where it is part of a DNS name, with `-` between.
+/// Returns `HOST:NAME:PORT`; for SkyDNS, with `-` as the separator, because it is part of a DNS name.
 fn default_id(service: &Service, announcer: &Announcer) -> String {
     let port = service.address.port();
     match service.layout {
@@ -46,14 +46,15 @@ fn default_id(service: &Service, announcer: &Announcer) -> String {
     }
 }
 
-/// A host name may be anything that the kernel lets through.
+/// Returns the host name without unsafe characters: the kernel allows any.
 fn harmless(host_name: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
     let name: String = host_name.chars().map(plain).collect();
     if name.is_empty() { "localhost".to_owned() } else { name }
 }
 
-/// The text as a DNS label: letters, digits and inner hyphens, no longer than 63; the end of a longer one tells them apart.
+/// Returns the text as a DNS label: letters, digits and inner hyphens, at most 63 characters; a longer text loses its
+/// beginning, because the end distinguishes services.
 fn label(text: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let all: String = text.chars().map(plain).collect();
@@ -61,7 +62,8 @@ fn label(text: &str) -> String {
     end.trim_matches('-').to_owned()
 }
 
-/// What the key says while the backend listens at `host` (no brackets); `None` where the layout cannot say that it drains.
+/// Returns the value of the key while the backend listens at `host` (no brackets); `None` if the layout cannot express
+/// draining.
 pub fn value(service: &Service, host: &str, draining: bool, announcer: &Announcer) -> Option<String> {
     if draining && !service.layout.says_draining() {
         return None;
@@ -101,7 +103,7 @@ pub fn value(service: &Service, host: &str, draining: bool, announcer: &Announce
     })
 }
 
-/// The check knows best what the backend speaks.
+/// Returns whether the backend speaks TLS, judged by its check.
 fn speaks_tls(check: &Check) -> bool {
     match check {
         Check::Http(check) => check.tls.is_some(),
@@ -110,7 +112,7 @@ fn speaks_tls(check: &Check) -> bool {
     }
 }
 
-/// The host that a service listens at; `None` as long as the way to etcd, which decides it, is not known.
+/// Returns the host that a service listens at; `None` until the route to etcd, which decides it, is known.
 pub fn host<'a>(service: &'a Service, auto: Option<&'a str>) -> Option<&'a str> {
     match &service.address {
         Address::Given(host, _) => Some(host),
@@ -118,7 +120,7 @@ pub fn host<'a>(service: &'a Service, auto: Option<&'a str>) -> Option<&'a str> 
     }
 }
 
-/// Who wrote a value, where it says so in a form that may be shown: the rest of a value is nobody's business.
+/// Returns the owner that a value names, if its form is safe to show: the rest of a value is never shown.
 pub fn owner_of(value: &[u8]) -> Option<String> {
     const LONGEST: usize = 200;
     let members: Map<String, Value> = serde_json::from_slice(value).ok()?;
@@ -133,7 +135,7 @@ pub(super) mod tests {
     use crate::model::service::HealthRules;
     use std::time::Duration;
 
-    /// A plain service at 10.0.0.5:8080.
+    /// Returns a plain service at 10.0.0.5:8080.
     pub(in crate::announce) fn service(name: &str, layout: Layout) -> Service {
         Service {
             name: name.to_owned(),

@@ -1,4 +1,4 @@
-//! Does what the registrar decides: finds members, connects, asks. Decides nothing.
+//! Carries out the registrar's actions: finds members, connects, sends requests. Never decides anything.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::world::etcd::{Connection, Members};
 
 use super::registrar::{EtcdAction, EtcdOutcome};
 
-/// The way to etcd, in whatever state it is.
+/// The connection to etcd, in whatever state it is.
 pub(super) struct EtcdLink {
     members: Members,
-    /// How long a request may take: a lease must not run out while one member says nothing.
+    /// Time limit for a request: no lease may run out while one member does not respond.
     limit: Duration,
 }
 
@@ -22,12 +22,12 @@ impl EtcdLink {
         EtcdLink { members: Members::new(settings), limit }
     }
 
-    /// From now on no request may take longer.
+    /// Sets the time limit for requests.
     pub(super) fn set_limit(&mut self, limit: Duration) {
         self.limit = limit.min(self.members.settings().request_timeout);
     }
 
-    /// Acts. Waiting is not for it. Dropping the future leaves what was asked for in doubt.
+    /// Carries out an action other than a wait. If the future is dropped, the result of the request is unknown.
     pub(super) async fn perform(&mut self, action: &EtcdAction) -> EtcdOutcome {
         match self.attempt(action).await {
             Ok(outcome) => outcome,
@@ -41,9 +41,9 @@ impl EtcdLink {
         }
     }
 
-    /// The receipts of all agents, by id; `None` where they cannot be read.
+    /// Returns the receipts of all agents, by id; `None` if they cannot be read.
     pub(super) async fn receipts(&self) -> Option<Vec<(String, String)>> {
-        /// More agents than this have no receipt for us.
+        /// Most receipts that are read.
         const MOST: i64 = 10_000;
         let start = format!("{}/", receipt::FOLDER);
         let span = Span { end: Some(format!("{}0", receipt::FOLDER).into_bytes()), start: start.clone().into_bytes() };

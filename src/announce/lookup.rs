@@ -1,4 +1,5 @@
-//! Follows which of our addresses leads to etcd, for services whose address is `auto`: another network may come and go.
+//! Follows which of our addresses leads to etcd, for services whose address is `auto`: networks may come and go. Never
+//! connects to etcd.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,12 +11,12 @@ use crate::model::store::EtcdSettings;
 use crate::world::etcd::Members;
 use crate::world::{random, route};
 
-/// How often the way is looked at again. Looking sends nothing but, for a host name, a DNS question.
+/// Pause between lookups. A lookup sends nothing but, for a host name, a DNS query.
 const PAUSE: Duration = Duration::from_secs(15);
-/// The longest pause while no way is found.
+/// Longest pause while no route is found.
 const LONGEST_RETRY: Duration = Duration::from_secs(2);
 
-/// Sends the address, and each other one that it later becomes, until nobody listens.
+/// Sends the address, and each different one that replaces it, until the receiver is gone.
 pub(super) async fn follow(settings: EtcdSettings, found: mpsc::Sender<IpAddr>) {
     let mut members = Members::new(settings);
     let mut backoff = Backoff::up_to(LONGEST_RETRY);

@@ -1,8 +1,8 @@
 //! Backends that register themselves: health check, hysteresis, a key under a lease. Rank 4.
 //!
-//! Deciding is pure: `health` (rise and fall), `registrar` (what to ask of etcd), `layout` (keys and values), `roster` (which
-//! services there are), `ending` (the order of the end), `draining` (what
-//! receipts say). `run` waits for whatever comes next and hands it to them.
+//! Deciding is pure: `health` (rise and fall), `registrar` (requests to etcd), `layout` (keys and values), `roster` (the
+//! services), `ending` (the order of the end), `draining` (the evaluation of receipts). `run` waits for the next event and
+//! hands it to them.
 
 pub mod draining;
 pub mod ending;

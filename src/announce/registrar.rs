@@ -1,9 +1,9 @@
-//! What to ask of etcd, and when, so that every wanted key is there under a lease of ours and no other: connect, keep the
-//! lease alive, grant a lost one again, create a key only where there is none, look now and then whether all are still there.
+//! Decides what to request from etcd, and when, so that exactly the wanted keys exist under our leases: connect, keep the
+//! lease alive, grant a lost one again, create a key only if it does not exist, check now and then whether all still exist.
 //!
-//! Pure: what is wanted, outcomes, the time and randomness go in; one action at a time comes out. What is as wanted is never
-//! written again. All keys of one time to live share one lease: they live and die with this process, and a thousand of them
-//! cost one keepalive.
+//! Pure: wishes, outcomes, the time and randomness go in; one action at a time comes out. Never writes a key again that is
+//! as wanted. All keys with the same time to live share one lease: they live and die with this process, and a thousand of
+//! them cost one keepalive.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,9 +23,9 @@ pub use talk::{EtcdAction, EtcdOutcome, Holder, KeyNotice};
 
 use entry::{KeptKey, KeyState};
 
-/// The longest pause between attempts to reach etcd: a key is to be back within a second of etcd's return.
+/// Longest pause between attempts to reach etcd: a key must be back within a second of etcd's return.
 const LONGEST_RETRY: Duration = Duration::from_millis(400);
-/// etcd takes no more than 128 operations in one transaction, unless told to.
+/// Most writes in one transaction: etcd's default limit is 128 operations.
 const MOST_WRITES: usize = 100;
 
 #[derive(Clone, Copy, Debug)]
@@ -37,27 +37,27 @@ struct Lease {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LinkState {
-    /// Not connected; not to be tried before.
+    /// Not connected; no attempt before this time.
     Down(Instant),
     Up,
 }
 
-/// The machine.
+/// The state of all wanted keys and of the connection.
 #[derive(Debug)]
 pub struct Registrar {
     keys: BTreeMap<String, KeptKey>,
-    /// By their time to live.
+    /// Leases by their time to live in seconds.
     leases: BTreeMap<u32, Lease>,
     link: LinkState,
     backoff: Backoff,
-    /// Whether `Lost` was told.
+    /// Whether `Lost` was reported.
     is_lost: bool,
     most_writes: usize,
     stopping: bool,
 }
 
 impl Registrar {
-    /// Nothing is wanted yet.
+    /// Returns a registrar without wanted keys.
     pub fn new(now: Instant) -> Registrar {
         Registrar {
             keys: BTreeMap::new(),
@@ -70,12 +70,12 @@ impl Registrar {
         }
     }
 
-    /// The key is to say this, or not to be there, from now on.
+    /// Sets the wanted value of the key; `None` deletes it.
     pub fn want(&mut self, key: &str, ttl_seconds: u32, value: Option<Arc<str>>) {
         match self.keys.get_mut(key) {
             Some(entry) => {
                 if entry.ttl_seconds != ttl_seconds && entry.held != KeyState::No {
-                    // A key cannot change its lease without a moment in which it might be lost: it keeps the one it has.
+                    // A key cannot change its lease without a moment in which it might be lost: it keeps its present lease.
                     entry.wanted = value;
                     return;
                 }
@@ -92,39 +92,39 @@ impl Registrar {
         }
     }
 
-    /// Gives everything back; `is_empty` says when that is done.
+    /// Starts to delete everything; `is_empty` returns whether that is done.
     pub fn stop(&mut self) {
         self.stopping = true;
         self.keys.clear();
     }
 
-    /// Looks at etcd soon, whether all keys are there.
+    /// Schedules a check of whether all keys exist in etcd.
     pub fn look(&mut self, now: Instant) {
         self.leases.values_mut().for_each(|lease| lease.list_at = now);
     }
 
-    /// Whether nothing of ours is left in etcd.
+    /// Returns whether nothing of ours is left in etcd.
     pub fn is_empty(&self) -> bool {
         self.leases.is_empty()
     }
 
-    /// Whether this key is known to say what is wanted now.
+    /// Returns whether this key is known to have the wanted value.
     pub fn is_as_wanted(&self, key: &str) -> bool {
         let is_as_wanted =
             |entry: &KeptKey| matches!((&entry.wanted, &entry.held), (Some(a), KeyState::Ours(b)) if a == b);
         self.keys.get(key).is_some_and(is_as_wanted)
     }
 
-    /// Whether this key may be there, under a lease of ours.
+    /// Returns whether this key may exist under a lease of ours.
     pub fn may_hold(&self, key: &str) -> bool {
         self.keys.get(key).is_some_and(|entry| entry.held != KeyState::No)
     }
 
-    /// What to do now.
+    /// Returns the next action.
     pub fn next(&mut self, now: Instant) -> EtcdAction {
         let action = self.decide(now);
         if let EtcdAction::Write(_, writes) = &action {
-            // Until the answer is here, they may or may not be there.
+            // Until the outcome is known, they may or may not exist.
             for write in writes {
                 if let Some(entry) = self.keys.get_mut(write.key()).filter(|entry| entry.held == KeyState::No) {
                     entry.held = KeyState::Unknown;
@@ -175,7 +175,7 @@ impl Registrar {
         EtcdAction::Wait(wake.0)
     }
 
-    /// What is to be written, of one lease.
+    /// Returns the due writes of one lease.
     fn due_writes(&self, now: Instant, wake: &mut Earliest) -> Option<(u32, Vec<Write>)> {
         let mut due: Option<(u32, Vec<Write>)> = None;
         for (key, entry) in &self.keys {
@@ -192,13 +192,13 @@ impl Registrar {
         due
     }
 
-    /// Takes what came of `action`, which `next` asked for. `random` is from 0 up to 1.
+    /// Records the outcome of `action`, which `next` has returned. `random` is from 0 up to 1.
     pub fn done(&mut self, action: &EtcdAction, outcome: EtcdOutcome, now: Instant, random: f64) -> Vec<KeyNotice> {
         let mut notices = Vec::new();
         match (action, outcome) {
             (EtcdAction::Connect, EtcdOutcome::Connected) => {
                 self.link = LinkState::Up;
-                // Whatever has happened meanwhile: first of all the lease, then what is under it.
+                // Whatever has happened meanwhile: check the lease first, then the keys under it.
                 for lease in self.leases.values_mut() {
                     (lease.renew_at, lease.list_at) = (now, now);
                 }
@@ -227,7 +227,7 @@ impl Registrar {
                 self.wrote(*id, writes, written, now, &mut notices)
             }
             (EtcdAction::Revoke(id), EtcdOutcome::Revoked) => self.leases.retain(|_, lease| lease.id != *id),
-            // Not what was asked for; the next look at the state asks again.
+            // Outcome of a different action; the next look at the state requests it again.
             _ => {}
         }
         self.backoff.reset();
@@ -271,7 +271,8 @@ impl Registrar {
         }
     }
 
-    /// One key that we may not write fails the whole transaction: from here on one by one.
+    /// Handles a denied transaction: one key that we may not write fails all of it, so these keys are written one by one
+    /// from now on.
     fn denied(&mut self, writes: &[Write], failure: &EtcdFailure, now: Instant, notices: &mut Vec<KeyNotice>) {
         if writes.len() > 1 {
             self.most_writes = 1;
@@ -337,9 +338,9 @@ impl Registrar {
                 }
                 (Write::Create(..), WriteOutcome::Postponed) => entry.held = KeyState::No,
                 (_, WriteOutcome::Postponed) => {}
-                // It is under another lease now: no business of ours.
+                // It is under a different lease now: not ours.
                 (Write::Delete(_), WriteOutcome::Refused(Some(_))) => entry.held = KeyState::No,
-                // Gone between two looks: created next.
+                // Deleted between two looks: created next.
                 (_, WriteOutcome::Refused(None)) => entry.held = KeyState::No,
                 (_, WriteOutcome::Refused(Some(found))) if found.lease == id => {
                     let held: Arc<str> = String::from_utf8_lossy(&found.value).into();
@@ -358,7 +359,8 @@ impl Registrar {
     }
 }
 
-/// A third of the time to live, and up to a tenth of that earlier, so that many announcers do not renew in step.
+/// Returns the pause before a lease is renewed: a third of the time to live, and up to a tenth of that less, so that
+/// renewals of many announcers spread.
 fn renewal(ttl: Duration, random: f64) -> Duration {
     (ttl / 3).mul_f64(1.0 - random.clamp(0.0, 1.0) / 10.0)
 }

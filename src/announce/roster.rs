@@ -1,5 +1,5 @@
-//! Which services there are, by the keys that announce them: from one service, or from all files of a folder. A file that is
-//! broken now keeps what it said before. Pure: names and texts go in.
+//! The services to announce, by their keys: from one service, or from all files of a folder. A file that is broken now keeps
+//! its last good content. Pure: names and texts go in.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,32 +13,33 @@ use super::layout::{Announcer, key};
 /// A file as it was read.
 #[derive(Clone, Debug)]
 pub struct ServiceFile {
-    /// Its path.
+    /// Path.
     pub path: PathBuf,
-    /// Its text, or why there is none.
+    /// Content, or the reason why it could not be read.
     pub text: Result<String, String>,
 }
 
-/// What is to be announced.
+/// The services to announce.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Roster {
-    /// The services by their keys.
+    /// Services by their keys.
     pub services: BTreeMap<String, Service>,
-    /// Everything wrong with the files.
+    /// All problems of the files.
     pub problems: Problems,
-    /// What each file says, in its last good form.
+    /// Services of each file, in its last good form.
     files: BTreeMap<PathBuf, Vec<PlacedService>>,
-    /// Which file each key is of.
+    /// File of each key.
     files_of_keys: BTreeMap<String, PathBuf>,
 }
 
 impl Roster {
-    /// One service and no file.
+    /// Returns a roster of one service without a file.
     pub fn of_one(service: Service, announcer: &Announcer) -> Roster {
         Roster { services: [(key(&service, announcer), service)].into(), ..Roster::default() }
     }
 
-    /// What the files say now. Of two services with one key the one that was there before is kept, else the first.
+    /// Returns the roster for the present files. If two services have one key, the earlier roster's one is kept, else the
+    /// first.
     pub fn read(&self, files: &[ServiceFile], announcer: &Announcer) -> Roster {
         let mut problems = Vec::new();
         let mut roster = Roster::default();

@@ -1,4 +1,5 @@
-//! The announcer's loop: waits for the next thing to happen, hands it to those who decide, and acts one step at a time.
+//! The announcer's loop: waits for the next event, hands it to the deciding parts, and acts one step at a time. Never
+//! decides what to write.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -25,45 +26,45 @@ use super::registrar::{EtcdAction, Holder, KeyNotice, Registrar};
 use super::roster::{Roster, ServiceFile};
 use super::services::{HealthVerdict, Services};
 
-/// How long files must be quiet before they are read again.
+/// Time for which files must be unchanged before they are read again.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// Everything the announcer needs to know.
+/// The inputs of the announcer.
 #[derive(Clone, Debug)]
 pub struct AnnouncePlan {
-    /// Where etcd is.
+    /// Settings of etcd.
     pub store: EtcdSettings,
-    /// Who announces.
+    /// Identity of the announcer.
     pub announcer: Announcer,
-    /// What.
+    /// Source of the services.
     pub source: ServiceSource,
-    /// The backend itself, to be run as our child: a program and its arguments.
+    /// Program and arguments of the backend, if it runs as our child.
     pub command: Option<Vec<String>>,
-    /// How long that may take to end when it is told to; then it is killed.
+    /// Time for the command to end after its signal; then it is killed.
     pub stop_timeout: Duration,
 }
 
-/// Where it is said what is to be announced.
+/// The source of the services to announce.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ServiceSource {
-    /// One service, which ends the program where it cannot be announced.
+    /// One service; the program ends if it cannot be announced.
     One(Box<Service>),
     /// The `*.toml` files of this folder, followed.
     Folder(PathBuf),
 }
 
-/// Why it ended.
+/// The reason for the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnnounceEnd {
-    /// A signal said so.
+    /// A signal requested it.
     Stopped,
     /// Somebody else announces the same key.
     Held,
-    /// The command has ended, or could not be started, with this exit status.
+    /// The command has ended with this exit status, or could not be started.
     Command(u8),
 }
 
-/// What the loop wakes up for.
+/// An event that wakes the loop.
 enum AnnounceWake {
     Verdict(HealthVerdict),
     Way(IpAddr),
@@ -72,7 +73,7 @@ enum AnnounceWake {
     ChildEnded(ChildEnd),
 }
 
-/// Where wakes come from.
+/// The sources of events.
 struct Inputs {
     signals: Signals,
     verdicts: mpsc::Receiver<HealthVerdict>,
@@ -82,7 +83,7 @@ struct Inputs {
 }
 
 impl Inputs {
-    /// The next one. Dropping the future loses nothing.
+    /// Waits for the next event. Dropping the future loses nothing.
     async fn next(&mut self) -> AnnounceWake {
         let Inputs { signals, verdicts, ways, folder, child } = self;
         let changed = async {
@@ -108,7 +109,7 @@ impl Inputs {
     }
 }
 
-/// Announces until a signal says stop, the command ends, or, for a single service, it is clear that it cannot be announced.
+/// Announces until a stop signal, the end of the command, or, for a single service, until it clearly cannot be announced.
 pub async fn run(plan: AnnouncePlan) -> AnnounceEnd {
     let signals = if plan.command.is_some() { Signals::listen_for_child() } else { Signals::listen() };
     let child = match plan.command.as_deref().map(Child::start).transpose() {
@@ -159,18 +160,18 @@ struct Announcing {
     registrar: Registrar,
     services: Services,
     roster: Roster,
-    /// What it takes to look for the way to etcd; gone once that has begun.
+    /// Settings and channel for the lookup of the route to etcd; `None` once that has begun.
     way_finder: Option<(EtcdSettings, mpsc::Sender<IpAddr>)>,
     stage: Phase,
-    /// What the agents say of it, while it drains.
+    /// Draining as the agents report it.
     draining: DrainWatch,
     end: AnnounceEnd,
-    /// What the command is told in the end.
+    /// Signal that ends the command.
     last_signal: Signal,
 }
 
 impl Announcing {
-    /// One step: an action of the registrar with all that happens meanwhile, a look at the receipts, or a wait.
+    /// Does one step: an action of the registrar, a look at the receipts, or a wait, and handles all events meanwhile.
     async fn step(&mut self, link: &mut EtcdLink, inputs: &mut Inputs) {
         link.set_limit(self.services.request_limit());
         let now = clock::now();
@@ -196,7 +197,7 @@ impl Announcing {
         }
     }
 
-    /// Waits for some work and takes what happens meanwhile; `None` where it is given up because all is over.
+    /// Waits for some work and handles events meanwhile; returns `None` if the work is abandoned because all is over.
     async fn meanwhile<T>(&mut self, inputs: &mut Inputs, work: impl Future<Output = T>) -> Option<T> {
         tokio::pin!(work);
         while self.proceed() != Phase::Over {
@@ -230,7 +231,7 @@ impl Announcing {
                 let stage = self.stage.stop(serves.then(|| self.services.drain_timeout()), clock::now());
                 self.enter(stage);
             }
-            // A window of another size is not meant for it, and makes an nginx dismiss its workers.
+            // A change of the window size is not meant for it, and makes nginx dismiss its workers.
             AnnounceWake::Signal(Signal::SIGWINCH) if terminal::reads_from_terminal() => {}
             AnnounceWake::Signal(signal) => {
                 if let Some(child) = &inputs.child {
@@ -250,7 +251,7 @@ impl Announcing {
         }
     }
 
-    /// Where things stand.
+    /// Enters the phase that the present state leads to, and returns it.
     fn proceed(&mut self) -> Phase {
         let stage = self.stage.proceed(self.draining.is_over(), self.registrar.is_empty(), clock::now());
         self.enter(stage);
@@ -276,7 +277,7 @@ impl Announcing {
         }
     }
 
-    /// Reads what is to be announced.
+    /// Reads the services to announce.
     fn load(&mut self, watch: Option<&mut FolderWatch>, reason: &str) {
         let roster = match &self.plan.source {
             ServiceSource::One(service) => Roster::of_one((**service).clone(), &self.plan.announcer),
@@ -302,7 +303,7 @@ impl Announcing {
 
     fn tell(&mut self, notice: KeyNotice) {
         match &notice {
-            // One that was under way when draining began does not say so yet.
+            // A write that was under way when draining began does not have the draining value yet.
             KeyNotice::Written(key, _) if !self.registrar.is_as_wanted(key) => {}
             KeyNotice::Written(key, revision) | KeyNotice::Removed(key, revision) => {
                 self.draining.changed(key, *revision)
@@ -360,7 +361,7 @@ fn tell_news(news: &News) {
     }
 }
 
-/// Who holds a key, for people.
+/// Returns the holder of a key in words.
 fn holder_words(holder: &Holder) -> String {
     let lease = match holder.lease {
         0 => "without a lease".to_owned(),
@@ -372,7 +373,7 @@ fn holder_words(holder: &Holder) -> String {
     }
 }
 
-/// The folder's files, read again where only the watch that begins now could have noticed a change.
+/// Returns the folder's files, read again if the watch has only just begun and may have missed a change.
 fn read_files(root: &std::path::Path, watch: Option<&mut FolderWatch>) -> Vec<ServiceFile> {
     let read = || folder::read_texts(root, |name| name.ends_with(".toml"));
     let mut found = read();

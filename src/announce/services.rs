@@ -1,4 +1,5 @@
-//! The services that are announced now: a task for each that checks it, its last verdict, and what its key is to say.
+//! The services that are announced now: a task for each that checks it, its last verdict, and the value of its key. Never
+//! writes to etcd.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -17,17 +18,17 @@ use super::layout::{self, Announcer};
 use super::registrar::Registrar;
 use super::roster::Roster;
 
-/// Verdicts on their way; a task whose verdict finds no room waits.
+/// Most verdicts on their way; a task with one more waits.
 const MOST_VERDICTS: usize = 64;
 
-/// What the checks of one service came to.
+/// The verdict of one service's checks.
 #[derive(Debug)]
 pub(super) struct HealthVerdict {
     key: String,
-    /// Which start of its checks it is of.
+    /// Number of the start of its checks.
     start: u64,
     step: HealthStep,
-    /// What was wrong with the last check.
+    /// Problem of the last check.
     problem: String,
 }
 
@@ -35,7 +36,7 @@ struct RunningChecks {
     service: Arc<Service>,
     healthy: bool,
     draining: bool,
-    /// RenderCount how often its checks were started: an old task's verdict is of no use.
+    /// Number of starts of its checks: a verdict from an earlier start is ignored.
     start: u64,
     checking: Option<AbortHandle>,
 }
@@ -48,26 +49,26 @@ impl Drop for RunningChecks {
     }
 }
 
-/// All of them.
+/// All services with their checks.
 pub(super) struct Services {
     announcer: Announcer,
     running: BTreeMap<String, RunningChecks>,
     auto: Option<String>,
     starts: u64,
-    /// When it all began, for checks to meet.
+    /// Start of the announcer, from which the slots of checks are counted.
     since: Instant,
     verdicts: mpsc::Sender<HealthVerdict>,
 }
 
 impl Services {
-    /// None yet, and where their verdicts come from.
+    /// Returns an empty set of services, and the receiver of their verdicts.
     pub(super) fn new(announcer: Announcer) -> (Services, mpsc::Receiver<HealthVerdict>) {
         let (verdicts, receiver) = mpsc::channel(MOST_VERDICTS);
         let (running, since) = (BTreeMap::new(), clock::now());
         (Services { announcer, running, auto: None, starts: 0, since, verdicts }, receiver)
     }
 
-    /// Takes up what is to be announced now. One that is as before goes on as before, one that was changed keeps its health.
+    /// Replaces the services. An unchanged service goes on as before; a changed one keeps its health.
     pub(super) fn set(&mut self, roster: &Roster, registrar: &mut Registrar) {
         let gone: Vec<String> =
             self.running.keys().filter(|key| !roster.services.contains_key(*key)).cloned().collect();
@@ -92,7 +93,7 @@ impl Services {
         }
     }
 
-    /// The address that `auto` stands for is this from now on.
+    /// Sets the address for services with `auto`.
     pub(super) fn set_auto(&mut self, address: IpAddr, registrar: &mut Registrar) {
         self.auto = Some(address.to_string());
         let is_auto = |running: &RunningChecks| matches!(running.service.address, Address::Auto(_));
@@ -108,18 +109,18 @@ impl Services {
         }
     }
 
-    /// Whether the way to etcd has to be known.
+    /// Returns whether some service needs the route to etcd.
     pub(super) fn need_auto(&self) -> bool {
         self.running.values().any(|running| matches!(running.service.address, Address::Auto(_)))
     }
 
-    /// How long a request to etcd may take, so that the shortest lease outlives one that is not answered.
+    /// Returns the time limit for a request to etcd, so that the shortest lease outlives an unanswered one.
     pub(super) fn request_limit(&self) -> Duration {
         let shortest = self.running.values().map(|running| running.service.lease_seconds()).min();
         shortest.map_or(Duration::MAX, |seconds| Duration::from_secs(seconds.into()) / 4)
     }
 
-    /// Takes a verdict.
+    /// Records a verdict.
     pub(super) fn judge(&mut self, verdict: HealthVerdict, registrar: &mut Registrar) {
         let HealthVerdict { key, start, step, problem } = verdict;
         let Some(running) = self.running.get_mut(&key).filter(|running| running.start == start) else { return };
@@ -142,7 +143,7 @@ impl Services {
         self.announce(&key, registrar);
     }
 
-    /// All of them are to end: those that can say so say that they are draining, the others' keys go.
+    /// Starts draining: keys whose layout can express that say so, the other keys are deleted.
     pub(super) fn drain(&mut self, registrar: &mut Registrar) {
         let keys: Vec<String> = self.running.keys().cloned().collect();
         for key in keys {
@@ -153,12 +154,12 @@ impl Services {
         }
     }
 
-    /// The keys that are, or would be, announced.
+    /// Returns the keys that are announced, or would be.
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
         self.running.keys().map(String::as_str)
     }
 
-    /// How long the last requests may take.
+    /// Returns the time that the last requests may take.
     pub(super) fn drain_timeout(&self) -> Duration {
         self.running.values().map(|running| running.service.drain_timeout).max().unwrap_or_default()
     }
@@ -173,7 +174,7 @@ impl Services {
         registrar.want(key, service.lease_seconds(), value.map(Arc::from));
     }
 
-    /// Starts its checks, or starts them anew.
+    /// Starts its checks, or restarts them.
     fn start(&mut self, key: &str, tls: &mut TlsConfigs, services: usize) {
         self.starts += 1;
         let Some(running) = self.running.get_mut(key) else { return };
@@ -202,7 +203,7 @@ impl Services {
     }
 }
 
-/// Checks one service for as long as anybody wants to know.
+/// Checks one service until nobody receives the verdicts.
 async fn check(
     (key, start): (String, u64),
     probe: Probe,
@@ -222,7 +223,7 @@ async fn check(
                 return;
             }
         }
-        // From the start of this one; after a pause of the whole process, not all that were missed.
+        // Counted from the start of this check; after a pause of the whole process the missed checks are not made up for.
         due = slots.at((due + health.pause(now, random::fraction())).max(clock::now()));
     }
 }

@@ -1,4 +1,5 @@
-//! Who may change files at the same time: one process per state folder, and within it one group that drives nginx.
+//! Decides who may change files at the same time: one process per state folder, and within it one group that drives nginx.
+//! Never touches the files themselves.
 
 use std::io::ErrorKind;
 use std::sync::{Arc, Weak};
@@ -22,14 +23,14 @@ pub struct Exclusion {
     nginx: Arc<Mutex<()>>,
 }
 
-/// Held by a transaction.
+/// The locks that a transaction holds.
 #[derive(Debug)]
 pub struct TransactionLocks {
     _folder: Option<Arc<Lock>>,
     _nginx: Option<OwnedMutexGuard<()>>,
 }
 
-/// Waits for other processes' transactions, and for other nginx groups' ones of this process.
+/// Waits for transactions of other processes and, if the group drives nginx, for those of other such groups of this process.
 pub(super) async fn enter(context: &Context, drives_nginx: bool) -> Result<TransactionLocks, StepFailure> {
     let nginx = if drives_nginx { Some(Arc::clone(&context.exclusion.nginx).lock_owned().await) } else { None };
     let Some(folder) = &context.settings.state_folder else {
@@ -61,5 +62,5 @@ pub(super) async fn enter(context: &Context, drives_nginx: bool) -> Result<Trans
     }
 }
 
-/// A transaction may check and reload for this long by default, with room to spare.
+/// Default time to wait for another process's transaction; longer than a check and a reload should take.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);

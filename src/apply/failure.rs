@@ -1,20 +1,20 @@
-//! What went wrong in a transaction, in the words of its report.
+//! The failures of a transaction, worded for its report. Never reports them itself.
 
 use crate::model::report::{Stage, StepFailure};
 use crate::world::fs::FileError;
 use crate::world::process::FinishedCommand;
 
-/// Returns a failure that says what the file system said.
+/// Returns the failure for an error of the file system.
 pub(super) fn of_file(at: Stage, error: &FileError) -> StepFailure {
     StepFailure::new(at, describe(error))
 }
 
-/// Returns what failed and the system's reason.
+/// Returns the error with the system's reason.
 pub(super) fn describe(error: &FileError) -> String {
     format!("{error}: {}", error.source)
 }
 
-/// Returns the failure of a command that is set in `field`, with what it printed.
+/// Returns the failure of the command that `field` sets, with its output.
 pub(super) fn of_command(at: Stage, field: &str, text: &str, finished: &FinishedCommand) -> StepFailure {
     StepFailure {
         at,

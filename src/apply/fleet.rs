@@ -1,5 +1,5 @@
-//! The files of a resource with `for_each`: which of them the journal says are ours, and which have to go because the store
-//! has their name no more. A file that somebody else has a hand in is never removed.
+//! The files of a resource with `for_each`: which of them are ours by the journal, and which are removed because the store
+//! no longer has their name. Never removes a file that somebody else has changed.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,27 +13,27 @@ use super::plan::{self, FileAction, Removal, ToRemove};
 use super::staging::StagedFile;
 use super::{Context, failure};
 
-/// All files that a resource with `for_each` is to have, rendered this time or not; any other that is ours goes.
+/// All files that a resource with `for_each` should have, rendered this time or not; its other files are removed.
 #[derive(Clone, Debug)]
 pub struct InstanceFiles {
-    /// The resource with the `for_each`.
+    /// Resource with the `for_each`.
     pub resource: Arc<Resource>,
     /// Files that stay.
     pub wanted: BTreeSet<PathBuf>,
 }
 
-/// What a fleet has to lose.
+/// Files that a fleet loses.
 #[derive(Debug, Default)]
 pub(super) struct Surplus {
     /// Files to remove.
     pub(super) files: Vec<StagedFile>,
-    /// Why some stay.
+    /// Reasons why some files stay.
     pub(super) warnings: Vec<String>,
-    /// The journal has changed, whether or not anything is left to do.
+    /// Whether the journal has changed, even if nothing is left to do.
     pub(super) journal_changed: bool,
 }
 
-/// Looks for files of these fleets that nothing asks for any more. What is not ours any longer is forgotten.
+/// Returns the files of these fleets that are no longer wanted. Drops files that are no longer ours from the journal.
 pub(super) fn surplus(context: &Context, group_id: &str, journal: &mut Journal, fleets: &[InstanceFiles]) -> Surplus {
     let mut surplus = Surplus::default();
     for fleet in fleets {
@@ -58,7 +58,7 @@ pub(super) fn surplus(context: &Context, group_id: &str, journal: &mut Journal, 
     surplus
 }
 
-/// What a pass would remove for these fleets. Touches nothing.
+/// Returns the files that a pass would remove for these fleets. Touches nothing.
 pub fn would_remove(context: &Context, group_id: &str, fleet: &InstanceFiles) -> Vec<PathBuf> {
     let mut journal = journal::load(context, group_id).unwrap_or_default();
     adopt(context, group_id, &mut journal, fleet.resource.name());
@@ -67,7 +67,7 @@ pub fn would_remove(context: &Context, group_id: &str, fleet: &InstanceFiles) ->
     gone(&journal, fleet).into_iter().filter(goes).collect()
 }
 
-/// Whether the journal knows any file of this resource.
+/// Returns whether the journal knows any file of this resource.
 pub fn has_files(context: &Context, group_id: &str, resource: &str) -> bool {
     let journal = journal::load(context, group_id).unwrap_or_default();
     journal.made.get(resource).is_some_and(|made| !made.is_empty())
@@ -78,7 +78,8 @@ fn gone(journal: &Journal, fleet: &InstanceFiles) -> Vec<PathBuf> {
     made.filter(|dest| !fleet.wanted.contains(*dest)).cloned().collect()
 }
 
-/// Takes over what another group's journal says of the resource: its commands have changed, and with them its group.
+/// Copies the entries for the resource from other groups' journals: its commands have changed, and with them its group.
+/// Returns whether the journal has changed.
 fn adopt(context: &Context, group_id: &str, journal: &mut Journal, resource: &str) -> bool {
     if journal.made.contains_key(resource) {
         return false;

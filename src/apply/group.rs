@@ -1,5 +1,5 @@
-//! Groups: the resources that share check, reload and verify settings, compared as written in the TOML.
-//! Pure.
+//! Groups: the resources that share check, reload and verify settings, compared as written in the TOML. Pure: never runs a
+//! command.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,50 +9,50 @@ use std::time::Duration;
 use super::plan;
 use crate::model::resource::{CommandLine, OnReloadFailure, Pace, Reload, Resource, Verify};
 
-/// Resources with the same commands; one without commands is alone.
+/// Resources with the same commands; a resource without commands is a group of its own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Group {
-    /// Stable over restarts as long as the commands are: names the group's journal.
+    /// Name of the group's journal; stable over restarts as long as the commands are.
     pub id: String,
-    /// The members, in the order of their names.
+    /// Members in the order of their names.
     pub resources: Vec<Arc<Resource>>,
-    /// The shared check.
+    /// Shared check.
     pub check: Option<CommandLine>,
-    /// The shared reload.
+    /// Shared reload.
     pub reload: Option<Reload>,
-    /// How a reload of nginx is proven.
+    /// Proof of a reload of nginx.
     pub verify: Verify,
-    /// What a failed reload does.
+    /// Reaction to a failed reload.
     pub on_reload_failure: OnReloadFailure,
-    /// The slowest pace of the members.
+    /// Slowest pace of the members.
     pub pace: Pace,
 }
 
 impl Group {
-    /// Neither check nor reload: its only member is installed by a lone rename. One with `for_each` has many files, which are
-    /// one transaction nevertheless.
+    /// Returns whether the group has neither check nor reload: its only member is installed by a rename. A member with
+    /// `for_each` has many files, so it is one transaction all the same.
     pub fn is_lone(&self) -> bool {
         self.check.is_none() && self.reload.is_none() && self.resources.iter().all(|member| member.for_each.is_none())
     }
 
-    /// The commands say that nginx reads these files.
+    /// Returns whether nginx reads these files, judged by the commands.
     pub fn drives_nginx(&self) -> bool {
         self.check.as_ref().is_some_and(CommandLine::mentions_nginx)
             || self.reload.as_ref().is_some_and(Reload::mentions_nginx)
     }
 
-    /// The destinations of members that have one, in the order of the members.
+    /// Returns the destinations of members that have one, in the order of the members.
     pub fn destinations(&self) -> impl Iterator<Item = &PathBuf> {
         self.resources.iter().filter(|resource| resource.for_each.is_none()).map(|resource| &resource.dest)
     }
 
-    /// Whether there is such a member.
+    /// Returns whether the group has a member of this name.
     pub fn has_member(&self, name: &str) -> bool {
         self.resources.iter().any(|resource| **resource.name() == *name)
     }
 }
 
-/// Sorts resources into groups. The order follows the first member's name.
+/// Sorts resources into groups, in the order of each group's first member.
 pub fn form(resources: &[Arc<Resource>]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut by_identity: BTreeMap<String, usize> = BTreeMap::new();
@@ -84,7 +84,7 @@ pub fn form(resources: &[Arc<Resource>]) -> Vec<Group> {
 }
 
 impl Group {
-    /// Adds a member; where members differ in what is not part of the identity, the more patient one counts.
+    /// Adds a member; if members differ in settings outside the group's identity, the more patient setting counts.
     fn add(&mut self, resource: &Arc<Resource>) {
         self.resources.push(Arc::clone(resource));
         if let (Some(ours), Some(theirs)) = (&mut self.check, &resource.check) {
@@ -102,7 +102,7 @@ impl Group {
     }
 }
 
-/// The longer of two limits; none is the longest.
+/// Returns the longer of two limits; no limit is the longest.
 fn longer(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
     Some(a?.max(b?))
 }

@@ -1,22 +1,22 @@
-//! Finds out which files of a group a check refuses, so that the others can go live. Pure: it names sets of files to try and
-//! takes the answers.
+//! Finds out which files of a group a check refuses, so that the others can go live. Pure: it returns sets of files to try
+//! and receives the results. Never runs a check.
 //!
-//! The file that nginx blames is left out first. Where nobody is blamed, halves are tried, each on top of what is known to be
-//! good. A tree that is refused without any of the files cannot be helped.
+//! The file that nginx blames is left out first. If no file is blamed, halves are tried, each on top of the files known to
+//! be good. A tree that is refused without any of the files is beyond repair.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::report::StepFailure;
 
-/// A group is not searched for longer than this; what is left then counts as refused.
+/// Most checks in one search; files that are undecided by then count as refused.
 const MOST_TRIALS: usize = 64;
 
 /// A failed check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckRefusal {
-    /// What it said.
+    /// Failure of the check.
     pub failure: StepFailure,
-    /// The file that it blames, by position, where it is one of the group's.
+    /// Position of the blamed file, if it is one of the group's.
     pub blamed: Option<usize>,
 }
 
@@ -25,17 +25,17 @@ pub struct CheckRefusal {
 pub struct Search {
     good: BTreeSet<usize>,
     culprits: BTreeMap<usize, StepFailure>,
-    /// Sets that are not decided yet; the last one is tried next, together with the good ones.
+    /// Undecided sets; the last one is tried next, together with the good files.
     open: Vec<Vec<usize>>,
     base: Base,
-    /// Culprits only because nginx named them: it names the second of two that do not go together, whoever is new.
-    /// Tried once more when the others are known.
+    /// Culprits only because nginx named them: of two files that conflict it names the second, whichever is new. Each is
+    /// tried once more when the others are known.
     suspects: Vec<usize>,
     trials_left: usize,
     last_failure: StepFailure,
 }
 
-/// Whether the tree without any of the files is known to be right.
+/// The verdict on the tree without any of the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Base {
     Untried,
@@ -44,17 +44,17 @@ enum Base {
     Wrong,
 }
 
-/// What a search came to.
+/// The result of a search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Isolated {
-    /// The files that pass together.
+    /// Files that pass together.
     pub good: BTreeSet<usize>,
-    /// The others, each with what the check said.
+    /// The other files, each with the check's failure.
     pub culprits: BTreeMap<usize, StepFailure>,
 }
 
 impl Search {
-    /// Begins after a check of all these files together was refused.
+    /// Starts a search after a check of all these files together was refused.
     pub fn start(all: impl IntoIterator<Item = usize>, refused: CheckRefusal) -> Search {
         let open = vec![all.into_iter().collect()];
         let (good, culprits) = (BTreeSet::new(), BTreeMap::new());
@@ -71,7 +71,7 @@ impl Search {
         search
     }
 
-    /// The files to try next, all others left as they were; `None` when the search is over.
+    /// Returns the files to try next, with all others left as they were; `None` when the search is over.
     pub fn next_trial(&mut self) -> Option<BTreeSet<usize>> {
         if self.base == Base::Wrong || self.trials_left == 0 {
             return None;
@@ -84,7 +84,7 @@ impl Search {
         Some(self.good.iter().chain(candidates).copied().collect())
     }
 
-    /// Takes the answer to the last trial.
+    /// Records the result of the last trial.
     pub fn answer(&mut self, answer: Result<(), CheckRefusal>) {
         self.trials_left -= 1;
         match (self.base, answer) {
@@ -109,9 +109,9 @@ impl Search {
         }
     }
 
-    /// What was found; `None` where the tree is refused whatever the files say.
+    /// Returns the result; `None` if the tree is refused even without the files.
     pub fn found(mut self) -> Option<Isolated> {
-        // What there was no time to decide is not let in.
+        // Files that were not decided in time are left out.
         let undecided = self.open.into_iter().flatten();
         self.culprits.extend(undecided.map(|file| (file, self.last_failure.clone())));
         (self.base != Base::Wrong).then_some(Isolated { good: self.good, culprits: self.culprits })
@@ -156,7 +156,7 @@ mod tests {
         StepFailure::new(Stage::Check, "refused")
     }
 
-    /// Searches among `n` files with a check that refuses every set for which `refuses` names a reason.
+    /// Runs a search among `n` files with a check that refuses every set for which `refuses` gives a reason.
     fn search(n: usize, refuses: impl Fn(&BTreeSet<usize>) -> Option<Option<usize>>) -> (Option<Isolated>, usize) {
         let judge = |set: &BTreeSet<usize>| match refuses(set) {
             None => Ok(()),
@@ -194,14 +194,14 @@ mod tests {
         let (found, _) = search(4, |set| (set.contains(&1) && set.contains(&3)).then_some(None));
         let found = found.unwrap();
         assert_eq!((found.good, found.culprits.len()), ([0, 1, 2].into(), 1));
-        // Blame for a file that is known to be good by itself is no help.
+        // Blame for a file that is known to be good by itself does not help.
         let (found, _) = search(4, |set| (set.contains(&1) && set.contains(&3)).then_some(Some(9)));
         assert_eq!(found.unwrap().culprits.len(), 1);
     }
 
     #[test]
     fn who_is_blamed_for_what_another_does_goes_live_once_that_one_is_known() {
-        // File 0 is wrong beside what file 3 has had all along, and file 3 is the one that is named.
+        // File 0 conflicts with what file 3 has had all along, and file 3 is named.
         let (found, _) = search(4, |set| set.contains(&0).then_some(Some(3)));
         let found = found.unwrap();
         assert_eq!((found.good, found.culprits.keys().copied().collect::<Vec<_>>()), ([1, 2, 3].into(), vec![0]));

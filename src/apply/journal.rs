@@ -1,5 +1,5 @@
-//! What a group must remember across restarts: which bytes are known to be live, whether a reload is owed, and what a
-//! half-done transaction was about to do. One small record per group, replaced whole.
+//! The record of a group that survives restarts: which bytes are known to be live, whether a reload is owed, and what a
+//! half-done transaction was about to do. One small file per group, replaced whole. Never decides what to do about it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -11,45 +11,45 @@ use crate::world::fs::{FileError, folder_of, names_in, record};
 
 use super::Context;
 
-/// A group's memory.
+/// The record of a group.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Journal {
-    /// SHA-256 of the content that each destination was last installed with, after a passed check.
+    /// SHA-256 of each destination's content when it was last installed, after a passed check.
     pub files: BTreeMap<PathBuf, String>,
-    /// Those bytes are in place, but their reload is not known to have taken.
+    /// Whether those bytes are in place but their reload is not confirmed.
     pub reload_owed: bool,
-    /// The files that were made for each resource with `for_each`, by its name.
+    /// Files that were made for each resource with `for_each`, by its name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub made: BTreeMap<String, BTreeSet<PathBuf>>,
-    /// A transaction that has begun to install.
+    /// Transaction that has begun to install.
     pub in_flight: Option<InFlight>,
 }
 
-/// What a transaction is about to do, written before it does.
+/// The plan of a transaction, written before it acts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InFlight {
-    /// The files it installs.
+    /// Files that it installs.
     pub files: Vec<InFlightFile>,
 }
 
 /// One file of a transaction under way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InFlightFile {
-    /// Where it is written to, links resolved.
+    /// Path that is written to, links resolved.
     pub target: PathBuf,
-    /// SHA-256 of the new content; empty where the file is removed.
+    /// SHA-256 of the new content; empty if the file is removed.
     pub new_hash: String,
-    /// The previous file's other name; `None` where there was no file.
+    /// Path of the backup; `None` if there was no file.
     pub backup: Option<PathBuf>,
-    /// The destination is a mount point, written in place: a killed write may have left half a file.
+    /// Whether the destination is a mount point, written in place: a killed write may have left half a file.
     pub in_place: bool,
-    /// The file goes.
+    /// Whether the file is removed.
     #[serde(default)]
     pub removed: bool,
 }
 
 impl Journal {
-    /// A file of a resource with `for_each` is none of ours any longer.
+    /// Drops a file of a resource with `for_each` that is no longer ours.
     pub fn forget(&mut self, resource: &str, dest: &Path) {
         self.files.remove(dest);
         if let Some(made) = self.made.get_mut(resource) {
@@ -61,7 +61,7 @@ impl Journal {
 /// Journals of a process without a state folder, by group id.
 pub type JournalsInMemory = HashMap<String, Journal>;
 
-/// A group's journal. One that cannot be understood is set aside and counts as empty: everything is proven once more.
+/// Returns a group's journal. A journal that cannot be parsed is moved away and counts as empty: everything is proven again.
 pub fn load(context: &Context, group_id: &str) -> Result<Journal, FileError> {
     let Some(folder) = &context.settings.state_folder else {
         return Ok(context
@@ -84,7 +84,7 @@ pub fn load(context: &Context, group_id: &str) -> Result<Journal, FileError> {
     }
 }
 
-/// The journals of all other groups; those that cannot be read have nothing to say.
+/// Returns the journals of all other groups, without those that cannot be read.
 pub fn others(context: &Context, group_id: &str) -> Vec<Journal> {
     let Some(folder) = &context.settings.state_folder else {
         let memory = context.memory.lock();
@@ -112,8 +112,8 @@ pub fn save(context: &Context, group_id: &str, journal: &Journal) -> Result<(), 
     record::write(&path, &text)
 }
 
-/// Whether these bytes of `dest` are known to have been installed after a passed check. A process without a state folder
-/// that has not seen the file yet takes what is on disk for live, as it has nothing better to go by.
+/// Returns whether these bytes of `dest` are known to have been installed after a passed check. A process without a state
+/// folder assumes that a file it has not seen yet is live as found on disk.
 pub fn knows(context: &Context, journal: &Journal, dest: &Path, hash: &str) -> bool {
     match journal.files.get(dest) {
         Some(known) => known == hash,
@@ -125,12 +125,12 @@ fn path_of(folder: &Path, group_id: &str) -> PathBuf {
     folder.join("groups").join(format!("{group_id}.json"))
 }
 
-/// The journals in the state folder.
+/// Returns the paths of the journals in the state folder.
 pub fn paths(folder: &Path) -> Vec<PathBuf> {
     known_groups(folder).iter().map(|id| path_of(folder, id)).collect()
 }
 
-/// The ids of every group that has a journal in the state folder.
+/// Returns the ids of all groups that have a journal in the state folder.
 pub fn known_groups(folder: &Path) -> Vec<String> {
     let names = names_in(&folder.join("groups"));
     let mut ids: Vec<String> = names

@@ -1,5 +1,5 @@
-//! With how many backends a file went live, and since when a loss of them is held: remembered across restarts, one small
-//! record per destination in the state folder. Losing it costs a comparison, never a file.
+//! Backend counts of live files, and since when a loss of backends is held: kept across restarts, one small record per
+//! destination in the state folder. Never decides about a file; a lost record costs one comparison.
 
 use std::path::{Path, PathBuf};
 
@@ -10,22 +10,22 @@ use crate::world::fs::{FileError, folder_of, record};
 
 use super::{Context, plan};
 
-/// What is remembered of one destination.
+/// The record of one destination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LiveCount {
-    /// How many backends the live file was rendered with.
+    /// Number of backends in the live file.
     pub count: Option<usize>,
-    /// Since when a loss is held, in seconds since 1970.
+    /// Start of the hold, in seconds since 1970.
     pub held_since_unix: Option<u64>,
 }
 
-/// What is remembered of `dest`; nothing where there is no state folder, or no record that can be understood.
+/// Returns the record of `dest`; an empty one if there is no state folder or no record that can be parsed.
 pub fn load(context: &Context, dest: &Path) -> LiveCount {
     let text = path_of(context, dest).and_then(|path| record::read(&path).ok().flatten());
     text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
 }
 
-/// Remembers, durably; without a state folder there is nothing to do.
+/// Writes the record of `dest`, durably; does nothing without a state folder.
 ///
 /// # Errors
 /// The record could not be written.

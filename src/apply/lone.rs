@@ -1,4 +1,5 @@
-//! The short way for resources without commands: stage all, one sync, rename each. No journal: a rename is whole or not.
+//! The short way for resources without commands: stage all, one sync, rename each. Never keeps a journal: a rename is
+//! atomic.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,8 +14,8 @@ use super::plan::FileAction;
 use super::staging::{self, StagedFile};
 use super::{Context, exclusion, failure};
 
-/// Installs each file on its own; one that fails does not hold up the others. Returns one report each, in order, without a
-/// revision.
+/// Installs each file on its own; a file that fails does not hold up the others. Returns one report each, in order, without
+/// a revision.
 pub async fn run(context: &Context, rendered: Vec<Rendered>) -> Vec<Report> {
     let started = clock::now();
     let held = exclusion::enter(context, false).await;

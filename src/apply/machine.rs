@@ -1,45 +1,46 @@
-//! The order of a transaction, as steps without effects. Each step takes an answer of its own type and gives what follows, so
-//! that illegal orders cannot be expressed; every failure at or after install leads to `Restore`. Pure: others act.
+//! The order of a transaction, as steps without effects. Each step accepts only its own type of answer and returns what
+//! follows, so that illegal orders cannot be expressed; every failure at or after install leads to `Restore`. Pure: others
+//! act.
 
 use std::fmt;
 
 use crate::model::report::{Outcome, StepFailure};
 use crate::model::resource::OnReloadFailure;
 
-/// How the group's check judges the files.
+/// The way in which the group's check judges the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckKind {
     /// There is no check.
     None,
-    /// It names the staged file: run once for each, before install.
+    /// It names the staged file: run once per file, before install.
     OfStagedFiles,
-    /// It judges the whole tree: run where the staged files are seen in place, before install.
+    /// It judges the whole tree: run with the staged files mounted in place, before install.
     OfFutureTree,
     /// It judges the whole tree, and no mount namespace is available: run after install, undo on failure.
     OfLiveTree,
 }
 
-/// What is known before the first step.
+/// The facts known before the first step.
 #[derive(Clone, Copy, Debug)]
 pub struct TransactionPlan {
-    /// Files have to be written or proven; without that only a reload is owed.
+    /// Whether files have to be written or proven; otherwise only a reload is owed.
     pub has_files: bool,
-    /// How they are checked.
+    /// Kind of check.
     pub check: CheckKind,
-    /// There is a reload.
+    /// Whether there is a reload.
     pub has_reload: bool,
-    /// What a failed reload does.
+    /// Reaction to a failed reload.
     pub on_reload_failure: OnReloadFailure,
 }
 
-/// One thing to do, and the answer that it takes.
+/// One thing to do, with the answer that it expects.
 #[derive(Clone)]
 pub enum Step {
     /// Run the check on each staged file.
     CheckStaged(Awaiting<TransactionPlan, Done>),
-    /// Run the check where the staged files lie over their destinations.
+    /// Run the check with the staged files over their destinations.
     CheckFuture(Awaiting<TransactionPlan, FutureCheck>),
-    /// Back up what is there and note in the journal what is about to happen.
+    /// Back up the existing files and note the plan in the journal.
     Record(Awaiting<TransactionPlan, Done>),
     /// Rename every staged file into place.
     Install(Awaiting<TransactionPlan, Done>),
@@ -47,7 +48,7 @@ pub enum Step {
     CheckLive(Awaiting<TransactionPlan, Done>),
     /// Run the reload.
     Reload(Awaiting<TransactionPlan, Reloaded>),
-    /// Prove that it took.
+    /// Prove that the reload took effect.
     Verify(Awaiting<TransactionPlan, ReloadProof>),
     /// Put every previous file back.
     Restore(Awaiting<Undo, Done>),
@@ -82,9 +83,9 @@ pub enum Reloaded {
     Refused(StepFailure),
     /// It could not succeed, because nothing runs that could be reloaded.
     NothingRuns {
-        /// What the command said.
+        /// Failure of the command.
         failure: StepFailure,
-        /// That is certain (nginx has no master), not only likely.
+        /// Whether this is certain (nginx has no master) and not only likely.
         certain: bool,
     },
 }
@@ -94,7 +95,7 @@ pub enum Reloaded {
 pub enum ReloadProof {
     /// The new configuration serves, and only that.
     Done,
-    /// What was reloaded serves the new configuration, and something beside it still the previous one.
+    /// What was reloaded serves the new configuration, but something else still serves the previous one.
     HalfDone(StepFailure),
     /// The new configuration does not serve, and the previous one may not either.
     Failed(StepFailure),
@@ -102,7 +103,7 @@ pub enum ReloadProof {
     Refused(StepFailure),
 }
 
-/// What follows an answer.
+/// The continuation after an answer.
 #[derive(Clone)]
 pub enum Next {
     /// Do this and answer it.
@@ -122,11 +123,11 @@ pub struct Awaiting<S, A> {
 #[derive(Clone, Debug)]
 pub struct Undo {
     cause: StepFailure,
-    /// The previous configuration may not run on: reload it once its files are back.
+    /// Whether the previous configuration may not be running: it is reloaded once its files are back.
     reload_old: bool,
 }
 
-/// Why a reload stays owed.
+/// The reason why a reload stays owed.
 #[derive(Clone, Debug)]
 pub struct OwedReload {
     cause: StepFailure,
@@ -192,7 +193,7 @@ fn after_install(plan: TransactionPlan, done: Done) -> Next {
     }
 }
 
-/// The files are in place, and every check has passed or refused them.
+/// Returns what follows when the files are in place and every check has passed or refused them.
 fn after_live_check(plan: TransactionPlan, done: Done) -> Next {
     match done {
         Ok(()) if plan.has_reload => Next::Do(Step::Reload(Awaiting { state: plan, then: after_reload })),
@@ -242,7 +243,7 @@ fn after_commit(owed: Option<OwedReload>, done: Done) -> Next {
     Next::End(match (owed, done) {
         (Some(OwedReload { cause, nothing_runs }), _) => Outcome::ReloadOwed { cause, nothing_runs },
         (None, Ok(())) => Outcome::Applied,
-        // Live and verified, but nobody will remember it: the next start proves it once more.
+        // Live and verified, but not recorded: the next start proves it again.
         (None, Err(cause)) => Outcome::ReloadOwed { cause, nothing_runs: false },
     })
 }
@@ -264,7 +265,7 @@ fn after_old_reload(undo: Undo, done: Done) -> Next {
 }
 
 impl Reloaded {
-    /// Returns the failure in it, for callers that only ask whether it succeeded.
+    /// Returns the failure in it, for callers that only need to know whether it succeeded.
     pub fn into_done(self) -> Done {
         match self {
             Reloaded::Done => Ok(()),
@@ -276,7 +277,7 @@ impl Reloaded {
 }
 
 impl ReloadProof {
-    /// Returns the failure in it, for callers that only ask whether it succeeded.
+    /// Returns the failure in it, for callers that only need to know whether it succeeded.
     pub fn into_done(self) -> Done {
         match self {
             ReloadProof::Done => Ok(()),

@@ -1,5 +1,5 @@
-//! One group of resources as a transaction: all files staged, one check, all installed, one reload, one verification,
-//! or none of it. Rank 4: knows no store and no template, and its siblings do not know it.
+//! One group of resources as a transaction: all files staged, one check, all installed, one reload, one verification, or
+//! none of it. Rank 4: knows no store and no template, and its siblings do not know it.
 //!
 //! `plan`, `machine`, `verify` and `isolate` decide, `transaction` acts, `journal` and `live_count` remember across
 //! restarts, `fleet` knows the files of a `for_each`, `lone` is the short way for resources without commands.
@@ -33,52 +33,52 @@ use crate::model::nginx::NginxSettings;
 use crate::nginx::installation::BuildPaths;
 use crate::world::fs::resolve_links;
 
-/// How this process applies.
+/// The settings of transactions in this process.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// The state folder; `None` switches journal and lock off.
+    /// State folder; `None` switches journal and lock off.
     pub state_folder: Option<PathBuf>,
-    /// This process renders once and ends: a failing reload keeps the checked files and is owed.
+    /// Whether this process renders once and ends: a failing reload keeps the checked files and is owed.
     pub onetime: bool,
-    /// Keep a copy of the staged file beside its destination.
+    /// Whether to keep a copy of the staged file beside its destination.
     pub keep_stage_file: bool,
-    /// How long to wait for another process's transaction; zero is the default, 120 s.
+    /// Time to wait for another process's transaction; zero is the default, 120 s.
     pub lock_timeout: Duration,
-    /// `[nginx]`: what is not set is asked of nginx itself.
+    /// `[nginx]`; missing settings are read from nginx itself.
     pub nginx: NginxSettings,
 }
 
-/// What every transaction of this process shares.
+/// The state that all transactions of this process share.
 #[derive(Debug, Default)]
 pub struct Context {
-    /// Fixed for the life of the process.
+    /// Settings, fixed for the life of the process.
     pub settings: Settings,
     /// Journals of a process without a state folder.
     memory: Mutex<journal::JournalsInMemory>,
     exclusion: exclusion::Exclusion,
-    /// What nginx programs were built with.
+    /// Build paths of nginx programs, by program.
     built: tokio::sync::Mutex<BTreeMap<PathBuf, BuildPaths>>,
     namespace_refused: AtomicBool,
     nginx_starts_later: AtomicBool,
     said: Mutex<BTreeSet<String>>,
     cleanup_errors: AtomicU64,
-    /// Files that a transaction without a journal was cut off at: not known to be live until they are proven.
+    /// Files of a transaction that was cut off without a journal: not known to be live until they are proven.
     doubted: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl Context {
-    /// A context for one process.
+    /// Returns the context of a process.
     pub fn new(settings: Settings) -> Context {
         Context { settings, ..Context::default() }
     }
 
-    /// Whether a private mount namespace may still be tried: it has not been refused in this process.
+    /// Returns whether a private mount namespace may still be tried: it has not been refused in this process.
     pub fn namespace_may_work(&self) -> bool {
         !self.namespace_refused.load(Ordering::Relaxed)
     }
 
-    /// Whether this process starts nginx later, which reads the files then: until it is said to be otherwise, a group whose
-    /// nginx does not run has no use for its reload, and owes none.
+    /// Records whether this process starts nginx later, which reads the files then. As long as that is expected, a group
+    /// whose nginx does not run needs no reload and owes none.
     pub fn expect_nginx_to_start(&self, expected: bool) {
         self.nginx_starts_later.store(expected, Ordering::Relaxed);
     }
@@ -98,7 +98,7 @@ impl Context {
         self.doubted.lock().is_ok_and(|doubted| doubted.contains(&target))
     }
 
-    /// How many staged files could not be removed.
+    /// Returns how many staged files could not be removed.
     pub fn cleanup_errors(&self) -> u64 {
         self.cleanup_errors.load(Ordering::Relaxed)
     }
@@ -107,7 +107,7 @@ impl Context {
         self.namespace_refused.store(true, Ordering::Relaxed);
     }
 
-    /// The warning, the first time it is asked for.
+    /// Returns the warning the first time, then `None`.
     fn once(&self, warning: String) -> Option<String> {
         self.said.lock().ok()?.insert(warning.clone()).then_some(warning)
     }

@@ -1,5 +1,5 @@
-//! The nginx that a group drives: where it is, what is seen of it before and after a reload. Acts by way of `world`; what a
-//! reload came to is decided in `verify`.
+//! The nginx that a group drives: its paths, and its processes before and after a reload. Acts through `world`. Never judges
+//! a reload: `verify` does.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -25,13 +25,13 @@ use super::verify::{BeforeReload, Progress, Seen, Verification};
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 /// Longest pause between two looks.
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
-/// `nginx -V` prints and ends.
+/// Time limit for `nginx -V`, which only prints and ends.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A server on this host answers at once, or is not the one that was reloaded.
+/// Time limit for a server on this host: the one that was reloaded answers at once.
 const GENERATION_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Where an nginx keeps things.
+/// The paths of an nginx.
 #[derive(Clone, Debug)]
 pub(super) struct Nginx {
     binary: PathBuf,
@@ -41,33 +41,33 @@ pub(super) struct Nginx {
     error_log: PathBuf,
 }
 
-/// What was seen of nginx right before a reload.
+/// The state of nginx right before a reload.
 pub(super) struct ReloadWatch {
     before: BeforeReload,
-    /// Workers that served then.
+    /// Number of workers that served then.
     serving: usize,
     log: LogTail,
 }
 
-/// What nginx warns of in a configuration that it takes.
+/// Returns the warnings of nginx about a configuration that it accepts.
 pub(super) fn warnings(check_output: &str) -> impl Iterator<Item = String> {
     error_log::warnings(check_output).map(|warning| format!("nginx warns: {warning}"))
 }
 
 impl ReloadWatch {
-    /// The master that was there.
+    /// Returns the master of that moment.
     pub(super) fn master(&self) -> Process {
         self.before.master
     }
 
-    /// When this was seen.
+    /// Returns the time of the observation.
     pub(super) fn asked_at(&self) -> Instant {
         self.before.at
     }
 }
 
-/// Finds the nginx that a group drives: by the settings, by its commands, by that nginx's own configuration, and by what it
-/// was built with, in this order.
+/// Finds the nginx that a group drives: by the settings, its commands, that nginx's own configuration and its build options,
+/// in this order.
 pub(super) async fn find(context: &Context, group: &Group) -> Nginx {
     let settings = &context.settings.nginx;
     let reload = group.reload.as_ref().and_then(|reload| reload.command());
@@ -79,7 +79,7 @@ pub(super) async fn find(context: &Context, group: &Group) -> Nginx {
     let named = commands.iter().map(|command| installation::files_named_in(&command.text));
     let (conf, prefix) = named.reduce(|(a, b), (c, d)| (a.or(c), b.or(d))).unwrap_or_default();
     let prefix = prefix.unwrap_or(built.prefix);
-    // What is checked as the main configuration is one.
+    // A file that is checked as the main configuration is the main configuration.
     let is_conf = group.check.as_ref().is_some_and(|check| installation::checks_staged_conf(&check.text));
     let dest = group.resources.first().filter(|_| is_conf && group.resources.len() == 1);
     let dest = dest.map(|resource| resource.dest.clone());
@@ -96,7 +96,7 @@ pub(super) async fn find(context: &Context, group: &Group) -> Nginx {
     }
 }
 
-/// The workers of earlier configurations that have not ended, of every nginx that these groups drive.
+/// Returns the workers of earlier configurations that have not ended, of every nginx that these groups drive.
 pub async fn leaving_workers<'a>(context: &Context, groups: impl Iterator<Item = &'a Group>) -> BTreeSet<Process> {
     let mut leaving = BTreeSet::new();
     for group in groups.filter(|group| group.drives_nginx() && group.reload.is_some()) {
@@ -106,7 +106,7 @@ pub async fn leaving_workers<'a>(context: &Context, groups: impl Iterator<Item =
     leaving
 }
 
-/// What a program says that it was built with, asked once.
+/// Returns the build paths of a program, which is run once for them.
 async fn built(context: &Context, program: PathBuf) -> BuildPaths {
     let mut known = context.built.lock().await;
     if let Some(built) = known.get(&program) {
@@ -120,12 +120,12 @@ async fn built(context: &Context, program: PathBuf) -> BuildPaths {
 }
 
 impl Nginx {
-    /// The live master.
+    /// Returns the live master.
     pub(super) fn master(&self) -> Option<Process> {
         nginx_process::master(&self.pid_file, &self.binary)
     }
 
-    /// The master of the previous program, while a new one has taken over its place and it has not left yet (SIGUSR2): its
+    /// Returns the master of the previous program while a new one has taken its place (SIGUSR2) and it has not left yet: its
     /// workers serve as well, and no reload reaches them.
     pub(super) fn previous_master(&self) -> Option<Process> {
         let mut path = self.pid_file.clone().into_os_string();
@@ -133,18 +133,18 @@ impl Nginx {
         nginx_process::master(Path::new(&path), &self.binary)
     }
 
-    /// Whether a master runs that has no worker at all.
+    /// Returns whether a master runs without any worker.
     pub(super) fn serves_nothing(&self) -> bool {
         let children = self.master().and_then(nginx_process::children);
         children.is_some_and(|children| children.iter().all(|child| child.role != Role::Worker))
     }
 
-    /// The pid file, for messages.
+    /// Returns the pid file, for messages.
     pub(super) fn pid_file(&self) -> &Path {
         &self.pid_file
     }
 
-    /// Takes note of what runs now; `None` where nothing does.
+    /// Records what runs now; returns `None` if nothing does.
     pub(super) fn watch(&self) -> Option<ReloadWatch> {
         let master = self.master()?;
         let children = nginx_process::children(master)?;
@@ -155,15 +155,15 @@ impl Nginx {
         Some(ReloadWatch { before: BeforeReload { master, workers, at: clock::now() }, serving, log })
     }
 
-    /// What was there before a master that a reload command has just started: nothing.
+    /// Returns the state before a master that a reload command has just started: no workers.
     pub(super) fn started_since(&self, at: Instant) -> Option<ReloadWatch> {
         let master = self.master()?;
         let before = BeforeReload { master, workers: BTreeSet::new(), at };
         Some(ReloadWatch { before, serving: 0, log: LogTail::from_now(master, Some(&self.error_log)) })
     }
 
-    /// Looks at nginx until it is known what the reload came to. `check_time` is what `nginx -t` took; `generations` are what
-    /// servers are to answer with.
+    /// Looks at nginx until the result of the reload is known. `check_time` is the duration of `nginx -t`; `generations` are
+    /// the expected answers of servers.
     pub(super) async fn verify(
         &self,
         mut watched: ReloadWatch,
@@ -178,7 +178,7 @@ impl Nginx {
         }
         let mut pause = FIRST_PAUSE;
         loop {
-            // A configuration may move the pid file: the master that was there before is looked at as long as it lives.
+            // A configuration may move the pid file: the earlier master is observed as long as it lives.
             let master = Some(known).filter(|known| nginx_process::is_alive(*known)).or_else(|| self.master());
             let children = master.and_then(nginx_process::children).unwrap_or_default();
             let other_generation = if verification.asks() { others(generations).await } else { Vec::new() };
@@ -191,8 +191,8 @@ impl Nginx {
         }
     }
 
-    /// As many workers as the configuration asks for. Where that cannot be known for certain, the number that served before
-    /// tells, so that a wrong guess never makes a good reload look bad.
+    /// Returns the number of workers that the configuration sets. If that is not certain, the number that served before
+    /// counts, so that a wrong guess never makes a good reload look bad.
     fn expected_workers(&self, watched: &ReloadWatch) -> usize {
         let arguments = nginx_process::arguments(watched.before.master);
         let (conf, prefix) = installation::files_named_in(&arguments);
@@ -214,7 +214,7 @@ impl Nginx {
     }
 }
 
-/// The servers that do not answer with the generation that they are to have.
+/// Returns the servers that do not answer with the expected generation.
 async fn others(generations: &[(GenerationServer, String)]) -> Vec<String> {
     let mut others = Vec::new();
     for (endpoint, wanted) in generations {

@@ -1,4 +1,4 @@
-//! What has to be done to one file: compares what is wanted with what is on disk and what is known to be live.
+//! Decides what has to be done to one file: compares the wanted content with the disk and with what is known to be live.
 //! Pure: the caller reads the disk and the journal.
 
 use sha2::{Digest, Sha256};
@@ -6,28 +6,28 @@ use sha2::{Digest, Sha256};
 use crate::world::fs::OnDisk;
 use crate::world::fs::stage::Attributes;
 
-/// The mode of a file that neither exists nor has a `mode`.
+/// Mode of a file that neither exists nor has a `mode`.
 const DEFAULT_MODE: u32 = 0o644;
 
-/// What a destination is to be.
+/// The wanted state of a destination.
 #[derive(Clone, Copy, Debug)]
 pub struct WantedFile<'a> {
     /// Content.
     pub bytes: &'a [u8],
-    /// `mode`, where set.
+    /// `mode`, if set.
     pub mode: Option<u32>,
-    /// `owner` or `uid`, where set.
+    /// `owner` or `uid`, if set.
     pub owner: Option<u32>,
-    /// `group` or `gid`, where set.
+    /// `group` or `gid`, if set.
     pub group: Option<u32>,
 }
 
-/// What to do with it.
+/// The action for a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileAction {
     /// Nothing: the file is as wanted and known to be live.
     Keep,
-    /// The file is as wanted, but nobody knows that the reload for it took: check and reload without writing.
+    /// The file is as wanted, but its reload is not known to have taken effect: check and reload without writing.
     Prove,
     /// Write it.
     Write(Attributes),
@@ -35,7 +35,7 @@ pub enum FileAction {
     Remove,
 }
 
-/// What is found where a file is to go.
+/// The present state of a path whose file should be removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToRemove {
     /// Nothing.
@@ -44,7 +44,7 @@ pub enum ToRemove {
     NoRegularFile,
     /// A file that something is mounted on.
     MountPoint,
-    /// A file that cannot be read, and why.
+    /// A file that cannot be read, with the reason.
     Unreadable(String),
     /// A file with this content.
     File {
@@ -53,16 +53,16 @@ pub enum ToRemove {
     },
 }
 
-/// What becomes of a file that nothing asks for any more.
+/// The decision about a file that is no longer wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Removal {
-    /// It goes.
+    /// Remove it.
     Remove,
-    /// It is none of ours any longer; told why, where there is something to tell.
+    /// Leave it: it is no longer ours. The reason, if it is worth a warning.
     Forget(Option<String>),
 }
 
-/// Decides about a file that we made once, with content of the hash `made`: only what is still ours goes.
+/// Decides about a file that we made once, with content of the hash `made`: only a file that is still ours is removed.
 pub fn decide_removal(found: &ToRemove, made: Option<&str>) -> Removal {
     let stays = |why: &str| Removal::Forget(Some(why.to_owned()));
     match found {
@@ -75,7 +75,7 @@ pub fn decide_removal(found: &ToRemove, made: Option<&str>) -> Removal {
     }
 }
 
-/// Decides for one file. `known_live` tells whether exactly these bytes passed their last reload.
+/// Decides for one file. `known_live`: exactly these bytes passed their last reload.
 pub fn decide(wanted: WantedFile<'_>, on_disk: Option<&OnDisk>, known_live: bool) -> FileAction {
     let mode = wanted.mode.or(on_disk.map(|disk| disk.mode)).unwrap_or(DEFAULT_MODE);
     let owner = wanted.owner.or(on_disk.map(|disk| disk.uid));
@@ -90,7 +90,7 @@ pub fn decide(wanted: WantedFile<'_>, on_disk: Option<&OnDisk>, known_live: bool
     }
 }
 
-/// The hash by which the journal knows content.
+/// Returns the hash that the journal keeps of content.
 pub fn hash(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,4 +1,4 @@
-//! What a pass would do, without doing it: for `-noop`, `diff` and `render`.
+//! Shows what a pass would do, for `-noop`, `diff` and `render`. Never changes a file.
 
 use crate::model::report::{Rendered, Stage, StepFailure};
 use crate::world::fs;
@@ -6,14 +6,14 @@ use crate::world::fs;
 use super::plan::{self, FileAction, WantedFile};
 use super::{failure, staging};
 
-/// One destination, as it is and as it would be.
+/// The present and the future state of one destination.
 #[derive(Clone, Debug)]
 pub struct FilePreview {
-    /// The present content; `None` where there is no file.
+    /// Present content; `None` if there is no file.
     pub old: Option<Vec<u8>>,
-    /// Content, mode or owner differ.
+    /// Whether content, mode or owner differ.
     pub differs: bool,
-    /// Mode and owner, where they would change: "mode 0644 -> 0600".
+    /// Changes of mode and owner: "mode 0644 -> 0600".
     pub attribute_changes: Vec<String>,
 }
 

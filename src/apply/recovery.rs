@@ -1,5 +1,5 @@
-//! Heals what a killed process left: puts the previous files of a half-done transaction back and owes their reload.
-//! Never goes forward: the next pass renders and checks anew.
+//! Heals what a killed process left: puts the previous files of a half-done transaction back and owes their reload. Never
+//! goes forward: the next pass renders and checks again.
 
 use std::path::{Path, PathBuf};
 
@@ -12,24 +12,24 @@ use crate::world::host;
 use super::journal::{self, InFlight, Journal};
 use super::{Context, exclusion, failure, plan};
 
-/// Undoes the group's half-done transaction, if there is one. The lock must be held. Answers whether there was one.
+/// Undoes the group's half-done transaction, if there is one. The lock must be held. Returns whether there was one.
 pub fn recover(context: &Context, group_id: &str, journal: &mut Journal) -> Result<bool, FileError> {
     let Some(in_flight) = journal.in_flight.clone() else { return Ok(false) };
     undo(&in_flight)?;
     journal.in_flight = None;
-    // The killed process may have reloaded already: whatever runs may run the files that were just taken back.
+    // The killed process may have reloaded already: the files that were just undone may be in use.
     journal.reload_owed = true;
     journal::save(context, group_id, journal)?;
     Ok(true)
 }
 
-/// Puts every file of a transaction back to what it was; files that were not installed yet, or that somebody changed
+/// Puts every file of a transaction back to what it was; files that were not installed yet, or that somebody has changed
 /// since, stay as they are.
 pub fn undo(in_flight: &InFlight) -> Result<(), FileError> {
     for file in &in_flight.files {
         let is_new = |bytes: &[u8]| plan::hash(bytes) == file.new_hash;
         let installed = match file.removed {
-            // What somebody has put there since is not what was removed.
+            // A file that somebody has put there since is not the removed one.
             true => read(&file.target)?.is_none(),
             false => file.in_place || read(&file.target)?.is_some_and(|on_disk| is_new(&on_disk.bytes)),
         };
@@ -44,17 +44,17 @@ pub fn undo(in_flight: &InFlight) -> Result<(), FileError> {
     Ok(())
 }
 
-/// What healing came to.
+/// The result of healing.
 #[derive(Debug, Default)]
 pub struct Healed {
-    /// Ids of the groups that had something to heal; without a state folder, the files that went back.
+    /// Ids of the healed groups; without a state folder, the files that went back.
     pub groups: Vec<String>,
-    /// What went wrong.
+    /// Failures on the way.
     pub failures: Vec<StepFailure>,
 }
 
 /// Heals every group of the state folder and removes stage files that dead processes left beside `targets` and beside files
-/// of `patterns`. Waits for transactions of other processes first: what they have in flight is not a leftover.
+/// of `patterns`. Waits for transactions of other processes first: their files are not leftovers.
 pub async fn recover_all<'a>(
     context: &Context,
     targets: impl IntoIterator<Item = &'a Path>,
@@ -84,8 +84,8 @@ pub async fn recover_all<'a>(
         backups.extend(stage::remove_leftovers_like(&pattern.folder, |name| pattern.could_be(name)));
     }
     for lost in backups {
-        // With a journal, whatever had to be undone is undone by now. Without one, a backup is all that tells of a
-        // transaction that was cut off: it goes back, and the file has to be proven again.
+        // With a journal, everything is undone by now. Without a journal, a backup is the only trace of a transaction that
+        // was cut off: it goes back, and the file has to be proven again.
         let done = if context.settings.state_folder.is_some() {
             remove(&lost.backup)
         } else {

@@ -1,4 +1,5 @@
-//! Staging one file, and the small file work around a transaction: backups, kept copies, scratch space.
+//! Staging of one file, and the small file work around a transaction: backups, kept copies, scratch space. Never decides
+//! what to install.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -20,31 +21,31 @@ use super::{Context, failure};
 #[derive(Debug)]
 pub struct StagedFile {
     pub(super) resource: Arc<Resource>,
-    /// Where it is written to, links resolved.
+    /// Path that is written to, links resolved.
     pub(super) target: PathBuf,
-    /// The staged file, until it is installed.
+    /// Path of the staged file, until it is installed.
     pub(super) staged: Option<PathBuf>,
     pub(super) action: FileAction,
-    /// Of the new content; empty where there is no journal to write it to.
+    /// SHA-256 of the new content; empty if there is no journal.
     pub(super) hash: String,
-    /// There was a file before.
+    /// Whether there was a file before.
     pub(super) existed: bool,
 }
 
 impl StagedFile {
-    /// Whether what is on disk changes with it.
+    /// Returns whether the file on disk changes.
     pub(super) fn differs(&self) -> bool {
         self.staged.is_some() || self.action == FileAction::Remove
     }
 
-    /// The destination as the resource names it.
+    /// Returns the destination as the resource names it.
     pub(super) fn dest(&self) -> &PathBuf {
         &self.resource.dest
     }
 }
 
-/// Compares one destination with its new content and stages it where it differs. Without a journal, what is on disk is
-/// what is live: nothing would have to be reloaded.
+/// Compares one destination with its new content and stages it if it differs. Without a journal, the file on disk counts as
+/// live: nothing would have to be reloaded.
 pub(super) fn stage(
     context: &Context,
     rendered: &Rendered,
@@ -70,7 +71,7 @@ pub(super) fn stage(
     Ok(StagedFile { resource, target, staged, action, hash, existed: on_disk.is_some() })
 }
 
-/// Numeric owner and group of a resource.
+/// Returns the numeric owner and group of a resource.
 pub(super) fn owners(resource: &Resource) -> Result<(Option<u32>, Option<u32>), StepFailure> {
     let resolve = |identity: &Option<Identity>, by_name: fn(&str) -> Result<u32, String>| match identity {
         None => Ok(None),
@@ -95,7 +96,7 @@ fn write(
         Err(error) => error,
     };
     let read_only = matches!(problem.source.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied);
-    // A single mounted file can be written even where its folder cannot.
+    // A single mounted file can be writable even if its folder is not.
     if read_only && fs::is_mount_point(target) {
         let scratch = scratch(context).map_err(|error| failure::of_file(Stage::Stage, &error))?;
         return stage::write(&scratch, target, bytes, attributes, durable)
@@ -112,7 +113,7 @@ fn write(
     Err(failure)
 }
 
-/// A backup beside the target, or in scratch space where that folder cannot be written.
+/// Makes a backup beside the target, or in scratch space if that folder is not writable.
 pub(super) fn back_up(context: &Context, target: &Path) -> Result<PathBuf, FileError> {
     match stage::back_up(target, folder_of(target)) {
         Err(error) if matches!(error.source.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied) => {
@@ -122,7 +123,7 @@ pub(super) fn back_up(context: &Context, target: &Path) -> Result<PathBuf, FileE
     }
 }
 
-/// A folder of our own that exists.
+/// Returns a folder of our own, which is created if needed.
 pub(super) fn scratch(context: &Context) -> Result<PathBuf, FileError> {
     let folder = install::scratch_folder(context.settings.state_folder.as_deref());
     install::make_folders(&folder)?;
@@ -141,10 +142,10 @@ fn kept_name(target: &Path) -> PathBuf {
     folder_of(target).join(format!(".{name}.staged"))
 }
 
-/// Removes a staged file that was not installed, or keeps it where the user asked for that.
+/// Removes a staged file that was not installed, or keeps it if the user asked for that.
 pub(super) fn discard(context: &Context, staged: &Path) {
     if !context.settings.keep_stage_file {
-        // Nothing depends on it, and the next start looks for leftovers.
+        // Nothing depends on it, and the next start removes leftovers.
         if install::remove(staged).is_err() {
             context.cleanup_errors.fetch_add(1, Ordering::Relaxed);
         }
@@ -178,7 +179,7 @@ mod tests {
         std::fs::write(&file, "x").unwrap();
         discard(&context, &file);
         assert_eq!((file.exists(), context.cleanup_errors()), (false, 0));
-        // A folder is no file that could be removed.
+        // A folder cannot be removed as a file.
         discard(&context, folder.path());
         assert_eq!(context.cleanup_errors(), 1);
     }

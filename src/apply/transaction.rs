@@ -1,5 +1,5 @@
-//! Acts out the machine for one group: stages, checks, records, installs, reloads, undoes. Decides nothing itself.
-//! Dropping a transaction half-way leaves what a kill would leave; `recovery` heals it.
+//! Carries out the steps of the machine for one group: stages, checks, records, installs, reloads, undoes. Never decides
+//! anything itself. A transaction that is dropped half-way leaves the same state as a kill; `recovery` heals it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -27,26 +27,26 @@ mod check;
 mod live;
 mod reload;
 
-/// What to do: these bytes for members of this group. Members that are not named are left alone.
+/// The work: new content for members of this group. Other members stay as they are.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The group.
+    /// Group.
     pub group: Arc<Group>,
     /// New content, by member.
     pub rendered: Vec<Rendered>,
-    /// Members that have a file for each of many names: of these files, what is not wanted goes.
+    /// Files of members with `for_each`: those that are no longer wanted are removed.
     pub fleets: Vec<InstanceFiles>,
     /// Members that could not be rendered: they drop out, and the report names them.
     pub dropped: Vec<(InstanceId, StepFailure)>,
-    /// The store revision the content was rendered at.
+    /// Store revision at which the content was rendered.
     pub revision: Revision,
 }
 
-/// A transaction that has begun, or a report where nothing was left to do.
+/// A transaction that has begun, or a report if nothing was left to do.
 pub enum Begun {
     /// It is over already.
     Ended(Box<Report>),
-    /// Perform the step, and each that follows, then end.
+    /// Perform this step and each that follows, then end.
     Running(Box<Transaction>, Step),
 }
 
@@ -56,20 +56,20 @@ pub struct Transaction {
     journal: Journal,
     files: Vec<StagedFile>,
     in_flight: InFlight,
-    /// The previous configuration has been reloaded.
+    /// Whether the previous configuration has been reloaded.
     reloaded_old: bool,
     report: Report,
     started: Instant,
-    /// The nginx that the group drives.
+    /// nginx that the group drives.
     nginx: Option<Nginx>,
-    /// What was seen of it before the reload that is to be verified.
+    /// State of nginx before the reload that has to be verified.
     watched: Option<ReloadWatch>,
-    /// What the check took, all in all.
+    /// Total duration of the check.
     check_time: Duration,
     _held: TransactionLocks,
 }
 
-/// Runs a whole transaction. Where a check can only judge the live tree and refuses a group, further transactions find out
+/// Runs a whole transaction. If a check can only judge the live tree and refuses a group, further transactions find out
 /// which of its files it refuses, and the others go live.
 pub async fn run(context: &Context, request: Request) -> Report {
     if needs_first_aid(context, &request).await {
@@ -85,8 +85,8 @@ pub async fn run(context: &Context, request: Request) -> Report {
     }
 }
 
-/// Whether an outage goes on that a killed process left: its files have been put back, and no worker of nginx has read them.
-/// They are reloaded before anything else is tried.
+/// Returns whether an outage continues that a killed process left: its files have been put back, and no worker of nginx has
+/// read them. They are reloaded before anything else is tried.
 async fn needs_first_aid(context: &Context, request: &Request) -> bool {
     let Request { group, rendered, .. } = request;
     if rendered.is_empty() || group.reload.is_none() || !group.drives_nginx() {
@@ -109,7 +109,7 @@ async fn run_one(context: &Context, request: Request) -> Report {
     }
 }
 
-/// Takes the lock, heals what a killed process left, stages every file and decides what is to be done.
+/// Acquires the lock, heals what a killed process left, stages every file and decides what to do.
 pub async fn begin(context: &Context, request: Request) -> Begun {
     let started = clock::now();
     let Request { group, rendered, fleets, dropped, revision } = request;
@@ -166,7 +166,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
     Begun::Running(Box::new(transaction), machine::start(plan))
 }
 
-/// Takes the lock and heals what a killed process left.
+/// Acquires the lock and heals what a killed process left.
 async fn prepare(context: &Context, group: &Group) -> Result<(TransactionLocks, Journal), StepFailure> {
     let held = exclusion::enter(context, group.drives_nginx()).await?;
     let mut journal = journal::load(context, &group.id).map_err(|error| failure::of_file(Stage::Record, &error))?;
@@ -174,7 +174,7 @@ async fn prepare(context: &Context, group: &Group) -> Result<(TransactionLocks, 
     Ok((held, journal))
 }
 
-/// The resources as conf.d has them.
+/// Returns the names of the resources, each once.
 fn told_as(rendered: &[Rendered], fleets: &[InstanceFiles]) -> Vec<Arc<str>> {
     let mut names: Vec<Arc<str>> = Vec::new();
     let all = rendered.iter().map(|rendered| rendered.resource.name());
@@ -186,7 +186,7 @@ fn told_as(rendered: &[Rendered], fleets: &[InstanceFiles]) -> Vec<Arc<str>> {
     names
 }
 
-/// The files that get new content, and those that go.
+/// Returns the files that get new content, and those that are removed.
 fn named(files: &[StagedFile]) -> (Vec<PathBuf>, Vec<PathBuf>) {
     let changed = files.iter().filter(|file| file.action != FileAction::Keep);
     let (gone, new): (Vec<&StagedFile>, Vec<&StagedFile>) = changed.partition(|file| file.action == FileAction::Remove);
@@ -194,7 +194,7 @@ fn named(files: &[StagedFile]) -> (Vec<PathBuf>, Vec<PathBuf>) {
     (paths(new), paths(gone))
 }
 
-/// Takes down which of these files belong to a `for_each`. Answers whether that was news.
+/// Records in the journal which of these files belong to a `for_each`. Returns whether it has changed.
 fn note_made(journal: &mut Journal, files: &[StagedFile]) -> bool {
     let mut news = false;
     for file in files.iter().filter(|file| file.action != FileAction::Remove) {
@@ -217,7 +217,7 @@ fn kind_of_check(context: &Context, group: &Group, files: &[StagedFile]) -> Chec
 }
 
 impl Transaction {
-    /// Does one step and returns what follows.
+    /// Performs one step and returns what follows.
     pub async fn perform(&mut self, context: &Context, step: Step) -> Next {
         match step {
             Step::CheckStaged(asked) => asked.answer(self.check_staged(context).await),
@@ -240,7 +240,7 @@ impl Transaction {
         self.files.iter().filter(|file| file.action != FileAction::Keep)
     }
 
-    /// Makes the staged files durable, backs up what they replace and writes down what is about to happen.
+    /// Makes the staged files durable, backs up what they replace and writes the plan into the journal.
     fn record(&mut self, context: &Context) -> Result<(), FileError> {
         if !self.files.iter().any(StagedFile::differs) {
             return Ok(());
@@ -297,7 +297,7 @@ impl Transaction {
         journal::save(context, &self.group.id, &self.journal)
     }
 
-    /// Tidies up and finishes the report.
+    /// Cleans up and returns the finished report.
     pub fn end(mut self, context: &Context, outcome: Outcome) -> Report {
         let mut report = self.report;
         if let Outcome::RolledBack { reload_old, .. } = &outcome {

@@ -1,9 +1,9 @@
-//! Whether a reload of nginx took, as a state machine without effects: what is seen of the master, its children and its
-//! error log goes in, a verdict comes out. An exit code of 0 proves nothing and is not asked.
+//! Verifies a reload of nginx, as a state machine without effects: observations of the master, its children and its error
+//! log go in, a verdict comes out. Never relies on an exit code: 0 proves nothing.
 //!
-//! What nginx does on SIGHUP: it parses, opens and binds (five tries, 2.5 s, while an address is in use); refuses with one
-//! `[emerg]` and keeps the old workers, or forks the new ones, sleeps 100 ms, and tells the old ones to finish. It never looks
-//! whether the new ones live: with `worker_processes 0` or workers that die at once nothing serves any longer.
+//! On SIGHUP nginx parses, opens and binds (five tries, 2.5 s, while an address is in use). Then it refuses with one
+//! `[emerg]` and keeps the old workers, or it forks the new ones, sleeps 100 ms and asks the old ones to finish. It never
+//! checks whether the new ones live: with `worker_processes 0`, or workers that die at once, nothing serves any longer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -12,74 +12,74 @@ use crate::model::process::Process;
 use crate::nginx::error_log::{self, LogVerdict};
 use crate::nginx::process::{NginxChild, Role};
 
-/// New workers must be the same ones for this long before they count as healthy.
+/// Time for which new workers must be the same before they count as healthy.
 const SETTLE_TIME: Duration = Duration::from_millis(200);
-/// Least time for the master to take the new configuration: it tries for 2.5 s to bind an address that is in use.
+/// Least time for the master to accept the new configuration: it tries for 2.5 s to bind an address that is in use.
 const LEAST_ACCEPT_TIME: Duration = Duration::from_secs(5);
-/// After the first new worker, the others must live and the old ones must be leaving within this time.
+/// Time after the first new worker within which the others must live and the old ones must be leaving.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Of more processes than this no complaint is remembered: nginx forks no more.
+/// Most processes whose complaints are kept: nginx forks no more.
 const MOST_COMPLAINTS: usize = 1024;
 
-/// What was there before the reload.
+/// The state before the reload.
 #[derive(Clone, Debug)]
 pub struct BeforeReload {
-    /// The master that was to reload.
+    /// Master that was asked to reload.
     pub master: Process,
-    /// Its workers then, leaving ones among them.
+    /// Its workers at that time, including leaving ones.
     pub workers: BTreeSet<Process>,
-    /// When the reload was asked for.
+    /// Time of the reload request.
     pub at: Instant,
 }
 
-/// One look at nginx.
+/// One observation of nginx.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// The master that the pid file names now.
+    /// Master that the pid file names now.
     pub master: Option<Process>,
     /// Its children.
     pub children: Vec<NginxChild>,
-    /// What its error log has got since the last look.
+    /// New lines of its error log since the last look.
     pub log: Vec<String>,
-    /// The servers that do not answer with the new generation; not asked unless `Verification::asks` says so.
+    /// Servers that do not answer with the new generation; only filled if `Verification::asks` says so.
     pub other_generation: Vec<String>,
 }
 
-/// When what was proven, counted from the reload.
+/// The times of each proof, counted from the reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Times {
-    /// The first worker of the new configuration was seen.
+    /// First worker of the new configuration seen.
     pub accepted: Duration,
-    /// As many as configured lived, and the same ones a moment later.
+    /// As many workers as configured alive, and the same ones a moment later.
     pub healthy: Duration,
-    /// The last old worker was leaving or gone; `None` where one did not begin to leave in time.
+    /// Last old worker leaving or gone; `None` if one did not begin to leave in time.
     pub converged: Option<Duration>,
-    /// Every server that is asked for its generation answered with the new one; `None` where none is.
+    /// New generation from every server that reports one; `None` if no server does.
     pub generation: Option<Duration>,
 }
 
-/// What has been proven so far.
+/// The verdict so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// Look again in a moment.
     Waiting,
     /// nginx refused and serves the previous configuration: no signal is needed after the files are put back.
     Refused(String),
-    /// nginx took the new configuration, and does not serve.
+    /// nginx accepted the new configuration but does not serve.
     Broken(String),
-    /// It serves the new configuration, and only that.
+    /// nginx serves the new configuration and nothing else.
     Done {
-        /// When what was proven.
+        /// Times of each proof.
         times: Times,
         /// Old workers that still finish their connections.
         leaving: BTreeSet<Process>,
-        /// Workers that serve.
+        /// Number of workers that serve.
         serving: usize,
     },
 }
 
-/// What is known of the generation that nginx says it serves.
+/// The generation that nginx serves, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Generation {
     Other,
@@ -97,26 +97,27 @@ pub struct Verification {
     settled: Option<(BTreeSet<Process>, Instant)>,
     healthy: Option<Duration>,
     converged: Option<Duration>,
-    /// `None` where nobody is asked.
+    /// Generation that servers answer with; `None` if no server reports one.
     generation: Option<Generation>,
-    /// The last look found nobody to serve.
+    /// Whether the last look found no worker that serves.
     outage_suspected: bool,
-    /// The new workers that were seen.
+    /// New workers seen so far.
     new_workers: BTreeSet<i32>,
     log: LogFindings,
 }
 
-/// What the error log says that may explain a failure.
+/// The findings in the error log that may explain a failure.
 #[derive(Clone, Debug, Default)]
 struct LogFindings {
     bind_problem: Option<String>,
-    /// What processes have complained of, by pid.
+    /// Complaints of processes, by pid.
     complaints: BTreeMap<i32, String>,
 }
 
 impl Verification {
-    /// Starts after the reload was asked for. `expected` workers are to live; `check_time` is what `nginx -t` took, which
-    /// tells how long this configuration takes to read; waiting begins `now`, when the reload command has ended.
+    /// Starts after the reload was requested. `expected` is the number of workers that have to live; `check_time` is the
+    /// duration of `nginx -t`, which shows how long this configuration takes to read; the wait begins `now`, when the reload
+    /// command has ended.
     pub fn start(before: BeforeReload, expected: usize, check_time: Duration, now: Instant) -> Verification {
         let accept_time = LEAST_ACCEPT_TIME.max(Duration::from_secs(3) + check_time * 10);
         Verification {
@@ -135,17 +136,18 @@ impl Verification {
         }
     }
 
-    /// Also wants servers to answer with the new generation.
+    /// Requires servers to answer with the new generation, too.
     pub fn with_generation(self) -> Verification {
         Verification { generation: Some(Generation::Other), ..self }
     }
 
-    /// Whether the next look is to ask for the generation: new workers live, and it is not known to be the new one yet.
+    /// Returns whether the next look has to ask for the generation: new workers live, and the new generation is not
+    /// confirmed yet.
     pub fn asks(&self) -> bool {
         self.accepted.is_some() && self.generation == Some(Generation::Other)
     }
 
-    /// Takes one look.
+    /// Evaluates one look.
     pub fn look(&mut self, seen: &Seen, now: Instant) -> Progress {
         let asked = self.asks();
         let since = now.duration_since(self.before.at);
@@ -154,7 +156,7 @@ impl Verification {
             return if waited > self.accept_time { self.broken("nginx no longer runs") } else { Progress::Waiting };
         };
         if master != self.before.master {
-            // The reload command restarted nginx: everything of this master's is new.
+            // The reload command restarted nginx: everything of this master is new.
             self.before = BeforeReload { master, workers: BTreeSet::new(), at: self.before.at };
         }
         self.note_new_workers(&seen.children);
@@ -240,7 +242,8 @@ impl Verification {
         None
     }
 
-    /// What is broken, and what a new worker said of it: the master only sees that it ended. Others write to the same log.
+    /// Returns the failure, with the complaint of a new worker: the master only sees that it ended. Other programs write to
+    /// the same log.
     fn broken(&self, what: &str) -> Progress {
         let complaint = match error_log::ended_worker(what) {
             Some(worker) => self.log.complaints.get(&worker),
@@ -252,8 +255,8 @@ impl Verification {
         })
     }
 
-    /// Nobody serves although somebody did: known at once, as soon as two looks agree. A worker that dies is replaced at
-    /// once, but there may be a moment in between.
+    /// Returns the problem if no worker serves although one did before: reported as soon as two looks agree. A worker that
+    /// dies is replaced at once, but there may be a moment in between.
     fn outage(&mut self, alive: usize) -> Option<String> {
         let nobody = alive == 0 && (self.accepted.is_some() || !self.before.workers.is_empty());
         let confirmed = nobody && self.outage_suspected;

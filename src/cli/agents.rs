@@ -1,4 +1,4 @@
-//! `agents`: what the fleet's receipts say.
+//! `agents`: prints the receipts of all agents. Never changes one.
 
 use crate::agent::catalog::StoreUse;
 use crate::agent::stores::Stores;

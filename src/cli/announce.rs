@@ -1,4 +1,4 @@
-//! `announce`: hands the announcer what it needs to know of this machine.
+//! `announce`: starts the announcer with the facts of this machine. Never connects to etcd itself.
 
 use crate::announce::layout::Announcer;
 use crate::announce::run::{self, AnnounceEnd, AnnouncePlan};
@@ -8,7 +8,7 @@ use crate::world::host;
 use super::args::announce::Announce;
 use super::exit::{Ending, Exit};
 
-/// Announces until the end.
+/// Announces until the announcer ends.
 pub(super) async fn announce(settings: Settings, announce: Announce) -> Ending {
     let host_name = host::hostname().unwrap_or_else(|problem| {
         tracing::warn!("announcing this machine as localhost: {problem}");

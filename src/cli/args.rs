@@ -1,5 +1,5 @@
-//! Arguments to an invocation: what to do, with which settings. Takes both confds' command lines.
-//! Never reads a file or the environment itself, and never prints: both are handed in, and what to print is handed out.
+//! Parses arguments into an invocation: a command and its settings. Accepts both confds' command lines.
+//! Never reads a file or the environment and never prints: callers pass both in, and print the returned text.
 
 use std::ffi::OsString;
 use std::io;
@@ -30,7 +30,7 @@ pub use definition::definition;
 pub struct Invocation {
     /// The command.
     pub command: Command,
-    /// With which settings.
+    /// Settings for it.
     pub settings: Settings,
     /// Problems in the settings file; only `Check` runs in spite of them, to report them with the others.
     pub problems: Problems,
@@ -39,9 +39,9 @@ pub struct Invocation {
 /// A command.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// Keep files true, as the mode says.
+    /// Keep files up to date, as the mode says.
     Run,
-    /// Keep files true, and run this program with its arguments beside that for as long as both live.
+    /// Keep files up to date, and run this program with its arguments beside that, as long as both live.
     Supervise {
         /// The program and its arguments.
         command: Vec<String>,
@@ -54,41 +54,41 @@ pub enum Command {
     Preflight,
     /// Print what a resource renders to.
     Render {
-        /// Its file below conf.d.
+        /// File of the resource below conf.d.
         resource: String,
     },
     /// Show what would change.
     Diff,
-    /// Print how far the agents of the fleet have come.
+    /// Print the progress of the fleet's agents.
     Agents {
-        /// As JSON instead of a table.
+        /// Whether to print JSON instead of a table.
         json: bool,
     },
     /// Print a Go template as a Tera template.
     Convert {
-        /// The file.
+        /// File of the template.
         template: PathBuf,
     },
     /// Print the keys that resources see.
     Keys {
-        /// Only this one's: its file below conf.d.
+        /// File of the only resource to print, below conf.d; `None` is all.
         resource: Option<String>,
     },
 }
 
-/// There is nothing to run: help was asked for, or something is wrong.
+/// An early end: help was asked for, or something is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EarlyExit {
-    /// How to exit.
+    /// Exit code.
     pub exit: Exit,
     /// Text to print: to standard output if the exit is `Done`, else to standard error.
     pub text: String,
 }
 
-/// Reads a file; the error kind `NotFound` says that there is none.
+/// A reader of files; the error kind `NotFound` means that the file does not exist.
 pub type ReadFile<'a> = &'a mut dyn FnMut(&Path) -> io::Result<Vec<u8>>;
 
-/// Understands the arguments, the program's name first.
+/// Parses the arguments, the program's name first.
 ///
 /// # Errors
 /// Help, version, completions or man page were asked for (`Exit::Done`), the arguments or the environment are wrong
@@ -119,7 +119,7 @@ pub fn parse(
     if let (Command::Supervise { .. }, Some(why)) = (&command, cannot_supervise(&settings)) {
         return Err(usage(Problem::new("there is a command behind `--`, but nothing runs beside it").hint(why)));
     }
-    // What is in no file was said by flag or environment.
+    // A problem without a place comes from a flag or a variable.
     if problems.iter().any(|problem| problem.place.is_none()) {
         return Err(usage(problems));
     }
@@ -151,7 +151,7 @@ fn clap_exit(error: clap::Error) -> EarlyExit {
     EarlyExit { exit, text: error.render().to_string() }
 }
 
-/// The text of the subcommands that print something about the program itself.
+/// Returns the text of the subcommands that print something about the program itself.
 fn printed(matches: &ArgMatches, command: &clap::Command) -> Result<Option<String>, EarlyExit> {
     let mut text = Vec::new();
     match matches.subcommand() {
@@ -189,7 +189,7 @@ fn what_to_do(matches: &ArgMatches) -> Command {
     }
 }
 
-/// Why a command cannot be supervised with these settings, as a hint.
+/// Returns the reason why a command cannot be supervised with these settings, as a hint.
 fn cannot_supervise(settings: &Settings) -> Option<&'static str> {
     match settings.mode {
         _ if settings.preview.noop => Some("--noop changes nothing: leave it out"),
@@ -198,7 +198,7 @@ fn cannot_supervise(settings: &Settings) -> Option<&'static str> {
     }
 }
 
-/// The flags that were given, at whichever side of the subcommand.
+/// Returns the given flags, on either side of the subcommand.
 fn given_flags(matches: &ArgMatches) -> Flags {
     let announces = matches.subcommand_name() == Some("announce");
     let matches = matches.subcommand().map_or(matches, |(_, matches)| matches);
@@ -212,7 +212,7 @@ fn given_flags(matches: &ArgMatches) -> Flags {
         .collect()
 }
 
-/// The backend by its word, which is a flag by another name.
+/// Sets the backend from its word, which stands for a flag.
 fn choose_backend(flags: &mut Flags, word: String) -> Result<(), Problem> {
     match flags.insert(table::BACKEND.name, vec![word.clone()]).and_then(|mut values| values.pop()) {
         Some(other) if other != word => {

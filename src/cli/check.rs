@@ -1,4 +1,4 @@
-//! `check`: settings, conf.d and templates, offline, every problem at once.
+//! `check`: finds the problems of settings, conf.d and templates, all at once. Never connects to the store.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use crate::world::terminal;
 use super::exit::Exit;
 use super::{counted, run};
 
-/// An owner or group that this machine does not know.
+/// Returns the problem of an owner or group that this machine does not know.
 fn unknown_account(account: &Account) -> Option<Problem> {
     let found = match account.kind {
         AccountKind::User => owner::user_id(&account.name),
@@ -29,7 +29,7 @@ fn unknown_account(account: &Account) -> Option<Problem> {
     Some(Problem::new(problem).at(account.place.clone()).hint("on another machine it may exist"))
 }
 
-/// A Go template that puts what the store says into an nginx file as it is.
+/// Returns the problem of a Go template that writes values of the store into an nginx file without escaping.
 fn unescaped(member: &Member) -> Option<Problem> {
     let resource = &member.resource;
     let is_nginx = resource.output_format == Some(OutputFormat::Nginx)
@@ -44,7 +44,7 @@ fn unescaped(member: &Member) -> Option<Problem> {
     Some(Problem::new(message).at(Place::file(&resource.file)).hint(hint))
 }
 
-/// Keys that look like patterns, which they are not.
+/// Returns problems for keys that look like patterns: keys have no patterns.
 fn patterns(member: &Member) -> impl Iterator<Item = Problem> {
     let resource = &member.resource;
     resource.keys.iter().filter(|key| key.contains(['*', '?'])).map(|key| {
@@ -56,7 +56,7 @@ fn patterns(member: &Member) -> impl Iterator<Item = Problem> {
     })
 }
 
-/// A destination whose folder is not there.
+/// Returns the problem of a destination whose folder does not exist.
 fn missing_folder(resource: &Resource) -> Option<Problem> {
     let folder = resource.dest.parent()?;
     // The folder of a `for_each` may be part of its pattern.
@@ -91,7 +91,7 @@ fn differences(settings: &Settings, confdirs: &Confdirs, catalog: &Catalog) -> V
     found
 }
 
-/// The file of a template: that of the first confdir that has one of this name.
+/// Returns the file of a template, from the first confdir that has it.
 fn template_file(confdirs: &Confdirs, name: &str) -> PathBuf {
     let mut files = confdirs.folders.iter().map(|folder| folder.join("templates").join(name));
     files.find(|file| fs::read_bytes(file).is_ok()).unwrap_or_else(|| PathBuf::from(name))
@@ -105,7 +105,7 @@ fn read_mock_data(path: &Path) -> Result<MockData, Problem> {
         .map_err(|error| Problem::new("the mock data is no JSON object").at(Place::at(path, Position::from(&error))))
 }
 
-/// Renders all templates with this data and no store, and returns what fails.
+/// Renders all templates with this data and no store, and returns the failures.
 fn mock_problems(catalog: &Arc<Catalog>, data: MockData) -> Vec<Problem> {
     let reports = once::mock(catalog, data);
     let problem = |(id, failure): (InstanceId, StepFailure)| {
@@ -115,7 +115,7 @@ fn mock_problems(catalog: &Arc<Catalog>, data: MockData) -> Vec<Problem> {
     reports.into_iter().flat_map(|report| report.dropped).filter_map(problem).collect()
 }
 
-/// Prints every problem to standard error, or how much is right to standard output.
+/// Prints every problem to standard error, or a summary to standard output.
 pub(super) fn check(settings: &Settings, mut problems: Problems) -> Exit {
     let confdirs = run::confdirs(settings);
     let catalog = Arc::new(catalog::load(&confdirs, &run::facts(settings), None));

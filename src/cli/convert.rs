@@ -1,4 +1,4 @@
-//! `convert`: a Go template as a Tera template, or why not.
+//! `convert`: prints a Go template as a Tera template, or the reasons why it cannot. Never writes a file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::world::{fs, terminal};
 use super::exit::Exit;
 use super::run;
 
-/// Prints the template in Tera, or every place that has no certain counterpart.
+/// Prints the template in Tera, or every place without a safe equivalent.
 pub(super) fn convert(settings: &Settings, path: &Path) -> Exit {
     let name = path.display().to_string();
     let source = match fs::read_bytes(path).map(String::from_utf8) {

@@ -1,7 +1,7 @@
-//! The exit codes. They are the program's own: what a check or reload command exits with never comes through. Only a
-//! supervised command, the one behind `--`, has the last word.
+//! The exit codes. They are the program's own: the status of a check or reload command is never passed on. Only a supervised
+//! command, the one behind `--`, decides the exit code itself.
 
-/// Why the program ends, in order of seriousness: where several resources failed, the greatest counts.
+/// The reason for the program's end, in order of seriousness: if several resources failed, the greatest counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
     /// 0: done, or nothing to do; help and version too.
@@ -24,14 +24,14 @@ pub enum Exit {
     Reload,
     /// 9: another upstreamd holds the state folder.
     Lock,
-    /// 10: something failed and could not be put back.
+    /// 10: something failed and could not be rolled back.
     Stuck,
     /// 11: another announcer holds the key.
     Held,
 }
 
 impl Exit {
-    /// All of them in order.
+    /// All codes, in order.
     pub const ALL: [Exit; 12] = [
         Exit::Done,
         Exit::Differences,
@@ -47,7 +47,7 @@ impl Exit {
         Exit::Held,
     ];
 
-    /// The code for the operating system.
+    /// Returns the code for the operating system.
     pub fn code(self) -> u8 {
         match self {
             Exit::Done => 0,
@@ -84,12 +84,12 @@ impl Exit {
     }
 }
 
-/// How the program ends.
+/// The end of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// With a code of its own.
+    /// With one of its own codes.
     Own(Exit),
-    /// With that of the supervised command.
+    /// With the exit status of the supervised command.
     Command(u8),
 }
 

@@ -1,4 +1,4 @@
-//! Where log lines go: standard error, as text or JSON. Never a key's value: modules do not hand one over.
+//! Writes log lines to standard error, as text or JSON. Never logs a key's value: modules do not pass one in.
 
 use tracing::Level;
 use tracing_subscriber::fmt;
@@ -6,7 +6,7 @@ use tracing_subscriber::fmt;
 use crate::config::settings::{LogFormat, LogLevel, Settings};
 use crate::world::terminal;
 
-/// Starts logging. `quiet` leaves out what is not at least a warning, for commands whose output is read by people.
+/// Starts logging. `quiet` leaves out everything below a warning, for commands whose output people read.
 pub(super) fn start(settings: &Settings, quiet: bool) {
     let level = match settings.log.level {
         LogLevel::Info if quiet => Level::WARN,
@@ -16,10 +16,10 @@ pub(super) fn start(settings: &Settings, quiet: bool) {
         LogLevel::Debug => Level::DEBUG,
         LogLevel::Trace => Level::TRACE,
     };
-    // Other crates speak of their own affairs below this.
+    // Below this level, other crates log their own details.
     let filter = tracing_subscriber::filter::Targets::new()
         .with_default(Level::WARN)
-        // It warns of each watched folder that has gone, which is how a ConfigMap is replaced.
+        // It warns of each watched folder that disappears, which is how a ConfigMap is replaced.
         .with_target("notify", Level::ERROR)
         .with_target("upstreamd", level);
     let lines = fmt::layer().with_writer(terminal::log_stream).with_target(false).with_ansi(false);

@@ -1,4 +1,4 @@
-//! The command line: what was asked for, and the exit code that comes back. Used by `main.rs` alone.
+//! The command line: runs a command and returns its exit code. Used by `main.rs` alone.
 
 mod agents;
 mod announce;
@@ -21,9 +21,9 @@ use crate::world::{fs, host, init, namespace, terminal};
 use args::{Command, EarlyExit, Invocation};
 use exit::{Ending, Exit};
 
-/// The whole program.
+/// Runs the whole program.
 pub fn main() -> ExitCode {
-    // The helper that a check in a private namespace runs as: not a subcommand for people.
+    // The helper process of a check in a private namespace: not a subcommand for people.
     if host::arguments().nth(1).is_some_and(|first| first == namespace::HELPER_ARGUMENT) {
         return namespace::become_command();
     }
@@ -80,12 +80,12 @@ pub fn main() -> ExitCode {
     ending.into()
 }
 
-/// Stack of the threads that render: as large as that of the main thread, since templates nest.
+/// Stack size of the rendering threads, in bytes: as large as the main thread's, because templates nest.
 const RENDER_STACK_BYTES: usize = 8 << 20;
 
-/// Parses on a thread of its own: the table of all flags takes more than half a MiB for a moment, which a daemon would keep
-/// for life. That thread's allocator gives it all back once nothing of it is in use, so what was parsed is copied, and
-/// dropped where it was made.
+/// Parses on its own thread: the table of all flags needs more than half a MiB for a moment, which a daemon would keep for
+/// life. That thread's allocator returns it all once nothing of it is in use, so the result is copied, and the original is
+/// dropped on that thread.
 fn parse_arguments() -> Result<Invocation, EarlyExit> {
     let parse = || {
         let environment = |name: &str| host::env(name);
@@ -110,7 +110,7 @@ fn parse_arguments() -> Result<Invocation, EarlyExit> {
     })
 }
 
-/// A number of things, as people write it.
+/// Returns a number of things, as people write it.
 fn counted(number: usize, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }

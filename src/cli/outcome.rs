@@ -6,7 +6,7 @@ use crate::model::report::{Outcome, Report, Stage, StepFailure};
 
 use super::exit::{Ending, Exit};
 
-/// Returns the exit code of a round: the most serious of all that went wrong.
+/// Returns the exit code of a round: the most serious of all failures.
 pub(super) fn of_round(round: &Round) -> Exit {
     let problems = if round.problems.is_empty() { Exit::Done } else { Exit::Configuration };
     let store = if round.store_problems.is_empty() { Exit::Done } else { Exit::Store };
@@ -27,7 +27,7 @@ pub(super) fn of_following(stopped: &Stopped) -> Ending {
 fn of_report(report: &Report) -> Exit {
     let outcome = match &report.outcome {
         Outcome::Unchanged | Outcome::Applied => Exit::Done,
-        // nginx reads the files when it starts: nothing is left for anybody to do.
+        // nginx reads the files when it starts, so nothing is left to do.
         Outcome::ReloadOwed { nothing_runs: true, .. } => Exit::Done,
         Outcome::ReloadOwed { cause, .. } | Outcome::Rejected(cause) | Outcome::RolledBack { cause, .. } => {
             of_failure(cause)

@@ -1,4 +1,4 @@
-//! `--preflight`: whether the store answers, everything loads, and every resource has keys. Changes nothing.
+//! `--preflight`: checks that the store answers, everything loads, and every resource has keys. Never changes anything.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(super) async fn preflight(settings: Settings) -> Exit {
         counted(catalog.problems.len(), "problem")
     ));
     let mut exit = if catalog.problems.is_empty() { Exit::Done } else { Exit::Configuration };
-    // That of the settings, and those of `[backend]` tables.
+    // The store of the settings, and those of `[backend]` tables.
     for store in &catalog.stores {
         let is_standard = store.settings.is_none();
         let unused = is_standard && store.ranges.is_empty() && catalog.stores.len() > 1;
@@ -58,7 +58,7 @@ pub(super) async fn preflight(settings: Settings) -> Exit {
     exit
 }
 
-/// How many keys a resource has.
+/// Returns the number of keys of a resource, as text.
 fn keys_of(resource: &Resource, tree: &Tree) -> String {
     match view(resource, tree).iter().count() {
         _ if resource.ranges.is_empty() => format!("{}: asks for no keys", resource.id),

@@ -1,4 +1,4 @@
-//! The modes: one round, watch, interval; with `-noop` they show and change nothing.
+//! Runs the modes: one round, watch, interval. With `-noop` it shows changes and never makes them.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::world::{clock, host, http, terminal};
 use super::exit::{Ending, Exit};
 use super::{outcome, state};
 
-/// Does what the mode says, with a command to supervise if there is one.
+/// Runs the mode, with a command to supervise if there is one.
 pub(super) async fn run(settings: Settings, command: Option<Vec<String>>) -> Ending {
     let complain = |problem: String, exit: Exit| {
         terminal::complain(&format!("{problem}\n"));
@@ -79,7 +79,7 @@ async fn round(settings: &Settings, outlook: Outlook, confdirs: &Confdirs) -> En
     outcome::of_round(&round).into()
 }
 
-/// Binds the listener of the status pages. A single round is over before anybody could ask.
+/// Binds the listener of the status pages. A single round has no listener: it ends before anybody could ask.
 async fn listener(settings: &Settings) -> Result<Option<TcpListener>, String> {
     let Some(address) = settings.agent.metrics_addr.as_deref().filter(|_| settings.mode != Mode::Onetime) else {
         return Ok(None);
@@ -106,7 +106,7 @@ fn mode_text(mode: Mode) -> String {
     }
 }
 
-/// Returns what a round over this store needs to know.
+/// Returns the plan of a round over this store.
 pub(super) fn once_plan(settings: &Settings, outlook: Outlook) -> OncePlan {
     OncePlan {
         outlook,
@@ -131,7 +131,7 @@ fn follow_plan(settings: &Settings, outlook: Outlook, confdirs: Confdirs, follow
     }
 }
 
-/// Returns what the passes of a run have in common: they apply, or show what they would do.
+/// Returns the common settings of a run's passes: they apply, or show what they would do.
 fn outlook(settings: &Settings, state_folder: Option<PathBuf>) -> Outlook {
     let style = settings.preview.diff.then(|| style(settings));
     let show = settings.preview.noop.then(|| Box::new(move |shown: &Shown| show_previewed(shown, style)) as Show);
@@ -164,7 +164,7 @@ pub(super) fn backend(store: &StoreSettings) -> &'static str {
     }
 }
 
-/// Returns as whom and where to publish the receipt. A single round, and a run that changes nothing, have none.
+/// Returns the plan of the receipt: agent id and store. A single round, and a run that changes nothing, have no receipt.
 fn receipt(settings: &Settings) -> Option<ReceiptPlan> {
     let wanted = settings.agent.receipts && settings.mode != Mode::Onetime && !settings.preview.noop;
     let StoreSettings::Etcd(store) = settings.store.clone() else { return None };
@@ -184,7 +184,7 @@ pub(super) fn facts(settings: &Settings) -> Arc<dyn Facts> {
     Arc::new(WorldFacts::new(binary.map_or_else(|| "nginx".into(), PathBuf::clone)))
 }
 
-/// Returns where conf.d and templates are: `/etc/confd` if no setting says so and only that exists.
+/// Returns the folders of conf.d and templates: `/etc/confd` if no setting names one and only that exists.
 pub(super) fn confdirs(settings: &Settings) -> Confdirs {
     let missing = settings.conf_d.confdirs.iter().all(|confdir| !folder::is_folder(confdir));
     let confd = Path::new(layers::CONFD_CONFDIR);
@@ -196,7 +196,7 @@ pub(super) fn confdirs(settings: &Settings) -> Confdirs {
     Confdirs { folders, defaults: settings.conf_d.defaults.clone(), only: settings.conf_d.only.clone() }
 }
 
-/// Returns how differences are shown.
+/// Returns the style of differences.
 pub(super) fn style(settings: &Settings) -> Style {
     let color = match settings.preview.color {
         Color::Always => true,
@@ -206,7 +206,7 @@ pub(super) fn style(settings: &Settings) -> Style {
     Style { context_lines: settings.preview.context_lines, color }
 }
 
-/// Logs that one file would change; shows how, if a style is given.
+/// Logs that one file would change; shows the difference, if a style is given.
 fn show_previewed(shown: &Shown, style: Option<Style>) {
     match shown {
         Shown::File(rendered) => drop(show_preview(rendered, style)),
@@ -223,7 +223,7 @@ pub(super) fn show_removal(dest: &Path, style: Style) {
     terminal::print(&diff::unified(dest, old.as_deref(), None, style));
 }
 
-/// Logs that one destination would change, and returns whether it would; shows how, if a style is given.
+/// Logs that one destination would change, and returns whether it would; shows the difference, if a style is given.
 pub(super) fn show_preview(rendered: &Rendered, style: Option<Style>) -> bool {
     let dest = &rendered.resource.dest;
     match preview::preview(rendered) {

@@ -1,5 +1,5 @@
-//! `render`, `diff`, `keys`: what would be written, what would change, what a resource sees. They read the store once and
-//! change nothing.
+//! `render`, `diff`, `keys`: print the rendered file, the changes of a pass, and the keys that a resource sees. They read
+//! the store once and never change anything.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -22,7 +22,7 @@ use crate::world::{clock, terminal};
 use super::exit::Exit;
 use super::{run, state};
 
-/// Prints what a resource renders to.
+/// Prints the rendered file of a resource.
 pub(super) async fn render(settings: Settings, name: &str) -> Exit {
     let catalog = Arc::new(load(&settings));
     let (name, item) = match name.strip_suffix(']').and_then(|name| name.split_once('[')) {
@@ -35,7 +35,7 @@ pub(super) async fn render(settings: Settings, name: &str) -> Exit {
     };
     let n_printed = Rc::new(Cell::new(0));
     let counter = Rc::clone(&n_printed);
-    // With several files, each is headed by its name.
+    // If there are several files, each has its name as heading.
     let is_headed = resource.for_each.is_some() && item.is_none();
     let show = move |shown: &Shown| {
         let Shown::File(rendered) = shown else { return };
@@ -79,7 +79,7 @@ pub(super) async fn diff(settings: Settings) -> Exit {
     complain(&round).max(differences).max(problems)
 }
 
-/// Returns a round that shows what it would do and logs nothing.
+/// Returns a plan for a round that shows what it would do and logs nothing.
 fn plan(settings: &Settings, last_step: LastStep, show: Show) -> OncePlan {
     let state_folder = state::folder(&settings.agent.state_dir).ok().flatten();
     let context = Arc::new(Context::new(apply::Settings { state_folder, ..apply::Settings::default() }));
@@ -92,7 +92,7 @@ fn plan(settings: &Settings, last_step: LastStep, show: Show) -> OncePlan {
     OncePlan { fail_fast: false, ..run::once_plan(settings, outlook) }
 }
 
-/// Prints what a round has found wrong, and returns the most serious exit code of it.
+/// Prints the problems of a round, and returns its most serious exit code.
 fn complain(round: &Round) -> Exit {
     for problem in &round.store_problems {
         terminal::complain(&format!("{problem}\n"));
@@ -133,7 +133,7 @@ pub(super) async fn keys(settings: Settings, name: Option<&str>) -> Exit {
     };
     let trees = read_stores(&settings, &catalog, &chosen).await;
     let mut exit = Exit::Done;
-    // That of the store of the settings, which comes first; the others' stand with their resources.
+    // The revision of the settings' store, which comes first; revisions of other stores are printed with their resources.
     let revision = trees.0.first().and_then(Option::as_ref).map(Tree::revision);
     let mut text = revision.map(|revision| format!("revision {revision}\n")).unwrap_or_default();
     for member in chosen {
@@ -189,10 +189,10 @@ impl Trees {
     /// Returns the content of a member's store.
     ///
     /// # Errors
-    /// It could not be read, which has been printed.
+    /// The store could not be read; that is already printed.
     pub(super) fn of(&self, catalog: &Catalog, member: &Member) -> Result<Tree, Exit> {
         let resource = &member.resource;
-        // Nothing is read for one that wants no key.
+        // A resource without keys needs no read.
         if resource.ranges.is_empty() {
             return Ok(Tree::default());
         }
@@ -204,11 +204,11 @@ impl Trees {
     }
 }
 
-/// Reads the keys of these members, from their own stores only. Prints which stores cannot be read.
+/// Reads the keys of these members, from their own stores only. Prints the stores that cannot be read.
 pub(super) async fn read_stores(settings: &Settings, catalog: &Catalog, members: &[&Member]) -> Trees {
     let wanted: Vec<StoreUse> = catalog.stores_of(members.iter().copied());
     let mut stores = Stores::new(settings.store.clone(), false);
-    // A store of which nothing is wanted is not asked.
+    // Stores that nobody needs are not read.
     stores.set(&wanted);
     let mut trees = vec![None; wanted.len()];
     for (position, snapshot) in stores.first_snapshots(settings.timeouts.store).await {

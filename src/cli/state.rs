@@ -1,4 +1,4 @@
-//! Chooses the state folder, and makes sure that one daemon uses it.
+//! Chooses the state folder, and makes sure that only one daemon uses it. Never reads the journal in it.
 
 use std::path::{Path, PathBuf};
 
@@ -41,11 +41,11 @@ fn user_folder() -> Option<PathBuf> {
     state_home.or_else(home).map(|path| path.join("upstreamd"))
 }
 
-/// Whether we can keep files there: taking a lock shows it.
+/// Checks that files can be kept there, by taking a lock.
 fn usable(folder: &Path) -> Result<(), String> {
     make_folders(folder).map_err(|error| format!("{error}: {}", error.source))?;
     let probe = folder.join("transaction.lock");
-    // A lock that another process holds shows it just as well.
+    // If another process holds the lock, the folder is usable too.
     Lock::try_take(&probe).map(|_| ()).map_err(|error| format!("failed to write `{}`: {error}", probe.display()))
 }
 
@@ -57,7 +57,7 @@ pub(super) fn become_daemon(folder: &Path) -> Result<Lock, String> {
     let path = folder.join("daemon.lock");
     match Lock::try_take(&path) {
         Ok(Some(mut lock)) => {
-            // Without the pid the lock holds just as well.
+            // The lock works without the pid, too.
             lock.sign().ok();
             Ok(lock)
         }

@@ -1,5 +1,5 @@
 //! `check_cmd` and `reload_cmd`: shell text in which `{{.src}}`, `{{src}}`, `{{.dest}}` and `{{dest}}` stand for paths.
-//! Any other name is an error. Braces that the shell is to see are written as in Go templates: `{{"{{"}}`.
+//! Any other name is an error. Braces meant for the shell are written as in Go templates: `{{"{{"}}`. Never runs a command.
 
 use crate::model::resource::CommandPart;
 
@@ -9,7 +9,7 @@ use crate::model::text::shown;
 
 const NAMES: [&str; 2] = ["src", "dest"];
 
-/// A command that cannot be read, and the stretch of its text that is to blame.
+/// A command that cannot be parsed, and the part of its text that is wrong.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct BadCommand<'t> {
     pub(crate) culprit: &'t str,
@@ -18,7 +18,7 @@ pub(crate) struct BadCommand<'t> {
     pub(crate) problem: Problem,
 }
 
-/// Cuts a command at its placeholders.
+/// Splits a command at its placeholders.
 pub(crate) fn parse(text: &str) -> Result<Vec<CommandPart>, BadCommand<'_>> {
     let mut parts = Vec::new();
     let mut literal = String::new();
@@ -54,19 +54,19 @@ pub(crate) fn parse(text: &str) -> Result<Vec<CommandPart>, BadCommand<'_>> {
 /// One `{{…}}`.
 struct CommandAction<'t> {
     content: Content<'t>,
-    /// Bytes from the opening braces to behind the closing ones.
+    /// Length in bytes, both pairs of braces included.
     len: usize,
 }
 
 enum Content<'t> {
     /// A name, without its leading dot.
     Name(&'t str),
-    /// Text to stand for itself.
+    /// Literal text.
     Quoted(&'t str),
 }
 
 impl<'t> CommandAction<'t> {
-    /// Reads the action that `text` begins with; `None` where it is not closed.
+    /// Reads the action at the start of `text`; `None` if it is not closed.
     fn read(text: &'t str) -> Option<CommandAction<'t>> {
         let inner = &text[2..];
         let unspaced = inner.trim_start();

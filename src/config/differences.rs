@@ -1,13 +1,13 @@
-//! What a confd resource means differently here: one line each, with its place and the reason. Pure: told, not judged; a
-//! difference is no mistake.
+//! Meanings of a confd resource that differ here: one line each, with its place and the reason. Pure: a difference is
+//! reported, never judged; it is no mistake.
 
 use crate::model::resource::{Engine, Resource};
 
 use super::resource::PrefixMode;
 use crate::model::problem::{Place, Position, Problem};
 
-/// The differences of one resource whose template is confd's. `text` is its file, `prefix` the global prefix and how it goes
-/// together with the resource's own.
+/// Returns the differences of one resource, if its template is confd's. `text` is its file; `prefix` is the global prefix
+/// and how it combines with the resource's own.
 pub fn of_resource(resource: &Resource, text: &str, prefix: (&str, PrefixMode)) -> Vec<Problem> {
     if resource.engine != Engine::Go {
         return Vec::new();
@@ -63,7 +63,7 @@ pub fn of_resource(resource: &Resource, text: &str, prefix: (&str, PrefixMode)) 
     found
 }
 
-/// The difference of resources that share their commands, in the order of their names.
+/// Returns the difference of resources that share their commands, in the order of their names.
 pub fn of_group(resources: &[&Resource]) -> Option<Problem> {
     let [first, others @ ..] = resources else { return None };
     let is_confds = resources.iter().all(|resource| resource.engine == Engine::Go);
@@ -78,16 +78,16 @@ pub fn of_group(resources: &[&Resource]) -> Option<Problem> {
     Some(Problem::new(message).at(Place::file(&first.file)))
 }
 
-/// A field of a resource's file, as it is written.
+/// A field of a resource's file, as written.
 #[derive(Clone, Copy)]
 struct WrittenField<'a> {
     position: Position,
-    /// What stands behind the `=`.
+    /// Text behind the `=`.
     value: &'a str,
 }
 
 impl<'a> WrittenField<'a> {
-    /// The first line that sets `name`. Names are compared as confd does, without case.
+    /// Returns the first line that sets `name`. As in confd, case does not matter.
     fn find(text: &'a str, name: &str) -> Option<WrittenField<'a>> {
         text.lines().enumerate().find_map(|(index, line)| {
             let (key, value) = line.split_once('=')?;
@@ -98,7 +98,7 @@ impl<'a> WrittenField<'a> {
     }
 }
 
-/// The text of a mode that confd reads as decimal, and what it makes of it.
+/// Returns the text of a mode that confd reads as decimal, and the mode that confd makes of it.
 fn decimal_mode(value: &str) -> Option<(&str, u32)> {
     let text = value.trim_matches(['"', '\'']);
     let is_decimal = !text.starts_with('0') && !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

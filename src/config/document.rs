@@ -1,4 +1,4 @@
-//! A TOML text with the place of everything in it: tables whose keys are found whatever their case, unknown keys told.
+//! A TOML text with the place of everything in it: tables whose keys are found in any case, and reports of unknown keys.
 //! Never knows which keys there should be.
 
 use std::borrow::Cow;
@@ -13,12 +13,12 @@ use crate::model::problem::{Place, Problem, before};
 use crate::model::suggest;
 use crate::model::text::shown;
 
-/// A parsed TOML text. A text with syntax errors still gives what could be read of it.
+/// A parsed TOML text. If its syntax is wrong, it holds what could be parsed.
 pub(crate) struct Document<'t> {
     file: &'t Path,
     text: &'t str,
     root: DeTable<'t>,
-    /// What is wrong with the syntax, in order, the first of each line.
+    /// Syntax errors in order, the first of each line.
     syntax_problems: Vec<Problem>,
 }
 
@@ -27,22 +27,22 @@ impl<'t> Document<'t> {
         let (root, errors) = DeTable::parse_recoverable(text);
         let mut syntax_problems: Vec<Problem> = errors.iter().map(|error| syntax_problem(file, text, error)).collect();
         syntax_problems.sort();
-        // What follows on the same line is mostly the same slip again.
+        // A second error on the same line is mostly the same mistake.
         syntax_problems.dedup_by_key(|problem| line_of(problem));
         Document { file, text, root: root.into_inner(), syntax_problems }
     }
 
-    /// Whether the syntax is right, so that what is absent really is.
+    /// Returns whether the syntax is right, so that a missing field is really missing.
     pub(crate) fn is_whole(&self) -> bool {
         self.syntax_problems.is_empty()
     }
 
-    /// Whether the syntax error is in a table's header, so that the fields below are in the wrong table.
+    /// Returns whether the syntax error is in a table's header, so that the fields below are in the wrong table.
     pub(crate) fn has_broken_header(&self) -> bool {
         self.broken_lines().any(|line| line.starts_with('['))
     }
 
-    /// Whether the syntax is wrong on the line of this field, so that it may be there although it was not found.
+    /// Returns whether the syntax is wrong on the line of this field, so that it may exist although it was not found.
     pub(crate) fn breaks_field(&self, name: &str) -> bool {
         let is_its_own = |line: &str| {
             let written = line.split('=').next().unwrap_or_default();
@@ -52,19 +52,19 @@ impl<'t> Document<'t> {
         self.broken_lines().any(is_its_own)
     }
 
-    /// Whether the syntax is wrong on the line of this place.
+    /// Returns whether the syntax is wrong on the line of this place.
     pub(crate) fn breaks_at(&self, place: &Place) -> bool {
         let line = place.position.map(|position| position.line);
         self.syntax_problems.iter().any(|problem| line_of(problem) == line)
     }
 
-    /// The lines with wrong syntax, without their indentation.
+    /// Returns the lines with wrong syntax, without their indentation.
     fn broken_lines(&self) -> impl Iterator<Item = &str> {
         let lines = self.syntax_problems.iter().filter_map(line_of);
         lines.filter_map(|line| self.text.lines().nth(line - 1)).map(str::trim_start)
     }
 
-    /// All problems in order: those of the syntax, and of `others` those on lines whose syntax is right.
+    /// Returns all problems in order: those of the syntax, and those of `others` on lines whose syntax is right.
     pub(crate) fn with_syntax_problems(&self, others: Vec<Problem>) -> Vec<Problem> {
         let broken: BTreeSet<Option<usize>> = self.syntax_problems.iter().map(line_of).collect();
         let mut problems = self.syntax_problems.clone();
@@ -73,7 +73,7 @@ impl<'t> Document<'t> {
         problems
     }
 
-    /// The fields of the whole document.
+    /// Returns the fields of the whole document.
     pub(crate) fn fields(&self) -> Fields<'_> {
         Fields::new(self, &self.root)
     }
@@ -91,7 +91,7 @@ fn syntax_problem(file: &Path, text: &str, error: &toml::de::Error) -> Problem {
     let offset = error.span().map_or(0, |span| span.start);
     let problem = Problem::new(error.message()).at(Place::in_text(file, text, offset));
     let line = before(text, offset).rsplit('\n').next().unwrap_or_default();
-    // TOML has no numbers with a leading zero, and that is how everybody writes a mode.
+    // TOML has no numbers with a leading zero, but everybody writes a mode like that.
     match line.split_once('=') {
         Some((key, _)) if key.trim().eq_ignore_ascii_case("mode") => {
             problem.hint("write the mode as a string: \"0644\"")
@@ -111,9 +111,9 @@ pub(crate) struct Fields<'d> {
 /// A key and its value.
 pub(crate) struct Field<'d> {
     document: &'d Document<'d>,
-    /// In lower case, with `_` for `-`.
+    /// Name in lower case, with `_` for `-`.
     name: String,
-    /// As written.
+    /// Name as written.
     pub(crate) written: &'d str,
     key_offset: usize,
     value: &'d DeValue<'d>,
@@ -136,12 +136,12 @@ impl<'d> Fields<'d> {
         fields
     }
 
-    /// The value of `name` (lower case, `_`), or `None` where it is absent or `parse` refuses it, which is then a problem.
+    /// Returns the value of `name` (lower case, `_`). `None` if it is absent or refused by `parse`, which adds a problem.
     pub(crate) fn take<T>(&mut self, name: &str, parse: impl FnOnce(&Field<'d>) -> Result<T, Problem>) -> Option<T> {
         self.take_one_of([name], parse)
     }
 
-    /// As [`Fields::take`], for a field that has several names. Two of them are one too many.
+    /// Does the same as [`Fields::take`] for a field that has several names. Giving two of them is a problem.
     pub(crate) fn take_one_of<'n, T>(
         &mut self,
         names: impl IntoIterator<Item = &'n str>,
@@ -166,7 +166,7 @@ impl<'d> Fields<'d> {
         }
     }
 
-    /// Takes the value of `name`; its absence is a problem, told at `table`.
+    /// Returns the value of `name`; if it is absent, adds a problem at `table`.
     pub(crate) fn require<T>(
         &mut self,
         name: &str,
@@ -180,23 +180,23 @@ impl<'d> Fields<'d> {
         self.take(name, parse)
     }
 
-    /// Whether the field is there and not yet taken.
+    /// Returns whether the field is there and not yet taken.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.fields.iter().any(|field| field.name == name)
     }
 
-    /// Adds a problem that is not one value's alone.
+    /// Adds a problem that concerns more than one value.
     pub(crate) fn refuse(&mut self, problem: Problem) {
         self.problems.push(problem);
     }
 
-    /// Adds problems that have their places.
+    /// Adds problems that already have their places.
     pub(crate) fn refuse_all(&mut self, problems: Vec<Problem>) {
         self.problems.extend(problems);
     }
 
-    /// Ends the taking: all problems, unknown fields among them. `what` names what is unknown: "field of [template]".
-    /// `special` may know a better hint than the likeness of names, `otherwise` is for names that are like none.
+    /// Returns all problems, unknown fields included. `what` names the unknown thing: "field of [template]". `special` may
+    /// give a better hint than a similar name; `otherwise` is the hint if no name is similar.
     pub(crate) fn finish(self, what: &str, special: impl Fn(&str) -> Option<String>, otherwise: &str) -> Vec<Problem> {
         let mut problems = self.problems;
         for field in &self.fields {
@@ -223,7 +223,7 @@ impl<'d> Field<'d> {
         }
     }
 
-    /// In lower case, with `_` for `-`.
+    /// Returns the name in lower case, with `_` for `-`.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
@@ -236,7 +236,7 @@ impl<'d> Field<'d> {
         self.document.place(self.value_span.start)
     }
 
-    /// Where the `nth` (from 0) `needle` stands in the value as written; the value's start where escapes hide it.
+    /// Returns the place of the `nth` (from 0) `needle` in the value as written; the value's start if escapes hide it.
     pub(crate) fn place_within(&self, needle: &str, nth: usize) -> Place {
         let written = self.document.text.get(self.value_span.clone()).unwrap_or_default();
         let within = written.match_indices(needle).nth(nth).map_or(0, |(offset, _)| offset);
@@ -255,7 +255,7 @@ impl<'d> Field<'d> {
         self.value.as_bool().ok_or_else(|| self.not_a("boolean").hint("write true or false, without quotes"))
     }
 
-    /// The strings of an array, each with its place.
+    /// Returns the strings of an array, each with its place.
     pub(crate) fn texts(&self) -> Result<Vec<(&'d str, Place)>, Problem> {
         let array = self.value.as_array().ok_or_else(|| self.not_a("array of strings"))?;
         array
@@ -281,7 +281,7 @@ impl<'d> Field<'d> {
         }
     }
 
-    /// The tables of an array of tables, each with its place.
+    /// Returns the tables of an array of tables, each with its place.
     pub(crate) fn tables(&self) -> Result<Vec<(Fields<'d>, Place)>, Problem> {
         let name = &self.name;
         let wrong = || self.not_a("array of tables").at(self.key_place()).hint(format!("write [[{name}]]"));
@@ -296,7 +296,7 @@ impl<'d> Field<'d> {
             .collect()
     }
 
-    /// The value as a text, whether it is a string, a number or a boolean.
+    /// Returns a string, number or boolean as text.
     pub(crate) fn scalar(&self) -> Result<String, Problem> {
         match self.value {
             DeValue::String(text) => Ok(text.to_string()),
@@ -306,14 +306,14 @@ impl<'d> Field<'d> {
         }
     }
 
-    /// The problem of a value of the wrong type.
+    /// Returns the problem of a value of the wrong type.
     pub(crate) fn not_a(&self, expected: &str) -> Problem {
         let article = if expected.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
         Problem::new(format!("{} must be {article} {expected}, found {}", shown(self.written), described(self.value)))
     }
 }
 
-/// A value's type; the value itself may be a password.
+/// Returns a value's type; the value itself may be a password.
 fn described(value: &DeValue<'_>) -> String {
     match value {
         DeValue::Integer(_) => "a number".to_owned(),

@@ -1,12 +1,12 @@
-//! Durations as confd writes them, which is Go's way: `1m30s`, `500ms`, `1.5h`. Never negative, never without a unit.
-//! jiff's parser is another language: it refuses `.5s`, `1.s`, `1.5h30m` and `30s1m`, which Go takes, and takes `5 seconds`.
+//! Durations as confd writes them, in Go's format: `1m30s`, `500ms`, `1.5h`. Never negative, never without a unit.
+//! jiff's parser differs: it refuses `.5s`, `1.s`, `1.5h30m` and `30s1m`, which Go accepts, and accepts `5 seconds`.
 
 use std::time::Duration;
 
 use crate::model::problem::Problem;
 use crate::model::text::shown;
 
-/// The units, longest spelling first where one begins another.
+/// The units; if one begins with another, the longer comes first.
 const UNITS: &[(&str, u128)] = &[
     ("ns", 1),
     ("us", 1_000),
@@ -18,13 +18,13 @@ const UNITS: &[(&str, u128)] = &[
     ("h", 3_600 * 1_000_000_000),
 ];
 
-/// Go counts nanoseconds in 63 bits (292 years); beyond that it refuses, and so does this.
+/// Go's limit: it counts nanoseconds in 63 bits (292 years).
 const LONGEST_NANOSECONDS: u128 = i64::MAX as u128;
 
 /// Parses a duration.
 ///
 /// # Errors
-/// What is wrong with the text, with a hint and without a place.
+/// The text is wrong; the problem has a hint and no place.
 pub fn parse(text: &str) -> Result<Duration, Problem> {
     let trimmed = text.trim();
     if let Some(positive) = trimmed.strip_prefix('-') {
@@ -65,7 +65,7 @@ pub fn parse(text: &str) -> Result<Duration, Problem> {
     Ok(Duration::new((nanoseconds / 1_000_000_000) as u64, (nanoseconds % 1_000_000_000) as u32))
 }
 
-/// `number` (digits, perhaps with one point) times `scale`, rounded down; at most a little above the longest duration.
+/// Returns `number` (digits, perhaps with one point) times `scale`, rounded down; at most a little above the maximum.
 fn scaled(number: &str, scale: u128) -> Option<u128> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {

@@ -1,5 +1,5 @@
-//! What people write, made into what the program works with: conf.d to resources, flags, environment and
-//! `upstreamd.toml` to settings. Every problem at once, each with its place and a hint.
+//! Parses and checks what people write: conf.d becomes resources; flags, environment and `upstreamd.toml` become settings.
+//! Reports every problem at once, each with its place and a hint.
 //! Pure: it takes names and texts, and never reads a file.
 
 mod command;

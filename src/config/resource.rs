@@ -1,5 +1,5 @@
-//! One TOML file of conf.d, made into a resource: its `[template]` table, every field checked.
-//! Never looks at the machine: whether a user, folder or template exists is asked elsewhere.
+//! Parses one TOML file of conf.d into a resource: its `[template]` table, every field checked.
+//! Never looks at the machine: other modules check whether a user, folder or template exists.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,19 +30,19 @@ mod tests;
 
 pub use keys::{PrefixMode, clean_prefix};
 
-/// A file of conf.d as it was read.
+/// A file of conf.d as read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceFile {
-    /// Its path below conf.d, which is how people name the resource.
+    /// Path below conf.d, which is also the resource's name for people.
     pub name: Arc<str>,
-    /// Its path for messages.
+    /// Path for messages.
     pub path: PathBuf,
-    /// Its text.
+    /// Content.
     pub text: String,
 }
 
 impl ResourceFile {
-    /// Takes a file's bytes.
+    /// Decodes a file's bytes.
     ///
     /// # Errors
     /// The bytes are not UTF-8.
@@ -54,27 +54,27 @@ impl ResourceFile {
     }
 }
 
-/// The problem of a file that is not UTF-8, at the first byte that is not.
+/// Returns the problem of a file that is not UTF-8, at the first wrong byte.
 pub fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Problem {
     let valid = error.utf8_error().valid_up_to();
     let text = String::from_utf8_lossy(&error.as_bytes()[..valid]);
     Problem::new("not UTF-8").at(Place::in_text(path, &text, valid)).hint("TOML files are UTF-8; save the file as that")
 }
 
-/// What a resource has where its file does not say.
+/// Values for the fields that a resource's file leaves out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Defaults {
     /// The global prefix: `""` or `/a/b`.
     pub prefix: String,
-    /// How the global prefix and a resource's own go together.
+    /// The rule that combines the global prefix and a resource's own.
     pub prefix_mode: PrefixMode,
-    /// How long a check may take; `None` is for ever. Default 30 s.
+    /// Limit for a check; `None` is no limit. Default 30 s.
     pub check_cmd_timeout: Option<Duration>,
-    /// How long a reload may take; `None` is for ever. Default 60 s.
+    /// Limit for a reload; `None` is no limit. Default 60 s.
     pub reload_cmd_timeout: Option<Duration>,
-    /// The global `debounce`, where one was asked for.
+    /// The global `debounce`, if given.
     pub debounce: Option<Duration>,
-    /// Leave check and reload commands out.
+    /// Whether check and reload commands are left out.
     pub sync_only: bool,
 }
 
@@ -100,14 +100,14 @@ pub fn parse(file: &ResourceFile, defaults: &Defaults) -> Result<Resource, Vec<P
     reading.placed.map(|placed| placed.resource).ok_or(reading.problems)
 }
 
-/// A resource, and where the value stands that only the whole set can judge.
+/// A resource, and the place of its `dest`, which only the whole set can judge.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct PlacedResource {
     pub(crate) resource: Resource,
     pub(crate) dest: Place,
 }
 
-/// Checks one file of conf.d, and says what it names even where it is broken.
+/// Checks one file of conf.d, and returns the names in it even if it is broken.
 pub fn read(file: &ResourceFile, defaults: &Defaults) -> Reading {
     let document = Document::parse(&file.path, &file.text);
     let mut top = document.fields();
@@ -144,7 +144,7 @@ pub fn read(file: &ResourceFile, defaults: &Defaults) -> Reading {
     if document.has_broken_header() {
         problems.clear();
     }
-    // What stands on a line whose syntax is wrong may be anything.
+    // A value on a line with wrong syntax may be anything.
     outline.src.take_if(|src| document.breaks_at(&src.place));
     outline.accounts.retain(|account| !document.breaks_at(&account.place));
     if let Some(src) = &mut outline.src
@@ -160,7 +160,7 @@ pub fn read(file: &ResourceFile, defaults: &Defaults) -> Reading {
     Reading { placed, outline, problems }
 }
 
-/// Reads the table; `None` where a problem was told that leaves no resource. What it names is in `outline` either way.
+/// Reads the table; `None` if a problem leaves no resource. The names in it are added to `outline` either way.
 fn read_template(
     file: &ResourceFile,
     fields: &mut Fields<'_>,
@@ -280,7 +280,7 @@ const OUTPUT_FORMATS: &[(&str, OutputFormat)] = &[
     ("nginx", OutputFormat::Nginx),
 ];
 
-/// The value that goes with one of a few words.
+/// Returns the value that belongs to one of a few words.
 fn choice<T: Copy>(field: &Field<'_>, choices: &[(&'static str, T)]) -> Result<T, Problem> {
     let text = field.text()?;
     if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text) {
@@ -292,7 +292,7 @@ fn choice<T: Copy>(field: &Field<'_>, choices: &[(&'static str, T)]) -> Result<T
     Err(Problem::new(format!("{} cannot be {}", shown(field.written), shown(text))).hint(hint))
 }
 
-/// An address where nginx answers with the generation that it serves.
+/// Parses an address at which nginx answers with the generation that it serves.
 fn endpoint(field: &Field<'_>) -> Result<GenerationServer, Problem> {
     let text = field.text()?;
     GenerationServer::parse(text).ok_or_else(|| {
@@ -301,7 +301,7 @@ fn endpoint(field: &Field<'_>) -> Result<GenerationServer, Problem> {
     })
 }
 
-/// As [`choice`]; an empty text is as good as none, as in confd.
+/// Does the same as [`choice`], but takes an empty text as unset, as confd does.
 fn optional_choice<T: Copy>(field: &Field<'_>, choices: &[(&'static str, T)]) -> Result<Option<T>, Problem> {
     if field.text()?.is_empty() { Ok(None) } else { choice(field, choices).map(Some) }
 }
@@ -312,7 +312,7 @@ struct Source {
     place: Place,
 }
 
-/// The template's name below the templates folder, cleaned, and its language.
+/// Returns the template's name below the templates folder, cleaned, and its language.
 fn source(field: &Field<'_>, engine: Option<Engine>) -> Result<Source, Problem> {
     let text = field.text()?;
     let parts = path::inside(text).ok_or_else(|| {

@@ -1,5 +1,5 @@
-//! What is to be announced, as people write it: the flags of `announce`, or the `[[service]]` tables of a file, whose keys are
-//! the flags' names. Every problem at once. Never reads a file and never connects anywhere.
+//! Services to announce, as people write them: the flags of `announce`, or the `[[service]]` tables of a file, whose keys
+//! are the flags' names. Reports every problem at once. Never reads a file and never connects anywhere.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,19 +19,19 @@ mod names;
 #[cfg(test)]
 mod tests;
 
-/// A day.
+/// Longest time to live: a day.
 const LONGEST_TTL_SECONDS: u32 = 24 * 3600;
 
-/// One thing that can be said of a service.
+/// One property of a service.
 #[derive(Clone, Copy, Debug)]
 pub struct Property {
-    /// Its name in a file; the flag has `-` for `_`.
+    /// Name in a file; the flag has `-` for `_`.
     pub name: &'static str,
-    /// What stands for the value in the help.
+    /// Placeholder for the value in the help.
     pub value_name: &'static str,
-    /// What counts where nobody says.
+    /// Default value, if any.
     pub default: Option<&'static str>,
-    /// What it is, as a phrase.
+    /// Description, a phrase.
     pub help: &'static str,
 }
 
@@ -44,7 +44,7 @@ const fn property(
     Property { name, value_name, default, help }
 }
 
-/// Everything that can be said of a service.
+/// All properties of a service.
 pub const PROPERTIES: &[Property] = &[
     property("name", "NAME", None, "The service that this is one backend of"),
     property("address", "HOST:PORT", None, "Where it listens; auto:PORT is the address that leads to etcd"),
@@ -82,14 +82,14 @@ pub const PROPERTIES: &[Property] = &[
     property("check_insecure", "BOOL", Some("false"), "Take any certificate"),
 ];
 
-/// A text that somebody wrote, and where.
+/// A text as given, and its place.
 #[derive(Clone, Debug)]
 struct WrittenText {
     text: String,
     place: Option<Place>,
 }
 
-/// What was written about one service.
+/// The given properties of one service.
 struct Texts {
     written: BTreeMap<&'static str, WrittenText>,
     /// The table; `None` for flags.
@@ -106,19 +106,19 @@ pub struct PlacedService {
     pub place: Place,
 }
 
-/// The service that flags describe, by the properties' names.
+/// Parses the service that flags describe, by the properties' names.
 ///
 /// # Errors
-/// Everything that is wrong, each with its flag.
+/// All problems, each with its flag.
 pub fn parse_flags(flags: &BTreeMap<&'static str, String>) -> Result<Service, Problems> {
     let written = flags.iter().map(|(name, text)| (*name, WrittenText { text: text.clone(), place: None })).collect();
     service(Texts { written, place: None, problems: Vec::new() }).map_err(|problems| problems.into_iter().collect())
 }
 
-/// The services of a file.
+/// Parses the services of a file.
 ///
 /// # Errors
-/// Everything that is wrong with any of them.
+/// All problems of all services.
 pub fn parse_file(path: &Path, text: &str) -> Result<Vec<PlacedService>, Problems> {
     const OTHERWISE: &str = "a file holds [[service]] tables and nothing else";
     let document = Document::parse(path, text);
@@ -177,7 +177,7 @@ impl Texts {
         self.problems.push(problem);
     }
 
-    /// The value after `parse`; `None` where it is absent or refused, which is then a problem.
+    /// Returns the value after `parse`. `None` if it is absent, or if `parse` refuses it, which adds a problem.
     fn parsed<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, Problem>) -> Option<T> {
         let text = self.text(name)?.to_owned();
         match parse(&text) {
@@ -189,7 +189,7 @@ impl Texts {
         }
     }
 
-    /// As `parsed`, of something that there has to be.
+    /// Does the same as `parsed` for a required property.
     fn required<T>(&mut self, name: &str, hint: &str, parse: impl FnOnce(&str) -> Result<T, Problem>) -> Option<T> {
         if self.text(name).is_none() {
             self.refuse(name, Problem::new("is missing").hint(hint));
@@ -198,7 +198,7 @@ impl Texts {
     }
 }
 
-/// Reads everything, then judges what depends on several.
+/// Reads all properties, then checks those that depend on each other.
 fn service(mut texts: Texts) -> Result<Service, Vec<Problem>> {
     let layout = texts.parsed("layout", layout);
     let name = texts.required("name", "say which service it is a backend of", |text| names::name(text, layout));
@@ -267,7 +267,7 @@ fn positive(text: &str) -> Result<Duration, Problem> {
     }
 }
 
-/// Leases live for whole seconds.
+/// Parses whole seconds, the unit of leases.
 fn whole_seconds(text: &str) -> Result<u32, Problem> {
     let ttl = positive(text)?;
     if ttl.subsec_nanos() != 0 {

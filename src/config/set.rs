@@ -1,5 +1,5 @@
-//! All of conf.d: the resources that are right, and everything that is wrong with the others.
-//! Never merges with what was there before: keeping the last good form of a broken file is the caller's business.
+//! All of conf.d: the resources that are right, and all problems of the others.
+//! Never merges with earlier results: keeping the last good form of a broken file is the caller's job.
 
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
@@ -12,23 +12,23 @@ use super::resource::{Defaults, PlacedResource, ResourceFile, read};
 use crate::model::problem::{Problem, Problems};
 use crate::model::suggest;
 
-/// What conf.d says.
+/// The content of conf.d.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Set {
-    /// The resources without a problem, in the order of their files.
+    /// Resources without a problem, in the order of their files.
     pub resources: Vec<Resource>,
-    /// Everything wrong, in order. A file with a problem has no resource above.
+    /// All problems, in order. A file with a problem has no resource above.
     pub problems: Problems,
-    /// Templates that are there and that files without a resource name: what is wrong with them is to be told as well.
+    /// Existing templates named by files without a resource; their problems are reported too.
     pub unused_templates: Vec<NamedTemplate>,
-    /// Users and groups that any of the files names.
+    /// Users and groups that any file names.
     pub accounts: Vec<Account>,
 }
 
 /// Reads all files of conf.d. `templates` are the names below the templates folder.
 ///
-/// Of several resources with one `dest` none is taken: whichever came first by name would decide what is live, so a
-/// new file could replace what an old one keeps. (Two paths to one file through a link are not seen here.)
+/// If several resources have the same `dest`, all of them are refused. If the first name won, a new file could replace what
+/// an old one keeps. (Two paths to one file through a link are not detected here.)
 pub fn load(files: &[ResourceFile], templates: &BTreeSet<String>, defaults: &Defaults) -> Set {
     let mut problems = Vec::new();
     let mut accounts = Vec::new();
@@ -68,7 +68,7 @@ fn missing_template(template: &NamedTemplate, templates: &BTreeSet<String>) -> O
     Some(problem)
 }
 
-/// The destinations that more than one resource writes, each second and later writer being told.
+/// Returns the destinations of more than one resource, and adds a problem for the second and each later writer.
 fn shared_destinations<'a>(
     placed: impl Iterator<Item = &'a PlacedResource>,
     problems: &mut Vec<Problem>,

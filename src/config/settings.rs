@@ -27,128 +27,128 @@ use layers::{Layers, Origin};
 use table::Effect;
 use values::Values;
 
-/// All settings; every one is valid.
+/// All settings; each is valid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// How often to work.
+    /// Mode of work: once, on changes, or at intervals.
     pub mode: Mode,
-    /// The settings file that was read.
+    /// The settings file that was read, if any.
     pub config_file: Option<PathBuf>,
-    /// Which resources there are.
+    /// Resources and their defaults.
     pub conf_d: ConfDSettings,
     /// The key store.
     pub store: StoreSettings,
-    /// Which nginx is meant.
+    /// Settings of nginx.
     pub nginx: NginxSettings,
-    /// Whether nothing is changed, and how differences are shown.
+    /// Preview settings: dry run, and display of differences.
     pub preview: PreviewSettings,
-    /// How the agent works and what it says of itself.
+    /// Settings of the agent, and of its reports about itself.
     pub agent: AgentSettings,
-    /// How long things may take.
+    /// Time limits.
     pub timeouts: Timeouts,
-    /// What is logged.
+    /// Settings of the log.
     pub log: LogSettings,
-    /// Subcommands that were asked for by a flag of confd's.
+    /// Subcommands requested by one of confd's flags.
     pub instead: FlagCommands,
-    /// What was given and has no effect.
+    /// Given settings that have no effect.
     pub warnings: Problems,
 }
 
-/// Which resources there are, and what they have where their files do not say.
+/// Resources and their defaults.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConfDSettings {
     /// Folders with `conf.d` and `templates`; `/etc/upstreamd` by default.
     pub confdirs: Vec<PathBuf>,
-    /// Whether somebody asked for these confdirs; if not, `/etc/confd` serves if only that exists.
+    /// Whether the confdirs were given; if not, `/etc/confd` is used if only that exists.
     pub confdirs_given: bool,
-    /// Only this file of conf.d.
+    /// The only file of conf.d to use; `None` is all.
     pub only: Option<String>,
-    /// What resources have where their files do not say.
+    /// Values for fields that resource files leave out.
     pub defaults: Defaults,
 }
 
-/// Whether nothing is changed, and how differences are shown.
+/// Preview settings: dry run, and display of differences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PreviewSettings {
-    /// Change nothing, show what would change.
+    /// Whether nothing is changed, only shown.
     pub noop: bool,
-    /// Show differences where nothing is changed.
+    /// Whether differences are shown if nothing is changed.
     pub diff: bool,
-    /// Lines around each change in a difference.
+    /// Number of lines around each change in a difference.
     pub context_lines: usize,
-    /// Whether a difference is coloured.
+    /// Colour of differences.
     pub color: Color,
 }
 
-/// How the agent works and what it says of itself.
+/// Settings of the agent, and of its reports about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentSettings {
-    /// The first failure ends a single pass.
+    /// Whether the first failure ends a single pass.
     pub fail_fast: bool,
-    /// Leave staged files.
+    /// Whether staged files are kept.
     pub keep_stage_file: bool,
-    /// Where journal and lock are.
+    /// Folder of journal and lock.
     pub state_dir: StateDir,
-    /// Whether it reports in etcd how far it has come.
+    /// Whether the agent publishes receipts in etcd.
     pub receipts: bool,
-    /// Its name there; `None` is the host's.
+    /// Name of the agent in etcd; default is the host name.
     pub id: Option<String>,
-    /// Where status pages are served: `host:port`, or `:port` for every address.
+    /// Address of the status pages: `host:port`, or `:port` for every address.
     pub metrics_addr: Option<String>,
 }
 
-/// How long things may take.
+/// Time limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// When a single run gives up on the store.
+    /// Limit for reading the store in a single run.
     pub store: Duration,
-    /// How long a running transaction may take after SIGTERM.
+    /// Limit for a running transaction after SIGTERM.
     pub shutdown: Duration,
-    /// How long a supervised command may take to end.
+    /// Limit for a supervised command to end.
     pub stop: Duration,
-    /// How long `preflight` may take.
+    /// Limit for `preflight`.
     pub preflight: Duration,
-    /// A fixed pause after the store failed, if one was asked for.
+    /// Fixed pause after the store failed, if given.
     pub watch_error_backoff: Option<Duration>,
 }
 
-/// What is logged.
+/// Settings of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogSettings {
-    /// Least severity.
+    /// Least severity that is logged.
     pub level: LogLevel,
-    /// How it is written.
+    /// Format of log lines.
     pub format: LogFormat,
 }
 
-/// Subcommands that were asked for by a flag of confd's.
+/// Subcommands requested by one of confd's flags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlagCommands {
-    /// `check-config` or `validate`: the same as the subcommand `check`.
+    /// Whether `check-config` or `validate` was given; the same as the subcommand `check`.
     pub check: bool,
-    /// `check-config`.
+    /// Whether `check-config` was given.
     pub check_folders: bool,
-    /// The data that `validate` renders templates with.
+    /// Mock data for the templates that `validate` renders.
     pub mock_data: Option<PathBuf>,
-    /// `preflight`.
+    /// Whether `preflight` was given.
     pub preflight: bool,
 }
 
-/// How often to work.
+/// The mode of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Once.
     Onetime,
     /// On every change.
     Watch {
-        /// How often to look at everything again, where that was asked for.
+        /// Time between two resyncs, if given.
         resync: Option<Duration>,
     },
-    /// Every so often.
+    /// At this interval.
     Interval(Duration),
 }
 
-/// Whether a difference is coloured.
+/// Colour of differences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Color {
     /// On a terminal.
@@ -159,23 +159,23 @@ pub enum Color {
     Never,
 }
 
-/// Where journal and lock are.
+/// Folder of journal and lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StateDir {
-    /// `/var/lib/upstreamd`, else `$XDG_STATE_HOME/upstreamd`, else none.
+    /// `/var/lib/upstreamd`, else `$XDG_STATE_HOME/upstreamd`, else no folder.
     Auto,
-    /// Here.
+    /// This folder.
     Path(PathBuf),
-    /// Nowhere.
+    /// No folder.
     Off,
 }
 
-/// Least severity that is logged.
+/// Severity of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLevel {
     /// Something failed.
     Error,
-    /// Something needs a look.
+    /// Something needs attention.
     Warn,
     /// Something happened.
     Info,
@@ -185,7 +185,7 @@ pub enum LogLevel {
     Trace,
 }
 
-/// How it is logged.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// A line of text.
@@ -194,8 +194,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// The settings that the layers add up to, with every problem. Where there are problems, defaults stand in for what
-/// was refused.
+/// Returns the settings that the layers add up to, with every problem. A refused value is replaced by its default.
 pub fn resolve(layers: &Layers<'_>) -> (Settings, Problems) {
     let mut values = Values { layers, problems: layers.file_problems.clone() };
     let settings = Settings {
@@ -280,10 +279,10 @@ fn timeouts(values: &mut Values<'_>) -> Timeouts {
 const PREFIX_MODES: &[(&str, PrefixMode)] =
     &[("concatenate", PrefixMode::Concatenate), ("replace", PrefixMode::Replace)];
 
-/// Whether the first failure ends a pass.
+/// Values of the failure mode: whether the first failure ends a pass.
 const FAILURE_MODES: &[(&str, bool)] = &[("best-effort", false), ("fail-fast", true)];
 
-/// The booleans are confd's spelling, where `color` is a switch.
+/// Colours by their words. The booleans are confd's, whose `color` is a switch.
 const COLORS: &[(&str, Color)] = &[
     ("auto", Color::Auto),
     ("always", Color::Always),
@@ -305,7 +304,7 @@ const LOG_LEVELS: &[(&str, LogLevel)] = &[
 
 const LOG_FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
 
-/// Onetime wins over watch. An interval beside watch is a resync only where somebody asked for it.
+/// Returns the mode. Onetime wins over watch. With watch, an interval is a resync only if it was given.
 fn mode(values: &mut Values<'_>) -> Mode {
     let interval = values.interval(&table::INTERVAL);
     let watch = values.switch(&table::WATCH);
@@ -318,7 +317,7 @@ fn mode(values: &mut Values<'_>) -> Mode {
     }
 }
 
-/// A name that is one part of a key.
+/// Checks an agent's name, which becomes one part of a key.
 fn agent_id(text: &str) -> Result<String, Problem> {
     let is_good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if text.is_empty() || !text.chars().all(is_good) {
@@ -328,7 +327,7 @@ fn agent_id(text: &str) -> Result<String, Problem> {
     Ok(text.to_owned())
 }
 
-/// `host:port` or `:port`; empty for none.
+/// Checks `host:port` or `:port`; empty is `None`.
 fn listen_address(text: &str) -> Result<Option<String>, Problem> {
     if text.is_empty() {
         return Ok(None);
@@ -349,7 +348,7 @@ fn state_dir(values: &mut Values<'_>) -> StateDir {
     }
 }
 
-/// Warns of what was given and does nothing.
+/// Returns warnings for given settings that have no effect.
 fn without_effect(values: &mut Values<'_>) -> Problems {
     let mut warnings = Vec::new();
     for setting in table::ALL {

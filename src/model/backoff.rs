@@ -1,15 +1,14 @@
-//! How long to wait before the next attempt: doubling, capped, jittered. Never waits itself and never draws random
-//! numbers itself.
+//! Delays before the next attempt: doubling, capped, jittered. Never waits and never draws random numbers.
 
 use std::time::Duration;
 
 /// The longest pause before the first retry.
 const FIRST: Duration = Duration::from_millis(100);
 
-/// The longest pause of all, unless asked otherwise.
+/// The longest pause of all, unless set otherwise.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// RenderCount failures in a row.
+/// Count of failures in a row.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     failures: u32,
@@ -23,20 +22,20 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// Pauses of at most `longest`.
+    /// Returns a backoff with pauses of at most `longest`.
     pub fn up_to(longest: Duration) -> Backoff {
         Backoff { failures: 0, longest }
     }
 
-    /// The pause after one more failure: between half and all of a limit that doubles from 100 ms to the longest (10 s).
-    /// `random` is from 0 up to 1.
+    /// Returns the pause after one more failure: between half and all of a limit that doubles from 100 ms to the longest
+    /// (10 s). `random` is from 0 up to 1.
     pub fn next_delay(&mut self, random: f64) -> Duration {
         let limit = doubled(FIRST, self.failures, self.longest);
         self.failures = self.failures.saturating_add(1);
         limit.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
     }
 
-    /// Starts anew after a success.
+    /// Resets the pause to the first one after a success.
     pub fn reset(&mut self) {
         self.failures = 0;
     }

@@ -1,4 +1,4 @@
-//! What name servers know, as data. Never asks one.
+//! Records of name servers, as data. Never asks one.
 
 /// One SRV record. Sorted by target, then port, priority and weight.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -7,8 +7,8 @@ pub struct Srv {
     pub target: String,
     /// Port on that host.
     pub port: u16,
-    /// Lower is preferred.
+    /// Priority; the lowest is preferred.
     pub priority: u16,
-    /// Share among records of equal priority.
+    /// Share of this record among records of equal priority.
     pub weight: u16,
 }

@@ -1,16 +1,16 @@
-//! What passes between the etcd client and the etcd session: headers, spans of keys, watch messages, failures.
+//! Data between the etcd client and the etcd session: headers, spans of keys, watch messages, failures.
 //! Plain data without gRPC types, so that the session can be decided and tested without a network.
 
 use super::key::{Key, Revision, Value};
 
-/// What every answer of etcd says about the store that gave it.
+/// Header of every answer of etcd: the state of the store that gave it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Header {
-    /// Made from the first members' addresses and the cluster's token.
+    /// Id of the cluster, made from the first members' addresses and the cluster's token.
     pub cluster_id: u64,
-    /// Grows with every election of one cluster; small again in a cluster that was made anew.
+    /// Raft term: grows with every election of one cluster; small again in a cluster that was recreated.
     pub raft_term: u64,
-    /// The store's revision when it answered.
+    /// The store's revision at the time of the answer.
     pub revision: Revision,
 }
 
@@ -37,7 +37,7 @@ pub struct StoredKey {
 /// Part of a span, read at one revision.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyPage {
-    /// Who answered.
+    /// Header of the answer.
     pub header: Header,
     /// Entries in byte order of their keys.
     pub entries: Vec<StoredKey>,
@@ -47,24 +47,24 @@ pub struct KeyPage {
     pub bytes: usize,
     /// Keys in the answer, those left out included.
     pub keys: usize,
-    /// Where to go on, if the span has more keys.
+    /// Start of the next page, if the span has more keys.
     pub next: Option<Vec<u8>>,
 }
 
 /// One message of a watch stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WatchMessage {
-    /// Who sent it.
+    /// Header of the message.
     pub header: Header,
-    /// Which watcher it belongs to, counted from 1; `-1` for the whole stream.
+    /// Number of the watcher, counted from 1; `-1` for the whole stream.
     pub watcher: i64,
-    /// The watcher is there. Carries no events.
+    /// Whether the watcher was created. Such a message carries no events.
     pub created: bool,
-    /// The watcher is gone, and why.
+    /// Reason why the watcher ended; `None` if it goes on.
     pub cancelled: Option<EtcdFailure>,
-    /// More of the same revisions follows in the next message of this watcher.
+    /// Whether more of the same revisions follows in the next message of this watcher.
     pub is_fragment: bool,
-    /// What changed.
+    /// The changes.
     pub events: Vec<WatchEvent>,
     /// Events left out because their keys are not UTF-8.
     pub unreadable_keys: usize,
@@ -75,54 +75,54 @@ pub struct WatchMessage {
 pub struct WatchEvent {
     /// The key.
     pub key: Key,
-    /// Its value now, or `None` where it was deleted.
+    /// Its new value; `None` if it was deleted.
     pub value: Option<Value>,
     /// The revision of the change.
     pub revision: Revision,
 }
 
-/// Something that etcd or the way to it did not do.
+/// A failure of etcd, or of the connection to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EtcdFailure {
-    /// What it means for the session.
+    /// Meaning for the session.
     pub kind: FailureKind,
-    /// What went wrong, for people.
+    /// Problem, for people.
     pub problem: String,
 }
 
-/// What a failure means for the session.
+/// Meaning of a failure for the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
-    /// No connection, a broken one, no leader, no answer in time, or a setting that cannot work: another endpoint may do.
+    /// No connection, a broken one, no leader, no answer in time, or an unusable setting: a different endpoint may work.
     Unreachable,
-    /// The login has run out or was never made.
+    /// The login has expired or was never made.
     Unauthenticated,
-    /// The user may not read these keys. On a watch, etcd also says so when the login has run out.
+    /// The user may not read these keys. On a watch, etcd also says so when the login has expired.
     Denied,
     /// The revision asked for is no longer kept.
     Compacted,
-    /// The revision asked for is not there yet: this member is behind, or the store went back.
+    /// The revision asked for does not exist yet: this member is behind, or the store went back.
     Future,
-    /// The answer is larger than we take in one message.
+    /// The answer is larger than we accept in one message.
     TooLarge,
 }
 
 impl EtcdFailure {
-    /// A failure that another endpoint or a later time may mend.
+    /// Returns a failure that a different endpoint or a later attempt may fix.
     pub fn unreachable(problem: impl Into<String>) -> EtcdFailure {
         EtcdFailure { kind: FailureKind::Unreachable, problem: problem.into() }
     }
 }
 
-/// What a member says of itself.
+/// Status of a member, as it reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberStatus {
     /// Version of etcd.
     pub version: String,
     /// Size of its database in bytes.
     pub db_size_bytes: i64,
-    /// The leader it knows; 0 for none.
+    /// Id of the leader that it knows; 0 for no leader.
     pub leader_id: u64,
-    /// How far its log is.
+    /// Raft index of its log.
     pub raft_index: u64,
 }

@@ -1,18 +1,18 @@
-//! What a store tells the agent. Every source speaks this and nothing else.
+//! Events that a store sends to the agent. Every source sends these and nothing else.
 
 use std::time::Duration;
 
 use super::key::{Key, Revision, Value};
 use super::range::KeyRanges;
 
-/// One thing that happened in a store.
+/// One event of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Everything the agent asked for, at one revision. Replaces what was known.
+    /// Everything that the agent asked for, at one revision. Replaces what was known.
     Snapshot {
-        /// The revision all entries were read at.
+        /// The revision that all entries were read at.
         revision: Revision,
-        /// The keys that were asked for: of these, what is not in `entries` is not in the store.
+        /// The keys that were asked for; those of them that are not in `entries` are not in the store.
         ranges: KeyRanges,
         /// Store keys and values, prefix not stripped.
         entries: Vec<(Key, Value)>,
@@ -21,18 +21,18 @@ pub enum Event {
     Changes {
         /// The last revision contained.
         revision: Revision,
-        /// Keys now holding another value.
+        /// Keys with a new value.
         puts: Vec<(Key, Value)>,
-        /// Keys gone.
+        /// Keys that were deleted.
         deletes: Vec<Key>,
     },
     /// The store cannot be followed at the moment; the source goes on trying.
     Lost {
-        /// What went wrong, for people.
+        /// Problem, for people.
         problem: String,
-        /// When the next attempt starts.
+        /// Time until the next attempt starts.
         retry_in: Duration,
-        /// The store was read, but not understood: only an edit mends that.
+        /// Whether the store was read but not understood: only an edit fixes that.
         is_malformed: bool,
     },
     /// The store is followed again after `Lost`, and nothing was missed.

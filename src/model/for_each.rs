@@ -9,7 +9,7 @@ use super::view::View;
 /// Longest file name; the kernel takes 255 bytes, and stage files and backups need some of them.
 const MOST_NAME_BYTES: usize = 180;
 
-/// Where names come from, and which files they make.
+/// Source of names, and pattern of the files that they make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForEach {
     source: NameSource,
@@ -21,20 +21,20 @@ pub struct ForEach {
 pub struct NameSource {
     /// The directory that holds the names, without its trailing slash.
     directory: String,
-    /// What a name looks like.
+    /// Pattern of a name.
     name: Glob,
-    /// What must exist below a name: nothing in particular, or `/enabled`.
+    /// Path that must exist below a name: empty, or for example `/enabled`.
     below: String,
-    /// Only names that have keys below them count.
+    /// Whether only names with keys below them count.
     only_directories: bool,
 }
 
-/// A pattern that gives no names, and what to write instead.
+/// Error of a pattern that gives no names, with a hint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadNameSource {
-    /// What is wrong.
+    /// Problem, as a phrase.
     pub problem: &'static str,
-    /// What to do.
+    /// Advice.
     pub hint: &'static str,
 }
 
@@ -53,7 +53,7 @@ impl NameSource {
         };
         let parts: Vec<&str> = path.split('/').collect();
         let Some(at) = parts.iter().position(|part| is_wild(part)) else {
-            // A directory is as good as everything directly in it, as for `ls`.
+            // A directory means everything directly in it, as for `ls`.
             let name = Glob::parse("*").map_err(|_| bad("is no pattern", "write for example \"/vhosts/*\""))?;
             let (directory, below) = (path.to_owned(), String::new());
             return Ok(NameSource { directory, name, below, only_directories: false });
@@ -71,12 +71,12 @@ impl NameSource {
         Ok(NameSource { directory: parts[..at].join("/"), name, below, only_directories })
     }
 
-    /// The directory that holds the names, without its trailing slash: `""` is the root.
+    /// Returns the directory that holds the names, without its trailing slash: `""` is the root.
     pub fn directory(&self) -> &str {
         &self.directory
     }
 
-    /// The names, in byte order.
+    /// Returns the names, in byte order.
     pub fn names<'v>(&self, view: &'v View) -> Vec<&'v str> {
         let is_there = |name: &str, is_key: bool, is_directory: bool| {
             let path = format!("{}/{name}{}", self.directory, self.below);
@@ -105,15 +105,15 @@ pub struct DestPattern {
 }
 
 impl DestPattern {
-    /// A pattern of a folder and the texts around each place for the name; there must be two texts at least.
+    /// Returns a pattern of a folder and the texts around each place for the name; `None` for fewer than two texts.
     pub fn new(folder: PathBuf, texts: Vec<String>) -> Option<DestPattern> {
         (texts.len() > 1).then_some(DestPattern { folder, texts })
     }
 
-    /// The file of a name.
+    /// Returns the file of a name.
     ///
     /// # Errors
-    /// The name would leave the folder, or is none that a file there should have.
+    /// The name would leave the folder, or makes no valid file name.
     pub fn file(&self, item: &str) -> Result<PathBuf, &'static str> {
         let name = self.texts.join(item);
         if item.is_empty() {
@@ -134,7 +134,7 @@ impl DestPattern {
         Ok(self.folder.join(name))
     }
 
-    /// Whether a file of this name could be of this pattern.
+    /// Returns whether a file of this name could match this pattern.
     pub fn could_be(&self, name: &str) -> bool {
         let (first, last) = (self.texts.first(), self.texts.last());
         let (first, last) = (first.map_or("", String::as_str), last.map_or("", String::as_str));
@@ -143,22 +143,22 @@ impl DestPattern {
 }
 
 impl ForEach {
-    /// Names and their files.
+    /// Returns a `for_each` with these names and files.
     pub fn new(source: NameSource, dest: DestPattern) -> ForEach {
         ForEach { source, dest }
     }
 
-    /// The names that `view` has, in byte order, each with its file or why it can have none.
+    /// Returns the names that `view` has, in byte order, each with its file or the reason why it can have no file.
     pub fn files<'v>(&self, view: &'v View) -> Vec<(&'v str, Result<PathBuf, &'static str>)> {
         self.source.names(view).into_iter().map(|name| (name, self.dest.file(name))).collect()
     }
 
-    /// The files' names and folder.
+    /// Returns the pattern of the files.
     pub fn dest(&self) -> &DestPattern {
         &self.dest
     }
 
-    /// The folder that all files are in.
+    /// Returns the folder that all files are in.
     pub fn folder(&self) -> &Path {
         &self.dest.folder
     }

@@ -1,17 +1,16 @@
-//! The generation that nginx itself is asked for: a text in the rendered file that changes with the file, and the address
-//! where a server of that file answers with it. Never asks anybody.
+//! The generation: a text in the rendered file that changes with the file, and the address at which nginx answers with it.
+//! Never asks nginx.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// What a template's `generation()` prints. The render puts the file's own generation in its place, so that it has as many
-/// characters.
+/// Output of `generation()` in a template. The render replaces it with the file's own generation, which is as long.
 pub const PLACEHOLDER: &str = "upstreamd-generation-0000000000000000";
-/// What a generation begins with.
+/// Prefix of every generation.
 const PREFIX: &str = "upstreamd-generation-";
 
-/// Where nginx says which generation it serves.
+/// Address at which nginx answers with its generation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GenerationServer {
     /// `unix:/path/of/socket`
@@ -21,7 +20,7 @@ pub enum GenerationServer {
 }
 
 impl GenerationServer {
-    /// Reads an address as a `listen` line has it, host names excepted.
+    /// Reads an address as in a `listen` line; `None` for host names.
     pub fn parse(text: &str) -> Option<GenerationServer> {
         match text.strip_prefix("unix:") {
             Some(path) if path.starts_with('/') && path.len() > 1 => Some(GenerationServer::Unix(path.into())),
@@ -40,13 +39,13 @@ impl fmt::Display for GenerationServer {
     }
 }
 
-/// The generation in the text of a file, or in an answer.
+/// Returns the generation in the text of a file or of an answer.
 pub fn in_text(text: &[u8]) -> Option<&str> {
     let at = text.windows(PREFIX.len()).position(|window| window == PREFIX.as_bytes())?;
     std::str::from_utf8(text.get(at..at + PLACEHOLDER.len())?).ok()
 }
 
-/// Puts the generation that `hash` tells (hexadecimal digits, 16 or more) in the place of every placeholder.
+/// Replaces every placeholder with the generation made from `hash` (hexadecimal digits, 16 or more).
 pub fn stamp(bytes: &mut [u8], hash: &str) {
     let generation = format!("{PREFIX}{}", hash.get(..16).unwrap_or("0000000000000000"));
     let mut at = 0;
@@ -59,7 +58,7 @@ pub fn stamp(bytes: &mut [u8], hash: &str) {
     }
 }
 
-/// Whether there is any placeholder.
+/// Returns whether there is any placeholder.
 pub fn has_placeholder(bytes: &[u8]) -> bool {
     find(bytes, 0).is_some()
 }

@@ -17,7 +17,7 @@ enum GlobToken {
     Class { negated: bool, spans: Vec<(char, char)> },
 }
 
-/// The pattern has an unclosed class, an empty class or a trailing `\`.
+/// Error of a pattern: an unclosed class, an empty class or a trailing `\`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadPattern;
 
@@ -46,22 +46,22 @@ impl Glob {
         Ok(Glob { tokens })
     }
 
-    /// Whether the whole of `text` matches.
+    /// Returns whether the whole of `text` matches.
     pub fn matches(&self, text: &str) -> bool {
         matches(&self.tokens, text)
     }
 
-    /// The text that every match starts with: what lies before the first wildcard.
+    /// Returns the text that every match starts with: everything before the first wildcard.
     pub fn literal_prefix(&self) -> String {
         self.tokens.iter().map_while(|token| if let GlobToken::Literal(c) = token { Some(*c) } else { None }).collect()
     }
 
-    /// Whether the pattern has no wildcard, so that it can only match its `literal_prefix`.
+    /// Returns whether the pattern has no wildcard, so that it can only match its `literal_prefix`.
     pub fn is_literal(&self) -> bool {
         self.tokens.iter().all(|token| matches!(token, GlobToken::Literal(_)))
     }
 
-    /// The number of `/` that every match has, where that is fixed: only a class could add one.
+    /// Returns the number of `/` that every match has; `None` if it is not fixed: only a class could add one.
     pub fn depth(&self) -> Option<usize> {
         if self.tokens.iter().any(|token| matches!(token, GlobToken::Class { .. })) {
             return None;
@@ -103,7 +103,7 @@ fn class_char(chars: &mut std::str::Chars<'_>) -> Result<char, BadPattern> {
 
 fn matches(tokens: &[GlobToken], text: &str) -> bool {
     let (mut tokens, mut text) = (tokens, text);
-    // The last `*` passed, and where its match may still grow: greedy matching with one point to return to.
+    // The last `*` passed, and the place where its match may still grow: greedy matching with one point to return to.
     let mut retry: Option<(&[GlobToken], &str)> = None;
     loop {
         if let Some((GlobToken::AnyInPart, rest)) = tokens.split_first() {

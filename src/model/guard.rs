@@ -12,7 +12,7 @@ pub struct Guard {
     /// `on_empty`: the policy for fewer than `min_backends`. Default: keep if the template calls `backends` or
     /// `min_backends` is set; otherwise apply, as confd does.
     pub on_empty: Option<OnEmpty>,
-    /// `min_backends`: fewer count as none. Default: 1.
+    /// `min_backends`: fewer count as no backends. Default: 1.
     pub min_backends: Option<usize>,
     /// `max_drop_percent`: largest share of the live backends, in percent, whose loss is applied at once. Default: any.
     pub max_drop_percent: Option<u8>,
@@ -29,7 +29,7 @@ impl Default for Guard {
 /// `on_empty`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnEmpty {
-    /// The last good file stays; if there is none, the render goes live.
+    /// The last good file stays; if there is no such file, the render goes live.
     Keep,
     /// The template renders with an empty list of backends; one that never calls `backends` goes live as rendered.
     Placeholder,
@@ -39,7 +39,7 @@ pub enum OnEmpty {
     Fail,
 }
 
-/// RenderCount of keys and backends that a render found.
+/// Count of keys and backends that a render found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RenderCount {
     /// Whether the template calls `backends`.
@@ -70,16 +70,16 @@ pub struct Live {
     pub held_since: Option<Instant>,
 }
 
-/// The loss that a guard found.
+/// Loss that a guard found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
     /// The store is up and has no key.
     NoKey,
-    /// There are keys, but none is a backend to list.
+    /// There are keys, but no backend to list.
     NoneValid {
         /// Number of keys.
         keys: usize,
-        /// Number of skipped keys; the others are not listed for another reason, such as draining.
+        /// Number of skipped keys; the others are not listed for a different reason, such as draining.
         skipped: usize,
     },
     /// Some are left, but fewer than `min_backends`.
@@ -142,7 +142,7 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// Whether the live file stays as it is.
+    /// Returns whether the live file stays as it is.
     pub fn keeps_file(&self) -> bool {
         matches!(self.verdict, Verdict::Keep | Verdict::Hold(_))
     }
@@ -170,12 +170,12 @@ impl Decision {
 }
 
 impl Guard {
-    /// Whether the number of live backends matters, so that it must survive a restart.
+    /// Returns whether the number of live backends matters, so that it must survive a restart.
     pub fn compares(&self) -> bool {
         self.min_backends.is_some() || self.max_drop_percent.is_some()
     }
 
-    /// Whether the decision depends on whether the destination has content.
+    /// Returns whether the decision depends on whether the destination has content.
     pub fn needs_live_file(&self, found: RenderCount) -> bool {
         found.count() < self.min_backends.unwrap_or(1).max(1) || self.max_drop_percent.is_some()
     }

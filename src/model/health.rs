@@ -1,17 +1,17 @@
-//! How a store answers when it is asked how it is.
+//! The result of a health check of a store. Data only; never asks one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// One answer.
+/// Result of one health check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
-    /// It answers, and says that it works.
+    /// Whether the store answers and reports that it works.
     pub healthy: bool,
-    /// For people.
+    /// Message for people.
     pub message: String,
-    /// How long the question took.
+    /// Time that the check took.
     pub elapsed: Duration,
-    /// What it says of itself, by name. Never a value of the store, never a password.
+    /// Details by name. Never a value of the store, never a password.
     pub details: BTreeMap<&'static str, String>,
 }

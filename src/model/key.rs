@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub struct Key(Arc<str>);
 
 impl Key {
-    /// The key as text.
+    /// Returns the key as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -45,12 +45,12 @@ impl fmt::Debug for Key {
 pub enum Value {
     /// Valid UTF-8.
     Text(Arc<str>),
-    /// Bytes that are not UTF-8: a template that reads them fails by name of the key.
+    /// Bytes that are not UTF-8: a render that reads them fails and names the key.
     Binary(Arc<[u8]>),
 }
 
 impl Value {
-    /// Takes bytes as the store gave them.
+    /// Returns the value with these bytes of the store.
     pub fn from_bytes(bytes: &[u8]) -> Value {
         match std::str::from_utf8(bytes) {
             Ok(text) => Value::Text(Arc::from(text)),
@@ -58,7 +58,7 @@ impl Value {
         }
     }
 
-    /// The text, or `None` where the bytes are not UTF-8.
+    /// Returns the text; `None` if the bytes are not UTF-8.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Value::Text(text) => Some(text),
@@ -66,7 +66,7 @@ impl Value {
         }
     }
 
-    /// The bytes as stored.
+    /// Returns the bytes as stored.
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             Value::Text(text) => text.as_bytes(),
@@ -88,7 +88,7 @@ impl fmt::Debug for Value {
     }
 }
 
-/// A point in the store's history: etcd's revision, or a counter for stores that have none.
+/// A point in the store's history: etcd's revision, or a counter for stores without revisions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(pub i64);
 

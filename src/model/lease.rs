@@ -1,16 +1,16 @@
-//! What passes between the etcd client and the announcer: writes under a lease, and what came of them. Plain data.
+//! Writes under a lease, from the announcer to the etcd client, and their outcomes. Plain data.
 
 use std::sync::Arc;
 
 use super::key::Revision;
 
-/// etcd's name for a lease; 0 is none.
+/// Id of a lease in etcd; 0 is no lease.
 pub type LeaseId = i64;
 
-/// One write of one key, under a lease. Never touches a key that is under another lease, or under none.
+/// One write of one key, under a lease. Never touches a key that is under a different lease, or under no lease.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Write {
-    /// Puts the key if there is none.
+    /// Puts the key if it does not exist.
     Create(String, Arc<str>),
     /// Puts the key if it is under the lease.
     Update(String, Arc<str>),
@@ -19,14 +19,14 @@ pub enum Write {
 }
 
 impl Write {
-    /// The key.
+    /// Returns the key.
     pub fn key(&self) -> &str {
         match self {
             Write::Create(key, _) | Write::Update(key, _) | Write::Delete(key) => key,
         }
     }
 
-    /// What came of it, under the lease `id`, where not all of its transaction's conditions held and the key was found so.
+    /// Returns the outcome under the lease `id`, if not all of its transaction's conditions held and the key was found so.
     pub fn refused(&self, id: LeaseId, found: Option<FoundKey>) -> WriteOutcome {
         let holds = match self {
             Write::Create(..) => found.is_none(),
@@ -37,7 +37,7 @@ impl Write {
 }
 
 impl std::fmt::Debug for Write {
-    /// The key, never its value.
+    /// Prints the key, never its value.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let verb = match self {
             Write::Create(..) => "Create",
@@ -48,37 +48,37 @@ impl std::fmt::Debug for Write {
     }
 }
 
-/// What came of several writes: etcd did all of them at one revision, or none.
+/// Outcome of several writes: etcd did all of them at one revision, or did nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriteAnswer {
     /// The store's revision after them.
     pub revision: Revision,
-    /// What came of each, in their order.
+    /// Outcomes of the writes, in their order.
     pub outcomes: Vec<WriteOutcome>,
 }
 
-/// What came of one write.
+/// Outcome of one write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WriteOutcome {
     /// It is done.
     Done,
-    /// Its condition held, but that of another one did not.
+    /// Its condition held, but the condition of a different write did not.
     Postponed,
-    /// Its condition did not hold; the key as it is, where there is one.
+    /// Its condition did not hold; the key as it is, if it exists.
     Refused(Option<FoundKey>),
 }
 
 /// A key as it was found.
 #[derive(Clone, PartialEq, Eq)]
 pub struct FoundKey {
-    /// The lease that it is under; 0 is none.
+    /// Lease of the key; 0 is no lease.
     pub lease: LeaseId,
     /// Its value.
     pub value: Vec<u8>,
 }
 
 impl std::fmt::Debug for FoundKey {
-    /// Never the value.
+    /// Prints the lease and the length of the value, never the value.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "FoundKey {{ lease: {:x}, <{} bytes> }}", self.lease, self.value.len())
     }

@@ -1,4 +1,4 @@
-//! The nouns that every other module speaks: keys, trees, views, resources, events, reports.
+//! The types that every other module uses: keys, trees, views, resources, events, reports.
 //! Rank 1: uses nothing of this crate, touches nothing outside the process. Pure.
 
 pub mod backoff;

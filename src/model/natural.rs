@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-/// Compares by pieces: numbers by size, everything else byte by byte. What is equal so far (`01`, `1`) is in byte order, so
-/// that the order is the same whatever it was before.
+/// Compares piece by piece: numbers by size, everything else by bytes. Names that are equal so far (`01`, `1`) are compared
+/// by bytes, so that the result never depends on the order before.
 pub fn compare(a: &str, b: &str) -> Ordering {
     let (mut left, mut right) = (a, b);
     while !left.is_empty() && !right.is_empty() {
@@ -63,7 +63,7 @@ mod tests {
         ];
         for (at, name) in sorted.iter().enumerate() {
             for (other_at, other) in sorted.iter().enumerate() {
-                // Of `1` and `01` the bytes decide.
+                // The bytes decide between `1` and `01`.
                 let expected = if [*name, *other].contains(&"01") && [*name, *other].contains(&"1") {
                     name.cmp(other)
                 } else {

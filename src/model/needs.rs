@@ -1,18 +1,18 @@
-//! Keys that a resource cannot do without: those that must be there (`require`), and those that it waits for (`wait_for`).
-//! Pure: which of them a view lacks.
+//! Keys that a resource needs: those that must exist (`require`), and those that it waits for (`wait_for`).
+//! Pure: finds those that a view lacks.
 
 use std::time::Duration;
 
 use super::view::View;
 
-/// What a resource needs. Paths are as templates see them; a directory is as good as a key, and a pattern needs one match.
+/// Needs of a resource. Paths are as templates see them; a directory counts as a key, and a pattern needs one match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Needs {
-    /// Without these it fails.
+    /// Paths without which the resource fails.
     pub require: Vec<String>,
-    /// Before these are there it does not go live.
+    /// Paths without which the resource does not go live yet.
     pub wait_for: Vec<String>,
-    /// How long it waits at most; then it goes live as it is. Default 1 min.
+    /// Longest wait; after that the resource goes live as it is. Default: 1 min.
     pub wait_timeout: Duration,
 }
 
@@ -22,7 +22,7 @@ impl Default for Needs {
     }
 }
 
-/// The paths that `view` has nothing for, in the order given.
+/// Returns the paths that `view` lacks, in the order given.
 pub fn missing<'p>(paths: &'p [String], view: &View) -> Vec<&'p str> {
     let is_there = |path: &str| {
         view.get(path).is_some()

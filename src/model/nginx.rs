@@ -1,13 +1,13 @@
-//! Which nginx is meant, as data. Never looks for one.
+//! The program and the files of the nginx in use, as data. Never looks for them.
 
 use std::path::PathBuf;
 
-/// The settings of `[nginx]`; what is `None` is asked of nginx itself.
+/// The settings of `[nginx]`; nginx itself is asked for those that are `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NginxSettings {
     /// The program: a path, or a name to look up in `$PATH`; empty for `nginx`.
     pub binary: PathBuf,
-    /// Its main file.
+    /// Its main configuration file.
     pub conf: Option<PathBuf>,
     /// Its pid file.
     pub pid_file: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! What this process says of itself, as data: pages over HTTP and notices to the service manager. Never sends any.
+//! Output of this process about itself, as data: pages over HTTP and notices to the service manager. Never sends any.
 
 /// One page over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,12 +16,12 @@ pub struct StatusPage {
 pub enum ManagerNotice {
     /// `READY=1`: the service is up, or has finished reloading.
     Ready,
-    /// `RELOADING=1` with the time, which `Type=notify-reload` wants: it has begun to read its configuration again.
+    /// `RELOADING=1` with the time, which `Type=notify-reload` needs: the service has begun to read its configuration again.
     Reloading,
-    /// `STOPPING=1`: it is ending.
+    /// `STOPPING=1`: the service is stopping.
     Stopping,
     /// `STATUS=`: a line for people, without line breaks.
     Status(String),
-    /// `WATCHDOG=1`: the loop turns.
+    /// `WATCHDOG=1`: the loop is running.
     Watchdog,
 }

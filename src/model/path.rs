@@ -1,7 +1,7 @@
 //! Slash paths, cleaned lexically: keys of a store, names of templates, names in files of keys. Never asks a file system.
 
-/// Adds the parts of `path` to those that are there: no empty or `.` parts, and `..` takes one off. Returns how often a `..`
-/// climbed above the first.
+/// Appends the parts of `path`: no empty or `.` parts, and `..` removes one. Returns how often a `..` climbed above the
+/// first.
 pub fn add_parts<'a, Part: From<&'a str>>(parts: &mut Vec<Part>, path: &'a str) -> usize {
     let mut climbs = 0;
     for part in path.split('/') {
@@ -15,7 +15,7 @@ pub fn add_parts<'a, Part: From<&'a str>>(parts: &mut Vec<Part>, path: &'a str) 
     climbs
 }
 
-/// Returns the path as Go's `path.Clean` does after a leading `/` is added: one leading slash, none at the end.
+/// Returns the path as Go's `path.Clean` does after a leading `/` is added: one leading slash, no trailing slash.
 pub fn rooted(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     // Nothing is above the root.
@@ -23,7 +23,7 @@ pub fn rooted(path: &str) -> String {
     format!("/{}", parts.join("/"))
 }
 
-/// Returns the parts of a path that stays below where it starts; `None` if a `..` climbs out.
+/// Returns the parts of a path that stays below its start; `None` if a `..` climbs out.
 pub fn inside(path: &str) -> Option<Vec<&str>> {
     let mut parts = Vec::new();
     (add_parts(&mut parts, path) == 0).then_some(parts)

@@ -1,17 +1,17 @@
-//! Problems in what people wrote, with place and hint. All of them are collected, never only the first.
-//! Never prints: showing a problem is the caller's business.
+//! Problems in files, flags and the environment, with place and hint. All of them are collected, never only the first.
+//! Never prints: the caller shows problems.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Something wrong in a file, a flag or the environment, told so that it can be mended.
+/// A problem in a file, a flag or the environment, with what people need to fix it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
-    /// Where it is; `None` where it is not in a file (the message then names the flag or variable).
+    /// Place of the problem; `None` if it is not in a file (the message then names the flag or variable).
     pub place: Option<Place>,
-    /// A lower-case phrase without full stop.
+    /// Message: a lower-case phrase without full stop.
     pub message: String,
-    /// What to do about it.
+    /// Advice, if there is any.
     pub hint: Option<String>,
 }
 
@@ -20,7 +20,7 @@ pub struct Problem {
 pub struct Place {
     /// The file as the caller named it.
     pub file: PathBuf,
-    /// `None` is the file as a whole.
+    /// Position in the file; `None` is the file as a whole.
     pub position: Option<Position>,
 }
 
@@ -34,7 +34,7 @@ pub struct Position {
 }
 
 impl Position {
-    /// The position of a byte of `text`; an offset beyond the end is the end.
+    /// Returns the position of a byte of `text`; an offset beyond the end is the end.
     pub fn of_offset(text: &str, offset: usize) -> Position {
         let before = before(text, offset);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
@@ -45,7 +45,7 @@ impl Position {
     }
 }
 
-/// JSON's parser counts from 1, except where there is nothing yet.
+/// Counts from 1, as JSON's parser does except in an empty text.
 impl From<&serde_json::Error> for Position {
     fn from(error: &serde_json::Error) -> Position {
         Position { line: error.line().max(1), column: error.column().max(1) }
@@ -53,39 +53,39 @@ impl From<&serde_json::Error> for Position {
 }
 
 impl Place {
-    /// A file as a whole.
+    /// Returns the place of a file as a whole.
     pub fn file(file: &Path) -> Place {
         Place { file: file.to_owned(), position: None }
     }
 
-    /// A position in a file.
+    /// Returns a position in a file.
     pub fn at(file: &Path, position: Position) -> Place {
         Place { file: file.to_owned(), position: Some(position) }
     }
 
-    /// The byte `offset` of a file's `text`.
+    /// Returns the place of byte `offset` of a file's `text`.
     pub fn in_text(file: &Path, text: &str, offset: usize) -> Place {
         Place::at(file, Position::of_offset(text, offset))
     }
 }
 
 impl Problem {
-    /// A problem without a place yet.
+    /// Returns a problem without a place yet.
     pub fn new(message: impl Into<String>) -> Problem {
         Problem { place: None, message: message.into(), hint: None }
     }
 
-    /// The same problem with a hint.
+    /// Returns the same problem with a hint.
     pub fn hint(self, hint: impl Into<String>) -> Problem {
         Problem { hint: Some(hint.into()), ..self }
     }
 
-    /// The same problem at a place.
+    /// Returns the same problem at a place.
     pub fn at(self, place: Place) -> Problem {
         Problem { place: Some(place), ..self }
     }
 
-    /// The same problem, with `place` where it has none.
+    /// Returns the same problem, at `place` if it has no place yet.
     pub fn or_at(self, place: impl FnOnce() -> Place) -> Problem {
         if self.place.is_some() { self } else { self.at(place()) }
     }
@@ -127,17 +127,17 @@ impl std::error::Error for Problem {}
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
-    /// The problems in order.
+    /// Returns the problems in order.
     pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
         self.0.iter()
     }
 
-    /// How many there are.
+    /// Returns the number of problems.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no problems.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -187,7 +187,7 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// The part of `text` before a byte offset; one inside a character or beyond the end is taken down to where it can be.
+/// Returns the part of `text` before a byte offset; one inside a character or beyond the end is lowered to a valid one.
 pub(crate) fn before(text: &str, offset: usize) -> &str {
     let mut end = offset.min(text.len());
     while !text.is_char_boundary(end) {

@@ -23,7 +23,7 @@ impl KeyRange {
         self.end.as_deref().is_some_and(|end| end < key)
     }
 
-    /// Whether this range ends before `other` does.
+    /// Returns whether this range ends before `other` does.
     fn ends_within(&self, other: &KeyRange) -> bool {
         match (&self.end, &other.end) {
             (None, _) => false,
@@ -38,7 +38,7 @@ impl KeyRange {
 }
 
 impl KeyRanges {
-    /// The ranges of these directories (each: the key itself and everything below it). `""` covers every key.
+    /// Returns the ranges of these directories (each: the key itself and everything below it). `""` covers every key.
     pub fn of_directories<'a>(directories: impl IntoIterator<Item = &'a str>) -> KeyRanges {
         let mut ranges = Vec::new();
         for directory in directories {
@@ -54,7 +54,7 @@ impl KeyRanges {
         KeyRanges::merged(ranges)
     }
 
-    /// Every key that any of the sets covers.
+    /// Returns every key that any of the sets covers.
     pub fn union<'a>(sets: impl IntoIterator<Item = &'a KeyRanges>) -> KeyRanges {
         KeyRanges::merged(sets.into_iter().flat_map(|set| set.ranges.iter().cloned()).collect())
     }
@@ -76,27 +76,27 @@ impl KeyRanges {
         KeyRanges { ranges: merged.into() }
     }
 
-    /// The ranges in order.
+    /// Returns the ranges in order.
     pub fn iter(&self) -> impl Iterator<Item = &KeyRange> {
         self.ranges.iter()
     }
 
-    /// How many ranges there are.
+    /// Returns the number of ranges.
     pub fn len(&self) -> usize {
         self.ranges.len()
     }
 
-    /// Whether no key is covered.
+    /// Returns whether no key is covered.
     pub fn is_empty(&self) -> bool {
         self.ranges.is_empty()
     }
 
-    /// Whether `key` is covered.
+    /// Returns whether `key` is covered.
     pub fn contains(&self, key: &str) -> bool {
         self.first_not_before(key).is_some_and(|range| range.contains(key))
     }
 
-    /// Whether every key of `other` is covered.
+    /// Returns whether every key of `other` is covered.
     pub fn covers(&self, other: &KeyRanges) -> bool {
         other.iter().all(|range| {
             self.first_not_before(&range.start)
@@ -104,14 +104,14 @@ impl KeyRanges {
         })
     }
 
-    /// The first range that still covers keys at or after `key`.
+    /// Returns the first range that still covers keys at or after `key`.
     pub fn first_not_before(&self, key: &str) -> Option<&KeyRange> {
         let index = self.ranges.partition_point(|range| range.end.as_deref().is_some_and(|end| end <= key));
         self.ranges.get(index)
     }
 }
 
-/// Everything below `directory` (given without its trailing slash), the directory's own key excluded.
+/// Returns the range of everything below `directory` (given without its trailing slash), without the directory's own key.
 fn subtree(directory: &str) -> KeyRange {
     // '0' is the byte after '/', so this is every key that starts with "directory/".
     KeyRange { start: format!("{directory}/"), end: Some(format!("{directory}0")) }

@@ -1,5 +1,5 @@
-//! Receipts: what an agent says in the store about how far it has come, and what a backend that is to be stopped learns from
-//! all of them. Plain data and pure questions; `docs/receipts.md` says what each field promises.
+//! Receipts: each agent's record in the store of the changes that it has applied and drained. Together they say whether a
+//! backend may stop. Plain data and pure questions; `docs/receipts.md` says what each field promises.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,66 +9,65 @@ use super::range::KeyRanges;
 /// The folder of all receipts in the store: `/upstreamd/agents/<id>`.
 pub const FOLDER: &str = "/upstreamd/agents";
 
-/// The form of receipts that is written and understood.
+/// The receipt format that is written and understood.
 pub const FORMAT: u32 = 1;
 
-/// Whether a key is a receipt's. A change of one is not worth a receipt: it would never end.
+/// Returns whether a key is that of a receipt. A change of one causes no new receipt: it would never end.
 pub fn is_receipt(key: &str) -> bool {
     key.strip_prefix(FOLDER).is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// The key of the receipt of the agent with this id.
+/// Returns the key of the receipt of the agent with this id.
 pub fn key_of(id: &str) -> String {
     format!("{FOLDER}/{id}")
 }
 
-/// How far one agent has come.
+/// Progress of one agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
-    /// The form that this is written in.
+    /// Format of this receipt.
     pub format: u32,
-    /// The agent: as in the key.
+    /// Id of the agent, as in the key.
     pub id: String,
-    /// Which upstreamd it is.
+    /// Version of its upstreamd.
     pub version: String,
-    /// Reloads of nginx that this process has asked for and seen to take.
+    /// Reload count: reloads of nginx that this process has asked for and verified.
     pub generation: u64,
-    /// The newest of them that every worker has left behind all earlier ones for; `None` while workers are leaving that were
-    /// there before the first.
+    /// Number of the newest of them after which no worker of an earlier configuration is left; `None` while workers from
+    /// before the first are still leaving.
     pub drained_generation: Option<u64>,
-    /// Each resource that sees keys of the store.
+    /// Progress of each resource that sees keys of the store.
     pub resources: Vec<ResourceReceipt>,
 }
 
-/// How far one resource has come. Revisions are those of the last change of its keys that was taken up; that of any other key
-/// moves none.
+/// Progress of one resource. Each revision is that of a change of its own keys; changes of other keys do not count.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourceReceipt {
-    /// Its file below conf.d.
+    /// Path of its file below conf.d.
     pub name: String,
-    /// The directories of the store that it sees, whole: each key itself and everything below it.
+    /// The directories of the store that it sees: each key itself and everything below it.
     pub keys: Vec<String>,
-    /// How it is known who uses it.
+    /// Evidence for who uses its file.
     pub proof: Proof,
     /// The last change of its keys that the agent knows of.
     pub seen: i64,
     /// The last one that was rendered, checked, installed and reloaded.
     pub applied: Option<i64>,
-    /// The last one that all workers have begun to serve, earlier ones taking no new connection.
+    /// The last one after which only workers that serve it accept new connections.
     pub converged: Option<i64>,
-    /// The last one that no worker lacks any more: what it took away is in nobody's use.
+    /// The last one that every worker serves: nothing still uses what it removed.
     pub drained: Option<i64>,
 }
 
-/// How it is known who uses a resource's file.
+/// Evidence for who uses a resource's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Proof {
-    /// nginx's workers are seen to come and go.
+    /// nginx's workers are observed.
     Nginx,
-    /// Something is told to read it again, and nobody looks what comes of that: it converges and drains unseen.
+    /// A program reads the file again on request, but is not observed: it converges and drains unseen.
     Unseen,
-    /// Nothing is reloaded; whoever reads the file does so by itself.
+    /// Nothing is reloaded; the readers of the file notice changes themselves.
     File,
 }
 
@@ -76,7 +75,7 @@ impl Receipt {
     /// Reads a receipt.
     ///
     /// # Errors
-    /// A phrase for people: no JSON of this form, or of a form of another time.
+    /// A phrase for people: the text is not JSON of this form, or has a different format.
     pub fn parse(text: &str) -> Result<Receipt, String> {
         #[derive(Deserialize)]
         struct Form {
@@ -90,13 +89,13 @@ impl Receipt {
         }
     }
 
-    /// As it is stored: one line of JSON.
+    /// Returns the text to store: one line of JSON.
     pub fn to_text(&self) -> String {
-        // Text and numbers alone: it cannot fail.
+        // It holds only text and numbers: this cannot fail.
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Whether everything that is known is applied, and nothing older is in use as far as can be seen.
+    /// Returns whether all known changes are applied, and whether anything older is visibly still in use.
     pub fn standing(&self) -> AgentStanding {
         let behind = |resource: &&ResourceReceipt| resource.applied != Some(resource.seen);
         let draining =
@@ -111,37 +110,37 @@ impl Receipt {
     }
 }
 
-/// How an agent stands to what it knows.
+/// Progress of an agent with the changes that it knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AgentStanding {
-    /// Applied, and nothing older is in use as far as can be seen.
+    /// Applied, and nothing older is visibly in use.
     InSync,
-    /// Applied, and old workers finish their connections.
+    /// Applied, but old workers still finish their connections.
     Draining,
     /// A change of the store is not applied: it waits, runs, or has failed.
     Behind,
 }
 
-/// What the fleet says of one change of one key.
+/// Progress of all agents with one change of one key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fleet {
     /// Agents that see the key, or whose receipt cannot be read.
     pub concerned: usize,
-    /// Those of them, by id, that may still use what the change took away.
+    /// Ids of those that may still use what the change removed.
     pub waiting: Vec<String>,
 }
 
 impl Fleet {
-    /// Whether every agent that sees the key has left the state before the change behind. Not so where nobody says that it
+    /// Returns whether every agent that sees the key has left the state before the change. False if no agent says that it
     /// sees the key: agents without receipts may.
     pub fn has_drained(&self) -> bool {
         self.concerned > 0 && self.waiting.is_empty()
     }
 }
 
-/// Whether every live balancer has drained the change of `key` at `revision`, which is the key's own mod_revision. `receipts`
-/// are the ids and values of all keys in the folder; a receipt that is gone is of an agent that is gone.
+/// Returns the progress of all live agents with the change of `key` at `revision`, which is the key's own mod_revision.
+/// `receipts` are the ids and values of all keys in the folder; an agent whose receipt is gone is gone.
 pub fn fleet<'a>(receipts: impl IntoIterator<Item = (&'a str, &'a str)>, key: &str, revision: Revision) -> Fleet {
     let mut fleet = Fleet::default();
     for (id, text) in receipts {
@@ -162,7 +161,7 @@ pub fn fleet<'a>(receipts: impl IntoIterator<Item = (&'a str, &'a str)>, key: &s
 }
 
 impl Receipt {
-    /// Whether the change of this key at this revision has drained; `None` where no resource sees the key.
+    /// Returns whether the change of this key at this revision has drained; `None` if no resource sees the key.
     fn has_drained(&self, key: &str, revision: Revision) -> Option<bool> {
         let sees = |resource: &&ResourceReceipt| {
             KeyRanges::of_directories(resource.keys.iter().map(String::as_str)).contains(key)
@@ -173,7 +172,7 @@ impl Receipt {
 }
 
 impl ResourceReceipt {
-    /// The last change that nobody lacks; for a file that nothing is reloaded for, the last one that is in it.
+    /// Returns the last change that is in use everywhere; for a file without a reload, the last one that is in it.
     fn proven(&self) -> Option<i64> {
         match self.proof {
             Proof::Nginx => self.drained,
@@ -263,7 +262,7 @@ mod tests {
         check(&[vec![nginx(10), nginx(9)]], 1, &["0"], false);
         check(&[vec![nginx(10), file(10)]], 1, &[], true);
         check(&[vec![nginx(10), file(9)]], 1, &["0"], false);
-        // Nobody knows when it has drained: whoever waits needs a limit.
+        // It is unknown when it has drained: a caller that waits needs a limit.
         check(&[vec![resource("/", Proof::Unseen, 10, 10, 10)]], 1, &["0"], false);
         let unreadable = fleet([("x", "{}")], "/services/web/1", Revision(1));
         assert_eq!((unreadable.concerned, unreadable.waiting.len()), (1, 1));

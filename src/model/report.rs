@@ -167,9 +167,9 @@ pub struct Report {
     pub files: Vec<PathBuf>,
     /// Files of a `for_each` that were removed (in a preview: would be) because their name left the store.
     pub removed: Vec<PathBuf>,
-    /// Resources that dropped out, and why; the others went on without them.
+    /// Dropped resources, each with its failure; the others went on without them.
     pub dropped: Vec<(InstanceId, StepFailure)>,
-    /// Resources held at their last good file by their guard, and why.
+    /// Resources held at their last good file by their guard, each with its decision.
     pub held: Vec<(InstanceId, Decision)>,
     /// Warnings for people, without duplicates.
     pub warnings: Vec<String>,
@@ -184,7 +184,7 @@ pub struct Report {
 }
 
 impl Outcome {
-    /// Whether everything that was rendered is live.
+    /// Returns whether everything that was rendered is live.
     pub fn is_final(&self) -> bool {
         matches!(self, Outcome::Unchanged | Outcome::Applied)
     }
@@ -214,12 +214,12 @@ impl Report {
         self.files.len() + self.removed.len()
     }
 
-    /// Whether the group must be tried again even if nothing changes.
+    /// Returns whether the group must be tried again even if nothing changes.
     pub fn needs_retry(&self) -> bool {
         !self.outcome.is_final() || !self.dropped.is_empty()
     }
 
-    /// Whether something failed. That nginx does not run yet is not a failure.
+    /// Returns whether something failed. An nginx that does not run yet is not a failure.
     pub fn has_failed(&self) -> bool {
         let nothing_runs = matches!(self.outcome, Outcome::ReloadOwed { nothing_runs: true, .. });
         !self.dropped.is_empty() || (!self.outcome.is_final() && !nothing_runs)

@@ -40,7 +40,7 @@ pub struct Resource {
     pub group: Option<Identity>,
     /// Permission bits of `dest` (at most 0o7777). Default: the existing file's, or 0644.
     pub mode: Option<u32>,
-    /// Command to run before install; `None` if the resource has none or `-sync-only` is set.
+    /// Command to run before install; `None` if the resource has no check or `-sync-only` is set.
     pub check: Option<CommandLine>,
     /// Reload to do after install.
     pub reload: Option<Reload>,
@@ -66,7 +66,7 @@ pub struct Resource {
     pub for_each: Option<ForEach>,
 }
 
-/// A resource of conf.d, or one instance of a resource with `for_each`. Prints as people name it: `app.toml`, `app.toml[web]`.
+/// A resource of conf.d, or one instance of a resource with `for_each`. Prints for people: `app.toml`, `app.toml[web]`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InstanceId {
     /// The TOML file's path below conf.d (`app.toml`, `sub/app.toml`).
@@ -152,17 +152,17 @@ pub enum CommandPart {
 }
 
 impl CommandLine {
-    /// Whether the text names the staged file, so that the file can be checked alone and before install.
+    /// Returns whether the text names the staged file, so that the file can be checked alone and before install.
     pub fn names_src(&self) -> bool {
         self.parts.contains(&CommandPart::Src)
     }
 
-    /// Whether the command contains the word nginx, as in `/usr/sbin/nginx -t`.
+    /// Returns whether the command contains the word nginx, as in `/usr/sbin/nginx -t`.
     pub fn mentions_nginx(&self) -> bool {
         mentions_nginx(&self.text)
     }
 
-    /// Whether the text names a file, so that the command must run once for each file.
+    /// Returns whether the text names a file, so that the command must run once for each file.
     pub fn names_a_file(&self) -> bool {
         self.parts.iter().any(|part| !matches!(part, CommandPart::Literal(_)))
     }
@@ -178,7 +178,7 @@ pub enum Reload {
 }
 
 impl Reload {
-    /// Whether it reloads nginx.
+    /// Returns whether it reloads nginx.
     pub fn mentions_nginx(&self) -> bool {
         self.command().is_none_or(CommandLine::mentions_nginx)
     }

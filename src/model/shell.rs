@@ -8,16 +8,16 @@ use super::resource::{CommandLine, CommandPart};
 const SRC_VARIABLE: &str = "upstreamd_src";
 const DEST_VARIABLE: &str = "upstreamd_dest";
 
-/// Stands for any character of a word.
+/// Placeholder for any character of a word.
 const WORD: char = 'x';
 
 impl CommandLine {
-    /// The text for `/bin/sh -c`, with the paths in it.
+    /// Returns the text for `/bin/sh -c`, with the paths in it.
     ///
     /// A path of plain characters goes in as it is, as confd does, so that `'{{.src}}'`, `"{{.src}}"` and `{{.src}}.bak`
     /// all mean what they seem to. Any other path is set as a shell variable in front of the command and referred
-    /// to with the quotes that its surroundings need. Should those surroundings be misread, a word is split or a
-    /// variable's name is left standing, but no part of a path becomes a command. (A command that hands the
+    /// to with the quotes that its surroundings need. If those surroundings are misread, a word is split or a
+    /// variable's name stays in the text, but no part of a path becomes a command. (A command that hands the
     /// path to a second shell, as `sh -c "… {{.src}}"` does, has to quote it for that shell itself.)
     pub fn shell_text(&self, src: &Path, dest: &Path) -> String {
         let mut definitions = String::new();
@@ -52,7 +52,7 @@ impl CommandLine {
     }
 }
 
-/// Whether the shell takes every character as itself, quoted or not.
+/// Returns whether the shell takes every character as itself, quoted or not.
 fn is_plain(path: &str) -> bool {
     path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+:@%,=".contains(&byte))
 }
@@ -64,7 +64,7 @@ enum Quotes {
     Double,
 }
 
-/// How far into quotes a shell text has led. Follows quotes, backslashes, comments, `$(…)` and backquotes.
+/// State of a shell text up to a place. Follows quotes, backslashes, comments, `$(…)` and backquotes.
 #[derive(Debug)]
 struct ShellState {
     /// The quotes at each depth of command substitution, the innermost last; never empty.
@@ -74,7 +74,7 @@ struct ShellState {
     previous: char,
 }
 
-/// What began a depth, and so what ends it.
+/// Opener of a depth, which also determines its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Opener {
     Parenthesis,
@@ -99,7 +99,7 @@ impl ShellState {
 
     fn read(&mut self, text: &str) {
         for c in text.chars() {
-            // A character behind a backslash is part of a word, whatever it is.
+            // A character after a backslash is part of a word, whatever it is.
             let previous = if self.escaped { WORD } else { c };
             self.step(c);
             self.previous = previous;

@@ -1,4 +1,4 @@
-//! Which store to follow and how to reach it: what the settings come down to. Plain data, filled by whoever reads the
+//! The store to follow and the way to reach it, as the settings say. Plain data, filled by the code that reads the
 //! command line and the settings file. Never opens a file, resolves a name or shows a password.
 
 use std::fmt;
@@ -18,7 +18,7 @@ pub enum StoreSettings {
     Env,
 }
 
-/// Where the keys are, for people: `etcd at 127.0.0.1:2379`. Never who logs in.
+/// Prints the place of the keys, for people: `etcd at 127.0.0.1:2379`. Never the user.
 impl fmt::Display for StoreSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -35,32 +35,32 @@ impl fmt::Display for StoreSettings {
     }
 }
 
-/// How to reach an etcd cluster. The defaults suit a cluster in the same data centre.
+/// Settings of an etcd cluster. The defaults suit a cluster in the same data centre.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EtcdSettings {
     /// Members in the order in which they are tried: `host:port`, `http://host:port` or `https://host:port`.
     /// Not used with `srv_domain` or `srv_record`. Default: `127.0.0.1:2379`.
     pub endpoints: Vec<String>,
-    /// Scheme of endpoints that name none, and of members found by SRV records whose name does not say.
-    /// Default: `https` where `tls` is given, else `http`.
+    /// Scheme of endpoints without one, and of members found by SRV records whose name does not imply one.
+    /// Default: `https` if `tls` is set, otherwise `http`.
     pub scheme: Option<Scheme>,
-    /// Domain whose SRV records list the members, looked up again whenever none of them answers.
+    /// Domain whose SRV records list the members, looked up again whenever no member answers.
     pub srv_domain: Option<String>,
     /// The one SRV record to ask for, instead of those that follow from `srv_domain`.
     pub srv_record: Option<String>,
-    /// The DNS server to ask for SRV records and for the members' addresses. Default: the system's.
+    /// The DNS server for SRV records and for the members' addresses. Default: the system's.
     pub dns_server: Option<SocketAddr>,
-    /// How `https` endpoints are verified, and how we show who we are. Default: the system's roots and no certificate.
+    /// Verification of `https` endpoints, and our certificate. Default: the system's roots and no certificate.
     pub tls: Option<TlsSettings>,
-    /// Whom to log in as. Default: no login.
+    /// User to log in as. Default: no login.
     pub login: Option<Login>,
-    /// How long making one connection may take, TLS included. Default: 5 s.
+    /// Longest time to make one connection, TLS included. Default: 5 s.
     pub dial_timeout: Duration,
-    /// How long one request may take. Default: 5 s.
+    /// Longest time for one request. Default: 5 s.
     pub request_timeout: Duration,
     /// Pause between HTTP/2 pings, also while idle. etcd refuses pings closer than 5 s by default. Default: 10 s.
     pub keepalive_interval: Duration,
-    /// How long the answer to such a ping may take. Default: 5 s.
+    /// Longest time for the answer to such a ping. Default: 5 s.
     pub keepalive_timeout: Duration,
 }
 
@@ -82,7 +82,7 @@ impl Default for EtcdSettings {
     }
 }
 
-/// Whether a connection is encrypted.
+/// Scheme of an endpoint: without or with encryption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
     /// Plain text.
@@ -91,7 +91,7 @@ pub enum Scheme {
     Https,
 }
 
-/// TLS files in PEM. They are read at each new connection, so that renewed certificates are taken up.
+/// TLS files in PEM. They are read at each new connection, so that renewed certificates are used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsSettings {
     /// Certificate authorities that may have signed the server's certificate. Default: the system's roots.
@@ -100,7 +100,7 @@ pub struct TlsSettings {
     pub cert: Option<PathBuf>,
     /// Our private key. Needs `cert`.
     pub key: Option<PathBuf>,
-    /// Takes any server certificate, whoever signed it and whatever its name. Default: false.
+    /// Whether any server certificate is accepted, whoever signed it and whatever its name. Default: false.
     pub insecure: bool,
 }
 
@@ -122,7 +122,7 @@ impl fmt::Debug for Login {
 /// Files that hold keys and values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileSettings {
-    /// Files, and folders that are searched with all that is below them. Where two files set one key, the later path wins.
+    /// Files, and folders that are searched with everything below them. If two files set one key, the later path wins.
     pub paths: Vec<PathBuf>,
     /// Pattern that the names of files in folders must match. Default: `*`.
     pub filter: String,

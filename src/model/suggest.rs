@@ -1,9 +1,9 @@
 //! "Did you mean …?" for names that are not known. Never decides anything by itself.
 
-/// How alike two names must be (0 to 1) before one is offered for the other.
+/// Least similarity of two names (0 to 1) for one to be offered for the other.
 const ALIKE: f64 = 0.85;
 
-/// The known name most like `name`, where one is alike enough to be what was meant.
+/// Returns the known name most like `name`, if one is similar enough.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();
     known
@@ -13,12 +13,12 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
             let edits = strsim::damerau_levenshtein(&name, &candidate.to_lowercase());
             *likeness >= ALIKE || edits <= (name.chars().count() / 3).max(1)
         })
-        // Among equals the first.
+        // The first among equals.
         .reduce(|best, next| if next.1 > best.1 { next } else { best })
         .map(|(candidate, _)| candidate)
 }
 
-/// The hint that goes with `nearest`.
+/// Returns the hint that goes with `nearest`.
 pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     nearest(name, known).map(|candidate| format!("did you mean `{candidate}`?"))
 }

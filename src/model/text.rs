@@ -1,11 +1,11 @@
-//! Texts that others wrote, made fit for a message: not endless, on one line. Never drops what is left out in silence.
+//! Texts that others wrote, made fit for a message: of bounded length, on one line. Never shortens one without a mark.
 
 use std::fmt::Write as _;
 
 /// Longest text that `shown` shows whole, in characters.
 const LONGEST_SHOWN: usize = 80;
 
-/// Returns `text` if it has at most so many characters, else that many and `…`.
+/// Returns `text` if it has at most `most_characters`, otherwise that many and `…`.
 pub fn shortened(text: &str, most_characters: usize) -> String {
     match text.char_indices().nth(most_characters) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -13,12 +13,12 @@ pub fn shortened(text: &str, most_characters: usize) -> String {
     }
 }
 
-/// As `shortened`, with `instead` of each control character.
+/// Returns the same as `shortened`, with `instead` for each control character.
 pub fn one_line(text: &str, most_characters: usize, instead: char) -> String {
     shortened(text, most_characters).replace(char::is_control, instead.encode_utf8(&mut [0; 4]))
 }
 
-/// Returns what somebody wrote, between backquotes: shortened, control characters escaped.
+/// Returns a text that others wrote, between backquotes: shortened, control characters escaped.
 pub fn shown(text: &str) -> String {
     let mut shown = String::from("`");
     for character in shortened(text, LONGEST_SHOWN).chars() {

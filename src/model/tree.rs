@@ -12,15 +12,15 @@ use super::path;
 pub struct Tree {
     revision: Revision,
     entries: OrdMap<Key, Value>,
-    /// Store keys that only reach their path by cleaning (`/a//b`, `/a/`): cleaned path, raw key, value.
+    /// Store keys that become their path only by cleaning (`/a//b`, `/a/`): cleaned path, raw key, value.
     /// A key that is already clean wins over them; among them the first in byte order wins.
     unclean: OrdMap<(Key, Key), Value>,
-    /// Clean keys that are in the store as such, where `unclean` also names that path.
+    /// Clean keys of the store whose path is also in `unclean`.
     shadowing: OrdMap<Key, ()>,
 }
 
 impl Tree {
-    /// A tree of these store keys.
+    /// Returns a tree of these store keys.
     pub fn from_entries(revision: Revision, entries: impl IntoIterator<Item = (Key, Value)>) -> Tree {
         let mut tree = Tree { revision, ..Tree::default() };
         for (key, value) in entries {
@@ -29,12 +29,12 @@ impl Tree {
         tree
     }
 
-    /// The revision this content was read at.
+    /// Returns the revision that this content was read at.
     pub fn revision(&self) -> Revision {
         self.revision
     }
 
-    /// Moves the tree to `revision`, with these changes applied. Returns the paths whose value is now another.
+    /// Moves the tree to `revision`, with these changes applied. Returns the paths whose values have changed.
     pub fn advance(
         &mut self,
         revision: Revision,
@@ -110,27 +110,27 @@ impl Tree {
         self.unclean.range(first..).next().filter(|((of, _), _)| of == path).map(|(_, value)| value)
     }
 
-    /// The value at exactly this path.
+    /// Returns the value at exactly this path.
     pub fn get(&self, path: &str) -> Option<&Value> {
         self.entries.get(path)
     }
 
-    /// Entries from `path` on, in byte order.
+    /// Returns the entries from `path` on, in byte order.
     pub fn range_from<'a>(&'a self, path: &str) -> impl Iterator<Item = (&'a Key, &'a Value)> + use<'a> {
         self.entries.range::<_, str>((std::ops::Bound::Included(path), std::ops::Bound::Unbounded))
     }
 
-    /// How many paths have a value.
+    /// Returns the number of paths with a value.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether no path has a value.
+    /// Returns whether no path has a value.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// The paths whose value differs between `self` and `newer`. Costs the difference where the two share content.
+    /// Returns the paths whose values differ between `self` and `newer`. Costs only the difference if the two share content.
     pub fn changed_paths(&self, newer: &Tree) -> Vec<Key> {
         self.entries
             .diff(&newer.entries)
@@ -142,7 +142,7 @@ impl Tree {
     }
 }
 
-/// The cleaned path of a key that is not clean as it stands. Keys without a leading slash are taken as they are.
+/// Returns the cleaned path of a key; `None` if it is clean. Keys without a leading slash count as clean.
 fn unclean_path(key: &Key) -> Option<Key> {
     let text = key.as_str();
     if !text.starts_with('/') {

@@ -1,5 +1,5 @@
-//! What one resource sees of a tree: the keys under its `keys`, with its prefix taken off.
-//! Lookups cost O(log n + matches): a scan jumps over subtrees it does not want. Never changes anything.
+//! A resource's view of a tree: the keys under its `keys`, without its prefix.
+//! Lookups cost O(log n + matches): a scan jumps over subtrees that it does not want. Never changes anything.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,66 +9,66 @@ use super::key::{Key, Revision, Value};
 use super::range::KeyRanges;
 use super::tree::Tree;
 
-/// A resource's window on a tree. Cheap to clone.
+/// A resource's view of a tree. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct View {
     tree: Tree,
-    /// Taken off every key; a path given by a template has it put back.
+    /// Prefix removed from every key; put back on every path that a template gives.
     prefix: Arc<str>,
     ranges: KeyRanges,
-    /// The name that a file of a `for_each` is for.
+    /// Name in the store that the instance is for; `None` without `for_each`.
     item: Option<Arc<str>>,
 }
 
 /// One name directly below a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DirectoryChild {
-    /// The name is a key itself.
+    /// Whether the name is a key itself.
     pub is_key: bool,
-    /// The name has keys below it.
+    /// Whether the name has keys below it.
     pub is_directory: bool,
 }
 
 impl View {
-    /// The keys of `tree` in `ranges` (store keys, prefix included), seen without `prefix`.
+    /// Returns a view of the keys of `tree` in `ranges` (store keys, prefix included), without `prefix`.
     pub fn new(tree: Tree, prefix: Arc<str>, ranges: KeyRanges) -> View {
         View { tree, prefix, ranges, item: None }
     }
 
-    /// The same, for one name of a `for_each`.
+    /// Returns the same view for an instance with this name in the store.
     pub fn with_item(self, item: Option<Arc<str>>) -> View {
         View { item, ..self }
     }
 
-    /// The name that a file of a `for_each` is for.
+    /// Returns the name in the store that the instance is for.
     pub fn item(&self) -> Option<&Arc<str>> {
         self.item.as_ref()
     }
 
-    /// The revision everything here was read at.
+    /// Returns the revision that everything here was read at.
     pub fn revision(&self) -> Revision {
         self.tree.revision()
     }
 
-    /// The value at exactly this path.
+    /// Returns the value at exactly this path.
     pub fn get(&self, path: &str) -> Option<&Value> {
         let key = self.store_key(path);
         if self.ranges.contains(&key) { self.tree.get(&key) } else { None }
     }
 
-    /// Whether a template could ever see this path: it lies under the resource's `keys`.
+    /// Returns whether a template could ever see this path: it lies under the resource's `keys`.
     pub fn covers(&self, path: &str) -> bool {
         self.ranges.contains(&self.store_key(path))
     }
 
-    /// Every visible path and value, in byte order.
+    /// Returns every visible path and value, in byte order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         let mut scan = ViewCursor { view: self, current: None, range_end: None };
         scan.seek(self.prefix.to_string());
         std::iter::from_fn(move || scan.next())
     }
 
-    /// The paths that match the pattern, in byte order, with their values.
+    /// Returns the paths that match the pattern, in byte order, with their values.
     pub fn matching(&self, pattern: &str) -> Result<Vec<(&str, &Value)>, BadPattern> {
         let glob = Glob::parse(pattern)?;
         let literal = glob.literal_prefix();
@@ -84,7 +84,7 @@ impl View {
             if !path.starts_with(&literal) {
                 break;
             }
-            // Below the depth that can match, the whole subtree is passed over in one step.
+            // Below the depth that can match, one step jumps over the whole subtree.
             if let Some(end) = depth.and_then(|depth| nth_slash(path, depth)) {
                 let beyond = format!("{}{}0", self.prefix, &path[..end]);
                 scan.seek(beyond);
@@ -95,7 +95,7 @@ impl View {
         Ok(found)
     }
 
-    /// The distinct names directly below `directory` (a trailing slash is tolerated; `/` and the empty path are the root).
+    /// Returns the distinct names directly below `directory` (a trailing slash is tolerated; `/` and `""` are the root).
     pub fn children(&self, directory: &str) -> BTreeMap<&str, DirectoryChild> {
         let trimmed = directory.strip_suffix('/').unwrap_or(directory);
         // Keys without a leading slash have no root directory of their own: `""` lists their first parts.
@@ -129,7 +129,7 @@ impl View {
         children
     }
 
-    /// Whether any key lies below `directory` (a trailing slash is tolerated).
+    /// Returns whether any key lies below `directory` (a trailing slash is tolerated).
     pub fn has_directory(&self, directory: &str) -> bool {
         let base = format!("{}/", directory.strip_suffix('/').unwrap_or(directory));
         let mut scan = ViewCursor { view: self, current: None, range_end: None };
@@ -137,7 +137,7 @@ impl View {
         scan.next().is_some_and(|(path, _)| path.starts_with(&base))
     }
 
-    /// Every visible path that begins with `folder`, which ends with a slash, and its value, in byte order.
+    /// Returns every visible path that begins with `folder`, which ends with a slash, and its value, in byte order.
     pub fn below(&self, folder: &str) -> impl Iterator<Item = (&str, &Value)> {
         let mut scan = ViewCursor { view: self, current: None, range_end: None };
         scan.seek(self.store_key(folder));
@@ -145,13 +145,13 @@ impl View {
         std::iter::from_fn(move || scan.next()).take_while(move |(path, _)| path.starts_with(&folder))
     }
 
-    /// Whether any path that begins with `folder`, which ends with a slash, could ever be visible.
+    /// Returns whether any path that begins with `folder`, which ends with a slash, could ever be visible.
     pub fn may_see_below(&self, folder: &str) -> bool {
         let (first, end) = (self.store_key(folder), format!("{}0", self.store_key(folder.trim_end_matches('/'))));
         self.ranges.first_not_before(&first).is_some_and(|range| range.start < end)
     }
 
-    /// The paths whose value differs between `self` and `newer`; `None` where the two are windows on different keys.
+    /// Returns the paths whose values differ between `self` and `newer`; `None` if the two are views of different keys.
     /// Costs what differs in the whole tree.
     pub fn changed_paths(&self, newer: &View) -> Option<Vec<Key>> {
         if self.prefix != newer.prefix || self.ranges != newer.ranges {
@@ -180,7 +180,7 @@ impl View {
     }
 }
 
-/// The byte offset of the `n + 1`th slash of `path`, where it has more than `n`.
+/// Returns the byte offset of the `n + 1`th slash of `path`; `None` if it has at most `n`.
 fn nth_slash(path: &str, n: usize) -> Option<usize> {
     path.bytes().enumerate().filter(|(_, byte)| *byte == b'/').nth(n).map(|(offset, _)| offset)
 }
@@ -189,7 +189,7 @@ fn nth_slash(path: &str, n: usize) -> Option<usize> {
 struct ViewCursor<'a> {
     view: &'a View,
     current: Option<Box<dyn Iterator<Item = (&'a Key, &'a Value)> + 'a>>,
-    /// Where the range under the cursor ends; `None` is the end of all keys.
+    /// End of the range under the cursor; `None` is the end of all keys.
     range_end: Option<&'a str>,
 }
 
@@ -341,7 +341,7 @@ mod tests {
 
     #[test]
     fn every_lookup_agrees_with_a_plain_filter() {
-        // A small exhaustive store over names that sort around '/', compared with the obvious slow answer.
+        // A small exhaustive store over names that sort around '/', compared with the obvious slow implementation.
         let names_pool = ["a", "a-b", "a0", "ab"];
         let mut keys = Vec::new();
         for first in names_pool {

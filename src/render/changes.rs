@@ -1,9 +1,9 @@
-//! What differs between the view of the store that something was kept of and a newer one. Data only.
+//! The keys that differ between an older view of the store, of which something was kept, and a newer one. Data only.
 
 use crate::model::key::Key;
 use crate::model::view::View;
 
-/// With more changed keys than this, making things again costs less than following the changes.
+/// Most changed keys that are followed; with more, making things again costs less.
 const MOST_FOLLOWED: usize = 64;
 
 /// The changed keys of a view.

@@ -1,4 +1,4 @@
-//! What went wrong with a template, for people: where, what, and what to do. Never quotes a key's value.
+//! Problems of a template, for people: place, message and hint. Never quotes a key's value.
 
 use std::fmt;
 
@@ -35,7 +35,7 @@ impl fmt::Display for TemplateError {
 
 impl std::error::Error for TemplateError {}
 
-/// Why a function failed; the engine adds the place.
+/// Failure of a function; the engine adds the place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FunctionError {
     pub(super) message: String,

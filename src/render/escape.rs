@@ -1,15 +1,15 @@
-//! Why a text may not be printed in an nginx file, and which key it came from. Never quotes the text.
+//! Refusals of text in an nginx file: the reason, and the key that the text came from. Never quotes the text.
 
 use super::session::{RenderSession, shown};
 use crate::nginx::quote;
 
-/// Returns why the text was not let through.
+/// Returns the reason why the text was refused.
 pub(super) fn refused(session: &RenderSession, text: &str) -> String {
     let why = quote::harm(text).map(|harm| harm.to_string()).unwrap_or_default();
     format!("{} {why}, and may not be printed in an nginx file", origin(session, text))
 }
 
-/// Returns where the text came from: the key that has it as its value, or as a part, or whose value is a part of it.
+/// Returns the origin of the text: the key that has it as its value, or as a part, or whose value is a part of it.
 fn origin(session: &RenderSession, text: &str) -> String {
     let nowhere = || "the text".to_owned();
     if let Some(whole) = session.key_of(text) {

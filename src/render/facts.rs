@@ -8,7 +8,7 @@ use jiff::Zoned;
 use crate::model::dns::Srv;
 use crate::nginx::installation::Version;
 
-/// Answers to a template's questions. Every answer must come within a deadline of the implementation's own.
+/// Answers to a template's questions. Every answer must come within the implementation's own deadline.
 pub trait Facts: Send + Sync {
     /// Returns an environment variable; `None` if it is unset or not UTF-8.
     fn env(&self, name: &str) -> Option<String>;
@@ -25,15 +25,15 @@ pub trait Facts: Send + Sync {
     /// A phrase for people: the name cannot be read.
     fn hostname(&self) -> Result<String, String>;
 
-    /// Returns all addresses of a host name, in any order. A name that does not exist has none.
+    /// Returns all addresses of a host name, in any order; empty if the name does not exist.
     ///
     /// # Errors
-    /// A phrase for people: nobody could say whether the name exists. It must fail the render: an outage of the
+    /// A phrase for people: it is unknown whether the name exists. It must fail the render: an outage of the
     /// resolver is not an empty upstream.
     fn lookup_ip(&self, host: &str) -> Result<Vec<IpAddr>, String>;
 
     /// Returns the SRV records of `_service._proto.name`, in any order; with empty `service` and `proto`, of `name` itself.
-    /// A name that does not exist has none.
+    /// Empty if the name does not exist.
     ///
     /// # Errors
     /// As `lookup_ip`.
@@ -42,11 +42,11 @@ pub trait Facts: Send + Sync {
     /// Returns the addresses of a network interface, in the kernel's order; empty if there is no such interface.
     fn interface_addresses(&self, name: &str) -> Vec<IpAddr>;
 
-    /// Returns the version of the installed nginx; `None` if there is none or it does not say.
+    /// Returns the version of the installed nginx; `None` if no nginx is installed or it does not report one.
     fn nginx_version(&self) -> Option<Version>;
 }
 
-/// The same answers everywhere, for tests of what does not ask the world.
+/// Fixed answers, for tests that do not ask the world.
 #[cfg(test)]
 pub(super) struct NoWorld;
 

@@ -1,5 +1,5 @@
-//! `output_format`: whether rendered bytes parse as what they are meant to be. Only syntax, never meaning; error texts
-//! say where and what kind of mistake, and quote nothing of the output.
+//! `output_format`: checks whether rendered bytes parse as the declared format. Only syntax, never meaning; error texts
+//! give the place and the kind of mistake, and quote nothing of the output.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -11,7 +11,7 @@ use crate::model::resource::OutputFormat;
 
 use crate::model::problem::Position;
 
-/// The output is not what `output_format` says.
+/// Error of an output that does not parse as its `output_format`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormatError {
     /// Expected format.
@@ -41,7 +41,7 @@ impl fmt::Display for FormatError {
 
 impl std::error::Error for FormatError {}
 
-/// Parses `bytes` and throws the result away. nginx configuration is not parsed: nginx itself is asked.
+/// Parses `bytes` and throws the result away. nginx configuration is not parsed: nginx itself checks it.
 ///
 /// # Errors
 /// The first mistake.
@@ -112,7 +112,7 @@ enum Level {
     List,
     Map {
         names: HashSet<String>,
-        /// The next node is a name and not a value.
+        /// Whether the next node is a name and not a value.
         at_name: bool,
     },
 }

@@ -13,12 +13,12 @@ use crate::model::glob::Glob;
 use crate::model::key::{self, Key};
 use crate::model::view::View;
 
-/// Shorter lists are made again: that costs less than keeping them for a render that may never come.
+/// Fewest items to keep. Making a shorter list again costs less than keeping it for a render that may never come.
 pub(super) const SHORTEST_KEPT: usize = 64;
-/// The same, if there was a render before.
+/// The same limit, if there was a render before.
 const SHORTEST_KEPT_AGAIN: usize = 8;
 
-/// Which function makes a list.
+/// Function that makes a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum ListKind {
     /// `gets`: {key, value} by key.
@@ -56,7 +56,7 @@ pub(super) trait ListValue: Clone {
 /// The lists of one engine.
 pub(super) struct KeptLists<V> {
     by_kind: HashMap<ListKind, HashMap<String, KeptList<V>>>,
-    /// How many items a list must have to be kept.
+    /// Fewest items of a list that is kept.
     shortest: usize,
 }
 
@@ -66,7 +66,7 @@ struct KeptList<V> {
     used: bool,
 }
 
-/// The items of a list, in the form they were last asked for: making one of the other touches every item.
+/// The items of a list, in the form they were last asked for: converting to the other form touches every item.
 enum ListForm<V> {
     /// As a value of the engine.
     Whole(V),
@@ -81,7 +81,7 @@ impl<V> Default for KeptLists<V> {
 }
 
 impl<V: ListValue> KeptLists<V> {
-    /// Brings every list up to a newer view; those that cannot be are forgotten.
+    /// Updates every list to a newer view; forgets those that cannot be updated.
     pub(super) fn follow(&mut self, changes: Option<Changes<'_>>) {
         let Some(changes) = changes.filter(Changes::are_few) else { return self.by_kind.clear() };
         for (kind, lists) in &mut self.by_kind {
@@ -210,7 +210,7 @@ impl<V: ListValue> KeptList<V> {
     }
 }
 
-/// Returns the text of a key; `None` if its value is not text, which the render has to refuse.
+/// Returns the text of a key; the inner `None` if there is no such key, the outer if its value is not text.
 fn text_in<'v>(view: &'v View, path: &str) -> Option<Option<&'v Arc<str>>> {
     match view.get(path) {
         Some(key::Value::Text(text)) => Some(Some(text)),

@@ -1,13 +1,13 @@
-//! What one resource's last render leaves behind so that the next costs what changed: long lists that `gets` and `getvs`
-//! made, decoded backends, and what loops printed. A cache: losing it costs time and nothing else, and nothing here is ever
-//! older than the view it is used with.
+//! State that one resource's last render leaves behind, so that the next costs what changed: long lists that `gets` and
+//! `getvs` made, decoded backends, and the output of loops. A cache: losing it costs time and nothing else, and nothing
+//! here is ever older than the view it is used with.
 
 use super::changes::Changes;
 use super::go::GoMemory;
 use super::tera::TeraMemory;
 use crate::model::view::View;
 
-/// Kept by the caller beside a resource, and handed to each of its renders, as long as its templates stay what they are.
+/// Memory of one resource's renders. The caller keeps it for all of them as long as the templates stay the same.
 #[derive(Default)]
 pub struct Memory {
     /// The view that everything was made from; `None` if nothing depends on one.
@@ -19,7 +19,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Brings what is kept up to a newer view that is not rendered, because nothing in it concerns the resource. Without it,
+    /// Updates what is kept to a newer view that is not rendered, because nothing in it concerns the resource. Without it,
     /// the tree of the last render would stay in memory.
     pub fn follow(&mut self, view: impl FnOnce() -> View) {
         if self.view.is_some() {
@@ -27,7 +27,7 @@ impl Memory {
         }
     }
 
-    /// Brings what is kept up to `view`, for a render of it.
+    /// Updates what is kept to `view`, for a render of it.
     pub(super) fn begin(&mut self, view: &View) {
         let keys = self.view.as_ref().and_then(|old| old.changed_paths(view));
         let changes = self.view.as_ref().zip(keys.as_deref()).map(|(old, keys)| Changes { old, new: view, keys });

@@ -1,4 +1,4 @@
-//! What a render writes to: bytes, up to a limit.
+//! The output of a render: bytes, up to a limit.
 
 use std::io::{self, Write};
 

@@ -23,7 +23,7 @@ pub struct Rendering {
 /// A key that does not decode to a backend, and why.
 pub type SkippedKey = (String, Reason);
 
-/// How much a render found in the folders that it asked for backends. A folder that was asked for several times counts
+/// Counts of a render in the folders that it asked for backends. A folder that was asked for several times counts
 /// once, with the call that gave most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {

@@ -18,11 +18,11 @@ use crate::nginx::installation::Version;
 pub(super) struct RenderSession {
     pub(super) view: Window,
     facts: Arc<dyn Facts>,
-    /// What templates are given if there is no store: then a key that is missing is an empty text.
+    /// Values for templates if there is no store: a missing key is then an empty text.
     pub(super) mock: Option<Arc<Json>>,
     /// Whether `backends` returns an empty list, whatever the store has.
     pub(super) withholds_backends: bool,
-    /// What `backends` found.
+    /// Backends found so far.
     pub(super) found: FoundBackends,
     /// Whether the placeholder of the file's generation was printed.
     pub(super) prints_generation: bool,
@@ -70,7 +70,7 @@ impl RenderSession {
         self.facts.env(name)
     }
 
-    /// Returns the version of the nginx that is installed. A new one comes seldom, and with the next full pass.
+    /// Returns the version of the nginx that is installed. A new one is rare, and is noticed with the next full pass.
     pub(super) fn nginx_version(&self) -> Option<Version> {
         self.facts.nginx_version()
     }
@@ -82,8 +82,8 @@ impl RenderSession {
         texts.filter(move |(path, _)| reads.include(path))
     }
 
-    /// Returns the key whose value a path was made with, if it was: a value must not be shown as a part of a path. Finds also
-    /// one that was escaped or changed its case on the way: a long word of it gives it away.
+    /// Returns the key whose value a path was made with, if it was: a value must not be shown as a part of a path. Also
+    /// finds a value that was escaped or changed its case on the way, by a long word of it.
     pub(super) fn part_of(&self, path: &str) -> Option<&str> {
         const LEAST_TELLING_BYTES: usize = 8;
         const LEAST_TELLING_WORD_BYTES: usize = 12;
@@ -100,7 +100,7 @@ impl RenderSession {
         keys.next().map(|(key, _)| key)
     }
 
-    /// Returns where a text came from, in words: the value of a key, if one has it.
+    /// Returns the origin of a text, in words: the value of a key, if one has it.
     pub(super) fn key_of(&self, text: &str) -> Option<String> {
         let mut keys = self.texts().filter(|(_, value)| *value == text).map(|(path, _)| path);
         Some(match (keys.next()?, keys.count()) {
@@ -109,7 +109,7 @@ impl RenderSession {
         })
     }
 
-    /// Says something of a text without quoting it: names the key that it came from, if one has it.
+    /// Returns a phrase about a text without quoting it: names the key that it came from, if one has it.
     pub(super) fn about(&self, text: &str, what: impl std::fmt::Display) -> String {
         format!("{} {what}", self.key_of(text).as_deref().unwrap_or("the text"))
     }

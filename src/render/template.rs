@@ -15,7 +15,7 @@ pub struct Root<'a> {
     pub name: &'a str,
     /// Language of the template.
     pub engine: Engine,
-    /// Which values it may print.
+    /// Restriction on the values that it may print.
     pub escape: Escape,
 }
 

@@ -1,5 +1,5 @@
-//! A render's view of the store, which records what it looks at: a later change of anything else cannot change the output, so
-//! that one of two thousand files of a `for_each` is rendered again, and not all. Pure.
+//! A render's view of the store, which records what it looks at: a later change of anything else cannot change the output,
+//! so that one of two thousand files of a `for_each` is rendered again, and not all. Pure.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +21,7 @@ pub struct Reads {
     beginnings: BTreeSet<String>,
     /// Whether it looked at everything in the store.
     everything: bool,
-    /// Whether it asked outside of the store, where answers may differ at any time: the clock, name servers, files.
+    /// Whether it asked outside of the store, which may answer differently at any time: the clock, name servers, files.
     outside: bool,
 }
 
@@ -83,7 +83,7 @@ impl Window {
         &self.view
     }
 
-    /// Returns where this render has looked, at its end.
+    /// Returns the reads of this render, at its end.
     pub(super) fn into_reads(self) -> Reads {
         self.reads.into_inner()
     }

@@ -1,7 +1,7 @@
-//! Puts watch messages together to complete revisions. etcd sends a revision to each watcher on its own and may cut it
-//! into fragments. With a single watcher a revision is complete with its last fragment. With several, etcd queues a
-//! revision for all of them at once, so that a quiet time tells that it is complete. That is no proof: a watcher that lags
-//! behind may still add to an old revision later, which is then passed on by itself, late but never lost. Pure.
+//! Assembles watch messages to complete revisions. etcd sends a revision to each watcher separately and may cut it into
+//! fragments. With a single watcher a revision is complete with its last fragment. With several, etcd queues a revision
+//! for all of them at once, so a quiet time means that it is complete. That is no proof: a watcher that lags behind may
+//! still add to an old revision later, which is then passed on separately, late but never lost. Pure.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -16,13 +16,13 @@ use crate::model::range::KeyRanges;
 /// The quiet time after which the newest revision of several watchers counts as complete.
 const SETTLE: Duration = Duration::from_millis(10);
 
-/// How long a steady stream of messages may hold back revisions older than the newest.
+/// Maximum time for which a steady stream of messages may delay revisions older than the newest.
 const LONGEST_HOLD: Duration = Duration::from_millis(50);
 
-/// Watchers that were made while the store changed catch up one by one; etcd looks after them every 100 ms.
+/// Time in which watchers that were created while the store changed catch up; etcd serves them every 100 ms.
 const CATCH_UP: Duration = Duration::from_millis(300);
 
-/// Messages of one watch stream on their way to complete revisions.
+/// Assembler of the messages of one watch stream.
 #[derive(Debug)]
 pub(crate) struct Assembler {
     ranges: KeyRanges,
@@ -33,7 +33,7 @@ pub(crate) struct Assembler {
     /// The newest revision seen.
     newest: Batch,
     latest: Option<LastChange>,
-    /// When the oldest waiting event came, and the latest, as if none had come before `begin`.
+    /// Times of the oldest and the latest waiting event, no earlier than `begin`.
     waiting: Option<(Instant, Instant)>,
     begin: Instant,
     noise: Noise,
@@ -42,8 +42,8 @@ pub(crate) struct Assembler {
 }
 
 impl Assembler {
-    /// For a stream that begins `now` with so many watchers, where `handed_out` is the last revision that the agent knows
-    /// and `mark` the last change.
+    /// Returns an assembler for a stream that begins `now` with this many watchers. `handed_out` is the last revision that
+    /// the agent knows, `mark` the last change.
     pub(crate) fn new(
         ranges: KeyRanges,
         watchers: usize,
@@ -66,7 +66,7 @@ impl Assembler {
         }
     }
 
-    /// Takes a message that came at `now`.
+    /// Adds a message that arrived at `now`.
     pub(crate) fn take_message(&mut self, message: WatchMessage, now: Instant) {
         if message.is_fragment {
             self.in_fragments.insert(message.watcher);
@@ -100,7 +100,8 @@ impl Assembler {
         batch.changes.insert(event.key, event.value);
     }
 
-    /// What is complete at `now`. The batch may have no changes in the ranges; its revision counts all the same.
+    /// Returns the revisions that are complete at `now`. The batch may have no changes in the ranges; its revision still
+    /// counts.
     pub(crate) fn take_complete(&mut self, now: Instant) -> Option<Batch> {
         let (first, last) = self.waiting?;
         if !self.in_fragments.is_empty() {
@@ -125,7 +126,7 @@ impl Assembler {
         Some(complete)
     }
 
-    /// When `take_complete` is worth asking again without a new message.
+    /// Returns the time at which to call `take_complete` again without a new message.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let (first, last) = self.waiting?;
         if !self.in_fragments.is_empty() {
@@ -135,12 +136,12 @@ impl Assembler {
         Some(if has_revisions(&self.older) { settled.min(first + LONGEST_HOLD) } else { settled })
     }
 
-    /// Whether too many changes are of keys that nobody asked for.
+    /// Returns whether too many changes are of keys outside the ranges.
     pub(crate) fn is_too_loud(&mut self, now: Instant) -> bool {
         self.noise.is_too_loud(now)
     }
 
-    /// The last change handed out.
+    /// Returns the last change handed out.
     pub(crate) fn mark(&self) -> Option<&LastChange> {
         self.mark.as_ref()
     }

@@ -1,23 +1,23 @@
-//! Which spans of keys to read and to watch for a set of ranges. A watch is best as a single watcher, because etcd sends
-//! a revision to each watcher on its own and only a single one makes revisions whole by construction: it may cover more
-//! than was asked for, and what is too much is dropped on arrival. Pure.
+//! Chooses the spans of keys to read and to watch for a set of ranges. A single watcher is best, because etcd sends a
+//! revision to each watcher separately, and only a single one makes revisions complete by construction. It may cover more
+//! than the ranges; keys outside them are discarded on arrival. Pure.
 
 use crate::model::etcd::Span;
 use crate::model::range::{KeyRange, KeyRanges};
 
-/// How much more than the ranges a watch may cover.
+/// The extent to which a watch may cover more than the ranges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Coverage {
     /// One watcher from the first key to the last.
     Hull,
     /// One watcher per directory: `/a` and `/a/…` together with the few names that sort between them (`/a-b`).
     Directories,
-    /// One watcher per range. For users whose role grants nothing in between.
+    /// One watcher per range, for users whose role grants nothing in between.
     Exact,
 }
 
 impl Coverage {
-    /// The next narrower one.
+    /// Returns the next narrower coverage; `None` if there is no narrower one.
     pub(crate) fn narrower(self) -> Option<Coverage> {
         match self {
             Coverage::Hull => Some(Coverage::Directories),
@@ -27,27 +27,27 @@ impl Coverage {
     }
 }
 
-/// One more request costs about as much as so many more keys in an answer.
+/// Number of keys in an answer that cost about as much as one more request.
 const KEYS_PER_REQUEST: usize = 100;
 
-/// Whether to read the whole hull and drop what lies between the ranges, rather than each range for itself.
+/// Returns whether to read the whole hull and discard the keys between the ranges, instead of each range separately.
 pub(crate) fn read_hull(keys_in_hull: usize, ranges: usize) -> bool {
     keys_in_hull <= KEYS_PER_REQUEST * ranges
 }
 
-/// The spans to read, sorted and disjoint.
+/// Returns the spans to read, sorted and disjoint.
 pub(crate) fn read_spans(ranges: &KeyRanges) -> Vec<Span> {
     ranges.iter().map(|range| span(&range.start, range.end.as_deref())).collect()
 }
 
-/// The span from the first key to the last; `None` without ranges.
+/// Returns the span from the first key to the last; `None` without ranges.
 pub(crate) fn hull(ranges: &KeyRanges) -> Option<Span> {
     let first = ranges.iter().next()?;
     let last = ranges.iter().last()?;
     Some(span(&first.start, last.end.as_deref()))
 }
 
-/// The spans to watch, sorted and disjoint.
+/// Returns the spans to watch, sorted and disjoint.
 pub(crate) fn watch_spans(ranges: &KeyRanges, coverage: Coverage) -> Vec<Span> {
     match coverage {
         Coverage::Hull => hull(ranges).into_iter().collect(),
@@ -67,7 +67,7 @@ pub(crate) fn watch_spans(ranges: &KeyRanges, coverage: Coverage) -> Vec<Span> {
     }
 }
 
-/// Whether `key` is the single key `/a` and `subtree` starts at `/a/`.
+/// Returns whether `key` is the single key `/a` and `subtree` starts at `/a/`.
 fn is_directory_of(key: &KeyRange, subtree: &KeyRange) -> bool {
     key.end.as_deref().and_then(|end| end.strip_suffix('\0')) == Some(&key.start)
         && subtree.start.strip_suffix('/') == Some(&key.start)

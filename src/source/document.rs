@@ -1,5 +1,6 @@
-//! Text of a file to keys and values: nested maps become `/a/b`, lists `/a/0`, numbers and truth values text; null is
-//! no key at all, as in confd. JSON and TOML go by their extensions, everything else is YAML. Pure; never repeats a value in a problem.
+//! Parses the text of a file to keys and values: nested maps become `/a/b`, lists `/a/0`, numbers and booleans text; null
+//! yields no key, as in confd. JSON and TOML are recognized by their extensions, everything else is YAML. Pure; never
+//! repeats a value in a problem.
 
 mod json;
 mod scalar;
@@ -12,16 +13,16 @@ use std::path::Path;
 use crate::model::path::add_parts;
 use crate::model::problem::{Place, Position, Problem};
 
-/// Deeper files are refused.
+/// Maximum depth of nesting; deeper files are refused.
 const DEEPEST: usize = 64;
 
-/// A file that would give more entries than this is refused; a few nested aliases of YAML can stand for billions.
+/// Maximum number of nodes; a file with more is refused, because a few nested aliases of YAML can expand to billions.
 const MOST_NODES: usize = 1_000_000;
 
-/// What is wrong with a text, before the file's name is known.
+/// A mistake in a text, before the file's name is known.
 type DocumentMistake = (Position, String);
 
-/// A file as nested as it was written.
+/// A node of a file, nested as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum DataNode {
     Null,
@@ -30,7 +31,7 @@ enum DataNode {
     Map(Vec<(String, DataNode)>),
 }
 
-/// The keys and values of one file. Its extension says the format.
+/// Parses the keys and values of one file. Its extension decides the format.
 pub(crate) fn parse(file: &Path, content: &[u8]) -> Result<BTreeMap<String, String>, Problem> {
     entries(file.extension().and_then(|extension| extension.to_str()).unwrap_or_default(), content)
         .map_err(|(position, message)| Problem::new(message).at(Place::at(file, position)))
@@ -61,7 +62,8 @@ fn entries(extension: &str, content: &[u8]) -> Result<BTreeMap<String, String>, 
     Ok(entries)
 }
 
-/// A name may be a path itself; as confd does, the key is the cleaned path: `a//b/./c` is `/a/b/c`.
+/// Adds the entries of a node. A name may itself be a path; as in confd, the key is the cleaned path: `a//b/./c` is
+/// `/a/b/c`.
 fn flatten(node: DataNode, path: &mut Vec<String>, entries: &mut BTreeMap<String, String>) {
     match node {
         DataNode::Null => {}

@@ -1,5 +1,5 @@
-//! The environment as a store: `A_B` is `/a/b`. It cannot change while the process lives, so there is one snapshot, and
-//! one more whenever it is wanted anew.
+//! The environment as a store: `A_B` is `/a/b`. It never changes while the process lives, so there is one snapshot, and one
+//! more after each request for it.
 
 use super::{Outlet, Requests};
 use crate::model::key::{Key, Revision, Value};
@@ -18,7 +18,7 @@ pub(super) async fn run(mut requests: Requests, mut outlet: Outlet) {
     }
 }
 
-/// Variables whose names are not UTF-8 have no key.
+/// Returns the entries in the ranges. Variables whose names are not UTF-8 have no key.
 fn entries(variables: Vec<(Vec<u8>, Vec<u8>)>, ranges: &KeyRanges) -> Vec<(Key, Value)> {
     let mut entries = Vec::new();
     for (name, value) in variables {

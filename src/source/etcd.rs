@@ -1,5 +1,5 @@
-//! Does what the session decides: looks up, connects, lists, watches, waits. The only place where session and network
-//! meet; decides nothing that a test without a network should see.
+//! Carries out the decisions of the session: looks up, connects, lists, watches, waits. The only code that joins session and
+//! network; never decides anything that a test without a network should cover.
 
 mod list;
 
@@ -78,7 +78,8 @@ async fn run_session(settings: &EtcdSettings, follow: bool, requests: &mut Reque
     }
 }
 
-/// Hands on what was read, asks the session what that means, and lets go of what is of no use any more.
+/// Passes on the result of a read, asks the session for the next action, and drops connections and watches that are no
+/// longer needed.
 fn take_outcome(session: &mut Session, link: &mut SessionLink, outlet: &mut Outlet, outcome: LinkOutcome) {
     let input = match outcome {
         LinkOutcome::Plain(input) => input,
@@ -123,28 +124,28 @@ fn hand_on(session: &Session, outbox: &mut Outbox, listing: Listing) -> Input {
     Input::Listed(ListedStore { header, mark, coverage })
 }
 
-/// What came of an action.
+/// The outcome of an action.
 enum LinkOutcome {
     Plain(Input),
     Listed(Listing),
     Changed(Batch, Option<LastChange>),
 }
 
-/// The connection to etcd, in whatever state it is.
+/// The connection to etcd, in any state.
 struct SessionLink {
     members: Members,
     ranges: KeyRanges,
     watch: Option<Following>,
     has_large_values: bool,
-    /// How many keys that are not UTF-8 were told of.
+    /// Number of keys that are not UTF-8 in the last listing.
     unreadable_keys: usize,
 }
 
-/// An open watch and what it has brought so far.
+/// An open watch and the messages that it has delivered so far.
 struct Following {
     stream: Watch,
     assembler: Assembler,
-    /// Whether several watchers would have less to bring.
+    /// Whether several watchers would deliver fewer foreign keys.
     is_wide: bool,
     since: Instant,
 }
@@ -158,7 +159,7 @@ impl SessionLink {
         SessionLink { members, ranges, watch: None, has_large_values: false, unreadable_keys: 0 }
     }
 
-    /// Says how many keys are left out, once for each number.
+    /// Logs the number of keys that are left out, whenever it changes.
     fn tell_unreadable(&mut self, count: usize) {
         if count > 0 && count != self.unreadable_keys {
             tracing::warn!(count, "keys that are not UTF-8 are left out");
@@ -203,7 +204,7 @@ impl SessionLink {
         Ok(LinkOutcome::Plain(Input::Verified { header, same }))
     }
 
-    /// Opens the watch and waits until all watchers are there.
+    /// Opens the watch and waits until all watchers are created.
     async fn start_watch(&mut self, coverage: Coverage, session: &Session) -> Result<LinkOutcome, EtcdFailure> {
         let spans = coverage::watch_spans(&self.ranges, coverage);
         let stream = self.members.connection()?.watch(&spans, session.watch_after(), self.has_large_values).await?;
@@ -211,7 +212,7 @@ impl SessionLink {
         let (watchers, now) = (spans.len(), clock::now());
         let mark = session.mark().cloned();
         let assembler = Assembler::new(self.ranges.clone(), watchers, handed_out, mark, now);
-        // One directory has neighbours as well, but only the hull of several is worth giving up its single watcher.
+        // One directory has neighbours too, but only the hull of several is worth giving up its single watcher.
         let is_wide = watchers == 1 && coverage::watch_spans(&self.ranges, Coverage::Directories).len() > 1;
         let following = self.watch.insert(Following { stream, assembler, is_wide, since: now });
         match tokio::time::timeout(self.members.settings().request_timeout, following.all_created(watchers)).await {
@@ -229,7 +230,7 @@ impl SessionLink {
 }
 
 impl Following {
-    /// The lowest header among those of the watchers, once all of them are there.
+    /// Waits until all watchers are created and returns the lowest of their headers.
     async fn all_created(&mut self, watchers: usize) -> Result<Header, EtcdFailure> {
         let mut lowest: Option<Header> = None;
         let mut created = 0;
@@ -246,7 +247,7 @@ impl Following {
         Ok(lowest.unwrap_or_default())
     }
 
-    /// Complete revisions or a sign of life, whichever comes first. Dropping the future loses nothing.
+    /// Waits for complete revisions or a sign of life, whichever comes first. Dropping the future loses nothing.
     async fn next(&mut self) -> Result<LinkOutcome, EtcdFailure> {
         loop {
             if let Some(batch) = self.assembler.take_complete(clock::now()) {

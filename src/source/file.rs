@@ -1,5 +1,5 @@
-//! The `file` store: YAML, JSON or TOML files, or folders of them, read whole after every change. A broken or half-written
-//! edit is told and changes nothing.
+//! The `file` store: YAML, JSON or TOML files, or folders of them, read completely after every change. A broken or
+//! half-written edit is reported and never changes anything.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,11 +13,11 @@ use crate::model::store::FileSettings;
 use crate::world::folder_watch::{FolderWatch, Watched};
 use crate::world::fs::folder::{self, TextFile};
 
-/// How long the files must be quiet before they are read.
+/// Time for which the files must be quiet before they are read.
 const QUIET: Duration = Duration::from_millis(50);
-/// How long reading all files may take.
+/// Time limit for reading all files.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
-/// Without a watch that works, or after a failed read, the files are looked at again after this long.
+/// Time after which the files are read again without a working watch or after a failed read.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Runs until the handle is dropped.
@@ -70,12 +70,12 @@ pub(super) async fn run(settings: FileSettings, follow: bool, mut requests: Requ
 
 struct FilesRead {
     entries: Result<BTreeMap<Key, Value>, String>,
-    /// A file could be read, but not understood.
+    /// Whether a file could be read, but not parsed.
     is_malformed: bool,
     watched: Watched,
 }
 
-/// Reads on a thread of its own: a folder on a network that hangs must not hang us.
+/// Reads the files on a separate thread: a network folder that hangs must not block us.
 async fn read_bounded(settings: &FileSettings) -> FilesRead {
     let settings = settings.clone();
     let work = tokio::task::spawn_blocking(move || read(&settings));
@@ -114,7 +114,7 @@ fn read(settings: &FileSettings) -> FilesRead {
     FilesRead { entries, is_malformed, watched }
 }
 
-/// The files that a path names: itself, or those of the folder whose name the filter accepts.
+/// Reads the files that a path names: the path itself, or the files of the folder whose names the filter accepts.
 fn files_of(path: &Path, filter: &str, watched: &mut Watched, problems: &mut Vec<String>) -> Vec<TextFile> {
     watched.add_way_to(path);
     if !folder::is_folder(path) {

@@ -1,4 +1,4 @@
-//! Asks a store how it is, over a connection of its own: for people and probes, never for the agent's work.
+//! Checks the health of a store, over a separate connection: for people and probes, never for the agent's work.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use crate::model::store::{EtcdSettings, FileSettings, StoreSettings};
 use crate::world::etcd::Members;
 use crate::world::{clock, fs, host};
 
-/// How long a store may take to answer.
+/// Time limit for a store's answer.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Asks. Never takes longer than 5 s.
+/// Checks the health of a store. Never takes longer than 5 s.
 pub async fn ask(settings: &StoreSettings) -> Health {
     let started = clock::now();
     let asked = async {
@@ -38,12 +38,12 @@ pub async fn ask(settings: &StoreSettings) -> Health {
 }
 
 struct Answer {
-    /// Well, or why not.
+    /// A message if the store is healthy, or the problem.
     result: Result<String, String>,
     details: BTreeMap<&'static str, String>,
 }
 
-/// The first member that answers speaks for the cluster.
+/// Asks the members of a cluster; the first answer decides.
 async fn etcd(settings: &EtcdSettings) -> Answer {
     let mut members = Members::new(settings.clone());
     let mut failure = EtcdFailure::unreachable("there is no etcd endpoint");
@@ -82,7 +82,7 @@ fn file(settings: &FileSettings) -> Answer {
                 count += 1;
                 bytes += size;
             }
-            // A folder.
+            // The path is a folder.
             Ok(None) => {}
             Err(error) => {
                 let details = BTreeMap::from([("failed_path", path.display().to_string())]);

@@ -1,5 +1,5 @@
-//! Stores: etcd, files, the environment. Each runs as a task of its own and speaks `model::event::Event`, nothing else.
-//! Rank 4: never asks who listens, never renders, never applies.
+//! Stores: etcd, files, the environment. Each runs as a task of its own and sends only `model::event::Event`.
+//! Rank 4: never knows who listens, never renders, never applies.
 
 mod assemble;
 mod coverage;
@@ -23,34 +23,34 @@ use crate::model::range::KeyRanges;
 use crate::model::store::StoreSettings;
 use outbox::Outbox;
 
-/// Events that may wait for the agent; beyond that they melt together.
+/// Maximum number of events that wait for the agent; further ones are merged.
 const EVENTS: usize = 2;
 
 /// A running source. Dropping it ends the source.
 #[derive(Debug)]
 pub struct Handle {
-    /// What happens in the store, beginning with a `Snapshot` or `Lost`. Changes that the agent has not taken yet melt
-    /// together. Ends only when the source has failed beyond repair.
+    /// Events of the store; the first is a `Snapshot` or `Lost`. Changes that the agent has not taken yet are merged. Ends
+    /// only when the source has failed beyond repair.
     pub events: mpsc::Receiver<Event>,
     wishes: watch::Sender<Wish>,
     task: JoinHandle<()>,
 }
 
-/// What the agent wants of a source.
+/// The agent's request to a source.
 #[derive(Clone, Debug)]
 struct Wish {
     ranges: KeyRanges,
-    /// How often everything was wanted anew.
+    /// Number of calls of `resync`.
     resyncs: u64,
 }
 
 impl Handle {
-    /// Other keys are wanted from now on: a `Snapshot` of them follows, and nothing of the old ones after it.
+    /// Changes the wanted keys: a `Snapshot` of them follows, and no event for the old ones after it.
     pub fn set_ranges(&self, ranges: KeyRanges) {
         self.wishes.send_modify(|wish| wish.ranges = ranges);
     }
 
-    /// Everything is wanted anew: a `Snapshot` follows, and a new watch where the store is followed.
+    /// Requests all keys again: a `Snapshot` follows, and a new watch if the store is followed.
     pub fn resync(&self) {
         self.wishes.send_modify(|wish| wish.resyncs += 1);
     }
@@ -62,12 +62,12 @@ impl Drop for Handle {
     }
 }
 
-/// Starts the source of `settings`, wanting the keys of `ranges`. Must be called on a tokio runtime that has time and IO.
+/// Starts the source of `settings` for the keys of `ranges`. Must be called on a tokio runtime with time and IO.
 ///
 /// With `follow`, a `Snapshot` is followed by `Changes` for as long as the handle lives, and the source never gives up:
 /// each failed attempt is a `Lost`, and a `Regained` or a `Snapshot` comes after. Without `follow` there is one
-/// `Snapshot`, and one more after each `resync` or `set_ranges`; failed attempts are repeated and told as `Lost` too, so
-/// whoever cannot wait for ever must bound the wait.
+/// `Snapshot`, and one more after each `resync` or `set_ranges`; failed attempts are repeated and reported as `Lost` too,
+/// so a caller that cannot wait forever must limit the wait.
 pub fn start(settings: StoreSettings, ranges: KeyRanges, follow: bool) -> Handle {
     let (sender, events) = mpsc::channel(EVENTS);
     let (wishes, receiver) = watch::channel(Wish { ranges: ranges.clone(), resyncs: 0 });
@@ -81,7 +81,7 @@ pub fn start(settings: StoreSettings, ranges: KeyRanges, follow: bool) -> Handle
     Handle { events, wishes, task }
 }
 
-/// The agent's wishes, as a source sees them.
+/// Receiver of the agent's requests.
 struct Requests {
     receiver: watch::Receiver<Wish>,
     ranges: KeyRanges,
@@ -89,7 +89,7 @@ struct Requests {
 }
 
 impl Requests {
-    /// Waits for a wish to take account of. False: nobody listens any more.
+    /// Waits for a new request. Returns false if nobody listens any more.
     async fn changed(&mut self) -> bool {
         if self.receiver.changed().await.is_err() {
             return false;
@@ -100,25 +100,25 @@ impl Requests {
         true
     }
 
-    /// The keys wanted.
+    /// Returns the wanted keys.
     fn ranges(&self) -> KeyRanges {
         self.ranges.clone()
     }
 
-    /// Whether the last wish was for other keys than the one before.
+    /// Returns whether the last request changed the wanted keys.
     fn have_other_ranges(&self) -> bool {
         self.ranges_changed
     }
 }
 
-/// The way to the agent.
+/// Sender of events to the agent.
 struct Outlet {
     outbox: Outbox,
     sender: mpsc::Sender<Event>,
 }
 
 impl Outlet {
-    /// Passes one waiting event on as soon as the agent has room for it. Never ends while nothing waits. Dropping the
+    /// Passes one waiting event on as soon as the agent has room for it. Does not return while no event waits. Dropping the
     /// future loses nothing.
     async fn flush(&mut self) {
         if self.outbox.is_empty() {

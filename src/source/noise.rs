@@ -1,8 +1,8 @@
-//! Whether a watch that covers more than was asked for brings too much of it. Pure.
+//! Decides whether a watch delivers too many events of keys outside the ranges. Pure.
 
 use std::time::{Duration, Instant};
 
-/// Over how long traffic is averaged.
+/// Time over which traffic is averaged.
 const WINDOW: Duration = Duration::from_secs(10);
 
 /// Foreign events of one window that cost us about one per cent of a core.
@@ -11,7 +11,7 @@ const EVENTS_PER_WINDOW: usize = 5_000;
 /// Foreign bytes of one window: 2 MiB per second.
 const BYTES_PER_WINDOW: usize = 20 << 20;
 
-/// RenderCount what a watch brings of keys that nobody asked for.
+/// A counter of the events that a watch delivers for keys outside the ranges.
 #[derive(Debug)]
 pub(crate) struct Noise {
     since: Instant,
@@ -20,24 +20,24 @@ pub(crate) struct Noise {
 }
 
 impl Noise {
-    /// From `now` on.
+    /// Starts to count at `now`.
     pub(crate) fn new(now: Instant) -> Noise {
         Noise { since: now, events: 0, bytes: 0 }
     }
 
-    /// RenderCount one foreign event.
+    /// Counts one foreign event.
     pub(crate) fn count(&mut self, bytes: usize) {
         self.events += 1;
         self.bytes += bytes;
     }
 
-    /// Whether the last window had too many. Asking at the end of a window begins the next one.
+    /// Returns whether the last window had too many. A call at the end of a window starts the next one.
     pub(crate) fn is_too_loud(&mut self, now: Instant) -> bool {
         if now.duration_since(self.since) < WINDOW {
             return false;
         }
         let ended = std::mem::replace(self, Noise::new(now));
-        // A window that nobody asked about for long counts as long as it was.
+        // A window that ended late counts with its real length.
         let windows = now.duration_since(ended.since).as_secs_f64() / WINDOW.as_secs_f64();
         ended.events as f64 > windows * EVENTS_PER_WINDOW as f64
             || ended.bytes as f64 > windows * BYTES_PER_WINDOW as f64

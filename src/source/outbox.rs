@@ -1,5 +1,5 @@
-//! What the agent has not taken yet, kept as small as it can be: a snapshot replaces all before it, changes melt into
-//! one with the latest value of each key, of several words about the connection the last one counts. Pure.
+//! Events that the agent has not taken yet, as few as possible: a snapshot replaces all before it, changes are merged into
+//! one with the latest value of each key, and only the last event about the connection counts. Pure.
 
 use std::collections::BTreeMap;
 
@@ -10,20 +10,20 @@ use crate::model::range::KeyRanges;
 /// Past this many bytes of waiting changes a source stops reading, and the store's own flow control takes over.
 const FULL_BYTES: usize = 64 << 20;
 
-/// What one key costs beside its bytes, roughly.
+/// Approximate overhead of one key in bytes.
 const ENTRY_BYTES: usize = 100;
 
-/// Complete revisions, melted into one.
+/// Complete revisions, merged into one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Batch {
     /// The last revision contained.
     pub(crate) revision: Revision,
-    /// Each key's value now, or `None` where it was deleted.
+    /// Current value of each key; `None` if it was deleted.
     pub(crate) changes: BTreeMap<Key, Option<Value>>,
 }
 
 impl Batch {
-    /// Adds what came after.
+    /// Adds a later batch.
     pub(crate) fn append(&mut self, later: Batch) {
         self.revision = self.revision.max(later.revision);
         self.changes.extend(later.changes);
@@ -52,12 +52,12 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// Everything at one revision: nothing before it matters any more.
+    /// Adds a snapshot: nothing before it matters any more.
     pub(crate) fn put_snapshot(&mut self, revision: Revision, ranges: KeyRanges, entries: Vec<(Key, Value)>) {
         *self = Outbox { snapshot: Some(Event::Snapshot { revision, ranges, entries }), ..Outbox::default() };
     }
 
-    /// Complete revisions. A batch without changes says nothing to the agent and is dropped.
+    /// Adds complete revisions. Ignores a batch without changes.
     pub(crate) fn put_changes(&mut self, batch: Batch) {
         if batch.changes.is_empty() {
             return;
@@ -69,22 +69,22 @@ impl Outbox {
         }
     }
 
-    /// The store is lost or followed again.
+    /// Adds an event which says that the store is lost or followed again.
     pub(crate) fn put_standing(&mut self, event: Event) {
         self.standing = Some(event);
     }
 
-    /// Whether no more changes should be read before the agent has taken some.
+    /// Returns whether no more changes should be read before the agent has taken some.
     pub(crate) fn is_full(&self) -> bool {
         self.change_bytes >= FULL_BYTES
     }
 
-    /// Whether nothing waits.
+    /// Returns whether no event waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.snapshot.is_none() && self.changes.is_none() && self.standing.is_none()
     }
 
-    /// The next event for the agent.
+    /// Removes and returns the next event for the agent.
     pub(crate) fn take(&mut self) -> Option<Event> {
         if self.snapshot.is_some() {
             return self.snapshot.take();

@@ -1,15 +1,16 @@
-//! How many keys to ask for at a time. etcd limits a page by keys and not by bytes, so the limit follows from the bytes
-//! that came before: 100,000 small keys need few pages, and values of 1 MiB never make a message near the limits. Pure.
+//! Decides the number of keys to ask for at a time. etcd limits a page by keys and not by bytes, so the limit follows from
+//! the bytes of earlier pages: 100,000 small keys need few pages, and values of 1 MiB never cause a message near the
+//! limits. Pure.
 
-/// The bytes of keys and values that a page should have.
+/// Target size of a page in bytes of keys and values.
 const PAGE_BYTES: usize = 2 << 20;
 
-/// With the largest values that etcd takes by default (1.5 MiB) the first page stays below 48 MiB.
+/// Number of keys of the first page. With the largest values that etcd accepts by default (1.5 MiB) it stays below 48 MiB.
 const FIRST_LIMIT: i64 = 32;
 
 const LARGEST_LIMIT: i64 = 20_000;
 
-/// A page may grow this much over the one before it.
+/// Maximum factor by which a page may grow over the one before it.
 const GROWTH: i64 = 16;
 
 /// The limit of the next page.
@@ -17,24 +18,24 @@ const GROWTH: i64 = 16;
 pub(crate) struct PageLimit(i64);
 
 impl PageLimit {
-    /// Before anything is known.
+    /// Returns the limit of the first page.
     pub(crate) fn first() -> PageLimit {
         PageLimit(FIRST_LIMIT)
     }
 
-    /// The number of keys to ask for.
+    /// Returns the number of keys to ask for.
     pub(crate) fn keys(self) -> i64 {
         self.0
     }
 
-    /// After a page with so many keys and bytes.
+    /// Returns the limit after a page with this many keys and bytes.
     pub(crate) fn after(self, keys: usize, bytes: usize) -> PageLimit {
         let bytes_per_key = (bytes / keys.max(1)).max(1);
         let fitting = i64::try_from(PAGE_BYTES / bytes_per_key).unwrap_or(LARGEST_LIMIT);
         PageLimit(fitting.min(self.0 * GROWTH).clamp(1, LARGEST_LIMIT))
     }
 
-    /// After a page that was larger than we take: `None` if it had a single key.
+    /// Returns the limit after a page that was too large for us; `None` if it had a single key.
     pub(crate) fn after_too_large(self) -> Option<PageLimit> {
         (self.0 > 1).then_some(PageLimit(self.0 / 4).max(PageLimit(1)))
     }

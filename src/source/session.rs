@@ -1,12 +1,12 @@
-//! Decides what the etcd session does next: list, verify, watch, follow, or wait and try another member. Inputs are the
-//! outcomes of what was asked for before; no network, no clock, no randomness of its own. Pure.
+//! Decides the next action of the etcd session: list, verify, watch, follow, or wait and try a different member. Inputs are
+//! the outcomes of earlier actions; no network, no clock, no randomness of its own. Pure.
 //!
 //! ```text
 //! Discover -> Connect -> List -> Watch -> Follow      nothing lost: Connect -> Verify -> Watch -> Follow
 //! ```
 //!
-//! Three promises: no revision is skipped between what was handed on and the watch; where that cannot be (compacted, the
-//! store went back, another cluster, another history) everything is listed again; every failure in a row waits longer.
+//! Three promises: no revision is missed between the last one passed on and the watch; if that is impossible (compacted, the
+//! store went back, a different cluster or history), everything is listed again; every failure in a row waits longer.
 
 use std::time::Duration;
 
@@ -15,83 +15,83 @@ use crate::model::backoff::Backoff;
 use crate::model::etcd::{EtcdFailure, FailureKind, Header};
 use crate::model::key::{Key, Revision, Value};
 
-/// Listing again without getting anywhere is tried this often before it counts as a failure.
+/// Number of repeated listings without progress before they count as a failure.
 const RELISTS: u32 = 3;
 
-/// A watch that held this long was a success: the next failure starts the backoff anew.
+/// Time after which a watch counts as a success: the next failure starts the backoff again.
 const HELD: Duration = Duration::from_secs(10);
 
-/// What to do next.
+/// The next action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SessionAction {
     /// Look up the members.
     Discover,
-    /// Connect to this endpoint and log in. Any older connection is of no use any more.
+    /// Connect to this endpoint and log in. Any older connection is obsolete.
     Connect(usize),
-    /// Read everything at one revision and hand it on. Any older watch is of no use any more.
+    /// Read everything at one revision and pass it on. Any older watch is obsolete.
     List,
-    /// See whether the mark stands in the store as we know it.
+    /// Check whether the store still has the mark.
     Verify,
     /// Watch from the revision after `watch_after`.
     Watch(Coverage),
-    /// Take what the watch brings.
+    /// Process the messages of the watch.
     Follow,
-    /// Do nothing for so long.
+    /// Do nothing for this long.
     Wait(Duration),
-    /// Do nothing until asked.
+    /// Do nothing until the agent asks.
     Rest,
 }
 
-/// What came of it.
+/// The outcome of an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Input {
-    /// So many endpoints are known now, at least one.
+    /// This many endpoints are known now, at least one.
     Discovered(usize),
     /// Connected and logged in.
     Connected,
-    /// Everything was read and handed on.
+    /// Everything was read and passed on.
     Listed(ListedStore),
-    /// The mark was looked at. `same`: it stands as we know it.
+    /// The mark was checked. `same`: the store still has it.
     Verified { header: Header, same: bool },
-    /// All watchers are there.
+    /// All watchers are created.
     Watching { header: Header, watchers: usize },
-    /// The watch brought complete revisions up to this one. They were handed on.
+    /// The watch delivered complete revisions up to this one. They were passed on.
     Advanced { revision: Revision, mark: Option<LastChange> },
-    /// The watch brought a sign of life.
+    /// The watch sent a sign of life.
     Progress(Header),
-    /// The watch brings too much that nobody asked for.
+    /// The watch delivers too many keys outside the ranges.
     TooLoud,
-    /// It did not work. `held`: how long a watch had been followed before.
+    /// The action failed. `held`: time for which a watch had been followed before.
     Failed { failure: EtcdFailure, held: Duration },
-    /// The time is over.
+    /// The wait is over.
     Waited,
 }
 
-/// Everything at one revision, as far as the session cares.
+/// The facts about a listing that the session needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ListedStore {
-    /// Who answered, and at which revision.
+    /// The member that answered, and the revision.
     pub(crate) header: Header,
-    /// The last put among what was read.
+    /// The last put among the entries read.
     pub(crate) mark: Option<LastChange>,
     /// The widest watch worth having.
     pub(crate) coverage: Coverage,
 }
 
-/// The last change that we know of. A store in which it stands at the same revision has the history that we followed; one
-/// restored from an older copy has not, even where its revision has overtaken ours in the meantime.
+/// The last change that we know of. A store that has it at the same revision has the history that we followed; one restored
+/// from an older copy does not have it, even if its revision has overtaken ours in the meantime.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LastChange {
     pub(crate) key: Key,
-    /// What was put, or `None` where the key was deleted.
+    /// The value that was put; `None` if the key was deleted.
     pub(crate) value: Option<Value>,
     /// The revision of the change. A watch resumes after it.
     pub(crate) revision: Revision,
-    /// For a mark that comes from listing, which shows no deletions: keys in the hull of the ranges, and at which revision.
+    /// Number of keys in the hull of the ranges with its revision, for a mark from a listing, which shows no deletions.
     pub(crate) keys_in_hull: Option<(usize, Revision)>,
 }
 
-/// What the agent should hear.
+/// A notice to the agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SessionNotice {
     /// The store cannot be followed at the moment.
@@ -120,32 +120,32 @@ pub(crate) struct Session {
     has_login: bool,
     turns: Turns,
     doing: SessionAction,
-    /// The revision last handed on, in which store.
+    /// Header of the store at the revision last passed on.
     point: Option<Header>,
     mark: Option<LastChange>,
     watch_after: Revision,
-    /// The widest watch that the user's role allows and the traffic lets seem wise, as far as we know.
+    /// The widest watch that the user's role and the traffic allow, as far as we know.
     allowed: Coverage,
-    /// Whether the watch has a single watcher. With several, revisions that pile up while we are away arrive watcher
-    /// by watcher and could not be told apart, so everything is listed instead.
+    /// Whether the watch has a single watcher. With several, revisions that accumulate while we are away arrive watcher by
+    /// watcher and could not be separated, so everything is listed instead.
     resumable: bool,
     must_list: bool,
     lost: bool,
     row: FailureRow,
 }
 
-/// Which endpoint is connected to, and which come next.
+/// The connected endpoint, and those to try next.
 #[derive(Debug)]
 struct Turns {
-    /// The members are looked up, and looked up again.
+    /// Whether the members are looked up, and looked up again.
     discovers: bool,
     endpoints: usize,
     current: usize,
-    /// Endpoints to try before the members are looked up again.
+    /// Number of endpoints to try before the members are looked up again.
     untried: usize,
 }
 
-/// What was tried since the last success.
+/// The attempts since the last success.
 #[derive(Debug, Default)]
 struct FailureRow {
     relists: u32,
@@ -154,7 +154,7 @@ struct FailureRow {
 }
 
 impl Session {
-    /// A session that has not begun. With `follow == false` it lists once, and again whenever asked.
+    /// Returns a session that has not begun. With `follow == false` it lists once, and again whenever the agent asks.
     /// `endpoints == 0` means that the members must be looked up.
     pub(crate) fn new(follow: bool, has_login: bool, endpoints: usize) -> Session {
         let discovers = endpoints == 0;
@@ -174,27 +174,28 @@ impl Session {
         }
     }
 
-    /// What is being done.
+    /// Returns the current action.
     pub(crate) fn doing(&self) -> SessionAction {
         self.doing
     }
 
-    /// The last revision handed on.
+    /// Returns the last revision passed on.
     pub(crate) fn revision(&self) -> Option<Revision> {
         self.point.map(|point| point.revision)
     }
 
-    /// The revision after which `Watch` starts: what was listed, or the mark, which may be older than what was handed on.
+    /// Returns the revision after which `Watch` starts: that of the listing, or that of the mark, which may be older than
+    /// the last one passed on.
     pub(crate) fn watch_after(&self) -> Revision {
         self.watch_after
     }
 
-    /// What `Verify` looks at.
+    /// Returns the change that `Verify` checks.
     pub(crate) fn mark(&self) -> Option<&LastChange> {
         self.mark.as_ref()
     }
 
-    /// Whether what is being done is pointless once everything is wanted anew.
+    /// Returns whether the current action is pointless once the agent requests everything again.
     pub(crate) fn can_drop(&self) -> bool {
         match self.doing {
             SessionAction::Discover | SessionAction::Connect(_) | SessionAction::Wait(_) => false,
@@ -206,7 +207,8 @@ impl Session {
         }
     }
 
-    /// The agent wants everything anew. `ranges_changed`: it also wants other keys. What `can_drop` is dropped.
+    /// Handles the agent's request to read everything again. `ranges_changed`: the wanted keys changed too. Drops the
+    /// current action if `can_drop`.
     pub(crate) fn ask(&mut self, ranges_changed: bool) {
         self.must_list = true;
         if ranges_changed {
@@ -217,7 +219,7 @@ impl Session {
         }
     }
 
-    /// Takes the outcome of what was being done. `random` is from 0 up to 1.
+    /// Processes the outcome of the current action. `random` is from 0 up to 1.
     pub(crate) fn step(&mut self, input: Input, random: f64) -> SessionStep {
         let step = match input {
             Input::Discovered(endpoints) => {
@@ -283,7 +285,7 @@ impl Session {
 
     fn resume(&mut self) -> SessionStep {
         self.watch_after = self.mark.as_ref().map_or(self.watch_after, |mark| mark.revision);
-        // Only a watch with a single watcher is resumed, and that covers the hull whatever it was called.
+        // Only a watch with a single watcher is resumed, and that covers the hull regardless of its coverage.
         self.watch(Coverage::Hull)
     }
 
@@ -303,7 +305,7 @@ impl Session {
         SessionStep { notice, action: SessionAction::Follow }
     }
 
-    /// A success that ends a row of failures.
+    /// Ends a row of failures after a success.
     fn settle(&mut self) {
         self.row.backoff.reset();
         self.row.relists = 0;
@@ -325,7 +327,7 @@ impl Session {
         }
         match failure.kind {
             FailureKind::Compacted | FailureKind::Future => self.list_again(&failure.problem, random),
-            // A watch with too much to say at once; listing comes in pages.
+            // The watch message is too large; a listing comes in pages.
             FailureKind::TooLarge if self.is_watching() => self.list_again(&failure.problem, random),
             FailureKind::Unauthenticated if self.may_log_in_again() => self.log_in_again(),
             FailureKind::Denied => self.denied(failure, random),
@@ -346,7 +348,8 @@ impl Session {
         SessionAction::Connect(self.turns.current).into()
     }
 
-    /// A watch is denied for two reasons that etcd does not tell apart: an old login, or a range wider than the role.
+    /// Handles a denied request. etcd denies a watch for two reasons that it does not distinguish: an old login, or a range
+    /// wider than the role.
     fn denied(&mut self, failure: EtcdFailure, random: f64) -> SessionStep {
         let SessionAction::Watch(coverage) = self.doing else {
             return self.lose(failure.problem, random);
@@ -359,7 +362,7 @@ impl Session {
         narrowed.unwrap_or_else(|| self.lose(failure.problem, random))
     }
 
-    /// Lists again and then watches less, if there is less.
+    /// Lists again and then watches less; returns `None` if there is no narrower coverage.
     fn narrow(&mut self) -> Option<SessionStep> {
         self.allowed = self.allowed.narrower()?;
         self.must_list = true;
@@ -380,7 +383,7 @@ impl Session {
 
     fn try_again(&mut self) -> SessionStep {
         if self.turns.discovers && self.turns.untried == 0 {
-            // Should the lookup fail, the members known so far get another round.
+            // If the lookup fails, the members known so far are tried again.
             self.turns.untried = self.turns.endpoints + 1;
             return SessionAction::Discover.into();
         }

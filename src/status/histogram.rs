@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Upper bounds in seconds: Prometheus' defaults, which confd's dashboards expect.
 pub const BOUNDS_SECONDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// RenderCount of durations by bucket, with their sum.
+/// Counts of durations by bucket, with their sum.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Histogram {
     counts: [u64; BOUNDS_SECONDS.len()],
@@ -14,7 +14,7 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// RenderCount one duration.
+    /// Records one duration.
     pub fn observe(&mut self, duration: Duration) {
         let seconds = duration.as_secs_f64();
         if let Some(bucket) = BOUNDS_SECONDS.iter().position(|bound| seconds <= *bound) {

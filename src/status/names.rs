@@ -21,7 +21,7 @@ pub enum MetricKind {
     Counter,
     /// A number that goes up and down.
     Gauge,
-    /// RenderCount in buckets by size.
+    /// Counts in buckets by size.
     Histogram,
 }
 

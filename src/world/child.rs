@@ -1,8 +1,8 @@
-//! The command that runs as our child for as long as we do: a server that we start, hand signals to, stop within a bound and
-//! whose status becomes ours. Never starts anything again by itself.
+//! Supervises the command that runs as our child for as long as we do: starts a server, passes signals on to it, stops it
+//! within a time limit, and returns its exit status. Never restarts it.
 //!
-//! Its output is ours, unlike that of the short commands of `process`. What it leaves behind when it dies is nobody's here:
-//! where we are PID 1, `init` reaps it.
+//! The child inherits our output, unlike the short commands of `process`. This module does not reap the processes that it
+//! leaves behind; `init` does if we are PID 1.
 
 use std::fmt;
 use std::io::{self, IsTerminal};
@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tokio::process::Command;
 
-/// How long a killed command may take to be reaped.
+/// Time that a killed command may take to be reaped.
 const REAP_GRACE: Duration = Duration::from_secs(2);
 
 /// A running child.
@@ -23,19 +23,19 @@ pub struct Child {
     pid: Pid,
 }
 
-/// How a child ended.
+/// The end of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChildEnd {
-    /// It exited with this status.
+    /// The child exited with this status.
     Exited(u8),
-    /// This signal ended it.
+    /// This signal ended the child.
     Signalled(i32),
-    /// It was killed, but the kernel has not let go of it.
+    /// The child was killed, but the kernel has not released it.
     Unreaped,
 }
 
 impl ChildEnd {
-    /// The exit status to pass on: its own, or 128 and the signal's number as shells have it.
+    /// Returns the exit status to pass on: the child's own, or 128 plus the signal number, as in shells.
     pub fn exit_status(self) -> u8 {
         match self {
             ChildEnd::Exited(status) => status,
@@ -71,23 +71,23 @@ impl fmt::Display for ChildEnd {
 #[derive(Debug, thiserror::Error)]
 #[error("failed to start `{program}`")]
 pub struct StartError {
-    /// Its first word.
+    /// First word of the command.
     pub program: String,
-    /// Why not.
+    /// Cause.
     pub source: io::Error,
 }
 
 impl StartError {
-    /// What shells exit with: 127 where there is no such program, 126 where it cannot be run.
+    /// Returns the exit status of shells: 127 if there is no such program, 126 if it cannot be run.
     pub fn exit_status(&self) -> u8 {
         if self.source.kind() == io::ErrorKind::NotFound { 127 } else { 126 }
     }
 }
 
 impl Child {
-    /// Starts a command, a program and its arguments, in a process group of its own: Ctrl-C on a terminal is for us, and we
-    /// pass it on when it is time. It gets our output, and our input unless that is a terminal, which it could not read from
-    /// there. Must be called inside the runtime.
+    /// Starts a command, a program and its arguments, in a process group of its own: Ctrl-C on a terminal reaches us, and we
+    /// pass it on later. The command inherits our output, and our input unless that is a terminal, because a background
+    /// process group cannot read from it. Must be called inside the runtime.
     ///
     /// # Errors
     /// There is no such program, or it cannot be run.
@@ -101,14 +101,14 @@ impl Child {
         Ok(Child { child, pid })
     }
 
-    /// Its process id.
+    /// Returns its process id.
     pub fn pid(&self) -> i32 {
         self.pid.as_raw()
     }
 
-    /// Passes a signal on, to the process itself and not to what it has started. One that has ended gets none.
+    /// Sends a signal to the process itself, not to the processes that it has started. Does nothing if it has ended.
     pub fn signal(&self, signal: Signal) {
-        // As long as it is not reaped, nobody else has its number.
+        // Its number cannot be reused until it is reaped.
         if self.child.id().is_some() {
             kill(self.pid, signal).ok();
         }
@@ -125,8 +125,8 @@ impl Child {
         }
     }
 
-    /// Passes on the signal that is to end it and waits; after `limit` it is killed with its process group. Also answers
-    /// whether that was needed.
+    /// Sends the signal that ends the child and waits; kills it with its process group after `limit`. Also returns whether
+    /// it had to be killed.
     pub async fn stop(&mut self, signal: Signal, limit: Duration) -> (ChildEnd, bool) {
         self.signal(signal);
         if let Ok(ended) = tokio::time::timeout(limit, self.ended()).await {
@@ -192,7 +192,7 @@ mod tests {
             assert_eq!((ended, killed), (ChildEnd::Signalled(9), true));
             let grandchild = std::fs::read_to_string(ready).unwrap();
             let stat = format!("/proc/{}/stat", grandchild.trim());
-            // Gone, or a zombie that whoever adopted it has yet to reap.
+            // Gone, or a zombie that its new parent has not reaped yet.
             let gone = || std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
             while !gone() {
                 assert!(std::time::Instant::now() < deadline, "the grandchild survived");
@@ -201,7 +201,7 @@ mod tests {
 
             let mut willing = Child::start(&shell("exec sleep 1000")).unwrap();
             assert_eq!(willing.stop(Signal::SIGTERM, LONG).await, (ChildEnd::Signalled(15), false));
-            // Its number may be another's now: no signal goes there.
+            // Its number may belong to a different process now: no signal goes there.
             willing.signal(Signal::SIGKILL);
         });
     }

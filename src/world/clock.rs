@@ -1,20 +1,20 @@
-//! What time it is, and waiting for a later one. Everything that decides takes the time as an argument instead of asking here.
+//! Reads the clock and waits. Never decides: code that decides takes the time as an argument instead of calling this module.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jiff::Zoned;
 
-/// The present moment.
+/// Returns the current instant.
 pub fn now() -> Instant {
     Instant::now()
 }
 
-/// The current time, in the system's time zone.
+/// Returns the current time in the system's time zone.
 pub fn in_time_zone() -> Zoned {
     Zoned::now()
 }
 
-/// Waits until then; for ever without one.
+/// Waits until this instant; waits forever if there is none.
 pub async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -22,12 +22,12 @@ pub async fn sleep_until(at: Option<Instant>) {
     }
 }
 
-/// Returns how long ago `start` was; zero if it is still to come.
+/// Returns the time since `start`; zero if `start` is in the future.
 pub fn since(start: Instant) -> Duration {
     start.elapsed()
 }
 
-/// The present moment in seconds since 1970, for records that outlive the process; 0 where the clock is before that.
+/// Returns the current time in seconds since 1970, for records that outlive the process; 0 if the clock is before that.
 pub fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -1,6 +1,6 @@
-//! Names to addresses and services: /etc/hosts, then the name servers of /etc/resolv.conf, for callers that block. Tells
-//! "there is no such name" from "nobody could say": the one is an empty answer, the other an error. Every lookup has a
-//! deadline. Error texts never repeat the name: it may have come out of a key's value.
+//! Resolves names to addresses and services, for callers that block: /etc/hosts first, then the name servers of
+//! /etc/resolv.conf. A name that does not exist is an empty answer; a lookup that failed is an error. Every lookup has a
+//! deadline. Error texts never repeat the name: it may come from a key's value.
 
 mod resolver;
 
@@ -16,24 +16,24 @@ use crate::model::dns::Srv;
 
 pub(in crate::world) use resolver::Resolver;
 
-/// How long a lookup may take, by default.
+/// Default time limit of a lookup.
 pub const DEADLINE: Duration = Duration::from_secs(5);
 
-/// How long a lookup may take when another has just had no answer at all. A template blocks whoever renders it, and while the
-/// name servers are silent a hundred lookups must not add up to minutes.
+/// Time limit of a lookup shortly after one that got no answer. Lookups block rendering, and while the name servers are
+/// silent a hundred lookups must not add up to minutes.
 const IMPATIENT: Duration = Duration::from_millis(200);
-/// For how long after such a lookup.
+/// Time after an unanswered lookup during which `IMPATIENT` applies.
 const IMPATIENT_FOR: Duration = Duration::from_secs(10);
 
-/// Lookups that may wait for the resolver's thread.
+/// Maximum number of lookups that wait for the resolver's thread.
 const MOST_WAITING: usize = 64;
 
-/// Where names are looked up.
+/// Sources of a lookup.
 #[derive(Clone, Debug)]
 pub struct DnsSources {
-    /// Names with fixed addresses; looked at first.
+    /// File of names with fixed addresses; consulted first.
     pub hosts: PathBuf,
-    /// Name servers, search domains, options.
+    /// File with name servers, search domains and options.
     pub resolv_conf: PathBuf,
     /// Port of the name servers.
     pub port: u16,
@@ -45,37 +45,37 @@ impl Default for DnsSources {
     }
 }
 
-/// A resolver with a thread of its own, started at the first lookup. May be called from any thread, and blocks it.
+/// A resolver with a thread of its own, started at the first lookup. May be called from any thread; blocks the caller.
 pub struct Dns {
     sources: DnsSources,
     deadline: Duration,
-    /// When a lookup last had no answer in time.
+    /// Time of the last lookup that got no answer in time.
     silence: Mutex<Option<Instant>>,
     questions: Mutex<Option<mpsc::Sender<Question>>>,
 }
 
-/// What to ask, and where the answer goes.
+/// A question and the receiver of its answer.
 enum Question {
     Addresses(String, Reply<IpAddr>),
     Services(String, Reply<Srv>),
 }
 
-/// Takes one answer; whoever asked may have given up by then.
+/// Receiver of one answer; the caller may have given up by then.
 struct Reply<T> {
     deadline: Duration,
     to: SyncSender<Result<Vec<T>, String>>,
 }
 
 impl Dns {
-    /// A resolver that gives up on a lookup after `deadline`.
+    /// Returns a resolver that gives up on a lookup after `deadline`.
     pub fn new(sources: DnsSources, deadline: Duration) -> Dns {
         Dns { sources, deadline, silence: Mutex::new(None), questions: Mutex::new(None) }
     }
 
-    /// The addresses of a host, IPv4 and IPv6. An address is its own; a name that does not exist has none.
+    /// Returns the IPv4 and IPv6 addresses of a host: an address yields itself, a name that does not exist an empty list.
     ///
     /// # Errors
-    /// A phrase for people: nobody could say.
+    /// The lookup failed; the text is a phrase for people.
     pub fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, String> {
         if let Ok(address) = host.parse() {
             return Ok(vec![address]);
@@ -87,15 +87,15 @@ impl Dns {
         self.ask(|reply| Question::Addresses(host.to_owned(), reply))
     }
 
-    /// The SRV records of a name (`_service._proto.domain`). A name that does not exist has none.
+    /// Returns the SRV records of a name (`_service._proto.domain`); an empty list if the name does not exist.
     ///
     /// # Errors
-    /// A phrase for people: nobody could say.
+    /// The lookup failed; the text is a phrase for people.
     pub fn services(&self, name: &str) -> Result<Vec<Srv>, String> {
         self.ask(|reply| Question::Services(name.to_owned(), reply))
     }
 
-    /// The lines of the hosts file that name `host`. Read each time: it is small, and may change.
+    /// Reads the addresses that the hosts file has for `host`. Reads the file each time: it is small and may change.
     fn fixed_addresses(&self, host: &str) -> Vec<IpAddr> {
         let text = std::fs::read(&self.sources.hosts).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
@@ -113,13 +113,14 @@ impl Dns {
         let deadline = self.patience();
         let asked = Instant::now();
         self.send(question(Reply { deadline, to }))?;
-        // The resolver's thread keeps the deadline; a little more, so that its own words arrive.
+        // The resolver's thread keeps the deadline; wait a little longer so that its error text arrives.
         let answer = answer.recv_timeout(deadline + Duration::from_secs(1)).unwrap_or_else(|error| match error {
             RecvTimeoutError::Timeout => Err(late(deadline)),
             RecvTimeoutError::Disconnected => Err("the resolver failed".to_owned()),
         });
-        // The resolver gives up a little before that, by its own count.
-        // Only one that had all the time tells that the name servers are silent, or slow ones would never be asked again.
+        // The resolver gives up a little before the deadline, by its own clock.
+        // Only a lookup with the full time limit proves that the name servers are silent; otherwise slow ones would never
+        // be asked again.
         if answer.is_err() && deadline == self.deadline && asked.elapsed() >= deadline / 2 {
             *self.silence.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
@@ -153,7 +154,7 @@ impl Dns {
     }
 }
 
-/// The resolver's thread: ends when the `Dns` is dropped.
+/// Runs the resolver's thread until the `Dns` is dropped.
 fn serve(sources: DnsSources, deadline: Duration, mut questions: mpsc::Receiver<Question>) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     runtime.block_on(async {
@@ -181,7 +182,7 @@ fn late(deadline: Duration) -> String {
     format!("no answer within {deadline:?}")
 }
 
-/// The resolver that fits the current text of resolv.conf.
+/// The resolver that matches the current text of resolv.conf.
 #[derive(Default)]
 struct Current {
     resolv_conf: Vec<u8>,

@@ -1,5 +1,5 @@
-//! One connection to one etcd member: log in, read pages, open a watch, hold leases. Every call has a deadline.
-//! Decides nothing: what a failure means for the session, and what comes next, is `source::session`'s business.
+//! One connection to one etcd member: logs in, reads pages, opens a watch, manages leases. Every call has a deadline.
+//! Never decides what a failure means for the session or what comes next: `source::session` does.
 
 mod discover;
 mod endpoint;
@@ -24,7 +24,7 @@ pub use members::Members;
 pub(super) use tls::AnyCertificate;
 pub use watch::Watch;
 
-/// The largest message we take. Pages stay far below it; a watch that has more to say at once is listed instead.
+/// The largest message that we accept, in bytes. Pages stay far below it; if a watch exceeds it, the session lists instead.
 const MAX_MESSAGE_BYTES: usize = 64 << 20;
 
 /// A connection to one member, logged in. Clones share it.
@@ -42,7 +42,7 @@ impl Connection {
     /// Connects and logs in.
     ///
     /// # Errors
-    /// Names the endpoint and what did not work: address, TLS, login.
+    /// Names the endpoint and the step that failed: address, TLS, login.
     pub async fn open(endpoint: &Endpoint, settings: &EtcdSettings) -> Result<Connection, EtcdFailure> {
         let transport = tls::configure(endpoint, settings)?
             .tcp_nodelay(true)
@@ -75,16 +75,16 @@ impl Connection {
         })
     }
 
-    /// Whom it connects to.
+    /// Returns the endpoint of the connection.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// Reads up to `limit` keys of `span`. With `at == None` the read is linearizable and finds the newest revision; with
-    /// a revision it reads that one, from this member alone, which is as exact and cheaper.
+    /// Reads up to `limit` keys of `span`. With `at == None` the read is linearizable and returns the newest revision; with
+    /// a revision it reads that one from this member alone, which is just as exact and cheaper.
     ///
     /// # Errors
-    /// `Compacted`, `Future` and `TooLarge` are worth telling apart from the rest.
+    /// Callers should distinguish `Compacted`, `Future` and `TooLarge` from the rest.
     pub async fn read(&self, span: &Span, at: Option<Revision>, limit: i64) -> Result<KeyPage, EtcdFailure> {
         let options = options(span, at).with_limit(limit);
         let mut answer = self.get(span, options).await?;
@@ -113,7 +113,7 @@ impl Connection {
         Ok(page)
     }
 
-    /// How many keys `span` has, at the revision `at` or, linearizably, at the newest.
+    /// Counts the keys of `span`, at the revision `at` or, linearizably, at the newest.
     ///
     /// # Errors
     /// As `read`.
@@ -122,10 +122,10 @@ impl Connection {
         Ok((failure::header(answer.header()), usize::try_from(answer.count()).unwrap_or(0)))
     }
 
-    /// What the member says of itself.
+    /// Returns the status that the member reports.
     ///
     /// # Errors
-    /// It gave no answer, or may not be asked.
+    /// The member did not answer, or the user may not ask.
     pub async fn status(&self) -> Result<MemberStatus, EtcdFailure> {
         let mut maintenance = self.maintenance.clone();
         within(self.request_timeout, async move {
@@ -149,11 +149,11 @@ impl Connection {
     }
 
     /// Opens one watch stream with a watcher per span, each from the revision after `after`. With `in_fragments`, etcd
-    /// cuts what is larger than one of its requests may be. It does so in quadratic time (a revision that deletes 100,000
-    /// keys costs it 15 s), so that is for large values only.
+    /// splits messages that are larger than its request limit. It does so in quadratic time (a revision that deletes 100,000
+    /// keys costs it 15 s), so this is for large values only.
     ///
     /// # Errors
-    /// The stream was refused. That a single watcher is refused arrives as a message of the stream.
+    /// The stream was refused. The refusal of a single watcher arrives as a message of the stream.
     pub async fn watch(&self, spans: &[Span], after: Revision, in_fragments: bool) -> Result<Watch, EtcdFailure> {
         within(self.request_timeout, Watch::open(self.watch.clone(), spans, after, in_fragments)).await
     }
@@ -167,12 +167,12 @@ fn options(span: &Span, at: Option<Revision>) -> GetOptions {
     }
 }
 
-/// etcd knows no empty key; the first possible one is a zero byte.
+/// Returns the first key of a span. etcd has no empty key; the first possible one is a zero byte.
 fn first_key(span: &Span) -> Vec<u8> {
     if span.start.is_empty() { vec![0] } else { span.start.clone() }
 }
 
-/// A single zero byte stands for "to the last key".
+/// Returns the end of a span. A single zero byte means "to the last key".
 fn range_end(span: &Span) -> Vec<u8> {
     span.end.clone().unwrap_or_else(|| vec![0])
 }

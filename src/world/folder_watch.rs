@@ -1,5 +1,5 @@
-//! Says that something in a set of folders has changed, once it has been quiet for a moment. Never says what, and never
-//! reads a file: whoever listens reads everything anew.
+//! Reports that something in a set of folders has changed, once they have been quiet for a moment. Never says what changed,
+//! and never reads a file: the listener reads everything again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
@@ -12,23 +12,23 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// However busy the folders are, a change is told after this many quiet times.
+/// Number of quiet times after which a change is reported even if the folders stay busy.
 const LONGEST_WAIT_FACTOR: u32 = 5;
-/// Follows no more links than this on the way to one path.
+/// Maximum number of links followed on the way to one path.
 const MOST_LINKS: usize = 16;
 
-/// What to watch.
+/// The set of paths to watch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Watched {
-    /// Folders in which everything matters, links resolved, each without what is below it.
+    /// Folders in which everything matters, links resolved, without their subfolders.
     pub folders: BTreeSet<PathBuf>,
-    /// Single names that matter, whatever else happens in their folder: links and folders on the way to a path, and the
-    /// first part of it that does not exist.
+    /// Single names that matter, regardless of the rest of their folder: links and folders on the way to a path, and its
+    /// first component that does not exist.
     pub names: BTreeSet<PathBuf>,
 }
 
 impl Watched {
-    /// Adds what decides where `path` leads: it may be replaced, appear, or lead elsewhere by another link.
+    /// Adds the names that decide where `path` leads: it may be replaced, appear, or lead elsewhere through a changed link.
     pub fn add_way_to(&mut self, path: &Path) {
         self.add_way(path, 0);
     }
@@ -76,20 +76,20 @@ impl Watched {
     }
 }
 
-/// A watch on folders, each without what is below it.
+/// A watch on folders, without their subfolders.
 pub struct FolderWatch {
     watcher: Option<RecommendedWatcher>,
     wanted: Arc<Mutex<Watched>>,
-    /// The folders under watch, by what they were when it began: one that is replaced has to be watched anew.
+    /// The watched folders with their identity when the watch began: a replaced folder must be watched again.
     watched: BTreeMap<PathBuf, (u64, u64)>,
     events: mpsc::Receiver<()>,
-    /// The first and the last change that have not been told yet.
+    /// Times of the first and the last change that have not been reported yet.
     pending: Option<(Instant, Instant)>,
     quiet: Duration,
 }
 
-/// Reading is no change; closing after writing is. Until then a file may be half written, so neither its birth nor the
-/// writing itself counts; a link or a folder is whole from its birth.
+/// Returns whether an event counts as a change. Reading does not; closing after writing does. Until then a file may be half
+/// written, so neither its creation nor the writing counts; a link or a folder is complete when it is created.
 fn is_change(event: &Event) -> bool {
     match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
@@ -104,15 +104,15 @@ fn is_empty_file(path: &Path) -> bool {
 }
 
 impl FolderWatch {
-    /// A watch on nothing yet. Changes are told when nothing more has happened for `quiet`.
+    /// Returns a watch on nothing yet. It reports changes once nothing more has happened for `quiet`.
     pub fn start(quiet: Duration) -> FolderWatch {
-        // One waiting event says as much as many.
+        // One waiting event is enough.
         let (sender, events) = mpsc::channel(1);
         let wanted = Arc::new(Mutex::new(Watched::default()));
         let filter = Arc::clone(&wanted);
         let notice = move |event: notify::Result<Event>| {
             let concerns = |path: &PathBuf| filter.lock().map_or(true, |wanted| wanted.matters(path));
-            // An error, or an event without a path, says that events were lost: look at everything.
+            // An error, or an event without a path, means that events were lost: look at everything.
             let matters = event.map_or(true, |event| {
                 is_change(&event) && (event.paths.is_empty() || event.paths.iter().any(concerns))
             });
@@ -127,8 +127,8 @@ impl FolderWatch {
         FolderWatch { watcher: watcher.ok(), wanted, watched: BTreeMap::new(), events, pending: None, quiet }
     }
 
-    /// Watches this from now on, and nothing else. Folders that cannot be watched are said once. True: some are new or
-    /// others than before, and what was read of them must be read again, since a change in between has gone unnoticed.
+    /// Watches exactly this set from now on. Logs once which folders cannot be watched. Returns true if some folders are new
+    /// or were replaced: the caller must read them again, since a change in between has gone unnoticed.
     pub fn set(&mut self, wanted: &Watched) -> bool {
         let Some(watcher) = &mut self.watcher else { return false };
         if let Ok(mut ours) = self.wanted.lock() {
@@ -138,7 +138,7 @@ impl FolderWatch {
         self.watched.retain(|folder, _| {
             let stays = folders.contains(folder.as_path());
             if !stays {
-                // It may be deleted, and its watch with it.
+                // The folder may be deleted, and its watch with it.
                 watcher.unwatch(folder).ok();
             }
             stays
@@ -160,7 +160,7 @@ impl FolderWatch {
         grew
     }
 
-    /// Waits until something has changed and then been quiet. Dropping the future loses nothing.
+    /// Waits until something has changed and the folders are quiet again. Dropping the future loses nothing.
     pub async fn changed(&mut self) {
         loop {
             let Some((first, last)) = self.pending else {

@@ -1,4 +1,4 @@
-//! Asks a server for the generation that it serves: one connection, one short answer, one deadline. Never judges it.
+//! Asks a server for the generation that it serves: one connection, one short answer, one deadline. Never judges the answer.
 
 use std::io;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use tokio::net::{TcpStream, UnixStream};
 
 use crate::model::generation::{self, GenerationServer};
 
-/// No answer is longer.
+/// Maximum length of an answer in bytes.
 const MOST_BYTES: usize = 4096;
 
-/// The generation that the server answers with; `None` where it does not within `limit`.
+/// Returns the generation that the server answers with; `None` if it does not answer within `limit`.
 pub async fn ask(endpoint: &GenerationServer, limit: Duration) -> Option<String> {
     let answer = tokio::time::timeout(limit, async {
         match endpoint {
@@ -23,7 +23,7 @@ pub async fn ask(endpoint: &GenerationServer, limit: Duration) -> Option<String>
     generation::in_text(&bytes).map(str::to_owned)
 }
 
-/// Asks as HTTP does; a `stream` server says what it has to say without listening, and may have closed before we ask.
+/// Sends an HTTP request and reads the answer. A `stream` server answers without reading, and may close before we ask.
 async fn read_answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<Vec<u8>> {
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await.ok();
     let mut answer = Vec::new();

@@ -1,4 +1,4 @@
-//! What can be asked of this host: its name, environment, files, network interfaces. Only reads, never waits.
+//! Facts about this host: its name, environment, files, network interfaces. Only reads, never waits.
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 
 use nix::ifaddrs::getifaddrs;
 
-/// The kernel's host name.
+/// Returns the kernel's host name.
 ///
 /// # Errors
-/// A phrase for people, where the kernel does not say or the name is not UTF-8.
+/// The kernel has no answer or the name is not UTF-8; the text is a phrase for people.
 pub fn hostname() -> Result<String, String> {
     let name = nix::unistd::gethostname().map_err(|error| format!("the host name cannot be read: {error}"))?;
     name.into_string().map_err(|_| "the host name is not UTF-8".to_owned())
 }
 
-/// An environment variable of this process; `None` where it is unset or not UTF-8.
+/// Returns an environment variable of this process; `None` if it is unset or not UTF-8.
 pub fn env(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
@@ -37,17 +37,17 @@ pub fn process_id() -> u32 {
     std::process::id()
 }
 
-/// Every variable of the environment: name and value as bytes.
+/// Returns every variable of the environment: name and value as bytes.
 pub fn environment() -> Vec<(Vec<u8>, Vec<u8>)> {
     std::env::vars_os().map(|(name, value)| (name.into_vec(), value.into_vec())).collect()
 }
 
-/// Whether something exists at `path`; false where that cannot be found out.
+/// Returns whether something exists at `path`; false if that cannot be determined.
 pub fn exists(path: &Path) -> bool {
     path.exists()
 }
 
-/// Where a program is: a path as it stands; a name is looked for on the `PATH`, then where daemons live.
+/// Returns the path of a program: a path stays as it is; a name is looked up on the `PATH`, then in the folders of daemons.
 pub fn find_program(name: &Path) -> Option<PathBuf> {
     if name.components().count() > 1 {
         return Some(name.to_owned());
@@ -57,17 +57,17 @@ pub fn find_program(name: &Path) -> Option<PathBuf> {
     folders.map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
-/// What differs once a file has been replaced: device, inode, size, time of change. `None` where there is none.
+/// Returns a stamp that changes when a file is replaced: device, inode, size, time of change. `None` if there is no file.
 pub fn file_stamp(path: &Path) -> Option<FileStamp> {
     let metadata = std::fs::metadata(path).ok()?;
     Some(FileStamp([metadata.dev(), metadata.ino(), metadata.size()], metadata.ctime(), metadata.ctime_nsec()))
 }
 
-/// See `file_stamp`.
+/// Identity and state of a file, from `file_stamp`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileStamp([u64; 3], i64, i64);
 
-/// The addresses of a network interface, in the kernel's order; none where there is no such interface.
+/// Returns the addresses of a network interface, in the kernel's order; an empty list if there is no such interface.
 pub fn interface_addresses(name: &str) -> Vec<IpAddr> {
     let Ok(interfaces) = getifaddrs() else { return Vec::new() };
     interfaces

@@ -21,24 +21,24 @@ use tokio::time::timeout;
 
 use crate::model::outward::StatusPage;
 
-/// Connections at a time; further ones wait in the kernel's backlog.
+/// Maximum number of connections at a time; further ones wait in the kernel's backlog.
 const MOST_CONNECTIONS: usize = 64;
-/// How long the headers of a request may take, from the first byte or, on a kept connection, from the last answer.
+/// Time limit for the headers of a request, from the first byte or, on a kept connection, from the last answer.
 const HEADER_LIMIT: Duration = Duration::from_secs(30);
-/// How long a connection may live in all: one that takes no answer must not stay for ever.
+/// Time limit of a connection: a client that does not read the answer must not stay forever.
 const CONNECTION_LIMIT: Duration = Duration::from_secs(600);
-/// Pause after a failed accept: with no descriptor left, trying again at once would only spin.
+/// Pause after a failed accept: without a free descriptor, an immediate retry would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How long looking up the address's name may take.
+/// Time limit for looking up the address's name.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
 
 /// Binds `host:port`, or `:port` for every address of this machine.
 ///
 /// # Errors
-/// No such address, or somebody has it.
+/// There is no such address, or it is in use.
 pub async fn bind(address: &str) -> io::Result<TcpListener> {
     if let Some(port) = address.strip_prefix(':').and_then(|port| port.parse().ok()) {
-        // A machine without IPv6 has no `::`.
+        // A host without IPv6 has no `::`.
         return match TcpListener::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))).await {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(error),
             Err(_) => TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).await,
@@ -49,7 +49,7 @@ pub async fn bind(address: &str) -> io::Result<TcpListener> {
     TcpListener::bind(found.collect::<Vec<_>>().as_slice()).await
 }
 
-/// Answers paths until the task is dropped. HEAD gets the head of the same answer.
+/// Serves pages by path until the task is dropped. HEAD gets the head of the same response.
 pub async fn serve<Page, Answering>(listener: TcpListener, page: Page)
 where
     Page: Fn(String) -> Answering + Clone + Send + Sync + 'static,
@@ -87,7 +87,7 @@ where
     });
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT);
-    // How a client ends its connection is its own business.
+    // An error of the client's connection is no failure of ours.
     server.serve_connection(TokioIo::new(stream), service).await.ok();
 }
 

@@ -1,8 +1,8 @@
-//! What the program does where it is PID 1, as in a container: it runs itself again as its child, hands signals on, reaps
-//! everything that dies in this PID namespace, and ends as that child ends.
+//! The program as PID 1, for example in a container: it runs itself again as its child, passes signals on, reaps everything
+//! that dies in this PID namespace, and ends as that child ends.
 //!
-//! A process of its own for this, because whoever waits for any child takes the exit statuses of check and reload commands
-//! away from those who started them. Never reads the command line.
+//! This needs a process of its own, because waiting for any child would take the exit statuses of check and reload commands
+//! from the code that started them. Never interprets the command line.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -15,26 +15,26 @@ use nix::unistd::{Pid, getpid};
 
 use super::signals::HANDED_ON;
 
-/// Whether this process has to look after orphans.
+/// Returns whether this process must reap orphans.
 pub fn is_init() -> bool {
     getpid().as_raw() == 1
 }
 
-/// Lets signals through that whoever started us has blocked: `run` below does while it waits for them.
+/// Unblocks the signals that our parent has blocked: `run` below blocks them while it waits for them.
 pub fn let_signals_through() {
     let signals: SigSet = HANDED_ON.iter().copied().collect();
-    // Cannot fail for a set of ours; if it did, signals would stay as they are.
+    // Cannot fail for a valid set; if it did, signals would stay as they are.
     signals.thread_unblock().ok();
 }
 
-/// The whole life of PID 1. Answers the exit status that its child ended with: 128 and the number where a signal ended it.
+/// Runs as PID 1. Returns the exit status of its child: 128 plus the signal number if a signal ended it.
 ///
 /// # Errors
-/// The program could not be started again.
+/// The program could not be started as the child.
 pub fn run(mut arguments: impl Iterator<Item = OsString>) -> Result<u8, String> {
     let mut awaited: SigSet = HANDED_ON.iter().copied().collect();
     awaited.add(Signal::SIGCHLD);
-    // Before the child is there, so that no signal is lost: PID 1 does not even die of one that it does not handle.
+    // Before the child starts, so that no signal is lost: PID 1 does not even die of one that it does not handle.
     awaited.thread_block().map_err(|errno| format!("cannot block signals: {errno}"))?;
     let mut command = Command::new("/proc/self/exe");
     if let Some(name) = arguments.next() {
@@ -49,7 +49,7 @@ pub fn run(mut arguments: impl Iterator<Item = OsString>) -> Result<u8, String> 
                     return Ok(status);
                 }
             }
-            // A terminal sends it to the child as well: asked twice to stop is asked to stop.
+            // A terminal also sends it to the child: a second request to stop does no harm.
             Ok(signal) => {
                 kill(child, signal).ok();
             }
@@ -58,7 +58,7 @@ pub fn run(mut arguments: impl Iterator<Item = OsString>) -> Result<u8, String> 
     }
 }
 
-/// Takes note of everything that has died. Answers the child's exit status once it is among them.
+/// Reaps everything that has died. Returns the child's exit status once the child is among it.
 fn reap(child: Pid) -> Option<u8> {
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
@@ -70,7 +70,7 @@ fn reap(child: Pid) -> Option<u8> {
             }
             Ok(WaitStatus::StillAlive) => return None,
             Ok(_) | Err(Errno::EINTR) => {}
-            // The child was ours until it was reaped above.
+            // There is always a child until it is reaped above.
             Err(_) => return None,
         }
     }

@@ -1,4 +1,4 @@
-//! Advisory file locks in the state folder. A lock is released when its guard is dropped or the process ends.
+//! Advisory file locks in the state folder. A lock never outlives its guard or the process.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -16,7 +16,7 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock on `path` (created where missing) or answers `None` where another process holds it.
+    /// Takes the lock on `path`, which is created if missing. Returns `None` if a different process holds the lock.
     pub fn try_take(path: &Path) -> io::Result<Option<Lock>> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
@@ -26,13 +26,13 @@ impl Lock {
         }
     }
 
-    /// Leaves our pid in the file, for people who look who holds it; nobody reads it back.
+    /// Writes our pid to the file, for people who want to know the holder; no code reads it.
     pub fn sign(&mut self) -> io::Result<()> {
         self.held.set_len(0)?;
         writeln!(self.held, "{}", std::process::id())
     }
 
-    /// Waits for the lock until `deadline`; `None` where it was still taken then.
+    /// Waits for the lock until `deadline`; returns `None` if it is still taken then.
     pub async fn take_before(path: &Path, deadline: Instant) -> io::Result<Option<Lock>> {
         let mut pause = Duration::from_millis(2);
         loop {

@@ -1,7 +1,7 @@
-//! Checks that must see the tree as it will be: a private mount namespace in which staged files lie over their
-//! destinations, for one command only. Nothing outside that command's process tree can see any of it.
+//! Runs checks that must see the tree as it will be: in a private mount namespace, staged files cover their destinations
+//! for one command only. They are never visible outside that command's process tree.
 //!
-//! Our own binary is run again as the small helper below, which unshares, mounts and then becomes the command.
+//! Our own binary runs again as the small helper below, which unshares, mounts and then becomes the command.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -18,23 +18,23 @@ use serde::{Deserialize, Serialize};
 use super::fs::{FileError, folder_of, mount_points_at_or_below, stage};
 use super::process::{self, FinishedCommand};
 
-/// The hidden subcommand that `main` hands to `become_command`.
+/// The hidden subcommand for which `main` calls `become_command`.
 pub const HELPER_ARGUMENT: &str = "__check-in-namespace";
 const NO_MOUNTS: MsFlags = MsFlags::empty();
 const NO_DATA: Option<&str> = None;
 
-/// A staged file and the destination it is to be seen at, or a file that is to be gone.
+/// A staged file and the destination at which the command sees it, or a file that the command does not see.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Overlay {
-    /// The staged file; `None` where the command is to see no file.
+    /// The staged file; `None` hides the target.
     pub staged: Option<PathBuf>,
-    /// Where the command is to see it; links resolved.
+    /// The path at which the command sees it; links resolved.
     pub target: PathBuf,
 }
 
 #[derive(Serialize, Deserialize)]
 struct OverlayRequest {
-    /// Printed on standard error right before the command starts: proof that all mounts are in place.
+    /// Text printed on standard error right before the command starts: proof that all mounts are in place.
     ready_mark: String,
     /// An existing folder to mount scratch space on, inside the namespace only.
     scratch: PathBuf,
@@ -42,16 +42,16 @@ struct OverlayRequest {
     shell_text: String,
 }
 
-/// What came of a check in a namespace.
+/// The outcome of a check in a namespace.
 #[derive(Debug)]
 pub enum Checked {
     /// The command ran and saw the staged files in place.
     Ran(FinishedCommand),
-    /// The namespace could not be made; the command did not run.
+    /// The namespace could not be created; the command did not run.
     Unavailable(String),
 }
 
-/// Runs `shell_text` where every overlay's staged file is seen at its target. `scratch` is an existing folder.
+/// Runs `shell_text` in a namespace that shows every overlay's staged file at its target. `scratch` is an existing folder.
 pub async fn check(shell_text: &str, overlays: Vec<Overlay>, scratch: &Path, timeout: Option<Duration>) -> Checked {
     let ready_mark = format!("upstreamd-namespace-ready-{}-{}", std::process::id(), overlays.len());
     let request = OverlayRequest {
@@ -64,7 +64,7 @@ pub async fn check(shell_text: &str, overlays: Vec<Overlay>, scratch: &Path, tim
         Ok(input) => input,
         Err(error) => return Checked::Unavailable(error.to_string()),
     };
-    // The link, not its target: it still works when the binary was replaced on disk by an upgrade.
+    // The link, not its target: it still works after an upgrade has replaced the binary on disk.
     let mut finished = process::run(OsStr::new("/proc/self/exe"), &[HELPER_ARGUMENT], Some(input), timeout).await;
     match finished.output.split_once(&format!("{ready_mark}\n")) {
         Some((before, after)) => {
@@ -76,7 +76,7 @@ pub async fn check(shell_text: &str, overlays: Vec<Overlay>, scratch: &Path, tim
     }
 }
 
-/// The helper's whole life: reads the request from standard input, mounts, becomes the command. Returns only on failure.
+/// Runs the helper: reads the request from standard input, mounts, becomes the command. Returns only on failure.
 pub fn become_command() -> ExitCode {
     let problem = match prepare() {
         Ok(request) => {
@@ -96,7 +96,7 @@ fn prepare() -> Result<OverlayRequest, String> {
     let request: OverlayRequest =
         serde_json::from_str(&text).map_err(|error| format!("cannot read the request: {error}"))?;
     unshare(CloneFlags::CLONE_NEWNS).map_err(|errno| format!("unshare is not permitted: {errno}"))?;
-    // Without this, mounts made here would travel back to the host.
+    // Without this, mounts made here would propagate to the host.
     mount(NO_DATA, "/", NO_DATA, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NO_DATA)
         .map_err(|errno| format!("cannot make mounts private: {errno}"))?;
     let (existing, new): (Vec<&Overlay>, Vec<&Overlay>) =
@@ -120,7 +120,7 @@ fn prepare() -> Result<OverlayRequest, String> {
     Ok(request)
 }
 
-/// Mounts an overlay of `folder` on itself, with the new files in its upper layer; those that go are removed from it.
+/// Mounts an overlay of `folder` on itself, with the new files in its upper layer, and removes the hidden files from it.
 fn add_files(folder: &Path, overlays: &[&Overlay], scratch: &Path) -> Result<(), String> {
     let text = |error: FileError| format!("{error}: {}", error.source);
     let layers = ["lower", "upper", "work"].map(|name| scratch.join(name));
@@ -140,12 +140,12 @@ fn add_files(folder: &Path, overlays: &[&Overlay], scratch: &Path) -> Result<(),
         mount_points_at_or_below(folder).into_iter().filter(|point| point != folder).collect();
     mount(Some(folder), lower, NO_DATA, MsFlags::MS_BIND | MsFlags::MS_REC, NO_DATA)
         .map_err(|errno| format!("cannot bind `{}`: {errno}", folder.display()))?;
-    // The paths in the options are ours, without a comma or a colon; that of the folder might have one.
+    // The paths in the options are ours and have no comma or colon; the path of the folder might have one.
     let options = format!("lowerdir={},upperdir={},workdir={}", lower.display(), upper.display(), work.display());
     mount(Some("overlay"), folder, Some("overlay"), NO_MOUNTS, Some(options.as_str()))
         .map_err(|errno| format!("cannot overlay `{}`: {errno}", folder.display()))?;
     for overlay in overlays.iter().filter(|overlay| overlay.staged.is_none()) {
-        // The overlay takes the removal upon itself; what lies below it stays.
+        // The overlay records the removal; the file in the lower folder stays.
         let gone = folder.join(overlay.target.file_name().unwrap_or_default());
         match std::fs::remove_file(&gone) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -154,7 +154,7 @@ fn add_files(folder: &Path, overlays: &[&Overlay], scratch: &Path) -> Result<(),
             _ => {}
         }
     }
-    // An overlay does not show what was mounted below its lower folder.
+    // An overlay does not show mounts below its lower folder.
     for point in mounts_below {
         if let Ok(below) = point.strip_prefix(folder) {
             bind(&lower.join(below), &point)?;

@@ -1,5 +1,5 @@
-//! A running nginx from outside: its master, the master's children, the end of its error log, and the one signal that is
-//! ever sent, to a process that is known to be an nginx master at that moment.
+//! A running nginx from outside: its master, the master's children, the end of its error log, and the reload signal. Never
+//! sends a different signal, and never to a process that is not known to be an nginx master at that moment.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -14,23 +14,23 @@ use crate::nginx::process::{self, NginxChild};
 use crate::world::host::find_program;
 use crate::world::proc_stat::ProcStat;
 
-/// The live nginx master that the pid file names; `None` where nothing runs that could be reloaded: no pid file, an empty
-/// one, a dead or zombie process, or another program that got the number since. `binary` is the configured program, which
-/// may have a name of its own.
+/// Returns the live nginx master that the pid file names; `None` if nothing runs that could be reloaded: no pid file, an
+/// empty one, a dead or zombie process, or a different program that reuses the number. `binary` is the configured program,
+/// which may have a custom name.
 pub fn master(pid_file: &Path, binary: &Path) -> Option<Process> {
     let text = fs::read_to_string(pid_file).ok()?;
     let pid: i32 = text.trim().parse().ok().filter(|pid| *pid > 0)?;
     is_master(pid, binary).then(|| stat(pid).map(|stat| stat.process)).flatten()
 }
 
-/// By its title and by the program that it runs. The latter takes rights that a container without capabilities lacks; there
-/// the title must do.
+/// Checks the title of the process and the program that it runs. The latter needs permissions that a container without
+/// capabilities lacks; there the title must do.
 fn is_master(pid: i32, binary: &Path) -> bool {
     if !process::is_master(&title(pid)) {
         return false;
     }
     let Ok(program) = fs::read_link(format!("/proc/{pid}/exe")) else { return true };
-    // The configured name may be a link to a program of another name.
+    // The configured name may be a link to a program with a different name.
     let is_linked =
         || find_program(binary).and_then(|path| path.canonicalize().ok()).is_some_and(|path| path == program);
     process::is_nginx(&program, binary) || is_linked()
@@ -40,17 +40,17 @@ fn title(pid: i32) -> Vec<u8> {
     fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()
 }
 
-/// The arguments that a master was started with.
+/// Returns the arguments that a master was started with.
 pub fn arguments(master: Process) -> String {
     process::arguments_of_master(&title(master.pid))
 }
 
-/// Whether this very process still lives.
+/// Returns whether this very process is still alive.
 pub fn is_alive(process: Process) -> bool {
     stat(process.pid).is_some_and(|stat| stat.process == process)
 }
 
-/// The children of a master that still lives; `None` once it does not.
+/// Returns the children of a live master; `None` if it is dead.
 pub fn children(master: Process) -> Option<Vec<NginxChild>> {
     if !is_alive(master) {
         return None;
@@ -62,7 +62,7 @@ pub fn children(master: Process) -> Option<Vec<NginxChild>> {
     let listed = fs::read_to_string(format!("/proc/{0}/task/{0}/children", master.pid));
     Some(match listed {
         Ok(pids) => pids.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).filter_map(child).collect(),
-        // A kernel without CONFIG_PROC_CHILDREN.
+        // The kernel lacks CONFIG_PROC_CHILDREN.
         Err(_) => all_pids().filter_map(child).collect(),
     })
 }
@@ -77,7 +77,7 @@ struct Stat {
     parent: i32,
 }
 
-/// What the kernel says of a process that is neither dead nor a zombie.
+/// Reads the kernel's data on a process that is neither dead nor a zombie.
 fn stat(pid: i32) -> Option<Stat> {
     let stat = ProcStat::read(pid)?;
     let is_dead = matches!(stat.field(3)?, 'Z' | 'X');
@@ -85,11 +85,11 @@ fn stat(pid: i32) -> Option<Stat> {
     Some(Stat { process, parent: stat.field(4)? }).filter(|_| !is_dead)
 }
 
-/// Asks the master to read its configuration again. The process is held by a descriptor while it is looked at, so that the
-/// signal cannot reach another one that got its number.
+/// Asks the master to read its configuration again. Holds the process by a descriptor while it is checked, so that the
+/// signal cannot reach a different process that reuses its number.
 ///
 /// # Errors
-/// It is no longer that master, or the kernel refuses the signal.
+/// The process is no longer that master, or the kernel refuses the signal.
 pub fn reload(master: Process, binary: &Path) -> io::Result<()> {
     let gone = || io::Error::new(io::ErrorKind::NotFound, "it is no longer an nginx master");
     let pid = Pid::from_raw(master.pid).ok_or_else(gone)?;
@@ -101,24 +101,24 @@ pub fn reload(master: Process, binary: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The file's text, where it can be read: nginx's main configuration, to find its directives.
+/// Reads nginx's main configuration, to find its directives; `None` if it cannot be read.
 pub fn configuration(path: &Path) -> Option<String> {
     fs::read_to_string(path).ok()
 }
 
-/// Processors that are online.
+/// Returns the number of processors that are online, at least 1.
 pub fn processors_online() -> usize {
     let count = nix::unistd::sysconf(nix::unistd::SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
     count.and_then(|count| usize::try_from(count).ok()).unwrap_or(1).max(1)
 }
 
-/// At most this much of a log is read at once; what is older is passed over.
+/// Maximum number of bytes of a log that are read at once; older ones are ignored.
 const MOST_AT_ONCE_BYTES: u64 = 1024 * 1024;
 
-/// What is added to a master's error logs from now on.
+/// A reader of the lines that are added to a master's error logs from now on.
 #[derive(Debug, Default)]
 pub struct LogTail {
-    /// By device and inode, so that one file with two names is read once.
+    /// Open logs by device and inode, so that one file with two names is read once.
     open: BTreeMap<(u64, u64), Open>,
     /// Logs that did not exist yet.
     missing: Vec<PathBuf>,
@@ -128,15 +128,15 @@ pub struct LogTail {
 struct Open {
     file: File,
     offset: u64,
-    /// The beginning of a line that is not complete yet.
+    /// Start of a line that is not complete yet.
     rest: Vec<u8>,
 }
 
 impl LogTail {
-    /// Starts at the present end of the log at `path`, and of the one that the master writes to now.
+    /// Starts at the present end of the log at `path` and of the log that the master writes to now.
     pub fn from_now(master: Process, path: Option<&Path>) -> LogTail {
         let mut tail = LogTail::default();
-        // nginx makes the main error log its standard error. Opened by way of /proc it is the same file even after rotation.
+        // nginx makes the main error log its standard error. Opened through /proc it is the same file even after rotation.
         let held = PathBuf::from(format!("/proc/{}/fd/2", master.pid));
         for path in [Some(held.as_path()), path].into_iter().flatten() {
             if fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
@@ -157,7 +157,7 @@ impl LogTail {
         }
     }
 
-    /// Whole lines that have come since the last call. A log that cannot be read has none.
+    /// Returns the complete lines added since the last call. Ignores a log that cannot be read.
     pub fn new_lines(&mut self) -> Vec<String> {
         for path in std::mem::take(&mut self.missing) {
             if path.exists() { self.open(&path, false) } else { self.missing.push(path) }
@@ -174,7 +174,7 @@ impl Open {
     fn read_lines(&mut self, lines: &mut Vec<String>) -> io::Result<()> {
         let length = self.file.metadata()?.len();
         if length < self.offset {
-            // Truncated by a rotation that copies.
+            // The log was truncated by a rotation that copies.
             self.offset = 0;
             self.rest.clear();
         }

@@ -1,4 +1,4 @@
-//! Looks whether a backend answers: TCP, HTTP, HTTPS, HTTP/2, or what a command says. Every look has a deadline.
+//! Checks whether a backend answers: TCP, HTTP, HTTPS, HTTP/2, or a command's exit status. Every check has a deadline.
 //! Never decides what a failed one means.
 
 mod http;
@@ -16,7 +16,7 @@ use tls::{Connector, Protocol};
 
 pub use tls::TlsConfigs;
 
-/// A check, ready to be run again and again.
+/// A check that can be run repeatedly.
 pub struct Probe {
     kind: ProbeKind,
     timeout: Duration,
@@ -30,7 +30,7 @@ enum ProbeKind {
 }
 
 impl Probe {
-    /// The check of a backend that listens at `host` (an IPv6 address without brackets) and `port`.
+    /// Returns the check of a backend that listens at `host` (an IPv6 address without brackets) and `port`.
     ///
     /// # Errors
     /// A file with certificate authorities cannot be used.
@@ -56,16 +56,16 @@ impl Probe {
         Ok(Probe { kind, timeout })
     }
 
-    /// Looks once.
+    /// Checks once.
     ///
     /// # Errors
-    /// What is wrong, as a phrase. Never what the backend said.
+    /// The problem as a phrase, without any text of the backend.
     pub async fn run(&self) -> Result<(), String> {
         if let ProbeKind::Exec(command) = &self.kind {
             let finished = process::run_shell(command, Some(self.timeout)).await;
             return if finished.succeeded() { Ok(()) } else { Err(finished.end.to_string()) };
         }
-        // One look of many kinds is as large as the largest of them: only the cheap one is kept in place.
+        // A future of several kinds is as large as the largest of them: only the small one is kept inline.
         let look = async {
             match &self.kind {
                 ProbeKind::Tcp(address) => connect(address).await.map(drop),

@@ -1,5 +1,5 @@
-//! Child processes: own process group, a deadline that holds even when an orphan keeps the output pipe open,
-//! bounded captured output. Never interprets what a command prints.
+//! Runs child processes: each has its own process group, bounded captured output, and a deadline that applies even if an
+//! orphan keeps the output pipe open. Never interprets what a command prints.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -15,39 +15,39 @@ use tokio::process::Command;
 
 use super::systemd;
 
-/// Output beyond this many bytes is counted but not kept.
+/// Maximum number of bytes of output that are kept; further ones are only counted.
 const MAX_OUTPUT_BYTES: usize = 64 * 1024;
-/// How long output may still arrive after the command itself has ended; an orphan may hold the pipe for ever.
+/// Time to wait for output after the command itself has ended; an orphan may keep the pipe open forever.
 const OUTPUT_GRACE: Duration = Duration::from_millis(200);
-/// How long a killed command may take to be reaped.
+/// Time that a killed command may take to be reaped.
 const REAP_GRACE: Duration = Duration::from_secs(2);
 
-/// What became of a command.
+/// The outcome of a command.
 #[derive(Debug)]
 pub struct FinishedCommand {
-    /// How it ended.
+    /// The end of the command.
     pub end: CommandEnd,
-    /// Standard output and error in order of arrival, at most 64 KiB, as text with a note where it was cut.
+    /// Standard output and error in order of arrival, at most 64 KiB, as text with a note if it was cut.
     pub output: String,
-    /// From start to end.
+    /// Time from start to end.
     pub elapsed: Duration,
 }
 
-/// How a command ended.
+/// The end of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommandEnd {
-    /// It exited with this status.
+    /// The command exited with this status.
     Exited(i32),
-    /// A signal ended it.
+    /// A signal ended the command.
     Signalled(i32),
-    /// It was killed, with its process group, because this limit had passed.
+    /// The command was killed with its process group because this limit had passed.
     TimedOut(Duration),
-    /// It could not be started or waited for.
+    /// The command could not be started or waited for.
     NotRun(String),
 }
 
 impl FinishedCommand {
-    /// Exit status 0.
+    /// Returns whether the exit status is 0.
     pub fn succeeded(&self) -> bool {
         self.end == CommandEnd::Exited(0)
     }
@@ -67,7 +67,7 @@ impl fmt::Display for CommandEnd {
     }
 }
 
-/// Runs `/bin/sh -c text`. `timeout` of `None` waits for ever, as the user asked for.
+/// Runs `/bin/sh -c text`. A `timeout` of `None` waits forever.
 pub async fn run_shell(text: &str, timeout: Option<Duration>) -> FinishedCommand {
     run(OsStr::new("/bin/sh"), &["-c", text], None, timeout).await
 }
@@ -84,7 +84,7 @@ pub async fn run(program: &OsStr, args: &[&str], stdin: Option<Vec<u8>>, timeout
     FinishedCommand { end, output, elapsed: started.elapsed() }
 }
 
-/// As `run`, for a caller that cannot wait asynchronously: on a thread of its own.
+/// Runs a program as `run` does, on a thread of its own, for a caller that cannot wait asynchronously.
 pub fn run_blocking(program: &OsStr, args: &[&str], timeout: Duration) -> FinishedCommand {
     let started = Instant::now();
     let not_run = |problem: String| FinishedCommand {
@@ -119,7 +119,7 @@ async fn run_captured(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
-    // What a command starts must not speak to the service manager in our name.
+    // A command must not notify the service manager in our name.
     for name in systemd::VARIABLES {
         command.env_remove(name);
     }
@@ -134,7 +134,7 @@ async fn run_captured(
     ];
     let finish = async {
         if let (Some(bytes), Some(mut pipe)) = (stdin, child.stdin.take()) {
-            // A command that does not read its input is not an error of ours; its exit status tells.
+            // A command that does not read its input is no error of ours; its exit status decides.
             pipe.write_all(&bytes).await.ok();
         }
         child.wait().await
@@ -150,7 +150,7 @@ async fn run_captured(
             if let Some(group) = group {
                 killpg(group, Signal::SIGKILL).ok();
             }
-            // Reaps it; bounded, because a process in the kernel's hands may not die at once.
+            // Reaps it; bounded, because a process that is blocked in the kernel may not die at once.
             tokio::time::timeout(REAP_GRACE, child.wait()).await.ok();
             CommandEnd::TimedOut(limit)
         }
@@ -248,7 +248,7 @@ mod tests {
         let pid = std::fs::read_to_string(pid_file).unwrap();
         let deadline = Instant::now() + LONG;
         loop {
-            // Gone, or a zombie that whoever adopted it has yet to reap.
+            // Gone, or a zombie that its new parent has not reaped yet.
             let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
             if state.is_empty() || state.contains(") Z ") {
                 break;

@@ -1,10 +1,10 @@
-//! A little randomness to spread retries over time. Never for secrets.
+//! Randomness to spread retries over time. Never for secrets.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-/// A number from 0 up to but not including 1.
+/// Returns a number from 0 up to but not including 1.
 pub fn fraction() -> f64 {
-    // Each RandomState has keys of its own, and the hash of nothing under fresh keys is as good as random for jitter.
+    // Each RandomState has its own keys, and the hash of nothing under new keys is random enough for jitter.
     let bits = RandomState::new().build_hasher().finish() >> 11;
     bits as f64 / (1u64 << 53) as f64
 }

@@ -1,14 +1,14 @@
-//! Which of our addresses leads to another machine. The kernel's routing table decides; no packet is sent.
+//! Finds our address on the route to a different host, by the kernel's routing table. Never sends a packet.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::net::{UdpSocket, lookup_host};
 
-/// The address that a connection to `host` (a name, or an address without brackets) and `port` would come from.
+/// Returns the source address of a connection to `host` (a name, or an address without brackets) and `port`.
 ///
 /// # Errors
-/// The name is not known, or no route leads there.
+/// The name is unknown, or there is no route.
 pub async fn source_address(host: &str, port: u16) -> Result<IpAddr, String> {
     let failed = |error: io::Error| format!("cannot find the way to {host}: {error}");
     let mut last = io::Error::other("the name has no address");

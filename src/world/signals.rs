@@ -1,11 +1,11 @@
-//! The signals that reach us. Never acts on one.
+//! Receives signals. Never acts on one.
 
 use std::task::Poll;
 
 use nix::sys::signal::Signal;
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
-/// What a supervised command is to get of us: all that servers give a meaning of their own.
+/// The signals that a supervised command gets from us: all those to which servers give a meaning of their own.
 pub const HANDED_ON: [Signal; 7] = [
     Signal::SIGTERM,
     Signal::SIGINT,
@@ -16,22 +16,22 @@ pub const HANDED_ON: [Signal; 7] = [
     Signal::SIGWINCH,
 ];
 
-/// Those that mean something to us without a command to hand them to.
+/// The signals that we handle if there is no supervised command.
 const OWN: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1];
 
-/// Listens for several signals.
+/// A listener for several signals.
 pub struct Signals {
     streams: Vec<(Signal, Stream)>,
 }
 
 impl Signals {
-    /// Starts to listen for SIGTERM, SIGINT, SIGHUP and SIGUSR1. One that cannot be listened for keeps its default effect.
-    /// Must be called inside the runtime.
+    /// Starts to listen for SIGTERM, SIGINT, SIGHUP and SIGUSR1. A signal that cannot be listened for keeps its default
+    /// effect. Must be called inside the runtime.
     pub fn listen() -> Signals {
         Signals::listen_for(&OWN)
     }
 
-    /// Starts to listen for everything that a supervised command is to get, likewise.
+    /// Starts to listen for the signals in `HANDED_ON` in the same way.
     pub fn listen_for_child() -> Signals {
         Signals::listen_for(&HANDED_ON)
     }
@@ -41,7 +41,7 @@ impl Signals {
         Signals { streams: signals.iter().filter_map(listen).collect() }
     }
 
-    /// The next signal.
+    /// Waits for the next signal.
     pub async fn next(&mut self) -> Signal {
         std::future::poll_fn(|context| {
             for (number, stream) in &mut self.streams {

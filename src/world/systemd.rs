@@ -1,5 +1,5 @@
-//! The way to the service manager (sd_notify(3)): sends what it is told to say, where there is one. Never decides what to
-//! say, and never waits long for it to be heard.
+//! Notifies the service manager (sd_notify(3)), if there is one. Never decides what to send, and never waits long for the
+//! manager to receive it.
 
 use std::io;
 use std::os::linux::net::SocketAddrExt;
@@ -11,21 +11,21 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::model::outward::ManagerNotice;
 
-/// Variables by which a manager says where to send, and how often; not meant for the processes that we start.
+/// Variables with the manager's socket and watchdog interval; not meant for the processes that we start.
 pub const VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
 
-/// How long a manager may take to make room for a message: it must not hold up the agent.
+/// Time that a manager may take to make room for a message: it must not delay the agent.
 const SEND_LIMIT: Duration = Duration::from_millis(500);
 
-/// Whether a manager has asked to be notified.
+/// Returns whether a manager has asked for notifications.
 pub fn is_listening() -> bool {
     std::env::var_os("NOTIFY_SOCKET").is_some()
 }
 
-/// Sends these in one message. Nothing happens where nobody has asked to be notified.
+/// Sends these notices in one message. Does nothing if no manager has asked for notifications.
 ///
 /// # Errors
-/// The manager's socket did not take it within half a second.
+/// The manager's socket did not accept the message within half a second.
 pub fn notify(notices: &[ManagerNotice]) -> io::Result<()> {
     let Some(socket) = std::env::var_os("NOTIFY_SOCKET").filter(|_| !notices.is_empty()) else { return Ok(()) };
     let address = match socket.as_bytes() {
@@ -54,7 +54,7 @@ fn monotonic_microseconds() -> i64 {
     now.tv_sec * 1_000_000 + now.tv_nsec / 1_000
 }
 
-/// How long the manager waits for a sign of life before it kills this process; `None` where it does not watch it.
+/// Returns the time after which the manager kills this process without a sign of life; `None` if there is no watchdog.
 pub fn watchdog_limit() -> Option<Duration> {
     let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
     let is_for_us = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));

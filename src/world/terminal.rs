@@ -1,4 +1,4 @@
-//! Standard input, output and error. A reader that has gone away is no failure of ours.
+//! Standard input, output and error. Never fails because a reader has gone away.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -24,12 +24,12 @@ pub fn log_stream() -> io::Stderr {
     io::stderr()
 }
 
-/// Whether a person reads standard output.
+/// Returns whether standard output is a terminal.
 pub fn is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-/// Whether standard input is a terminal, which sends signals of its own.
+/// Returns whether standard input is a terminal, which sends signals of its own.
 pub fn reads_from_terminal() -> bool {
     io::stdin().is_terminal()
 }

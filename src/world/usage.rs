@@ -1,4 +1,4 @@
-//! What this process uses, as the kernel tells it. Only reads; what cannot be read is left out.
+//! Reads this process's resource usage from the kernel. Only reads; values that cannot be read are left out.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use crate::model::process::Usage;
 
 use super::proc_stat::ProcStat;
 
-/// Reads `/proc/self`.
+/// Reads the usage from `/proc/self`.
 pub fn usage() -> Usage {
     let stat = ProcStat::read("self");
     let number = |field: usize| stat.as_ref()?.field::<f64>(field);
@@ -18,7 +18,7 @@ pub fn usage() -> Usage {
     let boot = fs::read_to_string("/proc/stat").unwrap_or_default();
     let boot = boot.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse::<f64>().ok());
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    // The soft limit is the first number of its line; `unlimited` is not told.
+    // The soft limit is the first number of its line; `unlimited` is left out.
     let limit = |name: &str| {
         let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
         line.split_whitespace().next()?.parse::<f64>().ok()

@@ -9,7 +9,7 @@ use crate::config::resource::Defaults;
 use crate::model::key::Value;
 use crate::render::Facts;
 
-/// A desk over a confdir of these resources: a name and further lines, each with keys below `/NAME`.
+/// Returns the catalog of these resources: a name and further lines, each with keys below `/NAME`.
 fn catalog(folder: &std::path::Path, resources: &[(&str, &str)]) -> Arc<Catalog> {
     let (conf_d, templates) = (folder.join("conf.d"), folder.join("templates"));
     std::fs::remove_dir_all(&conf_d).ok();
@@ -43,7 +43,7 @@ fn put(revision: i64, key: &str) -> Event {
     }
 }
 
-/// The passes handed out, as `NAME@REVISION`, with `*` behind a name that is marked.
+/// Returns the passes that were handed out, as `NAME@REVISION`, with `*` after a marked name.
 fn names(passes: &[Pass]) -> Vec<String> {
     let resource = |in_hand: &InHand| {
         let mark = if in_hand.mark.is_some() { "*" } else { "" };
@@ -52,7 +52,7 @@ fn names(passes: &[Pass]) -> Vec<String> {
     passes.iter().map(|pass| pass.resources.iter().map(resource).collect::<Vec<_>>().join("+")).collect()
 }
 
-/// What a pass brings back that did not have to do anything.
+/// Returns the result of a pass that had nothing to do.
 fn returned(pass: Pass, change: impl FnOnce(Report) -> Report) -> Returned {
     let report = change(Report::unchanged(pass.revision));
     pass.end(report)
@@ -78,7 +78,7 @@ impl Office {
         self.desk.take_event(0, event, self.now);
     }
 
-    /// The first snapshot, and the debounce after it.
+    /// Delivers the first snapshot, and lets the debounce after it pass.
     fn take_snapshot(&mut self, revision: i64, keys: &[&str]) {
         let event = snapshot(&self.desk.catalog().clone(), revision, keys);
         self.take(event);

@@ -16,17 +16,17 @@ use crate::model::view::View;
 /// The instances of a resource after its names were read.
 #[derive(Debug)]
 pub(super) struct Expansion {
-    /// Names that can have no file, and why.
+    /// Names that cannot have a file, with the reasons.
     pub(super) refused: Vec<(InstanceId, StepFailure)>,
     /// Instances of the last pass whose names are gone.
     pub(super) gone: Vec<InstanceId>,
-    /// The files that stay.
+    /// Files that stay.
     pub(super) fleet: InstanceFiles,
-    /// How many names there are, for the resource's guard.
+    /// Number of names, for the resource's guard.
     pub(super) found: RenderCount,
 }
 
-/// Brings `instances` up to the names that the view has. An instance that stays keeps its state.
+/// Updates `instances` to the names in the view. An instance that stays keeps its state.
 pub(super) fn expand(
     resource: &Arc<Resource>,
     for_each: &ForEach,
@@ -59,18 +59,18 @@ pub(super) fn expand(
         };
         instances.insert(instance.0, instance.1);
     }
-    // Whatever another resource writes is not ours to remove.
+    // Files of other resources are not ours to remove.
     let fleet = InstanceFiles { resource: Arc::clone(resource), wanted: in_folder };
     let count = instances.len();
     let found = RenderCount { calls_backends: true, keys: count, backends: count, skipped: 0 };
     Expansion { refused, gone: before.into_values().map(|gone| gone.resource.id.clone()).collect(), fleet, found }
 }
 
-/// Returns the resource whose guard judges how many names there are: no name is a loss, whatever `min_backends` says of the
+/// Returns the resource whose guard judges the number of names: no name is a loss, whatever `min_backends` says of the
 /// backends of each.
 pub(super) fn as_judged(resource: &Resource) -> Arc<Resource> {
     let on_empty = match resource.guard.on_empty {
-        // There is no file that could be rendered without backends.
+        // No file can be rendered without backends here.
         Some(OnEmpty::Placeholder) | None => OnEmpty::Keep,
         Some(other) => other,
     };

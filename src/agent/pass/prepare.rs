@@ -1,4 +1,5 @@
-//! The first half of a pass: renders the marked resources of a group, asks the guards, and expands each `for_each`. Changes no file but the records of what guards have to remember.
+//! The first half of a pass: renders the marked resources of a group, asks the guards, and expands each `for_each`. Never
+//! changes a file except for the records of guards.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -41,7 +42,7 @@ pub(super) struct Work {
 /// Findings of a pass besides its report.
 #[derive(Default)]
 pub struct Findings {
-    /// Things to say.
+    /// Notes for the log.
     pub notes: Vec<Note>,
     /// Files that were rendered, and how many of their keys were skipped.
     pub renders: Vec<(InstanceId, usize)>,
@@ -65,14 +66,14 @@ pub(super) struct Preparation<'a> {
 }
 
 impl Preparation<'_> {
-    /// Returns what has to be applied, and what else was found.
+    /// Returns the work to apply, and the other findings.
     pub(super) fn end(mut self) -> (Work, Findings) {
         if self.terms.all_or_none && !self.work.dropped.is_empty() {
             self.work.rendered.clear();
             self.work.fleets.clear();
             self.findings.again.extend(self.group.resources.iter().map(|resource| Arc::clone(resource.name())));
         }
-        // A file that one resource gives up and another takes over is not removed.
+        // A file that one resource gives up and a different one takes over is not removed.
         for fleet in &mut self.work.fleets {
             fleet.wanted.extend(self.work.rendered.iter().map(|rendered| rendered.resource.dest.clone()));
         }
@@ -82,7 +83,7 @@ impl Preparation<'_> {
         (self.work, self.findings)
     }
 
-    /// Puts everything that would be applied among what is shown.
+    /// Adds everything that would be applied to the files to show.
     fn show(&mut self) {
         let shown = &mut self.findings.shown;
         shown.extend(self.work.rendered.drain(..).map(Shown::File));
@@ -91,7 +92,7 @@ impl Preparation<'_> {
         }
     }
 
-    /// Renders one resource, or what its `for_each` makes of it, if it can go live.
+    /// Renders one resource, or the instances of its `for_each`, if it can go live.
     pub(super) fn take_up(&mut self, member: &Member, tree: &Tree, state: &mut ResourceState, mark: &Mark) {
         if let LastStep::Mock(data) = &self.terms.last_step {
             let failure = render::render_mock(member, data).err();
@@ -109,7 +110,7 @@ impl Preparation<'_> {
         }
     }
 
-    /// Returns whether a resource waits for its keys. It is rendered as soon as one of them changes, or its time is over.
+    /// Returns whether a resource waits for its keys. It is rendered as soon as one of them changes or its time is over.
     fn must_wait(&mut self, resource: &Arc<Resource>, tree: &Tree, state: &mut ResourceState) -> bool {
         // A resource that is only shown does not have to wait.
         if resource.needs.wait_for.is_empty() || !self.terms.apply() {
@@ -168,7 +169,8 @@ impl Preparation<'_> {
         self.work.fleets.push(expansion.fleet);
     }
 
-    /// Asks the guard whether so many names may be gone. An error keeps every file; it has a failure if that is one.
+    /// Asks the guard whether so many names may be gone. An error keeps every file; it contains a failure if the guard's
+    /// decision is one.
     fn judge_names(
         &mut self,
         resource: &Arc<Resource>,
@@ -224,7 +226,7 @@ impl Preparation<'_> {
             Verdict::Keep | Verdict::Hold(_) => Ok(None),
             Verdict::Fail => Err(render::refused(resource, &decision)),
             Verdict::Placeholder if found.backends > 0 => {
-                // What led to it was read by the render before.
+                // The decision depends on the reads of the render before.
                 file.reads = None;
                 render::render_placeholder(member, tree, &mut file.memory).map(Some)
             }
@@ -232,7 +234,7 @@ impl Preparation<'_> {
         }
     }
 
-    /// Notes keys that were not known to be skipped. `is_whole`: the render has come to its end.
+    /// Notes keys that were not known to be skipped. `is_whole`: the render has completed.
     fn note_skipped(
         &mut self,
         resource: &Resource,
@@ -244,7 +246,7 @@ impl Preparation<'_> {
             let new =
                 skipped.difference(&file.skipped).map(|(key, reason)| (key.clone(), reason.to_string())).collect();
             self.findings.notes.push(Note::Skipped { id: resource.id.clone(), new, total: skipped.len() });
-            // A render that failed may not have come to all of them: what it did not see is not healed.
+            // A render that failed may not have read all of them: keys that it did not see are not healed.
             if is_whole {
                 file.skipped = skipped;
             } else {
@@ -254,7 +256,7 @@ impl Preparation<'_> {
         self.findings.renders.push((resource.id.clone(), file.skipped.len()));
     }
 
-    /// Lets the guard decide, and remembers what has to survive a restart.
+    /// Asks the guard for its decision, and saves the state that has to survive a restart.
     fn decide(
         &mut self,
         resource: &Arc<Resource>,
@@ -277,7 +279,7 @@ impl Preparation<'_> {
 }
 
 impl Terms {
-    /// Writes down what has to be known of a file after a restart.
+    /// Saves the state of a file that is needed after a restart.
     pub(super) fn remember(&self, resource: &Resource, standing: &mut Standing, now: Instant) -> Option<Note> {
         let unsaved = standing.unsaved(&resource.guard, now, clock::unix_seconds()).filter(|_| self.apply())?;
         match live_count::save(&self.context, &resource.dest, unsaved) {
@@ -293,7 +295,7 @@ impl Terms {
     }
 }
 
-/// Returns whether a file of a `for_each` may come out differently than the last time, or be judged differently.
+/// Returns whether a file of a `for_each` may render differently than the last time, or be judged differently.
 fn is_concerned(instance: &Resource, file: &mut FileState, mark: &Mark, tree: &Tree) -> bool {
     let Mark::Keys(keys) = mark else { return true };
     // Without backends to count, the guard counts every key that the resource sees.

@@ -1,4 +1,4 @@
-//! One file, rendered from one tree: the bytes, their format, and what the render found for the guard to judge.
+//! Renders one file from one tree: the bytes, their format, and the counts for the guard. Never writes a file.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub type MockData = serde_json::Map<String, serde_json::Value>;
 
 /// One render of a member.
 pub(super) struct MemberRendering {
-    /// The bytes in whatever format they come out, or why there are none.
+    /// Bytes in their output format, or the reason why they are missing.
     pub(super) bytes: Result<Arc<Vec<u8>>, StepFailure>,
     /// Backends found; `None` if the template did not ask for any.
     pub(super) tally: Option<Tally>,
@@ -94,12 +94,12 @@ pub(super) fn check_format(resource: &Resource, bytes: Arc<Vec<u8>>) -> Result<A
     Ok(bytes)
 }
 
-/// Returns what a resource sees of a tree.
+/// Returns a resource's view of a tree.
 pub fn view(resource: &Resource, tree: &Tree) -> View {
     View::new(tree.clone(), Arc::clone(&resource.prefix), resource.ranges.clone()).with_item(resource.id.item.clone())
 }
 
-/// Returns what a render with this tally found, for the guard.
+/// Returns the counts of a render with this tally, for the guard.
 pub(super) fn found(member: &Member, tree: &Tree, tally: Option<Tally>) -> RenderCount {
     let resource = &member.resource;
     match tally {
@@ -108,7 +108,7 @@ pub(super) fn found(member: &Member, tree: &Tree, tally: Option<Tally>) -> Rende
         }
         None => {
             let calls_backends = member.renderer.asks_for_backends(&resource.src);
-            // If only zero or not matters, one key tells.
+            // If only zero or non-zero matters, one key is enough.
             let most = if calls_backends || resource.guard.compares() { usize::MAX } else { 1 };
             RenderCount {
                 calls_backends,

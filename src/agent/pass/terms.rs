@@ -1,4 +1,5 @@
-//! Terms that all passes of a run share: their purpose, and whether one of them is changing files right now.
+//! Terms that all passes of a run share: their purpose, and whether one of them is changing files right now. Never runs a
+//! pass.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use crate::model::report::Rendered;
 
 use super::render::MockData;
 
-/// The purpose of a pass: what becomes of the bytes that it has rendered.
+/// The purpose of a pass: the use of the bytes that it has rendered.
 #[derive(Clone, Debug, Default)]
 pub enum LastStep {
     /// Makes it live.
@@ -17,12 +18,12 @@ pub enum LastStep {
     Apply,
     /// Returns what would change, as guards decide it.
     Preview,
-    /// Returns all bytes, whatever guards say of them.
+    /// Returns all bytes, whatever guards decide.
     Show {
-        /// Only the instance for this name of a `for_each`.
+        /// Name in a `for_each`, if only its instance is rendered.
         item: Option<Arc<str>>,
     },
-    /// Renders with this data and no store. Returns nothing but failures.
+    /// Renders with this data and no store. Returns failures only.
     Mock(MockData),
 }
 
@@ -42,9 +43,9 @@ pub struct Terms {
     pub context: Arc<Context>,
     /// The purpose of the passes.
     pub last_step: LastStep,
-    /// A group with a resource that drops out is left as it is.
+    /// Whether a group with a resource that drops out is left as it is.
     pub all_or_none: bool,
-    /// Passes that are applying right now.
+    /// Number of passes that are applying right now.
     applying: AtomicUsize,
 }
 
@@ -65,7 +66,7 @@ impl Terms {
     }
 }
 
-/// A pass counts as applying as long as this lives: until what it did has been taken back.
+/// A pass that counts as applying; dropped when its results have been taken back.
 pub(super) struct Applying(Arc<Terms>);
 
 impl Applying {

@@ -8,7 +8,7 @@ struct Timeline {
     load: Load,
     started: Vec<u64>,
     now_ms: u64,
-    /// How long a transaction takes, and how it ends.
+    /// Duration of a transaction, and its result.
     takes_ms: u64,
     left: Left,
     running_until: Option<u64>,
@@ -32,7 +32,7 @@ impl Timeline {
         self.start + Duration::from_millis(ms)
     }
 
-    /// Lets time pass to `ms`, starting and finishing transactions on the way.
+    /// Advances the time to `ms`, and starts and finishes transactions on the way.
     fn run_to(&mut self, ms: u64) {
         while self.now_ms <= ms {
             let now = self.at(self.now_ms);

@@ -1,4 +1,4 @@
-//! What is known and wanted of one key. Pure.
+//! The known and the wanted state of one key. Pure.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,22 +8,22 @@ use crate::model::lease::{FoundKey, Write};
 use super::{Holder, KeyNotice};
 use crate::announce::layout::owner_of;
 
-/// How often a key is looked at that somebody else holds.
+/// Pause between looks at a key that somebody else holds.
 const POLL: Duration = Duration::from_millis(500);
-/// How much later than its lease's time a dead announcer's key may go: etcd looks for expired leases twice a second and takes
-/// its time.
+/// Extra time after the lease's expiry until a dead announcer's key is gone: etcd looks for expired leases only twice a
+/// second, and deleting takes time.
 const EXPIRY_LAG: Duration = Duration::from_millis(1500);
-/// How long a key is left alone that we may not write.
+/// Pause before the next try to write a key that we may not write.
 pub(super) const DENIED_PAUSE: Duration = Duration::from_secs(5);
 
-/// What we know of a key.
+/// The known state of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum KeyState {
-    /// It is not ours, or not there.
+    /// It does not exist, or is not ours.
     No,
-    /// A write may or may not have come through.
+    /// A write may or may not have succeeded.
     Unknown,
-    /// It says this, under our lease.
+    /// It has this value, under our lease.
     Ours(Arc<str>),
 }
 
@@ -32,35 +32,35 @@ pub(super) struct KeptKey {
     pub(super) ttl_seconds: u32,
     pub(super) wanted: Option<Arc<str>>,
     pub(super) held: KeyState,
-    /// Not to be written before.
+    /// Earliest time of the next write.
     pub(super) not_before: Option<Instant>,
-    /// Since when somebody else has it, and whether that was told to be final.
+    /// Time since which somebody else has held it, and whether that was reported as final.
     foreign: Option<(Instant, bool)>,
-    /// It was told that we may not write it.
+    /// Whether it was reported that we may not write it.
     is_denied: bool,
 }
 
 impl KeptKey {
-    /// A key that is to be there, and may be.
+    /// Returns the entry of a key with this wanted value, not known to exist.
     pub(super) fn new(ttl_seconds: u32, wanted: Option<Arc<str>>) -> KeptKey {
         KeptKey { ttl_seconds, wanted, held: KeyState::No, not_before: None, foreign: None, is_denied: false }
     }
 
-    /// It says this, under our lease.
+    /// Records that it has this value, under our lease.
     pub(super) fn is_ours(&mut self, value: Arc<str>) {
         self.held = KeyState::Ours(value);
         self.foreign = None;
         self.is_denied = false;
     }
 
-    /// We may not write it.
+    /// Records that we may not write it. Returns a notice the first time.
     pub(super) fn denied(&mut self, key: &str, problem: &str, now: Instant) -> Option<KeyNotice> {
         self.not_before = Some(now + DENIED_PAUSE);
         let is_told = std::mem::replace(&mut self.is_denied, true);
         (!is_told).then(|| KeyNotice::Denied(key.to_owned(), problem.to_owned()))
     }
 
-    /// The write that makes it as wanted; `None` where it is.
+    /// Returns the write that makes it as wanted; `None` if it is.
     pub(super) fn write(&self, key: &str) -> Option<Write> {
         let key = || key.to_owned();
         match (&self.wanted, &self.held) {
@@ -72,7 +72,7 @@ impl KeptKey {
         }
     }
 
-    /// Somebody else has the key.
+    /// Records that somebody else has the key. Returns a notice if that is news.
     pub(super) fn taken(&mut self, key: &str, found: &FoundKey, now: Instant) -> Option<KeyNotice> {
         let holder = || Holder { owner: owner_of(&found.value), lease: found.lease };
         let patience = Duration::from_secs(self.ttl_seconds.into()) + EXPIRY_LAG;

@@ -1,4 +1,4 @@
-//! What passes between the registrar and the one who acts for it: actions, outcomes, and what is worth telling.
+//! The messages between the registrar and the task that acts for it: actions, outcomes and notices. Never holds any logic.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -7,12 +7,12 @@ use crate::model::etcd::EtcdFailure;
 use crate::model::key::Revision;
 use crate::model::lease::{LeaseId, Write, WriteAnswer};
 
-/// What to do next. One at a time: the outcome goes into `done` before there is another.
+/// The next action. One at a time: its outcome goes into `done` before the next is requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EtcdAction {
     /// Connect to the next member.
     Connect,
-    /// Grant a lease of so many seconds.
+    /// Grant a lease of this many seconds.
     Grant(u32),
     /// Renew a lease.
     KeepAlive(LeaseId),
@@ -22,62 +22,62 @@ pub enum EtcdAction {
     Write(LeaseId, Vec<Write>),
     /// Give a lease back, and with it all its keys.
     Revoke(LeaseId),
-    /// Nothing, until then or until something else is wanted; `None`: until something else is wanted.
+    /// Wait until this time or until something different is wanted; `None`: only until something different is wanted.
     Wait(Option<Instant>),
 }
 
-/// What came of an action.
+/// The outcome of an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EtcdOutcome {
-    /// There is a connection.
+    /// The connection is up.
     Connected,
-    /// The lease is there.
+    /// The lease was granted.
     Granted(LeaseId),
-    /// Whether the lease was still there to be renewed.
+    /// Whether the lease still existed and was renewed.
     KeptAlive(bool),
-    /// The keys under the lease; `None` where it is gone.
+    /// The keys under the lease; `None` if it is gone.
     Listed(Option<BTreeSet<String>>),
-    /// What came of each write, in their order.
+    /// The outcome of each write, in their order.
     Wrote(WriteAnswer),
     /// The lease is gone.
     Revoked,
-    /// It did not work.
+    /// The action has failed.
     Failed(EtcdFailure),
 }
 
-/// What has happened, for whoever asked for it.
+/// A change that the owner of the keys should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyNotice {
-    /// The key says what is wanted, at this revision or since before.
+    /// The key has had the wanted value since this revision, or longer.
     Written(String, Revision),
     /// The key is gone, as wanted.
     Removed(String, Revision),
-    /// Somebody else has the key; it may be a predecessor that has just died.
+    /// Somebody else has the key, perhaps a predecessor that has just died.
     Taken(String, Holder),
     /// Somebody else has had the key for longer than a dead predecessor could.
     Held(String, Holder),
-    /// The key had gone without our doing.
+    /// The key was deleted by somebody else.
     Vanished(String),
     /// We may not write the key.
     Denied(String, String),
-    /// The lease, and with it all its keys, is gone without our doing.
+    /// The lease is gone with all its keys, not by our doing.
     LeaseLost,
     /// etcd cannot be reached.
     Lost {
-        /// Why.
+        /// Reason.
         problem: String,
-        /// When it is tried again.
+        /// Pause before the next attempt.
         retry_in: Duration,
     },
-    /// It can again.
+    /// etcd can be reached again.
     Regained,
 }
 
-/// Who has a key that we want.
+/// The holder of a key that we want.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
-    /// As it says itself, in layouts that can say.
+    /// Name in the value, in layouts that have one.
     pub owner: Option<String>,
-    /// Its lease; 0 where there is none and the key stays until it is deleted.
+    /// Lease of the key; 0 if it has no lease and stays until it is deleted.
     pub lease: LeaseId,
 }

@@ -1,4 +1,4 @@
-//! The machine against a small model of etcd: keys under leases, answers that get lost before or after they took effect,
+//! The registrar against a small model of etcd: keys under leases, answers that get lost before or after they took effect,
 //! leases that expire, other announcers. And single answers, as a table.
 
 use super::entry::DENIED_PAUSE;
@@ -9,7 +9,7 @@ use crate::model::lease::FoundKey;
 const S: Duration = Duration::from_secs(1);
 const TTL: u32 = 15;
 
-/// etcd, as far as the machine can tell.
+/// etcd, as far as the registrar can see.
 #[derive(Default)]
 struct Store {
     keys: BTreeMap<String, (LeaseId, String)>,
@@ -37,7 +37,7 @@ impl Store {
         self.keys.get(key).map(|(lease, value)| FoundKey { lease: *lease, value: value.clone().into() })
     }
 
-    /// All of them or none.
+    /// Writes all of them or nothing.
     fn write(&mut self, lease: LeaseId, writes: &[Write]) -> Vec<WriteOutcome> {
         let refused: Vec<WriteOutcome> =
             writes.iter().map(|write| write.refused(lease, self.find(write.key()))).collect();
@@ -90,7 +90,7 @@ fn broken() -> EtcdOutcome {
     EtcdOutcome::Failed(EtcdFailure::unreachable("broken"))
 }
 
-/// Lets the machine act until it waits for longer than `patience`. Gives what it told and the time it then is.
+/// Runs the registrar until it waits for longer than `patience`. Returns its notices and the time by then.
 fn settle(
     machine: &mut Registrar,
     store: &mut Store,
@@ -120,7 +120,7 @@ fn text(text: &str) -> Option<Arc<str>> {
     Some(Arc::from(text))
 }
 
-/// A machine that has `/a` = `1` in a store of its own.
+/// Returns a registrar that has `/a` = `1` in a store of its own.
 fn announced() -> (Registrar, Store, Instant) {
     let now = Instant::now();
     let (mut machine, mut store) = (Registrar::new(now), Store::default());
@@ -339,7 +339,7 @@ fn one_key_of_another_holds_up_the_others_for_one_transaction_only() {
     );
 }
 
-/// A small generator, so that a failing walk can be walked again by its number.
+/// A small generator, so that a failing walk can be repeated by its number.
 struct Dice(u64);
 
 impl Dice {
@@ -349,8 +349,8 @@ impl Dice {
     }
 }
 
-/// Two thousand walks of sixty steps: wishes change, answers get lost before or after they took effect, leases and keys go,
-/// others come. Whatever happened, nothing of others is touched, and in the end all is as wanted, and stays.
+/// Walks two thousand times sixty steps: wishes change, answers get lost before or after they took effect, leases and keys
+/// disappear, other announcers come. No key of other announcers is touched, and in the end all is as wanted, and stays so.
 #[test]
 fn every_walk_ends_as_wanted() {
     for seed in 0..2_000 {

@@ -7,7 +7,8 @@ fn failure(step: &str) -> StepFailure {
     StepFailure::new(Stage::Check, step)
 }
 
-/// What follows from every answer that the step can get, each with whether it succeeded. The types leave no other answers.
+/// Returns what follows from every answer that the step can get, each with whether it succeeded. The types allow no other
+/// answers.
 fn every_answer(step: &Step) -> Vec<(bool, Next)> {
     let name = format!("{step:?}");
     let failed = || failure(&name);
@@ -112,7 +113,7 @@ fn every_order_of_answers_keeps_the_promises() {
     assert!(walked > 400, "{walked}");
 }
 
-/// Goes through a transaction by the position of each answer in `every_answer`.
+/// Walks through a transaction by the position of each answer in `every_answer`.
 fn check(plan: TransactionPlan, answers: &[&str], expected: &str) {
     let mut next = Next::Do(start(plan));
     let mut steps = Vec::new();

@@ -1,4 +1,5 @@
-//! The steps of a transaction that judge its files. One that is refused is left out where the others pass without it.
+//! The steps of a transaction that judge its files. A refused file is left out if the others pass without it. Never
+//! installs.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,13 +18,13 @@ use crate::world::process::{self, FinishedCommand};
 use super::{Transaction, named};
 
 impl Transaction {
-    /// Runs a check that names the staged file on each; those that it refuses drop out.
+    /// Runs a check that names the staged file on each; the files that it refuses drop out.
     pub(super) async fn check_staged(&mut self, context: &Context) -> Done {
         let Some(command) = self.group.check.clone() else { return Ok(()) };
         let mut refused: Vec<(usize, StepFailure)> = Vec::new();
         for position in self.changed_positions() {
             let file = &self.files[position];
-            // A file that goes is nothing to judge by itself.
+            // A removed file cannot be judged by itself.
             if file.action == FileAction::Remove {
                 continue;
             }
@@ -37,7 +38,7 @@ impl Transaction {
         self.leave_out(context, refused)
     }
 
-    /// Runs the check on the tree as it is, the new files in place.
+    /// Runs the check on the live tree, with the new files in place.
     pub(super) async fn check_live(&mut self, context: &Context) -> Done {
         let Some(command) = self.group.check.clone() else { return Ok(()) };
         for text in self.check_texts(&command, &self.changed_positions()) {
@@ -50,7 +51,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Runs the check where the staged files are seen in place. Where it refuses, looks for those that it refuses.
+    /// Runs the check with the staged files mounted in place. If it refuses, searches for the files that it refuses.
     pub(super) async fn check_future(&mut self, context: &Context) -> FutureCheck {
         let all = self.changed_positions();
         let refused = match self.try_future(context, &all).await {
@@ -76,7 +77,7 @@ impl Transaction {
         done.map_or_else(FutureCheck::Refused, |()| FutureCheck::Passed)
     }
 
-    /// Runs the check with only these files seen in place.
+    /// Runs the check with only these files mounted in place.
     async fn try_future(&mut self, context: &Context, files: &[usize]) -> FutureCheck {
         let Some(command) = self.group.check.clone() else { return FutureCheck::Passed };
         let overlay = |file: &StagedFile| Overlay { staged: file.staged.clone(), target: file.target.clone() };
@@ -112,7 +113,7 @@ impl Transaction {
         FutureCheck::Passed
     }
 
-    /// The check's shell texts: one for each of these files where it names one, else one.
+    /// Returns the check's shell texts: one per file if it names a file, else one.
     fn check_texts(&self, command: &CommandLine, files: &[usize]) -> Vec<String> {
         if !command.names_a_file() {
             return vec![command.shell_text(Path::new(""), Path::new(""))];
@@ -126,14 +127,14 @@ impl Transaction {
         (0..self.files.len()).filter(|file| self.files[*file].action != FileAction::Keep).collect()
     }
 
-    /// Which file nginx blames for a failure.
+    /// Returns the failure with the file that nginx blames for it.
     fn blame(&self, failure: StepFailure) -> CheckRefusal {
         let named = error_log::blamed_file(&failure.output).map(Path::new);
         let is_named = |file: &StagedFile| named.is_some_and(|named| named == file.target || named == file.dest());
         CheckRefusal { blamed: self.files.iter().position(is_named), failure }
     }
 
-    /// Remembers what a check took, and passes on what nginx warns of.
+    /// Records the duration of a check and the warnings of nginx.
     fn note_check(&mut self, context: &Context, finished: &FinishedCommand) {
         self.check_time = self.check_time.max(finished.elapsed);
         let (elapsed, succeeded) = (finished.elapsed, finished.succeeded());
@@ -144,7 +145,7 @@ impl Transaction {
         }
     }
 
-    /// Goes on without the files that were refused, if any others are left.
+    /// Goes on without the refused files, if any others are left.
     fn leave_out(&mut self, context: &Context, refused: Vec<(usize, StepFailure)>) -> Done {
         let Some((_, first)) = refused.first().cloned() else { return Ok(()) };
         let positions: BTreeSet<usize> = refused.iter().map(|(position, _)| *position).collect();

@@ -1,5 +1,5 @@
-//! Finding the culprit where no namespace is to be had: the check judges the live tree only, so each trial is a transaction
-//! of its own, undone where the check refuses it.
+//! Finds the culprit if no mount namespace is available: the check judges the live tree only, so each trial is a transaction
+//! of its own, undone if the check refuses it. Never leaves a refused file in place.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use crate::world::process;
 
 use super::{Request, run_one};
 
-/// Searches among the files of a group that the check has refused as a whole. What goes is left out at first: the others do
-/// not have to wait for it.
+/// Searches among the files of a group that the check has refused as a whole. Removals are left out at first: the other
+/// files do not have to wait for them.
 pub(super) async fn isolate(context: &Context, request: Request, whole: Report) -> Report {
     let Outcome::RolledBack { cause, .. } = &whole.outcome else { return whole };
     let Request { group, rendered, fleets, dropped, revision } = request;
@@ -73,7 +73,7 @@ pub(super) async fn isolate(context: &Context, request: Request, whole: Report) 
     trials.report
 }
 
-/// Transactions that each try a part, and what all of them came to.
+/// Transactions that each try a part of the files, and their combined report.
 struct Trials<'a> {
     context: &'a Context,
     group: Arc<Group>,
@@ -81,11 +81,11 @@ struct Trials<'a> {
     report: Report,
 }
 
-/// What came of one.
+/// The result of one trial.
 enum Tried {
     Passed,
     Refused(StepFailure),
-    /// Not for the check to say: whatever it is, it is told, and tried again with everything.
+    /// An outcome that the check did not cause: it is reported, and everything is tried again.
     Ended(Outcome),
 }
 
@@ -115,7 +115,7 @@ impl Trials<'_> {
         }
     }
 
-    /// Checks the tree as it was: is it refused without any of the files?
+    /// Checks the tree as it was, without any of the files.
     async fn as_it_was(&mut self) -> Result<(), CheckRefusal> {
         let Some(check) = self.group.check.as_ref().filter(|check| !check.names_a_file()) else { return Ok(()) };
         let text = check.shell_text(Path::new(""), Path::new(""));

@@ -1,4 +1,4 @@
-//! The steps of a transaction that make a program read its files again and prove that it did.
+//! The steps of a transaction that make a program read its files again and prove that it did. Never touches the files.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ use crate::world::{clock, fs};
 use super::Transaction;
 
 impl Transaction {
-    /// Runs the reload: once for each changed file where it names one, else once; then looks whether anything runs.
+    /// Runs the reload: once per changed file if it names a file, else once; then checks whether anything runs.
     pub(super) async fn reload(&mut self, context: &Context) -> Reloaded {
         let Some(reload) = self.group.reload.clone() else { return Reloaded::Done };
         if context.nginx_starts_later() && self.nginx.as_ref().is_some_and(|nginx| nginx.master().is_none()) {
@@ -41,7 +41,7 @@ impl Transaction {
         answer
     }
 
-    /// Nothing that nginx does is looked at where the user says so; the built-in reload needs its master anyway.
+    /// Returns nginx unless the user has switched verification off; the built-in reload needs its master anyway.
     fn nginx_in_sight(&self) -> Option<Nginx> {
         let wanted = self.group.verify == Verify::Auto || self.group.reload == Some(Reload::Nginx);
         self.nginx.clone().filter(|_| wanted)
@@ -68,7 +68,7 @@ impl Transaction {
             (true, None) => Reloaded::Done,
             (true, Some(nginx)) => absent(nginx, &format!("`{text}` ended well, but ")),
             (false, Some(_)) => Reloaded::NothingRuns { failure: failed(), certain: true },
-            // It parses before it signals: nginx never heard of the new files.
+            // It parses before it signals: nginx has not seen the new files.
             (false, None) if nginx.is_some() && installation::is_plain_signaller(&text) => Reloaded::Refused(failed()),
             (false, None) => {
                 let first_time = self.changed().all(|file| !file.existed);
@@ -106,7 +106,7 @@ impl Transaction {
         last
     }
 
-    /// Proves that the reload took, where it is nginx that was reloaded.
+    /// Proves that the reload took effect, if nginx was reloaded.
     pub(super) async fn verify(&mut self) -> ReloadProof {
         let (Some(nginx), Some(watched)) = (&self.nginx, self.watched.take()) else { return ReloadProof::Done };
         if self.group.verify == Verify::Off {
@@ -131,7 +131,7 @@ impl Transaction {
                 let Times { accepted, healthy, converged, generation } = times;
                 let verified = Verified { accepted, healthy, converged, generation, serving, leaving, asked_at };
                 let previous = nginx.previous_master();
-                // Drained means that nobody serves the previous configuration.
+                // Drained means that no worker serves the previous configuration.
                 self.report.verified = Some(verified).filter(|_| previous.is_none());
                 previous.map_or(ReloadProof::Done, |master| {
                     ReloadProof::HalfDone(StepFailure::new(
@@ -146,7 +146,7 @@ impl Transaction {
         }
     }
 
-    /// What servers are to answer with: what the files say that are in place now.
+    /// Returns the expected answers of servers: the generations in the files that are in place now.
     fn generations(&self) -> Vec<(GenerationServer, String)> {
         let asked = |file: &StagedFile| {
             let endpoint = file.resource.generation.clone()?;

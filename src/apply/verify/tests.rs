@@ -1,4 +1,4 @@
-//! Every course that a reload of nginx was seen to take, as looks and what they prove.
+//! All observed courses of a reload of nginx, as looks and what they prove.
 
 use super::*;
 
@@ -21,8 +21,9 @@ fn children(text: &str) -> Vec<NginxChild> {
         .collect()
 }
 
-/// Each line: milliseconds since the reload, `-` for no master or the children (`w` worker, `l` leaving, `s` starting, `o` other), after `|` a log message of the master's.
-/// `+new` or `+other` behind the children: what servers answer that are asked for the generation.
+/// Checks the verdict of these looks. Each line: milliseconds since the reload, `-` for no master or the children (`w`
+/// worker, `l` leaving, `s` starting, `o` other), after `|` a log message of the master. `+new` or `+other` behind the
+/// children: the generation that servers answer with.
 #[track_caller]
 fn check(expected_workers: usize, old: &str, looks: &[&str], verdict: &str) {
     let at = Instant::now();
@@ -85,7 +86,7 @@ fn a_worker_that_cannot_start_is_told_with_its_own_words() {
     let verdict = "broken: the old workers are leaving or gone, and no new one lives: \
                    setgid(33) failed (1: Operation not permitted)";
     check(1, "w10", &looks, verdict);
-    // Others write to the same log.
+    // Other programs write to the same log.
     let looks = ["1 w10|[alert] 99#99: a stranger's trouble", "2 l10", "3 l10"];
     check(1, "w10", &looks, "broken: the old workers are leaving or gone, and no new one lives");
     let looks = ["1 w10|[alert] 10#10: an old one's trouble", "2 l10", "3 l10"];
@@ -109,7 +110,7 @@ fn a_reload_that_takes() {
         &["4 w10 s20", "8 w10 w20", "300 w10 w20", "310 l10 w20"],
         "done: 8 300 310 leaving 0 serving 1".replace("leaving 0", "leaving 1").as_str(),
     );
-    // Leaving workers of earlier reloads, and helpers of the cache, are no workers.
+    // Leaving workers of earlier reloads, and helpers of the cache, do not count as workers.
     check(
         1,
         "w10 l9",
@@ -190,7 +191,7 @@ fn a_master_that_goes() {
     check(1, "w10", &["5 -", "5001 -"], "broken: nginx no longer runs");
     // A reload command that restarts nginx.
     check(1, "w10", &["5 -", "40 m2 w20", "241 m2 w20"], "done: 40 241 40 leaving 0 serving 1");
-    // None served before, none serves now.
+    // No worker served before, and no worker serves now.
     check(1, "", &["5 ", "5001 "], "broken: no new worker within 5s");
 }
 
@@ -200,11 +201,11 @@ fn the_generation_that_is_served_is_asked_for_once_new_workers_live() {
     check(1, "w10", &looks, "done: 4 206 106 generation 226 leaving 1 serving 1");
     let looks = ["1 w10", "4 w10 w20", "106 l10 w20 +new", "206 l10 w20"];
     check(1, "w10", &looks, "done: 4 206 106 generation 106 leaving 1 serving 1");
-    // Healthy as far as can be seen, and yet not what was installed.
+    // Apparently healthy, but not the installed configuration.
     let looks = ["1 w10", "4 w10 w20", "106 l10 w20 +other", "400 l10 w20 +other", "5005 l10 w20 +other"];
     let broken = "broken: unix:/g.sock does not answer with the new generation 5s after the first new worker";
     check(1, "w10", &looks, broken);
-    // What is known at once is told at once.
+    // A certain verdict is reported at once.
     check(
         1,
         "w10",

@@ -17,15 +17,15 @@ const COMMAND: &str = "COMMAND";
 /// The services to announce.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Announce {
-    /// Where.
+    /// The etcd to announce in.
     pub store: EtcdSettings,
-    /// The services.
+    /// Source of the services.
     pub source: ServiceSource,
-    /// The backend itself: a program and its arguments.
+    /// The backend itself: a program and its arguments, if given.
     pub command: Option<Vec<String>>,
 }
 
-/// The subcommand.
+/// Returns the definition of the subcommand.
 pub(super) fn definition() -> Command {
     let folder = Arg::new(CONFIG_DIR)
         .long(CONFIG_DIR)
@@ -65,7 +65,7 @@ fn flag(name: &str) -> String {
     name.replace('_', "-")
 }
 
-/// Whether this flag of the agent is one of the service's here.
+/// Returns whether this flag of the agent is one of the service's here.
 pub(super) fn has_property(name: &str) -> bool {
     PROPERTIES.iter().any(|property| property.name == name)
 }

@@ -1,5 +1,5 @@
-//! The command line as clap knows it, made from the table of settings: help, completions and man page come from here.
-//! Never checks a value; that is done with all settings together, whoever they come from.
+//! The command line for clap, made from the table of settings: help, completions and man page come from here.
+//! Never checks a value; that is done with all settings together, from all sources.
 
 use clap::builder::{PossibleValue, StyledStr, TypedValueParser};
 use clap::{Arg, ArgAction, Command, value_parser};
@@ -9,7 +9,7 @@ use super::announce;
 use crate::cli::exit::Exit;
 use crate::config::settings::table::{self, Section, Setting, SettingKind};
 
-/// The backends that can be named by a word of their own, with what the help says of them.
+/// Backends with their own word on the command line, and its help.
 pub(super) const BACKEND_WORDS: &[(&str, &str)] = &[
     ("etcd", "Read keys from etcd; as --backend etcd"),
     ("etcdv3", "Read keys from etcd; as --backend etcdv3"),
@@ -17,7 +17,7 @@ pub(super) const BACKEND_WORDS: &[(&str, &str)] = &[
     ("env", "Read keys from the environment; as --backend env"),
 ];
 
-/// The whole command line.
+/// Returns the definition of the whole command line.
 pub fn definition() -> Command {
     let mut command = Command::new("upstreamd")
         .version(version())
@@ -68,7 +68,7 @@ pub fn definition() -> Command {
     command.args(table::ALL.iter().map(|setting| flag(setting)))
 }
 
-/// `upstreamd 0.1.0 (…)`, clap putting the name in front.
+/// Returns the version text; clap puts the name in front: `upstreamd 0.1.0 (…)`.
 fn version() -> String {
     let commit = option_env!("UPSTREAMD_GIT_SHA").unwrap_or("unknown");
     let (arch, os) = (std::env::consts::ARCH, std::env::consts::OS);
@@ -117,7 +117,7 @@ fn help(setting: &Setting) -> StyledStr {
     }
 }
 
-/// Words to offer. Others are taken too: they are refused later, together with everything else that is wrong.
+/// Words that help and completions offer. Others are accepted here and refused later, together with all other problems.
 #[derive(Clone)]
 struct Words(&'static [&'static str]);
 

@@ -1,5 +1,5 @@
-//! Both confds' ways of writing arguments, brought to clap's: `-onetime`, `-node X`, `-node=X`, a backend as a word, and
-//! flags on either side of that word or of a subcommand. Never judges a value.
+//! Rewrites both confds' styles of arguments for clap: `-onetime`, `-node X`, `-node=X`, a backend as a word, and flags on
+//! either side of that word or of a subcommand. Never judges a value.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -12,7 +12,7 @@ use crate::model::text::shown;
 
 use super::definition::BACKEND_WORDS;
 
-/// Arguments that clap understands.
+/// Arguments for clap.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Normal {
     /// The program's name, the subcommand, flags, operands.
@@ -21,7 +21,7 @@ pub(super) struct Normal {
     pub(super) backend: Option<String>,
 }
 
-/// Arguments as text.
+/// Converts arguments to text.
 pub(super) fn to_text(argv: impl IntoIterator<Item = OsString>) -> Result<Vec<String>, Problem> {
     let text = |arg: OsString| {
         let problem = |arg: OsString| Problem::new(format!("argument {} is not UTF-8", shown(&arg.to_string_lossy())));
@@ -30,7 +30,7 @@ pub(super) fn to_text(argv: impl IntoIterator<Item = OsString>) -> Result<Vec<St
     argv.into_iter().map(text).collect()
 }
 
-/// Rewrites the arguments; `command` says which flags there are.
+/// Rewrites the arguments; `command` has the known flags.
 pub(super) fn normalise(argv: Vec<String>, command: &Command) -> Result<Normal, Problem> {
     let flags = known_flags(command);
     let mut argv = argv.into_iter();
@@ -46,7 +46,7 @@ pub(super) fn normalise(argv: Vec<String>, command: &Command) -> Result<Normal, 
                 after.extend(argv);
                 break;
             }
-            // clap is to say what is wrong with it, before it wonders about what comes behind.
+            // clap reports it, before it can complain about the rest.
             Some((unknown, value)) if !flags.contains_key(unknown.name) => {
                 let first = value.map_or_else(|| unknown.alone(), |value| unknown.with_value(value));
                 let rest = std::iter::once(first).chain(argv);
@@ -58,7 +58,7 @@ pub(super) fn normalise(argv: Vec<String>, command: &Command) -> Result<Normal, 
                 break;
             }
             Some((flag, None)) if flags.get(flag.name) == Some(&FlagValue::Needed) => match argv.next() {
-                // Taken whatever it looks like, as Go does: a password may begin with a dash.
+                // Always taken as a value, as Go does: a password may begin with a dash.
                 Some(value) => flag.with_value(&value),
                 None => flag.alone(),
             },
@@ -83,7 +83,7 @@ pub(super) fn normalise(argv: Vec<String>, command: &Command) -> Result<Normal, 
         };
         if subcommand.is_none() { before.push(rewritten) } else { after.push(rewritten) }
     }
-    // All flags behind the subcommand, where clap gathers what was repeated.
+    // All flags go behind the subcommand, so that clap collects repeated ones.
     let argv = std::iter::once(program).chain(subcommand).chain(before).chain(after).collect();
     Ok(Normal { argv, backend })
 }
@@ -92,16 +92,16 @@ fn is_backend(word: &str) -> bool {
     BACKEND_WORDS.iter().any(|(backend, _)| *backend == word)
 }
 
-/// Whether a flag has a value.
+/// The rule for a flag's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FlagValue {
-    /// It needs one, perhaps as the next argument.
+    /// Required, perhaps as the next argument.
     Needed,
-    /// It has one behind `=` or none.
+    /// Optional, only behind `=`.
     Optional,
 }
 
-/// Every long flag of the command and its subcommands.
+/// Returns every long flag of the command and its subcommands.
 fn known_flags(command: &Command) -> BTreeMap<String, FlagValue> {
     // clap adds these two itself.
     let own = ["help", "h", "version", "V"];

@@ -1,4 +1,4 @@
-//! Command lines as people type them, against invocations.
+//! Command lines as people type them, and their invocations.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::*;
 use crate::config::settings::{Color, LogLevel, Mode, StateDir};
 use crate::model::store::{EtcdSettings, FileSettings, StoreSettings};
 
-/// Parses a line, cut at spaces (`''` is an empty argument), with these variables and files.
+/// Parses a line, split at spaces (`''` is an empty argument), with these variables and files.
 fn parse_with(line: &str, environment: &[(&str, &str)], files: &[(&str, &str)]) -> Result<Invocation, EarlyExit> {
     let argv = line.split_whitespace().map(|arg| OsString::from(if arg == "''" { "" } else { arg }));
     let environment =
@@ -314,7 +314,7 @@ fn completions_and_man_page_come_from_the_same_definition() {
     }
 }
 
-/// The paths that are asked for when none of them exists.
+/// Returns the paths that are tried if none of them exists.
 fn files_tried(line: &str, environment: &[(&str, &str)]) -> Vec<String> {
     let tried = RefCell::new(Vec::new());
     let argv = line.split_whitespace().map(OsString::from);

@@ -1,5 +1,4 @@
-//! `[backend]`: a store of a resource's own, as the active fork of confd has it. Never connects to it and never shows a
-//! password.
+//! `[backend]`: a resource's own store, as in the active fork of confd. Never connects to it and never shows a password.
 
 use std::path::PathBuf;
 
@@ -12,7 +11,7 @@ use crate::model::text::shown;
 use super::choice;
 use super::commands::optional_duration;
 
-/// Every field that does something.
+/// Every field that has an effect.
 pub(super) const FIELDS: &[&str] = &[
     "backend",
     "nodes",
@@ -32,7 +31,7 @@ pub(super) const FIELDS: &[&str] = &[
     "filter",
 ];
 
-/// Fields that the fork has for other backends, or for retries that go another way here: they are passed over.
+/// Fields that are ignored: the fork has them for other backends, or for retries, which work differently here.
 const PASSED_OVER: &[&str] = &[
     "auth_token",
     "auth_type",
@@ -57,7 +56,7 @@ enum StoreKind {
     Env,
 }
 
-/// Reads the table; `None` where a problem was told.
+/// Reads the table; `None` if there was a problem.
 pub(super) fn read(fields: &mut Fields<'_>, table: &Place) -> Option<StoreSettings> {
     for name in PASSED_OVER {
         fields.take(name, |_| Ok(()));
@@ -137,7 +136,7 @@ fn etcd(fields: &mut Fields<'_>, table: &Place, is_meant: bool) -> Option<EtcdSe
     })
 }
 
-/// As in the settings: a user name is enough to ask for a login.
+/// Reads the login. As in the settings, a user name is enough to ask for one.
 fn login(fields: &mut Fields<'_>, table: &Place) -> Option<Login> {
     let basic_auth = fields.take("basic_auth", Field::boolean);
     let (user, password) = (text(fields, "username"), text(fields, "password"));
@@ -152,7 +151,7 @@ fn login(fields: &mut Fields<'_>, table: &Place) -> Option<Login> {
     }
 }
 
-/// A text; an empty one is as good as none.
+/// Reads a text; an empty one is unset.
 fn text(fields: &mut Fields<'_>, name: &str) -> Option<String> {
     fields.take(name, |field| Ok(field.text()?.to_owned())).filter(|text| !text.is_empty())
 }
@@ -161,7 +160,7 @@ fn files(field: &Field<'_>) -> Result<Vec<PathBuf>, Problem> {
     Ok(one_or_more(field)?.into_iter().map(|(path, _)| PathBuf::from(path)).collect())
 }
 
-/// An array of strings, or one string.
+/// Reads an array of strings, or one string.
 fn one_or_more<'t>(field: &Field<'t>) -> Result<Vec<(&'t str, Option<Place>)>, Problem> {
     match field.text() {
         Ok(text) => Ok(vec![(text, None)]),
@@ -169,7 +168,7 @@ fn one_or_more<'t>(field: &Field<'t>) -> Result<Vec<(&'t str, Option<Place>)>, P
     }
 }
 
-/// A hint for a field that is none; where it has one of its own.
+/// Returns the hint for an unknown field, if it has its own.
 pub(super) fn hint(name: &str) -> Option<String> {
     let is_of_template = super::FIELDS.contains(&name);
     is_of_template.then(|| format!("{} belongs below the line [template]", shown(name)))

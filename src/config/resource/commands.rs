@@ -1,4 +1,5 @@
-//! `check_cmd`, `reload_cmd`, `reload`, their timeouts, `debounce` and `min_reload_interval`: what runs around an install, and when.
+//! `check_cmd`, `reload_cmd`, `reload`, their timeouts, `debounce` and `min_reload_interval`: the commands around an install
+//! and their timing. Never runs a command.
 
 use std::time::Duration;
 
@@ -9,18 +10,18 @@ use crate::model::resource::{CommandLine, Pace, Reload};
 
 use super::Defaults;
 
-/// An explicit debounce may hold a change back this many times its length.
+/// Longest time that an explicit debounce may hold a change back, in multiples of its length.
 const DEBOUNCE_MAX_FACTOR: u32 = 10;
 
 pub(super) struct Commands {
     pub(super) check: Option<CommandLine>,
     pub(super) reload: Option<Reload>,
     pub(super) pace: Pace,
-    /// One of the two commands speaks of nginx, whether it is to run or not.
+    /// Whether one of the two commands mentions nginx, even if the command does not run.
     pub(super) mention_nginx: bool,
 }
 
-/// Reads the fields; what is refused is told and left unset.
+/// Reads the fields; a refused field is reported and left unset.
 pub(super) fn read(fields: &mut Fields<'_>, defaults: &Defaults) -> Commands {
     let check_timeout = fields.take("check_cmd_timeout", timeout).flatten().unwrap_or(defaults.check_cmd_timeout);
     let reload_timeout = fields.take("reload_cmd_timeout", timeout).flatten().unwrap_or(defaults.reload_cmd_timeout);
@@ -52,7 +53,7 @@ fn pace(debounce: Option<Duration>, min_reload_interval: Option<Duration>) -> Pa
     pace
 }
 
-/// `reload = "nginx"`; blank is none.
+/// Reads `reload = "nginx"`; blank is unset.
 fn built_in(field: &Field<'_>, has_command: bool) -> Result<Option<Reload>, Problem> {
     match field.text()? {
         "" => Ok(None),
@@ -64,7 +65,7 @@ fn built_in(field: &Field<'_>, has_command: bool) -> Result<Option<Reload>, Prob
     }
 }
 
-/// A command; blank is none.
+/// Reads a command; blank is unset.
 fn command_line(field: &Field<'_>, timeout: Option<Duration>) -> Result<Option<CommandLine>, Problem> {
     let text = field.text()?;
     if text.trim().is_empty() {
@@ -82,13 +83,13 @@ fn command_line(field: &Field<'_>, timeout: Option<Duration>) -> Result<Option<C
     }
 }
 
-/// A duration; empty is unset.
+/// Reads a duration; empty is unset.
 pub(super) fn optional_duration(field: &Field<'_>) -> Result<Option<Duration>, Problem> {
     let text = field.text().map_err(|problem| problem.hint("write a duration such as \"30s\""))?;
     if text.is_empty() { Ok(None) } else { duration::parse(text).map(Some) }
 }
 
-/// A timeout: `Some(None)` is for ever, which is what "0s" asks for.
+/// Reads a timeout; `Some(None)` is no limit, written "0s".
 fn timeout(field: &Field<'_>) -> Result<Option<Option<Duration>>, Problem> {
     Ok(optional_duration(field)?.map(|limit| (!limit.is_zero()).then_some(limit)))
 }

@@ -1,4 +1,4 @@
-//! `for_each`, and the `dest` that goes with it: a file name with `{{ item }}` in it.
+//! `for_each`, and the `dest` that goes with it: a file name with `{{ item }}` in it. Never reads the names from the store.
 
 use std::path::Path;
 
@@ -9,14 +9,14 @@ use crate::model::text::shown;
 
 use super::target::Destination;
 
-/// The names that a resource has a file for each of.
+/// The `for_each` of a resource: one file for each name.
 pub(super) struct Names {
     pub(super) source: NameSource,
     place: Place,
     written: String,
 }
 
-/// Reads the field; what is refused is told and left unset.
+/// Reads the field; a refused field is reported and left unset.
 pub(super) fn read(fields: &mut Fields<'_>) -> Option<Names> {
     fields.take("for_each", names)
 }
@@ -33,7 +33,7 @@ fn names(field: &Field<'_>) -> Result<Names, Problem> {
     }
 }
 
-/// Fits names, keys and destination together; `None` where a problem was told or there is no `for_each` (`is_given`).
+/// Checks names, keys and destination together; `None` if there was a problem or there is no `for_each` (`is_given`).
 pub(super) fn fit(
     fields: &mut Fields<'_>,
     (is_given, names): (bool, Option<Names>),

@@ -1,4 +1,4 @@
-//! `on_empty`, `min_backends`, `max_drop_percent` and `max_drop_hold`: what lost backends do.
+//! `on_empty`, `min_backends`, `max_drop_percent` and `max_drop_hold`: the guard for lost backends. Never counts backends.
 
 use toml::de::DeValue;
 
@@ -9,7 +9,7 @@ use crate::model::problem::{Place, Problem};
 use super::choice;
 use super::commands::optional_duration;
 
-/// Most backends that can be asked for: as many as one list may have by itself.
+/// Largest `min_backends`: the limit of a single list of backends.
 const MOST_MIN_BACKENDS: u32 = 10_000;
 
 const ON_EMPTY: &[(&str, OnEmpty)] = &[
@@ -19,7 +19,7 @@ const ON_EMPTY: &[(&str, OnEmpty)] = &[
     ("fail", OnEmpty::Fail),
 ];
 
-/// Reads the fields; what is refused is told and left unset.
+/// Reads the fields; a refused field is reported and left unset.
 pub(super) fn read(fields: &mut Fields<'_>) -> Guard {
     let placed = |field: &Field<'_>| field.key_place();
     let on_empty = fields.take("on_empty", |field| choice(field, ON_EMPTY));
@@ -51,7 +51,7 @@ fn refuse(fields: &mut Fields<'_>, place: &Place, message: &str, hint: &str) {
     fields.refuse(Problem::new(message).at(place.clone()).hint(hint));
 }
 
-/// A whole number within limits.
+/// Reads a whole number within limits.
 fn number(field: &Field<'_>, least: u32, most: u32) -> Result<u32, Problem> {
     let DeValue::Integer(number) = field.value() else {
         return Err(field.not_a("number").hint("write it without quotes"));

@@ -1,4 +1,4 @@
-//! `prefix`, `keys` and `raw_keys`: which part of the store a resource sees, and under which names.
+//! `prefix`, `keys` and `raw_keys`: the part of the store that a resource sees, and under which names. Never reads it.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::model::text::shown;
 
 use super::Defaults;
 
-/// How the global prefix and a resource's own go together; the two confds differ.
+/// The rule that combines the global prefix and a resource's own; the two confds differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PrefixMode {
     /// `/global/resource`, as the active fork does.
@@ -21,7 +21,7 @@ pub enum PrefixMode {
 }
 
 impl PrefixMode {
-    /// The prefix that counts: `""` or `/a/b`. Both given are clean.
+    /// Returns the prefix in effect: `""` or `/a/b`. Both arguments are clean.
     fn join(self, global: &str, own: &str) -> String {
         match self {
             PrefixMode::Replace if !global.is_empty() => global.to_owned(),
@@ -37,7 +37,7 @@ pub(super) struct Keys {
     pub(super) raw: bool,
 }
 
-/// Reads the three fields; `None` where a problem was told. `standard` is what there is without `keys`.
+/// Reads the three fields; `None` if there was a problem. `standard` is the default of `keys`.
 pub(super) fn read(fields: &mut Fields<'_>, defaults: &Defaults, standard: Option<&str>) -> Option<Keys> {
     let raw = fields.take("raw_keys", Field::boolean).unwrap_or(false);
     let own = fields.take("prefix", |field| {
@@ -52,13 +52,13 @@ pub(super) fn read(fields: &mut Fields<'_>, defaults: &Defaults, standard: Optio
     let keys = match fields.take("keys", |field| keys(field, raw)) {
         Some(keys) => keys,
         None if is_given => return None,
-        // Without keys the template has none to read, which is as good as an empty list.
+        // Without keys the template has nothing to read, as with an empty list.
         None => standard
             .map(|directory| if raw { directory.to_owned() } else { path::rooted(directory) })
             .into_iter()
             .collect(),
     };
-    // Raw keys are whole keys of the store, so the global prefix has no part in them either.
+    // Raw keys are whole keys of the store, so the global prefix does not apply to them.
     let prefix =
         if raw { String::new() } else { defaults.prefix_mode.join(&defaults.prefix, &own.unwrap_or_default()) };
     let store_keys: Vec<String> = keys.iter().map(|key| format!("{prefix}{key}")).collect();
@@ -76,7 +76,7 @@ fn keys(field: &Field<'_>, raw: bool) -> Result<Vec<String>, Problem> {
     field.texts()?.into_iter().map(clean).collect()
 }
 
-/// A prefix as it goes in front of keys: `""` or `/a/b`, whatever slashes it was written with.
+/// Returns a prefix as it goes in front of keys: `""` or `/a/b`, however its slashes are written.
 ///
 /// # Errors
 /// It climbs above the root with `..`; the problem has no place.
@@ -85,7 +85,7 @@ pub fn clean_prefix(text: &str) -> Result<String, Problem> {
     Ok(if cleaned == "/" { String::new() } else { cleaned })
 }
 
-/// `text` cleaned, provided that no `..` climbs above where it starts.
+/// Returns `text` cleaned, provided that no `..` climbs above its start.
 pub(super) fn inside(text: &str, what: &str) -> Result<String, Problem> {
     let parts = path::inside(text).ok_or_else(|| {
         Problem::new(format!("{what} {} leaves its prefix", shown(text))).hint("write the whole path without `..`")

@@ -1,4 +1,4 @@
-//! `require`, `wait_for` and `wait_timeout`: keys that a resource cannot do without.
+//! `require`, `wait_for` and `wait_timeout`: keys that a resource cannot do without. Never reads the store.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::commands::optional_duration;
 use super::for_each::is_at_or_below;
 use super::keys::{Keys, inside};
 
-/// Reads the fields; what is refused is told and left unset. `keys` are those of the resource, where they are right.
+/// Reads the fields; a refused field is reported and left unset. `keys` are those of the resource, if they are right.
 pub(super) fn read(fields: &mut Fields<'_>, keys: Option<&Keys>) -> Needs {
     let require = fields.take("require", |field| paths(field, keys)).unwrap_or_default();
     let wait_for = fields.take("wait_for", |field| paths(field, keys)).unwrap_or_default();
@@ -32,7 +32,7 @@ pub(super) fn read(fields: &mut Fields<'_>, keys: Option<&Keys>) -> Needs {
     Needs { require, wait_for, wait_timeout }
 }
 
-/// `true` for all keys of the resource, or a list of keys below them.
+/// Reads `true` for all keys of the resource, or a list of keys below them.
 fn paths(field: &Field<'_>, keys: Option<&Keys>) -> Result<Vec<String>, Problem> {
     if let DeValue::Boolean(all) = field.value() {
         return Ok(keys.filter(|_| *all).map(|keys| keys.keys.clone()).unwrap_or_default());

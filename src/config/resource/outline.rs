@@ -1,5 +1,5 @@
-//! What a file of conf.d names outside itself: a template, users and groups. It is known of a broken file too, as far as it
-//! can be read, so that what is wrong with these is told beside what is wrong in the file.
+//! Names in a file of conf.d that refer to something outside it: a template, users and groups. A broken file gives them too,
+//! as far as it can be parsed, so that their problems are reported together with those of the file. Never looks them up.
 
 use std::sync::Arc;
 
@@ -9,35 +9,35 @@ use crate::model::resource::{Engine, Escape};
 /// The names in one file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outline {
-    /// `src`, where it can be read.
+    /// `src`, if it can be read.
     pub src: Option<NamedTemplate>,
-    /// `owner` and `group`, as far as they are names that are used.
+    /// `owner` and `group`, if they are names and in effect.
     pub accounts: Vec<Account>,
 }
 
 /// A template that a file names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedTemplate {
-    /// Its name below the templates folder.
+    /// Name below the templates folder.
     pub name: Arc<str>,
-    /// How it is to be compiled; `None` where that cannot be read.
+    /// Engine and escaping; `None` if they cannot be read.
     pub language: Option<(Engine, Escape)>,
-    /// Where the file names it.
+    /// Place of the name in the file.
     pub place: Place,
 }
 
-/// The name of a user or group, to be looked up on the machine.
+/// The name of a user or group on the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// Which of the two.
+    /// User or group.
     pub kind: AccountKind,
     /// The name.
     pub name: String,
-    /// Where it is written.
+    /// Place of the name in the file.
     pub place: Place,
 }
 
-/// What a name is the name of.
+/// The kind of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccountKind {
     /// `owner`.
@@ -46,13 +46,13 @@ pub enum AccountKind {
     Group,
 }
 
-/// What came of one file.
+/// The result of reading one file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
-    /// The resource; `None` where there is a problem.
+    /// The resource; `None` if there is a problem.
     pub(crate) placed: Option<super::PlacedResource>,
-    /// What the file names, broken or not.
+    /// The names in the file, broken or not.
     pub outline: Outline,
-    /// Everything wrong in the file, in order.
+    /// All problems of the file, in order.
     pub problems: Vec<Problem>,
 }

@@ -1,4 +1,4 @@
-//! `dest`, `mode`, `owner`, `group`, `uid` and `gid`: the file to keep true and whose it is.
+//! `dest`, `mode`, `owner`, `group`, `uid` and `gid`: the file to write, its mode and its owner. Never looks a name up.
 
 use std::path::PathBuf;
 
@@ -44,12 +44,12 @@ pub(super) struct Target {
     pub(super) mode: Option<u32>,
 }
 
-/// Reads mode and ownership; what is refused is told and left unset. Names that count are added to `accounts`.
+/// Reads mode and ownership; a refused field is reported and left unset. Names in effect are added to `accounts`.
 pub(super) fn read(fields: &mut Fields<'_>, accounts: &mut Vec<Account>) -> Target {
     let mode = fields.take("mode", mode).flatten();
     let (owner, owner_place) = placed_identity(fields, "owner");
     let (group, group_place) = placed_identity(fields, "group");
-    // The numbers win, as in confd. A name beside them is not looked up here, so it cannot be said to differ.
+    // The numbers win, as in confd. A name beside a number is not looked up here, so a contradiction cannot be reported.
     let uid = fields.take("uid", |field| number_beside(field, "owner", owner.as_ref())).flatten();
     let gid = fields.take("gid", |field| number_beside(field, "group", group.as_ref())).flatten();
     let target = Target { owner: uid.map(Identity::Id).or(owner), group: gid.map(Identity::Id).or(group), mode };
@@ -63,18 +63,18 @@ pub(super) fn read(fields: &mut Fields<'_>, accounts: &mut Vec<Account>) -> Targ
     target
 }
 
-/// A name or number, and where it is written.
+/// Reads a name or number, and its place.
 fn placed_identity(fields: &mut Fields<'_>, name: &str) -> (Option<Identity>, Option<Place>) {
     let found = fields.take(name, |field| Ok((identity(field)?, field.value_place())));
     found.map_or((None, None), |(identity, place)| (identity, Some(place)))
 }
 
-/// Octal, with or without `0` or `0o` in front; empty is unset.
+/// Reads an octal mode, with or without `0` or `0o` in front; empty is unset.
 fn mode(field: &Field<'_>) -> Result<Option<u32>, Problem> {
     let digits = match field.value() {
         DeValue::String(text) if text.is_empty() => return Ok(None),
         DeValue::String(text) => text.strip_prefix("0o").unwrap_or(text),
-        // TOML says itself that 0o644 is octal; 644 it takes for six hundred and forty-four, which nobody means.
+        // TOML knows that 0o644 is octal; it reads 644 as six hundred and forty-four, which nobody means.
         DeValue::Integer(number) if number.radix() == 8 => number.as_str(),
         DeValue::Integer(number) => {
             let hint = format!("a TOML number is decimal; write mode = \"0{}\"", number.as_str());
@@ -82,7 +82,7 @@ fn mode(field: &Field<'_>) -> Result<Option<u32>, Problem> {
         }
         _ => return Err(field.not_a("string")),
     };
-    // Not from_str_radix alone: it takes a sign.
+    // from_str_radix alone would accept a sign.
     if digits.is_empty() || !digits.bytes().all(|digit| (b'0'..=b'7').contains(&digit)) {
         let problem = Problem::new(format!("`mode` {} is not octal", shown(digits)));
         return Err(problem.hint("write octal digits, as in \"0644\""));
@@ -95,7 +95,7 @@ fn mode(field: &Field<'_>) -> Result<Option<u32>, Problem> {
     }
 }
 
-/// A name or a number, as a string or an integer; empty is unset.
+/// Reads a name or a number, as a string or an integer; empty is unset.
 fn identity(field: &Field<'_>) -> Result<Option<Identity>, Problem> {
     match field.value() {
         DeValue::String(text) if text.is_empty() => Ok(None),
@@ -114,7 +114,7 @@ fn identity(field: &Field<'_>) -> Result<Option<Identity>, Problem> {
     }
 }
 
-/// `uid` or `gid`, which must not contradict a number in `owner` or `group`.
+/// Reads `uid` or `gid`, which must not contradict a number in `owner` or `group`.
 fn number_beside(field: &Field<'_>, other_field: &str, other: Option<&Identity>) -> Result<Option<u32>, Problem> {
     let id = number(field)?;
     match (id, other) {
@@ -126,7 +126,7 @@ fn number_beside(field: &Field<'_>, other_field: &str, other: Option<&Identity>)
     }
 }
 
-/// A number of a user or group; confd's -1 is unset.
+/// Reads the number of a user or group; confd's -1 is unset.
 fn number(field: &Field<'_>) -> Result<Option<u32>, Problem> {
     match field.value() {
         DeValue::Integer(number) if number.radix() == 10 && number.as_str() == "-1" => Ok(None),
@@ -144,7 +144,7 @@ fn digits(text: &str) -> &str {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) { text } else { "without quotes" }
 }
 
-/// The kernel keeps the highest number for "leave as it is".
+/// Parses an id. The kernel reserves the highest number for "leave as it is".
 fn id(digits: &str) -> Option<u32> {
     digits.parse().ok().filter(|id| *id != u32::MAX)
 }

@@ -1,4 +1,4 @@
-//! Fields of a resource, one table for each that has corners. Whole files and their problems are in `tests/cases/config`.
+//! Fields of a resource, one table for each with corner cases. Whole files and their problems are in `tests/cases/config`.
 
 use super::*;
 use crate::model::resource::{CommandPart, Identity, Pace};

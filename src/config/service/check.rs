@@ -1,4 +1,4 @@
-//! Health checks, as people write them: one word or URL, and what goes with it.
+//! Health checks as people write them: one word or URL, and its options. Never runs a check.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use super::{Texts, names};
 
 const HINT: &str = "write tcp, http://HOST:PORT/PATH, https://HOST:PORT/PATH, h2 (over TLS), h2c or exec:COMMAND";
 
-/// A check by its kind, before what goes with it.
+/// A check by its kind, without its options.
 enum CheckScheme {
     Tcp,
     Http { is_tls: bool, host: String, port: u16, path: String },
@@ -18,7 +18,7 @@ enum CheckScheme {
     Exec(String),
 }
 
-/// The check; `None` where something about it is wrong.
+/// Reads the check; `None` if there was a problem.
 pub(super) fn read(texts: &mut Texts) -> Option<Check> {
     let kind = texts.parsed("check", kind)?;
     let is_http = matches!(kind, CheckScheme::Http { .. });
@@ -93,7 +93,7 @@ fn url(text: &str, is_tls: bool) -> Option<CheckScheme> {
     Some(CheckScheme::Http { is_tls, host: names::host(host)?, port, path })
 }
 
-/// `200` or `200-399`.
+/// Parses `200` or `200-399`.
 fn status(text: &str) -> Result<(u16, u16), Problem> {
     let number = |text: &str| text.trim().parse().ok().filter(|status| (100..=599).contains(status));
     let (from, to) = text.split_once('-').unwrap_or((text, text));

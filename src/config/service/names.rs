@@ -1,4 +1,4 @@
-//! Names, ids and addresses that become part of a key: what could lead out of the service's own place is refused.
+//! Names, ids and addresses that become part of a key. Never accepts a text that could lead out of the service's own place.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use crate::model::text::shown;
 const LONGEST: usize = 200;
 const LONGEST_LABEL: usize = 63;
 
-/// A service's name.
+/// Checks a service's name.
 pub(super) fn name(text: &str, layout: Option<Layout>) -> Result<String, Problem> {
     if layout == Some(Layout::SkyDns) && !text.split('.').all(is_label) {
         let problem = Problem::new(format!("{} is no DNS name", shown(text)));
@@ -18,7 +18,7 @@ pub(super) fn name(text: &str, layout: Option<Layout>) -> Result<String, Problem
     part(text, "._-").map(|()| text.to_owned())
 }
 
-/// A backend's id.
+/// Checks a backend's id.
 pub(super) fn id(text: &str, layout: Option<Layout>) -> Result<String, Problem> {
     match layout {
         Some(Layout::SkyDns) if !is_label(text) => {
@@ -33,7 +33,7 @@ pub(super) fn id(text: &str, layout: Option<Layout>) -> Result<String, Problem> 
     }
 }
 
-/// One part of a key: letters, digits and `more`, no dot first, so that it is never `.` or `..`.
+/// Checks one part of a key: letters, digits and `more`, no dot first, so that it is never `.` or `..`.
 fn part(text: &str, more: &str) -> Result<(), Problem> {
     let plain = |c: char| c.is_ascii_alphanumeric() || more.contains(c);
     let refused = if text.is_empty() {
@@ -59,7 +59,7 @@ fn is_label(text: &str) -> bool {
         && !text.ends_with('-')
 }
 
-/// `host:port`, `auto:PORT`, or `auto` alone where the check names a port.
+/// Parses `host:port`, `auto:PORT`, or `auto` alone if the check names a port.
 pub(super) fn address(text: &str, check: Option<&Check>, layout: Option<Layout>) -> Result<Address, Problem> {
     if text == "auto" {
         return match check {
@@ -93,7 +93,7 @@ pub(super) fn address(text: &str, check: Option<&Check>, layout: Option<Layout>)
     Ok(Address::Given(host, port))
 }
 
-/// An IP address, IPv6 in brackets, or a host name; without brackets.
+/// Parses an IP address, IPv6 in brackets, or a host name; returns it without brackets.
 pub(super) fn host(text: &str) -> Option<String> {
     if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return inner.parse::<std::net::Ipv6Addr>().ok().map(|ip| ip.to_string());
@@ -101,13 +101,13 @@ pub(super) fn host(text: &str) -> Option<String> {
     if let Ok(ip) = text.parse::<std::net::Ipv4Addr>() {
         return Some(ip.to_string());
     }
-    // A name whose last part is a number would be read as an address by some.
+    // Some programs would read a name whose last part is a number as an address.
     let last = text.rsplit('.').next().unwrap_or_default();
     let is_number = last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x");
     (text.len() <= 253 && text.split('.').all(is_label) && !is_number).then(|| text.to_ascii_lowercase())
 }
 
-/// A version: a short line of text.
+/// Checks a version: a short line of text.
 pub(super) fn version(text: &str) -> Result<String, Problem> {
     if text.len() > LONGEST || text.chars().any(char::is_control) {
         return Err(Problem::new(format!("{} is no short line of text", shown(text))));

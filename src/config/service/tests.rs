@@ -1,4 +1,4 @@
-//! Tables of what is taken and of what is refused, with its words.
+//! Tables of accepted texts, and of refused texts with their messages.
 
 use super::*;
 use crate::model::service::{Address, Check, CheckTls, HttpCheck};
@@ -73,7 +73,7 @@ fn addresses_are_host_and_port() {
 fn what_would_leave_its_place_in_the_store_is_refused() {
     for text in ["a/b", "..", ".", ".a", "a b", "a\n", "é", "a;b", "a$b", "", "/", "a\0", &"x".repeat(201)] {
         for property in ["name", "id"] {
-            // An empty text is as good as none: the name is then missing, the id the default.
+            // An empty text is unset: the name is then missing, the id the default.
             if !(text.is_empty() && property == "id") {
                 refused(&[(property, text)], &format!("--{property}: "));
             }

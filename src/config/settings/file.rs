@@ -1,4 +1,4 @@
-//! `upstreamd.toml` and `confd.toml`: flat keys and the table `[nginx]`. Unknown keys are problems.
+//! Parses `upstreamd.toml` and `confd.toml`: flat keys and the table `[nginx]`. Unknown keys are problems.
 //! Never reads the file: it takes its text.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use super::table::{self, Setting, SettingKind};
 
 const OTHERWISE: &str = "`upstreamd --help` lists the settings; in the file they have `_` for `-`";
 
-/// What the file says, by the settings' names, and everything wrong with how it says it.
+/// Returns the values in the file by the settings' names, and all problems.
 pub(super) fn read_file(path: &Path, text: &str) -> (BTreeMap<&'static str, Raw>, Vec<Problem>) {
     let document = Document::parse(path, text);
     let mut values = BTreeMap::new();
@@ -44,7 +44,7 @@ fn take_settings(fields: &mut Fields<'_>, table: &str, values: &mut BTreeMap<&'s
     }
 }
 
-/// The value as one would write it after the flag.
+/// Returns the value as it would be written after the flag.
 fn written(setting: &Setting, field: &Field<'_>) -> Result<Vec<String>, Problem> {
     let text = || field.text().map(|text| vec![text.to_owned()]);
     let number = || match field.value() {

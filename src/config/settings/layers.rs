@@ -1,4 +1,4 @@
-//! Who said what: flags over `UPSTREAMD_*` over `CONFD_*` over the file over defaults, for every setting alike.
+//! Precedence of the sources: flags, then `UPSTREAMD_*`, `CONFD_*`, the file, defaults; the same for every setting.
 //! A flag counts because it was given, not because it differs from the default. Never judges a value.
 
 use std::collections::BTreeMap;
@@ -10,22 +10,22 @@ use crate::model::problem::{Place, Problem};
 use super::file::read_file;
 use super::table::{CONFDIR, CONFIG_FILE, Setting};
 
-/// The confdir where none is given.
+/// Default confdir.
 pub const DEFAULT_CONFDIR: &str = "/etc/upstreamd";
 
-/// confd's, for where only that exists.
+/// confd's confdir, used if only that exists.
 pub const CONFD_CONFDIR: &str = "/etc/confd";
 
-/// The settings file's name in a confdir; the second is confd's.
+/// Names of the settings file in a confdir; the second is confd's.
 const FILE_NAMES: [&str; 2] = ["upstreamd.toml", "confd.toml"];
 
-/// Looks an environment variable up; `None` where it is not set.
+/// A lookup of environment variables; `None` if the variable is not set.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// The flags that were given, by the name of their setting, with their values.
+/// The given flags and their values, by the names of their settings.
 pub type Flags = BTreeMap<&'static str, Vec<String>>;
 
-/// Where a value comes from.
+/// The origin of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// A flag, by its name without dashes.
@@ -34,12 +34,12 @@ pub enum Origin {
     Environment(String),
     /// A settings file.
     File(Place),
-    /// Nobody said anything.
+    /// Nobody gave a value.
     Default,
 }
 
 impl Origin {
-    /// `problem` with the origin: as its place where that is in a file, in its message otherwise.
+    /// Returns `problem` with the origin: as its place if that is in a file, in its message otherwise.
     pub(crate) fn blame(&self, problem: Problem) -> Problem {
         match self {
             Origin::File(place) => problem.at(place.clone()),
@@ -60,42 +60,42 @@ impl fmt::Display for Origin {
     }
 }
 
-/// What was written for a setting. No `Debug`: it may be a secret.
+/// The raw value of a setting. No `Debug`: it may be a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Raw {
-    /// The values; one, or any number for a list, or none where there is no default.
+    /// Values: one, or any number for a list; empty if there is no default.
     pub values: Vec<String>,
-    /// Who wrote them.
+    /// Origin of the values.
     pub origin: Origin,
 }
 
-/// Where the settings file is to be looked for.
+/// Location of the settings file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigFile {
-    /// This one was asked for, so it has to be there.
+    /// This file was given, so it has to exist.
     Named(PathBuf, Origin),
     /// The first of these that exists, if any.
     FirstOf(Vec<PathBuf>),
 }
 
-/// All that was said, by whom.
+/// All sources of settings.
 pub struct Layers<'a> {
     flags: &'a Flags,
     environment: Environment<'a>,
     file: BTreeMap<&'static str, Raw>,
-    /// The settings file that was read.
+    /// The settings file that was read, if any.
     pub(crate) file_path: Option<PathBuf>,
-    /// What is wrong with the file itself.
+    /// Problems of the file itself.
     pub(crate) file_problems: Vec<Problem>,
 }
 
 impl<'a> Layers<'a> {
-    /// The layers above the file.
+    /// Makes the layers above the file.
     pub fn new(flags: &'a Flags, environment: Environment<'a>) -> Layers<'a> {
         Layers { flags, environment, file: BTreeMap::new(), file_path: None, file_problems: Vec::new() }
     }
 
-    /// Which file to read. A confdir that is given (not in a file) is looked into first.
+    /// Returns the settings file to read. A given confdir (not one from a file) comes first.
     pub fn config_file(&self) -> ConfigFile {
         if let Raw { values, origin } = self.raw(&CONFIG_FILE)
             && let Some(path) = values.first()
@@ -123,13 +123,13 @@ impl<'a> Layers<'a> {
         self
     }
 
-    /// The environment, for variables that belong to no setting.
+    /// Returns a variable that belongs to no setting.
     pub(crate) fn environment(&self, name: &str) -> Option<String> {
         (self.environment)(name).filter(|value| !value.is_empty())
     }
 
-    /// What the highest layer says. An empty flag or file value asks for the default, an empty variable is as good as
-    /// none, unless empty is a value of the setting's own.
+    /// Returns the value in the highest layer. An empty flag or file value asks for the default, an empty variable is unset,
+    /// unless the setting accepts an empty value.
     pub fn raw(&self, setting: &Setting) -> Raw {
         let default = || setting.default.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         let or_default = |mut raw: Raw| {

@@ -1,4 +1,4 @@
-//! The store's settings: which one, its endpoints, TLS and login. Never connects to it and never shows a password.
+//! The store's settings: its kind, endpoints, TLS and login. Never connects to it and never shows a password.
 
 use crate::model::problem::Problem;
 use crate::model::store::{EtcdSettings, FileSettings, Login, Scheme, StoreSettings, TlsSettings};
@@ -10,21 +10,21 @@ use super::table::{
 };
 use super::values::{Values, not_among};
 
-/// Backends of confd that are not read here.
+/// Backends of confd that are not supported.
 pub const FOREIGN_BACKENDS: &[&str] =
     &["consul", "vault", "redis", "zookeeper", "dynamodb", "ssm", "acm", "secretsmanager", "imds", "rancher"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum BackendWord {
-    /// By the name under which the older confd asks `$ETCDCTL_PEERS` for nodes.
+    /// The name that makes the older confd look in `$ETCDCTL_PEERS` for nodes.
     Etcd,
-    /// By its other name there, under which it asks nobody.
+    /// The other name, without `$ETCDCTL_PEERS`.
     EtcdV3,
     File,
     Env,
 }
 
-/// Reads the store's settings. Those of another store than the chosen one are left alone: a shared file may have them.
+/// Reads the store's settings. Settings of other stores are ignored: a shared file may have them.
 pub(super) fn read(values: &mut Values<'_>) -> StoreSettings {
     match values.parsed(&BACKEND, backend).unwrap_or(BackendWord::Etcd) {
         BackendWord::Etcd => StoreSettings::Etcd(etcd(values, true)),
@@ -83,7 +83,7 @@ fn endpoints(values: &mut Values<'_>, ask_environment: bool) -> Vec<String> {
     })
 }
 
-/// One node or several with commas between; a comma is part of no endpoint.
+/// Splits nodes at commas; no endpoint contains a comma.
 pub(in crate::config) fn endpoints_of(text: &str) -> Result<Vec<String>, Problem> {
     text.split(',').map(str::trim).filter(|node| !node.is_empty()).map(endpoint).collect()
 }
@@ -92,7 +92,7 @@ pub(in crate::config) fn endpoints_of(text: &str) -> Result<Vec<String>, Problem
 fn endpoint(node: &str) -> Result<String, Problem> {
     const HINT: &str = "write host:port or http(s)://host:port";
     if node.contains('@') {
-        // Not shown: what stands in front of the @ may be a password.
+        // Not shown: the text before the @ may be a password.
         return Err(Problem::new("an endpoint has a user name in it").hint("give it with --username and --password"));
     }
     let refuse = |what: &str| Err(Problem::new(format!("endpoint {} {what}", shown(node))).hint(HINT));
@@ -142,7 +142,7 @@ fn tls(values: &mut Values<'_>) -> Option<TlsSettings> {
     (tls != TlsSettings::default()).then_some(tls)
 }
 
-/// The login. A user name is enough to ask for one: confd forgets it without --basic-auth, which surprises everybody.
+/// Reads the login. A user name is enough to ask for one; confd ignores it without --basic-auth, which surprises everybody.
 fn login(values: &mut Values<'_>) -> Option<Login> {
     let basic_auth = values.optional_switch(&BASIC_AUTH);
     let name = values.text(&USERNAME);

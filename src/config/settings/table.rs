@@ -1,6 +1,6 @@
-//! The table of settings: each is written down once, here, and from here come its flag, its environment variables,
-//! its names in `upstreamd.toml`, its line of help and its row in `docs/settings.md`.
-//! Never says what a value means; that is in the modules beside this one.
+//! The table of settings: each is defined once, here. Its flag, its environment variables, its names in `upstreamd.toml`,
+//! its line of help and its row in `docs/settings.md` are made from it.
+//! Never says what a value means; the sibling modules do.
 
 /// One setting.
 #[derive(Clone, Copy, Debug)]
@@ -9,23 +9,23 @@ pub struct Setting {
     pub name: &'static str,
     /// One-letter flag.
     pub short: Option<char>,
-    /// What its values look like.
+    /// Kind of its values.
     pub kind: SettingKind,
-    /// The default as one would write it; `None` where there is none.
+    /// Default as people would write it, if there is one.
     pub default: Option<&'static str>,
-    /// Where it stands in the help.
+    /// Section of the help.
     pub section: Section,
-    /// What it does, for the help: a phrase.
+    /// Description for the help, a phrase.
     pub help: &'static str,
     /// Further names in the file and, in upper case, in the environment (the first is the flag's with `_` for `-`).
     pub also: &'static [&'static str],
-    /// Whether an empty text is a value of its own and not a wish for the default.
+    /// Whether an empty text is a value and does not ask for the default.
     pub may_be_empty: bool,
-    /// Whether it does anything.
+    /// Effect of the setting.
     pub effect: Effect,
 }
 
-/// What the values of a setting look like.
+/// The kind of a setting's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SettingKind {
     /// `true` or `false`; as a flag also alone, for `true`.
@@ -52,38 +52,38 @@ pub enum SettingKind {
     OptionalChoice(&'static [&'static str]),
 }
 
-/// Where a setting stands in help and documentation.
+/// A section of help and documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Section {
-    /// What to do and how often.
+    /// Task and mode.
     Run,
-    /// Which keys from where.
+    /// Store and keys.
     Store,
-    /// How long things may take.
+    /// Time limits.
     Time,
-    /// What nginx is checked with.
+    /// The nginx for checks.
     Nginx,
-    /// What is logged.
+    /// Log.
     Log,
-    /// What confd has and this program does not need.
+    /// Flags of confd that this program does not need.
     Confd,
 }
 
-/// Whether a setting does anything.
+/// The effect of a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// It does.
+    /// It has an effect.
     Works,
-    /// It is taken and warned of, with this reason.
+    /// It is accepted with a warning, for this reason.
     Nothing(&'static str),
 }
 
 impl Section {
-    /// All sections in order.
+    /// All sections, in order.
     pub const ALL: [Section; 6] =
         [Section::Run, Section::Store, Section::Time, Section::Nginx, Section::Log, Section::Confd];
 
-    /// The heading.
+    /// Returns the heading.
     pub fn title(self) -> &'static str {
         match self {
             Section::Run => "What to do",
@@ -97,7 +97,7 @@ impl Section {
 }
 
 impl SettingKind {
-    /// What stands for a value in the help.
+    /// Returns the placeholder for a value in the help.
     pub fn value_name(self) -> &'static str {
         match self {
             SettingKind::Switch => "BOOL",
@@ -110,12 +110,12 @@ impl SettingKind {
         }
     }
 
-    /// Whether several values may be given.
+    /// Returns whether several values may be given.
     pub fn is_list(self) -> bool {
         matches!(self, SettingKind::Texts | SettingKind::Paths)
     }
 
-    /// What the flag stands for when it is given alone; `None` where it needs a value.
+    /// Returns the value of a flag without a value; `None` if it needs one.
     pub fn alone(self) -> Option<&'static str> {
         match self {
             SettingKind::Switch => Some("true"),
@@ -126,7 +126,7 @@ impl SettingKind {
 }
 
 impl Setting {
-    /// Its names in the file, where `_` and `-` are the same; `nginx.…` are in the table `[nginx]`.
+    /// Returns its names in the file, in which `_` and `-` are the same; `nginx.…` are in the table `[nginx]`.
     pub fn file_names(&self) -> Vec<String> {
         let own = self.name.replace('-', "_");
         let own = match self.section {
@@ -136,7 +136,7 @@ impl Setting {
         std::iter::once(own).chain(self.also.iter().map(|name| (*name).to_owned())).collect()
     }
 
-    /// Its environment variables, in order of precedence.
+    /// Returns its environment variables, in order of precedence.
     pub fn environment_names(&self) -> Vec<String> {
         let own = self.name.replace('-', "_");
         let suffixes: Vec<String> =
@@ -185,7 +185,7 @@ impl Setting {
     }
 }
 
-/// Names each setting and lists them all, so that none can be forgotten.
+/// Defines each setting and lists them all, so that the list is complete.
 macro_rules! settings {
     ($($id:ident = $setting:expr;)*) => {
         $(#[doc = concat!("The setting `", stringify!($id), "`.")] pub static $id: Setting = $setting;)*

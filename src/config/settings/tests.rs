@@ -1,4 +1,4 @@
-//! Who wins for every setting of the table, what the layers add up to, and what is said of mistakes.
+//! Precedence for every setting of the table, the settings that the layers add up to, and the messages for mistakes.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use super::table::{ALL, Section, Setting, SettingKind};
 use super::*;
 use crate::model::store::{EtcdSettings, FileSettings, Scheme};
 
-/// Layers made of texts.
+/// Layers made from texts.
 #[derive(Default)]
 struct Said {
     flags: Flags,
@@ -63,7 +63,7 @@ impl Said {
     }
 }
 
-/// Four values of the setting's kind, as one would write them; none is the default.
+/// Returns four values of the setting's kind, as people would write them; all differ from the default.
 fn samples(setting: &Setting) -> [&'static str; 4] {
     match setting.kind {
         SettingKind::Switch if setting.default == Some("false") || setting.default.is_none() => {
@@ -82,7 +82,7 @@ fn samples(setting: &Setting) -> [&'static str; 4] {
     }
 }
 
-/// The setting's line in the file, under the `nth` of its names.
+/// Returns the setting's line in the file, under the `nth` of its names.
 fn file_line(setting: &Setting, nth: usize, value: &str) -> String {
     let value = match setting.kind {
         SettingKind::Switch | SettingKind::Count | SettingKind::Seconds => value.to_owned(),
@@ -119,7 +119,7 @@ fn flags_beat_environment_beats_file_beats_default_for_every_setting() {
         expect(&said, Some(ours), "from environment UPSTREAMD_");
         said = said.flag(setting, flag);
         expect(&said, Some(flag), "from flag --");
-        // A flag counts because it is given, also where it says what the default says.
+        // A flag counts because it is given, even if it gives the default.
         let default = setting.default.unwrap_or_default();
         if setting.default.is_some() || setting.may_be_empty {
             said = said.flag(setting, default);
@@ -148,7 +148,7 @@ fn every_spelling_in_file_and_environment_counts() {
     }
 }
 
-/// What else has to be said so that the setting means something.
+/// Returns the other settings that this one needs to have an effect.
 fn context(setting: &Setting) -> Said {
     let said = Said::default();
     match setting.name {
@@ -175,7 +175,7 @@ fn every_setting_makes_a_difference_or_a_warning() {
             Effect::Works => {
                 assert!(problems.is_empty(), "{}: {problems}", setting.name);
                 assert!(settings.warnings.is_empty(), "{}: {}", setting.name, settings.warnings);
-                // Which file was read is known only once it is read, so this one is not among the settings.
+                // The path of the settings file is known only after reading it, so this one is not among the settings.
                 assert_eq!(settings == without.0, setting.name == "config-file", "{}", setting.name);
             }
             Effect::Nothing(reason) => {
@@ -325,7 +325,7 @@ fn a_password_is_never_shown() {
     let (settings, problems) = said().flag(&table::PASSWORD, "hunter2").resolve();
     assert!(!format!("{settings:?}{problems}{problems:?}").contains("hunter2"), "{settings:?}");
     assert!(format!("{settings:?}").contains("root"));
-    // Not even where it is written wrongly.
+    // Not even if it is written wrongly.
     let (_, problems) = said().file("password = 5318008\n").resolve();
     assert!(problems.to_string().contains("`password` must be a string, found a number"), "{problems}");
     assert!(!problems.to_string().contains("5318008"));

@@ -1,5 +1,5 @@
-//! Raw values to typed ones. Every problem is kept with its origin, and the default stands in for what is refused,
-//! so that one run tells them all. Never shows a secret.
+//! Parses raw values into typed ones. Keeps every problem with its origin and replaces a refused value by its default, so
+//! that one run reports all problems. Never shows a secret.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,22 +12,22 @@ use crate::model::text::shown;
 use super::layers::{Layers, Origin, Raw};
 use super::table::{Setting, SettingKind};
 
-/// Reads settings and gathers what is wrong with them.
+/// Reader of settings that collects their problems.
 pub(super) struct Values<'l> {
     pub(super) layers: &'l Layers<'l>,
     pub(super) problems: Vec<Problem>,
 }
 
 impl Values<'_> {
-    /// Whether anybody said anything about the setting.
+    /// Returns whether the setting was given.
     pub(super) fn is_given(&self, setting: &Setting) -> bool {
         self.layers.raw(setting).origin != Origin::Default
     }
 
-    /// The value after `parse`, or the default where `parse` refuses it; `None` where nobody gave one and there is no default.
+    /// Returns the value after `parse`, or the default if `parse` refuses it; `None` if neither exists.
     pub(super) fn parsed<T>(&mut self, setting: &Setting, parse: impl Fn(&str) -> Result<T, Problem>) -> Option<T> {
         let Raw { values, origin } = self.layers.raw(setting);
-        // A flag that is given twice counts as it was given last, as in Go.
+        // The last one of a repeated flag counts, as in Go.
         match parse(values.last()?) {
             Ok(value) => Some(value),
             Err(problem) => {
@@ -37,7 +37,7 @@ impl Values<'_> {
         }
     }
 
-    /// All values of a list after `parse`, without those that it refuses.
+    /// Returns all values of a list after `parse`, without those that it refuses.
     pub(super) fn each_parsed<T>(&mut self, setting: &Setting, parse: impl Fn(&str) -> Result<T, Problem>) -> Vec<T> {
         let Raw { values, origin } = self.layers.raw(setting);
         let mut parsed = Vec::new();
@@ -50,7 +50,7 @@ impl Values<'_> {
         parsed
     }
 
-    /// A problem that concerns this setting and perhaps others: told where this one comes from.
+    /// Adds a problem of this setting, and perhaps of others, with this one's origin.
     pub(super) fn refuse(&mut self, setting: &Setting, problem: Problem) {
         let origin = self.layers.raw(setting).origin;
         self.problems.push(origin.blame(problem));
@@ -80,22 +80,22 @@ impl Values<'_> {
         self.parsed(setting, duration::parse)
     }
 
-    /// A duration; zero where it is absent, which a setting with a default never is.
+    /// Reads a duration; zero if it is absent, which a setting with a default never is.
     pub(super) fn duration(&mut self, setting: &Setting) -> Duration {
         self.optional_duration(setting).unwrap_or_default()
     }
 
-    /// A duration that must not be zero.
+    /// Reads a duration that must not be zero.
     pub(super) fn positive_duration(&mut self, setting: &Setting) -> Duration {
         self.parsed(setting, |text| positive(duration::parse(text)?)).unwrap_or_default()
     }
 
-    /// A timeout, for which zero means none.
+    /// Reads a timeout; zero is no limit.
     pub(super) fn timeout(&mut self, setting: &Setting) -> Option<Duration> {
         self.optional_duration(setting).filter(|limit| !limit.is_zero())
     }
 
-    /// Seconds without a unit, or a duration; not zero.
+    /// Reads seconds without a unit, or a duration; not zero.
     pub(super) fn interval(&mut self, setting: &Setting) -> Duration {
         self.parsed(setting, |text| {
             let seconds = text.trim();
@@ -113,7 +113,7 @@ impl Values<'_> {
         self.parsed(setting, parse).unwrap_or_default()
     }
 
-    /// The value that goes with the word; a setting without default gives `None`.
+    /// Returns the value that belongs to the word; `None` if the setting has no default.
     pub(super) fn choice<T: Copy>(&mut self, setting: &Setting, choices: &[(&'static str, T)]) -> Option<T> {
         self.parsed(setting, |text| {
             let word = text.trim().to_ascii_lowercase();
@@ -123,7 +123,7 @@ impl Values<'_> {
     }
 }
 
-/// The problem of a word that is none of the setting's.
+/// Returns the problem of a word that the setting does not have.
 pub(super) fn not_among(setting: &Setting, text: &str) -> Problem {
     let words = match setting.kind {
         SettingKind::Choice(words) | SettingKind::OptionalChoice(words) => words,
@@ -134,7 +134,7 @@ pub(super) fn not_among(setting: &Setting, text: &str) -> Problem {
     Problem::new(format!("{} is not known", shown(text))).hint(hint)
 }
 
-/// `problem` with the setting's name in front.
+/// Returns `problem` with the setting's name in front.
 fn named(setting: &Setting, problem: Problem) -> Problem {
     Problem { message: format!("{}: {}", setting.name, problem.message), ..problem }
 }

@@ -77,7 +77,7 @@ fn expected_decisions() {
         ("fail", CALLS, "3", (0, 0), "fail: no key"),
         ("fail", CALLS, "no file", (7, 0), "fail: none of 7 valid"),
         ("fail", CALLS, "0", (0, 0), "fail: no key"),
-        // Fewer than the minimum count as none.
+        // Fewer than the minimum count as no backends.
         ("min=2", CALLS, "3", (2, 2), "apply"),
         ("min=2", CALLS, "3", (1, 1), "keep: 1 of 2"),
         ("min=2", PLAIN, "3", (1, 0), "keep: 1 of 2"),

@@ -1,8 +1,8 @@
-//! The paths that reach a command, in every surrounding; a real shell is asked by the integration tests.
+//! The paths that reach a command, in every surrounding; the integration tests run a real shell.
 
 use super::*;
 
-/// `text` with `<src>` and `<dest>` for the placeholders.
+/// Returns the command in `text`, with `<src>` and `<dest>` for the placeholders.
 fn command(text: &str) -> CommandLine {
     let mut parts = Vec::new();
     let mut rest = text;

@@ -1,5 +1,5 @@
-//! A Go template as a Tera template that prints the same bytes. It refuses, by place, what it cannot be sure of: every type is
-//! known before a line is written, so that nothing is left to how a value happens to print. Never looks at a store.
+//! A Go template as a Tera template that prints the same bytes. It refuses, by place, what it cannot be sure of: every type
+//! is known before a line is written, so that nothing is left to how a value happens to print. Never looks at a store.
 
 mod expression;
 mod functions;
@@ -18,7 +18,7 @@ use typed::{NotConverted, Typed, TypedKind, refused};
 /// Converts the template `name`.
 ///
 /// # Errors
-/// The template is no Go template, or every place that has no certain counterpart.
+/// The template is not a Go template, or has places without a certain counterpart: all of them.
 pub fn convert(name: &str, source: &str) -> Result<String, Vec<TemplateError>> {
     let told = |mistake: Mistake| TemplateError {
         template: name.to_owned(),
@@ -71,9 +71,9 @@ const RESERVED: &[&str] = &[
 struct Converter {
     output: String,
     problems: Vec<Mistake>,
-    /// Go's name, and the expression for it here; `None` if it was refused.
+    /// Name in Go, and the expression for it here; `None` if it was refused.
     variables: Vec<(Arc<str>, Option<Typed>)>,
-    /// Every name was given once only: Go's blocks have scopes that Tera's have not.
+    /// Names in use, each given only once: Go's blocks have scopes that Tera's do not.
     names: BTreeSet<String>,
 }
 
@@ -163,7 +163,7 @@ impl Converter {
         declared
     }
 
-    /// Returns a name that was not used before, as near to this one as can be.
+    /// Returns an unused name, as near to this one as possible.
     fn fresh(&mut self, wanted: &str) -> String {
         let letters: String = wanted.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
         let starts_well = letters.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
@@ -232,7 +232,7 @@ impl Converter {
         let item = value.as_ref().and_then(|value| value.kind.item());
         if let (Some(value), None) = (&value, item) {
             let message = format!("a range over {} has no certain counterpart", value.kind.described());
-            // Why something is unknown was reported before.
+            // The reason why something is unknown was reported before.
             if value.kind != TypedKind::Unknown {
                 self.problems.push(Mistake::new(branch.pipe.at, message));
             }

@@ -1,4 +1,4 @@
-//! What a Go template prints differently here than with confd: found by the words in it, reported with their place. Pure.
+//! Differences of a Go template's output from confd's: found by the words in it, reported with their place. Pure.
 
 use super::lexer::{GoToken, TokenKind, tokens};
 use crate::model::problem::Position;
@@ -10,8 +10,8 @@ const SORT: &str =
 const ROOT: &str = "of the root, confd lists keys at the top or nothing; here it lists what there is";
 const REVERSE: &str = "confd returns what gets gives as it was; here it is reversed";
 
-/// Returns each difference with its place, in the order of the text. A broken template has none: its mistakes are reported
-/// elsewhere.
+/// Returns each difference with its place, in the order of the text. A broken template has no differences: its mistakes are
+/// reported elsewhere.
 pub(super) fn differences(source: &str) -> Vec<(Position, &'static str)> {
     let tokens = tokens(source).unwrap_or_default();
     let tokens: Vec<GoToken<'_>> = tokens.into_iter().filter(|token| token.kind != TokenKind::Space).collect();

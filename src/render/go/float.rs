@@ -1,4 +1,4 @@
-//! How Go writes floats: its strconv's formats, with one precision or as short as can be. Never reads any.
+//! Floats as Go writes them: its strconv's formats, with a precision or as short as possible. Never reads any.
 
 /// Returns a float as `%v` prints it: the fewest digits that mean it, with an exponent from 1e+06 on and below 1e-04.
 pub(super) fn shortest(value: f64) -> String {

@@ -1,5 +1,5 @@
 //! Runs a parsed Go template: text, actions, conditions, loops, templates within templates.
-//! Bounded in depth, in steps and in what it prints; asks nothing of the world but through its session.
+//! Bounded in depth, in steps and in what it prints; reaches the world only through its session.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ const DEEPEST_INCLUDE: usize = 10;
 /// An error, boxed because results are passed through many frames.
 pub(super) type Trouble = Box<TemplateError>;
 
-/// How a list of nodes ended.
+/// End of a list of nodes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Flow {
     Done,
@@ -287,7 +287,7 @@ impl<'a> Interpreter<'a> {
         self.variables = variables;
         (self.source, self.unit, self.template, _) = outer;
         let text = self.output.split_off(outer.3);
-        // What it printed was judged when it was printed.
+        // Its text was checked when it was printed.
         Ok(Ok(GoValue::Safe(Arc::from(text))))
     }
 
@@ -309,8 +309,8 @@ impl<'a> Interpreter<'a> {
         Err(self.trouble_of(pipe.at, pipe, failure))
     }
 
-    /// Returns the error for a variable without a value. The parser knows of a variable from its declaration on, the pipeline
-    /// that declares it included; whether it ever got a value shows only here.
+    /// Returns the error for a variable without a value. The parser knows a variable from its declaration on, the pipeline
+    /// that declares it included; only here does it show whether the variable ever got a value.
     fn unset(&self, name: &str, at: usize, expression: &impl std::fmt::Display) -> Trouble {
         self.trouble(at, expression, &format!("undefined variable: {name}"))
     }

@@ -50,7 +50,7 @@ pub(super) struct GoToken<'a> {
     pub(super) at: usize,
 }
 
-/// Why a template cannot be read, and where.
+/// A mistake that makes a template unreadable, and its offset.
 #[derive(Debug)]
 pub(super) struct Mistake {
     pub(super) at: usize,
@@ -255,7 +255,7 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    /// Returns where the quoted text that begins here ends, and the bytes that it means.
+    /// Returns the end of the quoted text that begins here, and the bytes that it means.
     fn unquoted(&self, quote: char) -> Result<(usize, Vec<u8>), Mistake> {
         let start = self.at;
         let mut meaning = Vec::new();

@@ -44,7 +44,7 @@ pub(super) struct Pipe {
     pub(super) at: usize,
     /// Variables that get the result, with their `$`.
     pub(super) variables: Vec<Arc<str>>,
-    /// They exist already (`=`).
+    /// Whether they exist already (`=`).
     pub(super) assigns: bool,
     pub(super) commands: Vec<PipeCommand>,
 }
@@ -86,9 +86,9 @@ pub(super) struct Number {
     /// Value as an integer, if it has one.
     pub(super) integer: Option<i64>,
     pub(super) float: f64,
-    /// It is an integer that is too large.
+    /// Whether it is an integer that is too large.
     pub(super) overflows: bool,
-    /// Without context it is a float.
+    /// Whether it is a float without context.
     pub(super) is_float: bool,
 }
 

@@ -57,7 +57,7 @@ pub(super) fn parse(text: &str) -> Result<Number, String> {
         return Err(format!("`{text}` is too large"));
     }
     let integer = (float.trunc() == float && float.abs() < 9.2e18).then_some(float as i64);
-    // `1e3` and `1.0` are good for an integer if one is wanted; by themselves they are floats.
+    // `1e3` and `1.0` can serve as integers; by themselves they are floats.
     Ok(Number { text: text.to_owned(), integer, float, overflows: false, is_float: true })
 }
 

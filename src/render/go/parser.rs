@@ -57,7 +57,7 @@ struct Parser<'a> {
     next: usize,
     /// The variables that exist here.
     variables: Vec<Arc<str>>,
-    /// How many `{{range}}` are open.
+    /// Number of open `{{range}}`.
     loops: usize,
     depth: usize,
     unit: Unit,

@@ -1,4 +1,4 @@
-//! How Go prints values without a format: `{{ value }}`, `print`, `println`, and the verb `%v`.
+//! Values as Go prints them without a format: `{{ value }}`, `print`, `println`, and the verb `%v`.
 
 use std::fmt::Write;
 

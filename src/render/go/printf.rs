@@ -11,7 +11,7 @@ use super::print;
 use super::value::GoValue;
 use crate::render::library::text::MOST_BYTES;
 
-/// Larger widths and precisions are refused, as in Go.
+/// Largest width and precision, as in Go.
 const WIDEST: usize = 1_000_000;
 
 /// Formats `values`; `None` if that becomes longer than [`MOST_BYTES`].
@@ -41,12 +41,12 @@ pub(super) fn format(format: &str, values: &[GoValue]) -> Option<String> {
 struct Formatter<'a> {
     values: &'a [GoValue],
     next: usize,
-    /// An index like `[2]` was used: then values may be left over.
+    /// Whether an index like `[2]` was used: then values may be left over.
     reordered: bool,
     bad_index: bool,
-    /// An index was the last that was read: nothing but the verb or a `*` may follow it.
+    /// Whether an index was read last: only the verb or a `*` may follow it.
     after_index: bool,
-    /// No `]` is left in the format: looking for one at each `[` would cost the square of its length.
+    /// Whether no `]` is left in the format: looking for one at each `[` would cost the square of its length.
     unclosed: bool,
     output: String,
 }
@@ -116,7 +116,7 @@ impl<'a> Formatter<'a> {
         &rest[verb.len_utf8()..]
     }
 
-    /// Reads `[n]`: which value comes next.
+    /// Reads `[n]`, the number of the next value.
     fn index<'f>(&mut self, format: &'f str) -> &'f str {
         self.after_index = false;
         let Some(inside) = format.strip_prefix('[') else { return format };
@@ -136,7 +136,7 @@ impl<'a> Formatter<'a> {
         rest
     }
 
-    /// Takes a width or a precision from the values; complains if it is not a whole number of at most [`WIDEST`].
+    /// Reads a width or a precision from the values; complains if it is not a whole number of at most [`WIDEST`].
     fn star(&mut self, complaint: &str) -> Option<i64> {
         self.after_index = false;
         let size = self.values.get(self.next).and_then(GoValue::as_integer);
@@ -163,7 +163,7 @@ impl<'a> Formatter<'a> {
     }
 }
 
-/// Reads the number that a text begins with, and returns what follows it: nothing, as in Go, if it is larger than [`WIDEST`].
+/// Reads the number that a text begins with, and returns the rest: nothing, as in Go, if it is larger than [`WIDEST`].
 fn digits(format: &str) -> (Option<usize>, &str) {
     let (digits, rest) = format.split_at(format.len() - format.trim_start_matches(|c: char| c.is_ascii_digit()).len());
     match digits.parse() {

@@ -1,11 +1,11 @@
-//! The render of a Go template that runs: what its functions work with.
+//! The state of a running render of a Go template, for its functions.
 
 use super::value::GoValue;
 use crate::render::library::patterns::Patterns;
 use crate::render::lists::KeptLists;
 use crate::render::session::RenderSession;
 
-/// What a Go template's last render leaves to the next: its lists.
+/// Memory from a Go template's last render for the next one: its lists.
 pub(in crate::render) type GoMemory = KeptLists<GoValue>;
 
 /// The render of a Go template.

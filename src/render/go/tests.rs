@@ -132,7 +132,7 @@ fn one_printf_makes_no_more_than_its_bound_whatever_it_prints() {
         let error = render(template, Escape::None, &keys).map(|text| text.len()).unwrap_err();
         assert!(error.contains("would make a text of more than 16777216 bytes"), "{template}: {error}");
     }
-    // One look for a bracket, not one for each.
+    // One search for a bracket, not one for each.
     let unclosed = render("{{printf (repeat 500000 \"%[\") 1 | len}}", Escape::None, &[]);
     assert_eq!(unclosed, Ok("500000".to_owned()));
 }
@@ -158,7 +158,7 @@ proptest! {
     ) {
         let keys: Vec<(String, String)> =
             values.into_iter().enumerate().map(|(index, value)| (format!("/{}", (b'a' + index as u8) as char), value)).collect();
-        // An error is as good as an output: `render` has compared two of the same.
+        // An error is fine too: `render` has compared two runs.
         let _outcome = render(&pieces.concat(), Escape::None, &keys);
     }
 

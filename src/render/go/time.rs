@@ -1,4 +1,4 @@
-//! What templates can ask of `datetime`: Go's layouts, and the methods of a point in time.
+//! Points in time for `datetime` of templates: Go's layouts, and methods.
 
 use jiff::{Span, Zoned, tz::TimeZone};
 
@@ -21,7 +21,7 @@ const MONTHS: [&str; 12] = [
 ];
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
-/// Writes a time as an action prints it. Go adds the reading of a clock that only counts up, which says nothing to anyone.
+/// Writes a time as an action prints it. Go adds the reading of its monotonic clock, which is left out here.
 pub(super) fn text(time: &Zoned) -> String {
     format(time, "2006-01-02 15:04:05.999999999 -0700 MST")
 }
@@ -31,7 +31,7 @@ pub(super) fn has_method(name: &str) -> bool {
     methods(name).is_some()
 }
 
-/// Returns a method's parameters: how many, and whether they are numbers (or else text).
+/// Returns a method's parameters: their number, and whether they are numbers (or else text).
 pub(super) fn methods(name: &str) -> Option<(usize, bool)> {
     Some(match name {
         "Year" | "Month" | "Day" | "Hour" | "Minute" | "Second" | "Nanosecond" | "YearDay" | "Weekday" | "Unix"

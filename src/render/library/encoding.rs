@@ -12,7 +12,7 @@ pub(in crate::render) fn base64_encode(text: &str) -> String {
 /// Decodes as Go does: line breaks anywhere, and whatever bits are left over.
 ///
 /// # Errors
-/// What is wrong with the text, to be said of it: "is not base64: …".
+/// A phrase about the text: "is not base64: …".
 pub(in crate::render) fn base64_decode(text: &str) -> Result<String, String> {
     let joined: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
     let lenient = GeneralPurpose::new(&STANDARD_ALPHABET, PAD.with_decode_allow_trailing_bits(true));

@@ -9,7 +9,7 @@ use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 /// Reads JSON of any kind.
 ///
 /// # Errors
-/// What is wrong with the text, to be said of it: "is not JSON: …".
+/// A phrase about the text: "is not JSON: …".
 pub(in crate::render) fn parse(text: &str) -> Result<Json, String> {
     serde_json::from_str(text).map_err(|error| match error.classify() {
         serde_json::error::Category::Eof => "is not JSON: it ends too early".to_owned(),

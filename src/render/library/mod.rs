@@ -1,5 +1,5 @@
-//! What the functions of both engines do, as plain Rust functions over plain types. How a template calls them, and with which
-//! values, is the engines' own: `tera/functions` and `go/functions` bind them. No error names the function: its caller does.
+//! The functions of both engines, as plain Rust functions over plain types. The engines bind them to their own calls and
+//! values, in `tera/functions` and `go/functions`. No error names the function: its caller does.
 
 pub(super) mod encoding;
 pub(super) mod json;

@@ -68,7 +68,7 @@ fn check_not_zero(number: Operand, message: &str) -> Result<(), FunctionError> {
 /// Longest list that `seq` makes: a count out of the store must not exhaust memory.
 const MOST_ITEMS: u128 = 100_000;
 
-/// RenderCount from one number to the other, upwards or downwards, both included.
+/// Counts from one number to the other, upwards or downwards, both included.
 pub(in crate::render) fn seq(first: i128, last: i128) -> Result<Vec<i128>, FunctionError> {
     if first.abs_diff(last) >= MOST_ITEMS {
         return Err(FunctionError::new(format!("would give more than {MOST_ITEMS} numbers")));
@@ -79,7 +79,7 @@ pub(in crate::render) fn seq(first: i128, last: i128) -> Result<Vec<i128>, Funct
 /// Reads a decimal integer.
 ///
 /// # Errors
-/// What is wrong with the text, to be said of it.
+/// A phrase about the text: "is not …".
 pub(in crate::render) fn atoi(text: &str) -> Result<i64, &'static str> {
     text.parse().map_err(|_| "is not a decimal integer")
 }
@@ -87,7 +87,7 @@ pub(in crate::render) fn atoi(text: &str) -> Result<i64, &'static str> {
 /// Reads a boolean as Go's `strconv.ParseBool` does.
 ///
 /// # Errors
-/// What is wrong with the text, to be said of it.
+/// A phrase about the text: "is neither …".
 pub(in crate::render) fn parse_bool(text: &str) -> Result<bool, &'static str> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),

@@ -1,4 +1,4 @@
-//! What lies outside of the store: environment, host, DNS, interfaces. Only asks the session's `Facts`.
+//! Functions that ask outside of the store: environment, host, DNS, interfaces. Only asks the session's `Facts`.
 
 use core::net::IpAddr;
 
@@ -49,7 +49,7 @@ fn unanswered(session: &RenderSession, name: &str, problem: &str) -> FunctionErr
     FunctionError::new(session.about(name, format_args!("cannot be looked up: {problem}")))
 }
 
-/// Returns the first address of a network interface that is wanted; an empty text if there is none.
+/// Returns the first address of a network interface that is wanted; an empty text if there is no such address.
 pub(in crate::render) fn interface_address(session: &RenderSession, name: &str, wanted: fn(&IpAddr) -> bool) -> String {
     let addresses = session.world().interface_addresses(name);
     addresses.iter().find(|address| wanted(address)).map(IpAddr::to_string).unwrap_or_default()

@@ -26,7 +26,7 @@ pub(in crate::render) fn squote(text: &str) -> String {
 /// Returns a text as one quoted argument of an nginx directive.
 ///
 /// # Errors
-/// What is wrong with the text, to be said of it.
+/// A phrase about the text.
 pub(in crate::render) fn nginx_string(text: &str) -> Result<String, String> {
     nginx::quoted(text).map_err(|harm| format!("{harm}, and cannot be quoted in an nginx file"))
 }

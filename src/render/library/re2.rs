@@ -1,4 +1,4 @@
-//! Go's regular expressions in the words of the engine that runs them here. The two differ in ways that nobody expects: `\w`, `\d`,
+//! Go's regular expressions in the syntax of the engine that runs them here. The two differ in surprising ways: `\w`, `\d`,
 //! `\s` and `\b` are ASCII in Go, a `{` that begins no count is itself, and sets know no `&&`. Pure.
 //!
 //! Source: <https://pkg.go.dev/regexp/syntax>. Not carried over: `\B` goes by Unicode, and `\p{…}` takes more names.
@@ -15,7 +15,7 @@ pub(in crate::render) fn translate(pattern: &str) -> Option<String> {
     Some(translation.output)
 }
 
-/// What comes before a place, as far as repetition is concerned.
+/// The item before a place, as far as repetition is concerned.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Preceding {
     Nothing,
@@ -80,7 +80,7 @@ impl Translation<'_> {
         Preceding::Atom
     }
 
-    /// Translates a repetition and the `?` behind it; a repetition cannot be repeated.
+    /// Translates a repetition and the `?` after it; a repetition cannot be repeated.
     fn repeat(&mut self, before: Preceding, operator: &str) -> Option<Preceding> {
         if before != Preceding::Atom {
             return None;
@@ -92,7 +92,7 @@ impl Translation<'_> {
         Some(Preceding::Repeated)
     }
 
-    /// Reads `n}`, `n,}` or `n,m}` behind a brace, with the brace; the inner `None` if it counts too far, or backwards.
+    /// Reads `n}`, `n,}` or `n,m}` after a brace, with the brace; the inner `None` if it counts too far, or backwards.
     fn count(&mut self) -> Option<Option<String>> {
         let (inside, rest) = self.rest.split_once('}')?;
         let (least, most) = inside.split_once(',').unwrap_or((inside, inside));

@@ -35,7 +35,7 @@ pub(in crate::render) fn text_of<'v>(key: &str, value: &'v key::Value) -> Result
     }
 }
 
-/// What to do about a key that does not exist, in the words of a template's language.
+/// Hints for a key that does not exist, in the words of a template's language.
 pub(in crate::render) struct MissingKeyHints {
     /// For a key that is a directory.
     pub(in crate::render) directory: &'static str,

@@ -34,7 +34,7 @@ struct BackendList {
 }
 
 impl KeptFolders {
-    /// Brings what is kept up to a newer view; forgets what it cannot.
+    /// Updates everything to a newer view; forgets what cannot be updated.
     pub(super) fn follow(&mut self, changes: Option<Changes<'_>>) {
         let Some(changes) = changes else { return self.0.clear() };
         for folders in self.0.values_mut() {

@@ -116,8 +116,8 @@ impl<'a> Compiler<'a> {
         Ok(tera)
     }
 
-    /// Adds those roots once more that have loops which can be printed piece by piece. A template that defines a component
-    /// cannot be there twice.
+    /// Adds those roots a second time that have loops which can be printed piece by piece. A template that defines a
+    /// component cannot be there twice.
     fn with_loops<'r>(&self, mut tera: Tera, roots: impl Iterator<Item = &'r str>) -> TeraSet {
         let roots = roots.filter(|root| self.references.scans.get(root).is_some_and(|scan| scan.defines.is_empty()));
         let texts = roots.filter_map(|root| Some((root, &**self.references.sources.get(root)?)));

@@ -1,4 +1,4 @@
-//! What a Tera template's last render leaves to the next.
+//! State from a Tera template's last render for the next one.
 
 use tera::Value;
 
@@ -13,12 +13,12 @@ pub(in crate::render) struct TeraMemory {
     pub(super) lists: KeptLists<Value>,
     /// Folders whose backends were asked for.
     pub(super) folders: KeptFolders,
-    /// What loops printed.
+    /// Output of loops.
     pub(super) loops: Loops,
 }
 
 impl TeraMemory {
-    /// Brings everything up to a newer view; forgets what it cannot.
+    /// Updates everything to a newer view; forgets what cannot be updated.
     pub(in crate::render) fn follow(&mut self, changes: Option<Changes<'_>>) {
         self.lists.follow(changes);
         self.folders.follow(changes);

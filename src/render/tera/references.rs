@@ -1,11 +1,11 @@
-//! Which template reaches which others, by include, extends or component, and how deep that goes. Pure.
+//! References between templates, by include, extends or component, and how deep they go. Pure.
 
 use std::collections::{BTreeSet, HashMap};
 
 use super::scan::{self, TemplateScan};
 use crate::render::template::TemplateSources;
 
-/// All template texts, and what each refers to.
+/// All template texts, and the references of each.
 pub(super) struct References<'a> {
     pub(super) sources: &'a TemplateSources,
     pub(super) scans: HashMap<&'a str, TemplateScan>,
@@ -13,7 +13,7 @@ pub(super) struct References<'a> {
     pub(super) definers: HashMap<String, Vec<&'a str>>,
 }
 
-/// Most levels of include, block and component that Tera may have to go down at once: each takes a good piece of the stack.
+/// Most levels of include, block and component that Tera may have to go down at once: each uses a lot of stack.
 pub(super) const DEEPEST_NESTING: usize = 16;
 
 impl<'a> References<'a> {
@@ -40,7 +40,7 @@ impl<'a> References<'a> {
         self.nesting(root, 1, &mut HashMap::new()) > DEEPEST_NESTING
     }
 
-    /// Returns everything that `root` reaches, itself included; names of no template are left out.
+    /// Returns everything that `root` reaches, itself included; names without a template are left out.
     pub(super) fn reach(&self, root: &str) -> BTreeSet<&'a str> {
         let mut reached = BTreeSet::new();
         let mut components = BTreeSet::new();

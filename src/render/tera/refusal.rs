@@ -1,4 +1,4 @@
-//! Which expression of a Tera template prints what may not be printed. Never quotes the text.
+//! Finds the expression of a Tera template that prints a refused text. Never quotes the text.
 
 use std::io;
 

@@ -32,7 +32,7 @@ pub(in crate::render) fn render(
         if let (Ok(()), Some(run)) = (attempt.result, attempt.run) {
             return run.session.finish(Ok(attempt.output.bytes));
         }
-        // The template as it was written says what is wrong, and where.
+        // The original template gives the error and its place.
         memory.loops.clear();
     }
     let again = session.again();
@@ -51,7 +51,7 @@ pub(in crate::render) fn render(
     run.session.finish(result)
 }
 
-/// How rendering one template went.
+/// Result of rendering one template.
 struct Attempt {
     result: tera::TeraResult<()>,
     /// `None` if the render took it away.

@@ -11,7 +11,7 @@ use crate::render::error::FunctionError;
 use crate::render::library::patterns::Patterns;
 use crate::render::session::RenderSession;
 
-/// What functions of Tera templates work with.
+/// State for the functions of Tera templates.
 pub(in crate::render) struct TeraRun {
     pub(super) session: RenderSession,
     pub(super) memory: TeraMemory,

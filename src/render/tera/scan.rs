@@ -1,5 +1,5 @@
-//! What a template refers to, and where: includes, its parent, components, printed expressions.
-//! A reading of tags only: Tera decides whether the rest of the template is right, and a reference that only
+//! The references of a template, with their places: includes, its parent, components, printed expressions.
+//! Reads tags only: Tera decides whether the rest of the template is right, and a reference that only
 //! looks like one costs nothing, because it is followed only if it leads somewhere.
 
 use std::ops::Range;
@@ -21,12 +21,12 @@ pub(in crate::render::tera) struct TemplateScan {
     pub(in crate::render::tera) prints: Vec<Range<usize>>,
     /// Whether `backends` is called.
     pub(in crate::render::tera) asks_for_backends: bool,
-    /// How deep blocks lie in each other.
+    /// Depth of nested blocks.
     pub(in crate::render::tera) block_depth: usize,
     open_blocks: usize,
 }
 
-/// The name of a different template, and where it stands.
+/// Name of a different template, and its place.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::render::tera) struct Reference {
     pub(in crate::render::tera) name: String,

@@ -1,4 +1,4 @@
-//! Compiled Tera templates, and in which Tera each root lives. Data only.
+//! Compiled Tera templates, and the Tera that each root lives in. Data only.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -16,7 +16,7 @@ impl Bench {
         Bench { assembler, start: made + CATCH_UP }
     }
 
-    /// A message at `at` milliseconds: `watcher` brings `events`, as revision, key and value (empty: deleted).
+    /// Adds a message at `at` milliseconds: `watcher` delivers `events`, as revision, key and value (empty: deleted).
     fn message(&mut self, at: u64, watcher: i64, is_fragment: bool, events: &[(i64, &str, &str)]) {
         let event = |(revision, key, value): &(i64, &str, &str)| WatchEvent {
             key: Key::from(*key),
@@ -28,7 +28,7 @@ impl Bench {
         self.assembler.take_message(message, self.start + Duration::from_millis(at));
     }
 
-    /// What is complete at `at` milliseconds: revision and changes as text.
+    /// Returns the complete revisions at `at` milliseconds: revision and changes as text.
     fn complete(&mut self, at: u64) -> Option<(i64, String)> {
         let batch = self.assembler.take_complete(self.start + Duration::from_millis(at))?;
         let shown = |(key, value): (&Key, &Option<Value>)| match value {

@@ -1,4 +1,4 @@
-//! JSON to nodes. A key that comes twice in one object is refused.
+//! Parses JSON to nodes. Never accepts a duplicate key in one object.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -51,7 +51,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<DataNode, E> {
-        // As confd writes it: without an exponent, and without a fraction that is none.
+        // As confd writes it: without an exponent, and without a fraction of zero.
         Ok(DataNode::Scalar(value.to_string()))
     }
 

@@ -1,7 +1,7 @@
-//! What a plain scalar of YAML stands for, as Go's yaml.v3 reads it and confd writes it: whole numbers in decimal, floats
-//! without an exponent, `true` and `false` in small letters, nothing for null. All else is the text itself.
+//! Converts a plain scalar of YAML to text, as Go's yaml.v3 reads it and confd writes it: integers in decimal, floats
+//! without an exponent, `true` and `false` in lower case, nothing for null. Never changes any other text.
 
-/// The text of a scalar that has neither quotes nor a tag; `None` for null.
+/// Returns the text of a scalar that has neither quotes nor a tag; `None` for null.
 pub(super) fn plain(text: &str) -> Option<String> {
     let number = || match text.as_bytes().first() {
         Some(b'0'..=b'9' | b'+' | b'-') => {
@@ -22,7 +22,7 @@ pub(super) fn plain(text: &str) -> Option<String> {
     }
 }
 
-/// Whether each `_` stands between two digits.
+/// Returns whether each `_` is between two digits.
 fn separates_digits(text: &str) -> bool {
     let bytes = text.as_bytes();
     let is_digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
@@ -32,7 +32,7 @@ fn separates_digits(text: &str) -> bool {
         .all(|(at, byte)| *byte != b'_' || is_digit(at.checked_sub(1)) && is_digit(at.checked_add(1)))
 }
 
-/// Decimal, `0x`, `0b`, `0o`, and octal after a bare zero.
+/// Parses an integer: decimal, `0x`, `0b`, `0o`, or octal after a bare zero.
 fn integer(text: &str) -> Option<i128> {
     let (sign, digits) = match text.split_at_checked(1) {
         Some((sign @ ("+" | "-"), digits)) => (sign, digits),
@@ -45,17 +45,17 @@ fn integer(text: &str) -> Option<i128> {
         Some(_) if digits.starts_with('0') => (8, &digits[1..]),
         _ => (10, digits),
     };
-    // Rust would take a second sign.
+    // Rust would accept a second sign.
     let is_digit = |c: char| c.is_digit(radix);
     if !digits.chars().all(is_digit) {
         return None;
     }
     let number = i128::from_str_radix(&format!("{sign}{digits}"), radix).ok()?;
-    // Go has these two types for it; what is larger is a float.
+    // Go uses these two types; a larger number is a float.
     (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(&number).then_some(number)
 }
 
-/// Digits with a point, an exponent or both; what is too large stays text.
+/// Parses digits with a point, an exponent or both; a number that is too large stays text.
 fn float(text: &str) -> Option<String> {
     let is_plain = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
     let number: f64 = if is_plain { text.parse().ok()? } else { return None };

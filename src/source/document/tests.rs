@@ -1,4 +1,4 @@
-//! What each format gives, and what it refuses with which place.
+//! Results of each format, and its errors with their positions.
 
 use super::*;
 
@@ -155,7 +155,7 @@ proptest::proptest! {
     #[test]
     fn no_text_makes_the_parsers_fall_over(text in "[-a-z0-9:{}\\[\\],&*<>?|'\"# \t\n=.!%\u{e9}]{0,80}") {
         for extension in ["yaml", "json", "toml"] {
-            // Whether it is well-formed does not matter here.
+            // It does not matter here if the text is well-formed.
             drop(parsed(extension, text.as_bytes()));
         }
     }

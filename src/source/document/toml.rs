@@ -1,4 +1,4 @@
-//! TOML to nodes.
+//! Parses TOML to nodes. Never reads a file.
 
 use toml::{Table, Value};
 

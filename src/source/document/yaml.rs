@@ -1,5 +1,5 @@
-//! YAML 1.2 to nodes. Keys stay as written, also where they are numbers; an alias is the value it stands for. Keys that come twice, several documents, keys
-//! that are no scalars, and aliases that grow without measure are refused. `<<` merges maps.
+//! Parses YAML 1.2 to nodes. Keys stay as written, even if they are numbers; an alias becomes its value; `<<` merges maps.
+//! Never accepts duplicate keys, several documents, keys that are not scalars, or aliases that expand without bound.
 
 use std::collections::HashMap;
 
@@ -42,7 +42,7 @@ enum PendingKey {
     Merge,
 }
 
-/// How much a node is.
+/// The size of a node.
 #[derive(Clone, Copy)]
 struct Measure {
     nodes: usize,
@@ -51,7 +51,7 @@ struct Measure {
 
 #[derive(Default)]
 struct Builder {
-    /// What is open, outermost first, and where it began.
+    /// Open lists and maps with their start, outermost first.
     frames: Vec<(Frame, Marker)>,
     anchors: HashMap<usize, (DataNode, Measure)>,
     nodes: usize,
@@ -126,14 +126,14 @@ impl Builder {
         self.put(node, &began)
     }
 
-    /// Anchor 0 means none.
+    /// Records the node of an anchor; 0 means that it has no anchor.
     fn remember(&mut self, anchor: usize, node: &DataNode) {
         if anchor > 0 {
             self.anchors.insert(anchor, (node.clone(), measure(node)));
         }
     }
 
-    /// Whether there is room for so much more.
+    /// Checks that the limits allow a node of this size.
     fn check_measure(&mut self, more: Measure, at: &Marker) -> Result<(), DocumentMistake> {
         self.nodes += more.nodes;
         if self.nodes > MOST_NODES {
@@ -145,7 +145,7 @@ impl Builder {
         Ok(())
     }
 
-    /// Puts a finished node where it belongs.
+    /// Adds a finished node to the innermost open list or map.
     fn put(&mut self, node: DataNode, at: &Marker) -> Result<(), DocumentMistake> {
         match self.frames.last_mut().map(|(frame, _)| frame) {
             None => self.root = Some(node),
@@ -167,7 +167,7 @@ impl Builder {
     }
 }
 
-/// `is_plain`: written without quotes.
+/// Checks a new key. `is_plain`: written without quotes.
 fn new_key(
     name: String,
     is_plain: bool,

@@ -1,5 +1,5 @@
 //! Reads all ranges at one revision, page by page, several ranges at a time. The first request is linearizable and
-//! decides the revision; all others are pinned to it. Never retries: whoever called decides.
+//! determines the revision; all others are pinned to it. Never retries: the caller decides.
 
 use tokio::task::JoinSet;
 
@@ -11,13 +11,13 @@ use crate::source::paging::PageLimit;
 use crate::source::session::LastChange;
 use crate::world::etcd::Connection;
 
-/// Spans read at the same time.
+/// Number of spans read at the same time.
 const READS_AT_ONCE: usize = 16;
 
-/// The average size from which on a watch answer in fragments has so few events that cutting it costs etcd little.
+/// Average size in bytes from which on a watch message has so few events that splitting it costs etcd little.
 const LARGE_VALUE_BYTES: usize = 4 << 10;
 
-/// Everything at one revision.
+/// All keys of the ranges at one revision.
 pub(super) struct Listing {
     pub(super) header: Header,
     pub(super) ranges: KeyRanges,
@@ -25,15 +25,15 @@ pub(super) struct Listing {
     pub(super) mark: Option<LastChange>,
     pub(super) coverage: Coverage,
     pub(super) unreadable_keys: usize,
-    /// Whether the values are so large that a watch should bring them in fragments.
+    /// Whether the values are so large that a watch should deliver them in fragments.
     pub(super) has_large_values: bool,
 }
 
-/// What was read of one span.
+/// The entries read of one span.
 #[derive(Default)]
 struct Part {
     entries: Vec<(Key, Value)>,
-    /// The newest of the entries.
+    /// Newest of the entries.
     mark: Option<LastChange>,
     keys: usize,
     bytes: usize,
@@ -41,7 +41,7 @@ struct Part {
 }
 
 impl Part {
-    /// Takes what of the page lies in the ranges.
+    /// Adds the entries of the page that are in the ranges.
     fn take_page(&mut self, page: KeyPage, ranges: &KeyRanges) {
         self.keys += page.keys;
         self.bytes += page.bytes;
@@ -71,7 +71,7 @@ impl Part {
     }
 }
 
-/// Reads `ranges`, which are not empty.
+/// Reads `ranges`, which must not be empty.
 pub(super) async fn list(connection: &Connection, ranges: &KeyRanges) -> Result<Listing, EtcdFailure> {
     let hull = coverage::hull(ranges).ok_or_else(|| EtcdFailure::unreachable("no keys to list"))?;
     if ranges.len() == 1 {
@@ -85,7 +85,7 @@ pub(super) async fn list(connection: &Connection, ranges: &KeyRanges) -> Result<
             let whole = read_all(connection, spans, header, ranges).await?;
             Ok(listing(header, ranges, whole, Coverage::Hull, Some(keys)))
         }
-        // The user's role may grant the ranges and not what lies between them.
+        // The user's role may grant the ranges, but not the keys between them.
         Err(failure) if failure.kind == FailureKind::Denied => {
             let mut spans = coverage::read_spans(ranges);
             let (header, mut whole) = read_newest(connection, spans.remove(0), ranges).await?;
@@ -107,7 +107,7 @@ fn listing(
     let Part { entries, mut mark, unreadable_keys, .. } = whole;
     match (&mut mark, keys_in_hull) {
         (Some(mark), Some(keys)) => mark.keys_in_hull = Some((keys, header.revision)),
-        // Without a count, what was listed could not be told from a store that went back.
+        // Without a count, the listing could not be distinguished from a store that went back.
         _ => mark = None,
     }
     Listing { header, ranges: ranges.clone(), entries, mark, coverage, unreadable_keys, has_large_values }
@@ -121,7 +121,7 @@ async fn read_newest(connection: &Connection, span: Span, ranges: &KeyRanges) ->
     Ok((header, part))
 }
 
-/// Reads several spans at the revision of `header`. The parts come in the order of the spans.
+/// Reads several spans at the revision of `header`. Returns the parts in the order of the spans.
 async fn read_all(
     connection: &Connection,
     spans: Vec<Span>,
@@ -170,7 +170,7 @@ async fn read_rest(
     }
 }
 
-/// One page at the revision of `pinned`, or at the newest. Also gives the limit for the page after it.
+/// Reads one page at the revision of `pinned`, or at the newest. Also returns the limit for the next page.
 async fn read_page(
     connection: &Connection,
     span: &Span,
@@ -202,7 +202,7 @@ fn check_same_store(pinned: Option<Header>, header: Header) -> Result<(), EtcdFa
     }
 }
 
-/// Whether `mark` stands in the store as we know it.
+/// Checks whether the store still has `mark` at its revision.
 pub(super) async fn verify(
     connection: &Connection,
     ranges: &KeyRanges,

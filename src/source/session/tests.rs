@@ -1,4 +1,4 @@
-//! Walks of the session: every order of answers, and the orders that matter.
+//! Tests of the session: every order of answers, and the orders that matter.
 
 use super::*;
 
@@ -115,7 +115,7 @@ fn history_that_is_gone_or_another_is_listed_again() {
                 (Input::Connected, SessionAction::Verify.into()),
                 (outcome, list.into()),
                 (listed(5), SessionAction::Watch(Coverage::Hull).into()),
-                // What was listed told the agent all, so there is nothing to be regained.
+                // The listing was complete, so no `Regained` follows.
                 (Input::Watching { header: header(5), watchers: 1 }, SessionAction::Follow.into()),
             ],
         );
@@ -202,7 +202,7 @@ fn a_denied_watch_logs_in_again_and_then_narrows() {
             (listed(10), SessionAction::Watch(Coverage::Exact).into()),
         ],
     );
-    // Other ranges deserve another try.
+    // Changed ranges deserve a new attempt.
     session.ask(true);
     assert_eq!(session.doing(), SessionAction::List);
     check(&mut session, [(listed(11), SessionAction::Watch(Coverage::Hull).into())]);
@@ -256,7 +256,7 @@ fn members_take_turns_and_are_looked_up_again_when_none_is_left() {
     check(&mut session, [(Input::Discovered(2), SessionAction::Connect(0).into())]);
     lose(&mut session, SessionAction::Connect(1));
     lose(&mut session, SessionAction::Discover);
-    // The lookup fails: those known so far get another round.
+    // The lookup fails: the members known so far are tried again.
     lose(&mut session, SessionAction::Connect(1));
     lose(&mut session, SessionAction::Connect(0));
 }

@@ -1,5 +1,5 @@
-//! One way to ask name servers, for whoever waits within a runtime. Tells "there is no such record" (an empty answer) from
-//! "nobody could say" (an error). Error texts never repeat the name: it may have come out of a key's value.
+//! Asks name servers, for async callers. A record that does not exist is an empty answer; a lookup that failed is an error.
+//! Error texts never repeat the name: it may come from a key's value.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -22,7 +22,8 @@ pub(in crate::world) struct Resolver {
 }
 
 impl Resolver {
-    /// Asks the name servers of a resolv.conf on this port. A lookup that may take `deadline` has time for a second try.
+    /// Returns a resolver for the name servers of a resolv.conf, on this port. A lookup has time for a second try within
+    /// `deadline`.
     ///
     /// # Errors
     /// The text names no server.
@@ -37,7 +38,7 @@ impl Resolver {
         Resolver::new(name_servers, options, domains)
     }
 
-    /// Asks this server only, for names that are whole.
+    /// Returns a resolver that asks only this server, for fully qualified names.
     ///
     /// # Errors
     /// The client cannot be set up.
@@ -51,7 +52,7 @@ impl Resolver {
 
     fn new(servers: Vec<NameServerConfig>, mut options: ResolverOpts, domains: Vec<Name>) -> Result<Resolver, String> {
         let ndots = options.ndots;
-        // It reads the hosts file once and for all.
+        // The library would read the hosts file only once.
         options.use_hosts_file = ResolveHosts::Never;
         let config = ResolverConfig::from_parts(None, Vec::new(), servers);
         let servers = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
@@ -61,19 +62,19 @@ impl Resolver {
         Ok(Resolver { servers, domains, ndots })
     }
 
-    /// Returns the addresses of a host, IPv4 and IPv6; none if there is no such name.
+    /// Returns the IPv4 and IPv6 addresses of a host; an empty list if there is no such name.
     ///
     /// # Errors
-    /// A phrase for people: nobody could say.
+    /// The lookup failed; the text is a phrase for people.
     pub(in crate::world) async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, String> {
         let records = self.lookup(host, &[RecordType::A, RecordType::AAAA]).await?;
         Ok(records.iter().filter_map(RData::ip_addr).collect())
     }
 
-    /// Returns the SRV records of a name; none if there is no such name.
+    /// Returns the SRV records of a name; an empty list if there is no such name.
     ///
     /// # Errors
-    /// A phrase for people: nobody could say.
+    /// The lookup failed; the text is a phrase for people.
     pub(in crate::world) async fn services(&self, name: &str) -> Result<Vec<Srv>, String> {
         let services = self.lookup(name, &[RecordType::SRV]).await?.into_iter().filter_map(|record| match record {
             RData::SRV(srv) => {
@@ -84,8 +85,8 @@ impl Resolver {
         Ok(services.collect())
     }
 
-    /// The records of the first candidate that has any. If none has, every candidate must have been denied: with one name
-    /// server out, a name of its zone is not "not there".
+    /// Returns the records of the first candidate that has any. An empty answer requires that every candidate was denied: if
+    /// one name server is down, a name in its zone may still exist.
     async fn lookup(&self, name: &str, kinds: &[RecordType]) -> Result<Vec<RData>, String> {
         let name = Name::from_utf8(name).map_err(|_| "it is not a host name".to_owned())?;
         let mut unanswered = None;
@@ -122,7 +123,7 @@ impl Resolver {
     }
 }
 
-/// The records of one name and kind; none if the name servers say that there is none.
+/// Returns the records of one name and kind; an empty list if the name servers say that there are no such records.
 async fn records(servers: TokioResolver, name: Name, kind: RecordType) -> Result<Vec<RData>, String> {
     match servers.lookup(name, kind).await {
         Ok(lookup) => {

@@ -1,4 +1,4 @@
-//! Finding the members of a cluster by DNS SRV records. Never connects to one.
+//! Finds the members of a cluster by DNS SRV records. Never connects to one.
 
 use std::net::IpAddr;
 
@@ -8,10 +8,10 @@ use crate::model::etcd::EtcdFailure;
 use crate::model::store::{EtcdSettings, Scheme};
 use crate::world::dns::{DnsSources, Resolver};
 
-/// The members that SRV records name, in the order in which to try them. `None` where no discovery is set.
+/// Returns the members that SRV records name, in the order in which to try them; `None` if discovery is not configured.
 ///
 /// # Errors
-/// Names the records asked for when none has a member.
+/// No record has a member; the text names the records that were asked for.
 pub(super) async fn discover(
     settings: &EtcdSettings,
     random: impl FnMut() -> f64,
@@ -26,14 +26,14 @@ pub(super) async fn discover(
     }
 }
 
-/// A record to ask for, and what the members that it names speak.
+/// A record to ask for, and the scheme of the members that it names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct SrvName {
     name: String,
     scheme: Scheme,
 }
 
-/// Records in groups: the first group that names a member is the answer.
+/// Returns the records in groups: the first group that names a member wins.
 fn records(settings: &EtcdSettings) -> Option<Vec<Vec<SrvName>>> {
     let plain = default_scheme(settings);
     let record = |name: String, scheme| SrvName { name: format!("{}.", name.trim_end_matches('.')), scheme };
@@ -45,7 +45,7 @@ fn records(settings: &EtcdSettings) -> Option<Vec<Vec<SrvName>>> {
     Some(vec![
         vec![record(format!("_etcd-client-ssl._tcp.{domain}"), Scheme::Https)],
         vec![record(format!("_etcd-client._tcp.{domain}"), plain)],
-        // confd asks for a record that has the backend's name.
+        // confd asks for a record with the backend's name.
         vec![record(format!("_etcd._tcp.{domain}"), plain), record(format!("_etcdv3._tcp.{domain}"), plain)],
     ])
 }
@@ -104,7 +104,7 @@ async fn candidates(resolver: &Resolver, record: &SrvName) -> Result<Vec<Candida
     }
     let candidate = |srv: Srv| {
         let host = srv.target.trim_end_matches('.').to_owned();
-        // A lone "." says that the service is decidedly not there.
+        // A lone "." means that the service does not exist (RFC 2782).
         (!host.is_empty()).then_some(Candidate {
             priority: srv.priority,
             weight: srv.weight,
@@ -114,7 +114,7 @@ async fn candidates(resolver: &Resolver, record: &SrvName) -> Result<Vec<Candida
     Ok(found.into_iter().filter_map(candidate).collect())
 }
 
-/// Lowest priority first; within one priority drawn by weight, as RFC 2782 has it.
+/// Orders by priority, lowest first; draws by weight within one priority, as RFC 2782 says.
 fn in_order(mut targets: Vec<Candidate>, random: &mut impl FnMut() -> f64) -> Vec<Endpoint> {
     targets.sort_by_key(|target| (target.priority, target.weight));
     let mut ordered = Vec::with_capacity(targets.len());
@@ -135,7 +135,7 @@ fn in_order(mut targets: Vec<Candidate>, random: &mut impl FnMut() -> f64) -> Ve
     ordered
 }
 
-/// With a DNS server of our own, members' names are asked of it too, since the system would not know them.
+/// Resolves the members' names if a DNS server is configured, since the system would not know them.
 async fn addresses(
     resolver: &Resolver,
     settings: &EtcdSettings,

@@ -1,4 +1,4 @@
-//! Where one etcd member listens, from the text of a setting. Never opens a connection.
+//! Parses the address of an etcd member from the text of a setting. Never opens a connection.
 
 use std::fmt;
 
@@ -7,16 +7,16 @@ use crate::model::store::{EtcdSettings, Scheme};
 
 const DEFAULT_PORT: u16 = 2379;
 
-/// Where one member listens.
+/// The address of one member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Whether TLS is spoken.
+    /// Scheme: with or without TLS.
     pub scheme: Scheme,
     /// Host name or address, IPv6 without brackets.
     pub host: String,
     /// TCP port.
     pub port: u16,
-    /// The name its certificate must carry, where that is not `host`.
+    /// The name that its certificate must carry; `None` means `host`.
     pub server_name: Option<String>,
 }
 
@@ -31,10 +31,10 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// The endpoints as set.
+/// Parses the configured endpoints.
 ///
 /// # Errors
-/// Names every endpoint that cannot be one.
+/// Names every invalid endpoint.
 pub(super) fn endpoints(settings: &EtcdSettings) -> Result<Vec<Endpoint>, EtcdFailure> {
     let mut endpoints = Vec::new();
     let mut problems = Vec::new();
@@ -50,7 +50,7 @@ pub(super) fn endpoints(settings: &EtcdSettings) -> Result<Vec<Endpoint>, EtcdFa
     if problems.is_empty() { Ok(endpoints) } else { Err(EtcdFailure::unreachable(problems.join("; "))) }
 }
 
-/// What an endpoint that names no scheme speaks.
+/// Returns the scheme of an endpoint that names no scheme.
 pub(super) fn default_scheme(settings: &EtcdSettings) -> Scheme {
     settings.scheme.unwrap_or(if settings.tls.is_some() { Scheme::Https } else { Scheme::Http })
 }

@@ -1,4 +1,4 @@
-//! What an error of the etcd client or a cancelled watch means, as plain data. Never shows a key's value or a password.
+//! Translates errors of the etcd client and cancelled watches to plain data. Never shows a key's value or a password.
 
 use std::error::Error as _;
 
@@ -24,7 +24,7 @@ pub(super) fn of_error(error: &Error) -> EtcdFailure {
     }
 }
 
-/// etcd's own words are in the message; the code alone does not tell an old token from a wrong password.
+/// Translates a status by its message: the code alone does not distinguish an old token from a wrong password.
 fn of_status(status: &Status) -> EtcdFailure {
     let message = status.message();
     let kind = match status.code() {
@@ -61,7 +61,7 @@ fn of_words(message: &str) -> FailureKind {
     }
 }
 
-/// Why a watcher was cancelled. `None` compact revision is 0 on the wire.
+/// Returns the reason why a watcher was cancelled. A compact revision of 0 on the wire means that there is no such revision.
 pub(super) fn of_cancel(reason: &str, compact_revision: i64) -> EtcdFailure {
     if compact_revision > 0 {
         let problem = format!("the history up to revision {compact_revision} is compacted");
@@ -81,7 +81,7 @@ pub(super) fn at(endpoint: &Endpoint, failure: EtcdFailure) -> EtcdFailure {
     EtcdFailure { problem: format!("{endpoint}: {}", failure.problem), ..failure }
 }
 
-/// What lies at the bottom of an error. The layers above it only say that something was wrong with the transport.
+/// Returns the root cause of an error. The layers above it only say that something was wrong with the transport.
 pub(super) fn cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut bottom = error;
     while let Some(error) = bottom.source() {

@@ -1,4 +1,4 @@
-//! Leases, and writes under them, as plain data. Every call has a deadline. Decides nothing.
+//! Leases, and writes under them, as plain data. Every call has a deadline. Never decides anything.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,15 +10,15 @@ use crate::model::etcd::EtcdFailure;
 use crate::model::lease::{FoundKey, LeaseId, Write, WriteAnswer, WriteOutcome};
 
 impl Connection {
-    /// The same connection, no request of which may take longer than `limit`.
+    /// Returns the same connection with a time limit for each request.
     pub fn with_deadline(&self, limit: Duration) -> Connection {
         Connection { request_timeout: self.request_timeout.min(limit), ..self.clone() }
     }
 
-    /// Grants a lease of so many seconds.
+    /// Grants a lease of `ttl_seconds` seconds.
     ///
     /// # Errors
-    /// No answer in time, or etcd's own words.
+    /// There was no answer in time, or etcd refused; the text is etcd's.
     pub async fn grant(&self, ttl_seconds: u32) -> Result<LeaseId, EtcdFailure> {
         let mut lease = self.lease.clone();
         within(self.request_timeout, async move {
@@ -31,7 +31,7 @@ impl Connection {
         .await
     }
 
-    /// Renews a lease; false where there is none of this name any more.
+    /// Renews a lease; returns false if it no longer exists.
     ///
     /// # Errors
     /// As `grant`.
@@ -40,7 +40,7 @@ impl Connection {
         within(self.request_timeout, async move {
             match lease.keep_alive(id).await {
                 Ok(_) => Ok(true),
-                // The client's own words, for an answer without time to live.
+                // The client's text for an answer without a time to live.
                 Err(Error::LeaseKeepAliveError(problem)) if problem == "lease not found" => Ok(false),
                 Err(error) => Err(failure::of_error(&error)),
             }
@@ -48,7 +48,7 @@ impl Connection {
         .await
     }
 
-    /// The keys under a lease, without those that are not UTF-8; `None` where there is no such lease any more.
+    /// Returns the keys under a lease, without those that are not UTF-8; `None` if the lease no longer exists.
     ///
     /// # Errors
     /// As `grant`.
@@ -63,7 +63,7 @@ impl Connection {
         .await
     }
 
-    /// Gives a lease back, and with it all its keys. One that is gone already is no failure.
+    /// Revokes a lease, which deletes all its keys. Succeeds if the lease is already gone.
     ///
     /// # Errors
     /// As `grant`.
@@ -79,11 +79,11 @@ impl Connection {
         .await
     }
 
-    /// Does all writes at one revision, under the lease, or none of them where a condition does not hold. (etcd could do each
-    /// by itself in a transaction within the transaction, but etcd 3.4 looks at nobody's rights in there.)
+    /// Applies all writes at one revision, under the lease, or no write at all if a condition does not hold. (etcd could
+    /// apply each one in a nested transaction, but etcd 3.4 does not check permissions there.)
     ///
     /// # Errors
-    /// As `grant`; none of them is done, or it cannot be known.
+    /// As `grant`; no write was applied, or the outcome is unknown.
     pub async fn write(&self, id: LeaseId, writes: &[Write]) -> Result<WriteAnswer, EtcdFailure> {
         let transaction = Txn::new()
             .when(writes.iter().map(|write| condition(id, write)).collect::<Vec<_>>())

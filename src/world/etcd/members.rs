@@ -1,22 +1,22 @@
-//! The members of a cluster and the connection to one of them: where they are, which is tried next, whose failure it is.
-//! Decides nothing: whoever asks says when to look them up, to connect and to let go.
+//! The members of a cluster and the connection to one of them: their addresses, the next one to try, the member to blame.
+//! Never decides when to look them up, connect or disconnect: the caller does.
 
 use super::{Connection, Endpoint, discover, endpoint};
 use crate::model::etcd::EtcdFailure;
 use crate::model::store::EtcdSettings;
 use crate::world::random;
 
-/// The members, as far as they are known, and at most one connection.
+/// The known members and at most one connection.
 pub struct Members {
     settings: EtcdSettings,
     endpoints: Vec<Endpoint>,
-    /// The position of the one that `connect_next` tries.
+    /// Index of the member that `connect_next` tries.
     next: usize,
     connection: Option<Connection>,
 }
 
 impl Members {
-    /// Knows the members that are set; those that DNS knows, and bad settings, turn up in `look_up`.
+    /// Starts with the configured members; `look_up` finds those that DNS names and reports bad settings.
     pub fn new(settings: EtcdSettings) -> Members {
         let discovers = settings.srv_domain.is_some() || settings.srv_record.is_some();
         let endpoints = if discovers { Vec::new() } else { endpoint::endpoints(&settings).unwrap_or_default() };
@@ -28,15 +28,15 @@ impl Members {
         &self.settings
     }
 
-    /// Returns the members that are known, in the order in which to try them.
+    /// Returns the known members, in the order in which to try them.
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
     }
 
-    /// Looks the members up and returns how many there are, at least one.
+    /// Looks up the members and returns their number, at least one.
     ///
     /// # Errors
-    /// DNS names no member, or one that is set cannot be one.
+    /// DNS names no member, or a configured endpoint is invalid.
     pub async fn look_up(&mut self) -> Result<usize, EtcdFailure> {
         self.endpoints = match discover::discover(&self.settings, random::fraction).await {
             Some(found) => found?,
@@ -46,7 +46,7 @@ impl Members {
         Ok(self.endpoints.len())
     }
 
-    /// Connects to the member at this position and logs in, in place of any earlier connection.
+    /// Connects to the member at this index and logs in. Replaces any earlier connection.
     ///
     /// # Errors
     /// As [`Connection::open`].
@@ -58,7 +58,7 @@ impl Members {
         Ok(self.connection.insert(connection))
     }
 
-    /// Connects to the next member in turn. After all of them were tried they are looked up again: DNS may name others.
+    /// Connects to the next member in turn. Looks the members up again after all of them were tried: DNS may name others.
     ///
     /// # Errors
     /// As `look_up` and `connect`.
@@ -77,17 +77,17 @@ impl Members {
     /// Returns the connection.
     ///
     /// # Errors
-    /// There is none.
+    /// There is no connection.
     pub fn connection(&self) -> Result<&Connection, EtcdFailure> {
         self.connection.as_ref().ok_or_else(|| EtcdFailure::unreachable("not connected to etcd"))
     }
 
-    /// Lets the connection go.
+    /// Closes the connection.
     pub fn disconnect(&mut self) {
         self.connection = None;
     }
 
-    /// Returns the failure with the name of the member that is connected.
+    /// Returns the failure with the name of the connected member.
     pub fn blame(&self, failure: EtcdFailure) -> EtcdFailure {
         match &self.connection {
             Some(connection) => {

@@ -1,5 +1,5 @@
-//! The transport of one endpoint: plain, or TLS with the system's roots, a CA of one's own, a client certificate, or no
-//! verification at all. Each works without the others. Reads the PEM files anew for every connection.
+//! The transport of one endpoint: plain, or TLS with the system's roots, a private CA, a client certificate, or no
+//! verification at all. Each works without the others. Reads the PEM files again for every connection; never caches them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::{Endpoint, failure};
 use crate::model::etcd::EtcdFailure;
 use crate::model::store::{EtcdSettings, Scheme, TlsSettings};
 
-/// The transport for `endpoint`.
+/// Returns the transport for `endpoint`.
 pub(super) fn configure(endpoint: &Endpoint, settings: &EtcdSettings) -> Result<Transport, EtcdFailure> {
     let transport = Transport::from_shared(endpoint.to_string())
         .map_err(|error| EtcdFailure::unreachable(format!("cannot connect to {endpoint}: {error}")))?;
@@ -71,7 +71,7 @@ fn read(path: &Path, what: &str) -> Result<Vec<u8>, EtcdFailure> {
         .map_err(|error| EtcdFailure::unreachable(format!("cannot read {what} {}: {error}", path.display())))
 }
 
-/// Takes any certificate, as asked for with `insecure`. That the server holds its key is still proved.
+/// A verifier that accepts any certificate, for `insecure`. The server must still prove that it holds the key.
 #[derive(Debug)]
 pub(in crate::world) struct AnyCertificate(CryptoProvider);
 

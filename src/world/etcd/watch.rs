@@ -1,4 +1,4 @@
-//! One watch stream: a watcher per span, messages in plain data. Decides nothing.
+//! One watch stream: a watcher per span, messages as plain data. Never decides anything.
 
 use etcd_client::proto::PbWatchResponse;
 use etcd_client::{EventType, WatchClient, WatchOptions, WatchRequestSender, WatchResponseStream};
@@ -10,7 +10,7 @@ use crate::model::key::{Key, Revision, Value};
 /// An open watch stream. Dropping it ends the stream.
 pub struct Watch {
     messages: WatchResponseStream,
-    /// etcd ends the stream when the side that asks is closed.
+    /// Request side of the stream; etcd ends the stream when it is closed.
     _requests: WatchRequestSender,
 }
 
@@ -38,10 +38,10 @@ impl Watch {
         Ok(Watch { messages, _requests: requests })
     }
 
-    /// The next message, however long it takes. Dropping the future loses nothing.
+    /// Waits for the next message, without a time limit. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// The stream is broken or was ended by etcd.
+    /// The stream broke, or etcd ended it.
     pub async fn next(&mut self) -> Result<WatchMessage, EtcdFailure> {
         match self.messages.message().await {
             Ok(Some(message)) => Ok(plain(message.0)),

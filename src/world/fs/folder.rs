@@ -1,13 +1,13 @@
-//! Reading a whole folder of texts: conf.d and templates. Follows links, reads each file once however it is reached.
+//! Reads a whole folder of texts: conf.d and templates. Follows links, and never reads a file twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A larger file is not a template and not a TOML resource.
+/// Size limit of a file in bytes: a larger one is neither a template nor a TOML resource.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
-/// Deeper folders are not followed: a link cycle would never end.
+/// Maximum depth of folders: a link cycle would never end.
 const MAX_DEPTH: usize = 32;
 
 /// A file of a folder.
@@ -17,11 +17,11 @@ pub struct TextFile {
     pub name: String,
     /// Path as reached.
     pub path: PathBuf,
-    /// Its content, or why it cannot be had.
+    /// Its content, or the reason why it cannot be read.
     pub text: Result<String, String>,
 }
 
-/// A folder's texts, and the folders a watcher must follow to notice any change of them.
+/// A folder's texts, and the folders that a watcher must follow to notice any change of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FolderTexts {
     /// The folder as it was named.
@@ -30,15 +30,15 @@ pub struct FolderTexts {
     pub files: Vec<TextFile>,
     /// Every folder that was read, links resolved.
     pub folders: BTreeSet<PathBuf>,
-    /// The folder itself does not exist or cannot be read.
+    /// Reason why the folder itself cannot be read; `None` if it can.
     pub problem: Option<String>,
 }
 
 /// Reads every file below `root` whose name `wanted` accepts.
 ///
 /// A ConfigMap shows each file several times (`..data/app.toml`, `..2026_01_01/app.toml`, `app.toml`): folders whose
-/// name starts with `..` are passed over, and a file reached twice is read under its first name only.
-/// A link that leads nowhere is reported as that file's problem, except an editor's lock (`.#name`), which is passed over.
+/// name starts with `..` are ignored, and a file reached twice is read under its first name only.
+/// A link that leads nowhere is reported as that file's problem, except an editor's lock (`.#name`), which is ignored.
 pub fn read_texts(root: &Path, wanted: impl Fn(&str) -> bool) -> FolderTexts {
     let mut folder = FolderTexts { root: root.to_owned(), ..FolderTexts::default() };
     let mut seen = BTreeSet::new();
@@ -54,7 +54,7 @@ pub fn read_texts(root: &Path, wanted: impl Fn(&str) -> bool) -> FolderTexts {
                 continue;
             }
         };
-        // Asked once for the folder: most files are no links, and their real path follows from it.
+        // Resolved once for the folder: most files are not links, and their real path follows from it.
         let real_folder = path.canonicalize().unwrap_or_else(|_| path.clone());
         folder.folders.insert(real_folder.clone());
         for entry in entries.flatten() {
@@ -89,12 +89,12 @@ pub fn read_texts(root: &Path, wanted: impl Fn(&str) -> bool) -> FolderTexts {
     folder
 }
 
-/// Whether the path is a folder, links followed.
+/// Returns whether the path is a folder, links followed.
 pub fn is_folder(path: &Path) -> bool {
     path.is_dir()
 }
 
-/// One file by its path.
+/// Reads one file by its path.
 pub fn read_file(path: &Path) -> TextFile {
     let text = match std::fs::metadata(path) {
         Ok(metadata) => read_text(path, &metadata),

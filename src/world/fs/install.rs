@@ -1,4 +1,5 @@
-//! Putting a staged file in its place, and taking it back. By rename; in place where the destination is a mount.
+//! Puts a staged file in its place, and takes it back. By rename; in place if the destination is a mount point. Never
+//! decides whether a file should be installed.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::stage::{Attributes, apply_attributes};
 use super::{FileContext, FileError};
 
-/// How a file got to its place.
+/// The way in which a file was installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Installed {
     /// Atomically, by rename.
@@ -16,7 +17,7 @@ pub enum Installed {
     InPlace,
 }
 
-/// Puts `staged` at `target`. The staged name is gone afterwards.
+/// Puts `staged` at `target` and removes the staged name.
 pub fn install(staged: &Path, target: &Path) -> Result<Installed, FileError> {
     match std::fs::rename(staged, target) {
         Ok(()) => Ok(Installed::Renamed),
@@ -29,14 +30,14 @@ pub fn install(staged: &Path, target: &Path) -> Result<Installed, FileError> {
     }
 }
 
-/// Puts a backup back. Renames where it can, which brings back the very same file.
+/// Puts a backup back. Renames if possible, which restores the very same file.
 pub fn restore(backup: &Path, target: &Path) -> Result<(), FileError> {
     install(backup, target)?;
-    // Renaming one of two names of the same file over the other does nothing and leaves both.
+    // Renaming one of two names of the same file over the other does nothing and leaves both names.
     remove(backup)
 }
 
-/// Removes a file that was not there before; one that is gone already is fine.
+/// Removes a file that was not there before; succeeds if it is already gone.
 pub fn remove(path: &Path) -> Result<(), FileError> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).context("remove", path),
@@ -54,7 +55,7 @@ fn overwrite_with(source: &Path, target: &Path) -> Result<(), FileError> {
         return Err(io::Error::from(io::ErrorKind::NotFound)).context("read", source);
     };
     let mut file = OpenOptions::new().write(true).open(target).context("open for writing", target)?;
-    // Shorter first, then the tail cut: a reader never sees an empty file.
+    // Written first and truncated afterwards: a reader never sees an empty file.
     file.write_all(&wanted.bytes).context("write in place to", target)?;
     file.set_len(wanted.bytes.len() as u64).context("cut to length", target)?;
     let attributes = Attributes { mode: wanted.mode, owner: Some(wanted.uid), group: Some(wanted.gid) };
@@ -62,8 +63,8 @@ fn overwrite_with(source: &Path, target: &Path) -> Result<(), FileError> {
     file.sync_all().context("sync", target)
 }
 
-/// Returns the scratch folder for files that cannot be staged beside their destination: one in the state folder, or the system's
-/// temporary folder.
+/// Returns the scratch folder for files that cannot be staged beside their destination: one in the state folder, or the
+/// system's temporary folder.
 pub fn scratch_folder(state_folder: Option<&Path>) -> PathBuf {
     state_folder.map_or_else(std::env::temp_dir, |folder| folder.join("scratch"))
 }

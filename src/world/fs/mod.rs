@@ -1,4 +1,4 @@
-//! Files on disk: what is there, staging, installing, undoing, durable small records, reading whole folders.
+//! Files on disk: reading, staging, installing, undoing, small durable records, whole folders.
 //! Never decides whether something should be written.
 
 pub mod folder;
@@ -17,15 +17,15 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[error("failed to {action} `{path}`")]
 pub struct FileError {
-    /// What was tried, as a verb phrase: "rename over".
+    /// The attempted action as a verb phrase: "rename over".
     pub action: &'static str,
     /// The file or folder.
     pub path: PathBuf,
-    /// Why not.
+    /// Cause.
     pub source: io::Error,
 }
 
-/// Names the action and the path of an I/O error.
+/// Adds the action and the path to an I/O error.
 pub trait FileContext<T> {
     /// Turns the error into a `FileError`.
     fn context(self, action: &'static str, path: &Path) -> Result<T, FileError>;
@@ -56,7 +56,7 @@ pub struct OnDisk {
     pub gid: u32,
 }
 
-/// Reads a file with its permissions; `None` where there is none. Anything but a regular file is an error.
+/// Reads a file with its permissions; `None` if there is no file. Anything but a regular file is an error.
 pub fn read(path: &Path) -> Result<Option<OnDisk>, FileError> {
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
@@ -70,18 +70,18 @@ pub fn read(path: &Path) -> Result<Option<OnDisk>, FileError> {
     Ok(Some(OnDisk { bytes, mode: metadata.mode() & 0o7777, uid: metadata.uid(), gid: metadata.gid() }))
 }
 
-/// The bytes of whatever `path` leads to.
+/// Reads the bytes of the file that `path` leads to.
 ///
 /// # Errors
-/// As the system says it: for callers that say themselves what they wanted to read.
+/// The system's own error, for callers that name the file themselves.
 pub fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     std::fs::read(path)
 }
 
-/// Where writing to `dest` really writes: the end of its symlinks, even where that file does not exist yet.
+/// Returns the path that writing to `dest` writes to: the end of its symlinks, even if that file does not exist yet.
 pub fn resolve_links(dest: &Path) -> Result<PathBuf, FileError> {
     let mut path = dest.to_owned();
-    // The kernel's own limit on links in a path.
+    // The kernel's limit on links in a path.
     for _ in 0..40 {
         match std::fs::read_link(&path) {
             Ok(target) => path = path.parent().unwrap_or(Path::new("/")).join(target),
@@ -91,12 +91,12 @@ pub fn resolve_links(dest: &Path) -> Result<PathBuf, FileError> {
     Err(io::Error::other("too many levels of symbolic links")).context("follow", dest)
 }
 
-/// Whether there is a file, links followed, that is not empty.
+/// Returns whether there is a file, links followed, that is not empty.
 pub fn has_content(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() > 0)
 }
 
-/// Reports whether the path itself, links not followed, is a regular file; `None` if nothing is there.
+/// Returns whether the path itself, links not followed, is a regular file; `None` if nothing is there.
 pub fn is_regular_file(path: &Path) -> Option<bool> {
     std::fs::symlink_metadata(path).ok().map(|found| found.is_file())
 }
@@ -106,7 +106,7 @@ pub fn canonical(path: &Path) -> Option<PathBuf> {
     path.canonicalize().ok()
 }
 
-/// Returns the names in a folder that are UTF-8, in order; none if the folder cannot be read.
+/// Returns the names in a folder that are UTF-8, in order; an empty list if the folder cannot be read.
 pub fn names_in(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
@@ -114,10 +114,10 @@ pub fn names_in(folder: &Path) -> Vec<String> {
     names
 }
 
-/// The size in bytes of a file that can be opened for reading; `None` for a folder that can be listed.
+/// Returns the size in bytes of a file that can be opened for reading; `None` for a folder that can be listed.
 ///
 /// # Errors
-/// It is not there, or not for us to read.
+/// The path does not exist, or we may not read it.
 pub fn readable_size(path: &Path) -> io::Result<Option<u64>> {
     let metadata = std::fs::metadata(path)?;
     if metadata.is_dir() {
@@ -126,14 +126,14 @@ pub fn readable_size(path: &Path) -> io::Result<Option<u64>> {
     std::fs::File::open(path).map(|_| Some(metadata.len()))
 }
 
-/// A destination with the links of its folder resolved, to tell whether two lead to one file.
+/// Returns a destination with the links of its folder resolved, to detect two destinations that lead to one file.
 pub fn real_destination(dest: &Path) -> PathBuf {
     let target = resolve_links(dest).unwrap_or_else(|_| dest.to_owned());
     let name = target.file_name().unwrap_or_default();
     folder_of(&target).canonicalize().map_or_else(|_| target.clone(), |folder| folder.join(name))
 }
 
-/// Mount points at or below `path`, outermost first, as the kernel names them: without links.
+/// Returns the mount points at or below `path`, outermost first, as the kernel names them: without links.
 pub fn mount_points_at_or_below(path: &Path) -> Vec<PathBuf> {
     let real = path.canonicalize();
     let path = real.as_deref().unwrap_or(path);
@@ -149,14 +149,14 @@ pub fn mount_points_at_or_below(path: &Path) -> Vec<PathBuf> {
     points
 }
 
-/// Whether something is mounted right here: such a file cannot be renamed over.
+/// Returns whether something is mounted exactly at `path`: such a file cannot be renamed over.
 pub fn is_mount_point(path: &Path) -> bool {
     let real = path.canonicalize();
     let path = real.as_deref().unwrap_or(path);
     mount_points_at_or_below(path).iter().any(|point| point == path)
 }
 
-/// The kernel writes space, tab, newline and backslash of a mount point as three octal digits.
+/// Decodes a mount point: the kernel writes space, tab, newline and backslash as three octal digits.
 fn unescape_mount_field(field: &str) -> String {
     field.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
 }
@@ -166,7 +166,7 @@ pub fn sync_folder(folder: &Path) -> Result<(), FileError> {
     std::fs::File::open(folder).and_then(|opened| opened.sync_all()).context("sync the folder", folder)
 }
 
-/// The folder a file is in.
+/// Returns the folder that contains a file.
 pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("/"))
 }

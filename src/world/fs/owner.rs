@@ -1,8 +1,8 @@
-//! User and group names to numbers, by the system's own databases.
+//! Translates user and group names to numbers, by the system's databases. Never changes a file.
 
 use nix::unistd::{Group, User};
 
-/// The numeric id of a user name, or why there is none.
+/// Returns the numeric id of a user name, or the reason why there is no such id.
 pub fn user_id(name: &str) -> Result<u32, String> {
     match User::from_name(name) {
         Ok(Some(user)) => Ok(user.uid.as_raw()),
@@ -11,7 +11,7 @@ pub fn user_id(name: &str) -> Result<u32, String> {
     }
 }
 
-/// The numeric id of a group name, or why there is none.
+/// Returns the numeric id of a group name, or the reason why there is no such id.
 pub fn group_id(name: &str) -> Result<u32, String> {
     match Group::from_name(name) {
         Ok(Some(group)) => Ok(group.gid.as_raw()),

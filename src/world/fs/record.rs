@@ -1,4 +1,4 @@
-//! Small durable records: replaced whole, synced, or left as they were.
+//! Small durable records: replaced as a whole and synced, or left unchanged. Never leaves a half-written one.
 
 use std::io;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use super::stage::{self, Attributes, Durable};
 use super::{FileContext, FileError, folder_of, sync_folder};
 
-/// The text of a record; `None` where there is none.
+/// Reads the text of a record; `None` if there is no such record.
 pub fn read(path: &Path) -> Result<Option<String>, FileError> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
@@ -15,7 +15,7 @@ pub fn read(path: &Path) -> Result<Option<String>, FileError> {
     }
 }
 
-/// Replaces a record; it is on disk when this returns.
+/// Replaces a record. It is on disk when this returns.
 pub fn write(path: &Path, text: &str) -> Result<(), FileError> {
     let attributes = Attributes { mode: 0o600, owner: None, group: None };
     let staged = stage::write(folder_of(path), path, text.as_bytes(), attributes, Durable::AtOnce)?;
@@ -23,7 +23,7 @@ pub fn write(path: &Path, text: &str) -> Result<(), FileError> {
     sync_folder(folder_of(path))
 }
 
-/// Moves a record that cannot be read out of the way, so that its bytes are kept for people.
+/// Renames a record that cannot be read, so that its bytes are kept for people.
 pub fn set_aside(path: &Path) -> Result<(), FileError> {
     let aside = path.with_extension("unreadable");
     std::fs::rename(path, &aside).context("set aside the record", path)

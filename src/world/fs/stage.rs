@@ -1,5 +1,5 @@
-//! Staged files: written, owned and permitted in full before anything can see them under their real name.
-//! Names start with a dot, so that no `include dir/*` of nginx picks one up.
+//! Staged files: content, owner and mode are complete before a file appears under its real name, never after.
+//! Their names start with a dot, so that no `include dir/*` of nginx picks one up.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions, Permissions};
@@ -10,24 +10,24 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{FileContext, FileError, folder_of};
 
-/// Marks our own temporary files, so that a later start can remove what a killed one left.
+/// Prefix of our temporary files, so that a later start can remove those that a killed process left behind.
 const STAGE_MARK: &str = ".upstreamd-stage-";
 const BACKUP_MARK: &str = ".upstreamd-backup-";
-/// Longest part of a destination's name that is repeated in a temporary name (the kernel allows 255 bytes in all).
+/// Maximum bytes of a destination's name that are repeated in a temporary name (the kernel allows 255 bytes in all).
 const MAX_NAME_BYTES: usize = 180;
 
-/// What a staged file is to look like.
+/// Mode and owner of a staged file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attributes {
     /// Permission bits.
     pub mode: u32,
-    /// Owner and group, where they are to be set.
+    /// Owner; `None` leaves it unchanged.
     pub owner: Option<u32>,
-    /// Group.
+    /// Group; `None` leaves it unchanged.
     pub group: Option<u32>,
 }
 
-/// When a file's content is made durable.
+/// The moment at which a file's content is made durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durable {
     /// As soon as it is written.
@@ -37,16 +37,16 @@ pub enum Durable {
 }
 
 impl Durable {
-    /// What costs less for so many files.
+    /// Returns the cheaper choice for this many files.
     pub fn with(files: usize) -> Durable {
         if files < MANY { Durable::AtOnce } else { Durable::Later }
     }
 }
 
-/// From so many files on, one syncfs costs less than an fsync of each.
+/// Number of files from which on one syncfs costs less than an fsync of each.
 const MANY: usize = 8;
 
-/// Writes `bytes` to a fresh file in `folder`, named after `target`, with owner and mode set on the descriptor.
+/// Writes `bytes` to a new file in `folder`, named after `target`, with owner and mode set on the descriptor.
 pub fn write(
     folder: &Path,
     target: &Path,
@@ -85,7 +85,7 @@ pub(super) fn apply_attributes(file: &File, path: &Path, attributes: Attributes)
     file.set_permissions(Permissions::from_mode(attributes.mode)).context("set the mode of", path)
 }
 
-/// Makes these files' contents durable: one by one, or with one syncfs per file system where there are many.
+/// Makes these files' contents durable: one by one, or with one syncfs per file system if there are many.
 pub fn sync_files(paths: &[&Path]) -> Result<(), FileError> {
     if paths.len() < MANY {
         for path in paths {
@@ -104,8 +104,8 @@ pub fn sync_files(paths: &[&Path]) -> Result<(), FileError> {
     Ok(())
 }
 
-/// A second name in `folder` for `target`'s present file, so that it can come back exactly as it was; a copy where links
-/// are refused.
+/// Creates a hard link in `folder` to `target`'s present file, so that it can be restored exactly; copies it if links are
+/// refused.
 pub fn back_up(target: &Path, folder: &Path) -> Result<PathBuf, FileError> {
     let path = folder.join(fresh_name(target, BACKUP_MARK));
     if std::fs::hard_link(target, &path).is_err() {
@@ -123,16 +123,16 @@ pub fn copy_with_attributes(from: &Path, to: &Path) -> Result<(), FileError> {
     write_new(to, &original.bytes, attributes, Durable::AtOnce)
 }
 
-/// A backup that a process which no longer lives left behind.
+/// A backup that a dead process left behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LostBackup {
     /// The backup.
     pub backup: PathBuf,
-    /// The file it was made of.
+    /// The file that was backed up.
     pub target: PathBuf,
 }
 
-/// Removes stage files that a process which no longer lives left beside these targets. Answers the backups it left.
+/// Removes stage files that dead processes left beside these targets. Returns the backups that they left.
 pub fn remove_leftovers<'a>(targets: impl IntoIterator<Item = &'a Path>) -> Vec<LostBackup> {
     let mut by_folder: BTreeMap<PathBuf, BTreeMap<String, PathBuf>> = BTreeMap::new();
     for target in targets {
@@ -170,7 +170,7 @@ pub fn remove_leftovers_like(folder: &Path, ours: impl Fn(&str) -> bool) -> Vec<
     remove_leftovers(targets.iter().map(PathBuf::as_path))
 }
 
-/// Which of our prefixes a name has, and its target, where a process made it that no longer lives.
+/// Returns our prefix of a name and its target, if a dead process made it.
 fn leftover_of<'a>(name: &str, prefixes: &'a BTreeMap<String, PathBuf>) -> Option<(&'a String, &'a PathBuf)> {
     let end = [STAGE_MARK, BACKUP_MARK].into_iter().find_map(|mark| Some(name.rfind(mark)? + mark.len()))?;
     let (prefix, rest) = name.split_at(end);

@@ -1,4 +1,5 @@
-//! One HTTP request: HTTP/1.1 with a connection of its own; status and the begin of the body are looked at.
+//! One HTTP request: HTTP/1.1 on a connection of its own. Checks the status and the start of the body; never follows a
+//! redirect.
 
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
@@ -13,7 +14,7 @@ use crate::model::service::{HttpCheck, host_and_port};
 use super::connect;
 use super::tls::Connector;
 
-/// Bytes of the body that are searched.
+/// Number of bytes of the body that are searched.
 const MOST_BODY_BYTES: usize = 64 * 1024;
 
 pub(super) async fn look(check: &HttpCheck, connector: Option<&Connector>) -> Result<(), String> {
@@ -37,7 +38,7 @@ async fn ask(check: &HttpCheck, stream: impl AsyncRead + AsyncWrite + Unpin) -> 
         let response = sender.send_request(request).await.map_err(broken)?;
         judge(check, response).await
     };
-    // The connection's own end is not waited for: the answer is what counts.
+    // The end of the connection does not matter, only the response.
     tokio::pin!(exchange, connection);
     tokio::select! {
         biased;

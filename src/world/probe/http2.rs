@@ -1,4 +1,5 @@
-//! An HTTP/2 connection and one PING on it: whoever answers that has read our settings and speaks the protocol.
+//! Opens an HTTP/2 connection and sends one PING: a server that answers it has read our settings and speaks the protocol.
+//! Never sends a request.
 
 use h2::Ping;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -10,7 +11,7 @@ pub(super) async fn look(address: &str, connector: Option<&Connector>) -> Result
     let stream = connect(address).await?;
     let Some(connector) = connector else { return ping(stream).await };
     let stream = connector.connect(stream).await?;
-    // One that knows no ALPN goes on with what it likes.
+    // A server without ALPN may continue with any protocol.
     if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
         return Err("TLS: the server does not agree to speak HTTP/2".to_owned());
     }

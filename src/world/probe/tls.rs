@@ -1,4 +1,4 @@
-//! TLS towards a backend: the system's authorities, a file's, or no judgement at all.
+//! TLS to a backend: verified by the system's authorities, by those of a file, or not at all. Never sends a request.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,17 +16,17 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use crate::model::service::CheckTls;
 use crate::world::etcd::AnyCertificate;
 
-/// What TLS is spoken with, shared by all checks that judge alike: the system's authorities alone take more memory than a
-/// hundred checks.
+/// TLS settings, shared by all checks that verify alike: the system's authorities alone take more memory than a hundred
+/// checks.
 #[derive(Default)]
 pub struct TlsConfigs(BTreeMap<(CheckTls, Protocol), Arc<ClientConfig>>);
 
-/// What is spoken inside of TLS.
+/// The protocol inside TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Protocol {
-    /// HTTP/1.1, which servers without ALPN speak.
+    /// HTTP/1.1, also for servers without ALPN.
     Http1,
-    /// HTTP/2, which the server has to agree to.
+    /// HTTP/2, which the server must accept by ALPN.
     Http2,
 }
 
@@ -41,14 +41,14 @@ impl TlsConfigs {
     }
 }
 
-/// Speaks TLS to one server.
+/// A connector for TLS to one server.
 pub(super) struct Connector {
     connector: TlsConnector,
     name: ServerName<'static>,
 }
 
 impl Connector {
-    /// For the server of this name or address.
+    /// Returns a connector for the server with this name or address.
     pub(super) fn new(
         tls: &CheckTls,
         host: &str,

@@ -1,9 +1,9 @@
-//! Which calls of a Go template have a counterpart in Tera that returns the same for every store.
+//! Calls of a Go template that have a counterpart in Tera with the same result for every store.
 
 use super::typed::{NotConverted, Typed, TypedKind, literal, refused};
 use crate::render::go::functions::{FunctionBody, GoFunction, Parameter};
 
-/// Functions that Tera has too, under a different name or with different arguments: name, Tera's name, its arguments, the result.
+/// Functions that Tera has too, with a different name or arguments: name, Tera's name, its arguments, the result.
 pub(super) const SAME: &[(&str, &str, &[&str], TypedKind)] = &[
     ("get", "get", &["key"], TypedKind::Pair),
     ("getv", "getv", &["key", "default"], TypedKind::Text),

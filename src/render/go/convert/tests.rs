@@ -1,4 +1,4 @@
-//! What is refused, and where. That what is converted gives the same bytes is tested with all case files in `tests/it`.
+//! Refusals, with their place. All case files in `tests/it` test that converted templates give the same bytes.
 
 use super::convert;
 use super::functions::SAME;

@@ -38,7 +38,7 @@ impl TypedKind {
         }
     }
 
-    /// Returns a name for an item that has none.
+    /// Returns a name for an item without one.
     pub(super) fn usual_name(self) -> &'static str {
         match self {
             TypedKind::Pair => "pair",
@@ -53,7 +53,7 @@ impl TypedKind {
 pub(super) struct Typed {
     pub(super) code: String,
     pub(super) kind: TypedKind,
-    /// It can stand beside an operator as it is.
+    /// Whether it can stand beside an operator as it is.
     is_atom: bool,
 }
 
@@ -105,7 +105,7 @@ impl Typed {
     }
 }
 
-/// Why an expression is refused; `None` if that was said already.
+/// Reason why an expression is refused; `None` if it was reported already.
 pub(super) type NotConverted = Option<Mistake>;
 
 pub(super) fn refused<T>(at: usize, message: impl Into<String>) -> Result<T, NotConverted> {

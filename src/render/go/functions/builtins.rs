@@ -1,4 +1,4 @@
-//! Go's own functions for values of any kind: `index`, `slice`, `len`, `print` and its like.
+//! Go's own functions for values of any kind: `index`, `slice`, `len`, `print` and the like.
 
 use std::sync::Arc;
 
@@ -70,7 +70,7 @@ fn index(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
     Ok(value)
 }
 
-/// Returns a position among `length` items or, if `end` is meant, one behind the last.
+/// Returns a position among `length` items or, if `end` is true, one after the last.
 fn position(key: &GoValue, length: usize, end: bool) -> Result<usize, FunctionError> {
     let number = match key.as_integer() {
         Some(number) => number,
@@ -129,8 +129,8 @@ pub(super) fn list(items: Vec<GoValue>) -> GoValue {
 /// Levels of lists and maps within each other.
 const DEEPEST: usize = 64;
 
-/// Returns a list or map that a call made of other values, unless it is too large to be printed or taken apart again: what it
-/// shares with itself counts each time.
+/// Returns a list or map that a call made of other values, unless it is too large to be printed or taken apart again: what
+/// it shares with itself counts each time.
 pub(super) fn bounded(value: GoValue) -> Result<GoValue, FunctionError> {
     let mut left = MOST_BYTES;
     if fits(&value, DEEPEST, &mut left) {

@@ -1,4 +1,4 @@
-//! One function of Go templates: its name, the types of its parameters, what it does.
+//! One function of Go templates: its name, the types of its parameters, its code.
 
 use crate::render::error::FunctionError;
 use crate::render::go::run::GoRun;
@@ -17,7 +17,7 @@ pub(in crate::render::go) struct GoFunction {
     pub(in crate::render::go) run: FunctionBody,
 }
 
-/// How a function runs.
+/// Implementation of a function.
 #[derive(Debug)]
 pub(in crate::render::go) enum FunctionBody {
     /// By a function of ours.
@@ -106,7 +106,7 @@ pub(super) fn text(value: &GoValue) -> &str {
     value.as_text().map_or("", |text| text)
 }
 
-/// Returns the items of a list argument; nil has none.
+/// Returns the items of a list argument; nil has no items.
 pub(super) fn items(value: &GoValue) -> &[GoValue] {
     match value {
         GoValue::List(_, items) => items,

@@ -1,4 +1,4 @@
-//! What lies outside of the store: environment, host, files, DNS, the time.
+//! Functions that ask outside of the store: environment, host, files, DNS, the time.
 
 use core::net::IpAddr;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ fn getenv(values: &[GoValue], run: &mut GoRun) -> Result<GoValue, FunctionError>
     Ok(set.unwrap_or_else(|| GoValue::from(values.get(1).map_or("", text))))
 }
 
-/// Prints a placeholder: the render puts the file's own generation in its place once it knows the file.
+/// Prints a placeholder: the render replaces it with the file's own generation once it knows the file.
 fn generation(_: &[GoValue], run: &mut GoRun) -> Result<GoValue, FunctionError> {
     run.session.prints_generation = true;
     Ok(GoValue::from(PLACEHOLDER))

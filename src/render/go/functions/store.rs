@@ -88,7 +88,7 @@ impl ListValue for GoValue {
     }
 }
 
-/// Returns the name that the file is for.
+/// Returns the name in the store that the instance is for.
 fn item(_: &[GoValue], run: &mut GoRun) -> Result<GoValue, FunctionError> {
     let item = run.session.view.item().map(|item| GoValue::Text(Arc::clone(item)));
     item.ok_or_else(|| FunctionError::new("only a resource with for_each has one"))

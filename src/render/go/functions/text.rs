@@ -57,7 +57,7 @@ fn base64_decode(values: &[GoValue], run: &mut GoRun) -> Result<GoValue, Functio
     decoded.map_err(|what| FunctionError::new(run.session.about(text, what)))
 }
 
-/// Drops the hint of an error: other functions of Go templates have none.
+/// Drops the hint of an error: other functions of Go templates give no hints.
 fn unhinted(error: FunctionError) -> FunctionError {
     FunctionError { hint: None, ..error }
 }

@@ -1,4 +1,4 @@
-//! What stands within the braces: pipelines, their variables, commands and operands.
+//! The inside of `{{ }}`: pipelines, their variables, commands and operands.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Patterns as Go reads them: what each matches, what it does not, and what is none.
+//! Patterns as Go reads them: what each matches and does not match, and texts that are not patterns.
 
 use super::*;
 use regex::Regex;

@@ -1,5 +1,5 @@
-//! One function of Tera templates, and the arguments of one call of it, read by name and kind. Error texts name arguments and
-//! kinds, never what was passed.
+//! One function of Tera templates, and the arguments of one call of it, read by name and kind. Error texts name arguments
+//! and kinds, never what was passed.
 
 use tera::value::{Map, ValueKind};
 use tera::{Kwargs, TeraResult, Value};
@@ -40,7 +40,7 @@ pub(super) const fn both(name: &'static str, arguments: &'static [&'static str],
     TeraFunction { name, alias: None, arguments, form: CallForm::Both(arguments[0]), run }
 }
 
-/// How a function may be written; a filter's value becomes the argument named here.
+/// Ways to write a function; a filter's value becomes the argument named here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::render::tera) enum CallForm {
     /// `{{ name(a=…) }}`.

@@ -1,4 +1,4 @@
-//! What lies outside of the store: environment, host, files, DNS.
+//! Functions that ask outside of the store: environment, host, files, DNS.
 
 use core::net::IpAddr;
 use std::collections::BTreeMap;
@@ -57,14 +57,14 @@ fn interface_address(call: &TeraCall<'_>, run: &TeraRun, wanted: fn(&IpAddr) -> 
     Ok(Value::from(outside::interface_address(&run.session, call.text("name")?, wanted)))
 }
 
-/// Returns false if no nginx is installed that says its version: what it may not know is then not written.
+/// Returns false if the version of nginx is unknown: templates then leave out what nginx may not know.
 fn nginx_at_least(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, FunctionError> {
     let text = call.text("version")?;
     let least = Version::parse(text).ok_or_else(|| call.failure("version is not one of nginx's, such as 1.27.4"))?;
     Ok(Value::from(run.session.nginx_version().is_some_and(|version| version >= least)))
 }
 
-/// Prints a placeholder: the render puts the file's own generation in its place once it knows the file.
+/// Prints a placeholder: the render replaces it with the file's own generation once it knows the file.
 fn generation(_: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, FunctionError> {
     run.session.prints_generation = true;
     Ok(Value::from(PLACEHOLDER))

@@ -19,7 +19,7 @@ use super::{TERA_FILTERS, TESTS, all, filter_names, function_names};
 
 const DOCUMENTATION: &str = include_str!("../../../../docs/functions.md");
 
-/// The first three columns of a function's row.
+/// Returns the first three columns of a function's row.
 fn documented(function: &TeraFunction) -> String {
     let code = |text: Option<&str>| text.map_or("–".to_owned(), |text| format!("`{text}`"));
     let only = if matches!(function.form, CallForm::Filter(_)) { " (only)" } else { "" };
@@ -61,7 +61,7 @@ fn names_are_unique() {
     }
 }
 
-/// What stands in the hostile store; a marker in each must never be seen in an error.
+/// Content of the hostile store; the markers in it must never appear in an error.
 const HOSTILE: &[&str] = &[
     "SECRET ; } include /etc/shadow",
     "{\"SECRET\": [1, {\"SECRET\": null}], \"key\": 1e999}",
@@ -82,7 +82,7 @@ fn hostile_view() -> View {
     View::new(Tree::from_entries(Revision(1), texts.chain(odd)), Arc::from(""), KeyRanges::of_directories(["/"]))
 }
 
-/// What an argument has to be for a call to get anywhere.
+/// Kind of value that an argument needs for a call to get anywhere.
 #[derive(Clone, Copy)]
 enum ArgumentKind {
     Key,
@@ -106,7 +106,7 @@ fn kind_of(argument: &str) -> ArgumentKind {
     }
 }
 
-/// An expression that mostly gives the wanted kind.
+/// Returns an expression that mostly gives the wanted kind.
 fn expression(kind: ArgumentKind, depth: u32) -> BoxedStrategy<String> {
     let stored = (0..HOSTILE.len() + 1).prop_map(|i| format!("getv(key=\"/{i}\", default=\"d\")"));
     let fixed = |texts: &'static [&'static str]| proptest::sample::select(texts).prop_map(str::to_owned);
@@ -152,7 +152,7 @@ fn call_raw(depth: u32) -> BoxedStrategy<String> {
     proptest::sample::select(all().collect::<Vec<_>>()).prop_flat_map(move |function| called(function, depth)).boxed()
 }
 
-/// A call of the function, or a use of it as a filter.
+/// Returns a call of the function, or a use of it as a filter.
 fn called(function: &'static TeraFunction, depth: u32) -> BoxedStrategy<String> {
     let values: Vec<_> = function.arguments.iter().map(|argument| expression(kind_of(argument), depth - 1)).collect();
     values
@@ -222,7 +222,7 @@ proptest! {
     }
 }
 
-/// What templates are written with.
+/// Pieces that templates are written with.
 const PIECES: &[&str] = &[
     "{{",
     "}}",

@@ -1,5 +1,5 @@
-//! What the loops of a template printed, in pieces of some items each: a piece is printed again only if its items or the
-//! keys that it read have changed. Items are the same if they lie at the same place; nobody looks into them.
+//! The output of a template's loops, in pieces of some items each: a piece is printed again only if its items or the keys
+//! that it read have changed. Lists and maps are the same if they lie at the same place; their content is never compared.
 
 use std::collections::HashMap;
 
@@ -31,7 +31,7 @@ pub(in crate::render::tera) struct Pieces {
     used: bool,
 }
 
-/// Some items in a row. Without any, what the loop prints when it is empty.
+/// Some items in a row; without items, the output of the loop when it is empty.
 pub(in crate::render::tera) struct Piece {
     pub(in crate::render::tera) items: Vec<Value>,
     /// Text that they print; `None` if that is not known.
@@ -41,7 +41,7 @@ pub(in crate::render::tera) struct Piece {
 }
 
 impl Loops {
-    /// Forgets what the changed keys may have changed; everything that looked at keys if it is not known which have.
+    /// Forgets what the changed keys may have changed; if they are unknown, everything that looked at keys.
     pub(in crate::render::tera) fn follow(&mut self, changes: Option<Changes<'_>>) {
         let changes = changes.filter(Changes::are_few);
         for piece in self.kept.values_mut().flat_map(|pieces| &mut pieces.pieces) {
@@ -125,16 +125,16 @@ impl Pieces {
     /// Cuts the loop's items into pieces. Those with the same items as before keep what they printed.
     pub(in crate::render::tera) fn align(&mut self, items: &[Value]) {
         let mut old = std::mem::take(&mut self.pieces);
-        // What is printed again costs as much then as what is not.
+        // The size at which printing pieces again costs as much as keeping the others.
         let size = items.len().isqrt().clamp(FEWEST, MOST);
-        // Without items, what the loop prints then is a piece of its own.
+        // Without items, the output is a piece of its own.
         if items.is_empty() {
             old.retain(|piece| piece.items.is_empty());
             self.pieces = if old.is_empty() { vec![Piece::new(items)] } else { old };
             return;
         }
         old.retain(|piece| !piece.items.is_empty());
-        // What stands at the end as before.
+        // The pieces at the end that are as before.
         let mut last = Vec::new();
         let mut end = items.len();
         let same_first = old.first().is_some_and(|piece| piece.starts(items));
@@ -185,8 +185,8 @@ fn are_same(some: &[Value], others: &[Value]) -> bool {
     some.iter().zip(others).all(|(one, other)| is_same(one, other))
 }
 
-/// Checks whether two values are one. Maps and lists are one if they lie at the same place: both are alive, so that the place
-/// is theirs.
+/// Checks whether two values are one. Maps and lists are one if they lie at the same place: both are alive, so that the
+/// place is theirs.
 fn is_same(one: &Value, other: &Value) -> bool {
     match (one.as_map(), other.as_map()) {
         (Some(one), Some(other)) => return std::ptr::eq(one, other),

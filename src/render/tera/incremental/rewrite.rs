@@ -13,7 +13,7 @@ use crate::render::lists::ListKind;
 use crate::render::tera::functions;
 use crate::render::tera::scan::{self, Tag, TagKind};
 
-/// The function that rewritten templates call. Its name is no secret, but nothing else can be done with it.
+/// Name of the function that rewritten templates call. It is no secret, but nothing else can be done with it.
 pub(in crate::render::tera) const EACH: &str = "__each";
 /// Variable of a loop's own template that holds its list.
 pub(in crate::render::tera) const ITEMS: &str = "__items";
@@ -135,7 +135,7 @@ fn pattern_of(expression: &str, kind: ListKind) -> Option<&str> {
     (is_one_argument && depth == 0 && !pattern.starts_with('=')).then(|| pattern.trim())
 }
 
-/// Returns the outermost loops that could stand by themselves, in order. Which other variables they read is not checked.
+/// Returns the outermost loops that could stand by themselves, in order. Does not check which other variables they read.
 fn loops(source: &str) -> Vec<Loop> {
     let tags: Vec<Tag> = scan::tags(source).collect();
     let impure = functions::impure_names();
@@ -185,7 +185,7 @@ fn read_loop(tags: &[Tag], source: &str, impure: &BTreeSet<&str>) -> Option<Loop
         return None;
     }
     let items = start + in_at + 2..start + text.len();
-    // How many branches are open in each loop.
+    // Number of open branches in each loop.
     let mut branches = vec![0_usize];
     let mut is_empty = false;
     for tag in within {
@@ -212,12 +212,12 @@ fn read_loop(tags: &[Tag], source: &str, impure: &BTreeSet<&str>) -> Option<Loop
                 *branch = branch.checked_sub(1)?;
                 branches.len()
             }
-            // What a loop prints that has no items. There, the loop around it is the one to ask.
+            // The output of a loop without items. `loop` in it means the loop around it.
             "else" if *branch == 0 => {
                 is_empty = true;
                 (branches.len() == 1).then_some(1)?
             }
-            // What is set in a branch only may also be a variable of the template, and stays one if there are no items.
+            // A variable set in a branch only may also be one of the template, and stays that if there are no items.
             "set" if *branch == 0 && !is_empty && expression.contains('=') => branches.len(),
             "elif" | "else" => branches.len(),
             _ if tag.kind == TagKind::Print => branches.len(),
@@ -258,7 +258,7 @@ mod tests {
     use crate::model::resource::Escape;
     use crate::render::tera::engine::empty;
 
-    /// How many loops are taken out.
+    /// Checks the number of loops that are taken out.
     fn check(source: &str, expected: usize) {
         let mut tera = empty(Escape::None);
         tera.add_raw_template("t", source).ok();

@@ -1,4 +1,4 @@
-//! Every edge from one action to the next, by trying all inputs in all orders, against the picture in `docs/states.md`.
+//! Compares every edge from one action to the next, found by all inputs in all orders, with the picture in `docs/states.md`.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use super::*;
 
 const PAGE: &str = include_str!("../../../../docs/states.md");
 
-/// Inputs that are tried in a row. Longer rows bring no edge that is not seen by then.
+/// Number of inputs that are tried in a row. Longer rows yield no new edge.
 const DEPTH: usize = 7;
 
 fn name(action: SessionAction) -> &'static str {
@@ -22,7 +22,7 @@ fn name(action: SessionAction) -> &'static str {
     }
 }
 
-/// What may come of an action.
+/// Returns the possible outcomes of an action.
 fn inputs(action: SessionAction) -> Vec<Input> {
     let behind = Header { raft_term: 1, ..header(1) };
     let failures = |kinds: &[FailureKind]| kinds.iter().map(|kind| failed(*kind)).collect::<Vec<_>>();

@@ -1,5 +1,5 @@
-//! Walks of the session through a store that changes, compacts, goes back to an older copy and lets calls fail at random.
-//! Whatever happened, a session left in peace ends with exactly what the store has.
+//! Random walks of the session through a store that changes, compacts, goes back to an older copy and lets calls fail.
+//! Regardless of the walk, an undisturbed session ends with exactly the content of the store.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ fn plain(keys: &Keys) -> BTreeMap<String, String> {
     keys.iter().map(|(key, (value, _))| (key.clone(), value.clone())).collect()
 }
 
-/// What etcd does, as far as a session can see it.
+/// A model of etcd, as far as a session can see it.
 #[derive(Clone)]
 struct Store {
     header: Header,
@@ -66,7 +66,7 @@ impl Store {
         self.compacted += i64::try_from(dice.roll(kept + 1)).unwrap();
     }
 
-    /// The failure that a read pinned to `revision` gets, if any.
+    /// Returns the failure of a read pinned to `revision`, if any.
     fn refuses(&self, revision: i64) -> Option<FailureKind> {
         if revision > self.revision() {
             return Some(FailureKind::Future);
@@ -74,7 +74,7 @@ impl Store {
         (revision < self.compacted).then_some(FailureKind::Compacted)
     }
 
-    /// What a watcher that has seen everything up to `after` hears next.
+    /// Returns the next events of a watcher that has seen everything up to `after`.
     fn events_after(&self, after: i64) -> Vec<(String, Option<String>)> {
         let (before, now) = (&self.past[&after], &self.past[&(after + 1)]);
         let puts = now.iter().filter(|(_, (_, revision))| *revision == after + 1);
@@ -84,7 +84,7 @@ impl Store {
     }
 }
 
-/// A session, what its agent knows, and the store on the other side.
+/// A session, the state that its agent knows, and the store on the other side.
 struct Walk {
     dice: Dice,
     session: Session,
@@ -93,7 +93,8 @@ struct Walk {
     known: BTreeMap<String, String>,
     mark: Option<LastChange>,
     watched_up_to: i64,
-    /// A restored store may by chance look like the one before in all that the session asks. Such a walk proves nothing.
+    /// Whether a restored store looks by chance like the one before in everything that the session asks. Such a walk proves
+    /// nothing.
     was_fooled: bool,
     resumed: u32,
     troubles: bool,
@@ -118,7 +119,7 @@ impl Walk {
         }
     }
 
-    /// Something may happen to the store. True: open connections break.
+    /// May change the store. Returns true if open connections break.
     fn disturb(&mut self) -> bool {
         match self.dice.roll(24) {
             0..=9 => self.store.change(&mut self.dice),
@@ -244,7 +245,7 @@ impl Walk {
         Input::Advanced { revision, mark: self.mark.clone() }
     }
 
-    /// Leaves the session in peace until it has nothing more to do.
+    /// Runs the session undisturbed until it has nothing more to do.
     fn settle(&mut self) {
         self.troubles = false;
         for _ in 0..300 {

@@ -212,6 +212,12 @@ fn noop_says_what_a_guard_does_and_remembers_nothing() {
     let ran = sandbox.run(&["--onetime", "--noop"]).expect_code(0);
     assert!(ran.stderr.contains("dropped from 4 to 1") && !ran.stderr.contains("will not be modified"), "{ran:?}");
     assert_eq!(state().collect::<Vec<_>>(), before);
+    // `diff` and `render` see the drop as the daemon does.
+    let ran = sandbox.run(&["diff"]).expect_code(0);
+    assert!(ran.stderr.contains("dropped from 4 to 1") && ran.stdout.is_empty(), "{ran:?}");
+    let ran = sandbox.run(&["render", "u"]).expect_code(0);
+    assert!(ran.stderr.contains("dropped from 4 to 1") && ran.stdout == list_of(1), "{ran:?}");
+    assert_eq!(state().collect::<Vec<_>>(), before);
 }
 
 #[test]

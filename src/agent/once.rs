@@ -73,12 +73,7 @@ pub async fn once(plan: OncePlan, catalog: Arc<Catalog>) -> Round {
     let is_wanted = |member: &&Member| plan.only.as_ref().is_none_or(|only| only == member.resource.name());
     let mut stores = Stores::new(plan.store, false);
     stores.set(&catalog.stores_of(catalog.members.iter().filter(is_wanted)));
-    for (position, snapshot) in stores.first_snapshots(plan.store_timeout).await {
-        match snapshot {
-            Ok(snapshot) => agent.take_event(position, snapshot),
-            Err(problem) => round.store_problems.push(problem),
-        }
-    }
+    round.store_problems = read(&mut agent, &mut stores, plan.store_timeout).await;
     if let Some(only) = &plan.only {
         agent.desk.unmark_others(only);
     }
@@ -93,6 +88,11 @@ pub async fn once(plan: OncePlan, catalog: Arc<Catalog>) -> Round {
                 true if agent.crew.is_busy() => {}
                 true => agent.start_first(),
             }
+        }
+        // A pass that only renders is not waited for: it may never end.
+        if round.interrupted && !agent.outlook.terms.is_applying() {
+            agent.crew.stop();
+            return round;
         }
         tokio::select! {
             biased;
@@ -112,6 +112,18 @@ pub async fn once(plan: OncePlan, catalog: Arc<Catalog>) -> Round {
             signal = signals.next() => round.interrupted |= meaning(signal, false).0 == SignalMeaning::Stop,
         }
     }
+}
+
+/// Reads every store once, and returns why some could not be read.
+async fn read(agent: &mut Agent, stores: &mut Stores, timeout: Duration) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (position, snapshot) in stores.first_snapshots(timeout).await {
+        match snapshot {
+            Ok(snapshot) => agent.take_event(position, snapshot),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    problems
 }
 
 impl Round {

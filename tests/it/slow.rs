@@ -69,6 +69,18 @@ fn a_template_that_computes_for_hours_holds_up_nobody() {
 }
 
 #[test]
+fn a_single_run_ends_at_once_on_sigterm_whatever_a_template_computes() {
+    let sandbox = sandbox(COMPUTES);
+    sandbox.set_store("v: {slow: 'yes', x: one}\n");
+    let mut run = sandbox.start(&["--onetime"]);
+    for name in ["c-fast", "d-fast", "e-fast"] {
+        sandbox.wait_output(name, "one\n");
+    }
+    run.signal(Signal::SIGTERM);
+    wait_until("the end", DEADLINE, || run.child.try_wait().unwrap().is_some());
+}
+
+#[test]
 fn a_template_that_waits_for_a_name_server_holds_up_nobody() {
     const SILENT: &str = "127.53.53.53";
     let server = match UdpSocket::bind((SILENT, 53)) {

@@ -13,7 +13,7 @@ use crate::model::problem::{Place, Problem, Problems};
 use crate::model::range::KeyRanges;
 use crate::model::resource::Resource;
 use crate::model::store::StoreSettings;
-use crate::render::{self, Facts, Renderer, Root, TemplateError};
+use crate::render::{self, Facts, Renderer, Root};
 use crate::world::folder_watch::Watched;
 use crate::world::fs::folder::{self, FolderTexts};
 use crate::world::fs::{canonical, real_destination};
@@ -338,7 +338,8 @@ fn unreadable(path: &Path, problem: &str) -> Problem {
     Problem::new(format!("the file cannot be read: {problem}")).at(Place::file(path))
 }
 
-fn template_problem(templates: &Path, error: TemplateError) -> Problem {
-    let place = Place { file: templates.join(&error.template), position: error.place };
-    Problem { place: Some(place), message: error.message, hint: error.hint }
+/// Returns a problem of a template with the path of the template's file.
+fn template_problem(templates: &Path, problem: Problem) -> Problem {
+    let place = problem.place.map(|place| Place { file: templates.join(&place.file), ..place });
+    Problem { place, ..problem }
 }

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::settings::Settings;
+use crate::model::problem::Problem;
 use crate::model::resource::Escape;
-use crate::render::{self, Root, TemplateError, TemplateSources};
+use crate::render::{self, Root, TemplateSources};
 use crate::world::{fs, terminal};
 
 use super::exit::Exit;
@@ -38,7 +39,7 @@ pub(super) fn convert(settings: &Settings, path: &Path) -> Exit {
 }
 
 /// Returns Tera's error for the converted template, if it does not compile.
-fn misread(settings: &Settings, name: &str, converted: &str) -> Option<TemplateError> {
+fn misread(settings: &Settings, name: &str, converted: &str) -> Option<Problem> {
     let sources: TemplateSources = BTreeMap::from([(name.to_owned(), Arc::from(converted))]);
     let (_, problems) = render::compile(&sources, &[Root::tera(name, Escape::None)], run::facts(settings));
     problems.into_iter().map(|(_, problem)| problem).next()

@@ -13,6 +13,7 @@ use crate::model::text::shown;
 
 mod file;
 pub mod layers;
+pub mod raw;
 mod store;
 pub mod table;
 mod values;
@@ -23,7 +24,8 @@ mod tests;
 pub use store::FOREIGN_BACKENDS;
 pub(super) use store::endpoints_of;
 
-use layers::{Layers, Origin};
+use layers::Layers;
+use raw::Origin;
 use table::Effect;
 use values::Values;
 

@@ -75,6 +75,11 @@ impl Problem {
         Problem { place: None, message: message.into(), hint: None }
     }
 
+    /// Returns a problem of a template as a whole.
+    pub fn in_template(name: &str, message: impl Into<String>) -> Problem {
+        Problem::new(message).at(Place::file(Path::new(name)))
+    }
+
     /// Returns the same problem with a hint.
     pub fn hint(self, hint: impl Into<String>) -> Problem {
         Problem { hint: Some(hint.into()), ..self }

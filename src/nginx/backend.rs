@@ -5,6 +5,7 @@ mod address;
 mod decode;
 mod json;
 mod network;
+mod record;
 mod records;
 
 #[cfg(test)]

@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::changes::Changes;
-use super::error::FunctionError;
 use super::library::store;
 use super::window::Window;
 use crate::model::glob::Glob;
 use crate::model::key::{self, Key};
+use crate::model::problem::Problem;
 use crate::model::view::View;
 
 /// Fewest items to keep. Making a shorter list again costs less than keeping it for a render that may never come.
@@ -107,8 +107,8 @@ impl<V: ListValue> KeptLists<V> {
         kind: ListKind,
         pattern: &str,
         window: &Window,
-        refuse: impl FnOnce(FunctionError) -> FunctionError,
-    ) -> Result<V, FunctionError> {
+        refuse: impl FnOnce(Problem) -> Problem,
+    ) -> Result<V, Problem> {
         window.note_matching(pattern);
         match self.recall(kind, pattern) {
             Some(kept) => Ok(kept),
@@ -123,7 +123,7 @@ impl<V: ListValue> KeptLists<V> {
         pattern: &str,
         window: &Window,
         take: impl FnOnce(&[V]) -> T,
-    ) -> Result<T, FunctionError> {
+    ) -> Result<T, Problem> {
         window.note_matching(pattern);
         if let Some(items) = self.recall_items(kind, pattern) {
             return Ok(take(items));
@@ -138,11 +138,11 @@ impl<V: ListValue> KeptLists<V> {
         kind: ListKind,
         pattern: &str,
         window: &Window,
-        refuse: impl FnOnce(FunctionError) -> FunctionError,
-    ) -> Result<V, FunctionError> {
+        refuse: impl FnOnce(Problem) -> Problem,
+    ) -> Result<V, Problem> {
         let found = store::matching(window, pattern).map_err(refuse)?;
         let texts = found.into_iter().map(|(path, value)| Ok((path, store::text_of(path, value)?)));
-        let mut texts: Vec<(&str, &Arc<str>)> = texts.collect::<Result<_, FunctionError>>()?;
+        let mut texts: Vec<(&str, &Arc<str>)> = texts.collect::<Result<_, Problem>>()?;
         let items: Vec<V> = match kind {
             ListKind::Pairs => texts.into_iter().map(|(path, text)| V::pair(path, text)).collect(),
             ListKind::Values => {

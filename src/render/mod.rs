@@ -4,7 +4,6 @@
 //! Two engines, `tera` and `go`, stand on one floor: what both need lies beside them, and neither knows the other.
 
 mod changes;
-mod error;
 mod escape;
 mod facts;
 pub mod format;
@@ -20,7 +19,6 @@ mod template;
 mod tera;
 mod window;
 
-pub use error::TemplateError;
 pub use facts::Facts;
 pub use go::convert;
 pub use memory::Memory;

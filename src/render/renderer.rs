@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::error::TemplateError;
 use super::facts::Facts;
 use super::go::{self, GoTemplates};
 use super::memory::Memory;
@@ -10,7 +9,7 @@ use super::rendering::Rendering;
 use super::session::RenderSession;
 use super::template::{Root, TemplateSources};
 use super::tera::{self, TeraTemplates};
-use crate::model::problem::Position;
+use crate::model::problem::{Position, Problem};
 use crate::model::resource::Engine;
 use crate::model::view::View;
 
@@ -20,7 +19,7 @@ pub fn compile(
     sources: &TemplateSources,
     roots: &[Root<'_>],
     facts: Arc<dyn Facts>,
-) -> (Renderer, Vec<(usize, TemplateError)>) {
+) -> (Renderer, Vec<(usize, Problem)>) {
     let (tera, mut problems) = tera::compile(sources, roots);
     let go = GoTemplates::new(sources);
     for (index, root) in roots.iter().enumerate().filter(|(_, root)| root.engine == Engine::Go) {
@@ -83,7 +82,7 @@ impl Renderer {
         &self,
         root: Root<'_>,
         data: serde_json::Map<String, serde_json::Value>,
-    ) -> Result<Vec<u8>, TemplateError> {
+    ) -> Result<Vec<u8>, Problem> {
         let view = View::default();
         let mut session = self.session(&view);
         session.mock = Some(Arc::new(serde_json::Value::Object(data)));

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::error::TemplateError;
 use super::window::Reads;
+use crate::model::problem::Problem;
 use crate::nginx::backend::Reason;
 
 /// The result of one render.
@@ -11,7 +11,7 @@ use crate::nginx::backend::Reason;
 pub struct Rendering {
     /// The bytes, or the first problem: a missing key, a value that may not be printed, a lookup that failed. Names keys,
     /// never values.
-    pub result: Result<Vec<u8>, TemplateError>,
+    pub result: Result<Vec<u8>, Problem>,
     /// Backends found; `None` if the template did not ask for any. Of a failed render: those found until then.
     pub tally: Option<Tally>,
     /// Keys that `backends` skipped, sorted. Of a failed render: those met until then.

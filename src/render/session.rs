@@ -5,11 +5,11 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
-use super::error::TemplateError;
 use super::facts::Facts;
 use super::rendering::{FoundBackends, Rendering};
 use super::window::{Reads, Window};
 use crate::model::generation;
+use crate::model::problem::Problem;
 use crate::model::text;
 use crate::model::view::View;
 use crate::nginx::installation::Version;
@@ -47,7 +47,7 @@ impl RenderSession {
     }
 
     /// Ends the render: puts the file's own generation in the place of its placeholder, and returns what was found.
-    pub(super) fn finish(self, mut result: Result<Vec<u8>, TemplateError>) -> Rendering {
+    pub(super) fn finish(self, mut result: Result<Vec<u8>, Problem>) -> Rendering {
         if let Ok(bytes) = &mut result
             && self.prints_generation
             && self.mock.is_none()

@@ -7,11 +7,12 @@ use crate::agent::catalog::Member;
 use crate::model::generation;
 use crate::model::guard::{Decision, RenderCount};
 use crate::model::needs;
+use crate::model::problem::Problem;
 use crate::model::report::{Stage, StepFailure};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
 use crate::model::view::View;
-use crate::render::{Memory, Reads, Rendering, Root, SkippedKey, Tally, TemplateError, format};
+use crate::render::{Memory, Reads, Rendering, Root, SkippedKey, Tally, format};
 
 /// The data of `check --mock-data`.
 pub type MockData = serde_json::Map<String, serde_json::Value>;
@@ -39,8 +40,8 @@ pub(super) fn render(member: &Member, tree: &Tree, memory: &mut Memory) -> Membe
 }
 
 /// Returns the bytes of a render if they may be installed.
-fn finished(resource: &Resource, result: Result<Vec<u8>, TemplateError>) -> Result<Arc<Vec<u8>>, StepFailure> {
-    let bytes = result.map_err(|error| failure(&error))?;
+fn finished(resource: &Resource, result: Result<Vec<u8>, Problem>) -> Result<Arc<Vec<u8>>, StepFailure> {
+    let bytes = result.map_err(failure)?;
     if resource.generation.is_some() && generation::in_text(&bytes).is_none() {
         let message =
             "`generation` is set, and the template does not print {{ generation() }} in a server of that address";
@@ -51,7 +52,7 @@ fn finished(resource: &Resource, result: Result<Vec<u8>, TemplateError>) -> Resu
 
 /// Renders one member with this data and no store.
 pub(super) fn render_mock(member: &Member, data: &MockData) -> Result<Arc<Vec<u8>>, StepFailure> {
-    let bytes = member.renderer.render_mock(root(&member.resource), data.clone()).map_err(|error| failure(&error))?;
+    let bytes = member.renderer.render_mock(root(&member.resource), data.clone()).map_err(failure)?;
     check_format(&member.resource, Arc::new(bytes))
 }
 
@@ -71,9 +72,9 @@ fn root(resource: &Resource) -> Root<'_> {
     Root { name: &resource.src, engine: resource.engine, escape: resource.escape }
 }
 
-fn failure(error: &TemplateError) -> StepFailure {
-    let hint = error.hint.as_ref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
-    StepFailure::new(Stage::Render, format!("{error}{hint}"))
+fn failure(mut problem: Problem) -> StepFailure {
+    let hint = problem.hint.take().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
+    StepFailure::new(Stage::Render, format!("{problem}{hint}"))
 }
 
 /// Refuses a resource if keys of its `require` are missing.

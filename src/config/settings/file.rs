@@ -9,7 +9,7 @@ use toml::de::DeValue;
 use crate::config::document::{Document, Field, Fields};
 use crate::model::problem::Problem;
 
-use super::layers::{Origin, Raw};
+use super::raw::{Origin, Raw};
 use super::table::{self, Setting, SettingKind};
 
 const OTHERWISE: &str = "`upstreamd --help` lists the settings; in the file they have `_` for `-`";

@@ -2,12 +2,12 @@
 //! A flag counts because it was given, not because it differs from the default. Never judges a value.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::model::problem::{Place, Problem};
+use crate::model::problem::Problem;
 
 use super::file::read_file;
+use super::raw::{Origin, Raw};
 use super::table::{CONFDIR, CONFIG_FILE, Setting};
 
 /// Default confdir.
@@ -24,50 +24,6 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The given flags and their values, by the names of their settings.
 pub type Flags = BTreeMap<&'static str, Vec<String>>;
-
-/// The origin of a value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// A flag, by its name without dashes.
-    Flag(&'static str),
-    /// An environment variable.
-    Environment(String),
-    /// A settings file.
-    File(Place),
-    /// Nobody gave a value.
-    Default,
-}
-
-impl Origin {
-    /// Returns `problem` with the origin: as its place if that is in a file, in its message otherwise.
-    pub(crate) fn blame(&self, problem: Problem) -> Problem {
-        match self {
-            Origin::File(place) => problem.at(place.clone()),
-            Origin::Default => problem,
-            _ => Problem { message: format!("{} ({self})", problem.message), ..problem },
-        }
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Origin::Flag(name) => write!(f, "from flag --{name}"),
-            Origin::Environment(name) => write!(f, "from environment {name}"),
-            Origin::File(place) => place.fmt(f),
-            Origin::Default => f.write_str("by default"),
-        }
-    }
-}
-
-/// The raw value of a setting. No `Debug`: it may be a secret.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Raw {
-    /// Values: one, or any number for a list; empty if there is no default.
-    pub values: Vec<String>,
-    /// Origin of the values.
-    pub origin: Origin,
-}
 
 /// Location of the settings file.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use expect_test::{Expect, expect};
 
-use super::layers::{Flags, Raw};
+use super::layers::Flags;
+use super::raw::Raw;
 use super::table::{ALL, Section, Setting, SettingKind};
 use super::*;
 use crate::model::store::{EtcdSettings, FileSettings, Scheme};

@@ -9,7 +9,8 @@ use crate::model::problem::Problem;
 use crate::model::suggest;
 use crate::model::text::shown;
 
-use super::layers::{Layers, Origin, Raw};
+use super::layers::Layers;
+use super::raw::{Origin, Raw};
 use super::table::{Setting, SettingKind};
 
 /// Reader of settings that collects their problems.

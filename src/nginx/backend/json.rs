@@ -4,11 +4,8 @@
 use serde_json::{Map, Value};
 
 use super::address::{self, SocketOrHost};
-use super::decode::{BackendRecord, from_url};
+use super::record::{BackendRecord, DEFAULT_PRIORITY, from_url};
 use super::{BackendState, MOST_WEIGHT, Options, Reason, WantedAddress};
-
-/// Priority of a record without one, as in SkyDNS.
-pub(super) const DEFAULT_PRIORITY: u32 = 10;
 
 /// Decodes a value that begins with `{`.
 pub(super) fn record(text: &str, options: &Options) -> Result<BackendRecord, Reason> {

@@ -5,7 +5,8 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::address::SocketOrHost;
-use super::decode::{BackendRecord, DecodedKey, Lookup, entry, traefik_folder};
+use super::decode::{DecodedKey, Lookup, entry, traefik_folder};
+use super::record::BackendRecord;
 use super::{Backend, BackendState, Options, Reason};
 use crate::model::key;
 

@@ -6,34 +6,30 @@ mod functions;
 mod typed;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::lexer::Mistake;
 use super::node::{Branch, Pipe, TemplateNode};
 use super::parser;
-use crate::model::problem::Position;
-use crate::render::error::TemplateError;
+use crate::model::problem::{Place, Problem};
 use typed::{NotConverted, Typed, TypedKind, refused};
 
 /// Converts the template `name`.
 ///
 /// # Errors
 /// The template is not a Go template, or has places without a certain counterpart: all of them.
-pub fn convert(name: &str, source: &str) -> Result<String, Vec<TemplateError>> {
-    let told = |mistake: Mistake| TemplateError {
-        template: name.to_owned(),
-        place: Some(Position::of_offset(source, mistake.at)),
-        message: mistake.message,
-        hint: None,
-    };
-    let unit = parser::parse(source).map_err(|mistake| vec![told(mistake)])?;
+pub fn convert(name: &str, source: &str) -> Result<String, Vec<Problem>> {
+    let problem =
+        |mistake: Mistake| Problem::new(mistake.message).at(Place::in_text(Path::new(name), source, mistake.at));
+    let unit = parser::parse(source).map_err(|mistake| vec![problem(mistake)])?;
     let mut converter = Converter::default();
     converter.nodes(&unit.root, None);
     if converter.problems.is_empty() {
         return Ok(converter.output);
     }
     converter.problems.sort_by_key(|problem| problem.at);
-    Err(converter.problems.into_iter().map(told).collect())
+    Err(converter.problems.into_iter().map(problem).collect())
 }
 
 /// Names that mean something to Tera.

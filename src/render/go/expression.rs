@@ -7,7 +7,7 @@ use super::interpreter::{Interpreter, Trouble};
 use super::node::{Expr, ExprKind, PipeCommand};
 use super::time;
 use super::value::GoValue;
-use crate::render::error::FunctionError;
+use crate::model::problem::Problem;
 
 impl<'a> Interpreter<'a> {
     /// Evaluates a command; `last` is what the pipeline hands it.
@@ -179,9 +179,9 @@ impl<'a> Interpreter<'a> {
             }
             FunctionBody::Logic { .. } => Ok(GoValue::Missing),
         };
-        result.map_err(|FunctionError { message, hint }| {
+        result.map_err(|Problem { message, hint, .. }| {
             let message = format!("error calling {}: {message}", function.name);
-            self.trouble_of(at, written, FunctionError { message, hint })
+            self.trouble_of(at, written, Problem { place: None, message, hint })
         })
     }
 

@@ -1,6 +1,7 @@
 //! Runs a parsed Go template: text, actions, conditions, loops, templates within templates.
 //! Bounded in depth, in steps and in what it prints; reaches the world only through its session.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::json::from_json;
@@ -10,10 +11,9 @@ use super::print;
 use super::run::GoRun;
 use super::templates::GoTemplates;
 use super::value::GoValue;
-use crate::model::problem::Position;
+use crate::model::problem::{Place, Problem};
 use crate::model::resource::Escape;
 use crate::nginx::quote;
-use crate::render::error::{FunctionError, TemplateError};
 use crate::render::escape;
 use crate::render::output::MOST_OUTPUT_BYTES;
 use crate::render::session::shown;
@@ -26,7 +26,7 @@ const MOST_STEPS: usize = 10_000_000;
 const DEEPEST_INCLUDE: usize = 10;
 
 /// An error, boxed because results are passed through many frames.
-pub(super) type Trouble = Box<TemplateError>;
+pub(super) type Trouble = Box<Problem>;
 
 /// End of a list of nodes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -88,18 +88,15 @@ impl<'a> Interpreter<'a> {
     /// Returns an error of this template, at an expression.
     #[cold]
     pub(super) fn trouble(&self, at: usize, expression: &impl std::fmt::Display, message: &str) -> Trouble {
-        self.trouble_of(at, expression, FunctionError::new(message))
+        self.trouble_of(at, expression, Problem::new(message))
     }
 
     #[cold]
-    pub(super) fn trouble_of(&self, at: usize, expression: &impl std::fmt::Display, failure: FunctionError) -> Trouble {
+    pub(super) fn trouble_of(&self, at: usize, expression: &impl std::fmt::Display, failure: Problem) -> Trouble {
         let message = format!("executing {:?} at <{}>: {}", self.template, excerpt(expression), failure.message);
-        Box::new(TemplateError {
-            template: self.files.last().map_or("", |file| file).to_owned(),
-            place: Some(Position::of_offset(self.source, at)),
-            message,
-            hint: failure.hint,
-        })
+        let file = Path::new(self.files.last().map_or("", |file| file));
+        let place = Some(Place::in_text(file, self.source, at));
+        Box::new(Problem { place, message, hint: failure.hint })
     }
 
     fn nodes(&mut self, nodes: &'a [TemplateNode], dot: &GoValue) -> Result<Flow, Trouble> {
@@ -139,7 +136,7 @@ impl<'a> Interpreter<'a> {
     #[cold]
     fn too_much(&self) -> Trouble {
         let message = format!("the output is larger than {MOST_OUTPUT_BYTES} bytes");
-        Box::new(TemplateError { template: self.files[0].to_owned(), place: None, message, hint: None })
+        Box::new(Problem::in_template(self.files[0], message))
     }
 
     /// Goes one level down; variables that are declared there end with it.
@@ -261,20 +258,18 @@ impl<'a> Interpreter<'a> {
     }
 
     /// Runs `include`: a file with its own templates and variables, as text.
-    pub(super) fn include(&mut self, name: &str, dot: GoValue) -> Result<Result<GoValue, FunctionError>, Trouble> {
+    pub(super) fn include(&mut self, name: &str, dot: GoValue) -> Result<Result<GoValue, Problem>, Trouble> {
         let Some((file, source, unit)) = self.templates.included(name)? else {
             return Ok(Err(match self.run.session.part_of(name) {
-                Some(key) => {
-                    FunctionError::new(format!("there is no template of the name that key `{}` gives", shown(key)))
-                }
+                Some(key) => Problem::new(format!("there is no template of the name that key `{}` gives", shown(key))),
                 None => self.templates.no_such_include(name),
             }));
         };
         if self.files.contains(&file) {
-            return Ok(Err(FunctionError::new(format!("`{file}` includes itself"))));
+            return Ok(Err(Problem::new(format!("`{file}` includes itself"))));
         }
         if self.files.len() > DEEPEST_INCLUDE || self.depth >= DEEPEST {
-            return Ok(Err(FunctionError::new(format!("more than {DEEPEST_INCLUDE} files include each other"))));
+            return Ok(Err(Problem::new(format!("more than {DEEPEST_INCLUDE} files include each other"))));
         }
         let outer = (self.source, self.unit, self.template, self.output.len());
         let variables = std::mem::replace(&mut self.variables, vec![(Arc::from("$"), dot.clone())]);
@@ -304,7 +299,7 @@ impl<'a> Interpreter<'a> {
         if quote::is_harmless(printed) {
             return Ok(());
         }
-        let mut failure = FunctionError::new(escape::refused(&self.run.session, printed));
+        let mut failure = Problem::new(escape::refused(&self.run.session, printed));
         failure.hint = Some("`nginxString` writes it as one quoted argument".to_owned());
         Err(self.trouble_of(pipe.at, pipe, failure))
     }

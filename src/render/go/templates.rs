@@ -1,15 +1,15 @@
 //! All files that could be Go templates, and which includes which. Each is parsed when it is first needed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use super::differences;
 use super::functions;
 use super::lexer::{self, Mistake, TokenKind};
 use super::parser::{self, Unit};
-use crate::model::problem::Position;
+use crate::model::problem::{Place, Position, Problem};
 use crate::model::suggest::nearest;
-use crate::render::error::{FunctionError, TemplateError};
 use crate::render::library::paths;
 use crate::render::session::shown;
 use crate::render::template::TemplateSources;
@@ -21,7 +21,7 @@ pub(in crate::render) struct GoTemplates {
 
 struct GoFile {
     source: Arc<str>,
-    unit: OnceLock<Result<Unit, TemplateError>>,
+    unit: OnceLock<Result<Unit, Problem>>,
 }
 
 impl GoTemplates {
@@ -31,7 +31,7 @@ impl GoTemplates {
     }
 
     /// Parses `root` and every file that it certainly includes; returns everything wrong with them.
-    pub(in crate::render) fn check(&self, root: &str) -> Vec<TemplateError> {
+    pub(in crate::render) fn check(&self, root: &str) -> Vec<Problem> {
         if let (false, Err(problem)) = (self.files.contains_key(root), self.unit(root)) {
             return vec![problem];
         }
@@ -71,27 +71,27 @@ impl GoTemplates {
     }
 
     /// Returns the name, the text and the tree of the file to render.
-    pub(super) fn root(&self, name: &str) -> Result<(&str, &str, &Unit), TemplateError> {
+    pub(super) fn root(&self, name: &str) -> Result<(&str, &str, &Unit), Problem> {
         let (source, unit) = self.unit(name)?;
         let name = self.files.get_key_value(name).map_or("", |(name, _)| name);
         Ok((name, source, unit))
     }
 
     /// Returns the text and the tree of a file.
-    pub(super) fn unit(&self, name: &str) -> Result<(&str, &Unit), TemplateError> {
+    pub(super) fn unit(&self, name: &str) -> Result<(&str, &Unit), Problem> {
         let Some(file) = self.files.get(name) else {
             let near = nearest(name, self.files.keys().map(String::as_str));
             let hint = near.map(|near| format!("did you mean `{near}`?"));
-            return Err(TemplateError { hint, ..TemplateError::without_place(name, "there is no such template") });
+            return Err(Problem { hint, ..Problem::in_template(name, "there is no such template") });
         };
         let unit =
             file.unit.get_or_init(|| parser::parse(&file.source).map_err(|mistake| described(name, file, mistake)));
-        unit.as_ref().map(|unit| (&*file.source, unit)).map_err(TemplateError::clone)
+        unit.as_ref().map(|unit| (&*file.source, unit)).map_err(Problem::clone)
     }
 
     /// Returns the name, the text and the tree of the file that an `include` names, if it exists.
     #[allow(clippy::type_complexity)]
-    pub(super) fn included(&self, name: &str) -> Result<Option<(&str, &str, &Unit)>, TemplateError> {
+    pub(super) fn included(&self, name: &str) -> Result<Option<(&str, &str, &Unit)>, Problem> {
         let Some((name, _)) = paths::below_folder(name).and_then(|name| self.files.get_key_value(&name)) else {
             return Ok(None);
         };
@@ -99,11 +99,11 @@ impl GoTemplates {
         Ok(Some((name, source, unit)))
     }
 
-    pub(super) fn no_such_include(&self, name: &str) -> FunctionError {
+    pub(super) fn no_such_include(&self, name: &str) -> Problem {
         let Some(name) = paths::below_folder(name) else {
-            return FunctionError::new(format!("`{}` leaves the templates folder", shown(name)));
+            return Problem::new(format!("`{}` leaves the templates folder", shown(name)));
         };
-        let failure = FunctionError::new(format!("there is no template `{}`", shown(&name)));
+        let failure = Problem::new(format!("there is no template `{}`", shown(&name)));
         match nearest(&name, self.files.keys().map(String::as_str)) {
             Some(near) => failure.hint(format!("did you mean `{near}`?")),
             None => failure,
@@ -122,7 +122,7 @@ fn includes(source: &str) -> impl Iterator<Item = String> {
     named.collect::<Vec<_>>().into_iter()
 }
 
-fn described(name: &str, file: &GoFile, mistake: Mistake) -> TemplateError {
+fn described(name: &str, file: &GoFile, mistake: Mistake) -> Problem {
     let hint = mistake.message.strip_prefix("function `").and_then(|rest| {
         let function = rest.split_once('`')?.0;
         if function.starts_with("cget") {
@@ -130,10 +130,6 @@ fn described(name: &str, file: &GoFile, mistake: Mistake) -> TemplateError {
         }
         nearest(function, functions::all().map(|function| function.name)).map(|near| format!("did you mean `{near}`?"))
     });
-    TemplateError {
-        template: name.to_owned(),
-        place: Some(Position::of_offset(&file.source, mistake.at)),
-        message: mistake.message,
-        hint,
-    }
+    let place = Place::in_text(Path::new(name), &file.source, mistake.at);
+    Problem { place: Some(place), message: mistake.message, hint }
 }

@@ -3,7 +3,7 @@
 use jiff::{Span, Zoned, tz::TimeZone};
 
 use super::value::GoValue;
-use crate::render::error::FunctionError;
+use crate::model::problem::Problem;
 
 const MONTHS: [&str; 12] = [
     "January",
@@ -43,7 +43,7 @@ pub(super) fn methods(name: &str) -> Option<(usize, bool)> {
 }
 
 /// Calls a method; the arguments are as `methods` says.
-pub(super) fn call(time: &Zoned, method: &str, arguments: &[GoValue]) -> Result<GoValue, FunctionError> {
+pub(super) fn call(time: &Zoned, method: &str, arguments: &[GoValue]) -> Result<GoValue, Problem> {
     let since = time.timestamp();
     let weekday = usize::try_from(time.weekday().to_sunday_zero_offset()).unwrap_or(0);
     let month = usize::try_from(time.month()).unwrap_or(1) - 1;
@@ -72,7 +72,7 @@ pub(super) fn call(time: &Zoned, method: &str, arguments: &[GoValue]) -> Result<
                 Span::new().try_years(years).ok()?.try_months(months).ok()?.try_days(days).ok()
             });
             let moved = span.and_then(|span| time.checked_add(span).ok());
-            GoValue::Time(moved.ok_or_else(|| FunctionError::new("the date is out of range"))?.into())
+            GoValue::Time(moved.ok_or_else(|| Problem::new("the date is out of range"))?.into())
         }
     })
 }

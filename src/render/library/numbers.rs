@@ -1,6 +1,6 @@
 //! Numbers: calculating with them, counting, reading them from text. Pure.
 
-use crate::render::error::FunctionError;
+use crate::model::problem::Problem;
 
 /// A number of a template.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,26 +19,26 @@ impl Operand {
 }
 
 /// A calculation with two numbers: whole ones stay whole; if either has a fraction, the result has one too.
-pub(in crate::render) type Calculation = fn(Operand, Operand) -> Result<Operand, FunctionError>;
+pub(in crate::render) type Calculation = fn(Operand, Operand) -> Result<Operand, Problem>;
 
-pub(in crate::render) fn add(a: Operand, b: Operand) -> Result<Operand, FunctionError> {
+pub(in crate::render) fn add(a: Operand, b: Operand) -> Result<Operand, Problem> {
     calculate(a, b, i128::checked_add, |a, b| a + b)
 }
 
-pub(in crate::render) fn subtract(a: Operand, b: Operand) -> Result<Operand, FunctionError> {
+pub(in crate::render) fn subtract(a: Operand, b: Operand) -> Result<Operand, Problem> {
     calculate(a, b, i128::checked_sub, |a, b| a - b)
 }
 
-pub(in crate::render) fn multiply(a: Operand, b: Operand) -> Result<Operand, FunctionError> {
+pub(in crate::render) fn multiply(a: Operand, b: Operand) -> Result<Operand, Problem> {
     calculate(a, b, i128::checked_mul, |a, b| a * b)
 }
 
-pub(in crate::render) fn divide(a: Operand, b: Operand) -> Result<Operand, FunctionError> {
+pub(in crate::render) fn divide(a: Operand, b: Operand) -> Result<Operand, Problem> {
     check_not_zero(b, "division by zero")?;
     calculate(a, b, i128::checked_div, |a, b| a / b)
 }
 
-pub(in crate::render) fn modulo(a: Operand, b: Operand) -> Result<Operand, FunctionError> {
+pub(in crate::render) fn modulo(a: Operand, b: Operand) -> Result<Operand, Problem> {
     check_not_zero(b, "modulo by zero")?;
     calculate(a, b, i128::checked_rem, |a, b| a % b)
 }
@@ -48,7 +48,7 @@ fn calculate(
     b: Operand,
     whole: fn(i128, i128) -> Option<i128>,
     fractional: fn(f64, f64) -> f64,
-) -> Result<Operand, FunctionError> {
+) -> Result<Operand, Problem> {
     let result = match (a, b) {
         (Operand::Whole(a), Operand::Whole(b)) => whole(a, b).map(Operand::Whole),
         _ => Some(fractional(a.as_float(), b.as_float())).filter(|result| result.is_finite()).map(Operand::Fraction),
@@ -57,21 +57,21 @@ fn calculate(
 }
 
 /// Returns the error for a number that does not fit.
-pub(in crate::render) fn out_of_range() -> FunctionError {
-    FunctionError::new("the result is out of range")
+pub(in crate::render) fn out_of_range() -> Problem {
+    Problem::new("the result is out of range")
 }
 
-fn check_not_zero(number: Operand, message: &str) -> Result<(), FunctionError> {
-    if number.as_float() == 0.0 { Err(FunctionError::new(message)) } else { Ok(()) }
+fn check_not_zero(number: Operand, message: &str) -> Result<(), Problem> {
+    if number.as_float() == 0.0 { Err(Problem::new(message)) } else { Ok(()) }
 }
 
 /// Longest list that `seq` makes: a count out of the store must not exhaust memory.
 const MOST_ITEMS: u128 = 100_000;
 
 /// Counts from one number to the other, upwards or downwards, both included.
-pub(in crate::render) fn seq(first: i128, last: i128) -> Result<Vec<i128>, FunctionError> {
+pub(in crate::render) fn seq(first: i128, last: i128) -> Result<Vec<i128>, Problem> {
     if first.abs_diff(last) >= MOST_ITEMS {
-        return Err(FunctionError::new(format!("would give more than {MOST_ITEMS} numbers")));
+        return Err(Problem::new(format!("would give more than {MOST_ITEMS} numbers")));
     }
     Ok(if first <= last { (first..=last).collect() } else { (last..=first).rev().collect() })
 }

@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 
 use crate::model::dns::Srv;
-use crate::render::error::FunctionError;
+use crate::model::problem::Problem;
 use crate::render::session::RenderSession;
 
 /// Returns an environment variable that is set and not empty.
@@ -11,8 +11,8 @@ pub(in crate::render) fn getenv(session: &RenderSession, name: &str) -> Option<S
     session.env(name).filter(|value| !value.is_empty())
 }
 
-pub(in crate::render) fn hostname(session: &RenderSession) -> Result<String, FunctionError> {
-    session.world().hostname().map_err(FunctionError::new)
+pub(in crate::render) fn hostname(session: &RenderSession) -> Result<String, Problem> {
+    session.world().hostname().map_err(Problem::new)
 }
 
 /// Returns the addresses of a host name that are wanted, sorted as text as confd has them; the order of a resolver would
@@ -21,7 +21,7 @@ pub(in crate::render) fn addresses(
     session: &RenderSession,
     host: &str,
     wanted: fn(&IpAddr) -> bool,
-) -> Result<Vec<String>, FunctionError> {
+) -> Result<Vec<String>, Problem> {
     let found = match host.parse() {
         Ok(address) => vec![address],
         Err(_) => session.world().lookup_ip(host).map_err(|problem| unanswered(session, host, &problem))?,
@@ -38,15 +38,15 @@ pub(in crate::render) fn srv_records(
     service: &str,
     proto: &str,
     name: &str,
-) -> Result<Vec<Srv>, FunctionError> {
+) -> Result<Vec<Srv>, Problem> {
     let found = session.world().lookup_srv(service, proto, name);
     let mut records = found.map_err(|problem| unanswered(session, name, &problem))?;
     records.sort_unstable();
     Ok(records)
 }
 
-fn unanswered(session: &RenderSession, name: &str, problem: &str) -> FunctionError {
-    FunctionError::new(session.about(name, format_args!("cannot be looked up: {problem}")))
+fn unanswered(session: &RenderSession, name: &str, problem: &str) -> Problem {
+    Problem::new(session.about(name, format_args!("cannot be looked up: {problem}")))
 }
 
 /// Returns the first address of a network interface that is wanted; an empty text if there is no such address.

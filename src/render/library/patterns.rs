@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use regex::{Regex, RegexBuilder};
 
 use super::re2;
-use crate::render::error::FunctionError;
+use crate::model::problem::Problem;
 
 /// Compiled size of one pattern, in bytes.
 const MOST_COMPILED_BYTES: usize = 1 << 20;
@@ -19,7 +19,7 @@ pub(in crate::render) struct Patterns(HashMap<String, Regex>);
 
 impl Patterns {
     /// Compiles a pattern, unless this render has done so before.
-    pub(in crate::render) fn regex(&mut self, pattern: &str) -> Result<&Regex, FunctionError> {
+    pub(in crate::render) fn regex(&mut self, pattern: &str) -> Result<&Regex, Problem> {
         if self.0.len() >= MOST_REMEMBERED && !self.0.contains_key(pattern) {
             self.0.clear();
         }
@@ -30,14 +30,14 @@ impl Patterns {
     }
 }
 
-fn compile(pattern: &str) -> Result<Regex, FunctionError> {
+fn compile(pattern: &str) -> Result<Regex, Problem> {
     let refused = || {
-        FunctionError::new("the pattern is not a regular expression")
+        Problem::new("the pattern is not a regular expression")
             .hint("RE2's language: no look-around, no back-references")
     };
     let translated = re2::translate(pattern).ok_or_else(refused)?;
     RegexBuilder::new(&translated).size_limit(MOST_COMPILED_BYTES).build().map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => FunctionError::new("the pattern is too big"),
+        regex::Error::CompiledTooBig(_) => Problem::new("the pattern is too big"),
         _ => refused(),
     })
 }

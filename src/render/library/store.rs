@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::model::key;
+use crate::model::problem::Problem;
 use crate::model::suggest::nearest;
-use crate::render::error::FunctionError;
 use crate::render::session::{RenderSession, shown};
 use crate::render::window::Window;
 
@@ -17,20 +17,20 @@ pub(in crate::render) fn exists(window: &Window, key: &str) -> bool {
 pub(in crate::render) fn matching<'v>(
     window: &'v Window,
     pattern: &str,
-) -> Result<Vec<(&'v str, &'v key::Value)>, FunctionError> {
+) -> Result<Vec<(&'v str, &'v key::Value)>, Problem> {
     window.matching(pattern).map_err(|error| {
-        FunctionError::new(error.to_string())
+        Problem::new(error.to_string())
             .hint("`*` and `?` stop at `/`, `[a-z]` is a class, `\\` takes the next character as it is")
     })
 }
 
 /// Returns the value of `key` as text, not copied.
-pub(in crate::render) fn text_of<'v>(key: &str, value: &'v key::Value) -> Result<&'v Arc<str>, FunctionError> {
+pub(in crate::render) fn text_of<'v>(key: &str, value: &'v key::Value) -> Result<&'v Arc<str>, Problem> {
     match value {
         key::Value::Text(text) => Ok(text),
         key::Value::Binary(bytes) => {
             let (key, bytes) = (shown(key), bytes.len());
-            Err(FunctionError::new(format!("the value of key `{key}` is not UTF-8 text (length {bytes})")))
+            Err(Problem::new(format!("the value of key `{key}` is not UTF-8 text (length {bytes})")))
         }
     }
 }
@@ -44,16 +44,16 @@ pub(in crate::render) struct MissingKeyHints {
 }
 
 /// Returns the error for a key that does not exist, with what may have been meant.
-pub(in crate::render) fn missing(session: &RenderSession, key: &str, hints: &MissingKeyHints) -> FunctionError {
+pub(in crate::render) fn missing(session: &RenderSession, key: &str, hints: &MissingKeyHints) -> Problem {
     let window = &session.view;
     if let Some(from) = session.key_of(key).filter(|_| !key.is_empty()) {
-        return FunctionError::new(format!("the key that {from} names does not exist"));
+        return Problem::new(format!("the key that {from} names does not exist"));
     }
     if let Some(source) = session.part_of(key) {
         let source = shown(source);
-        return FunctionError::new(format!("the key that is made with the value of key `{source}` does not exist"));
+        return Problem::new(format!("the key that is made with the value of key `{source}` does not exist"));
     }
-    let error = FunctionError::new(format!("key `{}` does not exist", shown(key)));
+    let error = Problem::new(format!("key `{}` does not exist", shown(key)));
     if window.has_directory(key) {
         return error.hint(hints.directory);
     }

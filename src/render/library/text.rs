@@ -1,17 +1,17 @@
 //! Text: case, cutting, repeating, indenting. Pure.
 
-use crate::render::error::FunctionError;
+use crate::model::problem::Problem;
 
 /// Longest text that one call may make, in bytes: a count out of the store must not exhaust memory.
 pub(in crate::render) const MOST_BYTES: usize = 16 << 20;
 
 /// Returns the error for a text of more than [`MOST_BYTES`].
-pub(in crate::render) fn too_long() -> FunctionError {
-    FunctionError::new(format!("would make a text of more than {MOST_BYTES} bytes"))
+pub(in crate::render) fn too_long() -> Problem {
+    Problem::new(format!("would make a text of more than {MOST_BYTES} bytes"))
 }
 
 /// Checks that `count` texts of so many bytes, and those that there are already, make no text that is too long.
-fn check_size(already: usize, count: usize, each: usize) -> Result<(), FunctionError> {
+fn check_size(already: usize, count: usize, each: usize) -> Result<(), Problem> {
     let bytes = count.saturating_mul(each).saturating_add(already);
     if bytes > MOST_BYTES { Err(too_long()) } else { Ok(()) }
 }
@@ -36,7 +36,7 @@ pub(super) fn lower_char(c: char) -> char {
 }
 
 /// Replaces the first `most` occurrences; all of them if `most` is negative.
-pub(in crate::render) fn replace(text: &str, old: &str, new: &str, most: i128) -> Result<String, FunctionError> {
+pub(in crate::render) fn replace(text: &str, old: &str, new: &str, most: i128) -> Result<String, Problem> {
     let occurrences = text.matches(old).count();
     let count = usize::try_from(most).unwrap_or(occurrences).min(occurrences);
     check_size(text.len(), count, new.len())?;
@@ -52,14 +52,14 @@ pub(in crate::render) fn trim_suffix<'t>(text: &'t str, suffix: &str) -> &'t str
 }
 
 /// Repeats a text; a negative count is zero.
-pub(in crate::render) fn repeat(text: &str, count: i128) -> Result<String, FunctionError> {
+pub(in crate::render) fn repeat(text: &str, count: i128) -> Result<String, Problem> {
     let count = to_count(count);
     check_size(0, count, text.len())?;
     Ok(text.repeat(count))
 }
 
 /// Puts so many spaces before each line; no text stays no text.
-pub(in crate::render) fn indent(text: &str, spaces: i128) -> Result<String, FunctionError> {
+pub(in crate::render) fn indent(text: &str, spaces: i128) -> Result<String, Problem> {
     let spaces = to_count(spaces);
     if text.is_empty() {
         return Ok(String::new());
@@ -70,7 +70,7 @@ pub(in crate::render) fn indent(text: &str, spaces: i128) -> Result<String, Func
 }
 
 /// Indents on a new line.
-pub(in crate::render) fn nindent(text: &str, spaces: i128) -> Result<String, FunctionError> {
+pub(in crate::render) fn nindent(text: &str, spaces: i128) -> Result<String, Problem> {
     indent(text, spaces).map(|indented| format!("\n{indented}"))
 }
 

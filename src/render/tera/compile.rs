@@ -2,6 +2,7 @@
 //! is broken, only the resources that reach it fail, by include, extends or component.
 
 use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 
 use tera::{ErrorKind, Tera};
@@ -12,17 +13,16 @@ use super::incremental;
 use super::references::{DEEPEST_NESTING, References};
 use super::scan::TemplateScan;
 use super::templates::{TeraSet, TeraTemplates};
-use crate::model::problem::Position;
+use crate::model::problem::{Place, Position, Problem};
 use crate::model::resource::{Engine, Escape};
 use crate::model::suggest::nearest;
-use crate::render::error::TemplateError;
 use crate::render::template::{Root, TemplateSources};
 
 /// Compiles the Tera templates among `roots`. Every problem is listed with the index of the root it fails.
 pub(in crate::render) fn compile(
     sources: &TemplateSources,
     roots: &[Root<'_>],
-) -> (TeraTemplates, Vec<(usize, TemplateError)>) {
+) -> (TeraTemplates, Vec<(usize, Problem)>) {
     let references = References::new(sources);
     let tera_roots = || roots.iter().enumerate().filter(|(_, root)| root.engine == Engine::Tera);
     let names: BTreeSet<&str> = tera_roots().map(|(_, root)| root.name).collect();
@@ -45,7 +45,7 @@ struct Compiler<'a> {
     compiled: TeraTemplates,
 }
 /// Problems by root.
-type Failed<'r> = HashMap<&'r str, Vec<TemplateError>>;
+type Failed<'r> = HashMap<&'r str, Vec<Problem>>;
 
 impl<'a> Compiler<'a> {
     /// Compiles roots and keeps those that are right; returns what is wrong with the others.
@@ -86,25 +86,23 @@ impl<'a> Compiler<'a> {
     }
 
     /// Returns what can be said of a root from the names alone.
-    fn problems_before_parsing(&self, root: &str, reach: &BTreeSet<&str>) -> Vec<TemplateError> {
+    fn problems_before_parsing(&self, root: &str, reach: &BTreeSet<&str>) -> Vec<Problem> {
         const UNORDERED: &str = "__tera_context";
         if !self.references.sources.contains_key(root) {
             let near = nearest(root, self.references.sources.keys().map(String::as_str));
             let hint = near.map(|near| format!("did you mean `{near}`?"));
-            return vec![TemplateError { hint, ..TemplateError::without_place(root, "there is no such template") }];
+            return vec![Problem { hint, ..Problem::in_template(root, "there is no such template") }];
         }
         if self.references.nest_too_deep(root) {
             let message = format!("nests more than {DEEPEST_NESTING} levels of include, block and component");
-            return vec![TemplateError::without_place(root, message)];
+            return vec![Problem::in_template(root, message)];
         }
         let uses = |name: &&str| self.references.sources.get(*name).and_then(|source| source.find(UNORDERED));
         let found = reach.iter().filter_map(|name| Some((*name, uses(name)?)));
         found
-            .map(|(name, offset)| TemplateError {
-                template: name.to_owned(),
-                place: Some(Position::of_offset(&self.references.sources[name], offset)),
-                message: format!("`{UNORDERED}` is not available: it would print in another order each time"),
-                hint: None,
+            .map(|(name, offset)| {
+                let place = Place::in_text(Path::new(name), &self.references.sources[name], offset);
+                Problem::new(format!("`{UNORDERED}` is not available: its order would change each time")).at(place)
             })
             .collect()
     }
@@ -133,7 +131,7 @@ impl<'a> Compiler<'a> {
         failed: &mut Failed<'r>,
     ) -> Vec<(&'r str, Tera)> {
         let every: BTreeSet<&str> = reach.values().flatten().copied().collect();
-        let unparsable: HashMap<&str, Vec<TemplateError>> = every
+        let unparsable: HashMap<&str, Vec<Problem>> = every
             .into_iter()
             .filter_map(|name| {
                 let error = self.together(mode, &BTreeSet::from([name])).err()?;
@@ -161,13 +159,15 @@ impl<'a> Compiler<'a> {
     }
 
     /// Returns the problems in an error, with the places and hints that Tera does not give.
-    fn explain(&self, error: &tera::Error, root: &str) -> Vec<TemplateError> {
+    fn explain(&self, error: &tera::Error, root: &str) -> Vec<Problem> {
         let source = |name: &str| self.references.sources.get(name).map(|text| &**text);
         let mut problems = error::of_compilation(error, root, source);
         for problem in &mut problems {
-            let scan = self.references.scans.get(problem.template.as_str());
-            if problem.place.is_none() {
-                problem.place = scan.and_then(|scan| place_of_reference(error.kind(), scan));
+            if let Some(place) = &mut problem.place
+                && place.position.is_none()
+            {
+                let scan = place.file.to_str().and_then(|name| self.references.scans.get(name));
+                place.position = scan.and_then(|scan| place_of_reference(error.kind(), scan));
             }
             if let Some(name) =
                 problem.message.strip_prefix("unknown template `").and_then(|rest| rest.strip_suffix('`'))

@@ -1,48 +1,45 @@
 //! Tera's messages in our words: with a place, a hint, and never with the value of a key.
 
+use std::path::Path;
+
 use tera::ErrorKind;
 
 use super::functions;
-use crate::model::problem::Position;
+use crate::model::problem::{Place, Position, Problem};
 use crate::model::suggest::nearest;
-use crate::render::error::{FunctionError, TemplateError};
 
 /// Returns the problems in an error of compilation. `source` returns the text of a template by name.
 pub(super) fn of_compilation<'a>(
     error: &tera::Error,
     root: &str,
     source: impl Fn(&str) -> Option<&'a str>,
-) -> Vec<TemplateError> {
+) -> Vec<Problem> {
     match error.kind() {
         ErrorKind::SyntaxError(report) => {
             let span = report.span();
-            let place = Position { line: span.start_line, column: span.start_col + 1 };
             let message = phrase(report.message());
             let hint = source(report.filename()).and_then(|text| syntax_hint(&message, text, span.range.start));
-            vec![TemplateError { template: report.filename().to_owned(), place: Some(place), message, hint }]
+            vec![Problem { place: Some(place_of(report.filename(), span)), message, hint }]
         }
         ErrorKind::Msg(reports) => {
             let found = of_reports(reports);
-            if found.is_empty() { vec![TemplateError::without_place(root, phrase(reports))] } else { found }
+            if found.is_empty() { vec![Problem::in_template(root, phrase(reports))] } else { found }
         }
         ErrorKind::MissingParent { current, parent } => {
-            vec![TemplateError::without_place(current, format!("unknown template `{parent}`"))]
+            vec![Problem::in_template(current, format!("unknown template `{parent}`"))]
         }
         ErrorKind::CircularExtend { tpl, inheritance_chain } => {
-            vec![TemplateError::without_place(
-                tpl,
-                format!("extends itself by way of {}", inheritance_chain.join(" > ")),
-            )]
+            vec![Problem::in_template(tpl, format!("extends itself by way of {}", inheritance_chain.join(" > ")))]
         }
         ErrorKind::CircularInclude { tpl, include_chain } => {
-            vec![TemplateError::without_place(tpl, format!("includes itself: {}", include_chain.join(" > ")))]
+            vec![Problem::in_template(tpl, format!("includes itself: {}", include_chain.join(" > ")))]
         }
-        other => vec![TemplateError::without_place(root, phrase(&other.to_string()))],
+        other => vec![Problem::in_template(root, phrase(&other.to_string()))],
     }
 }
 
 /// Returns the problem in an error of rendering. `failure` is the error of one of our functions, if one failed.
-pub(super) fn of_render(error: &tera::Error, root: &str, failure: Option<FunctionError>) -> TemplateError {
+pub(super) fn of_render(error: &tera::Error, root: &str, failure: Option<Problem>) -> Problem {
     let (message, hint) = match (failure, error.kind()) {
         (Some(failure), _) => (failure.message, failure.hint),
         (None, ErrorKind::RenderingError(report)) => (without_values(report.message()), None),
@@ -50,15 +47,18 @@ pub(super) fn of_render(error: &tera::Error, root: &str, failure: Option<Functio
     };
     match error.kind() {
         ErrorKind::RenderingError(report) => {
-            let place = Position { line: report.span().start_line, column: report.span().start_col + 1 };
-            TemplateError { template: report.filename().to_owned(), place: Some(place), message, hint }
+            Problem { place: Some(place_of(report.filename(), report.span())), message, hint }
         }
-        _ => TemplateError { hint, ..TemplateError::without_place(root, message) },
+        _ => Problem { hint, ..Problem::in_template(root, message) },
     }
 }
 
+fn place_of(template: &str, span: &tera::Span) -> Place {
+    Place::at(Path::new(template), Position { line: span.start_line, column: span.start_col + 1 })
+}
+
 /// Reads reports back that Tera has only as text: `error: message`, then `--> template:line:column`.
-fn of_reports(reports: &str) -> Vec<TemplateError> {
+fn of_reports(reports: &str) -> Vec<Problem> {
     let mut found = Vec::new();
     let mut message = None;
     for line in reports.lines() {
@@ -70,14 +70,10 @@ fn of_reports(reports: &str) -> Vec<TemplateError> {
             let mut parts = place.rsplitn(3, ':');
             let mut number = || parts.next().and_then(|part| part.parse().ok());
             let (column, line) = (number(), number());
-            let template = parts.next().unwrap_or_default().to_owned();
+            let position = line.zip(column).map(|(line, column)| Position { line, column });
+            let place = Place { file: parts.next().unwrap_or_default().into(), position };
             let hint = unknown_name_hint(&message);
-            found.push(TemplateError {
-                template,
-                place: line.zip(column).map(|(line, column)| Position { line, column }),
-                message,
-                hint,
-            });
+            found.push(Problem { place: Some(place), message, hint });
         }
     }
     found

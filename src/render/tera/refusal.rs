@@ -1,6 +1,7 @@
 //! Finds the expression of a Tera template that prints a refused text. Never quotes the text.
 
 use std::io;
+use std::path::Path;
 
 use tera::{Context, Kwargs, State, Value};
 
@@ -9,10 +10,9 @@ use super::memory::TeraMemory;
 use super::references::References;
 use super::run::TeraRun;
 use super::scan::scan;
-use crate::model::problem::Position;
+use crate::model::problem::{Place, Problem};
 use crate::model::resource::Escape;
 use crate::nginx::quote;
-use crate::render::error::{FunctionError, TemplateError};
 use crate::render::escape;
 use crate::render::session::RenderSession;
 use crate::render::template::TemplateSources;
@@ -24,25 +24,15 @@ pub(super) fn explain(
     session: &RenderSession,
     context: &Context,
     text: &str,
-) -> TemplateError {
+) -> Problem {
     let hint = "`| nginx_string` writes it as one quoted argument; `| safe` prints it as it is, whatever it is";
-    let (template, place) = locate(sources, root, session, context).unzip();
-    TemplateError {
-        template: template.unwrap_or_else(|| root.to_owned()),
-        place,
-        message: escape::refused(session, text),
-        hint: Some(hint.to_owned()),
-    }
+    let place = locate(sources, root, session, context).unwrap_or_else(|| Place::file(Path::new(root)));
+    Problem::new(escape::refused(session, text)).at(place).hint(hint)
 }
 
 /// Finds the expression. Tera does not say which it is, so the templates are rendered once more with every printed
 /// expression marked by its number.
-fn locate(
-    sources: &TemplateSources,
-    root: &str,
-    session: &RenderSession,
-    context: &Context,
-) -> Option<(String, Position)> {
+fn locate(sources: &TemplateSources, root: &str, session: &RenderSession, context: &Context) -> Option<Place> {
     let references = References::new(sources);
     let mut places = Vec::new();
     let mut marked = Vec::new();
@@ -55,7 +45,7 @@ fn locate(
             text.push_str(&format!("({}) | {MARK}(n={}) ", &source[print.clone()], places.len()));
             written = print.end;
             let blank = source[print.clone()].len() - source[print.clone()].trim_start().len();
-            places.push((name, Position::of_offset(source, print.start + blank)));
+            places.push(Place::in_text(Path::new(name), source, print.start + blank));
         }
         text.push_str(&source[written..]);
         marked.push((name, text));
@@ -66,7 +56,7 @@ fn locate(
     let run = TeraRun::new(session.again(), TeraMemory::default(), std::sync::Arc::default());
     let (_, run) = run.run(|| tera.render_to(root, context, io::sink()));
     let number: usize = run?.failure?.message.strip_prefix(MARK)?.parse().ok()?;
-    places.get(number).map(|(name, place)| ((*name).to_owned(), *place))
+    places.into_iter().nth(number)
 }
 
 const MARK: &str = "__printed";
@@ -80,7 +70,7 @@ impl tera::Filter<&Value, tera::TeraResult<Value>> for PrintMark {
         if !state.autoescaping_enabled() || value.is_safe() || quote::is_harmless(&value.to_string()) {
             return Ok(value.clone());
         }
-        TeraRun::with(|_| Err(FunctionError::new(format!("{MARK}{number}"))))
+        TeraRun::with(|_| Err(Problem::new(format!("{MARK}{number}"))))
             .map_err(|failure| tera::Error::message(failure.message))
     }
 }

@@ -8,7 +8,7 @@ use super::memory::TeraMemory;
 use super::refusal;
 use super::run::TeraRun;
 use super::templates::{TeraSet, TeraTemplates};
-use crate::render::error::TemplateError;
+use crate::model::problem::Problem;
 use crate::render::output::{MOST_OUTPUT_BYTES, Output};
 use crate::render::rendering::Rendering;
 use crate::render::session::RenderSession;
@@ -24,7 +24,7 @@ pub(in crate::render) fn render(
     last_bytes: usize,
 ) -> Rendering {
     let Some(set) = templates.set_of(root.name, root.escape) else {
-        return session.finish(Err(TemplateError::without_place(root.name, "the template is not compiled")));
+        return session.finish(Err(Problem::in_template(root.name, "the template is not compiled")));
     };
     let context = context(&session);
     if let Some(name) = set.rewritten.instead_of(root.name, &memory.loops) {
@@ -38,13 +38,13 @@ pub(in crate::render) fn render(
     let again = session.again();
     let Attempt { result, run, output } = Attempt::of(set, root.name, &context, session, memory, last_bytes);
     let Some(mut run) = run else {
-        return again.finish(Err(TemplateError::without_place(root.name, "the render lost its session")));
+        return again.finish(Err(Problem::in_template(root.name, "the render lost its session")));
     };
     let result = result.map(|()| output.bytes).map_err(|problem| match run.refused.take() {
         Some(text) => refusal::explain(sources, root.name, &run.session, &context, &text),
         None if output.is_full => {
             let message = format!("the output is larger than {MOST_OUTPUT_BYTES} bytes");
-            TemplateError::without_place(root.name, message)
+            Problem::in_template(root.name, message)
         }
         None => error::of_render(&problem, root.name, run.failure.take()),
     });

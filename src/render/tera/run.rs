@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tera::Tera;
 
 use super::memory::TeraMemory;
-use crate::render::error::FunctionError;
+use crate::model::problem::Problem;
 use crate::render::library::patterns::Patterns;
 use crate::render::session::RenderSession;
 
@@ -20,7 +20,7 @@ pub(in crate::render) struct TeraRun {
     /// The templates that live together with the one that is rendered: loops that are printed piece by piece.
     pub(super) templates: Arc<Tera>,
     /// Error of the function that failed.
-    pub(super) failure: Option<FunctionError>,
+    pub(super) failure: Option<Problem>,
     /// Text that may not be printed, and stopped the render.
     pub(super) refused: Option<String>,
 }
@@ -52,10 +52,10 @@ impl TeraRun {
     }
 
     /// Works with what runs on this thread. Fails if nothing runs: then a function was called outside of a render.
-    pub(super) fn with<T>(work: impl FnOnce(&mut TeraRun) -> Result<T, FunctionError>) -> Result<T, FunctionError> {
+    pub(super) fn with<T>(work: impl FnOnce(&mut TeraRun) -> Result<T, Problem>) -> Result<T, Problem> {
         RUNNING.with_borrow_mut(|running| match running {
             Some(run) => work(run).inspect_err(|failure| run.failure = Some(failure.clone())),
-            None => Err(FunctionError::new("called outside of a render")),
+            None => Err(Problem::new("called outside of a render")),
         })
     }
 

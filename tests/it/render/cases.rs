@@ -5,11 +5,12 @@
 use std::sync::Arc;
 
 use upstreamd::model::key::{Key, Revision, Value};
+use upstreamd::model::problem::Problem;
 use upstreamd::model::range::KeyRanges;
 use upstreamd::model::resource::{Engine, Escape};
 use upstreamd::model::tree::Tree;
 use upstreamd::model::view::View;
-use upstreamd::render::{Memory, Root, TemplateError, TemplateSources, compile};
+use upstreamd::render::{Memory, Root, TemplateSources, compile};
 
 use super::facts::FixedFacts;
 use crate::support::cases::{self, Case};
@@ -68,7 +69,7 @@ fn go_templates_of_one_line() {
     });
 }
 
-fn rendered(case: &Case, engine: Engine) -> Result<Vec<u8>, Vec<TemplateError>> {
+fn rendered(case: &Case, engine: Engine) -> Result<Vec<u8>, Vec<Problem>> {
     let mut sources = TemplateSources::new();
     for section in &case.sections {
         if let Some(name) = section.title.strip_prefix("template") {
@@ -116,10 +117,6 @@ fn plain(text: &str) -> String {
     if text.starts_with('"') { serde_json::from_str(text).unwrap() } else { text.to_owned() }
 }
 
-fn described(errors: &[TemplateError]) -> String {
-    let one = |error: &TemplateError| match &error.hint {
-        Some(hint) => format!("{error}\n  hint: {hint}\n"),
-        None => format!("{error}\n"),
-    };
-    errors.iter().map(one).collect()
+fn described(errors: &[Problem]) -> String {
+    errors.iter().map(|error| format!("{error}\n")).collect()
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::function::{ANY, FunctionBody, GoFunction, Parameter, made, native, text, variadic};
-use crate::render::error::FunctionError;
+use crate::model::problem::Problem;
 use crate::render::go::print;
 use crate::render::go::printf;
 use crate::render::go::run::GoRun;
@@ -30,24 +30,24 @@ pub(super) const FUNCTIONS: &[GoFunction] = &[
     }),
 ];
 
-fn not(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
+fn not(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Problem> {
     Ok(GoValue::Bool(!values[0].is_true()))
 }
 
-fn len(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
+fn len(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Problem> {
     let length = match &values[0] {
         GoValue::Text(text) | GoValue::Safe(text) => text.len(),
         GoValue::List(_, items) => items.len(),
         GoValue::Map(map) => map.len(),
-        GoValue::Missing | GoValue::Nil => return Err(FunctionError::new("len of nil")),
-        other => return Err(FunctionError::new(format!("len of type {}", other.type_name()))),
+        GoValue::Missing | GoValue::Nil => return Err(Problem::new("len of nil")),
+        other => return Err(Problem::new(format!("len of type {}", other.type_name()))),
     };
     Ok(GoValue::Int(i64::try_from(length).unwrap_or(i64::MAX)))
 }
 
-fn index(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
+fn index(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Problem> {
     if values[0].is_nil() {
-        return Err(FunctionError::new("index of untyped nil"));
+        return Err(Problem::new("index of untyped nil"));
     }
     let mut value = values[0].clone();
     for key in &values[1..] {
@@ -60,41 +60,41 @@ fn index(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
             GoValue::Map(map) => match key.as_text() {
                 Some(name) => map.get(name).cloned().unwrap_or(GoValue::Missing),
                 None => {
-                    return Err(FunctionError::new(format!("value has type {}; should be string", key.type_name())));
+                    return Err(Problem::new(format!("value has type {}; should be string", key.type_name())));
                 }
             },
-            GoValue::Missing | GoValue::Nil => return Err(FunctionError::new("index of nil pointer")),
-            other => return Err(FunctionError::new(format!("can't index item of type {}", other.type_name()))),
+            GoValue::Missing | GoValue::Nil => return Err(Problem::new("index of nil pointer")),
+            other => return Err(Problem::new(format!("can't index item of type {}", other.type_name()))),
         };
     }
     Ok(value)
 }
 
 /// Returns a position among `length` items or, if `end` is true, one after the last.
-fn position(key: &GoValue, length: usize, end: bool) -> Result<usize, FunctionError> {
+fn position(key: &GoValue, length: usize, end: bool) -> Result<usize, Problem> {
     let number = match key.as_integer() {
         Some(number) => number,
-        None if key.is_nil() => return Err(FunctionError::new("cannot index slice/array with nil")),
-        None => return Err(FunctionError::new(format!("cannot index slice/array with type {}", key.type_name()))),
+        None if key.is_nil() => return Err(Problem::new("cannot index slice/array with nil")),
+        None => return Err(Problem::new(format!("cannot index slice/array with type {}", key.type_name()))),
     };
     let position = usize::try_from(number).ok().filter(|position| *position < length + usize::from(end));
     // The number could be a value of the store.
-    position.ok_or_else(|| FunctionError::new(format!("index out of range: there are {length}")))
+    position.ok_or_else(|| Problem::new(format!("index out of range: there are {length}")))
 }
 
-fn slice(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
+fn slice(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Problem> {
     let (value, keys) = (&values[0], &values[1..]);
     let (length, most_keys) = match value {
         GoValue::List(_, items) => (items.len(), 3),
         GoValue::Text(text) | GoValue::Safe(text) => (text.len(), 2),
-        GoValue::Missing | GoValue::Nil => return Err(FunctionError::new("slice of untyped nil")),
-        other => return Err(FunctionError::new(format!("can't slice item of type {}", other.type_name()))),
+        GoValue::Missing | GoValue::Nil => return Err(Problem::new("slice of untyped nil")),
+        other => return Err(Problem::new(format!("can't slice item of type {}", other.type_name()))),
     };
     if keys.len() > 3 {
-        return Err(FunctionError::new(format!("too many slice indexes: {}", keys.len())));
+        return Err(Problem::new(format!("too many slice indexes: {}", keys.len())));
     }
     if keys.len() > most_keys {
-        return Err(FunctionError::new("cannot 3-index slice a string"));
+        return Err(Problem::new("cannot 3-index slice a string"));
     }
     let mut bounds = [0, length, length];
     for (bound, key) in bounds.iter_mut().zip(keys) {
@@ -102,22 +102,21 @@ fn slice(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
     }
     let [start, end, most] = bounds;
     if start > end || end > most {
-        return Err(FunctionError::new("invalid slice index: it begins behind its end"));
+        return Err(Problem::new("invalid slice index: it begins behind its end"));
     }
     match value {
         GoValue::List(kind, items) => Ok(GoValue::List(*kind, Arc::from(&items[start..end]))),
         other => {
             let cut = text(other).get(start..end);
-            cut.map(GoValue::from)
-                .ok_or_else(|| FunctionError::new("the index is within a character of more than one byte"))
+            cut.map(GoValue::from).ok_or_else(|| Problem::new("the index is within a character of more than one byte"))
         }
     }
 }
 
-fn call(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
+fn call(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Problem> {
     match &values[0] {
-        GoValue::Missing | GoValue::Nil => Err(FunctionError::new("call of nil")),
-        other => Err(FunctionError::new(format!("non-function of type {}", other.type_name()))),
+        GoValue::Missing | GoValue::Nil => Err(Problem::new("call of nil")),
+        other => Err(Problem::new(format!("non-function of type {}", other.type_name()))),
     }
 }
 
@@ -131,12 +130,12 @@ const DEEPEST: usize = 64;
 
 /// Returns a list or map that a call made of other values, unless it is too large to be printed or taken apart again: what
 /// it shares with itself counts each time.
-pub(super) fn bounded(value: GoValue) -> Result<GoValue, FunctionError> {
+pub(super) fn bounded(value: GoValue) -> Result<GoValue, Problem> {
     let mut left = MOST_BYTES;
     if fits(&value, DEEPEST, &mut left) {
         return Ok(value);
     }
-    Err(FunctionError::new(format!("would nest more than {DEEPEST} levels, or hold more than {MOST_BYTES} bytes")))
+    Err(Problem::new(format!("would nest more than {DEEPEST} levels, or hold more than {MOST_BYTES} bytes")))
 }
 
 fn fits(value: &GoValue, levels: usize, left: &mut usize) -> bool {

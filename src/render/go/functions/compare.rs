@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::function::{GoFunction, Parameter, native, variadic};
-use crate::render::error::FunctionError;
+use crate::model::problem::Problem;
 use crate::render::go::run::GoRun;
 use crate::render::go::value::GoValue;
 
@@ -18,9 +18,9 @@ pub(super) const FUNCTIONS: &[GoFunction] = &[
     native("ge", TWO, |values, _| ordered(values, Ordering::is_ge)),
 ];
 
-fn eq(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
+fn eq(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Problem> {
     if values.len() < 2 {
-        return Err(FunctionError::new("missing argument for comparison"));
+        return Err(Problem::new("missing argument for comparison"));
     }
     for other in &values[1..] {
         if equal(&values[0], other)? {
@@ -52,9 +52,9 @@ fn kind(value: &GoValue) -> BasicKind {
     }
 }
 
-fn incompatible(a: &GoValue, b: &GoValue) -> FunctionError {
+fn incompatible(a: &GoValue, b: &GoValue) -> Problem {
     let names = (a.type_name(), b.type_name());
-    let failure = FunctionError::new(format!("incompatible types for comparison: {} and {}", names.0, names.1));
+    let failure = Problem::new(format!("incompatible types for comparison: {} and {}", names.0, names.1));
     match (kind(a), kind(b)) {
         (BasicKind::Float, BasicKind::Integer) | (BasicKind::Integer, BasicKind::Float) => {
             failure.hint("numbers out of JSON are float64: compare them with 1.0, not with 1")
@@ -63,7 +63,7 @@ fn incompatible(a: &GoValue, b: &GoValue) -> FunctionError {
     }
 }
 
-fn equal(a: &GoValue, b: &GoValue) -> Result<bool, FunctionError> {
+fn equal(a: &GoValue, b: &GoValue) -> Result<bool, Problem> {
     match (a, b) {
         (GoValue::Bool(a), GoValue::Bool(b)) => Ok(a == b),
         (GoValue::Float(a), GoValue::Float(b)) => Ok(a == b),
@@ -74,15 +74,13 @@ fn equal(a: &GoValue, b: &GoValue) -> Result<bool, FunctionError> {
             (BasicKind::Integer, BasicKind::Integer) => Ok(a.as_integer() == b.as_integer()),
             (BasicKind::Nil, BasicKind::Nil) => Ok(true),
             (BasicKind::Nil, _) | (_, BasicKind::Nil) => Ok(false),
-            (BasicKind::Other, BasicKind::Other) => {
-                Err(FunctionError::new(format!("non-comparable type {}", a.type_name())))
-            }
+            (BasicKind::Other, BasicKind::Other) => Err(Problem::new(format!("non-comparable type {}", a.type_name()))),
             _ => Err(incompatible(a, b)),
         },
     }
 }
 
-fn ordered(values: &[GoValue], holds: fn(Ordering) -> bool) -> Result<GoValue, FunctionError> {
+fn ordered(values: &[GoValue], holds: fn(Ordering) -> bool) -> Result<GoValue, Problem> {
     let (a, b) = (&values[0], &values[1]);
     let order = match (a, b) {
         (GoValue::Float(a), GoValue::Float(b)) => a.partial_cmp(b),
@@ -92,7 +90,7 @@ fn ordered(values: &[GoValue], holds: fn(Ordering) -> bool) -> Result<GoValue, F
         _ => match (kind(a), kind(b)) {
             (BasicKind::Integer, BasicKind::Integer) => a.as_integer().partial_cmp(&b.as_integer()),
             (BasicKind::Nil | BasicKind::Bool | BasicKind::Other, _) | (_, BasicKind::Nil | BasicKind::Other) => {
-                return Err(FunctionError::new("invalid type for comparison"));
+                return Err(Problem::new("invalid type for comparison"));
             }
             _ => return Err(incompatible(a, b)),
         },

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::builtins::{bounded, list};
 use super::function::{ANY, FunctionBody, GoFunction, Parameter, TEXT, native, text, variadic};
-use crate::render::error::FunctionError;
+use crate::model::problem::Problem;
 use crate::render::go::json::{from_json, to_json};
 use crate::render::go::run::GoRun;
 use crate::render::go::value::{GoMap, GoValue};
@@ -58,33 +58,28 @@ fn entries(value: &GoValue) -> Option<&GoMap> {
     }
 }
 
-fn map(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
+fn map(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Problem> {
     if !values.len().is_multiple_of(2) {
-        return Err(FunctionError::new("invalid map call: a key has no value"));
+        return Err(Problem::new("invalid map call: a key has no value"));
     }
     let mut map = GoMap::new();
     for entry in values.chunks(2) {
-        let key = entry[0].as_text().ok_or_else(|| FunctionError::new("map keys must be strings"))?;
+        let key = entry[0].as_text().ok_or_else(|| Problem::new("map keys must be strings"))?;
         let value = if entry[1].is_nil() { GoValue::Nil } else { entry[1].clone() };
         map.insert(Arc::clone(key), value);
     }
     bounded(GoValue::Map(Arc::new(map)))
 }
 
-fn pluck(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
+fn pluck(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Problem> {
     let key = text(&values[0]);
     bounded(list(values[1..].iter().filter_map(|map| entries(map)?.get(key)).cloned().collect()))
 }
 
 /// Reads JSON of the kind that `take` accepts.
-fn parsed(
-    value: &GoValue,
-    run: &GoRun,
-    take: fn(Json) -> Option<Json>,
-    unlike: &str,
-) -> Result<GoValue, FunctionError> {
+fn parsed(value: &GoValue, run: &GoRun, take: fn(Json) -> Option<Json>, unlike: &str) -> Result<GoValue, Problem> {
     let text = text(value);
-    let about = |what: &str| FunctionError::new(run.session.about(text, what));
+    let about = |what: &str| Problem::new(run.session.about(text, what));
     let json = json::parse(text).map_err(|what| about(&what))?;
     take(json).map(|json| from_json(&json)).ok_or_else(|| about(unlike))
 }

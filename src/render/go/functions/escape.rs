@@ -7,7 +7,7 @@ use crate::render::go::print;
 use crate::render::library::quote;
 
 use super::function::{GoFunction, Parameter, made, native, text, variadic};
-use crate::render::error::FunctionError;
+use crate::model::problem::Problem;
 use crate::render::go::run::GoRun;
 use crate::render::go::value::GoValue;
 
@@ -74,8 +74,8 @@ fn urlquery(text: &str) -> String {
 }
 
 /// Returns one quoted argument of an nginx directive: safe to print.
-fn nginx_string(values: &[GoValue], run: &mut GoRun) -> Result<GoValue, FunctionError> {
+fn nginx_string(values: &[GoValue], run: &mut GoRun) -> Result<GoValue, Problem> {
     let text = text(&values[0]);
-    let quoted = quote::nginx_string(text).map_err(|what| FunctionError::new(run.session.about(text, what)))?;
+    let quoted = quote::nginx_string(text).map_err(|what| Problem::new(run.session.about(text, what)))?;
     Ok(GoValue::Safe(Arc::from(quoted)))
 }

@@ -1,6 +1,6 @@
 //! One function of Go templates: its name, the types of its parameters, its code.
 
-use crate::render::error::FunctionError;
+use crate::model::problem::Problem;
 use crate::render::go::run::GoRun;
 use crate::render::go::value::{GoValue, ItemType};
 use crate::render::library::text::{MOST_BYTES, too_long};
@@ -21,7 +21,7 @@ pub(in crate::render::go) struct GoFunction {
 #[derive(Debug)]
 pub(in crate::render::go) enum FunctionBody {
     /// By a function of ours.
-    Native(fn(&[GoValue], &mut GoRun) -> Result<GoValue, FunctionError>),
+    Native(fn(&[GoValue], &mut GoRun) -> Result<GoValue, Problem>),
     /// `and`, `or`: evaluates no more operands than it must.
     Logic { stops_at: bool },
     /// `include`: renders a different file.
@@ -86,7 +86,7 @@ pub(super) const ANY: &[Parameter] = &[Parameter::Any];
 pub(super) const fn native(
     name: &'static str,
     parameters: &'static [Parameter],
-    run: fn(&[GoValue], &mut GoRun) -> Result<GoValue, FunctionError>,
+    run: fn(&[GoValue], &mut GoRun) -> Result<GoValue, Problem>,
 ) -> GoFunction {
     GoFunction { name, parameters, rest: None, run: FunctionBody::Native(run) }
 }
@@ -96,7 +96,7 @@ pub(super) const fn variadic(
     name: &'static str,
     parameters: &'static [Parameter],
     rest: Parameter,
-    run: fn(&[GoValue], &mut GoRun) -> Result<GoValue, FunctionError>,
+    run: fn(&[GoValue], &mut GoRun) -> Result<GoValue, Problem>,
 ) -> GoFunction {
     GoFunction { name, parameters, rest: Some(rest), run: FunctionBody::Native(run) }
 }
@@ -115,7 +115,7 @@ pub(super) fn items(value: &GoValue) -> &[GoValue] {
 }
 
 /// Returns a text that a call made, unless it is too long.
-pub(super) fn made(text: String) -> Result<GoValue, FunctionError> {
+pub(super) fn made(text: String) -> Result<GoValue, Problem> {
     if text.len() > MOST_BYTES { Err(too_long()) } else { Ok(GoValue::from(text)) }
 }
 

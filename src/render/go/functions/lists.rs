@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::builtins::{bounded, list};
 use super::function::{GoFunction, Parameter, TWO_TEXTS, items, made, native, text, variadic};
 use crate::model::natural;
-use crate::render::error::FunctionError;
+use crate::model::problem::Problem;
 use crate::render::go::run::GoRun;
 use crate::render::go::value::{GoValue, ItemType};
 
@@ -20,7 +20,7 @@ pub(super) const FUNCTIONS: &[GoFunction] = &[
     native("append", &[Parameter::List, Parameter::Any], append),
 ];
 
-fn split(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
+fn split(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Problem> {
     let (whole, separator) = (text(&values[0]), text(&values[1]));
     Ok(match separator {
         "" => GoValue::texts(whole.chars().map(|c| GoValue::from(c.to_string()))),
@@ -28,11 +28,11 @@ fn split(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
     })
 }
 
-fn join(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
+fn join(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Problem> {
     made(items(&values[0]).iter().map(text).collect::<Vec<_>>().join(text(&values[1])))
 }
 
-fn reverse(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
+fn reverse(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Problem> {
     Ok(match &values[0] {
         GoValue::List(kind, items) => GoValue::List(*kind, items.iter().rev().cloned().collect()),
         other => other.clone(),
@@ -40,7 +40,7 @@ fn reverse(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> 
 }
 
 /// Sorts in a stable way, and leaves the argument as it was.
-fn sort_by_length(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
+fn sort_by_length(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Problem> {
     let mut sorted = items(&values[0]).to_vec();
     sorted.sort_by_key(|item| match item {
         GoValue::Pair(pair) => pair.key.len(),
@@ -54,20 +54,20 @@ fn sort_by_length(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Function
 }
 
 /// Sorts texts, and pairs by their keys: `app2` before `app10`.
-fn natural_sort(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
+fn natural_sort(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Problem> {
     let name = |item: &GoValue| match item {
         GoValue::Pair(pair) => Some(Arc::clone(&pair.key)),
         other => other.as_text().cloned(),
     };
     let named = items(&values[0]).iter().map(|item| Some((name(item)?, item.clone())));
     let (GoValue::List(kind, _), Some(mut named)) = (&values[0], named.collect::<Option<Vec<_>>>()) else {
-        return Err(FunctionError::new("takes a list of texts or of pairs"));
+        return Err(Problem::new("takes a list of texts or of pairs"));
     };
     named.sort_by(|(a, _), (b, _)| natural::compare(a, b));
     Ok(GoValue::List(*kind, named.into_iter().map(|(_, item)| item).collect()))
 }
 
-fn append(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
+fn append(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Problem> {
     let mut longer = items(&values[0]).to_vec();
     longer.push(values[1].clone());
     bounded(list(longer))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::function::{GoFunction, Parameter, TEXT, THREE_TEXTS, native, text, variadic};
 use crate::model::generation::PLACEHOLDER;
-use crate::render::error::FunctionError;
+use crate::model::problem::Problem;
 use crate::render::go::run::GoRun;
 use crate::render::go::value::{GoValue, ItemType};
 use crate::render::library::outside;
@@ -24,26 +24,26 @@ pub(super) const FUNCTIONS: &[GoFunction] = &[
     native("datetime", &[], |_, run| Ok(GoValue::Time(Arc::new(run.session.world().now())))),
 ];
 
-fn getenv(values: &[GoValue], run: &mut GoRun) -> Result<GoValue, FunctionError> {
+fn getenv(values: &[GoValue], run: &mut GoRun) -> Result<GoValue, Problem> {
     let set = outside::getenv(&run.session, text(&values[0])).map(GoValue::from);
     Ok(set.unwrap_or_else(|| GoValue::from(values.get(1).map_or("", text))))
 }
 
 /// Prints a placeholder: the render replaces it with the file's own generation once it knows the file.
-fn generation(_: &[GoValue], run: &mut GoRun) -> Result<GoValue, FunctionError> {
+fn generation(_: &[GoValue], run: &mut GoRun) -> Result<GoValue, Problem> {
     run.session.prints_generation = true;
     Ok(GoValue::from(PLACEHOLDER))
 }
 
-fn addresses(values: &[GoValue], run: &GoRun, wanted: fn(&IpAddr) -> bool) -> Result<GoValue, FunctionError> {
+fn addresses(values: &[GoValue], run: &GoRun, wanted: fn(&IpAddr) -> bool) -> Result<GoValue, Problem> {
     outside::addresses(&run.session, text(&values[0]), wanted).map(GoValue::texts)
 }
 
-fn interface_address(values: &[GoValue], run: &GoRun, wanted: fn(&IpAddr) -> bool) -> Result<GoValue, FunctionError> {
+fn interface_address(values: &[GoValue], run: &GoRun, wanted: fn(&IpAddr) -> bool) -> Result<GoValue, Problem> {
     Ok(GoValue::from(outside::interface_address(&run.session, text(&values[0]), wanted)))
 }
 
-fn lookup_srv(values: &[GoValue], run: &mut GoRun) -> Result<GoValue, FunctionError> {
+fn lookup_srv(values: &[GoValue], run: &mut GoRun) -> Result<GoValue, Problem> {
     let records = outside::srv_records(&run.session, text(&values[0]), text(&values[1]), text(&values[2]))?;
     Ok(GoValue::List(ItemType::Srvs, records.into_iter().map(|record| GoValue::Srv(Arc::new(record))).collect()))
 }

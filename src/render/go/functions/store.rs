@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::function::{GoFunction, Parameter, TEXT, native, text, variadic};
-use crate::render::error::FunctionError;
+use crate::model::problem::Problem;
 use crate::render::go::run::GoRun;
 use crate::render::go::value::{GoValue, ItemType, Pair};
 use crate::render::library::store::{self, MissingKeyHints};
@@ -29,7 +29,7 @@ fn pair(key: &str, value: Arc<str>) -> GoValue {
     GoValue::Pair(Arc::new(Pair { key: Arc::from(key), value }))
 }
 
-fn get(values: &[GoValue], run: &mut GoRun) -> Result<GoValue, FunctionError> {
+fn get(values: &[GoValue], run: &mut GoRun) -> Result<GoValue, Problem> {
     let key = text(&values[0]);
     match run.session.view.get(key) {
         Some(value) => Ok(pair(key, Arc::clone(store::text_of(key, value)?))),
@@ -38,7 +38,7 @@ fn get(values: &[GoValue], run: &mut GoRun) -> Result<GoValue, FunctionError> {
     }
 }
 
-fn getv(values: &[GoValue], run: &mut GoRun) -> Result<GoValue, FunctionError> {
+fn getv(values: &[GoValue], run: &mut GoRun) -> Result<GoValue, Problem> {
     let key = text(&values[0]);
     match (run.session.view.get(key), values.get(1)) {
         (Some(value), _) => Ok(GoValue::Text(Arc::clone(store::text_of(key, value)?))),
@@ -48,7 +48,7 @@ fn getv(values: &[GoValue], run: &mut GoRun) -> Result<GoValue, FunctionError> {
     }
 }
 
-fn list(kind: ListKind, pattern: &str, run: &mut GoRun) -> Result<GoValue, FunctionError> {
+fn list(kind: ListKind, pattern: &str, run: &mut GoRun) -> Result<GoValue, Problem> {
     run.lists.list(kind, pattern, &run.session.view, |error| error)
 }
 
@@ -89,9 +89,9 @@ impl ListValue for GoValue {
 }
 
 /// Returns the name in the store that the instance is for.
-fn item(_: &[GoValue], run: &mut GoRun) -> Result<GoValue, FunctionError> {
+fn item(_: &[GoValue], run: &mut GoRun) -> Result<GoValue, Problem> {
     let item = run.session.view.item().map(|item| GoValue::Text(Arc::clone(item)));
-    item.ok_or_else(|| FunctionError::new("only a resource with for_each has one"))
+    item.ok_or_else(|| Problem::new("only a resource with for_each has one"))
 }
 
 /// Returns the names below a directory. A key that is named itself is listed too, as confd does.

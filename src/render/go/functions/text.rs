@@ -1,7 +1,7 @@
 //! Text: case, cutting, quoting, encoding, regular expressions.
 
 use super::function::{GoFunction, Parameter, TEXT, THREE_TEXTS, TWO_TEXTS, integer, made, native, text};
-use crate::render::error::FunctionError;
+use crate::model::problem::Problem;
 use crate::render::go::run::GoRun;
 use crate::render::go::value::GoValue;
 use crate::render::library::{encoding, names, paths, quote, text as library};
@@ -47,17 +47,17 @@ pub(super) const FUNCTIONS: &[GoFunction] = &[
     }),
 ];
 
-fn replace(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, FunctionError> {
+fn replace(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Problem> {
     library::replace(text(&values[0]), text(&values[1]), text(&values[2]), integer(&values[3])).map(GoValue::from)
 }
 
-fn base64_decode(values: &[GoValue], run: &mut GoRun) -> Result<GoValue, FunctionError> {
+fn base64_decode(values: &[GoValue], run: &mut GoRun) -> Result<GoValue, Problem> {
     let text = text(&values[0]);
     let decoded = encoding::base64_decode(text).map(GoValue::from);
-    decoded.map_err(|what| FunctionError::new(run.session.about(text, what)))
+    decoded.map_err(|what| Problem::new(run.session.about(text, what)))
 }
 
 /// Drops the hint of an error: other functions of Go templates give no hints.
-fn unhinted(error: FunctionError) -> FunctionError {
-    FunctionError { hint: None, ..error }
+fn unhinted(error: Problem) -> Problem {
+    Problem { hint: None, ..error }
 }

@@ -7,8 +7,8 @@ use tera::value::{Key, Map};
 
 use super::call::{TeraCall, TeraFunction, function, kind};
 use super::json::to_tera;
+use crate::model::problem::Problem;
 use crate::nginx::backend::{Backend, Networks, Options, ServerLimits, UnixSockets, WantedAddress};
-use crate::render::error::FunctionError;
 use crate::render::session::shown;
 use crate::render::tera::run::TeraRun;
 
@@ -33,7 +33,7 @@ pub(super) const FUNCTIONS: &[TeraFunction] = &[function(
     backends,
 )];
 
-fn backends(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, FunctionError> {
+fn backends(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, Problem> {
     let prefix = call.text("prefix")?;
     let options = options(call)?;
     let folder = format!("{}/", prefix.strip_suffix('/').unwrap_or(prefix));
@@ -49,7 +49,7 @@ fn backends(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, FunctionErr
     Ok(if session.withholds_backends { Value::from(Vec::<Value>::new()) } else { backends })
 }
 
-fn options(call: &TeraCall<'_>) -> Result<Options, FunctionError> {
+fn options(call: &TeraCall<'_>) -> Result<Options, Problem> {
     let standard = Options::default();
     let flag = |name, standard| call.optional(name).map_or(Ok(standard), |_| call.boolean(name));
     Ok(Options {
@@ -76,7 +76,7 @@ fn options(call: &TeraCall<'_>) -> Result<Options, FunctionError> {
     })
 }
 
-fn number<N>(call: &TeraCall<'_>, name: &'static str, least: N, most: N, standard: N) -> Result<N, FunctionError>
+fn number<N>(call: &TeraCall<'_>, name: &'static str, least: N, most: N, standard: N) -> Result<N, Problem>
 where
     N: TryFrom<i128> + PartialOrd + std::fmt::Display,
 {
@@ -85,7 +85,7 @@ where
     number.ok_or_else(|| call.failure(format!("argument `{name}` must be {least} to {most}")))
 }
 
-fn unix(call: &TeraCall<'_>) -> Result<UnixSockets, FunctionError> {
+fn unix(call: &TeraCall<'_>) -> Result<UnixSockets, Problem> {
     match call.optional("unix") {
         None => Ok(UnixSockets::No),
         Some(value) if value.as_bool() == Some(true) => Ok(UnixSockets::Anywhere),
@@ -94,7 +94,7 @@ fn unix(call: &TeraCall<'_>) -> Result<UnixSockets, FunctionError> {
     }
 }
 
-fn networks(call: &TeraCall<'_>, name: &'static str) -> Result<Option<Networks>, FunctionError> {
+fn networks(call: &TeraCall<'_>, name: &'static str) -> Result<Option<Networks>, Problem> {
     if call.optional(name).is_none() {
         return Ok(None);
     }
@@ -106,7 +106,7 @@ fn networks(call: &TeraCall<'_>, name: &'static str) -> Result<Option<Networks>,
 }
 
 /// Returns a text by itself, or a list of texts.
-fn texts<'a>(call: &TeraCall<'a>, name: &'static str) -> Result<Vec<&'a str>, FunctionError> {
+fn texts<'a>(call: &TeraCall<'a>, name: &'static str) -> Result<Vec<&'a str>, Problem> {
     let value = call.value(name)?;
     if let Some(text) = value.as_str() {
         return Ok(vec![text]);

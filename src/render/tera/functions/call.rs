@@ -4,8 +4,8 @@
 use tera::value::{Map, ValueKind};
 use tera::{Kwargs, TeraResult, Value};
 
+use crate::model::problem::Problem;
 use crate::model::suggest::nearest;
-use crate::render::error::FunctionError;
 use crate::render::library::numbers::Operand;
 use crate::render::tera::run::TeraRun;
 
@@ -23,7 +23,7 @@ pub(in crate::render) struct TeraFunction {
     run: Run,
 }
 
-type Run = fn(&TeraCall<'_>, &mut TeraRun) -> Result<Value, FunctionError>;
+type Run = fn(&TeraCall<'_>, &mut TeraRun) -> Result<Value, Problem>;
 
 /// Returns a function.
 pub(super) const fn function(name: &'static str, arguments: &'static [&'static str], run: Run) -> TeraFunction {
@@ -101,7 +101,7 @@ pub(super) struct TeraCall<'a> {
 
 impl<'a> TeraCall<'a> {
     /// Refuses arguments that the function does not have: a misspelt `default` must not pass unseen.
-    pub(super) fn check_names(&self) -> Result<(), FunctionError> {
+    pub(super) fn check_names(&self) -> Result<(), Problem> {
         let known = || self.function.arguments.iter().map(|argument| argument.trim_end_matches('?'));
         for (name, _) in self.kwargs.iter() {
             let name = name.as_str().unwrap_or_default();
@@ -122,13 +122,13 @@ impl<'a> TeraCall<'a> {
     }
 
     /// Returns an error that names the function.
-    pub(super) fn failure(&self, what: impl std::fmt::Display) -> FunctionError {
-        FunctionError::new(format!("`{}`: {what}", self.function.name))
+    pub(super) fn failure(&self, what: impl std::fmt::Display) -> Problem {
+        Problem::new(format!("`{}`: {what}", self.function.name))
     }
 
     /// Puts the function's name before an error of the library.
-    pub(super) fn named<T>(&self, result: Result<T, FunctionError>) -> Result<T, FunctionError> {
-        result.map_err(|error| FunctionError { hint: error.hint, ..self.failure(error.message) })
+    pub(super) fn named<T>(&self, result: Result<T, Problem>) -> Result<T, Problem> {
+        result.map_err(|error| Problem { hint: error.hint, ..self.failure(error.message) })
     }
 
     /// Returns the argument, if it was given and is not undefined.
@@ -141,7 +141,7 @@ impl<'a> TeraCall<'a> {
     }
 
     /// Returns the argument.
-    pub(super) fn value(&self, name: &'static str) -> Result<&'a Value, FunctionError> {
+    pub(super) fn value(&self, name: &'static str) -> Result<&'a Value, Problem> {
         self.optional(name).ok_or_else(|| {
             let undefined = self.subject.is_some() || self.kwargs.iter().any(|(given, _)| given.as_str() == Some(name));
             let what = if undefined { "is undefined" } else { "is missing" };
@@ -150,7 +150,7 @@ impl<'a> TeraCall<'a> {
     }
 
     /// Returns the argument, a string.
-    pub(super) fn text(&self, name: &'static str) -> Result<&'a str, FunctionError> {
+    pub(super) fn text(&self, name: &'static str) -> Result<&'a str, Problem> {
         let value = self.value(name)?;
         value.as_str().ok_or_else(|| {
             let failure = self.kind_failure(name, "text", value);
@@ -159,11 +159,11 @@ impl<'a> TeraCall<'a> {
     }
 
     /// Returns the argument, a string, if it was given.
-    pub(super) fn optional_text(&self, name: &'static str) -> Result<Option<&'a str>, FunctionError> {
+    pub(super) fn optional_text(&self, name: &'static str) -> Result<Option<&'a str>, Problem> {
         self.optional(name).map(|_| self.text(name)).transpose()
     }
 
-    fn any_number(&self, name: &'static str) -> Result<tera::Number, FunctionError> {
+    fn any_number(&self, name: &'static str) -> Result<tera::Number, Problem> {
         let value = self.value(name)?;
         value.as_number().ok_or_else(|| {
             let failure = self.kind_failure(name, "a number", value);
@@ -172,7 +172,7 @@ impl<'a> TeraCall<'a> {
     }
 
     /// Returns the argument, a number.
-    pub(super) fn number(&self, name: &'static str) -> Result<Operand, FunctionError> {
+    pub(super) fn number(&self, name: &'static str) -> Result<Operand, Problem> {
         Ok(match self.any_number(name)? {
             tera::Number::Integer(number) => Operand::Whole(number),
             other => Operand::Fraction(other.as_float()),
@@ -180,35 +180,35 @@ impl<'a> TeraCall<'a> {
     }
 
     /// Returns the argument, a whole number.
-    pub(super) fn integer(&self, name: &'static str) -> Result<i128, FunctionError> {
+    pub(super) fn integer(&self, name: &'static str) -> Result<i128, Problem> {
         let not_whole = || self.failure(format!("argument `{name}` must be a whole number"));
         self.any_number(name)?.as_integer().ok_or_else(not_whole)
     }
 
     /// Returns the argument, a whole number, if it was given.
-    pub(super) fn optional_integer(&self, name: &'static str) -> Result<Option<i128>, FunctionError> {
+    pub(super) fn optional_integer(&self, name: &'static str) -> Result<Option<i128>, Problem> {
         self.optional(name).map(|_| self.integer(name)).transpose()
     }
 
     /// Returns the argument, true or false.
-    pub(super) fn boolean(&self, name: &'static str) -> Result<bool, FunctionError> {
+    pub(super) fn boolean(&self, name: &'static str) -> Result<bool, Problem> {
         let value = self.value(name)?;
         value.as_bool().ok_or_else(|| self.kind_failure(name, "true or false", value))
     }
 
     /// Returns the argument, a list.
-    pub(super) fn list(&self, name: &'static str) -> Result<&'a [Value], FunctionError> {
+    pub(super) fn list(&self, name: &'static str) -> Result<&'a [Value], Problem> {
         let value = self.value(name)?;
         value.as_array().ok_or_else(|| self.kind_failure(name, "a list", value))
     }
 
     /// Returns the argument, a map.
-    pub(super) fn map(&self, name: &'static str) -> Result<&'a Map, FunctionError> {
+    pub(super) fn map(&self, name: &'static str) -> Result<&'a Map, Problem> {
         let value = self.value(name)?;
         value.as_map().ok_or_else(|| self.kind_failure(name, "a map", value))
     }
 
-    fn kind_failure(&self, name: &str, wanted: &str, value: &Value) -> FunctionError {
+    fn kind_failure(&self, name: &str, wanted: &str, value: &Value) -> Problem {
         self.failure(format!("argument `{name}` must be {wanted}, not {}", kind(value)))
     }
 }

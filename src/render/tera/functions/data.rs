@@ -6,7 +6,7 @@ use tera::Value;
 use tera::value::{Key, Map};
 
 use super::call::{TeraCall, TeraFunction, both, filter, function};
-use crate::render::error::FunctionError;
+use crate::model::problem::Problem;
 use crate::render::tera::run::TeraRun;
 
 pub(super) const FUNCTIONS: &[TeraFunction] = &[
@@ -24,7 +24,7 @@ pub(super) const FUNCTIONS: &[TeraFunction] = &[
     function("throw", &["message"], throw),
 ];
 
-fn map(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
+fn map(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
     // Tera hands keyword arguments over in the order of their names.
     let mut map = Map::new();
     for (name, value) in call.kwargs.iter() {
@@ -33,15 +33,15 @@ fn map(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
     Ok(Value::from(map))
 }
 
-fn has_key(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
+fn has_key(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
     Ok(Value::from(call.map("map")?.contains_key(&Key::Str(call.text("key")?))))
 }
 
-fn keys(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
+fn keys(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
     Ok(Value::from(sorted(call.map("map")?).into_iter().map(|(key, _)| key.as_value()).collect::<Vec<_>>()))
 }
 
-fn values(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
+fn values(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
     Ok(Value::from(sorted(call.map("map")?).into_iter().map(|(_, value)| value.clone()).collect::<Vec<_>>()))
 }
 
@@ -51,7 +51,7 @@ fn sorted(map: &Map) -> Vec<(&Key<'static>, &Value)> {
     entries
 }
 
-fn pluck(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
+fn pluck(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
     let key = call.text("key")?;
     let mut found = Vec::new();
     for item in call.list("maps")? {
@@ -62,7 +62,7 @@ fn pluck(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
 }
 
 /// Groups in order; Tera's own gives its groups in random order.
-fn group_by(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
+fn group_by(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
     let attribute = call.text("attribute")?;
     let mut groups: BTreeMap<Key<'static>, Vec<Value>> = BTreeMap::new();
     for item in call.list("list")? {
@@ -79,24 +79,24 @@ fn group_by(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError
     Ok(Value::from(groups))
 }
 
-fn default(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
+fn default(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
     let default = call.value("default")?;
     Ok(call.optional("value").filter(|value| value.is_truthy()).unwrap_or(default).clone())
 }
 
-fn ternary(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
+fn ternary(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
     let (yes, no) = (call.value("yes")?, call.value("no")?);
     Ok(if call.boolean("cond")? { yes.clone() } else { no.clone() })
 }
 
-fn coalesce(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
+fn coalesce(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
     Ok(call.list("values")?.iter().find(|value| value.is_truthy()).cloned().unwrap_or_else(Value::none))
 }
 
-fn empty(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
+fn empty(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
     Ok(Value::from(!call.optional("value").is_some_and(Value::is_truthy)))
 }
 
-fn throw(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
-    Err(FunctionError::new(call.text("message")?))
+fn throw(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
+    Err(Problem::new(call.text("message")?))
 }

@@ -5,12 +5,12 @@ use jiff::tz::TimeZone;
 use tera::Value;
 
 use super::call::{TeraCall, TeraFunction, function};
-use crate::render::error::FunctionError;
+use crate::model::problem::Problem;
 use crate::render::tera::run::TeraRun;
 
 pub(super) const FUNCTIONS: &[TeraFunction] = &[function("datetime", &["format?", "utc?"], datetime)];
 
-fn datetime(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, FunctionError> {
+fn datetime(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, Problem> {
     let mut now = run.session.world().now();
     if call.optional("utc").map(|_| call.boolean("utc")).transpose()?.unwrap_or(false) {
         now = now.with_time_zone(TimeZone::UTC);

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use tera::Value;
 
 use super::call::{TeraCall, TeraFunction, both};
-use crate::render::error::FunctionError;
+use crate::model::problem::Problem;
 use crate::render::library::json as library;
 use crate::render::tera::run::TeraRun;
 
@@ -18,28 +18,28 @@ pub(super) const FUNCTIONS: &[TeraFunction] = &[
     both("to_pretty_json", &["value"], to_pretty_json).alias("toPrettyJson"),
 ];
 
-fn json(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, FunctionError> {
+fn json(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, Problem> {
     library::object(parse(call, run)?)
         .map(to_tera)
         .ok_or_else(|| unlike(call, run, "object").hint("json_array reads an array, from_json anything"))
 }
 
-fn json_array(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, FunctionError> {
+fn json_array(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, Problem> {
     library::array(parse(call, run)?)
         .map(to_tera)
         .ok_or_else(|| unlike(call, run, "array").hint("json reads an object, from_json anything"))
 }
 
-fn from_json(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, FunctionError> {
+fn from_json(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, Problem> {
     parse(call, run).map(to_tera)
 }
 
-fn parse(call: &TeraCall<'_>, run: &TeraRun) -> Result<Json, FunctionError> {
+fn parse(call: &TeraCall<'_>, run: &TeraRun) -> Result<Json, Problem> {
     let text = call.text("text")?;
     library::parse(text).map_err(|what| call.failure(run.session.about(text, what)))
 }
 
-fn unlike(call: &TeraCall<'_>, run: &TeraRun, wanted: &str) -> FunctionError {
+fn unlike(call: &TeraCall<'_>, run: &TeraRun, wanted: &str) -> Problem {
     call.failure(run.session.about(call.text("text").unwrap_or_default(), format_args!("is not a JSON {wanted}")))
 }
 
@@ -61,14 +61,14 @@ pub(in crate::render::tera) fn to_tera(json: Json) -> Value {
     }
 }
 
-fn to_json(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
+fn to_json(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
     value(call).map(|json| Value::from(library::write(json)))
 }
 
-fn to_pretty_json(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
+fn to_pretty_json(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
     value(call).map(|json| Value::from(library::write_pretty(json)))
 }
 
-fn value(call: &TeraCall<'_>) -> Result<Json, FunctionError> {
+fn value(call: &TeraCall<'_>) -> Result<Json, Problem> {
     serde_json::to_value(call.value("value")?).map_err(|_| call.failure("the value is not JSON's"))
 }

@@ -4,7 +4,7 @@ use tera::Value;
 
 use super::call::{TeraCall, TeraFunction, both, function, kind};
 use crate::model::natural;
-use crate::render::error::FunctionError;
+use crate::model::problem::Problem;
 use crate::render::library::numbers;
 use crate::render::tera::run::TeraRun;
 
@@ -22,7 +22,7 @@ pub(super) const FUNCTIONS: &[TeraFunction] = &[
     }),
 ];
 
-fn split(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
+fn split(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
     let text = call.text("text")?;
     let pieces: Vec<Value> = match (call.optional_text("sep")?, call.optional_text("pat")?) {
         (Some(_), Some(_)) => return Err(call.failure("takes `sep` or `pat`, not both")),
@@ -33,11 +33,11 @@ fn split(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
     Ok(Value::from(pieces))
 }
 
-fn join(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
+fn join(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
     Ok(Value::from(strings(call)?.join(call.text("sep")?)))
 }
 
-fn reverse(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
+fn reverse(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
     let value = call.value("list")?;
     Ok(match value.as_array() {
         Some(items) => Value::from(items.iter().rev().cloned().collect::<Vec<_>>()),
@@ -45,13 +45,13 @@ fn reverse(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError>
     })
 }
 
-fn sort_by_length(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
+fn sort_by_length(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
     let mut strings = strings(call)?;
     strings.sort_by_key(|text| text.len());
     Ok(Value::from(strings))
 }
 
-fn sort_kv_by_length(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
+fn sort_kv_by_length(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
     let mut pairs = Vec::new();
     for item in call.list("list")? {
         let key = item.get_from_path("key").and_then(Value::as_str);
@@ -62,7 +62,7 @@ fn sort_kv_by_length(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Func
     Ok(Value::from(pairs.into_iter().map(|(_, item)| item).collect::<Vec<_>>()))
 }
 
-fn natural_sort(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
+fn natural_sort(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
     let mut items = Vec::new();
     for item in call.list("list")? {
         let text = item.as_str().or_else(|| item.get_from_path("key").and_then(Value::as_str));
@@ -73,17 +73,17 @@ fn natural_sort(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionE
     Ok(Value::from(items.into_iter().map(|(_, item)| item.clone()).collect::<Vec<_>>()))
 }
 
-fn list(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
+fn list(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
     call.list("items").map(Value::from)
 }
 
-fn append(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
+fn append(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
     let mut items = call.list("list")?.to_vec();
     items.push(call.value("value")?.clone());
     Ok(Value::from(items))
 }
 
-fn strings<'a>(call: &TeraCall<'a>) -> Result<Vec<&'a str>, FunctionError> {
+fn strings<'a>(call: &TeraCall<'a>) -> Result<Vec<&'a str>, Problem> {
     let not_text = |item| call.failure(format!("argument `list` must be a list of texts, but it holds {}", kind(item)));
     call.list("list")?.iter().map(|item| item.as_str().ok_or_else(|| not_text(item))).collect()
 }

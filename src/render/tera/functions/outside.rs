@@ -8,8 +8,8 @@ use tera::value::Key;
 
 use super::call::{TeraCall, TeraFunction, both, function};
 use crate::model::generation::PLACEHOLDER;
+use crate::model::problem::Problem;
 use crate::nginx::installation::Version;
-use crate::render::error::FunctionError;
 use crate::render::library::outside;
 use crate::render::tera::run::TeraRun;
 
@@ -30,16 +30,16 @@ pub(super) const FUNCTIONS: &[TeraFunction] = &[
     function("nginx_at_least", &["version"], nginx_at_least),
 ];
 
-fn getenv(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, FunctionError> {
+fn getenv(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, Problem> {
     let set = outside::getenv(&run.session, call.text("name")?).map(Value::from);
     Ok(set.or_else(|| call.optional("default").cloned()).unwrap_or_else(|| Value::from("")))
 }
 
-fn addresses(call: &TeraCall<'_>, run: &TeraRun, wanted: fn(&IpAddr) -> bool) -> Result<Value, FunctionError> {
+fn addresses(call: &TeraCall<'_>, run: &TeraRun, wanted: fn(&IpAddr) -> bool) -> Result<Value, Problem> {
     call.named(outside::addresses(&run.session, call.text("host")?, wanted)).map(Value::from)
 }
 
-fn lookup_srv(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, FunctionError> {
+fn lookup_srv(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, Problem> {
     let (service, proto, name) = (call.text("service")?, call.text("proto")?, call.text("name")?);
     let records = call.named(outside::srv_records(&run.session, service, proto, name))?;
     let maps = records.into_iter().map(|srv| {
@@ -53,19 +53,19 @@ fn lookup_srv(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, FunctionE
     Ok(Value::from(maps.collect::<Vec<_>>()))
 }
 
-fn interface_address(call: &TeraCall<'_>, run: &TeraRun, wanted: fn(&IpAddr) -> bool) -> Result<Value, FunctionError> {
+fn interface_address(call: &TeraCall<'_>, run: &TeraRun, wanted: fn(&IpAddr) -> bool) -> Result<Value, Problem> {
     Ok(Value::from(outside::interface_address(&run.session, call.text("name")?, wanted)))
 }
 
 /// Returns false if the version of nginx is unknown: templates then leave out what nginx may not know.
-fn nginx_at_least(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, FunctionError> {
+fn nginx_at_least(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, Problem> {
     let text = call.text("version")?;
     let least = Version::parse(text).ok_or_else(|| call.failure("version is not one of nginx's, such as 1.27.4"))?;
     Ok(Value::from(run.session.nginx_version().is_some_and(|version| version >= least)))
 }
 
 /// Prints a placeholder: the render replaces it with the file's own generation once it knows the file.
-fn generation(_: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, FunctionError> {
+fn generation(_: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, Problem> {
     run.session.prints_generation = true;
     Ok(Value::from(PLACEHOLDER))
 }

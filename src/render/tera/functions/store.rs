@@ -7,8 +7,8 @@ use tera::Value;
 use tera::value::Key;
 
 use super::call::{TeraCall, TeraFunction, function};
+use crate::model::problem::Problem;
 use crate::model::view::DirectoryChild;
-use crate::render::error::FunctionError;
 use crate::render::library::store::{self, MissingKeyHints};
 use crate::render::lists::{ListKind, ListValue};
 use crate::render::tera::run::TeraRun;
@@ -28,7 +28,7 @@ const HINTS: MissingKeyHints = MissingKeyHints {
     optional: "getv(key=…, default=…) makes it optional",
 };
 
-fn getv(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, FunctionError> {
+fn getv(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, Problem> {
     let (key, session) = (call.text("key")?, &run.session);
     match (session.view.get(key), call.optional("default")) {
         (Some(value), _) => Ok(Value::from(&**store::text_of(key, value)?)),
@@ -38,7 +38,7 @@ fn getv(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, FunctionError> 
     }
 }
 
-fn get(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, FunctionError> {
+fn get(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, Problem> {
     let (key, session) = (call.text("key")?, &run.session);
     match session.view.get(key) {
         Some(value) => Ok(pair(key, store::text_of(key, value)?)),
@@ -47,16 +47,16 @@ fn get(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, FunctionError> {
     }
 }
 
-fn list(kind: ListKind, call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, FunctionError> {
-    let refuse = |error: FunctionError| FunctionError { hint: error.hint, ..call.failure(error.message) };
+fn list(kind: ListKind, call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, Problem> {
+    let refuse = |error: Problem| Problem { hint: error.hint, ..call.failure(error.message) };
     run.memory.lists.list(kind, call.text("pattern")?, &run.session.view, refuse)
 }
 
-fn exists(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, FunctionError> {
+fn exists(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, Problem> {
     Ok(Value::from(store::exists(&run.session.view, call.text("key")?)))
 }
 
-fn names(call: &TeraCall<'_>, run: &TeraRun, wanted: impl Fn(&DirectoryChild) -> bool) -> Result<Value, FunctionError> {
+fn names(call: &TeraCall<'_>, run: &TeraRun, wanted: impl Fn(&DirectoryChild) -> bool) -> Result<Value, Problem> {
     let children = run.session.view.children(call.text("dir")?);
     Ok(Value::from(children.iter().filter(|(_, child)| wanted(child)).map(|(name, _)| *name).collect::<Vec<_>>()))
 }

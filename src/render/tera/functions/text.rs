@@ -3,7 +3,7 @@
 use tera::Value;
 
 use super::call::{TeraCall, TeraFunction, both, function};
-use crate::render::error::FunctionError;
+use crate::model::problem::Problem;
 use crate::render::library::{encoding, names, paths, quote, text};
 use crate::render::tera::run::TeraRun;
 
@@ -44,19 +44,19 @@ pub(super) const FUNCTIONS: &[TeraFunction] = &[
     both("nginx_string", &["text"], nginx_string),
 ];
 
-fn replace(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, FunctionError> {
+fn replace(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
     let (text, old, new) = (call.text("text")?, call.text("old")?, call.text("new")?);
     let most = call.optional_integer("n")?.unwrap_or(-1);
     call.named(text::replace(text, old, new, most)).map(Value::from)
 }
 
-fn base64_decode(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, FunctionError> {
+fn base64_decode(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, Problem> {
     let text = call.text("text")?;
     encoding::base64_decode(text).map(Value::from).map_err(|what| call.failure(run.session.about(text, what)))
 }
 
 /// Returns one quoted argument of an nginx directive: safe to print.
-fn nginx_string(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, FunctionError> {
+fn nginx_string(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, Problem> {
     let text = call.text("text")?;
     let quoted = quote::nginx_string(text).map_err(|what| call.failure(run.session.about(text, what)))?;
     Ok(Value::safe_string(&quoted))

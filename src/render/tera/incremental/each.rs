@@ -5,7 +5,7 @@
 use tera::{Context, Error, Kwargs, State, TeraResult, Value};
 
 use super::rewrite::{ITEMS, name_of};
-use crate::render::error::FunctionError;
+use crate::model::problem::Problem;
 use crate::render::lists::ListKind;
 use crate::render::output::Output;
 use crate::render::tera::run::TeraRun;
@@ -66,5 +66,5 @@ impl tera::Function<TeraResult<Value>> for Each {
 }
 
 fn within<T>(work: impl FnOnce(&mut TeraRun) -> T) -> TeraResult<T> {
-    TeraRun::with(|run| Ok::<T, FunctionError>(work(run))).map_err(|failure| Error::message(failure.message))
+    TeraRun::with(|run| Ok::<T, Problem>(work(run))).map_err(|failure| Error::message(failure.message))
 }

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+
 use crate::apply::group::Group;
 use crate::model::event::Event;
 use crate::model::key::Revision;
@@ -51,8 +53,8 @@ pub struct Round {
     pub store_problems: Vec<String>,
     /// Resources that were left out because their store could not be read.
     pub left_out: Vec<Arc<str>>,
-    /// Whether a signal ended it early.
-    pub interrupted: bool,
+    /// The signal that ended it early, if one did.
+    pub interrupted: Option<Signal>,
 }
 
 /// Reads the stores once and gives every group one pass.
@@ -70,19 +72,22 @@ pub async fn once(plan: OncePlan, catalog: Arc<Catalog>) -> Round {
         return round;
     }
     let mut agent = Agent::new(plan.outlook, Arc::clone(&catalog), false);
-    let is_wanted = |member: &&Member| plan.only.as_ref().is_none_or(|only| only == member.resource.name());
+    let is_wanted = |name: &Arc<str>| plan.only.as_ref().is_none_or(|only| only == name);
     let mut stores = Stores::new(plan.store, false);
-    stores.set(&catalog.stores_of(catalog.members.iter().filter(is_wanted)));
-    round.store_problems = read(&mut agent, &mut stores, plan.store_timeout).await;
+    stores.set(&catalog.stores_of(catalog.members.iter().filter(|member| is_wanted(member.resource.name()))));
+    let read = read(&mut agent, &mut stores, plan.store_timeout);
+    tokio::select! {
+        problems = read => round.store_problems = problems,
+        signal = stop(&mut signals) => return Round { interrupted: Some(signal), ..round },
+    }
     if let Some(only) = &plan.only {
         agent.desk.unmark_others(only);
     }
-    let wanted = |name: &Arc<str>| plan.only.as_ref().is_none_or(|only| only == name);
-    round.left_out.extend(agent.desk.not_ready().map(|resource| Arc::clone(resource.name())).filter(wanted));
+    round.left_out.extend(agent.desk.not_ready().map(|resource| Arc::clone(resource.name())).filter(is_wanted));
     loop {
         let is_over =
             plan.fail_fast && (!round.store_problems.is_empty() || round.reports.iter().any(Report::has_failed));
-        if !round.interrupted && !is_over {
+        if round.interrupted.is_none() && !is_over {
             match plan.fail_fast {
                 false => agent.start_due(),
                 true if agent.crew.is_busy() => {}
@@ -90,7 +95,7 @@ pub async fn once(plan: OncePlan, catalog: Arc<Catalog>) -> Round {
             }
         }
         // A pass that only renders is not waited for: it may never end.
-        if round.interrupted && !agent.outlook.terms.is_applying() {
+        if round.interrupted.is_some() && !agent.outlook.terms.is_applying() {
             agent.crew.stop();
             return round;
         }
@@ -98,18 +103,28 @@ pub async fn once(plan: OncePlan, catalog: Arc<Catalog>) -> Round {
             biased;
             returned = agent.crew.next() => match returned {
                 None => {
-                    let waits = agent.desk.waits_until().filter(|_| !round.interrupted && !is_over);
+                    let waits = agent.desk.waits_until().filter(|_| round.interrupted.is_none() && !is_over);
                     let Some(until) = waits else { return round };
                     tokio::select! {
                         snapshots = look_again(&mut stores, until) => {
                             snapshots.into_iter().for_each(|(position, event)| agent.take_event(position, event));
                         }
-                        signal = signals.next() => round.interrupted |= meaning(signal, false).0 == SignalMeaning::Stop,
+                        signal = stop(&mut signals) => round.interrupted = Some(signal),
                     }
                 }
                 Some(returned) => returned.into_iter().for_each(|returned| round.take(agent.take_back(returned))),
             },
-            signal = signals.next() => round.interrupted |= meaning(signal, false).0 == SignalMeaning::Stop,
+            signal = stop(&mut signals) => round.interrupted = Some(signal),
+        }
+    }
+}
+
+/// Waits for a signal that asks us to stop.
+async fn stop(signals: &mut Signals) -> Signal {
+    loop {
+        let signal = signals.next().await;
+        if meaning(signal, false).0 == SignalMeaning::Stop {
+            return signal;
         }
     }
 }

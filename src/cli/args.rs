@@ -36,12 +36,20 @@ pub struct Invocation {
     pub problems: Problems,
 }
 
+impl Invocation {
+    /// Returns whether this process becomes the command once its files are in order.
+    pub fn becomes_command(&self) -> bool {
+        matches!(self.command, Command::Supervise { .. }) && self.settings.mode == Mode::Onetime
+    }
+}
+
 /// A command.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// Keep files up to date, as the mode says.
     Run,
-    /// Keep files up to date, and run this program with its arguments beside that, as long as both live.
+    /// Keep files up to date, and run this program with its arguments beside that, as long as both live. After a single run,
+    /// become it.
     Supervise {
         /// The program and its arguments.
         command: Vec<String>,
@@ -191,11 +199,7 @@ fn what_to_do(matches: &ArgMatches) -> Command {
 
 /// Returns the reason why a command cannot be supervised with these settings, as a hint.
 fn cannot_supervise(settings: &Settings) -> Option<&'static str> {
-    match settings.mode {
-        _ if settings.preview.noop => Some("--noop changes nothing: leave it out"),
-        Mode::Onetime => Some("--onetime ends by itself: use --watch, or start the command afterwards"),
-        Mode::Watch { .. } | Mode::Interval(_) => None,
-    }
+    settings.preview.noop.then_some("--noop changes nothing: leave it out")
 }
 
 /// Returns the given flags, on either side of the subcommand.

@@ -1,6 +1,8 @@
 //! The exit codes. They are the program's own: the status of a check or reload command is never passed on. Only a supervised
 //! command, the one behind `--`, decides the exit code itself.
 
+use nix::sys::signal::Signal;
+
 /// The reason for the program's end, in order of seriousness: if several resources failed, the greatest counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
@@ -91,6 +93,15 @@ pub enum Ending {
     Own(Exit),
     /// With the exit status of the supervised command.
     Command(u8),
+    /// As a program that this signal ends: with 128 plus its number, as shells say it.
+    Signal(u8),
+}
+
+impl Ending {
+    /// Returns how a round ends: with this code, unless a signal ended it early.
+    pub fn of_round(exit: Exit, interrupted: Option<Signal>) -> Ending {
+        interrupted.map_or(Ending::Own(exit), |signal| Ending::Signal(signal as u8))
+    }
 }
 
 impl From<Exit> for Ending {
@@ -104,6 +115,7 @@ impl From<Ending> for std::process::ExitCode {
         match ending {
             Ending::Own(exit) => exit.into(),
             Ending::Command(status) => std::process::ExitCode::from(status),
+            Ending::Signal(number) => std::process::ExitCode::from(128 + number),
         }
     }
 }

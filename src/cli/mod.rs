@@ -16,6 +16,7 @@ mod state;
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 
+use crate::config::settings::Mode;
 use crate::world::{fs, host, init, namespace, terminal};
 
 use args::{Command, EarlyExit, Invocation};
@@ -26,15 +27,6 @@ pub fn main() -> ExitCode {
     // The helper process of a check in a private namespace: not a subcommand for people.
     if host::arguments().nth(1).is_some_and(|first| first == namespace::HELPER_ARGUMENT) {
         return namespace::become_command();
-    }
-    if init::is_init() {
-        return init::run(host::arguments()).map_or_else(
-            |problem| {
-                terminal::complain(&format!("{problem}\n"));
-                Exit::Stuck.into()
-            },
-            ExitCode::from,
-        );
     }
     init::let_signals_through();
     let invocation = match parse_arguments() {
@@ -48,6 +40,15 @@ pub fn main() -> ExitCode {
             return exit.into();
         }
     };
+    if init::is_init() && !invocation.becomes_command() {
+        return init::run(host::arguments()).map_or_else(
+            |problem| {
+                terminal::complain(&format!("{problem}\n"));
+                Exit::Stuck.into()
+            },
+            ExitCode::from,
+        );
+    }
     let quiet = !matches!(invocation.command, Command::Run | Command::Supervise { .. } | Command::Announce(_));
     logging::start(&invocation.settings, quiet);
     for warning in invocation.settings.warnings.iter() {
@@ -65,12 +66,15 @@ pub fn main() -> ExitCode {
     let settings = invocation.settings;
     let ending: Ending = match invocation.command {
         Command::Run => runtime.block_on(run::run(settings, None)),
+        Command::Supervise { command } if settings.mode == Mode::Onetime => {
+            runtime.block_on(run::prepare_and_become(settings, &command))
+        }
         Command::Supervise { command } => runtime.block_on(run::run(settings, Some(command))),
         Command::Announce(what) => runtime.block_on(announce::announce(settings, *what)),
         Command::Check => check::check(&settings, invocation.problems).into(),
         Command::Preflight => runtime.block_on(preflight::preflight(settings)).into(),
-        Command::Render { resource } => runtime.block_on(show::render(settings, &resource)).into(),
-        Command::Diff => runtime.block_on(show::diff(settings)).into(),
+        Command::Render { resource } => runtime.block_on(show::render(settings, &resource)),
+        Command::Diff => runtime.block_on(show::diff(settings)),
         Command::Agents { json } => runtime.block_on(agents::agents(settings, json)).into(),
         Command::Convert { template } => convert::convert(&settings, &template).into(),
         Command::Keys { resource } => runtime.block_on(show::keys(settings, resource.as_deref())).into(),

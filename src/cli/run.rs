@@ -22,7 +22,7 @@ use crate::status::Shared;
 use crate::status::diff::{self, Style};
 use crate::status::events;
 use crate::world::fs::{self, folder};
-use crate::world::{clock, host, http, terminal};
+use crate::world::{child, clock, host, http, terminal};
 
 use super::exit::{Ending, Exit};
 use super::{outcome, state};
@@ -70,13 +70,25 @@ pub(super) async fn run(settings: Settings, command: Option<Vec<String>>) -> End
     ending
 }
 
+/// Runs one round, and then becomes the command, which keeps our process id. Returns only if something failed.
+pub(super) async fn prepare_and_become(settings: Settings, command: &[String]) -> Ending {
+    let ending = run(settings, None).await;
+    if ending != Ending::Own(Exit::Done) {
+        tracing::error!("did not start `{}`, because the files for it are not in order", command[0]);
+        return ending;
+    }
+    let error = child::become_command(command);
+    tracing::error!("{error}: {}", error.source);
+    Ending::Command(error.exit_status())
+}
+
 async fn round(settings: &Settings, outlook: Outlook, confdirs: &Confdirs) -> Ending {
     let catalog = Arc::new(catalog::load(confdirs, &facts(settings), None));
     let round = once::once(once_plan(settings, outlook), catalog).await;
     for problem in &round.store_problems {
         tracing::error!("{problem}");
     }
-    outcome::of_round(&round).into()
+    Ending::of_round(outcome::of_round(&round), round.interrupted)
 }
 
 /// Binds the listener of the status pages. A single round has no listener: it ends before anybody could ask.

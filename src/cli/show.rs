@@ -19,11 +19,11 @@ use crate::model::tree::Tree;
 use crate::status::Shared;
 use crate::world::{clock, terminal};
 
-use super::exit::Exit;
+use super::exit::{Ending, Exit};
 use super::{run, state};
 
 /// Prints the rendered file of a resource.
-pub(super) async fn render(settings: Settings, name: &str) -> Exit {
+pub(super) async fn render(settings: Settings, name: &str) -> Ending {
     let catalog = Arc::new(load(&settings));
     let (name, item) = match name.strip_suffix(']').and_then(|name| name.split_once('[')) {
         Some((name, item)) => (name, Some(Arc::from(item))),
@@ -31,7 +31,7 @@ pub(super) async fn render(settings: Settings, name: &str) -> Exit {
     };
     let resource = match find(&catalog, name) {
         Ok(member) => Arc::clone(&member.resource),
-        Err(exit) => return exit,
+        Err(exit) => return exit.into(),
     };
     let n_printed = Rc::new(Cell::new(0));
     let counter = Rc::clone(&n_printed);
@@ -51,17 +51,18 @@ pub(super) async fn render(settings: Settings, name: &str) -> Exit {
     };
     let round = once::once(plan, catalog).await;
     let exit = complain(&round);
-    match item {
+    let exit = match item {
         Some(item) if exit == Exit::Done && n_printed.get() == 0 => {
             terminal::complain(&format!("{}: the store has no name `{item}` for it\n", resource.id));
             Exit::Render
         }
         _ => exit,
-    }
+    };
+    Ending::of_round(exit, round.interrupted)
 }
 
 /// Prints what a pass would change.
-pub(super) async fn diff(settings: Settings) -> Exit {
+pub(super) async fn diff(settings: Settings) -> Ending {
     let catalog = Arc::new(load(&settings));
     let problems = if catalog.problems.is_empty() { Exit::Done } else { Exit::Configuration };
     let style = run::style(&settings);
@@ -76,7 +77,7 @@ pub(super) async fn diff(settings: Settings) -> Exit {
     };
     let round = once::once(plan(&settings, LastStep::Preview, Box::new(show)), catalog).await;
     let differences = if differs.get() { Exit::Differences } else { Exit::Done };
-    complain(&round).max(differences).max(problems)
+    Ending::of_round(complain(&round).max(differences).max(problems), round.interrupted)
 }
 
 /// Returns a plan for a round that shows what it would do and logs nothing.

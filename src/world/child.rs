@@ -2,10 +2,11 @@
 //! within a time limit, and returns its exit status. Never restarts it.
 //!
 //! The child inherits our output, unlike the short commands of `process`. This module does not reap the processes that it
-//! leaves behind; `init` does if we are PID 1.
+//! leaves behind; `init` does if we are PID 1. It can also make us the command.
 
 use std::fmt;
 use std::io::{self, IsTerminal};
+use std::os::unix::process::CommandExt;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -84,6 +85,17 @@ impl StartError {
     }
 }
 
+/// Becomes a command, a program and its arguments: it keeps our process id, our input and output. Returns only if that fails.
+pub fn become_command(command: &[String]) -> StartError {
+    let (program, arguments) = parts(command);
+    let source = std::process::Command::new(program).args(arguments).exec();
+    StartError { program: program.to_owned(), source }
+}
+
+fn parts(command: &[String]) -> (&str, &[String]) {
+    command.split_first().map_or(("", &[]), |(program, arguments)| (program, arguments))
+}
+
 impl Child {
     /// Starts a command, a program and its arguments, in a process group of its own: Ctrl-C on a terminal reaches us, and we
     /// pass it on later. The command inherits our output, and our input unless that is a terminal, because a background
@@ -92,7 +104,7 @@ impl Child {
     /// # Errors
     /// There is no such program, or it cannot be run.
     pub fn start(command: &[String]) -> Result<Child, StartError> {
-        let (program, arguments) = command.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
+        let (program, arguments) = parts(command);
         let failed = |source| StartError { program: program.to_owned(), source };
         let stdin = if io::stdin().is_terminal() { Stdio::null() } else { Stdio::inherit() };
         let child = Command::new(program).args(arguments).stdin(stdin).process_group(0).spawn().map_err(failed)?;

@@ -14,6 +14,7 @@ mod config;
 mod dns;
 mod docs;
 mod draining;
+mod entrypoint;
 mod etcd_agent;
 mod follow;
 mod for_each;

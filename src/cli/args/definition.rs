@@ -60,7 +60,8 @@ pub fn definition() -> Command {
         )
         .subcommand(Command::new("man").about("Print the manual page"))
         .arg(Arg::new("COMMAND").last(true).num_args(1..).help(
-            "start this program after the first pass and supervise it: upstreamd --watch -- nginx -g 'daemon off;'",
+            "start this program after the first pass and supervise it: upstreamd --watch -- nginx -g 'daemon off;'; \
+             with --onetime: become this program after the pass",
         ));
     for (word, about) in BACKEND_WORDS {
         command = command.subcommand(Command::new(*word).about(*about));

@@ -104,14 +104,7 @@ fn what_stands_behind_two_dashes_is_a_command_to_supervise() {
     }
     assert_eq!(ok("upstreamd --watch --").command, Command::Run);
     assert_eq!(ok("upstreamd --watch -- etcd").command, Command::Supervise { command: vec!["etcd".to_owned()] });
-    check_refused(
-        "upstreamd --onetime -- nginx",
-        expect![[r#"
-            there is a command behind `--`, but nothing runs beside it
-              hint: --onetime ends by itself: use --watch, or start the command afterwards
-            try `upstreamd --help`
-        "#]],
-    );
+    assert!(ok("upstreamd --onetime -- nginx").becomes_command());
     check_refused(
         "upstreamd --watch --noop -- nginx",
         expect![[r#"

@@ -1,7 +1,7 @@
 # The front door: every target does all of its own set-up. `make` alone lists them.
 export PATH := $(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help setup tools build demo test cluster-test systemd-test package lint deny bench
+.PHONY: help setup tools build demo test cluster-test systemd-test package dist dist-test lint deny bench
 
 # make demo STORE=file ONCE=1
 demo_options = $(if $(STORE),--store $(STORE)) $(if $(filter-out 0,$(ONCE)),--once)
@@ -34,6 +34,12 @@ systemd-test: setup ## run the units and the package under a real systemd, in a 
 
 package: setup ## make the Debian package (needs cargo-deb)
 	@sh scripts/package.sh
+
+dist: setup ## make the tarball with the static program, for every Linux: target/dist
+	@sh scripts/dist.sh
+
+dist-test: setup ## run the program of the tarball in an empty image, in one without the C library and in an older Debian (needs a Docker engine)
+	@sh scripts/dist-test.sh
 
 lint: setup ## check formatting, lints and documentation
 	cargo fmt --check

@@ -13,8 +13,5 @@ assets=target/package
 rm -rf "$assets"
 mkdir -p "$assets"
 cp "$program" "$assets/upstreamd"
-"$assets/upstreamd" man | gzip -9n >"$assets/upstreamd.1.gz"
-"$assets/upstreamd" completions bash >"$assets/upstreamd.bash"
-"$assets/upstreamd" completions zsh >"$assets/_upstreamd"
-"$assets/upstreamd" completions fish >"$assets/upstreamd.fish"
+sh scripts/pages.sh "$assets/upstreamd" "$assets" "$assets"
 cargo deb --no-build --locked

@@ -18,7 +18,7 @@ use crate::model::tree::Tree;
 use crate::world::clock;
 use crate::world::signals::Signals;
 
-use super::catalog::{Catalog, Member};
+use super::catalog::Catalog;
 use super::mark::Mark;
 use super::pass::{InHand, LastStep, MockData, Pass, Terms};
 use super::run::{Agent, Outlook, PassEnd, heal, log_problems};

@@ -1,0 +1,32 @@
+#!/bin/sh
+# Makes the tarball for every Linux: target/dist/upstreamd-VERSION-ARCH-linux.tar.gz and its checksum. The program in it is static: it
+# needs no library of the system that it runs on.
+#
+# usage: scripts/dist.sh
+set -eu
+cd "$(dirname "$0")/.."
+target=$(rustc -vV | sed -n 's/^host: //p')
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+name=upstreamd-$version-${target%%-*}-linux
+# With --target, so that the flags are those of the program and not of what builds it.
+RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static" cargo build --release --locked --bin upstreamd --target "$target"
+program=target/$target/release/upstreamd
+if readelf -d "$program" | grep -q NEEDED; then
+    echo "dist: $program needs libraries; it was to be static" >&2
+    exit 1
+fi
+
+dist=target/dist
+rm -rf "$dist"
+mkdir -p "$dist/$name/completions" "$dist/$name/man" "$dist/$name/systemd"
+cp "$program" "$dist/$name/"
+sh scripts/pages.sh "$program" "$dist/$name/man" "$dist/$name/completions"
+cp systemd/*.service "$dist/$name/systemd/"
+cp -R conf.d templates docs README.md CHANGELOG.md SECURITY.md "$dist/$name/"
+(cd "$dist/$name" && find . -type f ! -name SHA256SUMS | LC_ALL=C sort | xargs sha256sum >SHA256SUMS)
+# The same bytes for the same source: names in order, nobody's name, the commit's time.
+time=$(git log -1 --format=%ct 2>/dev/null || echo 0)
+tar -C "$dist" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$time" -cf - "$name" | gzip -9n >"$dist/$name.tar.gz"
+(cd "$dist" && sha256sum "$name.tar.gz" >"$name.tar.gz.sha256")
+rm -rf "${dist:?}/$name"
+echo "dist: $dist/$name.tar.gz, $(wc -c <"$dist/$name.tar.gz") bytes; the program alone: $(wc -c <"$program") bytes"

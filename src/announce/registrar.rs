@@ -26,7 +26,7 @@ use entry::{KeptKey, KeyState};
 /// Longest pause between attempts to reach etcd: a key must be back within a second of etcd's return.
 const LONGEST_RETRY: Duration = Duration::from_millis(400);
 /// Most writes in one transaction: etcd's default limit is 128 operations.
-const MOST_WRITES: usize = 100;
+const MAX_WRITES: usize = 100;
 
 #[derive(Clone, Copy, Debug)]
 struct Lease {
@@ -65,7 +65,7 @@ impl Registrar {
             link: LinkState::Down(now),
             backoff: Backoff::up_to(LONGEST_RETRY),
             is_lost: false,
-            most_writes: MOST_WRITES,
+            most_writes: MAX_WRITES,
             stopping: false,
         }
     }

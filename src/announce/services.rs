@@ -19,7 +19,7 @@ use super::registrar::Registrar;
 use super::roster::Roster;
 
 /// Most verdicts on their way; a task with one more waits.
-const MOST_VERDICTS: usize = 64;
+const MAX_VERDICTS: usize = 64;
 
 /// The verdict of one service's checks.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ pub(super) struct Services {
 impl Services {
     /// Returns an empty set of services, and the receiver of their verdicts.
     pub(super) fn new(announcer: Announcer) -> (Services, mpsc::Receiver<HealthVerdict>) {
-        let (verdicts, receiver) = mpsc::channel(MOST_VERDICTS);
+        let (verdicts, receiver) = mpsc::channel(MAX_VERDICTS);
         let (running, since) = (BTreeMap::new(), clock::now());
         (Services { announcer, running, auto: None, starts: 0, since, verdicts }, receiver)
     }

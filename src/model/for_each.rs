@@ -7,7 +7,7 @@ use super::glob::Glob;
 use super::view::View;
 
 /// Longest file name; the kernel takes 255 bytes, and stage files and backups need some of them.
-const MOST_NAME_BYTES: usize = 180;
+const MAX_NAME_BYTES: usize = 180;
 
 /// Source of names, and pattern of the files that they make.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,7 +128,7 @@ impl DestPattern {
         if name.starts_with('.') && self.texts[0].is_empty() {
             return Err("the file would be a hidden one");
         }
-        if name.len() > MOST_NAME_BYTES {
+        if name.len() > MAX_NAME_BYTES {
             return Err("the file name would be longer than 180 bytes");
         }
         Ok(self.folder.join(name))

@@ -26,7 +26,7 @@ const IMPATIENT: Duration = Duration::from_millis(200);
 const IMPATIENT_FOR: Duration = Duration::from_secs(10);
 
 /// Maximum number of lookups that wait for the resolver's thread.
-const MOST_WAITING: usize = 64;
+const MAX_WAITING: usize = 64;
 
 /// Sources of a lookup.
 #[derive(Clone, Debug)]
@@ -142,7 +142,7 @@ impl Dns {
                 Err(mpsc::error::TrySendError::Closed(question)) => question,
             };
         }
-        let (sender, receiver) = mpsc::channel(MOST_WAITING);
+        let (sender, receiver) = mpsc::channel(MAX_WAITING);
         let (sources, deadline) = (self.sources.clone(), self.deadline);
         std::thread::Builder::new()
             .name("dns".to_owned())

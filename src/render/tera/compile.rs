@@ -9,7 +9,7 @@ use tera::{ErrorKind, Tera};
 use super::engine::empty;
 use super::error;
 use super::incremental;
-use super::references::{DEEPEST_NESTING, References};
+use super::references::{MAX_NESTING, References};
 use super::scan::TemplateScan;
 use super::templates::{TeraSet, TeraTemplates};
 use crate::model::problem::Position;
@@ -94,7 +94,7 @@ impl<'a> Compiler<'a> {
             return vec![TemplateError { hint, ..TemplateError::without_place(root, "there is no such template") }];
         }
         if self.references.nest_too_deep(root) {
-            let message = format!("nests more than {DEEPEST_NESTING} levels of include, block and component");
+            let message = format!("nests more than {MAX_NESTING} levels of include, block and component");
             return vec![TemplateError::without_place(root, message)];
         }
         let uses = |name: &&str| self.references.sources.get(*name).and_then(|source| source.find(UNORDERED));

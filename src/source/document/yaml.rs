@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 
-use super::{DEEPEST, DataNode, DocumentMistake, MOST_NODES, scalar};
+use super::{DataNode, DocumentMistake, MAX_DEPTH, MAX_NODES, scalar};
 use crate::model::problem::Position;
 
 pub(super) fn parse(text: &str) -> Result<Option<DataNode>, DocumentMistake> {
@@ -136,11 +136,11 @@ impl Builder {
     /// Checks that the limits allow a node of this size.
     fn check_measure(&mut self, more: Measure, at: &Marker) -> Result<(), DocumentMistake> {
         self.nodes += more.nodes;
-        if self.nodes > MOST_NODES {
-            return Err(mistake(at, format!("stands for more than {MOST_NODES} values")));
+        if self.nodes > MAX_NODES {
+            return Err(mistake(at, format!("stands for more than {MAX_NODES} values")));
         }
-        if self.frames.len() + more.depth > DEEPEST {
-            return Err(mistake(at, format!("nested more than {DEEPEST} deep")));
+        if self.frames.len() + more.depth > MAX_DEPTH {
+            return Err(mistake(at, format!("nested more than {MAX_DEPTH} deep")));
         }
         Ok(())
     }

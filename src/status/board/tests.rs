@@ -164,7 +164,7 @@ fn the_time_without_the_store_is_added_up() {
 #[test]
 fn texts_are_one_bounded_line() {
     assert_eq!(shortened("a\nb"), "a b");
-    assert_eq!(shortened(&"ü".repeat(1000)).chars().count(), MOST_PROBLEM_CHARACTERS + 1);
+    assert_eq!(shortened(&"ü".repeat(1000)).chars().count(), MAX_PROBLEM_CHARACTERS + 1);
 }
 
 fn instance(item: &str) -> InstanceId {

@@ -53,7 +53,11 @@ fn tls_works_with_each_flag_alone() {
     let key = TlsSettings { ca: Some(certs.server_key.clone()), ..TlsSettings::default() };
     check("a CA file with a key in it", with(Some(key)), Some(&["CA file", "holds no certificate in PEM"]));
     let lone = TlsSettings { cert: Some(certs.client_cert.clone()), ..ca };
-    check("a certificate without its key", with(Some(lone)), Some(&["client certificate without a client key"]));
+    check(
+        "a certificate without its key",
+        with(Some(lone)),
+        Some(&["a client certificate is set without a client key"]),
+    );
     let plain = EtcdSettings { endpoints: vec![format!("http://127.0.0.1:{}", etcd.port())], ..with(None) };
     check("plain text to a TLS port", plain, Some(&["http://127.0.0.1:"]));
 }

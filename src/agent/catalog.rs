@@ -335,7 +335,7 @@ pub fn resource_root(resource: &Resource) -> Root<'_> {
 }
 
 fn unreadable(path: &Path, problem: &str) -> Problem {
-    Problem::new(format!("the file cannot be read: {problem}")).at(Place::file(path))
+    Problem::new(format!("cannot read the file: {problem}")).at(Place::file(path))
 }
 
 fn template_problem(templates: &Path, error: TemplateError) -> Problem {

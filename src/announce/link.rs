@@ -60,7 +60,7 @@ impl EtcdLink {
                 Some(receipts.collect())
             }
             Err(failure) => {
-                tracing::debug!("the agents' receipts cannot be read: {}", failure.problem);
+                tracing::debug!("cannot read the agents' receipts, trying again: {}", failure.problem);
                 None
             }
         }

@@ -200,7 +200,7 @@ fn etcd_away_disturbs_nobody_and_the_receipt_comes_back() {
     sandbox.wait_output("app", "one\n");
     wait_receipt(&etcd, "a", "the receipt", |receipt| receipt.standing() == AgentStanding::InSync);
     etcd.kill();
-    sandbox.wait_log("the agent's receipt cannot be kept up to date");
+    sandbox.wait_log("cannot update the agent's receipt, trying again");
     // An edit of the template is applied without etcd.
     sandbox.template("values.tera", "edited {% for pair in gets(pattern=\"/v/*\") %}{{ pair.value }}\n{% endfor %}");
     sandbox.wait_output("app", "edited one\n");

@@ -263,7 +263,7 @@ fn rolling_restart(agent: &[&str], drain_timeout: &str) -> Vec<Duration> {
     for backend in &mut backends {
         took.push(backend.restart(drain_timeout));
         let log = backend.sandbox.log();
-        assert!(log.contains("draining") && log.contains("the command has ended: exit status 0"), "{log}");
+        assert!(log.contains("draining:") && log.contains("the command has ended: exit status 0"), "{log}");
         wait_until("all three to be served from", DEADLINE, || {
             balanced.servers() == 3 && balanced.reader.keys("/services/").len() == 3
         });

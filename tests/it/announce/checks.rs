@@ -37,7 +37,7 @@ fn check(world: &mut World, address: &str, arguments: &[&str], problem: Option<&
     match problem {
         None => {
             world.wait_one("/services/");
-            world.sandbox.wait_log("announced key");
+            world.sandbox.wait_log("announced /");
         }
         Some(words) => world.sandbox.wait_log(&format!("a check failed: {words}")),
     }
@@ -45,7 +45,7 @@ fn check(world: &mut World, address: &str, arguments: &[&str], problem: Option<&
     let mut announcer = announcer;
     wait_for("the announcer to end", DEADLINE, || announcer.child.try_wait().unwrap());
     let log = world.sandbox.log();
-    assert_eq!(log.contains("announced key"), problem.is_none(), "{arguments:?}:\n{log}");
+    assert_eq!(log.contains("announced /"), problem.is_none(), "{arguments:?}:\n{log}");
     assert!(problem.is_some() || !log.contains("a check failed"), "{arguments:?}:\n{log}");
 }
 
@@ -101,7 +101,7 @@ fn https_trusts_a_ca_or_anybody_or_the_system() {
     check(&mut world, &address, &["--check", &plain], Some("HTTP: "));
     let missing = world.sandbox.text_path("missing.pem");
     let announcer = world.announce(&["--name", "x", "--address", &address, "--check", &url, "--check-ca", &missing]);
-    world.sandbox.wait_log("it cannot be checked, and is not announced: cannot read the CA file");
+    world.sandbox.wait_log("cannot be checked, so it is not announced: cannot read the CA file");
     drop(announcer);
 }
 
@@ -163,7 +163,7 @@ fn failures_of_the_start_are_expected_for_a_while() {
         "--log-level",
         "debug",
     ]);
-    world.sandbox.wait_log("checks start");
+    world.sandbox.wait_log("checking /");
     let _backend = Backend::again(port);
     world.wait_one("/services/");
     assert!(!world.sandbox.log().contains("a check failed"), "{}", world.sandbox.log());

@@ -52,7 +52,7 @@ fn asked_twice_it_does_not_wait() {
     let mut announcer = announce_script(&world, &["--drain-timeout", "1h"], "touch READY; exec sleep 1000");
     world.wait_one("/services/");
     announcer.signal(Signal::SIGTERM);
-    world.sandbox.wait_log("draining");
+    world.sandbox.wait_log("draining:");
     announcer.signal(Signal::SIGTERM);
     assert_eq!(end(&world, &mut announcer), Some(143), "{}", world.sandbox.log());
     assert!(world.reader.keys("/services/").is_empty());

@@ -60,7 +60,7 @@ fn a_backend_that_dies_is_taken_away_and_comes_back() {
     let (_announcer, _) = world.announce_web(&backend);
     drop(backend);
     world.wait_none("/services/");
-    world.sandbox.wait_log("unhealthy after 2 failed checks, taken away: cannot connect to 127.0.0.1");
+    world.sandbox.wait_log("unhealthy after 2 failed checks, removing it: cannot connect to 127.0.0.1");
     let _backend = Backend::again(port);
     assert_eq!(world.wait_one("/services/").key, "/services/web/one");
 }
@@ -87,7 +87,7 @@ fn a_lease_that_is_lost_is_granted_again() {
     world.etcd.ctl(&["lease", "revoke", &format!("{:x}", entry.lease)]);
     let back = world.wait_one("/services/");
     assert!(back.lease != entry.lease && back.created > entry.created);
-    world.sandbox.wait_log("the lease has run out");
+    world.sandbox.wait_log("the lease expired");
 }
 
 #[test]

@@ -298,7 +298,7 @@ impl FollowLoop {
                 Ok(Some(returned)) => self.take_back(returned),
                 Ok(None) => return,
                 Err(_) => {
-                    tracing::error!("a transaction did not end within {timeout:?}; the next start heals it");
+                    tracing::error!("a transaction did not end within {timeout:?}; the next start undoes it");
                     break;
                 }
             }

@@ -177,10 +177,10 @@ pub(super) async fn heal(context: &Context, catalog: &Catalog) {
     let patterns = many.iter().filter_map(|member| member.resource.for_each.as_ref()).map(ForEach::dest);
     let healed = recovery::recover_all(context, targets, patterns).await;
     for id in healed.groups {
-        tracing::warn!(group = %id, "healed a transaction that was cut off: its previous files are back, its reload is owed");
+        tracing::warn!(group = %id, "undid an interrupted transaction: its previous files are back, its reload is owed");
     }
     for failure in healed.failures {
-        tracing::error!("failed to heal a transaction that was cut off: {failure}");
+        tracing::error!("failed to undo an interrupted transaction: {failure}");
     }
 }
 

@@ -100,7 +100,7 @@ impl Services {
         let keys: Vec<String> =
             self.running.iter().filter(|(_, running)| is_auto(running)).map(|(key, _)| key.clone()).collect();
         if address.is_loopback() && !keys.is_empty() {
-            tracing::warn!(%address, "etcd is on this machine, so no other can reach {address} (hint: set an address instead of auto)");
+            tracing::warn!(%address, "etcd is on this machine: no other can reach {address} (hint: set an address instead of auto)");
         }
         let mut tls = TlsConfigs::default();
         for key in &keys {

@@ -48,7 +48,7 @@ pub(super) fn surplus(context: &Context, group_id: &str, journal: &mut Journal, 
                 Removal::Forget(problem) => problem,
             };
             let said = problem.map(|problem| {
-                format!("`{}` stays although the store has its name no more: {problem}", dest.display())
+                format!("`{}` stays, although its name is gone from the store: {problem}", dest.display())
             });
             surplus.warnings.extend(said);
             journal.forget(fleet.resource.name(), &dest);

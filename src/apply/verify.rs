@@ -200,7 +200,7 @@ impl Verification {
                 Progress::Done { times, leaving, serving: fresh.len() }
             }
             (Some(_), None, _) if late => self.broken(&format!(
-                "only {} of {} new workers live {SETTLE_DEADLINE:?} after the first",
+                "only {} of {} new workers run {SETTLE_DEADLINE:?} after the first",
                 fresh.len(),
                 self.expected
             )),
@@ -261,7 +261,7 @@ impl Verification {
         let nobody = alive == 0 && (self.accepted.is_some() || !self.before.workers.is_empty());
         let confirmed = nobody && self.outage_suspected;
         self.outage_suspected = nobody;
-        confirmed.then(|| "the old workers are leaving or gone, and no new one lives".to_owned())
+        confirmed.then(|| "the old workers are shutting down or gone, and there is no new one".to_owned())
     }
 
     fn note_health(&mut self, fresh: &BTreeSet<Process>, starting: usize, now: Instant) {

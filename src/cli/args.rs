@@ -117,7 +117,7 @@ pub fn parse(
         command => command,
     };
     if let (Command::Supervise { .. }, Some(why)) = (&command, cannot_supervise(&settings)) {
-        return Err(usage(Problem::new("there is a command behind `--`, but nothing runs beside it").hint(why)));
+        return Err(usage(Problem::new("a command after `--` runs only beside --watch or an interval").hint(why)));
     }
     // A problem without a place comes from a flag or a variable.
     if problems.iter().any(|problem| problem.place.is_none()) {
@@ -216,7 +216,7 @@ fn given_flags(matches: &ArgMatches) -> Flags {
 fn choose_backend(flags: &mut Flags, word: String) -> Result<(), Problem> {
     match flags.insert(table::BACKEND.name, vec![word.clone()]).and_then(|mut values| values.pop()) {
         Some(other) if other != word => {
-            Err(Problem::new(format!("both the backend `{word}` and --backend {other} are asked for"))
+            Err(Problem::new(format!("both the backend `{word}` and --backend {other} are given"))
                 .hint("leave one of the two out"))
         }
         _ => Ok(()),

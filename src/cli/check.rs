@@ -26,7 +26,7 @@ fn unknown_account(account: &Account) -> Option<Problem> {
         AccountKind::Group => owner::group_id(&account.name),
     };
     let problem = found.err()?;
-    Some(Problem::new(problem).at(account.place.clone()).hint("on another machine it may exist"))
+    Some(Problem::new(problem).at(account.place.clone()).hint("it may exist on a different machine"))
 }
 
 /// Returns the problem of a Go template that writes values of the store into an nginx file without escaping.
@@ -50,7 +50,7 @@ fn patterns(member: &Member) -> impl Iterator<Item = Problem> {
     resource.keys.iter().filter(|key| key.contains(['*', '?'])).map(|key| {
         let folder = key.split_inclusive('/').take_while(|part| !part.contains(['*', '?'])).collect::<String>();
         let folder = if folder.len() > 1 { folder.trim_end_matches('/') } else { "/" };
-        let hint = format!("a key stands for itself and for all below it: `{folder}`");
+        let hint = format!("a key covers itself and all keys below it: `{folder}`");
         let message = format!("keys: in `{key}`, `*` and `?` mean just themselves");
         Problem::new(message).at(Place::file(&resource.file)).hint(hint)
     })
@@ -102,7 +102,7 @@ fn read_mock_data(path: &Path) -> Result<MockData, Problem> {
     let bytes = fs::read_bytes(path)
         .map_err(|error| Problem::new(format!("cannot read the mock data: {error}")).at(Place::file(path)))?;
     serde_json::from_slice(&bytes)
-        .map_err(|error| Problem::new("the mock data is no JSON object").at(Place::at(path, Position::from(&error))))
+        .map_err(|error| Problem::new("the mock data is not a JSON object").at(Place::at(path, Position::from(&error))))
 }
 
 /// Renders all templates with this data and no store, and returns the failures.

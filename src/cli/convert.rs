@@ -27,7 +27,7 @@ pub(super) fn convert(settings: &Settings, path: &Path) -> Exit {
                 Exit::Done
             }
             Some(problem) => {
-                told(&[format!("{name}: cannot be converted, Tera does not take it: {}", problem.message)])
+                told(&[format!("{name}: cannot be converted, because Tera rejects the result: {}", problem.message)])
             }
         },
         Err(problems) => {

@@ -1,5 +1,5 @@
 //! The exit codes. They are the program's own: the status of a check or reload command is never passed on. Only a supervised
-//! command, the one behind `--`, decides the exit code itself.
+//! command, the one after `--`, decides the exit code itself.
 
 /// The reason for the program's end, in order of seriousness: if several resources failed, the greatest counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,9 +76,9 @@ impl Exit {
             Exit::Render => "a template could not be rendered",
             Exit::Check => "a check refused a rendered file",
             Exit::Write => "a file could not be written",
-            Exit::Reload => "a reload failed or did not take",
+            Exit::Reload => "a reload failed or had no effect",
             Exit::Lock => "another upstreamd holds the state folder",
-            Exit::Stuck => "something failed and could not be put back",
+            Exit::Stuck => "something failed and could not be undone",
             Exit::Held => "another announcer holds the key",
         }
     }

@@ -53,7 +53,7 @@ pub(super) async fn render(settings: Settings, name: &str) -> Exit {
     let exit = complain(&round);
     match item {
         Some(item) if exit == Exit::Done && n_printed.get() == 0 => {
-            terminal::complain(&format!("{}: the store has no name `{item}` for it\n", resource.id));
+            terminal::complain(&format!("{}: the store has no name `{item}`\n", resource.id));
             Exit::Render
         }
         _ => exit,

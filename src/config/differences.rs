@@ -25,7 +25,7 @@ pub fn of_resource(resource: &Resource, text: &str, prefix: (&str, PrefixMode)) 
         tell("mode", Some(mode), message);
     }
     for name in ["owner", "group"] {
-        tell(name, field(name), "is set; the older confd passes over it".to_owned());
+        tell(name, field(name), "is set; the older confd ignores it".to_owned());
     }
     if resource.check.as_ref().is_some_and(|check| !check.names_src()) {
         let message = "sees the new file in its place, and the live one is untouched until it passes; confd runs it while the \
@@ -34,8 +34,7 @@ pub fn of_resource(resource: &Resource, text: &str, prefix: (&str, PrefixMode)) 
     }
     if let Some(reload) = field("reload_cmd") {
         if reload.value.contains("{{") {
-            let message =
-                "paths are put in for {{…}}, as in the newer confd; the older hands it to the shell as it stands";
+            let message = "paths replace {{…}}, as in the newer confd; the older passes it to the shell unchanged";
             tell("reload_cmd", Some(reload), message.to_owned());
         }
         let message = "a reload that fails puts the previous file back and is done again; confd leaves the new file and never \
@@ -56,7 +55,7 @@ pub fn of_resource(resource: &Resource, text: &str, prefix: (&str, PrefixMode)) 
             PrefixMode::Concatenate => {
                 format!("keys are read below {global} and this; the older confd reads {global} alone")
             }
-            PrefixMode::Replace => format!("keys are read below {global} alone; the newer confd puts this behind it"),
+            PrefixMode::Replace => format!("keys are read below {global} alone; the newer confd appends this to it"),
         };
         tell("prefix", field("prefix"), message);
     }
@@ -141,9 +140,9 @@ mod tests {
             ("/production", PrefixMode::Concatenate),
             expect![[r#"
                 a.toml:5:3: mode: `644` is octal; confd reads it as decimal, which makes the mode 0204
-                a.toml:6:1: owner: is set; the older confd passes over it
+                a.toml:6:1: owner: is set; the older confd ignores it
                 a.toml:7:1: check_cmd: sees the new file in its place, and the live one is untouched until it passes; confd runs it while the old file is there
-                a.toml:8:1: reload_cmd: paths are put in for {{…}}, as in the newer confd; the older hands it to the shell as it stands
+                a.toml:8:1: reload_cmd: paths replace {{…}}, as in the newer confd; the older passes it to the shell unchanged
                 a.toml:8:1: reload_cmd: a reload that fails puts the previous file back and is done again; confd leaves the new file and never tries again
                 a.toml:4:1: keys: empty: the file is rendered once in every mode; with --watch, confd never renders it
                 a.toml:9:1: min_reload_interval: a reload that would come too early waits and is done then; confd drops it
@@ -151,7 +150,7 @@ mod tests {
                 a.toml:11:1: prefix: keys are read below /production and this; the older confd reads /production alone"#]],
         );
         let replace = ("/production", PrefixMode::Replace);
-        let expected = "a.toml:5:1: prefix: keys are read below /production alone; the newer confd puts this behind it";
+        let expected = "a.toml:5:1: prefix: keys are read below /production alone; the newer confd appends this to it";
         let (resource, text) = resource("a.toml", "keys = [\"/a\"]\nprefix = \"/p\"\n");
         assert_eq!(of_resource(&resource, &text, replace)[0].to_string(), expected);
     }

@@ -59,7 +59,7 @@ pub const PROPERTIES: &[Property] = &[
     property("timeout", "DURATION", Some("2s"), "How long a check may take; less than the interval"),
     property("ttl", "DURATION", Some("15s"), "When etcd forgets it after a crash; at least three intervals"),
     property("rise", "N", Some("2"), "Passed checks in a row until it is announced"),
-    property("fall", "N", Some("3"), "Failed checks in a row until it is taken away"),
+    property("fall", "N", Some("3"), "Failed checks in a row until it is removed"),
     property(
         "start_grace",
         "DURATION",
@@ -72,7 +72,7 @@ pub const PROPERTIES: &[Property] = &[
         Some("upstreamd"),
         "How it is written: upstreamd, sidekick, skydns, registrator, plain or vulcand",
     ),
-    property("drain_timeout", "DURATION", Some("30s"), "How long its last requests may take when it is to stop"),
+    property("drain_timeout", "DURATION", Some("30s"), "How long its last requests may take when it stops"),
     property("weight", "N", Some("100"), "Its share of the traffic, 1 to 256"),
     property("priority", "N", Some("10"), "The lower, the earlier it is used, 1 to 65535"),
     property("service_version", "TEXT", Some(""), "Which version of the service it runs, for people"),
@@ -272,7 +272,7 @@ fn whole_seconds(text: &str) -> Result<u32, Problem> {
     let ttl = positive(text)?;
     if ttl.subsec_nanos() != 0 {
         return Err(
-            Problem::new(format!("{} is no whole number of seconds", shown(text))).hint("etcd counts in seconds")
+            Problem::new(format!("{} is not a whole number of seconds", shown(text))).hint("etcd counts in seconds")
         );
     }
     let seconds = u32::try_from(ttl.as_secs()).ok().filter(|seconds| *seconds <= LONGEST_TTL_SECONDS);
@@ -283,5 +283,5 @@ fn whole_seconds(text: &str) -> Result<u32, Problem> {
 
 fn number(text: &str, least: u32, most: u32) -> Result<u32, Problem> {
     let found = text.trim().parse().ok().filter(|number| (least..=most).contains(number));
-    found.ok_or_else(|| Problem::new(format!("{} is no number from {least} to {most}", shown(text))))
+    found.ok_or_else(|| Problem::new(format!("{} is not a number from {least} to {most}", shown(text))))
 }

@@ -54,7 +54,7 @@ impl NameSource {
         let parts: Vec<&str> = path.split('/').collect();
         let Some(at) = parts.iter().position(|part| is_wild(part)) else {
             // A directory means everything directly in it, as for `ls`.
-            let name = Glob::parse("*").map_err(|_| bad("is no pattern", "write for example \"/vhosts/*\""))?;
+            let name = Glob::parse("*").map_err(|_| bad("is not a pattern", "write for example \"/vhosts/*\""))?;
             let (directory, below) = (path.to_owned(), String::new());
             return Ok(NameSource { directory, name, below, only_directories: false });
         };

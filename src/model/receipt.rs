@@ -85,7 +85,7 @@ impl Receipt {
             |error: serde_json::Error| format!("no receipt (line {}, column {})", error.line(), error.column());
         match serde_json::from_str::<Form>(text).map_err(position)?.format {
             FORMAT => serde_json::from_str(text).map_err(position),
-            other => Err(format!("a receipt of form {other}, which this version does not know")),
+            other => Err(format!("a receipt of format {other}, which this version does not know")),
         }
     }
 

@@ -53,7 +53,7 @@ fn entries(extension: &str, content: &[u8]) -> Result<BTreeMap<String, String>, 
         Some(DataNode::Scalar(_)) => {
             return Err((
                 Position { line: 1, column: 1 },
-                "holds a lone value where keys with values belong".to_owned(),
+                "the file holds a single value instead of keys with values".to_owned(),
             ));
         }
         Some(node) => flatten(node, &mut Vec::new(), &mut entries),

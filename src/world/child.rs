@@ -62,7 +62,7 @@ impl fmt::Display for ChildEnd {
                 Ok(signal) => write!(f, "killed by {signal}"),
                 Err(_) => write!(f, "killed by signal {signal}"),
             },
-            ChildEnd::Unreaped => write!(f, "killed, but not gone within {REAP_GRACE:?}"),
+            ChildEnd::Unreaped => write!(f, "killed, but still running after {REAP_GRACE:?}"),
         }
     }
 }

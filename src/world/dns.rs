@@ -147,7 +147,7 @@ impl Dns {
         std::thread::Builder::new()
             .name("dns".to_owned())
             .spawn(move || serve(sources, deadline, receiver))
-            .map_err(|error| format!("the resolver cannot be started: {error}"))?;
+            .map_err(|error| format!("cannot start the resolver: {error}"))?;
         let sent = sender.try_send(question).map_err(|_| "the resolver failed".to_owned());
         *questions = Some(sender);
         sent

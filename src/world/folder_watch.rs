@@ -122,7 +122,7 @@ impl FolderWatch {
         };
         let watcher = notify::recommended_watcher(notice);
         if let Err(error) = &watcher {
-            tracing::warn!("edits of files cannot be noticed, SIGHUP still works: {error}");
+            tracing::warn!("cannot watch files for edits; send SIGHUP after an edit: {error}");
         }
         FolderWatch { watcher: watcher.ok(), wanted, watched: BTreeMap::new(), events, pending: None, quiet }
     }
@@ -154,7 +154,7 @@ impl FolderWatch {
             self.watched.insert(folder.to_owned(), identity);
             if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
                 let folder = folder.display();
-                tracing::warn!(%folder, "edits in this folder cannot be noticed, SIGHUP still works: {error}");
+                tracing::warn!(%folder, "cannot watch {folder} for edits; send SIGHUP after an edit: {error}");
             }
         }
         grew

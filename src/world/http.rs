@@ -62,7 +62,7 @@ where
                 let page = page.clone();
                 tokio::spawn(async move {
                     if timeout(CONNECTION_LIMIT, connection(stream, page)).await.is_err() {
-                        tracing::debug!(%remote, "a status connection was closed after {CONNECTION_LIMIT:?}");
+                        tracing::debug!(%remote, "closed a connection to the status pages after {CONNECTION_LIMIT:?}");
                     }
                     drop(place);
                 });

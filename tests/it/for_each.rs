@@ -94,7 +94,7 @@ fn a_file_that_others_have_a_hand_in_stays() {
     fs::remove_file(sandbox.path("out/c.conf")).unwrap();
     sandbox.set_store(&store(&["d"]));
     let ran = sandbox.onetime().expect_code(0);
-    assert!(ran.stderr.contains("a.conf` stays") && ran.stderr.contains("somebody has changed it"), "{ran:?}");
+    assert!(ran.stderr.contains("a.conf` stays") && ran.stderr.contains("somebody else has changed it"), "{ran:?}");
     assert!(ran.stderr.contains("b.conf` stays") && ran.stderr.contains("no regular file"), "{ran:?}");
     assert_eq!(files(&sandbox), ["a.conf", "b.conf", "d.conf"]);
     assert!(sandbox.path("store.yaml").exists());
@@ -269,7 +269,7 @@ fn a_kill_in_the_middle_of_a_removal_heals_at_the_next_start() {
     // With the store as it was before, the very same file is back and has not been written again.
     sandbox.set_store(&store(&["a", "b"]));
     let ran = sandbox.onetime().expect_code(0);
-    assert!(ran.stderr.contains("healed a transaction that was cut off: its previous files are back"), "{ran:?}");
+    assert!(ran.stderr.contains("undid an interrupted transaction: its previous files are back"), "{ran:?}");
     assert_eq!(files(&sandbox), ["a.conf", "b.conf"]);
     assert_eq!(fs::metadata(sandbox.path("out/a.conf")).unwrap().ino(), inode);
     assert_eq!(sandbox.lines("reloads").len(), 3, "what runs may have read the other files: it is reloaded");

@@ -254,7 +254,7 @@ fn two_agents_of_one_name_are_told() {
     });
     let log = || sandboxes[1].log();
     // It waits until a predecessor that has just died would be forgotten.
-    wait_until("the complaint", DEADLINE * 2, || log().contains("give each an --agent-id of its own"));
+    wait_until("the complaint", DEADLINE * 2, || log().contains("give each agent its own --agent-id"));
     drop(agents);
 }
 
@@ -265,5 +265,5 @@ fn settings_that_make_no_receipt_are_refused() {
     let ran = sandbox.run(&["--onetime", "--receipts"]).expect_code(2);
     assert!(ran.stderr.contains("receipts: they are kept in etcd"), "{}", ran.stderr);
     let ran = sandbox.run(&["--onetime", "--agent-id", "a/b"]).expect_code(2);
-    assert!(ran.stderr.contains("`a/b` is no name for an agent"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("`a/b` is not a name for an agent"), "{}", ran.stderr);
 }

@@ -166,7 +166,7 @@ impl Driven {
 /// Two seconds, as the operator of a balancer may just bear.
 const OUTAGE_MS: u64 = 2000;
 
-const REFUSED: &str = "nginx refused the new configuration and goes on with the previous one";
+const REFUSED: &str = "nginx refused the new configuration and keeps the previous one";
 
 #[test]
 fn a_port_that_another_process_owns() {
@@ -293,7 +293,7 @@ fn workers_that_cannot_live_are_an_outage_of_less_than_two_seconds() {
 fn no_workers_at_all_are_an_outage_of_less_than_two_seconds() {
     for asks in [Asks::Signaller, Asks::BuiltIn] {
         let said =
-            ["nginx does not serve with the new configuration", "no new one lives", "the previous files are back"];
+            ["nginx does not serve with the new configuration", "there is no new one", "the previous files are back"];
         Driven::new(asks, "").ends(&[("workers", "0")], &said, OUTAGE_MS);
     }
 }

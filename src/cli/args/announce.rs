@@ -83,7 +83,7 @@ pub(super) fn read(matches: &ArgMatches, settings: &Settings) -> Result<Announce
     let folder = matches.get_one::<String>(CONFIG_DIR).map(PathBuf::from);
     let command: Option<Vec<String>> = matches.get_many::<String>(COMMAND).map(|words| words.cloned().collect());
     if command.is_some() && folder.is_some() {
-        let problem = Problem::new(format!("a command behind `--` and --{CONFIG_DIR} do not go together"));
+        let problem = Problem::new(format!("a command after `--` and --{CONFIG_DIR} do not go together"));
         return Err(problem.hint("describe the one service that the command is with --name and --address").into());
     }
     let source = match (folder, given.keys().next()) {

@@ -50,7 +50,7 @@ pub fn definition() -> Command {
         )
         .subcommand(
             Command::new("convert")
-                .about("Print a Go template in Tera, where the two are certain to give the same")
+                .about("Convert a Go template to Tera, if the result certainly prints the same")
                 .arg(Arg::new("TEMPLATE").required(true).help("its file, as in templates/app.conf.tmpl")),
         )
         .subcommand(

@@ -107,7 +107,7 @@ fn what_stands_behind_two_dashes_is_a_command_to_supervise() {
     check_refused(
         "upstreamd --onetime -- nginx",
         expect![[r#"
-            there is a command behind `--`, but nothing runs beside it
+            a command after `--` runs only beside --watch or an interval
               hint: --onetime ends by itself: use --watch, or start the command afterwards
             try `upstreamd --help`
         "#]],
@@ -115,7 +115,7 @@ fn what_stands_behind_two_dashes_is_a_command_to_supervise() {
     check_refused(
         "upstreamd --watch --noop -- nginx",
         expect![[r#"
-            there is a command behind `--`, but nothing runs beside it
+            a command after `--` runs only beside --watch or an interval
               hint: --noop changes nothing: leave it out
             try `upstreamd --help`
         "#]],

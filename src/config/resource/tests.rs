@@ -95,8 +95,8 @@ fn owners_are_names_or_numbers_and_the_numbers_win() {
     refused("uid = 33\nowner = 34", "`uid` is 33 and `owner` is 34");
     refused("gid = 33\ngroup = '34'", "`gid` is 33 and `group` is 34");
     refused("owner = 'a:b'", "`owner` `a:b` is not a name");
-    refused("owner = -2", "`owner` `-2` is no user or group number");
-    refused("uid = 4294967295", "`uid` `4294967295` is no user or group number");
+    refused("owner = -2", "`owner` `-2` is not a user or group number");
+    refused("uid = 4294967295", "`uid` `4294967295` is not a user or group number");
     refused("uid = '33'", "`uid` must be a number, found a string");
     refused("uid = 1.5", "`uid` must be a number, found a fraction");
 }

@@ -145,7 +145,7 @@ fn times_must_fit_together() {
     refused(&[("ttl", "25h")], "is longer than a day");
     refused(&[("interval", "0s")], "--interval: must be more than 0");
     refused(&[("interval", "5")], "has no unit");
-    refused(&[("rise", "0")], "--rise: `0` is no number from 1 to 100");
+    refused(&[("rise", "0")], "--rise: `0` is not a number from 1 to 100");
     refused(&[("weight", "257")], "no number from 1 to 256");
     let quick = flags(&[("interval", "500ms"), ("timeout", "200ms"), ("ttl", "2s")]).unwrap();
     assert_eq!(quick.ttl_seconds, 2);

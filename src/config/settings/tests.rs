@@ -268,8 +268,8 @@ fn endpoints_come_from_flags_or_file_or_the_old_variable_or_srv_records() {
 fn endpoints_that_cannot_be_are_refused_without_showing_a_password() {
     for (node, message) in [
         ("localhost", "endpoint `localhost` has no port"),
-        ("localhost:0", "endpoint `localhost:0` has a port that is no number from 1 to 65535"),
-        ("localhost:", "endpoint `localhost:` has a port that is no number from 1 to 65535"),
+        ("localhost:0", "endpoint `localhost:0` has a port that is not a number from 1 to 65535"),
+        ("localhost:", "endpoint `localhost:` has a port that is not a number from 1 to 65535"),
         (":2379", "endpoint `:2379` has no host, or an IPv6 address without brackets"),
         ("::1:2379", "endpoint `::1:2379` has no host, or an IPv6 address without brackets"),
         ("ftp://a:1", "endpoint `ftp://a:1` has an unknown scheme"),
@@ -387,7 +387,7 @@ fn what_is_wrong_with_a_file_is_told_all_at_once() {
               hint: `upstreamd --help` lists the settings; in the file they have `_` for `-`
             confd.toml:9:1: `nginx` must be a table, found a number
             confd.toml:10:2: unknown setting: `template`
-              hint: resources have files of their own, in conf.d"#]]);
+              hint: write each resource to a file in conf.d"#]]);
     Said::default().file("interval = 5\nnodes = [\"a:1\"\nwatch = true\nprefix = \"../x\"").check_problems(expect![[
         r#"
         confd.toml:3:1: missing comma between array elements, expected `,`

@@ -124,7 +124,7 @@ impl Converter {
                 self.output.push_str(&format!("{{{{ {} }}}}", value.code))
             }
             kind => {
-                let message = format!("{} prints otherwise in Tera; print its items one by one", kind.described());
+                let message = format!("{} prints differently in Tera; print its items one by one", kind.described());
                 self.problems.push(Mistake::new(pipe.at, message));
             }
         }

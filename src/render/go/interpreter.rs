@@ -265,7 +265,7 @@ impl<'a> Interpreter<'a> {
         let Some((file, source, unit)) = self.templates.included(name)? else {
             return Ok(Err(match self.run.session.part_of(name) {
                 Some(key) => {
-                    FunctionError::new(format!("there is no template of the name that key `{}` gives", shown(key)))
+                    FunctionError::new(format!("there is no template with the name that key `{}` holds", shown(key)))
                 }
                 None => self.templates.no_such_include(name),
             }));

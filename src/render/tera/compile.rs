@@ -103,7 +103,7 @@ impl<'a> Compiler<'a> {
             .map(|(name, offset)| TemplateError {
                 template: name.to_owned(),
                 place: Some(Position::of_offset(&self.references.sources[name], offset)),
-                message: format!("`{UNORDERED}` is not available: it would print in another order each time"),
+                message: format!("`{UNORDERED}` is not available: it would print in a different order each time"),
                 hint: None,
             })
             .collect()

@@ -118,10 +118,10 @@ fn aliases_and_merges_of_yaml_work() {
 fn problems_name_the_place_and_no_value() {
     check_problem("yaml", b"a: 1\nb: [secret\n", "3:1: while parsing a flow sequence, expected ',' or ']'");
     check_problem("yaml", b"a: 1\nb: 2\na: 3\n", "3:1: key \"a\" comes twice, first in line 1");
-    check_problem("yaml", b"a: 1\n---\nb: 2\n", "2:1: a second document in one file");
+    check_problem("yaml", b"a: 1\n---\nb: 2\n", "2:1: the file holds more than one document");
     check_problem("yaml", b"a: 1\n? [x]\n: 2\n", "2:3: a key that is a list or a map");
-    check_problem("yaml", b"a:\n  <<: 5\n", "2:7: `<<` merges a map or a list of maps, and this is neither");
-    check_problem("yaml", b"just text\n", "1:1: holds a lone value where keys with values belong");
+    check_problem("yaml", b"a:\n  <<: 5\n", "2:7: `<<` merges a map or a list of maps, but this is neither");
+    check_problem("yaml", b"just text\n", "1:1: the file holds a single value instead of keys with values");
     check_problem("yaml", b"a: 1\nb: \xff\n", "2:4: not UTF-8 text");
     check_problem("json", b"{\"a\": 1,\n \"a\": 2}", "2:4: key \"a\" comes twice");
     check_problem("json", b"{\"a\": \"secret\"\n", "2:1: EOF while parsing an object");

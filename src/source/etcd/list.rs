@@ -144,7 +144,9 @@ async fn read_all(
             None => break,
             Some(Ok(Ok((index, part)))) => parts[index] = part,
             Some(Ok(Err(failure))) => return Err(failure),
-            Some(Err(error)) => return Err(EtcdFailure::unreachable(format!("reading keys was cut off: {error}"))),
+            Some(Err(error)) => {
+                return Err(EtcdFailure::unreachable(format!("the task that reads the keys failed: {error}")));
+            }
         }
     }
     let mut whole = Part::default();

@@ -111,7 +111,7 @@ fn read_text(path: &Path, metadata: &Metadata) -> Result<String, String> {
     }
     let length = metadata.len();
     if length > MAX_FILE_BYTES {
-        return Err(format!("{length} bytes are too many, at most {MAX_FILE_BYTES} are read"));
+        return Err(format!("the file has {length} bytes, more than the {MAX_FILE_BYTES} allowed"));
     }
     let bytes = std::fs::read(path).map_err(|error: io::Error| error.to_string())?;
     String::from_utf8(bytes).map_err(|error| format!("not UTF-8 from byte {} on", error.utf8_error().valid_up_to()))

@@ -72,7 +72,7 @@ async fn judge(check: &HttpCheck, response: Response<Incoming>) -> Result<(), St
             break;
         }
     }
-    Err("the body does not contain what it should".to_owned())
+    Err("the body does not contain the expected text".to_owned())
 }
 
 fn contains(text: &[u8], wanted: &[u8]) -> bool {

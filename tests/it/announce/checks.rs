@@ -59,7 +59,7 @@ fn http_is_judged_by_status_and_body() {
     check(&mut world, &good.address(), &["--check", &url(&good)], None);
     check(&mut world, &good.address(), &["--check", &url(&good), "--check-body", "pool is up"], None);
     let down = &["--check", &url(&good), "--check-body", "pool is down"];
-    check(&mut world, &good.address(), down, Some("the body does not contain what it should"));
+    check(&mut world, &good.address(), down, Some("the body does not contain the expected text"));
     check(&mut world, &good.address(), &["--check", &url(&good), "--check-status", "204"], Some("HTTP status 200"));
     check(&mut world, &bad.address(), &["--check", &url(&bad)], Some("HTTP status 503"));
     check(&mut world, &bad.address(), &["--check", &url(&bad), "--check-status", "503"], None);
@@ -141,7 +141,12 @@ fn a_command_says_by_its_exit_status() {
     check(&mut world, "127.0.0.1:1", &["--check", &command], Some("exit status 1"));
     fs::write(&ready, "").unwrap();
     check(&mut world, "127.0.0.1:1", &["--check", &command], None);
-    check(&mut world, "127.0.0.1:1", &["--check", "exec:sleep 60"], Some("no end within 250ms, killed"));
+    check(
+        &mut world,
+        "127.0.0.1:1",
+        &["--check", "exec:sleep 60"],
+        Some("killed, because it did not end within 250ms"),
+    );
 }
 
 #[test]
@@ -189,7 +194,7 @@ fn wrong_arguments_are_all_told_at_once() {
         "--address: `8080` is not host:port",
         "--timeout: 5s is not less than the interval of 5s",
         "--ttl: 10s is less than three intervals of 5s",
-        "--check: `htp://a` is no check",
+        "--check: `htp://a` is not a check",
     ] {
         assert!(told.contains(words), "no {words:?} in:\n{told}");
     }

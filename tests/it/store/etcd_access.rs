@@ -86,7 +86,7 @@ fn a_login_works_and_a_wrong_one_is_told_without_the_password() {
     check("a login while authentication is off", with(login("reader")), None);
     etcd.enable_auth(&["/a"]);
     check("a login", with(login("reader")), None);
-    check("no login", with(None), Some(&["user name is empty", "wants a user and a password"]));
+    check("no login", with(None), Some(&["user name is empty", "requires a user name and a password"]));
     let wrong = Login { user: "reader".to_owned(), password: "hunter2".to_owned() };
     check("a wrong password", with(Some(wrong)), Some(&["authentication failed, invalid user ID or password"]));
     let follower = Follower::start(StoreSettings::Etcd(with(login("reader"))), &["/b"]);

@@ -149,7 +149,7 @@ impl Sandbox {
         Daemon::start(self.command(arguments).stdout(log.try_clone().unwrap()).stderr(log))
     }
 
-    /// Starts a daemon with a command of its own behind `--`, which must come last.
+    /// Starts a daemon with a command of its own after `--`, which must come last.
     pub fn start_with_command(&self, arguments: &[&str]) -> Daemon {
         let (own, command) = arguments.split_at(arguments.iter().position(|word| *word == "--").unwrap());
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();

@@ -32,7 +32,7 @@ impl Keeper {
     }
 
     /// Sets the value of the key. An unchanged value is not written again.
-    pub fn say(&self, text: String) {
+    pub fn set(&self, text: String) {
         self.value.send_replace(Some(text.into()));
     }
 

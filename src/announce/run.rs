@@ -129,7 +129,7 @@ pub async fn run(plan: AnnouncePlan) -> AnnounceEnd {
         registrar: Registrar::new(clock::now()),
         services,
         roster: Roster::default(),
-        way_finder: Some((plan.store.clone(), found)),
+        address_lookup: Some((plan.store.clone(), found)),
         plan,
         stage: Phase::Announcing,
         draining: DrainWatch::default(),
@@ -161,7 +161,7 @@ struct Announcing {
     services: Services,
     roster: Roster,
     /// Settings and channel for the lookup of the route to etcd; `None` once that has begun.
-    way_finder: Option<(EtcdSettings, mpsc::Sender<IpAddr>)>,
+    address_lookup: Option<(EtcdSettings, mpsc::Sender<IpAddr>)>,
     stage: Phase,
     /// Draining as the agents report it.
     draining: DrainWatch,
@@ -296,7 +296,7 @@ impl Announcing {
         self.roster = roster;
         self.services.set(&self.roster, &mut self.registrar);
         if self.services.need_auto()
-            && let Some((settings, found)) = self.way_finder.take()
+            && let Some((settings, found)) = self.address_lookup.take()
         {
             tokio::spawn(lookup::follow(settings, found));
         }

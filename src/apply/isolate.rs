@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_blamed_for_what_another_does_goes_live_once_that_one_is_known() {
+    fn a_wrongly_blamed_file_goes_live_once_the_culprit_is_known() {
         // File 0 conflicts with what file 3 has had all along, and file 3 is named.
         let (found, _) = search(4, |set| set.contains(&0).then_some(Some(3)));
         let found = found.unwrap();

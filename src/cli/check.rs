@@ -129,10 +129,10 @@ pub(super) fn check(settings: &Settings, mut problems: Problems) -> Exit {
         Err(problem) => problems.extend([problem]),
     }
     for problem in problems.iter() {
-        terminal::complain(&format!("{problem}\n"));
+        terminal::print_error(&format!("{problem}\n"));
     }
     for warning in catalog.members.iter().flat_map(|member| unescaped(member).into_iter().chain(patterns(member))) {
-        terminal::complain(&format!("warning: {warning}\n"));
+        terminal::print_error(&format!("warning: {warning}\n"));
     }
     for difference in differences(settings, &confdirs, &catalog) {
         terminal::print(&format!("differs from confd: {difference}\n"));
@@ -147,7 +147,7 @@ pub(super) fn check(settings: &Settings, mut problems: Problems) -> Exit {
     } else {
         let are = if n_resources == 1 { "is" } else { "are" };
         let (problems, right) = (counted(problems.len(), "problem"), counted(n_resources, "resource"));
-        terminal::complain(&format!("{problems}; {right} {are} right\n"));
+        terminal::print_error(&format!("{problems}; {right} {are} right\n"));
         Exit::Configuration
     }
 }

@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_told_to_end_and_then_killed_with_all_it_has_started() {
+    fn it_is_asked_to_end_and_then_killed_with_all_it_has_started() {
         in_runtime(async {
             let dir = tempfile::tempdir().unwrap();
             let ready = dir.path().join("ready");

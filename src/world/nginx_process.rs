@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn only_new_whole_lines_are_told() {
+    fn only_new_whole_lines_are_returned() {
         let dir = tempfile::tempdir().unwrap();
         let (path, late) = (dir.path().join("error.log"), dir.path().join("late.log"));
         fs::write(&path, "old\n").unwrap();

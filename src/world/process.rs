@@ -62,7 +62,7 @@ impl fmt::Display for CommandEnd {
                 Err(_) => write!(f, "killed by signal {signal}"),
             },
             CommandEnd::TimedOut(limit) => write!(f, "killed, because it did not end within {limit:?}"),
-            CommandEnd::NotRun(problem) => write!(f, "not started: {problem}"),
+            CommandEnd::NotRun(problem) => write!(f, "could not be run: {problem}"),
         }
     }
 }

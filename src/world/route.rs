@@ -1,4 +1,4 @@
-//! Finds our address on the route to a different host, by the kernel's routing table. Never sends a packet.
+//! Finds our address on the route to a different host, by the kernel's routing table. Sends nothing except DNS queries for a host name.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -1,4 +1,4 @@
-//! What people type: check, render, diff, keys, noop, both confds' spellings, exit codes.
+//! Commands that people type: check, render, diff, keys, noop, both confds' spellings, exit codes.
 
 use std::fs;
 
@@ -257,7 +257,7 @@ fn one_resource_is_chosen_by_name_and_an_unknown_one_is_an_error() {
 }
 
 #[test]
-fn two_resources_that_reach_one_file_through_a_link_are_told() {
+fn two_resources_that_reach_one_file_through_a_link_are_reported() {
     let sandbox = Sandbox::new();
     std::os::unix::fs::symlink("out", sandbox.path("out2")).unwrap();
     sandbox.plain_resource("a", "");

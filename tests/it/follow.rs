@@ -98,7 +98,7 @@ fn an_owed_reload_survives_a_restart() {
 }
 
 #[test]
-fn kill_9_during_the_reload_heals_at_the_next_start() {
+fn kill_9_during_the_reload_is_undone_at_the_next_start() {
     let sandbox = Sandbox::new();
     sandbox.plain_resource("a", "reload_cmd = \"true\"");
     sandbox.set_store("v: {x: old}\n");

@@ -1,5 +1,5 @@
 //! `for_each` with the real agent: a file for each name in both engines, removal as part of the transaction (checked, rolled
-//! back, healed), what is never removed, and nginx with its sites.
+//! back, undone after a kill), files that are never removed, and nginx with its sites.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -248,7 +248,7 @@ fn sites_of_nginx_come_and_go_with_their_keys() {
 }
 
 #[test]
-fn a_kill_in_the_middle_of_a_removal_heals_at_the_next_start() {
+fn a_kill_in_the_middle_of_a_removal_is_undone_at_the_next_start() {
     let sandbox = sites("");
     let dest = sandbox.text_path("out/{{ item }}.conf");
     let (reloads, hang) = (sandbox.text_path("reloads"), sandbox.text_path("hang"));
@@ -362,7 +362,7 @@ fn a_name_that_comes_back_unchanged_has_its_file_again() {
 }
 
 #[test]
-fn a_file_that_moves_to_another_resource_stays() {
+fn a_file_that_moves_to_a_different_resource_stays() {
     let sandbox = Sandbox::new();
     for (kind, name) in [("plain", "{{ item }}"), ("tls", "tls-{{ item }}")] {
         let dest = sandbox.text_path(&format!("out/{name}.conf"));

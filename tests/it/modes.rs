@@ -107,7 +107,7 @@ fn validate_renders_both_languages_with_mock_data_and_no_store() {
 }
 
 #[test]
-fn check_tells_what_differs_from_confd_and_that_is_no_failure() {
+fn check_reports_differences_from_confd_without_failing() {
     let sandbox = Sandbox::new();
     sandbox
         .template("site.tmpl", "{{if exists \"/v\"}}\n{{range ls \"/\"}}{{.}}{{end}}{{end}}{{include \"part.tmpl\"}}");

@@ -1,4 +1,4 @@
-//! Receipts: what real agents say in a real etcd of what a real nginx uses, and what `upstreamd agents` makes of it.
+//! Receipts: real agents report in a real etcd which changes a real nginx uses, and `upstreamd agents` summarizes that.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -41,7 +41,7 @@ fn wait_receipt(etcd: &Etcd, id: &str, what: &str, is_so: impl Fn(&Receipt) -> b
     wait_for(what, DEADLINE, || receipt_of(etcd, id).filter(&is_so))
 }
 
-/// Whether all agents that see the key have drained its last change.
+/// Returns whether all agents that see the key have drained its last change.
 fn has_drained(etcd: &Etcd, key: &str) -> bool {
     let revision = stored(etcd, key).unwrap().mod_revision;
     let receipts: Vec<(String, String)> =
@@ -243,7 +243,7 @@ fn a_resource_that_sees_every_key_does_not_chase_its_own_receipt() {
 }
 
 #[test]
-fn two_agents_of_one_name_are_told() {
+fn two_agents_with_one_name_are_reported() {
     let etcd = Etcd::start();
     let sandboxes = [Sandbox::on_etcd(&etcd.url()), Sandbox::on_etcd(&etcd.url())];
     let agents = sandboxes.each_ref().map(|sandbox| {

@@ -74,7 +74,7 @@ fn check(expected_workers: usize, old: &str, looks: &[&str], verdict: &str) {
 }
 
 #[test]
-fn a_worker_that_cannot_start_is_told_with_its_own_words() {
+fn a_worker_that_cannot_start_is_reported_with_its_own_words() {
     let looks = [
         "1 w10|[alert] 20#20: chdir(\"/gone\") failed (2: No such file or directory)",
         "2 w10|[alert] 1#1: worker process 20 exited with fatal code 2 and cannot be respawned",
@@ -182,7 +182,7 @@ fn too_few_workers_are_not_healthy() {
 }
 
 #[test]
-fn an_old_worker_that_does_not_leave_is_told() {
+fn an_old_worker_that_does_not_leave_is_reported() {
     check(1, "w10", &["5 w10 w20", "210 w10 w20", "5006 w10 w20"], "done: 5 210 - leaving 0 serving 1");
 }
 

@@ -164,7 +164,7 @@ fn files_have_the_flags_names_as_keys() {
 }
 
 #[test]
-fn every_problem_of_a_file_is_told_with_its_place() {
+fn every_problem_of_a_file_is_reported_with_its_place() {
     let text =
         "[[service]]\nname = \"a/b\"\naddress = \"10.0.0.5\"\nttl = 15\ninterwal = \"5s\"\n\n[[service]]\nrise = [1]\n";
     let problems = parse_file(Path::new("a.toml"), text).unwrap_err().to_string();

@@ -107,8 +107,8 @@ fn flags_beat_environment_beats_file_beats_default_for_every_setting() {
         let expect = |said: &Said, value: Option<&str>, origin: &str| {
             let raw = said.raw(setting);
             assert_eq!(raw.values.first().map(String::as_str), value, "{}", setting.name);
-            let told = raw.origin.to_string();
-            assert!(told.starts_with(origin), "{}: {told}", setting.name);
+            let shown = raw.origin.to_string();
+            assert!(shown.starts_with(origin), "{}: {shown}", setting.name);
         };
         expect(&said, setting.default, "by default");
         said = said.file(&file_line(setting, 0, file));
@@ -365,7 +365,7 @@ fn both_confds_files_are_read() {
 }
 
 #[test]
-fn what_is_wrong_with_a_file_is_told_all_at_once() {
+fn all_problems_of_a_file_are_reported_at_once() {
     Said::default()
         .file(
             "interval = \"soon\"\nnodes = [1]\nnode = [\"a:1\"]\nonetime = \"yes\"\nbackend_timeout = 30\n\

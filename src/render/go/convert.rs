@@ -20,20 +20,20 @@ use typed::{NotConverted, Typed, TypedKind, refused};
 /// # Errors
 /// The template is not a Go template, or has places without a certain counterpart: all of them.
 pub fn convert(name: &str, source: &str) -> Result<String, Vec<TemplateError>> {
-    let told = |mistake: Mistake| TemplateError {
+    let error_of = |mistake: Mistake| TemplateError {
         template: name.to_owned(),
         place: Some(Position::of_offset(source, mistake.at)),
         message: mistake.message,
         hint: None,
     };
-    let unit = parser::parse(source).map_err(|mistake| vec![told(mistake)])?;
+    let unit = parser::parse(source).map_err(|mistake| vec![error_of(mistake)])?;
     let mut converter = Converter::default();
     converter.nodes(&unit.root, None);
     if converter.problems.is_empty() {
         return Ok(converter.output);
     }
     converter.problems.sort_by_key(|problem| problem.at);
-    Err(converter.problems.into_iter().map(told).collect())
+    Err(converter.problems.into_iter().map(error_of).collect())
 }
 
 /// Names that mean something to Tera.
@@ -138,14 +138,14 @@ impl Converter {
             (true, None) => refused(pipe.at, "an assignment to a variable that exists has no certain counterpart"),
             (false, _) => expression::pipe(pipe, dot, &self.variables),
         };
-        result.map_err(|refused| self.tell(refused)).ok()
+        result.map_err(|refused| self.refuse(refused)).ok()
     }
 
-    fn tell(&mut self, refused: NotConverted) {
+    fn refuse(&mut self, refused: NotConverted) {
         self.problems.extend(refused);
     }
 
-    /// Gives a value to the variable that a pipeline declares.
+    /// Assigns a value to the variable that a pipeline declares.
     fn declare(&mut self, pipe: &Pipe, value: Option<Typed>) -> Option<Typed> {
         if pipe.assigns {
             return None;

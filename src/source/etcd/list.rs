@@ -1,5 +1,5 @@
 //! Reads all ranges at one revision, page by page, several ranges at a time. The first request is linearizable and
-//! determines the revision; all others are pinned to it. Never retries: the caller decides.
+//! determines the revision; all others are pinned to it. Repeats only a page that was too large.
 
 use tokio::task::JoinSet;
 

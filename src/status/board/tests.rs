@@ -191,7 +191,7 @@ fn files_of_a_for_each_are_counted_for_their_resource() {
 }
 
 #[test]
-fn another_store_that_left_conf_d_holds_nothing_up() {
+fn a_store_that_left_conf_d_holds_nothing_up() {
     let now = Instant::now();
     let mut board = Board::new("etcd", now);
     board.record_load(std::iter::empty(), 0);

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn statuses_are_told_apart_by_code_and_words() {
+    fn statuses_are_distinguished_by_code_and_message() {
         use FailureKind::{Compacted, Denied, Future, TooLarge, Unauthenticated, Unreachable};
         let compacted = "etcdserver: mvcc: required revision has been compacted";
         check(Code::OutOfRange, compacted, Compacted, "mvcc: required revision has been compacted");

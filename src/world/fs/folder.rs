@@ -1,4 +1,4 @@
-//! Reads a whole folder of texts: conf.d and templates. Follows links, and never reads a file twice.
+//! Reads a whole folder of texts: conf.d and templates. Follows links, and never returns a file twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Metadata;
@@ -37,7 +37,7 @@ pub struct FolderTexts {
 /// Reads every file below `root` whose name `wanted` accepts.
 ///
 /// A ConfigMap shows each file several times (`..data/app.toml`, `..2026_01_01/app.toml`, `app.toml`): folders whose
-/// name starts with `..` are ignored, and a file reached twice is read under its first name only.
+/// name starts with `..` are ignored, and a file reached twice is returned under its first name only.
 /// A link that leads nowhere is reported as that file's problem, except an editor's lock (`.#name`), which is ignored.
 pub fn read_texts(root: &Path, wanted: impl Fn(&str) -> bool) -> FolderTexts {
     let mut folder = FolderTexts { root: root.to_owned(), ..FolderTexts::default() };

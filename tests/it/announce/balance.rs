@@ -51,7 +51,7 @@ impl Load {
         load
     }
 
-    /// So many more answers than now.
+    /// Waits for this many more answers.
     #[track_caller]
     fn wait_more(&self, more: u64) {
         let wanted = self.answers.load(Ordering::Relaxed) + more;

@@ -15,7 +15,7 @@ use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::tls::Authority;
 use crate::support::{Daemon, program, temp_dir, wait_for};
 
-/// A nano-container (HTTPS, HTTP/2) on a port of its own, and where it listens.
+/// A nano-container (HTTPS, HTTP/2) on its own port, and its address.
 fn nano_container(folder: &std::path::Path, more: &[&str]) -> (Daemon, u16) {
     let path = folder.join(format!("log{}", more.len()));
     let log = fs::File::create(&path).unwrap();
@@ -185,7 +185,7 @@ fn auto_is_the_address_that_leads_to_etcd() {
 }
 
 #[test]
-fn wrong_arguments_are_all_told_at_once() {
+fn wrong_arguments_are_all_reported_at_once() {
     let sandbox = Sandbox::on_etcd("127.0.0.1:1");
     let run = |arguments: &[&str]| sandbox.run(&[&["announce"], arguments].concat()).expect_code(2).stderr;
     let told = run(&["--name", "../x", "--address", "8080", "--timeout", "5s", "--ttl", "10s", "--check", "htp://a"]);

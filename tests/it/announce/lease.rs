@@ -191,7 +191,7 @@ fn it_waits_for_an_etcd_that_is_not_there_yet() {
 }
 
 #[test]
-fn rights_are_kept_and_a_login_that_has_run_out_is_made_anew() {
+fn rights_are_kept_and_an_expired_login_is_repeated() {
     let mut world = World::new();
     world.etcd.ctl(&["user", "add", "root:root"]);
     world.etcd.ctl(&["user", "grant-role", "root", "root"]);

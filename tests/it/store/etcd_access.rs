@@ -79,7 +79,7 @@ fn a_client_certificate_is_shown_where_etcd_wants_one() {
 }
 
 #[test]
-fn a_login_works_and_a_wrong_one_is_told_without_the_password() {
+fn a_login_works_and_a_wrong_one_is_reported_without_the_password() {
     let etcd = Etcd::start();
     etcd.put("/a/x", "1");
     let with = |login| EtcdSettings { endpoints: vec![etcd.url()], login, ..EtcdSettings::default() };

@@ -189,7 +189,7 @@ fn a_store_put_back_to_an_older_copy_is_taken_as_it_is() {
 }
 
 #[test]
-fn a_restored_store_whose_revision_has_overtaken_ours_is_told_apart() {
+fn a_restored_store_whose_revision_has_overtaken_ours_is_noticed() {
     let setting = restored(|writer| {
         for number in 0..50 {
             writer.put("/elsewhere", number.to_string());
@@ -215,7 +215,7 @@ fn etcd_that_comes_up_later_is_waited_for() {
 }
 
 #[test]
-fn nobody_there_and_settings_that_cannot_work_are_told_by_name() {
+fn absent_members_and_impossible_settings_are_reported_by_name() {
     let port = free_port();
     let nobody = Follower::start(impatient(&[format!("127.0.0.1:{port}")]), &["/a"]);
     nobody.wait("a loss", |seen| seen.lost > 0);

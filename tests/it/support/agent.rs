@@ -15,7 +15,7 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 /// How long one run may take.
 const RUN_DEADLINE: Duration = Duration::from_secs(60);
 
-/// A place in the log: what is logged later stands behind it.
+/// A position in the log; later lines come after it.
 #[derive(Clone, Copy)]
 pub struct Mark(usize);
 
@@ -90,7 +90,7 @@ impl Sandbox {
         self.resource(name, &table("values.tera", &dest).keys(&["/v"]).lines(more_lines));
     }
 
-    /// Content of `out/NAME`; `None` where there is no such file.
+    /// Content of `out/NAME`; `None` if there is no such file.
     pub fn output(&self, name: &str) -> Option<String> {
         fs::read_to_string(self.path("out").join(name)).ok()
     }
@@ -200,7 +200,7 @@ impl Sandbox {
     }
 }
 
-/// What a finished upstreamd said and how it ended.
+/// Output and exit code of a finished upstreamd.
 #[derive(Debug)]
 pub struct Ran {
     pub code: Option<i32>,
@@ -235,7 +235,7 @@ pub fn mounting(script: &str) -> Vec<String> {
     words.into_iter().map(str::to_owned).collect()
 }
 
-/// A program to run another under that lacks the right to mount: nothing, for a user who has it not anyway.
+/// Wrapper that drops CAP_SYS_ADMIN; empty if the user is not root.
 pub fn without_mounting() -> Vec<String> {
     let words: &[&str] = &["setpriv", "--bounding-set", "-sys_admin", "--"];
     let words = if nix::unistd::geteuid().is_root() { words } else { &[] };

@@ -66,7 +66,7 @@ fn assert_with_reasons(what: &str, found: &[String], known: &[(&str, &str)]) {
     assert!(without.is_empty(), "{what}: no reason is given for {without:?}");
 }
 
-/// Returns the places in `code` where the keyword stands, each with the name that follows.
+/// Returns the positions of the keyword in `code`, each with the name that follows.
 fn declared<'a>(code: &'a str, keyword: &str) -> Vec<(usize, &'a str)> {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let named = |(at, found): (usize, &str)| {
@@ -87,7 +87,7 @@ fn functions(code: &str) -> Vec<(&str, usize)> {
     declared(code, "fn").into_iter().filter_map(with_body).collect()
 }
 
-/// Returns where the body begins, or the `;` that stands for it: the `;` of an array type is neither.
+/// Returns the start of the body, or the `;` in its place; the `;` of an array type does not count.
 fn body_of(code: &str) -> Option<usize> {
     let mut depth = 0;
     code.bytes().position(|byte| {

@@ -35,7 +35,7 @@ struct Act<'a> {
 struct Phase {
     name: &'static str,
     allowed: Allowed,
-    /// Breaks something, waits until the state is right, and heals it.
+    /// Breaks something, waits until the state is right, and repairs it.
     act: fn(&Act) -> Result<(), Failure>,
 }
 

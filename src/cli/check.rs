@@ -145,9 +145,8 @@ pub(super) fn check(settings: &Settings, mut problems: Problems) -> Exit {
         terminal::print(&format!("{} in {}: no problem\n", counted(n_resources, "resource"), folders.join(", ")));
         Exit::Done
     } else {
-        let are = if n_resources == 1 { "is" } else { "are" };
         let (problems, right) = (counted(problems.len(), "problem"), counted(n_resources, "resource"));
-        terminal::print_error(&format!("{problems}; {right} {are} right\n"));
+        terminal::print_error(&format!("{problems}; {right} OK\n"));
         Exit::Configuration
     }
 }

@@ -76,7 +76,7 @@ pub const PROPERTIES: &[Property] = &[
     property("weight", "N", Some("100"), "Its share of the traffic, 1 to 256"),
     property("priority", "N", Some("10"), "The lower, the earlier it is used, 1 to 65535"),
     property("service_version", "TEXT", Some(""), "Which version of the service it runs, for people"),
-    property("check_status", "FROM-TO", Some("200-399"), "HTTP statuses that are right"),
+    property("check_status", "FROM-TO", Some("200-399"), "HTTP statuses that count as healthy"),
     property("check_body", "TEXT", None, "What the HTTP body must contain"),
     property("check_ca", "FILE", None, "Authorities that sign its certificate, in PEM [default: the system's]"),
     property("check_insecure", "BOOL", Some("false"), "Take any certificate"),

@@ -30,7 +30,7 @@ fn check_prints_all_five_mistakes_with_file_line_and_hint() {
         assert!(ran.stderr.contains(place) && ran.stderr.contains(words), "{place} {words}\n{}", ran.stderr);
     }
     assert!(ran.stderr.matches("hint:").count() >= 4, "{}", ran.stderr);
-    assert!(ran.stderr.contains("5 problems; 1 resource is right"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("5 problems; 1 resource OK"), "{}", ran.stderr);
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn check_reports_a_broken_template_of_a_broken_resource() {
         let is_told = ran.stderr.lines().any(|line| line.contains(place) && line.contains(words));
         assert!(is_told, "{place} {words}\n{}", ran.stderr);
     }
-    assert!(ran.stderr.contains("12 problems; 0 resources are right"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("12 problems; 0 resources OK"), "{}", ran.stderr);
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn check_reports_every_unknown_owner_and_group_with_its_place() {
     for place in ["broken.tera:1:4: ", "3.toml:7:1: ", "4.toml:2:7: "] {
         assert!(ran.stderr.contains(place), "{place}\n{}", ran.stderr);
     }
-    assert!(ran.stderr.contains("11 problems; 2 resources are right"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("11 problems; 2 resources OK"), "{}", ran.stderr);
 }
 
 #[test]

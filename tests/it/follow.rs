@@ -287,7 +287,7 @@ fn interval_mode_outlives_a_malformed_store() {
     let sandbox = Sandbox::new();
     sandbox.plain_resource("a", "");
     let mut agent = sandbox.start(&["--interval", "1"]);
-    // Each problem is told once: two that differ are two looks, one after the other.
+    // Each problem is reported once: two that differ are two looks, one after the other.
     for (content, place) in [("v: {x: one\n", ":2:1: "), ("v: {x: one\n\n", ":3:1: ")] {
         sandbox.set_store(content);
         sandbox.wait_log(place);

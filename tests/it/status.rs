@@ -122,7 +122,7 @@ fn an_agent_whose_only_file_is_refused_is_not_ready_and_says_why() {
     assert!(number(port, exits).is_some_and(|count| count >= 1.0));
     sandbox.plain_resource("app", "");
     wait_answer(port, "/ready", 200);
-    // Its port can be had again at once.
+    // Its port is available again at once.
     drop(agent);
     let address = format!("127.0.0.1:{port}");
     let _next = sandbox.start(&["--watch", "--metrics-addr", &address]);

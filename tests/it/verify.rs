@@ -234,7 +234,7 @@ fn a_certificate_that_goes_after_the_check() {
     for (reload, said) in [
         // nginx's own signaller reads everything once more and sends nothing.
         ("-s reload", "reload failed"),
-        // A bare signal: only the log tells.
+        // A bare signal: only the log shows the outcome.
         ("kill", REFUSED),
     ] {
         let mut driven = Driven::new(Asks::Signaller, "");
@@ -507,7 +507,7 @@ fn while_nginx_is_being_replaced_the_reload_stays_owed() {
     driven.set(&[("http", "server { listen unix:during.sock; }")]);
     driven.sandbox.wait_log("nginx's program is being replaced");
     assert_eq!(driven.sandbox.log().matches("drained, no worker").count(), 1, "{}", driven.sandbox.log());
-    // The old one stays: what it has not read yet, it is told to read.
+    // The old one stays: it is asked to read what it has not read yet.
     let mark = driven.sandbox.mark();
     signal(new, nix::sys::signal::Signal::SIGQUIT);
     wait_until("the old master's place", DEADLINE, || nginx.masters() == [old]);

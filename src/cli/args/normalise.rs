@@ -46,7 +46,7 @@ pub(super) fn normalise(argv: Vec<String>, command: &Command) -> Result<Normal, 
                 after.extend(argv);
                 break;
             }
-            // clap reports it, before it can print_error about the rest.
+            // clap reports it, before it can complain about the rest.
             Some((unknown, value)) if !flags.contains_key(unknown.name) => {
                 let first = value.map_or_else(|| unknown.alone(), |value| unknown.with_value(value));
                 let rest = std::iter::once(first).chain(argv);

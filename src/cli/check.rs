@@ -51,7 +51,7 @@ fn patterns(member: &Member) -> impl Iterator<Item = Problem> {
         let folder = key.split_inclusive('/').take_while(|part| !part.contains(['*', '?'])).collect::<String>();
         let folder = if folder.len() > 1 { folder.trim_end_matches('/') } else { "/" };
         let hint = format!("a key covers itself and all keys below it: `{folder}`");
-        let message = format!("keys: in `{key}`, `*` and `?` mean just themselves");
+        let message = format!("keys: in `{key}`, `*` and `?` stand for themselves");
         Problem::new(message).at(Place::file(&resource.file)).hint(hint)
     })
 }

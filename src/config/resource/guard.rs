@@ -35,7 +35,7 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Guard {
             fields,
             place,
             "`max_drop_hold` does nothing without `max_drop_percent`",
-            "say max_drop_percent = 50, too",
+            "also set max_drop_percent, for example to 50",
         );
     }
     let standard = Guard::default();

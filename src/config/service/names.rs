@@ -13,7 +13,7 @@ const LONGEST_LABEL: usize = 63;
 pub(super) fn name(text: &str, layout: Option<Layout>) -> Result<String, Problem> {
     if layout == Some(Layout::SkyDns) && !text.split('.').all(is_label) {
         let problem = Problem::new(format!("{} is not a DNS name", shown(text)));
-        return Err(problem.hint("layout skydns makes a DNS name of it: letters, digits, inner `-`, and `.` between"));
+        return Err(problem.hint("layout skydns makes it a DNS name: letters, digits, inner `-`, and `.` between"));
     }
     part(text, "._-").map(|()| text.to_owned())
 }
@@ -23,7 +23,7 @@ pub(super) fn id(text: &str, layout: Option<Layout>) -> Result<String, Problem> 
     match layout {
         Some(Layout::SkyDns) if !is_label(text) => {
             let problem = Problem::new(format!("{} is not a part of a DNS name", shown(text)));
-            Err(problem.hint("layout skydns makes a DNS name of it: letters, digits and inner `-`"))
+            Err(problem.hint("layout skydns makes it a DNS name: letters, digits and inner `-`"))
         }
         Some(Layout::Sidekick) => {
             let problem = Problem::new("layout sidekick has no ids");

@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(Receipt::parse(&text), Ok(receipt));
         assert_eq!(Receipt::parse("secret").unwrap_err(), "no receipt (line 1, column 1)");
         assert_eq!(Receipt::parse(r#"{"format":1}"#).unwrap_err(), "no receipt (line 1, column 12)");
-        assert!(Receipt::parse(r#"{"format":2,"new":true}"#).unwrap_err().contains("form 2"));
+        assert!(Receipt::parse(r#"{"format":2,"new":true}"#).unwrap_err().contains("format 2"));
     }
 
     #[test]

@@ -171,7 +171,7 @@ fn too_few_workers_are_not_healthy() {
         2,
         "w10 w11",
         &["5 w20 w10", "300 w20 l10", "5006 w20"],
-        "broken: only 1 of 2 new workers live 5s after the first",
+        "broken: only 1 of 2 new workers run 5s after the first",
     );
     check(
         2,

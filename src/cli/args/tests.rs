@@ -222,7 +222,7 @@ fn what_is_not_understood_is_a_usage_error() {
     check_refused(
         "confd --backend file etcd",
         expect![[r#"
-        both the backend `etcd` and --backend file are asked for
+        both the backend `etcd` and --backend file are given
           hint: leave one of the two out
         try `upstreamd --help`
     "#]],

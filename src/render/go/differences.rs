@@ -65,7 +65,7 @@ mod tests {
         check("{{range reverse (gets \"/a/*\")}}{{end}}", &[(1, 9, "confd r")]);
         check("{{range gets \"/a/*\" | reverse}}{{end}}", &[(1, 23, "confd r")]);
         check("{{range reverse (getvs \"/a/*\")}}{{end}}{{gets \"/b\"}}", &[]);
-        check("{{range lookupIP \"a\"}}{{end}}{{datetime}}", &[(1, 9, "where n"), (1, 32, "printed")]);
+        check("{{range lookupIP \"a\"}}{{end}}{{datetime}}", &[(1, 9, "if no a"), (1, 32, "printed")]);
         check("{{ \"unclosed", &[]);
     }
 }

@@ -112,7 +112,7 @@ mod tests {
         check("[::1]:2379", Ok("http://[::1]:2379"));
         check("https://[fe80::1]", Ok("https://[fe80::1]:2379"));
         check("::1", Ok("http://[::1]:2379"));
-        check("unix:///run/etcd.sock", Err("only http and https"));
+        check("unix:///run/etcd.sock", Err("use http or https"));
         check("a:b", Err("`a:b` is not host:port"));
         check("a:0", Err("is not host:port"));
         check("", Err("is not host:port"));

@@ -68,7 +68,7 @@ pub(super) fn call(function: &'static GoFunction, values: &[Typed], at: usize) -
     }
     match name {
         "json" | "jsonArray" | "fromJson" => {
-            return refused(at, format!("`{name}`: numbers and nulls of JSON print otherwise in Tera"));
+            return refused(at, format!("`{name}`: numbers and nulls of JSON print differently in Tera"));
         }
         "toJson" | "toPrettyJson" => {
             return refused(at, format!("`{name}`: what it is given may be written otherwise in Tera"));

@@ -41,11 +41,11 @@ fn what_is_certain_is_written_in_tera() {
 
 #[test]
 fn what_is_not_certain_is_reported_once_with_its_place() {
-    check("x\n  {{gets \"/a\"}}", Err(&["t:2:5: a list prints otherwise in Tera; print its items one by one"]));
+    check("x\n  {{gets \"/a\"}}", Err(&["t:2:5: a list prints differently in Tera; print its items one by one"]));
     check(
         "{{$d := json (getv \"/a\")}}{{$d.x}}{{range $d.y}}{{.z}}{{end}}{{.b}}",
         Err(&[
-            "t:1:9: `json`: numbers and nulls of JSON print otherwise in Tera",
+            "t:1:9: `json`: numbers and nulls of JSON print differently in Tera",
             "t:1:64: dot is nothing here; the name of a for_each is {{ item }}",
         ]),
     );

@@ -40,10 +40,10 @@ fn check_warns_of_keys_that_look_like_patterns() {
     let dest = sandbox.text_path("out/t");
     sandbox.resource("t", &table("t.tera", &dest).keys(&["/services/web/*", "/plain", "/*"]));
     let ran = sandbox.run(&["check"]).expect_code(0);
-    let warning = "t.toml: keys: in `/services/web/*`, `*` and `?` mean just themselves\n  hint: a key stands for itself and for \
-                   all below it: `/services/web`\n";
+    let warning = "t.toml: keys: in `/services/web/*`, `*` and `?` stand for themselves\n  hint: a key covers itself and \
+                   all keys below it: `/services/web`\n";
     assert!(ran.stderr.contains(warning) && ran.stderr.matches("warning: ").count() == 2, "{}", ran.stderr);
-    assert!(ran.stderr.contains("for all below it: `/`\n"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("all keys below it: `/`\n"), "{}", ran.stderr);
 }
 
 #[test]

@@ -95,7 +95,7 @@ fn a_file_that_others_have_a_hand_in_stays() {
     sandbox.set_store(&store(&["d"]));
     let ran = sandbox.onetime().expect_code(0);
     assert!(ran.stderr.contains("a.conf` stays") && ran.stderr.contains("somebody else has changed it"), "{ran:?}");
-    assert!(ran.stderr.contains("b.conf` stays") && ran.stderr.contains("no regular file"), "{ran:?}");
+    assert!(ran.stderr.contains("b.conf` stays") && ran.stderr.contains("no longer the regular file"), "{ran:?}");
     assert_eq!(files(&sandbox), ["a.conf", "b.conf", "d.conf"]);
     assert!(sandbox.path("store.yaml").exists());
     let ran = sandbox.onetime().expect_code(0);

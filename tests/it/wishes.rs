@@ -178,7 +178,7 @@ fn several_confdirs_are_one_set_of_resources_each_with_its_own_templates() {
 #[test]
 fn confdirs_that_clash_are_reported_and_the_first_one_counts() {
     for (dest, name, said) in [
-        ("out/w", "v.toml", "there is a resource `v.toml` already"),
+        ("out/w", "v.toml", "there is already a resource `v.toml`"),
         ("out/v", "w.toml", "`v.toml` and `w.toml` both write"),
     ] {
         let sandbox = Sandbox::new();

@@ -225,5 +225,5 @@ fn absent_members_and_impossible_settings_are_reported_by_name() {
     );
     let nonsense = Follower::start(impatient(&["ftp://a:1".to_owned()]), &["/a"]);
     nonsense.wait("a loss", |seen| seen.lost > 0);
-    assert!(nonsense.seen().problems[0].contains("only http and https"), "{:?}", nonsense.seen().problems);
+    assert!(nonsense.seen().problems[0].contains("use http or https"), "{:?}", nonsense.seen().problems);
 }

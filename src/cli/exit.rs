@@ -20,7 +20,7 @@ pub enum Exit {
     Check,
     /// 7: a file could not be written.
     Write,
-    /// 8: a reload failed or did not take.
+    /// 8: a reload failed or had no effect.
     Reload,
     /// 9: another upstreamd holds the state folder.
     Lock,

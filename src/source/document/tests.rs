@@ -119,7 +119,7 @@ fn problems_name_the_place_and_no_value() {
     check_problem("yaml", b"a: 1\nb: [secret\n", "3:1: while parsing a flow sequence, expected ',' or ']'");
     check_problem("yaml", b"a: 1\nb: 2\na: 3\n", "3:1: duplicate key \"a\", first given in line 1");
     check_problem("yaml", b"a: 1\n---\nb: 2\n", "2:1: the file holds more than one document");
-    check_problem("yaml", b"a: 1\n? [x]\n: 2\n", "2:3: a key that is a list or a map");
+    check_problem("yaml", b"a: 1\n? [x]\n: 2\n", "2:3: a key must not be a list or a map");
     check_problem("yaml", b"a:\n  <<: 5\n", "2:7: `<<` merges a map or a list of maps, but this is neither");
     check_problem("yaml", b"just text\n", "1:1: the file holds a single value instead of keys with values");
     check_problem("yaml", b"a: 1\nb: \xff\n", "2:4: not UTF-8 text");

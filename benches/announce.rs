@@ -1,4 +1,4 @@
-//! What it costs to announce many services in one process, at the default times (a TCP check every 5 s, a time to live of
+//! The cost of announcing many services in one process, at the default times (a TCP check every 5 s, a time to live of
 //! 15 s): memory, CPU over a minute, writes to etcd, and how long a lost lease and the end take. The release binary, a real
 //! etcd, and one listener that plays all backends. Prints a table; asserts nothing about time.
 //!
@@ -123,7 +123,7 @@ fn table(nth: usize, port: u16) -> String {
     format!("[[service]]\nname = \"service-{nth}\"\nid = \"one\"\naddress = \"{address}:{port}\"\n\n")
 }
 
-/// Takes connections at every loopback address; its port, and how many there were.
+/// Accepts connections at every loopback address; returns its port and the number of connections.
 fn listen() -> (u16, Arc<AtomicU64>) {
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -1,4 +1,4 @@
-//! What clients of a real nginx see of its reloads, with the release binary: requests lost under load while backends come
+//! The effect of reloads on the clients of a real nginx, with the release binary: requests lost under load while backends come
 //! and go, and the time from a put in etcd to the first answer of the new backend. Prints tables; asserts nothing about time.
 //!
 //! `cargo bench --bench nginx` for all, or one of `load`, `first-answer`. `load` needs wrk (Debian's package of that name).

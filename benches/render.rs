@@ -177,7 +177,7 @@ server {
 }
 "#;
 
-/// What 10,000 keys and the list that a resource keeps of them take.
+/// Memory of 10,000 keys and of the list that a resource keeps of them.
 fn remembering() {
     let renderer = renderer_of(UPSTREAM, Root::tera("t", Escape::Nginx));
     let mut memory = Memory::default();

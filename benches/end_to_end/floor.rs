@@ -1,4 +1,4 @@
-//! What nobody can beat on this machine: a plain write, fsync and rename.
+//! The lower bound of this machine: a plain write, fsync and rename.
 
 use std::fs::{self, File};
 use std::io::Write;

@@ -281,7 +281,7 @@ pub(crate) fn binary_size() {
     println!("binary{:>40.1} MB (goal 12 MB)", bytes as f64 / 1024.0 / 1024.0);
 }
 
-/// When files were renamed into a folder, told by a thread that sleeps in between: a busy wait would take a core from etcd
+/// Times at which files were renamed into a folder, recorded by a thread that sleeps in between: a busy wait would take a core from etcd
 /// and upstreamd.
 fn renames_in(folder: &Path) -> mpsc::Receiver<Instant> {
     let inotify = Inotify::init(InitFlags::empty()).unwrap();

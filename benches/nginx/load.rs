@@ -12,7 +12,7 @@ use crate::support::{Daemon, free_port, program, wait_until};
 
 const SECONDS: u64 = 75;
 
-/// `LOAD_SECONDS` asks for another length.
+/// `LOAD_SECONDS` sets a different length.
 fn seconds() -> u64 {
     std::env::var("LOAD_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SECONDS)
 }

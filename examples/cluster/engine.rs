@@ -19,11 +19,11 @@ pub struct Engine {
     file: &'static str,
     /// `docker-compose`, or `docker compose`.
     compose: Vec<&'static str>,
-    /// The stand-ins for the public base images, where those are not to be had.
+    /// Replacements for the public base images, if those are not available.
     environment: Vec<(&'static str, String)>,
-    /// Where the balancer answers HTTPS.
+    /// Address of the balancer for HTTPS.
     pub https: SocketAddr,
-    /// Where it takes TCP connections.
+    /// Its address for TCP connections.
     pub echo: SocketAddr,
 }
 
@@ -65,7 +65,7 @@ impl Engine {
     /// Builds and starts everything.
     ///
     /// # Errors
-    /// What the tool printed.
+    /// The output of the tool.
     pub fn up(&self) -> Result<(), Failure> {
         self.down();
         self.compose(&["build", "--quiet"], BUILD_LIMIT)?;
@@ -73,7 +73,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes everything away: containers, networks, volumes. Images stay.
+    /// Removes everything: containers, networks, volumes. Images stay.
     pub fn down(&self) {
         if let Err(failure) = self.compose(&["down", "--volumes", "--timeout", "1"], COMMAND_LIMIT) {
             eprintln!("cluster-test: {failure}");
@@ -83,7 +83,7 @@ impl Engine {
     /// Restarts every service at once.
     ///
     /// # Errors
-    /// What the tool printed.
+    /// The output of the tool.
     pub fn restart_all(&self) -> Result<(), Failure> {
         self.compose(&["restart", "--timeout", "15"], COMMAND_LIMIT).map(drop)
     }
@@ -91,7 +91,7 @@ impl Engine {
     /// Stops a service's container by SIGTERM and starts it again, without a pause between the two.
     ///
     /// # Errors
-    /// What docker printed.
+    /// The output of docker.
     pub fn restart(&self, service: &str) -> Result<(), Failure> {
         self.restart_container(&self.container(service)?)
     }
@@ -99,7 +99,7 @@ impl Engine {
     /// Does the same to any container.
     ///
     /// # Errors
-    /// What docker printed.
+    /// The output of docker.
     pub fn restart_container(&self, id: &str) -> Result<(), Failure> {
         let script = "docker kill --signal TERM \"$0\" && docker wait \"$0\" && docker start \"$0\"";
         output(command(&["sh", "-c", script, id]), COMMAND_LIMIT).map(drop)
@@ -108,7 +108,7 @@ impl Engine {
     /// Does something to services' containers: `docker stop web-1`.
     ///
     /// # Errors
-    /// What docker printed.
+    /// The output of docker.
     pub fn docker(&self, verb: &[&str], services: &[&str]) -> Result<(), Failure> {
         let containers: Vec<String> =
             services.iter().map(|service| self.container(service)).collect::<Result<_, _>>()?;
@@ -117,7 +117,7 @@ impl Engine {
         output(command(&words), COMMAND_LIMIT).map(drop)
     }
 
-    /// What a command in a service's container prints.
+    /// Returns the output of a command in a service's container.
     ///
     /// # Errors
     /// It failed, or the container does not run.
@@ -129,7 +129,7 @@ impl Engine {
     /// Cuts a service off from a network.
     ///
     /// # Errors
-    /// What docker printed.
+    /// The output of docker.
     pub fn disconnect(&self, network: &str, service: &str) -> Result<(), Failure> {
         self.docker(&["network", "disconnect", &self.network(network)], &[service])
     }
@@ -137,7 +137,7 @@ impl Engine {
     /// Heals that; `address` is what it had there, if that is fixed.
     ///
     /// # Errors
-    /// What docker printed.
+    /// The output of docker.
     pub fn connect(&self, network: &str, service: &str, address: Option<&str>) -> Result<(), Failure> {
         let network = self.network(network);
         let fixed: Vec<&str> = address.map(|address| vec!["--ip", address]).unwrap_or_default();
@@ -151,7 +151,7 @@ impl Engine {
     /// address there.
     ///
     /// # Errors
-    /// What docker printed.
+    /// The output of docker.
     pub fn run(&self, network: &str, image: &str, program: &str, words: &[&str]) -> Result<(String, String), Failure> {
         let network = self.network(network);
         let fixed = ["docker", "run", "--detach", "--rm", "--network", &network, "--entrypoint", program, image];
@@ -165,7 +165,7 @@ impl Engine {
     /// where it answers.
     ///
     /// # Errors
-    /// What docker printed.
+    /// The output of docker.
     pub fn run_bare_nginx(&self) -> Result<(String, SocketAddr), Failure> {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
         let script =
@@ -185,7 +185,7 @@ impl Engine {
     /// Everything that a service has logged.
     ///
     /// # Errors
-    /// What docker printed.
+    /// The output of docker.
     pub fn logs(&self, service: &str) -> Result<String, Failure> {
         let container = self.container(service)?;
         output(command(&["sh", "-c", "docker logs \"$0\" 2>&1", &container]), COMMAND_LIMIT)

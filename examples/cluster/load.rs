@@ -21,14 +21,14 @@ const HELD_PAUSE: Duration = Duration::from_millis(250);
 /// When a client gives up. (The HTTPS client's own limit is as long.)
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Where the balancer is.
+/// Address of the balancer.
 #[derive(Clone, Copy)]
 pub struct Targets {
     pub https: SocketAddr,
     pub echo: SocketAddr,
 }
 
-/// What became of the requests of one phase.
+/// The outcome of the requests of one phase.
 #[derive(Default)]
 pub struct Stats {
     pub https_answered: AtomicU64,
@@ -47,7 +47,7 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// What the first that was lost met with.
+    /// The error of the first lost request.
     pub fn first_problem(&self) -> Option<String> {
         self.first_problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -114,7 +114,7 @@ impl Load {
         }
     }
 
-    /// Ends the load and waits until nobody waits for an answer any more.
+    /// Ends the load and waits until no request waits for an answer.
     pub fn stop(&self) {
         self.is_over.store(true, Ordering::Relaxed);
         let start = Instant::now();
@@ -140,7 +140,7 @@ impl Load {
         let stats = self.stats();
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         let mut answer = client.get(Protocol::Http2, self.targets.https, "/").await;
-        if answer.as_ref().is_err_and(|error| is_told_to_come_again(&**error)) {
+        if answer.as_ref().is_err_and(|error| should_retry(&**error)) {
             stats.https_again.fetch_add(1, Ordering::Relaxed);
             answer = client.get(Protocol::Http2, self.targets.https, "/").await;
         }
@@ -193,8 +193,8 @@ async fn echo(stream: &mut TcpStream) -> std::io::Result<()> {
     if answer == *MESSAGE { Ok(()) } else { Err(std::io::Error::other("other bytes came back")) }
 }
 
-/// A worker that leaves says GOAWAY without an error to a client whose request it has not taken up. hyper tells that in words only.
-fn is_told_to_come_again(error: &(dyn std::error::Error + 'static)) -> bool {
+/// A worker that leaves says GOAWAY without an error to a client whose request it has not taken up. hyper reports that in words only.
+fn should_retry(error: &(dyn std::error::Error + 'static)) -> bool {
     let words = format!("{error:?}");
     words.contains("GoAway") && words.contains("NO_ERROR")
 }

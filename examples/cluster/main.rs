@@ -1,4 +1,4 @@
-//! What `make cluster-test` runs: the cluster of `docker/compose.yaml` on a real Docker engine, under load, while nodes are
+//! The program of `make cluster-test`: the cluster of `docker/compose.yaml` on a real Docker engine, under load, while nodes are
 //! stopped, killed and cut off. Counts what clients lose in each phase, looks whether the state is right after it, prints a
 //! table, and takes everything away again. Then the two variants of it, shortly. Ends by itself.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a program of its own")]
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether every phase went as it should.
+/// Returns whether every phase succeeded.
 fn run(arguments: &Arguments, engine: &Engine) -> Result<bool, Failure> {
     if !phases::any(&arguments.only) {
         return Ok(true);

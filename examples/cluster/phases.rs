@@ -12,7 +12,7 @@ use super::engine::Engine;
 use super::load::{Load, Stats};
 use super::state::{self, ALL};
 
-/// What clients may lose.
+/// The losses that clients may have.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Allowed {
     /// Nothing.
@@ -25,7 +25,7 @@ enum Allowed {
     OutageOfAll { bare: u32 },
 }
 
-/// What the engine and the clients are doing in a phase.
+/// The work of the engine and the clients in a phase.
 struct Act<'a> {
     engine: &'a Engine,
     runtime: &'a Runtime,
@@ -35,7 +35,7 @@ struct Act<'a> {
 struct Phase {
     name: &'static str,
     allowed: Allowed,
-    /// Breaks something, waits until the state is right, and heals it.
+    /// Breaks something, waits until the state is right, and repairs it.
     act: fn(&Act) -> Result<(), Failure>,
 }
 
@@ -147,7 +147,7 @@ fn kill_etcd(engine: &Engine, runtime: &Runtime, leader: bool) -> Result<(), Fai
     engine.docker(&["start"], &[chosen])
 }
 
-/// What came of a phase.
+/// The outcome of a phase.
 pub struct Outcome {
     name: &'static str,
     allowed: Allowed,
@@ -162,7 +162,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Whether it went as it should.
+    /// Whether it succeeded.
     pub fn is_good(&self) -> bool {
         let number = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let Stats { https_lost, refused, echo_lost, held_lost, longest_gap_ms, .. } = &*self.stats;
@@ -179,7 +179,7 @@ impl Outcome {
     }
 }
 
-/// Whether there is a phase whose name contains `only`.
+/// Returns whether there is a phase whose name contains `only`.
 pub fn any(only: &str) -> bool {
     PHASES.iter().any(|phase| phase.name.contains(only))
 }
@@ -187,7 +187,7 @@ pub fn any(only: &str) -> bool {
 /// Runs all phases whose names contain `only`, one after the other.
 ///
 /// # Errors
-/// Docker would not do as it was told.
+/// Docker failed.
 pub fn run(only: &str, engine: &Engine, runtime: &Runtime, load: &Load) -> Result<Vec<Outcome>, Failure> {
     let mut outcomes = Vec::new();
     for phase in PHASES.iter().filter(|phase| phase.name.contains(only)) {

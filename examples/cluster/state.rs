@@ -1,4 +1,4 @@
-//! What must be true when a phase is over: the balancer's files name the backends that live, no others, and these answer.
+//! Checks at the end of a phase: the balancer's files name exactly the live backends, and these answer.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

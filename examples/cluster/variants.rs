@@ -1,5 +1,5 @@
 //! The other two compose files: upstreamd beside an nginx that knows nothing of it, and the balancer with a read-only root and
-//! no capability. A backend is put into etcd by hand, and must answer through nginx; another takes its place.
+//! no capability. A backend is put into etcd by hand, and must answer through nginx; a different one takes its place.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -17,7 +17,7 @@ struct Variant {
     file: &'static str,
     /// The service that upstreamd runs in.
     agent: &'static str,
-    /// What it must have said.
+    /// A text that its log must contain.
     says: &'static [&'static str],
 }
 

@@ -15,7 +15,7 @@ use super::{Failure, backends};
 const WEB_TEMPLATE: &str = include_str!("../../templates/web.conf.tera");
 const ECHO_TEMPLATE: &str = include_str!("../../templates/echo.conf.tera");
 
-/// Where clients reach the balancer.
+/// Address of the balancer for clients.
 #[derive(Clone, Copy)]
 pub struct Fronts {
     pub web: SocketAddr,

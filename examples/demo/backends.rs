@@ -18,9 +18,9 @@ pub const NANO_CONTAINER: &str = "nano-container";
 pub struct Backend {
     pub name: String,
     pub address: SocketAddr,
-    /// Where it is registered.
+    /// The key that it is registered under.
     pub key: String,
-    /// What is registered.
+    /// The registered value.
     pub value: String,
     _process: Process,
 }

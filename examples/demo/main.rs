@@ -28,7 +28,7 @@ type Failure = Box<dyn std::error::Error>;
 #[derive(Parser)]
 #[command(name = "demo")]
 struct Arguments {
-    /// Where the backends are registered
+    /// The store in which the backends are registered
     #[arg(long, value_enum, default_value_t = StoreKind::Etcd)]
     store: StoreKind,
     /// End after the tour instead of waiting for Ctrl-C

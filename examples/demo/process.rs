@@ -68,12 +68,12 @@ impl Process {
         Ok(Process { child, name: name.to_owned(), roster: roster.clone(), log })
     }
 
-    /// What the process has said so far.
+    /// Returns the output of the process so far.
     pub fn said(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Whether the process is gone.
+    /// Returns whether the process is gone.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().is_ok_and(|status| status.is_some())
     }

@@ -1,4 +1,4 @@
-//! What the person at the terminal sees: numbered steps, indented text, upstreamd's log lines as they appear.
+//! The output for the person at the terminal: numbered steps, indented text, upstreamd's log lines as they appear.
 
 use std::cell::Cell;
 use std::io::{BufRead, BufReader};

@@ -78,7 +78,7 @@ impl Store {
         Ok(())
     }
 
-    /// How upstreamd is told of this store.
+    /// Settings that lead upstreamd to this store.
     pub fn agent_arguments(&self) -> Vec<String> {
         let arguments = match self {
             Store::Etcd { endpoint, .. } => ["--backend", "etcd", "--node", endpoint],
@@ -87,7 +87,7 @@ impl Store {
         arguments.map(str::to_owned).to_vec()
     }
 
-    /// What a person types to see and change what is registered.
+    /// Commands that show and change the registered backends.
     pub fn commands(&self, key: &str) -> String {
         match self {
             Store::Etcd { endpoint, .. } => {

@@ -29,7 +29,7 @@ pub fn wait_for<T>(what: &str, deadline: Duration, mut state: impl FnMut() -> Op
         if let Some(value) = state() {
             return value;
         }
-        assert!(start.elapsed() < deadline, "waited {deadline:?} in vain for: {what}");
+        assert!(start.elapsed() < deadline, "gave up after {deadline:?} waiting for: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -48,7 +48,7 @@ pub async fn eventually<T>(
         match probe().await {
             Ok(value) => return Ok(value),
             Err(seen) if start.elapsed() > deadline => {
-                return Err(format!("waited {deadline:?} in vain for {what}; seen last: {seen}").into());
+                return Err(format!("gave up after {deadline:?} waiting for {what}; seen last: {seen}").into());
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
         }

@@ -78,7 +78,7 @@ pub async fn run(arguments: &Arguments, roster: &Roster) -> Result<(), Failure> 
     }
 }
 
-/// What the steps work on.
+/// The objects that the steps work on.
 struct Scene<'a> {
     nginx: &'a Nginx,
     traffic: Traffic<'a>,

@@ -28,7 +28,7 @@ impl Traffic<'_> {
     /// One HTTP/2 request; the instance that answered.
     ///
     /// # Errors
-    /// No answer, or another one than a nano-container's: says what came.
+    /// No answer, or not one of a nano-container; holds the answer.
     pub async fn ask_web(&self) -> Result<String, String> {
         let answer = self.client.get(Protocol::Http2, self.fronts.web, "/").await.map_err(|error| error.to_string())?;
         let said: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();

@@ -211,8 +211,8 @@ impl Taken {
     fn clash(&self, later: &Resource) -> Option<Problem> {
         let place = Place::file(&later.file);
         if let Some(file) = self.names.get(later.name()) {
-            let problem = Problem::new(format!("there is a resource `{}` already: `{}`", later.id, file.display()));
-            return Some(problem.at(place).hint("resources of several confdirs need names of their own"));
+            let problem = Problem::new(format!("there is already a resource `{}`: `{}`", later.id, file.display()));
+            return Some(problem.at(place).hint("give each resource a different name, even in different confdirs"));
         }
         if self.dests.is_empty() {
             return None;
@@ -220,7 +220,7 @@ impl Taken {
         let real = real_destination(&later.dest);
         let first = self.dests.get(&real)?;
         let problem = Problem::new(format!("`{first}` and `{}` both write `{}`", later.id, real.display()));
-        Some(problem.at(place).hint("give each a `dest` of its own"))
+        Some(problem.at(place).hint("give each its own `dest`"))
     }
 }
 
@@ -310,7 +310,7 @@ fn drop_shared_destinations(resources: &mut Vec<Arc<Resource>>, problems: &mut V
             return true;
         };
         let message = format!("`{first}` and `{}` both write `{}`", resource.id, real.display());
-        problems.push(Problem::new(message).at(Place::file(&resource.file)).hint("give each a `dest` of its own"));
+        problems.push(Problem::new(message).at(Place::file(&resource.file)).hint("give each its own `dest`"));
         dropped.push(Arc::clone(resource));
         false
     });
@@ -335,7 +335,7 @@ pub fn resource_root(resource: &Resource) -> Root<'_> {
 }
 
 fn unreadable(path: &Path, problem: &str) -> Problem {
-    Problem::new(format!("the file cannot be read: {problem}")).at(Place::file(path))
+    Problem::new(format!("cannot read the file: {problem}")).at(Place::file(path))
 }
 
 /// Returns a problem of a template with the path of the template's file.

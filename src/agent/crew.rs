@@ -1,5 +1,5 @@
 //! Carries out passes beside the loop, each on a thread that may block: a template that computes for seconds or waits for a
-//! name server does not hold up other passes. Never decides anything.
+//! name server does not hold up other passes. Never decides which pass is due.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -110,7 +110,7 @@ impl Crew {
         !self.running.is_empty()
     }
 
-    /// Stops every pass immediately; half-done work is healed at the next start.
+    /// Stops every pass immediately; half-done work is undone at the next start.
     pub(super) fn stop(&mut self) {
         self.stopped.send_replace(true);
     }

@@ -20,7 +20,7 @@ use super::catalog::{self, Catalog, Confdirs};
 use super::pass::Returned;
 use super::receipt_key::{ReceiptKey, ReceiptPlan};
 use super::reporting::{self, Manager};
-use super::run::{Agent, Outlook, heal, log_problems};
+use super::run::{Agent, Outlook, log_problems, recover};
 use super::stores::Stores;
 use super::supervision::{SignalMeaning, meaning};
 use super::supervisor::{CommandPlan, Supervisor};
@@ -130,11 +130,11 @@ impl FollowLoop {
         log_problems(&catalog.problems, catalog.members.len());
         let context = Arc::clone(&outlook.terms.context);
         if outlook.terms.apply() {
-            heal(&context, &catalog).await;
+            recover(&context, &catalog).await;
         }
         let signals = if command.is_some() { Signals::listen_for_child() } else { Signals::listen() };
         let command = Supervisor::new(command);
-        context.expect_nginx_to_start(command.is_awaited());
+        context.expect_nginx_to_start(command.has_to_start());
         let mut stores = Stores::new(store, watches);
         stores.set(&catalog.stores);
         let ticker = match follow {
@@ -298,7 +298,7 @@ impl FollowLoop {
                 Ok(Some(returned)) => self.take_back(returned),
                 Ok(None) => return,
                 Err(_) => {
-                    tracing::error!("a transaction did not end within {timeout:?}; the next start heals it");
+                    tracing::error!("a transaction did not end within {timeout:?}; the next start undoes it");
                     break;
                 }
             }

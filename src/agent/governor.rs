@@ -4,11 +4,11 @@
 //! with its memory, and nginx forks no more than 1,024 processes in all.
 
 /// Beyond this many leaving workers no reload is started: nginx would soon fork fewer workers than it should.
-pub const MOST_LEAVING: usize = 512;
+pub const MAX_LEAVING: usize = 512;
 /// Most leaving workers for each serving worker before reloads are spread.
 const FREE_GENERATIONS: usize = 4;
 /// Longest stretch.
-const MOST_STRETCH: u32 = 16;
+const MAX_STRETCH: u32 = 16;
 
 /// The distance between reloads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,12 +35,12 @@ impl Load {
 
 /// Returns the load for this many leaving workers beside `serving` ones.
 pub fn load(leaving: usize, serving: usize) -> Load {
-    if leaving >= MOST_LEAVING {
+    if leaving >= MAX_LEAVING {
         return Load::Hold;
     }
     let mut stretch = 1;
     let mut limit = FREE_GENERATIONS * serving.max(1);
-    while leaving > limit && stretch < MOST_STRETCH {
+    while leaving > limit && stretch < MAX_STRETCH {
         stretch *= 2;
         limit *= 2;
     }

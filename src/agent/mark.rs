@@ -3,7 +3,7 @@
 use crate::model::key::Key;
 
 /// Most changed keys that are kept; more count as "anything".
-const MOST_KEYS: usize = 64;
+const MAX_KEYS: usize = 64;
 
 /// The reason to render a resource again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ impl Mark {
     /// Adds a changed key to the reason, if there is one already.
     pub fn add(mark: &mut Option<Mark>, key: &Key) {
         match mark.get_or_insert_with(|| Mark::Keys(Vec::new())) {
-            Mark::Keys(keys) if keys.len() < MOST_KEYS => keys.push(key.clone()),
+            Mark::Keys(keys) if keys.len() < MAX_KEYS => keys.push(key.clone()),
             Mark::Keys(_) => *mark = Some(Mark::Anything),
             Mark::Anything => {}
         }
@@ -40,7 +40,7 @@ mod tests {
         Mark::add(&mut mark, &Key::from("/b"));
         assert_eq!(mark, Some(Mark::Anything));
         mark = None;
-        (0..=MOST_KEYS).for_each(|_| Mark::add(&mut mark, &Key::from("/a")));
+        (0..=MAX_KEYS).for_each(|_| Mark::add(&mut mark, &Key::from("/a")));
         assert_eq!(mark, Some(Mark::Anything));
     }
 }

@@ -21,7 +21,7 @@ use crate::world::signals::Signals;
 use super::catalog::Catalog;
 use super::mark::Mark;
 use super::pass::{InHand, LastStep, MockData, Pass, Terms};
-use super::run::{Agent, Outlook, PassEnd, heal, log_problems};
+use super::run::{Agent, Outlook, PassEnd, log_problems, recover};
 use super::state::ResourceState;
 use super::stores::Stores;
 use super::supervision::{SignalMeaning, meaning};
@@ -64,7 +64,7 @@ pub async fn once(plan: OncePlan, catalog: Arc<Catalog>) -> Round {
         log_problems(&catalog.problems, catalog.members.len());
     }
     if applies {
-        heal(&plan.outlook.terms.context, &catalog).await;
+        recover(&plan.outlook.terms.context, &catalog).await;
     }
     let mut round = Round { problems: catalog.problems.clone(), ..Round::default() };
     let mut signals = Signals::listen();

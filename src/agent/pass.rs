@@ -171,7 +171,7 @@ impl Pass {
 /// Records that each file of a resource that did not drop out is live.
 fn went_live(terms: &Terms, in_hand: &mut InHand, report: &Report, now: Instant) -> Vec<Note> {
     let own = &in_hand.member.resource;
-    let own = if own.for_each.is_some() { instances::as_judged(own) } else { Arc::clone(own) };
+    let own = if own.for_each.is_some() { instances::with_names_guard(own) } else { Arc::clone(own) };
     let instances = in_hand.state.instances.values_mut().map(|instance| (&*instance.resource, &mut instance.file));
     let files = instances.chain([(&*own, &mut in_hand.state.own)]);
     let mut notes = Vec::new();

@@ -38,7 +38,7 @@ impl ReceiptKey {
     /// Publishes the receipt if it has changed.
     pub(super) fn publish(&mut self, agent: &mut Agent) {
         if let Some(receipt) = agent.changed_receipt() {
-            self.keeper.say(receipt.to_text());
+            self.keeper.set(receipt.to_text());
         }
     }
 

@@ -77,7 +77,7 @@ pub struct Manager {
     /// Whether there is a service manager; without one, no notice is composed.
     is_listening: bool,
     /// Whether a failure to notify it has been logged.
-    complained: bool,
+    failure_logged: bool,
 }
 
 impl Manager {
@@ -86,7 +86,7 @@ impl Manager {
         Manager {
             notifier: Notifier::new(systemd::watchdog_limit()),
             is_listening: systemd::is_listening(),
-            complained: false,
+            failure_logged: false,
         }
     }
 
@@ -112,7 +112,7 @@ impl Manager {
 
     fn send(&mut self, notices: Vec<ManagerNotice>) {
         if let Err(error) = systemd::notify(&notices)
-            && !std::mem::replace(&mut self.complained, true)
+            && !std::mem::replace(&mut self.failure_logged, true)
         {
             tracing::warn!("cannot notify the service manager: {error}");
         }

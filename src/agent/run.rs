@@ -169,18 +169,18 @@ impl Agent {
     }
 }
 
-/// Heals what a killed process left half done. Called before anything else.
-pub(super) async fn heal(context: &Context, catalog: &Catalog) {
+/// Undoes transactions that a killed process left half done. Called before anything else.
+pub(super) async fn recover(context: &Context, catalog: &Catalog) {
     let (many, one): (Vec<&Member>, Vec<&Member>) =
         catalog.members.iter().partition(|member| member.resource.for_each.is_some());
     let targets = one.iter().map(|member| member.resource.dest.as_path());
     let patterns = many.iter().filter_map(|member| member.resource.for_each.as_ref()).map(ForEach::dest);
-    let healed = recovery::recover_all(context, targets, patterns).await;
-    for id in healed.groups {
-        tracing::warn!(group = %id, "healed a transaction that was cut off: its previous files are back, its reload is owed");
+    let recovered = recovery::recover_all(context, targets, patterns).await;
+    for id in recovered.groups {
+        tracing::warn!(group = %id, "undid an interrupted transaction: its previous files are back, its reload is owed");
     }
-    for failure in healed.failures {
-        tracing::error!("failed to heal a transaction that was cut off: {failure}");
+    for failure in recovered.failures {
+        tracing::error!("failed to undo an interrupted transaction: {failure}");
     }
 }
 

@@ -140,7 +140,7 @@ impl Stores {
         self.running.iter().any(|running| running.resync_wanted)
     }
 
-    /// Returns the first snapshot of each store, or the reason why none came in time. A store that is still malformed at the
+    /// Returns the first snapshot of each store, or the reason why there was no snapshot in time. A store that is still malformed at the
     /// second read is not waited for: only a daemon does that.
     pub async fn first_snapshots(&mut self, timeout: Duration) -> Vec<(usize, Result<Event, String>)> {
         let deadline = tokio::time::Instant::from(clock::now() + timeout);

@@ -1,5 +1,5 @@
 //! The command that is supervised beside the loop: started when `supervision` says so, sent its signals, stopped at the end.
-//! Never decides anything.
+//! Never decides when to start it or which signals to forward.
 
 use std::time::{Duration, Instant};
 
@@ -51,7 +51,7 @@ impl Supervisor {
     }
 
     /// Returns whether the command still has to start.
-    pub(super) fn is_awaited(&self) -> bool {
+    pub(super) fn has_to_start(&self) -> bool {
         matches!(self.state, CommandState::Awaited { .. })
     }
 

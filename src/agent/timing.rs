@@ -15,7 +15,7 @@ const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 
 /// Least time between reloads if the pace sets none, while they are spread.
-const LEAST_STRETCHED: Duration = Duration::from_secs(1);
+const MIN_STRETCHED: Duration = Duration::from_secs(1);
 
 /// The effect of a change on clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -158,7 +158,7 @@ impl Timing {
     fn interval(&self, load: Load) -> Duration {
         let least = self.pace.map_or(Duration::ZERO, |pace| pace.min_reload_interval);
         match load {
-            Load::Stretched(factor) if self.pace.is_some() => least.max(LEAST_STRETCHED) * factor,
+            Load::Stretched(factor) if self.pace.is_some() => least.max(MIN_STRETCHED) * factor,
             _ => least,
         }
     }

@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(draining.take(None, now), None);
         assert_eq!(draining.look_at(), Some(now + PAUSE));
         assert_eq!(draining.take(Some(&[]), now), Some(News::Nobody));
-        assert_eq!(draining.take(Some(&[]), now), None, "told once");
+        assert_eq!(draining.take(Some(&[]), now), None, "reported once");
         let both = [receipt("a", 8), receipt("b", 8)];
         assert_eq!(draining.take(Some(&both), now), Some(News::Waiting(ids(&["a", "b"]))));
         let one = [receipt("a", 9), receipt("b", 8)];

@@ -32,7 +32,7 @@ impl Keeper {
     }
 
     /// Sets the value of the key. An unchanged value is not written again.
-    pub fn say(&self, text: String) {
+    pub fn set(&self, text: String) {
         self.value.send_replace(Some(text.into()));
     }
 
@@ -75,27 +75,29 @@ async fn keep(settings: EtcdSettings, key: String, mut values: watch::Receiver<O
         }
         let outcome = link.perform(&action).await;
         for notice in registrar.done(&action, outcome, clock::now(), random::fraction()) {
-            tell(&notice);
+            log(&notice);
         }
     }
 }
 
-fn tell(notice: &KeyNotice) {
+fn log(notice: &KeyNotice) {
     match notice {
-        KeyNotice::Written(key, revision) => tracing::debug!(%key, %revision, "written"),
+        KeyNotice::Written(key, revision) => tracing::debug!(%key, %revision, "wrote {key} (revision {revision})"),
         KeyNotice::Removed(..) | KeyNotice::Taken(..) | KeyNotice::Regained => {}
         KeyNotice::Held(key, _) => {
-            tracing::error!(%key, "another agent keeps this key, so we do not (hint: give each an --agent-id of its own)");
+            tracing::error!(%key, "{key} belongs to another agent; not writing it (hint: give each agent its own --agent-id)");
         }
         KeyNotice::Denied(key, problem) => {
-            tracing::error!(%key, "the key may not be written: {problem} (hint: the etcd user needs readwrite there)");
+            tracing::error!(%key, "cannot write {key}, trying again later: {problem} (hint: its etcd user needs readwrite)");
         }
         KeyNotice::Vanished(key) => {
-            tracing::warn!(%key, "the key was taken away by somebody else; it is put back")
+            tracing::warn!(%key, "{key} was deleted by somebody else; writing it again")
         }
-        KeyNotice::LeaseLost => tracing::warn!("the lease of the agent's receipt was lost; another is granted"),
+        KeyNotice::LeaseLost => {
+            tracing::warn!("lost the lease of the agent's receipt; writing the receipt under a new lease")
+        }
         KeyNotice::Lost { problem, .. } => {
-            tracing::warn!("the agent's receipt cannot be kept up to date: {problem}")
+            tracing::warn!("cannot update the agent's receipt, trying again: {problem}")
         }
     }
 }

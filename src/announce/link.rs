@@ -44,11 +44,11 @@ impl EtcdLink {
     /// Returns the receipts of all agents, by id; `None` if they cannot be read.
     pub(super) async fn receipts(&self) -> Option<Vec<(String, String)>> {
         /// Most receipts that are read.
-        const MOST: i64 = 10_000;
+        const MAX: i64 = 10_000;
         let start = format!("{}/", receipt::FOLDER);
         let span = Span { end: Some(format!("{}0", receipt::FOLDER).into_bytes()), start: start.clone().into_bytes() };
         let page = match self.connection() {
-            Ok(connection) => connection.read(&span, None, MOST).await,
+            Ok(connection) => connection.read(&span, None, MAX).await,
             Err(failure) => Err(failure),
         };
         match page {
@@ -60,7 +60,7 @@ impl EtcdLink {
                 Some(receipts.collect())
             }
             Err(failure) => {
-                tracing::debug!("the agents' receipts cannot be read: {}", failure.problem);
+                tracing::debug!("cannot read the agents' receipts, trying again: {}", failure.problem);
                 None
             }
         }

@@ -34,7 +34,7 @@ pub(super) async fn follow(settings: EtcdSettings, found: mpsc::Sender<IpAddr>) 
             }
             Err(problem) => {
                 if last.is_none() && problem != last_problem {
-                    tracing::warn!("the address that leads to etcd is not known yet: {problem}");
+                    tracing::warn!("cannot find the address that leads to etcd, trying again: {problem}");
                     last_problem = problem;
                 }
                 backoff.next_delay(random::fraction())

@@ -26,7 +26,7 @@ use entry::{KeptKey, KeyState};
 /// Longest pause between attempts to reach etcd: a key must be back within a second of etcd's return.
 const LONGEST_RETRY: Duration = Duration::from_millis(400);
 /// Most writes in one transaction: etcd's default limit is 128 operations.
-const MOST_WRITES: usize = 100;
+const MAX_WRITES: usize = 100;
 
 #[derive(Clone, Copy, Debug)]
 struct Lease {
@@ -52,7 +52,7 @@ pub struct Registrar {
     backoff: Backoff,
     /// Whether `Lost` was reported.
     is_lost: bool,
-    most_writes: usize,
+    max_writes: usize,
     stopping: bool,
 }
 
@@ -65,7 +65,7 @@ impl Registrar {
             link: LinkState::Down(now),
             backoff: Backoff::up_to(LONGEST_RETRY),
             is_lost: false,
-            most_writes: MOST_WRITES,
+            max_writes: MAX_WRITES,
             stopping: false,
         }
     }
@@ -185,7 +185,7 @@ impl Registrar {
             }
             let Some(write) = entry.write(key) else { continue };
             let (ttl_seconds, writes) = due.get_or_insert_with(|| (entry.ttl_seconds, Vec::new()));
-            if *ttl_seconds == entry.ttl_seconds && writes.len() < self.most_writes {
+            if *ttl_seconds == entry.ttl_seconds && writes.len() < self.max_writes {
                 writes.push(write);
             }
         }
@@ -275,7 +275,7 @@ impl Registrar {
     /// from now on.
     fn denied(&mut self, writes: &[Write], failure: &EtcdFailure, now: Instant, notices: &mut Vec<KeyNotice>) {
         if writes.len() > 1 {
-            self.most_writes = 1;
+            self.max_writes = 1;
             return;
         }
         for write in writes {

@@ -47,7 +47,7 @@ impl Roster {
             let parsed = match text {
                 Ok(text) => parse_file(path, text),
                 Err(problem) => {
-                    let problem = Problem::new(format!("the file cannot be read: {problem}"));
+                    let problem = Problem::new(format!("cannot read the file: {problem}"));
                     Err(problem.at(Place::file(path)).into())
                 }
             };
@@ -68,8 +68,8 @@ impl Roster {
                         continue;
                     }
                     if roster.services.contains_key(&key) {
-                        let problem = Problem::new(format!("another service is announced as `{key}` already"));
-                        problems.push(problem.at(place.clone()).hint("give each an id of its own"));
+                        let problem = Problem::new(format!("another service is already announced as `{key}`"));
+                        problems.push(problem.at(place.clone()).hint("give each service its own id"));
                         continue;
                     }
                     roster.services.insert(key.clone(), service.clone());
@@ -122,7 +122,9 @@ mod tests {
         let both = files(&[("a", &service("web", 1)), ("b", &service("web", 2))]);
         let fresh = Roster::default().read(&both, &announcer());
         assert_eq!(ports(&fresh), [("/services/web/web", 1)]);
-        assert!(fresh.problems.to_string().contains("b:1:1: another service is announced as `/services/web/web`"));
+        assert!(
+            fresh.problems.to_string().contains("b:1:1: another service is already announced as `/services/web/web`")
+        );
         let before = Roster::default().read(&files(&[("b", &service("web", 2))]), &announcer());
         assert_eq!(ports(&before.read(&both, &announcer())), [("/services/web/web", 2)]);
     }

@@ -129,7 +129,7 @@ pub async fn run(plan: AnnouncePlan) -> AnnounceEnd {
         registrar: Registrar::new(clock::now()),
         services,
         roster: Roster::default(),
-        way_finder: Some((plan.store.clone(), found)),
+        address_lookup: Some((plan.store.clone(), found)),
         plan,
         stage: Phase::Announcing,
         draining: DrainWatch::default(),
@@ -141,7 +141,7 @@ pub async fn run(plan: AnnouncePlan) -> AnnounceEnd {
         announcing.step(&mut link, &mut inputs).await;
     }
     if !announcing.registrar.is_empty() {
-        tracing::warn!("etcd did not take the keys away in time; they go when their time to live is over");
+        tracing::warn!("etcd did not delete the keys in time; they expire with their lease");
     }
     let Some(mut child) = inputs.child else { return announcing.end };
     let (ended, killed) = child.stop(announcing.last_signal, stop_timeout).await;
@@ -161,7 +161,7 @@ struct Announcing {
     services: Services,
     roster: Roster,
     /// Settings and channel for the lookup of the route to etcd; `None` once that has begun.
-    way_finder: Option<(EtcdSettings, mpsc::Sender<IpAddr>)>,
+    address_lookup: Option<(EtcdSettings, mpsc::Sender<IpAddr>)>,
     stage: Phase,
     /// Draining as the agents report it.
     draining: DrainWatch,
@@ -179,7 +179,7 @@ impl Announcing {
         let EtcdAction::Wait(at) = action else {
             let Some(outcome) = self.meanwhile(inputs, link.perform(&action)).await else { return };
             for notice in self.registrar.done(&action, outcome, clock::now(), random::fraction()) {
-                self.tell(notice);
+                self.take_notice(notice);
             }
             return;
         };
@@ -187,7 +187,7 @@ impl Announcing {
         if look_at.is_some_and(|at| at <= now) {
             let Some(receipts) = self.meanwhile(inputs, link.receipts()).await else { return };
             let news = self.draining.take(receipts.as_deref(), clock::now());
-            news.iter().for_each(tell_news);
+            news.iter().for_each(log_news);
             return;
         }
         let until = [at, look_at, self.stage.deadline()].into_iter().flatten().min();
@@ -264,13 +264,14 @@ impl Announcing {
         }
         match stage {
             Phase::Draining(_) => {
-                tracing::info!(limit = ?self.services.drain_timeout(), "draining");
+                let limit = self.services.drain_timeout();
+                tracing::info!(?limit, "draining: waiting at most {limit:?} for the last requests");
                 let held = self.services.keys().filter(|key| self.registrar.may_hold(key));
                 self.draining = DrainWatch::of(held, clock::now());
                 self.services.drain(&mut self.registrar);
             }
             Phase::Leaving(_) => {
-                tracing::info!("stopping");
+                tracing::info!("stopping; deleting the keys");
                 self.registrar.stop();
             }
             Phase::Announcing | Phase::Over => {}
@@ -290,18 +291,18 @@ impl Announcing {
             roster.problems.iter().for_each(|problem| tracing::error!("{problem}"));
         }
         if roster.services != self.roster.services || reason == "start" {
-            tracing::info!(services = roster.services.len(), "what is to be announced is read: {reason}");
+            tracing::info!(services = roster.services.len(), "read the services to announce: {reason}");
         }
         self.roster = roster;
         self.services.set(&self.roster, &mut self.registrar);
         if self.services.need_auto()
-            && let Some((settings, found)) = self.way_finder.take()
+            && let Some((settings, found)) = self.address_lookup.take()
         {
             tokio::spawn(lookup::follow(settings, found));
         }
     }
 
-    fn tell(&mut self, notice: KeyNotice) {
+    fn take_notice(&mut self, notice: KeyNotice) {
         match &notice {
             // A write that was under way when draining began does not have the draining value yet.
             KeyNotice::Written(key, _) if !self.registrar.is_as_wanted(key) => {}
@@ -311,17 +312,23 @@ impl Announcing {
             _ => {}
         }
         match notice {
-            KeyNotice::Written(key, revision) => tracing::info!(key, %revision, "announced"),
-            KeyNotice::Removed(key, revision) => tracing::info!(key, %revision, "taken away"),
+            KeyNotice::Written(key, revision) => {
+                tracing::info!(key, %revision, "announced {key} (revision {revision})")
+            }
+            KeyNotice::Removed(key, revision) => tracing::info!(key, %revision, "removed {key} (revision {revision})"),
             KeyNotice::Taken(key, holder) => {
-                tracing::warn!(key, "taken by {}; it is announced as soon as that is gone", holder_words(&holder));
+                tracing::warn!(
+                    key,
+                    "{key} is held by {}; it will be announced as soon as it is free",
+                    holder_words(&holder)
+                );
             }
             KeyNotice::Held(key, holder) => {
                 let hint =
-                    if holder.lease == 0 { "delete the key" } else { "stop one of the two, or give it another id" };
+                    if holder.lease == 0 { "delete the key" } else { "stop one of the two, or give it a different id" };
                 tracing::error!(
                     key,
-                    "held by {} for longer than a dead one could (hint: {hint})",
+                    "{key} is held by {} for longer than a dead announcer could hold it (hint: {hint})",
                     holder_words(&holder)
                 );
                 if matches!(self.plan.source, ServiceSource::One(_)) {
@@ -331,33 +338,38 @@ impl Announcing {
                 }
             }
             KeyNotice::Vanished(key) => {
-                tracing::warn!(key, "somebody else has deleted the key; it is announced again")
+                tracing::warn!(key, "{key} was deleted by somebody else; announcing it again")
             }
-            KeyNotice::Denied(key, problem) => tracing::error!(key, "the key may not be written: {problem}"),
+            KeyNotice::Denied(key, problem) => {
+                tracing::error!(key, "cannot write {key}, trying again later: {problem}")
+            }
             KeyNotice::LeaseLost => {
-                tracing::warn!("the lease has run out, and its keys with it; they are announced again")
+                tracing::warn!("the lease expired, and its keys with it; announcing them again")
             }
             KeyNotice::Lost { problem, retry_in } => {
                 let retry_in_ms = retry_in.as_millis();
-                tracing::warn!(retry_in_ms, "etcd cannot be reached, keys stay for their time to live: {problem}");
+                tracing::warn!(
+                    retry_in_ms,
+                    "etcd cannot be reached; the keys stay until their lease expires: {problem}"
+                );
             }
             KeyNotice::Regained => tracing::info!("etcd can be reached again"),
         }
     }
 }
 
-fn tell_news(news: &News) {
+fn log_news(news: &News) {
     match news {
         News::Nobody => {
             tracing::info!(
-                "no agent says in a receipt that it sees the key (hint: --receipts); waiting for --drain-timeout"
+                "no agent's receipt covers the key; waiting for --drain-timeout (hint: run the agents with --receipts)"
             );
         }
         News::Waiting(agents) => {
             let agents: Vec<&str> = agents.iter().map(String::as_str).collect();
-            tracing::info!("agents that may still send requests: {}", agents.join(", "));
+            tracing::info!("waiting for agents that may still send requests: {}", agents.join(", "));
         }
-        News::Drained => tracing::info!("drained: every agent that sees the key says so"),
+        News::Drained => tracing::info!("drained: every agent that sees the key has confirmed it"),
     }
 }
 

@@ -19,7 +19,7 @@ use super::registrar::Registrar;
 use super::roster::Roster;
 
 /// Most verdicts on their way; a task with one more waits.
-const MOST_VERDICTS: usize = 64;
+const MAX_VERDICTS: usize = 64;
 
 /// The verdict of one service's checks.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ pub(super) struct Services {
 impl Services {
     /// Returns an empty set of services, and the receiver of their verdicts.
     pub(super) fn new(announcer: Announcer) -> (Services, mpsc::Receiver<HealthVerdict>) {
-        let (verdicts, receiver) = mpsc::channel(MOST_VERDICTS);
+        let (verdicts, receiver) = mpsc::channel(MAX_VERDICTS);
         let (running, since) = (BTreeMap::new(), clock::now());
         (Services { announcer, running, auto: None, starts: 0, since, verdicts }, receiver)
     }
@@ -75,7 +75,7 @@ impl Services {
         for key in gone {
             if let Some(running) = self.running.remove(&key) {
                 registrar.want(&key, running.service.lease_seconds(), None);
-                tracing::info!(key, "no longer to be announced");
+                tracing::info!(key, "no longer announcing {key}");
             }
         }
         let mut tls = TlsConfigs::default();
@@ -100,7 +100,7 @@ impl Services {
         let keys: Vec<String> =
             self.running.iter().filter(|(_, running)| is_auto(running)).map(|(key, _)| key.clone()).collect();
         if address.is_loopback() && !keys.is_empty() {
-            tracing::warn!(%address, "etcd is on this machine: the address that leads there is one that no other can reach");
+            tracing::warn!(%address, "etcd is on this machine: no other can reach {address} (hint: set an address instead of auto)");
         }
         let mut tls = TlsConfigs::default();
         for key in &keys {
@@ -127,16 +127,16 @@ impl Services {
         match step {
             HealthStep::Same => return,
             HealthStep::Ailing => {
-                tracing::warn!(key, "a check failed: {problem}");
+                tracing::warn!(key, "{key}: a check failed: {problem}");
                 return;
             }
             HealthStep::Up => {
-                tracing::info!(key, "healthy");
+                tracing::info!(key, "{key} is healthy");
                 running.healthy = true;
             }
             HealthStep::Down => {
                 let fall = running.service.rules.fall;
-                tracing::warn!(key, "unhealthy after {fall} failed checks, taken away: {problem}");
+                tracing::warn!(key, "{key} is unhealthy after {fall} failed checks, removing it: {problem}");
                 running.healthy = false;
             }
         }
@@ -187,12 +187,12 @@ impl Services {
         let probe = match Probe::new(&service.check, host, service.address.port(), service.timeout, tls) {
             Ok(probe) => probe,
             Err(problem) => {
-                tracing::error!(key, "it cannot be checked, and is not announced: {problem}");
+                tracing::error!(key, "{key} cannot be checked, so it is not announced: {problem}");
                 running.healthy = false;
                 return;
             }
         };
-        tracing::debug!(key, address, "checks start");
+        tracing::debug!(key, address, "checking {key} at {address}");
         running.start = self.starts;
         let health = Rating::new(service.rules, running.healthy, clock::now());
         let slots = Slots::new(self.since, service.rules.interval);

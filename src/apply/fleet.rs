@@ -47,10 +47,10 @@ pub(super) fn surplus(context: &Context, group_id: &str, journal: &mut Journal, 
                 }
                 Removal::Forget(problem) => problem,
             };
-            let said = problem.map(|problem| {
-                format!("`{}` stays although the store has its name no more: {problem}", dest.display())
+            let warning = problem.map(|problem| {
+                format!("`{}` stays, although its name is gone from the store: {problem}", dest.display())
             });
-            surplus.warnings.extend(said);
+            surplus.warnings.extend(warning);
             journal.forget(fleet.resource.name(), &dest);
             surplus.journal_changed = true;
         }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::report::StepFailure;
 
 /// Most checks in one search; files that are undecided by then count as refused.
-const MOST_TRIALS: usize = 64;
+const MAX_TRIALS: usize = 64;
 
 /// A failed check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Search {
             open,
             base: Base::Untried,
             suspects: Vec::new(),
-            trials_left: MOST_TRIALS,
+            trials_left: MAX_TRIALS,
             last_failure: refused.failure.clone(),
         };
         search.narrow(refused);
@@ -167,7 +167,7 @@ mod tests {
         let mut trials = 0;
         while let Some(trial) = search.next_trial() {
             trials += 1;
-            assert!(trials <= MOST_TRIALS);
+            assert!(trials <= MAX_TRIALS);
             search.answer(judge(&trial));
         }
         (search.found(), trials)
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_blamed_for_what_another_does_goes_live_once_that_one_is_known() {
+    fn a_wrongly_blamed_file_goes_live_once_the_culprit_is_known() {
         // File 0 conflicts with what file 3 has had all along, and file 3 is named.
         let (found, _) = search(4, |set| set.contains(&0).then_some(Some(3)));
         let found = found.unwrap();
@@ -218,6 +218,6 @@ mod tests {
         assert_eq!((found.unwrap().culprits.len(), trials <= 24), (1, true), "{trials}");
         let (found, trials) = search(1000, |set| set.iter().any(|file| file % 2 == 1).then_some(None));
         let found = found.unwrap();
-        assert_eq!((trials, found.good.len() + found.culprits.len()), (MOST_TRIALS, 1000));
+        assert_eq!((trials, found.good.len() + found.culprits.len()), (MAX_TRIALS, 1000));
     }
 }

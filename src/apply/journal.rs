@@ -77,7 +77,7 @@ pub fn load(context: &Context, group_id: &str) -> Result<Journal, FileError> {
         Some(text) => match serde_json::from_str(&text) {
             Ok(journal) => Ok(journal),
             Err(_) => {
-                record::set_aside(&path)?;
+                record::move_aside(&path)?;
                 Ok(Journal::default())
             }
         },

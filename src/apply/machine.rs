@@ -95,7 +95,7 @@ pub enum Reloaded {
 pub enum ReloadProof {
     /// The new configuration serves, and only that.
     Done,
-    /// What was reloaded serves the new configuration, but something else still serves the previous one.
+    /// The reloaded nginx serves the new configuration, but a different process still serves the previous one.
     HalfDone(StepFailure),
     /// The new configuration does not serve, and the previous one may not either.
     Failed(StepFailure),

@@ -67,11 +67,11 @@ pub fn decide_removal(found: &ToRemove, made: Option<&str>) -> Removal {
     let stays = |why: &str| Removal::Forget(Some(why.to_owned()));
     match found {
         ToRemove::Absent => Removal::Forget(None),
-        ToRemove::NoRegularFile => stays("it is no regular file, as the one was that was made here"),
+        ToRemove::NoRegularFile => stays("it is no longer the regular file that was written"),
         ToRemove::MountPoint => stays("it is a mount point"),
         ToRemove::Unreadable(problem) => stays(problem),
         ToRemove::File { hash } if Some(hash.as_str()) == made => Removal::Remove,
-        ToRemove::File { .. } => stays("somebody has changed it"),
+        ToRemove::File { .. } => stays("somebody else has changed it"),
     }
 }
 

@@ -44,37 +44,37 @@ pub fn undo(in_flight: &InFlight) -> Result<(), FileError> {
     Ok(())
 }
 
-/// The result of healing.
+/// The result of a recovery.
 #[derive(Debug, Default)]
-pub struct Healed {
-    /// Ids of the healed groups; without a state folder, the files that went back.
+pub struct Recovered {
+    /// Ids of the recovered groups; without a state folder, the files that went back.
     pub groups: Vec<String>,
     /// Failures on the way.
     pub failures: Vec<StepFailure>,
 }
 
-/// Heals every group of the state folder and removes stage files that dead processes left beside `targets` and beside files
+/// Recovers every group of the state folder and removes stage files that dead processes left beside `targets` and beside files
 /// of `patterns`. Waits for transactions of other processes first: their files are not leftovers.
 pub async fn recover_all<'a>(
     context: &Context,
     targets: impl IntoIterator<Item = &'a Path>,
     patterns: impl IntoIterator<Item = &'a DestPattern>,
-) -> Healed {
-    let mut healed = Healed::default();
+) -> Recovered {
+    let mut recovered = Recovered::default();
     let _held = match exclusion::enter(context, false).await {
         Ok(held) => held,
         Err(failure) => {
-            healed.failures.push(failure);
-            return healed;
+            recovered.failures.push(failure);
+            return recovered;
         }
     };
     let ids = context.settings.state_folder.as_deref().map(journal::known_groups).unwrap_or_default();
     for id in ids {
-        let recovered = journal::load(context, &id).and_then(|mut journal| recover(context, &id, &mut journal));
-        match recovered {
-            Ok(true) => healed.groups.push(id),
+        let undone = journal::load(context, &id).and_then(|mut journal| recover(context, &id, &mut journal));
+        match undone {
+            Ok(true) => recovered.groups.push(id),
             Ok(false) => {}
-            Err(error) => healed.failures.push(failure::of_file(Stage::Restore, &error)),
+            Err(error) => recovered.failures.push(failure::of_file(Stage::Restore, &error)),
         }
     }
     let journals: Vec<PathBuf> = context.settings.state_folder.as_deref().map(journal::paths).unwrap_or_default();
@@ -90,10 +90,10 @@ pub async fn recover_all<'a>(
             remove(&lost.backup)
         } else {
             context.doubt(&lost.target);
-            healed.groups.push(lost.target.display().to_string());
+            recovered.groups.push(lost.target.display().to_string());
             restore(&lost.backup, &lost.target)
         };
-        healed.failures.extend(done.err().map(|error| failure::of_file(Stage::Restore, &error)));
+        recovered.failures.extend(done.err().map(|error| failure::of_file(Stage::Restore, &error)));
     }
-    healed
+    recovered
 }

@@ -1,5 +1,5 @@
 //! Carries out the steps of the machine for one group: stages, checks, records, installs, reloads, undoes. Never decides
-//! anything itself. A transaction that is dropped half-way leaves the same state as a kill; `recovery` heals it.
+//! which step comes next. A transaction that is dropped half-way leaves the same state as a kill; `recovery` undoes it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -109,11 +109,11 @@ async fn run_one(context: &Context, request: Request) -> Report {
     }
 }
 
-/// Acquires the lock, heals what a killed process left, stages every file and decides what to do.
+/// Acquires the lock, undoes what a killed process left half done, stages every file and decides what to do.
 pub async fn begin(context: &Context, request: Request) -> Begun {
     let started = clock::now();
     let Request { group, rendered, fleets, dropped, revision } = request;
-    let resources = told_as(&rendered, &fleets);
+    let resources = resource_names(&rendered, &fleets);
     let mut report = Report { resources, dropped, ..Report::unchanged(revision) };
     let (held, mut journal) = match prepare(context, &group).await {
         Ok(prepared) => prepared,
@@ -137,7 +137,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
     let has_files = !(report.files.is_empty() && report.removed.is_empty());
     let reload_owed = journal.reload_owed && group.reload.is_some();
     if !has_files && !reload_owed {
-        if note_made(&mut journal, &files) || surplus.journal_changed {
+        if record_fleet_files(&mut journal, &files) || surplus.journal_changed {
             report.warnings.extend(journal::save(context, &group.id, &journal).err().map(|error| describe(&error)));
         }
         report.elapsed = clock::since(started);
@@ -166,7 +166,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
     Begun::Running(Box::new(transaction), machine::start(plan))
 }
 
-/// Acquires the lock and heals what a killed process left.
+/// Acquires the lock and undoes what a killed process left half done.
 async fn prepare(context: &Context, group: &Group) -> Result<(TransactionLocks, Journal), StepFailure> {
     let held = exclusion::enter(context, group.drives_nginx()).await?;
     let mut journal = journal::load(context, &group.id).map_err(|error| failure::of_file(Stage::Record, &error))?;
@@ -175,7 +175,7 @@ async fn prepare(context: &Context, group: &Group) -> Result<(TransactionLocks, 
 }
 
 /// Returns the names of the resources, each once.
-fn told_as(rendered: &[Rendered], fleets: &[InstanceFiles]) -> Vec<Arc<str>> {
+fn resource_names(rendered: &[Rendered], fleets: &[InstanceFiles]) -> Vec<Arc<str>> {
     let mut names: Vec<Arc<str>> = Vec::new();
     let all = rendered.iter().map(|rendered| rendered.resource.name());
     for name in all.chain(fleets.iter().map(|fleet| fleet.resource.name())) {
@@ -195,7 +195,7 @@ fn named(files: &[StagedFile]) -> (Vec<PathBuf>, Vec<PathBuf>) {
 }
 
 /// Records in the journal which of these files belong to a `for_each`. Returns whether it has changed.
-fn note_made(journal: &mut Journal, files: &[StagedFile]) -> bool {
+fn record_fleet_files(journal: &mut Journal, files: &[StagedFile]) -> bool {
     let mut news = false;
     for file in files.iter().filter(|file| file.action != FileAction::Remove) {
         if file.resource.id.item.is_some() {
@@ -282,7 +282,7 @@ impl Transaction {
     fn commit(&mut self, context: &Context, reload_owed: bool) -> Result<(), FileError> {
         let group = &self.group;
         self.journal.made.retain(|resource, _| group.has_member(resource));
-        note_made(&mut self.journal, &self.files);
+        record_fleet_files(&mut self.journal, &self.files);
         for file in &self.files {
             match file.action {
                 FileAction::Remove => self.journal.forget(file.resource.name(), file.dest()),

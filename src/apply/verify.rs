@@ -15,12 +15,12 @@ use crate::nginx::process::{NginxChild, Role};
 /// Time for which new workers must be the same before they count as healthy.
 const SETTLE_TIME: Duration = Duration::from_millis(200);
 /// Least time for the master to accept the new configuration: it tries for 2.5 s to bind an address that is in use.
-const LEAST_ACCEPT_TIME: Duration = Duration::from_secs(5);
+const MIN_ACCEPT_TIME: Duration = Duration::from_secs(5);
 /// Time after the first new worker within which the others must live and the old ones must be leaving.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Most processes whose complaints are kept: nginx forks no more.
-const MOST_COMPLAINTS: usize = 1024;
+const MAX_COMPLAINTS: usize = 1024;
 
 /// The state before the reload.
 #[derive(Clone, Debug)]
@@ -119,7 +119,7 @@ impl Verification {
     /// duration of `nginx -t`, which shows how long this configuration takes to read; the wait begins `now`, when the reload
     /// command has ended.
     pub fn start(before: BeforeReload, expected: usize, check_time: Duration, now: Instant) -> Verification {
-        let accept_time = LEAST_ACCEPT_TIME.max(Duration::from_secs(3) + check_time * 10);
+        let accept_time = MIN_ACCEPT_TIME.max(Duration::from_secs(3) + check_time * 10);
         Verification {
             waiting_since: now,
             before,
@@ -200,7 +200,7 @@ impl Verification {
                 Progress::Done { times, leaving, serving: fresh.len() }
             }
             (Some(_), None, _) if late => self.broken(&format!(
-                "only {} of {} new workers live {SETTLE_DEADLINE:?} after the first",
+                "only {} of {} new workers run {SETTLE_DEADLINE:?} after the first",
                 fresh.len(),
                 self.expected
             )),
@@ -226,7 +226,7 @@ impl Verification {
                 self.log.bind_problem = Some(problem.to_owned());
             }
             if let Some((process, problem)) = error_log::complaint(line)
-                && self.log.complaints.len() < MOST_COMPLAINTS
+                && self.log.complaints.len() < MAX_COMPLAINTS
             {
                 self.log.complaints.insert(process, problem.to_owned());
             }
@@ -261,7 +261,7 @@ impl Verification {
         let nobody = alive == 0 && (self.accepted.is_some() || !self.before.workers.is_empty());
         let confirmed = nobody && self.outage_suspected;
         self.outage_suspected = nobody;
-        confirmed.then(|| "the old workers are leaving or gone, and no new one lives".to_owned())
+        confirmed.then(|| "the old workers are shutting down or gone, and there is no new one".to_owned())
     }
 
     fn note_health(&mut self, fresh: &BTreeSet<Process>, starting: usize, now: Instant) {

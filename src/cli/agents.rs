@@ -22,7 +22,7 @@ pub(super) async fn agents(settings: Settings, json: bool) -> Exit {
             Ok(Event::Snapshot { entries: found, .. }) => entries.extend(found),
             Ok(_) => {}
             Err(problem) => {
-                terminal::complain(&format!("{problem}\n"));
+                terminal::print_error(&format!("{problem}\n"));
                 return Exit::Store;
             }
         }

@@ -119,20 +119,20 @@ pub fn parse(
     }
     let layers = read_config_file(Layers::new(&flags, environment), read_file);
     let (settings, problems) = resolve(&layers);
-    let command = match what_to_do(&matches) {
+    let command = match requested_command(&matches) {
         Command::Run | Command::Supervise { .. } if settings.instead.check => Command::Check,
         Command::Run | Command::Supervise { .. } if settings.instead.preflight => Command::Preflight,
         command => command,
     };
     if let (Command::Supervise { .. }, Some(why)) = (&command, cannot_supervise(&settings)) {
-        return Err(usage(Problem::new("there is a command behind `--`, but nothing runs beside it").hint(why)));
+        return Err(usage(Problem::new("a command after `--` runs only beside --watch or an interval").hint(why)));
     }
     // A problem without a place comes from a flag or a variable.
     if problems.iter().any(|problem| problem.place.is_none()) {
         return Err(usage(problems));
     }
     if !problems.is_empty() && command != Command::Check {
-        return Err(EarlyExit { exit: Exit::Configuration, text: told(&problems) });
+        return Err(EarlyExit { exit: Exit::Configuration, text: lines(&problems) });
     }
     let command = match matches.subcommand_matches("announce") {
         Some(matches) => Command::Announce(Box::new(announce::read(matches, &settings).map_err(usage)?)),
@@ -142,11 +142,11 @@ pub fn parse(
 }
 
 fn usage(problems: impl Into<Problems>) -> EarlyExit {
-    let text = format!("{}try `upstreamd --help`\n", told(&problems.into()));
+    let text = format!("{}try `upstreamd --help`\n", lines(&problems.into()));
     EarlyExit { exit: Exit::Usage, text }
 }
 
-fn told(problems: &Problems) -> String {
+fn lines(problems: &Problems) -> String {
     problems.iter().map(|problem| format!("{problem}\n")).collect()
 }
 
@@ -177,7 +177,7 @@ fn printed(matches: &ArgMatches, command: &clap::Command) -> Result<Option<Strin
     Ok(Some(String::from_utf8_lossy(&text).into_owned()))
 }
 
-fn what_to_do(matches: &ArgMatches) -> Command {
+fn requested_command(matches: &ArgMatches) -> Command {
     let resource = |matches: &ArgMatches| matches.get_one::<String>("RESOURCE").cloned();
     match matches.subcommand() {
         Some(("check", _)) => Command::Check,
@@ -220,7 +220,7 @@ fn given_flags(matches: &ArgMatches) -> Flags {
 fn choose_backend(flags: &mut Flags, word: String) -> Result<(), Problem> {
     match flags.insert(table::BACKEND.name, vec![word.clone()]).and_then(|mut values| values.pop()) {
         Some(other) if other != word => {
-            Err(Problem::new(format!("both the backend `{word}` and --backend {other} are asked for"))
+            Err(Problem::new(format!("both the backend `{word}` and --backend {other} are given"))
                 .hint("leave one of the two out"))
         }
         _ => Ok(()),

@@ -26,7 +26,7 @@ fn unknown_account(account: &Account) -> Option<Problem> {
         AccountKind::Group => owner::group_id(&account.name),
     };
     let problem = found.err()?;
-    Some(Problem::new(problem).at(account.place.clone()).hint("on another machine it may exist"))
+    Some(Problem::new(problem).at(account.place.clone()).hint("it may exist on a different machine"))
 }
 
 /// Returns the problem of a Go template that writes values of the store into an nginx file without escaping.
@@ -50,8 +50,8 @@ fn patterns(member: &Member) -> impl Iterator<Item = Problem> {
     resource.keys.iter().filter(|key| key.contains(['*', '?'])).map(|key| {
         let folder = key.split_inclusive('/').take_while(|part| !part.contains(['*', '?'])).collect::<String>();
         let folder = if folder.len() > 1 { folder.trim_end_matches('/') } else { "/" };
-        let hint = format!("a key stands for itself and for all below it: `{folder}`");
-        let message = format!("keys: in `{key}`, `*` and `?` mean just themselves");
+        let hint = format!("a key covers itself and all keys below it: `{folder}`");
+        let message = format!("keys: in `{key}`, `*` and `?` stand for themselves");
         Problem::new(message).at(Place::file(&resource.file)).hint(hint)
     })
 }
@@ -102,7 +102,7 @@ fn read_mock_data(path: &Path) -> Result<MockData, Problem> {
     let bytes = fs::read_bytes(path)
         .map_err(|error| Problem::new(format!("cannot read the mock data: {error}")).at(Place::file(path)))?;
     serde_json::from_slice(&bytes)
-        .map_err(|error| Problem::new("the mock data is no JSON object").at(Place::at(path, Position::from(&error))))
+        .map_err(|error| Problem::new("the mock data is not a JSON object").at(Place::at(path, Position::from(&error))))
 }
 
 /// Renders all templates with this data and no store, and returns the failures.
@@ -129,10 +129,10 @@ pub(super) fn check(settings: &Settings, mut problems: Problems) -> Exit {
         Err(problem) => problems.extend([problem]),
     }
     for problem in problems.iter() {
-        terminal::complain(&format!("{problem}\n"));
+        terminal::print_error(&format!("{problem}\n"));
     }
     for warning in catalog.members.iter().flat_map(|member| unescaped(member).into_iter().chain(patterns(member))) {
-        terminal::complain(&format!("warning: {warning}\n"));
+        terminal::print_error(&format!("warning: {warning}\n"));
     }
     for difference in differences(settings, &confdirs, &catalog) {
         terminal::print(&format!("differs from confd: {difference}\n"));
@@ -145,9 +145,8 @@ pub(super) fn check(settings: &Settings, mut problems: Problems) -> Exit {
         terminal::print(&format!("{} in {}: no problem\n", counted(n_resources, "resource"), folders.join(", ")));
         Exit::Done
     } else {
-        let are = if n_resources == 1 { "is" } else { "are" };
         let (problems, right) = (counted(problems.len(), "problem"), counted(n_resources, "resource"));
-        terminal::complain(&format!("{problems}; {right} {are} right\n"));
+        terminal::print_error(&format!("{problems}; {right} OK\n"));
         Exit::Configuration
     }
 }

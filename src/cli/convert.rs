@@ -18,8 +18,8 @@ pub(super) fn convert(settings: &Settings, path: &Path) -> Exit {
     let name = path.display().to_string();
     let source = match fs::read_bytes(path).map(String::from_utf8) {
         Ok(Ok(source)) => source,
-        Ok(Err(_)) => return told(&[format!("{name}: not UTF-8")]),
-        Err(error) => return told(&[format!("{name}: cannot read the template: {error}")]),
+        Ok(Err(_)) => return refuse(&[format!("{name}: the template is not UTF-8")]),
+        Err(error) => return refuse(&[format!("{name}: cannot read the template: {error}")]),
     };
     match render::convert(&name, &source) {
         Ok(converted) => match misread(settings, &name, &converted) {
@@ -28,12 +28,12 @@ pub(super) fn convert(settings: &Settings, path: &Path) -> Exit {
                 Exit::Done
             }
             Some(problem) => {
-                told(&[format!("{name}: cannot be converted, Tera does not take it: {}", problem.message)])
+                refuse(&[format!("{name}: cannot be converted, because Tera rejects the result: {}", problem.message)])
             }
         },
         Err(problems) => {
             let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            told(&lines)
+            refuse(&lines)
         }
     }
 }
@@ -45,9 +45,10 @@ fn misread(settings: &Settings, name: &str, converted: &str) -> Option<Problem> 
     problems.into_iter().map(|(_, problem)| problem).next()
 }
 
-fn told(lines: &[String]) -> Exit {
+/// Prints the problems of the template.
+fn refuse(lines: &[String]) -> Exit {
     for line in lines {
-        terminal::complain(&format!("{line}\n"));
+        terminal::print_error(&format!("{line}\n"));
     }
     Exit::Configuration
 }

@@ -1,5 +1,5 @@
 //! The exit codes. They are the program's own: the status of a check or reload command is never passed on. Only a supervised
-//! command, the one behind `--`, decides the exit code itself.
+//! command, the one after `--`, decides the exit code itself.
 
 use nix::sys::signal::Signal;
 
@@ -22,7 +22,7 @@ pub enum Exit {
     Check,
     /// 7: a file could not be written.
     Write,
-    /// 8: a reload failed or did not take.
+    /// 8: a reload failed or had no effect.
     Reload,
     /// 9: another upstreamd holds the state folder.
     Lock,
@@ -78,9 +78,9 @@ impl Exit {
             Exit::Render => "a template could not be rendered",
             Exit::Check => "a check refused a rendered file",
             Exit::Write => "a file could not be written",
-            Exit::Reload => "a reload failed or did not take",
+            Exit::Reload => "a reload failed or had no effect",
             Exit::Lock => "another upstreamd holds the state folder",
-            Exit::Stuck => "something failed and could not be put back",
+            Exit::Stuck => "something failed and could not be undone",
             Exit::Held => "another announcer holds the key",
         }
     }

@@ -35,7 +35,7 @@ pub fn main() -> ExitCode {
             if exit == Exit::Done {
                 terminal::print(&text);
             } else {
-                terminal::complain(&text);
+                terminal::print_error(&text);
             }
             return exit.into();
         }
@@ -43,7 +43,7 @@ pub fn main() -> ExitCode {
     if init::is_init() && !invocation.becomes_command() {
         return init::run(host::arguments()).map_or_else(
             |problem| {
-                terminal::complain(&format!("{problem}\n"));
+                terminal::print_error(&format!("{problem}\n"));
                 Exit::Stuck.into()
             },
             ExitCode::from,
@@ -59,7 +59,7 @@ pub fn main() -> ExitCode {
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            terminal::complain(&format!("cannot start the runtime: {error}\n"));
+            terminal::print_error(&format!("cannot start the runtime: {error}\n"));
             return Exit::Stuck.into();
         }
     };

@@ -29,22 +29,22 @@ use super::{outcome, state};
 
 /// Runs the mode, with a command to supervise if there is one.
 pub(super) async fn run(settings: Settings, command: Option<Vec<String>>) -> Ending {
-    let complain = |problem: String, exit: Exit| {
-        terminal::complain(&format!("{problem}\n"));
+    let refuse = |problem: String, exit: Exit| {
+        terminal::print_error(&format!("{problem}\n"));
         exit.into()
     };
     let state_folder = match state::folder(&settings.agent.state_dir) {
         Ok(folder) => folder,
-        Err(problem) => return complain(problem, Exit::Configuration),
+        Err(problem) => return refuse(problem, Exit::Configuration),
     };
     let is_daemon = settings.mode != Mode::Onetime;
     let daemon_lock = match state_folder.as_deref().filter(|_| is_daemon).map(state::become_daemon).transpose() {
         Ok(lock) => lock,
-        Err(problem) => return complain(problem, Exit::Lock),
+        Err(problem) => return refuse(problem, Exit::Lock),
     };
     let listener = match listener(&settings).await {
         Ok(listener) => listener,
-        Err(problem) => return complain(problem, Exit::Configuration),
+        Err(problem) => return refuse(problem, Exit::Configuration),
     };
     let outlook = outlook(&settings, state_folder);
     let confdirs = confdirs(&settings);

@@ -1,5 +1,5 @@
 //! `render`, `diff`, `keys`: print the rendered file, the changes of a pass, and the keys that a resource sees. They read
-//! the store once and never change anything.
+//! the store once and never change a destination.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -50,10 +50,10 @@ pub(super) async fn render(settings: Settings, name: &str) -> Ending {
         ..plan(&settings, LastStep::Show { item: item.clone() }, Box::new(show))
     };
     let round = once::once(plan, catalog).await;
-    let exit = complain(&round);
+    let exit = print_problems(&round);
     let exit = match item {
         Some(item) if exit == Exit::Done && n_printed.get() == 0 => {
-            terminal::complain(&format!("{}: the store has no name `{item}` for it\n", resource.id));
+            terminal::print_error(&format!("{}: the store has no name `{item}`\n", resource.id));
             Exit::Render
         }
         _ => exit,
@@ -77,7 +77,7 @@ pub(super) async fn diff(settings: Settings) -> Ending {
     };
     let round = once::once(plan(&settings, LastStep::Preview, Box::new(show)), catalog).await;
     let differences = if differs.get() { Exit::Differences } else { Exit::Done };
-    Ending::of_round(complain(&round).max(differences).max(problems), round.interrupted)
+    Ending::of_round(print_problems(&round).max(differences).max(problems), round.interrupted)
 }
 
 /// Returns a plan for a round that shows what it would do and logs nothing.
@@ -94,29 +94,29 @@ fn plan(settings: &Settings, last_step: LastStep, show: Show) -> OncePlan {
 }
 
 /// Prints the problems of a round, and returns its most serious exit code.
-fn complain(round: &Round) -> Exit {
+fn print_problems(round: &Round) -> Exit {
     for problem in &round.store_problems {
-        terminal::complain(&format!("{problem}\n"));
+        terminal::print_error(&format!("{problem}\n"));
     }
     for name in &round.left_out {
-        terminal::complain(&format!("{name}: left out, its store could not be read\n"));
+        terminal::print_error(&format!("{name}: left out, its store could not be read\n"));
     }
     for note in &round.notes {
         match note {
             Note::Skipped { id, new, .. } => {
                 for (key, reason) in new {
-                    terminal::complain(&format!("{id}: {} is skipped: {reason}\n", key.escape_debug()));
+                    terminal::print_error(&format!("{id}: {} is skipped: {reason}\n", key.escape_debug()));
                 }
             }
             Note::Guarded { resource, .. } if note.severity() != Severity::Silent => {
-                terminal::complain(&format!("{}: {note}\n", resource.id));
+                terminal::print_error(&format!("{}: {note}\n", resource.id));
             }
             _ => {}
         }
     }
     let mut exit = if round.left_out.is_empty() { Exit::Done } else { Exit::Store };
     for (id, failure) in round.reports.iter().flat_map(|report| &report.dropped) {
-        terminal::complain(&format!("{id}: {}\n", failure.message));
+        terminal::print_error(&format!("{id}: {}\n", failure.message));
         exit = exit.max(if failure.at == Stage::Stage { Exit::Write } else { Exit::Render });
     }
     exit
@@ -165,7 +165,7 @@ pub(super) async fn keys(settings: Settings, name: Option<&str>) -> Exit {
 pub(super) fn load(settings: &Settings) -> Catalog {
     let catalog = catalog::load(&run::confdirs(settings), &run::facts(settings), None);
     for problem in catalog.problems.iter() {
-        terminal::complain(&format!("{problem}\n"));
+        terminal::print_error(&format!("{problem}\n"));
     }
     catalog
 }
@@ -175,7 +175,7 @@ fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Member, Exit> {
     let member = catalog.member(name).or_else(|| catalog.member(&format!("{name}.toml")));
     member.ok_or_else(|| {
         let names: Vec<&str> = catalog.members.iter().map(|member| &**member.resource.name()).collect();
-        terminal::complain(&format!(
+        terminal::print_error(&format!(
             "there is no resource `{name}` without problems (there is: {})\n",
             names.join(" ")
         ));
@@ -199,7 +199,7 @@ impl Trees {
         }
         let store = catalog.stores.iter().position(|store| store.settings == resource.backend);
         store.and_then(|store| self.0.get(store)).cloned().flatten().ok_or_else(|| {
-            terminal::complain(&format!("{}: left out, its store could not be read\n", resource.id));
+            terminal::print_error(&format!("{}: left out, its store could not be read\n", resource.id));
             Exit::Store
         })
     }
@@ -218,7 +218,7 @@ pub(super) async fn read_stores(settings: &Settings, catalog: &Catalog, members:
                 trees[position] = Some(Tree::from_entries(revision, entries));
             }
             Ok(_) => {}
-            Err(problem) => terminal::complain(&format!("{problem}\n")),
+            Err(problem) => terminal::print_error(&format!("{problem}\n")),
         }
     }
     Trees(trees)

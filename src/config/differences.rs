@@ -14,7 +14,7 @@ pub fn of_resource(resource: &Resource, text: &str, prefix: (&str, PrefixMode)) 
     }
     let field = |name: &str| WrittenField::find(text, name);
     let mut found = Vec::new();
-    let mut tell = |name: &str, field: Option<WrittenField<'_>>, message: String| {
+    let mut add = |name: &str, field: Option<WrittenField<'_>>, message: String| {
         let place = |field: WrittenField<'_>| Place::at(&resource.file, field.position);
         found.extend(field.map(|field| Problem::new(format!("{name}: {message}")).at(place(field))));
     };
@@ -22,43 +22,42 @@ pub fn of_resource(resource: &Resource, text: &str, prefix: (&str, PrefixMode)) 
         && let Some((written, meant)) = decimal_mode(mode.value)
     {
         let message = format!("`{written}` is octal; confd reads it as decimal, which makes the mode {meant:04o}");
-        tell("mode", Some(mode), message);
+        add("mode", Some(mode), message);
     }
     for name in ["owner", "group"] {
-        tell(name, field(name), "is set; the older confd passes over it".to_owned());
+        add(name, field(name), "is set; the older confd ignores it".to_owned());
     }
     if resource.check.as_ref().is_some_and(|check| !check.names_src()) {
         let message = "sees the new file in its place, and the live one is untouched until it passes; confd runs it while the \
                        old file is there";
-        tell("check_cmd", field("check_cmd"), message.to_owned());
+        add("check_cmd", field("check_cmd"), message.to_owned());
     }
     if let Some(reload) = field("reload_cmd") {
         if reload.value.contains("{{") {
-            let message =
-                "paths are put in for {{…}}, as in the newer confd; the older hands it to the shell as it stands";
-            tell("reload_cmd", Some(reload), message.to_owned());
+            let message = "paths replace {{…}}, as in the newer confd; the older passes it to the shell unchanged";
+            add("reload_cmd", Some(reload), message.to_owned());
         }
         let message = "a reload that fails puts the previous file back and is done again; confd leaves the new file and never \
                        tries again";
-        tell("reload_cmd", Some(reload), message.to_owned());
+        add("reload_cmd", Some(reload), message.to_owned());
     }
     if resource.keys.is_empty() {
         let message = "empty: the file is rendered once in every mode; with --watch, confd never renders it";
-        tell("keys", field("keys"), message.to_owned());
+        add("keys", field("keys"), message.to_owned());
     }
     let dropped = "a reload that would come too early waits and is done then; confd drops it";
-    tell("min_reload_interval", field("min_reload_interval"), dropped.to_owned());
+    add("min_reload_interval", field("min_reload_interval"), dropped.to_owned());
     let debounce = "counted from the last change, within a limit; confd counts from the first";
-    tell("debounce", field("debounce"), debounce.to_owned());
+    add("debounce", field("debounce"), debounce.to_owned());
     let (global, mode) = prefix;
     if !global.is_empty() {
         let message = match mode {
             PrefixMode::Concatenate => {
                 format!("keys are read below {global} and this; the older confd reads {global} alone")
             }
-            PrefixMode::Replace => format!("keys are read below {global} alone; the newer confd puts this behind it"),
+            PrefixMode::Replace => format!("keys are read below {global} alone; the newer confd appends this to it"),
         };
-        tell("prefix", field("prefix"), message);
+        add("prefix", field("prefix"), message);
     }
     found
 }
@@ -121,8 +120,8 @@ mod tests {
 
     fn check(lines: &str, prefix: (&str, PrefixMode), expected: Expect) {
         let (resource, text) = resource("a.toml", lines);
-        let told: Vec<String> = of_resource(&resource, &text, prefix).iter().map(ToString::to_string).collect();
-        expected.assert_eq(&told.join("\n"));
+        let found: Vec<String> = of_resource(&resource, &text, prefix).iter().map(ToString::to_string).collect();
+        expected.assert_eq(&found.join("\n"));
     }
 
     #[test]
@@ -134,16 +133,16 @@ mod tests {
     }
 
     #[test]
-    fn each_difference_is_told_with_its_place() {
+    fn each_difference_is_reported_with_its_place() {
         check(
             "keys = []\n  mode = \"644\"\nOwner = \"root\"\ncheck_cmd = \"nginx -t\"\nreload_cmd = \"touch {{.dest}}\"\n\
              min_reload_interval = \"5s\"\ndebounce = \"2s\"\nprefix = \"/p\"\n",
             ("/production", PrefixMode::Concatenate),
             expect![[r#"
                 a.toml:5:3: mode: `644` is octal; confd reads it as decimal, which makes the mode 0204
-                a.toml:6:1: owner: is set; the older confd passes over it
+                a.toml:6:1: owner: is set; the older confd ignores it
                 a.toml:7:1: check_cmd: sees the new file in its place, and the live one is untouched until it passes; confd runs it while the old file is there
-                a.toml:8:1: reload_cmd: paths are put in for {{…}}, as in the newer confd; the older hands it to the shell as it stands
+                a.toml:8:1: reload_cmd: paths replace {{…}}, as in the newer confd; the older passes it to the shell unchanged
                 a.toml:8:1: reload_cmd: a reload that fails puts the previous file back and is done again; confd leaves the new file and never tries again
                 a.toml:4:1: keys: empty: the file is rendered once in every mode; with --watch, confd never renders it
                 a.toml:9:1: min_reload_interval: a reload that would come too early waits and is done then; confd drops it
@@ -151,13 +150,13 @@ mod tests {
                 a.toml:11:1: prefix: keys are read below /production and this; the older confd reads /production alone"#]],
         );
         let replace = ("/production", PrefixMode::Replace);
-        let expected = "a.toml:5:1: prefix: keys are read below /production alone; the newer confd puts this behind it";
+        let expected = "a.toml:5:1: prefix: keys are read below /production alone; the newer confd appends this to it";
         let (resource, text) = resource("a.toml", "keys = [\"/a\"]\nprefix = \"/p\"\n");
         assert_eq!(of_resource(&resource, &text, replace)[0].to_string(), expected);
     }
 
     #[test]
-    fn resources_that_share_their_commands_are_told_once() {
+    fn resources_that_share_their_commands_are_reported_once() {
         let both: Vec<Arc<Resource>> = ["a.toml", "b.toml"]
             .map(|name| Arc::new(resource(name, "keys = [\"/a\"]\nreload_cmd = \"true\"\n").0))
             .to_vec();

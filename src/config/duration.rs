@@ -28,7 +28,7 @@ const LONGEST_NANOSECONDS: u128 = i64::MAX as u128;
 pub fn parse(text: &str) -> Result<Duration, Problem> {
     let trimmed = text.trim();
     if let Some(positive) = trimmed.strip_prefix('-') {
-        let hint = format!("write \"{positive}\", or \"0s\" for none");
+        let hint = format!("write \"{positive}\", or \"0s\" for no time");
         return Err(Problem::new(format!("duration {} is negative", shown(text))).hint(hint));
     }
     let mut rest = trimmed.strip_prefix('+').unwrap_or(trimmed);
@@ -117,7 +117,7 @@ mod tests {
         for (text, message, hint) in [
             ("30", "duration `30` has no unit", "write \"30s\" for seconds or \"30ms\" for milliseconds"),
             ("1m30", "duration `1m30` has no unit", "write \"1m30s\" for seconds or \"1m30ms\" for milliseconds"),
-            ("-5s", "duration `-5s` is negative", "write \"5s\", or \"0s\" for none"),
+            ("-5s", "duration `-5s` is negative", "write \"5s\", or \"0s\" for no time"),
             ("5d", "duration `5d` has the unknown unit `d`", "the units are ns, us, ms, s, m and h, as in \"1m30s\""),
             (
                 "5 s",

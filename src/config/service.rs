@@ -46,20 +46,15 @@ const fn property(
 
 /// All properties of a service.
 pub const PROPERTIES: &[Property] = &[
-    property("name", "NAME", None, "The service that this is one backend of"),
+    property("name", "NAME", None, "The service that this backend belongs to"),
     property("address", "HOST:PORT", None, "Where it listens; auto:PORT is the address that leads to etcd"),
     property("id", "ID", None, "Its name among the backends of the service [default: HOST:NAME:PORT]"),
-    property(
-        "check",
-        "CHECK",
-        Some("tcp"),
-        "What proves it healthy: tcp, http://…, https://…, h2, h2c or exec:COMMAND",
-    ),
-    property("interval", "DURATION", Some("5s"), "From one check to the next"),
+    property("check", "CHECK", Some("tcp"), "Health check: tcp, http://…, https://…, h2, h2c or exec:COMMAND"),
+    property("interval", "DURATION", Some("5s"), "Time from one check to the next"),
     property("timeout", "DURATION", Some("2s"), "How long a check may take; less than the interval"),
-    property("ttl", "DURATION", Some("15s"), "When etcd forgets it after a crash; at least three intervals"),
+    property("ttl", "DURATION", Some("15s"), "Time after a crash until etcd deletes its key; at least three intervals"),
     property("rise", "N", Some("2"), "Passed checks in a row until it is announced"),
-    property("fall", "N", Some("3"), "Failed checks in a row until it is taken away"),
+    property("fall", "N", Some("3"), "Failed checks in a row until it is removed"),
     property(
         "start_grace",
         "DURATION",
@@ -70,16 +65,16 @@ pub const PROPERTIES: &[Property] = &[
         "layout",
         "LAYOUT",
         Some("upstreamd"),
-        "How it is written: upstreamd, sidekick, skydns, registrator, plain or vulcand",
+        "How the key is written: upstreamd, sidekick, skydns, registrator, plain or vulcand",
     ),
-    property("drain_timeout", "DURATION", Some("30s"), "How long its last requests may take when it is to stop"),
+    property("drain_timeout", "DURATION", Some("30s"), "How long its last requests may take when it stops"),
     property("weight", "N", Some("100"), "Its share of the traffic, 1 to 256"),
     property("priority", "N", Some("10"), "The lower, the earlier it is used, 1 to 65535"),
-    property("service_version", "TEXT", Some(""), "Which version of the service it runs, for people"),
-    property("check_status", "FROM-TO", Some("200-399"), "HTTP statuses that are right"),
+    property("service_version", "TEXT", Some(""), "Version of the service that it runs, for people"),
+    property("check_status", "FROM-TO", Some("200-399"), "HTTP statuses that count as healthy"),
     property("check_body", "TEXT", None, "What the HTTP body must contain"),
     property("check_ca", "FILE", None, "Authorities that sign its certificate, in PEM [default: the system's]"),
-    property("check_insecure", "BOOL", Some("false"), "Take any certificate"),
+    property("check_insecure", "BOOL", Some("false"), "Accept any certificate"),
 ];
 
 /// A text as given, and its place.
@@ -201,7 +196,7 @@ impl Texts {
 /// Reads all properties, then checks those that depend on each other.
 fn service(mut texts: Texts) -> Result<Service, Vec<Problem>> {
     let layout = texts.parsed("layout", layout);
-    let name = texts.required("name", "say which service it is a backend of", |text| names::name(text, layout));
+    let name = texts.required("name", "name the service that it belongs to", |text| names::name(text, layout));
     let check = check::read(&mut texts);
     let address =
         texts.required("address", "write host:port, or auto:PORT", |text| names::address(text, check.as_ref(), layout));
@@ -272,16 +267,17 @@ fn whole_seconds(text: &str) -> Result<u32, Problem> {
     let ttl = positive(text)?;
     if ttl.subsec_nanos() != 0 {
         return Err(
-            Problem::new(format!("{} is no whole number of seconds", shown(text))).hint("etcd counts in seconds")
+            Problem::new(format!("{} is not a whole number of seconds", shown(text))).hint("etcd counts in seconds")
         );
     }
     let seconds = u32::try_from(ttl.as_secs()).ok().filter(|seconds| *seconds <= LONGEST_TTL_SECONDS);
     seconds.ok_or_else(|| {
-        Problem::new(format!("{} is longer than a day", shown(text))).hint("it is how long a dead one is remembered")
+        Problem::new(format!("{} is longer than a day", shown(text)))
+            .hint("etcd keeps the key of a dead backend for that long")
     })
 }
 
 fn number(text: &str, least: u32, most: u32) -> Result<u32, Problem> {
     let found = text.trim().parse().ok().filter(|number| (least..=most).contains(number));
-    found.ok_or_else(|| Problem::new(format!("{} is no number from {least} to {most}", shown(text))))
+    found.ok_or_else(|| Problem::new(format!("{} is not a number from {least} to {most}", shown(text))))
 }

@@ -87,7 +87,7 @@ fn shared_destinations<'a>(
                     resource.resource.id,
                     resource.resource.dest.display()
                 );
-                let hint = format!("give each a `dest` of its own; the other one is at {}", first.get().dest);
+                let hint = format!("give each its own `dest`; the other one is at {}", first.get().dest);
                 problems.push(Problem::new(message).at(resource.dest.clone()).hint(hint));
                 shared.insert(first.key().clone());
             }

@@ -323,7 +323,7 @@ fn mode(values: &mut Values<'_>) -> Mode {
 fn agent_id(text: &str) -> Result<String, Problem> {
     let is_good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if text.is_empty() || !text.chars().all(is_good) {
-        let problem = Problem::new(format!("{} is no name for an agent", shown(text)));
+        let problem = Problem::new(format!("{} is not a name for an agent", shown(text)));
         return Err(problem.hint("use letters, digits, `.`, `_` and `-`"));
     }
     Ok(text.to_owned())
@@ -337,7 +337,7 @@ fn listen_address(text: &str) -> Result<Option<String>, Problem> {
     let port = text.rsplit_once(':').filter(|(host, _)| !host.contains(':') || host.ends_with(']'));
     match port.map(|(_, port)| port.parse::<u16>()) {
         Some(Ok(_)) => Ok(Some(text.to_owned())),
-        _ => Err(Problem::new(format!("{} is no address to listen on", shown(text)))
+        _ => Err(Problem::new(format!("{} is not an address to listen on", shown(text)))
             .hint("write host:port, or :port for every address of this machine")),
     }
 }

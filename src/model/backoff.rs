@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_the_cap_and_start_anew() {
+    fn pauses_double_up_to_the_cap_and_start_again() {
         let mut backoff = Backoff::default();
         let longest: Vec<u128> = (0..9).map(|_| backoff.next_delay(1.0).as_millis()).collect();
         assert_eq!(longest, [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);

@@ -7,7 +7,7 @@ use super::glob::Glob;
 use super::view::View;
 
 /// Longest file name; the kernel takes 255 bytes, and stage files and backups need some of them.
-const MOST_NAME_BYTES: usize = 180;
+const MAX_NAME_BYTES: usize = 180;
 
 /// Source of names, and pattern of the files that they make.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl NameSource {
         let parts: Vec<&str> = path.split('/').collect();
         let Some(at) = parts.iter().position(|part| is_wild(part)) else {
             // A directory means everything directly in it, as for `ls`.
-            let name = Glob::parse("*").map_err(|_| bad("is no pattern", "write for example \"/vhosts/*\""))?;
+            let name = Glob::parse("*").map_err(|_| bad("is not a pattern", "write for example \"/vhosts/*\""))?;
             let (directory, below) = (path.to_owned(), String::new());
             return Ok(NameSource { directory, name, below, only_directories: false });
         };
@@ -128,7 +128,7 @@ impl DestPattern {
         if name.starts_with('.') && self.texts[0].is_empty() {
             return Err("the file would be a hidden one");
         }
-        if name.len() > MOST_NAME_BYTES {
+        if name.len() > MAX_NAME_BYTES {
             return Err("the file name would be longer than 180 bytes");
         }
         Ok(self.folder.join(name))

@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn problems_are_sorted_told_once_and_hinted() {
+    fn problems_are_sorted_reported_once_and_hinted() {
         let file = Path::new("app.toml");
         let problems: Problems = [
             Problem::new("second").at(Place::in_text(file, "x\ny", 2)).hint("mend it"),

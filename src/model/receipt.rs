@@ -85,7 +85,7 @@ impl Receipt {
             |error: serde_json::Error| format!("no receipt (line {}, column {})", error.line(), error.column());
         match serde_json::from_str::<Form>(text).map_err(position)?.format {
             FORMAT => serde_json::from_str(text).map_err(position),
-            other => Err(format!("a receipt of form {other}, which this version does not know")),
+            other => Err(format!("a receipt of format {other}, which this version does not know")),
         }
     }
 
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(Receipt::parse(&text), Ok(receipt));
         assert_eq!(Receipt::parse("secret").unwrap_err(), "no receipt (line 1, column 1)");
         assert_eq!(Receipt::parse(r#"{"format":1}"#).unwrap_err(), "no receipt (line 1, column 12)");
-        assert!(Receipt::parse(r#"{"format":2,"new":true}"#).unwrap_err().contains("form 2"));
+        assert!(Receipt::parse(r#"{"format":2,"new":true}"#).unwrap_err().contains("format 2"));
     }
 
     #[test]

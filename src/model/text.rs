@@ -5,17 +5,17 @@ use std::fmt::Write as _;
 /// Longest text that `shown` shows whole, in characters.
 const LONGEST_SHOWN: usize = 80;
 
-/// Returns `text` if it has at most `most_characters`, otherwise that many and `…`.
-pub fn shortened(text: &str, most_characters: usize) -> String {
-    match text.char_indices().nth(most_characters) {
+/// Returns `text` if it has at most `max_characters`, otherwise that many and `…`.
+pub fn shortened(text: &str, max_characters: usize) -> String {
+    match text.char_indices().nth(max_characters) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
 }
 
 /// Returns the same as `shortened`, with `instead` for each control character.
-pub fn one_line(text: &str, most_characters: usize, instead: char) -> String {
-    shortened(text, most_characters).replace(char::is_control, instead.encode_utf8(&mut [0; 4]))
+pub fn one_line(text: &str, max_characters: usize, instead: char) -> String {
+    shortened(text, max_characters).replace(char::is_control, instead.encode_utf8(&mut [0; 4]))
 }
 
 /// Returns a text that others wrote, between backquotes: shortened, control characters escaped.

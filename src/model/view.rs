@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_are_told_as_templates_name_them() {
+    fn changes_are_reported_under_the_names_that_templates_use() {
         let before = view("/production", &["/app"], &["/production/app/a", "/production/app/b", "/production/x"]);
         let mut after = before.clone();
         let put = |key: &str| (Key::from(key), Value::from("new"));

@@ -18,11 +18,11 @@ pub use network::Networks;
 pub use records::{Records, Settled};
 
 /// Longest value that is decoded, in bytes.
-pub const MOST_VALUE_BYTES: usize = 4096;
+pub const MAX_VALUE_BYTES: usize = 4096;
 /// Default for the most backends in one list.
-pub const MOST_BACKENDS: usize = 10_000;
+pub const MAX_BACKENDS: usize = 10_000;
 /// Largest weight; larger ones are clamped to it.
-pub const MOST_WEIGHT: u16 = 256;
+pub const MAX_WEIGHT: u16 = 256;
 
 /// One server of an upstream.
 #[derive(Clone, Debug, PartialEq)]
@@ -148,7 +148,7 @@ impl Default for Options {
             draining: false,
             group: None,
             subfolders: true,
-            max: MOST_BACKENDS,
+            max: MAX_BACKENDS,
             limits: ServerLimits { max_fails: 1, fail_timeout: 10, max_conns: 0 },
         }
     }
@@ -193,7 +193,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reason::NotText => f.write_str("the value is not UTF-8 text"),
-            Reason::TooLong => write!(f, "the value is longer than {MOST_VALUE_BYTES} bytes"),
+            Reason::TooLong => write!(f, "the value is longer than {MAX_VALUE_BYTES} bytes"),
             Reason::BadName => f.write_str("the key contains a character that is not allowed in an nginx file"),
             Reason::NoAddress => f.write_str("the value is not an address"),
             Reason::HostName => f.write_str("it is a host name, and `hostnames` is not enabled"),

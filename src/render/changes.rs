@@ -4,7 +4,7 @@ use crate::model::key::Key;
 use crate::model::view::View;
 
 /// Most changed keys that are followed; with more, making things again costs less.
-const MOST_FOLLOWED: usize = 64;
+const MAX_FOLLOWED: usize = 64;
 
 /// The changed keys of a view.
 #[derive(Clone, Copy)]
@@ -17,6 +17,6 @@ pub(super) struct Changes<'a> {
 impl Changes<'_> {
     /// Checks whether following them one by one is worth it.
     pub(super) fn are_few(&self) -> bool {
-        self.keys.len() <= MOST_FOLLOWED
+        self.keys.len() <= MAX_FOLLOWED
     }
 }

@@ -8,7 +8,7 @@ use jiff::Zoned;
 use crate::model::dns::Srv;
 use crate::nginx::installation::Version;
 
-/// Answers to a template's questions. Every answer must come within the implementation's own deadline.
+/// Facts that templates can query. Every answer must come within the implementation's own deadline.
 pub trait Facts: Send + Sync {
     /// Returns an environment variable; `None` if it is unset or not UTF-8.
     fn env(&self, name: &str) -> Option<String>;

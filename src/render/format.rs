@@ -70,7 +70,7 @@ fn json(text: &str) -> Option<FormatMistake> {
 }
 
 /// Levels of nesting in YAML.
-const DEEPEST: usize = 128;
+const MAX_DEPTH: usize = 128;
 
 fn yaml(text: &str) -> Option<FormatMistake> {
     let mut levels: Vec<Level> = Vec::new();
@@ -100,7 +100,7 @@ fn yaml(text: &str) -> Option<FormatMistake> {
             level.take_other();
         }
         levels.extend(opens);
-        if levels.len() > DEEPEST {
+        if levels.len() > MAX_DEPTH {
             return Some((place, "too deeply nested".to_owned()));
         }
     }

@@ -22,7 +22,7 @@ mod window;
 pub use facts::Facts;
 pub use go::convert;
 pub use memory::Memory;
-pub use output::MOST_OUTPUT_BYTES;
+pub use output::MAX_OUTPUT_BYTES;
 pub use renderer::{Renderer, compile};
 pub use rendering::{Rendering, SkippedKey, Tally};
 pub use template::{Root, TemplateSources};

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 /// Largest output of one render, in bytes.
-pub const MOST_OUTPUT_BYTES: usize = 64 << 20;
+pub const MAX_OUTPUT_BYTES: usize = 64 << 20;
 
 /// The bytes written so far.
 #[derive(Default)]
@@ -26,7 +26,7 @@ impl Write for Output {
     }
 
     fn write_all(&mut self, piece: &[u8]) -> io::Result<()> {
-        if self.bytes.len() + piece.len() > MOST_OUTPUT_BYTES {
+        if self.bytes.len() + piece.len() > MAX_OUTPUT_BYTES {
             self.is_full = true;
             return Err(io::ErrorKind::FileTooLarge.into());
         }

@@ -85,16 +85,16 @@ impl RenderSession {
     /// Returns the key whose value a path was made with, if it was: a value must not be shown as a part of a path. Also
     /// finds a value that was escaped or changed its case on the way, by a long word of it.
     pub(super) fn part_of(&self, path: &str) -> Option<&str> {
-        const LEAST_TELLING_BYTES: usize = 8;
-        const LEAST_TELLING_WORD_BYTES: usize = 12;
+        const MIN_DISTINCT_BYTES: usize = 8;
+        const MIN_DISTINCT_WORD_BYTES: usize = 12;
         let lower = path.to_lowercase();
         let has_word_of = |value: &str| {
             let words = value.split(|c: char| !c.is_alphanumeric());
-            words.filter(|word| word.len() >= LEAST_TELLING_WORD_BYTES).any(|word| lower.contains(&word.to_lowercase()))
+            words.filter(|word| word.len() >= MIN_DISTINCT_WORD_BYTES).any(|word| lower.contains(&word.to_lowercase()))
         };
         let has = |value: &str| path.split('/').any(|part| part == value) || path == value;
         let mut keys = self.texts().filter(|(_, value)| {
-            let is_long = value.len() >= LEAST_TELLING_BYTES;
+            let is_long = value.len() >= MIN_DISTINCT_BYTES;
             !value.is_empty() && (has(value) || (is_long && path.contains(value)) || has_word_of(value))
         });
         keys.next().map(|(key, _)| key)

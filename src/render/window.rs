@@ -10,7 +10,7 @@ use crate::model::key::Value;
 use crate::model::view::{DirectoryChild, View};
 
 /// More keys and folders than this are recorded as "everything".
-const MOST_PLACES: usize = 256;
+const MAX_PLACES: usize = 256;
 
 /// The keys and folders that a render looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl Reads {
     }
 
     fn limit(&mut self) {
-        self.everything |= self.paths.len() + self.beginnings.len() > MOST_PLACES;
+        self.everything |= self.paths.len() + self.beginnings.len() > MAX_PLACES;
         if self.everything {
             self.paths.clear();
             self.beginnings.clear();
@@ -223,10 +223,10 @@ mod tests {
 
     #[test]
     fn too_many_places_are_everything() {
-        check(|w| (0..=MOST_PLACES).for_each(|n| _ = w.get(&format!("/n/{n}"))), &["/other"], &[]);
-        check(|w| (0..3).for_each(|_| w.note_all(&places(MOST_PLACES / 2))), &["/n/0"], &["/other"]);
-        check(|w| (0..3).for_each(|n| w.note_all(&places(MOST_PLACES * n))), &["/other"], &[]);
-        check(|w| (0..2 * MOST_PLACES).for_each(|_| _ = w.get("/b")), &["/b"], &["/other"]);
+        check(|w| (0..=MAX_PLACES).for_each(|n| _ = w.get(&format!("/n/{n}"))), &["/other"], &[]);
+        check(|w| (0..3).for_each(|_| w.note_all(&places(MAX_PLACES / 2))), &["/n/0"], &["/other"]);
+        check(|w| (0..3).for_each(|n| w.note_all(&places(MAX_PLACES * n))), &["/other"], &[]);
+        check(|w| (0..2 * MAX_PLACES).for_each(|_| _ = w.get("/b")), &["/b"], &["/other"]);
     }
 
     /// Every function that asks the store, in both engines. A change that the reads pass over must not change the output.

@@ -14,10 +14,10 @@ use crate::model::path::add_parts;
 use crate::model::problem::{Place, Position, Problem};
 
 /// Maximum depth of nesting; deeper files are refused.
-const DEEPEST: usize = 64;
+const MAX_DEPTH: usize = 64;
 
 /// Maximum number of nodes; a file with more is refused, because a few nested aliases of YAML can expand to billions.
-const MOST_NODES: usize = 1_000_000;
+const MAX_NODES: usize = 1_000_000;
 
 /// A mistake in a text, before the file's name is known.
 type DocumentMistake = (Position, String);
@@ -53,7 +53,7 @@ fn entries(extension: &str, content: &[u8]) -> Result<BTreeMap<String, String>, 
         Some(DataNode::Scalar(_)) => {
             return Err((
                 Position { line: 1, column: 1 },
-                "holds a lone value where keys with values belong".to_owned(),
+                "the file holds a single value instead of keys with values".to_owned(),
             ));
         }
         Some(node) => flatten(node, &mut Vec::new(), &mut entries),

@@ -85,7 +85,7 @@ fn take_outcome(session: &mut Session, link: &mut SessionLink, outlet: &mut Outl
         LinkOutcome::Plain(input) => input,
         LinkOutcome::Listed(listing) => {
             link.has_large_values = listing.has_large_values;
-            link.tell_unreadable(listing.unreadable_keys);
+            link.log_unreadable(listing.unreadable_keys);
             hand_on(session, &mut outlet.outbox, listing)
         }
         LinkOutcome::Changed(batch, mark) => {
@@ -117,7 +117,7 @@ fn take_outcome(session: &mut Session, link: &mut SessionLink, outlet: &mut Outl
 fn hand_on(session: &Session, outbox: &mut Outbox, listing: Listing) -> Input {
     let Listing { header, ranges, entries, mark, coverage, .. } = listing;
     if let Some(before) = session.revision().filter(|before| *before > header.revision) {
-        tracing::warn!(%before, now = %header.revision, "the store went back to an older revision; taking it as it is");
+        tracing::warn!(%before, now = %header.revision, "the store went back to an older revision; using it as it is");
     }
     tracing::debug!(revision = %header.revision, keys = entries.len(), "listed the store");
     outbox.put_snapshot(header.revision, ranges, entries);
@@ -154,15 +154,15 @@ impl SessionLink {
     fn new(settings: EtcdSettings, ranges: KeyRanges) -> SessionLink {
         let members = Members::new(settings);
         if members.settings().tls.is_some() && members.endpoints().iter().any(|member| member.scheme == Scheme::Http) {
-            tracing::warn!("TLS is set up, but an etcd endpoint says http: that one is spoken to in plain text");
+            tracing::warn!("TLS is configured, but an etcd endpoint says http; connecting to it in plain text");
         }
         SessionLink { members, ranges, watch: None, has_large_values: false, unreadable_keys: 0 }
     }
 
     /// Logs the number of keys that are left out, whenever it changes.
-    fn tell_unreadable(&mut self, count: usize) {
+    fn log_unreadable(&mut self, count: usize) {
         if count > 0 && count != self.unreadable_keys {
-            tracing::warn!(count, "keys that are not UTF-8 are left out");
+            tracing::warn!(count, "skipped keys that are not UTF-8");
         }
         self.unreadable_keys = count;
     }
@@ -275,7 +275,7 @@ impl Following {
     async fn message(&mut self) -> Result<WatchMessage, EtcdFailure> {
         let mut message = self.stream.next().await?;
         if message.unreadable_keys > 0 {
-            tracing::debug!(count = message.unreadable_keys, "changes of keys that are not UTF-8 are left out");
+            tracing::debug!(count = message.unreadable_keys, "skipped changes of keys that are not UTF-8");
         }
         match message.cancelled.take() {
             Some(failure) => Err(failure),

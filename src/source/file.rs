@@ -83,7 +83,7 @@ async fn read_bounded(settings: &FileSettings) -> FilesRead {
         |problem: String| FilesRead { entries: Err(problem), is_malformed: false, watched: Watched::default() };
     match tokio::time::timeout(READ_TIMEOUT, work).await {
         Ok(Ok(content)) => content,
-        Ok(Err(error)) => failed(format!("reading files was cut off: {error}")),
+        Ok(Err(error)) => failed(format!("the task that reads the files failed: {error}")),
         Err(_) => failed(format!("reading files took longer than {READ_TIMEOUT:?}")),
     }
 }

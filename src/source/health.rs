@@ -64,8 +64,7 @@ async fn etcd(settings: &EtcdSettings) -> Answer {
                 details.insert("leader_id", status.leader_id.to_string());
                 details.insert("raft_index", status.raft_index.to_string());
                 let well = Ok("etcd backend is healthy".to_owned());
-                let result =
-                    if status.leader_id == 0 { Err("the etcd member knows no leader".to_owned()) } else { well };
+                let result = if status.leader_id == 0 { Err("the etcd member has no leader".to_owned()) } else { well };
                 return Answer { result, details };
             }
             Err(problem) => failure = problem,
@@ -101,5 +100,5 @@ fn file(settings: &FileSettings) -> Answer {
 
 fn env() -> Answer {
     let details = BTreeMap::from([("env_var_count", host::environment().len().to_string())]);
-    Answer { result: Ok("the environment is always there".to_owned()), details }
+    Answer { result: Ok("the environment is always available".to_owned()), details }
 }

@@ -8,7 +8,7 @@ const PAGE_BYTES: usize = 2 << 20;
 /// Number of keys of the first page. With the largest values that etcd accepts by default (1.5 MiB) it stays below 48 MiB.
 const FIRST_LIMIT: i64 = 32;
 
-const LARGEST_LIMIT: i64 = 20_000;
+const MAX_LIMIT: i64 = 20_000;
 
 /// Maximum factor by which a page may grow over the one before it.
 const GROWTH: i64 = 16;
@@ -31,8 +31,8 @@ impl PageLimit {
     /// Returns the limit after a page with this many keys and bytes.
     pub(crate) fn after(self, keys: usize, bytes: usize) -> PageLimit {
         let bytes_per_key = (bytes / keys.max(1)).max(1);
-        let fitting = i64::try_from(PAGE_BYTES / bytes_per_key).unwrap_or(LARGEST_LIMIT);
-        PageLimit(fitting.min(self.0 * GROWTH).clamp(1, LARGEST_LIMIT))
+        let fitting = i64::try_from(PAGE_BYTES / bytes_per_key).unwrap_or(MAX_LIMIT);
+        PageLimit(fitting.min(self.0 * GROWTH).clamp(1, MAX_LIMIT))
     }
 
     /// Returns the limit after a page that was too large for us; `None` if it had a single key.

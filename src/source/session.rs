@@ -232,9 +232,9 @@ impl Session {
             Input::Connected => SessionAction::List.into(),
             Input::Listed(listed) => self.listed(listed),
             Input::Verified { header, same } if same && !self.went_back(header) => self.resume(),
-            Input::Verified { .. } => self.list_again("the store has another history than the one we followed", random),
+            Input::Verified { .. } => self.list_again("the store has a different history than before", random),
             Input::Watching { header, .. } if self.went_back(header) => {
-                self.list_again("the store is behind what it told us before", random)
+                self.list_again("the store is at an older revision than it reported before", random)
             }
             Input::Watching { header, watchers } => self.watching(header, watchers),
             Input::Advanced { revision, mark } => {
@@ -245,7 +245,7 @@ impl Session {
                 SessionAction::Follow.into()
             }
             Input::Progress(header) if self.went_back(header) => {
-                self.list_again("the store is behind what it told us before", random)
+                self.list_again("the store is at an older revision than it reported before", random)
             }
             Input::Progress(_) => SessionAction::Follow.into(),
             Input::TooLoud => self.narrow().unwrap_or(SessionAction::Follow.into()),

@@ -26,7 +26,7 @@ pub use words::{command_word, outcome_word};
 use words::{nothing_runs, reload_word};
 
 /// Longest part of a problem's text that is shown, in characters.
-const MOST_PROBLEM_CHARACTERS: usize = 300;
+const MAX_PROBLEM_CHARACTERS: usize = 300;
 
 /// The current state of the agent and its counters.
 #[derive(Debug)]
@@ -357,5 +357,5 @@ impl ResourceBoard {
 
 /// Shortens a text to one status line.
 pub fn shortened(text: &str) -> String {
-    text::one_line(text, MOST_PROBLEM_CHARACTERS, ' ')
+    text::one_line(text, MAX_PROBLEM_CHARACTERS, ' ')
 }

@@ -15,9 +15,9 @@ use crate::model::text;
 const MAX_LOGGED_OUTPUT_BYTES: usize = 2000;
 
 /// Most skipped keys that are named at once.
-const MOST_NAMED: usize = 100;
+const MAX_NAMED: usize = 100;
 /// Longest part of a key in a log line, in characters.
-const MOST_KEY_CHARACTERS: usize = 256;
+const MAX_KEY_CHARACTERS: usize = 256;
 
 /// Logs a note of a pass.
 pub fn note(note: &Note) {
@@ -39,12 +39,12 @@ pub fn note(note: &Note) {
 
 /// Logs keys that were skipped for the first time, each with its reason; `total` counts those known before too.
 fn skipped(resource: &InstanceId, new: &[(String, String)], total: usize) {
-    for (key, reason) in new.iter().take(MOST_NAMED) {
-        let key = text::shortened(key, MOST_KEY_CHARACTERS);
+    for (key, reason) in new.iter().take(MAX_NAMED) {
+        let key = text::shortened(key, MAX_KEY_CHARACTERS);
         let key = key.escape_debug();
         tracing::warn!(%resource, %key, total, "{resource}: skipped {key}, the other backends stay: {reason}");
     }
-    let unnamed = new.len().saturating_sub(MOST_NAMED);
+    let unnamed = new.len().saturating_sub(MAX_NAMED);
     if unnamed > 0 {
         tracing::warn!(%resource, total, "{resource}: skipped {unnamed} more keys, the other backends stay");
     }

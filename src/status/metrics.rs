@@ -15,7 +15,7 @@ mod confd;
 mod tests;
 
 /// Most resources, and most groups, with lines of their own; the rest are only counted as omitted.
-const MOST_SERIES: usize = 1000;
+const MAX_SERIES: usize = 1000;
 
 /// Returns the whole page. `usage` is that of this process.
 pub fn page(board: &Board, usage: &Usage, now: Instant) -> String {
@@ -56,7 +56,7 @@ fn own(page: &mut Page, board: &Board, now: Instant) {
     page.many(&names::HELD, one_each(|resource| flag(resource.held.is_some())));
     page.many(&names::DROPPED, one_each(|resource| flag(resource.dropped)));
     page.many(&names::SKIPPED_KEYS, one_each(|resource| resource.skipped() as f64));
-    let omitted = board.resources.len().saturating_sub(MOST_SERIES) + board.groups.len().saturating_sub(MOST_SERIES);
+    let omitted = board.resources.len().saturating_sub(MAX_SERIES) + board.groups.len().saturating_sub(MAX_SERIES);
     page.one(&names::OMITTED, &[], omitted as f64);
 }
 
@@ -85,12 +85,12 @@ fn groups(page: &mut Page, board: &Board) {
 
 /// Returns the groups that have lines of their own.
 fn shown_groups(board: &Board) -> impl Iterator<Item = (&str, &GroupBoard)> {
-    board.groups.iter().take(MOST_SERIES).map(|(name, group)| (&**name, group))
+    board.groups.iter().take(MAX_SERIES).map(|(name, group)| (&**name, group))
 }
 
 /// Returns the resources that have lines of their own.
 fn resources(board: &Board) -> impl Iterator<Item = (&str, &ResourceBoard)> {
-    board.resources.iter().take(MOST_SERIES).map(|(name, resource)| (&**name, resource))
+    board.resources.iter().take(MAX_SERIES).map(|(name, resource)| (&**name, resource))
 }
 
 fn flag(is_true: bool) -> f64 {

@@ -91,9 +91,9 @@ fn detailed(board: &Board, health: Option<&Health>, unix_seconds: u64) -> Status
     details.extend(board.store.revision.map(|revision| ("store_revision", revision.to_string())));
     let names = |names: Vec<&str>| (!names.is_empty()).then(|| names.join(" "));
     let held = board.resources.iter().filter(|(_, resource)| resource.held.is_some());
-    details.extend(names(held.map(|(name, _)| &**name).take(MOST_NAMED).collect()).map(|held| ("held", held)));
+    details.extend(names(held.map(|(name, _)| &**name).take(MAX_NAMED).collect()).map(|held| ("held", held)));
     let failing = board.groups.iter().filter(|(_, group)| !matches!(group.state, State::InSync | State::Waiting));
-    let failing = failing.map(|(name, _)| &**name).take(MOST_NAMED).collect();
+    let failing = failing.map(|(name, _)| &**name).take(MAX_NAMED).collect();
     details.extend(names(failing).map(|failing| ("failing", failing)));
     let mut duration_ms = 0;
     if let Some(health) = health {
@@ -108,7 +108,7 @@ fn detailed(board: &Board, health: Option<&Health>, unix_seconds: u64) -> Status
 }
 
 /// Most resources or groups named on a page.
-const MOST_NAMED: usize = 50;
+const MAX_NAMED: usize = 50;
 
 #[cfg(test)]
 mod tests {

@@ -63,7 +63,7 @@ impl fmt::Display for ChildEnd {
                 Ok(signal) => write!(f, "killed by {signal}"),
                 Err(_) => write!(f, "killed by signal {signal}"),
             },
-            ChildEnd::Unreaped => write!(f, "killed, but not gone within {REAP_GRACE:?}"),
+            ChildEnd::Unreaped => write!(f, "killed, but still running after {REAP_GRACE:?}"),
         }
     }
 }
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_told_to_end_and_then_killed_with_all_it_has_started() {
+    fn it_is_asked_to_end_and_then_killed_with_all_it_has_started() {
         in_runtime(async {
             let dir = tempfile::tempdir().unwrap();
             let ready = dir.path().join("ready");

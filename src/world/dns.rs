@@ -26,7 +26,7 @@ const IMPATIENT: Duration = Duration::from_millis(200);
 const IMPATIENT_FOR: Duration = Duration::from_secs(10);
 
 /// Maximum number of lookups that wait for the resolver's thread.
-const MOST_WAITING: usize = 64;
+const MAX_WAITING: usize = 64;
 
 /// Sources of a lookup.
 #[derive(Clone, Debug)]
@@ -142,12 +142,12 @@ impl Dns {
                 Err(mpsc::error::TrySendError::Closed(question)) => question,
             };
         }
-        let (sender, receiver) = mpsc::channel(MOST_WAITING);
+        let (sender, receiver) = mpsc::channel(MAX_WAITING);
         let (sources, deadline) = (self.sources.clone(), self.deadline);
         std::thread::Builder::new()
             .name("dns".to_owned())
             .spawn(move || serve(sources, deadline, receiver))
-            .map_err(|error| format!("the resolver cannot be started: {error}"))?;
+            .map_err(|error| format!("cannot start the resolver: {error}"))?;
         let sent = sender.try_send(question).map_err(|_| "the resolver failed".to_owned());
         *questions = Some(sender);
         sent

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 /// Number of quiet times after which a change is reported even if the folders stay busy.
 const LONGEST_WAIT_FACTOR: u32 = 5;
 /// Maximum number of links followed on the way to one path.
-const MOST_LINKS: usize = 16;
+const MAX_LINKS: usize = 16;
 
 /// The set of paths to watch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Watched {
                 Ok(metadata) if metadata.is_symlink() => {
                     self.add_name(&prefix);
                     if let Ok(target) = std::fs::read_link(&prefix)
-                        && links < MOST_LINKS
+                        && links < MAX_LINKS
                     {
                         self.add_way(&prefix.parent().unwrap_or(Path::new("/")).join(target), links + 1);
                     }
@@ -122,7 +122,7 @@ impl FolderWatch {
         };
         let watcher = notify::recommended_watcher(notice);
         if let Err(error) = &watcher {
-            tracing::warn!("edits of files cannot be noticed, SIGHUP still works: {error}");
+            tracing::warn!("cannot watch files for edits; send SIGHUP after an edit: {error}");
         }
         FolderWatch { watcher: watcher.ok(), wanted, watched: BTreeMap::new(), events, pending: None, quiet }
     }
@@ -154,7 +154,7 @@ impl FolderWatch {
             self.watched.insert(folder.to_owned(), identity);
             if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
                 let folder = folder.display();
-                tracing::warn!(%folder, "edits in this folder cannot be noticed, SIGHUP still works: {error}");
+                tracing::warn!(%folder, "cannot watch {folder} for edits; send SIGHUP after an edit: {error}");
             }
         }
         grew

@@ -9,7 +9,7 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::model::generation::{self, GenerationServer};
 
 /// Maximum length of an answer in bytes.
-const MOST_BYTES: usize = 4096;
+const MAX_BYTES: usize = 4096;
 
 /// Returns the generation that the server answers with; `None` if it does not answer within `limit`.
 pub async fn ask(endpoint: &GenerationServer, limit: Duration) -> Option<String> {
@@ -28,7 +28,7 @@ async fn read_answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Res
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await.ok();
     let mut answer = Vec::new();
     let mut piece = [0; 1024];
-    while answer.len() < MOST_BYTES && generation::in_text(&answer).is_none() {
+    while answer.len() < MAX_BYTES && generation::in_text(&answer).is_none() {
         match stream.read(&mut piece).await {
             Ok(n) if n > 0 => answer.extend_from_slice(piece.get(..n).unwrap_or_default()),
             _ => break,

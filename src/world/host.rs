@@ -13,7 +13,7 @@ use nix::ifaddrs::getifaddrs;
 /// # Errors
 /// The kernel has no answer or the name is not UTF-8; the text is a phrase for people.
 pub fn hostname() -> Result<String, String> {
-    let name = nix::unistd::gethostname().map_err(|error| format!("the host name cannot be read: {error}"))?;
+    let name = nix::unistd::gethostname().map_err(|error| format!("cannot read the host name: {error}"))?;
     name.into_string().map_err(|_| "the host name is not UTF-8".to_owned())
 }
 

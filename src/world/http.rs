@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use crate::model::outward::StatusPage;
 
 /// Maximum number of connections at a time; further ones wait in the kernel's backlog.
-const MOST_CONNECTIONS: usize = 64;
+const MAX_CONNECTIONS: usize = 64;
 /// Time limit for the headers of a request, from the first byte or, on a kept connection, from the last answer.
 const HEADER_LIMIT: Duration = Duration::from_secs(30);
 /// Time limit of a connection: a client that does not read the answer must not stay forever.
@@ -55,14 +55,14 @@ where
     Page: Fn(String) -> Answering + Clone + Send + Sync + 'static,
     Answering: Future<Output = StatusPage> + Send,
 {
-    let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     while let Ok(place) = Arc::clone(&room).acquire_owned().await {
         match listener.accept().await {
             Ok((stream, remote)) => {
                 let page = page.clone();
                 tokio::spawn(async move {
                     if timeout(CONNECTION_LIMIT, connection(stream, page)).await.is_err() {
-                        tracing::debug!(%remote, "a status connection was closed after {CONNECTION_LIMIT:?}");
+                        tracing::debug!(%remote, "closed a connection to the status pages after {CONNECTION_LIMIT:?}");
                     }
                     drop(place);
                 });

@@ -113,7 +113,7 @@ pub fn processors_online() -> usize {
 }
 
 /// Maximum number of bytes of a log that are read at once; older ones are ignored.
-const MOST_AT_ONCE_BYTES: u64 = 1024 * 1024;
+const MAX_AT_ONCE_BYTES: u64 = 1024 * 1024;
 
 /// A reader of the lines that are added to a master's error logs from now on.
 #[derive(Debug, Default)]
@@ -178,8 +178,8 @@ impl Open {
             self.offset = 0;
             self.rest.clear();
         }
-        if length - self.offset > MOST_AT_ONCE_BYTES {
-            self.offset = length - MOST_AT_ONCE_BYTES;
+        if length - self.offset > MAX_AT_ONCE_BYTES {
+            self.offset = length - MAX_AT_ONCE_BYTES;
             self.rest.clear();
         }
         self.file.seek(SeekFrom::Start(self.offset))?;
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn only_new_whole_lines_are_told() {
+    fn only_new_whole_lines_are_returned() {
         let dir = tempfile::tempdir().unwrap();
         let (path, late) = (dir.path().join("error.log"), dir.path().join("late.log"));
         fs::write(&path, "old\n").unwrap();

@@ -61,8 +61,8 @@ impl fmt::Display for CommandEnd {
                 Ok(signal) => write!(f, "killed by {signal}"),
                 Err(_) => write!(f, "killed by signal {signal}"),
             },
-            CommandEnd::TimedOut(limit) => write!(f, "no end within {limit:?}, killed"),
-            CommandEnd::NotRun(problem) => write!(f, "not run: {problem}"),
+            CommandEnd::TimedOut(limit) => write!(f, "killed, because it did not end within {limit:?}"),
+            CommandEnd::NotRun(problem) => write!(f, "could not be run: {problem}"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Finds our address on the route to a different host, by the kernel's routing table. Never sends a packet.
+//! Finds our address on the route to a different host, by the kernel's routing table. Sends nothing except DNS queries for a host name.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -10,7 +10,7 @@ use tokio::net::{UdpSocket, lookup_host};
 /// # Errors
 /// The name is unknown, or there is no route.
 pub async fn source_address(host: &str, port: u16) -> Result<IpAddr, String> {
-    let failed = |error: io::Error| format!("cannot find the way to {host}: {error}");
+    let failed = |error: io::Error| format!("cannot find a route to {host}: {error}");
     let mut last = io::Error::other("the name has no address");
     for target in lookup_host((host, port)).await.map_err(failed)? {
         match source_for(target).await {

@@ -15,7 +15,7 @@ pub fn print_bytes(bytes: &[u8]) {
 }
 
 /// Writes to standard error.
-pub fn complain(text: &str) {
+pub fn print_error(text: &str) {
     io::stderr().lock().write_all(text.as_bytes()).ok();
 }
 

@@ -1,5 +1,5 @@
 //! The apply transaction on real files with real commands, in this process: what a kill at any step leaves and how it
-//! heals, what is undone, what is owed.
+//! is repaired, what is undone, what is owed.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;
@@ -202,7 +202,7 @@ fn nginx_that_does_not_run_is_no_failure_whatever_the_command_says() {
 }
 
 #[test]
-fn a_kill_at_any_step_heals_at_the_next_start() {
+fn a_kill_at_any_step_is_undone_at_the_next_start() {
     let mut steps_seen = Vec::new();
     for kill_after in 0.. {
         let place = Place::new();
@@ -273,7 +273,7 @@ fn names_request(place: &Place, names: &[&str], text: &str) -> Request {
 }
 
 #[test]
-fn a_kill_at_any_step_of_a_removal_heals_at_the_next_start() {
+fn a_kill_at_any_step_of_a_removal_is_undone_at_the_next_start() {
     let mut steps_seen = 0;
     for kill_after in 0.. {
         let place = Place::new();

@@ -1,4 +1,4 @@
-//! What people type: check, render, diff, keys, noop, both confds' spellings, exit codes.
+//! Commands that people type: check, render, diff, keys, noop, both confds' spellings, exit codes.
 
 use std::fs;
 
@@ -30,7 +30,7 @@ fn check_prints_all_five_mistakes_with_file_line_and_hint() {
         assert!(ran.stderr.contains(place) && ran.stderr.contains(words), "{place} {words}\n{}", ran.stderr);
     }
     assert!(ran.stderr.matches("hint:").count() >= 4, "{}", ran.stderr);
-    assert!(ran.stderr.contains("5 problems; 1 resource is right"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("5 problems; 1 resource OK"), "{}", ran.stderr);
 }
 
 #[test]
@@ -40,10 +40,10 @@ fn check_warns_of_keys_that_look_like_patterns() {
     let dest = sandbox.text_path("out/t");
     sandbox.resource("t", &table("t.tera", &dest).keys(&["/services/web/*", "/plain", "/*"]));
     let ran = sandbox.run(&["check"]).expect_code(0);
-    let warning = "t.toml: keys: in `/services/web/*`, `*` and `?` mean just themselves\n  hint: a key stands for itself and for \
-                   all below it: `/services/web`\n";
+    let warning = "t.toml: keys: in `/services/web/*`, `*` and `?` stand for themselves\n  hint: a key covers itself and \
+                   all keys below it: `/services/web`\n";
     assert!(ran.stderr.contains(warning) && ran.stderr.matches("warning: ").count() == 2, "{}", ran.stderr);
-    assert!(ran.stderr.contains("for all below it: `/`\n"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("all keys below it: `/`\n"), "{}", ran.stderr);
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn check_reports_a_broken_template_of_a_broken_resource() {
         let is_told = ran.stderr.lines().any(|line| line.contains(place) && line.contains(words));
         assert!(is_told, "{place} {words}\n{}", ran.stderr);
     }
-    assert!(ran.stderr.contains("12 problems; 0 resources are right"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("12 problems; 0 resources OK"), "{}", ran.stderr);
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn check_reports_every_unknown_owner_and_group_with_its_place() {
     for place in ["broken.tera:1:4: ", "3.toml:7:1: ", "4.toml:2:7: "] {
         assert!(ran.stderr.contains(place), "{place}\n{}", ran.stderr);
     }
-    assert!(ran.stderr.contains("11 problems; 2 resources are right"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("11 problems; 2 resources OK"), "{}", ran.stderr);
 }
 
 #[test]
@@ -257,7 +257,7 @@ fn one_resource_is_chosen_by_name_and_an_unknown_one_is_an_error() {
 }
 
 #[test]
-fn two_resources_that_reach_one_file_through_a_link_are_told() {
+fn two_resources_that_reach_one_file_through_a_link_are_reported() {
     let sandbox = Sandbox::new();
     std::os::unix::fs::symlink("out", sandbox.path("out2")).unwrap();
     sandbox.plain_resource("a", "");

@@ -1,4 +1,4 @@
-//! Every flag of both confds, walked: with one dash and two, with `=` and without, before the backend's word and behind it,
+//! Every flag of both confds, walked: with one dash and two, with `=` and without, before the backend's word and after it,
 //! as the maintained confd's environment variable and as a key of confd.toml. All ways must come to the same settings.
 
 use std::collections::BTreeSet;
@@ -11,20 +11,20 @@ use upstreamd::config::settings::Settings;
 use upstreamd::config::settings::table;
 use upstreamd::model::problem::Problems;
 
-/// What a flag comes to here.
+/// The effect of a flag in this program.
 #[derive(Clone, Copy, PartialEq)]
 enum Here {
     /// It does what it does there.
     Works,
     /// It is taken, and warned of: there is nothing for it to do.
     Warned,
-    /// What it asks for is how it is by default.
+    /// It requests the default.
     Default,
 }
 use crate::support::package_root;
 use Here::{Default, Warned, Works};
 
-/// Name, a value (none for a switch), the maintained confd's variable (where it has one), keys of either confd.toml.
+/// Name, a value (empty for a switch), the maintained confd's variable (if it has one), keys of either confd.toml.
 type Row = (&'static str, Option<&'static str>, Option<&'static str>, &'static [&'static str], Here);
 
 const FLAGS: &[Row] = &[
@@ -96,7 +96,7 @@ const FLAGS: &[Row] = &[
     ("imds-cache-ttl", Some("7s"), None, &["imds_cache_ttl"], Warned),
 ];
 
-/// What the flag cannot be without.
+/// Other flags that the flag requires.
 fn companions(name: &str) -> (&'static str, &'static [&'static str]) {
     match name {
         "username" => ("etcd", &["--password=p"]),
@@ -117,7 +117,7 @@ fn parse(words: &[&str], variable: Option<(&str, &str)>, file: Option<&str>) -> 
     args::parse(words.iter().map(OsString::from), &environment, &mut read_file).map_err(|early| early.text)
 }
 
-/// What all ways of saying the same must share.
+/// The result that all spellings of one setting must share.
 fn meaning(invocation: Invocation) -> Settings {
     Settings { config_file: None, warnings: Problems::default(), ..invocation.settings }
 }

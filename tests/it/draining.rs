@@ -1,5 +1,5 @@
-//! What `drained` promises, on real nginx and the real `reflector`: a backend that ends only after it breaks no connection.
-//! And what piles up until then: reloads are spread while old workers finish their connections.
+//! The promise of `drained`, on real nginx and the real `reflector`: a backend that ends only after it breaks no connection.
+//! Until then reloads are spread while old workers finish their connections.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -55,7 +55,7 @@ impl Front {
         self.sandbox.set_store(&format!("echo:\n{lines}"));
     }
 
-    /// nginx serves these backends and upstreamd follows, with the first reload behind it.
+    /// nginx serves these backends and upstreamd follows; the first reload is over.
     fn start(&mut self, backends: &[u16]) -> Daemon {
         self.lists(backends);
         self.nginx.start();
@@ -86,7 +86,7 @@ fn echoes(stream: &mut TcpStream, line: &str) -> bool {
     stream.write_all(line.as_bytes()).is_ok() && stream.read_exact(&mut answer).is_ok() && answer == line.as_bytes()
 }
 
-/// Clients that each talk for a while on one connection, then on the next, until told to stop.
+/// Clients that each talk for a while on one connection, then on the next, until they are stopped.
 struct Clients {
     stop: Arc<AtomicBool>,
     broken: Arc<AtomicUsize>,
@@ -120,7 +120,7 @@ impl Clients {
         wait_until("more connections", DEADLINE, || self.finished.load(Ordering::Relaxed) >= before + 3 * CLIENTS);
     }
 
-    /// Ends them all. Answers how many connections broke, and how many did not.
+    /// Ends them all. Returns how many connections broke, and how many did not.
     fn end(self) -> (usize, usize) {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads {

@@ -98,7 +98,7 @@ fn an_owed_reload_survives_a_restart() {
 }
 
 #[test]
-fn kill_9_during_the_reload_heals_at_the_next_start() {
+fn kill_9_during_the_reload_is_undone_at_the_next_start() {
     let sandbox = Sandbox::new();
     sandbox.plain_resource("a", "reload_cmd = \"true\"");
     sandbox.set_store("v: {x: old}\n");
@@ -112,7 +112,7 @@ fn kill_9_during_the_reload_heals_at_the_next_start() {
     sandbox.set_store("v: {x: new}\n");
     assert_eq!(sandbox.onetime().code, None, "killed");
     let again = sandbox.onetime().expect_code(0);
-    assert!(again.stderr.contains("cut off"), "{again:?}");
+    assert!(again.stderr.contains("undid an interrupted transaction"), "{again:?}");
     assert_eq!(sandbox.output("a").as_deref(), Some("new\n"));
     assert_eq!(sandbox.lines("reloads").len(), 2);
 }
@@ -287,7 +287,7 @@ fn interval_mode_outlives_a_malformed_store() {
     let sandbox = Sandbox::new();
     sandbox.plain_resource("a", "");
     let mut agent = sandbox.start(&["--interval", "1"]);
-    // Each problem is told once: two that differ are two looks, one after the other.
+    // Each problem is reported once: two that differ are two looks, one after the other.
     for (content, place) in [("v: {x: one\n", ":2:1: "), ("v: {x: one\n\n", ":3:1: ")] {
         sandbox.set_store(content);
         sandbox.wait_log(place);

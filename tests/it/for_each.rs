@@ -1,5 +1,5 @@
 //! `for_each` with the real agent: a file for each name in both engines, removal as part of the transaction (checked, rolled
-//! back, healed), what is never removed, and nginx with its sites.
+//! back, undone after a kill), files that are never removed, and nginx with its sites.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -94,8 +94,8 @@ fn a_file_that_others_have_a_hand_in_stays() {
     fs::remove_file(sandbox.path("out/c.conf")).unwrap();
     sandbox.set_store(&store(&["d"]));
     let ran = sandbox.onetime().expect_code(0);
-    assert!(ran.stderr.contains("a.conf` stays") && ran.stderr.contains("somebody has changed it"), "{ran:?}");
-    assert!(ran.stderr.contains("b.conf` stays") && ran.stderr.contains("no regular file"), "{ran:?}");
+    assert!(ran.stderr.contains("a.conf` stays") && ran.stderr.contains("somebody else has changed it"), "{ran:?}");
+    assert!(ran.stderr.contains("b.conf` stays") && ran.stderr.contains("no longer the regular file"), "{ran:?}");
     assert_eq!(files(&sandbox), ["a.conf", "b.conf", "d.conf"]);
     assert!(sandbox.path("store.yaml").exists());
     let ran = sandbox.onetime().expect_code(0);
@@ -248,7 +248,7 @@ fn sites_of_nginx_come_and_go_with_their_keys() {
 }
 
 #[test]
-fn a_kill_in_the_middle_of_a_removal_heals_at_the_next_start() {
+fn a_kill_in_the_middle_of_a_removal_is_undone_at_the_next_start() {
     let sandbox = sites("");
     let dest = sandbox.text_path("out/{{ item }}.conf");
     let (reloads, hang) = (sandbox.text_path("reloads"), sandbox.text_path("hang"));
@@ -269,7 +269,7 @@ fn a_kill_in_the_middle_of_a_removal_heals_at_the_next_start() {
     // With the store as it was before, the very same file is back and has not been written again.
     sandbox.set_store(&store(&["a", "b"]));
     let ran = sandbox.onetime().expect_code(0);
-    assert!(ran.stderr.contains("healed a transaction that was cut off: its previous files are back"), "{ran:?}");
+    assert!(ran.stderr.contains("undid an interrupted transaction: its previous files are back"), "{ran:?}");
     assert_eq!(files(&sandbox), ["a.conf", "b.conf"]);
     assert_eq!(fs::metadata(sandbox.path("out/a.conf")).unwrap().ino(), inode);
     assert_eq!(sandbox.lines("reloads").len(), 3, "what runs may have read the other files: it is reloaded");
@@ -362,7 +362,7 @@ fn a_name_that_comes_back_unchanged_has_its_file_again() {
 }
 
 #[test]
-fn a_file_that_moves_to_another_resource_stays() {
+fn a_file_that_moves_to_a_different_resource_stays() {
     let sandbox = Sandbox::new();
     for (kind, name) in [("plain", "{{ item }}"), ("tls", "tls-{{ item }}")] {
         let dest = sandbox.text_path(&format!("out/{name}.conf"));

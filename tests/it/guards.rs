@@ -1,5 +1,5 @@
-//! Lost backends, with the real agent: each policy, the three ways to have none, held drops, what survives a restart; and the
-//! shipped templates on real etcd and real nginx, emptied, filled again, and told the same thing in other words.
+//! Lost backends, with the real agent: each policy, the three ways to lose all backends, held drops, restarts; and the
+//! shipped templates on real etcd and real nginx, emptied, filled again, and given the same backends in a different layout.
 
 use std::fs;
 use std::net::TcpStream;
@@ -101,7 +101,7 @@ fn each_policy_does_what_it_says() {
 }
 
 #[test]
-fn a_least_number_makes_fewer_as_good_as_none() {
+fn fewer_than_the_least_number_count_as_no_backends() {
     for (lines, with_two) in [
         ("min_backends = 3", list_of(4)),
         ("min_backends = 3\non_empty = \"placeholder\"", "none\n".to_owned()),

@@ -1,5 +1,5 @@
 //! Hostile values through every shipped template: nothing comes out that is not in the template, as a parser that is not ours
-//! reads it, and nginx goes on serving.
+//! reads it, and nginx keeps serving.
 
 mod corpus;
 

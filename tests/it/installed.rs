@@ -1,4 +1,4 @@
-//! upstreamd as it is installed: no flag says where its files are, `/etc` is the one of the machine. Each test sees an `/etc`
+//! upstreamd as it is installed: no flag sets the paths of its files, `/etc` is the one of the machine. Each test sees an `/etc`
 //! of its own that nobody else sees.
 
 use crate::support::agent::{Sandbox, mounting};

@@ -1,5 +1,5 @@
 //! One bad resource does not freeze the others that share its commands: found by the file that nginx names or by halving,
-//! with a private namespace and without, and healed by the next good value.
+//! with a private namespace and without, and repaired by the next good value.
 
 use crate::support::agent::{DEADLINE, Sandbox, without_mounting};
 use crate::support::nginx::Nginx;

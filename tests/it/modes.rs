@@ -101,13 +101,13 @@ fn validate_renders_both_languages_with_mock_data_and_no_store() {
     assert!(ran.stderr.to_lowercase().contains("json"), "{ran:?}");
     fs::write(&mock, "[1]").unwrap();
     let ran = sandbox.run(&["--validate", "--mock-data", &mock]).expect_code(3);
-    assert!(ran.stderr.contains("mock.json:1:") && ran.stderr.contains("no JSON object"), "{ran:?}");
+    assert!(ran.stderr.contains("mock.json:1:") && ran.stderr.contains("not a JSON object"), "{ran:?}");
     sandbox.run(&["--validate", "--mock-data", "/nowhere.json"]).expect_code(3);
     assert_eq!(sandbox.output("go"), None, "nothing is written");
 }
 
 #[test]
-fn check_tells_what_differs_from_confd_and_that_is_no_failure() {
+fn check_reports_differences_from_confd_without_failing() {
     let sandbox = Sandbox::new();
     sandbox
         .template("site.tmpl", "{{if exists \"/v\"}}\n{{range ls \"/\"}}{{.}}{{end}}{{end}}{{include \"part.tmpl\"}}");
@@ -136,7 +136,7 @@ fn check_tells_what_differs_from_confd_and_that_is_no_failure() {
         "conf.d/two.toml:5:1: mode",
         "conf.d/two.toml:6:1: check_cmd",
         "templates/part.tmpl:2:9: confd returns what gets gives as it",
-        "templates/site.tmpl:1:6: true for a directory too, where con",
+        "templates/site.tmpl:1:6: true for a directory too; confd",
         "templates/site.tmpl:2:9: of the root, confd lists keys at the",
     ];
     assert_eq!(found.len(), expected.len(), "{}", ran.stdout);

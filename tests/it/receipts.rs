@@ -1,4 +1,4 @@
-//! Receipts: what real agents say in a real etcd of what a real nginx uses, and what `upstreamd agents` makes of it.
+//! Receipts: real agents report in a real etcd which changes a real nginx uses, and `upstreamd agents` summarizes that.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -41,7 +41,7 @@ fn wait_receipt(etcd: &Etcd, id: &str, what: &str, is_so: impl Fn(&Receipt) -> b
     wait_for(what, DEADLINE, || receipt_of(etcd, id).filter(&is_so))
 }
 
-/// Whether all agents that see the key have drained its last change.
+/// Returns whether all agents that see the key have drained its last change.
 fn has_drained(etcd: &Etcd, key: &str) -> bool {
     let revision = stored(etcd, key).unwrap().mod_revision;
     let receipts: Vec<(String, String)> =
@@ -200,7 +200,7 @@ fn etcd_away_disturbs_nobody_and_the_receipt_comes_back() {
     sandbox.wait_output("app", "one\n");
     wait_receipt(&etcd, "a", "the receipt", |receipt| receipt.standing() == AgentStanding::InSync);
     etcd.kill();
-    sandbox.wait_log("the agent's receipt cannot be kept up to date");
+    sandbox.wait_log("cannot update the agent's receipt, trying again");
     // An edit of the template is applied without etcd.
     sandbox.template("values.tera", "edited {% for pair in gets(pattern=\"/v/*\") %}{{ pair.value }}\n{% endfor %}");
     sandbox.wait_output("app", "edited one\n");
@@ -243,7 +243,7 @@ fn a_resource_that_sees_every_key_does_not_chase_its_own_receipt() {
 }
 
 #[test]
-fn two_agents_of_one_name_are_told() {
+fn two_agents_with_one_name_are_reported() {
     let etcd = Etcd::start();
     let sandboxes = [Sandbox::on_etcd(&etcd.url()), Sandbox::on_etcd(&etcd.url())];
     let agents = sandboxes.each_ref().map(|sandbox| {
@@ -254,7 +254,7 @@ fn two_agents_of_one_name_are_told() {
     });
     let log = || sandboxes[1].log();
     // It waits until a predecessor that has just died would be forgotten.
-    wait_until("the complaint", DEADLINE * 2, || log().contains("give each an --agent-id of its own"));
+    wait_until("the complaint", DEADLINE * 2, || log().contains("give each agent its own --agent-id"));
     drop(agents);
 }
 
@@ -265,5 +265,5 @@ fn settings_that_make_no_receipt_are_refused() {
     let ran = sandbox.run(&["--onetime", "--receipts"]).expect_code(2);
     assert!(ran.stderr.contains("receipts: they are kept in etcd"), "{}", ran.stderr);
     let ran = sandbox.run(&["--onetime", "--agent-id", "a/b"]).expect_code(2);
-    assert!(ran.stderr.contains("`a/b` is no name for an agent"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("`a/b` is not a name for an agent"), "{}", ran.stderr);
 }

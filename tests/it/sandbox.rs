@@ -1,4 +1,4 @@
-//! The nginx sandbox of these tests is itself what the tests believe it to be.
+//! The nginx sandbox of these tests works as the tests assume.
 
 use std::fs;
 

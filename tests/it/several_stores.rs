@@ -140,7 +140,7 @@ fn what_is_shown_of_a_resource_needs_no_store_but_its_own() {
         let ran = ran.expect_code(4);
         assert!(ran.stdout.is_empty() && ran.stderr.contains(&format!("127.0.0.1:{nobody}")), "{ran:?}");
     }
-    // Asked for all, they tell what they can.
+    // Asked for all, they report what they can.
     let keys = run(&["keys"]).expect_code(4);
     assert!(keys.stdout.contains("/v/k (4 bytes)") && keys.stderr.contains("e.toml: left out"), "{keys:?}");
     let diff = run(&["diff"]).expect_code(4);

@@ -96,7 +96,7 @@ fn an_empty_upstream_is_a_clean_503_and_a_refused_connection() {
 }
 
 #[test]
-fn a_key_that_is_no_backend_is_told_once_by_name_and_the_others_go_live() {
+fn a_key_that_is_no_backend_is_logged_once_and_the_others_go_live() {
     let sandbox = Sandbox::new();
     sandbox.template("u.tera", "{% for b in backends(prefix=\"/s\") %}{{ b.address }}\n{% endfor %}");
     let dest = sandbox.text_path("out/u");

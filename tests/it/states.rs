@@ -37,7 +37,7 @@ fn failure() -> StepFailure {
     StepFailure::new(Stage::Check, "it failed")
 }
 
-/// What follows from every answer that a step can get.
+/// The transitions for every answer that a step can get.
 fn answers(step: Step) -> Vec<Next> {
     match step {
         Step::CheckStaged(asked) | Step::Record(asked) | Step::Install(asked) | Step::CheckLive(asked) => {
@@ -125,7 +125,7 @@ fn name(action: &EtcdAction) -> &'static str {
     }
 }
 
-/// What may come of an action; nothing for a wait.
+/// The possible outcomes of an action; empty for a wait.
 fn outcomes(action: &EtcdAction) -> Vec<EtcdOutcome> {
     let failed = |kind| EtcdOutcome::Failed(EtcdFailure { kind, problem: "it failed".to_owned() });
     let mut outcomes = match action {
@@ -150,7 +150,7 @@ fn outcomes(action: &EtcdAction) -> Vec<EtcdOutcome> {
     outcomes
 }
 
-/// What may happen while the registrar waits, beside the end of the wait.
+/// Events that may arrive while the registrar waits, beside the end of the wait.
 const CHANGES: [fn(&mut Registrar, Instant); 4] = [
     |registrar, _| registrar.want(KEY, 15, Some(Arc::from("draining"))),
     |registrar, _| registrar.want(KEY, 15, None),
@@ -158,7 +158,7 @@ const CHANGES: [fn(&mut Registrar, Instant); 4] = [
     |registrar, _| registrar.stop(),
 ];
 
-/// Takes these decisions, one after another, and returns the actions that led there and how many ways lead on.
+/// Takes these decisions, one after the other, and returns the actions that led there and how many ways lead on.
 fn replay(choices: &[usize]) -> (Vec<EtcdAction>, usize) {
     let mut now = Instant::now();
     let mut registrar = Registrar::new(now);

@@ -1,4 +1,4 @@
-//! The status pages and what systemd is told, of a real agent: over TCP, and on a real notification socket.
+//! The status pages of a real agent and its notifications to systemd: over TCP, and on a real notification socket.
 
 use std::fmt::Write as _;
 use std::os::unix::net::UnixDatagram;
@@ -33,7 +33,7 @@ pub(crate) fn wait_answer(port: u16, path: &str, status: u16) -> HttpAnswer {
     wait_or(DEADLINE, answer, || format!("{path} answers {:?}, not {status}", get(port, path)))
 }
 
-/// The number on the line of this series; `None` where there is no such line.
+/// The number on the line of this series; `None` if there is no such line.
 fn number(port: u16, series: &str) -> Option<f64> {
     let body = get(port, "/metrics")?.body;
     body.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
@@ -122,7 +122,7 @@ fn an_agent_whose_only_file_is_refused_is_not_ready_and_says_why() {
     assert!(number(port, exits).is_some_and(|count| count >= 1.0));
     sandbox.plain_resource("app", "");
     wait_answer(port, "/ready", 200);
-    // Its port can be had again at once.
+    // Its port is available again at once.
     drop(agent);
     let address = format!("127.0.0.1:{port}");
     let _next = sandbox.start(&["--watch", "--metrics-addr", &address]);
@@ -148,7 +148,7 @@ fn what_nginx_proves_of_a_reload_is_on_the_page() {
 }
 
 #[test]
-fn a_taken_port_is_told_and_a_single_pass_needs_none() {
+fn a_taken_port_is_reported_and_a_single_pass_needs_no_port() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let sandbox = Sandbox::new();
@@ -232,7 +232,7 @@ fn systemd_hears_ready_status_watchdog_reloading_and_stopping() {
 }
 
 #[test]
-fn a_reload_is_told_as_done_when_what_it_changed_is_live() {
+fn a_reload_is_reported_as_done_once_its_changes_are_live() {
     let mut sandbox = Sandbox::new();
     sandbox.plain_resource("app", "");
     sandbox.set_store("v: {x: one}\n");

@@ -10,7 +10,7 @@ use crate::support::etcd::Etcd;
 use crate::support::package_root;
 use crate::support::template::table;
 
-/// What the store has.
+/// The keys of the store.
 const KEYS: &[(&str, &str)] = &[
     ("/stock/services/web/b", "10.0.0.1:8080"),
     ("/stock/services/web/a", "10.0.0.2:8080"),

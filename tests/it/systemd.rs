@@ -141,7 +141,7 @@ impl Drop for Machine {
 fn the_unit_is_ready_after_the_first_apply_reloads_and_stops() {
     let machine = Machine::installed();
     machine.sh("systemctl start nginx && systemctl start --no-block upstreamd");
-    // The store is away at boot: starting, told why, and not killed for it.
+    // The store is away at boot: starting, with the reason in its status, and not killed for it.
     machine.wait("the reason", "systemctl show -p StatusText --value upstreamd | grep -q 'cannot follow the store'");
     assert_eq!(machine.property("upstreamd", "ActiveState"), "activating");
     machine.start_etcd();

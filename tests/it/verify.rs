@@ -1,5 +1,5 @@
-//! What nginx refuses or dies of at a reload although its own check and reload say 0, on real nginx: it is told as refused
-//! in nginx's own words, the last good file is back, and traffic goes on.
+//! Reloads that nginx refuses or dies of although its own check and reload exit with 0, on real nginx: reported as refused
+//! in nginx's own words, the last good file is back, and traffic continues.
 
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
@@ -62,7 +62,7 @@ impl Traffic {
         Traffic { stop, longest_gap_ms, thread: Some(thread) }
     }
 
-    /// The longest time without an answer, in milliseconds; 0 where none failed.
+    /// The longest time without an answer, in milliseconds; 0 if no request failed.
     fn end(mut self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.take().unwrap().join().unwrap();
@@ -166,7 +166,7 @@ impl Driven {
 /// Two seconds, as the operator of a balancer may just bear.
 const OUTAGE_MS: u64 = 2000;
 
-const REFUSED: &str = "nginx refused the new configuration and goes on with the previous one";
+const REFUSED: &str = "nginx refused the new configuration and keeps the previous one";
 
 #[test]
 fn a_port_that_another_process_owns() {
@@ -195,7 +195,7 @@ fn a_stale_unix_socket() {
 }
 
 #[test]
-fn another_key_for_the_same_limit_zone() {
+fn a_different_key_for_the_same_limit_zone() {
     let zone = |key: &str| format!("limit_req_zone ${key} zone=z1:1m rate=1r/s;");
     for asks in [Asks::Signaller, Asks::BuiltIn] {
         let said = [REFUSED, "uses the \\\"$server_name\\\" key while previously it used"];
@@ -205,7 +205,7 @@ fn another_key_for_the_same_limit_zone() {
 }
 
 #[test]
-fn another_path_for_the_same_cache_zone() {
+fn a_different_path_for_the_same_cache_zone() {
     let dir = temp_dir();
     let cache = |name: &str| format!("proxy_cache_path {}/{name} keys_zone=cz:1m;", dir.path().display());
     Driven::new(Asks::Signaller, &cache("a")).refuses(&[("http", &cache("b"))], &[REFUSED, "cache \"cz\" uses"]);
@@ -234,7 +234,7 @@ fn a_certificate_that_goes_after_the_check() {
     for (reload, said) in [
         // nginx's own signaller reads everything once more and sends nothing.
         ("-s reload", "reload failed"),
-        // A bare signal: only the log tells.
+        // A bare signal: only the log shows the outcome.
         ("kill", REFUSED),
     ] {
         let mut driven = Driven::new(Asks::Signaller, "");
@@ -293,7 +293,7 @@ fn workers_that_cannot_live_are_an_outage_of_less_than_two_seconds() {
 fn no_workers_at_all_are_an_outage_of_less_than_two_seconds() {
     for asks in [Asks::Signaller, Asks::BuiltIn] {
         let said =
-            ["nginx does not serve with the new configuration", "no new one lives", "the previous files are back"];
+            ["nginx does not serve with the new configuration", "there is no new one", "the previous files are back"];
         Driven::new(asks, "").ends(&[("workers", "0")], &said, OUTAGE_MS);
     }
 }
@@ -449,7 +449,7 @@ fn another_server_that_answers_is_no_proof() {
 }
 
 #[test]
-fn a_template_that_prints_no_generation_is_told() {
+fn a_template_that_prints_no_generation_is_reported() {
     let Generations { nginx: _nginx, sandbox, .. } = Generations::new();
     sandbox.set_store("a: one\n");
     sandbox.template("http.tera", "# {{ getv(key=\"/a\") }}\n");
@@ -507,7 +507,7 @@ fn while_nginx_is_being_replaced_the_reload_stays_owed() {
     driven.set(&[("http", "server { listen unix:during.sock; }")]);
     driven.sandbox.wait_log("nginx's program is being replaced");
     assert_eq!(driven.sandbox.log().matches("drained, no worker").count(), 1, "{}", driven.sandbox.log());
-    // The old one stays: what it has not read yet, it is told to read.
+    // The old one stays: it is asked to read what it has not read yet.
     let mark = driven.sandbox.mark();
     signal(new, nix::sys::signal::Signal::SIGQUIT);
     wait_until("the old master's place", DEADLINE, || nginx.masters() == [old]);

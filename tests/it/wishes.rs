@@ -1,4 +1,4 @@
-//! What confd's users have asked for, by way of the real binary: keys that are required or waited for, natural order,
+//! Requests of confd's users, with the real binary: keys that are required or waited for, natural order,
 //! directories that exist, folders through links, several confdirs, one resource of many, keys without a leading slash.
 
 use std::fs;
@@ -176,9 +176,9 @@ fn several_confdirs_are_one_set_of_resources_each_with_its_own_templates() {
 }
 
 #[test]
-fn confdirs_that_clash_are_told_and_the_first_one_counts() {
+fn confdirs_that_clash_are_reported_and_the_first_one_counts() {
     for (dest, name, said) in [
-        ("out/w", "v.toml", "there is a resource `v.toml` already"),
+        ("out/w", "v.toml", "there is already a resource `v.toml`"),
         ("out/v", "w.toml", "`v.toml` and `w.toml` both write"),
     ] {
         let sandbox = Sandbox::new();

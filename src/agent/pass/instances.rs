@@ -68,7 +68,7 @@ pub(super) fn expand(
 
 /// Returns the resource whose guard judges the number of names: no name is a loss, whatever `min_backends` says of the
 /// backends of each.
-pub(super) fn as_judged(resource: &Resource) -> Arc<Resource> {
+pub(super) fn with_names_guard(resource: &Resource) -> Arc<Resource> {
     let on_empty = match resource.guard.on_empty {
         // No file can be rendered without backends here.
         Some(OnEmpty::Placeholder) | None => OnEmpty::Keep,

@@ -180,7 +180,7 @@ impl Preparation<'_> {
         if matches!(self.terms.last_step, LastStep::Show { .. }) {
             return Ok(());
         }
-        let judged = instances::as_judged(resource);
+        let judged = instances::with_names_guard(resource);
         let has_files = fleet::has_files(&self.terms.context, &self.group.id, resource.name());
         let decision = self.decide(&judged, own, found, has_files);
         match decision.verdict {
@@ -246,7 +246,7 @@ impl Preparation<'_> {
             let new =
                 skipped.difference(&file.skipped).map(|(key, reason)| (key.clone(), reason.to_string())).collect();
             self.findings.notes.push(Note::Skipped { id: resource.id.clone(), new, total: skipped.len() });
-            // A render that failed may not have read all of them: keys that it did not see are not healed.
+            // A render that failed may not have read all of them: keys that it did not see are not known to be good again.
             if is_whole {
                 file.skipped = skipped;
             } else {

@@ -56,8 +56,8 @@ impl KeptKey {
     /// Records that we may not write it. Returns a notice the first time.
     pub(super) fn denied(&mut self, key: &str, problem: &str, now: Instant) -> Option<KeyNotice> {
         self.not_before = Some(now + DENIED_PAUSE);
-        let is_told = std::mem::replace(&mut self.is_denied, true);
-        (!is_told).then(|| KeyNotice::Denied(key.to_owned(), problem.to_owned()))
+        let is_reported = std::mem::replace(&mut self.is_denied, true);
+        (!is_reported).then(|| KeyNotice::Denied(key.to_owned(), problem.to_owned()))
     }
 
     /// Returns the write that makes it as wanted; `None` if it is.
@@ -82,8 +82,8 @@ impl KeptKey {
                 self.foreign = Some((now, false));
                 Some(KeyNotice::Taken(key.to_owned(), holder()))
             }
-            Some((since, is_told)) if !*is_told && now.duration_since(*since) >= patience => {
-                *is_told = true;
+            Some((since, is_reported)) if !*is_reported && now.duration_since(*since) >= patience => {
+                *is_reported = true;
                 Some(KeyNotice::Held(key.to_owned(), holder()))
             }
             Some(_) => None,

@@ -98,18 +98,18 @@ fn settle(
     patience: Duration,
 ) -> (Vec<KeyNotice>, Instant) {
     let end = now + patience;
-    let mut told = Vec::new();
+    let mut notices = Vec::new();
     for _ in 0..10_000 {
         match machine.next(now) {
-            EtcdAction::Wait(None) => return (told, now),
-            EtcdAction::Wait(Some(at)) if at > end => return (told, end),
+            EtcdAction::Wait(None) => return (notices, now),
+            EtcdAction::Wait(Some(at)) if at > end => return (notices, end),
             EtcdAction::Wait(Some(at)) => {
                 assert!(at > now, "it waits for what is past");
                 now = at;
             }
             action => {
                 let outcome = store.answer(&action);
-                told.extend(machine.done(&action, outcome, now, 0.5));
+                notices.extend(machine.done(&action, outcome, now, 0.5));
             }
         }
     }
@@ -125,8 +125,8 @@ fn announced() -> (Registrar, Store, Instant) {
     let now = Instant::now();
     let (mut machine, mut store) = (Registrar::new(now), Store::default());
     machine.want("/a", TTL, text("1"));
-    let (told, now) = settle(&mut machine, &mut store, now, Duration::ZERO);
-    assert_eq!(told, [KeyNotice::Written("/a".to_owned(), Revision(1))]);
+    let (notices, now) = settle(&mut machine, &mut store, now, Duration::ZERO);
+    assert_eq!(notices, [KeyNotice::Written("/a".to_owned(), Revision(1))]);
     assert!(machine.may_hold("/a") && machine.is_as_wanted("/a"));
     (machine, store, now)
 }
@@ -140,8 +140,8 @@ fn nothing_is_done_before_anything_is_wanted() {
 #[test]
 fn a_settled_key_is_never_written_again() {
     let (mut machine, mut store, now) = announced();
-    let (told, _) = settle(&mut machine, &mut store, now, 3600 * S);
-    assert_eq!((told, store.events.len()), (vec![], 1));
+    let (notices, _) = settle(&mut machine, &mut store, now, 3600 * S);
+    assert_eq!((notices, store.events.len()), (vec![], 1));
     machine.want("/a", TTL, text("1"));
     settle(&mut machine, &mut store, now, 60 * S);
     assert_eq!(store.events.len(), 1, "the same value is no change");
@@ -163,12 +163,12 @@ fn changes_are_written_in_place_and_removal_gives_the_lease_back() {
     let (mut machine, mut store, now) = announced();
     machine.want("/a", TTL, text("2"));
     assert!(machine.may_hold("/a") && !machine.is_as_wanted("/a"));
-    let (told, now) = settle(&mut machine, &mut store, now, S);
-    assert_eq!(told, [KeyNotice::Written("/a".to_owned(), Revision(2))]);
+    let (notices, now) = settle(&mut machine, &mut store, now, S);
+    assert_eq!(notices, [KeyNotice::Written("/a".to_owned(), Revision(2))]);
     assert_eq!(store.keys["/a"], (1, "2".to_owned()));
     machine.want("/a", TTL, None);
-    let (told, _) = settle(&mut machine, &mut store, now, S);
-    assert_eq!(told, [KeyNotice::Removed("/a".to_owned(), Revision(3))]);
+    let (notices, _) = settle(&mut machine, &mut store, now, S);
+    assert_eq!(notices, [KeyNotice::Removed("/a".to_owned(), Revision(3))]);
     assert!(store.leases.is_empty() && machine.is_empty() && !machine.keys.contains_key("/a"));
 }
 
@@ -200,8 +200,8 @@ fn a_thousand_keys_are_ten_transactions_under_one_lease() {
 fn a_lost_lease_is_granted_again_at_once() {
     let (mut machine, mut store, now) = announced();
     store.end_lease(1);
-    let (told, _) = settle(&mut machine, &mut store, now, 6 * S);
-    assert!(matches!(told.as_slice(), [KeyNotice::LeaseLost, KeyNotice::Written(..)]), "{told:?}");
+    let (notices, _) = settle(&mut machine, &mut store, now, 6 * S);
+    assert!(matches!(notices.as_slice(), [KeyNotice::LeaseLost, KeyNotice::Written(..)]), "{notices:?}");
     assert_eq!(store.keys["/a"], (2, "1".to_owned()));
 }
 
@@ -209,8 +209,8 @@ fn a_lost_lease_is_granted_again_at_once() {
 fn a_key_that_somebody_deleted_comes_back_within_a_time_to_live() {
     let (mut machine, mut store, now) = announced();
     store.keys.clear();
-    let (told, _) = settle(&mut machine, &mut store, now, 16 * S);
-    assert!(matches!(told.as_slice(), [KeyNotice::Vanished(_), KeyNotice::Written(..)]), "{told:?}");
+    let (notices, _) = settle(&mut machine, &mut store, now, 16 * S);
+    assert!(matches!(notices.as_slice(), [KeyNotice::Vanished(_), KeyNotice::Written(..)]), "{notices:?}");
 }
 
 #[test]
@@ -218,15 +218,15 @@ fn after_a_broken_connection_the_lease_comes_first() {
     let (mut machine, mut store, now) = announced();
     let at = now + 5 * S;
     let action = machine.next(at);
-    let told = machine.done(&action, broken(), at, 0.5);
-    assert!(matches!(told.as_slice(), [KeyNotice::Lost { .. }]), "{told:?}");
+    let notices = machine.done(&action, broken(), at, 0.5);
+    assert!(matches!(notices.as_slice(), [KeyNotice::Lost { .. }]), "{notices:?}");
     let EtcdAction::Wait(Some(retry)) = machine.next(at) else { panic!("{:?}", machine.next(at)) };
     assert!(retry - at <= LONGEST_RETRY);
     assert_eq!(machine.next(retry), EtcdAction::Connect);
-    let told = machine.done(&EtcdAction::Connect, broken(), retry, 0.5);
-    assert!(told.is_empty(), "told once: {told:?}");
-    let (told, _) = settle(&mut machine, &mut store, retry, 60 * S);
-    assert_eq!((told, store.events.len()), (vec![KeyNotice::Regained], 1));
+    let notices = machine.done(&EtcdAction::Connect, broken(), retry, 0.5);
+    assert!(notices.is_empty(), "reported once: {notices:?}");
+    let (notices, _) = settle(&mut machine, &mut store, retry, 60 * S);
+    assert_eq!((notices, store.events.len()), (vec![KeyNotice::Regained], 1));
 }
 
 #[test]
@@ -243,21 +243,21 @@ fn retries_never_wait_long() {
 }
 
 #[test]
-fn a_key_of_another_is_waited_for_then_told_and_never_overwritten() {
+fn a_foreign_key_is_waited_for_then_reported_and_never_overwritten() {
     let now = Instant::now();
     let (mut machine, mut store) = (Registrar::new(now), Store { last_lease: 10, ..Store::default() });
     store.put("/a", 7, r#"{"owner":"core-2 pid 9"}"#);
     machine.want("/a", TTL, text("1"));
-    let (told, at) = settle(&mut machine, &mut store, now, 15 * S);
+    let (notices, at) = settle(&mut machine, &mut store, now, 15 * S);
     let holder = Holder { owner: Some("core-2 pid 9".to_owned()), lease: 7 };
-    assert_eq!(told, [KeyNotice::Taken("/a".to_owned(), holder.clone())]);
-    let (told, at) = settle(&mut machine, &mut store, at, 3 * S);
-    assert_eq!(told, [KeyNotice::Held("/a".to_owned(), holder)]);
-    let (told, at) = settle(&mut machine, &mut store, at, 60 * S);
-    assert_eq!((told, store.events.len()), (vec![], 1), "told once");
+    assert_eq!(notices, [KeyNotice::Taken("/a".to_owned(), holder.clone())]);
+    let (notices, at) = settle(&mut machine, &mut store, at, 3 * S);
+    assert_eq!(notices, [KeyNotice::Held("/a".to_owned(), holder)]);
+    let (notices, at) = settle(&mut machine, &mut store, at, 60 * S);
+    assert_eq!((notices, store.events.len()), (vec![], 1), "reported once");
     store.keys.clear();
-    let (told, _) = settle(&mut machine, &mut store, at, S);
-    assert!(matches!(told.as_slice(), [KeyNotice::Written(..)]), "it is taken when it is free: {told:?}");
+    let (notices, _) = settle(&mut machine, &mut store, at, S);
+    assert!(matches!(notices.as_slice(), [KeyNotice::Written(..)]), "it is taken when it is free: {notices:?}");
 }
 
 #[test]
@@ -265,8 +265,8 @@ fn a_key_that_was_taken_while_we_slept_is_left_alone() {
     let (mut machine, mut store, now) = announced();
     store.end_lease(1);
     store.put("/a", 7, "theirs");
-    let (told, now) = settle(&mut machine, &mut store, now + 60 * S, S);
-    assert!(matches!(told.as_slice(), [KeyNotice::LeaseLost, KeyNotice::Taken(..)]), "{told:?}");
+    let (notices, now) = settle(&mut machine, &mut store, now + 60 * S, S);
+    assert!(matches!(notices.as_slice(), [KeyNotice::LeaseLost, KeyNotice::Taken(..)]), "{notices:?}");
     machine.stop();
     settle(&mut machine, &mut store, now, S);
     assert_eq!(store.keys["/a"].1, "theirs");
@@ -279,7 +279,7 @@ fn what_we_may_not_write_holds_up_nothing_else() {
     let (mut machine, mut store) = (Registrar::new(now), Store::default());
     machine.want("/a", TTL, text("1"));
     machine.want("/b", TTL, text("1"));
-    let mut told = Vec::new();
+    let mut notices = Vec::new();
     let mut attempts = 0;
     for at in [now, now + DENIED_PAUSE * 2] {
         loop {
@@ -293,11 +293,11 @@ fn what_we_may_not_write_holds_up_nothing_else() {
                 }
                 action => store.answer(action),
             };
-            told.extend(machine.done(&action, outcome, at, 0.5));
+            notices.extend(machine.done(&action, outcome, at, 0.5));
         }
     }
     let denied = KeyNotice::Denied("/a".to_owned(), "permission denied".to_owned());
-    assert_eq!(told, [denied, KeyNotice::Written("/b".to_owned(), Revision(1))], "told once");
+    assert_eq!(notices, [denied, KeyNotice::Written("/b".to_owned(), Revision(1))], "reported once");
     assert_eq!(attempts, 2);
 }
 
@@ -325,17 +325,17 @@ fn what_is_no_longer_wanted_while_its_creation_is_under_way_is_deleted() {
 }
 
 #[test]
-fn one_key_of_another_holds_up_the_others_for_one_transaction_only() {
+fn a_foreign_key_holds_up_the_others_for_one_transaction_only() {
     let now = Instant::now();
     let (mut machine, mut store) = (Registrar::new(now), Store { last_lease: 10, ..Store::default() });
     store.put("/b", 7, "theirs");
     for key in ["/a", "/b", "/c"] {
         machine.want(key, TTL, text("1"));
     }
-    let (told, _) = settle(&mut machine, &mut store, now, Duration::ZERO);
+    let (notices, _) = settle(&mut machine, &mut store, now, Duration::ZERO);
     assert!(
-        matches!(told.as_slice(), [KeyNotice::Taken(..), KeyNotice::Written(..), KeyNotice::Written(..)]),
-        "{told:?}"
+        matches!(notices.as_slice(), [KeyNotice::Taken(..), KeyNotice::Written(..), KeyNotice::Written(..)]),
+        "{notices:?}"
     );
 }
 

@@ -66,7 +66,7 @@ impl Transaction {
         let failed = || failure::of_command(Stage::Reload, "reload_cmd", &text, &finished);
         match (finished.succeeded(), nginx.filter(|nginx| nginx.master().is_none())) {
             (true, None) => Reloaded::Done,
-            (true, Some(nginx)) => absent(nginx, &format!("`{text}` ended well, but ")),
+            (true, Some(nginx)) => absent(nginx, &format!("`{text}` succeeded, but ")),
             (false, Some(_)) => Reloaded::NothingRuns { failure: failed(), certain: true },
             // It parses before it signals: nginx has not seen the new files.
             (false, None) if nginx.is_some() && installation::is_plain_signaller(&text) => Reloaded::Refused(failed()),
@@ -117,16 +117,17 @@ impl Transaction {
             |message: &str, output: String| StepFailure { at: Stage::Verify, message: message.to_owned(), output };
         match nginx.verify(watched, self.check_time, &self.generations()).await {
             Progress::Waiting => ReloadProof::Done,
-            Progress::Refused(words) => ReloadProof::Refused(said(
-                "nginx refused the new configuration and goes on with the previous one",
-                words,
-            )),
+            Progress::Refused(words) => {
+                ReloadProof::Refused(said("nginx refused the new configuration and keeps the previous one", words))
+            }
             Progress::Broken(words) => {
                 ReloadProof::Failed(said("nginx does not serve with the new configuration", words))
             }
             Progress::Done { times, leaving, serving } => {
                 if times.converged.is_none() {
-                    self.report.warnings.push("an old worker of nginx has not begun to leave after the reload".into());
+                    self.report
+                        .warnings
+                        .push("an old worker of nginx has not begun to shut down after the reload".into());
                 }
                 let Times { accepted, healthy, converged, generation } = times;
                 let verified = Verified { accepted, healthy, converged, generation, serving, leaving, asked_at };

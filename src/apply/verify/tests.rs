@@ -74,7 +74,7 @@ fn check(expected_workers: usize, old: &str, looks: &[&str], verdict: &str) {
 }
 
 #[test]
-fn a_worker_that_cannot_start_is_told_with_its_own_words() {
+fn a_worker_that_cannot_start_is_reported_with_its_own_words() {
     let looks = [
         "1 w10|[alert] 20#20: chdir(\"/gone\") failed (2: No such file or directory)",
         "2 w10|[alert] 1#1: worker process 20 exited with fatal code 2 and cannot be respawned",
@@ -83,14 +83,14 @@ fn a_worker_that_cannot_start_is_told_with_its_own_words() {
                    chdir(\"/gone\") failed (2: No such file or directory)";
     check(1, "w10", &looks, verdict);
     let looks = ["1 w10 s20|[alert] 20#20: setgid(33) failed (1: Operation not permitted)", "2 l10", "3 l10"];
-    let verdict = "broken: the old workers are leaving or gone, and no new one lives: \
+    let verdict = "broken: the old workers are shutting down or gone, and there is no new one: \
                    setgid(33) failed (1: Operation not permitted)";
     check(1, "w10", &looks, verdict);
     // Other programs write to the same log.
     let looks = ["1 w10|[alert] 99#99: a stranger's trouble", "2 l10", "3 l10"];
-    check(1, "w10", &looks, "broken: the old workers are leaving or gone, and no new one lives");
+    check(1, "w10", &looks, "broken: the old workers are shutting down or gone, and there is no new one");
     let looks = ["1 w10|[alert] 10#10: an old one's trouble", "2 l10", "3 l10"];
-    check(1, "w10", &looks, "broken: the old workers are leaving or gone, and no new one lives");
+    check(1, "w10", &looks, "broken: the old workers are shutting down or gone, and there is no new one");
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn an_outage_is_known_at_once() {
         1,
         "w10",
         &["50 w10", "104 l10", "109 "],
-        "broken: the old workers are leaving or gone, and no new one lives",
+        "broken: the old workers are shutting down or gone, and there is no new one",
     );
     // working_directory: workers that die.
     check(
@@ -171,7 +171,7 @@ fn too_few_workers_are_not_healthy() {
         2,
         "w10 w11",
         &["5 w20 w10", "300 w20 l10", "5006 w20"],
-        "broken: only 1 of 2 new workers live 5s after the first",
+        "broken: only 1 of 2 new workers run 5s after the first",
     );
     check(
         2,
@@ -182,7 +182,7 @@ fn too_few_workers_are_not_healthy() {
 }
 
 #[test]
-fn an_old_worker_that_does_not_leave_is_told() {
+fn an_old_worker_that_does_not_leave_is_reported() {
     check(1, "w10", &["5 w10 w20", "210 w10 w20", "5006 w10 w20"], "done: 5 210 - leaving 0 serving 1");
 }
 
@@ -210,6 +210,6 @@ fn the_generation_that_is_served_is_asked_for_once_new_workers_live() {
         1,
         "w10",
         &["4 w10 w20", "106 l10 +other", "108 l10 +other"],
-        "broken: the old workers are leaving or gone, and no new one lives",
+        "broken: the old workers are shutting down or gone, and there is no new one",
     );
 }

@@ -31,7 +31,7 @@ pub(super) fn definition() -> Command {
         .long(CONFIG_DIR)
         .value_name("DIR")
         .value_hint(ValueHint::DirPath)
-        .help("Announce what the [[service]] tables of its *.toml files say, and follow them");
+        .help("Announce the [[service]] tables of its *.toml files, and follow changes");
     Command::new("announce")
         .about("Announce a backend: keep its key in etcd for as long as it is healthy")
         .args(PROPERTIES.iter().map(argument))
@@ -83,13 +83,13 @@ pub(super) fn read(matches: &ArgMatches, settings: &Settings) -> Result<Announce
     let folder = matches.get_one::<String>(CONFIG_DIR).map(PathBuf::from);
     let command: Option<Vec<String>> = matches.get_many::<String>(COMMAND).map(|words| words.cloned().collect());
     if command.is_some() && folder.is_some() {
-        let problem = Problem::new(format!("a command behind `--` and --{CONFIG_DIR} do not go together"));
-        return Err(problem.hint("describe the one service that the command is with --name and --address").into());
+        let problem = Problem::new(format!("a command after `--` and --{CONFIG_DIR} do not go together"));
+        return Err(problem.hint("describe the service of the command with --name and --address").into());
     }
     let source = match (folder, given.keys().next()) {
         (Some(_), Some(name)) => {
             let problem = Problem::new(format!("--{CONFIG_DIR} and --{} do not go together", flag(name)));
-            return Err(problem.hint("the files of the folder say it all").into());
+            return Err(problem.hint("write it into the files of the folder").into());
         }
         (Some(folder), None) => ServiceSource::Folder(folder),
         (None, _) => ServiceSource::One(Box::new(service::parse_flags(&given)?)),

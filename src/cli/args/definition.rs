@@ -29,7 +29,7 @@ pub fn definition() -> Command {
         )
         .subcommand(
             Command::new("render")
-                .about("Print what a resource renders to")
+                .about("Print the rendered file of a resource")
                 .arg(Arg::new("RESOURCE").required(true).help("its file below conf.d, as in app.toml")),
         )
         .subcommand(announce::definition())
@@ -40,17 +40,19 @@ pub fn definition() -> Command {
                 .arg(Arg::new("RESOURCE").help("only of this file below conf.d")),
         )
         .subcommand(
-            Command::new("agents").about("Print how far the agents have come that keep receipts, and who lags").arg(
-                Arg::new("format")
-                    .long("format")
-                    .value_parser(["table", "json"])
-                    .default_value("table")
-                    .help("how it is printed"),
-            ),
+            Command::new("agents")
+                .about("Print the progress of the agents that keep receipts, and which of them lag")
+                .arg(
+                    Arg::new("format")
+                        .long("format")
+                        .value_parser(["table", "json"])
+                        .default_value("table")
+                        .help("how it is printed"),
+                ),
         )
         .subcommand(
             Command::new("convert")
-                .about("Print a Go template in Tera, where the two are certain to give the same")
+                .about("Convert a Go template to Tera, if the result certainly prints the same")
                 .arg(Arg::new("TEMPLATE").required(true).help("its file, as in templates/app.conf.tmpl")),
         )
         .subcommand(

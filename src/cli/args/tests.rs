@@ -91,7 +91,7 @@ fn the_older_confds_lines_work() {
 }
 
 #[test]
-fn what_stands_behind_two_dashes_is_a_command_to_supervise() {
+fn words_after_two_dashes_are_a_command_to_supervise() {
     let nginx = || Command::Supervise { command: ["nginx", "-g", "daemon off;"].map(str::to_owned).to_vec() };
     for words in [
         ["upstreamd", "--watch", "--", "nginx", "-g", "daemon off;"].as_slice(),
@@ -108,7 +108,7 @@ fn what_stands_behind_two_dashes_is_a_command_to_supervise() {
     check_refused(
         "upstreamd --watch --noop -- nginx",
         expect![[r#"
-            there is a command behind `--`, but nothing runs beside it
+            a command after `--` runs only beside --watch or an interval
               hint: --noop changes nothing: leave it out
             try `upstreamd --help`
         "#]],
@@ -215,7 +215,7 @@ fn what_is_not_understood_is_a_usage_error() {
     check_refused(
         "confd --backend file etcd",
         expect![[r#"
-        both the backend `etcd` and --backend file are asked for
+        both the backend `etcd` and --backend file are given
           hint: leave one of the two out
         try `upstreamd --help`
     "#]],
@@ -238,7 +238,7 @@ fn what_is_not_understood_is_a_usage_error() {
 }
 
 #[test]
-fn every_wrong_value_is_told_at_once() {
+fn every_wrong_value_is_reported_at_once() {
     check_refused(
         "upstreamd --interval 0 --log-level loud --backend-timeout 30 --onetime=maybe --color=pink --diff-context -1",
         expect![[r#"
@@ -342,7 +342,7 @@ fn a_settings_file_that_was_named_has_to_be_there() {
 }
 
 #[test]
-fn a_wrong_settings_file_is_told_whole_and_check_goes_on_to_the_rest() {
+fn a_wrong_settings_file_is_reported_whole_and_check_does_the_rest() {
     let files = [("/c.toml", "interval = 0\nlog_lvl = \"info\"\nnodes = [\"a\"]\n[nginx]\nbinray = \"x\"\n")];
     let expected = expect![[r#"
         /c.toml:1:12: interval: must be more than 0
@@ -362,7 +362,7 @@ fn a_wrong_settings_file_is_told_whole_and_check_goes_on_to_the_rest() {
 }
 
 #[test]
-fn a_settings_file_that_is_not_text_is_told() {
+fn a_settings_file_that_is_not_text_is_reported() {
     let mut read = |_: &Path| Ok(b"interval = 5\nprefix = \"\xff\"".to_vec());
     let early = parse([OsString::from("upstreamd")], &|_| None, &mut read).expect_err("not UTF-8");
     assert!(early.text.starts_with("/etc/upstreamd/upstreamd.toml:2:11: not UTF-8"), "{}", early.text);

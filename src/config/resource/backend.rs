@@ -61,7 +61,7 @@ pub(super) fn read(fields: &mut Fields<'_>, table: &Place) -> Option<StoreSettin
     for name in PASSED_OVER {
         fields.take(name, |_| Ok(()));
     }
-    let hint = "say which, as in backend = \"etcd\"";
+    let hint = "name it, as in backend = \"etcd\"";
     let kind = fields.require("backend", table, hint, kind);
     let etcd = etcd(fields, table, matches!(kind, Some(StoreKind::Etcd)));
     let paths = fields.take("file", files).unwrap_or_default();

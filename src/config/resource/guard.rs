@@ -10,7 +10,7 @@ use super::choice;
 use super::commands::optional_duration;
 
 /// Largest `min_backends`: the limit of a single list of backends.
-const MOST_MIN_BACKENDS: u32 = 10_000;
+const MAX_MIN_BACKENDS: u32 = 10_000;
 
 const ON_EMPTY: &[(&str, OnEmpty)] = &[
     ("keep", OnEmpty::Keep),
@@ -23,7 +23,7 @@ const ON_EMPTY: &[(&str, OnEmpty)] = &[
 pub(super) fn read(fields: &mut Fields<'_>) -> Guard {
     let placed = |field: &Field<'_>| field.key_place();
     let on_empty = fields.take("on_empty", |field| choice(field, ON_EMPTY));
-    let min_backends = fields.take("min_backends", |field| Ok((number(field, 1, MOST_MIN_BACKENDS)?, placed(field))));
+    let min_backends = fields.take("min_backends", |field| Ok((number(field, 1, MAX_MIN_BACKENDS)?, placed(field))));
     let has_max_drop = fields.has("max_drop_percent");
     let max_drop_percent = fields.take("max_drop_percent", |field| number(field, 0, 100));
     let hold = fields.take("max_drop_hold", |field| Ok((optional_duration(field)?, placed(field))));
@@ -35,7 +35,7 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Guard {
             fields,
             place,
             "`max_drop_hold` does nothing without `max_drop_percent`",
-            "say max_drop_percent = 50, too",
+            "also set max_drop_percent, for example to 50",
         );
     }
     let standard = Guard::default();

@@ -24,7 +24,7 @@ pub(super) fn read(fields: &mut Fields<'_>, keys: Option<&Keys>) -> Needs {
         if keys.is_some() && wait_for.is_empty() && timeout.is_some() {
             return Err(Problem::new("`wait_timeout` does nothing without `wait_for`")
                 .at(field.key_place())
-                .hint("say wait_for = true, too"));
+                .hint("also set wait_for = true"));
         }
         Ok(timeout)
     });

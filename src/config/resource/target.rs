@@ -150,5 +150,6 @@ fn id(digits: &str) -> Option<u32> {
 }
 
 fn not_an_id(field: &Field<'_>, text: &str) -> Problem {
-    Problem::new(format!("`{}` {} is no user or group number", field.name(), shown(text))).hint("from 0 to 4294967294")
+    Problem::new(format!("`{}` {} is not a user or group number", field.name(), shown(text)))
+        .hint("from 0 to 4294967294")
 }

@@ -14,8 +14,8 @@ fn parse_with(lines: &str, defaults: &Defaults) -> Result<Resource, String> {
     text.push_str(lines);
     let file = ResourceFile { name: "a.toml".into(), path: "a.toml".into(), text };
     parse(&file, defaults).map_err(|problems| {
-        let told: Vec<String> = problems.iter().map(|problem| problem.message.clone()).collect();
-        told.join("; ")
+        let messages: Vec<String> = problems.iter().map(|problem| problem.message.clone()).collect();
+        messages.join("; ")
     })
 }
 
@@ -35,8 +35,8 @@ fn the_list_of_fields_is_that_of_those_read() {
     for field in FIELDS {
         // A date suits no field, so a known one is refused for its type.
         let problems = parse(&file(&format!("[template]\n{field} = 2026-01-01")), &Defaults::default()).unwrap_err();
-        let told = problems.iter().any(|problem| problem.message.starts_with(&format!("`{field}` must be")));
-        assert!(told, "{field}: {problems:?}");
+        let is_reported = problems.iter().any(|problem| problem.message.starts_with(&format!("`{field}` must be")));
+        assert!(is_reported, "{field}: {problems:?}");
     }
     let problems = parse(&file("[template]\nzzz = 1"), &Defaults::default()).unwrap_err();
     let unknown = problems.iter().find(|problem| problem.message.starts_with("unknown")).unwrap();
@@ -95,8 +95,8 @@ fn owners_are_names_or_numbers_and_the_numbers_win() {
     refused("uid = 33\nowner = 34", "`uid` is 33 and `owner` is 34");
     refused("gid = 33\ngroup = '34'", "`gid` is 33 and `group` is 34");
     refused("owner = 'a:b'", "`owner` `a:b` is not a name");
-    refused("owner = -2", "`owner` `-2` is no user or group number");
-    refused("uid = 4294967295", "`uid` `4294967295` is no user or group number");
+    refused("owner = -2", "`owner` `-2` is not a user or group number");
+    refused("uid = 4294967295", "`uid` `4294967295` is not a user or group number");
     refused("uid = '33'", "`uid` must be a number, found a string");
     refused("uid = 1.5", "`uid` must be a number, found a fraction");
 }
@@ -232,7 +232,7 @@ fn an_explicit_pace_differs_from_the_built_in_one() {
 }
 
 #[test]
-fn nginx_files_are_escaped_unless_told_otherwise() {
+fn nginx_files_are_escaped_by_default() {
     for (lines, expected) in [
         ("", Escape::None),
         ("output_format = 'nginx'", Escape::Nginx),
@@ -261,7 +261,7 @@ fn the_other_fields_take_their_words() {
 }
 
 #[test]
-fn bytes_that_are_no_text_are_told_at_their_place() {
+fn bytes_that_are_not_text_are_reported_at_their_place() {
     let problem = ResourceFile::from_bytes("a.toml".into(), "a.toml".into(), b"[template]\nsrc = \"\xff\"".to_vec());
     assert!(problem.unwrap_err().to_string().starts_with("a.toml:2:8: not UTF-8"));
 }

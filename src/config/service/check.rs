@@ -38,7 +38,7 @@ pub(super) fn read(texts: &mut Texts) -> Option<Check> {
     let ca = texts.parsed("check_ca", |text| Ok(PathBuf::from(text)));
     let insecure = texts.parsed("check_insecure", switch)?;
     if insecure && ca.is_some() {
-        let problem = Problem::new("a certificate cannot be judged by check_ca and not be judged");
+        let problem = Problem::new("a certificate cannot be both verified by check_ca and not verified");
         texts.refuse("check_insecure", problem.hint("leave one of the two out"));
     }
     let tls = |is_tls: bool| is_tls.then(|| CheckTls { ca: ca.clone(), insecure });
@@ -69,9 +69,10 @@ fn kind(text: &str) -> Result<CheckScheme, Problem> {
     let is_tls = match text.split_once("://") {
         Some(("http", _)) => false,
         Some(("https", _)) => true,
-        _ => return Err(Problem::new(format!("{} is no check", shown(text))).hint(HINT)),
+        _ => return Err(Problem::new(format!("{} is not a check", shown(text))).hint(HINT)),
     };
-    url(text, is_tls).ok_or_else(|| Problem::new(format!("{} is no URL that can be asked", shown(text))).hint(HINT))
+    url(text, is_tls)
+        .ok_or_else(|| Problem::new(format!("{} is not a URL that can be checked", shown(text))).hint(HINT))
 }
 
 fn url(text: &str, is_tls: bool) -> Option<CheckScheme> {
@@ -99,7 +100,7 @@ fn status(text: &str) -> Result<(u16, u16), Problem> {
     let (from, to) = text.split_once('-').unwrap_or((text, text));
     match (number(from), number(to)) {
         (Some(from), Some(to)) if from <= to => Ok((from, to)),
-        _ => Err(Problem::new(format!("{} are no HTTP statuses", shown(text))).hint("as in 200 or 200-399")),
+        _ => Err(Problem::new(format!("{} is not a list of HTTP statuses", shown(text))).hint("as in 200 or 200-399")),
     }
 }
 

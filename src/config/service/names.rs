@@ -12,8 +12,8 @@ const LONGEST_LABEL: usize = 63;
 /// Checks a service's name.
 pub(super) fn name(text: &str, layout: Option<Layout>) -> Result<String, Problem> {
     if layout == Some(Layout::SkyDns) && !text.split('.').all(is_label) {
-        let problem = Problem::new(format!("{} is no DNS name", shown(text)));
-        return Err(problem.hint("layout skydns makes a DNS name of it: letters, digits, inner `-`, and `.` between"));
+        let problem = Problem::new(format!("{} is not a DNS name", shown(text)));
+        return Err(problem.hint("layout skydns makes it a DNS name: letters, digits, inner `-`, and `.` between"));
     }
     part(text, "._-").map(|()| text.to_owned())
 }
@@ -22,12 +22,12 @@ pub(super) fn name(text: &str, layout: Option<Layout>) -> Result<String, Problem
 pub(super) fn id(text: &str, layout: Option<Layout>) -> Result<String, Problem> {
     match layout {
         Some(Layout::SkyDns) if !is_label(text) => {
-            let problem = Problem::new(format!("{} is no part of a DNS name", shown(text)));
-            Err(problem.hint("layout skydns makes a DNS name of it: letters, digits and inner `-`"))
+            let problem = Problem::new(format!("{} is not a part of a DNS name", shown(text)));
+            Err(problem.hint("layout skydns makes it a DNS name: letters, digits and inner `-`"))
         }
         Some(Layout::Sidekick) => {
             let problem = Problem::new("layout sidekick has no ids");
-            Err(problem.hint("its keys are /services/NAMEPORT: leave the id out, or choose another layout"))
+            Err(problem.hint("its keys are /services/NAMEPORT: leave the id out, or choose a different layout"))
         }
         _ => part(text, "._-:@+").map(|()| text.to_owned()),
     }
@@ -80,15 +80,15 @@ pub(super) fn address(text: &str, check: Option<&Check>, layout: Option<Layout>)
     let host = self::host(host).ok_or_else(wrong)?;
     let ip: Option<IpAddr> = host.parse().ok();
     if ip.is_some_and(|ip| ip.is_unspecified()) {
-        let problem = Problem::new(format!("{} is no address that others can reach", shown(&host)));
+        let problem = Problem::new(format!("{} is not an address that other machines can reach", shown(&host)));
         return Err(problem.hint(format!("auto:{port} is the address that leads to etcd")));
     }
     if ip.is_some_and(|ip| ip.is_multicast()) {
-        return Err(Problem::new(format!("{} is no address of one machine", shown(&host))));
+        return Err(Problem::new(format!("{} is not the address of a single machine", shown(&host))));
     }
     if layout == Some(Layout::Sidekick) && !ip.is_some_and(|ip| ip.is_ipv4()) {
-        let problem = Problem::new(format!("{} is no IPv4 address", shown(&host)));
-        return Err(problem.hint("layout sidekick knows no other; choose another layout"));
+        let problem = Problem::new(format!("{} is not an IPv4 address", shown(&host)));
+        return Err(problem.hint("layout sidekick supports no other; choose a different layout"));
     }
     Ok(Address::Given(host, port))
 }
@@ -110,7 +110,7 @@ pub(super) fn host(text: &str) -> Option<String> {
 /// Checks a version: a short line of text.
 pub(super) fn version(text: &str) -> Result<String, Problem> {
     if text.len() > LONGEST || text.chars().any(char::is_control) {
-        return Err(Problem::new(format!("{} is no short line of text", shown(text))));
+        return Err(Problem::new(format!("{} is not a short line of text", shown(text))));
     }
     Ok(text.to_owned())
 }

@@ -62,8 +62,8 @@ fn addresses_are_host_and_port() {
         refused(&[("address", text)], "is not host:port");
     }
     refused(&[("address", "0.0.0.0:80")], "hint: auto:80 is the address that leads to etcd");
-    refused(&[("address", "[::]:80")], "no address that others can reach");
-    refused(&[("address", "224.0.0.1:80")], "no address of one machine");
+    refused(&[("address", "[::]:80")], "not an address that other machines can reach");
+    refused(&[("address", "224.0.0.1:80")], "not the address of a single machine");
     refused(&[("address", "auto")], "`auto` has no port");
     let http = flags(&[("address", "auto"), ("check", "http://127.0.0.1:8081/")]).unwrap();
     assert_eq!(http.address, Address::Auto(8081));
@@ -81,11 +81,11 @@ fn what_would_leave_its_place_in_the_store_is_refused() {
     }
     refused(&[("name", "a:b")], "`a:b` contains `:`");
     assert_eq!(flags(&[("id", "core-1:web:8080")]).unwrap().id.as_deref(), Some("core-1:web:8080"));
-    refused(&[("layout", "skydns"), ("name", "we_b")], "no DNS name");
-    refused(&[("layout", "skydns"), ("name", "a..b")], "no DNS name");
-    refused(&[("layout", "skydns"), ("id", "a:b")], "no part of a DNS name");
+    refused(&[("layout", "skydns"), ("name", "we_b")], "not a DNS name");
+    refused(&[("layout", "skydns"), ("name", "a..b")], "not a DNS name");
+    refused(&[("layout", "skydns"), ("id", "a:b")], "not a part of a DNS name");
     refused(&[("layout", "sidekick"), ("id", "a")], "layout sidekick has no ids");
-    refused(&[("layout", "sidekick"), ("address", "[::1]:80")], "no IPv4 address");
+    refused(&[("layout", "sidekick"), ("address", "[::1]:80")], "not an IPv4 address");
     refused(&[("layout", "plian")], "did you mean `plain`?");
 }
 
@@ -133,7 +133,7 @@ fn checks_come_in_their_kinds() {
     refused(&[("check_body", "ok")], "--check-body: does not go with this check");
     refused(&[("check", "http://a/"), ("check_insecure", "true")], "--check-insecure: does not go");
     refused(&[("check", "h2"), ("check_insecure", "true"), ("check_ca", "/ca.pem")], "leave one of the two out");
-    refused(&[("check", "http://a/"), ("check_status", "399-200")], "are no HTTP statuses");
+    refused(&[("check", "http://a/"), ("check_status", "399-200")], "is not a list of HTTP statuses");
 }
 
 #[test]
@@ -141,12 +141,12 @@ fn times_must_fit_together() {
     refused(&[("timeout", "5s")], "--timeout: 5s is not less than the interval of 5s");
     refused(&[("interval", "1s")], "--timeout: 2s is not less than the interval of 1s");
     refused(&[("ttl", "14s")], "--ttl: 14s is less than three intervals of 5s");
-    refused(&[("ttl", "15500ms")], "no whole number of seconds");
+    refused(&[("ttl", "15500ms")], "not a whole number of seconds");
     refused(&[("ttl", "25h")], "is longer than a day");
     refused(&[("interval", "0s")], "--interval: must be more than 0");
     refused(&[("interval", "5")], "has no unit");
-    refused(&[("rise", "0")], "--rise: `0` is no number from 1 to 100");
-    refused(&[("weight", "257")], "no number from 1 to 256");
+    refused(&[("rise", "0")], "--rise: `0` is not a number from 1 to 100");
+    refused(&[("weight", "257")], "not a number from 1 to 256");
     let quick = flags(&[("interval", "500ms"), ("timeout", "200ms"), ("ttl", "2s")]).unwrap();
     assert_eq!(quick.ttl_seconds, 2);
 }
@@ -164,7 +164,7 @@ fn files_have_the_flags_names_as_keys() {
 }
 
 #[test]
-fn every_problem_of_a_file_is_told_with_its_place() {
+fn every_problem_of_a_file_is_reported_with_its_place() {
     let text =
         "[[service]]\nname = \"a/b\"\naddress = \"10.0.0.5\"\nttl = 15\ninterwal = \"5s\"\n\n[[service]]\nrise = [1]\n";
     let problems = parse_file(Path::new("a.toml"), text).unwrap_err().to_string();

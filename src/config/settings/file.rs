@@ -70,7 +70,7 @@ fn written(setting: &Setting, field: &Field<'_>) -> Result<Vec<String>, Problem>
 
 fn special_hint(name: &str) -> Option<String> {
     match name {
-        "template" => Some("resources have files of their own, in conf.d".to_owned()),
+        "template" => Some("write each resource to a file in conf.d".to_owned()),
         _ => None,
     }
 }

@@ -117,7 +117,7 @@ fn endpoint(node: &str) -> Result<String, Problem> {
     match port {
         Some(port) if port.parse().is_ok_and(|port: u16| port > 0) => Ok(trimmed.to_owned()),
         None if scheme.is_some() => Ok(trimmed.to_owned()),
-        Some(_) => refuse("has a port that is no number from 1 to 65535"),
+        Some(_) => refuse("has a port that is not a number from 1 to 65535"),
         None => refuse("has no port"),
     }
 }

@@ -282,7 +282,7 @@ settings! {
     SHUTDOWN_TIMEOUT = setting("shutdown-timeout", SettingKind::Duration, Section::Time,
         "how long a running transaction may take after SIGTERM").default("30s");
     STOP_TIMEOUT = setting("stop-timeout", SettingKind::Duration, Section::Time,
-        "how long the supervised command (behind --) may take to end after its signal; then it is killed").default("30s");
+        "how long the supervised command (after --) may take to end after its signal; then it is killed").default("30s");
     DEBOUNCE = setting("debounce", SettingKind::Duration, Section::Time,
         "quiet time to wait for after a change; by default 0s for the first change, then 100ms");
     WATCH_ERROR_BACKOFF = setting("watch-error-backoff", SettingKind::Duration, Section::Time,

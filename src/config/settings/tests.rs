@@ -108,8 +108,8 @@ fn flags_beat_environment_beats_file_beats_default_for_every_setting() {
         let expect = |said: &Said, value: Option<&str>, origin: &str| {
             let raw = said.raw(setting);
             assert_eq!(raw.values.first().map(String::as_str), value, "{}", setting.name);
-            let told = raw.origin.to_string();
-            assert!(told.starts_with(origin), "{}: {told}", setting.name);
+            let shown = raw.origin.to_string();
+            assert!(shown.starts_with(origin), "{}: {shown}", setting.name);
         };
         expect(&said, setting.default, "by default");
         said = said.file(&file_line(setting, 0, file));
@@ -269,8 +269,8 @@ fn endpoints_come_from_flags_or_file_or_the_old_variable_or_srv_records() {
 fn endpoints_that_cannot_be_are_refused_without_showing_a_password() {
     for (node, message) in [
         ("localhost", "endpoint `localhost` has no port"),
-        ("localhost:0", "endpoint `localhost:0` has a port that is no number from 1 to 65535"),
-        ("localhost:", "endpoint `localhost:` has a port that is no number from 1 to 65535"),
+        ("localhost:0", "endpoint `localhost:0` has a port that is not a number from 1 to 65535"),
+        ("localhost:", "endpoint `localhost:` has a port that is not a number from 1 to 65535"),
         (":2379", "endpoint `:2379` has no host, or an IPv6 address without brackets"),
         ("::1:2379", "endpoint `::1:2379` has no host, or an IPv6 address without brackets"),
         ("ftp://a:1", "endpoint `ftp://a:1` has an unknown scheme"),
@@ -366,7 +366,7 @@ fn both_confds_files_are_read() {
 }
 
 #[test]
-fn what_is_wrong_with_a_file_is_told_all_at_once() {
+fn all_problems_of_a_file_are_reported_at_once() {
     Said::default()
         .file(
             "interval = \"soon\"\nnodes = [1]\nnode = [\"a:1\"]\nonetime = \"yes\"\nbackend_timeout = 30\n\
@@ -388,7 +388,7 @@ fn what_is_wrong_with_a_file_is_told_all_at_once() {
               hint: `upstreamd --help` lists the settings; in the file they have `_` for `-`
             confd.toml:9:1: `nginx` must be a table, found a number
             confd.toml:10:2: unknown setting: `template`
-              hint: resources have files of their own, in conf.d"#]]);
+              hint: write each resource to a file in conf.d"#]]);
     Said::default().file("interval = 5\nnodes = [\"a:1\"\nwatch = true\nprefix = \"../x\"").check_problems(expect![[
         r#"
         confd.toml:3:1: missing comma between array elements, expected `,`

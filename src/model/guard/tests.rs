@@ -181,7 +181,7 @@ fn in_every_case() {
 }
 
 #[test]
-fn a_drop_is_held_then_applied_and_forgotten_when_it_heals() {
+fn a_drop_is_held_then_applied_and_forgotten_when_it_is_over() {
     let guard = Guard { max_drop_percent: Some(30), max_drop_hold: HOLD, ..Guard::default() };
     let start = Instant::now();
     let at = |seconds| start + Duration::from_secs(seconds);

@@ -8,7 +8,7 @@ use super::network::{Networks, is_never_a_backend};
 use super::{Options, Reason, UnixSockets};
 
 /// Longest socket path, in bytes; the kernel takes 107.
-const MOST_PATH_BYTES: usize = 100;
+const MAX_PATH_BYTES: usize = 100;
 
 /// Address of a backend. Sorts numerically: IPv4, IPv6, host names, sockets; then by port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -132,7 +132,7 @@ fn is_host_name(text: &str) -> bool {
 fn unix(path: &str, sockets: &UnixSockets) -> Result<SocketOrHost, Reason> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'/' | b'-');
     let is_path = path.strip_prefix('/').is_some_and(|rest| !rest.is_empty() && !rest.ends_with('/'))
-        && path.len() <= MOST_PATH_BYTES
+        && path.len() <= MAX_PATH_BYTES
         && path.bytes().all(plain)
         && path.split('/').skip(1).all(|part| !matches!(part, "" | "." | ".."));
     if !is_path {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::address::SocketOrHost;
 use super::json;
 use super::record::{BackendRecord, from_url};
-use super::{BackendState, MOST_VALUE_BYTES, Options, Reason};
+use super::{BackendState, MAX_VALUE_BYTES, Options, Reason};
 use crate::model::key;
 use crate::nginx::quote;
 
@@ -64,7 +64,7 @@ fn last_part(path: &str) -> &str {
 }
 
 fn setting_text(value: &key::Value) -> Option<&str> {
-    value.as_text().map(str::trim).filter(|text| text.len() <= MOST_VALUE_BYTES)
+    value.as_text().map(str::trim).filter(|text| text.len() <= MAX_VALUE_BYTES)
 }
 
 fn traefik_weight(value: &key::Value) -> Result<Option<u16>, Reason> {
@@ -82,7 +82,7 @@ fn record(
     if !quote::is_harmless(below) {
         return Err(Reason::BadName);
     }
-    if value.as_bytes().len() > MOST_VALUE_BYTES {
+    if value.as_bytes().len() > MAX_VALUE_BYTES {
         return Err(Reason::TooLong);
     }
     let text = value.as_text().ok_or(Reason::NotText)?.trim_ascii();

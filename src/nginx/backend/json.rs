@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::address::{self, SocketOrHost};
 use super::record::{BackendRecord, DEFAULT_PRIORITY, from_url};
-use super::{BackendState, MOST_WEIGHT, Options, Reason, WantedAddress};
+use super::{BackendState, MAX_WEIGHT, Options, Reason, WantedAddress};
 
 /// Decodes a value that begins with `{`.
 pub(super) fn record(text: &str, options: &Options) -> Result<BackendRecord, Reason> {
@@ -111,7 +111,7 @@ pub(super) fn weight_of(digits: &str) -> Result<Option<u16>, Reason> {
 }
 
 fn clamped(weight: u64) -> Option<u16> {
-    (weight > 0).then(|| u16::try_from(weight).unwrap_or(MOST_WEIGHT).min(MOST_WEIGHT))
+    (weight > 0).then(|| u16::try_from(weight).unwrap_or(MAX_WEIGHT).min(MAX_WEIGHT))
 }
 
 fn number<N: TryFrom<u64> + PartialOrd>(

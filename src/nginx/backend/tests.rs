@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
 
-use super::{Backend, BackendState, MOST_VALUE_BYTES, Options, Reason, Records, UnixSockets, WantedAddress};
+use super::{Backend, BackendState, MAX_VALUE_BYTES, Options, Reason, Records, UnixSockets, WantedAddress};
 use crate::model::key::Value;
 use crate::nginx::quote::is_harmless;
 
@@ -216,7 +216,7 @@ fn keys_that_cannot_be_decoded_are_skipped() {
     let decoded = decode(&[("/s/a;", &fine), ("/s/b", &binary), ("/s/c", &long)], &Options::default());
     let reasons: Vec<Reason> = decoded.skipped.into_iter().map(|(_, reason)| reason).collect();
     assert_eq!((decoded.backends, reasons), (vec![], vec![Reason::BadName, Reason::NotText, Reason::TooLong]));
-    assert_eq!(MOST_VALUE_BYTES, 4096);
+    assert_eq!(MAX_VALUE_BYTES, 4096);
 }
 
 const HOSTILE: &[&str] = &[

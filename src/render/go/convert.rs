@@ -120,7 +120,7 @@ impl Converter {
                 self.output.push_str(&format!("{{{{ {} }}}}", value.code))
             }
             kind => {
-                let message = format!("{} prints otherwise in Tera; print its items one by one", kind.described());
+                let message = format!("{} prints differently in Tera; print its items one by one", kind.described());
                 self.problems.push(Mistake::new(pipe.at, message));
             }
         }
@@ -134,14 +134,14 @@ impl Converter {
             (true, None) => refused(pipe.at, "an assignment to a variable that exists has no certain counterpart"),
             (false, _) => expression::pipe(pipe, dot, &self.variables),
         };
-        result.map_err(|refused| self.tell(refused)).ok()
+        result.map_err(|refused| self.refuse(refused)).ok()
     }
 
-    fn tell(&mut self, refused: NotConverted) {
+    fn refuse(&mut self, refused: NotConverted) {
         self.problems.extend(refused);
     }
 
-    /// Gives a value to the variable that a pipeline declares.
+    /// Assigns a value to the variable that a pipeline declares.
     fn declare(&mut self, pipe: &Pipe, value: Option<Typed>) -> Option<Typed> {
         if pipe.assigns {
             return None;

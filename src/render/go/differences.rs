@@ -4,7 +4,7 @@ use super::lexer::{GoToken, TokenKind, tokens};
 use crate::model::problem::Position;
 
 const LOOKUP: &str =
-    "where no answer comes, confd renders an empty list; here the render fails, and the last good file stays";
+    "if no answer comes, confd renders an empty list; here the render fails, and the last good file stays";
 const SORT: &str =
     "confd sorts its argument in place, equals by chance; here the argument stays, and equals stay in order";
 const ROOT: &str = "of the root, confd lists keys at the top or nothing; here it lists what there is";
@@ -24,7 +24,7 @@ pub(super) fn differences(source: &str) -> Vec<(Position, &'static str)> {
 fn difference(tokens: &[GoToken<'_>], at: usize) -> Option<&'static str> {
     let next = |n: usize| tokens.get(at + n);
     match tokens[at].text {
-        "exists" => Some("true for a directory too, where confd knows only keys"),
+        "exists" => Some("true for a directory too; confd knows only keys"),
         "ls" | "lsdir" => match &next(1)?.kind {
             TokenKind::Literal(directory) if matches!(directory.as_str(), "" | "/") => Some(ROOT),
             _ => None,
@@ -65,7 +65,7 @@ mod tests {
         check("{{range reverse (gets \"/a/*\")}}{{end}}", &[(1, 9, "confd r")]);
         check("{{range gets \"/a/*\" | reverse}}{{end}}", &[(1, 23, "confd r")]);
         check("{{range reverse (getvs \"/a/*\")}}{{end}}{{gets \"/b\"}}", &[]);
-        check("{{range lookupIP \"a\"}}{{end}}{{datetime}}", &[(1, 9, "where n"), (1, 32, "printed")]);
+        check("{{range lookupIP \"a\"}}{{end}}{{datetime}}", &[(1, 9, "if no a"), (1, 32, "printed")]);
         check("{{ \"unclosed", &[]);
     }
 }

@@ -6,14 +6,14 @@ pub(super) fn shortest(value: f64) -> String {
 }
 
 /// Most digits of a float, before or after its point; a larger precision adds zeros.
-const MOST_DIGITS: usize = 1100;
+const MAX_DIGITS: usize = 1100;
 
 /// Returns a float as `%g` prints it, with all its digits or `precision` of them.
 pub(super) fn general(value: f64, precision: Option<usize>) -> String {
     if !value.is_finite() {
         return special(value);
     }
-    let precision = precision.map(|precision| precision.min(MOST_DIGITS));
+    let precision = precision.map(|precision| precision.min(MAX_DIGITS));
     let scientific = match precision {
         Some(precision) => format!("{value:.*e}", precision.max(1) - 1),
         None => format!("{value:e}"),
@@ -46,7 +46,7 @@ pub(super) fn scientific(value: f64, precision: usize) -> String {
     if !value.is_finite() {
         return special(value);
     }
-    let known = precision.min(MOST_DIGITS);
+    let known = precision.min(MAX_DIGITS);
     let text = format!("{value:.known$e}");
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     format!("{mantissa}{}{}", "0".repeat(precision - known), go_exponent(exponent.parse().unwrap_or_default()))
@@ -54,7 +54,7 @@ pub(super) fn scientific(value: f64, precision: usize) -> String {
 
 /// Returns a float as `%f` prints it.
 pub(super) fn fixed(value: f64, precision: usize) -> String {
-    let known = precision.min(MOST_DIGITS);
+    let known = precision.min(MAX_DIGITS);
     match value.is_finite() {
         true => format!("{value:.known$}{}", "0".repeat(precision - known)),
         false => special(value),

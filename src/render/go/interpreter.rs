@@ -15,15 +15,15 @@ use crate::model::problem::{Place, Problem};
 use crate::model::resource::Escape;
 use crate::nginx::quote;
 use crate::render::escape;
-use crate::render::output::MOST_OUTPUT_BYTES;
+use crate::render::output::MAX_OUTPUT_BYTES;
 use crate::render::session::shown;
 
 /// Levels of blocks and templates within each other.
-const DEEPEST: usize = 100;
+const MAX_DEPTH: usize = 100;
 /// Rounds of all loops of one render, and uses of templates.
-const MOST_STEPS: usize = 10_000_000;
+const MAX_STEPS: usize = 10_000_000;
 /// Levels of `include`.
-const DEEPEST_INCLUDE: usize = 10;
+const MAX_INCLUDE_DEPTH: usize = 10;
 
 /// An error, boxed because results are passed through many frames.
 pub(super) type Trouble = Box<Problem>;
@@ -113,7 +113,7 @@ impl<'a> Interpreter<'a> {
         match node {
             TemplateNode::Text(text) => {
                 self.output.push_str(text);
-                if self.output.len() > MOST_OUTPUT_BYTES {
+                if self.output.len() > MAX_OUTPUT_BYTES {
                     return Err(self.too_much());
                 }
             }
@@ -135,14 +135,14 @@ impl<'a> Interpreter<'a> {
 
     #[cold]
     fn too_much(&self) -> Trouble {
-        let message = format!("the output is larger than {MOST_OUTPUT_BYTES} bytes");
+        let message = format!("the output is larger than {MAX_OUTPUT_BYTES} bytes");
         Box::new(Problem::in_template(self.files[0], message))
     }
 
     /// Goes one level down; variables that are declared there end with it.
     fn scoped<T>(&mut self, pipe: &Pipe, work: impl FnOnce(&mut Self) -> Result<T, Trouble>) -> Result<T, Trouble> {
-        if self.depth >= DEEPEST {
-            return Err(self.trouble(pipe.at, pipe, &format!("more than {DEEPEST} levels are nested")));
+        if self.depth >= MAX_DEPTH {
+            return Err(self.trouble(pipe.at, pipe, &format!("more than {MAX_DEPTH} levels are nested")));
         }
         let outer = self.variables.len();
         self.depth += 1;
@@ -227,8 +227,8 @@ impl<'a> Interpreter<'a> {
 
     fn step(&mut self, pipe: &Pipe) -> Result<(), Trouble> {
         self.steps += 1;
-        if self.steps > MOST_STEPS {
-            return Err(self.trouble(pipe.at, pipe, &format!("the render takes more than {MOST_STEPS} steps")));
+        if self.steps > MAX_STEPS {
+            return Err(self.trouble(pipe.at, pipe, &format!("the render takes more than {MAX_STEPS} steps")));
         }
         Ok(())
     }
@@ -244,8 +244,8 @@ impl<'a> Interpreter<'a> {
             None => GoValue::Missing,
         };
         self.steps += 1;
-        if self.depth >= DEEPEST || self.steps > MOST_STEPS {
-            return Err(self.trouble(call.at, call, &format!("more than {DEEPEST} templates are nested")));
+        if self.depth >= MAX_DEPTH || self.steps > MAX_STEPS {
+            return Err(self.trouble(call.at, call, &format!("more than {MAX_DEPTH} templates are nested")));
         }
         let variables = std::mem::replace(&mut self.variables, vec![(Arc::from("$"), dot.clone())]);
         let template = std::mem::replace(&mut self.template, &call.name);
@@ -261,15 +261,17 @@ impl<'a> Interpreter<'a> {
     pub(super) fn include(&mut self, name: &str, dot: GoValue) -> Result<Result<GoValue, Problem>, Trouble> {
         let Some((file, source, unit)) = self.templates.included(name)? else {
             return Ok(Err(match self.run.session.part_of(name) {
-                Some(key) => Problem::new(format!("there is no template of the name that key `{}` gives", shown(key))),
+                Some(key) => {
+                    Problem::new(format!("there is no template with the name that key `{}` holds", shown(key)))
+                }
                 None => self.templates.no_such_include(name),
             }));
         };
         if self.files.contains(&file) {
             return Ok(Err(Problem::new(format!("`{file}` includes itself"))));
         }
-        if self.files.len() > DEEPEST_INCLUDE || self.depth >= DEEPEST {
-            return Ok(Err(Problem::new(format!("more than {DEEPEST_INCLUDE} files include each other"))));
+        if self.files.len() > MAX_INCLUDE_DEPTH || self.depth >= MAX_DEPTH {
+            return Ok(Err(Problem::new(format!("more than {MAX_INCLUDE_DEPTH} files include each other"))));
         }
         let outer = (self.source, self.unit, self.template, self.output.len());
         let variables = std::mem::replace(&mut self.variables, vec![(Arc::from("$"), dot.clone())]);
@@ -289,7 +291,7 @@ impl<'a> Interpreter<'a> {
     fn print(&mut self, pipe: &Pipe, value: &GoValue) -> Result<(), Trouble> {
         let before = self.output.len();
         print::action(value, &mut self.output);
-        if self.output.len() > MOST_OUTPUT_BYTES {
+        if self.output.len() > MAX_OUTPUT_BYTES {
             return Err(self.too_much());
         }
         if self.escape == Escape::None || matches!(value, GoValue::Safe(_)) || is_constant(pipe) {

@@ -17,7 +17,7 @@ pub(super) struct Unit {
 }
 
 /// Levels of nested blocks and parentheses.
-const DEEPEST: usize = 64;
+const MAX_DEPTH: usize = 64;
 
 /// Reads a template.
 pub(super) fn parse(source: &str) -> Result<Unit, Mistake> {
@@ -127,8 +127,8 @@ impl<'a> Parser<'a> {
 
     /// Goes one level down, unless that is too deep.
     fn deeper<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Mistake>) -> Result<T, Mistake> {
-        if self.depth >= DEEPEST {
-            return Err(Mistake::new(self.at(), format!("more than {DEEPEST} levels are nested")));
+        if self.depth >= MAX_DEPTH {
+            return Err(Mistake::new(self.at(), format!("more than {MAX_DEPTH} levels are nested")));
         }
         self.depth += 1;
         let result = work(self);

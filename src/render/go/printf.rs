@@ -1,5 +1,5 @@
 //! `printf`: Go's verbs, flags, widths and complaints (`%!d(string=x)`), which are output and not errors. This file reads
-//! the format. Never makes more than [`MOST_BYTES`]: formats and lists can come from the store.
+//! the format. Never makes more than [`MAX_BYTES`]: formats and lists can come from the store.
 
 mod numbers;
 mod spec;
@@ -9,12 +9,12 @@ use spec::Spec;
 
 use super::print;
 use super::value::GoValue;
-use crate::render::library::text::MOST_BYTES;
+use crate::render::library::text::MAX_BYTES;
 
 /// Largest width and precision, as in Go.
 const WIDEST: usize = 1_000_000;
 
-/// Formats `values`; `None` if that becomes longer than [`MOST_BYTES`].
+/// Formats `values`; `None` if that becomes longer than [`MAX_BYTES`].
 pub(super) fn format(format: &str, values: &[GoValue]) -> Option<String> {
     let mut formatter = Formatter {
         values,
@@ -29,13 +29,13 @@ pub(super) fn format(format: &str, values: &[GoValue]) -> Option<String> {
     while let Some(percent) = rest.find('%') {
         formatter.output.push_str(&rest[..percent]);
         rest = formatter.verb(&rest[percent + 1..]);
-        if formatter.output.len() > MOST_BYTES {
+        if formatter.output.len() > MAX_BYTES {
             return None;
         }
     }
     formatter.output.push_str(rest);
     formatter.extra();
-    (formatter.output.len() <= MOST_BYTES).then_some(formatter.output)
+    (formatter.output.len() <= MAX_BYTES).then_some(formatter.output)
 }
 
 struct Formatter<'a> {

@@ -138,7 +138,7 @@ fn one_printf_makes_no_more_than_its_bound_whatever_it_prints() {
 }
 
 #[test]
-fn a_value_that_was_changed_on_the_way_into_a_path_is_not_told_either() {
+fn a_value_changed_on_its_way_into_a_path_is_not_shown_either() {
     let keys = [("/a".to_owned(), "Correct-Horsebattery;".to_owned())];
     for template in
         ["{{get (urlquery (gets \"/*\"))}}", "{{getv (toUpper (getv \"/a\"))}}", "{{include (js (getv \"/a\"))}}"]

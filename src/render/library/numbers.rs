@@ -66,12 +66,12 @@ fn check_not_zero(number: Operand, message: &str) -> Result<(), Problem> {
 }
 
 /// Longest list that `seq` makes: a count out of the store must not exhaust memory.
-const MOST_ITEMS: u128 = 100_000;
+const MAX_ITEMS: u128 = 100_000;
 
 /// Counts from one number to the other, upwards or downwards, both included.
 pub(in crate::render) fn seq(first: i128, last: i128) -> Result<Vec<i128>, Problem> {
-    if first.abs_diff(last) >= MOST_ITEMS {
-        return Err(Problem::new(format!("would give more than {MOST_ITEMS} numbers")));
+    if first.abs_diff(last) >= MAX_ITEMS {
+        return Err(Problem::new(format!("would give more than {MAX_ITEMS} numbers")));
     }
     Ok(if first <= last { (first..=last).collect() } else { (last..=first).rev().collect() })
 }

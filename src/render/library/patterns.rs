@@ -9,9 +9,9 @@ use super::re2;
 use crate::model::problem::Problem;
 
 /// Compiled size of one pattern, in bytes.
-const MOST_COMPILED_BYTES: usize = 1 << 20;
+const MAX_COMPILED_BYTES: usize = 1 << 20;
 /// Patterns remembered during one render.
-const MOST_REMEMBERED: usize = 64;
+const MAX_REMEMBERED: usize = 64;
 
 /// The patterns that one render has compiled.
 #[derive(Default)]
@@ -20,7 +20,7 @@ pub(in crate::render) struct Patterns(HashMap<String, Regex>);
 impl Patterns {
     /// Compiles a pattern, unless this render has done so before.
     pub(in crate::render) fn regex(&mut self, pattern: &str) -> Result<&Regex, Problem> {
-        if self.0.len() >= MOST_REMEMBERED && !self.0.contains_key(pattern) {
+        if self.0.len() >= MAX_REMEMBERED && !self.0.contains_key(pattern) {
             self.0.clear();
         }
         match self.0.entry(pattern.to_owned()) {
@@ -36,7 +36,7 @@ fn compile(pattern: &str) -> Result<Regex, Problem> {
             .hint("RE2's language: no look-around, no back-references")
     };
     let translated = re2::translate(pattern).ok_or_else(refused)?;
-    RegexBuilder::new(&translated).size_limit(MOST_COMPILED_BYTES).build().map_err(|error| match error {
+    RegexBuilder::new(&translated).size_limit(MAX_COMPILED_BYTES).build().map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => Problem::new("the pattern is too big"),
         _ => refused(),
     })

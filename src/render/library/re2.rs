@@ -4,7 +4,7 @@
 //! Source: <https://pkg.go.dev/regexp/syntax>. Not carried over: `\B` goes by Unicode, and `\p{…}` takes more names.
 
 /// Most repetitions that Go counts.
-const MOST_REPEATS: u32 = 1000;
+const MAX_REPEATS: u32 = 1000;
 
 mod characters;
 
@@ -101,7 +101,7 @@ impl Translation<'_> {
             return None;
         }
         self.rest = rest;
-        let number = |text: &str| text.parse::<u32>().ok().filter(|number| *number <= MOST_REPEATS);
+        let number = |text: &str| text.parse::<u32>().ok().filter(|number| *number <= MAX_REPEATS);
         let is_good =
             number(least).is_some_and(|least| most.is_empty() || number(most).is_some_and(|most| most >= least));
         Some(is_good.then(|| format!("{{{inside}}}")))

@@ -3,17 +3,17 @@
 use crate::model::problem::Problem;
 
 /// Longest text that one call may make, in bytes: a count out of the store must not exhaust memory.
-pub(in crate::render) const MOST_BYTES: usize = 16 << 20;
+pub(in crate::render) const MAX_BYTES: usize = 16 << 20;
 
-/// Returns the error for a text of more than [`MOST_BYTES`].
+/// Returns the error for a text of more than [`MAX_BYTES`].
 pub(in crate::render) fn too_long() -> Problem {
-    Problem::new(format!("would make a text of more than {MOST_BYTES} bytes"))
+    Problem::new(format!("would make a text of more than {MAX_BYTES} bytes"))
 }
 
 /// Checks that `count` texts of so many bytes, and those that there are already, make no text that is too long.
 fn check_size(already: usize, count: usize, each: usize) -> Result<(), Problem> {
     let bytes = count.saturating_mul(each).saturating_add(already);
-    if bytes > MOST_BYTES { Err(too_long()) } else { Ok(()) }
+    if bytes > MAX_BYTES { Err(too_long()) } else { Ok(()) }
 }
 
 /// Returns the text in upper case, letter by letter as Go does: a letter that would become two is left alone.

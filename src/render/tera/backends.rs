@@ -14,7 +14,7 @@ use crate::render::lists::SHORTEST_KEPT;
 use crate::render::rendering::{FoundBackends, SkippedKey};
 
 /// With more changed keys than this part of the folder, decoding all of them again costs less than following.
-const MOST_CHANGED_PART: usize = 4;
+const MAX_CHANGED_PART: usize = 4;
 
 /// Every folder that a render asked for.
 #[derive(Default)]
@@ -84,7 +84,7 @@ impl KeptFolders {
 impl KeptFolder {
     /// Applies the changed keys; `None` if the folder has to be decoded again.
     fn follow(&mut self, Changes { old, new, keys }: Changes<'_>) -> Option<()> {
-        if keys.len() > self.records.keys() / MOST_CHANGED_PART {
+        if keys.len() > self.records.keys() / MAX_CHANGED_PART {
             return None;
         }
         let changed = keys.iter().map(Key::as_str);

@@ -10,7 +10,7 @@ use tera::{ErrorKind, Tera};
 use super::engine::empty;
 use super::error;
 use super::incremental;
-use super::references::{DEEPEST_NESTING, References};
+use super::references::{MAX_NESTING, References};
 use super::scan::TemplateScan;
 use super::templates::{TeraSet, TeraTemplates};
 use crate::model::problem::{Place, Position, Problem};
@@ -94,7 +94,7 @@ impl<'a> Compiler<'a> {
             return vec![Problem { hint, ..Problem::in_template(root, "there is no such template") }];
         }
         if self.references.nest_too_deep(root) {
-            let message = format!("nests more than {DEEPEST_NESTING} levels of include, block and component");
+            let message = format!("nests more than {MAX_NESTING} levels of include, block and component");
             return vec![Problem::in_template(root, message)];
         }
         let uses = |name: &&str| self.references.sources.get(*name).and_then(|source| source.find(UNORDERED));
@@ -102,7 +102,8 @@ impl<'a> Compiler<'a> {
         found
             .map(|(name, offset)| {
                 let place = Place::in_text(Path::new(name), &self.references.sources[name], offset);
-                Problem::new(format!("`{UNORDERED}` is not available: its order would change each time")).at(place)
+                Problem::new(format!("`{UNORDERED}` is not available: it would print in a different order each time"))
+                    .at(place)
             })
             .collect()
     }

@@ -14,7 +14,7 @@ pub(super) struct References<'a> {
 }
 
 /// Most levels of include, block and component that Tera may have to go down at once: each uses a lot of stack.
-pub(super) const DEEPEST_NESTING: usize = 16;
+pub(super) const MAX_NESTING: usize = 16;
 
 impl<'a> References<'a> {
     pub(super) fn new(sources: &'a TemplateSources) -> References<'a> {
@@ -35,9 +35,9 @@ impl<'a> References<'a> {
         self.reach(root).iter().any(|name| self.scans[*name].asks_for_backends)
     }
 
-    /// Checks whether rendering `root` may go down more than [`DEEPEST_NESTING`] levels.
+    /// Checks whether rendering `root` may go down more than [`MAX_NESTING`] levels.
     pub(super) fn nest_too_deep(&self, root: &str) -> bool {
-        self.nesting(root, 1, &mut HashMap::new()) > DEEPEST_NESTING
+        self.nesting(root, 1, &mut HashMap::new()) > MAX_NESTING
     }
 
     /// Returns everything that `root` reaches, itself included; names without a template are left out.
@@ -74,7 +74,7 @@ impl<'a> References<'a> {
         if let Some(depth) = known.get(name) {
             return *depth;
         }
-        if level > DEEPEST_NESTING {
+        if level > MAX_NESTING {
             return 1;
         }
         known.insert(name, 0);

@@ -9,7 +9,7 @@ use super::refusal;
 use super::run::TeraRun;
 use super::templates::{TeraSet, TeraTemplates};
 use crate::model::problem::Problem;
-use crate::render::output::{MOST_OUTPUT_BYTES, Output};
+use crate::render::output::{MAX_OUTPUT_BYTES, Output};
 use crate::render::rendering::Rendering;
 use crate::render::session::RenderSession;
 use crate::render::template::{Root, TemplateSources};
@@ -43,7 +43,7 @@ pub(in crate::render) fn render(
     let result = result.map(|()| output.bytes).map_err(|problem| match run.refused.take() {
         Some(text) => refusal::explain(sources, root.name, &run.session, &context, &text),
         None if output.is_full => {
-            let message = format!("the output is larger than {MOST_OUTPUT_BYTES} bytes");
+            let message = format!("the output is larger than {MAX_OUTPUT_BYTES} bytes");
             Problem::in_template(root.name, message)
         }
         None => error::of_render(&problem, root.name, run.failure.take()),

@@ -72,7 +72,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
         let mut seen = HashSet::new();
         while let Some(key) = pairs.next_key::<String>()? {
             if !seen.insert(key.clone()) {
-                return Err(A::Error::custom(format!("key {key:?} comes twice")));
+                return Err(A::Error::custom(format!("duplicate key {key:?}")));
             }
             nodes.push((key, pairs.next_value()?));
         }

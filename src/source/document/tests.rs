@@ -117,13 +117,13 @@ fn aliases_and_merges_of_yaml_work() {
 #[test]
 fn problems_name_the_place_and_no_value() {
     check_problem("yaml", b"a: 1\nb: [secret\n", "3:1: while parsing a flow sequence, expected ',' or ']'");
-    check_problem("yaml", b"a: 1\nb: 2\na: 3\n", "3:1: key \"a\" comes twice, first in line 1");
-    check_problem("yaml", b"a: 1\n---\nb: 2\n", "2:1: a second document in one file");
-    check_problem("yaml", b"a: 1\n? [x]\n: 2\n", "2:3: a key that is a list or a map");
-    check_problem("yaml", b"a:\n  <<: 5\n", "2:7: `<<` merges a map or a list of maps, and this is neither");
-    check_problem("yaml", b"just text\n", "1:1: holds a lone value where keys with values belong");
+    check_problem("yaml", b"a: 1\nb: 2\na: 3\n", "3:1: duplicate key \"a\", first given in line 1");
+    check_problem("yaml", b"a: 1\n---\nb: 2\n", "2:1: the file holds more than one document");
+    check_problem("yaml", b"a: 1\n? [x]\n: 2\n", "2:3: a key must not be a list or a map");
+    check_problem("yaml", b"a:\n  <<: 5\n", "2:7: `<<` merges a map or a list of maps, but this is neither");
+    check_problem("yaml", b"just text\n", "1:1: the file holds a single value instead of keys with values");
     check_problem("yaml", b"a: 1\nb: \xff\n", "2:4: not UTF-8 text");
-    check_problem("json", b"{\"a\": 1,\n \"a\": 2}", "2:4: key \"a\" comes twice");
+    check_problem("json", b"{\"a\": 1,\n \"a\": 2}", "2:4: duplicate key \"a\"");
     check_problem("json", b"{\"a\": \"secret\"\n", "2:1: EOF while parsing an object");
     check_problem("toml", b"a = 1\nb = secret\n", "2:5: string values must be quoted, expected literal string");
     check_problem("toml", b"a = 1\na = 2\n", "2:1: duplicate key");
@@ -137,9 +137,9 @@ fn files_without_measure_are_refused() {
         bomb.push_str(&format!("a{level}: &a{level} [{}]\n", [below.as_str(); 10].join(", ")));
     }
     let problem = parsed("yaml", bomb.as_bytes()).unwrap_err();
-    assert_eq!(problem.message, "stands for more than 1000000 values");
+    assert_eq!(problem.message, "the aliases expand to more than 1000000 values");
     let deep = format!("{}x", "- ".repeat(65));
-    assert_eq!(parsed("yaml", deep.as_bytes()).unwrap_err().message, "nested more than 64 deep");
+    assert_eq!(parsed("yaml", deep.as_bytes()).unwrap_err().message, "the values are nested more than 64 levels deep");
     let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
     assert_eq!(parsed("yaml", deep.as_bytes()).unwrap_err().message, "recursion limit exceeded");
     assert_eq!(parsed("json", deep.as_bytes()).unwrap_err().message, "recursion limit exceeded");
@@ -147,7 +147,10 @@ fn files_without_measure_are_refused() {
     for step in 1..100 {
         ladder.push_str(&format!("a{step}: &a{step} [*a{}]\n", step - 1));
     }
-    assert_eq!(parsed("yaml", ladder.as_bytes()).unwrap_err().message, "nested more than 64 deep");
+    assert_eq!(
+        parsed("yaml", ladder.as_bytes()).unwrap_err().message,
+        "the values are nested more than 64 levels deep"
+    );
     assert!(parsed("yaml", b"a: &a [*a]\n").is_err());
 }
 

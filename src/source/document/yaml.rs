@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 
-use super::{DEEPEST, DataNode, DocumentMistake, MOST_NODES, scalar};
+use super::{DataNode, DocumentMistake, MAX_DEPTH, MAX_NODES, scalar};
 use crate::model::problem::Position;
 
 pub(super) fn parse(text: &str) -> Result<Option<DataNode>, DocumentMistake> {
@@ -65,12 +65,12 @@ impl Builder {
             Event::DocumentStart(_) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    return Err(mistake(at, "a second document in one file"));
+                    return Err(mistake(at, "the file holds more than one document"));
                 }
             }
             Event::Alias(anchor) => {
                 let Some((node, measure)) = self.anchors.get(&anchor) else {
-                    return Err(mistake(at, "an alias within what it stands for"));
+                    return Err(mistake(at, "an alias stands within its own anchor"));
                 };
                 let (node, measure) = (node.clone(), *measure);
                 self.check_measure(measure, at)?;
@@ -136,11 +136,11 @@ impl Builder {
     /// Checks that the limits allow a node of this size.
     fn check_measure(&mut self, more: Measure, at: &Marker) -> Result<(), DocumentMistake> {
         self.nodes += more.nodes;
-        if self.nodes > MOST_NODES {
-            return Err(mistake(at, format!("stands for more than {MOST_NODES} values")));
+        if self.nodes > MAX_NODES {
+            return Err(mistake(at, format!("the aliases expand to more than {MAX_NODES} values")));
         }
-        if self.frames.len() + more.depth > DEEPEST {
-            return Err(mistake(at, format!("nested more than {DEEPEST} deep")));
+        if self.frames.len() + more.depth > MAX_DEPTH {
+            return Err(mistake(at, format!("the values are nested more than {MAX_DEPTH} levels deep")));
         }
         Ok(())
     }
@@ -154,12 +154,14 @@ impl Builder {
                 Some(PendingKey::Name(name)) => pairs.push((name, node)),
                 Some(PendingKey::Merge) => merged.extend(
                     maps_to_merge(node)
-                        .ok_or_else(|| mistake(at, "`<<` merges a map or a list of maps, and this is neither"))?,
+                        .ok_or_else(|| mistake(at, "`<<` merges a map or a list of maps, but this is neither"))?,
                 ),
                 None => match node {
                     DataNode::Scalar(name) => *key = Some(new_key(name, false, lines, at)?),
                     DataNode::Null => *key = Some(new_key("null".to_owned(), false, lines, at)?),
-                    DataNode::List(_) | DataNode::Map(_) => return Err(mistake(at, "a key that is a list or a map")),
+                    DataNode::List(_) | DataNode::Map(_) => {
+                        return Err(mistake(at, "a key must not be a list or a map"));
+                    }
                 },
             },
         }
@@ -178,7 +180,7 @@ fn new_key(
         return Ok(PendingKey::Merge);
     }
     if let Some(line) = lines.insert(name.clone(), at.line()) {
-        return Err(mistake(at, format!("key {name:?} comes twice, first in line {line}")));
+        return Err(mistake(at, format!("duplicate key {name:?}, first given in line {line}")));
     }
     Ok(PendingKey::Name(name))
 }

@@ -1,5 +1,5 @@
 //! Reads all ranges at one revision, page by page, several ranges at a time. The first request is linearizable and
-//! determines the revision; all others are pinned to it. Never retries: the caller decides.
+//! determines the revision; all others are pinned to it. Repeats only a page that was too large.
 
 use tokio::task::JoinSet;
 
@@ -144,7 +144,9 @@ async fn read_all(
             None => break,
             Some(Ok(Ok((index, part)))) => parts[index] = part,
             Some(Ok(Err(failure))) => return Err(failure),
-            Some(Err(error)) => return Err(EtcdFailure::unreachable(format!("reading keys was cut off: {error}"))),
+            Some(Err(error)) => {
+                return Err(EtcdFailure::unreachable(format!("the task that reads the keys failed: {error}")));
+            }
         }
     }
     let mut whole = Part::default();

@@ -95,7 +95,7 @@ fn what_was_listed_is_resumed_from_even_if_the_watch_never_came_up() {
 }
 
 #[test]
-fn history_that_is_gone_or_another_is_listed_again() {
+fn a_lost_or_different_history_is_listed_again() {
     let other_cluster = Header { cluster_id: 9, ..header(99) };
     let new_cluster = Header { raft_term: 1, ..header(99) };
     for (outcome, list) in [
@@ -262,7 +262,7 @@ fn members_take_turns_and_are_looked_up_again_when_none_is_left() {
 }
 
 #[test]
-fn a_watch_that_held_starts_the_backoff_anew() {
+fn a_watch_that_held_restarts_the_backoff() {
     let mut session = following(false, 1);
     check(
         &mut session,

@@ -164,7 +164,7 @@ fn the_time_without_the_store_is_added_up() {
 #[test]
 fn texts_are_one_bounded_line() {
     assert_eq!(shortened("a\nb"), "a b");
-    assert_eq!(shortened(&"ü".repeat(1000)).chars().count(), MOST_PROBLEM_CHARACTERS + 1);
+    assert_eq!(shortened(&"ü".repeat(1000)).chars().count(), MAX_PROBLEM_CHARACTERS + 1);
 }
 
 fn instance(item: &str) -> InstanceId {
@@ -191,7 +191,7 @@ fn files_of_a_for_each_are_counted_for_their_resource() {
 }
 
 #[test]
-fn another_store_that_left_conf_d_holds_nothing_up() {
+fn a_store_that_left_conf_d_holds_nothing_up() {
     let now = Instant::now();
     let mut board = Board::new("etcd", now);
     board.record_load(std::iter::empty(), 0);

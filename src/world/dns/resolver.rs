@@ -140,7 +140,7 @@ fn problem(error: &NetError) -> String {
         NetError::Timeout => "the name server did not answer".to_owned(),
         NetError::NoConnections => "no name server could be reached".to_owned(),
         NetError::Dns(DnsError::ResponseCode(code)) => format!("the name server answered \"{code}\""),
-        NetError::Io(error) => format!("the name server could not be asked: {}", error.kind()),
+        NetError::Io(error) => format!("cannot query the name server: {}", error.kind()),
         _ => "the lookup failed".to_owned(),
     }
 }

@@ -60,11 +60,13 @@ fn parse(text: &str, default_scheme: Scheme) -> Result<Endpoint, String> {
         None => (default_scheme, text),
         Some(("http", rest)) => (Scheme::Http, rest),
         Some(("https", rest)) => (Scheme::Https, rest),
-        Some((other, _)) => return Err(format!("etcd endpoint with scheme `{other}`: only http and https are known")),
+        Some((other, _)) => {
+            return Err(format!("the etcd endpoint has the unknown scheme `{other}`: use http or https"));
+        }
     };
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     if rest.contains('@') {
-        return Err("etcd endpoint with a login in it: give user and password as settings of their own".to_owned());
+        return Err("the etcd endpoint contains a login: use the settings username and password instead".to_owned());
     }
     let bad = || format!("etcd endpoint `{text}` is not host:port");
     let (host, port) = if let Some(rest) = rest.strip_prefix('[') {
@@ -110,7 +112,7 @@ mod tests {
         check("[::1]:2379", Ok("http://[::1]:2379"));
         check("https://[fe80::1]", Ok("https://[fe80::1]:2379"));
         check("::1", Ok("http://[::1]:2379"));
-        check("unix:///run/etcd.sock", Err("only http and https"));
+        check("unix:///run/etcd.sock", Err("use http or https"));
         check("a:b", Err("`a:b` is not host:port"));
         check("a:0", Err("is not host:port"));
         check("", Err("is not host:port"));

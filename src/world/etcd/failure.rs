@@ -42,7 +42,7 @@ fn of_status(status: &Status) -> EtcdFailure {
         problem = format!("etcd answered {:?}", status.code());
     }
     if message.contains("user name is empty") {
-        problem.push_str(" (this etcd wants a user and a password)");
+        problem.push_str(" (this etcd requires a user name and a password)");
     }
     EtcdFailure { kind, problem }
 }
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn statuses_are_told_apart_by_code_and_words() {
+    fn statuses_are_distinguished_by_code_and_message() {
         use FailureKind::{Compacted, Denied, Future, TooLarge, Unauthenticated, Unreachable};
         let compacted = "etcdserver: mvcc: required revision has been compacted";
         check(Code::OutOfRange, compacted, Compacted, "mvcc: required revision has been compacted");
@@ -115,7 +115,7 @@ mod tests {
         check(Code::Unavailable, "etcdserver: no leader", Unreachable, "no leader");
         check(Code::Cancelled, "", Unreachable, "etcd answered Cancelled");
         let nobody = "etcdserver: user name is empty";
-        let hint = "user name is empty (this etcd wants a user and a password)";
+        let hint = "user name is empty (this etcd requires a user name and a password)";
         check(Code::InvalidArgument, nobody, Unreachable, hint);
     }
 

@@ -1,4 +1,4 @@
-//! Logs in to etcd over a new connection. Never keeps or shows the password.
+//! Logs in to etcd over a new connection. Never shows the password.
 
 use etcd_client::{Channel, Client, ConnectOptions};
 

@@ -52,12 +52,15 @@ fn identity(tls: &TlsSettings) -> Result<Option<Identity>, EtcdFailure> {
     let (cert, key) = match (&tls.cert, &tls.key) {
         (None, None) => return Ok(None),
         (Some(cert), Some(key)) => (cert, key),
-        (Some(_), None) => return Err(EtcdFailure::unreachable("client certificate without a client key")),
-        (None, Some(_)) => return Err(EtcdFailure::unreachable("client key without a client certificate")),
+        (Some(_), None) => return Err(EtcdFailure::unreachable("a client certificate is set without a client key")),
+        (None, Some(_)) => return Err(EtcdFailure::unreachable("a client key is set without a client certificate")),
     };
     let cert_pem = read(cert, "client certificate")?;
     if CertificateDer::pem_slice_iter(&cert_pem).flatten().next().is_none() {
-        return Err(EtcdFailure::unreachable(format!("client certificate {} holds none in PEM", cert.display())));
+        return Err(EtcdFailure::unreachable(format!(
+            "client certificate {} holds no certificate in PEM",
+            cert.display()
+        )));
     }
     let key_pem = read(key, "client key")?;
     if PrivateKeyDer::from_pem_slice(&key_pem).is_err() {

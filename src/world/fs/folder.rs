@@ -1,4 +1,4 @@
-//! Reads a whole folder of texts: conf.d and templates. Follows links, and never reads a file twice.
+//! Reads a whole folder of texts: conf.d and templates. Follows links, and never returns a file twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Metadata;
@@ -37,7 +37,7 @@ pub struct FolderTexts {
 /// Reads every file below `root` whose name `wanted` accepts.
 ///
 /// A ConfigMap shows each file several times (`..data/app.toml`, `..2026_01_01/app.toml`, `app.toml`): folders whose
-/// name starts with `..` are ignored, and a file reached twice is read under its first name only.
+/// name starts with `..` are ignored, and a file reached twice is returned under its first name only.
 /// A link that leads nowhere is reported as that file's problem, except an editor's lock (`.#name`), which is ignored.
 pub fn read_texts(root: &Path, wanted: impl Fn(&str) -> bool) -> FolderTexts {
     let mut folder = FolderTexts { root: root.to_owned(), ..FolderTexts::default() };
@@ -111,7 +111,7 @@ fn read_text(path: &Path, metadata: &Metadata) -> Result<String, String> {
     }
     let length = metadata.len();
     if length > MAX_FILE_BYTES {
-        return Err(format!("{length} bytes are too many, at most {MAX_FILE_BYTES} are read"));
+        return Err(format!("the file has {length} bytes, more than the {MAX_FILE_BYTES} allowed"));
     }
     let bytes = std::fs::read(path).map_err(|error: io::Error| error.to_string())?;
     String::from_utf8(bytes).map_err(|error| format!("not UTF-8 from byte {} on", error.utf8_error().valid_up_to()))

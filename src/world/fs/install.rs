@@ -57,7 +57,7 @@ fn overwrite_with(source: &Path, target: &Path) -> Result<(), FileError> {
     let mut file = OpenOptions::new().write(true).open(target).context("open for writing", target)?;
     // Written first and truncated afterwards: a reader never sees an empty file.
     file.write_all(&wanted.bytes).context("write in place to", target)?;
-    file.set_len(wanted.bytes.len() as u64).context("cut to length", target)?;
+    file.set_len(wanted.bytes.len() as u64).context("truncate", target)?;
     let attributes = Attributes { mode: wanted.mode, owner: Some(wanted.uid), group: Some(wanted.gid) };
     apply_attributes(&file, target, attributes)?;
     file.sync_all().context("sync", target)

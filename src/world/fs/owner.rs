@@ -48,9 +48,15 @@ mod tests {
     #[test]
     fn an_id_is_the_third_field_of_the_line_of_that_name() {
         let text = "# hosts of accounts\nroot:x:0:0:root:/root:/bin/sh\nweb:x:33:33\nbroken:x\nodd:x:many:1\n+::::::\n";
-        for (name, expected) in
-            [("root", Some(0)), ("web", Some(33)), ("we", None), ("broken", None), ("odd", None), ("", None), ("x", None)]
-        {
+        for (name, expected) in [
+            ("root", Some(0)),
+            ("web", Some(33)),
+            ("we", None),
+            ("broken", None),
+            ("odd", None),
+            ("", None),
+            ("x", None),
+        ] {
             assert_eq!(id_of(text, name), expected, "{name}");
         }
     }

@@ -24,7 +24,7 @@ pub fn write(path: &Path, text: &str) -> Result<(), FileError> {
 }
 
 /// Renames a record that cannot be read, so that its bytes are kept for people.
-pub fn set_aside(path: &Path) -> Result<(), FileError> {
+pub fn move_aside(path: &Path) -> Result<(), FileError> {
     let aside = path.with_extension("unreadable");
-    std::fs::rename(path, &aside).context("set aside the record", path)
+    std::fs::rename(path, &aside).context("move aside the record", path)
 }

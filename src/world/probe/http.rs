@@ -15,7 +15,7 @@ use super::connect;
 use super::tls::Connector;
 
 /// Number of bytes of the body that are searched.
-const MOST_BODY_BYTES: usize = 64 * 1024;
+const MAX_BODY_BYTES: usize = 64 * 1024;
 
 pub(super) async fn look(check: &HttpCheck, connector: Option<&Connector>) -> Result<(), String> {
     let stream = connect(&host_and_port(&check.host, check.port)).await?;
@@ -62,17 +62,17 @@ async fn judge(check: &HttpCheck, response: Response<Incoming>) -> Result<(), St
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| format!("HTTP: {error}"))?;
         if let Some(data) = frame.data_ref() {
-            let room = MOST_BODY_BYTES - read.len();
+            let room = MAX_BODY_BYTES - read.len();
             read.extend_from_slice(&data[..data.len().min(room)]);
         }
         if contains(&read, wanted.as_bytes()) {
             return Ok(());
         }
-        if read.len() == MOST_BODY_BYTES {
+        if read.len() == MAX_BODY_BYTES {
             break;
         }
     }
-    Err("the body does not contain what it should".to_owned())
+    Err("the body does not contain the expected text".to_owned())
 }
 
 fn contains(text: &[u8], wanted: &[u8]) -> bool {

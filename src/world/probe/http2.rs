@@ -13,7 +13,7 @@ pub(super) async fn look(address: &str, connector: Option<&Connector>) -> Result
     let stream = connector.connect(stream).await?;
     // A server without ALPN may continue with any protocol.
     if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
-        return Err("TLS: the server does not agree to speak HTTP/2".to_owned());
+        return Err("TLS: the server does not accept HTTP/2".to_owned());
     }
     ping(stream).await
 }
@@ -21,7 +21,7 @@ pub(super) async fn look(address: &str, connector: Option<&Connector>) -> Result
 async fn ping(stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), String> {
     let broken = |error: h2::Error| format!("HTTP/2: {error}");
     let (requests, mut connection) = h2::client::handshake(stream).await.map_err(broken)?;
-    let mut pings = connection.ping_pong().ok_or("HTTP/2: no PING can be sent")?;
+    let mut pings = connection.ping_pong().ok_or("HTTP/2: cannot send a PING")?;
     let result = tokio::select! {
         biased;
         answer = pings.ping(Ping::opaque()) => answer.map(drop).map_err(broken),

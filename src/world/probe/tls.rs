@@ -55,7 +55,8 @@ impl Connector {
         protocol: Protocol,
         configs: &mut TlsConfigs,
     ) -> Result<Connector, String> {
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| format!("`{host}` is no name for TLS"))?;
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| format!("`{host}` is not a valid server name for TLS"))?;
         Ok(Connector { connector: TlsConnector::from(configs.get(tls, protocol)?), name })
     }
 
@@ -91,7 +92,7 @@ fn authorities(ca: Option<&Path>) -> Result<RootCertStore, String> {
         }
     };
     if taken == 0 {
-        return Err(format!("{from} has no certificate authority to check a server with"));
+        return Err(format!("{from} holds no certificate authority"));
     }
     Ok(roots)
 }

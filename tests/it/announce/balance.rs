@@ -51,7 +51,7 @@ impl Load {
         load
     }
 
-    /// So many more answers than now.
+    /// Waits for this many more answers.
     #[track_caller]
     fn wait_more(&self, more: u64) {
         let wanted = self.answers.load(Ordering::Relaxed) + more;
@@ -263,7 +263,7 @@ fn rolling_restart(agent: &[&str], drain_timeout: &str) -> Vec<Duration> {
     for backend in &mut backends {
         took.push(backend.restart(drain_timeout));
         let log = backend.sandbox.log();
-        assert!(log.contains("draining") && log.contains("the command has ended: exit status 0"), "{log}");
+        assert!(log.contains("draining:") && log.contains("the command has ended: exit status 0"), "{log}");
         wait_until("all three to be served from", DEADLINE, || {
             balanced.servers() == 3 && balanced.reader.keys("/services/").len() == 3
         });

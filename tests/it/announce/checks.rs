@@ -15,7 +15,7 @@ use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::tls::Authority;
 use crate::support::{Daemon, program, temp_dir, wait_for};
 
-/// A nano-container (HTTPS, HTTP/2) on a port of its own, and where it listens.
+/// A nano-container (HTTPS, HTTP/2) on its own port, and its address.
 fn nano_container(folder: &std::path::Path, more: &[&str]) -> (Daemon, u16) {
     let path = folder.join(format!("log{}", more.len()));
     let log = fs::File::create(&path).unwrap();
@@ -37,7 +37,7 @@ fn check(world: &mut World, address: &str, arguments: &[&str], problem: Option<&
     match problem {
         None => {
             world.wait_one("/services/");
-            world.sandbox.wait_log("announced key");
+            world.sandbox.wait_log("announced /");
         }
         Some(words) => world.sandbox.wait_log(&format!("a check failed: {words}")),
     }
@@ -45,7 +45,7 @@ fn check(world: &mut World, address: &str, arguments: &[&str], problem: Option<&
     let mut announcer = announcer;
     wait_for("the announcer to end", DEADLINE, || announcer.child.try_wait().unwrap());
     let log = world.sandbox.log();
-    assert_eq!(log.contains("announced key"), problem.is_none(), "{arguments:?}:\n{log}");
+    assert_eq!(log.contains("announced /"), problem.is_none(), "{arguments:?}:\n{log}");
     assert!(problem.is_some() || !log.contains("a check failed"), "{arguments:?}:\n{log}");
 }
 
@@ -59,7 +59,7 @@ fn http_is_judged_by_status_and_body() {
     check(&mut world, &good.address(), &["--check", &url(&good)], None);
     check(&mut world, &good.address(), &["--check", &url(&good), "--check-body", "pool is up"], None);
     let down = &["--check", &url(&good), "--check-body", "pool is down"];
-    check(&mut world, &good.address(), down, Some("the body does not contain what it should"));
+    check(&mut world, &good.address(), down, Some("the body does not contain the expected text"));
     check(&mut world, &good.address(), &["--check", &url(&good), "--check-status", "204"], Some("HTTP status 200"));
     check(&mut world, &bad.address(), &["--check", &url(&bad)], Some("HTTP status 503"));
     check(&mut world, &bad.address(), &["--check", &url(&bad), "--check-status", "503"], None);
@@ -101,7 +101,7 @@ fn https_trusts_a_ca_or_anybody_or_the_system() {
     check(&mut world, &address, &["--check", &plain], Some("HTTP: "));
     let missing = world.sandbox.text_path("missing.pem");
     let announcer = world.announce(&["--name", "x", "--address", &address, "--check", &url, "--check-ca", &missing]);
-    world.sandbox.wait_log("it cannot be checked, and is not announced: cannot read the CA file");
+    world.sandbox.wait_log("cannot be checked, so it is not announced: cannot read the CA file");
     drop(announcer);
 }
 
@@ -141,7 +141,12 @@ fn a_command_says_by_its_exit_status() {
     check(&mut world, "127.0.0.1:1", &["--check", &command], Some("exit status 1"));
     fs::write(&ready, "").unwrap();
     check(&mut world, "127.0.0.1:1", &["--check", &command], None);
-    check(&mut world, "127.0.0.1:1", &["--check", "exec:sleep 60"], Some("no end within 250ms, killed"));
+    check(
+        &mut world,
+        "127.0.0.1:1",
+        &["--check", "exec:sleep 60"],
+        Some("killed, because it did not end within 250ms"),
+    );
 }
 
 #[test]
@@ -163,7 +168,7 @@ fn failures_of_the_start_are_expected_for_a_while() {
         "--log-level",
         "debug",
     ]);
-    world.sandbox.wait_log("checks start");
+    world.sandbox.wait_log("checking /");
     let _backend = Backend::again(port);
     world.wait_one("/services/");
     assert!(!world.sandbox.log().contains("a check failed"), "{}", world.sandbox.log());
@@ -180,7 +185,7 @@ fn auto_is_the_address_that_leads_to_etcd() {
 }
 
 #[test]
-fn wrong_arguments_are_all_told_at_once() {
+fn wrong_arguments_are_all_reported_at_once() {
     let sandbox = Sandbox::on_etcd("127.0.0.1:1");
     let run = |arguments: &[&str]| sandbox.run(&[&["announce"], arguments].concat()).expect_code(2).stderr;
     let told = run(&["--name", "../x", "--address", "8080", "--timeout", "5s", "--ttl", "10s", "--check", "htp://a"]);
@@ -189,7 +194,7 @@ fn wrong_arguments_are_all_told_at_once() {
         "--address: `8080` is not host:port",
         "--timeout: 5s is not less than the interval of 5s",
         "--ttl: 10s is less than three intervals of 5s",
-        "--check: `htp://a` is no check",
+        "--check: `htp://a` is not a check",
     ] {
         assert!(told.contains(words), "no {words:?} in:\n{told}");
     }

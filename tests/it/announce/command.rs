@@ -1,4 +1,4 @@
-//! `upstreamd announce … -- COMMAND`: announced when healthy, drained, taken away and only then told to stop; its status is ours.
+//! `upstreamd announce … -- COMMAND`: announced when healthy, drained, removed, and only then stopped; its status is ours.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ fn end(world: &World, announcer: &mut Daemon) -> Option<i32> {
 }
 
 #[test]
-fn it_drains_before_the_command_is_told() {
+fn it_drains_before_the_command_is_stopped() {
     let mut world = World::new();
     let told = world.sandbox.text_path("told");
     let script = format!("trap 'touch {told}; exit 3' TERM; touch READY; while :; do sleep 0.05; done");
@@ -52,7 +52,7 @@ fn asked_twice_it_does_not_wait() {
     let mut announcer = announce_script(&world, &["--drain-timeout", "1h"], "touch READY; exec sleep 1000");
     world.wait_one("/services/");
     announcer.signal(Signal::SIGTERM);
-    world.sandbox.wait_log("draining");
+    world.sandbox.wait_log("draining:");
     announcer.signal(Signal::SIGTERM);
     assert_eq!(end(&world, &mut announcer), Some(143), "{}", world.sandbox.log());
     assert!(world.reader.keys("/services/").is_empty());
@@ -83,7 +83,7 @@ fn a_command_that_ends_takes_its_key_along() {
 }
 
 #[test]
-fn one_that_cannot_be_started_is_told_and_nothing_is_announced() {
+fn one_that_cannot_be_started_is_reported_and_not_announced() {
     let mut world = World::new();
     let address = format!("127.0.0.1:{}", free_port());
     let own = ["announce", "--name", "web", "--address", &address];

@@ -69,7 +69,7 @@ fn the_command_line_with_a_command_runs_it() {
     let announcer = world.sandbox.start_with_command(&arguments);
     world.wait_one("/services/web/");
     announcer.signal(Signal::SIGTERM);
-    world.sandbox.wait_log("draining");
+    world.sandbox.wait_log("draining:");
     announcer.signal(Signal::SIGTERM);
     world.wait_none("/services/web/");
 }

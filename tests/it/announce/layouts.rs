@@ -69,7 +69,7 @@ fn vulcands_is_a_url() {
     assert!(value["URL"].as_str().unwrap().starts_with("http://127.0.0.1:"));
 }
 
-/// A record as SkyDNS's `msg.Service` and CoreDNS's etcd plugin declare it: a value of another type fails the whole answer.
+/// A record as SkyDNS's `msg.Service` and CoreDNS's etcd plugin declare it: a value of a different type fails the whole answer.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
 struct SkyDnsRecord {

@@ -60,7 +60,7 @@ fn a_backend_that_dies_is_taken_away_and_comes_back() {
     let (_announcer, _) = world.announce_web(&backend);
     drop(backend);
     world.wait_none("/services/");
-    world.sandbox.wait_log("unhealthy after 2 failed checks, taken away: cannot connect to 127.0.0.1");
+    world.sandbox.wait_log("unhealthy after 2 failed checks, removing it: cannot connect to 127.0.0.1");
     let _backend = Backend::again(port);
     assert_eq!(world.wait_one("/services/").key, "/services/web/one");
 }
@@ -87,7 +87,7 @@ fn a_lease_that_is_lost_is_granted_again() {
     world.etcd.ctl(&["lease", "revoke", &format!("{:x}", entry.lease)]);
     let back = world.wait_one("/services/");
     assert!(back.lease != entry.lease && back.created > entry.created);
-    world.sandbox.wait_log("the lease has run out");
+    world.sandbox.wait_log("the lease expired");
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn it_waits_for_an_etcd_that_is_not_there_yet() {
 }
 
 #[test]
-fn rights_are_kept_and_a_login_that_has_run_out_is_made_anew() {
+fn rights_are_kept_and_an_expired_login_is_repeated() {
     let mut world = World::new();
     world.etcd.ctl(&["user", "add", "root:root"]);
     world.etcd.ctl(&["user", "grant-role", "root", "root"]);

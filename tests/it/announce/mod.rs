@@ -49,7 +49,7 @@ impl Reader {
         Reader { runtime, client }
     }
 
-    /// Everything below a prefix, and the store's revision; `None` where etcd does not answer.
+    /// Everything below a prefix, and the store's revision; `None` if etcd does not answer.
     fn read(&mut self, prefix: &str) -> Option<(i64, Vec<Entry>)> {
         let read = self.client.get(prefix, Some(GetOptions::new().with_prefix()));
         let limited = async { tokio::time::timeout(Duration::from_secs(2), read).await };
@@ -126,7 +126,7 @@ impl World {
     }
 }
 
-/// Something that takes TCP connections and, where it is told to, says something and closes.
+/// A server that accepts TCP connections and, if configured, sends a greeting and closes.
 struct Backend {
     port: u16,
     ended: Arc<AtomicBool>,

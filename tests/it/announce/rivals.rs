@@ -34,7 +34,7 @@ fn the_successor_of_a_killed_one_takes_over() {
     let (mut first, entry) = world.announce_web(&backend);
     first.kill();
     let second = world.announce(&["--name", "web", "--id", "one", "--address", &backend.address()]);
-    world.sandbox.wait_log("it is announced as soon as that is gone");
+    world.sandbox.wait_log("it will be announced as soon as it is free");
     let taken_over = wait_for("the successor's key", TTL, || {
         let (_, entries) = world.reader.read("/services/")?;
         entries.into_iter().find(|found| found.lease != entry.lease)
@@ -87,7 +87,7 @@ fn in_a_folder_one_that_is_held_does_not_end_the_others() {
     std::fs::write(folder.join("a.toml"), format!("{}\n{}", service("web", "one"), service("db", "two"))).unwrap();
     let mut announcer = world.sandbox.start(&["announce", "--config-dir", folder.to_str().unwrap()]);
     world.wait_one("/services/db/");
-    world.sandbox.wait_log("for longer than a dead one could");
+    world.sandbox.wait_log("for longer than a dead announcer could hold it");
     assert_eq!(announcer.child.try_wait().unwrap(), None);
     assert_eq!(world.reader.keys("/services/"), ["/services/db/two", "/services/web/one"]);
     world.etcd.delete("/services/web/one");

@@ -1,7 +1,7 @@
 //! Values that somebody who may write to the store could use against nginx: everything that means something to its parser, in
 //! every field of every layout, at every place in the field.
 
-/// What means something to nginx's parser, to a shell, or to those who read values carelessly.
+/// Texts with a meaning for nginx's parser, for a shell, or for careless readers of values.
 const TOKENS: &[&str] = &[
     ";",
     "{",
@@ -120,7 +120,7 @@ pub fn values(address: &str) -> Vec<String> {
     values
 }
 
-/// The layout with the token in one field: in front of it, in its middle, behind it, or in its place.
+/// The layout with the token in one field: in front of it, in its middle, after it, or in its place.
 fn attack(layout: &str, attacked: usize, token: &str, place: usize) -> String {
     let mut value = String::new();
     for (position, piece) in layout.split('«').enumerate() {

@@ -1,6 +1,6 @@
 //! Case files. `$$ keys` has `key = value` lines (a JSON string or `hex:ff00` for odd ones), `$$ template` the root,
 //! `$$ template name` others, `$$ resource` may set `keys`, `prefix` and `escape`. Below `go/` they are Go templates;
-//! there, `$$ each` holds one template a line, and what each gives is expected: `=` output, `!` an error.
+//! there, `$$ each` holds one template per line, and the result of each is expected: `=` output, `!` an error.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Every Go template that there is, converted: what `convert` prints gives in Tera the same bytes as the Go template, or fails as
-//! it does. What it refuses is no concern here.
+//! Every Go template of the project, converted: in Tera the result gives the same bytes as the Go template, or fails as
+//! it does. Refused templates are not tested here.
 
 use std::fs;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::facts::FixedFacts;
 use crate::support::agent::Sandbox;
 use crate::support::{cases, package_root};
 
-/// What a template gives; an error without its words, which are each engine's own.
+/// The result of a template; errors are equal, because each engine has its own messages.
 fn render(text: &str, root: Root<'_>, view: &View) -> Result<String, String> {
     let sources = TemplateSources::from([("main".to_owned(), Arc::from(text))]);
     let (renderer, problems) = compile(&sources, &[root], Arc::new(FixedFacts));

@@ -1,4 +1,4 @@
-//! One broken template fails what reaches it, and nothing else.
+//! A broken template fails only the templates that use it.
 
 use std::sync::Arc;
 
@@ -112,7 +112,7 @@ fn one_template_may_be_a_root_in_both_modes_and_several_times() {
 }
 
 #[test]
-fn a_root_that_is_not_there_is_told_with_its_neighbour() {
+fn a_missing_root_is_reported_with_its_neighbour() {
     let (_, problems) =
         compile(&sources(&[("site.conf", "x")]), &[Root::tera("sites.conf", Plain)], Arc::new(FixedFacts));
     let (0, problem) = &problems[0] else { panic!("{problems:?}") };

@@ -1,4 +1,4 @@
-//! Rendering: the case files of tests/cases/render, isolation of broken templates, what a resource remembers.
+//! Rendering: the case files of tests/cases/render, isolation of broken templates, the memory of a resource.
 
 mod cases;
 mod convert;

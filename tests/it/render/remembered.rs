@@ -1,4 +1,4 @@
-//! What a resource remembers of its last render never shows in the bytes.
+//! The memory of a resource's last render never shows in the bytes.
 
 use std::sync::Arc;
 
@@ -81,7 +81,7 @@ const BACKENDS: &str = "{% for b in backends(prefix=\"/s\", max=90) %}{{ b.name 
     {{ b.backup }} {{ b.down }} {{ b.meta.tags | default(value=\"-\") }}\n{% endfor %}\
     {{ backends(prefix=\"/s\", subfolders=false, draining=true) | length }} {{ backends(prefix=\"/s/t\") | length }}";
 
-/// A key of a folder that holds backends of every layout, neighbours of one address, and keys that are none.
+/// A key of a folder that holds backends of every layout, several keys with one address, and keys that are no backends.
 fn backend_key(index: usize) -> Key {
     let settings = ["url", "weight", "tags"];
     match index {
@@ -142,7 +142,7 @@ proptest! {
     }
 }
 
-/// Loops of every kind, over lists that change: each is printed in pieces where it can be.
+/// Loops of every kind, over lists that change: each is printed in pieces if possible.
 const LOOPS: &[&str] = &[
     "{% for p in gets(pattern=\"/s/*\") %}{{ p.key }}={{ p.value }} {% endfor %}",
     "a {%- for v in getvs(pattern=\"/s/*\") -%} \n {{ v }} \n {%- else -%} none {%- endfor -%} b",

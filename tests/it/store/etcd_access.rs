@@ -53,7 +53,11 @@ fn tls_works_with_each_flag_alone() {
     let key = TlsSettings { ca: Some(certs.server_key.clone()), ..TlsSettings::default() };
     check("a CA file with a key in it", with(Some(key)), Some(&["CA file", "holds no certificate in PEM"]));
     let lone = TlsSettings { cert: Some(certs.client_cert.clone()), ..ca };
-    check("a certificate without its key", with(Some(lone)), Some(&["client certificate without a client key"]));
+    check(
+        "a certificate without its key",
+        with(Some(lone)),
+        Some(&["a client certificate is set without a client key"]),
+    );
     let plain = EtcdSettings { endpoints: vec![format!("http://127.0.0.1:{}", etcd.port())], ..with(None) };
     check("plain text to a TLS port", plain, Some(&["http://127.0.0.1:"]));
 }
@@ -75,14 +79,14 @@ fn a_client_certificate_is_shown_where_etcd_wants_one() {
 }
 
 #[test]
-fn a_login_works_and_a_wrong_one_is_told_without_the_password() {
+fn a_login_works_and_a_wrong_one_is_reported_without_the_password() {
     let etcd = Etcd::start();
     etcd.put("/a/x", "1");
     let with = |login| EtcdSettings { endpoints: vec![etcd.url()], login, ..EtcdSettings::default() };
     check("a login while authentication is off", with(login("reader")), None);
     etcd.enable_auth(&["/a"]);
     check("a login", with(login("reader")), None);
-    check("no login", with(None), Some(&["user name is empty", "wants a user and a password"]));
+    check("no login", with(None), Some(&["user name is empty", "requires a user name and a password"]));
     let wrong = Login { user: "reader".to_owned(), password: "hunter2".to_owned() };
     check("a wrong password", with(Some(wrong)), Some(&["authentication failed, invalid user ID or password"]));
     let follower = Follower::start(StoreSettings::Etcd(with(login("reader"))), &["/b"]);

@@ -9,7 +9,7 @@ fn endpoints(members: &[Etcd]) -> Vec<String> {
 }
 
 #[test]
-fn a_frozen_member_is_left_for_another() {
+fn a_frozen_member_is_left_for_a_different_one() {
     let members = cluster(3);
     members[1].put("/a/x", "0");
     let follower = Follower::start(impatient(&endpoints(&members)), &["/a"]);

@@ -1,4 +1,4 @@
-//! Following a healthy etcd: whole revisions, exact directories, bursts, large stores, other wishes.
+//! Following a healthy etcd: whole revisions, exact directories, bursts, large stores, changed ranges.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +20,7 @@ fn same_number(tree: &Tree, keys: &[&str]) -> Result<(), String> {
     if torn { Err(format!("torn at revision {}: {shown:?}", tree.revision())) } else { Ok(()) }
 }
 
-/// Keeps changing `keys` together until told to stop, and gives the last revision.
+/// Keeps changing `keys` together until it is stopped, and returns the last revision.
 fn write_together(etcd: &Etcd, keys: &'static [&'static str], stop: &Arc<AtomicBool>) -> std::thread::JoinHandle<i64> {
     let mut writer = etcd.writer();
     let stop = Arc::clone(stop);

@@ -189,7 +189,7 @@ fn a_store_put_back_to_an_older_copy_is_taken_as_it_is() {
 }
 
 #[test]
-fn a_restored_store_whose_revision_has_overtaken_ours_is_told_apart() {
+fn a_restored_store_whose_revision_has_overtaken_ours_is_noticed() {
     let setting = restored(|writer| {
         for number in 0..50 {
             writer.put("/elsewhere", number.to_string());
@@ -215,7 +215,7 @@ fn etcd_that_comes_up_later_is_waited_for() {
 }
 
 #[test]
-fn nobody_there_and_settings_that_cannot_work_are_told_by_name() {
+fn absent_members_and_impossible_settings_are_reported_by_name() {
     let port = free_port();
     let nobody = Follower::start(impatient(&[format!("127.0.0.1:{port}")]), &["/a"]);
     nobody.wait("a loss", |seen| seen.lost > 0);
@@ -225,5 +225,5 @@ fn nobody_there_and_settings_that_cannot_work_are_told_by_name() {
     );
     let nonsense = Follower::start(impatient(&["ftp://a:1".to_owned()]), &["/a"]);
     nonsense.wait("a loss", |seen| seen.lost > 0);
-    assert!(nonsense.seen().problems[0].contains("only http and https"), "{:?}", nonsense.seen().problems);
+    assert!(nonsense.seen().problems[0].contains("use http or https"), "{:?}", nonsense.seen().problems);
 }

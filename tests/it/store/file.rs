@@ -47,7 +47,7 @@ fn a_file_is_followed_through_writing_renaming_and_removal() {
 }
 
 #[test]
-fn a_broken_edit_is_told_with_its_place_and_changes_nothing() {
+fn a_broken_edit_is_reported_with_its_place_and_changes_nothing() {
     let dir = temp_dir();
     let path = dir.path().join("store.yaml");
     fs::write(&path, "a: {x: 1}\n").unwrap();
@@ -109,7 +109,7 @@ fn files_of_a_folder_are_merged_in_path_order_and_filtered_by_name() {
 }
 
 #[test]
-fn all_broken_files_are_told_at_once() {
+fn all_broken_files_are_reported_at_once() {
     let dir = temp_dir();
     fs::write(dir.path().join("a.yaml"), "x: [\n").unwrap();
     fs::write(dir.path().join("b.json"), "{\n").unwrap();

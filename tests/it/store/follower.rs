@@ -17,7 +17,7 @@ use crate::support::wait_for;
 /// How long any wait may take.
 pub const DEADLINE: Duration = Duration::from_secs(40);
 
-/// What a follower has seen so far.
+/// Everything that a follower has seen so far.
 #[derive(Default)]
 pub struct Seen {
     pub tree: Tree,
@@ -26,7 +26,7 @@ pub struct Seen {
     pub lost: usize,
     pub regained: usize,
     pub problems: Vec<String>,
-    /// What the check given at the start had to say.
+    /// Failures of the check given at the start.
     pub objections: Vec<String>,
 }
 
@@ -77,7 +77,7 @@ impl Follower {
         self.seen.lock().unwrap()
     }
 
-    /// All problems told so far.
+    /// All problems reported so far.
     pub fn seen_problems(&self) -> Vec<String> {
         self.seen().problems.clone()
     }

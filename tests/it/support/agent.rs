@@ -15,7 +15,7 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 /// How long one run may take.
 const RUN_DEADLINE: Duration = Duration::from_secs(60);
 
-/// A place in the log: what is logged later stands behind it.
+/// A position in the log; later lines come after it.
 #[derive(Clone, Copy)]
 pub struct Mark(usize);
 
@@ -90,7 +90,7 @@ impl Sandbox {
         self.resource(name, &table("values.tera", &dest).keys(&["/v"]).lines(more_lines));
     }
 
-    /// Content of `out/NAME`; `None` where there is no such file.
+    /// Content of `out/NAME`; `None` if there is no such file.
     pub fn output(&self, name: &str) -> Option<String> {
         fs::read_to_string(self.path("out").join(name)).ok()
     }
@@ -149,7 +149,7 @@ impl Sandbox {
         Daemon::start(self.command(arguments).stdout(log.try_clone().unwrap()).stderr(log))
     }
 
-    /// Starts a daemon with a command of its own behind `--`, which must come last.
+    /// Starts a daemon with a command of its own after `--`, which must come last.
     pub fn start_with_command(&self, arguments: &[&str]) -> Daemon {
         let (own, command) = arguments.split_at(arguments.iter().position(|word| *word == "--").unwrap());
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
@@ -200,7 +200,7 @@ impl Sandbox {
     }
 }
 
-/// What a finished upstreamd said and how it ended.
+/// Output and exit code of a finished upstreamd.
 #[derive(Debug)]
 pub struct Ran {
     pub code: Option<i32>,
@@ -235,7 +235,7 @@ pub fn mounting(script: &str) -> Vec<String> {
     words.into_iter().map(str::to_owned).collect()
 }
 
-/// A program to run another under that lacks the right to mount: nothing, for a user who has it not anyway.
+/// Wrapper that drops CAP_SYS_ADMIN; empty if the user is not root.
 pub fn without_mounting() -> Vec<String> {
     let words: &[&str] = &["setpriv", "--bounding-set", "-sys_admin", "--"];
     let words = if nix::unistd::geteuid().is_root() { words } else { &[] };

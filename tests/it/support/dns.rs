@@ -8,7 +8,7 @@ use hickory_resolver::proto::op::{Message, MessageType, ResponseCode};
 use hickory_resolver::proto::rr::rdata::{A, SRV};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
-/// Answers until the test ends.
+/// Runs until the test ends.
 pub struct Dns {
     address: SocketAddr,
     records: Arc<Mutex<Vec<Record>>>,

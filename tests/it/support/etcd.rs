@@ -22,7 +22,7 @@ const START: Duration = Duration::from_secs(20);
 pub struct Options {
     /// Speaks TLS to clients with a certificate of these.
     pub certs: Option<Certs>,
-    /// Takes only clients with a certificate of the same CA.
+    /// Accepts only clients with a certificate of the same CA.
     pub needs_client_cert: bool,
     /// More command line.
     pub flags: Vec<String>,
@@ -83,7 +83,7 @@ impl Etcd {
         format!("http://127.0.0.1:{}", self.peer_port)
     }
 
-    /// Where clients connect, as a URL.
+    /// The URL that clients connect to.
     pub fn url(&self) -> String {
         let scheme = if self.options.certs.is_some() { "https" } else { "http" };
         format!("{scheme}://127.0.0.1:{}", self.client_port)
@@ -302,7 +302,7 @@ impl Writer {
         Writer { runtime, client }
     }
 
-    /// Gives the revision of the change.
+    /// Returns the revision of the change.
     pub fn put(&mut self, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> i64 {
         let answer = self.runtime.block_on(self.client.put(key, value, None)).unwrap();
         answer.header().unwrap().revision()

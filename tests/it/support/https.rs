@@ -1,4 +1,4 @@
-//! An HTTPS client over HTTP/2 or HTTP/1.1 as ALPN is told to agree.
+//! An HTTPS client that offers HTTP/2 or HTTP/1.1 by ALPN, as configured.
 //! Never reuses a connection unasked: each request shows which server a new connection reaches.
 
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 
 pub type Problem = Box<dyn std::error::Error + Send + Sync>;
 
-/// What the client offers by ALPN.
+/// The protocols that the client offers by ALPN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     Http1,

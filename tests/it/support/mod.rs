@@ -1,4 +1,4 @@
-//! What every integration test needs: temp folders, free ports, waiting for a state, daemons that end with the test.
+//! Tools for every integration test: temp folders, free ports, waiting for a state, daemons that end with the test.
 //! Never sleeps for a fixed time and never signals a process it did not start.
 
 pub mod agent;
@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Returns the folder of the package: cargo names it to the tests that it runs; a test program that is run by itself finds it above
-/// its own place. What was true where it was built may be another clone by now.
+/// its own place. The clone it was built in may have moved since.
 pub fn package_root() -> &'static Path {
     static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
         let of_cargo = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
@@ -94,7 +94,7 @@ pub struct Daemon {
     left: Vec<Process>,
 }
 
-/// A process, told from a later one with the same pid by when it began.
+/// A process with its start time, which distinguishes it from a later one with the same pid.
 struct Process {
     pid: i32,
     began: String,
@@ -121,7 +121,7 @@ impl Process {
 }
 
 impl Daemon {
-    /// Starts `command` with stdin closed; output goes where the caller set it.
+    /// Starts `command` with stdin closed; output goes to the caller's target.
     pub fn start(command: &mut Command) -> Daemon {
         let child =
             command.stdin(Stdio::null()).spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));

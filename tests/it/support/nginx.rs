@@ -140,7 +140,7 @@ impl Nginx {
         self.folder.join("error.log")
     }
 
-    /// What the error log says by now (level notice).
+    /// The content of the error log (level notice).
     pub fn error_log(&self) -> String {
         fs::read(self.error_log_file()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
@@ -204,7 +204,7 @@ impl Nginx {
         i32::try_from(self.master.as_ref().expect("this nginx is not started").id()).unwrap()
     }
 
-    /// Whether the master still runs.
+    /// Returns whether the master still runs.
     pub fn is_running(&mut self) -> bool {
         self.master.as_mut().is_some_and(|master| master.try_wait().unwrap().is_none())
     }
@@ -224,7 +224,7 @@ impl Nginx {
         processes().filter(|pid| parent_of(*pid) == Some(master) && title_of(*pid) == title).collect()
     }
 
-    /// GET over plain HTTP/1.0-style connections to a loopback port; `None` where there is no whole answer.
+    /// GET over plain HTTP/1.0-style connections to a loopback port; `None` if there is no complete answer.
     pub fn http_get(&self, port: u16, path: &str) -> Option<HttpAnswer> {
         http_get(port, "localhost", path).ok()
     }
@@ -322,7 +322,7 @@ fn processes() -> impl Iterator<Item = i32> {
     entries.filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse().ok()))
 }
 
-/// Whether a process runs. One that has ended may stay in the table for ever: in a container, nobody may reap orphans.
+/// Returns whether a process runs. A dead one may stay in the table forever: in a container, nobody may reap orphans.
 pub fn lives(pid: i32) -> bool {
     state_and_parent_of(pid).is_some_and(|(state, _)| !matches!(state.as_str(), "Z" | "X"))
 }

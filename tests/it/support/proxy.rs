@@ -10,7 +10,7 @@ use std::thread;
 struct State {
     /// New connections are closed at once.
     cut: AtomicBool,
-    /// What arrives is thrown away, connections stay open.
+    /// Everything that arrives is discarded; connections stay open.
     swallow: AtomicBool,
     ended: AtomicBool,
     accepted: AtomicUsize,
@@ -72,12 +72,12 @@ impl Proxy {
         }
     }
 
-    /// Lets nothing through any more, with all connections left open.
+    /// Discards everything from now on; all connections stay open.
     pub fn swallow(&self) {
         self.state.swallow.store(true, Ordering::SeqCst);
     }
 
-    /// Ends `cut` and `swallow`. What was swallowed is lost, so connections that saw it are broken.
+    /// Ends `cut` and `swallow`. Swallowed bytes are lost, so their connections are broken.
     pub fn mend(&self) {
         self.state.cut.store(false, Ordering::SeqCst);
         if self.state.swallow.swap(false, Ordering::SeqCst) {

@@ -1,7 +1,7 @@
 //! The shipped templates with other settings: the `{%- set name = "…" -%}` lines at their top, rewritten.
 //! Everything else stays as it ships, so that what is tested and shown is what users get.
 
-/// `template` with each of `settings` (name, value) instead of the shipped value; panics where a name is not set there.
+/// `template` with each of `settings` (name, value) instead of the shipped value; panics if the template does not set a name.
 #[track_caller]
 pub fn with_settings(template: &str, settings: &[(&str, &str)]) -> String {
     settings.iter().fold(template.to_owned(), |text, (name, value)| {

@@ -1,4 +1,4 @@
-//! Builds what conf.d says of a resource: the lines of its `[template]` table, or the resource that comes of them.
+//! Builds the lines of a resource's `[template]` table, or the parsed resource.
 
 use std::fmt::{Display, Write};
 use std::ops::Deref;

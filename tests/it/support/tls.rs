@@ -1,5 +1,5 @@
 //! A certificate authority for tests and the demo: signs server certificates that nginx, nano-container and clients use.
-//! Never leaves the folder it is told to write into.
+//! Never writes outside the given folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};

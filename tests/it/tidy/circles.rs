@@ -33,7 +33,7 @@ fn circles(edges: &Edges) -> Vec<String> {
     found.into_iter().collect()
 }
 
-/// Whether `upper` is the file of a module that `file` is part of: `a/mod.rs` and `a/b.rs` are above `a/b/c.rs`.
+/// Returns whether `upper` is the file of a module that `file` is part of: `a/mod.rs` and `a/b.rs` are above `a/b/c.rs`.
 fn is_above(upper: &str, file: &str) -> bool {
     let module = upper.strip_suffix("mod.rs").map(str::to_owned).unwrap_or(upper.replace(".rs", "/"));
     file.starts_with(&module)

@@ -112,7 +112,7 @@ fn raw_text(rest: &str) -> Option<usize> {
     Some(2 + hashes + inside.find(&end)? + end.len())
 }
 
-/// Tells `'a'` and `'\n'` from a lifetime.
+/// Distinguishes `'a'` and `'\n'` from a lifetime.
 fn is_character(rest: &str) -> bool {
     let mut next = rest[1..].chars();
     match next.next() {

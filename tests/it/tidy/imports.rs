@@ -116,7 +116,7 @@ impl Reader<'_> {
         (names, mentioned)
     }
 
-    /// Returns a path from the top of the crate; `None` for a path into another crate, or to something of this file.
+    /// Returns a path from the top of the crate; `None` for a path into a different crate, or to an item of this file.
     fn absolute(&self, path: &[&str]) -> Option<Vec<String>> {
         let mut base = match *path.first()? {
             "crate" => Vec::new(),
@@ -136,7 +136,7 @@ fn joined(base: Vec<String>, rest: &[&str]) -> Vec<String> {
     base.into_iter().chain(rest.iter().filter(|word| **word != "self").map(|word| (*word).to_owned())).collect()
 }
 
-/// Reads one tree of a `use`, and returns where it ends. Each leaf has its path and the name it gets here.
+/// Reads one tree of a `use`, and returns its end. Each leaf has its path and the name it gets here.
 fn leaves_of<'a>(
     words: &[&'a str],
     mut at: usize,

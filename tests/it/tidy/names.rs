@@ -1,4 +1,4 @@
-//! No type name stands twice, and every dependency says why it is there.
+//! No type name is declared twice, and every dependency has a reason.
 
 use std::collections::BTreeMap;
 use std::fs;

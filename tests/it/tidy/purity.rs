@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::code::{self, File};
 use super::imports::Imports;
 
-/// What has effects, by the path it is reached by.
+/// Items with effects, by their paths.
 const EFFECTS: &[&str] = &[
     "crate::world",
     "jiff::Zoned::now",
@@ -48,7 +48,7 @@ const PLAIN_IMPORTS: &[&str] = &[
 /// Whole modules that decide: their `mod.rs` says so.
 const PURE_MODULES: &[&str] = &["model", "config", "nginx", "render"];
 
-/// Whether a header says it: one word, as it opens a sentence.
+/// Returns whether a header says "Pure" as the first word of a sentence.
 fn says_pure(file: &File) -> bool {
     file.header().split(|c: char| !c.is_alphabetic()).any(|word| word == "Pure")
 }
@@ -76,12 +76,12 @@ fn pure_files_touch_nothing_outside() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Whether `code` begins with exactly this path, and no longer name.
+/// Returns whether `code` begins with exactly this path, and no longer name.
 fn is_path(code: &str, path: &str) -> bool {
     code.strip_prefix(path).is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
 }
 
-/// Whether what was found is the end of a longer word or path, such as `unix::` in `std::os::unix::ffi`.
+/// Returns whether the match is the end of a longer word or path, such as `unix::` in `std::os::unix::ffi`.
 fn continues_word(before: &str, effect: &str) -> bool {
     !effect.starts_with('.') && before.ends_with(|c: char| c.is_alphanumeric() || c == '_')
 }

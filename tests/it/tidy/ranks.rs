@@ -5,7 +5,7 @@ use std::fs;
 
 use super::code;
 
-/// Modules and their ranks, as in ARCHITECTURE.md. The others (`demo`, programs) have none.
+/// Modules and their ranks, as in ARCHITECTURE.md. The others (`demo`, programs) have no rank.
 const RANKS: &[(&str, u8)] = &[
     ("model", 1),
     ("config", 2),

@@ -6,7 +6,7 @@ use super::code::{self, File};
 
 const LONGEST_FILE: usize = 450;
 const LONGEST_FUNCTION: usize = 60;
-const MOST_FIELDS: usize = 12;
+const MAX_FIELDS: usize = 12;
 
 /// Functions that are longer, with the reason.
 const LONG_FUNCTIONS: &[(&str, &str)] = &[
@@ -51,7 +51,7 @@ fn structs_stay_narrow() {
     let files = code::program();
     let mut found = Vec::new();
     for file in files.values() {
-        for (name, fields) in structs(&file.code).into_iter().filter(|(_, fields)| *fields > MOST_FIELDS) {
+        for (name, fields) in structs(&file.code).into_iter().filter(|(_, fields)| *fields > MAX_FIELDS) {
             println!("{} {name}: {fields} fields", file.name);
             found.push(format!("{} {name}", file.name));
         }
@@ -66,7 +66,7 @@ fn assert_with_reasons(what: &str, found: &[String], known: &[(&str, &str)]) {
     assert!(without.is_empty(), "{what}: no reason is given for {without:?}");
 }
 
-/// Returns the places in `code` where the keyword stands, each with the name that follows.
+/// Returns the positions of the keyword in `code`, each with the name that follows.
 fn declared<'a>(code: &'a str, keyword: &str) -> Vec<(usize, &'a str)> {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let named = |(at, found): (usize, &str)| {
@@ -87,7 +87,7 @@ fn functions(code: &str) -> Vec<(&str, usize)> {
     declared(code, "fn").into_iter().filter_map(with_body).collect()
 }
 
-/// Returns where the body begins, or the `;` that stands for it: the `;` of an array type is neither.
+/// Returns the start of the body, or the `;` in its place; the `;` of an array type does not count.
 fn body_of(code: &str) -> Option<usize> {
     let mut depth = 0;
     code.bytes().position(|byte| {

@@ -1,4 +1,4 @@
-//! Every file says what it is for; tests have names that can be scanned, and find the package wherever they were built.
+//! Every file states its purpose; test names are short enough to scan; tests find the package wherever they were built.
 
 use std::fs;
 

@@ -58,7 +58,7 @@ impl Scope<'_> {
                 } else {
                     Typed::atom(integer.to_string(), TypedKind::Int)
                 }),
-                _ => refused(word.at, "a fraction prints otherwise in Tera"),
+                _ => refused(word.at, "a fraction prints differently in Tera"),
             },
             ExprKind::Bool(value) => Ok(Typed::atom(value.to_string(), TypedKind::Bool)),
             ExprKind::Dot => self.dot(word.at),

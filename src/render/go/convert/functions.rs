@@ -68,7 +68,7 @@ pub(super) fn call(function: &'static GoFunction, values: &[Typed], at: usize) -
     }
     match name {
         "json" | "jsonArray" | "fromJson" => {
-            return refused(at, format!("`{name}`: numbers and nulls of JSON print otherwise in Tera"));
+            return refused(at, format!("`{name}`: numbers and nulls of JSON print differently in Tera"));
         }
         "toJson" | "toPrettyJson" => {
             return refused(at, format!("`{name}`: what it is given may be written otherwise in Tera"));
@@ -133,10 +133,7 @@ fn check_arguments(function: &GoFunction, values: &[Typed], at: usize) -> Result
             Parameter::List | Parameter::Map => false,
         };
         if !fits {
-            return refused(
-                at,
-                format!("`{name}` is given {}, of which it is not certain that it takes it", value.kind.described()),
-            );
+            return refused(at, format!("`{name}` is given {}, which it might not accept", value.kind.described()));
         }
     }
     Ok(())
@@ -151,7 +148,7 @@ fn written(
     at: usize,
 ) -> Result<Typed, NotConverted> {
     if values.len() > arguments.len() {
-        return refused(at, format!("`{name}` passes over some of its arguments"));
+        return refused(at, format!("`{name}` ignores some of its arguments"));
     }
     let pairs: Vec<String> =
         arguments.iter().zip(values).map(|(argument, value)| format!("{argument}={}", value.code)).collect();

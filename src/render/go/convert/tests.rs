@@ -7,9 +7,10 @@ use crate::render::tera;
 
 fn check(template: &str, expected: Result<&str, &[&str]>) {
     let converted = convert("t", template);
-    let told = converted.map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>());
-    let told = told.as_ref().map(String::as_str).map_err(|told| told.iter().map(String::as_str).collect::<Vec<_>>());
-    assert_eq!(told, expected.map_err(<[&str]>::to_vec), "{template}");
+    let found = converted.map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let found =
+        found.as_ref().map(String::as_str).map_err(|problems| problems.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(found, expected.map_err(<[&str]>::to_vec), "{template}");
 }
 
 #[test]
@@ -39,12 +40,12 @@ fn what_is_certain_is_written_in_tera() {
 }
 
 #[test]
-fn what_is_not_certain_is_named_with_its_place_and_told_once() {
-    check("x\n  {{gets \"/a\"}}", Err(&["t:2:5: a list prints otherwise in Tera; print its items one by one"]));
+fn what_is_not_certain_is_reported_once_with_its_place() {
+    check("x\n  {{gets \"/a\"}}", Err(&["t:2:5: a list prints differently in Tera; print its items one by one"]));
     check(
         "{{$d := json (getv \"/a\")}}{{$d.x}}{{range $d.y}}{{.z}}{{end}}{{.b}}",
         Err(&[
-            "t:1:9: `json`: numbers and nulls of JSON print otherwise in Tera",
+            "t:1:9: `json`: numbers and nulls of JSON print differently in Tera",
             "t:1:64: dot is nothing here; the name of a for_each is {{ item }}",
         ]),
     );

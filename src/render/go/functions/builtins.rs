@@ -8,7 +8,7 @@ use crate::render::go::print;
 use crate::render::go::printf;
 use crate::render::go::run::GoRun;
 use crate::render::go::value::{GoValue, ItemType};
-use crate::render::library::text::{MOST_BYTES, too_long};
+use crate::render::library::text::{MAX_BYTES, too_long};
 
 pub(super) const FUNCTIONS: &[GoFunction] = &[
     GoFunction {
@@ -126,16 +126,16 @@ pub(super) fn list(items: Vec<GoValue>) -> GoValue {
 }
 
 /// Levels of lists and maps within each other.
-const DEEPEST: usize = 64;
+const MAX_DEPTH: usize = 64;
 
 /// Returns a list or map that a call made of other values, unless it is too large to be printed or taken apart again: what
 /// it shares with itself counts each time.
 pub(super) fn bounded(value: GoValue) -> Result<GoValue, Problem> {
-    let mut left = MOST_BYTES;
-    if fits(&value, DEEPEST, &mut left) {
+    let mut left = MAX_BYTES;
+    if fits(&value, MAX_DEPTH, &mut left) {
         return Ok(value);
     }
-    Err(Problem::new(format!("would nest more than {DEEPEST} levels, or hold more than {MOST_BYTES} bytes")))
+    Err(Problem::new(format!("would nest more than {MAX_DEPTH} levels, or hold more than {MAX_BYTES} bytes")))
 }
 
 fn fits(value: &GoValue, levels: usize, left: &mut usize) -> bool {

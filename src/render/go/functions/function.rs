@@ -3,7 +3,7 @@
 use crate::model::problem::Problem;
 use crate::render::go::run::GoRun;
 use crate::render::go::value::{GoValue, ItemType};
-use crate::render::library::text::{MOST_BYTES, too_long};
+use crate::render::library::text::{MAX_BYTES, too_long};
 
 /// One function.
 #[derive(Debug)]
@@ -116,7 +116,7 @@ pub(super) fn items(value: &GoValue) -> &[GoValue] {
 
 /// Returns a text that a call made, unless it is too long.
 pub(super) fn made(text: String) -> Result<GoValue, Problem> {
-    if text.len() > MOST_BYTES { Err(too_long()) } else { Ok(GoValue::from(text)) }
+    if text.len() > MAX_BYTES { Err(too_long()) } else { Ok(GoValue::from(text)) }
 }
 
 /// Returns the whole number of an argument whose type was checked.

@@ -28,7 +28,7 @@ impl Parser<'_> {
         for (position, command) in commands.iter().enumerate().skip(1) {
             use ExprKind::{Bool, Dot, Nil, Number, Text};
             if matches!(command.words[0].kind, Bool(_) | Dot | Nil | Number(_) | Text(..)) {
-                let message = format!("stage {} of the pipeline is no function", position + 1);
+                let message = format!("stage {} of the pipeline is not a function", position + 1);
                 return Err(Mistake::new(command.at, message));
             }
         }

@@ -5,11 +5,11 @@ use super::spec::{Spec, pad};
 use crate::render::go::time;
 use crate::render::go::value::GoValue;
 use crate::render::library::quote;
-use crate::render::library::text::MOST_BYTES;
+use crate::render::library::text::MAX_BYTES;
 
 /// Writes one value: lists, maps and records have the verb applied to each of their parts.
 pub(super) fn value(value: &GoValue, verb: char, spec: Spec, output: &mut String) {
-    if output.len() > MOST_BYTES {
+    if output.len() > MAX_BYTES {
         return;
     }
     match value {
@@ -129,7 +129,7 @@ fn bad_verb(wrong: &GoValue, verb: char, spec: Spec, output: &mut String) {
 
 fn text(content: &str, verb: char, spec: Spec, output: &mut String) {
     // The keys of a map come here by themselves.
-    if output.len() > MOST_BYTES {
+    if output.len() > MAX_BYTES {
         return;
     }
     let cut: String;

@@ -100,7 +100,7 @@ fn networks(call: &TeraCall<'_>, name: &'static str) -> Result<Option<Networks>,
     }
     let networks = Networks::parse(texts(call, name)?);
     networks.map(Some).map_err(|position| {
-        let failure = call.failure(format!("item {} of argument `{name}` is no network", position + 1));
+        let failure = call.failure(format!("item {} of argument `{name}` is not a network", position + 1));
         failure.hint("a network is written 10.0.0.0/8 or 2001:db8::/32")
     })
 }

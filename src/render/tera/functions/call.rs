@@ -66,7 +66,7 @@ impl CallForm {
 }
 
 impl TeraFunction {
-    /// Gives it confd's name too.
+    /// Adds confd's name for it.
     pub(super) const fn alias(self, alias: &'static str) -> TeraFunction {
         TeraFunction { alias: Some(alias), ..self }
     }

@@ -180,7 +180,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_template_over_a_hostile_store_panics_or_tells(
+    fn no_template_over_a_hostile_store_panics_or_leaks(
         expressions in proptest::collection::vec(expression(ArgumentKind::Any, 2), 1..4),
         list in expression(ArgumentKind::List, 2),
         nginx in any::<bool>(),

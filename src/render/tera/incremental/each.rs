@@ -12,7 +12,7 @@ use crate::render::tera::run::TeraRun;
 use crate::render::window::Reads;
 
 /// Longer texts are not kept, in bytes of one loop.
-const MOST_KEPT_BYTES: usize = 8 << 20;
+const MAX_KEPT_BYTES: usize = 8 << 20;
 
 /// [`super::rewrite::EACH`], as a function of Tera.
 pub(super) struct Each;
@@ -52,7 +52,7 @@ impl tera::Function<TeraResult<Value>> for Each {
             }
             within(|run| run.session.view.note_all(&piece.reads))?;
             kept_bytes += piece.bytes();
-            if kept_bytes > MOST_KEPT_BYTES {
+            if kept_bytes > MAX_KEPT_BYTES {
                 within(|run| run.memory.loops.give_up())?;
                 return Err(Error::message("too long"));
             }

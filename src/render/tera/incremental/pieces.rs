@@ -9,8 +9,8 @@ use crate::render::changes::Changes;
 use crate::render::window::Reads;
 
 /// Fewest and most items in a new piece.
-const FEWEST: usize = 16;
-const MOST: usize = 128;
+const MIN: usize = 16;
+const MAX: usize = 128;
 /// Most changed pieces in a row; more are compared from the end only.
 const LOOK_AHEAD: usize = 8;
 
@@ -126,7 +126,7 @@ impl Pieces {
     pub(in crate::render::tera) fn align(&mut self, items: &[Value]) {
         let mut old = std::mem::take(&mut self.pieces);
         // The size at which printing pieces again costs as much as keeping the others.
-        let size = items.len().isqrt().clamp(FEWEST, MOST);
+        let size = items.len().isqrt().clamp(MIN, MAX);
         // Without items, the output is a piece of its own.
         if items.is_empty() {
             old.retain(|piece| piece.items.is_empty());

@@ -24,6 +24,9 @@ const RELISTS: u32 = 3;
 /// Time after which a watch counts as a success: the next failure starts the backoff again.
 const HELD: Duration = Duration::from_secs(10);
 
+/// The reason for a listing if an answer is older than an earlier one.
+const BEHIND: &str = "the store is behind what it told us before";
+
 /// The next action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SessionAction {
@@ -253,9 +256,7 @@ impl Session {
             Input::AllRefused => self.all_refused(random),
             Input::Verified { header, same } if same && !self.went_back(header) => self.resume(),
             Input::Verified { .. } => self.list_again("the store has another history than the one we followed", random),
-            Input::Watching { header, .. } if self.went_back(header) => {
-                self.list_again("the store is behind what it told us before", random)
-            }
+            Input::Watching { header, .. } if self.went_back(header) => self.list_again(BEHIND, random),
             Input::Watching { header, watchers } => self.watching(header, watchers),
             Input::Advanced { revision, mark } => {
                 if let Some(point) = &mut self.point {
@@ -264,9 +265,7 @@ impl Session {
                 self.mark = mark;
                 SessionAction::Follow.into()
             }
-            Input::Progress(header) if self.went_back(header) => {
-                self.list_again("the store is behind what it told us before", random)
-            }
+            Input::Progress(header) if self.went_back(header) => self.list_again(BEHIND, random),
             Input::Progress(_) => SessionAction::Follow.into(),
             Input::TooLoud => self.narrow().unwrap_or(SessionAction::Follow.into()),
             Input::ProbeDue => SessionAction::Probe.into(),
@@ -329,8 +328,7 @@ impl Session {
 
     /// Adds the time of the next probe to a step. Without following, the agent asks again.
     fn probe_later(&mut self, step: SessionStep, random: f64) -> SessionStep {
-        let probe_in = self.follow.then(|| self.probes.next_delay(random));
-        SessionStep { probe_in, ..step }
+        SessionStep { probe_in: self.follow.then(|| self.probes.next_delay(random)), ..step }
     }
 
     fn resume(&mut self) -> SessionStep {

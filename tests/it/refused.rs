@@ -6,11 +6,11 @@ use std::fs;
 use nix::sys::signal::Signal;
 
 use crate::status::wait_answer;
-use crate::support::agent::Sandbox;
+use crate::support::agent::{DEADLINE, Mark, Sandbox};
 use crate::support::etcd::Etcd;
-use crate::support::free_port;
 use crate::support::proxy::Proxy;
 use crate::support::template::table;
+use crate::support::{free_port, wait_until};
 
 const REFUSAL: &str = "the store does not let user `reader` read `/other` and `/other/…`: permission denied";
 
@@ -186,7 +186,7 @@ fn a_right_that_is_lost_and_regained_concerns_its_readers_only() {
             "watch" => proxy.break_connections(),
             _ => agent.signal(Signal::SIGUSR1),
         }
-        sandbox.wait_log_times_since(crate::support::agent::Mark::START, &format!("other.toml: {REFUSAL}"), round + 1);
+        sandbox.wait_log_times_since(Mark::START, &format!("other.toml: {REFUSAL}"), round + 1);
         let value = format!("{lose} lost");
         put(&etcd, "/other/x", &value);
         put(&etcd, "/a/x", &value);
@@ -194,7 +194,7 @@ fn a_right_that_is_lost_and_regained_concerns_its_readers_only() {
         assert_ne!(sandbox.output("other"), Some(format!("{value}\n")), "it is still refused");
         root(&etcd, &grant);
         sandbox.wait_output("other", &format!("{value}\n"));
-        sandbox.wait_log_times_since(crate::support::agent::Mark::START, regained, round + 1);
+        sandbox.wait_log_times_since(Mark::START, regained, round + 1);
     }
 }
 
@@ -206,7 +206,9 @@ fn a_user_who_may_read_nothing_waits_for_a_role() {
     let port = free_port();
     let _agent = sandbox.start(&["--watch", "--metrics-addr", &format!("127.0.0.1:{port}")]);
     sandbox.wait_log(&format!("other.toml: {REFUSAL}"));
-    assert!(wait_answer(port, "/ready", 503).body.contains("permission denied"));
+    wait_until("/ready to say why", DEADLINE, || {
+        wait_answer(port, "/ready", 503).body.starts_with(&format!("not ready: other.toml: read failed: {REFUSAL}"))
+    });
     grant_as_told(&etcd, &sandbox.log());
     sandbox.wait_output("other", "secret\n");
     wait_answer(port, "/ready", 200);

@@ -234,7 +234,7 @@ fn a_denied_watch_logs_in_again_and_then_narrows() {
 }
 
 #[test]
-fn refused_ranges_are_asked_for_ever_more_rarely_and_the_others_are_followed() {
+fn refused_ranges_are_asked_for_while_the_others_are_followed() {
     let mut session = Session::new(true, false, 1);
     check(
         &mut session,

@@ -10,7 +10,7 @@ use crate::config::resource::outline::Account;
 use crate::config::resource::{Defaults, ResourceFile};
 use crate::config::set;
 use crate::model::problem::{Place, Problem, Problems};
-use crate::model::range::KeyRanges;
+use crate::model::range::WantedKeys;
 use crate::model::resource::Resource;
 use crate::model::store::StoreSettings;
 use crate::render::{self, Facts, Renderer, Root};
@@ -46,7 +46,7 @@ pub struct StoreUse {
     /// Settings; `None` for the store of the settings.
     pub settings: Option<Arc<StoreSettings>>,
     /// Every key that some resource sees.
-    pub ranges: KeyRanges,
+    pub wanted: WantedKeys,
 }
 
 /// Returns the stores of these resources, and the position of each resource's own among them.
@@ -60,12 +60,12 @@ fn stores_of(resources: &[Arc<Resource>]) -> (Vec<StoreUse>, Vec<usize>) {
             settings.push(resource.backend.clone());
         }
     }
-    let ranges = |store: usize| {
+    let wanted = |store: usize| {
         let readers = resources.iter().zip(&positions).filter(|(_, position)| **position == store);
-        KeyRanges::union(readers.map(|(resource, _)| &resource.ranges))
+        WantedKeys::of(readers.map(|(resource, _)| &resource.ranges))
     };
     let uses = settings.into_iter().enumerate();
-    (uses.map(|(store, settings)| StoreUse { settings, ranges: ranges(store) }).collect(), positions)
+    (uses.map(|(store, settings)| StoreUse { settings, wanted: wanted(store) }).collect(), positions)
 }
 
 /// The resources of conf.d with their templates. Never changes: a new reading makes a new catalog.
@@ -137,7 +137,7 @@ impl Catalog {
             let readers = members.clone().filter(|member| member.resource.backend == store.settings);
             StoreUse {
                 settings: store.settings.clone(),
-                ranges: KeyRanges::union(readers.map(|member| &member.resource.ranges)),
+                wanted: WantedKeys::of(readers.map(|member| &member.resource.ranges)),
             }
         };
         self.stores.iter().map(only).collect()

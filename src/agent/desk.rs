@@ -10,12 +10,13 @@ use crate::model::event::Event;
 use crate::model::key::{Key, Revision};
 use crate::model::range::KeyRanges;
 use crate::model::receipt;
+use crate::model::refusal::Refusal;
 use crate::model::report::Report;
 use crate::model::resource::Resource;
 use crate::model::store::StoreSettings;
 use crate::model::tree::Tree;
 
-use super::catalog::{Catalog, StoreUse};
+use super::catalog::{Catalog, Member, StoreUse};
 use super::claims::Claims;
 use super::governor::Load;
 use super::mark::Mark;
@@ -31,6 +32,8 @@ struct KnownStore {
     tree: Tree,
     /// Keys that the tree covers, once a snapshot has arrived: resources that see only these can be rendered.
     known: Option<KeyRanges>,
+    /// Keys that the store refuses to show.
+    refused: Option<Refusal>,
 }
 
 /// One resource of a group.
@@ -179,9 +182,9 @@ impl Desk {
         self.entries.get_mut(entry)?.seats.get_mut(seat)
     }
 
-    /// Schedules the group of a marked resource, if the resource can be rendered.
+    /// Schedules the group of a marked resource, if the resource can be rendered or reported as refused.
     fn wake(&mut self, position: usize, urgency: Urgency, now: Instant) {
-        if !self.is_ready(position) {
+        if !self.is_ready(position) && self.refusal(position).is_none() {
             return;
         }
         let Some((entry, _)) = self.places.get(position) else { return };
@@ -198,10 +201,30 @@ impl Desk {
         ranges.is_empty() || known.is_some_and(|known| known.covers(ranges))
     }
 
+    /// Returns what the store says to a resource whose keys it refuses.
+    fn refusal(&self, position: usize) -> Option<String> {
+        let member = self.catalog.members.get(position).filter(|_| !self.is_ready(position))?;
+        self.store_of(position)?.refused.as_ref()?.message(&member.resource.ranges)
+    }
+
+    /// Returns whether the keys of the resource with this name are known.
+    pub fn is_readable(&self, name: &str) -> bool {
+        self.catalog.position(name).is_some_and(|position| self.is_ready(position))
+    }
+
+    /// Returns the resources whose keys their store refuses, each with the message for people.
+    pub fn refusals(&self) -> BTreeMap<Arc<str>, String> {
+        let members = self.catalog.members.iter().enumerate();
+        let refused =
+            |(position, member): (usize, &Member)| Some((Arc::clone(member.resource.name()), self.refusal(position)?));
+        members.filter_map(refused).collect()
+    }
+
     /// Returns the resources that cannot be rendered, because their store has not delivered their keys yet.
     pub fn not_ready(&self) -> impl Iterator<Item = &Arc<Resource>> {
         let members = self.catalog.members.iter().enumerate();
-        members.filter(|(position, _)| !self.is_ready(*position)).map(|(_, member)| &member.resource)
+        let is_waiting = |position: usize| !self.is_ready(position) && self.refusal(position).is_none();
+        members.filter(move |(position, _)| is_waiting(*position)).map(|(_, member)| &member.resource)
     }
 
     fn store_of(&self, position: usize) -> Option<&KnownStore> {
@@ -214,13 +237,13 @@ impl Desk {
         let mut added = BTreeSet::new();
         let mut has_new_ranges = false;
         let changed = match event {
-            Event::Snapshot { revision, ranges, entries } => {
+            Event::Snapshot { revision, ranges, refused, entries } => {
                 let tree = Tree::from_entries(revision, entries);
                 let changed = store.tree.changed_paths(&tree);
                 added.extend(changed.iter().filter(|key| store.tree.get(key.as_str()).is_none()).cloned());
                 store.tree = tree;
-                has_new_ranges = store.known.as_ref() != Some(&ranges);
-                store.known = Some(ranges);
+                has_new_ranges = store.known.as_ref() != Some(&ranges) || store.refused != refused;
+                (store.known, store.refused) = (Some(ranges), refused);
                 changed
             }
             Event::Changes { revision, puts, deletes } => {
@@ -232,15 +255,17 @@ impl Desk {
         };
         let revision = store.tree.revision();
         if has_new_ranges {
-            self.mark_marked(now);
+            self.mark_marked_and_refused(now);
         }
         self.mark_readers(store_position, revision, &changed, &added, now);
     }
 
-    /// Schedules marked resources again that could not be rendered because their keys were not known.
-    fn mark_marked(&mut self, now: Instant) {
+    /// Schedules marked resources again that could not be rendered because their keys were not known, and those that the
+    /// store refuses, so that their groups report it.
+    fn mark_marked_and_refused(&mut self, now: Instant) {
         let seats = self.entries.iter().flat_map(|entry| &entry.seats);
-        let marked: Vec<usize> = seats.filter(|seat| seat.mark.is_some()).map(|seat| seat.position).collect();
+        let is_due = |seat: &&Seat| seat.mark.is_some() || self.refusal(seat.position).is_some();
+        let marked: Vec<usize> = seats.filter(is_due).map(|seat| seat.position).collect();
         marked.into_iter().for_each(|position| self.mark(position, Urgency::Removal, now));
     }
 
@@ -296,20 +321,21 @@ impl Desk {
         if entry.due_at(self.load).is_none_or(|at| at > now) {
             return None;
         }
-        let ready: Vec<bool> = entry.seats.iter().map(|seat| self.is_ready(seat.position)).collect();
+        let look = |seat: &Seat| (self.is_ready(seat.position), self.refusal(seat.position));
+        let looks: Vec<(bool, Option<String>)> = entry.seats.iter().map(look).collect();
         let trees: Vec<Tree> = entry.seats.iter().map(|seat| self.tree_at(seat.position)).collect();
         let revision = trees.first().map(Tree::revision).unwrap_or_default();
         let entry = self.entries.get_mut(entry_position)?;
         entry.timing.start();
         let mut resources = Vec::with_capacity(entry.seats.len());
-        for ((seat, is_ready), tree) in entry.seats.iter_mut().zip(ready).zip(trees) {
+        for ((seat, (is_ready, refused)), tree) in entry.seats.iter_mut().zip(looks).zip(trees) {
             let member = self.catalog.members.get(seat.position)?.clone();
             let mark = if is_ready { seat.mark.take() } else { None };
             if let Some(receipts) = self.receipts.as_mut().filter(|_| mark.is_some()) {
                 receipts.rendering(member.resource.name(), tree.revision());
             }
             seat.wake_at = None;
-            resources.push(InHand { member, tree, mark, state: seat.state.take()? });
+            resources.push(InHand { member, tree, mark, refused, state: seat.state.take()? });
         }
         let group = Arc::clone(&entry.group);
         Some(Pass::new(Arc::clone(&self.terms), Arc::clone(&self.claims), group, revision, resources))

@@ -162,7 +162,8 @@ pub fn mock(catalog: &Arc<Catalog>, data: MockData) -> Vec<Report> {
     let terms = Arc::new(Terms::new(Arc::default(), LastStep::Mock(data), false));
     let in_hand = |resource: &Arc<Resource>| {
         let member = catalog.member(resource.name())?.clone();
-        Some(InHand { member, tree: Tree::default(), mark: Some(Mark::Anything), state: ResourceState::default() })
+        let (tree, mark, state) = (Tree::default(), Some(Mark::Anything), ResourceState::default());
+        Some(InHand { member, tree, mark, refused: None, state })
     };
     let pass = |group: &Arc<Group>| {
         let resources = group.resources.iter().filter_map(in_hand).collect();

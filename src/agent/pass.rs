@@ -8,7 +8,7 @@ use crate::apply::group::Group;
 use crate::apply::transaction::{self, Request};
 use crate::model::key::Revision;
 use crate::model::note::Note;
-use crate::model::report::{Outcome, Rendered, Report};
+use crate::model::report::{Outcome, Rendered, Report, Stage, StepFailure};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
 use crate::world::clock;
@@ -38,6 +38,8 @@ pub struct InHand {
     pub tree: Tree,
     /// Reason to render it; `None` leaves it as it is.
     pub mark: Option<Mark>,
+    /// The failure of a resource whose keys the store refuses: it drops out.
+    pub refused: Option<String>,
     /// State between passes.
     pub state: ResourceState,
 }
@@ -90,8 +92,11 @@ impl Pass {
         let (work, findings) = Default::default();
         let (terms, claims, group) = (&*self.terms, &*self.claims, &*self.group);
         let mut preparation = Preparation { terms, claims, group, work, findings };
-        for InHand { member, tree, mark, state } in &mut self.resources {
-            if let Some(mark) = mark.take() {
+        for InHand { member, tree, mark, refused, state } in &mut self.resources {
+            if let Some(message) = refused.take() {
+                let failure = StepFailure::new(Stage::Read, message);
+                preparation.work.dropped.push((member.resource.id.clone(), failure));
+            } else if let Some(mark) = mark.take() {
                 preparation.take_up(member, tree, state, &mark);
             }
         }

@@ -1,7 +1,7 @@
 //! The agent between two events: the desk with the work, the crew that does it, and the observers. The loops in `follow` and
 //! `once` feed it. Never waits for events by itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -44,6 +44,8 @@ pub(super) struct Agent {
     pub(super) crew: Crew,
     pub(super) outlook: Outlook,
     old_workers: OldWorkers,
+    /// Resources whose keys their store refuses, with the message that was logged.
+    refused: BTreeMap<Arc<str>, String>,
 }
 
 /// The result of a pass, for a caller that collects them.
@@ -56,7 +58,8 @@ impl Agent {
     /// Returns an agent that has to render everything. `is_paced`: reloads keep their distance.
     pub(super) fn new(outlook: Outlook, catalog: Arc<Catalog>, is_paced: bool) -> Agent {
         let desk = Desk::new(Arc::clone(&outlook.terms), catalog, is_paced, clock::now());
-        let agent = Agent { desk, crew: Crew::new(), outlook, old_workers: OldWorkers::default() };
+        let (old_workers, refused) = Default::default();
+        let agent = Agent { desk, crew: Crew::new(), outlook, old_workers, refused };
         agent.put_on_board();
         agent
     }
@@ -65,13 +68,29 @@ impl Agent {
     pub(super) fn adopt(&mut self, catalog: Arc<Catalog>) {
         self.desk.set_catalog(catalog, clock::now());
         self.put_on_board();
+        self.look_at_refusals();
+    }
+
+    /// Logs what a store has begun to refuse and what it shows again, each once.
+    fn look_at_refusals(&mut self) {
+        let refused = self.desk.refusals();
+        let before = std::mem::replace(&mut self.refused, refused);
+        let is_new = |(name, message): &(&Arc<str>, &String)| before.get(*name) != Some(message);
+        if self.outlook.logs {
+            self.refused.iter().filter(is_new).for_each(|(name, message)| events::refused(name, message));
+            let is_over = |name: &&Arc<str>| !self.refused.contains_key(*name) && self.desk.is_readable(name);
+            before.keys().filter(is_over).for_each(|name| events::readable_again(name));
+        }
+        if !(before.is_empty() && self.refused.is_empty()) {
+            self.outlook.board.with(|board| board.record_refusals(&self.refused));
+        }
     }
 
     fn put_on_board(&self) {
         let catalog = self.desk.catalog();
         let groups = catalog.groups.iter().map(|group| (group.id.as_str(), group.resources.as_slice()));
         let further = catalog.stores.iter().filter_map(|store| Some(store.settings.as_ref()?.to_string())).collect();
-        let is_unused = catalog.stores.iter().position(|store| !store.ranges.is_empty()).unwrap_or(0) > 0;
+        let is_unused = catalog.stores.iter().position(|store| !store.wanted.all().is_empty()).unwrap_or(0) > 0;
         self.outlook.board.with(|board| {
             board.record_load(groups, catalog.problems.len());
             board.store.retain_others(&further);
@@ -89,7 +108,11 @@ impl Agent {
                 self.outlook.board.with(|board| board.store.record_other_event(&settings.to_string(), &event));
             }
         }
+        let may_refuse = matches!(event, Event::Snapshot { .. });
         self.desk.take_event(position, event, now);
+        if may_refuse {
+            self.look_at_refusals();
+        }
     }
 
     /// Starts all passes that are due.

@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::model::event::Event;
-use crate::model::range::KeyRanges;
+use crate::model::range::WantedKeys;
 use crate::model::store::StoreSettings;
 use crate::source::{self, Handle};
 use crate::world::clock;
@@ -26,7 +26,7 @@ struct Running {
     settings: Option<Arc<StoreSettings>>,
     /// Name in the log.
     name: String,
-    ranges: KeyRanges,
+    wanted: WantedKeys,
     /// Handle of the source; `None` if no resource reads any key of it.
     handle: Option<Handle>,
     /// Last logged problem, while it cannot be followed.
@@ -50,24 +50,24 @@ impl Stores {
             let mut running = known.map(|position| old.swap_remove(position)).unwrap_or_else(|| Running {
                 settings: store.settings.clone(),
                 name: store.settings.as_deref().unwrap_or(&self.standard).to_string(),
-                ranges: store.ranges.clone(),
+                wanted: store.wanted.clone(),
                 handle: None,
                 lost: None,
                 resync_wanted: false,
             });
             // A store that no resource reads is not needed, but the only store is followed all the same.
-            let is_needed = !store.ranges.is_empty() || (is_alone && self.follows);
+            let is_needed = !store.wanted.all().is_empty() || (is_alone && self.follows);
             match &running.handle {
-                Some(handle) if is_needed && running.ranges != store.ranges => handle.set_ranges(store.ranges.clone()),
+                Some(handle) if is_needed && running.wanted != store.wanted => handle.set_wanted(store.wanted.clone()),
                 Some(_) if is_needed => {}
                 Some(_) => running.handle = None,
                 None if is_needed => {
                     let settings = store.settings.as_deref().unwrap_or(&self.standard).clone();
-                    running.handle = Some(source::start(settings, store.ranges.clone(), self.follows));
+                    running.handle = Some(source::start(settings, store.wanted.clone(), self.follows));
                 }
                 None => {}
             }
-            running.ranges = store.ranges.clone();
+            running.wanted = store.wanted.clone();
             self.running.push(running);
         }
     }

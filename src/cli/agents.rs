@@ -4,7 +4,7 @@ use crate::agent::catalog::StoreUse;
 use crate::agent::stores::Stores;
 use crate::config::settings::Settings;
 use crate::model::event::Event;
-use crate::model::range::KeyRanges;
+use crate::model::range::{KeyRanges, WantedKeys};
 use crate::model::receipt;
 use crate::status::fleet;
 use crate::world::terminal;
@@ -15,10 +15,14 @@ use super::exit::Exit;
 pub(super) async fn agents(settings: Settings, json: bool) -> Exit {
     let ranges = KeyRanges::of_directories([format!("{}/", receipt::FOLDER).as_str()]);
     let mut stores = Stores::new(settings.store, false);
-    stores.set(&[StoreUse { settings: None, ranges }]);
+    stores.set(&[StoreUse { settings: None, wanted: WantedKeys::of([&ranges]) }]);
     let mut entries = Vec::new();
     for (_, snapshot) in stores.first_snapshots(settings.timeouts.store).await {
         match snapshot {
+            Ok(Event::Snapshot { refused: Some(refusal), .. }) => {
+                terminal::print_error(&format!("{}\n", refusal.message(&ranges).unwrap_or(refusal.reason)));
+                return Exit::Store;
+            }
             Ok(Event::Snapshot { entries: found, .. }) => entries.extend(found),
             Ok(_) => {}
             Err(problem) => {

@@ -39,6 +39,7 @@ fn of_report(report: &Report) -> Exit {
 
 fn of_failure(failure: &StepFailure) -> Exit {
     match failure.at {
+        Stage::Read => Exit::Store,
         Stage::Render => Exit::Render,
         Stage::Check => Exit::Check,
         Stage::Stage | Stage::Record | Stage::Install | Stage::Commit => Exit::Write,

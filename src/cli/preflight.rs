@@ -27,7 +27,7 @@ pub(super) async fn preflight(settings: Settings) -> Exit {
     // The store of the settings, and those of `[backend]` tables.
     for store in &catalog.stores {
         let is_standard = store.settings.is_none();
-        let unused = is_standard && store.ranges.is_empty() && catalog.stores.len() > 1;
+        let unused = is_standard && store.wanted.all().is_empty() && catalog.stores.len() > 1;
         if unused {
             continue;
         }

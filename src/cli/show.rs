@@ -14,6 +14,7 @@ use crate::apply::{self, Context};
 use crate::config::settings::Settings;
 use crate::model::event::Event;
 use crate::model::note::{Note, Severity};
+use crate::model::refusal::Refusal;
 use crate::model::report::Stage;
 use crate::model::tree::Tree;
 use crate::status::Shared;
@@ -117,7 +118,11 @@ fn print_problems(round: &Round) -> Exit {
     let mut exit = if round.left_out.is_empty() { Exit::Done } else { Exit::Store };
     for (id, failure) in round.reports.iter().flat_map(|report| &report.dropped) {
         terminal::print_error(&format!("{id}: {}\n", failure.message));
-        exit = exit.max(if failure.at == Stage::Stage { Exit::Write } else { Exit::Render });
+        exit = exit.max(match failure.at {
+            Stage::Read => Exit::Store,
+            Stage::Stage => Exit::Write,
+            _ => Exit::Render,
+        });
     }
     exit
 }
@@ -135,7 +140,7 @@ pub(super) async fn keys(settings: Settings, name: Option<&str>) -> Exit {
     let trees = read_stores(&settings, &catalog, &chosen).await;
     let mut exit = Exit::Done;
     // The revision of the settings' store, which comes first; revisions of other stores are printed with their resources.
-    let revision = trees.0.first().and_then(Option::as_ref).map(Tree::revision);
+    let revision = trees.0.first().and_then(Option::as_ref).map(|(tree, _)| tree.revision());
     let mut text = revision.map(|revision| format!("revision {revision}\n")).unwrap_or_default();
     for member in chosen {
         let resource = &member.resource;
@@ -183,14 +188,14 @@ fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Member, Exit> {
     })
 }
 
-/// The content of the stores, in the order of `Catalog::stores`; `None` for a store that did not answer.
-pub(super) struct Trees(Vec<Option<Tree>>);
+/// The content of the stores and what they refuse, in the order of `Catalog::stores`; `None` for a store that did not answer.
+pub(super) struct Trees(Vec<Option<(Tree, Option<Refusal>)>>);
 
 impl Trees {
     /// Returns the content of a member's store.
     ///
     /// # Errors
-    /// The store could not be read; that is already printed.
+    /// The store could not be read, or refuses the member's keys; that is already printed.
     pub(super) fn of(&self, catalog: &Catalog, member: &Member) -> Result<Tree, Exit> {
         let resource = &member.resource;
         // A resource without keys needs no read.
@@ -198,10 +203,15 @@ impl Trees {
             return Ok(Tree::default());
         }
         let store = catalog.stores.iter().position(|store| store.settings == resource.backend);
-        store.and_then(|store| self.0.get(store)).cloned().flatten().ok_or_else(|| {
-            terminal::print_error(&format!("{}: left out, its store could not be read\n", resource.id));
-            Exit::Store
-        })
+        let problem = match store.and_then(|store| self.0.get(store)?.as_ref()) {
+            None => "left out, its store could not be read".to_owned(),
+            Some((tree, refused)) => match refused.as_ref().and_then(|refusal| refusal.message(&resource.ranges)) {
+                None => return Ok(tree.clone()),
+                Some(message) => message,
+            },
+        };
+        terminal::print_error(&format!("{}: {problem}\n", resource.id));
+        Err(Exit::Store)
     }
 }
 
@@ -211,11 +221,11 @@ pub(super) async fn read_stores(settings: &Settings, catalog: &Catalog, members:
     let mut stores = Stores::new(settings.store.clone(), false);
     // Stores that nobody needs are not read.
     stores.set(&wanted);
-    let mut trees = vec![None; wanted.len()];
+    let mut trees: Vec<_> = wanted.iter().map(|_| None).collect();
     for (position, snapshot) in stores.first_snapshots(settings.timeouts.store).await {
         match snapshot {
-            Ok(Event::Snapshot { revision, entries, .. }) => {
-                trees[position] = Some(Tree::from_entries(revision, entries));
+            Ok(Event::Snapshot { revision, refused, entries, .. }) => {
+                trees[position] = Some((Tree::from_entries(revision, entries), refused));
             }
             Ok(_) => {}
             Err(problem) => terminal::print_error(&format!("{problem}\n")),

@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use super::key::{Key, Revision, Value};
 use super::range::KeyRanges;
+use super::refusal::Refusal;
 
 /// One event of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Everything that the agent asked for, at one revision. Replaces what was known.
+    /// Everything that the agent asked for and may see, at one revision. Replaces what was known.
     Snapshot {
         /// The revision that all entries were read at.
         revision: Revision,
-        /// The keys that were asked for; those of them that are not in `entries` are not in the store.
+        /// The keys that were read; those of them that are not in `entries` are not in the store.
         ranges: KeyRanges,
+        /// The keys that were asked for and that the store refuses to show. A `Snapshot` follows when it shows some of them.
+        refused: Option<Refusal>,
         /// Store keys and values, prefix not stripped.
         entries: Vec<(Key, Value)>,
     },

@@ -22,6 +22,7 @@ pub mod problem;
 pub mod process;
 pub mod range;
 pub mod receipt;
+pub mod refusal;
 pub mod report;
 pub mod resource;
 pub mod service;

@@ -1,6 +1,7 @@
 //! Sets of keys as sorted, disjoint half-open ranges: what a resource may see and what a watch must cover.
 //! A directory is exact: `/services` covers itself and `/services/…`, never `/services2` or `/services-old`.
 
+use std::fmt;
 use std::sync::Arc;
 
 /// A sorted, disjoint set of key ranges. Cheap to clone.
@@ -18,7 +19,40 @@ pub struct KeyRange {
     pub end: Option<String>,
 }
 
+/// The keys that several readers want, and the ranges of each reader: a store may refuse one of these and show the others,
+/// also those that lie within it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WantedKeys {
+    all: KeyRanges,
+    each: Arc<[KeyRange]>,
+}
+
+/// Prints the keys for people: `/a` is one key, `/a/…` are those below it.
+impl fmt::Display for KeyRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let start = self.start.escape_debug();
+        match (self.folder(), &self.end) {
+            (Some(_), _) => write!(f, "{start}…"),
+            _ if self.is_one_key() => write!(f, "{start}"),
+            (None, Some(end)) => write!(f, "{start} to {}", end.escape_debug()),
+            (None, None) if self.start.is_empty() => f.write_str("every key"),
+            (None, None) => write!(f, "{start} to the last key"),
+        }
+    }
+}
+
 impl KeyRange {
+    /// Returns whether it covers a single key.
+    pub fn is_one_key(&self) -> bool {
+        self.end.as_deref().and_then(|end| end.strip_suffix('\0')) == Some(&self.start)
+    }
+
+    /// Returns the folder with its slash, if the range is everything below one.
+    pub fn folder(&self) -> Option<&str> {
+        let parent = self.start.strip_suffix('/')?;
+        (self.end.as_deref()?.strip_suffix('0') == Some(parent)).then_some(&self.start)
+    }
+
     fn ends_before(&self, key: &str) -> bool {
         self.end.as_deref().is_some_and(|end| end < key)
     }
@@ -54,12 +88,8 @@ impl KeyRanges {
         KeyRanges::merged(ranges)
     }
 
-    /// Returns every key that any of the sets covers.
-    pub fn union<'a>(sets: impl IntoIterator<Item = &'a KeyRanges>) -> KeyRanges {
-        KeyRanges::merged(sets.into_iter().flat_map(|set| set.ranges.iter().cloned()).collect())
-    }
-
-    fn merged(mut ranges: Vec<KeyRange>) -> KeyRanges {
+    /// Returns every key that any of the ranges covers.
+    pub fn merged(mut ranges: Vec<KeyRange>) -> KeyRanges {
         ranges.sort();
         let mut merged: Vec<KeyRange> = Vec::with_capacity(ranges.len());
         for range in ranges {
@@ -111,6 +141,26 @@ impl KeyRanges {
     }
 }
 
+impl WantedKeys {
+    /// Returns the keys that readers with these ranges want.
+    pub fn of<'a>(readers: impl IntoIterator<Item = &'a KeyRanges>) -> WantedKeys {
+        let mut each: Vec<KeyRange> = readers.into_iter().flat_map(|ranges| ranges.iter().cloned()).collect();
+        each.sort();
+        each.dedup();
+        WantedKeys { all: KeyRanges::merged(each.clone()), each: each.into() }
+    }
+
+    /// Returns every key that some reader wants.
+    pub fn all(&self) -> &KeyRanges {
+        &self.all
+    }
+
+    /// Returns the ranges of all readers, sorted, each once. They may overlap.
+    pub fn each(&self) -> &[KeyRange] {
+        &self.each
+    }
+}
+
 /// Returns the range of everything below `directory` (given without its trailing slash), without the directory's own key.
 fn subtree(directory: &str) -> KeyRange {
     // '0' is the byte after '/', so this is every key that starts with "directory/".
@@ -156,14 +206,14 @@ mod tests {
     }
 
     #[test]
-    fn a_union_covers_both() {
-        let union = KeyRanges::union([
-            &KeyRanges::of_directories(["/a"]),
-            &KeyRanges::of_directories(["/b"]),
-            &KeyRanges::of_directories(["/a/x"]),
-        ]);
+    fn the_keys_of_several_readers_cover_those_of_each() {
+        let [a, b, within_a] = [["/a"], ["/b"], ["/a/x"]].map(KeyRanges::of_directories);
+        let wanted = WantedKeys::of([&a, &b, &within_a, &b]);
+        let union = wanted.all();
         assert!(union.contains("/a/x/y") && union.contains("/b") && !union.contains("/c"));
         assert_eq!(union.len(), 4);
+        let each: Vec<String> = wanted.each().iter().map(KeyRange::to_string).collect();
+        assert_eq!(each, ["/a", "/a/…", "/a/x", "/a/x/…", "/b", "/b/…"], "a merged range hides none of its parts");
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub struct Rendered {
 /// The step of a pass in which something failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
+    /// Reading the keys: the store refuses them. Not tried again by passes: the source asks, and a snapshot tells.
+    Read,
     /// Rendering the bytes.
     Render,
     /// Writing them beside their destination.
@@ -46,6 +48,7 @@ pub enum Stage {
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Stage::Read => "read",
             Stage::Render => "render",
             Stage::Stage => "stage",
             Stage::Check => "check",
@@ -216,7 +219,7 @@ impl Report {
 
     /// Returns whether the group must be tried again even if nothing changes.
     pub fn needs_retry(&self) -> bool {
-        !self.outcome.is_final() || !self.dropped.is_empty()
+        !self.outcome.is_final() || self.dropped.iter().any(|(_, failure)| failure.at != Stage::Read)
     }
 
     /// Returns whether something failed. An nginx that does not run yet is not a failure.
@@ -228,7 +231,10 @@ impl Report {
     /// Returns the failure to report first.
     pub fn first_failure(&self) -> Option<&StepFailure> {
         match &self.outcome {
-            Outcome::Unchanged | Outcome::Applied => self.dropped.first().map(|(_, failure)| failure),
+            // What the store refuses is reported when it does so; a pass has more to say about the others.
+            Outcome::Unchanged | Outcome::Applied => {
+                self.dropped.iter().map(|(_, failure)| failure).min_by_key(|failure| failure.at == Stage::Read)
+            }
             Outcome::ReloadOwed { cause, .. }
             | Outcome::Rejected(cause)
             | Outcome::RolledBack { cause, .. }

@@ -37,7 +37,12 @@ pub(crate) fn read_hull(keys_in_hull: usize, ranges: usize) -> bool {
 
 /// Returns the spans to read, sorted and disjoint.
 pub(crate) fn read_spans(ranges: &KeyRanges) -> Vec<Span> {
-    ranges.iter().map(|range| span(&range.start, range.end.as_deref())).collect()
+    ranges.iter().map(span_of).collect()
+}
+
+/// Returns the span of one range.
+pub(crate) fn span_of(range: &KeyRange) -> Span {
+    span(&range.start, range.end.as_deref())
 }
 
 /// Returns the span from the first key to the last; `None` without ranges.
@@ -58,7 +63,7 @@ pub(crate) fn watch_spans(ranges: &KeyRanges, coverage: Coverage) -> Vec<Span> {
             for range in ranges.iter() {
                 match (previous.is_some_and(|previous| is_directory_of(previous, range)), spans.last_mut()) {
                     (true, Some(last)) => last.end = range.end.as_ref().map(|end| end.as_bytes().to_vec()),
-                    _ => spans.push(span(&range.start, range.end.as_deref())),
+                    _ => spans.push(span_of(range)),
                 }
                 previous = Some(range);
             }
@@ -69,8 +74,7 @@ pub(crate) fn watch_spans(ranges: &KeyRanges, coverage: Coverage) -> Vec<Span> {
 
 /// Returns whether `key` is the single key `/a` and `subtree` starts at `/a/`.
 fn is_directory_of(key: &KeyRange, subtree: &KeyRange) -> bool {
-    key.end.as_deref().and_then(|end| end.strip_suffix('\0')) == Some(&key.start)
-        && subtree.start.strip_suffix('/') == Some(&key.start)
+    key.is_one_key() && subtree.start.strip_suffix('/') == Some(&key.start)
 }
 
 fn span(start: &str, end: Option<&str>) -> Span {

@@ -1,6 +1,7 @@
 //! The environment as a store: `A_B` is `/a/b`. It never changes while the process lives, so there is one snapshot, and one
 //! more after each request for it.
 
+use super::outbox::Snapshot;
 use super::{Outlet, Requests};
 use crate::model::key::{Key, Revision, Value};
 use crate::model::range::KeyRanges;
@@ -11,7 +12,8 @@ pub(super) async fn run(mut requests: Requests, mut outlet: Outlet) {
     for revision in 1.. {
         let ranges = requests.ranges();
         let entries = entries(host::environment(), &ranges);
-        outlet.outbox.put_snapshot(Revision(revision), ranges, entries);
+        let revision = Revision(revision);
+        outlet.outbox.put_snapshot(Snapshot { revision, ranges, refused: None, entries });
         if !outlet.until(requests.changed()).await {
             return;
         }

@@ -7,24 +7,27 @@ use std::time::{Duration, Instant};
 
 use super::assemble::Assembler;
 use super::coverage::{self, Coverage};
-use super::outbox::{Batch, Outbox};
+use super::outbox::{Batch, Outbox, Snapshot};
 use super::session::{Input, LastChange, ListedStore, Session, SessionAction, SessionNotice};
 use super::{Outlet, Requests};
 use crate::model::etcd::{EtcdFailure, FailureKind, Header, WatchMessage};
 use crate::model::event::Event;
-use crate::model::key::Revision;
-use crate::model::range::KeyRanges;
+use crate::model::range::{KeyRange, KeyRanges, WantedKeys};
+use crate::model::refusal::Refusal;
 use crate::model::store::{EtcdSettings, Scheme};
 use crate::world::clock::{self, sleep_until};
 use crate::world::etcd::{Members, Watch};
 use crate::world::random;
-use list::Listing;
+use list::GrantedKeys;
+
+/// Most refused ranges that one probe asks for.
+const MAX_PROBED: usize = 16;
 
 /// Runs until the handle is dropped.
 pub(super) async fn run(settings: EtcdSettings, follow: bool, mut requests: Requests, mut outlet: Outlet) {
     loop {
         while requests.ranges().is_empty() {
-            outlet.outbox.put_snapshot(Revision::default(), KeyRanges::default(), Vec::new());
+            outlet.outbox.put_snapshot(Snapshot::default());
             if !outlet.until(requests.changed()).await {
                 return;
             }
@@ -37,7 +40,7 @@ pub(super) async fn run(settings: EtcdSettings, follow: bool, mut requests: Requ
 
 /// Runs one session until no keys are wanted any more (true) or the handle is dropped (false).
 async fn run_session(settings: &EtcdSettings, follow: bool, requests: &mut Requests, outlet: &mut Outlet) -> bool {
-    let mut link = SessionLink::new(settings.clone(), requests.ranges());
+    let mut link = SessionLink::new(settings.clone(), requests.wanted());
     let mut session = Session::new(follow, settings.login.is_some(), link.members.endpoints().len());
     loop {
         let mut asked = None;
@@ -67,7 +70,7 @@ async fn run_session(settings: &EtcdSettings, follow: bool, requests: &mut Reque
         }
         if let Some(ranges_changed) = asked {
             session.ask(ranges_changed);
-            link.ranges = requests.ranges();
+            link.wanted = requests.wanted();
             if session.doing() == SessionAction::List {
                 link.watch = None;
             }
@@ -83,11 +86,7 @@ async fn run_session(settings: &EtcdSettings, follow: bool, requests: &mut Reque
 fn take_outcome(session: &mut Session, link: &mut SessionLink, outlet: &mut Outlet, outcome: LinkOutcome) {
     let input = match outcome {
         LinkOutcome::Plain(input) => input,
-        LinkOutcome::Listed(listing) => {
-            link.has_large_values = listing.has_large_values;
-            link.log_unreadable(listing.unreadable_keys);
-            hand_on(session, &mut outlet.outbox, listing)
-        }
+        LinkOutcome::Listed(found) => link.take_listing(found, session, &mut outlet.outbox),
         LinkOutcome::Changed(batch, mark) => {
             let revision = batch.revision;
             outlet.outbox.put_changes(batch);
@@ -102,8 +101,11 @@ fn take_outcome(session: &mut Session, link: &mut SessionLink, outlet: &mut Outl
         Some(SessionNotice::Regained) => outlet.outbox.put_standing(Event::Regained),
         None => {}
     }
+    if let Some(probe_in) = step.probe_in {
+        link.probe_at = Some(clock::now() + probe_in);
+    }
     match step.action {
-        SessionAction::Follow => {}
+        SessionAction::Follow | SessionAction::Probe => {}
         SessionAction::Wait(_) | SessionAction::Connect(_) | SessionAction::Discover => {
             link.watch = None;
             link.members.disconnect();
@@ -114,27 +116,23 @@ fn take_outcome(session: &mut Session, link: &mut SessionLink, outlet: &mut Outl
     }
 }
 
-fn hand_on(session: &Session, outbox: &mut Outbox, listing: Listing) -> Input {
-    let Listing { header, ranges, entries, mark, coverage, .. } = listing;
-    if let Some(before) = session.revision().filter(|before| *before > header.revision) {
-        tracing::warn!(%before, now = %header.revision, "the store went back to an older revision; using it as it is");
-    }
-    tracing::debug!(revision = %header.revision, keys = entries.len(), "listed the store");
-    outbox.put_snapshot(header.revision, ranges, entries);
-    Input::Listed(ListedStore { header, mark, coverage })
-}
-
 /// The outcome of an action.
 enum LinkOutcome {
     Plain(Input),
-    Listed(Listing),
+    Listed(GrantedKeys),
     Changed(Batch, Option<LastChange>),
 }
 
 /// The connection to etcd, in any state.
 struct SessionLink {
     members: Members,
-    ranges: KeyRanges,
+    wanted: WantedKeys,
+    /// The wanted keys that the last listing has read.
+    granted: KeyRanges,
+    /// The wanted ranges that the store refused then.
+    refused: Vec<KeyRange>,
+    /// Time at which to ask for them again.
+    probe_at: Option<Instant>,
     watch: Option<Following>,
     has_large_values: bool,
     /// Number of keys that are not UTF-8 in the last listing.
@@ -151,12 +149,51 @@ struct Following {
 }
 
 impl SessionLink {
-    fn new(settings: EtcdSettings, ranges: KeyRanges) -> SessionLink {
+    fn new(settings: EtcdSettings, wanted: WantedKeys) -> SessionLink {
         let members = Members::new(settings);
         if members.settings().tls.is_some() && members.endpoints().iter().any(|member| member.scheme == Scheme::Http) {
             tracing::warn!("TLS is configured, but an etcd endpoint says http; connecting to it in plain text");
         }
-        SessionLink { members, ranges, watch: None, has_large_values: false, unreadable_keys: 0 }
+        SessionLink {
+            members,
+            wanted,
+            granted: KeyRanges::default(),
+            refused: Vec::new(),
+            probe_at: None,
+            watch: None,
+            has_large_values: false,
+            unreadable_keys: 0,
+        }
+    }
+
+    /// Passes a listing on, and returns what the session needs to know of it.
+    fn take_listing(&mut self, found: GrantedKeys, session: &Session, outbox: &mut Outbox) -> Input {
+        self.refused = found.refused;
+        self.probe_at = None;
+        let refused = self.refusal();
+        let Some(listing) = found.listing else {
+            self.granted = KeyRanges::default();
+            let revision = session.revision().unwrap_or_default();
+            outbox.put_snapshot(Snapshot { revision, refused, ..Snapshot::default() });
+            return Input::AllRefused;
+        };
+        self.granted = listing.ranges.clone();
+        self.has_large_values = listing.has_large_values;
+        self.log_unreadable(listing.unreadable_keys);
+        let revision = listing.header.revision;
+        if let Some(before) = session.revision().filter(|before| *before > revision) {
+            tracing::warn!(%before, now = %revision, "the store went back to an older revision; using it as it is");
+        }
+        tracing::debug!(%revision, keys = listing.entries.len(), "listed the store");
+        outbox.put_snapshot(Snapshot { revision, ranges: listing.ranges, refused, entries: listing.entries });
+        let refused = !self.refused.is_empty();
+        Input::Listed(ListedStore { header: listing.header, mark: listing.mark, coverage: listing.coverage, refused })
+    }
+
+    fn refusal(&self) -> Option<Refusal> {
+        let user = self.members.settings().login.as_ref().map(|login| login.user.clone());
+        let refusal = Refusal { ranges: self.refused.clone(), user, reason: "permission denied".to_owned() };
+        (!self.refused.is_empty()).then_some(refusal)
     }
 
     /// Logs the number of keys that are left out, whenever it changes.
@@ -179,11 +216,15 @@ impl SessionLink {
             SessionAction::Verify => self.verify(session).await,
             SessionAction::Watch(coverage) => self.start_watch(coverage, session).await,
             SessionAction::Follow => self.follow().await,
+            SessionAction::Probe => self.probe().await,
             SessionAction::Wait(delay) => {
                 tokio::time::sleep(delay).await;
                 Ok(LinkOutcome::Plain(Input::Waited))
             }
-            SessionAction::Rest => std::future::pending().await,
+            SessionAction::Rest => {
+                sleep_until(self.probe_at).await;
+                Ok(LinkOutcome::Plain(Input::ProbeDue))
+            }
         };
         result.unwrap_or_else(|failure| {
             let failure = self.members.blame(failure);
@@ -193,27 +234,27 @@ impl SessionLink {
     }
 
     async fn list(&mut self) -> Result<LinkOutcome, EtcdFailure> {
-        Ok(LinkOutcome::Listed(list::list(self.members.connection()?, &self.ranges).await?))
+        Ok(LinkOutcome::Listed(list::list(self.members.connection()?, &self.wanted).await?))
     }
 
     async fn verify(&mut self, session: &Session) -> Result<LinkOutcome, EtcdFailure> {
         let Some(mark) = session.mark() else {
             return Err(EtcdFailure { kind: FailureKind::Future, problem: "nothing to resume from".to_owned() });
         };
-        let (header, same) = list::verify(self.members.connection()?, &self.ranges, mark).await?;
+        let (header, same) = list::verify(self.members.connection()?, &self.granted, mark).await?;
         Ok(LinkOutcome::Plain(Input::Verified { header, same }))
     }
 
     /// Opens the watch and waits until all watchers are created.
     async fn start_watch(&mut self, coverage: Coverage, session: &Session) -> Result<LinkOutcome, EtcdFailure> {
-        let spans = coverage::watch_spans(&self.ranges, coverage);
+        let spans = coverage::watch_spans(&self.granted, coverage);
         let stream = self.members.connection()?.watch(&spans, session.watch_after(), self.has_large_values).await?;
         let handed_out = session.revision().unwrap_or_default();
         let (watchers, now) = (spans.len(), clock::now());
         let mark = session.mark().cloned();
-        let assembler = Assembler::new(self.ranges.clone(), watchers, handed_out, mark, now);
+        let assembler = Assembler::new(self.granted.clone(), watchers, handed_out, mark, now);
         // One directory has neighbours too, but only the hull of several is worth giving up its single watcher.
-        let is_wide = watchers == 1 && coverage::watch_spans(&self.ranges, Coverage::Directories).len() > 1;
+        let is_wide = watchers == 1 && coverage::watch_spans(&self.granted, Coverage::Directories).len() > 1;
         let following = self.watch.insert(Following { stream, assembler, is_wide, since: now });
         match tokio::time::timeout(self.members.settings().request_timeout, following.all_created(watchers)).await {
             Ok(header) => Ok(LinkOutcome::Plain(Input::Watching { header: header?, watchers })),
@@ -222,10 +263,27 @@ impl SessionLink {
     }
 
     async fn follow(&mut self) -> Result<LinkOutcome, EtcdFailure> {
-        match &mut self.watch {
-            Some(following) => following.next().await,
-            None => Err(EtcdFailure::unreachable("no watch to follow")),
+        let Some(following) = &mut self.watch else { return Err(EtcdFailure::unreachable("no watch to follow")) };
+        tokio::select! {
+            biased;
+            () = sleep_until(self.probe_at) => Ok(LinkOutcome::Plain(Input::ProbeDue)),
+            outcome = following.next() => outcome,
         }
+    }
+
+    /// Asks for some of the refused ranges, in turn.
+    async fn probe(&mut self) -> Result<LinkOutcome, EtcdFailure> {
+        let asked: Vec<KeyRange> = self.refused.iter().take(MAX_PROBED).cloned().collect();
+        let answers = match list::ask(self.members.connection()?, &asked).await {
+            // The login has expired. A watch does not need one, so it stays.
+            Err(failure) if failure.kind == FailureKind::Unauthenticated => {
+                list::ask(self.members.log_in_again().await?, &asked).await?
+            }
+            answers => answers?,
+        };
+        tracing::debug!(ranges = asked.len(), "asked the store again for keys that it refuses");
+        self.refused.rotate_left(asked.len());
+        Ok(LinkOutcome::Plain(Input::Probed { granted: answers.iter().any(|(_, granted)| *granted) }))
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use super::outbox::Snapshot;
 use super::{Outlet, Requests, document};
 use crate::model::event::Event;
 use crate::model::glob::Glob;
@@ -39,7 +40,9 @@ pub(super) async fn run(settings: FileSettings, follow: bool, mut requests: Requ
                     entries.into_iter().filter(|(key, _)| ranges.contains(key.as_str())).collect();
                 if wanted_anew || last.as_ref() != Some(&entries) {
                     revision += 1;
-                    outlet.outbox.put_snapshot(Revision(revision), ranges, entries.clone().into_iter().collect());
+                    let revision = Revision(revision);
+                    let all = entries.clone().into_iter().collect();
+                    outlet.outbox.put_snapshot(Snapshot { revision, ranges, refused: None, entries: all });
                     last = Some(entries);
                     wanted_anew = false;
                 } else if is_lost {

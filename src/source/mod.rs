@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::model::event::Event;
-use crate::model::range::KeyRanges;
+use crate::model::range::{KeyRanges, WantedKeys};
 use crate::model::store::StoreSettings;
 use outbox::Outbox;
 
@@ -39,15 +39,15 @@ pub struct Handle {
 /// The agent's request to a source.
 #[derive(Clone, Debug)]
 struct Wish {
-    ranges: KeyRanges,
+    wanted: WantedKeys,
     /// Number of calls of `resync`.
     resyncs: u64,
 }
 
 impl Handle {
     /// Changes the wanted keys: a `Snapshot` of them follows, and no event for the old ones after it.
-    pub fn set_ranges(&self, ranges: KeyRanges) {
-        self.wishes.send_modify(|wish| wish.ranges = ranges);
+    pub fn set_wanted(&self, wanted: WantedKeys) {
+        self.wishes.send_modify(|wish| wish.wanted = wanted);
     }
 
     /// Requests all keys again: a `Snapshot` follows, and a new watch if the store is followed.
@@ -62,17 +62,17 @@ impl Drop for Handle {
     }
 }
 
-/// Starts the source of `settings` for the keys of `ranges`. Must be called on a tokio runtime with time and IO.
+/// Starts the source of `settings` for the wanted keys. Must be called on a tokio runtime with time and IO.
 ///
 /// With `follow`, a `Snapshot` is followed by `Changes` for as long as the handle lives, and the source never gives up:
 /// each failed attempt is a `Lost`, and a `Regained` or a `Snapshot` comes after. Without `follow` there is one
-/// `Snapshot`, and one more after each `resync` or `set_ranges`; failed attempts are repeated and reported as `Lost` too,
+/// `Snapshot`, and one more after each `resync` or `set_wanted`; failed attempts are repeated and reported as `Lost` too,
 /// so a caller that cannot wait forever must limit the wait.
-pub fn start(settings: StoreSettings, ranges: KeyRanges, follow: bool) -> Handle {
+pub fn start(settings: StoreSettings, wanted: WantedKeys, follow: bool) -> Handle {
     let (sender, events) = mpsc::channel(EVENTS);
-    let (wishes, receiver) = watch::channel(Wish { ranges: ranges.clone(), resyncs: 0 });
+    let (wishes, receiver) = watch::channel(Wish { wanted: wanted.clone(), resyncs: 0 });
     let outlet = Outlet { outbox: Outbox::default(), sender };
-    let requests = Requests { receiver, ranges, ranges_changed: false };
+    let requests = Requests { receiver, wanted, has_changed: false };
     let task = match settings {
         StoreSettings::Etcd(settings) => tokio::spawn(etcd::run(settings, follow, requests, outlet)),
         StoreSettings::File(settings) => tokio::spawn(file::run(settings, follow, requests, outlet)),
@@ -84,8 +84,8 @@ pub fn start(settings: StoreSettings, ranges: KeyRanges, follow: bool) -> Handle
 /// Receiver of the agent's requests.
 struct Requests {
     receiver: watch::Receiver<Wish>,
-    ranges: KeyRanges,
-    ranges_changed: bool,
+    wanted: WantedKeys,
+    has_changed: bool,
 }
 
 impl Requests {
@@ -94,20 +94,25 @@ impl Requests {
         if self.receiver.changed().await.is_err() {
             return false;
         }
-        let wanted = self.receiver.borrow_and_update().ranges.clone();
-        self.ranges_changed = wanted != self.ranges;
-        self.ranges = wanted;
+        let wanted = self.receiver.borrow_and_update().wanted.clone();
+        self.has_changed = wanted != self.wanted;
+        self.wanted = wanted;
         true
     }
 
     /// Returns the wanted keys.
     fn ranges(&self) -> KeyRanges {
-        self.ranges.clone()
+        self.wanted.all().clone()
+    }
+
+    /// Returns the wanted keys, with the ranges of each reader.
+    fn wanted(&self) -> WantedKeys {
+        self.wanted.clone()
     }
 
     /// Returns whether the last request changed the wanted keys.
     fn have_other_ranges(&self) -> bool {
-        self.ranges_changed
+        self.has_changed
     }
 }
 

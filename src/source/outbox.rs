@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::model::event::Event;
 use crate::model::key::{Key, Revision, Value};
 use crate::model::range::KeyRanges;
+use crate::model::refusal::Refusal;
 
 /// Past this many bytes of waiting changes a source stops reading, and the store's own flow control takes over.
 const FULL_BYTES: usize = 64 << 20;
@@ -42,6 +43,15 @@ impl Batch {
     }
 }
 
+/// All keys that were read, as `Event::Snapshot` has them.
+#[derive(Default)]
+pub(crate) struct Snapshot {
+    pub(crate) revision: Revision,
+    pub(crate) ranges: KeyRanges,
+    pub(crate) refused: Option<Refusal>,
+    pub(crate) entries: Vec<(Key, Value)>,
+}
+
 /// Events on their way to the agent, at most three at any time.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
@@ -53,8 +63,10 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     /// Adds a snapshot: nothing before it matters any more.
-    pub(crate) fn put_snapshot(&mut self, revision: Revision, ranges: KeyRanges, entries: Vec<(Key, Value)>) {
-        *self = Outbox { snapshot: Some(Event::Snapshot { revision, ranges, entries }), ..Outbox::default() };
+    pub(crate) fn put_snapshot(&mut self, snapshot: Snapshot) {
+        let Snapshot { revision, ranges, refused, entries } = snapshot;
+        let snapshot = Some(Event::Snapshot { revision, ranges, refused, entries });
+        *self = Outbox { snapshot, ..Outbox::default() };
     }
 
     /// Adds complete revisions. Ignores a batch without changes.
@@ -132,14 +144,11 @@ mod tests {
         let mut outbox = Outbox::default();
         outbox.put_standing(lost());
         outbox.put_changes(batch(5, &[("/a", Some("1"))]));
-        outbox.put_snapshot(Revision(7), KeyRanges::default(), vec![]);
+        outbox.put_snapshot(Snapshot { revision: Revision(7), ..Snapshot::default() });
         outbox.put_changes(batch(8, &[("/a", Some("2"))]));
         outbox.put_standing(lost());
         outbox.put_standing(Event::Regained);
-        assert_eq!(
-            outbox.take(),
-            Some(Event::Snapshot { revision: Revision(7), ranges: KeyRanges::default(), entries: vec![] })
-        );
+        assert!(matches!(outbox.take(), Some(Event::Snapshot { revision: Revision(7), .. })));
         assert!(matches!(outbox.take(), Some(Event::Changes { revision: Revision(8), .. })));
         assert_eq!(outbox.take(), Some(Event::Regained));
         assert!(outbox.is_empty());

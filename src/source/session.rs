@@ -5,6 +5,9 @@
 //! Discover -> Connect -> List -> Watch -> Follow      nothing lost: Connect -> Verify -> Watch -> Follow
 //! ```
 //!
+//! Ranges that the store refuses are left out of the listing and of the watch. `Probe` asks for them now and then; the
+//! others are followed meanwhile, and listed again only if the answer is yes.
+//!
 //! Three promises: no revision is missed between the last one passed on and the watch; if that is impossible (compacted, the
 //! store went back, a different cluster or history), everything is listed again; every failure in a row waits longer.
 
@@ -21,6 +24,9 @@ const RELISTS: u32 = 3;
 /// Time after which a watch counts as a success: the next failure starts the backoff again.
 const HELD: Duration = Duration::from_secs(10);
 
+/// The reason for a listing if an answer is older than an earlier one.
+const BEHIND: &str = "the store is at an older revision than it reported before";
+
 /// The next action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SessionAction {
@@ -36,9 +42,11 @@ pub(crate) enum SessionAction {
     Watch(Coverage),
     /// Process the messages of the watch.
     Follow,
+    /// Ask whether the store still refuses what it has refused. The watch goes on.
+    Probe,
     /// Do nothing for this long.
     Wait(Duration),
-    /// Do nothing until the agent asks.
+    /// Do nothing until the agent asks, or a probe is due.
     Rest,
 }
 
@@ -49,8 +57,10 @@ pub(crate) enum Input {
     Discovered(usize),
     /// Connected and logged in.
     Connected,
-    /// Everything was read and passed on.
+    /// Everything that may be read was read and passed on.
     Listed(ListedStore),
+    /// The store refuses everything. That was passed on.
+    AllRefused,
     /// The mark was checked. `same`: the store still has it.
     Verified { header: Header, same: bool },
     /// All watchers are created.
@@ -61,6 +71,10 @@ pub(crate) enum Input {
     Progress(Header),
     /// The watch delivers too many keys outside the ranges.
     TooLoud,
+    /// The time for a probe has come.
+    ProbeDue,
+    /// The refused ranges were asked for. `granted`: the store shows some of them now.
+    Probed { granted: bool },
     /// The action failed. `held`: time for which a watch had been followed before.
     Failed { failure: EtcdFailure, held: Duration },
     /// The wait is over.
@@ -76,6 +90,8 @@ pub(crate) struct ListedStore {
     pub(crate) mark: Option<LastChange>,
     /// The widest watch worth having.
     pub(crate) coverage: Coverage,
+    /// Whether the store has refused some ranges.
+    pub(crate) refused: bool,
 }
 
 /// The last change that we know of. A store that has it at the same revision has the history that we followed; one restored
@@ -105,11 +121,13 @@ pub(crate) enum SessionNotice {
 pub(crate) struct SessionStep {
     pub(crate) notice: Option<SessionNotice>,
     pub(crate) action: SessionAction,
+    /// Time until the next probe is due, if it changes.
+    pub(crate) probe_in: Option<Duration>,
 }
 
 impl From<SessionAction> for SessionStep {
     fn from(action: SessionAction) -> SessionStep {
-        SessionStep { notice: None, action }
+        SessionStep { notice: None, action, probe_in: None }
     }
 }
 
@@ -130,7 +148,8 @@ pub(crate) struct Session {
     /// watcher and could not be separated, so everything is listed instead.
     resumable: bool,
     must_list: bool,
-    lost: bool,
+    /// Pauses between probes since the store began to refuse something.
+    probes: Backoff,
     row: FailureRow,
 }
 
@@ -148,6 +167,8 @@ struct Turns {
 /// The attempts since the last success.
 #[derive(Debug, Default)]
 struct FailureRow {
+    /// Whether the agent knows of them.
+    lost: bool,
     relists: u32,
     logged_in_again: bool,
     backoff: Backoff,
@@ -169,7 +190,7 @@ impl Session {
             allowed: Coverage::Hull,
             resumable: false,
             must_list: true,
-            lost: false,
+            probes: Backoff::default(),
             row: FailureRow::default(),
         }
     }
@@ -203,6 +224,7 @@ impl Session {
             | SessionAction::Verify
             | SessionAction::Watch(_)
             | SessionAction::Follow
+            | SessionAction::Probe
             | SessionAction::Rest => true,
         }
     }
@@ -230,12 +252,11 @@ impl Session {
             }
             Input::Connected if self.can_resume() => SessionAction::Verify.into(),
             Input::Connected => SessionAction::List.into(),
-            Input::Listed(listed) => self.listed(listed),
+            Input::Listed(listed) => self.listed(listed, random),
+            Input::AllRefused => self.all_refused(random),
             Input::Verified { header, same } if same && !self.went_back(header) => self.resume(),
             Input::Verified { .. } => self.list_again("the store has a different history than before", random),
-            Input::Watching { header, .. } if self.went_back(header) => {
-                self.list_again("the store is at an older revision than it reported before", random)
-            }
+            Input::Watching { header, .. } if self.went_back(header) => self.list_again(BEHIND, random),
             Input::Watching { header, watchers } => self.watching(header, watchers),
             Input::Advanced { revision, mark } => {
                 if let Some(point) = &mut self.point {
@@ -244,11 +265,12 @@ impl Session {
                 self.mark = mark;
                 SessionAction::Follow.into()
             }
-            Input::Progress(header) if self.went_back(header) => {
-                self.list_again("the store is at an older revision than it reported before", random)
-            }
+            Input::Progress(header) if self.went_back(header) => self.list_again(BEHIND, random),
             Input::Progress(_) => SessionAction::Follow.into(),
             Input::TooLoud => self.narrow().unwrap_or(SessionAction::Follow.into()),
+            Input::ProbeDue => SessionAction::Probe.into(),
+            Input::Probed { granted: true } => self.list(),
+            Input::Probed { granted: false } => self.still_refused(random),
             Input::Failed { failure, held } => self.failed(failure, held, random),
             Input::Waited => self.try_again(),
         };
@@ -268,19 +290,45 @@ impl Session {
         })
     }
 
-    fn listed(&mut self, listed: ListedStore) -> SessionStep {
+    fn listed(&mut self, listed: ListedStore, random: f64) -> SessionStep {
         self.point = Some(listed.header);
         self.watch_after = listed.header.revision;
         self.mark = listed.mark;
         self.must_list = false;
-        self.lost = false;
+        self.row.lost = false;
         self.turns.untried = self.turns.endpoints;
-        if self.follow {
+        let step = if self.follow {
             self.resumable = listed.coverage.max(self.allowed) == Coverage::Hull;
-            return self.watch(listed.coverage);
+            self.watch(listed.coverage)
+        } else {
+            self.settle();
+            SessionAction::Rest.into()
+        };
+        if listed.refused {
+            return self.probe_later(step, random);
         }
+        self.probes.reset();
+        step
+    }
+
+    fn all_refused(&mut self, random: f64) -> SessionStep {
+        self.point = None;
+        self.mark = None;
+        self.must_list = true;
+        self.row.lost = false;
+        self.turns.untried = self.turns.endpoints;
         self.settle();
-        SessionAction::Rest.into()
+        self.probe_later(SessionAction::Rest.into(), random)
+    }
+
+    fn still_refused(&mut self, random: f64) -> SessionStep {
+        let action = if self.point.is_some() { SessionAction::Follow } else { SessionAction::Rest };
+        self.probe_later(action.into(), random)
+    }
+
+    /// Adds the time of the next probe to a step. Without following, the agent asks again.
+    fn probe_later(&mut self, step: SessionStep, random: f64) -> SessionStep {
+        SessionStep { probe_in: self.follow.then(|| self.probes.next_delay(random)), ..step }
     }
 
     fn resume(&mut self) -> SessionStep {
@@ -301,8 +349,8 @@ impl Session {
         self.turns.untried = self.turns.endpoints;
         self.row.relists = 0;
         self.row.logged_in_again = false;
-        let notice = std::mem::take(&mut self.lost).then_some(SessionNotice::Regained);
-        SessionStep { notice, action: SessionAction::Follow }
+        let notice = std::mem::take(&mut self.row.lost).then_some(SessionNotice::Regained);
+        SessionStep { notice, ..SessionAction::Follow.into() }
     }
 
     /// Ends a row of failures after a success.
@@ -318,6 +366,11 @@ impl Session {
             return self.lose(format!("{why}, and listing it again {RELISTS} times did not help"), random);
         }
         self.row.relists += 1;
+        self.list()
+    }
+
+    fn list(&mut self) -> SessionStep {
+        self.must_list = true;
         SessionAction::List.into()
     }
 
@@ -326,6 +379,8 @@ impl Session {
             self.settle();
         }
         match failure.kind {
+            // A member that is away ends the watch too.
+            _ if self.doing == SessionAction::Probe && self.point.is_some() => self.still_refused(random),
             FailureKind::Compacted | FailureKind::Future => self.list_again(&failure.problem, random),
             // The watch message is too large; a listing comes in pages.
             FailureKind::TooLarge if self.is_watching() => self.list_again(&failure.problem, random),
@@ -348,29 +403,28 @@ impl Session {
         SessionAction::Connect(self.turns.current).into()
     }
 
-    /// Handles a denied request. etcd denies a watch for two reasons that it does not distinguish: an old login, or a range
-    /// wider than the role.
+    /// Handles a denied request. etcd denies a watch for three reasons that it does not distinguish: an old login, a watch
+    /// wider than the role, and a role that grants less than before. A listing finds out which ranges are refused.
     fn denied(&mut self, failure: EtcdFailure, random: f64) -> SessionStep {
-        let SessionAction::Watch(coverage) = self.doing else {
-            return self.lose(failure.problem, random);
-        };
-        if self.may_log_in_again() {
-            return self.log_in_again();
+        match self.doing {
+            SessionAction::Watch(_) if self.may_log_in_again() => self.log_in_again(),
+            SessionAction::Watch(coverage) => {
+                self.allowed = self.allowed.max(coverage);
+                self.narrow().unwrap_or_else(|| self.list_again(&failure.problem, random))
+            }
+            SessionAction::Verify | SessionAction::Follow => self.list_again(&failure.problem, random),
+            _ => self.lose(failure.problem, random),
         }
-        self.allowed = self.allowed.max(coverage);
-        let narrowed = if self.has_login { self.narrow() } else { None };
-        narrowed.unwrap_or_else(|| self.lose(failure.problem, random))
     }
 
     /// Lists again and then watches less; returns `None` if there is no narrower coverage.
     fn narrow(&mut self) -> Option<SessionStep> {
         self.allowed = self.allowed.narrower()?;
-        self.must_list = true;
-        Some(SessionAction::List.into())
+        Some(self.list())
     }
 
     fn lose(&mut self, problem: String, random: f64) -> SessionStep {
-        self.lost = true;
+        self.row.lost = true;
         self.row.relists = 0;
         self.row.logged_in_again = false;
         self.turns.untried = self.turns.untried.saturating_sub(1);
@@ -378,7 +432,8 @@ impl Session {
             self.turns.current = (self.turns.current + 1) % self.turns.endpoints;
         }
         let retry_in = self.row.backoff.next_delay(random);
-        SessionStep { notice: Some(SessionNotice::Lost { problem, retry_in }), action: SessionAction::Wait(retry_in) }
+        let notice = Some(SessionNotice::Lost { problem, retry_in });
+        SessionStep { notice, ..SessionAction::Wait(retry_in).into() }
     }
 
     fn try_again(&mut self) -> SessionStep {

@@ -99,6 +99,8 @@ pub struct ResourceBoard {
     skipped: BTreeMap<InstanceId, usize>,
     /// The reason why its last good file stays, if a guard holds it.
     pub held: Option<String>,
+    /// The message of the store, if it refuses keys of the resource.
+    pub refused: Option<String>,
     /// Whether it dropped out of its group's last pass.
     pub dropped: bool,
     /// Successful passes that it took part in.
@@ -114,11 +116,11 @@ pub struct ResourceBoard {
 /// Readiness of the agent, as `/ready` reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
-    /// Something verified is live, and the store is followed.
+    /// Something verified is live, and the store is followed and refuses nothing.
     Ready,
     /// Nothing verified is live yet, with the reason.
     NotApplied(String),
-    /// The live files stay because the store cannot be followed, with the reason.
+    /// Live files stay because the store cannot be followed, or refuses keys of a resource, with the reason.
     StoreLost(String),
 }
 
@@ -180,6 +182,13 @@ impl Board {
     /// Records an event of the store.
     pub fn record_event(&mut self, event: &Event, now: Instant) {
         self.store.record(event, now);
+    }
+
+    /// Records which resources their store refuses, each with its message.
+    pub fn record_refusals(&mut self, refused: &BTreeMap<Arc<str>, String>) {
+        for (name, resource) in &mut self.resources {
+            resource.refused = refused.get(name).map(|message| shortened(message));
+        }
     }
 
     /// Records a render of one file, and how many of its keys were skipped.
@@ -299,10 +308,10 @@ impl Board {
             let why = self.first_problem().or_else(|| self.store.problem().map(str::to_owned));
             return Readiness::NotApplied(why.unwrap_or_else(|| "nothing has been applied yet".to_owned()));
         }
-        match self.store.problem() {
-            Some(problem) => Readiness::StoreLost(problem.to_owned()),
-            None => Readiness::Ready,
-        }
+        let refusal =
+            |(name, resource): (&Arc<str>, &ResourceBoard)| Some(format!("{name}: {}", resource.refused.as_ref()?));
+        let problem = self.store.problem().map(str::to_owned).or_else(|| self.resources.iter().find_map(refusal));
+        problem.map_or(Readiness::Ready, Readiness::StoreLost)
     }
 
     /// Returns the number of groups that owe a reload.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::model::key::Revision;
 use crate::model::note::{Note, Severity};
-use crate::model::report::{Outcome, Report, StepFailure, Verified};
+use crate::model::report::{Outcome, Report, Stage, StepFailure, Verified};
 use crate::model::resource::InstanceId;
 use crate::model::store::StoreSettings;
 use crate::model::text;
@@ -59,7 +59,8 @@ pub fn pass(report: &Report, repeated: u32) {
     for warning in &report.warnings {
         tracing::warn!(resources = %all, "{warning}");
     }
-    for (id, failure) in &report.dropped {
+    // What the store refuses is logged when it begins.
+    for (id, failure) in report.dropped.iter().filter(|(_, failure)| failure.at != Stage::Read) {
         failed(&id.to_string(), revision, failure, "the last good file stays", repeated);
     }
     // Dropped resources are already logged and take no part in the rest.
@@ -114,6 +115,16 @@ pub fn pass(report: &Report, repeated: u32) {
             failed(&resources, revision, undo, "STUCK: the previous files could not be restored", 0);
         }
     }
+}
+
+/// Logs that the store refuses keys of a resource.
+pub fn refused(resource: &str, message: &str) {
+    tracing::error!(%resource, "{resource}: {message}; the last good file stays");
+}
+
+/// Logs that the store shows the keys of a resource again.
+pub fn readable_again(resource: &str) {
+    tracing::info!(%resource, "{resource}: the store lets all of its keys be read again");
 }
 
 /// Logs the start of the agent: its confdirs, store and mode.

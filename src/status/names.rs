@@ -48,7 +48,7 @@ macro_rules! metrics {
 
 metrics! {
     BUILD_INFO = Gauge "upstreamd_build_info" ["version"] "Always 1; the version is in the label.";
-    READY = Gauge "upstreamd_ready" [] "1 when something verified is live and the store is followed, as /ready says.";
+    READY = Gauge "upstreamd_ready" [] "1 when something verified is live and the store is followed and refuses nothing, as /ready says.";
     APPLIED = Gauge "upstreamd_applied" [] "1 once something verified has gone live since the start, as /applied says.";
     APPLIED_REVISION = Gauge "upstreamd_applied_revision" []
         "Store revision of the last successful pass; absent before the first.";

@@ -92,6 +92,9 @@ fn detailed(board: &Board, health: Option<&Health>, unix_seconds: u64) -> Status
     let names = |names: Vec<&str>| (!names.is_empty()).then(|| names.join(" "));
     let held = board.resources.iter().filter(|(_, resource)| resource.held.is_some());
     details.extend(names(held.map(|(name, _)| &**name).take(MAX_NAMED).collect()).map(|held| ("held", held)));
+    let refused = board.resources.iter().filter(|(_, resource)| resource.refused.is_some());
+    let refused = refused.map(|(name, _)| &**name).take(MAX_NAMED).collect();
+    details.extend(names(refused).map(|refused| ("refused", refused)));
     let failing = board.groups.iter().filter(|(_, group)| !matches!(group.state, State::InSync | State::Waiting));
     let failing = failing.map(|(name, _)| &**name).take(MAX_NAMED).collect();
     details.extend(names(failing).map(|failing| ("failing", failing)));
@@ -137,7 +140,7 @@ mod tests {
         check(&board, "/nothing", 404, "404 page not found\n");
         board.record_load(std::iter::empty(), 0);
         let ranges = KeyRanges::default();
-        board.record_event(&Event::Snapshot { revision: Revision(7), ranges, entries: Vec::new() }, now);
+        board.record_event(&Event::Snapshot { revision: Revision(7), ranges, refused: None, entries: Vec::new() }, now);
         check(&board, "/ready", 200, "ok");
         let problem = "no route".to_owned();
         board.record_event(&Event::Lost { problem, retry_in: Duration::from_secs(1), is_malformed: false }, now);

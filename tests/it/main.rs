@@ -27,6 +27,7 @@ mod link_order;
 mod modes;
 mod pages;
 mod receipts;
+mod refused;
 mod render;
 mod sandbox;
 mod several_stores;

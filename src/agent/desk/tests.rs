@@ -32,7 +32,17 @@ const RELOADS: &str = "reload_cmd = 'true'";
 
 fn snapshot(catalog: &Catalog, revision: i64, keys: &[&str]) -> Event {
     let entries = keys.iter().map(|key| (Key::from(*key), Value::from("v"))).collect();
-    Event::Snapshot { revision: Revision(revision), ranges: catalog.stores[0].ranges.clone(), entries }
+    let ranges = catalog.stores[0].wanted.all().clone();
+    Event::Snapshot { revision: Revision(revision), ranges, refused: None, entries }
+}
+
+/// Returns a snapshot without the keys at and below `/NAME`, which the store refuses.
+fn snapshot_without(catalog: &Catalog, revision: i64, name: &str) -> Event {
+    let gone = catalog.member(&format!("{name}.toml")).unwrap().resource.ranges.clone();
+    let (refused, granted) =
+        catalog.stores[0].wanted.each().iter().cloned().partition(|range| gone.contains(&range.start));
+    let refused = Some(Refusal { ranges: refused, user: None, reason: "no".to_owned() });
+    Event::Snapshot { revision: Revision(revision), ranges: KeyRanges::merged(granted), refused, entries: Vec::new() }
 }
 
 fn put(revision: i64, key: &str) -> Event {
@@ -43,10 +53,11 @@ fn put(revision: i64, key: &str) -> Event {
     }
 }
 
-/// Returns the passes that were handed out, as `NAME@REVISION`, with `*` after a marked name.
+/// Returns the passes that were handed out, as `NAME@REVISION`, with `*` after a marked name and `!` after a refused one.
 fn names(passes: &[Pass]) -> Vec<String> {
     let resource = |in_hand: &InHand| {
         let mark = if in_hand.mark.is_some() { "*" } else { "" };
+        let mark = if in_hand.refused.is_some() { "!" } else { mark };
         format!("{}{mark}@{}", in_hand.member.resource.id, in_hand.tree.revision())
     };
     passes.iter().map(|pass| pass.resources.iter().map(resource).collect::<Vec<_>>().join("+")).collect()
@@ -138,6 +149,53 @@ fn what_drops_out_is_rendered_again_with_the_next_pass() {
     let pass = office.hand_out().remove(0);
     assert_eq!(names(std::slice::from_ref(&pass)), ["a.toml*@1+b.toml@1"]);
     assert_eq!(office.desk.take_back(&mut returned(pass, dropped), office.now, 0.0), 1, "in the same way");
+}
+
+#[test]
+fn what_the_store_refuses_is_reported_and_waits_for_the_store() {
+    let mut office = Office::open(&[("a", RELOADS), ("b", RELOADS), ("c", "")]);
+    let catalog = office.desk.catalog().clone();
+    office.take(snapshot_without(&catalog, 1, "b"));
+    office.now += Duration::from_millis(100);
+    assert_eq!(office.desk.refusals().keys().map(|name| &**name).collect::<Vec<_>>(), ["b.toml"]);
+    assert_eq!(office.desk.not_ready().count(), 0);
+    let mut passes = office.hand_out();
+    assert_eq!(names(&passes), ["a.toml*@1+b.toml!@1", "c.toml*@1"]);
+    office.end(passes.pop().unwrap());
+    let mut pass = passes.pop().unwrap();
+    pass.prepare();
+    office.end(pass);
+    assert_eq!(office.desk.wake_at(), None, "no retry before the store says more");
+    assert!(office.desk.first_round_is_over());
+    // It stays dropped from its group while others change.
+    office.take(put(2, "/a/1"));
+    office.now += Duration::from_secs(1);
+    let mut pass = office.hand_out().remove(0);
+    assert_eq!(names(std::slice::from_ref(&pass)), ["a.toml*@2+b.toml!@2"]);
+    pass.prepare();
+    office.end(pass);
+    // The same refusal again is no news.
+    office.take(snapshot_without(&catalog, 3, "b"));
+    office.now += Duration::from_secs(1);
+    assert_eq!(names(&office.hand_out()).len(), 1, "only the key of a is gone");
+    office.take_snapshot(4, &["/b/1"]);
+    office.now += Duration::from_secs(1);
+    assert!(office.desk.refusals().is_empty());
+}
+
+#[test]
+fn a_right_that_is_lost_and_comes_back_is_two_passes() {
+    let mut office = Office::open(&[("a", ""), ("b", "")]);
+    office.take_snapshot(1, &["/a/1", "/b/1"]);
+    office.hand_out().into_iter().for_each(|pass| office.end(pass));
+    let catalog = office.desk.catalog().clone();
+    office.take(snapshot_without(&catalog, 2, "b"));
+    let mut passes = office.hand_out();
+    assert_eq!(names(&passes), ["a.toml*@2", "b.toml!@2"]);
+    passes.iter_mut().for_each(Pass::prepare);
+    passes.into_iter().for_each(|pass| office.end(pass));
+    office.take_snapshot(3, &["/b/1"]);
+    assert_eq!(names(&office.hand_out()), ["b.toml*@3"]);
 }
 
 #[test]

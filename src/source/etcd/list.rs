@@ -1,11 +1,12 @@
 //! Reads all ranges at one revision, page by page, several ranges at a time. The first request is linearizable and
-//! determines the revision; all others are pinned to it. Repeats only a page that was too large.
+//! determines the revision; all others are pinned to it. Ranges that the store refuses are left out. Repeats only a page that
+//! was too large.
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::model::etcd::{EtcdFailure, FailureKind, Header, KeyPage, Span};
 use crate::model::key::{Key, Revision, Value};
-use crate::model::range::KeyRanges;
+use crate::model::range::{KeyRange, KeyRanges, WantedKeys};
 use crate::source::coverage::{self, Coverage};
 use crate::source::paging::PageLimit;
 use crate::source::session::LastChange;
@@ -16,6 +17,14 @@ const READS_AT_ONCE: usize = 16;
 
 /// Average size in bytes from which on a watch message has so few events that splitting it costs etcd little.
 const LARGE_VALUE_BYTES: usize = 4 << 10;
+
+/// The wanted keys, as far as the store shows them.
+pub(super) struct GrantedKeys {
+    /// The keys that it shows; `None` if it refuses every range.
+    pub(super) listing: Option<Listing>,
+    /// The ranges that it refuses, sorted.
+    pub(super) refused: Vec<KeyRange>,
+}
 
 /// All keys of the ranges at one revision.
 pub(super) struct Listing {
@@ -71,8 +80,55 @@ impl Part {
     }
 }
 
+/// Reads the wanted keys, which must not be empty.
+pub(super) async fn list(connection: &Connection, wanted: &WantedKeys) -> Result<GrantedKeys, EtcdFailure> {
+    match list_all(connection, wanted.all()).await {
+        Err(failure) if failure.kind == FailureKind::Denied => {}
+        whole => return Ok(GrantedKeys { listing: Some(whole?), refused: Vec::new() }),
+    }
+    // A range that the role grants may be part of a wider one that it does not grant.
+    let mut refused = Vec::new();
+    let mut granted = Vec::new();
+    for (range, is_granted) in ask(connection, wanted.each()).await? {
+        if is_granted { &mut granted } else { &mut refused }.push(range);
+    }
+    refused.sort();
+    let granted = KeyRanges::merged(granted);
+    let listing = if granted.is_empty() { None } else { Some(list_all(connection, &granted).await?) };
+    Ok(GrantedKeys { listing, refused })
+}
+
+/// Returns each range, in any order, with whether the user may read it.
+pub(super) async fn ask(connection: &Connection, ranges: &[KeyRange]) -> Result<Vec<(KeyRange, bool)>, EtcdFailure> {
+    let mut waiting = ranges.iter().cloned();
+    let mut answers = Vec::with_capacity(ranges.len());
+    let mut requests = JoinSet::new();
+    loop {
+        while requests.len() < READS_AT_ONCE {
+            let Some(range) = waiting.next() else { break };
+            let connection = connection.clone();
+            requests.spawn(async move {
+                match connection.read(&coverage::span_of(&range), None, 1).await {
+                    Err(failure) if failure.kind == FailureKind::Denied => Ok((range, false)),
+                    // A single value that is too large for a message can be read all the same, as far as rights go.
+                    Err(failure) if failure.kind != FailureKind::TooLarge => Err(failure),
+                    _ => Ok((range, true)),
+                }
+            });
+        }
+        match requests.join_next().await {
+            None => return Ok(answers),
+            Some(answer) => answers.push(answer.unwrap_or_else(|error| Err(cut_off(&error)))?),
+        }
+    }
+}
+
+fn cut_off(error: &JoinError) -> EtcdFailure {
+    EtcdFailure::unreachable(format!("reading keys was cut off: {error}"))
+}
+
 /// Reads `ranges`, which must not be empty.
-pub(super) async fn list(connection: &Connection, ranges: &KeyRanges) -> Result<Listing, EtcdFailure> {
+async fn list_all(connection: &Connection, ranges: &KeyRanges) -> Result<Listing, EtcdFailure> {
     let hull = coverage::hull(ranges).ok_or_else(|| EtcdFailure::unreachable("no keys to list"))?;
     if ranges.len() == 1 {
         let (header, whole) = read_newest(connection, hull, ranges).await?;
@@ -144,9 +200,7 @@ async fn read_all(
             None => break,
             Some(Ok(Ok((index, part)))) => parts[index] = part,
             Some(Ok(Err(failure))) => return Err(failure),
-            Some(Err(error)) => {
-                return Err(EtcdFailure::unreachable(format!("the task that reads the keys failed: {error}")));
-            }
+            Some(Err(error)) => return Err(cut_off(&error)),
         }
     }
     let mut whole = Part::default();

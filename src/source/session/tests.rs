@@ -14,8 +14,12 @@ fn mark(revision: i64) -> Option<LastChange> {
     Some(LastChange { key, value, revision: Revision(revision), keys_in_hull: None })
 }
 
+fn store(revision: i64, refused: bool) -> ListedStore {
+    ListedStore { header: header(revision), mark: mark(revision - 1), coverage: Coverage::Hull, refused }
+}
+
 fn listed(revision: i64) -> Input {
-    Input::Listed(ListedStore { header: header(revision), mark: mark(revision - 1), coverage: Coverage::Hull })
+    Input::Listed(store(revision, false))
 }
 
 fn failed(kind: FailureKind) -> Input {
@@ -24,14 +28,17 @@ fn failed(kind: FailureKind) -> Input {
 
 fn lost(millis: u64) -> SessionStep {
     let retry_in = Duration::from_millis(millis);
-    SessionStep {
-        notice: Some(SessionNotice::Lost { problem: "broken".to_owned(), retry_in }),
-        action: SessionAction::Wait(retry_in),
-    }
+    let notice = Some(SessionNotice::Lost { problem: "broken".to_owned(), retry_in });
+    SessionStep { notice, ..SessionAction::Wait(retry_in).into() }
 }
 
 fn regained() -> SessionStep {
-    SessionStep { notice: Some(SessionNotice::Regained), action: SessionAction::Follow }
+    SessionStep { notice: Some(SessionNotice::Regained), ..SessionAction::Follow.into() }
+}
+
+/// The step to this action, with a probe this much later.
+fn probing(action: SessionAction, millis: u64) -> SessionStep {
+    SessionStep { probe_in: Some(Duration::from_millis(millis)), ..action.into() }
 }
 
 /// Feeds `inputs` with the largest jitter and compares each decision.
@@ -196,7 +203,25 @@ fn a_denied_watch_logs_in_again_and_then_narrows() {
             (listed(10), SessionAction::Watch(Coverage::Directories).into()),
             (failed(FailureKind::Denied), SessionAction::List.into()),
             (listed(10), SessionAction::Watch(Coverage::Exact).into()),
-            (failed(FailureKind::Denied), lost(100)),
+            // The role may have changed since the listing.
+            (failed(FailureKind::Denied), SessionAction::List.into()),
+            (listed(10), SessionAction::Watch(Coverage::Exact).into()),
+        ],
+    );
+    for _ in 1..RELISTS {
+        check(
+            &mut session,
+            [
+                (failed(FailureKind::Denied), SessionAction::List.into()),
+                (listed(10), SessionAction::Watch(Coverage::Exact).into()),
+            ],
+        );
+    }
+    let step = session.step(failed(FailureKind::Denied), 1.0);
+    assert!(matches!(step.action, SessionAction::Wait(_)), "{step:?}");
+    check(
+        &mut session,
+        [
             (Input::Waited, SessionAction::Connect(0).into()),
             (Input::Connected, SessionAction::List.into()),
             (listed(10), SessionAction::Watch(Coverage::Exact).into()),
@@ -206,6 +231,92 @@ fn a_denied_watch_logs_in_again_and_then_narrows() {
     session.ask(true);
     assert_eq!(session.doing(), SessionAction::List);
     check(&mut session, [(listed(11), SessionAction::Watch(Coverage::Hull).into())]);
+}
+
+#[test]
+fn refused_ranges_are_asked_for_while_the_others_are_followed() {
+    let mut session = Session::new(true, false, 1);
+    check(
+        &mut session,
+        [
+            (Input::Connected, SessionAction::List.into()),
+            (Input::Listed(store(10, true)), probing(SessionAction::Watch(Coverage::Hull), 100)),
+            (Input::Watching { header: header(10), watchers: 1 }, SessionAction::Follow.into()),
+            (Input::ProbeDue, SessionAction::Probe.into()),
+            (Input::Probed { granted: false }, probing(SessionAction::Follow, 200)),
+            (Input::Advanced { revision: Revision(11), mark: mark(11) }, SessionAction::Follow.into()),
+            (Input::ProbeDue, SessionAction::Probe.into()),
+            // Only the watch says whether the store is lost.
+            (failed(FailureKind::Unreachable), probing(SessionAction::Follow, 400)),
+            (failed(FailureKind::Unreachable), lost(100)),
+            (Input::Waited, SessionAction::Connect(0).into()),
+            // What is refused is no reason to list the others again.
+            (Input::Connected, SessionAction::Verify.into()),
+            (Input::Verified { header: header(11), same: true }, SessionAction::Watch(Coverage::Hull).into()),
+            (Input::Watching { header: header(11), watchers: 1 }, regained()),
+            (Input::ProbeDue, SessionAction::Probe.into()),
+            (Input::Probed { granted: true }, SessionAction::List.into()),
+            // Another range is still refused.
+            (Input::Listed(store(12, true)), probing(SessionAction::Watch(Coverage::Hull), 800)),
+            (Input::Watching { header: header(12), watchers: 1 }, SessionAction::Follow.into()),
+            (Input::ProbeDue, SessionAction::Probe.into()),
+            (Input::Probed { granted: true }, SessionAction::List.into()),
+            (listed(13), SessionAction::Watch(Coverage::Hull).into()),
+            (Input::Watching { header: header(13), watchers: 1 }, SessionAction::Follow.into()),
+        ],
+    );
+    session.ask(true);
+    check(&mut session, [(Input::Listed(store(14, true)), probing(SessionAction::Watch(Coverage::Hull), 100))]);
+}
+
+#[test]
+fn a_store_that_refuses_everything_is_asked_and_not_lost() {
+    let mut session = Session::new(true, true, 2);
+    check(
+        &mut session,
+        [
+            (Input::Connected, SessionAction::List.into()),
+            (Input::AllRefused, probing(SessionAction::Rest, 100)),
+            (Input::ProbeDue, SessionAction::Probe.into()),
+            (Input::Probed { granted: false }, probing(SessionAction::Rest, 200)),
+            (Input::ProbeDue, SessionAction::Probe.into()),
+            (failed(FailureKind::Unreachable), lost(100)),
+            (Input::Waited, SessionAction::Connect(1).into()),
+            (Input::Connected, SessionAction::List.into()),
+            (Input::AllRefused, probing(SessionAction::Rest, 400)),
+            (Input::ProbeDue, SessionAction::Probe.into()),
+            (Input::Probed { granted: true }, SessionAction::List.into()),
+            (listed(10), SessionAction::Watch(Coverage::Hull).into()),
+        ],
+    );
+    // Without following, only the agent asks again.
+    let mut session = Session::new(false, false, 1);
+    check(
+        &mut session,
+        [(Input::Connected, SessionAction::List.into()), (Input::Listed(store(10, true)), SessionAction::Rest.into())],
+    );
+    session.ask(false);
+    check(&mut session, [(Input::AllRefused, SessionAction::Rest.into())]);
+}
+
+#[test]
+fn a_permission_that_is_lost_later_is_found_by_a_listing() {
+    let mut session = following(false, 1);
+    check(
+        &mut session,
+        [
+            // etcd ends a watcher.
+            (failed(FailureKind::Denied), SessionAction::List.into()),
+            (Input::Listed(store(11, true)), probing(SessionAction::Watch(Coverage::Hull), 100)),
+            (Input::Watching { header: header(11), watchers: 1 }, SessionAction::Follow.into()),
+            (failed(FailureKind::Unreachable), lost(100)),
+            (Input::Waited, SessionAction::Connect(0).into()),
+            (Input::Connected, SessionAction::Verify.into()),
+            // The mark may not be read any more.
+            (failed(FailureKind::Denied), SessionAction::List.into()),
+            (Input::Listed(store(12, true)), probing(SessionAction::Watch(Coverage::Hull), 200)),
+        ],
+    );
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn failure(at: Stage) -> StepFailure {
 }
 
 fn snapshot(revision: i64) -> Event {
-    Event::Snapshot { revision: Revision(revision), ranges: KeyRanges::default(), entries: Vec::new() }
+    Event::Snapshot { revision: Revision(revision), ranges: KeyRanges::default(), refused: None, entries: Vec::new() }
 }
 
 #[test]

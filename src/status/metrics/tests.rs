@@ -14,7 +14,7 @@ use crate::status::board::tests::{board, report};
 fn busy(now: Instant) -> Board {
     let mut board = board(now);
     let ranges = KeyRanges::default();
-    board.record_event(&Event::Snapshot { revision: Revision(7), ranges, entries: Vec::new() }, now);
+    board.record_event(&Event::Snapshot { revision: Revision(7), ranges, refused: None, entries: Vec::new() }, now);
     board.record_render(&"a.toml".into(), 3);
     let elapsed = Duration::from_millis(20);
     let commands = vec![CommandRun { kind: CommandKind::Reload, elapsed, succeeded: true }];

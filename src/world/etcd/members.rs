@@ -58,6 +58,15 @@ impl Members {
         Ok(self.connection.insert(connection))
     }
 
+    /// Logs in again with a new connection to the member that is connected. A watch of the earlier one goes on.
+    ///
+    /// # Errors
+    /// As [`Connection::open`]; the earlier connection stays.
+    pub async fn log_in_again(&mut self) -> Result<&Connection, EtcdFailure> {
+        let connection = Connection::open(self.connection()?.endpoint(), &self.settings).await?;
+        Ok(self.connection.insert(connection))
+    }
+
     /// Connects to the next member in turn. Looks the members up again after all of them were tried: DNS may name others.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use upstreamd::model::event::Event;
 use upstreamd::model::key::Revision;
-use upstreamd::model::range::KeyRanges;
+use upstreamd::model::range::{KeyRanges, WantedKeys};
 use upstreamd::model::store::StoreSettings;
 use upstreamd::model::tree::Tree;
 use upstreamd::source;
@@ -26,6 +26,8 @@ pub struct Seen {
     pub lost: usize,
     pub regained: usize,
     pub problems: Vec<String>,
+    /// Whether the last snapshot lacks keys that the store refuses.
+    pub refused: bool,
     /// Failures of the check given at the start.
     pub objections: Vec<String>,
 }
@@ -70,7 +72,7 @@ impl Follower {
 
     pub fn set_directories(&self, directories: &[&str]) {
         let ranges = KeyRanges::of_directories(directories.iter().copied());
-        self.wish(move |handle| handle.set_ranges(ranges));
+        self.wish(move |handle| handle.set_wanted(WantedKeys::of([&ranges])));
     }
 
     pub fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -140,7 +142,7 @@ async fn run(
     seen: &Mutex<Seen>,
     mut wishes: mpsc::UnboundedReceiver<Wish>,
 ) {
-    let mut handle = source::start(settings, ranges, follow);
+    let mut handle = source::start(settings, WantedKeys::of([&ranges]), follow);
     loop {
         tokio::select! {
             wish = wishes.recv() => match wish {
@@ -158,8 +160,9 @@ async fn run(
 fn take(seen: &mut Seen, event: Event, check: &Check) {
     let before = seen.tree.revision();
     match event {
-        Event::Snapshot { revision, entries, .. } => {
+        Event::Snapshot { revision, refused, entries, .. } => {
             seen.snapshots += 1;
+            seen.refused = refused.is_some();
             seen.tree = Tree::from_entries(revision, entries);
         }
         Event::Changes { revision, puts, deletes } => {

@@ -17,19 +17,20 @@ fn name(action: SessionAction) -> &'static str {
         SessionAction::Verify => "Verify",
         SessionAction::Watch(_) => "Watch",
         SessionAction::Follow => "Follow",
+        SessionAction::Probe => "Probe",
         SessionAction::Wait(_) => "Wait",
         SessionAction::Rest => "Rest",
     }
 }
 
-/// Returns the possible outcomes of an action.
-fn inputs(action: SessionAction) -> Vec<Input> {
+/// Returns the possible outcomes of an action. Without `follow`, nobody probes.
+fn inputs(action: SessionAction, follow: bool) -> Vec<Input> {
     let behind = Header { raft_term: 1, ..header(1) };
     let failures = |kinds: &[FailureKind]| kinds.iter().map(|kind| failed(*kind)).collect::<Vec<_>>();
     let mut inputs = match action {
         SessionAction::Discover => vec![Input::Discovered(2)],
         SessionAction::Connect(_) => vec![Input::Connected],
-        SessionAction::List => vec![listed(10)],
+        SessionAction::List => vec![listed(10), Input::AllRefused],
         SessionAction::Verify => {
             vec![
                 Input::Verified { header: header(20), same: true },
@@ -40,9 +41,12 @@ fn inputs(action: SessionAction) -> Vec<Input> {
             vec![Input::Watching { header: header(20), watchers: 1 }, Input::Watching { header: behind, watchers: 1 }]
         }
         SessionAction::Follow => {
-            vec![Input::Advanced { revision: Revision(20), mark: mark(20) }, Input::Progress(behind), Input::TooLoud]
+            let advanced = Input::Advanced { revision: Revision(20), mark: mark(20) };
+            vec![advanced, Input::Progress(behind), Input::TooLoud, Input::ProbeDue]
         }
+        SessionAction::Probe => vec![Input::Probed { granted: true }, Input::Probed { granted: false }],
         SessionAction::Wait(_) => return vec![Input::Waited],
+        SessionAction::Rest if follow => return vec![Input::ProbeDue],
         SessionAction::Rest => return Vec::new(),
     };
     inputs.extend(failures(match action {
@@ -50,6 +54,7 @@ fn inputs(action: SessionAction) -> Vec<Input> {
             &[FailureKind::Unreachable, FailureKind::Compacted, FailureKind::Unauthenticated, FailureKind::Denied]
         }
         SessionAction::List => &[FailureKind::Unreachable, FailureKind::Compacted, FailureKind::Unauthenticated],
+        SessionAction::Verify => &[FailureKind::Unreachable, FailureKind::Unauthenticated, FailureKind::Denied],
         _ => &[FailureKind::Unreachable, FailureKind::Unauthenticated],
     }));
     inputs
@@ -68,7 +73,7 @@ fn walk(follow: bool, endpoints: usize, past: &mut Vec<Input>, edges: &mut BTree
     if past.len() == DEPTH {
         return;
     }
-    for input in inputs(before) {
+    for input in inputs(before, follow) {
         past.push(input);
         let after = replay(follow, endpoints, past).doing();
         edges.insert(format!("{} --> {}", name(before), name(after)));

@@ -1,7 +1,8 @@
-//! Random walks of the session through a store that changes, compacts, goes back to an older copy and lets calls fail.
-//! Regardless of the walk, an undisturbed session ends with exactly the content of the store.
+//! Random walks of the session through a store that changes, compacts, goes back to an older copy, grants and refuses keys,
+//! and lets calls fail. Regardless of the walk, an undisturbed session ends with exactly the content of the store that it
+//! may see.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 
@@ -90,15 +91,45 @@ struct Walk {
     session: Session,
     store: Store,
     copy: Store,
+    rights: Rights,
     known: BTreeMap<String, String>,
     mark: Option<LastChange>,
     watched_up_to: i64,
+    /// Whether the watch broke while the session was asking for something else.
+    watch_broke: bool,
     /// Whether a restored store looks by chance like the one before in everything that the session asks. Such a walk proves
     /// nothing.
     was_fooled: bool,
     resumed: u32,
     troubles: bool,
     failures_in_a_row: u32,
+}
+
+/// What the session may read. A watch that is open goes on when a right is lost, as etcd's do.
+#[derive(Default)]
+struct Rights {
+    /// Keys that the store refuses now.
+    refused: BTreeSet<String>,
+    /// Keys that it refused at the last listing.
+    refused_then: BTreeSet<String>,
+}
+
+impl Rights {
+    /// Returns whether the store shows a key now that it refused at the last listing.
+    fn has_news(&self) -> bool {
+        self.refused_then.iter().any(|key| !self.refused.contains(key))
+    }
+
+    /// Returns whether the store refuses a key now that it showed at the last listing.
+    fn has_lost(&self) -> bool {
+        self.refused.iter().any(|key| !self.refused_then.contains(key))
+    }
+
+    /// Returns the keys that the last listing has read, or would have.
+    fn visible(&self, keys: &Keys) -> Keys {
+        let is_visible = |(key, _): &(&String, &(String, i64))| !self.refused_then.contains(*key);
+        keys.iter().filter(is_visible).map(|(key, entry)| (key.clone(), entry.clone())).collect()
+    }
 }
 
 impl Walk {
@@ -109,9 +140,11 @@ impl Walk {
             session: Session::new(true, true, 2),
             copy: store.clone(),
             store,
+            rights: Rights::default(),
             known: BTreeMap::new(),
             mark: None,
             watched_up_to: 0,
+            watch_broke: false,
             was_fooled: false,
             resumed: 0,
             troubles: true,
@@ -134,6 +167,13 @@ impl Walk {
                 return true;
             }
             13 => self.session.ask(self.dice.roll(2) == 0),
+            14 => {
+                let key = format!("/{}", self.dice.roll(4));
+                if !self.rights.refused.remove(&key) && self.dice.roll(4) == 0 {
+                    self.rights.refused.insert(key);
+                }
+            }
+            15 if self.dice.roll(16) == 0 => self.rights.refused = (0..4).map(|key| format!("/{key}")).collect(),
             _ => {}
         }
         false
@@ -142,18 +182,27 @@ impl Walk {
     fn step(&mut self) {
         let broke = self.troubles && self.disturb();
         let doing = self.session.doing();
-        let is_connected =
-            !matches!(doing, SessionAction::Wait(_) | SessionAction::Connect(_) | SessionAction::Discover);
+        // A session at rest notices nothing before its next probe.
+        let is_connected = !matches!(
+            doing,
+            SessionAction::Wait(_) | SessionAction::Connect(_) | SessionAction::Discover | SessionAction::Rest
+        );
+        self.watch_broke |= broke && doing == SessionAction::Probe;
         let input = if broke && is_connected {
             failed(FailureKind::Unreachable)
-        } else if self.troubles && !matches!(doing, SessionAction::Wait(_)) && self.dice.roll(8) == 0 {
+        } else if self.troubles
+            && !matches!(doing, SessionAction::Wait(_) | SessionAction::Rest)
+            && self.dice.roll(8) == 0
+        {
             self.random_failure()
         } else {
             self.outcome(doing)
         };
         match input {
             Input::Failed { .. } => self.failures_in_a_row += 1,
-            Input::Waited | Input::Watching { .. } => self.failures_in_a_row = 0,
+            Input::Waited | Input::Watching { .. } | Input::AllRefused | Input::Probed { .. } => {
+                self.failures_in_a_row = 0
+            }
             _ => {}
         }
         assert!(self.failures_in_a_row < 12, "failures without a pause");
@@ -173,7 +222,11 @@ impl Walk {
             SessionAction::Discover => Input::Discovered(2),
             SessionAction::Connect(_) => Input::Connected,
             SessionAction::Wait(_) => Input::Waited,
-            SessionAction::Rest => panic!("a session that follows never rests"),
+            SessionAction::Rest => {
+                assert_eq!(self.rights.refused_then.len(), 4, "a session that may see something never rests");
+                Input::ProbeDue
+            }
+            SessionAction::Probe => Input::Probed { granted: self.rights.has_news() },
             SessionAction::List => self.list(),
             SessionAction::Verify => self.verify(),
             SessionAction::Watch(_) => self.watch(),
@@ -182,8 +235,12 @@ impl Walk {
     }
 
     fn list(&mut self) -> Input {
-        let keys = self.store.now();
-        self.known = plain(keys);
+        self.rights.refused_then = self.rights.refused.clone();
+        let keys = self.rights.visible(self.store.now());
+        self.known = plain(&keys);
+        if self.rights.refused.len() == 4 {
+            return Input::AllRefused;
+        }
         let newest = keys.iter().max_by_key(|(_, (_, revision))| *revision);
         self.mark = newest.map(|(key, (value, revision))| LastChange {
             key: Key::from(key.as_str()),
@@ -191,8 +248,8 @@ impl Walk {
             revision: Revision(*revision),
             keys_in_hull: Some((keys.len(), self.store.header.revision)),
         });
-        let mark = self.mark.clone();
-        Input::Listed(ListedStore { header: self.store.header, mark, coverage: Coverage::Hull })
+        let (mark, refused) = (self.mark.clone(), !self.rights.refused.is_empty());
+        Input::Listed(ListedStore { header: self.store.header, mark, coverage: Coverage::Hull, refused })
     }
 
     fn verify(&mut self) -> Input {
@@ -205,14 +262,18 @@ impl Walk {
             return failed(kind);
         }
         let key = mark.key.as_str();
+        if self.rights.refused.contains(key) || (self.rights.has_lost() && counted.is_some()) {
+            return failed(FailureKind::Denied);
+        }
         let stands = self.store.past[&revision].get(key);
         let mut same = match &mark.value {
             Some(value) => stands.is_some_and(|(text, at)| Some(text.as_str()) == value.as_text() && *at == revision),
             None => stands.is_none() && self.store.past[&(revision - 1)].contains_key(key),
         };
-        same &= mark.keys_in_hull.is_none_or(|(keys, at)| self.store.past[&at.0].len() == keys);
+        let visible = |at: i64| self.rights.visible(&self.store.past[&at]);
+        same &= mark.keys_in_hull.is_none_or(|(keys, at)| visible(at.0).len() == keys);
         let there = self.session.revision().and_then(|at| self.store.past.get(&at.0));
-        self.was_fooled |= same && there.is_some_and(|there| plain(there) != self.known);
+        self.was_fooled |= same && there.is_some_and(|there| plain(&self.rights.visible(there)) != self.known);
         Input::Verified { header: self.store.header, same }
     }
 
@@ -222,18 +283,30 @@ impl Walk {
         if after < self.store.compacted {
             return failed(FailureKind::Compacted);
         }
+        if self.rights.has_lost() {
+            return failed(FailureKind::Denied);
+        }
         self.resumed += u32::from(Some(Revision(after)) < self.session.revision());
         self.watched_up_to = after;
+        self.watch_broke = false;
         let watchers = 1 + usize::from(self.dice.roll(8) == 0);
         Input::Watching { header: self.store.header, watchers }
     }
 
     fn follow(&mut self) -> Input {
+        if self.watch_broke {
+            return failed(FailureKind::Unreachable);
+        }
+        let is_due = if self.troubles { self.dice.roll(4) == 0 } else { self.rights.has_news() };
+        if is_due && !self.rights.refused_then.is_empty() {
+            return Input::ProbeDue;
+        }
         if self.watched_up_to >= self.store.revision() {
             return Input::Progress(self.store.header);
         }
         let revision = Revision(self.watched_up_to + 1);
-        for (key, text) in self.store.events_after(self.watched_up_to) {
+        let events = self.store.events_after(self.watched_up_to);
+        for (key, text) in events.into_iter().filter(|(key, _)| !self.rights.refused_then.contains(key)) {
             let value = text.as_deref().map(Value::from);
             self.mark = Some(LastChange { key: Key::from(key.as_str()), value, revision, keys_in_hull: None });
             match text {
@@ -250,7 +323,12 @@ impl Walk {
         self.troubles = false;
         for _ in 0..300 {
             self.step();
-            if self.session.doing() == SessionAction::Follow && self.watched_up_to == self.store.revision() {
+            let is_done = match self.session.doing() {
+                SessionAction::Follow => self.watched_up_to == self.store.revision(),
+                SessionAction::Rest => true,
+                _ => false,
+            };
+            if is_done && !self.rights.has_news() {
                 return;
             }
         }
@@ -260,7 +338,7 @@ impl Walk {
 
 #[test]
 fn whatever_happens_the_agent_ends_with_what_the_store_has() {
-    let (mut fooled, mut resumed) = (0, 0);
+    let (mut fooled, mut resumed, mut refused) = (0, 0, 0);
     for seed in 1..=4000_u64 {
         let mut walk = Walk::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         for _ in 0..120 {
@@ -268,13 +346,18 @@ fn whatever_happens_the_agent_ends_with_what_the_store_has() {
         }
         walk.settle();
         resumed += walk.resumed;
-        if walk.was_fooled && walk.known != plain(walk.store.now()) {
+        refused += u32::from(!walk.rights.refused_then.is_empty());
+        let visible = plain(&walk.rights.visible(walk.store.now()));
+        if walk.was_fooled && walk.known != visible {
             fooled += 1;
             continue;
         }
-        assert_eq!(walk.known, plain(walk.store.now()), "seed {seed}");
-        assert_eq!(walk.session.revision(), Some(walk.store.header.revision), "seed {seed}");
+        assert_eq!(walk.known, visible, "seed {seed}");
+        if walk.rights.refused_then.len() < 4 {
+            assert_eq!(walk.session.revision(), Some(walk.store.header.revision), "seed {seed}");
+        }
     }
     assert!(resumed > 1000, "only {resumed} watches were resumed");
+    assert!(refused > 500 && refused < 3500, "{refused} of 4000 walks end with a refused key");
     assert!(fooled < 10, "{fooled} of 4000 walks took a restored store for the one before");
 }

@@ -25,6 +25,7 @@ mod isolation;
 mod link_order;
 mod modes;
 mod pages;
+mod quick_start;
 mod receipts;
 mod render;
 mod sandbox;

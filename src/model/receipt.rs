@@ -151,14 +151,14 @@ pub fn fleet<'a>(receipts: impl IntoIterator<Item = (&'a str, &'a str)>, key: &s
     for (id, text) in receipts {
         let progress = match Receipt::parse(text) {
             Ok(receipt) => receipt.progress(key, revision),
-            Err(_) => Some(Progress::Using),
+            Err(_) => Some(DrainProgress::Using),
         };
         let Some(progress) = progress else { continue };
         fleet.concerned += 1;
-        if progress != Progress::Drained {
+        if progress != DrainProgress::Drained {
             fleet.waiting.push(id.to_owned());
         }
-        if progress == Progress::Holding {
+        if progress == DrainProgress::Holding {
             fleet.holding.push(id.to_owned());
         }
     }
@@ -167,7 +167,7 @@ pub fn fleet<'a>(receipts: impl IntoIterator<Item = (&'a str, &'a str)>, key: &s
 
 /// Progress of one agent with one change of one key; the greatest of its resources counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Progress {
+enum DrainProgress {
     /// Nothing still uses what the change removed.
     Drained,
     /// Something may still use it.
@@ -178,14 +178,14 @@ enum Progress {
 
 impl Receipt {
     /// Returns the progress with the change of this key at this revision; `None` if no resource sees the key.
-    fn progress(&self, key: &str, revision: Revision) -> Option<Progress> {
+    fn progress(&self, key: &str, revision: Revision) -> Option<DrainProgress> {
         let sees = |resource: &&ResourceReceipt| {
             KeyRanges::of_directories(resource.keys.iter().map(String::as_str)).contains(key)
         };
         let progress = |resource: &ResourceReceipt| match resource.proven() >= Some(revision.0) {
-            true => Progress::Drained,
-            false if resource.held => Progress::Holding,
-            false => Progress::Using,
+            true => DrainProgress::Drained,
+            false if resource.held => DrainProgress::Holding,
+            false => DrainProgress::Using,
         };
         self.resources.iter().filter(sees).map(progress).max()
     }

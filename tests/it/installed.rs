@@ -9,7 +9,7 @@ fn installed(folders: &[&str]) -> Sandbox {
     let dir = sandbox.text_path("");
     // The rest of /etc (users, name service) stays as it is.
     let mut script = format!(
-        "set -e; mkdir {dir}etc-of-its-own; mount -t tmpfs none {dir}etc-of-its-own\n\
+        "set -e; mkdir -p {dir}etc-of-its-own; mount -t tmpfs none {dir}etc-of-its-own\n\
          cd {dir}etc-of-its-own; mkdir new work\n\
          mount -t overlay overlay -o lowerdir=/etc,upperdir=new,workdir=work /etc\n\
          rm -rf /etc/confd /etc/upstreamd\n"

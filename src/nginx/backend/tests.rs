@@ -5,8 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use proptest::prelude::*;
 
 use super::{
-    Backend, BackendState, MOST_VALUE_BYTES, Options, Reason, Records, Subfolders, UnixSockets,
-    WantedAddress, left_out,
+    Backend, BackendState, MOST_VALUE_BYTES, Options, Reason, Records, Subfolders, UnixSockets, WantedAddress, left_out,
 };
 use crate::model::key::Value;
 use crate::nginx::quote::is_harmless;
@@ -194,7 +193,9 @@ fn named_subfolders_are_read_and_what_options_leave_out_is_named() {
     };
     let group = Some("green".to_owned());
     let subfolders = "leaves out 4 keys (/s/app/b, /s/app/\u{fffd}[31m\u{fffd}, /s/app/c, …)";
-    let all = format!("subfolders=false {subfolders}, group= leaves out 1 key (/s/blue), draining=false leaves out 1 key (/s/leaving)");
+    let all = format!(
+        "subfolders=false {subfolders}, group= leaves out 1 key (/s/blue), draining=false leaves out 1 key (/s/leaving)"
+    );
     check(Options { subfolders: Subfolders::None, group: group.clone(), ..Options::default() }, Some(&all));
     check(Options { draining: true, ..named(&["x"]) }, Some(&format!("subfolders= {subfolders}")));
     check(Options { draining: true, ..Options::default() }, None);

@@ -73,7 +73,7 @@ fn layouts_without_a_word_for_draining_take_the_key_away_first() {
 
 #[test]
 fn a_key_that_drained_by_leaving_is_not_waited_for_again() {
-    for layout in ["plain", "sidekick"] {
+    for layout in ["plain", "registrator"] {
         let mut world = World::new();
         let more = &["--drain-timeout", "1h", "--layout", layout];
         let mut announcer = announce_script(&world, more, "touch READY; exec sleep 1000");

@@ -50,9 +50,8 @@ fn what_the_unit_announces_is_served_by_the_shipped_app_until_it_stops() {
     let announcer = world.announce(&words);
     let key = world.wait_one("/services/app/").key;
     let child = ["--name", "app", "--id", "two", "--address", &two.address()];
-    let mut supervised = world
-        .sandbox
-        .start_with_command(&[&["announce"], child.as_slice(), QUICK, &["--", "sleep", "1000"]].concat());
+    let mut supervised =
+        world.sandbox.start_with_command(&[&["announce"], child.as_slice(), QUICK, &["--", "sleep", "1000"]].concat());
     wait_until("both keys", DEADLINE, || world.reader.keys("/services/app/").len() == 2);
 
     let keys = world.sandbox.run(&["keys", "app"]).expect_code(0).stdout;

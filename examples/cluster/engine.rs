@@ -13,8 +13,8 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(180);
 
 /// The engine, and the cluster on it.
 pub struct Engine {
-    /// The compose project: names every container, network and volume.
-    project: &'static str,
+    /// The compose project: names every container, network and volume. Each clone has one of its own.
+    project: String,
     /// The compose file, below `docker/`.
     file: &'static str,
     /// `docker-compose`, or `docker compose`.
@@ -32,7 +32,7 @@ impl Engine {
     ///
     /// # Errors
     /// A phrase for people: no engine answers, or there is no compose tool.
-    pub fn find(project: &'static str, file: &'static str) -> Result<Engine, String> {
+    pub fn find(name: &str, file: &'static str) -> Result<Engine, String> {
         let answers = |words: &[&str]| output(command(words), COMMAND_LIMIT).is_ok();
         if !answers(&["docker", "version"]) {
             return Err("no Docker engine answers on this machine".to_owned());
@@ -59,6 +59,7 @@ impl Engine {
             environment.extend(std::env::var(variable).ok().map(|image| (variable, image)));
         }
         let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let project = format!("{name}-{:08x}", number_of(&root()));
         Ok(Engine { project, file, compose, environment, https: address(https), echo: address(echo) })
     }
 
@@ -134,17 +135,22 @@ impl Engine {
         self.docker(&["network", "disconnect", &self.network(network)], &[service])
     }
 
-    /// Heals that; `address` is what it had there, if that is fixed.
+    /// Heals that; `alias` is the name that it has there. It may have another address afterwards.
     ///
     /// # Errors
     /// The output of docker.
-    pub fn connect(&self, network: &str, service: &str, address: Option<&str>) -> Result<(), Failure> {
-        let network = self.network(network);
-        let fixed: Vec<&str> = address.map(|address| vec!["--ip", address]).unwrap_or_default();
-        self.docker(
-            &[&["network", "connect", "--alias", service], fixed.as_slice(), &[network.as_str()]].concat(),
-            &[service],
-        )
+    pub fn connect(&self, network: &str, service: &str, alias: &str) -> Result<(), Failure> {
+        self.docker(&["network", "connect", "--alias", alias, &self.network(network)], &[service])
+    }
+
+    /// A service's address in a network.
+    ///
+    /// # Errors
+    /// The output of docker.
+    pub fn address(&self, network: &str, service: &str) -> Result<String, Failure> {
+        let format = format!("{{{{(index .NetworkSettings.Networks \"{}\").IPAddress}}}}", self.network(network));
+        let words = ["docker", "inspect", "--format", &format, &self.container(service)?];
+        Ok(output(command(&words), COMMAND_LIMIT)?.trim().to_owned())
     }
 
     /// Starts a program of an image in a container of its own, on a network of the project. Answers the container's id and its
@@ -207,14 +213,22 @@ impl Engine {
     }
 
     fn compose(&self, words: &[&str], limit: Duration) -> Result<String, Failure> {
-        // Of the clone that it runs in: it may have been built in another one.
-        let root = std::env::var("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").to_owned());
-        let file = format!("{root}/docker/{}", self.file);
-        let all = [self.compose.as_slice(), &["-p", self.project, "-f", &file], words].concat();
+        let file = format!("{}/docker/{}", root(), self.file);
+        let all = [self.compose.as_slice(), &["-p", &self.project, "-f", &file], words].concat();
         let mut command = command(&all);
         command.envs(self.environment.iter().map(|(name, value)| (*name, value.as_str())));
         output(command, limit)
     }
+}
+
+/// The clone that it runs in: it may have been built in another one.
+fn root() -> String {
+    std::env::var("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").to_owned())
+}
+
+/// A short number for a text, the same in every run.
+fn number_of(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 fn command(words: &[&str]) -> Command {

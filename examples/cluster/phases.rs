@@ -83,7 +83,7 @@ const PHASES: &[Phase] = &[
             engine.docker(&["kill"], &["web-3", "echo-3"])?;
             let keys = ["etcdctl", "--endpoints=http://etcd-1:2379", "get", "--prefix", "--keys-only", "/services/"];
             eventually("the keys of node-3 to go", || Ok(!engine.exec("etcd-1", &keys)?.contains("/node-3")))?;
-            engine.connect("store", "balancer", None)?;
+            engine.connect("store", "balancer", "balancer")?;
             state::wait_right(engine, runtime, &[1, 2])?;
             engine.docker(&["start"], &["web-3", "echo-3"])
         },
@@ -95,8 +95,11 @@ const PHASES: &[Phase] = &[
             engine.disconnect("traffic", "web-1")?;
             engine.disconnect("traffic", "echo-1")?;
             state::wait_right(engine, runtime, &[2, 3])?;
-            engine.connect("traffic", "web-1", Some("10.213.7.11"))?;
-            engine.connect("traffic", "echo-1", Some("10.213.7.21"))
+            for service in ["web-1", "echo-1"] {
+                engine.connect("traffic", service, &format!("{service}-traffic"))?;
+            }
+            // It announces the address that it had at its start.
+            engine.docker(&["restart", "--time", "30"], &["web-1", "echo-1"])
         },
     },
     Phase {

@@ -30,14 +30,16 @@ pub fn wait_right(engine: &Engine, runtime: &tokio::runtime::Runtime, nodes: &[u
 }
 
 fn look(engine: &Engine, runtime: &tokio::runtime::Runtime, nodes: &[u8]) -> Result<(), Failure> {
-    for (file, first, port) in [("conf.d/web.conf", 10, 8443), ("stream.d/echo.conf", 20, 8007)] {
+    for (file, service, port) in [("conf.d/web.conf", "web", 8443), ("stream.d/echo.conf", "echo", 8007)] {
         let text = engine.exec("balancer", &["cat", &format!("/etc/nginx/{file}")])?;
-        let servers = text.lines().filter_map(|line| line.trim().strip_prefix("server 10."));
+        let servers = text.lines().filter_map(|line| line.trim().strip_prefix("server "));
         let live: BTreeSet<String> = servers
             .filter(|line| !line.contains(" down"))
-            .filter_map(|line| line.split([' ', ';']).next().map(|address| format!("10.{address}")))
+            .filter_map(|line| line.split([' ', ';']).next().map(str::to_owned))
+            .filter(|address| address.contains(':'))
             .collect();
-        let expected: BTreeSet<String> = nodes.iter().map(|node| format!("10.213.7.{}:{port}", first + node)).collect();
+        let address = |node: &u8| Ok(format!("{}:{port}", engine.address("traffic", &format!("{service}-{node}"))?));
+        let expected: BTreeSet<String> = nodes.iter().map(address).collect::<Result<_, Failure>>()?;
         if live != expected {
             return Err(format!("{file} names {live:?}, not {expected:?}").into());
         }

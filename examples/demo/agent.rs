@@ -15,6 +15,9 @@ use super::{Failure, backends};
 const WEB_TEMPLATE: &str = include_str!("../../templates/web.conf.tera");
 const ECHO_TEMPLATE: &str = include_str!("../../templates/echo.conf.tera");
 
+/// The settings file in the confdir.
+const SETTINGS: &str = "upstreamd.toml";
+
 /// Address of the balancer for clients.
 #[derive(Clone, Copy)]
 pub struct Fronts {
@@ -48,6 +51,7 @@ pub fn write_confdir(
         ],
     );
     let echo = with_settings(ECHO_TEMPLATE, &[("listen", &fronts.echo.to_string())]);
+    fs::write(confdir.join(SETTINGS), "# The demo's own settings: those of this machine do not count.\n")?;
     fs::write(templates.join("web.conf.tera"), web)?;
     fs::write(templates.join("echo.conf.tera"), echo)?;
     for (name, dest) in [("web", nginx.http_file("web.conf")), ("echo", nginx.stream_file("echo.conf"))] {
@@ -76,7 +80,10 @@ pub fn start(
     roster: &Roster,
 ) -> Result<(Process, String), Failure> {
     let mut command = Command::new(folder::program("upstreamd")?);
-    command.arg("--watch").arg("--confdir").arg(confdir).args(store_arguments);
+    // Neither the variables nor the settings files of this machine count.
+    command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+    command.arg("--watch").arg("--confdir").arg(confdir).arg("--config-file").arg(confdir.join(SETTINGS));
+    command.args(store_arguments);
     command.arg("--state-dir").arg(folder.sub("state")?);
     let arguments: Vec<String> = command.get_args().map(|argument| argument.to_string_lossy().into_owned()).collect();
     let line = format!("upstreamd {}", arguments.join(" "));

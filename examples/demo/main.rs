@@ -1,5 +1,5 @@
 //! The demo that `make demo` runs: a store, six backends, nginx, and upstreamd between them, on free loopback ports in a
-//! folder of its own. Shows traffic, a removal and an addition, then runs until Ctrl-C. Everything it starts, it stops.
+//! folder of its own. Shows traffic, a refused value, a removal and an addition, then runs until Ctrl-C. Everything it starts, it stops.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a program of its own")]
 #![allow(clippy::print_stdout, clippy::print_stderr, unreachable_pub)]
 

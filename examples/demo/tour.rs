@@ -1,4 +1,4 @@
-//! The tour, step by step: start everything, show the files, show traffic, remove and add backends, wait for Ctrl-C.
+//! The tour, step by step: start everything, show the files, show traffic, a bad value, remove and add backends, wait for Ctrl-C.
 //! Each step waits for a state, not for a time; what does not come true within its deadline ends the demo.
 
 use std::fs;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::agent::{self, Fronts};
 use super::backends::{self, Backend, Launcher};
 use super::folder::Folder;
-use super::process::Roster;
+use super::process::{Process, Roster};
 use super::screen::{self, say, step};
 use super::store::Store;
 use super::support::https::Client;
@@ -57,10 +57,12 @@ pub async fn run(arguments: &Arguments, roster: &Roster) -> Result<(), Failure> 
     say(&command_line);
 
     let client = Client::trusting(authority.certificate(), "localhost");
-    let scene = Scene { nginx: &nginx, traffic: Traffic { fronts, client: &client, nginx: &nginx } };
+    let traffic = Traffic { fronts, client: &client, nginx: &nginx };
+    let scene = Scene { nginx: &nginx, traffic, upstreamd: &upstreamd };
     let steps = async {
         scene.show_first_files(&members).await?;
         scene.show_traffic(&members).await?;
+        scene.refuse(&mut store, &members).await?;
         let removed = scene.remove(&mut store, &mut members).await?;
         drop(removed);
         tokio::time::sleep(RELOAD_INTERVAL).await;
@@ -82,6 +84,7 @@ pub async fn run(arguments: &Arguments, roster: &Roster) -> Result<(), Failure> 
 struct Scene<'a> {
     nginx: &'a Nginx,
     traffic: Traffic<'a>,
+    upstreamd: &'a Process,
 }
 
 impl Scene<'_> {
@@ -108,6 +111,22 @@ impl Scene<'_> {
         let answered = until_all_answered(&expected, MANY_REQUESTS, async || self.traffic.ask_echo().await).await?;
         say(&format!("echoed by: {}", named(members, &answered)));
         Ok(())
+    }
+
+    async fn refuse(&self, store: &mut Store, members: &[Backend]) -> Result<(), Failure> {
+        const KEY: &str = "/services/web/nano-x";
+        const VALUE: &str = "127.0.0.1:1; } server { listen 9999; #";
+        step("Somebody registers a value that would end nginx's block: it is skipped by name, and nothing changes");
+        say(&format!("{KEY} = {VALUE}"));
+        store.put(&[(KEY, VALUE)]).await?;
+        eventually("upstreamd to say that it skips the key", DEADLINE, async || {
+            let said = self.upstreamd.said();
+            if said.contains(&format!("skipped {KEY}")) { Ok(()) } else { Err(said) }
+        })
+        .await?;
+        self.files_hold(members).await?;
+        self.only_these_answer(members).await?;
+        store.delete(&[KEY]).await
     }
 
     async fn remove(&self, store: &mut Store, members: &mut Vec<Backend>) -> Result<Vec<Backend>, Failure> {

@@ -33,6 +33,8 @@ struct Track {
     applied: Option<Revision>,
     converged: Option<Revision>,
     drained: Option<Revision>,
+    /// Whether a guard held it in its last pass.
+    held: bool,
     /// Applied revisions, each with the number of its reload; earlier revisions may still be in use. At most one per reload.
     undrained: Vec<(Revision, u64)>,
 }
@@ -62,6 +64,7 @@ impl Receipts {
                     applied: None,
                     converged: None,
                     drained: None,
+                    held: false,
                     undrained: Vec::new(),
                 };
                 self.tracks.insert(Arc::clone(resource.name()), same.unwrap_or_else(new));
@@ -102,7 +105,8 @@ impl Receipts {
             if track.seen == Revision::default() {
                 track.seen = revision;
             }
-            if report.outcome.is_final() && !dropped(resource.name()) && !held(resource.name()) {
+            track.held = held(resource.name());
+            if report.outcome.is_final() && !dropped(resource.name()) && !track.held {
                 track.apply(revision, report, reloads.count());
             }
         }
@@ -154,6 +158,7 @@ impl Receipts {
                     applied: number(track.applied),
                     converged: number(track.converged),
                     drained: number(track.drained),
+                    held: track.held,
                 })
                 .collect(),
         }

@@ -57,6 +57,7 @@ impl Standing {
             decision,
             before: before.and_then(|before| before.loss),
             count: found.count(),
+            left_out: None,
         });
         (decision, note)
     }

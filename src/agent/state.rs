@@ -22,6 +22,8 @@ pub struct FileState {
     pub reads: Option<Reads>,
     /// Whether the template has asked for backends.
     pub counts_backends: bool,
+    /// Keys that options of `backends` have left out of an empty list in the last render, in words.
+    pub left_out: Option<String>,
     /// Skipped keys that are known already: each is reported once.
     pub skipped: BTreeSet<SkippedKey>,
 }

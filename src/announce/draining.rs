@@ -16,7 +16,8 @@ pub struct DrainWatch {
     /// Revision at which each key changed to draining or was deleted; `None` until that is done.
     changes: BTreeMap<String, Option<Revision>>,
     look_at: Option<Instant>,
-    waiting: Option<BTreeSet<String>>,
+    /// Agents of the last look, as in `News::Waiting`.
+    last: Option<(BTreeSet<String>, BTreeSet<String>)>,
     is_over: bool,
 }
 
@@ -25,8 +26,13 @@ pub struct DrainWatch {
 pub enum News {
     /// No receipt is of an agent that sees the keys: only the time limit ends the wait.
     Nobody,
-    /// The agents with these ids may still send requests.
-    Waiting(BTreeSet<String>),
+    /// Some agents may still send requests.
+    Waiting {
+        /// Their ids.
+        agents: BTreeSet<String>,
+        /// Ids of those of them that keep the backend because too few others are left.
+        holding: BTreeSet<String>,
+    },
     /// All agents have drained.
     Drained,
 }
@@ -68,16 +74,17 @@ impl DrainWatch {
                 Some(receipt::fleet(receipts, key, (*revision)?))
             })
             .collect();
-        let waiting: BTreeSet<String> = fleets.iter().flat_map(|fleet| fleet.waiting.iter().cloned()).collect();
+        let ids = |of: fn(&Fleet) -> &Vec<String>| fleets.iter().flat_map(of).cloned().collect::<BTreeSet<_>>();
+        let (agents, holding) = (ids(|fleet| &fleet.waiting), ids(|fleet| &fleet.holding));
         self.is_over = !fleets.is_empty() && fleets.iter().all(Fleet::has_drained);
         if self.is_over {
             return Some(News::Drained);
         }
-        if self.waiting.as_ref() == Some(&waiting) {
+        let found = Some((agents.clone(), holding.clone()));
+        if std::mem::replace(&mut self.last, found.clone()) == found {
             return None;
         }
-        self.waiting = Some(waiting.clone());
-        Some(if waiting.is_empty() { News::Nobody } else { News::Waiting(waiting) })
+        Some(if agents.is_empty() { News::Nobody } else { News::Waiting { agents, holding } })
     }
 }
 
@@ -94,8 +101,9 @@ mod tests {
         (id.to_owned(), text)
     }
 
-    fn ids(ids: &[&str]) -> BTreeSet<String> {
-        ids.iter().map(|id| (*id).to_owned()).collect()
+    fn waiting(agents: &[&str], holding: &[&str]) -> Option<News> {
+        let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect();
+        Some(News::Waiting { agents: ids(agents), holding: ids(holding) })
     }
 
     #[test]
@@ -112,13 +120,26 @@ mod tests {
         assert_eq!(draining.take(Some(&[]), now), Some(News::Nobody));
         assert_eq!(draining.take(Some(&[]), now), None, "reported once");
         let both = [receipt("a", 8), receipt("b", 8)];
-        assert_eq!(draining.take(Some(&both), now), Some(News::Waiting(ids(&["a", "b"]))));
+        assert_eq!(draining.take(Some(&both), now), waiting(&["a", "b"], &[]));
         let one = [receipt("a", 9), receipt("b", 8)];
-        assert_eq!(draining.take(Some(&one), now), Some(News::Waiting(ids(&["b"]))));
+        assert_eq!(draining.take(Some(&one), now), waiting(&["b"], &[]));
         assert!(!draining.is_over());
         // The other agent is gone, and its receipt with it.
         assert_eq!(draining.take(Some(&one[..1]), now), Some(News::Drained));
         assert!(draining.is_over() && draining.look_at().is_none());
+    }
+
+    #[test]
+    fn an_agent_that_keeps_the_last_backend_is_news() {
+        let now = Instant::now();
+        let mut draining = DrainWatch::of(["/services/web/one"].into_iter(), now);
+        draining.changed("/services/web/one", Revision(9));
+        let (id, text) = receipt("a", 8);
+        let held = [(id, text.replace(r#""drained":8}"#, r#""drained":8,"held":true}"#))];
+        assert_eq!(draining.take(Some(&[receipt("a", 8)]), now), waiting(&["a"], &[]));
+        assert_eq!(draining.take(Some(&held), now), waiting(&["a"], &["a"]));
+        assert_eq!(draining.take(Some(&held), now), None, "told once");
+        assert_eq!(draining.take(Some(&[receipt("a", 9)]), now), Some(News::Drained));
     }
 
     #[test]

@@ -37,9 +37,11 @@ impl Phase {
         }
     }
 
-    /// Returns the phase at this time and with this progress.
+    /// Returns the phase at this time and with this progress. If draining is over and no key is left in etcd (layouts that
+    /// cannot say "draining" have deleted theirs before), there is nothing to wait for: it is the last phase at once.
     pub fn proceed(self, drained: bool, nothing_left: bool, now: Instant) -> Phase {
         match self {
+            Phase::Draining(until) if (drained || now >= until) && nothing_left => Phase::Over,
             Phase::Draining(until) if drained || now >= until => Phase::Leaving(now + GOODBYE),
             Phase::Leaving(until) if nothing_left || now >= until => Phase::Over,
             _ => self,
@@ -75,7 +77,9 @@ mod tests {
             (leaving.leave(later), leaving),
             (Phase::Announcing.proceed(true, true, later), Phase::Announcing),
             (draining.proceed(false, true, now), draining),
+            (draining.proceed(false, true, later), Phase::Over),
             (draining.proceed(true, false, now), leaving),
+            (draining.proceed(true, true, now), Phase::Over),
             (draining.proceed(false, false, later), Phase::Leaving(later + GOODBYE)),
             (leaving.proceed(true, false, now), leaving),
             (leaving.proceed(false, true, now), Phase::Over),

@@ -289,9 +289,9 @@ impl Registrar {
         let Some(ttl_seconds) = self.ttl_seconds_of(id) else { return };
         self.leases.remove(&ttl_seconds);
         for entry in self.keys.values_mut().filter(|entry| entry.ttl_seconds == ttl_seconds) {
-            entry.held = KeyState::No;
+            // One that was to be deleted is looked at once more, under the next lease: somebody waits for the news that it is gone.
+            entry.held = if entry.wanted.is_some() { KeyState::No } else { KeyState::Unknown };
         }
-        self.forget_unwanted();
         notices.push(KeyNotice::LeaseLost);
     }
 

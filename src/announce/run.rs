@@ -1,6 +1,7 @@
 //! The announcer's loop: waits for the next event, hands it to the deciding parts, and acts one step at a time. Never
 //! decides what to write.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -365,9 +366,16 @@ fn log_news(news: &News) {
                 "no agent's receipt covers the key; waiting for --drain-timeout (hint: run the agents with --receipts)"
             );
         }
-        News::Waiting(agents) => {
-            let agents: Vec<&str> = agents.iter().map(String::as_str).collect();
-            tracing::info!("waiting for agents that may still send requests: {}", agents.join(", "));
+        News::Waiting { agents, holding } => {
+            let words = |ids: &BTreeSet<String>| ids.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            tracing::info!("waiting for agents that may still send requests: {}", words(agents));
+            if !holding.is_empty() {
+                tracing::warn!(
+                    agents = words(holding),
+                    "the agent keeps the last backends of the service; waiting for another backend or for --drain-timeout \
+                     (hint: a second signal ends the wait)"
+                );
+            }
         }
         News::Drained => tracing::info!("drained: every agent that sees the key has confirmed it"),
     }

@@ -10,6 +10,9 @@ use super::exit::{Ending, Exit};
 
 /// Announces until the announcer ends.
 pub(super) async fn announce(settings: Settings, announce: Announce) -> Ending {
+    let config_file =
+        settings.config_file.as_ref().map_or_else(|| "none".to_owned(), |path| path.display().to_string());
+    tracing::info!(config_file, "upstreamd {} started (announcing)", env!("CARGO_PKG_VERSION"));
     let host_name = host::hostname().unwrap_or_else(|problem| {
         tracing::warn!("announcing this machine as localhost: {problem}");
         "localhost".to_owned()

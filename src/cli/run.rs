@@ -33,6 +33,10 @@ pub(super) async fn run(settings: Settings, command: Option<Vec<String>>) -> End
         terminal::print_error(&format!("{problem}\n"));
         exit.into()
     };
+    let confdirs = confdirs(&settings);
+    if let Some(problem) = nothing_to_read(settings.mode, &confdirs.folders) {
+        return refuse(problem, Exit::Configuration);
+    }
     let state_folder = match state::folder(&settings.agent.state_dir) {
         Ok(folder) => folder,
         Err(problem) => return refuse(problem, Exit::Configuration),
@@ -42,13 +46,14 @@ pub(super) async fn run(settings: Settings, command: Option<Vec<String>>) -> End
         Ok(lock) => lock,
         Err(problem) => return refuse(problem, Exit::Lock),
     };
+    let prefix = &settings.conf_d.defaults.prefix;
+    let config_file = settings.config_file.as_deref();
+    events::starting(&mode_text(settings.mode), &confdirs.folders, &settings.store, config_file, prefix);
     let listener = match listener(&settings).await {
         Ok(listener) => listener,
         Err(problem) => return refuse(problem, Exit::Configuration),
     };
     let outlook = outlook(&settings, state_folder);
-    let confdirs = confdirs(&settings);
-    events::starting(&confdirs.folders, &settings.store, &mode_text(settings.mode));
     let following = match settings.mode {
         Mode::Onetime => None,
         Mode::Watch { resync } => Some(Follow::Watch(resync)),
@@ -80,6 +85,28 @@ pub(super) async fn prepare_and_become(settings: Settings, command: &[String]) -
     let error = child::become_command(command);
     tracing::error!("{error}: {}", error.source);
     Ending::Command(error.exit_status())
+}
+
+/// Returns why there is nothing to do, if that is certain. While watching, a confdir that exists, or a link to one, may get its
+/// conf.d later.
+fn nothing_to_read(mode: Mode, confdirs: &[PathBuf]) -> Option<String> {
+    let may_have_resources = |confdir: &PathBuf| match mode {
+        Mode::Watch { .. } => fs::is_regular_file(confdir) == Some(false),
+        Mode::Onetime | Mode::Interval(_) => folder::is_folder(&confdir.join("conf.d")),
+    };
+    if confdirs.iter().any(may_have_resources) {
+        return None;
+    }
+    let needed = confdirs.iter().map(|confdir| match mode {
+        Mode::Watch { .. } => format!("`{}`", confdir.display()),
+        Mode::Onetime | Mode::Interval(_) => format!("`{}`", confdir.join("conf.d").display()),
+    });
+    let needed: Vec<String> = needed.collect();
+    Some(format!(
+        "there are no resources: the folder {} does not exist (hint: put a resource into conf.d there, as in the quick start \
+         of README.md, or name a different folder with --confdir)",
+        needed.join(" or ")
+    ))
 }
 
 async fn round(settings: &Settings, outlook: Outlook, confdirs: &Confdirs) -> Ending {

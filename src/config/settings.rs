@@ -199,14 +199,15 @@ pub enum LogFormat {
 /// Returns the settings that the layers add up to, with every problem. A refused value is replaced by its default.
 pub fn resolve(layers: &Layers<'_>) -> (Settings, Problems) {
     let mut values = Values { layers, problems: layers.file_problems.clone() };
+    let noop = values.switch(&table::NOOP);
     let settings = Settings {
-        mode: mode(&mut values),
+        mode: mode(&mut values, noop),
         config_file: layers.file_path.clone(),
         conf_d: conf_d(&mut values),
         store: store::read(&mut values),
         nginx: nginx(&mut values),
         preview: PreviewSettings {
-            noop: values.switch(&table::NOOP),
+            noop,
             diff: values.switch(&table::DIFF),
             context_lines: values.count(&table::DIFF_CONTEXT),
             color: values.choice(&table::COLOR, COLORS).unwrap_or(Color::Auto),
@@ -306,14 +307,17 @@ const LOG_LEVELS: &[(&str, LogLevel)] = &[
 
 const LOG_FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
 
-/// Returns the mode. Onetime wins over watch. With watch, an interval is a resync only if it was given.
-fn mode(values: &mut Values<'_>) -> Mode {
+/// Returns the mode. Onetime wins over watch. With watch, an interval is a resync only if it was given. Without watch, a run that
+/// only shows what would change does so once.
+fn mode(values: &mut Values<'_>, noop: bool) -> Mode {
     let interval = values.interval(&table::INTERVAL);
     let watch = values.switch(&table::WATCH);
     if values.switch(&table::ONETIME) {
         Mode::Onetime
     } else if watch {
         Mode::Watch { resync: values.is_given(&table::INTERVAL).then_some(interval) }
+    } else if noop {
+        Mode::Onetime
     } else {
         Mode::Interval(interval)
     }

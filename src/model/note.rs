@@ -28,6 +28,8 @@ pub enum Note {
         before: Option<Loss>,
         /// Number of backends, keys or names in the store now.
         count: usize,
+        /// Keys that options of `backends` leave out, in words, if its list is empty.
+        left_out: Option<String>,
     },
     /// A resource waits for these keys before it goes live.
     Waits {
@@ -91,9 +93,12 @@ impl fmt::Display for Note {
                     new.iter().map(|(key, reason)| format!("{} ({reason})", key.escape_debug())).collect();
                 write!(f, "skipped, the other backends stay: {}", keys.join(", "))
             }
-            Note::Guarded { resource, decision, .. } => match decision.loss {
+            Note::Guarded { resource, decision, left_out, .. } => match decision.loss {
                 None => f.write_str("the store has enough again"),
-                Some(loss) => write!(f, "{loss}: {}", decision.consequence(&resource.guard)),
+                Some(loss) => {
+                    let left_out = left_out.as_ref().map(|left_out| format!("; {left_out}")).unwrap_or_default();
+                    write!(f, "{loss}{left_out}: {}", decision.consequence(&resource.guard))
+                }
             },
             Note::Waits { resource, missing } => {
                 write!(f, "waiting for keys, at most {:?}: {}", resource.needs.wait_timeout, missing.join(" "))

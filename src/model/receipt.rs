@@ -57,6 +57,9 @@ pub struct ResourceReceipt {
     pub converged: Option<i64>,
     /// The last one that every worker serves: nothing still uses what it removed.
     pub drained: Option<i64>,
+    /// Whether a guard holds its file: no change is applied until the store has enough backends again. Left out if false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
 }
 
 /// Evidence for who uses a resource's file.
@@ -129,6 +132,8 @@ pub struct Fleet {
     pub concerned: usize,
     /// Ids of those that may still use what the change removed.
     pub waiting: Vec<String>,
+    /// Ids of those of them whose guard holds a file that uses it: they wait for other backends, not for workers to end.
+    pub holding: Vec<String>,
 }
 
 impl Fleet {
@@ -144,30 +149,45 @@ impl Fleet {
 pub fn fleet<'a>(receipts: impl IntoIterator<Item = (&'a str, &'a str)>, key: &str, revision: Revision) -> Fleet {
     let mut fleet = Fleet::default();
     for (id, text) in receipts {
-        let has_drained = match Receipt::parse(text) {
-            Ok(receipt) => receipt.has_drained(key, revision),
-            Err(_) => Some(false),
+        let progress = match Receipt::parse(text) {
+            Ok(receipt) => receipt.progress(key, revision),
+            Err(_) => Some(DrainProgress::Using),
         };
-        match has_drained {
-            None => {}
-            Some(true) => fleet.concerned += 1,
-            Some(false) => {
-                fleet.concerned += 1;
-                fleet.waiting.push(id.to_owned());
-            }
+        let Some(progress) = progress else { continue };
+        fleet.concerned += 1;
+        if progress != DrainProgress::Drained {
+            fleet.waiting.push(id.to_owned());
+        }
+        if progress == DrainProgress::Holding {
+            fleet.holding.push(id.to_owned());
         }
     }
     fleet
 }
 
+/// Progress of one agent with one change of one key; the greatest of its resources counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum DrainProgress {
+    /// Nothing still uses what the change removed.
+    Drained,
+    /// Something may still use it.
+    Using,
+    /// Something may still use it, and a guard keeps it so.
+    Holding,
+}
+
 impl Receipt {
-    /// Returns whether the change of this key at this revision has drained; `None` if no resource sees the key.
-    fn has_drained(&self, key: &str, revision: Revision) -> Option<bool> {
+    /// Returns the progress with the change of this key at this revision; `None` if no resource sees the key.
+    fn progress(&self, key: &str, revision: Revision) -> Option<DrainProgress> {
         let sees = |resource: &&ResourceReceipt| {
             KeyRanges::of_directories(resource.keys.iter().map(String::as_str)).contains(key)
         };
-        let concerned = self.resources.iter().filter(sees);
-        concerned.map(|resource| resource.proven() >= Some(revision.0)).reduce(|all, one| all && one)
+        let progress = |resource: &ResourceReceipt| match resource.proven() >= Some(revision.0) {
+            true => DrainProgress::Drained,
+            false if resource.held => DrainProgress::Holding,
+            false => DrainProgress::Using,
+        };
+        self.resources.iter().filter(sees).map(progress).max()
     }
 }
 
@@ -192,7 +212,7 @@ mod tests {
             Proof::Unseen | Proof::File => (None, None),
         };
         let (name, keys) = ("web.toml".to_owned(), vec![keys.to_owned()]);
-        ResourceReceipt { name, keys, proof, seen, applied: Some(applied), converged, drained }
+        ResourceReceipt { name, keys, proof, seen, applied: Some(applied), converged, drained, held: false }
     }
 
     fn receipt(resources: Vec<ResourceReceipt>) -> Receipt {
@@ -264,6 +284,12 @@ mod tests {
         check(&[vec![nginx(10), file(9)]], 1, &["0"], false);
         // It is unknown when it has drained: a caller that waits needs a limit.
         check(&[vec![resource("/", Proof::Unseen, 10, 10, 10)]], 1, &["0"], false);
+        // One that its guard holds waits for other backends.
+        let held = |drained| receipt(vec![ResourceReceipt { held: true, ..nginx(drained) }]).to_text();
+        assert!(held(9).ends_with(r#""drained":9,"held":true}]}"#), "{}", held(9));
+        let (behind, done) = (held(9), held(10));
+        let found = fleet([("a", behind.as_str()), ("b", done.as_str())], "/services/web/1", Revision(10));
+        assert_eq!((found.waiting, found.holding), (vec!["a".to_owned()], vec!["a".to_owned()]));
         let unreadable = fleet([("x", "{}")], "/services/web/1", Revision(1));
         assert_eq!((unreadable.concerned, unreadable.waiting.len()), (1, 1));
     }

@@ -4,6 +4,7 @@
 mod address;
 mod decode;
 mod json;
+mod left_out;
 mod network;
 mod record;
 mod records;
@@ -14,6 +15,7 @@ mod tests;
 use std::fmt;
 
 pub use address::SocketOrHost;
+pub use left_out::left_out;
 pub use network::Networks;
 pub use records::{Records, Settled};
 
@@ -97,6 +99,32 @@ pub enum UnixSockets {
     Below(Vec<String>),
 }
 
+/// The subfolders whose keys are decoded, beside those directly below the folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Subfolders {
+    /// All of them.
+    #[default]
+    All,
+    /// None of them.
+    None,
+    /// Those with these names.
+    Named(Vec<String>),
+}
+
+impl Subfolders {
+    /// Returns whether the key with this path below the folder is decoded.
+    fn include(&self, below: &str) -> bool {
+        match self {
+            Subfolders::All => true,
+            Subfolders::None => !below.contains('/'),
+            Subfolders::Named(names) => {
+                let is_in = |name: &String| below.strip_prefix(&**name).is_some_and(|rest| rest.starts_with('/'));
+                !below.contains('/') || names.iter().any(is_in)
+            }
+        }
+    }
+}
+
 /// Options for decoding keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -116,8 +144,8 @@ pub struct Options {
     pub draining: bool,
     /// The group to return; backends without a group are always returned.
     pub group: Option<String>,
-    /// Whether keys in subfolders are decoded too.
-    pub subfolders: bool,
+    /// Subfolders whose keys are decoded too.
+    pub subfolders: Subfolders,
     /// Most backends returned.
     pub max: usize,
     /// Limits of records without their own.
@@ -147,7 +175,7 @@ impl Default for Options {
             deny: None,
             draining: false,
             group: None,
-            subfolders: true,
+            subfolders: Subfolders::All,
             max: MAX_BACKENDS,
             limits: ServerLimits { max_fails: 1, fail_timeout: 10, max_conns: 0 },
         }

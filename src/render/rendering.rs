@@ -25,14 +25,16 @@ pub type SkippedKey = (String, Reason);
 
 /// Counts of a render in the folders that it asked for backends. A folder that was asked for several times counts
 /// once, with the call that gave most.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Keys in the folders, skipped ones included.
+    /// Keys in the folders, including those that are skipped or left out.
     pub keys: usize,
     /// Backends given to the template, or withheld from it.
     pub backends: usize,
     /// Keys skipped.
     pub skipped: usize,
+    /// Keys that options leave out of empty lists, in words.
+    pub left_out: Option<String>,
 }
 
 /// The backends found so far by a running render.
@@ -52,12 +54,20 @@ impl FoundBackends {
         self.skipped.extend(skipped.iter().cloned());
     }
 
+    /// Records the keys that options of one call have left out of its empty list, in words.
+    pub(super) fn record_left_out(&mut self, folder: &str, left_out: Option<String>) {
+        if let Some(tally) = self.by_folder.get_mut(folder).filter(|tally| tally.backends == 0) {
+            tally.left_out = left_out;
+        }
+    }
+
     /// Returns the sum over all folders; `None` if no folder was asked for.
     pub(super) fn tally(&self) -> Option<Tally> {
         let add = |sum: Tally, one: &Tally| Tally {
             keys: sum.keys + one.keys,
             backends: sum.backends + one.backends,
             skipped: sum.skipped + one.skipped,
+            left_out: sum.left_out.or_else(|| one.left_out.clone()),
         };
         (!self.by_folder.is_empty()).then(|| self.by_folder.values().fold(Tally::default(), add))
     }

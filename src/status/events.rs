@@ -1,6 +1,6 @@
 //! Log lines of passes and reloads: one function for each event. Never logs a key's value.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -127,10 +127,19 @@ pub fn readable_again(resource: &str) {
     tracing::info!(%resource, "{resource}: the store lets all of its keys be read again");
 }
 
-/// Logs the start of the agent: its confdirs, store and mode.
-pub fn starting(confdirs: &[PathBuf], store: &StoreSettings, mode: &str) {
+/// Logs the start of the program: its mode, confdirs and store, the settings file that was read, and the global prefix.
+pub fn starting(mode: &str, confdirs: &[PathBuf], store: &StoreSettings, config_file: Option<&Path>, prefix: &str) {
     let confdirs: Vec<_> = confdirs.iter().map(|confdir| confdir.display().to_string()).collect();
-    tracing::info!(confdir = confdirs.join(" "), %store, "upstreamd {} started ({mode})", env!("CARGO_PKG_VERSION"));
+    let config_file = config_file.map_or_else(|| "none".to_owned(), |path| path.display().to_string());
+    let prefix = if prefix.is_empty() { "/" } else { prefix };
+    tracing::info!(
+        confdir = confdirs.join(" "),
+        %store,
+        config_file,
+        prefix,
+        "upstreamd {} started ({mode})",
+        env!("CARGO_PKG_VERSION")
+    );
 }
 
 /// Logs the proof of a reload of nginx.

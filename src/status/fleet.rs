@@ -100,6 +100,7 @@ mod tests {
             applied: *applied,
             converged: *applied,
             drained: *drained,
+            held: false,
         });
         let receipt = Receipt {
             format: 1,

@@ -132,6 +132,24 @@ fn one_broken_resource_shows_in_the_exit_code_and_stops_no_other() {
 }
 
 #[test]
+fn two_daemons_need_two_state_folders() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "");
+    sandbox.set_store("v: {x: one}\n");
+    let _first = sandbox.watch();
+    sandbox.wait_output("a", "one\n");
+    let second = sandbox.run(&["--watch"]).expect_code(9);
+    let said = format!("another upstreamd already uses the state folder `{}`", sandbox.text_path("state"));
+    assert!(second.stderr.contains(&said) && second.stderr.contains("--state-dir"), "{second:?}");
+    // A second confdir and state folder.
+    let other = Sandbox::new();
+    other.plain_resource("b", "");
+    other.set_store("v: {x: two}\n");
+    let _second = other.watch();
+    other.wait_output("b", "two\n");
+}
+
+#[test]
 fn noop_shows_a_diff_and_changes_nothing() {
     let sandbox = Sandbox::new();
     sandbox.plain_resource("a", &format!("reload_cmd = \"touch {}\"", sandbox.text_path("reloaded")));
@@ -143,6 +161,8 @@ fn noop_shows_a_diff_and_changes_nothing() {
         "{ran:?}"
     );
     assert!(ran.stderr.contains("Noop mode enabled"), "{ran:?}");
+    // Without --watch it ends by itself, whatever the interval.
+    assert!(sandbox.run(&["--noop", "--interval", "1"]).expect_code(0).stderr.contains("Noop mode enabled"));
     let silent = sandbox.run(&["--onetime", "--noop"]).expect_code(0);
     assert_eq!(silent.stdout, "", "a difference is shown where it is asked for, as in confd");
     assert!(silent.stderr.contains("Noop mode enabled"), "{silent:?}");

@@ -171,26 +171,6 @@ fn every_upstreamd_command_line_runs_and_writes_the_file() {
 }
 
 #[test]
-fn the_quick_start_leads_to_a_rendered_site() {
-    let etcd = Etcd::start();
-    let sandbox = Sandbox::on_etcd(&etcd.url());
-    for line in commands("cp") {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        if words[1].starts_with("target/") {
-            continue;
-        }
-        let to = sandbox.path("etc").join(Path::new(words[2]).strip_prefix("/etc/upstreamd").unwrap());
-        fs::copy(repository().join(words[1]), to.join(Path::new(words[1]).file_name().unwrap())).unwrap();
-    }
-    for line in commands("etcdctl") {
-        let (key, value) = line.strip_prefix("etcdctl put ").unwrap().split_once(' ').unwrap();
-        etcd.put(key, value.trim_matches('\''));
-    }
-    let site = sandbox.run(&["render", "app"]).expect_code(0).stdout;
-    assert!(site.contains("server 10.0.0.1:8080") && site.contains("server 10.0.0.2:8081"), "{site}");
-}
-
-#[test]
 fn the_resource_shown_is_the_one_that_is_shipped() {
     let shipped = fs::read_to_string(repository().join("conf.d/app.toml")).unwrap();
     let shown = blocks("toml").remove(0);

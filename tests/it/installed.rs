@@ -9,7 +9,7 @@ fn installed(folders: &[&str]) -> Sandbox {
     let dir = sandbox.text_path("");
     // The rest of /etc (users, name service) stays as it is.
     let mut script = format!(
-        "set -e; mkdir {dir}etc-of-its-own; mount -t tmpfs none {dir}etc-of-its-own\n\
+        "set -e; mkdir -p {dir}etc-of-its-own; mount -t tmpfs none {dir}etc-of-its-own\n\
          cd {dir}etc-of-its-own; mkdir new work\n\
          mount -t overlay overlay -o lowerdir=/etc,upperdir=new,workdir=work /etc\n\
          rm -rf /etc/confd /etc/upstreamd\n"
@@ -42,8 +42,43 @@ fn confd_s_own_folder_serves_where_only_that_exists() {
 #[test]
 fn without_any_folder_the_one_that_is_missing_is_named() {
     let nothing = installed(&[]);
-    let ran = nothing.run(&["--onetime"]);
-    assert!(ran.code != Some(0) && ran.stderr.contains("/etc/upstreamd"), "{ran:?}");
+    for (arguments, folder) in [
+        (&["--onetime"][..], "/etc/upstreamd/conf.d"),
+        (&[], "/etc/upstreamd/conf.d"),
+        (&["--watch"], "/etc/upstreamd"),
+    ] {
+        let ran = nothing.run(arguments).expect_code(3);
+        let said = format!("there are no resources: the folder `{folder}` does not exist (hint: ");
+        assert!(ran.stderr.contains(&said), "{ran:?}");
+    }
+    // A confdir that exists may get its conf.d later.
+    let empty = Sandbox::new();
+    std::fs::remove_dir(empty.path("etc/conf.d")).unwrap();
+    assert!(empty.run(&[]).expect_code(3).stderr.contains("/etc/conf.d` does not exist"));
+    let _agent = empty.watch();
+    empty.wait_log("started (watching)");
+    std::fs::create_dir(empty.path("etc/conf.d")).unwrap();
+    empty.plain_resource("a", "");
+    empty.wait_for_file("out/a");
+}
+
+#[test]
+fn the_first_line_of_the_log_names_the_settings_file_and_the_prefix() {
+    let mut confd = installed(&["confd"]);
+    let settings = "prefix = \"/prod\"";
+    let script = confd.wrapper.iter_mut().find(|word| word.contains("exec \"$@\"")).unwrap();
+    *script = script.replace("exec \"$@\"", &format!("echo '{settings}' >/etc/confd/confd.toml\nexec \"$@\""));
+    confd.set_store("prod: {a: two}\na: one\n");
+    let ran = confd.run(&["--onetime"]).expect_code(0);
+    assert_eq!(confd.output("of").as_deref(), Some("confd two\n"));
+    let first = ran.stderr.lines().next().unwrap();
+    assert!(first.contains("config_file=\"/etc/confd/confd.toml\" prefix=\"/prod\""), "{ran:?}");
+    // A confdir that is given has settings of its own, or none.
+    confd.plain_resource("a", "");
+    confd.set_store("prod: {v: {x: two}}\nv: {x: one}\n");
+    let ran = confd.run(&["--onetime", "--confdir", &confd.text_path("etc")]).expect_code(0);
+    assert_eq!(confd.output("a").as_deref(), Some("one\n"));
+    assert!(ran.stderr.lines().next().unwrap().contains("config_file=\"none\" prefix=\"/\""), "{ran:?}");
 }
 
 #[test]

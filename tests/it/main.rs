@@ -26,6 +26,7 @@ mod isolation;
 mod link_order;
 mod modes;
 mod pages;
+mod quick_start;
 mod receipts;
 mod refused;
 mod render;

@@ -46,10 +46,10 @@ impl Machine {
         machine
     }
 
-    /// A machine with the program and the units as the package would put them, and etcd and nginx to work with.
+    /// A machine with the program and the units as docs/systemd.md puts them without the package, and etcd and nginx to work with.
     fn installed() -> Machine {
         let machine = Machine::boot();
-        machine.copy(Path::new(&program("upstreamd")), "/usr/bin/upstreamd");
+        machine.copy(Path::new(&program("upstreamd")), "/usr/local/bin/upstreamd");
         for unit in ["upstreamd.service", "upstreamd@.service", "app@.service", "app-announce@.service"] {
             machine.copy(&package_root().join("systemd").join(unit), &format!("/etc/systemd/system/{unit}"));
         }

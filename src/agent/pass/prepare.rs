@@ -216,7 +216,8 @@ impl Preparation<'_> {
         if resource.ranges.is_empty() {
             return render::check_format(resource, bytes).map(Some);
         }
-        let found = render::found(member, tree, rendering.tally);
+        let found = render::found(member, tree, rendering.tally.as_ref());
+        file.left_out = rendering.tally.and_then(|tally| tally.left_out);
         let has_file = resource.guard.needs_live_file(found) && fs::has_content(&resource.dest);
         let decision = self.decide(resource, file, found, has_file);
         match decision.verdict {
@@ -271,7 +272,10 @@ impl Preparation<'_> {
             let saved = if guard.compares() { live_count::load(context, &resource.dest) } else { Default::default() };
             Standing::remembered(saved, guard, now, clock::unix_seconds())
         });
-        let (decision, note) = standing.decide(resource, found, has_file, now);
+        let (decision, mut note) = standing.decide(resource, found, has_file, now);
+        if let Some(Note::Guarded { left_out, .. }) = &mut note {
+            *left_out = file.left_out.take();
+        }
         self.findings.notes.extend(note);
         self.findings.notes.extend(self.terms.remember(resource, standing, now));
         decision

@@ -101,7 +101,7 @@ pub fn view(resource: &Resource, tree: &Tree) -> View {
 }
 
 /// Returns the counts of a render with this tally, for the guard.
-pub(super) fn found(member: &Member, tree: &Tree, tally: Option<Tally>) -> RenderCount {
+pub(super) fn found(member: &Member, tree: &Tree, tally: Option<&Tally>) -> RenderCount {
     let resource = &member.resource;
     match tally {
         Some(tally) => {

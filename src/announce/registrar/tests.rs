@@ -206,6 +206,17 @@ fn a_lost_lease_is_granted_again_at_once() {
 }
 
 #[test]
+fn a_key_that_went_with_its_lease_before_it_was_deleted_is_reported_as_gone() {
+    let (mut machine, mut store, now) = announced();
+    store.end_lease(1);
+    machine.want("/a", TTL, None);
+    let (told, _) = settle(&mut machine, &mut store, now, 6 * S);
+    let removed = told.iter().filter(|notice| matches!(notice, KeyNotice::Removed(key, _) if key == "/a"));
+    assert_eq!(removed.count(), 1, "{told:?}");
+    assert!(store.leases.is_empty() && machine.is_empty() && !machine.keys.contains_key("/a"));
+}
+
+#[test]
 fn a_key_that_somebody_deleted_comes_back_within_a_time_to_live() {
     let (mut machine, mut store, now) = announced();
     store.keys.clear();

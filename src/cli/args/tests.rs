@@ -322,12 +322,14 @@ fn files_tried(line: &str, environment: &[(&str, &str)]) -> Vec<String> {
 }
 
 #[test]
-fn the_settings_file_is_looked_for_in_a_given_confdir_first() {
+fn the_settings_file_is_looked_for_in_a_given_confdir_and_nowhere_else() {
     let everywhere = ["/etc/upstreamd/upstreamd.toml", "/etc/confd/confd.toml"];
     assert_eq!(files_tried("upstreamd", &[]), everywhere);
-    let own = ["/srv/upstreamd.toml", "/srv/confd.toml", everywhere[0], everywhere[1]];
+    let own = ["/srv/upstreamd.toml", "/srv/confd.toml"];
     assert_eq!(files_tried("upstreamd --confdir /srv", &[]), own);
     assert_eq!(files_tried("upstreamd", &[("CONFD_CONFDIR", "/srv")]), own);
+    let both = [own[0], own[1], "/opt/upstreamd.toml", "/opt/confd.toml"];
+    assert_eq!(files_tried("upstreamd --confdir /srv --confdir /opt", &[]), both);
     assert_eq!(files_tried("upstreamd --confdir /srv --config-file /c.toml", &[]), ["/c.toml"]);
 }
 

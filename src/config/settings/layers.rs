@@ -51,7 +51,7 @@ impl<'a> Layers<'a> {
         Layers { flags, environment, file: BTreeMap::new(), file_path: None, file_problems: Vec::new() }
     }
 
-    /// Returns the settings file to read. A given confdir (not one from a file) comes first.
+    /// Returns the settings file to read. With a given confdir (not one from a file) it is there or nowhere.
     pub fn config_file(&self) -> ConfigFile {
         if let Raw { values, origin } = self.raw(&CONFIG_FILE)
             && let Some(path) = values.first()
@@ -59,12 +59,13 @@ impl<'a> Layers<'a> {
             return ConfigFile::Named(PathBuf::from(path), origin);
         }
         let confdirs = self.raw(&CONFDIR);
-        let given = if confdirs.origin == Origin::Default { Vec::new() } else { confdirs.values };
-        let mut candidates: Vec<PathBuf> =
-            given.iter().flat_map(|confdir| FILE_NAMES.map(|name| Path::new(confdir).join(name))).collect();
-        candidates.push(Path::new(DEFAULT_CONFDIR).join(FILE_NAMES[0]));
-        candidates.push(Path::new(CONFD_CONFDIR).join(FILE_NAMES[1]));
-        ConfigFile::FirstOf(candidates)
+        let [own, confd] = FILE_NAMES;
+        if confdirs.origin == Origin::Default {
+            let everywhere = [Path::new(DEFAULT_CONFDIR).join(own), Path::new(CONFD_CONFDIR).join(confd)];
+            return ConfigFile::FirstOf(everywhere.into());
+        }
+        let in_confdir = |confdir: &String| FILE_NAMES.map(|name| Path::new(confdir).join(name));
+        ConfigFile::FirstOf(confdirs.values.iter().flat_map(in_confdir).collect())
     }
 
     /// Adds the settings file.

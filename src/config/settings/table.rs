@@ -205,15 +205,16 @@ settings! {
         "folder that holds conf.d and templates; may be repeated; /etc/confd if only that exists")
         .default("/etc/upstreamd");
     CONFIG_FILE = setting("config-file", SettingKind::Path, Section::Run,
-        "settings file; without it upstreamd.toml or confd.toml in a given confdir, then /etc/upstreamd/upstreamd.toml, \
-         then /etc/confd/confd.toml");
+        "settings file; without it upstreamd.toml or confd.toml in a confdir that is given as a flag or variable, and only \
+         there; without such a confdir /etc/upstreamd/upstreamd.toml, then /etc/confd/confd.toml");
     RESOURCE = setting("resource", SettingKind::Text, Section::Run, "only this file of conf.d");
     PREFIX = setting("prefix", SettingKind::Text, Section::Run, "put in front of all keys; templates do not see it")
         .may_be_empty();
     PREFIX_MODE = setting("prefix-mode", SettingKind::Choice(&["concatenate", "replace"]), Section::Run,
         "whether --prefix comes before a resource's own prefix (as in the newer confd) or instead of it (as in the older)")
         .default("concatenate");
-    NOOP = setting("noop", SettingKind::Switch, Section::Run, "change nothing, report which files would change").default("false");
+    NOOP = setting("noop", SettingKind::Switch, Section::Run,
+        "change nothing, report which files would change, once; with --watch, after every change").default("false");
     DIFF = setting("diff", SettingKind::Switch, Section::Run, "with --noop: also show the differences, as the subcommand diff does")
         .default("false");
     DIFF_CONTEXT = setting("diff-context", SettingKind::Count, Section::Run, "lines around each change in a difference")

@@ -13,10 +13,23 @@ use crate::nginx::quote;
 pub(super) enum DecodedKey<'a> {
     /// A backend with this name.
     Backend(&'a str, BackendRecord),
-    /// Valid but not listed: a setting of a different key, a draining backend, a backend of a different group.
-    Unlisted,
+    /// A setting of a different key.
+    Setting,
+    /// An option leaves it out.
+    LeftOut(LeftOut),
     /// It does not decode as a backend.
     Skipped(Reason),
+}
+
+/// The option of `backends` that leaves a key out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum LeftOut {
+    /// It is in a subfolder.
+    Subfolder,
+    /// It is of a different group.
+    Group,
+    /// It is draining.
+    Draining,
 }
 
 /// Looks up the value of a key in the same store.
@@ -29,8 +42,7 @@ pub(super) fn traefik_folder<'a>(folder: &str, key: &'a str) -> Option<(&'a str,
     (matches!(setting, "url" | "weight" | "tags") && name.starts_with(folder)).then_some((name, setting))
 }
 
-/// Decodes one key below `folder`, which ends with `/`. Returns `None` for a key outside the folder, or in a subfolder if these
-/// are not wanted.
+/// Decodes one key below `folder`, which ends with `/`. Returns `None` for a key outside the folder.
 pub(super) fn entry<'a>(
     folder: &str,
     key: &'a str,
@@ -39,22 +51,22 @@ pub(super) fn entry<'a>(
     options: &Options,
 ) -> Option<DecodedKey<'a>> {
     let below = key.strip_prefix(folder).filter(|below| !below.is_empty())?;
-    if !options.subfolders && below.contains('/') {
-        return None;
+    if !options.subfolders.include(below) {
+        return Some(DecodedKey::LeftOut(LeftOut::Subfolder));
     }
     let traefik = traefik_folder(folder, key);
     if let Some((name, setting @ ("weight" | "tags"))) = traefik
         && lookup(&format!("{name}/url")).is_some()
     {
         let wrong = if setting == "weight" { traefik_weight(value).err() } else { None };
-        return Some(wrong.map_or(DecodedKey::Unlisted, DecodedKey::Skipped));
+        return Some(wrong.map_or(DecodedKey::Setting, DecodedKey::Skipped));
     }
     let traefik_name = traefik.filter(|(_, setting)| *setting == "url").map(|(name, _)| name);
     Some(match record(below, value, traefik_name, lookup, options) {
-        Ok(record) if is_chosen(&record, options) => {
-            DecodedKey::Backend(last_part(traefik_name.unwrap_or(below)), record)
-        }
-        Ok(_) => DecodedKey::Unlisted,
+        Ok(record) => match left_out(&record, options) {
+            None => DecodedKey::Backend(last_part(traefik_name.unwrap_or(below)), record),
+            Some(option) => DecodedKey::LeftOut(option),
+        },
         Err(reason) => DecodedKey::Skipped(reason),
     })
 }
@@ -102,10 +114,14 @@ fn record(
     }
 }
 
-fn is_chosen(record: &BackendRecord, options: &Options) -> bool {
+/// Returns the option that leaves a backend out, if one does.
+fn left_out(record: &BackendRecord, options: &Options) -> Option<LeftOut> {
     let in_group = match (&record.group, &options.group) {
         (Some(theirs), Some(wanted)) => theirs == wanted,
         _ => true,
     };
-    in_group && (options.draining || record.state != BackendState::Draining)
+    if !in_group {
+        return Some(LeftOut::Group);
+    }
+    (!options.draining && record.state == BackendState::Draining).then_some(LeftOut::Draining)
 }

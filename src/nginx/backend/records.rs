@@ -15,7 +15,7 @@ pub struct Records<T> {
     /// The folder, with a trailing `/`.
     folder: String,
     options: Options,
-    /// Number of keys, including skipped ones.
+    /// Number of keys, including those that are skipped or left out.
     keys: usize,
     /// Backends, sorted by address. If several have the same address, the first one is used.
     listed: Vec<Box<ListedRecord<T>>>,
@@ -61,7 +61,7 @@ impl<T: Clone> Records<T> {
                 DecodedKey::Backend(name, record) => {
                     records.listed.push(Box::new(ListedRecord::new(key, name, record)))
                 }
-                DecodedKey::Unlisted => {}
+                DecodedKey::Setting | DecodedKey::LeftOut(_) => {}
                 DecodedKey::Skipped(reason) => {
                     records.skipped.insert(key.to_owned(), reason);
                 }
@@ -76,7 +76,7 @@ impl<T: Clone> Records<T> {
         &self.options
     }
 
-    /// Returns the number of keys, including skipped ones.
+    /// Returns the number of keys, including those that are skipped or left out.
     pub fn keys(&self) -> usize {
         self.keys
     }
@@ -114,7 +114,7 @@ impl<T: Clone> Records<T> {
                 let at = self.listed.binary_search_by(|listed| listed.order(&gone)).ok()?;
                 self.listed.remove(at);
             }
-            DecodedKey::Unlisted => {}
+            DecodedKey::Setting | DecodedKey::LeftOut(_) => {}
             DecodedKey::Skipped(_) => {
                 self.skipped.remove(key)?;
             }
@@ -132,7 +132,7 @@ impl<T: Clone> Records<T> {
                 let at = self.listed.partition_point(|listed| listed.order(&come) == Ordering::Less);
                 self.listed.insert(at, come);
             }
-            DecodedKey::Unlisted => {}
+            DecodedKey::Setting | DecodedKey::LeftOut(_) => {}
             DecodedKey::Skipped(reason) => {
                 self.skipped.insert(key.to_owned(), reason);
             }

@@ -4,7 +4,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
 
-use super::{Backend, BackendState, MAX_VALUE_BYTES, Options, Reason, Records, UnixSockets, WantedAddress};
+use super::{
+    Backend, BackendState, MAX_VALUE_BYTES, Options, Reason, Records, Subfolders, UnixSockets, WantedAddress, left_out,
+};
 use crate::model::key::Value;
 use crate::nginx::quote::is_harmless;
 
@@ -162,8 +164,41 @@ fn layouts_of_several_keys() {
             "- /s/weight: NoAddress",
         ],
     );
-    let flat = Options { subfolders: false, ..Options::default() };
+    let flat = Options { subfolders: Subfolders::None, ..Options::default() };
     check_with(&flat, &[("/s/a", "10.0.0.1:80"), ("/s/b/c", "10.0.0.2:80"), ("/s/b/d", "no")], &["a 10.0.0.1:80"]);
+}
+
+#[test]
+fn named_subfolders_are_read_and_what_options_leave_out_is_named() {
+    let named = |names: &[&str]| Options {
+        subfolders: Subfolders::Named(names.iter().map(|name| (*name).to_owned()).collect()),
+        ..Options::default()
+    };
+    let keys = [("/s/a", "10.0.0.1:80"), ("/s/app/b", "10.0.0.2:80"), ("/s/app2/c", "10.0.0.3:80")];
+    check_with(&named(&["app"]), &keys, &["a 10.0.0.1:80", "b 10.0.0.2:80"]);
+    check_with(&named(&[]), &keys, &["a 10.0.0.1:80"]);
+    check_with(&named(&["app2", "app"]), &keys, &["a 10.0.0.1:80", "b 10.0.0.2:80", "c 10.0.0.3:80"]);
+
+    let check = |options: Options, expected: Option<&str>| {
+        let values = [
+            ("/s/app/b", Value::from("10.0.0.2:80")),
+            ("/s/app/\u{1b}[31m\n", Value::from("SECRET")),
+            ("/s/app/c", Value::from("SECRET")),
+            ("/s/app/d", Value::from("SECRET")),
+            ("/s/blue", Value::from(r#"{"host":"10.0.0.1","port":80,"group":"SECRET"}"#)),
+            ("/s/leaving", Value::from(r#"{"host":"10.0.0.3","port":80,"state":"draining"}"#)),
+        ];
+        let keys = values.iter().map(|(key, value)| (*key, value));
+        assert_eq!(left_out("/s/", &options, keys, &|_| None).as_deref(), expected);
+    };
+    let group = Some("green".to_owned());
+    let subfolders = "leaves out 4 keys (/s/app/b, /s/app/\u{fffd}[31m\u{fffd}, /s/app/c, …)";
+    let all = format!(
+        "subfolders=false {subfolders}, group= leaves out 1 key (/s/blue), draining=false leaves out 1 key (/s/leaving)"
+    );
+    check(Options { subfolders: Subfolders::None, group: group.clone(), ..Options::default() }, Some(&all));
+    check(Options { draining: true, ..named(&["x"]) }, Some(&format!("subfolders= {subfolders}")));
+    check(Options { draining: true, ..Options::default() }, None);
 }
 
 #[test]

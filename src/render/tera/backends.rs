@@ -7,7 +7,7 @@ use tera::Value;
 
 use crate::model::key::Key;
 use crate::model::view::View;
-use crate::nginx::backend::{Backend, Options, Records};
+use crate::nginx::backend::{self, Backend, Options, Records};
 
 use crate::render::changes::Changes;
 use crate::render::lists::SHORTEST_KEPT;
@@ -31,6 +31,8 @@ struct KeptFolder {
 struct BackendList {
     items: Value,
     skipped: Vec<SkippedKey>,
+    /// Keys that options leave out of an empty list, in words.
+    left_out: Option<String>,
 }
 
 impl KeptFolders {
@@ -53,11 +55,11 @@ impl KeptFolders {
     ) -> Value {
         let known = self.0.get_mut(folder).and_then(|kept| kept.iter_mut().find(|f| *f.records.options() == options));
         let (given, keys) = match known {
-            Some(known) => (known.given(make), known.records.keys()),
+            Some(known) => (known.given(view, folder, make), known.records.keys()),
             None => {
                 let records = Records::read(folder, options, view.below(folder), &|key| view.get(key));
                 let mut fresh = KeptFolder { records, list: None, used: true };
-                let (given, keys) = (fresh.given(make), fresh.records.keys());
+                let (given, keys) = (fresh.given(view, folder, make), fresh.records.keys());
                 if keys >= SHORTEST_KEPT {
                     self.0.entry(folder.to_owned()).or_default().push(fresh);
                 }
@@ -65,6 +67,7 @@ impl KeptFolders {
             }
         };
         found.record(folder, keys, given.items.len().unwrap_or(0), &given.skipped);
+        found.record_left_out(folder, given.left_out);
         given.items
     }
 
@@ -94,12 +97,16 @@ impl KeptFolder {
         Some(())
     }
 
-    fn given(&mut self, make: impl FnMut(Backend) -> Value) -> BackendList {
+    fn given(&mut self, view: &View, folder: &str, make: impl FnMut(Backend) -> Value) -> BackendList {
         self.used = true;
         let records = &mut self.records;
         let given = self.list.get_or_insert_with(|| {
             let settled = records.settle(make);
-            BackendList { items: Value::from(settled.items), skipped: settled.skipped }
+            let left_out = match settled.items.is_empty() {
+                true => backend::left_out(folder, records.options(), view.below(folder), &|key| view.get(key)),
+                false => None,
+            };
+            BackendList { items: Value::from(settled.items), skipped: settled.skipped, left_out }
         });
         given.clone()
     }

@@ -72,6 +72,25 @@ fn layouts_without_a_word_for_draining_take_the_key_away_first() {
 }
 
 #[test]
+fn a_key_that_drained_by_leaving_is_not_waited_for_again() {
+    for layout in ["plain", "registrator"] {
+        let mut world = World::new();
+        let more = &["--drain-timeout", "1h", "--layout", layout];
+        let mut announcer = announce_script(&world, more, "touch READY; exec sleep 1000");
+        world.wait_one("/services/");
+        // An agent that sees the key, and has left its state behind by the time of any change.
+        let keys = r#"[{"name":"a","keys":["/services"],"proof":"file","seen":9999,"applied":9999,"converged":null,"drained":null}]"#;
+        let head = r#"{"format":1,"id":"a","version":"1","generation":0,"drained_generation":0,"resources":"#;
+        world.etcd.put("/upstreamd/agents/a", &format!("{head}{keys}}}"));
+        announcer.signal(Signal::SIGTERM);
+        assert_eq!(end(&world, &mut announcer), Some(143), "{}", world.sandbox.log());
+        let log = world.sandbox.log();
+        // The keys were gone before: there was nothing more to take away, and no wait for it.
+        assert!(log.contains("drained: every agent") && !log.contains(" stopping"), "{log}");
+    }
+}
+
+#[test]
 fn a_command_that_ends_takes_its_key_along() {
     let mut world = World::new();
     let mut announcer = announce_script(&world, &[], "touch READY; while test -e READY; do sleep 0.05; done; exit 7");

@@ -8,6 +8,7 @@ mod folder;
 mod layouts;
 mod lease;
 mod rivals;
+mod story;
 
 use std::io::{Read, Write};
 use std::net::TcpListener;

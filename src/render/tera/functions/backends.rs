@@ -8,7 +8,7 @@ use tera::value::{Key, Map};
 use super::call::{TeraCall, TeraFunction, function, kind};
 use super::json::to_tera;
 use crate::model::problem::Problem;
-use crate::nginx::backend::{Backend, Networks, Options, ServerLimits, UnixSockets, WantedAddress};
+use crate::nginx::backend::{Backend, Networks, Options, ServerLimits, Subfolders, UnixSockets, WantedAddress};
 use crate::render::session::shown;
 use crate::render::tera::run::TeraRun;
 
@@ -66,7 +66,7 @@ fn options(call: &TeraCall<'_>) -> Result<Options, Problem> {
         deny: networks(call, "deny")?,
         draining: flag("draining", standard.draining)?,
         group: call.optional_text("group")?.map(str::to_owned),
-        subfolders: flag("subfolders", standard.subfolders)?,
+        subfolders: subfolders(call)?,
         max: number(call, "max", 1, usize::MAX, standard.max)?,
         limits: ServerLimits {
             max_fails: number(call, "max_fails", 0, 100, standard.limits.max_fails)?,
@@ -91,6 +91,15 @@ fn unix(call: &TeraCall<'_>) -> Result<UnixSockets, Problem> {
         Some(value) if value.as_bool() == Some(true) => Ok(UnixSockets::Anywhere),
         Some(value) if value.as_bool() == Some(false) => Ok(UnixSockets::No),
         Some(_) => Ok(UnixSockets::Below(texts(call, "unix")?.into_iter().map(str::to_owned).collect())),
+    }
+}
+
+fn subfolders(call: &TeraCall<'_>) -> Result<Subfolders, Problem> {
+    match call.optional("subfolders") {
+        None => Ok(Subfolders::All),
+        Some(value) if value.as_bool() == Some(true) => Ok(Subfolders::All),
+        Some(value) if value.as_bool() == Some(false) => Ok(Subfolders::None),
+        Some(_) => Ok(Subfolders::Named(texts(call, "subfolders")?.into_iter().map(str::to_owned).collect())),
     }
 }
 

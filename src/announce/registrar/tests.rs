@@ -206,7 +206,7 @@ fn a_lost_lease_is_granted_again_at_once() {
 }
 
 #[test]
-fn a_key_that_went_with_its_lease_before_it_was_deleted_is_reported_as_gone() {
+fn a_key_that_went_with_its_lease_before_its_deletion_counts_as_deleted() {
     let (mut machine, mut store, now) = announced();
     store.end_lease(1);
     machine.want("/a", TTL, None);

@@ -1,5 +1,5 @@
-//! Pure: one X.509 certificate: its version, dates, purposes and key, and whether it may have signed others, by the rules of Go's
-//! crypto/x509. Chains and names are for rustls to judge; this is for the certificates that rustls does not look at.
+//! Pure: one X.509 certificate: its version, dates, purposes and key, and whether it may have signed others, by the rules
+//! of Go's crypto/x509. Never judges a chain or a name: rustls does, except for the certificates that it does not look at.
 
 use der::asn1::{AnyRef, BitStringRef, GeneralizedTime, ObjectIdentifier, UintRef, UtcTime};
 use der::{Decode, Reader, SliceReader, Tag, Tagged};
@@ -18,7 +18,7 @@ const FOR_SERVERS: Oid = Oid::new_unwrap("1.3.6.1.5.5.7.3.1");
 const COMMON_NAME: Oid = Oid::new_unwrap("2.5.4.3");
 const ORGANIZATION: Oid = Oid::new_unwrap("2.5.4.10");
 
-/// Extensions `2.5.29.x` that may be critical: identifiers of keys, usage, names, constraints, places of revocations, policies.
+/// Extensions `2.5.29.x` that may be critical: key identifiers, usages, names, constraints, revocation, policies.
 const KNOWN_EXTENSIONS: &[u8] = &[14, 15, 17, 19, 30, 31, 32, 35, 37];
 
 /// `keyCertSign` in the first byte of the key usage.
@@ -256,4 +256,120 @@ fn attribute(name: &[u8], id: Oid) -> Option<&[u8]> {
 pub(super) fn printable(text: &str) -> String {
     let shown: String = text.chars().take(LONGEST_TEXT).map(|c| if c.is_control() { '?' } else { c }).collect();
     if text.chars().count() > LONGEST_TEXT { format!("{shown}…") } else { shown }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{
+        BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+        KeyUsagePurpose, date_time_ymd,
+    };
+
+    use super::*;
+
+    /// Returns the DER of a self-signed certificate of 2020 for `CN=name`, changed by `change`.
+    fn made(change: impl FnOnce(&mut CertificateParams)) -> Vec<u8> {
+        let mut params = CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "name");
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2021, 1, 1);
+        change(&mut params);
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
+    }
+
+    fn second(second: u64) -> UnixTime {
+        UnixTime::since_unix_epoch(std::time::Duration::from_secs(second))
+    }
+
+    const IN_2020: u64 = 1_600_000_000;
+
+    #[track_caller]
+    fn check_alone(change: impl FnOnce(&mut CertificateParams), at: u64, problem: Option<&str>) {
+        let der = made(change);
+        let found = Certificate::parse(&der).unwrap().check_alone(second(at)).map_err(|refusal| refusal.to_string());
+        match problem {
+            None => assert_eq!(found, Ok(())),
+            Some(words) => assert!(found.clone().unwrap_err().contains(words), "{found:?}"),
+        }
+    }
+
+    #[test]
+    fn dates_purposes_and_critical_extensions_are_checked() {
+        check_alone(|_| {}, IN_2020, None);
+        check_alone(|_| {}, 1_577_836_800, None);
+        check_alone(|_| {}, 1_577_836_799, Some("is not valid before 2020-01-01T00:00:00Z"));
+        check_alone(|_| {}, 1_609_459_200, None);
+        check_alone(|_| {}, 1_609_459_201, Some("expired on 2021-01-01T00:00:00Z; renew it"));
+        check_alone(|params| params.not_after = date_time_ymd(2060, 1, 1), 2_800_000_000, None);
+        let purposes = |purposes: &[ExtendedKeyUsagePurpose]| {
+            let purposes = purposes.to_vec();
+            move |params: &mut CertificateParams| params.extended_key_usages = purposes
+        };
+        use ExtendedKeyUsagePurpose::{Any, ClientAuth, ServerAuth};
+        check_alone(purposes(&[ClientAuth, ServerAuth]), IN_2020, None);
+        check_alone(purposes(&[Any]), IN_2020, None);
+        check_alone(purposes(&[ClientAuth]), IN_2020, Some("is not for servers"));
+        let extension = |oid: &[u64], is_critical: bool| {
+            let mut extension = CustomExtension::from_oid_content(oid, vec![5, 0]);
+            extension.set_criticality(is_critical);
+            move |params: &mut CertificateParams| params.custom_extensions.push(extension)
+        };
+        check_alone(extension(&[1, 2, 3], false), IN_2020, None);
+        check_alone(extension(&[2, 5, 29, 32], true), IN_2020, None);
+        check_alone(extension(&[1, 2, 3], true), IN_2020, Some("a critical extension that is not known here (1.2.3)"));
+        check_alone(extension(&[2, 5, 29, 99], true), IN_2020, Some("(2.5.29.99)"));
+    }
+
+    #[test]
+    fn only_authorities_with_the_right_usage_may_have_signed_others() {
+        let check = |is_ca: IsCa, usages: &[KeyUsagePurpose], is_authority: bool, may_sign: bool| {
+            let der = made(|params| {
+                params.is_ca = is_ca.clone();
+                params.key_usages = usages.to_vec();
+            });
+            let certificate = Certificate::parse(&der).unwrap();
+            assert_eq!(
+                (certificate.is_authority(), certificate.may_sign()),
+                (is_authority, may_sign),
+                "{is_ca:?} {usages:?}"
+            );
+        };
+        use KeyUsagePurpose::{DigitalSignature, KeyCertSign};
+        let authority = IsCa::Ca(BasicConstraints::Unconstrained);
+        check(authority.clone(), &[], true, true);
+        check(authority.clone(), &[DigitalSignature, KeyCertSign], true, true);
+        check(IsCa::Ca(BasicConstraints::Constrained(0)), &[KeyCertSign], true, true);
+        check(authority, &[DigitalSignature], true, false);
+        check(IsCa::ExplicitNoCa, &[KeyCertSign], false, false);
+        check(IsCa::NoCa, &[], false, false);
+    }
+
+    #[test]
+    fn what_is_cut_short_or_doubled_cannot_be_read() {
+        let der = made(|_| {});
+        assert_eq!(Certificate::parse(&der).unwrap().subject(), "\"name\"");
+        for end in 0..der.len() {
+            assert!(Certificate::parse(&der[..end]).is_none(), "{end}");
+        }
+        let twice = made(|params| {
+            for _ in 0..2 {
+                params.custom_extensions.push(CustomExtension::from_oid_content(&[1, 2, 3], vec![5, 0]));
+            }
+        });
+        assert!(Certificate::parse(&twice).is_none());
+        for position in 0..der.len() {
+            let mut changed = der.clone();
+            changed[position] ^= 0x55;
+            // Whatever it says now, reading it ends.
+            let Some(certificate) = Certificate::parse(&changed) else { continue };
+            let _ = (certificate.may_sign(), certificate.subject(), certificate.issuer(), certificate.rsa_bits());
+            certificate.check_alone(second(IN_2020)).ok();
+        }
+    }
+
+    #[test]
+    fn texts_of_a_server_are_cut_and_have_no_control_characters() {
+        assert_eq!(printable("a\u{1b}[31m\nb"), "a?[31m?b");
+        assert_eq!(printable(&"ä".repeat(200)), format!("{}…", "ä".repeat(LONGEST_TEXT)));
+    }
 }

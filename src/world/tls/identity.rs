@@ -1,5 +1,5 @@
-//! Our own certificate with its key, for servers that want one. Whether it is of a version, a purpose or an age that pleases the
-//! server is for the server to say. Never shows a key.
+//! Our own certificate with its key, for servers that want one. Its version, purpose and dates are for the server to
+//! judge. Never shows a key.
 
 use std::path::Path;
 

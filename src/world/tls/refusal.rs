@@ -1,5 +1,5 @@
-//! Pure: why a certificate is refused: what is wrong, whose certificate it is, and what to do. Every refusal is a phrase that
-//! follows the name of the server in a message.
+//! Pure: why a certificate is refused: what is wrong, whose certificate it is, and what to do. Every refusal is a phrase
+//! that follows the name of the server in a message.
 
 use std::fmt;
 
@@ -60,14 +60,16 @@ impl Refusal {
     pub(super) fn short_key(role: Role, bits: usize) -> Refusal {
         let begin = role.begin();
         Refusal(format!(
-            "{begin}has an RSA key of {bits} bits, and fewer than {FEWEST_RSA_BITS} are not accepted; renew it with a longer key"
+            "{begin}has an RSA key of {bits} bits, and fewer than {FEWEST_RSA_BITS} are not accepted; renew it with a \
+             longer key"
         ))
     }
 
     pub(super) fn not_for_servers() -> Refusal {
         let begin = Role::Server.begin();
         Refusal(format!(
-            "{begin}is not for servers (its extended key usage lacks serverAuth); renew it with that usage, or with none"
+            "{begin}is not for servers (its extended key usage lacks serverAuth); renew it with that usage, or without \
+             any"
         ))
     }
 
@@ -79,15 +81,15 @@ impl Refusal {
     pub(super) fn unknown_signature(oid: &str) -> Refusal {
         let begin = Role::Server.begin();
         Refusal(format!(
-            "{begin}or an intermediate one is signed in a way that is not accepted (the server's: {oid}); renew it, signed with SHA-256 \
-             and RSA (2048 bits or more), ECDSA or Ed25519"
+            "{begin}or an intermediate one is signed in a way that is not accepted (the server's: {oid}); renew it, \
+             signed with SHA-256 and RSA (2048 bits or more), ECDSA or Ed25519"
         ))
     }
 
     pub(super) fn forged(issuer: &str, place: &str) -> Refusal {
         Refusal(format!(
-            "{}is not signed by the {issuer} that is in {place}: the name is the same, the key is not; get the present certificate of \
-             that authority",
+            "{}is not signed by the {issuer} that is among {place}: the name is the same, the key is not; get the \
+             present certificate of that authority",
             Role::Server.begin()
         ))
     }
@@ -95,7 +97,8 @@ impl Refusal {
     pub(super) fn unknown(issuer: &str, place: &str, left_out: &[String]) -> Refusal {
         let begin = Role::Server.begin();
         let mut words = format!(
-            "{begin}is signed by {issuer}, which is not among {place}, nor does an intermediate certificate lead to one of them"
+            "{begin}is signed by {issuer}, which is not among {place}, nor does an intermediate certificate lead to \
+             one of them"
         );
         if !left_out.is_empty() {
             words.push_str(&format!(" (left out: {})", left_out.join("; ")));
@@ -107,7 +110,8 @@ impl Refusal {
     pub(super) fn no_names() -> Refusal {
         let begin = Role::Server.begin();
         Refusal(format!(
-            "{begin}names no server: it has no subjectAltName, and its common name does not count; renew it with a subjectAltName"
+            "{begin}names no server: it has no subjectAltName, and its common name does not count; renew it with a \
+             subjectAltName"
         ))
     }
 
@@ -122,16 +126,19 @@ impl Refusal {
         let begin = Role::Server.begin();
         let list = list.join(", ");
         Refusal(format!(
-            "{begin}is for {list}, not for {wanted}; use one of its names as the address, or renew it with {wanted} in its \
-             subjectAltName"
+            "{begin}is for {list}, not for {wanted}; use one of its names as the address, or renew it with {wanted} in \
+             its subjectAltName"
         ))
     }
 }
 
-/// Returns why `error` of the TLS library refuses a server or was refused by it. The words of our own verifier are kept.
+/// Returns why we refuse a server or it refuses us, given the error of the TLS library.
 pub(in crate::world) fn of_error(error: &Error) -> Refusal {
     match error {
         Error::InvalidCertificate(CertificateError::Other(OtherError(own))) => Refusal(own.to_string()),
+        Error::InvalidCertificate(CertificateError::BadSignature) => Refusal::new(
+            "the server does not hold the key of the certificate that it shows; somebody may be in its place",
+        ),
         Error::AlertReceived(alert) => of_alert(*alert),
         other => Refusal(other.to_string()),
     }
@@ -158,7 +165,7 @@ fn of_alert(alert: AlertDescription) -> Refusal {
     }
 }
 
-/// Returns a name of a certificate as people write it. The TLS library writes `DnsName("a")` and `IpAddress(127.0.0.1)`.
+/// Returns a name of a certificate as people write it, not `DnsName("a")` or `IpAddress(127.0.0.1)`.
 fn plain_name(name: &str) -> String {
     let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
     inner.trim_matches('"').to_owned()
@@ -168,4 +175,28 @@ fn plain_name(name: &str) -> String {
 pub(super) fn date(second: u64) -> String {
     let time = i64::try_from(second).ok().and_then(|second| jiff::Timestamp::from_second(second).ok());
     time.map_or_else(|| format!("second {second}"), |time| time.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_listed_as_people_write_them_and_not_without_end() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let shown = |list: &[&str]| Refusal::wrong_name("b", &names(list)).to_string();
+        assert!(
+            shown(&[r#"DnsName("a.example")"#, "IpAddress(::1)"]).contains("is for a.example, ::1, not for b; use one")
+        );
+        assert!(shown(&["DnsName(\"a\u{7}\")"; 9]).contains("is for a?, a?, a?, a?, a?, 4 more, not for b"));
+        assert!(shown(&[]).contains("names no server"));
+    }
+
+    #[test]
+    fn alerts_say_whose_certificate_they_are_about() {
+        let words = |alert| of_error(&Error::AlertReceived(alert)).to_string();
+        assert!(words(AlertDescription::CertificateRequired).contains("wants a client certificate"));
+        assert!(words(AlertDescription::UnknownCA).contains("refuses our client certificate"));
+        assert!(words(AlertDescription::ProtocolVersion).contains("alert ProtocolVersion"));
+    }
 }

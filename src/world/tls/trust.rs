@@ -1,6 +1,7 @@
-//! Decides about a server's certificate as Go does. rustls judges chains, names and signatures; two kinds of certificate that it
-//! leaves out are judged here: one that stands in the CA file itself, byte for byte, and a CA's own that one of the file's
-//! authorities has signed. Never accepts a handshake that is not signed with the certificate's key, except for `AnyCertificate`.
+//! Decides about a server's certificate as Go does. rustls judges chains, names and signatures; two kinds of certificate
+//! that it refuses are judged here: one that is in the CA file itself, byte for byte, and one with `CA:TRUE` that an
+//! authority has signed directly. Never accepts a handshake that is not signed with the certificate's key, except by
+//! `AnyCertificate`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -191,8 +192,8 @@ impl ServerCertVerifier for Trust {
     }
 }
 
-/// A verifier that accepts any certificate, for `insecure`. It does not check the handshake's signature either: whoever may show
-/// any certificate can show one whose key is theirs.
+/// A verifier that accepts any certificate, for `insecure`. It does not check the handshake's signature either: whoever
+/// may show any certificate can show one with a key of their own.
 #[derive(Debug)]
 pub(super) struct AnyCertificate;
 

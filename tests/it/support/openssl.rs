@@ -72,12 +72,14 @@ impl Openssl<'_> {
     pub fn own(&self, name: &str, subject: &str, kind: &str, section: &str) -> Pair {
         let pair = self.key(name, kind);
         self.run(&format!(
-            "req -x509 -new -key {name}.key -out {name}.pem -days 30 -subj /CN={subject} -config openssl.cnf -extensions {section}"
+            "req -x509 -new -key {name}.key -out {name}.pem -days 30 -subj /CN={subject} -config openssl.cnf \
+             -extensions {section}"
         ));
         pair
     }
 
-    /// Makes a certificate that `issuer` has signed; `more` is `-sha384`, `-days 5` and the like. Without a section it is of version 1.
+    /// Makes a certificate that `issuer` has signed; `more` is `-sha384`, `-days 5` and the like. Without a section it
+    /// is of version 1.
     pub fn signed(&self, name: &str, kind: &str, issuer: &Pair, section: Option<&str>, more: &str) -> Pair {
         let pair = self.key(name, kind);
         self.run(&format!("req -new -key {name}.key -out {name}.csr -subj /CN={name} -config openssl.cnf"));

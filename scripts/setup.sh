@@ -32,6 +32,7 @@ missing_packages() {
     has nginx && has_nginx_stream || echo libnginx-mod-stream
     has etcd || echo etcd-server
     has etcdctl || echo etcd-client
+    has openssl || echo openssl
     has protoc || echo protobuf-compiler
     [ -e /usr/include/google/protobuf/timestamp.proto ] || echo libprotobuf-dev
     has python3 && python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv

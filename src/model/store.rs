@@ -94,7 +94,7 @@ pub enum Scheme {
 /// TLS files in PEM. They are read at each new connection, so that renewed certificates are used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsSettings {
-    /// Certificate authorities that may have signed the server's certificate. Default: the system's roots.
+    /// Certificate authorities that may have signed the server's certificate, or that certificate. Default: the system's roots.
     pub ca: Option<PathBuf>,
     /// Our certificate, intermediates after it. Needs `key`.
     pub cert: Option<PathBuf>,

@@ -52,8 +52,8 @@ impl RenderSession {
             && self.prints_generation
             && self.mock.is_none()
         {
-            let hash = Sha256::digest(&*bytes);
-            generation::stamp(bytes, &format!("{hash:x}"));
+            let hash: String = Sha256::digest(&*bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            generation::stamp(bytes, &hash);
         }
         let reads = if result.is_ok() { self.view.into_reads() } else { Reads::everything() };
         Rendering { result, tally: self.found.tally(), skipped: self.found.skipped, reads }

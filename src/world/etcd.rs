@@ -21,7 +21,6 @@ use crate::model::store::EtcdSettings;
 
 pub use endpoint::Endpoint;
 pub use members::Members;
-pub(super) use tls::AnyCertificate;
 pub use watch::Watch;
 
 /// The largest message that we accept, in bytes. Pages stay far below it; if a watch exceeds it, the session lists instead.
@@ -44,21 +43,17 @@ impl Connection {
     /// # Errors
     /// Names the endpoint and the step that failed: address, TLS, login.
     pub async fn open(endpoint: &Endpoint, settings: &EtcdSettings) -> Result<Connection, EtcdFailure> {
-        let transport = tls::configure(endpoint, settings)?
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(settings.keepalive_interval)
-            .keep_alive_timeout(settings.keepalive_timeout)
-            .keep_alive_while_idle(true);
-        let channel = match tokio::time::timeout(settings.dial_timeout, transport.connect()).await {
-            Ok(Ok(channel)) => channel,
-            Ok(Err(error)) => {
-                return Err(EtcdFailure::unreachable(format!(
-                    "cannot connect to {endpoint}: {}",
-                    failure::cause(&error)
-                )));
-            }
+        let prepare = |transport: tonic::transport::Endpoint| {
+            transport
+                .tcp_nodelay(true)
+                .http2_keep_alive_interval(settings.keepalive_interval)
+                .keep_alive_timeout(settings.keepalive_timeout)
+                .keep_alive_while_idle(true)
+        };
+        let limit = settings.dial_timeout;
+        let channel = match tokio::time::timeout(limit, tls::connect(endpoint, settings, prepare)).await {
+            Ok(connected) => connected?,
             Err(_) => {
-                let limit = settings.dial_timeout;
                 return Err(EtcdFailure::unreachable(format!("cannot connect to {endpoint}: no answer in {limit:?}")));
             }
         };

@@ -23,4 +23,5 @@ pub mod route;
 pub mod signals;
 pub mod systemd;
 pub mod terminal;
+mod tls;
 pub mod usage;

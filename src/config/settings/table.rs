@@ -256,7 +256,7 @@ settings! {
     CLIENT_CERT = setting("client-cert", SettingKind::Path, Section::Store, "client certificate (PEM)");
     CLIENT_KEY = setting("client-key", SettingKind::Path, Section::Store, "key of the client certificate (PEM)");
     CLIENT_CA_KEYS = setting("client-ca-keys", SettingKind::Path, Section::Store,
-        "CA certificates (PEM) instead of the system's").also(&["client_cakeys"]);
+        "CA certificates (PEM), or the server's own, instead of the system's").also(&["client_cakeys"]);
     CLIENT_INSECURE = setting("client-insecure", SettingKind::Switch, Section::Store, "accept any server certificate")
         .default("false");
     BASIC_AUTH = setting("basic-auth", SettingKind::Switch, Section::Store,

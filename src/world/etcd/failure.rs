@@ -8,6 +8,7 @@ use tonic::{Code, Status};
 use super::Endpoint;
 use crate::model::etcd::{EtcdFailure, FailureKind, Header};
 use crate::model::key::Revision;
+use crate::world::tls;
 
 pub(super) fn header(header: Option<&ResponseHeader>) -> Header {
     header.map_or_else(Header::default, |header| Header {
@@ -87,7 +88,10 @@ pub(super) fn cause(error: &(dyn std::error::Error + 'static)) -> String {
     while let Some(error) = bottom.source() {
         bottom = error;
     }
-    bottom.to_string()
+    match bottom.downcast_ref::<std::io::Error>() {
+        Some(error) => tls::refusal_of(error).to_string(),
+        None => bottom.to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -1,20 +1,15 @@
 //! TLS to a backend: verified by the system's authorities, by those of a file, or not at all. Never sends a request.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
-use rustls_native_certs::load_native_certs;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::model::service::CheckTls;
-use crate::world::etcd::AnyCertificate;
+use crate::world::tls;
 
 /// TLS settings, shared by all checks that verify alike: the system's authorities alone take more memory than a hundred
 /// checks.
@@ -43,7 +38,7 @@ impl TlsConfigs {
 
 /// A connector for TLS to one server.
 pub(super) struct Connector {
-    connector: TlsConnector,
+    config: Arc<ClientConfig>,
     name: ServerName<'static>,
 }
 
@@ -57,42 +52,19 @@ impl Connector {
     ) -> Result<Connector, String> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| format!("`{host}` is not a valid server name for TLS"))?;
-        Ok(Connector { connector: TlsConnector::from(configs.get(tls, protocol)?), name })
+        Ok(Connector { config: configs.get(tls, protocol)?, name })
     }
 
     pub(super) async fn connect(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, String> {
-        self.connector.connect(self.name.clone(), stream).await.map_err(|error| format!("TLS: {error}"))
+        let secured = tls::secure(Arc::clone(&self.config), self.name.clone(), stream);
+        secured.await.map_err(|refusal| format!("TLS: {refusal}"))
     }
 }
 
 fn config(tls: &CheckTls, protocol: Protocol) -> Result<ClientConfig, String> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("cannot set up TLS: {error}"))?;
-    let mut config = if tls.insecure {
-        let any = Arc::new(AnyCertificate::default());
-        builder.dangerous().with_custom_certificate_verifier(any).with_no_client_auth()
-    } else {
-        builder.with_root_certificates(authorities(tls.ca.as_deref())?).with_no_client_auth()
-    };
+    let mut config = tls::client(tls.ca.as_deref(), tls.insecure, None)?;
     if protocol == Protocol::Http2 {
-        config.alpn_protocols = vec![b"h2".to_vec()];
+        config.alpn_protocols = vec![tls::HTTP_2.to_vec()];
     }
     Ok(config)
-}
-
-fn authorities(ca: Option<&Path>) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    let (taken, from) = match ca {
-        None => (roots.add_parsable_certificates(load_native_certs().certs).0, "the system".to_owned()),
-        Some(path) => {
-            let from = path.display().to_string();
-            let pem = std::fs::read(path).map_err(|error| format!("cannot read the CA file {from}: {error}"))?;
-            (roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).flatten()).0, from)
-        }
-    };
-    if taken == 0 {
-        return Err(format!("{from} holds no certificate authority"));
-    }
-    Ok(roots)
 }

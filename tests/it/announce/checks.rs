@@ -1,7 +1,7 @@
 //! Health checks of every kind against real servers, right and wrong; `--address auto`; what the command line refuses.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
 use http_body_util::Full;
@@ -12,8 +12,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use super::{Backend, World};
 use crate::support::agent::{DEADLINE, Sandbox};
+use crate::support::openssl::{AUTHORITY_AND_SERVER, Openssl, Pair, SERVER};
 use crate::support::tls::Authority;
-use crate::support::{Daemon, program, temp_dir, wait_for};
+use crate::support::{Daemon, free_port, program, temp_dir, wait_for, wait_until};
 
 /// A nano-container (HTTPS, HTTP/2) on its own port, and its address.
 fn nano_container(folder: &std::path::Path, more: &[&str]) -> (Daemon, u16) {
@@ -92,17 +93,50 @@ fn https_trusts_a_ca_or_anybody_or_the_system() {
     let ca = ca_file.to_str().unwrap();
     check(&mut world, &address, &["--check", &url, "--check-ca", ca], None);
     check(&mut world, &address, &["--check", &url, "--check-insecure"], None);
-    check(&mut world, &address, &["--check", &url], Some("TLS: invalid peer certificate"));
+    let unknown =
+        "TLS: the server's certificate is signed by \"upstreamd test authority\", which is not among the system's";
+    check(&mut world, &address, &["--check", &url], Some(unknown));
     let name = format!("https://localhost:{port}/healthz");
-    check(&mut world, &address, &["--check", &name, "--check-ca", ca], Some("TLS: invalid peer certificate"));
+    let wrong = "TLS: the server's certificate is for 127.0.0.1, not for localhost";
+    check(&mut world, &address, &["--check", &name, "--check-ca", ca], Some(wrong));
     check(&mut world, &address, &["--check", "h2", "--check-ca", ca], None);
-    check(&mut world, &address, &["--check", "h2"], Some("TLS: invalid peer certificate"));
+    check(&mut world, &address, &["--check", "h2"], Some(unknown));
     let plain = format!("http://{address}/");
     check(&mut world, &address, &["--check", &plain], Some("HTTP: "));
     let missing = world.sandbox.text_path("missing.pem");
     let announcer = world.announce(&["--name", "x", "--address", &address, "--check", &url, "--check-ca", &missing]);
     world.sandbox.wait_log("cannot be checked, so it is not announced: cannot read the CA file");
     drop(announcer);
+}
+
+#[test]
+fn https_accepts_a_certificate_that_is_the_ca_file() {
+    let mut world = World::new();
+    let folder = temp_dir();
+    let openssl = Openssl::new(folder.path());
+    let other = openssl.own("other", "other", "P-521", AUTHORITY_AND_SERVER);
+    for section in [AUTHORITY_AND_SERVER, SERVER] {
+        let own = openssl.own("own", "own", "P-521", section);
+        let address = format!("127.0.0.1:{}", free_port());
+        let mut command = Command::new("openssl");
+        command
+            .args(["s_server", "-quiet", "-www", "-accept", &address, "-cert"])
+            .arg(&own.cert)
+            .arg("-key")
+            .arg(&own.key);
+        let _server = Daemon::start(&mut command);
+        wait_until("openssl to listen", DEADLINE, || TcpStream::connect(&address).is_ok());
+        let url = format!("https://{address}/");
+        let check_ca = |ca: &Pair| ["--check", &url, "--check-ca", ca.cert.to_str().unwrap()].map(str::to_owned);
+        check(&mut world, &address, &check_ca(&own).each_ref().map(String::as_str), None);
+        check(
+            &mut world,
+            &address,
+            &check_ca(&other).each_ref().map(String::as_str),
+            Some("TLS: the server's certificate"),
+        );
+        check(&mut world, &address, &["--check", &url, "--check-insecure"], None);
+    }
 }
 
 #[test]

@@ -7,4 +7,5 @@ mod etcd_access;
 mod etcd_cluster;
 mod etcd_follow;
 mod etcd_outage;
+mod etcd_tls;
 mod file;

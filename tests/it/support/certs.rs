@@ -25,6 +25,7 @@ impl Certs {
         let issuer = Issuer::new(params, ca_key);
         let path = |name: &str| dir.join(name);
         std::fs::write(path("ca.pem"), ca.pem()).unwrap();
+        std::fs::write(path("ca.key"), issuer.key().serialize_pem()).unwrap();
         let leaf = |name: &str, names: Vec<String>| {
             let key = KeyPair::generate().unwrap();
             let mut params = CertificateParams::new(names).unwrap();

@@ -24,6 +24,8 @@ pub struct Options {
     pub certs: Option<Certs>,
     /// Accepts only clients with a certificate of the same CA.
     pub needs_client_cert: bool,
+    /// Speaks TLS to clients with a certificate that it makes for itself.
+    pub auto_tls: bool,
     /// More command line.
     pub flags: Vec<String>,
 }
@@ -85,7 +87,7 @@ impl Etcd {
 
     /// The URL that clients connect to.
     pub fn url(&self) -> String {
-        let scheme = if self.options.certs.is_some() { "https" } else { "http" };
+        let scheme = if self.options.certs.is_some() || self.options.auto_tls { "https" } else { "http" };
         format!("{scheme}://127.0.0.1:{}", self.client_port)
     }
 
@@ -127,7 +129,15 @@ impl Etcd {
                 command.arg("--client-cert-auth").arg(format!("--trusted-ca-file={}", certs.ca.display()));
             }
         }
+        if self.options.auto_tls {
+            command.arg("--auto-tls");
+        }
         self.daemon = Some(Daemon::start(&mut command));
+    }
+
+    /// The certificate that the server made for itself.
+    pub fn own_certificate(&self) -> PathBuf {
+        self.data_dir().join("fixtures/client/cert.pem")
     }
 
     /// Waits until a line of the server's log has both of these words.
@@ -209,6 +219,9 @@ impl Etcd {
             command.arg(format!("--cacert={}", certs.ca.display()));
             command.arg(format!("--cert={}", certs.client_cert.display()));
             command.arg(format!("--key={}", certs.client_key.display()));
+        }
+        if self.options.auto_tls {
+            command.arg(format!("--cacert={}", self.own_certificate().display()));
         }
         let output = command.args(arguments).stdin(Stdio::null()).output().unwrap();
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

@@ -8,6 +8,7 @@ pub mod dns;
 pub mod etcd;
 pub mod https;
 pub mod nginx;
+pub mod openssl;
 pub mod proxy;
 pub mod shipped;
 pub mod template;

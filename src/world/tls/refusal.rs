@@ -1,0 +1,202 @@
+//! Pure: why a certificate is refused: what is wrong, whose certificate it is, and what to do. Every refusal is a phrase
+//! that follows the name of the server in a message.
+
+use std::fmt;
+
+use tokio_rustls::rustls::{AlertDescription, CertificateError, Error, OtherError};
+
+use super::certificate::{FEWEST_RSA_BITS, printable};
+
+/// The most names of a certificate that a message lists.
+const MAX_NAMES: usize = 5;
+
+/// A refusal, in words.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::world) struct Refusal(String);
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// Whose certificate it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The server's own.
+    Server,
+    /// One that the server sends along.
+    Intermediate,
+    /// One of the CA file, or our own: the message names the file.
+    OfFile,
+}
+
+impl Role {
+    fn begin(self) -> &'static str {
+        match self {
+            Role::Server => "the server's certificate ",
+            Role::Intermediate => "an intermediate certificate of the server ",
+            Role::OfFile => "",
+        }
+    }
+}
+
+impl Refusal {
+    pub(in crate::world) fn new(words: impl Into<String>) -> Refusal {
+        Refusal(words.into())
+    }
+
+    pub(super) fn expired(role: Role, second: u64) -> Refusal {
+        Refusal(format!("{}expired on {}; renew it", role.begin(), date(second)))
+    }
+
+    pub(super) fn not_yet(role: Role, second: u64) -> Refusal {
+        let begin = role.begin();
+        Refusal(format!("{begin}is not valid before {}; check the clocks, or renew it", date(second)))
+    }
+
+    pub(super) fn short_key(role: Role, bits: usize) -> Refusal {
+        let begin = role.begin();
+        Refusal(format!(
+            "{begin}has an RSA key of {bits} bits, and fewer than {FEWEST_RSA_BITS} are not accepted; renew it with a \
+             longer key"
+        ))
+    }
+
+    pub(super) fn not_for_servers() -> Refusal {
+        let begin = Role::Server.begin();
+        Refusal(format!(
+            "{begin}is not for servers (its extended key usage lacks serverAuth); renew it with that usage, or without \
+             any"
+        ))
+    }
+
+    pub(super) fn unknown_extension(oid: &str) -> Refusal {
+        let begin = Role::Server.begin();
+        Refusal(format!("{begin}has a critical extension that is not known here ({oid}); renew it without"))
+    }
+
+    pub(super) fn unknown_signature(oid: &str) -> Refusal {
+        let begin = Role::Server.begin();
+        Refusal(format!(
+            "{begin}or an intermediate one is signed in a way that is not accepted (the server's: {oid}); renew it, \
+             signed with SHA-256 and RSA (2048 bits or more), ECDSA or Ed25519"
+        ))
+    }
+
+    pub(super) fn forged(issuer: &str, place: &str) -> Refusal {
+        Refusal(format!(
+            "{}is not signed by the {issuer} that is among {place}: the name is the same, the key is not; get the \
+             present certificate of that authority",
+            Role::Server.begin()
+        ))
+    }
+
+    pub(super) fn unknown(issuer: &str, place: &str, left_out: &[String]) -> Refusal {
+        let begin = Role::Server.begin();
+        let mut words = format!(
+            "{begin}is signed by {issuer}, which is not among {place}, nor does an intermediate certificate lead to \
+             one of them"
+        );
+        if !left_out.is_empty() {
+            words.push_str(&format!(" (left out: {})", left_out.join("; ")));
+        }
+        words.push_str("; set a CA file with the certificate of that authority, or with the server's own");
+        Refusal(words)
+    }
+
+    pub(super) fn no_names() -> Refusal {
+        let begin = Role::Server.begin();
+        Refusal(format!(
+            "{begin}names no server: it has no subjectAltName, and its common name does not count; renew it with a \
+             subjectAltName"
+        ))
+    }
+
+    pub(super) fn wrong_name(wanted: &str, names: &[String]) -> Refusal {
+        if names.is_empty() {
+            return Refusal::no_names();
+        }
+        let mut list: Vec<String> = names.iter().take(MAX_NAMES).map(|name| printable(&plain_name(name))).collect();
+        if names.len() > MAX_NAMES {
+            list.push(format!("{} more", names.len() - MAX_NAMES));
+        }
+        let begin = Role::Server.begin();
+        let list = list.join(", ");
+        Refusal(format!(
+            "{begin}is for {list}, not for {wanted}; use one of its names as the address, or renew it with {wanted} in \
+             its subjectAltName"
+        ))
+    }
+}
+
+/// Returns why we refuse a server or it refuses us, given the error of the TLS library.
+pub(in crate::world) fn of_error(error: &Error) -> Refusal {
+    match error {
+        Error::InvalidCertificate(CertificateError::Other(OtherError(own))) => Refusal(own.to_string()),
+        Error::InvalidCertificate(CertificateError::BadSignature) => Refusal::new(
+            "the server does not hold the key of the certificate that it shows; somebody may be in its place",
+        ),
+        Error::AlertReceived(alert) => of_alert(*alert),
+        other => Refusal(other.to_string()),
+    }
+}
+
+/// Returns what a server's alert means. The alerts about certificates are about ours.
+fn of_alert(alert: AlertDescription) -> Refusal {
+    use AlertDescription::{
+        AccessDenied, BadCertificate, CertificateExpired, CertificateRequired, CertificateRevoked, CertificateUnknown,
+        UnknownCA, UnsupportedCertificate,
+    };
+    match alert {
+        CertificateRequired => Refusal::new("the server wants a client certificate; set one, with its key"),
+        BadCertificate
+        | UnsupportedCertificate
+        | CertificateRevoked
+        | CertificateExpired
+        | CertificateUnknown
+        | UnknownCA
+        | AccessDenied => Refusal(format!(
+            "the server refuses our client certificate, or that we have none (TLS alert {alert:?}); its log may say why"
+        )),
+        other => Refusal(format!("the server ended the TLS handshake (alert {other:?})")),
+    }
+}
+
+/// Returns a name of a certificate as people write it, not `DnsName("a")` or `IpAddress(127.0.0.1)`.
+fn plain_name(name: &str) -> String {
+    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
+    inner.trim_matches('"').to_owned()
+}
+
+/// Returns a time as people read it.
+pub(super) fn date(second: u64) -> String {
+    let time = i64::try_from(second).ok().and_then(|second| jiff::Timestamp::from_second(second).ok());
+    time.map_or_else(|| format!("second {second}"), |time| time.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_listed_as_people_write_them_and_not_without_end() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let shown = |list: &[&str]| Refusal::wrong_name("b", &names(list)).to_string();
+        assert!(
+            shown(&[r#"DnsName("a.example")"#, "IpAddress(::1)"]).contains("is for a.example, ::1, not for b; use one")
+        );
+        assert!(shown(&["DnsName(\"a\u{7}\")"; 9]).contains("is for a?, a?, a?, a?, a?, 4 more, not for b"));
+        assert!(shown(&[]).contains("names no server"));
+    }
+
+    #[test]
+    fn alerts_say_whose_certificate_they_are_about() {
+        let words = |alert| of_error(&Error::AlertReceived(alert)).to_string();
+        assert!(words(AlertDescription::CertificateRequired).contains("wants a client certificate"));
+        assert!(words(AlertDescription::UnknownCA).contains("refuses our client certificate"));
+        assert!(words(AlertDescription::ProtocolVersion).contains("alert ProtocolVersion"));
+    }
+}

@@ -18,7 +18,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::sign::SingleCertAndKey;
 use tokio_rustls::rustls::{ClientConfig, Error};
 
-pub(super) use refusal::Refusal;
+pub(super) use refusal::TlsRefusal;
 use trust::{AnyCertificate, Trust};
 
 /// The name of HTTP/2 in TLS.
@@ -58,14 +58,14 @@ pub(super) async fn secure(
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
     stream: TcpStream,
-) -> Result<TlsStream<TcpStream>, Refusal> {
+) -> Result<TlsStream<TcpStream>, TlsRefusal> {
     TlsConnector::from(config).connect(name, stream).await.map_err(|error| refusal_of(&error))
 }
 
 /// Returns why a connection failed, in words of ours if it is about TLS.
-pub(super) fn refusal_of(error: &std::io::Error) -> Refusal {
+pub(super) fn refusal_of(error: &std::io::Error) -> TlsRefusal {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(error) => refusal::of_error(error),
-        None => Refusal::new(error.to_string()),
+        None => TlsRefusal::new(error.to_string()),
     }
 }

@@ -13,7 +13,7 @@ use tower::{Service, service_fn};
 use super::{Endpoint, failure};
 use crate::model::etcd::EtcdFailure;
 use crate::model::store::{EtcdSettings, Scheme, TlsSettings};
-use crate::world::tls::{self, HTTP_2, Refusal};
+use crate::world::tls::{self, HTTP_2, TlsRefusal};
 
 /// Connects to `endpoint`, the way `prepare` wants the transport to be.
 pub(super) async fn connect(
@@ -43,7 +43,7 @@ pub(super) async fn connect(
         async move {
             let stream = tls::secure(config, name, dial.await?.into_inner()).await?;
             if stream.get_ref().1.alpn_protocol() != Some(HTTP_2) {
-                return Err(Refusal::new("the server does not agree to speak HTTP/2 over TLS").into());
+                return Err(TlsRefusal::new("the server does not agree to speak HTTP/2 over TLS").into());
             }
             Ok::<_, Box<dyn std::error::Error + Send + Sync>>(TokioIo::new(stream))
         }

@@ -5,7 +5,7 @@ use der::asn1::{AnyRef, BitStringRef, GeneralizedTime, ObjectIdentifier, UintRef
 use der::{Decode, Reader, SliceReader, Tag, Tagged};
 use tokio_rustls::rustls::pki_types::{SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
 
-use super::refusal::{Refusal, Role};
+use super::refusal::{CertificateRole, MIN_RSA_BITS, TlsRefusal, printable};
 
 type Oid = ObjectIdentifier;
 
@@ -23,12 +23,6 @@ const KNOWN_EXTENSIONS: &[u8] = &[14, 15, 17, 19, 30, 31, 32, 35, 37];
 
 /// `keyCertSign` in the first byte of the key usage.
 const SIGNS_CERTIFICATES: u8 = 0b100;
-
-/// The smallest RSA key that the TLS library takes, in bits.
-pub(super) const FEWEST_RSA_BITS: usize = 2048;
-
-/// The longest text of a certificate in a message, in characters.
-const LONGEST_TEXT: usize = 100;
 
 /// A parsed certificate.
 #[derive(Debug)]
@@ -114,38 +108,38 @@ impl<'a> Certificate<'a> {
     }
 
     /// Checks that `now` is within its dates.
-    pub(super) fn check_dates(&self, role: Role, now: UnixTime) -> Result<(), Refusal> {
+    pub(super) fn check_dates(&self, role: CertificateRole, now: UnixTime) -> Result<(), TlsRefusal> {
         let (from, to) = self.dates;
         if now.as_secs() < from {
-            return Err(Refusal::not_yet(role, from));
+            return Err(TlsRefusal::not_yet(role, from));
         }
-        if now.as_secs() > to { Err(Refusal::expired(role, to)) } else { Ok(()) }
+        if now.as_secs() > to { Err(TlsRefusal::expired(role, to)) } else { Ok(()) }
     }
 
     /// Checks that its key is not too short to be used.
-    pub(super) fn check_key(&self, role: Role) -> Result<(), Refusal> {
+    pub(super) fn check_key(&self, role: CertificateRole) -> Result<(), TlsRefusal> {
         match self.rsa_bits() {
-            Some(bits) if bits < FEWEST_RSA_BITS => Err(Refusal::short_key(role, bits)),
+            Some(bits) if bits < MIN_RSA_BITS => Err(TlsRefusal::short_key(role, bits)),
             _ => Ok(()),
         }
     }
 
     /// Checks what depends neither on who has signed it nor on the server's name: dates, purpose, critical extensions.
-    pub(super) fn check_alone(&self, now: UnixTime) -> Result<(), Refusal> {
-        self.check_dates(Role::Server, now)?;
+    pub(super) fn check_alone(&self, now: UnixTime) -> Result<(), TlsRefusal> {
+        self.check_dates(CertificateRole::Server, now)?;
         let serves = |purposes: &[u8]| {
             let purposes = Vec::<Oid>::from_der(purposes).unwrap_or_default();
             purposes.contains(&FOR_SERVERS) || purposes.contains(&FOR_ANYTHING)
         };
         if !self.extension(PURPOSES).is_none_or(serves) {
-            return Err(Refusal::not_for_servers());
+            return Err(TlsRefusal::not_for_servers());
         }
         let is_known = |id: &ObjectIdentifier| match id.as_bytes() {
             [0x55, 0x1d, last] => KNOWN_EXTENSIONS.contains(last),
             _ => false,
         };
         match self.extensions.iter().find(|extension| extension.is_critical && !is_known(&extension.id)) {
-            Some(extension) => Err(Refusal::unknown_extension(&extension.id.to_string())),
+            Some(extension) => Err(TlsRefusal::unknown_extension(&extension.id.to_string())),
             None => Ok(()),
         }
     }
@@ -250,12 +244,6 @@ fn attribute(name: &[u8], id: Oid) -> Option<&[u8]> {
         }
     }
     None
-}
-
-/// Returns the beginning of a text that comes from a server, without control characters.
-pub(super) fn printable(text: &str) -> String {
-    let shown: String = text.chars().take(LONGEST_TEXT).map(|c| if c.is_control() { '?' } else { c }).collect();
-    if text.chars().count() > LONGEST_TEXT { format!("{shown}…") } else { shown }
 }
 
 #[cfg(test)]
@@ -370,6 +358,6 @@ mod tests {
     #[test]
     fn texts_of_a_server_are_cut_and_have_no_control_characters() {
         assert_eq!(printable("a\u{1b}[31m\nb"), "a?[31m?b");
-        assert_eq!(printable(&"ä".repeat(200)), format!("{}…", "ä".repeat(LONGEST_TEXT)));
+        assert_eq!(printable(&"ä".repeat(200)), format!("{}…", "ä".repeat(100)));
     }
 }

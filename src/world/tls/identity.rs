@@ -9,7 +9,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::sign::CertifiedKey;
 
 use super::certificate::Certificate;
-use super::refusal::Role;
+use super::refusal::CertificateRole;
 
 /// Reads the certificate, intermediates after it, and its key.
 pub(super) fn read(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
@@ -18,7 +18,7 @@ pub(super) fn read(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&pem).flatten().collect();
     let first = chain.first().ok_or_else(|| format!("the client certificate {shown} holds none in PEM"))?;
     let own = Certificate::parse(first).ok_or_else(|| format!("the client certificate {shown} cannot be read"))?;
-    own.check_key(Role::OfFile).map_err(|refusal| format!("the client certificate {shown} {refusal}"))?;
+    own.check_key(CertificateRole::OfFile).map_err(|refusal| format!("the client certificate {shown} {refusal}"))?;
     let public_key = own.public_key();
     let key = PrivateKeyDer::from_pem_slice(&text(key, "client key")?)
         .map_err(|_| format!("the client key {shown_key} holds no private key in PEM"))?;

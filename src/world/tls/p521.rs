@@ -62,14 +62,18 @@ static ALGORITHMS: LazyLock<WebPkiSupportedAlgorithms> = LazyLock::new(|| {
 
 /// Returns ring with P-521 beside its own curves.
 pub(super) fn provider() -> CryptoProvider {
-    CryptoProvider { signature_verification_algorithms: *ALGORITHMS, key_provider: &Keys, ..ring::default_provider() }
+    CryptoProvider {
+        signature_verification_algorithms: *ALGORITHMS,
+        key_provider: &KeyLoader,
+        ..ring::default_provider()
+    }
 }
 
 /// Loads private keys: those of P-521 here, all others with ring.
 #[derive(Debug)]
-struct Keys;
+struct KeyLoader;
 
-impl KeyProvider for Keys {
+impl KeyProvider for KeyLoader {
     fn load_private_key(&self, key: PrivateKeyDer<'static>) -> Result<Arc<dyn SigningKey>, Error> {
         let own = match &key {
             PrivateKeyDer::Pkcs8(der) => p521::SecretKey::from_pkcs8_der(der.secret_pkcs8_der()).ok(),
@@ -150,7 +154,7 @@ mod tests {
     }
 
     fn key() -> Arc<dyn SigningKey> {
-        Keys.load_private_key(PrivateKeyDer::Pkcs8(bytes(KEY).into())).unwrap()
+        KeyLoader.load_private_key(PrivateKeyDer::Pkcs8(bytes(KEY).into())).unwrap()
     }
 
     /// Returns the point: the last 133 bytes of a public key of P-521.

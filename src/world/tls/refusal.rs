@@ -5,26 +5,30 @@ use std::fmt;
 
 use tokio_rustls::rustls::{AlertDescription, CertificateError, Error, OtherError};
 
-use super::certificate::{FEWEST_RSA_BITS, printable};
+/// The smallest RSA key that the TLS library takes, in bits.
+pub(super) const MIN_RSA_BITS: usize = 2048;
+
+/// The longest text of a certificate in a message, in characters.
+const MAX_TEXT_CHARS: usize = 100;
 
 /// The most names of a certificate that a message lists.
 const MAX_NAMES: usize = 5;
 
 /// A refusal, in words.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::world) struct Refusal(String);
+pub(crate) struct TlsRefusal(String);
 
-impl fmt::Display for Refusal {
+impl fmt::Display for TlsRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for TlsRefusal {}
 
 /// Whose certificate it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(super) enum CertificateRole {
     /// The server's own.
     Server,
     /// One that the server sends along.
@@ -33,69 +37,69 @@ pub(super) enum Role {
     OfFile,
 }
 
-impl Role {
+impl CertificateRole {
     fn begin(self) -> &'static str {
         match self {
-            Role::Server => "the server's certificate ",
-            Role::Intermediate => "an intermediate certificate of the server ",
-            Role::OfFile => "",
+            CertificateRole::Server => "the server's certificate ",
+            CertificateRole::Intermediate => "an intermediate certificate of the server ",
+            CertificateRole::OfFile => "",
         }
     }
 }
 
-impl Refusal {
-    pub(in crate::world) fn new(words: impl Into<String>) -> Refusal {
-        Refusal(words.into())
+impl TlsRefusal {
+    pub(crate) fn new(words: impl Into<String>) -> TlsRefusal {
+        TlsRefusal(words.into())
     }
 
-    pub(super) fn expired(role: Role, second: u64) -> Refusal {
-        Refusal(format!("{}expired on {}; renew it", role.begin(), date(second)))
+    pub(super) fn expired(role: CertificateRole, second: u64) -> TlsRefusal {
+        TlsRefusal(format!("{}expired on {}; renew it", role.begin(), date(second)))
     }
 
-    pub(super) fn not_yet(role: Role, second: u64) -> Refusal {
+    pub(super) fn not_yet(role: CertificateRole, second: u64) -> TlsRefusal {
         let begin = role.begin();
-        Refusal(format!("{begin}is not valid before {}; check the clocks, or renew it", date(second)))
+        TlsRefusal(format!("{begin}is not valid before {}; check the clocks, or renew it", date(second)))
     }
 
-    pub(super) fn short_key(role: Role, bits: usize) -> Refusal {
+    pub(super) fn short_key(role: CertificateRole, bits: usize) -> TlsRefusal {
         let begin = role.begin();
-        Refusal(format!(
-            "{begin}has an RSA key of {bits} bits, and fewer than {FEWEST_RSA_BITS} are not accepted; renew it with a \
+        TlsRefusal(format!(
+            "{begin}has an RSA key of {bits} bits, and fewer than {MIN_RSA_BITS} are not accepted; renew it with a \
              longer key"
         ))
     }
 
-    pub(super) fn not_for_servers() -> Refusal {
-        let begin = Role::Server.begin();
-        Refusal(format!(
+    pub(super) fn not_for_servers() -> TlsRefusal {
+        let begin = CertificateRole::Server.begin();
+        TlsRefusal(format!(
             "{begin}is not for servers (its extended key usage lacks serverAuth); renew it with that usage, or without \
              any"
         ))
     }
 
-    pub(super) fn unknown_extension(oid: &str) -> Refusal {
-        let begin = Role::Server.begin();
-        Refusal(format!("{begin}has a critical extension that is not known here ({oid}); renew it without"))
+    pub(super) fn unknown_extension(oid: &str) -> TlsRefusal {
+        let begin = CertificateRole::Server.begin();
+        TlsRefusal(format!("{begin}has a critical extension that is not known here ({oid}); renew it without"))
     }
 
-    pub(super) fn unknown_signature(oid: &str) -> Refusal {
-        let begin = Role::Server.begin();
-        Refusal(format!(
+    pub(super) fn unknown_signature(oid: &str) -> TlsRefusal {
+        let begin = CertificateRole::Server.begin();
+        TlsRefusal(format!(
             "{begin}or an intermediate one is signed in a way that is not accepted (the server's: {oid}); renew it, \
              signed with SHA-256 and RSA (2048 bits or more), ECDSA or Ed25519"
         ))
     }
 
-    pub(super) fn forged(issuer: &str, place: &str) -> Refusal {
-        Refusal(format!(
+    pub(super) fn forged(issuer: &str, place: &str) -> TlsRefusal {
+        TlsRefusal(format!(
             "{}is not signed by the {issuer} that is among {place}: the name is the same, the key is not; get the \
              present certificate of that authority",
-            Role::Server.begin()
+            CertificateRole::Server.begin()
         ))
     }
 
-    pub(super) fn unknown(issuer: &str, place: &str, left_out: &[String]) -> Refusal {
-        let begin = Role::Server.begin();
+    pub(super) fn unknown(issuer: &str, place: &str, left_out: &[String]) -> TlsRefusal {
+        let begin = CertificateRole::Server.begin();
         let mut words = format!(
             "{begin}is signed by {issuer}, which is not among {place}, nor does an intermediate certificate lead to \
              one of them"
@@ -104,28 +108,28 @@ impl Refusal {
             words.push_str(&format!(" (left out: {})", left_out.join("; ")));
         }
         words.push_str("; set a CA file with the certificate of that authority, or with the server's own");
-        Refusal(words)
+        TlsRefusal(words)
     }
 
-    pub(super) fn no_names() -> Refusal {
-        let begin = Role::Server.begin();
-        Refusal(format!(
+    pub(super) fn no_names() -> TlsRefusal {
+        let begin = CertificateRole::Server.begin();
+        TlsRefusal(format!(
             "{begin}names no server: it has no subjectAltName, and its common name does not count; renew it with a \
              subjectAltName"
         ))
     }
 
-    pub(super) fn wrong_name(wanted: &str, names: &[String]) -> Refusal {
+    pub(super) fn wrong_name(wanted: &str, names: &[String]) -> TlsRefusal {
         if names.is_empty() {
-            return Refusal::no_names();
+            return TlsRefusal::no_names();
         }
         let mut list: Vec<String> = names.iter().take(MAX_NAMES).map(|name| printable(&plain_name(name))).collect();
         if names.len() > MAX_NAMES {
             list.push(format!("{} more", names.len() - MAX_NAMES));
         }
-        let begin = Role::Server.begin();
+        let begin = CertificateRole::Server.begin();
         let list = list.join(", ");
-        Refusal(format!(
+        TlsRefusal(format!(
             "{begin}is for {list}, not for {wanted}; use one of its names as the address, or renew it with {wanted} in \
              its subjectAltName"
         ))
@@ -133,35 +137,35 @@ impl Refusal {
 }
 
 /// Returns why we refuse a server or it refuses us, given the error of the TLS library.
-pub(in crate::world) fn of_error(error: &Error) -> Refusal {
+pub(crate) fn of_error(error: &Error) -> TlsRefusal {
     match error {
-        Error::InvalidCertificate(CertificateError::Other(OtherError(own))) => Refusal(own.to_string()),
-        Error::InvalidCertificate(CertificateError::BadSignature) => Refusal::new(
+        Error::InvalidCertificate(CertificateError::Other(OtherError(own))) => TlsRefusal(own.to_string()),
+        Error::InvalidCertificate(CertificateError::BadSignature) => TlsRefusal::new(
             "the server does not hold the key of the certificate that it shows; somebody may be in its place",
         ),
         Error::AlertReceived(alert) => of_alert(*alert),
-        other => Refusal(other.to_string()),
+        other => TlsRefusal(other.to_string()),
     }
 }
 
 /// Returns what a server's alert means. The alerts about certificates are about ours.
-fn of_alert(alert: AlertDescription) -> Refusal {
+fn of_alert(alert: AlertDescription) -> TlsRefusal {
     use AlertDescription::{
         AccessDenied, BadCertificate, CertificateExpired, CertificateRequired, CertificateRevoked, CertificateUnknown,
         UnknownCA, UnsupportedCertificate,
     };
     match alert {
-        CertificateRequired => Refusal::new("the server wants a client certificate; set one, with its key"),
+        CertificateRequired => TlsRefusal::new("the server wants a client certificate; set one, with its key"),
         BadCertificate
         | UnsupportedCertificate
         | CertificateRevoked
         | CertificateExpired
         | CertificateUnknown
         | UnknownCA
-        | AccessDenied => Refusal(format!(
+        | AccessDenied => TlsRefusal(format!(
             "the server refuses our client certificate, or that we have none (TLS alert {alert:?}); its log may say why"
         )),
-        other => Refusal(format!("the server ended the TLS handshake (alert {other:?})")),
+        other => TlsRefusal(format!("the server ended the TLS handshake (alert {other:?})")),
     }
 }
 
@@ -177,6 +181,12 @@ pub(super) fn date(second: u64) -> String {
     time.map_or_else(|| format!("second {second}"), |time| time.to_string())
 }
 
+/// Returns the beginning of a text that comes from a server, without control characters.
+pub(super) fn printable(text: &str) -> String {
+    let shown: String = text.chars().take(MAX_TEXT_CHARS).map(|c| if c.is_control() { '?' } else { c }).collect();
+    if text.chars().count() > MAX_TEXT_CHARS { format!("{shown}…") } else { shown }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,7 +194,7 @@ mod tests {
     #[test]
     fn names_are_listed_as_people_write_them_and_not_without_end() {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        let shown = |list: &[&str]| Refusal::wrong_name("b", &names(list)).to_string();
+        let shown = |list: &[&str]| TlsRefusal::wrong_name("b", &names(list)).to_string();
         assert!(
             shown(&[r#"DnsName("a.example")"#, "IpAddress(::1)"]).contains("is for a.example, ::1, not for b; use one")
         );

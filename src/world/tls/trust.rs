@@ -18,7 +18,7 @@ use tokio_rustls::rustls::{
 };
 
 use super::certificate::Certificate;
-use super::refusal::{self, Refusal, Role};
+use super::refusal::{self, CertificateRole, TlsRefusal};
 
 /// Whom we trust.
 #[derive(Debug)]
@@ -72,11 +72,11 @@ impl Trust {
         intermediates: &[CertificateDer<'_>],
         name: &ServerName<'_>,
         now: UnixTime,
-    ) -> Result<(), Refusal> {
-        let own = Certificate::parse(leaf).ok_or_else(|| Refusal::new("the server's certificate cannot be read"))?;
-        own.check_key(Role::Server)?;
+    ) -> Result<(), TlsRefusal> {
+        let own = Certificate::parse(leaf).ok_or_else(|| TlsRefusal::new("the server's certificate cannot be read"))?;
+        own.check_key(CertificateRole::Server)?;
         if !own.has_extensions() {
-            return Err(Refusal::no_names());
+            return Err(TlsRefusal::no_names());
         }
         let parsed = ParsedCertificate::try_from(leaf).map_err(|error| refusal::of_error(&error))?;
         if self.pinned.iter().any(|pinned| pinned == leaf) {
@@ -96,7 +96,7 @@ impl Trust {
         }
         verify_server_name(&parsed, name).map_err(|error| match error {
             Error::InvalidCertificate(CertificateError::NotValidForNameContext { presented, .. }) => {
-                Refusal::wrong_name(&name.to_str(), &presented)
+                TlsRefusal::wrong_name(&name.to_str(), &presented)
             }
             other => refusal::of_error(&other),
         })
@@ -109,12 +109,12 @@ impl Trust {
         own: &Certificate,
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
-    ) -> Refusal {
+    ) -> TlsRefusal {
         let of_chain = || {
-            own.check_dates(Role::Server, now)?;
+            own.check_dates(CertificateRole::Server, now)?;
             for intermediate in intermediates.iter().filter_map(|der| Certificate::parse(der)) {
-                intermediate.check_dates(Role::Intermediate, now)?;
-                intermediate.check_key(Role::Intermediate)?;
+                intermediate.check_dates(CertificateRole::Intermediate, now)?;
+                intermediate.check_key(CertificateRole::Intermediate)?;
             }
             Ok(())
         };
@@ -124,18 +124,18 @@ impl Trust {
         }
         match error {
             CertificateError::UnknownIssuer => self.unknown(own),
-            CertificateError::BadSignature => Refusal::forged(&own.issuer(), &self.place),
-            CertificateError::InvalidPurposeContext { .. } => Refusal::not_for_servers(),
+            CertificateError::BadSignature => TlsRefusal::forged(&own.issuer(), &self.place),
+            CertificateError::InvalidPurposeContext { .. } => TlsRefusal::not_for_servers(),
             CertificateError::UnsupportedSignatureAlgorithmContext { .. }
             | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-                Refusal::unknown_signature(&own.signature_algorithm())
+                TlsRefusal::unknown_signature(&own.signature_algorithm())
             }
-            other => Refusal::new(format!("the server's certificate is refused: {other}")),
+            other => TlsRefusal::new(format!("the server's certificate is refused: {other}")),
         }
     }
 
-    fn unknown(&self, own: &Certificate) -> Refusal {
-        Refusal::unknown(&own.issuer(), &self.place, &self.left_out)
+    fn unknown(&self, own: &Certificate) -> TlsRefusal {
+        TlsRefusal::unknown(&own.issuer(), &self.place, &self.left_out)
     }
 }
 
@@ -146,7 +146,9 @@ fn may_sign(der: &[u8], now: UnixTime) -> Result<(), String> {
     if !certificate.may_sign() {
         return Err(of("is no CA (CA:TRUE)"));
     }
-    let usable = certificate.check_key(Role::OfFile).and_then(|()| certificate.check_dates(Role::OfFile, now));
+    let usable = certificate
+        .check_key(CertificateRole::OfFile)
+        .and_then(|()| certificate.check_dates(CertificateRole::OfFile, now));
     usable.map_err(|refusal| of(&refusal.to_string()))
 }
 

@@ -16,7 +16,7 @@ use crate::model::problem::Position;
 use crate::model::resource::{Engine, Escape};
 use crate::model::suggest::nearest;
 use crate::render::error::TemplateError;
-use crate::render::template::{Root, TemplateSources};
+use crate::render::template::{Root, TemplateSources, first_stray};
 
 /// Compiles the Tera templates among `roots`. Every problem is listed with the index of the root it fails.
 pub(in crate::render) fn compile(
@@ -96,6 +96,15 @@ impl<'a> Compiler<'a> {
         if self.references.nest_too_deep(root) {
             let message = format!("nests more than {DEEPEST_NESTING} levels of include, block and component");
             return vec![TemplateError::without_place(root, message)];
+        }
+        let not_utf8 = reach.iter().find_map(|name| Some((*name, first_stray(self.references.sources.get(*name)?)?.0)));
+        if let Some((name, offset)) = not_utf8 {
+            return vec![TemplateError {
+                template: name.to_owned(),
+                place: Some(Position::of_offset(&self.references.sources[name], offset)),
+                message: "not UTF-8".to_owned(),
+                hint: Some("save the template as UTF-8; only a Go template may have other bytes".to_owned()),
+            }];
         }
         let uses = |name: &&str| self.references.sources.get(*name).and_then(|source| source.find(UNORDERED));
         let found = reach.iter().filter_map(|name| Some((*name, uses(name)?)));

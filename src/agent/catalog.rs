@@ -9,6 +9,7 @@ use crate::apply::group::{self, Group};
 use crate::config::resource::outline::Account;
 use crate::config::resource::{Defaults, ResourceFile};
 use crate::config::set;
+use crate::model::path;
 use crate::model::problem::{Place, Problem, Problems};
 use crate::model::range::WantedKeys;
 use crate::model::resource::Resource;
@@ -160,10 +161,9 @@ pub fn load(confdirs: &Confdirs, facts: &Arc<dyn Facts>, previous: Option<&Catal
         watched.add_way_to(confdir);
         watched.folders.extend(canonical(confdir));
         let conf_d = folder::read_texts(&confdir.join("conf.d"), |name| name.ends_with("toml"));
-        let templates =
-            folder::read_texts(&confdir.join("templates"), |name| !name.starts_with('.') && !name.ends_with('~'));
+        let templates = folder::read_texts(&confdir.join("templates"), |name| !path::is_hidden(name));
         watched.folders.extend(conf_d.folders.iter().chain(&templates.folders).cloned());
-        let found = load_confdir(&conf_d, &templates, confdirs, facts, previous);
+        let found = load_confdir(&conf_d, templates, confdirs, facts, previous);
         names.extend(conf_d.files.iter().map(|file| file.name.clone()));
         problems.extend(found.problems);
         accounts.extend(found.accounts);
@@ -233,7 +233,7 @@ struct ConfdirContents {
 
 fn load_confdir(
     conf_d: &FolderTexts,
-    templates: &FolderTexts,
+    mut templates: FolderTexts,
     confdirs: &Confdirs,
     facts: &Arc<dyn Facts>,
     previous: Option<&Catalog>,
@@ -241,16 +241,16 @@ fn load_confdir(
     let mut problems: Vec<Problem> = conf_d.problem.iter().map(|problem| Problem::new(problem.clone())).collect();
     let mut files = Vec::new();
     for file in conf_d.files.iter().filter(|file| is_wanted(confdirs, &file.name)) {
-        match &file.text {
-            Ok(text) => files.push(ResourceFile {
-                name: Arc::from(file.name.as_str()),
-                path: file.path.clone(),
-                text: text.clone(),
-            }),
+        let name = Arc::from(file.name.as_str());
+        match &file.bytes {
+            Ok(bytes) => match ResourceFile::from_bytes(name, file.path.clone(), bytes.clone()) {
+                Ok(file) => files.push(file),
+                Err(problem) => problems.push(problem),
+            },
             Err(problem) => problems.push(unreadable(&file.path, problem)),
         }
     }
-    let names: BTreeSet<String> = templates.files.iter().map(|file| file.name.clone()).collect();
+    let names = templates.files.iter().map(|file| &file.name).chain(templates.others.keys()).cloned().collect();
     let set = set::load(&files, &names, &confdirs.defaults);
     problems.extend(set.problems.iter().cloned());
     let mut resources: Vec<Arc<Resource>> = set.resources.into_iter().map(Arc::new).collect();
@@ -263,11 +263,13 @@ fn load_confdir(
         .iter()
         .filter_map(|template| template.language.map(|(engine, escape)| Root { name: &template.name, engine, escape }));
     let unused: Vec<Root<'_>> = unused.chain(dropped.iter().map(|resource| resource_root(resource))).collect();
+    let sources = resources.iter().map(|resource| &*resource.src).chain(unused.iter().map(|root| root.name));
+    templates.read_named(sources);
     let mut texts: BTreeMap<String, Arc<str>> = BTreeMap::new();
     for file in &templates.files {
-        match &file.text {
-            Ok(text) => {
-                texts.insert(file.name.clone(), Arc::from(text.as_str()));
+        match &file.bytes {
+            Ok(bytes) => {
+                texts.insert(file.name.clone(), render::template_text(bytes));
             }
             Err(problem)
                 if resources.iter().any(|resource| *resource.src == *file.name)

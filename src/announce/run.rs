@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::string::FromUtf8Error;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -407,5 +408,7 @@ fn read_files(root: &std::path::Path, watch: Option<&mut FolderWatch>) -> Vec<Se
     if let Some(problem) = &found.problem {
         tracing::error!("{problem}");
     }
-    found.files.into_iter().map(|file| ServiceFile { path: file.path, text: file.text }).collect()
+    let not_utf8 = |error: FromUtf8Error| format!("not UTF-8 from byte {} on", error.utf8_error().valid_up_to());
+    let text = |bytes: Result<Vec<u8>, String>| bytes.and_then(|bytes| String::from_utf8(bytes).map_err(not_utf8));
+    found.files.into_iter().map(|file| ServiceFile { path: file.path, text: text(file.bytes) }).collect()
 }

@@ -195,6 +195,11 @@ impl<'d> Fields<'d> {
         self.problems.extend(problems);
     }
 
+    /// Takes all fields that nobody took, so that they are no problems.
+    pub(crate) fn take_rest(&mut self) -> Vec<Field<'d>> {
+        std::mem::take(&mut self.fields)
+    }
+
     /// Returns all problems, unknown fields included. `what` names the unknown thing: "field of [template]". `special` may
     /// give a better hint than a similar name; `otherwise` is the hint if no name is similar.
     pub(crate) fn finish(self, what: &str, special: impl Fn(&str) -> Option<String>, otherwise: &str) -> Vec<Problem> {

@@ -74,6 +74,8 @@ pub struct Defaults {
     pub reload_cmd_timeout: Option<Duration>,
     /// The global `debounce`, if given.
     pub debounce: Option<Duration>,
+    /// Language of the templates; `None` goes by the name of each.
+    pub engine: Option<Engine>,
     /// Whether check and reload commands are left out.
     pub sync_only: bool,
 }
@@ -86,6 +88,7 @@ impl Default for Defaults {
             check_cmd_timeout: Some(Duration::from_secs(30)),
             reload_cmd_timeout: Some(Duration::from_secs(60)),
             debounce: None,
+            engine: None,
             sync_only: false,
         }
     }
@@ -171,7 +174,7 @@ fn read_template(
     let src_hint = "name the template, as in src = \"app.conf.tera\"";
     let is_engine_given = fields.has("engine");
     let engine = fields.take("engine", |field| choice(field, ENGINES));
-    let src = fields.require("src", table, src_hint, |field| source(field, engine));
+    let src = fields.require("src", table, src_hint, |field| source(field, engine.or(defaults.engine)));
     let dest_hint = "name the file to write, as in dest = \"/etc/nginx/conf.d/app.conf\"";
     let dest = fields.require("dest", table, dest_hint, target::destination);
     let target = target::read(fields, &mut outline.accounts);
@@ -262,7 +265,8 @@ const FIELDS: &[&str] = &[
     "wait_timeout",
 ];
 
-const ENGINES: &[(&str, Engine)] = &[("tera", Engine::Tera), ("go", Engine::Go)];
+/// The languages of templates by their words.
+pub(super) const ENGINES: &[(&str, Engine)] = &[("tera", Engine::Tera), ("go", Engine::Go)];
 
 const ESCAPES: &[(&str, Escape)] = &[("nginx", Escape::Nginx), ("none", Escape::None)];
 
@@ -312,7 +316,8 @@ struct Source {
     place: Place,
 }
 
-/// Returns the template's name below the templates folder, cleaned, and its language.
+/// Returns the template's name below the templates folder, cleaned, and its language. Without one, a name that ends in `.tera`
+/// is Tera, and every other is a Go template, as in confd.
 fn source(field: &Field<'_>, engine: Option<Engine>) -> Result<Source, Problem> {
     let text = field.text()?;
     let parts = path::inside(text).ok_or_else(|| {
@@ -323,7 +328,7 @@ fn source(field: &Field<'_>, engine: Option<Engine>) -> Result<Source, Problem> 
         return Err(Problem::new("`src` is empty").hint("name a template below the templates folder"));
     }
     let name = parts.join("/");
-    let engine = engine.unwrap_or(if name.ends_with(".tmpl") { Engine::Go } else { Engine::Tera });
+    let engine = engine.unwrap_or(if name.ends_with(".tera") { Engine::Tera } else { Engine::Go });
     Ok(Source { name: Arc::from(name), engine, place: field.value_place() })
 }
 

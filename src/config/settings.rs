@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::model::nginx::NginxSettings;
 use crate::model::store::StoreSettings;
 
-use super::resource::{Defaults, PrefixMode, clean_prefix};
+use super::resource::{Defaults, ENGINES, PrefixMode, clean_prefix};
 use crate::model::problem::{Problem, Problems};
 use crate::model::text::shown;
 
@@ -110,8 +110,6 @@ pub struct Timeouts {
     pub stop: Duration,
     /// Limit for `preflight`.
     pub preflight: Duration,
-    /// Fixed pause after the store failed, if given.
-    pub watch_error_backoff: Option<Duration>,
 }
 
 /// Settings of the log.
@@ -244,6 +242,7 @@ fn conf_d(values: &mut Values<'_>) -> ConfDSettings {
             check_cmd_timeout: values.timeout(&table::CHECK_CMD_TIMEOUT),
             reload_cmd_timeout: values.timeout(&table::RELOAD_CMD_TIMEOUT),
             debounce: values.optional_duration(&table::DEBOUNCE),
+            engine: values.choice(&table::ENGINE, ENGINES),
             sync_only: values.switch(&table::SYNC_ONLY),
         },
     }
@@ -275,7 +274,6 @@ fn timeouts(values: &mut Values<'_>) -> Timeouts {
         shutdown: values.duration(&table::SHUTDOWN_TIMEOUT),
         stop: values.duration(&table::STOP_TIMEOUT),
         preflight: values.positive_duration(&table::PREFLIGHT_TIMEOUT),
-        watch_error_backoff: values.optional_duration(&table::WATCH_ERROR_BACKOFF),
     }
 }
 
@@ -354,9 +352,9 @@ fn state_dir(values: &mut Values<'_>) -> StateDir {
     }
 }
 
-/// Returns warnings for given settings that have no effect.
+/// Returns warnings for what the file has that is no setting, and for given settings that have no effect.
 fn without_effect(values: &mut Values<'_>) -> Problems {
-    let mut warnings = Vec::new();
+    let mut warnings: Vec<Problem> = values.layers.passed_over.iter().cloned().collect();
     for setting in table::ALL {
         let raw = values.layers.raw(setting);
         let switched_off =

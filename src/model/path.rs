@@ -29,6 +29,12 @@ pub fn inside(path: &str) -> Option<Vec<&str>> {
     (add_parts(&mut parts, path) == 0).then_some(parts)
 }
 
+/// Checks whether a file is one that nobody means who names its folder: hidden, in a hidden folder, or left over by an editor.
+pub fn is_hidden(name: &str) -> bool {
+    let file = name.rsplit('/').next().unwrap_or_default();
+    name.split('/').any(|part| part.starts_with('.')) || file.ends_with('~') || file.starts_with('#')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,6 +51,21 @@ mod tests {
             ("/", "/"),
         ] {
             assert_eq!(rooted(input), expected, "{input:?}");
+        }
+    }
+
+    #[test]
+    fn hidden_files_and_leftovers_of_editors_are_known() {
+        for (name, expected) in [
+            ("a.conf", false),
+            ("sub/a~b.conf", false),
+            (".env.tmpl", true),
+            (".git/HEAD", true),
+            ("sub/.a.conf.swp", true),
+            ("sub/a.conf~", true),
+            ("#a.conf#", true),
+        ] {
+            assert_eq!(is_hidden(name), expected, "{name}");
         }
     }
 

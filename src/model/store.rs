@@ -58,6 +58,8 @@ pub struct EtcdSettings {
     pub dial_timeout: Duration,
     /// Longest time for one request. Default: 5 s.
     pub request_timeout: Duration,
+    /// Longest pause between two attempts to follow the store. Default: 10 s.
+    pub longest_pause: Duration,
     /// Pause between HTTP/2 pings, also while idle. etcd refuses pings closer than 5 s by default. Default: 10 s.
     pub keepalive_interval: Duration,
     /// Longest time for the answer to such a ping. Default: 5 s.
@@ -76,6 +78,7 @@ impl Default for EtcdSettings {
             login: None,
             dial_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(5),
+            longest_pause: Duration::from_secs(10),
             keepalive_interval: Duration::from_secs(10),
             keepalive_timeout: Duration::from_secs(5),
         }

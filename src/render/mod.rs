@@ -25,5 +25,5 @@ pub use memory::Memory;
 pub use output::MAX_OUTPUT_BYTES;
 pub use renderer::{Renderer, compile};
 pub use rendering::{Rendering, SkippedKey, Tally};
-pub use template::{Root, TemplateSources};
+pub use template::{Root, TemplateSources, template_text};
 pub use window::Reads;

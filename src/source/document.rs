@@ -10,6 +10,7 @@ mod yaml;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::model::key::Value;
 use crate::model::path::add_parts;
 use crate::model::problem::{Place, Position, Problem};
 
@@ -27,17 +28,19 @@ type DocumentMistake = (Position, String);
 enum DataNode {
     Null,
     Scalar(String),
+    /// Bytes that are not UTF-8.
+    Binary(Vec<u8>),
     List(Vec<DataNode>),
     Map(Vec<(String, DataNode)>),
 }
 
 /// Parses the keys and values of one file. Its extension decides the format.
-pub(crate) fn parse(file: &Path, content: &[u8]) -> Result<BTreeMap<String, String>, Problem> {
+pub(crate) fn parse(file: &Path, content: &[u8]) -> Result<BTreeMap<String, Value>, Problem> {
     entries(file.extension().and_then(|extension| extension.to_str()).unwrap_or_default(), content)
         .map_err(|(position, message)| Problem::new(message).at(Place::at(file, position)))
 }
 
-fn entries(extension: &str, content: &[u8]) -> Result<BTreeMap<String, String>, DocumentMistake> {
+fn entries(extension: &str, content: &[u8]) -> Result<BTreeMap<String, Value>, DocumentMistake> {
     let text = str::from_utf8(content).map_err(|error| {
         let before = String::from_utf8_lossy(&content[..error.valid_up_to()]);
         (Position::of_offset(&before, before.len()), "not UTF-8 text".to_owned())
@@ -50,7 +53,7 @@ fn entries(extension: &str, content: &[u8]) -> Result<BTreeMap<String, String>, 
     };
     let mut entries = BTreeMap::new();
     match root {
-        Some(DataNode::Scalar(_)) => {
+        Some(DataNode::Scalar(_) | DataNode::Binary(_)) => {
             return Err((
                 Position { line: 1, column: 1 },
                 "the file holds a single value instead of keys with values".to_owned(),
@@ -64,10 +67,11 @@ fn entries(extension: &str, content: &[u8]) -> Result<BTreeMap<String, String>, 
 
 /// Adds the entries of a node. A name may itself be a path; as in confd, the key is the cleaned path: `a//b/./c` is
 /// `/a/b/c`.
-fn flatten(node: DataNode, path: &mut Vec<String>, entries: &mut BTreeMap<String, String>) {
+fn flatten(node: DataNode, path: &mut Vec<String>, entries: &mut BTreeMap<String, Value>) {
     match node {
         DataNode::Null => {}
-        DataNode::Scalar(text) => drop(entries.insert(format!("/{}", path.join("/")), text)),
+        DataNode::Scalar(text) => drop(entries.insert(format!("/{}", path.join("/")), Value::from(&*text))),
+        DataNode::Binary(bytes) => drop(entries.insert(format!("/{}", path.join("/")), Value::from_bytes(&bytes))),
         DataNode::List(nodes) => {
             for (index, node) in nodes.into_iter().enumerate() {
                 path.push(index.to_string());

@@ -41,7 +41,8 @@ pub(super) async fn run(settings: EtcdSettings, follow: bool, mut requests: Requ
 /// Runs one session until no keys are wanted any more (true) or the handle is dropped (false).
 async fn run_session(settings: &EtcdSettings, follow: bool, requests: &mut Requests, outlet: &mut Outlet) -> bool {
     let mut link = SessionLink::new(settings.clone(), requests.wanted());
-    let mut session = Session::new(follow, settings.login.is_some(), link.members.endpoints().len());
+    let mut session = Session::new(follow, settings.login.is_some(), link.members.endpoints().len())
+        .with_longest_pause(settings.longest_pause);
     loop {
         let mut asked = None;
         let outcome = {

@@ -10,6 +10,7 @@ use super::{Outlet, Requests, document};
 use crate::model::event::Event;
 use crate::model::glob::Glob;
 use crate::model::key::{Key, Revision, Value};
+use crate::model::path::is_hidden;
 use crate::model::store::FileSettings;
 use crate::world::folder_watch::{FolderWatch, Watched};
 use crate::world::fs::folder::{self, TextFile};
@@ -99,16 +100,16 @@ fn read(settings: &FileSettings) -> FilesRead {
     for path in &settings.paths {
         for file in files_of(path, &settings.filter, &mut watched, &mut problems) {
             let parsed = file
-                .text
+                .bytes
                 .map_err(|problem| format!("cannot read {}: {problem}", file.path.display()))
-                .and_then(|text| {
-                    let parsed = document::parse(&file.path, text.as_bytes());
+                .and_then(|bytes| {
+                    let parsed = document::parse(&file.path, &bytes);
                     parsed.map_err(|problem| problem.to_string()).inspect_err(|_| is_malformed = true)
                 });
             match parsed {
-                Ok(parsed) => entries.extend(
-                    parsed.into_iter().map(|(key, value)| (Key::from(key.as_str()), Value::from(value.as_str()))),
-                ),
+                Ok(parsed) => {
+                    entries.extend(parsed.into_iter().map(|(key, value)| (Key::from(key.as_str()), value)));
+                }
                 Err(problem) => problems.push(problem),
             }
         }
@@ -124,8 +125,10 @@ fn files_of(path: &Path, filter: &str, watched: &mut Watched, problems: &mut Vec
         return vec![folder::read_file(path)];
     }
     let accepts = Glob::parse(filter);
+    // An editor's swap file is no YAML, and its backup has the keys of before the edit.
     let found = folder::read_texts(path, |name| {
-        !name.starts_with('.') && accepts.as_ref().is_ok_and(|glob| filter.is_empty() || glob.matches(name))
+        let file = name.rsplit('/').next().unwrap_or(name);
+        !is_hidden(name) && accepts.as_ref().is_ok_and(|glob| filter.is_empty() || glob.matches(file))
     });
     if accepts.is_err() {
         problems.push(format!("the filter `{filter}` is not a pattern"));

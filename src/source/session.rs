@@ -195,6 +195,11 @@ impl Session {
         }
     }
 
+    /// Limits the pauses between attempts.
+    pub(crate) fn with_longest_pause(self, longest: Duration) -> Session {
+        Session { row: FailureRow { backoff: Backoff::up_to(longest), ..self.row }, ..self }
+    }
+
     /// Returns the current action.
     pub(crate) fn doing(&self) -> SessionAction {
         self.doing

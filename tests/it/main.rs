@@ -10,6 +10,7 @@ mod classic;
 mod cli;
 mod commands;
 mod confd_flags;
+mod confdirs;
 mod config;
 mod dns;
 mod docs;

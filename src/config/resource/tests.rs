@@ -160,10 +160,11 @@ fn sources_stay_below_the_templates_folder_and_tell_their_language() {
         assert_eq!(&*ok(&format!("src = '{written}'")).src, expected);
     }
     for (written, expected) in [
-        ("", Engine::Tera),
+        ("", Engine::Go),
         ("src = 'a.tmpl'", Engine::Go),
-        ("src = 'a.tmpl.conf'", Engine::Tera),
-        ("engine = 'go'", Engine::Go),
+        ("src = 'a.conf.tera'", Engine::Tera),
+        ("src = 'a.tera.conf'", Engine::Go),
+        ("src = 'a.tera'\nengine = 'go'", Engine::Go),
         ("src = 'a.tmpl'\nengine = 'tera'", Engine::Tera),
     ] {
         assert_eq!(ok(written).engine, expected, "{written}");
@@ -213,7 +214,7 @@ fn commands_are_cut_at_placeholders_and_blank_ones_are_none() {
 #[test]
 fn sync_only_drops_the_commands_but_not_what_they_tell() {
     let defaults = Defaults { sync_only: true, ..Defaults::default() };
-    let resource = parse_with("check_cmd = 'nginx -t'\nreload_cmd = 'x'", &defaults).unwrap();
+    let resource = parse_with("engine = 'tera'\ncheck_cmd = 'nginx -t'\nreload_cmd = 'x'", &defaults).unwrap();
     assert_eq!((resource.check, resource.reload, resource.escape), (None, None, Escape::Nginx));
 }
 
@@ -235,6 +236,7 @@ fn an_explicit_pace_differs_from_the_built_in_one() {
 fn nginx_files_are_escaped_by_default() {
     for (lines, expected) in [
         ("", Escape::None),
+        ("engine = 'go'\nreload_cmd = 'nginx -s reload'", Escape::None),
         ("output_format = 'nginx'", Escape::Nginx),
         ("output_format = 'json'", Escape::None),
         ("check_cmd = '/usr/sbin/nginx -t'", Escape::Nginx),
@@ -243,7 +245,8 @@ fn nginx_files_are_escaped_by_default() {
         ("reload_cmd = 'service nginx reload'\nescape = 'none'", Escape::None),
         ("escape = 'nginx'", Escape::Nginx),
     ] {
-        assert_eq!(ok(lines).escape, expected, "{lines}");
+        let engine = if lines.contains("engine") { "" } else { "engine = 'tera'\n" };
+        assert_eq!(ok(&format!("{engine}{lines}")).escape, expected, "{lines}");
     }
 }
 

@@ -1,4 +1,5 @@
-//! Parses `upstreamd.toml` and `confd.toml`: flat keys and the table `[nginx]`. Unknown keys are problems.
+//! Parses `upstreamd.toml` and `confd.toml`: flat keys and the table `[nginx]`. Unknown keys are problems in `upstreamd.toml`;
+//! in any other file they are passed over with a warning, because confd ignores them.
 //! Never reads the file: it takes its text.
 
 use std::collections::BTreeMap;
@@ -7,15 +8,29 @@ use std::path::Path;
 use toml::de::DeValue;
 
 use crate::config::document::{Document, Field, Fields};
-use crate::model::problem::Problem;
+use crate::model::problem::{Place, Problem};
+use crate::model::suggest;
+use crate::model::text::shown;
 
 use super::raw::{Origin, Raw};
 use super::table::{self, Setting, SettingKind};
 
+/// Names of the settings file in a confdir; the second is confd's.
+pub(super) const FILE_NAMES: [&str; 2] = ["upstreamd.toml", "confd.toml"];
+
 const OTHERWISE: &str = "`upstreamd --help` lists the settings; in the file they have `_` for `-`";
 
-/// Returns the values in the file by the settings' names, and all problems.
-pub(super) fn read_file(path: &Path, text: &str) -> (BTreeMap<&'static str, Raw>, Vec<Problem>) {
+/// The content of a settings file.
+pub(super) struct FileContent {
+    /// Values by the settings' names.
+    pub(super) values: BTreeMap<&'static str, Raw>,
+    pub(super) problems: Vec<Problem>,
+    /// Warning about what was passed over.
+    pub(super) passed_over: Option<Problem>,
+}
+
+/// Parses the text of a settings file.
+pub(super) fn read_file(path: &Path, text: &str) -> FileContent {
     let document = Document::parse(path, text);
     let mut values = BTreeMap::new();
     let mut top = document.fields();
@@ -28,8 +43,52 @@ pub(super) fn read_file(path: &Path, text: &str) -> (BTreeMap<&'static str, Raw>
         Ok(())
     });
     top.refuse_all(nginx_problems);
+    let is_ours = path.file_name().is_some_and(|name| name == FILE_NAMES[0]);
+    let passed_over = if is_ours { None } else { passed_over(path, &top.take_rest()) };
     let problems = top.finish("setting", special_hint, OTHERWISE);
-    (values, document.with_syntax_problems(problems))
+    FileContent { values, problems: document.with_syntax_problems(problems), passed_over }
+}
+
+/// Settings of confd 0.1 to 0.9 and of its forks, and what does the same today.
+const FORMER: &[(&str, &str)] = &[
+    ("confd", "the lines below [confd], without that line"),
+    ("etcd_nodes", "`nodes`"),
+    ("etcd_scheme", "`scheme`"),
+    ("debug", "`log_level = \"debug\"`"),
+    ("verbose", "`log_level = \"info\"`"),
+    ("quiet", "`log_level = \"error\"`"),
+    ("pgp_private_key", "nothing, values are taken as they are"),
+    ("cert", "`client_cert`"),
+    ("key", "`client_key`"),
+    ("ca", "`client_cakeys`"),
+    ("ca_keys", "`client_cakeys`"),
+];
+
+/// Returns the warning about fields that are no settings: what they are, and what was probably meant.
+fn passed_over(path: &Path, fields: &[Field<'_>]) -> Option<Problem> {
+    let place = fields.first()?.key_place();
+    if fields.iter().any(|field| field.name() == "template") {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let message = format!(
+            "this is a file for conf.d, so nothing in it is a setting and it is passed over, as confd does; \
+             --confdir names the folder that holds conf.d, and --resource {name} uses only this file of it"
+        );
+        return Some(Problem::new(message).at(Place::file(path)));
+    }
+    let known: Vec<String> = table::ALL.iter().flat_map(|setting| setting.file_names()).collect();
+    let described = |field: &Field<'_>| {
+        let name = shown(field.written);
+        let near = || suggest::nearest(field.name(), known.iter().map(String::as_str));
+        match FORMER.iter().find(|(former, _)| *former == field.name()) {
+            Some((_, today)) => format!("{name} (today {today})"),
+            None => near().map_or_else(|| name.to_string(), |near| format!("{name} (did you mean `{near}`?)")),
+        }
+    };
+    let names: Vec<String> = fields.iter().map(described).collect();
+    Some(
+        Problem::new(format!("passed over as confd does, because they are no settings: {}", names.join(", ")))
+            .at(place),
+    )
 }
 
 /// Takes the settings whose names in the file begin with `table`.

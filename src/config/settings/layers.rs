@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::model::problem::Problem;
 
-use super::file::read_file;
+use super::file::{FILE_NAMES, FileContent, read_file};
 use super::raw::{Origin, Raw};
 use super::table::{CONFDIR, CONFIG_FILE, Setting};
 
@@ -15,9 +15,6 @@ pub const DEFAULT_CONFDIR: &str = "/etc/upstreamd";
 
 /// confd's confdir, used if only that exists.
 pub const CONFD_CONFDIR: &str = "/etc/confd";
-
-/// Names of the settings file in a confdir; the second is confd's.
-const FILE_NAMES: [&str; 2] = ["upstreamd.toml", "confd.toml"];
 
 /// A lookup of environment variables; `None` if the variable is not set.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -43,12 +40,15 @@ pub struct Layers<'a> {
     pub(crate) file_path: Option<PathBuf>,
     /// Problems of the file itself.
     pub(crate) file_problems: Vec<Problem>,
+    /// Warning about what the file has that is no setting.
+    pub(crate) passed_over: Option<Problem>,
 }
 
 impl<'a> Layers<'a> {
     /// Makes the layers above the file.
     pub fn new(flags: &'a Flags, environment: Environment<'a>) -> Layers<'a> {
-        Layers { flags, environment, file: BTreeMap::new(), file_path: None, file_problems: Vec::new() }
+        let file = BTreeMap::new();
+        Layers { flags, environment, file, file_path: None, file_problems: Vec::new(), passed_over: None }
     }
 
     /// Returns the settings file to read. With a given confdir (not one from a file) it is there or nowhere.
@@ -70,8 +70,8 @@ impl<'a> Layers<'a> {
 
     /// Adds the settings file.
     pub fn with_file(self, path: &Path, text: &str) -> Layers<'a> {
-        let (file, file_problems) = read_file(path, text);
-        Layers { file, file_path: Some(path.to_owned()), file_problems, ..self }
+        let FileContent { values, problems, passed_over } = read_file(path, text);
+        Layers { file: values, file_path: Some(path.to_owned()), file_problems: problems, passed_over, ..self }
     }
 
     /// Adds a problem of the file as a whole.

@@ -6,7 +6,7 @@ use crate::model::text::shown;
 
 use super::table::{
     BACKEND, BASIC_AUTH, CLIENT_CA_KEYS, CLIENT_CERT, CLIENT_INSECURE, CLIENT_KEY, DIAL_TIMEOUT, FILE, FILTER, NODE,
-    PASSWORD, REQUEST_TIMEOUT, SCHEME, SRV_DOMAIN, SRV_RECORD, USERNAME,
+    PASSWORD, REQUEST_TIMEOUT, SCHEME, SRV_DOMAIN, SRV_RECORD, USERNAME, WATCH_ERROR_BACKOFF,
 };
 use super::values::{Values, not_among};
 
@@ -65,6 +65,7 @@ fn etcd(values: &mut Values<'_>, ask_environment: bool) -> EtcdSettings {
         login: login(values),
         dial_timeout: values.positive_duration(&DIAL_TIMEOUT),
         request_timeout: values.positive_duration(&REQUEST_TIMEOUT),
+        longest_pause: values.positive_duration(&WATCH_ERROR_BACKOFF),
         ..EtcdSettings::default()
     }
 }

@@ -213,6 +213,8 @@ settings! {
     PREFIX_MODE = setting("prefix-mode", SettingKind::Choice(&["concatenate", "replace"]), Section::Run,
         "whether --prefix comes before a resource's own prefix (as in the newer confd) or instead of it (as in the older)")
         .default("concatenate");
+    ENGINE = setting("engine", SettingKind::Choice(&["tera", "go"]), Section::Run,
+        "language of templates whose resources set no engine; by default Tera if the name ends in .tera, otherwise Go");
     NOOP = setting("noop", SettingKind::Switch, Section::Run,
         "change nothing, report which files would change, once; with --watch, after every change").default("false");
     DIFF = setting("diff", SettingKind::Switch, Section::Run, "with --noop: also show the differences, as the subcommand diff does")
@@ -287,7 +289,7 @@ settings! {
     DEBOUNCE = setting("debounce", SettingKind::Duration, Section::Time,
         "quiet time to wait for after a change; by default 0s for the first change, then 100ms");
     WATCH_ERROR_BACKOFF = setting("watch-error-backoff", SettingKind::Duration, Section::Time,
-        "pause after the store failed; by default it grows with each failure");
+        "longest pause before etcd is tried again; pauses start below 100ms and double").default("10s");
 
     NGINX_BINARY = setting("nginx-binary", SettingKind::Path, Section::Nginx, "the nginx program").default("nginx");
     NGINX_CONF = setting("nginx-conf", SettingKind::Path, Section::Nginx, "nginx's main file; by default the one it was built with");

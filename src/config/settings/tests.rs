@@ -16,6 +16,8 @@ struct Said {
     flags: Flags,
     environment: Vec<(String, String)>,
     file: String,
+    /// Name of the file, if it is not `confd.toml`.
+    file_name: Option<&'static str>,
 }
 
 impl Said {
@@ -37,7 +39,9 @@ impl Said {
     fn with_layers<T>(&self, read: impl FnOnce(&Layers<'_>) -> T) -> T {
         let lookup =
             |name: &str| self.environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
-        read(&Layers::new(&self.flags, &lookup).with_file(Path::new("confd.toml"), &self.file))
+        read(
+            &Layers::new(&self.flags, &lookup).with_file(Path::new(self.file_name.unwrap_or("confd.toml")), &self.file),
+        )
     }
 
     fn raw(&self, setting: &Setting) -> Raw {
@@ -367,31 +371,50 @@ fn both_confds_files_are_read() {
 
 #[test]
 fn all_problems_of_a_file_are_reported_at_once() {
-    Said::default()
+    let said = || Said { file_name: Some("upstreamd.toml"), ..Said::default() };
+    said()
         .file(
             "interval = \"soon\"\nnodes = [1]\nnode = [\"a:1\"]\nonetime = \"yes\"\nbackend_timeout = 30\n\
              sync_only = true\nsync-only = false\nfoo = 1\nnginx = 3\n[template]\nsrc = \"x\"\n",
         )
         .check_problems(expect![[r#"
-            confd.toml:1:12: interval: `soon` is not a duration
+            upstreamd.toml:1:12: interval: `soon` is not a duration
               hint: write for example "500ms", "30s" or "1m30s"
-            confd.toml:2:10: `nodes` must hold strings only, found a number
-            confd.toml:3:1: `node` and `nodes` are the same
+            upstreamd.toml:2:10: `nodes` must hold strings only, found a number
+            upstreamd.toml:3:1: `node` and `nodes` are the same
               hint: leave one of the two out
-            confd.toml:4:11: `onetime` must be a boolean, found a string
+            upstreamd.toml:4:11: `onetime` must be a boolean, found a string
               hint: write true or false, without quotes
-            confd.toml:5:19: `backend_timeout` must be a string, found a number
+            upstreamd.toml:5:19: `backend_timeout` must be a string, found a number
               hint: write a duration such as "30s"
-            confd.toml:7:1: `sync-only` is given twice
+            upstreamd.toml:7:1: `sync-only` is given twice
               hint: leave one of the two out
-            confd.toml:8:1: unknown setting: `foo`
+            upstreamd.toml:8:1: unknown setting: `foo`
               hint: `upstreamd --help` lists the settings; in the file they have `_` for `-`
-            confd.toml:9:1: `nginx` must be a table, found a number
-            confd.toml:10:2: unknown setting: `template`
+            upstreamd.toml:9:1: `nginx` must be a table, found a number
+            upstreamd.toml:10:2: unknown setting: `template`
               hint: write each resource to a file in conf.d"#]]);
-    Said::default().file("interval = 5\nnodes = [\"a:1\"\nwatch = true\nprefix = \"../x\"").check_problems(expect![[
-        r#"
-        confd.toml:3:1: missing comma between array elements, expected `,`
-        confd.toml:4:1: missing comma between array elements, expected `,`"#
-    ]]);
+    said().file("interval = 5\nnodes = [\"a:1\"\nwatch = true\nprefix = \"../x\"").check_problems(expect![[r#"
+        upstreamd.toml:3:1: missing comma between array elements, expected `,`
+        upstreamd.toml:4:1: missing comma between array elements, expected `,`"#]]);
+}
+
+#[test]
+fn what_is_no_setting_is_passed_over_in_confds_file_in_one_line() {
+    let warning = |file_name: Option<&'static str>, text: &str| {
+        let settings = Said { file_name, ..Said::default().file(text) }.settings();
+        settings.warnings.to_string()
+    };
+    let old = "interval = 30\ndebug = true\netcd_nodes = [\"http://a:2379\"]\nEtcd-Scheme = \"https\"\nverbose = 1\n\
+               pgp-private-key = \"/k\"\nlog-lvel = \"debug\"\ncert = \"/c\"\n[confd]\nprefix = \"/p\"\n";
+    let expected = expect![[
+        r#"confd.toml:2:1: passed over as confd does, because they are no settings: `debug` (today `log_level = "debug"`), `etcd_nodes` (today `nodes`), `Etcd-Scheme` (today `scheme`), `verbose` (today `log_level = "info"`), `pgp-private-key` (today nothing, values are taken as they are), `log-lvel` (did you mean `log_level`?), `cert` (today `client_cert`), `confd` (today the lines below [confd], without that line)"#
+    ]];
+    expected.assert_eq(&warning(None, old));
+    let resource = "[template]\nsrc = \"a.tmpl\"\ndest = \"/a\"\nkeys = [\"/a\"]\n";
+    let expected = expect![[
+        r#"/etc/confd/conf.d/a.toml: this is a file for conf.d, so nothing in it is a setting and it is passed over, as confd does; --confdir names the folder that holds conf.d, and --resource a.toml uses only this file of it"#
+    ]];
+    expected.assert_eq(&warning(Some("/etc/confd/conf.d/a.toml"), resource));
+    assert_eq!(warning(None, "\u{feff}interval = 30\r\nwatch = true\r\n"), "");
 }

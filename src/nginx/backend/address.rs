@@ -17,7 +17,7 @@ pub enum SocketOrHost {
     V4(Ipv4Addr, u16),
     /// An IPv6 address and a port.
     V6(Ipv6Addr, u16),
-    /// A host name, in lower case, and a port.
+    /// A host name, in lower case without a final dot, and a port.
     Name(String, u16),
     /// An absolute socket path.
     Unix(String),
@@ -79,7 +79,7 @@ impl SocketOrHost {
             Err(_) if !options.hostnames => Err(Reason::HostName),
             // A name's address is not known here, so `allow` and `deny` cannot be checked.
             Err(_) if options.allow.is_some() || options.deny.is_some() => Err(Reason::NotAllowed),
-            Err(_) => Ok(SocketOrHost::Name(host.to_ascii_lowercase(), port)),
+            Err(_) => Ok(SocketOrHost::Name(host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase(), port)),
         }
     }
 
@@ -114,8 +114,9 @@ fn is_allowed(ip: IpAddr, allow: &Option<Networks>, deny: &Option<Networks>) -> 
 }
 
 /// Whether it is a host name by RFC 1123: labels of letters, digits and inner hyphens. The last label must not be a number,
-/// which resolvers read as an address.
+/// which resolvers read as an address. A final dot is not part of the name.
 fn is_host_name(text: &str) -> bool {
+    let text = text.strip_suffix('.').unwrap_or(text);
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
             && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
@@ -205,7 +206,10 @@ mod tests {
             ("Web-1.Example.com", Ok("web-1.example.com:80")),
             ("web:81", Ok("web:81")),
             ("-web:81", Err(Reason::NoAddress)),
-            ("web.:81", Err(Reason::NoAddress)),
+            ("web.:81", Ok("web:81")),
+            ("Web.Example.com.", Ok("web.example.com:80")),
+            ("web..:81", Err(Reason::NoAddress)),
+            ("10.0.0.1.:81", Err(Reason::NoAddress)),
             ("we_b:81", Err(Reason::NoAddress)),
             ("web.1:81", Err(Reason::NoAddress)),
             ("web.0x1:81", Err(Reason::NoAddress)),

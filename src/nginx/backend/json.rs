@@ -54,7 +54,8 @@ pub(super) fn record(text: &str, options: &Options) -> Result<BackendRecord, Rea
 }
 
 fn address(members: &mut Map<String, Value>, options: &Options) -> Result<SocketOrHost, Reason> {
-    let port = match members.swap_remove("port") {
+    // In a record of SkyDNS, port 0 means that the record has none.
+    let port = match members.swap_remove("port").filter(|port| *port != 0) {
         None | Some(Value::Null) => options.port.ok_or(Reason::NoPort)?,
         Some(Value::Number(number)) => {
             number.as_u64().and_then(|n| u16::try_from(n).ok()).filter(|n| *n > 0).ok_or(Reason::BadPort)?

@@ -94,7 +94,9 @@ fn one_value_in_each_layout() {
         (r#"{"host":"10.0.0.1","port":80,"max_fails":101}"#, "- /s/a: BadMember(\"max_fails\")"),
         (r#"{"host":"10.0.0.1","port":80,"fail_timeout":"0s"}"#, "- /s/a: BadMember(\"fail_timeout\")"),
         (r#"{"host":"10.0.0.1","port":80,"max_conns":65536}"#, "- /s/a: BadMember(\"max_conns\")"),
-        (r#"{"host":"10.0.0.1","port":0}"#, "- /s/a: BadPort"),
+        (r#"{"host":"10.0.0.1","port":0}"#, "- /s/a: NoPort"),
+        (r#"{"host":"10.0.0.1","port":0.0}"#, "- /s/a: BadPort"),
+        (r#"{"host":"10.0.0.1","port":"0"}"#, "- /s/a: BadPort"),
         (r#"{"host":"10.0.0.1","port":80.5}"#, "- /s/a: BadPort"),
         (r#"{"host":"10.0.0.1"}"#, "- /s/a: NoPort"),
         (r#"{"host":"10.0.0.1:81","port":80}"#, "- /s/a: NoAddress"),
@@ -107,6 +109,19 @@ fn one_value_in_each_layout() {
         ("", "- /s/a: NoAddress"),
     ] {
         check(value, expected);
+    }
+}
+
+#[test]
+fn port_0_is_no_port_and_a_final_dot_is_no_part_of_a_name_as_in_skydns() {
+    let options = Options { port: Some(8080), hostnames: true, ..Options::default() };
+    for (value, expected) in [
+        (r#"{"host":"10.0.0.1","port":0}"#, "a 10.0.0.1:8080"),
+        (r#"{"host":"10.0.0.1"}"#, "a 10.0.0.1:8080"),
+        (r#"{"host":"Core-1.example.com.","port":0}"#, "a core-1.example.com:8080"),
+        (r#"{"host":"core-1.example.com.","port":80}"#, "a core-1.example.com:80"),
+    ] {
+        check_with(&options, &[("/s/a", value)], &[expected]);
     }
 }
 

@@ -12,11 +12,13 @@ use crate::model::problem::{Place, Position, Problem};
 use crate::model::suggest::nearest;
 use crate::render::library::paths;
 use crate::render::session::shown;
-use crate::render::template::TemplateSources;
+use crate::render::template::{TemplateSources, first_stray};
 
 /// Every template text, parsed or not.
 pub(in crate::render) struct GoTemplates {
     files: BTreeMap<String, GoFile>,
+    /// Whether some text has bytes that are not UTF-8.
+    pub(super) has_strays: bool,
 }
 
 struct GoFile {
@@ -27,7 +29,10 @@ struct GoFile {
 impl GoTemplates {
     pub(in crate::render) fn new(sources: &TemplateSources) -> GoTemplates {
         let file = |source: &Arc<str>| GoFile { source: Arc::clone(source), unit: OnceLock::new() };
-        GoTemplates { files: sources.iter().map(|(name, source)| (name.clone(), file(source))).collect() }
+        GoTemplates {
+            files: sources.iter().map(|(name, source)| (name.clone(), file(source))).collect(),
+            has_strays: sources.values().any(|source| first_stray(source).is_some()),
+        }
     }
 
     /// Parses `root` and every file that it certainly includes; returns everything wrong with them.
@@ -123,13 +128,25 @@ fn includes(source: &str) -> impl Iterator<Item = String> {
 }
 
 fn described(name: &str, file: &GoFile, mistake: Mistake) -> Problem {
-    let hint = mistake.message.strip_prefix("function `").and_then(|rest| {
+    let near = mistake.message.strip_prefix("function `").and_then(|rest| {
         let function = rest.split_once('`')?.0;
         if function.starts_with("cget") {
             return Some("encrypted values are not supported".to_owned());
         }
         nearest(function, functions::all().map(|function| function.name)).map(|near| format!("did you mean `{near}`?"))
     });
+    let tera = "this looks like a Tera template: end its name in .tera, or set engine = \"tera\"";
+    let hint = if looks_like_tera(&file.source) { Some(tera.to_owned()) } else { near };
     let place = Place::in_text(Path::new(name), &file.source, mistake.at);
     Problem { place: Some(place), message: mistake.message, hint }
+}
+
+/// Checks whether a text that is no Go template has what Tera has: a tag, or a call with its parenthesis right behind the name.
+fn looks_like_tera(source: &str) -> bool {
+    let is_call = |part: &str| {
+        let expression = part.trim_start_matches('-').trim_start();
+        let end = expression.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(0);
+        end > 0 && expression[end..].starts_with('(')
+    };
+    source.contains("{%") || source.split("{{").skip(1).any(is_call)
 }

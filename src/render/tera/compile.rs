@@ -16,7 +16,7 @@ use super::templates::{TeraSet, TeraTemplates};
 use crate::model::problem::{Place, Position, Problem};
 use crate::model::resource::{Engine, Escape};
 use crate::model::suggest::nearest;
-use crate::render::template::{Root, TemplateSources};
+use crate::render::template::{Root, TemplateSources, first_stray};
 
 /// Compiles the Tera templates among `roots`. Every problem is listed with the index of the root it fails.
 pub(in crate::render) fn compile(
@@ -96,6 +96,12 @@ impl<'a> Compiler<'a> {
         if self.references.nest_too_deep(root) {
             let message = format!("nests more than {MAX_NESTING} levels of include, block and component");
             return vec![Problem::in_template(root, message)];
+        }
+        let not_utf8 = reach.iter().find_map(|name| Some((*name, first_stray(self.references.sources.get(*name)?)?.0)));
+        if let Some((name, offset)) = not_utf8 {
+            let place = Place::in_text(Path::new(name), &self.references.sources[name], offset);
+            let hint = "save the template as UTF-8; only a Go template may have other bytes";
+            return vec![Problem::new("not UTF-8").at(place).hint(hint)];
         }
         let uses = |name: &&str| self.references.sources.get(*name).and_then(|source| source.find(UNORDERED));
         let found = reach.iter().filter_map(|name| Some((*name, uses(name)?)));

@@ -208,7 +208,10 @@ fn syntax_hint(message: &str, source: &str, offset: usize) -> Option<String> {
         expression.starts_with(['.', '$']) || GO_WORDS.contains(&word) || (!word.is_empty() && after.starts_with('"'))
     });
     if looks_like_go {
-        return Some("this looks like a Go template: name the file .tmpl, or set engine = \"go\"".to_owned());
+        return Some(
+            "this looks like a Go template: end its name in something other than .tera, or set engine = \"go\""
+                .to_owned(),
+        );
     }
     let before = source.get(..offset)?.trim_end();
     if message.ends_with("but expected identifier") && before.ends_with(['(', ',']) {

@@ -2,13 +2,14 @@
 
 use super::*;
 
-fn parsed(extension: &str, content: &[u8]) -> Result<BTreeMap<String, String>, Problem> {
+fn parsed(extension: &str, content: &[u8]) -> Result<BTreeMap<String, Value>, Problem> {
     parse(&Path::new("file").with_extension(extension), content)
 }
 
 fn check(extension: &str, content: &str, expected: &[(&str, &str)]) {
     let entries = parsed(extension, content.as_bytes()).unwrap_or_else(|problem| panic!("{content:?}: {problem}"));
-    let shown: Vec<(&str, &str)> = entries.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    let shown: Vec<(&str, &str)> =
+        entries.iter().map(|(key, value)| (key.as_str(), value.as_text().unwrap_or("(binary)"))).collect();
     assert_eq!(shown, expected, "{content:?}");
 }
 
@@ -46,7 +47,7 @@ fn scalars_of_yaml_are_read_as_confd_reads_them_and_null_is_no_key() {
     check(
         "yaml",
         "a: 1.10\nb: 0x1F\nc: yes\nd: ~\ne:\nf: null\ng: 'null'\nh: \"~\"\ni: 2024-01-02\nj: |\n  two\n  lines\nk: '1.10'\n\
-         l: !!str 1.10\n1.10: m\nn: &n 0x10\no: *n\n*n : p\nq: [~, 1.0]\nr: ''\n",
+         l: !!str 1.10\nl2: !!binary aGVs\nl3: !!binary |\n  aGVs\n  bG8=\nl4: !!binary gA==\n1.10: m\nn: &n 0x10\no: *n\n*n : p\nq: [~, 1.0]\nr: ''\n",
         &[
             ("/1.10", "m"),
             ("/16", "p"),
@@ -59,6 +60,9 @@ fn scalars_of_yaml_are_read_as_confd_reads_them_and_null_is_no_key() {
             ("/j", "two\nlines\n"),
             ("/k", "1.10"),
             ("/l", "1.10"),
+            ("/l2", "hel"),
+            ("/l3", "hello"),
+            ("/l4", "(binary)"),
             ("/n", "16"),
             ("/o", "16"),
             ("/q/1", "1"),

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 
 use super::{DataNode, DocumentMistake, MAX_DEPTH, MAX_NODES, scalar};
@@ -78,9 +80,12 @@ impl Builder {
             }
             Event::Scalar(text, style, anchor, tag) => {
                 let is_plain = style == ScalarStyle::Plain;
-                let node = match is_plain && tag.is_none() {
-                    true => scalar::plain(&text).map_or(DataNode::Null, DataNode::Scalar),
-                    false => DataNode::Scalar(text.clone().into_owned()),
+                let node = match tag {
+                    None if is_plain => scalar::plain(&text).map_or(DataNode::Null, DataNode::Scalar),
+                    Some(tag) if tag.is_yaml_core_schema() && tag.suffix == "binary" => {
+                        binary(&text).ok_or_else(|| mistake(at, "`!!binary` is not base64"))?
+                    }
+                    _ => DataNode::Scalar(text.clone().into_owned()),
                 };
                 self.remember(anchor, &node);
                 self.check_measure(Measure { nodes: 1, depth: 0 }, at)?;
@@ -159,6 +164,7 @@ impl Builder {
                 None => match node {
                     DataNode::Scalar(name) => *key = Some(new_key(name, false, lines, at)?),
                     DataNode::Null => *key = Some(new_key("null".to_owned(), false, lines, at)?),
+                    DataNode::Binary(_) => return Err(mistake(at, "a key must be UTF-8 text")),
                     DataNode::List(_) | DataNode::Map(_) => {
                         return Err(mistake(at, "a key must not be a list or a map"));
                     }
@@ -167,6 +173,12 @@ impl Builder {
         }
         Ok(())
     }
+}
+
+/// Decodes a value with the tag `!!binary`, as Go's yaml does: line breaks within it mean nothing.
+fn binary(text: &str) -> Option<DataNode> {
+    let bytes = STANDARD.decode(text.replace(['\r', '\n'], "")).ok()?;
+    Some(String::from_utf8(bytes).map_or_else(|error| DataNode::Binary(error.into_bytes()), DataNode::Scalar))
 }
 
 /// Checks a new key. `is_plain`: written without quotes.
@@ -196,7 +208,7 @@ fn maps_to_merge(node: DataNode) -> Option<Vec<DataNode>> {
 fn pairs_of(node: DataNode) -> Vec<(String, DataNode)> {
     match node {
         DataNode::Map(pairs) => pairs,
-        DataNode::List(_) | DataNode::Scalar(_) | DataNode::Null => Vec::new(),
+        DataNode::List(_) | DataNode::Scalar(_) | DataNode::Binary(_) | DataNode::Null => Vec::new(),
     }
 }
 
@@ -208,7 +220,7 @@ fn measure(node: &DataNode) -> Measure {
         })
     };
     let inside = match node {
-        DataNode::Scalar(_) | DataNode::Null => return Measure { nodes: 1, depth: 0 },
+        DataNode::Scalar(_) | DataNode::Binary(_) | DataNode::Null => return Measure { nodes: 1, depth: 0 },
         DataNode::List(nodes) => below(&mut nodes.iter()),
         DataNode::Map(pairs) => below(&mut pairs.iter().map(|(_, node)| node)),
     };

@@ -388,6 +388,17 @@ fn a_watch_that_held_restarts_the_backoff() {
 }
 
 #[test]
+fn the_longest_pause_is_the_one_that_is_set() {
+    let mut session = following(false, 1).with_longest_pause(Duration::from_millis(150));
+    for millis in [100, 150, 150] {
+        check(
+            &mut session,
+            [(failed(FailureKind::Unreachable), lost(millis)), (Input::Waited, SessionAction::Connect(0).into())],
+        );
+    }
+}
+
+#[test]
 fn without_following_there_is_one_listing_per_wish() {
     let mut session = Session::new(false, false, 1);
     check(&mut session, [(Input::Connected, SessionAction::List.into()), (listed(10), SessionAction::Rest.into())]);

@@ -18,7 +18,7 @@ pub struct TextFile {
     /// Path as reached.
     pub path: PathBuf,
     /// Its content, or the reason why it cannot be read.
-    pub text: Result<String, String>,
+    pub bytes: Result<Vec<u8>, String>,
 }
 
 /// A folder's texts, and the folders that a watcher must follow to notice any change of them.
@@ -28,13 +28,42 @@ pub struct FolderTexts {
     pub root: PathBuf,
     /// Files by name, in byte order of the name.
     pub files: Vec<TextFile>,
+    /// Paths of the files that were not wanted, by name.
+    pub others: BTreeMap<String, PathBuf>,
     /// Every folder that was read, links resolved.
     pub folders: BTreeSet<PathBuf>,
     /// Reason why the folder itself cannot be read; `None` if it can.
     pub problem: Option<String>,
 }
 
-/// Reads every file below `root` whose name `wanted` accepts.
+impl FolderTexts {
+    /// Moves those of the `others` to the end of `files` that are named: by one of `names`, or in a text that was read. A text may
+    /// compose a path, so the last part of the path as a word is enough. Forgets the rest.
+    pub fn read_named<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
+        let mut others: BTreeMap<String, Vec<(String, PathBuf)>> = BTreeMap::new();
+        for (name, path) in std::mem::take(&mut self.others) {
+            let last_part = name.rsplit('/').next().unwrap_or(&name).to_owned();
+            others.entry(last_part).or_default().push((name, path));
+        }
+        let mut found: Vec<(String, PathBuf)> =
+            names.flat_map(words).filter_map(|word| others.remove(word)).flatten().collect();
+        let mut next = 0;
+        loop {
+            self.files.extend(found.drain(..).map(|(name, path)| TextFile { name, ..read_file(&path) }));
+            let Some(file) = self.files.get(next).filter(|_| !others.is_empty()) else { return };
+            let text = String::from_utf8_lossy(file.bytes.as_deref().unwrap_or_default());
+            found.extend(words(&text).filter_map(|word| others.remove(word)).flatten());
+            next += 1;
+        }
+    }
+}
+
+/// Returns what stands between blanks, quotes and slashes.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '/'))
+}
+
+/// Reads every file below `root` whose name below it `wanted` accepts.
 ///
 /// A ConfigMap shows each file several times (`..data/app.toml`, `..2026_01_01/app.toml`, `app.toml`): folders whose
 /// name starts with `..` are ignored, and a file reached twice is returned under its first name only.
@@ -67,12 +96,15 @@ pub fn read_texts(root: &Path, wanted: impl Fn(&str) -> bool) -> FolderTexts {
                         pending.push((entry.path(), format!("{name}/"), depth + 1));
                     }
                 }
-                _ if !wanted(&file_name) || file_name.starts_with(".#") => {}
+                _ if file_name.starts_with(".#") => {}
+                _ if !wanted(&name) => {
+                    folder.others.insert(name, entry.path());
+                }
                 Ok(metadata) => {
                     let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
                     let real = if is_link { entry.path().canonicalize().ok() } else { None };
                     let real = real.unwrap_or_else(|| real_folder.join(&file_name));
-                    found.insert(name, (entry.path(), real, read_text(&entry.path(), &metadata)));
+                    found.insert(name, (entry.path(), real, read_bytes(&entry.path(), &metadata)));
                 }
                 Err(error) => {
                     found.insert(name, (entry.path(), entry.path(), Err(error.to_string())));
@@ -80,10 +112,10 @@ pub fn read_texts(root: &Path, wanted: impl Fn(&str) -> bool) -> FolderTexts {
             }
         }
     }
-    for (name, (path, real, text)) in found {
+    for (name, (path, real, bytes)) in found {
         folder.folders.extend(real.parent().map(Path::to_owned));
         if seen.insert(real) {
-            folder.files.push(TextFile { name, path, text });
+            folder.files.push(TextFile { name, path, bytes });
         }
     }
     folder
@@ -96,15 +128,15 @@ pub fn is_folder(path: &Path) -> bool {
 
 /// Reads one file by its path.
 pub fn read_file(path: &Path) -> TextFile {
-    let text = match std::fs::metadata(path) {
-        Ok(metadata) => read_text(path, &metadata),
+    let bytes = match std::fs::metadata(path) {
+        Ok(metadata) => read_bytes(path, &metadata),
         Err(error) => Err(error.to_string()),
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    TextFile { name, path: path.to_owned(), text }
+    TextFile { name, path: path.to_owned(), bytes }
 }
 
-fn read_text(path: &Path, metadata: &Metadata) -> Result<String, String> {
+fn read_bytes(path: &Path, metadata: &Metadata) -> Result<Vec<u8>, String> {
     if !metadata.is_file() {
         // Opening a pipe would wait for a writer.
         return Err("not a regular file".to_owned());
@@ -113,8 +145,7 @@ fn read_text(path: &Path, metadata: &Metadata) -> Result<String, String> {
     if length > MAX_FILE_BYTES {
         return Err(format!("the file has {length} bytes, more than the {MAX_FILE_BYTES} allowed"));
     }
-    let bytes = std::fs::read(path).map_err(|error: io::Error| error.to_string())?;
-    String::from_utf8(bytes).map_err(|error| format!("not UTF-8 from byte {} on", error.utf8_error().valid_up_to()))
+    std::fs::read(path).map_err(|error: io::Error| error.to_string())
 }
 
 #[cfg(test)]
@@ -123,7 +154,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     fn names(folder: &FolderTexts) -> Vec<(&str, bool)> {
-        folder.files.iter().map(|file| (file.name.as_str(), file.text.is_ok())).collect()
+        folder.files.iter().map(|file| (file.name.as_str(), file.bytes.is_ok())).collect()
     }
 
     #[test]
@@ -144,17 +175,35 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("sub")).unwrap();
         std::fs::write(dir.path().join("sub/b.toml"), "b").unwrap();
-        std::fs::write(dir.path().join("bad.toml"), [0xff]).unwrap();
         std::fs::write(dir.path().join("note.txt"), "n").unwrap();
         symlink("nowhere", dir.path().join("dangling.toml")).unwrap();
         symlink("user@host.1", dir.path().join(".#lock.toml")).unwrap();
         symlink(".", dir.path().join("cycle")).unwrap();
         nix::unistd::mkfifo(&dir.path().join("pipe.toml"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         let folder = read_texts(dir.path(), |name| name.ends_with("toml"));
-        assert_eq!(
-            names(&folder),
-            [("bad.toml", false), ("dangling.toml", false), ("pipe.toml", false), ("sub/b.toml", true)]
-        );
+        assert_eq!(names(&folder), [("dangling.toml", false), ("pipe.toml", false), ("sub/b.toml", true)]);
         assert!(read_texts(&dir.path().join("none"), |_| true).problem.is_some());
+    }
+
+    #[test]
+    fn other_files_are_read_if_they_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join(".parts")).unwrap();
+        for (name, text) in [
+            ("a", "{{include \".b\"}} ~ '.parts/c~'"),
+            (".b", "{{include (printf \"%s/%s\" `.parts` `.d`)}}"),
+            (".parts/c~", ""),
+            (".parts/.d", ""),
+            (".parts/.e", "a"),
+            (".f", ""),
+            ("a.swp", ".parts"),
+        ] {
+            std::fs::write(dir.path().join(name), text).unwrap();
+        }
+        let mut folder = read_texts(dir.path(), |name| name == "a");
+        assert_eq!((names(&folder).len(), folder.others.len()), (1, 6));
+        folder.read_named(["/.f"].into_iter());
+        let names: BTreeSet<&str> = folder.files.iter().map(|file| &*file.name).collect();
+        assert_eq!(names, BTreeSet::from(["a", ".b", ".parts/c~", ".parts/.d", ".f"]));
     }
 }

@@ -93,7 +93,10 @@ fn files_of_a_folder_are_merged_in_path_order_and_filtered_by_name() {
     file("20-over.json", r#"{"a": {"x": "over"}}"#);
     file("sub/30.toml", "[a]\nz = \"sub\"\n");
     file(".hidden.yaml", "a: {x: hidden}\n");
-    file("10-base.yaml~", "a: {x: backup}\n");
+    file("30-backup.yaml~", "a: {x: backup}\n");
+    fs::create_dir(dir.path().join(".git")).unwrap();
+    file(".git/40.yaml", "a: {x: hidden}\n");
+    file("#50.yaml#", "a: {x: unsaved}\n");
     let follower = Follower::start(settings(&[dir.path()]), &["/a"]);
     follower.wait_value("/a/x", Some("over"));
     follower.wait_value("/a/y", Some("base"));

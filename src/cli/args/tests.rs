@@ -345,21 +345,21 @@ fn a_settings_file_that_was_named_has_to_be_there() {
 
 #[test]
 fn a_wrong_settings_file_is_reported_whole_and_check_does_the_rest() {
-    let files = [("/c.toml", "interval = 0\nlog_lvl = \"info\"\nnodes = [\"a\"]\n[nginx]\nbinray = \"x\"\n")];
+    let files = [("/u/upstreamd.toml", "interval = 0\nlog_lvl = \"info\"\nnodes = [\"a\"]\n[nginx]\nbinray = \"x\"\n")];
     let expected = expect![[r#"
-        /c.toml:1:12: interval: must be more than 0
-        /c.toml:2:1: unknown setting: `log_lvl`
+        /u/upstreamd.toml:1:12: interval: must be more than 0
+        /u/upstreamd.toml:2:1: unknown setting: `log_lvl`
           hint: did you mean `log_level`?
-        /c.toml:3:9: node: endpoint `a` has no port
+        /u/upstreamd.toml:3:9: node: endpoint `a` has no port
           hint: write host:port or http(s)://host:port
-        /c.toml:5:1: unknown setting of [nginx]: `binray`
+        /u/upstreamd.toml:5:1: unknown setting of [nginx]: `binray`
           hint: did you mean `binary`?
     "#]];
-    let early = parse_with("upstreamd -config-file /c.toml", &[], &files).expect_err("broken file");
+    let early = parse_with("upstreamd -config-file /u/upstreamd.toml", &[], &files).expect_err("broken file");
     assert_eq!(early.exit, Exit::Configuration);
     expected.assert_eq(&early.text);
 
-    let invocation = parse_with("upstreamd check -config-file /c.toml", &[], &files).expect("check goes on");
+    let invocation = parse_with("upstreamd check -config-file /u/upstreamd.toml", &[], &files).expect("check goes on");
     expected.assert_eq(&format!("{}\n", invocation.problems));
 }
 

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::model::key::{Key, Value};
 
 /// A small reproducible source of randomness.
 struct Dice(u64);

@@ -17,6 +17,7 @@ mod draining;
 mod etcd_agent;
 mod follow;
 mod for_each;
+mod future_tree;
 mod go;
 mod guards;
 mod hostile;

@@ -3,6 +3,7 @@
 //!
 //! Two engines, `tera` and `go`, stand on one floor: what both need lies beside them, and neither knows the other.
 
+mod asks;
 mod changes;
 mod error;
 mod escape;
@@ -20,6 +21,7 @@ mod template;
 mod tera;
 mod window;
 
+pub use asks::Ask;
 pub use error::TemplateError;
 pub use facts::Facts;
 pub use go::convert;

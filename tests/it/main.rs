@@ -13,6 +13,7 @@ mod confd_flags;
 mod config;
 mod dns;
 mod docs;
+mod doubts;
 mod draining;
 mod etcd_agent;
 mod follow;

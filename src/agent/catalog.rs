@@ -19,6 +19,7 @@ use crate::world::folder_watch::Watched;
 use crate::world::fs::folder::{self, FolderTexts};
 use crate::world::fs::{canonical, real_destination};
 
+use super::outside::{self, OutsideKeys};
 use super::readers::Readers;
 
 /// The folders of conf.d and templates.
@@ -80,6 +81,8 @@ pub struct Catalog {
     pub readers: Readers,
     /// All problems, with places.
     pub problems: Problems,
+    /// Literal paths in templates that the `keys` of their resource do not cover.
+    pub outside_keys: Vec<OutsideKeys>,
     /// Users and groups that the files name, those with problems too.
     pub accounts: Vec<Account>,
     /// The stores that resources read, that of the settings first.
@@ -150,6 +153,7 @@ pub fn load(confdirs: &Confdirs, facts: &Arc<dyn Facts>, previous: Option<&Catal
     let mut members: Vec<Member> = Vec::new();
     let mut problems: Vec<Problem> = Vec::new();
     let mut accounts: Vec<Account> = Vec::new();
+    let mut outside_keys: Vec<OutsideKeys> = Vec::new();
     let mut names: BTreeSet<String> = BTreeSet::new();
     let mut watched = Watched::default();
     let mut read: BTreeSet<PathBuf> = BTreeSet::new();
@@ -167,6 +171,7 @@ pub fn load(confdirs: &Confdirs, facts: &Arc<dyn Facts>, previous: Option<&Catal
         names.extend(conf_d.files.iter().map(|file| file.name.clone()));
         problems.extend(found.problems);
         accounts.extend(found.accounts);
+        outside_keys.extend(found.outside_keys);
         let earlier = Taken::by(&members);
         for member in found.members {
             match earlier.clash(&member.resource) {
@@ -183,7 +188,13 @@ pub fn load(confdirs: &Confdirs, facts: &Arc<dyn Facts>, previous: Option<&Catal
             Problem::new(format!("there is no resource `{only}`")).hint(format!("there is: {}", names.join(" "))),
         );
     }
-    Catalog { problems: problems.into_iter().collect(), accounts, watched, ..Catalog::of_members(members) }
+    Catalog {
+        problems: problems.into_iter().collect(),
+        outside_keys,
+        accounts,
+        watched,
+        ..Catalog::of_members(members)
+    }
 }
 
 fn is_wanted(confdirs: &Confdirs, name: &str) -> bool {
@@ -228,6 +239,7 @@ impl Taken {
 struct ConfdirContents {
     members: Vec<Member>,
     problems: Vec<Problem>,
+    outside_keys: Vec<OutsideKeys>,
     accounts: Vec<Account>,
 }
 
@@ -283,6 +295,7 @@ fn load_confdir(
     let roots: Vec<_> = resources.iter().map(|resource| resource_root(resource)).collect();
     let (renderer, broken) = render::compile(&texts, &roots, Arc::clone(facts));
     let renderer = Arc::new(renderer);
+    let outside_keys = outside::find(&resources, renderer.asks(&roots), &templates.root);
     let unusable: BTreeSet<usize> = broken.iter().map(|(position, _)| *position).collect();
     problems.extend(broken.into_iter().map(|(_, error)| template_problem(&templates.root, error)));
     if !unused.is_empty() {
@@ -298,7 +311,7 @@ fn load_confdir(
             members.push(member.clone());
         }
     }
-    ConfdirContents { members, problems, accounts: set.accounts }
+    ConfdirContents { members, problems, outside_keys, accounts: set.accounts }
 }
 
 /// Removes the resources that write, through links, to the destination of an earlier one, and returns them.

@@ -127,7 +127,7 @@ impl FollowLoop {
         if folders.as_mut().is_some_and(|folders| folders.set(&catalog.watched)) {
             catalog = catalog::load(&confdirs, &facts, None);
         }
-        log_problems(&catalog.problems, catalog.members.len());
+        log_problems(&catalog);
         let context = Arc::clone(&outlook.terms.context);
         if outlook.terms.apply() {
             recover(&context, &catalog).await;
@@ -258,7 +258,7 @@ impl FollowLoop {
             return;
         }
         tracing::info!(resources = catalog.members.len(), "read conf.d and templates again: {reason}");
-        log_problems(&catalog.problems, catalog.members.len());
+        log_problems(&catalog);
         log_gone(&current, &catalog);
         self.stores.set(&catalog.stores);
         self.agent.adopt(Arc::new(catalog));

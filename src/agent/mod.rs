@@ -14,6 +14,7 @@ pub mod governor;
 pub mod mark;
 mod old_workers;
 pub mod once;
+pub mod outside;
 pub mod pass;
 pub mod readers;
 pub mod receipt_key;

@@ -61,7 +61,7 @@ pub struct Round {
 pub async fn once(plan: OncePlan, catalog: Arc<Catalog>) -> Round {
     let applies = plan.outlook.terms.apply();
     if plan.outlook.logs {
-        log_problems(&catalog.problems, catalog.members.len());
+        log_problems(&catalog);
     }
     if applies {
         recover(&plan.outlook.terms.context, &catalog).await;

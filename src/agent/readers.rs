@@ -59,6 +59,7 @@ mod tests {
             engine: Engine::Tera,
             dest: "/r".into(),
             prefix: Arc::from(prefix),
+            other_prefix: None,
             ranges: KeyRanges::default(),
             keys: keys.iter().map(|key| (*key).to_owned()).collect(),
             owner: None,

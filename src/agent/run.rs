@@ -9,7 +9,6 @@ use crate::apply::{Context, recovery};
 use crate::model::event::Event;
 use crate::model::for_each::ForEach;
 use crate::model::note::Note;
-use crate::model::problem::Problems;
 use crate::model::process::Process;
 use crate::model::receipt::Receipt;
 use crate::model::report::Report;
@@ -208,11 +207,14 @@ pub(super) async fn recover(context: &Context, catalog: &Catalog) {
 }
 
 /// Logs the problems in conf.d and templates.
-pub(super) fn log_problems(problems: &Problems, n_resources: usize) {
-    for problem in problems.iter() {
+pub(super) fn log_problems(catalog: &Catalog) {
+    for problem in catalog.problems.iter() {
         tracing::error!("{problem}");
     }
-    if n_resources == 0 {
+    for outside in &catalog.outside_keys {
+        tracing::warn!("{}", outside.problem);
+    }
+    if catalog.members.is_empty() {
         tracing::warn!("conf.d has no resource; nothing to do");
     }
 }

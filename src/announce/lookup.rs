@@ -14,12 +14,12 @@ use crate::world::{random, route};
 /// Pause between lookups. A lookup sends nothing but, for a host name, a DNS query.
 const PAUSE: Duration = Duration::from_secs(15);
 /// Longest pause while no route is found.
-const LONGEST_RETRY: Duration = Duration::from_secs(2);
+const MAX_RETRY: Duration = Duration::from_secs(2);
 
 /// Sends the address, and each different one that replaces it, until the receiver is gone.
 pub(super) async fn follow(settings: EtcdSettings, found: mpsc::Sender<IpAddr>) {
     let mut members = Members::new(settings);
-    let mut backoff = Backoff::up_to(LONGEST_RETRY);
+    let mut backoff = Backoff::up_to(MAX_RETRY);
     let mut last = None;
     let mut last_problem = String::new();
     loop {

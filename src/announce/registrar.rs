@@ -24,7 +24,7 @@ pub use talk::{EtcdAction, EtcdOutcome, Holder, KeyNotice};
 use entry::{KeptKey, KeyState};
 
 /// Longest pause between attempts to reach etcd: a key must be back within a second of etcd's return.
-const LONGEST_RETRY: Duration = Duration::from_millis(400);
+const MAX_RETRY: Duration = Duration::from_millis(400);
 /// Most writes in one transaction: etcd's default limit is 128 operations.
 const MAX_WRITES: usize = 100;
 
@@ -63,7 +63,7 @@ impl Registrar {
             keys: BTreeMap::new(),
             leases: BTreeMap::new(),
             link: LinkState::Down(now),
-            backoff: Backoff::up_to(LONGEST_RETRY),
+            backoff: Backoff::up_to(MAX_RETRY),
             is_lost: false,
             max_writes: MAX_WRITES,
             stopping: false,

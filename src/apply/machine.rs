@@ -16,7 +16,7 @@ pub enum CheckKind {
     OfStagedFiles,
     /// It judges the whole tree: run with the staged files mounted in place, before install.
     OfFutureTree,
-    /// It judges the whole tree, and no mount namespace is available: run after install, undo on failure.
+    /// It judges the whole tree, and no mount namespace can show it: run after install, undo on failure.
     OfLiveTree,
 }
 
@@ -68,7 +68,7 @@ pub enum FutureCheck {
     Passed,
     /// It refuses them.
     Refused(StepFailure),
-    /// No mount namespace is available: the check has not run.
+    /// No mount namespace can show the files: the check has not run.
     Unavailable,
 }
 

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use crate::agent::catalog::{self, Catalog, Confdirs, Member};
 use crate::agent::once;
 use crate::agent::pass::MockData;
-use crate::config::differences;
 use crate::config::resource::outline::{Account, AccountKind};
 use crate::config::settings::Settings;
+use crate::config::{differences, programs};
 use crate::model::problem::{Place, Position, Problem, Problems};
 use crate::model::report::StepFailure;
 use crate::model::resource::{CommandLine, Engine, Escape, InstanceId, OutputFormat, Reload, Resource};
 use crate::world::fs::{self, folder, owner};
-use crate::world::terminal;
+use crate::world::{host, terminal};
 
 use super::exit::Exit;
 use super::{counted, run};
@@ -54,6 +54,59 @@ fn patterns(member: &Member) -> impl Iterator<Item = Problem> {
         let message = format!("keys: in `{key}`, `*` and `?` stand for themselves");
         Problem::new(message).at(Place::file(&resource.file)).hint(hint)
     })
+}
+
+/// Returns the problem of a check that hands nginx part of a configuration as if it were all of it.
+fn fragment_as_nginx_conf(member: &Member) -> Option<Problem> {
+    let resource = &member.resource;
+    resource.check.as_ref().filter(|check| check.checks_file_as_nginx_conf())?;
+    let root = catalog::resource_root(resource);
+    if !programs::is_nginx_fragment(&member.renderer.texts_of(root).join("\n")) {
+        return None;
+    }
+    let message = format!("check_cmd: never passes: `{}` has no `events`, so it is no whole nginx.conf", resource.src);
+    let hint = "write check_cmd = \"nginx -t\": it sees the whole configuration, with the new file in its place";
+    Some(Problem::new(message).at(place_of(resource, "check_cmd")).hint(hint))
+}
+
+/// Returns problems for commands whose programs this machine does not have.
+fn missing_programs(member: &Member) -> Vec<Problem> {
+    let resource = &member.resource;
+    let reload = resource.reload.as_ref().and_then(Reload::command);
+    let commands = [("check_cmd", resource.check.as_ref()), ("reload_cmd", reload)];
+    let commands = commands.into_iter().filter_map(|(field, command)| Some((field, command?)));
+    let named = commands.flat_map(|(field, command)| command.programs().into_iter().map(move |name| (field, name)));
+    let is_missing = |name: &str| !host::find_program(Path::new(name)).is_some_and(|program| host::exists(&program));
+    named
+        .filter(|(_, name)| is_missing(name))
+        .map(|(field, name)| {
+            let message = format!("{field}: there is no program `{name}` on this machine");
+            Problem::new(message).at(place_of(resource, field)).hint("on the machine that runs upstreamd it may exist")
+        })
+        .collect()
+}
+
+fn place_of(resource: &Resource, field: &str) -> Place {
+    let bytes = fs::read_bytes(&resource.file).unwrap_or_default();
+    differences::place_of(resource, &String::from_utf8_lossy(&bytes), field)
+}
+
+/// Returns what can never work although nothing is written wrongly, and what is worth a look. Whoever asks with confd's
+/// flags gets all of it as warnings: to confd, these are no problems.
+fn doubts(settings: &Settings, catalog: &Catalog) -> (Vec<Problem>, Vec<Problem>) {
+    let (mut wrong, mut warnings) = (Vec::new(), Vec::new());
+    for member in &catalog.members {
+        wrong.extend(fragment_as_nginx_conf(member));
+        warnings.extend(unescaped(member).into_iter().chain(patterns(member)).chain(missing_programs(member)));
+    }
+    for outside in &catalog.outside_keys {
+        let list = if outside.optional { &mut warnings } else { &mut wrong };
+        list.push(outside.problem.clone());
+    }
+    if settings.instead.check {
+        warnings.append(&mut wrong);
+    }
+    (wrong, warnings)
 }
 
 /// Returns the problem of a destination whose folder does not exist.
@@ -128,17 +181,20 @@ pub(super) fn check(settings: &Settings, mut problems: Problems) -> Exit {
         Ok(data) => problems.extend(data.into_iter().flat_map(|data| mock_problems(&catalog, data))),
         Err(problem) => problems.extend([problem]),
     }
+    let (wrong, warnings) = doubts(settings, &catalog);
+    problems.extend(wrong);
     for problem in problems.iter() {
         terminal::print_error(&format!("{problem}\n"));
     }
-    for warning in catalog.members.iter().flat_map(|member| unescaped(member).into_iter().chain(patterns(member))) {
+    for warning in warnings {
         terminal::print_error(&format!("warning: {warning}\n"));
     }
     for difference in differences(settings, &confdirs, &catalog) {
         terminal::print(&format!("differs from confd: {difference}\n"));
     }
-    let wrong: BTreeSet<&Path> =
-        problems.iter().filter_map(|problem| problem.place.as_ref()).map(|place| &*place.file).collect();
+    let in_vain = catalog.outside_keys.iter().filter(|outside| !(outside.optional || settings.instead.check));
+    let places = problems.iter().filter_map(|problem| problem.place.as_ref()).map(|place| &*place.file);
+    let wrong: BTreeSet<&Path> = places.chain(in_vain.map(|outside| &*outside.file)).collect();
     let n_resources = catalog.members.iter().filter(|member| !wrong.contains(&*member.resource.file)).count();
     if problems.is_empty() {
         let folders: Vec<String> = confdirs.folders.iter().map(|path| path.display().to_string()).collect();

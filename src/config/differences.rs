@@ -77,6 +77,12 @@ pub fn of_group(resources: &[&Resource]) -> Option<Problem> {
     Some(Problem::new(message).at(Place::file(&first.file)))
 }
 
+/// Returns the place of a field in a resource's file with this text; the file if it is not found.
+pub fn place_of(resource: &Resource, text: &str, name: &str) -> Place {
+    let field = WrittenField::find(text, name);
+    field.map_or_else(|| Place::file(&resource.file), |field| Place::at(&resource.file, field.position))
+}
+
 /// A field of a resource's file, as written.
 #[derive(Clone, Copy)]
 struct WrittenField<'a> {

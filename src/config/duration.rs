@@ -19,7 +19,7 @@ const UNITS: &[(&str, u128)] = &[
 ];
 
 /// Go's limit: it counts nanoseconds in 63 bits (292 years).
-const LONGEST_NANOSECONDS: u128 = i64::MAX as u128;
+const MAX_NANOSECONDS: u128 = i64::MAX as u128;
 
 /// Parses a duration.
 ///
@@ -56,7 +56,7 @@ pub fn parse(text: &str) -> Result<Duration, Problem> {
             return Err(Problem::new(message).hint("the units are ns, us, ms, s, m and h, as in \"1m30s\""));
         };
         nanoseconds += scaled(number, *scale).ok_or_else(|| not_a_duration(text))?;
-        if nanoseconds > LONGEST_NANOSECONDS {
+        if nanoseconds > MAX_NANOSECONDS {
             return Err(Problem::new(format!("duration {} is too long", shown(text))).hint("at most 292 years"));
         }
         rest = next;
@@ -71,7 +71,7 @@ fn scaled(number: &str, scale: u128) -> Option<u128> {
     if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
         return None;
     }
-    let beyond = LONGEST_NANOSECONDS + 1;
+    let beyond = MAX_NANOSECONDS + 1;
     let mut value = 0_u128;
     for digit in whole.bytes() {
         value = (value * 10 + u128::from(digit - b'0')).min(beyond);

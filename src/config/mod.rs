@@ -6,6 +6,7 @@ mod command;
 pub mod differences;
 mod document;
 pub mod duration;
+pub mod programs;
 pub mod resource;
 pub mod service;
 pub mod set;

@@ -208,6 +208,7 @@ fn read_template(
         engine: src.engine,
         dest: dest.path,
         prefix: keys.prefix,
+        other_prefix: keys.other_prefix,
         ranges: keys.ranges,
         keys: keys.keys,
         owner: target.owner,

@@ -20,7 +20,7 @@ mod names;
 mod tests;
 
 /// Longest time to live: a day.
-const LONGEST_TTL_SECONDS: u32 = 24 * 3600;
+const MAX_TTL_SECONDS: u32 = 24 * 3600;
 
 /// One property of a service.
 #[derive(Clone, Copy, Debug)]
@@ -270,7 +270,7 @@ fn whole_seconds(text: &str) -> Result<u32, Problem> {
             Problem::new(format!("{} is not a whole number of seconds", shown(text))).hint("etcd counts in seconds")
         );
     }
-    let seconds = u32::try_from(ttl.as_secs()).ok().filter(|seconds| *seconds <= LONGEST_TTL_SECONDS);
+    let seconds = u32::try_from(ttl.as_secs()).ok().filter(|seconds| *seconds <= MAX_TTL_SECONDS);
     seconds.ok_or_else(|| {
         Problem::new(format!("{} is longer than a day", shown(text)))
             .hint("etcd keeps the key of a dead backend for that long")

@@ -126,6 +126,12 @@ impl KeyRanges {
         self.first_not_before(key).is_some_and(|range| range.contains(key))
     }
 
+    /// Returns whether any key that begins with this text is covered.
+    pub fn reach_into(&self, beginning: &str) -> bool {
+        let is_in = |range: &KeyRange| range.start.as_str() <= beginning || range.start.starts_with(beginning);
+        self.first_not_before(beginning).is_some_and(is_in)
+    }
+
     /// Returns whether every key of `other` is covered.
     pub fn covers(&self, other: &KeyRanges) -> bool {
         other.iter().all(|range| {

@@ -30,6 +30,8 @@ pub struct Resource {
     pub dest: PathBuf,
     /// Prefix removed from store keys before templates see them; `""` or `/a/b` without a trailing slash.
     pub prefix: Arc<str>,
+    /// Prefix that the other `--prefix-mode` would give; `None` if it is the same.
+    pub other_prefix: Option<Arc<str>>,
     /// Store keys (prefix included) that the resource sees.
     pub ranges: KeyRanges,
     /// The `keys` as written, cleaned, without the prefix, for messages.

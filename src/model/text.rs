@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// Longest text that `shown` shows whole, in characters.
-const LONGEST_SHOWN: usize = 80;
+const MAX_SHOWN: usize = 80;
 
 /// Returns `text` if it has at most `max_characters`, otherwise that many and `…`.
 pub fn shortened(text: &str, max_characters: usize) -> String {
@@ -21,7 +21,7 @@ pub fn one_line(text: &str, max_characters: usize, instead: char) -> String {
 /// Returns a text that others wrote, between backquotes: shortened, control characters escaped.
 pub fn shown(text: &str) -> String {
     let mut shown = String::from("`");
-    for character in shortened(text, LONGEST_SHOWN).chars() {
+    for character in shortened(text, MAX_SHOWN).chars() {
         match character.is_control() {
             true => write!(shown, "{}", character.escape_default()).unwrap_or_default(),
             false => shown.push(character),

@@ -16,8 +16,21 @@ pub struct View {
     /// Prefix removed from every key; put back on every path that a template gives.
     prefix: Arc<str>,
     ranges: KeyRanges,
+    /// Prefix that the other `--prefix-mode` removes; `None` if it is the same. For messages.
+    other_prefix: Option<Arc<str>>,
     /// Name in the store that the instance is for; `None` without `for_each`.
     item: Option<Arc<str>>,
+}
+
+/// A path under the prefix of the other `--prefix-mode`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherKey {
+    /// Key in the store.
+    pub key: String,
+    /// Whether the store is known to have it.
+    pub exists: bool,
+    /// That prefix mode.
+    pub mode: &'static str,
 }
 
 /// One name directly below a directory.
@@ -32,12 +45,32 @@ pub struct DirectoryChild {
 impl View {
     /// Returns a view of the keys of `tree` in `ranges` (store keys, prefix included), without `prefix`.
     pub fn new(tree: Tree, prefix: Arc<str>, ranges: KeyRanges) -> View {
-        View { tree, prefix, ranges, item: None }
+        View { tree, prefix, ranges, other_prefix: None, item: None }
     }
 
     /// Returns the same view for an instance with this name in the store.
     pub fn with_item(self, item: Option<Arc<str>>) -> View {
         View { item, ..self }
+    }
+
+    /// Returns the same view with the prefix that the other `--prefix-mode` removes.
+    pub fn with_other_prefix(self, other_prefix: Option<Arc<str>>) -> View {
+        View { other_prefix, ..self }
+    }
+
+    /// Returns the store key of a path; `None` if no prefix is taken off.
+    pub fn whole_key(&self, path: &str) -> Option<String> {
+        (!self.prefix.is_empty()).then(|| self.store_key(path))
+    }
+
+    /// Returns the key that this path would be in the other `--prefix-mode`; `None` if it would be the same.
+    pub fn other_key(&self, path: &str) -> Option<OtherKey> {
+        let prefix = self.other_prefix.as_ref()?;
+        let key = format!("{prefix}{path}");
+        let exists = self.tree.get(&key).is_some();
+        // The global prefix and the resource's own are longer together.
+        let mode = if prefix.len() < self.prefix.len() { "replace" } else { "concatenate" };
+        Some(OtherKey { key, exists, mode })
     }
 
     /// Returns the name in the store that the instance is for.
@@ -147,8 +180,7 @@ impl View {
 
     /// Returns whether any path that begins with `folder`, which ends with a slash, could ever be visible.
     pub fn may_see_below(&self, folder: &str) -> bool {
-        let (first, end) = (self.store_key(folder), format!("{}0", self.store_key(folder.trim_end_matches('/'))));
-        self.ranges.first_not_before(&first).is_some_and(|range| range.start < end)
+        self.ranges.reach_into(&self.store_key(folder))
     }
 
     /// Returns the paths whose values differ between `self` and `newer`; `None` if the two are views of different keys.

@@ -3,6 +3,7 @@
 //!
 //! Two engines, `tera` and `go`, stand on one floor: what both need lies beside them, and neither knows the other.
 
+mod asks;
 mod changes;
 mod escape;
 mod facts;
@@ -19,6 +20,7 @@ mod template;
 mod tera;
 mod window;
 
+pub use asks::Ask;
 pub use facts::Facts;
 pub use go::convert;
 pub use memory::Memory;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::asks::{self, Ask};
 use super::facts::Facts;
 use super::go::{self, GoTemplates};
 use super::memory::Memory;
@@ -57,6 +58,32 @@ impl Renderer {
     /// it, and the difference.
     pub fn differences_from_confd(&self, name: &str) -> Vec<(String, Position, &'static str)> {
         self.go.differences(name)
+    }
+
+    /// Returns what each root asks the store for by a literal path or pattern, in its own template and those that it reaches.
+    pub fn asks(&self, roots: &[Root<'_>]) -> Vec<Vec<Ask>> {
+        let tera_roots = roots.iter().filter(|root| root.engine == Engine::Tera).map(|root| root.name);
+        let of_tera = tera::asks(&self.sources, tera_roots);
+        let of_root = |root: &Root<'_>| {
+            let mut asks = match root.engine {
+                Engine::Tera => of_tera.get(root.name).cloned().unwrap_or_default(),
+                Engine::Go => self.go.asks(root.name),
+            };
+            asks::mark_guarded(&mut asks);
+            asks
+        };
+        roots.iter().map(of_root).collect()
+    }
+
+    /// Returns the texts of the template `root` and of those that it reaches.
+    pub fn texts_of(&self, root: Root<'_>) -> Vec<&str> {
+        match root.engine {
+            Engine::Tera => {
+                let names = tera::reached(&self.sources, root.name).into_iter();
+                names.filter_map(|name| self.sources.get(name).map(|text| &**text)).collect()
+            }
+            Engine::Go => self.go.reached(root.name).map(|(_, text)| text).collect(),
+        }
     }
 
     /// Renders the template `root` as `view` sees the store. `memory` belongs to the resource: it makes the next render

@@ -1,11 +1,14 @@
 //! Runs checks that must see the tree as it will be: in a private mount namespace, staged files cover their destinations
 //! for one command only. They are never visible outside that command's process tree.
 //!
-//! Our own binary runs again as the small helper below, which unshares, mounts and then becomes the command.
+//! Our own binary runs again as the small helper below, which unshares, mounts, looks whether the tree really is as it will
+//! be, and only then becomes the command.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -13,15 +16,18 @@ use std::time::Duration;
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::statvfs::{FsFlags, statvfs};
 use serde::{Deserialize, Serialize};
 
-use super::fs::{FileError, folder_of, mount_points_at_or_below, stage};
-use super::process::{self, FinishedCommand};
+use super::fs::{self, FileError, OnDisk, folder_of, mount_points_at_or_below, stage};
+use super::process::{self, CommandEnd, FinishedCommand};
 
 /// The hidden subcommand for which `main` calls `become_command`.
 pub const HELPER_ARGUMENT: &str = "__check-in-namespace";
-const NO_MOUNTS: MsFlags = MsFlags::empty();
+/// Exit status of the helper if it may not have a mount namespace of its own.
+const NOT_PERMITTED: u8 = 77;
 const NO_DATA: Option<&str> = None;
+const ROOT: &str = "/";
 
 /// A staged file and the destination at which the command sees it, or a file that the command does not see.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,14 +36,14 @@ pub struct Overlay {
     pub staged: Option<PathBuf>,
     /// The path at which the command sees it; links resolved.
     pub target: PathBuf,
+    /// The path by which the command knows it: the same, or a link to it.
+    pub dest: PathBuf,
 }
 
 #[derive(Serialize, Deserialize)]
 struct OverlayRequest {
-    /// Text printed on standard error right before the command starts: proof that all mounts are in place.
+    /// Text printed on standard error right before the command starts: proof that every file was seen in place.
     ready_mark: String,
-    /// An existing folder to mount scratch space on, inside the namespace only.
-    scratch: PathBuf,
     overlays: Vec<Overlay>,
     shell_text: String,
 }
@@ -47,123 +53,210 @@ struct OverlayRequest {
 pub enum Checked {
     /// The command ran and saw the staged files in place.
     Ran(FinishedCommand),
-    /// The namespace could not be created; the command did not run.
-    Unavailable(String),
+    /// This process may not have a mount namespace of its own; the command did not run.
+    NotPermitted(String),
+    /// In the namespace, these files cannot be seen as they will be; the command did not run.
+    NotShown(String),
 }
 
-/// Runs `shell_text` in a namespace that shows every overlay's staged file at its target. `scratch` is an existing folder.
-pub async fn check(shell_text: &str, overlays: Vec<Overlay>, scratch: &Path, timeout: Option<Duration>) -> Checked {
+/// The reason why the helper does not become the command.
+enum Obstacle {
+    NotPermitted(String),
+    NotShown(String),
+}
+
+/// Runs `shell_text` in a namespace that shows every overlay's staged file at its target.
+pub async fn check(shell_text: &str, overlays: Vec<Overlay>, timeout: Option<Duration>) -> Checked {
     let ready_mark = format!("upstreamd-namespace-ready-{}-{}", std::process::id(), overlays.len());
-    let request = OverlayRequest {
-        ready_mark: ready_mark.clone(),
-        scratch: scratch.to_owned(),
-        overlays,
-        shell_text: shell_text.to_owned(),
-    };
+    let request = OverlayRequest { ready_mark: ready_mark.clone(), overlays, shell_text: shell_text.to_owned() };
     let input = match serde_json::to_vec(&request) {
         Ok(input) => input,
-        Err(error) => return Checked::Unavailable(error.to_string()),
+        Err(error) => return Checked::NotShown(error.to_string()),
     };
     // The link, not its target: it still works after an upgrade has replaced the binary on disk.
     let mut finished = process::run(OsStr::new("/proc/self/exe"), &[HELPER_ARGUMENT], Some(input), timeout).await;
-    match finished.output.split_once(&format!("{ready_mark}\n")) {
-        Some((before, after)) => {
-            finished.output = format!("{before}{after}");
-            Checked::Ran(finished)
-        }
-        None if finished.output.trim().is_empty() => Checked::Unavailable(finished.end.to_string()),
-        None => Checked::Unavailable(finished.output.trim().to_owned()),
+    if let Some((before, after)) = finished.output.split_once(&format!("{ready_mark}\n")) {
+        finished.output = format!("{before}{after}");
+        return Checked::Ran(finished);
+    }
+    let problem = match finished.output.trim() {
+        "" => finished.end.to_string(),
+        said => said.to_owned(),
+    };
+    match finished.end {
+        CommandEnd::Exited(status) if status == i32::from(NOT_PERMITTED) => Checked::NotPermitted(problem),
+        _ => Checked::NotShown(problem),
     }
 }
 
 /// Runs the helper: reads the request from standard input, mounts, becomes the command. Returns only on failure.
 pub fn become_command() -> ExitCode {
-    let problem = match prepare() {
+    let (problem, code) = match prepare() {
         Ok(request) => {
             let marked = writeln!(std::io::stderr(), "{}", request.ready_mark);
             let error = Command::new("/bin/sh").arg("-c").arg(&request.shell_text).stdin(Stdio::null()).exec();
-            format!("cannot start /bin/sh: {error} (marked: {})", marked.is_ok())
+            (format!("cannot start /bin/sh: {error} (marked: {})", marked.is_ok()), ExitCode::FAILURE)
         }
-        Err(problem) => problem,
+        Err(Obstacle::NotPermitted(problem)) => (problem, ExitCode::from(NOT_PERMITTED)),
+        Err(Obstacle::NotShown(problem)) => (problem, ExitCode::FAILURE),
     };
     writeln!(std::io::stderr(), "{problem}").ok();
-    ExitCode::FAILURE
+    code
 }
 
-fn prepare() -> Result<OverlayRequest, String> {
+fn prepare() -> Result<OverlayRequest, Obstacle> {
     let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).map_err(|error| format!("cannot read the request: {error}"))?;
-    let request: OverlayRequest =
-        serde_json::from_str(&text).map_err(|error| format!("cannot read the request: {error}"))?;
-    unshare(CloneFlags::CLONE_NEWNS).map_err(|errno| format!("unshare is not permitted: {errno}"))?;
+    let unread = |error: String| Obstacle::NotShown(format!("cannot read the request: {error}"));
+    std::io::stdin().read_to_string(&mut text).map_err(|error| unread(error.to_string()))?;
+    let request: OverlayRequest = serde_json::from_str(&text).map_err(|error| unread(error.to_string()))?;
+    unshare(CloneFlags::CLONE_NEWNS)
+        .map_err(|errno| Obstacle::NotPermitted(format!("unshare is not permitted: {errno}")))?;
     // Without this, mounts made here would propagate to the host.
-    mount(NO_DATA, "/", NO_DATA, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NO_DATA)
-        .map_err(|errno| format!("cannot make mounts private: {errno}"))?;
-    let (existing, new): (Vec<&Overlay>, Vec<&Overlay>) =
-        request.overlays.iter().partition(|overlay| overlay.staged.is_some() && overlay.target.exists());
-    if !new.is_empty() {
-        mount(Some("tmpfs"), &request.scratch, Some("tmpfs"), MsFlags::MS_NOSUID, Some("mode=0700"))
-            .map_err(|errno| format!("cannot mount scratch space: {errno}"))?;
-    }
-    let mut by_folder: BTreeMap<&Path, Vec<&Overlay>> = BTreeMap::new();
-    for overlay in new {
-        by_folder.entry(folder_of(&overlay.target)).or_default().push(overlay);
-    }
-    for (index, (folder, overlays)) in by_folder.into_iter().enumerate() {
-        add_files(folder, &overlays, &request.scratch.join(index.to_string()))?;
-    }
-    for overlay in existing {
-        if let Some(staged) = &overlay.staged {
-            bind(staged, &overlay.target)?;
-        }
-    }
+    mount(NO_DATA, ROOT, NO_DATA, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NO_DATA)
+        .map_err(|errno| Obstacle::NotPermitted(format!("cannot make mounts private: {errno}")))?;
+    show(&request.overlays).map_err(Obstacle::NotShown)?;
     Ok(request)
 }
 
-/// Mounts an overlay of `folder` on itself, with the new files in its upper layer, and removes the hidden files from it.
-fn add_files(folder: &Path, overlays: &[&Overlay], scratch: &Path) -> Result<(), String> {
-    let text = |error: FileError| format!("{error}: {}", error.source);
-    let layers = ["lower", "upper", "work"].map(|name| scratch.join(name));
-    for layer in &layers {
-        std::fs::create_dir_all(layer).map_err(|error| format!("cannot create `{}`: {error}", layer.display()))?;
+/// An overlay with what is to be seen at its target: the staged file as it was before anything was mounted.
+type Expected<'a> = (&'a Overlay, Option<OnDisk>);
+
+/// Mounts every overlay, and compares what is seen then with what will be there.
+fn show(overlays: &[Overlay]) -> Result<(), String> {
+    let working_folder = std::env::current_dir();
+    let all: Vec<Expected<'_>> = overlays.iter().map(expected).collect::<Result<_, String>>()?;
+    let mut by_folder: BTreeMap<PathBuf, Vec<&Expected<'_>>> = BTreeMap::new();
+    let (existing, new): (Vec<&Expected<'_>>, Vec<&Expected<'_>>) =
+        all.iter().partition(|(overlay, expected)| expected.is_some() && overlay.target.exists());
+    for one in new {
+        let folder = folder_of(&one.0.target);
+        let real = folder.canonicalize().map_err(|error| format!("cannot find `{}`: {error}", folder.display()))?;
+        by_folder.entry(real).or_default().push(one);
     }
-    let [lower, upper, work] = &layers;
-    for overlay in overlays {
-        let name = overlay.target.file_name().unwrap_or_default();
+    // The deepest first: overlays on overlays cannot be stacked high, and a container's root is one already.
+    for (folder, overlays) in by_folder.iter().rev() {
+        overlay_folder(folder, overlays)?;
+    }
+    for (overlay, _) in existing {
         if let Some(staged) = &overlay.staged {
-            stage::copy_with_attributes(staged, &upper.join(name)).map_err(text)?;
+            bind(staged, &overlay.target, MsFlags::empty())
+                .map_err(|problem| format!("cannot cover `{}`: {problem}", overlay.target.display()))?;
         }
     }
-    let real = folder.canonicalize();
-    let folder = real.as_deref().unwrap_or(folder);
-    let mounts_below: Vec<PathBuf> =
-        mount_points_at_or_below(folder).into_iter().filter(|point| point != folder).collect();
-    mount(Some(folder), lower, NO_DATA, MsFlags::MS_BIND | MsFlags::MS_REC, NO_DATA)
-        .map_err(|errno| format!("cannot bind `{}`: {errno}", folder.display()))?;
-    // The paths in the options are ours and have no comma or colon; the path of the folder might have one.
-    let options = format!("lowerdir={},upperdir={},workdir={}", lower.display(), upper.display(), work.display());
-    mount(Some("overlay"), folder, Some("overlay"), NO_MOUNTS, Some(options.as_str()))
-        .map_err(|errno| format!("cannot overlay `{}`: {errno}", folder.display()))?;
-    for overlay in overlays.iter().filter(|overlay| overlay.staged.is_none()) {
-        // The overlay records the removal; the file in the lower folder stays.
-        let gone = folder.join(overlay.target.file_name().unwrap_or_default());
-        match std::fs::remove_file(&gone) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(format!("cannot hide `{}`: {error}", gone.display()));
-            }
-            _ => {}
-        }
+    // The folder by its name, which may be covered now.
+    if let Ok(folder) = working_folder {
+        std::env::set_current_dir(&folder).map_err(|error| format!("cannot enter `{}`: {error}", folder.display()))?;
     }
-    // An overlay does not show mounts below its lower folder.
-    for point in mounts_below {
-        if let Ok(below) = point.strip_prefix(folder) {
-            bind(&lower.join(below), &point)?;
-        }
+    all.iter().try_for_each(|(overlay, expected)| verify(overlay, expected.as_ref()))
+}
+
+fn expected(overlay: &Overlay) -> Result<Expected<'_>, String> {
+    let Some(staged) = &overlay.staged else { return Ok((overlay, None)) };
+    let file = fs::read(staged).map_err(in_words)?;
+    file.map(|file| (overlay, Some(file))).ok_or_else(|| format!("`{}` is no longer staged", overlay.target.display()))
+}
+
+/// Checks that a file is seen as it will be: content, mode and owner, or not at all.
+fn verify(overlay: &Overlay, expected: Option<&OnDisk>) -> Result<(), String> {
+    for path in [&overlay.target, &overlay.dest] {
+        let seen = fs::read(path).map_err(in_words)?;
+        let problem = match (seen.as_ref(), expected) {
+            (seen, expected) if seen == expected => continue,
+            (None, _) => "is not seen there",
+            (Some(_), None) => "is still seen there",
+            (Some(_), Some(_)) => "is seen with other content or attributes",
+        };
+        return Err(format!("`{}` {problem} although everything is mounted", path.display()));
     }
     Ok(())
 }
 
-fn bind(source: &Path, target: &Path) -> Result<(), String> {
-    mount(Some(source), target, NO_DATA, MsFlags::MS_BIND, NO_DATA)
-        .map_err(|errno| format!("cannot bind `{}` over `{}`: {errno}", source.display(), target.display()))
+/// Mounts an overlay of `folder` on itself, with the new files in its upper layer, and removes the hidden files from it.
+fn overlay_folder(folder: &Path, overlays: &[&Expected<'_>]) -> Result<(), String> {
+    let failed = |problem: &dyn std::fmt::Display| format!("cannot overlay `{}`: {problem}", folder.display());
+    let open = |path: &Path| File::open(path).map_err(|error| failed(&error));
+    // A path leads to what is mounted on it last, except to our root: only from below is it entered anew.
+    let is_root = folder == Path::new(ROOT);
+    let top = if is_root { Path::new("/..") } else { folder };
+    let mounts_below = mount_points_at_or_below(folder);
+    // Each layer is named by a descriptor: it stays reachable once it is covered, and the options need no escapes.
+    let lower = open(folder)?;
+    mount(Some("tmpfs"), top, Some("tmpfs"), MsFlags::MS_NOSUID, Some("mode=0700")).map_err(|errno| failed(&errno))?;
+    let scratch = open(top)?;
+    let (upper, work) = (name(&scratch).join("upper"), name(&scratch).join("work"));
+    for layer in [&upper, &work] {
+        std::fs::create_dir(layer).map_err(|error| failed(&error))?;
+    }
+    // The overlay's folder looks like its upper layer.
+    stage::copy_attributes(&name(&lower), &upper).map_err(in_words)?;
+    for (overlay, expected) in overlays {
+        if let Some(file) = expected {
+            stage::write_like(file, &upper.join(file_name(overlay))).map_err(in_words)?;
+        }
+    }
+    let options =
+        format!("lowerdir={},upperdir={},workdir={}", name(&lower).display(), upper.display(), work.display());
+    mount(Some("overlay"), top, Some("overlay"), flags_of(&name(&lower)), Some(options.as_str()))
+        .map_err(|errno| failed(&errno))?;
+    let merged = open(top)?;
+    for (overlay, _) in overlays.iter().filter(|(_, expected)| expected.is_none()) {
+        // The overlay records the removal; the file in the lower folder stays.
+        let gone = name(&merged).join(file_name(overlay));
+        match std::fs::remove_file(&gone) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(format!("cannot hide `{}`: {error}", overlay.target.display()));
+            }
+            _ => {}
+        }
+    }
+    move_mounts(folder, &mounts_below, &name(&lower), &name(&merged))?;
+    if is_root {
+        std::os::unix::fs::chroot(top).map_err(|error| failed(&error))?;
+    }
+    Ok(())
+}
+
+/// Binds the mounts below a folder to the overlay of it, which does not show them.
+fn move_mounts(folder: &Path, points: &[PathBuf], lower: &Path, merged: &Path) -> Result<(), String> {
+    let mut moved: Vec<&Path> = Vec::new();
+    for point in points {
+        let Ok(below) = point.strip_prefix(folder) else { continue };
+        // What is mounted further below comes along; what is covered by a later mount is not there.
+        let comes_along = moved.iter().any(|outer| point.starts_with(outer));
+        if below.as_os_str().is_empty() || comes_along || !lower.join(below).exists() {
+            continue;
+        }
+        bind(&lower.join(below), &merged.join(below), MsFlags::MS_REC)
+            .map_err(|problem| format!("cannot keep what is mounted at `{}`: {problem}", point.display()))?;
+        moved.push(point);
+    }
+    Ok(())
+}
+
+/// Returns what the mount of a folder forbids to its files.
+fn flags_of(folder: &Path) -> MsFlags {
+    let set = statvfs(folder).map_or(FsFlags::empty(), |system| system.flags());
+    let pairs = [
+        (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
+        (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
+        (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
+    ];
+    pairs.into_iter().filter(|(flag, _)| set.contains(*flag)).map(|(_, flag)| flag).collect()
+}
+
+fn bind(source: &Path, target: &Path, recursion: MsFlags) -> Result<(), nix::Error> {
+    mount(Some(source), target, NO_DATA, MsFlags::MS_BIND | recursion, NO_DATA)
+}
+
+/// Returns a path that leads to an open folder, whatever covers it.
+fn name(folder: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()))
+}
+
+fn file_name(overlay: &Overlay) -> &OsStr {
+    overlay.target.file_name().unwrap_or_default()
+}
+
+fn in_words(error: FileError) -> String {
+    format!("{error}: {}", error.source)
 }

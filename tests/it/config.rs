@@ -57,6 +57,7 @@ fn described(resource: &Resource) -> String {
         engine,
         dest,
         prefix,
+        other_prefix,
         ranges,
         keys,
         owner,
@@ -88,6 +89,7 @@ fn described(resource: &Resource) -> String {
     };
     let for_each = for_each.as_ref().map(|for_each| format!("  {for_each:?}\n")).unwrap_or_default();
     let needs = if *needs == Needs::default() { String::new() } else { format!("  {needs:?}\n") };
+    let other_prefix = other_prefix.as_ref().map(|other| format!("  other prefix: {other:?}\n")).unwrap_or_default();
     let generation = generation.as_ref().map(|at| format!("  generation: {at}\n")).unwrap_or_default();
     let backend = backend.as_ref().map(|backend| format!("  {backend:?}\n")).unwrap_or_default();
     let mode = mode.map_or("unset".to_owned(), |mode| format!("{mode:04o}"));
@@ -95,7 +97,7 @@ fn described(resource: &Resource) -> String {
         "{id} ({})\n  {src} ({engine:?}) -> {}\n  keys: {keys:?}\n  prefix: {prefix:?}\n  ranges: {ranges:?}\n  \
          owner: {owner:?}\n  group: {group:?}\n  mode: {mode}\n  check: {}\n  reload: {reload}\n  verify: {verify:?}\n  pace: {pace:?}\n  \
          output_format: {output_format:?}\n  escape: {escape:?}\n  make_dirs: {make_dirs}\n  \
-         on_reload_failure: {on_reload_failure:?}\n  {guard:?}\n{generation}{needs}{for_each}{backend}",
+         on_reload_failure: {on_reload_failure:?}\n  {guard:?}\n{other_prefix}{generation}{needs}{for_each}{backend}",
         file.display(),
         dest.display(),
         command(check),

@@ -83,7 +83,8 @@ pub(super) fn require(resource: &Resource, view: &View) -> Result<(), StepFailur
     if missing.is_empty() {
         return Ok(());
     }
-    let missing: Vec<String> = missing.iter().map(|path| format!("`{path}`")).collect();
+    let whole = |path: &str| view.whole_key(path).map(|key| format!(" (in the store: `{key}`)")).unwrap_or_default();
+    let missing: Vec<String> = missing.iter().map(|path| format!("`{path}`{}", whole(path))).collect();
     Err(StepFailure::new(Stage::Render, format!("required keys are missing: {}", missing.join(", "))))
 }
 
@@ -97,7 +98,9 @@ pub(super) fn check_format(resource: &Resource, bytes: Arc<Vec<u8>>) -> Result<A
 
 /// Returns a resource's view of a tree.
 pub fn view(resource: &Resource, tree: &Tree) -> View {
-    View::new(tree.clone(), Arc::clone(&resource.prefix), resource.ranges.clone()).with_item(resource.id.item.clone())
+    View::new(tree.clone(), Arc::clone(&resource.prefix), resource.ranges.clone())
+        .with_other_prefix(resource.other_prefix.clone())
+        .with_item(resource.id.item.clone())
 }
 
 /// Returns the counts of a render with this tally, for the guard.

@@ -80,18 +80,18 @@ impl Transaction {
     /// Runs the check with only these files mounted in place.
     async fn try_future(&mut self, context: &Context, files: &[usize]) -> FutureCheck {
         let Some(command) = self.group.check.clone() else { return FutureCheck::Passed };
-        let overlay = |file: &StagedFile| Overlay { staged: file.staged.clone(), target: file.target.clone() };
+        let overlay = |file: &StagedFile| Overlay {
+            staged: file.staged.clone(),
+            target: file.target.clone(),
+            dest: file.dest().clone(),
+        };
         let differing = files.iter().map(|file| &self.files[*file]).filter(|file| file.differs());
         let overlays: Vec<Overlay> = differing.map(overlay).collect();
-        let scratch = match staging::scratch(context) {
-            Ok(scratch) => scratch,
-            Err(error) => return FutureCheck::Refused(failure::of_file(Stage::Check, &error)),
-        };
         for text in self.check_texts(&command, files) {
             let checked = if overlays.is_empty() {
                 Checked::Ran(process::run_shell(&text, command.timeout).await)
             } else {
-                namespace::check(&text, overlays.clone(), &scratch, command.timeout).await
+                namespace::check(&text, overlays.clone(), command.timeout).await
             };
             match checked {
                 Checked::Ran(finished) => {
@@ -100,11 +100,18 @@ impl Transaction {
                         return FutureCheck::Refused(failure::of_command(Stage::Check, "check_cmd", &text, &finished));
                     }
                 }
-                Checked::Unavailable(problem) => {
+                Checked::NotPermitted(problem) => {
                     context.note_namespace_refused();
                     self.report.warnings.extend(context.once(format!(
                         "no private mount namespace is available ({problem}): checks of the whole tree run after the \
                          files are in place, and put the previous ones back when they fail; CAP_SYS_ADMIN allows it"
+                    )));
+                    return FutureCheck::Unavailable;
+                }
+                Checked::NotShown(problem) => {
+                    self.report.warnings.extend(context.once(format!(
+                        "a check of the whole tree cannot see new files before they are in place ({problem}): it runs \
+                         right after they are, and the previous files come back if it fails"
                     )));
                     return FutureCheck::Unavailable;
                 }

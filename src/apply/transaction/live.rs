@@ -1,5 +1,5 @@
-//! Finds the culprit if no mount namespace is available: the check judges the live tree only, so each trial is a transaction
-//! of its own, undone if the check refuses it. Never leaves a refused file in place.
+//! Finds the culprit if no mount namespace shows the files: the check judges the live tree only, so each trial is a
+//! transaction of its own, undone if the check refuses it. Never leaves a refused file in place.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -100,7 +100,10 @@ impl Trials<'_> {
         self.report.commands.extend(report.commands);
         self.report.elapsed += report.elapsed;
         match report.outcome {
-            Outcome::RolledBack { cause, .. } if cause.at == Stage::Check => Tried::Refused(cause),
+            // Rejected where the check can see this part of the files before they are in place.
+            Outcome::RolledBack { cause, .. } | Outcome::Rejected(cause) if cause.at == Stage::Check => {
+                Tried::Refused(cause)
+            }
             Outcome::Applied | Outcome::Unchanged => {
                 self.report.files.extend(report.files);
                 self.report.removed.extend(report.removed);

@@ -21,6 +21,14 @@ pub enum PrefixMode {
 }
 
 impl PrefixMode {
+    /// Returns the other rule.
+    fn other(self) -> PrefixMode {
+        match self {
+            PrefixMode::Concatenate => PrefixMode::Replace,
+            PrefixMode::Replace => PrefixMode::Concatenate,
+        }
+    }
+
     /// Returns the prefix in effect: `""` or `/a/b`. Both arguments are clean.
     fn join(self, global: &str, own: &str) -> String {
         match self {
@@ -32,6 +40,8 @@ impl PrefixMode {
 
 pub(super) struct Keys {
     pub(super) prefix: Arc<str>,
+    /// Prefix of the other mode, if it is different.
+    pub(super) other_prefix: Option<Arc<str>>,
     pub(super) keys: Vec<String>,
     pub(super) ranges: KeyRanges,
     pub(super) raw: bool,
@@ -59,11 +69,13 @@ pub(super) fn read(fields: &mut Fields<'_>, defaults: &Defaults, standard: Optio
             .collect(),
     };
     // Raw keys are whole keys of the store, so the global prefix does not apply to them.
-    let prefix =
-        if raw { String::new() } else { defaults.prefix_mode.join(&defaults.prefix, &own.unwrap_or_default()) };
+    let own = own.unwrap_or_default();
+    let join = |mode: PrefixMode| if raw { String::new() } else { mode.join(&defaults.prefix, &own) };
+    let prefix = join(defaults.prefix_mode);
+    let other_prefix = Some(join(defaults.prefix_mode.other())).filter(|other| *other != prefix).map(Arc::from);
     let store_keys: Vec<String> = keys.iter().map(|key| format!("{prefix}{key}")).collect();
     let ranges = KeyRanges::of_directories(store_keys.iter().map(String::as_str));
-    Some(Keys { prefix: Arc::from(prefix), keys, ranges, raw })
+    Some(Keys { prefix: Arc::from(prefix), other_prefix, keys, ranges, raw })
 }
 
 fn keys(field: &Field<'_>, raw: bool) -> Result<Vec<String>, Problem> {

@@ -7,7 +7,7 @@ use crate::model::service::{Address, Check, Layout};
 use crate::model::text::shown;
 
 const LONGEST: usize = 200;
-const LONGEST_LABEL: usize = 63;
+const MAX_LABEL_BYTES: usize = 63;
 
 /// Checks a service's name.
 pub(super) fn name(text: &str, layout: Option<Layout>) -> Result<String, Problem> {
@@ -53,7 +53,7 @@ fn part(text: &str, more: &str) -> Result<(), Problem> {
 
 fn is_label(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    (1..=LONGEST_LABEL).contains(&text.len())
+    (1..=MAX_LABEL_BYTES).contains(&text.len())
         && text.bytes().all(plain)
         && !text.starts_with('-')
         && !text.ends_with('-')

@@ -2,6 +2,7 @@
 //! differences. An engine of its own because confd's templates show Go's types everywhere: in what prints, in what
 //! compares, in which function takes what. Never reads a file: other files come from `GoTemplates`.
 
+mod asks;
 mod convert;
 mod differences;
 mod expression;

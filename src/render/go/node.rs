@@ -93,12 +93,12 @@ pub(super) struct Number {
 }
 
 /// The most characters of an expression in a message.
-const LONGEST_SHOWN: usize = 60;
+const MAX_SHOWN: usize = 60;
 
 /// Returns an expression as messages show it, cut if it is long.
 pub(super) fn excerpt(expression: &impl fmt::Display) -> String {
     let text = expression.to_string();
-    match text.char_indices().nth(LONGEST_SHOWN) {
+    match text.char_indices().nth(MAX_SHOWN) {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text,
     }

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use super::asks;
 use super::differences;
 use super::functions;
 use super::lexer::{self, Mistake, TokenKind};
 use super::parser::{self, Unit};
 use crate::model::problem::{Place, Position, Problem};
 use crate::model::suggest::nearest;
+use crate::render::asks::Ask;
 use crate::render::library::paths;
 use crate::render::session::shown;
 use crate::render::template::{TemplateSources, first_stray};
@@ -60,8 +62,17 @@ impl GoTemplates {
         self.reached(root).flat_map(of_file).collect()
     }
 
+    /// Returns what `root`, and every file that it certainly includes, ask the store for by a literal.
+    pub(in crate::render) fn asks(&self, root: &str) -> Vec<Ask> {
+        let of_file = |(name, source): (&str, &str)| {
+            let name = name.to_owned();
+            asks::asks(source).into_iter().map(move |ask| ask.in_template(&name))
+        };
+        self.reached(root).flat_map(of_file).collect()
+    }
+
     /// Returns `root` and every file that it certainly includes, with their texts.
-    fn reached(&self, root: &str) -> impl Iterator<Item = (&str, &str)> {
+    pub(in crate::render) fn reached(&self, root: &str) -> impl Iterator<Item = (&str, &str)> {
         let mut todo = vec![root.to_owned()];
         let mut seen = BTreeSet::new();
         std::iter::from_fn(move || {

@@ -53,7 +53,9 @@ pub(in crate::render) fn missing(session: &RenderSession, key: &str, hints: &Mis
         let source = shown(source);
         return Problem::new(format!("the key that is made with the value of key `{source}` does not exist"));
     }
-    let error = Problem::new(format!("key `{}` does not exist", shown(key)));
+    let whole = window.view().whole_key(key);
+    let whole = whole.map(|whole| format!(" (in the store: `{}`)", shown(&whole))).unwrap_or_default();
+    let error = Problem::new(format!("key `{}` does not exist{whole}", shown(key)));
     if window.has_directory(key) {
         return error.hint(hints.directory);
     }
@@ -63,6 +65,13 @@ pub(in crate::render) fn missing(session: &RenderSession, key: &str, hints: &Mis
     }
     if !window.covers(key) {
         return error.hint("it is not covered by the `keys` of this resource");
+    }
+    if let Some(other) = window.view().other_key(key)
+        && (other.exists || window.iter().next().is_none())
+    {
+        let (whole, mode) = (shown(&other.key), other.mode);
+        let is = if other.exists { "the store has" } else { "nothing is there at all; it would be" };
+        return error.hint(format!("{is} `{whole}` with --prefix-mode {mode}"));
     }
     let (directory, name) = key.rsplit_once('/').unwrap_or(("", key));
     let siblings = window.children(&format!("{directory}/"));

@@ -16,6 +16,7 @@ use super::templates::{TeraSet, TeraTemplates};
 use crate::model::problem::{Place, Position, Problem};
 use crate::model::resource::{Engine, Escape};
 use crate::model::suggest::nearest;
+use crate::render::asks::Ask;
 use crate::render::template::{Root, TemplateSources, first_stray};
 
 /// Compiles the Tera templates among `roots`. Every problem is listed with the index of the root it fails.
@@ -37,6 +38,24 @@ pub(in crate::render) fn compile(
         }
     }
     (compiler.compiled, problems)
+}
+
+/// Returns what each of these roots, and the templates that it reaches, ask the store for by a literal.
+pub(in crate::render) fn asks<'r>(
+    sources: &TemplateSources,
+    roots: impl Iterator<Item = &'r str>,
+) -> HashMap<&'r str, Vec<Ask>> {
+    let references = References::new(sources);
+    let of_template = |name: &str| {
+        let asks = sources.get(name).map(|source| super::asks::asks(source)).unwrap_or_default();
+        asks.into_iter().map(|ask| ask.in_template(name)).collect::<Vec<_>>()
+    };
+    roots.map(|root| (root, references.reach(root).into_iter().flat_map(of_template).collect())).collect()
+}
+
+/// Returns the names of `root` and the templates that it reaches.
+pub(in crate::render) fn reached<'a>(sources: &'a TemplateSources, root: &str) -> BTreeSet<&'a str> {
+    References::new(sources).reach(root)
 }
 
 /// Compiles roots of one mode after the other.

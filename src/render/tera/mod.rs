@@ -1,5 +1,6 @@
 //! Tera templates, with confd's functions.
 
+mod asks;
 mod backends;
 mod compile;
 mod engine;
@@ -14,7 +15,7 @@ mod run;
 mod scan;
 mod templates;
 
-pub(super) use compile::compile;
+pub(super) use compile::{asks, compile, reached};
 pub(super) use memory::TeraMemory;
 pub(super) use render::render;
 pub(super) use templates::TeraTemplates;

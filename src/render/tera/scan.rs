@@ -222,10 +222,15 @@ fn dotted_name(text: &str) -> String {
     text[..end].trim_end_matches('.').to_owned()
 }
 
-fn string_literal(text: &str) -> Option<String> {
+/// Returns what the string literal at the start of `text` means.
+pub(in crate::render::tera) fn string_literal(text: &str) -> Option<String> {
+    Some(text[1..string_length(text)? - 1].replace('\\', ""))
+}
+
+/// Returns the length of the string literal at the start of `text`, with its quotes.
+pub(in crate::render::tera) fn string_length(text: &str) -> Option<usize> {
     let quote = *text.as_bytes().first().filter(|byte| matches!(byte, b'"' | b'\'' | b'`'))?;
-    let end = end_of_string(text.as_bytes(), 0, quote)?;
-    Some(text[1..end - 1].replace('\\', ""))
+    end_of_string(text.as_bytes(), 0, quote)
 }
 
 /// Returns an expression without its string literals.

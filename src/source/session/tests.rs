@@ -1,6 +1,7 @@
 //! Tests of the session: every order of answers, and the orders that matter.
 
 use super::*;
+use crate::model::key::{Key, Value};
 
 mod graph;
 mod walk;

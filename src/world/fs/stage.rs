@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{FileContext, FileError, folder_of};
+use super::{FileContext, FileError, OnDisk, folder_of};
 
 /// Prefix of our temporary files, so that a later start can remove those that a killed process left behind.
 const STAGE_MARK: &str = ".upstreamd-stage-";
@@ -96,7 +96,7 @@ pub fn sync_files(paths: &[&Path]) -> Result<(), FileError> {
     let mut synced = BTreeSet::new();
     for path in paths {
         let file = File::open(path).context("open", path)?;
-        let device = std::os::unix::fs::MetadataExt::dev(&file.metadata().context("look at", path)?);
+        let device = file.metadata().context("look at", path)?.dev();
         if synced.insert(device) {
             nix::unistd::syncfs(&file).context("sync the file system of", path)?;
         }
@@ -119,8 +119,21 @@ pub fn copy_with_attributes(from: &Path, to: &Path) -> Result<(), FileError> {
     let Some(original) = super::read(from)? else {
         return Err(std::io::Error::from(std::io::ErrorKind::NotFound)).context("copy", from);
     };
+    write_like(&original, to)
+}
+
+/// Creates a file with the content, mode and owner of another as it was read.
+pub fn write_like(original: &OnDisk, to: &Path) -> Result<(), FileError> {
     let attributes = Attributes { mode: original.mode, owner: Some(original.uid), group: Some(original.gid) };
     write_new(to, &original.bytes, attributes, Durable::AtOnce)
+}
+
+/// Gives a folder or file the mode and owner of another.
+pub fn copy_attributes(from: &Path, to: &Path) -> Result<(), FileError> {
+    let original = std::fs::metadata(from).context("look at", from)?;
+    let (owner, group) = (Some(original.uid()), Some(original.gid()));
+    let attributes = Attributes { mode: original.mode() & 0o7777, owner, group };
+    apply_attributes(&File::open(to).context("open", to)?, to, attributes)
 }
 
 /// A backup that a dead process left behind.

@@ -27,7 +27,7 @@ fn a_path_outside_of_keys_fails_the_check_with_its_place() {
         let ran = web(template, text, &["/service"], "").run(&["check"]).expect_code(3);
         let words = "`gets` of `/services/*` never finds anything: the `keys` of `web.toml` do not cover it";
         assert!(said(&ran, words), "{ran:?}");
-        assert!(ran.stderr.contains("add \"/services\"") && ran.stderr.contains("0 resources are right"), "{ran:?}");
+        assert!(ran.stderr.contains("add \"/services\"") && ran.stderr.contains("0 resources OK"), "{ran:?}");
         let without = web(template, text, &[], "");
         let ran = without.run(&["check"]).expect_code(3);
         assert!(said(&ran, "`web.toml` has no `keys`") && ran.stderr.contains("keys = [\"/services\"]"), "{ran:?}");
@@ -60,7 +60,7 @@ fn what_a_template_provides_for_is_only_a_warning() {
 fn a_missing_key_is_named_with_its_prefix_and_the_other_prefix_mode() {
     for (template, text) in [("web.tmpl", "{{getv \"/x\"}}"), ("web.tera", "{{ getv(key=\"/x\") }}")] {
         let sandbox = web(template, text, &["/"], "prefix = \"/app\"");
-        let run = |arguments: &[&str]| sandbox.run(&[&["--onetime"], arguments].concat()).expect_code(1).stderr;
+        let run = |arguments: &[&str]| sandbox.run(&[&["--onetime"], arguments].concat()).expect_code(5).stderr;
         sandbox.set_store("app: {y: one}\n");
         let said = run(&[]);
         assert!(said.contains("key `/x` does not exist (in the store: `/app/x`)"), "{said}");

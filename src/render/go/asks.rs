@@ -39,8 +39,8 @@ mod tests {
             "{{getv `/a`}}{{getv \"/b\" \"x\"}}{{\"x\" | getv \"/c\"}}",
             &["1:3 getv /a", "1:16 getv /b?", "1:39 getv /c?"],
         );
-        check("{{if exists \"/a\"}}{{end}}{{(get \"/b\").Value}}", &["1:6 exists /a?", "1:28 get /b"]);
-        check("{{getvs \"/a/*\" | join \",\"}}{{ls \"/\"}}", &["1:3 getvs /a/*", "1:31 ls /"]);
+        check("{{if exists \"/a\"}}{{end}}{{(get \"/b\").Value}}", &["1:6 exists /a?", "1:29 get /b"]);
+        check("{{getvs \"/a/*\" | join \",\"}}{{ls \"/\"}}", &["1:3 getvs /a/*", "1:30 ls /"]);
         for source in
             ["{{getv $x}}", "{{gets (printf \"/a/%s\" .)}}", "getv \"/a\"", "{{/* getv \"/a\" */}}", "{{ \"unclosed"]
         {

@@ -25,6 +25,12 @@ fail() {
     echo "dist-test: $*" >&2
     exit 1
 }
+image() {
+    DOCKER_BUILDKIT=0 docker build -q "$@" >"$work/log" 2>&1 || {
+        cat "$work/log" >&2
+        fail "cannot build an image"
+    }
+}
 ok() { echo "dist-test: ok: $*"; }
 
 (cd target/dist && sha256sum --quiet -c ./*.sha256) || fail "the checksum of the tarball is wrong"
@@ -62,7 +68,7 @@ mkdir "$work/empty"
 cp "$folder/upstreamd" "$work/empty/"
 cp "$work/passwd" "$work/empty/passwd"
 printf 'FROM scratch\nCOPY upstreamd /upstreamd\nCOPY passwd /etc/passwd\nENTRYPOINT ["/upstreamd"]\n' >"$work/empty/Dockerfile"
-docker build -q -t "$tag:empty" "$work/empty" >/dev/null
+image -t "$tag:empty" "$work/empty"
 run "$tag:empty" -onetime -backend env || { cat "$work/log" >&2; fail "empty image: exit code $?"; }
 wrote "empty image"
 run "$tag:empty" -onetime -backend env -- /upstreamd --version || { cat "$work/log" >&2; fail "empty image: no exec"; }
@@ -72,14 +78,14 @@ ok "empty image: becomes the command behind --"
 # A static busybox is all of the user space that Alpine has, but for the C library.
 busybox=$(command -v busybox || :)
 if [ -z "$busybox" ] || readelf -d "$busybox" 2>/dev/null | grep -q NEEDED; then
-    (cd "$work" && apt-get -qq download busybox-static >/dev/null && dpkg-deb -x busybox-static_*.deb busybox) || fail "there is no static busybox"
-    busybox=$(find "$work/busybox" -type f -name busybox)
+    (cd "$work" && apt-get -qq download busybox-static >/dev/null 2>&1 && dpkg-deb -x busybox-static_*.deb busybox) || fail "there is no static busybox"
+    busybox=$work/busybox/bin/busybox
 fi
 mkdir "$work/shell"
 cp "$folder/upstreamd" "$work/passwd" "$work/shell/"
 cp "$busybox" "$work/shell/busybox"
 printf 'FROM scratch\nCOPY busybox /bin/busybox\nRUN ["/bin/busybox", "--install", "-s", "/bin"]\nCOPY upstreamd /usr/bin/upstreamd\nCOPY passwd /etc/passwd\n' >"$work/shell/Dockerfile"
-docker build -q -t "$tag:shell" "$work/shell" >/dev/null
+image -t "$tag:shell" "$work/shell"
 printf 'check_cmd = "grep -q one {{.src}}"\nreload_cmd = "echo reloaded > /out/reloaded"\n' >>"$work/etc/conf.d/a.toml"
 run "$tag:shell" /bin/sh -ec 'upstreamd -onetime -backend env && cat /out/reloaded' || { cat "$work/log" >&2; fail "image without a C library: exit code $?"; }
 wrote "image without a C library"
@@ -101,7 +107,7 @@ if ! docker image inspect "$older" >/dev/null 2>&1; then
 fi
 mkdir "$work/older" && cp "$folder/upstreamd" "$work/older/"
 printf 'FROM %s\nCOPY upstreamd /usr/bin/upstreamd\nRUN echo web:x:4711:4711::/:/ >>/etc/passwd\n' "$older" >"$work/older/Dockerfile"
-docker build -q -t "$tag:older" "$work/older" >/dev/null
+image -t "$tag:older" "$work/older"
 run "$tag:older" upstreamd -onetime -backend env || { cat "$work/log" >&2; fail "older Debian: exit code $?"; }
 wrote "older Debian (glibc $(docker run --rm --network none "$tag:older" ldd --version | head -n 1 | grep -o '[0-9.]*$'))"
 
@@ -112,7 +118,7 @@ cp "$(command -v etcd)" "$(command -v etcdctl)" "$work/etcd/"
 base=debian:bookworm-slim
 docker pull -q "$base" >/dev/null 2>&1 || base=$(sh docker/base-images.sh --base | sed 's/.*BASE=//')
 printf 'FROM %s\nCOPY etcd etcdctl /usr/bin/\n' "$base" >"$work/etcd/Dockerfile"
-docker build -q -t "$tag:etcd" "$work/etcd" >/dev/null
+image -t "$tag:etcd" "$work/etcd"
 docker run -d --rm --name "$tag-etcd" --network "$network" --network-alias store "$tag:etcd" etcd --data-dir /data \
     --listen-client-urls http://0.0.0.0:2379 --advertise-client-urls http://store:2379 >/dev/null
 for try in $(seq 100); do

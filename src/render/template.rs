@@ -18,7 +18,7 @@ fn stray_byte(c: char) -> Option<u8> {
     u8::try_from(u32::from(c).checked_sub(STRAY)?).ok().filter(|byte| *byte >= 0x80)
 }
 
-/// Returns a template's bytes as text, from which [`template_bytes`] makes the same bytes.
+/// Returns a template's bytes as text, from which `template_bytes` makes the same bytes.
 pub fn template_text(bytes: &[u8]) -> Arc<str> {
     if let Ok(text) = std::str::from_utf8(bytes)
         && first_stray(text).is_none()

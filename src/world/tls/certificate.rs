@@ -312,7 +312,7 @@ mod tests {
     fn only_authorities_with_the_right_usage_may_have_signed_others() {
         let check = |is_ca: IsCa, usages: &[KeyUsagePurpose], is_authority: bool, may_sign: bool| {
             let der = made(|params| {
-                params.is_ca = is_ca.clone();
+                params.is_ca = is_ca;
                 params.key_usages = usages.to_vec();
             });
             let certificate = Certificate::parse(&der).unwrap();
@@ -324,8 +324,8 @@ mod tests {
         };
         use KeyUsagePurpose::{DigitalSignature, KeyCertSign};
         let authority = IsCa::Ca(BasicConstraints::Unconstrained);
-        check(authority.clone(), &[], true, true);
-        check(authority.clone(), &[DigitalSignature, KeyCertSign], true, true);
+        check(authority, &[], true, true);
+        check(authority, &[DigitalSignature, KeyCertSign], true, true);
         check(IsCa::Ca(BasicConstraints::Constrained(0)), &[KeyCertSign], true, true);
         check(authority, &[DigitalSignature], true, false);
         check(IsCa::ExplicitNoCa, &[KeyCertSign], false, false);

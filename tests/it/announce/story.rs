@@ -69,7 +69,11 @@ fn what_the_unit_announces_is_served_by_the_shipped_app_until_it_stops() {
     supervised.signal(Signal::SIGTERM);
     let status = wait_for("the announcer to end", DEADLINE, || supervised.child.try_wait().unwrap());
     assert_eq!(status.code(), Some(143), "{}", world.sandbox.log());
-    assert!(world.sandbox.log().contains("drained: every agent that sees the key has confirmed it"), "{}", world.sandbox.log());
+    assert!(
+        world.sandbox.log().contains("drained: every agent that sees the key has confirmed it"),
+        "{}",
+        world.sandbox.log()
+    );
     assert_eq!(world.wait_one("/services/app/").key, key);
     let served = || fs::read_to_string(nginx.http_file("app.conf")).unwrap();
     assert!(!served().contains(&two.address()) && served().contains(&one.address()), "{}", served());

@@ -18,6 +18,7 @@ use super::exit::Exit;
 
 pub mod announce;
 mod definition;
+mod mistake;
 mod normalise;
 
 #[cfg(test)]
@@ -66,7 +67,10 @@ pub enum Command {
         resource: String,
     },
     /// Show what would change.
-    Diff,
+    Diff {
+        /// File of the only resource to show, below conf.d; `None` is all.
+        resource: Option<String>,
+    },
     /// Print the progress of the fleet's agents.
     Agents {
         /// Whether to print JSON instead of a table.
@@ -109,11 +113,17 @@ pub fn parse(
     let command = definition();
     let argv = normalise::to_text(argv).map_err(usage)?;
     let normal = normalise::normalise(argv, &command).map_err(usage)?;
-    let matches = command.clone().try_get_matches_from(normal.argv).map_err(clap_exit)?;
+    let matches = match command.clone().try_get_matches_from(&normal.argv) {
+        Ok(matches) => matches,
+        Err(error) => return Err(clap_exit(&error, &command, &normal.argv)),
+    };
     if let Some(text) = printed(&matches, &command)? {
         return Err(EarlyExit { exit: Exit::Done, text });
     }
     let mut flags = given_flags(&matches);
+    if let Some(folder) = matches.subcommand_matches("check").and_then(|check| check.get_one::<String>("DIR")) {
+        flags.entry(table::CONFDIR.name).or_default().push(folder.clone());
+    }
     if let Some(backend) = normal.backend {
         choose_backend(&mut flags, backend).map_err(usage)?;
     }
@@ -150,13 +160,14 @@ fn lines(problems: &Problems) -> String {
     problems.iter().map(|problem| format!("{problem}\n")).collect()
 }
 
-/// Returns clap's own output: help, version, or a usage error.
-fn clap_exit(error: clap::Error) -> EarlyExit {
-    let exit = match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
-        _ => Exit::Usage,
-    };
-    EarlyExit { exit, text: error.render().to_string() }
+/// Returns clap's own output, which is help or version, or a usage error in our words.
+fn clap_exit(error: &clap::Error, command: &clap::Command, argv: &[String]) -> EarlyExit {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            EarlyExit { exit: Exit::Done, text: error.render().to_string() }
+        }
+        _ => usage(mistake::of_clap(error, command, argv)),
+    }
 }
 
 /// Returns the text of the subcommands that print something about the program itself.
@@ -182,7 +193,7 @@ fn requested_command(matches: &ArgMatches) -> Command {
     match matches.subcommand() {
         Some(("check", _)) => Command::Check,
         Some(("render", matches)) => Command::Render { resource: resource(matches).unwrap_or_default() },
-        Some(("diff", _)) => Command::Diff,
+        Some(("diff", matches)) => Command::Diff { resource: resource(matches) },
         Some(("agents", matches)) => {
             Command::Agents { json: matches.get_one::<String>("format").is_some_and(|format| format == "json") }
         }

@@ -67,10 +67,17 @@ pub(super) async fn render(settings: Settings, name: &str) -> Ending {
 }
 
 /// Prints what a pass would change.
-pub(super) async fn diff(settings: Settings) -> Ending {
+pub(super) async fn diff(settings: Settings, name: Option<&str>) -> Ending {
     let catalog = Arc::new(load(&settings));
-    let problems = if catalog.problems.is_empty() { Exit::Done } else { Exit::Configuration };
-    say_source(&settings, &catalog, &catalog.members.iter().collect::<Vec<_>>());
+    let chosen: Vec<&Member> = match name.map(|name| find(&catalog, name)) {
+        None => catalog.members.iter().collect(),
+        Some(Ok(member)) => vec![member],
+        Some(Err(exit)) => return exit.into(),
+    };
+    let only = name.and_then(|_| chosen.first()).map(|member| Arc::clone(member.resource.name()));
+    // Whoever names a resource does not ask about the others.
+    let problems = if catalog.problems.is_empty() || only.is_some() { Exit::Done } else { Exit::Configuration };
+    say_source(&settings, &catalog, &chosen);
     let style = run::style(&settings);
     let differs = Rc::new(Cell::new(false));
     let found = Rc::clone(&differs);
@@ -81,7 +88,8 @@ pub(super) async fn diff(settings: Settings) -> Ending {
             found.set(true);
         }
     };
-    let round = once::once(plan(&settings, LastStep::Preview, Box::new(show)), catalog).await;
+    let plan = OncePlan { only, ..plan(&settings, LastStep::Preview, Box::new(show)) };
+    let round = once::once(plan, catalog).await;
     let differences = if differs.get() { Exit::Differences } else { Exit::Done };
     Ending::of_round(print_problems(&round).max(differences).max(problems), round.interrupted)
 }

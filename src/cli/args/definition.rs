@@ -25,7 +25,11 @@ pub fn definition() -> Command {
         .after_help(after_help())
         .args_override_self(true)
         .subcommand(
-            Command::new("check").about("Look for problems in settings, conf.d and templates, without the store"),
+            Command::new("check").about("Look for problems in settings, conf.d and templates, without the store").arg(
+                Arg::new("DIR")
+                    .value_hint(clap::ValueHint::DirPath)
+                    .help("folder that holds conf.d and templates; as --confdir"),
+            ),
         )
         .subcommand(
             Command::new("render")
@@ -33,7 +37,11 @@ pub fn definition() -> Command {
                 .arg(Arg::new("RESOURCE").required(true).help("its file below conf.d, as in app.toml")),
         )
         .subcommand(announce::definition())
-        .subcommand(Command::new("diff").about("Show what would change"))
+        .subcommand(
+            Command::new("diff")
+                .about("Show what would change")
+                .arg(Arg::new("RESOURCE").help("only of this file below conf.d")),
+        )
         .subcommand(
             Command::new("keys")
                 .about("Print the keys that resources see")

@@ -13,6 +13,7 @@ use crate::config::resource::not_utf8;
 use crate::config::settings::layers::{ConfigFile, Environment, Flags, Layers};
 use crate::config::settings::{Mode, Settings, resolve, table};
 use crate::model::problem::{Place, Problem, Problems};
+use crate::model::text::shown;
 
 use super::exit::Exit;
 
@@ -20,6 +21,7 @@ pub mod announce;
 mod definition;
 mod mistake;
 mod normalise;
+mod pages;
 
 #[cfg(test)]
 mod tests;
@@ -117,7 +119,7 @@ pub fn parse(
         Ok(matches) => matches,
         Err(error) => return Err(clap_exit(&error, &command, &normal.argv)),
     };
-    if let Some(text) = printed(&matches, &command)? {
+    if let Some(text) = printed(&matches)? {
         return Err(EarlyExit { exit: Exit::Done, text });
     }
     let mut flags = given_flags(&matches);
@@ -163,29 +165,28 @@ fn lines(problems: &Problems) -> String {
 /// Returns clap's own output, which is help or version, or a usage error in our words.
 fn clap_exit(error: &clap::Error, command: &clap::Command, argv: &[String]) -> EarlyExit {
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            EarlyExit { exit: Exit::Done, text: error.render().to_string() }
+        ErrorKind::DisplayHelp => {
+            let text = pages::help(argv).unwrap_or_else(|| error.render().to_string());
+            EarlyExit { exit: Exit::Done, text }
         }
+        ErrorKind::DisplayVersion => EarlyExit { exit: Exit::Done, text: error.render().to_string() },
         _ => usage(mistake::of_clap(error, command, argv)),
     }
 }
 
 /// Returns the text of the subcommands that print something about the program itself.
-fn printed(matches: &ArgMatches, command: &clap::Command) -> Result<Option<String>, EarlyExit> {
-    let mut text = Vec::new();
+fn printed(matches: &ArgMatches) -> Result<Option<String>, EarlyExit> {
     match matches.subcommand() {
-        Some(("completions", matches)) => {
-            if let Some(shell) = matches.get_one::<Shell>("shell") {
-                clap_complete::generate(*shell, &mut command.clone(), "upstreamd", &mut text);
-            }
+        Some(("completions", matches)) => Ok(matches.get_one::<Shell>("shell").map(|shell| pages::completions(*shell))),
+        Some(("man", matches)) => {
+            let name = matches.get_one::<String>("NAME").map(String::as_str);
+            let page = pages::manual(name)
+                .map_err(|error| usage(Problem::new(format!("the manual page cannot be made: {error}"))))?;
+            let nobody = || usage(Problem::new(format!("there is no command {}", shown(name.unwrap_or_default()))));
+            page.ok_or_else(nobody).map(Some)
         }
-        Some(("man", _)) => {
-            let rendered = clap_mangen::Man::new(command.clone()).render(&mut text);
-            rendered.map_err(|error| usage(Problem::new(format!("the man page cannot be made: {error}"))))?;
-        }
-        _ => return Ok(None),
+        _ => Ok(None),
     }
-    Ok(Some(String::from_utf8_lossy(&text).into_owned()))
 }
 
 fn requested_command(matches: &ArgMatches) -> Command {

@@ -428,3 +428,34 @@ fn no_command_line_panics() {
         }
     }
 }
+
+#[test]
+fn each_command_has_a_help_of_its_own_and_a_page_that_is_installed() {
+    let names: Vec<String> = definition().get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    let script = include_str!("../../../scripts/pages.sh");
+    let listed = script.split_once("for command in ").and_then(|(_, rest)| rest.split_once(';')).unwrap().0;
+    let mut expected: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.starts_with("etcd")).collect();
+    expected.retain(|name| !matches!(*name, "file" | "env"));
+    expected.sort_unstable();
+    assert_eq!(listed.split(' ').collect::<Vec<_>>(), expected);
+    for name in expected {
+        let page = early(&format!("upstreamd man {name}")).text;
+        assert!(page.contains(&format!("upstreamd\\-{name}")), "{page}");
+        for line in [format!("upstreamd {name} --help"), format!("upstreamd help {name}")] {
+            let help = early(&line).text;
+            assert!(help.contains(&format!("Usage: upstreamd {name}")), "{help}");
+            assert!(
+                help.contains("`upstreamd --help` lists all settings") && !help.contains("--keep-stage-file"),
+                "{help}"
+            );
+        }
+    }
+    assert!(early("upstreamd check --help").text.contains("--mock-data"));
+    assert!(early("upstreamd diff --help").text.contains("--node"));
+    assert!(early("upstreamd --help").text.starts_with("Start here:"));
+    assert_eq!(early("upstreamd man nothing").exit, Exit::Usage);
+    let main = early("upstreamd man").text;
+    for section in ["EXAMPLES", "FILES", "SIGNALS", "\"EXIT STATUS\""] {
+        assert!(main.contains(&format!(".SH {section}\n")), "{section}: {main}");
+    }
+}

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use crate::apply::group::Group;
+use crate::config::settings::table;
 use crate::model::event::Event;
 use crate::model::key::Revision;
 use crate::model::note::Note;
@@ -132,7 +133,7 @@ async fn stop(signals: &mut Signals) -> Signal {
 /// Reads every store once, and returns why some could not be read.
 async fn read(agent: &mut Agent, stores: &mut Stores, timeout: Duration) -> Vec<String> {
     let mut problems = Vec::new();
-    for (position, snapshot) in stores.first_snapshots(timeout).await {
+    for (position, snapshot) in stores.first_snapshots(timeout, Some(table::BACKEND_TIMEOUT.name)).await {
         match snapshot {
             Ok(snapshot) => agent.take_event(position, snapshot),
             Err(problem) => problems.push(problem),
@@ -153,7 +154,7 @@ async fn look_again(stores: &mut Stores, until: Instant) -> Vec<(usize, Event)> 
     const PAUSE: Duration = Duration::from_secs(1);
     clock::sleep_until(Some(until.min(clock::now() + PAUSE))).await;
     stores.resync();
-    let snapshots = stores.first_snapshots(until.saturating_duration_since(clock::now())).await;
+    let snapshots = stores.first_snapshots(until.saturating_duration_since(clock::now()), None).await;
     snapshots.into_iter().filter_map(|(position, snapshot)| Some((position, snapshot.ok()?))).collect()
 }
 

@@ -13,6 +13,9 @@ use crate::world::clock;
 
 use super::catalog::StoreUse;
 
+/// Time after which a wait for the first snapshot is logged.
+const SILENCE: Duration = Duration::from_secs(1);
+
 /// The sources, by the position of their store in `Catalog::stores`.
 pub struct Stores {
     /// Settings of the standard store.
@@ -140,22 +143,28 @@ impl Stores {
         self.running.iter().any(|running| running.resync_wanted)
     }
 
-    /// Returns the first snapshot of each store, or the reason why there was no snapshot in time. A store that is still malformed at the
-    /// second read is not waited for: only a daemon does that.
-    pub async fn first_snapshots(&mut self, timeout: Duration) -> Vec<(usize, Result<Event, String>)> {
+    /// Returns the first snapshot of each store, or the reason why there was no snapshot in time. A store that only an edit makes
+    /// readable is not waited for: only a daemon does that. With the `setting` that limits the wait, a wait that gets long is logged.
+    pub async fn first_snapshots(
+        &mut self,
+        timeout: Duration,
+        setting: Option<&str>,
+    ) -> Vec<(usize, Result<Event, String>)> {
         let deadline = tokio::time::Instant::from(clock::now() + timeout);
+        let mut to_log = setting.filter(|_| timeout > SILENCE);
+        let patience = tokio::time::Instant::from(clock::now() + SILENCE);
         let mut waiting: Vec<usize> = (0..self.running.len()).filter(|at| self.running[*at].handle.is_some()).collect();
         let mut problems = vec!["no answer".to_owned(); self.running.len()];
-        let mut were_malformed = vec![false; self.running.len()];
         let mut found = Vec::new();
         while !waiting.is_empty() {
-            match tokio::time::timeout_at(deadline, self.next()).await {
+            let until = if to_log.is_some() { patience } else { deadline };
+            match tokio::time::timeout_at(until, self.next()).await {
                 Ok((position, Some(event @ Event::Snapshot { .. }))) => {
                     waiting.retain(|waiting| *waiting != position);
                     found.push((position, Ok(event)));
                 }
-                Ok((position, Some(Event::Lost { problem, is_malformed, .. }))) => {
-                    if std::mem::replace(&mut were_malformed[position], is_malformed) && is_malformed {
+                Ok((position, Some(Event::Lost { problem, is_lasting, .. }))) => {
+                    if is_lasting {
                         waiting.retain(|waiting| *waiting != position);
                         found.push((position, Err(self.no_snapshot(position, "", &problem))));
                     }
@@ -168,7 +177,16 @@ impl Stores {
                     waiting.retain(|waiting| *waiting != position);
                     found.push((position, Err(self.no_snapshot(position, "", &problems[position]))));
                 }
-                Err(_) => break,
+                Err(_) => match to_log.take() {
+                    None => break,
+                    Some(setting) => {
+                        let left = timeout.saturating_sub(SILENCE).as_secs();
+                        for &position in &waiting {
+                            let problem = self.no_snapshot(position, " yet", &problems[position]);
+                            tracing::warn!("{problem}; trying for another {left} s (--{setting})");
+                        }
+                    }
+                },
             }
         }
         let within = format!(" within {timeout:?}");

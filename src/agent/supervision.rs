@@ -30,6 +30,16 @@ pub enum HandOn {
     Last,
 }
 
+/// Returns what to say if this command ends at once as if all was well: nginx goes to the background unless it is asked not to.
+pub fn hint_for(command: &[String]) -> &'static str {
+    let is_nginx = command.first().is_some_and(|program| program.rsplit('/').next() == Some("nginx"));
+    if is_nginx && !command.iter().any(|word| word.contains("daemon off")) {
+        " (hint: without -g 'daemon off;' nginx goes to the background, where it runs on and nobody supervises it)"
+    } else {
+        ""
+    }
+}
+
 /// Returns the agent's reaction to a signal, and when a supervised command gets it. `on_terminal`: standard input is a
 /// terminal.
 pub fn meaning(signal: Signal, on_terminal: bool) -> (SignalMeaning, HandOn) {
@@ -102,5 +112,13 @@ mod tests {
         ] {
             assert_eq!(start(over, runs, latest, now), expected, "{over} {runs}");
         }
+    }
+
+    #[test]
+    fn only_an_nginx_that_goes_to_the_background_gets_a_hint() {
+        let hint =
+            |words: &[&str]| !hint_for(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()).is_empty();
+        assert!(hint(&["nginx"]) && hint(&["/usr/sbin/nginx", "-c", "/n.conf"]));
+        assert!(!hint(&["nginx", "-g", "daemon off;"]) && !hint(&["app"]) && !hint(&[]));
     }
 }

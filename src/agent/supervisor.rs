@@ -36,7 +36,11 @@ enum CommandState {
         command: Vec<String>,
         latest: Instant,
     },
-    Running(Child),
+    Running {
+        child: Child,
+        /// What probably went wrong if it ends at once as if all was well.
+        hint: &'static str,
+    },
 }
 
 impl Supervisor {
@@ -76,9 +80,9 @@ impl Supervisor {
                 agent.outlook.terms.context.expect_nginx_to_start(false);
                 let child = Child::start(command)?;
                 tracing::info!(pid = child.pid(), "started `{}`", command.join(" "));
-                self.state = CommandState::Running(child);
+                self.state = CommandState::Running { child, hint: supervision::hint_for(command) };
             }
-            CommandState::Running(child) => {
+            CommandState::Running { child, .. } => {
                 if self.hang_up_waits && !applies {
                     child.signal(Signal::SIGHUP);
                     self.hang_up_waits = false;
@@ -93,16 +97,17 @@ impl Supervisor {
         match &self.state {
             // After that it waits for a transaction to end.
             CommandState::Awaited { latest, .. } => Some(*latest).filter(|latest| *latest > now),
-            CommandState::None | CommandState::Running(_) => None,
+            CommandState::None | CommandState::Running { .. } => None,
         }
     }
 
     /// Waits until the command has ended by itself.
     pub(super) async fn ended(&mut self) -> ChildEnd {
         match &mut self.state {
-            CommandState::Running(child) => {
+            CommandState::Running { child, hint } => {
                 let ended = child.ended().await;
-                tracing::error!("the supervised command has ended ({ended}); stopping");
+                let hint = if ended == ChildEnd::Exited(0) { *hint } else { "" };
+                tracing::error!("the supervised command has ended ({ended}){hint}; stopping");
                 ended
             }
             CommandState::None | CommandState::Awaited { .. } => std::future::pending().await,
@@ -111,7 +116,7 @@ impl Supervisor {
 
     /// Forwards a signal. A signal before the start is dropped: the command reads everything when it starts.
     pub(super) fn hand_on(&mut self, signal: Signal, when: HandOn) {
-        let CommandState::Running(child) = &self.state else { return };
+        let CommandState::Running { child, .. } = &self.state else { return };
         match when {
             HandOn::Never | HandOn::Last => {}
             HandOn::Now => child.signal(signal),
@@ -121,7 +126,7 @@ impl Supervisor {
 
     /// Ends the command with this signal. Returns `None` if there is no command to end.
     pub(super) async fn stop(&mut self, signal: Signal) -> Option<ChildEnd> {
-        let CommandState::Running(child) = &mut self.state else { return None };
+        let CommandState::Running { child, .. } = &mut self.state else { return None };
         let (ended, killed) = child.stop(signal, self.stop_timeout).await;
         if killed {
             tracing::error!("the supervised command did not end within {:?} of {signal}; killed", self.stop_timeout);

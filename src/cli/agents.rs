@@ -2,7 +2,7 @@
 
 use crate::agent::catalog::StoreUse;
 use crate::agent::stores::Stores;
-use crate::config::settings::Settings;
+use crate::config::settings::{Settings, table};
 use crate::model::event::Event;
 use crate::model::range::{KeyRanges, WantedKeys};
 use crate::model::receipt;
@@ -17,7 +17,7 @@ pub(super) async fn agents(settings: Settings, json: bool) -> Exit {
     let mut stores = Stores::new(settings.store, false);
     stores.set(&[StoreUse { settings: None, wanted: WantedKeys::of([&ranges]) }]);
     let mut entries = Vec::new();
-    for (_, snapshot) in stores.first_snapshots(settings.timeouts.store).await {
+    for (_, snapshot) in stores.first_snapshots(settings.timeouts.store, Some(table::BACKEND_TIMEOUT.name)).await {
         match snapshot {
             Ok(Event::Snapshot { refused: Some(refusal), .. }) => {
                 terminal::print_error(&format!("{}\n", refusal.message(&ranges).unwrap_or(refusal.reason)));

@@ -13,12 +13,15 @@ use crate::config::resource::not_utf8;
 use crate::config::settings::layers::{ConfigFile, Environment, Flags, Layers};
 use crate::config::settings::{Mode, Settings, resolve, table};
 use crate::model::problem::{Place, Problem, Problems};
+use crate::model::text::shown;
 
 use super::exit::Exit;
 
 pub mod announce;
 mod definition;
+mod mistake;
 mod normalise;
+mod pages;
 
 #[cfg(test)]
 mod tests;
@@ -66,7 +69,10 @@ pub enum Command {
         resource: String,
     },
     /// Show what would change.
-    Diff,
+    Diff {
+        /// File of the only resource to show, below conf.d; `None` is all.
+        resource: Option<String>,
+    },
     /// Print the progress of the fleet's agents.
     Agents {
         /// Whether to print JSON instead of a table.
@@ -109,11 +115,17 @@ pub fn parse(
     let command = definition();
     let argv = normalise::to_text(argv).map_err(usage)?;
     let normal = normalise::normalise(argv, &command).map_err(usage)?;
-    let matches = command.clone().try_get_matches_from(normal.argv).map_err(clap_exit)?;
-    if let Some(text) = printed(&matches, &command)? {
+    let matches = match command.clone().try_get_matches_from(&normal.argv) {
+        Ok(matches) => matches,
+        Err(error) => return Err(clap_exit(&error, &command, &normal.argv)),
+    };
+    if let Some(text) = printed(&matches)? {
         return Err(EarlyExit { exit: Exit::Done, text });
     }
     let mut flags = given_flags(&matches);
+    if let Some(folder) = matches.subcommand_matches("check").and_then(|check| check.get_one::<String>("DIR")) {
+        flags.entry(table::CONFDIR.name).or_default().push(folder.clone());
+    }
     if let Some(backend) = normal.backend {
         choose_backend(&mut flags, backend).map_err(usage)?;
     }
@@ -150,31 +162,31 @@ fn lines(problems: &Problems) -> String {
     problems.iter().map(|problem| format!("{problem}\n")).collect()
 }
 
-/// Returns clap's own output: help, version, or a usage error.
-fn clap_exit(error: clap::Error) -> EarlyExit {
-    let exit = match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
-        _ => Exit::Usage,
-    };
-    EarlyExit { exit, text: error.render().to_string() }
+/// Returns clap's own output, which is help or version, or a usage error in our words.
+fn clap_exit(error: &clap::Error, command: &clap::Command, argv: &[String]) -> EarlyExit {
+    match error.kind() {
+        ErrorKind::DisplayHelp => {
+            let text = pages::help(argv).unwrap_or_else(|| error.render().to_string());
+            EarlyExit { exit: Exit::Done, text }
+        }
+        ErrorKind::DisplayVersion => EarlyExit { exit: Exit::Done, text: error.render().to_string() },
+        _ => usage(mistake::of_clap(error, command, argv)),
+    }
 }
 
 /// Returns the text of the subcommands that print something about the program itself.
-fn printed(matches: &ArgMatches, command: &clap::Command) -> Result<Option<String>, EarlyExit> {
-    let mut text = Vec::new();
+fn printed(matches: &ArgMatches) -> Result<Option<String>, EarlyExit> {
     match matches.subcommand() {
-        Some(("completions", matches)) => {
-            if let Some(shell) = matches.get_one::<Shell>("shell") {
-                clap_complete::generate(*shell, &mut command.clone(), "upstreamd", &mut text);
-            }
+        Some(("completions", matches)) => Ok(matches.get_one::<Shell>("shell").map(|shell| pages::completions(*shell))),
+        Some(("man", matches)) => {
+            let name = matches.get_one::<String>("NAME").map(String::as_str);
+            let page = pages::manual(name)
+                .map_err(|error| usage(Problem::new(format!("the manual page cannot be made: {error}"))))?;
+            let nobody = || usage(Problem::new(format!("there is no command {}", shown(name.unwrap_or_default()))));
+            page.ok_or_else(nobody).map(Some)
         }
-        Some(("man", _)) => {
-            let rendered = clap_mangen::Man::new(command.clone()).render(&mut text);
-            rendered.map_err(|error| usage(Problem::new(format!("the man page cannot be made: {error}"))))?;
-        }
-        _ => return Ok(None),
+        _ => Ok(None),
     }
-    Ok(Some(String::from_utf8_lossy(&text).into_owned()))
 }
 
 fn requested_command(matches: &ArgMatches) -> Command {
@@ -182,7 +194,7 @@ fn requested_command(matches: &ArgMatches) -> Command {
     match matches.subcommand() {
         Some(("check", _)) => Command::Check,
         Some(("render", matches)) => Command::Render { resource: resource(matches).unwrap_or_default() },
-        Some(("diff", _)) => Command::Diff,
+        Some(("diff", matches)) => Command::Diff { resource: resource(matches) },
         Some(("agents", matches)) => {
             Command::Agents { json: matches.get_one::<String>("format").is_some_and(|format| format == "json") }
         }

@@ -8,11 +8,13 @@ use crate::agent::catalog::{self, Catalog, Confdirs, Member};
 use crate::agent::once;
 use crate::agent::pass::MockData;
 use crate::config::resource::outline::{Account, AccountKind};
-use crate::config::settings::Settings;
+use crate::config::settings::{Settings, table};
 use crate::config::{differences, programs};
+use crate::model::path;
 use crate::model::problem::{Place, Position, Problem, Problems};
 use crate::model::report::StepFailure;
 use crate::model::resource::{CommandLine, Engine, Escape, InstanceId, OutputFormat, Reload, Resource};
+use crate::model::{suggest, text};
 use crate::world::fs::{self, folder, owner};
 use crate::world::{host, terminal};
 
@@ -109,6 +111,35 @@ fn doubts(settings: &Settings, catalog: &Catalog) -> (Vec<Problem>, Vec<Problem>
     (wrong, warnings)
 }
 
+/// Returns problems for variables that look like settings and are none.
+fn unknown_variables() -> Vec<Problem> {
+    let known: BTreeSet<String> = table::ALL.iter().flat_map(|setting| setting.environment_names()).collect();
+    let names = host::environment().into_iter().map(|(name, _)| String::from_utf8_lossy(&name).into_owned());
+    let unknown = names.filter(|name| name.starts_with("UPSTREAMD_") && !known.contains(name));
+    let unknown: BTreeSet<String> = unknown.collect();
+    let problem = |name: &String| {
+        let problem = Problem::new(format!("the environment variable {} is no setting", text::shown(name)));
+        match suggest::did_you_mean(name, known.iter().map(String::as_str)) {
+            Some(hint) => problem.hint(hint),
+            None => problem,
+        }
+    };
+    unknown.iter().map(problem).collect()
+}
+
+/// Returns problems for files in conf.d that are not read.
+fn unread_files(confdirs: &Confdirs) -> Vec<Problem> {
+    let of_folder = |confdir: &PathBuf| folder::read_texts(&confdir.join("conf.d"), |_| false).others;
+    let others = confdirs.folders.iter().flat_map(of_folder);
+    let unread = others.filter(|(name, _)| !name.ends_with("toml") && !path::is_hidden(name) && !name.ends_with('~'));
+    unread
+        .map(|(_, file)| {
+            let problem = Problem::new("this file is not read, because its name does not end in .toml");
+            problem.at(Place::file(&file)).hint("rename it, or move it out of conf.d")
+        })
+        .collect()
+}
+
 /// Returns the problem of a destination whose folder does not exist.
 fn missing_folder(resource: &Resource) -> Option<Problem> {
     let folder = resource.dest.parent()?;
@@ -186,7 +217,7 @@ pub(super) fn check(settings: &Settings, mut problems: Problems) -> Exit {
     for problem in problems.iter() {
         terminal::print_error(&format!("{problem}\n"));
     }
-    for warning in warnings {
+    for warning in warnings.into_iter().chain(unknown_variables()).chain(unread_files(&confdirs)) {
         terminal::print_error(&format!("warning: {warning}\n"));
     }
     for difference in differences(settings, &confdirs, &catalog) {

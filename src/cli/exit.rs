@@ -14,7 +14,7 @@ pub enum Exit {
     Usage,
     /// 3: a settings file, a file of conf.d or a template is wrong.
     Configuration,
-    /// 4: the store could not be read in time, or refused some of the keys.
+    /// 4: the store could not be read, or refused some of the keys.
     Store,
     /// 5: a template could not be rendered.
     Render,
@@ -74,7 +74,7 @@ impl Exit {
             Exit::Differences => "diff found differences",
             Exit::Usage => "the command line or the environment is wrong",
             Exit::Configuration => "a settings file, a file of conf.d or a template is wrong",
-            Exit::Store => "the store could not be read in time, or refused some of the keys",
+            Exit::Store => "the store could not be read, or refused some of the keys",
             Exit::Render => "a template could not be rendered",
             Exit::Check => "a check refused a rendered file",
             Exit::Write => "a file could not be written",

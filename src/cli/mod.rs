@@ -74,7 +74,7 @@ pub fn main() -> ExitCode {
         Command::Check => check::check(&settings, invocation.problems).into(),
         Command::Preflight => runtime.block_on(preflight::preflight(settings)).into(),
         Command::Render { resource } => runtime.block_on(show::render(settings, &resource)),
-        Command::Diff => runtime.block_on(show::diff(settings)),
+        Command::Diff { resource } => runtime.block_on(show::diff(settings, resource.as_deref())),
         Command::Agents { json } => runtime.block_on(agents::agents(settings, json)).into(),
         Command::Convert { template } => convert::convert(&settings, &template).into(),
         Command::Keys { resource } => runtime.block_on(show::keys(settings, resource.as_deref())).into(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::agent::catalog::Member;
 use crate::agent::pass::view;
-use crate::config::settings::{Settings, Timeouts};
+use crate::config::settings::{Settings, Timeouts, table};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
 use crate::source::health;
@@ -48,7 +48,8 @@ pub(super) async fn preflight(settings: Settings) -> Exit {
     }
     let members: Vec<&Member> = catalog.members.iter().collect();
     let timeouts = Timeouts { store: left(), ..settings.timeouts };
-    let trees = show::read_stores(&Settings { timeouts, ..settings }, &catalog, &members).await;
+    let settings = Settings { timeouts, ..settings };
+    let trees = show::read_stores(&settings, &catalog, &members, &table::PREFLIGHT_TIMEOUT).await;
     for member in members {
         match trees.of(&catalog, member) {
             Ok(tree) => terminal::print(&format!("{}\n", keys_of(&member.resource, &tree))),

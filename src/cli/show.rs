@@ -11,7 +11,8 @@ use crate::agent::pass::{LastStep, Shown, Terms, view};
 use crate::agent::run::{Outlook, Show};
 use crate::agent::stores::Stores;
 use crate::apply::{self, Context};
-use crate::config::settings::Settings;
+use crate::config::settings::table::{self, Setting};
+use crate::config::settings::{LogLevel, Settings};
 use crate::model::event::Event;
 use crate::model::note::{Note, Severity};
 use crate::model::refusal::Refusal;
@@ -31,7 +32,10 @@ pub(super) async fn render(settings: Settings, name: &str) -> Ending {
         None => (name, None),
     };
     let resource = match find(&catalog, name) {
-        Ok(member) => Arc::clone(&member.resource),
+        Ok(member) => {
+            say_source(&settings, &catalog, &[member]);
+            Arc::clone(&member.resource)
+        }
         Err(exit) => return exit.into(),
     };
     let n_printed = Rc::new(Cell::new(0));
@@ -63,9 +67,17 @@ pub(super) async fn render(settings: Settings, name: &str) -> Ending {
 }
 
 /// Prints what a pass would change.
-pub(super) async fn diff(settings: Settings) -> Ending {
+pub(super) async fn diff(settings: Settings, name: Option<&str>) -> Ending {
     let catalog = Arc::new(load(&settings));
-    let problems = if catalog.problems.is_empty() { Exit::Done } else { Exit::Configuration };
+    let chosen: Vec<&Member> = match name.map(|name| find(&catalog, name)) {
+        None => catalog.members.iter().collect(),
+        Some(Ok(member)) => vec![member],
+        Some(Err(exit)) => return exit.into(),
+    };
+    let only = name.and_then(|_| chosen.first()).map(|member| Arc::clone(member.resource.name()));
+    // Whoever names a resource does not ask about the others.
+    let problems = if catalog.problems.is_empty() || only.is_some() { Exit::Done } else { Exit::Configuration };
+    say_source(&settings, &catalog, &chosen);
     let style = run::style(&settings);
     let differs = Rc::new(Cell::new(false));
     let found = Rc::clone(&differs);
@@ -76,7 +88,8 @@ pub(super) async fn diff(settings: Settings) -> Ending {
             found.set(true);
         }
     };
-    let round = once::once(plan(&settings, LastStep::Preview, Box::new(show)), catalog).await;
+    let plan = OncePlan { only, ..plan(&settings, LastStep::Preview, Box::new(show)) };
+    let round = once::once(plan, catalog).await;
     let differences = if differs.get() { Exit::Differences } else { Exit::Done };
     Ending::of_round(print_problems(&round).max(differences).max(problems), round.interrupted)
 }
@@ -137,7 +150,8 @@ pub(super) async fn keys(settings: Settings, name: Option<&str>) -> Exit {
             Err(exit) => return exit,
         },
     };
-    let trees = read_stores(&settings, &catalog, &chosen).await;
+    say_source(&settings, &catalog, &chosen);
+    let trees = read_stores(&settings, &catalog, &chosen, &table::BACKEND_TIMEOUT).await;
     let mut exit = Exit::Done;
     // The revision of the settings' store, which comes first; revisions of other stores are printed with their resources.
     let revision = trees.0.first().and_then(Option::as_ref).map(|(tree, _)| tree.revision());
@@ -173,6 +187,24 @@ pub(super) fn load(settings: &Settings) -> Catalog {
         terminal::print_error(&format!("{problem}\n"));
     }
     catalog
+}
+
+/// Says which stores these members read, and which settings say so: a person at a prompt may have other settings than the daemon.
+fn say_source(settings: &Settings, catalog: &Catalog, members: &[&Member]) {
+    if matches!(settings.log.level, LogLevel::Warn | LogLevel::Error) {
+        return;
+    }
+    let read = catalog.stores_of(members.iter().copied()).into_iter().filter(|store| !store.wanted.all().is_empty());
+    let stores: Vec<String> =
+        read.map(|store| store.settings.as_deref().unwrap_or(&settings.store).to_string()).collect();
+    if stores.is_empty() {
+        return;
+    }
+    let origin = match &settings.config_file {
+        Some(path) => format!("settings file {}", path.display()),
+        None => "no settings file".to_owned(),
+    };
+    terminal::print_error(&format!("reading {} ({origin})\n", stores.join("; ")));
 }
 
 /// Returns the resource of this name; `app` means `app.toml`.
@@ -215,14 +247,15 @@ impl Trees {
     }
 }
 
-/// Reads the keys of these members, from their own stores only. Prints the stores that cannot be read.
-pub(super) async fn read_stores(settings: &Settings, catalog: &Catalog, members: &[&Member]) -> Trees {
+/// Reads the keys of these members, from their own stores only. Prints the stores that cannot be read;
+/// `limit` is the setting that limits the wait.
+pub(super) async fn read_stores(settings: &Settings, catalog: &Catalog, members: &[&Member], limit: &Setting) -> Trees {
     let wanted: Vec<StoreUse> = catalog.stores_of(members.iter().copied());
     let mut stores = Stores::new(settings.store.clone(), false);
     // Stores that nobody needs are not read.
     stores.set(&wanted);
     let mut trees: Vec<_> = wanted.iter().map(|_| None).collect();
-    for (position, snapshot) in stores.first_snapshots(settings.timeouts.store).await {
+    for (position, snapshot) in stores.first_snapshots(settings.timeouts.store, Some(limit.name)).await {
         match snapshot {
             Ok(Event::Snapshot { revision, refused, entries, .. }) => {
                 trees[position] = Some((Tree::from_entries(revision, entries), refused));

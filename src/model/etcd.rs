@@ -105,12 +105,19 @@ pub enum FailureKind {
     Future,
     /// The answer is larger than we accept in one message.
     TooLarge,
+    /// A wrong login, or a certificate or a file of TLS that will never do: only an edit helps, here or at the server.
+    Refused,
 }
 
 impl EtcdFailure {
     /// Returns a failure that a different endpoint or a later attempt may fix.
     pub fn unreachable(problem: impl Into<String>) -> EtcdFailure {
         EtcdFailure { kind: FailureKind::Unreachable, problem: problem.into() }
+    }
+
+    /// Returns a failure that only an edit fixes.
+    pub fn refused(problem: impl Into<String>) -> EtcdFailure {
+        EtcdFailure { kind: FailureKind::Refused, problem: problem.into() }
     }
 }
 

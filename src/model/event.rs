@@ -35,8 +35,8 @@ pub enum Event {
         problem: String,
         /// Time until the next attempt starts.
         retry_in: Duration,
-        /// Whether the store was read but not understood: only an edit fixes that.
-        is_malformed: bool,
+        /// Whether only an edit fixes that: of the store's files, of settings, or of a certificate.
+        is_lasting: bool,
     },
     /// The store is followed again after `Lost`, and nothing was missed.
     Regained,

@@ -8,10 +8,14 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     let name = name.to_lowercase();
     known
         .into_iter()
-        .map(|candidate| (candidate, strsim::jaro_winkler(&name, &candidate.to_lowercase())))
-        .filter(|(candidate, likeness)| {
-            let edits = strsim::damerau_levenshtein(&name, &candidate.to_lowercase());
-            *likeness >= ALIKE || edits <= (name.chars().count() / 3).max(1)
+        .filter_map(|candidate| {
+            let lower = candidate.to_lowercase();
+            let likeness = strsim::jaro_winkler(&name, &lower);
+            let edits = strsim::damerau_levenshtein(&name, &lower);
+            let is_near = likeness >= ALIKE || edits <= (name.chars().count() / 3).max(1);
+            // Among names that are as much alike, the one with fewer slips: for `gotv`, `getv` and not `gt`.
+            let slips = f64::from(u32::try_from(edits).unwrap_or(u32::MAX));
+            is_near.then_some((candidate, likeness - slips / 100.0))
         })
         // The first among equals.
         .reduce(|best, next| if next.1 > best.1 { next } else { best })

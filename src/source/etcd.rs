@@ -96,8 +96,8 @@ fn take_outcome(session: &mut Session, link: &mut SessionLink, outlet: &mut Outl
     };
     let step = session.step(input, random::fraction());
     match step.notice {
-        Some(SessionNotice::Lost { problem, retry_in }) => {
-            outlet.outbox.put_standing(Event::Lost { problem, retry_in, is_malformed: false });
+        Some(SessionNotice::Lost { problem, retry_in, is_lasting }) => {
+            outlet.outbox.put_standing(Event::Lost { problem, retry_in, is_lasting });
         }
         Some(SessionNotice::Regained) => outlet.outbox.put_standing(Event::Regained),
         None => {}

@@ -28,6 +28,7 @@ pub(super) async fn run(settings: FileSettings, follow: bool, mut requests: Requ
     let mut revision = 0;
     let mut last: Option<BTreeMap<Key, Value>> = None;
     let mut is_lost = false;
+    let mut was_malformed = false;
     let mut wanted_anew = true;
     loop {
         let mut content = outlet.until(read_bounded(&settings)).await;
@@ -50,11 +51,14 @@ pub(super) async fn run(settings: FileSettings, follow: bool, mut requests: Requ
                     outlet.outbox.put_standing(Event::Regained);
                 }
                 is_lost = false;
+                was_malformed = false;
             }
             Err(problem) => {
                 is_lost = true;
-                let is_malformed = content.is_malformed;
-                outlet.outbox.put_standing(Event::Lost { problem, retry_in: RETRY, is_malformed });
+                // The first time, somebody may be writing it.
+                let is_lasting = was_malformed && content.is_malformed;
+                was_malformed = content.is_malformed;
+                outlet.outbox.put_standing(Event::Lost { problem, retry_in: RETRY, is_lasting });
             }
         }
         let next = async {

@@ -124,7 +124,7 @@ mod tests {
     }
 
     fn lost() -> Event {
-        Event::Lost { problem: "gone".to_owned(), retry_in: Duration::ZERO, is_malformed: false }
+        Event::Lost { problem: "gone".to_owned(), retry_in: Duration::ZERO, is_lasting: false }
     }
 
     #[test]

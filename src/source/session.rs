@@ -70,6 +70,8 @@ struct FailureRow {
     /// Whether the agent knows of them.
     lost: bool,
     relists: u32,
+    /// Number of attempts in a row that failed for a reason that only an edit changes.
+    refused: usize,
     logged_in_again: bool,
     backoff: Backoff,
 }
@@ -196,6 +198,7 @@ impl Session {
     }
 
     fn listed(&mut self, listed: ListedStore, random: f64) -> SessionStep {
+        self.row.refused = 0;
         self.point = Some(listed.header);
         self.watch_after = listed.header.revision;
         self.mark = listed.mark;
@@ -268,7 +271,8 @@ impl Session {
     fn list_again(&mut self, why: &str, random: f64) -> SessionStep {
         self.must_list = true;
         if self.row.relists >= RELISTS {
-            return self.lose(format!("{why}, and listing it again {RELISTS} times did not help"), random);
+            let problem = format!("{why}, and listing it again {RELISTS} times did not help");
+            return self.lose(EtcdFailure::unreachable(problem), random);
         }
         self.row.relists += 1;
         self.list()
@@ -291,7 +295,7 @@ impl Session {
             FailureKind::TooLarge if self.is_watching() => self.list_again(&failure.problem, random),
             FailureKind::Unauthenticated if self.may_log_in_again() => self.log_in_again(),
             FailureKind::Denied => self.denied(failure, random),
-            _ => self.lose(failure.problem, random),
+            _ => self.lose(failure, random),
         }
     }
 
@@ -318,7 +322,7 @@ impl Session {
                 self.narrow().unwrap_or_else(|| self.list_again(&failure.problem, random))
             }
             SessionAction::Verify | SessionAction::Follow => self.list_again(&failure.problem, random),
-            _ => self.lose(failure.problem, random),
+            _ => self.lose(failure, random),
         }
     }
 
@@ -328,7 +332,11 @@ impl Session {
         Some(self.list())
     }
 
-    fn lose(&mut self, problem: String, random: f64) -> SessionStep {
+    fn lose(&mut self, failure: EtcdFailure, random: f64) -> SessionStep {
+        let EtcdFailure { kind, problem } = failure;
+        self.row.refused = if kind == FailureKind::Refused { self.row.refused + 1 } else { 0 };
+        // A different member may accept what this one refuses.
+        let is_lasting = self.row.refused > 0 && self.row.refused >= self.turns.endpoints;
         self.row.lost = true;
         self.row.relists = 0;
         self.row.logged_in_again = false;
@@ -337,7 +345,7 @@ impl Session {
             self.turns.current = (self.turns.current + 1) % self.turns.endpoints;
         }
         let retry_in = self.row.backoff.next_delay(random);
-        let notice = Some(SessionNotice::Lost { problem, retry_in });
+        let notice = Some(SessionNotice::Lost { problem, retry_in, is_lasting });
         SessionStep { notice, ..SessionAction::Wait(retry_in).into() }
     }
 

@@ -143,7 +143,7 @@ mod tests {
         board.record_event(&Event::Snapshot { revision: Revision(7), ranges, refused: None, entries: Vec::new() }, now);
         check(&board, "/ready", 200, "ok");
         let problem = "no route".to_owned();
-        board.record_event(&Event::Lost { problem, retry_in: Duration::from_secs(1), is_malformed: false }, now);
+        board.record_event(&Event::Lost { problem, retry_in: Duration::from_secs(1), is_lasting: false }, now);
         check(&board, "/ready", 503, "backend unhealthy: no route");
         check(&board, "/applied", 200, "ok");
         check(&board, "/health", 200, "ok");

@@ -62,10 +62,20 @@ pub(super) async fn secure(
     TlsConnector::from(config).connect(name, stream).await.map_err(|error| refusal_of(&error))
 }
 
+/// Returns the words of an error without a source, and whether only an edit fixes it, of a certificate or of a setting.
+pub(super) fn refusal_in(bottom: &(dyn std::error::Error + 'static)) -> (String, bool) {
+    let of_stream = bottom.downcast_ref::<std::io::Error>().map(refusal_of);
+    match of_stream.as_ref().or_else(|| bottom.downcast_ref::<TlsRefusal>()) {
+        Some(refusal) => (refusal.to_string(), refusal.is_lasting),
+        None => (bottom.to_string(), false),
+    }
+}
+
 /// Returns why a connection failed, in words of ours if it is about TLS.
-pub(super) fn refusal_of(error: &std::io::Error) -> TlsRefusal {
+fn refusal_of(error: &std::io::Error) -> TlsRefusal {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(error) => refusal::of_error(error),
-        None => TlsRefusal::new(error.to_string()),
+        // In TLS 1.3, a server's word on our certificate comes after the handshake, and HTTP/2 keeps only the text of it.
+        None => refusal::of_alert_text(&error.to_string()).unwrap_or_else(|| TlsRefusal::new(error.to_string())),
     }
 }

@@ -29,6 +29,7 @@ mod isolation;
 mod link_order;
 mod modes;
 mod pages;
+mod prompts;
 mod quick_start;
 mod receipts;
 mod refused;

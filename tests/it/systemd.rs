@@ -302,6 +302,7 @@ fn the_package_installs_runs_and_goes_without_a_trace() {
         "/lib/systemd/system/upstreamd.service",
         "/lib/systemd/system/upstreamd@.service",
         "/usr/share/man/man1/upstreamd.1.gz",
+        "/usr/share/man/man1/upstreamd-check.1.gz",
         "/usr/share/bash-completion/completions/upstreamd",
         "/usr/share/doc/upstreamd/examples/systemd/app@.service",
         "/usr/share/doc/upstreamd/examples/conf.d/app.toml",

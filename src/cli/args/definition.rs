@@ -17,15 +17,29 @@ pub(super) const BACKEND_WORDS: &[(&str, &str)] = &[
     ("env", "Read keys from the environment; as --backend env"),
 ];
 
+/// The beginning of the help.
+const START_HERE: &str = "\
+Start here:
+  upstreamd check DIR     look for problems in DIR/conf.d and DIR/templates
+  upstreamd diff          show what would change
+  upstreamd --onetime     bring every file up to date once
+  upstreamd --watch       follow the store and act on every change
+  upstreamd diff --help   what matters to one command";
+
 /// Returns the definition of the whole command line.
 pub fn definition() -> Command {
     let mut command = Command::new("upstreamd")
         .version(version())
         .about("Keeps nginx load balancers true to etcd: renders, checks, reloads, verifies, rolls back")
+        .before_help(START_HERE)
         .after_help(after_help())
         .args_override_self(true)
         .subcommand(
-            Command::new("check").about("Look for problems in settings, conf.d and templates, without the store"),
+            Command::new("check").about("Look for problems in settings, conf.d and templates, without the store").arg(
+                Arg::new("DIR")
+                    .value_hint(clap::ValueHint::DirPath)
+                    .help("folder that holds conf.d and templates; as --confdir"),
+            ),
         )
         .subcommand(
             Command::new("render")
@@ -33,7 +47,11 @@ pub fn definition() -> Command {
                 .arg(Arg::new("RESOURCE").required(true).help("its file below conf.d, as in app.toml")),
         )
         .subcommand(announce::definition())
-        .subcommand(Command::new("diff").about("Show what would change"))
+        .subcommand(
+            Command::new("diff")
+                .about("Show what would change")
+                .arg(Arg::new("RESOURCE").help("only of this file below conf.d")),
+        )
         .subcommand(
             Command::new("keys")
                 .about("Print the keys that resources see")
@@ -60,7 +78,11 @@ pub fn definition() -> Command {
                 .about("Print completions for a shell")
                 .arg(Arg::new("shell").required(true).value_parser(value_parser!(Shell))),
         )
-        .subcommand(Command::new("man").about("Print the manual page"))
+        .subcommand(
+            Command::new("man")
+                .about("Print the manual page")
+                .arg(Arg::new("NAME").help("of this command; without it, of the program")),
+        )
         .arg(Arg::new("COMMAND").last(true).num_args(1..).help(
             "start this program after the first pass and supervise it: upstreamd --watch -- nginx -g 'daemon off;'; \
              with --onetime: become this program after the pass",

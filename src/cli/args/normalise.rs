@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use clap::{ArgAction, Command};
 
 use crate::config::settings::FOREIGN_BACKENDS;
+use crate::config::settings::table::{self, SettingKind};
 use crate::model::problem::Problem;
 use crate::model::text::shown;
 
@@ -33,7 +34,7 @@ pub(super) fn to_text(argv: impl IntoIterator<Item = OsString>) -> Result<Vec<St
 /// Rewrites the arguments; `command` has the known flags.
 pub(super) fn normalise(argv: Vec<String>, command: &Command) -> Result<Normal, Problem> {
     let flags = known_flags(command);
-    let mut argv = argv.into_iter();
+    let mut argv = argv.into_iter().peekable();
     let program = argv.next().unwrap_or_else(|| command.get_name().to_owned());
     let mut before = Vec::new();
     let mut after = Vec::new();
@@ -62,7 +63,10 @@ pub(super) fn normalise(argv: Vec<String>, command: &Command) -> Result<Normal, 
                 Some(value) => flag.with_value(&value),
                 None => flag.alone(),
             },
-            Some((flag, None)) => flag.alone(),
+            Some((flag, None)) => match argv.next_if(|next| is_choice(flag.name, next)) {
+                Some(word) => flag.with_value(&word),
+                None => flag.alone(),
+            },
             Some((flag, Some(value))) => flag.with_value(value),
             None if arg.starts_with('-') && arg.len() > 1 => arg,
             None if subcommand.is_none() && is_backend(&arg) => {
@@ -86,6 +90,12 @@ pub(super) fn normalise(argv: Vec<String>, command: &Command) -> Result<Normal, 
     // All flags go behind the subcommand, so that clap collects repeated ones.
     let argv = std::iter::once(program).chain(subcommand).chain(before).chain(after).collect();
     Ok(Normal { argv, backend })
+}
+
+/// Returns whether the word is one of the choices of a flag that may stand without a value: `--color never`.
+fn is_choice(flag: &str, word: &str) -> bool {
+    let setting = table::ALL.iter().find(|setting| setting.name == flag);
+    setting.is_some_and(|setting| matches!(setting.kind, SettingKind::OptionalChoice(words) if words.contains(&word)))
 }
 
 fn is_backend(word: &str) -> bool {

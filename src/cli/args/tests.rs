@@ -158,7 +158,11 @@ fn subcommands_take_flags_on_either_side() {
     assert_eq!((render.settings.store, render.settings.conf_d.defaults.prefix.as_str()), (StoreSettings::Env, "/p"));
     assert_eq!(ok("upstreamd env render app.toml").settings.store, StoreSettings::Env);
     assert_eq!(ok("upstreamd render env").command, Command::Render { resource: "env".to_owned() });
-    assert_eq!(ok("upstreamd diff --diff-context 0").command, Command::Diff);
+    assert_eq!(ok("upstreamd diff --diff-context 0").command, Command::Diff { resource: None });
+    assert_eq!(ok("upstreamd diff a").command, Command::Diff { resource: Some("a".to_owned()) });
+    assert_eq!(ok("upstreamd check x").settings.conf_d.confdirs, [Path::new("x")]);
+    assert_eq!(ok("upstreamd diff --color never a").settings.preview.color, Color::Never);
+    assert_eq!(ok("upstreamd --color auto diff a").command, Command::Diff { resource: Some("a".to_owned()) });
     assert_eq!(ok("upstreamd keys").command, Command::Keys { resource: None });
     assert_eq!(ok("upstreamd keys a.toml").command, Command::Keys { resource: Some("a.toml".to_owned()) });
 }
@@ -168,32 +172,77 @@ fn what_is_not_understood_is_a_usage_error() {
     check_refused(
         "upstreamd -noed http://a:1",
         expect![[r#"
-            error: unexpected argument '--noed' found
-
-              tip: a similar argument exists: '--node'
-              tip: to pass '--noed' as a value, use '-- --noed'
-
-            Usage: upstreamd --node <TEXT> [-- <COMMAND>...]
-
-            For more information, try '--help'.
-        "#]],
+        there is no flag `--noed`
+          hint: did you mean `--node`?
+        try `upstreamd --help`
+    "#]],
     );
     check_refused(
         "upstreamd chekc",
         expect![[r#"
-            error: unexpected argument 'chekc' found
-
-            Usage: upstreamd [OPTIONS] [-- <COMMAND>...] [COMMAND]
-
-            For more information, try '--help'.
-        "#]],
+        there is no command `chekc`
+          hint: did you mean `check`?
+        try `upstreamd --help`
+    "#]],
+    );
+    check_refused(
+        "upstreamd status",
+        expect![[r#"
+        there is no command `status`
+          hint: write upstreamd agents, or ask the daemon: systemctl status upstreamd, or /ready of --metrics-addr
+        try `upstreamd --help`
+    "#]],
+    );
+    check_refused(
+        "upstreamd --watch nginx -g x",
+        expect![[r#"
+        there is no command `nginx`
+          hint: to start and supervise a program, put `--` before it: upstreamd --watch -- nginx …
+        try `upstreamd --help`
+    "#]],
+    );
+    check_refused(
+        "upstreamd help chekc",
+        expect![[r#"
+        there is no command `chekc`
+          hint: did you mean `check`?
+        try `upstreamd --help`
+    "#]],
+    );
+    check_refused(
+        "upstreamd check a b",
+        expect![[r#"
+        `check` does not take the word `b`
+        try `upstreamd --help`
+    "#]],
+    );
+    check_refused(
+        "upstreamd diff --quiet",
+        expect![[r#"
+        there is no flag `--quiet`
+        try `upstreamd --help`
+    "#]],
+    );
+    check_refused(
+        "upstreamd render",
+        expect![[r#"
+        `render` needs <RESOURCE>
+        try `upstreamd --help`
+    "#]],
+    );
+    check_refused(
+        "upstreamd completions tcsh",
+        expect![[r#"
+        <shell>: `tcsh` is not known
+          hint: it is one of bash, elvish, fish, powershell, zsh
+        try `upstreamd --help`
+    "#]],
     );
     check_refused(
         "upstreamd --node",
         expect![[r#"
-        error: a value is required for '--node <TEXT>' but none was supplied
-
-        For more information, try '--help'.
+        --node <TEXT> needs a value
+        try `upstreamd --help`
     "#]],
     );
     check_refused(
@@ -230,7 +279,7 @@ fn what_is_not_understood_is_a_usage_error() {
     assert_eq!(ok("confd --preflight etcd").command, Command::Preflight);
     assert_eq!(ok("confd --preflight --check-config etcd").command, Command::Check, "as in confd, the first of them");
     for line in
-        ["upstreamd render", "upstreamd check now", "upstreamd -x", "upstreamd --", "upstreamd completions tcsh"]
+        ["upstreamd render", "upstreamd check now then", "upstreamd -x", "upstreamd --", "upstreamd completions tcsh"]
     {
         let expected = if line.ends_with("--") { None } else { Some(Exit::Usage) };
         assert_eq!(parse_with(line, &[], &[]).err().map(|early| early.exit), expected, "{line}");
@@ -377,5 +426,36 @@ fn no_command_line_panics() {
         for junk in ["", " -1", "=", "=é\u{1}"] {
             parse_with(&format!("upstreamd -{}{junk}", setting.name), &[], &[]).ok();
         }
+    }
+}
+
+#[test]
+fn each_command_has_a_help_of_its_own_and_a_page_that_is_installed() {
+    let names: Vec<String> = definition().get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    let script = include_str!("../../../scripts/pages.sh");
+    let listed = script.split_once("for command in ").and_then(|(_, rest)| rest.split_once(';')).unwrap().0;
+    let mut expected: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.starts_with("etcd")).collect();
+    expected.retain(|name| !matches!(*name, "file" | "env"));
+    expected.sort_unstable();
+    assert_eq!(listed.split(' ').collect::<Vec<_>>(), expected);
+    for name in expected {
+        let page = early(&format!("upstreamd man {name}")).text;
+        assert!(page.contains(&format!("upstreamd\\-{name}")), "{page}");
+        for line in [format!("upstreamd {name} --help"), format!("upstreamd help {name}")] {
+            let help = early(&line).text;
+            assert!(help.contains(&format!("Usage: upstreamd {name}")), "{help}");
+            assert!(
+                help.contains("`upstreamd --help` lists all settings") && !help.contains("--keep-stage-file"),
+                "{help}"
+            );
+        }
+    }
+    assert!(early("upstreamd check --help").text.contains("--mock-data"));
+    assert!(early("upstreamd diff --help").text.contains("--node"));
+    assert!(early("upstreamd --help").text.starts_with("Start here:"));
+    assert_eq!(early("upstreamd man nothing").exit, Exit::Usage);
+    let main = early("upstreamd man").text;
+    for section in ["EXAMPLES", "FILES", "SIGNALS", "\"EXIT STATUS\""] {
+        assert!(main.contains(&format!(".SH {section}\n")), "{section}: {main}");
     }
 }

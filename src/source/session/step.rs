@@ -91,7 +91,7 @@ pub(crate) struct LastChange {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SessionNotice {
     /// The store cannot be followed at the moment.
-    Lost { problem: String, retry_in: Duration },
+    Lost { problem: String, retry_in: Duration, is_lasting: bool },
     /// It is followed again, and nothing was missed.
     Regained,
 }

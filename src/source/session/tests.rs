@@ -29,7 +29,7 @@ fn failed(kind: FailureKind) -> Input {
 
 fn lost(millis: u64) -> SessionStep {
     let retry_in = Duration::from_millis(millis);
-    let notice = Some(SessionNotice::Lost { problem: "broken".to_owned(), retry_in });
+    let notice = Some(SessionNotice::Lost { problem: "broken".to_owned(), retry_in, is_lasting: false });
     SessionStep { notice, ..SessionAction::Wait(retry_in).into() }
 }
 
@@ -427,4 +427,20 @@ fn a_wish_while_away_is_remembered() {
         &mut session,
         [(Input::Waited, SessionAction::Connect(0).into()), (Input::Connected, SessionAction::List.into())],
     );
+}
+
+#[test]
+fn a_refusal_lasts_once_every_member_in_turn_has_refused() {
+    let is_lasting = |step: SessionStep| match step.notice {
+        Some(SessionNotice::Lost { is_lasting, .. }) => is_lasting,
+        other => panic!("{other:?}"),
+    };
+    let mut session = Session::new(false, true, 2);
+    assert!(!is_lasting(session.step(failed(FailureKind::Refused), 1.0)), "the other member may accept us");
+    session.step(Input::Waited, 1.0);
+    assert!(!is_lasting(session.step(failed(FailureKind::Unreachable), 1.0)), "the other member may come back");
+    session.step(Input::Waited, 1.0);
+    assert!(!is_lasting(session.step(failed(FailureKind::Refused), 1.0)));
+    session.step(Input::Waited, 1.0);
+    assert!(is_lasting(session.step(failed(FailureKind::Refused), 1.0)));
 }

@@ -49,7 +49,7 @@ fn ready_takes_every_group_tried_one_live_and_a_store_that_is_followed() {
     assert_eq!(board.readiness(), Readiness::Ready, "a broken group does not hold up the others");
     assert_eq!(board.summary(), format!("1 of 2 groups in sync at revision 5; {why}"));
     let problem = "cannot connect".to_owned();
-    board.record_event(&Event::Lost { problem, retry_in: Duration::ZERO, is_malformed: false }, now);
+    board.record_event(&Event::Lost { problem, retry_in: Duration::ZERO, is_lasting: false }, now);
     assert_eq!(board.readiness(), Readiness::StoreLost("cannot connect".into()));
     assert!(board.has_applied());
     board.record_event(&Event::Regained, now);
@@ -143,7 +143,7 @@ fn what_leaves_conf_d_is_forgotten_and_the_rest_keeps_its_numbers() {
 fn the_time_without_the_store_is_added_up() {
     let start = Instant::now();
     let at = |seconds| start + Duration::from_secs(seconds);
-    let lost = |problem: &str| Event::Lost { problem: problem.into(), retry_in: Duration::ZERO, is_malformed: false };
+    let lost = |problem: &str| Event::Lost { problem: problem.into(), retry_in: Duration::ZERO, is_lasting: false };
     let mut board = Board::new("etcd", start);
     assert!(!board.store.is_followed());
     board.record_event(&snapshot(5), at(1));
@@ -196,7 +196,7 @@ fn a_store_that_left_conf_d_holds_nothing_up() {
     let mut board = Board::new("etcd", now);
     board.record_load(std::iter::empty(), 0);
     board.record_event(&snapshot(5), now);
-    let lost = Event::Lost { problem: "away".into(), retry_in: Duration::ZERO, is_malformed: false };
+    let lost = Event::Lost { problem: "away".into(), retry_in: Duration::ZERO, is_lasting: false };
     board.store.record_other_event("etcd at b:2379", &lost);
     assert!(matches!(board.readiness(), Readiness::StoreLost(_)));
     board.store.retain_others(&BTreeSet::from(["etcd at b:2379".to_owned()]));

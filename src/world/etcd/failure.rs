@@ -35,9 +35,10 @@ fn of_status(status: &Status) -> EtcdFailure {
         Code::OutOfRange if message.contains("message length too large") => FailureKind::TooLarge,
         _ => of_words(message),
     };
-    let mut problem = match status.source() {
-        Some(source) => cause(source),
-        None => message.strip_prefix("etcdserver: ").unwrap_or(message).to_owned(),
+    let (kind, mut problem) = match status.source().map(cause) {
+        Some(EtcdFailure { kind: FailureKind::Refused, problem }) => (FailureKind::Refused, problem),
+        Some(cause) => (kind, cause.problem),
+        None => (kind, message.strip_prefix("etcdserver: ").unwrap_or(message).to_owned()),
     };
     if problem.is_empty() {
         problem = format!("etcd answered {:?}", status.code());
@@ -57,6 +58,8 @@ fn of_words(message: &str) -> FailureKind {
         FailureKind::Unauthenticated
     } else if message.contains("permission denied") {
         FailureKind::Denied
+    } else if message.contains("invalid user ID or password") || message.contains("user name is empty") {
+        FailureKind::Refused
     } else {
         FailureKind::Unreachable
     }
@@ -83,14 +86,14 @@ pub(super) fn at(endpoint: &Endpoint, failure: EtcdFailure) -> EtcdFailure {
 }
 
 /// Returns the root cause of an error. The layers above it only say that something was wrong with the transport.
-pub(super) fn cause(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn cause(error: &(dyn std::error::Error + 'static)) -> EtcdFailure {
     let mut bottom = error;
     while let Some(error) = bottom.source() {
         bottom = error;
     }
-    match bottom.downcast_ref::<std::io::Error>() {
-        Some(error) => tls::refusal_of(error).to_string(),
-        None => bottom.to_string(),
+    match tls::refusal_in(bottom) {
+        (words, true) => EtcdFailure::refused(words),
+        (words, false) => EtcdFailure::unreachable(words),
     }
 }
 
@@ -105,7 +108,7 @@ mod tests {
 
     #[test]
     fn statuses_are_distinguished_by_code_and_message() {
-        use FailureKind::{Compacted, Denied, Future, TooLarge, Unauthenticated, Unreachable};
+        use FailureKind::{Compacted, Denied, Future, Refused, TooLarge, Unauthenticated, Unreachable};
         let compacted = "etcdserver: mvcc: required revision has been compacted";
         check(Code::OutOfRange, compacted, Compacted, "mvcc: required revision has been compacted");
         let future = "etcdserver: mvcc: required revision is a future revision";
@@ -120,7 +123,9 @@ mod tests {
         check(Code::Cancelled, "", Unreachable, "etcd answered Cancelled");
         let nobody = "etcdserver: user name is empty";
         let hint = "user name is empty (this etcd requires a user name and a password)";
-        check(Code::InvalidArgument, nobody, Unreachable, hint);
+        check(Code::InvalidArgument, nobody, Refused, hint);
+        let wrong = "etcdserver: authentication failed, invalid user ID or password";
+        check(Code::InvalidArgument, wrong, Refused, "authentication failed, invalid user ID or password");
     }
 
     #[test]

@@ -21,20 +21,24 @@ pub(super) async fn connect(
     settings: &EtcdSettings,
     prepare: impl FnOnce(Transport) -> Transport,
 ) -> Result<Channel, EtcdFailure> {
-    let cannot = |problem: String| EtcdFailure::unreachable(format!("cannot connect to {endpoint}: {problem}"));
-    let transport = Transport::from_shared(endpoint.to_string()).map_err(|error| cannot(error.to_string()))?;
+    let cannot = |failure: EtcdFailure| EtcdFailure {
+        problem: format!("cannot connect to {endpoint}: {}", failure.problem),
+        ..failure
+    };
+    let unusable = |problem: String| cannot(EtcdFailure::refused(problem));
+    let transport = Transport::from_shared(endpoint.to_string()).map_err(|error| unusable(error.to_string()))?;
     let transport = prepare(transport);
     if endpoint.scheme == Scheme::Http {
         return transport.connect().await.map_err(|error| cannot(failure::cause(&error)));
     }
     let tls = settings.tls.clone().unwrap_or_default();
-    let own = identity(&tls).map_err(|problem| cannot(problem.to_owned()))?;
-    let mut config = tls::client(tls.ca.as_deref(), tls.insecure, own).map_err(cannot)?;
+    let own = identity(&tls).map_err(|problem| unusable(problem.to_owned()))?;
+    let mut config = tls::client(tls.ca.as_deref(), tls.insecure, own).map_err(unusable)?;
     config.alpn_protocols = vec![HTTP_2.to_vec()];
     let config = Arc::new(config);
     let name = endpoint.server_name.as_ref().unwrap_or(&endpoint.host);
     let name = ServerName::try_from(name.clone())
-        .map_err(|_| cannot(format!("`{name}` is not a valid server name for TLS")))?;
+        .map_err(|_| unusable(format!("`{name}` is not a valid server name for TLS")))?;
     let mut dialler = HttpConnector::new();
     dialler.enforce_http(false);
     dialler.set_nodelay(true);

@@ -16,11 +16,15 @@ const MAX_NAMES: usize = 5;
 
 /// A refusal, in words.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct TlsRefusal(String);
+pub(crate) struct TlsRefusal {
+    words: String,
+    /// Whether only an edit fixes it, of a certificate or of a setting.
+    pub(super) is_lasting: bool,
+}
 
 impl fmt::Display for TlsRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.words)
     }
 }
 
@@ -49,21 +53,21 @@ impl CertificateRole {
 
 impl TlsRefusal {
     pub(crate) fn new(words: impl Into<String>) -> TlsRefusal {
-        TlsRefusal(words.into())
+        TlsRefusal { words: words.into(), is_lasting: false }
     }
 
     pub(super) fn expired(role: CertificateRole, second: u64) -> TlsRefusal {
-        TlsRefusal(format!("{}expired on {}; renew it", role.begin(), date(second)))
+        TlsRefusal::new(format!("{}expired on {}; renew it", role.begin(), date(second)))
     }
 
     pub(super) fn not_yet(role: CertificateRole, second: u64) -> TlsRefusal {
         let begin = role.begin();
-        TlsRefusal(format!("{begin}is not valid before {}; check the clocks, or renew it", date(second)))
+        TlsRefusal::new(format!("{begin}is not valid before {}; check the clocks, or renew it", date(second)))
     }
 
     pub(super) fn short_key(role: CertificateRole, bits: usize) -> TlsRefusal {
         let begin = role.begin();
-        TlsRefusal(format!(
+        TlsRefusal::new(format!(
             "{begin}has an RSA key of {bits} bits, and fewer than {MIN_RSA_BITS} are not accepted; renew it with a \
              longer key"
         ))
@@ -71,7 +75,7 @@ impl TlsRefusal {
 
     pub(super) fn not_for_servers() -> TlsRefusal {
         let begin = CertificateRole::Server.begin();
-        TlsRefusal(format!(
+        TlsRefusal::new(format!(
             "{begin}is not for servers (its extended key usage lacks serverAuth); renew it with that usage, or without \
              any"
         ))
@@ -79,19 +83,19 @@ impl TlsRefusal {
 
     pub(super) fn unknown_extension(oid: &str) -> TlsRefusal {
         let begin = CertificateRole::Server.begin();
-        TlsRefusal(format!("{begin}has a critical extension that is not known here ({oid}); renew it without"))
+        TlsRefusal::new(format!("{begin}has a critical extension that is not known here ({oid}); renew it without"))
     }
 
     pub(super) fn unknown_signature(oid: &str) -> TlsRefusal {
         let begin = CertificateRole::Server.begin();
-        TlsRefusal(format!(
+        TlsRefusal::new(format!(
             "{begin}or an intermediate one is signed in a way that is not accepted (the server's: {oid}); renew it, \
              signed with SHA-256 and RSA (2048 bits or more), ECDSA or Ed25519"
         ))
     }
 
     pub(super) fn forged(issuer: &str, place: &str) -> TlsRefusal {
-        TlsRefusal(format!(
+        TlsRefusal::new(format!(
             "{}is not signed by the {issuer} that is among {place}: the name is the same, the key is not; get the \
              present certificate of that authority",
             CertificateRole::Server.begin()
@@ -108,12 +112,12 @@ impl TlsRefusal {
             words.push_str(&format!(" (left out: {})", left_out.join("; ")));
         }
         words.push_str("; set a CA file with the certificate of that authority, or with the server's own");
-        TlsRefusal(words)
+        TlsRefusal::new(words)
     }
 
     pub(super) fn no_names() -> TlsRefusal {
         let begin = CertificateRole::Server.begin();
-        TlsRefusal(format!(
+        TlsRefusal::new(format!(
             "{begin}names no server: it has no subjectAltName, and its common name does not count; renew it with a \
              subjectAltName"
         ))
@@ -129,7 +133,7 @@ impl TlsRefusal {
         }
         let begin = CertificateRole::Server.begin();
         let list = list.join(", ");
-        TlsRefusal(format!(
+        TlsRefusal::new(format!(
             "{begin}is for {list}, not for {wanted}; use one of its names as the address, or renew it with {wanted} in \
              its subjectAltName"
         ))
@@ -138,34 +142,53 @@ impl TlsRefusal {
 
 /// Returns why we refuse a server or it refuses us, given the error of the TLS library.
 pub(crate) fn of_error(error: &Error) -> TlsRefusal {
+    let is_lasting = match error {
+        Error::InvalidCertificate(_) => true,
+        Error::AlertReceived(alert) => ABOUT_CERTIFICATES.contains(alert),
+        _ => false,
+    };
+    TlsRefusal { is_lasting, ..words_of(error) }
+}
+
+fn words_of(error: &Error) -> TlsRefusal {
     match error {
-        Error::InvalidCertificate(CertificateError::Other(OtherError(own))) => TlsRefusal(own.to_string()),
+        Error::InvalidCertificate(CertificateError::Other(OtherError(own))) => TlsRefusal::new(own.to_string()),
         Error::InvalidCertificate(CertificateError::BadSignature) => TlsRefusal::new(
             "the server does not hold the key of the certificate that it shows; somebody may be in its place",
         ),
         Error::AlertReceived(alert) => of_alert(*alert),
-        other => TlsRefusal(other.to_string()),
+        other => TlsRefusal::new(other.to_string()),
     }
 }
 
-/// Returns what a server's alert means. The alerts about certificates are about ours.
+/// The alerts about certificates. A server's are about ours.
+const ABOUT_CERTIFICATES: [AlertDescription; 8] = [
+    AlertDescription::BadCertificate,
+    AlertDescription::UnsupportedCertificate,
+    AlertDescription::CertificateRevoked,
+    AlertDescription::CertificateExpired,
+    AlertDescription::CertificateUnknown,
+    AlertDescription::CertificateRequired,
+    AlertDescription::UnknownCA,
+    AlertDescription::AccessDenied,
+];
+
+/// Returns the refusal of our certificate that the TLS library describes like this, if it is one.
+pub(super) fn of_alert_text(text: &str) -> Option<TlsRefusal> {
+    let mut errors = ABOUT_CERTIFICATES.into_iter().map(Error::AlertReceived);
+    errors.find(|error| error.to_string() == text).map(|error| of_error(&error))
+}
+
+/// Returns what a server's alert means.
 fn of_alert(alert: AlertDescription) -> TlsRefusal {
-    use AlertDescription::{
-        AccessDenied, BadCertificate, CertificateExpired, CertificateRequired, CertificateRevoked, CertificateUnknown,
-        UnknownCA, UnsupportedCertificate,
-    };
     match alert {
-        CertificateRequired => TlsRefusal::new("the server wants a client certificate; set one, with its key"),
-        BadCertificate
-        | UnsupportedCertificate
-        | CertificateRevoked
-        | CertificateExpired
-        | CertificateUnknown
-        | UnknownCA
-        | AccessDenied => TlsRefusal(format!(
+        AlertDescription::CertificateRequired => {
+            TlsRefusal::new("the server wants a client certificate; set one, with its key")
+        }
+        alert if ABOUT_CERTIFICATES.contains(&alert) => TlsRefusal::new(format!(
             "the server refuses our client certificate, or that we have none (TLS alert {alert:?}); its log may say why"
         )),
-        other => TlsRefusal(format!("the server ended the TLS handshake (alert {other:?})")),
+        other => TlsRefusal::new(format!("the server ended the TLS handshake (alert {other:?})")),
     }
 }
 
@@ -208,5 +231,11 @@ mod tests {
         assert!(words(AlertDescription::CertificateRequired).contains("wants a client certificate"));
         assert!(words(AlertDescription::UnknownCA).contains("refuses our client certificate"));
         assert!(words(AlertDescription::ProtocolVersion).contains("alert ProtocolVersion"));
+        let is_lasting = |alert| of_error(&Error::AlertReceived(alert)).is_lasting;
+        assert!(is_lasting(AlertDescription::CertificateRequired) && is_lasting(AlertDescription::UnknownCA));
+        assert!(!is_lasting(AlertDescription::InternalError));
+        let of_text = |text| of_alert_text(text).map(|refusal| refusal.is_lasting);
+        assert_eq!(of_text("received fatal alert: BadCertificate"), Some(true));
+        assert_eq!(of_text("received fatal alert: InternalError"), None);
     }
 }

@@ -1,0 +1,148 @@
+//! Help, manual pages and completions, all from the definition of the command line. Pure: returns texts and never prints.
+
+use std::io;
+
+use clap::Command;
+use clap_complete::Shell;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+
+use super::definition::definition;
+use crate::cli::exit::Exit;
+
+/// The settings that matter to the commands that read conf.d.
+const CONF_D: &[&str] = &["confdir", "config-file", "prefix"];
+/// The settings that matter to the commands that read the store.
+const STORE: &[&str] = &["backend", "node", "username", "password", "client-ca-keys", "file", "backend-timeout"];
+
+/// Examples of the main page: a command line, and what it does.
+const EXAMPLES: &[(&str, &str)] = &[
+    ("upstreamd check /etc/upstreamd", "Look for problems in settings, conf.d and templates."),
+    ("upstreamd diff", "Show what would change, and change nothing."),
+    ("upstreamd --onetime", "Bring every file up to date once."),
+    ("upstreamd --watch --node http://10.0.0.1:2379", "Follow etcd and act on every change."),
+    ("upstreamd --watch -- nginx -g 'daemon off;'", "The same, with nginx as a child of upstreamd."),
+];
+
+/// Files of the main page.
+const FILES: &[(&str, &str)] = &[
+    ("/etc/upstreamd/upstreamd.toml", "Settings; /etc/confd/confd.toml if only that exists."),
+    ("/etc/upstreamd/conf.d/*.toml", "Resources: which keys and which template make which file."),
+    ("/etc/upstreamd/templates/", "Templates."),
+    ("/var/lib/upstreamd/", "State: what is live, which reload is owed."),
+];
+
+/// Signals of the main page.
+const SIGNALS: &[(&str, &str)] = &[
+    ("SIGHUP", "Read conf.d, templates and the store again."),
+    ("SIGUSR1", "Read the store again and look at every file."),
+    ("SIGTERM, SIGINT", "Let a running transaction finish, then stop."),
+];
+
+/// Returns the settings that the help of a subcommand shows.
+fn relevant(name: &str) -> Vec<&'static str> {
+    let more: &[&str] = match name {
+        "check" => &["resource", "engine", "check-config", "mock-data"],
+        "diff" => &["diff-context", "color", "state-dir"],
+        _ => &[],
+    };
+    let lists: &[&[&str]] = match name {
+        "check" => &[CONF_D, more],
+        "render" | "keys" | "diff" => &[CONF_D, STORE, more],
+        "agents" | "announce" => &[&["config-file"], STORE],
+        _ => &[],
+    };
+    lists.concat()
+}
+
+/// Returns a subcommand that shows only what matters to it.
+fn subcommand(name: &str) -> Option<Command> {
+    let shown = relevant(name);
+    let mut command = definition().mut_args(|argument| {
+        let hides = argument.is_global_set() && !shown.contains(&argument.get_id().as_str());
+        if hides { argument.hide(true) } else { argument }
+    });
+    command.build();
+    let found = command.find_subcommand(name)?.clone();
+    Some(found.after_help("`upstreamd --help` lists all settings; each works here too."))
+}
+
+/// Returns the help that these words ask for, the program's name first; `None` if it is about no subcommand.
+pub(super) fn help(words: &[String]) -> Option<String> {
+    let mut names = words.iter().skip(1).filter(|word| !word.starts_with('-') && *word != "help");
+    Some(subcommand(names.next()?)?.render_help().to_string())
+}
+
+/// Returns the manual page of the program, or of a subcommand.
+pub(super) fn manual(name: Option<&str>) -> io::Result<Option<String>> {
+    let mut text = Vec::new();
+    let source = format!("upstreamd {}", env!("CARGO_PKG_VERSION"));
+    match name {
+        None => {
+            // The exit codes have a section of their own.
+            let man = Man::new(definition().after_help("")).source(source);
+            man.render_title(&mut text)?;
+            man.render_name_section(&mut text)?;
+            man.render_synopsis_section(&mut text)?;
+            man.render_description_section(&mut text)?;
+            man.render_options_section(&mut text)?;
+            man.render_subcommands_section(&mut text)?;
+            main_sections().to_writer(&mut text)?;
+        }
+        Some(name) => match subcommand(name) {
+            Some(command) => Man::new(command).source(source).render(&mut text)?,
+            None => return Ok(None),
+        },
+    }
+    Ok(Some(String::from_utf8_lossy(&text).into_owned()))
+}
+
+fn main_sections() -> Roff {
+    let exits = Exit::ALL.map(|exit| (exit.code().to_string(), exit.meaning()));
+    let exits: Vec<(&str, &str)> = exits.iter().map(|(code, meaning)| (code.as_str(), *meaning)).collect();
+    let mut roff = Roff::default();
+    let sections = [("EXAMPLES", EXAMPLES), ("FILES", FILES), ("SIGNALS", SIGNALS), ("EXIT STATUS", exits.as_slice())];
+    for (title, entries) in sections {
+        roff.control("SH", [title]);
+        for (term, text) in entries {
+            roff.control("TP", []);
+            roff.text([bold(*term)]);
+            roff.text([roman(*text)]);
+        }
+    }
+    roff
+}
+
+/// Completes the names of resources after `render`, `keys` and `diff`, and leaves the rest to clap's function.
+const BASH_RESOURCES: &str = r#"
+_upstreamd_with_resources() {
+    local folder="${UPSTREAMD_CONFDIR:-/etc/upstreamd}/conf.d"
+    case " ${COMP_WORDS[*]:1:COMP_CWORD-1} " in
+        *" render "* | *" keys "* | *" diff "*)
+            if [[ "$2" != -* && "$3" != -* ]]; then
+                COMPREPLY=($(cd "$folder" 2>/dev/null && compgen -f -X '!*.toml' -- "$2"))
+                return
+            fi
+            ;;
+    esac
+    _upstreamd "$@"
+}
+complete -F _upstreamd_with_resources -o nosort -o bashdefault -o default upstreamd
+"#;
+
+const FISH_RESOURCES: &str = r#"
+complete -c upstreamd -n "__fish_seen_subcommand_from render keys diff" -f -a "(set -q UPSTREAMD_CONFDIR; or set -l UPSTREAMD_CONFDIR /etc/upstreamd; path basename $UPSTREAMD_CONFDIR/conf.d/*.toml)"
+"#;
+
+/// Returns the completions for a shell.
+pub(super) fn completions(shell: Shell) -> String {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut definition(), "upstreamd", &mut text);
+    let mut text = String::from_utf8_lossy(&text).into_owned();
+    match shell {
+        Shell::Bash => text.push_str(BASH_RESOURCES),
+        Shell::Fish => text.push_str(FISH_RESOURCES),
+        _ => {}
+    }
+    text
+}

@@ -17,7 +17,7 @@ fn check_all(sandbox: &Sandbox, flags: &[&str], words: &[&str], check: impl Fn(&
 }
 
 #[test]
-fn a_store_that_is_away_is_reported_after_a_second_and_not_only_at_the_end() {
+fn a_store_that_is_away_is_reported_after_a_second() {
     let url = format!("http://127.0.0.1:{}", free_port());
     let sandbox = Sandbox::on_etcd(&url);
     sandbox.plain_resource("a", "");
@@ -79,7 +79,7 @@ fn a_daemon_goes_on_with_a_wrong_password() {
 }
 
 #[test]
-fn commands_for_people_say_which_store_they_read_and_which_settings_say_so() {
+fn commands_for_people_say_which_store_and_settings_they_read() {
     let sandbox = Sandbox::new();
     sandbox.plain_resource("a", "");
     sandbox.set_store("v: {x: one}\n");

@@ -79,7 +79,7 @@ fn a_daemon_goes_on_with_a_wrong_password() {
 }
 
 #[test]
-fn commands_for_people_say_which_store_they_read_and_why() {
+fn commands_for_people_say_which_store_and_settings_they_read() {
     let sandbox = Sandbox::new();
     sandbox.plain_resource("a", "");
     sandbox.set_store("v: {x: one}\n");

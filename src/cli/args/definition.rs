@@ -73,16 +73,7 @@ pub fn definition() -> Command {
                 .about("Convert a Go template to Tera, if the result certainly prints the same")
                 .arg(Arg::new("TEMPLATE").required(true).help("its file, as in templates/app.conf.tmpl")),
         )
-        .subcommand(
-            Command::new("completions")
-                .about("Print completions for a shell")
-                .arg(Arg::new("shell").required(true).value_parser(value_parser!(Shell))),
-        )
-        .subcommand(
-            Command::new("man")
-                .about("Print the manual page")
-                .arg(Arg::new("NAME").help("of this command; without it, of the program")),
-        )
+        .subcommands(about_itself())
         .arg(Arg::new("COMMAND").last(true).num_args(1..).help(
             "start this program after the first pass and supervise it: upstreamd --watch -- nginx -g 'daemon off;'; \
              with --onetime: become this program after the pass",
@@ -91,6 +82,18 @@ pub fn definition() -> Command {
         command = command.subcommand(Command::new(*word).about(*about));
     }
     command.args(table::ALL.iter().map(|setting| flag(setting)))
+}
+
+/// Returns the subcommands that print something about the program itself.
+fn about_itself() -> [Command; 2] {
+    [
+        Command::new("completions")
+            .about("Print completions for a shell")
+            .arg(Arg::new("shell").required(true).value_parser(value_parser!(Shell))),
+        Command::new("man")
+            .about("Print the manual page")
+            .arg(Arg::new("NAME").help("of this command; without it, of the program")),
+    ]
 }
 
 /// Returns the version text; clap puts the name in front: `upstreamd 0.1.0 (…)`.

@@ -1,4 +1,4 @@
-//! Words for a command line that is not understood: what is wrong, and what was probably meant. Pure: never prints, and never
+//! Words for a command line that is not understood: what is wrong, and what was probably meant. Never prints, and never
 //! guesses a meaning to act on.
 
 use clap::Command;

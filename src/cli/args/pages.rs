@@ -1,4 +1,4 @@
-//! Help, manual pages and completions, all from the definition of the command line. Pure: returns texts and never prints.
+//! Help, manual pages and completions, all from the definition of the command line. Returns texts and never prints.
 
 use std::io;
 

@@ -12,6 +12,8 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::fs;
+
 /// Number of quiet times after which a change is reported even if the folders stay busy.
 const LONGEST_WAIT_FACTOR: u32 = 5;
 /// Maximum number of links followed on the way to one path.
@@ -71,16 +73,20 @@ impl Watched {
             || path.parent().is_some_and(|parent| self.folders.contains(parent))
     }
 
-    fn all_folders(&self) -> BTreeSet<&Path> {
-        self.folders.iter().map(PathBuf::as_path).chain(self.names.iter().filter_map(|name| name.parent())).collect()
+    /// Returns what inotify must watch: the folders, and of these mount points those that matter. A file that is mounted by
+    /// itself is written by way of another folder, so the watch on ours does not notice.
+    fn places<'a>(&'a self, mount_points: &'a [PathBuf]) -> BTreeSet<&'a Path> {
+        let parents = self.names.iter().filter_map(|name| name.parent());
+        let mounted = mount_points.iter().map(PathBuf::as_path).filter(|point| self.matters(point));
+        self.folders.iter().map(PathBuf::as_path).chain(parents).chain(mounted).collect()
     }
 }
 
-/// A watch on folders, without their subfolders.
+/// A watch on folders, without their subfolders, and on files in them that are mounted by themselves.
 pub struct FolderWatch {
     watcher: Option<RecommendedWatcher>,
     wanted: Arc<Mutex<Watched>>,
-    /// The watched folders with their identity when the watch began: a replaced folder must be watched again.
+    /// The watched places with their identity when the watch began: a replaced one must be watched again.
     watched: BTreeMap<PathBuf, (u64, u64)>,
     events: mpsc::Receiver<()>,
     /// Times of the first and the last change that have not been reported yet.
@@ -127,34 +133,35 @@ impl FolderWatch {
         FolderWatch { watcher: watcher.ok(), wanted, watched: BTreeMap::new(), events, pending: None, quiet }
     }
 
-    /// Watches exactly this set from now on. Logs once which folders cannot be watched. Returns true if some folders are new
-    /// or were replaced: the caller must read them again, since a change in between has gone unnoticed.
+    /// Watches exactly this set from now on. Logs once what cannot be watched. Returns true if some folder or mounted file is
+    /// new or was replaced: the caller must read them again, since a change in between has gone unnoticed.
     pub fn set(&mut self, wanted: &Watched) -> bool {
         let Some(watcher) = &mut self.watcher else { return false };
         if let Ok(mut ours) = self.wanted.lock() {
             ours.clone_from(wanted);
         }
-        let folders = wanted.all_folders();
-        self.watched.retain(|folder, _| {
-            let stays = folders.contains(folder.as_path());
+        let mount_points = fs::mount_points_at_or_below(Path::new("/"));
+        let places = wanted.places(&mount_points);
+        self.watched.retain(|place, _| {
+            let stays = places.contains(place.as_path());
             if !stays {
-                // The folder may be deleted, and its watch with it.
-                watcher.unwatch(folder).ok();
+                // It may be deleted, and its watch with it.
+                watcher.unwatch(place).ok();
             }
             stays
         });
         let mut grew = false;
-        for folder in folders {
-            let Ok(metadata) = std::fs::metadata(folder) else { continue };
+        for place in places {
+            let Ok(metadata) = std::fs::metadata(place) else { continue };
             let identity = (metadata.dev(), metadata.ino());
-            if self.watched.get(folder) == Some(&identity) {
+            if self.watched.get(place) == Some(&identity) {
                 continue;
             }
             grew = true;
-            self.watched.insert(folder.to_owned(), identity);
-            if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
-                let folder = folder.display();
-                tracing::warn!(%folder, "cannot watch {folder} for edits; send SIGHUP after an edit: {error}");
+            self.watched.insert(place.to_owned(), identity);
+            if let Err(error) = watcher.watch(place, RecursiveMode::NonRecursive) {
+                let place = place.display();
+                tracing::warn!(path = %place, "cannot watch {place} for edits; send SIGHUP after an edit: {error}");
             }
         }
         grew

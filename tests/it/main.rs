@@ -28,6 +28,7 @@ mod installed;
 mod isolation;
 mod link_order;
 mod modes;
+mod mounted_files;
 mod pages;
 mod prompts;
 mod quick_start;

@@ -324,11 +324,10 @@ impl Board {
         self.groups.values().filter(|group| group.state == State::InSync).count()
     }
 
-    /// Returns the worst problem among the groups.
+    /// Returns the problem of the group in the worst state, said of the members that it concerns.
     fn first_problem(&self) -> Option<String> {
-        let failing = self.groups.iter().filter(|(_, group)| group.problem.is_some());
-        let (name, group) = failing.max_by_key(|(_, group)| group.state)?;
-        Some(format!("{name}: {}", group.problem.as_deref().unwrap_or_default()))
+        let failing = self.groups.values().filter(|group| group.problem.is_some());
+        failing.max_by_key(|group| group.state)?.problem.clone()
     }
 
     /// Returns one line for people: what is in sync, and every problem.

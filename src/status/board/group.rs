@@ -83,6 +83,8 @@ pub struct GroupBoard {
     pub applied_at: Option<u64>,
     /// Number of failed passes since then.
     pub failures: u64,
+    /// Start of the failures that have not ended, with their number.
+    trouble: Option<FailedPasses>,
     /// Command runs, by kind.
     pub commands: BTreeMap<&'static str, CommandBoard>,
 }
@@ -96,7 +98,37 @@ pub struct CommandBoard {
     pub failed: u64,
 }
 
+/// Failed passes in a row.
+#[derive(Clone, Debug)]
+pub struct FailedPasses {
+    /// Resources that failed in one of them.
+    pub resources: BTreeSet<Arc<str>>,
+    /// Number of them.
+    pub failures: u64,
+    /// End of the first one, in seconds since 1970.
+    pub since: u64,
+}
+
 impl GroupBoard {
+    /// Returns the trouble that this pass has ended, if it has ended one. A refusal by the store is logged by itself.
+    fn record_trouble(&mut self, report: &Report, unix_seconds: u64) -> Option<FailedPasses> {
+        let failed = |(_, failure): &(_, StepFailure)| failure.at != Stage::Read;
+        let is_failure =
+            !nothing_runs(&report.outcome) && (report.outcome.cause().is_some() || report.dropped.iter().any(failed));
+        if !is_failure {
+            // What is gone from conf.d is not in order again.
+            let members: BTreeSet<_> = self.members.iter().cloned().collect();
+            let ended =
+                self.trouble.take().map(|ended| FailedPasses { resources: &ended.resources & &members, ..ended });
+            return ended.filter(|ended| !ended.resources.is_empty());
+        }
+        let new = FailedPasses { resources: BTreeSet::new(), failures: 0, since: unix_seconds };
+        let trouble = self.trouble.get_or_insert(new);
+        trouble.failures += 1;
+        trouble.resources.extend(self.failing.iter().cloned());
+        None
+    }
+
     /// Returns the group with these members and the old counters.
     pub(super) fn with_members(mut self, resources: &[Arc<Resource>]) -> GroupBoard {
         self.members = resources.iter().map(|resource| Arc::clone(resource.name())).collect();
@@ -109,7 +141,8 @@ impl GroupBoard {
         self.is_live
     }
 
-    pub(super) fn record_pass(&mut self, report: &Report, unix_seconds: u64) {
+    /// Records a pass, and returns the trouble that it has ended.
+    pub(super) fn record_pass(&mut self, report: &Report, unix_seconds: u64) -> Option<FailedPasses> {
         self.state = match &report.outcome {
             Outcome::Unchanged | Outcome::Applied if report.dropped.is_empty() => State::InSync,
             Outcome::Unchanged | Outcome::Applied => State::Incomplete,
@@ -138,19 +171,16 @@ impl GroupBoard {
         } else {
             self.failures += 1;
         }
+        self.record_trouble(report, unix_seconds)
     }
 
-    /// Records what failed and whom it concerns: a failure of the group concerns the members that had not dropped out.
+    /// Records what failed and whom it concerns: a failure of the group concerns
+    /// the resources of the report that had not dropped out.
     fn record_failures(&mut self, report: &Report) {
         let dropped: BTreeSet<&str> = report.dropped.iter().map(|(id, _)| &*id.resource).collect();
-        let others = || self.members.iter().filter(|name| !dropped.contains(&***name));
-        let of_group = report.outcome.cause().map(|cause| {
-            let names: Vec<&str> = others().map(|name| &**name).collect();
-            said(
-                &named(if names.is_empty() { report.resources.iter().map(|name| &**name).collect() } else { names }),
-                cause,
-            )
-        });
+        let others = report.resources.iter().filter(|name| !dropped.contains(&***name));
+        let others: BTreeSet<&str> = others.map(|name| &**name).collect();
+        let of_group = report.outcome.cause().map(|cause| said(&named(others.iter().copied().collect()), cause));
         // What the store refuses is reported when it does so; the others have more to say.
         let mut alone: Vec<_> = report.dropped.iter().map(|(id, failure)| (&*id.resource, failure)).collect();
         alone.sort_by_key(|(_, failure)| failure.at == Stage::Read);
@@ -159,7 +189,9 @@ impl GroupBoard {
         let rest = (n_unnamed > 0).then(|| format!("{n_unnamed} more failures"));
         let problems: Vec<String> = of_group.into_iter().chain(alone).chain(rest).collect();
         self.problem = (!problems.is_empty()).then(|| problems.join("; "));
-        let fails = |name: &&Arc<str>| dropped.contains(&***name) || report.outcome.cause().is_some();
+        let fails = |name: &&Arc<str>| {
+            dropped.contains(&***name) || (report.outcome.cause().is_some() && others.contains(&***name))
+        };
         self.failing = self.members.iter().filter(fails).cloned().collect();
     }
 

@@ -221,11 +221,15 @@ impl FollowLoop {
                 return ControlFlow::Break((Stopped::Asked, Some(signal)));
             }
             SignalMeaning::Reload => {
+                tracing::info!("reading conf.d, templates and the store again (SIGHUP)");
                 self.manager.reload();
                 self.read_again("SIGHUP");
                 self.resync();
             }
-            SignalMeaning::Resync => self.resync(),
+            SignalMeaning::Resync => {
+                tracing::info!("reading the store again and looking at every file (SIGUSR1)");
+                self.resync();
+            }
         }
         ControlFlow::Continue(())
     }

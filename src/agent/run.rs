@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::apply::{Context, recovery};
 use crate::model::event::Event;
@@ -12,6 +12,7 @@ use crate::model::note::Note;
 use crate::model::process::Process;
 use crate::model::receipt::Receipt;
 use crate::model::report::Report;
+use crate::status::board::FailedPasses;
 use crate::status::{Shared, events};
 use crate::world::{clock, random};
 
@@ -151,12 +152,16 @@ impl Agent {
             findings.shown.iter().for_each(show);
         }
         let cleanup_errors = self.outlook.terms.context.cleanup_errors();
-        self.outlook.board.with(|board| {
+        let unix_seconds = clock::unix_seconds();
+        let ended = self.outlook.board.with(|board| {
             findings.renders.iter().for_each(|(id, skipped)| board.record_render(id, *skipped));
             findings.gone.iter().for_each(|id| board.forget(id));
-            board.record_pass(&group.id, &report, clock::unix_seconds());
             board.cleanup_errors = cleanup_errors;
+            board.record_pass(&group.id, &report, unix_seconds)
         });
+        if let Some(FailedPasses { resources, failures, since }) = ended.filter(|_| self.outlook.logs) {
+            events::recovered(&resources, failures, Duration::from_secs(unix_seconds.saturating_sub(since)));
+        }
         self.old_workers.add(&report, &self.outlook.board, now);
         if let Some(receipts) = &mut self.desk.receipts {
             findings.waiting.iter().for_each(|name| receipts.waits(name));

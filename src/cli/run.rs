@@ -15,7 +15,8 @@ use crate::agent::run::{Outlook, Show};
 use crate::agent::supervisor::CommandPlan;
 use crate::apply::{self, Context, preview};
 use crate::config::settings::{Color, Mode, Settings, layers};
-use crate::model::report::Rendered;
+use crate::model::note::Note;
+use crate::model::report::{Outcome, Rendered, Report};
 use crate::model::store::StoreSettings;
 use crate::render::Facts;
 use crate::status::Shared;
@@ -114,6 +115,16 @@ async fn round(settings: &Settings, outlook: Outlook, confdirs: &Confdirs) -> En
     let round = once::once(once_plan(settings, outlook), catalog).await;
     for problem in &round.store_problems {
         tracing::error!("{problem}");
+    }
+    let is_up_to_date =
+        |report: &Report| report.outcome == Outcome::Unchanged && report.dropped.is_empty() && report.held.is_empty();
+    let is_whole = round.problems.is_empty() && round.store_problems.is_empty() && round.left_out.is_empty();
+    let n_resources = round.reports.iter().map(|report| report.resources.len()).sum();
+    let waits = |note: &Note| matches!(note, Note::Waits { .. } | Note::GaveUpWaiting { .. });
+    let is_whole = is_whole && !round.notes.iter().any(waits);
+    if !settings.preview.noop && n_resources > 0 && is_whole && round.reports.iter().all(is_up_to_date) {
+        let revision = round.reports.iter().map(|report| report.revision).max().unwrap_or_default();
+        events::up_to_date(n_resources, revision);
     }
     Ending::of_round(outcome::of_round(&round), round.interrupted)
 }

@@ -191,6 +191,17 @@ impl Outcome {
     pub fn is_final(&self) -> bool {
         matches!(self, Outcome::Unchanged | Outcome::Applied)
     }
+
+    /// Returns the failure that kept the group as a whole from being live.
+    pub fn cause(&self) -> Option<&StepFailure> {
+        match self {
+            Outcome::Unchanged | Outcome::Applied => None,
+            Outcome::ReloadOwed { cause, .. }
+            | Outcome::Rejected(cause)
+            | Outcome::RolledBack { cause, .. }
+            | Outcome::Stuck { cause, .. } => Some(cause),
+        }
+    }
 }
 
 impl Report {
@@ -230,15 +241,9 @@ impl Report {
 
     /// Returns the failure to report first.
     pub fn first_failure(&self) -> Option<&StepFailure> {
-        match &self.outcome {
-            // What the store refuses is reported when it does so; a pass has more to say about the others.
-            Outcome::Unchanged | Outcome::Applied => {
-                self.dropped.iter().map(|(_, failure)| failure).min_by_key(|failure| failure.at == Stage::Read)
-            }
-            Outcome::ReloadOwed { cause, .. }
-            | Outcome::Rejected(cause)
-            | Outcome::RolledBack { cause, .. }
-            | Outcome::Stuck { cause, .. } => Some(cause),
-        }
+        // What the store refuses is reported when it does so; a pass has more to say about the others.
+        let dropped =
+            || self.dropped.iter().map(|(_, failure)| failure).min_by_key(|failure| failure.at == Stage::Read);
+        self.outcome.cause().or_else(dropped)
     }
 }

@@ -90,6 +90,13 @@ pub fn blamed_file(output: &str) -> Option<&str> {
     output.lines().rev().filter(|line| line.contains("[emerg]") || line.contains("[crit]")).find_map(named_file)
 }
 
+/// Returns why nginx refuses a configuration, with directive, file and line: the message of the first `[emerg]` or `[crit]` line.
+pub fn refusal(output: &str) -> Option<&str> {
+    output
+        .lines()
+        .find_map(|line| ["[emerg] ", "[crit] "].iter().find_map(|level| Some(line.split_once(level)?.1.trim())))
+}
+
 /// Returns the file in `... in FILE:LINE` at the end of a message.
 pub fn named_file(message: &str) -> Option<&str> {
     let (_, place) = message.trim_end().rsplit_once(" in ")?;
@@ -154,6 +161,9 @@ mod tests {
         let output = "nginx: [warn] conflicting server name \"x\" in /a:1\nnginx: [emerg] invalid port in upstream \"::\" in /etc/nginx/conf.d/a b.conf:12\nnginx: configuration file /etc/nginx/nginx.conf test failed";
         assert_eq!(blamed_file(output), Some("/etc/nginx/conf.d/a b.conf"));
         assert_eq!(blamed_file("nginx: [emerg] no memory"), None);
+        let output = "nginx: [warn] x\nnginx: [emerg] unknown directive \"a\" in /a.conf:1\nnginx: test failed";
+        assert_eq!(refusal(output), Some("unknown directive \"a\" in /a.conf:1"));
+        assert_eq!(refusal("no nginx"), None);
         assert_eq!(warnings(output).collect::<Vec<_>>(), ["conflicting server name \"x\" in /a:1"]);
     }
 }

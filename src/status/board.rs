@@ -20,7 +20,7 @@ mod words;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use group::{GroupBoard, State};
+pub use group::{FailedPasses, GroupBoard, State};
 pub use store::{HEALTH_CHECK, StoreBoard};
 pub use words::{command_word, outcome_word};
 use words::{nothing_runs, reload_word};
@@ -208,8 +208,8 @@ impl Board {
         }
     }
 
-    /// Records a finished pass over a group. `unix_seconds` is the current time.
-    pub fn record_pass(&mut self, id: &str, report: &Report, unix_seconds: u64) {
+    /// Records a finished pass over a group, and returns the trouble that it has ended. `unix_seconds` is the current time.
+    pub fn record_pass(&mut self, id: &str, report: &Report, unix_seconds: u64) -> Option<FailedPasses> {
         *self.passes.entry(outcome_word(&report.outcome)).or_default() += 1;
         self.failed_passes += u64::from(report.first_failure().is_some());
         if let Some(word) = reload_word(report) {
@@ -222,9 +222,10 @@ impl Board {
             }
         }
         self.record_members(report);
+        let mut ended = None;
         let name = self.names.get(id);
         if let Some(group) = name.and_then(|name| self.groups.get_mut(name)) {
-            group.record_pass(report, unix_seconds);
+            ended = group.record_pass(report, unix_seconds);
             for name in &group.members {
                 let Some(resource) = self.resources.get_mut(name) else { continue };
                 let decision =
@@ -238,6 +239,7 @@ impl Board {
             self.applied_revision = self.applied_revision.max(Some(report.revision));
         }
         self.update_has_applied();
+        ended
     }
 
     fn record_members(&mut self, report: &Report) {
@@ -324,11 +326,10 @@ impl Board {
         self.groups.values().filter(|group| group.state == State::InSync).count()
     }
 
-    /// Returns the worst problem among the groups.
+    /// Returns the problem of the group in the worst state, said of the members that it concerns.
     fn first_problem(&self) -> Option<String> {
-        let failing = self.groups.iter().filter(|(_, group)| group.problem.is_some());
-        let (name, group) = failing.max_by_key(|(_, group)| group.state)?;
-        Some(format!("{name}: {}", group.problem.as_deref().unwrap_or_default()))
+        let failing = self.groups.values().filter(|group| group.problem.is_some());
+        failing.max_by_key(|group| group.state)?.problem.clone()
     }
 
     /// Returns one line for people: what is in sync, and every problem.

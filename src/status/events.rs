@@ -1,5 +1,6 @@
 //! Log lines of passes and reloads: one function for each event. Never logs a key's value.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use crate::model::report::{Outcome, Report, Stage, StepFailure, Verified};
 use crate::model::resource::InstanceId;
 use crate::model::store::StoreSettings;
 use crate::model::text;
+use crate::nginx::error_log::refusal;
 
 /// Longest part of a command's output in a log line, in bytes.
 const MAX_LOGGED_OUTPUT_BYTES: usize = 2000;
@@ -89,6 +91,9 @@ pub fn pass(report: &Report, repeated: u32) {
                     "{action} {dest} (revision {revision}{reloaded}, {elapsed_ms} ms)"
                 );
             }
+            if report.file_count() == 0 && report.reload_ran {
+                tracing::info!(%resources, revision, %elapsed_ms, "{resources}: reloaded, no file changed (the reload was owed)");
+            }
             if let Some(verified) = &report.verified {
                 proven(&resources, revision, verified);
             }
@@ -115,6 +120,29 @@ pub fn pass(report: &Report, repeated: u32) {
             failed(&resources, revision, undo, "STUCK: the previous files could not be restored", 0);
         }
     }
+}
+
+/// Logs that resources that failed are in order again, after so many failed passes in this time.
+pub fn recovered(resources: &BTreeSet<Arc<str>>, failures: u64, after: Duration) {
+    let resources = resources.iter().map(|name| &**name).collect::<Vec<_>>().join(" ");
+    let seconds = after.as_secs();
+    let attempts = if failures == 1 { "attempt" } else { "attempts" };
+    let are = if resources.contains(' ') { "are" } else { "is" };
+    tracing::info!(
+        %resources,
+        failures,
+        failing_seconds = seconds,
+        "{resources} {are} in order again (after {failures} failed {attempts}, {seconds} s)"
+    );
+}
+
+/// Logs that a round found every file as wanted.
+pub fn up_to_date(n_resources: usize, revision: Revision) {
+    let what = match n_resources {
+        1 => "the resource is".to_owned(),
+        n => format!("all {n} resources are"),
+    };
+    tracing::info!(resources = n_resources, revision = revision.0, "{what} up to date (revision {revision})");
 }
 
 /// Logs that the store refuses keys of a resource.
@@ -187,7 +215,8 @@ pub fn spread(stretch: Option<u32>, leaving: usize) {
 
 fn failed(resources: &str, revision: i64, failure: &StepFailure, consequence: &str, repeated: u32) {
     if repeated > 0 {
-        tracing::warn!(%resources, revision, attempt = repeated + 1, "{resources}: still failing: {failure} ({consequence})");
+        let words = refusal(&failure.output).map_or(String::new(), |words| format!(": {}", shortened(words)));
+        tracing::warn!(%resources, revision, attempt = repeated + 1, "{resources}: still failing: {failure}{words} ({consequence})");
         return;
     }
     let output = shortened(&failure.output);

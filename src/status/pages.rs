@@ -10,7 +10,7 @@ use crate::model::health::Health;
 use crate::model::outward::StatusPage;
 use crate::model::process::Usage;
 
-use super::board::{Board, Readiness, State};
+use super::board::{Board, Readiness};
 use super::metrics;
 
 /// Path of the page that asks the store.
@@ -95,8 +95,8 @@ fn detailed(board: &Board, health: Option<&Health>, unix_seconds: u64) -> Status
     let refused = board.resources.iter().filter(|(_, resource)| resource.refused.is_some());
     let refused = refused.map(|(name, _)| &**name).take(MAX_NAMED).collect();
     details.extend(names(refused).map(|refused| ("refused", refused)));
-    let failing = board.groups.iter().filter(|(_, group)| !matches!(group.state, State::InSync | State::Waiting));
-    let failing = failing.map(|(name, _)| &**name).take(MAX_NAMED).collect();
+    let failing = board.groups.values().flat_map(|group| &group.failing);
+    let failing = failing.map(|name| &**name).take(MAX_NAMED).collect();
     details.extend(names(failing).map(|failing| ("failing", failing)));
     let mut duration_ms = 0;
     if let Some(health) = health {

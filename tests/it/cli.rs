@@ -298,3 +298,15 @@ fn check_knows_owners_and_keys_shows_no_control_character() {
     let ran = sandbox.run(&["keys"]).expect_code(0);
     assert!(ran.stdout.contains("/v/x\\u{1b}[31m\\ny (3 bytes)"), "{ran:?}");
 }
+
+#[test]
+fn a_round_that_finds_everything_in_order_says_so() {
+    let sandbox = Sandbox::new();
+    sandbox.set_store("v:\n  x: right\n");
+    sandbox.plain_resource("app", "");
+    sandbox.plain_resource("site", "");
+    let text = "all 2 resources are up to date (revision ";
+    assert!(!sandbox.onetime().expect_code(0).stderr.contains(text));
+    let ran = sandbox.onetime().expect_code(0);
+    assert!(ran.stderr.contains(text), "{}", ran.stderr);
+}

@@ -272,3 +272,16 @@ fn the_metrics_page_of_the_docs_is_made_from_the_table() {
     }
     assert!(std::fs::read_to_string(&path).unwrap() == page, "UPDATE_EXPECT=1 rewrites docs/metrics.md");
 }
+
+#[test]
+fn a_signal_leaves_a_line() {
+    let sandbox = Sandbox::new();
+    sandbox.set_store("v:\n  x: right\n");
+    sandbox.plain_resource("app", "");
+    let (agent, port) = serving(&sandbox, &[]);
+    wait_answer(port, "/ready", 200);
+    agent.signal(Signal::SIGHUP);
+    sandbox.wait_log("reading conf.d, templates and the store again (SIGHUP)");
+    agent.signal(Signal::SIGUSR1);
+    sandbox.wait_log("reading the store again and looking at every file (SIGUSR1)");
+}

@@ -1,11 +1,12 @@
 //! State and counters of one group of resources. Pure: never acts on a group.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::key::Revision;
-use crate::model::report::{CommandKind, Outcome, Report};
+use crate::model::report::{CommandKind, Outcome, Report, Stage, StepFailure};
 use crate::model::resource::Resource;
+use crate::nginx::error_log::refusal;
 use crate::status::histogram::Histogram;
 
 use super::{nothing_runs, shortened};
@@ -56,6 +57,9 @@ impl State {
     }
 }
 
+/// Most members, and most failures, that a group's problem names.
+const MAX_NAMED: usize = 3;
+
 /// State and counters of one group.
 #[derive(Clone, Debug, Default)]
 pub struct GroupBoard {
@@ -69,14 +73,18 @@ pub struct GroupBoard {
     is_live: bool,
     /// Whether a reload is owed.
     pub reload_owed: bool,
-    /// The failure of the last pass, if it failed.
+    /// The failures of the last pass, each with the members that it concerns, if it failed.
     pub problem: Option<String>,
+    /// Members that the last pass left behind: that dropped out, or all others if the group as a whole failed.
+    pub failing: BTreeSet<Arc<str>>,
     /// Revision of the last successful pass.
     pub applied_revision: Option<Revision>,
     /// End of that pass, in seconds since 1970.
     pub applied_at: Option<u64>,
     /// Number of failed passes since then.
     pub failures: u64,
+    /// Start of the failures that have not ended, with their number.
+    trouble: Option<FailedPasses>,
     /// Command runs, by kind.
     pub commands: BTreeMap<&'static str, CommandBoard>,
 }
@@ -90,7 +98,37 @@ pub struct CommandBoard {
     pub failed: u64,
 }
 
+/// Failed passes in a row.
+#[derive(Clone, Debug)]
+pub struct FailedPasses {
+    /// Resources that failed in one of them.
+    pub resources: BTreeSet<Arc<str>>,
+    /// Number of them.
+    pub failures: u64,
+    /// End of the first one, in seconds since 1970.
+    pub since: u64,
+}
+
 impl GroupBoard {
+    /// Returns the trouble that this pass has ended, if it has ended one. A refusal by the store is logged by itself.
+    fn record_trouble(&mut self, report: &Report, unix_seconds: u64) -> Option<FailedPasses> {
+        let failed = |(_, failure): &(_, StepFailure)| failure.at != Stage::Read;
+        let is_failure =
+            !nothing_runs(&report.outcome) && (report.outcome.cause().is_some() || report.dropped.iter().any(failed));
+        if !is_failure {
+            // What is gone from conf.d is not in order again.
+            let members: BTreeSet<_> = self.members.iter().cloned().collect();
+            let ended =
+                self.trouble.take().map(|ended| FailedPasses { resources: &ended.resources & &members, ..ended });
+            return ended.filter(|ended| !ended.resources.is_empty());
+        }
+        let new = FailedPasses { resources: BTreeSet::new(), failures: 0, since: unix_seconds };
+        let trouble = self.trouble.get_or_insert(new);
+        trouble.failures += 1;
+        trouble.resources.extend(self.failing.iter().cloned());
+        None
+    }
+
     /// Returns the group with these members and the old counters.
     pub(super) fn with_members(mut self, resources: &[Arc<Resource>]) -> GroupBoard {
         self.members = resources.iter().map(|resource| Arc::clone(resource.name())).collect();
@@ -103,7 +141,8 @@ impl GroupBoard {
         self.is_live
     }
 
-    pub(super) fn record_pass(&mut self, report: &Report, unix_seconds: u64) {
+    /// Records a pass, and returns the trouble that it has ended.
+    pub(super) fn record_pass(&mut self, report: &Report, unix_seconds: u64) -> Option<FailedPasses> {
         self.state = match &report.outcome {
             Outcome::Unchanged | Outcome::Applied if report.dropped.is_empty() => State::InSync,
             Outcome::Unchanged | Outcome::Applied => State::Incomplete,
@@ -119,7 +158,7 @@ impl GroupBoard {
             report.outcome,
             Outcome::ReloadOwed { .. } | Outcome::RolledBack { reload_old: Some(_), .. } | Outcome::Stuck { .. }
         );
-        self.problem = report.first_failure().map(|failure| shortened(&failure.to_string()));
+        self.record_failures(report);
         for run in &report.commands {
             let command = self.commands.entry(super::command_word(run.kind)).or_default();
             command.times.observe(run.elapsed);
@@ -132,10 +171,45 @@ impl GroupBoard {
         } else {
             self.failures += 1;
         }
+        self.record_trouble(report, unix_seconds)
+    }
+
+    /// Records what failed and whom it concerns: a failure of the group concerns
+    /// the resources of the report that had not dropped out.
+    fn record_failures(&mut self, report: &Report) {
+        let dropped: BTreeSet<&str> = report.dropped.iter().map(|(id, _)| &*id.resource).collect();
+        let others = report.resources.iter().filter(|name| !dropped.contains(&***name));
+        let others: BTreeSet<&str> = others.map(|name| &**name).collect();
+        let of_group = report.outcome.cause().map(|cause| said(&named(others.iter().copied().collect()), cause));
+        // What the store refuses is reported when it does so; the others have more to say.
+        let mut alone: Vec<_> = report.dropped.iter().map(|(id, failure)| (&*id.resource, failure)).collect();
+        alone.sort_by_key(|(_, failure)| failure.at == Stage::Read);
+        let n_unnamed = alone.len().saturating_sub(MAX_NAMED);
+        let alone = alone.into_iter().take(MAX_NAMED).map(|(name, failure)| said(name, failure));
+        let rest = (n_unnamed > 0).then(|| format!("{n_unnamed} more failures"));
+        let problems: Vec<String> = of_group.into_iter().chain(alone).chain(rest).collect();
+        self.problem = (!problems.is_empty()).then(|| problems.join("; "));
+        let fails = |name: &&Arc<str>| {
+            dropped.contains(&***name) || (report.outcome.cause().is_some() && others.contains(&***name))
+        };
+        self.failing = self.members.iter().filter(fails).cloned().collect();
     }
 
     /// Returns the runs of one kind of command.
     pub fn command(&self, kind: CommandKind) -> Option<&CommandBoard> {
         self.commands.get(super::command_word(kind))
     }
+}
+
+/// Returns a failure with the names that it concerns, and with the words of nginx if nginx refused something.
+fn said(names: &str, failure: &StepFailure) -> String {
+    let words = refusal(&failure.output).map_or(String::new(), |words| format!(": {words}"));
+    shortened(&format!("{names}: {failure}{words}"))
+}
+
+/// Returns the first of these names, and how many more there are.
+fn named(names: Vec<&str>) -> String {
+    let more = names.len().saturating_sub(MAX_NAMED);
+    let first = names[..names.len() - more].join(" ");
+    if more == 0 { first } else { format!("{first} and {more} more") }
 }

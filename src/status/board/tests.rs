@@ -43,7 +43,7 @@ fn ready_takes_every_group_tried_one_live_and_a_store_that_is_followed() {
     let mut board = board(now);
     assert_eq!(board.readiness(), Readiness::NotApplied("nothing has been applied yet".into()));
     board.record_pass("g1", &report(5, &["a.toml", "b.toml"], Outcome::Rejected(failure(Stage::Check))), 100);
-    let why = "a.toml: check failed: exit status 1";
+    let why = "a.toml b.toml: check failed: exit status 1";
     assert_eq!(board.readiness(), Readiness::NotApplied(why.into()), "no output of commands");
     board.record_pass("g2", &report(5, &["c.toml"], Outcome::Applied), 100);
     assert_eq!(board.readiness(), Readiness::Ready, "a broken group does not hold up the others");
@@ -124,6 +124,21 @@ fn a_resource_that_drops_out_is_failing_until_it_takes_part_again() {
     board.record_pass("g1", &report(6, &["a.toml"], Outcome::Applied), 101);
     assert_eq!(board.groups["a.toml"].state, State::InSync);
     assert!(!board.resources["a.toml"].dropped);
+}
+
+#[test]
+fn a_problem_is_said_of_the_member_that_has_it_with_the_words_of_nginx() {
+    let mut board = board(Instant::now());
+    let output = "nginx: [emerg] unknown directive \"b\" in /etc/b:1\nnginx: test failed".to_owned();
+    let dropped = vec![("b.toml".into(), StepFailure { output, ..failure(Stage::Check) })];
+    board.record_pass("g1", &Report { dropped, ..report(5, &["a.toml", "b.toml"], Outcome::Unchanged) }, 100);
+    board.record_pass("g2", &report(5, &["c.toml"], Outcome::Applied), 100);
+    let why = "b.toml: check failed: exit status 1: unknown directive \"b\" in /etc/b:1";
+    assert_eq!(board.summary(), format!("1 of 2 groups in sync at revision 5; {why}"));
+    let group = &board.groups["a.toml"];
+    assert_eq!(group.failing, BTreeSet::from(["b.toml".into()]));
+    board.record_pass("g1", &report(6, &["a.toml", "b.toml"], Outcome::Applied), 101);
+    assert!(board.groups["a.toml"].failing.is_empty() && board.groups["a.toml"].problem.is_none());
 }
 
 #[test]

@@ -316,6 +316,16 @@ impl Transaction {
                 report.warnings.extend(install::remove(backup).err().map(|error| describe(&error)));
             }
         }
+        if matches!(&outcome, Outcome::Rejected(cause) if cause.at == Stage::Check) {
+            // A check judges what changes: the other members are as they were.
+            let changed: BTreeSet<&str> = self
+                .files
+                .iter()
+                .filter(|file| file.action != FileAction::Keep)
+                .map(|file| &**file.resource.name())
+                .collect();
+            report.resources.retain(|name| changed.contains(&**name));
+        }
         report.outcome = outcome;
         report.elapsed = clock::since(self.started);
         report

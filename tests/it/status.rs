@@ -1,5 +1,7 @@
 //! The status pages of a real agent and its notifications to systemd: over TCP, and on a real notification socket.
 
+use std::fs;
+
 use std::fmt::Write as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -284,4 +286,31 @@ fn a_signal_leaves_a_line() {
     sandbox.wait_log("reading conf.d, templates and the store again (SIGHUP)");
     agent.signal(Signal::SIGUSR1);
     sandbox.wait_log("reading the store again and looking at every file (SIGUSR1)");
+}
+
+#[test]
+fn a_refused_file_is_blamed_itself_and_in_nginxs_own_words() {
+    let sandbox = Sandbox::new();
+    sandbox.set_store("v:\n  x: right\n");
+    let says = "nginx: [emerg] unknown directive in /etc/site.conf:3";
+    // The words are not in the command: it would count as one that drives nginx.
+    let check = sandbox.text_path("judge");
+    fs::write(&check, format!("if grep -q ^wrong \"$1\"; then echo '{says}'; exit 1; fi\n")).unwrap();
+    let more = format!("check_cmd = \"sh {check} {{{{.src}}}}\"\nreload_cmd = \"true\"");
+    sandbox.plain_resource("app", &more);
+    sandbox.template("site.tera", "wrong\n");
+    let dest = sandbox.text_path("out/site");
+    sandbox.resource("site", &table("site.tera", &dest).keys(&["/v"]).lines(&more));
+    let (_agent, port) = serving(&sandbox, &[]);
+    sandbox.wait_log("site.toml: check failed");
+    sandbox.wait_output("app", "right\n");
+    let answer = wait_answer(port, "/ready/detailed", 200);
+    let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!(body["details"]["failing"], "site.toml", "{body}\n{}", sandbox.log());
+    let summary = body["details"]["summary"].as_str().unwrap();
+    assert!(summary.contains("; site.toml: check failed: ") && !summary.contains("app.toml"), "{summary}");
+    assert!(summary.ends_with("unknown directive in /etc/site.conf:3"), "{summary}");
+    assert_eq!(number(port, "upstreamd_resource_failing{resource=\"site.toml\"}"), Some(1.0));
+    sandbox.template("site.tera", "fine\n");
+    sandbox.wait_log("site.toml is in order again (after ");
 }

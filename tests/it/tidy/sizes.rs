@@ -11,7 +11,6 @@ const MAX_FIELDS: usize = 12;
 /// Functions that are longer, with the reason.
 const LONG_FUNCTIONS: &[(&str, &str)] = &[
     ("agent/catalog.rs load_confdir", "reads as a list: one file of conf.d after the other, each with its problems"),
-    ("cli/args/definition.rs definition", "a table: one entry for each subcommand"),
     ("config/resource.rs read_template", "a table of fields: one line for each that [template] has"),
     ("render/go/printf.rs verb", "a table of verbs: one arm each"),
     ("status/events.rs pass", "one arm for each outcome of a pass, with its log line"),

@@ -6,6 +6,7 @@ use std::env;
 use std::process::Command;
 
 fn main() {
+    name_commit();
     println!("cargo::rerun-if-changed=packaging/seldom.ld");
     println!("cargo::rerun-if-env-changed=UPSTREAMD_PLAIN_LINK");
     let is = |name: &str, value: &str| env::var(name).is_ok_and(|found| found == value);
@@ -23,6 +24,23 @@ fn main() {
     println!("cargo::rustc-link-arg-bin=upstreamd=-T{here}/packaging/seldom.ld");
     if glibc_is_at_least(2, 36) {
         println!("cargo::rustc-link-arg-bin=upstreamd=-Wl,-z,pack-relative-relocs");
+    }
+}
+
+/// Sets `UPSTREAMD_GIT_SHA`, which `--version` and the log show, in a release build from a git checkout. A builder without one may set
+/// the variable.
+fn name_commit() {
+    println!("cargo::rerun-if-env-changed=UPSTREAMD_GIT_SHA");
+    let log = ".git/logs/HEAD";
+    if env::var_os("UPSTREAMD_GIT_SHA").is_some() || !env::var("PROFILE").is_ok_and(|profile| profile == "release") {
+        return;
+    }
+    if std::path::Path::new(log).exists() {
+        println!("cargo::rerun-if-changed={log}");
+    }
+    let found = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output();
+    if let Some(commit) = found.ok().filter(|output| output.status.success()) {
+        println!("cargo::rustc-env=UPSTREAMD_GIT_SHA={}", String::from_utf8_lossy(&commit.stdout).trim());
     }
 }
 

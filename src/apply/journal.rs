@@ -84,6 +84,13 @@ pub fn load(context: &Context, group_id: &str) -> Result<Journal, FileError> {
     }
 }
 
+/// Returns a group's journal as [`load`] does, but leaves one that cannot be parsed where it is.
+pub fn peek(context: &Context, group_id: &str) -> Option<Journal> {
+    let folder = context.settings.state_folder.as_ref()?;
+    let text = record::read(&path_of(folder, group_id)).ok()??;
+    serde_json::from_str(&text).ok()
+}
+
 /// Returns the journals of all other groups, without those that cannot be read.
 pub fn others(context: &Context, group_id: &str) -> Vec<Journal> {
     let Some(folder) = &context.settings.state_folder else {

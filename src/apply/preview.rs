@@ -3,8 +3,9 @@
 use crate::model::report::{Rendered, Stage, StepFailure};
 use crate::world::fs;
 
+use super::group::Group;
 use super::plan::{self, FileAction, WantedFile};
-use super::{failure, staging};
+use super::{Context, failure, journal, staging};
 
 /// The present and the future state of one destination.
 #[derive(Clone, Debug)]
@@ -15,6 +16,11 @@ pub struct FilePreview {
     pub differs: bool,
     /// Changes of mode and owner: "mode 0644 -> 0600".
     pub attribute_changes: Vec<String>,
+}
+
+/// Returns whether the last transaction of a group has left its reload owed.
+pub fn owes_reload(context: &Context, group: &Group) -> bool {
+    group.reload.is_some() && journal::peek(context, &group.id).is_some_and(|journal| journal.reload_owed)
 }
 
 /// Compares one destination with its new content. Touches nothing.

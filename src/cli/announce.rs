@@ -3,6 +3,7 @@
 use crate::announce::layout::Announcer;
 use crate::announce::run::{self, AnnounceEnd, AnnouncePlan};
 use crate::config::settings::Settings;
+use crate::status::events::COMMIT;
 use crate::world::host;
 
 use super::args::announce::Announce;
@@ -12,7 +13,7 @@ use super::exit::{Ending, Exit};
 pub(super) async fn announce(settings: Settings, announce: Announce) -> Ending {
     let config_file =
         settings.config_file.as_ref().map_or_else(|| "none".to_owned(), |path| path.display().to_string());
-    tracing::info!(config_file, "upstreamd {} started (announcing)", env!("CARGO_PKG_VERSION"));
+    tracing::info!(config_file, commit = COMMIT, "upstreamd {} started (announcing)", env!("CARGO_PKG_VERSION"));
     let host_name = host::hostname().unwrap_or_else(|problem| {
         tracing::warn!("announcing this machine as localhost: {problem}");
         "localhost".to_owned()

@@ -38,11 +38,16 @@ pub(super) async fn run(settings: Settings, command: Option<Vec<String>>) -> End
     if let Some(problem) = nothing_to_read(settings.mode, &confdirs.folders) {
         return refuse(problem, Exit::Configuration);
     }
-    let state_folder = match state::folder(&settings.agent.state_dir) {
+    let wanted = &settings.agent.state_dir;
+    let state_folder = match settings.preview.noop {
+        true => Ok(state::existing(wanted)),
+        false => state::folder(wanted),
+    };
+    let state_folder = match state_folder {
         Ok(folder) => folder,
         Err(problem) => return refuse(problem, Exit::Configuration),
     };
-    let is_daemon = settings.mode != Mode::Onetime;
+    let is_daemon = settings.mode != Mode::Onetime && !settings.preview.noop;
     let daemon_lock = match state_folder.as_deref().filter(|_| is_daemon).map(state::become_daemon).transpose() {
         Ok(lock) => lock,
         Err(problem) => return refuse(problem, Exit::Lock),
@@ -52,7 +57,7 @@ pub(super) async fn run(settings: Settings, command: Option<Vec<String>>) -> End
     events::starting(&mode_text(settings.mode), &confdirs.folders, &settings.store, config_file, prefix);
     let listener = match listener(&settings).await {
         Ok(listener) => listener,
-        Err(problem) => return refuse(problem, Exit::Configuration),
+        Err(problem) => return refuse(problem, Exit::Usage),
     };
     let outlook = outlook(&settings, state_folder);
     let following = match settings.mode {

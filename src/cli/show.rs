@@ -10,7 +10,8 @@ use crate::agent::once::{self, OncePlan, Round};
 use crate::agent::pass::{LastStep, Shown, Terms, view};
 use crate::agent::run::{Outlook, Show};
 use crate::agent::stores::Stores;
-use crate::apply::{self, Context};
+use crate::apply::group::Group;
+use crate::apply::{self, Context, preview};
 use crate::config::settings::table::{self, Setting};
 use crate::config::settings::{LogLevel, Settings};
 use crate::model::event::Event;
@@ -89,15 +90,34 @@ pub(super) async fn diff(settings: Settings, name: Option<&str>) -> Ending {
         }
     };
     let plan = OncePlan { only, ..plan(&settings, LastStep::Preview, Box::new(show)) };
-    let round = once::once(plan, catalog).await;
-    let differences = if differs.get() { Exit::Differences } else { Exit::Done };
+    let round = once::once(plan, Arc::clone(&catalog)).await;
+    let is_owed = print_owed(&settings, &catalog, &chosen);
+    let differences = if differs.get() || is_owed { Exit::Differences } else { Exit::Done };
     Ending::of_round(print_problems(&round).max(differences).max(problems), round.interrupted)
+}
+
+/// Returns the context of commands that change nothing.
+fn context(settings: &Settings) -> Context {
+    let state_folder = state::existing(&settings.agent.state_dir);
+    Context::new(apply::Settings { state_folder, ..apply::Settings::default() })
+}
+
+/// Prints the groups of these members whose reload is owed. Returns whether there are any.
+fn print_owed(settings: &Settings, catalog: &Catalog, chosen: &[&Member]) -> bool {
+    let context = context(settings);
+    let is_asked = |group: &Group| chosen.iter().any(|member| group.has_member(member.resource.name()));
+    let mut found = false;
+    for group in catalog.groups.iter().filter(|group| is_asked(group) && preview::owes_reload(&context, group)) {
+        let names: Vec<&str> = group.resources.iter().map(|resource| &**resource.name()).collect();
+        terminal::print(&format!("a reload is owed for {}: the files are in place\n", names.join(" ")));
+        found = true;
+    }
+    found
 }
 
 /// Returns a plan for a round that shows what it would do and logs nothing.
 fn plan(settings: &Settings, last_step: LastStep, show: Show) -> OncePlan {
-    let state_folder = state::folder(&settings.agent.state_dir).ok().flatten();
-    let context = Arc::new(Context::new(apply::Settings { state_folder, ..apply::Settings::default() }));
+    let context = Arc::new(context(settings));
     let outlook = Outlook {
         terms: Arc::new(Terms::new(context, last_step, false)),
         show: Some(show),

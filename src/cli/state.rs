@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::settings::StateDir;
+use crate::world::fs::folder::is_folder;
 use crate::world::fs::install::make_folders;
 use crate::world::host;
 use crate::world::lock::Lock;
@@ -33,6 +34,16 @@ pub(super) fn folder(wanted: &StateDir) -> Result<Option<PathBuf>, String> {
             Ok(found)
         }
     }
+}
+
+/// Returns the state folder if it is there, for commands that change nothing. Creates nothing and takes no lock.
+pub(super) fn existing(wanted: &StateDir) -> Option<PathBuf> {
+    let candidates = match wanted {
+        StateDir::Off => Vec::new(),
+        StateDir::Path(path) => vec![path.clone()],
+        StateDir::Auto => [Some(PathBuf::from(SYSTEM_FOLDER)), user_folder()].into_iter().flatten().collect(),
+    };
+    candidates.into_iter().find(|path| is_folder(path))
 }
 
 fn user_folder() -> Option<PathBuf> {

@@ -37,8 +37,8 @@ pub fn of_resource(resource: &Resource, text: &str, prefix: (&str, PrefixMode)) 
             let message = "paths replace {{…}}, as in the newer confd; the older passes it to the shell unchanged";
             add("reload_cmd", Some(reload), message.to_owned());
         }
-        let message = "a reload that fails puts the previous file back and is done again; confd leaves the new file and never \
-                       tries again";
+        let message = "a reload that fails puts the previous file back (-onetime only if it sees that something runs) and is done \
+                       again; confd leaves the new file and never tries again";
         add("reload_cmd", Some(reload), message.to_owned());
     }
     if resource.keys.is_empty() {
@@ -149,7 +149,7 @@ mod tests {
                 a.toml:6:1: owner: is set; the older confd ignores it
                 a.toml:7:1: check_cmd: sees the new file in its place, and the live one is untouched until it passes; confd runs it while the old file is there
                 a.toml:8:1: reload_cmd: paths replace {{…}}, as in the newer confd; the older passes it to the shell unchanged
-                a.toml:8:1: reload_cmd: a reload that fails puts the previous file back and is done again; confd leaves the new file and never tries again
+                a.toml:8:1: reload_cmd: a reload that fails puts the previous file back (-onetime only if it sees that something runs) and is done again; confd leaves the new file and never tries again
                 a.toml:4:1: keys: empty: the file is rendered once in every mode; with --watch, confd never renders it
                 a.toml:9:1: min_reload_interval: a reload that would come too early waits and is done then; confd drops it
                 a.toml:10:1: debounce: counted from the last change, within a limit; confd counts from the first

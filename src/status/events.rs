@@ -155,6 +155,12 @@ pub fn readable_again(resource: &str) {
     tracing::info!(%resource, "{resource}: the store lets all of its keys be read again");
 }
 
+/// The commit that was built, if the build knew it.
+pub const COMMIT: &str = match option_env!("UPSTREAMD_GIT_SHA") {
+    Some(commit) => commit,
+    None => "unknown",
+};
+
 /// Logs the start of the program: its mode, confdirs and store, the settings file that was read, and the global prefix.
 pub fn starting(mode: &str, confdirs: &[PathBuf], store: &StoreSettings, config_file: Option<&Path>, prefix: &str) {
     let confdirs: Vec<_> = confdirs.iter().map(|confdir| confdir.display().to_string()).collect();
@@ -165,6 +171,7 @@ pub fn starting(mode: &str, confdirs: &[PathBuf], store: &StoreSettings, config_
         %store,
         config_file,
         prefix,
+        commit = COMMIT,
         "upstreamd {} started ({mode})",
         env!("CARGO_PKG_VERSION")
     );

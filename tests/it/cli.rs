@@ -310,3 +310,26 @@ fn a_round_that_finds_everything_in_order_says_so() {
     let ran = sandbox.onetime().expect_code(0);
     assert!(ran.stderr.contains(text), "{}", ran.stderr);
 }
+
+#[test]
+fn what_changes_nothing_makes_no_state_folder() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "");
+    sandbox.set_store("v: {x: one}\n");
+    sandbox.run(&["--noop"]).expect_code(0);
+    sandbox.run(&["diff"]).expect_code(1);
+    sandbox.run(&["render", "a"]).expect_code(0);
+    assert!(!sandbox.path("state").exists());
+}
+
+#[test]
+fn diff_reports_a_reload_that_is_owed() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "reload_cmd = \"exit 3\"");
+    sandbox.plain_resource("b", "");
+    sandbox.set_store("v: {x: one}\n");
+    sandbox.onetime().expect_code(8);
+    let diff = sandbox.run(&["diff"]).expect_code(1);
+    assert_eq!(diff.stdout, "a reload is owed for a.toml: the files are in place\n");
+    sandbox.run(&["diff", "b"]).expect_code(0);
+}

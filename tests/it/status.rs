@@ -155,7 +155,7 @@ fn a_taken_port_is_reported_and_a_single_pass_needs_no_port() {
     let address = taken.local_addr().unwrap().to_string();
     let sandbox = Sandbox::new();
     sandbox.plain_resource("app", "");
-    let ran = sandbox.run(&["--watch", "--metrics-addr", &address]).expect_code(3);
+    let ran = sandbox.run(&["--watch", "--metrics-addr", &address]).expect_code(2);
     assert!(ran.stderr.contains(&format!("cannot serve status pages on `{address}`")), "{}", ran.stderr);
     sandbox.run(&["--onetime", "--metrics-addr", &address]).expect_code(0);
     sandbox.run(&["--watch", "--metrics-addr", "nine"]).expect_code(2);

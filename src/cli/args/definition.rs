@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use super::announce;
 use crate::cli::exit::Exit;
 use crate::config::settings::table::{self, Section, Setting, SettingKind};
+use crate::status::events::COMMIT;
 
 /// Backends with their own word on the command line, and its help.
 pub(super) const BACKEND_WORDS: &[(&str, &str)] = &[
@@ -98,9 +99,8 @@ fn about_itself() -> [Command; 2] {
 
 /// Returns the version text; clap puts the name in front: `upstreamd 0.1.0 (…)`.
 fn version() -> String {
-    let commit = option_env!("UPSTREAMD_GIT_SHA").unwrap_or("unknown");
     let (arch, os) = (std::env::consts::ARCH, std::env::consts::OS);
-    format!("{} (Git SHA: {commit}, {arch}-{os})", env!("CARGO_PKG_VERSION"))
+    format!("{} (Git SHA: {COMMIT}, {arch}-{os})", env!("CARGO_PKG_VERSION"))
 }
 
 fn after_help() -> String {

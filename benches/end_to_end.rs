@@ -35,6 +35,7 @@ fn main() {
     Row::print_table(&rows);
     if wanted("onetime") {
         scenario::onetime(500, 100.0);
+        scenario::entrypoint(10.0);
     }
     if wanted("memory") {
         scenario::memory();

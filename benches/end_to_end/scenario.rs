@@ -198,6 +198,34 @@ pub(crate) fn nested(services: usize, target_ms: f64) -> Row {
     })
 }
 
+/// One resource over the environment, as an entrypoint of a container runs it: a process from its start to its end.
+pub(crate) fn entrypoint(target_ms: f64) {
+    let dir = temp_dir();
+    for name in ["etc/conf.d", "etc/templates", "out"] {
+        fs::create_dir_all(dir.path().join(name)).unwrap();
+    }
+    let output = dir.path().join("out/a");
+    fs::write(dir.path().join("etc/templates/a.tmpl"), "{{getv \"/a\"}}\n").unwrap();
+    let resource = format!("[template]\nsrc = \"a.tmpl\"\ndest = {output:?}\nkeys = [\"/a\"]\n");
+    fs::write(dir.path().join("etc/conf.d/a.toml"), resource).unwrap();
+    let mut times: Vec<Duration> = (0..101)
+        .map(|_| {
+            fs::remove_file(&output).ok();
+            let mut command = Command::new(program("upstreamd"));
+            command.args(["-onetime", "-backend", "env", "-confdir"]).arg(dir.path().join("etc"));
+            command.arg("--state-dir").arg(dir.path().join("state")).env("A", "one").stderr(Stdio::null());
+            let started = Instant::now();
+            assert!(command.status().unwrap().success());
+            started.elapsed()
+        })
+        .collect();
+    times.sort();
+    let (median, p90) = (ms(times[50]), ms(times[90]));
+    println!(
+        "1 resource, -onetime -backend env, whole process {median:>8.1} ms, p90 {p90:.1} ms (goal {target_ms} ms)"
+    );
+}
+
 pub(crate) fn onetime(resources: usize, target_ms: f64) {
     let mut bench = Bench::new();
     bench.template(FLAT);

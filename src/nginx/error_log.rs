@@ -161,8 +161,8 @@ mod tests {
         let output = "nginx: [warn] conflicting server name \"x\" in /a:1\nnginx: [emerg] invalid port in upstream \"::\" in /etc/nginx/conf.d/a b.conf:12\nnginx: configuration file /etc/nginx/nginx.conf test failed";
         assert_eq!(blamed_file(output), Some("/etc/nginx/conf.d/a b.conf"));
         assert_eq!(blamed_file("nginx: [emerg] no memory"), None);
-        let output = "nginx: [warn] x\nnginx: [emerg] unknown directive \"a\" in /a.conf:1\nnginx: test failed";
-        assert_eq!(refusal(output), Some("unknown directive \"a\" in /a.conf:1"));
+        let refused = "nginx: [warn] x\nnginx: [emerg] unknown directive \"a\" in /a.conf:1\nnginx: test failed";
+        assert_eq!(refusal(refused), Some("unknown directive \"a\" in /a.conf:1"));
         assert_eq!(refusal("no nginx"), None);
         assert_eq!(warnings(output).collect::<Vec<_>>(), ["conflicting server name \"x\" in /a:1"]);
     }

@@ -59,7 +59,10 @@ impl Engine {
             environment.extend(std::env::var(variable).ok().map(|image| (variable, image)));
         }
         let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let project = format!("{name}-{:08x}", number_of(&root()));
+        let number = number_of(&root());
+        let project = format!("{name}-{number:08x}");
+        // Each clone has one of its own, so that two run side by side.
+        environment.push(("UPSTREAMD_SUBNET", format!("10.{}.{}.0/24", 128 + number / 251 % 64, number % 251)));
         Ok(Engine { project, file, compose, environment, https: address(https), echo: address(echo) })
     }
 
@@ -135,12 +138,18 @@ impl Engine {
         self.docker(&["network", "disconnect", &self.network(network)], &[service])
     }
 
-    /// Heals that; `alias` is the name that it has there. It may have another address afterwards.
+    /// Heals that; `alias` is the name that it has there, and `address` what it had there, if it has to have it again.
     ///
     /// # Errors
     /// The output of docker.
-    pub fn connect(&self, network: &str, service: &str, alias: &str) -> Result<(), Failure> {
-        self.docker(&["network", "connect", "--alias", alias, &self.network(network)], &[service])
+    pub fn connect(&self, network: &str, service: &str, alias: &str, address: Option<&str>) -> Result<(), Failure> {
+        let fixed = address.map(|address| ["--ip", address]);
+        let fixed = fixed.iter().flatten().copied().collect::<Vec<_>>();
+        let network = self.network(network);
+        self.docker(
+            &[&["network", "connect", "--alias", alias], fixed.as_slice(), &[network.as_str()]].concat(),
+            &[service],
+        )
     }
 
     /// A service's address in a network.
@@ -213,8 +222,9 @@ impl Engine {
     }
 
     fn compose(&self, words: &[&str], limit: Duration) -> Result<String, Failure> {
-        let file = format!("{}/docker/{}", root(), self.file);
-        let all = [self.compose.as_slice(), &["-p", &self.project, "-f", &file], words].concat();
+        let [file, fixed] = [self.file, "compose.fixed.yaml"].map(|file| format!("{}/docker/{file}", root()));
+        let files = if self.file == "compose.yaml" { vec!["-f", &file, "-f", &fixed] } else { vec!["-f", &file] };
+        let all = [self.compose.as_slice(), &["-p", &self.project], files.as_slice(), words].concat();
         let mut command = command(&all);
         command.envs(self.environment.iter().map(|(name, value)| (*name, value.as_str())));
         output(command, limit)

@@ -83,7 +83,7 @@ const PHASES: &[Phase] = &[
             engine.docker(&["kill"], &["web-3", "echo-3"])?;
             let keys = ["etcdctl", "--endpoints=http://etcd-1:2379", "get", "--prefix", "--keys-only", "/services/"];
             eventually("the keys of node-3 to go", || Ok(!engine.exec("etcd-1", &keys)?.contains("/node-3")))?;
-            engine.connect("store", "balancer", "balancer")?;
+            engine.connect("store", "balancer", "balancer", None)?;
             state::wait_right(engine, runtime, &[1, 2])?;
             engine.docker(&["start"], &["web-3", "echo-3"])
         },
@@ -92,14 +92,16 @@ const PHASES: &[Phase] = &[
         name: "a backend is cut off from the balancer",
         allowed: Allowed::Established,
         act: |&Act { engine, runtime, .. }| {
-            engine.disconnect("traffic", "web-1")?;
-            engine.disconnect("traffic", "echo-1")?;
-            state::wait_right(engine, runtime, &[2, 3])?;
-            for service in ["web-1", "echo-1"] {
-                engine.connect("traffic", service, &format!("{service}-traffic"))?;
+            let services = ["web-1", "echo-1"];
+            let addresses = services.map(|service| engine.address("traffic", service));
+            for service in services {
+                engine.disconnect("traffic", service)?;
             }
-            // It announces the address that it had at its start.
-            engine.docker(&["restart", "--time", "30"], &["web-1", "echo-1"])
+            state::wait_right(engine, runtime, &[2, 3])?;
+            for (service, address) in services.iter().zip(addresses) {
+                engine.connect("traffic", service, &format!("{service}-traffic"), Some(&address?))?;
+            }
+            Ok(())
         },
     },
     Phase {

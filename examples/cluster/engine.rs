@@ -62,7 +62,7 @@ impl Engine {
         let number = number_of(&root());
         let project = format!("{name}-{number:08x}");
         // Each clone has one of its own, so that two run side by side.
-        environment.push(("UPSTREAMD_SUBNET", format!("10.{}.{}.0/24", 128 + number / 251 % 64, number % 251)));
+        environment.push(("UPSTREAMD_SUBNET", format!("10.{}.{}", 128 + number / 251 % 64, number % 251)));
         Ok(Engine { project, file, compose, environment, https: address(https), echo: address(echo) })
     }
 

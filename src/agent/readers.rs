@@ -47,7 +47,7 @@ mod tests {
     use crate::model::guard::Guard;
     use crate::model::needs::Needs;
     use crate::model::range::KeyRanges;
-    use crate::model::resource::{Engine, Escape, OnReloadFailure, Pace};
+    use crate::model::resource::{Engine, Escape, OnReloadFailure, Pace, Target};
     use std::sync::Arc;
 
     fn resource(prefix: &str, keys: &[&str]) -> Resource {
@@ -62,9 +62,7 @@ mod tests {
             other_prefix: None,
             ranges: KeyRanges::default(),
             keys: keys.iter().map(|key| (*key).to_owned()).collect(),
-            owner: None,
-            group: None,
-            mode: None,
+            target: Target::default(),
             check: None,
             reload: None,
             verify: Default::default(),
@@ -72,7 +70,6 @@ mod tests {
             pace: Pace::default(),
             output_format: None,
             escape: Escape::None,
-            make_dirs: false,
             on_reload_failure: OnReloadFailure::Auto,
             guard: Guard::default(),
             needs: Needs::default(),

@@ -206,6 +206,9 @@ pub(super) async fn recover(context: &Context, catalog: &Catalog) {
     for id in recovered.groups {
         tracing::warn!(group = %id, "undid an interrupted transaction: its previous files are back, its reload is owed");
     }
+    for warning in recovered.warnings {
+        tracing::warn!("{warning}");
+    }
     for failure in recovered.failures {
         tracing::error!("failed to undo an interrupted transaction: {failure}");
     }

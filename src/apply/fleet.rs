@@ -2,11 +2,13 @@
 //! no longer has their name. Never removes a file that somebody else has changed.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::model::resource::Resource;
 use crate::world::fs;
+use crate::world::fs::entry::{FileEntry, Folders};
 
 use super::journal::{self, Journal};
 use super::plan::{self, FileAction, Removal, ToRemove};
@@ -34,18 +36,25 @@ pub(super) struct Surplus {
 }
 
 /// Returns the files of these fleets that are no longer wanted. Drops files that are no longer ours from the journal.
-pub(super) fn surplus(context: &Context, group_id: &str, journal: &mut Journal, fleets: &[InstanceFiles]) -> Surplus {
+pub(super) fn surplus(
+    context: &Context,
+    folders: &mut Folders,
+    group_id: &str,
+    journal: &mut Journal,
+    fleets: &[InstanceFiles],
+) -> Surplus {
     let mut surplus = Surplus::default();
     for fleet in fleets {
         surplus.journal_changed |= adopt(context, group_id, journal, fleet.resource.name());
         for dest in gone(journal, fleet) {
-            let to_remove = look_at(&dest);
-            let problem = match plan::decide_removal(&to_remove, journal.files.get(&dest).map(String::as_str)) {
-                Removal::Remove => {
-                    surplus.files.push(removal(fleet, dest));
+            let (entry, found) = look_at(folders, &dest);
+            let problem = match (plan::decide_removal(&found, journal.files.get(&dest).map(String::as_str)), entry) {
+                (Removal::Remove, Some(entry)) => {
+                    surplus.files.push(removal(fleet, dest, entry));
                     continue;
                 }
-                Removal::Forget(problem) => problem,
+                (Removal::Remove, None) => None,
+                (Removal::Forget(problem), _) => problem,
             };
             let warning = problem.map(|problem| {
                 format!("`{}` stays, although its name is gone from the store: {problem}", dest.display())
@@ -63,7 +72,8 @@ pub fn would_remove(context: &Context, group_id: &str, fleet: &InstanceFiles) ->
     let mut journal = journal::load(context, group_id).unwrap_or_default();
     adopt(context, group_id, &mut journal, fleet.resource.name());
     let known = |dest: &PathBuf| journal.files.get(dest).map(String::as_str);
-    let goes = |dest: &PathBuf| plan::decide_removal(&look_at(dest), known(dest)) == Removal::Remove;
+    let mut folders = Folders::default();
+    let goes = |dest: &PathBuf| plan::decide_removal(&look_at(&mut folders, dest).1, known(dest)) == Removal::Remove;
     gone(&journal, fleet).into_iter().filter(goes).collect()
 }
 
@@ -97,21 +107,29 @@ fn adopt(context: &Context, group_id: &str, journal: &mut Journal, resource: &st
     true
 }
 
-fn look_at(dest: &Path) -> ToRemove {
-    match fs::is_regular_file(dest) {
-        None => ToRemove::Absent,
-        Some(false) => ToRemove::NoRegularFile,
-        Some(true) if fs::is_mount_point(dest) => ToRemove::MountPoint,
-        Some(true) => match fs::read(dest) {
-            Ok(Some(on_disk)) => ToRemove::File { hash: plan::hash(&on_disk.bytes) },
-            Ok(None) => ToRemove::Absent,
-            Err(error) => ToRemove::Unreadable(failure::describe(&error)),
-        },
+/// Looks at the name itself: what a link leads to was never ours.
+fn look_at(folders: &mut Folders, dest: &Path) -> (Option<FileEntry>, ToRemove) {
+    let found = folders.entry(dest).and_then(|entry| {
+        let found = match entry.is_regular_file()? {
+            None => ToRemove::Absent,
+            Some(false) => ToRemove::NoRegularFile,
+            Some(true) if fs::is_mount_point(dest) => ToRemove::MountPoint,
+            Some(true) => match entry.read()? {
+                Some(on_disk) => ToRemove::File { hash: plan::hash(&on_disk.bytes) },
+                None => ToRemove::Absent,
+            },
+        };
+        Ok((Some(entry), found))
+    });
+    match found {
+        Ok(found) => found,
+        Err(error) if error.source.kind() == ErrorKind::NotFound => (None, ToRemove::Absent),
+        Err(error) => (None, ToRemove::Unreadable(failure::describe(&error))),
     }
 }
 
-fn removal(fleet: &InstanceFiles, dest: PathBuf) -> StagedFile {
-    let resource = Resource { dest: dest.clone(), ..(*fleet.resource).clone() };
+fn removal(fleet: &InstanceFiles, dest: PathBuf, target: FileEntry) -> StagedFile {
+    let resource = Resource { dest, ..(*fleet.resource).clone() };
     let (resource, hash) = (Arc::new(resource), String::new());
-    StagedFile { resource, target: dest, staged: None, action: FileAction::Remove, hash, existed: true }
+    StagedFile { resource, target, staged: None, action: FileAction::Remove, hash, existed: true }
 }

@@ -2,14 +2,14 @@
 //! half-done transaction was about to do. One small file per group, replaced whole. Never decides what to do about it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::world::fs::install::make_folders;
-use crate::world::fs::{FileError, folder_of, names_in, record};
+use crate::world::fs::{FileError, names_in, record};
 
-use super::Context;
+use super::{Context, failure};
 
 /// The record of a group.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +49,11 @@ pub struct InFlightFile {
 }
 
 impl Journal {
+    /// Returns whether upstreamd has written the file.
+    pub fn has(&self, dest: &Path) -> bool {
+        self.files.contains_key(dest) || self.made.values().any(|made| made.contains(dest))
+    }
+
     /// Drops a file of a resource with `for_each` that is no longer ours.
     pub fn forget(&mut self, resource: &str, dest: &Path) {
         self.files.remove(dest);
@@ -72,16 +77,23 @@ pub fn load(context: &Context, group_id: &str) -> Result<Journal, FileError> {
             .unwrap_or_default());
     };
     let path = path_of(folder, group_id);
-    match record::read(&path)? {
-        None => Ok(Journal::default()),
-        Some(text) => match serde_json::from_str(&text) {
-            Ok(journal) => Ok(journal),
-            Err(_) => {
-                record::move_aside(&path)?;
-                Ok(Journal::default())
-            }
+    let problem = match record::read(&path) {
+        Ok(None) => return Ok(Journal::default()),
+        Ok(Some(text)) => match serde_json::from_str(&text) {
+            Ok(journal) => return Ok(journal),
+            Err(error) => error.to_string(),
         },
-    }
+        // Its folder, or the disk: no new journal could be written either.
+        Err(error) if matches!(error.source.kind(), ErrorKind::PermissionDenied) => return Err(error),
+        Err(error) => failure::describe(&error),
+    };
+    let aside = record::move_aside(&path)?;
+    context.say_next([format!(
+        "the journal `{}` cannot be read ({problem}): it is kept as `{}`, and every file of its group is checked and reloaded once more",
+        path.display(),
+        aside.display()
+    )]);
+    Ok(Journal::default())
 }
 
 /// Returns a group's journal as [`load`] does, but leaves one that cannot be parsed where it is.
@@ -105,6 +117,12 @@ pub fn others(context: &Context, group_id: &str) -> Vec<Journal> {
     ids.filter_map(text).filter_map(|text| serde_json::from_str(&text).ok()).collect()
 }
 
+/// Returns whether any group's journal knows a file.
+pub fn knows_path(context: &Context, dest: &Path) -> bool {
+    // No group has this id.
+    others(context, "").iter().any(|journal| journal.has(dest))
+}
+
 /// Replaces a group's journal, durably.
 pub fn save(context: &Context, group_id: &str, journal: &Journal) -> Result<(), FileError> {
     let Some(folder) = &context.settings.state_folder else {
@@ -114,7 +132,6 @@ pub fn save(context: &Context, group_id: &str, journal: &Journal) -> Result<(), 
         return Ok(());
     };
     let path = path_of(folder, group_id);
-    make_folders(folder_of(&path))?;
     let text = serde_json::to_string_pretty(journal).unwrap_or_default();
     record::write(&path, &text)
 }

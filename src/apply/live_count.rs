@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::world::fs::install::make_folders;
-use crate::world::fs::{FileError, folder_of, record};
+use crate::world::fs::{FileError, record};
 
 use super::{Context, plan};
 
@@ -31,7 +30,6 @@ pub fn load(context: &Context, dest: &Path) -> LiveCount {
 /// The record could not be written.
 pub fn save(context: &Context, dest: &Path, live: LiveCount) -> Result<(), FileError> {
     let Some(path) = path_of(context, dest) else { return Ok(()) };
-    make_folders(folder_of(&path))?;
     record::write(&path, &serde_json::to_string(&live).unwrap_or_default())
 }
 

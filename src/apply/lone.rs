@@ -1,12 +1,12 @@
 //! The short way for resources without commands: stage all, one sync, rename each. Never keeps a journal: a rename is
 //! atomic.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::model::key::Revision;
 use crate::model::report::{Outcome, Rendered, Report, Stage, StepFailure};
 use crate::world::clock;
+use crate::world::fs::entry::{FileEntry, Folders};
 use crate::world::fs::install;
 use crate::world::fs::stage::{self, Durable};
 
@@ -21,13 +21,14 @@ pub async fn run(context: &Context, rendered: Vec<Rendered>) -> Vec<Report> {
     let held = exclusion::enter(context, false).await;
     let durable = Durable::with(rendered.len());
     let mut files: Vec<Result<StagedFile, StepFailure>> = Vec::with_capacity(rendered.len());
+    let mut folders = Folders::default();
     for rendered in &rendered {
         files.push(match &held {
-            Ok(_) => staging::stage(context, rendered, None, durable),
+            Ok(_) => staging::stage(context, &mut folders, rendered, None, durable),
             Err(failure) => Err(failure.clone()),
         });
     }
-    let staged: Vec<&Path> = files.iter().flatten().filter_map(|file| file.staged.as_deref()).collect();
+    let staged: Vec<&FileEntry> = files.iter().flatten().filter_map(|file| file.staged.as_ref()).collect();
     let synced = match durable {
         Durable::AtOnce => Ok(()),
         Durable::Later => stage::sync_files(&staged).map_err(|error| failure::of_file(Stage::Stage, &error)),
@@ -59,7 +60,7 @@ pub async fn run(context: &Context, rendered: Vec<Rendered>) -> Vec<Report> {
             ..Report::unchanged(Revision::default())
         });
     }
-    let synced = staging::sync_folders(renamed.iter().map(|target| target.as_path()));
+    let synced = staging::sync_folders(renamed.iter());
     if let (Err(error), Some(report)) = (synced, reports.last_mut()) {
         report.warnings.push(failure::describe(&error));
     }

@@ -62,6 +62,8 @@ pub struct Context {
     nginx_starts_later: AtomicBool,
     said: Mutex<BTreeSet<String>>,
     cleanup_errors: AtomicU64,
+    /// Sentences for the next report: what was put aside on the way.
+    sayings: Mutex<Vec<String>>,
     /// Files of a transaction that was cut off without a journal: not known to be live until they are proven.
     doubted: Mutex<BTreeSet<PathBuf>>,
 }
@@ -105,6 +107,16 @@ impl Context {
 
     fn note_namespace_refused(&self) {
         self.namespace_refused.store(true, Ordering::Relaxed);
+    }
+
+    fn say_next(&self, sentences: impl IntoIterator<Item = String>) {
+        if let Ok(mut sayings) = self.sayings.lock() {
+            sayings.extend(sentences);
+        }
+    }
+
+    fn take_sayings(&self) -> Vec<String> {
+        self.sayings.lock().map(|mut sayings| std::mem::take(&mut *sayings)).unwrap_or_default()
     }
 
     /// Returns the warning the first time, then `None`.

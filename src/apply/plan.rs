@@ -77,7 +77,7 @@ pub fn decide_removal(found: &ToRemove, made: Option<&str>) -> Removal {
 
 /// Decides for one file. `known_live`: exactly these bytes passed their last reload.
 pub fn decide(wanted: WantedFile<'_>, on_disk: Option<&OnDisk>, known_live: bool) -> FileAction {
-    let mode = wanted.mode.or(on_disk.map(|disk| disk.mode)).unwrap_or(DEFAULT_MODE);
+    let mode = wanted.mode.or(on_disk.map(OnDisk::carried_mode)).unwrap_or(DEFAULT_MODE);
     let owner = wanted.owner.or(on_disk.map(|disk| disk.uid));
     let group = wanted.group.or(on_disk.map(|disk| disk.gid));
     let same = on_disk.is_some_and(|disk| {
@@ -141,5 +141,9 @@ mod tests {
         check(None, None, Some(("new", 0o640, 33)), false, FileAction::Prove);
         check(Some(0o644), None, Some(("new", 0o640, 33)), true, write(0o644, Some(33), Some(7)));
         check(None, Some(0), Some(("new", 0o640, 33)), true, write(0o640, Some(0), Some(7)));
+        // Who owns the file could else have a program of root made of the store's text.
+        check(None, Some(0), Some(("old", 0o6755, 33)), true, write(0o755, Some(0), Some(7)));
+        check(None, None, Some(("new", 0o1644, 33)), true, write(0o644, Some(33), Some(7)));
+        check(Some(0o4755), None, Some(("new", 0o4755, 33)), true, FileAction::Keep);
     }
 }

@@ -1,7 +1,9 @@
 //! Shows what a pass would do, for `-noop`, `diff` and `render`. Never changes a file.
 
+use std::io::ErrorKind;
+
 use crate::model::report::{Rendered, Stage, StepFailure};
-use crate::world::fs;
+use crate::world::fs::entry::Folders;
 
 use super::group::Group;
 use super::plan::{self, FileAction, WantedFile};
@@ -24,13 +26,17 @@ pub fn owes_reload(context: &Context, group: &Group) -> bool {
 }
 
 /// Compares one destination with its new content. Touches nothing.
-pub fn preview(rendered: &Rendered) -> Result<FilePreview, StepFailure> {
+pub fn preview(context: &Context, rendered: &Rendered) -> Result<FilePreview, StepFailure> {
     let resource = &rendered.resource;
-    let failed = |error| failure::of_file(Stage::Stage, &error);
-    let target = fs::resolve_links(&resource.dest).map_err(failed)?;
-    let on_disk = fs::read(&target).map_err(failed)?;
+    let on_disk = match staging::find(&mut Folders::default(), resource) {
+        Ok(entry) => entry.read(),
+        Err(error) if error.source.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    };
+    let on_disk = on_disk.map_err(|error| failure::of_file(Stage::Stage, &error))?;
+    staging::refuse_foreign(context, rendered, on_disk.as_ref(), None)?;
     let (owner, group) = staging::owners(resource)?;
-    let wanted = WantedFile { bytes: &rendered.bytes, mode: resource.mode, owner, group };
+    let wanted = WantedFile { bytes: &rendered.bytes, mode: resource.target.mode, owner, group };
     let mut attribute_changes = Vec::new();
     let differs = match plan::decide(wanted, on_disk.as_ref(), true) {
         FileAction::Keep | FileAction::Prove | FileAction::Remove => false,

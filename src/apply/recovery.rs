@@ -1,21 +1,24 @@
 //! Heals what a killed process left: puts the previous files of a half-done transaction back and owes their reload. Never
 //! goes forward: the next pass renders and checks again.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::model::for_each::DestPattern;
 use crate::model::report::{Stage, StepFailure};
-use crate::world::fs::install::{remove, restore};
-use crate::world::fs::{FileError, folder_of, read, stage, sync_folder};
-use crate::world::host;
+use crate::world::fs::entry::{FileEntry, Folders};
+use crate::world::fs::install::restore;
+use crate::world::fs::stage::LostBackup;
+use crate::world::fs::{FileError, stage};
 
-use super::journal::{self, InFlight, Journal};
+use super::journal::{self, InFlight, InFlightFile, Journal};
 use super::{Context, exclusion, failure, plan};
 
 /// Undoes the group's half-done transaction, if there is one. The lock must be held. Returns whether there was one.
 pub fn recover(context: &Context, group_id: &str, journal: &mut Journal) -> Result<bool, FileError> {
     let Some(in_flight) = journal.in_flight.clone() else { return Ok(false) };
-    undo(&in_flight)?;
+    let (files, acted_on) = still_there(context, in_flight.files)?;
+    context.say_next(undo(&InFlight { files }, &acted_on)?);
     journal.in_flight = None;
     // The killed process may have reloaded already: the files that were just undone may be in use.
     journal.reload_owed = true;
@@ -23,25 +26,91 @@ pub fn recover(context: &Context, group_id: &str, journal: &mut Journal) -> Resu
     Ok(true)
 }
 
-/// Puts every file of a transaction back to what it was; files that were not installed yet, or that somebody has changed
-/// since, stay as they are.
-pub fn undo(in_flight: &InFlight) -> Result<(), FileError> {
-    for file in &in_flight.files {
-        let is_new = |bytes: &[u8]| plan::hash(bytes) == file.new_hash;
-        let installed = match file.removed {
-            // A file that somebody has put there since is not the removed one.
-            true => read(&file.target)?.is_none(),
-            false => file.in_place || read(&file.target)?.is_some_and(|on_disk| is_new(&on_disk.bytes)),
+/// The entries of a file of a transaction, and of its backup.
+#[derive(Clone, Debug)]
+pub struct ActedOn {
+    /// What is written to.
+    pub target: FileEntry,
+    /// The backup; `None` if there was no file.
+    pub backup: Option<FileEntry>,
+}
+
+/// Opens the folders of a transaction's files again. A file whose folder is gone has nothing to be undone.
+fn still_there(context: &Context, files: Vec<InFlightFile>) -> Result<(Vec<InFlightFile>, Vec<ActedOn>), FileError> {
+    let mut folders = Folders::default();
+    let mut found = (Vec::new(), Vec::new());
+    for file in files {
+        let target = match folders.entry(&file.target) {
+            Ok(target) => target,
+            Err(error) if is_gone(&error) => {
+                context.say_next([format!(
+                    "`{}` of a transaction that was cut off could not be put back, because its folder is gone",
+                    file.target.display()
+                )]);
+                continue;
+            }
+            Err(error) => return Err(error),
         };
-        match (&file.backup, installed) {
-            (Some(backup), true) if host::exists(backup) => restore(backup, &file.target)?,
-            (None, true) => remove(&file.target)?,
-            (Some(backup), false) => remove(backup)?,
-            _ => {}
-        }
-        sync_folder(folder_of(&file.target))?;
+        let backup = match file.backup.as_deref().map(|backup| folders.entry(backup)) {
+            Some(Err(error)) if !is_gone(&error) => return Err(error),
+            backup => backup.and_then(Result::ok),
+        };
+        found.0.push(file);
+        found.1.push(ActedOn { target, backup });
     }
-    Ok(())
+    Ok(found)
+}
+
+/// Returns whether a folder is missing, or something else has taken its place.
+fn is_gone(error: &FileError) -> bool {
+    matches!(error.source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+/// Puts every file of a transaction back to what it was; files that were not installed yet, or that somebody has changed
+/// since, stay as they are. Returns sentences about files that could not be put back.
+pub fn undo(in_flight: &InFlight, entries: &[ActedOn]) -> Result<Vec<String>, FileError> {
+    let mut problems = Vec::new();
+    for (file, ActedOn { target, backup }) in in_flight.files.iter().zip(entries) {
+        problems.extend(undo_file(file, target, backup.as_ref())?);
+        target.folder().sync()?;
+    }
+    Ok(problems)
+}
+
+fn undo_file(file: &InFlightFile, target: &FileEntry, backup: Option<&FileEntry>) -> Result<Option<String>, FileError> {
+    let backup = match backup {
+        Some(backup) if backup.is_regular_file()? == Some(true) => Some(backup),
+        _ => None,
+    };
+    if target.is_regular_file()? == Some(false) {
+        return Ok(Some(match backup {
+            Some(backup) => format!(
+                "`{}` is no longer a regular file and stays as it is; what it was before a transaction that was cut off is in `{}`",
+                file.target.display(),
+                backup.path().display()
+            ),
+            None => format!("`{}` is no longer a regular file and stays as it is", file.target.display()),
+        }));
+    }
+    let found = target.read()?;
+    let installed = match file.removed {
+        // A file that somebody has put there since is not the removed one.
+        true => found.is_none(),
+        false => file.in_place || found.is_some_and(|found| plan::hash(&found.bytes) == file.new_hash),
+    };
+    match (backup, installed) {
+        (Some(backup), true) => restore(backup, target)?,
+        (Some(backup), false) => backup.remove()?,
+        (None, true) if file.backup.is_none() => target.remove()?,
+        (None, true) => {
+            return Ok(Some(format!(
+                "`{}` of a transaction that was cut off could not be put back, because its backup is gone",
+                file.target.display()
+            )));
+        }
+        (None, false) => {}
+    }
+    Ok(None)
 }
 
 /// The result of a recovery.
@@ -51,6 +120,8 @@ pub struct Recovered {
     pub groups: Vec<String>,
     /// Failures on the way.
     pub failures: Vec<StepFailure>,
+    /// Sentences about what was put aside or could not be put back.
+    pub warnings: Vec<String>,
 }
 
 /// Recovers every group of the state folder and removes stage files that dead processes left beside `targets` and beside files
@@ -84,16 +155,29 @@ pub async fn recover_all<'a>(
         backups.extend(stage::remove_leftovers_like(&pattern.folder, |name| pattern.could_be(name)));
     }
     for lost in backups {
-        // With a journal, everything is undone by now. Without a journal, a backup is the only trace of a transaction that
-        // was cut off: it goes back, and the file has to be proven again.
-        let done = if context.settings.state_folder.is_some() {
-            remove(&lost.backup)
-        } else {
-            context.doubt(&lost.target);
-            recovered.groups.push(lost.target.display().to_string());
-            restore(&lost.backup, &lost.target)
-        };
+        let done = heal_without_journal(context, &lost, &mut recovered.groups);
         recovered.failures.extend(done.err().map(|error| failure::of_file(Stage::Restore, &error)));
     }
+    recovered.warnings = context.take_sayings();
     recovered
+}
+
+/// With a journal, everything is undone by now. Without a journal, a backup is the only trace of a transaction that was cut off: it
+/// goes back, and the file has to be proven again. If others may write to the folder, anybody may have put it there.
+fn heal_without_journal(context: &Context, lost: &LostBackup, groups: &mut Vec<String>) -> Result<(), FileError> {
+    if context.settings.state_folder.is_some() {
+        return lost.backup.remove();
+    }
+    let target = lost.target.path();
+    context.doubt(&target);
+    if lost.backup.folder().others_may_change()? {
+        context.say_next([format!(
+            "`{}` looks like the previous content of `{}`, but stays where it is: other users may write to that folder",
+            lost.backup.path().display(),
+            target.display()
+        )]);
+        return Ok(());
+    }
+    groups.push(target.display().to_string());
+    restore(&lost.backup, &lost.target)
 }

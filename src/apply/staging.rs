@@ -1,7 +1,7 @@
 //! Staging of one file, and the small file work around a transaction: backups, kept copies, scratch space. Never decides
 //! what to install.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,9 +9,10 @@ use std::sync::atomic::Ordering;
 
 use crate::model::report::{Rendered, Stage, StepFailure};
 use crate::model::resource::{Identity, Resource};
+use crate::world::fs::entry::{FileEntry, Folder, Folders};
 use crate::world::fs::install::{self, Installed};
 use crate::world::fs::stage::{self, Attributes, Durable};
-use crate::world::fs::{self, FileError, folder_of, owner};
+use crate::world::fs::{self, FileError, OnDisk, owner};
 
 use super::journal::{self, Journal};
 use super::plan::{self, FileAction, WantedFile};
@@ -21,10 +22,10 @@ use super::{Context, failure};
 #[derive(Debug)]
 pub struct StagedFile {
     pub(super) resource: Arc<Resource>,
-    /// Path that is written to, links resolved.
-    pub(super) target: PathBuf,
-    /// Path of the staged file, until it is installed.
-    pub(super) staged: Option<PathBuf>,
+    /// What is written to, links resolved.
+    pub(super) target: FileEntry,
+    /// The staged file, until it is installed.
+    pub(super) staged: Option<FileEntry>,
     pub(super) action: FileAction,
     /// SHA-256 of the new content; empty if there is no journal.
     pub(super) hash: String,
@@ -48,21 +49,23 @@ impl StagedFile {
 /// live: nothing would have to be reloaded.
 pub(super) fn stage(
     context: &Context,
+    folders: &mut Folders,
     rendered: &Rendered,
     journal: Option<&Journal>,
     durable: Durable,
 ) -> Result<StagedFile, StepFailure> {
     let resource = Arc::clone(&rendered.resource);
     let staging_failed = |error: FileError| failure::of_file(Stage::Stage, &error);
-    let target = fs::resolve_links(&resource.dest).map_err(staging_failed)?;
-    if resource.make_dirs {
-        install::make_folders(folder_of(&target)).map_err(staging_failed)?;
+    if resource.target.make_dirs {
+        folders.make_folder_of(&resource.dest).map_err(staging_failed)?;
     }
-    let on_disk = fs::read(&target).map_err(staging_failed)?;
+    let target = find(folders, &resource).map_err(|error| not_found(&resource.dest, &error))?;
+    let on_disk = target.read().map_err(staging_failed)?;
+    refuse_foreign(context, rendered, on_disk.as_ref(), journal)?;
     let ids = owners(&resource)?;
     let hash = journal.map(|_| plan::hash(&rendered.bytes)).unwrap_or_default();
     let known_live = journal.is_none_or(|journal| journal::knows(context, journal, &resource.dest, &hash));
-    let wanted = WantedFile { bytes: &rendered.bytes, mode: resource.mode, owner: ids.0, group: ids.1 };
+    let wanted = WantedFile { bytes: &rendered.bytes, mode: resource.target.mode, owner: ids.0, group: ids.1 };
     let action = plan::decide(wanted, on_disk.as_ref(), known_live);
     let staged = match action {
         FileAction::Write(attributes) => Some(write(context, &target, &rendered.bytes, attributes, durable)?),
@@ -80,42 +83,77 @@ pub(super) fn owners(resource: &Resource) -> Result<(Option<u32>, Option<u32>), 
             by_name(name).map(Some).map_err(|problem| StepFailure::new(Stage::Stage, problem))
         }
     };
-    Ok((resolve(&resource.owner, owner::user_id)?, resolve(&resource.group, owner::group_id)?))
+    Ok((resolve(&resource.target.owner, owner::user_id)?, resolve(&resource.target.group, owner::group_id)?))
+}
+
+/// Returns the entry that a resource's file is written to. The name of an instance comes from the store: a link of that name was
+/// made by somebody else, and is not followed.
+pub(super) fn find(folders: &mut Folders, resource: &Resource) -> Result<FileEntry, FileError> {
+    match resource.id.item.is_some() && !resource.target.adopt_existing {
+        true => folders.entry(&resource.dest),
+        false => folders.find(&resource.dest),
+    }
+}
+
+/// Refuses to replace a file that upstreamd has not written by one whose name comes from the store.
+pub(super) fn refuse_foreign(
+    context: &Context,
+    rendered: &Rendered,
+    on_disk: Option<&OnDisk>,
+    journal: Option<&Journal>,
+) -> Result<(), StepFailure> {
+    let resource = &rendered.resource;
+    let is_asked = resource.id.item.is_some() && !resource.target.adopt_existing;
+    let is_other = on_disk.is_some_and(|found| found.bytes != *rendered.bytes);
+    let is_known =
+        || journal.is_some_and(|journal| journal.has(&resource.dest)) || journal::knows_path(context, &resource.dest);
+    if !is_asked || !is_other || is_known() {
+        return Ok(());
+    }
+    let message = format!(
+        "`{}` is there already, and upstreamd has not written it: it stays as it is (hint: move it away, or set adopt_existing = true)",
+        resource.dest.display()
+    );
+    Err(StepFailure::new(Stage::Stage, message))
+}
+
+/// Returns the failure of a destination whose folder could not be opened.
+fn not_found(dest: &Path, error: &FileError) -> StepFailure {
+    if error.source.kind() != ErrorKind::NotFound {
+        return failure::of_file(Stage::Stage, error);
+    }
+    let message = format!(
+        "failed to stage `{}`: its folder `{}` does not exist (hint: create it, or set make_dirs = true)",
+        dest.display(),
+        error.path.display()
+    );
+    StepFailure::new(Stage::Stage, message)
 }
 
 fn write(
     context: &Context,
-    target: &Path,
+    target: &FileEntry,
     bytes: &[u8],
     attributes: Attributes,
     durable: Durable,
-) -> Result<PathBuf, StepFailure> {
-    let folder = folder_of(target);
-    let problem = match stage::write(folder, target, bytes, attributes, durable) {
+) -> Result<FileEntry, StepFailure> {
+    let problem = match stage::write(target.folder(), target, bytes, attributes, durable) {
         Ok(staged) => return Ok(staged),
         Err(error) => error,
     };
     let read_only = matches!(problem.source.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied);
     // A single mounted file can be writable even if its folder is not.
-    if read_only && fs::is_mount_point(target) {
+    if read_only && fs::is_mount_point(&target.path()) {
         let scratch = scratch(context).map_err(|error| failure::of_file(Stage::Stage, &error))?;
         return stage::write(&scratch, target, bytes, attributes, durable)
             .map_err(|error| failure::of_file(Stage::Stage, &error));
     }
-    let mut failure = failure::of_file(Stage::Stage, &problem);
-    if problem.source.kind() == ErrorKind::NotFound {
-        failure.message = format!(
-            "failed to stage `{}`: its folder `{}` does not exist (hint: create it, or set make_dirs = true)",
-            target.display(),
-            folder.display()
-        );
-    }
-    Err(failure)
+    Err(failure::of_file(Stage::Stage, &problem))
 }
 
 /// Makes a backup beside the target, or in scratch space if that folder is not writable.
-pub(super) fn back_up(context: &Context, target: &Path) -> Result<PathBuf, FileError> {
-    match stage::back_up(target, folder_of(target)) {
+pub(super) fn back_up(context: &Context, target: &FileEntry) -> Result<FileEntry, FileError> {
+    match stage::back_up(target, target.folder()) {
         Err(error) if matches!(error.source.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied) => {
             stage::back_up(target, &scratch(context)?)
         }
@@ -124,29 +162,22 @@ pub(super) fn back_up(context: &Context, target: &Path) -> Result<PathBuf, FileE
 }
 
 /// Returns a folder of our own, which is created if needed.
-pub(super) fn scratch(context: &Context) -> Result<PathBuf, FileError> {
-    let folder = install::scratch_folder(context.settings.state_folder.as_deref());
-    install::make_folders(&folder)?;
-    Ok(folder)
+pub(super) fn scratch(context: &Context) -> Result<Arc<Folder>, FileError> {
+    Folder::make(&install::scratch_folder(context.settings.state_folder.as_deref())).map(Arc::new)
 }
 
 /// Leaves a copy of what was staged as `.NAME.staged` beside the destination, replacing the last one.
-pub(super) fn keep_copy(staged: &Path, target: &Path) -> Result<(), FileError> {
-    let kept = kept_name(target);
-    install::remove(&kept)?;
+pub(super) fn keep_copy(staged: &FileEntry, target: &FileEntry) -> Result<(), FileError> {
+    let kept = target.folder().entry(format!(".{}.staged", target.name().to_string_lossy()));
+    kept.remove()?;
     stage::copy_with_attributes(staged, &kept)
 }
 
-fn kept_name(target: &Path) -> PathBuf {
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    folder_of(target).join(format!(".{name}.staged"))
-}
-
 /// Removes a staged file that was not installed, or keeps it if the user asked for that.
-pub(super) fn discard(context: &Context, staged: &Path) {
+pub(super) fn discard(context: &Context, staged: &FileEntry) {
     if !context.settings.keep_stage_file {
         // Nothing depends on it, and the next start removes leftovers.
-        if install::remove(staged).is_err() {
+        if staged.remove().is_err() {
             context.cleanup_errors.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -163,9 +194,10 @@ pub(super) fn in_place_warning(context: &Context, how: Installed, dest: &Path) -
 }
 
 /// Syncs the folder of each target once.
-pub(super) fn sync_folders<'a>(targets: impl Iterator<Item = &'a Path>) -> Result<(), FileError> {
-    let folders: BTreeSet<&Path> = targets.map(folder_of).collect();
-    folders.into_iter().try_for_each(fs::sync_folder)
+pub(super) fn sync_folders<'a>(targets: impl Iterator<Item = &'a FileEntry>) -> Result<(), FileError> {
+    let folders: BTreeMap<&Path, &Folder> =
+        targets.map(|target| (target.folder().path(), &**target.folder())).collect();
+    folders.into_values().try_for_each(Folder::sync)
 }
 
 #[cfg(test)]
@@ -175,12 +207,12 @@ mod tests {
     #[test]
     fn a_staged_file_that_stays_is_counted() {
         let (context, folder) = (Context::default(), tempfile::tempdir().unwrap());
-        let file = folder.path().join("staged");
-        std::fs::write(&file, "x").unwrap();
-        discard(&context, &file);
-        assert_eq!((file.exists(), context.cleanup_errors()), (false, 0));
+        let path = folder.path().join("staged");
+        std::fs::write(&path, "x").unwrap();
+        discard(&context, &FileEntry::find(&path).unwrap());
+        assert_eq!((path.exists(), context.cleanup_errors()), (false, 0));
         // A folder cannot be removed as a file.
-        discard(&context, folder.path());
+        discard(&context, &FileEntry::find(folder.path()).unwrap());
         assert_eq!(context.cleanup_errors(), 1);
     }
 }

@@ -2,7 +2,7 @@
 //! which step comes next. A transaction that is dropped half-way leaves the same state as a kill; `recovery` undoes it.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,8 +10,10 @@ use crate::model::key::Revision;
 use crate::model::report::{Outcome, Rendered, Report, Stage, StepFailure};
 use crate::model::resource::InstanceId;
 use crate::world::clock;
+use crate::world::fs::entry::{FileEntry, Folders};
 use crate::world::fs::{self, FileError, install, stage};
 
+use super::Context;
 use super::exclusion::{self, TransactionLocks};
 use super::failure::{self, describe};
 use super::fleet::{self, InstanceFiles};
@@ -20,8 +22,8 @@ use super::journal::{self, InFlight, InFlightFile, Journal};
 use super::machine::{self, CheckKind, Done, Next, Step, TransactionPlan};
 use super::nginx::{self, Nginx, ReloadWatch};
 use super::plan::FileAction;
+use super::recovery::{self, ActedOn};
 use super::staging::{self, StagedFile};
-use super::{Context, recovery};
 
 mod check;
 mod live;
@@ -56,6 +58,8 @@ pub struct Transaction {
     journal: Journal,
     files: Vec<StagedFile>,
     in_flight: InFlight,
+    /// Its files, in the same order.
+    acted_on: Vec<ActedOn>,
     /// Whether the previous configuration has been reloaded.
     reloaded_old: bool,
     report: Report,
@@ -123,14 +127,16 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
             return Begun::Ended(Box::new(report));
         }
     };
+    report.warnings.extend(context.take_sayings());
     let mut files = Vec::new();
+    let mut folders = Folders::default();
     for rendered in rendered {
-        match staging::stage(context, &rendered, Some(&journal), stage::Durable::Later) {
+        match staging::stage(context, &mut folders, &rendered, Some(&journal), stage::Durable::Later) {
             Ok(file) => files.push(file),
             Err(failure) => report.dropped.push((rendered.resource.id.clone(), failure)),
         }
     }
-    let surplus = fleet::surplus(context, &group.id, &mut journal, &fleets);
+    let surplus = fleet::surplus(context, &mut folders, &group.id, &mut journal, &fleets);
     files.extend(surplus.files);
     report.warnings.extend(surplus.warnings);
     (report.files, report.removed) = named(&files);
@@ -155,6 +161,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
         journal,
         files,
         in_flight: InFlight::default(),
+        acted_on: Vec::new(),
         reloaded_old: false,
         report,
         started,
@@ -227,7 +234,10 @@ impl Transaction {
             Step::Install(asked) => asked.answer(done(Stage::Install, self.install(context))),
             Step::Reload(asked) => asked.answer(self.reload(context).await),
             Step::Verify(asked) => asked.answer(self.verify().await),
-            Step::Restore(asked) => asked.answer(done(Stage::Restore, recovery::undo(&self.in_flight))),
+            Step::Restore(asked) => {
+                let undone = recovery::undo(&self.in_flight, &self.acted_on);
+                asked.answer(done(Stage::Restore, undone.map(|problems| self.report.warnings.extend(problems))))
+            }
             Step::ReloadOld(asked) => asked.answer(self.reload_old(context).await),
             Step::Commit(asked) => {
                 let committed = self.commit(context, asked.reload_owed());
@@ -245,20 +255,19 @@ impl Transaction {
         if !self.files.iter().any(StagedFile::differs) {
             return Ok(());
         }
-        let staged: Vec<&Path> = self.files.iter().filter_map(|file| file.staged.as_deref()).collect();
+        let staged: Vec<&FileEntry> = self.files.iter().filter_map(|file| file.staged.as_ref()).collect();
         stage::sync_files(&staged)?;
         for file in self.files.iter().filter(|file| file.differs()) {
             let backup = if file.existed { Some(staging::back_up(context, &file.target)?) } else { None };
-            let in_place = fs::is_mount_point(&file.target);
-            let new_hash = file.hash.clone();
-            let removed = file.action == FileAction::Remove;
+            let target = file.target.path();
             self.in_flight.files.push(InFlightFile {
-                target: file.target.clone(),
-                new_hash,
-                backup,
-                in_place,
-                removed,
+                in_place: fs::is_mount_point(&target),
+                target,
+                new_hash: file.hash.clone(),
+                backup: backup.as_ref().map(FileEntry::path),
+                removed: file.action == FileAction::Remove,
             });
+            self.acted_on.push(ActedOn { target: file.target.clone(), backup });
         }
         self.journal.in_flight = Some(self.in_flight.clone());
         journal::save(context, &self.group.id, &self.journal)
@@ -274,9 +283,9 @@ impl Transaction {
             self.report.warnings.extend(staging::in_place_warning(context, how, file.dest()));
         }
         for file in self.files.iter().filter(|file| file.action == FileAction::Remove) {
-            install::remove(&file.target)?;
+            file.target.remove()?;
         }
-        staging::sync_folders(self.in_flight.files.iter().map(|file| file.target.as_path()))
+        staging::sync_folders(self.acted_on.iter().map(|file| &file.target))
     }
 
     fn commit(&mut self, context: &Context, reload_owed: bool) -> Result<(), FileError> {
@@ -312,8 +321,8 @@ impl Transaction {
             staging::discard(context, file);
         }
         if !matches!(outcome, Outcome::Stuck { .. }) {
-            for backup in self.in_flight.files.iter().filter_map(|file| file.backup.as_ref()) {
-                report.warnings.extend(install::remove(backup).err().map(|error| describe(&error)));
+            for backup in self.acted_on.iter().filter_map(|file| file.backup.as_ref()) {
+                report.warnings.extend(backup.remove().err().map(|error| describe(&error)));
             }
         }
         if matches!(&outcome, Outcome::Rejected(cause) if cause.at == Stage::Check) {

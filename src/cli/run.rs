@@ -189,9 +189,11 @@ fn follow_plan(settings: &Settings, outlook: Outlook, confdirs: Confdirs, follow
 /// Returns the common settings of a run's passes: they apply, or show what they would do.
 fn outlook(settings: &Settings, state_folder: Option<PathBuf>) -> Outlook {
     let style = settings.preview.diff.then(|| style(settings));
-    let show = settings.preview.noop.then(|| Box::new(move |shown: &Shown| show_previewed(shown, style)) as Show);
     let last_step = if settings.preview.noop { LastStep::Preview } else { LastStep::Apply };
     let context = Arc::new(Context::new(apply_settings(settings, state_folder)));
+    let shown_with = Arc::clone(&context);
+    let show = move |shown: &Shown| show_previewed(&shown_with, shown, style);
+    let show = settings.preview.noop.then(|| Box::new(show) as Show);
     Outlook {
         terms: Arc::new(Terms::new(context, last_step, settings.agent.fail_fast)),
         show,
@@ -262,9 +264,9 @@ pub(super) fn style(settings: &Settings) -> Style {
 }
 
 /// Logs that one file would change; shows the difference, if a style is given.
-fn show_previewed(shown: &Shown, style: Option<Style>) {
+fn show_previewed(context: &Context, shown: &Shown, style: Option<Style>) {
     match shown {
-        Shown::File(rendered) => drop(show_preview(rendered, style)),
+        Shown::File(rendered) => drop(show_preview(context, rendered, style)),
         Shown::Gone(dest) => {
             tracing::warn!("Noop mode enabled. {} will not be removed", dest.display());
             style.into_iter().for_each(|style| show_removal(dest, style));
@@ -279,9 +281,9 @@ pub(super) fn show_removal(dest: &Path, style: Style) {
 }
 
 /// Logs that one destination would change, and returns whether it would; shows the difference, if a style is given.
-pub(super) fn show_preview(rendered: &Rendered, style: Option<Style>) -> bool {
+pub(super) fn show_preview(context: &Context, rendered: &Rendered, style: Option<Style>) -> bool {
     let dest = &rendered.resource.dest;
-    match preview::preview(rendered) {
+    match preview::preview(context, rendered) {
         Ok(preview) if preview.differs => {
             tracing::warn!("Noop mode enabled. {} will not be modified", dest.display());
             if let Some(style) = style {

@@ -82,8 +82,9 @@ pub(super) async fn diff(settings: Settings, name: Option<&str>) -> Ending {
     let style = run::style(&settings);
     let differs = Rc::new(Cell::new(false));
     let found = Rc::clone(&differs);
+    let context = context(&settings);
     let show = move |shown: &Shown| match shown {
-        Shown::File(rendered) => found.set(run::show_preview(rendered, Some(style)) || found.get()),
+        Shown::File(rendered) => found.set(run::show_preview(&context, rendered, Some(style)) || found.get()),
         Shown::Gone(dest) => {
             run::show_removal(dest, style);
             found.set(true);

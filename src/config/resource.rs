@@ -186,7 +186,6 @@ fn read_template(
     let verify = fields.take("verify", |field| choice(field, VERIFY));
     let generation = fields.take("generation", endpoint);
     let escape = fields.take("escape", |field| choice(field, ESCAPES));
-    let make_dirs = fields.take("make_dirs", Field::boolean).unwrap_or(false);
     let on_reload_failure = fields.take("on_reload_failure", |field| choice(field, ON_RELOAD_FAILURE));
     let guard = guard::read(fields);
     let needs = needs::read(fields, keys.as_ref());
@@ -211,9 +210,7 @@ fn read_template(
         other_prefix: keys.other_prefix,
         ranges: keys.ranges,
         keys: keys.keys,
-        owner: target.owner,
-        group: target.group,
-        mode: target.mode,
+        target,
         check: commands.check,
         reload: commands.reload,
         verify: verify.unwrap_or_default(),
@@ -221,7 +218,6 @@ fn read_template(
         pace: commands.pace,
         output_format,
         escape,
-        make_dirs,
         on_reload_failure: on_reload_failure.unwrap_or_default(),
         guard,
         needs,
@@ -256,6 +252,7 @@ const FIELDS: &[&str] = &[
     "min_reload_interval",
     "escape",
     "make_dirs",
+    "adopt_existing",
     "on_reload_failure",
     "on_empty",
     "min_backends",

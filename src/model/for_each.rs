@@ -95,6 +95,11 @@ impl NameSource {
     }
 }
 
+/// Returns whether a name means nothing to a shell, however deep in the quotes of a command it stands: `sh -c "test -f {{.src}}"`.
+pub fn is_plain(name: &str) -> bool {
+    name.chars().all(|c| c.is_alphanumeric() || "_-.,+@%:=".contains(c))
+}
+
 /// A `dest` with `{{ item }}` in its file name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DestPattern {
@@ -210,6 +215,16 @@ mod tests {
     fn what_gives_no_names_is_refused() {
         for pattern in ["/a/*/*", "/a/*/b?/c", "/a/[b", "/a/b\\"] {
             assert!(NameSource::parse(pattern).is_err(), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn what_means_something_to_a_shell_is_no_plain_name() {
+        for name in ["app1", "www.example.com", "a_b-c", "größe", "a@b:80", "50%", "k=v,w+x"] {
+            assert!(is_plain(name), "{name}");
+        }
+        for c in " !\"#$&'()*;<>?[\\]^`{|}~\u{a0}".chars() {
+            assert!(!is_plain(&format!("a{c}b")), "{c:?}");
         }
     }
 

@@ -36,12 +36,8 @@ pub struct Resource {
     pub ranges: KeyRanges,
     /// The `keys` as written, cleaned, without the prefix, for messages.
     pub keys: Vec<String>,
-    /// Owner of `dest`. Default: the existing file's, or the agent's user.
-    pub owner: Option<Identity>,
-    /// Group of `dest`. Default: the existing file's, or the agent's group.
-    pub group: Option<Identity>,
-    /// Permission bits of `dest` (at most 0o7777). Default: the existing file's, or 0644.
-    pub mode: Option<u32>,
+    /// How `dest` is written.
+    pub target: Target,
     /// Command to run before install; `None` if the resource has no check or `-sync-only` is set.
     pub check: Option<CommandLine>,
     /// Reload to do after install.
@@ -56,8 +52,6 @@ pub struct Resource {
     pub output_format: Option<OutputFormat>,
     /// Restriction on the text a template may print from the store.
     pub escape: Escape,
-    /// Whether missing parent folders of `dest` are created.
-    pub make_dirs: bool,
     /// Fate of the new file after a failed reload.
     pub on_reload_failure: OnReloadFailure,
     /// Rule for lost backends.
@@ -105,12 +99,33 @@ impl Resource {
         &self.id.resource
     }
 
+    /// Returns whether its check or its reload names a file, so that the file's name is part of a shell's text.
+    pub fn commands_name_a_file(&self) -> bool {
+        let reload = self.reload.as_ref().and_then(Reload::command);
+        self.check.iter().chain(reload).any(CommandLine::names_a_file)
+    }
+
     /// Returns the instance for one name in the store.
     pub fn instance(&self, name: &str, dest: PathBuf) -> Resource {
         let id = InstanceId { item: Some(Arc::from(name)), ..self.id.clone() };
         // `require` and `wait_for` are checked once for all instances.
         Resource { id, dest, for_each: None, needs: Needs::default(), ..self.clone() }
     }
+}
+
+/// How a file is written: its owner and mode, and what may be in the way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// Owner. Default: the existing file's, or the agent's user.
+    pub owner: Option<Identity>,
+    /// Group. Default: the existing file's, or the agent's group.
+    pub group: Option<Identity>,
+    /// Permission bits (at most 0o7777). Default: the existing file's without its set-uid, set-gid and sticky bits, or 0644.
+    pub mode: Option<u32>,
+    /// Whether missing parent folders are created.
+    pub make_dirs: bool,
+    /// Whether an instance of a `for_each` may replace a file that upstreamd has not written.
+    pub adopt_existing: bool,
 }
 
 /// A user or group, by name or number; names are resolved when the file is written.

@@ -12,6 +12,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::mount::{MsFlags, mount};
@@ -19,6 +20,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use serde::{Deserialize, Serialize};
 
+use super::fs::entry::Folder;
 use super::fs::{self, FileError, OnDisk, folder_of, mount_points_at_or_below, stage};
 use super::process::{self, CommandEnd, FinishedCommand};
 
@@ -189,9 +191,10 @@ fn overlay_folder(folder: &Path, overlays: &[&Expected<'_>]) -> Result<(), Strin
     }
     // The overlay's folder looks like its upper layer.
     stage::copy_attributes(&name(&lower), &upper).map_err(in_words)?;
+    let own = Arc::new(Folder::open_own(&upper).map_err(in_words)?);
     for (overlay, expected) in overlays {
         if let Some(file) = expected {
-            stage::write_like(file, &upper.join(file_name(overlay))).map_err(in_words)?;
+            stage::write_like(file, &own.entry(file_name(overlay))).map_err(in_words)?;
         }
     }
     let options =

@@ -361,7 +361,7 @@ fn one_that_cannot_be_staged_drops_out_alone() {
     let reload = place.note("reload");
     let mut resources = ["a", "b", "c"].map(|name| place.resource(name, None, Some(&reload)));
     resources[0].dest = place.path("missing/a");
-    resources[1].owner = Some(Identity::Name("no-such-user".into()));
+    resources[1].target.owner = Some(Identity::Name("no-such-user".into()));
     let report = apply(&place, &resources, &["1", "2", "3"]);
     assert_eq!(report.outcome, Outcome::Applied);
     let dropped: Vec<String> =
@@ -369,7 +369,7 @@ fn one_that_cannot_be_staged_drops_out_alone() {
     assert!(dropped[0].contains("missing") && dropped[0].contains("make_dirs"), "{dropped:?}");
     assert!(dropped[1].contains("unknown user `no-such-user`"), "{dropped:?}");
     assert_eq!(place.read("c").as_deref(), Some("3"));
-    resources[0].make_dirs = true;
+    resources[0].target.make_dirs = true;
     assert_eq!(apply(&place, &resources[..1], &["1"]).outcome, Outcome::Applied);
     assert_eq!(std::fs::read_to_string(place.path("missing/a")).unwrap(), "1");
 }
@@ -400,8 +400,11 @@ fn mode_alone_is_a_change_and_unset_owner_keeps_the_existing_one() {
     let context = place.context();
     let reports = block_on(lone::run(&context, vec![rendered(&resource)]));
     assert_eq!(reports[0].outcome, Outcome::Unchanged, "neither mode nor owner was asked for");
-    resource.mode = Some(0o4755);
-    assert_eq!(preview::preview(&rendered(&resource)).unwrap().attribute_changes, ["mode 0600 -> 4755"]);
+    resource.target.mode = Some(0o4755);
+    assert_eq!(
+        preview::preview(&Context::default(), &rendered(&resource)).unwrap().attribute_changes,
+        ["mode 0600 -> 4755"]
+    );
     let reports = block_on(lone::run(&context, vec![rendered(&resource)]));
     assert_eq!(reports[0].outcome, Outcome::Applied);
     let after = std::fs::metadata(&dest).unwrap();

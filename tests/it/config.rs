@@ -12,7 +12,7 @@ use upstreamd::config::settings::resolve;
 use upstreamd::config::settings::table::{ALL, Effect, Section, Setting, SettingKind};
 use upstreamd::model::needs::Needs;
 use upstreamd::model::problem::{Place, Problem};
-use upstreamd::model::resource::{CommandLine, Reload, Resource};
+use upstreamd::model::resource::{CommandLine, Reload, Resource, Target};
 
 use crate::support::cases::{self, Case};
 use crate::support::package_root;
@@ -60,9 +60,7 @@ fn described(resource: &Resource) -> String {
         other_prefix,
         ranges,
         keys,
-        owner,
-        group,
-        mode,
+        target,
         check,
         reload,
         verify,
@@ -70,12 +68,12 @@ fn described(resource: &Resource) -> String {
         pace,
         output_format,
         escape,
-        make_dirs,
         on_reload_failure,
         guard,
         needs,
         for_each,
     } = resource;
+    let Target { owner, group, mode, make_dirs, adopt_existing } = target;
     let ranges: Vec<_> =
         ranges.iter().map(|range| format!("{}..{}", range.start, range.end.as_deref().unwrap_or(""))).collect();
     let command = |command: &Option<CommandLine>| match command {
@@ -92,11 +90,12 @@ fn described(resource: &Resource) -> String {
     let other_prefix = other_prefix.as_ref().map(|other| format!("  other prefix: {other:?}\n")).unwrap_or_default();
     let generation = generation.as_ref().map(|at| format!("  generation: {at}\n")).unwrap_or_default();
     let backend = backend.as_ref().map(|backend| format!("  {backend:?}\n")).unwrap_or_default();
+    let adopt_existing = if *adopt_existing { "  adopt_existing: true\n" } else { "" };
     let mode = mode.map_or("unset".to_owned(), |mode| format!("{mode:04o}"));
     format!(
         "{id} ({})\n  {src} ({engine:?}) -> {}\n  keys: {keys:?}\n  prefix: {prefix:?}\n  ranges: {ranges:?}\n  \
          owner: {owner:?}\n  group: {group:?}\n  mode: {mode}\n  check: {}\n  reload: {reload}\n  verify: {verify:?}\n  pace: {pace:?}\n  \
-         output_format: {output_format:?}\n  escape: {escape:?}\n  make_dirs: {make_dirs}\n  \
+         output_format: {output_format:?}\n  escape: {escape:?}\n  make_dirs: {make_dirs}\n{adopt_existing}  \
          on_reload_failure: {on_reload_failure:?}\n  {guard:?}\n{other_prefix}{generation}{needs}{for_each}{backend}",
         file.display(),
         dest.display(),
@@ -236,6 +235,7 @@ fn resource_like() -> impl Strategy<Value = String> {
             "engine",
             "escape",
             "make_dirs",
+            "adopt_existing",
             "raw_keys",
             "on_reload_failure",
             "template",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::agent::claims::Claims;
 use crate::agent::state::{FileState, Instance};
 use crate::apply::fleet::InstanceFiles;
-use crate::model::for_each::ForEach;
+use crate::model::for_each::{self, ForEach};
 use crate::model::guard::{Guard, OnEmpty, RenderCount};
 use crate::model::report::{Stage, StepFailure};
 use crate::model::resource::{InstanceId, Resource};
@@ -37,7 +37,14 @@ pub(super) fn expand(
     let mut before = std::mem::take(instances);
     let files = for_each.files(view);
     let id = |name: &str| InstanceId { item: Some(Arc::from(name)), ..resource.id.clone() };
-    let wanted = files.iter().map(|(name, dest)| (id(name), dest.clone().map_err(str::to_owned)));
+    let is_shell_word = resource.commands_name_a_file();
+    let wanted = files.iter().map(|(name, dest)| {
+        let dest = dest.clone().and_then(|dest| match is_shell_word && !for_each::is_plain(name) {
+            true => Err("a command names its file, and it has a character that means something to a shell"),
+            false => Ok(dest),
+        });
+        (id(name), dest.map_err(str::to_owned))
+    });
     let had = before.values().map(|instance| instance.resource.dest.as_path());
     let (outcomes, in_folder) = claims.exchange(had, wanted, for_each.folder());
     let mut refused = Vec::new();

@@ -12,6 +12,7 @@ use crate::apply::{Context, failure, nginx};
 use crate::model::report::{CommandKind, CommandRun, Stage, StepFailure};
 use crate::model::resource::CommandLine;
 use crate::nginx::error_log;
+use crate::world::fs::entry::FileEntry;
 use crate::world::namespace::{self, Checked, Overlay};
 use crate::world::process::{self, FinishedCommand};
 
@@ -28,7 +29,7 @@ impl Transaction {
             if file.action == FileAction::Remove {
                 continue;
             }
-            let text = command.shell_text(file.staged.as_ref().unwrap_or(&file.target), file.dest());
+            let text = command.shell_text(&file.staged.as_ref().unwrap_or(&file.target).path(), file.dest());
             let finished = process::run_shell(&text, command.timeout).await;
             self.note_check(context, &finished);
             if !finished.succeeded() {
@@ -81,8 +82,8 @@ impl Transaction {
     async fn try_future(&mut self, context: &Context, files: &[usize]) -> FutureCheck {
         let Some(command) = self.group.check.clone() else { return FutureCheck::Passed };
         let overlay = |file: &StagedFile| Overlay {
-            staged: file.staged.clone(),
-            target: file.target.clone(),
+            staged: file.staged.as_ref().map(FileEntry::path),
+            target: file.target.path(),
             dest: file.dest().clone(),
         };
         let differing = files.iter().map(|file| &self.files[*file]).filter(|file| file.differs());
@@ -125,7 +126,7 @@ impl Transaction {
         if !command.names_a_file() {
             return vec![command.shell_text(Path::new(""), Path::new(""))];
         }
-        let text = |file: &StagedFile| command.shell_text(&file.target, file.dest());
+        let text = |file: &StagedFile| command.shell_text(&file.target.path(), file.dest());
         let there = files.iter().map(|file| &self.files[*file]).filter(|file| file.action != FileAction::Remove);
         there.map(text).collect()
     }
@@ -137,7 +138,8 @@ impl Transaction {
     /// Returns the failure with the file that nginx blames for it.
     fn blame(&self, failure: StepFailure) -> CheckRefusal {
         let named = error_log::blamed_file(&failure.output).map(Path::new);
-        let is_named = |file: &StagedFile| named.is_some_and(|named| named == file.target || named == file.dest());
+        let is_named =
+            |file: &StagedFile| named.is_some_and(|named| named == file.target.path() || named == file.dest());
         CheckRefusal { blamed: self.files.iter().position(is_named), failure }
     }
 

@@ -11,8 +11,8 @@ use crate::model::generation::{self, GenerationServer};
 use crate::model::report::{CommandKind, CommandRun, Stage, StepFailure, Verified};
 use crate::model::resource::{CommandLine, Reload, Verify};
 use crate::nginx::installation;
+use crate::world::clock;
 use crate::world::process::{self, CommandEnd, FinishedCommand};
-use crate::world::{clock, fs};
 
 use super::Transaction;
 
@@ -87,7 +87,8 @@ impl Transaction {
             named = self.files.iter().collect();
         }
         let nowhere = PathBuf::new();
-        let mut texts: Vec<String> = named.iter().map(|file| command.shell_text(&file.target, file.dest())).collect();
+        let mut texts: Vec<String> =
+            named.iter().map(|file| command.shell_text(&file.target.path(), file.dest())).collect();
         if !command.names_a_file() {
             texts = vec![command.shell_text(&nowhere, &nowhere)];
         }
@@ -151,7 +152,7 @@ impl Transaction {
     fn generations(&self) -> Vec<(GenerationServer, String)> {
         let asked = |file: &StagedFile| {
             let endpoint = file.resource.generation.clone()?;
-            let live = fs::read(&file.target).ok().flatten()?;
+            let live = file.target.read().ok().flatten()?;
             Some((endpoint, generation::in_text(&live.bytes)?.to_owned()))
         };
         self.files.iter().filter_map(asked).collect()

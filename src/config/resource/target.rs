@@ -1,4 +1,5 @@
-//! `dest`, `mode`, `owner`, `group`, `uid` and `gid`: the file to write, its mode and its owner. Never looks a name up.
+//! `dest`, `mode`, `owner`, `group`, `uid`, `gid`, `make_dirs` and `adopt_existing`: the file to write, its mode and its owner.
+//! Never looks a name up.
 
 use std::path::PathBuf;
 
@@ -6,7 +7,7 @@ use toml::de::DeValue;
 
 use crate::config::document::{Field, Fields};
 use crate::model::problem::{Place, Problem};
-use crate::model::resource::Identity;
+use crate::model::resource::{Identity, Target};
 use crate::model::text::shown;
 
 use super::outline::{Account, AccountKind};
@@ -37,14 +38,7 @@ pub(super) fn destination(field: &Field<'_>) -> Result<Destination, Problem> {
     Ok(Destination { path: PathBuf::from(text), place: field.value_place() })
 }
 
-#[derive(Debug, Default)]
-pub(super) struct Target {
-    pub(super) owner: Option<Identity>,
-    pub(super) group: Option<Identity>,
-    pub(super) mode: Option<u32>,
-}
-
-/// Reads mode and ownership; a refused field is reported and left unset. Names in effect are added to `accounts`.
+/// Reads how the file is written; a refused field is reported and left unset. Names in effect are added to `accounts`.
 pub(super) fn read(fields: &mut Fields<'_>, accounts: &mut Vec<Account>) -> Target {
     let mode = fields.take("mode", mode).flatten();
     let (owner, owner_place) = placed_identity(fields, "owner");
@@ -52,7 +46,10 @@ pub(super) fn read(fields: &mut Fields<'_>, accounts: &mut Vec<Account>) -> Targ
     // The numbers win, as in confd. A name beside a number is not looked up here, so a contradiction cannot be reported.
     let uid = fields.take("uid", |field| number_beside(field, "owner", owner.as_ref())).flatten();
     let gid = fields.take("gid", |field| number_beside(field, "group", group.as_ref())).flatten();
-    let target = Target { owner: uid.map(Identity::Id).or(owner), group: gid.map(Identity::Id).or(group), mode };
+    let make_dirs = fields.take("make_dirs", Field::boolean).unwrap_or(false);
+    let adopt_existing = fields.take("adopt_existing", Field::boolean).unwrap_or(false);
+    let (owner, group) = (uid.map(Identity::Id).or(owner), gid.map(Identity::Id).or(group));
+    let target = Target { owner, group, mode, make_dirs, adopt_existing };
     let user = (AccountKind::User, &target.owner, owner_place);
     let group = (AccountKind::Group, &target.group, group_place);
     for (kind, identity, place) in [user, group] {

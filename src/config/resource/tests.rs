@@ -55,7 +55,7 @@ fn modes_are_octal_whatever_stands_in_front() {
         ("'0'", Some(0)),
         ("''", None),
     ] {
-        assert_eq!(ok(&format!("mode = {written}")).mode, expected, "{written}");
+        assert_eq!(ok(&format!("mode = {written}")).target.mode, expected, "{written}");
     }
     refused("mode = 644", "`mode` must be a string, found the number 644");
     refused("mode = 0x1a4", "`mode` must be a string, found the number 0x1a4");
@@ -87,10 +87,10 @@ fn owners_are_names_or_numbers_and_the_numbers_win() {
         ("uid = 33\nowner = '33'", id(33)),
         ("UID = 33\nOwner = 'x'", id(33)),
     ] {
-        assert_eq!(ok(lines).owner, owner, "{lines}");
+        assert_eq!(ok(lines).target.owner, owner, "{lines}");
         let group =
             lines.replace("owner", "group").replace("Owner", "Group").replace("uid", "gid").replace("UID", "GID");
-        assert_eq!(ok(&group).group, owner, "{group}");
+        assert_eq!(ok(&group).target.group, owner, "{group}");
     }
     refused("uid = 33\nowner = 34", "`uid` is 33 and `owner` is 34");
     refused("gid = 33\ngroup = '34'", "`gid` is 33 and `group` is 34");
@@ -256,7 +256,7 @@ fn the_other_fields_take_their_words() {
     assert_eq!(ok("output_format = ''").output_format, None);
     assert_eq!(ok("on_reload_failure = 'keep'").on_reload_failure, OnReloadFailure::Keep);
     assert_eq!(ok("").on_reload_failure, OnReloadFailure::Auto);
-    assert!(ok("make_dirs = true").make_dirs);
+    assert!(ok("make_dirs = true").target.make_dirs);
     refused("output_format = 'jsn'", "`output_format` cannot be `jsn`");
     refused("on_reload_failure = 'ignore'", "`on_reload_failure` cannot be `ignore`");
     refused("make_dirs = 'yes'", "`make_dirs` must be a boolean, found a string");

@@ -1,14 +1,15 @@
 //! Files on disk: reading, staging, installing, undoing, small durable records, whole folders.
 //! Never decides whether something should be written.
 
+pub mod entry;
 pub mod folder;
 pub mod install;
 pub mod owner;
+
 pub mod record;
 pub mod stage;
 
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -56,18 +57,22 @@ pub struct OnDisk {
     pub gid: u32,
 }
 
-/// Reads a file with its permissions; `None` if there is no file. Anything but a regular file is an error.
-pub fn read(path: &Path) -> Result<Option<OnDisk>, FileError> {
-    let metadata = match std::fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).context("look at", path),
-    };
-    if !metadata.is_file() {
-        return Err(io::Error::other("not a regular file")).context("use as a destination", path);
+impl OnDisk {
+    /// Returns the permission bits that the next file may have from this one, without set-uid, set-gid and sticky: who can write to
+    /// the folder could else make a program of root.
+    pub fn carried_mode(&self) -> u32 {
+        self.mode & 0o777
     }
-    let bytes = std::fs::read(path).context("read", path)?;
-    Ok(Some(OnDisk { bytes, mode: metadata.mode() & 0o7777, uid: metadata.uid(), gid: metadata.gid() }))
+}
+
+/// Reads a file with its permissions; `None` if there is no file. Anything but a regular file is an error, and so is a link that
+/// somebody else may have made.
+pub fn read(path: &Path) -> Result<Option<OnDisk>, FileError> {
+    match entry::FileEntry::find(path) {
+        Ok(entry) => entry.read(),
+        Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Reads the bytes of the file that `path` leads to.
@@ -159,11 +164,6 @@ pub fn is_mount_point(path: &Path) -> bool {
 /// Decodes a mount point: the kernel writes space, tab, newline and backslash as three octal digits.
 fn unescape_mount_field(field: &str) -> String {
     field.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
-}
-
-/// Makes renames and removals in this folder durable.
-pub fn sync_folder(folder: &Path) -> Result<(), FileError> {
-    std::fs::File::open(folder).and_then(|opened| opened.sync_all()).context("sync the folder", folder)
 }
 
 /// Returns the folder that contains a file.

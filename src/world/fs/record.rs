@@ -3,28 +3,39 @@
 use std::io;
 use std::path::Path;
 
+use super::entry::{FileEntry, Folders};
 use super::stage::{self, Attributes, Durable};
-use super::{FileContext, FileError, folder_of, sync_folder};
+use super::{FileContext, FileError};
 
 /// Reads the text of a record; `None` if there is no such record.
+///
+/// # Errors
+/// It is not a regular file, is not UTF-8, or cannot be read.
 pub fn read(path: &Path) -> Result<Option<String>, FileError> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).context("read the record", path),
-    }
+    let entry = match FileEntry::find(path) {
+        Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(None),
+        found => found?,
+    };
+    let Some(found) = entry.read()? else { return Ok(None) };
+    let text = String::from_utf8(found.bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidData));
+    text.map(Some).context("read the record", path)
 }
 
-/// Replaces a record. It is on disk when this returns.
+/// Replaces a record, and makes its folder if there is none. It is on disk when this returns.
 pub fn write(path: &Path, text: &str) -> Result<(), FileError> {
     let attributes = Attributes { mode: 0o600, owner: None, group: None };
-    let staged = stage::write(folder_of(path), path, text.as_bytes(), attributes, Durable::AtOnce)?;
-    std::fs::rename(&staged, path).context("rename the record to", path)?;
-    sync_folder(folder_of(path))
+    let mut folders = Folders::default();
+    folders.make_folder_of(path)?;
+    let entry = folders.find(path)?;
+    let staged = stage::write(entry.folder(), &entry, text.as_bytes(), attributes, Durable::AtOnce)?;
+    staged.rename_to(&entry).context("rename the record to", path)?;
+    entry.folder().sync()
 }
 
-/// Renames a record that cannot be read, so that its bytes are kept for people.
-pub fn move_aside(path: &Path) -> Result<(), FileError> {
-    let aside = path.with_extension("unreadable");
-    std::fs::rename(path, &aside).context("move aside the record", path)
+/// Renames a record that cannot be read, so that its bytes are kept for people. Returns where they are.
+pub fn move_aside(path: &Path) -> Result<std::path::PathBuf, FileError> {
+    let entry = FileEntry::find(path)?;
+    let aside = entry.folder().entry(Path::new(entry.name()).with_extension("unreadable"));
+    entry.rename_to(&aside).context("move aside the record", path)?;
+    Ok(aside.path())
 }

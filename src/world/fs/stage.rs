@@ -2,19 +2,27 @@
 //! Their names start with a dot, so that no `include dir/*` of nginx picks one up.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{File, OpenOptions, Permissions};
-use std::io::Write;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::fs::{File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{FileContext, FileError, OnDisk, folder_of};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::stat::SFlag;
+
+use super::entry::{FileEntry, Folder, Folders, is_kind};
+use super::{FileContext, FileError, OnDisk};
 
 /// Prefix of our temporary files, so that a later start can remove those that a killed process left behind.
 const STAGE_MARK: &str = ".upstreamd-stage-";
 const BACKUP_MARK: &str = ".upstreamd-backup-";
 /// Maximum bytes of a destination's name that are repeated in a temporary name (the kernel allows 255 bytes in all).
 const MAX_NAME_BYTES: usize = 180;
+/// Temporary names that may be taken by others before we give up.
+const MAX_TAKEN_NAMES: usize = 100;
 
 /// Mode and owner of a staged file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,27 +56,34 @@ const MANY: usize = 8;
 
 /// Writes `bytes` to a new file in `folder`, named after `target`, with owner and mode set on the descriptor.
 pub fn write(
-    folder: &Path,
-    target: &Path,
+    folder: &Arc<Folder>,
+    target: &FileEntry,
     bytes: &[u8],
     attributes: Attributes,
     durable: Durable,
-) -> Result<PathBuf, FileError> {
-    let path = folder.join(fresh_name(target, STAGE_MARK));
-    let written = write_new(&path, bytes, attributes, durable);
+) -> Result<FileEntry, FileError> {
+    let (staged, file) = create(folder, target, STAGE_MARK)?;
+    let written = fill(file, &staged.path(), bytes, attributes, durable);
     if written.is_err() {
-        std::fs::remove_file(&path).ok();
+        staged.remove().ok();
     }
-    written.map(|()| path)
+    written.map(|()| staged)
 }
 
-fn write_new(path: &Path, bytes: &[u8], attributes: Attributes, durable: Durable) -> Result<(), FileError> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .context("create the staged file", path)?;
+/// Creates a temporary file with a name that nobody has taken.
+fn create(folder: &Arc<Folder>, target: &FileEntry, mark: &str) -> Result<(FileEntry, File), FileError> {
+    for _ in 0..MAX_TAKEN_NAMES {
+        let entry = folder.entry(fresh_name(target, mark));
+        match entry.create() {
+            Ok(file) => return Ok((entry, file)),
+            Err(Errno::EEXIST) => {}
+            Err(errno) => return Err(errno).context("create the staged file", &entry.path()),
+        }
+    }
+    Err(io::Error::from(Errno::EEXIST)).context("create a staged file beside", &target.path())
+}
+
+fn fill(mut file: File, path: &Path, bytes: &[u8], attributes: Attributes, durable: Durable) -> Result<(), FileError> {
     file.write_all(bytes).context("write the staged file", path)?;
     apply_attributes(&file, path, attributes)?;
     match durable {
@@ -86,19 +101,21 @@ pub(super) fn apply_attributes(file: &File, path: &Path, attributes: Attributes)
 }
 
 /// Makes these files' contents durable: one by one, or with one syncfs per file system if there are many.
-pub fn sync_files(paths: &[&Path]) -> Result<(), FileError> {
-    if paths.len() < MANY {
-        for path in paths {
-            File::open(path).and_then(|file| file.sync_all()).context("sync", path)?;
-        }
-        return Ok(());
-    }
+pub fn sync_files(entries: &[&FileEntry]) -> Result<(), FileError> {
+    let open = |entry: &FileEntry| match entry.open(OFlag::O_RDONLY)? {
+        Some((file, _)) => Ok(file),
+        None => Err(io::Error::from(io::ErrorKind::NotFound)).context("sync", &entry.path()),
+    };
     let mut synced = BTreeSet::new();
-    for path in paths {
-        let file = File::open(path).context("open", path)?;
-        let device = file.metadata().context("look at", path)?.dev();
+    for entry in entries {
+        let file = open(entry)?;
+        if entries.len() < MANY {
+            file.sync_all().context("sync", &entry.path())?;
+            continue;
+        }
+        let device = file.metadata().context("look at", &entry.path())?.dev();
         if synced.insert(device) {
-            nix::unistd::syncfs(&file).context("sync the file system of", path)?;
+            nix::unistd::syncfs(&file).context("sync the file system of", &entry.path())?;
         }
     }
     Ok(())
@@ -106,26 +123,32 @@ pub fn sync_files(paths: &[&Path]) -> Result<(), FileError> {
 
 /// Creates a hard link in `folder` to `target`'s present file, so that it can be restored exactly; copies it if links are
 /// refused.
-pub fn back_up(target: &Path, folder: &Path) -> Result<PathBuf, FileError> {
-    let path = folder.join(fresh_name(target, BACKUP_MARK));
-    if std::fs::hard_link(target, &path).is_err() {
-        copy_with_attributes(target, &path)?;
+pub fn back_up(target: &FileEntry, folder: &Arc<Folder>) -> Result<FileEntry, FileError> {
+    let backup = folder.entry(fresh_name(target, BACKUP_MARK));
+    if target.hard_link_to(&backup).is_err() {
+        copy_with_attributes(target, &backup)?;
     }
-    Ok(path)
+    // What was linked may have been exchanged since it was looked at.
+    if backup.look()?.is_some_and(|found| is_kind(&found, SFlag::S_IFREG)) {
+        return Ok(backup);
+    }
+    backup.remove()?;
+    Err(io::Error::other("not a regular file")).context("back up", &target.path())
 }
 
 /// Copies a file with mode and owner, for backups that cannot be links.
-pub fn copy_with_attributes(from: &Path, to: &Path) -> Result<(), FileError> {
-    let Some(original) = super::read(from)? else {
-        return Err(std::io::Error::from(std::io::ErrorKind::NotFound)).context("copy", from);
+pub fn copy_with_attributes(from: &FileEntry, to: &FileEntry) -> Result<(), FileError> {
+    let Some(original) = from.read()? else {
+        return Err(io::Error::from(io::ErrorKind::NotFound)).context("copy", &from.path());
     };
-    write_like(&original, to)
+    write_like(&OnDisk { mode: original.carried_mode(), ..original }, to)
 }
 
 /// Creates a file with the content, mode and owner of another as it was read.
-pub fn write_like(original: &OnDisk, to: &Path) -> Result<(), FileError> {
+pub fn write_like(original: &OnDisk, to: &FileEntry) -> Result<(), FileError> {
     let attributes = Attributes { mode: original.mode, owner: Some(original.uid), group: Some(original.gid) };
-    write_new(to, &original.bytes, attributes, Durable::AtOnce)
+    let file = to.create().context("create", &to.path())?;
+    fill(file, &to.path(), &original.bytes, attributes, Durable::AtOnce)
 }
 
 /// Gives a folder or file the mode and owner of another.
@@ -137,33 +160,35 @@ pub fn copy_attributes(from: &Path, to: &Path) -> Result<(), FileError> {
 }
 
 /// A backup that a dead process left behind.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct LostBackup {
     /// The backup.
-    pub backup: PathBuf,
+    pub backup: FileEntry,
     /// The file that was backed up.
-    pub target: PathBuf,
+    pub target: FileEntry,
 }
 
 /// Removes stage files that dead processes left beside these targets. Returns the backups that they left.
 pub fn remove_leftovers<'a>(targets: impl IntoIterator<Item = &'a Path>) -> Vec<LostBackup> {
-    let mut by_folder: BTreeMap<PathBuf, BTreeMap<String, PathBuf>> = BTreeMap::new();
+    let mut folders = Folders::default();
+    let mut by_folder: BTreeMap<PathBuf, (Arc<Folder>, BTreeMap<String, FileEntry>)> = BTreeMap::new();
     for target in targets {
-        let Ok(target) = super::resolve_links(target) else { continue };
-        let prefixes = by_folder.entry(folder_of(&target).to_owned()).or_default();
+        let Ok(target) = folders.find(target) else { continue };
+        let folder = Arc::clone(target.folder());
+        let (_, prefixes) = by_folder.entry(folder.path().to_owned()).or_insert_with(|| (folder, BTreeMap::new()));
         for mark in [STAGE_MARK, BACKUP_MARK] {
             prefixes.insert(name_prefix(&target, mark), target.clone());
         }
     }
     let mut backups = Vec::new();
-    for (folder, prefixes) in by_folder {
-        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
+    for (folder, prefixes) in by_folder.into_values() {
+        for name in folder.names().unwrap_or_default() {
             let Some((prefix, target)) = leftover_of(&name, &prefixes) else { continue };
+            let leftover = folder.entry(&name);
             if prefix.ends_with(BACKUP_MARK) {
-                backups.push(LostBackup { backup: entry.path(), target: target.clone() });
+                backups.push(LostBackup { backup: leftover, target: target.clone() });
             } else {
-                std::fs::remove_file(entry.path()).ok();
+                leftover.remove().ok();
             }
         }
     }
@@ -172,19 +197,18 @@ pub fn remove_leftovers<'a>(targets: impl IntoIterator<Item = &'a Path>) -> Vec<
 
 /// As [`remove_leftovers`], beside every file of this folder whose name is one of `ours`.
 pub fn remove_leftovers_like(folder: &Path, ours: impl Fn(&str) -> bool) -> Vec<LostBackup> {
-    let mut targets: BTreeSet<PathBuf> = BTreeSet::new();
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let target = [STAGE_MARK, BACKUP_MARK].into_iter().find_map(|mark| name.strip_prefix('.')?.rsplit_once(mark));
-        if let Some((target, _)) = target.filter(|(target, _)| ours(target)) {
-            targets.insert(folder.join(target));
-        }
-    }
+    let names = Folder::open(folder).and_then(|folder| folder.names()).unwrap_or_default();
+    let target = |name: &String| {
+        let name = name.strip_prefix('.')?;
+        [STAGE_MARK, BACKUP_MARK].into_iter().find_map(|mark| Some(name.rsplit_once(mark)?.0.to_owned()))
+    };
+    let targets: BTreeSet<PathBuf> =
+        names.iter().filter_map(target).filter(|target| ours(target)).map(|target| folder.join(target)).collect();
     remove_leftovers(targets.iter().map(PathBuf::as_path))
 }
 
 /// Returns our prefix of a name and its target, if a dead process made it.
-fn leftover_of<'a>(name: &str, prefixes: &'a BTreeMap<String, PathBuf>) -> Option<(&'a String, &'a PathBuf)> {
+fn leftover_of<'a>(name: &str, prefixes: &'a BTreeMap<String, FileEntry>) -> Option<(&'a String, &'a FileEntry)> {
     let end = [STAGE_MARK, BACKUP_MARK].into_iter().find_map(|mark| Some(name.rfind(mark)? + mark.len()))?;
     let (prefix, rest) = name.split_at(end);
     let found = prefixes.get_key_value(prefix)?;
@@ -193,8 +217,8 @@ fn leftover_of<'a>(name: &str, prefixes: &'a BTreeMap<String, PathBuf>) -> Optio
     is_dead.then_some(found)
 }
 
-fn name_prefix(target: &Path, mark: &str) -> String {
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
+fn name_prefix(target: &FileEntry, mark: &str) -> String {
+    let name = target.name().to_string_lossy();
     let mut end = name.len().min(MAX_NAME_BYTES);
     while !name.is_char_boundary(end) {
         end -= 1;
@@ -202,7 +226,7 @@ fn name_prefix(target: &Path, mark: &str) -> String {
     format!(".{}{mark}", &name[..end])
 }
 
-fn fresh_name(target: &Path, mark: &str) -> String {
+fn fresh_name(target: &FileEntry, mark: &str) -> String {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
     format!("{}{}-{count}", name_prefix(target, mark), std::process::id())

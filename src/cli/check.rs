@@ -1,6 +1,7 @@
 //! `check`: finds the problems of settings, conf.d and templates, all at once. Never connects to the store.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,7 +16,8 @@ use crate::model::problem::{Place, Position, Problem, Problems};
 use crate::model::report::StepFailure;
 use crate::model::resource::{CommandLine, Engine, Escape, InstanceId, OutputFormat, Reload, Resource};
 use crate::model::{suggest, text};
-use crate::world::fs::{self, folder, owner};
+use crate::world::fs::entry::FileEntry;
+use crate::world::fs::{self, FileError, folder, owner};
 use crate::world::{host, terminal};
 
 use super::exit::Exit;
@@ -99,6 +101,7 @@ fn doubts(settings: &Settings, catalog: &Catalog) -> (Vec<Problem>, Vec<Problem>
     let (mut wrong, mut warnings) = (Vec::new(), Vec::new());
     for member in &catalog.members {
         wrong.extend(fragment_as_nginx_conf(member));
+        wrong.extend(unsafe_link(&member.resource));
         warnings.extend(unescaped(member).into_iter().chain(patterns(member)).chain(missing_programs(member)));
     }
     for outside in &catalog.outside_keys {
@@ -138,6 +141,13 @@ fn unread_files(confdirs: &Confdirs) -> Vec<Problem> {
             problem.at(Place::file(&file)).hint("rename it, or move it out of conf.d")
         })
         .collect()
+}
+
+/// Returns the problem of a destination that a link leads to which others may have made: it would never be written.
+fn unsafe_link(resource: &Resource) -> Option<Problem> {
+    let is_link = |error: &FileError| error.source.kind() == ErrorKind::PermissionDenied;
+    let error = FileEntry::find(&resource.dest).err().filter(|error| resource.for_each.is_none() && is_link(error))?;
+    Some(Problem::new(format!("dest: {error}: {}", error.source)).at(Place::file(&resource.file)))
 }
 
 /// Returns the problem of a destination whose folder does not exist.

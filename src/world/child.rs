@@ -14,6 +14,8 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tokio::process::Command;
 
+use super::process;
+
 /// Time that a killed command may take to be reaped.
 const REAP_GRACE: Duration = Duration::from_secs(2);
 
@@ -88,7 +90,9 @@ impl StartError {
 /// Becomes a command, a program and its arguments: it keeps our process id, our input and output. Returns only if that fails.
 pub fn become_command(command: &[String]) -> StartError {
     let (program, arguments) = parts(command);
-    let source = std::process::Command::new(program).args(arguments).exec();
+    let mut command = std::process::Command::new(program);
+    process::withhold_ours(command.args(arguments));
+    let source = command.exec();
     StartError { program: program.to_owned(), source }
 }
 
@@ -107,7 +111,10 @@ impl Child {
         let (program, arguments) = parts(command);
         let failed = |source| StartError { program: program.to_owned(), source };
         let stdin = if io::stdin().is_terminal() { Stdio::null() } else { Stdio::inherit() };
-        let child = Command::new(program).args(arguments).stdin(stdin).process_group(0).spawn().map_err(failed)?;
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(stdin).process_group(0);
+        process::withhold_ours(command.as_std_mut());
+        let child = command.spawn().map_err(failed)?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
         let pid = pid.ok_or_else(|| failed(io::Error::other("it has no process id")))?;
         Ok(Child { child, pid })

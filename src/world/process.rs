@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
 use super::systemd;
+use crate::config::settings::table;
 
 /// Maximum number of bytes of output that are kept; further ones are only counted.
 const MAX_OUTPUT_BYTES: usize = 64 * 1024;
@@ -105,6 +106,18 @@ pub fn run_blocking(program: &OsStr, args: &[&str], timeout: Duration) -> Finish
     })
 }
 
+/// Takes from a command's environment what is meant for us: our settings, with the store's password among them, and the service
+/// manager's socket.
+pub(super) fn withhold_ours(command: &mut std::process::Command) {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    for name in names.filter(|name| name.to_str().is_some_and(table::is_own_variable)) {
+        command.env_remove(name);
+    }
+    for name in systemd::VARIABLES {
+        command.env_remove(name);
+    }
+}
+
 async fn run_captured(
     program: &OsStr,
     args: &[&str],
@@ -119,10 +132,7 @@ async fn run_captured(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
-    // A command must not notify the service manager in our name.
-    for name in systemd::VARIABLES {
-        command.env_remove(name);
-    }
+    withhold_ours(command.as_std_mut());
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) => return CommandEnd::NotRun(error.to_string()),

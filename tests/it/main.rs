@@ -22,6 +22,7 @@ mod follow;
 mod for_each;
 mod future_tree;
 mod go;
+mod guarded;
 mod guards;
 mod hostile;
 mod installed;

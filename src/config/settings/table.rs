@@ -148,6 +148,12 @@ impl Setting {
     }
 }
 
+/// Returns whether an environment variable is one of ours. confd's prefix may also stand before what is somebody else's.
+pub fn is_own_variable(name: &str) -> bool {
+    let is_known = || ALL.iter().any(|setting| setting.environment_names().iter().any(|known| known == name));
+    name.starts_with("UPSTREAMD_") || (name.starts_with("CONFD_") && is_known())
+}
+
 const fn setting(name: &'static str, kind: SettingKind, section: Section, help: &'static str) -> Setting {
     Setting {
         name,

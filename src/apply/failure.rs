@@ -1,6 +1,7 @@
 //! The failures of a transaction, worded for its report. Never reports them itself.
 
 use crate::model::report::{Stage, StepFailure};
+use crate::nginx::words;
 use crate::world::fs::FileError;
 use crate::world::process::FinishedCommand;
 
@@ -19,6 +20,7 @@ pub(super) fn of_command(at: Stage, field: &str, text: &str, finished: &Finished
     StepFailure {
         at,
         message: format!("{field} `{text}`: {}", finished.end),
-        output: finished.output.trim_end().to_owned(),
+        // What nginx quotes may come from the store.
+        output: words::masked(finished.output.trim_end()),
     }
 }

@@ -12,6 +12,7 @@ use crate::model::resource::CommandLine;
 use crate::nginx::error_log;
 use crate::nginx::installation::{self, BuildPaths, WorkerProcesses};
 use crate::nginx::process::Role;
+use crate::nginx::words;
 use crate::world::clock;
 use crate::world::generation;
 use crate::world::nginx_process::{self, LogTail};
@@ -51,7 +52,7 @@ pub(super) struct ReloadWatch {
 
 /// Returns the warnings of nginx about a configuration that it accepts.
 pub(super) fn warnings(check_output: &str) -> impl Iterator<Item = String> {
-    error_log::warnings(check_output).map(|warning| format!("nginx warns: {warning}"))
+    error_log::warnings(check_output).map(|warning| format!("nginx warns: {}", words::masked_message(warning)))
 }
 
 impl ReloadWatch {

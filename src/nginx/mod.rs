@@ -5,3 +5,4 @@ pub mod error_log;
 pub mod installation;
 pub mod process;
 pub mod quote;
+pub mod words;

@@ -137,7 +137,7 @@ fn for_each(sandbox: &Sandbox, more: &str) {
     let dest = sandbox.text_path("out/{{ item }}.conf");
     sandbox.resource(
         "sites",
-        &table("site.tera", &dest).keys(&["/sites"]).lines(&format!("for_each = \"/sites/*\"\n{more}")),
+        &table("site.tera", &dest).keys(&["/sites"]).lines(format!("for_each = \"/sites/*\"\n{more}")),
     );
 }
 
@@ -223,11 +223,11 @@ fn a_command_gets_none_of_our_variables() {
     ];
     sandbox.environment = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
     sandbox.environment.push(("CONFD_OF_SOMEBODY_ELSE".to_owned(), "stays".to_owned()));
-    let script = format!("env > {}; exec sleep 0", sandbox.text_path("becomes"));
+    let script = format!("env > {0}.new; mv {0}.new {0}; exec sleep 0", sandbox.text_path("becomes"));
     let mut agent = sandbox.start_with_command(&["--onetime", "--", "/bin/sh", "-c", &script]);
     sandbox.wait_for_file("becomes");
     agent.child.wait().unwrap();
-    let script = format!("env > {}; exec sleep 1000", sandbox.text_path("supervised"));
+    let script = format!("env > {0}.new; mv {0}.new {0}; exec sleep 1000", sandbox.text_path("supervised"));
     let agent = sandbox.start_with_command(&["--watch", "--", "/bin/sh", "-c", &script]);
     sandbox.wait_for_file("supervised");
     for name in ["check", "reload", "becomes", "supervised"] {
@@ -240,9 +240,12 @@ fn a_command_gets_none_of_our_variables() {
     drop(agent);
 }
 
+/// Breaks a journal.
+type Break = fn(&Path);
+
 #[test]
 fn a_broken_state_folder_heals() {
-    let breaks: [(&str, fn(&Path)); 5] = [
+    let breaks: [(&str, Break); 5] = [
         ("not UTF-8", |journal| fs::write(journal, b"{\"files\": \"\xff\xfe\"}").unwrap()),
         ("a folder", |journal| {
             fs::remove_file(journal).unwrap();
@@ -279,5 +282,24 @@ fn a_broken_state_folder_heals() {
         let says = ["cannot be read", "its folder is gone", "is no longer a regular file"];
         assert!(says.iter().any(|text| ran.stderr.contains(text)), "{what}: {}", ran.stderr);
         assert_eq!(sandbox.onetime().code, Some(0), "{what}");
+    }
+}
+
+#[test]
+fn what_nginx_quotes_of_a_value_is_not_logged() {
+    let balancer = crate::support::nginx::Nginx::started();
+    let sandbox = Sandbox::new();
+    sandbox.template("site.conf", "{{getv \"/v/x\"}}\n");
+    let dest = balancer.http_file("site.conf");
+    let check = format!("check_cmd = \"{}\"", balancer.check_command());
+    sandbox.resource("site", &table("site.conf", dest.to_str().unwrap()).keys(&["/v"]).lines(&check));
+    for value in
+        ["hunter2-of-the-store", "server { listen hunter2-of-the-store; }", "log_format x '$hunter2_of_the_store';"]
+    {
+        sandbox.set_store(&format!("v: {{x: \"{value}\"}}\n"));
+        let ran = sandbox.onetime();
+        assert_eq!(ran.code, Some(6), "{ran:?}");
+        assert!(!ran.stderr.contains("ter2"), "{}", ran.stderr);
+        assert!(value.contains('$') || ran.stderr.contains("/site.conf:"), "file and line stay: {}", ran.stderr);
     }
 }

@@ -10,7 +10,7 @@ use crate::apply::{Context, failure};
 use crate::model::generation::{self, GenerationServer};
 use crate::model::report::{CommandKind, CommandRun, Stage, StepFailure, Verified};
 use crate::model::resource::{CommandLine, Reload, Verify};
-use crate::nginx::installation;
+use crate::nginx::{installation, words};
 use crate::world::clock;
 use crate::world::process::{self, CommandEnd, FinishedCommand};
 
@@ -114,8 +114,11 @@ impl Transaction {
             return ReloadProof::Done;
         }
         let asked_at = watched.asked_at();
-        let said =
-            |message: &str, output: String| StepFailure { at: Stage::Verify, message: message.to_owned(), output };
+        let said = |message: &str, output: String| StepFailure {
+            at: Stage::Verify,
+            message: message.to_owned(),
+            output: words::masked_message(&output),
+        };
         match nginx.verify(watched, self.check_time, &self.generations()).await {
             Progress::Waiting => ReloadProof::Done,
             Progress::Refused(words) => {

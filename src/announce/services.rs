@@ -136,7 +136,7 @@ impl Services {
             }
             HealthStep::Down => {
                 let fall = running.service.rules.fall;
-                tracing::warn!(key, "{key} is unhealthy after {fall} failed checks in a row, removing it: {problem}");
+                tracing::warn!(key, "{key} is unhealthy after {fall} failed checks, removing it: {problem}");
                 running.healthy = false;
             }
         }

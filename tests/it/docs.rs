@@ -159,7 +159,6 @@ fn the_lines_that_install_without_the_package_leave_nothing_when_undone() {
     let [install, remove] = blocks.as_slice() else { panic!("{blocks:?}") };
     let here = |text: &str| {
         let text = text.replace("sudo ", "").replace("make dist\n", "").replace("systemctl", "true");
-        let text = text.replace("/tmp/upstreamd-dist", &format!("{}/unpacked", root.display()));
         ["/usr/local", "/etc/", "/var/lib"]
             .iter()
             .fold(text, |text, from| text.replace(&format!(" {from}"), &format!(" {}{from}", root.display())))

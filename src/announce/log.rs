@@ -160,7 +160,7 @@ pub(super) fn left(keys: &[String], is_done: bool) {
 /// Logs the end of the command.
 pub(super) fn command_ended(ended: ChildEnd, is_early: bool) {
     if is_early {
-        tracing::warn!("the command has ended before its backend was healthy and announced: {ended}");
+        tracing::warn!("the command has ended before its backend was announced: {ended}");
     } else {
         tracing::info!("the command has ended: {ended}");
     }

@@ -107,7 +107,7 @@ fn a_command_that_ends_before_it_was_announced_says_so() {
     let world = World::new();
     let mut announcer = announce_script(&world, &[], "exit 7");
     assert_eq!(end(&world, &mut announcer), Some(7), "{}", world.sandbox.log());
-    let said = "the command has ended before its backend was healthy and announced: exit status 7";
+    let said = "the command has ended before its backend was announced: exit status 7";
     assert!(world.sandbox.log().contains(said), "{}", world.sandbox.log());
 }
 

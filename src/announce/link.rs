@@ -1,25 +1,31 @@
-//! Carries out the registrar's actions: finds members, connects, sends requests. Never decides anything.
+//! Carries out the registrar's actions (finds members, connects, sends requests), and reads and watches the agents' receipts.
+//! Never decides anything.
 
 use std::time::Duration;
 
-use crate::model::etcd::{EtcdFailure, FailureKind, Span};
+use crate::model::etcd::{EtcdFailure, FailureKind, Span, WatchMessage};
 use crate::model::receipt;
 use crate::model::store::EtcdSettings;
-use crate::world::etcd::{Connection, Members};
+use crate::world::etcd::{Connection, Members, Watch};
 
 use super::registrar::{EtcdAction, EtcdOutcome};
 
-/// The connection to etcd, in whatever state it is.
+/// Most receipts that are read.
+const MAX_RECEIPTS: i64 = 10_000;
+
+/// The connection to etcd, up or down.
 pub(super) struct EtcdLink {
     members: Members,
     /// Time limit for a request: no lease may run out while one member does not respond.
     limit: Duration,
+    /// Watch of all agents' receipts, from the first time that they are read.
+    receipts: Option<Watch>,
 }
 
 impl EtcdLink {
     pub(super) fn new(settings: EtcdSettings) -> EtcdLink {
         let limit = settings.request_timeout;
-        EtcdLink { members: Members::new(settings), limit }
+        EtcdLink { members: Members::new(settings), limit, receipts: None }
     }
 
     /// Sets the time limit for requests.
@@ -35,35 +41,52 @@ impl EtcdLink {
                 let failure = self.members.blame(failure);
                 if failure.kind != FailureKind::Denied {
                     self.members.disconnect();
+                    self.receipts = None;
                 }
                 EtcdOutcome::Failed(failure)
             }
         }
     }
 
-    /// Returns the receipts of all agents, by id; `None` if they cannot be read.
-    pub(super) async fn receipts(&self) -> Option<Vec<(String, String)>> {
-        /// Most receipts that are read.
-        const MAX: i64 = 10_000;
+    /// Reads the receipts of all agents, by id, and watches them from then on.
+    ///
+    /// # Errors
+    /// etcd does not show them: not now, or not to this user.
+    pub(super) async fn receipts(&mut self) -> Result<Vec<(String, String)>, EtcdFailure> {
+        self.read_receipts().await.map_err(|failure| self.members.blame(failure))
+    }
+
+    async fn read_receipts(&mut self) -> Result<Vec<(String, String)>, EtcdFailure> {
         let start = format!("{}/", receipt::FOLDER);
         let span = Span { end: Some(format!("{}0", receipt::FOLDER).into_bytes()), start: start.clone().into_bytes() };
-        let page = match self.connection() {
-            Ok(connection) => connection.read(&span, None, MAX).await,
-            Err(failure) => Err(failure),
-        };
-        match page {
-            Ok(page) => {
-                let receipts = page.entries.iter().filter_map(|entry| {
-                    let id = entry.key.as_str().strip_prefix(&start)?;
-                    Some((id.to_owned(), entry.value.as_text().unwrap_or_default().to_owned()))
-                });
-                Some(receipts.collect())
-            }
-            Err(failure) => {
-                tracing::debug!("cannot read the agents' receipts, trying again: {}", failure.problem);
-                None
-            }
+        let connection = self.connection()?;
+        let page = connection.read(&span, None, MAX_RECEIPTS).await?;
+        if self.receipts.is_none() {
+            self.receipts = Some(connection.watch(&[span], page.header.revision, false).await?);
         }
+        let receipts = page.entries.iter().filter_map(|entry| {
+            let id = entry.key.as_str().strip_prefix(&start)?;
+            Some((id.to_owned(), entry.value.as_text().unwrap_or_default().to_owned()))
+        });
+        Ok(receipts.collect())
+    }
+
+    /// Waits until a receipt changes. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// Nothing watches the receipts any more; only `receipts` does so again.
+    pub(super) async fn receipts_changed(&mut self) -> Result<(), EtcdFailure> {
+        let lost = || EtcdFailure::unreachable("the watch has ended with its connection");
+        let changed = loop {
+            match self.receipts.as_mut().ok_or_else(lost)?.next().await {
+                Ok(WatchMessage { cancelled: Some(failure), .. }) => break Err(failure),
+                Ok(message) if message.events.is_empty() => {}
+                Ok(_) => return Ok(()),
+                Err(failure) => break Err(failure),
+            }
+        };
+        self.receipts = None;
+        changed
     }
 
     async fn attempt(&mut self, action: &EtcdAction) -> Result<EtcdOutcome, EtcdFailure> {

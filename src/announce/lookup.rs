@@ -34,7 +34,9 @@ pub(super) async fn follow(settings: EtcdSettings, found: mpsc::Sender<IpAddr>) 
             }
             Err(problem) => {
                 if last.is_none() && problem != last_problem {
-                    tracing::warn!("cannot find the address that leads to etcd, trying again: {problem}");
+                    tracing::warn!(
+                        "cannot find out what `auto` means, the address of this machine on the way to etcd; trying again: {problem}"
+                    );
                     last_problem = problem;
                 }
                 backoff.next_delay(random::fraction())

@@ -10,6 +10,7 @@ pub mod health;
 pub mod keeper;
 pub mod layout;
 mod link;
+mod log;
 mod lookup;
 pub mod registrar;
 pub mod roster;

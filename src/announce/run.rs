@@ -1,7 +1,6 @@
 //! The announcer's loop: waits for the next event, hands it to the deciding parts, and acts one step at a time. Never
 //! decides what to write.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::string::FromUtf8Error;
@@ -19,14 +18,14 @@ use crate::world::fs::folder;
 use crate::world::signals::Signals;
 use crate::world::{random, terminal};
 
-use super::draining::{DrainWatch, News};
+use super::draining::DrainWatch;
 use super::ending::Phase;
 use super::layout::Announcer;
 use super::link::EtcdLink;
-use super::lookup;
-use super::registrar::{EtcdAction, Holder, KeyNotice, Registrar};
+use super::registrar::{EtcdAction, KeyNotice, Registrar};
 use super::roster::{Roster, ServiceFile};
 use super::services::{HealthVerdict, Services};
+use super::{log, lookup};
 
 /// Time for which files must be unchanged before they are read again.
 const QUIET: Duration = Duration::from_millis(100);
@@ -135,22 +134,24 @@ pub async fn run(plan: AnnouncePlan) -> AnnounceEnd {
         plan,
         stage: Phase::Announcing,
         draining: DrainWatch::default(),
+        leaving: Vec::new(),
+        was_announced: false,
         end: AnnounceEnd::Stopped,
         last_signal: Signal::SIGTERM,
     };
-    announcing.load(inputs.folder.as_mut(), "start");
+    announcing.load(inputs.folder.as_mut(), None);
     while announcing.proceed() != Phase::Over {
         announcing.step(&mut link, &mut inputs).await;
     }
-    if !announcing.registrar.is_empty() {
-        tracing::warn!("etcd did not delete the keys in time; they expire with their lease");
+    if !announcing.leaving.is_empty() {
+        log::left(&announcing.leaving, announcing.registrar.is_empty());
     }
     let Some(mut child) = inputs.child else { return announcing.end };
     let (ended, killed) = child.stop(announcing.last_signal, stop_timeout).await;
     if killed {
-        tracing::error!("the command did not end within {stop_timeout:?} and was killed");
+        tracing::error!("the command did not end within {stop_timeout:?} (--stop-timeout) and was killed");
     }
-    tracing::info!("the command has ended: {ended}");
+    log::command_ended(ended, false);
     match announcing.end {
         AnnounceEnd::Held => AnnounceEnd::Held,
         AnnounceEnd::Stopped | AnnounceEnd::Command(_) => AnnounceEnd::Command(ended.exit_status()),
@@ -167,6 +168,10 @@ struct Announcing {
     stage: Phase,
     /// Draining as the agents report it.
     draining: DrainWatch,
+    /// Keys that are removed at the end.
+    leaving: Vec<String>,
+    /// Whether some key was ever written.
+    was_announced: bool,
     end: AnnounceEnd,
     /// Signal that ends the command.
     last_signal: Signal,
@@ -188,13 +193,18 @@ impl Announcing {
         let look_at = self.draining.look_at().filter(|_| matches!(self.stage, Phase::Draining(_)));
         if look_at.is_some_and(|at| at <= now) {
             let Some(receipts) = self.meanwhile(inputs, link.receipts()).await else { return };
-            let news = self.draining.take(receipts.as_deref(), clock::now());
-            news.iter().for_each(log_news);
+            if let Some(news) = self.draining.take(receipts, clock::now(), random::fraction()) {
+                log::receipts(&news, &self.draining.keys(), self.services.drain_timeout());
+            }
             return;
         }
         let until = [at, look_at, self.stage.deadline()].into_iter().flatten().min();
+        let is_watching = matches!(self.stage, Phase::Draining(_)) && self.draining.is_watching();
         tokio::select! {
             wake = inputs.next() => self.take(wake, inputs),
+            change = link.receipts_changed(), if is_watching => {
+                self.draining.heard(&change, clock::now(), random::fraction());
+            }
             () = sleep_until(until) => {}
         }
     }
@@ -218,10 +228,12 @@ impl Announcing {
         match wake {
             AnnounceWake::Verdict(verdict) if is_announcing => self.services.judge(verdict, &mut self.registrar),
             AnnounceWake::Way(address) if is_announcing => self.services.set_auto(address, &mut self.registrar),
-            AnnounceWake::FilesChanged if is_announcing => self.load(inputs.folder.as_mut(), "files have changed"),
+            AnnounceWake::FilesChanged if is_announcing => {
+                self.load(inputs.folder.as_mut(), Some("files have changed"))
+            }
             AnnounceWake::Verdict(_) | AnnounceWake::Way(_) | AnnounceWake::FilesChanged => {}
             AnnounceWake::ChildEnded(ended) => {
-                tracing::info!("the command has ended: {ended}");
+                log::command_ended(ended, self.stage == Phase::Announcing && !self.was_announced);
                 inputs.child = None;
                 self.end = AnnounceEnd::Command(ended.exit_status());
                 let stage = self.stage.leave(clock::now());
@@ -229,6 +241,9 @@ impl Announcing {
             }
             AnnounceWake::Signal(signal @ (Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT)) => {
                 self.last_signal = signal;
+                if matches!(self.stage, Phase::Draining(_)) {
+                    log::not_drained(&self.draining.keys(), "a second signal came");
+                }
                 let serves = inputs.child.is_some() && self.services.keys().any(|key| self.registrar.may_hold(key));
                 let stage = self.stage.stop(serves.then(|| self.services.drain_timeout()), clock::now());
                 self.enter(stage);
@@ -242,7 +257,7 @@ impl Announcing {
                 match signal {
                     Signal::SIGHUP => {
                         if is_announcing {
-                            self.load(inputs.folder.as_mut(), "SIGHUP");
+                            self.load(inputs.folder.as_mut(), Some("SIGHUP came"));
                         }
                         self.registrar.look(clock::now());
                     }
@@ -255,7 +270,11 @@ impl Announcing {
 
     /// Enters the phase that the present state leads to, and returns it.
     fn proceed(&mut self) -> Phase {
-        let stage = self.stage.proceed(self.draining.is_over(), self.registrar.is_empty(), clock::now());
+        let is_drained = self.draining.is_over();
+        let stage = self.stage.proceed(is_drained, self.registrar.is_empty(), clock::now());
+        if matches!(self.stage, Phase::Draining(_)) && stage != self.stage && !is_drained {
+            log::not_drained(&self.draining.keys(), "--drain-timeout is over");
+        }
         self.enter(stage);
         stage
     }
@@ -266,22 +285,27 @@ impl Announcing {
         }
         match stage {
             Phase::Draining(_) => {
-                let limit = self.services.drain_timeout();
-                tracing::info!(?limit, "draining: waiting at most {limit:?} for the last requests");
-                let held = self.services.keys().filter(|key| self.registrar.may_hold(key));
-                self.draining = DrainWatch::of(held, clock::now());
+                let keys = self.held_keys();
+                log::draining(&keys, self.services.drain_timeout());
+                self.draining = DrainWatch::of(keys, clock::now());
                 self.services.drain(&mut self.registrar);
             }
             Phase::Leaving(_) => {
-                tracing::info!("stopping; deleting the keys");
+                self.leaving = self.held_keys();
+                log::leaving(&self.leaving);
                 self.registrar.stop();
             }
             Phase::Announcing | Phase::Over => {}
         }
     }
 
-    /// Reads the services to announce.
-    fn load(&mut self, watch: Option<&mut FolderWatch>, reason: &str) {
+    /// Returns our keys that may be in etcd.
+    fn held_keys(&self) -> Vec<String> {
+        self.services.keys().filter(|key| self.registrar.may_hold(key)).map(str::to_owned).collect()
+    }
+
+    /// Reads the services to announce, the second time for a reason.
+    fn load(&mut self, watch: Option<&mut FolderWatch>, reason: Option<&str>) {
         let roster = match &self.plan.source {
             ServiceSource::One(service) => Roster::of_one((**service).clone(), &self.plan.announcer),
             ServiceSource::Folder(folder) => {
@@ -292,8 +316,11 @@ impl Announcing {
         if roster.problems != self.roster.problems {
             roster.problems.iter().for_each(|problem| tracing::error!("{problem}"));
         }
-        if roster.services != self.roster.services || reason == "start" {
-            tracing::info!(services = roster.services.len(), "read the services to announce: {reason}");
+        if roster.services != self.roster.services || reason.is_none() {
+            match &self.plan.source {
+                ServiceSource::One(_) => roster.services.keys().for_each(|key| log::one_service(key)),
+                ServiceSource::Folder(folder) => log::files_read(folder, roster.services.len(), reason),
+            }
         }
         self.roster = roster;
         self.services.set(&self.roster, &mut self.registrar);
@@ -313,84 +340,18 @@ impl Announcing {
             }
             _ => {}
         }
-        match notice {
-            KeyNotice::Written(key, revision) => {
-                tracing::info!(key, %revision, "announced {key} (revision {revision})")
-            }
-            KeyNotice::Removed(key, revision) => tracing::info!(key, %revision, "removed {key} (revision {revision})"),
-            KeyNotice::Taken(key, holder) => {
-                tracing::warn!(
-                    key,
-                    "{key} is held by {}; it will be announced as soon as it is free",
-                    holder_words(&holder)
-                );
-            }
-            KeyNotice::Held(key, holder) => {
-                let hint =
-                    if holder.lease == 0 { "delete the key" } else { "stop one of the two, or give it a different id" };
-                tracing::error!(
-                    key,
-                    "{key} is held by {} for longer than a dead announcer could hold it (hint: {hint})",
-                    holder_words(&holder)
-                );
-                if matches!(self.plan.source, ServiceSource::One(_)) {
-                    self.end = AnnounceEnd::Held;
-                    let stage = self.stage.leave(clock::now());
-                    self.enter(stage);
-                }
-            }
-            KeyNotice::Vanished(key) => {
-                tracing::warn!(key, "{key} was deleted by somebody else; announcing it again")
-            }
-            KeyNotice::Denied(key, problem) => {
-                tracing::error!(key, "cannot write {key}, trying again later: {problem}")
-            }
-            KeyNotice::LeaseLost => {
-                tracing::warn!("the lease expired, and its keys with it; announcing them again")
-            }
-            KeyNotice::Lost { problem, retry_in } => {
-                let retry_in_ms = retry_in.as_millis();
-                tracing::warn!(
-                    retry_in_ms,
-                    "etcd cannot be reached; the keys stay until their lease expires: {problem}"
-                );
-            }
-            KeyNotice::Regained => tracing::info!("etcd can be reached again"),
+        let is_draining = match &notice {
+            KeyNotice::Written(key, _) => self.stage != Phase::Announcing && self.registrar.is_as_wanted(key),
+            _ => false,
+        };
+        let is_held = matches!(notice, KeyNotice::Lost { .. }) && !self.held_keys().is_empty();
+        log::notice(&notice, is_draining, is_held);
+        self.was_announced |= matches!(notice, KeyNotice::Written(..));
+        if let (KeyNotice::Held(..), ServiceSource::One(_)) = (&notice, &self.plan.source) {
+            self.end = AnnounceEnd::Held;
+            let stage = self.stage.leave(clock::now());
+            self.enter(stage);
         }
-    }
-}
-
-fn log_news(news: &News) {
-    match news {
-        News::Nobody => {
-            tracing::info!(
-                "no agent's receipt covers the key; waiting for --drain-timeout (hint: run the agents with --receipts)"
-            );
-        }
-        News::Waiting { agents, holding } => {
-            let words = |ids: &BTreeSet<String>| ids.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-            tracing::info!("waiting for agents that may still send requests: {}", words(agents));
-            if !holding.is_empty() {
-                tracing::warn!(
-                    agents = words(holding),
-                    "the agent keeps the last backends of the service; waiting for another backend or for --drain-timeout \
-                     (hint: a second signal ends the wait)"
-                );
-            }
-        }
-        News::Drained => tracing::info!("drained: every agent that sees the key has confirmed it"),
-    }
-}
-
-/// Returns the holder of a key in words.
-fn holder_words(holder: &Holder) -> String {
-    let lease = match holder.lease {
-        0 => "without a lease".to_owned(),
-        lease => format!("lease {lease:x}"),
-    };
-    match &holder.owner {
-        Some(owner) => format!("{owner} ({lease})"),
-        None => format!("another announcer ({lease})"),
     }
 }
 

@@ -75,7 +75,7 @@ impl Services {
         for key in gone {
             if let Some(running) = self.running.remove(&key) {
                 registrar.want(&key, running.service.lease_seconds(), None);
-                tracing::info!(key, "no longer announcing {key}");
+                tracing::info!(key, "{key} is no longer in the service files: no longer announcing it");
             }
         }
         let mut tls = TlsConfigs::default();
@@ -100,7 +100,7 @@ impl Services {
         let keys: Vec<String> =
             self.running.iter().filter(|(_, running)| is_auto(running)).map(|(key, _)| key.clone()).collect();
         if address.is_loopback() && !keys.is_empty() {
-            tracing::warn!(%address, "etcd is on this machine: no other can reach {address} (hint: set an address instead of auto)");
+            tracing::warn!(%address, "etcd is on this machine, so `auto` means {address}, which no other machine can reach (hint: set an address instead of auto)");
         }
         let mut tls = TlsConfigs::default();
         for key in &keys {

@@ -80,7 +80,7 @@ impl Context {
     }
 
     /// Records whether this process starts nginx later, which reads the files then. As long as that is expected, a group
-    /// whose nginx does not run needs no reload and owes no reload.
+    /// whose nginx is not running needs no reload and owes no reload.
     pub fn expect_nginx_to_start(&self, expected: bool) {
         self.nginx_starts_later.store(expected, Ordering::Relaxed);
     }

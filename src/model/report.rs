@@ -233,7 +233,7 @@ impl Report {
         !self.outcome.is_final() || self.dropped.iter().any(|(_, failure)| failure.at != Stage::Read)
     }
 
-    /// Returns whether something failed. An nginx that does not run yet is not a failure.
+    /// Returns whether something failed. An nginx that is not running yet is not a failure.
     pub fn has_failed(&self) -> bool {
         let nothing_runs = matches!(self.outcome, Outcome::ReloadOwed { nothing_runs: true, .. });
         !self.dropped.is_empty() || (!self.outcome.is_final() && !nothing_runs)

@@ -133,7 +133,7 @@ fn the_first_deploy_works_if_nginx_already_refers_to_the_upstream() {
         assert!(!classic.nginx.command(&["-t"]).status.success(), "without the file nginx cannot start");
         classic.sandbox.set_store("services: {a: 127.0.0.1:8001}\n");
         let ran = classic.sandbox.onetime().expect_code(0);
-        assert!(ran.stderr.contains("nginx does not run") || ran.stderr.contains("the reload is owed"), "{ran:?}");
+        assert!(ran.stderr.contains("nginx is not running") || ran.stderr.contains("the reload is owed"), "{ran:?}");
         classic.nginx.start();
         classic.sandbox.onetime().expect_code(0);
         wait_until("the owed reload", DEADLINE, || classic.nginx.error_log().contains("SIGHUP"));

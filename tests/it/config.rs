@@ -161,12 +161,11 @@ fn five_mistakes_are_five_problems_each_with_file_line_and_hint() {
 fn settings_page() -> String {
     let mut page = String::from(
         "# Settings\n\n\
-         Each setting is a flag, an environment variable and a key of `upstreamd.toml`. Flags override `UPSTREAMD_*`, \
-         those override `CONFD_*`, those the file, and that the default; a flag that is given counts, even if it says \
-         the same as the default. Flags may have one dash or two; in the file `-` and `_` are the same. \
-         An empty flag or file value asks for the default, and an empty variable is ignored, unless \
-         empty is a value of its own. A list repeats its flag and separates its variable with commas. \
-         Durations are written as in `1m30s` or `500ms`.\n\n\
+         Each setting is a flag, an environment variable and a key of `upstreamd.toml`. Flags come first, then \
+         `UPSTREAMD_*`, `CONFD_*`, the file and the default; a flag on the command line counts even if it equals the \
+         default. Flags may have one dash or two; in the file `-` and `_` are the same. An empty flag or file value \
+         stands for the default, and an empty variable is ignored, unless the table says *may be empty*. For a list, \
+         repeat the flag or put commas between the values of the variable. Write durations as `1m30s` or `500ms`.\n\n\
          This page is made from the table in `src/config/settings/table.rs`; a test keeps the two the same.\n",
     );
     for section in Section::ALL {

@@ -1,8 +1,9 @@
-//! Every example of the README is run: commands with the test's own etcd and folders put in, resources and templates as they
-//! stand.
+//! Every example of the README and of most pages is run: commands with the test's own etcd and folders put in, resources and
+//! templates as they stand.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use upstreamd::config::resource::{Defaults, ResourceFile, parse};
 use upstreamd::config::settings::layers::{Flags, Layers};
@@ -12,8 +13,8 @@ use upstreamd::model::store::StoreSettings;
 
 use crate::support::agent::Sandbox;
 use crate::support::etcd::Etcd;
-use crate::support::package_root;
 use crate::support::template::table;
+use crate::support::{package_root, program};
 
 fn repository() -> PathBuf {
     package_root().to_owned()
@@ -127,8 +128,81 @@ fn every_line_of_the_page_about_moving_from_confd_runs() {
 }
 
 #[test]
+fn the_example_of_the_environment_as_the_store_runs() {
+    let [_, resource] = blocks_of("docs/stores.md", "toml").try_into().unwrap();
+    let [template] = blocks_of("docs/stores.md", "jinja").try_into().unwrap();
+    let [line] = blocks_of("docs/stores.md", "sh").try_into().unwrap();
+    let [written] = blocks_of("docs/stores.md", "text").try_into().unwrap();
+    let (variables, arguments) = line.trim().split_once(" upstreamd ").unwrap();
+    let mut sandbox = Sandbox::new();
+    sandbox.store.clear();
+    sandbox.wrapper = ["env"].into_iter().chain(variables.split(' ')).map(str::to_owned).collect();
+    sandbox.template("myapp.conf.tera", &template);
+    let resource = resource.replace("/etc/myapp.conf", &sandbox.text_path("out/myapp"));
+    fs::write(sandbox.path("etc/conf.d/myapp.toml"), resource).unwrap();
+    sandbox.run(&arguments.split(' ').collect::<Vec<_>>()).expect_code(0);
+    assert_eq!(sandbox.output("myapp"), Some(written));
+    let keys = sandbox.run(&["keys", "--backend", "env"]).expect_code(0).stdout;
+    assert!(
+        keys.contains("/myapp/db/host") && keys.contains("/myapp/db/user") && !keys.contains("/myapp/port"),
+        "{keys}"
+    );
+}
+
+/// The lines of docs/systemd.md that install and remove the program without the package, on folders of the test: a tarball as
+/// `make dist` makes it, and no systemd.
+#[test]
+fn the_lines_that_install_without_the_package_leave_nothing_when_undone() {
+    let dir = crate::support::temp_dir();
+    let root = dir.path();
+    let blocks = blocks_of("docs/systemd.md", "sh");
+    let [install, remove] = blocks.as_slice() else { panic!("{blocks:?}") };
+    let here = |text: &str| {
+        let text = text.replace("sudo ", "").replace("make dist\n", "").replace("systemctl", "true");
+        ["/usr/local", "/etc/", "/var/lib"]
+            .iter()
+            .fold(text, |text, from| text.replace(&format!(" {from}"), &format!(" {}{from}", root.display())))
+    };
+    let shell = |script: &str| {
+        let is_elsewhere = |word: &&str| word.starts_with('/') && !word.starts_with(root.to_str().unwrap());
+        assert_eq!(script.split_whitespace().filter(is_elsewhere).collect::<Vec<_>>(), Vec::<&str>::new());
+        let output = Command::new("sh").args(["-euc", script]).current_dir(root).output().unwrap();
+        assert!(output.status.success(), "{script}\n{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let (source, built) = (repository(), program("upstreamd"));
+    shell(&format!(
+        "mkdir -p usr/local/bin etc/systemd/system var/lib/upstreamd target/dist dist/completions dist/man dist/systemd
+         cp \"{built}\" dist/upstreamd; cp \"{source}\"/systemd/*.service dist/systemd/
+         sh \"{source}/scripts/pages.sh\" dist/upstreamd dist/man dist/completions
+         tar -czf target/dist/upstreamd-0.1.0-any-linux.tar.gz dist",
+        source = source.display()
+    ));
+    let files = || {
+        let found = Command::new("find").args(["usr", "etc", "var", "-type", "f"]).current_dir(root).output().unwrap();
+        let mut files: Vec<String> = String::from_utf8(found.stdout).unwrap().lines().map(str::to_owned).collect();
+        files.sort();
+        files
+    };
+    shell(&here(install));
+    let installed = files();
+    for file in [
+        "etc/systemd/system/upstreamd.service",
+        "etc/systemd/system/upstreamd@.service",
+        "usr/local/bin/upstreamd",
+        "usr/local/share/man/man1/upstreamd.1.gz",
+        "usr/local/share/man/man1/upstreamd-announce.1.gz",
+    ] {
+        assert!(installed.iter().any(|name| name == file), "{file} is not among {installed:?}");
+    }
+    assert!(root.join("etc/upstreamd/conf.d").is_dir() && root.join("etc/upstreamd/templates").is_dir());
+    shell(&here(remove));
+    assert_eq!(files(), Vec::<String>::new());
+    assert!(!root.join("var/lib/upstreamd").exists());
+}
+
+#[test]
 fn the_page_about_stores_shows_what_is_taken() {
-    let [resource] = blocks_of("docs/stores.md", "toml").try_into().unwrap();
+    let [resource, _] = blocks_of("docs/stores.md", "toml").try_into().unwrap();
     let file = ResourceFile { name: "orders.toml".into(), path: "orders.toml".into(), text: resource };
     let Some(backend) = parse(&file, &Defaults::default()).unwrap().backend else { panic!("no store of its own") };
     let StoreSettings::Etcd(etcd) = &*backend else { panic!("{backend:?}") };

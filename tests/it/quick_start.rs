@@ -23,13 +23,14 @@ read_until() {
 }
 "#;
 
-/// Returns the lines of the quick start, without those that build.
+/// Returns the lines of the quick start, without those that build or sleep: `read_until` waits instead.
 fn lines() -> Vec<String> {
     let readme = fs::read_to_string(package_root().join("README.md")).unwrap();
     let (_, section) = readme.split_once("\n## Quick start\n").unwrap();
     let (section, _) = section.split_once("\n## ").unwrap();
     let blocks = section.split("```bash\n").skip(1).map(|rest| rest.split("```").next().unwrap());
-    blocks.flat_map(str::lines).filter(|line| !line.starts_with("make ")).map(str::to_owned).collect()
+    let is_skipped = |line: &&str| line.starts_with("make ") || line.starts_with("sleep ");
+    blocks.flat_map(str::lines).filter(|line| !is_skipped(line)).map(str::to_owned).collect()
 }
 
 /// Returns a line as the shell gets it.

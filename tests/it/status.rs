@@ -132,6 +132,22 @@ fn an_agent_whose_only_file_is_refused_is_not_ready_and_says_why() {
 }
 
 #[test]
+fn ready_stays_while_a_value_is_refused_and_the_state_of_the_group_tells() {
+    const IN_SYNC: &str = "upstreamd_group_state{group=\"app.toml\",state=\"in_sync\"}";
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("app", "check_cmd = \"! grep bad {{.src}}\"");
+    sandbox.set_store("v: {x: good}\n");
+    let (_agent, port) = serving(&sandbox, &[]);
+    wait_answer(port, "/ready", 200);
+    assert_eq!(number(port, IN_SYNC), Some(1.0));
+    sandbox.set_store("v: {x: bad}\n");
+    wait_until("the metric that docs/metrics.md names", DEADLINE, || number(port, IN_SYNC) == Some(0.0));
+    wait_answer(port, "/ready", 200);
+    let page = std::fs::read_to_string(package_root().join("docs/metrics.md")).unwrap();
+    assert!(page.contains("`upstreamd_group_state{state=\"in_sync\"} == 0`"));
+}
+
+#[test]
 fn what_nginx_proves_of_a_reload_is_on_the_page() {
     let nginx = Nginx::started();
     let sandbox = Sandbox::new();

@@ -345,7 +345,7 @@ fn a_bystander_is_not_signalled(title: &str) {
     let mut bystander = Daemon::start(std::process::Command::new("sleep").arg0(title).arg("1000"));
     std::fs::write(driven.nginx.pid_file(), format!("{}\n", bystander.pid())).unwrap();
     driven.set(&[("http", "server { listen unix:new.sock; }")]);
-    driven.sandbox.wait_log("nginx does not run");
+    driven.sandbox.wait_log("nginx is not running");
     assert!(bystander.child.try_wait().unwrap().is_none(), "{title} was signalled");
     assert!(driven.live().contains("new.sock"), "checked files wait for nginx to start");
 }
@@ -363,7 +363,7 @@ fn without_verification_the_exit_code_is_taken_for_the_truth() {
     driven.agent = Some(driven.sandbox.watch());
     driven.set(&[("http", "server { listen unix:new.sock; }")]);
     driven.sandbox.wait_log("updated /");
-    assert!(!driven.sandbox.log().contains("nginx does not run"), "{}", driven.sandbox.log());
+    assert!(!driven.sandbox.log().contains("nginx is not running"), "{}", driven.sandbox.log());
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Parses `upstreamd.toml` and `confd.toml`: flat keys and the table `[nginx]`. Unknown keys are problems in `upstreamd.toml`;
-//! in any other file they are passed over with a warning, because confd ignores them.
+//! in any other file they are ignored with a warning, because confd ignores them.
 //! Never reads the file: it takes its text.
 
 use std::collections::BTreeMap;
@@ -49,7 +49,7 @@ pub(super) fn read_file(path: &Path, text: &str) -> FileContent {
     FileContent { values, problems: document.with_syntax_problems(problems), passed_over }
 }
 
-/// Settings of confd 0.1 to 0.9 and of its forks, and what does the same today.
+/// Settings of confd 0.1 to 0.9 and of its forks, and what does the same now.
 const FORMER: &[(&str, &str)] = &[
     ("confd", "the lines below [confd], without that line"),
     ("etcd_nodes", "`nodes`"),
@@ -64,13 +64,13 @@ const FORMER: &[(&str, &str)] = &[
     ("ca_keys", "`client_cakeys`"),
 ];
 
-/// Returns the warning about fields that are no settings: what they are, and what was probably meant.
+/// Returns the warning about fields that are not settings: what they are, and what was probably meant.
 fn passed_over(path: &Path, fields: &[Field<'_>]) -> Option<Problem> {
     let place = fields.first()?.key_place();
     if fields.iter().any(|field| field.name() == "template") {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let message = format!(
-            "this is a file for conf.d, so nothing in it is a setting and it is passed over, as confd does; \
+            "this is a file for conf.d, so nothing in it is a setting and it is ignored, as in confd; \
              --confdir names the folder that holds conf.d, and --resource {name} uses only this file of it"
         );
         return Some(Problem::new(message).at(Place::file(path)));
@@ -80,15 +80,12 @@ fn passed_over(path: &Path, fields: &[Field<'_>]) -> Option<Problem> {
         let name = shown(field.written);
         let near = || suggest::nearest(field.name(), known.iter().map(String::as_str));
         match FORMER.iter().find(|(former, _)| *former == field.name()) {
-            Some((_, today)) => format!("{name} (today {today})"),
+            Some((_, now)) => format!("{name} (now {now})"),
             None => near().map_or_else(|| name.to_string(), |near| format!("{name} (did you mean `{near}`?)")),
         }
     };
     let names: Vec<String> = fields.iter().map(described).collect();
-    Some(
-        Problem::new(format!("passed over as confd does, because they are no settings: {}", names.join(", ")))
-            .at(place),
-    )
+    Some(Problem::new(format!("ignored, as in confd, because they are not settings: {}", names.join(", "))).at(place))
 }
 
 /// Takes the settings whose names in the file begin with `table`.

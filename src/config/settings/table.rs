@@ -233,7 +233,7 @@ settings! {
     KEEP_STAGE_FILE = setting("keep-stage-file", SettingKind::Switch, Section::Run, "keep staged files for inspection")
         .default("false");
     STATE_DIR = setting("state-dir", SettingKind::Path, Section::Run,
-        "folder of the journal and the lock; empty: no folder; by default /var/lib/upstreamd, \
+        "folder of the journal and the lock, one for each daemon; empty: no folder; by default /var/lib/upstreamd, \
          otherwise $XDG_STATE_HOME/upstreamd, otherwise no folder").may_be_empty();
     RECEIPTS = setting("receipts", SettingKind::Switch, Section::Run,
         "record in etcd, below /upstreamd/agents, which changes are applied and drained").default("false");

@@ -10,7 +10,7 @@ use crate::support::agent::DEADLINE;
 use crate::support::{Daemon, free_port, wait_for, wait_until};
 
 /// Announces a shell script that becomes healthy by making the file `ready`.
-fn announce_script(world: &World, more: &[&str], script: &str) -> Daemon {
+pub(super) fn announce_script(world: &World, more: &[&str], script: &str) -> Daemon {
     let ready = world.sandbox.text_path("ready");
     let check = format!("exec:test -e '{ready}'");
     let own = ["announce", "--name", "web", "--id", "one", "--address", "127.0.0.1:1", "--check", &check];
@@ -18,7 +18,7 @@ fn announce_script(world: &World, more: &[&str], script: &str) -> Daemon {
     world.sandbox.start_with_command(&[&own, QUICK, more, &["--", "/bin/sh", "-c", &script]].concat())
 }
 
-fn end(world: &World, announcer: &mut Daemon) -> Option<i32> {
+pub(super) fn end(world: &World, announcer: &mut Daemon) -> Option<i32> {
     let status = wait_for("the announcer to end", DEADLINE, || announcer.child.try_wait().unwrap());
     assert!(status.code().is_some(), "{}", world.sandbox.log());
     status.code()
@@ -86,7 +86,7 @@ fn a_key_that_drained_by_leaving_is_not_waited_for_again() {
         assert_eq!(end(&world, &mut announcer), Some(143), "{}", world.sandbox.log());
         let log = world.sandbox.log();
         // The keys were gone before: there was nothing more to take away, and no wait for it.
-        assert!(log.contains("drained: every agent") && !log.contains(" stopping"), "{log}");
+        assert!(log.contains("drained: every balancer") && !log.contains(" stopping"), "{log}");
     }
 }
 
@@ -98,7 +98,17 @@ fn a_command_that_ends_takes_its_key_along() {
     fs::remove_file(world.sandbox.path("ready")).unwrap();
     assert_eq!(end(&world, &mut announcer), Some(7), "{}", world.sandbox.log());
     assert!(world.reader.keys("/services/").is_empty());
-    assert!(world.sandbox.log().contains("the command has ended: exit status 7"));
+    let log = world.sandbox.log();
+    assert!(log.contains("the command has ended: exit status 7") && log.contains("removed /services/web/one"), "{log}");
+}
+
+#[test]
+fn a_command_that_ends_before_it_was_announced_says_so() {
+    let world = World::new();
+    let mut announcer = announce_script(&world, &[], "exit 7");
+    assert_eq!(end(&world, &mut announcer), Some(7), "{}", world.sandbox.log());
+    let said = "the command has ended before its backend was announced: exit status 7";
+    assert!(world.sandbox.log().contains(said), "{}", world.sandbox.log());
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod balance;
 mod checks;
 mod command;
 mod docs;
+mod drain;
 mod folder;
 mod layouts;
 mod lease;

@@ -70,7 +70,9 @@ fn what_the_unit_announces_is_served_by_the_shipped_app_until_it_stops() {
     let status = wait_for("the announcer to end", DEADLINE, || supervised.child.try_wait().unwrap());
     assert_eq!(status.code(), Some(143), "{}", world.sandbox.log());
     assert!(
-        world.sandbox.log().contains("drained: every agent that sees the key has confirmed it"),
+        world.sandbox.log().contains(
+            "drained: every balancer that reads /services/app/two has confirmed that it sends no traffic there"
+        ),
         "{}",
         world.sandbox.log()
     );
@@ -114,7 +116,7 @@ fn an_agent_that_keeps_the_last_backend_is_named_at_once() {
     let answers = || http_get(port, "app.example.com", "/").is_ok_and(|answer| answer.body == "one");
     wait_until("an answer", DEADLINE, answers);
     announcer.signal(Signal::SIGTERM);
-    world.sandbox.wait_log("the agent keeps the last backends of the service");
+    world.sandbox.wait_log("a guard of balancer keeps the last backends of the service");
     world.sandbox.wait_log("agents=\"balancer\"");
     assert!(answers(), "it goes on serving meanwhile");
     announcer.signal(Signal::SIGTERM);

@@ -367,7 +367,11 @@ impl Desk {
         let report = &returned.report;
         let Some(entry) = self.entry_of(&returned.group) else { return 0 };
         entry.was_worked_on = true;
-        let left = if report.needs_retry() { Left::Failed } else { Left::Settled };
+        let left = match report.needs_retry() {
+            false => Left::Settled,
+            true if report.is_unfinished() => Left::Unfinished,
+            true => Left::Failed,
+        };
         entry.timing.finished(now, report.reload_ran, left, jitter);
         entry.repeated(report)
     }

@@ -33,6 +33,8 @@ pub enum Left {
     Settled,
     /// Failed: tried again after a backoff, or at once on new input.
     Failed,
+    /// Got on, with more to do: goes on at once.
+    Unfinished,
 }
 
 /// The timing of one group.
@@ -127,6 +129,7 @@ impl Timing {
         }
         match left {
             Left::Settled => self.failures = 0,
+            Left::Unfinished => self.retry_at = Some(now),
             Left::Failed => {
                 self.retry_at = Some(now + backoff(self.failures, jitter));
                 self.failures = self.failures.saturating_add(1);

@@ -21,6 +21,9 @@ pub struct Journal {
     /// Files that were made for each resource with `for_each`, by its name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub made: BTreeMap<String, BTreeSet<PathBuf>>,
+    /// SHA-256 of content that the check has refused, by destination.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused: BTreeMap<PathBuf, String>,
     /// Transaction that has begun to install.
     pub in_flight: Option<InFlight>,
 }

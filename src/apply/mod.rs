@@ -66,6 +66,7 @@ pub struct Context {
     sayings: Mutex<Vec<String>>,
     /// Files of a transaction that was cut off without a journal: not known to be live until they are proven.
     doubted: Mutex<BTreeSet<PathBuf>>,
+    refusals: Mutex<transaction::Refusals>,
 }
 
 impl Context {

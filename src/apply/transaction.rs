@@ -28,6 +28,9 @@ use super::staging::{self, StagedFile};
 mod check;
 mod live;
 mod reload;
+mod turns;
+
+pub(super) use turns::Refusals;
 
 /// The work: new content for members of this group. Other members stay as they are.
 #[derive(Clone, Debug)]
@@ -73,13 +76,18 @@ pub struct Transaction {
     _held: TransactionLocks,
 }
 
-/// Runs a whole transaction. If a check can only judge the live tree and refuses a group, further transactions find out
-/// which of its files it refuses, and the others go live.
+/// Runs a whole transaction, or two: what was refused before does not hold up the rest.
 pub async fn run(context: &Context, request: Request) -> Report {
     if needs_first_aid(context, &request).await {
         let nothing_new = Request { rendered: Vec::new(), fleets: Vec::new(), dropped: Vec::new(), ..request.clone() };
         run_one(context, nothing_new).await;
     }
+    turns::run(context, request).await
+}
+
+/// Runs one transaction. If a check can only judge the live tree and refuses a group, further transactions find out which of its
+/// files it refuses, and the others go live.
+async fn attempt(context: &Context, request: Request) -> Report {
     let report = run_one(context, request.clone()).await;
     match &report.outcome {
         Outcome::RolledBack { cause, .. } if cause.at == Stage::Check && report.file_count() > 1 => {

@@ -74,6 +74,16 @@ pub struct StepFailure {
 }
 
 impl StepFailure {
+    /// Returns the failure of a file that a check has refused together with others, and that no check has judged yet.
+    pub fn undecided() -> StepFailure {
+        StepFailure::new(Stage::Check, "it was refused together with other files; it is tried again at once")
+    }
+
+    /// Returns whether it is the failure of a file that no check has judged yet.
+    pub fn is_undecided(&self) -> bool {
+        *self == StepFailure::undecided()
+    }
+
     /// Returns a failure without command output.
     pub fn new(at: Stage, message: impl Into<String>) -> StepFailure {
         StepFailure { at, message: message.into(), output: String::new() }
@@ -231,6 +241,11 @@ impl Report {
     /// Returns whether the group must be tried again even if nothing changes.
     pub fn needs_retry(&self) -> bool {
         !self.outcome.is_final() || self.dropped.iter().any(|(_, failure)| failure.at != Stage::Read)
+    }
+
+    /// Returns whether the next pass has more to find out: it need not wait.
+    pub fn is_unfinished(&self) -> bool {
+        self.outcome.is_final() && self.dropped.iter().any(|(_, failure)| failure.is_undecided())
     }
 
     /// Returns whether something failed. An nginx that is not running yet is not a failure.

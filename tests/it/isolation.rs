@@ -100,3 +100,47 @@ fn a_tree_that_others_have_broken_is_blamed_on_no_resource() {
     sandbox.onetime().expect_code(0);
     assert_eq!(live(&nginx, 0), "# v2");
 }
+
+/// A `for_each` whose files are in nginx's http block, one for each name below `/sites`, checked by a counted `nginx -t`.
+fn sites() -> (Nginx, Sandbox) {
+    let nginx = Nginx::started();
+    let sandbox = Sandbox::new();
+    sandbox.template("site.conf", "{{getv (print \"/sites/\" item)}}\n");
+    let dest = nginx.http_file("{{ item }}.conf");
+    let check = format!("echo >>{}; {}", sandbox.text_path("checks"), nginx.check_command());
+    let lines = format!("for_each = \"/sites/*\"\ncheck_cmd = \"{check}\"\nreload = \"nginx\"\n");
+    sandbox.resource("sites", &table("site.conf", dest.to_str().unwrap()).keys(&["/sites"]).lines(lines));
+    (nginx, sandbox)
+}
+
+fn set_sites(sandbox: &Sandbox, n_bad: usize, good: &str) {
+    let bad: String = (0..n_bad).map(|n| format!("  bad{n}: \"nonsense{n};\"\n")).collect();
+    sandbox.set_store(&format!("sites:\n{bad}  good: \"# {good}\"\n"));
+}
+
+#[test]
+fn many_bad_names_hold_no_good_one_up() {
+    let (nginx, sandbox) = sites();
+    let live = || std::fs::read_to_string(nginx.http_file("good.conf")).unwrap_or_default();
+    set_sites(&sandbox, 150, "v1");
+    let agent = sandbox.watch();
+    wait_until("the good one of the first round", DEADLINE, || live() == "# v1\n");
+    // Until the last of them is known.
+    sandbox.wait_log("sites.toml[bad149]: check failed");
+    let checks = || sandbox.lines("checks").len();
+    let before = checks();
+    set_sites(&sandbox, 150, "v2");
+    wait_until("a change of the good one", DEADLINE, || live() == "# v2\n");
+    assert!(checks() - before <= 70, "one for the change; a retry of some bad ones may have been under way");
+    drop(agent);
+    // A new process knows them by the journal.
+    set_sites(&sandbox, 150, "v3");
+    let before = checks();
+    let ran = sandbox.onetime();
+    assert_eq!((ran.code, live().as_str()), (Some(6), "# v3\n"), "{ran:?}");
+    assert!(checks() - before <= 30, "{} checks", checks() - before);
+    // One that is right in the end is live at once.
+    sandbox.set_store("sites:\n  bad3: \"# right\"\n  bad4: \"nonsense4;\"\n  good: \"# v3\"\n");
+    sandbox.onetime();
+    assert_eq!(std::fs::read_to_string(nginx.http_file("bad3.conf")).unwrap(), "# right\n");
+}

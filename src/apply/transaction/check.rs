@@ -16,6 +16,7 @@ use crate::world::fs::entry::FileEntry;
 use crate::world::namespace::{self, Checked, Overlay};
 use crate::world::process::{self, FinishedCommand};
 
+use super::turns::Patience;
 use super::{Transaction, named};
 
 impl Transaction {
@@ -64,7 +65,8 @@ impl Transaction {
             return FutureCheck::Refused(refused);
         }
         let mut search = Search::start(staged, self.blame(refused.clone()));
-        while let Some(trial) = search.next_trial() {
+        let mut patience = Patience::new();
+        while let Some(trial) = search.next_trial().filter(|_| patience.is_left()) {
             search.answer(match self.try_future(context, &trial.into_iter().collect::<Vec<_>>()).await {
                 FutureCheck::Passed => Ok(()),
                 FutureCheck::Unavailable => return FutureCheck::Unavailable,
@@ -72,7 +74,10 @@ impl Transaction {
             });
         }
         let done = match search.found() {
-            Some(found) => self.leave_out(context, found.culprits.into_iter().collect()),
+            Some(found) => {
+                let undecided = found.undecided.into_iter().map(|file| (file, StepFailure::undecided()));
+                self.leave_out(context, found.culprits.into_iter().chain(undecided).collect())
+            }
             None => Err(refused),
         };
         done.map_or_else(FutureCheck::Refused, |()| FutureCheck::Passed)

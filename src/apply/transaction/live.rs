@@ -14,6 +14,7 @@ use crate::model::report::{CommandKind, CommandRun, Outcome, Rendered, Report, S
 use crate::nginx::error_log;
 use crate::world::process;
 
+use super::turns::Patience;
 use super::{Request, run_one};
 
 /// Searches among the files of a group that the check has refused as a whole. Removals are left out at first: the other
@@ -39,7 +40,8 @@ pub(super) async fn isolate(context: &Context, request: Request, whole: Report) 
     let mut any_good = refused.is_none();
     if let Some(refused) = refused {
         let mut search = Search::start(0..changed.len(), blame(&changed, refused));
-        while let Some(trial) = search.next_trial() {
+        let mut patience = Patience::new();
+        while let Some(trial) = search.next_trial().filter(|_| patience.is_left()) {
             if trial.is_empty() {
                 search.answer(trials.as_it_was().await);
                 continue;
@@ -56,7 +58,8 @@ pub(super) async fn isolate(context: &Context, request: Request, whole: Report) 
         };
         any_good = !found.good.is_empty();
         let name = |position: usize| changed.get(position).map(|rendered| rendered.resource.id.clone());
-        let culprits = found.culprits.into_iter();
+        let undecided = found.undecided.into_iter().map(|file| (file, StepFailure::undecided()));
+        let culprits = found.culprits.into_iter().chain(undecided);
         trials.report.dropped.extend(culprits.filter_map(|(position, failure)| Some((name(position)?, failure))));
     }
     if !whole.removed.is_empty() {

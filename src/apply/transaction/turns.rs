@@ -1,0 +1,233 @@
+//! The order in which a group's new files have their turn. What the check has refused before, and what no check has come to yet, does
+//! not hold up the rest: the rest goes first, in a transaction of its own. Never judges a file.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::apply::journal::{self, Journal};
+use crate::apply::{Context, exclusion, failure, plan};
+use crate::model::report::{Outcome, Rendered, Report, Stage, StepFailure};
+use crate::model::resource::InstanceId;
+use crate::world::clock;
+
+use super::{Request, attempt};
+
+/// Checks that one search for refused files may take in any case.
+const MIN_TRIALS: usize = 64;
+/// Time for a search that goes on beyond that: what it does not come to is left to the next pass.
+const SEARCH_TIME: Duration = Duration::from_secs(3);
+/// Refused files that are tried once more beside a change.
+const MAX_BESIDE_CHANGE: usize = 8;
+/// Refused files that are tried once more in a pass without a change.
+const MAX_RETRIED: usize = 64;
+
+/// How long a search goes on.
+pub(super) struct Patience {
+    trials: usize,
+    since: Instant,
+}
+
+impl Patience {
+    pub(super) fn new() -> Patience {
+        Patience { trials: 0, since: clock::now() }
+    }
+
+    /// Counts one more check. Returns whether there may be one.
+    pub(super) fn is_left(&mut self) -> bool {
+        self.trials += 1;
+        self.trials <= MIN_TRIALS || clock::since(self.since) < SEARCH_TIME
+    }
+}
+
+/// What is known of files that are not live, by group.
+pub(in crate::apply) type Refusals = HashMap<String, GroupRefusals>;
+
+/// What is known of a group's files that are not live.
+#[derive(Debug, Default)]
+pub(in crate::apply) struct GroupRefusals {
+    known: BTreeMap<PathBuf, Refusal>,
+    /// The destination that was tried last: the next retry goes on behind it.
+    last_tried: PathBuf,
+    /// What the journal says.
+    written: BTreeMap<PathBuf, String>,
+}
+
+/// One file that is not live.
+#[derive(Clone, Debug)]
+struct Refusal {
+    resource: Arc<str>,
+    hash: String,
+    failure: StepFailure,
+}
+
+/// The files of a request, by their turn.
+struct Turns {
+    /// Never tried with this content.
+    fresh: Vec<Rendered>,
+    /// Refused together with others only, and some that are tried once more.
+    second: Vec<Rendered>,
+    /// Refused, and left for a later pass.
+    later: Vec<(Rendered, StepFailure)>,
+}
+
+/// Runs the transaction of what is fresh, then that of the rest, and returns one report.
+pub(super) async fn run(context: &Context, request: Request) -> Report {
+    let Some(Turns { fresh, second, later }) = in_turns(context, &request) else {
+        return remembered(context, &request).await;
+    };
+    let first = Request { rendered: fresh, ..request.clone() };
+    let mut report = remembered(context, &first).await;
+    let left_out = later.into_iter().map(|(rendered, failure)| (rendered.resource.id.clone(), failure));
+    report.dropped.extend(left_out);
+    let names: Vec<InstanceId> = second.iter().map(|rendered| rendered.resource.id.clone()).collect();
+    if second.is_empty() || !report.outcome.is_final() {
+        report.dropped.extend(names.into_iter().map(|name| (name, StepFailure::undecided())));
+        return report;
+    }
+    let next = remembered(context, &Request { rendered: second, dropped: Vec::new(), ..request }).await;
+    both(report, next, names)
+}
+
+/// Returns one report of two transactions, the second of which had these members.
+fn both(first: Report, second: Report, names: Vec<InstanceId>) -> Report {
+    let is_live = first.outcome == Outcome::Applied;
+    let outcome = match second.outcome {
+        // The first one is live, whatever the check says of the second.
+        Outcome::Rejected(cause) | Outcome::RolledBack { cause, reload_old: None }
+            if is_live && cause.at == Stage::Check =>
+        {
+            let dropped: Vec<_> = names.into_iter().map(|name| (name, cause.clone())).collect();
+            return Report { dropped: [first.dropped, dropped].concat(), ..first };
+        }
+        Outcome::Unchanged => first.outcome,
+        other => other,
+    };
+    let mut resources = first.resources;
+    resources.extend(second.resources.into_iter().filter(|name| !resources.contains(name)).collect::<Vec<_>>());
+    Report {
+        resources,
+        outcome,
+        files: [first.files, second.files].concat(),
+        removed: [first.removed, second.removed].concat(),
+        dropped: [first.dropped, second.dropped].concat(),
+        warnings: [first.warnings, second.warnings].concat(),
+        reload_ran: first.reload_ran || second.reload_ran,
+        commands: [first.commands, second.commands].concat(),
+        verified: second.verified.or(first.verified),
+        elapsed: first.elapsed + second.elapsed,
+        ..first
+    }
+}
+
+/// Returns whose turn it is; `None` if nothing of the request was refused before.
+fn in_turns(context: &Context, request: &Request) -> Option<Turns> {
+    let mut refusals = context.refusals.lock().ok()?;
+    let group = match refusals.entry(request.group.id.clone()) {
+        Entry::Occupied(group) => group.into_mut(),
+        Entry::Vacant(place) => place.insert(GroupRefusals::before_this_start(context, request)),
+    };
+    if group.known.is_empty() {
+        return None;
+    }
+    let (mut fresh, mut second, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+    for rendered in &request.rendered {
+        let known = group.known.get(&rendered.resource.dest);
+        match known.filter(|known| known.hash == plan::hash(&rendered.bytes)) {
+            None => fresh.push(rendered.clone()),
+            Some(known) if known.failure.is_undecided() => second.push(rendered.clone()),
+            Some(known) => refused.push((rendered.clone(), known.failure.clone())),
+        }
+    }
+    if second.is_empty() && refused.is_empty() {
+        return None;
+    }
+    let is_change = !fresh.is_empty() || !second.is_empty();
+    let most = if is_change { MAX_BESIDE_CHANGE } else { MAX_RETRIED };
+    if refused.len() > most {
+        refused.sort_by(|(a, _), (b, _)| a.resource.dest.cmp(&b.resource.dest));
+        let behind =
+            refused.partition_point(|(rendered, _)| rendered.resource.dest <= group.last_tried) % refused.len();
+        refused.rotate_left(behind);
+    }
+    let later = refused.split_off(refused.len().min(most));
+    if let Some((last, _)) = refused.last().filter(|_| !later.is_empty()) {
+        group.last_tried.clone_from(&last.resource.dest);
+    }
+    second.extend(refused.into_iter().map(|(rendered, _)| rendered));
+    Some(Turns { fresh, second, later })
+}
+
+impl GroupRefusals {
+    /// Returns what the journal says of an earlier process.
+    fn before_this_start(context: &Context, request: &Request) -> GroupRefusals {
+        let written = journal::peek(context, &request.group.id).unwrap_or_default().refused;
+        let known = request.rendered.iter().filter_map(|rendered| {
+            let dest = &rendered.resource.dest;
+            let failure =
+                StepFailure::new(Stage::Check, "it was refused before this start, and its content is the same");
+            let refusal =
+                Refusal { resource: Arc::clone(rendered.resource.name()), hash: written.get(dest)?.clone(), failure };
+            Some((dest.clone(), refusal))
+        });
+        GroupRefusals { known: known.collect(), last_tried: PathBuf::new(), written }
+    }
+
+    /// Records which files of a transaction the check has refused.
+    fn record(&mut self, request: &Request, report: &Report) {
+        let failed: BTreeMap<&InstanceId, &StepFailure> =
+            report.dropped.iter().map(|(id, failure)| (id, failure)).collect();
+        let whole = report.outcome.cause().filter(|_| request.rendered.len() == 1);
+        for rendered in &request.rendered {
+            let resource = &rendered.resource;
+            match failed.get(&resource.id).copied().or(whole).filter(|failure| failure.at == Stage::Check) {
+                None => drop(self.known.remove(&resource.dest)),
+                Some(failure) => {
+                    let (hash, failure) = (plan::hash(&rendered.bytes), failure.clone());
+                    let refusal = Refusal { resource: Arc::clone(resource.name()), hash, failure };
+                    self.known.insert(resource.dest.clone(), refusal);
+                }
+            }
+        }
+        let is_gone = |dest: &PathBuf, resource: &str| {
+            let mut fleets = request.fleets.iter().filter(|fleet| **fleet.resource.name() == *resource);
+            fleets.any(|fleet| !fleet.wanted.contains(dest))
+        };
+        self.known.retain(|dest, refusal| !is_gone(dest, &refusal.resource));
+    }
+
+    /// Returns what the journal has to say, if that has changed.
+    fn to_write(&mut self) -> Option<BTreeMap<PathBuf, String>> {
+        let decided = self.known.iter().filter(|(_, refusal)| !refusal.failure.is_undecided());
+        let refused: BTreeMap<PathBuf, String> =
+            decided.map(|(dest, refusal)| (dest.clone(), refusal.hash.clone())).collect();
+        (refused != self.written).then(|| {
+            self.written.clone_from(&refused);
+            refused
+        })
+    }
+}
+
+/// Runs a transaction and remembers which of its files the check has refused.
+async fn remembered(context: &Context, request: &Request) -> Report {
+    let mut report = attempt(context, request.clone()).await;
+    let refused = context.refusals.lock().ok().and_then(|mut refusals| {
+        let group = refusals.entry(request.group.id.clone()).or_default();
+        group.record(request, &report);
+        group.to_write()
+    });
+    if let Some(refused) = refused {
+        report.warnings.extend(save(context, &request.group.id, refused).await.err());
+    }
+    report
+}
+
+/// Writes to the journal what is refused. If that fails, the next start has more to check.
+async fn save(context: &Context, group_id: &str, refused: BTreeMap<PathBuf, String>) -> Result<(), String> {
+    let _held = exclusion::enter(context, false).await.map_err(|failure| failure.to_string())?;
+    let saved = journal::load(context, group_id)
+        .and_then(|journal| journal::save(context, group_id, &Journal { refused, ..journal }));
+    saved.map_err(|error| failure::describe(&error))
+}

@@ -180,9 +180,12 @@ impl GroupRefusals {
         let failed: BTreeMap<&InstanceId, &StepFailure> =
             report.dropped.iter().map(|(id, failure)| (id, failure)).collect();
         let whole = report.outcome.cause().filter(|_| request.rendered.len() == 1);
+        // Without a word on each: what was known of them stays true.
+        let is_refused_as_a_whole = report.outcome.cause().is_some_and(|cause| cause.at == Stage::Check);
         for rendered in &request.rendered {
             let resource = &rendered.resource;
             match failed.get(&resource.id).copied().or(whole).filter(|failure| failure.at == Stage::Check) {
+                None if is_refused_as_a_whole => {}
                 None => drop(self.known.remove(&resource.dest)),
                 Some(failure) => {
                     let (hash, failure) = (plan::hash(&rendered.bytes), failure.clone());

@@ -162,6 +162,15 @@ impl Desk {
         }
     }
 
+    /// Marks the resources of a group, and returns their names.
+    pub fn mark_group(&mut self, group_id: &str, now: Instant) -> Vec<Arc<str>> {
+        let entry = self.entries.iter().find(|entry| entry.group.id == group_id);
+        let positions: Vec<usize> = entry.iter().flat_map(|entry| &entry.seats).map(|seat| seat.position).collect();
+        positions.iter().for_each(|position| self.mark(*position, Urgency::Removal, now));
+        let member = |position: usize| self.catalog.members.get(position);
+        positions.into_iter().filter_map(member).map(|member| Arc::clone(member.resource.name())).collect()
+    }
+
     /// Removes the marks from all resources but one.
     pub fn unmark_others(&mut self, name: &str) {
         let kept = self.catalog.position(name);

@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use crate::apply;
+use crate::apply::group::Group;
 use crate::model::process::Process;
 use crate::model::report::Report;
 use crate::status::{Shared, events};
@@ -11,12 +13,14 @@ use crate::world::nginx_process;
 
 use super::desk::Desk;
 use super::governor;
+use super::proofs::Proofs;
 use super::reloads::{Drained, Reloads};
 
 /// The old workers of the nginx that is driven.
 #[derive(Default)]
 pub(super) struct OldWorkers {
     reloads: Reloads,
+    proofs: Proofs,
 }
 
 impl OldWorkers {
@@ -26,7 +30,10 @@ impl OldWorkers {
     }
 
     /// Records the old workers after the reload of a pass.
-    pub(super) fn add(&mut self, report: &Report, board: &Shared, now: Instant) {
+    pub(super) fn add(&mut self, group: &Group, report: &Report, board: &Shared, now: Instant) {
+        if let Some(evidence) = report.verified.as_ref().and_then(|verified| verified.evidence.clone()) {
+            self.proofs.add(&group.id, evidence, now);
+        }
         if let Some(drained) = self.reloads.add(report, now) {
             record(&drained, board);
         }
@@ -51,9 +58,14 @@ impl OldWorkers {
         }
     }
 
+    /// Returns the groups whose last reload is no longer in effect, each once: they owe it again.
+    pub(super) fn disproved(&mut self, now: Instant) -> Vec<String> {
+        self.proofs.look(now, apply::is_in_effect)
+    }
+
     /// Returns when to look next.
     pub(super) fn wake_at(&self) -> Option<Instant> {
-        self.reloads.wake_at()
+        [self.reloads.wake_at(), self.proofs.wake_at()].into_iter().flatten().min()
     }
 
     /// Returns the account of reloads and their old workers.

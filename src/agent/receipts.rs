@@ -260,8 +260,9 @@ mod tests {
         let zero = Duration::ZERO;
         let leaving = leaving.iter().map(|pid| Process { pid: *pid, start_time: 1 }).collect();
         let converged = converged.then_some(zero);
+        let (generation, asked_at, evidence) = (None, now, None);
         let verified =
-            Verified { accepted: zero, healthy: zero, converged, generation: None, serving: 2, leaving, asked_at: now };
+            Verified { accepted: zero, healthy: zero, converged, generation, serving: 2, leaving, asked_at, evidence };
         Report { outcome: Outcome::Applied, verified: Some(verified), ..Report::unchanged(Revision(0)) }
     }
 

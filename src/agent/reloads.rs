@@ -146,6 +146,7 @@ mod tests {
             serving: 2,
             leaving,
             asked_at,
+            evidence: None,
         };
         let resources = vec!["web".into()];
         Report { resources, verified: Some(verified), ..Report::unchanged(Revision(revision)) }

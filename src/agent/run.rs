@@ -137,6 +137,11 @@ impl Agent {
 
     fn look_at_old_workers(&mut self, now: Instant) {
         self.old_workers.look(&mut self.desk, &self.outlook.board, now);
+        for group_id in self.old_workers.disproved(now) {
+            self.outlook.terms.context.disprove(&group_id);
+            let resources = self.desk.mark_group(&group_id, now);
+            events::disproved(&resources);
+        }
     }
 
     /// Takes back the result of a pass, and reports it.
@@ -162,7 +167,7 @@ impl Agent {
         if let Some(FailedPasses { resources, failures, since }) = ended.filter(|_| self.outlook.logs) {
             events::recovered(&resources, failures, Duration::from_secs(unix_seconds.saturating_sub(since)));
         }
-        self.old_workers.add(&report, &self.outlook.board, now);
+        self.old_workers.add(&group, &report, &self.outlook.board, now);
         if let Some(receipts) = &mut self.desk.receipts {
             findings.waiting.iter().for_each(|name| receipts.waits(name));
             receipts.finished(&group, &report, self.old_workers.reloads());

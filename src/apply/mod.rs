@@ -21,7 +21,7 @@ pub mod staging;
 pub mod transaction;
 pub mod verify;
 
-pub use nginx::leaving_workers;
+pub use nginx::{is_in_effect, leaving_workers};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -67,6 +67,8 @@ pub struct Context {
     /// Files of a transaction that was cut off without a journal: not known to be live until they are proven.
     doubted: Mutex<BTreeSet<PathBuf>>,
     refusals: Mutex<transaction::Refusals>,
+    /// Groups whose reload is owed although their journals say that it took.
+    disproved: Mutex<BTreeSet<String>>,
 }
 
 impl Context {
@@ -99,6 +101,17 @@ impl Context {
     fn doubts(&self, dest: &Path) -> bool {
         let target = resolve_links(dest).unwrap_or_else(|_| dest.to_owned());
         self.doubted.lock().is_ok_and(|doubted| doubted.contains(&target))
+    }
+
+    /// Records that the last reload of a group is not in effect: its next transaction owes it.
+    pub fn disprove(&self, group_id: &str) {
+        if let Ok(mut disproved) = self.disproved.lock() {
+            disproved.insert(group_id.to_owned());
+        }
+    }
+
+    fn take_disproved(&self, group_id: &str) -> bool {
+        self.disproved.lock().is_ok_and(|mut disproved| disproved.remove(group_id))
     }
 
     /// Returns how many staged files could not be removed.

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use crate::model::generation::GenerationServer;
 use crate::model::process::Process;
+use crate::model::report::ReloadEvidence;
 use crate::model::resource::CommandLine;
 use crate::nginx::error_log;
 use crate::nginx::installation::{self, BuildPaths, WorkerProcesses};
-use crate::nginx::process::Role;
+use crate::nginx::process::{NginxChild, Role};
 use crate::nginx::words;
 use crate::world::clock;
 use crate::world::generation;
@@ -107,6 +108,13 @@ pub async fn leaving_workers<'a>(context: &Context, groups: impl Iterator<Item =
     leaving
 }
 
+/// Returns whether the reload is still in effect: nginx does not run, or none of the workers that serve started before it.
+pub fn is_in_effect(evidence: &ReloadEvidence) -> bool {
+    let children = nginx_process::master(&evidence.pid_file, &evidence.binary).and_then(nginx_process::children);
+    let is_older = |child: &NginxChild| child.role == Role::Worker && child.process.start_time < evidence.ticks;
+    !children.unwrap_or_default().iter().any(is_older)
+}
+
 /// Returns the build paths of a program, which is run once for them.
 async fn built(context: &Context, program: PathBuf) -> BuildPaths {
     let mut known = context.built.lock().await;
@@ -153,14 +161,24 @@ impl Nginx {
         let workers: BTreeSet<Process> = of_workers.map(|child| child.process).collect();
         let serving = children.iter().filter(|child| child.role == Role::Worker).count();
         let log = LogTail::from_now(master, Some(&self.error_log));
-        Some(ReloadWatch { before: BeforeReload { master, workers, at: clock::now() }, serving, log })
+        let before = BeforeReload { master, workers, at: clock::now(), ticks: clock::ticks_since_boot() };
+        Some(ReloadWatch { before, serving, log })
     }
 
     /// Returns the state before a master that a reload command has just started: no workers.
-    pub(super) fn started_since(&self, at: Instant) -> Option<ReloadWatch> {
+    pub(super) fn started_since(&self, at: Instant, ticks: u64) -> Option<ReloadWatch> {
         let master = self.master()?;
-        let before = BeforeReload { master, workers: BTreeSet::new(), at };
+        let is_older = |child: &NginxChild| child.process.start_time < ticks;
+        let children = nginx_process::children(master).unwrap_or_default();
+        let workers = children.iter().filter(|child| is_older(child)).map(|child| child.process).collect();
+        let before = BeforeReload { master, workers, at, ticks };
         Some(ReloadWatch { before, serving: 0, log: LogTail::from_now(master, Some(&self.error_log)) })
+    }
+
+    /// Returns what shows later that the reload is still in effect.
+    pub(super) fn evidence(&self, watched: &ReloadWatch) -> ReloadEvidence {
+        let (pid_file, binary) = (self.pid_file.clone(), self.binary.clone());
+        ReloadEvidence { pid_file, binary, ticks: watched.before.ticks }
     }
 
     /// Looks at nginx until the result of the reload is known. `check_time` is the duration of `nginx -t`; `generations` are
@@ -219,7 +237,7 @@ impl Nginx {
 async fn others(generations: &[(GenerationServer, String)]) -> Vec<String> {
     let mut others = Vec::new();
     for (endpoint, wanted) in generations {
-        if generation::ask(endpoint, GENERATION_TIMEOUT).await.as_ref() != Some(wanted) {
+        if !generation::answers(endpoint, wanted, GENERATION_TIMEOUT).await {
             others.push(endpoint.to_string());
         }
     }

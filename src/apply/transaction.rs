@@ -127,6 +127,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
     let Request { group, rendered, fleets, dropped, revision } = request;
     let resources = resource_names(&rendered, &fleets);
     let mut report = Report { resources, dropped, ..Report::unchanged(revision) };
+    let is_disproved = context.take_disproved(&group.id);
     let (held, mut journal) = match prepare(context, &group).await {
         Ok(prepared) => prepared,
         Err(failure) => {
@@ -149,6 +150,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
     report.warnings.extend(surplus.warnings);
     (report.files, report.removed) = named(&files);
     let has_files = !(report.files.is_empty() && report.removed.is_empty());
+    journal.reload_owed |= is_disproved;
     let reload_owed = journal.reload_owed && group.reload.is_some();
     if !has_files && !reload_owed {
         if record_fleet_files(&mut journal, &files) || surplus.journal_changed {

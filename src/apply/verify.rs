@@ -19,6 +19,9 @@ const MIN_ACCEPT_TIME: Duration = Duration::from_secs(5);
 /// Time after the first new worker within which the others must live and the old ones must be leaving.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(5);
 
+/// Least time for which words of the log wait for the processes to bear them out.
+const DOUBT_TIME: Duration = Duration::from_millis(250);
+
 /// Most processes whose complaints are kept: nginx forks no more.
 const MAX_COMPLAINTS: usize = 1024;
 
@@ -31,6 +34,8 @@ pub struct BeforeReload {
     pub workers: BTreeSet<Process>,
     /// Time of the reload request.
     pub at: Instant,
+    /// The same in clock ticks since boot: what started earlier has not read the new files.
+    pub ticks: u64,
 }
 
 /// One observation of nginx.
@@ -93,6 +98,8 @@ pub struct Verification {
     waiting_since: Instant,
     expected: usize,
     accept_time: Duration,
+    /// Time for which words of the log wait for the processes to bear them out.
+    doubt_time: Duration,
     accepted: Option<Duration>,
     settled: Option<(BTreeSet<Process>, Instant)>,
     healthy: Option<Duration>,
@@ -110,6 +117,10 @@ pub struct Verification {
 #[derive(Clone, Debug, Default)]
 struct LogFindings {
     bind_problem: Option<String>,
+    /// The words of a refusal, and since when they are known.
+    refused: Option<(String, Instant)>,
+    /// The words of an outage.
+    broken: Option<String>,
     /// Complaints of processes, by pid.
     complaints: BTreeMap<i32, String>,
 }
@@ -125,6 +136,7 @@ impl Verification {
             before,
             expected: expected.max(1),
             accept_time,
+            doubt_time: DOUBT_TIME + check_time * 2,
             accepted: None,
             settled: None,
             healthy: None,
@@ -156,13 +168,13 @@ impl Verification {
             return if waited > self.accept_time { self.broken("nginx no longer runs") } else { Progress::Waiting };
         };
         if master != self.before.master {
-            // The reload command restarted nginx: everything of this master is new.
-            self.before = BeforeReload { master, workers: BTreeSet::new(), at: self.before.at };
+            // The reload command restarted nginx, or the pid file names another one: only what started since then is new.
+            let workers = seen.children.iter().map(|child| child.process);
+            let workers = workers.filter(|process| process.start_time < self.before.ticks).collect();
+            self.before = BeforeReload { master, workers, ..self.before.clone() };
         }
         self.note_new_workers(&seen.children);
-        if let Some(verdict) = self.read_log(&seen.log) {
-            return verdict;
-        }
+        self.read_log(&seen.log, now);
         let of_role =
             |role: Role| seen.children.iter().filter(move |child| child.role == role).map(|child| child.process);
         let fresh: BTreeSet<Process> = of_role(Role::Worker).filter(|process| !self.is_old(process)).collect();
@@ -171,6 +183,9 @@ impl Verification {
         let starting = of_role(Role::Starting).count();
         if !fresh.is_empty() && self.accepted.is_none() {
             self.accepted = Some(since);
+        }
+        if let Some(verdict) = self.confirmed(&seen.children, now) {
+            return verdict;
         }
         if let Some(problem) = self.outage(fresh.len() + old_serving + starting) {
             return self.broken(&problem);
@@ -219,7 +234,7 @@ impl Verification {
         self.before.workers.contains(process)
     }
 
-    fn read_log(&mut self, lines: &[String]) -> Option<Progress> {
+    fn read_log(&mut self, lines: &[String], now: Instant) {
         let pid = self.before.master.pid;
         for line in lines {
             if let Some(problem) = error_log::bind_attempt(line, pid) {
@@ -233,18 +248,32 @@ impl Verification {
             match error_log::judge(line, pid) {
                 Some(LogVerdict::Refused(message)) => {
                     let why = self.log.bind_problem.take().map(|problem| format!(": {problem}")).unwrap_or_default();
-                    return Some(Progress::Refused(format!("{message}{why}")));
+                    self.log.refused.get_or_insert((format!("{message}{why}"), now));
                 }
-                Some(LogVerdict::Broken(message)) => return Some(self.broken(message)),
+                Some(LogVerdict::Broken(message)) => drop(self.log.broken.get_or_insert(message.to_owned())),
                 None => {}
             }
         }
-        None
+    }
+
+    /// Returns the verdict of the log's words, if the processes bear them out: nginx's workers may write to that file, and what they
+    /// write proves nothing. A master that has refused makes no worker; a worker that has ended was there and is gone.
+    fn confirmed(&mut self, children: &[NginxChild], now: Instant) -> Option<Progress> {
+        if self.accepted.is_none() {
+            let refused = self.log.refused.take_if(|(_, since)| now.duration_since(*since) >= self.doubt_time);
+            if let Some((words, _)) = refused {
+                return Some(Progress::Refused(words));
+            }
+        }
+        let ended = self.log.broken.as_deref().and_then(error_log::ended_worker)?;
+        let is_gone = !children.iter().any(|child| child.process.pid == ended);
+        (is_gone && self.new_workers.contains(&ended)).then(|| self.broken("a new worker has ended"))
     }
 
     /// Returns the failure, with the complaint of a new worker: the master only sees that it ended. Other programs write to
     /// the same log.
     fn broken(&self, what: &str) -> Progress {
+        let what = self.log.broken.as_deref().unwrap_or(what);
         let complaint = match error_log::ended_worker(what) {
             Some(worker) => self.log.complaints.get(&worker),
             None => self.new_workers.iter().rev().find_map(|worker| self.log.complaints.get(worker)),

@@ -145,6 +145,19 @@ pub struct Verified {
     pub leaving: BTreeSet<Process>,
     /// Time of the request to reload.
     pub asked_at: Instant,
+    /// What to look at again later; `None` if an old worker had not begun to leave.
+    pub evidence: Option<ReloadEvidence>,
+}
+
+/// What shows that nginx serves what its last reload read: none of its workers started before that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReloadEvidence {
+    /// nginx's pid file.
+    pub pid_file: PathBuf,
+    /// nginx's program, as it is configured.
+    pub binary: PathBuf,
+    /// Time of the reload, in clock ticks since boot.
+    pub ticks: u64,
 }
 
 /// One of a group's commands.
@@ -245,7 +258,8 @@ impl Report {
 
     /// Returns whether the next pass has more to find out: it need not wait.
     pub fn is_unfinished(&self) -> bool {
-        self.outcome.is_final() && self.dropped.iter().any(|(_, failure)| failure.is_undecided())
+        let is_applied = || self.outcome.is_final() && self.dropped.iter().any(|(_, failure)| failure.is_undecided());
+        self.outcome.cause().is_some_and(StepFailure::is_undecided) || is_applied()
     }
 
     /// Returns whether something failed. An nginx that is not running yet is not a failure.

@@ -206,6 +206,16 @@ pub fn drained(resources: &[Arc<str>], revision: Revision, after: Duration) {
     );
 }
 
+/// Logs that nginx serves with workers from before the last reload.
+pub fn disproved(resources: &[Arc<str>]) {
+    let resources = resources.join(" ");
+    tracing::warn!(
+        %resources,
+        "{resources}: nginx serves an earlier configuration than the one of its last reload, because workers that started before it \
+         still serve; reloading again"
+    );
+}
+
 /// Logs a change of the pace of reloads: `stretch` times the shortest interval; `None` means no reloads.
 pub fn spread(stretch: Option<u32>, leaving: usize) {
     const HINT: &str = "hint: worker_shutdown_timeout bounds how long connections keep them";

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jiff::Zoned;
+use rustix::time::{ClockId, clock_gettime};
 
 /// Returns the current instant.
 pub fn now() -> Instant {
@@ -12,6 +13,15 @@ pub fn now() -> Instant {
 /// Returns the current time in the system's time zone.
 pub fn in_time_zone() -> Zoned {
     Zoned::now()
+}
+
+/// Returns the time since the machine started, in the clock ticks of `Process::start_time`.
+pub fn ticks_since_boot() -> u64 {
+    let since = clock_gettime(ClockId::Boottime);
+    let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten();
+    let per_second = per_second.and_then(|ticks| u64::try_from(ticks).ok()).unwrap_or(100);
+    let of_nanoseconds = u64::try_from(since.tv_nsec).unwrap_or(0) * per_second / 1_000_000_000;
+    u64::try_from(since.tv_sec).unwrap_or(0) * per_second + of_nanoseconds
 }
 
 /// Waits until this instant; waits forever if there is none.

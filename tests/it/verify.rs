@@ -557,3 +557,61 @@ fn the_main_configuration_that_is_checked_says_where_nginx_is() {
     let ran = sandbox.onetime().expect_code(0);
     assert!(ran.stderr.contains("verified the reload of nginx"), "{ran:?}");
 }
+
+#[test]
+fn a_forged_line_in_the_error_log_undoes_no_good_reload() {
+    use std::io::Write;
+    let mut driven = Driven::new(Asks::BuiltIn, "");
+    let master = driven.nginx.master_pid();
+    let mut log = std::fs::OpenOptions::new().append(true).open(driven.nginx.error_log_file()).unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    let forger = std::thread::spawn(move || {
+        while !stopped.load(Ordering::Relaxed) {
+            for level in ["emerg", "alert"] {
+                let said = "worker process 7 exited with fatal code 2 and cannot be respawned";
+                writeln!(log, "2026/11/21 10:00:00 [{level}] {master}#{master}: {said}").unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    });
+    let mark = driven.sandbox.mark();
+    driven.set(&[("http", "# good")]);
+    driven.sandbox.wait_log_since(mark, "verified the reload of nginx");
+    stop.store(true, Ordering::Relaxed);
+    forger.join().unwrap();
+    assert!(driven.live().contains("# good"), "{}", driven.sandbox.log());
+    assert!(!driven.sandbox.log_since(mark).contains("cannot be respawned"), "{}", driven.sandbox.log());
+    driven.agent = None;
+}
+
+#[test]
+fn an_nginx_that_serves_from_before_the_reload_is_noticed_later() {
+    let driven = Driven::new(Asks::BuiltIn, "");
+    // As a master of the same program that was there before; an upgrade that is taken back leaves such a one, too.
+    let earlier = Nginx::started();
+    let mark = driven.sandbox.mark();
+    driven.set(&[("http", "# new")]);
+    driven.sandbox.wait_log_since(mark, "verified the reload of nginx");
+    let workers = earlier.worker_pids();
+    std::fs::write(driven.nginx.pid_file(), format!("{}\n", earlier.master_pid())).unwrap();
+    driven.sandbox.wait_log_since(mark, "nginx serves an earlier configuration");
+    wait_until("a reload of what serves", DEADLINE, || {
+        let now = earlier.worker_pids();
+        !now.is_empty() && now.iter().all(|worker| !workers.contains(worker))
+    });
+    driven.sandbox.wait_log_times_since(mark, "verified the reload of nginx", 2);
+    std::fs::write(driven.nginx.pid_file(), format!("{}\n", driven.nginx.master_pid())).ok();
+}
+
+#[test]
+fn a_value_that_looks_like_a_generation_is_not_waited_for() {
+    let Generations { mut nginx, sandbox, .. } = Generations::new();
+    sandbox.set_store("a: one\n");
+    sandbox.onetime().expect_code(0);
+    nginx.start();
+    for value in ["upstreamd-generation-0123456789abcdef", "upstreamd-generation-upstreamd-generation-00"] {
+        sandbox.set_store(&format!("a: {value}\n"));
+        sandbox.onetime().expect_code(0);
+    }
+}

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::agent::catalog::Member;
+use crate::apply::plan;
 use crate::model::generation;
 use crate::model::guard::{Decision, RenderCount};
 use crate::model::needs;
@@ -42,7 +43,7 @@ pub(super) fn render(member: &Member, tree: &Tree, memory: &mut Memory) -> Membe
 /// Returns the bytes of a render if they may be installed.
 fn finished(resource: &Resource, result: Result<Vec<u8>, Problem>) -> Result<Arc<Vec<u8>>, StepFailure> {
     let bytes = result.map_err(failure)?;
-    if resource.generation.is_some() && generation::in_text(&bytes).is_none() {
+    if resource.generation.is_some() && generation::own(&bytes, plan::hash).is_none() {
         let message =
             "`generation` is set, and the template does not print {{ generation() }} in a server of that address";
         return Err(StepFailure::new(Stage::Render, message));

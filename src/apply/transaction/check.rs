@@ -16,7 +16,7 @@ use crate::world::fs::entry::FileEntry;
 use crate::world::namespace::{self, Checked, Overlay};
 use crate::world::process::{self, FinishedCommand};
 
-use super::turns::Patience;
+use super::turns::{self, Patience};
 use super::{Transaction, named};
 
 impl Transaction {
@@ -62,6 +62,7 @@ impl Transaction {
         };
         let staged: Vec<usize> = all.iter().copied().filter(|file| self.files[*file].differs()).collect();
         if staged.len() < 2 {
+            self.remember(context, &staged, &refused);
             return FutureCheck::Refused(refused);
         }
         let mut search = Search::start(staged, self.blame(refused.clone()));
@@ -74,6 +75,7 @@ impl Transaction {
             });
         }
         let done = match search.found() {
+            Some(found) if found.culprits.is_empty() && found.good.is_empty() => Err(refused),
             Some(found) => {
                 let undecided = found.undecided.into_iter().map(|file| (file, StepFailure::undecided()));
                 self.leave_out(context, found.culprits.into_iter().chain(undecided).collect())
@@ -136,6 +138,13 @@ impl Transaction {
         there.map(text).collect()
     }
 
+    /// Remembers that the check has refused these files, or has not come to them.
+    fn remember(&self, context: &Context, files: &[usize], failure: &StepFailure) {
+        for file in files.iter().map(|file| &self.files[*file]).filter(|file| file.staged.is_some()) {
+            turns::remember(context, &self.group.id, &file.resource, file.hash.clone(), failure);
+        }
+    }
+
     fn changed_positions(&self) -> Vec<usize> {
         (0..self.files.len()).filter(|file| self.files[*file].action != FileAction::Keep).collect()
     }
@@ -162,6 +171,11 @@ impl Transaction {
     /// Goes on without the refused files, if any others are left.
     fn leave_out(&mut self, context: &Context, refused: Vec<(usize, StepFailure)>) -> Done {
         let Some((_, first)) = refused.first().cloned() else { return Ok(()) };
+        for (position, failure) in &refused {
+            self.remember(context, &[*position], failure);
+        }
+        let undecided = refused.iter().find(|(_, failure)| failure.is_undecided());
+        let first = undecided.map_or(first, |(_, undecided)| undecided.clone());
         let positions: BTreeSet<usize> = refused.iter().map(|(position, _)| *position).collect();
         if self.changed_positions().iter().all(|position| positions.contains(position)) {
             return Err(first);

@@ -9,12 +9,13 @@ use crate::apply::failure;
 use crate::apply::fleet::InstanceFiles;
 use crate::apply::group::Group;
 use crate::apply::isolate::{CheckRefusal, Search};
+use crate::apply::plan;
 use crate::model::key::Revision;
 use crate::model::report::{CommandKind, CommandRun, Outcome, Rendered, Report, Stage, StepFailure};
 use crate::nginx::error_log;
 use crate::world::process;
 
-use super::turns::Patience;
+use super::turns::{self, Patience};
 use super::{Request, run_one};
 
 /// Searches among the files of a group that the check has refused as a whole. Removals are left out at first: the other
@@ -60,7 +61,14 @@ pub(super) async fn isolate(context: &Context, request: Request, whole: Report) 
         let name = |position: usize| changed.get(position).map(|rendered| rendered.resource.id.clone());
         let undecided = found.undecided.into_iter().map(|file| (file, StepFailure::undecided()));
         let culprits = found.culprits.into_iter().chain(undecided);
-        trials.report.dropped.extend(culprits.filter_map(|(position, failure)| Some((name(position)?, failure))));
+        let named = culprits.filter_map(|(position, failure)| Some((position, name(position)?, failure)));
+        for (position, name, failure) in named {
+            let hash = changed.get(position).map(|rendered| (&rendered.resource, plan::hash(&rendered.bytes)));
+            if let Some((resource, hash)) = hash {
+                turns::remember(context, &trials.group.id, resource, hash, &failure);
+            }
+            trials.report.dropped.push((name, failure));
+        }
     }
     if !whole.removed.is_empty() {
         match trials.run(Vec::new(), fleets.clone()).await {

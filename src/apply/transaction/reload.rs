@@ -6,7 +6,7 @@ use crate::apply::machine::{Done, ReloadProof, Reloaded};
 use crate::apply::nginx::Nginx;
 use crate::apply::staging::StagedFile;
 use crate::apply::verify::{Progress, Times};
-use crate::apply::{Context, failure};
+use crate::apply::{Context, failure, plan};
 use crate::model::generation::{self, GenerationServer};
 use crate::model::report::{CommandKind, CommandRun, Stage, StepFailure, Verified};
 use crate::model::resource::{CommandLine, Reload, Verify};
@@ -24,7 +24,7 @@ impl Transaction {
             return Reloaded::Done;
         }
         let nginx = self.nginx_in_sight();
-        let before = clock::now();
+        let (before, ticks) = (clock::now(), clock::ticks_since_boot());
         self.watched = nginx.as_ref().and_then(Nginx::watch);
         if let (Some(nginx), None) = (&nginx, &self.watched)
             && (self.report.files.is_empty() || reload == Reload::Nginx)
@@ -36,7 +36,7 @@ impl Transaction {
             Reload::Command(command) => self.run_command(context, command, nginx.as_ref()).await,
         };
         if let (Reloaded::Done, None, Some(nginx)) = (&answer, &self.watched, &nginx) {
-            self.watched = nginx.started_since(before);
+            self.watched = nginx.started_since(before, ticks);
         }
         answer
     }
@@ -114,6 +114,7 @@ impl Transaction {
             return ReloadProof::Done;
         }
         let asked_at = watched.asked_at();
+        let evidence = nginx.evidence(&watched);
         let said = |message: &str, output: String| StepFailure {
             at: Stage::Verify,
             message: message.to_owned(),
@@ -134,7 +135,9 @@ impl Transaction {
                         .push("an old worker of nginx has not begun to shut down after the reload".into());
                 }
                 let Times { accepted, healthy, converged, generation } = times;
-                let verified = Verified { accepted, healthy, converged, generation, serving, leaving, asked_at };
+                let evidence = Some(evidence).filter(|_| converged.is_some());
+                let verified =
+                    Verified { accepted, healthy, converged, generation, serving, leaving, asked_at, evidence };
                 let previous = nginx.previous_master();
                 // Drained means that no worker serves the previous configuration.
                 self.report.verified = Some(verified).filter(|_| previous.is_none());
@@ -156,7 +159,7 @@ impl Transaction {
         let asked = |file: &StagedFile| {
             let endpoint = file.resource.generation.clone()?;
             let live = file.target.read().ok().flatten()?;
-            Some((endpoint, generation::in_text(&live.bytes)?.to_owned()))
+            Some((endpoint, generation::own(&live.bytes, plan::hash)?))
         };
         self.files.iter().filter_map(asked).collect()
     }

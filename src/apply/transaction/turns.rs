@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use crate::apply::journal::{self, Journal};
 use crate::apply::{Context, exclusion, failure, plan};
 use crate::model::report::{Outcome, Rendered, Report, Stage, StepFailure};
-use crate::model::resource::InstanceId;
+use crate::model::resource::{InstanceId, Resource};
 use crate::world::clock;
 
 use super::{Request, attempt};
 
 /// Checks that one search for refused files may take in any case.
-const MIN_TRIALS: usize = 64;
+const MIN_TRIALS: usize = 16;
 /// Time for a search that goes on beyond that: what it does not come to is left to the next pass.
 const SEARCH_TIME: Duration = Duration::from_secs(3);
 /// Refused files that are tried once more beside a change.
@@ -175,24 +175,10 @@ impl GroupRefusals {
         GroupRefusals { known: known.collect(), last_tried: PathBuf::new(), written }
     }
 
-    /// Records which files of a transaction the check has refused.
-    fn record(&mut self, request: &Request, report: &Report) {
-        let failed: BTreeMap<&InstanceId, &StepFailure> =
-            report.dropped.iter().map(|(id, failure)| (id, failure)).collect();
-        let whole = report.outcome.cause().filter(|_| request.rendered.len() == 1);
-        // Without a word on each: what was known of them stays true.
-        let is_refused_as_a_whole = report.outcome.cause().is_some_and(|cause| cause.at == Stage::Check);
-        for rendered in &request.rendered {
-            let resource = &rendered.resource;
-            match failed.get(&resource.id).copied().or(whole).filter(|failure| failure.at == Stage::Check) {
-                None if is_refused_as_a_whole => {}
-                None => drop(self.known.remove(&resource.dest)),
-                Some(failure) => {
-                    let (hash, failure) = (plan::hash(&rendered.bytes), failure.clone());
-                    let refusal = Refusal { resource: Arc::clone(resource.name()), hash, failure };
-                    self.known.insert(resource.dest.clone(), refusal);
-                }
-            }
+    /// Forgets what is live now, and what is no longer wanted.
+    fn settle(&mut self, request: &Request, report: &Report) {
+        for rendered in request.rendered.iter().filter(|rendered| report.files.contains(&rendered.resource.dest)) {
+            self.known.remove(&rendered.resource.dest);
         }
         let is_gone = |dest: &PathBuf, resource: &str| {
             let mut fleets = request.fleets.iter().filter(|fleet| **fleet.resource.name() == *resource);
@@ -213,12 +199,22 @@ impl GroupRefusals {
     }
 }
 
+/// Remembers that the check has refused a file, or has not come to it.
+pub(super) fn remember(context: &Context, group_id: &str, resource: &Resource, hash: String, failure: &StepFailure) {
+    if let Ok(mut refusals) = context.refusals.lock() {
+        let refusal = Refusal { resource: Arc::clone(resource.name()), hash, failure: failure.clone() };
+        refusals.entry(group_id.to_owned()).or_default().known.insert(resource.dest.clone(), refusal);
+    }
+}
+
 /// Runs a transaction and remembers which of its files the check has refused.
 async fn remembered(context: &Context, request: &Request) -> Report {
     let mut report = attempt(context, request.clone()).await;
     let refused = context.refusals.lock().ok().and_then(|mut refusals| {
         let group = refusals.entry(request.group.id.clone()).or_default();
-        group.record(request, &report);
+        if report.outcome.is_final() && !group.known.is_empty() {
+            group.settle(request, &report);
+        }
         group.to_write()
     });
     if let Some(refused) = refused {

@@ -29,7 +29,7 @@ fn check(expected_workers: usize, old: &str, looks: &[&str], verdict: &str) {
     let at = Instant::now();
     let workers = children(old).into_iter().map(|child| child.process).collect();
     let mut verification = Verification::start(
-        BeforeReload { master: process(1), workers, at },
+        BeforeReload { master: process(1), workers, at, ticks: 1 },
         expected_workers,
         Duration::from_millis(10),
         at,
@@ -78,6 +78,8 @@ fn a_worker_that_cannot_start_is_reported_with_its_own_words() {
     let looks = [
         "1 w10|[alert] 20#20: chdir(\"/gone\") failed (2: No such file or directory)",
         "2 w10|[alert] 1#1: worker process 20 exited with fatal code 2 and cannot be respawned",
+        "104 l10",
+        "109 l10",
     ];
     let verdict = "broken: worker process 20 exited with fatal code 2 and cannot be respawned: \
                    chdir(\"/gone\") failed (2: No such file or directory)";
@@ -124,7 +126,7 @@ fn a_reload_that_is_refused() {
     check(
         1,
         "w10",
-        &["5 w10 |[emerg] 1#1: host not found in upstream \"x\" in /a:1"],
+        &["5 w10 |[emerg] 1#1: host not found in upstream \"x\" in /a:1", "200 w10", "280 w10"],
         "refused: host not found in upstream \"x\" in /a:1",
     );
     check(1, "w10", &["5 w10 |[emerg] 7#7: somebody else's check", "6 w10"], "waiting");
@@ -134,10 +136,43 @@ fn a_reload_that_is_refused() {
         &[
             "5 w10 |[emerg] 1#1: bind() to 0.0.0.0:80 failed (98: Address already in use)",
             "2505 w10 |[emerg] 1#1: still could not bind()",
+            "2780 w10",
         ],
         "refused: still could not bind(): bind() to 0.0.0.0:80 failed (98: Address already in use)",
     );
     check(1, "w10", &["5 w10", "5001 w10"], "refused: no new worker within 5s");
+}
+
+#[test]
+fn words_in_the_log_alone_prove_nothing() {
+    // Workers may write to the error log, and know the master's number.
+    let done = "done: 8 210 106 leaving 1 serving 1";
+    check(1, "w10", &["5 w10 |[emerg] 1#1: forged", "8 w10 w20", "106 l10 w20", "210 l10 w20"], done);
+    let forged = "[alert] 1#1: worker process 20 exited with fatal code 2 and cannot be respawned";
+    check(1, "w10", &["8 w10 w20", &format!("9 w10 w20 |{forged}"), "106 l10 w20", "210 l10 w20"], done);
+    check(
+        1,
+        "w10",
+        &[&format!("5 w10 |{}", forged.replace("20", "77")), "8 w10 w20", "106 l10 w20", "210 l10 w20"],
+        done,
+    );
+}
+
+#[test]
+fn a_master_that_was_there_before_proves_nothing() {
+    let old = |pid: i32| NginxChild { process: Process { pid, start_time: 0 }, role: Role::Worker };
+    let at = Instant::now();
+    let before = BeforeReload { master: process(1), workers: BTreeSet::from([process(10)]), at, ticks: 1 };
+    let mut verification = Verification::start(before, 1, Duration::from_millis(10), at);
+    // An upgrade that is taken back: the pid file names the master from before, with the workers from before.
+    for millis in [5, 300, 5000] {
+        let (children, now) = (vec![old(7)], at + Duration::from_millis(millis));
+        let seen = Seen { master: Some(process(2)), children, log: Vec::new(), other_generation: Vec::new() };
+        assert_eq!(verification.look(&seen, now), Progress::Waiting, "{millis}");
+    }
+    let seen = Seen { master: Some(process(2)), children: vec![old(7)], log: Vec::new(), other_generation: Vec::new() };
+    let verdict = verification.look(&seen, at + Duration::from_millis(5001));
+    assert_eq!(verdict, Progress::Refused("no new worker within 5s".to_owned()));
 }
 
 #[test]
@@ -176,7 +211,7 @@ fn too_few_workers_are_not_healthy() {
     check(
         2,
         "w10 w11",
-        &["5 w20 w10", "6 w20 l10 |[alert] 1#1: no more than 1024 processes can be spawned"],
+        &["5 w20 w10", "6 w20 l10 |[alert] 1#1: no more than 1024 processes can be spawned", "5006 w20"],
         "broken: no more than 1024 processes can be spawned",
     );
 }

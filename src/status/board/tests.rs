@@ -89,6 +89,7 @@ fn passes_reloads_and_commands_are_counted_by_outcome() {
         serving: 2,
         leaving: BTreeSet::new(),
         asked_at: Instant::now(),
+        evidence: None,
     };
     let run = |kind, succeeded| CommandRun { kind, elapsed: millis(7), succeeded };
     let applied = Report {

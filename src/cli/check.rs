@@ -118,7 +118,7 @@ fn unknown_variables() -> Vec<Problem> {
     let unknown = names.filter(|name| name.starts_with("UPSTREAMD_") && !known.contains(name));
     let unknown: BTreeSet<String> = unknown.collect();
     let problem = |name: &String| {
-        let problem = Problem::new(format!("the environment variable {} is no setting", text::shown(name)));
+        let problem = Problem::new(format!("the environment variable {} is not a setting", text::shown(name)));
         match suggest::did_you_mean(name, known.iter().map(String::as_str)) {
             Some(hint) => problem.hint(hint),
             None => problem,

@@ -179,14 +179,18 @@ fn render_diff_and_keys_read_and_change_nothing() {
     sandbox.set_store("v: {x: one, y: secret}\nother: {z: 1}\n");
     assert_eq!(sandbox.run(&["render", "a"]).expect_code(0).stdout, "one\nsecret\n");
     let diff = sandbox.run(&["diff"]).expect_code(1);
-    assert!(diff.stdout.contains("+one"), "{diff:?}");
+    assert!(diff.stdout.contains("+one") && !diff.stderr.contains("Noop"), "{diff:?}");
     let keys = sandbox.run(&["keys", "a.toml"]).expect_code(0);
     assert!(keys.stdout.contains("/v/x (3 bytes)") && keys.stdout.contains("/v/y (6 bytes)"), "{keys:?}");
     assert!(!keys.stdout.contains("secret") && !keys.stdout.contains("/other"), "{keys:?}");
     assert_eq!(sandbox.output("a"), None);
     sandbox.onetime().expect_code(0);
     assert_eq!(sandbox.run(&["diff"]).expect_code(0).stdout, "");
-    sandbox.run(&["render", "nothing"]).expect_code(3);
+    let ran = sandbox.run(&["render", "nothing"]).expect_code(3);
+    assert!(ran.stderr.contains("there is no resource `nothing`\n  hint: there is a.toml\n"), "{ran:?}");
+    sandbox.set_store("v: {x: o}\n");
+    let keys = sandbox.run(&["keys", "a.toml"]).expect_code(0);
+    assert!(keys.stdout.contains("/v/x (1 byte)"), "{keys:?}");
 }
 
 #[test]

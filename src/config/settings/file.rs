@@ -86,7 +86,7 @@ fn passed_over(path: &Path, fields: &[Field<'_>]) -> Option<Problem> {
     };
     let names: Vec<String> = fields.iter().map(described).collect();
     Some(
-        Problem::new(format!("passed over as confd does, because they are no settings: {}", names.join(", ")))
+        Problem::new(format!("passed over as confd does, because they are not settings: {}", names.join(", ")))
             .at(place),
     )
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::model::guard::Decision;
 use crate::model::resource::{InstanceId, Resource};
-use crate::render::{Memory, Reads, SkippedKey};
+use crate::render::{ListedBackends, Memory, Reads, SkippedKey};
 
 use super::standing::Standing;
 use super::wait::Wait;
@@ -20,6 +20,10 @@ pub struct FileState {
     pub memory: Memory,
     /// Keys and folders that the bytes of an instance depend on; `None` if anything may change them.
     pub reads: Option<Reads>,
+    /// Backends of the last render, if its template asked for any.
+    pub rendered: Option<ListedBackends>,
+    /// Backends of the live file, if they are known.
+    pub live: Option<ListedBackends>,
     /// Whether the template has asked for backends.
     pub counts_backends: bool,
     /// Keys that options of `backends` have left out of an empty list in the last render, in words.
@@ -50,8 +54,9 @@ pub struct ResourceState {
 impl ResourceState {
     /// Returns the state that stays valid after conf.d or a template was read again: `old` became `new`.
     pub fn carried_over(self, old: &Resource, new: &Resource) -> ResourceState {
-        let standing = self.own.standing.filter(|_| old.dest == new.dest);
-        let own = FileState { standing, skipped: self.own.skipped, ..FileState::default() };
+        let is_same = old.dest == new.dest;
+        let (standing, live) = (self.own.standing.filter(|_| is_same), self.own.live.filter(|_| is_same));
+        let own = FileState { standing, live, skipped: self.own.skipped, ..FileState::default() };
         ResourceState { wait: self.wait, own, instances: BTreeMap::new() }
     }
 

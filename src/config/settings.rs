@@ -202,7 +202,7 @@ pub fn resolve(layers: &Layers<'_>) -> (Settings, Problems) {
     let settings = Settings {
         mode: mode(&mut values, noop),
         config_file: layers.file_path.clone(),
-        conf_d: conf_d(&mut values),
+        conf_d: conf_d(&mut values, &store),
         warnings: warnings(&mut values, &store),
         store,
         nginx: nginx(&mut values),
@@ -232,7 +232,7 @@ pub fn resolve(layers: &Layers<'_>) -> (Settings, Problems) {
     (settings, values.problems.into_iter().collect())
 }
 
-fn conf_d(values: &mut Values<'_>) -> ConfDSettings {
+fn conf_d(values: &mut Values<'_>, store: &StoreSettings) -> ConfDSettings {
     ConfDSettings {
         confdirs: values.paths(&table::CONFDIR),
         confdirs_given: values.is_given(&table::CONFDIR),
@@ -245,6 +245,7 @@ fn conf_d(values: &mut Values<'_>) -> ConfDSettings {
             debounce: values.optional_duration(&table::DEBOUNCE),
             engine: values.choice(&table::ENGINE, ENGINES),
             sync_only: values.switch(&table::SYNC_ONLY),
+            from_environment: *store == StoreSettings::Env,
         },
     }
 }

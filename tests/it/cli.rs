@@ -258,6 +258,26 @@ fn prefix_and_environment_store_work_together() {
 }
 
 #[test]
+fn a_missing_key_of_the_environment_names_the_variable() {
+    let mut sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "");
+    sandbox.store = ["--backend", "env", "--prefix", "/prod"].map(str::to_owned).to_vec();
+    for (key, words) in [
+        ("/v/host-name", "key `/v/host-name` does not exist (in the environment: PROD_V_HOST-NAME)"),
+        ("/v/a_b", "(no variable has the key /prod/v/a_b: `_` in its name is `/`, and letters are lower case)"),
+    ] {
+        sandbox.template("values.tera", &format!("{{{{ getv(key=\"{key}\") }}}}"));
+        let ran = sandbox.onetime().expect_code(5);
+        assert!(ran.stderr.contains(words), "{ran:?}");
+    }
+    // A variable that is set and empty is a key with an empty value.
+    sandbox.environment = vec![("PROD_V_X".into(), String::new().into())];
+    sandbox.template("values.tera", "[{{ getv(key=\"/v/x\") }}]");
+    sandbox.onetime().expect_code(0);
+    assert_eq!(sandbox.output("a").as_deref(), Some("[]"));
+}
+
+#[test]
 fn completions_and_the_man_page_come_from_the_same_definition() {
     let sandbox = Sandbox::new();
     for arguments in [&["completions", "bash"][..], &["man"], &["--help"]] {

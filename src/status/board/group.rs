@@ -71,8 +71,6 @@ pub struct GroupBoard {
     pub state: State,
     /// Whether its files are live, or would be if nginx ran.
     is_live: bool,
-    /// Whether a reload is owed.
-    pub reload_owed: bool,
     /// The failures of the last pass, each with the members that it concerns, if it failed.
     pub problem: Option<String>,
     /// Members that the last pass left behind: that dropped out, or all others if the group as a whole failed.
@@ -83,6 +81,8 @@ pub struct GroupBoard {
     pub applied_at: Option<u64>,
     /// Number of failed passes since then.
     pub failures: u64,
+    /// Start of the debt, if a reload is owed, in seconds since 1970.
+    pub owed_since: Option<u64>,
     /// Start of the failures that have not ended, with their number.
     trouble: Option<FailedPasses>,
     /// Command runs, by kind.
@@ -136,6 +136,11 @@ impl GroupBoard {
         self
     }
 
+    /// Returns the start of what has not ended: failures, or an owed reload; in seconds since 1970.
+    pub fn in_trouble_since(&self) -> Option<u64> {
+        self.trouble.as_ref().map(|trouble| trouble.since).or(self.owed_since)
+    }
+
     /// Whether its files are live, or would be if nginx ran.
     pub(super) fn is_live(&self) -> bool {
         self.is_live
@@ -154,10 +159,11 @@ impl GroupBoard {
         let all_dropped =
             self.members.iter().all(|name| report.dropped.iter().any(|(dropped, _)| dropped.resource == *name));
         self.is_live |= (report.outcome.is_final() && !all_dropped) || nothing_runs(&report.outcome);
-        self.reload_owed = matches!(
+        let owes_reload = matches!(
             report.outcome,
             Outcome::ReloadOwed { .. } | Outcome::RolledBack { reload_old: Some(_), .. } | Outcome::Stuck { .. }
         );
+        self.owed_since = owes_reload.then(|| self.owed_since.unwrap_or(unix_seconds));
         self.record_failures(report);
         for run in &report.commands {
             let command = self.commands.entry(super::command_word(run.kind)).or_default();

@@ -153,7 +153,8 @@ mod tests {
     use crate::model::event::Event;
     use crate::model::key::Revision;
     use crate::model::range::KeyRanges;
-    use crate::model::report::{Outcome, Stage, StepFailure};
+    use crate::model::guard::{Guard, Live, RenderCount};
+    use crate::model::report::{Outcome, Report, Stage, StepFailure};
     use crate::status::board::tests;
     use std::time::Duration;
 
@@ -212,6 +213,15 @@ mod tests {
         let (_, found) = details(&board);
         assert_eq!(found["since"], "a.toml: refused by the store since 2025-01-14T10:28:20Z");
         board.record_refusals(&BTreeMap::new(), 1_736_850_900);
+        let found = RenderCount { calls_backends: true, ..RenderCount::default() };
+        let live = Live { has_file: true, ..Live::default() };
+        let decision = Guard::default().decide(found, live, Instant::now());
+        for now in [1_736_850_600, 1_736_850_700] {
+            let held = vec![("a.toml".into(), decision)];
+            board.record_pass("g1", &Report { held, ..tests::report(7, &["b.toml"], Outcome::Applied) }, now);
+        }
+        assert_eq!(details(&board).1["since"], "a.toml: held since 2025-01-14T10:30:00Z");
+        board.record_pass("g1", &tests::report(8, &["a.toml", "b.toml"], Outcome::Applied), 1_736_851_000);
         assert_eq!(details(&board).1["since"], serde_json::Value::Null);
     }
 

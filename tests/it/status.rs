@@ -42,6 +42,19 @@ fn number(port: u16, series: &str) -> Option<f64> {
 }
 
 #[test]
+fn a_failure_that_lasts_says_since_when() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "check_cmd = \"false # {{.src}}\"");
+    sandbox.set_store("v: {x: one}\n");
+    let _agent = sandbox.watch();
+    sandbox.wait_log("a.toml: still failing since 20");
+    let log = sandbox.log();
+    let (_, since) = log.split_once("still failing since ").unwrap();
+    let (time, _) = since.split_once(": check failed").unwrap();
+    assert!(time.parse::<jiff::Timestamp>().is_ok(), "{log}");
+}
+
+#[test]
 fn the_log_in_json_has_numbers_and_arrays() {
     let sandbox = Sandbox::new();
     sandbox.plain_resource("a", "reload_cmd = \"true\"");

@@ -112,7 +112,7 @@ fn passes_reloads_and_commands_are_counted_by_outcome() {
     let group = &board.groups["a.toml"];
     assert_eq!((group.applied_revision, group.applied_at, group.failures), (Some(Revision(5)), Some(100), 2));
     assert_eq!(group.state, State::Rejected);
-    assert!(!group.reload_owed, "the previous reload is what the last pass left");
+    assert!(group.owed_since.is_none(), "the previous reload is what the last pass left");
     assert_eq!(board.verify_times.keys().copied().collect::<Vec<_>>(), ["accepted", "healthy"]);
 }
 

@@ -8,12 +8,10 @@ use std::time::Instant;
 
 use crate::apply::group::Group;
 use crate::apply::transaction::{self, Request};
-use crate::model::backend_change::BackendChange;
 use crate::model::key::Revision;
 use crate::model::report::{Outcome, Rendered, Report, Stage, StepFailure};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
-use crate::render::ListedBackends;
 use crate::world::clock;
 
 use super::catalog::Member;
@@ -193,12 +191,8 @@ fn went_live(
         let Some(standing) = &mut file.standing else { continue };
         if report.dropped.iter().all(|(dropped, _)| *dropped != resource.id) {
             if standing.went_live() {
-                let before = std::mem::replace(&mut file.live, file.rendered.clone());
-                if let Some(live) = file.live.as_ref().filter(|_| written.contains(&*resource.dest)) {
-                    let before = before.as_ref().map(ListedBackends::addresses);
-                    let change = BackendChange::between(before.as_ref(), &live.addresses());
-                    findings.backends.insert(resource.dest.clone(), change);
-                }
+                let change = file.backends.went_live().filter(|_| written.contains(&*resource.dest));
+                findings.backends.extend(change.map(|change| (resource.dest.clone(), change)));
             }
             findings.notes.extend(terms.remember(resource, standing, now));
         }

@@ -151,9 +151,9 @@ const MAX_NAMED: usize = 50;
 mod tests {
     use super::*;
     use crate::model::event::Event;
+    use crate::model::guard::{Guard, Live, RenderCount};
     use crate::model::key::Revision;
     use crate::model::range::KeyRanges;
-    use crate::model::guard::{Guard, Live, RenderCount};
     use crate::model::report::{Outcome, Report, Stage, StepFailure};
     use crate::status::board::tests;
     use std::time::Duration;

@@ -271,7 +271,7 @@ fn a_missing_key_of_the_environment_names_the_variable() {
         assert!(ran.stderr.contains(words), "{ran:?}");
     }
     // A variable that is set and empty is a key with an empty value.
-    sandbox.environment = vec![("PROD_V_X".into(), String::new().into())];
+    sandbox.environment = vec![("PROD_V_X".into(), String::new())];
     sandbox.template("values.tera", "[{{ getv(key=\"/v/x\") }}]");
     sandbox.onetime().expect_code(0);
     assert_eq!(sandbox.output("a").as_deref(), Some("[]"));

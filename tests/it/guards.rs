@@ -95,6 +95,22 @@ fn a_first_start_without_backends_alarms_nobody() {
 }
 
 #[test]
+fn the_log_names_a_bounded_number_of_backends_that_came_and_went() {
+    let sandbox = listing("on_empty = \"placeholder\"");
+    sandbox.set_store(&store_of(1));
+    let _agent = sandbox.watch();
+    sandbox.wait_output("u", &list_of(1));
+    let named = |sign: &str, range: std::ops::Range<u8>| -> String {
+        range.map(|n| format!(", {sign}10.0.0.{n}:80")).collect()
+    };
+    sandbox.set_store(&store_of(8));
+    sandbox.wait_log(&format!(": 8 backends{} and 2 more (revision ", named("+", 2..7)));
+    sandbox.set_store("other: x\n");
+    sandbox.wait_log(&format!(": 0 backends{} and 3 more (revision ", named("-", 1..6)));
+    sandbox.wait_output("u", "none\n");
+}
+
+#[test]
 fn each_policy_does_what_it_says() {
     for (lines, emptied, code, said) in [
         ("on_empty = \"keep\"", list_of(3), 0, "the last good file stays"),

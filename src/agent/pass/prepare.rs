@@ -214,7 +214,7 @@ impl Preparation<'_> {
         let resource = &member.resource;
         let rendering = render::render(member, tree, &mut file.memory);
         file.counts_backends = rendering.tally.is_some();
-        file.rendered = rendering.listed;
+        file.backends.rendered = rendering.listed;
         file.reads = resource.id.item.is_some().then_some(rendering.reads);
         self.note_skipped(resource, file, rendering.skipped, rendering.bytes.is_ok());
         let bytes = rendering.bytes?;
@@ -234,7 +234,7 @@ impl Preparation<'_> {
             Verdict::Placeholder if found.backends > 0 => {
                 // The decision depends on the reads of the render before.
                 file.reads = None;
-                file.rendered = Some(ListedBackends::default());
+                file.backends.rendered = Some(ListedBackends::default());
                 render::render_placeholder(member, tree, &mut file.memory).map(Some)
             }
             Verdict::Placeholder | Verdict::Apply => render::check_format(resource, bytes).map(Some),

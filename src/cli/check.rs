@@ -14,12 +14,13 @@ use crate::model::path;
 use crate::model::problem::{Place, Position, Problem, Problems};
 use crate::model::report::StepFailure;
 use crate::model::resource::{CommandLine, Engine, Escape, InstanceId, OutputFormat, Reload, Resource};
+use crate::model::text::counted;
 use crate::model::{suggest, text};
 use crate::world::fs::{self, folder, owner};
 use crate::world::{host, terminal};
 
 use super::exit::Exit;
-use super::{counted, run};
+use super::run;
 
 /// Returns the problem of an owner or group that this machine does not know.
 fn unknown_account(account: &Account) -> Option<Problem> {

@@ -18,13 +18,13 @@ use crate::model::event::Event;
 use crate::model::note::{Note, Severity};
 use crate::model::refusal::Refusal;
 use crate::model::report::Stage;
-use crate::model::text::shown;
+use crate::model::text::{counted, shown};
 use crate::model::tree::Tree;
 use crate::status::Shared;
 use crate::world::{clock, terminal};
 
 use super::exit::{Ending, Exit};
-use super::{counted, run, state};
+use super::{run, state};
 
 /// Prints the rendered file of a resource.
 pub(super) async fn render(settings: Settings, name: &str) -> Ending {

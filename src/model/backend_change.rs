@@ -53,8 +53,7 @@ impl SomeAddresses {
 /// Prints `3 backends, +10.0.0.3:80, -10.0.0.9:80`.
 impl fmt::Display for BackendChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let backends = if self.total == 1 { "backend" } else { "backends" };
-        write!(f, "{} {backends}", self.total)?;
+        f.write_str(&text::counted(self.total, "backend"))?;
         self.added.write(f, '+')?;
         self.removed.write(f, '-')
     }

@@ -361,7 +361,7 @@ impl Board {
             parts.push(format!("{held} held at their last good file"));
         }
         if self.problems > 0 {
-            parts.push(format!("{} problems in conf.d or templates", self.problems));
+            parts.push(format!("{} in conf.d or templates", text::counted(self.problems, "problem")));
         }
         // The worst comes first: without the store, the rest stays as it is.
         parts.splice(0..0, self.store.problem().map(|problem| format!("cannot follow the store: {problem}")));

@@ -52,7 +52,8 @@ fn skipped(resource: &InstanceId, new: &[(String, String)], total: usize) {
     }
     let unnamed = new.len().saturating_sub(MAX_NAMED);
     if unnamed > 0 {
-        tracing::warn!(%resource, total, "{resource}: skipped {unnamed} more keys, the other backends stay");
+        let unnamed = text::counted(unnamed, "more key");
+        tracing::warn!(%resource, total, "{resource}: skipped {unnamed}, the other backends stay");
     }
 }
 

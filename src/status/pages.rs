@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::model::health::Health;
 use crate::model::outward::StatusPage;
 use crate::model::process::Usage;
+use crate::model::text::counted;
 
 use super::board::{Board, Readiness};
 use super::fields::time_text;
@@ -106,10 +107,7 @@ fn detailed(board: &Board, health: Option<&Health>, unix_seconds: u64) -> Status
     details.extend(names(failing).map(|failing| ("failing", failing)));
     details.extend(text_of(unfinished(board)).map(|since| ("since", since)));
     let skipped = board.resources.iter().filter(|(_, resource)| resource.skipped() > 0);
-    let skipped = skipped.map(|(name, resource)| match resource.skipped() {
-        1 => format!("{name}: 1 key"),
-        keys => format!("{name}: {keys} keys"),
-    });
+    let skipped = skipped.map(|(name, resource)| format!("{name}: {}", counted(resource.skipped(), "key")));
     details.extend(text_of(skipped.take(MAX_NAMED).collect()).map(|skipped| ("skipped", skipped)));
     let mut duration_ms = 0;
     if let Some(health) = health {

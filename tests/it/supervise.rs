@@ -147,12 +147,13 @@ fn an_nginx_that_goes_to_the_background_is_an_error() {
     let mut balancer = Balancer::new();
     balancer.sandbox.set_store("v: {answer: one}\n");
     balancer.start_nginx(&[], &[]);
-    assert_eq!(wait_end(balancer.agent()).code(), Some(2), "{}", balancer.sandbox.log());
-    let log = balancer.sandbox.log();
-    assert!(log.contains("nginx has gone to the background") && log.contains("-g 'daemon off;'"), "{log}");
+    let ended = wait_end(balancer.agent());
     // It does serve; nobody but this test stops it.
     balancer.wait_answer("one");
     kill(Pid::from_raw(balancer.master().unwrap()), Signal::SIGTERM).unwrap();
+    let log = balancer.sandbox.log();
+    assert_eq!(ended.code(), Some(2), "{log}");
+    assert!(log.contains("nginx has gone to the background") && log.contains("-g 'daemon off;'"), "{log}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::model::key::Revision;
 use crate::model::report::{CommandKind, Outcome, Report, Stage, StepFailure};
 use crate::model::resource::Resource;
+use crate::model::text::counted;
 use crate::nginx::error_log::refusal;
 use crate::status::histogram::Histogram;
 
@@ -192,7 +193,7 @@ impl GroupBoard {
         alone.sort_by_key(|(_, failure)| failure.at == Stage::Read);
         let n_unnamed = alone.len().saturating_sub(MAX_NAMED);
         let alone = alone.into_iter().take(MAX_NAMED).map(|(name, failure)| said(name, failure));
-        let rest = (n_unnamed > 0).then(|| format!("{n_unnamed} more failures"));
+        let rest = (n_unnamed > 0).then(|| counted(n_unnamed, "more failure"));
         let problems: Vec<String> = of_group.into_iter().chain(alone).chain(rest).collect();
         self.problem = (!problems.is_empty()).then(|| problems.join("; "));
         let fails = |name: &&Arc<str>| {

@@ -184,9 +184,8 @@ pub fn load(confdirs: &Confdirs, facts: &Arc<dyn Facts>, previous: Option<&Catal
         && !names.iter().any(|name| is_wanted(confdirs, name))
     {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        problems.push(
-            Problem::new(format!("there is no resource `{only}`")).hint(format!("there is: {}", names.join(" "))),
-        );
+        problems
+            .push(Problem::new(format!("there is no resource `{only}`")).hint(format!("there is {}", names.join(" "))));
     }
     Catalog {
         problems: problems.into_iter().collect(),

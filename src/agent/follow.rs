@@ -63,6 +63,8 @@ pub enum Stopped {
     Asked,
     /// The supervised command has ended, by itself or with the agent.
     CommandEnded(ChildEnd),
+    /// The supervised command has exited with 0 and goes on in the background.
+    CommandInBackground,
     /// The command could not be started.
     CommandNotStarted(StartError),
     /// The store's task has ended by itself, which it never should.
@@ -75,7 +77,7 @@ enum Wake {
     Returned(Vec<Returned>),
     FoldersChanged,
     Signal(Signal),
-    CommandEnded(ChildEnd),
+    CommandEnded(Option<ChildEnd>),
     Due,
     Resync,
 }
@@ -199,7 +201,10 @@ impl FollowLoop {
                 return ControlFlow::Break((Stopped::StoreEnded, Some(Signal::SIGTERM)));
             }
             Wake::FoldersChanged => self.read_again("files have changed"),
-            Wake::CommandEnded(ended) => return ControlFlow::Break((Stopped::CommandEnded(ended), None)),
+            Wake::CommandEnded(ended) => {
+                let stopped = ended.map_or(Stopped::CommandInBackground, Stopped::CommandEnded);
+                return ControlFlow::Break((stopped, None));
+            }
             Wake::Signal(signal) => return self.take_signal(signal),
             Wake::Resync => {
                 if self.folders.is_none() {

@@ -1,13 +1,14 @@
 //! One pass over one group: renders what is marked, asks the guards, and does the last step: apply, preview, or show. Takes
 //! the group's state and the trees by value and returns the state with a report. Never logs, and knows no loop.
 
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::apply::group::Group;
 use crate::apply::transaction::{self, Request};
 use crate::model::key::Revision;
-use crate::model::note::Note;
 use crate::model::report::{Outcome, Rendered, Report, Stage, StepFailure};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
@@ -147,9 +148,10 @@ impl Pass {
         report.dropped.append(&mut self.work.dropped);
         let now = clock::now();
         let is_in_place = report.outcome.is_final() || matches!(report.outcome, Outcome::ReloadOwed { .. });
+        let written: HashSet<&Path> = report.files.iter().map(PathBuf::as_path).collect();
         for in_hand in &mut self.resources {
             if is_in_place && report.resources.contains(in_hand.member.resource.name()) {
-                self.findings.notes.extend(went_live(&self.terms, in_hand, &report, now));
+                went_live(&self.terms, in_hand, (&report, &written), now, &mut self.findings);
             }
         }
         let held = self.resources.iter().flat_map(|in_hand| in_hand.state.held(&in_hand.member.resource));
@@ -174,18 +176,25 @@ impl Pass {
 }
 
 /// Records that each file of a resource that did not drop out is live.
-fn went_live(terms: &Terms, in_hand: &mut InHand, report: &Report, now: Instant) -> Vec<Note> {
+fn went_live(
+    terms: &Terms,
+    in_hand: &mut InHand,
+    (report, written): (&Report, &HashSet<&Path>),
+    now: Instant,
+    findings: &mut Findings,
+) {
     let own = &in_hand.member.resource;
     let own = if own.for_each.is_some() { instances::with_names_guard(own) } else { Arc::clone(own) };
     let instances = in_hand.state.instances.values_mut().map(|instance| (&*instance.resource, &mut instance.file));
     let files = instances.chain([(&*own, &mut in_hand.state.own)]);
-    let mut notes = Vec::new();
     for (resource, file) in files {
         let Some(standing) = &mut file.standing else { continue };
         if report.dropped.iter().all(|(dropped, _)| *dropped != resource.id) {
-            standing.went_live();
-            notes.extend(terms.remember(resource, standing, now));
+            if standing.went_live() {
+                let change = file.backends.went_live().filter(|_| written.contains(&*resource.dest));
+                findings.backends.extend(change.map(|change| (resource.dest.clone(), change)));
+            }
+            findings.notes.extend(terms.remember(resource, standing, now));
         }
     }
-    notes
 }

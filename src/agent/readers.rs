@@ -56,6 +56,7 @@ mod tests {
             file: "r.toml".into(),
             src: Arc::from("r.tera"),
             backend: None,
+            from_environment: false,
             engine: Engine::Tera,
             dest: "/r".into(),
             prefix: Arc::from(prefix),

@@ -82,7 +82,7 @@ impl Agent {
             before.keys().filter(is_over).for_each(|name| events::readable_again(name));
         }
         if !(before.is_empty() && self.refused.is_empty()) {
-            self.outlook.board.with(|board| board.record_refusals(&self.refused));
+            self.outlook.board.with(|board| board.record_refusals(&self.refused, clock::unix_seconds()));
         }
     }
 
@@ -151,19 +151,21 @@ impl Agent {
         let Returned { group, report, findings, .. } = returned;
         if self.outlook.logs {
             findings.notes.iter().for_each(events::note);
-            events::pass(&report, repeated);
         }
         if let Some(show) = &self.outlook.show {
             findings.shown.iter().for_each(show);
         }
         let cleanup_errors = self.outlook.terms.context.cleanup_errors();
         let unix_seconds = clock::unix_seconds();
-        let ended = self.outlook.board.with(|board| {
+        let (ended, since) = self.outlook.board.with(|board| {
             findings.renders.iter().for_each(|(id, skipped)| board.record_render(id, *skipped));
             findings.gone.iter().for_each(|id| board.forget(id));
             board.cleanup_errors = cleanup_errors;
-            board.record_pass(&group.id, &report, unix_seconds)
+            (board.record_pass(&group.id, &report, unix_seconds), board.in_trouble_since(&group.id))
         });
+        if self.outlook.logs {
+            events::pass(&report, &findings.backends, repeated, since);
+        }
         if let Some(FailedPasses { resources, failures, since }) = ended.filter(|_| self.outlook.logs) {
             events::recovered(&resources, failures, Duration::from_secs(unix_seconds.saturating_sub(since)));
         }

@@ -55,20 +55,21 @@ impl Standing {
         let note = is_news.then(|| Note::Guarded {
             resource: Arc::clone(resource),
             decision,
-            before: before.and_then(|before| before.loss),
+            before: before.filter(|before| before.loss.is_some()),
             count: found.count(),
             left_out: None,
         });
         (decision, note)
     }
 
-    /// Records that the last render is live.
-    pub fn went_live(&mut self) {
+    /// Records that the last render is live. Returns whether it is: a guard may keep the file.
+    pub fn went_live(&mut self) -> bool {
         if self.decision.is_some_and(|decision| decision.keeps_file() || decision.verdict == Verdict::Fail) {
-            return;
+            return false;
         }
         self.live = Some(self.rendered);
         self.held_since = None;
+        true
     }
 
     /// Returns the decision if it keeps the live file as it is.

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::model::backend_change::BackendChange;
 use crate::model::guard::Decision;
 use crate::model::resource::{InstanceId, Resource};
-use crate::render::{Memory, Reads, SkippedKey};
+use crate::render::{ListedBackends, Memory, Reads, SkippedKey};
 
 use super::standing::Standing;
 use super::wait::Wait;
@@ -20,12 +21,36 @@ pub struct FileState {
     pub memory: Memory,
     /// Keys and folders that the bytes of an instance depend on; `None` if anything may change them.
     pub reads: Option<Reads>,
+    /// Backends of the live file.
+    pub backends: FileBackends,
     /// Whether the template has asked for backends.
     pub counts_backends: bool,
     /// Keys that options of `backends` have left out of an empty list in the last render, in words.
     pub left_out: Option<String>,
     /// Skipped keys that are known already: each is reported once.
     pub skipped: BTreeSet<SkippedKey>,
+}
+
+/// The backends of one file, for the log.
+#[derive(Default)]
+pub struct FileBackends {
+    /// Those of a render that is not live yet, if its template asked for any.
+    pub rendered: Option<ListedBackends>,
+    /// Addresses in the live file, a line each; `None` if they are not known.
+    live: Option<Box<str>>,
+}
+
+impl FileBackends {
+    /// Records that the last render is live. Returns what that changed, if its template asked for backends.
+    pub fn went_live(&mut self) -> Option<BackendChange> {
+        let rendered = self.rendered.take()?;
+        let now = rendered.addresses();
+        let before: Option<BTreeSet<&str>> = self.live.as_deref().map(|live| live.lines().collect());
+        let change = BackendChange::between(before.as_ref(), &now);
+        // Small: there may be thousands of files.
+        self.live = Some(now.into_iter().collect::<Vec<_>>().join("\n").into());
+        Some(change)
+    }
 }
 
 /// One name of a `for_each`.
@@ -50,8 +75,10 @@ pub struct ResourceState {
 impl ResourceState {
     /// Returns the state that stays valid after conf.d or a template was read again: `old` became `new`.
     pub fn carried_over(self, old: &Resource, new: &Resource) -> ResourceState {
-        let standing = self.own.standing.filter(|_| old.dest == new.dest);
-        let own = FileState { standing, skipped: self.own.skipped, ..FileState::default() };
+        let is_same = old.dest == new.dest;
+        let standing = self.own.standing.filter(|_| is_same);
+        let backends = if is_same { self.own.backends } else { FileBackends::default() };
+        let own = FileState { standing, backends, skipped: self.own.skipped, ..FileState::default() };
         ResourceState { wait: self.wait, own, instances: BTreeMap::new() }
     }
 

@@ -1,6 +1,6 @@
 //! The meaning of signals, to the agent and to a supervised command, and when that command starts. Pure.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
@@ -30,14 +30,15 @@ pub enum HandOn {
     Last,
 }
 
-/// Returns what to say if this command ends at once as if all was well: nginx goes to the background unless it is asked not to.
-pub fn hint_for(command: &[String]) -> &'static str {
+/// An nginx that ends well sooner than this after its start has gone to the background. If its own file says `daemon off`, it
+/// ends well only when somebody stops it.
+const START_OF_NGINX: Duration = Duration::from_secs(10);
+
+/// Returns whether a command that ran for so long and exited with 0 goes on in the background: nginx does, unless it is asked not
+/// to.
+pub fn went_to_background(command: &[String], ran: Duration) -> bool {
     let is_nginx = command.first().is_some_and(|program| program.rsplit('/').next() == Some("nginx"));
-    if is_nginx && !command.iter().any(|word| word.contains("daemon off")) {
-        " (hint: without -g 'daemon off;' nginx goes to the background, where it runs on and nobody supervises it)"
-    } else {
-        ""
-    }
+    is_nginx && ran < START_OF_NGINX && !command.iter().any(|word| word.contains("daemon off"))
 }
 
 /// Returns the agent's reaction to a signal, and when a supervised command gets it. `on_terminal`: standard input is a
@@ -77,8 +78,6 @@ pub fn start(first_pass_over: bool, transaction_runs: bool, latest: Instant, now
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -115,10 +114,16 @@ mod tests {
     }
 
     #[test]
-    fn only_an_nginx_that_goes_to_the_background_gets_a_hint() {
-        let hint =
-            |words: &[&str]| !hint_for(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()).is_empty();
-        assert!(hint(&["nginx"]) && hint(&["/usr/sbin/nginx", "-c", "/n.conf"]));
-        assert!(!hint(&["nginx", "-g", "daemon off;"]) && !hint(&["app"]) && !hint(&[]));
+    fn an_nginx_that_ends_well_at_once_is_in_the_background() {
+        let check = |words: &[&str], ran: u64, expected: bool| {
+            let command: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            assert_eq!(went_to_background(&command, Duration::from_secs(ran)), expected, "{words:?} {ran}");
+        };
+        check(&["nginx"], 0, true);
+        check(&["/usr/sbin/nginx", "-c", "/n.conf"], 9, true);
+        check(&["nginx"], 10, false);
+        check(&["nginx", "-g", "daemon off;"], 0, false);
+        check(&["app"], 0, false);
+        check(&[], 0, false);
     }
 }

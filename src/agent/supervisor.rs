@@ -38,8 +38,8 @@ enum CommandState {
     },
     Running {
         child: Child,
-        /// What probably went wrong if it ends at once as if all was well.
-        hint: &'static str,
+        command: Vec<String>,
+        since: Instant,
     },
 }
 
@@ -80,7 +80,7 @@ impl Supervisor {
                 agent.outlook.terms.context.expect_nginx_to_start(false);
                 let child = Child::start(command)?;
                 tracing::info!(pid = child.pid(), "started `{}`", command.join(" "));
-                self.state = CommandState::Running { child, hint: supervision::hint_for(command) };
+                self.state = CommandState::Running { child, command: command.clone(), since: now };
             }
             CommandState::Running { child, .. } => {
                 if self.hang_up_waits && !applies {
@@ -101,14 +101,21 @@ impl Supervisor {
         }
     }
 
-    /// Waits until the command has ended by itself.
-    pub(super) async fn ended(&mut self) -> ChildEnd {
+    /// Waits until the command has ended by itself; `None` if it goes on in the background.
+    pub(super) async fn ended(&mut self) -> Option<ChildEnd> {
         match &mut self.state {
-            CommandState::Running { child, hint } => {
+            CommandState::Running { child, command, since } => {
                 let ended = child.ended().await;
-                let hint = if ended == ChildEnd::Exited(0) { *hint } else { "" };
-                tracing::error!("the supervised command has ended ({ended}){hint}; stopping");
-                ended
+                let ran = clock::now().saturating_duration_since(*since);
+                if ended == ChildEnd::Exited(0) && supervision::went_to_background(command, ran) {
+                    tracing::error!(
+                        "nginx has gone to the background, where it may run on and nobody supervises it; stopping (hint: start \
+                         it with -g 'daemon off;')"
+                    );
+                    return None;
+                }
+                tracing::error!("the supervised command has ended ({ended}); stopping");
+                Some(ended)
             }
             CommandState::None | CommandState::Awaited { .. } => std::future::pending().await,
         }

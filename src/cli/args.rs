@@ -113,7 +113,16 @@ pub fn parse(
     read_file: ReadFile<'_>,
 ) -> Result<Invocation, EarlyExit> {
     let command = definition();
-    let argv = normalise::to_text(argv).map_err(usage)?;
+    let argv = normalise::to_text(argv).map_err(|problem| with_advice(usage(problem), &[]))?;
+    parse_text(argv.clone(), command, environment, read_file).map_err(|early| with_advice(early, &argv))
+}
+
+fn parse_text(
+    argv: Vec<String>,
+    command: clap::Command,
+    environment: Environment<'_>,
+    read_file: ReadFile<'_>,
+) -> Result<Invocation, EarlyExit> {
     let normal = normalise::normalise(argv, &command).map_err(usage)?;
     let matches = match command.clone().try_get_matches_from(&normal.argv) {
         Ok(matches) => matches,
@@ -154,8 +163,22 @@ pub fn parse(
 }
 
 fn usage(problems: impl Into<Problems>) -> EarlyExit {
-    let text = format!("{}try `upstreamd --help`\n", lines(&problems.into()));
-    EarlyExit { exit: Exit::Usage, text }
+    EarlyExit { exit: Exit::Usage, text: lines(&problems.into()) }
+}
+
+/// Adds where to read on to a usage error: the help of the subcommand that these words name, if they name one.
+fn with_advice(mut early: EarlyExit, words: &[String]) -> EarlyExit {
+    if early.exit == Exit::Usage {
+        let command = definition();
+        let is_subcommand = |word: &&String| {
+            let is_backend = definition::BACKEND_WORDS.iter().any(|(backend, _)| backend == word);
+            !is_backend && command.find_subcommand(word).is_some()
+        };
+        let asked = words.iter().skip(1).take_while(|word| *word != "--").find(is_subcommand);
+        let asked = asked.map(|name| format!("{name} ")).unwrap_or_default();
+        early.text.push_str(&format!("try `upstreamd {asked}--help`\n"));
+    }
+    early
 }
 
 fn lines(problems: &Problems) -> String {

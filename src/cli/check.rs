@@ -15,13 +15,14 @@ use crate::model::path;
 use crate::model::problem::{Place, Position, Problem, Problems};
 use crate::model::report::StepFailure;
 use crate::model::resource::{CommandLine, Engine, Escape, InstanceId, OutputFormat, Reload, Resource};
+use crate::model::text::counted;
 use crate::model::{suggest, text};
 use crate::world::fs::entry::FileEntry;
 use crate::world::fs::{self, FileError, folder, owner};
 use crate::world::{host, terminal};
 
 use super::exit::Exit;
-use super::{counted, run};
+use super::run;
 
 /// Returns the problem of an owner or group that this machine does not know.
 fn unknown_account(account: &Account) -> Option<Problem> {
@@ -121,7 +122,7 @@ fn unknown_variables() -> Vec<Problem> {
     let unknown = names.filter(|name| name.starts_with("UPSTREAMD_") && !known.contains(name));
     let unknown: BTreeSet<String> = unknown.collect();
     let problem = |name: &String| {
-        let problem = Problem::new(format!("the environment variable {} is no setting", text::shown(name)));
+        let problem = Problem::new(format!("the environment variable {} is not a setting", text::shown(name)));
         match suggest::did_you_mean(name, known.iter().map(String::as_str)) {
             Some(hint) => problem.hint(hint),
             None => problem,

@@ -113,8 +113,3 @@ fn parse_arguments() -> Result<Invocation, EarlyExit> {
         copy
     })
 }
-
-/// Returns a number of things, as people write it.
-fn counted(number: usize, thing: &str) -> String {
-    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
-}

@@ -19,6 +19,7 @@ pub(super) fn of_following(stopped: &Stopped) -> Ending {
     match stopped {
         Stopped::Asked => Exit::Done.into(),
         Stopped::CommandEnded(ended) => Ending::Command(ended.exit_status()),
+        Stopped::CommandInBackground => Exit::Usage.into(),
         Stopped::CommandNotStarted(error) => Ending::Command(error.exit_status()),
         Stopped::StoreEnded => Exit::Stuck.into(),
     }

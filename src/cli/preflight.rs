@@ -6,12 +6,13 @@ use crate::agent::catalog::Member;
 use crate::agent::pass::view;
 use crate::config::settings::{Settings, Timeouts, table};
 use crate::model::resource::Resource;
+use crate::model::text::counted;
 use crate::model::tree::Tree;
 use crate::source::health;
 use crate::world::{clock, terminal};
 
 use super::exit::Exit;
-use super::{counted, show};
+use super::show;
 
 /// Checks, and prints its findings. A resource without keys is a warning.
 pub(super) async fn preflight(settings: Settings) -> Exit {
@@ -67,6 +68,6 @@ fn keys_of(resource: &Resource, tree: &Tree) -> String {
             let keys: Vec<String> = resource.keys.iter().map(|key| format!("{}{key}", resource.prefix)).collect();
             format!("warning: {}: no key at or below {}", resource.id, keys.join(" "))
         }
-        count => format!("{}: {count} keys", resource.id),
+        count => format!("{}: {}", resource.id, counted(count, "key")),
     }
 }

@@ -266,7 +266,10 @@ pub(super) fn style(settings: &Settings) -> Style {
 /// Logs that one file would change; shows the difference, if a style is given.
 fn show_previewed(context: &Context, shown: &Shown, style: Option<Style>) {
     match shown {
-        Shown::File(rendered) => drop(show_preview(context, rendered, style)),
+        Shown::File(rendered) => {
+            let announce = |dest: &Path| tracing::warn!("Noop mode enabled. {} will not be modified", dest.display());
+            show_preview(context, rendered, style, announce);
+        }
         Shown::Gone(dest) => {
             tracing::warn!("Noop mode enabled. {} will not be removed", dest.display());
             style.into_iter().for_each(|style| show_removal(dest, style));
@@ -280,12 +283,17 @@ pub(super) fn show_removal(dest: &Path, style: Style) {
     terminal::print(&diff::unified(dest, old.as_deref(), None, style));
 }
 
-/// Logs that one destination would change, and returns whether it would; shows the difference, if a style is given.
-pub(super) fn show_preview(context: &Context, rendered: &Rendered, style: Option<Style>) -> bool {
+/// Announces one destination if it would change, and returns whether it would; shows the difference, if a style is given.
+pub(super) fn show_preview(
+    context: &Context,
+    rendered: &Rendered,
+    style: Option<Style>,
+    announce: impl FnOnce(&Path),
+) -> bool {
     let dest = &rendered.resource.dest;
     match preview::preview(context, rendered) {
         Ok(preview) if preview.differs => {
-            tracing::warn!("Noop mode enabled. {} will not be modified", dest.display());
+            announce(dest);
             if let Some(style) = style {
                 for change in &preview.attribute_changes {
                     terminal::print(&format!("{}: {change}\n", dest.display()));

@@ -18,6 +18,7 @@ use crate::model::event::Event;
 use crate::model::note::{Note, Severity};
 use crate::model::refusal::Refusal;
 use crate::model::report::Stage;
+use crate::model::text::{counted, shown};
 use crate::model::tree::Tree;
 use crate::status::Shared;
 use crate::world::{clock, terminal};
@@ -84,7 +85,7 @@ pub(super) async fn diff(settings: Settings, name: Option<&str>) -> Ending {
     let found = Rc::clone(&differs);
     let context = context(&settings);
     let show = move |shown: &Shown| match shown {
-        Shown::File(rendered) => found.set(run::show_preview(&context, rendered, Some(style)) || found.get()),
+        Shown::File(rendered) => found.set(run::show_preview(&context, rendered, Some(style), |_| ()) || found.get()),
         Shown::Gone(dest) => {
             run::show_removal(dest, style);
             found.set(true);
@@ -193,8 +194,8 @@ pub(super) async fn keys(settings: Settings, name: Option<&str>) -> Exit {
         text.push_str(&format!("{} (keys {keys}{prefix}{own})\n", resource.id));
         for (path, value) in seen.iter() {
             let kind = if value.as_text().is_some() { "" } else { ", not UTF-8" };
-            let path = path.escape_debug();
-            text.push_str(&format!("  {path} ({} bytes{kind})\n", value.as_bytes().len()));
+            let (path, length) = (path.escape_debug(), counted(value.as_bytes().len(), "byte"));
+            text.push_str(&format!("  {path} ({length}{kind})\n"));
         }
     }
     terminal::print(&text);
@@ -233,10 +234,10 @@ fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Member, Exit> {
     let member = catalog.member(name).or_else(|| catalog.member(&format!("{name}.toml")));
     member.ok_or_else(|| {
         let names: Vec<&str> = catalog.members.iter().map(|member| &**member.resource.name()).collect();
-        terminal::print_error(&format!(
-            "there is no resource `{name}` without problems (there is: {})\n",
-            names.join(" ")
-        ));
+        let known =
+            if names.is_empty() { "conf.d has none".to_owned() } else { format!("there is {}", names.join(" ")) };
+        let without = if catalog.problems.is_empty() { "" } else { " without problems" };
+        terminal::print_error(&format!("there is no resource {}{without}\n  hint: {known}\n", shown(name)));
         Exit::Configuration
     })
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::model::generation::GenerationServer;
 use crate::model::resource::{Engine, Escape, InstanceId, OnReloadFailure, OutputFormat, Resource, Verify};
+use crate::model::store::StoreSettings;
 
 use super::document::{Document, Field, Fields};
 use crate::model::path;
@@ -78,6 +79,8 @@ pub struct Defaults {
     pub engine: Option<Engine>,
     /// Whether check and reload commands are left out.
     pub sync_only: bool,
+    /// Whether the agent's store is the environment.
+    pub from_environment: bool,
 }
 
 impl Default for Defaults {
@@ -90,6 +93,7 @@ impl Default for Defaults {
             debounce: None,
             engine: None,
             sync_only: false,
+            from_environment: false,
         }
     }
 }
@@ -159,6 +163,10 @@ pub fn read(file: &ResourceFile, defaults: &Defaults) -> Reading {
     let mut placed = placed.flatten().filter(|_| problems.is_empty());
     if let Some(placed) = &mut placed {
         placed.resource.backend = backend.flatten().map(Arc::new);
+        placed.resource.from_environment = match placed.resource.backend.as_deref() {
+            None => defaults.from_environment,
+            Some(own) => *own == StoreSettings::Env,
+        };
     }
     Reading { placed, outline, problems }
 }
@@ -204,6 +212,7 @@ fn read_template(
         file: file.path.clone(),
         src: src.name,
         backend: None,
+        from_environment: false,
         engine: src.engine,
         dest: dest.path,
         prefix: keys.prefix,

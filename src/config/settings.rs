@@ -198,11 +198,13 @@ pub enum LogFormat {
 pub fn resolve(layers: &Layers<'_>) -> (Settings, Problems) {
     let mut values = Values { layers, problems: layers.file_problems.clone() };
     let noop = values.switch(&table::NOOP);
+    let store = store::read(&mut values);
     let settings = Settings {
         mode: mode(&mut values, noop),
         config_file: layers.file_path.clone(),
-        conf_d: conf_d(&mut values),
-        store: store::read(&mut values),
+        conf_d: conf_d(&mut values, &store),
+        warnings: warnings(&mut values, &store),
+        store,
         nginx: nginx(&mut values),
         preview: PreviewSettings {
             noop,
@@ -222,7 +224,6 @@ pub fn resolve(layers: &Layers<'_>) -> (Settings, Problems) {
             mock_data: values.path(&table::MOCK_DATA),
             preflight: values.switch(&table::PREFLIGHT),
         },
-        warnings: without_effect(&mut values),
     };
     if settings.agent.receipts && !matches!(settings.store, StoreSettings::Etcd(_)) {
         let problem = Problem::new("receipts: they are kept in etcd, and keys come from elsewhere");
@@ -231,7 +232,7 @@ pub fn resolve(layers: &Layers<'_>) -> (Settings, Problems) {
     (settings, values.problems.into_iter().collect())
 }
 
-fn conf_d(values: &mut Values<'_>) -> ConfDSettings {
+fn conf_d(values: &mut Values<'_>, store: &StoreSettings) -> ConfDSettings {
     ConfDSettings {
         confdirs: values.paths(&table::CONFDIR),
         confdirs_given: values.is_given(&table::CONFDIR),
@@ -244,6 +245,7 @@ fn conf_d(values: &mut Values<'_>) -> ConfDSettings {
             debounce: values.optional_duration(&table::DEBOUNCE),
             engine: values.choice(&table::ENGINE, ENGINES),
             sync_only: values.switch(&table::SYNC_ONLY),
+            from_environment: *store == StoreSettings::Env,
         },
     }
 }
@@ -353,8 +355,13 @@ fn state_dir(values: &mut Values<'_>) -> StateDir {
 }
 
 /// Returns warnings for what the file has that is no setting, and for given settings that have no effect.
-fn without_effect(values: &mut Values<'_>) -> Problems {
-    let mut warnings: Vec<Problem> = values.layers.passed_over.iter().cloned().collect();
+fn warnings(values: &mut Values<'_>, store: &StoreSettings) -> Problems {
+    // Among what is passed over may be what was meant to name the store.
+    let with_store = |problem: &Problem| Problem {
+        message: format!("{}; keys are read from {store}", problem.message),
+        ..problem.clone()
+    };
+    let mut warnings: Vec<Problem> = values.layers.passed_over.iter().map(with_store).collect();
     for setting in table::ALL {
         let raw = values.layers.raw(setting);
         let switched_off =

@@ -155,11 +155,11 @@ impl Decision {
                 format!("the last good file stays until this has lasted {:?} (max_drop_hold)", guard.max_drop_hold)
             }
             Verdict::Placeholder => "rendered without backends (on_empty = \"placeholder\")".to_owned(),
-            Verdict::Fail => "refused, the last good file stays (on_empty = \"fail\")".to_owned(),
+            Verdict::Fail => "refused, its file is left as it is (on_empty = \"fail\")".to_owned(),
             Verdict::Apply => match self.loss {
                 Some(Loss::Drop { .. }) => format!("it has lasted {:?} and goes live", guard.max_drop_hold),
                 _ => match self.on_empty {
-                    OnEmpty::Keep => "there is no better file to keep, it goes live",
+                    OnEmpty::Keep => "it goes live, because there is no file with more backends to keep",
                     OnEmpty::Placeholder => "it goes live, because the template does not call backends()",
                     OnEmpty::Apply | OnEmpty::Fail => "it goes live (on_empty = \"apply\")",
                 }

@@ -1,6 +1,7 @@
 //! The types that every other module uses: keys, trees, views, resources, events, reports.
 //! Rank 1: uses nothing of this crate, touches nothing outside the process. Pure.
 
+pub mod backend_change;
 pub mod backoff;
 pub mod dns;
 pub mod etcd;
@@ -31,4 +32,5 @@ pub mod store;
 pub mod suggest;
 pub mod text;
 pub mod tree;
+pub mod variable;
 pub mod view;

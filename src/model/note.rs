@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::guard::{Decision, Loss, Verdict};
+use super::guard::{Decision, Verdict};
 use super::resource::{InstanceId, Resource};
 
 /// One note of a pass.
@@ -24,8 +24,8 @@ pub enum Note {
         resource: Arc<Resource>,
         /// The new decision.
         decision: Decision,
-        /// The loss at the previous decision.
-        before: Option<Loss>,
+        /// The previous decision, if it found a loss.
+        before: Option<Decision>,
         /// Number of backends, keys or names in the store now.
         count: usize,
         /// Keys that options of `backends` leave out, in words, if its list is empty.
@@ -93,7 +93,11 @@ impl fmt::Display for Note {
                     new.iter().map(|(key, reason)| format!("{} ({reason})", key.escape_debug())).collect();
                 write!(f, "skipped, the other backends stay: {}", keys.join(", "))
             }
-            Note::Guarded { resource, decision, left_out, .. } => match decision.loss {
+            Note::Guarded { resource, decision, before, left_out, .. } => match decision.loss {
+                // What went live without may never have had any.
+                None if before.is_some_and(|before| before.verdict == Verdict::Apply) => {
+                    f.write_str("the store has enough now")
+                }
                 None => f.write_str("the store has enough again"),
                 Some(loss) => {
                     let left_out = left_out.as_ref().map(|left_out| format!("; {left_out}")).unwrap_or_default();

@@ -24,6 +24,8 @@ pub struct Resource {
     pub src: Arc<str>,
     /// The store with its keys; `None` for the agent's store.
     pub backend: Option<Arc<StoreSettings>>,
+    /// Whether that store is the environment.
+    pub from_environment: bool,
     /// Language of the template.
     pub engine: Engine,
     /// The file to keep in sync; with `for_each`, the pattern of its files as written.

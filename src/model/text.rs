@@ -18,6 +18,11 @@ pub fn one_line(text: &str, max_characters: usize, instead: char) -> String {
     shortened(text, max_characters).replace(char::is_control, instead.encode_utf8(&mut [0; 4]))
 }
 
+/// Returns a number of things, as people write it.
+pub fn counted(number: usize, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
 /// Returns a text that others wrote, between backquotes: shortened, control characters escaped.
 pub fn shown(text: &str) -> String {
     let mut shown = String::from("`");
@@ -34,6 +39,11 @@ pub fn shown(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_thing_is_no_plural() {
+        assert_eq!([0, 1, 2].map(|number| counted(number, "key")), ["0 keys", "1 key", "2 keys"]);
+    }
 
     #[test]
     fn shown_text_is_short_and_has_no_control_characters() {

@@ -8,6 +8,7 @@ use super::glob::{BadPattern, Glob};
 use super::key::{Key, Revision, Value};
 use super::range::KeyRanges;
 use super::tree::Tree;
+use super::variable;
 
 /// A resource's view of a tree. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +19,8 @@ pub struct View {
     ranges: KeyRanges,
     /// Prefix that the other `--prefix-mode` removes; `None` if it is the same. For messages.
     other_prefix: Option<Arc<str>>,
+    /// Whether the keys are environment variables. For messages.
+    from_environment: bool,
     /// Name in the store that the instance is for; `None` without `for_each`.
     item: Option<Arc<str>>,
 }
@@ -45,7 +48,7 @@ pub struct DirectoryChild {
 impl View {
     /// Returns a view of the keys of `tree` in `ranges` (store keys, prefix included), without `prefix`.
     pub fn new(tree: Tree, prefix: Arc<str>, ranges: KeyRanges) -> View {
-        View { tree, prefix, ranges, other_prefix: None, item: None }
+        View { tree, prefix, ranges, other_prefix: None, from_environment: false, item: None }
     }
 
     /// Returns the same view for an instance with this name in the store.
@@ -58,9 +61,21 @@ impl View {
         View { other_prefix, ..self }
     }
 
-    /// Returns the store key of a path; `None` if no prefix is taken off.
+    /// Returns the same view of keys that are environment variables, or are not.
+    pub fn with_environment(self, from_environment: bool) -> View {
+        View { from_environment, ..self }
+    }
+
+    /// Returns what was looked for instead of a path, in words: the store's key or the variable; `None` if it is the path itself.
     pub fn whole_key(&self, path: &str) -> Option<String> {
-        (!self.prefix.is_empty()).then(|| self.store_key(path))
+        let key = self.store_key(path);
+        match self.from_environment {
+            true => Some(match variable::name_of(&key) {
+                Some(name) => format!("in the environment: {name}"),
+                None => format!("no variable has the key {key}: `_` in its name is `/`, and letters are lower case"),
+            }),
+            false => (!self.prefix.is_empty()).then(|| format!("in the store: `{key}`")),
+        }
     }
 
     /// Returns the key that this path would be in the other `--prefix-mode`; `None` if it would be the same.

@@ -26,6 +26,6 @@ pub use go::convert;
 pub use memory::Memory;
 pub use output::MAX_OUTPUT_BYTES;
 pub use renderer::{Renderer, compile};
-pub use rendering::{Rendering, SkippedKey, Tally};
+pub use rendering::{ListedBackends, Rendering, SkippedKey, Tally};
 pub use template::{Root, TemplateSources, template_text};
 pub use window::Reads;

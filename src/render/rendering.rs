@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tera::Value;
+use tera::value::Key;
+
 use super::window::Reads;
 use crate::model::problem::Problem;
 use crate::nginx::backend::Reason;
@@ -14,10 +17,24 @@ pub struct Rendering {
     pub result: Result<Vec<u8>, Problem>,
     /// Backends found; `None` if the template did not ask for any. Of a failed render: those found until then.
     pub tally: Option<Tally>,
+    /// The lists of backends that the template got; they share their items with the next render's.
+    pub listed: ListedBackends,
     /// Keys that `backends` skipped, sorted. Of a failed render: those met until then.
     pub skipped: BTreeSet<SkippedKey>,
     /// Keys and folders that the result depends on; everything, if the render failed.
     pub reads: Reads,
+}
+
+/// The backends that a render has listed, as templates see them.
+#[derive(Clone, Debug, Default)]
+pub struct ListedBackends(Vec<Value>);
+
+impl ListedBackends {
+    /// Returns the addresses, each once, as they were decoded.
+    pub fn addresses(&self) -> BTreeSet<&str> {
+        let items = self.0.iter().filter_map(Value::as_array).flatten();
+        items.filter_map(|backend| backend.as_map()?.get(&Key::from("address"))?.as_str()).collect()
+    }
 }
 
 /// A key that does not decode to a backend, and why.
@@ -41,12 +58,15 @@ pub struct Tally {
 #[derive(Debug, Default)]
 pub(super) struct FoundBackends {
     by_folder: BTreeMap<String, Tally>,
+    pub(super) listed: ListedBackends,
     pub(super) skipped: BTreeSet<SkippedKey>,
 }
 
 impl FoundBackends {
     /// Records what one call found in a folder.
-    pub(super) fn record(&mut self, folder: &str, keys: usize, backends: usize, skipped: &[SkippedKey]) {
+    pub(super) fn record(&mut self, folder: &str, keys: usize, backends: &Value, skipped: &[SkippedKey]) {
+        self.listed.0.push(backends.clone());
+        let backends = backends.len().unwrap_or(0);
         let tally = self.by_folder.entry(folder.to_owned()).or_default();
         tally.keys = tally.keys.max(keys);
         tally.backends = tally.backends.max(backends);

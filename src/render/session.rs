@@ -56,7 +56,7 @@ impl RenderSession {
             generation::stamp(bytes, &hash);
         }
         let reads = if result.is_ok() { self.view.into_reads() } else { Reads::everything() };
-        Rendering { result, tally: self.found.tally(), skipped: self.found.skipped, reads }
+        Rendering { result, tally: self.found.tally(), listed: self.found.listed, skipped: self.found.skipped, reads }
     }
 
     /// Returns the world, whose answers may differ the next time.

@@ -5,6 +5,7 @@ use super::outbox::Snapshot;
 use super::{Outlet, Requests};
 use crate::model::key::{Key, Revision, Value};
 use crate::model::range::KeyRanges;
+use crate::model::variable;
 use crate::world::host;
 
 /// Runs until the handle is dropped.
@@ -25,7 +26,7 @@ fn entries(variables: Vec<(Vec<u8>, Vec<u8>)>, ranges: &KeyRanges) -> Vec<(Key, 
     let mut entries = Vec::new();
     for (name, value) in variables {
         let Ok(name) = std::str::from_utf8(&name) else { continue };
-        let key = format!("/{}", name.to_lowercase().replace('_', "/"));
+        let key = variable::key_of(name);
         if ranges.contains(&key) {
             entries.push((Key::from(key.as_str()), Value::from_bytes(&value)));
         }

@@ -183,9 +183,13 @@ impl SessionLink {
         self.log_unreadable(listing.unreadable_keys);
         let revision = listing.header.revision;
         if let Some(before) = session.revision().filter(|before| *before > revision) {
-            tracing::warn!(%before, now = %revision, "the store went back to an older revision; using it as it is");
+            tracing::warn!(
+                before = before.0,
+                now = revision.0,
+                "the store went back to an older revision; using it as it is"
+            );
         }
-        tracing::debug!(%revision, keys = listing.entries.len(), "listed the store");
+        tracing::debug!(revision = revision.0, keys = listing.entries.len(), "listed the store");
         outbox.put_snapshot(Snapshot { revision, ranges: listing.ranges, refused, entries: listing.entries });
         let refused = !self.refused.is_empty();
         Input::Listed(ListedStore { header: listing.header, mark: listing.mark, coverage: listing.coverage, refused })

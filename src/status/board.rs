@@ -99,8 +99,12 @@ pub struct ResourceBoard {
     skipped: BTreeMap<InstanceId, usize>,
     /// The reason why its last good file stays, if a guard holds it.
     pub held: Option<String>,
+    /// Start of that, in seconds since 1970.
+    pub held_since: Option<u64>,
     /// The message of the store, if it refuses keys of the resource.
     pub refused: Option<String>,
+    /// Start of that, in seconds since 1970.
+    pub refused_since: Option<u64>,
     /// Whether it dropped out of its group's last pass.
     pub dropped: bool,
     /// Successful passes that it took part in.
@@ -184,10 +188,11 @@ impl Board {
         self.store.record(event, now);
     }
 
-    /// Records which resources their store refuses, each with its message.
-    pub fn record_refusals(&mut self, refused: &BTreeMap<Arc<str>, String>) {
+    /// Records which resources their store refuses, each with its message. `unix_seconds` is the current time.
+    pub fn record_refusals(&mut self, refused: &BTreeMap<Arc<str>, String>, unix_seconds: u64) {
         for (name, resource) in &mut self.resources {
             resource.refused = refused.get(name).map(|message| shortened(message));
+            resource.refused_since = since(resource.refused_since, resource.refused.is_some(), unix_seconds);
         }
     }
 
@@ -233,6 +238,7 @@ impl Board {
                 resource.held = decision.map(|decision| {
                     decision.loss.map_or_else(|| "held".to_owned(), |loss| shortened(&loss.to_string()))
                 });
+                resource.held_since = since(resource.held_since, resource.held.is_some(), unix_seconds);
             }
         }
         if report.outcome.is_final() && report.dropped.is_empty() {
@@ -240,6 +246,11 @@ impl Board {
         }
         self.update_has_applied();
         ended
+    }
+
+    /// Returns since when a group fails or owes a reload, in seconds since 1970; `None` if it does neither.
+    pub fn in_trouble_since(&self, id: &str) -> Option<u64> {
+        self.groups.get(self.names.get(id)?)?.in_trouble_since()
     }
 
     fn record_members(&mut self, report: &Report) {
@@ -318,7 +329,7 @@ impl Board {
 
     /// Returns the number of groups that owe a reload.
     pub fn reloads_owed(&self) -> usize {
-        self.groups.values().filter(|group| group.reload_owed).count()
+        self.groups.values().filter(|group| group.owed_since.is_some()).count()
     }
 
     /// Returns the number of groups that are in sync: files written and reload done.
@@ -341,19 +352,19 @@ impl Board {
         let revision = self.applied_revision.map_or(String::new(), |revision| format!(" at revision {revision}"));
         parts.push(match (self.groups_in_sync(), self.groups.len()) {
             (_, 0) => "conf.d has no resource".to_owned(),
-            (0, 1) => "the group is not in sync".to_owned(),
             (in_sync, all) if in_sync == all => format!("in sync{revision}"),
             (in_sync, all) => format!("{in_sync} of {all} groups in sync{revision}"),
         });
-        parts.extend(self.store.problem().map(|problem| format!("cannot follow the store: {problem}")));
         parts.extend(self.first_problem());
         let held = self.resources.values().filter(|resource| resource.held.is_some()).count();
         if held > 0 {
             parts.push(format!("{held} held at their last good file"));
         }
         if self.problems > 0 {
-            parts.push(format!("{} problems in conf.d or templates", self.problems));
+            parts.push(format!("{} in conf.d or templates", text::counted(self.problems, "problem")));
         }
+        // The worst comes first: without the store, the rest stays as it is.
+        parts.splice(0..0, self.store.problem().map(|problem| format!("cannot follow the store: {problem}")));
         shortened(&parts.join("; "))
     }
 }
@@ -363,6 +374,11 @@ impl ResourceBoard {
     pub fn skipped(&self) -> usize {
         self.skipped.values().sum()
     }
+}
+
+/// Returns the start of a state that is true now; `before` is its start if it was true before.
+fn since(before: Option<u64>, is_true: bool, unix_seconds: u64) -> Option<u64> {
+    is_true.then(|| before.unwrap_or(unix_seconds))
 }
 
 /// Shortens a text to one status line.

@@ -1,10 +1,12 @@
 //! Log lines of passes and reloads: one function for each event. Never logs a key's value.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::backend_change::BackendChange;
 use crate::model::key::Revision;
 use crate::model::note::{Note, Severity};
 use crate::model::report::{Outcome, Report, Stage, StepFailure, Verified};
@@ -12,6 +14,8 @@ use crate::model::resource::InstanceId;
 use crate::model::store::StoreSettings;
 use crate::model::text;
 use crate::nginx::error_log::refusal;
+
+use super::fields::{NameList, time_text};
 
 /// Longest part of a command's output in a log line, in bytes.
 const MAX_LOGGED_OUTPUT_BYTES: usize = 2000;
@@ -48,31 +52,33 @@ fn skipped(resource: &InstanceId, new: &[(String, String)], total: usize) {
     }
     let unnamed = new.len().saturating_sub(MAX_NAMED);
     if unnamed > 0 {
-        tracing::warn!(%resource, total, "{resource}: skipped {unnamed} more keys, the other backends stay");
+        let unnamed = text::counted(unnamed, "more key");
+        tracing::warn!(%resource, total, "{resource}: skipped {unnamed}, the other backends stay");
     }
 }
 
 /// Logs what a pass did to a group. `repeated` is the number of equal failures in a row before this one; repeats get a short line.
-pub fn pass(report: &Report, repeated: u32) {
-    let all = report.resources.join(" ");
+/// `backends` are the changes in the files that were written; `since` is the start of what has not ended, in seconds since 1970.
+pub fn pass(report: &Report, backends: &BTreeMap<PathBuf, BackendChange>, repeated: u32, since: Option<u64>) {
+    let all = NameList::of(&report.resources);
     let revision = report.revision.0;
-    let elapsed_us = report.elapsed.as_micros();
-    let elapsed_ms = format_args!("{}.{:03}", elapsed_us / 1000, elapsed_us % 1000).to_string();
+    let elapsed_ms = milliseconds(report.elapsed);
+    let since = Since(since);
     for warning in &report.warnings {
-        tracing::warn!(resources = %all, "{warning}");
+        tracing::warn!(resources = ?all, "{warning}");
     }
     // What the store refuses is logged when it begins.
     for (id, failure) in report.dropped.iter().filter(|(_, failure)| failure.at != Stage::Read) {
-        failed(&id.to_string(), revision, failure, "the last good file stays", repeated);
+        failed(&NameList(vec![id.to_string()]), revision, failure, "its file is left as it is", repeated, since);
     }
     // Dropped resources are already logged and take no part in the rest.
     let dropped = |name: &Arc<str>| report.dropped.iter().any(|(id, _)| id.item.is_none() && id.resource == *name);
-    let resources: Vec<&str> = report.resources.iter().filter(|name| !dropped(name)).map(|name| &**name).collect();
+    let resources = NameList::of(report.resources.iter().filter(|name| !dropped(name)));
     // If every resource dropped out, the rest is about all of them: removed files of a `for_each`, for example.
-    let resources = if resources.is_empty() { all } else { resources.join(" ") };
+    let resources = if resources.0.is_empty() { all } else { resources };
     match &report.outcome {
         Outcome::Unchanged => {
-            tracing::debug!(%resources, revision, %elapsed_ms, "{resources}: in sync at revision {revision}")
+            tracing::debug!(?resources, revision, elapsed_ms, "{resources}: in sync at revision {revision}")
         }
         Outcome::Applied => {
             let reloaded = if report.reload_ran { ", reloaded" } else { "" };
@@ -82,17 +88,25 @@ pub fn pass(report: &Report, repeated: u32) {
                 .map(|dest| (dest, "updated"))
                 .chain(report.removed.iter().map(|dest| (dest, "removed")))
             {
+                let change = backends.get(dest).map(|change| format!(": {change}")).unwrap_or_default();
+                let n_backends = backends.get(dest).map(|change| change.total);
                 let dest = dest.display();
                 tracing::info!(
                     %dest,
                     revision,
-                    %elapsed_ms,
+                    backends = n_backends,
+                    elapsed_ms,
                     reloaded = report.reload_ran,
-                    "{action} {dest} (revision {revision}{reloaded}, {elapsed_ms} ms)"
+                    "{action} {dest}{change} (revision {revision}{reloaded}, {elapsed_ms:.3} ms)"
                 );
             }
             if report.file_count() == 0 && report.reload_ran {
-                tracing::info!(%resources, revision, %elapsed_ms, "{resources}: reloaded, no file changed (the reload was owed)");
+                tracing::info!(
+                    ?resources,
+                    revision,
+                    elapsed_ms,
+                    "{resources}: reloaded, no file changed (the reload was owed)"
+                );
             }
             if let Some(verified) = &report.verified {
                 proven(&resources, revision, verified);
@@ -100,36 +114,47 @@ pub fn pass(report: &Report, repeated: u32) {
         }
         Outcome::ReloadOwed { cause, nothing_runs: true } => {
             if repeated == 0 {
-                tracing::warn!(%resources, revision, "{resources}: checked files are in place, the reload is owed: {}", cause.message);
+                tracing::warn!(
+                    ?resources,
+                    revision,
+                    "{resources}: checked files are in place, the reload is owed: {}",
+                    cause.message
+                );
             } else {
-                tracing::debug!(%resources, revision, attempt = repeated + 1, "{resources}: the reload is still owed: {}", cause.message);
+                tracing::debug!(
+                    ?resources,
+                    revision,
+                    attempt = repeated + 1,
+                    "{resources}: the reload is still owed{since}: {}",
+                    cause.message
+                );
             }
         }
         Outcome::ReloadOwed { cause, nothing_runs: false } => {
-            failed(&resources, revision, cause, "the checked files stay, the reload is owed", repeated);
+            failed(&resources, revision, cause, "the checked files stay, the reload is owed", repeated, since);
         }
-        Outcome::Rejected(cause) => failed(&resources, revision, cause, "nothing was changed", repeated),
+        Outcome::Rejected(cause) => failed(&resources, revision, cause, "nothing was changed", repeated, since),
         Outcome::RolledBack { cause, reload_old } => {
-            failed(&resources, revision, cause, "the previous files are back", repeated);
+            failed(&resources, revision, cause, "the previous files are back", repeated, since);
             if let Some(failure) = reload_old {
-                failed(&resources, revision, failure, "reloading the previous files failed too", repeated);
+                failed(&resources, revision, failure, "reloading the previous files failed too", repeated, since);
             }
         }
         Outcome::Stuck { cause, undo } => {
-            failed(&resources, revision, cause, "trying to restore the previous files", 0);
-            failed(&resources, revision, undo, "STUCK: the previous files could not be restored", 0);
+            failed(&resources, revision, cause, "trying to restore the previous files", 0, since);
+            failed(&resources, revision, undo, "STUCK: the previous files could not be restored", 0, since);
         }
     }
 }
 
 /// Logs that resources that failed are in order again, after so many failed passes in this time.
 pub fn recovered(resources: &BTreeSet<Arc<str>>, failures: u64, after: Duration) {
-    let resources = resources.iter().map(|name| &**name).collect::<Vec<_>>().join(" ");
+    let resources = NameList::of(resources);
     let seconds = after.as_secs();
     let attempts = if failures == 1 { "attempt" } else { "attempts" };
-    let are = if resources.contains(' ') { "are" } else { "is" };
+    let are = if resources.0.len() > 1 { "are" } else { "is" };
     tracing::info!(
-        %resources,
+        ?resources,
         failures,
         failing_seconds = seconds,
         "{resources} {are} in order again (after {failures} failed {attempts}, {seconds} s)"
@@ -142,12 +167,12 @@ pub fn up_to_date(n_resources: usize, revision: Revision) {
         1 => "the resource is".to_owned(),
         n => format!("all {n} resources are"),
     };
-    tracing::info!(resources = n_resources, revision = revision.0, "{what} up to date (revision {revision})");
+    tracing::info!(count = n_resources, revision = revision.0, "{what} up to date (revision {revision})");
 }
 
 /// Logs that the store refuses keys of a resource.
 pub fn refused(resource: &str, message: &str) {
-    tracing::error!(%resource, "{resource}: {message}; the last good file stays");
+    tracing::error!(%resource, "{resource}: {message}; its file is left as it is");
 }
 
 /// Logs that the store shows the keys of a resource again.
@@ -163,11 +188,11 @@ pub const COMMIT: &str = match option_env!("UPSTREAMD_GIT_SHA") {
 
 /// Logs the start of the program: its mode, confdirs and store, the settings file that was read, and the global prefix.
 pub fn starting(mode: &str, confdirs: &[PathBuf], store: &StoreSettings, config_file: Option<&Path>, prefix: &str) {
-    let confdirs: Vec<_> = confdirs.iter().map(|confdir| confdir.display().to_string()).collect();
+    let confdirs = NameList(confdirs.iter().map(|confdir| confdir.display().to_string()).collect());
     let config_file = config_file.map_or_else(|| "none".to_owned(), |path| path.display().to_string());
     let prefix = if prefix.is_empty() { "/" } else { prefix };
     tracing::info!(
-        confdir = confdirs.join(" "),
+        confdir = ?confdirs,
         %store,
         config_file,
         prefix,
@@ -178,28 +203,27 @@ pub fn starting(mode: &str, confdirs: &[PathBuf], store: &StoreSettings, config_
 }
 
 /// Logs the proof of a reload of nginx.
-fn proven(resources: &str, revision: i64, verified: &Verified) {
-    let millis = |time: Duration| time.as_millis();
+fn proven(resources: &NameList, revision: i64, verified: &Verified) {
     tracing::info!(
-        %resources,
+        ?resources,
         revision,
-        accepted_ms = millis(verified.accepted),
-        healthy_ms = millis(verified.healthy),
-        converged_ms = verified.converged.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
-        generation_ms = verified.generation.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        accepted_ms = milliseconds(verified.accepted),
+        healthy_ms = milliseconds(verified.healthy),
+        converged_ms = verified.converged.map(milliseconds),
+        generation_ms = verified.generation.map(milliseconds),
         workers = verified.serving,
         leaving = verified.leaving.len(),
         "verified the reload of nginx for {resources}: healthy after {} ms",
-        millis(verified.healthy)
+        verified.healthy.as_millis()
     );
 }
 
 /// Logs that the last worker of an earlier configuration has ended.
 pub fn drained(resources: &[Arc<str>], revision: Revision, after: Duration) {
-    let drained_ms = after.as_millis();
-    let resources = resources.join(" ");
+    let drained_ms = milliseconds(after);
+    let resources = NameList::of(resources);
     tracing::info!(
-        %resources,
+        ?resources,
         revision = revision.0,
         drained_ms,
         "{resources}: drained, no worker of nginx has the previous configuration any more"
@@ -230,18 +254,41 @@ pub fn spread(stretch: Option<u32>, leaving: usize) {
     }
 }
 
-fn failed(resources: &str, revision: i64, failure: &StepFailure, consequence: &str, repeated: u32) {
+fn failed(resources: &NameList, revision: i64, failure: &StepFailure, consequence: &str, repeated: u32, since: Since) {
     if repeated > 0 {
         let words = refusal(&failure.output).map_or(String::new(), |words| format!(": {}", shortened(words)));
-        tracing::warn!(%resources, revision, attempt = repeated + 1, "{resources}: still failing: {failure}{words} ({consequence})");
+        tracing::warn!(
+            ?resources,
+            revision,
+            attempt = repeated + 1,
+            "{resources}: still failing{since}: {failure}{words} ({consequence})"
+        );
         return;
     }
     let output = shortened(&failure.output);
     if output.is_empty() {
-        tracing::error!(%resources, revision, "{resources}: {failure} ({consequence})");
+        tracing::error!(?resources, revision, "{resources}: {failure} ({consequence})");
     } else {
-        tracing::error!(%resources, revision, "{resources}: {failure} ({consequence}); output: {output}");
+        tracing::error!(?resources, revision, "{resources}: {failure} ({consequence}); output: {output}");
     }
+}
+
+/// The start of what has not ended, in seconds since 1970. Prints ` since 2025-01-14T10:30:00Z`, or nothing.
+#[derive(Clone, Copy)]
+struct Since(Option<u64>);
+
+impl fmt::Display for Since {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(since) => write!(f, " since {}", time_text(since)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Returns a duration as the log's fields have it.
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// Shortens command output to one line.

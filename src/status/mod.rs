@@ -3,6 +3,7 @@
 pub mod board;
 pub mod diff;
 pub mod events;
+pub mod fields;
 pub mod fleet;
 pub mod histogram;
 pub mod metrics;

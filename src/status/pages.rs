@@ -2,6 +2,7 @@
 //! stays 200 while the store is down. Pure: a path and the board go in, a page comes out.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -9,8 +10,10 @@ use serde::Serialize;
 use crate::model::health::Health;
 use crate::model::outward::StatusPage;
 use crate::model::process::Usage;
+use crate::model::text::counted;
 
 use super::board::{Board, Readiness};
+use super::fields::time_text;
 use super::metrics;
 
 /// Path of the page that asks the store.
@@ -78,6 +81,10 @@ fn detailed(board: &Board, health: Option<&Health>, unix_seconds: u64) -> Status
     let readiness = board.readiness();
     let healthy = readiness == Readiness::Ready;
     let message = match &readiness {
+        // Healthy all the same: what is live was verified.
+        Readiness::Ready if board.groups_in_sync() < board.groups.len() => {
+            "verified files are live, but not every group is in sync"
+        }
         Readiness::Ready => health.filter(|health| health.healthy).map_or("ok", |health| health.message.as_str()),
         Readiness::NotApplied(why) | Readiness::StoreLost(why) => why.as_str(),
     };
@@ -98,16 +105,41 @@ fn detailed(board: &Board, health: Option<&Health>, unix_seconds: u64) -> Status
     let failing = board.groups.values().flat_map(|group| &group.failing);
     let failing = failing.map(|name| &**name).take(MAX_NAMED).collect();
     details.extend(names(failing).map(|failing| ("failing", failing)));
+    details.extend(text_of(unfinished(board)).map(|since| ("since", since)));
+    let skipped = board.resources.iter().filter(|(_, resource)| resource.skipped() > 0);
+    let skipped = skipped.map(|(name, resource)| format!("{name}: {}", counted(resource.skipped(), "key")));
+    details.extend(text_of(skipped.take(MAX_NAMED).collect()).map(|skipped| ("skipped", skipped)));
     let mut duration_ms = 0;
     if let Some(health) = health {
         duration_ms = u64::try_from(health.elapsed.as_millis()).unwrap_or(u64::MAX);
         details.extend(health.details.iter().map(|(name, value)| (*name, value.clone())));
     }
-    let checked_at = i64::try_from(unix_seconds).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
-    let checked_at = checked_at.map(|time| time.to_string()).unwrap_or_default();
+    let checked_at = time_text(unix_seconds);
     let body = Detailed { healthy, message, duration_ms, details, checked_at };
     let body = serde_json::to_string(&body).map(|body| body + "\n").unwrap_or_default();
     StatusPage { status: if healthy { 200 } else { 503 }, content_type: "application/json", body }
+}
+
+/// Returns what is held, refused or owed, and what fails, each with its start.
+fn unfinished(board: &Board) -> Vec<String> {
+    let says =
+        |names: &str, what: &str, since: Option<u64>| Some(format!("{names}: {what} since {}", time_text(since?)));
+    let resources = board.resources.iter().flat_map(|(name, resource)| {
+        [says(name, "held", resource.held_since), says(name, "refused by the store", resource.refused_since)]
+    });
+    let groups = board.groups.values().map(|group| {
+        let what = if group.owed_since.is_some() { "reload owed" } else { "failing" };
+        let of = |names: &mut dyn Iterator<Item = &Arc<str>>| names.map(|name| &**name).collect::<Vec<_>>().join(" ");
+        let names =
+            if group.failing.is_empty() { of(&mut group.members.iter()) } else { of(&mut group.failing.iter()) };
+        says(&names, what, group.in_trouble_since())
+    });
+    resources.chain(groups).flatten().take(MAX_NAMED).collect()
+}
+
+/// Returns a list in one text, if there is anything in it.
+fn text_of(list: Vec<String>) -> Option<String> {
+    (!list.is_empty()).then(|| list.join("; "))
 }
 
 /// Most resources or groups named on a page.
@@ -117,8 +149,11 @@ const MAX_NAMED: usize = 50;
 mod tests {
     use super::*;
     use crate::model::event::Event;
+    use crate::model::guard::{Guard, Live, RenderCount};
     use crate::model::key::Revision;
     use crate::model::range::KeyRanges;
+    use crate::model::report::{Outcome, Report, Stage, StepFailure};
+    use crate::status::board::tests;
     use std::time::Duration;
 
     fn known(health: Option<&Health>) -> Known<'_> {
@@ -147,6 +182,45 @@ mod tests {
         check(&board, "/ready", 503, "backend unhealthy: no route");
         check(&board, "/applied", 200, "ok");
         check(&board, "/health", 200, "ok");
+    }
+
+    #[test]
+    fn the_detailed_page_says_what_is_unfinished_and_since_when() {
+        let mut board = tests::board(Instant::now());
+        let details = |board: &Board| {
+            let body: serde_json::Value =
+                serde_json::from_str(&answer(READY_DETAILED, board, &known(None)).body).unwrap();
+            (body["message"].as_str().unwrap_or_default().to_owned(), body["details"].clone())
+        };
+        let owed = || {
+            let cause = StepFailure::new(Stage::Reload, "not running");
+            tests::report(5, &["c.toml"], Outcome::ReloadOwed { cause, nothing_runs: true })
+        };
+        board.record_pass("g1", &tests::report(5, &["a.toml", "b.toml"], Outcome::Applied), 1_736_850_500);
+        board.record_pass("g2", &owed(), 1_736_850_600);
+        board.record_pass("g2", &owed(), 1_736_850_700);
+        let refused = BTreeMap::from([(Arc::from("a.toml"), "denied".to_owned())]);
+        board.record_render(&"b.toml".into(), 2);
+        let (message, found) = details(&board);
+        assert_eq!(message, "verified files are live, but not every group is in sync");
+        assert_eq!(found["since"], "c.toml: reload owed since 2025-01-14T10:30:00Z");
+        assert_eq!(found["skipped"], "b.toml: 2 keys");
+        board.record_refusals(&refused, 1_736_850_500);
+        board.record_refusals(&refused, 1_736_850_600);
+        board.record_pass("g2", &tests::report(6, &["c.toml"], Outcome::Applied), 1_736_850_800);
+        let (_, found) = details(&board);
+        assert_eq!(found["since"], "a.toml: refused by the store since 2025-01-14T10:28:20Z");
+        board.record_refusals(&BTreeMap::new(), 1_736_850_900);
+        let found = RenderCount { calls_backends: true, ..RenderCount::default() };
+        let live = Live { has_file: true, ..Live::default() };
+        let decision = Guard::default().decide(found, live, Instant::now());
+        for now in [1_736_850_600, 1_736_850_700] {
+            let held = vec![("a.toml".into(), decision)];
+            board.record_pass("g1", &Report { held, ..tests::report(7, &["b.toml"], Outcome::Applied) }, now);
+        }
+        assert_eq!(details(&board).1["since"], "a.toml: held since 2025-01-14T10:30:00Z");
+        board.record_pass("g1", &tests::report(8, &["a.toml", "b.toml"], Outcome::Applied), 1_736_851_000);
+        assert_eq!(details(&board).1["since"], serde_json::Value::Null);
     }
 
     #[test]

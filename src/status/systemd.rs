@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(notifier.due(&board, true, at(9)), vec![]);
         assert_eq!(notifier.wake_at(), Some(at(10)));
         board.record_event(&Event::Lost { problem: "away".into(), retry_in: Duration::ZERO, is_lasting: false }, at(9));
-        let status = ManagerNotice::Status("conf.d has no resource; cannot follow the store: away".into());
+        let status = ManagerNotice::Status("cannot follow the store: away; conf.d has no resource".into());
         assert_eq!(notifier.due(&board, true, at(10)), vec![status, ManagerNotice::Watchdog]);
     }
 }

@@ -179,14 +179,18 @@ fn render_diff_and_keys_read_and_change_nothing() {
     sandbox.set_store("v: {x: one, y: secret}\nother: {z: 1}\n");
     assert_eq!(sandbox.run(&["render", "a"]).expect_code(0).stdout, "one\nsecret\n");
     let diff = sandbox.run(&["diff"]).expect_code(1);
-    assert!(diff.stdout.contains("+one"), "{diff:?}");
+    assert!(diff.stdout.contains("+one") && !diff.stderr.contains("Noop"), "{diff:?}");
     let keys = sandbox.run(&["keys", "a.toml"]).expect_code(0);
     assert!(keys.stdout.contains("/v/x (3 bytes)") && keys.stdout.contains("/v/y (6 bytes)"), "{keys:?}");
     assert!(!keys.stdout.contains("secret") && !keys.stdout.contains("/other"), "{keys:?}");
     assert_eq!(sandbox.output("a"), None);
     sandbox.onetime().expect_code(0);
     assert_eq!(sandbox.run(&["diff"]).expect_code(0).stdout, "");
-    sandbox.run(&["render", "nothing"]).expect_code(3);
+    let ran = sandbox.run(&["render", "nothing"]).expect_code(3);
+    assert!(ran.stderr.contains("there is no resource `nothing`\n  hint: there is a.toml\n"), "{ran:?}");
+    sandbox.set_store("v: {x: o}\n");
+    let keys = sandbox.run(&["keys", "a.toml"]).expect_code(0);
+    assert!(keys.stdout.contains("/v/x (1 byte)"), "{keys:?}");
 }
 
 #[test]
@@ -251,6 +255,26 @@ fn prefix_and_environment_store_work_together() {
     sandbox.environment = vec![("PROD_V_X".into(), "from env".into()), ("V_X".into(), "wrong".into())];
     sandbox.onetime().expect_code(0);
     assert_eq!(sandbox.output("a").as_deref(), Some("from env\n"));
+}
+
+#[test]
+fn a_missing_key_of_the_environment_names_the_variable() {
+    let mut sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "");
+    sandbox.store = ["--backend", "env", "--prefix", "/prod"].map(str::to_owned).to_vec();
+    for (key, words) in [
+        ("/v/host-name", "key `/v/host-name` does not exist (in the environment: PROD_V_HOST-NAME)"),
+        ("/v/a_b", "(no variable has the key /prod/v/a_b: `_` in its name is `/`, and letters are lower case)"),
+    ] {
+        sandbox.template("values.tera", &format!("{{{{ getv(key=\"{key}\") }}}}"));
+        let ran = sandbox.onetime().expect_code(5);
+        assert!(ran.stderr.contains(words), "{ran:?}");
+    }
+    // A variable that is set and empty is a key with an empty value.
+    sandbox.environment = vec![("PROD_V_X".into(), String::new())];
+    sandbox.template("values.tera", "[{{ getv(key=\"/v/x\") }}]");
+    sandbox.onetime().expect_code(0);
+    assert_eq!(sandbox.output("a").as_deref(), Some("[]"));
 }
 
 #[test]

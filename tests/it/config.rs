@@ -54,6 +54,7 @@ fn described(resource: &Resource) -> String {
         file,
         src,
         backend,
+        from_environment: _,
         engine,
         dest,
         prefix,

@@ -56,6 +56,9 @@ fn by_default_the_last_good_list_stays_and_the_log_says_why() {
     sandbox.set_store(&store_of(3));
     sandbox.wait_output("u", &list_of(3));
     sandbox.wait_log("the store has enough again");
+    let dest = sandbox.text_path("out/u");
+    sandbox.wait_log(&format!("updated {dest}: 2 backends (revision "));
+    sandbox.wait_log(&format!("updated {dest}: 3 backends, +10.0.0.3:80 (revision "));
     assert!(!sandbox.log().contains("SECRET"), "{}", sandbox.log());
     // Once each, however often the store was looked at.
     assert_eq!(sandbox.log().matches("the store has no key for it").count(), 1, "{}", sandbox.log());
@@ -69,12 +72,42 @@ fn what_is_not_there_yet_cannot_be_kept() {
     // An empty file, as packages and people leave it, is nothing to keep either.
     fs::write(sandbox.path("out/u"), "").unwrap();
     let ran = sandbox.onetime().expect_code(0);
-    assert!(ran.stderr.contains("there is no better file to keep"), "{ran:?}");
+    assert!(ran.stderr.contains("there is no file with more backends to keep"), "{ran:?}");
     assert_eq!(sandbox.output("u").as_deref(), Some("none\n"));
     // Of a file that somebody else has made nobody knows what is in it: it stays.
     fs::write(sandbox.path("out/u"), "10.9.9.9:80\n").unwrap();
     sandbox.onetime().expect_code(0);
     assert_eq!(sandbox.output("u").as_deref(), Some("10.9.9.9:80\n"));
+}
+
+#[test]
+fn a_first_start_without_backends_alarms_nobody() {
+    let sandbox = listing("");
+    sandbox.set_store("other: x\n");
+    let _agent = sandbox.watch();
+    sandbox.wait_log(
+        "u.toml: the store has no key for it: it goes live, because there is no file with more backends to keep",
+    );
+    sandbox.set_store(&store_of(1));
+    sandbox.wait_log("u.toml: the store has enough now");
+    let log = sandbox.log();
+    assert!(!log.contains(" WARN ") && !log.contains("again") && !log.contains("last good"), "{log}");
+}
+
+#[test]
+fn the_log_names_a_bounded_number_of_backends_that_came_and_went() {
+    let sandbox = listing("on_empty = \"placeholder\"");
+    sandbox.set_store(&store_of(1));
+    let _agent = sandbox.watch();
+    sandbox.wait_output("u", &list_of(1));
+    let named = |sign: &str, range: std::ops::Range<u8>| -> String {
+        range.map(|n| format!(", {sign}10.0.0.{n}:80")).collect()
+    };
+    sandbox.set_store(&store_of(8));
+    sandbox.wait_log(&format!(": 8 backends{} and 2 more (revision ", named("+", 2..7)));
+    sandbox.set_store("other: x\n");
+    sandbox.wait_log(&format!(": 0 backends{} and 3 more (revision ", named("-", 1..6)));
+    sandbox.wait_output("u", "none\n");
 }
 
 #[test]

@@ -86,5 +86,5 @@ fn without_a_mode_the_store_is_read_every_ten_minutes() {
     let confd = installed(&["confd"]);
     let _agent = confd.start(&[]);
     confd.wait_output("of", "confd one\n");
-    confd.wait_log("started (every 600 s) confdir=\"/etc/confd\"");
+    confd.wait_log("started (every 600 s) confdir=/etc/confd ");
 }

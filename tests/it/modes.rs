@@ -174,5 +174,5 @@ fn preflight_asks_the_store_and_counts_keys() {
     sandbox.environment = vec![("V_X".to_owned(), "one".to_owned())];
     fs::remove_file(sandbox.path("etc/conf.d/c.toml")).unwrap();
     let ran = sandbox.run(&["--preflight"]).expect_code(0);
-    assert!(ran.stdout.contains("a.toml: 1 keys"), "{ran:?}");
+    assert!(ran.stdout.contains("a.toml: 1 key\n"), "{ran:?}");
 }

@@ -111,7 +111,7 @@ fn check_takes_a_folder_and_warns_of_what_is_passed_over() {
     std::fs::write(sandbox.path("etc/conf.d/b.tml"), "").unwrap();
     sandbox.environment = vec![("UPSTREAMD_INTERVL".into(), "x".into())];
     let ran = sandbox.run(&["check", &folder]).expect_code(0);
-    let variable = "warning: the environment variable `UPSTREAMD_INTERVL` is no setting\n  hint: did you mean \
+    let variable = "warning: the environment variable `UPSTREAMD_INTERVL` is not a setting\n  hint: did you mean \
                     `UPSTREAMD_INTERVAL`?\n";
     let file =
         format!("warning: {folder}/conf.d/b.tml: this file is not read, because its name does not end in .toml\n");

@@ -75,7 +75,7 @@ fn single_runs_do_the_others_and_end_with_the_stores_code() {
     let ran = sandbox.run(&["diff"]).expect_code(4);
     assert!(ran.stdout.contains("+one") && ran.stdout.contains("+narrow") && ran.stderr.contains(&said), "{ran:?}");
     let ran = sandbox.onetime().expect_code(4);
-    assert!(ran.stderr.contains(&said) && ran.stderr.contains("the last good file stays"), "{ran:?}");
+    assert!(ran.stderr.contains(&said) && ran.stderr.contains("its file is left as it is"), "{ran:?}");
     assert_eq!(ran.stderr.matches("permission denied").count(), 1, "{ran:?}");
     assert!(!ran.stderr.contains("secret") && !ran.stderr.contains("cannot follow"), "{ran:?}");
     assert_eq!((sandbox.output("a").as_deref(), sandbox.output("b").as_deref()), (Some("one\n"), Some("narrow\n")));

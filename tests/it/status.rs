@@ -42,6 +42,42 @@ fn number(port: u16, series: &str) -> Option<f64> {
 }
 
 #[test]
+fn a_failure_that_lasts_says_since_when() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "check_cmd = \"false # {{.src}}\"");
+    sandbox.set_store("v: {x: one}\n");
+    let _agent = sandbox.watch();
+    sandbox.wait_log("a.toml: still failing since 20");
+    let log = sandbox.log();
+    let (_, since) = log.split_once("still failing since ").unwrap();
+    let (time, _) = since.split_once(": check failed").unwrap();
+    assert!(time.parse::<jiff::Timestamp>().is_ok(), "{log}");
+}
+
+#[test]
+fn the_log_in_json_has_numbers_and_arrays() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "reload_cmd = \"true\"");
+    sandbox.set_store("v: {x: one}\n");
+    let ran = sandbox.run(&["--onetime", "--log-format", "json"]).expect_code(0);
+    let lines: Vec<serde_json::Value> =
+        ran.stderr.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
+    let line = |beginning: &str| {
+        let begins = |line: &&serde_json::Value| line["message"].as_str().unwrap().starts_with(beginning);
+        lines.iter().find(begins).unwrap_or_else(|| panic!("{beginning}: {lines:?}"))
+    };
+    let updated = line("updated /");
+    assert!(updated["elapsed_ms"].is_f64() && updated["revision"].is_i64() && updated["reloaded"] == true, "{updated}");
+    assert_eq!(line("upstreamd ")["confdir"], serde_json::json!([sandbox.text_path("etc")]));
+    sandbox.set_store("v: {x: two}\n");
+    sandbox.plain_resource("a", "check_cmd = \"false # {{.src}}\"");
+    let ran = sandbox.run(&["--onetime", "--log-format", "json"]).expect_code(6);
+    let failed = ran.stderr.lines().find(|line| line.contains("check failed")).unwrap();
+    let failed: serde_json::Value = serde_json::from_str(failed).unwrap();
+    assert_eq!(failed["resources"], serde_json::json!(["a.toml"]), "{failed}");
+}
+
+#[test]
 fn pages_tell_a_followed_store_a_lost_one_and_the_way_back() {
     let mut etcd = Etcd::start();
     etcd.put("/v/x", "a-value-that-is-nobodys-business");

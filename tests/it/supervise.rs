@@ -40,9 +40,14 @@ impl Balancer {
     }
 
     fn start(&mut self, more: &[&str]) {
+        self.start_nginx(more, &["-g", "daemon off;"]);
+    }
+
+    /// Starts upstreamd with these words more, and these more for nginx.
+    fn start_nginx(&mut self, more: &[&str], last: &[&str]) {
         let (log, conf) = (self.nginx.error_log_file(), self.nginx.conf());
-        let nginx = ["nginx", "-e", log.to_str().unwrap(), "-c", conf.to_str().unwrap(), "-g", "daemon off;"];
-        let arguments = [&["--watch"], more, &["--"], &nginx].concat();
+        let nginx = ["nginx", "-e", log.to_str().unwrap(), "-c", conf.to_str().unwrap()];
+        let arguments = [&["--watch"], more, &["--"], &nginx, last].concat();
         self.agent = Some(self.sandbox.start_with_command(&arguments));
     }
 
@@ -135,6 +140,20 @@ fn an_nginx_that_dies_ends_us_with_its_status_and_is_not_started_again() {
     for worker in workers {
         kill(Pid::from_raw(worker), Signal::SIGTERM).ok();
     }
+}
+
+#[test]
+fn an_nginx_that_goes_to_the_background_is_an_error() {
+    let mut balancer = Balancer::new();
+    balancer.sandbox.set_store("v: {answer: one}\n");
+    balancer.start_nginx(&[], &[]);
+    let ended = wait_end(balancer.agent());
+    // It does serve; nobody but this test stops it.
+    balancer.wait_answer("one");
+    kill(Pid::from_raw(balancer.master().unwrap()), Signal::SIGTERM).unwrap();
+    let log = balancer.sandbox.log();
+    assert_eq!(ended.code(), Some(2), "{log}");
+    assert!(log.contains("nginx has gone to the background") && log.contains("-g 'daemon off;'"), "{log}");
 }
 
 #[test]

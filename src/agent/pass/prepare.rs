@@ -1,7 +1,8 @@
 //! The first half of a pass: renders the marked resources of a group, asks the guards, and expands each `for_each`. Never
 //! changes a file except for the records of guards.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,6 +15,7 @@ use crate::agent::wait::WaitDecision;
 use crate::apply::fleet::{self, InstanceFiles};
 use crate::apply::group::Group;
 use crate::apply::live_count;
+use crate::model::backend_change::BackendChange;
 use crate::model::for_each::ForEach;
 use crate::model::guard::{Decision, RenderCount, Verdict};
 use crate::model::needs;
@@ -21,7 +23,7 @@ use crate::model::note::Note;
 use crate::model::report::{Rendered, StepFailure};
 use crate::model::resource::{InstanceId, Resource};
 use crate::model::tree::Tree;
-use crate::render::SkippedKey;
+use crate::render::{ListedBackends, SkippedKey};
 use crate::world::{clock, fs};
 
 use super::instances;
@@ -46,6 +48,8 @@ pub struct Findings {
     pub notes: Vec<Note>,
     /// Files that were rendered, and how many of their keys were skipped.
     pub renders: Vec<(InstanceId, usize)>,
+    /// What changed in the backends of the files that were written, by destination.
+    pub backends: BTreeMap<PathBuf, BackendChange>,
     /// Instances whose names are gone from the store.
     pub gone: Vec<InstanceId>,
     /// Resources that wait for their keys.
@@ -210,6 +214,7 @@ impl Preparation<'_> {
         let resource = &member.resource;
         let rendering = render::render(member, tree, &mut file.memory);
         file.counts_backends = rendering.tally.is_some();
+        file.backends.rendered = rendering.listed;
         file.reads = resource.id.item.is_some().then_some(rendering.reads);
         self.note_skipped(resource, file, rendering.skipped, rendering.bytes.is_ok());
         let bytes = rendering.bytes?;
@@ -229,6 +234,7 @@ impl Preparation<'_> {
             Verdict::Placeholder if found.backends > 0 => {
                 // The decision depends on the reads of the render before.
                 file.reads = None;
+                file.backends.rendered = Some(ListedBackends::default());
                 render::render_placeholder(member, tree, &mut file.memory).map(Some)
             }
             Verdict::Placeholder | Verdict::Apply => render::check_format(resource, bytes).map(Some),

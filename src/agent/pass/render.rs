@@ -13,7 +13,7 @@ use crate::model::report::{Stage, StepFailure};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
 use crate::model::view::View;
-use crate::render::{Memory, Reads, Rendering, Root, SkippedKey, Tally, format};
+use crate::render::{ListedBackends, Memory, Reads, Rendering, Root, SkippedKey, Tally, format};
 
 /// The data of `check --mock-data`.
 pub type MockData = serde_json::Map<String, serde_json::Value>;
@@ -24,6 +24,8 @@ pub(super) struct MemberRendering {
     pub(super) bytes: Result<Arc<Vec<u8>>, StepFailure>,
     /// Backends found; `None` if the template did not ask for any.
     pub(super) tally: Option<Tally>,
+    /// Those backends; `None` if the template did not ask for any.
+    pub(super) listed: Option<ListedBackends>,
     /// Keys that `backends` skipped; `None` if nothing was rendered because a required key is missing.
     pub(super) skipped: Option<BTreeSet<SkippedKey>>,
     /// Keys and folders that the bytes depend on.
@@ -34,10 +36,18 @@ pub(super) struct MemberRendering {
 pub(super) fn render(member: &Member, tree: &Tree, memory: &mut Memory) -> MemberRendering {
     let view = view(&member.resource, tree);
     if let Err(failure) = require(&member.resource, &view) {
-        return MemberRendering { bytes: Err(failure), tally: None, skipped: None, reads: Reads::everything() };
+        return MemberRendering {
+            bytes: Err(failure),
+            tally: None,
+            listed: None,
+            skipped: None,
+            reads: Reads::everything(),
+        };
     }
-    let Rendering { result, tally, skipped, reads } = member.renderer.render(root(&member.resource), &view, memory);
-    MemberRendering { bytes: finished(&member.resource, result), tally, skipped: Some(skipped), reads }
+    let rendering = member.renderer.render(root(&member.resource), &view, memory);
+    let Rendering { result, tally, listed, skipped, reads } = rendering;
+    let listed = tally.is_some().then_some(listed);
+    MemberRendering { bytes: finished(&member.resource, result), tally, listed, skipped: Some(skipped), reads }
 }
 
 /// Returns the bytes of a render if they may be installed.
@@ -84,7 +94,7 @@ pub(super) fn require(resource: &Resource, view: &View) -> Result<(), StepFailur
     if missing.is_empty() {
         return Ok(());
     }
-    let whole = |path: &str| view.whole_key(path).map(|key| format!(" (in the store: `{key}`)")).unwrap_or_default();
+    let whole = |path: &str| view.whole_key(path).map(|key| format!(" ({key})")).unwrap_or_default();
     let missing: Vec<String> = missing.iter().map(|path| format!("`{path}`{}", whole(path))).collect();
     Err(StepFailure::new(Stage::Render, format!("required keys are missing: {}", missing.join(", "))))
 }
@@ -101,6 +111,7 @@ pub(super) fn check_format(resource: &Resource, bytes: Arc<Vec<u8>>) -> Result<A
 pub fn view(resource: &Resource, tree: &Tree) -> View {
     View::new(tree.clone(), Arc::clone(&resource.prefix), resource.ranges.clone())
         .with_other_prefix(resource.other_prefix.clone())
+        .with_environment(resource.from_environment)
         .with_item(resource.id.item.clone())
 }
 

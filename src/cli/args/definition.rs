@@ -29,6 +29,14 @@ Start here:
 
 /// Returns the definition of the whole command line.
 pub fn definition() -> Command {
+    without_program().arg(Arg::new("COMMAND").last(true).num_args(1..).help(
+        "start this program after the first pass and supervise it: upstreamd --watch -- nginx -g 'daemon off;'; \
+         with --onetime: become this program after the pass",
+    ))
+}
+
+/// Returns the definition without the program after `--`.
+pub(super) fn without_program() -> Command {
     let mut command = Command::new("upstreamd")
         .version(version())
         .about("Keeps nginx load balancers true to etcd: renders, checks, reloads, verifies, rolls back")
@@ -74,11 +82,7 @@ pub fn definition() -> Command {
                 .about("Convert a Go template to Tera, if the result certainly prints the same")
                 .arg(Arg::new("TEMPLATE").required(true).help("its file, as in templates/app.conf.tmpl")),
         )
-        .subcommands(about_itself())
-        .arg(Arg::new("COMMAND").last(true).num_args(1..).help(
-            "start this program after the first pass and supervise it: upstreamd --watch -- nginx -g 'daemon off;'; \
-             with --onetime: become this program after the pass",
-        ));
+        .subcommands(about_itself());
     for (word, about) in BACKEND_WORDS {
         command = command.subcommand(Command::new(*word).about(*about));
     }

@@ -1,8 +1,8 @@
 //! Words for a command line that is not understood: what is wrong, and what was probably meant. Never prints, and never
 //! guesses a meaning to act on.
 
-use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Command};
 
 use crate::model::problem::Problem;
 use crate::model::suggest::nearest;
@@ -14,24 +14,38 @@ use super::definition::BACKEND_WORDS;
 const INSTEAD: &[(&str, &str)] = &[
     ("apply", "write upstreamd --onetime"),
     ("daemon", "write upstreamd --watch"),
+    ("dump", "write upstreamd keys"),
     ("get", "write upstreamd keys"),
     ("health", "write upstreamd --preflight"),
     ("lint", "write upstreamd check"),
     ("list", "write upstreamd keys"),
+    ("log", "the daemon logs to standard error: journalctl -u upstreamd"),
+    ("logs", "the daemon logs to standard error: journalctl -u upstreamd"),
     ("ls", "write upstreamd keys"),
     ("once", "write upstreamd --onetime"),
     ("plan", "write upstreamd diff"),
     ("preview", "write upstreamd diff"),
     ("register", "write upstreamd announce"),
     ("reload", "send the daemon SIGHUP, as in systemctl reload upstreamd"),
+    ("restart", "write systemctl restart upstreamd"),
     ("run", "write upstreamd --watch"),
+    ("serve", "write upstreamd --watch"),
     ("show", "write upstreamd render"),
     ("start", "write upstreamd --watch"),
     ("status", "write upstreamd agents, or ask the daemon: systemctl status upstreamd, or /ready of --metrics-addr"),
+    ("stop", "send the daemon SIGTERM, as in systemctl stop upstreamd"),
+    ("sync", "write upstreamd --onetime"),
+    ("template", "write upstreamd render"),
     ("test", "write upstreamd check"),
+    ("validate", "write upstreamd check"),
     ("verify", "write upstreamd check"),
     ("version", "write upstreamd --version"),
+    ("watch", "write upstreamd --watch"),
 ];
+
+/// Flags of confd before 0.10, and what to write instead.
+const FORMER_FLAGS: &[(&str, &str)] =
+    &[("debug", "--log-level debug"), ("verbose", "--log-level info"), ("quiet", "--log-level error")];
 
 /// Returns clap's error in our words; `words` are the arguments, the program's name first.
 pub(super) fn of_clap(error: &clap::Error, command: &Command, words: &[String]) -> Problem {
@@ -49,8 +63,13 @@ pub(super) fn of_clap(error: &clap::Error, command: &Command, words: &[String]) 
             _ => unknown_command(&argument, command, words),
         },
         ErrorKind::MissingRequiredArgument => {
-            let name = subcommand.map_or_else(|| command.get_name(), Command::get_name);
-            Problem::new(format!("`{name}` needs {argument}"))
+            let asked = subcommand.unwrap_or(command);
+            let problem = Problem::new(format!("`{}` needs {argument}", asked.get_name()));
+            let missing = asked.get_positionals().find(|known| known.is_required_set());
+            match missing.and_then(description) {
+                Some(hint) => problem.hint(hint),
+                None => problem,
+            }
         }
         ErrorKind::InvalidValue => match text(error, ContextKind::InvalidValue).filter(|value| !value.is_empty()) {
             None => Problem::new(format!("{argument} needs a value")),
@@ -67,6 +86,15 @@ pub(super) fn of_clap(error: &clap::Error, command: &Command, words: &[String]) 
             let first = rendered.lines().next().unwrap_or_default();
             Problem::new(first.strip_prefix("error: ").unwrap_or(first))
         }
+    }
+}
+
+/// Returns what an argument is: one of these words, or its help.
+fn description(argument: &Arg) -> Option<String> {
+    let words: Vec<String> = argument.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+    match words.is_empty() {
+        false => Some(format!("it is one of {}", words.join(", "))),
+        true => argument.get_help().map(ToString::to_string),
     }
 }
 
@@ -87,6 +115,9 @@ fn unknown_flag(argument: &str, command: &Command, subcommand: Option<&Command>)
     };
     let known: Vec<String> = subcommand.into_iter().chain([command]).flat_map(of).collect();
     let problem = Problem::new(format!("there is no flag {}", shown(argument)));
+    if let Some((_, instead)) = FORMER_FLAGS.iter().find(|(former, _)| *former == name) {
+        return problem.hint(format!("write {instead}"));
+    }
     match nearest(name, known.iter().map(String::as_str)) {
         Some(meant) => problem.hint(format!("did you mean `--{meant}`?")),
         None => problem,
@@ -102,8 +133,12 @@ fn unknown_command(word: &str, command: &Command, words: &[String]) -> Problem {
     if let Some(meant) = nearest(word, known) {
         return problem.hint(format!("did you mean `{meant}`?"));
     }
-    let is_watching = words.iter().any(|word| word.trim_start_matches('-').starts_with("watch"));
-    if is_watching || word.contains('/') || word == "nginx" {
+    let is_given = |mode: &str| words.iter().any(|word| word.strip_prefix("--") == Some(mode));
+    if is_given("onetime") {
+        return problem
+            .hint(format!("to become a program after the pass, put `--` before it: upstreamd --onetime -- {word} …"));
+    }
+    if is_given("watch") || word.contains('/') || word == "nginx" {
         return problem
             .hint(format!("to start and supervise a program, put `--` before it: upstreamd --watch -- {word} …"));
     }

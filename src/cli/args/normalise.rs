@@ -44,7 +44,7 @@ pub(super) fn normalise(argv: Vec<String>, command: &Command) -> Result<Normal, 
         let rewritten = match flag(&arg) {
             _ if arg == "--" => {
                 after.push(arg);
-                after.extend(argv);
+                after.extend(command_words(argv)?);
                 break;
             }
             // clap reports it, before it can complain about the rest.
@@ -90,6 +90,16 @@ pub(super) fn normalise(argv: Vec<String>, command: &Command) -> Result<Normal, 
     // All flags go behind the subcommand, so that clap collects repeated ones.
     let argv = std::iter::once(program).chain(subcommand).chain(before).chain(after).collect();
     Ok(Normal { argv, backend })
+}
+
+/// Returns the words after `--`.
+fn command_words(rest: impl Iterator<Item = String>) -> Result<Vec<String>, Problem> {
+    let words: Vec<String> = rest.collect();
+    if words.is_empty() {
+        return Err(Problem::new("there is no command after `--`")
+            .hint("write a program and its arguments after it, or leave `--` out"));
+    }
+    Ok(words)
 }
 
 /// Returns whether the word is one of the choices of a flag that may stand without a value: `--color never`.

@@ -5,9 +5,9 @@ use std::io;
 use clap::Command;
 use clap_complete::Shell;
 use clap_mangen::Man;
-use clap_mangen::roff::{Roff, bold, roman};
+use clap_mangen::roff::{Roff, bold, italic, roman};
 
-use super::definition::definition;
+use super::definition::{definition, without_program};
 use crate::cli::exit::Exit;
 
 /// The settings that matter to the commands that read conf.d.
@@ -23,6 +23,9 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("upstreamd --watch --node http://10.0.0.1:2379", "Follow etcd and act on every change."),
     ("upstreamd --watch -- nginx -g 'daemon off;'", "The same, with nginx as a child of upstreamd."),
 ];
+
+/// Ways to call the program.
+const SYNOPSIS: &[&str] = &["[OPTIONS]", "[OPTIONS] -- PROGRAM [ARGUMENT]...", "COMMAND [OPTIONS] [ARGUMENT]..."];
 
 /// Files of the main page.
 const FILES: &[(&str, &str)] = &[
@@ -83,18 +86,42 @@ pub(super) fn manual(name: Option<&str>) -> io::Result<Option<String>> {
             let man = Man::new(definition().after_help("")).source(source);
             man.render_title(&mut text)?;
             man.render_name_section(&mut text)?;
-            man.render_synopsis_section(&mut text)?;
+            synopsis(SYNOPSIS).to_writer(&mut text)?;
             man.render_description_section(&mut text)?;
             man.render_options_section(&mut text)?;
             man.render_subcommands_section(&mut text)?;
             main_sections().to_writer(&mut text)?;
         }
         Some(name) => match subcommand(name) {
-            Some(command) => Man::new(command).source(source).render(&mut text)?,
+            Some(mut command) => {
+                let usage = command.render_usage().to_string();
+                let words = usage.trim_start_matches("Usage: ").strip_prefix("upstreamd ").unwrap_or(&usage).to_owned();
+                let man = Man::new(command).source(source);
+                man.render_title(&mut text)?;
+                man.render_name_section(&mut text)?;
+                synopsis(&[words.trim_end()]).to_writer(&mut text)?;
+                man.render_description_section(&mut text)?;
+                man.render_options_section(&mut text)?;
+                man.render_extra_section(&mut text)?;
+            }
             None => return Ok(None),
         },
     }
     Ok(Some(String::from_utf8_lossy(&text).into_owned()))
+}
+
+/// Returns the section that says how to call the program: one line for each of these lists of words. The section that is made
+/// of the definition names every flag.
+fn synopsis(lines: &[&str]) -> Roff {
+    let mut roff = Roff::default();
+    roff.control("SH", ["SYNOPSIS"]);
+    for (position, words) in lines.iter().enumerate() {
+        if position > 0 {
+            roff.control("br", []);
+        }
+        roff.text([bold("upstreamd"), roman(" "), italic(*words)]);
+    }
+    roff
 }
 
 fn main_sections() -> Roff {
@@ -130,6 +157,15 @@ _upstreamd_with_resources() {
 complete -F _upstreamd_with_resources -o nosort -o bashdefault -o default upstreamd
 "#;
 
+/// The function that completes names of resources; clap's functions call it where they would complete any file.
+const ZSH_RESOURCES: &str = r#"
+_upstreamd_resources() {
+    local -a names
+    names=("${UPSTREAMD_CONFDIR:-/etc/upstreamd}"/conf.d/*.toml(N:t))
+    _describe -t resources 'resource' names
+}
+"#;
+
 const FISH_RESOURCES: &str = r#"
 complete -c upstreamd -n "__fish_seen_subcommand_from render keys diff" -f -a "(set -q UPSTREAMD_CONFDIR; or set -l UPSTREAMD_CONFDIR /etc/upstreamd; path basename $UPSTREAMD_CONFDIR/conf.d/*.toml)"
 "#;
@@ -137,10 +173,18 @@ complete -c upstreamd -n "__fish_seen_subcommand_from render keys diff" -f -a "(
 /// Returns the completions for a shell.
 pub(super) fn completions(shell: Shell) -> String {
     let mut text = Vec::new();
-    clap_complete::generate(shell, &mut definition(), "upstreamd", &mut text);
+    // zsh would take a subcommand for the program, and complete nothing after it.
+    clap_complete::generate(shell, &mut without_program(), "upstreamd", &mut text);
     let mut text = String::from_utf8_lossy(&text).into_owned();
     match shell {
         Shell::Bash => text.push_str(BASH_RESOURCES),
+        // Defined before the functions that call it: the file itself runs as the completion the first time.
+        Shell::Zsh => {
+            let (title, functions) = text.split_once('\n').unwrap_or_default();
+            let functions = functions.replace("conf.d:_default'", "conf.d:_upstreamd_resources'");
+            let functions = functions.replace("app.toml:_default'", "app.toml:_upstreamd_resources'");
+            text = format!("{title}\n{ZSH_RESOURCES}{functions}");
+        }
         Shell::Fish => text.push_str(FISH_RESOURCES),
         _ => {}
     }

@@ -102,7 +102,6 @@ fn words_after_two_dashes_are_a_command_to_supervise() {
         let parsed = parse(words.iter().map(OsString::from), &|_| None, &mut no_file).unwrap();
         assert_eq!(parsed.command, nginx(), "{words:?}");
     }
-    assert_eq!(ok("upstreamd --watch --").command, Command::Run);
     assert_eq!(ok("upstreamd --watch -- etcd").command, Command::Supervise { command: vec!["etcd".to_owned()] });
     assert!(ok("upstreamd --onetime -- nginx").becomes_command());
     check_refused(
@@ -213,21 +212,23 @@ fn what_is_not_understood_is_a_usage_error() {
         "upstreamd check a b",
         expect![[r#"
         `check` does not take the word `b`
-        try `upstreamd --help`
+        try `upstreamd check --help`
     "#]],
     );
     check_refused(
         "upstreamd diff --quiet",
         expect![[r#"
         there is no flag `--quiet`
-        try `upstreamd --help`
+          hint: write --log-level error
+        try `upstreamd diff --help`
     "#]],
     );
     check_refused(
         "upstreamd render",
         expect![[r#"
         `render` needs <RESOURCE>
-        try `upstreamd --help`
+          hint: its file below conf.d, as in app.toml
+        try `upstreamd render --help`
     "#]],
     );
     check_refused(
@@ -235,7 +236,7 @@ fn what_is_not_understood_is_a_usage_error() {
         expect![[r#"
         <shell>: `tcsh` is not known
           hint: it is one of bash, elvish, fish, powershell, zsh
-        try `upstreamd --help`
+        try `upstreamd completions --help`
     "#]],
     );
     check_refused(
@@ -281,9 +282,52 @@ fn what_is_not_understood_is_a_usage_error() {
     for line in
         ["upstreamd render", "upstreamd check now then", "upstreamd -x", "upstreamd --", "upstreamd completions tcsh"]
     {
-        let expected = if line.ends_with("--") { None } else { Some(Exit::Usage) };
-        assert_eq!(parse_with(line, &[], &[]).err().map(|early| early.exit), expected, "{line}");
+        assert_eq!(early(line).exit, Exit::Usage, "{line}");
     }
+}
+
+#[test]
+fn a_likely_mistake_gets_the_words_to_write() {
+    for (line, hint) in [
+        ("upstreamd validate", "write upstreamd check"),
+        ("upstreamd watch", "write upstreamd --watch"),
+        ("upstreamd stop", "send the daemon SIGTERM, as in systemctl stop upstreamd"),
+        ("upstreamd logs", "the daemon logs to standard error: journalctl -u upstreamd"),
+        ("confd -debug -onetime", "write --log-level debug"),
+        ("confd -verbose", "write --log-level info"),
+        ("confd -quiet=true", "write --log-level error"),
+        ("upstreamd --watch --", "write a program and its arguments after it, or leave `--` out"),
+        ("upstreamd announce --name a --", "write a program and its arguments after it, or leave `--` out"),
+        (
+            "upstreamd --onetime --node a:1 echo hello",
+            "to become a program after the pass, put `--` before it: upstreamd --onetime -- echo …",
+        ),
+        ("upstreamd completions", "it is one of bash, elvish, fish, powershell, zsh"),
+        ("upstreamd render", "its file below conf.d, as in app.toml"),
+    ] {
+        let early = early(line);
+        assert!(early.exit == Exit::Usage && early.text.contains(&format!("  hint: {hint}\n")), "{line}: {early:?}");
+    }
+}
+
+#[test]
+fn an_error_points_to_the_help_of_its_command() {
+    for (line, help) in [
+        ("upstreamd announce --nme x", "upstreamd announce --help"),
+        ("upstreamd announce --name x", "upstreamd announce --help"),
+        ("upstreamd --interval x diff", "upstreamd diff --help"),
+        ("upstreamd etcd --interval x", "upstreamd --help"),
+        ("upstreamd --interval x -- check", "upstreamd --help"),
+    ] {
+        let early = early(line);
+        assert!(early.text.ends_with(&format!("try `{help}`\n")), "{line}: {early:?}");
+    }
+}
+
+#[test]
+fn the_help_says_what_an_interval_is_and_what_mock_data_goes_with() {
+    assert!(early("upstreamd --help").text.contains("--interval <DURATION>"));
+    assert!(early("upstreamd check --help").text.contains("with check or --validate"));
 }
 
 #[test]
@@ -353,6 +397,38 @@ fn completions_and_man_page_come_from_the_same_definition() {
         let early = parse_with(line, &broken, &[]).expect_err(line);
         assert_eq!(early.exit, Exit::Done, "{line}");
         assert!(early.text.contains(expected), "{line}");
+    }
+}
+
+#[test]
+fn every_shell_completes_the_names_of_resources() {
+    let script = |shell: &str| early(&format!("upstreamd completions {shell}")).text;
+    assert!(script("bash").contains("_upstreamd_with_resources"));
+    assert!(script("fish").contains("from render keys diff"));
+    let zsh = script("zsh");
+    assert!(zsh.starts_with("#compdef upstreamd\n"), "the shell reads the first line");
+    // render, diff and keys.
+    assert_eq!(zsh.matches(":_upstreamd_resources'").count(), 3, "{zsh}");
+    assert!(zsh.contains("case $line[1] in") && !zsh.contains("line[2]"), "the first word is the subcommand: {zsh}");
+    assert!(zsh.find("_upstreamd_resources() {") < zsh.find("_upstreamd() {"), "{zsh}");
+}
+
+#[test]
+fn the_manual_pages_begin_with_a_short_synopsis() {
+    for (line, expected) in [
+        (
+            "upstreamd man",
+            "upstreamd [OPTIONS]\nupstreamd [OPTIONS] -- PROGRAM [ARGUMENT]...\nupstreamd COMMAND [OPTIONS] [ARGUMENT]...\n",
+        ),
+        ("upstreamd man check", "upstreamd check [OPTIONS] [DIR]\n"),
+        ("upstreamd man render", "upstreamd render [OPTIONS] <RESOURCE>\n"),
+    ] {
+        let page = early(line).text;
+        let (_, rest) = page.split_once(".SH SYNOPSIS\n").unwrap();
+        let lines = rest.split_once(".SH ").unwrap().0.lines().filter(|line| !line.starts_with('.'));
+        let synopsis: String = lines.map(|line| format!("{line}\n")).collect();
+        let plain = ["\\fB", "\\fI", "\\fR"].iter().fold(synopsis, |text, font| text.replace(font, ""));
+        assert_eq!(plain.replace('\\', ""), expected, "{line}");
     }
 }
 

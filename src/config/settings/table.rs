@@ -103,7 +103,7 @@ impl SettingKind {
             SettingKind::Switch => "BOOL",
             SettingKind::Text | SettingKind::Secret | SettingKind::Texts => "TEXT",
             SettingKind::Path | SettingKind::Paths => "PATH",
-            SettingKind::Seconds => "SECONDS",
+            SettingKind::Seconds => "DURATION",
             SettingKind::Duration => "DURATION",
             SettingKind::Count => "N",
             SettingKind::Choice(_) | SettingKind::OptionalChoice(_) => "WORD",
@@ -205,7 +205,8 @@ settings! {
         .default("false");
     WATCH = setting("watch", SettingKind::Switch, Section::Run, "follow the store and act on every change").default("false");
     INTERVAL = setting("interval", SettingKind::Seconds, Section::Run,
-        "how often to look without --watch; with --watch, only if it is given: how often to check everything again")
+        "how often to look without --watch; with --watch, only if it is given: how often to check everything again; a number \
+         alone is seconds")
         .default("600");
     CONFDIR = setting("confdir", SettingKind::Paths, Section::Run,
         "folder that holds conf.d and templates; may be repeated; /etc/confd if only that exists")
@@ -246,7 +247,7 @@ settings! {
         "like the subcommand check, and every destination's folder must exist").default("false");
     VALIDATE = setting("validate", SettingKind::Switch, Section::Run, "like the subcommand check; see --mock-data").default("false");
     MOCK_DATA = setting("mock-data", SettingKind::Path, Section::Run,
-        "with --validate: JSON object to render templates with, as dot (Tera: as variables); the store is then empty, \
+        "with check or --validate: JSON object to render templates with, as dot (Tera: as variables); the store is then empty, \
          and a missing key is an empty text");
     PREFLIGHT = setting("preflight", SettingKind::Switch, Section::Run,
         "ask the store for its health, load everything, count the keys of each resource, and exit; a resource without keys is a warning")

@@ -408,12 +408,12 @@ fn what_is_no_setting_is_passed_over_in_confds_file_in_one_line() {
     let old = "interval = 30\ndebug = true\netcd_nodes = [\"http://a:2379\"]\nEtcd-Scheme = \"https\"\nverbose = 1\n\
                pgp-private-key = \"/k\"\nlog-lvel = \"debug\"\ncert = \"/c\"\n[confd]\nprefix = \"/p\"\n";
     let expected = expect![[
-        r#"confd.toml:2:1: ignored, as in confd, because they are not settings: `debug` (now `log_level = "debug"`), `etcd_nodes` (now `nodes`), `Etcd-Scheme` (now `scheme`), `verbose` (now `log_level = "info"`), `pgp-private-key` (now nothing, values are taken as they are), `log-lvel` (did you mean `log_level`?), `cert` (now `client_cert`), `confd` (now the lines below [confd], without that line)"#
+        r#"confd.toml:2:1: ignored, as in confd, because they are not settings: `debug` (now `log_level = "debug"`), `etcd_nodes` (now `nodes`), `Etcd-Scheme` (now `scheme`), `verbose` (now `log_level = "info"`), `pgp-private-key` (now nothing, values are taken as they are), `log-lvel` (did you mean `log_level`?), `cert` (now `client_cert`), `confd` (now the lines below [confd], without that line); keys are read from etcd at 127.0.0.1:2379"#
     ]];
     expected.assert_eq(&warning(None, old));
     let resource = "[template]\nsrc = \"a.tmpl\"\ndest = \"/a\"\nkeys = [\"/a\"]\n";
     let expected = expect![[
-        r#"/etc/confd/conf.d/a.toml: this is a file for conf.d, so nothing in it is a setting and it is ignored, as in confd; --confdir names the folder that holds conf.d, and --resource a.toml uses only this file of it"#
+        r#"/etc/confd/conf.d/a.toml: this is a file for conf.d, so nothing in it is a setting and it is ignored, as in confd; --confdir names the folder that holds conf.d, and --resource a.toml uses only this file of it; keys are read from etcd at 127.0.0.1:2379"#
     ]];
     expected.assert_eq(&warning(Some("/etc/confd/conf.d/a.toml"), resource));
     assert_eq!(warning(None, "\u{feff}interval = 30\r\nwatch = true\r\n"), "");

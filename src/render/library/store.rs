@@ -54,7 +54,7 @@ pub(in crate::render) fn missing(session: &RenderSession, key: &str, hints: &Mis
         return Problem::new(format!("the key that is made with the value of key `{source}` does not exist"));
     }
     let whole = window.view().whole_key(key);
-    let whole = whole.map(|whole| format!(" (in the store: `{}`)", shown(&whole))).unwrap_or_default();
+    let whole = whole.map(|whole| format!(" ({})", shown(&whole))).unwrap_or_default();
     let error = Problem::new(format!("key `{}` does not exist{whole}", shown(key)));
     if window.has_directory(key) {
         return error.hint(hints.directory);

@@ -66,7 +66,7 @@ impl KeptFolders {
                 (given, keys)
             }
         };
-        found.record(folder, keys, given.items.len().unwrap_or(0), &given.skipped);
+        found.record(folder, keys, &given.items, &given.skipped);
         found.record_left_out(folder, given.left_out);
         given.items
     }

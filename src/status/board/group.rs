@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::model::key::Revision;
 use crate::model::report::{CommandKind, Outcome, Report, Stage, StepFailure};
 use crate::model::resource::Resource;
+use crate::model::text::counted;
 use crate::nginx::error_log::refusal;
 use crate::status::histogram::Histogram;
 
@@ -71,8 +72,6 @@ pub struct GroupBoard {
     pub state: State,
     /// Whether its files are live, or would be if nginx ran.
     is_live: bool,
-    /// Whether a reload is owed.
-    pub reload_owed: bool,
     /// The failures of the last pass, each with the members that it concerns, if it failed.
     pub problem: Option<String>,
     /// Members that the last pass left behind: that dropped out, or all others if the group as a whole failed.
@@ -83,6 +82,8 @@ pub struct GroupBoard {
     pub applied_at: Option<u64>,
     /// Number of failed passes since then.
     pub failures: u64,
+    /// Start of the debt, if a reload is owed, in seconds since 1970.
+    pub owed_since: Option<u64>,
     /// Start of the failures that have not ended, with their number.
     trouble: Option<FailedPasses>,
     /// Command runs, by kind.
@@ -136,6 +137,11 @@ impl GroupBoard {
         self
     }
 
+    /// Returns the start of what has not ended: failures, or an owed reload; in seconds since 1970.
+    pub fn in_trouble_since(&self) -> Option<u64> {
+        self.trouble.as_ref().map(|trouble| trouble.since).or(self.owed_since)
+    }
+
     /// Whether its files are live, or would be if nginx ran.
     pub(super) fn is_live(&self) -> bool {
         self.is_live
@@ -154,10 +160,11 @@ impl GroupBoard {
         let all_dropped =
             self.members.iter().all(|name| report.dropped.iter().any(|(dropped, _)| dropped.resource == *name));
         self.is_live |= (report.outcome.is_final() && !all_dropped) || nothing_runs(&report.outcome);
-        self.reload_owed = matches!(
+        let owes_reload = matches!(
             report.outcome,
             Outcome::ReloadOwed { .. } | Outcome::RolledBack { reload_old: Some(_), .. } | Outcome::Stuck { .. }
         );
+        self.owed_since = owes_reload.then(|| self.owed_since.unwrap_or(unix_seconds));
         self.record_failures(report);
         for run in &report.commands {
             let command = self.commands.entry(super::command_word(run.kind)).or_default();
@@ -186,7 +193,7 @@ impl GroupBoard {
         alone.sort_by_key(|(_, failure)| failure.at == Stage::Read);
         let n_unnamed = alone.len().saturating_sub(MAX_NAMED);
         let alone = alone.into_iter().take(MAX_NAMED).map(|(name, failure)| said(name, failure));
-        let rest = (n_unnamed > 0).then(|| format!("{n_unnamed} more failures"));
+        let rest = (n_unnamed > 0).then(|| counted(n_unnamed, "more failure"));
         let problems: Vec<String> = of_group.into_iter().chain(alone).chain(rest).collect();
         self.problem = (!problems.is_empty()).then(|| problems.join("; "));
         let fails = |name: &&Arc<str>| {

@@ -52,6 +52,8 @@ fn ready_takes_every_group_tried_one_live_and_a_store_that_is_followed() {
     board.record_event(&Event::Lost { problem, retry_in: Duration::ZERO, is_lasting: false }, now);
     assert_eq!(board.readiness(), Readiness::StoreLost("cannot connect".into()));
     assert!(board.has_applied());
+    let summary = format!("cannot follow the store: cannot connect; 1 of 2 groups in sync at revision 5; {why}");
+    assert_eq!((board.summary(), board.in_trouble_since("g1")), (summary, Some(100)));
     board.record_event(&Event::Regained, now);
     board.record_pass("g1", &report(6, &["a.toml", "b.toml"], Outcome::Applied), 101);
     assert_eq!((board.readiness(), board.summary()), (Readiness::Ready, "in sync at revision 6".into()));
@@ -111,7 +113,7 @@ fn passes_reloads_and_commands_are_counted_by_outcome() {
     let group = &board.groups["a.toml"];
     assert_eq!((group.applied_revision, group.applied_at, group.failures), (Some(Revision(5)), Some(100), 2));
     assert_eq!(group.state, State::Rejected);
-    assert!(!group.reload_owed, "the previous reload is what the last pass left");
+    assert!(group.owed_since.is_none(), "the previous reload is what the last pass left");
     assert_eq!(board.verify_times.keys().copied().collect::<Vec<_>>(), ["accepted", "healthy"]);
 }
 

@@ -150,7 +150,14 @@ impl Desk {
 
     /// Marks every resource: after a resync, or to notice changes that others made to the files.
     pub fn mark_all(&mut self, now: Instant) {
-        (0..self.catalog.members.len()).for_each(|position| self.mark(position, Urgency::Removal, now));
+        self.mark_if(|_| true, now);
+    }
+
+    /// Marks the resources that are concerned.
+    pub fn mark_if(&mut self, is_concerned: impl Fn(&Resource) -> bool, now: Instant) {
+        let catalog = Arc::clone(&self.catalog);
+        let concerned = catalog.members.iter().enumerate().filter(|(_, member)| is_concerned(&member.resource));
+        concerned.for_each(|(position, _)| self.mark(position, Urgency::Removal, now));
     }
 
     /// Marks every resource of a store.
@@ -160,15 +167,6 @@ impl Desk {
                 self.mark(position, Urgency::Removal, now);
             }
         }
-    }
-
-    /// Marks the resources of a group, and returns their names.
-    pub fn mark_group(&mut self, group_id: &str, now: Instant) -> Vec<Arc<str>> {
-        let entry = self.entries.iter().find(|entry| entry.group.id == group_id);
-        let positions: Vec<usize> = entry.iter().flat_map(|entry| &entry.seats).map(|seat| seat.position).collect();
-        positions.iter().for_each(|position| self.mark(*position, Urgency::Removal, now));
-        let member = |position: usize| self.catalog.members.get(position);
-        positions.into_iter().filter_map(member).map(|member| Arc::clone(member.resource.name())).collect()
     }
 
     /// Removes the marks from all resources but one.

@@ -139,8 +139,10 @@ impl Agent {
         self.old_workers.look(&mut self.desk, &self.outlook.board, now);
         for group_id in self.old_workers.disproved(now) {
             self.outlook.terms.context.disprove(&group_id);
-            let resources = self.desk.mark_group(&group_id, now);
-            events::disproved(&resources);
+            let groups = &self.desk.catalog().groups;
+            let Some(group) = groups.iter().find(|group| group.id == group_id).cloned() else { continue };
+            self.desk.mark_if(|resource| group.has_member(resource.name()), now);
+            events::disproved(&group.resources);
         }
     }
 

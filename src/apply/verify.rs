@@ -91,15 +91,22 @@ enum Generation {
     New(Duration),
 }
 
+/// How long to wait for what.
+#[derive(Clone, Copy, Debug)]
+struct WaitLimits {
+    /// For the first new worker.
+    accept: Duration,
+    /// For the processes to bear out words of the log.
+    doubt: Duration,
+}
+
 /// A verification under way.
 #[derive(Clone, Debug)]
 pub struct Verification {
     before: BeforeReload,
     waiting_since: Instant,
     expected: usize,
-    accept_time: Duration,
-    /// Time for which words of the log wait for the processes to bear them out.
-    doubt_time: Duration,
+    limits: WaitLimits,
     accepted: Option<Duration>,
     settled: Option<(BTreeSet<Process>, Instant)>,
     healthy: Option<Duration>,
@@ -130,13 +137,12 @@ impl Verification {
     /// duration of `nginx -t`, which shows how long this configuration takes to read; the wait begins `now`, when the reload
     /// command has ended.
     pub fn start(before: BeforeReload, expected: usize, check_time: Duration, now: Instant) -> Verification {
-        let accept_time = MIN_ACCEPT_TIME.max(Duration::from_secs(3) + check_time * 10);
+        let accept = MIN_ACCEPT_TIME.max(Duration::from_secs(3) + check_time * 10);
         Verification {
             waiting_since: now,
             before,
             expected: expected.max(1),
-            accept_time,
-            doubt_time: DOUBT_TIME + check_time * 2,
+            limits: WaitLimits { accept, doubt: DOUBT_TIME + check_time * 2 },
             accepted: None,
             settled: None,
             healthy: None,
@@ -165,13 +171,10 @@ impl Verification {
         let since = now.duration_since(self.before.at);
         let waited = now.duration_since(self.waiting_since);
         let Some(master) = seen.master else {
-            return if waited > self.accept_time { self.broken("nginx no longer runs") } else { Progress::Waiting };
+            return if waited > self.limits.accept { self.broken("nginx no longer runs") } else { Progress::Waiting };
         };
         if master != self.before.master {
-            // The reload command restarted nginx, or the pid file names another one: only what started since then is new.
-            let workers = seen.children.iter().map(|child| child.process);
-            let workers = workers.filter(|process| process.start_time < self.before.ticks).collect();
-            self.before = BeforeReload { master, workers, ..self.before.clone() };
+            self.take_master(master, &seen.children);
         }
         self.note_new_workers(&seen.children);
         self.read_log(&seen.log, now);
@@ -219,9 +222,17 @@ impl Verification {
                 fresh.len(),
                 self.expected
             )),
-            (None, _, _) if waited > self.accept_time => self.never_accepted(old_serving),
+            (None, _, _) if waited > self.limits.accept => self.never_accepted(old_serving),
             _ => Progress::Waiting,
         }
+    }
+
+    /// Goes on with another master: the reload command restarted nginx, or the pid file names a different one. Only what started since
+    /// the request is new.
+    fn take_master(&mut self, master: Process, children: &[NginxChild]) {
+        let workers = children.iter().map(|child| child.process);
+        let workers = workers.filter(|process| process.start_time < self.before.ticks).collect();
+        self.before = BeforeReload { master, workers, ..self.before.clone() };
     }
 
     fn note_new_workers(&mut self, children: &[NginxChild]) {
@@ -260,7 +271,7 @@ impl Verification {
     /// write proves nothing. A master that has refused makes no worker; a worker that has ended was there and is gone.
     fn confirmed(&mut self, children: &[NginxChild], now: Instant) -> Option<Progress> {
         if self.accepted.is_none() {
-            let refused = self.log.refused.take_if(|(_, since)| now.duration_since(*since) >= self.doubt_time);
+            let refused = self.log.refused.take_if(|(_, since)| now.duration_since(*since) >= self.limits.doubt);
             if let Some((words, _)) = refused {
                 return Some(Progress::Refused(words));
             }
@@ -310,7 +321,7 @@ impl Verification {
 
     fn never_accepted(&mut self, old_serving: usize) -> Progress {
         let why = self.log.bind_problem.take().map(|problem| format!(": {problem}")).unwrap_or_default();
-        let message = format!("no new worker within {:?}{why}", self.accept_time);
+        let message = format!("no new worker within {:?}{why}", self.limits.accept);
         if old_serving > 0 { Progress::Refused(message) } else { self.broken(&message) }
     }
 }

@@ -10,7 +10,7 @@ use crate::model::backend_change::BackendChange;
 use crate::model::key::Revision;
 use crate::model::note::{Note, Severity};
 use crate::model::report::{Outcome, Report, Stage, StepFailure, Verified};
-use crate::model::resource::InstanceId;
+use crate::model::resource::{InstanceId, Resource};
 use crate::model::store::StoreSettings;
 use crate::model::text;
 use crate::nginx::error_log::refusal;
@@ -231,8 +231,9 @@ pub fn drained(resources: &[Arc<str>], revision: Revision, after: Duration) {
 }
 
 /// Logs that nginx serves with workers from before the last reload.
-pub fn disproved(resources: &[Arc<str>]) {
-    let resources = resources.join(" ");
+pub fn disproved(resources: &[Arc<Resource>]) {
+    let names: Vec<&str> = resources.iter().map(|resource| &**resource.name()).collect();
+    let resources = names.join(" ");
     tracing::warn!(
         %resources,
         "{resources}: nginx serves an earlier configuration than the one of its last reload, because workers that started before it \

@@ -8,7 +8,7 @@ use crate::apply::Context;
 use crate::apply::failure;
 use crate::apply::fleet::InstanceFiles;
 use crate::apply::group::Group;
-use crate::apply::isolate::{CheckRefusal, Search};
+use crate::apply::isolate::{CheckRefusal, Isolated, Search};
 use crate::apply::plan;
 use crate::model::key::Revision;
 use crate::model::report::{CommandKind, CommandRun, Outcome, Rendered, Report, Stage, StepFailure};
@@ -58,17 +58,7 @@ pub(super) async fn isolate(context: &Context, request: Request, whole: Report) 
             return whole;
         };
         any_good = !found.good.is_empty();
-        let name = |position: usize| changed.get(position).map(|rendered| rendered.resource.id.clone());
-        let undecided = found.undecided.into_iter().map(|file| (file, StepFailure::undecided()));
-        let culprits = found.culprits.into_iter().chain(undecided);
-        let named = culprits.filter_map(|(position, failure)| Some((position, name(position)?, failure)));
-        for (position, name, failure) in named {
-            let hash = changed.get(position).map(|rendered| (&rendered.resource, plan::hash(&rendered.bytes)));
-            if let Some((resource, hash)) = hash {
-                turns::remember(context, &trials.group.id, resource, hash, &failure);
-            }
-            trials.report.dropped.push((name, failure));
-        }
+        trials.drop_refused(&changed, found);
     }
     if !whole.removed.is_empty() {
         match trials.run(Vec::new(), fleets.clone()).await {
@@ -126,6 +116,16 @@ impl Trials<'_> {
                 self.report.files = report.files;
                 Tried::Ended(other)
             }
+        }
+    }
+
+    /// Drops the files that the search has found, or has not come to.
+    fn drop_refused(&mut self, changed: &[Rendered], found: Isolated) {
+        let undecided = found.undecided.into_iter().map(|file| (file, StepFailure::undecided()));
+        for (position, failure) in found.culprits.into_iter().chain(undecided) {
+            let Some(Rendered { resource, bytes }) = changed.get(position) else { continue };
+            turns::remember(self.context, &self.group.id, resource, plan::hash(bytes), &failure);
+            self.report.dropped.push((resource.id.clone(), failure));
         }
     }
 

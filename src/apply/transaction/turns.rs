@@ -48,7 +48,7 @@ pub(in crate::apply) type Refusals = HashMap<String, GroupRefusals>;
 /// What is known of a group's files that are not live.
 #[derive(Debug, Default)]
 pub(in crate::apply) struct GroupRefusals {
-    known: BTreeMap<PathBuf, Refusal>,
+    known: BTreeMap<PathBuf, RefusedFile>,
     /// The destination that was tried last: the next retry goes on behind it.
     last_tried: PathBuf,
     /// What the journal says.
@@ -57,14 +57,14 @@ pub(in crate::apply) struct GroupRefusals {
 
 /// One file that is not live.
 #[derive(Clone, Debug)]
-struct Refusal {
+struct RefusedFile {
     resource: Arc<str>,
     hash: String,
     failure: StepFailure,
 }
 
 /// The files of a request, by their turn.
-struct Turns {
+struct TurnOrder {
     /// Never tried with this content.
     fresh: Vec<Rendered>,
     /// Refused together with others only, and some that are tried once more.
@@ -75,7 +75,7 @@ struct Turns {
 
 /// Runs the transaction of what is fresh, then that of the rest, and returns one report.
 pub(super) async fn run(context: &Context, request: Request) -> Report {
-    let Some(Turns { fresh, second, later }) = in_turns(context, &request) else {
+    let Some(TurnOrder { fresh, second, later }) = in_turns(context, &request) else {
         return remembered(context, &request).await;
     };
     let first = Request { rendered: fresh, ..request.clone() };
@@ -123,7 +123,7 @@ fn both(first: Report, second: Report, names: Vec<InstanceId>) -> Report {
 }
 
 /// Returns whose turn it is; `None` if nothing of the request was refused before.
-fn in_turns(context: &Context, request: &Request) -> Option<Turns> {
+fn in_turns(context: &Context, request: &Request) -> Option<TurnOrder> {
     let mut refusals = context.refusals.lock().ok()?;
     let group = match refusals.entry(request.group.id.clone()) {
         Entry::Occupied(group) => group.into_mut(),
@@ -157,7 +157,7 @@ fn in_turns(context: &Context, request: &Request) -> Option<Turns> {
         group.last_tried.clone_from(&last.resource.dest);
     }
     second.extend(refused.into_iter().map(|(rendered, _)| rendered));
-    Some(Turns { fresh, second, later })
+    Some(TurnOrder { fresh, second, later })
 }
 
 impl GroupRefusals {
@@ -168,8 +168,11 @@ impl GroupRefusals {
             let dest = &rendered.resource.dest;
             let failure =
                 StepFailure::new(Stage::Check, "it was refused before this start, and its content is the same");
-            let refusal =
-                Refusal { resource: Arc::clone(rendered.resource.name()), hash: written.get(dest)?.clone(), failure };
+            let refusal = RefusedFile {
+                resource: Arc::clone(rendered.resource.name()),
+                hash: written.get(dest)?.clone(),
+                failure,
+            };
             Some((dest.clone(), refusal))
         });
         GroupRefusals { known: known.collect(), last_tried: PathBuf::new(), written }
@@ -202,7 +205,7 @@ impl GroupRefusals {
 /// Remembers that the check has refused a file, or has not come to it.
 pub(super) fn remember(context: &Context, group_id: &str, resource: &Resource, hash: String, failure: &StepFailure) {
     if let Ok(mut refusals) = context.refusals.lock() {
-        let refusal = Refusal { resource: Arc::clone(resource.name()), hash, failure: failure.clone() };
+        let refusal = RefusedFile { resource: Arc::clone(resource.name()), hash, failure: failure.clone() };
         refusals.entry(group_id.to_owned()).or_default().known.insert(resource.dest.clone(), refusal);
     }
 }

@@ -1,7 +1,7 @@
 # The front door: every target does all of its own set-up. `make` alone lists them.
 export PATH := $(if $(CARGO_HOME),$(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help setup tools build demo test cluster-test systemd-test package dist dist-test lint deny bench
+.PHONY: help setup tools build demo test cluster-test systemd-test package dist dist-test lint deny fuzz bench
 
 # make demo STORE=file ONCE=1
 demo_options = $(if $(STORE),--store $(STORE)) $(if $(filter-out 0,$(ONCE)),--once)
@@ -48,6 +48,9 @@ lint: setup ## check formatting, lints and documentation
 
 deny: ## check licences, sources and banned crates of the dependencies (needs cargo-deny)
 	cargo deny --locked check --hide-inclusion-graph bans licenses sources
+
+fuzz: setup ## feed made-up bytes to every parser that meets a stranger's (SECONDS=10 for each, ONLY=name, SEED=n)
+	@cargo run --locked --quiet --profile fuzz --example fuzz -- $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED))
 
 bench: setup ## run the benchmarks
 	cargo bench --locked

@@ -35,7 +35,10 @@ enum DataNode {
 }
 
 /// Parses the keys and values of one file. Its extension decides the format.
-pub(crate) fn parse(file: &Path, content: &[u8]) -> Result<BTreeMap<String, Value>, Problem> {
+///
+/// # Errors
+/// The text is not of that format, nests too deep, or has too many values.
+pub fn parse(file: &Path, content: &[u8]) -> Result<BTreeMap<String, Value>, Problem> {
     entries(file.extension().and_then(|extension| extension.to_str()).unwrap_or_default(), content)
         .map_err(|(position, message)| Problem::new(message).at(Place::at(file, position)))
 }

@@ -3,7 +3,7 @@
 
 mod assemble;
 mod coverage;
-mod document;
+pub mod document;
 mod env;
 mod etcd;
 mod file;

@@ -21,6 +21,7 @@ mod etcd_agent;
 mod follow;
 mod for_each;
 mod future_tree;
+mod fuzz;
 mod go;
 mod guarded;
 mod guards;

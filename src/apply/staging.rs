@@ -163,7 +163,12 @@ pub(super) fn back_up(context: &Context, target: &FileEntry) -> Result<FileEntry
 
 /// Returns a folder of our own, which is created if needed.
 pub(super) fn scratch(context: &Context) -> Result<Arc<Folder>, FileError> {
-    Folder::make(&install::scratch_folder(context.settings.state_folder.as_deref())).map(Arc::new)
+    let folder = Folder::make(&install::scratch_folder(context.settings.state_folder.as_deref()))?;
+    if !folder.keeps_files()? {
+        let source = std::io::Error::other("other users may exchange files in it (hint: set a state folder)");
+        return Err(FileError { action: "stage in the folder", path: folder.path().to_owned(), source });
+    }
+    Ok(Arc::new(folder))
 }
 
 /// Leaves a copy of what was staged as `.NAME.staged` beside the destination, replacing the last one.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::config::settings::StateDir;
 use crate::world::fs::folder::is_folder;
 use crate::world::fs::install::make_folders;
+use crate::world::fs::record::{self, Kind};
 use crate::world::host;
 use crate::world::lock::Lock;
 
@@ -52,9 +53,26 @@ fn user_folder() -> Option<PathBuf> {
     state_home.or_else(home).map(|path| path.join("upstreamd"))
 }
 
-/// Checks that files can be kept there, by taking a lock.
+/// The folders and the files in a state folder.
+const FOLDERS: [&str; 3] = ["groups", "live", "scratch"];
+const FILES: [&str; 2] = ["transaction.lock", "daemon.lock"];
+
+/// Checks that files can be kept there, by taking a lock. Puts aside what has the name of something of ours and is of another kind.
 fn usable(folder: &Path) -> Result<(), String> {
     make_folders(folder).map_err(|error| format!("{error}: {}", error.source))?;
+    let kinds = FOLDERS.map(|name| (name, Kind::Folder)).into_iter().chain(FILES.map(|name| (name, Kind::File)));
+    for (name, kind) in kinds {
+        let path = folder.join(name);
+        match record::put_aside_unless(&path, kind) {
+            Ok(None) => {}
+            Ok(Some(aside)) => tracing::warn!(
+                "`{}` is not a {kind}: it is kept as `{}`, and a new one is made",
+                path.display(),
+                aside.display()
+            ),
+            Err(error) => return Err(format!("{error}: {}", error.source)),
+        }
+    }
     let probe = folder.join("transaction.lock");
     // If another process holds the lock, the folder is usable too.
     Lock::try_take(&probe).map(|_| ()).map_err(|error| format!("failed to write `{}`: {error}", probe.display()))

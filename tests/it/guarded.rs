@@ -303,3 +303,18 @@ fn what_nginx_quotes_of_a_value_is_not_logged() {
         assert!(value.contains('$') || ran.stderr.contains("/site.conf:"), "file and line stay: {}", ran.stderr);
     }
 }
+
+#[test]
+fn other_kinds_of_files_in_the_state_folder_are_put_aside() {
+    let sandbox = Sandbox::new();
+    sandbox.set_store("v: {x: one}\n");
+    sandbox.plain_resource("app", "reload_cmd = \"true\"");
+    fs::create_dir_all(sandbox.path("state/transaction.lock")).unwrap();
+    fs::write(sandbox.path("state/groups"), "a file").unwrap();
+    symlink("/none/such", sandbox.path("state/live")).unwrap();
+    let ran = sandbox.onetime();
+    assert_eq!((ran.code, sandbox.output("app").as_deref()), (Some(0), Some("one\n")), "{ran:?}");
+    assert_eq!(fs::read_to_string(sandbox.path("state/groups.unreadable")).unwrap(), "a file");
+    assert!(ran.stderr.contains("is not a folder: it is kept as"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("is not a regular file: it is kept as"), "{}", ran.stderr);
+}

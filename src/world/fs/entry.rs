@@ -160,6 +160,16 @@ impl Folder {
         Ok(others_may_change(&found, Me::now()))
     }
 
+    /// Returns whether nobody but root and us can exchange a file that we put into it: others may not change it, or it is sticky.
+    ///
+    /// # Errors
+    /// The system's own.
+    pub fn keeps_files(&self) -> Result<bool, FileError> {
+        let found = fstat(&self.opened).context("look at", &self.path)?;
+        let me = Me::now();
+        Ok(is_trusted_link(&found, me.user, me))
+    }
+
     /// Returns the names in it that are UTF-8, in order.
     ///
     /// # Errors

@@ -1,9 +1,12 @@
 //! Small durable records: replaced as a whole and synced, or left unchanged. Never leaves a half-written one.
 
+use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::entry::{FileEntry, Folders};
+use nix::sys::stat::SFlag;
+
+use super::entry::{FileEntry, Folders, is_kind};
 use super::stage::{self, Attributes, Durable};
 use super::{FileContext, FileError};
 
@@ -33,9 +36,44 @@ pub fn write(path: &Path, text: &str) -> Result<(), FileError> {
 }
 
 /// Renames a record that cannot be read, so that its bytes are kept for people. Returns where they are.
-pub fn move_aside(path: &Path) -> Result<std::path::PathBuf, FileError> {
-    let entry = FileEntry::find(path)?;
+pub fn move_aside(path: &Path) -> Result<PathBuf, FileError> {
+    // The name itself, be it a link.
+    let entry = Folders::default().entry(path)?;
     let aside = entry.folder().entry(Path::new(entry.name()).with_extension("unreadable"));
     entry.rename_to(&aside).context("move aside the record", path)?;
     Ok(aside.path())
+}
+
+/// What a name in the state folder has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A folder.
+    Folder,
+    /// A regular file.
+    File,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Folder => "folder",
+            Kind::File => "regular file",
+        })
+    }
+}
+
+/// Renames what is at this path and is of another kind. Returns where it is now; `None` if nothing had to be done.
+///
+/// # Errors
+/// The system's own.
+pub fn put_aside_unless(path: &Path, kind: Kind) -> Result<Option<PathBuf>, FileError> {
+    let wanted = match kind {
+        Kind::Folder => SFlag::S_IFDIR,
+        Kind::File => SFlag::S_IFREG,
+    };
+    let found = Folders::default().entry(path)?.look()?;
+    if found.is_none_or(|found| is_kind(&found, wanted)) {
+        return Ok(None);
+    }
+    move_aside(path).map(Some)
 }

@@ -14,10 +14,11 @@ use crate::model::problem::{Place, Problem, Problems};
 use crate::model::range::WantedKeys;
 use crate::model::resource::Resource;
 use crate::model::store::StoreSettings;
-use crate::render::{self, Facts, Renderer, Root};
+use crate::render::{self, Facts, Renderer, Root, TemplateSources};
 use crate::world::folder_watch::Watched;
 use crate::world::fs::folder::{self, FolderTexts};
 use crate::world::fs::{canonical, real_destination};
+use crate::world::panics;
 
 use super::outside::{self, OutsideKeys};
 use super::readers::Readers;
@@ -293,14 +294,14 @@ fn load_confdir(
         }
     }
     let roots: Vec<_> = resources.iter().map(|resource| resource_root(resource)).collect();
-    let (renderer, broken) = render::compile(&texts, &roots, Arc::clone(facts));
+    let (renderer, broken) = compile(&texts, &roots, facts);
     let renderer = Arc::new(renderer);
     let outside_keys = outside::find(&resources, renderer.asks(&roots), &templates.root);
     let unusable: BTreeSet<usize> = broken.iter().map(|(position, _)| *position).collect();
     problems.extend(broken.into_iter().map(|(_, error)| template_problem(&templates.root, error)));
     if !unused.is_empty() {
         // Compiled apart from the others, which they could keep from sharing a Tera.
-        let (_, broken) = render::compile(&texts, &unused, Arc::clone(facts));
+        let (_, broken) = compile(&texts, &unused, facts);
         problems.extend(broken.into_iter().map(|(_, error)| template_problem(&templates.root, error)));
     }
     let mut members = Vec::new();
@@ -312,6 +313,35 @@ fn load_confdir(
         }
     }
     ConfdirContents { members, problems, outside_keys, accounts: set.accounts }
+}
+
+/// Compiles the templates that `roots` name. One that makes the compiler panic is a problem of its own roots alone.
+fn compile(
+    texts: &TemplateSources,
+    roots: &[Root<'_>],
+    facts: &Arc<dyn Facts>,
+) -> (Renderer, Vec<(usize, Problem)>) {
+    let together = |roots: &[Root<'_>]| panics::contain(|| render::compile(texts, roots, Arc::clone(facts)));
+    if let Ok(compiled) = together(roots) {
+        return compiled;
+    }
+    let bug = |root: &Root<'_>, place: String| {
+        let message = format!("the template cannot be compiled because of a bug of upstreamd at {place} of its source");
+        Problem::in_template(root.name, message).hint("please report this place")
+    };
+    let mut broken = Vec::new();
+    let mut good = Vec::new();
+    for (position, root) in roots.iter().enumerate() {
+        match together(std::slice::from_ref(root)) {
+            Ok(_) => good.push((position, *root)),
+            Err(place) => broken.push((position, bug(root, place))),
+        }
+    }
+    let (positions, roots): (Vec<usize>, Vec<Root<'_>>) = good.into_iter().unzip();
+    let (renderer, others) = render::compile(texts, &roots, Arc::clone(facts));
+    broken.extend(others.into_iter().map(|(position, problem)| (positions[position], problem)));
+    broken.sort_by_key(|(position, _)| *position);
+    (renderer, broken)
 }
 
 /// Removes the resources that write, through links, to the destination of an earlier one, and returns them.

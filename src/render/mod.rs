@@ -4,6 +4,7 @@
 //! Two engines, `tera` and `go`, stand on one floor: what both need lies beside them, and neither knows the other.
 
 mod asks;
+mod budget;
 mod changes;
 mod escape;
 mod facts;

@@ -11,7 +11,7 @@ pub(in crate::render) fn too_long() -> Problem {
 }
 
 /// Checks that `count` texts of so many bytes, and those that there are already, make no text that is too long.
-fn check_size(already: usize, count: usize, each: usize) -> Result<(), Problem> {
+pub(in crate::render) fn check_size(already: usize, count: usize, each: usize) -> Result<(), Problem> {
     let bytes = count.saturating_mul(each).saturating_add(already);
     if bytes > MAX_BYTES { Err(too_long()) } else { Ok(()) }
 }

@@ -67,7 +67,8 @@ struct PrintMark;
 impl tera::Filter<&Value, tera::TeraResult<Value>> for PrintMark {
     fn call(&self, value: &Value, kwargs: Kwargs, state: &State) -> tera::TeraResult<Value> {
         let number = kwargs.must_get::<usize>("n")?;
-        if !state.autoescaping_enabled() || value.is_safe() || quote::is_harmless(&value.to_string()) {
+        let is_right = |text: &str| quote::is_harmless(text) || TeraRun::has_quoted(text);
+        if !state.autoescaping_enabled() || value.is_safe() || is_right(&value.to_string()) {
             return Ok(value.clone());
         }
         TeraRun::with(|_| Err(Problem::new(format!("{MARK}{number}"))))

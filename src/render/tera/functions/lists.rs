@@ -5,7 +5,8 @@ use tera::Value;
 use super::call::{TeraCall, TeraFunction, both, function, kind};
 use crate::model::natural;
 use crate::model::problem::Problem;
-use crate::render::library::numbers;
+use crate::render::budget::{bounded, check_added};
+use crate::render::library::{numbers, text};
 use crate::render::tera::run::TeraRun;
 
 pub(super) const FUNCTIONS: &[TeraFunction] = &[
@@ -34,7 +35,10 @@ fn split(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
 }
 
 fn join(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
-    Ok(Value::from(strings(call)?.join(call.text("sep")?)))
+    let (strings, separator) = (strings(call)?, call.text("sep")?);
+    let bytes = strings.iter().map(|text| text.len()).sum();
+    call.named(text::check_size(bytes, strings.len(), separator.len()))?;
+    Ok(Value::from(strings.join(separator)))
 }
 
 fn reverse(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
@@ -74,12 +78,13 @@ fn natural_sort(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> 
 }
 
 fn list(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
-    call.list("items").map(Value::from)
+    call.named(bounded(Value::from(call.list("items")?)))
 }
 
 fn append(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
     let mut items = call.list("list")?.to_vec();
     items.push(call.value("value")?.clone());
+    call.named(check_added(&items))?;
     Ok(Value::from(items))
 }
 

@@ -1,0 +1,247 @@
+//! What one render may use: a time, which all its look-ups share; rounds of its loops; and bytes that it builds. A render that
+//! goes beyond fails in its own thread. Never stops anything by itself: engines ask at each call, each round and each write.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::facts::Facts;
+use super::library::text::MAX_BYTES;
+use super::output::MAX_OUTPUT_BYTES;
+use crate::model::problem::Problem;
+
+/// Most rounds of all loops of one render.
+pub(super) const MAX_ROUNDS: usize = 10_000_000;
+/// Most bytes that a render may keep for itself, in blocks of `set` and the like, before they are printed.
+const MAX_KEPT_BYTES: usize = 2 * MAX_OUTPUT_BYTES;
+/// Levels of lists and maps within each other.
+const MAX_DEPTH: usize = 64;
+/// Questions for each look at the clock.
+const QUESTIONS_PER_LOOK: u32 = 16;
+
+/// The end of a render's time.
+#[derive(Clone)]
+pub(super) struct Deadline {
+    facts: Arc<dyn Facts>,
+    /// The instant, and the whole time until then; `None` if there is no limit.
+    end: Option<(Instant, Duration)>,
+    questions: Cell<u32>,
+    has_passed: Cell<bool>,
+}
+
+impl Deadline {
+    /// Returns the deadline of a render that starts now.
+    pub(super) fn new(facts: &Arc<dyn Facts>) -> Deadline {
+        let end = facts.render_timeout().map(|timeout| (facts.instant() + timeout, timeout));
+        Deadline { facts: Arc::clone(facts), end, questions: Cell::new(0), has_passed: Cell::new(false) }
+    }
+
+    /// Checks whether the time is over. Looks at the clock only now and then, which costs less.
+    pub(super) fn has_passed(&self) -> bool {
+        let questions = self.questions.get().wrapping_add(1);
+        self.questions.set(questions);
+        if questions.is_multiple_of(QUESTIONS_PER_LOOK) {
+            self.look();
+        }
+        self.has_passed.get()
+    }
+
+    fn look(&self) {
+        if let Some((end, _)) = self.end {
+            self.has_passed.set(self.facts.instant() >= end);
+        }
+    }
+
+    /// Returns the time that is left; `None` if there is no limit.
+    pub(super) fn left(&self) -> Option<Duration> {
+        let left = self.end.map(|(end, _)| end.saturating_duration_since(self.facts.instant()));
+        self.has_passed.set(left.is_some_and(|left| left.is_zero()));
+        left
+    }
+}
+
+/// What one render has used.
+pub(super) struct Budget {
+    pub(super) deadline: Deadline,
+    /// Time that it has waited for answers of name servers.
+    waited: Cell<Duration>,
+    rounds: Cell<usize>,
+    kept_bytes: Cell<usize>,
+}
+
+impl Budget {
+    pub(super) fn new(deadline: Deadline) -> Budget {
+        Budget { deadline, waited: Cell::default(), rounds: Cell::new(0), kept_bytes: Cell::new(0) }
+    }
+
+    /// Fails if the time is over.
+    pub(super) fn check_time(&self) -> Result<(), Problem> {
+        if self.deadline.has_passed() { Err(self.late()) } else { Ok(()) }
+    }
+
+    /// Returns the error of a render whose time is over.
+    #[cold]
+    pub(super) fn late(&self) -> Problem {
+        let timeout = self.deadline.end.map_or(Duration::ZERO, |(_, timeout)| timeout);
+        let waited = self.waited.get();
+        let waiting = match waited >= timeout / 2 && !waited.is_zero() {
+            true => format!(", of which name servers took {:.1}s to answer", waited.as_secs_f64()),
+            false => String::new(),
+        };
+        Problem::new(format!("the render takes longer than {timeout:?}{waiting}")).hint("--render-timeout sets this limit")
+    }
+
+    /// Asks the world something that takes until an answer comes, within the time that is left.
+    pub(super) fn wait<T>(&self, ask: impl FnOnce(&dyn Facts, Option<Duration>) -> Result<T, Problem>) -> Result<T, Problem> {
+        let left = self.deadline.left();
+        if left.is_some_and(|left| left.is_zero()) {
+            return Err(self.late());
+        }
+        let facts = &*self.deadline.facts;
+        let start = facts.instant();
+        let answer = ask(facts, left);
+        self.waited.set(self.waited.get() + facts.instant().saturating_duration_since(start));
+        // An answer that the deadline has cut off says nothing about the name server.
+        if self.deadline.left().is_some_and(|left| left.is_zero()) { Err(self.late()) } else { answer }
+    }
+
+    /// Takes rounds of a loop.
+    pub(super) fn take_rounds(&self, rounds: usize) -> Result<(), Problem> {
+        self.check_time()?;
+        self.rounds.set(self.rounds.get().saturating_add(rounds));
+        if self.rounds.get() > MAX_ROUNDS {
+            return Err(Problem::new(format!("the loops of the render take more than {MAX_ROUNDS} rounds")));
+        }
+        Ok(())
+    }
+
+    /// Takes bytes that the render keeps for itself.
+    pub(super) fn keep(&self, bytes: usize) -> Result<(), Problem> {
+        self.kept_bytes.set(self.kept_bytes.get().saturating_add(bytes));
+        if self.kept_bytes.get() > MAX_KEPT_BYTES {
+            return Err(Problem::new(format!("the render would keep more than {MAX_KEPT_BYTES} bytes before it prints them")));
+        }
+        Ok(())
+    }
+}
+
+/// A value of an engine that may hold others.
+pub(super) trait Nested: Clone {
+    /// Returns the bytes of the text that it is, if it is one.
+    fn text_bytes(&self) -> usize;
+    /// Checks all values that it holds.
+    fn all(&self, check: &mut dyn FnMut(&Self) -> bool) -> bool;
+}
+
+/// Returns a value that a template made of others, unless it is too large to be printed or taken apart again: what it shares with
+/// itself counts each time.
+pub(super) fn bounded<V: Nested>(value: V) -> Result<V, Problem> {
+    if size(&value).is_some() { Ok(value) } else { Err(too_large()) }
+}
+
+/// Checks a list that was right before its last item was added: the item each time, and the whole list often enough.
+pub(super) fn check_added<V: Nested>(list: &[V]) -> Result<(), Problem> {
+    let Some(item) = list.last() else { return Ok(()) };
+    let bytes = size(item).ok_or_else(too_large)?;
+    let is_cheap = bytes.saturating_mul(list.len()) <= MAX_BYTES && !list.len().is_power_of_two();
+    let mut left = MAX_BYTES;
+    // The list itself is a level, too.
+    let is_right = fits(item, MAX_DEPTH - 1, &mut MAX_BYTES.clone())
+        && (is_cheap || list.iter().all(|item| fits(item, MAX_DEPTH - 1, &mut left)));
+    if is_right { Ok(()) } else { Err(too_large()) }
+}
+
+/// Returns the size of a value; `None` if it is too large, or nested too deep.
+fn size<V: Nested>(value: &V) -> Option<usize> {
+    let mut left = MAX_BYTES;
+    fits(value, MAX_DEPTH, &mut left).then(|| MAX_BYTES - left)
+}
+
+fn fits<V: Nested>(value: &V, levels: usize, left: &mut usize) -> bool {
+    let own = 8 + value.text_bytes();
+    if own > *left || levels == 0 {
+        return false;
+    }
+    *left -= own;
+    value.all(&mut |item| fits(item, levels - 1, left))
+}
+
+fn too_large() -> Problem {
+    Problem::new(format!("would nest more than {MAX_DEPTH} levels, or hold more than {MAX_BYTES} bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+    use crate::model::dns::Srv;
+    use crate::nginx::installation::Version;
+
+    /// A world in which each look-up takes three seconds, and nothing else takes time.
+    struct SlowWorld {
+        start: Instant,
+        seconds: AtomicU64,
+    }
+
+    impl Facts for SlowWorld {
+        fn instant(&self) -> Instant {
+            self.start + Duration::from_secs(self.seconds.load(Ordering::Relaxed))
+        }
+        fn render_timeout(&self) -> Option<Duration> {
+            Some(Duration::from_secs(10))
+        }
+        fn env(&self, _: &str) -> Option<String> {
+            None
+        }
+        fn now(&self) -> jiff::Zoned {
+            jiff::Zoned::default()
+        }
+        fn file_exists(&self, _: &str) -> bool {
+            false
+        }
+        fn hostname(&self) -> Result<String, String> {
+            Ok("host".to_owned())
+        }
+        fn lookup_ip(&self, _: &str, within: Option<Duration>) -> Result<Vec<IpAddr>, String> {
+            let takes = within.map_or(3, |within| within.as_secs().min(3));
+            self.seconds.fetch_add(takes, Ordering::Relaxed);
+            if takes == 3 { Ok(Vec::new()) } else { Err("no answer".to_owned()) }
+        }
+        fn lookup_srv(&self, _: &str, _: &str, _: &str, _: Option<Duration>) -> Result<Vec<Srv>, String> {
+            Ok(Vec::new())
+        }
+        fn interface_addresses(&self, _: &str) -> Vec<IpAddr> {
+            Vec::new()
+        }
+        fn nginx_version(&self) -> Option<Version> {
+            None
+        }
+    }
+
+    #[test]
+    fn all_look_ups_of_a_render_share_its_time() {
+        let facts: Arc<dyn Facts> = Arc::new(SlowWorld { start: Instant::now(), seconds: AtomicU64::new(0) });
+        let budget = Budget::new(Deadline::new(&facts));
+        let look_up = || budget.wait(|facts, left| facts.lookup_ip("a", left).map_err(Problem::new));
+        for _ in 0..3 {
+            look_up().unwrap();
+        }
+        let expected = "the render takes longer than 10s, of which name servers took 10.0s to answer\n  hint: \
+                        --render-timeout sets this limit";
+        for _ in 0..2 {
+            assert_eq!(look_up().unwrap_err().to_string(), expected);
+        }
+        assert_eq!(budget.check_time().unwrap_err().to_string(), expected);
+        assert!(facts.instant() <= Instant::now() + Duration::from_secs(10), "nobody waits beyond the deadline");
+    }
+
+    #[test]
+    fn rounds_and_kept_bytes_are_counted_over_the_whole_render() {
+        let facts: Arc<dyn Facts> = Arc::new(crate::render::facts::NoWorld);
+        let budget = Budget::new(Deadline::new(&facts));
+        assert!(budget.take_rounds(MAX_ROUNDS).is_ok() && budget.take_rounds(1).is_err());
+        assert!(budget.keep(MAX_KEPT_BYTES).is_ok() && budget.keep(1).is_err());
+    }
+}

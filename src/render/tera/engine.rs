@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use tera::Tera;
 
 use super::functions;
+use super::guard;
 use super::incremental;
 use super::run::TeraRun;
 use crate::model::resource::Escape;
@@ -18,6 +19,7 @@ pub(super) fn empty(mode: Escape) -> Tera {
         tera.autoescape_on(Vec::<&str>::new());
         functions::register(&mut tera);
         incremental::register(&mut tera);
+        guard::register(&mut tera);
         tera
     });
     let mut tera = EMPTY.clone();

@@ -6,6 +6,7 @@ mod compile;
 mod engine;
 mod error;
 pub(super) mod functions;
+mod guard;
 mod incremental;
 mod memory;
 mod references;

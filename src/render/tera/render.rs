@@ -42,6 +42,10 @@ pub(in crate::render) fn render(
     let Some(mut run) = run else {
         return again.finish(Err(Problem::in_template(root.name, "the render lost its session")));
     };
+    let place = |name: &str, offset: usize| {
+        let offset = set.shifts.get(name).map_or(offset, |shifts| shifts.original(offset));
+        Place::in_text(Path::new(name), sources.get(name).map_or("", |text| text), offset)
+    };
     let result = result.map(|()| output.bytes).map_err(|problem| match run.refused.take() {
         Some(text) => refusal::explain(sources, root.name, &run.session, &context, &text),
         None if output.is_full => {
@@ -49,7 +53,7 @@ pub(in crate::render) fn render(
             Problem::in_template(root.name, message)
         }
         None if output.is_late => run.session.budget.late().at(Place::file(Path::new(root.name))),
-        None => error::of_render(&problem, root.name, run.failure.take()),
+        None => error::of_render(&problem, root.name, run.failure.take(), place),
     });
     run.session.finish(result)
 }

@@ -1,10 +1,11 @@
 //! Compiled Tera templates, and the Tera that each root lives in. Data only.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use tera::Tera;
 
+use super::guard::Shifts;
 use super::incremental::Rewritten;
 use crate::model::resource::Escape;
 
@@ -21,6 +22,8 @@ pub(in crate::render) struct TeraTemplates {
 pub(super) struct TeraSet {
     pub(super) tera: Arc<Tera>,
     pub(super) rewritten: Rewritten,
+    /// Where guards are, by template.
+    pub(super) shifts: BTreeMap<String, Shifts>,
 }
 
 impl TeraTemplates {

@@ -1,0 +1,331 @@
+//! Guards in Tera templates. Tera computes loops, `~`, comparisons and lists by itself and asks nobody, so each such expression is
+//! passed through a filter of ours when the template is compiled: it counts rounds, looks at the clock, and refuses what is too large.
+//! A tag that has none of these stays as it is. Reads and writes texts only.
+
+use tera::{Kwargs, State, TeraResult, Value};
+
+use super::run::TeraRun;
+use super::scan::{self, Tag, TagKind};
+use crate::model::problem::Problem;
+use crate::render::budget::{Budget, bounded};
+
+/// A template with its guards.
+pub(super) struct Guarded {
+    pub(super) text: String,
+    pub(super) shifts: Shifts,
+}
+
+/// Where guards were put: the offset in the template as it was written, and how many bytes.
+#[derive(Clone, Default)]
+pub(super) struct Shifts(Vec<(usize, usize)>);
+
+impl Shifts {
+    /// Returns the offset in the template as it was written.
+    pub(super) fn original(&self, offset: usize) -> usize {
+        let mut inserted = 0;
+        for (at, length) in &self.0 {
+            if offset < at + inserted + length {
+                return offset.min(at + inserted) - inserted;
+            }
+            inserted += length;
+        }
+        offset - inserted
+    }
+}
+
+/// The filters, by what they do.
+#[derive(Clone, Copy)]
+enum Guard {
+    /// Counts the rounds of a loop over the value.
+    Rounds,
+    /// Refuses a value that is too large.
+    Made,
+    /// The same for each item that a list is made of, which are all kept.
+    Item,
+    /// Takes Tera's mark from a part of a text that may be printed as it is: it holds for the whole.
+    Part,
+    /// Counts what is printed into a block that the template keeps.
+    Kept,
+}
+
+impl Guard {
+    const ALL: [Guard; 5] = [Guard::Rounds, Guard::Made, Guard::Item, Guard::Part, Guard::Kept];
+
+    fn name(self) -> &'static str {
+        match self {
+            Guard::Rounds => "__rounds",
+            Guard::Made => "__made",
+            Guard::Item => "__item",
+            Guard::Part => "__part",
+            Guard::Kept => "__kept",
+        }
+    }
+
+    fn check(self, value: &Value, budget: &Budget) -> Result<Value, Problem> {
+        budget.check_time()?;
+        let text_bytes = || value.as_str().map_or(8, str::len);
+        match self {
+            Guard::Rounds => {
+                let is_text = value.is_string();
+                budget.take_rounds(if is_text { text_bytes() } else { value.len().unwrap_or(0) } + 1)?;
+                return Ok(value.clone());
+            }
+            Guard::Made => {}
+            Guard::Item => budget.keep(text_bytes())?,
+            Guard::Kept => budget.keep(text_bytes())?,
+            Guard::Part => {
+                let part = value.as_str().filter(|_| value.is_safe()).map(Value::from);
+                return Ok(part.unwrap_or_else(|| value.clone()));
+            }
+        }
+        bounded(value.clone())
+    }
+}
+
+impl tera::Filter<&Value, TeraResult<Value>> for Guard {
+    fn call(&self, value: &Value, _: Kwargs, _: &State) -> TeraResult<Value> {
+        TeraRun::with(|run| self.check(value, &run.session.budget)).map_err(|failure| tera::Error::message(failure.message))
+    }
+}
+
+/// Registers the filters.
+pub(super) fn register(tera: &mut tera::Tera) {
+    for guard in Guard::ALL {
+        tera.register_filter::<_, &Value, _>(guard.name(), guard);
+    }
+}
+
+/// Checks whether a template keeps what it prints: in blocks of `set` and `filter`, components, and `super()`.
+pub(super) fn keeps_output(source: &str) -> bool {
+    scan::tags(source).any(|tag| {
+        let text = tag.text(source).trim_start();
+        match (tag.kind, scan::identifier(text)) {
+            (TagKind::Statement, "filter" | "component") => true,
+            (TagKind::Statement, "set" | "set_global") => value_of_set(&masked(text)).is_none(),
+            (TagKind::Statement, "") => text.starts_with('<'),
+            (TagKind::Print | TagKind::Statement, _) => text.contains("super") || text.contains('<'),
+            _ => false,
+        }
+    })
+}
+
+/// Puts guards into a template. `is_kept`: what it prints may be kept, and counts.
+pub(super) fn guarded(source: &str, is_kept: bool) -> Guarded {
+    let mut insertions: Vec<(usize, String)> = Vec::new();
+    for tag in scan::tags(source) {
+        guard_tag(&tag, source, is_kept, &mut insertions);
+    }
+    let mut text = String::with_capacity(source.len() + insertions.len() * 12);
+    let mut shifts = Vec::with_capacity(insertions.len());
+    let mut written = 0;
+    for (at, inserted) in insertions {
+        text.push_str(&source[written..at]);
+        text.push_str(&inserted);
+        shifts.push((at, inserted.len()));
+        written = at;
+    }
+    text.push_str(&source[written..]);
+    Guarded { text, shifts: Shifts(shifts) }
+}
+
+fn guard_tag(tag: &Tag, source: &str, is_kept: bool, insertions: &mut Vec<(usize, String)>) {
+    let text = tag.text(source);
+    let start = tag.inside.start + usize::from(tag.trims(source).0);
+    let masked = masked(text);
+    let word = scan::identifier(text.trim_start());
+    let expression = match (tag.kind, word) {
+        (TagKind::Print, _) => Some(0),
+        (TagKind::Statement, "for") => find_word(&masked, "in").map(|at| at + 2),
+        (TagKind::Statement, "if" | "elif") => find_word(&masked, word).map(|at| at + word.len()),
+        (TagKind::Statement, "set" | "set_global") => value_of_set(&masked),
+        _ => None,
+    };
+    let Some(from) = expression else { return };
+    let rest = &masked[from..];
+    // A component is no value, and what is ours needs no guard.
+    if rest.trim().is_empty() || rest.trim_start().starts_with('<') || rest.trim_start().starts_with("__each") {
+        return;
+    }
+    let guard = match (tag.kind, word) {
+        (TagKind::Statement, "for") => Some(Guard::Rounds),
+        (TagKind::Print, _) if is_kept => Some(Guard::Kept),
+        _ => costs(rest).then_some(Guard::Made),
+    };
+    let blanks = rest.len() - rest.trim_start().len();
+    let (first, last) = (start + from + blanks, start + from + rest.trim_end().len());
+    let mut inner = inner_guards(&masked, from).into_iter().map(|(at, text)| (start + at, text)).collect::<Vec<_>>();
+    if let Some(guard) = guard {
+        inner.insert(0, (first, "(".to_owned()));
+        inner.push((last, format!(") | {}", guard.name())));
+    }
+    insertions.append(&mut inner);
+}
+
+/// Returns the guards within an expression: of each list that is made in a loop, and of each part of a text.
+fn inner_guards(masked: &str, from: usize) -> Vec<(usize, String)> {
+    let bytes = masked.as_bytes();
+    let close = |guard: Guard| format!(") | {} ", guard.name());
+    let mut found: Vec<(usize, String)> = Vec::new();
+    let mut open: Vec<Bracket> = Vec::new();
+    let mut at = from;
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'(' | b'[' | b'{' => {
+                let before = masked[from..at].trim_end().bytes().next_back();
+                let follows_value = before.is_some_and(|b| is_of_word(b) || matches!(b, b')' | b']' | b'\''));
+                open.push(Bracket { at, is_part: byte == b'[' && follows_value, list: None });
+            }
+            b')' | b']' | b'}' => {
+                if let Some(bracket) = open.pop() {
+                    if bracket.list == Some(true) {
+                        found.push((at, close(Guard::Rounds)));
+                    }
+                    let goes_on = masked[at + 1..].trim_start().starts_with(['.', '[', '(', '?']);
+                    if bracket.is_part && !goes_on {
+                        found.push((at + 1, format!(" | {} ", Guard::Part.name())));
+                    }
+                }
+            }
+            _ if is_of_word(byte) => {
+                let end = at + masked[at..].bytes().take_while(|byte| is_of_word(*byte)).count();
+                if let Some(bracket) = open.last_mut().filter(|bracket| bytes[bracket.at] == b'[') {
+                    match (&masked[at..end], bracket.list) {
+                        ("for", None) => {
+                            bracket.list = Some(false);
+                            found.push((bracket.at + 1, "(".to_owned()));
+                            found.push((at, close(Guard::Item)));
+                        }
+                        ("in", Some(false)) => {
+                            bracket.list = Some(true);
+                            found.push((end, " (".to_owned()));
+                        }
+                        ("if", Some(true)) => {
+                            bracket.list = None;
+                            found.push((at, close(Guard::Rounds)));
+                        }
+                        _ => {}
+                    }
+                }
+                at = end;
+                continue;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    found.sort_by_key(|(at, _)| *at);
+    found
+}
+
+/// An open bracket.
+struct Bracket {
+    at: usize,
+    /// Whether it asks for a part of the value before it.
+    is_part: bool,
+    /// Whether it makes a list in a loop, and the loop's list has begun.
+    list: Option<bool>,
+}
+
+/// Checks whether the cost of an expression, or the size of what it makes, may follow from values.
+fn costs(masked: &str) -> bool {
+    let compares = |operator: &str| {
+        masked.match_indices(operator).any(|(at, _)| {
+            // Comparing with a text or a number of the template costs nothing.
+            let other = masked[at + operator.len()..].trim_start();
+            !other.starts_with(|c: char| matches!(c, '\'' | '-' | '=') || c.is_ascii_digit())
+        })
+    };
+    masked.contains(['~', '[', '{']) || find_word(masked, "in").is_some() || ["==", "!=", "<", ">"].into_iter().any(compares)
+}
+
+/// Returns an expression in which each byte of a text, with its quotes, is a quote: of the same length.
+fn masked(expression: &str) -> String {
+    let mut masked = String::with_capacity(expression.len());
+    let mut rest = expression;
+    while let Some(c) = rest.chars().next() {
+        let text = scan::string_length(rest);
+        let length = text.unwrap_or(c.len_utf8());
+        match text.is_some() || !c.is_ascii() {
+            true => masked.extend(std::iter::repeat_n('\'', length)),
+            false => masked.push(c),
+        }
+        rest = &rest[length..];
+    }
+    masked
+}
+
+/// Returns where a word begins.
+fn find_word(masked: &str, word: &str) -> Option<usize> {
+    let bytes = masked.as_bytes();
+    let is_whole = |at: &usize| {
+        let before = at.checked_sub(1).and_then(|at| bytes.get(at));
+        !before.is_some_and(|b| is_of_word(*b) || *b == b'.') && !bytes.get(at + word.len()).is_some_and(|b| is_of_word(*b))
+    };
+    masked.match_indices(word).map(|(at, _)| at).find(is_whole)
+}
+
+/// Returns where the value begins that a `set` gives to its variable; `None` if it gives a block.
+fn value_of_set(masked: &str) -> Option<usize> {
+    let at = masked.find(['=', '|'])?;
+    (masked.as_bytes()[at] == b'=').then_some(at + 1)
+}
+
+fn is_of_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guards_stand_where_tera_computes_by_itself() {
+        for (source, expected) in [
+            ("{{ a }}{% if a.b %}{{ a | upper }}{% endif %}", None),
+            ("{% if a == \"~[\" and b > 1 %}", None),
+            ("{{ \"a ~ b\" }}{# a ~ b #}{% raw %}{{ a ~ b }}{% endraw %}", None),
+            ("{% set x %}a{% endset %}{% include \"a ~ b\" %}{{ <a b={c ~ d} /> }}", None),
+            ("{%- for a in b -%}", Some("{%- for a in (b) | __rounds -%}")),
+            ("{% for k, v in f(a=\"in\") %}", Some("{% for k, v in (f(a=\"in\")) | __rounds %}")),
+            ("{{- a ~ b }}", Some("{{- (a ~ b) | __made }}")),
+            ("{% set x = a ~ \"=\" %}", Some("{% set x = (a ~ \"=\") | __made %}")),
+            ("{% elif a in b %}", Some("{% elif (a in b) | __made %}")),
+            ("{% if a == b %}", Some("{% if (a == b) | __made %}")),
+            ("{% set x = a[1:2] %}", Some("{% set x = (a[1:2] | __part ) | __made %}")),
+            ("{% set x = [a, [b]] %}", Some("{% set x = ([a, [b]]) | __made %}")),
+            ("{{ a[0].b }}", Some("{{ (a[0].b) | __made }}")),
+            (
+                "{% for p in [x.v for x in g(a=[1]) if x in y] %}",
+                Some("{% for p in ([(x.v ) | __item for x in ( g(a=[1]) ) | __rounds if x in y]) | __rounds %}"),
+            ),
+            (
+                "{{ [[y for y in x] for x in z] }}",
+                Some("{{ ([([(y ) | __item for y in ( x) | __rounds ] ) | __item for x in ( z) | __rounds ]) | __made }}"),
+            ),
+        ] {
+            let guarded = guarded(source, false);
+            assert_eq!(guarded.text, expected.unwrap_or(source), "{source}");
+            for (at, c) in source.char_indices().filter(|(_, c)| c.is_ascii_alphabetic()) {
+                let shifted = guarded.text.match_indices(c).map(|(at, _)| guarded.shifts.original(at));
+                assert!(shifted.clone().any(|original| original == at), "{source} {at}");
+            }
+        }
+        let kept = guarded("{{ a }}{{ b ~ c }}", true).text;
+        assert_eq!(kept, "{{ (a) | __kept }}{{ (b ~ c) | __kept }}");
+    }
+
+    #[test]
+    fn a_template_that_keeps_what_it_prints_is_known() {
+        for (source, expected) in [
+            ("{% set x = 1 %}{% for a in b %}{{ a }}{% endfor %}{% include \"a\" %}", false),
+            ("{% set x %}a{% endset %}", true),
+            ("{% set_global x | upper %}a{% endset %}", true),
+            ("{% filter upper %}a{% endfilter %}", true),
+            ("{{ super() }}", true),
+            ("{{ <a /> }}", true),
+            ("{% <a> %}b{% </a> %}", true),
+        ] {
+            assert_eq!(keeps_output(source), expected, "{source}");
+        }
+    }
+}

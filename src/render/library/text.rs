@@ -43,6 +43,12 @@ pub(in crate::render) fn replace(text: &str, old: &str, new: &str, most: i128) -
     Ok(text.replacen(old, new, count))
 }
 
+/// Joins texts, with a separator between them.
+pub(in crate::render) fn join(texts: &[&str], separator: &str) -> Result<String, Problem> {
+    check_size(texts.iter().map(|text| text.len()).sum(), texts.len().saturating_sub(1), separator.len())?;
+    Ok(texts.join(separator))
+}
+
 pub(in crate::render) fn trim_prefix<'t>(text: &'t str, prefix: &str) -> &'t str {
     text.strip_prefix(prefix).unwrap_or(text)
 }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::builtins::list;
-use super::function::{GoFunction, Parameter, TWO_TEXTS, items, made, native, text, variadic};
+use super::function::{GoFunction, Parameter, TWO_TEXTS, items, native, text, variadic};
 use crate::model::natural;
 use crate::model::problem::Problem;
 use crate::render::budget::{bounded, check_added};
 use crate::render::go::run::GoRun;
 use crate::render::go::value::{GoValue, ItemType};
+use crate::render::library::text as library;
 
 pub(super) const FUNCTIONS: &[GoFunction] = &[
     native("split", TWO_TEXTS, split),
@@ -30,7 +31,7 @@ fn split(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Problem> {
 }
 
 fn join(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Problem> {
-    made(items(&values[0]).iter().map(text).collect::<Vec<_>>().join(text(&values[1])))
+    library::join(&items(&values[0]).iter().map(text).collect::<Vec<_>>(), text(&values[1])).map(GoValue::from)
 }
 
 fn reverse(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Problem> {

@@ -35,10 +35,7 @@ fn split(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
 }
 
 fn join(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
-    let (strings, separator) = (strings(call)?, call.text("sep")?);
-    let bytes = strings.iter().map(|text| text.len()).sum();
-    call.named(text::check_size(bytes, strings.len(), separator.len()))?;
-    Ok(Value::from(strings.join(separator)))
+    call.named(text::join(&strings(call)?, call.text("sep")?)).map(Value::from)
 }
 
 fn reverse(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {

@@ -316,11 +316,7 @@ fn load_confdir(
 }
 
 /// Compiles the templates that `roots` name. One that makes the compiler panic is a problem of its own roots alone.
-fn compile(
-    texts: &TemplateSources,
-    roots: &[Root<'_>],
-    facts: &Arc<dyn Facts>,
-) -> (Renderer, Vec<(usize, Problem)>) {
+fn compile(texts: &TemplateSources, roots: &[Root<'_>], facts: &Arc<dyn Facts>) -> (Renderer, Vec<(usize, Problem)>) {
     let together = |roots: &[Root<'_>]| panics::contain(|| render::compile(texts, roots, Arc::clone(facts)));
     if let Ok(compiled) = together(roots) {
         return compiled;

@@ -191,3 +191,6 @@ fn went_live(terms: &Terms, in_hand: &mut InHand, report: &Report, now: Instant)
     }
     notes
 }
+
+#[cfg(test)]
+mod tests;

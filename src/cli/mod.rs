@@ -55,9 +55,8 @@ pub fn main() -> ExitCode {
     for warning in invocation.settings.warnings.iter() {
         tracing::warn!("{warning}");
     }
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().thread_stack_size(RENDER_STACK_BYTES).enable_all().build();
-    let runtime = match runtime {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = match runtime.thread_stack_size(RENDER_STACK_BYTES).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             terminal::print_error(&format!("cannot start the runtime: {error}\n"));

@@ -51,7 +51,9 @@ impl<'t> Document<'t> {
         let further = document.broken.len().saturating_sub(MAX_LISTED);
         if let Some(last) = document.broken.iter().nth(MAX_LISTED).filter(|_| further > 0) {
             let place = Place::at(file, Position { line: *last, column: 1 });
-            document.syntax_problems.push(Problem::new(format!("the syntax is wrong on {further} more lines")).at(place));
+            document
+                .syntax_problems
+                .push(Problem::new(format!("the syntax is wrong on {further} more lines")).at(place));
         }
         document
     }
@@ -127,7 +129,8 @@ impl<'t> Document<'t> {
         let line = self.line_at(offset);
         let start = self.lines[line - 1];
         // Places are asked for in order, mostly: the items of an array may all be on one line.
-        let (known, columns) = Some(self.known.get()).filter(|(at, _)| (start..=offset).contains(at)).unwrap_or((start, 0));
+        let (known, columns) =
+            Some(self.known.get()).filter(|(at, _)| (start..=offset).contains(at)).unwrap_or((start, 0));
         let columns = columns + before(&self.text[known..], offset - known).chars().count();
         let reached = before(self.text, offset).len();
         self.known.set((reached, columns));
@@ -406,7 +409,8 @@ mod tests {
         let array = format!("é = [{}]", "'é', ".repeat(50_000));
         let document = Document::parse(Path::new("a.toml"), &array);
         let mut fields = document.fields();
-        let places = fields.take("é", |field| Ok(field.texts()?.into_iter().map(|(_, place)| place).collect::<Vec<_>>()));
+        let places =
+            fields.take("é", |field| Ok(field.texts()?.into_iter().map(|(_, place)| place).collect::<Vec<_>>()));
         let columns = places.unwrap().into_iter().map(|place| place.position.unwrap().column);
         assert!(columns.eq((0..50_000).map(|n| 6 + 5 * n)));
     }

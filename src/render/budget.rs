@@ -2,9 +2,9 @@
 //! goes beyond fails in its own thread. Never stops anything by itself: engines ask at each call, each round and each write.
 
 use std::cell::Cell;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::deadline::Deadline;
 use super::facts::Facts;
 use super::library::text::MAX_BYTES;
 use super::output::MAX_OUTPUT_BYTES;
@@ -16,50 +16,6 @@ pub(super) const MAX_ROUNDS: usize = 10_000_000;
 const MAX_KEPT_BYTES: usize = 2 * MAX_OUTPUT_BYTES;
 /// Levels of lists and maps within each other.
 const MAX_DEPTH: usize = 64;
-/// Questions for each look at the clock.
-const QUESTIONS_PER_LOOK: u32 = 16;
-
-/// The end of a render's time.
-#[derive(Clone)]
-pub(super) struct Deadline {
-    facts: Arc<dyn Facts>,
-    /// The instant, and the whole time until then; `None` if there is no limit.
-    end: Option<(Instant, Duration)>,
-    questions: Cell<u32>,
-    has_passed: Cell<bool>,
-}
-
-impl Deadline {
-    /// Returns the deadline of a render that starts now.
-    pub(super) fn new(facts: &Arc<dyn Facts>) -> Deadline {
-        let end = facts.render_timeout().map(|timeout| (facts.instant() + timeout, timeout));
-        Deadline { facts: Arc::clone(facts), end, questions: Cell::new(0), has_passed: Cell::new(false) }
-    }
-
-    /// Checks whether the time is over. Looks at the clock only now and then, which costs less.
-    pub(super) fn has_passed(&self) -> bool {
-        let questions = self.questions.get().wrapping_add(1);
-        self.questions.set(questions);
-        if questions.is_multiple_of(QUESTIONS_PER_LOOK) {
-            self.look();
-        }
-        self.has_passed.get()
-    }
-
-    fn look(&self) {
-        if let Some((end, _)) = self.end {
-            self.has_passed.set(self.facts.instant() >= end);
-        }
-    }
-
-    /// Returns the time that is left; `None` if there is no limit.
-    pub(super) fn left(&self) -> Option<Duration> {
-        let left = self.end.map(|(end, _)| end.saturating_duration_since(self.facts.instant()));
-        self.has_passed.set(left.is_some_and(|left| left.is_zero()));
-        left
-    }
-}
-
 /// What one render has used.
 pub(super) struct Budget {
     pub(super) deadline: Deadline,
@@ -82,22 +38,26 @@ impl Budget {
     /// Returns the error of a render whose time is over.
     #[cold]
     pub(super) fn late(&self) -> Problem {
-        let timeout = self.deadline.end.map_or(Duration::ZERO, |(_, timeout)| timeout);
+        let timeout = self.deadline.timeout();
         let waited = self.waited.get();
         let waiting = match waited >= timeout / 2 && !waited.is_zero() {
             true => format!(", of which name servers took {:.1}s to answer", waited.as_secs_f64()),
             false => String::new(),
         };
-        Problem::new(format!("the render takes longer than {timeout:?}{waiting}")).hint("--render-timeout sets this limit")
+        Problem::new(format!("the render takes longer than {timeout:?}{waiting}"))
+            .hint("--render-timeout sets this limit")
     }
 
     /// Asks the world something that takes until an answer comes, within the time that is left.
-    pub(super) fn wait<T>(&self, ask: impl FnOnce(&dyn Facts, Option<Duration>) -> Result<T, Problem>) -> Result<T, Problem> {
+    pub(super) fn wait<T>(
+        &self,
+        ask: impl FnOnce(&dyn Facts, Option<Duration>) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
         let left = self.deadline.left();
         if left.is_some_and(|left| left.is_zero()) {
             return Err(self.late());
         }
-        let facts = &*self.deadline.facts;
+        let facts = self.deadline.facts();
         let start = facts.instant();
         let answer = ask(facts, left);
         self.waited.set(self.waited.get() + facts.instant().saturating_duration_since(start));
@@ -119,7 +79,9 @@ impl Budget {
     pub(super) fn keep(&self, bytes: usize) -> Result<(), Problem> {
         self.kept_bytes.set(self.kept_bytes.get().saturating_add(bytes));
         if self.kept_bytes.get() > MAX_KEPT_BYTES {
-            return Err(Problem::new(format!("the render would keep more than {MAX_KEPT_BYTES} bytes before it prints them")));
+            return Err(Problem::new(format!(
+                "the render would keep more than {MAX_KEPT_BYTES} bytes before it prints them"
+            )));
         }
         Ok(())
     }
@@ -173,7 +135,9 @@ fn too_large() -> Problem {
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Instant;
 
     use super::*;
     use crate::model::dns::Srv;

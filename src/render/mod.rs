@@ -6,6 +6,7 @@
 mod asks;
 mod budget;
 mod changes;
+mod deadline;
 mod escape;
 mod facts;
 pub mod format;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::budget::Deadline;
+use super::deadline::Deadline;
 
 /// Largest output of one render, in bytes.
 pub const MAX_OUTPUT_BYTES: usize = 64 << 20;

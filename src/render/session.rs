@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
-use super::budget::{Budget, Deadline};
+use super::budget::Budget;
+use super::deadline::Deadline;
 use super::facts::Facts;
 use super::rendering::{FoundBackends, Rendering};
 use super::window::{Reads, Window};

@@ -108,11 +108,7 @@ impl Dns {
             .collect()
     }
 
-    fn ask<T>(
-        &self,
-        within: Option<Duration>,
-        question: impl FnOnce(Reply<T>) -> Question,
-    ) -> Result<Vec<T>, String> {
+    fn ask<T>(&self, within: Option<Duration>, question: impl FnOnce(Reply<T>) -> Question) -> Result<Vec<T>, String> {
         let (to, answer) = sync_channel(1);
         let deadline = self.patience().min(within.unwrap_or(Duration::MAX));
         let asked = Instant::now();

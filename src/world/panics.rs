@@ -21,7 +21,8 @@ pub fn handle() {
             PLACE.set(Some(place));
             return;
         }
-        let sentence = format!("upstreamd ends itself because of a bug at {place} of its source; please report this place");
+        let sentence =
+            format!("upstreamd ends itself because of a bug at {place} of its source; please report this place");
         if tracing::dispatcher::has_been_set() {
             tracing::error!("{sentence}");
         } else {

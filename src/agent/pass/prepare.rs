@@ -191,11 +191,12 @@ impl Preparation<'_> {
     }
 
     fn render_into(&mut self, member: &Member, tree: &Tree, file: &mut FileState) {
-        let result = render::contain(&member.resource, || self.render_file(member, tree, file)).unwrap_or_else(|failure| {
-            // What it has left behind may be wrong.
-            (file.memory, file.reads) = (Memory::default(), None);
-            Err(failure)
-        });
+        let result =
+            render::contain(&member.resource, || self.render_file(member, tree, file)).unwrap_or_else(|failure| {
+                // What it has left behind may be wrong.
+                (file.memory, file.reads) = (Memory::default(), None);
+                Err(failure)
+            });
         match result {
             Ok(Some(bytes)) => {
                 self.work.rendered.push(Rendered { resource: Arc::clone(&member.resource), bytes });

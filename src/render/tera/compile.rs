@@ -9,8 +9,8 @@ use tera::{ErrorKind, Tera};
 
 use super::engine::empty;
 use super::error;
-use super::guard::{self, Guarded, Shifts};
 use super::incremental;
+use super::limits::{self, Limited, Shifts};
 use super::references::{MAX_NESTING, References};
 use super::scan::TemplateScan;
 use super::templates::{TeraSet, TeraTemplates};
@@ -67,7 +67,7 @@ struct Compiler<'a> {
     compiled: TeraTemplates,
 }
 
-/// Templates in one Tera, and where their guards are.
+/// Templates in one Tera, and where their limits are.
 struct Compiled {
     tera: Tera,
     shifts: BTreeMap<String, Shifts>,
@@ -143,20 +143,20 @@ impl<'a> Compiler<'a> {
             .collect()
     }
 
-    /// Compiles templates in one Tera, with their guards.
+    /// Compiles templates in one Tera, with their limits.
     fn together(&self, mode: Escape, names: &BTreeSet<&str>) -> tera::TeraResult<Compiled> {
         let sources = || names.iter().filter_map(|name| Some((*name, &**self.references.sources.get(*name)?)));
-        let guarded = sources().map(|(name, source)| (name, guard::guarded(source, self.kept.contains(name))));
-        let guarded: Vec<(&str, Guarded)> = guarded.collect();
+        let limited = sources().map(|(name, source)| (name, limits::limited(source, self.kept.contains(name))));
+        let limited: Vec<(&str, Limited)> = limited.collect();
         let mut tera = empty(mode);
-        if tera.add_raw_templates(guarded.iter().map(|(name, guarded)| (*name, guarded.text.as_str()))).is_ok() {
-            let shifts = guarded.into_iter().map(|(name, guarded)| (name.to_owned(), guarded.shifts)).collect();
+        if tera.add_raw_templates(limited.iter().map(|(name, limited)| (*name, limited.text.as_str()))).is_ok() {
+            let shifts = limited.into_iter().map(|(name, limited)| (name.to_owned(), limited.shifts)).collect();
             return Ok(Compiled { tera, shifts });
         }
         // The error is that of the template as it was written.
         let mut tera = empty(mode);
         tera.add_raw_templates(sources())?;
-        debug_assert!(false, "a guard has broken a template");
+        debug_assert!(false, "a limit has broken a template");
         Ok(Compiled { tera, shifts: BTreeMap::new() })
     }
 

@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 use tera::Tera;
 
 use super::functions;
-use super::guard;
 use super::incremental;
+use super::limits;
 use super::run::TeraRun;
 use crate::model::resource::Escape;
 use crate::nginx::quote;
@@ -19,7 +19,7 @@ pub(super) fn empty(mode: Escape) -> Tera {
         tera.autoescape_on(Vec::<&str>::new());
         functions::register(&mut tera);
         incremental::register(&mut tera);
-        guard::register(&mut tera);
+        limits::register(&mut tera);
         tera
     });
     let mut tera = EMPTY.clone();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::guard;
+use super::limits;
 use super::scan::{self, TemplateScan};
 use crate::render::template::TemplateSources;
 
@@ -38,7 +38,7 @@ impl<'a> References<'a> {
 
     /// Returns the templates whose output some template may keep: in a block of `set`, for a component, for `super()`.
     pub(super) fn kept(&self) -> BTreeSet<&'a str> {
-        let keepers = self.sources.iter().filter(|(_, source)| guard::keeps_output(source));
+        let keepers = self.sources.iter().filter(|(_, source)| limits::keeps_output(source));
         keepers.flat_map(|(name, _)| self.reach(name)).collect()
     }
 

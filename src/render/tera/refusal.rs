@@ -6,7 +6,7 @@ use std::path::Path;
 use tera::{Context, Kwargs, State, Value};
 
 use super::engine;
-use super::guard;
+use super::limits;
 use super::memory::TeraMemory;
 use super::references::References;
 use super::run::TeraRun;
@@ -49,7 +49,7 @@ fn locate(sources: &TemplateSources, root: &str, session: &RenderSession, contex
             places.push(Place::in_text(Path::new(name), source, print.start + blank));
         }
         text.push_str(&source[written..]);
-        marked.push((name, guard::guarded(&text, false).text));
+        marked.push((name, limits::limited(&text, false).text));
     }
     let mut tera = engine::empty(Escape::Nginx);
     tera.register_filter::<_, &Value, _>(MARK, PrintMark);
@@ -68,7 +68,8 @@ struct PrintMark;
 impl tera::Filter<&Value, tera::TeraResult<Value>> for PrintMark {
     fn call(&self, value: &Value, kwargs: Kwargs, state: &State) -> tera::TeraResult<Value> {
         let number = kwargs.must_get::<usize>("n")?;
-        TeraRun::with(|run| run.session.budget.check_time()).map_err(|failure| tera::Error::message(failure.message))?;
+        TeraRun::with(|run| run.session.budget.check_time())
+            .map_err(|failure| tera::Error::message(failure.message))?;
         let is_right = |text: &str| quote::is_harmless(text) || TeraRun::has_quoted(text);
         if !state.autoescaping_enabled() || value.is_safe() || is_right(&value.to_string()) {
             return Ok(value.clone());

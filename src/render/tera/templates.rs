@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tera::Tera;
 
-use super::guard::Shifts;
 use super::incremental::Rewritten;
+use super::limits::Shifts;
 use crate::model::resource::Escape;
 
 /// All compiled Tera templates.
@@ -22,7 +22,7 @@ pub(in crate::render) struct TeraTemplates {
 pub(super) struct TeraSet {
     pub(super) tera: Arc<Tera>,
     pub(super) rewritten: Rewritten,
-    /// Where guards are, by template.
+    /// Where limits are, by template.
     pub(super) shifts: BTreeMap<String, Shifts>,
 }
 

@@ -57,12 +57,21 @@ impl Facts for Ticking {
 
 /// Renders over a store with ten keys of a value of 26 bytes, and one of 1 MiB.
 fn render(engine: Engine, escape: Escape, template: &str, milliseconds: Option<u64>) -> Result<String, Problem> {
+    render_all(engine, escape, vec![("t".to_owned(), template.to_owned())], milliseconds)
+}
+
+fn render_all(
+    engine: Engine,
+    escape: Escape,
+    templates: Vec<(String, String)>,
+    milliseconds: Option<u64>,
+) -> Result<String, Problem> {
     let timeout = milliseconds.map(Duration::from_millis);
     let facts = Ticking { start: Instant::now(), looks: AtomicU64::new(0), timeout };
     let root = Root { name: "t", engine, escape };
-    let sources = TemplateSources::from([("t".to_owned(), Arc::from(template))]);
+    let sources: TemplateSources = templates.into_iter().map(|(name, text)| (name, Arc::from(text))).collect();
     let (renderer, problems) = compile(&sources, &[root], Arc::new(facts));
-    assert_eq!(problems, [], "{template}");
+    assert_eq!(problems, [], "{sources:?}");
     let value = Value::from("abcdefghijklmnopqrstuvwxyz");
     let keys = (0..10).map(|n| (Key::from(format!("/v/{n}").as_str()), value.clone()));
     let large = Value::from("0123456789abcdef".repeat(1 << 16).as_str());
@@ -98,6 +107,15 @@ fn a_render_ends_when_its_time_is_over_whatever_it_computes() {
         format!("{{% set x %}}{rounds}{rounds}{ends}{ends}{{% endset %}}"),
     ] {
         check(Engine::Tera, &format!("{{% set b = \"b\" %}}{work}"), Some(3), LATE);
+    }
+    let nested = (1..15).map(|n| (format!("t{n}"), format!("{{% include \"t{}\" %}}", n + 1).repeat(10)));
+    let nested = nested.chain([("t15".to_owned(), String::new()), ("t".to_owned(), "{% include \"t1\" %}".to_owned())]);
+    let components = "{% component a(n) %}{% if n < 19 %}{{ <a n={n + 1} /> }}{{ <a n={n + 1} /> }}{{ <a n={n + 1} /> }}{% endif %}\
+                      {% endcomponent %}{{ <a n={0} /> }}";
+    let components = [("t".to_owned(), components.to_owned())];
+    for sources in [nested.collect::<Vec<_>>(), components.to_vec()] {
+        let problem = render_all(Engine::Tera, Escape::None, sources, Some(3)).map(|text| text.len()).unwrap_err();
+        assert!(problem.to_string().contains(LATE) && problem.place.is_some(), "{problem}");
     }
     for work in [
         "{{range 1000000}}{{end}}",

@@ -17,7 +17,9 @@ pub(super) const FILTERS: &[TeraFunction] = &[
     filter("lower", TEXT, |call, _| Ok(Value::from(call.text("text")?.to_lowercase()))),
     filter("capitalize", TEXT, |call, _| Ok(Value::from(capitalize(call.text("text")?)))),
     filter("title", TEXT, |call, _| Ok(Value::from(title(call.text("text")?)))),
-    filter("trim", TEXT, |call, _| trimmed(call, str::trim, |text, pat| text.trim_start_matches(pat).trim_end_matches(pat))),
+    filter("trim", TEXT, |call, _| {
+        trimmed(call, str::trim, |text, pat| text.trim_start_matches(pat).trim_end_matches(pat))
+    }),
     filter("trim_start", TEXT, |call, _| trimmed(call, str::trim_start, |text, pat| text.trim_start_matches(pat))),
     filter("trim_end", TEXT, |call, _| trimmed(call, str::trim_end, |text, pat| text.trim_end_matches(pat))),
     filter("truncate", TEXT, truncate),
@@ -170,7 +172,13 @@ fn hash(value: &Value, hasher: &mut DefaultHasher) {
     } else if value.is_number() {
         let number = value.as_number().map_or(f64::INFINITY, |number| number.as_float());
         // The two zeros are equal, and so are all that are no number.
-        let bits = if number == 0.0 { 0 } else if number.is_nan() { u64::MAX } else { number.to_bits() };
+        let bits = if number == 0.0 {
+            0
+        } else if number.is_nan() {
+            u64::MAX
+        } else {
+            number.to_bits()
+        };
         bits.hash(hasher);
     } else if let Some(items) = value.as_array() {
         items.len().hash(hasher);

@@ -1,4 +1,4 @@
-//! Guards in Tera templates. Tera computes loops, `~`, comparisons and lists by itself and asks nobody, so each such expression is
+//! Limits in Tera templates. Tera computes loops, `~`, comparisons and lists by itself and asks nobody, so each such expression is
 //! passed through a filter of ours when the template is compiled: it counts rounds, looks at the clock, and refuses what is too large.
 //! A tag that has none of these stays as it is. Reads and writes texts only.
 
@@ -9,13 +9,13 @@ use super::scan::{self, Tag, TagKind};
 use crate::model::problem::Problem;
 use crate::render::budget::{Budget, bounded};
 
-/// A template with its guards.
-pub(super) struct Guarded {
+/// A template with its limits.
+pub(super) struct Limited {
     pub(super) text: String,
     pub(super) shifts: Shifts,
 }
 
-/// Where guards were put: the offset in the template as it was written, and how many bytes.
+/// Where limits were put: the offset in the template as it was written, and how many bytes.
 #[derive(Clone, Default)]
 pub(super) struct Shifts(Vec<(usize, usize)>);
 
@@ -35,7 +35,7 @@ impl Shifts {
 
 /// The filters, by what they do.
 #[derive(Clone, Copy)]
-enum Guard {
+enum Limit {
     /// Counts the rounds of a loop over the value.
     Rounds,
     /// Refuses a value that is too large.
@@ -48,16 +48,16 @@ enum Guard {
     Kept,
 }
 
-impl Guard {
-    const ALL: [Guard; 5] = [Guard::Rounds, Guard::Made, Guard::Item, Guard::Part, Guard::Kept];
+impl Limit {
+    const ALL: [Limit; 5] = [Limit::Rounds, Limit::Made, Limit::Item, Limit::Part, Limit::Kept];
 
     fn name(self) -> &'static str {
         match self {
-            Guard::Rounds => "__rounds",
-            Guard::Made => "__made",
-            Guard::Item => "__item",
-            Guard::Part => "__part",
-            Guard::Kept => "__kept",
+            Limit::Rounds => "__rounds",
+            Limit::Made => "__made",
+            Limit::Item => "__item",
+            Limit::Part => "__part",
+            Limit::Kept => "__kept",
         }
     }
 
@@ -65,15 +65,14 @@ impl Guard {
         budget.check_time()?;
         let text_bytes = || value.as_str().map_or(8, str::len);
         match self {
-            Guard::Rounds => {
+            Limit::Rounds => {
                 let is_text = value.is_string();
                 budget.take_rounds(if is_text { text_bytes() } else { value.len().unwrap_or(0) } + 1)?;
                 return Ok(value.clone());
             }
-            Guard::Made => {}
-            Guard::Item => budget.keep(text_bytes())?,
-            Guard::Kept => budget.keep(text_bytes())?,
-            Guard::Part => {
+            Limit::Made => {}
+            Limit::Item | Limit::Kept => budget.keep(text_bytes())?,
+            Limit::Part => {
                 let part = value.as_str().filter(|_| value.is_safe()).map(Value::from);
                 return Ok(part.unwrap_or_else(|| value.clone()));
             }
@@ -82,16 +81,17 @@ impl Guard {
     }
 }
 
-impl tera::Filter<&Value, TeraResult<Value>> for Guard {
+impl tera::Filter<&Value, TeraResult<Value>> for Limit {
     fn call(&self, value: &Value, _: Kwargs, _: &State) -> TeraResult<Value> {
-        TeraRun::with(|run| self.check(value, &run.session.budget)).map_err(|failure| tera::Error::message(failure.message))
+        TeraRun::with(|run| self.check(value, &run.session.budget))
+            .map_err(|failure| tera::Error::message(failure.message))
     }
 }
 
 /// Registers the filters.
 pub(super) fn register(tera: &mut tera::Tera) {
-    for guard in Guard::ALL {
-        tera.register_filter::<_, &Value, _>(guard.name(), guard);
+    for limit in Limit::ALL {
+        tera.register_filter::<_, &Value, _>(limit.name(), limit);
     }
 }
 
@@ -109,11 +109,11 @@ pub(super) fn keeps_output(source: &str) -> bool {
     })
 }
 
-/// Puts guards into a template. `is_kept`: what it prints may be kept, and counts.
-pub(super) fn guarded(source: &str, is_kept: bool) -> Guarded {
+/// Puts limits into a template. `is_kept`: what it prints may be kept, and counts.
+pub(super) fn limited(source: &str, is_kept: bool) -> Limited {
     let mut insertions: Vec<(usize, String)> = Vec::new();
     for tag in scan::tags(source) {
-        guard_tag(&tag, source, is_kept, &mut insertions);
+        limit_tag(&tag, source, is_kept, &mut insertions);
     }
     let mut text = String::with_capacity(source.len() + insertions.len() * 12);
     let mut shifts = Vec::with_capacity(insertions.len());
@@ -125,14 +125,27 @@ pub(super) fn guarded(source: &str, is_kept: bool) -> Guarded {
         written = at;
     }
     text.push_str(&source[written..]);
-    Guarded { text, shifts: Shifts(shifts) }
+    Limited { text, shifts: Shifts(shifts) }
 }
 
-fn guard_tag(tag: &Tag, source: &str, is_kept: bool, insertions: &mut Vec<(usize, String)>) {
+fn limit_tag(tag: &Tag, source: &str, is_kept: bool, insertions: &mut Vec<(usize, String)>) {
     let text = tag.text(source);
     let start = tag.inside.start + usize::from(tag.trims(source).0);
     let masked = masked(text);
     let word = scan::identifier(text.trim_start());
+    // Includes and components that nest multiply like loops: each use counts as a round.
+    let round = |dash: bool| if dash { "-" } else { "" };
+    match (tag.kind, word) {
+        (TagKind::Statement, "include") => {
+            let dash = round(tag.trims(source).0);
+            insertions.push((tag.open, format!("{{%{dash} if 1 | {} %}}{{% endif %}}", Limit::Rounds.name())));
+        }
+        (TagKind::Statement, "component") => {
+            let dash = round(tag.trims(source).1);
+            insertions.push((tag.end(), format!("{{% if 1 | {} %}}{{% endif {dash}%}}", Limit::Rounds.name())));
+        }
+        _ => {}
+    }
     let expression = match (tag.kind, word) {
         (TagKind::Print, _) => Some(0),
         (TagKind::Statement, "for") => find_word(&masked, "in").map(|at| at + 2),
@@ -142,29 +155,29 @@ fn guard_tag(tag: &Tag, source: &str, is_kept: bool, insertions: &mut Vec<(usize
     };
     let Some(from) = expression else { return };
     let rest = &masked[from..];
-    // A component is no value, and what is ours needs no guard.
+    // A component is no value, and what is ours needs no limit.
     if rest.trim().is_empty() || rest.trim_start().starts_with('<') || rest.trim_start().starts_with("__each") {
         return;
     }
-    let guard = match (tag.kind, word) {
-        (TagKind::Statement, "for") => Some(Guard::Rounds),
-        (TagKind::Print, _) if is_kept => Some(Guard::Kept),
-        _ => costs(rest).then_some(Guard::Made),
+    let limit = match (tag.kind, word) {
+        (TagKind::Statement, "for") => Some(Limit::Rounds),
+        (TagKind::Print, _) if is_kept => Some(Limit::Kept),
+        _ => costs(rest).then_some(Limit::Made),
     };
     let blanks = rest.len() - rest.trim_start().len();
     let (first, last) = (start + from + blanks, start + from + rest.trim_end().len());
-    let mut inner = inner_guards(&masked, from).into_iter().map(|(at, text)| (start + at, text)).collect::<Vec<_>>();
-    if let Some(guard) = guard {
+    let mut inner = inner_limits(&masked, from).into_iter().map(|(at, text)| (start + at, text)).collect::<Vec<_>>();
+    if let Some(limit) = limit {
         inner.insert(0, (first, "(".to_owned()));
-        inner.push((last, format!(") | {}", guard.name())));
+        inner.push((last, format!(") | {}", limit.name())));
     }
     insertions.append(&mut inner);
 }
 
-/// Returns the guards within an expression: of each list that is made in a loop, and of each part of a text.
-fn inner_guards(masked: &str, from: usize) -> Vec<(usize, String)> {
+/// Returns the limits within an expression: of each list that is made in a loop, and of each part of a text.
+fn inner_limits(masked: &str, from: usize) -> Vec<(usize, String)> {
     let bytes = masked.as_bytes();
-    let close = |guard: Guard| format!(") | {} ", guard.name());
+    let close = |limit: Limit| format!(") | {} ", limit.name());
     let mut found: Vec<(usize, String)> = Vec::new();
     let mut open: Vec<Bracket> = Vec::new();
     let mut at = from;
@@ -178,11 +191,11 @@ fn inner_guards(masked: &str, from: usize) -> Vec<(usize, String)> {
             b')' | b']' | b'}' => {
                 if let Some(bracket) = open.pop() {
                     if bracket.list == Some(true) {
-                        found.push((at, close(Guard::Rounds)));
+                        found.push((at, close(Limit::Rounds)));
                     }
                     let goes_on = masked[at + 1..].trim_start().starts_with(['.', '[', '(', '?']);
                     if bracket.is_part && !goes_on {
-                        found.push((at + 1, format!(" | {} ", Guard::Part.name())));
+                        found.push((at + 1, format!(" | {} ", Limit::Part.name())));
                     }
                 }
             }
@@ -193,7 +206,7 @@ fn inner_guards(masked: &str, from: usize) -> Vec<(usize, String)> {
                         ("for", None) => {
                             bracket.list = Some(false);
                             found.push((bracket.at + 1, "(".to_owned()));
-                            found.push((at, close(Guard::Item)));
+                            found.push((at, close(Limit::Item)));
                         }
                         ("in", Some(false)) => {
                             bracket.list = Some(true);
@@ -201,7 +214,7 @@ fn inner_guards(masked: &str, from: usize) -> Vec<(usize, String)> {
                         }
                         ("if", Some(true)) => {
                             bracket.list = None;
-                            found.push((at, close(Guard::Rounds)));
+                            found.push((at, close(Limit::Rounds)));
                         }
                         _ => {}
                     }
@@ -235,7 +248,9 @@ fn costs(masked: &str) -> bool {
             !other.starts_with(|c: char| matches!(c, '\'' | '-' | '=') || c.is_ascii_digit())
         })
     };
-    masked.contains(['~', '[', '{']) || find_word(masked, "in").is_some() || ["==", "!=", "<", ">"].into_iter().any(compares)
+    masked.contains(['~', '[', '{'])
+        || find_word(masked, "in").is_some()
+        || ["==", "!=", "<", ">"].into_iter().any(compares)
 }
 
 /// Returns an expression in which each byte of a text, with its quotes, is a quote: of the same length.
@@ -259,7 +274,8 @@ fn find_word(masked: &str, word: &str) -> Option<usize> {
     let bytes = masked.as_bytes();
     let is_whole = |at: &usize| {
         let before = at.checked_sub(1).and_then(|at| bytes.get(at));
-        !before.is_some_and(|b| is_of_word(*b) || *b == b'.') && !bytes.get(at + word.len()).is_some_and(|b| is_of_word(*b))
+        !before.is_some_and(|b| is_of_word(*b) || *b == b'.')
+            && !bytes.get(at + word.len()).is_some_and(|b| is_of_word(*b))
     };
     masked.match_indices(word).map(|(at, _)| at).find(is_whole)
 }
@@ -279,12 +295,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn guards_stand_where_tera_computes_by_itself() {
+    fn limits_stand_where_tera_computes_by_itself() {
         for (source, expected) in [
             ("{{ a }}{% if a.b %}{{ a | upper }}{% endif %}", None),
             ("{% if a == \"~[\" and b > 1 %}", None),
             ("{{ \"a ~ b\" }}{# a ~ b #}{% raw %}{{ a ~ b }}{% endraw %}", None),
-            ("{% set x %}a{% endset %}{% include \"a ~ b\" %}{{ <a b={c ~ d} /> }}", None),
+            ("{% set x %}a{% endset %}{{ <a b={c ~ d} /> }}", None),
+            ("{% include \"a ~ b\" %}", Some("{% if 1 | __rounds %}{% endif %}{% include \"a ~ b\" %}")),
+            ("{%- include \"a\" %}", Some("{%- if 1 | __rounds %}{% endif %}{%- include \"a\" %}")),
+            ("{% component a(b) -%} c", Some("{% component a(b) -%}{% if 1 | __rounds %}{% endif -%} c")),
             ("{%- for a in b -%}", Some("{%- for a in (b) | __rounds -%}")),
             ("{% for k, v in f(a=\"in\") %}", Some("{% for k, v in (f(a=\"in\")) | __rounds %}")),
             ("{{- a ~ b }}", Some("{{- (a ~ b) | __made }}")),
@@ -300,17 +319,19 @@ mod tests {
             ),
             (
                 "{{ [[y for y in x] for x in z] }}",
-                Some("{{ ([([(y ) | __item for y in ( x) | __rounds ] ) | __item for x in ( z) | __rounds ]) | __made }}"),
+                Some(
+                    "{{ ([([(y ) | __item for y in ( x) | __rounds ] ) | __item for x in ( z) | __rounds ]) | __made }}",
+                ),
             ),
         ] {
-            let guarded = guarded(source, false);
-            assert_eq!(guarded.text, expected.unwrap_or(source), "{source}");
+            let limited = limited(source, false);
+            assert_eq!(limited.text, expected.unwrap_or(source), "{source}");
             for (at, c) in source.char_indices().filter(|(_, c)| c.is_ascii_alphabetic()) {
-                let shifted = guarded.text.match_indices(c).map(|(at, _)| guarded.shifts.original(at));
+                let shifted = limited.text.match_indices(c).map(|(at, _)| limited.shifts.original(at));
                 assert!(shifted.clone().any(|original| original == at), "{source} {at}");
             }
         }
-        let kept = guarded("{{ a }}{{ b ~ c }}", true).text;
+        let kept = limited("{{ a }}{{ b ~ c }}", true).text;
         assert_eq!(kept, "{{ (a) | __kept }}{{ (b ~ c) | __kept }}");
     }
 

@@ -12,6 +12,8 @@ use crate::model::problem::Problem;
 
 /// Most rounds of all loops of one render.
 pub(super) const MAX_ROUNDS: usize = 10_000_000;
+/// Rounds of a loop before which the clock is looked at in any case.
+const LONG_LOOP: usize = 1000;
 /// Most bytes that a render may keep for itself, in blocks of `set` and the like, before they are printed.
 const MAX_KEPT_BYTES: usize = 2 * MAX_OUTPUT_BYTES;
 /// Levels of lists and maps within each other.
@@ -67,6 +69,9 @@ impl Budget {
 
     /// Takes rounds of a loop.
     pub(super) fn take_rounds(&self, rounds: usize) -> Result<(), Problem> {
+        if rounds >= LONG_LOOP {
+            self.deadline.left();
+        }
         self.check_time()?;
         self.rounds.set(self.rounds.get().saturating_add(rounds));
         if self.rounds.get() > MAX_ROUNDS {

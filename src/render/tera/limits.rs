@@ -15,17 +15,31 @@ pub(super) struct Limited {
     pub(super) shifts: Shifts,
 }
 
-/// Where limits were put: the offset in the template as it was written, and how many bytes.
+/// Where limits were put.
 #[derive(Clone, Default)]
-pub(super) struct Shifts(Vec<(usize, usize)>);
+pub(super) struct Shifts(Vec<Shift>);
+
+/// One text of ours in a template.
+#[derive(Clone)]
+struct Shift {
+    /// Offset in the template as it was written.
+    at: usize,
+    /// Length, in bytes.
+    length: usize,
+    /// Offset of the expression that it limits.
+    of: usize,
+}
 
 impl Shifts {
-    /// Returns the offset in the template as it was written.
+    /// Returns the offset in the template as it was written; for a limit that of its expression.
     pub(super) fn original(&self, offset: usize) -> usize {
         let mut inserted = 0;
-        for (at, length) in &self.0 {
+        for Shift { at, length, of } in &self.0 {
+            if offset < at + inserted {
+                break;
+            }
             if offset < at + inserted + length {
-                return offset.min(at + inserted) - inserted;
+                return *of;
             }
             inserted += length;
         }
@@ -111,46 +125,47 @@ pub(super) fn keeps_output(source: &str) -> bool {
 
 /// Puts limits into a template. `is_kept`: what it prints may be kept, and counts.
 pub(super) fn limited(source: &str, is_kept: bool) -> Limited {
-    let mut insertions: Vec<(usize, String)> = Vec::new();
+    let mut insertions = Vec::new();
     for tag in scan::tags(source) {
         limit_tag(&tag, source, is_kept, &mut insertions);
     }
     let mut text = String::with_capacity(source.len() + insertions.len() * 12);
     let mut shifts = Vec::with_capacity(insertions.len());
     let mut written = 0;
-    for (at, inserted) in insertions {
+    for Insertion { at, text: inserted, of } in insertions {
         text.push_str(&source[written..at]);
         text.push_str(&inserted);
-        shifts.push((at, inserted.len()));
+        shifts.push(Shift { at, length: inserted.len(), of });
         written = at;
     }
     text.push_str(&source[written..]);
     Limited { text, shifts: Shifts(shifts) }
 }
 
-fn limit_tag(tag: &Tag, source: &str, is_kept: bool, insertions: &mut Vec<(usize, String)>) {
+/// A text to put into a template: before `at`, to limit the expression at `of`.
+struct Insertion {
+    at: usize,
+    text: String,
+    of: usize,
+}
+
+/// Returns the two texts that pass an expression through the filter of a limit.
+fn around(limit: Limit, start: usize, end: usize) -> [Insertion; 2] {
+    let close = format!(") | {} ", limit.name());
+    [Insertion { at: start, text: "(".to_owned(), of: start }, Insertion { at: end, text: close, of: start }]
+}
+
+fn limit_tag(tag: &Tag, source: &str, is_kept: bool, insertions: &mut Vec<Insertion>) {
     let text = tag.text(source);
     let start = tag.inside.start + usize::from(tag.trims(source).0);
     let masked = masked(text);
     let word = scan::identifier(text.trim_start());
-    // Includes and components that nest multiply like loops: each use counts as a round.
-    let round = |dash: bool| if dash { "-" } else { "" };
-    match (tag.kind, word) {
-        (TagKind::Statement, "include") => {
-            let dash = round(tag.trims(source).0);
-            insertions.push((tag.open, format!("{{%{dash} if 1 | {} %}}{{% endif %}}", Limit::Rounds.name())));
-        }
-        (TagKind::Statement, "component") => {
-            let dash = round(tag.trims(source).1);
-            insertions.push((tag.end(), format!("{{% if 1 | {} %}}{{% endif {dash}%}}", Limit::Rounds.name())));
-        }
-        _ => {}
-    }
     let expression = match (tag.kind, word) {
         (TagKind::Print, _) => Some(0),
         (TagKind::Statement, "for") => find_word(&masked, "in").map(|at| at + 2),
         (TagKind::Statement, "if" | "elif") => find_word(&masked, word).map(|at| at + word.len()),
         (TagKind::Statement, "set" | "set_global") => value_of_set(&masked),
+        (TagKind::Statement, "include" | "component") => return insertions.push(round(tag, word, source)),
         _ => None,
     };
     let Some(from) = expression else { return };
@@ -165,20 +180,30 @@ fn limit_tag(tag: &Tag, source: &str, is_kept: bool, insertions: &mut Vec<(usize
         _ => costs(rest).then_some(Limit::Made),
     };
     let blanks = rest.len() - rest.trim_start().len();
-    let (first, last) = (start + from + blanks, start + from + rest.trim_end().len());
-    let mut inner = inner_limits(&masked, from).into_iter().map(|(at, text)| (start + at, text)).collect::<Vec<_>>();
-    if let Some(limit) = limit {
-        inner.insert(0, (first, "(".to_owned()));
-        inner.push((last, format!(") | {}", limit.name())));
+    let outer = limit.map(|limit| around(limit, from + blanks, from + rest.trim_end().len()));
+    let first = insertions.len();
+    let [open, close] = outer.map_or([None, None], |outer| outer.map(Some));
+    insertions.extend(open.into_iter().chain(inner_limits(&masked, from)).chain(close));
+    for insertion in &mut insertions[first..] {
+        (insertion.at, insertion.of) = (insertion.at + start, insertion.of + start);
     }
-    insertions.append(&mut inner);
+}
+
+/// Returns a tag that counts a round for each include, and for each use of a component: those that nest multiply like loops.
+fn round(tag: &Tag, word: &str, source: &str) -> Insertion {
+    let (name, trims) = (Limit::Rounds.name(), tag.trims(source));
+    let dash = |trims: bool| if trims { "-" } else { "" };
+    let (at, text) = match word {
+        "include" => (tag.open, format!("{{%{} if 1 | {name} %}}{{% endif %}}", dash(trims.0))),
+        _ => (tag.end(), format!("{{% if 1 | {name} %}}{{% endif {}%}}", dash(trims.1))),
+    };
+    Insertion { at, text, of: tag.open }
 }
 
 /// Returns the limits within an expression: of each list that is made in a loop, and of each part of a text.
-fn inner_limits(masked: &str, from: usize) -> Vec<(usize, String)> {
+fn inner_limits(masked: &str, from: usize) -> Vec<Insertion> {
     let bytes = masked.as_bytes();
-    let close = |limit: Limit| format!(") | {} ", limit.name());
-    let mut found: Vec<(usize, String)> = Vec::new();
+    let mut found: Vec<Insertion> = Vec::new();
     let mut open: Vec<Bracket> = Vec::new();
     let mut at = from;
     while let Some(&byte) = bytes.get(at) {
@@ -186,38 +211,22 @@ fn inner_limits(masked: &str, from: usize) -> Vec<(usize, String)> {
             b'(' | b'[' | b'{' => {
                 let before = masked[from..at].trim_end().bytes().next_back();
                 let follows_value = before.is_some_and(|b| is_of_word(b) || matches!(b, b')' | b']' | b'\''));
-                open.push(Bracket { at, is_part: byte == b'[' && follows_value, list: None });
+                open.push(Bracket { at, is_part: byte == b'[' && follows_value, within: Within::Item, start: at + 1 });
             }
             b')' | b']' | b'}' => {
                 if let Some(bracket) = open.pop() {
-                    if bracket.list == Some(true) {
-                        found.push((at, close(Limit::Rounds)));
-                    }
+                    found.extend(bracket.end(at));
                     let goes_on = masked[at + 1..].trim_start().starts_with(['.', '[', '(', '?']);
                     if bracket.is_part && !goes_on {
-                        found.push((at + 1, format!(" | {} ", Limit::Part.name())));
+                        let text = format!(" | {} ", Limit::Part.name());
+                        found.push(Insertion { at: at + 1, text, of: bracket.at });
                     }
                 }
             }
             _ if is_of_word(byte) => {
                 let end = at + masked[at..].bytes().take_while(|byte| is_of_word(*byte)).count();
                 if let Some(bracket) = open.last_mut().filter(|bracket| bytes[bracket.at] == b'[') {
-                    match (&masked[at..end], bracket.list) {
-                        ("for", None) => {
-                            bracket.list = Some(false);
-                            found.push((bracket.at + 1, "(".to_owned()));
-                            found.push((at, close(Limit::Item)));
-                        }
-                        ("in", Some(false)) => {
-                            bracket.list = Some(true);
-                            found.push((end, " (".to_owned()));
-                        }
-                        ("if", Some(true)) => {
-                            bracket.list = None;
-                            found.push((at, close(Limit::Rounds)));
-                        }
-                        _ => {}
-                    }
+                    found.extend(bracket.take_word(&masked[at..end], at, end));
                 }
                 at = end;
                 continue;
@@ -226,7 +235,7 @@ fn inner_limits(masked: &str, from: usize) -> Vec<(usize, String)> {
         }
         at += 1;
     }
-    found.sort_by_key(|(at, _)| *at);
+    found.sort_by_key(|insertion| insertion.at);
     found
 }
 
@@ -235,8 +244,43 @@ struct Bracket {
     at: usize,
     /// Whether it asks for a part of the value before it.
     is_part: bool,
-    /// Whether it makes a list in a loop, and the loop's list has begun.
-    list: Option<bool>,
+    /// What stands at this place, if a list is made in a loop: `[ITEM for NAME in LIST if CONDITION]`.
+    within: Within,
+    /// Where that begins.
+    start: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Within {
+    Item,
+    Name,
+    List,
+    Condition,
+}
+
+impl Bracket {
+    /// Goes on behind a word, and returns the limits of what it ends.
+    fn take_word(&mut self, word: &str, at: usize, end: usize) -> Vec<Insertion> {
+        let (limit, next) = match (self.within, word) {
+            (Within::Item, "for") => (Some(Limit::Item), Within::Name),
+            (Within::Name, "in") => (None, Within::List),
+            (Within::List, "if") => (Some(Limit::Rounds), Within::Condition),
+            _ => return Vec::new(),
+        };
+        let ended = limit.map(|limit| around(limit, self.start, at));
+        (self.within, self.start) = (next, end);
+        ended.into_iter().flatten().collect()
+    }
+
+    /// Returns the limits of what its other half ends.
+    fn end(&self, at: usize) -> Vec<Insertion> {
+        let limit = match self.within {
+            Within::Item | Within::Name => return Vec::new(),
+            Within::List => Limit::Rounds,
+            Within::Condition => Limit::Made,
+        };
+        around(limit, self.start, at).into()
+    }
 }
 
 /// Checks whether the cost of an expression, or the size of what it makes, may follow from values.
@@ -304,23 +348,25 @@ mod tests {
             ("{% include \"a ~ b\" %}", Some("{% if 1 | __rounds %}{% endif %}{% include \"a ~ b\" %}")),
             ("{%- include \"a\" %}", Some("{%- if 1 | __rounds %}{% endif %}{%- include \"a\" %}")),
             ("{% component a(b) -%} c", Some("{% component a(b) -%}{% if 1 | __rounds %}{% endif -%} c")),
-            ("{%- for a in b -%}", Some("{%- for a in (b) | __rounds -%}")),
-            ("{% for k, v in f(a=\"in\") %}", Some("{% for k, v in (f(a=\"in\")) | __rounds %}")),
-            ("{{- a ~ b }}", Some("{{- (a ~ b) | __made }}")),
-            ("{% set x = a ~ \"=\" %}", Some("{% set x = (a ~ \"=\") | __made %}")),
-            ("{% elif a in b %}", Some("{% elif (a in b) | __made %}")),
-            ("{% if a == b %}", Some("{% if (a == b) | __made %}")),
-            ("{% set x = a[1:2] %}", Some("{% set x = (a[1:2] | __part ) | __made %}")),
-            ("{% set x = [a, [b]] %}", Some("{% set x = ([a, [b]]) | __made %}")),
-            ("{{ a[0].b }}", Some("{{ (a[0].b) | __made }}")),
+            ("{%- for a in b -%}", Some("{%- for a in (b) | __rounds  -%}")),
+            ("{% for k, v in f(a=\"in\") %}", Some("{% for k, v in (f(a=\"in\")) | __rounds  %}")),
+            ("{{- a ~ b }}", Some("{{- (a ~ b) | __made  }}")),
+            ("{% set x = a ~ \"=\" %}", Some("{% set x = (a ~ \"=\") | __made  %}")),
+            ("{% elif a in b %}", Some("{% elif (a in b) | __made  %}")),
+            ("{% if a == b %}", Some("{% if (a == b) | __made  %}")),
+            ("{% set x = a[1:2] %}", Some("{% set x = (a[1:2] | __part ) | __made  %}")),
+            ("{% set x = [a, [b]] %}", Some("{% set x = ([a, [b]]) | __made  %}")),
+            ("{{ a[0].b }}", Some("{{ (a[0].b) | __made  }}")),
             (
                 "{% for p in [x.v for x in g(a=[1]) if x in y] %}",
-                Some("{% for p in ([(x.v ) | __item for x in ( g(a=[1]) ) | __rounds if x in y]) | __rounds %}"),
+                Some(
+                    "{% for p in ([(x.v ) | __item for x in( g(a=[1]) ) | __rounds if( x in y) | __made ]) | __rounds  %}",
+                ),
             ),
             (
                 "{{ [[y for y in x] for x in z] }}",
                 Some(
-                    "{{ ([([(y ) | __item for y in ( x) | __rounds ] ) | __item for x in ( z) | __rounds ]) | __made }}",
+                    "{{ ([([(y ) | __item for y in( x) | __rounds ] ) | __item for x in( z) | __rounds ]) | __made  }}",
                 ),
             ),
         ] {
@@ -332,7 +378,7 @@ mod tests {
             }
         }
         let kept = limited("{{ a }}{{ b ~ c }}", true).text;
-        assert_eq!(kept, "{{ (a) | __kept }}{{ (b ~ c) | __kept }}");
+        assert_eq!(kept, "{{ (a) | __kept  }}{{ (b ~ c) | __kept  }}");
     }
 
     #[test]

@@ -194,3 +194,76 @@ fn hash(value: &Value, hasher: &mut DefaultHasher) {
         value.as_bool().hash(hasher);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tera::{Context, Tera};
+
+    use super::*;
+    use crate::model::resource::Escape;
+    use crate::model::view::View;
+    use crate::render::facts::NoWorld;
+    use crate::render::session::RenderSession;
+    use crate::render::tera::engine;
+    use crate::render::tera::functions::TERA_FILTERS;
+
+    const USES: &[&str] = &[
+        "a | upper",
+        "a | lower",
+        "a | capitalize",
+        "a | title",
+        "a | trim",
+        "a | trim(pat='a')",
+        "a | trim_start",
+        "a | trim_start(pat=b)",
+        "a | trim_end",
+        "a | trim_end(pat='b')",
+        "a | truncate(length=3)",
+        "a | truncate(length=3, end='.', more=1)",
+        "a | replace(from='a', to=b)",
+        "a | replace(from='', to=b)",
+        "a | replace(from=b, to='')",
+        "a | indent",
+        "a | indent(width=2, first=true, blank=true)",
+        "a | indent(width=1, indentation='é')",
+        "a | escape_html",
+        "a | escape_xml",
+        "a | newlines_to_br",
+        "a | str",
+        "[a, 1, b, 1.5, [a, 1], {'a': b}, true, none] | join(sep=', ')",
+        "[a, b] | join",
+        "[] | join(sep=a)",
+        "[a, b, a, 1, 1.0, -0.0, 0, [a], [b], [a], {'a': 1, 'b': a}, {'b': a, 'a': 1.0}, true, none, none] | unique",
+        "1 | str",
+        "1 | upper",
+        "a | join",
+        "a | unique",
+        "a | truncate",
+        "a | indent(indentation='ab')",
+    ];
+
+    proptest! {
+        #[test]
+        fn they_do_what_teras_own_do(a in "[abAB '\"<>&é😀ß\\r\\n\\t.-]{0,12}", b in "[abAB'é]{0,3}") {
+            let context = Context::from_serialize(&std::collections::BTreeMap::from([("a", a), ("b", b)])).unwrap();
+            let mut theirs = Tera::default();
+            theirs.autoescape_on(Vec::<&str>::new());
+            let mut ours = engine::empty(Escape::None);
+            for (index, one) in USES.iter().enumerate() {
+                let (name, template) = (index.to_string(), format!("{{{{ {one} }}}}"));
+                theirs.add_raw_template(&name, &template).unwrap();
+                ours.add_raw_template(&name, &template).unwrap();
+                let session = RenderSession::new(View::default(), std::sync::Arc::new(NoWorld));
+                let run = TeraRun::new(session, Default::default(), Default::default());
+                let (result, _) = run.run(|| ours.render(&name, &context));
+                prop_assert_eq!(result.ok(), theirs.render(&name, &context).ok(), "{}", one);
+            }
+        }
+    }
+
+    #[test]
+    fn each_is_a_filter_of_tera() {
+        assert!(FILTERS.iter().all(|filter| TERA_FILTERS.contains(&filter.name)));
+    }
+}

@@ -66,4 +66,27 @@ mod tests {
         assert_eq!(failed, Ok(Err::<(), _>("an unknown place".to_owned())));
         assert!(!IS_CONTAINED.get());
     }
+
+    /// The process that the next test looks at.
+    #[test]
+    #[ignore = "ends the process"]
+    fn a_process_of_its_own() {
+        handle();
+        let place = contain(|| panic!("a value")).map(|()| unreachable!()).unwrap_err();
+        assert!(place.starts_with("src/world/panics.rs:"), "{place}");
+        std::thread::spawn(|| panic!("a value")).join().ok();
+        eprintln!("it goes on");
+    }
+
+    #[test]
+    fn any_other_panic_ends_the_process_and_names_only_its_place() {
+        let process = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "--nocapture", "world::panics::tests::a_process_of_its_own"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&process.stderr);
+        assert!(said.starts_with("upstreamd ends itself because of a bug at src/world/panics.rs:"), "{said}");
+        assert!(!said.contains("a value") && !said.contains("it goes on"), "{said}");
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&process.status), Some(6));
+    }
 }

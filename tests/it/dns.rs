@@ -133,6 +133,14 @@ fn a_silent_name_server_is_an_error_at_the_deadline() {
 }
 
 #[test]
+fn a_lookup_takes_no_longer_than_its_caller_has_time() {
+    let (folder, server) = (temp_dir(), NameServer::start());
+    let dns = dns(folder.path(), server.address.port(), Duration::from_secs(3600));
+    let problem = dns.addresses("silent.example", Some(Duration::from_millis(100))).unwrap_err();
+    assert_eq!(problem, "no answer within 100ms");
+}
+
+#[test]
 fn many_lookups_of_a_silent_name_server_do_not_add_up() {
     let (folder, server) = (temp_dir(), NameServer::start());
     let dns = dns(folder.path(), server.address.port(), Duration::from_secs(3));

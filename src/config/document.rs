@@ -405,7 +405,7 @@ mod tests {
         check(&"= é\n".repeat(100_000), MAX_LISTED + 1);
         check(&(0..50_000).map(|n| format!("a{n} = é\n")).collect::<String>(), MAX_LISTED + 1);
         check(&(0..50_000).map(|n| format!("a{n} = 1\n")).collect::<String>(), MAX_LISTED + 1);
-        check(&"a = 1\nA = 2\n", 2);
+        check("a = 1\nA = 2\n", 2);
         let array = format!("é = [{}]", "'é', ".repeat(50_000));
         let document = Document::parse(Path::new("a.toml"), &array);
         let mut fields = document.fields();

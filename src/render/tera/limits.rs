@@ -112,14 +112,22 @@ pub(super) fn register(tera: &mut tera::Tera) {
 /// Checks whether a template keeps what it prints: in blocks of `set` and `filter`, components, and `super()`.
 pub(super) fn keeps_output(source: &str) -> bool {
     scan::tags(source).any(|tag| {
-        let text = tag.text(source).trim_start();
-        match (tag.kind, scan::identifier(text)) {
+        let text = masked(tag.text(source).trim_start());
+        match (tag.kind, scan::identifier(&text)) {
             (TagKind::Statement, "filter" | "component") => true,
-            (TagKind::Statement, "set" | "set_global") => value_of_set(&masked(text)).is_none(),
-            (TagKind::Statement, "") => text.starts_with('<'),
-            (TagKind::Print | TagKind::Statement, _) => text.contains("super") || text.contains('<'),
-            _ => false,
+            (TagKind::Statement, "set" | "set_global") if value_of_set(&text).is_none() => true,
+            (TagKind::Print | TagKind::Statement, _) => find_word(&text, "super").is_some() || uses_component(&text),
+            (TagKind::Comment | TagKind::Raw, _) => false,
         }
+    })
+}
+
+/// Checks whether an expression uses a component, `<name …>`; what is smaller than a value has one before it.
+fn uses_component(masked: &str) -> bool {
+    masked.match_indices('<').any(|(at, _)| {
+        let before = masked[..at].trim_end().bytes().next_back();
+        masked[at + 1..].starts_with(|c: char| c.is_ascii_alphabetic())
+            && !before.is_some_and(|b| is_of_word(b) || matches!(b, b')' | b']' | b'\''))
     })
 }
 
@@ -391,6 +399,8 @@ mod tests {
             ("{{ super() }}", true),
             ("{{ <a /> }}", true),
             ("{% <a> %}b{% </a> %}", true),
+            ("{% set x = <a /> %}", true),
+            ("{% if a <b and \"<c\" < d %}{{ superb }}{% endif %}{# super() #}", false),
         ] {
             assert_eq!(keeps_output(source), expected, "{source}");
         }

@@ -103,7 +103,7 @@ fn a_render_ends_when_its_time_is_over_whatever_it_computes() {
         format!("{rounds}{{% set x = a ~ b %}}{ends}"),
         format!("{rounds}{{{{ getv(key=\"/v/1\") }}}}{ends}"),
         format!("{rounds}{{{{ b | upper }}}}{ends}"),
-        format!("{{% set x = [[c for c in range(end=1000)] for a in range(end=1000)] %}}"),
+        "{% set x = [[c for c in range(end=1000)] for a in range(end=1000)] %}".to_owned(),
         format!("{{% set x %}}{rounds}{rounds}{ends}{ends}{{% endset %}}"),
     ] {
         check(Engine::Tera, &format!("{{% set b = \"b\" %}}{work}"), Some(3), LATE);

@@ -103,13 +103,18 @@ pub(super) trait Nested: Clone {
 /// Returns a value that a template made of others, unless it is too large to be printed or taken apart again: what it shares with
 /// itself counts each time.
 pub(super) fn bounded<V: Nested>(value: V) -> Result<V, Problem> {
-    if size(&value).is_some() { Ok(value) } else { Err(too_large()) }
+    measured(&value).map(|_| value)
+}
+
+/// Returns the size of a value in bytes, counted so.
+pub(super) fn measured<V: Nested>(value: &V) -> Result<usize, Problem> {
+    size(value).ok_or_else(too_large)
 }
 
 /// Checks a list that was right before its last item was added: the item each time, and the whole list often enough.
 pub(super) fn check_added<V: Nested>(list: &[V]) -> Result<(), Problem> {
     let Some(item) = list.last() else { return Ok(()) };
-    let bytes = size(item).ok_or_else(too_large)?;
+    let bytes = measured(item)?;
     let is_cheap = bytes.saturating_mul(list.len()) <= MAX_BYTES && !list.len().is_power_of_two();
     let mut left = MAX_BYTES;
     // The list itself is a level, too.

@@ -7,7 +7,7 @@ use tera::{Kwargs, State, TeraResult, Value};
 use super::run::TeraRun;
 use super::scan::{self, Tag, TagKind};
 use crate::model::problem::Problem;
-use crate::render::budget::{Budget, bounded};
+use crate::render::budget::{Budget, measured};
 
 /// A template with its limits.
 pub(super) struct Limited {
@@ -52,6 +52,8 @@ impl Shifts {
 enum Limit {
     /// Counts the rounds of a loop over the value.
     Rounds,
+    /// Looks at the clock.
+    Timed,
     /// Refuses a value that is too large.
     Made,
     /// The same for each item that a list is made of, which are all kept.
@@ -63,11 +65,12 @@ enum Limit {
 }
 
 impl Limit {
-    const ALL: [Limit; 5] = [Limit::Rounds, Limit::Made, Limit::Item, Limit::Part, Limit::Kept];
+    const ALL: [Limit; 6] = [Limit::Rounds, Limit::Timed, Limit::Made, Limit::Item, Limit::Part, Limit::Kept];
 
     fn name(self) -> &'static str {
         match self {
             Limit::Rounds => "__rounds",
+            Limit::Timed => "__timed",
             Limit::Made => "__made",
             Limit::Item => "__item",
             Limit::Part => "__part",
@@ -77,21 +80,20 @@ impl Limit {
 
     fn check(self, value: &Value, budget: &Budget) -> Result<Value, Problem> {
         budget.check_time()?;
-        let text_bytes = || value.as_str().map_or(8, str::len);
         match self {
             Limit::Rounds => {
-                let is_text = value.is_string();
-                budget.take_rounds(if is_text { text_bytes() } else { value.len().unwrap_or(0) } + 1)?;
-                return Ok(value.clone());
+                let rounds = value.as_str().map_or_else(|| value.len().unwrap_or(0), str::len);
+                budget.take_rounds(rounds + 1)?;
             }
-            Limit::Made => {}
-            Limit::Item | Limit::Kept => budget.keep(text_bytes())?,
+            Limit::Timed => {}
+            Limit::Made => drop(measured(value)?),
+            Limit::Item | Limit::Kept => budget.keep(measured(value)?)?,
             Limit::Part => {
                 let part = value.as_str().filter(|_| value.is_safe()).map(Value::from);
                 return Ok(part.unwrap_or_else(|| value.clone()));
             }
         }
-        bounded(value.clone())
+        Ok(value.clone())
     }
 }
 
@@ -185,7 +187,7 @@ fn limit_tag(tag: &Tag, source: &str, is_kept: bool, insertions: &mut Vec<Insert
     let limit = match (tag.kind, word) {
         (TagKind::Statement, "for") => Some(Limit::Rounds),
         (TagKind::Print, _) if is_kept => Some(Limit::Kept),
-        _ => costs(rest).then_some(Limit::Made),
+        _ => cost(rest, tag.kind),
     };
     let blanks = rest.len() - rest.trim_start().len();
     let outer = limit.map(|limit| around(limit, from + blanks, from + rest.trim_end().len()));
@@ -291,8 +293,8 @@ impl Bracket {
     }
 }
 
-/// Checks whether the cost of an expression, or the size of what it makes, may follow from values.
-fn costs(masked: &str) -> bool {
+/// Returns the limit of an expression if its cost, or the size of what it makes, may follow from values.
+fn cost(masked: &str, kind: TagKind) -> Option<Limit> {
     let compares = |operator: &str| {
         masked.match_indices(operator).any(|(at, _)| {
             // Comparing with a text or a number of the template costs nothing.
@@ -300,9 +302,13 @@ fn costs(masked: &str) -> bool {
             !other.starts_with(|c: char| matches!(c, '\'' | '-' | '=') || c.is_ascii_digit())
         })
     };
-    masked.contains(['~', '[', '{'])
-        || find_word(masked, "in").is_some()
-        || ["==", "!=", "<", ">"].into_iter().any(compares)
+    if masked.contains(['~', '[', '{']) {
+        return Some(Limit::Made);
+    }
+    // What is printed meets the clock when it is written.
+    let filters = kind == TagKind::Statement && masked.contains('|');
+    let looks = find_word(masked, "in").is_some() || ["==", "!=", "<", ">"].into_iter().any(compares);
+    (filters || looks).then_some(Limit::Timed)
 }
 
 /// Returns an expression in which each byte of a text, with its quotes, is a quote: of the same length.
@@ -360,8 +366,9 @@ mod tests {
             ("{% for k, v in f(a=\"in\") %}", Some("{% for k, v in (f(a=\"in\")) | __rounds  %}")),
             ("{{- a ~ b }}", Some("{{- (a ~ b) | __made  }}")),
             ("{% set x = a ~ \"=\" %}", Some("{% set x = (a ~ \"=\") | __made  %}")),
-            ("{% elif a in b %}", Some("{% elif (a in b) | __made  %}")),
-            ("{% if a == b %}", Some("{% if (a == b) | __made  %}")),
+            ("{% elif a in b %}", Some("{% elif (a in b) | __timed  %}")),
+            ("{% if a | sort %}{{ a | sort }}", Some("{% if (a | sort) | __timed  %}{{ a | sort }}")),
+            ("{% if a == b %}", Some("{% if (a == b) | __timed  %}")),
             ("{% set x = a[1:2] %}", Some("{% set x = (a[1:2] | __part ) | __made  %}")),
             ("{% set x = [a, [b]] %}", Some("{% set x = ([a, [b]]) | __made  %}")),
             ("{{ a[0].b }}", Some("{{ (a[0].b) | __made  }}")),

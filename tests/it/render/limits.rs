@@ -101,6 +101,7 @@ fn a_render_ends_when_its_time_is_over_whatever_it_computes() {
         format!("{rounds}{{% if a in [1] %}}{{% endif %}}{ends}"),
         format!("{rounds}{{% if a == b %}}{{% endif %}}{ends}"),
         format!("{rounds}{{% set x = a ~ b %}}{ends}"),
+        format!("{{% set r = range(end=1000) %}}{rounds}{{% set x = r | sort %}}{ends}"),
         format!("{rounds}{{{{ getv(key=\"/v/1\") }}}}{ends}"),
         format!("{rounds}{{{{ b | upper }}}}{ends}"),
         "{% set x = [[c for c in range(end=1000)] for a in range(end=1000)] %}".to_owned(),

@@ -168,7 +168,8 @@ pub fn load(confdirs: &Confdirs, facts: &Arc<dyn Facts>, previous: Option<&Catal
         let conf_d = folder::read_texts(&confdir.join("conf.d"), |name| name.ends_with("toml"));
         let templates = folder::read_texts(&confdir.join("templates"), |name| !path::is_hidden(name));
         watched.folders.extend(conf_d.folders.iter().chain(&templates.folders).cloned());
-        let found = load_confdir(&conf_d, templates, confdirs, facts, previous);
+        let found = panics::contain(|| load_confdir(&conf_d, templates, confdirs, facts, previous))
+            .unwrap_or_else(|place| left_as_it_was(confdir, &conf_d, previous, &place));
         names.extend(conf_d.files.iter().map(|file| file.name.clone()));
         problems.extend(found.problems);
         accounts.extend(found.accounts);
@@ -315,6 +316,14 @@ fn load_confdir(
     ConfdirContents { members, problems, outside_keys, accounts: set.accounts }
 }
 
+/// Returns what stays of a confdir whose files make the program panic: all that `previous` has of them.
+fn left_as_it_was(confdir: &Path, conf_d: &FolderTexts, previous: Option<&Catalog>, place: &str) -> ConfdirContents {
+    let message = format!("cannot read conf.d and templates because of a bug of upstreamd at {place} of its source");
+    let problem = Problem::new(message).at(Place::file(confdir)).hint("please report this place");
+    let kept = conf_d.files.iter().filter_map(|file| previous?.member(&file.name)).cloned();
+    ConfdirContents { members: kept.collect(), problems: vec![problem], outside_keys: Vec::new(), accounts: Vec::new() }
+}
+
 /// Compiles the templates that `roots` name. One that makes the compiler panic is a problem of its own roots alone.
 fn compile(texts: &TemplateSources, roots: &[Root<'_>], facts: &Arc<dyn Facts>) -> (Renderer, Vec<(usize, Problem)>) {
     let together = |roots: &[Root<'_>]| panics::contain(|| render::compile(texts, roots, Arc::clone(facts)));
@@ -334,6 +343,7 @@ fn compile(texts: &TemplateSources, roots: &[Root<'_>], facts: &Arc<dyn Facts>) 
         }
     }
     let (positions, roots): (Vec<usize>, Vec<Root<'_>>) = good.into_iter().unzip();
+    // Each is right by itself. If they are not together, the whole confdir stays as it was.
     let (renderer, others) = render::compile(texts, &roots, Arc::clone(facts));
     broken.extend(others.into_iter().map(|(position, problem)| (positions[position], problem)));
     broken.sort_by_key(|(position, _)| *position);

@@ -2,7 +2,6 @@
 //! Never knows which keys there should be.
 
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
@@ -10,7 +9,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::model::problem::{Place, Position, Problem, before};
+use crate::model::problem::{Place, Position, Positions, Problem, before};
 use crate::model::suggest;
 use crate::model::text::shown;
 
@@ -28,16 +27,17 @@ pub(crate) struct Document<'t> {
     syntax_problems: Vec<Problem>,
     /// Numbers of the lines with wrong syntax, from 1.
     broken: BTreeSet<usize>,
-    /// An offset, and how many characters its line has before it.
-    known: Cell<(usize, usize)>,
+    /// Positions in the text: most are asked for in order.
+    positions: Positions<'t>,
 }
 
 impl<'t> Document<'t> {
     pub(crate) fn parse(file: &'t Path, text: &'t str) -> Document<'t> {
         let (root, errors) = DeTable::parse_recoverable(text);
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        let (syntax_problems, broken, known) = Default::default();
-        let mut document = Document { file, text, lines, root: root.into_inner(), syntax_problems, broken, known };
+        let (syntax_problems, broken) = Default::default();
+        let positions = Positions::new(text);
+        let mut document = Document { file, text, lines, root: root.into_inner(), syntax_problems, broken, positions };
         let mut errors: Vec<(usize, &toml::de::Error)> =
             errors.iter().map(|error| (error.span().map_or(0, |span| span.start), error)).collect();
         errors.sort_by_key(|(offset, _)| *offset);
@@ -126,15 +126,7 @@ impl<'t> Document<'t> {
     }
 
     pub(crate) fn place(&self, offset: usize) -> Place {
-        let line = self.line_at(offset);
-        let start = self.lines[line - 1];
-        // Places are asked for in order, mostly: the items of an array may all be on one line.
-        let (known, columns) =
-            Some(self.known.get()).filter(|(at, _)| (start..=offset).contains(at)).unwrap_or((start, 0));
-        let columns = columns + before(&self.text[known..], offset - known).chars().count();
-        let reached = before(self.text, offset).len();
-        self.known.set((reached, columns));
-        Place::at(self.file, Position { line, column: columns + 1 })
+        Place::at(self.file, self.positions.of(offset))
     }
 }
 

@@ -94,11 +94,11 @@ impl<'a> Compiler<'a> {
         let whole = |reach: &HashMap<&'r str, BTreeSet<&'a str>>, failed: &Failed<'_>| -> BTreeSet<&'a str> {
             reach.iter().filter(|(root, _)| !failed.contains_key(*root)).flat_map(|(_, names)| names).copied().collect()
         };
-        let mut shared = self.together(mode, &whole(&reach, &failed)).ok();
+        let mut shared = self.limited(mode, &whole(&reach, &failed)).ok();
         let mut alone: Vec<(&str, Compiled)> = Vec::new();
         if shared.is_none() {
             alone = self.isolate(mode, &reach, &mut failed);
-            shared = self.together(mode, &whole(&reach, &failed)).ok();
+            shared = self.limited(mode, &whole(&reach, &failed)).ok();
         }
         if let Some(shared) = shared {
             let good = roots.iter().copied().filter(|root| !failed.contains_key(*root));
@@ -144,20 +144,25 @@ impl<'a> Compiler<'a> {
     }
 
     /// Compiles templates in one Tera, with their limits.
-    fn together(&self, mode: Escape, names: &BTreeSet<&str>) -> tera::TeraResult<Compiled> {
-        let sources = || names.iter().filter_map(|name| Some((*name, &**self.references.sources.get(*name)?)));
-        let limited = sources().map(|(name, source)| (name, limits::limited(source, self.kept.contains(name))));
+    fn limited(&self, mode: Escape, names: &BTreeSet<&str>) -> tera::TeraResult<Compiled> {
+        let limited =
+            self.sources(names).map(|(name, source)| (name, limits::limited(source, self.kept.contains(name))));
         let limited: Vec<(&str, Limited)> = limited.collect();
         let mut tera = empty(mode);
-        if tera.add_raw_templates(limited.iter().map(|(name, limited)| (*name, limited.text.as_str()))).is_ok() {
-            let shifts = limited.into_iter().map(|(name, limited)| (name.to_owned(), limited.shifts)).collect();
-            return Ok(Compiled { tera, shifts });
-        }
-        // The error is that of the template as it was written.
+        tera.add_raw_templates(limited.iter().map(|(name, limited)| (*name, limited.text.as_str())))?;
+        let shifts = limited.into_iter().map(|(name, limited)| (name.to_owned(), limited.shifts)).collect();
+        Ok(Compiled { tera, shifts })
+    }
+
+    /// Compiles templates in one Tera as they are written: then their errors are, too.
+    fn as_written(&self, mode: Escape, names: &BTreeSet<&str>) -> tera::TeraResult<Compiled> {
         let mut tera = empty(mode);
-        tera.add_raw_templates(sources())?;
-        debug_assert!(false, "a limit has broken a template");
+        tera.add_raw_templates(self.sources(names))?;
         Ok(Compiled { tera, shifts: BTreeMap::new() })
+    }
+
+    fn sources<'n>(&self, names: &'n BTreeSet<&str>) -> impl Iterator<Item = (&'n str, &str)> {
+        names.iter().filter_map(|name| Some((*name, &**self.references.sources.get(*name)?)))
     }
 
     /// Adds those roots a second time that have loops which can be printed piece by piece. A template that defines a
@@ -181,7 +186,7 @@ impl<'a> Compiler<'a> {
         let unparsable: HashMap<&str, Vec<Problem>> = every
             .into_iter()
             .filter_map(|name| {
-                let error = self.together(mode, &BTreeSet::from([name])).err()?;
+                let error = self.as_written(mode, &BTreeSet::from([name])).err()?;
                 matches!(error.kind(), ErrorKind::SyntaxError(_)).then(|| (name, self.explain(&error, name)))
             })
             .collect();
@@ -195,7 +200,12 @@ impl<'a> Compiler<'a> {
                 failed.insert(root, problems);
                 continue;
             }
-            match self.together(mode, names) {
+            let compiled = self.limited(mode, names).or_else(|_| {
+                let compiled = self.as_written(mode, names)?;
+                debug_assert!(false, "a limit has broken a template");
+                Ok(compiled)
+            });
+            match compiled {
                 Ok(tera) => alone.push((*root, tera)),
                 Err(error) => {
                     failed.insert(root, self.explain(&error, root));

@@ -113,6 +113,9 @@ pub(super) fn register(tera: &mut tera::Tera) {
 
 /// Checks whether a template keeps what it prints: in blocks of `set` and `filter`, components, and `super()`.
 pub(super) fn keeps_output(source: &str) -> bool {
+    if !["set", "filter", "component", "super", "<"].iter().any(|word| source.contains(word)) {
+        return false;
+    }
     scan::tags(source).any(|tag| {
         let text = masked(tag.text(source).trim_start());
         match (tag.kind, scan::identifier(&text)) {
@@ -167,9 +170,15 @@ fn around(limit: Limit, start: usize, end: usize) -> [Insertion; 2] {
 
 fn limit_tag(tag: &Tag, source: &str, is_kept: bool, insertions: &mut Vec<Insertion>) {
     let text = tag.text(source);
+    let word = scan::identifier(text.trim_start());
+    let is_plain =
+        || !text.contains(['~', '[', '{', '<', '>', '!', '|']) && !text.contains("==") && !text.contains("in");
+    // Most tags.
+    if (tag.kind == TagKind::Print && !is_kept || matches!(word, "if" | "elif")) && is_plain() {
+        return;
+    }
     let start = tag.inside.start + usize::from(tag.trims(source).0);
     let masked = masked(text);
-    let word = scan::identifier(text.trim_start());
     let expression = match (tag.kind, word) {
         (TagKind::Print, _) => Some(0),
         (TagKind::Statement, "for") => find_word(&masked, "in").map(|at| at + 2),
@@ -313,18 +322,18 @@ fn cost(masked: &str, kind: TagKind) -> Option<Limit> {
 
 /// Returns an expression in which each byte of a text, with its quotes, is a quote: of the same length.
 fn masked(expression: &str) -> String {
-    let mut masked = String::with_capacity(expression.len());
-    let mut rest = expression;
-    while let Some(c) = rest.chars().next() {
-        let text = scan::string_length(rest);
-        let length = text.unwrap_or(c.len_utf8());
-        match text.is_some() || !c.is_ascii() {
-            true => masked.extend(std::iter::repeat_n('\'', length)),
-            false => masked.push(c),
+    let bytes = expression.as_bytes();
+    let mut masked = Vec::with_capacity(bytes.len());
+    while let Some(&byte) = bytes.get(masked.len()) {
+        match byte {
+            b'"' | b'\'' | b'`' => {
+                let length = scan::string_length(&expression[masked.len()..]).unwrap_or(1);
+                masked.resize(masked.len() + length, b'\'');
+            }
+            byte => masked.push(if byte.is_ascii() { byte } else { b'\'' }),
         }
-        rest = &rest[length..];
     }
-    masked
+    String::from_utf8(masked).unwrap_or_default()
 }
 
 /// Returns where a word begins.

@@ -11,7 +11,7 @@ use super::memory::TeraMemory;
 use super::references::References;
 use super::run::TeraRun;
 use super::scan::scan;
-use crate::model::problem::{Place, Problem};
+use crate::model::problem::{Place, Positions, Problem};
 use crate::model::resource::Escape;
 use crate::nginx::quote;
 use crate::render::escape;
@@ -41,12 +41,13 @@ fn locate(sources: &TemplateSources, root: &str, session: &RenderSession, contex
         let source = &sources[name];
         let mut text = String::with_capacity(source.len() * 2);
         let mut written = 0;
+        let positions = Positions::new(source);
         for print in scan(source).prints {
             text.push_str(&source[written..print.start]);
             text.push_str(&format!("({}) | {MARK}(n={}) ", &source[print.clone()], places.len()));
             written = print.end;
             let blank = source[print.clone()].len() - source[print.clone()].trim_start().len();
-            places.push(Place::in_text(Path::new(name), source, print.start + blank));
+            places.push(Place::at(Path::new(name), positions.of(print.start + blank)));
         }
         text.push_str(&source[written..]);
         marked.push((name, limits::limited(&text, false).text));

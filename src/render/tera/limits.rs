@@ -171,10 +171,13 @@ fn around(limit: Limit, start: usize, end: usize) -> [Insertion; 2] {
 fn limit_tag(tag: &Tag, source: &str, is_kept: bool, insertions: &mut Vec<Insertion>) {
     let text = tag.text(source);
     let word = scan::identifier(text.trim_start());
-    let is_plain =
-        || !text.contains(['~', '[', '{', '<', '>', '!', '|']) && !text.contains("==") && !text.contains("in");
+    let is_print = tag.kind == TagKind::Print;
+    let is_plain = || {
+        let costs = text.contains(['~', '[', '{', '<', '>', '!']) || text.contains("==") || text.contains("in");
+        !costs && (is_print || !text.contains('|'))
+    };
     // Most tags.
-    if (tag.kind == TagKind::Print && !is_kept || matches!(word, "if" | "elif")) && is_plain() {
+    if (is_print && !is_kept || matches!(word, "if" | "elif")) && is_plain() {
         return;
     }
     let start = tag.inside.start + usize::from(tag.trims(source).0);

@@ -18,6 +18,7 @@ const LONG_LOOP: usize = 1000;
 const MAX_KEPT_BYTES: usize = 2 * MAX_OUTPUT_BYTES;
 /// Levels of lists and maps within each other.
 const MAX_DEPTH: usize = 64;
+
 /// What one render has used.
 pub(super) struct Budget {
     pub(super) deadline: Deadline,
@@ -108,25 +109,23 @@ pub(super) fn bounded<V: Nested>(value: V) -> Result<V, Problem> {
 
 /// Returns the size of a value in bytes, counted so.
 pub(super) fn measured<V: Nested>(value: &V) -> Result<usize, Problem> {
-    size(value).ok_or_else(too_large)
+    size(value, MAX_DEPTH).ok_or_else(too_large)
 }
 
 /// Checks a list that was right before its last item was added: the item each time, and the whole list often enough.
 pub(super) fn check_added<V: Nested>(list: &[V]) -> Result<(), Problem> {
-    let Some(item) = list.last() else { return Ok(()) };
-    let bytes = measured(item)?;
-    let is_cheap = bytes.saturating_mul(list.len()) <= MAX_BYTES && !list.len().is_power_of_two();
-    let mut left = MAX_BYTES;
     // The list itself is a level, too.
-    let is_right = fits(item, MAX_DEPTH - 1, &mut MAX_BYTES.clone())
-        && (is_cheap || list.iter().all(|item| fits(item, MAX_DEPTH - 1, &mut left)));
-    if is_right { Ok(()) } else { Err(too_large()) }
+    let size = |item| size(item, MAX_DEPTH - 1);
+    let last = list.last().map_or(Some(0), size).ok_or_else(too_large)?;
+    let is_cheap = last.saturating_mul(list.len()) <= MAX_BYTES && !list.len().is_power_of_two();
+    let whole = || list.iter().try_fold(0, |sum: usize, item| Some(sum + size(item)?).filter(|sum| *sum <= MAX_BYTES));
+    if is_cheap || whole().is_some() { Ok(()) } else { Err(too_large()) }
 }
 
-/// Returns the size of a value; `None` if it is too large, or nested too deep.
-fn size<V: Nested>(value: &V) -> Option<usize> {
+/// Returns the size of a value; `None` if it is too large, or nested deeper than so many levels.
+fn size<V: Nested>(value: &V, levels: usize) -> Option<usize> {
     let mut left = MAX_BYTES;
-    fits(value, MAX_DEPTH, &mut left).then(|| MAX_BYTES - left)
+    fits(value, levels, &mut left).then(|| MAX_BYTES - left)
 }
 
 fn fits<V: Nested>(value: &V, levels: usize, left: &mut usize) -> bool {

@@ -22,7 +22,7 @@ pub(super) struct Deadline {
 impl Deadline {
     /// Returns the deadline of a render that starts now.
     pub(super) fn new(facts: &Arc<dyn Facts>) -> Deadline {
-        let end = facts.render_timeout().map(|timeout| (facts.instant() + timeout, timeout));
+        let end = facts.render_timeout().and_then(|timeout| Some((facts.instant().checked_add(timeout)?, timeout)));
         Deadline { facts: Arc::clone(facts), end, questions: Cell::new(0), has_passed: Cell::new(false) }
     }
 

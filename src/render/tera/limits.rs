@@ -86,8 +86,8 @@ impl Limit {
                 budget.take_rounds(rounds + 1)?;
             }
             Limit::Timed => {}
-            Limit::Made => drop(measured(value)?),
-            Limit::Item | Limit::Kept => budget.keep(measured(value)?)?,
+            Limit::Made => drop(size(value)?),
+            Limit::Item | Limit::Kept => budget.keep(size(value)?)?,
             Limit::Part => {
                 let part = value.as_str().filter(|_| value.is_safe()).map(Value::from);
                 return Ok(part.unwrap_or_else(|| value.clone()));
@@ -95,6 +95,11 @@ impl Limit {
         }
         Ok(value.clone())
     }
+}
+
+/// Returns the size of a value, if it may have it.
+fn size(value: &Value) -> Result<usize, Problem> {
+    measured(value).map_err(|problem| Problem::new(format!("the value {}", problem.message)))
 }
 
 impl tera::Filter<&Value, TeraResult<Value>> for Limit {

@@ -203,6 +203,15 @@ fn a_quoted_text_may_be_printed_as_a_whole_and_not_in_part() {
         let text = render(Engine::Tera, Escape::Nginx, &format!("{quoted}{whole}"), None);
         assert_eq!(text.unwrap(), "\"A b; C\"", "{whole}");
     }
+    for block in [
+        "{% filter indent(first=true, width=1) %}a {{ q }};\n{% endfilter %}",
+        "{% set r %} a {{ q }};\n{% endset %}{{ r }}",
+        "{% set r %}  a {{ q }}; \n\n{% endset %} {{ r | trim }}\n",
+        "{% set r %}  a {{ q }};\n{% endset %} {{ r | trim_start }}",
+    ] {
+        let text = render(Engine::Tera, Escape::Nginx, &format!("{quoted}{block}"), None);
+        assert_eq!(text.unwrap(), " a \"A b; C\";\n", "{block}");
+    }
     for part in [
         "{{ q[1:6] }}",
         "{{ q[0] }}{{ q[2] }}",
@@ -221,6 +230,8 @@ fn a_quoted_text_may_be_printed_as_a_whole_and_not_in_part() {
         "{{ q | split(sep=' ') | last }}",
         "{% set r %}{{ q }}{% endset %}{{ r[1:6] }}",
         "{% set r %}{{ q }}{% endset %}{{ r | upper }}",
+        "{% set r %}{{ q }}{% endset %}{{ r | trim(pat='\"') }}",
+        "{% set r %}{{ q }}{% endset %}{{ r | indent(first=true, indentation=';') }}",
     ] {
         let problem = render(Engine::Tera, Escape::Nginx, &format!("{quoted}{part}"), None).unwrap_err();
         assert!(problem.to_string().contains(refused), "{part}\n{problem}");

@@ -1,5 +1,5 @@
 //! Tera's own filters that make texts and lists, in the place of Tera's: with a bound for what they make, in linear time, and without
-//! Tera's mark for texts that may be printed as they are, which is true of a whole text only.
+//! Tera's mark for texts that may be printed as they are, unless only blanks change: the mark is true of a whole text.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -70,10 +70,17 @@ fn trimmed(
     pattern: for<'t> fn(&'t str, &str) -> &'t str,
 ) -> Result<Value, Problem> {
     let text = call.text("text")?;
-    Ok(Value::from(match call.optional_text("pat")? {
-        Some(pat) => pattern(text, pat),
-        None => blanks(text),
-    }))
+    Ok(match call.optional_text("pat")? {
+        Some(pat) => Value::from(pattern(text, pat)),
+        None => but_for_blanks(call, blanks(text)),
+    })
+}
+
+/// Returns a text that differs from the filtered one by blanks at the ends of lines only. What is harmless in a file stays so: a block
+/// of lines that a template has printed into a variable can still be indented and trimmed.
+fn but_for_blanks(call: &TeraCall<'_>, text: &str) -> Value {
+    let is_safe = call.value("text").is_ok_and(Value::is_safe);
+    if is_safe { Value::safe_string(text) } else { Value::from(text) }
 }
 
 fn truncate(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
@@ -130,7 +137,7 @@ fn indent(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
     if text.ends_with('\n') {
         output.push('\n');
     }
-    Ok(Value::from(output))
+    Ok(if pad.trim().is_empty() { but_for_blanks(call, &output) } else { Value::from(output) })
 }
 
 fn join(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {

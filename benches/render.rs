@@ -19,6 +19,12 @@ use upstreamd::render::{Facts, Memory, Renderer, Root, TemplateSources, compile}
 struct NoFacts;
 
 impl Facts for NoFacts {
+    fn instant(&self) -> Instant {
+        Instant::now()
+    }
+    fn render_timeout(&self) -> Option<Duration> {
+        Some(Duration::from_secs(10))
+    }
     fn env(&self, _: &str) -> Option<String> {
         None
     }
@@ -31,10 +37,10 @@ impl Facts for NoFacts {
     fn hostname(&self) -> Result<String, String> {
         Err("none".to_owned())
     }
-    fn lookup_ip(&self, _: &str) -> Result<Vec<IpAddr>, String> {
+    fn lookup_ip(&self, _: &str, _: Option<Duration>) -> Result<Vec<IpAddr>, String> {
         Ok(Vec::new())
     }
-    fn lookup_srv(&self, _: &str, _: &str, _: &str) -> Result<Vec<Srv>, String> {
+    fn lookup_srv(&self, _: &str, _: &str, _: &str, _: Option<Duration>) -> Result<Vec<Srv>, String> {
         Ok(Vec::new())
     }
     fn interface_addresses(&self, _: &str) -> Vec<IpAddr> {

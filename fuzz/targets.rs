@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use upstreamd::config::resource::{Defaults, ResourceFile};
 use upstreamd::config::settings::layers::{Flags, Layers};
@@ -382,6 +383,10 @@ impl Facts for NoWorld {
         jiff::Timestamp::UNIX_EPOCH.to_zoned(jiff::tz::TimeZone::UTC)
     }
 
+    fn instant(&self) -> Instant {
+        Instant::now()
+    }
+
     fn file_exists(&self, _: &str) -> bool {
         false
     }
@@ -390,11 +395,11 @@ impl Facts for NoWorld {
         Ok("host".to_owned())
     }
 
-    fn lookup_ip(&self, _: &str) -> Result<Vec<IpAddr>, String> {
+    fn lookup_ip(&self, _: &str, _: Option<Duration>) -> Result<Vec<IpAddr>, String> {
         Ok(Vec::new())
     }
 
-    fn lookup_srv(&self, _: &str, _: &str, _: &str) -> Result<Vec<Srv>, String> {
+    fn lookup_srv(&self, _: &str, _: &str, _: &str, _: Option<Duration>) -> Result<Vec<Srv>, String> {
         Ok(Vec::new())
     }
 

@@ -14,10 +14,11 @@ use crate::model::problem::{Place, Problem, Problems};
 use crate::model::range::WantedKeys;
 use crate::model::resource::Resource;
 use crate::model::store::StoreSettings;
-use crate::render::{self, Facts, Renderer, Root};
+use crate::render::{self, Facts, Renderer, Root, TemplateSources};
 use crate::world::folder_watch::Watched;
 use crate::world::fs::folder::{self, FolderTexts};
 use crate::world::fs::{canonical, real_destination};
+use crate::world::panics;
 
 use super::outside::{self, OutsideKeys};
 use super::readers::Readers;
@@ -167,7 +168,8 @@ pub fn load(confdirs: &Confdirs, facts: &Arc<dyn Facts>, previous: Option<&Catal
         let conf_d = folder::read_texts(&confdir.join("conf.d"), |name| name.ends_with("toml"));
         let templates = folder::read_texts(&confdir.join("templates"), |name| !path::is_hidden(name));
         watched.folders.extend(conf_d.folders.iter().chain(&templates.folders).cloned());
-        let found = load_confdir(&conf_d, templates, confdirs, facts, previous);
+        let found = panics::contain(|| load_confdir(&conf_d, templates, confdirs, facts, previous))
+            .unwrap_or_else(|place| left_as_it_was(confdir, &conf_d, previous, &place));
         names.extend(conf_d.files.iter().map(|file| file.name.clone()));
         problems.extend(found.problems);
         accounts.extend(found.accounts);
@@ -292,14 +294,14 @@ fn load_confdir(
         }
     }
     let roots: Vec<_> = resources.iter().map(|resource| resource_root(resource)).collect();
-    let (renderer, broken) = render::compile(&texts, &roots, Arc::clone(facts));
+    let (renderer, broken) = compile(&texts, &roots, facts);
     let renderer = Arc::new(renderer);
     let outside_keys = outside::find(&resources, renderer.asks(&roots), &templates.root);
     let unusable: BTreeSet<usize> = broken.iter().map(|(position, _)| *position).collect();
     problems.extend(broken.into_iter().map(|(_, error)| template_problem(&templates.root, error)));
     if !unused.is_empty() {
         // Compiled apart from the others, which they could keep from sharing a Tera.
-        let (_, broken) = render::compile(&texts, &unused, Arc::clone(facts));
+        let (_, broken) = compile(&texts, &unused, facts);
         problems.extend(broken.into_iter().map(|(_, error)| template_problem(&templates.root, error)));
     }
     let mut members = Vec::new();
@@ -311,6 +313,40 @@ fn load_confdir(
         }
     }
     ConfdirContents { members, problems, outside_keys, accounts: set.accounts }
+}
+
+/// Returns what stays of a confdir whose files make the program panic: all that `previous` has of them.
+fn left_as_it_was(confdir: &Path, conf_d: &FolderTexts, previous: Option<&Catalog>, place: &str) -> ConfdirContents {
+    let message = format!("cannot read conf.d and templates because of a bug of upstreamd at {place} of its source");
+    let problem = Problem::new(message).at(Place::file(confdir)).hint("please report this place");
+    let kept = conf_d.files.iter().filter_map(|file| previous?.member(&file.name)).cloned();
+    ConfdirContents { members: kept.collect(), problems: vec![problem], outside_keys: Vec::new(), accounts: Vec::new() }
+}
+
+/// Compiles the templates that `roots` name. One that makes the compiler panic is a problem of its own roots alone.
+fn compile(texts: &TemplateSources, roots: &[Root<'_>], facts: &Arc<dyn Facts>) -> (Renderer, Vec<(usize, Problem)>) {
+    let together = |roots: &[Root<'_>]| panics::contain(|| render::compile(texts, roots, Arc::clone(facts)));
+    if let Ok(compiled) = together(roots) {
+        return compiled;
+    }
+    let bug = |root: &Root<'_>, place: String| {
+        let message = format!("the template cannot be compiled because of a bug of upstreamd at {place} of its source");
+        Problem::in_template(root.name, message).hint("please report this place")
+    };
+    let mut broken = Vec::new();
+    let mut good = Vec::new();
+    for (position, root) in roots.iter().enumerate() {
+        match together(std::slice::from_ref(root)) {
+            Ok(_) => good.push((position, *root)),
+            Err(place) => broken.push((position, bug(root, place))),
+        }
+    }
+    let (positions, roots): (Vec<usize>, Vec<Root<'_>>) = good.into_iter().unzip();
+    // Each is right by itself. If they are not together, the whole confdir stays as it was.
+    let (renderer, others) = render::compile(texts, &roots, Arc::clone(facts));
+    broken.extend(others.into_iter().map(|(position, problem)| (positions[position], problem)));
+    broken.sort_by_key(|(position, _)| *position);
+    (renderer, broken)
 }
 
 /// Removes the resources that write, through links, to the destination of an earlier one, and returns them.

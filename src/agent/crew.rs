@@ -83,8 +83,8 @@ impl Crew {
                     continue;
                 }
             };
-            return Some(joined.unwrap_or_else(|error| {
-                tracing::error!("a pass ended without a report: {error}");
+            return Some(joined.unwrap_or_else(|_| {
+                tracing::error!("a pass ended without a report");
                 Vec::new()
             }));
         }

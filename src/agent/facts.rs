@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Zoned;
 
@@ -22,6 +22,7 @@ const VERSION_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct WorldFacts {
     dns: Dns,
     nginx: PathBuf,
+    render_timeout: Option<Duration>,
     asked: Mutex<Option<KnownVersion>>,
 }
 
@@ -34,18 +35,26 @@ struct KnownVersion {
 
 impl WorldFacts {
     /// Returns facts with the system's resolver and the default deadline; `nginx` is the program whose version is queried, a
-    /// path or a name on the `PATH`.
-    pub fn new(nginx: PathBuf) -> WorldFacts {
-        WorldFacts { nginx, ..WorldFacts::with_dns(Dns::new(DnsSources::default(), DEADLINE)) }
+    /// path or a name on the `PATH`. `render_timeout` limits each render; `None` does not.
+    pub fn new(nginx: PathBuf, render_timeout: Option<Duration>) -> WorldFacts {
+        WorldFacts { nginx, render_timeout, ..WorldFacts::with_dns(Dns::new(DnsSources::default(), DEADLINE)) }
     }
 
     /// Returns facts with this resolver.
     pub fn with_dns(dns: Dns) -> WorldFacts {
-        WorldFacts { dns, nginx: "nginx".into(), asked: Mutex::default() }
+        WorldFacts { dns, nginx: "nginx".into(), render_timeout: None, asked: Mutex::default() }
     }
 }
 
 impl Facts for WorldFacts {
+    fn instant(&self) -> Instant {
+        clock::now()
+    }
+
+    fn render_timeout(&self) -> Option<Duration> {
+        self.render_timeout
+    }
+
     fn env(&self, name: &str) -> Option<String> {
         host::env(name)
     }
@@ -62,17 +71,17 @@ impl Facts for WorldFacts {
         host::hostname()
     }
 
-    fn lookup_ip(&self, name: &str) -> Result<Vec<IpAddr>, String> {
-        self.dns.addresses(name)
+    fn lookup_ip(&self, name: &str, within: Option<Duration>) -> Result<Vec<IpAddr>, String> {
+        self.dns.addresses(name, within)
     }
 
-    fn lookup_srv(&self, service: &str, proto: &str, name: &str) -> Result<Vec<Srv>, String> {
+    fn lookup_srv(&self, service: &str, proto: &str, name: &str, within: Option<Duration>) -> Result<Vec<Srv>, String> {
         let full = if service.is_empty() && proto.is_empty() {
             name.to_owned()
         } else {
             format!("_{service}._{proto}.{name}")
         };
-        self.dns.services(&full)
+        self.dns.services(&full, within)
     }
 
     fn interface_addresses(&self, name: &str) -> Vec<IpAddr> {

@@ -98,7 +98,9 @@ impl Pass {
                 let failure = StepFailure::new(Stage::Read, message);
                 preparation.work.dropped.push((member.resource.id.clone(), failure));
             } else if let Some(mark) = mark.take() {
-                preparation.take_up(member, tree, state, &mark);
+                let taken = render::contain(&member.resource, || preparation.take_up(member, tree, state, &mark));
+                let id = &member.resource.id;
+                preparation.work.dropped.extend(taken.err().map(|failure| (id.clone(), failure)));
             }
         }
         (self.work, self.findings) = preparation.end();
@@ -198,3 +200,6 @@ fn went_live(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

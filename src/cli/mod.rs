@@ -17,13 +17,14 @@ use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 
 use crate::config::settings::Mode;
-use crate::world::{fs, host, init, namespace, terminal};
+use crate::world::{fs, host, init, namespace, panics, terminal};
 
 use args::{Command, EarlyExit, Invocation};
 use exit::{Ending, Exit};
 
 /// Runs the whole program.
 pub fn main() -> ExitCode {
+    panics::handle();
     // The helper process of a check in a private namespace: not a subcommand for people.
     if host::arguments().nth(1).is_some_and(|first| first == namespace::HELPER_ARGUMENT) {
         return namespace::become_command();
@@ -54,9 +55,8 @@ pub fn main() -> ExitCode {
     for warning in invocation.settings.warnings.iter() {
         tracing::warn!("{warning}");
     }
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().thread_stack_size(RENDER_STACK_BYTES).enable_all().build();
-    let runtime = match runtime {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = match runtime.thread_stack_size(RENDER_STACK_BYTES).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             terminal::print_error(&format!("cannot start the runtime: {error}\n"));

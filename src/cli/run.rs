@@ -238,7 +238,7 @@ fn receipt(settings: &Settings) -> Option<ReceiptPlan> {
 /// Returns the facts that templates can query.
 pub(super) fn facts(settings: &Settings) -> Arc<dyn Facts> {
     let binary = Some(&settings.nginx.binary).filter(|binary| !binary.as_os_str().is_empty());
-    Arc::new(WorldFacts::new(binary.map_or_else(|| "nginx".into(), PathBuf::clone)))
+    Arc::new(WorldFacts::new(binary.map_or_else(|| "nginx".into(), PathBuf::clone), settings.timeouts.render))
 }
 
 /// Returns the folders of conf.d and templates: `/etc/confd` if no setting names one and only that exists.

@@ -9,27 +9,76 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::model::problem::{Place, Problem, before};
+use crate::model::problem::{Place, Position, Positions, Problem, before};
 use crate::model::suggest;
 use crate::model::text::shown;
+
+/// Most problems of one kind that are listed for one text; the last says how many more there are.
+const MAX_LISTED: usize = 50;
 
 /// A parsed TOML text. If its syntax is wrong, it holds what could be parsed.
 pub(crate) struct Document<'t> {
     file: &'t Path,
     text: &'t str,
+    /// Offset of each line.
+    lines: Vec<usize>,
     root: DeTable<'t>,
     /// Syntax errors in order, the first of each line.
     syntax_problems: Vec<Problem>,
+    /// Numbers of the lines with wrong syntax, from 1.
+    broken: BTreeSet<usize>,
+    /// Positions in the text: most are asked for in order.
+    positions: Positions<'t>,
 }
 
 impl<'t> Document<'t> {
     pub(crate) fn parse(file: &'t Path, text: &'t str) -> Document<'t> {
         let (root, errors) = DeTable::parse_recoverable(text);
-        let mut syntax_problems: Vec<Problem> = errors.iter().map(|error| syntax_problem(file, text, error)).collect();
-        syntax_problems.sort();
-        // A second error on the same line is mostly the same mistake.
-        syntax_problems.dedup_by_key(|problem| line_of(problem));
-        Document { file, text, root: root.into_inner(), syntax_problems }
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let (syntax_problems, broken) = Default::default();
+        let positions = Positions::new(text);
+        let mut document = Document { file, text, lines, root: root.into_inner(), syntax_problems, broken, positions };
+        let mut errors: Vec<(usize, &toml::de::Error)> =
+            errors.iter().map(|error| (error.span().map_or(0, |span| span.start), error)).collect();
+        errors.sort_by_key(|(offset, _)| *offset);
+        for (offset, error) in errors {
+            let line = document.line_at(offset);
+            // A second error on the same line is mostly the same mistake.
+            if document.broken.insert(line) && document.broken.len() <= MAX_LISTED {
+                document.syntax_problems.push(document.syntax_problem(line, offset, error));
+            }
+        }
+        let further = document.broken.len().saturating_sub(MAX_LISTED);
+        if let Some(last) = document.broken.iter().nth(MAX_LISTED).filter(|_| further > 0) {
+            let place = Place::at(file, Position { line: *last, column: 1 });
+            document
+                .syntax_problems
+                .push(Problem::new(format!("the syntax is wrong on {further} more lines")).at(place));
+        }
+        document
+    }
+
+    /// Returns the number of the line at an offset, from 1.
+    fn line_at(&self, offset: usize) -> usize {
+        self.lines.partition_point(|start| *start <= offset)
+    }
+
+    /// Returns a line by its number, from 1, without its line break.
+    fn line(&self, number: usize) -> &str {
+        let start = self.lines.get(number - 1).copied().unwrap_or(self.text.len());
+        self.text[start..].lines().next().unwrap_or_default()
+    }
+
+    fn syntax_problem(&self, line: usize, offset: usize, error: &toml::de::Error) -> Problem {
+        let problem = Problem::new(error.message()).at(self.place(offset));
+        let start = self.lines[line - 1];
+        // TOML has no numbers with a leading zero, but everybody writes a mode like that.
+        match before(&self.text[start..], offset - start).split_once('=') {
+            Some((key, _)) if key.trim().eq_ignore_ascii_case("mode") => {
+                problem.hint("write the mode as a string: \"0644\"")
+            }
+            _ => problem,
+        }
     }
 
     /// Returns whether the syntax is right, so that a missing field is really missing.
@@ -54,21 +103,19 @@ impl<'t> Document<'t> {
 
     /// Returns whether the syntax is wrong on the line of this place.
     pub(crate) fn breaks_at(&self, place: &Place) -> bool {
-        let line = place.position.map(|position| position.line);
-        self.syntax_problems.iter().any(|problem| line_of(problem) == line)
+        place.position.is_some_and(|position| self.broken.contains(&position.line))
     }
 
     /// Returns the lines with wrong syntax, without their indentation.
     fn broken_lines(&self) -> impl Iterator<Item = &str> {
-        let lines = self.syntax_problems.iter().filter_map(line_of);
-        lines.filter_map(|line| self.text.lines().nth(line - 1)).map(str::trim_start)
+        self.broken.iter().map(|line| self.line(*line).trim_start())
     }
 
     /// Returns all problems in order: those of the syntax, and those of `others` on lines whose syntax is right.
     pub(crate) fn with_syntax_problems(&self, others: Vec<Problem>) -> Vec<Problem> {
-        let broken: BTreeSet<Option<usize>> = self.syntax_problems.iter().map(line_of).collect();
+        let is_right = |problem: &Problem| line_of(problem).is_none_or(|line| !self.broken.contains(&line));
         let mut problems = self.syntax_problems.clone();
-        problems.extend(others.into_iter().filter(|problem| !broken.contains(&line_of(problem))));
+        problems.extend(others.into_iter().filter(is_right));
         problems.sort();
         problems
     }
@@ -79,25 +126,12 @@ impl<'t> Document<'t> {
     }
 
     pub(crate) fn place(&self, offset: usize) -> Place {
-        Place::in_text(self.file, self.text, offset)
+        Place::at(self.file, self.positions.of(offset))
     }
 }
 
 fn line_of(problem: &Problem) -> Option<usize> {
     problem.place.as_ref()?.position.map(|position| position.line)
-}
-
-fn syntax_problem(file: &Path, text: &str, error: &toml::de::Error) -> Problem {
-    let offset = error.span().map_or(0, |span| span.start);
-    let problem = Problem::new(error.message()).at(Place::in_text(file, text, offset));
-    let line = before(text, offset).rsplit('\n').next().unwrap_or_default();
-    // TOML has no numbers with a leading zero, but everybody writes a mode like that.
-    match line.split_once('=') {
-        Some((key, _)) if key.trim().eq_ignore_ascii_case("mode") => {
-            problem.hint("write the mode as a string: \"0644\"")
-        }
-        _ => problem,
-    }
 }
 
 /// The fields of one table, taken one by one; those that nobody takes are unknown.
@@ -125,14 +159,19 @@ impl<'d> Fields<'d> {
         let mut fields = Fields { document, fields: Vec::new(), taken: Vec::new(), problems: Vec::new() };
         let mut in_order: Vec<_> = table.iter().map(|(key, value)| Field::new(document, key, value)).collect();
         in_order.sort_by_key(|field| field.key_offset);
+        let mut names = BTreeSet::new();
+        let mut twice = Vec::new();
         for field in in_order {
-            if fields.has(&field.name) {
-                let problem = Problem::new(format!("{} is given twice", shown(field.written)));
-                fields.problems.push(problem.at(field.key_place()).hint("leave one of the two out"));
-            } else {
+            if names.insert(field.name.clone()) {
                 fields.fields.push(field);
+            } else {
+                twice.push(field);
             }
         }
+        fields.problems = listed(&twice, |field| {
+            let problem = Problem::new(format!("{} is given twice", shown(field.written)));
+            problem.at(field.key_place()).hint("leave one of the two out")
+        });
         fields
     }
 
@@ -204,15 +243,25 @@ impl<'d> Fields<'d> {
     /// give a better hint than a similar name; `otherwise` is the hint if no name is similar.
     pub(crate) fn finish(self, what: &str, special: impl Fn(&str) -> Option<String>, otherwise: &str) -> Vec<Problem> {
         let mut problems = self.problems;
-        for field in &self.fields {
+        problems.extend(listed(&self.fields, |field| {
             let problem = Problem::new(format!("unknown {what}: {}", shown(field.written))).at(field.key_place());
             let hint = special(&field.name)
                 .or_else(|| suggest::did_you_mean(&field.name, self.taken.iter().map(String::as_str)))
                 .unwrap_or_else(|| otherwise.to_owned());
-            problems.push(problem.hint(hint));
-        }
+            problem.hint(hint)
+        }));
         problems
     }
+}
+
+/// Returns the problems of these fields; if there are many, only the first, and how many more there are.
+fn listed(fields: &[Field<'_>], problem: impl Fn(&Field<'_>) -> Problem) -> Vec<Problem> {
+    let mut problems: Vec<Problem> = fields.iter().take(MAX_LISTED).map(problem).collect();
+    if let Some(next) = fields.get(MAX_LISTED) {
+        let further = fields.len() - MAX_LISTED;
+        problems.push(Problem::new(format!("{further} more fields have the same problem")).at(next.key_place()));
+    }
+    problems
 }
 
 impl<'d> Field<'d> {
@@ -325,5 +374,36 @@ fn described(value: &DeValue<'_>) -> String {
         DeValue::Float(_) => "a fraction".to_owned(),
         DeValue::Array(_) => "an array".to_owned(),
         other => format!("a {}", other.type_str()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: usize) {
+        let document = Document::parse(Path::new("a.toml"), text);
+        let problems = document.with_syntax_problems(document.fields().finish("field", |_| None, "none"));
+        assert_eq!(problems.len(), expected, "{:?}", problems.last());
+        for problem in problems {
+            let place = problem.place.as_ref().and_then(|place| place.position).unwrap();
+            assert!(place.line <= text.lines().count().max(1) && place.column <= text.len(), "{problem}");
+        }
+    }
+
+    /// With a look at the whole text for each problem, this would take minutes.
+    #[test]
+    fn a_large_broken_text_has_a_bounded_list_of_problems_with_places() {
+        check(&"= é\n".repeat(100_000), MAX_LISTED + 1);
+        check(&(0..50_000).map(|n| format!("a{n} = é\n")).collect::<String>(), MAX_LISTED + 1);
+        check(&(0..50_000).map(|n| format!("a{n} = 1\n")).collect::<String>(), MAX_LISTED + 1);
+        check("a = 1\nA = 2\n", 2);
+        let array = format!("é = [{}]", "'é', ".repeat(50_000));
+        let document = Document::parse(Path::new("a.toml"), &array);
+        let mut fields = document.fields();
+        let places =
+            fields.take("é", |field| Ok(field.texts()?.into_iter().map(|(_, place)| place).collect::<Vec<_>>()));
+        let columns = places.unwrap().into_iter().map(|place| place.position.unwrap().column);
+        assert!(columns.eq((0..50_000).map(|n| 6 + 5 * n)));
     }
 }

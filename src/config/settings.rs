@@ -110,6 +110,8 @@ pub struct Timeouts {
     pub stop: Duration,
     /// Limit for `preflight`.
     pub preflight: Duration,
+    /// Limit for the render of one file; `None` is no limit.
+    pub render: Option<Duration>,
 }
 
 /// Settings of the log.
@@ -276,6 +278,7 @@ fn timeouts(values: &mut Values<'_>) -> Timeouts {
         shutdown: values.duration(&table::SHUTDOWN_TIMEOUT),
         stop: values.duration(&table::STOP_TIMEOUT),
         preflight: values.positive_duration(&table::PREFLIGHT_TIMEOUT),
+        render: values.timeout(&table::RENDER_TIMEOUT),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Problems in files, flags and the environment, with place and hint. All of them are collected, never only the first.
 //! Never prints: the caller shows problems.
 
+use std::cell::Cell;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -42,6 +43,37 @@ impl Position {
             line: before.bytes().filter(|byte| *byte == b'\n').count() + 1,
             column: before[line_start..].chars().count() + 1,
         }
+    }
+}
+
+/// Positions of one text, for many offsets: in linear time if they are asked for in order.
+pub struct Positions<'t> {
+    text: &'t str,
+    /// The last offset, and its position.
+    reached: Cell<(usize, Position)>,
+}
+
+impl<'t> Positions<'t> {
+    /// Returns the positions of this text.
+    pub fn new(text: &'t str) -> Positions<'t> {
+        Positions { text, reached: Cell::default() }
+    }
+
+    /// Returns the position of a byte, as [`Position::of_offset`] does.
+    pub fn of(&self, offset: usize) -> Position {
+        let end = before(self.text, offset).len();
+        let (start, known) = Some(self.reached.get()).filter(|(reached, _)| *reached <= end).unwrap_or_default();
+        let further = Position::of_offset(&self.text[start..end], end - start);
+        let column = if further.line == 1 { known.column + further.column - 1 } else { further.column };
+        let position = Position { line: known.line + further.line - 1, column };
+        self.reached.set((end, position));
+        position
+    }
+}
+
+impl Default for Position {
+    fn default() -> Position {
+        Position { line: 1, column: 1 }
     }
 }
 
@@ -208,8 +240,14 @@ mod tests {
     #[test]
     fn positions_count_lines_and_characters_from_one() {
         let text = "a\nüb\n";
+        let positions = Positions::new(text);
         for (offset, line, column) in [(0, 1, 1), (1, 1, 2), (2, 2, 1), (3, 2, 1), (4, 2, 2), (6, 3, 1), (99, 3, 1)] {
             assert_eq!(Position::of_offset(text, offset), Position { line, column }, "offset {offset}");
+            assert_eq!(positions.of(offset), Position { line, column }, "offset {offset}");
+        }
+        for (first, second) in (0..8).flat_map(|first| (0..8).map(move |second| (first, second))) {
+            positions.of(first);
+            assert_eq!(positions.of(second), Position::of_offset(text, second), "{second} after {first}");
         }
     }
 

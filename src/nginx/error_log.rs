@@ -75,8 +75,7 @@ pub fn ended_worker(message: &str) -> Option<i32> {
 /// Removes the `*NUMBER ` of a connection.
 fn without_connection(message: &str) -> &str {
     let Some(rest) = message.strip_prefix('*') else { return message };
-    let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    rest[digits..].trim_start()
+    rest.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start()
 }
 
 /// Returns the warnings in a check's output, in order: `nginx -t` prints `nginx: [warn] MESSAGE`.

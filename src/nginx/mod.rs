@@ -1,4 +1,6 @@
 //! Knowledge about nginx, as data: its command lines, files, processes and log lines. Rank 2: never runs nginx. Pure.
+// What is read here is written by strangers: cut by what is found in it, never at a number of bytes.
+#![warn(clippy::string_slice)]
 
 pub mod backend;
 pub mod error_log;

@@ -4,7 +4,9 @@
 //! Two engines, `tera` and `go`, stand on one floor: what both need lies beside them, and neither knows the other.
 
 mod asks;
+mod budget;
 mod changes;
+mod deadline;
 mod escape;
 mod facts;
 pub mod format;

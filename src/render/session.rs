@@ -5,6 +5,8 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
+use super::budget::Budget;
+use super::deadline::Deadline;
 use super::facts::Facts;
 use super::rendering::{FoundBackends, Rendering};
 use super::window::{Reads, Window};
@@ -18,6 +20,8 @@ use crate::nginx::installation::Version;
 pub(super) struct RenderSession {
     pub(super) view: Window,
     facts: Arc<dyn Facts>,
+    /// What the render has used.
+    pub(super) budget: Budget,
     /// Values for templates if there is no store: a missing key is then an empty text.
     pub(super) mock: Option<Arc<Json>>,
     /// Whether `backends` returns an empty list, whatever the store has.
@@ -30,9 +34,11 @@ pub(super) struct RenderSession {
 
 impl RenderSession {
     pub(super) fn new(view: View, facts: Arc<dyn Facts>) -> RenderSession {
+        let budget = Budget::new(Deadline::new(&facts));
         RenderSession {
             view: Window::new(view),
             facts,
+            budget,
             mock: None,
             withholds_backends: false,
             found: FoundBackends::default(),
@@ -40,10 +46,11 @@ impl RenderSession {
         }
     }
 
-    /// Returns a new session over the same store and world.
+    /// Returns a new session over the same store and world, with the same deadline.
     pub(super) fn again(&self) -> RenderSession {
         let session = RenderSession::new(self.view.view().clone(), Arc::clone(&self.facts));
-        RenderSession { mock: self.mock.clone(), withholds_backends: self.withholds_backends, ..session }
+        let budget = Budget::new(self.budget.deadline.clone());
+        RenderSession { mock: self.mock.clone(), withholds_backends: self.withholds_backends, budget, ..session }
     }
 
     /// Ends the render: puts the file's own generation in the place of its placeholder, and returns what was found.

@@ -1,5 +1,7 @@
 //! Stores: etcd, files, the environment. Each runs as a task of its own and sends only `model::event::Event`.
 //! Rank 4: never knows who listens, never renders, never applies.
+// What is read here is written by strangers: cut by what is found in it, never at a number of bytes.
+#![warn(clippy::string_slice)]
 
 mod assemble;
 mod coverage;

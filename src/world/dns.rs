@@ -76,7 +76,7 @@ impl Dns {
     ///
     /// # Errors
     /// The lookup failed; the text is a phrase for people.
-    pub fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, String> {
+    pub fn addresses(&self, host: &str, within: Option<Duration>) -> Result<Vec<IpAddr>, String> {
         if let Ok(address) = host.parse() {
             return Ok(vec![address]);
         }
@@ -84,15 +84,15 @@ impl Dns {
         if !fixed.is_empty() {
             return Ok(fixed);
         }
-        self.ask(|reply| Question::Addresses(host.to_owned(), reply))
+        self.ask(within, |reply| Question::Addresses(host.to_owned(), reply))
     }
 
     /// Returns the SRV records of a name (`_service._proto.domain`); an empty list if the name does not exist.
     ///
     /// # Errors
     /// The lookup failed; the text is a phrase for people.
-    pub fn services(&self, name: &str) -> Result<Vec<Srv>, String> {
-        self.ask(|reply| Question::Services(name.to_owned(), reply))
+    pub fn services(&self, name: &str, within: Option<Duration>) -> Result<Vec<Srv>, String> {
+        self.ask(within, |reply| Question::Services(name.to_owned(), reply))
     }
 
     /// Reads the addresses that the hosts file has for `host`. Reads the file each time: it is small and may change.
@@ -108,9 +108,9 @@ impl Dns {
             .collect()
     }
 
-    fn ask<T>(&self, question: impl FnOnce(Reply<T>) -> Question) -> Result<Vec<T>, String> {
+    fn ask<T>(&self, within: Option<Duration>, question: impl FnOnce(Reply<T>) -> Question) -> Result<Vec<T>, String> {
         let (to, answer) = sync_channel(1);
-        let deadline = self.patience();
+        let deadline = self.patience().min(within.unwrap_or(Duration::MAX));
         let asked = Instant::now();
         self.send(question(Reply { deadline, to }))?;
         // The resolver's thread keeps the deadline; wait a little longer so that its error text arrives.

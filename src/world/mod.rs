@@ -15,6 +15,7 @@ pub mod init;
 pub mod lock;
 pub mod namespace;
 pub mod nginx_process;
+pub mod panics;
 pub mod probe;
 mod proc_stat;
 pub mod process;

@@ -107,7 +107,7 @@ fn names_are_found_or_not_there_or_nobody_knows() {
         ("half", Err("the name server answered \"Server Failure\"".to_owned())),
         ("not a host..name", Err("it is not a host name".to_owned())),
     ] {
-        assert_eq!(dns.addresses(host), expected, "{host}");
+        assert_eq!(dns.addresses(host, None), expected, "{host}");
     }
 }
 
@@ -116,20 +116,28 @@ fn services_are_found() {
     let (folder, server) = (temp_dir(), NameServer::start());
     let facts = WorldFacts::with_dns(dns(folder.path(), server.address.port(), Duration::from_secs(5)));
     let srv = Srv { target: "a.example.".to_owned(), port: 8080, priority: 10, weight: 5 };
-    assert_eq!(facts.lookup_srv("http", "tcp", "example"), Ok(vec![srv.clone()]));
-    assert_eq!(facts.lookup_srv("", "", "_http._tcp.example."), Ok(vec![srv]));
-    assert_eq!(facts.lookup_srv("http", "tcp", "gone.example"), Ok(Vec::new()));
-    assert!(facts.lookup_srv("http", "tcp", "broken.example").is_ok(), "another name, which does not exist");
-    assert!(facts.lookup_srv("", "", "broken.example").is_err());
+    assert_eq!(facts.lookup_srv("http", "tcp", "example", None), Ok(vec![srv.clone()]));
+    assert_eq!(facts.lookup_srv("", "", "_http._tcp.example.", None), Ok(vec![srv]));
+    assert_eq!(facts.lookup_srv("http", "tcp", "gone.example", None), Ok(Vec::new()));
+    assert!(facts.lookup_srv("http", "tcp", "broken.example", None).is_ok(), "another name, which does not exist");
+    assert!(facts.lookup_srv("", "", "broken.example", None).is_err());
 }
 
 #[test]
 fn a_silent_name_server_is_an_error_at_the_deadline() {
     let (folder, server) = (temp_dir(), NameServer::start());
     let dns = dns(folder.path(), server.address.port(), Duration::from_millis(300));
-    let problem = dns.addresses("silent.example").unwrap_err();
+    let problem = dns.addresses("silent.example", None).unwrap_err();
     assert!(problem.contains("answer"), "{problem}");
-    assert_eq!(dns.addresses("db.example").unwrap().len(), 2, "the resolver goes on");
+    assert_eq!(dns.addresses("db.example", None).unwrap().len(), 2, "the resolver goes on");
+}
+
+#[test]
+fn a_lookup_takes_no_longer_than_its_caller_has_time() {
+    let (folder, server) = (temp_dir(), NameServer::start());
+    let dns = dns(folder.path(), server.address.port(), Duration::from_secs(3600));
+    let problem = dns.addresses("silent.example", Some(Duration::from_millis(100))).unwrap_err();
+    assert_eq!(problem, "no answer within 100ms");
 }
 
 #[test]
@@ -138,13 +146,13 @@ fn many_lookups_of_a_silent_name_server_do_not_add_up() {
     let dns = dns(folder.path(), server.address.port(), Duration::from_secs(3));
     let lasts = |lookups: usize| {
         let start = Instant::now();
-        (0..lookups).for_each(|_| drop(dns.addresses("silent.example").unwrap_err()));
+        (0..lookups).for_each(|_| drop(dns.addresses("silent.example", None).unwrap_err()));
         start.elapsed()
     };
     let (first, others) = (lasts(1), lasts(9));
     // Nine more deadlines would hold a watchdog up.
     assert!(others < 3 * first, "{others:?} after {first:?}");
-    assert_eq!(dns.addresses("db.example").unwrap().len(), 2, "a name that is answered is found all the while");
+    assert_eq!(dns.addresses("db.example", None).unwrap().len(), 2, "a name that is answered is found all the while");
 }
 
 #[test]
@@ -152,10 +160,10 @@ fn a_changed_resolv_conf_counts_from_the_next_lookup() {
     let (folder, server) = (temp_dir(), NameServer::start());
     std::fs::write(folder.path().join("resolv.conf"), "# none\n").unwrap();
     let dns = dns(folder.path(), server.address.port(), Duration::from_secs(5));
-    assert!(dns.addresses("db.example").unwrap_err().ends_with("resolv.conf` names no name server"));
+    assert!(dns.addresses("db.example", None).unwrap_err().ends_with("resolv.conf` names no name server"));
     std::fs::write(folder.path().join("resolv.conf"), "nameserver 127.0.0.1\n").unwrap();
-    assert_eq!(dns.addresses("db.example").unwrap().len(), 2);
+    assert_eq!(dns.addresses("db.example", None).unwrap().len(), 2);
     std::fs::remove_file(folder.path().join("resolv.conf")).unwrap();
-    assert!(dns.addresses("db.example").unwrap_err().starts_with("cannot read `"));
-    assert_eq!(dns.addresses("fixed").unwrap().len(), 2, "the hosts file needs no name server");
+    assert!(dns.addresses("db.example", None).unwrap_err().starts_with("cannot read `"));
+    assert_eq!(dns.addresses("fixed", None).unwrap().len(), 2, "the hosts file needs no name server");
 }

@@ -8,7 +8,7 @@ use crate::status::{Manager, wait_answer};
 use crate::support::agent::{DEADLINE, Sandbox, mounting};
 use crate::support::{free_port, wait_until};
 
-/// Computes for hours once `/v/slow` is `yes`.
+/// Would compute for hours once `/v/slow` is `yes`.
 const COMPUTES: &str = r#"{% if getv(key="/v/slow") == "yes" -%}
 {% for a in range(end=100000) %}{% for b in range(end=100000) %}{% if a * b == 1.5 %}x{% endif %}{% endfor %}{% endfor %}
 {%- endif %}{{ getv(key="/v/x") }}
@@ -66,6 +66,18 @@ fn check_others_go_on(mut sandbox: Sandbox) {
 #[test]
 fn a_template_that_computes_for_hours_holds_up_nobody() {
     check_others_go_on(sandbox(COMPUTES));
+}
+
+#[test]
+fn a_render_that_takes_too_long_fails_by_itself() {
+    let sandbox = sandbox(COMPUTES);
+    sandbox.set_store("v: {slow: 'yes', x: one}\n");
+    let ran = sandbox.run(&["--onetime", "--render-timeout", "50ms"]).expect_code(5);
+    let late = "slow.tera:2:45: the render takes longer than 50ms (hint: --render-timeout sets this limit)";
+    assert_eq!(ran.stderr.matches(late).count(), 2, "{}", ran.stderr);
+    for name in ["c-fast", "d-fast", "e-fast"] {
+        assert_eq!(sandbox.output(name).as_deref(), Some("one\n"), "{}", ran.stderr);
+    }
 }
 
 #[test]

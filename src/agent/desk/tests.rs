@@ -22,7 +22,7 @@ fn catalog(folder: &std::path::Path, resources: &[(&str, &str)]) -> Arc<Catalog>
         std::fs::write(conf_d.join(format!("{name}.toml")), text).unwrap();
     }
     let confdirs = Confdirs { folders: vec![folder.to_owned()], defaults: Defaults::default(), only: None };
-    let facts: Arc<dyn Facts> = Arc::new(WorldFacts::new("nginx".into()));
+    let facts: Arc<dyn Facts> = Arc::new(WorldFacts::new("nginx".into(), None));
     let catalog = load(&confdirs, &facts, None);
     assert!(catalog.problems.is_empty(), "{}", catalog.problems);
     Arc::new(catalog)

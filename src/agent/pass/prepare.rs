@@ -23,7 +23,7 @@ use crate::model::note::Note;
 use crate::model::report::{Rendered, StepFailure};
 use crate::model::resource::{InstanceId, Resource};
 use crate::model::tree::Tree;
-use crate::render::{ListedBackends, SkippedKey};
+use crate::render::{ListedBackends, Memory, SkippedKey};
 use crate::world::{clock, fs};
 
 use super::instances;
@@ -195,7 +195,13 @@ impl Preparation<'_> {
     }
 
     fn render_into(&mut self, member: &Member, tree: &Tree, file: &mut FileState) {
-        match self.render_file(member, tree, file) {
+        let result =
+            render::contain(&member.resource, || self.render_file(member, tree, file)).unwrap_or_else(|failure| {
+                // What it has left behind may be wrong.
+                (file.memory, file.reads) = (Memory::default(), None);
+                Err(failure)
+            });
+        match result {
             Ok(Some(bytes)) => {
                 self.work.rendered.push(Rendered { resource: Arc::clone(&member.resource), bytes });
             }

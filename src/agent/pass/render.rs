@@ -14,6 +14,7 @@ use crate::model::resource::Resource;
 use crate::model::tree::Tree;
 use crate::model::view::View;
 use crate::render::{ListedBackends, Memory, Reads, Rendering, Root, SkippedKey, Tally, format};
+use crate::world::panics;
 
 /// The data of `check --mock-data`.
 pub type MockData = serde_json::Map<String, serde_json::Value>;
@@ -77,6 +78,17 @@ pub(super) fn render_placeholder(
     require(&member.resource, &view)?;
     let rendering = member.renderer.render_placeholder(root(&member.resource), &view, memory);
     finished(&member.resource, rendering.result).and_then(|bytes| check_format(&member.resource, bytes))
+}
+
+/// Does work for one resource. A panic is a failure of that resource alone.
+pub(super) fn contain<T>(resource: &Resource, work: impl FnOnce() -> T) -> Result<T, StepFailure> {
+    panics::contain(work).map_err(|place| {
+        let message = format!(
+            "{}: the render stopped because of a bug of upstreamd at {place} of its source (hint: please report this place)",
+            resource.src
+        );
+        StepFailure::new(Stage::Render, message)
+    })
 }
 
 fn root(resource: &Resource) -> Root<'_> {

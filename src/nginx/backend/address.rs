@@ -114,9 +114,12 @@ fn is_allowed(ip: IpAddr, allow: &Option<Networks>, deny: &Option<Networks>) -> 
 }
 
 /// Whether it is a host name by RFC 1123: labels of letters, digits and inner hyphens. The last label must not be a number,
-/// which resolvers read as an address. A final dot is not part of the name.
+/// which resolvers read as an address. A final dot is not part of the name. `unix` is none: nginx would read `unix:80` as a socket.
 fn is_host_name(text: &str) -> bool {
     let text = text.strip_suffix('.').unwrap_or(text);
+    if text.eq_ignore_ascii_case("unix") {
+        return false;
+    }
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
             && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
@@ -209,6 +212,12 @@ mod tests {
             ("web.:81", Ok("web:81")),
             ("Web.Example.com.", Ok("web.example.com:80")),
             ("web..:81", Err(Reason::NoAddress)),
+            ("unix", Err(Reason::NoAddress)),
+            ("unix:80", Err(Reason::NoAddress)),
+            ("Unix", Err(Reason::NoAddress)),
+            ("UNIX:80", Err(Reason::NoAddress)),
+            ("unix.:80", Err(Reason::NoAddress)),
+            ("unix.example.com:80", Ok("unix.example.com:80")),
             ("10.0.0.1.:81", Err(Reason::NoAddress)),
             ("we_b:81", Err(Reason::NoAddress)),
             ("web.1:81", Err(Reason::NoAddress)),

@@ -141,9 +141,8 @@ fn flag(members: &mut Map<String, Value>, name: &'static str) -> Result<bool, Re
 fn quote_addresses(text: &str) -> String {
     let mut fixed = String::with_capacity(text.len() + 8);
     let (mut in_string, mut escaped) = (false, false);
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        rest = &rest[c.len_utf8()..];
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
         fixed.push(c);
         if in_string {
             in_string = escaped || c != '"';
@@ -151,13 +150,14 @@ fn quote_addresses(text: &str) -> String {
         } else if c == '"' {
             in_string = true;
         } else if c == ':' {
-            let value = rest.trim_start();
+            let value = rest.as_str().trim_start();
             let length = value.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
-            if value[..length].bytes().filter(|b| *b == b'.').count() == 3 {
+            let (address, after) = value.split_at(length);
+            if address.bytes().filter(|b| *b == b'.').count() == 3 {
                 fixed.push('"');
-                fixed.push_str(&value[..length]);
+                fixed.push_str(address);
                 fixed.push('"');
-                rest = &value[length..];
+                rest = after.chars();
             } else if value.starts_with([',', '}']) {
                 fixed.push_str("null");
             }

@@ -1,7 +1,7 @@
 //! Differences of a Go template's output from confd's: found by the words in it, reported with their place. Pure.
 
 use super::lexer::{GoToken, TokenKind, tokens};
-use crate::model::problem::Position;
+use crate::model::problem::{Position, Positions};
 
 const LOOKUP: &str =
     "if no answer comes, confd renders an empty list; here the render fails, and the last good file stays";
@@ -16,7 +16,8 @@ pub(super) fn differences(source: &str) -> Vec<(Position, &'static str)> {
     let tokens = tokens(source).unwrap_or_default();
     let tokens: Vec<GoToken<'_>> = tokens.into_iter().filter(|token| token.kind != TokenKind::Space).collect();
     let words = tokens.iter().enumerate().filter(|(_, token)| token.kind == TokenKind::Word);
-    let found = words.filter_map(|(at, token)| Some((Position::of_offset(source, token.at), difference(&tokens, at)?)));
+    let positions = Positions::new(source);
+    let found = words.filter_map(|(at, token)| Some((positions.of(token.at), difference(&tokens, at)?)));
     found.collect()
 }
 

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::functions::{FunctionBody, GoFunction, Parameter};
 use super::interpreter::{Interpreter, Trouble};
-use super::node::{Expr, ExprKind, PipeCommand};
+use super::node::{Expr, ExprKind, Pipe, PipeCommand};
 use super::time;
 use super::value::GoValue;
 use crate::model::problem::Problem;
+use crate::render::budget::check_added;
 
 impl<'a> Interpreter<'a> {
     /// Evaluates a command; `last` is what the pipeline hands it.
@@ -171,7 +172,9 @@ impl<'a> Interpreter<'a> {
             }
             values.push(last);
         }
+        let in_time = self.run.session.budget.check_time();
         let result = match &function.run {
+            _ if in_time.is_err() => in_time.map(|()| GoValue::Missing),
             FunctionBody::Native(run) => run(&values, self.run),
             FunctionBody::Include => {
                 let name = values[0].as_text().cloned().unwrap_or_else(|| Arc::from(""));
@@ -182,6 +185,28 @@ impl<'a> Interpreter<'a> {
         result.map_err(|Problem { message, hint, .. }| {
             let message = format!("error calling {}: {message}", function.name);
             self.trouble_of(at, written, Problem { place: None, message, hint })
+        })
+    }
+
+    /// Does `$list = append $list item` without a copy of the list, if nothing else holds it: otherwise a loop that makes a
+    /// list would take the square of its length. Returns whether it did.
+    pub(super) fn append_in_place(&mut self, pipe: &'a Pipe, dot: &GoValue) -> Result<bool, Trouble> {
+        let ([variable], [command]) = (pipe.variables.as_slice(), pipe.commands.as_slice()) else { return Ok(false) };
+        let [function, list, item] = command.words.as_slice() else { return Ok(false) };
+        let ExprKind::Variable(name, fields) = &list.kind else { return Ok(false) };
+        let is_append = matches!(function.kind, ExprKind::Function(function) if function.name == "append");
+        if !is_append || name != variable || !fields.is_empty() || self.lone_list(name).is_none() {
+            return Ok(false);
+        }
+        let item = self.argument(item, Parameter::Any, dot)?;
+        // The item may be the list itself.
+        let Some(items) = self.lone_list(name) else { return Ok(false) };
+        items.push(item);
+        let checked = check_added(items);
+        let checked = checked.and_then(|()| self.run.session.budget.check_time());
+        checked.map(|()| true).map_err(|Problem { message, hint, .. }| {
+            let message = format!("error calling append: {message}");
+            self.trouble_of(command.at, command, Problem { place: None, message, hint })
         })
     }
 

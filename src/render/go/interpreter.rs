@@ -10,7 +10,7 @@ use super::parser::Unit;
 use super::print;
 use super::run::GoRun;
 use super::templates::GoTemplates;
-use super::value::GoValue;
+use super::value::{GoValue, ItemType};
 use crate::model::problem::{Place, Problem};
 use crate::model::resource::Escape;
 use crate::nginx::quote;
@@ -20,8 +20,6 @@ use crate::render::session::shown;
 
 /// Levels of blocks and templates within each other.
 const MAX_DEPTH: usize = 100;
-/// Rounds of all loops of one render, and uses of templates.
-const MAX_STEPS: usize = 10_000_000;
 /// Levels of `include`.
 const MAX_INCLUDE_DEPTH: usize = 10;
 
@@ -49,7 +47,6 @@ pub(super) struct Interpreter<'a> {
     template: &'a str,
     variables: Vec<(Arc<str>, GoValue)>,
     depth: usize,
-    steps: usize,
     output: String,
 }
 
@@ -78,7 +75,6 @@ impl<'a> Interpreter<'a> {
             template: file,
             variables: vec![(Arc::from("$"), dot.clone())],
             depth: 0,
-            steps: 0,
             output: String::with_capacity(expected_bytes),
         };
         interpreter.nodes(&unit.root, &dot)?;
@@ -118,6 +114,9 @@ impl<'a> Interpreter<'a> {
                 }
             }
             TemplateNode::Action(pipe) => {
+                if pipe.assigns && self.append_in_place(pipe, dot)? {
+                    return Ok(Flow::Done);
+                }
                 let value = self.pipe(pipe, dot)?;
                 if pipe.variables.is_empty() {
                     self.print(pipe, &value)?;
@@ -205,7 +204,7 @@ impl<'a> Interpreter<'a> {
 
     /// Runs one round of a loop; false ends the loop.
     fn round(&mut self, branch: &'a Branch, index: &dyn Fn() -> GoValue, item: &GoValue) -> Result<bool, Trouble> {
-        self.step(&branch.pipe)?;
+        self.step(branch.pipe.at, &branch.pipe)?;
         let inner = self.variables.len();
         match branch.pipe.variables.as_slice() {
             [] => {}
@@ -225,12 +224,8 @@ impl<'a> Interpreter<'a> {
         Ok(flow != Flow::Break)
     }
 
-    fn step(&mut self, pipe: &Pipe) -> Result<(), Trouble> {
-        self.steps += 1;
-        if self.steps > MAX_STEPS {
-            return Err(self.trouble(pipe.at, pipe, &format!("the render takes more than {MAX_STEPS} steps")));
-        }
-        Ok(())
+    fn step(&mut self, at: usize, expression: &impl std::fmt::Display) -> Result<(), Trouble> {
+        self.run.session.budget.take_rounds(1).map_err(|problem| self.trouble_of(at, expression, problem))
     }
 
     fn call(&mut self, call: &'a Call, dot: &GoValue) -> Result<(), Trouble> {
@@ -243,8 +238,8 @@ impl<'a> Interpreter<'a> {
             Some(pipe) => self.scoped(pipe, |it| it.pipe(pipe, dot))?,
             None => GoValue::Missing,
         };
-        self.steps += 1;
-        if self.depth >= MAX_DEPTH || self.steps > MAX_STEPS {
+        self.step(call.at, call)?;
+        if self.depth >= MAX_DEPTH {
             return Err(self.trouble(call.at, call, &format!("more than {MAX_DEPTH} templates are nested")));
         }
         let variables = std::mem::replace(&mut self.variables, vec![(Arc::from("$"), dot.clone())]);
@@ -318,6 +313,14 @@ impl<'a> Interpreter<'a> {
             None => return Err(self.unset(name, pipe.at, pipe)),
         }
         Ok(())
+    }
+
+    /// Returns the items of the list that a variable holds, if nothing else holds it.
+    pub(super) fn lone_list(&mut self, name: &str) -> Option<&mut Vec<GoValue>> {
+        match self.variables.iter_mut().rev().find(|(known, _)| &**known == name).map(|(_, value)| value) {
+            Some(GoValue::List(ItemType::Any, items)) => Arc::get_mut(items),
+            _ => None,
+        }
     }
 
     pub(super) fn variable(&self, name: &str, at: &Expr) -> Result<GoValue, Trouble> {

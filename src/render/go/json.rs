@@ -14,7 +14,7 @@ pub(super) fn from_json(json: &Json) -> GoValue {
         Json::Bool(truth) => GoValue::Bool(*truth),
         Json::Number(number) => GoValue::Float(number.as_f64().unwrap_or(f64::NAN)),
         Json::String(text) => GoValue::from(text.as_str()),
-        Json::Array(items) => GoValue::List(ItemType::Any, items.iter().map(from_json).collect()),
+        Json::Array(items) => GoValue::List(ItemType::Any, Arc::new(items.iter().map(from_json).collect())),
         Json::Object(members) => {
             let members = members.iter().map(|(name, value)| (Arc::from(name.as_str()), from_json(value)));
             GoValue::Map(Arc::new(members.collect::<GoMap>()))

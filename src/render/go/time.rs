@@ -169,9 +169,11 @@ fn offset(time: &Zoned, layout: &str, zulu: bool) -> (String, usize) {
 /// Writes `.000` (that many digits) or `.999` (that many, without zeros at the end).
 fn fraction(time: &Zoned, layout: &str) -> (String, usize) {
     let kind = layout.as_bytes().get(1).copied().unwrap_or(0);
+    if !matches!(kind, b'0' | b'9') {
+        return (String::new(), 0);
+    }
     let length = layout[1..].bytes().take_while(|byte| *byte == kind).count();
-    let digit_follows = layout[1 + length..].starts_with(|c: char| c.is_ascii_digit());
-    if !matches!(kind, b'0' | b'9') || digit_follows {
+    if layout[1 + length..].starts_with(|c: char| c.is_ascii_digit()) {
         return (String::new(), 0);
     }
     let all = format!("{:09}", time.subsec_nanosecond());
@@ -184,4 +186,26 @@ fn fraction(time: &Zoned, layout: &str) -> (String, usize) {
         },
     };
     (text, 1 + length)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_example_is_written_as_it_is() {
+        for layout in [".é", ",é", ".", "02.é.2006", "-é", "Zé", "_é", "Jané", "Moné", ".00é", ".0é9"] {
+            let written = format(&Zoned::default(), layout);
+            assert_eq!(written.contains('é'), layout.contains('é'), "{layout}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_layout_is_written(layout in "([-.,_0-9JMZaPp:]|Jan|Mon|MST|2006|02|é|😀){0,12}") {
+            format(&Zoned::default(), &layout);
+        }
+    }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::Zoned;
 
 use crate::model::dns::Srv;
+use crate::render::budget::Nested;
 
 /// A map with text for keys, in the order that Go prints it.
 pub(in crate::render) type GoMap = BTreeMap<Arc<str>, GoValue>;
@@ -26,7 +27,7 @@ pub(in crate::render) enum GoValue {
     Text(Arc<str>),
     /// A text that may be printed in an nginx file as it is.
     Safe(Arc<str>),
-    List(ItemType, Arc<[GoValue]>),
+    List(ItemType, Arc<Vec<GoValue>>),
     Map(Arc<GoMap>),
     Pair(Arc<Pair>),
     Srv(Arc<Srv>),
@@ -72,7 +73,7 @@ impl ItemType {
 impl GoValue {
     /// Returns a list of texts.
     pub(super) fn texts<T: Into<GoValue>>(items: impl IntoIterator<Item = T>) -> GoValue {
-        GoValue::List(ItemType::Texts, items.into_iter().map(Into::into).collect())
+        GoValue::List(ItemType::Texts, Arc::new(items.into_iter().map(Into::into).collect()))
     }
 
     /// Returns Go's name of the type.
@@ -132,6 +133,23 @@ impl GoValue {
         match self {
             GoValue::Pair(pair) => pair.key.is_empty() && pair.value.is_empty(),
             other => !other.is_true(),
+        }
+    }
+}
+
+impl Nested for GoValue {
+    fn text_bytes(&self) -> usize {
+        match self {
+            GoValue::Pair(pair) => pair.key.len() + pair.value.len(),
+            other => other.as_text().map_or(0, |text| text.len()),
+        }
+    }
+
+    fn all(&self, check: &mut dyn FnMut(&GoValue) -> bool) -> bool {
+        match self {
+            GoValue::List(_, items) => items.iter().all(check),
+            GoValue::Map(map) => map.values().all(check),
+            _ => true,
         }
     }
 }

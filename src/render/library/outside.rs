@@ -4,6 +4,7 @@ use core::net::IpAddr;
 
 use crate::model::dns::Srv;
 use crate::model::problem::Problem;
+use crate::render::facts::Facts;
 use crate::render::session::RenderSession;
 
 /// Returns an environment variable that is set and not empty.
@@ -24,7 +25,11 @@ pub(in crate::render) fn addresses(
 ) -> Result<Vec<String>, Problem> {
     let found = match host.parse() {
         Ok(address) => vec![address],
-        Err(_) => session.world().lookup_ip(host).map_err(|problem| unanswered(session, host, &problem))?,
+        Err(_) => {
+            session.view.leave();
+            let unanswered = |problem: String| unanswered(session, host, &problem);
+            session.budget.wait(|facts, within| facts.lookup_ip(host, within).map_err(unanswered))?
+        }
     };
     let mut texts: Vec<String> = found.into_iter().filter(wanted).map(|address| address.to_string()).collect();
     texts.sort_unstable();
@@ -39,8 +44,10 @@ pub(in crate::render) fn srv_records(
     proto: &str,
     name: &str,
 ) -> Result<Vec<Srv>, Problem> {
-    let found = session.world().lookup_srv(service, proto, name);
-    let mut records = found.map_err(|problem| unanswered(session, name, &problem))?;
+    session.view.leave();
+    let unanswered = |problem: String| unanswered(session, name, &problem);
+    let look_up = |facts: &dyn Facts, within| facts.lookup_srv(service, proto, name, within).map_err(unanswered);
+    let mut records = session.budget.wait(look_up)?;
     records.sort_unstable();
     Ok(records)
 }

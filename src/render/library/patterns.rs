@@ -6,6 +6,7 @@ use std::collections::hash_map::Entry;
 use regex::{Regex, RegexBuilder};
 
 use super::re2;
+use super::text::check_size;
 use crate::model::problem::Problem;
 
 /// Compiled size of one pattern, in bytes.
@@ -27,6 +28,25 @@ impl Patterns {
             Entry::Occupied(known) => Ok(known.into_mut()),
             Entry::Vacant(unknown) => Ok(unknown.insert(compile(pattern)?)),
         }
+    }
+}
+
+impl Patterns {
+    /// Replaces every match; `${1}` and `${name}` stand for groups.
+    pub(in crate::render) fn replace_all(&mut self, pattern: &str, text: &str, by: &str) -> Result<String, Problem> {
+        let regex = self.regex(pattern)?;
+        let mut output = String::with_capacity(text.len());
+        let mut copied = 0;
+        for captures in regex.captures_iter(text) {
+            let Some(whole) = captures.get(0) else { continue };
+            output.push_str(&text[copied..whole.start()]);
+            captures.expand(by, &mut output);
+            copied = whole.end();
+            check_size(output.len(), 0, 0)?;
+        }
+        output.push_str(&text[copied..]);
+        check_size(output.len(), 0, 0)?;
+        Ok(output)
     }
 }
 

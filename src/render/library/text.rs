@@ -11,7 +11,7 @@ pub(in crate::render) fn too_long() -> Problem {
 }
 
 /// Checks that `count` texts of so many bytes, and those that there are already, make no text that is too long.
-fn check_size(already: usize, count: usize, each: usize) -> Result<(), Problem> {
+pub(in crate::render) fn check_size(already: usize, count: usize, each: usize) -> Result<(), Problem> {
     let bytes = count.saturating_mul(each).saturating_add(already);
     if bytes > MAX_BYTES { Err(too_long()) } else { Ok(()) }
 }
@@ -41,6 +41,12 @@ pub(in crate::render) fn replace(text: &str, old: &str, new: &str, most: i128) -
     let count = usize::try_from(most).unwrap_or(occurrences).min(occurrences);
     check_size(text.len(), count, new.len())?;
     Ok(text.replacen(old, new, count))
+}
+
+/// Joins texts, with a separator between them.
+pub(in crate::render) fn join(texts: &[&str], separator: &str) -> Result<String, Problem> {
+    check_size(texts.iter().map(|text| text.len()).sum(), texts.len().saturating_sub(1), separator.len())?;
+    Ok(texts.join(separator))
 }
 
 pub(in crate::render) fn trim_prefix<'t>(text: &'t str, prefix: &str) -> &'t str {

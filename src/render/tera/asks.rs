@@ -1,7 +1,7 @@
 //! Literal paths that a Tera template asks the store for, found in its tags. Pure.
 
 use super::scan::{self, TagKind};
-use crate::model::problem::Position;
+use crate::model::problem::Positions;
 use crate::render::asks::Ask;
 
 /// Arguments that name a path.
@@ -10,11 +10,12 @@ const PATHS: [&str; 4] = ["key", "pattern", "dir", "prefix"];
 /// Returns each call of a store function with a literal path, in the order of the text.
 pub(super) fn asks(source: &str) -> Vec<Ask> {
     let tags = scan::tags(source).filter(|tag| matches!(tag.kind, TagKind::Print | TagKind::Statement));
-    tags.flat_map(|tag| calls(source, tag.inside.start, tag.inside.end)).collect()
+    let positions = Positions::new(source);
+    tags.flat_map(|tag| calls(source, tag.inside.start, tag.inside.end, &positions)).collect()
 }
 
 /// Returns the calls between two offsets.
-fn calls(source: &str, start: usize, end: usize) -> Vec<Ask> {
+fn calls(source: &str, start: usize, end: usize, positions: &Positions<'_>) -> Vec<Ask> {
     let mut found = Vec::new();
     let mut at = start;
     let mut before = ' ';
@@ -32,7 +33,7 @@ fn calls(source: &str, start: usize, end: usize) -> Vec<Ask> {
             let arguments = rest[word.len()..].trim_start().strip_prefix('(').map(arguments).unwrap_or_default();
             let path = arguments.iter().find(|(name, _)| PATHS.contains(name)).and_then(|(_, value)| value.as_deref());
             let has_default = arguments.iter().any(|(name, _)| *name == "default");
-            let place = Position::of_offset(source, at);
+            let place = positions.of(at);
             found.extend(path.and_then(|path| Ask::new(word, path, has_default, place)));
         }
         if !next.is_whitespace() {
@@ -109,5 +110,12 @@ mod tests {
         ] {
             check(source, &[]);
         }
+    }
+
+    /// With a look at the whole text for each call, this would take minutes.
+    #[test]
+    fn the_calls_of_a_large_template_are_found_in_linear_time() {
+        let asks = asks(&"{{ getv(key=\"/a\") }}\n".repeat(30_000));
+        assert!(asks.iter().zip(1..).all(|(ask, line)| ask.place.line == line) && asks.len() == 30_000);
     }
 }

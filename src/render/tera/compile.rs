@@ -1,7 +1,7 @@
 //! Template texts to templates that render. All templates that resources reach share one Tera if they can; if one of them
 //! is broken, only the resources that reach it fail, by include, extends or component.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use tera::{ErrorKind, Tera};
 use super::engine::empty;
 use super::error;
 use super::incremental;
+use super::limits::{self, Limited, Shifts};
 use super::references::{MAX_NESTING, References};
 use super::scan::TemplateScan;
 use super::templates::{TeraSet, TeraTemplates};
@@ -28,7 +29,7 @@ pub(in crate::render) fn compile(
     let tera_roots = || roots.iter().enumerate().filter(|(_, root)| root.engine == Engine::Tera);
     let names: BTreeSet<&str> = tera_roots().map(|(_, root)| root.name).collect();
     let asking = names.into_iter().filter(|root| references.ask_for_backends(root)).map(str::to_owned).collect();
-    let mut compiler = Compiler { references, compiled: TeraTemplates::new(asking) };
+    let mut compiler = Compiler { kept: references.kept(), references, compiled: TeraTemplates::new(asking) };
     let mut problems = Vec::new();
     for mode in [Escape::None, Escape::Nginx] {
         let of_mode = || tera_roots().filter(|(_, root)| root.escape == mode);
@@ -61,8 +62,17 @@ pub(in crate::render) fn reached<'a>(sources: &'a TemplateSources, root: &str) -
 /// Compiles roots of one mode after the other.
 struct Compiler<'a> {
     references: References<'a>,
+    /// Templates whose output may be kept.
+    kept: BTreeSet<&'a str>,
     compiled: TeraTemplates,
 }
+
+/// Templates in one Tera, and where their limits are.
+struct Compiled {
+    tera: Tera,
+    shifts: BTreeMap<String, Shifts>,
+}
+
 /// Problems by root.
 type Failed<'r> = HashMap<&'r str, Vec<Problem>>;
 
@@ -84,11 +94,11 @@ impl<'a> Compiler<'a> {
         let whole = |reach: &HashMap<&'r str, BTreeSet<&'a str>>, failed: &Failed<'_>| -> BTreeSet<&'a str> {
             reach.iter().filter(|(root, _)| !failed.contains_key(*root)).flat_map(|(_, names)| names).copied().collect()
         };
-        let mut shared = self.together(mode, &whole(&reach, &failed)).ok();
-        let mut alone: Vec<(&str, Tera)> = Vec::new();
+        let mut shared = self.limited(mode, &whole(&reach, &failed)).ok();
+        let mut alone: Vec<(&str, Compiled)> = Vec::new();
         if shared.is_none() {
             alone = self.isolate(mode, &reach, &mut failed);
-            shared = self.together(mode, &whole(&reach, &failed)).ok();
+            shared = self.limited(mode, &whole(&reach, &failed)).ok();
         }
         if let Some(shared) = shared {
             let good = roots.iter().copied().filter(|root| !failed.contains_key(*root));
@@ -133,20 +143,36 @@ impl<'a> Compiler<'a> {
             .collect()
     }
 
-    /// Compiles templates in one Tera.
-    fn together(&self, mode: Escape, names: &BTreeSet<&str>) -> tera::TeraResult<Tera> {
+    /// Compiles templates in one Tera, with their limits.
+    fn limited(&self, mode: Escape, names: &BTreeSet<&str>) -> tera::TeraResult<Compiled> {
+        let limited =
+            self.sources(names).map(|(name, source)| (name, limits::limited(source, self.kept.contains(name))));
+        let limited: Vec<(&str, Limited)> = limited.collect();
         let mut tera = empty(mode);
-        tera.add_raw_templates(names.iter().filter_map(|name| Some((*name, self.references.sources.get(*name)?))))?;
-        Ok(tera)
+        tera.add_raw_templates(limited.iter().map(|(name, limited)| (*name, limited.text.as_str())))?;
+        let shifts = limited.into_iter().map(|(name, limited)| (name.to_owned(), limited.shifts)).collect();
+        Ok(Compiled { tera, shifts })
+    }
+
+    /// Compiles templates in one Tera as they are written: then their errors are, too.
+    fn as_written(&self, mode: Escape, names: &BTreeSet<&str>) -> tera::TeraResult<Compiled> {
+        let mut tera = empty(mode);
+        tera.add_raw_templates(self.sources(names))?;
+        Ok(Compiled { tera, shifts: BTreeMap::new() })
+    }
+
+    fn sources<'n>(&self, names: &'n BTreeSet<&str>) -> impl Iterator<Item = (&'n str, &str)> {
+        names.iter().filter_map(|name| Some((*name, &**self.references.sources.get(*name)?)))
     }
 
     /// Adds those roots a second time that have loops which can be printed piece by piece. A template that defines a
     /// component cannot be there twice.
-    fn with_loops<'r>(&self, mut tera: Tera, roots: impl Iterator<Item = &'r str>) -> TeraSet {
+    fn with_loops<'r>(&self, compiled: Compiled, roots: impl Iterator<Item = &'r str>) -> TeraSet {
+        let Compiled { mut tera, shifts } = compiled;
         let roots = roots.filter(|root| self.references.scans.get(root).is_some_and(|scan| scan.defines.is_empty()));
         let texts = roots.filter_map(|root| Some((root, &**self.references.sources.get(root)?)));
         let rewritten = incremental::rewrite(&mut tera, texts);
-        TeraSet { tera: Arc::new(tera), rewritten }
+        TeraSet { tera: Arc::new(tera), rewritten, shifts }
     }
 
     /// Compiles every root by itself and adds the problems to `failed`.
@@ -155,12 +181,12 @@ impl<'a> Compiler<'a> {
         mode: Escape,
         reach: &HashMap<&'r str, BTreeSet<&str>>,
         failed: &mut Failed<'r>,
-    ) -> Vec<(&'r str, Tera)> {
+    ) -> Vec<(&'r str, Compiled)> {
         let every: BTreeSet<&str> = reach.values().flatten().copied().collect();
         let unparsable: HashMap<&str, Vec<Problem>> = every
             .into_iter()
             .filter_map(|name| {
-                let error = self.together(mode, &BTreeSet::from([name])).err()?;
+                let error = self.as_written(mode, &BTreeSet::from([name])).err()?;
                 matches!(error.kind(), ErrorKind::SyntaxError(_)).then(|| (name, self.explain(&error, name)))
             })
             .collect();
@@ -174,7 +200,12 @@ impl<'a> Compiler<'a> {
                 failed.insert(root, problems);
                 continue;
             }
-            match self.together(mode, names) {
+            let compiled = self.limited(mode, names).or_else(|_| {
+                let compiled = self.as_written(mode, names)?;
+                debug_assert!(false, "a limit has broken a template");
+                Ok(compiled)
+            });
+            match compiled {
                 Ok(tera) => alone.push((*root, tera)),
                 Err(error) => {
                     failed.insert(root, self.explain(&error, root));

@@ -7,6 +7,7 @@ use tera::Tera;
 
 use super::functions;
 use super::incremental;
+use super::limits;
 use super::run::TeraRun;
 use crate::model::resource::Escape;
 use crate::nginx::quote;
@@ -18,6 +19,7 @@ pub(super) fn empty(mode: Escape) -> Tera {
         tera.autoescape_on(Vec::<&str>::new());
         functions::register(&mut tera);
         incremental::register(&mut tera);
+        limits::register(&mut tera);
         tera
     });
     let mut tera = EMPTY.clone();
@@ -32,7 +34,7 @@ pub(super) fn empty(mode: Escape) -> Tera {
 /// Writes a text unchanged if it is harmless in an nginx file, and stops the render if not. Tera's escape function.
 /// Tera never calls it for what the template marks `| safe`.
 fn only_harmless(text: &str, output: &mut dyn Write) -> io::Result<()> {
-    if quote::is_harmless(text) {
+    if quote::is_harmless(text) || TeraRun::has_quoted(text) {
         return output.write_all(text.as_bytes());
     }
     TeraRun::refuse(text);

@@ -38,8 +38,14 @@ pub(super) fn of_compilation<'a>(
     }
 }
 
-/// Returns the problem in an error of rendering. `failure` is the error of one of our functions, if one failed.
-pub(super) fn of_render(error: &tera::Error, root: &str, failure: Option<Problem>) -> Problem {
+/// Returns the problem in an error of rendering. `failure` is the error of one of our functions, if one failed; `place_of` returns
+/// the place of an offset in a template.
+pub(super) fn of_render(
+    error: &tera::Error,
+    root: &str,
+    failure: Option<Problem>,
+    place_of: impl Fn(&str, usize) -> Place,
+) -> Problem {
     let (message, hint) = match (failure, error.kind()) {
         (Some(failure), _) => (failure.message, failure.hint),
         (None, ErrorKind::RenderingError(report)) => (without_values(report.message()), None),
@@ -47,7 +53,7 @@ pub(super) fn of_render(error: &tera::Error, root: &str, failure: Option<Problem
     };
     match error.kind() {
         ErrorKind::RenderingError(report) => {
-            Problem { place: Some(place_of(report.filename(), report.span())), message, hint }
+            Problem { place: Some(place_of(report.filename(), report.span().range.start)), message, hint }
         }
         _ => Problem { hint, ..Problem::in_template(root, message) },
     }

@@ -7,6 +7,7 @@ mod engine;
 mod error;
 pub(super) mod functions;
 mod incremental;
+mod limits;
 mod memory;
 mod references;
 mod refusal;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::limits;
 use super::scan::{self, TemplateScan};
 use crate::render::template::TemplateSources;
 
@@ -33,6 +34,12 @@ impl<'a> References<'a> {
     /// Checks whether `root`, or a template that it reaches, calls `backends`.
     pub(super) fn ask_for_backends(&self, root: &str) -> bool {
         self.reach(root).iter().any(|name| self.scans[*name].asks_for_backends)
+    }
+
+    /// Returns the templates whose output some template may keep: in a block of `set`, for a component, for `super()`.
+    pub(super) fn kept(&self) -> BTreeSet<&'a str> {
+        let keepers = self.sources.iter().filter(|(_, source)| limits::keeps_output(source));
+        keepers.flat_map(|(name, _)| self.reach(name)).collect()
     }
 
     /// Checks whether rendering `root` may go down more than [`MAX_NESTING`] levels.

@@ -6,11 +6,12 @@ use std::path::Path;
 use tera::{Context, Kwargs, State, Value};
 
 use super::engine;
+use super::limits;
 use super::memory::TeraMemory;
 use super::references::References;
 use super::run::TeraRun;
 use super::scan::scan;
-use crate::model::problem::{Place, Problem};
+use crate::model::problem::{Place, Positions, Problem};
 use crate::model::resource::Escape;
 use crate::nginx::quote;
 use crate::render::escape;
@@ -40,15 +41,16 @@ fn locate(sources: &TemplateSources, root: &str, session: &RenderSession, contex
         let source = &sources[name];
         let mut text = String::with_capacity(source.len() * 2);
         let mut written = 0;
+        let positions = Positions::new(source);
         for print in scan(source).prints {
             text.push_str(&source[written..print.start]);
             text.push_str(&format!("({}) | {MARK}(n={}) ", &source[print.clone()], places.len()));
             written = print.end;
             let blank = source[print.clone()].len() - source[print.clone()].trim_start().len();
-            places.push(Place::in_text(Path::new(name), source, print.start + blank));
+            places.push(Place::at(Path::new(name), positions.of(print.start + blank)));
         }
         text.push_str(&source[written..]);
-        marked.push((name, text));
+        marked.push((name, limits::limited(&text, false).text));
     }
     let mut tera = engine::empty(Escape::Nginx);
     tera.register_filter::<_, &Value, _>(MARK, PrintMark);
@@ -67,7 +69,10 @@ struct PrintMark;
 impl tera::Filter<&Value, tera::TeraResult<Value>> for PrintMark {
     fn call(&self, value: &Value, kwargs: Kwargs, state: &State) -> tera::TeraResult<Value> {
         let number = kwargs.must_get::<usize>("n")?;
-        if !state.autoescaping_enabled() || value.is_safe() || quote::is_harmless(&value.to_string()) {
+        TeraRun::with(|run| run.session.budget.check_time())
+            .map_err(|failure| tera::Error::message(failure.message))?;
+        let is_right = |text: &str| quote::is_harmless(text) || TeraRun::has_quoted(text);
+        if !state.autoescaping_enabled() || value.is_safe() || is_right(&value.to_string()) {
             return Ok(value.clone());
         }
         TeraRun::with(|_| Err(Problem::new(format!("{MARK}{number}"))))

@@ -1,5 +1,7 @@
 //! Renders a compiled Tera template, in pieces if that is possible and worth it.
 
+use std::path::Path;
+
 use tera::{Context, Value};
 
 use super::error;
@@ -8,7 +10,7 @@ use super::memory::TeraMemory;
 use super::refusal;
 use super::run::TeraRun;
 use super::templates::{TeraSet, TeraTemplates};
-use crate::model::problem::Problem;
+use crate::model::problem::{Place, Problem};
 use crate::render::output::{MAX_OUTPUT_BYTES, Output};
 use crate::render::rendering::Rendering;
 use crate::render::session::RenderSession;
@@ -40,13 +42,18 @@ pub(in crate::render) fn render(
     let Some(mut run) = run else {
         return again.finish(Err(Problem::in_template(root.name, "the render lost its session")));
     };
+    let place = |name: &str, offset: usize| {
+        let offset = set.shifts.get(name).map_or(offset, |shifts| shifts.original(offset));
+        Place::in_text(Path::new(name), sources.get(name).map_or("", |text| text), offset)
+    };
     let result = result.map(|()| output.bytes).map_err(|problem| match run.refused.take() {
         Some(text) => refusal::explain(sources, root.name, &run.session, &context, &text),
         None if output.is_full => {
             let message = format!("the output is larger than {MAX_OUTPUT_BYTES} bytes");
             Problem::in_template(root.name, message)
         }
-        None => error::of_render(&problem, root.name, run.failure.take()),
+        None if output.is_late => run.session.budget.late().at(Place::file(Path::new(root.name))),
+        None => error::of_render(&problem, root.name, run.failure.take(), place),
     });
     run.session.finish(result)
 }
@@ -68,7 +75,7 @@ impl Attempt {
         memory: &mut TeraMemory,
         last_bytes: usize,
     ) -> Attempt {
-        let mut output = Output::like(last_bytes);
+        let mut output = Output::like(last_bytes, session.budget.deadline.clone());
         let run = TeraRun::new(session, std::mem::take(memory), set.tera.clone());
         let (result, mut run) = run.run(|| set.tera.render_to(name, context, &mut output));
         if let Some(run) = &mut run {

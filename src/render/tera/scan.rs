@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use crate::model::problem::Position;
+use crate::model::problem::{Position, Positions};
 
 /// The references of one template, in source order.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -102,11 +102,12 @@ pub(in crate::render::tera) fn tags(source: &str) -> impl Iterator<Item = Tag> {
 /// Reads the tags of `source`. Stops silently at a tag that is not closed.
 pub(in crate::render::tera) fn scan(source: &str) -> TemplateScan {
     let mut scan = TemplateScan::default();
+    let positions = Positions::new(source);
     for tag in tags(source) {
         match tag.kind {
             TagKind::Comment | TagKind::Raw => {}
             TagKind::Print => scan.read_print(source, tag.inside),
-            TagKind::Statement => scan.read_statement(source, &tag),
+            TagKind::Statement => scan.read_statement(source, &tag, &positions),
         }
     }
     scan
@@ -121,7 +122,7 @@ impl TemplateScan {
         self.prints.push(start..end);
     }
 
-    fn read_statement(&mut self, source: &str, tag: &Tag) {
+    fn read_statement(&mut self, source: &str, tag: &Tag, positions: &Positions<'_>) {
         let text = source[tag.inside.clone()].trim_start_matches('-').trim_start();
         let word = identifier(text);
         let rest = text[word.len()..].trim_start();
@@ -129,7 +130,7 @@ impl TemplateScan {
         match word {
             "include" | "extends" => {
                 if let Some(name) = string_literal(rest) {
-                    let reference = Reference { name, place: Position::of_offset(source, tag.open) };
+                    let reference = Reference { name, place: positions.of(tag.open) };
                     let list = if word == "include" { &mut self.includes } else { &mut self.extends };
                     list.push(reference);
                 }

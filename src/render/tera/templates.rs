@@ -1,11 +1,12 @@
 //! Compiled Tera templates, and the Tera that each root lives in. Data only.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use tera::Tera;
 
 use super::incremental::Rewritten;
+use super::limits::Shifts;
 use crate::model::resource::Escape;
 
 /// All compiled Tera templates.
@@ -21,6 +22,8 @@ pub(in crate::render) struct TeraTemplates {
 pub(super) struct TeraSet {
     pub(super) tera: Arc<Tera>,
     pub(super) rewritten: Rewritten,
+    /// Where limits are, by template.
+    pub(super) shifts: BTreeMap<String, Shifts>,
 }
 
 impl TeraTemplates {

@@ -42,8 +42,8 @@ fn integer(text: &str) -> Option<i128> {
         Some(("0x" | "0X", digits)) => (16, digits),
         Some(("0b" | "0B", digits)) => (2, digits),
         Some(("0o" | "0O", digits)) => (8, digits),
-        Some(_) if digits.starts_with('0') => (8, &digits[1..]),
-        _ => (10, digits),
+        Some(_) => digits.strip_prefix('0').map_or((10, digits), |octal| (8, octal)),
+        None => (10, digits),
     };
     // Rust would accept a second sign.
     let is_digit = |c: char| c.is_digit(radix);

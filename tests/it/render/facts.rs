@@ -1,6 +1,7 @@
 //! A fixed world for templates to ask about.
 
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 use upstreamd::model::dns::Srv;
 use upstreamd::nginx::installation::Version;
@@ -9,6 +10,10 @@ use upstreamd::render::Facts;
 pub struct FixedFacts;
 
 impl Facts for FixedFacts {
+    fn instant(&self) -> Instant {
+        Instant::now()
+    }
+
     fn env(&self, name: &str) -> Option<String> {
         match name {
             "APP" => Some("prod".to_owned()),
@@ -29,7 +34,7 @@ impl Facts for FixedFacts {
         Ok("web1".to_owned())
     }
 
-    fn lookup_ip(&self, host: &str) -> Result<Vec<IpAddr>, String> {
+    fn lookup_ip(&self, host: &str, _: Option<Duration>) -> Result<Vec<IpAddr>, String> {
         match host {
             "db.example" => Ok(["10.0.0.9", "10.0.0.10", "2001:db8::1"].map(|ip| ip.parse().unwrap()).to_vec()),
             "gone.example" => Ok(Vec::new()),
@@ -37,7 +42,7 @@ impl Facts for FixedFacts {
         }
     }
 
-    fn lookup_srv(&self, service: &str, proto: &str, name: &str) -> Result<Vec<Srv>, String> {
+    fn lookup_srv(&self, service: &str, proto: &str, name: &str, _: Option<Duration>) -> Result<Vec<Srv>, String> {
         let srv = |target: &str, port| Srv { target: target.to_owned(), port, priority: 10, weight: 5 };
         match (service, proto, name) {
             ("http", "tcp", "example") => Ok(vec![srv("b.example.", 80), srv("a.example.", 8080)]),

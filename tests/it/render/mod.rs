@@ -4,4 +4,5 @@ mod cases;
 mod convert;
 pub mod facts;
 mod isolation;
+mod limits;
 mod remembered;

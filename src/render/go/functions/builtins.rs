@@ -8,7 +8,7 @@ use crate::render::go::print;
 use crate::render::go::printf;
 use crate::render::go::run::GoRun;
 use crate::render::go::value::{GoValue, ItemType};
-use crate::render::library::text::{MAX_BYTES, too_long};
+use crate::render::library::text::too_long;
 
 pub(super) const FUNCTIONS: &[GoFunction] = &[
     GoFunction {
@@ -105,7 +105,7 @@ fn slice(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Problem> {
         return Err(Problem::new("invalid slice index: it begins behind its end"));
     }
     match value {
-        GoValue::List(kind, items) => Ok(GoValue::List(*kind, Arc::from(&items[start..end]))),
+        GoValue::List(kind, items) => Ok(GoValue::List(*kind, Arc::new(items[start..end].to_vec()))),
         other => {
             let cut = text(other).get(start..end);
             cut.map(GoValue::from).ok_or_else(|| Problem::new("the index is within a character of more than one byte"))
@@ -122,31 +122,5 @@ fn call(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Problem> {
 
 /// Returns a list of anything.
 pub(super) fn list(items: Vec<GoValue>) -> GoValue {
-    GoValue::List(ItemType::Any, Arc::from(items))
-}
-
-/// Levels of lists and maps within each other.
-const MAX_DEPTH: usize = 64;
-
-/// Returns a list or map that a call made of other values, unless it is too large to be printed or taken apart again: what
-/// it shares with itself counts each time.
-pub(super) fn bounded(value: GoValue) -> Result<GoValue, Problem> {
-    let mut left = MAX_BYTES;
-    if fits(&value, MAX_DEPTH, &mut left) {
-        return Ok(value);
-    }
-    Err(Problem::new(format!("would nest more than {MAX_DEPTH} levels, or hold more than {MAX_BYTES} bytes")))
-}
-
-fn fits(value: &GoValue, levels: usize, left: &mut usize) -> bool {
-    let own = 8 + value.as_text().map_or(0, |text| text.len());
-    if own > *left || levels == 0 {
-        return false;
-    }
-    *left -= own;
-    match value {
-        GoValue::List(_, items) => items.iter().all(|item| fits(item, levels - 1, left)),
-        GoValue::Map(map) => map.values().all(|item| fits(item, levels - 1, left)),
-        _ => true,
-    }
+    GoValue::List(ItemType::Any, Arc::new(items))
 }

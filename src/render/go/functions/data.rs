@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::builtins::{bounded, list};
+use super::builtins::list;
 use super::function::{ANY, FunctionBody, GoFunction, Parameter, TEXT, native, text, variadic};
 use crate::model::problem::Problem;
+use crate::render::budget::bounded;
 use crate::render::go::json::{from_json, to_json};
 use crate::render::go::run::GoRun;
 use crate::render::go::value::{GoMap, GoValue};

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use super::builtins::{bounded, list};
-use super::function::{GoFunction, Parameter, TWO_TEXTS, items, made, native, text, variadic};
+use super::builtins::list;
+use super::function::{GoFunction, Parameter, TWO_TEXTS, items, native, text, variadic};
 use crate::model::natural;
 use crate::model::problem::Problem;
+use crate::render::budget::{bounded, check_added};
 use crate::render::go::run::GoRun;
 use crate::render::go::value::{GoValue, ItemType};
+use crate::render::library::text as library;
 
 pub(super) const FUNCTIONS: &[GoFunction] = &[
     native("split", TWO_TEXTS, split),
@@ -29,12 +31,12 @@ fn split(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Problem> {
 }
 
 fn join(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Problem> {
-    made(items(&values[0]).iter().map(text).collect::<Vec<_>>().join(text(&values[1])))
+    library::join(&items(&values[0]).iter().map(text).collect::<Vec<_>>(), text(&values[1])).map(GoValue::from)
 }
 
 fn reverse(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Problem> {
     Ok(match &values[0] {
-        GoValue::List(kind, items) => GoValue::List(*kind, items.iter().rev().cloned().collect()),
+        GoValue::List(kind, items) => GoValue::List(*kind, Arc::new(items.iter().rev().cloned().collect())),
         other => other.clone(),
     })
 }
@@ -50,7 +52,7 @@ fn sort_by_length(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Problem>
         GoValue::List(kind, _) => *kind,
         _ => ItemType::Texts,
     };
-    Ok(GoValue::List(kind, Arc::from(sorted)))
+    Ok(GoValue::List(kind, Arc::new(sorted)))
 }
 
 /// Sorts texts, and pairs by their keys: `app2` before `app10`.
@@ -64,11 +66,12 @@ fn natural_sort(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Problem> {
         return Err(Problem::new("takes a list of texts or of pairs"));
     };
     named.sort_by(|(a, _), (b, _)| natural::compare(a, b));
-    Ok(GoValue::List(*kind, named.into_iter().map(|(_, item)| item).collect()))
+    Ok(GoValue::List(*kind, Arc::new(named.into_iter().map(|(_, item)| item).collect())))
 }
 
 fn append(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Problem> {
     let mut longer = items(&values[0]).to_vec();
     longer.push(values[1].clone());
-    bounded(list(longer))
+    check_added(&longer)?;
+    Ok(list(longer))
 }

@@ -1,5 +1,7 @@
 //! Whole numbers: calculating with them, counting, reading them from text.
 
+use std::sync::Arc;
+
 use super::function::{GoFunction, Parameter, TEXT, integer, native, text};
 use crate::model::problem::Problem;
 use crate::render::go::run::GoRun;
@@ -32,7 +34,7 @@ fn int(number: i128) -> Result<GoValue, Problem> {
 
 fn seq(values: &[GoValue], _: &mut GoRun) -> Result<GoValue, Problem> {
     let numbers = numbers::seq(integer(&values[0]), integer(&values[1]))?.into_iter().map(int);
-    Ok(GoValue::List(ItemType::Ints, numbers.collect::<Result<_, _>>()?))
+    Ok(GoValue::List(ItemType::Ints, Arc::new(numbers.collect::<Result<_, _>>()?)))
 }
 
 fn atoi(values: &[GoValue], run: &mut GoRun) -> Result<GoValue, Problem> {

@@ -45,5 +45,8 @@ fn interface_address(values: &[GoValue], run: &GoRun, wanted: fn(&IpAddr) -> boo
 
 fn lookup_srv(values: &[GoValue], run: &mut GoRun) -> Result<GoValue, Problem> {
     let records = outside::srv_records(&run.session, text(&values[0]), text(&values[1]), text(&values[2]))?;
-    Ok(GoValue::List(ItemType::Srvs, records.into_iter().map(|record| GoValue::Srv(Arc::new(record))).collect()))
+    Ok(GoValue::List(
+        ItemType::Srvs,
+        Arc::new(records.into_iter().map(|record| GoValue::Srv(Arc::new(record))).collect()),
+    ))
 }

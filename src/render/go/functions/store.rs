@@ -66,7 +66,7 @@ impl ListValue for GoValue {
             ListKind::Pairs => ItemType::Pairs,
             ListKind::Values => ItemType::Texts,
         };
-        GoValue::List(of, items.into())
+        GoValue::List(of, Arc::new(items))
     }
 
     fn items(&self) -> Option<&[GoValue]> {

@@ -42,8 +42,8 @@ pub(super) const FUNCTIONS: &[GoFunction] = &[
         Ok(GoValue::from(found.map_or("", |found| found.as_str())))
     }),
     native("regexReplaceAll", THREE_TEXTS, |values, run| {
-        let regex = run.patterns.regex(text(&values[0])).map_err(unhinted)?;
-        Ok(GoValue::from(&*regex.replace_all(text(&values[1]), text(&values[2]))))
+        let replaced = run.patterns.replace_all(text(&values[0]), text(&values[1]), text(&values[2]));
+        replaced.map(GoValue::from).map_err(unhinted)
     }),
 ];
 

@@ -7,6 +7,7 @@ use tera::{Kwargs, TeraResult, Value};
 use crate::model::problem::Problem;
 use crate::model::suggest::nearest;
 use crate::render::library::numbers::Operand;
+use crate::render::library::text;
 use crate::render::tera::run::TeraRun;
 
 /// One function, one filter, or both.
@@ -85,7 +86,12 @@ impl TeraFunction {
         let call = TeraCall { function: self, subject, kwargs };
         TeraRun::with(|run| {
             call.check_names()?;
-            (self.run)(&call, run)
+            call.named(run.session.budget.check_time())?;
+            let value = (self.run)(&call, run)?;
+            match value.as_str() {
+                Some(text) => call.named(text::check_size(text.len(), 0, 0)).map(|()| value),
+                None => Ok(value),
+            }
         })
         .map_err(|failure| tera::Error::message(failure.message))
     }

@@ -7,6 +7,7 @@ use tera::value::{Key, Map};
 
 use super::call::{TeraCall, TeraFunction, both, filter, function};
 use crate::model::problem::Problem;
+use crate::render::budget::bounded;
 use crate::render::tera::run::TeraRun;
 
 pub(super) const FUNCTIONS: &[TeraFunction] = &[
@@ -30,7 +31,7 @@ fn map(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
     for (name, value) in call.kwargs.iter() {
         map.insert(name.clone(), value.clone());
     }
-    Ok(Value::from(map))
+    call.named(bounded(Value::from(map)))
 }
 
 fn has_key(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
@@ -76,7 +77,7 @@ fn group_by(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
         };
         groups.entry(key).or_default().push(item.clone());
     }
-    Ok(Value::from(groups))
+    call.named(bounded(Value::from(groups)))
 }
 
 fn default(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {

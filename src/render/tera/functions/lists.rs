@@ -5,7 +5,8 @@ use tera::Value;
 use super::call::{TeraCall, TeraFunction, both, function, kind};
 use crate::model::natural;
 use crate::model::problem::Problem;
-use crate::render::library::numbers;
+use crate::render::budget::{bounded, check_added};
+use crate::render::library::{numbers, text};
 use crate::render::tera::run::TeraRun;
 
 pub(super) const FUNCTIONS: &[TeraFunction] = &[
@@ -34,7 +35,7 @@ fn split(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
 }
 
 fn join(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
-    Ok(Value::from(strings(call)?.join(call.text("sep")?)))
+    call.named(text::join(&strings(call)?, call.text("sep")?)).map(Value::from)
 }
 
 fn reverse(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
@@ -74,12 +75,13 @@ fn natural_sort(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> 
 }
 
 fn list(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
-    call.list("items").map(Value::from)
+    call.named(bounded(Value::from(call.list("items")?)))
 }
 
 fn append(call: &TeraCall<'_>, _: &mut TeraRun) -> Result<Value, Problem> {
     let mut items = call.list("list")?.to_vec();
     items.push(call.value("value")?.clone());
+    call.named(check_added(&items))?;
     Ok(Value::from(items))
 }
 

@@ -2,6 +2,7 @@
 //! and did-you-mean cannot disagree. confd's semantics; see docs/functions.md for each.
 
 mod backends;
+mod builtin;
 mod call;
 mod data;
 mod dates;
@@ -41,7 +42,7 @@ pub(in crate::render) fn all() -> impl Iterator<Item = &'static TeraFunction> {
     TABLES.iter().copied().flatten()
 }
 
-/// Tera's filters that are in use as they are.
+/// Tera's filters, as they are or as `builtin` has them.
 const TERA_FILTERS: &[&str] = &[
     "abs",
     "capitalize",
@@ -120,8 +121,11 @@ pub(super) fn filter_names() -> impl Iterator<Item = &'static str> {
         .chain(TERA_FILTERS.iter().copied())
 }
 
-/// Registers every function and filter of the tables.
+/// Registers every function and filter of the tables, and those that take the place of Tera's.
 pub(super) fn register(tera: &mut Tera) {
+    for function in builtin::FILTERS {
+        tera.register_filter::<_, &Value, _>(function.name, AsFilter(function));
+    }
     for function in all() {
         for name in function.names() {
             if function.form.is_function() {

@@ -20,8 +20,7 @@ pub(super) const FUNCTIONS: &[TeraFunction] = &[
     .alias("regexFind"),
     both("regex_replace_all", &["pattern", "text", "replacement"], |call, run| {
         let (text, replacement) = (call.text("text")?, call.text("replacement")?);
-        let regex = call.named(run.patterns.regex(call.text("pattern")?))?;
-        Ok(Value::from(regex.replace_all(text, replacement)))
+        call.named(run.patterns.replace_all(call.text("pattern")?, text, replacement)).map(Value::from)
     })
     .subject("text")
     .alias("regexReplaceAll"),

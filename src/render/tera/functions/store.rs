@@ -9,6 +9,7 @@ use tera::value::Key;
 use super::call::{TeraCall, TeraFunction, function};
 use crate::model::problem::Problem;
 use crate::model::view::DirectoryChild;
+use crate::render::budget::Nested;
 use crate::render::library::store::{self, MissingKeyHints};
 use crate::render::lists::{ListKind, ListValue};
 use crate::render::tera::run::TeraRun;
@@ -84,6 +85,20 @@ impl ListValue for Value {
 
     fn as_text(&self) -> &str {
         self.as_str().unwrap_or_default()
+    }
+}
+
+impl Nested for Value {
+    fn text_bytes(&self) -> usize {
+        self.as_str().map_or(0, str::len)
+    }
+
+    fn all(&self, check: &mut dyn FnMut(&Value) -> bool) -> bool {
+        match (self.as_array(), self.as_map()) {
+            (Some(items), _) => items.iter().all(check),
+            (_, Some(map)) => map.values().all(check),
+            _ => true,
+        }
     }
 }
 

@@ -55,9 +55,11 @@ fn base64_decode(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, Proble
     encoding::base64_decode(text).map(Value::from).map_err(|what| call.failure(run.session.about(text, what)))
 }
 
-/// Returns one quoted argument of an nginx directive: safe to print.
+/// Returns one quoted argument of an nginx directive. The text as a whole may be printed, and no part of it.
 fn nginx_string(call: &TeraCall<'_>, run: &mut TeraRun) -> Result<Value, Problem> {
     let text = call.text("text")?;
     let quoted = quote::nginx_string(text).map_err(|what| call.failure(run.session.about(text, what)))?;
-    Ok(Value::safe_string(&quoted))
+    let value = Value::from(quoted.as_str());
+    run.quoted.insert(quoted);
+    Ok(value)
 }

@@ -44,7 +44,7 @@ impl tera::Function<TeraResult<Value>> for Each {
                 let outer = within(|run| run.session.view.replace_reads(Reads::default()))?;
                 let mut context = Context::new();
                 context.insert_value(ITEMS, Value::from(piece.items.clone()));
-                let mut output = Output::default();
+                let mut output = within(|run| Output::like(0, run.session.budget.deadline.clone()))?;
                 templates.render_to(&name, &context, &mut output)?;
                 piece.reads = within(|run| run.session.view.replace_reads(outer))?;
                 let text = String::from_utf8(output.bytes).map_err(|_| Error::message("no text"))?;

@@ -11,6 +11,7 @@ use tera::Tera;
 use super::pieces::Loops;
 use crate::render::lists::ListKind;
 use crate::render::tera::functions;
+use crate::render::tera::limits::{self, keeps_output};
 use crate::render::tera::scan::{self, Tag, TagKind};
 
 /// Name of the function that rewritten templates call. It is no secret, but nothing else can be done with it.
@@ -51,6 +52,7 @@ pub(in crate::render::tera) fn rewrite<'a>(
     let every = found.iter_mut().flat_map(|(_, _, loops)| loops);
     every.enumerate().for_each(|(position, one)| one.number = position + 1);
     let bodies = found.iter().flat_map(|(_, source, loops)| loops.iter().map(|l| (name_of(l.number), l.body(source))));
+    let bodies = bodies.map(|(name, body)| (name, limits::limited(&body, false).text));
     if found.is_empty() || tera.add_raw_templates(bodies).is_err() {
         return Rewritten::default();
     }
@@ -72,7 +74,8 @@ pub(in crate::render::tera) fn rewrite<'a>(
             texts.insert((*name).to_owned(), text);
         }
     }
-    let renamed = texts.iter().map(|(name, text)| (rewritten_name(name), text.as_str()));
+    let renamed =
+        texts.iter().map(|(name, text)| (rewritten_name(name), limits::limited(text, keeps_output(text)).text));
     if texts.is_empty() || tera.add_raw_templates(renamed).is_err() {
         return Rewritten::default();
     }

@@ -2,12 +2,14 @@
 //! passed through a filter of ours when the template is compiled: it counts rounds, looks at the clock, and refuses what is too large.
 //! A tag that has none of these stays as it is. Reads and writes texts only.
 
-use tera::{Kwargs, State, TeraResult, Value};
+mod expression;
+mod filter;
 
-use super::run::TeraRun;
+use expression::{Insertion, around, cost, find_word, inner_limits, masked, uses_component, value_of_set};
+use filter::Limit;
+pub(super) use filter::register;
+
 use super::scan::{self, Tag, TagKind};
-use crate::model::problem::Problem;
-use crate::render::budget::{Budget, measured};
 
 /// A template with its limits.
 pub(super) struct Limited {
@@ -47,75 +49,6 @@ impl Shifts {
     }
 }
 
-/// The filters, by what they do.
-#[derive(Clone, Copy)]
-enum Limit {
-    /// Counts the rounds of a loop over the value.
-    Rounds,
-    /// Looks at the clock.
-    Timed,
-    /// Refuses a value that is too large.
-    Made,
-    /// The same for each item that a list is made of, which are all kept.
-    Item,
-    /// Takes Tera's mark from a part of a text that may be printed as it is: it holds for the whole.
-    Part,
-    /// Counts what is printed into a block that the template keeps.
-    Kept,
-}
-
-impl Limit {
-    const ALL: [Limit; 6] = [Limit::Rounds, Limit::Timed, Limit::Made, Limit::Item, Limit::Part, Limit::Kept];
-
-    fn name(self) -> &'static str {
-        match self {
-            Limit::Rounds => "__rounds",
-            Limit::Timed => "__timed",
-            Limit::Made => "__made",
-            Limit::Item => "__item",
-            Limit::Part => "__part",
-            Limit::Kept => "__kept",
-        }
-    }
-
-    fn check(self, value: &Value, budget: &Budget) -> Result<Value, Problem> {
-        budget.check_time()?;
-        match self {
-            Limit::Rounds => {
-                let rounds = value.as_str().map_or_else(|| value.len().unwrap_or(0), str::len);
-                budget.take_rounds(rounds + 1)?;
-            }
-            Limit::Timed => {}
-            Limit::Made => drop(size(value)?),
-            Limit::Item | Limit::Kept => budget.keep(size(value)?)?,
-            Limit::Part => {
-                let part = value.as_str().filter(|_| value.is_safe()).map(Value::from);
-                return Ok(part.unwrap_or_else(|| value.clone()));
-            }
-        }
-        Ok(value.clone())
-    }
-}
-
-/// Returns the size of a value, if it may have it.
-fn size(value: &Value) -> Result<usize, Problem> {
-    measured(value).map_err(|problem| Problem::new(format!("the value {}", problem.message)))
-}
-
-impl tera::Filter<&Value, TeraResult<Value>> for Limit {
-    fn call(&self, value: &Value, _: Kwargs, _: &State) -> TeraResult<Value> {
-        TeraRun::with(|run| self.check(value, &run.session.budget))
-            .map_err(|failure| tera::Error::message(failure.message))
-    }
-}
-
-/// Registers the filters.
-pub(super) fn register(tera: &mut tera::Tera) {
-    for limit in Limit::ALL {
-        tera.register_filter::<_, &Value, _>(limit.name(), limit);
-    }
-}
-
 /// Checks whether a template keeps what it prints: in blocks of `set` and `filter`, components, and `super()`.
 pub(super) fn keeps_output(source: &str) -> bool {
     if !["set", "filter", "component", "super", "<"].iter().any(|word| source.contains(word)) {
@@ -132,21 +65,17 @@ pub(super) fn keeps_output(source: &str) -> bool {
     })
 }
 
-/// Checks whether an expression uses a component, `<name …>`; what is smaller than a value has one before it.
-fn uses_component(masked: &str) -> bool {
-    masked.match_indices('<').any(|(at, _)| {
-        let before = masked[..at].trim_end().bytes().next_back();
-        masked[at + 1..].starts_with(|c: char| c.is_ascii_alphabetic())
-            && !before.is_some_and(|b| is_of_word(b) || matches!(b, b')' | b']' | b'\''))
-    })
-}
-
 /// Puts limits into a template. `is_kept`: what it prints may be kept, and counts.
 pub(super) fn limited(source: &str, is_kept: bool) -> Limited {
     let mut insertions = Vec::new();
+    let mut texts = if is_kept { OwnText::begin(source, &mut insertions) } else { OwnText::default() };
     for tag in scan::tags(source) {
+        let before = insertions.len();
         limit_tag(&tag, source, is_kept, &mut insertions);
+        let last = insertions.len().checked_sub(1).filter(|last| *last >= before);
+        texts.take(&tag, source, last, &mut insertions);
     }
+    texts.close(source.len(), &mut insertions);
     let mut text = String::with_capacity(source.len() + insertions.len() * 12);
     let mut shifts = Vec::with_capacity(insertions.len());
     let mut written = 0;
@@ -160,17 +89,59 @@ pub(super) fn limited(source: &str, is_kept: bool) -> Limited {
     Limited { text, shifts: Shifts(shifts) }
 }
 
-/// A text to put into a template: before `at`, to limit the expression at `of`.
-struct Insertion {
-    at: usize,
-    text: String,
-    of: usize,
+/// How much text of its own a template has in the file, in each component and in each loop: what may be kept counts.
+#[derive(Default)]
+struct OwnText {
+    /// For each that is open, the insertion that counts its rounds, if there is one, and the bytes so far.
+    open: Vec<(Option<usize>, usize)>,
+    end: usize,
 }
 
-/// Returns the two texts that pass an expression through the filter of a limit.
-fn around(limit: Limit, start: usize, end: usize) -> [Insertion; 2] {
-    let close = format!(") | {} ", limit.name());
-    [Insertion { at: start, text: "(".to_owned(), of: start }, Insertion { at: end, text: close, of: start }]
+impl OwnText {
+    /// Begins with the whole file, whose includes are its rounds. One that extends a different one has no text of its own.
+    fn begin(source: &str, insertions: &mut Vec<Insertion>) -> OwnText {
+        let extends = scan::tags(source).any(|tag| scan::identifier(tag.text(source).trim_start()) == "extends");
+        if extends {
+            return OwnText::default();
+        }
+        insertions.push(Insertion { at: 0, text: round_tag("", ""), of: 0 });
+        OwnText { open: vec![(Some(0), 0)], end: 0 }
+    }
+
+    /// Adds what is before a tag, of which the last insertion is this.
+    fn take(&mut self, tag: &Tag, source: &str, last: Option<usize>, insertions: &mut [Insertion]) {
+        if self.open.is_empty() {
+            return;
+        }
+        self.add(tag.open.saturating_sub(self.end));
+        self.end = tag.end();
+        match (tag.kind, scan::identifier(tag.text(source).trim_start())) {
+            (TagKind::Raw, _) => self.add(tag.inside.len()),
+            (TagKind::Statement, "for" | "component") => self.open.push((last, 0)),
+            (TagKind::Statement, "endfor" | "endcomponent") => self.pop(insertions),
+            _ => {}
+        }
+    }
+
+    fn add(&mut self, more: usize) {
+        if let Some((_, bytes)) = self.open.last_mut() {
+            *bytes += more;
+        }
+    }
+
+    fn pop(&mut self, insertions: &mut [Insertion]) {
+        if let Some((Some(index), bytes)) = self.open.pop().filter(|(_, bytes)| *bytes > 0) {
+            let name = Limit::Rounds.name();
+            insertions[index].text = insertions[index].text.replace(name, &format!("{name}(bytes={bytes})"));
+        }
+    }
+
+    fn close(&mut self, end: usize, insertions: &mut [Insertion]) {
+        self.add(end.saturating_sub(self.end));
+        while !self.open.is_empty() {
+            self.pop(insertions);
+        }
+    }
 }
 
 fn limit_tag(tag: &Tag, source: &str, is_kept: bool, insertions: &mut Vec<Insertion>) {
@@ -218,151 +189,17 @@ fn limit_tag(tag: &Tag, source: &str, is_kept: bool, insertions: &mut Vec<Insert
 
 /// Returns a tag that counts a round for each include, and for each use of a component: those that nest multiply like loops.
 fn round(tag: &Tag, word: &str, source: &str) -> Insertion {
-    let (name, trims) = (Limit::Rounds.name(), tag.trims(source));
     let dash = |trims: bool| if trims { "-" } else { "" };
+    let (before, after) = tag.trims(source);
     let (at, text) = match word {
-        "include" => (tag.open, format!("{{%{} if 1 | {name} %}}{{% endif %}}", dash(trims.0))),
-        _ => (tag.end(), format!("{{% if 1 | {name} %}}{{% endif {}%}}", dash(trims.1))),
+        "include" => (tag.open, round_tag(dash(before), "")),
+        _ => (tag.end(), round_tag("", dash(after))),
     };
     Insertion { at, text, of: tag.open }
 }
 
-/// Returns the limits within an expression: of each list that is made in a loop, and of each part of a text.
-fn inner_limits(masked: &str, from: usize) -> Vec<Insertion> {
-    let bytes = masked.as_bytes();
-    let mut found: Vec<Insertion> = Vec::new();
-    let mut open: Vec<Bracket> = Vec::new();
-    let mut at = from;
-    while let Some(&byte) = bytes.get(at) {
-        match byte {
-            b'(' | b'[' | b'{' => {
-                let before = masked[from..at].trim_end().bytes().next_back();
-                let follows_value = before.is_some_and(|b| is_of_word(b) || matches!(b, b')' | b']' | b'\''));
-                open.push(Bracket { at, is_part: byte == b'[' && follows_value, within: Within::Item, start: at + 1 });
-            }
-            b')' | b']' | b'}' => {
-                if let Some(bracket) = open.pop() {
-                    found.extend(bracket.end(at));
-                    let goes_on = masked[at + 1..].trim_start().starts_with(['.', '[', '(', '?']);
-                    if bracket.is_part && !goes_on {
-                        let text = format!(" | {} ", Limit::Part.name());
-                        found.push(Insertion { at: at + 1, text, of: bracket.at });
-                    }
-                }
-            }
-            _ if is_of_word(byte) => {
-                let end = at + masked[at..].bytes().take_while(|byte| is_of_word(*byte)).count();
-                if let Some(bracket) = open.last_mut().filter(|bracket| bytes[bracket.at] == b'[') {
-                    found.extend(bracket.take_word(&masked[at..end], at, end));
-                }
-                at = end;
-                continue;
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-    found.sort_by_key(|insertion| insertion.at);
-    found
-}
-
-/// An open bracket.
-struct Bracket {
-    at: usize,
-    /// Whether it asks for a part of the value before it.
-    is_part: bool,
-    /// What stands at this place, if a list is made in a loop: `[ITEM for NAME in LIST if CONDITION]`.
-    within: Within,
-    /// Where that begins.
-    start: usize,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Within {
-    Item,
-    Name,
-    List,
-    Condition,
-}
-
-impl Bracket {
-    /// Goes on behind a word, and returns the limits of what it ends.
-    fn take_word(&mut self, word: &str, at: usize, end: usize) -> Vec<Insertion> {
-        let (limit, next) = match (self.within, word) {
-            (Within::Item, "for") => (Some(Limit::Item), Within::Name),
-            (Within::Name, "in") => (None, Within::List),
-            (Within::List, "if") => (Some(Limit::Rounds), Within::Condition),
-            _ => return Vec::new(),
-        };
-        let ended = limit.map(|limit| around(limit, self.start, at));
-        (self.within, self.start) = (next, end);
-        ended.into_iter().flatten().collect()
-    }
-
-    /// Returns the limits of what its other half ends.
-    fn end(&self, at: usize) -> Vec<Insertion> {
-        let limit = match self.within {
-            Within::Item | Within::Name => return Vec::new(),
-            Within::List => Limit::Rounds,
-            Within::Condition => Limit::Made,
-        };
-        around(limit, self.start, at).into()
-    }
-}
-
-/// Returns the limit of an expression if its cost, or the size of what it makes, may follow from values.
-fn cost(masked: &str, kind: TagKind) -> Option<Limit> {
-    let compares = |operator: &str| {
-        masked.match_indices(operator).any(|(at, _)| {
-            // Comparing with a text or a number of the template costs nothing.
-            let other = masked[at + operator.len()..].trim_start();
-            !other.starts_with(|c: char| matches!(c, '\'' | '-' | '=') || c.is_ascii_digit())
-        })
-    };
-    if masked.contains(['~', '[', '{']) {
-        return Some(Limit::Made);
-    }
-    // What is printed meets the clock when it is written.
-    let filters = kind == TagKind::Statement && masked.contains('|');
-    let looks = find_word(masked, "in").is_some() || ["==", "!=", "<", ">"].into_iter().any(compares);
-    (filters || looks).then_some(Limit::Timed)
-}
-
-/// Returns an expression in which each byte of a text, with its quotes, is a quote: of the same length.
-fn masked(expression: &str) -> String {
-    let bytes = expression.as_bytes();
-    let mut masked = Vec::with_capacity(bytes.len());
-    while let Some(&byte) = bytes.get(masked.len()) {
-        match byte {
-            b'"' | b'\'' | b'`' => {
-                let length = scan::string_length(&expression[masked.len()..]).unwrap_or(1);
-                masked.resize(masked.len() + length, b'\'');
-            }
-            byte => masked.push(if byte.is_ascii() { byte } else { b'\'' }),
-        }
-    }
-    String::from_utf8(masked).unwrap_or_default()
-}
-
-/// Returns where a word begins.
-fn find_word(masked: &str, word: &str) -> Option<usize> {
-    let bytes = masked.as_bytes();
-    let is_whole = |at: &usize| {
-        let before = at.checked_sub(1).and_then(|at| bytes.get(at));
-        !before.is_some_and(|b| is_of_word(*b) || *b == b'.')
-            && !bytes.get(at + word.len()).is_some_and(|b| is_of_word(*b))
-    };
-    masked.match_indices(word).map(|(at, _)| at).find(is_whole)
-}
-
-/// Returns where the value begins that a `set` gives to its variable; `None` if it gives a block.
-fn value_of_set(masked: &str) -> Option<usize> {
-    let at = masked.find(['=', '|'])?;
-    (masked.as_bytes()[at] == b'=').then_some(at + 1)
-}
-
-fn is_of_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
+fn round_tag(before: &str, after: &str) -> String {
+    format!("{{%{before} if 1 | {} %}}{{% endif {after}%}}", Limit::Rounds.name())
 }
 
 #[cfg(test)]
@@ -410,7 +247,13 @@ mod tests {
             }
         }
         let kept = limited("{{ a }}{{ b ~ c }}", true).text;
-        assert_eq!(kept, "{{ (a) | __kept  }}{{ (b ~ c) | __kept  }}");
+        assert_eq!(kept, "{% if 1 | __rounds %}{% endif %}{{ (a) | __kept  }}{{ (b ~ c) | __kept  }}");
+        let kept = limited("ab{% for a in b %}c{% for d in a %}efg{% endfor %}h{% endfor %}i", true).text;
+        let ours = limited("{% for a in __each(n=1) %}{{ a }}b{% endfor %}", true).text;
+        assert_eq!(ours, "{% if 1 | __rounds %}{% endif %}{% for a in __each(n=1) %}{{ (a) | __kept  }}b{% endfor %}");
+        let expected = "{% if 1 | __rounds(bytes=3) %}{% endif %}ab{% for a in (b) | __rounds(bytes=2)  %}c\
+                        {% for d in (a) | __rounds(bytes=3)  %}efg{% endfor %}h{% endfor %}i";
+        assert_eq!(kept, expected);
     }
 
     #[test]

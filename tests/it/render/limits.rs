@@ -159,6 +159,12 @@ fn nothing_that_a_render_makes_is_without_bound() {
         ("{% set a = 1 %}{% for n in range(end=1000) %}{% set_global a = map(a=a) %}{% endfor %}{{ a }}", LARGE),
         ("{% set b = [a ~ n for n in range(end=1000)] %}", "would keep more than"),
         ("{% set b %}{% for n in range(end=1000) %}{{ a }}{% endfor %}{% endset %}", "would keep more than"),
+        (
+            "{% set b %}{% for n in range(end=10000) %}{% for n in range(end=1000) %}a text of two hundred bytes, a text of two \
+             hundred bytes, a text of two hundred bytes, a text of two hundred bytes, a text of two hundred bytes, a text of two \
+             hundred bytes{% endfor %}{% endfor %}{% endset %}",
+            "would keep more than",
+        ),
         ("{% filter upper %}{% for n in range(end=1000) %}{{ a }}{% endfor %}{% endfilter %}", "would keep more than"),
         ("{% for n in range(end=1000) %}{{ a | safe }}{% endfor %}", "the output is larger than 67108864 bytes"),
     ] {

@@ -9,8 +9,8 @@
 //! others are followed meanwhile, and listed again only if the answer is yes.
 //!
 //! Four promises: no revision is missed between the last one passed on and the watch; if that is impossible (compacted, the
-//! store went back, a different cluster or history), everything is listed again; every failure in a row waits longer. A member's
-//! followers that lose it together do not return together.
+//! store went back, a different cluster or history), everything is listed again; every failure in a row waits longer; agents that
+//! lose a member together do not return together.
 
 mod step;
 

@@ -372,7 +372,7 @@ fn changes_within_a_pause_are_written_together_at_its_end() {
 }
 
 /// Values change at any time and answers get lost, before or after they took effect: no two writes are closer than the pause, and
-/// the last value is there a pause after it was wanted.
+/// the last value arrives.
 #[test]
 fn no_walk_writes_a_paced_key_more_often_and_the_last_value_arrives() {
     for seed in 0..1_000 {

@@ -17,6 +17,9 @@ use super::registrar::{EtcdAction, KeyNotice, Registrar};
 /// Time to live of the key, in seconds: etcd deletes it that long after its keeper has died.
 pub const TTL_SECONDS: u32 = 15;
 
+/// Shortest time between two writes of the key: each one goes to all members of etcd and wakes everybody who watches the key.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// A task that keeps a key until it is stopped; if it is dropped, the key stays until its lease expires.
 #[derive(Debug)]
 pub struct Keeper {
@@ -31,7 +34,8 @@ impl Keeper {
         Keeper { value, task: tokio::spawn(keep(settings, key, values)) }
     }
 
-    /// Sets the value of the key. An unchanged value is not written again.
+    /// Sets the value of the key. Values that follow within a second of a write are written together, at the end of that second, with
+    /// the newest; an unchanged value is not written again.
     pub fn set(&self, text: String) {
         self.value.send_replace(Some(text.into()));
     }
@@ -52,7 +56,7 @@ async fn keep(settings: EtcdSettings, key: String, mut values: watch::Receiver<O
     let mut link = EtcdLink::new(settings);
     // Three tries fit into the time to live.
     link.set_limit(Duration::from_secs(TTL_SECONDS.into()) / 3);
-    let mut registrar = Registrar::new(clock::now());
+    let mut registrar = Registrar::new(clock::now()).with_pause(PAUSE);
     let mut is_open = true;
     loop {
         if is_open {

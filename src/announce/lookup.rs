@@ -18,7 +18,7 @@ const MAX_RETRY: Duration = Duration::from_secs(2);
 
 /// Sends the address, and each different one that replaces it, until the receiver is gone.
 pub(super) async fn follow(settings: EtcdSettings, found: mpsc::Sender<IpAddr>) {
-    let mut members = Members::new(settings);
+    let mut members = Members::in_given_order(settings);
     let mut backoff = Backoff::up_to(MAX_RETRY);
     let mut last = None;
     let mut last_problem = String::new();

@@ -52,6 +52,8 @@ pub struct Registrar {
     backoff: Backoff,
     /// Whether `Lost` was reported.
     is_lost: bool,
+    /// Shortest time between two writes of a key.
+    pause: Duration,
     max_writes: usize,
     stopping: bool,
 }
@@ -65,9 +67,16 @@ impl Registrar {
             link: LinkState::Down(now),
             backoff: Backoff::up_to(MAX_RETRY),
             is_lost: false,
+            pause: Duration::ZERO,
             max_writes: MAX_WRITES,
             stopping: false,
         }
+    }
+
+    /// Leaves at least this time between two writes of a key: a change after a longer time is written at once, several within it are
+    /// written together at its end, with the newest value. `stop` does not wait.
+    pub fn with_pause(self, pause: Duration) -> Registrar {
+        Registrar { pause, ..self }
     }
 
     /// Sets the wanted value of the key; `None` deletes it.
@@ -330,6 +339,7 @@ impl Registrar {
             match (write, outcome) {
                 (Write::Create(_, value) | Write::Update(_, value), WriteOutcome::Done) => {
                     entry.is_ours(Arc::clone(value));
+                    entry.not_before = Some(now + self.pause);
                     notices.push(KeyNotice::Written(key.to_owned(), revision));
                 }
                 (Write::Delete(_), WriteOutcome::Done | WriteOutcome::Refused(None)) => {
@@ -348,6 +358,8 @@ impl Registrar {
                         notices.push(KeyNotice::Written(key.to_owned(), revision));
                     }
                     entry.is_ours(held);
+                    // We have written it, nobody knows when.
+                    entry.not_before = Some(now + self.pause);
                 }
                 (_, WriteOutcome::Refused(Some(found))) => {
                     entry.held = KeyState::No;

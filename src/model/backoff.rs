@@ -35,6 +35,13 @@ impl Backoff {
         limit.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
     }
 
+    /// Returns the pause after the loss of something that many others have lost at the same moment: at least that of
+    /// `next_delay`, and anywhere up to `spread`, unless the longest pause is shorter. `random` is from 0 up to 1.
+    pub fn next_delay_within(&mut self, spread: Duration, random: f64) -> Duration {
+        let spread = spread.min(self.longest).mul_f64(random.clamp(0.0, 1.0));
+        self.next_delay(random).max(spread)
+    }
+
     /// Resets the pause to the first one after a success.
     pub fn reset(&mut self) {
         self.failures = 0;
@@ -63,5 +70,21 @@ mod tests {
         let mut hasty = Backoff::up_to(Duration::from_millis(300));
         let longest: Vec<u128> = (0..4).map(|_| hasty.next_delay(1.0).as_millis()).collect();
         assert_eq!(longest, [100, 200, 300, 300]);
+    }
+
+    #[test]
+    fn a_loss_that_many_share_is_spread_and_counts_as_a_failure() {
+        let spread = Duration::from_secs(2);
+        let first = |random: f64| Backoff::default().next_delay_within(spread, random).as_millis();
+        assert_eq!([0.0, 0.02, 0.25, 0.5, 1.0].map(first), [50, 51, 500, 1000, 2000]);
+        let mut backoff = Backoff::default();
+        let longest: Vec<u128> = (0..7).map(|_| backoff.next_delay_within(spread, 1.0).as_millis()).collect();
+        assert_eq!(
+            longest,
+            [2000, 2000, 2000, 2000, 2000, 3200, 6400],
+            "one that is lost again and again waits longer"
+        );
+        let mut hasty = Backoff::up_to(Duration::from_millis(300));
+        assert_eq!(hasty.next_delay_within(spread, 1.0), Duration::from_millis(300));
     }
 }

@@ -38,7 +38,7 @@ impl fmt::Display for StoreSettings {
 /// Settings of an etcd cluster. The defaults suit a cluster in the same data centre.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EtcdSettings {
-    /// Members in the order in which they are tried: `host:port`, `http://host:port` or `https://host:port`.
+    /// Members, which each process tries in an order of its own: `host:port`, `http://host:port` or `https://host:port`.
     /// Not used with `srv_domain` or `srv_record`. Default: `127.0.0.1:2379`.
     pub endpoints: Vec<String>,
     /// Scheme of endpoints without one, and of members found by SRV records whose name does not imply one.
@@ -58,7 +58,7 @@ pub struct EtcdSettings {
     pub dial_timeout: Duration,
     /// Longest time for one request. Default: 5 s.
     pub request_timeout: Duration,
-    /// Longest pause between two attempts to follow the store. Default: 10 s.
+    /// Longest pause before the store is tried again. Default: 10 s.
     pub longest_pause: Duration,
     /// Pause between HTTP/2 pings, also while idle. etcd refuses pings closer than 5 s by default. Default: 10 s.
     pub keepalive_interval: Duration,

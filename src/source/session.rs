@@ -8,8 +8,9 @@
 //! Ranges that the store refuses are left out of the listing and of the watch. `Probe` asks for them now and then; the
 //! others are followed meanwhile, and listed again only if the answer is yes.
 //!
-//! Three promises: no revision is missed between the last one passed on and the watch; if that is impossible (compacted, the
-//! store went back, a different cluster or history), everything is listed again; every failure in a row waits longer.
+//! Four promises: no revision is missed between the last one passed on and the watch; if that is impossible (compacted, the
+//! store went back, a different cluster or history), everything is listed again; every failure in a row waits longer; agents that
+//! lose a member together do not return together.
 
 mod step;
 
@@ -27,6 +28,9 @@ const RELISTS: u32 = 3;
 
 /// Time after which a watch counts as a success: the next failure starts the backoff again.
 const HELD: Duration = Duration::from_secs(10);
+
+/// Time over which agents return that have lost their member at the same moment: the others get them one after the other.
+const SPREAD: Duration = Duration::from_secs(2);
 
 /// The reason for a listing if an answer is older than an earlier one.
 const BEHIND: &str = "the store is at an older revision than it reported before";
@@ -344,7 +348,11 @@ impl Session {
         if self.turns.endpoints > 0 {
             self.turns.current = (self.turns.current + 1) % self.turns.endpoints;
         }
-        let retry_in = self.row.backoff.next_delay(random);
+        let retry_in = match self.doing {
+            // A watch that worked: all others of this member have lost theirs too.
+            SessionAction::Follow => self.row.backoff.next_delay_within(SPREAD, random),
+            _ => self.row.backoff.next_delay(random),
+        };
         let notice = Some(SessionNotice::Lost { problem, retry_in, is_lasting });
         SessionStep { notice, ..SessionAction::Wait(retry_in).into() }
     }

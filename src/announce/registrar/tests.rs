@@ -350,6 +350,60 @@ fn a_foreign_key_holds_up_the_others_for_one_transaction_only() {
     );
 }
 
+#[test]
+fn changes_within_a_pause_are_written_together_at_its_end() {
+    let (machine, mut store, now) = announced();
+    let mut machine = machine.with_pause(S);
+    machine.want("/a", TTL, text("seen"));
+    let (_, now) = settle(&mut machine, &mut store, now, Duration::ZERO);
+    assert_eq!((store.keys["/a"].1.as_str(), store.events.len()), ("seen", 2), "the first one goes at once");
+    for value in ["applied", "converged", "drained"] {
+        machine.want("/a", TTL, text(value));
+        assert_eq!(machine.next(now + S / 2), EtcdAction::Wait(Some(now + S)), "{value}");
+    }
+    settle(&mut machine, &mut store, now + S, Duration::ZERO);
+    assert_eq!((store.keys["/a"].1.as_str(), store.events.len()), ("drained", 3), "the others go as one");
+    // Nothing was written for longer than the pause.
+    let later = now + 3 * S;
+    machine.want("/a", TTL, text("seen again"));
+    assert!(matches!(machine.next(later), EtcdAction::Write(..)), "{:?}", machine.next(later));
+    machine.stop();
+    assert!(matches!(machine.next(later), EtcdAction::Revoke(_)), "{:?}", machine.next(later));
+}
+
+/// Values change at any time and answers get lost, before or after they took effect: no two writes are closer than the pause, and
+/// the last value arrives.
+#[test]
+fn no_walk_writes_a_paced_key_more_often_and_the_last_value_arrives() {
+    for seed in 0..1_000 {
+        let mut dice = Dice(seed);
+        let mut now = Instant::now();
+        let (mut machine, mut store) = (Registrar::new(now).with_pause(S), Store::default());
+        let (mut last_write, mut value) = (None, 0);
+        for _ in 0..100 {
+            if dice.roll(3) == 0 {
+                value += 1;
+                machine.want("/a", TTL, text(&value.to_string()));
+            }
+            now += Duration::from_millis(dice.roll(200));
+            let action = machine.next(now);
+            if matches!(action, EtcdAction::Wait(_)) {
+                continue;
+            }
+            let before = store.events.len();
+            let lost = dice.roll(6);
+            let outcome = if lost == 0 { broken() } else { store.answer(&action) };
+            if store.events.len() > before {
+                let pause = last_write.replace(now).map_or(S, |last| now - last);
+                assert!(pause >= S, "walk {seed} writes after {pause:?}");
+            }
+            machine.done(&action, if lost == 1 { broken() } else { outcome }, now, 0.5);
+        }
+        settle(&mut machine, &mut store, now, 2 * S);
+        assert_eq!(store.keys.get("/a").map_or("0", |(_, text)| text), value.to_string(), "walk {seed}");
+    }
+}
+
 /// A small generator, so that a failing walk can be repeated by its number.
 struct Dice(u64);
 

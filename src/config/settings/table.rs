@@ -256,7 +256,7 @@ settings! {
     BACKEND = setting("backend", SettingKind::Choice(&["etcd", "etcdv3", "file", "env"]), Section::Store,
         "the kind of store; also as a subcommand: upstreamd etcd --watch").default("etcd");
     NODE = setting("node", SettingKind::Texts, Section::Store,
-        "etcd endpoint, host:port or URL; may be repeated; by default 127.0.0.1:2379").short('n').also(&["nodes"]);
+        "etcd endpoint, host:port or URL; may be repeated, and each process tries them in a random order; by default 127.0.0.1:2379").short('n').also(&["nodes"]);
     SRV_DOMAIN = setting("srv-domain", SettingKind::Text, Section::Store, "domain whose SRV records name the endpoints");
     SRV_RECORD = setting("srv-record", SettingKind::Text, Section::Store,
         "the SRV record to look up, instead of those that etcd and confd use");
@@ -298,7 +298,7 @@ settings! {
     DEBOUNCE = setting("debounce", SettingKind::Duration, Section::Time,
         "quiet time to wait for after a change; by default 0s for the first change, then 100ms");
     WATCH_ERROR_BACKOFF = setting("watch-error-backoff", SettingKind::Duration, Section::Time,
-        "longest pause before etcd is tried again; pauses start below 100ms and double").default("10s");
+        "longest pause before etcd is tried again; pauses start below 100ms and double, but the one after the loss of a working connection is up to 2s").default("10s");
 
     NGINX_BINARY = setting("nginx-binary", SettingKind::Path, Section::Nginx, "the nginx program").default("nginx");
     NGINX_CONF = setting("nginx-conf", SettingKind::Path, Section::Nginx, "nginx's main file; by default the one it was built with");

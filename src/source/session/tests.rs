@@ -33,6 +33,11 @@ fn lost(millis: u64) -> SessionStep {
     SessionStep { notice, ..SessionAction::Wait(retry_in).into() }
 }
 
+/// The loss of a watch that was followed, with the longest pause before the first attempt.
+fn dropped() -> SessionStep {
+    lost(2000)
+}
+
 fn regained() -> SessionStep {
     SessionStep { notice: Some(SessionNotice::Regained), ..SessionAction::Follow.into() }
 }
@@ -72,7 +77,7 @@ fn a_broken_stream_resumes_after_the_last_change() {
         &mut session,
         [
             (Input::Advanced { revision: Revision(14), mark: mark(13) }, SessionAction::Follow.into()),
-            (failed(FailureKind::Unreachable), lost(100)),
+            (failed(FailureKind::Unreachable), dropped()),
             (Input::Waited, SessionAction::Connect(0).into()),
             (failed(FailureKind::Unreachable), lost(200)),
             (Input::Waited, SessionAction::Connect(0).into()),
@@ -118,7 +123,7 @@ fn a_lost_or_different_history_is_listed_again() {
         check(
             &mut session,
             [
-                (failed(FailureKind::Unreachable), lost(100)),
+                (failed(FailureKind::Unreachable), dropped()),
                 (Input::Waited, SessionAction::Connect(0).into()),
                 (Input::Connected, SessionAction::Verify.into()),
                 (outcome, list.into()),
@@ -186,7 +191,7 @@ fn an_expired_login_is_renewed_once_without_a_word() {
         ],
     );
     let mut session = following(false, 1);
-    check(&mut session, [(failed(FailureKind::Unauthenticated), lost(100))]);
+    check(&mut session, [(failed(FailureKind::Unauthenticated), dropped())]);
 }
 
 #[test]
@@ -249,7 +254,7 @@ fn refused_ranges_are_asked_for_while_the_others_are_followed() {
             (Input::ProbeDue, SessionAction::Probe.into()),
             // Only the watch says whether the store is lost.
             (failed(FailureKind::Unreachable), probing(SessionAction::Follow, 400)),
-            (failed(FailureKind::Unreachable), lost(100)),
+            (failed(FailureKind::Unreachable), dropped()),
             (Input::Waited, SessionAction::Connect(0).into()),
             // What is refused is no reason to list the others again.
             (Input::Connected, SessionAction::Verify.into()),
@@ -310,7 +315,7 @@ fn a_permission_that_is_lost_later_is_found_by_a_listing() {
             (failed(FailureKind::Denied), SessionAction::List.into()),
             (Input::Listed(store(11, true)), probing(SessionAction::Watch(Coverage::Hull), 100)),
             (Input::Watching { header: header(11), watchers: 1 }, SessionAction::Follow.into()),
-            (failed(FailureKind::Unreachable), lost(100)),
+            (failed(FailureKind::Unreachable), dropped()),
             (Input::Waited, SessionAction::Connect(0).into()),
             (Input::Connected, SessionAction::Verify.into()),
             // The mark may not be read any more.
@@ -343,12 +348,12 @@ fn several_watchers_list_again_instead_of_resuming() {
     check(
         &mut session,
         [
-            (failed(FailureKind::Unreachable), lost(100)),
+            (failed(FailureKind::Unreachable), dropped()),
             (Input::Waited, SessionAction::Connect(0).into()),
             (Input::Connected, SessionAction::Verify.into()),
             (Input::Verified { header: header(10), same: true }, SessionAction::Watch(Coverage::Hull).into()),
             (Input::Watching { header: header(10), watchers: 2 }, regained()),
-            (failed(FailureKind::Unreachable), lost(200)),
+            (failed(FailureKind::Unreachable), dropped()),
             (Input::Waited, SessionAction::Connect(0).into()),
             (Input::Connected, SessionAction::List.into()),
         ],
@@ -378,7 +383,7 @@ fn a_watch_that_held_restarts_the_backoff() {
     let mut session = following(false, 1);
     check(
         &mut session,
-        [(failed(FailureKind::Unreachable), lost(100)), (Input::Waited, SessionAction::Connect(0).into())],
+        [(failed(FailureKind::Unreachable), dropped()), (Input::Waited, SessionAction::Connect(0).into())],
     );
     check(
         &mut session,
@@ -391,12 +396,33 @@ fn a_watch_that_held_restarts_the_backoff() {
 #[test]
 fn the_longest_pause_is_the_one_that_is_set() {
     let mut session = following(false, 1).with_longest_pause(Duration::from_millis(150));
-    for millis in [100, 150, 150] {
+    for millis in [150, 150, 150] {
         check(
             &mut session,
             [(failed(FailureKind::Unreachable), lost(millis)), (Input::Waited, SessionAction::Connect(0).into())],
         );
     }
+}
+
+#[test]
+fn agents_that_lose_a_member_together_return_one_after_the_other() {
+    let pause = |session: &mut Session, random: f64| match session.step(failed(FailureKind::Unreachable), random).action
+    {
+        SessionAction::Wait(pause) => pause.as_millis(),
+        action => panic!("{action:?}"),
+    };
+    for (random, expected) in [(0.0, 50), (0.1, 200), (0.5, 1000), (1.0, 2000)] {
+        let mut session = following(false, 2);
+        assert_eq!(pause(&mut session, random), expected, "random {random}");
+        check(&mut session, [(Input::Waited, SessionAction::Connect(1).into())]);
+        assert!(pause(&mut session, random) <= 200, "the next member is tried soon");
+    }
+    // Without a watch that worked, nobody else has lost it.
+    let mut session = Session::new(true, false, 2);
+    assert_eq!(pause(&mut session, 1.0), 100);
+    session.step(Input::Waited, 1.0);
+    check(&mut session, [(Input::Connected, SessionAction::List.into())]);
+    assert_eq!(pause(&mut session, 1.0), 200);
 }
 
 #[test]
@@ -420,7 +446,7 @@ fn without_following_there_is_one_listing_per_wish() {
 #[test]
 fn a_wish_while_away_is_remembered() {
     let mut session = following(false, 1);
-    check(&mut session, [(failed(FailureKind::Unreachable), lost(100))]);
+    check(&mut session, [(failed(FailureKind::Unreachable), dropped())]);
     assert!(!session.can_drop());
     session.ask(false);
     check(

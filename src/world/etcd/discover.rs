@@ -7,6 +7,7 @@ use crate::model::dns::Srv;
 use crate::model::etcd::EtcdFailure;
 use crate::model::store::{EtcdSettings, Scheme};
 use crate::world::dns::{DnsSources, Resolver};
+use crate::world::random;
 
 /// Returns the members that SRV records name, in the order in which to try them; `None` if discovery is not configured.
 ///
@@ -114,8 +115,10 @@ async fn candidates(resolver: &Resolver, record: &SrvName) -> Result<Vec<Candida
     Ok(found.into_iter().filter_map(candidate).collect())
 }
 
-/// Orders by priority, lowest first; draws by weight within one priority, as RFC 2782 says.
+/// Orders by priority, lowest first; draws by weight within one priority, as RFC 2782 says. Without weights, each is as likely as
+/// any other.
 fn in_order(mut targets: Vec<Candidate>, random: &mut impl FnMut() -> f64) -> Vec<Endpoint> {
+    random::shuffle(&mut targets, &mut *random);
     targets.sort_by_key(|target| (target.priority, target.weight));
     let mut ordered = Vec::with_capacity(targets.len());
     while let Some(priority) = targets.first().map(|target| target.priority) {
@@ -187,8 +190,14 @@ mod tests {
         let targets = [candidate("late", 20, 9), candidate("light", 10, 1), candidate("heavy", 10, 9)];
         check_order(&targets, 0.05, &["light", "heavy", "late"]);
         check_order(&targets, 0.5, &["heavy", "light", "late"]);
-        check_order(&[candidate("a", 1, 0), candidate("b", 1, 0)], 0.99, &["b", "a"]);
         check_order(&[], 0.5, &[]);
+    }
+
+    #[test]
+    fn members_without_a_weight_are_drawn_too() {
+        let targets = [candidate("a", 1, 0), candidate("late", 2, 0), candidate("b", 1, 0)];
+        check_order(&targets, 0.0, &["b", "a", "late"]);
+        check_order(&targets, 0.99, &["a", "b", "late"]);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The members of a cluster and the connection to one of them: their addresses, the next one to try, the member to blame.
+//! The members of a cluster and the connection to one of them: their addresses, the next one to try, the member to blame. Each
+//! process tries them in an order of its own, so that many processes with the same settings share the members.
 //! Never decides when to look them up, connect or disconnect: the caller does.
 
 use super::{Connection, Endpoint, discover, endpoint};
@@ -9,18 +10,32 @@ use crate::world::random;
 /// The known members and at most one connection.
 pub struct Members {
     settings: EtcdSettings,
+    /// Source of the random numbers that decide the order.
+    draw: fn() -> f64,
     endpoints: Vec<Endpoint>,
+    /// The member that was tried last.
+    last: Option<Endpoint>,
     /// Index of the member that `connect_next` tries.
     next: usize,
     connection: Option<Connection>,
 }
 
 impl Members {
-    /// Starts with the configured members; `look_up` finds those that DNS names and reports bad settings.
+    /// Starts with the configured members, in a random order; `look_up` finds those that DNS names and reports bad settings.
     pub fn new(settings: EtcdSettings) -> Members {
+        Members::drawn(settings, random::fraction)
+    }
+
+    /// Starts with the configured members in the order of the settings, for questions that want the same answer each time.
+    pub fn in_given_order(settings: EtcdSettings) -> Members {
+        Members::drawn(settings, || 0.0)
+    }
+
+    fn drawn(mut settings: EtcdSettings, draw: fn() -> f64) -> Members {
+        random::shuffle(&mut settings.endpoints, draw);
         let discovers = settings.srv_domain.is_some() || settings.srv_record.is_some();
         let endpoints = if discovers { Vec::new() } else { endpoint::endpoints(&settings).unwrap_or_default() };
-        Members { settings, endpoints, next: 0, connection: None }
+        Members { settings, draw, endpoints, last: None, next: 0, connection: None }
     }
 
     /// Returns the settings that lead to them.
@@ -33,15 +48,16 @@ impl Members {
         &self.endpoints
     }
 
-    /// Looks up the members and returns their number, at least one.
+    /// Looks up the members and returns their number, at least one. The member that was tried last becomes the last one to try.
     ///
     /// # Errors
     /// DNS names no member, or a configured endpoint is invalid.
     pub async fn look_up(&mut self) -> Result<usize, EtcdFailure> {
-        self.endpoints = match discover::discover(&self.settings, random::fraction).await {
+        self.endpoints = match discover::discover(&self.settings, self.draw).await {
             Some(found) => found?,
             None => endpoint::endpoints(&self.settings)?,
         };
+        self.endpoints.sort_by_key(|endpoint| Some(endpoint) == self.last.as_ref());
         tracing::debug!(endpoints = self.endpoints.len(), "looked up the etcd members");
         Ok(self.endpoints.len())
     }
@@ -53,6 +69,7 @@ impl Members {
     pub async fn connect(&mut self, nth: usize) -> Result<&Connection, EtcdFailure> {
         self.connection = None;
         let endpoint = self.endpoints.get(nth).ok_or_else(|| EtcdFailure::unreachable("no such etcd endpoint"))?;
+        self.last = Some(endpoint.clone());
         let connection = Connection::open(endpoint, &self.settings).await?;
         tracing::debug!(%endpoint, "connected to etcd");
         Ok(self.connection.insert(connection))
@@ -104,5 +121,56 @@ impl Members {
             }
             None => failure,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn settings(endpoints: &[&str]) -> EtcdSettings {
+        EtcdSettings { endpoints: endpoints.iter().map(|text| (*text).to_owned()).collect(), ..EtcdSettings::default() }
+    }
+
+    fn hosts(members: &Members) -> Vec<&str> {
+        members.endpoints().iter().map(|endpoint| endpoint.host.as_str()).collect()
+    }
+
+    /// Runs a lookup, which finishes at once if DNS is not asked.
+    fn look_up(members: &mut Members) -> Result<usize, EtcdFailure> {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(members.look_up())
+    }
+
+    #[test]
+    fn many_processes_with_the_same_settings_share_the_members() {
+        let settings = settings(&["a", "b", "c"]);
+        let mut first: BTreeMap<String, u32> = BTreeMap::new();
+        for _ in 0..6000 {
+            let members = Members::new(settings.clone());
+            *first.entry(hosts(&members)[0].to_owned()).or_default() += 1;
+        }
+        // 2000 each, with a standard deviation of 37: a factor of 1.3 between two of them is far away.
+        let (most, least) = (first.values().max().unwrap(), first.values().min().unwrap());
+        assert!(first.len() == 3 && *most * 10 <= *least * 13, "{first:?}");
+    }
+
+    #[test]
+    fn an_order_lasts_and_the_member_tried_last_comes_last() {
+        let mut members = Members::drawn(settings(&["a", "b", "c"]), || 0.5);
+        assert_eq!(hosts(&members), ["b", "c", "a"]);
+        assert_eq!(look_up(&mut members).unwrap(), 3);
+        assert_eq!(hosts(&members), ["b", "c", "a"]);
+        members.last = members.endpoints.first().cloned();
+        look_up(&mut members).unwrap();
+        assert_eq!(hosts(&members), ["c", "a", "b"]);
+    }
+
+    #[test]
+    fn the_order_of_the_settings_is_kept_on_request() {
+        let mut members = Members::in_given_order(settings(&["a", "b", "c"]));
+        look_up(&mut members).unwrap();
+        assert_eq!(hosts(&members), ["a", "b", "c"]);
     }
 }

@@ -1,8 +1,5 @@
 //! While a backend drains: receipts that etcd does not show, receipts that are watched, and the log from the signal to the end.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-
 use nix::sys::signal::Signal;
 
 use super::command::{announce_script, end};
@@ -21,18 +18,6 @@ fn put_receipt(world: &World, login: Option<&str>, drained: i64) {
     let head = format!(r#"{{"format":1,"id":"{id}","version":"1","generation":1,"drained_generation":1,"resources":"#);
     let receipt = format!("{head}[{resource}]}}");
     world.etcd.ctl_as(login, &["put", "--", &format!("/upstreamd/agents/{id}"), &receipt]);
-}
-
-/// The sum of this metric of etcd over all lines that have the text.
-fn metric(world: &World, name: &str, text: &str) -> u64 {
-    let host = world.etcd.url().trim_start_matches("http://").to_owned();
-    let mut stream = TcpStream::connect(&host).unwrap();
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    write!(stream, "GET /metrics HTTP/1.0\r\nHost: {host}\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let lines = answer.lines().filter(|line| line.starts_with(name) && line.contains(text));
-    lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64).sum()
 }
 
 #[test]
@@ -96,8 +81,8 @@ fn receipts_are_watched_and_not_asked_for_again_and_again() {
     world.wait_one("/services/");
     announcer.signal(Signal::SIGTERM);
     world.sandbox.wait_log("waiting for balancers that may still send traffic to /services/web/one: balancer");
-    let reads = || metric(&world, "grpc_server_handled_total", "grpc_method=\"Range\"");
-    let renewals = || metric(&world, "grpc_server_msg_received_total", "grpc_method=\"LeaseKeepAlive\"");
+    let reads = || world.etcd.metric("grpc_server_handled_total", "grpc_method=\"Range\"");
+    let renewals = || world.etcd.metric("grpc_server_msg_received_total", "grpc_method=\"LeaseKeepAlive\"");
     // Time passes: the lease is renewed every 0.6 s.
     let (reads_before, renewals_before) = (reads(), renewals());
     wait_until("three renewals of the lease", DEADLINE, || renewals() >= renewals_before + 3);

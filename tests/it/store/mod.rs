@@ -5,6 +5,7 @@ mod follower;
 mod env;
 mod etcd_access;
 mod etcd_cluster;
+mod etcd_fleet;
 mod etcd_follow;
 mod etcd_outage;
 mod etcd_tls;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use etcd_client::{Client, CompactionOptions, ConnectOptions, PutOptions, Txn, TxnOp};
+use etcd_client::{Client, CompactionOptions, ConnectOptions, GetOptions, PutOptions, Txn, TxnOp};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
@@ -148,16 +148,35 @@ impl Etcd {
         wait_until(&format!("etcd to log {text:?} of {more:?}"), START, has_line);
     }
 
+    fn page(&self, path: &str, patience: Duration) -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.health_port))?;
+        stream.set_read_timeout(Some(patience))?;
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+
     fn is_healthy(&self) -> bool {
-        let ask = || -> std::io::Result<String> {
-            let mut stream = TcpStream::connect(("127.0.0.1", self.health_port))?;
-            stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-            stream.write_all(b"GET /health HTTP/1.0\r\n\r\n")?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer)?;
-            Ok(answer)
+        self.page("/health", Duration::from_secs(2)).is_ok_and(|answer| answer.contains(r#""health":"true""#))
+    }
+
+    /// The sum of a metric of the server over all lines that have the text.
+    #[track_caller]
+    pub fn metric(&self, name: &str, text: &str) -> u64 {
+        let page = self.page("/metrics", START).unwrap();
+        let value = |line: &str| {
+            let (series, value) = line.rsplit_once(' ')?;
+            (series.split('{').next() == Some(name) && series.contains(text))
+                .then(|| value.parse::<f64>().unwrap() as u64)
         };
-        ask().is_ok_and(|answer| answer.contains(r#""health":"true""#))
+        page.lines().filter_map(value).sum()
+    }
+
+    /// The number of watchers that the server has now: a follower has one, if it reads one directory.
+    #[track_caller]
+    pub fn watchers(&self) -> u64 {
+        self.metric("etcd_debugging_mvcc_watcher_total", "")
     }
 
     /// Waits until the server answers linearizable reads.
@@ -336,6 +355,13 @@ impl Writer {
         };
         let txn = Txn::new().and_then(changes.iter().map(operation).collect::<Vec<_>>());
         self.runtime.block_on(self.client.txn(txn)).unwrap().header().unwrap().revision()
+    }
+
+    /// Returns the keys that begin so, each with its value and the number of puts since it was created.
+    pub fn read(&mut self, prefix: &str) -> Vec<(String, String, i64)> {
+        let answer = self.runtime.block_on(self.client.get(prefix, Some(GetOptions::new().with_prefix()))).unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        answer.kvs().iter().map(|pair| (text(pair.key()), text(pair.value()), pair.version())).collect()
     }
 
     pub fn compact(&mut self, revision: i64) {

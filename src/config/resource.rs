@@ -11,6 +11,7 @@ use crate::model::resource::{Engine, Escape, InstanceId, OnReloadFailure, Output
 use super::document::{Document, Field, Fields};
 use crate::model::path;
 use crate::model::problem::{Place, Problem};
+use crate::model::store::StoreLimits;
 use crate::model::suggest;
 use crate::model::text::shown;
 
@@ -78,6 +79,8 @@ pub struct Defaults {
     pub engine: Option<Engine>,
     /// Whether check and reload commands are left out.
     pub sync_only: bool,
+    /// How much is kept of the store of a `[backend]` table.
+    pub limits: StoreLimits,
 }
 
 impl Default for Defaults {
@@ -90,6 +93,7 @@ impl Default for Defaults {
             debounce: None,
             engine: None,
             sync_only: false,
+            limits: StoreLimits::default(),
         }
     }
 }
@@ -133,7 +137,7 @@ pub fn read(file: &ResourceFile, defaults: &Defaults) -> Reading {
     let mut backend_problems = Vec::new();
     let backend = top.take("backend", |field| {
         let mut fields = field.table()?;
-        let backend = backend::read(&mut fields, &field.key_place());
+        let backend = backend::read(&mut fields, &field.key_place(), defaults.limits);
         let known = format!("known are {}", backend::FIELDS.join(", "));
         backend_problems = fields.finish("field of [backend]", backend::hint, &known);
         Ok(backend)

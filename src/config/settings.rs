@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::model::nginx::NginxSettings;
-use crate::model::store::StoreSettings;
+use crate::model::store::{StoreLimits, StoreSettings};
 
 use super::resource::{Defaults, ENGINES, PrefixMode, clean_prefix};
 use crate::model::problem::{Problem, Problems};
@@ -198,11 +198,12 @@ pub enum LogFormat {
 pub fn resolve(layers: &Layers<'_>) -> (Settings, Problems) {
     let mut values = Values { layers, problems: layers.file_problems.clone() };
     let noop = values.switch(&table::NOOP);
+    let limits = store::limits(&mut values);
     let settings = Settings {
         mode: mode(&mut values, noop),
         config_file: layers.file_path.clone(),
-        conf_d: conf_d(&mut values),
-        store: store::read(&mut values),
+        conf_d: conf_d(&mut values, limits),
+        store: store::read(&mut values, limits),
         nginx: nginx(&mut values),
         preview: PreviewSettings {
             noop,
@@ -231,7 +232,7 @@ pub fn resolve(layers: &Layers<'_>) -> (Settings, Problems) {
     (settings, values.problems.into_iter().collect())
 }
 
-fn conf_d(values: &mut Values<'_>) -> ConfDSettings {
+fn conf_d(values: &mut Values<'_>, limits: StoreLimits) -> ConfDSettings {
     ConfDSettings {
         confdirs: values.paths(&table::CONFDIR),
         confdirs_given: values.is_given(&table::CONFDIR),
@@ -244,6 +245,7 @@ fn conf_d(values: &mut Values<'_>) -> ConfDSettings {
             debounce: values.optional_duration(&table::DEBOUNCE),
             engine: values.choice(&table::ENGINE, ENGINES),
             sync_only: values.switch(&table::SYNC_ONLY),
+            limits,
         },
     }
 }

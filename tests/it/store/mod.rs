@@ -6,6 +6,7 @@ mod env;
 mod etcd_access;
 mod etcd_cluster;
 mod etcd_follow;
+mod etcd_hostile;
 mod etcd_outage;
 mod etcd_tls;
 mod file;

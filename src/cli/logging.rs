@@ -4,7 +4,7 @@ use tracing::Level;
 use tracing_subscriber::fmt;
 
 use crate::config::settings::{LogFormat, LogLevel, Settings};
-use crate::world::terminal;
+use crate::world::terminal::LogStream;
 
 /// Starts logging. `quiet` leaves out everything below a warning, for commands whose output people read.
 pub(super) fn start(settings: &Settings, quiet: bool) {
@@ -22,7 +22,8 @@ pub(super) fn start(settings: &Settings, quiet: bool) {
         // It warns of each watched folder that disappears, which is how a ConfigMap is replaced.
         .with_target("notify", Level::ERROR)
         .with_target("upstreamd", level);
-    let lines = fmt::layer().with_writer(terminal::log_stream).with_target(false).with_ansi(false);
+    let stream = LogStream { is_json: settings.log.format == LogFormat::Json };
+    let lines = fmt::layer().with_writer(move || stream).with_target(false).with_ansi(false);
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::util::SubscriberInitExt;
     let registry = tracing_subscriber::registry().with(filter);

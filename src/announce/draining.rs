@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::model::key::Revision;
-use crate::model::receipt::{self, Fleet};
+use crate::model::receipt::{self, Fleet, StoredReceipt};
 
 /// Pause between two looks at the receipts.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -62,17 +62,14 @@ impl DrainWatch {
         self.is_over
     }
 
-    /// Evaluates the receipts, given as ids and values; `None` if they could not be read.
-    pub fn take(&mut self, receipts: Option<&[(String, String)]>, now: Instant) -> Option<News> {
+    /// Evaluates the receipts; `None` if they could not be read.
+    pub fn take(&mut self, receipts: Option<&[StoredReceipt]>, now: Instant) -> Option<News> {
         self.look_at = Some(now + PAUSE);
         let receipts = receipts?;
         let fleets: Vec<Fleet> = self
             .changes
             .iter()
-            .filter_map(|(key, revision)| {
-                let receipts = receipts.iter().map(|(id, text)| (id.as_str(), text.as_str()));
-                Some(receipt::fleet(receipts, key, (*revision)?))
-            })
+            .filter_map(|(key, revision)| Some(receipt::fleet(receipts, key, (*revision)?)))
             .collect();
         let ids = |of: fn(&Fleet) -> &Vec<String>| fleets.iter().flat_map(of).cloned().collect::<BTreeSet<_>>();
         let (agents, holding) = (ids(|fleet| &fleet.waiting), ids(|fleet| &fleet.holding));
@@ -92,13 +89,13 @@ impl DrainWatch {
 mod tests {
     use super::*;
 
-    fn receipt(id: &str, drained: i64) -> (String, String) {
+    fn receipt(id: &str, drained: i64) -> StoredReceipt {
         let text = format!(
             r#"{{"format":1,"id":"{id}","version":"1","generation":1,"drained_generation":1,"resources":[{{"name":"web.toml",
             "keys":["/services/web"],"proof":"nginx","seen":{drained},"applied":{drained},"converged":{drained},
             "drained":{drained}}}]}}"#
         );
-        (id.to_owned(), text)
+        StoredReceipt { id: id.to_owned(), text, written: Revision(50) }
     }
 
     fn waiting(agents: &[&str], holding: &[&str]) -> Option<News> {
@@ -134,8 +131,8 @@ mod tests {
         let now = Instant::now();
         let mut draining = DrainWatch::of(["/services/web/one"].into_iter(), now);
         draining.changed("/services/web/one", Revision(9));
-        let (id, text) = receipt("a", 8);
-        let held = [(id, text.replace(r#""drained":8}"#, r#""drained":8,"held":true}"#))];
+        let text = receipt("a", 8).text.replace(r#""drained":8}"#, r#""drained":8,"held":true}"#);
+        let held = [StoredReceipt { text, ..receipt("a", 8) }];
         assert_eq!(draining.take(Some(&[receipt("a", 8)]), now), waiting(&["a"], &[]));
         assert_eq!(draining.take(Some(&held), now), waiting(&["a"], &["a"]));
         assert_eq!(draining.take(Some(&held), now), None, "told once");

@@ -3,23 +3,32 @@
 use std::time::Duration;
 
 use crate::model::etcd::{EtcdFailure, FailureKind, Span};
-use crate::model::receipt;
+use crate::model::receipt::{self, StoredReceipt};
 use crate::model::store::EtcdSettings;
 use crate::world::etcd::{Connection, Members};
 
 use super::registrar::{EtcdAction, EtcdOutcome};
+
+/// Number of receipts in a page.
+const RECEIPTS_AT_ONCE: i64 = 500;
+
+/// Most receipts that are read, and most bytes of all of them.
+const MAX_RECEIPTS: usize = 10_000;
+const MAX_RECEIPT_BYTES: usize = 16 << 20;
 
 /// The connection to etcd, in whatever state it is.
 pub(super) struct EtcdLink {
     members: Members,
     /// Time limit for a request: no lease may run out while one member does not respond.
     limit: Duration,
+    /// Reason why receipts could not be read at the last look.
+    receipts_problem: Option<String>,
 }
 
 impl EtcdLink {
     pub(super) fn new(settings: EtcdSettings) -> EtcdLink {
         let limit = settings.request_timeout;
-        EtcdLink { members: Members::new(settings), limit }
+        EtcdLink { members: Members::new(settings), limit, receipts_problem: None }
     }
 
     /// Sets the time limit for requests.
@@ -41,28 +50,48 @@ impl EtcdLink {
         }
     }
 
-    /// Returns the receipts of all agents, by id; `None` if they cannot be read.
-    pub(super) async fn receipts(&self) -> Option<Vec<(String, String)>> {
-        /// Most receipts that are read.
-        const MAX: i64 = 10_000;
+    /// Returns the receipts of all agents; `None` if they cannot all be read.
+    pub(super) async fn receipts(&mut self) -> Option<Vec<StoredReceipt>> {
+        let read = self.read_receipts().await;
+        let problem = read.as_ref().err().map(|failure| failure.problem.clone());
+        if let Some(problem) = problem.as_ref().filter(|problem| self.receipts_problem.as_ref() != Some(*problem)) {
+            tracing::warn!(
+                "cannot read the agents' receipts to see whether they have drained, trying again: {problem}"
+            );
+        }
+        self.receipts_problem = problem;
+        read.ok()
+    }
+
+    /// Reads the receipts page by page: one that is left out might be that of the only agent that has not drained.
+    async fn read_receipts(&self) -> Result<Vec<StoredReceipt>, EtcdFailure> {
+        let connection = self.connection()?;
         let start = format!("{}/", receipt::FOLDER);
-        let span = Span { end: Some(format!("{}0", receipt::FOLDER).into_bytes()), start: start.clone().into_bytes() };
-        let page = match self.connection() {
-            Ok(connection) => connection.read(&span, None, MAX).await,
-            Err(failure) => Err(failure),
-        };
-        match page {
-            Ok(page) => {
-                let receipts = page.entries.iter().filter_map(|entry| {
-                    let id = entry.key.as_str().strip_prefix(&start)?;
-                    Some((id.to_owned(), entry.value.as_text().unwrap_or_default().to_owned()))
-                });
-                Some(receipts.collect())
+        let end = Some(format!("{}0", receipt::FOLDER).into_bytes());
+        let mut span = Span { start: start.clone().into_bytes(), end };
+        let (mut found, mut bytes, mut at, mut limit) = (Vec::new(), 0, None, RECEIPTS_AT_ONCE);
+        loop {
+            let page = match connection.read(&span, at, limit).await {
+                Err(failure) if failure.kind == FailureKind::TooLarge && limit > 1 => {
+                    limit = (limit / 8).max(1);
+                    continue;
+                }
+                page => page?,
+            };
+            found.extend(page.entries.iter().filter_map(|entry| {
+                let id = entry.key.as_str().strip_prefix(&start)?.to_owned();
+                let text = entry.value.as_text().unwrap_or_default().to_owned();
+                Some(StoredReceipt { id, text, written: entry.mod_revision })
+            }));
+            bytes += page.bytes;
+            if found.len() > MAX_RECEIPTS || bytes > MAX_RECEIPT_BYTES {
+                let problem =
+                    format!("{} has more than {MAX_RECEIPTS} keys or {MAX_RECEIPT_BYTES} bytes", receipt::FOLDER);
+                return Err(EtcdFailure::unreachable(problem));
             }
-            Err(failure) => {
-                tracing::debug!("cannot read the agents' receipts, trying again: {}", failure.problem);
-                None
-            }
+            at = Some(page.header.revision);
+            let Some(next) = page.next else { return Ok(found) };
+            span.start = next;
         }
     }
 

@@ -14,7 +14,7 @@ use upstreamd::model::generation::{self, GenerationServer};
 use upstreamd::model::glob::Glob;
 use upstreamd::model::key::{Key, Revision, Value};
 use upstreamd::model::range::KeyRanges;
-use upstreamd::model::receipt::{self, Receipt};
+use upstreamd::model::receipt::{self, StoredReceipt};
 use upstreamd::model::resource::Escape;
 use upstreamd::model::tree::Tree;
 use upstreamd::model::view::View;
@@ -50,9 +50,21 @@ pub fn all() -> Vec<Target> {
         Target { name: "functions-go", seeds: VALUES, run: |input| functions(input, &GO_FUNCTIONS) },
         Target { name: "template-go", seeds: GO_TEMPLATES, run: template_go },
         Target { name: "convert", seeds: GO_TEMPLATES, run: convert },
-        Target { name: "store-yaml", seeds: YAML, run: |input| seen(document::parse(Path::new("a.yaml"), input)) },
-        Target { name: "store-json", seeds: JSON, run: |input| seen(document::parse(Path::new("a.json"), input)) },
-        Target { name: "store-toml", seeds: TOML, run: |input| seen(document::parse(Path::new("a.toml"), input)) },
+        Target {
+            name: "store-yaml",
+            seeds: YAML,
+            run: |input| seen(document::parse_alone(Path::new("a.yaml"), input)),
+        },
+        Target {
+            name: "store-json",
+            seeds: JSON,
+            run: |input| seen(document::parse_alone(Path::new("a.json"), input)),
+        },
+        Target {
+            name: "store-toml",
+            seeds: TOML,
+            run: |input| seen(document::parse_alone(Path::new("a.toml"), input)),
+        },
         Target { name: "resource", seeds: TOML, run: resource_file },
         Target { name: "settings", seeds: TOML, run: settings_file },
         Target { name: "services", seeds: TOML, run: service_file },
@@ -351,11 +363,11 @@ fn nginx_files(input: &[u8]) {
 
 fn receipts(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
-    if let Ok(receipt) = Receipt::parse(&text) {
+    let stored = StoredReceipt { id: "a".to_owned(), text: text.into_owned(), written: Revision(10) };
+    if let Ok(receipt) = stored.read() {
         seen((receipt.standing(), receipt.to_text()));
     }
-    let key = format!("{}/a", receipt::FOLDER);
-    seen(receipt::fleet([(key.as_str(), &*text)], "/services/web/1", Revision(3)));
+    seen(receipt::fleet(&[stored], "/services/web/1", Revision(3)));
 }
 
 fn names(input: &[u8]) {

@@ -11,7 +11,8 @@ name=upstreamd-$version-${target%%-*}-linux
 # With --target, so that the flags are those of the program and not of what builds it.
 flags="-C target-feature=+crt-static -C link-arg=-Wl,-T,$PWD/packaging/static.ld -C link-arg=-Wl,--no-eh-frame-hdr"
 # What unwinds a panic is 2 MB: this program ends at one, and whoever supervises it starts it again.
-CARGO_PROFILE_RELEASE_PANIC=abort RUSTFLAGS="${RUSTFLAGS:-} $flags" cargo build --release --locked --bin upstreamd --target "$target"
+CARGO_PROFILE_RELEASE_OPT_LEVEL=z CARGO_PROFILE_RELEASE_PANIC=abort \
+    RUSTFLAGS="${RUSTFLAGS:-} $flags" cargo build --release --locked --bin upstreamd --target "$target"
 program=target/$target/release/upstreamd
 if readelf -d "$program" | grep -q NEEDED; then
     echo "dist: $program needs libraries; it was to be static" >&2

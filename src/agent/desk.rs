@@ -348,7 +348,7 @@ impl Desk {
         Some(Pass::new(Arc::clone(&self.terms), Arc::clone(&self.claims), group, revision, resources))
     }
 
-    fn tree_at(&self, position: usize) -> Tree {
+    pub(super) fn tree_at(&self, position: usize) -> Tree {
         self.store_of(position).map(|store| store.tree.clone()).unwrap_or_default()
     }
 

@@ -43,6 +43,8 @@ pub struct FollowPlan {
     pub receipt: Option<ReceiptPlan>,
     /// A command to start after the first round, and to supervise.
     pub command: Option<CommandPlan>,
+    /// The signals of the agent, or of the command.
+    pub signals: Signals,
     /// Time for running passes to end when the agent stops.
     pub shutdown_timeout: Duration,
 }
@@ -122,7 +124,7 @@ pub async fn follow(mut plan: FollowPlan) -> Stopped {
 
 impl FollowLoop {
     async fn start(plan: FollowPlan) -> FollowLoop {
-        let FollowPlan { outlook, confdirs, facts, store, follow, receipt, command, .. } = plan;
+        let FollowPlan { outlook, confdirs, facts, store, follow, receipt, command, signals, .. } = plan;
         let mut catalog = catalog::load(&confdirs, &facts, None);
         let watches = matches!(follow, Follow::Watch(_));
         let mut folders = watches.then(|| FolderWatch::start(Duration::from_millis(100)));
@@ -134,7 +136,6 @@ impl FollowLoop {
         if outlook.terms.apply() {
             recover(&context, &catalog).await;
         }
-        let signals = if command.is_some() { Signals::listen_for_child() } else { Signals::listen() };
         let command = Supervisor::new(command);
         context.expect_nginx_to_start(command.has_to_start());
         let mut stores = Stores::new(store, watches);
@@ -242,6 +243,7 @@ impl FollowLoop {
     fn take_event(&mut self, position: usize, event: Event) {
         let answers_resync = self.stores.note(position, &event);
         self.agent.take_event(position, event);
+        self.stores.show(position, self.agent.desk.tree_at(position));
         // Everything is rendered again, even if nothing has changed.
         if answers_resync {
             self.agent.desk.mark_store(position, clock::now());

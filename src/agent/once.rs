@@ -39,6 +39,8 @@ pub struct OncePlan {
     pub fail_fast: bool,
     /// Name of the only resource to work on; `None` for all.
     pub only: Option<Arc<str>>,
+    /// The signals that end the round.
+    pub signals: Signals,
 }
 
 /// The result of a round.
@@ -68,7 +70,7 @@ pub async fn once(plan: OncePlan, catalog: Arc<Catalog>) -> Round {
         recover(&plan.outlook.terms.context, &catalog).await;
     }
     let mut round = Round { problems: catalog.problems.clone(), ..Round::default() };
-    let mut signals = Signals::listen();
+    let mut signals = plan.signals;
     if plan.fail_fast && !round.problems.is_empty() {
         return round;
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::model::event::Event;
 use crate::model::range::WantedKeys;
 use crate::model::store::StoreSettings;
+use crate::model::tree::Tree;
 use crate::source::{self, Handle};
 use crate::world::clock;
 
@@ -116,6 +117,13 @@ impl Stores {
             _ => {}
         }
         matches!(event, Event::Snapshot { .. }) && std::mem::take(&mut running.resync_wanted)
+    }
+
+    /// Shows a store the tree that the agent has of it now.
+    pub fn show(&self, position: usize, tree: Tree) {
+        if let Some(handle) = self.running.get(position).and_then(|running| running.handle.as_ref()) {
+            handle.set_known(tree);
+        }
     }
 
     /// Returns the name of a store of a `[backend]` table; `None` for the settings' store.

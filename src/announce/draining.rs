@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::model::backoff::Backoff;
 use crate::model::etcd::EtcdFailure;
 use crate::model::key::Revision;
-use crate::model::receipt::{self, Fleet};
+use crate::model::receipt::{self, Fleet, StoredReceipt};
 
 /// Shortest pause between two looks at the receipts, however often they change.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -96,10 +96,10 @@ impl DrainWatch {
         });
     }
 
-    /// Evaluates a look at the receipts, given as ids and values. `random` is from 0 up to 1.
+    /// Evaluates a look at the receipts, read or not. `random` is from 0 up to 1.
     pub fn take(
         &mut self,
-        receipts: Result<Vec<(String, String)>, EtcdFailure>,
+        receipts: Result<Vec<StoredReceipt>, EtcdFailure>,
         now: Instant,
         random: f64,
     ) -> Option<News> {
@@ -115,10 +115,7 @@ impl DrainWatch {
         let fleets: Vec<Fleet> = self
             .changes
             .iter()
-            .filter_map(|(key, revision)| {
-                let receipts = receipts.iter().map(|(id, text)| (id.as_str(), text.as_str()));
-                Some(receipt::fleet(receipts, key, (*revision)?))
-            })
+            .filter_map(|(key, revision)| Some(receipt::fleet(&receipts, key, (*revision)?)))
             .collect();
         let ids = |of: fn(&Fleet) -> &Vec<String>| fleets.iter().flat_map(of).cloned().collect::<BTreeSet<_>>();
         let (agents, holding) = (ids(|fleet| &fleet.waiting), ids(|fleet| &fleet.holding));
@@ -139,13 +136,13 @@ mod tests {
     use super::*;
     use crate::model::etcd::FailureKind;
 
-    fn receipt(id: &str, drained: i64) -> (String, String) {
+    fn receipt(id: &str, drained: i64) -> StoredReceipt {
         let text = format!(
             r#"{{"format":1,"id":"{id}","version":"1","generation":1,"drained_generation":1,"resources":[{{"name":"web.toml",
             "keys":["/services/web"],"proof":"nginx","seen":{drained},"applied":{drained},"converged":{drained},
             "drained":{drained}}}]}}"#
         );
-        (id.to_owned(), text)
+        StoredReceipt { id: id.to_owned(), text, written: Revision(50) }
     }
 
     fn waiting(agents: &[&str], holding: &[&str]) -> Option<News> {
@@ -172,7 +169,7 @@ mod tests {
     fn every_agent_that_sees_the_key_has_to_say_so() {
         let now = Instant::now();
         let mut draining = draining(now);
-        let mut take = |receipts: &[(String, String)]| draining.take(Ok(receipts.to_vec()), now, 0.5);
+        let mut take = |receipts: &[StoredReceipt]| draining.take(Ok(receipts.to_vec()), now, 0.5);
         assert_eq!(take(&[]), Some(News::Nobody));
         assert_eq!(take(&[]), None, "reported once");
         let both = [receipt("a", 8), receipt("b", 8)];
@@ -222,9 +219,9 @@ mod tests {
     fn an_agent_that_keeps_the_last_backend_is_news() {
         let now = Instant::now();
         let mut draining = draining(now);
-        let mut take = |receipt: (String, String)| draining.take(Ok(vec![receipt]), now, 0.5);
-        let (id, text) = receipt("a", 8);
-        let held = (id, text.replace(r#""drained":8}"#, r#""drained":8,"held":true}"#));
+        let mut take = |receipt: StoredReceipt| draining.take(Ok(vec![receipt]), now, 0.5);
+        let text = receipt("a", 8).text.replace(r#""drained":8}"#, r#""drained":8,"held":true}"#);
+        let held = StoredReceipt { text, ..receipt("a", 8) };
         assert_eq!(take(receipt("a", 8)), waiting(&["a"], &[]));
         assert_eq!(take(held.clone()), waiting(&["a"], &["a"]));
         assert_eq!(take(held), None, "reported once");

@@ -4,14 +4,18 @@
 use std::time::Duration;
 
 use crate::model::etcd::{EtcdFailure, FailureKind, Span, WatchMessage};
-use crate::model::receipt;
+use crate::model::receipt::{self, StoredReceipt};
 use crate::model::store::EtcdSettings;
 use crate::world::etcd::{Connection, Members, Watch};
 
 use super::registrar::{EtcdAction, EtcdOutcome};
 
-/// Most receipts that are read.
-const MAX_RECEIPTS: i64 = 10_000;
+/// Number of receipts in a page.
+const RECEIPTS_AT_ONCE: i64 = 500;
+
+/// Most receipts that are read, and most bytes of all of them.
+const MAX_RECEIPTS: usize = 10_000;
+const MAX_RECEIPT_BYTES: usize = 16 << 20;
 
 /// The connection to etcd, up or down.
 pub(super) struct EtcdLink {
@@ -48,27 +52,49 @@ impl EtcdLink {
         }
     }
 
-    /// Reads the receipts of all agents, by id, and watches them from then on.
+    /// Reads the receipts of all agents, and watches them from then on.
     ///
     /// # Errors
     /// etcd does not show them: not now, or not to this user.
-    pub(super) async fn receipts(&mut self) -> Result<Vec<(String, String)>, EtcdFailure> {
+    pub(super) async fn receipts(&mut self) -> Result<Vec<StoredReceipt>, EtcdFailure> {
         self.read_receipts().await.map_err(|failure| self.members.blame(failure))
     }
 
-    async fn read_receipts(&mut self) -> Result<Vec<(String, String)>, EtcdFailure> {
-        let start = format!("{}/", receipt::FOLDER);
-        let span = Span { end: Some(format!("{}0", receipt::FOLDER).into_bytes()), start: start.clone().into_bytes() };
+    /// Reads them page by page: one that is left out might be that of the only agent that has not drained.
+    async fn read_receipts(&mut self) -> Result<Vec<StoredReceipt>, EtcdFailure> {
         let connection = self.connection()?;
-        let page = connection.read(&span, None, MAX_RECEIPTS).await?;
-        if self.receipts.is_none() {
-            self.receipts = Some(connection.watch(&[span], page.header.revision, false).await?);
+        let start = format!("{}/", receipt::FOLDER);
+        let end = Some(format!("{}0", receipt::FOLDER).into_bytes());
+        let mut span = Span { start: start.clone().into_bytes(), end };
+        let (mut found, mut bytes, mut at, mut limit) = (Vec::new(), 0, None, RECEIPTS_AT_ONCE);
+        loop {
+            let page = match connection.read(&span, at, limit).await {
+                Err(failure) if failure.kind == FailureKind::TooLarge && limit > 1 => {
+                    limit = (limit / 8).max(1);
+                    continue;
+                }
+                page => page?,
+            };
+            found.extend(page.entries.iter().filter_map(|entry| {
+                let id = entry.key.as_str().strip_prefix(&start)?.to_owned();
+                let text = entry.value.as_text().unwrap_or_default().to_owned();
+                Some(StoredReceipt { id, text, written: entry.mod_revision })
+            }));
+            bytes += page.bytes;
+            if found.len() > MAX_RECEIPTS || bytes > MAX_RECEIPT_BYTES {
+                let problem =
+                    format!("{} has more than {MAX_RECEIPTS} keys or {MAX_RECEIPT_BYTES} bytes", receipt::FOLDER);
+                return Err(EtcdFailure::unreachable(problem));
+            }
+            at = Some(page.header.revision);
+            let Some(next) = page.next else { break };
+            span.start = next;
         }
-        let receipts = page.entries.iter().filter_map(|entry| {
-            let id = entry.key.as_str().strip_prefix(&start)?;
-            Some((id.to_owned(), entry.value.as_text().unwrap_or_default().to_owned()))
-        });
-        Ok(receipts.collect())
+        if let (None, Some(revision)) = (&self.receipts, at) {
+            let all = Span { start: start.into_bytes(), end: span.end };
+            self.receipts = Some(connection.watch(&[all], revision, false).await?);
+        }
+        Ok(found)
     }
 
     /// Waits until a receipt changes. Dropping the future loses nothing.

@@ -111,8 +111,7 @@ impl Inputs {
 }
 
 /// Announces until a stop signal, the end of the command, or, for a single service, until it clearly cannot be announced.
-pub async fn run(plan: AnnouncePlan) -> AnnounceEnd {
-    let signals = if plan.command.is_some() { Signals::listen_for_child() } else { Signals::listen() };
+pub async fn run(plan: AnnouncePlan, signals: Signals) -> AnnounceEnd {
     let child = match plan.command.as_deref().map(Child::start).transpose() {
         Ok(child) => child,
         Err(error) => {

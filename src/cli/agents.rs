@@ -5,7 +5,7 @@ use crate::agent::stores::Stores;
 use crate::config::settings::{Settings, table};
 use crate::model::event::Event;
 use crate::model::range::{KeyRanges, WantedKeys};
-use crate::model::receipt;
+use crate::model::receipt::{self, StoredReceipt};
 use crate::status::fleet;
 use crate::world::terminal;
 
@@ -16,14 +16,21 @@ pub(super) async fn agents(settings: Settings, json: bool) -> Exit {
     let ranges = KeyRanges::of_directories([format!("{}/", receipt::FOLDER).as_str()]);
     let mut stores = Stores::new(settings.store, false);
     stores.set(&[StoreUse { settings: None, wanted: WantedKeys::of([&ranges]) }]);
-    let mut entries = Vec::new();
+    let mut stored = Vec::new();
     for (_, snapshot) in stores.first_snapshots(settings.timeouts.store, Some(table::BACKEND_TIMEOUT.name)).await {
         match snapshot {
             Ok(Event::Snapshot { refused: Some(refusal), .. }) => {
                 terminal::print_error(&format!("{}\n", refusal.message(&ranges).unwrap_or(refusal.reason)));
                 return Exit::Store;
             }
-            Ok(Event::Snapshot { entries: found, .. }) => entries.extend(found),
+            Ok(Event::Snapshot { revision, entries, .. }) => {
+                stored.extend(entries.iter().filter_map(|(key, value)| {
+                    let id = key.as_str().strip_prefix(receipt::FOLDER)?.strip_prefix('/')?.to_owned();
+                    let text = value.as_text().unwrap_or_default().to_owned();
+                    // A receipt tells of revisions before its own, which is this one at the latest.
+                    Some(StoredReceipt { id, text, written: revision })
+                }))
+            }
             Ok(_) => {}
             Err(problem) => {
                 terminal::print_error(&format!("{problem}\n"));
@@ -31,13 +38,7 @@ pub(super) async fn agents(settings: Settings, json: bool) -> Exit {
             }
         }
     }
-    let agents: Vec<fleet::FleetAgent> = entries
-        .iter()
-        .filter_map(|(key, value)| {
-            let id = key.as_str().strip_prefix(receipt::FOLDER)?.strip_prefix('/')?;
-            Some(fleet::FleetAgent::read(id, value.as_text().unwrap_or_default()))
-        })
-        .collect();
+    let agents: Vec<fleet::FleetAgent> = stored.iter().map(fleet::FleetAgent::read).collect();
     terminal::print(&if json { fleet::json(&agents) } else { fleet::table(&agents) });
     Exit::Done
 }

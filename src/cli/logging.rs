@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::settings::{LogFormat, LogLevel, Settings};
-use crate::world::terminal;
+use crate::world::terminal::LogStream;
 
 /// Starts logging. `quiet` leaves out everything below a warning, for commands whose output people read.
 pub(super) fn start(settings: &Settings, quiet: bool) {
@@ -29,7 +29,8 @@ pub(super) fn start(settings: &Settings, quiet: bool) {
         // It warns of each watched folder that disappears, which is how a ConfigMap is replaced.
         .with_target("notify", Level::ERROR)
         .with_target("upstreamd", level);
-    let lines = fmt::layer().with_writer(terminal::log_stream).with_target(false).with_ansi(false);
+    let stream = LogStream { is_json: settings.log.format == LogFormat::Json };
+    let lines = fmt::layer().with_writer(move || stream).with_target(false).with_ansi(false);
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::util::SubscriberInitExt;
     let registry = tracing_subscriber::registry().with(filter);

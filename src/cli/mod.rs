@@ -16,7 +16,10 @@ mod state;
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 
+use tokio::runtime::Runtime;
+
 use crate::config::settings::Mode;
+use crate::world::signals::Signals;
 use crate::world::{fs, host, init, namespace, panics, terminal};
 
 use args::{Command, EarlyExit, Invocation};
@@ -29,7 +32,7 @@ pub fn main() -> ExitCode {
     if host::arguments().nth(1).is_some_and(|first| first == namespace::HELPER_ARGUMENT) {
         return namespace::become_command();
     }
-    init::let_signals_through();
+    init::hold_signals();
     let invocation = match parse_arguments() {
         Ok(invocation) => invocation,
         Err(EarlyExit { exit, text }) => {
@@ -63,25 +66,49 @@ pub fn main() -> ExitCode {
             return Exit::Stuck.into();
         }
     };
+    let ending = carry_out(&runtime, invocation);
+    // Neither a render that does not end nor a network folder that hangs may keep the process: dropping it would wait for them.
+    runtime.shutdown_background();
+    ending.into()
+}
+
+/// Carries out the command.
+fn carry_out(runtime: &Runtime, invocation: Invocation) -> Ending {
     let settings = invocation.settings;
-    let ending: Ending = match invocation.command {
-        Command::Run => runtime.block_on(run::run(settings, None)),
+    let signals = {
+        let _inside = runtime.enter();
+        listen(&invocation.command, settings.mode)
+    };
+    init::let_signals_through();
+    match invocation.command {
+        Command::Run => runtime.block_on(run::run(settings, None, signals)),
         Command::Supervise { command } if settings.mode == Mode::Onetime => {
-            runtime.block_on(run::prepare_and_become(settings, &command))
+            runtime.block_on(run::prepare_and_become(settings, &command, signals))
         }
-        Command::Supervise { command } => runtime.block_on(run::run(settings, Some(command))),
-        Command::Announce(what) => runtime.block_on(announce::announce(settings, *what)),
+        Command::Supervise { command } => runtime.block_on(run::run(settings, Some(command), signals)),
+        Command::Announce(what) => runtime.block_on(announce::announce(settings, *what, signals)),
         Command::Check => check::check(&settings, invocation.problems).into(),
         Command::Preflight => runtime.block_on(preflight::preflight(settings)).into(),
-        Command::Render { resource } => runtime.block_on(show::render(settings, &resource)),
-        Command::Diff { resource } => runtime.block_on(show::diff(settings, resource.as_deref())),
+        Command::Render { resource } => runtime.block_on(show::render(settings, &resource, signals)),
+        Command::Diff { resource } => runtime.block_on(show::diff(settings, resource.as_deref(), signals)),
         Command::Agents { json } => runtime.block_on(agents::agents(settings, json)).into(),
         Command::Convert { template } => convert::convert(&settings, &template).into(),
         Command::Keys { resource } => runtime.block_on(show::keys(settings, resource.as_deref())).into(),
-    };
-    // A render that does not end must not keep the process.
-    runtime.shutdown_background();
-    ending.into()
+    }
+}
+
+/// Starts to listen for the signals that a command handles; all others end it.
+fn listen(command: &Command, mode: Mode) -> Signals {
+    match command {
+        Command::Supervise { .. } if mode != Mode::Onetime => Signals::listen_for_child(),
+        Command::Announce(announce) if announce.command.is_some() => Signals::listen_for_child(),
+        Command::Run
+        | Command::Supervise { .. }
+        | Command::Announce(_)
+        | Command::Render { .. }
+        | Command::Diff { .. } => Signals::listen(),
+        _ => Signals::none(),
+    }
 }
 
 /// Stack size of the rendering threads, in bytes: as large as the main thread's, because templates nest.

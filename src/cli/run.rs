@@ -23,13 +23,14 @@ use crate::status::Shared;
 use crate::status::diff::{self, Style};
 use crate::status::events;
 use crate::world::fs::{self, folder};
+use crate::world::signals::Signals;
 use crate::world::{child, clock, host, http, terminal};
 
 use super::exit::{Ending, Exit};
 use super::{outcome, state};
 
 /// Runs the mode, with a command to supervise if there is one.
-pub(super) async fn run(settings: Settings, command: Option<Vec<String>>) -> Ending {
+pub(super) async fn run(settings: Settings, command: Option<Vec<String>>, signals: Signals) -> Ending {
     let refuse = |problem: String, exit: Exit| {
         terminal::print_error(&format!("{problem}\n"));
         exit.into()
@@ -66,9 +67,9 @@ pub(super) async fn run(settings: Settings, command: Option<Vec<String>>) -> End
         Mode::Interval(pause) => Some(Follow::Interval(pause)),
     };
     let ending = match following {
-        None => round(&settings, outlook, &confdirs).await,
+        None => round(&settings, outlook, &confdirs, signals).await,
         Some(follow) => {
-            let plan = follow_plan(&settings, outlook, confdirs, follow);
+            let plan = follow_plan(&settings, outlook, confdirs, follow, signals);
             let command = command.map(|command| CommandPlan {
                 command,
                 start_timeout: settings.timeouts.store,
@@ -82,8 +83,8 @@ pub(super) async fn run(settings: Settings, command: Option<Vec<String>>) -> End
 }
 
 /// Runs one round, and then becomes the command, which keeps our process id. Returns only if something failed.
-pub(super) async fn prepare_and_become(settings: Settings, command: &[String]) -> Ending {
-    let ending = run(settings, None).await;
+pub(super) async fn prepare_and_become(settings: Settings, command: &[String], signals: Signals) -> Ending {
+    let ending = run(settings, None, signals).await;
     if ending != Ending::Own(Exit::Done) {
         tracing::error!("did not start `{}`, because the files for it are not in order", command[0]);
         return ending;
@@ -115,9 +116,9 @@ fn nothing_to_read(mode: Mode, confdirs: &[PathBuf]) -> Option<String> {
     ))
 }
 
-async fn round(settings: &Settings, outlook: Outlook, confdirs: &Confdirs) -> Ending {
+async fn round(settings: &Settings, outlook: Outlook, confdirs: &Confdirs, signals: Signals) -> Ending {
     let catalog = Arc::new(catalog::load(confdirs, &facts(settings), None));
-    let round = once::once(once_plan(settings, outlook), catalog).await;
+    let round = once::once(once_plan(settings, outlook, signals), catalog).await;
     for problem in &round.store_problems {
         tracing::error!("{problem}");
     }
@@ -162,17 +163,24 @@ fn mode_text(mode: Mode) -> String {
 }
 
 /// Returns the plan of a round over this store.
-pub(super) fn once_plan(settings: &Settings, outlook: Outlook) -> OncePlan {
+pub(super) fn once_plan(settings: &Settings, outlook: Outlook, signals: Signals) -> OncePlan {
     OncePlan {
         outlook,
         store: settings.store.clone(),
         store_timeout: settings.timeouts.store,
         fail_fast: settings.agent.fail_fast,
         only: None,
+        signals,
     }
 }
 
-fn follow_plan(settings: &Settings, outlook: Outlook, confdirs: Confdirs, follow: Follow) -> FollowPlan {
+fn follow_plan(
+    settings: &Settings,
+    outlook: Outlook,
+    confdirs: Confdirs,
+    follow: Follow,
+    signals: Signals,
+) -> FollowPlan {
     FollowPlan {
         outlook,
         confdirs,
@@ -182,6 +190,7 @@ fn follow_plan(settings: &Settings, outlook: Outlook, confdirs: Confdirs, follow
         listener: None,
         receipt: receipt(settings),
         command: None,
+        signals,
         shutdown_timeout: settings.timeouts.shutdown,
     }
 }

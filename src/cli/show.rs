@@ -21,13 +21,14 @@ use crate::model::report::Stage;
 use crate::model::text::{counted, shown};
 use crate::model::tree::Tree;
 use crate::status::Shared;
+use crate::world::signals::Signals;
 use crate::world::{clock, terminal};
 
 use super::exit::{Ending, Exit};
 use super::{run, state};
 
 /// Prints the rendered file of a resource.
-pub(super) async fn render(settings: Settings, name: &str) -> Ending {
+pub(super) async fn render(settings: Settings, name: &str, signals: Signals) -> Ending {
     let catalog = Arc::new(load(&settings));
     let (name, item) = match name.strip_suffix(']').and_then(|name| name.split_once('[')) {
         Some((name, item)) => (name, Some(Arc::from(item))),
@@ -54,7 +55,7 @@ pub(super) async fn render(settings: Settings, name: &str) -> Ending {
     };
     let plan = OncePlan {
         only: Some(Arc::clone(resource.name())),
-        ..plan(&settings, LastStep::Show { item: item.clone() }, Box::new(show))
+        ..plan(&settings, LastStep::Show { item: item.clone() }, Box::new(show), signals)
     };
     let round = once::once(plan, catalog).await;
     let exit = print_problems(&round);
@@ -69,7 +70,7 @@ pub(super) async fn render(settings: Settings, name: &str) -> Ending {
 }
 
 /// Prints what a pass would change.
-pub(super) async fn diff(settings: Settings, name: Option<&str>) -> Ending {
+pub(super) async fn diff(settings: Settings, name: Option<&str>, signals: Signals) -> Ending {
     let catalog = Arc::new(load(&settings));
     let chosen: Vec<&Member> = match name.map(|name| find(&catalog, name)) {
         None => catalog.members.iter().collect(),
@@ -91,7 +92,7 @@ pub(super) async fn diff(settings: Settings, name: Option<&str>) -> Ending {
             found.set(true);
         }
     };
-    let plan = OncePlan { only, ..plan(&settings, LastStep::Preview, Box::new(show)) };
+    let plan = OncePlan { only, ..plan(&settings, LastStep::Preview, Box::new(show), signals) };
     let round = once::once(plan, Arc::clone(&catalog)).await;
     let is_owed = print_owed(&settings, &catalog, &chosen);
     let differences = if differs.get() || is_owed { Exit::Differences } else { Exit::Done };
@@ -118,7 +119,7 @@ fn print_owed(settings: &Settings, catalog: &Catalog, chosen: &[&Member]) -> boo
 }
 
 /// Returns a plan for a round that shows what it would do and logs nothing.
-fn plan(settings: &Settings, last_step: LastStep, show: Show) -> OncePlan {
+fn plan(settings: &Settings, last_step: LastStep, show: Show, signals: Signals) -> OncePlan {
     let context = Arc::new(context(settings));
     let outlook = Outlook {
         terms: Arc::new(Terms::new(context, last_step, false)),
@@ -126,7 +127,7 @@ fn plan(settings: &Settings, last_step: LastStep, show: Show) -> OncePlan {
         board: Shared::new(run::backend(&settings.store), clock::now()),
         logs: false,
     };
-    OncePlan { fail_fast: false, ..run::once_plan(settings, outlook) }
+    OncePlan { fail_fast: false, ..run::once_plan(settings, outlook, signals) }
 }
 
 /// Prints the problems of a round, and returns its most serious exit code.

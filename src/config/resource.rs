@@ -12,6 +12,7 @@ use crate::model::store::StoreSettings;
 use super::document::{Document, Field, Fields};
 use crate::model::path;
 use crate::model::problem::{Place, Problem};
+use crate::model::store::StoreLimits;
 use crate::model::suggest;
 use crate::model::text::shown;
 
@@ -81,6 +82,8 @@ pub struct Defaults {
     pub sync_only: bool,
     /// Whether the agent's store is the environment.
     pub from_environment: bool,
+    /// How much is kept of the store of a `[backend]` table.
+    pub limits: StoreLimits,
 }
 
 impl Default for Defaults {
@@ -94,6 +97,7 @@ impl Default for Defaults {
             engine: None,
             sync_only: false,
             from_environment: false,
+            limits: StoreLimits::default(),
         }
     }
 }
@@ -137,7 +141,7 @@ pub fn read(file: &ResourceFile, defaults: &Defaults) -> Reading {
     let mut backend_problems = Vec::new();
     let backend = top.take("backend", |field| {
         let mut fields = field.table()?;
-        let backend = backend::read(&mut fields, &field.key_place());
+        let backend = backend::read(&mut fields, &field.key_place(), defaults.limits);
         let known = format!("known are {}", backend::FIELDS.join(", "));
         backend_problems = fields.finish("field of [backend]", backend::hint, &known);
         Ok(backend)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::model::nginx::NginxSettings;
-use crate::model::store::StoreSettings;
+use crate::model::store::{StoreLimits, StoreSettings};
 
 use super::resource::{Defaults, ENGINES, PrefixMode, clean_prefix};
 use crate::model::problem::{Problem, Problems};
@@ -200,11 +200,12 @@ pub enum LogFormat {
 pub fn resolve(layers: &Layers<'_>) -> (Settings, Problems) {
     let mut values = Values { layers, problems: layers.file_problems.clone() };
     let noop = values.switch(&table::NOOP);
-    let store = store::read(&mut values);
+    let limits = store::limits(&mut values);
+    let store = store::read(&mut values, limits);
     let settings = Settings {
         mode: mode(&mut values, noop),
         config_file: layers.file_path.clone(),
-        conf_d: conf_d(&mut values, &store),
+        conf_d: conf_d(&mut values, &store, limits),
         warnings: warnings(&mut values, &store),
         store,
         nginx: nginx(&mut values),
@@ -234,7 +235,7 @@ pub fn resolve(layers: &Layers<'_>) -> (Settings, Problems) {
     (settings, values.problems.into_iter().collect())
 }
 
-fn conf_d(values: &mut Values<'_>, store: &StoreSettings) -> ConfDSettings {
+fn conf_d(values: &mut Values<'_>, store: &StoreSettings, limits: StoreLimits) -> ConfDSettings {
     ConfDSettings {
         confdirs: values.paths(&table::CONFDIR),
         confdirs_given: values.is_given(&table::CONFDIR),
@@ -248,6 +249,7 @@ fn conf_d(values: &mut Values<'_>, store: &StoreSettings) -> ConfDSettings {
             engine: values.choice(&table::ENGINE, ENGINES),
             sync_only: values.switch(&table::SYNC_ONLY),
             from_environment: *store == StoreSettings::Env,
+            limits,
         },
     }
 }

@@ -105,7 +105,8 @@ pub enum FailureKind {
     Future,
     /// The answer is larger than we accept in one message.
     TooLarge,
-    /// A wrong login, or a certificate or a file of TLS that will never do: only an edit helps, here or at the server.
+    /// A wrong login, a certificate or a file of TLS that will never do, or more keys than we keep: only an edit helps, here or at
+    /// the server.
     Refused,
 }
 

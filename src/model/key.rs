@@ -47,6 +47,8 @@ pub enum Value {
     Text(Arc<str>),
     /// Bytes that are not UTF-8: a render that reads them fails and names the key.
     Binary(Arc<[u8]>),
+    /// At least this many bytes, which are too many to be kept: a render that reads them fails and names the key.
+    Oversized(usize),
 }
 
 impl Value {
@@ -58,19 +60,25 @@ impl Value {
         }
     }
 
-    /// Returns the text; `None` if the bytes are not UTF-8.
+    /// Returns the value with these bytes of the store, without them if they are more than `max_bytes`.
+    pub fn bounded(bytes: &[u8], max_bytes: usize) -> Value {
+        if bytes.len() > max_bytes { Value::Oversized(bytes.len()) } else { Value::from_bytes(bytes) }
+    }
+
+    /// Returns the text; `None` if the bytes are not UTF-8, or too many.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Value::Text(text) => Some(text),
-            Value::Binary(_) => None,
+            Value::Binary(_) | Value::Oversized(_) => None,
         }
     }
 
-    /// Returns the bytes as stored.
+    /// Returns the bytes as stored; none of a value that is too large.
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             Value::Text(text) => text.as_bytes(),
             Value::Binary(bytes) => bytes,
+            Value::Oversized(_) => &[],
         }
     }
 }
@@ -83,8 +91,11 @@ impl From<&str> for Value {
 
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = if self.as_text().is_some() { "text" } else { "binary" };
-        write!(f, "<{kind}, {} bytes>", self.as_bytes().len())
+        match self {
+            Value::Text(text) => write!(f, "<text, {} bytes>", text.len()),
+            Value::Binary(bytes) => write!(f, "<binary, {} bytes>", bytes.len()),
+            Value::Oversized(bytes) => write!(f, "<too large, {bytes} bytes>"),
+        }
     }
 }
 

@@ -12,6 +12,9 @@ pub const FOLDER: &str = "/upstreamd/agents";
 /// The receipt format that is written and understood.
 pub const FORMAT: u32 = 1;
 
+/// Largest receipt that is read, in bytes.
+const MAX_BYTES: usize = 256 << 10;
+
 /// Returns whether a key is that of a receipt. A change of one causes no new receipt: it would never end.
 pub fn is_receipt(key: &str) -> bool {
     key.strip_prefix(FOLDER).is_some_and(|rest| rest.starts_with('/'))
@@ -74,12 +77,47 @@ pub enum Proof {
     File,
 }
 
+/// A key in the folder of receipts, as the store has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredReceipt {
+    /// The last part of the key.
+    pub id: String,
+    /// The value.
+    pub text: String,
+    /// The revision at which it was written, or a later one.
+    pub written: Revision,
+}
+
+impl StoredReceipt {
+    /// Reads the receipt.
+    ///
+    /// # Errors
+    /// A phrase for people: the text is no receipt, or one that this agent cannot have written at that revision.
+    pub fn read(&self) -> Result<Receipt, String> {
+        if self.text.len() > MAX_BYTES {
+            return Err(format!("it has {} bytes, and a receipt has {MAX_BYTES} at most", self.text.len()));
+        }
+        let receipt = Receipt::parse(&self.text)?;
+        if receipt.id != self.id {
+            return Err("it is the receipt of a different agent".to_owned());
+        }
+        let is_possible = |resource: &ResourceReceipt| {
+            let ResourceReceipt { seen, applied, converged, drained, .. } = resource;
+            *seen < self.written.0 && [applied, converged, drained].into_iter().flatten().all(|at| at <= seen)
+        };
+        match receipt.resources.iter().all(is_possible) {
+            true => Ok(receipt),
+            false => Err("it mentions revisions that the agent cannot have seen".to_owned()),
+        }
+    }
+}
+
 impl Receipt {
-    /// Reads a receipt.
+    /// Reads the text of a receipt.
     ///
     /// # Errors
     /// A phrase for people: the text is not JSON of this form, or has a different format.
-    pub fn parse(text: &str) -> Result<Receipt, String> {
+    fn parse(text: &str) -> Result<Receipt, String> {
         #[derive(Deserialize)]
         struct Form {
             format: u32,
@@ -145,21 +183,21 @@ impl Fleet {
 }
 
 /// Returns the progress of all live agents with the change of `key` at `revision`, which is the key's own mod_revision.
-/// `receipts` are the ids and values of all keys in the folder; an agent whose receipt is gone is gone.
-pub fn fleet<'a>(receipts: impl IntoIterator<Item = (&'a str, &'a str)>, key: &str, revision: Revision) -> Fleet {
+/// `receipts` are all keys in the folder; an agent whose receipt is gone is gone.
+pub fn fleet(receipts: &[StoredReceipt], key: &str, revision: Revision) -> Fleet {
     let mut fleet = Fleet::default();
-    for (id, text) in receipts {
-        let progress = match Receipt::parse(text) {
+    for stored in receipts {
+        let progress = match stored.read() {
             Ok(receipt) => receipt.progress(key, revision),
             Err(_) => Some(DrainProgress::Using),
         };
         let Some(progress) = progress else { continue };
         fleet.concerned += 1;
         if progress != DrainProgress::Drained {
-            fleet.waiting.push(id.to_owned());
+            fleet.waiting.push(stored.id.clone());
         }
         if progress == DrainProgress::Holding {
-            fleet.holding.push(id.to_owned());
+            fleet.holding.push(stored.id.clone());
         }
     }
     fleet
@@ -256,22 +294,24 @@ mod tests {
         }
     }
 
+    fn stored(id: &str, resources: Vec<ResourceReceipt>) -> StoredReceipt {
+        let text = Receipt { id: id.to_owned(), ..receipt(resources) }.to_text();
+        StoredReceipt { id: id.to_owned(), text, written: Revision(50) }
+    }
+
     #[track_caller]
     fn check(receipts: &[Vec<ResourceReceipt>], concerned: usize, waiting: &[&str], drained: bool) {
-        let texts: Vec<(String, String)> = receipts
-            .iter()
-            .enumerate()
-            .map(|(number, resources)| (number.to_string(), receipt(resources.clone()).to_text()))
-            .collect();
-        let texts = texts.iter().map(|(id, text)| (id.as_str(), text.as_str()));
-        let found = fleet(texts, "/services/web/1", Revision(10));
+        let numbered = receipts.iter().enumerate();
+        let receipts: Vec<_> =
+            numbered.map(|(number, resources)| stored(&number.to_string(), resources.clone())).collect();
+        let found = fleet(&receipts, "/services/web/1", Revision(10));
         assert_eq!((found.concerned, found.has_drained()), (concerned, drained));
         assert_eq!(found.waiting, waiting);
     }
 
     #[test]
     fn a_change_has_drained_when_every_agent_that_sees_it_says_so() {
-        let nginx = |drained| resource("/services/web", Proof::Nginx, 10, 10, drained);
+        let nginx = |drained| resource("/services/web", Proof::Nginx, 11, 11, drained);
         let elsewhere = || resource("/services/web2", Proof::Nginx, 3, 3, 3);
         let file = |applied| resource("/services", Proof::File, 10, applied, 0);
         check(&[], 0, &[], false);
@@ -285,12 +325,30 @@ mod tests {
         // It is unknown when it has drained: a caller that waits needs a limit.
         check(&[vec![resource("/", Proof::Unseen, 10, 10, 10)]], 1, &["0"], false);
         // One that its guard holds waits for other backends.
-        let held = |drained| receipt(vec![ResourceReceipt { held: true, ..nginx(drained) }]).to_text();
-        assert!(held(9).ends_with(r#""drained":9,"held":true}]}"#), "{}", held(9));
-        let (behind, done) = (held(9), held(10));
-        let found = fleet([("a", behind.as_str()), ("b", done.as_str())], "/services/web/1", Revision(10));
+        let held = |id, drained| stored(id, vec![ResourceReceipt { held: true, ..nginx(drained) }]);
+        assert!(held("a", 9).text.ends_with(r#""drained":9,"held":true}]}"#), "{:?}", held("a", 9));
+        let found = fleet(&[held("a", 9), held("b", 10)], "/services/web/1", Revision(10));
         assert_eq!((found.waiting, found.holding), (vec!["a".to_owned()], vec!["a".to_owned()]));
-        let unreadable = fleet([("x", "{}")], "/services/web/1", Revision(1));
-        assert_eq!((unreadable.concerned, unreadable.waiting.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_receipt_that_cannot_be_true_ends_no_drain() {
+        let nginx = |seen, applied, drained| vec![resource("/services/web", Proof::Nginx, seen, applied, drained)];
+        let honest = stored("a", nginx(10, 10, 10));
+        let lies = [
+            (StoredReceipt { text: "{}".to_owned(), ..honest.clone() }, "no receipt"),
+            (StoredReceipt { id: "b".to_owned(), ..honest.clone() }, "a different agent"),
+            (StoredReceipt { written: Revision(10), ..honest.clone() }, "cannot have seen"),
+            (stored("a", nginx(10, 10, 11)), "cannot have seen"),
+            (stored("a", nginx(10, 11, 10)), "cannot have seen"),
+            (StoredReceipt { text: honest.text.clone() + &" ".repeat(MAX_BYTES), ..honest.clone() }, "bytes"),
+        ];
+        for (lie, words) in &lies {
+            let problem = lie.read().unwrap_err();
+            assert!(problem.contains(words), "{problem}");
+            let found = fleet(std::slice::from_ref(lie), "/services/web/1", Revision(10));
+            assert_eq!((found.concerned, found.has_drained()), (1, false), "{lie:?}");
+        }
+        assert!(fleet(&[honest], "/services/web/1", Revision(10)).has_drained());
     }
 }

@@ -60,10 +60,10 @@ pub struct EtcdSettings {
     pub request_timeout: Duration,
     /// Longest pause before the store is tried again. Default: 10 s.
     pub longest_pause: Duration,
-    /// Pause between HTTP/2 pings, also while idle. etcd refuses pings closer than 5 s by default. Default: 10 s.
-    pub keepalive_interval: Duration,
-    /// Longest time for the answer to such a ping. Default: 5 s.
-    pub keepalive_timeout: Duration,
+    /// HTTP/2 pings.
+    pub keepalive: Keepalive,
+    /// How much is kept of the store.
+    pub limits: StoreLimits,
 }
 
 impl Default for EtcdSettings {
@@ -79,9 +79,35 @@ impl Default for EtcdSettings {
             dial_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(5),
             longest_pause: Duration::from_secs(10),
-            keepalive_interval: Duration::from_secs(10),
-            keepalive_timeout: Duration::from_secs(5),
+            keepalive: Keepalive { interval: Duration::from_secs(10), timeout: Duration::from_secs(5) },
+            limits: StoreLimits::default(),
         }
+    }
+}
+
+/// HTTP/2 pings, which notice a connection that is dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// Pause between pings, also while idle. etcd refuses pings closer than 5 s by default. Default: 10 s.
+    pub interval: Duration,
+    /// Longest time for the answer to a ping. Default: 5 s.
+    pub timeout: Duration,
+}
+
+/// How much is kept of a store: whoever writes to it decides how much is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreLimits {
+    /// Most keys. With more, the store is refused. Default: 1,000,000.
+    pub keys: usize,
+    /// Most bytes of keys and values together. With more, the store is refused. Default: 256 MiB.
+    pub bytes: usize,
+    /// Most bytes of one value. A larger one is not kept, and only a render that reads it fails. Default: 2 MiB.
+    pub value_bytes: usize,
+}
+
+impl Default for StoreLimits {
+    fn default() -> StoreLimits {
+        StoreLimits { keys: 1_000_000, bytes: 256 << 20, value_bytes: 2 << 20 }
     }
 }
 
@@ -114,6 +140,8 @@ pub struct Login {
     pub user: String,
     /// Password; never shown.
     pub password: String,
+    /// Whether it may also cross the network without TLS. Default: false.
+    pub may_be_read: bool,
 }
 
 impl fmt::Debug for Login {
@@ -129,6 +157,8 @@ pub struct FileSettings {
     pub paths: Vec<PathBuf>,
     /// Pattern that the names of files in folders must match. Default: `*`.
     pub filter: String,
+    /// How much is kept of the files.
+    pub limits: StoreLimits,
 }
 
 #[cfg(test)]
@@ -137,7 +167,7 @@ mod tests {
 
     #[test]
     fn debug_never_shows_a_password() {
-        let login = Login { user: "root".to_owned(), password: "hunter2".to_owned() };
+        let login = Login { user: "root".to_owned(), password: "hunter2".to_owned(), may_be_read: false };
         let settings = EtcdSettings { login: Some(login), ..EtcdSettings::default() };
         let shown = format!("{:?}", StoreSettings::Etcd(settings));
         assert!(shown.contains("root") && !shown.contains("hunter2"), "{shown}");

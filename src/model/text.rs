@@ -5,6 +5,12 @@ use std::fmt::Write as _;
 /// Longest text that `shown` shows whole, in characters.
 const MAX_SHOWN: usize = 80;
 
+/// Longest log line, in bytes.
+const MAX_LINE_BYTES: usize = 32 << 10;
+
+/// Longest text in a log line of JSON that is longer, in characters.
+const MAX_MEMBER: usize = 1000;
+
 /// Returns `text` if it has at most `max_characters`, otherwise that many and `…`.
 pub fn shortened(text: &str, max_characters: usize) -> String {
     match text.char_indices().nth(max_characters) {
@@ -36,6 +42,45 @@ pub fn shown(text: &str) -> String {
     shown
 }
 
+/// Returns a log line that ends where it ends and does nothing to a terminal, whatever is in it: control characters and those that
+/// change the direction of writing are escaped, and what is too long is cut. `is_json`: it is an object, and stays one.
+pub fn log_line(line: &str, is_json: bool) -> String {
+    let line = line.strip_suffix('\n').unwrap_or(line);
+    let mut kept = line.to_owned();
+    if line.len() > MAX_LINE_BYTES {
+        kept = if is_json { shorter_object(line).unwrap_or_default() } else { shortened(line, MAX_LINE_BYTES / 4) };
+    }
+    escaped(&kept, is_json, &[]) + "\n"
+}
+
+/// Returns lines for a terminal, with control characters escaped.
+pub fn lines(text: &str) -> String {
+    escaped(text, false, &['\n', '\t'])
+}
+
+fn escaped(text: &str, is_json: bool, but: &[char]) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        let turns = matches!(character, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        match (turns || character.is_control()) && !but.contains(&character) {
+            true if is_json => write!(escaped, "\\u{:04x}", u32::from(character)).unwrap_or_default(),
+            true => write!(escaped, "{}", character.escape_default()).unwrap_or_default(),
+            false => escaped.push(character),
+        }
+    }
+    escaped
+}
+
+fn shorter_object(line: &str) -> Option<String> {
+    let mut object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).ok()?;
+    for value in object.values_mut() {
+        if let serde_json::Value::String(text) = value {
+            *text = shortened(text, MAX_MEMBER);
+        }
+    }
+    serde_json::to_string(&object).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,6 +88,25 @@ mod tests {
     #[test]
     fn one_thing_is_no_plural() {
         assert_eq!([0, 1, 2].map(|number| counted(number, "key")), ["0 keys", "1 key", "2 keys"]);
+    }
+
+    #[test]
+    fn a_log_line_cannot_be_forged_or_reach_the_terminal() {
+        let forged = "INFO a\nERROR b\u{1b}[31m\r\u{9b}2J\u{202e}\u{7f}ü\n";
+        assert_eq!(log_line(forged, false), "INFO a\\nERROR b\\u{1b}[31m\\r\\u{9b}2J\\u{202e}\\u{7f}ü\n");
+        let json = r#"{"message":"a\nb"}"#.to_owned().replace('b', "\u{9b}");
+        let line = log_line(&json, true);
+        assert_eq!(line, "{\"message\":\"a\\n\\u009b\"}\n");
+        assert_eq!(lines("a\n\tb\u{1b}\n"), "a\n\tb\\u{1b}\n");
+    }
+
+    #[test]
+    fn a_long_log_line_is_cut_and_stays_what_it_is() {
+        let long = "ü".repeat(100_000);
+        assert!(log_line(&long, false).len() <= MAX_LINE_BYTES);
+        let line = log_line(&format!(r#"{{"level":"INFO","message":"{long}","n":1}}"#), true);
+        let object: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert!(line.len() < MAX_LINE_BYTES && object["n"] == 1 && object["level"] == "INFO", "{line}");
     }
 
     #[test]

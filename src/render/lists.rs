@@ -214,7 +214,7 @@ impl<V: ListValue> KeptList<V> {
 fn text_in<'v>(view: &'v View, path: &str) -> Option<Option<&'v Arc<str>>> {
     match view.get(path) {
         Some(key::Value::Text(text)) => Some(Some(text)),
-        Some(key::Value::Binary(_)) => None,
+        Some(key::Value::Binary(_) | key::Value::Oversized(_)) => None,
         None => Some(None),
     }
 }

@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::noise::Noise;
-use super::outbox::Batch;
+use super::outbox::{self, Batch};
 use super::session::LastChange;
 use crate::model::etcd::{WatchEvent, WatchMessage};
-use crate::model::key::Revision;
+use crate::model::key::{Revision, Value};
 use crate::model::range::KeyRanges;
 
 /// The quiet time after which the newest revision of several watchers counts as complete.
@@ -39,6 +39,14 @@ pub(crate) struct Assembler {
     noise: Noise,
     handed_out: Revision,
     mark: Option<LastChange>,
+    held: HeldBytes,
+}
+
+/// Bytes of the changes that wait for the rest of their revision.
+#[derive(Debug)]
+struct HeldBytes {
+    now: usize,
+    most: usize,
 }
 
 impl Assembler {
@@ -63,11 +71,17 @@ impl Assembler {
             noise: Noise::new(now),
             handed_out,
             mark,
+            held: HeldBytes { now: 0, most: usize::MAX },
         }
     }
 
-    /// Adds a message that arrived at `now`.
-    pub(crate) fn take_message(&mut self, message: WatchMessage, now: Instant) {
+    /// Limits the bytes of the changes that wait for the rest of their revision.
+    pub(crate) fn holding_up_to(self, max_bytes: usize) -> Assembler {
+        Assembler { held: HeldBytes { now: 0, most: max_bytes }, ..self }
+    }
+
+    /// Adds a message that arrived at `now`. Returns whether what waits is within its bounds.
+    pub(crate) fn take_message(&mut self, message: WatchMessage, now: Instant) -> bool {
         if message.is_fragment {
             self.in_fragments.insert(message.watcher);
         } else {
@@ -80,6 +94,7 @@ impl Assembler {
         for event in message.events {
             self.take_event(event);
         }
+        self.held.now <= self.held.most && self.in_fragments.len() <= self.watchers
     }
 
     fn take_event(&mut self, event: WatchEvent) {
@@ -92,7 +107,10 @@ impl Assembler {
             self.noise.count(event.key.as_str().len() + event.value.as_ref().map_or(0, |value| value.as_bytes().len()));
             return;
         }
-        if self.latest.as_ref().is_none_or(|latest| latest.revision <= event.revision) {
+        self.held.now += outbox::cost(&event.key, event.value.as_ref());
+        // A value that is not kept cannot be compared later.
+        let is_whole = !matches!(event.value, Some(Value::Oversized(_)));
+        if is_whole && self.latest.as_ref().is_none_or(|latest| latest.revision <= event.revision) {
             let (key, value) = (event.key.clone(), event.value.clone());
             self.latest = Some(LastChange { key, value, revision: event.revision, keys_in_hull: None });
         }
@@ -117,6 +135,9 @@ impl Assembler {
         } else {
             self.older = complete;
             return None;
+        }
+        if self.waiting.is_none() {
+            self.held.now = 0;
         }
         complete.revision = complete.revision.max(self.handed_out);
         self.handed_out = complete.revision;

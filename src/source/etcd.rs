@@ -3,18 +3,21 @@
 
 mod list;
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::assemble::Assembler;
 use super::coverage::{self, Coverage};
 use super::outbox::{Batch, Outbox, Snapshot};
 use super::session::{Input, LastChange, ListedStore, Session, SessionAction, SessionNotice};
+use super::tally::StoreTally;
 use super::{Outlet, Requests};
 use crate::model::etcd::{EtcdFailure, FailureKind, Header, WatchMessage};
 use crate::model::event::Event;
 use crate::model::range::{KeyRange, KeyRanges, WantedKeys};
 use crate::model::refusal::Refusal;
 use crate::model::store::{EtcdSettings, Scheme};
+use crate::model::tree::Tree;
 use crate::world::clock::{self, sleep_until};
 use crate::world::etcd::{Members, Watch};
 use crate::world::random;
@@ -40,7 +43,7 @@ pub(super) async fn run(settings: EtcdSettings, follow: bool, mut requests: Requ
 
 /// Runs one session until no keys are wanted any more (true) or the handle is dropped (false).
 async fn run_session(settings: &EtcdSettings, follow: bool, requests: &mut Requests, outlet: &mut Outlet) -> bool {
-    let mut link = SessionLink::new(settings.clone(), requests.wanted());
+    let mut link = SessionLink::new(settings.clone(), requests.wanted(), Arc::clone(&requests.known));
     let mut session = Session::new(follow, settings.login.is_some(), link.members.endpoints().len())
         .with_longest_pause(settings.longest_pause);
     loop {
@@ -85,16 +88,23 @@ async fn run_session(settings: &EtcdSettings, follow: bool, requests: &mut Reque
 /// Passes on the result of a read, asks the session for the next action, and drops connections and watches that are no
 /// longer needed.
 fn take_outcome(session: &mut Session, link: &mut SessionLink, outlet: &mut Outlet, outcome: LinkOutcome) {
+    let mut may_be_full = false;
     let input = match outcome {
         LinkOutcome::Plain(input) => input,
         LinkOutcome::Listed(found) => link.take_listing(found, session, &mut outlet.outbox),
         LinkOutcome::Changed(batch, mark) => {
             let revision = batch.revision;
+            may_be_full = link.tally.add(batch.changes.len(), batch.bytes()).is_err();
             outlet.outbox.put_changes(batch);
             Input::Advanced { revision, mark }
         }
     };
     let step = session.step(input, random::fraction());
+    if may_be_full {
+        // Only a listing can say how much is left of all that was put.
+        session.ask(false);
+        link.watch = None;
+    }
     match step.notice {
         Some(SessionNotice::Lost { problem, retry_in, is_lasting }) => {
             outlet.outbox.put_standing(Event::Lost { problem, retry_in, is_lasting });
@@ -128,6 +138,8 @@ enum LinkOutcome {
 struct SessionLink {
     members: Members,
     wanted: WantedKeys,
+    /// The tree that the agent has.
+    known: Arc<Mutex<Tree>>,
     /// The wanted keys that the last listing has read.
     granted: KeyRanges,
     /// The wanted ranges that the store refused then.
@@ -138,6 +150,8 @@ struct SessionLink {
     has_large_values: bool,
     /// Number of keys that are not UTF-8 in the last listing.
     unreadable_keys: usize,
+    /// What the last listing has read, and every change since, as if all were puts of new keys.
+    tally: StoreTally,
 }
 
 /// An open watch and the messages that it has delivered so far.
@@ -150,14 +164,16 @@ struct Following {
 }
 
 impl SessionLink {
-    fn new(settings: EtcdSettings, wanted: WantedKeys) -> SessionLink {
+    fn new(settings: EtcdSettings, wanted: WantedKeys, known: Arc<Mutex<Tree>>) -> SessionLink {
         let members = Members::new(settings);
         if members.settings().tls.is_some() && members.endpoints().iter().any(|member| member.scheme == Scheme::Http) {
             tracing::warn!("TLS is configured, but an etcd endpoint says http; connecting to it in plain text");
         }
         SessionLink {
+            tally: StoreTally::new(members.settings().limits),
             members,
             wanted,
+            known,
             granted: KeyRanges::default(),
             refused: Vec::new(),
             probe_at: None,
@@ -180,6 +196,7 @@ impl SessionLink {
         };
         self.granted = listing.ranges.clone();
         self.has_large_values = listing.has_large_values;
+        self.tally = listing.tally;
         self.log_unreadable(listing.unreadable_keys);
         let revision = listing.header.revision;
         if let Some(before) = session.revision().filter(|before| *before > revision) {
@@ -239,7 +256,9 @@ impl SessionLink {
     }
 
     async fn list(&mut self) -> Result<LinkOutcome, EtcdFailure> {
-        Ok(LinkOutcome::Listed(list::list(self.members.connection()?, &self.wanted).await?))
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let tally = StoreTally::new(*self.tally.limits());
+        Ok(LinkOutcome::Listed(list::list(self.members.connection()?, &self.wanted, known, tally).await?))
     }
 
     async fn verify(&mut self, session: &Session) -> Result<LinkOutcome, EtcdFailure> {
@@ -257,7 +276,8 @@ impl SessionLink {
         let handed_out = session.revision().unwrap_or_default();
         let (watchers, now) = (spans.len(), clock::now());
         let mark = session.mark().cloned();
-        let assembler = Assembler::new(self.granted.clone(), watchers, handed_out, mark, now);
+        let max_bytes = self.tally.limits().bytes;
+        let assembler = Assembler::new(self.granted.clone(), watchers, handed_out, mark, now).holding_up_to(max_bytes);
         // One directory has neighbours too, but only the hull of several is worth giving up its single watcher.
         let is_wide = watchers == 1 && coverage::watch_spans(&self.granted, Coverage::Directories).len() > 1;
         let following = self.watch.insert(Following { stream, assembler, is_wide, since: now });
@@ -304,7 +324,7 @@ impl Following {
                 lowest =
                     Some(lowest.filter(|lowest| lowest.revision <= message.header.revision).unwrap_or(message.header));
             } else {
-                self.assembler.take_message(message, clock::now());
+                self.take(message, clock::now())?;
             }
         }
         Ok(lowest.unwrap_or_default())
@@ -325,7 +345,7 @@ impl Following {
             let now = clock::now();
             let is_progress = message.events.is_empty() && !message.is_fragment && message.unreadable_keys == 0;
             let header = message.header;
-            self.assembler.take_message(message, now);
+            self.take(message, now)?;
             if is_progress {
                 return Ok(LinkOutcome::Plain(Input::Progress(header)));
             }
@@ -333,6 +353,12 @@ impl Following {
                 return Ok(LinkOutcome::Plain(Input::TooLoud));
             }
         }
+    }
+
+    fn take(&mut self, message: WatchMessage, now: Instant) -> Result<(), EtcdFailure> {
+        let problem = || "etcd sent more changes at once than may be kept of a store (--max-store-mib)".to_owned();
+        let fits = self.assembler.take_message(message, now);
+        if fits { Ok(()) } else { Err(EtcdFailure { kind: FailureKind::TooLarge, problem: problem() }) }
     }
 
     async fn message(&mut self) -> Result<WatchMessage, EtcdFailure> {

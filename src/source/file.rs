@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
+
 use super::outbox::Snapshot;
+use super::tally::StoreTally;
 use super::{Outlet, Requests, document};
 use crate::model::event::Event;
 use crate::model::glob::Glob;
@@ -30,10 +33,11 @@ pub(super) async fn run(settings: FileSettings, follow: bool, mut requests: Requ
     let mut is_lost = false;
     let mut was_malformed = false;
     let mut wanted_anew = true;
+    let mut reader = FileReader { settings, reading: None };
     loop {
-        let mut content = outlet.until(read_bounded(&settings)).await;
+        let mut content = outlet.until(reader.read()).await;
         if follow && watch.set(&content.watched) {
-            content = outlet.until(read_bounded(&settings)).await;
+            content = outlet.until(reader.read()).await;
         }
         match content.entries {
             Ok(entries) => {
@@ -83,16 +87,30 @@ struct FilesRead {
     watched: Watched,
 }
 
-/// Reads the files on a separate thread: a network folder that hangs must not block us.
-async fn read_bounded(settings: &FileSettings) -> FilesRead {
-    let settings = settings.clone();
-    let work = tokio::task::spawn_blocking(move || read(&settings));
-    let failed =
-        |problem: String| FilesRead { entries: Err(problem), is_malformed: false, watched: Watched::default() };
-    match tokio::time::timeout(READ_TIMEOUT, work).await {
-        Ok(Ok(content)) => content,
-        Ok(Err(error)) => failed(format!("the task that reads the files failed: {error}")),
-        Err(_) => failed(format!("reading files took longer than {READ_TIMEOUT:?}")),
+/// Reads the files on a separate thread: a network folder that hangs must not block us, and does not get a second thread.
+struct FileReader {
+    settings: FileSettings,
+    /// A reading that has not ended.
+    reading: Option<JoinHandle<FilesRead>>,
+}
+
+impl FileReader {
+    async fn read(&mut self) -> FilesRead {
+        let failed =
+            |problem: String| FilesRead { entries: Err(problem), is_malformed: false, watched: Watched::default() };
+        let too_long = || failed(format!("reading files took longer than {READ_TIMEOUT:?}"));
+        if let Some(reading) = &mut self.reading {
+            // What it finds may be older than what is asked for now.
+            let ended = tokio::time::timeout(READ_TIMEOUT, reading).await.is_ok();
+            if !ended {
+                return too_long();
+            }
+        }
+        let settings = self.settings.clone();
+        let reading = self.reading.insert(tokio::task::spawn_blocking(move || read(&settings)));
+        let Ok(ended) = tokio::time::timeout(READ_TIMEOUT, reading).await else { return too_long() };
+        self.reading = None;
+        ended.unwrap_or_else(|error| failed(format!("the task that reads the files failed: {error}")))
     }
 }
 
@@ -101,13 +119,14 @@ fn read(settings: &FileSettings) -> FilesRead {
     let mut entries = BTreeMap::new();
     let mut problems = Vec::new();
     let mut is_malformed = false;
+    let mut tally = StoreTally::new(settings.limits);
     for path in &settings.paths {
-        for file in files_of(path, &settings.filter, &mut watched, &mut problems) {
+        for file in files_of(path, settings, &mut watched, &mut problems) {
             let parsed = file
                 .bytes
                 .map_err(|problem| format!("cannot read {}: {problem}", file.path.display()))
                 .and_then(|bytes| {
-                    let parsed = document::parse(&file.path, &bytes);
+                    let parsed = document::parse(&file.path, &bytes, &mut tally);
                     parsed.map_err(|problem| problem.to_string()).inspect_err(|_| is_malformed = true)
                 });
             match parsed {
@@ -123,14 +142,15 @@ fn read(settings: &FileSettings) -> FilesRead {
 }
 
 /// Reads the files that a path names: the path itself, or the files of the folder whose names the filter accepts.
-fn files_of(path: &Path, filter: &str, watched: &mut Watched, problems: &mut Vec<String>) -> Vec<TextFile> {
+fn files_of(path: &Path, settings: &FileSettings, watched: &mut Watched, problems: &mut Vec<String>) -> Vec<TextFile> {
+    let filter = &settings.filter;
     watched.add_way_to(path);
     if !folder::is_folder(path) {
         return vec![folder::read_file(path)];
     }
     let accepts = Glob::parse(filter);
     // An editor's swap file is no YAML, and its backup has the keys of before the edit.
-    let found = folder::read_texts(path, |name| {
+    let found = folder::read_texts_up_to(settings.limits.bytes, path, |name| {
         let file = name.rsplit('/').next().unwrap_or(name);
         !is_hidden(name) && accepts.as_ref().is_ok_and(|glob| filter.is_empty() || glob.matches(file))
     });

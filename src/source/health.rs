@@ -1,6 +1,7 @@
 //! Checks the health of a store, over a separate connection: for people and probes, never for the agent's work.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::model::etcd::EtcdFailure;
@@ -18,7 +19,7 @@ pub async fn ask(settings: &StoreSettings) -> Health {
     let asked = async {
         match settings {
             StoreSettings::Etcd(settings) => etcd(settings).await,
-            StoreSettings::File(settings) => file(settings),
+            StoreSettings::File(settings) => files(settings).await,
             StoreSettings::Env => env(),
         }
     };
@@ -73,7 +74,23 @@ async fn etcd(settings: &EtcdSettings) -> Answer {
     Answer { result: Err(format!("etcd health check failed: {}", failure.problem)), details: BTreeMap::new() }
 }
 
-fn file(settings: &FileSettings) -> Answer {
+/// Looks at the files on a separate thread, as their source does: only one at a time, because a network folder may hang.
+async fn files(settings: &FileSettings) -> Answer {
+    static IS_LOOKING: AtomicBool = AtomicBool::new(false);
+    let failed = |problem: String| Answer { result: Err(problem), details: BTreeMap::new() };
+    if IS_LOOKING.swap(true, Ordering::AcqRel) {
+        return failed("an earlier look at the files has not ended".to_owned());
+    }
+    let settings = settings.clone();
+    let look = tokio::task::spawn_blocking(move || {
+        let answer = look_at(&settings);
+        IS_LOOKING.store(false, Ordering::Release);
+        answer
+    });
+    look.await.unwrap_or_else(|error| failed(format!("the task that looks at the files failed: {error}")))
+}
+
+fn look_at(settings: &FileSettings) -> Answer {
     let (mut count, mut bytes) = (0_u64, 0_u64);
     for path in &settings.paths {
         match fs::readable_size(path) {

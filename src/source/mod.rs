@@ -14,8 +14,10 @@ mod noise;
 mod outbox;
 mod paging;
 mod session;
+mod tally;
 
 use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -23,6 +25,7 @@ use tokio::task::JoinHandle;
 use crate::model::event::Event;
 use crate::model::range::{KeyRanges, WantedKeys};
 use crate::model::store::StoreSettings;
+use crate::model::tree::Tree;
 use outbox::Outbox;
 
 /// Maximum number of events that wait for the agent; further ones are merged.
@@ -35,6 +38,7 @@ pub struct Handle {
     /// only when the source has failed beyond repair.
     pub events: mpsc::Receiver<Event>,
     wishes: watch::Sender<Wish>,
+    known: Arc<Mutex<Tree>>,
     task: JoinHandle<()>,
 }
 
@@ -50,6 +54,11 @@ impl Handle {
     /// Changes the wanted keys: a `Snapshot` of them follows, and no event for the old ones after it.
     pub fn set_wanted(&self, wanted: WantedKeys) {
         self.wishes.send_modify(|wish| wish.wanted = wanted);
+    }
+
+    /// Shows the source the tree that the agent has now, so that values which a further snapshot finds unchanged are not kept twice.
+    pub fn set_known(&self, tree: Tree) {
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = tree;
     }
 
     /// Requests all keys again: a `Snapshot` follows, and a new watch if the store is followed.
@@ -74,13 +83,14 @@ pub fn start(settings: StoreSettings, wanted: WantedKeys, follow: bool) -> Handl
     let (sender, events) = mpsc::channel(EVENTS);
     let (wishes, receiver) = watch::channel(Wish { wanted: wanted.clone(), resyncs: 0 });
     let outlet = Outlet { outbox: Outbox::default(), sender };
-    let requests = Requests { receiver, wanted, has_changed: false };
+    let known = Arc::new(Mutex::new(Tree::default()));
+    let requests = Requests { receiver, wanted, has_changed: false, known: Arc::clone(&known) };
     let task = match settings {
         StoreSettings::Etcd(settings) => tokio::spawn(etcd::run(settings, follow, requests, outlet)),
         StoreSettings::File(settings) => tokio::spawn(file::run(settings, follow, requests, outlet)),
         StoreSettings::Env => tokio::spawn(env::run(requests, outlet)),
     };
-    Handle { events, wishes, task }
+    Handle { events, wishes, known, task }
 }
 
 /// Receiver of the agent's requests.
@@ -88,6 +98,8 @@ struct Requests {
     receiver: watch::Receiver<Wish>,
     wanted: WantedKeys,
     has_changed: bool,
+    /// The tree that the agent has.
+    known: Arc<Mutex<Tree>>,
 }
 
 impl Requests {

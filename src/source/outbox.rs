@@ -24,6 +24,12 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// Returns the number of bytes of its keys and values.
+    pub(crate) fn bytes(&self) -> usize {
+        let bytes = |value: &Option<Value>| value.as_ref().map_or(0, |value| value.as_bytes().len());
+        self.changes.iter().map(|(key, value)| key.as_str().len() + bytes(value)).sum()
+    }
+
     /// Adds a later batch.
     pub(crate) fn append(&mut self, later: Batch) {
         self.revision = self.revision.max(later.revision);
@@ -74,7 +80,7 @@ impl Outbox {
         if batch.changes.is_empty() {
             return;
         }
-        self.change_bytes += batch.changes.iter().map(|(key, value)| cost(key, value.as_ref())).sum::<usize>();
+        self.change_bytes += batch.bytes() + ENTRY_BYTES * batch.changes.len();
         match &mut self.changes {
             Some(waiting) => waiting.append(batch),
             None => self.changes = Some(batch),
@@ -109,7 +115,8 @@ impl Outbox {
     }
 }
 
-fn cost(key: &Key, value: Option<&Value>) -> usize {
+/// Returns the memory of one change, approximately.
+pub(crate) fn cost(key: &Key, value: Option<&Value>) -> usize {
     ENTRY_BYTES + key.as_str().len() + value.map_or(0, |value| value.as_bytes().len())
 }
 

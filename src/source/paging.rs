@@ -5,7 +5,7 @@
 /// Target size of a page in bytes of keys and values.
 const PAGE_BYTES: usize = 2 << 20;
 
-/// Number of keys of the first page. With the largest values that etcd accepts by default (1.5 MiB) it stays below 48 MiB.
+/// Number of keys of the first page. If their values are large, the first four bytes of the answer say that it does not fit.
 const FIRST_LIMIT: i64 = 32;
 
 const MAX_LIMIT: i64 = 20_000;

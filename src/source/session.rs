@@ -174,10 +174,14 @@ impl Session {
                     point.revision = point.revision.max(revision);
                 }
                 self.mark = mark;
+                self.row.relists = 0;
                 SessionAction::Follow.into()
             }
             Input::Progress(header) if self.went_back(header) => self.list_again(BEHIND, random),
-            Input::Progress(_) => SessionAction::Follow.into(),
+            Input::Progress(_) => {
+                self.row.relists = 0;
+                SessionAction::Follow.into()
+            }
             Input::TooLoud => self.narrow().unwrap_or(SessionAction::Follow.into()),
             Input::ProbeDue => SessionAction::Probe.into(),
             Input::Probed { granted: true } => self.list(),
@@ -259,7 +263,6 @@ impl Session {
         }
         self.resumable = watchers == 1;
         self.turns.untried = self.turns.endpoints;
-        self.row.relists = 0;
         self.row.logged_in_again = false;
         let notice = std::mem::take(&mut self.row.lost).then_some(SessionNotice::Regained);
         SessionStep { notice, ..SessionAction::Follow.into() }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::receipt::{AgentStanding, Proof, Receipt, ResourceReceipt};
+use crate::model::receipt::{AgentStanding, Proof, Receipt, ResourceReceipt, StoredReceipt};
 
 /// One agent of the fleet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -18,13 +18,13 @@ pub struct FleetAgent {
 }
 
 impl FleetAgent {
-    /// Reads the receipt of the agent with this id.
-    pub fn read(id: &str, text: &str) -> FleetAgent {
-        let (standing, lagging, receipt) = match Receipt::parse(text) {
+    /// Reads the receipt of an agent.
+    pub fn read(stored: &StoredReceipt) -> FleetAgent {
+        let (standing, lagging, receipt) = match stored.read() {
             Ok(receipt) => (Some(receipt.standing()), lagging(&receipt), Some(receipt)),
             Err(problem) => (None, vec![problem], None),
         };
-        FleetAgent { id: id.to_owned(), standing, lagging, receipt }
+        FleetAgent { id: stored.id.clone(), standing, lagging, receipt }
     }
 }
 
@@ -90,6 +90,7 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
+    use crate::model::key::Revision;
 
     fn agent(id: &str, resources: &[(&str, i64, Option<i64>, Option<i64>)]) -> FleetAgent {
         let resources = resources.iter().map(|(name, seen, applied, drained)| ResourceReceipt {
@@ -110,7 +111,11 @@ mod tests {
             drained_generation: Some(11),
             resources: resources.collect(),
         };
-        FleetAgent::read(id, &receipt.to_text())
+        read(id, &receipt.to_text())
+    }
+
+    fn read(id: &str, text: &str) -> FleetAgent {
+        FleetAgent::read(&StoredReceipt { id: id.to_owned(), text: text.to_owned(), written: Revision(200) })
     }
 
     #[test]
@@ -120,7 +125,7 @@ mod tests {
             agent("balancer-2", &[("web.toml", 120, Some(120), Some(118)), ("echo.toml", 121, Some(90), Some(90))]),
             agent("edge-3", &[("echo.toml", 9, Some(9), None), ("web.toml", 8, Some(8), Some(8))]),
             agent("new", &[("web.toml", 0, None, None)]),
-            FleetAgent::read("od\u{1b}d", "secret"),
+            read("od\u{1b}d", "secret"),
         ];
         expect![[r#"
             AGENT       STANDING    GENERATION  DRAINED  RESOURCES  LAGGING
@@ -140,7 +145,7 @@ mod tests {
 
     #[test]
     fn json_holds_the_receipts() {
-        let text = json(&[agent("a", &[("web.toml", 2, Some(1), Some(1))]), FleetAgent::read("b", "")]);
+        let text = json(&[agent("a", &[("web.toml", 2, Some(1), Some(1))]), read("b", "")]);
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value[0]["standing"], "behind");
         assert_eq!(value[0]["receipt"]["resources"][0]["seen"], 2);

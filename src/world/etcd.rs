@@ -23,8 +23,12 @@ pub use endpoint::Endpoint;
 pub use members::Members;
 pub use watch::Watch;
 
-/// The largest message that we accept, in bytes. Pages stay far below it; if a watch exceeds it, the session lists instead.
-const MAX_MESSAGE_BYTES: usize = 64 << 20;
+/// The largest message that we accept, in bytes, unless larger values are allowed: a hostile server makes 40 times as much
+/// memory of each byte, in lists of empty keys. Pages get smaller until they fit; if a watch exceeds it, the session lists.
+const MAX_MESSAGE_BYTES: usize = 4 << 20;
+
+/// Room in a message beside one value, in bytes: the longest key, and the rest.
+const BESIDE_VALUE_BYTES: usize = 2 << 20;
 
 /// A connection to one member, logged in. Clones share it.
 #[derive(Clone)]
@@ -35,6 +39,7 @@ pub struct Connection {
     watch: WatchClient,
     maintenance: MaintenanceClient,
     request_timeout: Duration,
+    max_value_bytes: usize,
 }
 
 impl Connection {
@@ -43,11 +48,16 @@ impl Connection {
     /// # Errors
     /// Names the endpoint and the step that failed: address, TLS, login.
     pub async fn open(endpoint: &Endpoint, settings: &EtcdSettings) -> Result<Connection, EtcdFailure> {
+        if settings.login.as_ref().is_some_and(|login| !login.may_be_read) && !endpoint.is_private() {
+            let problem =
+                "the password would cross the network without TLS (hint: use https, or allow it with --insecure-login)";
+            return Err(failure::at(endpoint, EtcdFailure::refused(problem)));
+        }
         let prepare = |transport: tonic::transport::Endpoint| {
             transport
                 .tcp_nodelay(true)
-                .http2_keep_alive_interval(settings.keepalive_interval)
-                .keep_alive_timeout(settings.keepalive_timeout)
+                .http2_keep_alive_interval(settings.keepalive.interval)
+                .keep_alive_timeout(settings.keepalive.timeout)
                 .keep_alive_while_idle(true)
         };
         let limit = settings.dial_timeout;
@@ -60,13 +70,16 @@ impl Connection {
         let client = within(settings.request_timeout, login::log_in(channel, settings.login.as_ref()))
             .await
             .map_err(|failure| failure::at(endpoint, failure))?;
+        let max_value_bytes = settings.limits.value_bytes;
+        let max_message_bytes = max_value_bytes.saturating_add(BESIDE_VALUE_BYTES).max(MAX_MESSAGE_BYTES);
         Ok(Connection {
             endpoint: endpoint.clone(),
-            kv: client.kv_client().max_decoding_message_size(MAX_MESSAGE_BYTES),
+            kv: client.kv_client().max_decoding_message_size(max_message_bytes),
             lease: client.lease_client(),
-            watch: client.watch_client().max_decoding_message_size(MAX_MESSAGE_BYTES),
+            watch: client.watch_client().max_decoding_message_size(max_message_bytes),
             maintenance: client.maintenance_client(),
             request_timeout: settings.request_timeout,
+            max_value_bytes,
         })
     }
 
@@ -81,29 +94,56 @@ impl Connection {
     /// # Errors
     /// Callers should distinguish `Compacted`, `Future` and `TooLarge` from the rest.
     pub async fn read(&self, span: &Span, at: Option<Revision>, limit: i64) -> Result<KeyPage, EtcdFailure> {
-        let options = options(span, at).with_limit(limit);
-        let mut answer = self.get(span, options).await?;
-        let header = failure::header(answer.header());
-        let more = answer.more();
+        let answer = self.get(span, options(span, at).with_limit(limit)).await?;
+        self.page(answer, span, limit, |value| Value::bounded(value, self.max_value_bytes))
+    }
+
+    /// Reads the first key of `span` at the revision `at`, if its value does not fit a message: without the value.
+    ///
+    /// # Errors
+    /// As `read`.
+    pub async fn read_oversized(&self, span: &Span, at: Option<Revision>) -> Result<KeyPage, EtcdFailure> {
+        let answer = self.get(span, options(span, at).with_limit(1).with_keys_only()).await?;
+        self.page(answer, span, 1, |_| Value::Oversized(self.max_value_bytes.saturating_add(1)))
+    }
+
+    /// Returns the page in an answer, which must hold up to `limit` keys of `span` in their order: the next page begins after
+    /// the last one, and the pages of a store that sends others would never end.
+    fn page(
+        &self,
+        mut answer: etcd_client::GetResponse,
+        span: &Span,
+        limit: i64,
+        value: impl Fn(&[u8]) -> Value,
+    ) -> Result<KeyPage, EtcdFailure> {
+        let (header, more) = (failure::header(answer.header()), answer.more());
+        let wrong = |what: &str| EtcdFailure::unreachable(format!("etcd answered a read wrongly: {what}"));
+        if usize::try_from(limit).is_ok_and(|limit| answer.kvs().len() > limit) {
+            return Err(wrong("it sent more keys than it was asked for"));
+        }
         let mut page = KeyPage { header, ..KeyPage::default() };
-        let mut last_key = None;
+        let mut next = span.start.clone();
         for pair in answer.take_kvs() {
+            if pair.key() < next.as_slice() || span.end.as_ref().is_some_and(|end| pair.key() >= end.as_slice()) {
+                return Err(wrong("its keys are not in order, or not those that it was asked for"));
+            }
             page.keys += 1;
             page.bytes += pair.key().len() + pair.value().len();
             match std::str::from_utf8(pair.key()) {
                 Ok(key) => page.entries.push(StoredKey {
                     key: Key::from(key),
-                    value: Value::from_bytes(pair.value()),
+                    value: value(pair.value()),
                     mod_revision: Revision(pair.mod_revision()),
                 }),
                 Err(_) => page.unreadable_keys += 1,
             }
-            last_key = Some(pair);
-        }
-        if let (true, Some(last)) = (more, last_key) {
-            let (mut next, _) = last.into_key_value();
+            (next, _) = pair.into_key_value();
             next.push(0);
-            page.next = Some(next);
+        }
+        match (more, page.keys) {
+            (true, 0) => return Err(wrong("it says that more keys follow, and sends none")),
+            (true, _) => page.next = Some(next),
+            (false, _) => {}
         }
         Ok(page)
     }
@@ -150,7 +190,8 @@ impl Connection {
     /// # Errors
     /// The stream was refused. The refusal of a single watcher arrives as a message of the stream.
     pub async fn watch(&self, spans: &[Span], after: Revision, in_fragments: bool) -> Result<Watch, EtcdFailure> {
-        within(self.request_timeout, Watch::open(self.watch.clone(), spans, after, in_fragments)).await
+        let opening = Watch::open(self.watch.clone(), spans, after, in_fragments, self.max_value_bytes);
+        within(self.request_timeout, opening).await
     }
 }
 

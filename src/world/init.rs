@@ -20,7 +20,15 @@ pub fn is_init() -> bool {
     getpid().as_raw() == 1
 }
 
-/// Unblocks the signals that our parent has blocked: `run` below blocks them while it waits for them.
+/// Blocks the signals that end us: until `let_signals_through` they wait, so that one of the first moment ends us as any other does.
+/// No thread and no child may start in between, because both inherit the block.
+pub fn hold_signals() {
+    let signals: SigSet = HANDED_ON.iter().copied().collect();
+    // Cannot fail for a valid set.
+    signals.thread_block().ok();
+}
+
+/// Unblocks the signals that `hold_signals` or our parent has blocked: `run` below blocks them while it waits for them.
 pub fn let_signals_through() {
     let signals: SigSet = HANDED_ON.iter().copied().collect();
     // Cannot fail for a valid set; if it did, signals would stay as they are.

@@ -36,6 +36,11 @@ impl Signals {
         Signals::listen_for(&HANDED_ON)
     }
 
+    /// Returns a listener for no signal.
+    pub fn none() -> Signals {
+        Signals { streams: Vec::new() }
+    }
+
     fn listen_for(signals: &[Signal]) -> Signals {
         let listen = |number: &Signal| Some((*number, signal(SignalKind::from_raw(*number as i32)).ok()?));
         Signals { streams: signals.iter().filter_map(listen).collect() }

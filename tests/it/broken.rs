@@ -122,6 +122,24 @@ fn a_hundred_thousand_keys_and_a_value_of_a_mebibyte_are_no_trouble() {
 }
 
 #[test]
+fn a_file_past_the_bounds_of_a_store_keeps_the_live_file() {
+    let mut sandbox = live();
+    let aliases: String = (0..40_000).map(|number| format!("k{number}: *a\n")).collect();
+    sandbox.set_store(&format!("a: &a {}\n{aliases}", "x".repeat(1 << 20)));
+    check(&sandbox, &["store.yaml:25", "256 MiB that --max-store-mib allows"]);
+    sandbox.set_store(&format!("? {}b\n: {{x: 1, y: 2}}\n", "a/".repeat(300_000)));
+    check(&sandbox, &["store.yaml:1:1", "600002 bytes", "4096 are allowed"]);
+    sandbox.set_store(&format!("v: {{x: '{}'}}\n", "x".repeat(3 << 20)));
+    check(
+        &sandbox,
+        &["values.tera:1:", "`/v/x` is too large to be kept: it has at least 3145728 bytes", "--max-value-mib"],
+    );
+    sandbox.set_store("v: {x: one, y: two}\n");
+    sandbox.store.extend(["--max-store-keys", "1"].map(str::to_owned));
+    check(&sandbox, &["store.yaml:1:1", "2 were read, and 1 are allowed", "--max-store-keys"]);
+}
+
+#[test]
 fn values_never_reach_the_log() {
     let sandbox = Sandbox::new();
     sandbox.plain_resource("a", "check_cmd = \"false # {{.src}}\"\noutput_format = \"json\"");

@@ -357,3 +357,16 @@ fn diff_reports_a_reload_that_is_owed() {
     assert_eq!(diff.stdout, "a reload is owed for a.toml: the files are in place\n");
     sandbox.run(&["diff", "b"]).expect_code(0);
 }
+
+#[test]
+fn a_signal_of_the_first_moment_ends_it_cleanly() {
+    for (arguments, code) in [(vec!["--watch"], 0), (vec!["--onetime"], 143)] {
+        let mut sandbox = Sandbox::new();
+        sandbox.plain_resource("a", "");
+        // It waits for the program: the program lets it through.
+        let script = "import os, signal, sys\nsignal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})\n\
+                      os.kill(os.getpid(), signal.SIGTERM)\nos.execvp(sys.argv[1], sys.argv[1:])";
+        sandbox.wrapper = ["python3", "-c", script].map(str::to_owned).to_vec();
+        sandbox.run(&arguments).expect_code(code);
+    }
+}

@@ -155,3 +155,30 @@ fn a_value_that_is_not_text_is_refused_by_the_name_of_its_key() {
     assert!(ran.stderr.contains("/v/x") && ran.stderr.contains("UTF-8"), "{ran:?}");
     assert_eq!(sandbox.output("a"), None);
 }
+
+#[test]
+fn a_resync_costs_no_second_copy_of_the_values() {
+    let etcd = Etcd::start();
+    let mut writer = etcd.writer();
+    for number in 0..100 {
+        writer.put(format!("/v/{number}"), number.to_string().repeat(1 << 19));
+    }
+    let sandbox = Sandbox::on_etcd(&etcd.url());
+    sandbox.template("count.tera", "{{ ls(dir=\"/v\") | length }}");
+    sandbox.resource("a", &table("count.tera", sandbox.text_path("out/a")).keys(&["/v"]));
+    let agent = sandbox.start(&["--watch", "--log-level", "debug"]);
+    sandbox.wait_output("a", "100");
+    let peak = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", agent.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() >> 10
+    };
+    let before = peak();
+    for _ in 0..3 {
+        let mark = sandbox.mark();
+        agent.signal(nix::sys::signal::Signal::SIGUSR1);
+        sandbox.wait_log_since(mark, "listed the store");
+    }
+    println!("before {before} MiB, after {} MiB", peak());
+    assert!(peak() < before + 40, "{before} MiB before, {} MiB after", peak());
+}

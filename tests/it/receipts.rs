@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 
 use nix::sys::signal::Signal;
 use upstreamd::model::key::Revision;
-use upstreamd::model::receipt::{self, AgentStanding, Receipt};
+use upstreamd::model::receipt::{self, AgentStanding, Receipt, StoredReceipt};
 
 use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::etcd::Etcd;
@@ -32,8 +32,13 @@ fn stored(etcd: &Etcd, key: &str) -> Option<Stored> {
     Some(Stored { text, lease: number("lease"), mod_revision: number("mod_revision"), version: number("version") })
 }
 
+fn stored_receipt(etcd: &Etcd, id: &str) -> Option<StoredReceipt> {
+    let Stored { text, mod_revision, .. } = stored(etcd, &receipt::key_of(id))?;
+    Some(StoredReceipt { id: id.to_owned(), text, written: Revision(mod_revision) })
+}
+
 fn receipt_of(etcd: &Etcd, id: &str) -> Option<Receipt> {
-    stored(etcd, &receipt::key_of(id)).map(|stored| Receipt::parse(&stored.text).unwrap())
+    stored_receipt(etcd, id).map(|stored| stored.read().unwrap())
 }
 
 #[track_caller]
@@ -44,10 +49,8 @@ fn wait_receipt(etcd: &Etcd, id: &str, what: &str, is_so: impl Fn(&Receipt) -> b
 /// Returns whether all agents that see the key have drained its last change.
 fn has_drained(etcd: &Etcd, key: &str) -> bool {
     let revision = stored(etcd, key).unwrap().mod_revision;
-    let receipts: Vec<(String, String)> =
-        ["a", "b"].iter().filter_map(|id| Some(((*id).to_owned(), stored(etcd, &receipt::key_of(id))?.text))).collect();
-    let receipts = receipts.iter().map(|(id, text)| (id.as_str(), text.as_str()));
-    receipt::fleet(receipts, key, Revision(revision)).has_drained()
+    let receipts: Vec<StoredReceipt> = ["a", "b"].iter().filter_map(|id| stored_receipt(etcd, id)).collect();
+    receipt::fleet(&receipts, key, Revision(revision)).has_drained()
 }
 
 /// nginx in front of TCP backends that are listed below `/echo`, kept by an agent.

@@ -1,12 +1,13 @@
 //! Templates that take long, by computing or by waiting for a name server: they hold up nobody but their own resource.
 
 use std::net::UdpSocket;
+use std::process::Command;
 
 use nix::sys::signal::Signal;
 
 use crate::status::{Manager, wait_answer};
 use crate::support::agent::{DEADLINE, Sandbox, mounting};
-use crate::support::{free_port, wait_until};
+use crate::support::{Daemon, free_port, wait_for, wait_until};
 
 /// Would compute for hours once `/v/slow` is `yes`.
 const COMPUTES: &str = r#"{% if getv(key="/v/slow") == "yes" -%}
@@ -114,4 +115,34 @@ fn a_template_that_waits_for_a_name_server_holds_up_nobody() {
     let mut question = [0; 512];
     server.set_nonblocking(true).unwrap();
     assert!(server.recv(&mut question).is_ok(), "nobody asked the silent server");
+}
+
+/// Holds a lease on a file: to open it then takes until the lease is broken, as on a network folder that hangs.
+const LEASE: &str = "import fcntl, os, signal, sys
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+fcntl.fcntl(os.open(sys.argv[1], os.O_RDONLY), fcntl.F_SETLEASE, fcntl.F_WRLCK)
+open(sys.argv[2], 'w')
+signal.pause()";
+
+#[test]
+fn a_file_of_keys_that_hangs_holds_up_neither_the_pages_nor_the_end() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "");
+    let mut holder = Command::new("python3");
+    holder.args(["-c", LEASE, &sandbox.text_path("store.yaml"), &sandbox.text_path("held")]);
+    let _holder = Daemon::start(&mut holder);
+    sandbox.wait_for_file("held");
+    let port = free_port();
+    let mut agent = sandbox.start(&["--watch", "--metrics-addr", &format!("127.0.0.1:{port}")]);
+    wait_answer(port, "/health", 200);
+    let asking = std::thread::spawn(move || wait_answer(port, "/ready/detailed", 503).body);
+    wait_answer(port, "/health", 200);
+    let body = asking.join().unwrap();
+    assert!(body.contains("no answer in 5s"), "{body}");
+    wait_until("the next look, which does not wait", DEADLINE, || {
+        wait_answer(port, "/ready/detailed", 503).body.contains("an earlier look at the files has not ended")
+    });
+    agent.signal(Signal::SIGTERM);
+    let status = wait_for("the end", DEADLINE, || agent.child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0), "{}", sandbox.log());
 }

@@ -3,6 +3,8 @@
 use std::fs;
 
 use std::fmt::Write as _;
+use std::io::{Read, Write as _};
+use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::Duration;
@@ -365,4 +367,57 @@ fn a_refused_file_is_blamed_itself_and_in_nginxs_own_words() {
     assert_eq!(number(port, "upstreamd_resource_failing{resource=\"site.toml\"}"), Some(1.0));
     sandbox.template("site.tera", "fine\n");
     sandbox.wait_log("site.toml is in order again (after ");
+}
+
+/// A connection to the pages that has sent this, and no more.
+fn silent(port: u16, sent: &str) -> TcpStream {
+    let mut stream = wait_for("a connection", DEADLINE, || TcpStream::connect(("127.0.0.1", port)).ok());
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.write_all(sent.as_bytes()).unwrap();
+    stream
+}
+
+#[test]
+fn silent_and_slow_clients_lock_nobody_out() {
+    let sandbox = Sandbox::new();
+    let (_agent, port) = serving(&sandbox, &[]);
+    wait_answer(port, "/health", 200);
+    let mut waiting: Vec<TcpStream> = (0..200).map(|n| silent(port, if n % 2 == 0 { "" } else { "GET /" })).collect();
+    let answer = http_get(port, "localhost", "/health").unwrap();
+    assert_eq!(answer.status, 200);
+    let mut read = [0];
+    assert!(matches!(waiting[0].read(&mut read), Ok(0) | Err(_)), "the oldest has gone");
+    // The youngest goes by itself, whether it has sent anything or not.
+    for client in waiting.iter_mut().rev().take(2) {
+        assert!(matches!(client.read(&mut read), Ok(0)), "it was not closed in time");
+    }
+}
+
+#[test]
+fn with_few_descriptors_the_pages_leave_enough_for_the_work() {
+    let mut sandbox = Sandbox::new();
+    sandbox.wrapper = ["sh", "-c", "ulimit -n 48; exec \"$@\"", "sh"].map(str::to_owned).to_vec();
+    sandbox.plain_resource("app", "check_cmd = \"true {{.src}}\"\nreload_cmd = \"true\"");
+    sandbox.set_store("v: {x: one}\n");
+    let (_agent, port) = serving(&sandbox, &[]);
+    sandbox.wait_output("app", "one\n");
+    let _waiting: Vec<TcpStream> = (0..100).map(|_| silent(port, "")).collect();
+    sandbox.set_store("v: {x: two}\n");
+    sandbox.wait_output("app", "two\n");
+    assert!(!sandbox.log().contains("Too many open files"), "{}", sandbox.log());
+    assert_eq!(wait_answer(port, "/health", 200).body, "ok");
+}
+
+#[test]
+fn other_methods_than_get_and_head_are_refused() {
+    let sandbox = Sandbox::new();
+    let (_agent, port) = serving(&sandbox, &[]);
+    wait_answer(port, "/health", 200);
+    for (method, status) in [("GET", "200 OK"), ("HEAD", "200 OK"), ("POST", "405"), ("DELETE", "405"), ("X", "405")] {
+        let mut answer = String::new();
+        let request = format!("{method} /health HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n");
+        silent(port, &request).read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{method}: {answer}");
+        assert_eq!(answer.contains("allow: GET, HEAD\r\n"), status == "405", "{method}: {answer}");
+    }
 }

@@ -7,7 +7,7 @@ use expect_test::{Expect, expect};
 
 use super::*;
 use crate::config::settings::{Color, LogLevel, Mode, StateDir};
-use crate::model::store::{EtcdSettings, FileSettings, StoreSettings};
+use crate::model::store::{EtcdSettings, FileSettings, StoreLimits, StoreSettings};
 
 /// Parses a line, split at spaces (`''` is an empty argument), with these variables and files.
 fn parse_with(line: &str, environment: &[(&str, &str)], files: &[(&str, &str)]) -> Result<Invocation, EarlyExit> {
@@ -124,7 +124,11 @@ fn the_newer_confds_lines_work() {
     assert_eq!(settings("confd etcd --onetime").mode, Mode::Onetime);
     assert_eq!(settings("confd --onetime etcd").mode, Mode::Onetime);
     assert_eq!(settings("confd env --onetime").store, StoreSettings::Env);
-    let file = FileSettings { paths: vec!["/a.yaml".into(), "/b".into()], filter: "*.json".to_owned() };
+    let file = FileSettings {
+        paths: vec!["/a.yaml".into(), "/b".into()],
+        filter: "*.json".to_owned(),
+        limits: StoreLimits::default(),
+    };
     let file = StoreSettings::File(file);
     assert_eq!(settings("confd --interval=5 file --file /a.yaml --file=/b --filter *.json").store, file);
     // Flags of one kind on both sides of the word add up.

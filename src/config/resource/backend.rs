@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::config::document::{Field, Fields};
 use crate::config::settings::{FOREIGN_BACKENDS, endpoints_of};
 use crate::model::problem::{Place, Problem};
-use crate::model::store::{EtcdSettings, FileSettings, Login, Scheme, StoreSettings, TlsSettings};
+use crate::model::store::{EtcdSettings, FileSettings, Login, Scheme, StoreLimits, StoreSettings, TlsSettings};
 use crate::model::text::shown;
 
 use super::choice;
@@ -25,6 +25,7 @@ pub(super) const FIELDS: &[&str] = &[
     "basic_auth",
     "username",
     "password",
+    "insecure_login",
     "dial_timeout",
     "request_timeout",
     "file",
@@ -56,8 +57,8 @@ enum StoreKind {
     Env,
 }
 
-/// Reads the table; `None` if there was a problem.
-pub(super) fn read(fields: &mut Fields<'_>, table: &Place) -> Option<StoreSettings> {
+/// Reads the table; `None` if there was a problem. `limits` are those of every store.
+pub(super) fn read(fields: &mut Fields<'_>, table: &Place, limits: StoreLimits) -> Option<StoreSettings> {
     for name in PASSED_OVER {
         fields.take(name, |_| Ok(()));
     }
@@ -67,13 +68,13 @@ pub(super) fn read(fields: &mut Fields<'_>, table: &Place) -> Option<StoreSettin
     let paths = fields.take("file", files).unwrap_or_default();
     let filter = fields.take("filter", |field| Ok(field.text()?.to_owned())).unwrap_or_else(|| "*".to_owned());
     Some(match kind? {
-        StoreKind::Etcd => StoreSettings::Etcd(etcd?),
+        StoreKind::Etcd => StoreSettings::Etcd(EtcdSettings { limits, ..etcd? }),
         StoreKind::File if paths.is_empty() => {
             let problem = Problem::new("the backend `file` needs a file").at(table.clone());
             fields.refuse(problem.hint("name it, as in file = [\"/etc/keys.yaml\"]"));
             return None;
         }
-        StoreKind::File => StoreSettings::File(FileSettings { paths, filter }),
+        StoreKind::File => StoreSettings::File(FileSettings { paths, filter, limits }),
         StoreKind::Env => StoreSettings::Env,
     })
 }
@@ -139,10 +140,11 @@ fn etcd(fields: &mut Fields<'_>, table: &Place, is_meant: bool) -> Option<EtcdSe
 /// Reads the login. As in the settings, a user name is enough to ask for one.
 fn login(fields: &mut Fields<'_>, table: &Place) -> Option<Login> {
     let basic_auth = fields.take("basic_auth", Field::boolean);
+    let may_be_read = fields.take("insecure_login", Field::boolean).unwrap_or(false);
     let (user, password) = (text(fields, "username"), text(fields, "password"));
     match (basic_auth, user, password) {
         (Some(false), _, _) | (None, None, None) => None,
-        (_, Some(user), Some(password)) => Some(Login { user, password }),
+        (_, Some(user), Some(password)) => Some(Login { user, password, may_be_read }),
         _ => {
             let problem = Problem::new("a login needs `username` and `password`").at(table.clone());
             fields.refuse(problem.hint("give both, or basic_auth = false"));

@@ -1,12 +1,13 @@
 //! The store's settings: its kind, endpoints, TLS and login. Never connects to it and never shows a password.
 
 use crate::model::problem::Problem;
-use crate::model::store::{EtcdSettings, FileSettings, Login, Scheme, StoreSettings, TlsSettings};
+use crate::model::store::{EtcdSettings, FileSettings, Login, Scheme, StoreLimits, StoreSettings, TlsSettings};
 use crate::model::text::shown;
 
 use super::table::{
-    BACKEND, BASIC_AUTH, CLIENT_CA_KEYS, CLIENT_CERT, CLIENT_INSECURE, CLIENT_KEY, DIAL_TIMEOUT, FILE, FILTER, NODE,
-    PASSWORD, REQUEST_TIMEOUT, SCHEME, SRV_DOMAIN, SRV_RECORD, USERNAME, WATCH_ERROR_BACKOFF,
+    BACKEND, BASIC_AUTH, CLIENT_CA_KEYS, CLIENT_CERT, CLIENT_INSECURE, CLIENT_KEY, DIAL_TIMEOUT, FILE, FILTER,
+    INSECURE_LOGIN, MAX_STORE_KEYS, MAX_STORE_MIB, MAX_VALUE_MIB, NODE, PASSWORD, REQUEST_TIMEOUT, SCHEME, SRV_DOMAIN,
+    SRV_RECORD, USERNAME, WATCH_ERROR_BACKOFF,
 };
 use super::values::{Values, not_among};
 
@@ -24,18 +25,25 @@ enum BackendWord {
     Env,
 }
 
+/// Reads how much is kept of each store.
+pub(super) fn limits(values: &mut Values<'_>) -> StoreLimits {
+    let mut bytes = |setting| values.positive_count(setting).saturating_mul(1 << 20);
+    let (bytes, value_bytes) = (bytes(&MAX_STORE_MIB), bytes(&MAX_VALUE_MIB));
+    StoreLimits { keys: values.positive_count(&MAX_STORE_KEYS), bytes, value_bytes }
+}
+
 /// Reads the store's settings. Settings of other stores are ignored: a shared file may have them.
-pub(super) fn read(values: &mut Values<'_>) -> StoreSettings {
+pub(super) fn read(values: &mut Values<'_>, limits: StoreLimits) -> StoreSettings {
     match values.parsed(&BACKEND, backend).unwrap_or(BackendWord::Etcd) {
-        BackendWord::Etcd => StoreSettings::Etcd(etcd(values, true)),
-        BackendWord::EtcdV3 => StoreSettings::Etcd(etcd(values, false)),
+        BackendWord::Etcd => StoreSettings::Etcd(EtcdSettings { limits, ..etcd(values, true) }),
+        BackendWord::EtcdV3 => StoreSettings::Etcd(EtcdSettings { limits, ..etcd(values, false) }),
         BackendWord::File => {
             let paths = values.paths(&FILE);
             if paths.is_empty() {
                 let problem = Problem::new("the backend `file` needs a file");
                 values.refuse(&BACKEND, problem.hint("name it with --file, or file = [\"…\"] in the settings file"));
             }
-            StoreSettings::File(FileSettings { paths, filter: values.text(&FILTER).unwrap_or_default() })
+            StoreSettings::File(FileSettings { paths, filter: values.text(&FILTER).unwrap_or_default(), limits })
         }
         BackendWord::Env => StoreSettings::Env,
     }
@@ -147,12 +155,13 @@ fn tls(values: &mut Values<'_>) -> Option<TlsSettings> {
 fn login(values: &mut Values<'_>) -> Option<Login> {
     let basic_auth = values.optional_switch(&BASIC_AUTH);
     let name = values.text(&USERNAME);
+    let may_be_read = values.switch(&INSECURE_LOGIN);
     let password = values.text(&PASSWORD).filter(|password| !password.is_empty());
     if basic_auth == Some(false) {
         return None;
     }
     match (name, password) {
-        (Some(user), Some(password)) => Some(Login { user, password }),
+        (Some(user), Some(password)) => Some(Login { user, password, may_be_read }),
         (Some(_), None) => {
             let problem = Problem::new("username: there is no password");
             values.refuse(&USERNAME, problem.hint("give it with UPSTREAMD_PASSWORD or in the settings file"));

@@ -8,7 +8,7 @@ use super::layers::Flags;
 use super::raw::Raw;
 use super::table::{ALL, Section, Setting, SettingKind};
 use super::*;
-use crate::model::store::{EtcdSettings, FileSettings, Scheme};
+use crate::model::store::{EtcdSettings, FileSettings, Scheme, StoreLimits};
 
 /// Layers made from texts.
 #[derive(Default)]
@@ -159,7 +159,9 @@ fn context(setting: &Setting) -> Said {
     match setting.name {
         "file" | "filter" => said.flag(&table::BACKEND, "file").flag(&table::FILE, "/keys"),
         "client-cert" | "client-key" => said.flag(&table::CLIENT_CERT, "/cert").flag(&table::CLIENT_KEY, "/key"),
-        "username" | "password" | "basic-auth" => said.flag(&table::USERNAME, "name").flag(&table::PASSWORD, "secret"),
+        "username" | "password" | "basic-auth" | "insecure-login" => {
+            said.flag(&table::USERNAME, "name").flag(&table::PASSWORD, "secret")
+        }
         _ => said,
     }
 }
@@ -344,7 +346,8 @@ fn a_file_store_needs_a_file() {
         the backend `file` needs a file (from flag --backend)
           hint: name it with --file, or file = ["…"] in the settings file"#]]);
     let said = Said::default().file("backend = \"file\"\nfile = \"/keys.yaml\"\nnodes = [\"not looked at\"]");
-    let expected = FileSettings { paths: vec!["/keys.yaml".into()], filter: "*".to_owned() };
+    let expected =
+        FileSettings { paths: vec!["/keys.yaml".into()], filter: "*".to_owned(), limits: StoreLimits::default() };
     assert_eq!(said.settings().store, StoreSettings::File(expected));
 }
 

@@ -107,11 +107,11 @@ impl Values<'_> {
     }
 
     pub(super) fn count(&mut self, setting: &Setting) -> usize {
-        let parse = |text: &str| {
-            let problem = || Problem::new(format!("{} is not a number from 0 on", shown(text)));
-            text.trim().parse().map_err(|_| problem())
-        };
-        self.parsed(setting, parse).unwrap_or_default()
+        self.parsed(setting, |text| number(text, 0)).unwrap_or_default()
+    }
+
+    pub(super) fn positive_count(&mut self, setting: &Setting) -> usize {
+        self.parsed(setting, |text| number(text, 1)).unwrap_or_default()
     }
 
     /// Returns the value that belongs to the word; `None` if the setting has no default.
@@ -146,6 +146,11 @@ fn switch(text: &str) -> Result<bool, Problem> {
         "false" | "f" | "0" | "no" | "n" | "off" => Ok(false),
         _ => Err(Problem::new(format!("{} is neither true nor false", shown(text)))),
     }
+}
+
+fn number(text: &str, least: usize) -> Result<usize, Problem> {
+    let number = text.trim().parse().ok().filter(|number| *number >= least);
+    number.ok_or_else(|| Problem::new(format!("{} is not a number from {least} on", shown(text))))
 }
 
 fn path(text: &str) -> Result<PathBuf, Problem> {

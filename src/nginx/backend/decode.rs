@@ -94,7 +94,7 @@ fn record(
     if !quote::is_harmless(below) {
         return Err(Reason::BadName);
     }
-    if value.as_bytes().len() > MAX_VALUE_BYTES {
+    if value.as_bytes().len() > MAX_VALUE_BYTES || matches!(value, key::Value::Oversized(_)) {
         return Err(Reason::TooLong);
     }
     let text = value.as_text().ok_or(Reason::NotText)?.trim_ascii();

@@ -32,6 +32,11 @@ pub(in crate::render) fn text_of<'v>(key: &str, value: &'v key::Value) -> Result
             let (key, bytes) = (shown(key), bytes.len());
             Err(Problem::new(format!("the value of key `{key}` is not UTF-8 text (length {bytes})")))
         }
+        key::Value::Oversized(bytes) => {
+            let problem =
+                format!("the value of key `{}` is too large to be kept: it has at least {bytes} bytes", shown(key));
+            Err(Problem::new(problem).hint("make it smaller, or raise --max-value-mib"))
+        }
     }
 }
 

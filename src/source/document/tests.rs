@@ -1,9 +1,11 @@
 //! Results of each format, and its errors with their positions.
 
 use super::*;
+use crate::model::store::StoreLimits;
 
 fn parsed(extension: &str, content: &[u8]) -> Result<BTreeMap<String, Value>, Problem> {
-    parse(&Path::new("file").with_extension(extension), content)
+    let limits = StoreLimits { keys: 500_000, bytes: 8 << 20, value_bytes: 100_000 };
+    parse(&Path::new("file").with_extension(extension), content, &mut StoreTally::new(limits))
 }
 
 fn check(extension: &str, content: &str, expected: &[(&str, &str)]) {
@@ -166,4 +168,38 @@ proptest::proptest! {
             drop(parsed(extension, text.as_bytes()));
         }
     }
+}
+
+#[test]
+fn aliases_expand_within_the_bytes_of_the_store() {
+    let large = "x".repeat(90_000);
+    let aliases: String = (0..200).map(|n| format!("k{n}: *a\n")).collect();
+    let text = format!("a: &a {large}\n{aliases}");
+    check_problem(
+        "yaml",
+        text.as_bytes(),
+        "93:6: the aliases expand to more than the 8 MiB that --max-store-mib allows",
+    );
+    let nested: String = (1..60).map(|n| format!("a{n}: &a{n} [*a{}]\n", n - 1)).collect();
+    let text = format!("a0: &a0 {large}\n{nested}");
+    assert!(parsed("yaml", text.as_bytes()).unwrap_err().message.contains("8 MiB"));
+}
+
+#[test]
+fn long_names_and_many_values_are_refused() {
+    let name = "a/".repeat(300_000);
+    let problem = "1:1: a key has 600001 bytes with the names above it, and 4096 are allowed";
+    check_problem("json", format!(r#"{{"{name}": {{"b": 1, "c": 2}}}}"#).as_bytes(), problem);
+    let nested = format!(r#"{{"{0}": {{"{0}": {{"b": 1}}}}}}"#, "a".repeat(2100));
+    assert!(parsed("json", nested.as_bytes()).unwrap_err().message.contains("4201 bytes"));
+    let list = |length: usize| format!(r#"{{"a": [0{}]}}"#, ",0".repeat(length - 1));
+    assert!(parsed("json", list(1_000_000).as_bytes()).unwrap_err().message.contains("more than 1000000 values"));
+    assert!(parsed("json", list(500_001).as_bytes()).unwrap_err().message.contains("--max-store-keys"));
+    assert_eq!(parsed("json", list(400_000).as_bytes()).unwrap().len(), 400_000);
+}
+
+#[test]
+fn a_value_that_is_too_large_is_left_out_of_memory_and_not_of_the_keys() {
+    let entries = parsed("yaml", format!("a: {}\nb: 1\n", "x".repeat(100_001)).as_bytes()).unwrap();
+    assert_eq!((&entries["/a"], &entries["/b"]), (&Value::Oversized(100_001), &Value::from("1")));
 }

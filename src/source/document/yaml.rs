@@ -10,8 +10,9 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 use super::{DataNode, DocumentMistake, MAX_DEPTH, MAX_NODES, scalar};
 use crate::model::problem::Position;
 
-pub(super) fn parse(text: &str) -> Result<Option<DataNode>, DocumentMistake> {
-    let mut builder = Builder::default();
+/// Parses a text whose aliases may expand to `max_bytes`.
+pub(super) fn parse(text: &str, max_bytes: usize) -> Result<Option<DataNode>, DocumentMistake> {
+    let mut builder = Builder { max_bytes, ..Builder::default() };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| mistake(error.marker(), error.info()))?;
         builder.take(event, &span.start)?;
@@ -48,6 +49,8 @@ enum PendingKey {
 #[derive(Clone, Copy)]
 struct Measure {
     nodes: usize,
+    /// Bytes of names and values.
+    bytes: usize,
     depth: usize,
 }
 
@@ -57,6 +60,9 @@ struct Builder {
     frames: Vec<(Frame, Marker)>,
     anchors: HashMap<usize, (DataNode, Measure)>,
     nodes: usize,
+    /// Bytes of all nodes, and most of them. A node with an anchor is kept twice and counts twice.
+    bytes: usize,
+    max_bytes: usize,
     documents: usize,
     root: Option<DataNode>,
 }
@@ -87,8 +93,8 @@ impl Builder {
                     }
                     _ => DataNode::Scalar(text.clone().into_owned()),
                 };
-                self.remember(anchor, &node);
-                self.check_measure(Measure { nodes: 1, depth: 0 }, at)?;
+                self.remember(anchor, &node, at)?;
+                self.check_measure(Measure { nodes: 1, bytes: text.len(), depth: 0 }, at)?;
                 match self.frames.last_mut() {
                     Some((Frame::Map { lines, key: key @ None, .. }, _)) => {
                         *key = Some(new_key(text.into_owned(), is_plain, lines, at)?);
@@ -108,7 +114,7 @@ impl Builder {
     }
 
     fn open(&mut self, frame: Frame, at: &Marker) -> Result<(), DocumentMistake> {
-        self.check_measure(Measure { nodes: 1, depth: 1 }, at)?;
+        self.check_measure(Measure { nodes: 1, bytes: 0, depth: 1 }, at)?;
         self.frames.push((frame, *at));
         Ok(())
     }
@@ -127,15 +133,19 @@ impl Builder {
                 (anchor, DataNode::Map(pairs))
             }
         };
-        self.remember(anchor, &node);
+        self.remember(anchor, &node, &began)?;
         self.put(node, &began)
     }
 
     /// Records the node of an anchor; 0 means that it has no anchor.
-    fn remember(&mut self, anchor: usize, node: &DataNode) {
+    fn remember(&mut self, anchor: usize, node: &DataNode, at: &Marker) -> Result<(), DocumentMistake> {
         if anchor > 0 {
-            self.anchors.insert(anchor, (node.clone(), measure(node)));
+            let measure = measure(node);
+            // Nested anchors keep what is in them once more each.
+            self.check_measure(Measure { depth: 0, ..measure }, at)?;
+            self.anchors.insert(anchor, (node.clone(), measure));
         }
+        Ok(())
     }
 
     /// Checks that the limits allow a node of this size.
@@ -143,6 +153,12 @@ impl Builder {
         self.nodes += more.nodes;
         if self.nodes > MAX_NODES {
             return Err(mistake(at, format!("the aliases expand to more than {MAX_NODES} values")));
+        }
+        self.bytes = self.bytes.saturating_add(more.bytes);
+        if self.bytes > self.max_bytes {
+            let max_mib = self.max_bytes >> 20;
+            let problem = format!("the aliases expand to more than the {max_mib} MiB that --max-store-mib allows");
+            return Err(mistake(at, problem));
         }
         if self.frames.len() + more.depth > MAX_DEPTH {
             return Err(mistake(at, format!("the values are nested more than {MAX_DEPTH} levels deep")));
@@ -213,16 +229,21 @@ fn pairs_of(node: DataNode) -> Vec<(String, DataNode)> {
 }
 
 fn measure(node: &DataNode) -> Measure {
-    let below = |nodes: &mut dyn Iterator<Item = &DataNode>| {
-        nodes.map(measure).fold(Measure { nodes: 1, depth: 0 }, |sum, one| Measure {
-            nodes: sum.nodes + one.nodes,
-            depth: sum.depth.max(one.depth),
-        })
+    let leaf = |bytes| Measure { nodes: 1, bytes, depth: 0 };
+    let sum = |sum: Measure, one: Measure| Measure {
+        nodes: sum.nodes + one.nodes,
+        bytes: sum.bytes + one.bytes,
+        depth: sum.depth.max(one.depth),
     };
     let inside = match node {
-        DataNode::Scalar(_) | DataNode::Binary(_) | DataNode::Null => return Measure { nodes: 1, depth: 0 },
-        DataNode::List(nodes) => below(&mut nodes.iter()),
-        DataNode::Map(pairs) => below(&mut pairs.iter().map(|(_, node)| node)),
+        DataNode::Null => return leaf(0),
+        DataNode::Scalar(text) => return leaf(text.len()),
+        DataNode::Binary(bytes) => return leaf(bytes.len()),
+        DataNode::List(nodes) => nodes.iter().map(measure).fold(leaf(0), sum),
+        DataNode::Map(pairs) => {
+            let pair = |(name, node): &(String, DataNode)| sum(leaf(name.len()), measure(node));
+            pairs.iter().map(pair).fold(leaf(0), sum)
+        }
     };
     Measure { depth: inside.depth + 1, ..inside }
 }

@@ -2,21 +2,26 @@
 //! determines the revision; all others are pinned to it. Ranges that the store refuses are left out. Repeats only a page that
 //! was too large.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use tokio::task::{JoinError, JoinSet};
 
 use crate::model::etcd::{EtcdFailure, FailureKind, Header, KeyPage, Span};
 use crate::model::key::{Key, Revision, Value};
 use crate::model::range::{KeyRange, KeyRanges, WantedKeys};
+use crate::model::tree::Tree;
 use crate::source::coverage::{self, Coverage};
 use crate::source::paging::PageLimit;
 use crate::source::session::LastChange;
+use crate::source::tally::StoreTally;
 use crate::world::etcd::Connection;
 
 /// Number of spans read at the same time.
 const READS_AT_ONCE: usize = 16;
 
-/// Average size in bytes from which on a watch message has so few events that splitting it costs etcd little.
-const LARGE_VALUE_BYTES: usize = 4 << 10;
+/// Average size in bytes from which on a watch message has so few events that splitting it costs etcd little. Smaller ones fit: etcd
+/// sends a thousand revisions at once at most.
+const LARGE_VALUE_BYTES: usize = 2 << 10;
 
 /// The wanted keys, as far as the store shows them.
 pub(super) struct GrantedKeys {
@@ -36,6 +41,17 @@ pub(super) struct Listing {
     pub(super) unreadable_keys: usize,
     /// Whether the values are so large that a watch should deliver them in fragments.
     pub(super) has_large_values: bool,
+    /// What was read.
+    pub(super) tally: StoreTally,
+}
+
+/// What all reads of a listing share.
+#[derive(Clone)]
+struct Reader {
+    connection: Connection,
+    ranges: KeyRanges,
+    known: Tree,
+    tally: Arc<Mutex<StoreTally>>,
 }
 
 /// The entries read of one span.
@@ -50,22 +66,30 @@ struct Part {
 }
 
 impl Part {
-    /// Adds the entries of the page that are in the ranges.
-    fn take_page(&mut self, page: KeyPage, ranges: &KeyRanges) {
+    /// Adds the entries of the page that are in the ranges, and returns how many bytes are kept of them.
+    fn take_page(&mut self, page: KeyPage, ranges: &KeyRanges, known: &Tree) -> usize {
         self.keys += page.keys;
         self.bytes += page.bytes;
         self.unreadable_keys += page.unreadable_keys;
         self.entries.reserve(page.entries.len());
-        for entry in page.entries {
+        let mut kept = 0;
+        for mut entry in page.entries {
             if !ranges.contains(entry.key.as_str()) {
                 continue;
             }
-            if self.mark.as_ref().is_none_or(|mark| mark.revision < entry.mod_revision) {
+            if let Some(known) = known.get(entry.key.as_str()).filter(|known| **known == entry.value) {
+                entry.value = known.clone();
+            }
+            kept += entry.key.as_str().len() + entry.value.as_bytes().len();
+            // A value that is not kept cannot be compared later.
+            let is_whole = !matches!(entry.value, Value::Oversized(_));
+            if is_whole && self.mark.as_ref().is_none_or(|mark| mark.revision < entry.mod_revision) {
                 let (key, value) = (entry.key.clone(), Some(entry.value.clone()));
                 self.mark = Some(LastChange { key, value, revision: entry.mod_revision, keys_in_hull: None });
             }
             self.entries.push((entry.key, entry.value));
         }
+        kept
     }
 
     fn append(&mut self, later: Part) {
@@ -80,9 +104,19 @@ impl Part {
     }
 }
 
-/// Reads the wanted keys, which must not be empty.
-pub(super) async fn list(connection: &Connection, wanted: &WantedKeys) -> Result<GrantedKeys, EtcdFailure> {
-    match list_all(connection, wanted.all()).await {
+/// Reads the wanted keys, which must not be empty. Values that are as in the known tree are shared with it. `tally` has counted
+/// nothing yet.
+pub(super) async fn list(
+    connection: &Connection,
+    wanted: &WantedKeys,
+    known: Tree,
+    tally: StoreTally,
+) -> Result<GrantedKeys, EtcdFailure> {
+    let reader = |ranges: &KeyRanges| {
+        let (connection, ranges, known) = (connection.clone(), ranges.clone(), known.clone());
+        Reader { connection, ranges, known, tally: Arc::new(Mutex::new(tally)) }
+    };
+    match reader(wanted.all()).list_all().await {
         Err(failure) if failure.kind == FailureKind::Denied => {}
         whole => return Ok(GrantedKeys { listing: Some(whole?), refused: Vec::new() }),
     }
@@ -94,7 +128,7 @@ pub(super) async fn list(connection: &Connection, wanted: &WantedKeys) -> Result
     }
     refused.sort();
     let granted = KeyRanges::merged(granted);
-    let listing = if granted.is_empty() { None } else { Some(list_all(connection, &granted).await?) };
+    let listing = if granted.is_empty() { None } else { Some(reader(&granted).list_all().await?) };
     Ok(GrantedKeys { listing, refused })
 }
 
@@ -127,102 +161,96 @@ fn cut_off(error: &JoinError) -> EtcdFailure {
     EtcdFailure::unreachable(format!("reading keys was cut off: {error}"))
 }
 
-/// Reads `ranges`, which must not be empty.
-async fn list_all(connection: &Connection, ranges: &KeyRanges) -> Result<Listing, EtcdFailure> {
-    let hull = coverage::hull(ranges).ok_or_else(|| EtcdFailure::unreachable("no keys to list"))?;
-    if ranges.len() == 1 {
-        let (header, whole) = read_newest(connection, hull, ranges).await?;
-        let keys = whole.keys;
-        return Ok(listing(header, ranges, whole, Coverage::Hull, Some(keys)));
-    }
-    match connection.count(&hull, None).await {
-        Ok((header, keys)) => {
-            let spans = if coverage::read_hull(keys, ranges.len()) { vec![hull] } else { coverage::read_spans(ranges) };
-            let whole = read_all(connection, spans, header, ranges).await?;
-            Ok(listing(header, ranges, whole, Coverage::Hull, Some(keys)))
+impl Reader {
+    /// Reads the ranges, which must not be empty.
+    async fn list_all(&self) -> Result<Listing, EtcdFailure> {
+        let ranges = &self.ranges;
+        let hull = coverage::hull(ranges).ok_or_else(|| EtcdFailure::unreachable("no keys to list"))?;
+        if ranges.len() == 1 {
+            let (header, whole) = self.read_newest(hull).await?;
+            let keys = whole.keys;
+            return Ok(self.listing(header, whole, Coverage::Hull, Some(keys)));
         }
-        // The user's role may grant the ranges, but not the keys between them.
-        Err(failure) if failure.kind == FailureKind::Denied => {
-            let mut spans = coverage::read_spans(ranges);
-            let (header, mut whole) = read_newest(connection, spans.remove(0), ranges).await?;
-            whole.append(read_all(connection, spans, header, ranges).await?);
-            Ok(listing(header, ranges, whole, Coverage::Directories, None))
-        }
-        Err(failure) => Err(failure),
-    }
-}
-
-fn listing(
-    header: Header,
-    ranges: &KeyRanges,
-    whole: Part,
-    coverage: Coverage,
-    keys_in_hull: Option<usize>,
-) -> Listing {
-    let has_large_values = whole.bytes / whole.keys.max(1) >= LARGE_VALUE_BYTES;
-    let Part { entries, mut mark, unreadable_keys, .. } = whole;
-    match (&mut mark, keys_in_hull) {
-        (Some(mark), Some(keys)) => mark.keys_in_hull = Some((keys, header.revision)),
-        // Without a count, the listing could not be distinguished from a store that went back.
-        _ => mark = None,
-    }
-    Listing { header, ranges: ranges.clone(), entries, mark, coverage, unreadable_keys, has_large_values }
-}
-
-/// Reads one span at the newest revision.
-async fn read_newest(connection: &Connection, span: Span, ranges: &KeyRanges) -> Result<(Header, Part), EtcdFailure> {
-    let (page, limit) = read_page(connection, &span, None, PageLimit::first()).await?;
-    let header = page.header;
-    let part = read_rest(connection, span, header, page, limit, ranges).await?;
-    Ok((header, part))
-}
-
-/// Reads several spans at the revision of `header`. Returns the parts in the order of the spans.
-async fn read_all(
-    connection: &Connection,
-    spans: Vec<Span>,
-    header: Header,
-    ranges: &KeyRanges,
-) -> Result<Part, EtcdFailure> {
-    let mut parts: Vec<Part> = spans.iter().map(|_| Part::default()).collect();
-    let mut waiting = spans.into_iter().enumerate();
-    let mut reads = JoinSet::new();
-    loop {
-        while reads.len() < READS_AT_ONCE {
-            let Some((index, span)) = waiting.next() else { break };
-            let (connection, ranges) = (connection.clone(), ranges.clone());
-            reads.spawn(async move {
-                let (page, limit) = read_page(&connection, &span, Some(header), PageLimit::first()).await?;
-                read_rest(&connection, span, header, page, limit, &ranges).await.map(|part| (index, part))
-            });
-        }
-        match reads.join_next().await {
-            None => break,
-            Some(Ok(Ok((index, part)))) => parts[index] = part,
-            Some(Ok(Err(failure))) => return Err(failure),
-            Some(Err(error)) => return Err(cut_off(&error)),
+        match self.connection.count(&hull, None).await {
+            Ok((header, keys)) => {
+                let is_whole = coverage::read_hull(keys, ranges.len());
+                let spans = if is_whole { vec![hull] } else { coverage::read_spans(ranges) };
+                let whole = self.read_all(spans, header).await?;
+                Ok(self.listing(header, whole, Coverage::Hull, Some(keys)))
+            }
+            // The user's role may grant the ranges, but not the keys between them.
+            Err(failure) if failure.kind == FailureKind::Denied => {
+                let mut spans = coverage::read_spans(ranges);
+                let (header, mut whole) = self.read_newest(spans.remove(0)).await?;
+                whole.append(self.read_all(spans, header).await?);
+                Ok(self.listing(header, whole, Coverage::Directories, None))
+            }
+            Err(failure) => Err(failure),
         }
     }
-    let mut whole = Part::default();
-    parts.into_iter().for_each(|part| whole.append(part));
-    Ok(whole)
-}
 
-async fn read_rest(
-    connection: &Connection,
-    mut span: Span,
-    header: Header,
-    mut page: KeyPage,
-    mut limit: PageLimit,
-    ranges: &KeyRanges,
-) -> Result<Part, EtcdFailure> {
-    let mut part = Part::default();
-    loop {
-        let next = page.next.take();
-        part.take_page(page, ranges);
-        let Some(next) = next else { return Ok(part) };
-        span.start = next;
-        (page, limit) = read_page(connection, &span, Some(header), limit).await?;
+    fn listing(&self, header: Header, whole: Part, coverage: Coverage, keys_in_hull: Option<usize>) -> Listing {
+        let has_large_values = whole.bytes / whole.keys.max(1) >= LARGE_VALUE_BYTES;
+        let Part { entries, mut mark, unreadable_keys, .. } = whole;
+        match (&mut mark, keys_in_hull) {
+            (Some(mark), Some(keys)) => mark.keys_in_hull = Some((keys, header.revision)),
+            // Without a count, the listing could not be distinguished from a store that went back.
+            _ => mark = None,
+        }
+        let (ranges, tally) = (self.ranges.clone(), *self.tally.lock().unwrap_or_else(PoisonError::into_inner));
+        Listing { header, ranges, entries, mark, coverage, unreadable_keys, has_large_values, tally }
+    }
+
+    /// Reads one span at the newest revision.
+    async fn read_newest(&self, span: Span) -> Result<(Header, Part), EtcdFailure> {
+        let (page, limit) = read_page(&self.connection, &span, None, PageLimit::first()).await?;
+        let header = page.header;
+        Ok((header, self.read_rest(span, header, page, limit).await?))
+    }
+
+    /// Reads several spans at the revision of `header`. Returns the parts in the order of the spans.
+    async fn read_all(&self, spans: Vec<Span>, header: Header) -> Result<Part, EtcdFailure> {
+        let mut parts: Vec<Part> = spans.iter().map(|_| Part::default()).collect();
+        let mut waiting = spans.into_iter().enumerate();
+        let mut reads = JoinSet::new();
+        loop {
+            while reads.len() < READS_AT_ONCE {
+                let Some((index, span)) = waiting.next() else { break };
+                let reader = self.clone();
+                reads.spawn(async move {
+                    let (page, limit) = read_page(&reader.connection, &span, Some(header), PageLimit::first()).await?;
+                    reader.read_rest(span, header, page, limit).await.map(|part| (index, part))
+                });
+            }
+            match reads.join_next().await {
+                None => break,
+                Some(Ok(Ok((index, part)))) => parts[index] = part,
+                Some(Ok(Err(failure))) => return Err(failure),
+                Some(Err(error)) => return Err(cut_off(&error)),
+            }
+        }
+        let mut whole = Part::default();
+        parts.into_iter().for_each(|part| whole.append(part));
+        Ok(whole)
+    }
+
+    async fn read_rest(
+        &self,
+        mut span: Span,
+        header: Header,
+        mut page: KeyPage,
+        mut limit: PageLimit,
+    ) -> Result<Part, EtcdFailure> {
+        let mut part = Part::default();
+        loop {
+            let (next, keys) = (page.next.take(), page.keys);
+            let kept = part.take_page(page, &self.ranges, &self.known);
+            let counted = self.tally.lock().unwrap_or_else(PoisonError::into_inner).add(keys, kept);
+            counted.map_err(EtcdFailure::refused)?;
+            let Some(next) = next else { return Ok(part) };
+            span.start = next;
+            (page, limit) = read_page(&self.connection, &span, Some(header), limit).await?;
+        }
     }
 }
 
@@ -233,18 +261,21 @@ async fn read_page(
     pinned: Option<Header>,
     mut limit: PageLimit,
 ) -> Result<(KeyPage, PageLimit), EtcdFailure> {
+    let at = pinned.map(|header| header.revision);
     loop {
-        match connection.read(span, pinned.map(|header| header.revision), limit.keys()).await {
-            Ok(page) => {
-                check_same_store(pinned, page.header)?;
-                let next_limit = limit.after(page.keys, page.bytes);
-                return Ok((page, next_limit));
-            }
-            Err(failure) if failure.kind == FailureKind::TooLarge => {
-                limit = limit.after_too_large().ok_or(failure)?;
-            }
-            Err(failure) => return Err(failure),
-        }
+        let page = match connection.read(span, at, limit.keys()).await {
+            Err(failure) if failure.kind == FailureKind::TooLarge => match limit.after_too_large() {
+                Some(smaller) => {
+                    limit = smaller;
+                    continue;
+                }
+                None => connection.read_oversized(span, at).await?,
+            },
+            page => page?,
+        };
+        check_same_store(pinned, page.header)?;
+        let next_limit = limit.after(page.keys, page.bytes);
+        return Ok((page, next_limit));
     }
 }
 

@@ -9,6 +9,9 @@ use crate::model::store::{EtcdSettings, Scheme};
 use crate::world::dns::{DnsSources, Resolver};
 use crate::world::random;
 
+/// Most members of a cluster that are tried.
+const MAX_MEMBERS: usize = 64;
+
 /// Returns the members that SRV records name, in the order in which to try them; `None` if discovery is not configured.
 ///
 /// # Errors
@@ -116,12 +119,12 @@ async fn candidates(resolver: &Resolver, record: &SrvName) -> Result<Vec<Candida
 }
 
 /// Orders by priority, lowest first; draws by weight within one priority, as RFC 2782 says. Without weights, each is as likely as
-/// any other.
+/// any other. Leaves out what is too many.
 fn in_order(mut targets: Vec<Candidate>, random: &mut impl FnMut() -> f64) -> Vec<Endpoint> {
     random::shuffle(&mut targets, &mut *random);
     targets.sort_by_key(|target| (target.priority, target.weight));
-    let mut ordered = Vec::with_capacity(targets.len());
-    while let Some(priority) = targets.first().map(|target| target.priority) {
+    let mut ordered = Vec::new();
+    while let Some(priority) = targets.first().map(|target| target.priority).filter(|_| ordered.len() < MAX_MEMBERS) {
         let group = targets.iter().take_while(|target| target.priority == priority);
         let total: f64 = group.clone().map(|target| f64::from(target.weight)).sum();
         let mut drawn = random() * total;
@@ -191,6 +194,8 @@ mod tests {
         check_order(&targets, 0.05, &["light", "heavy", "late"]);
         check_order(&targets, 0.5, &["heavy", "light", "late"]);
         check_order(&[], 0.5, &[]);
+        let many: Vec<Candidate> = (0..1000).map(|priority| candidate("a", priority, 1)).collect();
+        check_order(&many, 0.5, &["a"; MAX_MEMBERS]);
     }
 
     #[test]

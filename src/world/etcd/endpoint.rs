@@ -1,6 +1,7 @@
 //! Parses the address of an etcd member from the text of a setting. Never opens a connection.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use crate::model::etcd::EtcdFailure;
 use crate::model::store::{EtcdSettings, Scheme};
@@ -18,6 +19,14 @@ pub struct Endpoint {
     pub port: u16,
     /// The name that its certificate must carry; `None` means `host`.
     pub server_name: Option<String>,
+}
+
+impl Endpoint {
+    /// Returns whether nobody else can read what is sent there: it goes by TLS, or does not leave this machine.
+    pub(super) fn is_private(&self) -> bool {
+        let is_loopback = |address: IpAddr| address.to_canonical().is_loopback();
+        self.scheme == Scheme::Https || self.host == "localhost" || self.host.parse().is_ok_and(is_loopback)
+    }
 }
 
 impl fmt::Display for Endpoint {
@@ -118,6 +127,24 @@ mod tests {
         check("", Err("is not host:port"));
         check("http://a/b", Err("is not host:port"));
         check("a b:1", Err("is not host:port"));
+    }
+
+    #[test]
+    fn without_tls_only_this_machine_is_private() {
+        for (text, expected) in [
+            ("https://etcd-1:2379", true),
+            ("http://127.0.0.1:2379", true),
+            ("http://127.9.9.9:2379", true),
+            ("http://[::1]:2379", true),
+            ("http://[::ffff:127.0.0.1]:2379", true),
+            ("http://localhost:2379", true),
+            ("http://etcd-1:2379", false),
+            ("http://localhost.example:2379", false),
+            ("http://10.0.0.1:2379", false),
+            ("http://0.0.0.0:2379", false),
+        ] {
+            assert_eq!(parse(text, Scheme::Http).unwrap().is_private(), expected, "{text}");
+        }
     }
 
     #[test]

@@ -8,7 +8,11 @@ use tonic::{Code, Status};
 use super::Endpoint;
 use crate::model::etcd::{EtcdFailure, FailureKind, Header};
 use crate::model::key::Revision;
+use crate::model::text;
 use crate::world::tls;
+
+/// Longest part of what a server says that is repeated, in characters.
+const MAX_WORDS: usize = 1000;
 
 pub(super) fn header(header: Option<&ResponseHeader>) -> Header {
     header.map_or_else(Header::default, |header| Header {
@@ -21,8 +25,13 @@ pub(super) fn header(header: Option<&ResponseHeader>) -> Header {
 pub(super) fn of_error(error: &Error) -> EtcdFailure {
     match error {
         Error::GRpcStatus(status) => of_status(status),
-        other => EtcdFailure::unreachable(other.to_string()),
+        other => EtcdFailure::unreachable(words(&other.to_string())),
     }
+}
+
+/// Returns what a server says, on one line and not too long: whoever answers in etcd's place chooses it.
+fn words(text: &str) -> String {
+    text::one_line(text, MAX_WORDS, char::REPLACEMENT_CHARACTER)
 }
 
 /// Translates a status by its message: the code alone does not distinguish an old token from a wrong password.
@@ -38,7 +47,7 @@ fn of_status(status: &Status) -> EtcdFailure {
     let (kind, mut problem) = match status.source().map(cause) {
         Some(EtcdFailure { kind: FailureKind::Refused, problem }) => (FailureKind::Refused, problem),
         Some(cause) => (kind, cause.problem),
-        None => (kind, message.strip_prefix("etcdserver: ").unwrap_or(message).to_owned()),
+        None => (kind, words(message.strip_prefix("etcdserver: ").unwrap_or(message))),
     };
     if problem.is_empty() {
         problem = format!("etcd answered {:?}", status.code());
@@ -71,9 +80,9 @@ pub(super) fn of_cancel(reason: &str, compact_revision: i64) -> EtcdFailure {
         let problem = format!("the history up to revision {compact_revision} is compacted");
         return EtcdFailure { kind: FailureKind::Compacted, problem };
     }
-    let words = reason.rsplit("desc = ").next().unwrap_or(reason);
-    let words = words.strip_prefix("etcdserver: ").unwrap_or(words);
-    let problem = if words.is_empty() { "no reason given" } else { words };
+    let why = reason.rsplit("desc = ").next().unwrap_or(reason);
+    let why = why.strip_prefix("etcdserver: ").unwrap_or(why);
+    let problem = if why.is_empty() { "no reason given".to_owned() } else { words(why) };
     EtcdFailure { kind: of_words(reason), problem: format!("etcd cancelled the watch: {problem}") }
 }
 
@@ -92,8 +101,8 @@ pub(super) fn cause(error: &(dyn std::error::Error + 'static)) -> EtcdFailure {
         bottom = error;
     }
     match tls::refusal_in(bottom) {
-        (words, true) => EtcdFailure::refused(words),
-        (words, false) => EtcdFailure::unreachable(words),
+        (why, true) => EtcdFailure::refused(words(&why)),
+        (why, false) => EtcdFailure::unreachable(words(&why)),
     }
 }
 

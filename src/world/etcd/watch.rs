@@ -12,6 +12,7 @@ pub struct Watch {
     messages: WatchResponseStream,
     /// Request side of the stream; etcd ends the stream when it is closed.
     _requests: WatchRequestSender,
+    max_value_bytes: usize,
 }
 
 impl Watch {
@@ -20,6 +21,7 @@ impl Watch {
         spans: &[Span],
         after: Revision,
         in_fragments: bool,
+        max_value_bytes: usize,
     ) -> Result<Watch, EtcdFailure> {
         let Some((first, others)) = spans.split_first() else {
             return Err(EtcdFailure::unreachable("nothing to watch"));
@@ -35,7 +37,7 @@ impl Watch {
                 .await
                 .map_err(|error| failure::of_error(&error))?;
         }
-        Ok(Watch { messages, _requests: requests })
+        Ok(Watch { messages, _requests: requests, max_value_bytes })
     }
 
     /// Waits for the next message, without a time limit. Dropping the future loses nothing.
@@ -44,7 +46,7 @@ impl Watch {
     /// The stream broke, or etcd ended it.
     pub async fn next(&mut self) -> Result<WatchMessage, EtcdFailure> {
         match self.messages.message().await {
-            Ok(Some(message)) => Ok(plain(message.0)),
+            Ok(Some(message)) => Ok(plain(message.0, self.max_value_bytes)),
             Ok(None) => Err(EtcdFailure::unreachable("etcd ended the watch")),
             Err(error) => Err(failure::of_error(&error)),
         }
@@ -60,7 +62,7 @@ fn options(span: &Span, watcher: i64, after: Revision, in_fragments: bool) -> Wa
     if in_fragments { options.with_fragment() } else { options }
 }
 
-fn plain(message: PbWatchResponse) -> WatchMessage {
+fn plain(message: PbWatchResponse, max_value_bytes: usize) -> WatchMessage {
     let header = message.header.map(etcd_client_header).unwrap_or_default();
     let mut plain = WatchMessage {
         header,
@@ -80,7 +82,7 @@ fn plain(message: PbWatchResponse) -> WatchMessage {
         let is_delete = event.r#type == EventType::Delete as i32;
         plain.events.push(WatchEvent {
             key: Key::from(key),
-            value: (!is_delete).then(|| Value::from_bytes(&pair.value)),
+            value: (!is_delete).then(|| Value::bounded(&pair.value, max_value_bytes)),
             revision: Revision(pair.mod_revision),
         });
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Metadata;
-use std::io;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Size limit of a file in bytes: a larger one is neither a template nor a TOML resource.
@@ -69,6 +69,12 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 /// name starts with `..` are ignored, and a file reached twice is returned under its first name only.
 /// A link that leads nowhere is reported as that file's problem, except an editor's lock (`.#name`), which is ignored.
 pub fn read_texts(root: &Path, wanted: impl Fn(&str) -> bool) -> FolderTexts {
+    read_texts_up_to(usize::MAX, root, wanted)
+}
+
+/// Reads a folder as `read_texts` does, and no more than `max_bytes` of its files: the others are reported as too large.
+pub fn read_texts_up_to(max_bytes: usize, root: &Path, wanted: impl Fn(&str) -> bool) -> FolderTexts {
+    let mut bytes_left = u64::try_from(max_bytes).unwrap_or(u64::MAX);
     let mut folder = FolderTexts { root: root.to_owned(), ..FolderTexts::default() };
     let mut seen = BTreeSet::new();
     let mut found = BTreeMap::new();
@@ -104,7 +110,9 @@ pub fn read_texts(root: &Path, wanted: impl Fn(&str) -> bool) -> FolderTexts {
                     let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
                     let real = if is_link { entry.path().canonicalize().ok() } else { None };
                     let real = real.unwrap_or_else(|| real_folder.join(&file_name));
-                    found.insert(name, (entry.path(), real, read_bytes(&entry.path(), &metadata)));
+                    let bytes = read_bytes(&entry.path(), &metadata, bytes_left);
+                    bytes_left -= bytes.as_ref().map_or(0, |bytes| bytes.len() as u64).min(bytes_left);
+                    found.insert(name, (entry.path(), real, bytes));
                 }
                 Err(error) => {
                     found.insert(name, (entry.path(), entry.path(), Err(error.to_string())));
@@ -129,14 +137,14 @@ pub fn is_folder(path: &Path) -> bool {
 /// Reads one file by its path.
 pub fn read_file(path: &Path) -> TextFile {
     let bytes = match std::fs::metadata(path) {
-        Ok(metadata) => read_bytes(path, &metadata),
+        Ok(metadata) => read_bytes(path, &metadata, u64::MAX),
         Err(error) => Err(error.to_string()),
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     TextFile { name, path: path.to_owned(), bytes }
 }
 
-fn read_bytes(path: &Path, metadata: &Metadata) -> Result<Vec<u8>, String> {
+fn read_bytes(path: &Path, metadata: &Metadata, bytes_left: u64) -> Result<Vec<u8>, String> {
     if !metadata.is_file() {
         // Opening a pipe would wait for a writer.
         return Err("not a regular file".to_owned());
@@ -145,7 +153,13 @@ fn read_bytes(path: &Path, metadata: &Metadata) -> Result<Vec<u8>, String> {
     if length > MAX_FILE_BYTES {
         return Err(format!("the file has {length} bytes, more than the {MAX_FILE_BYTES} allowed"));
     }
-    std::fs::read(path).map_err(|error: io::Error| error.to_string())
+    if length > bytes_left {
+        return Err(format!("the file has {length} bytes, and the files of the folder may have {bytes_left} more"));
+    }
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    file.take(length + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > length { Err("the file grew while it was read".to_owned()) } else { Ok(bytes) }
 }
 
 #[cfg(test)]

@@ -78,11 +78,25 @@ fn a_key_that_drained_by_leaving_is_not_waited_for_again() {
         let more = &["--drain-timeout", "1h", "--layout", layout];
         let mut announcer = announce_script(&world, more, "touch READY; exec sleep 1000");
         world.wait_one("/services/");
-        // An agent that sees the key, and has left its state behind by the time of any change.
-        let keys = r#"[{"name":"a","keys":["/services"],"proof":"file","seen":9999,"applied":9999,"converged":null,"drained":null}]"#;
-        let head = r#"{"format":1,"id":"a","version":"1","generation":0,"drained_generation":0,"resources":"#;
-        world.etcd.put("/upstreamd/agents/a", &format!("{head}{keys}}}"));
+        // Agents that do not see the key, more than a page of them.
+        let mut writer = world.etcd.writer();
+        for number in 0..600 {
+            let head = format!(r#"{{"format":1,"id":"b{number}","version":"1","generation":0,"drained_generation":0"#);
+            writer.put(format!("/upstreamd/agents/b{number}"), format!(r#"{head},"resources":[]}}"#));
+        }
         announcer.signal(Signal::SIGTERM);
+        wait_until("the key to leave", DEADLINE, || world.reader.keys("/services/").is_empty());
+        // An agent that sees the key, and has left the state before this change behind.
+        let revision = world.reader.read("/").unwrap().0;
+        let applied =
+            format!(r#""proof":"file","seen":{revision},"applied":{revision},"converged":null,"drained":null"#);
+        let keys = format!(r#"[{{"name":"a","keys":["/services"],{applied}}}]"#);
+        let head = r#"{"format":1,"id":"a","version":"1","generation":0,"drained_generation":0,"resources":"#;
+        // Nobody believes one that claims more than that, or another agent's.
+        world.etcd.put("/upstreamd/agents/liar", &format!("{head}{keys}}}"));
+        world.sandbox.wait_log("waiting for agents that may still send requests: liar");
+        world.etcd.delete("/upstreamd/agents/liar");
+        world.etcd.put("/upstreamd/agents/a", &format!("{head}{keys}}}"));
         assert_eq!(end(&world, &mut announcer), Some(143), "{}", world.sandbox.log());
         let log = world.sandbox.log();
         // The keys were gone before: there was nothing more to take away, and no wait for it.

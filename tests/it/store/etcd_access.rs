@@ -12,7 +12,7 @@ use crate::support::proxy::Proxy;
 use crate::support::temp_dir;
 
 fn login(user: &str) -> Option<Login> {
-    Some(Login { user: user.to_owned(), password: user.to_owned() })
+    Some(Login { user: user.to_owned(), password: user.to_owned(), may_be_read: false })
 }
 
 /// Follows `/a` with these settings and expects to see the key, or a problem that has all of the words.
@@ -83,6 +83,22 @@ fn a_client_certificate_is_shown_where_etcd_wants_one() {
 }
 
 #[test]
+fn a_password_crosses_the_network_without_tls_only_if_that_is_allowed() {
+    let etcd = Etcd::start();
+    etcd.put("/a/x", "1");
+    etcd.enable_auth(&["/a"]);
+    // An address by which this machine is reached, and no loopback address.
+    let endpoints = vec![format!("http://0.0.0.0:{}", etcd.port())];
+    let with = |may_be_read| EtcdSettings {
+        endpoints: endpoints.clone(),
+        login: login("reader").map(|login| Login { may_be_read, ..login }),
+        ..EtcdSettings::default()
+    };
+    check("a login without TLS", with(false), Some(&["http://0.0.0.0:", "without TLS", "--insecure-login"]));
+    check("one that is allowed", with(true), None);
+}
+
+#[test]
 fn a_login_works_and_a_wrong_one_is_reported_without_the_password() {
     let etcd = Etcd::start();
     etcd.put("/a/x", "1");
@@ -91,7 +107,7 @@ fn a_login_works_and_a_wrong_one_is_reported_without_the_password() {
     etcd.enable_auth(&["/a"]);
     check("a login", with(login("reader")), None);
     check("no login", with(None), Some(&["user name is empty", "requires a user name and a password"]));
-    let wrong = Login { user: "reader".to_owned(), password: "hunter2".to_owned() };
+    let wrong = Login { user: "reader".to_owned(), password: "hunter2".to_owned(), may_be_read: false };
     check("a wrong password", with(Some(wrong)), Some(&["authentication failed, invalid user ID or password"]));
     let follower = Follower::start(StoreSettings::Etcd(with(login("reader"))), &["/b"]);
     follower.wait("a denial", |seen| seen.refused);

@@ -200,3 +200,21 @@ fn without_following_there_is_one_snapshot_per_wish() {
     let seen = follower.seen();
     assert_eq!((seen.snapshots, seen.changes, seen.lost), (2, 0, 0));
 }
+
+#[test]
+fn what_a_resync_finds_unchanged_is_not_kept_twice() {
+    let etcd = Etcd::start();
+    etcd.put("/a/same", "1");
+    etcd.put("/a/other", "1");
+    let follower = Follower::start(settings(&etcd), &["/a"]);
+    follower.wait_value("/a/same", Some("1"));
+    etcd.put("/a/other", "2");
+    follower.wait_value("/a/other", Some("2"));
+    let before = follower.seen().tree.clone();
+    follower.resync();
+    follower.wait("the second snapshot", |seen| seen.snapshots == 2);
+    for key in ["/a/same", "/a/other"] {
+        let value = |tree: &Tree| text(tree, key).map(str::as_ptr);
+        assert_eq!(value(&before), value(&follower.seen().tree), "{key}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use upstreamd::model::store::{EtcdSettings, StoreSettings};
+use upstreamd::model::store::{EtcdSettings, Keepalive, StoreSettings};
 
 use super::follower::Follower;
 use crate::support::etcd::{Etcd, Writer};
@@ -15,8 +15,7 @@ pub fn impatient(endpoints: &[String]) -> StoreSettings {
         endpoints: endpoints.to_vec(),
         dial_timeout: Duration::from_secs(1),
         request_timeout: Duration::from_secs(2),
-        keepalive_interval: Duration::from_millis(300),
-        keepalive_timeout: Duration::from_millis(700),
+        keepalive: Keepalive { interval: Duration::from_millis(300), timeout: Duration::from_millis(700) },
         ..EtcdSettings::default()
     })
 }

@@ -152,6 +152,7 @@ async fn run(
             event = handle.events.recv() => {
                 let mut seen = seen.lock().unwrap();
                 take(&mut seen, event.expect("a source never ends by itself"), check);
+                handle.set_known(seen.tree.clone());
             }
         }
     }

@@ -6,6 +6,7 @@ pub mod cases;
 pub mod certs;
 pub mod dns;
 pub mod etcd;
+pub mod fake_etcd;
 pub mod https;
 pub mod nginx;
 pub mod openssl;

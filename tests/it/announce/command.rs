@@ -94,7 +94,7 @@ fn a_key_that_drained_by_leaving_is_not_waited_for_again() {
         let head = r#"{"format":1,"id":"a","version":"1","generation":0,"drained_generation":0,"resources":"#;
         // Nobody believes one that claims more than that, or another agent's.
         world.etcd.put("/upstreamd/agents/liar", &format!("{head}{keys}}}"));
-        world.sandbox.wait_log("waiting for agents that may still send requests: liar");
+        world.sandbox.wait_log(": liar");
         world.etcd.delete("/upstreamd/agents/liar");
         world.etcd.put("/upstreamd/agents/a", &format!("{head}{keys}}}"));
         assert_eq!(end(&world, &mut announcer), Some(143), "{}", world.sandbox.log());

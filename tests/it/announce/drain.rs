@@ -9,11 +9,15 @@ use crate::support::wait_until;
 
 const RUNS_ON: &str = "touch READY; exec sleep 1000";
 
-/// The receipt of an agent that has drained what changed up to this revision.
-fn put_receipt(world: &World, login: Option<&str>, drained: i64) {
+/// The receipt of an agent that has drained what has changed so far, or only what had changed at revision 1.
+fn put_receipt(world: &World, login: Option<&str>, has_drained: bool) {
     let id = "balancer";
+    let answer = world.etcd.ctl_as(login, &["get", "--write-out=json", "/none"]);
+    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    let seen = answer["header"]["revision"].as_i64().unwrap();
+    let drained = if has_drained { seen } else { 1 };
     let resource = format!(
-        r#"{{"name":"a","keys":["/services"],"proof":"nginx","seen":9999,"applied":{drained},"converged":{drained},"drained":{drained}}}"#
+        r#"{{"name":"a","keys":["/services"],"proof":"nginx","seen":{seen},"applied":{drained},"converged":{drained},"drained":{drained}}}"#
     );
     let head = format!(r#"{{"format":1,"id":"{id}","version":"1","generation":1,"drained_generation":1,"resources":"#);
     let receipt = format!("{head}[{resource}]}}");
@@ -58,11 +62,11 @@ fn receipts_that_etcd_refuses_are_a_warning_with_a_hint_and_not_the_end() {
         world.etcd.ctl(arguments);
     }
     world.sandbox.store.extend(["--username", "web", "--password", "web"].map(str::to_owned));
-    put_receipt(&world, Some("root:root"), 9999);
     let mut announcer = announce_script(&world, &["--drain-timeout", "1h"], RUNS_ON);
     world.sandbox.wait_log("announced /services/web/one");
     announcer.signal(Signal::SIGTERM);
     world.sandbox.wait_log("/services/web/one now says that its backend is draining");
+    put_receipt(&world, Some("root:root"), true);
     world.sandbox.wait_log("cannot read which balancers still send traffic to /services/web/one, trying again");
     world.sandbox.wait_log("permission denied (hint: the etcd user needs read on /upstreamd/agents/)");
     let grant = &["role", "grant-permission", "--prefix=true", "web", "read", "/upstreamd/agents/"];
@@ -76,7 +80,7 @@ fn receipts_that_etcd_refuses_are_a_warning_with_a_hint_and_not_the_end() {
 #[test]
 fn receipts_are_watched_and_not_asked_for_again_and_again() {
     let mut world = World::new();
-    put_receipt(&world, None, 1);
+    put_receipt(&world, None, false);
     let mut announcer = announce_script(&world, &["--drain-timeout", "1h"], RUNS_ON);
     world.wait_one("/services/");
     announcer.signal(Signal::SIGTERM);
@@ -88,7 +92,7 @@ fn receipts_are_watched_and_not_asked_for_again_and_again() {
     wait_until("three renewals of the lease", DEADLINE, || renewals() >= renewals_before + 3);
     let more = reads() - reads_before;
     assert!(more <= 3, "{more} reads while nothing has changed");
-    put_receipt(&world, None, 9999);
+    put_receipt(&world, None, true);
     assert_eq!(end(&world, &mut announcer), Some(143));
     assert!(world.sandbox.log().contains("drained: every balancer"), "{}", world.sandbox.log());
 }
@@ -96,7 +100,7 @@ fn receipts_are_watched_and_not_asked_for_again_and_again() {
 #[test]
 fn the_receipts_are_watched_again_after_etcd_was_away() {
     let mut world = World::new();
-    put_receipt(&world, None, 1);
+    put_receipt(&world, None, false);
     let mut announcer = announce_script(&world, &["--drain-timeout", "1h"], RUNS_ON);
     world.wait_one("/services/");
     announcer.signal(Signal::SIGTERM);
@@ -104,7 +108,7 @@ fn the_receipts_are_watched_again_after_etcd_was_away() {
     world.etcd.kill();
     world.sandbox.wait_log("etcd cannot be reached, trying again; the announced keys stay until their lease expires");
     world.etcd.restart();
-    put_receipt(&world, None, 9999);
+    put_receipt(&world, None, true);
     assert_eq!(end(&world, &mut announcer), Some(143));
     assert!(world.sandbox.log().contains("drained: every balancer"), "{}", world.sandbox.log());
 }

@@ -53,13 +53,36 @@ pub struct Isolated {
 }
 
 impl Search {
-    /// Starts a search after a check of all these files together was refused.
-    pub fn start(all: impl IntoIterator<Item = usize>, refused: CheckRefusal) -> Search {
-        let open = vec![all.into_iter().collect()];
+    /// Starts a search after a check of all these files together was refused. Those that `were_good` are tried first: a change of a
+    /// good file is more often good than a new one.
+    pub fn start(
+        all: impl IntoIterator<Item = usize>,
+        were_good: impl Fn(usize) -> bool,
+        refused: CheckRefusal,
+    ) -> Search {
+        let (first, rest): (Vec<usize>, Vec<usize>) = all.into_iter().partition(|file| were_good(*file));
+        let is_divided = !first.is_empty() && !rest.is_empty();
+        let open: Vec<Vec<usize>> = [rest, first].into_iter().filter(|files| !files.is_empty()).collect();
         let (good, culprits) = (BTreeSet::new(), BTreeMap::new());
         let mut search = Search { good, culprits, open, base: Base::Untried, suspects: Vec::new(), has_blamed: false };
-        search.narrow(refused);
+        match is_divided {
+            true => search.leave_out_blamed(refused),
+            false => search.narrow(refused),
+        }
         search
+    }
+
+    /// Leaves out the blamed file of two sets that are refused together.
+    fn leave_out_blamed(&mut self, refused: CheckRefusal) {
+        let Some(blamed) = refused.blamed.filter(|blamed| self.open.iter().flatten().any(|file| file == blamed)) else {
+            self.base = Base::Trying;
+            return;
+        };
+        self.has_blamed = true;
+        self.open.iter_mut().for_each(|files| files.retain(|file| *file != blamed));
+        self.open.retain(|files| !files.is_empty());
+        self.culprits.insert(blamed, refused.failure);
+        self.suspects.push(blamed);
     }
 
     /// Returns the files to try next, with all others left as they were; `None` when the search is over.
@@ -153,7 +176,7 @@ mod tests {
             Some(blamed) => Err(CheckRefusal { failure: failure(), blamed }),
         };
         let refused = judge(&(0..n).collect()).expect_err("the whole is refused");
-        let mut search = Search::start(0..n, refused);
+        let mut search = Search::start(0..n, |_| false, refused);
         let mut trials = 0;
         while let Some(trial) = search.next_trial() {
             trials += 1;
@@ -211,6 +234,22 @@ mod tests {
         let (found, _) = search(1000, |set| set.iter().any(|file| file % 2 == 1).then_some(None));
         let found = found.unwrap();
         assert_eq!(found.good.len() + found.culprits.len() + found.undecided.len(), 1000);
+    }
+
+    #[test]
+    fn files_that_were_good_have_their_turn_first() {
+        let judge = |set: &BTreeSet<usize>| match set.iter().find(|file| **file >= 20 || **file == 7) {
+            None => Ok(()),
+            Some(bad) => Err(CheckRefusal { failure: failure(), blamed: Some(*bad) }),
+        };
+        let refused = judge(&(0..1020).collect()).expect_err("the whole is refused");
+        let mut search = Search::start(0..1020, |file| file < 20, refused);
+        for _ in 0..3 {
+            let trial = search.next_trial().unwrap();
+            search.answer(judge(&trial));
+        }
+        let found = search.found().unwrap();
+        assert_eq!((found.good.len(), found.culprits.contains_key(&7)), (19, true), "{:?}", found.good);
     }
 
     #[test]

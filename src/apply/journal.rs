@@ -92,7 +92,8 @@ pub fn load(context: &Context, group_id: &str) -> Result<Journal, FileError> {
     };
     let aside = record::move_aside(&path)?;
     context.say_next([format!(
-        "the journal `{}` cannot be read ({problem}): it is kept as `{}`, and every file of its group is checked and reloaded once more",
+        "the journal `{}` cannot be read ({problem}): it is kept as `{}`, every file of its group is checked and reloaded once more, and files of a for_each whose content \
+         differs now count as somebody else's (hint: adopt_existing = true takes them over)",
         path.display(),
         aside.display()
     )]);

@@ -17,7 +17,7 @@ use super::{Context, exclusion, failure, plan};
 /// Undoes the group's half-done transaction, if there is one. The lock must be held. Returns whether there was one.
 pub fn recover(context: &Context, group_id: &str, journal: &mut Journal) -> Result<bool, FileError> {
     let Some(in_flight) = journal.in_flight.clone() else { return Ok(false) };
-    let (files, acted_on) = still_there(context, in_flight.files)?;
+    let (files, acted_on) = still_there(context, in_flight.files);
     context.say_next(undo(&InFlight { files }, &acted_on)?);
     journal.in_flight = None;
     // The killed process may have reloaded already: the files that were just undone may be in use.
@@ -35,35 +35,31 @@ pub struct ActedOn {
     pub backup: Option<FileEntry>,
 }
 
-/// Opens the folders of a transaction's files again. A file whose folder is gone has nothing to be undone.
-fn still_there(context: &Context, files: Vec<InFlightFile>) -> Result<(Vec<InFlightFile>, Vec<ActedOn>), FileError> {
+/// Opens the folders of a transaction's files again. A file whose folder cannot be opened stays as it is: whoever may change its path
+/// must not hold the others up.
+fn still_there(context: &Context, files: Vec<InFlightFile>) -> (Vec<InFlightFile>, Vec<ActedOn>) {
     let mut folders = Folders::default();
     let mut found = (Vec::new(), Vec::new());
     for file in files {
         let target = match folders.entry(&file.target) {
             Ok(target) => target,
-            Err(error) if is_gone(&error) => {
+            Err(error) => {
+                let why = match error.source.kind() {
+                    ErrorKind::NotFound | ErrorKind::NotADirectory => "its folder is gone".to_owned(),
+                    _ => failure::describe(&error),
+                };
                 context.say_next([format!(
-                    "`{}` of a transaction that was cut off could not be put back, because its folder is gone",
+                    "`{}` of a transaction that was cut off could not be put back: {why}",
                     file.target.display()
                 )]);
                 continue;
             }
-            Err(error) => return Err(error),
         };
-        let backup = match file.backup.as_deref().map(|backup| folders.entry(backup)) {
-            Some(Err(error)) if !is_gone(&error) => return Err(error),
-            backup => backup.and_then(Result::ok),
-        };
+        let backup = file.backup.as_deref().and_then(|backup| folders.entry(backup).ok());
         found.0.push(file);
         found.1.push(ActedOn { target, backup });
     }
-    Ok(found)
-}
-
-/// Returns whether a folder is missing, or something else has taken its place.
-fn is_gone(error: &FileError) -> bool {
-    matches!(error.source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+    found
 }
 
 /// Puts every file of a transaction back to what it was; files that were not installed yet, or that somebody has changed

@@ -97,7 +97,8 @@ impl NameSource {
 
 /// Returns whether a name means nothing to a shell, however deep in the quotes of a command it stands: `sh -c "test -f {{.src}}"`.
 pub fn is_plain(name: &str) -> bool {
-    name.chars().all(|c| c.is_alphanumeric() || "_-.,+@%:=".contains(c))
+    // A leading dash would be an option where a command takes the name apart.
+    !name.starts_with('-') && name.chars().all(|c| c.is_alphanumeric() || "_-.,+@%:=".contains(c))
 }
 
 /// A `dest` with `{{ item }}` in its file name.
@@ -223,6 +224,7 @@ mod tests {
         for name in ["app1", "www.example.com", "a_b-c", "größe", "a@b:80", "50%", "k=v,w+x"] {
             assert!(is_plain(name), "{name}");
         }
+        assert!(!is_plain("-rf") && !is_plain("--"));
         for c in " !\"#$&'()*;<>?[\\]^`{|}~\u{a0}".chars() {
             assert!(!is_plain(&format!("a{c}b")), "{c:?}");
         }

@@ -9,7 +9,16 @@ use std::sync::Arc;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(Arc<str>);
 
+/// Longest key, in bytes: one with many more parts than anybody needs would cost much at each look.
+pub const MAX_KEY_BYTES: usize = 4096;
+
 impl Key {
+    /// Returns the key of these bytes; `None` if they are not UTF-8, or longer than [`MAX_KEY_BYTES`].
+    pub fn from_bytes(bytes: &[u8]) -> Option<Key> {
+        let text = std::str::from_utf8(bytes).ok().filter(|text| text.len() <= MAX_KEY_BYTES)?;
+        Some(Key::from(text))
+    }
+
     /// Returns the key as text.
     pub fn as_str(&self) -> &str {
         &self.0

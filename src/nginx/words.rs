@@ -33,20 +33,30 @@ pub fn masked(output: &str) -> String {
 pub fn masked_message(message: &str) -> String {
     let (head, place) = message.split_at(message.len() - place_at_end(message).len());
     if names_directives_only(head) {
-        return message.to_owned();
+        return without_socket(message);
     }
-    let Some((before, rest)) = head.split_once('"') else { return message.to_owned() };
+    let Some((before, rest)) = head.split_once('"') else { return without_socket(message) };
     let tail = known_tail(rest);
     let rest = &rest[..rest.len() - tail.len()];
     // Up to the last quote: a quoted text may have some itself.
     let (quoted, after) = rest.rsplit_once('"').unwrap_or((rest, ""));
     let texts = separated(quoted);
-    let shown = texts.iter().map(|text| if is_path(before, text) { (*text).to_owned() } else { shortened(text) });
+    let shown = texts.iter().map(|text| shortened(text));
     let joined = joiners(quoted).chain([""]).zip(shown).map(|(joiner, text)| match joiner {
         "" => format!("\"{text}\""),
         joiner => format!("\"{text}\"{joiner}"),
     });
-    format!("{before}{}{after}{tail}{place}", joined.collect::<String>())
+    // What a library says behind it may have the text once more.
+    let after =
+        texts.iter().filter(|text| text.len() > 1).fold(after.to_owned(), |after, text| after.replace(text, "…"));
+    format!("{}{}{after}{tail}{place}", without_socket(before), joined.collect::<String>())
+}
+
+/// Returns a text whose path behind `unix:` is shortened: nginx does not quote it.
+fn without_socket(text: &str) -> String {
+    let Some((before, path)) = text.split_once("bind() to unix:") else { return text.to_owned() };
+    let end = path.rfind(" failed (").unwrap_or(path.len());
+    format!("{before}bind() to unix:{}{}", shortened(&path[..end]), &path[end..])
 }
 
 /// Returns whether a line is the first of a message: `nginx: [emerg] …`, or `DATE TIME [emerg] …` of a log.
@@ -112,12 +122,6 @@ fn separated(quoted: &str) -> Vec<&str> {
     texts
 }
 
-/// Returns whether a quoted text is the file that a call failed for: `open() "/etc/nginx/x" failed`.
-fn is_path(before: &str, quoted: &str) -> bool {
-    let is_plain = quoted.starts_with('/') && quoted.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
-    is_plain && ["() ", "(", "certificate ", "certificate key "].iter().any(|words| before.ends_with(words))
-}
-
 fn shortened(quoted: &str) -> String {
     let count = quoted.chars().count();
     if count <= 1 {
@@ -172,6 +176,22 @@ mod tests {
     }
 
     #[test]
+    fn paths_may_hold_values_too() {
+        check(
+            "nginx: [emerg] cannot load certificate \"/tmp/hunter2.pem\": BIO_new_file() failed (SSL: calling fopen(/tmp/hunter2.pem, r)) in /a:3",
+            "nginx: [emerg] cannot load certificate \"/tm… (16 characters)\": BIO_new_file() failed (SSL: calling fopen(…, r)) in /a:3",
+        );
+        check(
+            "nginx: [emerg] open() \"/none/hunter2\" failed (2: No such file or directory)",
+            "nginx: [emerg] open() \"/no… (13 characters)\" failed (2: No such file or directory)",
+        );
+        check(
+            "nginx: [emerg] bind() to unix:/none/hunter2 failed (2: No such file or directory)",
+            "nginx: [emerg] bind() to unix:/no… (13 characters) failed (2: No such file or directory)",
+        );
+    }
+
+    #[test]
     fn quotes_and_lines_within_a_text_hide_nothing() {
         check(
             "nginx: [emerg] unknown directive \"a\" secret \"b\" in /a:3",
@@ -195,8 +215,6 @@ mod tests {
             "nginx: [warn] the \"ssl\" directive is deprecated, use the \"listen ... ssl\" directive instead in /a:3",
             "nginx: [emerg] unexpected \"}\" in /a:3",
             "nginx: [emerg] unexpected end of file, expecting \";\" or \"}\" in /a:3",
-            "nginx: [emerg] chdir(\"/no/such/folder\") failed (2: No such file or directory)",
-            "nginx: [emerg] open() \"/etc/nginx/none.conf\" failed (2: No such file or directory) in /a:3",
             "nginx: [emerg] bind() to 0.0.0.0:80 failed (98: Address already in use)",
             "a command of the user's: \"value\"",
         ] {

@@ -10,7 +10,7 @@ mod yaml;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::model::key::Value;
+use crate::model::key::{MAX_KEY_BYTES, Value};
 use crate::model::path::rooted;
 use crate::model::problem::{Place, Position, Problem};
 use crate::model::store::StoreLimits;
@@ -21,9 +21,6 @@ const MAX_DEPTH: usize = 64;
 
 /// Maximum number of nodes; a file with more is refused, because a few nested aliases of YAML can expand to billions.
 const MAX_NODES: usize = 1_000_000;
-
-/// Maximum length of a key in bytes: every name below a long one costs its length.
-const MAX_KEY_BYTES: usize = 4096;
 
 /// A mistake in a text, before the file's name is known.
 type DocumentMistake = (Position, String);

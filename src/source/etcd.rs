@@ -148,7 +148,7 @@ struct SessionLink {
     probe_at: Option<Instant>,
     watch: Option<Following>,
     has_large_values: bool,
-    /// Number of keys that are not UTF-8 in the last listing.
+    /// Number of keys that are not UTF-8, or too long, in the last listing.
     unreadable_keys: usize,
     /// What the last listing has read, and every change since, as if all were puts of new keys.
     tally: StoreTally,
@@ -221,7 +221,7 @@ impl SessionLink {
     /// Logs the number of keys that are left out, whenever it changes.
     fn log_unreadable(&mut self, count: usize) {
         if count > 0 && count != self.unreadable_keys {
-            tracing::warn!(count, "skipped keys that are not UTF-8");
+            tracing::warn!(count, "skipped keys that are not UTF-8, or longer than 4096 bytes");
         }
         self.unreadable_keys = count;
     }
@@ -364,7 +364,10 @@ impl Following {
     async fn message(&mut self) -> Result<WatchMessage, EtcdFailure> {
         let mut message = self.stream.next().await?;
         if message.unreadable_keys > 0 {
-            tracing::debug!(count = message.unreadable_keys, "skipped changes of keys that are not UTF-8");
+            tracing::debug!(
+                count = message.unreadable_keys,
+                "skipped changes of keys that are not UTF-8, or longer than 4096 bytes"
+            );
         }
         match message.cancelled.take() {
             Some(failure) => Err(failure),

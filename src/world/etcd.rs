@@ -129,13 +129,13 @@ impl Connection {
             }
             page.keys += 1;
             page.bytes += pair.key().len() + pair.value().len();
-            match std::str::from_utf8(pair.key()) {
-                Ok(key) => page.entries.push(StoredKey {
-                    key: Key::from(key),
+            match Key::from_bytes(pair.key()) {
+                Some(key) => page.entries.push(StoredKey {
+                    key,
                     value: value(pair.value()),
                     mod_revision: Revision(pair.mod_revision()),
                 }),
-                Err(_) => page.unreadable_keys += 1,
+                None => page.unreadable_keys += 1,
             }
             (next, _) = pair.into_key_value();
             next.push(0);

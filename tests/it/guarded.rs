@@ -245,7 +245,7 @@ type Break = fn(&Path);
 
 #[test]
 fn a_broken_state_folder_heals() {
-    let breaks: [(&str, Break); 5] = [
+    let breaks: [(&str, Break); 6] = [
         ("not UTF-8", |journal| fs::write(journal, b"{\"files\": \"\xff\xfe\"}").unwrap()),
         ("a folder", |journal| {
             fs::remove_file(journal).unwrap();
@@ -258,6 +258,16 @@ fn a_broken_state_folder_heals() {
         ("half done, its folder gone", |journal| {
             let text = fs::read_to_string(journal).unwrap();
             let plan = "{\"files\": [{\"target\": \"/none/such/file\", \"new_hash\": \"0\", \"backup\": \"/none/such/.backup\", \"in_place\": false}]}";
+            fs::write(journal, text.replace("\"in_flight\": null", &format!("\"in_flight\": {plan}"))).unwrap();
+        }),
+        ("half done, its folder a loop of links", |journal| {
+            let text = fs::read_to_string(journal).unwrap();
+            let link = journal.parent().unwrap().join("loop");
+            symlink("loop", &link).unwrap();
+            let target = link.join("file").display().to_string();
+            let plan = format!(
+                "{{\"files\": [{{\"target\": \"{target}\", \"new_hash\": \"0\", \"backup\": null, \"in_place\": false}}]}}"
+            );
             fs::write(journal, text.replace("\"in_flight\": null", &format!("\"in_flight\": {plan}"))).unwrap();
         }),
         ("half done, another kind of file there now", |journal| {
@@ -279,7 +289,7 @@ fn a_broken_state_folder_heals() {
         sandbox.set_store("v: {x: two}\n");
         let ran = sandbox.onetime();
         assert_eq!((ran.code, sandbox.output("app").as_deref()), (Some(0), Some("two\n")), "{what}: {ran:?}");
-        let says = ["cannot be read", "its folder is gone", "is no longer a regular file"];
+        let says = ["cannot be read", "could not be put back", "is no longer a regular file"];
         assert!(says.iter().any(|text| ran.stderr.contains(text)), "{what}: {}", ran.stderr);
         assert_eq!(sandbox.onetime().code, Some(0), "{what}");
     }

@@ -65,7 +65,7 @@ impl Transaction {
             self.remember(context, &staged, &refused);
             return FutureCheck::Refused(refused);
         }
-        let mut search = Search::start(staged, self.blame(refused.clone()));
+        let mut search = Search::start(staged, |file| self.files[file].existed, self.blame(refused.clone()));
         let mut patience = Patience::new();
         while let Some(trial) = search.next_trial().filter(|_| patience.is_left()) {
             search.answer(match self.try_future(context, &trial.into_iter().collect::<Vec<_>>()).await {

@@ -40,7 +40,7 @@ pub(super) async fn isolate(context: &Context, request: Request, whole: Report) 
     };
     let mut any_good = refused.is_none();
     if let Some(refused) = refused {
-        let mut search = Search::start(0..changed.len(), blame(&changed, refused));
+        let mut search = Search::start(0..changed.len(), |_| false, blame(&changed, refused));
         let mut patience = Patience::new();
         while let Some(trial) = search.next_trial().filter(|_| patience.is_left()) {
             if trial.is_empty() {

@@ -75,13 +75,13 @@ fn plain(message: PbWatchResponse, max_value_bytes: usize) -> WatchMessage {
     };
     for event in message.events {
         let Some(pair) = event.kv else { continue };
-        let Ok(key) = std::str::from_utf8(&pair.key) else {
+        let Some(key) = Key::from_bytes(&pair.key) else {
             plain.unreadable_keys += 1;
             continue;
         };
         let is_delete = event.r#type == EventType::Delete as i32;
         plain.events.push(WatchEvent {
-            key: Key::from(key),
+            key,
             value: (!is_delete).then(|| Value::bounded(&pair.value, max_value_bytes)),
             revision: Revision(pair.mod_revision),
         });

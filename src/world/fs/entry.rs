@@ -370,7 +370,8 @@ fn link_at(folder: impl AsFd + Copy, name: &OsStr) -> nix::Result<Option<Link>> 
 fn walk(path: &Path, make: bool) -> io::Result<OwnedFd> {
     let open = |at: &Path| openat(AT_FDCWD, at, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty());
     let mut at = open(if path.is_absolute() { Path::new("/") } else { Path::new(".") })?;
-    let mut shown = PathBuf::new();
+    // Where it is, for messages.
+    let mut shown = PathBuf::from(if path.is_absolute() { "/" } else { "." });
     let mut pending: Vec<OsString> = Vec::new();
     push(&mut pending, path);
     let mut links = 0;
@@ -401,6 +402,7 @@ fn walk(path: &Path, make: bool) -> io::Result<OwnedFd> {
                 }
                 if link.target.is_absolute() {
                     at = open(Path::new("/"))?;
+                    shown = PathBuf::from("/");
                 }
                 push(&mut pending, &link.target);
                 continue;

@@ -159,7 +159,7 @@ fn missing_folder(resource: &Resource) -> Option<Problem> {
         return None;
     }
     let message = format!("dest: the folder `{}` does not exist", folder.display());
-    Some(Problem::new(message).at(Place::file(&resource.file)).hint("create it: upstreamd makes no folders"))
+    Some(Problem::new(message).at(Place::file(&resource.file)).hint("create it, or set make_dirs = true"))
 }
 
 /// Returns the differences from confd in resources with confd's templates, each line once, in order of the places.

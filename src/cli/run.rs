@@ -167,6 +167,7 @@ pub(super) fn once_plan(settings: &Settings, outlook: Outlook) -> OncePlan {
         outlook,
         store: settings.store.clone(),
         store_timeout: settings.timeouts.store,
+        shutdown_timeout: settings.timeouts.shutdown,
         fail_fast: settings.agent.fail_fast,
         only: None,
     }
@@ -267,12 +268,16 @@ pub(super) fn style(settings: &Settings) -> Style {
 fn show_previewed(context: &Context, shown: &Shown, style: Option<Style>) {
     match shown {
         Shown::File(rendered) => {
-            let announce = |dest: &Path| tracing::warn!("Noop mode enabled. {} will not be modified", dest.display());
+            let announce = |dest: &Path| {
+                let dest = dest.display();
+                tracing::warn!("Noop mode enabled. {dest} will not be modified (a run without --noop would change it)");
+            };
             show_preview(context, rendered, style, announce);
         }
-        Shown::Gone(dest) => {
-            tracing::warn!("Noop mode enabled. {} will not be removed", dest.display());
-            style.into_iter().for_each(|style| show_removal(dest, style));
+        Shown::Gone(gone) => {
+            let dest = gone.display();
+            tracing::warn!("Noop mode enabled. {dest} will not be removed (a run without --noop would remove it)");
+            style.into_iter().for_each(|style| show_removal(gone, style));
         }
     }
 }

@@ -1,10 +1,11 @@
 //! One bad resource does not freeze the others that share its commands: found by the file that nginx names or by halving,
 //! with a private namespace and without, and repaired by the next good value.
 
+use crate::status::wait_answer;
 use crate::support::agent::{DEADLINE, Sandbox, without_mounting};
 use crate::support::nginx::Nginx;
 use crate::support::template::table;
-use crate::support::wait_until;
+use crate::support::{free_port, wait_until};
 
 /// `n` resources of one group, each a file with the value of `/r/NAME` in it.
 fn group(n: usize, with_namespace: bool) -> (Nginx, Sandbox) {
@@ -76,6 +77,33 @@ fn a_culprit_that_nginx_does_not_name_is_found_by_halving() {
         // Told without a file: the address is only tried after everything has been read.
         let bad = "server { listen 192.0.2.1:80; }";
         one_bad_and_the_rest_goes_live(5, 3, bad, "Cannot assign requested address", with_namespace);
+    }
+}
+
+#[test]
+fn only_the_member_whose_change_is_refused_is_failing() {
+    for with_namespace in [true, false] {
+        let (nginx, sandbox) = group(2, with_namespace);
+        let port = free_port();
+        let _agent = sandbox.start(&["--watch", "--metrics-addr", &format!("127.0.0.1:{port}")]);
+        wait_answer(port, "/ready", 200);
+        set(&sandbox, 2, &[(1, "nonsense;")]);
+        // The third attempt is a repeat of the second.
+        sandbox.wait_log("r1.toml: still failing since");
+        sandbox.wait_log("attempt=3");
+        // A change of the other one goes by it.
+        set(&sandbox, 2, &[(0, "# v2"), (1, "nonsense;")]);
+        wait_until("the other one", DEADLINE, || live(&nginx, 0) == "# v2");
+        let body: serde_json::Value = serde_json::from_str(&wait_answer(port, "/ready/detailed", 200).body).unwrap();
+        assert_eq!(body["details"]["failing"], "r1.toml", "{body}");
+        let metrics = wait_answer(port, "/metrics", 200).body;
+        for (member, failing) in [("r0", 0), ("r1", 1)] {
+            let line = format!("upstreamd_resource_failing{{resource=\"{member}.toml\"}} {failing}");
+            assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");
+        }
+        for line in sandbox.log().lines().filter(|line| line.contains("failed") || line.contains("failing")) {
+            assert!(!line.contains("r0.toml"), "{line}");
+        }
     }
 }
 

@@ -67,7 +67,7 @@ impl Transaction {
         match (finished.succeeded(), nginx.filter(|nginx| nginx.master().is_none())) {
             (true, None) => Reloaded::Done,
             (true, Some(nginx)) => absent(nginx, &format!("`{text}` succeeded, but ")),
-            (false, Some(_)) => Reloaded::NothingRuns { failure: failed(), certain: true },
+            (false, Some(nginx)) => absent(nginx, ""),
             // It parses before it signals: nginx has not seen the new files.
             (false, None) if nginx.is_some() && installation::is_plain_signaller(&text) => Reloaded::Refused(failed()),
             (false, None) => {

@@ -38,6 +38,9 @@ pub(super) async fn agents(settings: Settings, json: bool) -> Exit {
             Some(fleet::FleetAgent::read(id, value.as_text().unwrap_or_default()))
         })
         .collect();
+    if agents.is_empty() && !json {
+        terminal::print_error("no agent keeps a receipt (hint: start them with --receipts)\n");
+    }
     terminal::print(&if json { fleet::json(&agents) } else { fleet::table(&agents) });
     Exit::Done
 }

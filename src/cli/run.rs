@@ -127,6 +127,10 @@ async fn round(settings: &Settings, outlook: Outlook, confdirs: &Confdirs) -> En
     let n_resources = round.reports.iter().map(|report| report.resources.len()).sum();
     let waits = |note: &Note| matches!(note, Note::Waits { .. } | Note::GaveUpWaiting { .. });
     let is_whole = is_whole && !round.notes.iter().any(waits);
+    let has_no_change = |report: &Report| report.file_count() == 0;
+    if settings.preview.noop && is_whole && round.reports.iter().all(|one| is_up_to_date(one) && has_no_change(one)) {
+        tracing::info!("Noop mode enabled. A run without --noop would change nothing");
+    }
     if !settings.preview.noop && n_resources > 0 && is_whole && round.reports.iter().all(is_up_to_date) {
         let revision = round.reports.iter().map(|report| report.revision).max().unwrap_or_default();
         events::up_to_date(n_resources, revision);

@@ -58,6 +58,24 @@ fn a_signal_ends_a_single_run_and_its_commands_in_time() {
 }
 
 #[test]
+fn a_malformed_store_file_is_given_up_without_a_promise_to_go_on() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "");
+    sandbox.set_store("v: [\n");
+    let ran = sandbox.onetime().expect_code(4);
+    assert!(ran.stderr.contains("no snapshot of the store") && !ran.stderr.contains("trying for another"), "{ran:?}");
+}
+
+#[test]
+fn a_failed_check_shows_the_command_as_it_is_written() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a b", "check_cmd = \"false {{.src}}\"");
+    sandbox.set_store("v: {x: one}\n");
+    let ran = sandbox.onetime().expect_code(6);
+    assert!(ran.stderr.contains("check_cmd `false {{.src}}`: exit status 1"), "{ran:?}");
+}
+
+#[test]
 fn a_first_pass_says_that_nginx_is_not_running() {
     let nginx = Nginx::builder().build();
     let sandbox = Sandbox::new();

@@ -76,6 +76,21 @@ fn a_failed_check_shows_the_command_as_it_is_written() {
 }
 
 #[test]
+fn a_destination_that_can_never_be_written_is_a_problem() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "");
+    let toml = sandbox.text_path("etc/conf.d/a.toml");
+    for (dest, said) in [
+        (toml.clone(), "a.toml:3:1: dest: it is the resource's own file in conf.d"),
+        (sandbox.text_path("store.yaml/a"), "store.yaml` is a file, not a folder"),
+    ] {
+        sandbox.resource("a", &table("values.tera", &dest).keys(&["/v"]));
+        let ran = sandbox.run(&["check"]).expect_code(3);
+        assert!(ran.stderr.contains(said), "{ran:?}");
+    }
+}
+
+#[test]
 fn a_first_pass_says_that_nginx_is_not_running() {
     let nginx = Nginx::builder().build();
     let sandbox = Sandbox::new();

@@ -308,10 +308,7 @@ impl FollowLoop {
             match tokio::time::timeout_at(deadline, self.agent.crew.next()).await {
                 Ok(Some(returned)) => self.take_back(returned),
                 Ok(None) => return,
-                Err(_) => {
-                    tracing::error!("a transaction did not end within {timeout:?}; the next start undoes it");
-                    break;
-                }
+                Err(_) => return self.agent.give_up(timeout),
             }
         }
         self.agent.crew.stop();

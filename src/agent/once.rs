@@ -35,6 +35,8 @@ pub struct OncePlan {
     pub store: StoreSettings,
     /// Time limit for the snapshots of all stores together.
     pub store_timeout: Duration,
+    /// Time for running passes to end after a signal.
+    pub shutdown_timeout: Duration,
     /// Whether the first failure ends the round.
     pub fail_fast: bool,
     /// Name of the only resource to work on; `None` for all.
@@ -87,6 +89,7 @@ pub async fn once(plan: OncePlan, catalog: Arc<Catalog>) -> Round {
         agent.desk.unmark_others(only);
     }
     round.left_out.extend(agent.desk.not_ready().map(|resource| Arc::clone(resource.name())).filter(is_wanted));
+    let mut give_up_at = None;
     loop {
         let is_over =
             plan.fail_fast && (!round.store_problems.is_empty() || round.reports.iter().any(Report::has_failed));
@@ -102,23 +105,36 @@ pub async fn once(plan: OncePlan, catalog: Arc<Catalog>) -> Round {
             agent.crew.stop();
             return round;
         }
+        give_up_at = give_up_at.or_else(|| round.interrupted.map(|_| clock::now() + plan.shutdown_timeout));
         tokio::select! {
             biased;
+            () = clock::sleep_until(give_up_at) => { agent.give_up(plan.shutdown_timeout); return round; }
             returned = agent.crew.next() => match returned {
                 None => {
                     let waits = agent.desk.waits_until().filter(|_| round.interrupted.is_none() && !is_over);
                     let Some(until) = waits else { return round };
-                    tokio::select! {
-                        snapshots = look_again(&mut stores, until) => {
-                            snapshots.into_iter().for_each(|(position, event)| agent.take_event(position, event));
-                        }
-                        signal = stop(&mut signals) => round.interrupted = Some(signal),
-                    }
+                    round.interrupted = wait_for_keys(&mut agent, &mut stores, &mut signals, until).await;
                 }
                 Some(returned) => returned.into_iter().for_each(|returned| round.take(agent.take_back(returned))),
             },
             signal = stop(&mut signals) => round.interrupted = Some(signal),
         }
+    }
+}
+
+/// Reads the stores again a moment later. Returns the signal that ended the wait, if one did.
+async fn wait_for_keys(
+    agent: &mut Agent,
+    stores: &mut Stores,
+    signals: &mut Signals,
+    until: Instant,
+) -> Option<Signal> {
+    tokio::select! {
+        snapshots = look_again(stores, until) => {
+            snapshots.into_iter().for_each(|(position, event)| agent.take_event(position, event));
+            None
+        }
+        signal = stop(signals) => Some(signal),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::model::receipt::Receipt;
 use crate::model::report::Report;
 use crate::status::board::FailedPasses;
 use crate::status::{Shared, events};
-use crate::world::{clock, random};
+use crate::world::{clock, process, random};
 
 use super::catalog::{Catalog, Member};
 use super::crew::Crew;
@@ -105,7 +105,7 @@ impl Agent {
             None => return,
             Some(None) => self.outlook.board.with(|board| board.record_event(&event, now)),
             Some(Some(settings)) => {
-                self.outlook.board.with(|board| board.store.record_other_event(&settings.to_string(), &event));
+                self.outlook.board.with(|board| board.store.record_other_event(&settings.to_string(), &event, now));
             }
         }
         let may_refuse = matches!(event, Event::Snapshot { .. });
@@ -136,7 +136,7 @@ impl Agent {
     }
 
     fn look_at_old_workers(&mut self, now: Instant) {
-        self.old_workers.look(&mut self.desk, &self.outlook.board, now);
+        self.old_workers.look(&mut self.desk, &self.outlook.terms.context, &self.outlook.board, now);
         for group_id in self.old_workers.disproved(now) {
             self.outlook.terms.context.disprove(&group_id);
             let groups = &self.desk.catalog().groups;
@@ -199,6 +199,15 @@ impl Agent {
         !self.crew.is_busy() && !self.desk.has_pending()
     }
 
+    /// Gives up waiting for a transaction: kills its commands. The next start undoes it.
+    pub(super) fn give_up(&mut self, timeout: Duration) {
+        tracing::error!(
+            "a transaction did not end within {timeout:?}: its commands are killed, and the next start undoes it"
+        );
+        process::kill_running();
+        self.crew.stop();
+    }
+
     /// Returns when `start_due` next has a pass.
     pub(super) fn wake_at(&self) -> Option<Instant> {
         [self.desk.wake_at(), self.old_workers.wake_at()].into_iter().flatten().min()
@@ -231,7 +240,7 @@ pub(super) fn log_problems(catalog: &Catalog) {
     for outside in &catalog.outside_keys {
         tracing::warn!("{}", outside.problem);
     }
-    if catalog.members.is_empty() {
+    if catalog.members.is_empty() && catalog.problems.is_empty() {
         tracing::warn!("conf.d has no resource; nothing to do");
     }
 }

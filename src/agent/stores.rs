@@ -13,6 +13,7 @@ use crate::source::{self, Handle};
 use crate::world::clock;
 
 use super::catalog::StoreUse;
+use super::loss::StoreLoss;
 
 /// Time after which a wait for the first snapshot is logged.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -33,10 +34,41 @@ struct Running {
     wanted: WantedKeys,
     /// Handle of the source; `None` if no resource reads any key of it.
     handle: Option<Handle>,
-    /// Last logged problem, while it cannot be followed.
-    lost: Option<String>,
+    /// Its loss, while it cannot be followed.
+    lost: Option<StoreLoss>,
     /// Whether the next snapshot answers a resync.
     resync_wanted: bool,
+}
+
+impl Running {
+    /// Logs that it cannot be followed, or still cannot be: `since` is empty, or says since when.
+    fn log_loss(&self, problem: &str, retry_in: Duration, since: &str) {
+        let retry_in_ms = retry_in.as_millis();
+        let cannot = if since.is_empty() { "cannot" } else { "still cannot" };
+        match &self.settings {
+            None => {
+                tracing::warn!(retry_in_ms, "{cannot} follow the store{since}; every file stays as it is: {problem}")
+            }
+            Some(_) => tracing::warn!(
+                retry_in_ms,
+                store = self.name,
+                "{cannot} follow a store of [backend]{since}; the files of its resources stay as they are: {problem}"
+            ),
+        }
+    }
+
+    /// Logs that it is followed again, after this time.
+    fn log_return(&self, lost: Duration) {
+        let lost_seconds = lost.as_secs();
+        match &self.settings {
+            None => tracing::info!(lost_seconds, "following the store again, after {lost_seconds} s"),
+            Some(_) => tracing::info!(
+                lost_seconds,
+                store = self.name,
+                "following a store of [backend] again, after {lost_seconds} s"
+            ),
+        }
+    }
 }
 
 impl Stores {
@@ -95,26 +127,18 @@ impl Stores {
     pub fn note(&mut self, position: usize, event: &Event) -> bool {
         let Some(running) = self.running.get_mut(position) else { return false };
         match event {
-            Event::Lost { problem, .. } if running.lost.as_ref() == Some(problem) => {}
             Event::Lost { problem, retry_in, .. } => {
-                let retry_in_ms = retry_in.as_millis();
-                match &running.settings {
-                    None => {
-                        tracing::warn!(retry_in_ms, "cannot follow the store; every file stays as it is: {problem}")
-                    }
-                    Some(_) => tracing::warn!(
-                        retry_in_ms,
-                        store = running.name,
-                        "cannot follow a store of [backend]; the files of its resources stay as they are: {problem}"
-                    ),
+                let now = clock::now();
+                let loss = running.lost.get_or_insert_with(|| StoreLoss::begin(now, clock::unix_seconds()));
+                if let Some(still) = loss.says(problem, now) {
+                    running.log_loss(problem, *retry_in, &still);
                 }
-                running.lost = Some(problem.clone());
             }
-            _ if running.lost.take().is_some() => match &running.settings {
-                None => tracing::info!("following the store again"),
-                Some(_) => tracing::info!(store = running.name, "following a store of [backend] again"),
-            },
-            _ => {}
+            _ => {
+                if let Some(loss) = running.lost.take() {
+                    running.log_return(clock::since(loss.since));
+                }
+            }
         }
         matches!(event, Event::Snapshot { .. }) && std::mem::take(&mut running.resync_wanted)
     }

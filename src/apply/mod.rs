@@ -21,16 +21,15 @@ pub mod staging;
 pub mod transaction;
 pub mod verify;
 
-pub use nginx::{is_in_effect, leaving_workers};
+pub use nginx::{is_in_effect, leaving_workers, workers_of};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::model::nginx::NginxSettings;
-use crate::nginx::installation::BuildPaths;
+use crate::model::nginx::{NginxPlace, NginxSettings};
 use crate::world::fs::resolve_links;
 
 /// The settings of transactions in this process.
@@ -56,8 +55,7 @@ pub struct Context {
     /// Journals of a process without a state folder.
     memory: Mutex<journal::JournalsInMemory>,
     exclusion: exclusion::Exclusion,
-    /// Build paths of nginx programs, by program.
-    built: tokio::sync::Mutex<BTreeMap<PathBuf, BuildPaths>>,
+    nginx: nginx::KnownNginx,
     namespace_refused: AtomicBool,
     nginx_starts_later: AtomicBool,
     said: Mutex<BTreeSet<String>>,
@@ -112,6 +110,29 @@ impl Context {
 
     fn take_disproved(&self, group_id: &str) -> bool {
         self.disproved.lock().is_ok_and(|mut disproved| disproved.remove(group_id))
+    }
+
+    /// Returns the nginx that these groups drive, each once; none while this process has yet to start it.
+    pub fn nginx_places<'a>(&self, group_ids: impl Iterator<Item = &'a str>) -> Vec<NginxPlace> {
+        let mut found: Vec<NginxPlace> = Vec::new();
+        if let (Ok(places), false) = (self.nginx.places.lock(), self.nginx_starts_later()) {
+            for place in group_ids.filter_map(|group_id| places.get(group_id)) {
+                if !found.contains(place) {
+                    found.push(place.clone());
+                }
+            }
+        }
+        found
+    }
+
+    fn knows_nginx_of(&self, group_id: &str) -> bool {
+        self.nginx.places.lock().is_ok_and(|places| places.contains_key(group_id))
+    }
+
+    fn set_nginx_of(&self, group_id: &str, place: NginxPlace) {
+        if let Ok(mut places) = self.nginx.places.lock() {
+            places.insert(group_id.to_owned(), place);
+        }
     }
 
     /// Returns how many staged files could not be removed.

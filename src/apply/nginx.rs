@@ -1,12 +1,14 @@
 //! The nginx that a group drives: its paths, and its processes before and after a reload. Acts through `world`. Never judges
 //! a reload: `verify` does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::model::generation::GenerationServer;
+use crate::model::nginx::NginxPlace;
 use crate::model::process::Process;
 use crate::model::report::ReloadEvidence;
 use crate::model::resource::CommandLine;
@@ -32,6 +34,15 @@ const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Time limit for a server on this host: the one that was reloaded answers at once.
 const GENERATION_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// What this process has found out about nginx.
+#[derive(Debug, Default)]
+pub(super) struct KnownNginx {
+    /// Build paths of programs, by program.
+    built: tokio::sync::Mutex<BTreeMap<PathBuf, BuildPaths>>,
+    /// What finds the master that each group drives, as its last transaction has found it.
+    pub(super) places: Mutex<BTreeMap<String, NginxPlace>>,
+}
 
 /// The paths of an nginx.
 #[derive(Clone, Debug)]
@@ -115,9 +126,15 @@ pub fn is_in_effect(evidence: &ReloadEvidence) -> bool {
     !children.unwrap_or_default().iter().any(is_older)
 }
 
+/// Returns the number of workers of the master there, those of earlier configurations left out; `None` if no master runs.
+pub fn workers_of(place: &NginxPlace) -> Option<usize> {
+    let children = nginx_process::master(&place.pid_file, &place.binary).and_then(nginx_process::children)?;
+    Some(children.iter().filter(|child| child.role == Role::Worker).count())
+}
+
 /// Returns the build paths of a program, which is run once for them.
 async fn built(context: &Context, program: PathBuf) -> BuildPaths {
-    let mut known = context.built.lock().await;
+    let mut known = context.nginx.built.lock().await;
     if let Some(built) = known.get(&program) {
         return built.clone();
     }
@@ -146,6 +163,11 @@ impl Nginx {
     pub(super) fn serves_nothing(&self) -> bool {
         let children = self.master().and_then(nginx_process::children);
         children.is_some_and(|children| children.iter().all(|child| child.role != Role::Worker))
+    }
+
+    /// Returns what finds its master again.
+    pub(super) fn place(&self) -> NginxPlace {
+        NginxPlace { pid_file: self.pid_file.clone(), binary: self.binary.clone() }
     }
 
     /// Returns the pid file, for messages.

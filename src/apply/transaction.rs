@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::model::key::Revision;
 use crate::model::report::{Outcome, Rendered, Report, Stage, StepFailure};
-use crate::model::resource::InstanceId;
+use crate::model::resource::{InstanceId, Verify};
 use crate::world::clock;
 use crate::world::fs::entry::{FileEntry, Folders};
 use crate::world::fs::{self, FileError, install, stage};
@@ -131,9 +131,8 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
     let (held, mut journal) = match prepare(context, &group).await {
         Ok(prepared) => prepared,
         Err(failure) => {
-            report.outcome = Outcome::Rejected(failure);
-            report.elapsed = clock::since(started);
-            return Begun::Ended(Box::new(report));
+            let outcome = Outcome::Rejected(failure);
+            return Begun::Ended(Box::new(Report { outcome, elapsed: clock::since(started), ..report }));
         }
     };
     report.warnings.extend(context.take_sayings());
@@ -153,6 +152,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
     journal.reload_owed |= is_disproved;
     let reload_owed = journal.reload_owed && group.reload.is_some();
     if !has_files && !reload_owed {
+        meet_nginx(context, &group).await;
         if record_fleet_files(&mut journal, &files) || surplus.journal_changed {
             report.warnings.extend(journal::save(context, &group.id, &journal).err().map(|error| describe(&error)));
         }
@@ -165,7 +165,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
         has_reload: group.reload.is_some(),
         on_reload_failure: group.on_reload_failure,
     };
-    let nginx = if group.drives_nginx() { Some(nginx::find(context, &group).await) } else { None };
+    let nginx = find_nginx(context, &group).await;
     let transaction = Transaction {
         group,
         journal,
@@ -181,6 +181,30 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
         _held: held,
     };
     Begun::Running(Box::new(transaction), machine::start(plan))
+}
+
+/// Returns the nginx that the group drives. One that it reloads is looked at later, unless the user has switched that off.
+async fn find_nginx(context: &Context, group: &Group) -> Option<Nginx> {
+    if !group.drives_nginx() {
+        return None;
+    }
+    let nginx = nginx::find(context, group).await;
+    if is_watched(group) {
+        context.set_nginx_of(&group.id, nginx.place());
+    }
+    Some(nginx)
+}
+
+/// Returns whether the group reloads something that may be looked at.
+fn is_watched(group: &Group) -> bool {
+    group.reload.is_some() && group.verify == Verify::Auto
+}
+
+/// Finds the nginx of a group that has had no transaction to find it in, so that it is looked at.
+async fn meet_nginx(context: &Context, group: &Group) {
+    if is_watched(group) && !context.settings.onetime && !context.knows_nginx_of(&group.id) {
+        find_nginx(context, group).await;
+    }
 }
 
 /// Acquires the lock and undoes what a killed process left half done.
@@ -335,8 +359,8 @@ impl Transaction {
                 report.warnings.extend(backup.remove().err().map(|error| describe(&error)));
             }
         }
-        if matches!(&outcome, Outcome::Rejected(cause) if cause.at == Stage::Check) {
-            // A check judges what changes: the other members are as they were.
+        if matches!(&outcome, Outcome::Rejected(_) | Outcome::RolledBack { reload_old: None, .. }) {
+            // What was refused is a change: the other members are as they were.
             let changed: BTreeSet<&str> = self
                 .files
                 .iter()

@@ -39,6 +39,9 @@ pub(super) async fn agents(settings: Settings, json: bool) -> Exit {
         }
     }
     let agents: Vec<fleet::FleetAgent> = stored.iter().map(fleet::FleetAgent::read).collect();
+    if agents.is_empty() && !json {
+        terminal::print_error("no agent keeps a receipt (hint: start them with --receipts)\n");
+    }
     terminal::print(&if json { fleet::json(&agents) } else { fleet::table(&agents) });
     Exit::Done
 }

@@ -234,7 +234,10 @@ fn requested_command(matches: &ArgMatches) -> Command {
 
 /// Returns the reason why a command cannot be supervised with these settings, as a hint.
 fn cannot_supervise(settings: &Settings) -> Option<&'static str> {
-    settings.preview.noop.then_some("--noop changes nothing: leave it out")
+    settings
+        .preview
+        .noop
+        .then_some("to see what would change, leave out `--` and the command; to start the command, leave out --noop")
 }
 
 /// Returns the given flags, on either side of the subcommand.

@@ -103,6 +103,7 @@ fn doubts(settings: &Settings, catalog: &Catalog) -> (Vec<Problem>, Vec<Problem>
     for member in &catalog.members {
         wrong.extend(fragment_as_nginx_conf(member));
         wrong.extend(unsafe_link(&member.resource));
+        wrong.extend(impossible_dest(&member.resource));
         warnings.extend(unescaped(member).into_iter().chain(patterns(member)).chain(missing_programs(member)));
     }
     for outside in &catalog.outside_keys {
@@ -151,6 +152,22 @@ fn unsafe_link(resource: &Resource) -> Option<Problem> {
     Some(Problem::new(format!("dest: {error}: {}", error.source)).at(Place::file(&resource.file)))
 }
 
+/// Returns the problem of a destination that can never be written: its own file of conf.d, or a file in place of its folder.
+fn impossible_dest(resource: &Resource) -> Option<Problem> {
+    if resource.for_each.is_some() {
+        return None;
+    }
+    let folder = resource.dest.parent()?;
+    let message = if fs::real_destination(&resource.dest) == fs::real_destination(&resource.file) {
+        "dest: it is the resource's own file in conf.d".to_owned()
+    } else if fs::is_regular_file(folder) == Some(true) {
+        format!("dest: `{}` is a file, not a folder", folder.display())
+    } else {
+        return None;
+    };
+    Some(Problem::new(message).at(place_of(resource, "dest")).hint("name the file that the template writes"))
+}
+
 /// Returns the problem of a destination whose folder does not exist.
 fn missing_folder(resource: &Resource) -> Option<Problem> {
     let folder = resource.dest.parent()?;
@@ -159,7 +176,7 @@ fn missing_folder(resource: &Resource) -> Option<Problem> {
         return None;
     }
     let message = format!("dest: the folder `{}` does not exist", folder.display());
-    Some(Problem::new(message).at(Place::file(&resource.file)).hint("create it: upstreamd makes no folders"))
+    Some(Problem::new(message).at(Place::file(&resource.file)).hint("create it, or set make_dirs = true"))
 }
 
 /// Returns the differences from confd in resources with confd's templates, each line once, in order of the places.

@@ -128,6 +128,10 @@ async fn round(settings: &Settings, outlook: Outlook, confdirs: &Confdirs, signa
     let n_resources = round.reports.iter().map(|report| report.resources.len()).sum();
     let waits = |note: &Note| matches!(note, Note::Waits { .. } | Note::GaveUpWaiting { .. });
     let is_whole = is_whole && !round.notes.iter().any(waits);
+    let has_no_change = |report: &Report| report.file_count() == 0;
+    if settings.preview.noop && is_whole && round.reports.iter().all(|one| is_up_to_date(one) && has_no_change(one)) {
+        tracing::info!("Noop mode enabled. A run without --noop would change nothing");
+    }
     if !settings.preview.noop && n_resources > 0 && is_whole && round.reports.iter().all(is_up_to_date) {
         let revision = round.reports.iter().map(|report| report.revision).max().unwrap_or_default();
         events::up_to_date(n_resources, revision);
@@ -168,6 +172,7 @@ pub(super) fn once_plan(settings: &Settings, outlook: Outlook, signals: Signals)
         outlook,
         store: settings.store.clone(),
         store_timeout: settings.timeouts.store,
+        shutdown_timeout: settings.timeouts.shutdown,
         fail_fast: settings.agent.fail_fast,
         only: None,
         signals,
@@ -276,12 +281,16 @@ pub(super) fn style(settings: &Settings) -> Style {
 fn show_previewed(context: &Context, shown: &Shown, style: Option<Style>) {
     match shown {
         Shown::File(rendered) => {
-            let announce = |dest: &Path| tracing::warn!("Noop mode enabled. {} will not be modified", dest.display());
+            let announce = |dest: &Path| {
+                let dest = dest.display();
+                tracing::warn!("Noop mode enabled. {dest} will not be modified (a run without --noop would change it)");
+            };
             show_preview(context, rendered, style, announce);
         }
-        Shown::Gone(dest) => {
-            tracing::warn!("Noop mode enabled. {} will not be removed", dest.display());
-            style.into_iter().for_each(|style| show_removal(dest, style));
+        Shown::Gone(gone) => {
+            let dest = gone.display();
+            tracing::warn!("Noop mode enabled. {dest} will not be removed (a run without --noop would remove it)");
+            style.into_iter().for_each(|style| show_removal(gone, style));
         }
     }
 }

@@ -175,7 +175,8 @@ pub(super) async fn keys(settings: Settings, name: Option<&str>) -> Exit {
     };
     say_source(&settings, &catalog, &chosen);
     let trees = read_stores(&settings, &catalog, &chosen, &table::BACKEND_TIMEOUT).await;
-    let mut exit = Exit::Done;
+    // Whoever names a resource does not ask about the others.
+    let mut exit = if catalog.problems.is_empty() || name.is_some() { Exit::Done } else { Exit::Configuration };
     // The revision of the settings' store, which comes first; revisions of other stores are printed with their resources.
     let revision = trees.0.first().and_then(Option::as_ref).map(|(tree, _)| tree.revision());
     let mut text = revision.map(|revision| format!("revision {revision}\n")).unwrap_or_default();
@@ -237,8 +238,8 @@ fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Member, Exit> {
         let names: Vec<&str> = catalog.members.iter().map(|member| &**member.resource.name()).collect();
         let known =
             if names.is_empty() { "conf.d has none".to_owned() } else { format!("there is {}", names.join(" ")) };
-        let without = if catalog.problems.is_empty() { "" } else { " without problems" };
-        terminal::print_error(&format!("there is no resource {}{without}\n  hint: {known}\n", shown(name)));
+        let usable = if catalog.problems.is_empty() { "" } else { " that can be used" };
+        terminal::print_error(&format!("there is no resource {}{usable}\n  hint: {known}\n", shown(name)));
         Exit::Configuration
     })
 }

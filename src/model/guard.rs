@@ -103,7 +103,10 @@ impl fmt::Display for Loss {
         match self {
             Loss::NoKey => f.write_str("the store has no key for it"),
             Loss::NoneValid { keys, skipped } => {
-                write!(f, "the store has keys for it ({keys}), but none is a backend to list ({skipped} skipped)")
+                write!(
+                    f,
+                    "the store has keys for it ({keys}), but none of them is a usable backend ({skipped} skipped)"
+                )
             }
             Loss::TooFew { count, least } => write!(f, "only {count} left, fewer than min_backends = {least}"),
             Loss::Drop { from, to } => {
@@ -161,7 +164,7 @@ impl Decision {
                 _ => match self.on_empty {
                     OnEmpty::Keep => "it goes live, because there is no file with more backends to keep",
                     OnEmpty::Placeholder => "it goes live, because the template does not call backends()",
-                    OnEmpty::Apply | OnEmpty::Fail => "it goes live (on_empty = \"apply\")",
+                    OnEmpty::Apply | OnEmpty::Fail => "it is to go live (on_empty = \"apply\")",
                 }
                 .to_owned(),
             },

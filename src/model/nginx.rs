@@ -2,6 +2,15 @@
 
 use std::path::PathBuf;
 
+/// What finds the master of an nginx.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NginxPlace {
+    /// Its pid file.
+    pub pid_file: PathBuf,
+    /// Its program, as it is configured.
+    pub binary: PathBuf,
+}
+
 /// The settings of `[nginx]`; nginx itself is asked for those that are `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NginxSettings {

@@ -4,6 +4,8 @@
 //! line distinguishes them. Success (`reconfiguring`) is logged at `notice` only, so its absence proves nothing. A failing
 //! `init_by_lua` is only an `[error]`. Workers that die at once are an `[alert]` of the master.
 
+use crate::model::report::{Stage, StepFailure};
+
 /// Outcome of a reload of one master, from a line of its log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogVerdict<'a> {
@@ -96,6 +98,15 @@ pub fn refusal(output: &str) -> Option<&str> {
         .find_map(|line| ["[emerg] ", "[crit] "].iter().find_map(|level| Some(line.split_once(level)?.1.trim())))
 }
 
+/// Returns what nginx said about a failed step: its refusal in the output of a command, or its own log's words about a reload.
+pub fn said_of(failure: &StepFailure) -> Option<&str> {
+    let output = failure.output.trim();
+    let whole = (failure.at == Stage::Verify && !output.is_empty()).then_some(output);
+    let of_signaller =
+        || output.lines().find_map(|line| Some(line.split_once("nginx: [")?.1.split_once("] ")?.1.trim()));
+    whole.or_else(|| refusal(output)).or_else(|| of_signaller().filter(|_| failure.at == Stage::Reload))
+}
+
 /// Returns the file in `... in FILE:LINE` at the end of a message.
 pub fn named_file(message: &str) -> Option<&str> {
     let (_, place) = message.trim_end().rsplit_once(" in ")?;
@@ -163,6 +174,13 @@ mod tests {
         let refused = "nginx: [warn] x\nnginx: [emerg] unknown directive \"a\" in /a.conf:1\nnginx: test failed";
         assert_eq!(refusal(refused), Some("unknown directive \"a\" in /a.conf:1"));
         assert_eq!(refusal("no nginx"), None);
+        let failure = |at: Stage, output: &str| StepFailure { output: output.to_owned(), ..StepFailure::new(at, "no") };
+        assert_eq!(said_of(&failure(Stage::Check, refused)), Some("unknown directive \"a\" in /a.conf:1"));
+        assert_eq!(said_of(&failure(Stage::Verify, "still could not bind()\n")), Some("still could not bind()"));
+        let dead = "nginx: [alert] kill(7, 1) failed (3: No such process)";
+        assert_eq!(said_of(&failure(Stage::Reload, dead)), Some("kill(7, 1) failed (3: No such process)"));
+        assert_eq!(said_of(&failure(Stage::Reload, "no nginx")), None);
+        assert_eq!(said_of(&failure(Stage::Verify, "")), None);
         assert_eq!(warnings(output).collect::<Vec<_>>(), ["conflicting server name \"x\" in /a:1"]);
     }
 }

@@ -65,11 +65,13 @@ pub(super) async fn run(settings: FileSettings, follow: bool, mut requests: Requ
                 outlet.outbox.put_standing(Event::Lost { problem, retry_in: RETRY, is_lasting });
             }
         }
+        // A reader that wants one snapshot soon learns whether the file stays malformed.
+        let pause = if was_malformed && !follow { RETRY / 4 } else { RETRY };
         let next = async {
             tokio::select! {
                 is_open = requests.changed() => Some(is_open),
                 () = watch.changed(), if follow => None,
-                () = tokio::time::sleep(RETRY), if is_lost => None,
+                () = tokio::time::sleep(pause), if is_lost => None,
             }
         };
         match outlet.until(next).await {

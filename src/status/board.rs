@@ -63,8 +63,10 @@ pub struct Board {
     pub drain_times: Histogram,
     /// Old workers of nginx that are still finishing their connections.
     pub workers_leaving: usize,
-    /// Workers of nginx after the last verified reload.
+    /// Workers of nginx with its present configuration, as seen last.
     pub workers_serving: usize,
+    /// The nginx that groups drive, as seen last; `None` if no group drives one.
+    pub nginx: Option<NginxState>,
     /// Sums over all resources, present and past, so that they never decrease.
     pub totals: Totals,
     /// Revision of the last successful pass.
@@ -105,8 +107,8 @@ pub struct ResourceBoard {
     pub refused: Option<String>,
     /// Start of that, in seconds since 1970.
     pub refused_since: Option<u64>,
-    /// Whether it dropped out of its group's last pass.
-    pub dropped: bool,
+    /// Whether the last pass of its group left it behind.
+    pub is_failing: bool,
     /// Successful passes that it took part in.
     pub succeeded: u64,
     /// Passes in which it failed.
@@ -115,6 +117,20 @@ pub struct ResourceBoard {
     pub replaced: u64,
     /// Duration of those passes.
     pub pass_times: Histogram,
+}
+
+/// The nginx that groups drive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NginxState {
+    /// Its master runs.
+    Runs,
+    /// No master runs.
+    Away {
+        /// The pid file that names none.
+        pid_file: String,
+        /// Start of that, in seconds since 1970.
+        since: u64,
+    },
 }
 
 /// Readiness of the agent, as `/ready` reports it.
@@ -149,6 +165,7 @@ impl Board {
             drain_times: Histogram::default(),
             workers_leaving: 0,
             workers_serving: 0,
+            nginx: None,
             totals: Totals::default(),
             applied_revision: None,
             has_applied: false,
@@ -233,6 +250,7 @@ impl Board {
             ended = group.record_pass(report, unix_seconds);
             for name in &group.members {
                 let Some(resource) = self.resources.get_mut(name) else { continue };
+                resource.is_failing = group.failing.contains(name);
                 let decision =
                     report.held.iter().find(|(held, _)| held.resource == *name).map(|(_, decision)| decision);
                 resource.held = decision.map(|decision| {
@@ -265,7 +283,6 @@ impl Board {
             let fails = !went_well || dropped.contains(name);
             *if fails { &mut self.totals.failed } else { &mut self.totals.succeeded } += 1;
             let Some(resource) = self.resources.get_mut(*name) else { continue };
-            resource.dropped = dropped.contains(name);
             resource.pass_times.observe(report.elapsed);
             *if fails { &mut resource.failed } else { &mut resource.succeeded } += 1;
         }
@@ -293,6 +310,16 @@ impl Board {
     pub fn set_workers(&mut self, leaving: usize, serving: usize) {
         self.workers_leaving = leaving;
         self.workers_serving = serving;
+    }
+
+    /// Records what a look at nginx has found: the pid file without a master, if one is; `None` if no group drives nginx.
+    pub fn set_nginx(&mut self, seen: Option<Option<String>>, unix_seconds: u64) {
+        let before = self.nginx.take();
+        self.nginx = seen.map(|away| match (away, before) {
+            (None, _) => NginxState::Runs,
+            (Some(pid_file), Some(NginxState::Away { since, .. })) => NginxState::Away { pid_file, since },
+            (Some(pid_file), _) => NginxState::Away { pid_file, since: unix_seconds },
+        });
     }
 
     /// Records that the last old worker of a reload has ended.
@@ -362,6 +389,9 @@ impl Board {
         }
         if self.problems > 0 {
             parts.push(format!("{} in conf.d or templates", text::counted(self.problems, "problem")));
+        }
+        if let Some(NginxState::Away { pid_file, .. }) = &self.nginx {
+            parts.push(format!("nginx is not running (no master by `{pid_file}`)"));
         }
         // The worst comes first: without the store, the rest stays as it is.
         parts.splice(0..0, self.store.problem().map(|problem| format!("cannot follow the store: {problem}")));

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use crate::model::backend_change::BackendChange;
 use crate::model::key::Revision;
+use crate::model::nginx::NginxPlace;
 use crate::model::note::{Note, Severity};
 use crate::model::report::{Outcome, Report, Stage, StepFailure, Verified};
 use crate::model::resource::{InstanceId, Resource};
 use crate::model::store::StoreSettings;
 use crate::model::text;
-use crate::nginx::error_log::refusal;
+use crate::nginx::error_log::said_of;
 
 use super::fields::{NameList, time_text};
 
@@ -24,6 +25,10 @@ const MAX_LOGGED_OUTPUT_BYTES: usize = 2000;
 const MAX_NAMED: usize = 100;
 /// Longest part of a key in a log line, in characters.
 const MAX_KEY_CHARACTERS: usize = 256;
+
+/// Most failures of a pass that are named: at first, and each time that they repeat.
+const MAX_NAMED_FAILURES: usize = 20;
+const MAX_NAMED_REPEATS: usize = 5;
 
 /// Logs a note of a pass.
 pub fn note(note: &Note) {
@@ -68,8 +73,15 @@ pub fn pass(report: &Report, backends: &BTreeMap<PathBuf, BackendChange>, repeat
         tracing::warn!(resources = ?all, "{warning}");
     }
     // What the store refuses is logged when it begins.
-    for (id, failure) in report.dropped.iter().filter(|(_, failure)| failure.at != Stage::Read) {
+    let is_said = |failure: &StepFailure| failure.at != Stage::Read && !failure.is_undecided();
+    let failures: Vec<_> = report.dropped.iter().filter(|(_, failure)| is_said(failure)).collect();
+    let most = if repeated == 0 { MAX_NAMED_FAILURES } else { MAX_NAMED_REPEATS };
+    for (id, failure) in failures.iter().take(most) {
         failed(&NameList(vec![id.to_string()]), revision, failure, "its file is left as it is", repeated, since);
+    }
+    if let Some(unnamed) = failures.len().checked_sub(most).filter(|unnamed| *unnamed > 0) {
+        let unnamed = text::counted(unnamed, "more file");
+        tracing::warn!(resources = ?all, revision, "{all}: {unnamed} failed too (hint: upstreamd_resource_failing names each)");
     }
     // Dropped resources are already logged and take no part in the rest.
     let dropped = |name: &Arc<str>| report.dropped.iter().any(|(id, _)| id.item.is_none() && id.resource == *name);
@@ -147,17 +159,17 @@ pub fn pass(report: &Report, backends: &BTreeMap<PathBuf, BackendChange>, repeat
     }
 }
 
-/// Logs that resources that failed are in order again, after so many failed passes in this time.
+/// Logs that resources that failed have recovered, after so many failed passes in this time.
 pub fn recovered(resources: &BTreeSet<Arc<str>>, failures: u64, after: Duration) {
     let resources = NameList::of(resources);
     let seconds = after.as_secs();
     let attempts = if failures == 1 { "attempt" } else { "attempts" };
-    let are = if resources.0.len() > 1 { "are" } else { "is" };
+    let have = if resources.0.len() > 1 { "have" } else { "has" };
     tracing::info!(
         ?resources,
         failures,
         failing_seconds = seconds,
-        "{resources} {are} in order again (after {failures} failed {attempts}, {seconds} s)"
+        "{resources} {have} recovered (after {failures} failed {attempts}, {seconds} s)"
     );
 }
 
@@ -241,6 +253,24 @@ pub fn disproved(resources: &[Arc<Resource>]) {
     );
 }
 
+/// Logs that no nginx runs at the first look.
+pub fn nginx_absent(place: &NginxPlace) {
+    let pid_file = place.pid_file.display();
+    tracing::info!(%pid_file, "nginx is not running (no master by `{pid_file}`)");
+}
+
+/// Logs that the master of nginx has ended.
+pub fn nginx_away(place: &NginxPlace) {
+    let pid_file = place.pid_file.display();
+    tracing::warn!(%pid_file, "nginx is no longer running (no master by `{pid_file}`); it reads the files when it starts");
+}
+
+/// Logs that nginx runs, after this time without.
+pub fn nginx_back(place: &NginxPlace, after: Duration) {
+    let (pid_file, away_seconds) = (place.pid_file.display(), after.as_secs());
+    tracing::info!(%pid_file, away_seconds, "nginx is running (a master by `{pid_file}`), after {away_seconds} s without");
+}
+
 /// Logs a change of the pace of reloads: `stretch` times the shortest interval; `None` means no reloads.
 pub fn spread(stretch: Option<u32>, leaving: usize) {
     const HINT: &str = "hint: worker_shutdown_timeout bounds how long connections keep them";
@@ -257,7 +287,7 @@ pub fn spread(stretch: Option<u32>, leaving: usize) {
 
 fn failed(resources: &NameList, revision: i64, failure: &StepFailure, consequence: &str, repeated: u32, since: Since) {
     if repeated > 0 {
-        let words = refusal(&failure.output).map_or(String::new(), |words| format!(": {}", shortened(words)));
+        let words = said_of(failure).map_or(String::new(), |words| format!(": {}", shortened(words)));
         tracing::warn!(
             ?resources,
             revision,

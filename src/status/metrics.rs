@@ -4,7 +4,7 @@
 use std::fmt::Write;
 use std::time::Instant;
 
-use super::board::{Board, GroupBoard, Readiness, ResourceBoard, State};
+use super::board::{Board, GroupBoard, NginxState, Readiness, ResourceBoard, State};
 use super::histogram::Histogram;
 use super::names::{self, Metric, MetricKind};
 use crate::model::process::Usage;
@@ -49,12 +49,13 @@ fn own(page: &mut Page, board: &Board, now: Instant) {
     page.histograms(&names::VERIFY, board.verify_times.iter().map(|(stage, times)| (vec![*stage], times)));
     page.histograms(&names::DRAIN, std::iter::once((Vec::new(), &board.drain_times)));
     page.one(&names::WORKERS_LEAVING, &[], board.workers_leaving as f64);
+    page.some(&names::NGINX_RUNNING, &[], board.nginx.as_ref().map(|nginx| flag(*nginx == NginxState::Runs)));
     page.one(&names::WORKERS_SERVING, &[], board.workers_serving as f64);
     let one_each = |number: fn(&ResourceBoard) -> f64| {
         resources(board).map(move |(name, resource)| (vec![name], number(resource)))
     };
     page.many(&names::HELD, one_each(|resource| flag(resource.held.is_some())));
-    page.many(&names::DROPPED, one_each(|resource| flag(resource.dropped)));
+    page.many(&names::FAILING, one_each(|resource| flag(resource.is_failing)));
     page.many(&names::SKIPPED_KEYS, one_each(|resource| resource.skipped() as f64));
     let omitted = board.resources.len().saturating_sub(MAX_SERIES) + board.groups.len().saturating_sub(MAX_SERIES);
     page.one(&names::OMITTED, &[], omitted as f64);

@@ -76,10 +76,11 @@ metrics! {
         "Time from asking nginx to reload to: accepted (a new worker), healthy (all of them, for a moment), converged (every old one is leaving).";
     DRAIN = Histogram "upstreamd_drain_seconds" [] "Time from asking nginx to reload to the end of its last old worker.";
     WORKERS_LEAVING = Gauge "upstreamd_nginx_workers_draining" [] "Old workers of nginx that are finishing their connections.";
-    WORKERS_SERVING = Gauge "upstreamd_nginx_workers_serving" [] "Workers of nginx after the last verified reload.";
+    WORKERS_SERVING = Gauge "upstreamd_nginx_workers_serving" [] "Workers of nginx with its present configuration; 0 while it is not running.";
+    NGINX_RUNNING = Gauge "upstreamd_nginx_running" [] "1 while nginx runs, looked at every 5 s; 0 while no master is there; absent if no group reloads nginx or `verify` is off.";
 
     HELD = Gauge "upstreamd_resource_held" ["resource"] "1 while the last good file stays because the store has lost backends.";
-    DROPPED = Gauge "upstreamd_resource_failing" ["resource"] "1 while the resource fails and the others of its group go on without it.";
+    FAILING = Gauge "upstreamd_resource_failing" ["resource"] "1 while the resource fails, alone or with others of its group; an nginx that is not running is no failure.";
     SKIPPED_KEYS = Gauge "upstreamd_backends_set_aside" ["resource"] "Keys skipped because they do not decode as a backend.";
     OMITTED = Gauge "upstreamd_series_omitted" [] "Resources and groups beyond the first 1000, which have no lines.";
 

@@ -12,7 +12,7 @@ use crate::model::outward::StatusPage;
 use crate::model::process::Usage;
 use crate::model::text::counted;
 
-use super::board::{Board, Readiness};
+use super::board::{Board, NginxState, Readiness};
 use super::fields::time_text;
 use super::metrics;
 
@@ -55,7 +55,7 @@ pub fn answer(path: &str, board: &Board, known: &Known<'_>) -> StatusPage {
             true => text(200, "ok"),
             false => ready(&board.readiness()),
         },
-        READY_DETAILED => detailed(board, known.health, known.unix_seconds),
+        READY_DETAILED => detailed(board, known),
         METRICS => StatusPage {
             status: 200,
             content_type: "text/plain; version=0.0.4; charset=utf-8",
@@ -77,7 +77,8 @@ fn ready(readiness: &Readiness) -> StatusPage {
     }
 }
 
-fn detailed(board: &Board, health: Option<&Health>, unix_seconds: u64) -> StatusPage {
+fn detailed(board: &Board, known: &Known<'_>) -> StatusPage {
+    let health = known.health;
     let readiness = board.readiness();
     let healthy = readiness == Readiness::Ready;
     let message = match &readiness {
@@ -96,6 +97,12 @@ fn detailed(board: &Board, health: Option<&Health>, unix_seconds: u64) -> Status
     details.insert("workers_draining", board.workers_leaving.to_string());
     details.extend(board.applied_revision.map(|revision| ("applied_revision", revision.to_string())));
     details.extend(board.store.revision.map(|revision| ("store_revision", revision.to_string())));
+    details.extend(board.nginx.as_ref().map(|nginx| match nginx {
+        NginxState::Runs => ("nginx", "running".to_owned()),
+        NginxState::Away { pid_file, since } => {
+            ("nginx", format!("not running since {} (no master by `{pid_file}`)", time_text(*since)))
+        }
+    }));
     let names = |names: Vec<&str>| (!names.is_empty()).then(|| names.join(" "));
     let held = board.resources.iter().filter(|(_, resource)| resource.held.is_some());
     details.extend(names(held.map(|(name, _)| &**name).take(MAX_NAMED).collect()).map(|held| ("held", held)));
@@ -105,7 +112,7 @@ fn detailed(board: &Board, health: Option<&Health>, unix_seconds: u64) -> Status
     let failing = board.groups.values().flat_map(|group| &group.failing);
     let failing = failing.map(|name| &**name).take(MAX_NAMED).collect();
     details.extend(names(failing).map(|failing| ("failing", failing)));
-    details.extend(text_of(unfinished(board)).map(|since| ("since", since)));
+    details.extend(text_of(unfinished(board, known)).map(|since| ("since", since)));
     let skipped = board.resources.iter().filter(|(_, resource)| resource.skipped() > 0);
     let skipped = skipped.map(|(name, resource)| format!("{name}: {}", counted(resource.skipped(), "key")));
     details.extend(text_of(skipped.take(MAX_NAMED).collect()).map(|skipped| ("skipped", skipped)));
@@ -114,14 +121,14 @@ fn detailed(board: &Board, health: Option<&Health>, unix_seconds: u64) -> Status
         duration_ms = u64::try_from(health.elapsed.as_millis()).unwrap_or(u64::MAX);
         details.extend(health.details.iter().map(|(name, value)| (*name, value.clone())));
     }
-    let checked_at = time_text(unix_seconds);
+    let checked_at = time_text(known.unix_seconds);
     let body = Detailed { healthy, message, duration_ms, details, checked_at };
     let body = serde_json::to_string(&body).map(|body| body + "\n").unwrap_or_default();
     StatusPage { status: if healthy { 200 } else { 503 }, content_type: "application/json", body }
 }
 
-/// Returns what is held, refused or owed, and what fails, each with its start.
-fn unfinished(board: &Board) -> Vec<String> {
+/// Returns what is lost, held, refused or owed, and what fails, each with its start.
+fn unfinished(board: &Board, known: &Known<'_>) -> Vec<String> {
     let says =
         |names: &str, what: &str, since: Option<u64>| Some(format!("{names}: {what} since {}", time_text(since?)));
     let resources = board.resources.iter().flat_map(|(name, resource)| {
@@ -134,7 +141,9 @@ fn unfinished(board: &Board) -> Vec<String> {
             if group.failing.is_empty() { of(&mut group.members.iter()) } else { of(&mut group.failing.iter()) };
         says(&names, what, group.in_trouble_since())
     });
-    resources.chain(groups).flatten().take(MAX_NAMED).collect()
+    let stores = board.store.lost_stores(known.now).into_iter();
+    let stores = stores.map(|(name, lost)| says(name, "lost", Some(known.unix_seconds.saturating_sub(lost.as_secs()))));
+    stores.chain(resources).chain(groups).flatten().take(MAX_NAMED).collect()
 }
 
 /// Returns a list in one text, if there is anything in it.
@@ -180,6 +189,9 @@ mod tests {
         let problem = "no route".to_owned();
         board.record_event(&Event::Lost { problem, retry_in: Duration::from_secs(1), is_lasting: false }, now);
         check(&board, "/ready", 503, "backend unhealthy: no route");
+        let later = Known { now: now + Duration::from_secs(100), ..known(None) };
+        let body = super::answer(READY_DETAILED, &board, &later).body;
+        assert!(body.contains("\"since\":\"the store: lost since 2025-01-14T10:28:20Z\""), "{body}");
         check(&board, "/applied", 200, "ok");
         check(&board, "/health", 200, "ok");
     }

@@ -1,6 +1,7 @@
 //! Runs child processes: each has its own process group, bounded captured output, and a deadline that applies even if an
 //! orphan keeps the output pipe open. Never interprets what a command prints.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::process::ExitStatusExt;
@@ -64,6 +65,36 @@ impl fmt::Display for CommandEnd {
             },
             CommandEnd::TimedOut(limit) => write!(f, "killed, because it did not end within {limit:?}"),
             CommandEnd::NotRun(problem) => write!(f, "could not be run: {problem}"),
+        }
+    }
+}
+
+/// The process groups of the commands that run now.
+static RUNNING: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// Kills every command that runs now, with its process group: this process ends and leaves no orphan.
+pub fn kill_running() {
+    for group in RUNNING.lock().iter().flat_map(|running| running.iter()) {
+        killpg(Pid::from_raw(*group), Signal::SIGKILL).ok();
+    }
+}
+
+/// A process group in `RUNNING` until it is dropped.
+struct Registered(Option<i32>);
+
+impl Registered {
+    fn new(group: Option<Pid>) -> Registered {
+        if let (Some(group), Ok(mut running)) = (group, RUNNING.lock()) {
+            running.insert(group.as_raw());
+        }
+        Registered(group.map(Pid::as_raw))
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        if let (Some(group), Ok(mut running)) = (self.0, RUNNING.lock()) {
+            running.remove(&group);
         }
     }
 }
@@ -138,6 +169,7 @@ async fn run_captured(
         Err(error) => return CommandEnd::NotRun(error.to_string()),
     };
     let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+    let registered = Registered::new(group);
     let readers = [
         child.stdout.take().map(|pipe| tokio::spawn(capture(pipe, Arc::clone(output)))),
         child.stderr.take().map(|pipe| tokio::spawn(capture(pipe, Arc::clone(output)))),
@@ -165,6 +197,7 @@ async fn run_captured(
             CommandEnd::TimedOut(limit)
         }
     };
+    drop(registered);
     let deadline = tokio::time::Instant::now() + OUTPUT_GRACE;
     for reader in readers.into_iter().flatten() {
         let abort = reader.abort_handle();

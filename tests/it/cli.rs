@@ -160,7 +160,7 @@ fn noop_shows_a_diff_and_changes_nothing() {
         ran.stdout.contains("\u{1b}[31m-old\u{1b}[0m") && ran.stdout.contains("\u{1b}[32m+one\u{1b}[0m"),
         "{ran:?}"
     );
-    assert!(ran.stderr.contains("Noop mode enabled"), "{ran:?}");
+    assert!(ran.stderr.contains("will not be modified (a run without --noop would change it)"), "{ran:?}");
     // Without --watch it ends by itself, whatever the interval.
     assert!(sandbox.run(&["--noop", "--interval", "1"]).expect_code(0).stderr.contains("Noop mode enabled"));
     let silent = sandbox.run(&["--onetime", "--noop"]).expect_code(0);
@@ -186,6 +186,8 @@ fn render_diff_and_keys_read_and_change_nothing() {
     assert_eq!(sandbox.output("a"), None);
     sandbox.onetime().expect_code(0);
     assert_eq!(sandbox.run(&["diff"]).expect_code(0).stdout, "");
+    let ran = sandbox.run(&["--onetime", "--noop"]).expect_code(0);
+    assert!(ran.stderr.contains("A run without --noop would change nothing"), "{ran:?}");
     let ran = sandbox.run(&["render", "nothing"]).expect_code(3);
     assert!(ran.stderr.contains("there is no resource `nothing`\n  hint: there is a.toml\n"), "{ran:?}");
     sandbox.set_store("v: {x: o}\n");

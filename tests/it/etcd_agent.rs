@@ -26,7 +26,7 @@ fn etcd_killed_and_restarted() {
     etcd.restart();
     etcd.put("/v/x", "two");
     sandbox.wait_output("a", "two\n");
-    sandbox.wait_log("following the store again");
+    sandbox.wait_log("following the store again, after ");
 }
 
 #[test]

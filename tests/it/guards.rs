@@ -47,8 +47,9 @@ fn by_default_the_last_good_list_stays_and_the_log_says_why() {
     sandbox.wait_log("the store has no key for it: the last good file stays (on_empty = \"keep\")");
     assert_eq!(sandbox.output("u"), Some(list_of(2)));
     sandbox.set_store("s: {a: SECRET, b: '10.0.0.9'}\n");
-    sandbox
-        .wait_log("the store has keys for it (2), but none is a backend to list (2 skipped): the last good file stays");
+    sandbox.wait_log(
+        "the store has keys for it (2), but none of them is a usable backend (2 skipped): the last good file stays",
+    );
     assert_eq!(sandbox.output("u"), Some(list_of(2)));
     sandbox.set_store("s: [\n");
     sandbox.wait_log("cannot follow the store; every file stays as it is");
@@ -115,7 +116,7 @@ fn each_policy_does_what_it_says() {
     for (lines, emptied, code, said) in [
         ("on_empty = \"keep\"", list_of(3), 0, "the last good file stays"),
         ("on_empty = \"placeholder\"", "none\n".to_owned(), 0, "rendered without backends"),
-        ("on_empty = \"apply\"", "none\n".to_owned(), 0, "it goes live (on_empty = \"apply\")"),
+        ("on_empty = \"apply\"", "none\n".to_owned(), 0, "it is to go live (on_empty = \"apply\")"),
         ("on_empty = \"fail\"", list_of(3), 5, "render failed: the store has no key for it: refused"),
     ] {
         let sandbox = listing(lines);
@@ -407,7 +408,7 @@ fn by_default_nginx_keeps_the_last_good_backends() {
     // The site sees only the one key directly below /services, the other two have one each as well.
     balancer.sandbox.wait_log_times_since(
         mark,
-        "the store has keys for it (1), but none is a backend to list (1 skipped)",
+        "the store has keys for it (1), but none of them is a usable backend (1 skipped)",
         3,
     );
     assert_eq!(files(), before);

@@ -1,10 +1,11 @@
 //! One bad resource does not freeze the others that share its commands: found by the file that nginx names or by halving,
 //! with a private namespace and without, and repaired by the next good value.
 
+use crate::status::wait_answer;
 use crate::support::agent::{DEADLINE, Sandbox, without_mounting};
 use crate::support::nginx::Nginx;
 use crate::support::template::table;
-use crate::support::wait_until;
+use crate::support::{free_port, wait_until};
 
 /// `n` resources of one group, each a file with the value of `/r/NAME` in it.
 fn group(n: usize, with_namespace: bool) -> (Nginx, Sandbox) {
@@ -80,6 +81,37 @@ fn a_culprit_that_nginx_does_not_name_is_found_by_halving() {
 }
 
 #[test]
+fn only_the_member_whose_change_is_refused_is_failing() {
+    for with_namespace in [true, false] {
+        let (nginx, sandbox) = group(2, with_namespace);
+        let port = free_port();
+        let _agent = sandbox.start(&["--watch", "--metrics-addr", &format!("127.0.0.1:{port}")]);
+        wait_answer(port, "/ready", 200);
+        set(&sandbox, 2, &[(1, "nonsense;")]);
+        // The third attempt is a repeat of the second.
+        sandbox.wait_log("r1.toml: still failing since");
+        sandbox.wait_log("attempt=3");
+        // Both are rendered again, and neither file is other than before.
+        let mark = sandbox.mark();
+        sandbox.set_store("r: {'0': '# v1', '1': 'nonsense;', '9': x}\n");
+        sandbox.wait_log_times_since(mark, "still failing since", 2);
+        let body: serde_json::Value = serde_json::from_str(&wait_answer(port, "/ready/detailed", 200).body).unwrap();
+        assert_eq!(body["details"]["failing"], "r1.toml", "{body}");
+        let metrics = wait_answer(port, "/metrics", 200).body;
+        for (member, failing) in [("r0", 0), ("r1", 1)] {
+            let line = format!("upstreamd_resource_failing{{resource=\"{member}.toml\"}} {failing}");
+            assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");
+        }
+        for line in sandbox.log().lines().filter(|line| line.contains("failed") || line.contains("failing")) {
+            assert!(!line.contains("r0.toml"), "{line}");
+        }
+        // A change of the other one goes by it.
+        set(&sandbox, 2, &[(0, "# v2"), (1, "nonsense;")]);
+        wait_until("the other one", DEADLINE, || live(&nginx, 0) == "# v2");
+    }
+}
+
+#[test]
 fn onetime_applies_the_others_and_ends_with_the_code_of_the_bad_one() {
     let (nginx, sandbox) = group(3, true);
     set(&sandbox, 3, &[(0, "# v2"), (1, "nonsense;"), (2, "# v2")]);
@@ -126,7 +158,13 @@ fn many_bad_names_hold_no_good_one_up() {
     let agent = sandbox.watch();
     wait_until("the good one of the first round", DEADLINE, || live() == "# v1\n");
     // Until the last of them is known.
-    sandbox.wait_log("sites.toml[bad149]: check failed");
+    let journal = || {
+        let found = std::fs::read_dir(sandbox.path("state/groups")).unwrap().next().unwrap().unwrap().path();
+        let journal: serde_json::Value = serde_json::from_slice(&std::fs::read(found).unwrap()).unwrap();
+        journal["refused"].as_object().map_or(0, serde_json::Map::len)
+    };
+    wait_until("all bad ones to be known", DEADLINE, || journal() == 150);
+    assert!(sandbox.log().matches("check failed").count() < 150, "the log names some of many");
     let checks = || sandbox.lines("checks").len();
     let before = checks();
     set_sites(&sandbox, 150, "v2");

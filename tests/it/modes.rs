@@ -2,10 +2,13 @@
 
 use std::fs;
 
-use crate::support::agent::Sandbox;
+use nix::sys::signal::Signal;
+
+use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::etcd::Etcd;
-use crate::support::free_port;
+use crate::support::nginx::{Nginx, lives};
 use crate::support::template::table;
+use crate::support::{free_port, wait_for, wait_until};
 
 #[test]
 fn fail_fast_stops_at_the_first_failure_and_best_effort_tries_everything() {
@@ -34,6 +37,83 @@ fn fail_fast_goes_through_to_the_end_where_all_is_well() {
     for _ in 0..2 {
         sandbox.run(&["--onetime", "--failure-mode=fail-fast"]).expect_code(0);
         assert!(["a", "b", "c"].iter().all(|name| sandbox.output(name).as_deref() == Some("one\n")));
+    }
+}
+
+#[test]
+fn a_signal_ends_a_single_run_and_its_commands_in_time() {
+    let sandbox = Sandbox::new();
+    let pid_file = sandbox.text_path("pid");
+    let slow = format!("sleep 1000 & echo $! > {pid_file}.new; mv {pid_file}.new {pid_file}; wait");
+    sandbox.plain_resource("a", &format!("reload_cmd = \"{slow}\""));
+    sandbox.set_store("v: {x: one}\n");
+    let mut agent = sandbox.start(&["--onetime", "--shutdown-timeout", "1s"]);
+    sandbox.wait_for_file("pid");
+    agent.signal(Signal::SIGTERM);
+    let status = wait_for("the end of the run", DEADLINE, || agent.child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(143), "{}", sandbox.log());
+    sandbox.wait_log("a transaction did not end within 1s: its commands are killed");
+    let pid = sandbox.lines("pid")[0].parse().unwrap();
+    wait_until("the end of the orphan", DEADLINE, || !lives(pid));
+}
+
+#[test]
+fn a_malformed_store_file_is_given_up_without_a_promise_to_go_on() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "");
+    sandbox.set_store("v: [\n");
+    let ran = sandbox.onetime().expect_code(4);
+    assert!(ran.stderr.contains("no snapshot of the store") && !ran.stderr.contains("trying for another"), "{ran:?}");
+}
+
+#[test]
+fn a_failed_check_shows_the_command_as_it_is_written() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a b", "check_cmd = \"false {{.src}}\"");
+    sandbox.set_store("v: {x: one}\n");
+    let ran = sandbox.onetime().expect_code(6);
+    assert!(ran.stderr.contains("check_cmd `false {{.src}}`: exit status 1"), "{ran:?}");
+}
+
+#[test]
+fn a_destination_that_can_never_be_written_is_a_problem() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "");
+    let toml = sandbox.text_path("etc/conf.d/a.toml");
+    for (dest, said) in [
+        (toml.clone(), "a.toml:3:1: dest: it is the resource's own file in conf.d"),
+        (sandbox.text_path("store.yaml/a"), "store.yaml` is a file, not a folder"),
+    ] {
+        sandbox.resource("a", &table("values.tera", &dest).keys(&["/v"]));
+        let ran = sandbox.run(&["check"]).expect_code(3);
+        assert!(ran.stderr.contains(said), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_first_pass_says_that_nginx_is_not_running() {
+    let nginx = Nginx::builder().build();
+    let sandbox = Sandbox::new();
+    sandbox.template("app.tera", "# {{ getv(key=\"/v/x\") }}\n");
+    let lines = table("app.tera", nginx.http_file("app").display()).keys(&["/v"]).driving(&nginx);
+    sandbox.resource("app", &lines);
+    sandbox.set_store("v: {x: one}\n");
+    for _ in 0..2 {
+        let ran = sandbox.onetime().expect_code(0);
+        assert!(ran.stderr.contains("the reload is owed: nginx is not running (no master by `"), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_missing_resource_or_confdir_is_one_problem_for_every_command() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "");
+    let ran = sandbox.run(&["--onetime", "--resource", "nothing"]).expect_code(3);
+    assert!(ran.stderr.contains("there is no resource `nothing`"), "{ran:?}");
+    assert!(!ran.stderr.contains("nothing to do"), "{ran:?}");
+    fs::remove_dir_all(sandbox.path("etc/conf.d")).unwrap();
+    for command in ["keys", "diff"] {
+        sandbox.run(&[command]).expect_code(3);
     }
 }
 

@@ -204,6 +204,35 @@ fn what_nginx_proves_of_a_reload_is_on_the_page() {
 }
 
 #[test]
+fn an_nginx_that_is_stopped_and_started_again_is_noticed() {
+    let mut nginx = Nginx::started();
+    let sandbox = Sandbox::new();
+    sandbox.template("app.tera", "# {{ getv(key=\"/v/x\") }}\n");
+    let lines = table("app.tera", nginx.http_file("app").display()).keys(&["/v"]).driving(&nginx);
+    sandbox.resource("app", &lines);
+    sandbox.set_store("v: {x: one}\n");
+    let (_agent, port) = serving(&sandbox, &[]);
+    let running = |expected: f64| {
+        let is_so = || number(port, "upstreamd_nginx_running") == Some(expected);
+        wait_until("the state of nginx on the page", DEADLINE, is_so);
+    };
+    running(1.0);
+    nginx.stop();
+    running(0.0);
+    assert_eq!(number(port, "upstreamd_nginx_workers_serving"), Some(0.0));
+    sandbox.wait_log("nginx is no longer running (no master by `");
+    let body = wait_answer(port, "/ready/detailed", 200).body;
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert!(body["details"]["nginx"].as_str().unwrap().starts_with("not running since 20"), "{body}");
+    wait_answer(port, "/ready", 200);
+    nginx.start();
+    running(1.0);
+    wait_until("its workers", DEADLINE, || number(port, "upstreamd_nginx_workers_serving") > Some(0.0));
+    sandbox.wait_log("nginx is running (a master by `");
+    assert_eq!(sandbox.log().matches("no longer running").count(), 1, "{}", sandbox.log());
+}
+
+#[test]
 fn a_taken_port_is_reported_and_a_single_pass_needs_no_port() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -366,7 +395,7 @@ fn a_refused_file_is_blamed_itself_and_in_nginxs_own_words() {
     assert!(summary.ends_with("unknown directive in /etc/site.conf:3"), "{summary}");
     assert_eq!(number(port, "upstreamd_resource_failing{resource=\"site.toml\"}"), Some(1.0));
     sandbox.template("site.tera", "fine\n");
-    sandbox.wait_log("site.toml is in order again (after ");
+    sandbox.wait_log("site.toml has recovered (after ");
 }
 
 /// A connection to the pages that has sent this, and no more.

@@ -179,6 +179,18 @@ fn a_port_that_another_process_owns() {
 }
 
 #[test]
+fn a_repeated_failure_of_a_reload_keeps_nginxs_words() {
+    let owner = TcpListener::bind("127.0.0.1:0").unwrap();
+    let driven = Driven::new(Asks::BuiltIn, "");
+    let listen = format!("server {{ listen 127.0.0.1:{}; }}", owner.local_addr().unwrap().port());
+    driven.set(&[("http", &listen)]);
+    driven.sandbox.wait_log("attempt=2");
+    let log = driven.sandbox.log();
+    let line = log.lines().find(|line| line.contains("attempt=2")).unwrap();
+    assert!(line.contains("still failing since") && line.contains("Address already in use"), "{line}");
+}
+
+#[test]
 fn a_wildcard_in_the_way_of_its_own_address() {
     let port = free_port();
     let (good, bad) = (format!("server {{ listen 127.0.0.1:{port}; }}"), format!("server {{ listen {port}; }}"));

@@ -34,7 +34,7 @@ impl Transaction {
             let finished = process::run_shell(&text, command.timeout).await;
             self.note_check(context, &finished);
             if !finished.succeeded() {
-                refused.push((position, failure::of_command(Stage::Check, "check_cmd", &text, &finished)));
+                refused.push((position, failure::of_command(Stage::Check, "check_cmd", &command.text, &finished)));
             }
         }
         self.leave_out(context, refused)
@@ -47,7 +47,7 @@ impl Transaction {
             let finished = process::run_shell(&text, command.timeout).await;
             self.note_check(context, &finished);
             if !finished.succeeded() {
-                return Err(failure::of_command(Stage::Check, "check_cmd", &text, &finished));
+                return Err(failure::of_command(Stage::Check, "check_cmd", &command.text, &finished));
             }
         }
         Ok(())
@@ -105,7 +105,12 @@ impl Transaction {
                 Checked::Ran(finished) => {
                     self.note_check(context, &finished);
                     if !finished.succeeded() {
-                        return FutureCheck::Refused(failure::of_command(Stage::Check, "check_cmd", &text, &finished));
+                        return FutureCheck::Refused(failure::of_command(
+                            Stage::Check,
+                            "check_cmd",
+                            &command.text,
+                            &finished,
+                        ));
                     }
                 }
                 Checked::NotPermitted(problem) => {

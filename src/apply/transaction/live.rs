@@ -139,7 +139,10 @@ impl Trials<'_> {
         if finished.succeeded() {
             return Ok(());
         }
-        Err(CheckRefusal { failure: failure::of_command(Stage::Check, "check_cmd", &text, &finished), blamed: None })
+        Err(CheckRefusal {
+            failure: failure::of_command(Stage::Check, "check_cmd", &check.text, &finished),
+            blamed: None,
+        })
     }
 }
 

@@ -63,11 +63,11 @@ impl Transaction {
     async fn run_command(&mut self, context: &Context, command: &CommandLine, nginx: Option<&Nginx>) -> Reloaded {
         self.report.reload_ran = true;
         let (text, finished) = self.run_reload(command).await;
-        let failed = || failure::of_command(Stage::Reload, "reload_cmd", &text, &finished);
+        let failed = || failure::of_command(Stage::Reload, "reload_cmd", &command.text, &finished);
         match (finished.succeeded(), nginx.filter(|nginx| nginx.master().is_none())) {
             (true, None) => Reloaded::Done,
-            (true, Some(nginx)) => absent(nginx, &format!("`{text}` succeeded, but ")),
-            (false, Some(_)) => Reloaded::NothingRuns { failure: failed(), certain: true },
+            (true, Some(nginx)) => absent(nginx, &format!("`{}` succeeded, but ", command.text)),
+            (false, Some(nginx)) => absent(nginx, ""),
             // It parses before it signals: nginx has not seen the new files.
             (false, None) if nginx.is_some() && installation::is_plain_signaller(&text) => Reloaded::Refused(failed()),
             (false, None) => {

@@ -105,7 +105,8 @@ fn both(first: Report, second: Report, names: Vec<InstanceId>) -> Report {
         Outcome::Unchanged => first.outcome,
         other => other,
     };
-    let mut resources = first.resources;
+    // A failure of the second one concerns its members only.
+    let mut resources = if outcome.is_final() { first.resources } else { Vec::new() };
     resources.extend(second.resources.into_iter().filter(|name| !resources.contains(name)).collect::<Vec<_>>());
     Report {
         resources,

@@ -108,7 +108,7 @@ fn words_after_two_dashes_are_a_command_to_supervise() {
         "upstreamd --watch --noop -- nginx",
         expect![[r#"
             a command after `--` runs only beside --watch or an interval
-              hint: --noop changes nothing: leave it out
+              hint: to see what would change, leave out `--` and the command; to start the command, leave out --noop
             try `upstreamd --help`
         "#]],
     );

@@ -106,8 +106,8 @@ fn endpoint(node: &str) -> Result<String, Problem> {
     }
     let refuse = |what: &str| Err(Problem::new(format!("endpoint {} {what}", shown(node))).hint(HINT));
     let trimmed = node.trim_end_matches('/');
-    let (scheme, address) = match trimmed.split_once("://") {
-        Some((scheme, address)) => (Some(scheme), address),
+    let (scheme, address) = match node.split_once("://") {
+        Some((scheme, address)) => (Some(scheme), address.trim_end_matches('/')),
         None => (None, trimmed),
     };
     if scheme.is_some_and(|scheme| !matches!(scheme, "http" | "https")) {

@@ -279,6 +279,7 @@ fn endpoints_that_cannot_be_are_refused_without_showing_a_password() {
         ("localhost:", "endpoint `localhost:` has a port that is not a number from 1 to 65535"),
         (":2379", "endpoint `:2379` has no host, or an IPv6 address without brackets"),
         ("::1:2379", "endpoint `::1:2379` has no host, or an IPv6 address without brackets"),
+        ("http://", "endpoint `http://` has no host, or an IPv6 address without brackets"),
         ("ftp://a:1", "endpoint `ftp://a:1` has an unknown scheme"),
         ("http://a:1/v2", "endpoint `http://a:1/v2` has more than a host and a port"),
         ("http://root:hunter2@a:1", "an endpoint has a user name in it"),

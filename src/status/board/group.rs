@@ -7,7 +7,7 @@ use crate::model::key::Revision;
 use crate::model::report::{CommandKind, Outcome, Report, Stage, StepFailure};
 use crate::model::resource::Resource;
 use crate::model::text::counted;
-use crate::nginx::error_log::refusal;
+use crate::nginx::error_log::said_of;
 use crate::status::histogram::Histogram;
 
 use super::{nothing_runs, shortened};
@@ -74,7 +74,7 @@ pub struct GroupBoard {
     is_live: bool,
     /// The failures of the last pass, each with the members that it concerns, if it failed.
     pub problem: Option<String>,
-    /// Members that the last pass left behind: that dropped out, or all others if the group as a whole failed.
+    /// Members that the last pass left behind: that dropped out, or that a failure of the group concerns.
     pub failing: BTreeSet<Arc<str>>,
     /// Revision of the last successful pass.
     pub applied_revision: Option<Revision>,
@@ -117,7 +117,7 @@ impl GroupBoard {
         let is_failure =
             !nothing_runs(&report.outcome) && (report.outcome.cause().is_some() || report.dropped.iter().any(failed));
         if !is_failure {
-            // What is gone from conf.d is not in order again.
+            // What is gone from conf.d has not recovered.
             let members: BTreeSet<_> = self.members.iter().cloned().collect();
             let ended =
                 self.trouble.take().map(|ended| FailedPasses { resources: &ended.resources & &members, ..ended });
@@ -196,9 +196,8 @@ impl GroupBoard {
         let rest = (n_unnamed > 0).then(|| counted(n_unnamed, "more failure"));
         let problems: Vec<String> = of_group.into_iter().chain(alone).chain(rest).collect();
         self.problem = (!problems.is_empty()).then(|| problems.join("; "));
-        let fails = |name: &&Arc<str>| {
-            dropped.contains(&***name) || (report.outcome.cause().is_some() && others.contains(&***name))
-        };
+        let group_fails = report.outcome.cause().is_some() && !nothing_runs(&report.outcome);
+        let fails = |name: &&Arc<str>| dropped.contains(&***name) || (group_fails && others.contains(&***name));
         self.failing = self.members.iter().filter(fails).cloned().collect();
     }
 
@@ -210,7 +209,7 @@ impl GroupBoard {
 
 /// Returns a failure with the names that it concerns, and with the words of nginx if nginx refused something.
 fn said(names: &str, failure: &StepFailure) -> String {
-    let words = refusal(&failure.output).map_or(String::new(), |words| format!(": {words}"));
+    let words = said_of(failure).map_or(String::new(), |words| format!(": {words}"));
     shortened(&format!("{names}: {failure}{words}"))
 }
 

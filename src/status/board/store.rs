@@ -31,7 +31,7 @@ pub struct StoreBoard {
     /// Whether the agent's store is unused: all resources have stores of their own.
     pub is_unused: bool,
     /// Stores in `[backend]` tables that sent an event, by name, with the problem of those that are lost.
-    others: BTreeMap<String, Option<String>>,
+    others: BTreeMap<String, Option<(Instant, String)>>,
 }
 
 /// Requests of one kind.
@@ -98,9 +98,10 @@ impl StoreBoard {
     }
 
     /// Records an event of a store in a `[backend]` table.
-    pub fn record_other_event(&mut self, name: &str, event: &Event) {
+    pub fn record_other_event(&mut self, name: &str, event: &Event, now: Instant) {
+        let since = self.others.get(name).and_then(Option::as_ref).map_or(now, |(since, _)| *since);
         let problem = match event {
-            Event::Lost { problem, .. } => Some(format!("{name}: {}", shortened(problem))),
+            Event::Lost { problem, .. } => Some((since, format!("{name}: {}", shortened(problem)))),
             Event::Snapshot { .. } | Event::Changes { .. } | Event::Regained => None,
         };
         self.others.insert(name.to_owned(), problem);
@@ -132,13 +133,20 @@ impl StoreBoard {
     /// Returns the reason why a store cannot be followed.
     pub fn problem(&self) -> Option<&str> {
         let others = || self.others.values().flatten().next();
-        self.lost.as_ref().map(|(_, problem)| problem).or_else(others).map(String::as_str)
+        self.lost.as_ref().or_else(others).map(|(_, problem)| problem.as_str())
     }
 
     /// Whether every store in use is followed.
     pub fn is_followed(&self) -> bool {
         let is_followed = self.is_unused || (self.lost.is_none() && self.revision.is_some());
         is_followed && self.others.values().all(Option::is_none)
+    }
+
+    /// Returns the stores that are lost now, each with the duration of that.
+    pub fn lost_stores(&self, now: Instant) -> Vec<(&str, Duration)> {
+        let own = self.lost.as_ref().map(|(since, _)| ("the store", *since));
+        let others = self.others.iter().filter_map(|(name, lost)| Some((name.as_str(), lost.as_ref()?.0)));
+        own.into_iter().chain(others).map(|(name, since)| (name, now.duration_since(since))).collect()
     }
 
     /// Returns the duration of the current loss, and of all losses together.

@@ -123,10 +123,10 @@ fn a_resource_that_drops_out_is_failing_until_it_takes_part_again() {
     let dropped = vec![("a.toml".into(), failure(Stage::Render))];
     board.record_pass("g1", &Report { dropped, ..report(5, &["b.toml"], Outcome::Applied) }, 100);
     assert_eq!(board.groups["a.toml"].state, State::Incomplete);
-    assert!(board.resources["a.toml"].dropped && !board.resources["b.toml"].dropped);
+    assert!(board.resources["a.toml"].is_failing && !board.resources["b.toml"].is_failing);
     board.record_pass("g1", &report(6, &["a.toml"], Outcome::Applied), 101);
     assert_eq!(board.groups["a.toml"].state, State::InSync);
-    assert!(!board.resources["a.toml"].dropped);
+    assert!(!board.resources["a.toml"].is_failing);
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn files_of_a_for_each_are_counted_for_their_resource() {
     let files = vec!["/etc/b".into()];
     board.record_pass("g1", &Report { dropped, files, ..report(5, &names, Outcome::Applied) }, 100);
     let a = &board.resources["a.toml"];
-    assert_eq!((a.succeeded, a.failed, a.dropped), (0, 1, true), "once for the pass");
+    assert_eq!((a.succeeded, a.failed, a.is_failing), (0, 1, true), "once for the pass");
     let b = &board.resources["b.toml"];
     assert_eq!((b.succeeded, b.failed, b.replaced), (1, 0, 1));
     assert_eq!(board.resources.len(), 3, "no name from the store became a series");
@@ -215,7 +215,7 @@ fn a_store_that_left_conf_d_holds_nothing_up() {
     board.record_load(std::iter::empty(), 0);
     board.record_event(&snapshot(5), now);
     let lost = Event::Lost { problem: "away".into(), retry_in: Duration::ZERO, is_lasting: false };
-    board.store.record_other_event("etcd at b:2379", &lost);
+    board.store.record_other_event("etcd at b:2379", &lost, now);
     assert!(matches!(board.readiness(), Readiness::StoreLost(_)));
     board.store.retain_others(&BTreeSet::from(["etcd at b:2379".to_owned()]));
     assert!(matches!(board.readiness(), Readiness::StoreLost(_)), "still read");

@@ -21,6 +21,7 @@ fn busy(now: Instant) -> Board {
     let applied = report(7, &["a.toml"], Outcome::Applied);
     board.record_pass("g1", &Report { commands, reload_ran: true, files: vec!["/etc/a".into()], ..applied }, 1234);
     board.set_workers(4, 2);
+    board.set_nginx(Some(None), 1234);
     board.record_drain(Duration::from_secs(2));
     board.verify_times.entry("accepted").or_default().observe(elapsed);
     board

@@ -53,9 +53,22 @@ fn of_status(status: &Status) -> EtcdFailure {
         problem = format!("etcd answered {:?}", status.code());
     }
     if message.contains("user name is empty") {
-        problem.push_str(" (this etcd requires a user name and a password)");
+        problem.push_str(" (this etcd requires a user name and a password: settings `username` and `password`)");
+    }
+    if let Some(hint) = transport_hint(&problem) {
+        problem.push_str(hint);
     }
     EtcdFailure { kind, problem }
+}
+
+/// Returns what to look at if something answers that does not speak etcd's protocol.
+fn transport_hint(problem: &str) -> Option<&'static str> {
+    let is_http = ["stream closed because of a broken pipe", "grpc-status header missing", "frame with invalid size"];
+    if is_http.iter().any(|words| problem.contains(words)) {
+        return Some(" (hint: is this etcd's client port, and does it want https:// instead of http://?)");
+    }
+    let is_tls = problem.contains("tls handshake eof") || problem.contains("InvalidContentType");
+    is_tls.then_some(" (hint: is this etcd's client port, and does it want http:// instead of https://?)")
 }
 
 fn of_words(message: &str) -> FailureKind {
@@ -131,8 +144,13 @@ mod tests {
         check(Code::Unavailable, "etcdserver: no leader", Unreachable, "no leader");
         check(Code::Cancelled, "", Unreachable, "etcd answered Cancelled");
         let nobody = "etcdserver: user name is empty";
-        let hint = "user name is empty (this etcd requires a user name and a password)";
+        let hint =
+            "user name is empty (this etcd requires a user name and a password: settings `username` and `password`)";
         check(Code::InvalidArgument, nobody, Refused, hint);
+        let http = "grpc-status header missing, mapped from HTTP status code 404";
+        let hinted =
+            format!("{http} (hint: is this etcd's client port, and does it want https:// instead of http://?)");
+        check(Code::Unimplemented, http, Unreachable, &hinted);
         let wrong = "etcdserver: authentication failed, invalid user ID or password";
         check(Code::InvalidArgument, wrong, Refused, "authentication failed, invalid user ID or password");
     }

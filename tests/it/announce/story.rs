@@ -94,7 +94,7 @@ fn keys_that_an_option_leaves_out_are_named_without_their_values() {
     world.sandbox.resource("app", &crate::support::template::table("app.tera", &dest).keys(&["/services"]));
     world.etcd.put("/services/web/1", "SECRET");
     world.etcd.put("/services/app/web/1", "10.0.0.1:80");
-    let said = "the store has keys for it (2), but none is a backend to list (0 skipped); \
+    let said = "the store has keys for it (2), but none of them is a usable backend (0 skipped); \
                 subfolders=false leaves out 2 keys (/services/app/web/1, /services/web/1): ";
     for command in [&["render", "app"][..], &["--onetime"]] {
         let ran = world.sandbox.run(command).expect_code(0);

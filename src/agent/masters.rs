@@ -1,0 +1,120 @@
+//! Whether the nginx that groups drive runs, looked at again and again: one that was stopped changes no file and fails no pass. Pure:
+//! the caller looks.
+
+use std::time::{Duration, Instant};
+
+use crate::model::nginx::NginxPlace;
+
+/// Pause between two looks.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// What was seen of the masters.
+#[derive(Debug, Default)]
+pub(super) struct Masters {
+    seen: Vec<SeenMaster>,
+    next_look: Option<Instant>,
+}
+
+/// What was seen of one master.
+#[derive(Debug)]
+struct SeenMaster {
+    place: NginxPlace,
+    /// Number of its workers; `None` if it does not run.
+    workers: Option<usize>,
+    /// Start of its absence.
+    away_since: Option<Instant>,
+}
+
+/// A change that a look has found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum MasterNews {
+    /// No master runs at the first look.
+    Absent(NginxPlace),
+    /// The master has ended.
+    Away(NginxPlace),
+    /// A master runs, after this time without one.
+    Back(NginxPlace, Duration),
+}
+
+impl Masters {
+    /// Makes the next look due: a reload has changed something.
+    pub(super) fn look_soon(&mut self, now: Instant) {
+        self.next_look = Some(now);
+    }
+
+    /// Looks at each of these if it is time for that. `workers_of` returns the number of workers, or `None` if no master runs.
+    /// Returns the changes, or `None` if it was not time.
+    pub(super) fn look(
+        &mut self,
+        places: impl FnOnce() -> Vec<NginxPlace>,
+        now: Instant,
+        workers_of: impl Fn(&NginxPlace) -> Option<usize>,
+    ) -> Option<Vec<MasterNews>> {
+        if self.next_look.is_some_and(|at| at > now) {
+            return None;
+        }
+        let mut before = std::mem::take(&mut self.seen);
+        let mut news = Vec::new();
+        for place in places() {
+            let known = before.iter().position(|seen| seen.place == place).map(|at| before.swap_remove(at));
+            let workers = workers_of(&place);
+            let is_new = known.is_none();
+            let away_since = known.and_then(|known| known.away_since);
+            match (workers, away_since) {
+                (None, None) if is_new => news.push(MasterNews::Absent(place.clone())),
+                (None, None) => news.push(MasterNews::Away(place.clone())),
+                (Some(_), Some(since)) => news.push(MasterNews::Back(place.clone(), now.duration_since(since))),
+                _ => {}
+            }
+            let away_since = if workers.is_none() { Some(away_since.unwrap_or(now)) } else { None };
+            self.seen.push(SeenMaster { place, workers, away_since });
+        }
+        self.next_look = (!self.seen.is_empty()).then(|| now + PAUSE);
+        Some(news)
+    }
+
+    /// Returns when to look next.
+    pub(super) fn wake_at(&self) -> Option<Instant> {
+        self.next_look
+    }
+
+    /// Returns the number of workers of all masters; `None` if there is no master to look at.
+    pub(super) fn workers(&self) -> Option<usize> {
+        (!self.seen.is_empty()).then(|| self.seen.iter().filter_map(|seen| seen.workers).sum())
+    }
+
+    /// Returns the first that does not run.
+    pub(super) fn away(&self) -> Option<&NginxPlace> {
+        self.seen.iter().find(|seen| seen.workers.is_none()).map(|seen| &seen.place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(name: &str) -> NginxPlace {
+        NginxPlace { pid_file: name.into(), binary: "nginx".into() }
+    }
+
+    #[test]
+    fn a_master_that_goes_and_comes_back_is_news_each_time_once() {
+        let (mut masters, start) = (Masters::default(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let places = || vec![place("/a"), place("/b")];
+        assert_eq!(masters.look(places, at(0), |_| Some(2)), Some(Vec::new()));
+        assert_eq!((masters.workers(), masters.away(), masters.wake_at()), (Some(4), None, Some(at(5))));
+        assert_eq!(masters.look(places, at(4), |_| None), None, "not yet time");
+        let a_is_away = |found: &NginxPlace| (*found != place("/a")).then_some(2);
+        assert_eq!(masters.look(places, at(5), a_is_away), Some(vec![MasterNews::Away(place("/a"))]));
+        assert_eq!((masters.workers(), masters.away()), (Some(2), Some(&place("/a"))));
+        assert_eq!(masters.look(places, at(10), a_is_away), Some(Vec::new()), "said already");
+        masters.look_soon(at(11));
+        let back = MasterNews::Back(place("/a"), Duration::from_secs(6));
+        assert_eq!(masters.look(places, at(11), |_| Some(1)), Some(vec![back]));
+        let with_c = || vec![place("/c")];
+        assert_eq!(masters.look(with_c, at(16), |_| None), Some(vec![MasterNews::Absent(place("/c"))]));
+        assert_eq!(masters.look(Vec::new, at(21), |_| None), Some(Vec::new()));
+        assert_eq!((masters.workers(), masters.away(), masters.wake_at()), (None, None, None));
+    }
+}

@@ -194,7 +194,7 @@ fn the_lines_that_install_without_the_package_leave_nothing_when_undone() {
     ] {
         assert!(installed.iter().any(|name| name == file), "{file} is not among {installed:?}");
     }
-    assert!(root.join("etc/upstreamd/conf.d").is_dir() && root.join("etc/upstreamd/templates").is_dir());
+    assert!(!root.join("etc/upstreamd").exists(), "it would hide /etc/confd");
     shell(&here(remove));
     assert_eq!(files(), Vec::<String>::new());
     assert!(!root.join("var/lib/upstreamd").exists());

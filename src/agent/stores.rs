@@ -44,15 +44,19 @@ impl Running {
     /// Logs that it cannot be followed, or still cannot be: `since` is empty, or says since when.
     fn log_loss(&self, problem: &str, retry_in: Duration, since: &str) {
         let retry_in_ms = retry_in.as_millis();
-        let cannot = if since.is_empty() { "cannot" } else { "still cannot" };
-        match &self.settings {
-            None => {
-                tracing::warn!(retry_in_ms, "{cannot} follow the store{since}; every file stays as it is: {problem}")
+        let still = if since.is_empty() { "" } else { "still " };
+        match (&self.settings, still) {
+            (None, "") => tracing::warn!(retry_in_ms, "cannot follow the store; every file stays as it is: {problem}"),
+            (None, _) => {
+                tracing::warn!(
+                    retry_in_ms,
+                    "still cannot follow the store{since}; every file stays as it is: {problem}"
+                )
             }
-            Some(_) => tracing::warn!(
+            (Some(_), still) => tracing::warn!(
                 retry_in_ms,
                 store = self.name,
-                "{cannot} follow a store of [backend]{since}; the files of its resources stay as they are: {problem}"
+                "{still}cannot follow a store of [backend]{since}; the files of its resources stay as they are: {problem}"
             ),
         }
     }

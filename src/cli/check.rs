@@ -245,7 +245,8 @@ pub(super) fn check(settings: &Settings, mut problems: Problems) -> Exit {
     for problem in problems.iter() {
         terminal::print_error(&format!("{problem}\n"));
     }
-    for warning in warnings.into_iter().chain(unknown_variables()).chain(unread_files(&confdirs)) {
+    let hidden = run::hidden_confd(settings, &confdirs.folders);
+    for warning in warnings.into_iter().chain(unknown_variables()).chain(unread_files(&confdirs)).chain(hidden) {
         terminal::print_error(&format!("warning: {warning}\n"));
     }
     for difference in differences(settings, &confdirs, &catalog) {

@@ -16,6 +16,7 @@ use crate::agent::supervisor::CommandPlan;
 use crate::apply::{self, Context, preview};
 use crate::config::settings::{Color, Mode, Settings, layers};
 use crate::model::note::Note;
+use crate::model::problem::Problem;
 use crate::model::report::{Outcome, Rendered, Report};
 use crate::model::store::StoreSettings;
 use crate::render::Facts;
@@ -55,12 +56,19 @@ pub(super) async fn run(settings: Settings, command: Option<Vec<String>>, signal
     };
     let prefix = &settings.conf_d.defaults.prefix;
     let config_file = settings.config_file.as_deref();
-    events::starting(&mode_text(settings.mode), &confdirs.folders, &settings.store, config_file, prefix);
+    let state_dir = state_folder.as_deref();
+    events::starting(&mode_text(settings.mode), &confdirs.folders, &settings.store, config_file, state_dir, prefix);
     let listener = match listener(&settings).await {
         Ok(listener) => listener,
         Err(problem) => return refuse(problem, Exit::Usage),
     };
+    if let Some(problem) = hidden_confd(&settings, &confdirs.folders) {
+        tracing::warn!("{problem}");
+    }
     let outlook = outlook(&settings, state_folder);
+    if settings.mode == Mode::Onetime && command.is_some() {
+        outlook.terms.context.expect_nginx_to_start(true);
+    }
     let following = match settings.mode {
         Mode::Onetime => None,
         Mode::Watch { resync } => Some(Follow::Watch(resync)),
@@ -84,9 +92,9 @@ pub(super) async fn run(settings: Settings, command: Option<Vec<String>>, signal
 
 /// Runs one round, and then becomes the command, which keeps our process id. Returns only if something failed.
 pub(super) async fn prepare_and_become(settings: Settings, command: &[String], signals: Signals) -> Ending {
-    let ending = run(settings, None, signals).await;
+    let ending = run(settings, Some(command.to_vec()), signals).await;
     if ending != Ending::Own(Exit::Done) {
-        tracing::error!("did not start `{}`, because the files for it are not in order", command[0]);
+        tracing::error!("did not start `{}`: its files could not be brought up to date", command[0]);
         return ending;
     }
     let error = child::become_command(command);
@@ -253,6 +261,24 @@ fn receipt(settings: &Settings) -> Option<ReceiptPlan> {
 pub(super) fn facts(settings: &Settings) -> Arc<dyn Facts> {
     let binary = Some(&settings.nginx.binary).filter(|binary| !binary.as_os_str().is_empty());
     Arc::new(WorldFacts::new(binary.map_or_else(|| "nginx".into(), PathBuf::clone), settings.timeouts.render))
+}
+
+/// Returns the problem of resources of confd that nobody reads, because the folder of upstreamd exists and has none.
+pub(super) fn hidden_confd(settings: &Settings, confdirs: &[PathBuf]) -> Option<Problem> {
+    let confd = Path::new(layers::CONFD_CONFDIR);
+    let has_resource = |confdir: &Path| {
+        let others = folder::read_texts(&confdir.join("conf.d"), |_| false).others;
+        others.keys().any(|name| name.ends_with("toml"))
+    };
+    let is_hidden = !settings.conf_d.confdirs_given
+        && !confdirs.iter().any(|confdir| confdir == confd || has_resource(confdir))
+        && has_resource(confd);
+    is_hidden.then(|| {
+        let read = confdirs.iter().map(|confdir| format!("`{}`", confdir.display())).collect::<Vec<_>>().join(", ");
+        let message =
+            format!("the resources in `{}` are not read, because {read} exists and has none", confd.display());
+        Problem::new(message).hint("say --confdir /etc/confd, or move them")
+    })
 }
 
 /// Returns the folders of conf.d and templates: `/etc/confd` if no setting names one and only that exists.

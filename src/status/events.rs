@@ -199,14 +199,23 @@ pub const COMMIT: &str = match option_env!("UPSTREAMD_GIT_SHA") {
 };
 
 /// Logs the start of the program: its mode, confdirs and store, the settings file that was read, and the global prefix.
-pub fn starting(mode: &str, confdirs: &[PathBuf], store: &StoreSettings, config_file: Option<&Path>, prefix: &str) {
+pub fn starting(
+    mode: &str,
+    confdirs: &[PathBuf],
+    store: &StoreSettings,
+    config_file: Option<&Path>,
+    state_dir: Option<&Path>,
+    prefix: &str,
+) {
     let confdirs = NameList(confdirs.iter().map(|confdir| confdir.display().to_string()).collect());
-    let config_file = config_file.map_or_else(|| "none".to_owned(), |path| path.display().to_string());
+    let shown = |path: Option<&Path>| path.map_or_else(|| "none".to_owned(), |path| path.display().to_string());
+    let (config_file, state_dir) = (shown(config_file), shown(state_dir));
     let prefix = if prefix.is_empty() { "/" } else { prefix };
     tracing::info!(
         confdir = ?confdirs,
         %store,
         config_file,
+        state_dir,
         prefix,
         commit = COMMIT,
         "upstreamd {} started ({mode})",

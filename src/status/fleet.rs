@@ -46,7 +46,7 @@ fn lagging(receipt: &Receipt) -> Vec<String> {
 
 /// Returns a table with a line for each agent, and an extra line for each further phrase of what is behind.
 pub fn table(agents: &[FleetAgent]) -> String {
-    let heads = ["AGENT", "STANDING", "GENERATION", "DRAINED", "RESOURCES", "LAGGING"].map(str::to_owned);
+    let heads = ["AGENT", "STATE", "GENERATION", "DRAINED", "RESOURCES", "LAGGING"].map(str::to_owned);
     let mut rows = vec![heads];
     for agent in agents {
         let standing = match agent.standing {
@@ -128,7 +128,7 @@ mod tests {
             read("od\u{1b}d", "secret"),
         ];
         expect![[r#"
-            AGENT       STANDING    GENERATION  DRAINED  RESOURCES  LAGGING
+            AGENT       STATE       GENERATION  DRAINED  RESOURCES  LAGGING
             balancer-1  in sync     12          11       1
             balancer-2  behind      12          11       2          web.toml: drained 118, applied 120
                                                                     echo.toml: applied 90, seen 121
@@ -138,7 +138,7 @@ mod tests {
         "#]]
         .assert_eq(&table(&agents));
         expect![[r#"
-            AGENT  STANDING  GENERATION  DRAINED  RESOURCES  LAGGING
+            AGENT  STATE  GENERATION  DRAINED  RESOURCES  LAGGING
         "#]]
         .assert_eq(&table(&[]));
     }

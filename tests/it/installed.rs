@@ -72,7 +72,7 @@ fn the_first_line_of_the_log_names_the_settings_file_and_the_prefix() {
     let ran = confd.run(&["--onetime"]).expect_code(0);
     assert_eq!(confd.output("of").as_deref(), Some("confd two\n"));
     let first = ran.stderr.lines().next().unwrap();
-    assert!(first.contains("config_file=\"/etc/confd/confd.toml\" prefix=\"/prod\""), "{ran:?}");
+    assert!(first.contains("config_file=\"/etc/confd/confd.toml\"") && first.contains(" prefix=\"/prod\""), "{ran:?}");
     // A confdir that is given has settings of its own, or none.
     confd.plain_resource("a", "");
     confd.set_store("prod: {v: {x: two}}\nv: {x: one}\n");
@@ -87,4 +87,21 @@ fn without_a_mode_the_store_is_read_every_ten_minutes() {
     let _agent = confd.start(&[]);
     confd.wait_output("of", "confd one\n");
     confd.wait_log("started (every 600 s) confdir=/etc/confd ");
+}
+
+#[test]
+fn resources_of_confd_that_an_empty_folder_hides_are_named() {
+    let mut hidden = installed(&["confd", "upstreamd"]);
+    // As `install -d` leaves it.
+    for word in &mut hidden.wrapper {
+        *word = word.replace("exec \"$@\"", "rm /etc/upstreamd/conf.d/*\nexec \"$@\"");
+    }
+    let says = "the resources in `/etc/confd` are not read, because `/etc/upstreamd` exists and has none";
+    for arguments in [["check"], ["--onetime"]] {
+        let ran = hidden.run(&arguments);
+        assert!(ran.stderr.contains(says) || ran.stdout.contains(says), "{arguments:?}: {ran:?}");
+    }
+    let both = installed(&["confd", "upstreamd"]);
+    let ran = both.run(&["check"]);
+    assert!(!ran.stderr.contains("are not read") && !ran.stdout.contains("are not read"), "{ran:?}");
 }

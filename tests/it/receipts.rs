@@ -178,7 +178,7 @@ fn what_is_refused_shows_as_lagging_in_the_fleet() {
     let applied = behind.resources[0].applied.unwrap();
     let table = good.run(&["agents"]).expect_code(0).stdout;
     let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(rows[0], ["AGENT", "STANDING", "GENERATION", "DRAINED", "RESOURCES", "LAGGING"]);
+    assert_eq!(rows[0], ["AGENT", "STATE", "GENERATION", "DRAINED", "RESOURCES", "LAGGING"]);
     assert_eq!(rows[1][..3], ["a", "in", "sync"]);
     let lagging = format!("app.toml: applied {applied}, seen {revision}");
     assert_eq!(rows[2][..2], ["b", "behind"], "{table}");

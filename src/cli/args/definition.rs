@@ -12,10 +12,10 @@ use crate::status::events::COMMIT;
 
 /// Backends with their own word on the command line, and its help.
 pub(super) const BACKEND_WORDS: &[(&str, &str)] = &[
-    ("etcd", "Read keys from etcd; as --backend etcd"),
-    ("etcdv3", "Read keys from etcd; as --backend etcdv3"),
-    ("file", "Read keys from files; as --backend file"),
-    ("env", "Read keys from the environment; as --backend env"),
+    ("etcd", "Same as --backend etcd"),
+    ("etcdv3", "Same as --backend etcdv3"),
+    ("file", "Same as --backend file"),
+    ("env", "Same as --backend env"),
 ];
 
 /// The beginning of the help.
@@ -39,7 +39,7 @@ pub fn definition() -> Command {
 pub(super) fn without_program() -> Command {
     let mut command = Command::new("upstreamd")
         .version(version())
-        .about("Keeps nginx load balancers true to etcd: renders, checks, reloads, verifies, rolls back")
+        .about("Keeps nginx load balancers in sync with etcd: renders, checks, reloads, verifies, rolls back")
         .before_help(START_HERE)
         .after_help(after_help())
         .args_override_self(true)

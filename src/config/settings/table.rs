@@ -205,15 +205,15 @@ settings! {
         .default("false");
     WATCH = setting("watch", SettingKind::Switch, Section::Run, "follow the store and act on every change").default("false");
     INTERVAL = setting("interval", SettingKind::Seconds, Section::Run,
-        "how often to look without --watch; with --watch, only if it is given: how often to check everything again; a number \
+        "polling interval without --watch; with --watch, also check everything again this often (off unless set); a number \
          alone is seconds")
         .default("600");
     CONFDIR = setting("confdir", SettingKind::Paths, Section::Run,
         "folder that holds conf.d and templates; may be repeated; /etc/confd if only that exists")
         .default("/etc/upstreamd");
     CONFIG_FILE = setting("config-file", SettingKind::Path, Section::Run,
-        "settings file; without it upstreamd.toml or confd.toml in a confdir that is given as a flag or variable, and only \
-         there; without such a confdir /etc/upstreamd/upstreamd.toml, then /etc/confd/confd.toml");
+        "settings file; by default upstreamd.toml or confd.toml in a confdir that is given as a flag or variable, else \
+         /etc/upstreamd/upstreamd.toml, else /etc/confd/confd.toml");
     RESOURCE = setting("resource", SettingKind::Text, Section::Run, "only this file of conf.d");
     PREFIX = setting("prefix", SettingKind::Text, Section::Run, "put in front of all keys; templates do not see it")
         .may_be_empty();
@@ -234,8 +234,8 @@ settings! {
     KEEP_STAGE_FILE = setting("keep-stage-file", SettingKind::Switch, Section::Run, "keep staged files for inspection")
         .default("false");
     STATE_DIR = setting("state-dir", SettingKind::Path, Section::Run,
-        "folder of the journal and the lock, one for each daemon; empty: no folder; by default /var/lib/upstreamd, \
-         otherwise $XDG_STATE_HOME/upstreamd, otherwise no folder").may_be_empty();
+        "folder of the journal and the lock; each daemon needs its own; empty turns it off; by default /var/lib/upstreamd, \
+         else $XDG_STATE_HOME/upstreamd, else no folder").may_be_empty();
     RECEIPTS = setting("receipts", SettingKind::Switch, Section::Run,
         "record in etcd, below /upstreamd/agents, which changes are applied and drained").default("false");
     AGENT_ID = setting("agent-id", SettingKind::Text, Section::Run,

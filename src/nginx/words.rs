@@ -37,7 +37,7 @@ pub fn masked_message(message: &str) -> String {
     }
     let Some((before, rest)) = head.split_once('"') else { return without_socket(message) };
     let tail = known_tail(rest);
-    let rest = &rest[..rest.len() - tail.len()];
+    let rest = rest.strip_suffix(tail).unwrap_or(rest);
     // Up to the last quote: a quoted text may have some itself.
     let (quoted, after) = rest.rsplit_once('"').unwrap_or((rest, ""));
     let texts = separated(quoted);
@@ -55,8 +55,10 @@ pub fn masked_message(message: &str) -> String {
 /// Returns a text whose path behind `unix:` is shortened: nginx does not quote it.
 fn without_socket(text: &str) -> String {
     let Some((before, path)) = text.split_once("bind() to unix:") else { return text.to_owned() };
-    let end = path.rfind(" failed (").unwrap_or(path.len());
-    format!("{before}bind() to unix:{}{}", shortened(&path[..end]), &path[end..])
+    match path.rsplit_once(" failed (") {
+        Some((path, after)) => format!("{before}bind() to unix:{} failed ({after}", shortened(path)),
+        None => format!("{before}bind() to unix:{}", shortened(path)),
+    }
 }
 
 /// Returns whether a line is the first of a message: `nginx: [emerg] …`, or `DATE TIME [emerg] …` of a log.
@@ -70,10 +72,10 @@ fn begins_message(line: &str) -> bool {
 
 /// Returns ` in FILE:LINE` at the end of a message, or nothing.
 fn place_at_end(message: &str) -> &str {
-    let Some(at) = message.rfind(" in /") else { return "" };
-    let line = message[at..].rsplit(':').next().unwrap_or_default();
-    let is_place = !message[at..].contains('"') && !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit());
-    if is_place { &message[at..] } else { "" }
+    let place = message.rfind(" in /").and_then(|at| message.get(at..)).unwrap_or_default();
+    let line = place.rsplit(':').next().unwrap_or_default();
+    let is_place = !place.contains('"') && !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit());
+    if is_place { place } else { "" }
 }
 
 /// Returns whether every quoted text is the name of a directive: `"listen" directive is duplicate`.
@@ -91,9 +93,9 @@ fn names_directives_only(head: &str) -> bool {
 fn known_tail(text: &str) -> &str {
     let of_directive = || {
         let at = text.strip_suffix("\" directive")?.rfind('"')?;
-        let before =
-            [" of the ", " in the ", " in ", " for the "].into_iter().find(|words| text[..at].ends_with(words))?;
-        Some(&text[at - before.len()..])
+        let words = [" of the ", " in the ", " in ", " for the "];
+        let before = words.into_iter().find(|words| text.get(..at).is_some_and(|text| text.ends_with(words)))?;
+        text.get(at - before.len()..)
     };
     let end = " is not terminated by \";\"";
     if text.ends_with(end) { end } else { of_directive().unwrap_or_default() }

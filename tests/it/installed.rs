@@ -78,7 +78,8 @@ fn the_first_line_of_the_log_names_the_settings_file_and_the_prefix() {
     confd.set_store("prod: {v: {x: two}}\nv: {x: one}\n");
     let ran = confd.run(&["--onetime", "--confdir", &confd.text_path("etc")]).expect_code(0);
     assert_eq!(confd.output("a").as_deref(), Some("one\n"));
-    assert!(ran.stderr.lines().next().unwrap().contains("config_file=\"none\" prefix=\"/\""), "{ran:?}");
+    let first = ran.stderr.lines().next().unwrap();
+    assert!(first.contains("config_file=\"none\"") && first.contains(" prefix=\"/\""), "{ran:?}");
 }
 
 #[test]

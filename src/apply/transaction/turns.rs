@@ -192,7 +192,7 @@ impl GroupRefusals {
     }
 
     /// Returns what the journal has to say, if that has changed.
-    fn to_write(&mut self) -> Option<BTreeMap<PathBuf, String>> {
+    fn take_changes(&mut self) -> Option<BTreeMap<PathBuf, String>> {
         let decided = self.known.iter().filter(|(_, refusal)| !refusal.failure.is_undecided());
         let refused: BTreeMap<PathBuf, String> =
             decided.map(|(dest, refusal)| (dest.clone(), refusal.hash.clone())).collect();
@@ -219,7 +219,7 @@ async fn remembered(context: &Context, request: &Request) -> Report {
         if report.outcome.is_final() && !group.known.is_empty() {
             group.settle(request, &report);
         }
-        group.to_write()
+        group.take_changes()
     });
     if let Some(refused) = refused {
         report.warnings.extend(save(context, &request.group.id, refused).await.err());

@@ -39,7 +39,7 @@ enum DataNode {
 /// Parses the keys and values of one file, as if it were the whole store.
 ///
 /// # Errors
-/// As [`parse`], with the default bounds.
+/// The text is not of that format, nests too deep, or is past the default bounds.
 pub fn parse_alone(file: &Path, content: &[u8]) -> Result<BTreeMap<String, Value>, Problem> {
     parse(file, content, &mut StoreTally::new(StoreLimits::default()))
 }

@@ -7,6 +7,8 @@ use crate::model::service::HealthRules;
 
 /// Pause between checks while a backend is starting or has begun to pass: shorter than a whole interval.
 const HASTY: Duration = Duration::from_secs(1);
+/// Time of failures after which it is said once more that a backend is not announced.
+const FIRST_REMINDER: Duration = Duration::from_secs(60);
 
 /// Longest time that a check is put off so that it starts together with others.
 const WIDEST_SLOT: Duration = Duration::from_millis(100);
@@ -45,6 +47,8 @@ pub enum HealthStep {
     Up,
     /// Enough checks have failed in a row: withdraw the backend.
     Down,
+    /// Not announced for this long, because its checks go on failing: said after a minute, then each time twice as late.
+    StillDown(Duration),
 }
 
 /// The health of one backend.
@@ -56,6 +60,8 @@ pub struct Rating {
     was_healthy: bool,
     /// Number of checks in a row that contradict `healthy`.
     against: u32,
+    /// Start of the failures since it is not announced, and the time of the next reminder.
+    down: Option<(Instant, Instant)>,
     /// Whether the last check failed; `None` before the first.
     failed: Option<bool>,
     since: Instant,
@@ -64,7 +70,7 @@ pub struct Rating {
 impl Rating {
     /// Returns the rating of a backend that starts now, or, if `healthy`, continues under new rules.
     pub fn new(rules: HealthRules, healthy: bool, now: Instant) -> Rating {
-        Rating { rules, healthy, was_healthy: healthy, against: 0, failed: None, since: now }
+        Rating { rules, healthy, was_healthy: healthy, against: 0, down: None, failed: None, since: now }
     }
 
     /// Returns whether failed checks are still expected.
@@ -78,6 +84,9 @@ impl Rating {
         self.failed = Some(!passed);
         if passed == self.healthy {
             self.against = 0;
+            if let Some(step) = self.still_down(passed, now).filter(|_| !self.is_starting(now)) {
+                return step;
+            }
             return if first_failure && !self.is_starting(now) { HealthStep::Ailing } else { HealthStep::Same };
         }
         self.against += 1;
@@ -88,7 +97,22 @@ impl Rating {
         self.against = 0;
         self.healthy = passed;
         self.was_healthy |= passed;
+        self.down = (!passed).then_some((now, now + FIRST_REMINDER));
         if passed { HealthStep::Up } else { HealthStep::Down }
+    }
+
+    /// Returns whether it is time to say once more that the backend is not announced.
+    fn still_down(&mut self, passed: bool, now: Instant) -> Option<HealthStep> {
+        if passed {
+            self.down = None;
+            return None;
+        }
+        let (since, remind_at) = *self.down.get_or_insert((now, now + FIRST_REMINDER));
+        let lasted = now.duration_since(since);
+        (now >= remind_at).then(|| {
+            self.down = Some((since, now + lasted));
+            HealthStep::StillDown(lasted)
+        })
     }
 
     /// Returns the time from the start of a check to the start of the next: up to a tenth off, so that checks of many
@@ -130,6 +154,7 @@ mod tests {
                 HealthStep::Ailing => 'a',
                 HealthStep::Up => 'U',
                 HealthStep::Down => 'D',
+                HealthStep::StillDown(_) => 's',
             })
             .collect();
         assert_eq!(steps, expected, "rise {rise} fall {fall}: {results}");
@@ -167,6 +192,24 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_backend_that_stays_down_is_named_less_and_less_often() {
+        let start = Instant::now();
+        let mut health = Rating::new(rules(1, 2, Duration::ZERO), false, start);
+        let mut said = Vec::new();
+        for second in 0..1000_u64 {
+            if let HealthStep::StillDown(lasted) = health.take(false, start + Duration::from_secs(second)) {
+                said.push(lasted.as_secs());
+            }
+        }
+        assert_eq!(said, [60, 120, 240, 480, 960]);
+        assert_eq!(health.take(true, start + 1000 * S), HealthStep::Up);
+        assert_eq!(health.take(false, start + 1001 * S), HealthStep::Ailing);
+        assert_eq!(health.take(false, start + 1002 * S), HealthStep::Down);
+        assert_eq!(health.take(false, start + 1003 * S), HealthStep::Same);
+        assert_eq!(health.take(false, start + 1062 * S), HealthStep::StillDown(60 * S));
     }
 
     #[test]

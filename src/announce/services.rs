@@ -130,6 +130,15 @@ impl Services {
                 tracing::warn!(key, "{key}: a check failed: {problem}");
                 return;
             }
+            HealthStep::StillDown(lasted) => {
+                let seconds = lasted.as_secs();
+                tracing::warn!(
+                    key,
+                    seconds,
+                    "{key} is still not announced: its checks have failed for {seconds} s: {problem}"
+                );
+                return;
+            }
             HealthStep::Up => {
                 tracing::info!(key, "{key} is healthy");
                 running.healthy = true;

@@ -85,6 +85,14 @@ impl Services {
             }
             let old = self.running.remove(key);
             let (healthy, draining) = old.as_ref().map_or((false, false), |old| (old.healthy, old.draining));
+            if let Address::Given(host, _) = &service.address
+                && host.trim_matches(['[', ']']).parse::<IpAddr>().is_err()
+            {
+                tracing::warn!(
+                    key,
+                    "{key} announces the host name {host}, which `backends()` skips unless it says hostnames=true (hint: give an IP address)"
+                );
+            }
             let running =
                 RunningChecks { service: Arc::new(service.clone()), healthy, draining, start: 0, checking: None };
             self.running.insert(key.clone(), running);

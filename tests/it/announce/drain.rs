@@ -121,3 +121,14 @@ fn an_etcd_that_is_away_at_the_start_is_not_said_to_hold_keys() {
     let _announcer = world.announce(&["--name", "web", "--id", "one", "--address", &backend.address()]);
     world.sandbox.wait_log("etcd cannot be reached, trying again; nothing is announced until it can: ");
 }
+
+#[test]
+fn a_host_name_is_announced_with_a_warning() {
+    let mut world = World::new();
+    let backend = Backend::silent();
+    let port = backend.address().rsplit(':').next().unwrap().to_owned();
+    let address = format!("localhost:{port}");
+    let _announcer = world.announce(&["--name", "web", "--id", "one", "--address", &address]);
+    world.wait_one("/services/");
+    world.sandbox.wait_log("announces the host name localhost, which `backends()` skips unless it says hostnames=true");
+}

@@ -86,7 +86,9 @@ async fn keep(settings: EtcdSettings, key: String, mut values: watch::Receiver<O
 
 fn log(notice: &KeyNotice) {
     match notice {
-        KeyNotice::Written(key, revision) => tracing::debug!(%key, %revision, "wrote {key} (revision {revision})"),
+        KeyNotice::Written(key, revision) => {
+            tracing::debug!(%key, revision = revision.0, "wrote {key} (revision {revision})")
+        }
         KeyNotice::Removed(..) | KeyNotice::Taken(..) | KeyNotice::Regained => {}
         KeyNotice::Held(key, _) => {
             tracing::error!(%key, "{key} belongs to another agent; not writing it (hint: give each agent its own --agent-id)");

@@ -39,10 +39,18 @@ pub(super) fn files_read(folder: &Path, services: usize, reason: Option<&str>) {
 pub(super) fn notice(notice: &KeyNotice, is_draining: bool, is_held: bool) {
     match notice {
         KeyNotice::Written(key, revision) if is_draining => {
-            tracing::info!(key, %revision, "{key} now says that its backend is draining (revision {revision})");
+            tracing::info!(
+                key,
+                revision = revision.0,
+                "{key} now says that its backend is draining (revision {revision})"
+            );
         }
-        KeyNotice::Written(key, revision) => tracing::info!(key, %revision, "announced {key} (revision {revision})"),
-        KeyNotice::Removed(key, revision) => tracing::info!(key, %revision, "removed {key} (revision {revision})"),
+        KeyNotice::Written(key, revision) => {
+            tracing::info!(key, revision = revision.0, "announced {key} (revision {revision})")
+        }
+        KeyNotice::Removed(key, revision) => {
+            tracing::info!(key, revision = revision.0, "removed {key} (revision {revision})")
+        }
         KeyNotice::Taken(key, holder) => {
             tracing::warn!(key, "{key} is held by {}; it will be announced as soon as it is free", words(holder));
         }
@@ -92,7 +100,7 @@ fn words(holder: &Holder) -> String {
 pub(super) fn draining(keys: &[String], limit: Duration) {
     let keys = names(keys);
     tracing::info!(
-        ?limit,
+        limit_seconds = limit.as_secs_f64(),
         "draining: waiting until no balancer sends traffic to {keys}, at most {limit:?} (--drain-timeout)"
     );
 }

@@ -1,0 +1,7 @@
+//! Answers the questions of nginx about the endpoints of its upstreams: an answer is held until something changes, so that a
+//! change arrives in milliseconds and without a reload. Never asks a store, and never writes nginx's files.
+
+pub mod answerer;
+pub mod message;
+mod poller;
+mod targets;

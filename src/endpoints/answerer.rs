@@ -41,6 +41,15 @@ pub struct Packet {
     pub bytes: Vec<u8>,
 }
 
+/// A worker of nginx that asks: each has sockets of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Worker {
+    /// Order in which they were first seen.
+    pub number: u64,
+    /// Address from which it asks.
+    pub address: SocketAddr,
+}
+
 /// Whether nginx has the present set of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
@@ -259,15 +268,21 @@ impl Answerer {
         std::mem::take(&mut self.changed)
     }
 
+    /// Returns whether `take_changed` has something.
+    pub fn has_news(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
     /// Returns the present set of a name.
     pub fn endpoints(&self, name: &EndpointName) -> Option<&[Endpoint]> {
         self.names.get(name).map(|named| named.endpoints.as_slice())
     }
 
-    /// Returns when the newest asker of any of these names counts as silent if it does not ask before.
-    pub fn silent_at<'a>(&self, names: impl IntoIterator<Item = &'a EndpointName>) -> Option<Instant> {
-        let newest = |name| self.names.get(name)?.newest()?.silent_at();
-        names.into_iter().filter_map(newest).min()
+    /// Returns the newest worker that has asked for a name.
+    pub fn newest_worker(&self, name: &EndpointName) -> Option<Worker> {
+        let pollers = self.names.get(name)?.pollers.iter();
+        let newest = pollers.max_by_key(|(_, (poller, _))| poller.number)?;
+        Some(Worker { number: newest.1.0.number, address: newest.0.address })
     }
 }
 
@@ -279,10 +294,6 @@ impl Named {
             Some(newest) if newest.taken == Some(self.serial) => Progress::Taken,
             Some(_) => Progress::Asked,
         }
-    }
-
-    fn newest(&self) -> Option<&Poller> {
-        self.pollers.values().map(|(poller, _)| poller).max_by_key(|poller| poller.number)
     }
 
     /// Forgets who is gone, and if there are too many, who has been silent for longest.

@@ -2,6 +2,9 @@
 //! change arrives in milliseconds and without a reload. Never asks a store, and never writes nginx's files.
 
 pub mod answerer;
+pub mod ledger;
 pub mod message;
 mod poller;
+pub mod saved;
+pub mod service;
 mod targets;

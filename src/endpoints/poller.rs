@@ -81,11 +81,6 @@ impl Poller {
         self.held.is_some() || now.duration_since(self.active_at) <= ASKS_AGAIN_WITHIN
     }
 
-    /// Returns when it counts as silent, if it does not ask before.
-    pub(super) fn silent_at(&self) -> Option<Instant> {
-        self.held.is_none().then(|| self.active_at + ASKS_AGAIN_WITHIN)
-    }
-
     /// Returns whether it can be forgotten.
     pub(super) fn is_gone(&self, now: Instant) -> bool {
         self.held.is_none() && now.duration_since(self.active_at) > FORGOTTEN_AFTER

@@ -111,11 +111,15 @@ impl<'a> Tokens<'a> {
     /// Reads a word up to its end; `quote` is the quote that it begins with.
     fn word(&mut self, quote: Option<char>) -> String {
         let mut word = String::new();
+        // `${name}` is one piece.
+        let mut in_variable = false;
         while let Some(c) = self.rest.peek().copied() {
             let is_end = match quote {
                 Some(quote) => c == quote,
-                None => c.is_whitespace() || matches!(c, ';' | '{' | '}') && !word.ends_with('$'),
+                None if in_variable || c == '{' && word.ends_with('$') => false,
+                None => c.is_whitespace() || matches!(c, ';' | '{' | '}'),
             };
+            in_variable = quote.is_none() && (in_variable || c == '{') && c != '}';
             if is_end {
                 break;
             }

@@ -25,8 +25,8 @@ pub use nginx::{is_in_effect, leaving_workers, workers_of};
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::model::nginx::{NginxPlace, NginxSettings};
@@ -47,9 +47,18 @@ pub struct Settings {
     pub nginx: NginxSettings,
 }
 
+/// What has to be done around each reload of an nginx, besides the files of the group.
+pub trait AroundReload: std::fmt::Debug + Send + Sync {
+    /// Called before the reload of a group; `is_of` says which resources are in it.
+    fn begin(&self, is_of: &dyn Fn(&str) -> bool);
+    /// Called when the transaction ends.
+    fn end(&self, is_of: &dyn Fn(&str) -> bool);
+}
+
 /// The state that all transactions of this process share.
 #[derive(Debug, Default)]
 pub struct Context {
+    around_reload: Option<Arc<dyn AroundReload>>,
     /// Settings, fixed for the life of the process.
     pub settings: Settings,
     /// Journals of a process without a state folder.
@@ -73,6 +82,11 @@ impl Context {
     /// Returns the context of a process.
     pub fn new(settings: Settings) -> Context {
         Context { settings, ..Context::default() }
+    }
+
+    /// Returns the context with something to do around each reload.
+    pub fn with_around_reload(self, around_reload: Option<Arc<dyn AroundReload>>) -> Context {
+        Context { around_reload, ..self }
     }
 
     /// Returns whether a private mount namespace may still be tried: it has not been refused in this process.

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::model::endpoints::{Endpoint, EndpointName};
@@ -26,13 +27,32 @@ pub struct NameUse {
     pub knows_backups: bool,
 }
 
+/// Where a name is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedIn {
+    /// Resource in conf.d.
+    pub resource: Arc<str>,
+    /// Its file, or that of one of its instances.
+    pub dest: PathBuf,
+}
+
+/// Whether a live file has a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    /// A render has it that is not live yet.
+    Planned,
+    /// The live file has it.
+    Live,
+    /// No file has it any more; old workers may still ask.
+    Over,
+}
+
 /// One name.
 #[derive(Debug)]
 struct Entry {
-    dest: PathBuf,
+    place: NamedIn,
     knows_backups: bool,
-    /// Whether the live file may have it; false after a pass that leaves it out.
-    is_used: bool,
+    usage: Use,
     /// Whether its lines are off the disk right now, because nginx is being reloaded and has the set.
     is_withheld: bool,
     /// Until when a new worker is one that has not read the lines.
@@ -55,12 +75,12 @@ pub struct Ledger {
 
 impl Ledger {
     /// Records the names that a render of this file has.
-    pub fn record(&mut self, dest: &Path, uses: &[NameUse], now: Instant) {
+    pub fn record(&mut self, place: &NamedIn, uses: &[NameUse], now: Instant) {
         for NameUse { name, knows_backups } in uses {
             let entry = self.names.entry(name.clone()).or_insert_with(|| Entry {
-                dest: dest.to_owned(),
+                place: place.clone(),
                 knows_backups: *knows_backups,
-                is_used: true,
+                usage: Use::Planned,
                 is_withheld: false,
                 clean_until: None,
                 worker: None,
@@ -68,11 +88,19 @@ impl Ledger {
                 known_clean: None,
                 silent_since: Some(now),
             });
-            (entry.is_used, entry.knows_backups) = (true, *knows_backups);
-            if entry.dest != dest {
-                entry.dest = dest.to_owned();
+            entry.knows_backups = *knows_backups;
+            if entry.usage == Use::Over {
+                entry.usage = Use::Planned;
+            }
+            if entry.place != *place {
+                entry.place = place.clone();
             }
         }
+    }
+
+    /// Records that all names are in live files: those of an earlier run were.
+    pub fn all_live(&mut self) {
+        self.names.values_mut().for_each(|entry| entry.usage = Use::Live);
     }
 
     /// Records the worker of an earlier run that had not read the lines on disk.
@@ -90,19 +118,19 @@ impl Ledger {
 
     /// Records that the live file of this destination has these names and no others.
     pub fn went_live(&mut self, dest: &Path, names: &BTreeSet<EndpointName>) {
-        for (name, entry) in self.names.iter_mut().filter(|(_, entry)| entry.dest == dest) {
-            entry.is_used = names.contains(name);
+        for (name, entry) in self.names.iter_mut().filter(|(_, entry)| entry.place.dest == dest) {
+            entry.usage = if names.contains(name) { Use::Live } else { Use::Over };
         }
     }
 
-    /// Returns the names that no live file has.
+    /// Returns the names that no file has any more.
     pub fn unused(&self) -> Vec<EndpointName> {
-        self.names.iter().filter(|(_, entry)| !entry.is_used).map(|(name, _)| name.clone()).collect()
+        self.names.iter().filter(|(_, entry)| entry.usage == Use::Over).map(|(name, _)| name.clone()).collect()
     }
 
-    /// Forgets a name. Returns the file that used it.
-    pub fn forget(&mut self, name: &EndpointName) -> Option<PathBuf> {
-        self.names.remove(name).map(|entry| entry.dest)
+    /// Forgets a name.
+    pub fn forget(&mut self, name: &EndpointName) {
+        self.names.remove(name);
     }
 
     /// Records the newest worker that asks for a name, and whether somebody asks.
@@ -120,61 +148,67 @@ impl Ledger {
         entry.has_lines = !is_known_clean && entry.clean_until.is_none_or(|until| until < now);
     }
 
-    /// Begins a reload of the nginx that reads these files. The lines of names that it has taken are withheld from the disk, so
-    /// that the new workers have none of them; those workers get the peers from the old ones.
-    pub fn begin_reload(&mut self, dests: &BTreeSet<&Path>, has_taken: impl Fn(&EndpointName) -> bool, now: Instant) {
-        for (name, entry) in self.names.iter_mut().filter(|(_, entry)| dests.contains(&*entry.dest)) {
-            entry.is_withheld = has_taken(name);
+    /// Begins a reload of the nginx of these resources. The lines of names that it asks for are withheld from the disk, so that the new
+    /// workers have none of them; those workers get the peers from the old ones.
+    pub fn begin_reload(
+        &mut self,
+        is_of: impl Fn(&str) -> bool,
+        is_asked: impl Fn(&EndpointName) -> bool,
+        now: Instant,
+    ) {
+        for (name, entry) in self.names.iter_mut().filter(|(_, entry)| is_of(&entry.place.resource)) {
+            entry.is_withheld = is_asked(name);
             entry.clean_until = entry.is_withheld.then(|| now + STARTS_WITHIN);
         }
     }
 
     /// Ends a reload: all lines belong on disk again.
-    pub fn end_reload(&mut self, dests: &BTreeSet<&Path>) {
-        for entry in self.names.values_mut().filter(|entry| dests.contains(&*entry.dest)) {
+    pub fn end_reload(&mut self, is_of: impl Fn(&str) -> bool) {
+        for entry in self.names.values_mut().filter(|entry| is_of(&entry.place.resource)) {
             entry.is_withheld = false;
         }
     }
 
-    /// Returns the files whose nginx has read lines from disk that it needs no longer.
-    pub fn to_clean(&self, has_taken: impl Fn(&EndpointName) -> bool, now: Instant) -> BTreeSet<PathBuf> {
-        let is_due = |(name, entry): &(&EndpointName, &Entry)| {
-            entry.clean_at().is_some_and(|at| at <= now) && entry.is_used && has_taken(name)
-        };
-        self.names.iter().filter(is_due).map(|(_, entry)| entry.dest.clone()).collect()
-    }
-
-    /// Records that a reload of the nginx of this file has been asked for.
-    pub fn cleaning(&mut self, dest: &Path, now: Instant) {
-        for entry in self.names.values_mut().filter(|entry| entry.dest == dest) {
-            if let Some((_, since)) = &mut entry.worker {
-                // Should the reload fail, the next attempt has time.
-                *since = now;
+    /// Returns the resources whose nginx has read lines from disk that it needs no longer, each once per [`CLEAN_AFTER`].
+    pub fn to_clean(&mut self, has_taken: impl Fn(&EndpointName) -> bool, now: Instant) -> BTreeSet<Arc<str>> {
+        let mut found = BTreeSet::new();
+        for (name, entry) in &mut self.names {
+            if entry.usage == Use::Live && entry.clean_at().is_some_and(|at| at <= now) && has_taken(name) {
+                found.insert(Arc::clone(&entry.place.resource));
+                entry.worker.iter_mut().for_each(|(_, since)| *since = now);
             }
         }
+        found
     }
 
-    /// Returns the files with names for which nobody has asked for a while.
-    pub fn silent(&self, now: Instant) -> BTreeSet<PathBuf> {
-        let is_silent = |entry: &&Entry| entry.is_used && entry.silent_at().is_some_and(|at| at <= now);
-        self.names.values().filter(is_silent).map(|entry| entry.dest.clone()).collect()
+    /// Returns the resources with live names for which nobody has asked for a while.
+    pub fn silent(&self, now: Instant) -> BTreeSet<Arc<str>> {
+        let is_silent = |entry: &&Entry| entry.silent_at().is_some_and(|at| at <= now);
+        self.names.values().filter(is_silent).map(|entry| Arc::clone(&entry.place.resource)).collect()
+    }
+
+    /// Begins to wait anew for a question about the names of a resource.
+    pub fn wait_again(&mut self, resource: &str, now: Instant) {
+        for entry in self.names.values_mut().filter(|entry| &*entry.place.resource == resource) {
+            entry.silent_since = entry.silent_since.map(|_| now);
+        }
     }
 
     /// Returns when something may be due.
     pub fn wake_at(&self, now: Instant) -> Option<Instant> {
-        let used = self.names.values().filter(|entry| entry.is_used);
-        used.flat_map(|entry| [entry.clean_at(), entry.silent_at()]).flatten().filter(|at| *at > now).min()
+        let times = self.names.values().flat_map(|entry| [entry.clean_at(), entry.silent_at()]);
+        times.flatten().filter(|at| *at > now).min()
     }
 
-    /// Returns the names, each with the file that it is used in.
-    pub fn names(&self) -> impl Iterator<Item = (&EndpointName, &Path, bool)> {
-        self.names.iter().map(|(name, entry)| (name, &*entry.dest, entry.knows_backups))
+    /// Returns the names, each with its file and whether its method knows backups.
+    pub fn names(&self) -> impl Iterator<Item = (&EndpointName, &NamedIn, bool)> {
+        self.names.iter().map(|(name, entry)| (name, &entry.place, entry.knows_backups))
     }
 
-    /// Returns the names of one file.
-    pub fn names_of(&self, dest: &Path) -> Vec<EndpointName> {
-        let of_file = |(_, entry): &(&EndpointName, &Entry)| entry.dest == dest && entry.is_used;
-        self.names.iter().filter(of_file).map(|(name, _)| name.clone()).collect()
+    /// Returns the names in the live files of a resource.
+    pub fn names_of(&self, resource: &str) -> impl Iterator<Item = &EndpointName> {
+        let is_of = move |entry: &Entry| &*entry.place.resource == resource && entry.usage == Use::Live;
+        self.names.iter().filter(move |(_, entry)| is_of(entry)).map(|(name, _)| name)
     }
 
     /// Returns the lines that belong on disk for a name with these endpoints; `None` if none do.
@@ -191,11 +225,11 @@ impl Ledger {
 
 impl Entry {
     fn clean_at(&self) -> Option<Instant> {
-        self.worker.filter(|_| self.has_lines).map(|(_, since)| since + CLEAN_AFTER)
+        self.worker.filter(|_| self.has_lines && self.usage == Use::Live).map(|(_, since)| since + CLEAN_AFTER)
     }
 
     fn silent_at(&self) -> Option<Instant> {
-        self.silent_since.map(|since| since + SILENT_AFTER)
+        self.silent_since.filter(|_| self.usage == Use::Live).map(|since| since + SILENT_AFTER)
     }
 }
 
@@ -219,7 +253,9 @@ mod tests {
     impl Walk {
         fn new() -> Walk {
             let (mut ledger, now) = (Ledger::default(), Instant::now());
-            ledger.record(Path::new("/a"), &[NameUse { name: name(), knows_backups: true }], now);
+            let place = NamedIn { resource: "a.toml".into(), dest: "/a".into() };
+            ledger.record(&place, &[NameUse { name: name(), knows_backups: true }], now);
+            ledger.went_live(Path::new("/a"), &BTreeSet::from([name()]));
             Walk { ledger, now }
         }
 
@@ -231,13 +267,12 @@ mod tests {
             self.ledger.look(&name(), Some(worker(number)), Progress::Taken, self.now);
         }
 
-        fn must_clean(&self) -> bool {
+        fn must_clean(&mut self) -> bool {
             !self.ledger.to_clean(|_| true, self.now).is_empty()
         }
 
         fn reload(&mut self, has_taken: bool) {
-            let dests = BTreeSet::from([Path::new("/a")]);
-            self.ledger.begin_reload(&dests, |_| has_taken, self.now);
+            self.ledger.begin_reload(|name| name == "a.toml", |_| has_taken, self.now);
         }
 
         fn lines(&self) -> Option<String> {
@@ -254,12 +289,12 @@ mod tests {
         assert!(!walk.must_clean());
         assert_eq!(walk.ledger.wake_at(walk.now), Some(walk.now + CLEAN_AFTER));
         walk.pass(5);
-        assert!(walk.must_clean());
         assert!(walk.ledger.to_clean(|_| false, walk.now).is_empty(), "it has no other peers yet");
-        walk.ledger.cleaning(Path::new("/a"), walk.now);
+        assert!(walk.must_clean());
+        assert!(!walk.must_clean(), "the reload has time");
         walk.reload(true);
         assert_eq!(walk.lines(), None);
-        walk.ledger.end_reload(&BTreeSet::from([Path::new("/a")]));
+        walk.ledger.end_reload(|name| name == "a.toml");
         assert!(walk.lines().is_some());
         walk.pass(1);
         walk.asks(2);
@@ -301,7 +336,7 @@ mod tests {
     fn a_file_whose_names_nobody_asks_for_is_known() {
         let mut walk = Walk::new();
         walk.pass(10);
-        assert_eq!(walk.ledger.silent(walk.now), BTreeSet::from(["/a".into()]));
+        assert_eq!(walk.ledger.silent(walk.now), BTreeSet::from(["a.toml".into()]));
         walk.asks(1);
         assert!(walk.ledger.silent(walk.now).is_empty());
         walk.ledger.look(&name(), Some(worker(1)), Progress::Unasked, walk.now);
@@ -309,6 +344,9 @@ mod tests {
         assert!(walk.ledger.silent(walk.now).is_empty());
         walk.pass(1);
         assert_eq!(walk.ledger.silent(walk.now).len(), 1);
+        walk.ledger.wait_again("a.toml", walk.now);
+        assert!(walk.ledger.silent(walk.now).is_empty());
+        walk.pass(10);
         walk.ledger.went_live(Path::new("/a"), &BTreeSet::new());
         assert!(walk.ledger.silent(walk.now).is_empty());
         assert_eq!(walk.ledger.unused(), [name()]);

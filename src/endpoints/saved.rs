@@ -3,11 +3,14 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::endpoints::{Endpoint, EndpointName, EndpointSet};
 use crate::world::fs::record;
+
+use super::ledger::NamedIn;
 
 /// Version of the record.
 const FORMAT: u32 = 1;
@@ -18,8 +21,7 @@ const RECORD: &str = "endpoints.json";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SavedSet {
     pub(super) set: EndpointSet,
-    /// The file that uses it.
-    pub(super) dest: PathBuf,
+    pub(super) place: NamedIn,
     pub(super) knows_backups: bool,
     /// The worker that has not read the lines on disk.
     pub(super) clean_worker: Option<SocketAddr>,
@@ -35,6 +37,7 @@ pub(super) struct SavedSets {
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct SetRecord {
     label: String,
+    resource: String,
     dest: PathBuf,
     knows_backups: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -47,7 +50,8 @@ impl SavedSets {
     pub(super) fn new(sets: impl Iterator<Item = SavedSet>) -> SavedSets {
         let record = |saved: SavedSet| SetRecord {
             label: saved.set.name.label().to_owned(),
-            dest: saved.dest,
+            resource: saved.place.resource.to_string(),
+            dest: saved.place.dest,
             knows_backups: saved.knows_backups,
             clean_worker: saved.clean_worker,
             peers: saved.set.endpoints.iter().map(|one| (one.address, one.weight, one.is_backup)).collect(),
@@ -61,7 +65,7 @@ impl SavedSets {
             let endpoints = record.peers.into_iter().map(endpoint).collect();
             SavedSet {
                 set: EndpointSet { name: EndpointName::new(&record.label), endpoints },
-                dest: record.dest,
+                place: NamedIn { resource: Arc::from(record.resource), dest: record.dest },
                 knows_backups: record.knows_backups,
                 clean_worker: record.clean_worker,
             }
@@ -139,7 +143,7 @@ mod tests {
         let endpoints = vec![endpoint("10.0.0.1:80", false), endpoint("[2001:db8::1]:81", true)];
         let saved = SavedSet {
             set: EndpointSet { name: EndpointName::new("web-1"), endpoints },
-            dest: "/etc/nginx/conf.d/web.conf".into(),
+            place: NamedIn { resource: "web.toml".into(), dest: "/etc/nginx/conf.d/web.conf".into() },
             knows_backups: true,
             clean_worker: Some("127.0.0.1:4000".parse().unwrap()),
         };

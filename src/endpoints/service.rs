@@ -14,7 +14,7 @@ use crate::world::clock;
 use crate::world::dns_listener::{DatagramSender, DnsListener, Respond};
 
 use super::answerer::{Answerer, Asker, Packet, Progress};
-use super::ledger::{Ledger, NameUse};
+use super::ledger::{Ledger, NameUse, NamedIn};
 use super::saved::{self, SavedSets};
 
 /// Pause between two looks at who asks.
@@ -80,10 +80,11 @@ impl Service {
         let saved = state_folder.as_deref().map(saved::load).unwrap_or_default();
         for saved in saved.into_sets() {
             let uses = [NameUse { name: saved.set.name.clone(), knows_backups: saved.knows_backups }];
-            ledger.record(&saved.dest, &uses, now);
+            ledger.record(&saved.place, &uses, now);
             saved.clean_worker.iter().for_each(|worker| ledger.remember_clean(&saved.set.name, *worker));
             answerer.publish(vec![saved.set], now);
         }
+        ledger.all_live();
         let inner = Inner { answerer, ledger, is_unsaved: true, next_look: None };
         let service = Arc::new(Service {
             inner: Mutex::new(inner),
@@ -113,14 +114,14 @@ impl Service {
     }
 
     /// Publishes the sets of a file; questions that were held for them are answered at once.
-    pub fn publish(&self, dest: &Path, sets: Vec<PublishedSet>) {
+    pub fn publish(&self, place: &NamedIn, sets: Vec<PublishedSet>) {
         let now = clock::now();
         let mut inner = self.inner();
         let uses: Vec<NameUse> = sets
             .iter()
             .map(|published| NameUse { name: published.set.name.clone(), knows_backups: published.knows_backups })
             .collect();
-        inner.ledger.record(dest, &uses, now);
+        inner.ledger.record(place, &uses, now);
         let packets = inner.answerer.publish(sets.into_iter().map(PublishedSet::usable).collect(), now);
         inner.is_unsaved = true;
         drop(inner);
@@ -171,46 +172,49 @@ impl Service {
         *is_unsaved
     }
 
-    /// Returns whether nginx has taken the present sets of all names of this file.
-    pub fn has_taken(&self, dest: &Path, now: Instant) -> bool {
+    /// Returns whether nginx has taken the present sets of all names of a resource.
+    pub fn has_taken(&self, resource: &str, now: Instant) -> bool {
         let inner = self.inner();
-        inner.ledger.names_of(dest).iter().all(|name| inner.answerer.progress(name, now) == Progress::Taken)
+        inner.ledger.names_of(resource).all(|name| inner.answerer.progress(name, now) == Progress::Taken)
     }
 
-    /// Returns whether this file has names.
-    pub fn drives(&self, dest: &Path) -> bool {
-        !self.inner().ledger.names_of(dest).is_empty()
+    /// Returns whether live files of a resource have names.
+    pub fn drives(&self, resource: &str) -> bool {
+        self.inner().ledger.names_of(resource).next().is_some()
     }
 
-    /// Returns the files whose nginx has to be reloaded, so that it forgets the lines that it has read from disk.
-    pub fn to_clean(&self, now: Instant) -> BTreeSet<PathBuf> {
+    /// Returns the resources whose nginx has to be reloaded, so that it forgets the lines that it has read from disk.
+    pub fn to_clean(&self, now: Instant) -> BTreeSet<Arc<str>> {
         let mut inner = self.inner();
         let Inner { answerer, ledger, .. } = &mut *inner;
-        let dests = ledger.to_clean(|name| answerer.progress(name, now) == Progress::Taken, now);
-        dests.iter().for_each(|dest| ledger.cleaning(dest, now));
-        dests
+        ledger.to_clean(|name| answerer.progress(name, now) == Progress::Taken, now)
     }
 
-    /// Returns the files with names for which nobody has asked for a while.
-    pub fn silent(&self, now: Instant) -> BTreeSet<PathBuf> {
+    /// Returns the resources with names for which nobody has asked for a while.
+    pub fn silent(&self, now: Instant) -> BTreeSet<Arc<str>> {
         self.inner().ledger.silent(now)
     }
 
-    /// Begins a reload of the nginx that reads these files: it must not read lines that it does not need.
-    pub fn begin_reload(&self, dests: &BTreeSet<&Path>) {
+    /// Begins to wait anew for a question about the names of a resource.
+    pub fn wait_again(&self, resource: &str, now: Instant) {
+        self.inner().ledger.wait_again(resource, now);
+    }
+
+    /// Begins a reload of the nginx of these resources: it must not read lines that it does not need.
+    pub fn begin_reload(&self, is_of: impl Fn(&str) -> bool) {
         let now = clock::now();
         let mut inner = self.inner();
         let Inner { answerer, ledger, is_unsaved, .. } = &mut *inner;
-        ledger.begin_reload(dests, |name| answerer.progress(name, now) != Progress::Unasked, now);
+        ledger.begin_reload(is_of, |name| answerer.progress(name, now) != Progress::Unasked, now);
         *is_unsaved = true;
         drop(inner);
         self.save();
     }
 
     /// Ends a reload.
-    pub fn end_reload(&self, dests: &BTreeSet<&Path>) {
+    pub fn end_reload(&self, is_of: impl Fn(&str) -> bool) {
         let mut inner = self.inner();
-        inner.ledger.end_reload(dests);
+        inner.ledger.end_reload(is_of);
         inner.is_unsaved = true;
         drop(inner);
         self.save();
@@ -236,10 +240,10 @@ impl Inner {
             let endpoints = self.answerer.endpoints(name)?.to_vec();
             Some(EndpointSet { name: name.clone(), endpoints })
         };
-        let sets = self.ledger.names().filter_map(|(name, dest, knows_backups)| {
+        let sets = self.ledger.names().filter_map(|(name, place, knows_backups)| {
             Some(saved::SavedSet {
                 set: set(name)?,
-                dest: dest.to_owned(),
+                place: place.clone(),
                 knows_backups,
                 clean_worker: self.ledger.clean_worker(name),
             })
@@ -249,9 +253,9 @@ impl Inner {
 
     /// Returns the lines that belong on disk, by their file.
     fn lines(&self) -> BTreeMap<PathBuf, String> {
-        let lines = |(name, dest, _): (&EndpointName, &Path, bool)| {
+        let lines = |(name, place, _): (&EndpointName, &NamedIn, bool)| {
             let text = self.ledger.lines(name, self.answerer.endpoints(name)?)?;
-            Some((saved::lines_path(dest, name)?, text))
+            Some((saved::lines_path(&place.dest, name)?, text))
         };
         self.ledger.names().filter_map(lines).collect()
     }

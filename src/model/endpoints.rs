@@ -58,6 +58,18 @@ pub struct EndpointSet {
     pub endpoints: Vec<Endpoint>,
 }
 
+/// `endpoints`: how changes of backends reach nginx.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EndpointsChoice {
+    /// By DNS if nginx can and the agent can answer it; otherwise by reload.
+    #[default]
+    Auto,
+    /// By DNS.
+    Dns,
+    /// By reload.
+    Reload,
+}
+
 /// How `servers()` prints the endpoints of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ServersForm {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::agent::catalog::Member;
 use crate::apply::plan;
+use crate::model::endpoints::ServersForm;
 use crate::model::generation;
 use crate::model::guard::{Decision, RenderCount};
 use crate::model::needs;
@@ -46,7 +47,7 @@ pub(super) fn render(member: &Member, tree: &Tree, memory: &mut Memory) -> Membe
         };
     }
     let rendering = member.renderer.render(root(&member.resource), &view, memory);
-    let Rendering { result, tally, listed, skipped, reads } = rendering;
+    let Rendering { result, tally, listed, skipped, reads, .. } = rendering;
     let listed = tally.is_some().then_some(listed);
     MemberRendering { bytes: finished(&member.resource, result), tally, listed, skipped: Some(skipped), reads }
 }
@@ -92,7 +93,7 @@ pub(super) fn contain<T>(resource: &Resource, work: impl FnOnce() -> T) -> Resul
 }
 
 fn root(resource: &Resource) -> Root<'_> {
-    Root { name: &resource.src, engine: resource.engine, escape: resource.escape }
+    Root { servers: &ServersForm::Lines, ..Root::new(&resource.src, resource.engine, resource.escape) }
 }
 
 fn failure(mut problem: Problem) -> StepFailure {
@@ -135,7 +136,7 @@ pub(super) fn found(member: &Member, tree: &Tree, tally: Option<&Tally>) -> Rend
             RenderCount { calls_backends: true, keys: tally.keys, backends: tally.backends, skipped: tally.skipped }
         }
         None => {
-            let calls_backends = member.renderer.asks_for_backends(&resource.src);
+            let calls_backends = member.renderer.asks_for_backends(root(resource));
             // If only zero or non-zero matters, one key is enough.
             let most = if calls_backends || resource.guard.compares() { usize::MAX } else { 1 };
             RenderCount {

@@ -10,6 +10,7 @@ use crate::apply::AroundReload;
 use crate::endpoints::ledger::NamedIn;
 use crate::endpoints::saved;
 use crate::endpoints::service::{PublishedSet, Service};
+use crate::model::backend_change::BackendChange;
 use crate::model::endpoints::{DOMAIN, EndpointName, EndpointSet, EndpointsChoice, NameForm, ServersForm};
 use crate::model::problem::Problem;
 use crate::model::resource::Resource;
@@ -19,7 +20,7 @@ use crate::render::Facts;
 use crate::world::fs;
 
 /// The first nginx whose upstreams ask for their servers (`server ... resolve` in the open version).
-pub const FIRST_VERSION: Version = Version([1, 27, 3]);
+const FIRST_VERSION: Version = Version([1, 27, 3]);
 
 /// How changes of backends reach nginx in this process.
 #[derive(Default)]
@@ -104,11 +105,7 @@ impl Endpoints {
         if !resource.reload.as_ref().is_some_and(|reload| reload.mentions_nginx()) {
             return Some("it reloads no nginx".to_owned());
         }
-        let Some(version) = self.facts.as_ref().and_then(|facts| facts.nginx_version()) else {
-            return Some("the version of nginx is not known".to_owned());
-        };
-        let Version([major, minor, patch]) = version;
-        (version < FIRST_VERSION).then(|| format!("nginx {major}.{minor}.{patch} cannot ask (1.27.3 and later can)"))
+        why_nginx_cannot(self.facts.as_ref().and_then(|facts| facts.nginx_version()))
     }
 
     fn has_given_up(&self, resource: &str) -> bool {
@@ -173,6 +170,13 @@ impl Endpoints {
     }
 }
 
+/// Returns why an nginx of this version does not ask for endpoints.
+pub fn why_nginx_cannot(version: Option<Version>) -> Option<String> {
+    let Some(version) = version else { return Some("the version of nginx is not known".to_owned()) };
+    let Version([major, minor, patch]) = version;
+    (version < FIRST_VERSION).then(|| format!("nginx {major}.{minor}.{patch} cannot ask (1.27.3 and later can)"))
+}
+
 /// Refuses an upstream whose servers nginx could not change while it runs.
 fn check_block(block: Option<&UpstreamBlock>) -> Result<(), Problem> {
     match block {
@@ -202,17 +206,17 @@ impl AroundReload for LinesAroundReload {
 /// The changes of backends that nginx has not taken yet, for the log.
 #[derive(Debug, Default)]
 pub struct Untaken {
-    by_resource: BTreeMap<Arc<str>, (Instant, String)>,
+    by_resource: BTreeMap<Arc<str>, (Instant, BackendChange)>,
 }
 
 impl Untaken {
     /// Records a change that was published at this time.
-    pub fn add(&mut self, resource: &Arc<str>, change: String, at: Instant) {
-        self.by_resource.insert(Arc::clone(resource), (at, change));
+    pub fn add(&mut self, resource: &Arc<str>, change: &BackendChange, at: Instant) {
+        self.by_resource.insert(Arc::clone(resource), (at, change.clone()));
     }
 
     /// Returns the changes that have been taken, with the time of their publication.
-    pub fn take(&mut self, has_taken: impl Fn(&str) -> bool) -> Vec<(Arc<str>, Instant, String)> {
+    pub fn take(&mut self, has_taken: impl Fn(&str) -> bool) -> Vec<(Arc<str>, Instant, BackendChange)> {
         let names: Vec<Arc<str>> = self.by_resource.keys().filter(|name| has_taken(name)).cloned().collect();
         let taken = names.into_iter().filter_map(|name| {
             let (at, change) = self.by_resource.remove(&name)?;

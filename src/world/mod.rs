@@ -21,6 +21,7 @@ pub mod probe;
 mod proc_stat;
 pub mod process;
 pub mod random;
+pub mod refuge;
 pub mod route;
 pub mod signals;
 pub mod systemd;

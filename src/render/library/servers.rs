@@ -15,7 +15,7 @@ use crate::model::endpoints::{
 use crate::nginx::backend::{Backend, Options, ServerLimits, SocketOrHost, Subfolders, UnixSockets, WantedAddress};
 
 /// Most endpoints below one name: an answer over TCP has 65,535 bytes.
-const MAX_ENDPOINTS_OF_NAME: usize = 1_000;
+const MAX_ENDPOINTS_OF_NAME: usize = 700;
 /// Longest readable part of a name.
 const MAX_READABLE: usize = 40;
 /// Hexadecimal digits of the hash in a name: too many for somebody who writes keys to make two names the same by choosing limits.
@@ -143,7 +143,7 @@ fn names(
         let name = EndpointName::new(&label);
         let backup = if key.is_backup { " backup" } else { "" };
         directives.push(format!("{SERVER}{name} service={SERVICE} resolve {}{backup};", limits_text(key.limits())));
-        directives.push(format!("include {}{label}.peers*;", form.standby));
+        directives.extend(form.standby.iter().map(|standby| format!("include {standby}{label}.peers*;")));
         named.push(EndpointSet { name, endpoints });
     }
     directives.extend(fixed().map(|server| server.line.to_string()));

@@ -123,7 +123,7 @@ proptest! {
     ) {
         let sources = TemplateSources::from([("t".to_owned(), Arc::from(BACKENDS))]);
         let sources = TemplateSources::from_iter(sources.into_iter().chain([("g".to_owned(), Arc::from(GO_SERVERS))]));
-        let names = NameForm { resolvers: vec!["127.0.0.1:53".to_owned()], standby: "/s/".to_owned(), owner: "t".to_owned() };
+        let names = NameForm { resolvers: vec!["127.0.0.1:53".to_owned()], standby: Some("/s/".to_owned()), owner: "t".to_owned() };
         let names = ServersForm::Names(Arc::new(names));
         let with_names = |root| Root { servers: &names, ..root };
         let (tera, go) = (Root::tera("t", Escape::None), Root::go("g", Escape::None));

@@ -163,7 +163,7 @@ impl Decision {
                 Some(Loss::Drop { .. }) => format!("it has lasted {:?} and goes live", guard.max_drop_hold),
                 _ => match self.on_empty {
                     OnEmpty::Keep => "it goes live, because there is no file with more backends to keep",
-                    OnEmpty::Placeholder => "it goes live, because the template calls neither backends() nor servers()",
+                    OnEmpty::Placeholder => "it goes live, because the template does not call backends()",
                     OnEmpty::Apply | OnEmpty::Fail => "it is to go live (on_empty = \"apply\")",
                 }
                 .to_owned(),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::endpoints::service::Service;
+use crate::endpoints::service::EndpointService;
 use crate::status::endpoint_events;
 use crate::world::clock;
 
@@ -13,7 +13,7 @@ use super::run::Agent;
 
 impl Agent {
     /// Returns the running answerer.
-    pub(super) fn service(&self) -> Option<Arc<Service>> {
+    pub(super) fn service(&self) -> Option<Arc<EndpointService>> {
         self.outlook.terms.endpoints.service().cloned()
     }
 
@@ -42,7 +42,7 @@ impl Agent {
     }
 
     /// Reloads an nginx that does not ask for names in its files; if that does not help, writes their endpoints into the files.
-    fn look_for_silence(&mut self, service: &Service, now: Instant) {
+    fn look_for_silence(&mut self, service: &EndpointService, now: Instant) {
         if !self.old_workers.nginx_runs() {
             return;
         }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::apply::AroundReload;
 use crate::endpoints::ledger::NamedIn;
 use crate::endpoints::saved;
-use crate::endpoints::service::{PublishedSet, Service};
+use crate::endpoints::service::{EndpointService, PublishedSet};
 use crate::model::backend_change::BackendChange;
 use crate::model::endpoints::{DOMAIN, EndpointName, EndpointSet, EndpointsChoice, NameForm, ServersForm};
 use crate::model::problem::Problem;
@@ -35,7 +35,7 @@ pub struct Endpoints {
 #[derive(Clone, Debug)]
 pub enum Answers {
     /// It does.
-    Running(Arc<Service>),
+    Running(Arc<EndpointService>),
     /// It shows files for a process that does, at these addresses.
     Elsewhere(Vec<String>),
     /// It does not, for this reason.
@@ -64,7 +64,7 @@ impl Endpoints {
     }
 
     /// Returns the running answerer.
-    pub fn service(&self) -> Option<&Arc<Service>> {
+    pub fn service(&self) -> Option<&Arc<EndpointService>> {
         match &self.answers {
             Answers::Running(service) => Some(service),
             Answers::Elsewhere(_) | Answers::No(_) => None,
@@ -183,7 +183,8 @@ fn check_block(block: Option<&UpstreamBlock>) -> Result<(), Problem> {
         Some(block) if !block.has_zone() => {
             let name = &block.name;
             let problem = Problem::new(format!("upstream `{name}` asks for its endpoints and has no `zone`"));
-            Err(problem.hint(format!("write `zone {name} 256k;` into it (docs/endpoints.md says how large it should be)")))
+            Err(problem
+                .hint(format!("write `zone {name} 256k;` into it (docs/endpoints.md says how large it should be)")))
         }
         _ => Ok(()),
     }
@@ -191,7 +192,7 @@ fn check_block(block: Option<&UpstreamBlock>) -> Result<(), Problem> {
 
 /// Keeps the lines on disk off the new workers of a reload.
 #[derive(Debug)]
-pub struct LinesAroundReload(pub Arc<Service>);
+pub struct LinesAroundReload(pub Arc<EndpointService>);
 
 impl AroundReload for LinesAroundReload {
     fn begin(&self, is_of: &dyn Fn(&str) -> bool) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tokio::net::TcpListener;
 
-use crate::endpoints::service::Service;
+use crate::endpoints::service::EndpointService;
 use crate::model::event::Event;
 use crate::model::store::StoreSettings;
 use crate::render::Facts;
@@ -338,7 +338,7 @@ fn log_gone(old: &Catalog, new: &Catalog) {
     }
 }
 
-async fn endpoints_changed(service: Option<&Service>) {
+async fn endpoints_changed(service: Option<&EndpointService>) {
     match service {
         Some(service) => service.changed().await,
         None => std::future::pending().await,

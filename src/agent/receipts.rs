@@ -99,13 +99,7 @@ impl Receipts {
     }
 
     /// Records that a pass over the group has ended; `reloads` already includes its reload.
-    pub fn finished(
-        &mut self,
-        group: &Group,
-        report: &Report,
-        reloads: &Reloads,
-        has_taken: impl Fn(&str) -> bool,
-    ) {
+    pub fn finished(&mut self, group: &Group, report: &Report, reloads: &Reloads, has_taken: impl Fn(&str) -> bool) {
         let dropped = |resource: &str| report.dropped.iter().any(|(id, _)| *id.resource == *resource);
         let held = |resource: &str| report.held.iter().any(|(id, _)| *id.resource == *resource);
         for resource in &group.resources {

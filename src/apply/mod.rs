@@ -45,6 +45,8 @@ pub struct Settings {
     pub lock_timeout: Duration,
     /// `[nginx]`; missing settings are read from nginx itself.
     pub nginx: NginxSettings,
+    /// What has to be done around each reload of nginx.
+    pub around_reload: Option<Arc<dyn AroundReload>>,
 }
 
 /// What has to be done around each reload of an nginx, besides the files of the group.
@@ -58,7 +60,6 @@ pub trait AroundReload: std::fmt::Debug + Send + Sync {
 /// The state that all transactions of this process share.
 #[derive(Debug, Default)]
 pub struct Context {
-    around_reload: Option<Arc<dyn AroundReload>>,
     /// Settings, fixed for the life of the process.
     pub settings: Settings,
     /// Journals of a process without a state folder.
@@ -82,11 +83,6 @@ impl Context {
     /// Returns the context of a process.
     pub fn new(settings: Settings) -> Context {
         Context { settings, ..Context::default() }
-    }
-
-    /// Returns the context with something to do around each reload.
-    pub fn with_around_reload(self, around_reload: Option<Arc<dyn AroundReload>>) -> Context {
-        Context { around_reload, ..self }
     }
 
     /// Returns whether a private mount namespace may still be tried: it has not been refused in this process.

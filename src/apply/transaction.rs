@@ -13,6 +13,7 @@ use crate::world::clock;
 use crate::world::fs::entry::{FileEntry, Folders};
 use crate::world::fs::{self, FileError, install, stage};
 
+use super::Context;
 use super::exclusion::{self, TransactionLocks};
 use super::failure::{self, describe};
 use super::fleet::{self, InstanceFiles};
@@ -23,7 +24,6 @@ use super::nginx::{self, Nginx, ReloadWatch};
 use super::plan::FileAction;
 use super::recovery::{self, ActedOn};
 use super::staging::{self, StagedFile};
-use super::{AroundReload, Context};
 
 mod check;
 mod live;
@@ -71,8 +71,6 @@ pub struct Transaction {
     nginx: Option<Nginx>,
     /// State of nginx before the reload that has to be verified.
     watched: Option<ReloadWatch>,
-    /// What is to be ended after the reload.
-    around_reload: Option<Arc<dyn AroundReload>>,
     /// Total duration of the check.
     check_time: Duration,
     _held: TransactionLocks,
@@ -114,12 +112,21 @@ async fn needs_first_aid(context: &Context, request: &Request) -> bool {
 async fn run_one(context: &Context, request: Request) -> Report {
     match begin(context, request).await {
         Begun::Ended(report) => *report,
-        Begun::Running(mut transaction, mut step) => loop {
-            match transaction.perform(context, step).await {
-                Next::Do(next) => step = next,
-                Next::End(outcome) => return transaction.end(context, outcome),
-            }
-        },
+        Begun::Running(mut transaction, mut step) => {
+            let mut around = None;
+            let outcome = loop {
+                if matches!(step, Step::Reload(_)) {
+                    around = context.settings.around_reload.as_ref().filter(|_| transaction.group.drives_nginx());
+                    around.iter().for_each(|around| around.begin(&|resource| transaction.group.has_member(resource)));
+                }
+                match transaction.perform(context, step).await {
+                    Next::Do(next) => step = next,
+                    Next::End(outcome) => break outcome,
+                }
+            };
+            around.iter().for_each(|around| around.end(&|resource| transaction.group.has_member(resource)));
+            transaction.end(context, outcome)
+        }
     }
 }
 
@@ -179,7 +186,6 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
         started,
         nginx,
         watched: None,
-        around_reload: None,
         check_time: Duration::ZERO,
         _held: held,
     };
@@ -269,10 +275,7 @@ impl Transaction {
             Step::CheckLive(asked) => asked.answer(self.check_live(context).await),
             Step::Record(asked) => asked.answer(done(Stage::Record, self.record(context))),
             Step::Install(asked) => asked.answer(done(Stage::Install, self.install(context))),
-            Step::Reload(asked) => {
-                self.begin_reload(context);
-                asked.answer(self.reload(context).await)
-            }
+            Step::Reload(asked) => asked.answer(self.reload(context).await),
             Step::Verify(asked) => asked.answer(self.verify().await),
             Step::Restore(asked) => {
                 let undone = recovery::undo(&self.in_flight, &self.acted_on);
@@ -346,19 +349,8 @@ impl Transaction {
         journal::save(context, &self.group.id, &self.journal)
     }
 
-    fn begin_reload(&mut self, context: &Context) {
-        if let Some(around) = context.around_reload.as_ref().filter(|_| self.group.drives_nginx()) {
-            let group = Arc::clone(&self.group);
-            around.begin(&|resource| group.has_member(resource));
-            self.around_reload = Some(Arc::clone(around));
-        }
-    }
-
     /// Cleans up and returns the finished report.
     pub fn end(mut self, context: &Context, outcome: Outcome) -> Report {
-        if let Some(around) = self.around_reload.take() {
-            around.end(&|resource| self.group.has_member(resource));
-        }
         let mut report = self.report;
         if let Outcome::RolledBack { reload_old, .. } = &outcome {
             self.journal.reload_owed = reload_old.is_some() || (self.journal.reload_owed && !self.reloaded_old);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::agent::endpoints::{Answers, why_nginx_cannot};
 use crate::config::settings::{Mode, Settings};
-use crate::endpoints::service::Service;
+use crate::endpoints::service::EndpointService;
 use crate::model::endpoints::EndpointsChoice;
 use crate::render::Facts;
 use crate::status::endpoint_events;
@@ -47,11 +47,13 @@ pub(super) async fn start(settings: &Settings, facts: &dyn Facts, state_folder: 
 
 async fn listen(settings: &Settings, state_folder: Option<PathBuf>) -> Result<Answers, String> {
     let addresses = &settings.agent.endpoints_listen;
-    let Some(first) = addresses.first() else { return Err("no address to listen at (hint: --endpoints-listen)".to_owned()) };
+    let Some(first) = addresses.first() else {
+        return Err("no address to listen at (hint: --endpoints-listen)".to_owned());
+    };
     let listener = DnsListener::bind(addresses)
         .map_err(|(address, error)| format!("cannot listen at {address}: {error} (hint: --endpoints-listen)"))?;
     let refuge = refuge::start(first.ip()).await;
-    let service = Service::start(listener, refuge, state_folder)
+    let service = EndpointService::start(listener, refuge, state_folder)
         .map_err(|error| format!("there is no thread to answer with: {error}"))?;
     endpoint_events::answering(service.resolvers());
     Ok(Answers::Running(service))

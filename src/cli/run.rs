@@ -214,10 +214,10 @@ fn follow_plan(
 fn outlook(settings: &Settings, state_folder: Option<PathBuf>, answers: Answers) -> Outlook {
     let style = settings.preview.diff.then(|| style(settings));
     let last_step = if settings.preview.noop { LastStep::Preview } else { LastStep::Apply };
-    let context = Context::new(apply_settings(settings, state_folder));
     let endpoints = Endpoints::new(answers, facts(settings));
     let around_reload = endpoints.service().map(|service| Arc::new(LinesAroundReload(Arc::clone(service))) as _);
-    let context = Arc::new(context.with_around_reload(around_reload));
+    let apply_settings = apply::Settings { around_reload, ..apply_settings(settings, state_folder) };
+    let context = Arc::new(Context::new(apply_settings));
     let shown_with = Arc::clone(&context);
     let show = move |shown: &Shown| show_previewed(&shown_with, shown, style);
     let show = settings.preview.noop.then(|| Box::new(show) as Show);
@@ -236,6 +236,7 @@ fn apply_settings(settings: &Settings, state_folder: Option<PathBuf>) -> apply::
         keep_stage_file: settings.agent.keep_stage_file,
         lock_timeout: std::time::Duration::ZERO,
         nginx: settings.nginx.clone(),
+        around_reload: None,
     }
 }
 

@@ -9,9 +9,9 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::SRV;
 use hickory_proto::rr::{RData, Record, RecordType};
 
-use super::message::{self, MAX_TCP_BYTES, Question, Reading};
-use super::poller::{Decision, HOLD, Poller};
-use super::targets::{Service, SharedNames};
+use super::message::{self, DnsMessage, DnsQuestion, MAX_TCP_BYTES};
+use super::poller::{HOLD, Handling, Poller};
+use super::targets::{SharedNames, SrvTarget};
 use crate::model::endpoints::{DOMAIN, Endpoint, EndpointName, EndpointSet, SERVICE};
 
 /// Most bytes of an answer over UDP to nginx, which says nothing about it: the size of its buffer (`ngx_resolver.c`).
@@ -52,7 +52,7 @@ pub struct Worker {
 
 /// Whether nginx has the present set of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum Uptake {
     /// Its newest worker has taken it.
     Taken,
     /// Somebody asks; the newest worker has not taken it yet.
@@ -75,7 +75,7 @@ pub struct Answerer {
     /// Held questions by the time at which they are answered in any case.
     due: BTreeSet<(Instant, EndpointName, Asker)>,
     /// Last question of each asker for a name that is not published yet.
-    early: BTreeMap<(EndpointName, Asker), Question>,
+    early: BTreeMap<(EndpointName, Asker), DnsQuestion>,
     /// Names of which something has changed since the last call of `take_changed`.
     changed: BTreeSet<EndpointName>,
 }
@@ -84,7 +84,7 @@ pub struct Answerer {
 #[derive(Debug)]
 struct Named {
     endpoints: Vec<Endpoint>,
-    services: Vec<Service>,
+    services: Vec<SrvTarget>,
     /// Serial of the change that gave it this set.
     serial: u64,
     pollers: BTreeMap<Asker, (Poller, Option<Instant>)>,
@@ -157,9 +157,9 @@ impl Answerer {
     /// Takes a message over UDP. Returns the reply, if there is one by now.
     pub fn take_datagram(&mut self, from: Asker, bytes: &[u8], now: Instant) -> Option<Packet> {
         let question = match message::read(bytes) {
-            Reading::Question(question) => question,
-            Reading::Refuse(bytes) => return Some(Packet { to: from, bytes }),
-            Reading::Ignore => return None,
+            DnsMessage::Question(question) => question,
+            DnsMessage::Refuse(bytes) => return Some(Packet { to: from, bytes }),
+            DnsMessage::Ignore => return None,
         };
         match Asked::of(&question) {
             Asked::Peers(name) if self.names.contains_key(&name) => self.ask_for_peers(from, question, name, now),
@@ -181,9 +181,9 @@ impl Answerer {
     /// Takes a message over TCP. Returns the reply; `None` if there is none, and never will be.
     pub fn take_message(&mut self, bytes: &[u8], now: Instant) -> Option<Vec<u8>> {
         let question = match message::read(bytes) {
-            Reading::Question(question) => question,
-            Reading::Refuse(bytes) => return Some(bytes),
-            Reading::Ignore => return None,
+            DnsMessage::Question(question) => question,
+            DnsMessage::Refuse(bytes) => return Some(bytes),
+            DnsMessage::Ignore => return None,
         };
         let asked = Asked::of(&question);
         let Asked::Peers(name) = &asked else { return self.reply(&question, &asked, MAX_TCP_BYTES) };
@@ -195,26 +195,32 @@ impl Answerer {
         Some(question.answer(services_of(&question, &named.services), MAX_TCP_BYTES))
     }
 
-    fn ask_for_peers(&mut self, from: Asker, question: Question, name: EndpointName, now: Instant) -> Option<Packet> {
+    fn ask_for_peers(
+        &mut self,
+        from: Asker,
+        question: DnsQuestion,
+        name: EndpointName,
+        now: Instant,
+    ) -> Option<Packet> {
         let named = self.names.get_mut(&name)?;
         if !named.pollers.contains_key(&from) {
             self.pollers_seen += 1;
             named.make_room(now);
             named.pollers.insert(from, (Poller::new(self.pollers_seen, &question, now), None));
         }
-        let before = named.progress(now);
+        let before = named.uptake(now);
         let (poller, due) = named.pollers.get_mut(&from)?;
         let decision = poller.ask(&question, named.serial, now);
         poller.held = Some(question);
-        if decision == Decision::Hold && due.is_none() {
+        if decision == Handling::Hold && due.is_none() {
             let at = now + HOLD;
             *due = Some(at);
             self.due.insert((at, name.clone(), from));
         }
-        if named.progress(now) != before {
+        if named.uptake(now) != before {
             self.changed.insert(name.clone());
         }
-        if decision == Decision::Answer { self.answer(&name, from, now) } else { None }
+        if decision == Handling::Answer { self.answer(&name, from, now) } else { None }
     }
 
     /// Answers a held question.
@@ -247,7 +253,7 @@ impl Answerer {
     }
 
     /// Returns the reply to a question that is not held.
-    fn reply(&mut self, question: &Question, asked: &Asked, limit: usize) -> Option<Vec<u8>> {
+    fn reply(&mut self, question: &DnsQuestion, asked: &Asked, limit: usize) -> Option<Vec<u8>> {
         match asked {
             Asked::Addresses(label) => {
                 let addresses = self.shared.addresses(label)?;
@@ -259,8 +265,8 @@ impl Answerer {
     }
 
     /// Returns whether nginx has the present set of a name.
-    pub fn progress(&self, name: &EndpointName, now: Instant) -> Progress {
-        self.names.get(name).map_or(Progress::Unasked, |named| named.progress(now))
+    pub fn uptake(&self, name: &EndpointName, now: Instant) -> Uptake {
+        self.names.get(name).map_or(Uptake::Unasked, |named| named.uptake(now))
     }
 
     /// Returns the names whose progress or set has changed since the last call.
@@ -287,12 +293,12 @@ impl Answerer {
 }
 
 impl Named {
-    fn progress(&self, now: Instant) -> Progress {
+    fn uptake(&self, now: Instant) -> Uptake {
         let asking = self.pollers.values().map(|(poller, _)| poller).filter(|poller| poller.asks(now));
         match asking.max_by_key(|poller| poller.number) {
-            None => Progress::Unasked,
-            Some(newest) if newest.taken == Some(self.serial) => Progress::Taken,
-            Some(_) => Progress::Asked,
+            None => Uptake::Unasked,
+            Some(newest) if newest.taken == Some(self.serial) => Uptake::Taken,
+            Some(_) => Uptake::Asked,
         }
     }
 
@@ -319,7 +325,7 @@ enum Asked {
 }
 
 impl Asked {
-    fn of(question: &Question) -> Asked {
+    fn of(question: &DnsQuestion) -> Asked {
         let name = question.name();
         let Some(below) = name.strip_suffix(DOMAIN).and_then(|below| below.strip_suffix('.')) else {
             return Asked::Foreign;
@@ -337,8 +343,8 @@ fn is_label(text: &str) -> bool {
     !text.is_empty() && !text.contains('.')
 }
 
-fn services_of(question: &Question, services: &[Service]) -> Vec<Record> {
-    let record = |service: &Service| {
+fn services_of(question: &DnsQuestion, services: &[SrvTarget]) -> Vec<Record> {
+    let record = |service: &SrvTarget| {
         let target = message::name(&service.target)?;
         let data = RData::SRV(SRV::new(service.priority, service.weight, service.port, target));
         Some(Record::from_rdata(question.query.name.clone(), 0, data))

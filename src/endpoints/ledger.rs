@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::model::endpoints::{Endpoint, EndpointName};
 
-use super::answerer::{Progress, Worker};
+use super::answerer::{Uptake, Worker};
 
 /// Time from the first answer of a worker until nginx is reloaded without the lines on disk: further names may follow.
 const CLEAN_AFTER: Duration = Duration::from_secs(5);
@@ -49,7 +49,7 @@ enum Use {
 
 /// One name.
 #[derive(Debug)]
-struct Entry {
+struct NameRecord {
     place: NamedIn,
     knows_backups: bool,
     usage: Use,
@@ -70,14 +70,14 @@ struct Entry {
 /// All names.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    names: BTreeMap<EndpointName, Entry>,
+    names: BTreeMap<EndpointName, NameRecord>,
 }
 
 impl Ledger {
     /// Records the names that a render of this file has.
     pub fn record(&mut self, place: &NamedIn, uses: &[NameUse], now: Instant) {
         for NameUse { name, knows_backups } in uses {
-            let entry = self.names.entry(name.clone()).or_insert_with(|| Entry {
+            let entry = self.names.entry(name.clone()).or_insert_with(|| NameRecord {
                 place: place.clone(),
                 knows_backups: *knows_backups,
                 usage: Use::Planned,
@@ -134,11 +134,11 @@ impl Ledger {
     }
 
     /// Records the newest worker that asks for a name, and whether somebody asks.
-    pub fn look(&mut self, name: &EndpointName, worker: Option<Worker>, progress: Progress, now: Instant) {
+    pub fn look(&mut self, name: &EndpointName, worker: Option<Worker>, uptake: Uptake, now: Instant) {
         let Some(entry) = self.names.get_mut(name) else { return };
-        entry.silent_since = match progress {
-            Progress::Unasked => entry.silent_since.or(Some(now)),
-            Progress::Asked | Progress::Taken => None,
+        entry.silent_since = match uptake {
+            Uptake::Unasked => entry.silent_since.or(Some(now)),
+            Uptake::Asked | Uptake::Taken => None,
         };
         let Some(worker) = worker.filter(|worker| entry.worker.is_none_or(|(known, _)| known != *worker)) else {
             return;
@@ -183,7 +183,7 @@ impl Ledger {
 
     /// Returns the resources with live names for which nobody has asked for a while.
     pub fn silent(&self, now: Instant) -> BTreeSet<Arc<str>> {
-        let is_silent = |entry: &&Entry| entry.silent_at().is_some_and(|at| at <= now);
+        let is_silent = |entry: &&NameRecord| entry.silent_at().is_some_and(|at| at <= now);
         self.names.values().filter(is_silent).map(|entry| Arc::clone(&entry.place.resource)).collect()
     }
 
@@ -207,7 +207,7 @@ impl Ledger {
 
     /// Returns the names in the live files of a resource.
     pub fn names_of(&self, resource: &str) -> impl Iterator<Item = &EndpointName> {
-        let is_of = move |entry: &Entry| &*entry.place.resource == resource && entry.usage == Use::Live;
+        let is_of = move |entry: &NameRecord| &*entry.place.resource == resource && entry.usage == Use::Live;
         self.names.iter().filter(move |(_, entry)| is_of(entry)).map(|(name, _)| name)
     }
 
@@ -223,7 +223,7 @@ impl Ledger {
     }
 }
 
-impl Entry {
+impl NameRecord {
     fn clean_at(&self) -> Option<Instant> {
         self.worker.filter(|_| self.has_lines && self.usage == Use::Live).map(|(_, since)| since + CLEAN_AFTER)
     }
@@ -264,7 +264,7 @@ mod tests {
         }
 
         fn asks(&mut self, number: u64) {
-            self.ledger.look(&name(), Some(worker(number)), Progress::Taken, self.now);
+            self.ledger.look(&name(), Some(worker(number)), Uptake::Taken, self.now);
         }
 
         fn must_clean(&mut self) -> bool {
@@ -339,7 +339,7 @@ mod tests {
         assert_eq!(walk.ledger.silent(walk.now), BTreeSet::from(["a.toml".into()]));
         walk.asks(1);
         assert!(walk.ledger.silent(walk.now).is_empty());
-        walk.ledger.look(&name(), Some(worker(1)), Progress::Unasked, walk.now);
+        walk.ledger.look(&name(), Some(worker(1)), Uptake::Unasked, walk.now);
         walk.pass(9);
         assert!(walk.ledger.silent(walk.now).is_empty());
         walk.pass(1);

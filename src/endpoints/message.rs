@@ -18,7 +18,7 @@ pub const MAX_TCP_BYTES: usize = 65_535;
 
 /// A question that can be answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Question {
+pub struct DnsQuestion {
     /// Number that ties the answer to the question.
     pub id: u16,
     /// Name and type.
@@ -31,9 +31,9 @@ pub struct Question {
 
 /// What a message is.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Reading {
+pub enum DnsMessage {
     /// A question of class IN.
-    Question(Question),
+    Question(DnsQuestion),
     /// Something to refuse with these bytes.
     Refuse(Vec<u8>),
     /// Nothing to answer: an answer, or too short to have a number.
@@ -41,11 +41,11 @@ pub enum Reading {
 }
 
 /// Reads a message.
-pub fn read(bytes: &[u8]) -> Reading {
-    let Some([first, second, flags, ..]) = bytes.get(..12) else { return Reading::Ignore };
+pub fn read(bytes: &[u8]) -> DnsMessage {
+    let Some([first, second, flags, ..]) = bytes.get(..12) else { return DnsMessage::Ignore };
     let is_answer = flags & 0x80 != 0;
     if is_answer {
-        return Reading::Ignore;
+        return DnsMessage::Ignore;
     }
     let id = u16::from_be_bytes([*first, *second]);
     let Ok(message) = Message::from_vec(bytes) else { return refuse(id, OpCode::Query, ResponseCode::FormErr) };
@@ -56,27 +56,27 @@ pub fn read(bytes: &[u8]) -> Reading {
     if message.edns.as_ref().is_some_and(|edns| edns.version() != 0) {
         return refuse(id, OpCode::Query, ResponseCode::BADVERS);
     }
-    let question = Question {
+    let question = DnsQuestion {
         id,
         query: query.clone(),
         wants_recursion: message.metadata.recursion_desired,
         udp_bytes: message.edns.as_ref().map(Edns::max_payload),
     };
     match query.query_class {
-        DNSClass::IN => Reading::Question(question),
-        _ => Reading::Refuse(question.refusal(ResponseCode::Refused)),
+        DNSClass::IN => DnsMessage::Question(question),
+        _ => DnsMessage::Refuse(question.refusal(ResponseCode::Refused)),
     }
 }
 
-fn refuse(id: u16, op_code: OpCode, code: ResponseCode) -> Reading {
+fn refuse(id: u16, op_code: OpCode, code: ResponseCode) -> DnsMessage {
     let mut message = Message::error_msg(id, op_code, code);
     if code == ResponseCode::BADVERS {
         message.set_edns(Edns::new());
     }
-    message.to_vec().map_or(Reading::Ignore, Reading::Refuse)
+    message.to_vec().map_or(DnsMessage::Ignore, DnsMessage::Refuse)
 }
 
-impl Question {
+impl DnsQuestion {
     /// Returns the name, in lower case and without the final dot.
     pub fn name(&self) -> String {
         let mut name = self.query.name.to_ascii().to_ascii_lowercase();
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_question_is_read_and_its_name_is_lower_case() {
-        let Reading::Question(read) = read(&bytes(&question("_Peers._tcp.Web.upstreamd.internal", RecordType::SRV)))
+        let DnsMessage::Question(read) = read(&bytes(&question("_Peers._tcp.Web.upstreamd.internal", RecordType::SRV)))
         else {
             panic!("no question")
         };
@@ -176,9 +176,9 @@ mod tests {
     #[track_caller]
     fn check_refused(bytes: &[u8], expected: Option<ResponseCode>) {
         let code = match read(bytes) {
-            Reading::Refuse(reply) => Some(Message::from_vec(&reply).unwrap().metadata.response_code),
-            Reading::Ignore => None,
-            Reading::Question(question) => panic!("{question:?}"),
+            DnsMessage::Refuse(reply) => Some(Message::from_vec(&reply).unwrap().metadata.response_code),
+            DnsMessage::Ignore => None,
+            DnsMessage::Question(question) => panic!("{question:?}"),
         };
         // 16 stands for BADVERS and for BADSIG.
         assert_eq!(code.map(u16::from), expected.map(u16::from));
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_long_answer_asks_to_come_by_tcp() {
-        let Reading::Question(asked) = read(&bytes(&question("a.b", RecordType::A))) else { panic!("no question") };
+        let DnsMessage::Question(asked) = read(&bytes(&question("a.b", RecordType::A))) else { panic!("no question") };
         let addresses: Vec<IpAddr> = (0..100).map(|n| IpAddr::from([10, 0, 0, n])).collect();
         let records = asked.address_records(&addresses, 60);
         assert_eq!(records.len(), 100);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::message::Question;
+use super::message::DnsQuestion;
 
 /// Time for which an answer is held if nothing changes. nginx repeats a question after 5 s.
 pub(super) const HOLD: Duration = Duration::from_millis(4500);
@@ -17,7 +17,7 @@ pub(super) struct Poller {
     /// Order in which pollers of the name were first seen.
     pub(super) number: u64,
     /// The question that is held.
-    pub(super) held: Option<Question>,
+    pub(super) held: Option<DnsQuestion>,
     /// Number of the last question.
     last_id: u16,
     /// Time of the last question or answer.
@@ -32,7 +32,7 @@ pub(super) struct Poller {
 
 /// What to do with a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Decision {
+pub(super) enum Handling {
     /// Answer now.
     Answer,
     /// Hold it until the set changes, or for [`HOLD`].
@@ -41,24 +41,24 @@ pub(super) enum Decision {
 
 impl Poller {
     /// Returns one that asks for the first time.
-    pub(super) fn new(number: u64, question: &Question, now: Instant) -> Poller {
+    pub(super) fn new(number: u64, question: &DnsQuestion, now: Instant) -> Poller {
         let last_id = question.id.wrapping_add(1);
         Poller { number, held: None, last_id, active_at: now, answered: None, taken: None, comes_by_tcp: false }
     }
 
     /// Takes a question while the set has this serial.
-    pub(super) fn ask(&mut self, question: &Question, serial: u64, now: Instant) -> Decision {
+    pub(super) fn ask(&mut self, question: &DnsQuestion, serial: u64, now: Instant) -> Handling {
         self.active_at = now;
         let repeats = question.id == self.last_id;
         self.last_id = question.id;
         if repeats && self.held.is_none() {
             // The answer was lost, or has crossed the repeat.
-            return Decision::Answer;
+            return Handling::Answer;
         }
         if !repeats && self.answered.is_some() {
             self.taken = self.answered;
         }
-        if self.answered == Some(serial) { Decision::Hold } else { Decision::Answer }
+        if self.answered == Some(serial) { Handling::Hold } else { Handling::Answer }
     }
 
     /// Records an answer with this serial.

@@ -13,7 +13,7 @@ use crate::model::endpoints::{EndpointName, EndpointSet};
 use crate::world::clock;
 use crate::world::dns_listener::{DatagramSender, DnsListener, Respond};
 
-use super::answerer::{Answerer, Asker, Packet, Progress};
+use super::answerer::{Answerer, Asker, Packet, Uptake};
 use super::ledger::{Ledger, NameUse, NamedIn};
 use super::saved::{self, SavedSets};
 
@@ -21,7 +21,7 @@ use super::saved::{self, SavedSets};
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
 /// The answerer of this process.
-pub struct Service {
+pub struct EndpointService {
     inner: Mutex<Inner>,
     sender: DatagramSender,
     /// Addresses as nginx's `resolver` directive takes them.
@@ -29,7 +29,7 @@ pub struct Service {
     state_folder: Option<PathBuf>,
     changed: Notify,
     /// Guards the files: one writer at a time.
-    on_disk: Mutex<OnDisk>,
+    on_disk: Mutex<WrittenFiles>,
 }
 
 struct Inner {
@@ -42,7 +42,7 @@ struct Inner {
 
 /// What was written last.
 #[derive(Default)]
-struct OnDisk {
+struct WrittenFiles {
     sets: Option<String>,
     lines: BTreeMap<PathBuf, String>,
     /// Files that could not be written, each reported once.
@@ -58,13 +58,13 @@ pub struct PublishedSet {
     pub knows_backups: bool,
 }
 
-impl std::fmt::Debug for Service {
+impl std::fmt::Debug for EndpointService {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Service").field("resolvers", &self.resolvers).finish_non_exhaustive()
+        f.debug_struct("EndpointService").field("resolvers", &self.resolvers).finish_non_exhaustive()
     }
 }
 
-impl Service {
+impl EndpointService {
     /// Starts to answer at these sockets, with the sets of the last run. `refuge` is the peer of a set without endpoints.
     ///
     /// # Errors
@@ -73,7 +73,7 @@ impl Service {
         listener: DnsListener,
         refuge: SocketAddr,
         state_folder: Option<PathBuf>,
-    ) -> std::io::Result<Arc<Service>> {
+    ) -> std::io::Result<Arc<EndpointService>> {
         let resolvers = listener.addresses().iter().map(SocketAddr::to_string).collect();
         let (mut answerer, mut ledger) = (Answerer::new(refuge), Ledger::default());
         let now = clock::now();
@@ -86,7 +86,7 @@ impl Service {
         }
         ledger.all_live();
         let inner = Inner { answerer, ledger, is_unsaved: true, next_look: None };
-        let service = Arc::new(Service {
+        let service = Arc::new(EndpointService {
             inner: Mutex::new(inner),
             sender: listener.sender(),
             resolvers,
@@ -157,7 +157,7 @@ impl Service {
             *next_look = Some(now + LOOK_PAUSE);
             names.extend(ledger.names().map(|(name, ..)| name.clone()));
             for name in ledger.unused() {
-                if answerer.progress(&name, now) == Progress::Unasked {
+                if answerer.uptake(&name, now) == Uptake::Unasked {
                     answerer.withdraw(&name);
                     ledger.forget(&name);
                     *is_unsaved = true;
@@ -166,7 +166,7 @@ impl Service {
         }
         for name in names {
             let before = ledger.clean_worker(&name);
-            ledger.look(&name, answerer.newest_worker(&name), answerer.progress(&name, now), now);
+            ledger.look(&name, answerer.newest_worker(&name), answerer.uptake(&name, now), now);
             *is_unsaved |= ledger.clean_worker(&name) != before;
         }
         *is_unsaved
@@ -175,7 +175,7 @@ impl Service {
     /// Returns whether nginx has taken the present sets of all names of a resource.
     pub fn has_taken(&self, resource: &str, now: Instant) -> bool {
         let inner = self.inner();
-        inner.ledger.names_of(resource).all(|name| inner.answerer.progress(name, now) == Progress::Taken)
+        inner.ledger.names_of(resource).all(|name| inner.answerer.uptake(name, now) == Uptake::Taken)
     }
 
     /// Returns whether live files of a resource have names.
@@ -187,7 +187,7 @@ impl Service {
     pub fn to_clean(&self, now: Instant) -> BTreeSet<Arc<str>> {
         let mut inner = self.inner();
         let Inner { answerer, ledger, .. } = &mut *inner;
-        ledger.to_clean(|name| answerer.progress(name, now) == Progress::Taken, now)
+        ledger.to_clean(|name| answerer.uptake(name, now) == Uptake::Taken, now)
     }
 
     /// Returns the resources with names for which nobody has asked for a while.
@@ -205,7 +205,7 @@ impl Service {
         let now = clock::now();
         let mut inner = self.inner();
         let Inner { answerer, ledger, is_unsaved, .. } = &mut *inner;
-        ledger.begin_reload(is_of, |name| answerer.progress(name, now) != Progress::Unasked, now);
+        ledger.begin_reload(is_of, |name| answerer.uptake(name, now) != Uptake::Unasked, now);
         *is_unsaved = true;
         drop(inner);
         self.save();
@@ -261,7 +261,7 @@ impl Inner {
     }
 }
 
-impl OnDisk {
+impl WrittenFiles {
     fn write(&mut self, state_folder: Option<&Path>, saved: &SavedSets, lines: BTreeMap<PathBuf, String>) {
         let text = saved.to_text();
         if let Some(folder) = state_folder
@@ -307,7 +307,7 @@ impl PublishedSet {
     }
 }
 
-impl Respond for Service {
+impl Respond for EndpointService {
     fn datagram(&self, socket: usize, from: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>> {
         let mut inner = self.inner();
         let packet = inner.answerer.take_datagram(Asker { socket, address: from }, bytes, clock::now());

@@ -18,7 +18,7 @@ const MOST_KEPT: usize = 65_536;
 
 /// One SRV record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Service {
+pub(super) struct SrvTarget {
     /// Lower ones come first: nginx takes all others as backups.
     pub(super) priority: u16,
     pub(super) weight: u16,
@@ -35,7 +35,7 @@ pub(super) struct SharedNames {
 
 impl SharedNames {
     /// Returns the SRV records of these endpoints, in the order of their priority.
-    pub(super) fn services(&mut self, endpoints: &[Endpoint], now: Instant) -> Vec<Service> {
+    pub(super) fn services(&mut self, endpoints: &[Endpoint], now: Instant) -> Vec<SrvTarget> {
         let mut groups: BTreeMap<(bool, u16, u16), Vec<IpAddr>> = BTreeMap::new();
         for endpoint in endpoints {
             let kind = (endpoint.is_backup, endpoint.weight, endpoint.address.port());
@@ -44,7 +44,7 @@ impl SharedNames {
         let mut services = Vec::new();
         for ((is_backup, weight, port), addresses) in groups {
             let priority = if is_backup { 2 } else { 1 };
-            let service = |target| Service { priority, weight, port, target };
+            let service = |target| SrvTarget { priority, weight, port, target };
             if addresses.len() <= MOST_TARGETS {
                 services.extend(addresses.into_iter().map(own_name).map(service));
             } else {
@@ -122,8 +122,8 @@ mod tests {
     }
 
     /// Returns all addresses of the targets, as nginx would resolve them.
-    fn resolved(names: &SharedNames, services: &[Service]) -> Vec<IpAddr> {
-        let label = |service: &Service| service.target.strip_suffix(&format!(".{DOMAIN}")).unwrap().to_owned();
+    fn resolved(names: &SharedNames, services: &[SrvTarget]) -> Vec<IpAddr> {
+        let label = |service: &SrvTarget| service.target.strip_suffix(&format!(".{DOMAIN}")).unwrap().to_owned();
         let mut all: Vec<IpAddr> =
             services.iter().flat_map(|service| names.addresses(&label(service)).unwrap()).collect();
         all.sort_unstable();
@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(resolved(&names, &before).len(), 5000);
         let after = names.services(&many[1..], now);
         assert_eq!(resolved(&names, &after).len(), 4999);
-        let targets = |services: &[Service]| services.iter().map(|s| s.target.clone()).collect::<BTreeSet<_>>();
+        let targets = |services: &[SrvTarget]| services.iter().map(|s| s.target.clone()).collect::<BTreeSet<_>>();
         assert_eq!(targets(&before).intersection(&targets(&after)).count(), MOST_TARGETS - 1);
     }
 }

@@ -69,7 +69,8 @@ fn finished(resource: &Resource, result: Result<Vec<u8>, Problem>) -> Result<Arc
 
 /// Renders one member with this data and no store.
 pub(super) fn render_mock(member: &Member, data: &MockData) -> Result<Arc<Vec<u8>>, StepFailure> {
-    let bytes = member.renderer.render_mock(root(&member.resource, &ServersForm::Lines), data.clone()).map_err(failure)?;
+    let bytes =
+        member.renderer.render_mock(root(&member.resource, &ServersForm::Lines), data.clone()).map_err(failure)?;
     check_format(&member.resource, Arc::new(bytes))
 }
 

@@ -58,8 +58,8 @@ impl Walk {
         self.answerer.tick(self.now).iter().map(|packet| packet.to.address.port()).collect()
     }
 
-    fn progress(&self) -> Progress {
-        self.answerer.progress(&self.name, self.now)
+    fn uptake(&self) -> Uptake {
+        self.answerer.uptake(&self.name, self.now)
     }
 }
 
@@ -76,23 +76,23 @@ fn ports(bytes: &[u8]) -> Vec<u16> {
 fn an_answer_is_held_until_something_changes() {
     let mut walk = Walk::new();
     assert!(walk.publish(&["10.0.0.1:81"]).is_empty());
-    assert_eq!(walk.progress(), Progress::Unasked);
+    assert_eq!(walk.uptake(), Uptake::Unasked);
     assert_eq!(walk.ask(1, 10), Some(vec![81]), "the first question of an asker is answered at once");
-    assert_eq!(walk.progress(), Progress::Asked);
+    assert_eq!(walk.uptake(), Uptake::Asked);
     walk.pass(1000);
     assert_eq!(walk.ask(1, 11), None);
-    assert_eq!(walk.progress(), Progress::Taken, "a new question proves that the answer was taken");
+    assert_eq!(walk.uptake(), Uptake::Taken, "a new question proves that the answer was taken");
     walk.pass(500);
     assert_eq!(walk.publish(&["10.0.0.1:81", "10.0.0.2:82"]), [1], "a change answers at once");
-    assert_eq!(walk.progress(), Progress::Asked);
+    assert_eq!(walk.uptake(), Uptake::Asked);
     assert!(walk.publish(&["10.0.0.1:81", "10.0.0.2:82"]).is_empty(), "nothing new");
     assert!(walk.publish(&["10.0.0.3:83"]).is_empty(), "nobody asks right now");
     walk.pass(1000);
     assert_eq!(walk.ask(1, 12), Some(vec![83]));
-    assert_eq!(walk.progress(), Progress::Asked, "the set has changed again since that answer");
+    assert_eq!(walk.uptake(), Uptake::Asked, "the set has changed again since that answer");
     walk.pass(1000);
     assert_eq!(walk.ask(1, 13), None);
-    assert_eq!(walk.progress(), Progress::Taken);
+    assert_eq!(walk.uptake(), Uptake::Taken);
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_held_question_is_answered_before_nginx_repeats_it() {
     walk.pass(1);
     assert_eq!(walk.tick(), [1]);
     assert_eq!(walk.answerer.wake_at(), None);
-    assert_eq!(walk.progress(), Progress::Taken, "the set is still the one that it had");
+    assert_eq!(walk.uptake(), Uptake::Taken, "the set is still the one that it had");
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_repeat_is_answered_again_and_proves_nothing() {
     assert!(walk.ask(1, 10).is_some());
     walk.pass(5000);
     assert_eq!(walk.ask(1, 10), Some(vec![81]), "the answer was lost");
-    assert_eq!(walk.progress(), Progress::Asked);
+    assert_eq!(walk.uptake(), Uptake::Asked);
     walk.pass(1000);
     assert_eq!(walk.ask(1, 11), None);
     walk.pass(100);
@@ -135,22 +135,22 @@ fn the_newest_asker_decides_and_a_silent_one_does_not() {
     walk.ask(1, 11);
     // A reload: a new worker asks from a socket of its own.
     assert_eq!(walk.ask(2, 20), Some(vec![81]));
-    assert_eq!(walk.progress(), Progress::Asked);
+    assert_eq!(walk.uptake(), Uptake::Asked);
     walk.pass(1000);
     walk.ask(2, 21);
-    assert_eq!(walk.progress(), Progress::Taken);
+    assert_eq!(walk.uptake(), Uptake::Taken);
     let mut both = walk.publish(&["10.0.0.2:82"]);
     both.sort_unstable();
     assert_eq!(both, [1, 2], "an old worker that lingers gets the change too");
     walk.pass(1000);
     walk.ask(1, 12);
-    assert_eq!(walk.progress(), Progress::Asked);
+    assert_eq!(walk.uptake(), Uptake::Asked);
     walk.pass(2500);
-    assert_eq!(walk.progress(), Progress::Taken, "the newer one has been silent for too long");
+    assert_eq!(walk.uptake(), Uptake::Taken, "the newer one has been silent for too long");
     walk.pass(2500);
     walk.tick();
     walk.pass(3100);
-    assert_eq!(walk.progress(), Progress::Unasked);
+    assert_eq!(walk.uptake(), Uptake::Unasked);
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn a_question_before_the_set_is_known_waits_for_it() {
     assert_eq!(walk.publish(&["10.0.0.1:81"]), [1]);
     walk.answerer.withdraw(&walk.name.clone());
     walk.pass(1000);
-    assert_eq!((walk.ask(1, 11), walk.progress()), (None, Progress::Unasked));
+    assert_eq!((walk.ask(1, 11), walk.uptake()), (None, Uptake::Unasked));
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn what_is_too_long_for_udp_is_fetched_by_tcp_and_counts() {
     assert_eq!(ports(&answer).len(), 500);
     walk.pass(1000);
     assert_eq!(walk.ask(1, 11), None, "it has the set, so the question is held");
-    assert_eq!(walk.progress(), Progress::Taken);
+    assert_eq!(walk.uptake(), Uptake::Taken);
 }
 
 #[test]

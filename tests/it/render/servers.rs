@@ -30,7 +30,10 @@ fn view(keys: &[(&str, &str)]) -> View {
 
 fn forms() -> [ServersForm; 2] {
     let (resolvers, standby) = (vec!["127.0.0.1:53".to_owned()], "/run/peers/".to_owned());
-    [ServersForm::Lines, ServersForm::Names(Arc::new(NameForm { resolvers, standby, owner: "web".to_owned() }))]
+    [
+        ServersForm::Lines,
+        ServersForm::Names(Arc::new(NameForm { resolvers, standby: Some(standby), owner: "web".to_owned() })),
+    ]
 }
 
 /// Renders a Go template and a Tera template, and compares all that comes out of them. `placeholder` withholds the backends.

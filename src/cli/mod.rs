@@ -2,7 +2,6 @@
 
 mod agents;
 mod announce;
-mod answers;
 pub mod args;
 mod check;
 mod convert;

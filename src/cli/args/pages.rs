@@ -1,13 +1,12 @@
-//! Help, manual pages and completions, all from the definition of the command line. Returns texts and never prints.
+//! Help and manual pages, both from the definition of the command line. Returns texts and never prints.
 
 use std::io;
 
 use clap::Command;
-use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 
-use super::definition::{definition, without_program};
+use super::definition::definition;
 use crate::cli::exit::Exit;
 
 /// The settings that matter to the commands that read conf.d.
@@ -138,55 +137,4 @@ fn main_sections() -> Roff {
         }
     }
     roff
-}
-
-/// Completes the names of resources after `render`, `keys` and `diff`, and leaves the rest to clap's function.
-const BASH_RESOURCES: &str = r#"
-_upstreamd_with_resources() {
-    local folder="${UPSTREAMD_CONFDIR:-/etc/upstreamd}/conf.d"
-    case " ${COMP_WORDS[*]:1:COMP_CWORD-1} " in
-        *" render "* | *" keys "* | *" diff "*)
-            if [[ "$2" != -* && "$3" != -* ]]; then
-                COMPREPLY=($(cd "$folder" 2>/dev/null && compgen -f -X '!*.toml' -- "$2"))
-                return
-            fi
-            ;;
-    esac
-    _upstreamd "$@"
-}
-complete -F _upstreamd_with_resources -o nosort -o bashdefault -o default upstreamd
-"#;
-
-/// The function that completes names of resources; clap's functions call it where they would complete any file.
-const ZSH_RESOURCES: &str = r#"
-_upstreamd_resources() {
-    local -a names
-    names=("${UPSTREAMD_CONFDIR:-/etc/upstreamd}"/conf.d/*.toml(N:t))
-    _describe -t resources 'resource' names
-}
-"#;
-
-const FISH_RESOURCES: &str = r#"
-complete -c upstreamd -n "__fish_seen_subcommand_from render keys diff" -f -a "(set -q UPSTREAMD_CONFDIR; or set -l UPSTREAMD_CONFDIR /etc/upstreamd; path basename $UPSTREAMD_CONFDIR/conf.d/*.toml)"
-"#;
-
-/// Returns the completions for a shell.
-pub(super) fn completions(shell: Shell) -> String {
-    let mut text = Vec::new();
-    // zsh would take a subcommand for the program, and complete nothing after it.
-    clap_complete::generate(shell, &mut without_program(), "upstreamd", &mut text);
-    let mut text = String::from_utf8_lossy(&text).into_owned();
-    match shell {
-        Shell::Bash => text.push_str(BASH_RESOURCES),
-        // Defined before the functions that call it: the file itself runs as the completion the first time.
-        Shell::Zsh => {
-            let (title, functions) = text.split_once('\n').unwrap_or_default();
-            let functions = functions.replace("conf.d:_default'", "conf.d:_upstreamd_resources'");
-            let functions = functions.replace("app.toml:_default'", "app.toml:_upstreamd_resources'");
-            text = format!("{title}\n{ZSH_RESOURCES}{functions}");
-        }
-        Shell::Fish => text.push_str(FISH_RESOURCES),
-        _ => {}
-    }
-    text
 }

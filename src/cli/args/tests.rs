@@ -415,6 +415,13 @@ fn every_shell_completes_the_names_of_resources() {
     assert_eq!(zsh.matches(":_upstreamd_resources'").count(), 3, "{zsh}");
     assert!(zsh.contains("case $line[1] in") && !zsh.contains("line[2]"), "the first word is the subcommand: {zsh}");
     assert!(zsh.find("_upstreamd_resources() {") < zsh.find("_upstreamd() {"), "{zsh}");
+    assert!(zsh.contains("\n_upstreamd() {\n    local -a upstreamd_line\n"), "{zsh}");
+    for shell in ["bash", "zsh", "fish"] {
+        let script = script(shell);
+        for place in ["-confdir=", "UPSTREAMD_CONFDIR", "CONFD_CONFDIR", "/etc/upstreamd", "/etc/confd"] {
+            assert!(script.contains(place), "{shell} {place}");
+        }
+    }
 }
 
 #[test]

@@ -115,7 +115,7 @@ pub async fn run(plan: AnnouncePlan, signals: Signals) -> AnnounceEnd {
     let child = match plan.command.as_deref().map(Child::start).transpose() {
         Ok(child) => child,
         Err(error) => {
-            tracing::error!("{error}: {}", error.source);
+            tracing::error!("{error}");
             return AnnounceEnd::Command(error.exit_status());
         }
     };

@@ -167,7 +167,10 @@ fn the_commands_status_is_ours() {
     sandbox.plain_resource("app", "");
     let mut agent = sandbox.start_with_command(&["--watch", "--", "/no/such/program"]);
     assert_eq!(wait_end(&mut agent).code(), Some(127));
-    assert!(sandbox.log().contains("failed to start `/no/such/program`"), "{}", sandbox.log());
+    assert!(sandbox.log().contains("failed to start `/no/such/program`: No such file"), "{}", sandbox.log());
+    let mut agent = sandbox.start_with_command(&["--watch", "--", "nginx -g 'daemon off;'"]);
+    assert_eq!(wait_end(&mut agent).code(), Some(127));
+    sandbox.wait_log("words of their own, as in -- nginx -g 'daemon off;')");
 }
 
 #[test]

@@ -11,8 +11,14 @@ use crate::cli::exit::Exit;
 
 /// The settings that matter to the commands that read conf.d.
 const CONF_D: &[&str] = &["confdir", "config-file", "prefix"];
-/// The settings that matter to the commands that read the store.
-const STORE: &[&str] = &["backend", "node", "username", "password", "client-ca-keys", "file", "backend-timeout"];
+/// The settings that matter to the commands that ask etcd.
+const ETCD: &[&str] = &["node", "username", "password", "client-ca-keys"];
+/// The further ones that matter to the commands that read any store.
+const STORE: &[&str] = &["backend", "file", "backend-timeout"];
+
+/// The last line of a subcommand's help.
+const OTHER_SETTINGS: &str =
+    "`upstreamd --help` lists all settings; the others that concern this command work here too.";
 
 /// Examples of the main page: a command line, and what it does.
 const EXAMPLES: &[(&str, &str)] = &[
@@ -50,8 +56,9 @@ fn relevant(name: &str) -> Vec<&'static str> {
     };
     let lists: &[&[&str]] = match name {
         "check" => &[CONF_D, more],
-        "render" | "keys" | "diff" => &[CONF_D, STORE, more],
-        "agents" | "announce" => &[&["config-file"], STORE],
+        "render" | "keys" | "diff" => &[CONF_D, ETCD, STORE, more],
+        "agents" => &[&["config-file", "backend-timeout"], ETCD],
+        "announce" => &[&["config-file", "prefix", "stop-timeout"], ETCD],
         _ => &[],
     };
     lists.concat()
@@ -66,7 +73,7 @@ fn subcommand(name: &str) -> Option<Command> {
     });
     command.build();
     let found = command.find_subcommand(name)?.clone();
-    Some(found.after_help("`upstreamd --help` lists all settings; each works here too."))
+    Some(if shown.is_empty() { found } else { found.after_help(OTHER_SETTINGS) })
 }
 
 /// Returns the help that these words ask for, the program's name first; `None` if it is about no subcommand.
@@ -101,7 +108,7 @@ pub(super) fn manual(name: Option<&str>) -> io::Result<Option<String>> {
                 synopsis(&[words.trim_end()]).to_writer(&mut text)?;
                 man.render_description_section(&mut text)?;
                 man.render_options_section(&mut text)?;
-                man.render_extra_section(&mut text)?;
+                see_also(!relevant(name).is_empty()).to_writer(&mut text)?;
             }
             None => return Ok(None),
         },
@@ -120,6 +127,16 @@ fn synopsis(lines: &[&str]) -> Roff {
         }
         roff.text([bold("upstreamd"), roman(" "), italic(*words)]);
     }
+    roff
+}
+
+/// Returns the section of a subcommand's page that leads to the main page.
+fn see_also(takes_settings: bool) -> Roff {
+    let mut roff = Roff::default();
+    roff.control("SH", ["SEE ALSO"]);
+    let more =
+        if takes_settings { " lists all settings; the others that concern this command work here too." } else { "" };
+    roff.text([bold("upstreamd"), roman(format!("(1){more}"))]);
     roff
 }
 

@@ -73,7 +73,7 @@ fn kind(text: &str) -> Result<CheckScheme, Problem> {
         _ => return Err(Problem::new(format!("{} is not a check", shown(text))).hint(HINT)),
     };
     let wrong = || Problem::new(format!("{} is not a URL that can be checked", shown(text))).hint(HINT);
-    let authority = text.splitn(4, ['/', '?']).nth(2).unwrap_or_default();
+    let authority = text.split(['/', '?']).nth(2).unwrap_or_default();
     let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
     url(text, is_tls).ok_or_else(|| port::too_large(text, port).unwrap_or_else(wrong))
 }

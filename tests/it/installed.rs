@@ -137,6 +137,7 @@ fn bash_completes_the_resources_of_the_confdir_that_the_program_reads() {
     let [one, two, space] = ["one", "two", "sp ace"].map(|folder| confd.text_path(folder));
     let quoted = format!("\"{space}\"");
     let with_equals = format!("--confdir={one}");
+    let home = confd.text_path("");
     let several = format!("{one},{two}");
     type Case<'a> = (&'a Sandbox, &'a [(&'a str, &'a str)], &'a [&'a str], &'a [&'a str]);
     let cases: &[Case<'_>] = &[
@@ -150,6 +151,7 @@ fn bash_completes_the_resources_of_the_confdir_that_the_program_reads() {
         (&confd, &[], &["-confdir", "=", &one, "diff", ""], &["one.toml"]),
         (&confd, &[], &[&with_equals, "diff", ""], &["one.toml"]),
         (&confd, &[], &["--confdir", &quoted, "render", ""], &["sp ace.toml"]),
+        (&confd, &[("HOME", &home)], &["--confdir", "~/two", "render", ""], &["two.toml"]),
         (&confd, &[], &["--confdir", &one, "--confdir", &two, "render", ""], &["one.toml", "two.toml"]),
         (&confd, &[("UPSTREAMD_CONFDIR", &two), ("CONFD_CONFDIR", &one)], &["render", ""], &["two.toml"]),
         (&confd, &[("CONFD_CONFDIR", &several)], &["render", ""], &["one.toml", "two.toml"]),

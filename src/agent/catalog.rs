@@ -275,7 +275,7 @@ fn load_confdir(
     let unused = set
         .unused_templates
         .iter()
-        .filter_map(|template| template.language.map(|(engine, escape)| Root { name: &template.name, engine, escape }));
+        .filter_map(|template| template.language.map(|(engine, escape)| Root::new(&template.name, engine, escape)));
     let unused: Vec<Root<'_>> = unused.chain(dropped.iter().map(|resource| resource_root(resource))).collect();
     let sources = resources.iter().map(|resource| &*resource.src).chain(unused.iter().map(|root| root.name));
     templates.read_named(sources);
@@ -382,7 +382,7 @@ fn kept_resources(conf_d: &FolderTexts, previous: Option<&Catalog>, fresh: &[Arc
 
 /// Returns how a resource's template is rendered.
 pub fn resource_root(resource: &Resource) -> Root<'_> {
-    Root { name: &resource.src, engine: resource.engine, escape: resource.escape }
+    Root::new(&resource.src, resource.engine, resource.escape)
 }
 
 /// Returns the hint for a confdir that is itself a conf.d; `conf_d` is the folder that was looked for in it.

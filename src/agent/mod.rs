@@ -8,6 +8,8 @@ pub mod catalog;
 mod claims;
 mod crew;
 pub mod desk;
+mod endpoint_news;
+pub mod endpoints;
 pub mod facts;
 pub mod follow;
 pub mod governor;

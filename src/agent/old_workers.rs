@@ -82,6 +82,11 @@ impl OldWorkers {
         board.with(|board| board.set_nginx(is_looked_at.then_some(away), clock::unix_seconds()));
     }
 
+    /// Returns whether each nginx that is driven runs, as far as that was looked at.
+    pub(super) fn nginx_runs(&self) -> bool {
+        self.masters.workers().is_some() && self.masters.away().is_none()
+    }
+
     /// Returns the groups whose last reload is no longer in effect, each once: they owe it again.
     pub(super) fn disproved(&mut self, now: Instant) -> Vec<String> {
         self.proofs.look(now, apply::is_in_effect)

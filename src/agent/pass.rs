@@ -193,8 +193,15 @@ fn went_live(
         let Some(standing) = &mut file.standing else { continue };
         if report.dropped.iter().all(|(dropped, _)| *dropped != resource.id) {
             if standing.went_live() {
-                let change = file.backends.went_live().filter(|_| written.contains(&*resource.dest));
-                findings.backends.extend(change.map(|change| (resource.dest.clone(), change)));
+                terms.endpoints.went_live(&resource.dest, &file.names);
+                let change = file.backends.went_live();
+                match written.contains(&*resource.dest) {
+                    true => findings.backends.extend(change.map(|change| (resource.dest.clone(), change))),
+                    false if !file.names.is_empty() => {
+                        findings.endpoints.extend(change.map(|change| (resource.id.clone(), change)));
+                    }
+                    false => {}
+                }
             }
             findings.notes.extend(terms.remember(resource, standing, now));
         }

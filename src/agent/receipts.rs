@@ -30,6 +30,8 @@ struct Track {
     seen: Revision,
     /// Value of `seen` when the running pass picked up the resource.
     under_way: Option<Revision>,
+    /// The revision whose endpoints nginx has not taken yet, and whether its reload has converged.
+    untaken: Option<(Revision, bool)>,
     applied: Option<Revision>,
     converged: Option<Revision>,
     drained: Option<Revision>,
@@ -61,6 +63,7 @@ impl Receipts {
                     proof,
                     seen: Revision::default(),
                     under_way: None,
+                    untaken: None,
                     applied: None,
                     converged: None,
                     drained: None,
@@ -96,7 +99,7 @@ impl Receipts {
     }
 
     /// Records that a pass over the group has ended; `reloads` already includes its reload.
-    pub fn finished(&mut self, group: &Group, report: &Report, reloads: &Reloads) {
+    pub fn finished(&mut self, group: &Group, report: &Report, reloads: &Reloads, has_taken: impl Fn(&str) -> bool) {
         let dropped = |resource: &str| report.dropped.iter().any(|(id, _)| *id.resource == *resource);
         let held = |resource: &str| report.held.iter().any(|(id, _)| *id.resource == *resource);
         for resource in &group.resources {
@@ -107,11 +110,23 @@ impl Receipts {
             }
             track.held = held(resource.name());
             if report.outcome.is_final() && !dropped(resource.name()) && !track.held {
-                track.apply(revision, report, reloads.count());
+                let has_converged = report.verified.as_ref().is_none_or(|verified| verified.converged.is_some());
+                track.untaken = Some((revision, has_converged));
             }
         }
         self.moved = true;
+        self.settle(has_taken, reloads);
         self.look(reloads);
+    }
+
+    /// Records which resources nginx has taken the endpoints of: then what their passes did counts as applied.
+    pub fn settle(&mut self, has_taken: impl Fn(&str) -> bool, reloads: &Reloads) {
+        for (name, track) in &mut self.tracks {
+            if let Some((revision, has_converged)) = track.untaken.take_if(|_| has_taken(name)) {
+                track.apply(revision, has_converged, reloads.count());
+                self.moved = true;
+            }
+        }
     }
 
     /// Records which old workers have ended since.
@@ -166,12 +181,12 @@ impl Receipts {
 }
 
 impl Track {
-    fn apply(&mut self, applied: Revision, report: &Report, reload: u64) {
+    fn apply(&mut self, applied: Revision, has_converged: bool, reload: u64) {
         self.applied = Some(applied);
         if self.proof != Proof::Nginx {
             return;
         }
-        if report.verified.as_ref().is_none_or(|verified| verified.converged.is_some()) {
+        if has_converged {
             self.converged = self.applied;
         }
         match self.undrained.last_mut() {
@@ -237,7 +252,7 @@ mod tests {
                 self.receipts.rendering(resource.name(), Revision(tree));
             }
             self.reloads.add(&report, self.now);
-            self.receipts.finished(&group, &report, &self.reloads);
+            self.receipts.finished(&group, &report, &self.reloads, |_| true);
         }
 
         fn end_of_workers(&mut self, pids: &[i32]) {
@@ -331,7 +346,7 @@ mod tests {
         walk.receipts.touched("web.toml", Revision(11));
         walk.receipts.rendering("web.toml", Revision(11));
         walk.receipts.touched("web.toml", Revision(12));
-        walk.receipts.finished(&web, &unchanged(), &walk.reloads);
+        walk.receipts.finished(&web, &unchanged(), &walk.reloads, |_| true);
         walk.check(12, [Some(11); 3], (0, Some(0)));
     }
 

@@ -19,6 +19,7 @@ use crate::world::{clock, process, random};
 use super::catalog::{Catalog, Member};
 use super::crew::Crew;
 use super::desk::Desk;
+use super::endpoints::Untaken;
 use super::old_workers::OldWorkers;
 use super::pass::{Pass, Returned, Shown, Terms};
 use super::receipts::Receipts;
@@ -43,7 +44,11 @@ pub(super) struct Agent {
     pub(super) desk: Desk,
     pub(super) crew: Crew,
     pub(super) outlook: Outlook,
-    old_workers: OldWorkers,
+    pub(super) old_workers: OldWorkers,
+    /// Changes of endpoints that nginx has not taken yet.
+    pub(super) untaken: Untaken,
+    /// Resources whose nginx was reloaded because nobody asks for their names.
+    pub(super) reloaded_for_silence: BTreeSet<Arc<str>>,
     /// Resources whose keys their store refuses, with the message that was logged.
     refused: BTreeMap<Arc<str>, String>,
 }
@@ -58,14 +63,16 @@ impl Agent {
     /// Returns an agent that has to render everything. `is_paced`: reloads keep their distance.
     pub(super) fn new(outlook: Outlook, catalog: Arc<Catalog>, is_paced: bool) -> Agent {
         let desk = Desk::new(Arc::clone(&outlook.terms), catalog, is_paced, clock::now());
-        let (old_workers, refused) = Default::default();
-        let agent = Agent { desk, crew: Crew::new(), outlook, old_workers, refused };
+        let (old_workers, untaken, reloaded_for_silence, refused) = Default::default();
+        let crew = Crew::new();
+        let agent = Agent { desk, crew, outlook, old_workers, untaken, reloaded_for_silence, refused };
         agent.put_on_board();
         agent
     }
 
     /// Adopts a new reading of conf.d and templates; everything is rendered again.
     pub(super) fn adopt(&mut self, catalog: Arc<Catalog>) {
+        self.outlook.terms.endpoints.try_again();
         self.desk.set_catalog(catalog, clock::now());
         self.put_on_board();
         self.look_at_refusals();
@@ -174,7 +181,12 @@ impl Agent {
         self.old_workers.add(&group, &report, &self.outlook.board, now);
         if let Some(receipts) = &mut self.desk.receipts {
             findings.waiting.iter().for_each(|name| receipts.waits(name));
-            receipts.finished(&group, &report, self.old_workers.reloads());
+            let endpoints = &self.outlook.terms.endpoints;
+            let has_taken = |resource: &str| endpoints.has_taken(resource, now);
+            receipts.finished(&group, &report, self.old_workers.reloads(), has_taken);
+        }
+        for (id, change) in &findings.endpoints {
+            self.untaken.add(&id.resource, change, now);
         }
         PassEnd { report, notes: findings.notes }
     }

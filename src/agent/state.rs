@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::model::backend_change::BackendChange;
+use crate::model::endpoints::EndpointName;
 use crate::model::guard::Decision;
 use crate::model::resource::{InstanceId, Resource};
 use crate::render::{ListedBackends, Memory, Reads, SkippedKey};
@@ -23,6 +24,8 @@ pub struct FileState {
     pub reads: Option<Reads>,
     /// Backends of the live file.
     pub backends: FileBackends,
+    /// Names in the last render whose endpoints nginx asks for.
+    pub names: BTreeSet<EndpointName>,
     /// Whether the template has asked for backends.
     pub counts_backends: bool,
     /// Keys that options of `backends` have left out of an empty list in the last render, in words.

@@ -2,6 +2,7 @@
 
 mod agents;
 mod announce;
+mod answers;
 pub mod args;
 mod check;
 mod convert;

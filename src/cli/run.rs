@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 use crate::agent::catalog::{self, Confdirs};
+use crate::agent::endpoints::{Answers, Endpoints, LinesAroundReload};
 use crate::agent::facts::WorldFacts;
 use crate::agent::follow::{self, Follow, FollowPlan};
 use crate::agent::once::{self, OncePlan};
@@ -28,7 +29,7 @@ use crate::world::signals::Signals;
 use crate::world::{child, clock, host, http, terminal};
 
 use super::exit::{Ending, Exit};
-use super::{outcome, state};
+use super::{answers, outcome, state};
 
 /// Runs the mode, with a command to supervise if there is one.
 pub(super) async fn run(settings: Settings, command: Option<Vec<String>>, signals: Signals) -> Ending {
@@ -65,7 +66,8 @@ pub(super) async fn run(settings: Settings, command: Option<Vec<String>>, signal
     if let Some(problem) = hidden_confd(&settings, &confdirs.folders) {
         tracing::warn!("{problem}");
     }
-    let outlook = outlook(&settings, state_folder);
+    let answers = answers::start(&settings, &*facts(&settings), state_folder.clone()).await;
+    let outlook = outlook(&settings, state_folder, answers);
     if settings.mode == Mode::Onetime && command.is_some() {
         outlook.terms.context.expect_nginx_to_start(true);
     }
@@ -210,15 +212,18 @@ fn follow_plan(
 }
 
 /// Returns the common settings of a run's passes: they apply, or show what they would do.
-fn outlook(settings: &Settings, state_folder: Option<PathBuf>) -> Outlook {
+fn outlook(settings: &Settings, state_folder: Option<PathBuf>, answers: Answers) -> Outlook {
     let style = settings.preview.diff.then(|| style(settings));
     let last_step = if settings.preview.noop { LastStep::Preview } else { LastStep::Apply };
-    let context = Arc::new(Context::new(apply_settings(settings, state_folder)));
+    let endpoints = Endpoints::new(answers, facts(settings));
+    let around_reload = endpoints.service().map(|service| Arc::new(LinesAroundReload(Arc::clone(service))) as _);
+    let apply_settings = apply::Settings { around_reload, ..apply_settings(settings, state_folder) };
+    let context = Arc::new(Context::new(apply_settings));
     let shown_with = Arc::clone(&context);
     let show = move |shown: &Shown| show_previewed(&shown_with, shown, style);
     let show = settings.preview.noop.then(|| Box::new(show) as Show);
     Outlook {
-        terms: Arc::new(Terms::new(context, last_step, settings.agent.fail_fast)),
+        terms: Arc::new(Terms::new(context, last_step, settings.agent.fail_fast).with_endpoints(endpoints)),
         show,
         board: Shared::new(backend(&settings.store), clock::now()),
         logs: true,
@@ -232,6 +237,7 @@ fn apply_settings(settings: &Settings, state_folder: Option<PathBuf>) -> apply::
         keep_stage_file: settings.agent.keep_stage_file,
         lock_timeout: std::time::Duration::ZERO,
         nginx: settings.nginx.clone(),
+        around_reload: None,
     }
 }
 

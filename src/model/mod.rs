@@ -4,6 +4,7 @@
 pub mod backend_change;
 pub mod backoff;
 pub mod dns;
+pub mod endpoints;
 pub mod etcd;
 pub mod event;
 pub mod for_each;

@@ -1,11 +1,14 @@
 //! The result of one render, and what it found on the way. Data only.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use tera::Value;
 use tera::value::Key;
 
+use super::library::servers::UpstreamServer;
 use super::window::Reads;
+use crate::model::endpoints::{Endpoint, EndpointName, EndpointSet};
 use crate::model::problem::Problem;
 use crate::nginx::backend::Reason;
 
@@ -19,21 +22,65 @@ pub struct Rendering {
     pub tally: Option<Tally>,
     /// The lists of backends that the template got; they share their items with the next render's.
     pub listed: ListedBackends,
+    /// The endpoints of the names that `servers` printed, each name once; none if it printed lines. Of a failed render: those
+    /// met until then.
+    pub endpoints: Vec<EndpointSet>,
     /// Keys that `backends` skipped, sorted. Of a failed render: those met until then.
     pub skipped: BTreeSet<SkippedKey>,
     /// Keys and folders that the result depends on; everything, if the render failed.
     pub reads: Reads,
 }
 
-/// The backends that a render has listed, as templates see them.
+/// The backends that a render has listed, as its calls got them.
 #[derive(Clone, Debug, Default)]
-pub struct ListedBackends(Vec<Value>);
+pub struct ListedBackends(Vec<ListedCall>);
+
+/// The list that one call got.
+#[derive(Clone, Debug)]
+pub(super) enum ListedCall {
+    /// `backends`: what a template sees.
+    Values(Value),
+    /// `servers`.
+    Servers(Arc<[Arc<UpstreamServer>]>),
+}
+
+impl ListedCall {
+    fn len(&self) -> usize {
+        match self {
+            ListedCall::Values(values) => values.len().unwrap_or(0),
+            ListedCall::Servers(servers) => servers.len(),
+        }
+    }
+
+    fn add_addresses<'a>(&'a self, addresses: &mut BTreeSet<&'a str>) {
+        match self {
+            ListedCall::Values(values) => {
+                let backends = values.as_array().into_iter().flatten();
+                addresses.extend(backends.filter_map(|backend| backend.as_map()?.get(&Key::from("address"))?.as_str()));
+            }
+            ListedCall::Servers(servers) => addresses.extend(servers.iter().map(|server| server.address())),
+        }
+    }
+}
+
+impl From<Value> for ListedCall {
+    fn from(values: Value) -> ListedCall {
+        ListedCall::Values(values)
+    }
+}
+
+impl From<Arc<[Arc<UpstreamServer>]>> for ListedCall {
+    fn from(servers: Arc<[Arc<UpstreamServer>]>) -> ListedCall {
+        ListedCall::Servers(servers)
+    }
+}
 
 impl ListedBackends {
     /// Returns the addresses, each once, as they were decoded.
     pub fn addresses(&self) -> BTreeSet<&str> {
-        let items = self.0.iter().filter_map(Value::as_array).flatten();
-        items.filter_map(|backend| backend.as_map()?.get(&Key::from("address"))?.as_str()).collect()
+        let mut addresses = BTreeSet::new();
+        self.0.iter().for_each(|listed| listed.add_addresses(&mut addresses));
+        addresses
     }
 }
 
@@ -59,14 +106,15 @@ pub struct Tally {
 pub(super) struct FoundBackends {
     by_folder: BTreeMap<String, Tally>,
     pub(super) listed: ListedBackends,
+    pub(super) endpoints: BTreeMap<EndpointName, Vec<Endpoint>>,
     pub(super) skipped: BTreeSet<SkippedKey>,
 }
 
 impl FoundBackends {
     /// Records what one call found in a folder.
-    pub(super) fn record(&mut self, folder: &str, keys: usize, backends: &Value, skipped: &[SkippedKey]) {
-        self.listed.0.push(backends.clone());
-        let backends = backends.len().unwrap_or(0);
+    pub(super) fn record(&mut self, folder: &str, keys: usize, listed: ListedCall, skipped: &[SkippedKey]) {
+        let backends = listed.len();
+        self.listed.0.push(listed);
         let tally = self.by_folder.entry(folder.to_owned()).or_default();
         tally.keys = tally.keys.max(keys);
         tally.backends = tally.backends.max(backends);
@@ -79,6 +127,12 @@ impl FoundBackends {
         if let Some(tally) = self.by_folder.get_mut(folder).filter(|tally| tally.backends == 0) {
             tally.left_out = left_out;
         }
+    }
+
+    /// Returns the endpoints of each name.
+    pub(super) fn take_endpoints(&mut self) -> Vec<EndpointSet> {
+        let sets = std::mem::take(&mut self.endpoints).into_iter();
+        sets.map(|(name, endpoints)| EndpointSet { name, endpoints }).collect()
     }
 
     /// Returns the sum over all folders; `None` if no folder was asked for.

@@ -5,6 +5,7 @@
 pub mod child;
 pub mod clock;
 pub mod dns;
+pub mod dns_listener;
 pub mod etcd;
 pub mod folder_watch;
 pub mod fs;
@@ -20,6 +21,7 @@ pub mod probe;
 mod proc_stat;
 pub mod process;
 pub mod random;
+pub mod refuge;
 pub mod route;
 pub mod signals;
 pub mod systemd;

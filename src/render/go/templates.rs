@@ -61,9 +61,18 @@ impl GoTemplates {
 
     /// Checks whether `root`, or a file that it certainly includes, calls a function that returns what the store has.
     pub(in crate::render) fn reads_store(&self, root: &str) -> bool {
+        self.calls(root, functions::reads_store)
+    }
+
+    /// Checks whether `root`, or a file that it certainly includes, calls `servers`.
+    pub(in crate::render) fn ask_for_backends(&self, root: &str) -> bool {
+        self.calls(root, |name| name == "servers")
+    }
+
+    fn calls(&self, root: &str, is_one: fn(&str) -> bool) -> bool {
         self.reached(root).any(|(_, source)| {
             let tokens = lexer::tokens(source).unwrap_or_default();
-            tokens.iter().any(|token| token.kind == TokenKind::Word && functions::reads_store(token.text))
+            tokens.iter().any(|token| token.kind == TokenKind::Word && is_one(token.text))
         })
     }
 

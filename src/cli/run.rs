@@ -99,7 +99,7 @@ pub(super) async fn prepare_and_become(settings: Settings, command: &[String], s
         return ending;
     }
     let error = child::become_command(command);
-    tracing::error!("{error}: {}", error.source);
+    tracing::error!("{error}");
     Ending::Command(error.exit_status())
 }
 
@@ -118,11 +118,12 @@ fn nothing_to_read(mode: Mode, confdirs: &[PathBuf]) -> Option<String> {
         Mode::Onetime | Mode::Interval(_) => format!("`{}`", confdir.join("conf.d").display()),
     });
     let needed: Vec<String> = needed.collect();
-    Some(format!(
-        "there are no resources: the folder {} does not exist (hint: put a resource into conf.d there, as in the quick start \
-         of README.md, or name a different folder with --confdir)",
-        needed.join(" or ")
-    ))
+    let hint = confdirs.iter().find_map(|confdir| catalog::folder_above(&confdir.join("conf.d")));
+    let hint = hint.unwrap_or_else(|| {
+        "put a resource into conf.d there, as in the quick start of README.md, or name a different folder with --confdir".to_owned()
+    });
+    let needed = needed.join(" or ");
+    Some(format!("there are no resources: the folder {needed} does not exist (hint: {hint})"))
 }
 
 async fn round(settings: &Settings, outlook: Outlook, confdirs: &Confdirs, signals: Signals) -> Ending {

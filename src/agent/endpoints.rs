@@ -276,6 +276,11 @@ impl Untaken {
         self.by_resource.insert(Arc::clone(resource), (at, change.clone()));
     }
 
+    /// Returns the resources with such changes.
+    pub fn resources(&self) -> Vec<Arc<str>> {
+        self.by_resource.keys().cloned().collect()
+    }
+
     /// Returns the changes that have been taken, with the time of their publication.
     pub fn take(&mut self, has_taken: impl Fn(&str) -> bool) -> Vec<(Arc<str>, Instant, BackendChange)> {
         let names: Vec<Arc<str>> = self.by_resource.keys().filter(|name| has_taken(name)).cloned().collect();

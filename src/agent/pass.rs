@@ -198,6 +198,7 @@ fn went_live(
                 match written.contains(&*resource.dest) {
                     true => findings.backends.extend(change.map(|change| (resource.dest.clone(), change))),
                     false if !file.names.is_empty() => {
+                        let change = change.filter(|change| !change.is_empty());
                         findings.endpoints.extend(change.map(|change| (resource.id.clone(), change)));
                     }
                     false => {}

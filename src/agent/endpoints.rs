@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::catalog::{self, Member};
 use crate::apply::AroundReload;
 use crate::endpoints::ledger::NamedIn;
 use crate::endpoints::saved;
@@ -132,6 +133,16 @@ impl Endpoints {
             (_, Listening::Failed(problem)) => Way::Reload(problem.clone()),
             (_, Listening::NotNeeded) => Way::Reload("nobody answers its questions yet".to_owned()),
         }
+    }
+
+    /// Returns the way of a resource in words, if its template prints `servers()`.
+    pub fn describe(&self, member: &Member) -> Option<String> {
+        let calls = |text: &&str| text.contains("servers(") || text.contains("servers \"");
+        member.renderer.texts_of(catalog::resource_root(&member.resource)).iter().find(|text| calls(text))?;
+        Some(match self.way(&member.resource) {
+            Way::Dns(_) => "changes of backends reach nginx by DNS, without a reload".to_owned(),
+            Way::Reload(reason) => format!("changes of backends reach nginx by reloads: {reason}"),
+        })
     }
 
     /// Returns why a resource goes by reloads, whoever answers.

@@ -226,3 +226,18 @@ fn strangers_cannot_fill_the_memory() {
     }
     assert_eq!(walk.answerer.early.len(), MOST_EARLY);
 }
+
+#[test]
+fn a_question_of_a_dead_process_is_not_answered_to_the_next_owner_of_its_port() {
+    let mut walk = Walk::new();
+    walk.publish(&["10.0.0.1:81"]);
+    walk.ask(1, 10);
+    walk.pass(1000);
+    assert_eq!(walk.ask(1, 11), None, "held");
+    walk.name = EndpointName::new("other-1");
+    walk.publish(&["10.0.0.2:82"]);
+    assert_eq!(walk.ask(1, 20), Some(vec![82]));
+    walk.pass(4000);
+    assert_eq!(walk.tick(), [] as [u16; 0]);
+    assert!(walk.answerer.by_asker.len() == 1);
+}

@@ -203,7 +203,7 @@ impl Endpoints {
     ///
     /// # Errors
     /// nginx could not use them as the file is written.
-    pub fn publish(&self, resource: &Resource, sets: &[EndpointSet], bytes: &[u8]) -> Result<(), Problem> {
+    pub fn publish(&self, resource: &Resource, sets: Vec<EndpointSet>, bytes: &[u8]) -> Result<(), Problem> {
         if sets.is_empty() {
             return Ok(());
         }
@@ -213,7 +213,7 @@ impl Endpoints {
             let block = blocks.iter().find(|block| block.has_server(set.name.as_str()));
             check_block(block)?;
             let knows_backups = block.is_none_or(|block| block.method_without_backups().is_none());
-            published.push(PublishedSet { set: set.clone(), knows_backups });
+            published.push(PublishedSet { set, knows_backups });
         }
         if let Some(service) = self.service() {
             let place = NamedIn { resource: Arc::clone(resource.name()), dest: resource.dest.clone() };

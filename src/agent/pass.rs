@@ -9,6 +9,7 @@ use std::time::Instant;
 use crate::apply::group::Group;
 use crate::apply::transaction::{self, Request};
 use crate::model::key::Revision;
+use crate::model::removed::Removed;
 use crate::model::report::{Outcome, Rendered, Report, Stage, StepFailure};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
@@ -158,6 +159,13 @@ impl Pass {
         }
         let held = self.resources.iter().flat_map(|in_hand| in_hand.state.held(&in_hand.member.resource));
         report.held = held.collect();
+        // What is not served as a whole has not removed anything yet.
+        for InHand { member, state, .. } in &mut self.resources {
+            if report.has_taken(member.resource.name()) {
+                let removed = std::mem::take(&mut state.removed);
+                self.findings.removed.insert(Arc::clone(member.resource.name()), removed);
+            }
+        }
         if report.resources.is_empty() && !report.outcome.is_final() {
             // Their reload is owed.
             report.resources = report.held.iter().map(|(id, _)| Arc::clone(&id.resource)).collect();
@@ -187,18 +195,23 @@ fn went_live(
 ) {
     let own = &in_hand.member.resource;
     let own = if own.for_each.is_some() { instances::with_names_guard(own) } else { Arc::clone(own) };
+    let mut removed = Removed::default();
     let instances = in_hand.state.instances.values_mut().map(|instance| (&*instance.resource, &mut instance.file));
     let files = instances.chain([(&*own, &mut in_hand.state.own)]);
     for (resource, file) in files {
         let Some(standing) = &mut file.standing else { continue };
         if report.dropped.iter().all(|(dropped, _)| *dropped != resource.id) {
             if standing.went_live() {
-                let change = file.backends.went_live().filter(|_| written.contains(&*resource.dest));
-                findings.backends.extend(change.map(|change| (resource.dest.clone(), change)));
+                let change = file.backends.went_live();
+                if written.contains(&*resource.dest) {
+                    findings.backends.extend(change.shown.map(|shown| (resource.dest.clone(), shown)));
+                    removed.add(change.removed);
+                }
             }
             findings.notes.extend(terms.remember(resource, standing, now));
         }
     }
+    in_hand.state.removed.add(removed);
 }
 
 #[cfg(test)]

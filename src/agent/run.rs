@@ -2,12 +2,14 @@
 //! `once` feed it. Never waits for events by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::apply::{Context, recovery};
 use crate::model::event::Event;
 use crate::model::for_each::ForEach;
+use crate::model::key::Revision;
 use crate::model::note::Note;
 use crate::model::process::Process;
 use crate::model::receipt::Receipt;
@@ -171,12 +173,24 @@ impl Agent {
         if let Some(FailedPasses { resources, failures, since }) = ended.filter(|_| self.outlook.logs) {
             events::recovered(&resources, failures, Duration::from_secs(unix_seconds.saturating_sub(since)));
         }
-        self.old_workers.add(&group, &report, &self.outlook.board, now);
+        let removals = self.old_workers.add((&group, &report), findings.removed, &self.outlook.board, now);
         if let Some(receipts) = &mut self.desk.receipts {
             findings.waiting.iter().for_each(|name| receipts.waits(name));
-            receipts.finished(&group, &report, self.old_workers.reloads());
+            receipts.finished(&group, &report, &removals, self.old_workers.accounts());
         }
         PassEnd { report, notes: findings.notes }
+    }
+
+    /// Records that nginx has taken a change without a reload, and has no use any more for the backends that the resource no longer
+    /// names. An address that another resource still names must not be among them: it would count as in use for ever.
+    #[expect(dead_code, reason = "for endpoints that nginx asks for by name")]
+    pub(super) fn taken(&mut self, resource: Arc<str>, revision: Revision, removed: BTreeSet<SocketAddr>) {
+        let now = clock::now();
+        let removes = !removed.is_empty();
+        let drain = removes.then(|| self.old_workers.removed(Arc::clone(&resource), revision, removed, now));
+        if let Some(receipts) = &mut self.desk.receipts {
+            receipts.taken(&resource, revision, drain, self.old_workers.accounts());
+        }
     }
 
     /// Starts to keep a receipt as the agent of this id. Called before anything is applied; `leaving` are workers of nginx
@@ -191,7 +205,7 @@ impl Agent {
     /// Returns the receipt, if one is kept and may have changed since the last call.
     pub(super) fn changed_receipt(&mut self) -> Option<Receipt> {
         let receipts = self.desk.receipts.as_mut()?;
-        receipts.take_moved().then(|| receipts.receipt(self.old_workers.reloads()))
+        receipts.take_moved().then(|| receipts.receipt(self.old_workers.accounts().0))
     }
 
     /// Returns whether all work so far is done, except for retries.

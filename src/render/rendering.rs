@@ -25,15 +25,45 @@ pub struct Rendering {
     pub reads: Reads,
 }
 
-/// The backends that a render has listed, as templates see them.
+/// The backends that a render has listed, as templates see them: the folder of each call, and its list.
 #[derive(Clone, Debug, Default)]
-pub struct ListedBackends(Vec<Value>);
+pub struct ListedBackends(Vec<(String, Value)>);
 
 impl ListedBackends {
     /// Returns the addresses, each once, as they were decoded.
     pub fn addresses(&self) -> BTreeSet<&str> {
-        let items = self.0.iter().filter_map(Value::as_array).flatten();
-        items.filter_map(|backend| backend.as_map()?.get(&Key::from("address"))?.as_str()).collect()
+        self.all(|_| true)
+    }
+
+    /// Returns the addresses of those that get traffic.
+    pub fn serving(&self) -> BTreeSet<&str> {
+        self.all(|is_down| !is_down)
+    }
+
+    fn all(&self, is_wanted: impl Fn(bool) -> bool) -> BTreeSet<&str> {
+        let backends = self.0.iter().filter_map(|(_, list)| list.as_array()).flatten().filter_map(Value::as_map);
+        let is_down = |backend: &tera::Map| backend.get(&Key::from("down")).and_then(Value::as_bool).unwrap_or(false);
+        let wanted = backends.filter(|backend| is_wanted(is_down(backend)));
+        wanted.filter_map(|backend| backend.get(&Key::from("address"))?.as_str()).collect()
+    }
+
+    /// Returns the folders that were asked for, as the template names them; each ends with a slash.
+    pub fn folders(&self) -> BTreeSet<&str> {
+        self.0.iter().map(|(folder, _)| folder.as_str()).collect()
+    }
+}
+
+/// Makes a list for tests: of each backend its address, and whether it is down.
+#[cfg(test)]
+impl ListedBackends {
+    pub(crate) fn of(folder: &str, backends: &[(&str, bool)]) -> ListedBackends {
+        let backend = |(address, is_down): &(&str, bool)| {
+            let mut map = tera::Map::new();
+            map.insert(Key::from("address"), Value::from(*address));
+            map.insert(Key::from("down"), Value::from(*is_down));
+            Value::from(map)
+        };
+        ListedBackends(vec![(folder.to_owned(), Value::from(backends.iter().map(backend).collect::<Vec<_>>()))])
     }
 }
 
@@ -65,7 +95,7 @@ pub(super) struct FoundBackends {
 impl FoundBackends {
     /// Records what one call found in a folder.
     pub(super) fn record(&mut self, folder: &str, keys: usize, backends: &Value, skipped: &[SkippedKey]) {
-        self.listed.0.push(backends.clone());
+        self.listed.0.push((folder.to_owned(), backends.clone()));
         let backends = backends.len().unwrap_or(0);
         let tally = self.by_folder.entry(folder.to_owned()).or_default();
         tally.keys = tally.keys.max(keys);

@@ -37,10 +37,15 @@ impl Reads {
     }
 
     /// Checks whether the value at this path, or its existence, may have had a part in the output.
-    pub(super) fn include(&self, path: &str) -> bool {
+    pub fn include(&self, path: &str) -> bool {
         self.everything
             || self.paths.contains(path)
             || self.beginnings.iter().any(|beginning| path.starts_with(beginning.as_str()))
+    }
+
+    /// Checks whether this very path was asked for.
+    pub fn name(&self, path: &str) -> bool {
+        self.paths.contains(path)
     }
 
     /// Checks whether the same render may give a different result at any time.

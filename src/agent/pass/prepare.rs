@@ -10,7 +10,7 @@ use crate::agent::catalog::Member;
 use crate::agent::claims::Claims;
 use crate::agent::mark::Mark;
 use crate::agent::standing::Standing;
-use crate::agent::state::{FileState, ResourceState};
+use crate::agent::state::{FileState, Instance, ResourceState};
 use crate::agent::wait::WaitDecision;
 use crate::apply::fleet::{self, InstanceFiles};
 use crate::apply::group::Group;
@@ -20,10 +20,11 @@ use crate::model::for_each::ForEach;
 use crate::model::guard::{Decision, RenderCount, Verdict};
 use crate::model::needs;
 use crate::model::note::Note;
+use crate::model::removed::Removed;
 use crate::model::report::{Rendered, StepFailure};
 use crate::model::resource::{InstanceId, Resource};
 use crate::model::tree::Tree;
-use crate::render::{ListedBackends, Memory, SkippedKey};
+use crate::render::{Memory, Reads, SkippedKey};
 use crate::world::{clock, fs};
 
 use super::instances;
@@ -50,6 +51,8 @@ pub struct Findings {
     pub renders: Vec<(InstanceId, usize)>,
     /// What changed in the backends of the files that were written, by destination.
     pub backends: BTreeMap<PathBuf, BackendChange>,
+    /// What the resources whose changes nginx serves no longer name.
+    pub removed: BTreeMap<Arc<str>, Removed>,
     /// Instances whose names are gone from the store.
     pub gone: Vec<InstanceId>,
     /// Resources that wait for their keys.
@@ -109,7 +112,7 @@ impl Preparation<'_> {
             return;
         }
         match &member.resource.for_each {
-            None => self.render_into(member, tree, &mut state.own),
+            None => self.render_into(member, tree, mark, &mut state.own),
             Some(for_each) => self.render_each(member, for_each, tree, state, mark),
         }
     }
@@ -150,13 +153,20 @@ impl Preparation<'_> {
             return;
         }
         let expansion = instances::expand(resource, for_each, &view, self.claims, &mut state.instances);
+        let changed = mark.paths(&resource.prefix);
+        let mut gone = Vec::new();
+        for Instance { resource, file } in expansion.gone {
+            let reads = file.reads.unwrap_or_else(Reads::everything);
+            state.removed.add(file.backends.removed(&reads, changed.as_deref()));
+            gone.push(resource.id.clone());
+        }
         self.work.dropped.extend(expansion.refused);
         if let Err(failure) = self.judge_names(resource, expansion.found, &mut state.own) {
             self.findings.again.insert(Arc::clone(resource.name()));
             self.work.dropped.extend(failure.map(|failure| (resource.id.clone(), failure)));
             return;
         }
-        self.findings.gone.extend(expansion.gone);
+        self.findings.gone.extend(gone);
         let only = match &self.terms.last_step {
             LastStep::Show { item } => item.clone(),
             _ => None,
@@ -168,7 +178,7 @@ impl Preparation<'_> {
             }
             let resource = Arc::clone(&instance.resource);
             let member = Member { resource, renderer: Arc::clone(&member.renderer) };
-            self.render_into(&member, tree, &mut instance.file);
+            self.render_into(&member, tree, mark, &mut instance.file);
         }
         self.work.fleets.push(expansion.fleet);
     }
@@ -194,13 +204,14 @@ impl Preparation<'_> {
         }
     }
 
-    fn render_into(&mut self, member: &Member, tree: &Tree, file: &mut FileState) {
-        let result =
-            render::contain(&member.resource, || self.render_file(member, tree, file)).unwrap_or_else(|failure| {
+    fn render_into(&mut self, member: &Member, tree: &Tree, mark: &Mark, file: &mut FileState) {
+        let result = render::contain(&member.resource, || self.render_file(member, tree, mark, file)).unwrap_or_else(
+            |failure| {
                 // What it has left behind may be wrong.
                 (file.memory, file.reads) = (Memory::default(), None);
                 Err(failure)
-            });
+            },
+        );
         match result {
             Ok(Some(bytes)) => {
                 self.work.rendered.push(Rendered { resource: Arc::clone(&member.resource), bytes });
@@ -215,12 +226,13 @@ impl Preparation<'_> {
         &mut self,
         member: &Member,
         tree: &Tree,
+        mark: &Mark,
         file: &mut FileState,
     ) -> Result<Option<Arc<Vec<u8>>>, StepFailure> {
         let resource = &member.resource;
         let rendering = render::render(member, tree, &mut file.memory);
         file.counts_backends = rendering.tally.is_some();
-        file.backends.rendered = rendering.listed;
+        file.backends.rendered(rendering.listed, &rendering.reads, mark.paths(&resource.prefix).as_deref());
         file.reads = resource.id.item.is_some().then_some(rendering.reads);
         self.note_skipped(resource, file, rendering.skipped, rendering.bytes.is_ok());
         let bytes = rendering.bytes?;
@@ -240,7 +252,7 @@ impl Preparation<'_> {
             Verdict::Placeholder if found.backends > 0 => {
                 // The decision depends on the reads of the render before.
                 file.reads = None;
-                file.backends.rendered = Some(ListedBackends::default());
+                file.backends.rendered_placeholder();
                 render::render_placeholder(member, tree, &mut file.memory).map(Some)
             }
             Verdict::Placeholder | Verdict::Apply => render::check_format(resource, bytes).map(Some),
@@ -313,13 +325,12 @@ impl Terms {
 
 /// Returns whether a file of a `for_each` may render differently than the last time, or be judged differently.
 fn is_concerned(instance: &Resource, file: &mut FileState, mark: &Mark, tree: &Tree) -> bool {
-    let Mark::Keys(keys) = mark else { return true };
+    let Some(mut paths) = mark.paths(&instance.prefix).map(Vec::into_iter) else { return true };
     // Without backends to count, the guard counts every key that the resource sees.
     if instance.guard.compares() && !file.counts_backends {
         return true;
     }
     let Some(reads) = &file.reads else { return true };
-    let mut paths = keys.iter().map(|key| key.as_str().strip_prefix(&*instance.prefix).unwrap_or(key.as_str()));
     let concerned = paths.any(|path| reads.depend_on(path));
     if !concerned {
         file.memory.follow(|| view(instance, tree));

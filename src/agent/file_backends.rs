@@ -1,0 +1,95 @@
+//! The backends of one file: those that its template lists, and what each change takes from nginx. Pure.
+
+use std::collections::BTreeSet;
+
+use crate::model::backend_change::BackendChange;
+use crate::model::removed::Removed;
+use crate::render::{ListedBackends, Reads};
+
+/// The backends of one file, from render to render.
+#[derive(Default)]
+pub struct FileBackends {
+    /// Those of a render that is not live yet, if its template asked for any.
+    rendered: Option<ListedBackends>,
+    /// Those of the live file; `None` if they are not known.
+    live: Option<LiveBackends>,
+    /// Whether something has changed since the live file was rendered that is not the key of a backend.
+    has_other_changes: bool,
+}
+
+/// Small, because there may be thousands of files: each text has a line for each item.
+struct LiveBackends {
+    addresses: Box<str>,
+    /// Addresses of those that get traffic.
+    serving: Box<str>,
+    /// Folders of keys in which the backends are.
+    folders: Box<str>,
+}
+
+/// What a change of one file did to its backends.
+#[derive(Debug, PartialEq, Eq)]
+pub struct FileChange {
+    /// For people, if the template asked for backends.
+    pub shown: Option<BackendChange>,
+    /// The backends that get no traffic any more.
+    pub removed: Removed,
+}
+
+impl FileBackends {
+    /// Records a render: the backends that its template asked for, its reads, and the changed paths that were the reason for it;
+    /// `None` if anything may have changed.
+    pub fn rendered(&mut self, listed: Option<ListedBackends>, reads: &Reads, changed: Option<&[&str]>) {
+        let folders = listed.as_ref().map(ListedBackends::folders).unwrap_or_default();
+        self.note_changes(reads, &folders, changed);
+        self.rendered = listed;
+    }
+
+    /// Records that the guard has replaced the last render by one without backends.
+    pub fn rendered_placeholder(&mut self) {
+        self.rendered = Some(ListedBackends::default());
+    }
+
+    fn note_changes(&mut self, reads: &Reads, folders: &BTreeSet<&str>, changed: Option<&[&str]>) {
+        let live = self.live.as_ref().map(|live| live.folders.lines());
+        let folders: Vec<&str> = live.into_iter().flatten().chain(folders.iter().copied()).collect();
+        let is_backend = |path: &str| !reads.name(path) && folders.iter().any(|folder| path.starts_with(folder));
+        let is_plain = |path: &&str| !reads.include(path) || is_backend(path);
+        self.has_other_changes |= !changed.is_some_and(|paths| paths.iter().all(is_plain));
+    }
+
+    /// Records that the last render is live. Returns what that changed, if it changed the file.
+    pub fn went_live(&mut self) -> FileChange {
+        let has_other_changes = std::mem::take(&mut self.has_other_changes);
+        let Some(rendered) = self.rendered.take() else {
+            return FileChange { shown: None, removed: Removed::Unknown };
+        };
+        let (now, serving) = (rendered.addresses(), rendered.serving());
+        let before = self.live.as_ref().map(|live| live.addresses.lines().collect());
+        let shown = Some(BackendChange::between(before.as_ref(), &now));
+        let removed = match &self.live {
+            Some(live) if !has_other_changes => live.without(&serving),
+            _ => Removed::Unknown,
+        };
+        let text = |lines: BTreeSet<&str>| lines.into_iter().collect::<Vec<_>>().join("\n").into();
+        self.live =
+            Some(LiveBackends { addresses: text(now), serving: text(serving), folders: text(rendered.folders()) });
+        FileChange { shown, removed }
+    }
+
+    /// Returns what the file, which is removed, takes from nginx. `reads` are those of its last render.
+    pub fn removed(mut self, reads: &Reads, changed: Option<&[&str]>) -> Removed {
+        self.note_changes(reads, &BTreeSet::new(), changed);
+        match self.live {
+            Some(live) if !self.has_other_changes => live.without(&BTreeSet::new()),
+            _ => Removed::Unknown,
+        }
+    }
+}
+
+impl LiveBackends {
+    /// Returns the backends that get traffic and are not among these.
+    fn without(&self, serving: &BTreeSet<&str>) -> Removed {
+        let before: Vec<&str> = self.serving.lines().filter(|address| !serving.contains(address)).collect();
+        Removed::addresses(before.iter())
+    }
+}

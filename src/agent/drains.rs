@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::model::connection::Connection;
+use crate::model::connection::BackendConnection;
 use crate::model::key::Revision;
 use crate::model::process::Process;
 
@@ -18,6 +18,8 @@ use super::reloads::Drained;
 
 /// Least pause between two looks.
 const PAUSE: Duration = Duration::from_millis(250);
+/// Least pause before a look that has to confirm that there is no connection.
+const CONFIRMING_PAUSE: Duration = Duration::from_millis(100);
 /// Pause after a look, in times of its duration: among very many sockets looks are rarer.
 const REST: u32 = 20;
 /// Most changes that are watched for themselves at a time.
@@ -133,7 +135,7 @@ impl Drains {
     /// except those whose old workers have all ended: `Reloads` reports these.
     pub fn take(
         &mut self,
-        found: Option<&[Connection]>,
+        found: Option<&[BackendConnection]>,
         cost: Duration,
         now: Instant,
         is_alive: impl Fn(Process) -> bool,
@@ -154,7 +156,9 @@ impl Drains {
             }
             !(is_unused && was_unused)
         });
-        self.next_look = (!self.open.is_empty()).then(|| now + PAUSE.max(cost * REST));
+        let has_to_confirm = self.open.values().any(|drain| drain.was_unused);
+        let pause = if has_to_confirm { CONFIRMING_PAUSE } else { PAUSE };
+        self.next_look = (!self.open.is_empty()).then(|| now + pause.max(cost * REST));
         ended
     }
 
@@ -165,7 +169,7 @@ impl Drains {
 }
 
 impl BackendRemoval {
-    fn is_used_by(&self, connection: &Connection) -> bool {
+    fn is_used_by(&self, connection: &BackendConnection) -> bool {
         let may_be_owner = |workers: &BTreeSet<Process>| connection.owner.is_none_or(|owner| workers.contains(&owner));
         let is_user = match &self.users {
             Users::OldWorkers { workers, .. } => may_be_owner(workers),
@@ -195,8 +199,8 @@ mod tests {
         Process { pid, start_time: 1 }
     }
 
-    fn connection(owner: Option<i32>, remote: &str) -> Connection {
-        Connection { owner: owner.map(worker), remote: remote.parse().unwrap() }
+    fn connection(owner: Option<i32>, remote: &str) -> BackendConnection {
+        BackendConnection { owner: owner.map(worker), remote: remote.parse().unwrap() }
     }
 
     fn removal(revision: i64, addresses: &[&str], users: Users, since: Instant) -> BackendRemoval {
@@ -219,7 +223,7 @@ mod tests {
         let mut drained_at = None;
         for (look, word) in looks.split(' ').enumerate() {
             now = drains.wake_at().unwrap_or(now);
-            let found: Vec<Connection> = word
+            let found: Vec<BackendConnection> = word
                 .split_inclusive(['A', 'B'])
                 .filter(|part| *part != "-")
                 .map(|part| connection(part[..part.len() - 1].parse().ok(), if part.ends_with('A') { A } else { B }))
@@ -279,15 +283,17 @@ mod tests {
         );
         let to_b = [connection(Some(20), B)];
         assert_eq!(drains.take(Some(&to_b), Duration::from_millis(1), start, |_| true), []);
-        assert_eq!((drains.sought(at(249)), drains.wake_at()), (None, Some(at(250))));
-        let ended = drains.take(Some(&to_b), Duration::from_millis(50), at(250), |_| true);
-        let drained = Drained { resources: vec!["web".into()], revision: Revision(7), after: at(250) - start };
+        assert_eq!((drains.sought(at(99)), drains.wake_at()), (None, Some(at(100))), "soon, to confirm it");
+        let ended = drains.take(Some(&to_b), Duration::from_millis(1), at(100), |_| true);
+        let drained = Drained { resources: vec!["web".into()], revision: Revision(7), after: at(100) - start };
         assert_eq!(ended, [DrainEnd { reload: Some(1), drained }]);
-        assert_eq!((drains.wake_at(), drains.sought(at(1250)).unwrap().workers), (Some(at(1250)), BTreeSet::new()));
+        assert_eq!((drains.wake_at(), drains.sought(at(350)).unwrap().workers), (Some(at(350)), BTreeSet::new()));
+        drains.take(Some(&to_b), Duration::from_millis(50), at(350), |_| true);
+        assert_eq!(drains.wake_at(), Some(at(1350)), "the look took long");
         let more = |address: &str| removal(9, &[address], Users::AllWorkers, start);
-        let last = (1..MAX_OPEN).map(|_| drains.add(more(A), at(260))).last();
-        assert_eq!(drains.wake_at(), Some(at(510)), "a new change is looked at soon");
-        assert!(drains.is_full() && Some(drains.add(more("10.0.0.3:80"), at(260))) == last);
-        assert_eq!(drains.sought(at(510)).unwrap().addresses.len(), 3);
+        let last = (1..MAX_OPEN).map(|_| drains.add(more(A), at(360))).last();
+        assert_eq!(drains.wake_at(), Some(at(610)), "a new change is looked at soon");
+        assert!(drains.is_full() && Some(drains.add(more("10.0.0.3:80"), at(360))) == last);
+        assert_eq!(drains.sought(at(610)).unwrap().addresses.len(), 3);
     }
 }

@@ -93,3 +93,101 @@ impl LiveBackends {
         Removed::addresses(before.iter())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WEB: &str = "/web/";
+    const A: &str = "10.0.0.1:80";
+    const B: &str = "10.0.0.2:80";
+    const ON_B: (&str, bool) = (B, false);
+
+    /// A file whose template lists the backends below `/web`, reads `/timeout` and `/web/title`, and looks through `/text/*`.
+    fn reads() -> Reads {
+        Reads::of(&["/timeout", "/web/title"], &[WEB, "/text/"])
+    }
+
+    /// The same with A and B live.
+    fn file() -> FileBackends {
+        let mut file = FileBackends::default();
+        file.rendered(Some(ListedBackends::of(WEB, &[(A, false), ON_B])), &reads(), None);
+        assert_eq!(file.went_live().removed, Removed::Unknown, "nobody knows what was there before");
+        file
+    }
+
+    fn removed(addresses: Option<&[&str]>) -> Removed {
+        addresses.map_or(Removed::Unknown, |addresses| Removed::addresses(addresses.iter()))
+    }
+
+    /// Checks what a change of these paths removes if the template then lists these backends.
+    #[track_caller]
+    fn check(changed: Option<&[&str]>, listed: &[(&str, bool)], expected: Option<&[&str]>) {
+        let mut file = file();
+        file.rendered(Some(ListedBackends::of(WEB, listed)), &reads(), changed);
+        assert_eq!(file.went_live().removed, removed(expected), "{changed:?} {listed:?}");
+    }
+
+    #[test]
+    fn what_a_change_of_backends_keys_removes_is_known() {
+        check(Some(&["/web/a"]), &[ON_B], Some(&[A]));
+        check(Some(&["/web/a", "/web/b"]), &[], Some(&[A, B]));
+        check(Some(&["/web/c"]), &[(A, false), ON_B, ("10.0.0.3:80", false)], Some(&[]));
+        check(Some(&["/web/a"]), &[("10.0.0.3:80", false), ON_B], Some(&[A]));
+        // Still listed, but it gets no traffic.
+        check(Some(&["/web/a"]), &[(A, true), ON_B], Some(&[A]));
+        check(Some(&["/web/a"]), &[(A, true), (A, false), ON_B], Some(&[]));
+        // The template does not look at the other key.
+        check(Some(&["/web/a", "/elsewhere"]), &[ON_B], Some(&[A]));
+        // What these have removed is anybody's guess.
+        check(None, &[ON_B], None);
+        for other in ["/timeout", "/text/x", "/web/title"] {
+            check(Some(&["/web/a", other]), &[ON_B], None);
+        }
+    }
+
+    #[test]
+    fn what_changed_before_the_file_went_live_counts() {
+        let listed = || Some(ListedBackends::of(WEB, &[ON_B]));
+        for (first, second, expected) in
+            [("/web/a", "/web/b", Some(&[A][..])), ("/timeout", "/web/a", None), ("/web/a", "/timeout", None)]
+        {
+            let mut file = file();
+            file.rendered(listed(), &reads(), Some(&[first]));
+            file.rendered(listed(), &reads(), Some(&[second]));
+            assert_eq!(file.went_live().removed, removed(expected), "{first} {second}");
+            file.rendered(Some(ListedBackends::of(WEB, &[])), &reads(), Some(&["/web/b"]));
+            assert_eq!(file.went_live().removed, removed(Some(&[B])), "afterwards");
+        }
+    }
+
+    #[test]
+    fn only_addresses_can_be_looked_for_among_connections() {
+        let mut file = file();
+        let mut change = |listed: &[(&str, bool)]| {
+            file.rendered(Some(ListedBackends::of(WEB, listed)), &reads(), Some(&["/web/a"]));
+            file.went_live().removed
+        };
+        assert_eq!(change(&[("host:80", false), ("unix:/run/a.sock", false)]), removed(Some(&[A, B])));
+        assert_eq!(change(&[("host:80", false)]), Removed::Unknown);
+        assert_eq!(change(&[]), Removed::Unknown);
+    }
+
+    #[test]
+    fn a_render_that_does_not_list_backends_removes_anything() {
+        let mut file = file();
+        file.rendered(None, &reads(), Some(&["/web/a"]));
+        assert_eq!(file.went_live(), FileChange { shown: None, removed: Removed::Unknown });
+    }
+
+    #[test]
+    fn a_placeholder_and_a_file_that_goes_remove_all_backends() {
+        let mut with_placeholder = file();
+        with_placeholder.rendered(Some(ListedBackends::of(WEB, &[ON_B])), &reads(), Some(&["/web/a"]));
+        with_placeholder.rendered_placeholder();
+        assert_eq!(with_placeholder.went_live().removed, removed(Some(&[A, B])));
+        assert_eq!(file().removed(&reads(), Some(&["/web/a", "/web/b"])), removed(Some(&[A, B])));
+        assert_eq!(file().removed(&reads(), Some(&["/web/a", "/timeout"])), Removed::Unknown);
+        assert_eq!(FileBackends::default().removed(&reads(), Some(&["/web/a"])), Removed::Unknown);
+    }
+}

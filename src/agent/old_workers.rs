@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::apply::group::Group;
 use crate::apply::{self, Context};
-use crate::model::connection::Connection;
+use crate::model::connection::BackendConnection;
 use crate::model::key::Revision;
 use crate::model::process::Process;
 use crate::model::removed::Removed;
@@ -22,7 +22,7 @@ use super::drains::{BackendRemoval, Drains, Sought, Users};
 use super::governor;
 use super::masters::{MasterNews, Masters};
 use super::proofs::Proofs;
-use super::receipts::Removal;
+use super::receipts::RemovalKind;
 use super::reloads::{Drained, Reloads};
 
 /// The old workers of the nginx that is driven.
@@ -48,7 +48,7 @@ impl OldWorkers {
         removed: BTreeMap<Arc<str>, Removed>,
         board: &Shared,
         now: Instant,
-    ) -> BTreeMap<Arc<str>, Removal> {
+    ) -> BTreeMap<Arc<str>, RemovalKind> {
         if let Some(evidence) = report.verified.as_ref().and_then(|verified| verified.evidence.clone()) {
             self.proofs.add(&group.id, evidence, now);
         }
@@ -64,20 +64,20 @@ impl OldWorkers {
             .collect()
     }
 
-    fn removal(&mut self, resource: Arc<str>, removed: Removed, report: &Report, now: Instant) -> Removal {
+    fn removal(&mut self, resource: Arc<str>, removed: Removed, report: &Report, now: Instant) -> RemovalKind {
         let addresses = match removed {
-            Removed::Unknown => return Removal::Anything,
-            Removed::Backends(addresses) if addresses.is_empty() => return Removal::Nothing,
-            Removed::Backends(_) if self.drains.is_full() => return Removal::Anything,
+            Removed::Unknown => return RemovalKind::Anything,
+            Removed::Backends(addresses) if addresses.is_empty() => return RemovalKind::Nothing,
+            Removed::Backends(_) if self.drains.is_full() => return RemovalKind::Anything,
             Removed::Backends(addresses) => addresses,
         };
         // An old worker that has not begun to leave may use them at any time.
         let Some(verified) = report.verified.as_ref().filter(|verified| verified.converged.is_some()) else {
-            return Removal::Anything;
+            return RemovalKind::Anything;
         };
         let users = Users::OldWorkers { reload: self.reloads.count(), workers: verified.leaving.clone() };
         let (revision, since) = (report.revision, verified.asked_at);
-        Removal::Backends(self.drains.add(BackendRemoval { resource, revision, addresses, users, since }, now))
+        RemovalKind::Backends(self.drains.add(BackendRemoval { resource, revision, addresses, users, since }, now))
     }
 
     /// Records a change of a resource that removed backends, and that nginx has taken without a reload. Returns its number, for the
@@ -131,7 +131,7 @@ impl OldWorkers {
     }
 
     /// Returns the connections to removed backends; `None` if they cannot be seen.
-    fn connections_to(&mut self, sought: Sought) -> Option<Vec<Connection>> {
+    fn connections_to(&mut self, sought: Sought) -> Option<Vec<BackendConnection>> {
         let Sought { addresses, mut workers, all_workers } = sought;
         if all_workers {
             workers.extend(self.masters.places()?.flat_map(apply::processes_of));

@@ -45,12 +45,12 @@ struct UndrainedChange {
     revision: Revision,
     /// Number of the reload; `None` if nginx took the change without one.
     reload: Option<u64>,
-    removal: Removal,
+    removal: RemovalKind,
 }
 
 /// What an applied change removed, and what shows that it is no longer in use. The end of the old workers always does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Removal {
+pub enum RemovalKind {
     /// Anything: only the end of the old workers shows it.
     Anything,
     /// Nothing: later changes do not wait for it.
@@ -120,7 +120,7 @@ impl Receipts {
         &mut self,
         group: &Group,
         report: &Report,
-        removals: &BTreeMap<Arc<str>, Removal>,
+        removals: &BTreeMap<Arc<str>, RemovalKind>,
         (reloads, drains): (&Reloads, &Drains),
     ) {
         let held = |resource: &str| report.held.iter().any(|(id, _)| *id.resource == *resource);
@@ -132,7 +132,7 @@ impl Receipts {
             }
             track.held = held(resource.name());
             if report.has_taken(resource.name()) {
-                let removal = removals.get(resource.name()).copied().unwrap_or(Removal::Anything);
+                let removal = removals.get(resource.name()).copied().unwrap_or(RemovalKind::Anything);
                 track.apply(revision, removal, report, reloads.count());
             }
         }
@@ -151,7 +151,7 @@ impl Receipts {
     ) {
         if let Some(track) = self.tracks.get_mut(resource) {
             (track.applied, track.converged) = (Some(revision), Some(revision));
-            let removal = drain.map_or(Removal::Nothing, Removal::Backends);
+            let removal = drain.map_or(RemovalKind::Nothing, RemovalKind::Backends);
             let change = UndrainedChange { revision, reload: None, removal };
             match track.undrained.last_mut() {
                 Some(last) if last.reload.is_none() && last.removal == removal => *last = change,
@@ -213,9 +213,9 @@ impl Receipts {
 }
 
 impl Track {
-    fn apply(&mut self, applied: Revision, removal: Removal, report: &Report, reload: u64) {
+    fn apply(&mut self, applied: Revision, removal: RemovalKind, report: &Report, reload: u64) {
         // The first change is everything that happened before.
-        let removal = if self.applied.is_none() { Removal::Anything } else { removal };
+        let removal = if self.applied.is_none() { RemovalKind::Anything } else { removal };
         self.applied = Some(applied);
         if self.proof != Proof::Nginx {
             return;
@@ -226,8 +226,8 @@ impl Track {
         match self.undrained.last_mut() {
             Some(last) if last.reload == Some(reload) => {
                 last.revision = applied;
-                if removal != Removal::Nothing {
-                    last.removal = Removal::Anything;
+                if removal != RemovalKind::Nothing {
+                    last.removal = RemovalKind::Anything;
                 }
             }
             _ => self.undrained.push(UndrainedChange { revision: applied, reload: Some(reload), removal }),
@@ -240,14 +240,14 @@ impl Track {
             |change: &UndrainedChange| change.reload.is_some_and(|reload| oldest.is_none_or(|oldest| reload < oldest));
         let has_drained = |change: &&UndrainedChange| match change.removal {
             _ if without_workers(change) => true,
-            Removal::Anything => false,
-            Removal::Nothing => true,
-            Removal::Backends(number) => drains.is_over(number),
+            RemovalKind::Anything => false,
+            RemovalKind::Nothing => true,
+            RemovalKind::Backends(number) => drains.is_over(number),
         };
         let count = self.undrained.iter().take_while(has_drained).count();
         // A reload that removed nothing still leaves old workers behind: by itself it drains with them.
         let is_last = |change: &UndrainedChange| {
-            change.removal != Removal::Nothing || change.reload.is_none() || without_workers(change)
+            change.removal != RemovalKind::Nothing || change.reload.is_none() || without_workers(change)
         };
         let count = self.undrained[..count].iter().rposition(is_last).map_or(0, |last| last + 1);
         self.undrained.drain(..count).next_back().map(|change| change.revision)

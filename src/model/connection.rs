@@ -6,7 +6,7 @@ use super::process::Process;
 
 /// One end of a TCP connection, or a UDP socket that was connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Connection {
+pub struct BackendConnection {
     /// The process that has it; `None` if the kernel does not show whose it is.
     pub owner: Option<Process>,
     /// Address at the other end, IPv4 also if the socket is of IPv6.

@@ -72,6 +72,15 @@ impl Reads {
     }
 }
 
+#[cfg(test)]
+impl Reads {
+    /// Makes reads for tests: of these paths, and of everything that begins so.
+    pub(crate) fn of(paths: &[&str], beginnings: &[&str]) -> Reads {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        Reads { paths: owned(paths), beginnings: owned(beginnings), ..Reads::default() }
+    }
+}
+
 /// A view that records what is asked of it.
 pub(super) struct Window {
     view: View,

@@ -10,7 +10,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 
-use crate::model::connection::Connection;
+use crate::model::connection::BackendConnection;
 use crate::model::process::Process;
 
 use super::nginx_process::is_alive;
@@ -41,7 +41,11 @@ struct Socket {
 impl ConnectionList {
     /// Returns the connections of these processes to these addresses, whatever their state; `None` if they cannot be seen. Processes
     /// that have ended have none.
-    pub fn look(&mut self, processes: &BTreeSet<Process>, remotes: &BTreeSet<SocketAddr>) -> Option<Vec<Connection>> {
+    pub fn look(
+        &mut self,
+        processes: &BTreeSet<Process>,
+        remotes: &BTreeSet<SocketAddr>,
+    ) -> Option<Vec<BackendConnection>> {
         let mut sockets = BTreeSet::new();
         for member in self.namespaces(processes)? {
             sockets.extend(sockets_to(remotes, member)?);
@@ -60,8 +64,8 @@ impl ConnectionList {
         }
         let connection = |Socket { inode, remote }| match self.owners.get(&inode) {
             Some(None) => None,
-            Some(owner) => Some(Connection { owner: *owner, remote }),
-            None => Some(Connection { owner: None, remote }),
+            Some(owner) => Some(BackendConnection { owner: *owner, remote }),
+            None => Some(BackendConnection { owner: None, remote }),
         };
         Some(sockets.into_iter().filter_map(connection).collect())
     }
@@ -209,8 +213,8 @@ mod tests {
         let streams: Vec<TcpStream> = remotes.iter().filter_map(|remote| TcpStream::connect(remote).ok()).collect();
         let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
         sender.connect(udp.local_addr().unwrap()).unwrap();
-        let mut expected: Vec<Connection> =
-            remotes.iter().map(|remote| Connection { owner: Some(this()), remote: *remote }).collect();
+        let mut expected: Vec<BackendConnection> =
+            remotes.iter().map(|remote| BackendConnection { owner: Some(this()), remote: *remote }).collect();
         expected.sort();
         for _ in 0..2 {
             let mut found = list.look(&processes, &remotes).unwrap();

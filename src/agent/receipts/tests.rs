@@ -39,11 +39,11 @@ impl Walk {
 
     /// Runs a pass over the first group, at this tree's revision, with this report.
     fn pass(&mut self, tree: i64, report: Report) {
-        self.pass_that_removes(tree, report, |_| Removal::Anything);
+        self.pass_that_removes(tree, report, |_| RemovalKind::Anything);
     }
 
     /// Likewise, after a change of the first resource at this revision that removes as much.
-    fn pass_that_removes(&mut self, tree: i64, report: Report, removal: impl FnOnce(&mut Drains) -> Removal) {
+    fn pass_that_removes(&mut self, tree: i64, report: Report, removal: impl FnOnce(&mut Drains) -> RemovalKind) {
         let group = self.groups[0].clone();
         for resource in &group.resources {
             self.receipts.rendering(resource.name(), Revision(tree));
@@ -124,13 +124,13 @@ fn removed_from(users: Users, now: Instant) -> BackendRemoval {
 }
 
 /// The removal of a backend by the reload of this number, which leaves worker 7 behind.
-fn backends(reload: u64, now: Instant) -> impl FnOnce(&mut Drains) -> Removal {
+fn backends(reload: u64, now: Instant) -> impl FnOnce(&mut Drains) -> RemovalKind {
     let users = Users::OldWorkers { reload, workers: [Process { pid: 7, start_time: 1 }].into() };
-    move |drains| Removal::Backends(drains.add(removed_from(users, now), now))
+    move |drains| RemovalKind::Backends(drains.add(removed_from(users, now), now))
 }
 
 #[test]
-fn a_backend_drains_with_its_last_connection_although_an_old_worker_stays() {
+fn a_backend_drains_with_its_last_connection_while_an_old_worker_stays() {
     let mut walk = Walk::new(vec![group("web", NGINX)]);
     walk.pass(10, unchanged());
     let change = |walk: &mut Walk, revision: i64| {
@@ -138,7 +138,7 @@ fn a_backend_drains_with_its_last_connection_although_an_old_worker_stays() {
         (revision, reloaded(walk.now, &[7], true))
     };
     let (revision, report) = change(&mut walk, 12);
-    walk.pass_that_removes(revision, report, |_| Removal::Nothing);
+    walk.pass_that_removes(revision, report, |_| RemovalKind::Nothing);
     walk.check(12, [Some(12), Some(12), Some(10)], (1, Some(0)));
     let (revision, report) = change(&mut walk, 14);
     walk.pass_that_removes(revision, report, backends(2, walk.now));

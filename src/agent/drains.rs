@@ -20,7 +20,7 @@ use super::reloads::Drained;
 const PAUSE: Duration = Duration::from_millis(250);
 /// Least pause before a look that has to confirm that there is no connection.
 const CONFIRMING_PAUSE: Duration = Duration::from_millis(100);
-/// Pause after a look, in times of its duration: among very many sockets looks are rarer.
+/// Pause after a look, in times of what it cost: among very many sockets looks are rarer.
 const REST: u32 = 20;
 /// Most changes that are watched for themselves at a time.
 const MAX_OPEN: usize = 1024;
@@ -131,7 +131,7 @@ impl Drains {
         Some(sought)
     }
 
-    /// Evaluates a look that took `cost`; `found` is `None` if connections cannot be seen. Returns the changes that have drained,
+    /// Evaluates a look that took `cost` of the processor's time; `found` is `None` if connections cannot be seen. Returns the changes that have drained,
     /// except those whose old workers have all ended: `Reloads` reports these.
     pub fn take(
         &mut self,

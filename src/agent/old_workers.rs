@@ -95,15 +95,11 @@ impl OldWorkers {
 
     /// Reports which changes have drained, and spreads further reloads while old workers pile up.
     pub(super) fn look(&mut self, desk: &mut Desk, context: &Context, board: &Shared, now: Instant) {
-        self.look_at_connections(board, now);
         for drained in self.reloads.look(now, nginx_process::is_alive) {
             // Workers that were leaving before any reload of ours belong to no known change.
             if !drained.resources.is_empty() {
                 record(&drained, board);
             }
-        }
-        if let Some(receipts) = &mut desk.receipts {
-            receipts.look(&self.reloads, &self.drains);
         }
         let (leaving, serving) = (self.reloads.leaving().len(), self.reloads.serving());
         self.look_at_masters(desk, context, board, now);
@@ -113,13 +109,18 @@ impl OldWorkers {
         if desk.set_load(load) {
             events::spread(load.stretch(), leaving);
         }
+        self.look_at_connections(board, now);
+        if let Some(receipts) = &mut desk.receipts {
+            receipts.look(&self.reloads, &self.drains);
+        }
     }
 
     /// Reports the changes whose removed backends have no connection any more.
     fn look_at_connections(&mut self, board: &Shared, now: Instant) {
         let Some(sought) = self.drains.sought(now) else { return };
+        let before = clock::thread_time();
         let found = self.connections_to(sought);
-        let cost = clock::now().duration_since(now);
+        let cost = clock::thread_time().saturating_sub(before);
         for ended in self.drains.take(found.as_deref(), cost, now, nginx_process::is_alive) {
             let drained = &ended.drained;
             if let Some(reload) = ended.reload {

@@ -2,7 +2,8 @@
 //! looks; never changes a connection.
 //!
 //! `/proc/PID/net` shows the sockets of the namespace of that process, and `/proc/PID/fd` whose they are. Without the permission to
-//! read the latter, every socket of the namespace that goes to one of the addresses is returned, with no owner.
+//! read the latter, every socket of the namespace that goes to one of the addresses is returned, with no owner. In the namespace of this
+//! process the kernel is asked for these sockets alone, which costs a tenth.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -15,12 +16,16 @@ use crate::model::process::Process;
 
 use super::nginx_process::is_alive;
 
+mod sock_diag;
+
 /// Most bytes of a table of sockets that are read: some 400,000 sockets.
 const MAX_TABLE_BYTES: u64 = 64 << 20;
 /// Bytes that are read at once.
 const BUFFER_BYTES: usize = 64 << 10;
-/// Tables of sockets that have an address at the other end. Those of UDP are there because nginx connects its sockets too.
-const TABLES: [&str; 4] = ["tcp", "tcp6", "udp", "udp6"];
+/// Tables of TCP sockets.
+const TCP_TABLES: [&str; 2] = ["tcp", "tcp6"];
+/// Tables of UDP sockets: nginx connects its own.
+const UDP_TABLES: [&str; 2] = ["udp", "udp6"];
 
 /// A lister, which remembers whose the sockets of the last look were.
 #[derive(Debug, Default)]
@@ -29,9 +34,11 @@ pub struct ConnectionList {
     owners: BTreeMap<u64, Option<Process>>,
     /// The processes among which the owners were looked for.
     among: BTreeSet<Process>,
+    /// Whether the kernel has refused to list sockets to some addresses alone.
+    is_refused: bool,
 }
 
-/// A socket, as a table shows it.
+/// A socket, as the kernel shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Socket {
     inode: u64,
@@ -47,8 +54,13 @@ impl ConnectionList {
         remotes: &BTreeSet<SocketAddr>,
     ) -> Option<Vec<BackendConnection>> {
         let mut sockets = BTreeSet::new();
-        for member in self.namespaces(processes)? {
-            sockets.extend(sockets_to(remotes, member)?);
+        let own = namespace("self").ok();
+        for (namespace, member) in namespaces(processes)? {
+            sockets.extend(tables(&UDP_TABLES, remotes, member)?);
+            match (own == Some(namespace)).then(|| self.ask(remotes)).flatten() {
+                Some(found) => sockets.extend(found),
+                None => sockets.extend(tables(&TCP_TABLES, remotes, member)?),
+            }
         }
         if !processes.is_subset(&self.among) {
             self.owners.clear();
@@ -70,18 +82,14 @@ impl ConnectionList {
         Some(sockets.into_iter().filter_map(connection).collect())
     }
 
-    /// Returns a live process of each network namespace of these; `None` if one cannot be seen.
-    fn namespaces(&self, processes: &BTreeSet<Process>) -> Option<Vec<Process>> {
-        let mut namespaces = BTreeMap::new();
-        for process in processes.iter().filter(|process| is_alive(**process)) {
-            // Each namespace has a file of its own, and unlike ns/net everybody may look at it.
-            match fs::metadata(format!("/proc/{}/net/tcp", process.pid)) {
-                Ok(table) => drop(namespaces.entry(table.ino()).or_insert(*process)),
-                Err(_) if is_alive(*process) => return None,
-                Err(_) => {}
-            }
+    /// Asks the kernel for the TCP sockets of this process's namespace; `None` if it does not answer such questions.
+    fn ask(&mut self, remotes: &BTreeSet<SocketAddr>) -> Option<Vec<Socket>> {
+        if self.is_refused {
+            return None;
         }
-        Some(namespaces.into_values().collect())
+        let found = sock_diag::tcp_sockets_to(remotes);
+        self.is_refused = found.is_err();
+        found.ok()
     }
 
     /// Moves the sockets of a process from `unknown` to the owners. Returns whether all of its sockets were seen.
@@ -106,15 +114,33 @@ impl ConnectionList {
     }
 }
 
+/// Returns what tells network namespaces apart: each has a file of its own, and unlike `ns/net` everybody may look at it.
+fn namespace(process: &str) -> io::Result<u64> {
+    Ok(fs::metadata(format!("/proc/{process}/net/tcp"))?.ino())
+}
+
+/// Returns the network namespaces of these processes, with one that lives in each; `None` if one cannot be seen.
+fn namespaces(processes: &BTreeSet<Process>) -> Option<BTreeMap<u64, Process>> {
+    let mut namespaces = BTreeMap::new();
+    for process in processes.iter().filter(|process| is_alive(**process)) {
+        match namespace(&process.pid.to_string()) {
+            Ok(number) => drop(namespaces.entry(number).or_insert(*process)),
+            Err(_) if is_alive(*process) => return None,
+            Err(_) => {}
+        }
+    }
+    Some(namespaces)
+}
+
 /// Returns the number in `socket:[NUMBER]`.
 fn socket_inode(link: &str) -> Option<u64> {
     link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
-/// Returns the sockets to these addresses in the namespace of a process; `None` if they cannot be seen.
-fn sockets_to(remotes: &BTreeSet<SocketAddr>, process: Process) -> Option<Vec<Socket>> {
+/// Returns the sockets to these addresses in tables of a process; `None` if they cannot be seen.
+fn tables(tables: &[&str], remotes: &BTreeSet<SocketAddr>, process: Process) -> Option<Vec<Socket>> {
     let mut found = Vec::new();
-    for table in TABLES {
+    for table in tables {
         match read_table(&format!("/proc/{}/net/{table}", process.pid), remotes, &mut found) {
             Ok(()) => {}
             // The kernel has no IPv6.
@@ -168,6 +194,7 @@ fn parse_address(text: &str) -> Option<SocketAddr> {
 mod tests {
     use super::*;
     use std::net::{TcpListener, TcpStream, UdpSocket};
+    use std::process::{Command, Stdio};
 
     #[test]
     #[cfg(target_endian = "little")]
@@ -221,10 +248,43 @@ mod tests {
             found.sort();
             assert_eq!(found, expected);
         }
+        // The tables have the same sockets.
+        list.is_refused = true;
+        let mut found = list.look(&processes, &remotes).unwrap();
+        found.sort();
+        assert_eq!(found, expected);
+        list.is_refused = false;
         // The same sockets are not those of somebody else.
         let nobody = BTreeSet::from([Process { pid: 1, start_time: 0 }]);
         assert_eq!(list.look(&nobody, &remotes), Some(Vec::new()));
         drop((streams, sender));
         assert_eq!(list.look(&processes, &remotes), Some(Vec::new()));
+        // A socket of IPv6 that goes to an address of IPv4.
+        let port = listener.local_addr().unwrap().port();
+        let _mapped = TcpStream::connect(("::ffff:127.0.0.1", port)).unwrap();
+        let expected = vec![BackendConnection { owner: Some(this()), remote: listener.local_addr().unwrap() }];
+        for is_refused in [false, true] {
+            list.is_refused = is_refused;
+            assert_eq!(list.look(&processes, &remotes), Some(expected.clone()));
+        }
+    }
+
+    #[test]
+    fn connections_in_another_network_namespace_are_seen() {
+        let script = "ip link set lo up && exec 3<>/dev/udp/127.0.0.1/9 && echo ready && exec sleep 1000";
+        let unshare = ["-rn", "bash", "-c", script];
+        let Ok(mut child) = Command::new("unshare").args(unshare).stdout(Stdio::piped()).spawn() else { return };
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        // Where the kernel permits no such namespace there is nothing to see.
+        if line == "ready\n" {
+            let pid = i32::try_from(child.id()).unwrap();
+            let stat = super::super::proc_stat::ProcStat::read(pid).unwrap();
+            let process = Process { pid, start_time: stat.field(22).unwrap() };
+            let remote = "127.0.0.1:9".parse().unwrap();
+            let found = ConnectionList::default().look(&[this(), process].into(), &[remote].into());
+            assert_eq!(found, Some(vec![BackendConnection { owner: Some(process), remote }]));
+        }
+        child.kill().and_then(|()| child.wait()).unwrap();
     }
 }

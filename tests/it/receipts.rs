@@ -1,8 +1,7 @@
 //! Receipts: real agents report in a real etcd which changes a real nginx uses, and `upstreamd agents` summarizes that.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::time::Instant;
+use std::net::{TcpListener, TcpStream, UdpSocket};
 
 use nix::sys::signal::Signal;
 use upstreamd::model::key::Revision;
@@ -63,11 +62,11 @@ struct Balancer {
 
 impl Balancer {
     fn new(etcd: &Etcd) -> Balancer {
-        Balancer::of(etcd, "/echo", "")
+        Balancer::of(etcd, "/echo")
     }
 
-    /// A balancer of the backends below this folder; `protocol` is ` udp` or nothing.
-    fn of(etcd: &Etcd, folder: &str, protocol: &str) -> Balancer {
+    /// A balancer of the backends below this folder.
+    fn of(etcd: &Etcd, folder: &str) -> Balancer {
         let mut balancer = Balancer {
             nginx: Nginx::builder().workers(1).build(),
             sandbox: Sandbox::on_etcd(&etcd.url()),
@@ -77,8 +76,9 @@ impl Balancer {
             "echo.tera",
             &format!(
                 "upstream echo {{\n{{% for b in backends(prefix=\"{folder}\") %}}server {{{{ b.address }}}};\n{{% endfor %}}}}\n\
-                 server {{ listen 127.0.0.1:{}{protocol}; proxy_pass echo; proxy_timeout 1h; }}\n",
-                balancer.port
+                 server {{ listen 127.0.0.1:{port}; proxy_pass echo; proxy_timeout 1h; }}\n\
+                 server {{ listen 127.0.0.1:{port} udp; proxy_pass echo; proxy_timeout 3s; }}\n",
+                port = balancer.port
             ),
         );
         let (dest, check) = (balancer.nginx.stream_file("echo.conf"), balancer.nginx.check_command());
@@ -110,15 +110,24 @@ fn echo() -> u16 {
     port
 }
 
-/// A backend that answers each byte with this one, on as many connections as come.
+/// A backend that answers each byte with this one, on as many connections as come, and each datagram too.
 fn saying(letter: u8) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (listener, socket) = wait_for("a port", DEADLINE, || {
+        let listener = TcpListener::bind("127.0.0.1:0").ok()?;
+        let socket = UdpSocket::bind(listener.local_addr().ok()?).ok()?;
+        Some((listener, socket))
+    });
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             std::thread::spawn(
                 move || while stream.read_exact(&mut [0]).is_ok() && stream.write_all(&[letter]).is_ok() {},
             );
+        }
+    });
+    std::thread::spawn(move || {
+        while let Ok((_, sender)) = socket.recv_from(&mut [0]) {
+            socket.send_to(&[letter], sender).ok();
         }
     });
     port
@@ -218,10 +227,8 @@ fn a_backend_drains_with_its_last_connection_while_a_worker_is_pinned() {
     etcd.put("/echo/d", "127.0.0.1:2");
     let one_left = wait_receipt(&etcd, "a", "applied", |receipt| receipt.generation == 4);
     assert!(one_left.resources[0].drained < removal, "{one_left:?}");
-    let start = Instant::now();
     drop(last);
     let drained = wait_receipt(&etcd, "a", "drained", |receipt| receipt.resources[0].drained >= removal);
-    eprintln!("drained {:?} after the last connection", start.elapsed());
     assert_eq!((drained.resources[0].drained, drained.drained_generation), (removal, Some(1)), "{drained:?}");
     balancer.sandbox.wait_log("drained, nginx has no connection to a removed backend any more");
     assert!(
@@ -236,11 +243,39 @@ fn a_backend_drains_with_its_last_connection_while_a_worker_is_pinned() {
 }
 
 #[test]
+fn a_udp_session_counts_until_nginx_ends_it() {
+    let etcd = Etcd::start();
+    let backend = saying(b'a');
+    etcd.put("/echo/a", &format!("127.0.0.1:{backend}"));
+    etcd.put("/echo/b", &format!("127.0.0.1:{}", saying(b'b')));
+    let balancer = Balancer::new(&etcd);
+    let _agent = balancer.start("a");
+    wait_receipt(&etcd, "a", "the first receipt", |receipt| receipt.standing() == AgentStanding::InSync);
+    let mut to_b = connection_to(balancer.port, b'b');
+    wait_for("a session with the backend", DEADLINE, || {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        let mut letter = [0];
+        socket.send_to(b"x", ("127.0.0.1", balancer.port)).unwrap();
+        socket.recv(&mut letter).unwrap();
+        (letter == *b"a").then_some(())
+    });
+    // nginx connects its sockets of UDP.
+    let sessions =
+        || std::fs::read_to_string("/proc/net/udp").unwrap().contains(&format!(" 0100007F:{backend:04X} 01"));
+    assert!(sessions());
+    etcd.delete("/echo/a");
+    let removal = wait_receipt(&etcd, "a", "applied", |receipt| receipt.generation == 2).resources[0].applied;
+    wait_receipt(&etcd, "a", "drained", |receipt| receipt.resources[0].drained >= removal);
+    assert!(!sessions() && asked(&mut to_b) == Some(b'b'));
+}
+
+#[test]
 fn a_command_ends_with_its_last_connection_while_a_worker_is_pinned() {
     let etcd = Etcd::start();
     etcd.put("/services/echo/b", &format!("127.0.0.1:{}", saying(b'b')));
     let backend = format!("127.0.0.1:{}", saying(b'a'));
-    let balancer = Balancer::of(&etcd, "/services/echo", "");
+    let balancer = Balancer::of(&etcd, "/services/echo");
     let _agent = balancer.start("balancer");
     let announces = Sandbox::on_etcd(&etcd.url());
     let mut announcer = announces.start_with_command(&[
@@ -266,10 +301,8 @@ fn a_command_ends_with_its_last_connection_while_a_worker_is_pinned() {
         echo.applied == Some(echo.seen) && echo.drained < echo.applied
     });
     assert!(announcer.child.try_wait().unwrap().is_none() && asked(&mut to_a) == Some(b'a'), "{}", announces.log());
-    let start = Instant::now();
     drop(to_a);
     let status = wait_for("the announcer to end", DEADLINE, || announcer.child.try_wait().unwrap());
-    eprintln!("ended {:?} after the last connection", start.elapsed());
     assert_eq!(status.code(), Some(143), "{}", announces.log());
     assert_eq!(asked(&mut to_b), Some(b'b'), "an old worker is pinned");
 }

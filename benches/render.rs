@@ -46,7 +46,7 @@ impl Facts for NoFacts {
     fn interface_addresses(&self, _: &str) -> Vec<IpAddr> {
         Vec::new()
     }
-    fn nginx_version(&self) -> Option<Version> {
+    fn nginx_version(&self, _: Option<&std::path::Path>) -> Option<Version> {
         None
     }
 }
@@ -73,7 +73,7 @@ fn main() {
         for backends in [10, 1_000, 10_000] {
             let tree = tree_of((0..backends).map(|i| (backend(i), address(i))));
             for (engine, upstream, values) in [(Engine::Tera, UPSTREAM, VALUES), (Engine::Go, GO_UPSTREAM, GO_VALUES)] {
-                let root = Root { name: "t", engine, escape };
+                let root = Root::new("t", engine, escape);
                 let name = format!("{engine:?} gets, 2 prints, {backends} backends, {escape:?}");
                 changes(&name, upstream, root, tree.clone(), backends);
                 if escape == Escape::None {

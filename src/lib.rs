@@ -12,6 +12,7 @@ pub mod world;
 
 pub mod announce;
 pub mod apply;
+pub mod endpoints;
 pub mod source;
 pub mod status;
 

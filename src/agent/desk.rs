@@ -446,5 +446,6 @@ impl Entry {
     }
 }
 
+mod in_service;
 #[cfg(test)]
 mod tests;

@@ -37,6 +37,8 @@ pub struct Drains {
 #[derive(Debug)]
 struct Drain {
     removal: BackendRemoval,
+    /// Whether nginx may still choose the backends: it has to take the change first.
+    is_untaken: bool,
     /// Whether the last look found no connection. Two looks have to agree: an old worker may retry a request.
     was_unused: bool,
 }
@@ -66,7 +68,7 @@ pub enum Users {
         /// Those that were leaving after it.
         workers: BTreeSet<Process>,
     },
-    /// All workers: nginx has taken the change without a reload.
+    /// All workers: nginx takes the change without a reload, or takes along what it knows.
     AllWorkers,
 }
 
@@ -96,20 +98,43 @@ impl Drains {
         self.open.len() >= MAX_OPEN
     }
 
-    /// Records a change. Returns its number. If too many are open, one without a reload becomes part of the one before it.
+    /// Records a change. Returns its number. One that nginx has to take counts from then on; changes of one resource that it takes
+    /// together are one.
     pub fn add(&mut self, removal: BackendRemoval, now: Instant) -> u64 {
-        self.next_look = Some(self.next_look.map_or(now, |at| at.min(now + PAUSE)));
-        let is_full = self.is_full() && removal.users == Users::AllWorkers;
-        let same = |open: &BackendRemoval| open.resource == removal.resource && open.users == removal.users;
-        let last = self.open.iter_mut().rev().find(|(_, open)| is_full && same(&open.removal));
-        if let Some((number, open)) = last {
+        let is_untaken = removal.users == Users::AllWorkers;
+        let is_full = self.is_full();
+        let same = |open: &Drain| {
+            let is_joined = is_untaken && (open.is_untaken || is_full);
+            is_joined && open.removal.users == Users::AllWorkers && open.removal.resource == removal.resource
+        };
+        if let Some((number, open)) = self.open.iter_mut().rev().find(|(_, open)| same(open)) {
             open.removal.addresses.extend(removal.addresses);
-            open.was_unused = false;
+            open.removal.revision = removal.revision;
+            (open.is_untaken, open.was_unused) = (true, false);
             return *number;
         }
         self.count += 1;
-        self.open.insert(self.count, Drain { removal, was_unused: false });
+        self.open.insert(self.count, Drain { removal, is_untaken, was_unused: false });
+        if !is_untaken {
+            self.look_soon(now);
+        }
         self.count
+    }
+
+    /// Records of which resources nginx has taken the last change.
+    pub fn taken(&mut self, has_taken: impl Fn(&str) -> bool, now: Instant) {
+        let mut is_news = false;
+        for drain in self.open.values_mut().filter(|drain| drain.is_untaken) {
+            drain.is_untaken = !has_taken(&drain.removal.resource);
+            is_news |= !drain.is_untaken;
+        }
+        if is_news {
+            self.look_soon(now);
+        }
+    }
+
+    fn look_soon(&mut self, now: Instant) {
+        self.next_look = Some(self.next_look.map_or(now, |at| at.min(now + PAUSE)));
     }
 
     /// Returns whether the change of this number is over.
@@ -121,7 +146,7 @@ impl Drains {
     pub fn sought(&self, now: Instant) -> Option<Sought> {
         self.next_look.filter(|at| *at <= now)?;
         let mut sought = Sought { addresses: BTreeSet::new(), workers: BTreeSet::new(), all_workers: false };
-        for Drain { removal, .. } in self.open.values() {
+        for Drain { removal, .. } in self.open.values().filter(|drain| !drain.is_untaken) {
             sought.addresses.extend(&removal.addresses);
             match &removal.users {
                 Users::OldWorkers { workers, .. } => sought.workers.extend(workers),
@@ -131,17 +156,22 @@ impl Drains {
         Some(sought)
     }
 
-    /// Evaluates a look that took `cost` of the processor's time; `found` is `None` if connections cannot be seen. Returns the changes that have drained,
+    /// Evaluates a look that took `cost` of the processor's time; `found` is `None` if connections cannot be seen. Workers that stay
+    /// may use what is `in_service` again, or for another resource. Returns the changes that have drained,
     /// except those whose old workers have all ended: `Reloads` reports these.
     pub fn take(
         &mut self,
         found: Option<&[BackendConnection]>,
+        in_service: &BTreeSet<SocketAddr>,
         cost: Duration,
         now: Instant,
         is_alive: impl Fn(Process) -> bool,
     ) -> Vec<DrainEnd> {
         let mut ended = Vec::new();
         self.open.retain(|_, drain| {
+            if drain.is_untaken {
+                return true;
+            }
             let removal = &mut drain.removal;
             if let Users::OldWorkers { workers, .. } = &mut removal.users {
                 workers.retain(|worker| is_alive(*worker));
@@ -149,7 +179,8 @@ impl Drains {
                     return false;
                 }
             }
-            let is_unused = found.is_some_and(|found| !found.iter().any(|connection| removal.is_used_by(connection)));
+            let is_unused =
+                found.is_some_and(|found| !found.iter().any(|connection| removal.is_used_by(connection, in_service)));
             let was_unused = std::mem::replace(&mut drain.was_unused, is_unused);
             if is_unused && was_unused {
                 ended.push(removal.end(now));
@@ -158,7 +189,7 @@ impl Drains {
         });
         let has_to_confirm = self.open.values().any(|drain| drain.was_unused);
         let pause = if has_to_confirm { CONFIRMING_PAUSE } else { PAUSE };
-        self.next_look = (!self.open.is_empty()).then(|| now + pause.max(cost * REST));
+        self.next_look = self.open.values().any(|drain| !drain.is_untaken).then(|| now + pause.max(cost * REST));
         ended
     }
 
@@ -169,11 +200,11 @@ impl Drains {
 }
 
 impl BackendRemoval {
-    fn is_used_by(&self, connection: &BackendConnection) -> bool {
+    fn is_used_by(&self, connection: &BackendConnection, in_service: &BTreeSet<SocketAddr>) -> bool {
         let may_be_owner = |workers: &BTreeSet<Process>| connection.owner.is_none_or(|owner| workers.contains(&owner));
         let is_user = match &self.users {
             Users::OldWorkers { workers, .. } => may_be_owner(workers),
-            Users::AllWorkers => true,
+            Users::AllWorkers => !in_service.contains(&connection.remote),
         };
         is_user && self.addresses.contains(&connection.remote)
     }
@@ -220,6 +251,7 @@ mod tests {
         let mut now = Instant::now();
         let mut drains = Drains::default();
         let number = drains.add(removal(7, &[A], users, now), now);
+        drains.taken(|_| true, now);
         let mut drained_at = None;
         for (look, word) in looks.split(' ').enumerate() {
             now = drains.wake_at().unwrap_or(now);
@@ -229,7 +261,7 @@ mod tests {
                 .map(|part| connection(part[..part.len() - 1].parse().ok(), if part.ends_with('A') { A } else { B }))
                 .collect();
             let found = (word != "x").then_some(found);
-            let ended = drains.take(found.as_deref(), Duration::ZERO, now, |_| true);
+            let ended = drains.take(found.as_deref(), &BTreeSet::new(), Duration::ZERO, now, |_| true);
             drained_at = drained_at.or((!ended.is_empty()).then_some(look + 1));
             assert_eq!(drains.is_over(number), drained_at.is_some());
         }
@@ -261,9 +293,9 @@ mod tests {
         let now = Instant::now();
         let mut drains = Drains::default();
         let number = drains.add(removal(7, &[A], old(1, &[10, 11]), now), now);
-        assert_eq!(drains.take(None, Duration::ZERO, now, |worker| worker.pid == 11), []);
+        assert_eq!(drains.take(None, &BTreeSet::new(), Duration::ZERO, now, |worker| worker.pid == 11), []);
         assert!(!drains.is_over(number));
-        assert_eq!(drains.take(None, Duration::ZERO, now, |_| false), []);
+        assert_eq!(drains.take(None, &BTreeSet::new(), Duration::ZERO, now, |_| false), []);
         assert!(drains.is_over(number) && drains.wake_at().is_none());
     }
 
@@ -275,6 +307,7 @@ mod tests {
         assert_eq!((drains.sought(start), drains.wake_at()), (None, None));
         drains.add(removal(7, &[A], old(1, &[10]), start), start);
         drains.add(removal(8, &[B], Users::AllWorkers, start), start);
+        drains.taken(|_| true, start);
         let addresses = [A, B].map(|address| address.parse().unwrap()).into();
         assert_eq!(
             drains.sought(start),
@@ -282,18 +315,43 @@ mod tests {
             "the first look is at once"
         );
         let to_b = [connection(Some(20), B)];
-        assert_eq!(drains.take(Some(&to_b), Duration::from_millis(1), start, |_| true), []);
+        assert_eq!(drains.take(Some(&to_b), &BTreeSet::new(), Duration::from_millis(1), start, |_| true), []);
         assert_eq!((drains.sought(at(99)), drains.wake_at()), (None, Some(at(100))), "soon, to confirm it");
-        let ended = drains.take(Some(&to_b), Duration::from_millis(1), at(100), |_| true);
+        let ended = drains.take(Some(&to_b), &BTreeSet::new(), Duration::from_millis(1), at(100), |_| true);
         let drained = Drained { resources: vec!["web".into()], revision: Revision(7), after: at(100) - start };
         assert_eq!(ended, [DrainEnd { reload: Some(1), drained }]);
         assert_eq!((drains.wake_at(), drains.sought(at(350)).unwrap().workers), (Some(at(350)), BTreeSet::new()));
-        drains.take(Some(&to_b), Duration::from_millis(50), at(350), |_| true);
+        drains.take(Some(&to_b), &BTreeSet::new(), Duration::from_millis(50), at(350), |_| true);
         assert_eq!(drains.wake_at(), Some(at(1350)), "the look took long");
-        let more = |address: &str| removal(9, &[address], Users::AllWorkers, start);
-        let last = (1..MAX_OPEN).map(|_| drains.add(more(A), at(360))).last();
+        let more = |address: &str, users: Users| removal(9, &[address], users, start);
+        let last = (1..MAX_OPEN).map(|_| drains.add(more(A, old(2, &[10])), at(360))).last();
         assert_eq!(drains.wake_at(), Some(at(610)), "a new change is looked at soon");
-        assert!(drains.is_full() && Some(drains.add(more("10.0.0.3:80"), at(360))) == last);
-        assert_eq!(drains.sought(at(610)).unwrap().addresses.len(), 3);
+        assert!(drains.is_full() && last == Some(MAX_OPEN as u64 + 1));
+        assert_eq!(drains.add(more("10.0.0.3:80", Users::AllWorkers), at(360)), 2, "it is part of the one before");
+    }
+
+    #[test]
+    fn what_nginx_has_to_take_counts_from_then_on() {
+        let now = Instant::now();
+        let mut drains = Drains::default();
+        let add = |drains: &mut Drains, address: &str| drains.add(removal(7, &[address], Users::AllWorkers, now), now);
+        let look = |drains: &mut Drains, found: &[BackendConnection], in_service: &[&str]| {
+            let in_service = in_service.iter().map(|address| address.parse().unwrap()).collect();
+            drains.take(Some(found), &in_service, Duration::ZERO, now, |_| true).len()
+        };
+        let first = add(&mut drains, A);
+        assert_eq!(add(&mut drains, B), first, "both are taken together");
+        assert_eq!((drains.wake_at(), drains.sought(now)), (None, None));
+        assert_eq!(look(&mut drains, &[], &[]) + look(&mut drains, &[], &[]), 0);
+        drains.taken(|resource| resource != "web", now);
+        assert_eq!(drains.wake_at(), None);
+        drains.taken(|resource| resource == "web", now);
+        assert_eq!(drains.sought(now).unwrap().addresses.len(), 2);
+        assert_ne!(add(&mut drains, "10.0.0.3:80"), first, "a later one is taken later");
+        assert_eq!(look(&mut drains, &[connection(Some(20), B)], &[]), 0);
+        // It is a backend again, or one of another resource.
+        assert_eq!(look(&mut drains, &[connection(Some(20), B)], &[B]), 0);
+        assert_eq!(look(&mut drains, &[connection(Some(20), B)], &[B]), 1);
+        assert!(drains.is_over(first) && drains.wake_at().is_none());
     }
 }

@@ -57,9 +57,10 @@ impl FileBackends {
         self.has_other_changes |= !changed.is_some_and(|paths| paths.iter().all(is_plain));
     }
 
-    /// Records that the last render is live. Returns what that changed, if it changed the file.
-    pub fn went_live(&mut self) -> FileChange {
-        let has_other_changes = std::mem::take(&mut self.has_other_changes);
+    /// Records that the last render is live. Returns what that changed. A file that was not written has the same bytes as before:
+    /// nginx asks for its backends, and nothing else has changed.
+    pub fn went_live(&mut self, is_written: bool) -> FileChange {
+        let has_other_changes = std::mem::take(&mut self.has_other_changes) && is_written;
         let Some(rendered) = self.rendered.take() else {
             return FileChange { shown: None, removed: Removed::Unknown };
         };
@@ -74,6 +75,11 @@ impl FileBackends {
         self.live =
             Some(LiveBackends { addresses: text(now), serving: text(serving), folders: text(rendered.folders()) });
         FileChange { shown, removed }
+    }
+
+    /// Returns the addresses of the backends in the live file that get traffic.
+    pub fn serving(&self) -> impl Iterator<Item = &str> {
+        self.live.iter().flat_map(|live| live.serving.lines())
     }
 
     /// Returns what the file, which is removed, takes from nginx. `reads` are those of its last render.
@@ -112,7 +118,7 @@ mod tests {
     fn file() -> FileBackends {
         let mut file = FileBackends::default();
         file.rendered(Some(ListedBackends::of(WEB, &[(A, false), ON_B])), &reads(), None);
-        assert_eq!(file.went_live().removed, Removed::Unknown, "nobody knows what was there before");
+        assert_eq!(file.went_live(true).removed, Removed::Unknown, "nobody knows what was there before");
         file
     }
 
@@ -125,7 +131,7 @@ mod tests {
     fn check(changed: Option<&[&str]>, listed: &[(&str, bool)], expected: Option<&[&str]>) {
         let mut file = file();
         file.rendered(Some(ListedBackends::of(WEB, listed)), &reads(), changed);
-        assert_eq!(file.went_live().removed, removed(expected), "{changed:?} {listed:?}");
+        assert_eq!(file.went_live(true).removed, removed(expected), "{changed:?} {listed:?}");
     }
 
     #[test]
@@ -141,6 +147,9 @@ mod tests {
         check(Some(&["/web/a", "/elsewhere"]), &[ON_B], Some(&[A]));
         // What these have removed is anybody's guess.
         check(None, &[ON_B], None);
+        let mut asked_for = file();
+        asked_for.rendered(Some(ListedBackends::of(WEB, &[ON_B])), &reads(), None);
+        assert_eq!(asked_for.went_live(false).removed, removed(Some(&[A])), "no byte of the file has changed");
         for other in ["/timeout", "/text/x", "/web/title"] {
             check(Some(&["/web/a", other]), &[ON_B], None);
         }
@@ -155,9 +164,9 @@ mod tests {
             let mut file = file();
             file.rendered(listed(), &reads(), Some(&[first]));
             file.rendered(listed(), &reads(), Some(&[second]));
-            assert_eq!(file.went_live().removed, removed(expected), "{first} {second}");
+            assert_eq!(file.went_live(true).removed, removed(expected), "{first} {second}");
             file.rendered(Some(ListedBackends::of(WEB, &[])), &reads(), Some(&["/web/b"]));
-            assert_eq!(file.went_live().removed, removed(Some(&[B])), "afterwards");
+            assert_eq!(file.went_live(true).removed, removed(Some(&[B])), "afterwards");
         }
     }
 
@@ -166,7 +175,7 @@ mod tests {
         let mut file = file();
         let mut change = |listed: &[(&str, bool)]| {
             file.rendered(Some(ListedBackends::of(WEB, listed)), &reads(), Some(&["/web/a"]));
-            file.went_live().removed
+            file.went_live(true).removed
         };
         assert_eq!(change(&[("host:80", false), ("unix:/run/a.sock", false)]), removed(Some(&[A, B])));
         assert_eq!(change(&[("host:80", false)]), Removed::Unknown);
@@ -177,7 +186,7 @@ mod tests {
     fn a_render_that_does_not_list_backends_removes_anything() {
         let mut file = file();
         file.rendered(None, &reads(), Some(&["/web/a"]));
-        assert_eq!(file.went_live(), FileChange { shown: None, removed: Removed::Unknown });
+        assert_eq!(file.went_live(true), FileChange { shown: None, removed: Removed::Unknown });
     }
 
     #[test]
@@ -185,7 +194,7 @@ mod tests {
         let mut with_placeholder = file();
         with_placeholder.rendered(Some(ListedBackends::of(WEB, &[ON_B])), &reads(), Some(&["/web/a"]));
         with_placeholder.rendered_placeholder();
-        assert_eq!(with_placeholder.went_live().removed, removed(Some(&[A, B])));
+        assert_eq!(with_placeholder.went_live(true).removed, removed(Some(&[A, B])));
         assert_eq!(file().removed(&reads(), Some(&["/web/a", "/web/b"])), removed(Some(&[A, B])));
         assert_eq!(file().removed(&reads(), Some(&["/web/a", "/timeout"])), Removed::Unknown);
         assert_eq!(FileBackends::default().removed(&reads(), Some(&["/web/a"])), Removed::Unknown);

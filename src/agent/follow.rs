@@ -8,6 +8,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tokio::net::TcpListener;
 
+use crate::endpoints::service::EndpointService;
 use crate::model::event::Event;
 use crate::model::store::StoreSettings;
 use crate::render::Facts;
@@ -78,6 +79,7 @@ enum Wake {
     Store(usize, Option<Event>),
     Returned(Vec<Returned>),
     FoldersChanged,
+    Endpoints,
     Signal(Signal),
     CommandEnded(Option<ChildEnd>),
     Due,
@@ -101,6 +103,8 @@ struct FollowLoop {
     command: Supervisor,
     manager: Manager,
     receipt_key: Option<ReceiptKey>,
+    /// The writing of endpoints to disk.
+    saving: Option<tokio::task::JoinHandle<()>>,
 }
 
 /// Applies until a signal or the end of the supervised command stops it.
@@ -111,7 +115,7 @@ pub async fn follow(mut plan: FollowPlan) -> Stopped {
     let mut following = FollowLoop::start(plan).await;
     let (stopped, signal) = loop {
         if let Err(error) = following.act() {
-            tracing::error!("{error}: {}", error.source);
+            tracing::error!("{error}");
             break (Stopped::CommandNotStarted(error), None);
         }
         let wake = following.next_wake().await;
@@ -160,6 +164,7 @@ impl FollowLoop {
             command,
             manager: Manager::new(),
             receipt_key,
+            saving: None,
         }
     }
 
@@ -179,6 +184,7 @@ impl FollowLoop {
     async fn next_wake(&mut self) -> Wake {
         let due = [self.agent.wake_at(), self.command.wake_at(clock::now()), self.manager.wake_at()];
         let due = due.into_iter().flatten().min();
+        let service = self.agent.service();
         tokio::select! {
             biased;
             signal = self.signals.next() => Wake::Signal(signal),
@@ -186,6 +192,7 @@ impl FollowLoop {
             Some(returned) = self.agent.crew.next() => Wake::Returned(returned),
             (position, event) = self.stores.next() => Wake::Store(position, event),
             () = folders_changed(&mut self.folders) => Wake::FoldersChanged,
+            () = endpoints_changed(service.as_deref()) => Wake::Endpoints,
             () = clock::sleep_until(due) => Wake::Due,
             () = tick(&mut self.ticker) => Wake::Resync,
         }
@@ -202,6 +209,7 @@ impl FollowLoop {
                 return ControlFlow::Break((Stopped::StoreEnded, Some(Signal::SIGTERM)));
             }
             Wake::FoldersChanged => self.read_again("files have changed"),
+            Wake::Endpoints => self.take_endpoint_news(),
             Wake::CommandEnded(ended) => {
                 let stopped = ended.map_or(Stopped::CommandInBackground, Stopped::CommandEnded);
                 return ControlFlow::Break((stopped, None));
@@ -247,6 +255,14 @@ impl FollowLoop {
         // Everything is rendered again, even if nothing has changed.
         if answers_resync {
             self.agent.desk.mark_store(position, clock::now());
+        }
+    }
+
+    fn take_endpoint_news(&mut self) {
+        let is_unsaved = self.agent.take_endpoint_news();
+        let is_saving = self.saving.as_ref().is_some_and(|saving| !saving.is_finished());
+        if let Some(service) = self.agent.service().filter(|_| is_unsaved && !is_saving) {
+            self.saving = Some(tokio::task::spawn_blocking(move || service.save()));
         }
     }
 
@@ -319,6 +335,13 @@ fn log_gone(old: &Catalog, new: &Catalog) {
     for gone in old.members.iter().filter(|old| new.member(old.resource.name()).is_none()) {
         let dest = gone.resource.dest.display();
         tracing::warn!(resource = %gone.resource.id, "the resource is gone from conf.d; its file `{dest}` stays as it is");
+    }
+}
+
+async fn endpoints_changed(service: Option<&EndpointService>) {
+    match service {
+        Some(service) => service.changed().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -9,6 +9,8 @@ mod claims;
 mod crew;
 pub mod desk;
 pub mod drains;
+mod endpoint_news;
+pub mod endpoints;
 pub mod facts;
 mod file_backends;
 pub mod follow;

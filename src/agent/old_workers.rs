@@ -2,16 +2,14 @@
 //! while old workers pile up. Never signals a process.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::apply::group::Group;
 use crate::apply::{self, Context};
 use crate::model::connection::BackendConnection;
-use crate::model::key::Revision;
 use crate::model::process::Process;
-use crate::model::removed::Removed;
+use crate::model::removed::{Removed, ResourceRemoval};
 use crate::model::report::Report;
 use crate::status::{Shared, events};
 use crate::world::connections::ConnectionList;
@@ -45,7 +43,7 @@ impl OldWorkers {
     pub(super) fn add(
         &mut self,
         (group, report): (&Group, &Report),
-        removed: BTreeMap<Arc<str>, Removed>,
+        removed: BTreeMap<Arc<str>, ResourceRemoval>,
         board: &Shared,
         now: Instant,
     ) -> BTreeMap<Arc<str>, RemovalKind> {
@@ -64,33 +62,31 @@ impl OldWorkers {
             .collect()
     }
 
-    fn removal(&mut self, resource: Arc<str>, removed: Removed, report: &Report, now: Instant) -> RemovalKind {
-        let addresses = match removed {
+    fn removal(&mut self, resource: Arc<str>, removal: ResourceRemoval, report: &Report, now: Instant) -> RemovalKind {
+        let addresses = match removal.removed {
             Removed::Unknown => return RemovalKind::Anything,
             Removed::Backends(addresses) if addresses.is_empty() => return RemovalKind::Nothing,
-            Removed::Backends(_) if self.drains.is_full() => return RemovalKind::Anything,
+            Removed::Backends(_) if self.drains.is_full() && !removal.is_asked_for => return RemovalKind::Anything,
             Removed::Backends(addresses) => addresses,
         };
+        let revision = report.revision;
+        if removal.is_asked_for {
+            let users = Users::AllWorkers;
+            let removal = BackendRemoval { resource, revision, addresses, users, since: now };
+            return RemovalKind::Endpoints(self.drains.add(removal, now));
+        }
         // An old worker that has not begun to leave may use them at any time.
         let Some(verified) = report.verified.as_ref().filter(|verified| verified.converged.is_some()) else {
             return RemovalKind::Anything;
         };
         let users = Users::OldWorkers { reload: self.reloads.count(), workers: verified.leaving.clone() };
-        let (revision, since) = (report.revision, verified.asked_at);
+        let since = verified.asked_at;
         RemovalKind::Backends(self.drains.add(BackendRemoval { resource, revision, addresses, users, since }, now))
     }
 
-    /// Records a change of a resource that removed backends, and that nginx has taken without a reload. Returns its number, for the
-    /// receipt.
-    pub(super) fn removed(
-        &mut self,
-        resource: Arc<str>,
-        revision: Revision,
-        addresses: BTreeSet<SocketAddr>,
-        now: Instant,
-    ) -> u64 {
-        let users = Users::AllWorkers;
-        self.drains.add(BackendRemoval { resource, revision, addresses, users, since: now }, now)
+    /// Records of which resources nginx has taken the endpoints.
+    pub(super) fn taken(&mut self, has_taken: impl Fn(&str) -> bool, now: Instant) {
+        self.drains.taken(has_taken, now);
     }
 
     /// Reports which changes have drained, and spreads further reloads while old workers pile up.
@@ -109,19 +105,20 @@ impl OldWorkers {
         if desk.set_load(load) {
             events::spread(load.stretch(), leaving);
         }
-        self.look_at_connections(board, now);
+        self.look_at_connections(desk, board, now);
         if let Some(receipts) = &mut desk.receipts {
             receipts.look(&self.reloads, &self.drains);
         }
     }
 
     /// Reports the changes whose removed backends have no connection any more.
-    fn look_at_connections(&mut self, board: &Shared, now: Instant) {
+    fn look_at_connections(&mut self, desk: &Desk, board: &Shared, now: Instant) {
         let Some(sought) = self.drains.sought(now) else { return };
         let before = clock::thread_time();
+        let in_service = if sought.all_workers { desk.in_service(&sought.addresses) } else { BTreeSet::new() };
         let found = self.connections_to(sought);
         let cost = clock::thread_time().saturating_sub(before);
-        for ended in self.drains.take(found.as_deref(), cost, now, nginx_process::is_alive) {
+        for ended in self.drains.take(found.as_deref(), &in_service, cost, now, nginx_process::is_alive) {
             let drained = &ended.drained;
             if let Some(reload) = ended.reload {
                 drained.resources.iter().for_each(|resource| self.reloads.drained_early(reload, resource));
@@ -155,6 +152,11 @@ impl OldWorkers {
         let is_looked_at = self.masters.workers().is_some();
         let away = self.masters.away().map(|place| place.pid_file.display().to_string());
         board.with(|board| board.set_nginx(is_looked_at.then_some(away), clock::unix_seconds()));
+    }
+
+    /// Returns whether each nginx that is driven runs, as far as that was looked at.
+    pub(super) fn nginx_runs(&self) -> bool {
+        self.masters.workers().is_some() && self.masters.away().is_none()
     }
 
     /// Returns the groups whose last reload is no longer in effect, each once: they owe it again.

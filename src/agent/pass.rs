@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::apply::group::Group;
 use crate::apply::transaction::{self, Request};
 use crate::model::key::Revision;
-use crate::model::removed::Removed;
+use crate::model::removed::{Removed, ResourceRemoval};
 use crate::model::report::{Outcome, Rendered, Report, Stage, StepFailure};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
@@ -17,6 +17,7 @@ use crate::world::clock;
 
 use super::catalog::Member;
 use super::claims::Claims;
+use super::file_backends::FileChange;
 use super::mark::Mark;
 use super::state::ResourceState;
 
@@ -162,8 +163,9 @@ impl Pass {
         // What is not served as a whole has not removed anything yet.
         for InHand { member, state, .. } in &mut self.resources {
             if report.has_taken(member.resource.name()) {
-                let removed = std::mem::take(&mut state.removed);
-                self.findings.removed.insert(Arc::clone(member.resource.name()), removed);
+                let (removed, is_asked_for) = (std::mem::take(&mut state.removed), state.is_asked_for());
+                let removal = ResourceRemoval { removed, is_asked_for };
+                self.findings.removed.insert(Arc::clone(member.resource.name()), removal);
             }
         }
         if report.resources.is_empty() && !report.outcome.is_final() {
@@ -202,10 +204,16 @@ fn went_live(
         let Some(standing) = &mut file.standing else { continue };
         if report.dropped.iter().all(|(dropped, _)| *dropped != resource.id) {
             if standing.went_live() {
-                let change = file.backends.went_live();
-                if written.contains(&*resource.dest) {
-                    findings.backends.extend(change.shown.map(|shown| (resource.dest.clone(), shown)));
-                    removed.add(change.removed);
+                terms.endpoints.went_live(&resource.dest, &file.names);
+                let (is_written, asks) = (written.contains(&*resource.dest), !file.names.is_empty());
+                let FileChange { shown, removed: taken_away } = file.backends.went_live(is_written);
+                if is_written || asks && shown.is_some() {
+                    removed.add(taken_away);
+                }
+                match is_written {
+                    true => findings.backends.extend(shown.map(|shown| (resource.dest.clone(), shown))),
+                    false if asks => findings.endpoints.extend(shown.map(|shown| (resource.id.clone(), shown))),
+                    false => {}
                 }
             }
             findings.notes.extend(terms.remember(resource, standing, now));

@@ -67,6 +67,7 @@ mod tests {
             check: None,
             reload: None,
             verify: Default::default(),
+            endpoints: Default::default(),
             generation: None,
             pace: Pace::default(),
             output_format: None,

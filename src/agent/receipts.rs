@@ -31,6 +31,8 @@ struct Track {
     seen: Revision,
     /// Value of `seen` when the running pass picked up the resource.
     under_way: Option<Revision>,
+    /// The change whose endpoints nginx has not taken yet.
+    untaken: Option<UntakenChange>,
     applied: Option<Revision>,
     converged: Option<Revision>,
     drained: Option<Revision>,
@@ -43,9 +45,19 @@ struct Track {
 #[derive(Debug)]
 struct UndrainedChange {
     revision: Revision,
-    /// Number of the reload; `None` if nginx took the change without one.
+    /// Number of the reload whose old workers may use what was removed; `None` if none were left behind.
     reload: Option<u64>,
     removal: RemovalKind,
+}
+
+#[derive(Debug)]
+struct UntakenChange {
+    revision: Revision,
+    removal: RemovalKind,
+    /// Whether its reload has converged.
+    has_converged: bool,
+    /// Whether old workers may use what it removed, or are left behind although it removed nothing.
+    leaves_workers: bool,
 }
 
 /// What an applied change removed, and what shows that it is no longer in use. The end of the old workers always does.
@@ -57,6 +69,20 @@ pub enum RemovalKind {
     Nothing,
     /// Backends: the end of this change of `Drains` shows it.
     Backends(u64),
+    /// Endpoints that nginx asks for: only that shows it, because workers that stay may have used them too.
+    Endpoints(u64),
+}
+
+impl RemovalKind {
+    /// Returns what two changes have removed together.
+    fn and(self, other: RemovalKind) -> RemovalKind {
+        match (self, other) {
+            (RemovalKind::Nothing, one) | (one, RemovalKind::Nothing) => one,
+            (one, other) if one == other => one,
+            (endpoints @ RemovalKind::Endpoints(_), _) | (_, endpoints @ RemovalKind::Endpoints(_)) => endpoints,
+            _ => RemovalKind::Anything,
+        }
+    }
 }
 
 impl Receipts {
@@ -81,6 +107,7 @@ impl Receipts {
                     proof,
                     seen: Revision::default(),
                     under_way: None,
+                    untaken: None,
                     applied: None,
                     converged: None,
                     drained: None,
@@ -122,6 +149,7 @@ impl Receipts {
         report: &Report,
         removals: &BTreeMap<Arc<str>, RemovalKind>,
         (reloads, drains): (&Reloads, &Drains),
+        has_taken: impl Fn(&str) -> bool,
     ) {
         let held = |resource: &str| report.held.iter().any(|(id, _)| *id.resource == *resource);
         for resource in &group.resources {
@@ -133,33 +161,22 @@ impl Receipts {
             track.held = held(resource.name());
             if report.has_taken(resource.name()) {
                 let removal = removals.get(resource.name()).copied().unwrap_or(RemovalKind::Anything);
-                track.apply(revision, removal, report, reloads.count());
+                track.add_untaken(revision, removal, report);
             }
         }
         self.moved = true;
+        self.settle(has_taken, reloads);
         self.look(reloads, drains);
     }
 
-    /// Records that nginx has taken a change of a resource without a reload: it uses what the change removed only for connections
-    /// that it has. `drain` is the number of the change if it removed backends.
-    pub fn taken(
-        &mut self,
-        resource: &str,
-        revision: Revision,
-        drain: Option<u64>,
-        (reloads, drains): (&Reloads, &Drains),
-    ) {
-        if let Some(track) = self.tracks.get_mut(resource) {
-            (track.applied, track.converged) = (Some(revision), Some(revision));
-            let removal = drain.map_or(RemovalKind::Nothing, RemovalKind::Backends);
-            let change = UndrainedChange { revision, reload: None, removal };
-            match track.undrained.last_mut() {
-                Some(last) if last.reload.is_none() && last.removal == removal => *last = change,
-                _ => track.undrained.push(change),
+    /// Records which resources nginx has taken the endpoints of: then what their passes did counts as applied.
+    pub fn settle(&mut self, has_taken: impl Fn(&str) -> bool, reloads: &Reloads) {
+        for (name, track) in &mut self.tracks {
+            if let Some(change) = track.untaken.take_if(|_| has_taken(name)) {
+                track.apply(change, reloads.count());
+                self.moved = true;
             }
         }
-        self.moved = true;
-        self.look(reloads, drains);
     }
 
     /// Records what has drained since.
@@ -213,24 +230,40 @@ impl Receipts {
 }
 
 impl Track {
-    fn apply(&mut self, applied: Revision, removal: RemovalKind, report: &Report, reload: u64) {
+    /// Records a change that a pass has made, together with any that nginx has not taken yet.
+    fn add_untaken(&mut self, revision: Revision, removal: RemovalKind, report: &Report) {
         // The first change is everything that happened before.
         let removal = if self.applied.is_none() { RemovalKind::Anything } else { removal };
-        self.applied = Some(applied);
+        let has_converged = report.verified.as_ref().is_none_or(|verified| verified.converged.is_some());
+        let leaves_workers = match removal {
+            RemovalKind::Anything | RemovalKind::Backends(_) => true,
+            RemovalKind::Nothing => report.verified.is_some(),
+            RemovalKind::Endpoints(_) => false,
+        };
+        let mut change = UntakenChange { revision, removal, has_converged, leaves_workers };
+        if let Some(earlier) = self.untaken.take() {
+            change.removal = earlier.removal.and(removal);
+            change.leaves_workers |= earlier.leaves_workers;
+        }
+        self.untaken = Some(change);
+    }
+
+    fn apply(&mut self, change: UntakenChange, reload: u64) {
+        let UntakenChange { revision, removal, has_converged, leaves_workers } = change;
+        self.applied = Some(revision);
         if self.proof != Proof::Nginx {
             return;
         }
-        if report.verified.as_ref().is_none_or(|verified| verified.converged.is_some()) {
+        if has_converged {
             self.converged = self.applied;
         }
+        let reload = leaves_workers.then_some(reload);
         match self.undrained.last_mut() {
-            Some(last) if last.reload == Some(reload) => {
-                last.revision = applied;
-                if removal != RemovalKind::Nothing {
-                    last.removal = RemovalKind::Anything;
-                }
+            Some(last) if last.reload == reload && (reload.is_some() || last.removal == removal) => {
+                last.revision = revision;
+                last.removal = last.removal.and(removal);
             }
-            _ => self.undrained.push(UndrainedChange { revision: applied, reload: Some(reload), removal }),
+            _ => self.undrained.push(UndrainedChange { revision, reload, removal }),
         }
     }
 
@@ -239,10 +272,12 @@ impl Track {
         let without_workers =
             |change: &UndrainedChange| change.reload.is_some_and(|reload| oldest.is_none_or(|oldest| reload < oldest));
         let has_drained = |change: &&UndrainedChange| match change.removal {
-            _ if without_workers(change) => true,
-            RemovalKind::Anything => false,
+            RemovalKind::Anything => without_workers(change),
             RemovalKind::Nothing => true,
-            RemovalKind::Backends(number) => drains.is_over(number),
+            RemovalKind::Backends(number) => without_workers(change) || drains.is_over(number),
+            RemovalKind::Endpoints(number) => {
+                drains.is_over(number) && (change.reload.is_none() || without_workers(change))
+            }
         };
         let count = self.undrained.iter().take_while(has_drained).count();
         // A reload that removed nothing still leaves old workers behind: by itself it drains with them.

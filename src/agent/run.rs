@@ -2,14 +2,12 @@
 //! `once` feed it. Never waits for events by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::apply::{Context, recovery};
 use crate::model::event::Event;
 use crate::model::for_each::ForEach;
-use crate::model::key::Revision;
 use crate::model::note::Note;
 use crate::model::process::Process;
 use crate::model::receipt::Receipt;
@@ -21,6 +19,7 @@ use crate::world::{clock, process, random};
 use super::catalog::{Catalog, Member};
 use super::crew::Crew;
 use super::desk::Desk;
+use super::endpoints::Untaken;
 use super::old_workers::OldWorkers;
 use super::pass::{Pass, Returned, Shown, Terms};
 use super::receipts::Receipts;
@@ -45,7 +44,9 @@ pub(super) struct Agent {
     pub(super) desk: Desk,
     pub(super) crew: Crew,
     pub(super) outlook: Outlook,
-    old_workers: OldWorkers,
+    pub(super) old_workers: OldWorkers,
+    /// Changes of endpoints that nginx has not taken yet.
+    pub(super) untaken: Untaken,
     /// Resources whose keys their store refuses, with the message that was logged.
     refused: BTreeMap<Arc<str>, String>,
 }
@@ -59,15 +60,18 @@ pub(super) struct PassEnd {
 impl Agent {
     /// Returns an agent that has to render everything. `is_paced`: reloads keep their distance.
     pub(super) fn new(outlook: Outlook, catalog: Arc<Catalog>, is_paced: bool) -> Agent {
+        listen_for(&outlook, &catalog);
         let desk = Desk::new(Arc::clone(&outlook.terms), catalog, is_paced, clock::now());
-        let (old_workers, refused) = Default::default();
-        let agent = Agent { desk, crew: Crew::new(), outlook, old_workers, refused };
+        let (old_workers, untaken, refused) = Default::default();
+        let agent = Agent { desk, crew: Crew::new(), outlook, old_workers, untaken, refused };
         agent.put_on_board();
         agent
     }
 
     /// Adopts a new reading of conf.d and templates; everything is rendered again.
     pub(super) fn adopt(&mut self, catalog: Arc<Catalog>) {
+        self.outlook.terms.endpoints.try_again();
+        listen_for(&self.outlook, &catalog);
         self.desk.set_catalog(catalog, clock::now());
         self.put_on_board();
         self.look_at_refusals();
@@ -174,23 +178,17 @@ impl Agent {
             events::recovered(&resources, failures, Duration::from_secs(unix_seconds.saturating_sub(since)));
         }
         let removals = self.old_workers.add((&group, &report), findings.removed, &self.outlook.board, now);
+        let endpoints = &self.outlook.terms.endpoints;
+        let has_taken = |resource: &str| endpoints.has_taken(resource, now);
+        self.old_workers.taken(has_taken, now);
         if let Some(receipts) = &mut self.desk.receipts {
             findings.waiting.iter().for_each(|name| receipts.waits(name));
-            receipts.finished(&group, &report, &removals, self.old_workers.accounts());
+            receipts.finished(&group, &report, &removals, self.old_workers.accounts(), has_taken);
+        }
+        for (id, change) in &findings.endpoints {
+            self.untaken.add(&id.resource, change, now);
         }
         PassEnd { report, notes: findings.notes }
-    }
-
-    /// Records that nginx has taken a change without a reload, and has no use any more for the backends that the resource no longer
-    /// names. An address that another resource still names must not be among them: it would count as in use for ever.
-    #[expect(dead_code, reason = "for endpoints that nginx asks for by name")]
-    pub(super) fn taken(&mut self, resource: Arc<str>, revision: Revision, removed: BTreeSet<SocketAddr>) {
-        let now = clock::now();
-        let removes = !removed.is_empty();
-        let drain = removes.then(|| self.old_workers.removed(Arc::clone(&resource), revision, removed, now));
-        if let Some(receipts) = &mut self.desk.receipts {
-            receipts.taken(&resource, revision, drain, self.old_workers.accounts());
-        }
     }
 
     /// Starts to keep a receipt as the agent of this id. Called before anything is applied; `leaving` are workers of nginx
@@ -226,6 +224,10 @@ impl Agent {
     pub(super) fn wake_at(&self) -> Option<Instant> {
         [self.desk.wake_at(), self.old_workers.wake_at()].into_iter().flatten().min()
     }
+}
+
+fn listen_for(outlook: &Outlook, catalog: &Catalog) {
+    outlook.terms.endpoints.listen_for(catalog.members.iter().map(|member| &*member.resource));
 }
 
 /// Undoes transactions that a killed process left half done. Called before anything else.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::model::endpoints::EndpointName;
 use crate::model::guard::Decision;
 use crate::model::removed::Removed;
 use crate::model::resource::{InstanceId, Resource};
@@ -24,6 +25,8 @@ pub struct FileState {
     pub reads: Option<Reads>,
     /// Backends of the live file.
     pub backends: FileBackends,
+    /// Names in the last render whose endpoints nginx asks for.
+    pub names: BTreeSet<EndpointName>,
     /// Whether the template has asked for backends.
     pub counts_backends: bool,
     /// Keys that options of `backends` have left out of an empty list in the last render, in words.
@@ -67,8 +70,17 @@ impl ResourceState {
 
     /// Returns the time of the next look, whatever the store says.
     pub fn wake_at(&self) -> Option<Instant> {
-        let files = self.instances.values().map(|instance| &instance.file).chain([&self.own]);
-        files.filter_map(|file| file.standing.as_ref()?.wake_at()).chain(self.wait.until()).min()
+        self.files().filter_map(|file| file.standing.as_ref()?.wake_at()).chain(self.wait.until()).min()
+    }
+
+    /// Returns whether nginx asks for the endpoints of one of its files.
+    pub fn is_asked_for(&self) -> bool {
+        self.files().any(|file| !file.names.is_empty())
+    }
+
+    /// Returns its files.
+    pub fn files(&self) -> impl Iterator<Item = &FileState> {
+        self.instances.values().map(|instance| &instance.file).chain([&self.own])
     }
 
     /// Returns the files that stay as they are because a guard holds them, with its decisions.

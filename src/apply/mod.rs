@@ -25,8 +25,8 @@ pub use nginx::{is_in_effect, leaving_workers, processes_of, workers_of};
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::model::nginx::{NginxPlace, NginxSettings};
@@ -45,6 +45,16 @@ pub struct Settings {
     pub lock_timeout: Duration,
     /// `[nginx]`; missing settings are read from nginx itself.
     pub nginx: NginxSettings,
+    /// What has to be done around each reload of nginx.
+    pub around_reload: Option<Arc<dyn AroundReload>>,
+}
+
+/// What has to be done around each reload of an nginx, besides the files of the group.
+pub trait AroundReload: std::fmt::Debug + Send + Sync {
+    /// Called before the reload of a group; `is_of` says which resources are in it.
+    fn begin(&self, is_of: &dyn Fn(&str) -> bool);
+    /// Called when the transaction ends.
+    fn end(&self, is_of: &dyn Fn(&str) -> bool);
 }
 
 /// The state that all transactions of this process share.

@@ -112,12 +112,21 @@ async fn needs_first_aid(context: &Context, request: &Request) -> bool {
 async fn run_one(context: &Context, request: Request) -> Report {
     match begin(context, request).await {
         Begun::Ended(report) => *report,
-        Begun::Running(mut transaction, mut step) => loop {
-            match transaction.perform(context, step).await {
-                Next::Do(next) => step = next,
-                Next::End(outcome) => return transaction.end(context, outcome),
-            }
-        },
+        Begun::Running(mut transaction, mut step) => {
+            let mut around = None;
+            let outcome = loop {
+                if matches!(step, Step::Reload(_)) {
+                    around = context.settings.around_reload.as_ref().filter(|_| transaction.group.drives_nginx());
+                    around.iter().for_each(|around| around.begin(&|resource| transaction.group.has_member(resource)));
+                }
+                match transaction.perform(context, step).await {
+                    Next::Do(next) => step = next,
+                    Next::End(outcome) => break outcome,
+                }
+            };
+            around.iter().for_each(|around| around.end(&|resource| transaction.group.has_member(resource)));
+            transaction.end(context, outcome)
+        }
     }
 }
 

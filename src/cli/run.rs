@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 use crate::agent::catalog::{self, Confdirs};
+use crate::agent::endpoints::{AnswerPlan, Endpoints};
 use crate::agent::facts::WorldFacts;
 use crate::agent::follow::{self, Follow, FollowPlan};
 use crate::agent::once::{self, OncePlan};
@@ -98,7 +99,7 @@ pub(super) async fn prepare_and_become(settings: Settings, command: &[String], s
         return ending;
     }
     let error = child::become_command(command);
-    tracing::error!("{error}: {}", error.source);
+    tracing::error!("{error}");
     Ending::Command(error.exit_status())
 }
 
@@ -117,11 +118,12 @@ fn nothing_to_read(mode: Mode, confdirs: &[PathBuf]) -> Option<String> {
         Mode::Onetime | Mode::Interval(_) => format!("`{}`", confdir.join("conf.d").display()),
     });
     let needed: Vec<String> = needed.collect();
-    Some(format!(
-        "there are no resources: the folder {} does not exist (hint: put a resource into conf.d there, as in the quick start \
-         of README.md, or name a different folder with --confdir)",
-        needed.join(" or ")
-    ))
+    let hint = confdirs.iter().find_map(|confdir| catalog::folder_above(&confdir.join("conf.d")));
+    let hint = hint.unwrap_or_else(|| {
+        "put a resource into conf.d there, as in the quick start of README.md, or name a different folder with --confdir".to_owned()
+    });
+    let needed = needed.join(" or ");
+    Some(format!("there are no resources: the folder {needed} does not exist (hint: {hint})"))
 }
 
 async fn round(settings: &Settings, outlook: Outlook, confdirs: &Confdirs, signals: Signals) -> Ending {
@@ -212,15 +214,30 @@ fn follow_plan(
 fn outlook(settings: &Settings, state_folder: Option<PathBuf>) -> Outlook {
     let style = settings.preview.diff.then(|| style(settings));
     let last_step = if settings.preview.noop { LastStep::Preview } else { LastStep::Apply };
-    let context = Arc::new(Context::new(apply_settings(settings, state_folder)));
+    let plan = answer_plan(settings, state_folder.as_deref());
+    let endpoints = Arc::new(Endpoints::new(plan, facts(settings)));
+    let around_reload = Some(Arc::clone(&endpoints) as _);
+    let apply_settings = apply::Settings { around_reload, ..apply_settings(settings, state_folder) };
+    let context = Arc::new(Context::new(apply_settings));
     let shown_with = Arc::clone(&context);
     let show = move |shown: &Shown| show_previewed(&shown_with, shown, style);
     let show = settings.preview.noop.then(|| Box::new(show) as Show);
     Outlook {
-        terms: Arc::new(Terms::new(context, last_step, settings.agent.fail_fast)),
+        terms: Arc::new(Terms::new(context, last_step, settings.agent.fail_fast).with_endpoints(endpoints)),
         show,
         board: Shared::new(backend(&settings.store), clock::now()),
         logs: true,
+    }
+}
+
+/// Returns what a run does about nginx's questions.
+fn answer_plan(settings: &Settings, state_folder: Option<&Path>) -> AnswerPlan {
+    let addresses = settings.agent.endpoints_listen.clone();
+    match settings.mode {
+        _ if settings.preview.noop => AnswerPlan::Show(addresses),
+        Mode::Onetime => AnswerPlan::Leave("this process renders once and ends"),
+        Mode::Interval(_) => AnswerPlan::Leave("the store is read at intervals and not watched"),
+        Mode::Watch { .. } => AnswerPlan::Listen { addresses, state_folder: state_folder.map(Path::to_owned) },
     }
 }
 
@@ -231,6 +248,7 @@ fn apply_settings(settings: &Settings, state_folder: Option<PathBuf>) -> apply::
         keep_stage_file: settings.agent.keep_stage_file,
         lock_timeout: std::time::Duration::ZERO,
         nginx: settings.nginx.clone(),
+        around_reload: None,
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::endpoints::EndpointsChoice;
 use crate::model::generation::GenerationServer;
 use crate::model::resource::{Engine, Escape, InstanceId, OnReloadFailure, OutputFormat, Resource, Verify};
 use crate::model::store::StoreSettings;
@@ -76,6 +77,8 @@ pub struct Defaults {
     pub reload_cmd_timeout: Option<Duration>,
     /// The global `debounce`, if given.
     pub debounce: Option<Duration>,
+    /// How changes of backends reach nginx.
+    pub endpoints: EndpointsChoice,
     /// Language of the templates; `None` goes by the name of each.
     pub engine: Option<Engine>,
     /// Whether check and reload commands are left out.
@@ -94,6 +97,7 @@ impl Default for Defaults {
             check_cmd_timeout: Some(Duration::from_secs(30)),
             reload_cmd_timeout: Some(Duration::from_secs(60)),
             debounce: None,
+            endpoints: EndpointsChoice::default(),
             engine: None,
             sync_only: false,
             from_environment: false,
@@ -196,6 +200,7 @@ fn read_template(
     let output_format = fields.take("output_format", |field| optional_choice(field, OUTPUT_FORMATS)).flatten();
     let commands = commands::read(fields, defaults);
     let verify = fields.take("verify", |field| choice(field, VERIFY));
+    let endpoints = fields.take("endpoints", |field| choice(field, ENDPOINTS));
     let generation = fields.take("generation", endpoint);
     let escape = fields.take("escape", |field| choice(field, ESCAPES));
     let on_reload_failure = fields.take("on_reload_failure", |field| choice(field, ON_RELOAD_FAILURE));
@@ -227,6 +232,7 @@ fn read_template(
         check: commands.check,
         reload: commands.reload,
         verify: verify.unwrap_or_default(),
+        endpoints: endpoints.unwrap_or(defaults.endpoints),
         generation,
         pace: commands.pace,
         output_format,
@@ -260,6 +266,7 @@ const FIELDS: &[&str] = &[
     "reload_cmd",
     "reload",
     "verify",
+    "endpoints",
     "generation",
     "debounce",
     "min_reload_interval",
@@ -282,6 +289,10 @@ pub(super) const ENGINES: &[(&str, Engine)] = &[("tera", Engine::Tera), ("go", E
 const ESCAPES: &[(&str, Escape)] = &[("nginx", Escape::Nginx), ("none", Escape::None)];
 
 const VERIFY: &[(&str, Verify)] = &[("auto", Verify::Auto), ("off", Verify::Off)];
+
+/// The ways of endpoints by their words.
+pub(super) const ENDPOINTS: &[(&str, EndpointsChoice)] =
+    &[("auto", EndpointsChoice::Auto), ("dns", EndpointsChoice::Dns), ("reload", EndpointsChoice::Reload)];
 
 const ON_RELOAD_FAILURE: &[(&str, OnReloadFailure)] =
     &[("auto", OnReloadFailure::Auto), ("rollback", OnReloadFailure::Rollback), ("keep", OnReloadFailure::Keep)];

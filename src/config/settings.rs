@@ -1,13 +1,15 @@
 //! The program's own settings, checked: from flags, environment, `upstreamd.toml` (or `confd.toml`) and defaults.
 //! Never reads a file and never shows a password.
 
+use core::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::model::nginx::NginxSettings;
 use crate::model::store::{StoreLimits, StoreSettings};
 
-use super::resource::{Defaults, ENGINES, PrefixMode, clean_prefix};
+use super::port;
+use super::resource::{Defaults, ENDPOINTS, ENGINES, PrefixMode, clean_prefix};
 use crate::model::problem::{Problem, Problems};
 use crate::model::text::shown;
 
@@ -97,6 +99,8 @@ pub struct AgentSettings {
     pub id: Option<String>,
     /// Address of the status pages: `host:port`, or `:port` for every address.
     pub metrics_addr: Option<String>,
+    /// Addresses at which nginx asks for endpoints.
+    pub endpoints_listen: Vec<SocketAddr>,
 }
 
 /// Time limits.
@@ -247,6 +251,7 @@ fn conf_d(values: &mut Values<'_>, store: &StoreSettings, limits: StoreLimits) -
             reload_cmd_timeout: values.timeout(&table::RELOAD_CMD_TIMEOUT),
             debounce: values.optional_duration(&table::DEBOUNCE),
             engine: values.choice(&table::ENGINE, ENGINES),
+            endpoints: values.choice(&table::ENDPOINTS, ENDPOINTS).unwrap_or_default(),
             sync_only: values.switch(&table::SYNC_ONLY),
             from_environment: *store == StoreSettings::Env,
             limits,
@@ -271,6 +276,7 @@ fn agent(values: &mut Values<'_>) -> AgentSettings {
         receipts: values.switch(&table::RECEIPTS),
         id: values.parsed(&table::AGENT_ID, agent_id),
         metrics_addr: values.parsed(&table::METRICS_ADDR, listen_address).flatten(),
+        endpoints_listen: values.each_parsed(&table::ENDPOINTS_LISTEN, dns_address),
     }
 }
 
@@ -344,11 +350,23 @@ fn listen_address(text: &str) -> Result<Option<String>, Problem> {
         return Ok(None);
     }
     let port = text.rsplit_once(':').filter(|(host, _)| !host.contains(':') || host.ends_with(']'));
-    match port.map(|(_, port)| port.parse::<u16>()) {
-        Some(Ok(_)) => Ok(Some(text.to_owned())),
-        _ => Err(Problem::new(format!("{} is not an address to listen on", shown(text)))
-            .hint("write host:port, or :port for every address of this machine")),
+    let port = port.map_or("", |(_, port)| port);
+    let wrong = || {
+        Problem::new(format!("{} is not an address to listen on", shown(text)))
+            .hint("write host:port, or :port for every address of this machine")
+    };
+    match port.parse::<u16>() {
+        Ok(_) => Ok(Some(text.to_owned())),
+        Err(_) => Err(port::too_large(text, port).unwrap_or_else(wrong)),
     }
+}
+
+/// Checks an address at which nginx asks: it is written into nginx's files.
+fn dns_address(text: &str) -> Result<SocketAddr, Problem> {
+    text.parse().ok().filter(|address: &SocketAddr| !address.ip().is_unspecified()).ok_or_else(|| {
+        Problem::new(format!("{} is not an address to answer nginx's questions at", shown(text)))
+            .hint("write one address of this machine with a port, as in 127.0.0.153:53 or [::1]:53")
+    })
 }
 
 fn state_dir(values: &mut Values<'_>) -> StateDir {

@@ -58,6 +58,18 @@ pub struct EndpointSet {
     pub endpoints: Vec<Endpoint>,
 }
 
+/// `endpoints`: how changes of backends reach nginx.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EndpointsChoice {
+    /// By DNS if nginx can and the agent can answer it; otherwise by reload.
+    #[default]
+    Auto,
+    /// By DNS.
+    Dns,
+    /// By reload.
+    Reload,
+}
+
 /// How `servers()` prints the endpoints of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ServersForm {
@@ -74,8 +86,8 @@ pub struct NameForm {
     /// Addresses at which nginx asks, as the `resolver` directive takes them: `127.0.0.1:53`.
     pub resolvers: Vec<String>,
     /// Path in front of a set's label that names the file with its last good `server` lines: nginx includes
-    /// `{standby}{label}.peers*`, which may be missing. It needs no quotes in an nginx file.
-    pub standby: String,
+    /// `{standby}{label}.peers*`, which may be missing. It needs no quotes in an nginx file; `None` if it would.
+    pub standby: Option<String>,
     /// What makes names of two files differ: the name of the resource or instance.
     pub owner: String,
 }

@@ -5,11 +5,11 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// The rule of a resource for lost backends. If its template calls `backends`, backends are counted; otherwise the keys
+/// The rule of a resource for lost backends. If its template calls `backends` or `servers`, backends are counted; otherwise the keys
 /// that it sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guard {
-    /// `on_empty`: the policy for fewer than `min_backends`. Default: keep if the template calls `backends` or
+    /// `on_empty`: the policy for fewer than `min_backends`. Default: keep if the template asks for backends or
     /// `min_backends` is set; otherwise apply, as confd does.
     pub on_empty: Option<OnEmpty>,
     /// `min_backends`: fewer count as no backends. Default: 1.
@@ -31,7 +31,7 @@ impl Default for Guard {
 pub enum OnEmpty {
     /// The last good file stays; if there is no such file, the render goes live.
     Keep,
-    /// The template renders with an empty list of backends; one that never calls `backends` goes live as rendered.
+    /// The template renders with an empty list of backends; one that never asks for any goes live as rendered.
     Placeholder,
     /// The render goes live, as in confd.
     Apply,
@@ -42,7 +42,7 @@ pub enum OnEmpty {
 /// Count of keys and backends that a render found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RenderCount {
-    /// Whether the template calls `backends`.
+    /// Whether the template calls `backends` or `servers`.
     pub calls_backends: bool,
     /// Keys in the folders that `backends` was called for; if it was not called, keys that the resource sees.
     pub keys: usize,

@@ -12,6 +12,15 @@ pub enum Removed {
     Unknown,
 }
 
+/// What a change of a resource took from nginx, and how nginx got to know of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceRemoval {
+    /// What it took.
+    pub removed: Removed,
+    /// Whether nginx asks for the endpoints of its files: then workers that stay may have used the backends too.
+    pub is_asked_for: bool,
+}
+
 impl Default for Removed {
     /// Returns the removal of nothing.
     fn default() -> Removed {

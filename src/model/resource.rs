@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::endpoints::EndpointsChoice;
 use super::for_each::ForEach;
 use super::generation::GenerationServer;
 use super::guard::Guard;
@@ -46,6 +47,8 @@ pub struct Resource {
     pub reload: Option<Reload>,
     /// Proof that a reload of nginx needs.
     pub verify: Verify,
+    /// How changes of the backends that `servers()` prints reach nginx.
+    pub endpoints: EndpointsChoice,
     /// Endpoint at which nginx answers with the generation of `dest`, as a further proof.
     pub generation: Option<GenerationServer>,
     /// Limits on how often a reload may happen.

@@ -7,4 +7,5 @@ pub mod error_log;
 pub mod installation;
 pub mod process;
 pub mod quote;
+pub mod upstreams;
 pub mod words;

@@ -35,7 +35,7 @@ enum Reach {
     Pattern,
 }
 
-const FUNCTIONS: [(&str, Reach); 8] = [
+const FUNCTIONS: [(&str, Reach); 9] = [
     ("getv", Reach::Key),
     ("get", Reach::Key),
     ("gets", Reach::Pattern),
@@ -44,13 +44,15 @@ const FUNCTIONS: [(&str, Reach); 8] = [
     ("ls", Reach::Below),
     ("lsdir", Reach::Below),
     ("backends", Reach::Below),
+    ("servers", Reach::Below),
 ];
 
 impl Ask {
     /// Returns a call; `None` if the function does not ask the store.
     pub(super) fn new(function: &str, path: &str, has_default: bool, place: Position) -> Option<Ask> {
         let (function, reach) = FUNCTIONS.into_iter().find(|(name, _)| *name == function)?;
-        let optional = has_default || reach == Reach::KeyAndBelow;
+        // A further argument of a function that lists is no default.
+        let optional = (has_default && reach != Reach::Below) || reach == Reach::KeyAndBelow;
         Some(Ask { template: String::new(), place, function, path: path.to_owned(), optional, reach })
     }
 
@@ -130,6 +132,8 @@ mod tests {
             ("lsdir", "/services", false),
             ("backends", "/service/web/", true),
             ("backends", "/services/web", false),
+            ("servers", "/service/web", true),
+            ("servers", "/services/web", false),
         ] {
             check("", &["/service"], function, path, expected);
             check("/production", &["/service"], function, path, expected);

@@ -4,11 +4,13 @@
 //! Two engines, `tera` and `go`, stand on one floor: what both need lies beside them, and neither knows the other.
 
 mod asks;
+mod backends;
 mod budget;
 mod changes;
 mod deadline;
 mod escape;
 mod facts;
+mod folders;
 pub mod format;
 mod go;
 mod library;

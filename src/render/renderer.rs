@@ -44,9 +44,12 @@ impl Renderer {
         self.sources == other.sources
     }
 
-    /// Checks whether the template `root`, or one that it reaches, calls `backends`.
-    pub fn asks_for_backends(&self, root: &str) -> bool {
-        self.tera.ask_for_backends(root)
+    /// Checks whether the template `root`, or one that it reaches, calls `backends` or `servers`.
+    pub fn asks_for_backends(&self, root: Root<'_>) -> bool {
+        match root.engine {
+            Engine::Tera => self.tera.ask_for_backends(root.name),
+            Engine::Go => self.go.ask_for_backends(root.name),
+        }
     }
 
     /// Checks whether a Go template, or a file that it includes, calls a function that returns what the store has.
@@ -92,8 +95,7 @@ impl Renderer {
         self.render_in(self.session(view), root, view, memory)
     }
 
-    /// Renders as `render` does, but every call of `backends` returns an empty list. The tally still counts those of the
-    /// store.
+    /// Renders as `render` does, but for `backends` and `servers` there are none. The tally still counts those of the store.
     pub fn render_placeholder(&self, root: Root<'_>, view: &View, memory: &mut Memory) -> Rendering {
         let mut session = self.session(view);
         session.withholds_backends = true;
@@ -120,7 +122,8 @@ impl Renderer {
         RenderSession::new(view.clone(), Arc::clone(&self.facts))
     }
 
-    fn render_in(&self, session: RenderSession, root: Root<'_>, view: &View, memory: &mut Memory) -> Rendering {
+    fn render_in(&self, mut session: RenderSession, root: Root<'_>, view: &View, memory: &mut Memory) -> Rendering {
+        session.servers = root.servers.clone();
         memory.begin(view);
         let last_bytes = memory.output_bytes;
         let rendering = match root.engine {

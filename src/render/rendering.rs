@@ -1,11 +1,14 @@
 //! The result of one render, and what it found on the way. Data only.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use tera::Value;
 use tera::value::Key;
 
+use super::library::servers::UpstreamServer;
 use super::window::Reads;
+use crate::model::endpoints::{Endpoint, EndpointName, EndpointSet};
 use crate::model::problem::Problem;
 use crate::nginx::backend::Reason;
 
@@ -19,15 +22,65 @@ pub struct Rendering {
     pub tally: Option<Tally>,
     /// The lists of backends that the template got; they share their items with the next render's.
     pub listed: ListedBackends,
+    /// The endpoints of the names that `servers` printed, each name once; none if it printed lines. Of a failed render: those
+    /// met until then.
+    pub endpoints: Vec<EndpointSet>,
     /// Keys that `backends` skipped, sorted. Of a failed render: those met until then.
     pub skipped: BTreeSet<SkippedKey>,
     /// Keys and folders that the result depends on; everything, if the render failed.
     pub reads: Reads,
 }
 
-/// The backends that a render has listed, as templates see them: the folder of each call, and its list.
+/// The backends that a render has listed: the folder of each call, and the list that it got.
 #[derive(Clone, Debug, Default)]
-pub struct ListedBackends(Vec<(String, Value)>);
+pub struct ListedBackends(Vec<(String, ListedCall)>);
+
+/// The list that one call got.
+#[derive(Clone, Debug)]
+pub(super) enum ListedCall {
+    /// `backends`: what a template sees.
+    Values(Value),
+    /// `servers`.
+    Servers(Arc<[Arc<UpstreamServer>]>),
+}
+
+impl ListedCall {
+    fn len(&self) -> usize {
+        match self {
+            ListedCall::Values(values) => values.len().unwrap_or(0),
+            ListedCall::Servers(servers) => servers.len(),
+        }
+    }
+
+    /// Adds the addresses of those backends of which this is wanted: whether they are down goes in.
+    fn add_addresses<'a>(&'a self, is_wanted: impl Fn(bool) -> bool, addresses: &mut BTreeSet<&'a str>) {
+        match self {
+            ListedCall::Values(values) => {
+                let backends = values.as_array().into_iter().flatten().filter_map(Value::as_map);
+                let is_down =
+                    |backend: &tera::Map| backend.get(&Key::from("down")).and_then(Value::as_bool).unwrap_or(false);
+                let wanted = backends.filter(|backend| is_wanted(is_down(backend)));
+                addresses.extend(wanted.filter_map(|backend| backend.get(&Key::from("address"))?.as_str()));
+            }
+            ListedCall::Servers(servers) => {
+                let wanted = servers.iter().filter(|server| is_wanted(server.is_down()));
+                addresses.extend(wanted.map(|server| server.address()));
+            }
+        }
+    }
+}
+
+impl From<Value> for ListedCall {
+    fn from(values: Value) -> ListedCall {
+        ListedCall::Values(values)
+    }
+}
+
+impl From<Arc<[Arc<UpstreamServer>]>> for ListedCall {
+    fn from(servers: Arc<[Arc<UpstreamServer>]>) -> ListedCall {
+        ListedCall::Servers(servers)
+    }
+}
 
 impl ListedBackends {
     /// Returns the addresses, each once, as they were decoded.
@@ -41,10 +94,9 @@ impl ListedBackends {
     }
 
     fn all(&self, is_wanted: impl Fn(bool) -> bool) -> BTreeSet<&str> {
-        let backends = self.0.iter().filter_map(|(_, list)| list.as_array()).flatten().filter_map(Value::as_map);
-        let is_down = |backend: &tera::Map| backend.get(&Key::from("down")).and_then(Value::as_bool).unwrap_or(false);
-        let wanted = backends.filter(|backend| is_wanted(is_down(backend)));
-        wanted.filter_map(|backend| backend.get(&Key::from("address"))?.as_str()).collect()
+        let mut addresses = BTreeSet::new();
+        self.0.iter().for_each(|(_, listed)| listed.add_addresses(&is_wanted, &mut addresses));
+        addresses
     }
 
     /// Returns the folders that were asked for, as the template names them; each ends with a slash.
@@ -63,7 +115,8 @@ impl ListedBackends {
             map.insert(Key::from("down"), Value::from(*is_down));
             Value::from(map)
         };
-        ListedBackends(vec![(folder.to_owned(), Value::from(backends.iter().map(backend).collect::<Vec<_>>()))])
+        let values = Value::from(backends.iter().map(backend).collect::<Vec<_>>());
+        ListedBackends(vec![(folder.to_owned(), values.into())])
     }
 }
 
@@ -89,14 +142,15 @@ pub struct Tally {
 pub(super) struct FoundBackends {
     by_folder: BTreeMap<String, Tally>,
     pub(super) listed: ListedBackends,
+    pub(super) endpoints: BTreeMap<EndpointName, Vec<Endpoint>>,
     pub(super) skipped: BTreeSet<SkippedKey>,
 }
 
 impl FoundBackends {
     /// Records what one call found in a folder.
-    pub(super) fn record(&mut self, folder: &str, keys: usize, backends: &Value, skipped: &[SkippedKey]) {
-        self.listed.0.push((folder.to_owned(), backends.clone()));
-        let backends = backends.len().unwrap_or(0);
+    pub(super) fn record(&mut self, folder: &str, keys: usize, listed: ListedCall, skipped: &[SkippedKey]) {
+        let backends = listed.len();
+        self.listed.0.push((folder.to_owned(), listed));
         let tally = self.by_folder.entry(folder.to_owned()).or_default();
         tally.keys = tally.keys.max(keys);
         tally.backends = tally.backends.max(backends);
@@ -109,6 +163,12 @@ impl FoundBackends {
         if let Some(tally) = self.by_folder.get_mut(folder).filter(|tally| tally.backends == 0) {
             tally.left_out = left_out;
         }
+    }
+
+    /// Returns the endpoints of each name.
+    pub(super) fn take_endpoints(&mut self) -> Vec<EndpointSet> {
+        let sets = std::mem::take(&mut self.endpoints).into_iter();
+        sets.map(|(name, endpoints)| EndpointSet { name, endpoints }).collect()
     }
 
     /// Returns the sum over all folders; `None` if no folder was asked for.

@@ -10,6 +10,7 @@ use super::deadline::Deadline;
 use super::facts::Facts;
 use super::rendering::{FoundBackends, Rendering};
 use super::window::{Reads, Window};
+use crate::model::endpoints::ServersForm;
 use crate::model::generation;
 use crate::model::problem::Problem;
 use crate::model::text;
@@ -24,8 +25,10 @@ pub(super) struct RenderSession {
     pub(super) budget: Budget,
     /// Values for templates if there is no store: a missing key is then an empty text.
     pub(super) mock: Option<Arc<Json>>,
-    /// Whether `backends` returns an empty list, whatever the store has.
+    /// Whether there are no backends for the template, whatever the store has.
     pub(super) withholds_backends: bool,
+    /// How `servers` prints.
+    pub(super) servers: ServersForm,
     /// Backends found so far.
     pub(super) found: FoundBackends,
     /// Whether the placeholder of the file's generation was printed.
@@ -41,6 +44,7 @@ impl RenderSession {
             budget,
             mock: None,
             withholds_backends: false,
+            servers: ServersForm::Lines,
             found: FoundBackends::default(),
             prints_generation: false,
         }
@@ -50,11 +54,17 @@ impl RenderSession {
     pub(super) fn again(&self) -> RenderSession {
         let session = RenderSession::new(self.view.view().clone(), Arc::clone(&self.facts));
         let budget = Budget::new(self.budget.deadline.clone());
-        RenderSession { mock: self.mock.clone(), withholds_backends: self.withholds_backends, budget, ..session }
+        RenderSession {
+            mock: self.mock.clone(),
+            withholds_backends: self.withholds_backends,
+            servers: self.servers.clone(),
+            budget,
+            ..session
+        }
     }
 
     /// Ends the render: puts the file's own generation in the place of its placeholder, and returns what was found.
-    pub(super) fn finish(self, mut result: Result<Vec<u8>, Problem>) -> Rendering {
+    pub(super) fn finish(mut self, mut result: Result<Vec<u8>, Problem>) -> Rendering {
         if let Ok(bytes) = &mut result
             && self.prints_generation
             && self.mock.is_none()
@@ -63,7 +73,14 @@ impl RenderSession {
             generation::stamp(bytes, &hash);
         }
         let reads = if result.is_ok() { self.view.into_reads() } else { Reads::everything() };
-        Rendering { result, tally: self.found.tally(), listed: self.found.listed, skipped: self.found.skipped, reads }
+        Rendering {
+            result,
+            tally: self.found.tally(),
+            endpoints: self.found.take_endpoints(),
+            listed: self.found.listed,
+            skipped: self.found.skipped,
+            reads,
+        }
     }
 
     /// Returns the world, whose answers may differ the next time.
@@ -79,7 +96,7 @@ impl RenderSession {
 
     /// Returns the version of the nginx that is installed. A new one is rare, and is noticed with the next full pass.
     pub(super) fn nginx_version(&self) -> Option<Version> {
-        self.facts.nginx_version()
+        self.facts.nginx_version(None)
     }
 
     /// Returns the texts that this render may have from the store, by key.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::model::endpoints::ServersForm;
 use crate::model::resource::{Engine, Escape};
 
 /// The texts of all templates, by their path below the templates folder. Each byte that is not UTF-8 is one of the characters
@@ -66,17 +67,24 @@ pub struct Root<'a> {
     pub engine: Engine,
     /// Restriction on the values that it may print.
     pub escape: Escape,
+    /// How `servers` prints.
+    pub servers: &'a ServersForm,
 }
 
 impl<'a> Root<'a> {
+    /// Returns a template in which `servers` prints a line for each backend.
+    pub fn new(name: &'a str, engine: Engine, escape: Escape) -> Root<'a> {
+        Root { name, engine, escape, servers: &ServersForm::Lines }
+    }
+
     /// Returns a Tera template.
     pub fn tera(name: &'a str, escape: Escape) -> Root<'a> {
-        Root { name, engine: Engine::Tera, escape }
+        Root::new(name, Engine::Tera, escape)
     }
 
     /// Returns a Go template.
     pub fn go(name: &'a str, escape: Escape) -> Root<'a> {
-        Root { name, engine: Engine::Go, escape }
+        Root::new(name, Engine::Go, escape)
     }
 }
 

@@ -276,7 +276,7 @@ mod tests {
             || Tree::from_entries(Revision(1), keys.iter().map(|key| (Key::from(key.as_str()), value("10.0.0.1:80"))));
         let (mut skipped, mut rendered) = (0, 0);
         for (engine, template) in tera.map(|t| (Engine::Tera, t)).into_iter().chain(go.map(|t| (Engine::Go, t))) {
-            let root = Root { name: "t", engine, escape: Escape::None };
+            let root = Root::new("t", engine, Escape::None);
             let sources = TemplateSources::from([("t".to_owned(), Arc::from(template))]);
             let (renderer, problems) = compile(&sources, &[root], Arc::new(NoWorld));
             assert_eq!(problems, [], "{template}");

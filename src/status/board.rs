@@ -61,6 +61,8 @@ pub struct Board {
     pub verify_times: BTreeMap<&'static str, Histogram>,
     /// Time from the request to reload to the end of the last old worker.
     pub drain_times: Histogram,
+    /// Time from publishing changed endpoints until nginx has taken them.
+    pub endpoint_times: Histogram,
     /// Old workers of nginx that are still finishing their connections.
     pub workers_leaving: usize,
     /// Workers of nginx with its present configuration, as seen last.
@@ -163,6 +165,7 @@ impl Board {
             reloads: BTreeMap::new(),
             verify_times: BTreeMap::new(),
             drain_times: Histogram::default(),
+            endpoint_times: Histogram::default(),
             workers_leaving: 0,
             workers_serving: 0,
             nginx: None,
@@ -325,6 +328,11 @@ impl Board {
     /// Records that the last old worker of a reload has ended.
     pub fn record_drain(&mut self, after: Duration) {
         self.drain_times.observe(after);
+    }
+
+    /// Records that nginx has taken changed endpoints, this time after their publication.
+    pub fn record_endpoint_change(&mut self, after: Duration) {
+        self.endpoint_times.observe(after);
     }
 
     fn update_has_applied(&mut self) {

@@ -2,6 +2,7 @@
 
 pub mod board;
 pub mod diff;
+pub mod endpoint_events;
 pub mod events;
 pub mod fields;
 pub mod fleet;

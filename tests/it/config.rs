@@ -10,6 +10,7 @@ use upstreamd::config::set::load;
 use upstreamd::config::settings::layers::{Flags, Layers};
 use upstreamd::config::settings::resolve;
 use upstreamd::config::settings::table::{ALL, Effect, Section, Setting, SettingKind};
+use upstreamd::model::endpoints::EndpointsChoice;
 use upstreamd::model::needs::Needs;
 use upstreamd::model::problem::{Place, Problem};
 use upstreamd::model::resource::{CommandLine, Reload, Resource, Target};
@@ -65,6 +66,7 @@ fn described(resource: &Resource) -> String {
         check,
         reload,
         verify,
+        endpoints,
         generation,
         pace,
         output_format,
@@ -91,13 +93,17 @@ fn described(resource: &Resource) -> String {
     let other_prefix = other_prefix.as_ref().map(|other| format!("  other prefix: {other:?}\n")).unwrap_or_default();
     let generation = generation.as_ref().map(|at| format!("  generation: {at}\n")).unwrap_or_default();
     let backend = backend.as_ref().map(|backend| format!("  {backend:?}\n")).unwrap_or_default();
+    let endpoints = match endpoints {
+        EndpointsChoice::Auto => String::new(),
+        chosen => format!("  endpoints: {chosen:?}\n"),
+    };
     let adopt_existing = if *adopt_existing { "  adopt_existing: true\n" } else { "" };
     let mode = mode.map_or("unset".to_owned(), |mode| format!("{mode:04o}"));
     format!(
         "{id} ({})\n  {src} ({engine:?}) -> {}\n  keys: {keys:?}\n  prefix: {prefix:?}\n  ranges: {ranges:?}\n  \
          owner: {owner:?}\n  group: {group:?}\n  mode: {mode}\n  check: {}\n  reload: {reload}\n  verify: {verify:?}\n  pace: {pace:?}\n  \
          output_format: {output_format:?}\n  escape: {escape:?}\n  make_dirs: {make_dirs}\n{adopt_existing}  \
-         on_reload_failure: {on_reload_failure:?}\n  {guard:?}\n{other_prefix}{generation}{needs}{for_each}{backend}",
+         on_reload_failure: {on_reload_failure:?}\n  {guard:?}\n{other_prefix}{endpoints}{generation}{needs}{for_each}{backend}",
         file.display(),
         dest.display(),
         command(check),

@@ -135,6 +135,31 @@ fn each_policy_does_what_it_says() {
 }
 
 #[test]
+fn a_template_that_only_prints_servers_is_guarded_as_well() {
+    for (name, template) in [("u.tera", "{{ servers(prefix=\"/s\") }}\n"), ("u.tmpl", "{{servers \"/s\"}}\n")] {
+        let sandbox = Sandbox::new();
+        sandbox.template(name, template);
+        let dest = sandbox.text_path("out/u");
+        sandbox.resource("u", &table(name, &dest).keys(&["/s"]));
+        sandbox.set_store("s: {a: '10.0.0.1:80', b: SECRET}\n");
+        let ran = sandbox.onetime().expect_code(0);
+        assert!(ran.stderr.contains(&format!("updated {dest}: 1 backend")), "{ran:?}");
+        let line = Some("server 10.0.0.1:80 max_fails=1 fail_timeout=10s;\n".to_owned());
+        assert_eq!(sandbox.output("u"), line);
+        sandbox.set_store("s: {b: SECRET}\n");
+        let ran = sandbox.onetime().expect_code(0);
+        let said =
+            "the store has keys for it (1), but none of them is a usable backend (1 skipped): the last good file stays";
+        assert!(ran.stderr.contains(said), "{name}: {ran:?}");
+        assert_eq!(sandbox.output("u"), line);
+        sandbox.resource("u", &table(name, &dest).keys(&["/s"]).lines("on_empty = \"placeholder\""));
+        sandbox.onetime().expect_code(0);
+        let none = "server 127.0.0.1:1 down; # nginx accepts no upstream without a server\n";
+        assert_eq!(sandbox.output("u").as_deref(), Some(none), "{name}");
+    }
+}
+
+#[test]
 fn fewer_than_the_least_number_count_as_no_backends() {
     for (lines, with_two) in [
         ("min_backends = 3", list_of(4)),

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use upstreamd::model::key::Revision;
 use upstreamd::model::receipt::{self, AgentStanding, Receipt, StoredReceipt};
 
-use crate::support::agent::{DEADLINE, Sandbox};
+use crate::support::agent::{DEADLINE, Mark, Sandbox};
 use crate::support::etcd::Etcd;
 use crate::support::nginx::Nginx;
 use crate::support::template::table;
@@ -67,15 +67,23 @@ impl Balancer {
 
     /// A balancer of the backends below this folder.
     fn of(etcd: &Etcd, folder: &str) -> Balancer {
-        let mut balancer = Balancer {
-            nginx: Nginx::builder().workers(1).build(),
-            sandbox: Sandbox::on_etcd(&etcd.url()),
-            port: free_port(),
-        };
+        let servers =
+            format!("{{% for b in backends(prefix=\"{folder}\") %}}server {{{{ b.address }}}};\n{{% endfor %}}");
+        Balancer::on(Nginx::builder().workers(1).build(), etcd, folder, &servers)
+    }
+
+    /// A balancer that asks for the backends below `/echo`.
+    fn asking(etcd: &Etcd) -> Balancer {
+        let servers = "zone echo 256k;\n{{ servers(prefix=\"/echo\") }}";
+        Balancer::on(Nginx::recent().workers(1).build(), etcd, "/echo", servers)
+    }
+
+    fn on(nginx: Nginx, etcd: &Etcd, folder: &str, servers: &str) -> Balancer {
+        let mut balancer = Balancer { nginx, sandbox: Sandbox::on_etcd(&etcd.url()), port: free_port() };
         balancer.sandbox.template(
             "echo.tera",
             &format!(
-                "upstream echo {{\n{{% for b in backends(prefix=\"{folder}\") %}}server {{{{ b.address }}}};\n{{% endfor %}}}}\n\
+                "upstream echo {{\n{servers}}}\n\
                  server {{ listen 127.0.0.1:{port}; proxy_pass echo; proxy_timeout 1h; }}\n\
                  server {{ listen 127.0.0.1:{port} udp; proxy_pass echo; proxy_timeout 3s; }}\n",
                 port = balancer.port
@@ -240,6 +248,39 @@ fn a_backend_drains_with_its_last_connection_while_a_worker_is_pinned() {
     let log = balancer.sandbox.log();
     assert_eq!(log.matches("drained, nginx has no connection").count(), 1, "{log}");
     assert_eq!(log.matches("drained, no worker").count(), 3, "the first change and both additions:\n{log}");
+}
+
+#[test]
+fn a_backend_that_nginx_asks_for_drains_with_its_last_connection() {
+    let etcd = Etcd::start();
+    etcd.put("/echo/a", &format!("127.0.0.1:{}", saying(b'a')));
+    etcd.put("/echo/b", &format!("127.0.0.1:{}", saying(b'b')));
+    let balancer = Balancer::asking(&etcd);
+    let port = free_port();
+    let listen = format!("127.7.{}.{}:{port}", port >> 8, port & 255);
+    let arguments = ["--watch", "--receipts", "--agent-id", "a", "--endpoints-listen", &listen];
+    let _agent = balancer.sandbox.start(&arguments);
+    balancer.sandbox.wait_log("reloading nginx once more");
+    balancer.sandbox.wait_log_times_since(Mark::START, "verified the reload", 2);
+    wait_receipt(&etcd, "a", "in sync", |receipt| receipt.standing() == AgentStanding::InSync);
+    let mut to_b = connection_to(balancer.port, b'b');
+    let to_a = connection_to(balancer.port, b'a');
+    let workers = balancer.nginx.worker_pids();
+
+    etcd.delete("/echo/a");
+    let removed = wait_receipt(&etcd, "a", "applied", |receipt| {
+        let echo = &receipt.resources[0];
+        echo.applied == Some(echo.seen) && echo.drained < echo.applied
+    });
+    let removal = removed.resources[0].applied;
+    etcd.put("/echo/c", "127.0.0.1:1");
+    let added = wait_receipt(&etcd, "a", "applied", |receipt| receipt.resources[0].applied > removal);
+    assert!(added.resources[0].drained < removal, "{added:?}");
+    drop(to_a);
+    let drained = wait_receipt(&etcd, "a", "in sync", |receipt| receipt.standing() == AgentStanding::InSync);
+    assert_eq!(drained.generation, 2, "no reload: {drained:?}");
+    balancer.sandbox.wait_log("drained, nginx has no connection to a removed backend any more");
+    assert_eq!((balancer.nginx.worker_pids(), asked(&mut to_b)), (workers, Some(b'b')));
 }
 
 #[test]

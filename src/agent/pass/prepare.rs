@@ -16,11 +16,12 @@ use crate::apply::fleet::{self, InstanceFiles};
 use crate::apply::group::Group;
 use crate::apply::live_count;
 use crate::model::backend_change::BackendChange;
+use crate::model::endpoints::EndpointSet;
 use crate::model::for_each::ForEach;
 use crate::model::guard::{Decision, RenderCount, Verdict};
 use crate::model::needs;
 use crate::model::note::Note;
-use crate::model::removed::Removed;
+use crate::model::removed::ResourceRemoval;
 use crate::model::report::{Rendered, StepFailure};
 use crate::model::resource::{InstanceId, Resource};
 use crate::model::tree::Tree;
@@ -51,8 +52,10 @@ pub struct Findings {
     pub renders: Vec<(InstanceId, usize)>,
     /// What changed in the backends of the files that were written, by destination.
     pub backends: BTreeMap<PathBuf, BackendChange>,
-    /// What the resources whose changes nginx serves no longer name.
-    pub removed: BTreeMap<Arc<str>, Removed>,
+    /// What the resources whose changes are in effect no longer name.
+    pub removed: BTreeMap<Arc<str>, ResourceRemoval>,
+    /// What changed in the backends of the files that stay as they are, because nginx asks for their endpoints.
+    pub endpoints: Vec<(InstanceId, BackendChange)>,
     /// Instances whose names are gone from the store.
     pub gone: Vec<InstanceId>,
     /// Resources that wait for their keys.
@@ -230,12 +233,13 @@ impl Preparation<'_> {
         file: &mut FileState,
     ) -> Result<Option<Arc<Vec<u8>>>, StepFailure> {
         let resource = &member.resource;
-        let rendering = render::render(member, tree, &mut file.memory);
+        let form = self.terms.endpoints.form(resource);
+        let rendering = render::render(member, tree, &form, &mut file.memory);
         file.counts_backends = rendering.tally.is_some();
         file.backends.rendered(rendering.listed, &rendering.reads, mark.paths(&resource.prefix).as_deref());
         file.reads = resource.id.item.is_some().then_some(rendering.reads);
         self.note_skipped(resource, file, rendering.skipped, rendering.bytes.is_ok());
-        let bytes = rendering.bytes?;
+        let (bytes, endpoints) = (rendering.bytes?, rendering.endpoints);
         if resource.ranges.is_empty() {
             return render::check_format(resource, bytes).map(Some);
         }
@@ -253,10 +257,28 @@ impl Preparation<'_> {
                 // The decision depends on the reads of the render before.
                 file.reads = None;
                 file.backends.rendered_placeholder();
-                render::render_placeholder(member, tree, &mut file.memory).map(Some)
+                let (bytes, endpoints) = render::render_placeholder(member, tree, &form, &mut file.memory)?;
+                self.publish(resource, file, (bytes, endpoints)).map(Some)
             }
-            Verdict::Placeholder | Verdict::Apply => render::check_format(resource, bytes).map(Some),
+            Verdict::Placeholder | Verdict::Apply => {
+                let bytes = render::check_format(resource, bytes)?;
+                self.publish(resource, file, (bytes, endpoints)).map(Some)
+            }
         }
+    }
+
+    /// Publishes the endpoints of a file, which nginx then has before it has the file. Returns the file.
+    fn publish(
+        &self,
+        resource: &Resource,
+        file: &mut FileState,
+        (bytes, endpoints): (Arc<Vec<u8>>, Vec<EndpointSet>),
+    ) -> Result<Arc<Vec<u8>>, StepFailure> {
+        file.names = endpoints.iter().map(|set| set.name.clone()).collect();
+        if self.terms.apply() {
+            self.terms.endpoints.publish(resource, &endpoints, &bytes).map_err(render::failure)?;
+        }
+        Ok(bytes)
     }
 
     /// Notes keys that were not known to be skipped. `is_whole`: the render has completed.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::agent::catalog::Member;
 use crate::apply::plan;
+use crate::model::endpoints::{EndpointSet, ServersForm};
 use crate::model::generation;
 use crate::model::guard::{Decision, RenderCount};
 use crate::model::needs;
@@ -29,12 +30,14 @@ pub(super) struct MemberRendering {
     pub(super) listed: Option<ListedBackends>,
     /// Keys that `backends` skipped; `None` if nothing was rendered because a required key is missing.
     pub(super) skipped: Option<BTreeSet<SkippedKey>>,
+    /// The endpoints of the names in the bytes.
+    pub(super) endpoints: Vec<EndpointSet>,
     /// Keys and folders that the bytes depend on.
     pub(super) reads: Reads,
 }
 
 /// Renders one member from a tree.
-pub(super) fn render(member: &Member, tree: &Tree, memory: &mut Memory) -> MemberRendering {
+pub(super) fn render(member: &Member, tree: &Tree, form: &ServersForm, memory: &mut Memory) -> MemberRendering {
     let view = view(&member.resource, tree);
     if let Err(failure) = require(&member.resource, &view) {
         return MemberRendering {
@@ -42,13 +45,15 @@ pub(super) fn render(member: &Member, tree: &Tree, memory: &mut Memory) -> Membe
             tally: None,
             listed: None,
             skipped: None,
+            endpoints: Vec::new(),
             reads: Reads::everything(),
         };
     }
-    let rendering = member.renderer.render(root(&member.resource), &view, memory);
-    let Rendering { result, tally, listed, skipped, reads } = rendering;
+    let rendering = member.renderer.render(root(&member.resource, form), &view, memory);
+    let Rendering { result, tally, listed, skipped, reads, endpoints, .. } = rendering;
     let listed = tally.is_some().then_some(listed);
-    MemberRendering { bytes: finished(&member.resource, result), tally, listed, skipped: Some(skipped), reads }
+    let (bytes, skipped) = (finished(&member.resource, result), Some(skipped));
+    MemberRendering { bytes, tally, listed, skipped, endpoints, reads }
 }
 
 /// Returns the bytes of a render if they may be installed.
@@ -64,7 +69,8 @@ fn finished(resource: &Resource, result: Result<Vec<u8>, Problem>) -> Result<Arc
 
 /// Renders one member with this data and no store.
 pub(super) fn render_mock(member: &Member, data: &MockData) -> Result<Arc<Vec<u8>>, StepFailure> {
-    let bytes = member.renderer.render_mock(root(&member.resource), data.clone()).map_err(failure)?;
+    let bytes =
+        member.renderer.render_mock(root(&member.resource, &ServersForm::Lines), data.clone()).map_err(failure)?;
     check_format(&member.resource, Arc::new(bytes))
 }
 
@@ -72,12 +78,14 @@ pub(super) fn render_mock(member: &Member, data: &MockData) -> Result<Arc<Vec<u8
 pub(super) fn render_placeholder(
     member: &Member,
     tree: &Tree,
+    form: &ServersForm,
     memory: &mut Memory,
-) -> Result<Arc<Vec<u8>>, StepFailure> {
+) -> Result<(Arc<Vec<u8>>, Vec<EndpointSet>), StepFailure> {
     let view = view(&member.resource, tree);
     require(&member.resource, &view)?;
-    let rendering = member.renderer.render_placeholder(root(&member.resource), &view, memory);
-    finished(&member.resource, rendering.result).and_then(|bytes| check_format(&member.resource, bytes))
+    let rendering = member.renderer.render_placeholder(root(&member.resource, form), &view, memory);
+    let bytes = finished(&member.resource, rendering.result).and_then(|bytes| check_format(&member.resource, bytes))?;
+    Ok((bytes, rendering.endpoints))
 }
 
 /// Does work for one resource. A panic is a failure of that resource alone.
@@ -91,11 +99,11 @@ pub(super) fn contain<T>(resource: &Resource, work: impl FnOnce() -> T) -> Resul
     })
 }
 
-fn root(resource: &Resource) -> Root<'_> {
-    Root { name: &resource.src, engine: resource.engine, escape: resource.escape }
+fn root<'a>(resource: &'a Resource, form: &'a ServersForm) -> Root<'a> {
+    Root { servers: form, ..Root::new(&resource.src, resource.engine, resource.escape) }
 }
 
-fn failure(mut problem: Problem) -> StepFailure {
+pub(super) fn failure(mut problem: Problem) -> StepFailure {
     let hint = problem.hint.take().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
     StepFailure::new(Stage::Render, format!("{problem}{hint}"))
 }
@@ -135,7 +143,7 @@ pub(super) fn found(member: &Member, tree: &Tree, tally: Option<&Tally>) -> Rend
             RenderCount { calls_backends: true, keys: tally.keys, backends: tally.backends, skipped: tally.skipped }
         }
         None => {
-            let calls_backends = member.renderer.asks_for_backends(&resource.src);
+            let calls_backends = member.renderer.asks_for_backends(root(resource, &ServersForm::Lines));
             // If only zero or non-zero matters, one key is enough.
             let most = if calls_backends || resource.guard.compares() { usize::MAX } else { 1 };
             RenderCount {

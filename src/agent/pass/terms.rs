@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::agent::endpoints::Endpoints;
 use crate::apply::Context;
 use crate::model::report::Rendered;
 
@@ -43,6 +44,8 @@ pub struct Terms {
     pub context: Arc<Context>,
     /// The purpose of the passes.
     pub last_step: LastStep,
+    /// How changes of backends reach nginx.
+    pub endpoints: Arc<Endpoints>,
     /// Whether a group with a resource that drops out is left as it is.
     pub all_or_none: bool,
     /// Number of passes that are applying right now.
@@ -52,7 +55,12 @@ pub struct Terms {
 impl Terms {
     /// Returns the terms of a run.
     pub fn new(context: Arc<Context>, last_step: LastStep, all_or_none: bool) -> Terms {
-        Terms { context, last_step, all_or_none, applying: AtomicUsize::new(0) }
+        Terms { context, last_step, all_or_none, ..Terms::default() }
+    }
+
+    /// Returns the terms with this way for changes of backends.
+    pub fn with_endpoints(self, endpoints: Arc<Endpoints>) -> Terms {
+        Terms { endpoints, ..self }
     }
 
     /// Returns whether passes change files.

@@ -45,7 +45,7 @@ impl Facts for Broken {
     fn interface_addresses(&self, _: &str) -> Vec<IpAddr> {
         Vec::new()
     }
-    fn nginx_version(&self) -> Option<Version> {
+    fn nginx_version(&self, _: Option<&std::path::Path>) -> Option<Version> {
         None
     }
 }
@@ -170,7 +170,7 @@ impl Walk {
         let mut returned = pass.end(report);
         self.desk.take_back(&mut returned, self.now, 0.5);
         let removed = returned.findings.removed.iter().map(|(name, removed)| {
-            let addresses = match removed {
+            let addresses = match &removed.removed {
                 Removed::Unknown => None,
                 Removed::Backends(addresses) => Some(addresses.iter().map(ToString::to_string).collect()),
             };

@@ -25,6 +25,8 @@ struct Walk {
     receipts: Receipts,
     reloads: Reloads,
     drains: Drains,
+    /// Whether nginx takes the endpoints of changes at once.
+    has_taken: bool,
     groups: Vec<Group>,
     now: Instant,
 }
@@ -34,7 +36,7 @@ impl Walk {
         let mut receipts = Receipts::new("a".to_owned());
         receipts.set_groups(&groups);
         let (reloads, drains) = Default::default();
-        Walk { receipts, reloads, drains, groups, now: Instant::now() }
+        Walk { receipts, reloads, drains, has_taken: true, groups, now: Instant::now() }
     }
 
     /// Runs a pass over the first group, at this tree's revision, with this report.
@@ -50,14 +52,14 @@ impl Walk {
         }
         self.reloads.add(&report, self.now);
         let removals = BTreeMap::from([("web.toml".into(), removal(&mut self.drains))]);
-        self.receipts.finished(&group, &report, &removals, (&self.reloads, &self.drains));
+        self.receipts.finished(&group, &report, &removals, (&self.reloads, &self.drains), |_| self.has_taken);
     }
 
     /// Looks at connections until nothing uses the addresses any more that were removed so far.
     fn end_of_connections(&mut self) {
         for _ in 0..2 {
             self.now += Duration::from_secs(1);
-            self.drains.take(Some(&[]), Duration::ZERO, self.now, |_| true);
+            self.drains.take(Some(&[]), &BTreeSet::new(), Duration::ZERO, self.now, |_| true);
         }
         self.receipts.look(&self.reloads, &self.drains);
     }
@@ -168,23 +170,48 @@ fn the_first_change_is_all_that_happened_before() {
     walk.check(10, [Some(10), Some(10), None], (1, Some(0)));
 }
 
+/// The removal of a backend that nginx asks for.
+fn endpoints(now: Instant) -> impl FnOnce(&mut Drains) -> RemovalKind {
+    move |drains| RemovalKind::Endpoints(drains.add(removed_from(Users::AllWorkers, now), now))
+}
+
 #[test]
-fn a_change_without_a_reload_drains_with_its_last_connection() {
+fn a_change_that_nginx_asks_for_drains_once_it_is_taken_and_unused() {
     let mut walk = Walk::new(vec![group("web", NGINX)]);
     walk.pass(10, unchanged());
-    let take = |walk: &mut Walk, revision: i64, removes: bool| {
+    let change = |walk: &mut Walk, revision: i64, report: Report, removes: bool| {
         walk.receipts.touched("web.toml", Revision(revision));
-        let removal = removed_from(Users::AllWorkers, walk.now);
-        let drain = removes.then(|| walk.drains.add(removal, walk.now));
-        walk.receipts.taken("web.toml", Revision(revision), drain, (&walk.reloads, &walk.drains));
+        let now = walk.now;
+        match removes {
+            true => walk.pass_that_removes(revision, report, endpoints(now)),
+            false => walk.pass_that_removes(revision, report, |_| RemovalKind::Nothing),
+        }
     };
-    take(&mut walk, 12, false);
+    let take = |walk: &mut Walk| {
+        walk.drains.taken(|_| true, walk.now);
+        walk.receipts.settle(|_| true, &walk.reloads);
+        walk.receipts.look(&walk.reloads, &walk.drains);
+    };
+    change(&mut walk, 12, unchanged(), false);
     walk.check(12, [Some(12); 3], (0, Some(0)));
-    take(&mut walk, 14, true);
-    take(&mut walk, 16, false);
-    walk.check(16, [Some(16), Some(16), Some(12)], (0, Some(0)));
+    walk.has_taken = false;
+    change(&mut walk, 14, unchanged(), true);
+    change(&mut walk, 16, unchanged(), true);
+    change(&mut walk, 18, unchanged(), false);
     walk.end_of_connections();
-    walk.check(16, [Some(16); 3], (0, Some(0)));
+    walk.check(18, [Some(12); 3], (0, Some(0)));
+    take(&mut walk);
+    walk.check(18, [Some(18), Some(18), Some(12)], (0, Some(0)));
+    walk.end_of_connections();
+    walk.check(18, [Some(18); 3], (0, Some(0)));
+    // A reload among them that removed who knows what: its old workers count too.
+    walk.pass(20, reloaded(walk.now, &[7], true));
+    change(&mut walk, 22, unchanged(), true);
+    take(&mut walk);
+    walk.end_of_connections();
+    walk.check(22, [Some(22), Some(22), Some(18)], (1, Some(0)));
+    walk.end_of_workers(&[7]);
+    walk.check(22, [Some(22); 3], (1, Some(1)));
 }
 
 #[test]
@@ -222,7 +249,7 @@ fn what_changes_during_a_pass_waits_for_the_next() {
     walk.receipts.touched("web.toml", Revision(11));
     walk.receipts.rendering("web.toml", Revision(11));
     walk.receipts.touched("web.toml", Revision(12));
-    walk.receipts.finished(&web, &unchanged(), &BTreeMap::new(), (&walk.reloads, &walk.drains));
+    walk.receipts.finished(&web, &unchanged(), &BTreeMap::new(), (&walk.reloads, &walk.drains), |_| true);
     walk.check(12, [Some(11); 3], (0, Some(0)));
 }
 

@@ -308,6 +308,12 @@ settings! {
     WATCH_ERROR_BACKOFF = setting("watch-error-backoff", SettingKind::Duration, Section::Time,
         "longest pause before etcd is tried again; pauses start below 100ms and double, but the one after the loss of a working connection is up to 2s").default("10s");
 
+    ENDPOINTS = setting("endpoints", SettingKind::Choice(&["auto", "dns", "reload"]), Section::Nginx,
+        "how changes of backends reach nginx: dns answers nginx's own questions, reload reloads it, auto is dns if nginx can").default("auto");
+    ENDPOINTS_LISTEN = setting("endpoints-listen", SettingKind::Texts, Section::Nginx,
+        "where to answer nginx's questions, ADDRESS:PORT; a port below 1024 cannot be taken by other users while the agent is away")
+        .default("127.0.0.153:53");
+
     NGINX_BINARY = setting("nginx-binary", SettingKind::Path, Section::Nginx, "the nginx program").default("nginx");
     NGINX_CONF = setting("nginx-conf", SettingKind::Path, Section::Nginx, "nginx's main file; by default the one it was built with");
     NGINX_PID_FILE = setting("nginx-pid-file", SettingKind::Path, Section::Nginx, "nginx's pid file; by default as nginx is configured");

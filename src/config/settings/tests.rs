@@ -175,6 +175,7 @@ fn every_setting_makes_a_difference_or_a_warning() {
             "backend" => "env",
             "scheme" => "https",
             "agent-id" => "edge-1",
+            "endpoints-listen" => "127.0.0.1:5353",
             _ => samples(setting)[0],
         };
         let (settings, problems) = context(setting).flag(setting, value).resolve();

@@ -1,5 +1,6 @@
 //! Lists of networks in CIDR notation, and the addresses that are never backends. Pure.
 
+use std::fmt;
 use std::net::IpAddr;
 
 /// A list of IPv4 and IPv6 networks.
@@ -29,6 +30,13 @@ impl Networks {
             }
             _ => false,
         })
+    }
+}
+
+impl fmt::Display for Networks {
+    /// Writes each with its length and a blank.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|(base, length)| write!(f, "{base}/{length} "))
     }
 }
 

@@ -42,6 +42,7 @@ mod tests {
         );
         check("{{if exists \"/a\"}}{{end}}{{(get \"/b\").Value}}", &["1:6 exists /a?", "1:29 get /b"]);
         check("{{getvs \"/a/*\" | join \",\"}}{{ls \"/\"}}", &["1:3 getvs /a/*", "1:30 ls /"]);
+        check("{{servers \"/s\"}}{{servers \"/t\" \"port\" 80}}", &["1:3 servers /s", "1:19 servers /t"]);
         for source in
             ["{{getv $x}}", "{{gets (printf \"/a/%s\" .)}}", "getv \"/a\"", "{{/* getv \"/a\" */}}", "{{ \"unclosed"]
         {

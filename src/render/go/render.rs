@@ -16,10 +16,10 @@ pub(in crate::render) fn render(
     memory: &mut GoMemory,
     last_bytes: usize,
 ) -> Rendering {
-    let mut run = GoRun { session, lists: std::mem::take(memory), patterns: Patterns::default() };
+    let mut run = GoRun { session, memory: std::mem::take(memory), patterns: Patterns::default() };
     let expected_bytes = last_bytes + last_bytes / 8;
     let result = Interpreter::run(templates, root.name, root.escape, &mut run, expected_bytes);
-    *memory = run.lists;
+    *memory = run.memory;
     let into_bytes = if templates.has_strays { template_bytes } else { String::into_bytes };
     run.session.finish(result.map(into_bytes).map_err(|trouble| *trouble))
 }

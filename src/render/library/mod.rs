@@ -10,5 +10,6 @@ pub(super) mod paths;
 pub(super) mod patterns;
 pub(super) mod quote;
 pub(super) mod re2;
+pub(super) mod servers;
 pub(super) mod store;
 pub(super) mod text;

@@ -98,6 +98,7 @@ mod tests {
         check("{%- if exists(key=\"/ü/b\") and ls(dir=\"/c\") -%}", &["1:8 exists /ü/b?", "1:31 ls /c"]);
         check("{{ f(x=getv(key=\"/a\")) | get(key=\"b\") }}", &["1:8 getv /a"]);
         check("{% for b in backends(prefix=\"/s\", max=[1][0]) %}", &["1:13 backends /s"]);
+        check("{{ servers(prefix=\"/s\", port=80) }}", &["1:4 servers /s"]);
     }
 
     #[test]

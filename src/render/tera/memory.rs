@@ -2,9 +2,9 @@
 
 use tera::Value;
 
-use super::backends::KeptFolders;
 use super::incremental::pieces::Loops;
 use crate::render::changes::Changes;
+use crate::render::folders::{KeptFolders, KeptServers};
 use crate::render::lists::KeptLists;
 
 /// Everything kept for one resource.
@@ -12,7 +12,9 @@ use crate::render::lists::KeptLists;
 pub(in crate::render) struct TeraMemory {
     pub(super) lists: KeptLists<Value>,
     /// Folders whose backends were asked for.
-    pub(super) folders: KeptFolders,
+    pub(super) folders: KeptFolders<Value, Value>,
+    /// Folders whose servers were asked for.
+    pub(super) servers: KeptServers,
     /// Output of loops.
     pub(super) loops: Loops,
 }
@@ -22,6 +24,7 @@ impl TeraMemory {
     pub(in crate::render) fn follow(&mut self, changes: Option<Changes<'_>>) {
         self.lists.follow(changes);
         self.folders.follow(changes);
+        self.servers.follow(changes);
         self.loops.follow(changes);
     }
 
@@ -29,11 +32,13 @@ impl TeraMemory {
     pub(in crate::render) fn end(&mut self) {
         self.lists.end();
         self.folders.end();
+        self.servers.end();
         self.loops.end();
     }
 
     /// Checks whether nothing that is kept depends on what the store had.
     pub(in crate::render) fn needs_no_view(&self) -> bool {
-        self.lists.is_empty() && self.folders.is_empty() && self.loops.read_nothing()
+        let is_empty = self.lists.is_empty() && self.folders.is_empty() && self.servers.is_empty();
+        is_empty && self.loops.read_nothing()
     }
 }

@@ -1,7 +1,6 @@
 //! Tera templates, with confd's functions.
 
 mod asks;
-mod backends;
 mod compile;
 mod engine;
 mod error;

@@ -31,7 +31,7 @@ impl<'a> References<'a> {
         References { sources, scans, definers }
     }
 
-    /// Checks whether `root`, or a template that it reaches, calls `backends`.
+    /// Checks whether `root`, or a template that it reaches, calls `backends` or `servers`.
     pub(super) fn ask_for_backends(&self, root: &str) -> bool {
         self.reach(root).iter().any(|name| self.scans[*name].asks_for_backends)
     }

@@ -19,7 +19,7 @@ pub(in crate::render::tera) struct TemplateScan {
     pub(in crate::render::tera) calls: Vec<String>,
     /// Byte ranges of the expressions between `{{` and `}}`.
     pub(in crate::render::tera) prints: Vec<Range<usize>>,
-    /// Whether `backends` is called.
+    /// Whether `backends` or `servers` is called.
     pub(in crate::render::tera) asks_for_backends: bool,
     /// Depth of nested blocks.
     pub(in crate::render::tera) block_depth: usize,
@@ -146,14 +146,13 @@ impl TemplateScan {
     }
 
     fn read_functions(&mut self, expression: &str) {
-        if !expression.contains("backends") {
-            return;
+        for function in ["backends", "servers"].into_iter().filter(|function| expression.contains(function)) {
+            let bare = without_strings(expression);
+            let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
+            self.asks_for_backends |= bare.match_indices(function).any(|(start, name)| {
+                !bare[..start].ends_with(is_word) && bare[start + name.len()..].trim_start().starts_with('(')
+            });
         }
-        let bare = without_strings(expression);
-        let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
-        self.asks_for_backends |= bare.match_indices("backends").any(|(start, name)| {
-            !bare[..start].ends_with(is_word) && bare[start + name.len()..].trim_start().starts_with('(')
-        });
     }
 
     fn read_calls(&mut self, expression: &str) {
@@ -286,6 +285,8 @@ mod tests {
             ("{{ backends (prefix=p) | length }}", true),
             ("{%- set x = [b for b in backends(prefix=p)] -%}", true),
             ("{% if backends(prefix=p) %}", true),
+            ("{{ servers(prefix=\"/s\") }}", true),
+            ("{{ servers | length }}", false),
             ("{# backends(prefix=p) #}backends(prefix=p)", false),
             ("{{ \"backends(\" }}{{ backends }}{{ my_backends(x) }}{{ x.backends(y) }}", false),
             ("{% raw %}{{ backends(prefix=p) }}{% endraw %}", false),

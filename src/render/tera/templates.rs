@@ -14,7 +14,7 @@ pub(in crate::render) struct TeraTemplates {
     sets: Vec<TeraSet>,
     /// The position of the set that a root is in, by escape mode and name.
     roots: HashMap<(Escape, String), usize>,
-    /// Roots from which a call of `backends` can be reached.
+    /// Roots from which a call of `backends` or `servers` can be reached.
     asking: HashSet<String>,
 }
 
@@ -43,7 +43,7 @@ impl TeraTemplates {
         self.sets.get(*self.roots.get(&(mode, root.to_owned()))?)
     }
 
-    /// Checks whether the template `root`, or one that it reaches, calls `backends`.
+    /// Checks whether the template `root`, or one that it reaches, calls `backends` or `servers`.
     pub(in crate::render) fn ask_for_backends(&self, root: &str) -> bool {
         self.asking.contains(root)
     }

@@ -35,6 +35,25 @@ pub fn write(path: &Path, text: &str) -> Result<(), FileError> {
     entry.folder().sync()
 }
 
+/// Replaces a small file that everybody may read, in a folder that exists. After a power failure it may be empty.
+///
+/// # Errors
+/// There is no such folder, or the file cannot be written.
+pub fn write_readable(path: &Path, text: &str) -> Result<(), FileError> {
+    let attributes = Attributes { mode: 0o644, owner: None, group: None };
+    let entry = FileEntry::find(path)?;
+    let staged = stage::write(entry.folder(), &entry, text.as_bytes(), attributes, Durable::Later)?;
+    staged.rename_to(&entry).context("rename the file to", path)
+}
+
+/// Removes a small file, if there is one.
+///
+/// # Errors
+/// The system's own.
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    FileEntry::find(path)?.remove()
+}
+
 /// Renames a record that cannot be read, so that its bytes are kept for people. Returns where they are.
 pub fn move_aside(path: &Path) -> Result<PathBuf, FileError> {
     // The name itself, be it a link.

@@ -81,7 +81,7 @@ fn rendered(case: &Case, engine: Engine) -> Result<Vec<u8>, Vec<Problem>> {
         Some("nginx") => Escape::Nginx,
         _ => Escape::None,
     };
-    let root = Root { name: "main", engine, escape };
+    let root = Root::new("main", engine, escape);
     let (renderer, problems) = compile(&sources, &[root], Arc::new(FixedFacts));
     if !problems.is_empty() {
         return Err(problems.into_iter().map(|(_, problem)| problem).collect());

@@ -50,7 +50,7 @@ impl Facts for Ticking {
     fn interface_addresses(&self, _: &str) -> Vec<IpAddr> {
         Vec::new()
     }
-    fn nginx_version(&self) -> Option<Version> {
+    fn nginx_version(&self, _: Option<&std::path::Path>) -> Option<Version> {
         None
     }
 }
@@ -68,7 +68,7 @@ fn render_all(
 ) -> Result<String, Problem> {
     let timeout = milliseconds.map(Duration::from_millis);
     let facts = Ticking { start: Instant::now(), looks: AtomicU64::new(0), timeout };
-    let root = Root { name: "t", engine, escape };
+    let root = Root::new("t", engine, escape);
     let sources: TemplateSources = templates.into_iter().map(|(name, text)| (name, Arc::from(text))).collect();
     let (renderer, problems) = compile(&sources, &[root], Arc::new(facts));
     assert_eq!(problems, [], "{sources:?}");
@@ -265,7 +265,7 @@ fn the_origin_of_a_long_refused_text_is_found_in_linear_time() {
     let keys = (0..60_000).map(|n| (Key::from(format!("/v/{n}").as_str()), Value::from(format!("v{n};").as_str())));
     let tree = Tree::from_entries(Revision(1), keys);
     let view = View::new(tree, Arc::from(""), KeyRanges::of_directories(["/"]));
-    let root = Root { name: "t", engine: Engine::Tera, escape: Escape::Nginx };
+    let root = Root::new("t", Engine::Tera, Escape::Nginx);
     let template = "{{ getvs(pattern=\"/v/*\") | join(sep=\" \") }}";
     let sources = TemplateSources::from([("t".to_owned(), Arc::from(template))]);
     let facts = Ticking { start: Instant::now(), looks: AtomicU64::new(0), timeout: None };

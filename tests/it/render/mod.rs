@@ -6,3 +6,4 @@ pub mod facts;
 mod isolation;
 mod limits;
 mod remembered;
+mod servers;

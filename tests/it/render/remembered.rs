@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use upstreamd::model::endpoints::{NameForm, ServersForm};
 use upstreamd::model::key::{Key, Revision, Value};
 use upstreamd::model::range::KeyRanges;
 use upstreamd::model::resource::Escape;
@@ -79,7 +80,9 @@ proptest! {
 
 const BACKENDS: &str = "{% for b in backends(prefix=\"/s\", max=90) %}{{ b.name }} {{ b.key }} {{ b.address }} {{ b.weight }} \
     {{ b.backup }} {{ b.down }} {{ b.meta.tags | default(value=\"-\") }}\n{% endfor %}\
-    {{ backends(prefix=\"/s\", subfolders=false, draining=true) | length }} {{ backends(prefix=\"/s/t\") | length }}";
+    {{ backends(prefix=\"/s\", subfolders=false, draining=true) | length }} {{ backends(prefix=\"/s/t\") | length }}\n\
+    {{ servers(prefix=\"/s\", max=90) }}";
+const GO_SERVERS: &str = "{{servers \"/s\" \"max\" 90}}{{servers \"/s/t\"}}";
 
 /// A key of a folder that holds backends of every layout, several keys with one address, and keys that are no backends.
 fn backend_key(index: usize) -> Key {
@@ -119,18 +122,28 @@ proptest! {
         steps in proptest::collection::vec(proptest::collection::vec((0..220_usize, proptest::option::weighted(0.7, 0..1000_usize)), 1..30), 1..12),
     ) {
         let sources = TemplateSources::from([("t".to_owned(), Arc::from(BACKENDS))]);
-        let (renderer, problems) = compile(&sources, &[Root::tera("t", Escape::None)], Arc::new(FixedFacts));
+        let sources = TemplateSources::from_iter(sources.into_iter().chain([("g".to_owned(), Arc::from(GO_SERVERS))]));
+        let names = NameForm { resolvers: vec!["127.0.0.1:53".to_owned()], standby: Some("/s/".to_owned()), owner: "t".to_owned() };
+        let names = ServersForm::Names(Arc::new(names));
+        let with_names = |root| Root { servers: &names, ..root };
+        let (tera, go) = (Root::tera("t", Escape::None), Root::go("g", Escape::None));
+        let roots = [tera, go, with_names(tera), with_names(go)];
+        let (renderer, problems) = compile(&sources, &roots, Arc::new(FixedFacts));
         prop_assert_eq!(problems, []);
         let entries = start.iter().enumerate().map(|(index, value)| (backend_key(index), backend_value(*value)));
         let mut tree = Tree::from_entries(Revision(1), entries);
-        let mut memory = Memory::default();
+        let mut memories = roots.map(|_| Memory::default());
         for (round, step) in steps.into_iter().enumerate() {
             let view = View::new(tree.clone(), Arc::from(""), KeyRanges::of_directories(["/s", "/elsewhere"]));
-            let remembering = renderer.render(Root::tera("t", Escape::None), &view, &mut memory);
-            let forgetting = renderer.render(Root::tera("t", Escape::None), &view, &mut Memory::default());
-            prop_assert_eq!(remembering.result, forgetting.result);
-            prop_assert_eq!(remembering.skipped, forgetting.skipped);
-            prop_assert_eq!(remembering.tally, forgetting.tally);
+            for (root, memory) in roots.into_iter().zip(&mut memories) {
+                let remembering = renderer.render(root, &view, memory);
+                let forgetting = renderer.render(root, &view, &mut Memory::default());
+                prop_assert_eq!(remembering.result, forgetting.result);
+                prop_assert_eq!(remembering.skipped, forgetting.skipped);
+                prop_assert_eq!(remembering.tally, forgetting.tally);
+                prop_assert_eq!(remembering.endpoints, forgetting.endpoints);
+                prop_assert_eq!(remembering.listed.addresses(), forgetting.listed.addresses());
+            }
             for (index, value) in step {
                 let revision = Revision(i64::try_from(round).unwrap() + 2);
                 match value {

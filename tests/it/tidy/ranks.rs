@@ -15,6 +15,7 @@ const RANKS: &[(&str, u8)] = &[
     ("source", 4),
     ("apply", 4),
     ("announce", 4),
+    ("endpoints", 4),
     ("status", 4),
     ("agent", 5),
     ("cli", 6),

@@ -1,5 +1,6 @@
 //! The functions that Go templates have: Go's own and confd's, with the types that their parameters have in confd.
 
+mod backends;
 mod builtins;
 mod compare;
 mod data;
@@ -18,6 +19,7 @@ const TABLES: &[&[GoFunction]] = &[
     compare::FUNCTIONS,
     escape::FUNCTIONS,
     store::FUNCTIONS,
+    backends::FUNCTIONS,
     lists::FUNCTIONS,
     data::FUNCTIONS,
     text::FUNCTIONS,

@@ -196,8 +196,8 @@ proptest! {
             let once = renderer.render(Root::tera("t", escape), &view, &mut Memory::default()).result;
             prop_assert_eq!(&once, &renderer.render(Root::tera("t", escape), &view, &mut Memory::default()).result);
             match once {
-                // The two ways out that a reader of the template can see.
-                Ok(output) if nginx && !template.contains("safe") && !template.contains("nginx_string") => {
+                // The three ways out that a reader of the template can see.
+                Ok(output) if nginx && !["safe", "nginx_string", "servers("].iter().any(|way| template.contains(way)) => {
                     let output = String::from_utf8(output).unwrap();
                     prop_assert!(output.lines().all(|line| line.len() > MAX_BYTES || is_harmless(line)), "{template}");
                 }

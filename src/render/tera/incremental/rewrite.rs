@@ -338,6 +338,7 @@ mod tests {
             "{% for x in l %}{{ <card a={x}/> }}{% endfor %}",
             "{% for x in l %}{% raw %}{{ x }}{% endraw %}{% endfor %}",
             "{% for x in l %}{% for b in backends(prefix=x) %}{% endfor %}{% endfor %}",
+            "{% for x in l %}{{ servers(prefix=x) }}{% endfor %}",
             "{% for x in l %}{{ generation() }}{% endfor %}",
             "{% for x in l %}{{ getenv(name=x) }}{% endfor %}",
             "{% for x in l %}{{ __each(n=1, items=x) }}{% endfor %}",

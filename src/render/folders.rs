@@ -1,41 +1,48 @@
-//! Folders that `backends` decoded, kept from one render to the next and brought up to date key by key. A folder of few keys
+//! Folders that `backends` and `servers` decoded, kept from one render to the next and brought up to date key by key. A folder of few keys
 //! is decoded again each time: that costs less than keeping it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use tera::Value;
-
+use super::changes::Changes;
+use super::library::servers::UpstreamServer;
+use super::lists::SHORTEST_KEPT;
+use super::rendering::{FoundBackends, ListedCall, SkippedKey};
 use crate::model::key::Key;
 use crate::model::view::View;
 use crate::nginx::backend::{self, Backend, Options, Records};
 
-use crate::render::changes::Changes;
-use crate::render::lists::SHORTEST_KEPT;
-use crate::render::rendering::{FoundBackends, SkippedKey};
-
 /// With more changed keys than this part of the folder, decoding all of them again costs less than following.
 const MAX_CHANGED_PART: usize = 4;
 
-/// Every folder that a render asked for.
-#[derive(Default)]
-pub(super) struct KeptFolders(HashMap<String, Vec<KeptFolder>>);
+/// Every folder that a render asked for: `T` is one backend as the caller has it, `L` a list of them.
+pub(super) struct KeptFolders<T, L>(HashMap<String, Vec<KeptFolder<T, L>>>);
 
-struct KeptFolder {
-    records: Records<Value>,
+/// The folders that `servers` asked for.
+pub(super) type KeptServers = KeptFolders<Arc<UpstreamServer>, Arc<[Arc<UpstreamServer>]>>;
+
+struct KeptFolder<T, L> {
+    records: Records<T>,
     /// List as it was last given, until a key of the folder changes.
-    list: Option<BackendList>,
+    list: Option<BackendList<L>>,
     used: bool,
 }
 
 #[derive(Clone)]
-struct BackendList {
-    items: Value,
+struct BackendList<L> {
+    items: L,
     skipped: Vec<SkippedKey>,
     /// Keys that options leave out of an empty list, in words.
     left_out: Option<String>,
 }
 
-impl KeptFolders {
+impl<T, L> Default for KeptFolders<T, L> {
+    fn default() -> KeptFolders<T, L> {
+        KeptFolders(HashMap::new())
+    }
+}
+
+impl<T: Clone, L: Clone + From<Vec<T>> + Into<ListedCall>> KeptFolders<T, L> {
     /// Updates everything to a newer view; forgets what cannot be updated.
     pub(super) fn follow(&mut self, changes: Option<Changes<'_>>) {
         let Some(changes) = changes else { return self.0.clear() };
@@ -44,15 +51,15 @@ impl KeptFolders {
         }
     }
 
-    /// Returns the backends below `folder`, which ends with a slash, as a template sees them.
+    /// Returns the backends below `folder`, which ends with a slash, each as `make` returns it.
     pub(super) fn list(
         &mut self,
         view: &View,
         folder: &str,
         options: Options,
         found: &mut FoundBackends,
-        make: impl FnMut(Backend) -> Value,
-    ) -> Value {
+        make: impl FnMut(Backend) -> T,
+    ) -> L {
         let known = self.0.get_mut(folder).and_then(|kept| kept.iter_mut().find(|f| *f.records.options() == options));
         let (given, keys) = match known {
             Some(known) => (known.given(view, folder, make), known.records.keys()),
@@ -66,7 +73,7 @@ impl KeptFolders {
                 (given, keys)
             }
         };
-        found.record(folder, keys, &given.items, &given.skipped);
+        found.record(folder, keys, given.items.clone().into(), &given.skipped);
         found.record_left_out(folder, given.left_out);
         given.items
     }
@@ -84,7 +91,7 @@ impl KeptFolders {
     }
 }
 
-impl KeptFolder {
+impl<T: Clone, L: Clone + From<Vec<T>>> KeptFolder<T, L> {
     /// Applies the changed keys; `None` if the folder has to be decoded again.
     fn follow(&mut self, Changes { old, new, keys }: Changes<'_>) -> Option<()> {
         if keys.len() > self.records.keys() / MAX_CHANGED_PART {
@@ -97,7 +104,7 @@ impl KeptFolder {
         Some(())
     }
 
-    fn given(&mut self, view: &View, folder: &str, make: impl FnMut(Backend) -> Value) -> BackendList {
+    fn given(&mut self, view: &View, folder: &str, make: impl FnMut(Backend) -> T) -> BackendList<L> {
         self.used = true;
         let records = &mut self.records;
         let given = self.list.get_or_insert_with(|| {
@@ -106,7 +113,7 @@ impl KeptFolder {
                 true => backend::left_out(folder, records.options(), view.below(folder), &|key| view.get(key)),
                 false => None,
             };
-            BackendList { items: Value::from(settled.items), skipped: settled.skipped, left_out }
+            BackendList { items: L::from(settled.items), skipped: settled.skipped, left_out }
         });
         given.clone()
     }

@@ -1,0 +1,75 @@
+//! What the loop does when nginx has asked: logs and accounts for what it has taken, lets nginx forget what it has read from disk, and
+//! gives names up if nobody asks for them. Never answers a question.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::endpoints::service::EndpointService;
+use crate::status::endpoint_events;
+use crate::world::clock;
+
+use super::run::Agent;
+
+impl Agent {
+    /// Returns the running answerer.
+    pub(super) fn service(&self) -> Option<Arc<EndpointService>> {
+        self.outlook.terms.endpoints.service()
+    }
+
+    /// Takes in what has changed at the answerer. Returns whether its files on disk have to be brought up to date.
+    pub(super) fn take_endpoint_news(&mut self) -> bool {
+        let Some(service) = self.service() else { return false };
+        let now = clock::now();
+        let is_unsaved = service.look(now);
+        for (resource, at, change) in self.untaken.take(|resource| service.has_taken(resource, now)) {
+            let after = now.duration_since(at);
+            if self.outlook.logs {
+                endpoint_events::taken(&resource, &change, after);
+            }
+            self.outlook.board.with(|board| board.record_endpoint_change(after));
+        }
+        self.old_workers.taken(|resource| service.has_taken(resource, now), now);
+        if let Some(receipts) = &mut self.desk.receipts {
+            receipts.settle(|resource| service.has_taken(resource, now), self.old_workers.accounts().0);
+        }
+        let to_clean = service.to_clean(now);
+        if !to_clean.is_empty() {
+            endpoint_events::cleaning(&to_clean);
+            self.owe_reload(&to_clean, now);
+        }
+        self.look_for_silence(&service, now);
+        is_unsaved
+    }
+
+    /// Reloads an nginx that does not ask for names in its files; if that does not help, writes their endpoints into the files.
+    fn look_for_silence(&mut self, service: &EndpointService, now: Instant) {
+        if !self.old_workers.nginx_runs() {
+            return;
+        }
+        let (again, first): (BTreeMap<Arc<str>, bool>, BTreeMap<Arc<str>, bool>) =
+            service.take_silent(now).into_iter().partition(|(_, was_reloaded)| *was_reloaded);
+        let first: BTreeSet<Arc<str>> = first.into_keys().collect();
+        if !first.is_empty() {
+            endpoint_events::unasked(&first);
+            self.owe_reload(&first, now);
+        }
+        let endpoints = &self.outlook.terms.endpoints;
+        let given_up: BTreeSet<Arc<str>> = again.into_keys().filter(|resource| endpoints.give_up(resource)).collect();
+        if !given_up.is_empty() {
+            endpoint_events::given_up(&given_up);
+            self.desk.mark_if(|resource| given_up.contains(resource.name()), now);
+        }
+    }
+
+    /// Makes the groups of these resources reload although nothing has changed.
+    fn owe_reload(&mut self, resources: &BTreeSet<Arc<str>>, now: Instant) {
+        let groups = self.desk.catalog().groups.iter();
+        let concerned = groups.filter(|group| resources.iter().any(|resource| group.has_member(resource)));
+        let concerned: Vec<_> = concerned.cloned().collect();
+        for group in &concerned {
+            self.outlook.terms.context.disprove(&group.id);
+        }
+        self.desk.mark_if(|resource| concerned.iter().any(|group| group.has_member(resource.name())), now);
+    }
+}

@@ -1,0 +1,288 @@
+//! Which way changes of backends reach nginx, for each resource: by names that we answer, or by reloads. Publishes what a pass has
+//! rendered. Never renders, and never sends a message.
+
+use core::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::apply::AroundReload;
+use crate::endpoints::ledger::NamedIn;
+use crate::endpoints::saved;
+use crate::endpoints::service::{EndpointService, PublishedSet};
+use crate::model::backend_change::BackendChange;
+use crate::model::endpoints::{DOMAIN, EndpointName, EndpointSet, EndpointsChoice, NameForm, ServersForm};
+use crate::model::problem::Problem;
+use crate::model::resource::Resource;
+use crate::nginx::installation::{self, Version};
+use crate::nginx::upstreams::{self, UpstreamBlock};
+use crate::render::Facts;
+use crate::status::endpoint_events;
+use crate::world::dns_listener::DnsListener;
+use crate::world::{fs, refuge};
+
+/// The first nginx whose upstreams ask for their servers (`server ... resolve` in the open version).
+const FIRST_VERSION: Version = Version([1, 27, 3]);
+
+/// What a process may do about questions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnswerPlan {
+    /// Answer them at these addresses, if a resource needs it.
+    Listen {
+        /// The addresses.
+        addresses: Vec<SocketAddr>,
+        /// Folder for the last known endpoints.
+        state_folder: Option<PathBuf>,
+    },
+    /// Show the files of a process that answers at these addresses.
+    Show(Vec<SocketAddr>),
+    /// Leave them, for this reason.
+    Leave(&'static str),
+}
+
+/// How changes of backends reach nginx in this process.
+pub struct Endpoints {
+    plan: AnswerPlan,
+    facts: Option<Arc<dyn Facts>>,
+    listening: Mutex<Listening>,
+    /// Resources whose nginx does not ask: they are driven by reloads until conf.d is read again.
+    given_up: Mutex<BTreeSet<Arc<str>>>,
+}
+
+/// Whether questions are answered.
+#[derive(Default)]
+enum Listening {
+    #[default]
+    NotNeeded,
+    Runs(Arc<EndpointService>),
+    Failed(String),
+}
+
+/// The way of one resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Names that nginx asks for, at these addresses.
+    Dns(Vec<String>),
+    /// Reloads, for this reason.
+    Reload(String),
+}
+
+impl Default for Endpoints {
+    fn default() -> Endpoints {
+        let plan = AnswerPlan::Leave("this process renders once and ends");
+        Endpoints { plan, facts: None, listening: Mutex::default(), given_up: Mutex::default() }
+    }
+}
+
+impl Endpoints {
+    /// Returns the ways of a process. `facts` knows the versions of nginx.
+    pub fn new(plan: AnswerPlan, facts: Arc<dyn Facts>) -> Endpoints {
+        Endpoints { plan, facts: Some(facts), ..Endpoints::default() }
+    }
+
+    fn listening(&self) -> MutexGuard<'_, Listening> {
+        self.listening.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the running answerer.
+    pub fn service(&self) -> Option<Arc<EndpointService>> {
+        match &*self.listening() {
+            Listening::Runs(service) => Some(Arc::clone(service)),
+            Listening::NotNeeded | Listening::Failed(_) => None,
+        }
+    }
+
+    /// Starts to answer if one of these resources needs it and nobody answers yet, and reports both.
+    pub fn listen_for<'a>(&self, mut resources: impl Iterator<Item = &'a Resource>) {
+        let AnswerPlan::Listen { addresses, state_folder } = &self.plan else { return };
+        let mut listening = self.listening();
+        if matches!(*listening, Listening::Runs(_)) || !resources.any(|resource| self.why_not(resource).is_none()) {
+            return;
+        }
+        *listening = match listen(addresses, state_folder.clone()) {
+            Ok(service) => {
+                endpoint_events::answering(service.resolvers());
+                Listening::Runs(service)
+            }
+            Err(problem) => {
+                endpoint_events::not_answering(&problem);
+                Listening::Failed(problem)
+            }
+        };
+    }
+
+    /// Returns the way of a resource, with the reason if it is by reloads.
+    pub fn way(&self, resource: &Resource) -> Way {
+        let reason = match &self.plan {
+            AnswerPlan::Leave(reason) => Some((*reason).to_owned()),
+            AnswerPlan::Show(_) if resource.endpoints == EndpointsChoice::Auto => self.why_not_shown(resource),
+            AnswerPlan::Show(_) | AnswerPlan::Listen { .. } => self.why_not(resource),
+        };
+        if let Some(reason) = reason {
+            return Way::Reload(reason);
+        }
+        if self.has_given_up(resource.name()) {
+            return Way::Reload("nginx does not ask for its endpoints".to_owned());
+        }
+        match (&self.plan, &*self.listening()) {
+            (AnswerPlan::Show(addresses), _) => Way::Dns(addresses.iter().map(ToString::to_string).collect()),
+            (_, Listening::Runs(service)) => Way::Dns(service.resolvers().to_vec()),
+            (_, Listening::Failed(problem)) => Way::Reload(problem.clone()),
+            (_, Listening::NotNeeded) => Way::Reload("nobody answers its questions yet".to_owned()),
+        }
+    }
+
+    /// Returns why a resource goes by reloads, whoever answers.
+    fn why_not(&self, resource: &Resource) -> Option<String> {
+        match resource.endpoints {
+            EndpointsChoice::Reload => return Some("`endpoints` is \"reload\"".to_owned()),
+            EndpointsChoice::Dns => return None,
+            EndpointsChoice::Auto => {}
+        }
+        let Some(reload) = resource.reload.as_ref().filter(|reload| reload.mentions_nginx()) else {
+            return Some("it reloads no nginx".to_owned());
+        };
+        let commands = [reload.command(), resource.check.as_ref()].into_iter().flatten();
+        let program = commands.into_iter().find_map(|command| installation::program_named_in(&command.text));
+        let version = self.facts.as_ref().and_then(|facts| facts.nginx_version(program.as_deref()));
+        let Some(version) = version else { return Some("the version of nginx is not known".to_owned()) };
+        let Version([major, minor, patch]) = version;
+        (version < FIRST_VERSION).then(|| format!("nginx {major}.{minor}.{patch} cannot ask (1.27.3 and later can)"))
+    }
+
+    /// Returns why a file is shown with `server` lines: what a running agent does can be seen in it.
+    fn why_not_shown(&self, resource: &Resource) -> Option<String> {
+        if !fs::has_content(&resource.dest) {
+            return self.why_not(resource);
+        }
+        let live = fs::read_bytes(&resource.dest).unwrap_or_default();
+        let asks = String::from_utf8_lossy(&live).contains(&format!(".{DOMAIN} "));
+        (!asks).then(|| "the live file has no names".to_owned())
+    }
+
+    fn has_given_up(&self, resource: &str) -> bool {
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner).contains(resource)
+    }
+
+    /// Drives a resource by reloads from now on. Returns whether that is new.
+    pub fn give_up(&self, resource: &Arc<str>) -> bool {
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(resource))
+    }
+
+    /// Lets all resources try names again.
+    pub fn try_again(&self) {
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Returns the form in which `servers()` prints for a file.
+    pub fn form(&self, resource: &Resource) -> ServersForm {
+        match self.way(resource) {
+            Way::Reload(_) => ServersForm::Lines,
+            Way::Dns(resolvers) => ServersForm::Names(Arc::new(NameForm {
+                resolvers,
+                standby: saved::lines_prefix(&resource.dest),
+                owner: resource.id.to_string(),
+            })),
+        }
+    }
+
+    /// Publishes the sets that a render of this file has.
+    ///
+    /// # Errors
+    /// nginx could not use them as the file is written.
+    pub fn publish(&self, resource: &Resource, sets: &[EndpointSet], bytes: &[u8]) -> Result<(), Problem> {
+        if sets.is_empty() {
+            return Ok(());
+        }
+        let blocks = upstreams::upstreams(&String::from_utf8_lossy(bytes));
+        let mut published = Vec::with_capacity(sets.len());
+        for set in sets {
+            let block = blocks.iter().find(|block| block.has_server(set.name.as_str()));
+            check_block(block)?;
+            let knows_backups = block.is_none_or(|block| block.method_without_backups().is_none());
+            published.push(PublishedSet { set: set.clone(), knows_backups });
+        }
+        if let Some(service) = self.service() {
+            let place = NamedIn { resource: Arc::clone(resource.name()), dest: resource.dest.clone() };
+            service.publish(&place, published);
+        }
+        Ok(())
+    }
+
+    /// Records that the live file of this destination has these names and no others.
+    pub fn went_live(&self, dest: &Path, names: &BTreeSet<EndpointName>) {
+        if let Some(service) = self.service() {
+            service.went_live(dest, names);
+        }
+    }
+
+    /// Returns whether nginx has taken the present sets of a resource; true if it has none.
+    pub fn has_taken(&self, resource: &str, now: Instant) -> bool {
+        self.service().is_none_or(|service| service.has_taken(resource, now))
+    }
+}
+
+fn listen(addresses: &[SocketAddr], state_folder: Option<PathBuf>) -> Result<Arc<EndpointService>, String> {
+    let Some(first) = addresses.first() else {
+        return Err("there is no address to listen at (hint: --endpoints-listen)".to_owned());
+    };
+    let listener = DnsListener::bind(addresses)
+        .map_err(|(address, error)| format!("cannot listen at {address}: {error} (hint: --endpoints-listen)"))?;
+    EndpointService::start(listener, refuge::start(first.ip()), state_folder)
+        .map_err(|error| format!("there is no thread to answer with: {error}"))
+}
+
+/// Refuses an upstream whose servers nginx could not change while it runs.
+fn check_block(block: Option<&UpstreamBlock>) -> Result<(), Problem> {
+    match block {
+        Some(block) if !block.has_zone() => {
+            let name = &block.name;
+            let problem = Problem::new(format!("upstream `{name}` asks for its endpoints and has no `zone`"));
+            Err(problem
+                .hint(format!("write `zone {name} 256k;` into it (docs/endpoints.md says how large it should be)")))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl fmt::Debug for Endpoints {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoints").field("plan", &self.plan).finish_non_exhaustive()
+    }
+}
+
+/// The lines on disk are kept off the new workers of a reload.
+impl AroundReload for Endpoints {
+    fn begin(&self, is_of: &dyn Fn(&str) -> bool) {
+        self.service().iter().for_each(|service| service.begin_reload(is_of));
+    }
+
+    fn end(&self, is_of: &dyn Fn(&str) -> bool) {
+        self.service().iter().for_each(|service| service.end_reload(is_of));
+    }
+}
+
+/// The changes of backends that nginx has not taken yet, for the log.
+#[derive(Debug, Default)]
+pub struct Untaken {
+    by_resource: BTreeMap<Arc<str>, (Instant, BackendChange)>,
+}
+
+impl Untaken {
+    /// Records a change that was published at this time.
+    pub fn add(&mut self, resource: &Arc<str>, change: &BackendChange, at: Instant) {
+        self.by_resource.insert(Arc::clone(resource), (at, change.clone()));
+    }
+
+    /// Returns the changes that have been taken, with the time of their publication.
+    pub fn take(&mut self, has_taken: impl Fn(&str) -> bool) -> Vec<(Arc<str>, Instant, BackendChange)> {
+        let names: Vec<Arc<str>> = self.by_resource.keys().filter(|name| has_taken(name)).cloned().collect();
+        let taken = names.into_iter().filter_map(|name| {
+            let (at, change) = self.by_resource.remove(&name)?;
+            Some((name, at, change))
+        });
+        taken.collect()
+    }
+}

@@ -1,0 +1,356 @@
+//! Decides which question is answered when, and with what. A question for a set that the asker already has is held; a new question
+//! proves that nginx has taken the last answer. Pure: messages and the time go in, messages to send come out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::rdata::SRV;
+use hickory_proto::rr::{RData, Record, RecordType};
+
+use super::message::{self, DnsMessage, DnsQuestion, MAX_TCP_BYTES};
+use super::poller::{HOLD, Handling, Poller};
+use super::targets::{SharedNames, SrvTarget};
+use crate::model::endpoints::{DOMAIN, Endpoint, EndpointName, EndpointSet, SERVICE};
+
+/// Most bytes of an answer over UDP to nginx, which says nothing about it: the size of its buffer (`ngx_resolver.c`).
+const NGINX_UDP_BYTES: usize = 4096;
+/// Seconds for which nginx keeps the addresses of a target, which never change.
+const TARGET_TTL_SECONDS: u32 = 3600;
+/// Most askers of one name that are remembered.
+const MOST_POLLERS: usize = 64;
+/// Most questions for names that nobody has published yet.
+const MOST_EARLY: usize = 4096;
+
+/// An asker over UDP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Asker {
+    /// Our socket that it asks.
+    pub socket: usize,
+    /// Its address.
+    pub address: SocketAddr,
+}
+
+/// A message to send over UDP.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// Receiver.
+    pub to: Asker,
+    /// Message.
+    pub bytes: Vec<u8>,
+}
+
+/// A worker of nginx that asks: each has sockets of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Worker {
+    /// Order in which they were first seen.
+    pub number: u64,
+    /// Address from which it asks.
+    pub address: SocketAddr,
+}
+
+/// Whether nginx has the present set of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Uptake {
+    /// Its newest worker has taken it.
+    Taken,
+    /// Somebody asks; the newest worker has not taken it yet.
+    Asked,
+    /// Nobody asks.
+    Unasked,
+}
+
+/// The sets, and who asks for them.
+#[derive(Debug)]
+pub struct Answerer {
+    /// The peer of a set without endpoints: without any record, nginx would go on with none and ask again after 10 s only.
+    refuge: Endpoint,
+    names: BTreeMap<EndpointName, Named>,
+    shared: SharedNames,
+    /// Serial of the last change of any set.
+    serial: u64,
+    /// Number of pollers seen so far.
+    pollers_seen: u64,
+    /// Held questions by the time at which they are answered in any case.
+    due: BTreeSet<(Instant, EndpointName, Asker)>,
+    /// Last question of each asker for a name that is not published yet.
+    early: BTreeMap<(EndpointName, Asker), DnsQuestion>,
+    /// Names of which something has changed since the last call of `take_changed`.
+    changed: BTreeSet<EndpointName>,
+}
+
+/// One name.
+#[derive(Debug)]
+struct Named {
+    endpoints: Vec<Endpoint>,
+    services: Vec<SrvTarget>,
+    /// Serial of the change that gave it this set.
+    serial: u64,
+    pollers: BTreeMap<Asker, (Poller, Option<Instant>)>,
+}
+
+impl Answerer {
+    /// Returns one without sets. `refuge` is the peer of a set without endpoints.
+    pub fn new(refuge: SocketAddr) -> Answerer {
+        Answerer {
+            refuge: Endpoint { address: refuge, weight: 1, is_backup: false },
+            names: BTreeMap::new(),
+            shared: SharedNames::default(),
+            serial: 0,
+            pollers_seen: 0,
+            due: BTreeSet::new(),
+            early: BTreeMap::new(),
+            changed: BTreeSet::new(),
+        }
+    }
+
+    /// Publishes sets. Returns the answers to questions that were held for them.
+    pub fn publish(&mut self, sets: Vec<EndpointSet>, now: Instant) -> Vec<Packet> {
+        let mut packets = Vec::new();
+        for EndpointSet { name, endpoints } in sets {
+            if self.names.get(&name).is_some_and(|named| named.endpoints == endpoints) {
+                continue;
+            }
+            self.serial += 1;
+            self.changed.insert(name.clone());
+            let peers = if endpoints.is_empty() { std::slice::from_ref(&self.refuge) } else { &endpoints };
+            let services = self.shared.services(peers, now);
+            let serial = self.serial;
+            match self.names.get_mut(&name) {
+                Some(named) => (named.endpoints, named.services, named.serial) = (endpoints, services, serial),
+                None => {
+                    let pollers = BTreeMap::new();
+                    self.names.insert(name.clone(), Named { endpoints, services, serial, pollers });
+                    self.answer_early(&name, now, &mut packets);
+                }
+            }
+            self.answer_held(&name, now, &mut packets);
+        }
+        packets
+    }
+
+    fn answer_early(&mut self, name: &EndpointName, now: Instant, packets: &mut Vec<Packet>) {
+        let early = self.early.keys().filter(|(asked, _)| asked == name);
+        let early: Vec<(EndpointName, Asker)> = early.cloned().collect();
+        for key in early {
+            let Some(question) = self.early.remove(&key) else { continue };
+            packets.extend(self.ask_for_peers(key.1, question, name.clone(), now));
+        }
+    }
+
+    fn answer_held(&mut self, name: &EndpointName, now: Instant, packets: &mut Vec<Packet>) {
+        let Some(named) = self.names.get(name) else { return };
+        let held: Vec<Asker> =
+            named.pollers.iter().filter(|(_, (poller, _))| poller.held.is_some()).map(|(asker, _)| *asker).collect();
+        packets.extend(held.into_iter().filter_map(|asker| self.answer(name, asker, now)));
+    }
+
+    /// Forgets a name. nginx keeps its peers, since its questions get no answer any more.
+    pub fn withdraw(&mut self, name: &EndpointName) {
+        if self.names.remove(name).is_some() {
+            self.due.retain(|(_, due, _)| due != name);
+            self.changed.insert(name.clone());
+        }
+    }
+
+    /// Takes a message over UDP. Returns the reply, if there is one by now.
+    pub fn take_datagram(&mut self, from: Asker, bytes: &[u8], now: Instant) -> Option<Packet> {
+        let question = match message::read(bytes) {
+            DnsMessage::Question(question) => question,
+            DnsMessage::Refuse(bytes) => return Some(Packet { to: from, bytes }),
+            DnsMessage::Ignore => return None,
+        };
+        match Asked::of(&question) {
+            Asked::Peers(name) if self.names.contains_key(&name) => self.ask_for_peers(from, question, name, now),
+            Asked::Peers(name) => {
+                // nginx drops all peers of a name that does not exist; without an answer it keeps them and asks again.
+                let key = (name, from);
+                if self.early.len() < MOST_EARLY || self.early.contains_key(&key) {
+                    self.early.insert(key, question);
+                }
+                None
+            }
+            asked => {
+                let bytes = self.reply(&question, &asked, NGINX_UDP_BYTES)?;
+                Some(Packet { to: from, bytes })
+            }
+        }
+    }
+
+    /// Takes a message over TCP. Returns the reply; `None` if there is none, and never will be.
+    pub fn take_message(&mut self, bytes: &[u8], now: Instant) -> Option<Vec<u8>> {
+        let question = match message::read(bytes) {
+            DnsMessage::Question(question) => question,
+            DnsMessage::Refuse(bytes) => return Some(bytes),
+            DnsMessage::Ignore => return None,
+        };
+        let asked = Asked::of(&question);
+        let Asked::Peers(name) = &asked else { return self.reply(&question, &asked, MAX_TCP_BYTES) };
+        let named = self.names.get_mut(name)?;
+        let serial = named.serial;
+        if let Some((poller, _)) = named.pollers.values_mut().find(|(poller, _)| poller.fetches(question.id)) {
+            poller.answer(serial, false, now);
+        }
+        Some(question.answer(services_of(&question, &named.services), MAX_TCP_BYTES))
+    }
+
+    fn ask_for_peers(
+        &mut self,
+        from: Asker,
+        question: DnsQuestion,
+        name: EndpointName,
+        now: Instant,
+    ) -> Option<Packet> {
+        let named = self.names.get_mut(&name)?;
+        if !named.pollers.contains_key(&from) {
+            self.pollers_seen += 1;
+            named.make_room(now);
+            named.pollers.insert(from, (Poller::new(self.pollers_seen, &question, now), None));
+        }
+        let before = named.uptake(now);
+        let (poller, due) = named.pollers.get_mut(&from)?;
+        let decision = poller.ask(&question, named.serial, now);
+        poller.held = Some(question);
+        if decision == Handling::Hold && due.is_none() {
+            let at = now + HOLD;
+            *due = Some(at);
+            self.due.insert((at, name.clone(), from));
+        }
+        if named.uptake(now) != before {
+            self.changed.insert(name.clone());
+        }
+        if decision == Handling::Answer { self.answer(&name, from, now) } else { None }
+    }
+
+    /// Answers a held question.
+    fn answer(&mut self, name: &EndpointName, asker: Asker, now: Instant) -> Option<Packet> {
+        let named = self.names.get_mut(name)?;
+        let (poller, due) = named.pollers.get_mut(&asker)?;
+        if let Some(at) = due.take() {
+            self.due.remove(&(at, name.clone(), asker));
+        }
+        let question = poller.held.take()?;
+        let bytes = question.answer(services_of(&question, &named.services), NGINX_UDP_BYTES);
+        let by_tcp = bytes.get(2).is_some_and(|flags| flags & 0x02 != 0);
+        poller.answer(named.serial, by_tcp, now);
+        Some(Packet { to: asker, bytes })
+    }
+
+    /// Answers what has been held for long enough, and forgets who is gone.
+    pub fn tick(&mut self, now: Instant) -> Vec<Packet> {
+        let mut packets = Vec::new();
+        while let Some((at, name, asker)) = self.due.first().cloned().filter(|(at, ..)| *at <= now) {
+            self.due.remove(&(at, name.clone(), asker));
+            packets.extend(self.answer(&name, asker, now));
+        }
+        packets
+    }
+
+    /// Returns when `tick` has something to do.
+    pub fn wake_at(&self) -> Option<Instant> {
+        self.due.first().map(|(at, ..)| *at)
+    }
+
+    /// Returns the reply to a question that is not held.
+    fn reply(&mut self, question: &DnsQuestion, asked: &Asked, limit: usize) -> Option<Vec<u8>> {
+        match asked {
+            Asked::Addresses(label) => {
+                let addresses = self.shared.addresses(label)?;
+                Some(question.answer(question.address_records(&addresses, TARGET_TTL_SECONDS), limit))
+            }
+            Asked::Peers(_) => None,
+            Asked::Foreign => Some(question.refusal(ResponseCode::Refused)),
+        }
+    }
+
+    /// Returns whether nginx has the present set of a name.
+    pub fn uptake(&self, name: &EndpointName, now: Instant) -> Uptake {
+        self.names.get(name).map_or(Uptake::Unasked, |named| named.uptake(now))
+    }
+
+    /// Returns the names whose progress or set has changed since the last call.
+    pub fn take_changed(&mut self) -> BTreeSet<EndpointName> {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// Returns whether `take_changed` has something.
+    pub fn has_news(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    /// Returns the present set of a name.
+    pub fn endpoints(&self, name: &EndpointName) -> Option<&[Endpoint]> {
+        self.names.get(name).map(|named| named.endpoints.as_slice())
+    }
+
+    /// Returns the newest worker that has asked for a name.
+    pub fn newest_worker(&self, name: &EndpointName) -> Option<Worker> {
+        let pollers = self.names.get(name)?.pollers.iter();
+        let newest = pollers.max_by_key(|(_, (poller, _))| poller.number)?;
+        Some(Worker { number: newest.1.0.number, address: newest.0.address })
+    }
+}
+
+impl Named {
+    fn uptake(&self, now: Instant) -> Uptake {
+        let asking = self.pollers.values().map(|(poller, _)| poller).filter(|poller| poller.asks(now));
+        match asking.max_by_key(|poller| poller.number) {
+            None => Uptake::Unasked,
+            Some(newest) if newest.taken == Some(self.serial) => Uptake::Taken,
+            Some(_) => Uptake::Asked,
+        }
+    }
+
+    /// Forgets who is gone, and if there are too many, who has been silent for longest.
+    fn make_room(&mut self, now: Instant) {
+        self.pollers.retain(|_, (poller, _)| !poller.is_gone(now));
+        if self.pollers.len() >= MOST_POLLERS {
+            let idle = self.pollers.iter().filter(|(_, (poller, _))| poller.held.is_none());
+            let oldest = idle.min_by_key(|(_, (poller, _))| poller.active_at()).map(|(asker, _)| *asker);
+            let oldest = oldest.or_else(|| self.pollers.keys().next().copied());
+            oldest.map(|asker| self.pollers.remove(&asker));
+        }
+    }
+}
+
+/// What a question is about.
+enum Asked {
+    /// The SRV records of a set.
+    Peers(EndpointName),
+    /// The addresses of a target with this label.
+    Addresses(String),
+    /// Something that is none of ours.
+    Foreign,
+}
+
+impl Asked {
+    fn of(question: &DnsQuestion) -> Asked {
+        let name = question.name();
+        let Some(below) = name.strip_suffix(DOMAIN).and_then(|below| below.strip_suffix('.')) else {
+            return Asked::Foreign;
+        };
+        let label = below.strip_prefix('_').and_then(|rest| rest.strip_prefix(SERVICE)?.strip_prefix("._tcp."));
+        match (label, question.kind()) {
+            (Some(label), RecordType::SRV) if is_label(label) => Asked::Peers(EndpointName::new(label)),
+            (None, RecordType::A | RecordType::AAAA) if is_label(below) => Asked::Addresses(below.to_owned()),
+            _ => Asked::Foreign,
+        }
+    }
+}
+
+fn is_label(text: &str) -> bool {
+    !text.is_empty() && !text.contains('.')
+}
+
+fn services_of(question: &DnsQuestion, services: &[SrvTarget]) -> Vec<Record> {
+    let record = |service: &SrvTarget| {
+        let target = message::name(&service.target)?;
+        let data = RData::SRV(SRV::new(service.priority, service.weight, service.port, target));
+        Some(Record::from_rdata(question.query.name.clone(), 0, data))
+    };
+    services.iter().filter_map(record).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,228 @@
+//! Questions and answers in every order: what is answered at once, what is held, and what counts as taken.
+
+use std::time::Duration;
+
+use hickory_proto::op::{Message, MessageType, OpCode, Query};
+
+use super::*;
+
+const REFUGE: &str = "127.0.0.153:503";
+
+/// An answerer with a clock, and one name.
+struct Walk {
+    answerer: Answerer,
+    now: Instant,
+    name: EndpointName,
+}
+
+fn asker(port: u16) -> Asker {
+    Asker { socket: 0, address: SocketAddr::from(([127, 0, 0, 1], port)) }
+}
+
+fn query(name: &str, kind: RecordType, id: u16) -> Vec<u8> {
+    let mut message = Message::new(id, MessageType::Query, OpCode::Query);
+    message.add_query(Query::query(message::name(name).unwrap(), kind));
+    message.to_vec().unwrap()
+}
+
+fn endpoints(addresses: &[&str]) -> Vec<Endpoint> {
+    let endpoint = |address: &&str| Endpoint { address: address.parse().unwrap(), weight: 1, is_backup: false };
+    addresses.iter().map(endpoint).collect()
+}
+
+impl Walk {
+    fn new() -> Walk {
+        let answerer = Answerer::new(REFUGE.parse().unwrap());
+        Walk { answerer, now: Instant::now(), name: EndpointName::new("web-1") }
+    }
+
+    fn pass(&mut self, millis: u64) {
+        self.now += Duration::from_millis(millis);
+    }
+
+    fn publish(&mut self, addresses: &[&str]) -> Vec<u16> {
+        let set = EndpointSet { name: self.name.clone(), endpoints: endpoints(addresses) };
+        let packets = self.answerer.publish(vec![set], self.now);
+        packets.iter().map(|packet| packet.to.address.port()).collect()
+    }
+
+    /// Asks for the peers. Returns the ports in the answer; `None` if there is none yet.
+    fn ask(&mut self, port: u16, id: u16) -> Option<Vec<u16>> {
+        let bytes = query(&format!("_peers._tcp.{}", self.name), RecordType::SRV, id);
+        let packet = self.answerer.take_datagram(asker(port), &bytes, self.now)?;
+        assert_eq!(packet.to, asker(port));
+        Some(ports(&packet.bytes))
+    }
+
+    fn tick(&mut self) -> Vec<u16> {
+        self.answerer.tick(self.now).iter().map(|packet| packet.to.address.port()).collect()
+    }
+
+    fn uptake(&self) -> Uptake {
+        self.answerer.uptake(&self.name, self.now)
+    }
+}
+
+fn ports(bytes: &[u8]) -> Vec<u16> {
+    let message = Message::from_vec(bytes).unwrap();
+    let port = |record: &Record| match &record.data {
+        RData::SRV(service) => service.port,
+        other => panic!("{other:?}"),
+    };
+    message.answers.iter().map(port).collect()
+}
+
+#[test]
+fn an_answer_is_held_until_something_changes() {
+    let mut walk = Walk::new();
+    assert!(walk.publish(&["10.0.0.1:81"]).is_empty());
+    assert_eq!(walk.uptake(), Uptake::Unasked);
+    assert_eq!(walk.ask(1, 10), Some(vec![81]), "the first question of an asker is answered at once");
+    assert_eq!(walk.uptake(), Uptake::Asked);
+    walk.pass(1000);
+    assert_eq!(walk.ask(1, 11), None);
+    assert_eq!(walk.uptake(), Uptake::Taken, "a new question proves that the answer was taken");
+    walk.pass(500);
+    assert_eq!(walk.publish(&["10.0.0.1:81", "10.0.0.2:82"]), [1], "a change answers at once");
+    assert_eq!(walk.uptake(), Uptake::Asked);
+    assert!(walk.publish(&["10.0.0.1:81", "10.0.0.2:82"]).is_empty(), "nothing new");
+    assert!(walk.publish(&["10.0.0.3:83"]).is_empty(), "nobody asks right now");
+    walk.pass(1000);
+    assert_eq!(walk.ask(1, 12), Some(vec![83]));
+    assert_eq!(walk.uptake(), Uptake::Asked, "the set has changed again since that answer");
+    walk.pass(1000);
+    assert_eq!(walk.ask(1, 13), None);
+    assert_eq!(walk.uptake(), Uptake::Taken);
+}
+
+#[test]
+fn a_held_question_is_answered_before_nginx_repeats_it() {
+    let mut walk = Walk::new();
+    walk.publish(&["10.0.0.1:81"]);
+    walk.ask(1, 10);
+    walk.pass(1000);
+    walk.ask(1, 11);
+    assert_eq!(walk.answerer.wake_at(), Some(walk.now + HOLD));
+    walk.pass(4499);
+    assert!(walk.tick().is_empty());
+    walk.pass(1);
+    assert_eq!(walk.tick(), [1]);
+    assert_eq!(walk.answerer.wake_at(), None);
+    assert_eq!(walk.uptake(), Uptake::Taken, "the set is still the one that it had");
+}
+
+#[test]
+fn a_repeat_is_answered_again_and_proves_nothing() {
+    let mut walk = Walk::new();
+    walk.publish(&["10.0.0.1:81"]);
+    assert!(walk.ask(1, 10).is_some());
+    walk.pass(5000);
+    assert_eq!(walk.ask(1, 10), Some(vec![81]), "the answer was lost");
+    assert_eq!(walk.uptake(), Uptake::Asked);
+    walk.pass(1000);
+    assert_eq!(walk.ask(1, 11), None);
+    walk.pass(100);
+    assert_eq!(walk.ask(1, 11), None, "a repeat of a held question stays held");
+    assert_eq!(walk.publish(&[]), [1], "and is answered once");
+}
+
+#[test]
+fn the_newest_asker_decides_and_a_silent_one_does_not() {
+    let mut walk = Walk::new();
+    walk.publish(&["10.0.0.1:81"]);
+    walk.ask(1, 10);
+    walk.pass(1000);
+    walk.ask(1, 11);
+    // A reload: a new worker asks from a socket of its own.
+    assert_eq!(walk.ask(2, 20), Some(vec![81]));
+    assert_eq!(walk.uptake(), Uptake::Asked);
+    walk.pass(1000);
+    walk.ask(2, 21);
+    assert_eq!(walk.uptake(), Uptake::Taken);
+    let mut both = walk.publish(&["10.0.0.2:82"]);
+    both.sort_unstable();
+    assert_eq!(both, [1, 2], "an old worker that lingers gets the change too");
+    walk.pass(1000);
+    walk.ask(1, 12);
+    assert_eq!(walk.uptake(), Uptake::Asked);
+    walk.pass(2500);
+    assert_eq!(walk.uptake(), Uptake::Taken, "the newer one has been silent for too long");
+    walk.pass(2500);
+    walk.tick();
+    walk.pass(3100);
+    assert_eq!(walk.uptake(), Uptake::Unasked);
+}
+
+#[test]
+fn a_question_before_the_set_is_known_waits_for_it() {
+    let mut walk = Walk::new();
+    assert_eq!(walk.ask(1, 10), None, "an error would be taken for an answer");
+    assert_eq!(walk.publish(&["10.0.0.1:81"]), [1]);
+    walk.answerer.withdraw(&walk.name.clone());
+    walk.pass(1000);
+    assert_eq!((walk.ask(1, 11), walk.uptake()), (None, Uptake::Unasked));
+}
+
+#[test]
+fn an_empty_set_has_the_refuge() {
+    let mut walk = Walk::new();
+    walk.publish(&[]);
+    assert_eq!(walk.ask(1, 10), Some(vec![503]));
+}
+
+#[test]
+fn what_is_too_long_for_udp_is_fetched_by_tcp_and_counts() {
+    let mut walk = Walk::new();
+    let many: Vec<String> = (0..500).map(|n| format!("10.0.0.1:{}", 1000 + n)).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    walk.publish(&many);
+    assert_eq!(walk.ask(1, 10), Some(vec![]), "only the request to come by TCP");
+    let bytes = query(&format!("_peers._tcp.{}", walk.name), RecordType::SRV, 10);
+    let answer = walk.answerer.take_message(&bytes, walk.now).unwrap();
+    assert_eq!(ports(&answer).len(), 500);
+    walk.pass(1000);
+    assert_eq!(walk.ask(1, 11), None, "it has the set, so the question is held");
+    assert_eq!(walk.uptake(), Uptake::Taken);
+}
+
+#[test]
+fn targets_are_answered_and_other_names_are_refused() {
+    let mut walk = Walk::new();
+    let mut ask = |name: &str, kind| {
+        let packet = walk.answerer.take_datagram(asker(1), &query(name, kind, 5), walk.now)?;
+        let message = Message::from_vec(&packet.bytes).unwrap();
+        let ttl = message.answers.first().map(|record| record.ttl);
+        Some((message.metadata.response_code, message.answers.len(), ttl))
+    };
+    let found = Some((ResponseCode::NoError, 1, Some(TARGET_TTL_SECONDS)));
+    assert_eq!(ask("v4-0a000001.upstreamd.internal", RecordType::A), found);
+    assert_eq!(ask("v4-0a000001.upstreamd.internal", RecordType::AAAA), Some((ResponseCode::NoError, 0, None)));
+    assert_eq!(ask("set-1.upstreamd.internal", RecordType::A), None);
+    for (name, kind) in [
+        ("example.com", RecordType::A),
+        ("xupstreamd.internal", RecordType::A),
+        ("upstreamd.internal", RecordType::A),
+        ("a.b.upstreamd.internal", RecordType::A),
+        ("_peers._udp.a.upstreamd.internal", RecordType::SRV),
+        ("v4-0a000001.upstreamd.internal", RecordType::ANY),
+    ] {
+        assert_eq!(ask(name, kind), Some((ResponseCode::Refused, 0, None)), "{name}");
+    }
+}
+
+#[test]
+fn strangers_cannot_fill_the_memory() {
+    let mut walk = Walk::new();
+    walk.publish(&["10.0.0.1:81"]);
+    for port in 1..=2000 {
+        walk.ask(port, 1);
+        walk.pass(1);
+    }
+    let name = walk.name.clone();
+    assert_eq!(walk.answerer.names[&name].pollers.len(), MOST_POLLERS);
+    walk.name = EndpointName::new("unknown");
+    for port in 1..=5000 {
+        walk.ask(port, 1);
+    }
+    assert_eq!(walk.answerer.early.len(), MOST_EARLY);
+}

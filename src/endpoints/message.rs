@@ -1,0 +1,226 @@
+//! DNS messages: reads a question, and writes an answer to it. Pure. Whatever a stranger sends ends as a question, as a short
+//! refusal, or as nothing.
+
+use std::net::IpAddr;
+
+use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::rdata::{A, AAAA};
+use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
+
+/// Most bytes that a question has: a name of 255 bytes and EDNS options.
+pub const MAX_QUESTION_BYTES: usize = 4096;
+/// Most bytes of an answer over UDP to somebody who says nothing about it (RFC 1035, 4.2.1).
+const PLAIN_UDP_BYTES: usize = 512;
+/// Most bytes of an answer over UDP to somebody who takes more: more than this may be fragmented.
+const MAX_UDP_BYTES: usize = 1232;
+/// Most bytes of an answer over TCP (RFC 1035, 4.2.2).
+pub const MAX_TCP_BYTES: usize = 65_535;
+
+/// A question that can be answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsQuestion {
+    /// Number that ties the answer to the question.
+    pub id: u16,
+    /// Name and type.
+    pub query: Query,
+    /// Whether the asker wants names of others resolved.
+    pub wants_recursion: bool,
+    /// Size of UDP answers that the asker takes, if it says so.
+    udp_bytes: Option<u16>,
+}
+
+/// What a message is.
+#[derive(Debug, PartialEq, Eq)]
+pub enum DnsMessage {
+    /// A question of class IN.
+    Question(DnsQuestion),
+    /// Something to refuse with these bytes.
+    Refuse(Vec<u8>),
+    /// Nothing to answer: an answer, or too short to have a number.
+    Ignore,
+}
+
+/// Reads a message.
+pub fn read(bytes: &[u8]) -> DnsMessage {
+    let Some([first, second, flags, ..]) = bytes.get(..12) else { return DnsMessage::Ignore };
+    let is_answer = flags & 0x80 != 0;
+    if is_answer {
+        return DnsMessage::Ignore;
+    }
+    let id = u16::from_be_bytes([*first, *second]);
+    let Ok(message) = Message::from_vec(bytes) else { return refuse(id, OpCode::Query, ResponseCode::FormErr) };
+    if message.metadata.op_code != OpCode::Query {
+        return refuse(id, message.metadata.op_code, ResponseCode::NotImp);
+    }
+    let [query] = message.queries.as_slice() else { return refuse(id, OpCode::Query, ResponseCode::FormErr) };
+    if message.edns.as_ref().is_some_and(|edns| edns.version() != 0) {
+        return refuse(id, OpCode::Query, ResponseCode::BADVERS);
+    }
+    let question = DnsQuestion {
+        id,
+        query: query.clone(),
+        wants_recursion: message.metadata.recursion_desired,
+        udp_bytes: message.edns.as_ref().map(Edns::max_payload),
+    };
+    match query.query_class {
+        DNSClass::IN => DnsMessage::Question(question),
+        _ => DnsMessage::Refuse(question.refusal(ResponseCode::Refused)),
+    }
+}
+
+fn refuse(id: u16, op_code: OpCode, code: ResponseCode) -> DnsMessage {
+    let mut message = Message::error_msg(id, op_code, code);
+    if code == ResponseCode::BADVERS {
+        message.set_edns(Edns::new());
+    }
+    message.to_vec().map_or(DnsMessage::Ignore, DnsMessage::Refuse)
+}
+
+impl DnsQuestion {
+    /// Returns the name, in lower case and without the final dot.
+    pub fn name(&self) -> String {
+        let mut name = self.query.name.to_ascii().to_ascii_lowercase();
+        name.truncate(name.trim_end_matches('.').len());
+        name
+    }
+
+    /// Returns the type of the records asked for.
+    pub fn kind(&self) -> RecordType {
+        self.query.query_type
+    }
+
+    /// Returns the most bytes that an answer over UDP may have.
+    pub fn udp_limit(&self) -> usize {
+        self.udp_bytes.map_or(PLAIN_UDP_BYTES, |bytes| usize::from(bytes).clamp(PLAIN_UDP_BYTES, MAX_UDP_BYTES))
+    }
+
+    /// Returns an answer with these records; if it is longer than `limit`, one without records that asks to come by TCP.
+    pub fn answer(&self, records: Vec<Record>, limit: usize) -> Vec<u8> {
+        let mut message = self.reply(ResponseCode::NoError);
+        message.answers = records;
+        match message.to_vec() {
+            Ok(bytes) if bytes.len() <= limit => bytes,
+            _ => {
+                message.answers.clear();
+                message.metadata.truncation = true;
+                message.to_vec().unwrap_or_default()
+            }
+        }
+    }
+
+    /// Returns a reply without records.
+    pub fn refusal(&self, code: ResponseCode) -> Vec<u8> {
+        self.reply(code).to_vec().unwrap_or_default()
+    }
+
+    /// Returns a reply to fill.
+    pub fn reply(&self, code: ResponseCode) -> Message {
+        let mut message = Message::new(self.id, MessageType::Response, OpCode::Query);
+        message.metadata.authoritative = true;
+        message.metadata.recursion_desired = self.wants_recursion;
+        message.metadata.recursion_available = true;
+        message.metadata.response_code = code;
+        message.queries.push(self.query.clone());
+        if self.udp_bytes.is_some() {
+            let mut edns = Edns::new();
+            edns.set_max_payload(MAX_UDP_BYTES as u16);
+            message.set_edns(edns);
+        }
+        message
+    }
+
+    /// Returns the records of those of these addresses that were asked for.
+    pub fn address_records(&self, addresses: &[IpAddr], ttl_seconds: u32) -> Vec<Record> {
+        let data = |address: &IpAddr| match (address, self.kind()) {
+            (IpAddr::V4(address), RecordType::A) => Some(RData::A(A(*address))),
+            (IpAddr::V6(address), RecordType::AAAA) => Some(RData::AAAA(AAAA(*address))),
+            _ => None,
+        };
+        let record = |data| Record::from_rdata(self.query.name.clone(), ttl_seconds, data);
+        addresses.iter().filter_map(data).map(record).collect()
+    }
+}
+
+/// Returns a name from its text.
+pub(super) fn name(text: &str) -> Option<Name> {
+    let mut name = Name::from_ascii(text).ok()?;
+    name.set_fqdn(true);
+    Some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(text: &str, kind: RecordType) -> Message {
+        let mut message = Message::new(7, MessageType::Query, OpCode::Query);
+        message.add_query(Query::query(name(text).unwrap(), kind));
+        message
+    }
+
+    fn bytes(message: &Message) -> Vec<u8> {
+        message.to_vec().unwrap()
+    }
+
+    #[test]
+    fn a_question_is_read_and_its_name_is_lower_case() {
+        let DnsMessage::Question(read) = read(&bytes(&question("_Peers._tcp.Web.upstreamd.internal", RecordType::SRV)))
+        else {
+            panic!("no question")
+        };
+        assert_eq!((read.id, read.name().as_str()), (7, "_peers._tcp.web.upstreamd.internal"));
+        assert_eq!((read.kind(), read.udp_limit()), (RecordType::SRV, 512));
+    }
+
+    /// Checks what becomes of a message: the code of its refusal, or `None` if it is ignored.
+    #[track_caller]
+    fn check_refused(bytes: &[u8], expected: Option<ResponseCode>) {
+        let code = match read(bytes) {
+            DnsMessage::Refuse(reply) => Some(Message::from_vec(&reply).unwrap().metadata.response_code),
+            DnsMessage::Ignore => None,
+            DnsMessage::Question(question) => panic!("{question:?}"),
+        };
+        // 16 stands for BADVERS and for BADSIG.
+        assert_eq!(code.map(u16::from), expected.map(u16::from));
+    }
+
+    #[test]
+    fn what_is_no_question_is_refused_or_ignored() {
+        let good = question("a.b", RecordType::A);
+        check_refused(b"", None);
+        check_refused(&[0; 11], None);
+        check_refused(&[0; 12], Some(ResponseCode::FormErr));
+        check_refused(&bytes(&Message::response(7, OpCode::Query)), None);
+        let mut notify = good.clone();
+        notify.metadata.op_code = OpCode::Notify;
+        check_refused(&bytes(&notify), Some(ResponseCode::NotImp));
+        let mut two = good.clone();
+        two.add_query(two.queries[0].clone());
+        check_refused(&bytes(&two), Some(ResponseCode::FormErr));
+        let mut chaos = good.clone();
+        chaos.queries[0].query_class = DNSClass::CH;
+        check_refused(&bytes(&chaos), Some(ResponseCode::Refused));
+        let mut future = good.clone();
+        let mut edns = Edns::new();
+        edns.set_version(1);
+        future.set_edns(edns);
+        check_refused(&bytes(&future), Some(ResponseCode::BADVERS));
+        let mut cut = bytes(&good);
+        cut.truncate(15);
+        check_refused(&cut, Some(ResponseCode::FormErr));
+        // A name that points at itself.
+        check_refused(&[&bytes(&good)[..12], &[0xc0, 12, 0, 1, 0, 1]].concat(), Some(ResponseCode::FormErr));
+    }
+
+    #[test]
+    fn a_long_answer_asks_to_come_by_tcp() {
+        let DnsMessage::Question(asked) = read(&bytes(&question("a.b", RecordType::A))) else { panic!("no question") };
+        let addresses: Vec<IpAddr> = (0..100).map(|n| IpAddr::from([10, 0, 0, n])).collect();
+        let records = asked.address_records(&addresses, 60);
+        assert_eq!(records.len(), 100);
+        let short = Message::from_vec(&asked.answer(records.clone(), asked.udp_limit())).unwrap();
+        assert!(short.metadata.truncation && short.answers.is_empty());
+        let long = Message::from_vec(&asked.answer(records, MAX_TCP_BYTES)).unwrap();
+        assert!(!long.metadata.truncation && long.answers.len() == 100 && long.metadata.authoritative);
+    }
+}

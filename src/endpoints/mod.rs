@@ -1,0 +1,10 @@
+//! Answers the questions of nginx about the endpoints of its upstreams: an answer is held until something changes, so that a
+//! change arrives in milliseconds and without a reload. Never asks a store, and never writes nginx's files.
+
+pub mod answerer;
+pub mod ledger;
+pub mod message;
+mod poller;
+pub mod saved;
+pub mod service;
+mod targets;

@@ -1,0 +1,93 @@
+//! What is known of one process that asks for one name: a worker of nginx with its socket. Pure.
+
+use std::time::{Duration, Instant};
+
+use super::message::DnsQuestion;
+
+/// Time for which an answer is held if nothing changes. nginx repeats a question after 5 s.
+pub(super) const HOLD: Duration = Duration::from_millis(4500);
+/// Time after an answer within which nginx asks again: it pauses for one second.
+const ASKS_AGAIN_WITHIN: Duration = Duration::from_secs(3);
+/// Time after which one that does not ask is forgotten.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(30);
+
+/// One asker of one name. Serials are those of the name's sets.
+#[derive(Debug)]
+pub(super) struct Poller {
+    /// Order in which pollers of the name were first seen.
+    pub(super) number: u64,
+    /// The question that is held.
+    pub(super) held: Option<DnsQuestion>,
+    /// Number of the last question.
+    last_id: u16,
+    /// Time of the last question or answer.
+    active_at: Instant,
+    /// Serial of the last answer.
+    answered: Option<u64>,
+    /// Serial that it has: it asked a new question after that answer.
+    pub(super) taken: Option<u64>,
+    /// Whether the last answer asked it to come by TCP.
+    pub(super) comes_by_tcp: bool,
+}
+
+/// What to do with a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Handling {
+    /// Answer now.
+    Answer,
+    /// Hold it until the set changes, or for [`HOLD`].
+    Hold,
+}
+
+impl Poller {
+    /// Returns one that asks for the first time.
+    pub(super) fn new(number: u64, question: &DnsQuestion, now: Instant) -> Poller {
+        let last_id = question.id.wrapping_add(1);
+        Poller { number, held: None, last_id, active_at: now, answered: None, taken: None, comes_by_tcp: false }
+    }
+
+    /// Takes a question while the set has this serial.
+    pub(super) fn ask(&mut self, question: &DnsQuestion, serial: u64, now: Instant) -> Handling {
+        self.active_at = now;
+        let repeats = question.id == self.last_id;
+        self.last_id = question.id;
+        if repeats && self.held.is_none() {
+            // The answer was lost, or has crossed the repeat.
+            return Handling::Answer;
+        }
+        if !repeats && self.answered.is_some() {
+            self.taken = self.answered;
+        }
+        if self.answered == Some(serial) { Handling::Hold } else { Handling::Answer }
+    }
+
+    /// Records an answer with this serial.
+    pub(super) fn answer(&mut self, serial: u64, by_tcp: bool, now: Instant) {
+        self.held = None;
+        self.active_at = now;
+        self.comes_by_tcp = by_tcp;
+        if !by_tcp {
+            self.answered = Some(serial);
+        }
+    }
+
+    /// Returns whether this is the question whose answer it was asked to fetch by TCP.
+    pub(super) fn fetches(&self, id: u16) -> bool {
+        self.comes_by_tcp && self.last_id == id
+    }
+
+    /// Returns whether it asks as nginx does.
+    pub(super) fn asks(&self, now: Instant) -> bool {
+        self.held.is_some() || now.duration_since(self.active_at) <= ASKS_AGAIN_WITHIN
+    }
+
+    /// Returns whether it can be forgotten.
+    pub(super) fn is_gone(&self, now: Instant) -> bool {
+        self.held.is_none() && now.duration_since(self.active_at) > FORGOTTEN_AFTER
+    }
+
+    /// Returns the time of its last question or answer.
+    pub(super) fn active_at(&self) -> Instant {
+        self.active_at
+    }
+}

@@ -1,0 +1,170 @@
+//! The sets on disk: all of them in the state folder, for the next start of the agent, and the `server` lines of each beside the file
+//! that includes them, for a start of nginx without an agent. Never reads lines back.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::endpoints::{Endpoint, EndpointName, EndpointSet};
+use crate::world::fs::record;
+
+use super::ledger::NamedIn;
+
+/// Version of the record.
+const FORMAT: u32 = 1;
+/// Name of the record in the state folder.
+const RECORD: &str = "endpoints.json";
+
+/// One set, with what else has to survive a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SavedSet {
+    pub(super) set: EndpointSet,
+    pub(super) place: NamedIn,
+    pub(super) knows_backups: bool,
+    /// The worker that has not read the lines on disk.
+    pub(super) clean_worker: Option<SocketAddr>,
+}
+
+/// The record of all sets.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SavedSets {
+    format: u32,
+    sets: Vec<SetRecord>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct SetRecord {
+    label: String,
+    resource: String,
+    dest: PathBuf,
+    knows_backups: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    clean_worker: Option<SocketAddr>,
+    /// Address, weight, and whether it is a backup.
+    peers: Vec<(SocketAddr, u16, bool)>,
+}
+
+impl SavedSets {
+    pub(super) fn new(sets: impl Iterator<Item = SavedSet>) -> SavedSets {
+        let record = |saved: SavedSet| SetRecord {
+            label: saved.set.name.label().to_owned(),
+            resource: saved.place.resource.to_string(),
+            dest: saved.place.dest,
+            knows_backups: saved.knows_backups,
+            clean_worker: saved.clean_worker,
+            peers: saved.set.endpoints.iter().map(|one| (one.address, one.weight, one.is_backup)).collect(),
+        };
+        SavedSets { format: FORMAT, sets: sets.map(record).collect() }
+    }
+
+    pub(super) fn into_sets(self) -> impl Iterator<Item = SavedSet> {
+        self.sets.into_iter().map(|record| {
+            let endpoint = |(address, weight, is_backup)| Endpoint { address, weight, is_backup };
+            let endpoints = record.peers.into_iter().map(endpoint).collect();
+            SavedSet {
+                set: EndpointSet { name: EndpointName::new(&record.label), endpoints },
+                place: NamedIn { resource: Arc::from(record.resource), dest: record.dest },
+                knows_backups: record.knows_backups,
+                clean_worker: record.clean_worker,
+            }
+        })
+    }
+
+    pub(super) fn to_text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// Reads the record of the last run; an empty one if there is none that can be used.
+pub(super) fn load(state_folder: &Path) -> SavedSets {
+    let path = state_folder.join(RECORD);
+    let text = record::read(&path).unwrap_or_else(|error| {
+        tracing::warn!("{error}; the endpoints of the last run are not known until the store has been read");
+        None
+    });
+    let parsed = text.map(|text| serde_json::from_str::<SavedSets>(&text));
+    match parsed {
+        None => SavedSets::default(),
+        Some(Ok(saved)) if saved.format == FORMAT => saved,
+        Some(_) => {
+            tracing::warn!(
+                "`{}` is not a record of endpoints that this version knows; they are not known until the store has been read",
+                path.display()
+            );
+            SavedSets::default()
+        }
+    }
+}
+
+/// Writes the record.
+pub(super) fn write_sets(state_folder: &Path, text: &str) -> Result<(), String> {
+    record::write(&state_folder.join(RECORD), text).map_err(|error| in_words(&error))
+}
+
+fn in_words(error: &dyn std::error::Error) -> String {
+    let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
+    format!("{error}{source}")
+}
+
+/// Returns the path in front of a label, as a rendered file includes it; `None` if it would have to be quoted, or nginx would take a
+/// part of it for a pattern.
+pub fn lines_prefix(dest: &Path) -> Option<String> {
+    let (folder, file) = (dest.parent()?.to_str()?, dest.file_name()?.to_str()?);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-');
+    let folder = if folder == "/" { "" } else { folder };
+    Some(format!("{folder}/.{file}.")).filter(|prefix| prefix.chars().all(is_plain))
+}
+
+/// Returns the path of the lines of a name.
+pub(super) fn lines_path(dest: &Path, name: &EndpointName) -> Option<PathBuf> {
+    Some(format!("{}{}.peers", lines_prefix(dest)?, name.label()).into())
+}
+
+/// Writes lines, readable for an nginx that does not run as root.
+pub(super) fn write_lines(path: &Path, text: &str) -> Result<(), String> {
+    record::write_readable(path, text).map_err(|error| in_words(&error))
+}
+
+/// Removes lines.
+pub(super) fn remove_lines(path: &Path) {
+    record::remove(path).ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_comes_back_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let endpoint = |text: &str, is_backup| Endpoint { address: text.parse().unwrap(), weight: 2, is_backup };
+        let endpoints = vec![endpoint("10.0.0.1:80", false), endpoint("[2001:db8::1]:81", true)];
+        let saved = SavedSet {
+            set: EndpointSet { name: EndpointName::new("web-1"), endpoints },
+            place: NamedIn { resource: "web.toml".into(), dest: "/etc/nginx/conf.d/web.conf".into() },
+            knows_backups: true,
+            clean_worker: Some("127.0.0.1:4000".parse().unwrap()),
+        };
+        assert_eq!(load(folder.path()), SavedSets::default());
+        let text = SavedSets::new([saved.clone()].into_iter()).to_text();
+        write_sets(folder.path(), &text).unwrap();
+        assert_eq!(load(folder.path()).into_sets().collect::<Vec<_>>(), [saved]);
+        for broken in ["", "{", "{\"format\":2,\"sets\":[]}"] {
+            write_sets(folder.path(), broken).unwrap();
+            assert_eq!(load(folder.path()), SavedSets::default(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn lines_lie_hidden_beside_their_file() {
+        let name = EndpointName::new("web-1");
+        let path = |dest: &str| lines_path(Path::new(dest), &name).map(|path| path.display().to_string());
+        assert_eq!(path("/etc/nginx/conf.d/web.conf").unwrap(), "/etc/nginx/conf.d/.web.conf.web-1.peers");
+        assert_eq!(path("/web").unwrap(), "/.web.web-1.peers");
+        for odd in ["/a b/web.conf", "/a*/web", "/a/w;b", "/a/\"b"] {
+            assert_eq!(path(odd), None, "{odd}");
+        }
+    }
+}

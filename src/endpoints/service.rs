@@ -1,0 +1,329 @@
+//! The running answerer: its sockets, its sets, and their copies on disk. Passes publish from their threads, so that a change is an
+//! answer within the same millisecond. Never renders, and never reloads nginx.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use crate::model::endpoints::{EndpointName, EndpointSet};
+use crate::world::clock;
+use crate::world::dns_listener::{DatagramSender, DnsListener, Respond};
+
+use super::answerer::{Answerer, Asker, Packet, Uptake};
+use super::ledger::{Ledger, NameUse, NamedIn};
+use super::saved::{self, SavedSets};
+
+/// Pause between two looks at who asks.
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
+
+/// The answerer of this process.
+pub struct EndpointService {
+    inner: Mutex<Inner>,
+    sender: DatagramSender,
+    /// Addresses as nginx's `resolver` directive takes them.
+    resolvers: Vec<String>,
+    state_folder: Option<PathBuf>,
+    changed: Notify,
+    /// Guards the files: one writer at a time.
+    on_disk: Mutex<WrittenFiles>,
+}
+
+struct Inner {
+    answerer: Answerer,
+    ledger: Ledger,
+    /// Whether the files on disk may be out of date.
+    is_unsaved: bool,
+    next_look: Option<Instant>,
+}
+
+/// What was written last.
+#[derive(Default)]
+struct WrittenFiles {
+    sets: Option<String>,
+    lines: BTreeMap<PathBuf, String>,
+    /// Files that could not be written, each reported once.
+    failed: BTreeSet<PathBuf>,
+}
+
+/// A set of one file, with what its upstream can do.
+#[derive(Clone, Debug)]
+pub struct PublishedSet {
+    /// The set.
+    pub set: EndpointSet,
+    /// Whether its upstream's method knows backups.
+    pub knows_backups: bool,
+}
+
+impl std::fmt::Debug for EndpointService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EndpointService").field("resolvers", &self.resolvers).finish_non_exhaustive()
+    }
+}
+
+impl EndpointService {
+    /// Starts to answer at these sockets, with the sets of the last run. `refuge` is the peer of a set without endpoints.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub fn start(
+        listener: DnsListener,
+        refuge: SocketAddr,
+        state_folder: Option<PathBuf>,
+    ) -> std::io::Result<Arc<EndpointService>> {
+        let resolvers = listener.addresses().iter().map(SocketAddr::to_string).collect();
+        let (mut answerer, mut ledger) = (Answerer::new(refuge), Ledger::default());
+        let now = clock::now();
+        let saved = state_folder.as_deref().map(saved::load).unwrap_or_default();
+        for saved in saved.into_sets() {
+            let uses = [NameUse { name: saved.set.name.clone(), knows_backups: saved.knows_backups }];
+            ledger.record(&saved.place, &uses, now);
+            saved.clean_worker.iter().for_each(|worker| ledger.remember_clean(&saved.set.name, *worker));
+            answerer.publish(vec![saved.set], now);
+        }
+        ledger.all_live();
+        let inner = Inner { answerer, ledger, is_unsaved: true, next_look: None };
+        let service = Arc::new(EndpointService {
+            inner: Mutex::new(inner),
+            sender: listener.sender(),
+            resolvers,
+            state_folder,
+            changed: Notify::new(),
+            on_disk: Mutex::default(),
+        });
+        listener.serve(Arc::clone(&service) as Arc<dyn Respond>)?;
+        Ok(service)
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn send(&self, packets: Vec<Packet>) {
+        for Packet { to, bytes } in packets {
+            self.sender.send(to.socket, to.address, &bytes);
+        }
+    }
+
+    /// Returns the addresses at which nginx asks.
+    pub fn resolvers(&self) -> &[String] {
+        &self.resolvers
+    }
+
+    /// Publishes the sets of a file; questions that were held for them are answered at once.
+    pub fn publish(&self, place: &NamedIn, sets: Vec<PublishedSet>) {
+        let now = clock::now();
+        let mut inner = self.inner();
+        let uses: Vec<NameUse> = sets
+            .iter()
+            .map(|published| NameUse { name: published.set.name.clone(), knows_backups: published.knows_backups })
+            .collect();
+        inner.ledger.record(place, &uses, now);
+        let packets = inner.answerer.publish(sets.into_iter().map(PublishedSet::usable).collect(), now);
+        inner.is_unsaved = true;
+        drop(inner);
+        self.send(packets);
+        self.changed.notify_one();
+    }
+
+    /// Records that the live file of this destination has these names and no others.
+    pub fn went_live(&self, dest: &Path, names: &BTreeSet<EndpointName>) {
+        self.inner().ledger.went_live(dest, names);
+    }
+
+    /// Waits until something may have changed: progress of nginx, or what is due.
+    pub async fn changed(&self) {
+        let wake_at = {
+            let inner = self.inner();
+            let next_look = inner.next_look.filter(|_| inner.ledger.names().next().is_some());
+            [inner.ledger.wake_at(clock::now()), next_look].into_iter().flatten().min()
+        };
+        tokio::select! {
+            () = self.changed.notified() => {}
+            () = clock::sleep_until(wake_at) => {}
+        }
+    }
+
+    /// Looks at who asks, and forgets names that no file has and nobody asks for. Returns whether the files on disk may be out of
+    /// date.
+    pub fn look(&self, now: Instant) -> bool {
+        let mut inner = self.inner();
+        let Inner { answerer, ledger, is_unsaved, next_look } = &mut *inner;
+        let mut names = answerer.take_changed();
+        if next_look.is_none_or(|at| at <= now) {
+            *next_look = Some(now + LOOK_PAUSE);
+            names.extend(ledger.names().map(|(name, ..)| name.clone()));
+            for name in ledger.unused() {
+                if answerer.uptake(&name, now) == Uptake::Unasked {
+                    answerer.withdraw(&name);
+                    ledger.forget(&name);
+                    *is_unsaved = true;
+                }
+            }
+        }
+        for name in names {
+            let before = ledger.clean_worker(&name);
+            ledger.look(&name, answerer.newest_worker(&name), answerer.uptake(&name, now), now);
+            *is_unsaved |= ledger.clean_worker(&name) != before;
+        }
+        *is_unsaved
+    }
+
+    /// Returns whether nginx has taken the present sets of all names of a resource.
+    pub fn has_taken(&self, resource: &str, now: Instant) -> bool {
+        let inner = self.inner();
+        inner.ledger.names_of(resource).all(|name| inner.answerer.uptake(name, now) == Uptake::Taken)
+    }
+
+    /// Returns whether live files of a resource have names.
+    pub fn drives(&self, resource: &str) -> bool {
+        self.inner().ledger.names_of(resource).next().is_some()
+    }
+
+    /// Returns the resources whose nginx has to be reloaded, so that it forgets the lines that it has read from disk.
+    pub fn to_clean(&self, now: Instant) -> BTreeSet<Arc<str>> {
+        let mut inner = self.inner();
+        let Inner { answerer, ledger, .. } = &mut *inner;
+        ledger.to_clean(|name| answerer.uptake(name, now) == Uptake::Taken, now)
+    }
+
+    /// Returns the resources with names for which nobody has asked for a while; see [`Ledger::take_silent`].
+    pub fn take_silent(&self, now: Instant) -> BTreeMap<Arc<str>, bool> {
+        self.inner().ledger.take_silent(now)
+    }
+
+    /// Begins a reload of the nginx of these resources: it must not read lines that it does not need.
+    pub fn begin_reload(&self, is_of: impl Fn(&str) -> bool) {
+        let now = clock::now();
+        let mut inner = self.inner();
+        let Inner { answerer, ledger, is_unsaved, .. } = &mut *inner;
+        ledger.begin_reload(is_of, |name| answerer.uptake(name, now) != Uptake::Unasked, now);
+        *is_unsaved = true;
+        drop(inner);
+        self.save();
+    }
+
+    /// Ends a reload.
+    pub fn end_reload(&self, is_of: impl Fn(&str) -> bool) {
+        let mut inner = self.inner();
+        inner.ledger.end_reload(is_of);
+        inner.is_unsaved = true;
+        drop(inner);
+        self.save();
+    }
+
+    /// Brings the files on disk up to date: the sets for our next start, and the lines for nginx's. Blocks.
+    pub fn save(&self) {
+        let mut on_disk = self.on_disk.lock().unwrap_or_else(PoisonError::into_inner);
+        let (saved, lines) = {
+            let mut inner = self.inner();
+            if !std::mem::take(&mut inner.is_unsaved) {
+                return;
+            }
+            (inner.saved_sets(), inner.lines())
+        };
+        on_disk.write(self.state_folder.as_deref(), &saved, lines);
+    }
+}
+
+impl Inner {
+    fn saved_sets(&self) -> SavedSets {
+        let set = |name: &EndpointName| {
+            let endpoints = self.answerer.endpoints(name)?.to_vec();
+            Some(EndpointSet { name: name.clone(), endpoints })
+        };
+        let sets = self.ledger.names().filter_map(|(name, place, knows_backups)| {
+            Some(saved::SavedSet {
+                set: set(name)?,
+                place: place.clone(),
+                knows_backups,
+                clean_worker: self.ledger.clean_worker(name),
+            })
+        });
+        SavedSets::new(sets)
+    }
+
+    /// Returns the lines that belong on disk, by their file.
+    fn lines(&self) -> BTreeMap<PathBuf, String> {
+        let lines = |(name, place, _): (&EndpointName, &NamedIn, bool)| {
+            let text = self.ledger.lines(name, self.answerer.endpoints(name)?)?;
+            Some((saved::lines_path(&place.dest, name)?, text))
+        };
+        self.ledger.names().filter_map(lines).collect()
+    }
+}
+
+impl WrittenFiles {
+    fn write(&mut self, state_folder: Option<&Path>, saved: &SavedSets, lines: BTreeMap<PathBuf, String>) {
+        let text = saved.to_text();
+        if let Some(folder) = state_folder
+            && self.sets.as_ref() != Some(&text)
+        {
+            self.report(folder, saved::write_sets(folder, &text));
+            self.sets = Some(text);
+        }
+        for gone in self.lines.keys().filter(|path| !lines.contains_key(*path)) {
+            saved::remove_lines(gone);
+        }
+        for (path, text) in &lines {
+            if self.lines.get(path) != Some(text) {
+                let written = saved::write_lines(path, text);
+                self.report(path, written);
+            }
+        }
+        self.lines = lines;
+    }
+
+    fn report(&mut self, path: &Path, written: Result<(), String>) {
+        match written {
+            Ok(()) => {
+                self.failed.remove(path);
+            }
+            Err(problem) if self.failed.insert(path.to_owned()) => tracing::warn!(
+                "{problem}; if nginx starts while upstreamd does not run, it has no peers (hint: docs/endpoints.md)"
+            ),
+            Err(_) => {}
+        }
+    }
+}
+
+impl PublishedSet {
+    /// Returns the set as its upstream can use it. A method without backups never sends anything to one, so backups are left out as
+    /// long as there are others.
+    fn usable(self) -> EndpointSet {
+        let PublishedSet { mut set, knows_backups } = self;
+        if !knows_backups && set.endpoints.iter().any(|endpoint| !endpoint.is_backup) {
+            set.endpoints.retain(|endpoint| !endpoint.is_backup);
+        }
+        set
+    }
+}
+
+impl Respond for EndpointService {
+    fn datagram(&self, socket: usize, from: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>> {
+        let mut inner = self.inner();
+        let packet = inner.answerer.take_datagram(Asker { socket, address: from }, bytes, clock::now());
+        let has_news = inner.answerer.has_news();
+        drop(inner);
+        if has_news {
+            self.changed.notify_one();
+        }
+        packet.map(|packet| packet.bytes)
+    }
+
+    fn message(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        self.inner().answerer.take_message(bytes, clock::now())
+    }
+
+    fn tick(&self) {
+        let packets = self.inner().answerer.tick(clock::now());
+        self.send(packets);
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        self.inner().answerer.wake_at()
+    }
+}

@@ -1,0 +1,259 @@
+//! `servers`: what stands inside `upstream {}`, as a `server` line for each backend or as names that nginx asks for. Never prints
+//! anything of a store but what a backend was decoded to. Pure.
+
+use core::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::model::endpoints::{
+    Endpoint, EndpointName, EndpointSet, NameForm, RESOLVER_TIMEOUT_SECONDS, SERVICE, ServersForm,
+};
+use crate::nginx::backend::{Backend, Options, ServerLimits, SocketOrHost, Subfolders, UnixSockets, WantedAddress};
+
+/// Most endpoints below one name: an answer over TCP has 65,535 bytes.
+const MAX_ENDPOINTS_OF_NAME: usize = 700;
+/// Longest readable part of a name.
+const MAX_READABLE: usize = 40;
+/// Hexadecimal digits of the hash in a name: too many for somebody who writes keys to make two names the same by choosing limits.
+const HASH_DIGITS: usize = 16;
+/// Between two directives.
+const BREAK: &str = "\n    ";
+const NO_SERVER: &str = "server 127.0.0.1:1 down; # nginx accepts no upstream without a server";
+
+/// One backend, as an upstream has it.
+#[derive(Debug)]
+pub(in crate::render) struct UpstreamServer {
+    /// `None` for a host name or a Unix socket.
+    socket: Option<SocketAddr>,
+    weight: u16,
+    is_backup: bool,
+    is_down: bool,
+    limits: ServerLimits,
+    /// Its `server` line.
+    line: Box<str>,
+}
+
+/// The start of a `server` line.
+const SERVER: &str = "server ";
+
+impl UpstreamServer {
+    /// Returns whether it gets no traffic.
+    pub(in crate::render) fn is_down(&self) -> bool {
+        self.is_down
+    }
+
+    /// Returns a backend as an upstream has it.
+    pub(in crate::render) fn new(backend: &Backend) -> UpstreamServer {
+        let Backend { address, weight, backup, down, max_fails, fail_timeout, max_conns, .. } = backend;
+        let limits = ServerLimits { max_fails: *max_fails, fail_timeout: *fail_timeout, max_conns: *max_conns };
+        let weight_or_none = if *weight == 1 { String::new() } else { format!(" weight={weight}") };
+        let line = format!(
+            "{SERVER}{address}{weight_or_none} {}{}{};",
+            limits_text(limits),
+            if *backup { " backup" } else { "" },
+            if *down { " down" } else { "" }
+        );
+        let socket = match address {
+            SocketOrHost::V4(ip, port) => Some(SocketAddr::from((*ip, *port))),
+            SocketOrHost::V6(ip, port) => Some(SocketAddr::from((*ip, *port))),
+            SocketOrHost::Name(..) | SocketOrHost::Unix(_) => None,
+        };
+        let (weight, is_backup, is_down) = (*weight, *backup, *down);
+        UpstreamServer { socket, weight, is_backup, is_down, limits, line: line.into() }
+    }
+
+    /// Returns its address, as it was decoded.
+    pub(in crate::render) fn address(&self) -> &str {
+        let rest = self.line.strip_prefix(SERVER).unwrap_or_default();
+        rest.split_once(' ').map_or(rest, |(address, _)| address)
+    }
+
+    fn endpoint(&self) -> Option<Endpoint> {
+        let address = self.socket.filter(|_| !self.is_down)?;
+        Some(Endpoint { address, weight: self.weight, is_backup: self.is_backup })
+    }
+}
+
+fn limits_text(limits: ServerLimits) -> String {
+    let ServerLimits { max_fails, fail_timeout, max_conns } = limits;
+    let max_conns = if max_conns == 0 { String::new() } else { format!(" max_conns={max_conns}") };
+    format!("max_fails={max_fails} fail_timeout={fail_timeout}s{max_conns}")
+}
+
+/// Returns the text of one call for these servers, sorted by address, and the endpoints of the names in it. `folder` ends with a
+/// slash.
+pub(in crate::render) fn print(
+    form: &ServersForm,
+    folder: &str,
+    options: &Options,
+    servers: &[Arc<UpstreamServer>],
+) -> (String, Vec<EndpointSet>) {
+    match form {
+        ServersForm::Lines => (lines(servers), Vec::new()),
+        ServersForm::Names(form) => names(form, folder, options, servers),
+    }
+}
+
+fn lines(servers: &[Arc<UpstreamServer>]) -> String {
+    let Some((first, others)) = servers.split_first() else { return NO_SERVER.to_owned() };
+    let bytes = servers.iter().map(|server| server.line.len() + BREAK.len()).sum();
+    let mut text = String::with_capacity(bytes);
+    text.push_str(&first.line);
+    others.iter().for_each(|server| text.extend([BREAK, &*server.line]));
+    text
+}
+
+/// What all endpoints of one line have in common.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct LineKey {
+    max_conns: u16,
+    max_fails: u16,
+    fail_timeout: u16,
+    is_backup: bool,
+    shard: usize,
+}
+
+impl LineKey {
+    fn new(limits: ServerLimits, is_backup: bool) -> LineKey {
+        let ServerLimits { max_fails, fail_timeout, max_conns } = limits;
+        LineKey { max_conns, max_fails, fail_timeout, is_backup, shard: 0 }
+    }
+
+    fn limits(self) -> ServerLimits {
+        ServerLimits { max_fails: self.max_fails, fail_timeout: self.fail_timeout, max_conns: self.max_conns }
+    }
+}
+
+fn names(
+    form: &NameForm,
+    folder: &str,
+    options: &Options,
+    servers: &[Arc<UpstreamServer>],
+) -> (String, Vec<EndpointSet>) {
+    let fixed = || servers.iter().filter(|server| server.socket.is_none());
+    let sets = sets(options, servers);
+    let mut directives = Vec::new();
+    if !sets.is_empty() {
+        directives.push(format!("resolver {};", form.resolvers.join(" ")));
+        directives.push(format!("resolver_timeout {RESOLVER_TIMEOUT_SECONDS}s;"));
+    }
+    let has_primary = sets.keys().any(|key| !key.is_backup) || fixed().any(|server| !server.is_backup);
+    let mut named = Vec::with_capacity(sets.len());
+    for (key, endpoints) in sets {
+        let label = label(form, folder, options, key);
+        let name = EndpointName::new(&label);
+        let backup = if key.is_backup { " backup" } else { "" };
+        directives.push(format!("{SERVER}{name} service={SERVICE} resolve {}{backup};", limits_text(key.limits())));
+        directives.extend(form.standby.iter().map(|standby| format!("include {standby}{label}.peers*;")));
+        named.push(EndpointSet { name, endpoints });
+    }
+    directives.extend(fixed().map(|server| server.line.to_string()));
+    if !has_primary {
+        directives.push(NO_SERVER.to_owned());
+    }
+    (directives.join(BREAK), named)
+}
+
+/// Returns the endpoints of each line. nginx decides for each line who is backup: of one answer, all but those with the lowest
+/// priority are. So backups may stand beside primaries only if there is no other line.
+fn sets(options: &Options, servers: &[Arc<UpstreamServer>]) -> BTreeMap<LineKey, Vec<Endpoint>> {
+    if servers.iter().all(|server| server.socket.is_some() && server.is_down) {
+        // The name must exist before its first endpoint.
+        return BTreeMap::from([(LineKey::new(options.limits, false), Vec::new())]);
+    }
+    let endpoints = || servers.iter().filter_map(|server| Some((server.endpoint()?, server.limits)));
+    let grouped = |splits_backups: bool| {
+        let mut sets: BTreeMap<LineKey, Vec<Endpoint>> = BTreeMap::new();
+        for (endpoint, limits) in endpoints() {
+            sets.entry(LineKey::new(limits, splits_backups && endpoint.is_backup)).or_default().push(endpoint);
+        }
+        sets
+    };
+    let whole = grouped(false);
+    let is_alone = whole.len() == 1 && servers.iter().all(|server| server.socket.is_some());
+    if is_alone && whole.values().all(|endpoints| endpoints.len() <= MAX_ENDPOINTS_OF_NAME) {
+        return whole;
+    }
+    let mut sets: BTreeMap<LineKey, Vec<Endpoint>> = BTreeMap::new();
+    for (key, endpoints) in grouped(true) {
+        let shards = endpoints.len().div_ceil(MAX_ENDPOINTS_OF_NAME).next_power_of_two();
+        for endpoint in endpoints {
+            let shard = shard(endpoint.address, shards);
+            sets.entry(LineKey { shard, ..key }).or_default().push(endpoint);
+        }
+    }
+    sets
+}
+
+/// Returns which of so many parts, a power of two, an address belongs to: in every build and release the same.
+fn shard(address: SocketAddr, shards: usize) -> usize {
+    if shards == 1 {
+        return 0;
+    }
+    let hash = Sha256::digest(address.to_string());
+    usize::from(u16::from_be_bytes([hash[0], hash[1]])) % shards
+}
+
+/// Returns the label of a name: what people recognise, and a hash of everything that makes two lines different. It is the same in
+/// every build and release.
+fn label(form: &NameForm, folder: &str, options: &Options, key: LineKey) -> String {
+    let LineKey { max_conns, max_fails, fail_timeout, is_backup, shard } = key;
+    let limits = json!([max_fails, fail_timeout, max_conns]);
+    let text = json!([form.owner, folder, canonical(options), limits, is_backup, shard]).to_string();
+    let mut label = readable(folder);
+    label.push('-');
+    for byte in &Sha256::digest(text)[..HASH_DIGITS / 2] {
+        // Writing to a string cannot fail.
+        let _infallible = write!(label, "{byte:02x}");
+    }
+    label
+}
+
+/// Returns the part of a name that people recognise: `services-web` of `/services/web/`.
+fn readable(folder: &str) -> String {
+    let mut readable = String::new();
+    for c in folder.chars() {
+        match c.to_ascii_lowercase() {
+            c if c.is_ascii_alphanumeric() => readable.push(c),
+            _ if readable.is_empty() || readable.ends_with('-') => {}
+            _ => readable.push('-'),
+        }
+        if readable.len() == MAX_READABLE {
+            break;
+        }
+    }
+    readable.truncate(readable.trim_end_matches('-').len());
+    if readable.is_empty() { "root".to_owned() } else { readable }
+}
+
+/// Returns the arguments of a call in a form that no release changes: another text is another name, which nginx has to learn by a
+/// reload.
+fn canonical(options: &Options) -> serde_json::Value {
+    let Options { port, wanted, hostnames, unix, allow, deny, draining, group, subfolders, max, limits } = options;
+    let wanted = match wanted {
+        WantedAddress::Private => "private",
+        WantedAddress::Public => "public",
+        WantedAddress::Host => "host",
+    };
+    let unix = match unix {
+        UnixSockets::No => json!(false),
+        UnixSockets::Anywhere => json!(true),
+        UnixSockets::Below(folders) => json!(folders),
+    };
+    let subfolders = match subfolders {
+        Subfolders::All => json!(true),
+        Subfolders::None => json!(false),
+        Subfolders::Named(names) => json!(names),
+    };
+    let networks = [allow, deny].map(|networks| networks.as_ref().map(ToString::to_string));
+    let ServerLimits { max_fails, fail_timeout, max_conns } = limits;
+    let limits = json!([max_fails, fail_timeout, max_conns]);
+    json!([port, wanted, hostnames, unix, networks, draining, group, subfolders, max, limits])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,54 @@
+//! Log lines about endpoints that nginx asks for: one function for each event. Never logs a key's value.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::backend_change::BackendChange;
+
+use super::fields::NameList;
+
+/// Logs where questions are answered.
+pub fn answering(addresses: &[String]) {
+    tracing::info!(?addresses, "answering nginx's questions for endpoints at {}", addresses.join(", "));
+}
+
+/// Logs that questions cannot be answered although a resource needs it, so that every change is a reload.
+pub fn not_answering(problem: &str) {
+    tracing::error!("cannot answer nginx's questions for endpoints: {problem}; changes of backends are reloads");
+}
+
+/// Logs that nginx has taken changed endpoints, this time after their publication.
+pub fn taken(resource: &str, change: &BackendChange, after: Duration) {
+    let after_ms = (after.as_secs_f64() * 1e6).round() / 1e3;
+    tracing::info!(%resource, after_ms, "nginx took the endpoints of {resource}: {change} (without a reload, after {after_ms} ms)");
+}
+
+/// Logs that nginx is reloaded once more to forget the servers that it read from disk.
+pub fn cleaning(resources: &BTreeSet<Arc<str>>) {
+    let resources = NameList::of(resources);
+    tracing::info!(
+        ?resources,
+        "{resources}: reloading nginx once more: it started with the last known endpoints from disk, and now asks for them"
+    );
+}
+
+/// Logs that nginx does not ask, and that it is reloaded.
+pub fn unasked(resources: &BTreeSet<Arc<str>>) {
+    let resources = NameList::of(resources);
+    tracing::warn!(
+        ?resources,
+        "{resources}: nginx runs and does not ask for the endpoints in its file; reloading it (hint: does the file reach this nginx, \
+         and is `resolver` set in it only by servers()?)"
+    );
+}
+
+/// Logs that nginx does not ask even after a reload, and that its file gets `server` lines.
+pub fn given_up(resources: &BTreeSet<Arc<str>>) {
+    let resources = NameList::of(resources);
+    tracing::error!(
+        ?resources,
+        "{resources}: nginx does not ask for the endpoints in its file even after a reload; changes of backends are reloads until \
+         conf.d is read again (hint: docs/endpoints.md)"
+    );
+}

@@ -1,0 +1,251 @@
+//! The sockets of a DNS server, and the thread that serves them: datagrams, connections with limits, and the time. Never reads a
+//! message; answers that come by themselves may be sent from any thread.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use listenfd::ListenFd;
+use nix::sys::socket::{setsockopt, sockopt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::clock;
+
+/// Room for questions that arrive at once: a thousand upstreams ask in the same moment when nginx starts.
+const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
+/// Longest datagram that is read; the rest of a longer one is lost, so it is no question.
+const DATAGRAM_BYTES: usize = 4096;
+/// Most connections at a time; the oldest makes room for a new one.
+const MOST_CONNECTIONS: usize = 256;
+/// Time limit for a question on a connection, and for its answer.
+const CONNECTION_LIMIT: Duration = Duration::from_secs(5);
+/// Datagrams that one asker gets without a pause: its buffer is small, and what does not fit is lost.
+const BURST: u32 = 100;
+/// The pause after that.
+const BURST_PAUSE: Duration = Duration::from_millis(1);
+/// Pause after a failed accept: without a free descriptor, an immediate retry would only spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What answers.
+pub trait Respond: Send + Sync + 'static {
+    /// Returns the reply to a datagram that this socket got, if there is one by now.
+    fn datagram(&self, socket: usize, from: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>>;
+    /// Returns the reply to a message on a connection; `None` ends the connection.
+    fn message(&self, bytes: &[u8]) -> Option<Vec<u8>>;
+    /// Sends what is due.
+    fn tick(&self);
+    /// Returns when something is due.
+    fn wake_at(&self) -> Option<Instant>;
+}
+
+/// The bound sockets, one pair for each address.
+#[derive(Debug)]
+pub struct DnsListener {
+    sockets: Arc<Vec<std::net::UdpSocket>>,
+    listeners: Vec<std::net::TcpListener>,
+    addresses: Vec<SocketAddr>,
+    woken: Arc<Notify>,
+}
+
+/// Sends datagrams from the sockets of a listener.
+#[derive(Clone, Debug)]
+pub struct DatagramSender {
+    sockets: Arc<Vec<std::net::UdpSocket>>,
+    woken: Arc<Notify>,
+}
+
+impl DatagramSender {
+    /// Sends a datagram. One that cannot be sent at once is lost, as datagrams may be: the asker repeats its question.
+    pub fn send(&self, socket: usize, to: SocketAddr, bytes: &[u8]) {
+        if let Some(socket) = self.sockets.get(socket) {
+            socket.send_to(bytes, to).ok();
+        }
+    }
+
+    /// Lets the thread ask again when something is due.
+    pub fn wake(&self) {
+        self.woken.notify_one();
+    }
+}
+
+/// Sockets that systemd has opened for us.
+#[derive(Debug, Default)]
+struct PassedSockets {
+    sockets: Vec<std::net::UdpSocket>,
+    listeners: Vec<std::net::TcpListener>,
+}
+
+static PASSED: Mutex<PassedSockets> = Mutex::new(PassedSockets { sockets: Vec::new(), listeners: Vec::new() });
+
+/// Takes over the sockets that systemd has opened for us (`LISTEN_FDS`), so that no process that we start gets them. Called once, at
+/// the start; the first [`DnsListener::bind`] uses them.
+pub fn take_passed() {
+    let mut passed = PASSED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut manager = ListenFd::from_env();
+    for index in 0..manager.len() {
+        match manager.take_udp_socket(index) {
+            Ok(socket) => passed.sockets.extend(socket),
+            Err(_) => passed.listeners.extend(manager.take_tcp_listener(index).ok().flatten()),
+        }
+    }
+}
+
+impl DnsListener {
+    /// Binds UDP and TCP at each of these addresses; if systemd has passed sockets for UDP, uses these instead.
+    ///
+    /// # Errors
+    /// An address is taken, is not of this machine, or its port needs a privilege; with the address.
+    pub fn bind(addresses: &[SocketAddr]) -> Result<DnsListener, (SocketAddr, io::Error)> {
+        let PassedSockets { mut sockets, mut listeners } =
+            std::mem::take(&mut *PASSED.lock().unwrap_or_else(PoisonError::into_inner));
+        let wanted = if sockets.is_empty() { addresses } else { &[] };
+        for address in wanted {
+            let failed = |error| (*address, error);
+            let socket = std::net::UdpSocket::bind(address).map_err(failed)?;
+            listeners.push(std::net::TcpListener::bind(socket.local_addr().map_err(failed)?).map_err(failed)?);
+            sockets.push(socket);
+        }
+        let mut bound = Vec::new();
+        let unknown = |error| (SocketAddr::from(([0, 0, 0, 0], 0)), error);
+        for socket in &sockets {
+            bound.push(socket.local_addr().map_err(unknown)?);
+            socket.set_nonblocking(true).map_err(unknown)?;
+            // Only root may have more than the kernel's usual limit.
+            if setsockopt(socket, sockopt::RcvBufForce, &RECEIVE_BUFFER_BYTES).is_err() {
+                setsockopt(socket, sockopt::RcvBuf, &RECEIVE_BUFFER_BYTES).ok();
+            }
+        }
+        for listener in &listeners {
+            listener.set_nonblocking(true).map_err(unknown)?;
+        }
+        Ok(DnsListener { sockets: Arc::new(sockets), listeners, addresses: bound, woken: Arc::new(Notify::new()) })
+    }
+
+    /// Returns the addresses.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Returns a sender.
+    pub fn sender(&self) -> DatagramSender {
+        DatagramSender { sockets: Arc::clone(&self.sockets), woken: Arc::clone(&self.woken) }
+    }
+
+    /// Serves on a thread of its own for as long as the process runs.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub fn serve(self, responder: Arc<dyn Respond>) -> io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = std::thread::Builder::new().name("dns".to_owned());
+        thread.spawn(move || runtime.block_on(serve(self, responder)))?;
+        Ok(())
+    }
+}
+
+async fn serve(listener: DnsListener, responder: Arc<dyn Respond>) {
+    let mut tasks = JoinSet::new();
+    let sender = listener.sender();
+    for (index, socket) in listener.sockets.iter().enumerate() {
+        let socket = socket.try_clone().and_then(UdpSocket::from_std);
+        match (socket, listener.addresses.get(index)) {
+            (Ok(socket), Some(address)) => {
+                tasks.spawn(receive(socket, index, address.ip(), Arc::clone(&responder), sender.clone()));
+            }
+            (Err(error), _) => tracing::error!("cannot read questions from a socket: {error}"),
+            (Ok(_), None) => {}
+        }
+    }
+    for socket in listener.listeners {
+        match TcpListener::from_std(socket) {
+            Ok(socket) => {
+                tasks.spawn(accept(socket, Arc::clone(&responder)));
+            }
+            Err(error) => tracing::error!("cannot accept connections with questions: {error}"),
+        }
+    }
+    loop {
+        tokio::select! {
+            () = clock::sleep_until(responder.wake_at()) => responder.tick(),
+            () = listener.woken.notified() => {}
+        }
+    }
+}
+
+/// Returns whether a listener at this address is meant for somebody at that one.
+fn is_meant_for(listener: IpAddr, asker: IpAddr) -> bool {
+    !listener.is_loopback() || asker.is_loopback()
+}
+
+async fn receive(socket: UdpSocket, index: usize, own: IpAddr, responder: Arc<dyn Respond>, sender: DatagramSender) {
+    let mut buffer = vec![0; DATAGRAM_BYTES];
+    let mut burst: (Option<SocketAddr>, u32) = (None, 0);
+    loop {
+        let received = match socket.try_recv_from(&mut buffer) {
+            Ok(received) => received,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                burst = (None, 0);
+                socket.readable().await.ok();
+                continue;
+            }
+            // An answer found nobody there; the kernel says so with the next read.
+            Err(_) => continue,
+        };
+        let (length, from) = received;
+        let bytes = buffer.get(..length).unwrap_or_default();
+        if !is_meant_for(own, from.ip()) {
+            continue;
+        }
+        match responder.datagram(index, from, bytes) {
+            Some(reply) => sender.send(index, from, &reply),
+            None => sender.wake(),
+        }
+        burst = if burst.0 == Some(from) { (burst.0, burst.1 + 1) } else { (Some(from), 1) };
+        if burst.1 >= BURST {
+            burst = (None, 0);
+            tokio::time::sleep(BURST_PAUSE).await;
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, responder: Arc<dyn Respond>) {
+    let own = listener.local_addr().map(|address| address.ip());
+    let mut connections = std::collections::VecDeque::new();
+    loop {
+        match listener.accept().await {
+            Ok((_, from)) if own.as_ref().is_ok_and(|own| !is_meant_for(*own, from.ip())) => {}
+            Ok((connection, _)) => {
+                connections.retain(|running: &tokio::task::AbortHandle| !running.is_finished());
+                while connections.len() >= MOST_CONNECTIONS {
+                    if let Some(oldest) = connections.pop_front() {
+                        oldest.abort();
+                    }
+                }
+                let responder = Arc::clone(&responder);
+                connections.push_back(tokio::spawn(converse(connection, responder)).abort_handle());
+            }
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}
+
+/// Answers the messages of one connection, each within its time.
+async fn converse(mut connection: TcpStream, responder: Arc<dyn Respond>) {
+    loop {
+        let exchange = async {
+            let mut bytes = vec![0; usize::from(connection.read_u16().await?)];
+            connection.read_exact(&mut bytes).await?;
+            let reply = responder.message(&bytes).ok_or(io::ErrorKind::InvalidData)?;
+            let length = u16::try_from(reply.len()).map_err(|_| io::ErrorKind::InvalidData)?;
+            connection.write_all(&[&length.to_be_bytes(), reply.as_slice()].concat()).await
+        };
+        if !matches!(timeout(CONNECTION_LIMIT, exchange).await, Ok(Ok(()))) {
+            return;
+        }
+    }
+}

@@ -30,6 +30,8 @@ impl Agent {
             self.outlook.board.with(|board| board.record_endpoint_change(after));
         }
         self.old_workers.taken(|resource| service.has_taken(resource, now), now);
+        let untaken = self.untaken.resources();
+        self.outlook.board.with(|board| board.untaken = untaken);
         if let Some(receipts) = &mut self.desk.receipts {
             receipts.settle(|resource| service.has_taken(resource, now), self.old_workers.accounts().0);
         }

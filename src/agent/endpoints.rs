@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::catalog::{self, Member};
 use crate::apply::AroundReload;
 use crate::endpoints::ledger::NamedIn;
 use crate::endpoints::saved;
@@ -132,6 +133,16 @@ impl Endpoints {
             (_, Listening::Failed(problem)) => Way::Reload(problem.clone()),
             (_, Listening::NotNeeded) => Way::Reload("nobody answers its questions yet".to_owned()),
         }
+    }
+
+    /// Returns the way of a resource in words, if its template prints `servers()`.
+    pub fn describe(&self, member: &Member) -> Option<String> {
+        let calls = |text: &&str| text.contains("servers(") || text.contains("servers \"");
+        member.renderer.texts_of(catalog::resource_root(&member.resource)).iter().find(|text| calls(text))?;
+        Some(match self.way(&member.resource) {
+            Way::Dns(_) => "changes of backends reach nginx by DNS, without a reload".to_owned(),
+            Way::Reload(reason) => format!("changes of backends reach nginx by reloads: {reason}"),
+        })
     }
 
     /// Returns why a resource goes by reloads, whoever answers.
@@ -274,6 +285,11 @@ impl Untaken {
     /// Records a change that was published at this time.
     pub fn add(&mut self, resource: &Arc<str>, change: &BackendChange, at: Instant) {
         self.by_resource.insert(Arc::clone(resource), (at, change.clone()));
+    }
+
+    /// Returns the resources with such changes.
+    pub fn resources(&self) -> Vec<Arc<str>> {
+        self.by_resource.keys().cloned().collect()
     }
 
     /// Returns the changes that have been taken, with the time of their publication.

@@ -212,7 +212,10 @@ fn went_live(
                 }
                 match is_written {
                     true => findings.backends.extend(shown.map(|shown| (resource.dest.clone(), shown))),
-                    false if asks => findings.endpoints.extend(shown.map(|shown| (resource.id.clone(), shown))),
+                    false if asks => {
+                        let shown = shown.filter(|shown| !shown.is_empty());
+                        findings.endpoints.extend(shown.map(|shown| (resource.id.clone(), shown)));
+                    }
                     false => {}
                 }
             }

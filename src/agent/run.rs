@@ -13,7 +13,7 @@ use crate::model::process::Process;
 use crate::model::receipt::Receipt;
 use crate::model::report::Report;
 use crate::status::board::FailedPasses;
-use crate::status::{Shared, events};
+use crate::status::{Shared, endpoint_events, events};
 use crate::world::{clock, process, random};
 
 use super::catalog::{Catalog, Member};
@@ -226,8 +226,13 @@ impl Agent {
     }
 }
 
+/// Starts to answer nginx's questions if a resource needs it, and logs which way the changes of each go.
 fn listen_for(outlook: &Outlook, catalog: &Catalog) {
-    outlook.terms.endpoints.listen_for(catalog.members.iter().map(|member| &*member.resource));
+    let endpoints = &outlook.terms.endpoints;
+    endpoints.listen_for(catalog.members.iter().map(|member| &*member.resource));
+    for member in catalog.members.iter().filter(|_| outlook.logs && outlook.terms.apply()) {
+        endpoints.describe(member).iter().for_each(|way| endpoint_events::way(member.resource.name(), way));
+    }
 }
 
 /// Undoes transactions that a killed process left half done. Called before anything else.

@@ -2,6 +2,7 @@
 //! answer within the same millisecond. Never renders, and never reloads nginx.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,11 +41,11 @@ struct Inner {
     next_look: Option<Instant>,
 }
 
-/// What was written last.
+/// Hashes of what was written last.
 #[derive(Default)]
 struct WrittenFiles {
-    sets: Option<String>,
-    lines: BTreeMap<PathBuf, String>,
+    sets: Option<u64>,
+    lines: BTreeMap<PathBuf, u64>,
     /// Files that could not be written, each reported once.
     failed: BTreeSet<PathBuf>,
 }
@@ -209,7 +210,7 @@ impl EndpointService {
     /// Ends a reload.
     pub fn end_reload(&self, is_of: impl Fn(&str) -> bool) {
         let mut inner = self.inner();
-        inner.ledger.end_reload(is_of);
+        inner.ledger.end_reload(is_of, clock::now());
         inner.is_unsaved = true;
         drop(inner);
         self.save();
@@ -260,21 +261,21 @@ impl WrittenFiles {
     fn write(&mut self, state_folder: Option<&Path>, saved: &SavedSets, lines: BTreeMap<PathBuf, String>) {
         let text = saved.to_text();
         if let Some(folder) = state_folder
-            && self.sets.as_ref() != Some(&text)
+            && self.sets.replace(hash(&text)) != Some(hash(&text))
         {
             self.report(folder, saved::write_sets(folder, &text));
-            self.sets = Some(text);
         }
         for gone in self.lines.keys().filter(|path| !lines.contains_key(*path)) {
             saved::remove_lines(gone);
         }
-        for (path, text) in &lines {
-            if self.lines.get(path) != Some(text) {
-                let written = saved::write_lines(path, text);
-                self.report(path, written);
+        self.lines.retain(|path, _| lines.contains_key(path));
+        for (path, text) in lines {
+            if self.lines.get(&path) != Some(&hash(&text)) {
+                let written = saved::write_lines(&path, &text);
+                self.report(&path, written);
+                self.lines.insert(path, hash(&text));
             }
         }
-        self.lines = lines;
     }
 
     fn report(&mut self, path: &Path, written: Result<(), String>) {
@@ -288,6 +289,12 @@ impl WrittenFiles {
             Err(_) => {}
         }
     }
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl PublishedSet {

@@ -177,12 +177,13 @@ impl Agent {
         if let Some(FailedPasses { resources, failures, since }) = ended.filter(|_| self.outlook.logs) {
             events::recovered(&resources, failures, Duration::from_secs(unix_seconds.saturating_sub(since)));
         }
-        self.old_workers.add(&group, &report, &self.outlook.board, now);
+        let removals = self.old_workers.add((&group, &report), findings.removed, &self.outlook.board, now);
+        let endpoints = &self.outlook.terms.endpoints;
+        let has_taken = |resource: &str| endpoints.has_taken(resource, now);
+        self.old_workers.taken(has_taken, now);
         if let Some(receipts) = &mut self.desk.receipts {
             findings.waiting.iter().for_each(|name| receipts.waits(name));
-            let endpoints = &self.outlook.terms.endpoints;
-            let has_taken = |resource: &str| endpoints.has_taken(resource, now);
-            receipts.finished(&group, &report, self.old_workers.reloads(), has_taken);
+            receipts.finished(&group, &report, &removals, self.old_workers.accounts(), has_taken);
         }
         for (id, change) in &findings.endpoints {
             self.untaken.add(&id.resource, change, now);
@@ -202,7 +203,7 @@ impl Agent {
     /// Returns the receipt, if one is kept and may have changed since the last call.
     pub(super) fn changed_receipt(&mut self) -> Option<Receipt> {
         let receipts = self.desk.receipts.as_mut()?;
-        receipts.take_moved().then(|| receipts.receipt(self.old_workers.reloads()))
+        receipts.take_moved().then(|| receipts.receipt(self.old_workers.accounts().0))
     }
 
     /// Returns whether all work so far is done, except for retries.

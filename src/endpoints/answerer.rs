@@ -6,12 +6,11 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::rdata::SRV;
-use hickory_proto::rr::{RData, Record, RecordType};
+use hickory_proto::rr::RecordType;
 
 use super::message::{self, DnsMessage, DnsQuestion, MAX_TCP_BYTES};
 use super::poller::{HOLD, Handling, Poller};
-use super::targets::{SharedNames, SrvTarget};
+use super::targets::SharedNames;
 use crate::model::endpoints::{DOMAIN, Endpoint, EndpointName, EndpointSet, SERVICE};
 
 /// Most bytes of an answer over UDP to nginx, which says nothing about it: the size of its buffer (`ngx_resolver.c`).
@@ -194,7 +193,7 @@ impl Answerer {
             poller.answer(serial, false, now);
         }
         let services = self.shared.services(named.peers(&self.refuge), now);
-        Some(question.answer(records(&question, &services), MAX_TCP_BYTES))
+        Some(question.answer_services(&services, MAX_TCP_BYTES))
     }
 
     fn ask_for_peers(
@@ -254,7 +253,7 @@ impl Answerer {
         }
         let question = poller.held.take()?;
         let services = self.shared.services(named.peers(&self.refuge), now);
-        let bytes = question.answer(records(&question, &services), NGINX_UDP_BYTES);
+        let bytes = question.answer_services(&services, NGINX_UDP_BYTES);
         let by_tcp = bytes.get(2).is_some_and(|flags| flags & 0x02 != 0);
         let serial = named.serial;
         named.poller(asker)?.answer(serial, by_tcp, now);
@@ -376,15 +375,6 @@ impl Asked {
 
 fn is_label(text: &str) -> bool {
     !text.is_empty() && !text.contains('.')
-}
-
-fn records(question: &DnsQuestion, services: &[SrvTarget]) -> Vec<Record> {
-    let record = |service: &SrvTarget| {
-        let target = message::name(&service.target)?;
-        let data = RData::SRV(SRV::new(service.priority, service.weight, service.port, target));
-        Some(Record::from_rdata(question.query.name.clone(), 0, data))
-    };
-    services.iter().filter_map(record).collect()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use super::targets::SrvTarget;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
@@ -106,6 +107,47 @@ impl DnsQuestion {
                 message.to_vec().unwrap_or_default()
             }
         }
+    }
+
+    /// Returns an answer with these services; if it is longer than `limit`, one without records that asks to come by TCP. Each record
+    /// names its owner by a pointer to the question, so that hundreds fit; the codec would write out the name.
+    pub(super) fn answer_services(&self, services: &[SrvTarget], limit: usize) -> Vec<u8> {
+        let Some(mut bytes) = self.with_services(services).filter(|bytes| bytes.len() <= limit) else {
+            return self.answer(Vec::new(), 0);
+        };
+        if self.udp_bytes.is_some() {
+            // An OPT record with our size, in the additional section.
+            bytes.extend([0, 0, 41]);
+            bytes.extend((MAX_UDP_BYTES as u16).to_be_bytes());
+            bytes.extend([0; 6]);
+            if let Some(count) = bytes.get_mut(10..12) {
+                count.copy_from_slice(&[0, 1]);
+            }
+        }
+        bytes
+    }
+
+    fn with_services(&self, services: &[SrvTarget]) -> Option<Vec<u8>> {
+        let plain = DnsQuestion { udp_bytes: None, ..self.clone() };
+        let mut bytes = plain.reply(ResponseCode::NoError).to_vec().ok()?;
+        let count = u16::try_from(services.len()).ok()?;
+        bytes.get_mut(6..8)?.copy_from_slice(&count.to_be_bytes());
+        for SrvTarget { priority, weight, port, target } in services {
+            let mut name = Vec::with_capacity(target.len() + 2);
+            for label in target.split('.') {
+                name.push(u8::try_from(label.len()).ok().filter(|length| *length < 64)?);
+                name.extend(label.bytes());
+            }
+            name.push(0);
+            let length = u16::try_from(name.len() + 6).ok()?;
+            // The owner's pointer, SRV, IN, a time to live of zero.
+            bytes.extend([0xc0, 12, 0, 33, 0, 1, 0, 0, 0, 0]);
+            for number in [length, *priority, *weight, *port] {
+                bytes.extend(number.to_be_bytes());
+            }
+            bytes.extend(name);
+        }
+        Some(bytes)
     }
 
     /// Returns a reply without records.
@@ -222,5 +264,24 @@ mod tests {
         assert!(short.metadata.truncation && short.answers.is_empty());
         let long = Message::from_vec(&asked.answer(records, MAX_TCP_BYTES)).unwrap();
         assert!(!long.metadata.truncation && long.answers.len() == 100 && long.metadata.authoritative);
+    }
+
+    #[test]
+    fn services_are_written_as_the_codec_reads_them() {
+        let mut asked = question("_peers._tcp.a.b", RecordType::SRV);
+        for with_edns in [false, true] {
+            if with_edns {
+                asked.set_edns(Edns::new());
+            }
+            let DnsMessage::Question(read) = read(&bytes(&asked)) else { panic!("no question") };
+            let target = |n: u16| SrvTarget { priority: 1, weight: n, port: 80 + n, target: format!("t{n}.b") };
+            let answer = read.answer_services(&[target(1), target(2)], 4096);
+            let answer = Message::from_vec(&answer).unwrap();
+            let records: Vec<String> = answer.answers.iter().map(ToString::to_string).collect();
+            assert_eq!(records, ["_peers._tcp.a.b. 0 IN SRV 1 1 81 t1.b.", "_peers._tcp.a.b. 0 IN SRV 1 2 82 t2.b."]);
+            assert_eq!(answer.edns.is_some(), with_edns);
+            let cut = Message::from_vec(&read.answer_services(&[target(1)], 20)).unwrap();
+            assert!(cut.metadata.truncation && cut.answers.is_empty());
+        }
     }
 }

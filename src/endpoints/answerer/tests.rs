@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hickory_proto::op::{Message, MessageType, OpCode, Query};
+use hickory_proto::rr::{RData, Record};
 
 use super::*;
 
@@ -173,13 +174,13 @@ fn an_empty_set_has_the_refuge() {
 #[test]
 fn what_is_too_long_for_udp_is_fetched_by_tcp_and_counts() {
     let mut walk = Walk::new();
-    let many: Vec<String> = (0..500).map(|n| format!("10.0.0.1:{}", 1000 + n)).collect();
+    let many: Vec<String> = (0..780).map(|n| format!("[2001:db8::{n:x}]:{}", 1000 + n)).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     walk.publish(&many);
     assert_eq!(walk.ask(1, 10), Some(vec![]), "only the request to come by TCP");
     let bytes = query(&format!("_peers._tcp.{}", walk.name), RecordType::SRV, 10);
     let answer = walk.answerer.take_message(&bytes, walk.now).unwrap();
-    assert_eq!(ports(&answer).len(), 500);
+    assert_eq!(ports(&answer).len(), 780, "as many as a name may have");
     walk.pass(1000);
     assert_eq!(walk.ask(1, 11), None, "it has the set, so the question is held");
     assert_eq!(walk.uptake(), Uptake::Taken);

@@ -63,6 +63,8 @@ struct NameRecord {
     worker: Option<(Worker, Instant)>,
     /// Whether that worker has read the lines on disk: they stay in it until a reload.
     has_lines: bool,
+    /// Whether one of those lines names a backend that has been removed since.
+    is_stale: bool,
     /// The worker of an earlier run of ours that had not read them.
     known_clean: Option<SocketAddr>,
     /// Since when nobody asks.
@@ -89,6 +91,7 @@ impl Ledger {
                 clean_until: None,
                 worker: None,
                 has_lines: false,
+                is_stale: false,
                 known_clean: None,
                 silent_since: Some(now),
                 was_reloaded: false,
@@ -128,6 +131,18 @@ impl Ledger {
         }
     }
 
+    /// Records that the set of a name has lost an endpoint. It may still be in lines that nginx has read from disk.
+    pub fn lost_endpoint(&mut self, name: &EndpointName) {
+        if let Some(entry) = self.names.get_mut(name) {
+            entry.is_stale |= entry.has_lines;
+        }
+    }
+
+    /// Returns whether nginx has read a line of this name whose backend has been removed since.
+    pub fn is_stale(&self, name: &EndpointName) -> bool {
+        self.names.get(name).is_some_and(|entry| entry.is_stale)
+    }
+
     /// Returns the names that no file has any more.
     pub fn unused(&self) -> Vec<EndpointName> {
         self.names.iter().filter(|(_, entry)| entry.usage == Use::Over).map(|(name, _)| name.clone()).collect()
@@ -151,6 +166,7 @@ impl Ledger {
         };
         let is_known_clean = entry.worker.is_none() && entry.known_clean.take() == Some(worker.address);
         entry.worker = Some((worker, now));
+        entry.is_stale = false;
         entry.has_lines = !is_known_clean && entry.clean_until.is_none_or(|until| until < now);
     }
 
@@ -184,7 +200,9 @@ impl Ledger {
         for (name, entry) in &mut self.names {
             if entry.usage == Use::Live && entry.clean_at().is_some_and(|at| at <= now) && has_taken(name) {
                 found.insert(Arc::clone(&entry.place.resource));
-                entry.worker.iter_mut().for_each(|(_, since)| *since = now);
+                // Should the reload fail, the next attempt has time.
+                let next = now + if entry.is_stale { CLEAN_AFTER } else { Duration::ZERO };
+                entry.worker.iter_mut().for_each(|(_, since)| *since = next);
             }
         }
         found
@@ -233,7 +251,8 @@ impl Ledger {
 
 impl NameRecord {
     fn clean_at(&self) -> Option<Instant> {
-        self.worker.filter(|_| self.has_lines && self.usage == Use::Live).map(|(_, since)| since + CLEAN_AFTER)
+        let pause = if self.is_stale { Duration::ZERO } else { CLEAN_AFTER };
+        self.worker.filter(|_| self.has_lines && self.usage == Use::Live).map(|(_, since)| since + pause)
     }
 
     fn silent_at(&self) -> Option<Instant> {
@@ -321,6 +340,21 @@ mod tests {
         walk.asks(1);
         walk.pass(5);
         assert!(walk.must_clean());
+    }
+
+    #[test]
+    fn a_removed_backend_in_the_lines_that_nginx_has_read_is_urgent() {
+        let mut walk = Walk::new();
+        walk.ledger.lost_endpoint(&name());
+        assert!(!walk.ledger.is_stale(&name()), "no worker has read anything");
+        walk.asks(1);
+        walk.ledger.lost_endpoint(&name());
+        assert!(walk.ledger.is_stale(&name()) && walk.must_clean() && !walk.must_clean());
+        walk.pass(5);
+        assert!(walk.must_clean(), "the reload has failed");
+        walk.reload(true);
+        walk.asks(2);
+        assert!(!walk.ledger.is_stale(&name()));
     }
 
     #[test]

@@ -123,6 +123,13 @@ impl EndpointService {
             .map(|published| NameUse { name: published.set.name.clone(), knows_backups: published.knows_backups })
             .collect();
         inner.ledger.record(place, &uses, now);
+        for PublishedSet { set, .. } in &sets {
+            let now: BTreeSet<SocketAddr> = set.endpoints.iter().map(|endpoint| endpoint.address).collect();
+            let before = inner.answerer.endpoints(&set.name).unwrap_or_default();
+            if before.iter().any(|endpoint| !now.contains(&endpoint.address)) {
+                inner.ledger.lost_endpoint(&set.name);
+            }
+        }
         let packets = inner.answerer.publish(sets.into_iter().map(PublishedSet::usable).collect(), now);
         inner.is_unsaved = true;
         drop(inner);
@@ -176,7 +183,8 @@ impl EndpointService {
     /// Returns whether nginx has taken the present sets of all names of a resource.
     pub fn has_taken(&self, resource: &str, now: Instant) -> bool {
         let inner = self.inner();
-        inner.ledger.names_of(resource).all(|name| inner.answerer.uptake(name, now) == Uptake::Taken)
+        let is_taken = |name| inner.answerer.uptake(name, now) == Uptake::Taken && !inner.ledger.is_stale(name);
+        inner.ledger.names_of(resource).all(is_taken)
     }
 
     /// Returns whether live files of a resource have names.

@@ -11,13 +11,16 @@ use std::time::{Duration, Instant};
 
 use crate::front::time_until_answer_at;
 use crate::load::{Echo, reflector, wrk_row};
-use crate::support::etcd::Etcd;
+use crate::support::etcd::{Etcd, Writer};
 use crate::support::nginx::Nginx;
 use crate::support::{Daemon, free_port, program, temp_dir};
 
 const UPSTREAMS: usize = 20;
 /// Distance between two changes: 1,000 in ten minutes.
 const CHURN: Duration = Duration::from_millis(600);
+/// Changes without load, and their distance.
+const IDLE_ROUNDS: usize = 40;
+const IDLE_PAUSE: Duration = Duration::from_millis(1300);
 
 fn seconds() -> u64 {
     std::env::var("LOAD_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60)
@@ -49,8 +52,13 @@ pub(crate) fn run() {
     let ms = |time: Duration| format!("{:.1}", time.as_secs_f64() * 1000.0);
     line("changes", &|row| row.times.len().to_string());
     line("reloads", &|row| row.reloads.to_string());
+    for (what, share) in [("p50", 0.5), ("p99", 0.99)] {
+        line(&format!("put to first new answer, idle, {what}, ms"), &|row| ms(Row::percentile(&row.idle_times, share)));
+    }
     for (what, share) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("worst", 1.0)] {
-        line(&format!("put to the first answer of the new backend, {what}, ms"), &|row| ms(row.percentile(share)));
+        line(&format!("put to first new answer, under load, {what}, ms"), &|row| {
+            ms(Row::percentile(&row.times, share))
+        });
     }
     line("processor time of the agent for a change, ms", &|row| format!("{:.2}", row.agent_ms));
     line("processor time of nginx in all, ms for a second", &|row| format!("{:.0}", row.nginx_ms));
@@ -66,6 +74,8 @@ pub(crate) fn run() {
 
 struct Row {
     way: &'static str,
+    /// Without load.
+    idle_times: Vec<Duration>,
     times: Vec<Duration>,
     reloads: usize,
     agent_ms: f64,
@@ -77,10 +87,24 @@ struct Row {
 }
 
 impl Row {
-    fn percentile(&self, share: f64) -> Duration {
-        let at = (self.times.len() as f64 * share).ceil() as usize;
-        self.times[at.clamp(1, self.times.len()) - 1]
+    fn percentile(times: &[Duration], share: f64) -> Duration {
+        let at = (times.len() as f64 * share).ceil() as usize;
+        times[at.clamp(1, times.len()) - 1]
     }
+}
+
+/// Changes one upstream after the other, further apart than nginx pauses between two questions and than reloads are.
+fn idle_times(writer: &mut Writer, http_port: u16, ports: &[u16]) -> Vec<Duration> {
+    let mut times = Vec::new();
+    for round in 0..IDLE_ROUNDS {
+        std::thread::sleep(IDLE_PAUSE);
+        let (n, port) = (round % UPSTREAMS, ports[2 + round / UPSTREAMS % 2]);
+        let started = Instant::now();
+        writer.put(format!("/services/u{n}/x"), format!("127.0.0.1:{port}"));
+        times.push(time_until_answer_at(http_port, &format!("/u{n}/"), started, &format!("backend-{port}")));
+    }
+    times.sort();
+    times
 }
 
 fn measure(way: &'static str, ports: &[u16], echoes: [u16; 2]) -> Row {
@@ -139,11 +163,12 @@ fn measure(way: &'static str, ports: &[u16], echoes: [u16; 2]) -> Row {
     crate::support::wait_until("the first reloads", Duration::from_secs(30), || reloads() >= settled);
     std::thread::sleep(Duration::from_secs(2));
 
+    let mut writer = etcd.writer();
+    let idle_times = idle_times(&mut writer, http_port, ports);
     let (agent_before, nginx_before) = (processor_time(agent.child.id() as i32), nginx_time(&nginx));
     let reloads_before = reloads();
     let (stop, echo) = (AtomicBool::new(false), Echo::default());
     let changes = AtomicUsize::new(0);
-    let mut writer = etcd.writer();
     let mut workers: BTreeSet<i32> = BTreeSet::new();
     let (times, closing, keeping) = std::thread::scope(|scope| {
         let wrk = |n: usize, arguments: &'static [&'static str]| {
@@ -192,6 +217,7 @@ fn measure(way: &'static str, ports: &[u16], echoes: [u16; 2]) -> Row {
     let echo = (echo.sent.load(Ordering::Relaxed), echo.lost.load(Ordering::Relaxed));
     Row {
         way,
+        idle_times,
         times,
         reloads: reloads() - reloads_before,
         agent_ms,

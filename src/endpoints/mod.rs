@@ -7,4 +7,5 @@ pub mod message;
 mod poller;
 pub mod saved;
 pub mod service;
+pub mod skydns;
 mod targets;

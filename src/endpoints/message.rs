@@ -12,7 +12,7 @@ pub const MAX_QUESTION_BYTES: usize = 4096;
 /// Most bytes of an answer over UDP to somebody who says nothing about it (RFC 1035, 4.2.1).
 const PLAIN_UDP_BYTES: usize = 512;
 /// Most bytes of an answer over UDP to somebody who takes more: more than this may be fragmented.
-const MAX_UDP_BYTES: usize = 1232;
+pub const MAX_UDP_BYTES: usize = 1232;
 /// Most bytes of an answer over TCP (RFC 1035, 4.2.2).
 pub const MAX_TCP_BYTES: usize = 65_535;
 

@@ -419,7 +419,7 @@ impl Facts for NoWorld {
         Vec::new()
     }
 
-    fn nginx_version(&self) -> Option<Version> {
+    fn nginx_version(&self, _: Option<&std::path::Path>) -> Option<Version> {
         None
     }
 }

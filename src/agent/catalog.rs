@@ -251,7 +251,8 @@ fn load_confdir(
     facts: &Arc<dyn Facts>,
     previous: Option<&Catalog>,
 ) -> ConfdirContents {
-    let mut problems: Vec<Problem> = conf_d.problem.iter().map(|problem| Problem::new(problem.clone())).collect();
+    let unread = |problem: &String| Problem { hint: folder_above(&conf_d.root), ..Problem::new(problem.clone()) };
+    let mut problems: Vec<Problem> = conf_d.problem.iter().map(unread).collect();
     let mut files = Vec::new();
     for file in conf_d.files.iter().filter(|file| is_wanted(confdirs, &file.name)) {
         let name = Arc::from(file.name.as_str());
@@ -382,6 +383,14 @@ fn kept_resources(conf_d: &FolderTexts, previous: Option<&Catalog>, fresh: &[Arc
 /// Returns how a resource's template is rendered.
 pub fn resource_root(resource: &Resource) -> Root<'_> {
     Root::new(&resource.src, resource.engine, resource.escape)
+}
+
+/// Returns the hint for a confdir that is itself a conf.d; `conf_d` is the folder that was looked for in it.
+pub fn folder_above(conf_d: &Path) -> Option<String> {
+    let confdir = conf_d.parent()?;
+    let confdir = canonical(confdir).unwrap_or_else(|| confdir.to_owned());
+    let above = confdir.parent().filter(|_| confdir.ends_with("conf.d"))?;
+    Some(format!("name the folder above conf.d: {}", above.display()))
 }
 
 fn unreadable(path: &Path, problem: &str) -> Problem {

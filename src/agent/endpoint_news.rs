@@ -1,7 +1,7 @@
 //! What the loop does when nginx has asked: logs and accounts for what it has taken, lets nginx forget what it has read from disk, and
 //! gives names up if nobody asks for them. Never answers a question.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use super::run::Agent;
 impl Agent {
     /// Returns the running answerer.
     pub(super) fn service(&self) -> Option<Arc<EndpointService>> {
-        self.outlook.terms.endpoints.service().cloned()
+        self.outlook.terms.endpoints.service()
     }
 
     /// Takes in what has changed at the answerer. Returns whether its files on disk have to be brought up to date.
@@ -46,21 +46,15 @@ impl Agent {
         if !self.old_workers.nginx_runs() {
             return;
         }
-        let silent = service.silent(now);
-        if silent.is_empty() {
-            self.reloaded_for_silence.clear();
-            return;
-        }
-        let (again, first): (BTreeSet<Arc<str>>, BTreeSet<Arc<str>>) =
-            silent.into_iter().partition(|resource| self.reloaded_for_silence.contains(resource));
-        first.iter().chain(&again).for_each(|resource| service.wait_again(resource, now));
+        let (again, first): (BTreeMap<Arc<str>, bool>, BTreeMap<Arc<str>, bool>) =
+            service.take_silent(now).into_iter().partition(|(_, was_reloaded)| *was_reloaded);
+        let first: BTreeSet<Arc<str>> = first.into_keys().collect();
         if !first.is_empty() {
             endpoint_events::unasked(&first);
-            self.reloaded_for_silence.extend(first.iter().cloned());
             self.owe_reload(&first, now);
         }
         let endpoints = &self.outlook.terms.endpoints;
-        let given_up: BTreeSet<Arc<str>> = again.into_iter().filter(|resource| endpoints.give_up(resource)).collect();
+        let given_up: BTreeSet<Arc<str>> = again.into_keys().filter(|resource| endpoints.give_up(resource)).collect();
         if !given_up.is_empty() {
             endpoint_events::given_up(&given_up);
             self.desk.mark_if(|resource| given_up.contains(resource.name()), now);

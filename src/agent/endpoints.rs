@@ -1,9 +1,11 @@
 //! Which way changes of backends reach nginx, for each resource: by names that we answer, or by reloads. Publishes what a pass has
 //! rendered. Never renders, and never sends a message.
 
+use core::net::SocketAddr;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::apply::AroundReload;
@@ -14,38 +16,48 @@ use crate::model::backend_change::BackendChange;
 use crate::model::endpoints::{DOMAIN, EndpointName, EndpointSet, EndpointsChoice, NameForm, ServersForm};
 use crate::model::problem::Problem;
 use crate::model::resource::Resource;
-use crate::nginx::installation::Version;
+use crate::nginx::installation::{self, Version};
 use crate::nginx::upstreams::{self, UpstreamBlock};
 use crate::render::Facts;
-use crate::world::fs;
+use crate::status::endpoint_events;
+use crate::world::dns_listener::DnsListener;
+use crate::world::{fs, refuge};
 
 /// The first nginx whose upstreams ask for their servers (`server ... resolve` in the open version).
 const FIRST_VERSION: Version = Version([1, 27, 3]);
 
+/// What a process may do about questions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnswerPlan {
+    /// Answer them at these addresses, if a resource needs it.
+    Listen {
+        /// The addresses.
+        addresses: Vec<SocketAddr>,
+        /// Folder for the last known endpoints.
+        state_folder: Option<PathBuf>,
+    },
+    /// Show the files of a process that answers at these addresses.
+    Show(Vec<SocketAddr>),
+    /// Leave them, for this reason.
+    Leave(&'static str),
+}
+
 /// How changes of backends reach nginx in this process.
-#[derive(Default)]
 pub struct Endpoints {
-    answers: Answers,
+    plan: AnswerPlan,
     facts: Option<Arc<dyn Facts>>,
+    listening: Mutex<Listening>,
     /// Resources whose nginx does not ask: they are driven by reloads until conf.d is read again.
     given_up: Mutex<BTreeSet<Arc<str>>>,
 }
 
-/// Whether this process answers questions.
-#[derive(Clone, Debug)]
-pub enum Answers {
-    /// It does.
-    Running(Arc<EndpointService>),
-    /// It shows files for a process that does, at these addresses.
-    Elsewhere(Vec<String>),
-    /// It does not, for this reason.
-    No(String),
-}
-
-impl Default for Answers {
-    fn default() -> Answers {
-        Answers::No("this process renders once and ends".to_owned())
-    }
+/// Whether questions are answered.
+#[derive(Default)]
+enum Listening {
+    #[default]
+    NotNeeded,
+    Runs(Arc<EndpointService>),
+    Failed(String),
 }
 
 /// The way of one resource.
@@ -57,55 +69,97 @@ pub enum Way {
     Reload(String),
 }
 
+impl Default for Endpoints {
+    fn default() -> Endpoints {
+        let plan = AnswerPlan::Leave("this process renders once and ends");
+        Endpoints { plan, facts: None, listening: Mutex::default(), given_up: Mutex::default() }
+    }
+}
+
 impl Endpoints {
-    /// Returns the ways of a process. `facts` knows the version of nginx.
-    pub fn new(answers: Answers, facts: Arc<dyn Facts>) -> Endpoints {
-        Endpoints { answers, facts: Some(facts), given_up: Mutex::default() }
+    /// Returns the ways of a process. `facts` knows the versions of nginx.
+    pub fn new(plan: AnswerPlan, facts: Arc<dyn Facts>) -> Endpoints {
+        Endpoints { plan, facts: Some(facts), ..Endpoints::default() }
+    }
+
+    fn listening(&self) -> MutexGuard<'_, Listening> {
+        self.listening.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the running answerer.
-    pub fn service(&self) -> Option<&Arc<EndpointService>> {
-        match &self.answers {
-            Answers::Running(service) => Some(service),
-            Answers::Elsewhere(_) | Answers::No(_) => None,
+    pub fn service(&self) -> Option<Arc<EndpointService>> {
+        match &*self.listening() {
+            Listening::Runs(service) => Some(Arc::clone(service)),
+            Listening::NotNeeded | Listening::Failed(_) => None,
         }
     }
 
-    /// Returns the way of a resource, and the reason if it is by reloads.
-    pub fn way(&self, resource: &Resource) -> Way {
-        let resolvers = match &self.answers {
-            _ if resource.endpoints == EndpointsChoice::Reload => {
-                return Way::Reload("`endpoints` is \"reload\"".to_owned());
+    /// Starts to answer if one of these resources needs it and nobody answers yet, and reports both.
+    pub fn listen_for<'a>(&self, mut resources: impl Iterator<Item = &'a Resource>) {
+        let AnswerPlan::Listen { addresses, state_folder } = &self.plan else { return };
+        let mut listening = self.listening();
+        if matches!(*listening, Listening::Runs(_)) || !resources.any(|resource| self.why_not(resource).is_none()) {
+            return;
+        }
+        *listening = match listen(addresses, state_folder.clone()) {
+            Ok(service) => {
+                endpoint_events::answering(service.resolvers());
+                Listening::Runs(service)
             }
-            Answers::No(reason) => return Way::Reload(reason.clone()),
-            Answers::Running(service) => service.resolvers().to_vec(),
-            Answers::Elsewhere(resolvers) => resolvers.clone(),
+            Err(problem) => {
+                endpoint_events::not_answering(&problem);
+                Listening::Failed(problem)
+            }
         };
+    }
+
+    /// Returns the way of a resource, with the reason if it is by reloads.
+    pub fn way(&self, resource: &Resource) -> Way {
+        let reason = match &self.plan {
+            AnswerPlan::Leave(reason) => Some((*reason).to_owned()),
+            AnswerPlan::Show(_) if resource.endpoints == EndpointsChoice::Auto => self.why_not_shown(resource),
+            AnswerPlan::Show(_) | AnswerPlan::Listen { .. } => self.why_not(resource),
+        };
+        if let Some(reason) = reason {
+            return Way::Reload(reason);
+        }
         if self.has_given_up(resource.name()) {
             return Way::Reload("nginx does not ask for its endpoints".to_owned());
         }
-        match resource.endpoints {
-            EndpointsChoice::Auto => match self.why_not(resource) {
-                Some(reason) => Way::Reload(reason),
-                None => Way::Dns(resolvers),
-            },
-            EndpointsChoice::Dns => Way::Dns(resolvers),
-            EndpointsChoice::Reload => Way::Reload(String::new()),
+        match (&self.plan, &*self.listening()) {
+            (AnswerPlan::Show(addresses), _) => Way::Dns(addresses.iter().map(ToString::to_string).collect()),
+            (_, Listening::Runs(service)) => Way::Dns(service.resolvers().to_vec()),
+            (_, Listening::Failed(problem)) => Way::Reload(problem.clone()),
+            (_, Listening::NotNeeded) => Way::Reload("nobody answers its questions yet".to_owned()),
         }
     }
 
-    /// Returns why `auto` is by reloads.
+    /// Returns why a resource goes by reloads, whoever answers.
     fn why_not(&self, resource: &Resource) -> Option<String> {
-        if matches!(self.answers, Answers::Elsewhere(_)) && fs::has_content(&resource.dest) {
-            // What the running agent does shows in its file.
-            let live = fs::read_bytes(&resource.dest).unwrap_or_default();
-            let asks = String::from_utf8_lossy(&live).contains(&format!(".{DOMAIN} "));
-            return (!asks).then(|| "the live file has no names".to_owned());
+        match resource.endpoints {
+            EndpointsChoice::Reload => return Some("`endpoints` is \"reload\"".to_owned()),
+            EndpointsChoice::Dns => return None,
+            EndpointsChoice::Auto => {}
         }
-        if !resource.reload.as_ref().is_some_and(|reload| reload.mentions_nginx()) {
+        let Some(reload) = resource.reload.as_ref().filter(|reload| reload.mentions_nginx()) else {
             return Some("it reloads no nginx".to_owned());
+        };
+        let commands = [reload.command(), resource.check.as_ref()].into_iter().flatten();
+        let program = commands.into_iter().find_map(|command| installation::program_named_in(&command.text));
+        let version = self.facts.as_ref().and_then(|facts| facts.nginx_version(program.as_deref()));
+        let Some(version) = version else { return Some("the version of nginx is not known".to_owned()) };
+        let Version([major, minor, patch]) = version;
+        (version < FIRST_VERSION).then(|| format!("nginx {major}.{minor}.{patch} cannot ask (1.27.3 and later can)"))
+    }
+
+    /// Returns why a file is shown with `server` lines: what a running agent does can be seen in it.
+    fn why_not_shown(&self, resource: &Resource) -> Option<String> {
+        if !fs::has_content(&resource.dest) {
+            return self.why_not(resource);
         }
-        why_nginx_cannot(self.facts.as_ref().and_then(|facts| facts.nginx_version()))
+        let live = fs::read_bytes(&resource.dest).unwrap_or_default();
+        let asks = String::from_utf8_lossy(&live).contains(&format!(".{DOMAIN} "));
+        (!asks).then(|| "the live file has no names".to_owned())
     }
 
     fn has_given_up(&self, resource: &str) -> bool {
@@ -170,11 +224,14 @@ impl Endpoints {
     }
 }
 
-/// Returns why an nginx of this version does not ask for endpoints.
-pub fn why_nginx_cannot(version: Option<Version>) -> Option<String> {
-    let Some(version) = version else { return Some("the version of nginx is not known".to_owned()) };
-    let Version([major, minor, patch]) = version;
-    (version < FIRST_VERSION).then(|| format!("nginx {major}.{minor}.{patch} cannot ask (1.27.3 and later can)"))
+fn listen(addresses: &[SocketAddr], state_folder: Option<PathBuf>) -> Result<Arc<EndpointService>, String> {
+    let Some(first) = addresses.first() else {
+        return Err("there is no address to listen at (hint: --endpoints-listen)".to_owned());
+    };
+    let listener = DnsListener::bind(addresses)
+        .map_err(|(address, error)| format!("cannot listen at {address}: {error} (hint: --endpoints-listen)"))?;
+    EndpointService::start(listener, refuge::start(first.ip()), state_folder)
+        .map_err(|error| format!("there is no thread to answer with: {error}"))
 }
 
 /// Refuses an upstream whose servers nginx could not change while it runs.
@@ -190,17 +247,20 @@ fn check_block(block: Option<&UpstreamBlock>) -> Result<(), Problem> {
     }
 }
 
-/// Keeps the lines on disk off the new workers of a reload.
-#[derive(Debug)]
-pub struct LinesAroundReload(pub Arc<EndpointService>);
+impl fmt::Debug for Endpoints {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoints").field("plan", &self.plan).finish_non_exhaustive()
+    }
+}
 
-impl AroundReload for LinesAroundReload {
+/// The lines on disk are kept off the new workers of a reload.
+impl AroundReload for Endpoints {
     fn begin(&self, is_of: &dyn Fn(&str) -> bool) {
-        self.0.begin_reload(is_of);
+        self.service().iter().for_each(|service| service.begin_reload(is_of));
     }
 
     fn end(&self, is_of: &dyn Fn(&str) -> bool) {
-        self.0.end_reload(is_of);
+        self.service().iter().for_each(|service| service.end_reload(is_of));
     }
 }
 

@@ -1,6 +1,7 @@
 //! The facts that templates can query, from the real world: `render::Facts` through `world`. Never decides what a fact
 //! means.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -23,12 +24,11 @@ pub struct WorldFacts {
     dns: Dns,
     nginx: PathBuf,
     render_timeout: Option<Duration>,
-    asked: Mutex<Option<KnownVersion>>,
+    asked: Mutex<BTreeMap<PathBuf, KnownVersion>>,
 }
 
 /// The version that an nginx has reported, valid as long as its file stays the same.
 struct KnownVersion {
-    program: PathBuf,
     stamp: Option<FileStamp>,
     version: Option<Version>,
 }
@@ -88,17 +88,16 @@ impl Facts for WorldFacts {
         host::interface_addresses(name)
     }
 
-    fn nginx_version(&self) -> Option<Version> {
-        let program = host::find_program(&self.nginx)?;
+    fn nginx_version(&self, program: Option<&Path>) -> Option<Version> {
+        let program = host::find_program(program.unwrap_or(&self.nginx))?;
         let stamp = host::file_stamp(&program);
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = asked.as_ref().filter(|asked| asked.program == program && asked.stamp == stamp);
-        if let Some(known) = known {
+        if let Some(known) = asked.get(&program).filter(|known| known.stamp == stamp) {
             return known.version;
         }
         let finished = process::run_blocking(program.as_os_str(), &["-v"], VERSION_TIMEOUT);
         let version = Version::from_output(&finished.output);
-        *asked = Some(KnownVersion { program, stamp, version });
+        asked.insert(program, KnownVersion { stamp, version });
         version
     }
 }

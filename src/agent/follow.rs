@@ -115,7 +115,7 @@ pub async fn follow(mut plan: FollowPlan) -> Stopped {
     let mut following = FollowLoop::start(plan).await;
     let (stopped, signal) = loop {
         if let Err(error) = following.act() {
-            tracing::error!("{error}: {}", error.source);
+            tracing::error!("{error}");
             break (Stopped::CommandNotStarted(error), None);
         }
         let wake = following.next_wake().await;

@@ -47,8 +47,6 @@ pub(super) struct Agent {
     pub(super) old_workers: OldWorkers,
     /// Changes of endpoints that nginx has not taken yet.
     pub(super) untaken: Untaken,
-    /// Resources whose nginx was reloaded because nobody asks for their names.
-    pub(super) reloaded_for_silence: BTreeSet<Arc<str>>,
     /// Resources whose keys their store refuses, with the message that was logged.
     refused: BTreeMap<Arc<str>, String>,
 }
@@ -62,10 +60,10 @@ pub(super) struct PassEnd {
 impl Agent {
     /// Returns an agent that has to render everything. `is_paced`: reloads keep their distance.
     pub(super) fn new(outlook: Outlook, catalog: Arc<Catalog>, is_paced: bool) -> Agent {
+        listen_for(&outlook, &catalog);
         let desk = Desk::new(Arc::clone(&outlook.terms), catalog, is_paced, clock::now());
-        let (old_workers, untaken, reloaded_for_silence, refused) = Default::default();
-        let crew = Crew::new();
-        let agent = Agent { desk, crew, outlook, old_workers, untaken, reloaded_for_silence, refused };
+        let (old_workers, untaken, refused) = Default::default();
+        let agent = Agent { desk, crew: Crew::new(), outlook, old_workers, untaken, refused };
         agent.put_on_board();
         agent
     }
@@ -73,6 +71,7 @@ impl Agent {
     /// Adopts a new reading of conf.d and templates; everything is rendered again.
     pub(super) fn adopt(&mut self, catalog: Arc<Catalog>) {
         self.outlook.terms.endpoints.try_again();
+        listen_for(&self.outlook, &catalog);
         self.desk.set_catalog(catalog, clock::now());
         self.put_on_board();
         self.look_at_refusals();
@@ -224,6 +223,10 @@ impl Agent {
     pub(super) fn wake_at(&self) -> Option<Instant> {
         [self.desk.wake_at(), self.old_workers.wake_at()].into_iter().flatten().min()
     }
+}
+
+fn listen_for(outlook: &Outlook, catalog: &Catalog) {
+    outlook.terms.endpoints.listen_for(catalog.members.iter().map(|member| &*member.resource));
 }
 
 /// Undoes transactions that a killed process left half done. Called before anything else.

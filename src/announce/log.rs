@@ -34,6 +34,13 @@ pub(super) fn files_read(folder: &Path, services: usize, reason: Option<&str>) {
     tracing::info!(services, "read the services to announce from {}{again}: {services}", folder.display());
 }
 
+/// Logs why a folder has no services.
+pub(super) fn vacant(reason: &str) {
+    tracing::warn!(
+        "{reason}: nothing is announced (hint: --config-dir names the folder of *.toml files with [[service]] tables)"
+    );
+}
+
 /// Logs the news of a key or of the connection to etcd. `is_draining`: the key's value says that its backend drains;
 /// `is_held`: some key of ours may be in etcd.
 pub(super) fn notice(notice: &KeyNotice, is_draining: bool, is_held: bool) {

@@ -1,8 +1,8 @@
 //! Backends that register themselves: health check, hysteresis, a key under a lease. Rank 4.
 //!
 //! Deciding is pure: `health` (rise and fall), `registrar` (requests to etcd), `layout` (keys and values), `roster` (the
-//! services), `ending` (the order of the end), `draining` (the evaluation of receipts). `run` waits for the next event and
-//! hands it to them.
+//! services), `ending` (the order of the end), `draining` (the evaluation of receipts), `vacancy` (when the log says that there is
+//! nothing to announce). `run` waits for the next event and hands it to them.
 
 pub mod draining;
 pub mod ending;
@@ -16,3 +16,4 @@ pub mod registrar;
 pub mod roster;
 pub mod run;
 mod services;
+pub mod vacancy;

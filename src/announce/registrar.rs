@@ -135,8 +135,8 @@ impl Registrar {
         if let EtcdAction::Write(_, writes) = &action {
             // Until the outcome is known, they may or may not exist.
             for write in writes {
-                if let Some(entry) = self.keys.get_mut(write.key()).filter(|entry| entry.held == KeyState::No) {
-                    entry.held = KeyState::Unknown;
+                if let Some(entry) = self.keys.get_mut(write.key()) {
+                    entry.requested();
                 }
             }
         }
@@ -283,15 +283,16 @@ impl Registrar {
     /// Handles a denied transaction: one key that we may not write fails all of it, so these keys are written one by one
     /// from now on.
     fn denied(&mut self, writes: &[Write], failure: &EtcdFailure, now: Instant, notices: &mut Vec<KeyNotice>) {
-        if writes.len() > 1 {
-            self.max_writes = 1;
-            return;
-        }
         for write in writes {
-            if let Some(entry) = self.keys.get_mut(write.key()) {
+            let Some(entry) = self.keys.get_mut(write.key()) else { continue };
+            entry.not_written();
+            if writes.len() == 1 {
                 notices.extend(entry.denied(write.key(), &failure.problem, now));
+            } else {
+                self.max_writes = 1;
             }
         }
+        self.forget_unwanted();
     }
 
     fn lease_lost(&mut self, id: LeaseId, notices: &mut Vec<KeyNotice>) {

@@ -2,7 +2,7 @@
 //! decides what to write.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::string::FromUtf8Error;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::model::store::EtcdSettings;
 use crate::world::child::{Child, ChildEnd};
 use crate::world::clock::{self, sleep_until};
 use crate::world::folder_watch::{FolderWatch, Watched};
-use crate::world::fs::folder;
+use crate::world::fs::folder::{self, TextFile};
 use crate::world::signals::Signals;
 use crate::world::{random, terminal};
 
@@ -25,6 +25,7 @@ use super::link::EtcdLink;
 use super::registrar::{EtcdAction, KeyNotice, Registrar};
 use super::roster::{Roster, ServiceFile};
 use super::services::{HealthVerdict, Services};
+use super::vacancy::Vacancy;
 use super::{log, lookup};
 
 /// Time for which files must be unchanged before they are read again.
@@ -115,7 +116,7 @@ pub async fn run(plan: AnnouncePlan, signals: Signals) -> AnnounceEnd {
     let child = match plan.command.as_deref().map(Child::start).transpose() {
         Ok(child) => child,
         Err(error) => {
-            tracing::error!("{error}: {}", error.source);
+            tracing::error!("{error}");
             return AnnounceEnd::Command(error.exit_status());
         }
     };
@@ -129,6 +130,7 @@ pub async fn run(plan: AnnouncePlan, signals: Signals) -> AnnounceEnd {
         registrar: Registrar::new(clock::now()),
         services,
         roster: Roster::default(),
+        vacancy: Vacancy::default(),
         address_lookup: Some((plan.store.clone(), found)),
         plan,
         stage: Phase::Announcing,
@@ -162,6 +164,7 @@ struct Announcing {
     registrar: Registrar,
     services: Services,
     roster: Roster,
+    vacancy: Vacancy,
     /// Settings and channel for the lookup of the route to etcd; `None` once that has begun.
     address_lookup: Option<(EtcdSettings, mpsc::Sender<IpAddr>)>,
     stage: Phase,
@@ -181,6 +184,7 @@ impl Announcing {
     async fn step(&mut self, link: &mut EtcdLink, inputs: &mut Inputs) {
         link.set_limit(self.services.request_limit());
         let now = clock::now();
+        self.vacancy.says(now).into_iter().for_each(log::vacant);
         let action = self.registrar.next(now);
         let EtcdAction::Wait(at) = action else {
             let Some(outcome) = self.meanwhile(inputs, link.perform(&action)).await else { return };
@@ -197,7 +201,7 @@ impl Announcing {
             }
             return;
         }
-        let until = [at, look_at, self.stage.deadline()].into_iter().flatten().min();
+        let until = [at, look_at, self.stage.deadline(), self.vacancy.says_at()].into_iter().flatten().min();
         let is_watching = matches!(self.stage, Phase::Draining(_)) && self.draining.is_watching();
         tokio::select! {
             wake = inputs.next() => self.take(wake, inputs),
@@ -282,6 +286,8 @@ impl Announcing {
         if std::mem::replace(&mut self.stage, stage) == stage {
             return;
         }
+        // Now nothing is to be announced.
+        self.vacancy = Vacancy::default();
         match stage {
             Phase::Draining(_) => {
                 let keys = self.held_keys();
@@ -308,8 +314,12 @@ impl Announcing {
         let roster = match &self.plan.source {
             ServiceSource::One(service) => Roster::of_one((**service).clone(), &self.plan.announcer),
             ServiceSource::Folder(folder) => {
-                let files = read_files(folder, watch);
-                self.roster.read(&files, &self.plan.announcer)
+                let (files, problem) = read_files(folder, watch);
+                let roster = self.roster.read(&files, &self.plan.announcer);
+                let is_empty = roster.services.is_empty();
+                let empty = || is_empty.then(|| format!("no services in `{}`", folder.display()));
+                self.vacancy.set(problem.or_else(empty), clock::now());
+                roster
             }
         };
         if roster.problems != self.roster.problems {
@@ -318,6 +328,7 @@ impl Announcing {
         if roster.services != self.roster.services || reason.is_none() {
             match &self.plan.source {
                 ServiceSource::One(_) => roster.services.keys().for_each(|key| log::one_service(key)),
+                ServiceSource::Folder(_) if roster.services.is_empty() => {}
                 ServiceSource::Folder(folder) => log::files_read(folder, roster.services.len(), reason),
             }
         }
@@ -354,8 +365,9 @@ impl Announcing {
     }
 }
 
-/// Returns the folder's files, read again if the watch has only just begun and may have missed a change.
-fn read_files(root: &std::path::Path, watch: Option<&mut FolderWatch>) -> Vec<ServiceFile> {
+/// Returns the folder's files, read again if the watch has only just begun and may have missed a change, and why they could not be
+/// read.
+fn read_files(root: &Path, watch: Option<&mut FolderWatch>) -> (Vec<ServiceFile>, Option<String>) {
     let read = || folder::read_texts(root, |name| name.ends_with(".toml"));
     let mut found = read();
     if let Some(watch) = watch {
@@ -365,10 +377,8 @@ fn read_files(root: &std::path::Path, watch: Option<&mut FolderWatch>) -> Vec<Se
             found = read();
         }
     }
-    if let Some(problem) = &found.problem {
-        tracing::error!("{problem}");
-    }
     let not_utf8 = |error: FromUtf8Error| format!("not UTF-8 from byte {} on", error.utf8_error().valid_up_to());
     let text = |bytes: Result<Vec<u8>, String>| bytes.and_then(|bytes| String::from_utf8(bytes).map_err(not_utf8));
-    found.files.into_iter().map(|file| ServiceFile { path: file.path, text: text(file.bytes) }).collect()
+    let file = |file: TextFile| ServiceFile { path: file.path, text: text(file.bytes) };
+    (found.files.into_iter().map(file).collect(), found.problem)
 }

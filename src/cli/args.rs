@@ -18,6 +18,7 @@ use crate::model::text::shown;
 use super::exit::Exit;
 
 pub mod announce;
+mod completions;
 mod definition;
 mod mistake;
 mod normalise;
@@ -200,7 +201,9 @@ fn clap_exit(error: &clap::Error, command: &clap::Command, argv: &[String]) -> E
 /// Returns the text of the subcommands that print something about the program itself.
 fn printed(matches: &ArgMatches) -> Result<Option<String>, EarlyExit> {
     match matches.subcommand() {
-        Some(("completions", matches)) => Ok(matches.get_one::<Shell>("shell").map(|shell| pages::completions(*shell))),
+        Some(("completions", matches)) => {
+            Ok(matches.get_one::<Shell>("shell").map(|shell| completions::completions(*shell)))
+        }
         Some(("man", matches)) => {
             let name = matches.get_one::<String>("NAME").map(String::as_str);
             let page = pages::manual(name)

@@ -179,8 +179,8 @@ fn missing_folder(resource: &Resource) -> Option<Problem> {
     Some(Problem::new(message).at(Place::file(&resource.file)).hint("create it, or set make_dirs = true"))
 }
 
-/// Returns the differences from confd in resources with confd's templates, each line once, in order of the places.
-fn differences(settings: &Settings, confdirs: &Confdirs, catalog: &Catalog) -> Vec<Problem> {
+/// Returns the differences from confd in resources with confd's templates, a line each.
+fn differences(settings: &Settings, confdirs: &Confdirs, catalog: &Catalog) -> Vec<String> {
     let prefix = (settings.conf_d.defaults.prefix.as_str(), settings.conf_d.defaults.prefix_mode);
     let mut found = Vec::new();
     for member in &catalog.members {
@@ -198,9 +198,7 @@ fn differences(settings: &Settings, confdirs: &Confdirs, catalog: &Catalog) -> V
         let resources: Vec<&Resource> = group.resources.iter().map(|resource| &**resource).collect();
         found.extend(differences::of_group(&resources));
     }
-    found.sort_by(|a, b| a.place.cmp(&b.place));
-    found.dedup();
-    found
+    differences::lines(found)
 }
 
 /// Returns the file of a template, from the first confdir that has it.

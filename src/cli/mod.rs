@@ -2,7 +2,6 @@
 
 mod agents;
 mod announce;
-mod answers;
 pub mod args;
 mod check;
 mod convert;
@@ -21,7 +20,7 @@ use tokio::runtime::Runtime;
 
 use crate::config::settings::Mode;
 use crate::world::signals::Signals;
-use crate::world::{fs, host, init, namespace, panics, terminal};
+use crate::world::{dns_listener, fs, host, init, namespace, panics, terminal};
 
 use args::{Command, EarlyExit, Invocation};
 use exit::{Ending, Exit};
@@ -81,6 +80,7 @@ fn carry_out(runtime: &Runtime, invocation: Invocation) -> Ending {
         listen(&invocation.command, settings.mode)
     };
     init::let_signals_through();
+    dns_listener::take_passed();
     match invocation.command {
         Command::Run => runtime.block_on(run::run(settings, None, signals)),
         Command::Supervise { command } if settings.mode == Mode::Onetime => {

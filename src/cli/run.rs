@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 use crate::agent::catalog::{self, Confdirs};
-use crate::agent::endpoints::{Answers, Endpoints, LinesAroundReload};
+use crate::agent::endpoints::{AnswerPlan, Endpoints};
 use crate::agent::facts::WorldFacts;
 use crate::agent::follow::{self, Follow, FollowPlan};
 use crate::agent::once::{self, OncePlan};
@@ -29,7 +29,7 @@ use crate::world::signals::Signals;
 use crate::world::{child, clock, host, http, terminal};
 
 use super::exit::{Ending, Exit};
-use super::{answers, outcome, state};
+use super::{outcome, state};
 
 /// Runs the mode, with a command to supervise if there is one.
 pub(super) async fn run(settings: Settings, command: Option<Vec<String>>, signals: Signals) -> Ending {
@@ -66,8 +66,7 @@ pub(super) async fn run(settings: Settings, command: Option<Vec<String>>, signal
     if let Some(problem) = hidden_confd(&settings, &confdirs.folders) {
         tracing::warn!("{problem}");
     }
-    let answers = answers::start(&settings, &*facts(&settings), state_folder.clone()).await;
-    let outlook = outlook(&settings, state_folder, answers);
+    let outlook = outlook(&settings, state_folder);
     if settings.mode == Mode::Onetime && command.is_some() {
         outlook.terms.context.expect_nginx_to_start(true);
     }
@@ -100,7 +99,7 @@ pub(super) async fn prepare_and_become(settings: Settings, command: &[String], s
         return ending;
     }
     let error = child::become_command(command);
-    tracing::error!("{error}: {}", error.source);
+    tracing::error!("{error}");
     Ending::Command(error.exit_status())
 }
 
@@ -119,11 +118,12 @@ fn nothing_to_read(mode: Mode, confdirs: &[PathBuf]) -> Option<String> {
         Mode::Onetime | Mode::Interval(_) => format!("`{}`", confdir.join("conf.d").display()),
     });
     let needed: Vec<String> = needed.collect();
-    Some(format!(
-        "there are no resources: the folder {} does not exist (hint: put a resource into conf.d there, as in the quick start \
-         of README.md, or name a different folder with --confdir)",
-        needed.join(" or ")
-    ))
+    let hint = confdirs.iter().find_map(|confdir| catalog::folder_above(&confdir.join("conf.d")));
+    let hint = hint.unwrap_or_else(|| {
+        "put a resource into conf.d there, as in the quick start of README.md, or name a different folder with --confdir".to_owned()
+    });
+    let needed = needed.join(" or ");
+    Some(format!("there are no resources: the folder {needed} does not exist (hint: {hint})"))
 }
 
 async fn round(settings: &Settings, outlook: Outlook, confdirs: &Confdirs, signals: Signals) -> Ending {
@@ -211,11 +211,12 @@ fn follow_plan(
 }
 
 /// Returns the common settings of a run's passes: they apply, or show what they would do.
-fn outlook(settings: &Settings, state_folder: Option<PathBuf>, answers: Answers) -> Outlook {
+fn outlook(settings: &Settings, state_folder: Option<PathBuf>) -> Outlook {
     let style = settings.preview.diff.then(|| style(settings));
     let last_step = if settings.preview.noop { LastStep::Preview } else { LastStep::Apply };
-    let endpoints = Endpoints::new(answers, facts(settings));
-    let around_reload = endpoints.service().map(|service| Arc::new(LinesAroundReload(Arc::clone(service))) as _);
+    let plan = answer_plan(settings, state_folder.as_deref());
+    let endpoints = Arc::new(Endpoints::new(plan, facts(settings)));
+    let around_reload = Some(Arc::clone(&endpoints) as _);
     let apply_settings = apply::Settings { around_reload, ..apply_settings(settings, state_folder) };
     let context = Arc::new(Context::new(apply_settings));
     let shown_with = Arc::clone(&context);
@@ -226,6 +227,17 @@ fn outlook(settings: &Settings, state_folder: Option<PathBuf>, answers: Answers)
         show,
         board: Shared::new(backend(&settings.store), clock::now()),
         logs: true,
+    }
+}
+
+/// Returns what a run does about nginx's questions.
+fn answer_plan(settings: &Settings, state_folder: Option<&Path>) -> AnswerPlan {
+    let addresses = settings.agent.endpoints_listen.clone();
+    match settings.mode {
+        _ if settings.preview.noop => AnswerPlan::Show(addresses),
+        Mode::Onetime => AnswerPlan::Leave("this process renders once and ends"),
+        Mode::Interval(_) => AnswerPlan::Leave("the store is read at intervals and not watched"),
+        Mode::Watch { .. } => AnswerPlan::Listen { addresses, state_folder: state_folder.map(Path::to_owned) },
     }
 }
 

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::agent::catalog::{self, Catalog, Member, StoreUse};
+use crate::agent::endpoints::{AnswerPlan, Endpoints};
 use crate::agent::once::{self, OncePlan, Round};
 use crate::agent::pass::{LastStep, Shown, Terms, view};
 use crate::agent::run::{Outlook, Show};
@@ -105,6 +106,12 @@ fn context(settings: &Settings) -> Context {
     Context::new(apply::Settings { state_folder, ..apply::Settings::default() })
 }
 
+/// Returns the ways in which a running agent would drive nginx.
+fn shown_endpoints(settings: &Settings) -> Arc<Endpoints> {
+    let plan = AnswerPlan::Show(settings.agent.endpoints_listen.clone());
+    Arc::new(Endpoints::new(plan, run::facts(settings)))
+}
+
 /// Prints the groups of these members whose reload is owed. Returns whether there are any.
 fn print_owed(settings: &Settings, catalog: &Catalog, chosen: &[&Member]) -> bool {
     let context = context(settings);
@@ -122,7 +129,7 @@ fn print_owed(settings: &Settings, catalog: &Catalog, chosen: &[&Member]) -> boo
 fn plan(settings: &Settings, last_step: LastStep, show: Show, signals: Signals) -> OncePlan {
     let context = Arc::new(context(settings));
     let outlook = Outlook {
-        terms: Arc::new(Terms::new(context, last_step, false)),
+        terms: Arc::new(Terms::new(context, last_step, false).with_endpoints(shown_endpoints(settings))),
         show: Some(show),
         board: Shared::new(run::backend(&settings.store), clock::now()),
         logs: false,

@@ -77,6 +77,29 @@ pub fn of_group(resources: &[&Resource]) -> Option<Problem> {
     Some(Problem::new(message).at(Place::file(&first.file)))
 }
 
+/// Most further places that one line names.
+const MAX_PLACES: usize = 3;
+
+/// Returns one line for each difference, in order of the first place where it is: its further places stand behind it.
+pub fn lines(mut found: Vec<Problem>) -> Vec<String> {
+    found.sort_by(|a, b| a.place.cmp(&b.place));
+    found.dedup();
+    let mut lines: Vec<(Problem, Vec<Place>)> = Vec::new();
+    for problem in found {
+        match lines.iter_mut().find(|(first, _)| first.message == problem.message) {
+            Some((_, further)) => further.extend(problem.place),
+            None => lines.push((problem, Vec::new())),
+        }
+    }
+    let line = |(first, further): (Problem, Vec<Place>)| {
+        let mut named: Vec<String> = further.iter().take(MAX_PLACES).map(ToString::to_string).collect();
+        named.extend(further.len().checked_sub(MAX_PLACES).filter(|n| *n > 0).map(|n| format!("{n} more")));
+        let also = if named.is_empty() { String::new() } else { format!(" (also {})", named.join(", ")) };
+        format!("{first}{also}")
+    };
+    lines.into_iter().map(line).collect()
+}
+
 /// Returns the place of a field in a resource's file with this text; the file if it is not found.
 pub fn place_of(resource: &Resource, text: &str, name: &str) -> Place {
     let field = WrittenField::find(text, name);
@@ -159,6 +182,23 @@ mod tests {
         let expected = "a.toml:5:1: prefix: keys are read below /production alone; the newer confd appends this to it";
         let (resource, text) = resource("a.toml", "keys = [\"/a\"]\nprefix = \"/p\"\n");
         assert_eq!(of_resource(&resource, &text, replace)[0].to_string(), expected);
+    }
+
+    #[test]
+    fn a_difference_of_many_resources_is_one_line() {
+        let differences = |names: &[&str]| {
+            let found = names.iter().flat_map(|name| {
+                let (resource, text) = resource(name, "keys = [\"/a\"]\nmode = \"644\"\nowner = \"root\"\n");
+                of_resource(&resource, &text, ("", PrefixMode::Concatenate))
+            });
+            lines(found.collect()).join("\n")
+        };
+        expect![[r#"
+            a.toml:5:1: mode: `644` is octal; confd reads it as decimal, which makes the mode 0204 (also b.toml:5:1)
+            a.toml:6:1: owner: is set; the older confd ignores it (also b.toml:6:1)"#]]
+        .assert_eq(&differences(&["b.toml", "a.toml"]));
+        let many = differences(&["a.toml", "b.toml", "c.toml", "d.toml", "e.toml", "f.toml"]);
+        assert!(many.ends_with("ignores it (also b.toml:6:1, c.toml:6:1, d.toml:6:1, 2 more)"), "{many}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod command;
 pub mod differences;
 mod document;
 pub mod duration;
+mod port;
 pub mod programs;
 pub mod resource;
 pub mod service;

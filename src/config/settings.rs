@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::model::nginx::NginxSettings;
 use crate::model::store::{StoreLimits, StoreSettings};
 
+use super::port;
 use super::resource::{Defaults, ENDPOINTS, ENGINES, PrefixMode, clean_prefix};
 use crate::model::problem::{Problem, Problems};
 use crate::model::text::shown;
@@ -349,10 +350,14 @@ fn listen_address(text: &str) -> Result<Option<String>, Problem> {
         return Ok(None);
     }
     let port = text.rsplit_once(':').filter(|(host, _)| !host.contains(':') || host.ends_with(']'));
-    match port.map(|(_, port)| port.parse::<u16>()) {
-        Some(Ok(_)) => Ok(Some(text.to_owned())),
-        _ => Err(Problem::new(format!("{} is not an address to listen on", shown(text)))
-            .hint("write host:port, or :port for every address of this machine")),
+    let port = port.map_or("", |(_, port)| port);
+    let wrong = || {
+        Problem::new(format!("{} is not an address to listen on", shown(text)))
+            .hint("write host:port, or :port for every address of this machine")
+    };
+    match port.parse::<u16>() {
+        Ok(_) => Ok(Some(text.to_owned())),
+        Err(_) => Err(port::too_large(text, port).unwrap_or_else(wrong)),
     }
 }
 

@@ -65,6 +65,8 @@ struct NameRecord {
     known_clean: Option<SocketAddr>,
     /// Since when nobody asks.
     silent_since: Option<Instant>,
+    /// Whether nginx has been reloaded because of that.
+    was_reloaded: bool,
 }
 
 /// All names.
@@ -87,6 +89,7 @@ impl Ledger {
                 has_lines: false,
                 known_clean: None,
                 silent_since: Some(now),
+                was_reloaded: false,
             });
             entry.knows_backups = *knows_backups;
             if entry.usage == Use::Over {
@@ -136,10 +139,11 @@ impl Ledger {
     /// Records the newest worker that asks for a name, and whether somebody asks.
     pub fn look(&mut self, name: &EndpointName, worker: Option<Worker>, uptake: Uptake, now: Instant) {
         let Some(entry) = self.names.get_mut(name) else { return };
-        entry.silent_since = match uptake {
-            Uptake::Unasked => entry.silent_since.or(Some(now)),
-            Uptake::Asked | Uptake::Taken => None,
-        };
+        if uptake == Uptake::Unasked {
+            entry.silent_since.get_or_insert(now);
+        } else {
+            (entry.silent_since, entry.was_reloaded) = (None, false);
+        }
         let Some(worker) = worker.filter(|worker| entry.worker.is_none_or(|(known, _)| known != *worker)) else {
             return;
         };
@@ -157,7 +161,8 @@ impl Ledger {
         now: Instant,
     ) {
         for (name, entry) in self.names.iter_mut().filter(|(_, entry)| is_of(&entry.place.resource)) {
-            entry.is_withheld = is_asked(name);
+            // Old workers hand over the peers of names that they have, too.
+            entry.is_withheld = entry.usage == Use::Live && is_asked(name);
             entry.clean_until = entry.is_withheld.then(|| now + STARTS_WITHIN);
         }
     }
@@ -181,17 +186,16 @@ impl Ledger {
         found
     }
 
-    /// Returns the resources with live names for which nobody has asked for a while.
-    pub fn silent(&self, now: Instant) -> BTreeSet<Arc<str>> {
-        let is_silent = |entry: &&NameRecord| entry.silent_at().is_some_and(|at| at <= now);
-        self.names.values().filter(is_silent).map(|entry| Arc::clone(&entry.place.resource)).collect()
-    }
-
-    /// Begins to wait anew for a question about the names of a resource.
-    pub fn wait_again(&mut self, resource: &str, now: Instant) {
-        for entry in self.names.values_mut().filter(|entry| &*entry.place.resource == resource) {
-            entry.silent_since = entry.silent_since.map(|_| now);
+    /// Returns the resources with live names for which nobody has asked for a while, and whether nginx was reloaded because of that
+    /// already. Each is returned again only after the same time.
+    pub fn take_silent(&mut self, now: Instant) -> BTreeMap<Arc<str>, bool> {
+        let mut found = BTreeMap::new();
+        for entry in self.names.values_mut().filter(|entry| entry.silent_at().is_some_and(|at| at <= now)) {
+            let was_reloaded = found.entry(Arc::clone(&entry.place.resource)).or_insert(entry.was_reloaded);
+            *was_reloaded &= entry.was_reloaded;
+            (entry.silent_since, entry.was_reloaded) = (Some(now), true);
         }
+        found
     }
 
     /// Returns when something may be due.
@@ -335,20 +339,21 @@ mod tests {
     #[test]
     fn a_file_whose_names_nobody_asks_for_is_known() {
         let mut walk = Walk::new();
+        let silent = |walk: &mut Walk| walk.ledger.take_silent(walk.now).get("a.toml").copied();
         walk.pass(10);
-        assert_eq!(walk.ledger.silent(walk.now), BTreeSet::from(["a.toml".into()]));
+        assert_eq!(silent(&mut walk), Some(false));
+        assert_eq!(silent(&mut walk), None, "the reload has time");
+        walk.pass(10);
+        assert_eq!(silent(&mut walk), Some(true));
         walk.asks(1);
-        assert!(walk.ledger.silent(walk.now).is_empty());
         walk.ledger.look(&name(), Some(worker(1)), Uptake::Unasked, walk.now);
         walk.pass(9);
-        assert!(walk.ledger.silent(walk.now).is_empty());
+        assert_eq!(silent(&mut walk), None);
         walk.pass(1);
-        assert_eq!(walk.ledger.silent(walk.now).len(), 1);
-        walk.ledger.wait_again("a.toml", walk.now);
-        assert!(walk.ledger.silent(walk.now).is_empty());
+        assert_eq!(silent(&mut walk), Some(false));
         walk.pass(10);
         walk.ledger.went_live(Path::new("/a"), &BTreeSet::new());
-        assert!(walk.ledger.silent(walk.now).is_empty());
+        assert_eq!(silent(&mut walk), None);
         assert_eq!(walk.ledger.unused(), [name()]);
     }
 }

@@ -190,14 +190,9 @@ impl EndpointService {
         ledger.to_clean(|name| answerer.uptake(name, now) == Uptake::Taken, now)
     }
 
-    /// Returns the resources with names for which nobody has asked for a while.
-    pub fn silent(&self, now: Instant) -> BTreeSet<Arc<str>> {
-        self.inner().ledger.silent(now)
-    }
-
-    /// Begins to wait anew for a question about the names of a resource.
-    pub fn wait_again(&self, resource: &str, now: Instant) {
-        self.inner().ledger.wait_again(resource, now);
+    /// Returns the resources with names for which nobody has asked for a while; see [`Ledger::take_silent`].
+    pub fn take_silent(&self, now: Instant) -> BTreeMap<Arc<str>, bool> {
+        self.inner().ledger.take_silent(now)
     }
 
     /// Begins a reload of the nginx of these resources: it must not read lines that it does not need.

@@ -2,6 +2,7 @@
 //! same tree and the same answers give the same bytes.
 
 use core::net::IpAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::Zoned;
@@ -51,8 +52,8 @@ pub trait Facts: Send + Sync {
     /// Returns the addresses of a network interface, in the kernel's order; empty if there is no such interface.
     fn interface_addresses(&self, name: &str) -> Vec<IpAddr>;
 
-    /// Returns the version of the installed nginx; `None` if no nginx is installed or it does not report one.
-    fn nginx_version(&self) -> Option<Version>;
+    /// Returns the version of this nginx program, or of the one that is set; `None` if there is none or it does not report one.
+    fn nginx_version(&self, program: Option<&Path>) -> Option<Version>;
 }
 
 /// Fixed answers, for tests that do not ask the world.
@@ -85,7 +86,7 @@ impl Facts for NoWorld {
     fn interface_addresses(&self, _: &str) -> Vec<IpAddr> {
         Vec::new()
     }
-    fn nginx_version(&self) -> Option<Version> {
+    fn nginx_version(&self, _: Option<&Path>) -> Option<Version> {
         None
     }
 }

@@ -96,7 +96,7 @@ impl RenderSession {
 
     /// Returns the version of the nginx that is installed. A new one is rare, and is noticed with the next full pass.
     pub(super) fn nginx_version(&self) -> Option<Version> {
-        self.facts.nginx_version()
+        self.facts.nginx_version(None)
     }
 
     /// Returns the texts that this render may have from the store, by key.

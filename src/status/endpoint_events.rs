@@ -13,13 +13,9 @@ pub fn answering(addresses: &[String]) {
     tracing::info!(?addresses, "answering nginx's questions for endpoints at {}", addresses.join(", "));
 }
 
-/// Logs that questions are not answered, so that every change is a reload. `is_wanted`: a setting asks for it.
-pub fn not_answering(problem: &str, is_wanted: bool) {
-    if is_wanted {
-        tracing::error!("cannot answer nginx's questions for endpoints: {problem}; changes of backends are reloads");
-    } else {
-        tracing::info!("nginx's questions for endpoints are not answered: {problem}; changes of backends are reloads");
-    }
+/// Logs that questions cannot be answered although a resource needs it, so that every change is a reload.
+pub fn not_answering(problem: &str) {
+    tracing::error!("cannot answer nginx's questions for endpoints: {problem}; changes of backends are reloads");
 }
 
 /// Logs that nginx has taken changed endpoints, this time after their publication.

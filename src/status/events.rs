@@ -305,12 +305,19 @@ fn failed(resources: &NameList, revision: i64, failure: &StepFailure, consequenc
         );
         return;
     }
-    let output = shortened(&failure.output);
-    if output.is_empty() {
-        tracing::error!(?resources, revision, "{resources}: {failure} ({consequence})");
-    } else {
-        tracing::error!(?resources, revision, "{resources}: {failure} ({consequence}); output: {output}");
-    }
+    let output = match shortened(&failure.output) {
+        output if output.is_empty() => output,
+        output => format!("; output: {output}"),
+    };
+    let hint = match (failure.at, &resources.0[..]) {
+        // What the check quotes a line of is not on the disk.
+        (Stage::Check, [name]) if !output.is_empty() => {
+            format!(" (hint: `upstreamd render {name}` prints the refused file)")
+        }
+        (Stage::Check, _) if !output.is_empty() => " (hint: `upstreamd render NAME` prints a refused file)".to_owned(),
+        _ => String::new(),
+    };
+    tracing::error!(?resources, revision, "{resources}: {failure} ({consequence}){output}{hint}");
 }
 
 /// The start of what has not ended, in seconds since 1970. Prints ` since 2025-01-14T10:30:00Z`, or nothing.

@@ -72,7 +72,7 @@ impl fmt::Display for ChildEnd {
 
 /// A command that could not be started.
 #[derive(Debug, thiserror::Error)]
-#[error("failed to start `{program}`")]
+#[error("failed to start `{program}`: {source}{}", self.hint())]
 pub struct StartError {
     /// First word of the command.
     pub program: String,
@@ -81,6 +81,16 @@ pub struct StartError {
 }
 
 impl StartError {
+    /// Returns a hint, in parentheses, where a whole command line was probably quoted as one word.
+    fn hint(&self) -> &'static str {
+        let is_line = self.source.kind() == io::ErrorKind::NotFound && self.program.contains(char::is_whitespace);
+        if is_line {
+            " (hint: the program and each of its arguments are words of their own, as in -- nginx -g 'daemon off;')"
+        } else {
+            ""
+        }
+    }
+
     /// Returns the exit status of shells: 127 if there is no such program, 126 if it cannot be run.
     pub fn exit_status(&self) -> u8 {
         if self.source.kind() == io::ErrorKind::NotFound { 127 } else { 126 }
@@ -188,7 +198,9 @@ mod tests {
     fn what_cannot_be_started_is_named() {
         let start = |program: &str| in_runtime(async { Child::start(&[program.to_owned()]).unwrap_err() });
         let missing = start("/no/such/program");
-        assert_eq!((missing.to_string().as_str(), missing.exit_status()), ("failed to start `/no/such/program`", 127));
+        let said = "failed to start `/no/such/program`: No such file or directory (os error 2)";
+        assert_eq!((missing.to_string().as_str(), missing.exit_status()), (said, 127));
+        assert!(start("nginx -g 'daemon off;'").to_string().ends_with("as in -- nginx -g 'daemon off;')"));
         assert_eq!(start("/etc/passwd").exit_status(), 126);
     }
 

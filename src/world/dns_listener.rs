@@ -3,9 +3,10 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use listenfd::ListenFd;
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -72,28 +73,55 @@ impl DatagramSender {
     }
 }
 
+/// Sockets that systemd has opened for us.
+#[derive(Debug, Default)]
+struct PassedSockets {
+    sockets: Vec<std::net::UdpSocket>,
+    listeners: Vec<std::net::TcpListener>,
+}
+
+static PASSED: Mutex<PassedSockets> = Mutex::new(PassedSockets { sockets: Vec::new(), listeners: Vec::new() });
+
+/// Takes over the sockets that systemd has opened for us (`LISTEN_FDS`), so that no process that we start gets them. Called once, at
+/// the start; the first [`DnsListener::bind`] uses them.
+pub fn take_passed() {
+    let mut passed = PASSED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut manager = ListenFd::from_env();
+    for index in 0..manager.len() {
+        match manager.take_udp_socket(index) {
+            Ok(socket) => passed.sockets.extend(socket),
+            Err(_) => passed.listeners.extend(manager.take_tcp_listener(index).ok().flatten()),
+        }
+    }
+}
+
 impl DnsListener {
-    /// Binds UDP and TCP at each of these addresses.
+    /// Binds UDP and TCP at each of these addresses; if systemd has passed sockets for UDP, uses these instead.
     ///
     /// # Errors
     /// An address is taken, is not of this machine, or its port needs a privilege; with the address.
     pub fn bind(addresses: &[SocketAddr]) -> Result<DnsListener, (SocketAddr, io::Error)> {
-        let (mut sockets, mut listeners) = (Vec::new(), Vec::new());
-        let mut bound = Vec::new();
-        for address in addresses {
+        let PassedSockets { mut sockets, mut listeners } =
+            std::mem::take(&mut *PASSED.lock().unwrap_or_else(PoisonError::into_inner));
+        let wanted = if sockets.is_empty() { addresses } else { &[] };
+        for address in wanted {
             let failed = |error| (*address, error);
             let socket = std::net::UdpSocket::bind(address).map_err(failed)?;
-            let address_bound = socket.local_addr().map_err(failed)?;
-            let listener = std::net::TcpListener::bind(address_bound).map_err(failed)?;
-            socket.set_nonblocking(true).map_err(failed)?;
-            listener.set_nonblocking(true).map_err(failed)?;
-            // Only root may have more than the kernel's usual limit.
-            if setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER_BYTES).is_err() {
-                setsockopt(&socket, sockopt::RcvBuf, &RECEIVE_BUFFER_BYTES).ok();
-            }
+            listeners.push(std::net::TcpListener::bind(socket.local_addr().map_err(failed)?).map_err(failed)?);
             sockets.push(socket);
-            listeners.push(listener);
-            bound.push(address_bound);
+        }
+        let mut bound = Vec::new();
+        let unknown = |error| (SocketAddr::from(([0, 0, 0, 0], 0)), error);
+        for socket in &sockets {
+            bound.push(socket.local_addr().map_err(unknown)?);
+            socket.set_nonblocking(true).map_err(unknown)?;
+            // Only root may have more than the kernel's usual limit.
+            if setsockopt(socket, sockopt::RcvBufForce, &RECEIVE_BUFFER_BYTES).is_err() {
+                setsockopt(socket, sockopt::RcvBuf, &RECEIVE_BUFFER_BYTES).ok();
+            }
+        }
+        for listener in &listeners {
+            listener.set_nonblocking(true).map_err(unknown)?;
         }
         Ok(DnsListener { sockets: Arc::new(sockets), listeners, addresses: bound, woken: Arc::new(Notify::new()) })
     }

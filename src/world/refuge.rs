@@ -23,9 +23,13 @@ const ANSWER: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/pla
                       Connection: close\r\n\r\nno backend is available\n";
 
 /// Starts to answer at this address. Returns the socket address; if it cannot be had, nobody answers there, and nginx says 502.
-pub async fn start(address: IpAddr) -> SocketAddr {
+pub fn start(address: IpAddr) -> SocketAddr {
     let address = SocketAddr::from((address, PORT));
-    if let Ok(listener) = TcpListener::bind(address).await {
+    let bound = std::net::TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        TcpListener::from_std(listener)
+    });
+    if let Ok(listener) = bound {
         tokio::spawn(serve(listener));
     }
     address

@@ -11,8 +11,10 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::model::outward::ManagerNotice;
 
-/// Variables with the manager's socket and watchdog interval; not meant for the processes that we start.
-pub const VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
+/// Variables with the manager's socket, its watchdog interval and the sockets that it passes; not meant for the processes that we
+/// start.
+pub const VARIABLES: [&str; 6] =
+    ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"];
 
 /// Time that a manager may take to make room for a message: it must not delay the agent.
 const SEND_LIMIT: Duration = Duration::from_millis(500);

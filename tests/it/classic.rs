@@ -119,11 +119,24 @@ fn without_a_namespace_a_failed_check_takes_the_bad_file_back() {
     classic.sandbox.set_store("services: {a: 127.0.0.1:8001, b: 127.0.0.1:99999}\n");
     classic.sandbox.wait_log("check failed");
     classic.sandbox.wait_log("the previous files are back");
+    classic.sandbox.wait_log("(hint: `upstreamd render app.toml` prints the refused file)");
     assert!(classic.live_file().contains("8001") && !classic.live_file().contains("99999"));
     assert!(!classic.nginx.error_log().contains("SIGHUP"), "nginx was never told about it");
     classic.sandbox.set_store("services: {a: 127.0.0.1:8001, b: 127.0.0.1:8002}\n");
     classic.wait_live("server 127.0.0.1:8002;");
     assert_eq!(classic.sandbox.log().matches("no private mount namespace").count(), 1, "said once");
+}
+
+#[test]
+fn with_rollback_and_no_nginx_the_log_promises_no_new_file() {
+    let classic = Classic::new(true);
+    let lines = fs::read_to_string(classic.sandbox.path("etc/conf.d/app.toml")).unwrap();
+    classic.sandbox.resource("app", &lines.replace("[template]", "on_reload_failure = \"rollback\""));
+    classic.sandbox.set_store("services: {a: 127.0.0.1:8001}\n");
+    let ran = classic.sandbox.onetime();
+    let said = "it reads the files when it starts (the previous files are back)";
+    assert!(ran.stderr.contains(said) && !ran.stderr.contains("new files"), "{ran:?}");
+    assert_eq!(classic.live_file(), "");
 }
 
 #[test]

@@ -94,6 +94,35 @@ fn check_reports_a_broken_template_of_a_broken_resource() {
 }
 
 #[test]
+fn check_reports_mistakes_in_the_syntax_beside_all_others() {
+    let sandbox = Sandbox::new();
+    sandbox.template("a.tera", "{% if x %}\n{{ getvv(key=\"/a\") }}\n");
+    sandbox.template("b.tera", "{% include \"part.tera\" %}\n{{ foo( }}\n");
+    sandbox.template("part.tera", "{{ bar( }}\n");
+    sandbox.template("c.tmpl", "{{ include \"part.tmpl\" }}{{ getvv \"/a\" }}\n{{ nofun }}\n{{ end }}\n");
+    sandbox.template("part.tmpl", "{{ y }}\n");
+    for (name, src, more) in [("a", "a.tera", "mode = \"999\"\nbogus = 1"), ("b", "b.tera", ""), ("c", "c.tmpl", "")] {
+        let dest = sandbox.text_path(&format!("out/{name}"));
+        sandbox.resource(name, &table(src, &dest).keys(&["/v"]).lines(more));
+    }
+    let ran = sandbox.run(&["check"]).expect_code(3);
+    for place in [
+        "a.toml:5:8",
+        "a.toml:6:1",
+        "a.tera:3:1",
+        "b.tera:2:9",
+        "part.tera:1:9",
+        "c.tmpl:1:29",
+        "c.tmpl:2:4",
+        "c.tmpl:3:4",
+        "part.tmpl:1:4",
+    ] {
+        assert!(ran.stderr.lines().any(|line| line.contains(&format!("/{place}: "))), "{place}\n{}", ran.stderr);
+    }
+    assert!(ran.stderr.contains("9 problems; 0 resources OK"), "{}", ran.stderr);
+}
+
+#[test]
 fn check_reports_every_unknown_owner_and_group_with_its_place() {
     let sandbox = Sandbox::new();
     sandbox.template("broken.tera", "{{ getvv(key=\"/a\") }}\n");

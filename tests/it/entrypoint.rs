@@ -55,7 +55,10 @@ fn a_command_that_cannot_be_run_has_the_status_that_shells_give_it() {
     sandbox.wrapper = ["env", "V_X=one"].map(str::to_owned).to_vec();
     assert_eq!(code(&mut start(&sandbox, &[], &["/no/such/program"])), Some(127));
     assert_eq!(code(&mut start(&sandbox, &[], &["/"])), Some(126));
-    assert!(sandbox.log().contains("failed to start `/no/such/program`"), "{}", sandbox.log());
+    assert!(sandbox.log().contains("failed to start `/no/such/program`: No such file"), "{}", sandbox.log());
+    assert!(!sandbox.log().contains("words of their own"), "{}", sandbox.log());
+    assert_eq!(code(&mut start(&sandbox, &[], &["nginx -g 'daemon off;'"])), Some(127));
+    sandbox.wait_log("words of their own, as in -- nginx -g 'daemon off;')");
 }
 
 #[test]

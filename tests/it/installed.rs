@@ -1,7 +1,10 @@
 //! upstreamd as it is installed: no flag sets the paths of its files, `/etc` is the one of the machine. Each test sees an `/etc`
 //! of its own that nobody else sees.
 
+use std::process::Command;
+
 use crate::support::agent::{Sandbox, mounting};
+use crate::support::program;
 
 /// An `/etc` with these of the folders, each with a resource that writes the folder's name to `out/of`.
 fn installed(folders: &[&str]) -> Sandbox {
@@ -105,4 +108,59 @@ fn resources_of_confd_that_an_empty_folder_hides_are_named() {
     let both = installed(&["confd", "upstreamd"]);
     let ran = both.run(&["check"]);
     assert!(!ran.stderr.contains("are not read") && !ran.stdout.contains("are not read"), "{ran:?}");
+}
+
+/// Completes the last of these words, as bash with the program's script does, and returns what it offers.
+fn bash_completes(sandbox: &Sandbox, environment: &[(&str, &str)], words: &[&str]) -> Vec<String> {
+    let script = "eval \"$(\"$0\" completions bash)\"; COMP_WORDS=(upstreamd \"$@\"); COMP_CWORD=$#\n\
+                  _upstreamd_with_resources upstreamd \"${COMP_WORDS[COMP_CWORD]}\" \"${COMP_WORDS[COMP_CWORD - 1]}\"\n\
+                  printf '%s\\n' \"${COMPREPLY[@]}\"";
+    let mut bash = Command::new(&sandbox.wrapper[0]);
+    bash.args(&sandbox.wrapper[1..]).args(["bash", "--norc", "-c", script, &program("upstreamd")]).args(words);
+    for name in ["UPSTREAMD_CONFDIR", "CONFD_CONFDIR"] {
+        bash.env_remove(name);
+    }
+    let ran = bash.envs(environment.iter().copied()).output().unwrap();
+    assert!(ran.status.success() && ran.stderr.is_empty(), "{ran:?}");
+    String::from_utf8(ran.stdout).unwrap().lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_the_resources_of_the_confdir_that_the_program_reads() {
+    let confd = installed(&["confd"]);
+    let both = installed(&["confd", "upstreamd"]);
+    for folder in ["one", "two", "sp ace"] {
+        std::fs::create_dir_all(confd.path(folder).join("conf.d")).unwrap();
+        std::fs::write(confd.path(folder).join(format!("conf.d/{folder}.toml")), "").unwrap();
+        std::fs::write(confd.path(folder).join("conf.d/README"), "").unwrap();
+    }
+    let [one, two, space] = ["one", "two", "sp ace"].map(|folder| confd.text_path(folder));
+    let quoted = format!("\"{space}\"");
+    let with_equals = format!("--confdir={one}");
+    let home = confd.text_path("");
+    let several = format!("{one},{two}");
+    type Case<'a> = (&'a Sandbox, &'a [(&'a str, &'a str)], &'a [&'a str], &'a [&'a str]);
+    let cases: &[Case<'_>] = &[
+        (&confd, &[], &["render", ""], &["of.toml"]),
+        (&both, &[], &["diff", "o"], &["of.toml"]),
+        (&confd, &[], &["render", "x"], &[]),
+        (&confd, &[], &["--confdir", &one, "render", ""], &["one.toml"]),
+        (&confd, &[], &["render", "--confdir", &one, ""], &["one.toml"]),
+        (&confd, &[], &["-confdir", &one, "keys", "o"], &["one.toml"]),
+        // As readline splits `--confdir=DIR`, and as it does where `=` breaks no word.
+        (&confd, &[], &["-confdir", "=", &one, "diff", ""], &["one.toml"]),
+        (&confd, &[], &[&with_equals, "diff", ""], &["one.toml"]),
+        (&confd, &[], &["--confdir", &quoted, "render", ""], &["sp ace.toml"]),
+        (&confd, &[("HOME", &home)], &["--confdir", "~/two", "render", ""], &["two.toml"]),
+        (&confd, &[], &["--confdir", &one, "--confdir", &two, "render", ""], &["one.toml", "two.toml"]),
+        (&confd, &[("UPSTREAMD_CONFDIR", &two), ("CONFD_CONFDIR", &one)], &["render", ""], &["two.toml"]),
+        (&confd, &[("CONFD_CONFDIR", &several)], &["render", ""], &["one.toml", "two.toml"]),
+        (&confd, &[("UPSTREAMD_CONFDIR", &two)], &["--confdir", &one, "render", ""], &["one.toml"]),
+        // Other words are completed as before.
+        (&confd, &[], &["rend"], &["render"]),
+        (&confd, &[], &["render", "--backend", "fi"], &["file"]),
+    ];
+    for (sandbox, environment, words, expected) in cases {
+        assert_eq!(bash_completes(sandbox, environment, words), *expected, "{environment:?} {words:?}");
+    }
 }

@@ -16,6 +16,7 @@ mod dns;
 mod docs;
 mod doubts;
 mod draining;
+mod endpoints;
 mod entrypoint;
 mod etcd_agent;
 mod follow;

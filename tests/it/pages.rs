@@ -147,3 +147,60 @@ fn every_log_line_that_a_page_quotes_is_one_of_the_program() {
     assert!(seen > 20, "only {seen} pieces of log lines are quoted");
     assert!(wrong.is_empty(), "no source prints:\n{}", wrong.join("\n"));
 }
+
+/// The names behind `${` in a text.
+fn variables(text: &str) -> BTreeSet<&str> {
+    let is_name = |c: char| c.is_ascii_uppercase() || c == '_';
+    text.split("${").skip(1).filter_map(|rest| rest.split(|c| !is_name(c)).next()).collect()
+}
+
+#[test]
+fn the_page_on_containers_names_what_the_compose_files_can_be_told() {
+    let page = read("docs/containers.md");
+    for file in ["docker/compose.yaml", "docker/compose.sidecar.yaml", "docker/compose.readonly.yaml"] {
+        let text = read(file);
+        let found = variables(&text);
+        assert!(found.contains("UPSTREAMD_BASE") && found.contains("UPSTREAMD_BUILDER"), "{file}: {found:?}");
+        for name in found {
+            assert!(page.contains(&format!("`{name}`")), "docs/containers.md does not name {name} of {file}");
+        }
+        // A second copy on the same machine would collide.
+        assert!(!text.contains("subnet:") && !text.contains("ipv4_address:"), "{file} fixes an address");
+    }
+}
+
+#[test]
+fn units_find_the_program_of_the_package_and_of_the_tarball() {
+    for unit in ["upstreamd.service", "upstreamd@.service", "app-announce@.service"] {
+        let text = read(&format!("systemd/{unit}"));
+        assert!(text.lines().any(|line| line.starts_with("ExecStart=upstreamd ")), "{unit} names a folder:\n{text}");
+    }
+}
+
+#[test]
+fn pages_say_how_far_apart_reloads_are_and_that_daemons_share_no_state() {
+    let page = read("docs/resources.md");
+    let row = page.lines().find(|line| line.starts_with("| `min_reload_interval`")).unwrap();
+    assert!(row.contains("](nginx.md#pace)"), "{row}");
+    let running = read("docs/running.md").replace('\n', " ");
+    assert!(running.contains("Two daemons on one machine need two state folders"));
+}
+
+#[test]
+fn installing_begins_with_the_tarball_that_two_scripts_make_and_try() {
+    let readme = read("README.md");
+    let (_, section) = readme.split_once("\n## Install\n").expect("the README has a section Install");
+    let first = blocks(section, "sh")[0].lines().next().unwrap().to_owned();
+    assert!(first.starts_with("make dist "), "{first}");
+    let makefile = read("Makefile");
+    for (target, script) in [("dist", "scripts/dist.sh"), ("dist-test", "scripts/dist-test.sh")] {
+        assert!(makefile.contains(&format!("\n{target}: setup")) && makefile.contains(&format!("@sh {script}\n")));
+        assert!(root().join(script).exists());
+    }
+    assert!(read("scripts/dist.sh").contains("target-feature=+crt-static"));
+    let tried = read("scripts/dist-test.sh");
+    // An empty image, one without a C library, an older Debian; and the size that it may have.
+    for words in ["FROM scratch", "busybox", "debian:bullseye", "limit=9000000", "sha256sum --quiet -c"] {
+        assert!(tried.contains(words), "scripts/dist-test.sh does not try: {words}");
+    }
+}

@@ -3,7 +3,7 @@
 use crate::support::agent::{Ran, Sandbox};
 use crate::support::certs::Certs;
 use crate::support::etcd::{Etcd, Options};
-use crate::support::{free_port, temp_dir};
+use crate::support::{free_port, program, temp_dir};
 
 /// Runs each command that reads the store once, with these flags, and expects it to end without the store, and to say these words.
 #[track_caller]
@@ -116,6 +116,20 @@ fn check_takes_a_folder_and_warns_of_what_is_passed_over() {
     let file =
         format!("warning: {folder}/conf.d/b.tml: this file is not read, because its name does not end in .toml\n");
     assert!(ran.stderr.contains(variable) && ran.stderr.contains(&file), "{ran:?}");
+}
+
+#[test]
+fn a_confdir_that_is_a_conf_d_is_hinted_at_the_folder_above() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("app", "");
+    let (conf_d, above) = (sandbox.text_path("etc/conf.d"), sandbox.text_path("etc"));
+    for words in [&["check"][..], &["diff"], &["--onetime"]] {
+        let mut command = std::process::Command::new(program("upstreamd"));
+        let ran = command.args(words).args(["--backend", "env", "--confdir", &conf_d]).output().unwrap();
+        let said = String::from_utf8(ran.stderr).unwrap();
+        let hint = format!("hint: name the folder above conf.d: {above}");
+        assert!(ran.status.code() == Some(3) && said.contains(&hint), "{words:?}: {said}");
+    }
 }
 
 #[test]

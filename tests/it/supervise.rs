@@ -167,7 +167,10 @@ fn the_commands_status_is_ours() {
     sandbox.plain_resource("app", "");
     let mut agent = sandbox.start_with_command(&["--watch", "--", "/no/such/program"]);
     assert_eq!(wait_end(&mut agent).code(), Some(127));
-    assert!(sandbox.log().contains("failed to start `/no/such/program`"), "{}", sandbox.log());
+    assert!(sandbox.log().contains("failed to start `/no/such/program`: No such file"), "{}", sandbox.log());
+    let mut agent = sandbox.start_with_command(&["--watch", "--", "nginx -g 'daemon off;'"]);
+    assert_eq!(wait_end(&mut agent).code(), Some(127));
+    sandbox.wait_log("words of their own, as in -- nginx -g 'daemon off;')");
 }
 
 #[test]
@@ -263,11 +266,11 @@ fn start_script(balancer: &mut Balancer, script: &str, etcd: &Etcd) {
     balancer.agent = Some(Daemon::start(&mut shell));
 }
 
-/// The last block of shell on a page of the docs.
-fn last_script(page: &str) -> String {
+/// The last block of shell on a page of the docs that has these words.
+fn last_script(page: &str, words: &str) -> String {
     let text = fs::read_to_string(format!("{}/docs/{page}", package_root().display())).unwrap();
-    let (_, block) = text.rsplit_once("```sh\n").unwrap();
-    block.split_once("```").unwrap().0.to_owned()
+    let blocks = text.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    blocks.filter(|block| block.contains(words)).last().unwrap().to_owned()
 }
 
 #[test]
@@ -275,7 +278,7 @@ fn the_line_in_the_docs_runs() {
     let etcd = Etcd::start();
     etcd.put("/v/answer", "one");
     let mut balancer = Balancer::new();
-    let line = last_script("supervise.md").replace("http://127.0.0.1:2379", &etcd.url());
+    let line = last_script("supervise.md", "--watch").replace("http://127.0.0.1:2379", &etcd.url());
     start_script(&mut balancer, &format!("exec {line}"), &etcd);
     balancer.wait_answer("one");
 }
@@ -285,7 +288,7 @@ fn the_entrypoint_in_the_docs_renders_and_then_is_nginx() {
     let etcd = Etcd::start();
     etcd.put("/v/answer", "one");
     let mut balancer = Balancer::new();
-    start_script(&mut balancer, &last_script("containers.md"), &etcd);
+    start_script(&mut balancer, &last_script("containers.md", "--onetime --node"), &etcd);
     balancer.wait_answer("one");
     assert_eq!(balancer.master(), Some(balancer.agent().pid()), "nginx is the process that the script was");
 }

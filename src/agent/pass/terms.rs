@@ -45,7 +45,7 @@ pub struct Terms {
     /// The purpose of the passes.
     pub last_step: LastStep,
     /// How changes of backends reach nginx.
-    pub endpoints: Endpoints,
+    pub endpoints: Arc<Endpoints>,
     /// Whether a group with a resource that drops out is left as it is.
     pub all_or_none: bool,
     /// Number of passes that are applying right now.
@@ -59,7 +59,7 @@ impl Terms {
     }
 
     /// Returns the terms with this way for changes of backends.
-    pub fn with_endpoints(self, endpoints: Endpoints) -> Terms {
+    pub fn with_endpoints(self, endpoints: Arc<Endpoints>) -> Terms {
         Terms { endpoints, ..self }
     }
 

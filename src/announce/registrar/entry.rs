@@ -21,6 +21,8 @@ pub(super) const DENIED_PAUSE: Duration = Duration::from_secs(5);
 pub(super) enum KeyState {
     /// It does not exist, or is not ours.
     No,
+    /// As `No` before the write that is under way.
+    Requested,
     /// A write may or may not have succeeded.
     Unknown,
     /// It has this value, under our lease.
@@ -53,6 +55,23 @@ impl KeptKey {
         self.is_denied = false;
     }
 
+    /// Records that a write of it is about to be sent.
+    pub(super) fn requested(&mut self) {
+        match self.held {
+            KeyState::No => self.held = KeyState::Requested,
+            // Nobody has said what became of the write before.
+            KeyState::Requested => self.held = KeyState::Unknown,
+            KeyState::Unknown | KeyState::Ours(_) => {}
+        }
+    }
+
+    /// Records that etcd carried out nothing of the write that was under way.
+    pub(super) fn not_written(&mut self) {
+        if self.held == KeyState::Requested {
+            self.held = KeyState::No;
+        }
+    }
+
     /// Records that we may not write it. Returns a notice the first time.
     pub(super) fn denied(&mut self, key: &str, problem: &str, now: Instant) -> Option<KeyNotice> {
         self.not_before = Some(now + DENIED_PAUSE);
@@ -66,8 +85,10 @@ impl KeptKey {
         match (&self.wanted, &self.held) {
             (Some(value), KeyState::Ours(held)) if value == held => None,
             (Some(value), KeyState::Ours(_)) => Some(Write::Update(key(), Arc::clone(value))),
-            (Some(value), KeyState::No | KeyState::Unknown) => Some(Write::Create(key(), Arc::clone(value))),
-            (None, KeyState::Ours(_) | KeyState::Unknown) => Some(Write::Delete(key())),
+            (Some(value), KeyState::No | KeyState::Requested | KeyState::Unknown) => {
+                Some(Write::Create(key(), Arc::clone(value)))
+            }
+            (None, KeyState::Ours(_) | KeyState::Requested | KeyState::Unknown) => Some(Write::Delete(key())),
             (None, KeyState::No) => None,
         }
     }

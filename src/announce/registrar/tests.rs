@@ -310,6 +310,44 @@ fn what_we_may_not_write_holds_up_nothing_else() {
     let denied = KeyNotice::Denied("/a".to_owned(), "permission denied".to_owned());
     assert_eq!(notices, [denied, KeyNotice::Written("/b".to_owned(), Revision(1))], "reported once");
     assert_eq!(attempts, 2);
+    assert!(!machine.may_hold("/a") && machine.may_hold("/b"), "a key that was never written is not ours");
+}
+
+#[test]
+fn a_denied_key_is_held_only_if_it_may_have_been_written_before() {
+    let denied =
+        || EtcdOutcome::Failed(EtcdFailure { kind: FailureKind::Denied, problem: "permission denied".to_owned() });
+    // Written before, perhaps written before (the connection broke), and no longer wanted while the write is under way.
+    for (before, wanted, expected) in
+        [(None, "1", false), (Some(true), "2", true), (Some(false), "1", true), (None, "", false)]
+    {
+        let (mut machine, mut store, mut now) = match before {
+            Some(true) => announced(),
+            _ => (Registrar::new(Instant::now()), Store::default(), Instant::now()),
+        };
+        machine.want("/a", TTL, text(if wanted.is_empty() { "1" } else { wanted }));
+        let mut next_write = |machine: &mut Registrar, now: &mut Instant| loop {
+            match machine.next(*now) {
+                action @ EtcdAction::Write(..) => break action,
+                EtcdAction::Wait(at) => *now = at.unwrap(),
+                action => {
+                    let outcome = store.answer(&action);
+                    machine.done(&action, outcome, *now, 0.5);
+                }
+            }
+        };
+        if before == Some(false) {
+            let action = next_write(&mut machine, &mut now);
+            machine.done(&action, broken(), now, 0.5);
+        }
+        let action = next_write(&mut machine, &mut now);
+        assert!(machine.may_hold("/a"), "its write is under way");
+        if wanted.is_empty() {
+            machine.want("/a", TTL, None);
+        }
+        machine.done(&action, denied(), now, 0.5);
+        assert_eq!(machine.may_hold("/a"), expected, "{before:?} {wanted}");
+    }
 }
 
 #[test]

@@ -177,7 +177,7 @@ impl Transaction {
 
 fn absent(nginx: &Nginx, before: &str) -> Reloaded {
     let message = format!(
-        "{before}nginx is not running (no master by `{}`); it reads the new files when it starts",
+        "{before}nginx is not running (no master by `{}`); it reads the files when it starts",
         nginx.pid_file().display()
     );
     Reloaded::NothingRuns { failure: StepFailure::new(Stage::Reload, message), certain: true }

@@ -74,7 +74,7 @@ pub(super) fn without_program() -> Command {
                         .long("format")
                         .value_parser(["table", "json"])
                         .default_value("table")
-                        .help("how it is printed"),
+                        .help("a table for people, or JSON for programs"),
                 ),
         )
         .subcommand(
@@ -94,10 +94,10 @@ fn about_itself() -> [Command; 2] {
     [
         Command::new("completions")
             .about("Print completions for a shell")
-            .arg(Arg::new("shell").required(true).value_parser(value_parser!(Shell))),
+            .arg(Arg::new("shell").required(true).help("the shell that reads them").value_parser(value_parser!(Shell))),
         Command::new("man")
-            .about("Print the manual page")
-            .arg(Arg::new("NAME").help("of this command; without it, of the program")),
+            .about("Print a manual page; read it with: upstreamd man diff | man -l -")
+            .arg(Arg::new("NAME").help("the command that it is about; without one, the whole program")),
     ]
 }
 

@@ -13,6 +13,8 @@ use super::definition::BACKEND_WORDS;
 /// Words that people try, and what to write instead.
 const INSTEAD: &[(&str, &str)] = &[
     ("apply", "write upstreamd --onetime"),
+    ("config", "write upstreamd check; `upstreamd --help` lists the settings"),
+    ("configtest", "write upstreamd check"),
     ("daemon", "write upstreamd --watch"),
     ("dump", "write upstreamd keys"),
     ("get", "write upstreamd keys"),
@@ -43,9 +45,17 @@ const INSTEAD: &[(&str, &str)] = &[
     ("watch", "write upstreamd --watch"),
 ];
 
-/// Flags of confd before 0.10, and what to write instead.
-const FORMER_FLAGS: &[(&str, &str)] =
-    &[("debug", "--log-level debug"), ("verbose", "--log-level info"), ("quiet", "--log-level error")];
+/// Flags of confd before 0.10 and of other programs, and what to write instead.
+const INSTEAD_FLAGS: &[(&str, &str)] = &[
+    ("debug", "--log-level debug"),
+    ("dry-run", "--noop"),
+    ("dryrun", "--noop"),
+    ("once", "--onetime"),
+    ("q", "--log-level error"),
+    ("quiet", "--log-level error"),
+    ("v", "--version, or --log-level debug for a log of each step"),
+    ("verbose", "--log-level info"),
+];
 
 /// Returns clap's error in our words; `words` are the arguments, the program's name first.
 pub(super) fn of_clap(error: &clap::Error, command: &Command, words: &[String]) -> Problem {
@@ -113,9 +123,11 @@ fn unknown_flag(argument: &str, command: &Command, subcommand: Option<&Command>)
         let shown = command.get_arguments().filter(|argument| !argument.is_hide_set());
         shown.filter_map(|argument| argument.get_long().map(str::to_owned)).collect()
     };
-    let known: Vec<String> = subcommand.into_iter().chain([command]).flat_map(of).collect();
+    let mut known: Vec<String> = subcommand.into_iter().chain([command]).flat_map(of).collect();
+    // clap adds these two itself.
+    known.extend(["help", "version"].map(str::to_owned));
     let problem = Problem::new(format!("there is no flag {}", shown(argument)));
-    if let Some((_, instead)) = FORMER_FLAGS.iter().find(|(former, _)| *former == name) {
+    if let Some((_, instead)) = INSTEAD_FLAGS.iter().find(|(former, _)| *former == name) {
         return problem.hint(format!("write {instead}"));
     }
     match nearest(name, known.iter().map(String::as_str)) {

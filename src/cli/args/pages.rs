@@ -1,19 +1,24 @@
-//! Help, manual pages and completions, all from the definition of the command line. Returns texts and never prints.
+//! Help and manual pages, both from the definition of the command line. Returns texts and never prints.
 
 use std::io;
 
 use clap::Command;
-use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 
-use super::definition::{definition, without_program};
+use super::definition::definition;
 use crate::cli::exit::Exit;
 
 /// The settings that matter to the commands that read conf.d.
 const CONF_D: &[&str] = &["confdir", "config-file", "prefix"];
-/// The settings that matter to the commands that read the store.
-const STORE: &[&str] = &["backend", "node", "username", "password", "client-ca-keys", "file", "backend-timeout"];
+/// The settings that matter to the commands that ask etcd.
+const ETCD: &[&str] = &["node", "username", "password", "client-ca-keys"];
+/// The further ones that matter to the commands that read any store.
+const STORE: &[&str] = &["backend", "file", "backend-timeout"];
+
+/// The last line of a subcommand's help.
+const OTHER_SETTINGS: &str =
+    "`upstreamd --help` lists all settings; the others that concern this command work here too.";
 
 /// Examples of the main page: a command line, and what it does.
 const EXAMPLES: &[(&str, &str)] = &[
@@ -51,8 +56,9 @@ fn relevant(name: &str) -> Vec<&'static str> {
     };
     let lists: &[&[&str]] = match name {
         "check" => &[CONF_D, more],
-        "render" | "keys" | "diff" => &[CONF_D, STORE, more],
-        "agents" | "announce" => &[&["config-file"], STORE],
+        "render" | "keys" | "diff" => &[CONF_D, ETCD, STORE, more],
+        "agents" => &[&["config-file", "backend-timeout"], ETCD],
+        "announce" => &[&["config-file", "prefix", "stop-timeout"], ETCD],
         _ => &[],
     };
     lists.concat()
@@ -67,7 +73,7 @@ fn subcommand(name: &str) -> Option<Command> {
     });
     command.build();
     let found = command.find_subcommand(name)?.clone();
-    Some(found.after_help("`upstreamd --help` lists all settings; each works here too."))
+    Some(if shown.is_empty() { found } else { found.after_help(OTHER_SETTINGS) })
 }
 
 /// Returns the help that these words ask for, the program's name first; `None` if it is about no subcommand.
@@ -102,7 +108,7 @@ pub(super) fn manual(name: Option<&str>) -> io::Result<Option<String>> {
                 synopsis(&[words.trim_end()]).to_writer(&mut text)?;
                 man.render_description_section(&mut text)?;
                 man.render_options_section(&mut text)?;
-                man.render_extra_section(&mut text)?;
+                see_also(!relevant(name).is_empty()).to_writer(&mut text)?;
             }
             None => return Ok(None),
         },
@@ -124,6 +130,16 @@ fn synopsis(lines: &[&str]) -> Roff {
     roff
 }
 
+/// Returns the section of a subcommand's page that leads to the main page.
+fn see_also(takes_settings: bool) -> Roff {
+    let mut roff = Roff::default();
+    roff.control("SH", ["SEE ALSO"]);
+    let more =
+        if takes_settings { " lists all settings; the others that concern this command work here too." } else { "" };
+    roff.text([bold("upstreamd"), roman(format!("(1){more}"))]);
+    roff
+}
+
 fn main_sections() -> Roff {
     let exits = Exit::ALL.map(|exit| (exit.code().to_string(), exit.meaning()));
     let exits: Vec<(&str, &str)> = exits.iter().map(|(code, meaning)| (code.as_str(), *meaning)).collect();
@@ -138,55 +154,4 @@ fn main_sections() -> Roff {
         }
     }
     roff
-}
-
-/// Completes the names of resources after `render`, `keys` and `diff`, and leaves the rest to clap's function.
-const BASH_RESOURCES: &str = r#"
-_upstreamd_with_resources() {
-    local folder="${UPSTREAMD_CONFDIR:-/etc/upstreamd}/conf.d"
-    case " ${COMP_WORDS[*]:1:COMP_CWORD-1} " in
-        *" render "* | *" keys "* | *" diff "*)
-            if [[ "$2" != -* && "$3" != -* ]]; then
-                COMPREPLY=($(cd "$folder" 2>/dev/null && compgen -f -X '!*.toml' -- "$2"))
-                return
-            fi
-            ;;
-    esac
-    _upstreamd "$@"
-}
-complete -F _upstreamd_with_resources -o nosort -o bashdefault -o default upstreamd
-"#;
-
-/// The function that completes names of resources; clap's functions call it where they would complete any file.
-const ZSH_RESOURCES: &str = r#"
-_upstreamd_resources() {
-    local -a names
-    names=("${UPSTREAMD_CONFDIR:-/etc/upstreamd}"/conf.d/*.toml(N:t))
-    _describe -t resources 'resource' names
-}
-"#;
-
-const FISH_RESOURCES: &str = r#"
-complete -c upstreamd -n "__fish_seen_subcommand_from render keys diff" -f -a "(set -q UPSTREAMD_CONFDIR; or set -l UPSTREAMD_CONFDIR /etc/upstreamd; path basename $UPSTREAMD_CONFDIR/conf.d/*.toml)"
-"#;
-
-/// Returns the completions for a shell.
-pub(super) fn completions(shell: Shell) -> String {
-    let mut text = Vec::new();
-    // zsh would take a subcommand for the program, and complete nothing after it.
-    clap_complete::generate(shell, &mut without_program(), "upstreamd", &mut text);
-    let mut text = String::from_utf8_lossy(&text).into_owned();
-    match shell {
-        Shell::Bash => text.push_str(BASH_RESOURCES),
-        // Defined before the functions that call it: the file itself runs as the completion the first time.
-        Shell::Zsh => {
-            let (title, functions) = text.split_once('\n').unwrap_or_default();
-            let functions = functions.replace("conf.d:_default'", "conf.d:_upstreamd_resources'");
-            let functions = functions.replace("app.toml:_default'", "app.toml:_upstreamd_resources'");
-            text = format!("{title}\n{ZSH_RESOURCES}{functions}");
-        }
-        Shell::Fish => text.push_str(FISH_RESOURCES),
-        _ => {}
-    }
-    text
 }

@@ -297,6 +297,13 @@ fn a_likely_mistake_gets_the_words_to_write() {
         ("upstreamd watch", "write upstreamd --watch"),
         ("upstreamd stop", "send the daemon SIGTERM, as in systemctl stop upstreamd"),
         ("upstreamd logs", "the daemon logs to standard error: journalctl -u upstreamd"),
+        ("upstreamd config", "write upstreamd check; `upstreamd --help` lists the settings"),
+        ("upstreamd --once", "write --onetime"),
+        ("upstreamd --dry-run", "write --noop"),
+        ("upstreamd -v", "write --version, or --log-level debug for a log of each step"),
+        ("upstreamd announce -q", "write --log-level error"),
+        ("upstreamd --helpp", "did you mean `--help`?"),
+        ("upstreamd diff --helpp", "did you mean `--help`?"),
         ("confd -debug -onetime", "write --log-level debug"),
         ("confd -verbose", "write --log-level info"),
         ("confd -quiet=true", "write --log-level error"),
@@ -415,6 +422,13 @@ fn every_shell_completes_the_names_of_resources() {
     assert_eq!(zsh.matches(":_upstreamd_resources'").count(), 3, "{zsh}");
     assert!(zsh.contains("case $line[1] in") && !zsh.contains("line[2]"), "the first word is the subcommand: {zsh}");
     assert!(zsh.find("_upstreamd_resources() {") < zsh.find("_upstreamd() {"), "{zsh}");
+    assert!(zsh.contains("\n_upstreamd() {\n    local -a upstreamd_line\n"), "{zsh}");
+    for shell in ["bash", "zsh", "fish"] {
+        let script = script(shell);
+        for place in ["-confdir=", "UPSTREAMD_CONFDIR", "CONFD_CONFDIR", "/etc/upstreamd", "/etc/confd"] {
+            assert!(script.contains(place), "{shell} {place}");
+        }
+    }
 }
 
 #[test]
@@ -521,15 +535,17 @@ fn each_command_has_a_help_of_its_own_and_a_page_that_is_installed() {
     for name in expected {
         let page = early(&format!("upstreamd man {name}")).text;
         assert!(page.contains(&format!("upstreamd\\-{name}")), "{page}");
+        assert!(page.contains(".SH \"SEE ALSO\"\n") && !page.contains("EXTRA"), "{page}");
         for line in [format!("upstreamd {name} --help"), format!("upstreamd help {name}")] {
             let help = early(&line).text;
             assert!(help.contains(&format!("Usage: upstreamd {name}")), "{help}");
-            assert!(
-                help.contains("`upstreamd --help` lists all settings") && !help.contains("--keep-stage-file"),
-                "{help}"
-            );
+            let takes_settings = !matches!(name, "completions" | "convert" | "man");
+            assert_eq!(help.contains("`upstreamd --help` lists all settings"), takes_settings, "{help}");
+            assert!(!help.contains("--keep-stage-file") && !help.contains("each works here"), "{help}");
         }
     }
+    let announce = early("upstreamd announce --help").text;
+    assert!(announce.contains("--stop-timeout") && !announce.contains("--backend ") && !announce.contains("--file"));
     assert!(early("upstreamd check --help").text.contains("--mock-data"));
     assert!(early("upstreamd diff --help").text.contains("--node"));
     assert!(early("upstreamd --help").text.starts_with("Start here:"));

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::config::port;
 use crate::model::problem::Problem;
 use crate::model::service::{Check, CheckTls, HttpCheck};
 use crate::model::text::shown;
@@ -71,8 +72,10 @@ fn kind(text: &str) -> Result<CheckScheme, Problem> {
         Some(("https", _)) => true,
         _ => return Err(Problem::new(format!("{} is not a check", shown(text))).hint(HINT)),
     };
-    url(text, is_tls)
-        .ok_or_else(|| Problem::new(format!("{} is not a URL that can be checked", shown(text))).hint(HINT))
+    let wrong = || Problem::new(format!("{} is not a URL that can be checked", shown(text))).hint(HINT);
+    let authority = text.split(['/', '?']).nth(2).unwrap_or_default();
+    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
+    url(text, is_tls).ok_or_else(|| port::too_large(text, port).unwrap_or_else(wrong))
 }
 
 fn url(text: &str, is_tls: bool) -> Option<CheckScheme> {

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::config::port;
 use crate::model::problem::Problem;
 use crate::model::service::{Address, Check, Layout};
 use crate::model::text::shown;
@@ -71,9 +72,10 @@ pub(super) fn address(text: &str, check: Option<&Check>, layout: Option<Layout>)
         Problem::new(format!("{} is not host:port", shown(text)))
             .hint("as in 10.0.0.5:8080, [2001:db8::5]:8080 or auto:8080")
     };
-    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-    let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0');
-    let port: u16 = port.parse().ok().filter(|_| is_port).ok_or_else(wrong)?;
+    let (host, digits) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let is_port = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
+    let refused = || port::too_large(text, digits).unwrap_or_else(wrong);
+    let port: u16 = digits.parse().ok().filter(|_| is_port).ok_or_else(refused)?;
     if host == "auto" {
         return Ok(Address::Auto(port));
     }

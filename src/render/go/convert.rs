@@ -22,7 +22,7 @@ use typed::{NotConverted, Typed, TypedKind, refused};
 pub fn convert(name: &str, source: &str) -> Result<String, Vec<Problem>> {
     let problem =
         |mistake: Mistake| Problem::new(mistake.message).at(Place::in_text(Path::new(name), source, mistake.at));
-    let unit = parser::parse(source).map_err(|mistake| vec![problem(mistake)])?;
+    let unit = parser::parse(source).map_err(|mistakes| mistakes.into_iter().map(problem).collect::<Vec<_>>())?;
     let mut converter = Converter::default();
     converter.nodes(&unit.root, None);
     if converter.problems.is_empty() {

@@ -19,25 +19,14 @@ pub(super) struct Unit {
 /// Levels of nested blocks and parentheses.
 const MAX_DEPTH: usize = 64;
 
-/// Reads a template.
-pub(super) fn parse(source: &str) -> Result<Unit, Mistake> {
-    let tokens = tokens(source)?;
-    let mut parser =
-        Parser { tokens, next: 0, variables: vec![Arc::from("$")], loops: 0, depth: 0, unit: Unit::default() };
-    let mut root = Vec::new();
-    loop {
-        match parser.kind() {
-            TokenKind::End => break,
-            TokenKind::Open if parser.keyword_after_open() == Some("define") => parser.define()?,
-            _ => match parser.node()? {
-                ParserStep::Node(node) => root.push(node),
-                ParserStep::End(at) => return Err(Mistake::new(at, "{{end}} without a beginning")),
-                ParserStep::Else(at) => return Err(Mistake::new(at, "{{else}} without {{if}}, {{with}} or {{range}}")),
-            },
-        }
-    }
-    parser.unit.root = root;
-    Ok(parser.unit)
+/// Reads a template. The mistakes are those up to the first one in the syntax, in order; there is at least one.
+pub(super) fn parse(source: &str) -> Result<Unit, Vec<Mistake>> {
+    let tokens = tokens(source).map_err(|mistake| vec![mistake])?;
+    let (variables, unit) = (vec![Arc::from("$")], Unit::default());
+    let mut parser = Parser { tokens, next: 0, variables, loops: 0, depth: 0, unit, unknown: Vec::new() };
+    let whole = parser.whole();
+    parser.unknown.extend(whole.err());
+    if parser.unknown.is_empty() { Ok(parser.unit) } else { Err(parser.unknown) }
 }
 
 const KEYWORDS: &[&str] =
@@ -61,9 +50,28 @@ struct Parser<'a> {
     loops: usize,
     depth: usize,
     unit: Unit,
+    /// Functions that do not exist.
+    unknown: Vec<Mistake>,
 }
 
 impl<'a> Parser<'a> {
+    /// Reads all of it.
+    fn whole(&mut self) -> Result<(), Mistake> {
+        loop {
+            match self.kind() {
+                TokenKind::End => return Ok(()),
+                TokenKind::Open if self.keyword_after_open() == Some("define") => self.define()?,
+                _ => match self.node()? {
+                    ParserStep::Node(node) => self.unit.root.push(node),
+                    ParserStep::End(at) => return Err(Mistake::new(at, "{{end}} without a beginning")),
+                    ParserStep::Else(at) => {
+                        return Err(Mistake::new(at, "{{else}} without {{if}}, {{with}} or {{range}}"));
+                    }
+                },
+            }
+        }
+    }
+
     fn peek(&self) -> &GoToken<'a> {
         // The last token is `End`, and `take` never goes beyond it.
         &self.tokens[self.next]

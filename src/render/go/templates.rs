@@ -25,7 +25,20 @@ pub(in crate::render) struct GoTemplates {
 
 struct GoFile {
     source: Arc<str>,
-    unit: OnceLock<Result<Unit, Problem>>,
+    /// The tree, or everything wrong with it: at least one problem.
+    unit: OnceLock<Result<Unit, Vec<Problem>>>,
+}
+
+impl GoFile {
+    fn unit(&self, name: &str) -> &Result<Unit, Vec<Problem>> {
+        let described = |mut mistakes: Vec<Mistake>| {
+            // To Go, all of such a template is wrong, for one reason.
+            let is_tera = looks_like_tera(&self.source);
+            mistakes.truncate(if is_tera { 1 } else { mistakes.len() });
+            mistakes.into_iter().map(|mistake| described(name, &self.source, is_tera, mistake)).collect()
+        };
+        self.unit.get_or_init(|| parser::parse(&self.source).map_err(described))
+    }
 }
 
 impl GoTemplates {
@@ -39,10 +52,11 @@ impl GoTemplates {
 
     /// Parses `root` and every file that it certainly includes; returns everything wrong with them.
     pub(in crate::render) fn check(&self, root: &str) -> Vec<Problem> {
-        if let (false, Err(problem)) = (self.files.contains_key(root), self.unit(root)) {
-            return vec![problem];
+        if !self.files.contains_key(root) {
+            return vec![self.no_such_template(root)];
         }
-        self.reached(root).filter_map(|(name, _)| self.unit(name).err()).collect()
+        let files = self.reached(root).filter_map(|(name, _)| self.files.get_key_value(name));
+        files.filter_map(|(name, file)| file.unit(name).as_ref().err()).flatten().cloned().collect()
     }
 
     /// Checks whether `root`, or a file that it certainly includes, calls a function that returns what the store has.
@@ -104,14 +118,17 @@ impl GoTemplates {
 
     /// Returns the text and the tree of a file.
     pub(super) fn unit(&self, name: &str) -> Result<(&str, &Unit), Problem> {
-        let Some(file) = self.files.get(name) else {
-            let near = nearest(name, self.files.keys().map(String::as_str));
-            let hint = near.map(|near| format!("did you mean `{near}`?"));
-            return Err(Problem { hint, ..Problem::in_template(name, "there is no such template") });
-        };
-        let unit =
-            file.unit.get_or_init(|| parser::parse(&file.source).map_err(|mistake| described(name, file, mistake)));
-        unit.as_ref().map(|unit| (&*file.source, unit)).map_err(Problem::clone)
+        let Some(file) = self.files.get(name) else { return Err(self.no_such_template(name)) };
+        match file.unit(name) {
+            Ok(unit) => Ok((&file.source, unit)),
+            Err(problems) => Err(problems[0].clone()),
+        }
+    }
+
+    fn no_such_template(&self, name: &str) -> Problem {
+        let near = nearest(name, self.files.keys().map(String::as_str));
+        let hint = near.map(|near| format!("did you mean `{near}`?"));
+        Problem { hint, ..Problem::in_template(name, "there is no such template") }
     }
 
     /// Returns the name, the text and the tree of the file that an `include` names, if it exists.
@@ -147,7 +164,7 @@ fn includes(source: &str) -> impl Iterator<Item = String> {
     named.collect::<Vec<_>>().into_iter()
 }
 
-fn described(name: &str, file: &GoFile, mistake: Mistake) -> Problem {
+fn described(name: &str, source: &str, is_tera: bool, mistake: Mistake) -> Problem {
     let near = mistake.message.strip_prefix("function `").and_then(|rest| {
         let function = rest.split_once('`')?.0;
         if function.starts_with("cget") {
@@ -156,8 +173,8 @@ fn described(name: &str, file: &GoFile, mistake: Mistake) -> Problem {
         nearest(function, functions::all().map(|function| function.name)).map(|near| format!("did you mean `{near}`?"))
     });
     let tera = "this looks like a Tera template: end its name in .tera, or set engine = \"tera\"";
-    let hint = if looks_like_tera(&file.source) { Some(tera.to_owned()) } else { near };
-    let place = Place::in_text(Path::new(name), &file.source, mistake.at);
+    let hint = if is_tera { Some(tera.to_owned()) } else { near };
+    let place = Place::in_text(Path::new(name), source, mistake.at);
     Problem { place: Some(place), message: mistake.message, hint }
 }
 

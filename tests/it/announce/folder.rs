@@ -83,11 +83,30 @@ fn a_broken_file_keeps_what_it_said() {
 }
 
 #[test]
+fn an_empty_folder_is_said_and_waited_for() {
+    let mut folder = Folder::new();
+    let _announcer = folder.start();
+    let said = format!("no services in `{}`: nothing is announced", folder.path.display());
+    folder.world.sandbox.wait_log(&said);
+    assert!(folder.world.sandbox.log().contains(" WARN "), "{}", folder.world.sandbox.log());
+    folder.write("a.toml", &folder.service("web", ""));
+    folder.wait_keys(&["/services/web/one"]);
+    let mark = folder.world.sandbox.mark();
+    fs::remove_file(folder.path.join("a.toml")).unwrap();
+    folder.world.sandbox.wait_log_since(mark, &said);
+}
+
+#[test]
 fn a_folder_that_does_not_exist_yet_is_waited_for() {
     let mut folder = Folder::new();
     fs::remove_dir(&folder.path).unwrap();
     let _announcer = folder.start();
+    let path = folder.path.display().to_string();
+    let is_said =
+        |line: &str| line.contains(" WARN ") && line.contains(&path) && line.contains(": nothing is announced (hint");
     folder.world.sandbox.wait_log("failed to read the folder");
+    let log = folder.world.sandbox.log();
+    assert!(log.lines().any(is_said) && !log.contains("ERROR") && !log.contains("read the services"), "{log}");
     let staged = folder.world.sandbox.path("staged.d");
     fs::create_dir(&staged).unwrap();
     fs::write(staged.join("a.toml"), folder.service("web", "")).unwrap();

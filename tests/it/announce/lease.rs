@@ -204,10 +204,13 @@ fn rights_are_kept_and_an_expired_login_is_repeated() {
     world.sandbox.store.extend(["--username", "web", "--password", "web"].map(str::to_owned));
     let keys = |world: &World| world.etcd.ctl_as(Some("root:root"), &["get", "--prefix", "--keys-only", "/services/"]);
     let address = backend.address();
-    let _other = world.announce(&["--name", "db", "--id", "one", "--address", &address]);
+    let other = world.announce(&["--name", "db", "--id", "one", "--address", &address]);
     world.sandbox.wait_log("permission denied");
     let _announcer = world.announce(&["--name", "web", "--id", "one", "--address", &address]);
     wait_until("the key it may write", DEADLINE, || keys(&world).trim() == "/services/web/one");
+    // What it never could write is not removed either.
+    other.signal(Signal::SIGTERM);
+    world.sandbox.wait_log("stopping: no key of ours is in etcd");
     world.etcd.kill();
     world.etcd.restart();
     // Tokens do not outlive etcd: the next write has to log in again.

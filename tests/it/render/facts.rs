@@ -58,7 +58,7 @@ impl Facts for FixedFacts {
         }
     }
 
-    fn nginx_version(&self) -> Option<Version> {
+    fn nginx_version(&self, _: Option<&std::path::Path>) -> Option<Version> {
         Some(Version([1, 27, 4]))
     }
 }

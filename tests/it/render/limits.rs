@@ -50,7 +50,7 @@ impl Facts for Ticking {
     fn interface_addresses(&self, _: &str) -> Vec<IpAddr> {
         Vec::new()
     }
-    fn nginx_version(&self) -> Option<Version> {
+    fn nginx_version(&self, _: Option<&std::path::Path>) -> Option<Version> {
         None
     }
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 
-use super::{free_port, temp_dir, wait_for};
+use super::{free_port, package_root, temp_dir, wait_for};
 
 const READY_DEADLINE: Duration = Duration::from_secs(10);
 const STOP_DEADLINE: Duration = Duration::from_secs(3);
@@ -21,6 +21,7 @@ const STREAM_MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
 /// Collects what the configuration is to contain beyond the usual.
 pub struct Builder {
+    program: String,
     folder: Option<PathBuf>,
     workers: usize,
     main: String,
@@ -68,7 +69,7 @@ impl Builder {
             fs::create_dir_all(folder.join(name)).unwrap();
         }
         let status_port = free_port();
-        let nginx = Nginx { folder, status_port, master: None, _temp: temp };
+        let nginx = Nginx { program: self.program, folder, status_port, master: None, _temp: temp };
         fs::write(nginx.conf(), nginx.configuration(self.workers, &self.main, &self.http)).unwrap();
         nginx
     }
@@ -76,6 +77,7 @@ impl Builder {
 
 /// The sandboxed nginx; stops when dropped.
 pub struct Nginx {
+    program: String,
     pub folder: PathBuf,
     /// Port of a server that answers `/ready` with `ready PID-OF-WORKER`.
     pub status_port: u16,
@@ -102,7 +104,15 @@ impl HttpAnswer {
 
 impl Nginx {
     pub fn builder() -> Builder {
-        Builder { folder: None, workers: 2, main: String::new(), http: String::new() }
+        let program = nginx_program().to_owned();
+        Builder { program, folder: None, workers: 2, main: String::new(), http: String::new() }
+    }
+
+    /// A sandbox for an nginx that asks for endpoints by DNS: `make tools` fetches it.
+    pub fn recent() -> Builder {
+        let program = package_root().join("target/tools/bin/nginx");
+        assert!(program.exists(), "there is no {}: `make tools` fetches it", program.display());
+        Builder { program: program.to_str().unwrap().to_owned(), ..Nginx::builder() }
     }
 
     /// A sandbox with the usual configuration, started and ready.
@@ -113,8 +123,8 @@ impl Nginx {
     }
 
     /// The nginx that is run.
-    pub fn program(&self) -> &'static str {
-        nginx_program()
+    pub fn program(&self) -> &str {
+        &self.program
     }
 
     /// The nginx.conf.
@@ -162,12 +172,12 @@ impl Nginx {
 
     fn shell_command(&self, action: &str) -> String {
         let conf = self.conf().display().to_string().replace('\'', r"'\''");
-        format!("{} -e stderr -c '{conf}' {action}", nginx_program())
+        format!("{} -e stderr -c '{conf}' {action}", self.program)
     }
 
     /// Runs nginx with these arguments on this configuration: `&["-t"]`, `&["-s", "reload"]`.
     pub fn command(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(nginx_program());
+        let mut command = Command::new(&self.program);
         command.args(["-e", "stderr", "-c"]).arg(self.conf()).args(arguments).stdin(Stdio::null());
         command.output().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"))
     }
@@ -176,7 +186,7 @@ impl Nginx {
     #[track_caller]
     pub fn start(&mut self) {
         assert!(self.master.is_none(), "this nginx was started already");
-        let mut command = Command::new(nginx_program());
+        let mut command = Command::new(&self.program);
         command.arg("-e").arg(self.error_log_file()).arg("-c").arg(self.conf()).args(["-g", "daemon off;"]);
         // A process group of its own: Ctrl-C on a terminal is for us, and we then stop nginx in order.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
@@ -260,8 +270,12 @@ impl Nginx {
         let dir = self.folder.display();
         let status_port = self.status_port;
         let user = if geteuid().is_root() { "user root;\n" } else { "" };
-        let module =
-            if Path::new(STREAM_MODULE).exists() { format!("load_module {STREAM_MODULE};\n") } else { String::new() };
+        let is_of_system = self.program == nginx_program();
+        let module = if is_of_system && Path::new(STREAM_MODULE).exists() {
+            format!("load_module {STREAM_MODULE};\n")
+        } else {
+            String::new()
+        };
         let temp_paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("    {kind}_temp_path \"{dir}/tmp/{kind}\";\n"))
             .concat();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::functions::{self, GoFunction};
+use super::super::functions;
 use super::super::lexer::{Mistake, TokenKind};
 use super::super::node::{Expr, ExprKind, Pipe, PipeCommand};
 use super::super::number;
@@ -128,7 +128,14 @@ impl Parser<'_> {
                 "false" => ExprKind::Bool(false),
                 "nil" => ExprKind::Nil,
                 word if KEYWORDS.contains(&word) => return Ok(None),
-                word => ExprKind::Function(function(at, word)?),
+                word => match functions::find(word) {
+                    Some(function) => ExprKind::Function(function),
+                    None => {
+                        self.unknown.push(Mistake::new(at, format!("function `{word}` is not defined")));
+                        // Stands for it, so that the rest is read too.
+                        ExprKind::Field(Vec::new())
+                    }
+                },
             },
             TokenKind::Dot => ExprKind::Dot,
             TokenKind::Field => ExprKind::Field(vec![Arc::from(&token.text[1..])]),
@@ -150,8 +157,4 @@ impl Parser<'_> {
         self.take();
         Ok(Some(Expr { at, kind }))
     }
-}
-
-fn function(at: usize, name: &str) -> Result<&'static GoFunction, Mistake> {
-    functions::find(name).ok_or_else(|| Mistake::new(at, format!("function `{name}` is not defined")))
 }

@@ -1,0 +1,323 @@
+//! Endpoints that an nginx from 1.27.3 on asks for: changes without a reload, and what happens when the agent, nginx or the store is
+//! away. On real nginx 1.31 and the real program.
+
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::agent::{DEADLINE, Sandbox};
+use crate::support::nginx::{Nginx, http_get, wait_drained};
+use crate::support::template::{Table, table};
+use crate::support::{Daemon, free_port, wait_or, wait_until};
+
+/// Time in which a silent nginx is reloaded, and then given up.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// The template of the front; `{}` stands for directives of its upstream.
+fn template(front: u16, directives: &str) -> String {
+    format!(
+        "upstream web {{\n    {directives}\n    {{{{ servers(prefix=\"/web\") }}}}\n}}\n\
+         server {{ listen 127.0.0.1:{front}; location / {{ proxy_pass http://web; proxy_connect_timeout 1s; }} }}\n"
+    )
+}
+
+/// An nginx with a front and three backends in it, and an agent that keeps the front.
+struct Bed {
+    nginx: Nginx,
+    sandbox: Sandbox,
+    front: u16,
+    backends: [u16; 3],
+    /// Where questions are answered.
+    listen: String,
+}
+
+impl Bed {
+    fn new() -> Bed {
+        Bed::with("zone web 256k;", |table| table)
+    }
+
+    /// Returns one that has not started. Its upstream has these directives.
+    fn with(directives: &str, more: impl Fn(Table) -> Table) -> Bed {
+        let backends = [free_port(), free_port(), free_port()];
+        let servers: String = backends
+            .iter()
+            .map(|port| format!("server {{ listen 127.0.0.1:{port}; location / {{ return 200 {port}; }} }}\n"))
+            .collect();
+        let nginx = Nginx::recent().http(&servers).build();
+        let (sandbox, front) = (Sandbox::new(), free_port());
+        sandbox.template("web.tera", &template(front, directives));
+        let table = table("web.tera", nginx.http_file("web.conf").display()).keys(&["/web"]).driving(&nginx);
+        sandbox.resource("web", &more(table));
+        let port = free_port();
+        // An address of its own: that of the server for empty upstreams has a fixed port.
+        let listen = format!("127.7.{}.{}:{port}", port >> 8, port & 255);
+        Bed { nginx, sandbox, front, backends, listen }
+    }
+
+    /// Lists these backends in the store.
+    fn list(&self, ports: &[u16]) {
+        let lines: String = ports.iter().map(|port| format!("  b{port}: 127.0.0.1:{port}\n")).collect();
+        self.sandbox
+            .set_store(if lines.is_empty() { "web: {}\n" } else { &lines }.replacen("  ", "web:\n  ", 1).as_str());
+    }
+
+    fn agent(&self) -> Daemon {
+        self.sandbox.start(&["--watch", "--endpoints-listen", &self.listen])
+    }
+
+    /// Starts nginx and the agent with the first backend, and waits until nginx has nothing from disk any more.
+    fn settle(&mut self) -> Daemon {
+        self.list(&self.backends[..1]);
+        self.nginx.start();
+        let agent = self.agent();
+        self.sandbox.wait_log("reloading nginx once more");
+        self.sandbox.wait_log_times_since(crate::support::agent::Mark::START, "verified the reload", 2);
+        self.wait_served_by(&self.backends[..1]);
+        agent
+    }
+
+    /// Asks the front; returns the body, or the status of a failure.
+    fn ask(&self) -> String {
+        match http_get(self.front, "localhost", "/") {
+            Ok(answer) if answer.status == 200 => answer.body,
+            Ok(answer) => answer.status.to_string(),
+            Err(error) => error.kind().to_string(),
+        }
+    }
+
+    /// Waits until these backends and no others serve, as 30 requests in a row see it.
+    #[track_caller]
+    fn wait_served_by(&self, ports: &[u16]) {
+        let wanted: std::collections::BTreeSet<String> = ports.iter().map(u16::to_string).collect();
+        let mut seen = std::collections::BTreeSet::new();
+        let is_so = || {
+            seen = (0..30).map(|_| self.ask()).collect();
+            (seen == wanted).then_some(())
+        };
+        wait_or(DEADLINE, is_so, || {
+            format!("not served by {wanted:?}:\n{}\n{}", self.sandbox.log(), self.nginx.error_log())
+        });
+    }
+
+    fn file(&self) -> String {
+        std::fs::read_to_string(self.nginx.http_file("web.conf")).unwrap_or_default()
+    }
+
+    /// Counts failed requests while `work` runs.
+    fn failures_during(&self, work: impl FnOnce()) -> (usize, usize) {
+        let (stop, front) = (Arc::new(AtomicBool::new(false)), self.front);
+        let (asked, failed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let clients: Vec<_> = (0..4)
+            .map(|_| {
+                let (stop, asked, failed) = (Arc::clone(&stop), Arc::clone(&asked), Arc::clone(&failed));
+                std::thread::spawn(move || {
+                    while !stop.load(Ordering::Relaxed) {
+                        asked.fetch_add(1, Ordering::Relaxed);
+                        let is_good = http_get(front, "localhost", "/").is_ok_and(|answer| answer.status == 200);
+                        failed.fetch_add(usize::from(!is_good), Ordering::Relaxed);
+                    }
+                })
+            })
+            .collect();
+        work();
+        stop.store(true, Ordering::Relaxed);
+        clients.into_iter().for_each(|client| client.join().unwrap());
+        (failed.load(Ordering::Relaxed), asked.load(Ordering::Relaxed))
+    }
+}
+
+fn signal(daemon: &Daemon, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(daemon.child.id()).unwrap()), signal).unwrap();
+}
+
+#[test]
+fn changes_reach_nginx_without_a_reload_and_without_loss() {
+    let mut bed = Bed::new();
+    let _agent = bed.settle();
+    assert!(bed.file().contains("service=peers resolve"), "{}", bed.file());
+    let (workers, file) = (wait_drained(&bed.nginx), bed.file());
+    let backends = bed.backends;
+    let (failed, asked) = bed.failures_during(|| {
+        for ports in [&backends[..], &backends[1..], &backends[..2], &backends[2..], &backends[..1]] {
+            bed.list(ports);
+            bed.wait_served_by(ports);
+        }
+    });
+    assert_eq!((failed, asked > 0), (0, true), "of {asked} requests");
+    bed.sandbox.wait_log("nginx took the endpoints of web.toml: 1 backend");
+    assert_eq!((bed.nginx.worker_pids(), bed.file()), (workers, file), "no reload, and the same file");
+}
+
+#[test]
+fn a_killed_or_hung_agent_costs_no_peer_and_its_restart_no_reload() {
+    let mut bed = Bed::new();
+    let mut agent = bed.settle();
+    let workers = wait_drained(&bed.nginx);
+    let backends = bed.backends;
+    let (failed, asked) = bed.failures_during(|| {
+        signal(&agent, Signal::SIGSTOP);
+        bed.list(&backends[..2]);
+        bed.wait_served_by(&backends[..1]);
+        signal(&agent, Signal::SIGCONT);
+        bed.wait_served_by(&backends[..2]);
+        signal(&agent, Signal::SIGKILL);
+        agent.child.wait().unwrap();
+        bed.wait_served_by(&backends[..2]);
+        agent = bed.agent();
+        bed.list(&backends[1..]);
+        bed.wait_served_by(&backends[1..]);
+    });
+    assert_eq!((failed, asked > 0), (0, true), "of {asked} requests");
+    assert_eq!(bed.nginx.worker_pids(), workers);
+}
+
+#[test]
+fn nginx_starts_with_the_last_endpoints_while_the_agent_is_dead() {
+    let mut bed = Bed::new();
+    let mut agent = bed.settle();
+    bed.list(&bed.backends[1..2]);
+    bed.wait_served_by(&bed.backends[1..2]);
+    let lines = || {
+        let folder = bed.nginx.http_file("");
+        let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        names
+            .filter(|path| path.extension().is_some_and(|e| e == "peers"))
+            .map(|path| std::fs::read_to_string(path).unwrap())
+    };
+    let expected = format!("server 127.0.0.1:{} backup;\n", bed.backends[1]);
+    wait_until("the lines on disk", DEADLINE, || lines().collect::<String>() == expected);
+    signal(&agent, Signal::SIGKILL);
+    agent.child.wait().unwrap();
+    bed.nginx.stop();
+    bed.nginx.start();
+    bed.wait_served_by(&bed.backends[1..2]);
+    // The store is away as well: the agent answers with what it knew.
+    std::fs::remove_file(bed.sandbox.path("store.yaml")).unwrap();
+    let mark = bed.sandbox.mark();
+    let _agent = bed.agent();
+    bed.sandbox.wait_log_since(mark, "answering nginx's questions");
+    bed.nginx.stop();
+    bed.nginx.start();
+    bed.wait_served_by(&bed.backends[1..2]);
+    // It is back: nginx forgets what it has read from disk.
+    bed.list(&bed.backends[1..]);
+    bed.wait_served_by(&bed.backends[1..]);
+    bed.sandbox.wait_log_since(mark, "reloading nginx once more");
+}
+
+#[test]
+fn going_from_one_way_to_the_other_loses_no_request() {
+    let mut bed = Bed::new();
+    let _agent = bed.settle();
+    let resource = std::fs::read_to_string(bed.sandbox.path("etc/conf.d/web.toml")).unwrap();
+    let (failed, asked) = bed.failures_during(|| {
+        std::fs::write(bed.sandbox.path("etc/conf.d/web.toml"), format!("{resource}endpoints = \"reload\"\n")).unwrap();
+        let line = format!("server 127.0.0.1:{} ", bed.backends[0]);
+        wait_until("server lines", DEADLINE, || bed.file().contains(&line) && !bed.file().contains("resolve"));
+        wait_drained(&bed.nginx);
+        std::fs::write(bed.sandbox.path("etc/conf.d/web.toml"), &resource).unwrap();
+        wait_until("names", DEADLINE, || bed.file().contains(" resolve "));
+        bed.list(&bed.backends[2..]);
+        bed.wait_served_by(&bed.backends[2..]);
+    });
+    assert_eq!((failed, asked > 0), (0, true), "of {asked} requests");
+}
+
+#[test]
+fn guards_decide_about_answers_and_an_empty_one_says_503() {
+    let mut bed = Bed::with("zone web 256k;", |table| table.lines("min_backends = 2"));
+    bed.list(&bed.backends);
+    bed.nginx.start();
+    let _agent = bed.agent();
+    bed.wait_served_by(&bed.backends);
+    bed.list(&bed.backends[..1]);
+    bed.sandbox.wait_log("min_backends");
+    bed.wait_served_by(&bed.backends);
+    let resource = std::fs::read_to_string(bed.sandbox.path("etc/conf.d/web.toml")).unwrap();
+    let without = resource.replace("min_backends = 2", "on_empty = \"placeholder\"");
+    std::fs::write(bed.sandbox.path("etc/conf.d/web.toml"), without).unwrap();
+    bed.wait_served_by(&bed.backends[..1]);
+    bed.list(&[]);
+    wait_until("503", DEADLINE, || bed.ask() == "503");
+    bed.list(&bed.backends[1..]);
+    bed.wait_served_by(&bed.backends[1..]);
+}
+
+#[test]
+fn every_method_takes_its_servers_by_name() {
+    for method in
+        ["least_conn;", "hash $uri consistent;", "hash $remote_port;", "ip_hash;", "random two;", "sticky cookie s;"]
+    {
+        let mut bed = Bed::with(&format!("zone web 256k;\n    {method}"), |table| table);
+        bed.list(&bed.backends[..1]);
+        bed.nginx.start();
+        let _agent = bed.agent();
+        bed.wait_served_by(&bed.backends[..1]);
+        bed.list(&bed.backends[1..2]);
+        bed.wait_served_by(&bed.backends[1..2]);
+    }
+}
+
+#[test]
+fn an_upstream_without_a_zone_is_refused_in_words() {
+    let mut bed = Bed::with("least_conn;", |table| table);
+    bed.list(&bed.backends[..1]);
+    bed.nginx.start();
+    let _agent = bed.agent();
+    bed.sandbox.wait_log("upstream `web` asks for its endpoints and has no `zone`");
+}
+
+#[test]
+fn where_the_address_is_taken_changes_go_by_reload() {
+    let mut bed = Bed::new();
+    let _taken = UdpSocket::bind(&bed.listen).unwrap();
+    bed.list(&bed.backends[..1]);
+    bed.nginx.start();
+    let _agent = bed.agent();
+    bed.sandbox.wait_log(&format!("cannot listen at {}", bed.listen));
+    bed.wait_served_by(&bed.backends[..1]);
+    assert!(!bed.file().contains("resolve"), "{}", bed.file());
+}
+
+#[test]
+fn an_nginx_that_does_not_ask_is_reloaded_and_then_given_up() {
+    let mut bed = Bed::new();
+    // nginx reads its files from elsewhere.
+    let resource = std::fs::read_to_string(bed.sandbox.path("etc/conf.d/web.toml")).unwrap();
+    let elsewhere = bed.sandbox.text_path("out/web.conf");
+    let moved = resource.replace(bed.nginx.http_file("web.conf").to_str().unwrap(), &elsewhere);
+    std::fs::write(bed.sandbox.path("etc/conf.d/web.toml"), moved).unwrap();
+    bed.list(&bed.backends[..1]);
+    bed.nginx.start();
+    let _agent = bed.agent();
+    let says = |text: &'static str| {
+        let says = || bed.sandbox.log().contains(text).then_some(());
+        wait_or(SILENCE, says, || format!("the log does not say {text:?}:\n{}", bed.sandbox.log()));
+    };
+    says("does not ask for the endpoints in its file; reloading it");
+    says("even after a reload");
+    let line = format!("server 127.0.0.1:{} ", bed.backends[0]);
+    wait_until("server lines", DEADLINE, || bed.sandbox.output("web.conf").is_some_and(|text| text.contains(&line)));
+}
+
+#[test]
+fn the_nginx_of_debian_gets_the_lines_of_today() {
+    let nginx = Nginx::builder().build();
+    let (sandbox, front) = (Sandbox::new(), free_port());
+    sandbox.template("web.tera", &template(front, "zone web 256k;"));
+    let dest = nginx.http_file("web.conf");
+    sandbox.resource("web", &table("web.tera", dest.display()).keys(&["/web"]).driving(&nginx));
+    sandbox.set_store("web:\n  a: 127.0.0.1:81\n  b: 127.0.0.1:82\n");
+    let mut nginx = nginx;
+    nginx.start();
+    let _agent = sandbox.watch();
+    sandbox.wait_log("verified the reload");
+    let file = std::fs::read_to_string(dest).unwrap();
+    let lines = "    server 127.0.0.1:81 max_fails=1 fail_timeout=10s;\n    server 127.0.0.1:82 max_fails=1 fail_timeout=10s;\n";
+    assert!(file.contains(lines), "{file}");
+    assert!(!sandbox.log().contains("answering nginx's questions"), "{}", sandbox.log());
+}

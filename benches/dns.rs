@@ -38,7 +38,9 @@ fn main() {
     ] {
         let questions: Vec<Vec<u8>> = (0..997).map(|n| question(&name.replace('@', &n.to_string()), kind)).collect();
         measure(text, |n| {
-            let DnsMessage::Question(asked) = message::read(&questions[n % questions.len()]) else { panic!("no question") };
+            let DnsMessage::Question(asked) = message::read(&questions[n % questions.len()]) else {
+                panic!("no question")
+            };
             skydns::answer(&table, &asked, message::MAX_UDP_BYTES, n).unwrap().len()
         });
     }

@@ -76,6 +76,15 @@ fn refuse(id: u16, op_code: OpCode, code: ResponseCode) -> DnsMessage {
     message.to_vec().map_or(DnsMessage::Ignore, DnsMessage::Refuse)
 }
 
+/// Returns whether a message is the reply to a question, both as bytes: the same number and the same question.
+pub fn is_reply(reply: &[u8], question: &[u8]) -> bool {
+    let (Some(head), Some([.., 0, 1])) = (reply.get(..6), question.get(..6)) else { return false };
+    let is_answer = head.get(2).is_some_and(|flags| flags & 0x80 != 0);
+    let Ok(asked) = Message::from_vec(question) else { return false };
+    let Ok(replied) = Message::from_vec(reply) else { return false };
+    is_answer && asked.metadata.id == replied.metadata.id && asked.queries == replied.queries
+}
+
 impl DnsQuestion {
     /// Returns the name, in lower case and without the final dot.
     pub fn name(&self) -> String {

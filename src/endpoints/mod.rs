@@ -4,6 +4,7 @@
 pub mod answerer;
 pub mod ledger;
 pub mod message;
+pub mod name_service;
 mod poller;
 pub mod saved;
 pub mod service;

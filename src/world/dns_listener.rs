@@ -10,7 +10,7 @@ use listenfd::ListenFd;
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -37,6 +37,10 @@ pub trait Respond: Send + Sync + 'static {
     fn datagram(&self, socket: usize, from: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>>;
     /// Returns the reply to a message on a connection; `None` ends the connection.
     fn message(&self, bytes: &[u8]) -> Option<Vec<u8>>;
+    /// Returns where the reply to a message on a connection comes from, if it takes a while.
+    fn later(&self, _: &[u8]) -> Option<oneshot::Receiver<Vec<u8>>> {
+        None
+    }
     /// Sends what is due.
     fn tick(&self);
     /// Returns when something is due.
@@ -101,8 +105,20 @@ impl DnsListener {
     /// # Errors
     /// An address is taken, is not of this machine, or its port needs a privilege; with the address.
     pub fn bind(addresses: &[SocketAddr]) -> Result<DnsListener, (SocketAddr, io::Error)> {
-        let PassedSockets { mut sockets, mut listeners } =
-            std::mem::take(&mut *PASSED.lock().unwrap_or_else(PoisonError::into_inner));
+        let passed = std::mem::take(&mut *PASSED.lock().unwrap_or_else(PoisonError::into_inner));
+        DnsListener::with(passed, addresses)
+    }
+
+    /// Binds UDP and TCP at each of these addresses, whatever systemd has passed.
+    ///
+    /// # Errors
+    /// As [`DnsListener::bind`].
+    pub fn bind_anew(addresses: &[SocketAddr]) -> Result<DnsListener, (SocketAddr, io::Error)> {
+        DnsListener::with(PassedSockets::default(), addresses)
+    }
+
+    fn with(passed: PassedSockets, addresses: &[SocketAddr]) -> Result<DnsListener, (SocketAddr, io::Error)> {
+        let PassedSockets { mut sockets, mut listeners } = passed;
         let wanted = if sockets.is_empty() { addresses } else { &[] };
         for address in wanted {
             let failed = |error| (*address, error);
@@ -240,7 +256,11 @@ async fn converse(mut connection: TcpStream, responder: Arc<dyn Respond>) {
         let exchange = async {
             let mut bytes = vec![0; usize::from(connection.read_u16().await?)];
             connection.read_exact(&mut bytes).await?;
-            let reply = responder.message(&bytes).ok_or(io::ErrorKind::InvalidData)?;
+            let reply = match responder.later(&bytes) {
+                Some(later) => later.await.ok(),
+                None => responder.message(&bytes),
+            };
+            let reply = reply.ok_or(io::ErrorKind::InvalidData)?;
             let length = u16::try_from(reply.len()).map_err(|_| io::ErrorKind::InvalidData)?;
             connection.write_all(&[&length.to_be_bytes(), reply.as_slice()].concat()).await
         };

@@ -5,6 +5,7 @@
 pub mod child;
 pub mod clock;
 pub mod dns;
+pub mod dns_forward;
 pub mod dns_listener;
 pub mod etcd;
 pub mod folder_watch;

@@ -73,7 +73,12 @@ fn a_panic_in_one_render_fails_that_resource_alone_and_is_tried_again() {
         );
         std::fs::write(path.join("conf.d").join(format!("{name}.toml")), text).unwrap();
     }
-    let confdirs = Confdirs { folders: vec![path.to_owned()], defaults: Defaults::default(), only: None };
+    let confdirs = Confdirs {
+        folders: vec![path.to_owned()],
+        defaults: Defaults::default(),
+        only: None,
+        also: KeyRanges::default(),
+    };
     let facts = Arc::new(Broken(AtomicBool::new(true)));
     let as_facts: Arc<dyn Facts> = Arc::clone(&facts) as Arc<dyn Facts>;
     let catalog = load(&confdirs, &as_facts, None);

@@ -2,8 +2,8 @@
 
 use hickory_proto::rr::Name;
 
-/// Longest label, in bytes.
-const LONGEST_LABEL: usize = 63;
+use crate::model::dns::{self, LONGEST_LABEL};
+
 /// Between two labels in a place: less than any character of a label, so that all below a name stand together.
 const BETWEEN: char = '\u{1}';
 /// After the last label: less than what is between two, so that a name stands before those below it.
@@ -56,13 +56,7 @@ pub(super) fn name(labels: &[String]) -> Option<Name> {
 
 /// Returns the name of a host, in lower case; `None` if it is none.
 pub(super) fn host_name(text: &str) -> Option<Name> {
-    let text = text.strip_suffix('.').unwrap_or(text);
-    let is_plain = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
-    let is_label = |label: &str| (1..=LONGEST_LABEL).contains(&label.len()) && label.bytes().all(is_plain);
-    if text.len() > 253 || !text.split('.').all(is_label) {
-        return None;
-    }
-    let mut name = Name::from_ascii(text.to_ascii_lowercase()).ok()?;
+    let mut name = Name::from_ascii(dns::plain_name(text)?).ok()?;
     name.set_fqdn(true);
     Some(name)
 }

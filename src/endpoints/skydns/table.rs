@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+use crate::endpoints::message::DnsQuestion;
 use crate::model::range::KeyRanges;
 use crate::model::tree::Tree;
 
@@ -26,6 +27,12 @@ impl NamePlaces {
     /// Returns whether there is any domain.
     pub fn is_any(&self) -> bool {
         self.domain.is_some() || self.services.is_some()
+    }
+
+    /// Returns whether a question is about a name of ours.
+    pub fn has(&self, question: &DnsQuestion) -> bool {
+        let name = question.query.name.to_lowercase();
+        self.domain.iter().chain(&self.services).any(|domain| domain.name.zone_of(&name))
     }
 
     /// Returns the keys that have to be followed.

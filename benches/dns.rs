@@ -41,7 +41,7 @@ fn main() {
             let DnsMessage::Question(asked) = message::read(&questions[n % questions.len()]) else {
                 panic!("no question")
             };
-            skydns::answer(&table, &asked, message::MAX_UDP_BYTES, n).unwrap().len()
+            skydns::answer(&table, &asked, message::MAX_UDP_BYTES, n).unwrap().bytes.len()
         });
     }
     measure("(a change of one record)", |n| {

@@ -261,7 +261,8 @@ pub(super) fn log_problems(catalog: &Catalog) {
     for outside in &catalog.outside_keys {
         tracing::warn!("{}", outside.problem);
     }
-    if catalog.members.is_empty() && catalog.problems.is_empty() {
+    let reads_nothing = catalog.stores.iter().all(|store| store.wanted.all().is_empty());
+    if catalog.members.is_empty() && catalog.problems.is_empty() && reads_nothing {
         tracing::warn!("conf.d has no resource; nothing to do");
     }
 }

@@ -85,7 +85,28 @@ pub fn is_reply(reply: &[u8], question: &[u8]) -> bool {
     is_answer && asked.metadata.id == replied.metadata.id && asked.queries == replied.queries
 }
 
+/// Returns our answer with the answers of another message behind it; ours alone if that has none, or if it would be too long.
+pub fn joined(ours: Vec<u8>, theirs: &[u8], limit: usize) -> Vec<u8> {
+    let join = || {
+        let (mut message, theirs) = (Message::from_vec(&ours).ok()?, Message::from_vec(theirs).ok()?);
+        message.answers.extend(theirs.answers);
+        message.to_vec().ok().filter(|bytes| bytes.len() <= limit)
+    };
+    join().unwrap_or(ours)
+}
+
 impl DnsQuestion {
+    /// Returns the message that asks for the same kind of records of another name.
+    pub fn about(&self, name: &Name) -> Vec<u8> {
+        let mut message = Message::new(self.id, MessageType::Query, OpCode::Query);
+        message.metadata.recursion_desired = true;
+        message.queries.push(Query::query(name.clone(), self.kind()));
+        let mut edns = Edns::new();
+        edns.set_max_payload(MAX_UDP_BYTES as u16);
+        message.set_edns(edns);
+        message.to_vec().unwrap_or_default()
+    }
+
     /// Returns the name, in lower case and without the final dot.
     pub fn name(&self) -> String {
         let mut name = self.query.name.to_ascii().to_ascii_lowercase();

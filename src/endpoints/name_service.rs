@@ -15,10 +15,10 @@ use crate::model::range::KeyRanges;
 use crate::model::tree::Tree;
 use crate::world::clock;
 use crate::world::dns_forward::{ForwardWay, Forwarder};
-use crate::world::dns_listener::{DatagramSender, DnsListener, Respond};
+use crate::world::dns_listener::{DatagramSender, DnsListener, MessageReply, Respond};
 
 use super::message::{self, DnsMessage, DnsQuestion, MAX_TCP_BYTES};
-use super::skydns::{self, NamePlaces, NameTable};
+use super::skydns::{self, NameAnswer, NamePlaces, NameTable};
 
 /// Most unusable keys that one change logs by name.
 const MOST_LOGGED: usize = 3;
@@ -49,7 +49,27 @@ impl std::fmt::Debug for NameService {
 enum Handled {
     Answer(Vec<u8>),
     Nothing,
-    Forward(DnsQuestion),
+    /// Another name server has to be asked.
+    Ask(Asking),
+}
+
+/// A question to another name server.
+struct Asking {
+    question: Vec<u8>,
+    /// What is said if it does not answer.
+    otherwise: Vec<u8>,
+    /// The most bytes of what is said and the answer together, if the answer is to be added.
+    added_up_to: Option<usize>,
+}
+
+impl Asking {
+    fn reply(otherwise: Vec<u8>, added_up_to: Option<usize>, answer: Option<Vec<u8>>) -> Vec<u8> {
+        match (answer, added_up_to) {
+            (None, _) => otherwise,
+            (Some(answer), None) => answer,
+            (Some(answer), Some(limit)) => message::joined(otherwise, &answer, limit),
+        }
+    }
 }
 
 impl NameService {
@@ -134,29 +154,35 @@ impl NameService {
         let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = match &*table {
             Some(table) => skydns::answer(table, &question, limit, turn),
-            None if self.places.has(&question) => Some(skydns::refusal(&question, ResponseCode::ServFail)),
+            None if self.places.has(&question) => {
+                Some(NameAnswer { bytes: skydns::refusal(&question, ResponseCode::ServFail), unfinished: None })
+            }
             None => None,
         };
+        drop(table);
+        let may_ask = self.forwarder.is_some() && question.wants_recursion && !is_nginxs(&question);
         match answer {
-            Some(answer) => Handled::Answer(answer),
-            None if self.forwarder.is_some() && question.wants_recursion && !is_nginxs(&question) => {
-                Handled::Forward(question)
+            Some(NameAnswer { bytes, unfinished: Some(host) }) if may_ask => {
+                Handled::Ask(Asking { question: question.about(&host), otherwise: bytes, added_up_to: Some(limit) })
             }
+            Some(answer) => Handled::Answer(answer.bytes),
+            None if may_ask => Handled::Ask(Asking {
+                question: bytes.to_vec(),
+                otherwise: skydns::refusal(&question, ResponseCode::ServFail),
+                added_up_to: None,
+            }),
             None => Handled::Answer(skydns::refusal(&question, ResponseCode::Refused)),
         }
     }
 
-    /// Passes a question on; `done` gets the reply. Returns whether it was begun.
-    fn forward(
-        &self,
-        bytes: &[u8],
-        question: DnsQuestion,
-        way: ForwardWay,
-        done: impl FnOnce(Vec<u8>) + Send + 'static,
-    ) -> bool {
-        let failed = move || skydns::refusal(&question, ResponseCode::ServFail);
-        let done = move |reply: Option<Vec<u8>>| done(reply.unwrap_or_else(failed));
-        self.forwarder.as_ref().is_some_and(|forwarder| forwarder.start(bytes.to_vec(), way, done))
+    /// Asks another name server; `done` gets what is to be said, at once if it cannot be asked.
+    fn ask(&self, asking: Asking, way: ForwardWay, done: impl FnOnce(Vec<u8>) + Send + 'static) {
+        let Asking { question, otherwise, added_up_to } = asking;
+        let done = move |answer| done(Asking::reply(otherwise, added_up_to, answer));
+        match &self.forwarder {
+            Some(forwarder) => forwarder.start(question, way, done),
+            None => done(None),
+        }
     }
 }
 
@@ -169,30 +195,26 @@ fn is_nginxs(question: &DnsQuestion) -> bool {
 impl Respond for NameService {
     fn datagram(&self, socket: usize, from: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>> {
         match self.handle(bytes, None) {
-            Handled::Answer(reply) => Some(reply),
-            Handled::Nothing => None,
-            Handled::Forward(question) => {
+            Handled::Answer(reply) => return Some(reply),
+            Handled::Nothing => {}
+            Handled::Ask(asking) => {
                 let sender = self.sender.clone();
-                let failed = skydns::refusal(&question, ResponseCode::ServFail);
-                let send = move |reply: Vec<u8>| sender.send(socket, from, &reply);
-                (!self.forward(bytes, question, ForwardWay::Udp, send)).then_some(failed)
+                self.ask(asking, ForwardWay::Udp, move |reply| sender.send(socket, from, &reply));
             }
         }
+        None
     }
 
-    fn message(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+    fn message(&self, bytes: &[u8]) -> MessageReply {
         match self.handle(bytes, Some(MAX_TCP_BYTES)) {
-            Handled::Answer(reply) => Some(reply),
-            Handled::Nothing => None,
-            Handled::Forward(question) => Some(skydns::refusal(&question, ResponseCode::ServFail)),
+            Handled::Answer(reply) => MessageReply::Now(reply),
+            Handled::Nothing => MessageReply::Close,
+            Handled::Ask(asking) => {
+                let (to, reply) = oneshot::channel();
+                self.ask(asking, ForwardWay::Tcp, move |bytes| drop(to.send(bytes)));
+                MessageReply::Later(reply)
+            }
         }
-    }
-
-    fn later(&self, bytes: &[u8]) -> Option<oneshot::Receiver<Vec<u8>>> {
-        let Handled::Forward(question) = self.handle(bytes, Some(MAX_TCP_BYTES)) else { return None };
-        let (to, reply) = oneshot::channel();
-        let send = move |bytes| drop(to.send(bytes));
-        self.forward(bytes, question, ForwardWay::Tcp, send).then_some(reply)
     }
 
     fn tick(&self) {

@@ -14,7 +14,7 @@ mod corpus;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{answer, refusal};
+pub use answer::{NameAnswer, answer, refusal};
 pub use labels::OwnDomain;
 pub use table::{NamePlaces, NameTable};
 

@@ -61,20 +61,13 @@ impl Forwarder {
         Forwarder { servers, own, is_reply, in_flight: Arc::new(Semaphore::new(MOST_IN_FLIGHT)) }
     }
 
-    /// Asks the servers, one after the other, on the runtime of the caller; then calls `done` with the reply, if there is one.
-    /// Returns whether it was begun: not if too many are under way, or the question is none.
-    pub fn start(
-        &self,
-        question: Vec<u8>,
-        way: ForwardWay,
-        done: impl FnOnce(Option<Vec<u8>>) + Send + 'static,
-    ) -> bool {
-        let Ok(permit) = Arc::clone(&self.in_flight).try_acquire_owned() else { return false };
+    /// Asks the servers, one after the other, on the runtime of the caller; then calls `done` with the reply, if there is one. If
+    /// too many questions are under way, there is none.
+    pub fn start(&self, question: Vec<u8>, way: ForwardWay, done: impl FnOnce(Option<Vec<u8>>) + Send + 'static) {
+        let id = question.get(..2).and_then(|id| <[u8; 2]>::try_from(id).ok());
+        let permit = Arc::clone(&self.in_flight).try_acquire_owned();
+        let (Ok(permit), Some(id)) = (permit, id) else { return done(None) };
         let servers = self.servers();
-        let Some(id) = question.get(..2).and_then(|id| <[u8; 2]>::try_from(id).ok()).filter(|_| !servers.is_empty())
-        else {
-            return false;
-        };
         let is_reply = self.is_reply;
         tokio::spawn(async move {
             let mut reply = None;
@@ -98,7 +91,6 @@ impl Forwarder {
             drop(permit);
             done(reply);
         });
-        true
     }
 
     fn servers(&self) -> Vec<SocketAddr> {

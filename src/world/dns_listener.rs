@@ -31,16 +31,23 @@ const BURST_PAUSE: Duration = Duration::from_millis(1);
 /// Pause after a failed accept: without a free descriptor, an immediate retry would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// The reply to a message on a connection.
+#[derive(Debug)]
+pub enum MessageReply {
+    /// This one.
+    Now(Vec<u8>),
+    /// The one that comes from here; the connection ends if none comes.
+    Later(oneshot::Receiver<Vec<u8>>),
+    /// None: the connection ends.
+    Close,
+}
+
 /// What answers.
 pub trait Respond: Send + Sync + 'static {
     /// Returns the reply to a datagram that this socket got, if there is one by now.
     fn datagram(&self, socket: usize, from: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>>;
-    /// Returns the reply to a message on a connection; `None` ends the connection.
-    fn message(&self, bytes: &[u8]) -> Option<Vec<u8>>;
-    /// Returns where the reply to a message on a connection comes from, if it takes a while.
-    fn later(&self, _: &[u8]) -> Option<oneshot::Receiver<Vec<u8>>> {
-        None
-    }
+    /// Returns the reply to a message on a connection.
+    fn message(&self, bytes: &[u8]) -> MessageReply;
     /// Sends what is due.
     fn tick(&self);
     /// Returns when something is due.
@@ -256,11 +263,11 @@ async fn converse(mut connection: TcpStream, responder: Arc<dyn Respond>) {
         let exchange = async {
             let mut bytes = vec![0; usize::from(connection.read_u16().await?)];
             connection.read_exact(&mut bytes).await?;
-            let reply = match responder.later(&bytes) {
-                Some(later) => later.await.ok(),
-                None => responder.message(&bytes),
+            let reply = match responder.message(&bytes) {
+                MessageReply::Now(reply) => reply,
+                MessageReply::Later(reply) => reply.await.map_err(|_| io::ErrorKind::InvalidData)?,
+                MessageReply::Close => return Err(io::ErrorKind::InvalidData.into()),
             };
-            let reply = reply.ok_or(io::ErrorKind::InvalidData)?;
             let length = u16::try_from(reply.len()).map_err(|_| io::ErrorKind::InvalidData)?;
             connection.write_all(&[&length.to_be_bytes(), reply.as_slice()].concat()).await
         };

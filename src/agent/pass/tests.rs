@@ -77,7 +77,7 @@ fn a_panic_in_one_render_fails_that_resource_alone_and_is_tried_again() {
         folders: vec![path.to_owned()],
         defaults: Defaults::default(),
         only: None,
-        also: KeyRanges::default(),
+        also: Default::default(),
     };
     let facts = Arc::new(Broken(AtomicBool::new(true)));
     let as_facts: Arc<dyn Facts> = Arc::clone(&facts) as Arc<dyn Facts>;

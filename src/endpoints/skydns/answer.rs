@@ -17,18 +17,27 @@ const LEAST_RECORD_BYTES: usize = 12;
 /// Records that are looked at to learn whether a name exists.
 const ENOUGH_TO_EXIST: usize = 1000;
 
+/// The answer to a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameAnswer {
+    /// The message.
+    pub bytes: Vec<u8>,
+    /// A host of others that it leads to, whose addresses are missing.
+    pub unfinished: Option<Name>,
+}
+
 /// Returns the answer to a question of at most `limit` bytes; `None` if its name is none of ours. `turn`: number of the question, for
 /// the records' order.
-pub fn answer(table: &NameTable, question: &DnsQuestion, limit: usize, turn: usize) -> Option<Vec<u8>> {
+pub fn answer(table: &NameTable, question: &DnsQuestion, limit: usize, turn: usize) -> Option<NameAnswer> {
     if question.kind() == RecordType::ANY {
-        return Some(refusal(question, ResponseCode::Refused));
+        return Some(NameAnswer { bytes: refusal(question, ResponseCode::Refused), unfinished: None });
     }
     let name = question.query.name.to_lowercase();
     let labels = labels::of_name(&name);
     let places = table.places();
     let domains: Vec<&OwnDomain> = places.domain.iter().chain(&places.services).collect();
     let answering = Answering { finder: Finder::new(table), table, domains, turn, most: limit / LEAST_RECORD_BYTES };
-    let sections = match labels {
+    let mut sections = match labels {
         Some(labels) if question.kind() == RecordType::PTR && labels.first() == Some(&"arpa") => {
             answering.pointers(&question.query.name, &labels)?
         }
@@ -42,7 +51,8 @@ pub fn answer(table: &NameTable, question: &DnsQuestion, limit: usize, turn: usi
             }
         }
     };
-    Some(sections.write(question, limit))
+    let unfinished = sections.unfinished.take();
+    Some(NameAnswer { bytes: sections.write(question, limit), unfinished })
 }
 
 /// Returns a reply without records.
@@ -108,6 +118,7 @@ impl<'t> Answering<'t> {
                     kind => {
                         let mut chain = vec![owner.to_lowercase()];
                         self.addresses(owner, &found, Addresses::of(kind), &mut chain, &mut sections.answers);
+                        sections.unfinished = self.unfinished(&sections.answers);
                     }
                 }
                 !found.is_empty()
@@ -163,10 +174,21 @@ impl<'t> Answering<'t> {
         }
     }
 
+    /// Returns the only host of others that these records lead to.
+    fn unfinished(&self, records: &[Record]) -> Option<Name> {
+        let mut foreign = records.iter().filter_map(|record| match &record.data {
+            RData::CNAME(host) if self.own(&labels::of_name(host)?).is_none() => Some(&host.0),
+            _ => None,
+        });
+        let first = foreign.next()?;
+        foreign.all(|other| other == first).then(|| first.clone())
+    }
+
     /// Adds the SRV records, and the addresses of their hosts.
     fn services(&self, owner: &Name, found: &[&SkyRecord], sections: &mut Sections) {
-        let weights = sections::weights(found);
-        for record in found.iter().filter(|record| record.host != SkyHost::Nowhere).take(self.most + 1) {
+        let found: Vec<&SkyRecord> = found.iter().copied().filter(|record| record.host != SkyHost::Nowhere).collect();
+        let weights = sections::weights(&found);
+        for record in found.iter().take(self.most + 1) {
             let weight = sections::weight(record, &weights);
             let srv = rdata::SRV::new(record.priority, weight, record.port, record.target.clone());
             self.host(owner, record, RData::SRV(srv), sections);

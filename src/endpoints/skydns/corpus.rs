@@ -179,8 +179,8 @@ impl Model {
         let (mut answers, mut additional) = (Vec::new(), Vec::new());
         for record in &found {
             let [port, priority, weight, ttl, _] = record.numbers;
-            let of_priority = found.iter().filter(|other| other.numbers[1] == priority);
-            let share = weight * 100 / of_priority.map(|other| other.numbers[2]).sum::<u64>();
+            let of_priority = found.iter().filter(|other| other.numbers[1] == priority && !other.host.is_empty());
+            let share = weight * 100 / of_priority.map(|other| other.numbers[2]).sum::<u64>().max(1);
             let line = match kind {
                 "SRV" if !record.host.is_empty() => format!("SRV {priority} {share} {port} {}.", record.target()),
                 "MX" if !record.host.is_empty() && record.mail => format!("MX {priority} {}.", record.target()),

@@ -56,6 +56,10 @@ impl<'t> Finder<'t> {
                 let all = self.table.range(&labels::at_or_below(&beginning)).take_while(|_| self.spend());
                 found.extend(all.map(|(_, record)| record));
             }
+            ["*" | "any"] => {
+                let below = (labels::first_below(&beginning), labels::at_or_below(&beginning).1);
+                found.extend(self.table.range(&below).take_while(|_| self.spend()).map(|(_, record)| record));
+            }
             ["*" | "any", rest @ ..] => {
                 let (_, behind) = labels::at_or_below(&beginning);
                 let mut from = labels::first_below(&beginning);

@@ -11,6 +11,9 @@ use crate::endpoints::message::DnsQuestion;
 
 use super::record::SkyRecord;
 
+/// Records that are quicker compared with each other than looked up.
+const FEW: usize = 32;
+
 /// The parts of an answer.
 #[derive(Debug, Default)]
 pub(super) struct Sections {
@@ -20,6 +23,8 @@ pub(super) struct Sections {
     pub(super) additional: Vec<Record>,
     /// Hosts whose addresses have been looked up for the additional section.
     pub(super) looked_up: HashSet<Name>,
+    /// The host of others that the answers lead to, if it is one and nothing more is known of it.
+    pub(super) unfinished: Option<Name>,
     /// Whether records may stand there twice.
     pub(super) repeats: bool,
     /// Whether there are more answers than these.
@@ -80,7 +85,15 @@ impl Sections {
 }
 
 fn remove_repeats(records: &mut Vec<Record>) {
-    if records.len() > 1 {
+    if records.len() <= FEW {
+        let mut kept: Vec<Record> = Vec::with_capacity(records.len());
+        for record in records.drain(..) {
+            if !kept.iter().any(|other| other.data == record.data && other.name == record.name) {
+                kept.push(record);
+            }
+        }
+        *records = kept;
+    } else {
         let mut seen: HashSet<(Name, RData)> = HashSet::with_capacity(records.len());
         records.retain(|record| seen.insert((record.name.clone(), record.data.clone())));
     }

@@ -43,10 +43,11 @@ pub(super) fn line(record: &Record) -> String {
 
 /// Returns the answer as lines: the code if it is not `NoError`, answers, SOA records in short, additional records after `+`.
 pub(super) fn lines(table: &NameTable, name: &str, kind: RecordType, turn: usize) -> Vec<String> {
-    let Some(bytes) = answer(table, &question(name, kind), MAX_TCP_BYTES, turn) else {
+    let Some(NameAnswer { bytes, unfinished }) = answer(table, &question(name, kind), MAX_TCP_BYTES, turn) else {
         return vec!["foreign".to_owned()];
     };
     let message = Message::from_vec(&bytes).unwrap();
+    assert!(unfinished.is_none_or(|host| host.to_ascii().ends_with("example.org.")));
     let flags = &message.metadata;
     assert!(flags.recursion_desired && flags.recursion_available && !flags.truncation, "{flags:?}");
     let code = format!("{:?}", flags.response_code);
@@ -364,7 +365,7 @@ fn what_does_not_fit_is_left_out_and_said() {
         (12_000, 512, RecordType::A, true),
         (12_000, MAX_TCP_BYTES, RecordType::SRV, true),
     ] {
-        let bytes = answer(&table(&entries[..count]), &question("x.webapp.dev", kind), limit, 0).unwrap();
+        let bytes = answer(&table(&entries[..count]), &question("x.webapp.dev", kind), limit, 0).unwrap().bytes;
         let message = Message::from_vec(&bytes).unwrap();
         assert!(bytes.len() <= limit && !message.answers.is_empty(), "{count} {limit}");
         assert_eq!(message.metadata.truncation, is_cut, "{count} {limit} {kind}");

@@ -62,7 +62,7 @@ impl Names {
 }
 
 #[test]
-fn what_the_announcer_writes_for_skydns_is_answered_and_stays_while_etcd_is_away() {
+fn what_the_announcer_writes_is_answered_and_stays_while_etcd_is_away() {
     let mut names = Names::start(&["--dns-forward", ""]);
     let backends = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     let ports = backends.each_ref().map(|backend| backend.local_addr().unwrap().port());

@@ -85,3 +85,96 @@ fn name_server(text: &str) -> Result<Option<SocketAddr>, Problem> {
             .hint("write 10.0.0.1, 10.0.0.1:5353 or [2001:db8::1]:53")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::super::layers::{Flags, Layers};
+    use super::*;
+
+    fn read_flags(flags: &[(&'static str, &[&str])]) -> (NameSettings, Vec<String>) {
+        let owned = |(name, values): &(&'static str, &[&str])| {
+            (*name, values.iter().map(|value| (*value).to_owned()).collect())
+        };
+        let flags: Flags = flags.iter().map(owned).collect();
+        let layers = Layers::new(&flags, &|_| None);
+        let mut values = Values { layers: &layers, problems: Vec::new() };
+        let names = read(&mut values);
+        (names, values.problems.iter().map(ToString::to_string).collect())
+    }
+
+    #[track_caller]
+    fn check_problem(flags: &[(&'static str, &[&str])], expected: Expect) {
+        expected.assert_eq(&read_flags(flags).1.join("\n"));
+    }
+
+    #[test]
+    fn domains_are_lower_case_and_other_names_go_to_the_systems_servers() {
+        assert_eq!(read_flags(&[]), (NameSettings::default(), Vec::new()));
+        let (names, problems) = read_flags(&[
+            ("dns-domain", &["WebApp.dev."]),
+            ("dns-services-domain", &["services.webapp.dev"]),
+            ("dns-listen", &["10.0.0.5:53", "[::1]:5353"]),
+        ]);
+        assert_eq!(
+            (names.domain.as_deref(), names.services_domain.as_deref()),
+            (Some("webapp.dev"), Some("services.webapp.dev"))
+        );
+        assert_eq!((names.listen.len(), names.forward, problems), (2, NameServers::OfSystem, Vec::new()));
+    }
+
+    #[test]
+    fn name_servers_have_port_53_unless_they_say_another() {
+        let forward = |servers| read_flags(&[("dns-forward", servers)]).0.forward;
+        let these = |texts: &[&str]| NameServers::These(texts.iter().map(|text| text.parse().unwrap()).collect());
+        assert_eq!(forward(&[""]), these(&[]));
+        assert_eq!(
+            forward(&["10.0.0.1", "2001:db8::1", "10.0.0.2:5353"]),
+            these(&["10.0.0.1:53", "[2001:db8::1]:53", "10.0.0.2:5353"])
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_answered_is_refused_with_a_hint() {
+        check_problem(
+            &[("dns-domain", &["webapp.dev"])],
+            expect![[r#"
+            dns-domain needs an address to answer at (from flag --dns-domain)
+              hint: say --dns-listen 10.0.0.5:53, with an address of this machine"#]],
+        );
+        let listen: (&'static str, &[&str]) = ("dns-listen", &["10.0.0.5:53"]);
+        check_problem(
+            &[listen, ("dns-domain", &["a..b"])],
+            expect![[r#"
+            dns-domain: `a..b` is not a domain (from flag --dns-domain)
+              hint: write labels with dots between, as in webapp.dev"#]],
+        );
+        check_problem(
+            &[listen, ("dns-domain", &["x.upstreamd.internal"])],
+            expect![[r#"
+            dns-domain: `upstreamd.internal` is kept for what nginx asks (from flag --dns-domain)
+              hint: use a different domain"#]],
+        );
+        check_problem(
+            &[listen, ("dns-domain", &["a.b"]), ("dns-services-domain", &["A.b"])],
+            expect![[r#"
+            dns-services-domain: it is the same as dns-domain (from flag --dns-services-domain)
+              hint: give it a domain of its own, or one below: services.webapp.dev"#]],
+        );
+        check_problem(
+            &[("dns-listen", &["0.0.0.0:53", "53"])],
+            expect![[r#"
+            dns-listen: `0.0.0.0:53` is not an address to answer at (from flag --dns-listen)
+              hint: write one address of this machine with a port, as in 10.0.0.5:53 or [::1]:53
+            dns-listen: `53` is not an address to answer at (from flag --dns-listen)
+              hint: write one address of this machine with a port, as in 10.0.0.5:53 or [::1]:53"#]],
+        );
+        check_problem(
+            &[("dns-forward", &["dns.example.org"])],
+            expect![[r#"
+            dns-forward: `dns.example.org` is not the address of a name server (from flag --dns-forward)
+              hint: write 10.0.0.1, 10.0.0.1:5353 or [2001:db8::1]:53"#]],
+        );
+    }
+}

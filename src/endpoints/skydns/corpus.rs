@@ -1,4 +1,4 @@
-//! Made-up stores and questions, answered by the table and by a plain model of the rules, which reads everything for each question.
+//! Dealer-up stores and questions, answered by the table and by a plain model of the rules, which reads everything for each question.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -12,9 +12,9 @@ use crate::model::key::{Key, Revision, Value};
 use crate::model::tree::Tree;
 
 /// Numbers that look random and are the same each time.
-struct Made(u64);
+struct Dealer(u64);
 
-impl Made {
+impl Dealer {
     fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -251,7 +251,7 @@ fn compare(table: &NameTable, model: &Model, asked: &str, kind: RecordType, turn
 
 #[test]
 fn a_made_up_corpus_is_answered_as_the_rules_say() {
-    let mut made = Made(0x5eed_0018);
+    let mut made = Dealer(0x5eed_0018);
     let kinds = [
         RecordType::A,
         RecordType::AAAA,

@@ -106,6 +106,7 @@ impl NameService {
             Event::Snapshot { ranges, .. } => {
                 let is_shown = ranges.covers(&self.ranges());
                 if self.is_shown.swap(is_shown, Ordering::Relaxed) && !is_shown {
+                    *self.newer.lock().unwrap_or_else(PoisonError::into_inner) = None;
                     *self.table.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 }
                 if !is_shown {
@@ -215,6 +216,10 @@ impl Respond for NameService {
                 MessageReply::Later(reply)
             }
         }
+    }
+
+    fn is_for_slow_askers(&self) -> bool {
+        false
     }
 
     fn tick(&self) {

@@ -48,6 +48,10 @@ pub trait Respond: Send + Sync + 'static {
     fn datagram(&self, socket: usize, from: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>>;
     /// Returns the reply to a message on a connection.
     fn message(&self, bytes: &[u8]) -> MessageReply;
+    /// Returns whether its askers lose what comes at once.
+    fn is_for_slow_askers(&self) -> bool {
+        true
+    }
     /// Sends what is due.
     fn tick(&self);
     /// Returns when something is due.
@@ -231,7 +235,10 @@ async fn receive(socket: UdpSocket, index: usize, own: IpAddr, responder: Arc<dy
         burst = if burst.0 == Some(from) { (burst.0, burst.1 + 1) } else { (Some(from), 1) };
         if burst.1 >= BURST {
             burst = (None, 0);
-            tokio::time::sleep(BURST_PAUSE).await;
+            match responder.is_for_slow_askers() {
+                true => tokio::time::sleep(BURST_PAUSE).await,
+                false => tokio::task::yield_now().await,
+            }
         }
     }
 }

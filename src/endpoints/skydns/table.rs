@@ -12,6 +12,9 @@ use super::labels::{self, OwnDomain};
 use super::record::SkyRecord;
 use super::services;
 
+/// Most keys that are remembered to be no records, so that each is reported once.
+const MOST_REFUSED: usize = 10_000;
+
 /// Where the records of the store are, and the domains that they are answered for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NamePlaces {
@@ -56,6 +59,8 @@ pub struct NameTable {
     places: NamePlaces,
     /// The tree that they were read from.
     tree: Tree,
+    /// Keys that are no records.
+    refused: BTreeSet<String>,
     pub(super) records: BTreeMap<Box<str>, SkyRecord>,
 }
 
@@ -75,11 +80,11 @@ impl NameTable {
         (self.tree.revision().0 & i64::from(u32::MAX)).try_into().unwrap_or(0)
     }
 
-    /// Takes the records of this tree. Returns the changed keys that are no records, with the reason.
+    /// Takes the records of this tree. Returns the keys that are no records any more, or are new and none, with the reason.
     pub fn update(&mut self, tree: Tree) -> Vec<(String, String)> {
         let changed = self.tree.changed_paths(&tree);
         self.tree = tree;
-        let mut refused = Vec::new();
+        let mut refused: Vec<(String, String)> = Vec::new();
         let mut services: BTreeSet<String> = BTreeSet::new();
         let (skydns, root) = (self.places.skydns_folder(), self.places.services_folder());
         for key in &changed {
@@ -96,6 +101,7 @@ impl NameTable {
         for folder in services {
             refused.extend(self.take_service(root.as_deref().unwrap_or_default(), &folder));
         }
+        refused.retain(|(key, _)| self.refused.len() < MOST_REFUSED && self.refused.insert(key.clone()));
         refused
     }
 
@@ -105,9 +111,13 @@ impl NameTable {
         let labels = labels.ok_or("a part of the key is longer than a label of a name can be")?;
         let place = labels::place(&labels, key).into_boxed_str();
         self.records.remove(&place);
-        let Some(value) = self.tree.get(key) else { return Ok(()) };
+        let Some(value) = self.tree.get(key) else {
+            self.refused.remove(key);
+            return Ok(());
+        };
         let text = value.as_text().ok_or("the value is not UTF-8 text, or too long")?;
         self.records.insert(place, SkyRecord::parse(&labels, text)?);
+        self.refused.remove(key);
         Ok(())
     }
 
@@ -133,6 +143,8 @@ impl NameTable {
         for (labels, key, record) in found.records {
             self.records.insert(labels::place(&labels, &key).into_boxed_str(), record);
         }
+        let refused: BTreeSet<&str> = found.refused.iter().map(|(key, _)| key.as_str()).collect();
+        self.refused.retain(|key| !key.starts_with(folder) || refused.contains(key.as_str()));
         found.refused
     }
 

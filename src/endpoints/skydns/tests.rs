@@ -306,6 +306,18 @@ fn a_malformed_record_hides_only_itself() {
         assert!(refused[0].0 == "/skydns/dev/webapp/x/bad" && (value.is_empty() || !refused[0].1.contains(value)));
         assert_eq!(lines(&table, "x.webapp.dev", RecordType::A, 0), ["x.webapp.dev. 3600 A 10.0.0.9"], "{value}");
     }
+    // Each is reported once, until it is a record or gone.
+    let mut table = NameTable::new(places());
+    let mut store =
+        tree(&[("/skydns/dev/webapp/x", "1"), ("/services/web/a", "1"), ("/services/web/b", "10.0.0.1:80")]);
+    let mut put = |key: &str, value: &str| {
+        store.advance(Revision(43), [(Key::from(key), Value::from(value))], []);
+        table.update(store.clone()).len()
+    };
+    assert_eq!(put("/other", ""), 2);
+    assert_eq!([put("/skydns/dev/webapp/x", "2"), put("/services/web/b", "10.0.0.2:80")], [0, 0]);
+    assert_eq!([put("/skydns/dev/webapp/x", "{}"), put("/services/web/a", "10.0.0.3:80")], [0, 0]);
+    assert_eq!([put("/skydns/dev/webapp/x", "3"), put("/services/web/a", "3")], [1, 1]);
     let long = format!("/skydns/dev/webapp/{}", "x".repeat(64));
     assert_eq!(NameTable::new(places()).update(tree(&[(&long, r#"{"host":"10.0.0.9"}"#)])).len(), 1);
     let deep = format!("/skydns/dev/webapp{}", "/abcdefgh".repeat(30));

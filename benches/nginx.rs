@@ -1,7 +1,7 @@
 //! The effect of reloads on the clients of a real nginx, with the release binary: requests lost under load while backends come
 //! and go, and the time from a put in etcd to the first answer of the new backend. Prints tables; asserts nothing about time.
 //!
-//! `cargo bench --bench nginx` for all, or one of `load`, `first-answer`. `load` needs wrk (Debian's package of that name).
+//! `cargo bench --bench nginx` for all, or one of `load`, `first-answer`, `endpoints`. `load` and `endpoints` need wrk (Debian's package of that name).
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a benchmark measures the world")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
@@ -9,6 +9,8 @@
 #[allow(dead_code, unreachable_pub, clippy::print_stderr)]
 mod support;
 
+#[path = "nginx/endpoints.rs"]
+mod endpoints;
 #[path = "nginx/first_answer.rs"]
 mod first_answer;
 #[path = "nginx/front.rs"]
@@ -28,5 +30,8 @@ fn main() {
     }
     if wanted("load") {
         load::run();
+    }
+    if wanted("endpoints") {
+        endpoints::run();
     }
 }

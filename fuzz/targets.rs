@@ -1,6 +1,6 @@
 //! The parsers that meet a stranger's bytes, each with inputs to start from. Never asks a network or a clock.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use upstreamd::config::resource::{Defaults, ResourceFile};
 use upstreamd::config::settings::layers::{Flags, Layers};
 use upstreamd::config::{duration, resource, service, settings};
+use upstreamd::endpoints::answerer::{Answerer, Asker};
 use upstreamd::endpoints::message::{self, DnsMessage};
 use upstreamd::endpoints::skydns::{self, NamePlaces, NameTable, OwnDomain};
 use upstreamd::model::dns::Srv;
+use upstreamd::model::endpoints::{Endpoint, EndpointName, EndpointSet};
 use upstreamd::model::for_each::NameSource;
 use upstreamd::model::generation::{self, GenerationServer};
 use upstreamd::model::glob::Glob;
@@ -22,7 +24,7 @@ use upstreamd::model::tree::Tree;
 use upstreamd::model::view::View;
 use upstreamd::model::{natural, text};
 use upstreamd::nginx::installation::{self, Version};
-use upstreamd::nginx::{error_log, process, quote, words};
+use upstreamd::nginx::{error_log, process, quote, upstreams, words};
 use upstreamd::render::{self, Facts, Memory, Renderer, Root, TemplateSources};
 use upstreamd::source::document;
 
@@ -75,6 +77,7 @@ pub fn all() -> Vec<Target> {
         Target { name: "receipts", seeds: RECEIPTS, run: receipts },
         Target { name: "names", seeds: NAMES, run: names },
         Target { name: "dns", seeds: DNS, run: dns },
+        Target { name: "questions", seeds: QUESTIONS, run: questions },
     ]
 }
 
@@ -91,6 +94,10 @@ const BACKENDS: &[&str] = &[
     "{\"URL\":\"https://a.example:443\"}",
     "unix:/run/app.sock",
     "web.example.:80",
+];
+const QUESTIONS: &[&str] = &[
+    "\0\x07\x01\0\0\x01\0\0\0\0\0\0\x06_peers\x04_tcp\x05web-1\x09upstreamd\x08internal\0\0\x21\0\x01",
+    "\0\x08\x01\0\0\x01\0\0\0\0\0\x01\x0bv4-0a000001\x09upstreamd\x08internal\0\0\x01\0\x01\0\0\x29\x04\0\0\0\0\0\0\0",
 ];
 const VALUES: &[&str] = &[
     "a,b,c",
@@ -358,11 +365,26 @@ fn nginx_words(input: &[u8]) {
     seen((process::role_of(input), process::arguments_of_master(input), process::is_master(input)));
 }
 
+/// Asks an answerer with one set, over UDP and over TCP.
+fn questions(input: &[u8]) {
+    let address = SocketAddr::from(([127, 0, 0, 1], 80));
+    let endpoint = Endpoint { address, weight: 1, is_backup: false };
+    let set = EndpointSet { name: EndpointName::new("web-1"), endpoints: vec![endpoint] };
+    let (mut answerer, now) = (Answerer::new(address), Instant::now());
+    answerer.publish(vec![set], now);
+    for _ in 0..2 {
+        seen(answerer.take_datagram(Asker { socket: 0, address }, input, now));
+        seen(answerer.take_message(input, now));
+    }
+    seen(answerer.tick(now + Duration::from_secs(10)));
+}
+
 fn nginx_files(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let prefix = Path::new("/p");
     seen((installation::pid_file_in(&text, prefix), installation::error_log_in(&text, prefix)));
     seen(installation::worker_processes_in(&text));
+    seen(upstreams::upstreams(&text));
     seen(generation::own(input, |bytes| format!("{:016x}", bytes.len())));
     if let Ok(quoted) = quote::quoted(&text) {
         assert!(quoted.starts_with('"') && quoted.ends_with('"'), "quoted");

@@ -24,7 +24,7 @@ rm -rf "$dist"
 mkdir -p "$dist/$name/completions" "$dist/$name/man" "$dist/$name/systemd"
 cp "$program" "$dist/$name/"
 sh scripts/pages.sh "$program" "$dist/$name/man" "$dist/$name/completions"
-cp systemd/*.service "$dist/$name/systemd/"
+cp systemd/*.service systemd/*.socket "$dist/$name/systemd/"
 cp -R conf.d templates docs README.md CHANGELOG.md SECURITY.md "$dist/$name/"
 (cd "$dist/$name" && find . -type f ! -name SHA256SUMS | LC_ALL=C sort | xargs sha256sum >SHA256SUMS)
 # The same bytes for the same source: names in order, nobody's name, the commit's time.

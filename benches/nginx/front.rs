@@ -105,8 +105,13 @@ pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
 
 /// Asks until `wanted` holds of the body.
 pub(crate) fn time_until_answer(port: u16, started: Instant, wanted: &str) -> Duration {
+    time_until_answer_at(port, "/", started, wanted)
+}
+
+/// Asks for this path until `wanted` holds of the body.
+pub(crate) fn time_until_answer_at(port: u16, path: &str, started: Instant, wanted: &str) -> Duration {
     loop {
-        let answer = crate::support::nginx::http_get(port, "app.example.com", "/");
+        let answer = crate::support::nginx::http_get(port, "app.example.com", path);
         if answer.is_ok_and(|answer| answer.body.trim() == wanted) {
             return started.elapsed();
         }

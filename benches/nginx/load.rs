@@ -92,7 +92,7 @@ pub(crate) fn run() {
     }
 }
 
-fn wrk_row(what: &str, output: &str) {
+pub(crate) fn wrk_row(what: &str, output: &str) {
     let requests = output.lines().find_map(|line| line.trim().split_once(" requests in")).map_or("?", |(n, _)| n);
     let mut lost = 0;
     for line in output.lines() {
@@ -113,13 +113,13 @@ fn wrk_row(what: &str, output: &str) {
 }
 
 #[derive(Default)]
-struct Echo {
-    sent: AtomicUsize,
-    lost: AtomicUsize,
+pub(crate) struct Echo {
+    pub(crate) sent: AtomicUsize,
+    pub(crate) lost: AtomicUsize,
 }
 
 impl Echo {
-    fn run(&self, port: u16, stop: &AtomicBool) {
+    pub(crate) fn run(&self, port: u16, stop: &AtomicBool) {
         while !stop.load(Ordering::Relaxed) {
             self.sent.fetch_add(1, Ordering::Relaxed);
             if echo_once(port).is_err() {
@@ -139,7 +139,7 @@ fn echo_once(port: u16) -> std::io::Result<()> {
     if back == message { Ok(()) } else { Err(std::io::ErrorKind::InvalidData.into()) }
 }
 
-fn reflector() -> (Daemon, u16) {
+pub(crate) fn reflector() -> (Daemon, u16) {
     let port = free_port();
     let mut command = Command::new(program("reflector"));
     command.args(["--listen", &format!("127.0.0.1:{port}")]).stdout(Stdio::null()).stderr(Stdio::null());

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use super::folder::{self, Folder};
 use super::process::{Process, Roster};
+use super::support::free_port;
 use super::support::nginx::Nginx;
 use super::support::shipped::with_settings;
 use super::support::tls::{Authority, ServerFiles};
@@ -85,6 +86,8 @@ pub fn start(
     command.arg("--watch").arg("--confdir").arg(confdir).arg("--config-file").arg(confdir.join(SETTINGS));
     command.args(store_arguments);
     command.arg("--state-dir").arg(folder.sub("state")?);
+    // Port 53, the default, is for root.
+    command.arg("--endpoints-listen").arg(format!("127.0.0.1:{}", free_port()));
     let arguments: Vec<String> = command.get_args().map(|argument| argument.to_string_lossy().into_owned()).collect();
     let line = format!("upstreamd {}", arguments.join(" "));
     Ok((Process::start("upstreamd", &mut command, logs, roster)?, line))

@@ -12,7 +12,12 @@ pub mod shipped;
 pub mod tls;
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::time::{Duration, Instant};
+
+pub fn package_root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
 
 pub fn temp_dir() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()

@@ -47,7 +47,7 @@ pub async fn run(arguments: &Arguments, roster: &Roster) -> Result<(), Failure> 
     register(&mut store, members.iter()).await?;
 
     step("nginx, which knows no backend yet, and upstreamd in watch mode");
-    let mut nginx = Nginx::builder().folder(&folder.sub("nginx")?).build();
+    let mut nginx = Nginx::newest().folder(&folder.sub("nginx")?).build();
     nginx.start();
     roster.add(nginx.master_pid().unsigned_abs(), "nginx", &nginx.error_log_file());
     let fronts = Fronts { web: loopback(free_port()), echo: loopback(free_port()) };
@@ -58,11 +58,18 @@ pub async fn run(arguments: &Arguments, roster: &Roster) -> Result<(), Failure> 
 
     let client = Client::trusting(authority.certificate(), "localhost");
     let traffic = Traffic { fronts, client: &client, nginx: &nginx };
-    let scene = Scene { nginx: &nginx, traffic, upstreamd: &upstreamd };
+    eventually("upstreamd to say which way changes go", DEADLINE, async || {
+        let said = upstreamd.said();
+        if said.contains("changes of backends reach nginx") { Ok(()) } else { Err(said) }
+    })
+    .await?;
+    let asks = upstreamd.said().contains("changes of backends reach nginx by DNS");
+    let scene = Scene { nginx: &nginx, traffic, upstreamd: &upstreamd, asks };
     let steps = async {
         scene.show_first_files(&members).await?;
         scene.show_traffic(&members).await?;
         scene.refuse(&mut store, &members).await?;
+        scene.settle().await?;
         let removed = scene.remove(&mut store, &mut members).await?;
         drop(removed);
         tokio::time::sleep(RELOAD_INTERVAL).await;
@@ -83,6 +90,8 @@ pub async fn run(arguments: &Arguments, roster: &Roster) -> Result<(), Failure> 
 /// The objects that the steps work on.
 struct Scene<'a> {
     nginx: &'a Nginx,
+    /// Whether nginx asks for its endpoints, so that changes need no reload.
+    asks: bool,
     traffic: Traffic<'a>,
     upstreamd: &'a Process,
 }
@@ -140,6 +149,11 @@ impl Scene<'_> {
         store.delete(&keys).await?;
         self.files_hold(members).await?;
         let in_files = start.elapsed();
+        if self.asks {
+            self.only_these_answer(members).await?;
+            say(&format!("gone from traffic after {:.1?}", start.elapsed()));
+            return self.same_workers(&old_workers).map(|()| removed);
+        }
         eventually("nginx to run new workers only", DEADLINE, async || {
             let workers = self.nginx.worker_pids();
             let draining = self.nginx.draining_worker_pids();
@@ -157,17 +171,49 @@ impl Scene<'_> {
         step("Two backends are added: nano-4 and reflector-4, in one transaction");
         let (nano, reflector) = (launcher.nano_container(4).await?, launcher.reflector(4).await?);
         let (nano_name, reflector_address) = (nano.name.clone(), reflector.address.to_string());
+        let workers = self.nginx.worker_pids();
         let start = Instant::now();
         register(store, [&nano, &reflector].into_iter()).await?;
         members.extend([nano, reflector]);
-        self.files_hold(members).await?;
+        if !self.asks {
+            self.files_hold(members).await?;
+        }
         let in_files = start.elapsed();
         eventually("an answer from nano-4", DEADLINE, async || met(&nano_name, self.traffic.ask_web().await)).await?;
         let in_traffic = start.elapsed();
         let echo = async || met(&reflector_address, self.traffic.ask_echo().await);
         eventually("an echo from reflector-4", DEADLINE, echo).await?;
-        say(&format!("in the files after {in_files:.1?}, first answer through nginx after {in_traffic:.1?}"));
+        if self.asks {
+            say(&format!("first answer through nginx after {in_traffic:.1?}"));
+            self.same_workers(&workers)?;
+        } else {
+            say(&format!("in the files after {in_files:.1?}, first answer through nginx after {in_traffic:.1?}"));
+        }
         self.only_these_answer(members).await
+    }
+
+    /// Waits until nginx has forgotten what it read from disk at its start: from then on, no change is a reload.
+    async fn settle(&self) -> Result<(), Failure> {
+        if !self.asks {
+            return Ok(());
+        }
+        step(
+            "This nginx asks for its endpoints by DNS: it is reloaded once more, and never again for a change of backends",
+        );
+        eventually("the last reload", DEADLINE, async || {
+            let said = self.upstreamd.said();
+            if said.matches("verified the reload of nginx").count() >= 2 { Ok(()) } else { Err(said) }
+        })
+        .await
+    }
+
+    fn same_workers(&self, before: &[i32]) -> Result<(), Failure> {
+        let now = self.nginx.worker_pids();
+        if now != before {
+            return Err(format!("nginx was reloaded: its workers were {before:?} and are {now:?}").into());
+        }
+        say("without a reload: the same workers of nginx serve");
+        Ok(())
     }
 
     /// Waits until both files name exactly these backends.
@@ -229,9 +275,15 @@ fn named(members: &[Backend], addresses: &[String]) -> String {
     names.join(", ")
 }
 
-/// The addresses of the `server` lines of a rendered file, sorted.
+/// The addresses of the `server` lines of a rendered file and of the files beside it that it includes, sorted.
 fn servers(file: &Path) -> Vec<String> {
-    let text = fs::read_to_string(file).unwrap_or_default();
+    let mut text = fs::read_to_string(file).unwrap_or_default();
+    let included = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("include ")?.strip_suffix("*;"))
+        .map(fs::read_to_string);
+    let included: Vec<String> = included.filter_map(Result::ok).collect();
+    text.extend(included);
     let lines = text.lines().filter_map(|line| line.trim().strip_prefix("server "));
     let addresses = lines.filter_map(|line| line.split([' ', ';']).next()).filter(|address| address.contains(':'));
     let mut addresses: Vec<String> = addresses.map(str::to_owned).collect();

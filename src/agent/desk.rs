@@ -402,12 +402,6 @@ impl Desk {
         self.entries.iter().filter_map(|entry| entry.wake_at(self.load)).min()
     }
 
-    /// Returns when the first wait of a resource for its keys ends.
-    pub fn waits_until(&self) -> Option<Instant> {
-        let seats = self.entries.iter().flat_map(|entry| &entry.seats);
-        seats.filter_map(|seat| seat.state.as_ref()?.wait.until()).min()
-    }
-
     /// Returns whether a change waits that no pass has picked up.
     pub fn has_pending(&self) -> bool {
         self.entries.iter().any(|entry| entry.timing.has_pending())
@@ -446,5 +440,6 @@ impl Entry {
     }
 }
 
+mod states;
 #[cfg(test)]
 mod tests;

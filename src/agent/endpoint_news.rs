@@ -29,8 +29,11 @@ impl Agent {
             }
             self.outlook.board.with(|board| board.record_endpoint_change(after));
         }
+        self.old_workers.taken(|resource| service.has_taken(resource, now), now);
+        let untaken = self.untaken.resources();
+        self.outlook.board.with(|board| board.untaken = untaken);
         if let Some(receipts) = &mut self.desk.receipts {
-            receipts.settle(|resource| service.has_taken(resource, now), self.old_workers.reloads());
+            receipts.settle(|resource| service.has_taken(resource, now), self.old_workers.accounts().0);
         }
         let to_clean = service.to_clean(now);
         if !to_clean.is_empty() {

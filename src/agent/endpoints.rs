@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::catalog::{self, Member};
 use crate::apply::AroundReload;
 use crate::endpoints::ledger::NamedIn;
 use crate::endpoints::saved;
@@ -134,6 +135,16 @@ impl Endpoints {
         }
     }
 
+    /// Returns the way of a resource in words, if its template prints `servers()`.
+    pub fn describe(&self, member: &Member) -> Option<String> {
+        let calls = |text: &&str| text.contains("servers(") || text.contains("servers \"");
+        member.renderer.texts_of(catalog::resource_root(&member.resource)).iter().find(|text| calls(text))?;
+        Some(match self.way(&member.resource) {
+            Way::Dns(_) => "changes of backends reach nginx by DNS, without a reload".to_owned(),
+            Way::Reload(reason) => format!("changes of backends reach nginx by reloads: {reason}"),
+        })
+    }
+
     /// Returns why a resource goes by reloads, whoever answers.
     fn why_not(&self, resource: &Resource) -> Option<String> {
         match resource.endpoints {
@@ -192,7 +203,7 @@ impl Endpoints {
     ///
     /// # Errors
     /// nginx could not use them as the file is written.
-    pub fn publish(&self, resource: &Resource, sets: &[EndpointSet], bytes: &[u8]) -> Result<(), Problem> {
+    pub fn publish(&self, resource: &Resource, sets: Vec<EndpointSet>, bytes: &[u8]) -> Result<(), Problem> {
         if sets.is_empty() {
             return Ok(());
         }
@@ -202,7 +213,7 @@ impl Endpoints {
             let block = blocks.iter().find(|block| block.has_server(set.name.as_str()));
             check_block(block)?;
             let knows_backups = block.is_none_or(|block| block.method_without_backups().is_none());
-            published.push(PublishedSet { set: set.clone(), knows_backups });
+            published.push(PublishedSet { set, knows_backups });
         }
         if let Some(service) = self.service() {
             let place = NamedIn { resource: Arc::clone(resource.name()), dest: resource.dest.clone() };
@@ -274,6 +285,11 @@ impl Untaken {
     /// Records a change that was published at this time.
     pub fn add(&mut self, resource: &Arc<str>, change: &BackendChange, at: Instant) {
         self.by_resource.insert(Arc::clone(resource), (at, change.clone()));
+    }
+
+    /// Returns the resources with such changes.
+    pub fn resources(&self) -> Vec<Arc<str>> {
+        self.by_resource.keys().cloned().collect()
     }
 
     /// Returns the changes that have been taken, with the time of their publication.

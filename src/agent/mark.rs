@@ -23,6 +23,12 @@ impl Mark {
             Mark::Anything => {}
         }
     }
+
+    /// Returns the changed keys as a template names them, without this prefix; `None` if anything may have changed.
+    pub fn paths(&self, prefix: &str) -> Option<Vec<&str>> {
+        let Mark::Keys(keys) = self else { return None };
+        Some(keys.iter().map(|key| key.as_str().strip_prefix(prefix).unwrap_or(key.as_str())).collect())
+    }
 }
 
 #[cfg(test)]

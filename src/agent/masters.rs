@@ -83,6 +83,11 @@ impl Masters {
         (!self.seen.is_empty()).then(|| self.seen.iter().filter_map(|seen| seen.workers).sum())
     }
 
+    /// Returns where to find them; `None` if there is no master to look at.
+    pub(super) fn places(&self) -> Option<impl Iterator<Item = &NginxPlace>> {
+        (!self.seen.is_empty()).then(|| self.seen.iter().map(|seen| &seen.place))
+    }
+
     /// Returns the first that does not run.
     pub(super) fn away(&self) -> Option<&NginxPlace> {
         self.seen.iter().find(|seen| seen.workers.is_none()).map(|seen| &seen.place)

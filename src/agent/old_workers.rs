@@ -1,26 +1,34 @@
-//! nginx's processes and their consequences: whether a master runs, which reloads have drained, and the distance between reloads
+//! nginx's processes and their consequences: whether a master runs, which changes have drained, and the distance between reloads
 //! while old workers pile up. Never signals a process.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::apply::group::Group;
 use crate::apply::{self, Context};
+use crate::model::connection::BackendConnection;
 use crate::model::process::Process;
+use crate::model::removed::{Removed, ResourceRemoval};
 use crate::model::report::Report;
 use crate::status::{Shared, events};
+use crate::world::connections::ConnectionList;
 use crate::world::{clock, nginx_process};
 
 use super::desk::Desk;
+use super::drains::{BackendRemoval, Drains, Sought, Users};
 use super::governor;
 use super::masters::{MasterNews, Masters};
 use super::proofs::Proofs;
+use super::receipts::RemovalKind;
 use super::reloads::{Drained, Reloads};
 
 /// The old workers of the nginx that is driven.
 #[derive(Default)]
 pub(super) struct OldWorkers {
     reloads: Reloads,
+    drains: Drains,
+    connections: ConnectionList,
     proofs: Proofs,
     masters: Masters,
 }
@@ -31,8 +39,14 @@ impl OldWorkers {
         self.reloads.add_earlier(leaving, now);
     }
 
-    /// Records the old workers after the reload of a pass.
-    pub(super) fn add(&mut self, group: &Group, report: &Report, board: &Shared, now: Instant) {
+    /// Records the old workers after the reload of a pass, and what its resources no longer name. Returns what each has removed.
+    pub(super) fn add(
+        &mut self,
+        (group, report): (&Group, &Report),
+        removed: BTreeMap<Arc<str>, ResourceRemoval>,
+        board: &Shared,
+        now: Instant,
+    ) -> BTreeMap<Arc<str>, RemovalKind> {
         if let Some(evidence) = report.verified.as_ref().and_then(|verified| verified.evidence.clone()) {
             self.proofs.add(&group.id, evidence, now);
         }
@@ -42,18 +56,46 @@ impl OldWorkers {
         if let Some(drained) = self.reloads.add(report, now) {
             record(&drained, board);
         }
+        removed
+            .into_iter()
+            .map(|(name, removed)| (Arc::clone(&name), self.removal(name, removed, report, now)))
+            .collect()
     }
 
-    /// Reports which reloads have drained, and spreads further ones while old workers pile up.
+    fn removal(&mut self, resource: Arc<str>, removal: ResourceRemoval, report: &Report, now: Instant) -> RemovalKind {
+        let addresses = match removal.removed {
+            Removed::Unknown => return RemovalKind::Anything,
+            Removed::Backends(addresses) if addresses.is_empty() => return RemovalKind::Nothing,
+            Removed::Backends(_) if self.drains.is_full() && !removal.is_asked_for => return RemovalKind::Anything,
+            Removed::Backends(addresses) => addresses,
+        };
+        let revision = report.revision;
+        if removal.is_asked_for {
+            let users = Users::AllWorkers;
+            let removal = BackendRemoval { resource, revision, addresses, users, since: now };
+            return RemovalKind::Endpoints(self.drains.add(removal, now));
+        }
+        // An old worker that has not begun to leave may use them at any time.
+        let Some(verified) = report.verified.as_ref().filter(|verified| verified.converged.is_some()) else {
+            return RemovalKind::Anything;
+        };
+        let users = Users::OldWorkers { reload: self.reloads.count(), workers: verified.leaving.clone() };
+        let since = verified.asked_at;
+        RemovalKind::Backends(self.drains.add(BackendRemoval { resource, revision, addresses, users, since }, now))
+    }
+
+    /// Records of which resources nginx has taken the endpoints.
+    pub(super) fn taken(&mut self, has_taken: impl Fn(&str) -> bool, now: Instant) {
+        self.drains.taken(has_taken, now);
+    }
+
+    /// Reports which changes have drained, and spreads further reloads while old workers pile up.
     pub(super) fn look(&mut self, desk: &mut Desk, context: &Context, board: &Shared, now: Instant) {
         for drained in self.reloads.look(now, nginx_process::is_alive) {
             // Workers that were leaving before any reload of ours belong to no known change.
             if !drained.resources.is_empty() {
                 record(&drained, board);
             }
-        }
-        if let Some(receipts) = &mut desk.receipts {
-            receipts.look(&self.reloads);
         }
         let (leaving, serving) = (self.reloads.leaving().len(), self.reloads.serving());
         self.look_at_masters(desk, context, board, now);
@@ -63,6 +105,36 @@ impl OldWorkers {
         if desk.set_load(load) {
             events::spread(load.stretch(), leaving);
         }
+        self.look_at_connections(desk, board, now);
+        if let Some(receipts) = &mut desk.receipts {
+            receipts.look(&self.reloads, &self.drains);
+        }
+    }
+
+    /// Reports the changes whose removed backends have no connection any more.
+    fn look_at_connections(&mut self, desk: &Desk, board: &Shared, now: Instant) {
+        let Some(sought) = self.drains.sought(now) else { return };
+        let before = clock::thread_time();
+        let in_service = if sought.all_workers { desk.in_service(&sought.addresses) } else { BTreeSet::new() };
+        let found = self.connections_to(sought);
+        let cost = clock::thread_time().saturating_sub(before);
+        for ended in self.drains.take(found.as_deref(), &in_service, cost, now, nginx_process::is_alive) {
+            let drained = &ended.drained;
+            if let Some(reload) = ended.reload {
+                drained.resources.iter().for_each(|resource| self.reloads.drained_early(reload, resource));
+            }
+            events::drained_early(&drained.resources, drained.revision, drained.after);
+            board.with(|board| board.record_drain(drained.after));
+        }
+    }
+
+    /// Returns the connections to removed backends; `None` if they cannot be seen.
+    fn connections_to(&mut self, sought: Sought) -> Option<Vec<BackendConnection>> {
+        let Sought { addresses, mut workers, all_workers } = sought;
+        if all_workers {
+            workers.extend(self.masters.places()?.flat_map(apply::processes_of));
+        }
+        self.connections.look(&workers, &addresses)
     }
 
     /// Reports a master that has gone, and one that is back.
@@ -94,12 +166,13 @@ impl OldWorkers {
 
     /// Returns when to look next.
     pub(super) fn wake_at(&self) -> Option<Instant> {
-        [self.reloads.wake_at(), self.proofs.wake_at(), self.masters.wake_at()].into_iter().flatten().min()
+        let looks = [self.reloads.wake_at(), self.drains.wake_at(), self.proofs.wake_at(), self.masters.wake_at()];
+        looks.into_iter().flatten().min()
     }
 
-    /// Returns the account of reloads and their old workers.
-    pub(super) fn reloads(&self) -> &Reloads {
-        &self.reloads
+    /// Returns the account of reloads and their old workers, and that of changes that removed backends.
+    pub(super) fn accounts(&self) -> (&Reloads, &Drains) {
+        (&self.reloads, &self.drains)
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Instant;
 use crate::apply::group::Group;
 use crate::apply::transaction::{self, Request};
 use crate::model::key::Revision;
+use crate::model::removed::{Removed, ResourceRemoval};
 use crate::model::report::{Outcome, Rendered, Report, Stage, StepFailure};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
@@ -16,6 +17,7 @@ use crate::world::clock;
 
 use super::catalog::Member;
 use super::claims::Claims;
+use super::file_backends::FileChange;
 use super::mark::Mark;
 use super::state::ResourceState;
 
@@ -158,6 +160,14 @@ impl Pass {
         }
         let held = self.resources.iter().flat_map(|in_hand| in_hand.state.held(&in_hand.member.resource));
         report.held = held.collect();
+        // What is not served as a whole has not removed anything yet.
+        for InHand { member, state, .. } in &mut self.resources {
+            if report.has_taken(member.resource.name()) {
+                let (removed, is_asked_for) = (std::mem::take(&mut state.removed), state.is_asked_for());
+                let removal = ResourceRemoval { removed, is_asked_for };
+                self.findings.removed.insert(Arc::clone(member.resource.name()), removal);
+            }
+        }
         if report.resources.is_empty() && !report.outcome.is_final() {
             // Their reload is owed.
             report.resources = report.held.iter().map(|(id, _)| Arc::clone(&id.resource)).collect();
@@ -187,6 +197,7 @@ fn went_live(
 ) {
     let own = &in_hand.member.resource;
     let own = if own.for_each.is_some() { instances::with_names_guard(own) } else { Arc::clone(own) };
+    let mut removed = Removed::default();
     let instances = in_hand.state.instances.values_mut().map(|instance| (&*instance.resource, &mut instance.file));
     let files = instances.chain([(&*own, &mut in_hand.state.own)]);
     for (resource, file) in files {
@@ -194,11 +205,16 @@ fn went_live(
         if report.dropped.iter().all(|(dropped, _)| *dropped != resource.id) {
             if standing.went_live() {
                 terms.endpoints.went_live(&resource.dest, &file.names);
-                let change = file.backends.went_live();
-                match written.contains(&*resource.dest) {
-                    true => findings.backends.extend(change.map(|change| (resource.dest.clone(), change))),
-                    false if !file.names.is_empty() => {
-                        findings.endpoints.extend(change.map(|change| (resource.id.clone(), change)));
+                let (is_written, asks) = (written.contains(&*resource.dest), !file.names.is_empty());
+                let FileChange { shown, removed: taken_away } = file.backends.went_live(is_written);
+                if is_written || asks && shown.is_some() {
+                    removed.add(taken_away);
+                }
+                match is_written {
+                    true => findings.backends.extend(shown.map(|shown| (resource.dest.clone(), shown))),
+                    false if asks => {
+                        let shown = shown.filter(|shown| !shown.is_empty());
+                        findings.endpoints.extend(shown.map(|shown| (resource.id.clone(), shown)));
                     }
                     false => {}
                 }
@@ -206,6 +222,7 @@ fn went_live(
             findings.notes.extend(terms.remember(resource, standing, now));
         }
     }
+    in_hand.state.removed.add(removed);
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::model::receipt::{FORMAT, Proof, Receipt, ResourceReceipt};
 use crate::model::report::Report;
 use crate::model::resource::{Resource, Verify};
 
+use super::drains::Drains;
 use super::reloads::Reloads;
 
 /// The account of all resources that are read from the settings' store.
@@ -30,15 +31,58 @@ struct Track {
     seen: Revision,
     /// Value of `seen` when the running pass picked up the resource.
     under_way: Option<Revision>,
-    /// The revision whose endpoints nginx has not taken yet, and whether its reload has converged.
-    untaken: Option<(Revision, bool)>,
+    /// The change whose endpoints nginx has not taken yet.
+    untaken: Option<UntakenChange>,
     applied: Option<Revision>,
     converged: Option<Revision>,
     drained: Option<Revision>,
     /// Whether a guard held it in its last pass.
     held: bool,
-    /// Applied revisions, each with the number of its reload; earlier revisions may still be in use. At most one per reload.
-    undrained: Vec<(Revision, u64)>,
+    /// Applied changes; what they removed may still be in use. At most one per reload.
+    undrained: Vec<UndrainedChange>,
+}
+
+#[derive(Debug)]
+struct UndrainedChange {
+    revision: Revision,
+    /// Number of the reload whose old workers may use what was removed; `None` if none were left behind.
+    reload: Option<u64>,
+    removal: RemovalKind,
+}
+
+#[derive(Debug)]
+struct UntakenChange {
+    revision: Revision,
+    removal: RemovalKind,
+    /// Whether its reload has converged.
+    has_converged: bool,
+    /// Whether old workers may use what it removed, or are left behind although it removed nothing.
+    leaves_workers: bool,
+}
+
+/// What an applied change removed, and what shows that it is no longer in use. The end of the old workers always does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RemovalKind {
+    /// Anything: only the end of the old workers shows it.
+    Anything,
+    /// Nothing: later changes do not wait for it.
+    Nothing,
+    /// Backends: the end of this change of `Drains` shows it.
+    Backends(u64),
+    /// Endpoints that nginx asks for: only that shows it, because workers that stay may have used them too.
+    Endpoints(u64),
+}
+
+impl RemovalKind {
+    /// Returns what two changes have removed together.
+    fn and(self, other: RemovalKind) -> RemovalKind {
+        match (self, other) {
+            (RemovalKind::Nothing, one) | (one, RemovalKind::Nothing) => one,
+            (one, other) if one == other => one,
+            (endpoints @ RemovalKind::Endpoints(_), _) | (_, endpoints @ RemovalKind::Endpoints(_)) => endpoints,
+            _ => RemovalKind::Anything,
+        }
+    }
 }
 
 impl Receipts {
@@ -98,9 +142,15 @@ impl Receipts {
         }
     }
 
-    /// Records that a pass over the group has ended; `reloads` already includes its reload.
-    pub fn finished(&mut self, group: &Group, report: &Report, reloads: &Reloads, has_taken: impl Fn(&str) -> bool) {
-        let dropped = |resource: &str| report.dropped.iter().any(|(id, _)| *id.resource == *resource);
+    /// Records that a pass over the group has ended; `reloads` and `drains` already include what it removed.
+    pub fn finished(
+        &mut self,
+        group: &Group,
+        report: &Report,
+        removals: &BTreeMap<Arc<str>, RemovalKind>,
+        (reloads, drains): (&Reloads, &Drains),
+        has_taken: impl Fn(&str) -> bool,
+    ) {
         let held = |resource: &str| report.held.iter().any(|(id, _)| *id.resource == *resource);
         for resource in &group.resources {
             let Some(track) = self.tracks.get_mut(resource.name()) else { continue };
@@ -109,34 +159,33 @@ impl Receipts {
                 track.seen = revision;
             }
             track.held = held(resource.name());
-            if report.outcome.is_final() && !dropped(resource.name()) && !track.held {
-                let has_converged = report.verified.as_ref().is_none_or(|verified| verified.converged.is_some());
-                track.untaken = Some((revision, has_converged));
+            if report.has_taken(resource.name()) {
+                let removal = removals.get(resource.name()).copied().unwrap_or(RemovalKind::Anything);
+                track.add_untaken(revision, removal, report);
             }
         }
         self.moved = true;
         self.settle(has_taken, reloads);
-        self.look(reloads);
+        self.look(reloads, drains);
     }
 
     /// Records which resources nginx has taken the endpoints of: then what their passes did counts as applied.
     pub fn settle(&mut self, has_taken: impl Fn(&str) -> bool, reloads: &Reloads) {
         for (name, track) in &mut self.tracks {
-            if let Some((revision, has_converged)) = track.untaken.take_if(|_| has_taken(name)) {
-                track.apply(revision, has_converged, reloads.count());
+            if let Some(change) = track.untaken.take_if(|_| has_taken(name)) {
+                track.apply(change, reloads.count());
                 self.moved = true;
             }
         }
     }
 
-    /// Records which old workers have ended since.
-    pub fn look(&mut self, reloads: &Reloads) {
+    /// Records what has drained since.
+    pub fn look(&mut self, reloads: &Reloads, drains: &Drains) {
         let oldest = reloads.oldest_undrained();
         self.moved |= std::mem::replace(&mut self.oldest, oldest) != oldest;
         for track in self.tracks.values_mut() {
-            let drained = |(_, reload): &(Revision, u64)| oldest.is_none_or(|oldest| *reload < oldest);
-            let count = track.undrained.iter().take_while(|entry| drained(entry)).count();
-            if let Some((revision, _)) = track.undrained.drain(..count).next_back() {
+            if let Some(revision) = track.drain(oldest, drains) {
+                self.moved = true;
                 track.drained = Some(revision);
                 // Workers that have ended serve nothing, even if they were never seen leaving.
                 track.converged = track.converged.max(Some(revision));
@@ -181,18 +230,62 @@ impl Receipts {
 }
 
 impl Track {
-    fn apply(&mut self, applied: Revision, has_converged: bool, reload: u64) {
-        self.applied = Some(applied);
+    /// Records a change that a pass has made, together with any that nginx has not taken yet.
+    fn add_untaken(&mut self, revision: Revision, removal: RemovalKind, report: &Report) {
+        // The first change is everything that happened before.
+        let removal = if self.applied.is_none() { RemovalKind::Anything } else { removal };
+        let has_converged = report.verified.as_ref().is_none_or(|verified| verified.converged.is_some());
+        let leaves_workers = match removal {
+            RemovalKind::Anything | RemovalKind::Backends(_) => true,
+            RemovalKind::Nothing => report.verified.is_some(),
+            RemovalKind::Endpoints(_) => false,
+        };
+        let mut change = UntakenChange { revision, removal, has_converged, leaves_workers };
+        if let Some(earlier) = self.untaken.take() {
+            change.removal = earlier.removal.and(removal);
+            change.leaves_workers |= earlier.leaves_workers;
+        }
+        self.untaken = Some(change);
+    }
+
+    fn apply(&mut self, change: UntakenChange, reload: u64) {
+        let UntakenChange { revision, removal, has_converged, leaves_workers } = change;
+        self.applied = Some(revision);
         if self.proof != Proof::Nginx {
             return;
         }
         if has_converged {
             self.converged = self.applied;
         }
+        let reload = leaves_workers.then_some(reload);
         match self.undrained.last_mut() {
-            Some((revision, last)) if *last == reload => *revision = applied,
-            _ => self.undrained.push((applied, reload)),
+            Some(last) if last.reload == reload && (reload.is_some() || last.removal == removal) => {
+                last.revision = revision;
+                last.removal = last.removal.and(removal);
+            }
+            _ => self.undrained.push(UndrainedChange { revision, reload, removal }),
         }
+    }
+
+    /// Removes the changes that have drained; `oldest` is the oldest reload with old workers. Returns the last one's revision.
+    fn drain(&mut self, oldest: Option<u64>, drains: &Drains) -> Option<Revision> {
+        let without_workers =
+            |change: &UndrainedChange| change.reload.is_some_and(|reload| oldest.is_none_or(|oldest| reload < oldest));
+        let has_drained = |change: &&UndrainedChange| match change.removal {
+            RemovalKind::Anything => without_workers(change),
+            RemovalKind::Nothing => true,
+            RemovalKind::Backends(number) => without_workers(change) || drains.is_over(number),
+            RemovalKind::Endpoints(number) => {
+                drains.is_over(number) && (change.reload.is_none() || without_workers(change))
+            }
+        };
+        let count = self.undrained.iter().take_while(has_drained).count();
+        // A reload that removed nothing still leaves old workers behind: by itself it drains with them.
+        let is_last = |change: &UndrainedChange| {
+            change.removal != RemovalKind::Nothing || change.reload.is_none() || without_workers(change)
+        };
+        let count = self.undrained[..count].iter().rposition(is_last).map_or(0, |last| last + 1);
+        self.undrained.drain(..count).next_back().map(|change| change.revision)
     }
 }
 
@@ -210,177 +303,4 @@ fn keys(resource: &Resource) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-    use std::time::{Duration, Instant};
-
-    use super::*;
-    use crate::apply::group;
-    use crate::config::resource::{Defaults, ResourceFile, parse};
-    use crate::model::process::Process;
-    use crate::model::report::{Outcome, Stage, StepFailure, Verified};
-    use crate::model::resource::InstanceId;
-
-    /// Returns the group of a resource `NAME.toml` over `/services/NAME`, with these lines added.
-    fn group(name: &str, lines: &str) -> Group {
-        let text =
-            format!("[template]\nsrc = \"x.tera\"\ndest = \"/{name}\"\nkeys = [\"/services/{name}\"]\n{lines}\n");
-        let file = ResourceFile { name: format!("{name}.toml").into(), path: name.into(), text };
-        group::form(&[Arc::new(parse(&file, &Defaults::default()).unwrap())]).remove(0)
-    }
-
-    const NGINX: &str = "reload = \"nginx\"";
-
-    struct Walk {
-        receipts: Receipts,
-        reloads: Reloads,
-        groups: Vec<Group>,
-        now: Instant,
-    }
-
-    impl Walk {
-        fn new(groups: Vec<Group>) -> Walk {
-            let mut receipts = Receipts::new("a".to_owned());
-            receipts.set_groups(&groups);
-            Walk { receipts, reloads: Reloads::default(), groups, now: Instant::now() }
-        }
-
-        /// Runs a pass over the first group, at this tree's revision, with this report.
-        fn pass(&mut self, tree: i64, report: Report) {
-            let group = self.groups[0].clone();
-            for resource in &group.resources {
-                self.receipts.rendering(resource.name(), Revision(tree));
-            }
-            self.reloads.add(&report, self.now);
-            self.receipts.finished(&group, &report, &self.reloads, |_| true);
-        }
-
-        fn end_of_workers(&mut self, pids: &[i32]) {
-            self.now += Duration::from_secs(1);
-            self.reloads.look(self.now, |process| !pids.contains(&process.pid));
-            self.receipts.look(&self.reloads);
-        }
-
-        /// Checks seen, applied, converged and drained of the first resource, then the reload counts.
-        #[track_caller]
-        fn check(&self, seen: i64, rest: [Option<i64>; 3], generations: (u64, Option<u64>)) {
-            let receipt = self.receipts.receipt(&self.reloads);
-            let resource = &receipt.resources[0];
-            assert_eq!((resource.seen, [resource.applied, resource.converged, resource.drained]), (seen, rest));
-            assert_eq!((receipt.generation, receipt.drained_generation), generations);
-        }
-    }
-
-    fn reloaded(now: Instant, leaving: &[i32], converged: bool) -> Report {
-        let zero = Duration::ZERO;
-        let leaving = leaving.iter().map(|pid| Process { pid: *pid, start_time: 1 }).collect();
-        let converged = converged.then_some(zero);
-        let (generation, asked_at, evidence) = (None, now, None);
-        let verified =
-            Verified { accepted: zero, healthy: zero, converged, generation, serving: 2, leaving, asked_at, evidence };
-        Report { outcome: Outcome::Applied, verified: Some(verified), ..Report::unchanged(Revision(0)) }
-    }
-
-    fn unchanged() -> Report {
-        Report::unchanged(Revision(0))
-    }
-
-    #[test]
-    fn a_change_is_seen_applied_converges_and_drains() {
-        let mut walk = Walk::new(vec![group("web", NGINX)]);
-        walk.check(0, [None; 3], (0, Some(0)));
-        walk.pass(10, unchanged());
-        walk.check(10, [Some(10); 3], (0, Some(0)));
-        walk.receipts.touched("web.toml", Revision(12));
-        walk.check(12, [Some(10); 3], (0, Some(0)));
-        walk.pass(15, reloaded(walk.now, &[7], true));
-        walk.check(12, [Some(12), Some(12), Some(10)], (1, Some(0)));
-        // No byte has changed, but the remaining old worker has none of it.
-        walk.receipts.touched("web.toml", Revision(20));
-        walk.pass(20, unchanged());
-        walk.check(20, [Some(20), Some(20), Some(10)], (1, Some(0)));
-        walk.receipts.touched("web.toml", Revision(30));
-        walk.pass(30, reloaded(walk.now, &[7, 8], false));
-        walk.check(30, [Some(30), Some(20), Some(10)], (2, Some(0)));
-        walk.end_of_workers(&[7]);
-        walk.check(30, [Some(30), Some(20), Some(20)], (2, Some(1)));
-        walk.end_of_workers(&[7, 8]);
-        walk.check(30, [Some(30); 3], (2, Some(2)));
-        // A further look at everything changes nothing.
-        walk.pass(99, unchanged());
-        walk.check(30, [Some(30); 3], (2, Some(2)));
-    }
-
-    #[test]
-    fn workers_that_were_leaving_before_count() {
-        let mut walk = Walk::new(vec![group("web", NGINX)]);
-        walk.reloads.add_earlier(BTreeSet::from([Process { pid: 7, start_time: 1 }]), walk.now);
-        walk.pass(10, unchanged());
-        walk.check(10, [Some(10), Some(10), None], (0, None));
-        walk.end_of_workers(&[7]);
-        walk.check(10, [Some(10); 3], (0, Some(0)));
-    }
-
-    #[test]
-    fn what_failed_or_is_held_is_not_applied() {
-        let failure = || StepFailure::new(Stage::Check, "x");
-        let mut walk = Walk::new(vec![group("web", NGINX)]);
-        walk.pass(10, unchanged());
-        walk.receipts.touched("web.toml", Revision(12));
-        walk.pass(12, Report { outcome: Outcome::Rejected(failure()), ..unchanged() });
-        walk.pass(12, Report { dropped: vec![("web.toml".into(), failure())], ..unchanged() });
-        let instance = InstanceId { item: Some("a".into()), .."web.toml".into() };
-        walk.pass(12, Report { dropped: vec![(instance, failure())], ..unchanged() });
-        let owed = Outcome::ReloadOwed { cause: failure(), nothing_runs: true };
-        walk.pass(12, Report { outcome: owed, ..unchanged() });
-        walk.check(12, [Some(10); 3], (0, Some(0)));
-        walk.pass(12, Report { dropped: vec![("web2.toml".into(), failure())], ..unchanged() });
-        walk.check(12, [Some(12); 3], (0, Some(0)));
-    }
-
-    #[test]
-    fn what_changes_during_a_pass_waits_for_the_next() {
-        let mut walk = Walk::new(vec![group("web", NGINX)]);
-        walk.pass(10, unchanged());
-        let web = walk.groups[0].clone();
-        walk.receipts.touched("web.toml", Revision(11));
-        walk.receipts.rendering("web.toml", Revision(11));
-        walk.receipts.touched("web.toml", Revision(12));
-        walk.receipts.finished(&web, &unchanged(), &walk.reloads, |_| true);
-        walk.check(12, [Some(11); 3], (0, Some(0)));
-    }
-
-    #[test]
-    fn what_cannot_be_proven_is_not_said() {
-        for (lines, proof) in [
-            ("", Proof::File),
-            ("check_cmd = \"nginx -t\"", Proof::File),
-            ("reload_cmd = \"service haproxy reload\"", Proof::Unseen),
-            ("reload_cmd = \"nginx -s reload\"\nverify = \"off\"", Proof::Unseen),
-            ("reload_cmd = \"nginx -s reload\"", Proof::Nginx),
-        ] {
-            let mut walk = Walk::new(vec![group("web", lines)]);
-            walk.pass(10, unchanged());
-            let rest = if proof == Proof::Nginx { Some(10) } else { None };
-            walk.check(10, [Some(10), rest, rest], (0, Some(0)));
-            let receipt = walk.receipts.receipt(&walk.reloads);
-            assert_eq!(
-                (receipt.resources[0].proof, receipt.resources[0].keys.as_slice()),
-                (proof, &["/services/web".to_owned()][..])
-            );
-        }
-    }
-
-    #[test]
-    fn a_resource_that_stays_has_come_as_far_as_it_had() {
-        let mut walk = Walk::new(vec![group("web", NGINX)]);
-        walk.pass(10, unchanged());
-        walk.receipts.set_groups(&[group("web", NGINX), group("echo", NGINX)]);
-        let receipt = walk.receipts.receipt(&walk.reloads);
-        let applied: Vec<_> =
-            receipt.resources.iter().map(|resource| (resource.name.as_str(), resource.applied)).collect();
-        assert_eq!(applied, [("echo.toml", None), ("web.toml", Some(10))]);
-        walk.receipts.set_groups(&[group("web", "")]);
-        assert_eq!(walk.receipts.receipt(&walk.reloads).resources[0].applied, None, "it is proven in another way");
-    }
-}
+mod tests;

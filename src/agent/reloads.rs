@@ -26,21 +26,23 @@ pub struct Reloads {
 struct Undrained {
     /// Number of the reload, counted from 1; 0 for workers that were leaving before the first.
     number: u64,
-    /// Resources that were applied; empty if that was undone: then its old workers count, and nothing is logged.
+    /// Resources that were applied and have not drained; empty if that was undone: then its old workers count, and nothing is
+    /// logged.
     resources: Vec<Arc<str>>,
     revision: Revision,
     asked_at: Instant,
     leaving: BTreeSet<Process>,
 }
 
-/// A reload whose old workers have all ended.
+/// A change of which nothing that it removed is in use any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drained {
     /// Resources that were applied.
     pub resources: Vec<Arc<str>>,
     /// Store revision that was applied.
     pub revision: Revision,
-    /// Time from the reload request to the end of the last old worker, to within 250 ms.
+    /// Time from the reload request to the end of the last old worker, or of its last connection to a removed backend, to
+    /// within 250 ms.
     pub after: Duration,
 }
 
@@ -75,6 +77,13 @@ impl Reloads {
             let (resources, revision) = (Vec::new(), Revision::default());
             self.undrained.push(Undrained { number: 0, resources, revision, asked_at: now, leaving });
             self.next_look.get_or_insert(now + PAUSE);
+        }
+    }
+
+    /// Records that one of the resources of this reload has drained, although old workers are left.
+    pub fn drained_early(&mut self, number: u64, resource: &str) {
+        for reload in self.undrained.iter_mut().filter(|reload| reload.number == number) {
+            reload.resources.retain(|name| **name != *resource);
         }
     }
 
@@ -185,6 +194,21 @@ mod tests {
         let resources = vec!["good".into(), "bad".into()];
         let partly = Report { resources, dropped: vec![("bad".into(), cause)], ..report(4, &[], start) };
         assert_eq!(reloads.add(&partly, start).unwrap().resources, ["good".into()]);
+    }
+
+    #[test]
+    fn what_has_drained_early_is_not_reported_again() {
+        let start = Instant::now();
+        let mut reloads = Reloads::default();
+        for number in [2, 3] {
+            let resources = vec!["web".into(), "api".into()];
+            reloads.add(&Report { resources, ..report(number, &[10], start) }, start);
+        }
+        reloads.drained_early(1, "web");
+        reloads.drained_early(2, "web");
+        reloads.drained_early(2, "api");
+        let drained = reloads.look(start + PAUSE, |_| false);
+        assert_eq!(drained.iter().map(|drained| drained.resources.clone()).collect::<Vec<_>>(), [["api".into()]]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::model::process::Process;
 use crate::model::receipt::Receipt;
 use crate::model::report::Report;
 use crate::status::board::FailedPasses;
-use crate::status::{Shared, events};
+use crate::status::{Shared, endpoint_events, events};
 use crate::world::{clock, process, random};
 
 use super::catalog::{Catalog, Member};
@@ -183,12 +183,13 @@ impl Agent {
         if let Some(FailedPasses { resources, failures, since }) = ended.filter(|_| self.outlook.logs) {
             events::recovered(&resources, failures, Duration::from_secs(unix_seconds.saturating_sub(since)));
         }
-        self.old_workers.add(&group, &report, &self.outlook.board, now);
+        let removals = self.old_workers.add((&group, &report), findings.removed, &self.outlook.board, now);
+        let endpoints = &self.outlook.terms.endpoints;
+        let has_taken = |resource: &str| endpoints.has_taken(resource, now);
+        self.old_workers.taken(has_taken, now);
         if let Some(receipts) = &mut self.desk.receipts {
             findings.waiting.iter().for_each(|name| receipts.waits(name));
-            let endpoints = &self.outlook.terms.endpoints;
-            let has_taken = |resource: &str| endpoints.has_taken(resource, now);
-            receipts.finished(&group, &report, self.old_workers.reloads(), has_taken);
+            receipts.finished(&group, &report, &removals, self.old_workers.accounts(), has_taken);
         }
         for (id, change) in &findings.endpoints {
             self.untaken.add(&id.resource, change, now);
@@ -208,7 +209,7 @@ impl Agent {
     /// Returns the receipt, if one is kept and may have changed since the last call.
     pub(super) fn changed_receipt(&mut self) -> Option<Receipt> {
         let receipts = self.desk.receipts.as_mut()?;
-        receipts.take_moved().then(|| receipts.receipt(self.old_workers.reloads()))
+        receipts.take_moved().then(|| receipts.receipt(self.old_workers.accounts().0))
     }
 
     /// Returns whether all work so far is done, except for retries.
@@ -231,8 +232,13 @@ impl Agent {
     }
 }
 
+/// Starts to answer nginx's questions if a resource needs it, and logs which way the changes of each go.
 fn listen_for(outlook: &Outlook, catalog: &Catalog) {
-    outlook.terms.endpoints.listen_for(catalog.members.iter().map(|member| &*member.resource));
+    let endpoints = &outlook.terms.endpoints;
+    endpoints.listen_for(catalog.members.iter().map(|member| &*member.resource));
+    for member in catalog.members.iter().filter(|_| outlook.logs && outlook.terms.apply()) {
+        endpoints.describe(member).iter().for_each(|way| endpoint_events::way(member.resource.name(), way));
+    }
 }
 
 /// Undoes transactions that a killed process left half done. Called before anything else.

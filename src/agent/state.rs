@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::model::backend_change::BackendChange;
 use crate::model::endpoints::EndpointName;
 use crate::model::guard::Decision;
+use crate::model::removed::Removed;
 use crate::model::resource::{InstanceId, Resource};
-use crate::render::{ListedBackends, Memory, Reads, SkippedKey};
+use crate::render::{Memory, Reads, SkippedKey};
 
+use super::file_backends::FileBackends;
 use super::standing::Standing;
 use super::wait::Wait;
 
@@ -34,28 +35,6 @@ pub struct FileState {
     pub skipped: BTreeSet<SkippedKey>,
 }
 
-/// The backends of one file, for the log.
-#[derive(Default)]
-pub struct FileBackends {
-    /// Those of a render that is not live yet, if its template asked for any.
-    pub rendered: Option<ListedBackends>,
-    /// Addresses in the live file, a line each; `None` if they are not known.
-    live: Option<Box<str>>,
-}
-
-impl FileBackends {
-    /// Records that the last render is live. Returns what that changed, if its template asked for backends.
-    pub fn went_live(&mut self) -> Option<BackendChange> {
-        let rendered = self.rendered.take()?;
-        let now = rendered.addresses();
-        let before: Option<BTreeSet<&str>> = self.live.as_deref().map(|live| live.lines().collect());
-        let change = BackendChange::between(before.as_ref(), &now);
-        // Small: there may be thousands of files.
-        self.live = Some(now.into_iter().collect::<Vec<_>>().join("\n").into());
-        Some(change)
-    }
-}
-
 /// One name of a `for_each`.
 pub struct Instance {
     /// Resource for this name.
@@ -73,6 +52,8 @@ pub struct ResourceState {
     pub own: FileState,
     /// Instances by name, as the last pass has found them; empty without `for_each`.
     pub instances: BTreeMap<Arc<str>, Instance>,
+    /// What its files no longer name, since its last change that nginx serves for certain.
+    pub removed: Removed,
 }
 
 impl ResourceState {
@@ -82,13 +63,24 @@ impl ResourceState {
         let standing = self.own.standing.filter(|_| is_same);
         let backends = if is_same { self.own.backends } else { FileBackends::default() };
         let own = FileState { standing, backends, skipped: self.own.skipped, ..FileState::default() };
-        ResourceState { wait: self.wait, own, instances: BTreeMap::new() }
+        // What the files of instances name is forgotten.
+        let removed = if is_same && self.instances.is_empty() { self.removed } else { Removed::Unknown };
+        ResourceState { wait: self.wait, own, instances: BTreeMap::new(), removed }
     }
 
     /// Returns the time of the next look, whatever the store says.
     pub fn wake_at(&self) -> Option<Instant> {
-        let files = self.instances.values().map(|instance| &instance.file).chain([&self.own]);
-        files.filter_map(|file| file.standing.as_ref()?.wake_at()).chain(self.wait.until()).min()
+        self.files().filter_map(|file| file.standing.as_ref()?.wake_at()).chain(self.wait.until()).min()
+    }
+
+    /// Returns whether nginx asks for the endpoints of one of its files.
+    pub fn is_asked_for(&self) -> bool {
+        self.files().any(|file| !file.names.is_empty())
+    }
+
+    /// Returns its files.
+    pub fn files(&self) -> impl Iterator<Item = &FileState> {
+        self.instances.values().map(|instance| &instance.file).chain([&self.own])
     }
 
     /// Returns the files that stay as they are because a guard holds them, with its decisions.

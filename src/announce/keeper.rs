@@ -18,7 +18,7 @@ use super::registrar::{EtcdAction, KeyNotice, Registrar};
 pub const TTL_SECONDS: u32 = 15;
 
 /// Shortest time between two writes of the key: each one goes to all members of etcd and wakes everybody who watches the key.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// A task that keeps a key until it is stopped; if it is dropped, the key stays until its lease expires.
 #[derive(Debug)]
@@ -34,8 +34,8 @@ impl Keeper {
         Keeper { value, task: tokio::spawn(keep(settings, key, values)) }
     }
 
-    /// Sets the value of the key. Values that follow within a second of a write are written together, at the end of that second, with
-    /// the newest; an unchanged value is not written again.
+    /// Sets the value of the key. Values that follow within half a second of a write are written together, at the end of that time,
+    /// with the newest; an unchanged value is not written again.
     pub fn set(&self, text: String) {
         self.value.send_replace(Some(text.into()));
     }

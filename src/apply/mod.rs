@@ -21,7 +21,7 @@ pub mod staging;
 pub mod transaction;
 pub mod verify;
 
-pub use nginx::{is_in_effect, leaving_workers, workers_of};
+pub use nginx::{is_in_effect, leaving_workers, processes_of, workers_of};
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

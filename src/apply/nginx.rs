@@ -132,6 +132,20 @@ pub fn workers_of(place: &NginxPlace) -> Option<usize> {
     Some(children.iter().filter(|child| child.role == Role::Worker).count())
 }
 
+/// Returns all children of the master there, and of the one whose program it replaces: they may have connections to backends.
+pub fn processes_of(place: &NginxPlace) -> Vec<Process> {
+    let pid_files = [place.pid_file.clone(), old_pid_file(&place.pid_file)].into_iter();
+    let masters = pid_files.filter_map(|pid_file| nginx_process::master(&pid_file, &place.binary));
+    masters.filter_map(nginx_process::children).flatten().map(|child| child.process).collect()
+}
+
+/// Returns the pid file of a master whose program is being replaced (SIGUSR2).
+fn old_pid_file(pid_file: &Path) -> PathBuf {
+    let mut path = pid_file.as_os_str().to_owned();
+    path.push(".oldbin");
+    path.into()
+}
+
 /// Returns the build paths of a program, which is run once for them.
 async fn built(context: &Context, program: PathBuf) -> BuildPaths {
     let mut known = context.nginx.built.lock().await;
@@ -154,9 +168,7 @@ impl Nginx {
     /// Returns the master of the previous program while a new one has taken its place (SIGUSR2) and it has not left yet: its
     /// workers serve as well, and no reload reaches them.
     pub(super) fn previous_master(&self) -> Option<Process> {
-        let mut path = self.pid_file.clone().into_os_string();
-        path.push(".oldbin");
-        nginx_process::master(Path::new(&path), &self.binary)
+        nginx_process::master(&old_pid_file(&self.pid_file), &self.binary)
     }
 
     /// Returns whether a master runs without any worker.

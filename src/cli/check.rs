@@ -22,7 +22,7 @@ use crate::world::fs::{self, FileError, folder, owner};
 use crate::world::{host, terminal};
 
 use super::exit::Exit;
-use super::run;
+use super::{run, show};
 
 /// Returns the problem of an owner or group that this machine does not know.
 fn unknown_account(account: &Account) -> Option<Problem> {
@@ -246,6 +246,10 @@ pub(super) fn check(settings: &Settings, mut problems: Problems) -> Exit {
     let hidden = run::hidden_confd(settings, &confdirs.folders);
     for warning in warnings.into_iter().chain(unknown_variables()).chain(unread_files(&confdirs)).chain(hidden) {
         terminal::print_error(&format!("warning: {warning}\n"));
+    }
+    let endpoints = show::shown_endpoints(settings);
+    for (member, way) in catalog.members.iter().filter_map(|member| Some((member, endpoints.describe(member)?))) {
+        terminal::print(&format!("{}: {way}\n", member.resource.name()));
     }
     for difference in differences(settings, &confdirs, &catalog) {
         terminal::print(&format!("differs from confd: {difference}\n"));

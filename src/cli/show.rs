@@ -107,7 +107,7 @@ fn context(settings: &Settings) -> Context {
 }
 
 /// Returns the ways in which a running agent would drive nginx.
-fn shown_endpoints(settings: &Settings) -> Arc<Endpoints> {
+pub(super) fn shown_endpoints(settings: &Settings) -> Arc<Endpoints> {
     let plan = AnswerPlan::Show(settings.agent.endpoints_listen.clone());
     Arc::new(Endpoints::new(plan, run::facts(settings)))
 }
@@ -237,6 +237,12 @@ fn say_source(settings: &Settings, catalog: &Catalog, members: &[&Member]) {
         None => "no settings file".to_owned(),
     };
     terminal::print_error(&format!("reading {} ({origin})\n", stores.join("; ")));
+    let endpoints = shown_endpoints(settings);
+    for member in members {
+        if let Some(way) = endpoints.describe(member) {
+            terminal::print_error(&format!("{}: {way}\n", member.resource.name()));
+        }
+    }
 }
 
 /// Returns the resource of this name; `app` means `app.toml`.

@@ -1,7 +1,7 @@
 //! Decides which question is answered when, and with what. A question for a set that the asker already has is held; a new question
 //! proves that nginx has taken the last answer. Pure: messages and the time go in, messages to send come out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -74,6 +74,8 @@ pub struct Answerer {
     pollers_seen: u64,
     /// Held questions by the time at which they are answered in any case.
     due: BTreeSet<(Instant, EndpointName, Asker)>,
+    /// Names that each asker has asked for.
+    by_asker: HashMap<Asker, Vec<EndpointName>>,
     /// Last question of each asker for a name that is not published yet.
     early: BTreeMap<(EndpointName, Asker), DnsQuestion>,
     /// Names of which something has changed since the last call of `take_changed`.
@@ -83,8 +85,7 @@ pub struct Answerer {
 /// One name.
 #[derive(Debug)]
 struct Named {
-    endpoints: Vec<Endpoint>,
-    services: Vec<SrvTarget>,
+    endpoints: Box<[Endpoint]>,
     /// Serial of the change that gave it this set.
     serial: u64,
     pollers: BTreeMap<Asker, (Poller, Option<Instant>)>,
@@ -100,6 +101,7 @@ impl Answerer {
             serial: 0,
             pollers_seen: 0,
             due: BTreeSet::new(),
+            by_asker: HashMap::new(),
             early: BTreeMap::new(),
             changed: BTreeSet::new(),
         }
@@ -109,19 +111,17 @@ impl Answerer {
     pub fn publish(&mut self, sets: Vec<EndpointSet>, now: Instant) -> Vec<Packet> {
         let mut packets = Vec::new();
         for EndpointSet { name, endpoints } in sets {
-            if self.names.get(&name).is_some_and(|named| named.endpoints == endpoints) {
+            if self.names.get(&name).is_some_and(|named| *named.endpoints == *endpoints) {
                 continue;
             }
             self.serial += 1;
             self.changed.insert(name.clone());
-            let peers = if endpoints.is_empty() { std::slice::from_ref(&self.refuge) } else { &endpoints };
-            let services = self.shared.services(peers, now);
-            let serial = self.serial;
+            let (serial, endpoints) = (self.serial, endpoints.into_boxed_slice());
             match self.names.get_mut(&name) {
-                Some(named) => (named.endpoints, named.services, named.serial) = (endpoints, services, serial),
+                Some(named) => (named.endpoints, named.serial) = (endpoints, serial),
                 None => {
                     let pollers = BTreeMap::new();
-                    self.names.insert(name.clone(), Named { endpoints, services, serial, pollers });
+                    self.names.insert(name.clone(), Named { endpoints, serial, pollers });
                     self.answer_early(&name, now, &mut packets);
                 }
             }
@@ -192,7 +192,8 @@ impl Answerer {
         if let Some((poller, _)) = named.pollers.values_mut().find(|(poller, _)| poller.fetches(question.id)) {
             poller.answer(serial, false, now);
         }
-        Some(question.answer(services_of(&question, &named.services), MAX_TCP_BYTES))
+        let services = self.shared.services(named.peers(&self.refuge), now);
+        Some(question.answer(records(&question, &services), MAX_TCP_BYTES))
     }
 
     fn ask_for_peers(
@@ -202,12 +203,10 @@ impl Answerer {
         name: EndpointName,
         now: Instant,
     ) -> Option<Packet> {
-        let named = self.names.get_mut(&name)?;
-        if !named.pollers.contains_key(&from) {
-            self.pollers_seen += 1;
-            named.make_room(now);
-            named.pollers.insert(from, (Poller::new(self.pollers_seen, &question, now), None));
+        if !self.names.get(&name)?.pollers.contains_key(&from) {
+            self.meet(from, &name, &question, now);
         }
+        let named = self.names.get_mut(&name)?;
         let before = named.uptake(now);
         let (poller, due) = named.pollers.get_mut(&from)?;
         let decision = poller.ask(&question, named.serial, now);
@@ -223,6 +222,25 @@ impl Answerer {
         if decision == Handling::Answer { self.answer(&name, from, now) } else { None }
     }
 
+    /// Remembers a new asker of a name. A worker asks for all names of an upstream from one socket and in one moment, so questions
+    /// that are held for the same socket are those of a process that has ended.
+    fn meet(&mut self, from: Asker, name: &EndpointName, question: &DnsQuestion, now: Instant) {
+        let Some(named) = self.names.get_mut(name) else { return };
+        self.pollers_seen += 1;
+        for gone in named.make_room(now) {
+            self.by_asker.remove(&gone);
+        }
+        named.pollers.insert(from, (Poller::new(self.pollers_seen, question, now), None));
+        let others = self.by_asker.entry(from).or_default();
+        for other in others.iter() {
+            if let Some(named) = self.names.get_mut(other) {
+                named.pollers.retain(|asker, (poller, _)| *asker != from || poller.held.is_none() || other == name);
+            }
+        }
+        others.retain(|other| self.names.get(other).is_some_and(|named| named.pollers.contains_key(&from)));
+        others.push(name.clone());
+    }
+
     /// Answers a held question.
     fn answer(&mut self, name: &EndpointName, asker: Asker, now: Instant) -> Option<Packet> {
         let named = self.names.get_mut(name)?;
@@ -231,9 +249,11 @@ impl Answerer {
             self.due.remove(&(at, name.clone(), asker));
         }
         let question = poller.held.take()?;
-        let bytes = question.answer(services_of(&question, &named.services), NGINX_UDP_BYTES);
+        let services = self.shared.services(named.peers(&self.refuge), now);
+        let bytes = question.answer(records(&question, &services), NGINX_UDP_BYTES);
         let by_tcp = bytes.get(2).is_some_and(|flags| flags & 0x02 != 0);
-        poller.answer(named.serial, by_tcp, now);
+        let serial = named.serial;
+        named.pollers.get_mut(&asker)?.0.answer(serial, by_tcp, now);
         Some(Packet { to: asker, bytes })
     }
 
@@ -281,7 +301,7 @@ impl Answerer {
 
     /// Returns the present set of a name.
     pub fn endpoints(&self, name: &EndpointName) -> Option<&[Endpoint]> {
-        self.names.get(name).map(|named| named.endpoints.as_slice())
+        self.names.get(name).map(|named| &*named.endpoints)
     }
 
     /// Returns the newest worker that has asked for a name.
@@ -293,6 +313,11 @@ impl Answerer {
 }
 
 impl Named {
+    /// Returns the peers to answer with.
+    fn peers<'a>(&'a self, refuge: &'a Endpoint) -> &'a [Endpoint] {
+        if self.endpoints.is_empty() { std::slice::from_ref(refuge) } else { &self.endpoints }
+    }
+
     fn uptake(&self, now: Instant) -> Uptake {
         let asking = self.pollers.values().map(|(poller, _)| poller).filter(|poller| poller.asks(now));
         match asking.max_by_key(|poller| poller.number) {
@@ -302,15 +327,17 @@ impl Named {
         }
     }
 
-    /// Forgets who is gone, and if there are too many, who has been silent for longest.
-    fn make_room(&mut self, now: Instant) {
-        self.pollers.retain(|_, (poller, _)| !poller.is_gone(now));
-        if self.pollers.len() >= MOST_POLLERS {
+    /// Forgets who is gone, and if there are too many, who has been silent for longest. Returns them.
+    fn make_room(&mut self, now: Instant) -> Vec<Asker> {
+        let is_gone = |(_, (poller, _)): &(&Asker, &(Poller, Option<Instant>))| poller.is_gone(now);
+        let mut forgotten: Vec<Asker> = self.pollers.iter().filter(is_gone).map(|(asker, _)| *asker).collect();
+        if self.pollers.len() - forgotten.len() >= MOST_POLLERS {
             let idle = self.pollers.iter().filter(|(_, (poller, _))| poller.held.is_none());
             let oldest = idle.min_by_key(|(_, (poller, _))| poller.active_at()).map(|(asker, _)| *asker);
-            let oldest = oldest.or_else(|| self.pollers.keys().next().copied());
-            oldest.map(|asker| self.pollers.remove(&asker));
+            forgotten.extend(oldest.or_else(|| self.pollers.keys().next().copied()));
         }
+        forgotten.iter().for_each(|asker| drop(self.pollers.remove(asker)));
+        forgotten
     }
 }
 
@@ -343,7 +370,7 @@ fn is_label(text: &str) -> bool {
     !text.is_empty() && !text.contains('.')
 }
 
-fn services_of(question: &DnsQuestion, services: &[SrvTarget]) -> Vec<Record> {
+fn records(question: &DnsQuestion, services: &[SrvTarget]) -> Vec<Record> {
     let record = |service: &SrvTarget| {
         let target = message::name(&service.target)?;
         let data = RData::SRV(SRV::new(service.priority, service.weight, service.port, target));

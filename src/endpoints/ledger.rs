@@ -13,8 +13,10 @@ use super::answerer::{Uptake, Worker};
 
 /// Time from the first answer of a worker until nginx is reloaded without the lines on disk: further names may follow.
 const CLEAN_AFTER: Duration = Duration::from_secs(5);
-/// Time after a reload within which its workers ask for the first time.
-const STARTS_WITHIN: Duration = Duration::from_secs(10);
+/// Time within which a reload ends.
+const RELOADS_WITHIN: Duration = Duration::from_secs(120);
+/// Time after it within which its workers ask for the first time: they do when they start, and the reload has seen them start.
+const STARTS_WITHIN: Duration = Duration::from_secs(1);
 /// Time without a question after which nginx, which runs, is taken for one that does not ask.
 const SILENT_AFTER: Duration = Duration::from_secs(10);
 
@@ -163,14 +165,16 @@ impl Ledger {
         for (name, entry) in self.names.iter_mut().filter(|(_, entry)| is_of(&entry.place.resource)) {
             // Old workers hand over the peers of names that they have, too.
             entry.is_withheld = entry.usage == Use::Live && is_asked(name);
-            entry.clean_until = entry.is_withheld.then(|| now + STARTS_WITHIN);
+            entry.clean_until = entry.is_withheld.then(|| now + RELOADS_WITHIN);
         }
     }
 
     /// Ends a reload: all lines belong on disk again.
-    pub fn end_reload(&mut self, is_of: impl Fn(&str) -> bool) {
+    pub fn end_reload(&mut self, is_of: impl Fn(&str) -> bool, now: Instant) {
         for entry in self.names.values_mut().filter(|entry| is_of(&entry.place.resource)) {
-            entry.is_withheld = false;
+            if std::mem::take(&mut entry.is_withheld) {
+                entry.clean_until = Some(now + STARTS_WITHIN);
+            }
         }
     }
 
@@ -298,9 +302,8 @@ mod tests {
         assert!(!walk.must_clean(), "the reload has time");
         walk.reload(true);
         assert_eq!(walk.lines(), None);
-        walk.ledger.end_reload(|name| name == "a.toml");
+        walk.ledger.end_reload(|name| name == "a.toml", walk.now);
         assert!(walk.lines().is_some());
-        walk.pass(1);
         walk.asks(2);
         walk.pass(100);
         assert!(!walk.must_clean());

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::message::DnsQuestion;
 
-/// Time for which an answer is held if nothing changes. nginx repeats a question after 5 s.
-pub(super) const HOLD: Duration = Duration::from_millis(4500);
+/// Time for which an answer is held if nothing changes. nginx repeats a question in the fifth second: it counts whole ones.
+pub(super) const HOLD: Duration = Duration::from_millis(3500);
 /// Time after an answer within which nginx asks again: it pauses for one second.
 const ASKS_AGAIN_WITHIN: Duration = Duration::from_secs(3);
 /// Time after which one that does not ask is forgotten.

@@ -21,6 +21,7 @@ const RECORD: &str = "endpoints.json";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SavedSet {
     pub(super) set: EndpointSet,
+    /// The file that uses it.
     pub(super) place: NamedIn,
     pub(super) knows_backups: bool,
     /// The worker that has not read the lines on disk.
@@ -28,13 +29,13 @@ pub(super) struct SavedSet {
 }
 
 /// The record of all sets.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct SavedSets {
+#[derive(Debug, Default, Deserialize)]
+struct SavedSets {
     format: u32,
     sets: Vec<SetRecord>,
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct SetRecord {
     label: String,
     resource: String,
@@ -46,39 +47,56 @@ struct SetRecord {
     peers: Vec<(SocketAddr, u16, bool)>,
 }
 
-impl SavedSets {
-    pub(super) fn new(sets: impl Iterator<Item = SavedSet>) -> SavedSets {
-        let record = |saved: SavedSet| SetRecord {
+impl From<SavedSet> for SetRecord {
+    fn from(saved: SavedSet) -> SetRecord {
+        SetRecord {
             label: saved.set.name.label().to_owned(),
             resource: saved.place.resource.to_string(),
             dest: saved.place.dest,
             knows_backups: saved.knows_backups,
             clean_worker: saved.clean_worker,
             peers: saved.set.endpoints.iter().map(|one| (one.address, one.weight, one.is_backup)).collect(),
-        };
-        SavedSets { format: FORMAT, sets: sets.map(record).collect() }
+        }
+    }
+}
+
+impl From<SetRecord> for SavedSet {
+    fn from(record: SetRecord) -> SavedSet {
+        let endpoint = |(address, weight, is_backup)| Endpoint { address, weight, is_backup };
+        let endpoints = record.peers.into_iter().map(endpoint).collect();
+        SavedSet {
+            set: EndpointSet { name: EndpointName::new(&record.label), endpoints },
+            place: NamedIn { resource: Arc::from(record.resource), dest: record.dest },
+            knows_backups: record.knows_backups,
+            clean_worker: record.clean_worker,
+        }
+    }
+}
+
+/// The text of a record, made set by set: thousands of them are never in memory twice.
+#[derive(Debug)]
+pub(super) struct RecordText(String);
+
+impl RecordText {
+    pub(super) fn new() -> RecordText {
+        RecordText(format!("{{\"format\":{FORMAT},\"sets\":["))
     }
 
-    pub(super) fn into_sets(self) -> impl Iterator<Item = SavedSet> {
-        self.sets.into_iter().map(|record| {
-            let endpoint = |(address, weight, is_backup)| Endpoint { address, weight, is_backup };
-            let endpoints = record.peers.into_iter().map(endpoint).collect();
-            SavedSet {
-                set: EndpointSet { name: EndpointName::new(&record.label), endpoints },
-                place: NamedIn { resource: Arc::from(record.resource), dest: record.dest },
-                knows_backups: record.knows_backups,
-                clean_worker: record.clean_worker,
-            }
-        })
+    pub(super) fn add(&mut self, saved: SavedSet) {
+        if !self.0.ends_with('[') {
+            self.0.push(',');
+        }
+        self.0.push_str(&serde_json::to_string(&SetRecord::from(saved)).unwrap_or_default());
     }
 
-    pub(super) fn to_text(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
+    pub(super) fn finish(mut self) -> String {
+        self.0.push_str("]}");
+        self.0
     }
 }
 
 /// Reads the record of the last run; an empty one if there is none that can be used.
-pub(super) fn load(state_folder: &Path) -> SavedSets {
+pub(super) fn load(state_folder: &Path) -> Vec<SavedSet> {
     let path = state_folder.join(RECORD);
     let text = record::read(&path).unwrap_or_else(|error| {
         tracing::warn!("{error}; the endpoints of the last run are not known until the store has been read");
@@ -86,14 +104,14 @@ pub(super) fn load(state_folder: &Path) -> SavedSets {
     });
     let parsed = text.map(|text| serde_json::from_str::<SavedSets>(&text));
     match parsed {
-        None => SavedSets::default(),
-        Some(Ok(saved)) if saved.format == FORMAT => saved,
+        None => Vec::new(),
+        Some(Ok(saved)) if saved.format == FORMAT => saved.sets.into_iter().map(SavedSet::from).collect(),
         Some(_) => {
             tracing::warn!(
                 "`{}` is not a record of endpoints that this version knows; they are not known until the store has been read",
                 path.display()
             );
-            SavedSets::default()
+            Vec::new()
         }
     }
 }
@@ -147,13 +165,18 @@ mod tests {
             knows_backups: true,
             clean_worker: Some("127.0.0.1:4000".parse().unwrap()),
         };
-        assert_eq!(load(folder.path()), SavedSets::default());
-        let text = SavedSets::new([saved.clone()].into_iter()).to_text();
-        write_sets(folder.path(), &text).unwrap();
-        assert_eq!(load(folder.path()).into_sets().collect::<Vec<_>>(), [saved]);
+        assert_eq!(load(folder.path()), []);
+        let other = SavedSet { clean_worker: None, ..saved.clone() };
+        let mut text = RecordText::new();
+        text.add(saved.clone());
+        text.add(other.clone());
+        write_sets(folder.path(), &text.finish()).unwrap();
+        assert_eq!(load(folder.path()), [saved, other]);
+        write_sets(folder.path(), &RecordText::new().finish()).unwrap();
+        assert_eq!(load(folder.path()), []);
         for broken in ["", "{", "{\"format\":2,\"sets\":[]}"] {
             write_sets(folder.path(), broken).unwrap();
-            assert_eq!(load(folder.path()), SavedSets::default(), "{broken}");
+            assert_eq!(load(folder.path()), [], "{broken}");
         }
     }
 

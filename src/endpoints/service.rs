@@ -2,6 +2,7 @@
 //! answer within the same millisecond. Never renders, and never reloads nginx.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +16,7 @@ use crate::world::dns_listener::{DatagramSender, DnsListener, MessageReply, Resp
 
 use super::answerer::{Answerer, Asker, Packet, Uptake};
 use super::ledger::{Ledger, NameUse, NamedIn};
-use super::saved::{self, SavedSets};
+use super::saved::{self, RecordText, SavedSet};
 
 /// Pause between two looks at who asks.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
@@ -40,11 +41,11 @@ struct Inner {
     next_look: Option<Instant>,
 }
 
-/// What was written last.
+/// Hashes of what was written last.
 #[derive(Default)]
 struct WrittenFiles {
-    sets: Option<String>,
-    lines: BTreeMap<PathBuf, String>,
+    sets: Option<u64>,
+    lines: BTreeMap<PathBuf, u64>,
     /// Files that could not be written, each reported once.
     failed: BTreeSet<PathBuf>,
 }
@@ -78,7 +79,7 @@ impl EndpointService {
         let (mut answerer, mut ledger) = (Answerer::new(refuge), Ledger::default());
         let now = clock::now();
         let saved = state_folder.as_deref().map(saved::load).unwrap_or_default();
-        for saved in saved.into_sets() {
+        for saved in saved {
             let uses = [NameUse { name: saved.set.name.clone(), knows_backups: saved.knows_backups }];
             ledger.record(&saved.place, &uses, now);
             saved.clean_worker.iter().for_each(|worker| ledger.remember_clean(&saved.set.name, *worker));
@@ -209,7 +210,7 @@ impl EndpointService {
     /// Ends a reload.
     pub fn end_reload(&self, is_of: impl Fn(&str) -> bool) {
         let mut inner = self.inner();
-        inner.ledger.end_reload(is_of);
+        inner.ledger.end_reload(is_of, clock::now());
         inner.is_unsaved = true;
         drop(inner);
         self.save();
@@ -217,64 +218,54 @@ impl EndpointService {
 
     /// Brings the files on disk up to date: the sets for our next start, and the lines for nginx's. Blocks.
     pub fn save(&self) {
-        let mut on_disk = self.on_disk.lock().unwrap_or_else(PoisonError::into_inner);
-        let (saved, lines) = {
+        let mut written = self.on_disk.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut record = RecordText::new();
+        let mut wanted = BTreeMap::new();
+        let mut changed = Vec::new();
+        {
             let mut inner = self.inner();
             if !std::mem::take(&mut inner.is_unsaved) {
                 return;
             }
-            (inner.saved_sets(), inner.lines())
-        };
-        on_disk.write(self.state_folder.as_deref(), &saved, lines);
-    }
-}
-
-impl Inner {
-    fn saved_sets(&self) -> SavedSets {
-        let set = |name: &EndpointName| {
-            let endpoints = self.answerer.endpoints(name)?.to_vec();
-            Some(EndpointSet { name: name.clone(), endpoints })
-        };
-        let sets = self.ledger.names().filter_map(|(name, place, knows_backups)| {
-            Some(saved::SavedSet {
-                set: set(name)?,
-                place: place.clone(),
-                knows_backups,
-                clean_worker: self.ledger.clean_worker(name),
-            })
-        });
-        SavedSets::new(sets)
-    }
-
-    /// Returns the lines that belong on disk, by their file.
-    fn lines(&self) -> BTreeMap<PathBuf, String> {
-        let lines = |(name, place, _): (&EndpointName, &NamedIn, bool)| {
-            let text = self.ledger.lines(name, self.answerer.endpoints(name)?)?;
-            Some((saved::lines_path(&place.dest, name)?, text))
-        };
-        self.ledger.names().filter_map(lines).collect()
+            for (name, place, knows_backups) in inner.ledger.names() {
+                let Some(endpoints) = inner.answerer.endpoints(name) else { continue };
+                let lines = inner.ledger.lines(name, endpoints);
+                if let (Some(text), Some(path)) = (lines, saved::lines_path(&place.dest, name)) {
+                    let hash = hash(&text);
+                    if written.lines.get(&path) != Some(&hash) {
+                        changed.push((path.clone(), text));
+                    }
+                    wanted.insert(path, hash);
+                }
+                let set = EndpointSet { name: name.clone(), endpoints: endpoints.to_vec() };
+                let clean_worker = inner.ledger.clean_worker(name);
+                record.add(SavedSet { set, place: place.clone(), knows_backups, clean_worker });
+            }
+        }
+        written.write(self.state_folder.as_deref(), &record.finish(), changed, wanted);
     }
 }
 
 impl WrittenFiles {
-    fn write(&mut self, state_folder: Option<&Path>, saved: &SavedSets, lines: BTreeMap<PathBuf, String>) {
-        let text = saved.to_text();
+    fn write(
+        &mut self,
+        state_folder: Option<&Path>,
+        record: &str,
+        changed: Vec<(PathBuf, String)>,
+        wanted: BTreeMap<PathBuf, u64>,
+    ) {
         if let Some(folder) = state_folder
-            && self.sets.as_ref() != Some(&text)
+            && self.sets.replace(hash(record)) != Some(hash(record))
         {
-            self.report(folder, saved::write_sets(folder, &text));
-            self.sets = Some(text);
+            self.report(folder, saved::write_sets(folder, record));
         }
-        for gone in self.lines.keys().filter(|path| !lines.contains_key(*path)) {
+        for gone in self.lines.keys().filter(|path| !wanted.contains_key(*path)) {
             saved::remove_lines(gone);
         }
-        for (path, text) in &lines {
-            if self.lines.get(path) != Some(text) {
-                let written = saved::write_lines(path, text);
-                self.report(path, written);
-            }
+        self.lines = wanted;
+        for (path, text) in changed {
+            self.report(&path, saved::write_lines(&path, &text));
         }
-        self.lines = lines;
     }
 
     fn report(&mut self, path: &Path, written: Result<(), String>) {
@@ -288,6 +279,12 @@ impl WrittenFiles {
             Err(_) => {}
         }
     }
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl PublishedSet {

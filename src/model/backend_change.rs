@@ -35,6 +35,13 @@ impl BackendChange {
     }
 }
 
+impl BackendChange {
+    /// Returns whether no address was added or removed, as far as that is known.
+    pub fn is_empty(&self) -> bool {
+        self.added == SomeAddresses::default() && self.removed == SomeAddresses::default()
+    }
+}
+
 impl SomeAddresses {
     fn of<'a>(mut addresses: impl Iterator<Item = &'a &'a str>) -> SomeAddresses {
         let named = addresses.by_ref().take(MAX_NAMED);

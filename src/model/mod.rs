@@ -3,6 +3,7 @@
 
 pub mod backend_change;
 pub mod backoff;
+pub mod connection;
 pub mod dns;
 pub mod endpoints;
 pub mod etcd;
@@ -25,6 +26,7 @@ pub mod process;
 pub mod range;
 pub mod receipt;
 pub mod refusal;
+pub mod removed;
 pub mod report;
 pub mod resource;
 pub mod service;

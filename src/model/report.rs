@@ -246,6 +246,14 @@ impl Report {
         }
     }
 
+    /// Returns whether everything of the resource with this name is live.
+    pub fn has_taken(&self, resource: &str) -> bool {
+        let is_other = |id: &InstanceId| *id.resource != *resource;
+        self.outcome.is_final()
+            && self.dropped.iter().all(|(id, _)| is_other(id))
+            && self.held.iter().all(|(id, _)| is_other(id))
+    }
+
     /// Returns the number of files that were written or removed.
     pub fn file_count(&self) -> usize {
         self.files.len() + self.removed.len()

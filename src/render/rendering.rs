@@ -31,9 +31,9 @@ pub struct Rendering {
     pub reads: Reads,
 }
 
-/// The backends that a render has listed, as its calls got them.
+/// The backends that a render has listed: the folder of each call, and the list that it got.
 #[derive(Clone, Debug, Default)]
-pub struct ListedBackends(Vec<ListedCall>);
+pub struct ListedBackends(Vec<(String, ListedCall)>);
 
 /// The list that one call got.
 #[derive(Clone, Debug)]
@@ -52,13 +52,20 @@ impl ListedCall {
         }
     }
 
-    fn add_addresses<'a>(&'a self, addresses: &mut BTreeSet<&'a str>) {
+    /// Adds the addresses of those backends of which this is wanted: whether they are down goes in.
+    fn add_addresses<'a>(&'a self, is_wanted: impl Fn(bool) -> bool, addresses: &mut BTreeSet<&'a str>) {
         match self {
             ListedCall::Values(values) => {
-                let backends = values.as_array().into_iter().flatten();
-                addresses.extend(backends.filter_map(|backend| backend.as_map()?.get(&Key::from("address"))?.as_str()));
+                let backends = values.as_array().into_iter().flatten().filter_map(Value::as_map);
+                let is_down =
+                    |backend: &tera::Map| backend.get(&Key::from("down")).and_then(Value::as_bool).unwrap_or(false);
+                let wanted = backends.filter(|backend| is_wanted(is_down(backend)));
+                addresses.extend(wanted.filter_map(|backend| backend.get(&Key::from("address"))?.as_str()));
             }
-            ListedCall::Servers(servers) => addresses.extend(servers.iter().map(|server| server.address())),
+            ListedCall::Servers(servers) => {
+                let wanted = servers.iter().filter(|server| is_wanted(server.is_down()));
+                addresses.extend(wanted.map(|server| server.address()));
+            }
         }
     }
 }
@@ -78,9 +85,38 @@ impl From<Arc<[Arc<UpstreamServer>]>> for ListedCall {
 impl ListedBackends {
     /// Returns the addresses, each once, as they were decoded.
     pub fn addresses(&self) -> BTreeSet<&str> {
+        self.all(|_| true)
+    }
+
+    /// Returns the addresses of those that get traffic.
+    pub fn serving(&self) -> BTreeSet<&str> {
+        self.all(|is_down| !is_down)
+    }
+
+    fn all(&self, is_wanted: impl Fn(bool) -> bool) -> BTreeSet<&str> {
         let mut addresses = BTreeSet::new();
-        self.0.iter().for_each(|listed| listed.add_addresses(&mut addresses));
+        self.0.iter().for_each(|(_, listed)| listed.add_addresses(&is_wanted, &mut addresses));
         addresses
+    }
+
+    /// Returns the folders that were asked for, as the template names them; each ends with a slash.
+    pub fn folders(&self) -> BTreeSet<&str> {
+        self.0.iter().map(|(folder, _)| folder.as_str()).collect()
+    }
+}
+
+/// Makes a list for tests: of each backend its address, and whether it is down.
+#[cfg(test)]
+impl ListedBackends {
+    pub(crate) fn of(folder: &str, backends: &[(&str, bool)]) -> ListedBackends {
+        let backend = |(address, is_down): &(&str, bool)| {
+            let mut map = tera::Map::new();
+            map.insert(Key::from("address"), Value::from(*address));
+            map.insert(Key::from("down"), Value::from(*is_down));
+            Value::from(map)
+        };
+        let values = Value::from(backends.iter().map(backend).collect::<Vec<_>>());
+        ListedBackends(vec![(folder.to_owned(), values.into())])
     }
 }
 
@@ -114,7 +150,7 @@ impl FoundBackends {
     /// Records what one call found in a folder.
     pub(super) fn record(&mut self, folder: &str, keys: usize, listed: ListedCall, skipped: &[SkippedKey]) {
         let backends = listed.len();
-        self.listed.0.push(listed);
+        self.listed.0.push((folder.to_owned(), listed));
         let tally = self.by_folder.entry(folder.to_owned()).or_default();
         tally.keys = tally.keys.max(keys);
         tally.backends = tally.backends.max(backends);

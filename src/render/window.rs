@@ -37,10 +37,15 @@ impl Reads {
     }
 
     /// Checks whether the value at this path, or its existence, may have had a part in the output.
-    pub(super) fn include(&self, path: &str) -> bool {
+    pub fn include(&self, path: &str) -> bool {
         self.everything
             || self.paths.contains(path)
             || self.beginnings.iter().any(|beginning| path.starts_with(beginning.as_str()))
+    }
+
+    /// Checks whether this very path was asked for.
+    pub fn name(&self, path: &str) -> bool {
+        self.paths.contains(path)
     }
 
     /// Checks whether the same render may give a different result at any time.
@@ -64,6 +69,15 @@ impl Reads {
             self.paths.clear();
             self.beginnings.clear();
         }
+    }
+}
+
+#[cfg(test)]
+impl Reads {
+    /// Makes reads for tests: of these paths, and of everything that begins so.
+    pub(crate) fn of(paths: &[&str], beginnings: &[&str]) -> Reads {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        Reads { paths: owned(paths), beginnings: owned(beginnings), ..Reads::default() }
     }
 }
 

@@ -63,6 +63,8 @@ pub struct Board {
     pub drain_times: Histogram,
     /// Time from publishing changed endpoints until nginx has taken them.
     pub endpoint_times: Histogram,
+    /// Resources whose changed endpoints nginx has not taken yet.
+    pub untaken: Vec<Arc<str>>,
     /// Old workers of nginx that are still finishing their connections.
     pub workers_leaving: usize,
     /// Workers of nginx with its present configuration, as seen last.
@@ -166,6 +168,7 @@ impl Board {
             verify_times: BTreeMap::new(),
             drain_times: Histogram::default(),
             endpoint_times: Histogram::default(),
+            untaken: Vec::new(),
             workers_leaving: 0,
             workers_serving: 0,
             nginx: None,

@@ -14,6 +14,11 @@ pub fn answering(addresses: &[String]) {
     tracing::info!(?addresses, "answering nginx's questions for endpoints at {}", addresses.join(", "));
 }
 
+/// Logs which way changes of backends reach nginx.
+pub fn way(resource: &str, way: &str) {
+    tracing::info!(%resource, "{resource}: {way}");
+}
+
 /// Logs that questions cannot be answered although a resource needs it, so that every change is a reload.
 pub fn not_answering(problem: &str) {
     tracing::error!("cannot answer nginx's questions for endpoints: {problem}; changes of backends are reloads");

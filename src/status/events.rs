@@ -251,6 +251,18 @@ pub fn drained(resources: &[Arc<str>], revision: Revision, after: Duration) {
     );
 }
 
+/// Logs that a backend that was removed is no longer in use.
+pub fn drained_early(resources: &[Arc<str>], revision: Revision, after: Duration) {
+    let drained_ms = milliseconds(after);
+    let resources = NameList::of(resources);
+    tracing::info!(
+        ?resources,
+        revision = revision.0,
+        drained_ms,
+        "{resources}: drained, nginx has no connection to a removed backend any more"
+    );
+}
+
 /// Logs that nginx serves with workers from before the last reload.
 pub fn disproved(resources: &[Arc<Resource>]) {
     let names: Vec<&str> = resources.iter().map(|resource| &**resource.name()).collect();

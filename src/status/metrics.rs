@@ -49,6 +49,7 @@ fn own(page: &mut Page, board: &Board, now: Instant) {
     page.histograms(&names::VERIFY, board.verify_times.iter().map(|(stage, times)| (vec![*stage], times)));
     page.histograms(&names::DRAIN, std::iter::once((Vec::new(), &board.drain_times)));
     page.histograms(&names::ENDPOINTS, std::iter::once((Vec::new(), &board.endpoint_times)));
+    page.one(&names::ENDPOINTS_UNTAKEN, &[], board.untaken.len() as f64);
     page.one(&names::WORKERS_LEAVING, &[], board.workers_leaving as f64);
     page.some(&names::NGINX_RUNNING, &[], board.nginx.as_ref().map(|nginx| flag(*nginx == NginxState::Runs)));
     page.one(&names::WORKERS_SERVING, &[], board.workers_serving as f64);

@@ -74,8 +74,9 @@ metrics! {
     RELOADS_OWED = Gauge "upstreamd_reloads_owed" [] "Groups that owe a reload.";
     VERIFY = Histogram "upstreamd_reload_verify_seconds" ["stage"]
         "Time from asking nginx to reload to: accepted (a new worker), healthy (all of them, for a moment), converged (every old one is leaving).";
-    DRAIN = Histogram "upstreamd_drain_seconds" [] "Time from asking nginx to reload to the end of its last old worker.";
+    DRAIN = Histogram "upstreamd_drain_seconds" [] "Time from a change until nothing uses what it removed: to the end of nginx's last old worker, or of the last connection to a removed backend.";
     ENDPOINTS = Histogram "upstreamd_endpoints_taken_seconds" [] "Time from a change of endpoints that nginx asks for until it has taken them.";
+    ENDPOINTS_UNTAKEN = Gauge "upstreamd_endpoints_untaken" [] "Resources whose changed endpoints nginx has not taken yet; for about a second after each change.";
     WORKERS_LEAVING = Gauge "upstreamd_nginx_workers_draining" [] "Old workers of nginx that are finishing their connections.";
     WORKERS_SERVING = Gauge "upstreamd_nginx_workers_serving" [] "Workers of nginx with its present configuration; 0 while it is not running.";
     NGINX_RUNNING = Gauge "upstreamd_nginx_running" [] "1 while nginx runs, looked at every 5 s; 0 while no master is there; absent if no group reloads nginx or `verify` is off.";

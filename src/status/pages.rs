@@ -106,6 +106,8 @@ fn detailed(board: &Board, known: &Known<'_>) -> StatusPage {
     let names = |names: Vec<&str>| (!names.is_empty()).then(|| names.join(" "));
     let held = board.resources.iter().filter(|(_, resource)| resource.held.is_some());
     details.extend(names(held.map(|(name, _)| &**name).take(MAX_NAMED).collect()).map(|held| ("held", held)));
+    let untaken = board.untaken.iter().map(|name| &**name).take(MAX_NAMED).collect();
+    details.extend(names(untaken).map(|untaken| ("endpoints_untaken", untaken)));
     let refused = board.resources.iter().filter(|(_, resource)| resource.refused.is_some());
     let refused = refused.map(|(name, _)| &**name).take(MAX_NAMED).collect();
     details.extend(names(refused).map(|refused| ("refused", refused)));

@@ -24,6 +24,12 @@ pub fn ticks_since_boot() -> u64 {
     u64::try_from(since.tv_sec).unwrap_or(0) * per_second + of_nanoseconds
 }
 
+/// Returns the processor's time that this thread has used, to measure what something costs however busy the machine is.
+pub fn thread_time() -> Duration {
+    let used = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(used.tv_sec).unwrap_or(0), u32::try_from(used.tv_nsec).unwrap_or(0))
+}
+
 /// Waits until this instant; waits forever if there is none.
 pub async fn sleep_until(at: Option<Instant>) {
     match at {

@@ -4,6 +4,7 @@
 
 pub mod child;
 pub mod clock;
+pub mod connections;
 pub mod dns;
 pub mod dns_forward;
 pub mod dns_listener;

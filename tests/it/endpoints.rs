@@ -321,3 +321,64 @@ fn the_nginx_of_debian_gets_the_lines_of_today() {
     assert!(file.contains(lines), "{file}");
     assert!(!sandbox.log().contains("answering nginx's questions"), "{}", sandbox.log());
 }
+
+/// Sends a datagram to the agent, and returns what comes back within a moment.
+fn exchange(to: &str, bytes: &[u8], patience: Duration) -> Option<Vec<u8>> {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(patience)).unwrap();
+    socket.send_to(bytes, to).unwrap();
+    let mut answer = [0; 65_535];
+    let length = socket.recv(&mut answer).ok()?;
+    Some(answer[..length].to_vec())
+}
+
+/// Returns a question: the name's labels, the type, the class.
+fn question(id: u16, labels: &[&str], kind: u16, class: u16) -> Vec<u8> {
+    let mut bytes = [&id.to_be_bytes()[..], &[1, 0, 0, 1, 0, 0, 0, 0, 0, 0]].concat();
+    for label in labels {
+        bytes.push(u8::try_from(label.len()).unwrap());
+        bytes.extend_from_slice(label.as_bytes());
+    }
+    bytes.push(0);
+    bytes.extend_from_slice(&kind.to_be_bytes());
+    bytes.extend_from_slice(&class.to_be_bytes());
+    bytes
+}
+
+#[test]
+fn hostile_questions_and_connections_stop_nothing() {
+    let mut bed = Bed::new();
+    let _agent = bed.settle();
+    let own = ["v4-0a000001", "upstreamd", "internal"];
+    let answer = exchange(&bed.listen, &question(7, &own, 1, 1), DEADLINE).expect("the answer for a target");
+    assert_eq!((answer[..2].to_vec(), answer[7]), (vec![0, 7], 1), "one record");
+    let refused = exchange(&bed.listen, &question(8, &["example", "com"], 1, 1), DEADLINE).expect("a refusal");
+    assert_eq!(refused[3] & 0xf, 5);
+    let chaos = exchange(&bed.listen, &question(9, &["version", "bind"], 16, 3), DEADLINE).expect("a refusal");
+    assert_eq!(chaos[3] & 0xf, 5);
+    let moment = Duration::from_millis(1);
+    let good = question(1, &own, 1, 1);
+    for length in 0..good.len() {
+        exchange(&bed.listen, &good[..length], moment);
+    }
+    // A name that points at itself, counts that promise much, EDNS of a future version, a response, and much of nothing.
+    let looped = [&good[..12], &[0xc0, 0x0c, 0, 1, 0, 1]].concat();
+    let many = [&[0, 1, 1, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], &good[12..]].concat();
+    let response = [&[0, 1, 0x81], &good[3..]].concat();
+    for bytes in [looped, many, response, vec![0xff; 9000], vec![0; 60_000]] {
+        exchange(&bed.listen, &bytes, moment);
+    }
+    // Connections that say nothing, or stop in the middle: more than are served at a time.
+    let silent: Vec<_> = (0..600).filter_map(|_| std::net::TcpStream::connect(&bed.listen).ok()).collect();
+    assert!(silent.len() > 500);
+    silent.iter().for_each(|connection| drop(std::io::Write::write(&mut &*connection, &[0xff, 0xff, 1])));
+    let mut connection = std::net::TcpStream::connect(&bed.listen).unwrap();
+    connection.set_read_timeout(Some(DEADLINE)).unwrap();
+    let length = u16::try_from(good.len()).unwrap();
+    std::io::Write::write_all(&mut connection, &[&length.to_be_bytes(), good.as_slice()].concat()).unwrap();
+    let mut head = [0; 4];
+    std::io::Read::read_exact(&mut connection, &mut head).unwrap();
+    assert_eq!(head[2..], [0, 1]);
+    bed.list(&bed.backends[1..]);
+    bed.wait_served_by(&bed.backends[1..]);
+}

@@ -1,13 +1,13 @@
 //! Receipts: real agents report in a real etcd which changes a real nginx uses, and `upstreamd agents` summarizes that.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 
 use nix::sys::signal::Signal;
 use upstreamd::model::key::Revision;
 use upstreamd::model::receipt::{self, AgentStanding, Receipt, StoredReceipt};
 
-use crate::support::agent::{DEADLINE, Sandbox};
+use crate::support::agent::{DEADLINE, Mark, Sandbox};
 use crate::support::etcd::Etcd;
 use crate::support::nginx::Nginx;
 use crate::support::template::table;
@@ -62,23 +62,37 @@ struct Balancer {
 
 impl Balancer {
     fn new(etcd: &Etcd) -> Balancer {
-        let mut balancer = Balancer {
-            nginx: Nginx::builder().workers(1).build(),
-            sandbox: Sandbox::on_etcd(&etcd.url()),
-            port: free_port(),
-        };
+        Balancer::of(etcd, "/echo")
+    }
+
+    /// A balancer of the backends below this folder.
+    fn of(etcd: &Etcd, folder: &str) -> Balancer {
+        let servers =
+            format!("{{% for b in backends(prefix=\"{folder}\") %}}server {{{{ b.address }}}};\n{{% endfor %}}");
+        Balancer::on(Nginx::builder().workers(1).build(), etcd, folder, &servers)
+    }
+
+    /// A balancer that asks for the backends below `/echo`.
+    fn asking(etcd: &Etcd) -> Balancer {
+        let servers = "zone echo 256k;\n{{ servers(prefix=\"/echo\") }}";
+        Balancer::on(Nginx::recent().workers(1).build(), etcd, "/echo", servers)
+    }
+
+    fn on(nginx: Nginx, etcd: &Etcd, folder: &str, servers: &str) -> Balancer {
+        let mut balancer = Balancer { nginx, sandbox: Sandbox::on_etcd(&etcd.url()), port: free_port() };
         balancer.sandbox.template(
             "echo.tera",
             &format!(
-                "upstream echo {{\n{{% for b in backends(prefix=\"/echo\") %}}server {{{{ b.address }}}};\n{{% endfor %}}}}\n\
-                 server {{ listen 127.0.0.1:{}; proxy_pass echo; }}\n",
-                balancer.port
+                "upstream echo {{\n{servers}}}\n\
+                 server {{ listen 127.0.0.1:{port}; proxy_pass echo; proxy_timeout 1h; }}\n\
+                 server {{ listen 127.0.0.1:{port} udp; proxy_pass echo; proxy_timeout 3s; }}\n",
+                port = balancer.port
             ),
         );
         let (dest, check) = (balancer.nginx.stream_file("echo.conf"), balancer.nginx.check_command());
         balancer.sandbox.resource(
             "echo",
-            &table("echo.tera", dest.display()).keys(&["/echo"]).set("check_cmd", &check).set("reload", "nginx"),
+            &table("echo.tera", dest.display()).keys(&[folder]).set("check_cmd", &check).set("reload", "nginx"),
         );
         balancer.nginx.start();
         balancer
@@ -102,6 +116,44 @@ fn echo() -> u16 {
         }
     });
     port
+}
+
+/// A backend that answers each byte with this one, on as many connections as come, and each datagram too.
+fn saying(letter: u8) -> u16 {
+    let (listener, socket) = wait_for("a port", DEADLINE, || {
+        let listener = TcpListener::bind("127.0.0.1:0").ok()?;
+        let socket = UdpSocket::bind(listener.local_addr().ok()?).ok()?;
+        Some((listener, socket))
+    });
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(
+                move || while stream.read_exact(&mut [0]).is_ok() && stream.write_all(&[letter]).is_ok() {},
+            );
+        }
+    });
+    std::thread::spawn(move || {
+        while let Ok((_, sender)) = socket.recv_from(&mut [0]) {
+            socket.send_to(&[letter], sender).ok();
+        }
+    });
+    port
+}
+
+/// Returns the letter of the backend at the other end.
+fn asked(stream: &mut TcpStream) -> Option<u8> {
+    let mut letter = [0];
+    stream.write_all(b"x").and_then(|()| stream.read_exact(&mut letter)).ok().map(|()| letter[0])
+}
+
+/// A connection through the balancer to the backend that answers with this letter.
+fn connection_to(port: u16, letter: u8) -> TcpStream {
+    wait_for("a connection to that backend", DEADLINE, || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        (asked(&mut stream) == Some(letter)).then_some(stream)
+    })
 }
 
 /// A connection through the balancer that is known to be served.
@@ -155,6 +207,145 @@ fn a_receipt_says_when_a_change_is_applied_and_when_nobody_lacks_it() {
     agent.signal(Signal::SIGTERM);
     wait_until("the receipt to go", DEADLINE, || stored(&etcd, "/upstreamd/agents/a").is_none());
     assert!(agent.child.wait().unwrap().success());
+}
+
+#[test]
+fn a_backend_drains_with_its_last_connection_while_a_worker_is_pinned() {
+    let etcd = Etcd::start();
+    etcd.put("/echo/a", &format!("127.0.0.1:{}", saying(b'a')));
+    etcd.put("/echo/b", &format!("127.0.0.1:{}", saying(b'b')));
+    let balancer = Balancer::new(&etcd);
+    let _agent = balancer.start("a");
+    wait_receipt(&etcd, "a", "the first receipt", |receipt| receipt.standing() == AgentStanding::InSync);
+    let mut to_b = connection_to(balancer.port, b'b');
+    let to_a = [connection_to(balancer.port, b'a'), connection_to(balancer.port, b'a')];
+    let [worker] = balancer.nginx.worker_pids().try_into().unwrap();
+
+    etcd.delete("/echo/a");
+    let removed = wait_receipt(&etcd, "a", "applied", |receipt| receipt.generation == 2);
+    let removal = removed.resources[0].applied;
+    // The next receipt is a second younger, in which the connections were looked at several times.
+    etcd.put("/echo/c", "127.0.0.1:1");
+    let added = wait_receipt(&etcd, "a", "applied", |receipt| receipt.generation == 3);
+    for receipt in [removed, added] {
+        assert!(receipt.resources[0].drained < removal, "{receipt:?}");
+    }
+    let [first, last] = to_a;
+    drop(first);
+    etcd.put("/echo/d", "127.0.0.1:2");
+    let one_left = wait_receipt(&etcd, "a", "applied", |receipt| receipt.generation == 4);
+    assert!(one_left.resources[0].drained < removal, "{one_left:?}");
+    drop(last);
+    let drained = wait_receipt(&etcd, "a", "drained", |receipt| receipt.resources[0].drained >= removal);
+    assert_eq!((drained.resources[0].drained, drained.drained_generation), (removal, Some(1)), "{drained:?}");
+    balancer.sandbox.wait_log("drained, nginx has no connection to a removed backend any more");
+    assert!(
+        balancer.nginx.draining_worker_pids().contains(&worker) && asked(&mut to_b) == Some(b'b'),
+        "the old worker is there"
+    );
+    drop(to_b);
+    wait_receipt(&etcd, "a", "in sync", |receipt| receipt.standing() == AgentStanding::InSync);
+    let log = balancer.sandbox.log();
+    assert_eq!(log.matches("drained, nginx has no connection").count(), 1, "{log}");
+    assert_eq!(log.matches("drained, no worker").count(), 3, "the first change and both additions:\n{log}");
+}
+
+#[test]
+fn a_backend_that_nginx_asks_for_drains_with_its_last_connection() {
+    let etcd = Etcd::start();
+    etcd.put("/echo/a", &format!("127.0.0.1:{}", saying(b'a')));
+    etcd.put("/echo/b", &format!("127.0.0.1:{}", saying(b'b')));
+    let balancer = Balancer::asking(&etcd);
+    let port = free_port();
+    let listen = format!("127.7.{}.{}:{port}", port >> 8, port & 255);
+    let arguments = ["--watch", "--receipts", "--agent-id", "a", "--endpoints-listen", &listen];
+    let _agent = balancer.sandbox.start(&arguments);
+    balancer.sandbox.wait_log("reloading nginx once more");
+    balancer.sandbox.wait_log_times_since(Mark::START, "verified the reload", 2);
+    wait_receipt(&etcd, "a", "in sync", |receipt| receipt.standing() == AgentStanding::InSync);
+    let mut to_b = connection_to(balancer.port, b'b');
+    let to_a = connection_to(balancer.port, b'a');
+    let workers = balancer.nginx.worker_pids();
+
+    etcd.delete("/echo/a");
+    let removed = wait_receipt(&etcd, "a", "applied", |receipt| {
+        let echo = &receipt.resources[0];
+        echo.applied == Some(echo.seen) && echo.drained < echo.applied
+    });
+    let removal = removed.resources[0].applied;
+    etcd.put("/echo/c", "127.0.0.1:1");
+    let added = wait_receipt(&etcd, "a", "applied", |receipt| receipt.resources[0].applied > removal);
+    assert!(added.resources[0].drained < removal, "{added:?}");
+    drop(to_a);
+    let drained = wait_receipt(&etcd, "a", "in sync", |receipt| receipt.standing() == AgentStanding::InSync);
+    assert_eq!(drained.generation, 2, "no reload: {drained:?}");
+    balancer.sandbox.wait_log("drained, nginx has no connection to a removed backend any more");
+    assert_eq!((balancer.nginx.worker_pids(), asked(&mut to_b)), (workers, Some(b'b')));
+}
+
+#[test]
+fn a_udp_session_counts_until_nginx_ends_it() {
+    let etcd = Etcd::start();
+    let backend = saying(b'a');
+    etcd.put("/echo/a", &format!("127.0.0.1:{backend}"));
+    etcd.put("/echo/b", &format!("127.0.0.1:{}", saying(b'b')));
+    let balancer = Balancer::new(&etcd);
+    let _agent = balancer.start("a");
+    wait_receipt(&etcd, "a", "the first receipt", |receipt| receipt.standing() == AgentStanding::InSync);
+    let mut to_b = connection_to(balancer.port, b'b');
+    wait_for("a session with the backend", DEADLINE, || {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        let mut letter = [0];
+        socket.send_to(b"x", ("127.0.0.1", balancer.port)).unwrap();
+        socket.recv(&mut letter).unwrap();
+        (letter == *b"a").then_some(())
+    });
+    // nginx connects its sockets of UDP.
+    let sessions =
+        || std::fs::read_to_string("/proc/net/udp").unwrap().contains(&format!(" 0100007F:{backend:04X} 01"));
+    assert!(sessions());
+    etcd.delete("/echo/a");
+    let removal = wait_receipt(&etcd, "a", "applied", |receipt| receipt.generation == 2).resources[0].applied;
+    wait_receipt(&etcd, "a", "drained", |receipt| receipt.resources[0].drained >= removal);
+    assert!(!sessions() && asked(&mut to_b) == Some(b'b'));
+}
+
+#[test]
+fn a_command_ends_with_its_last_connection_while_a_worker_is_pinned() {
+    let etcd = Etcd::start();
+    etcd.put("/services/echo/b", &format!("127.0.0.1:{}", saying(b'b')));
+    let backend = format!("127.0.0.1:{}", saying(b'a'));
+    let balancer = Balancer::of(&etcd, "/services/echo");
+    let _agent = balancer.start("balancer");
+    let announces = Sandbox::on_etcd(&etcd.url());
+    let mut announcer = announces.start_with_command(&[
+        "announce",
+        "--name",
+        "echo",
+        "--id",
+        "a",
+        "--address",
+        &backend,
+        "--drain-timeout",
+        "1h",
+        "--",
+        "sleep",
+        "1000",
+    ]);
+    let mut to_a = connection_to(balancer.port, b'a');
+    let mut to_b = connection_to(balancer.port, b'b');
+    announcer.signal(Signal::SIGTERM);
+    announces.wait_log("waiting for balancers that may still send traffic to /services/echo/a: balancer");
+    wait_receipt(&etcd, "balancer", "applied", |receipt| {
+        let echo = &receipt.resources[0];
+        echo.applied == Some(echo.seen) && echo.drained < echo.applied
+    });
+    assert!(announcer.child.try_wait().unwrap().is_none() && asked(&mut to_a) == Some(b'a'), "{}", announces.log());
+    drop(to_a);
+    let status = wait_for("the announcer to end", DEADLINE, || announcer.child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(143), "{}", announces.log());
+    assert_eq!(asked(&mut to_b), Some(b'b'), "an old worker is pinned");
 }
 
 #[test]

@@ -14,12 +14,11 @@ use crate::model::text;
 use crate::model::view::View;
 
 /// The instances of a resource after its names were read.
-#[derive(Debug)]
 pub(super) struct Expansion {
     /// Names that cannot have a file, with the reasons.
     pub(super) refused: Vec<(InstanceId, StepFailure)>,
     /// Instances of the last pass whose names are gone.
-    pub(super) gone: Vec<InstanceId>,
+    pub(super) gone: Vec<Instance>,
     /// Files that stay.
     pub(super) fleet: InstanceFiles,
     /// Number of names, for the resource's guard.
@@ -70,7 +69,7 @@ pub(super) fn expand(
     let fleet = InstanceFiles { resource: Arc::clone(resource), wanted: in_folder };
     let count = instances.len();
     let found = RenderCount { calls_backends: true, keys: count, backends: count, skipped: 0 };
-    Expansion { refused, gone: before.into_values().map(|gone| gone.resource.id.clone()).collect(), fleet, found }
+    Expansion { refused, gone: before.into_values().collect(), fleet, found }
 }
 
 /// Returns the resource whose guard judges the number of names: no name is a loss, whatever `min_backends` says of the

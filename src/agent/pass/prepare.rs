@@ -10,7 +10,7 @@ use crate::agent::catalog::Member;
 use crate::agent::claims::Claims;
 use crate::agent::mark::Mark;
 use crate::agent::standing::Standing;
-use crate::agent::state::{FileState, ResourceState};
+use crate::agent::state::{FileState, Instance, ResourceState};
 use crate::agent::wait::WaitDecision;
 use crate::apply::fleet::{self, InstanceFiles};
 use crate::apply::group::Group;
@@ -21,10 +21,11 @@ use crate::model::for_each::ForEach;
 use crate::model::guard::{Decision, RenderCount, Verdict};
 use crate::model::needs;
 use crate::model::note::Note;
+use crate::model::removed::ResourceRemoval;
 use crate::model::report::{Rendered, StepFailure};
 use crate::model::resource::{InstanceId, Resource};
 use crate::model::tree::Tree;
-use crate::render::{ListedBackends, Memory, SkippedKey};
+use crate::render::{Memory, Reads, SkippedKey};
 use crate::world::{clock, fs};
 
 use super::instances;
@@ -51,6 +52,8 @@ pub struct Findings {
     pub renders: Vec<(InstanceId, usize)>,
     /// What changed in the backends of the files that were written, by destination.
     pub backends: BTreeMap<PathBuf, BackendChange>,
+    /// What the resources whose changes are in effect no longer name.
+    pub removed: BTreeMap<Arc<str>, ResourceRemoval>,
     /// What changed in the backends of the files that stay as they are, because nginx asks for their endpoints.
     pub endpoints: Vec<(InstanceId, BackendChange)>,
     /// Instances whose names are gone from the store.
@@ -112,7 +115,7 @@ impl Preparation<'_> {
             return;
         }
         match &member.resource.for_each {
-            None => self.render_into(member, tree, &mut state.own),
+            None => self.render_into(member, tree, mark, &mut state.own),
             Some(for_each) => self.render_each(member, for_each, tree, state, mark),
         }
     }
@@ -153,13 +156,20 @@ impl Preparation<'_> {
             return;
         }
         let expansion = instances::expand(resource, for_each, &view, self.claims, &mut state.instances);
+        let changed = mark.paths(&resource.prefix);
+        let mut gone = Vec::new();
+        for Instance { resource, file } in expansion.gone {
+            let reads = file.reads.unwrap_or_else(Reads::everything);
+            state.removed.add(file.backends.removed(&reads, changed.as_deref()));
+            gone.push(resource.id.clone());
+        }
         self.work.dropped.extend(expansion.refused);
         if let Err(failure) = self.judge_names(resource, expansion.found, &mut state.own) {
             self.findings.again.insert(Arc::clone(resource.name()));
             self.work.dropped.extend(failure.map(|failure| (resource.id.clone(), failure)));
             return;
         }
-        self.findings.gone.extend(expansion.gone);
+        self.findings.gone.extend(gone);
         let only = match &self.terms.last_step {
             LastStep::Show { item } => item.clone(),
             _ => None,
@@ -171,7 +181,7 @@ impl Preparation<'_> {
             }
             let resource = Arc::clone(&instance.resource);
             let member = Member { resource, renderer: Arc::clone(&member.renderer) };
-            self.render_into(&member, tree, &mut instance.file);
+            self.render_into(&member, tree, mark, &mut instance.file);
         }
         self.work.fleets.push(expansion.fleet);
     }
@@ -197,13 +207,14 @@ impl Preparation<'_> {
         }
     }
 
-    fn render_into(&mut self, member: &Member, tree: &Tree, file: &mut FileState) {
-        let result =
-            render::contain(&member.resource, || self.render_file(member, tree, file)).unwrap_or_else(|failure| {
+    fn render_into(&mut self, member: &Member, tree: &Tree, mark: &Mark, file: &mut FileState) {
+        let result = render::contain(&member.resource, || self.render_file(member, tree, mark, file)).unwrap_or_else(
+            |failure| {
                 // What it has left behind may be wrong.
                 (file.memory, file.reads) = (Memory::default(), None);
                 Err(failure)
-            });
+            },
+        );
         match result {
             Ok(Some(bytes)) => {
                 self.work.rendered.push(Rendered { resource: Arc::clone(&member.resource), bytes });
@@ -218,13 +229,14 @@ impl Preparation<'_> {
         &mut self,
         member: &Member,
         tree: &Tree,
+        mark: &Mark,
         file: &mut FileState,
     ) -> Result<Option<Arc<Vec<u8>>>, StepFailure> {
         let resource = &member.resource;
         let form = self.terms.endpoints.form(resource);
         let rendering = render::render(member, tree, &form, &mut file.memory);
         file.counts_backends = rendering.tally.is_some();
-        file.backends.rendered = rendering.listed;
+        file.backends.rendered(rendering.listed, &rendering.reads, mark.paths(&resource.prefix).as_deref());
         file.reads = resource.id.item.is_some().then_some(rendering.reads);
         self.note_skipped(resource, file, rendering.skipped, rendering.bytes.is_ok());
         let (bytes, endpoints) = (rendering.bytes?, rendering.endpoints);
@@ -244,7 +256,7 @@ impl Preparation<'_> {
             Verdict::Placeholder if found.backends > 0 => {
                 // The decision depends on the reads of the render before.
                 file.reads = None;
-                file.backends.rendered = Some(ListedBackends::default());
+                file.backends.rendered_placeholder();
                 let (bytes, endpoints) = render::render_placeholder(member, tree, &form, &mut file.memory)?;
                 self.publish(resource, file, (bytes, endpoints)).map(Some)
             }
@@ -264,7 +276,7 @@ impl Preparation<'_> {
     ) -> Result<Arc<Vec<u8>>, StepFailure> {
         file.names = endpoints.iter().map(|set| set.name.clone()).collect();
         if self.terms.apply() {
-            self.terms.endpoints.publish(resource, &endpoints, &bytes).map_err(render::failure)?;
+            self.terms.endpoints.publish(resource, endpoints, &bytes).map_err(render::failure)?;
         }
         Ok(bytes)
     }
@@ -335,13 +347,12 @@ impl Terms {
 
 /// Returns whether a file of a `for_each` may render differently than the last time, or be judged differently.
 fn is_concerned(instance: &Resource, file: &mut FileState, mark: &Mark, tree: &Tree) -> bool {
-    let Mark::Keys(keys) = mark else { return true };
+    let Some(mut paths) = mark.paths(&instance.prefix).map(Vec::into_iter) else { return true };
     // Without backends to count, the guard counts every key that the resource sees.
     if instance.guard.compares() && !file.counts_backends {
         return true;
     }
     let Some(reads) = &file.reads else { return true };
-    let mut paths = keys.iter().map(|key| key.as_str().strip_prefix(&*instance.prefix).unwrap_or(key.as_str()));
     let concerned = paths.any(|path| reads.depend_on(path));
     if !concerned {
         file.memory.follow(|| view(instance, tree));

@@ -1,5 +1,6 @@
-//! Passes over resources of which one meets a bug of ours: a panic while it is rendered.
+//! Passes over resources of which one meets a bug of ours: a panic while it is rendered. And what passes find to be removed.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -113,4 +114,100 @@ fn a_panic_in_one_render_fails_that_resource_alone_and_is_tried_again() {
     let [mut pass] = desk.hand_out(now).try_into().ok().unwrap();
     pass.prepare();
     assert_eq!((rendered(&pass).len(), pass.work.dropped.len()), (4, 0));
+}
+
+/// A desk over two resources in one group: `web` lists the backends below `/web`, and `each` has a file for each service.
+struct Walk {
+    desk: Desk,
+    revision: i64,
+    now: Instant,
+    folder: tempfile::TempDir,
+}
+
+impl Walk {
+    fn new(keys: &[(&str, &str)]) -> Walk {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        for (name, template, lines) in [
+            ("web", "{% for b in backends(prefix=\"/web\") %}{{ b.address }}{% endfor %}", "keys = ['/web']"),
+            (
+                "each",
+                "{% for b in backends(prefix=\"/each/\" ~ item) %}{{ b.address }}{% endfor %}",
+                "keys = ['/each']\nfor_each = '/each'",
+            ),
+        ] {
+            std::fs::create_dir_all(path.join("conf.d")).unwrap();
+            std::fs::create_dir_all(path.join("templates")).unwrap();
+            std::fs::write(path.join(format!("templates/{name}.tera")), template).unwrap();
+            let item = if name == "each" { "-{{item}}" } else { "" };
+            let dest = path.join(format!("{name}{item}"));
+            let fields = format!("src = '{name}.tera'\ndest = '{}'\nreload_cmd = 'true'\n{lines}\n", dest.display());
+            std::fs::write(path.join(format!("conf.d/{name}.toml")), format!("[template]\n{fields}")).unwrap();
+        }
+        let confdirs = Confdirs { folders: vec![path.to_owned()], defaults: Defaults::default(), only: None };
+        let facts: Arc<dyn Facts> = Arc::new(Broken(AtomicBool::new(false)));
+        let catalog = load(&confdirs, &facts, None);
+        assert!(catalog.problems.is_empty(), "{}", catalog.problems);
+        let ranges = catalog.stores[0].wanted.all().clone();
+        let entries = keys.iter().map(|(key, value)| (Key::from(*key), Value::from(*value))).collect();
+        let now = Instant::now();
+        let mut desk = Desk::new(Arc::default(), Arc::new(catalog), false, now);
+        desk.take_event(0, Event::Snapshot { revision: Revision(1), ranges, refused: None, entries }, now);
+        Walk { desk, revision: 1, now, folder }
+    }
+
+    fn delete(&mut self, keys: &[&str]) {
+        self.revision += 1;
+        let deletes = keys.iter().map(|key| Key::from(*key)).collect();
+        let revision = Revision(self.revision);
+        self.desk.take_event(0, Event::Changes { revision, puts: Vec::new(), deletes }, self.now);
+    }
+
+    /// A pass that ends so. Returns what each resource has removed from nginx, if that is certain.
+    fn pass(&mut self, outcome: Outcome, writes: bool) -> BTreeMap<String, Option<Vec<String>>> {
+        self.now = self.desk.wake_at().unwrap().max(self.now);
+        let [mut pass] = self.desk.hand_out(self.now).try_into().ok().unwrap();
+        pass.prepare();
+        let rendered = pass.work.rendered.iter().filter(|_| writes);
+        let files = rendered.map(|rendered| rendered.resource.dest.clone()).collect();
+        let resources = pass.group.resources.iter().map(|resource| Arc::clone(resource.name())).collect();
+        let report = Report { outcome, files, resources, ..Report::unchanged(Revision(self.revision)) };
+        let mut returned = pass.end(report);
+        self.desk.take_back(&mut returned, self.now, 0.5);
+        let removed = returned.findings.removed.iter().map(|(name, removed)| {
+            let addresses = match &removed.removed {
+                Removed::Unknown => None,
+                Removed::Backends(addresses) => Some(addresses.iter().map(ToString::to_string).collect()),
+            };
+            (name.to_string(), addresses)
+        });
+        removed.collect()
+    }
+}
+
+#[test]
+fn what_a_pass_removes_is_known_once_nginx_serves_it() {
+    let keys = ["/web/a", "/web/b", "/each/x/1", "/each/y/1"];
+    let keys: Vec<(&str, String)> =
+        keys.iter().zip(1..).map(|(key, number)| (*key, format!("10.0.0.{number}:80"))).collect();
+    let keys: Vec<(&str, &str)> = keys.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    let found = |web: Option<&[&str]>, each: Option<&[&str]>| {
+        let texts = |addresses: &[&str]| addresses.iter().map(|address| (*address).to_owned()).collect::<Vec<_>>();
+        BTreeMap::from([("each.toml".to_owned(), each.map(texts)), ("web.toml".to_owned(), web.map(texts))])
+    };
+    let mut walk = Walk::new(&keys);
+    assert_eq!(walk.pass(Outcome::Applied, true), found(None, None), "nobody knows what was there before");
+
+    walk.delete(&["/web/a"]);
+    let owed = Outcome::ReloadOwed { cause: StepFailure::new(Stage::Reload, "no"), nothing_runs: false };
+    assert_eq!(walk.pass(owed, true), BTreeMap::new(), "the file is in place, and nginx does not serve it");
+    assert_eq!(walk.pass(Outcome::Applied, false), found(Some(&["10.0.0.1:80"]), Some(&[])));
+
+    walk.delete(&["/each/x/1"]);
+    assert_eq!(walk.pass(Outcome::Applied, true), found(Some(&[]), Some(&["10.0.0.3:80"])), "its file goes");
+
+    // A guard keeps the last backend.
+    std::fs::write(walk.folder.path().join("web"), "live").unwrap();
+    walk.delete(&["/web/b"]);
+    assert_eq!(walk.pass(Outcome::Applied, true).get("web.toml"), None);
 }

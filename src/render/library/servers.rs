@@ -41,6 +41,11 @@ pub(in crate::render) struct UpstreamServer {
 const SERVER: &str = "server ";
 
 impl UpstreamServer {
+    /// Returns whether it gets no traffic.
+    pub(in crate::render) fn is_down(&self) -> bool {
+        self.is_down
+    }
+
     /// Returns a backend as an upstream has it.
     pub(in crate::render) fn new(backend: &Backend) -> UpstreamServer {
         let Backend { address, weight, backup, down, max_fails, fail_timeout, max_conns, .. } = backend;

@@ -1,5 +1,5 @@
 //! Two hundred agents at a cluster of three: they share the members, the death of one costs no listing and brings nobody back at
-//! the same moment, and a change costs each of them at most one write of its receipt in a second. An agent here is its etcd session
+//! the same moment, and a change costs each of them at most two writes of its receipt in a second. An agent here is its etcd session
 //! and the key of its receipt, all in one process.
 
 use std::sync::{Arc, Mutex};
@@ -196,7 +196,7 @@ fn a_fleet_shares_the_members_and_the_death_of_one_costs_no_listing() {
 }
 
 #[test]
-fn a_fleet_writes_its_receipts_once_a_second_and_the_last_always_arrives() {
+fn a_fleet_writes_its_receipts_twice_a_second_and_the_last_arrives() {
     let members = cluster(3);
     let mut writer = members[0].writer();
     let fleet = Fleet::start(&members);
@@ -217,7 +217,7 @@ fn a_fleet_writes_its_receipts_once_a_second_and_the_last_always_arrives() {
     let puts: Vec<i64> = after.iter().zip(&before).map(|(after, before)| after - before).collect();
     let (most, all) = (*puts.iter().max().unwrap(), puts.iter().sum::<i64>());
     println!("{all} puts for 10 changes of the receipts of {AGENTS} agents in {elapsed:?}, at most {most} by one");
-    assert!(most <= 1 + elapsed.as_secs() as i64, "{most} puts by one agent in {elapsed:?}");
+    assert!(most <= 1 + (2.0 * elapsed.as_secs_f64()) as i64, "{most} puts by one agent in {elapsed:?}");
 }
 
 /// Waits until every receipt has this text. Returns the number of puts of each.

@@ -122,6 +122,11 @@ impl Nginx {
         nginx
     }
 
+    /// A sandbox for the newest nginx that is here: the recent one, or the system's.
+    pub fn newest() -> Builder {
+        if package_root().join("target/tools/bin/nginx").exists() { Nginx::recent() } else { Nginx::builder() }
+    }
+
     /// The nginx that is run.
     pub fn program(&self) -> &str {
         &self.program

@@ -243,6 +243,43 @@ mod tests {
     }
 
     #[test]
+    fn a_reply_has_the_number_and_the_question() {
+        let asked = question("db.example.org", RecordType::A);
+        let reply = |change: fn(&mut Message)| {
+            let mut reply = asked.clone();
+            reply.metadata.message_type = MessageType::Response;
+            change(&mut reply);
+            bytes(&reply)
+        };
+        for (reply, expected) in [
+            (reply(|_| {}), true),
+            (reply(|reply| reply.metadata.id = 8), false),
+            (reply(|reply| reply.metadata.message_type = MessageType::Query), false),
+            (reply(|reply| reply.queries.clear()), false),
+            (reply(|reply| reply.queries[0].query_type = RecordType::AAAA), false),
+            (reply(|reply| reply.queries[0].name = name("db.example.com").unwrap()), false),
+            (b"short".to_vec(), false),
+        ] {
+            assert_eq!(is_reply(&reply, &bytes(&asked)), expected, "{reply:?}");
+        }
+    }
+
+    #[test]
+    fn answers_of_another_server_are_added_if_they_fit() {
+        let DnsMessage::Question(asked) = read(&bytes(&question("a.b", RecordType::A))) else { panic!("no question") };
+        let ours = asked.answer(asked.address_records(&[IpAddr::from([10, 0, 0, 1])], 60), 512);
+        let DnsMessage::Question(about) = read(&asked.about(&name("c.d").unwrap())) else { panic!("no question") };
+        assert_eq!((about.name().as_str(), about.kind(), about.wants_recursion), ("c.d", RecordType::A, true));
+        let theirs = about.answer(about.address_records(&[IpAddr::from([10, 0, 0, 2])], 60), 512);
+        let both = joined(ours.clone(), &theirs, 512);
+        let names: Vec<String> =
+            Message::from_vec(&both).unwrap().answers.iter().map(|record| record.name.to_ascii()).collect();
+        assert_eq!(names, ["a.b.", "c.d."]);
+        assert_eq!(joined(ours.clone(), &theirs, both.len() - 1), ours);
+        assert_eq!(joined(ours.clone(), b"nothing", 512), ours);
+    }
+
+    #[test]
     fn a_long_answer_asks_to_come_by_tcp() {
         let DnsMessage::Question(asked) = read(&bytes(&question("a.b", RecordType::A))) else { panic!("no question") };
         let addresses: Vec<IpAddr> = (0..100).map(|n| IpAddr::from([10, 0, 0, n])).collect();

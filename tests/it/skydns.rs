@@ -153,6 +153,22 @@ fn names_of_others_are_passed_on() {
 }
 
 #[test]
+fn a_silent_name_server_fails_its_names_and_no_others() {
+    let [silent, deaf] = [(); 2].map(|()| std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+    let [first, second] = [&silent, &deaf].map(|socket| socket.local_addr().unwrap().to_string());
+    let names = Names::start(&["--dns-forward", &first, "--dns-forward", &second]);
+    names.etcd.put("/skydns/dev/webapp/web", r#"{"host":"10.0.0.1"}"#);
+    names.etcd.put("/skydns/dev/webapp/db", r#"{"host":"db.example.org"}"#);
+    names.wait_short(&["web.webapp.dev"], &["10.0.0.1"]);
+    let said = names.ask("dig", &["+tries=1", "+timeout=20", "example.org"]);
+    assert!(said.contains("status: SERVFAIL"), "{said}");
+    // What is known is said.
+    let said = names.ask("dig", &["+short", "+tries=1", "+timeout=20", "db.webapp.dev"]);
+    assert_eq!(said, "db.example.org.\n");
+    assert_eq!(names.short(&["web.webapp.dev"]), ["10.0.0.1"]);
+}
+
+#[test]
 fn a_question_that_came_over_tcp_is_passed_on_over_tcp() {
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let forward = other.local_addr().unwrap().to_string();

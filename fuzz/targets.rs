@@ -384,7 +384,7 @@ fn nginx_files(input: &[u8]) {
     let prefix = Path::new("/p");
     seen((installation::pid_file_in(&text, prefix), installation::error_log_in(&text, prefix)));
     seen(installation::worker_processes_in(&text));
-    seen(upstreams::upstreams(&text));
+    seen(upstreams::upstreams(&text).count());
     seen(generation::own(input, |bytes| format!("{:016x}", bytes.len())));
     if let Ok(quoted) = quote::quoted(&text) {
         assert!(quoted.starts_with('"') && quoted.ends_with('"'), "quoted");

@@ -203,18 +203,22 @@ impl Endpoints {
     ///
     /// # Errors
     /// nginx could not use them as the file is written.
-    pub fn publish(&self, resource: &Resource, sets: Vec<EndpointSet>, bytes: &[u8]) -> Result<(), Problem> {
+    pub fn publish(&self, resource: &Resource, sets: &[EndpointSet], bytes: &[u8]) -> Result<(), Problem> {
         if sets.is_empty() {
             return Ok(());
         }
-        let blocks = upstreams::upstreams(&String::from_utf8_lossy(bytes));
+        let mut sets: BTreeMap<&str, &EndpointSet> = sets.iter().map(|set| (set.name.as_str(), set)).collect();
         let mut published = Vec::with_capacity(sets.len());
-        for set in sets {
-            let block = blocks.iter().find(|block| block.has_server(set.name.as_str()));
-            check_block(block)?;
-            let knows_backups = block.is_none_or(|block| block.method_without_backups().is_none());
-            published.push(PublishedSet { set, knows_backups });
+        let mut publish =
+            |set: &EndpointSet, knows_backups| published.push(PublishedSet { set: set.clone(), knows_backups });
+        for block in upstreams::upstreams(&String::from_utf8_lossy(bytes)) {
+            for set in block.servers().iter().filter_map(|server| sets.remove(server.as_str())) {
+                check_block(&block)?;
+                publish(set, block.method_without_backups().is_none());
+            }
         }
+        // nginx may be told of a name outside an upstream of this file.
+        sets.into_values().for_each(|set| publish(set, true));
         if let Some(service) = self.service() {
             let place = NamedIn { resource: Arc::clone(resource.name()), dest: resource.dest.clone() };
             service.publish(&place, published);
@@ -246,16 +250,13 @@ fn listen(addresses: &[SocketAddr], state_folder: Option<PathBuf>) -> Result<Arc
 }
 
 /// Refuses an upstream whose servers nginx could not change while it runs.
-fn check_block(block: Option<&UpstreamBlock>) -> Result<(), Problem> {
-    match block {
-        Some(block) if !block.has_zone() => {
-            let name = &block.name;
-            let problem = Problem::new(format!("upstream `{name}` asks for its endpoints and has no `zone`"));
-            Err(problem
-                .hint(format!("write `zone {name} 256k;` into it (docs/endpoints.md says how large it should be)")))
-        }
-        _ => Ok(()),
+fn check_block(block: &UpstreamBlock) -> Result<(), Problem> {
+    if block.has_zone() {
+        return Ok(());
     }
+    let name = &block.name;
+    let problem = Problem::new(format!("upstream `{name}` asks for its endpoints and has no `zone`"));
+    Err(problem.hint(format!("write `zone {name} 256k;` into it (docs/endpoints.md says how large it should be)")))
 }
 
 impl fmt::Debug for Endpoints {

@@ -88,7 +88,8 @@ struct Named {
     endpoints: Box<[Endpoint]>,
     /// Serial of the change that gave it this set.
     serial: u64,
-    pollers: BTreeMap<Asker, (Poller, Option<Instant>)>,
+    /// A few, and there are thousands of names: a map would reserve room for a dozen.
+    pollers: Vec<(Asker, Poller)>,
 }
 
 impl Answerer {
@@ -120,7 +121,7 @@ impl Answerer {
             match self.names.get_mut(&name) {
                 Some(named) => (named.endpoints, named.serial) = (endpoints, serial),
                 None => {
-                    let pollers = BTreeMap::new();
+                    let pollers = Vec::new();
                     self.names.insert(name.clone(), Named { endpoints, serial, pollers });
                     self.answer_early(&name, now, &mut packets);
                 }
@@ -142,7 +143,7 @@ impl Answerer {
     fn answer_held(&mut self, name: &EndpointName, now: Instant, packets: &mut Vec<Packet>) {
         let Some(named) = self.names.get(name) else { return };
         let held: Vec<Asker> =
-            named.pollers.iter().filter(|(_, (poller, _))| poller.held.is_some()).map(|(asker, _)| *asker).collect();
+            named.pollers.iter().filter(|(_, poller)| poller.held.is_some()).map(|(asker, _)| *asker).collect();
         packets.extend(held.into_iter().filter_map(|asker| self.answer(name, asker, now)));
     }
 
@@ -189,7 +190,7 @@ impl Answerer {
         let Asked::Peers(name) = &asked else { return self.reply(&question, &asked, MAX_TCP_BYTES) };
         let named = self.names.get_mut(name)?;
         let serial = named.serial;
-        if let Some((poller, _)) = named.pollers.values_mut().find(|(poller, _)| poller.fetches(question.id)) {
+        if let Some((_, poller)) = named.pollers.iter_mut().find(|(_, poller)| poller.fetches(question.id)) {
             poller.answer(serial, false, now);
         }
         let services = self.shared.services(named.peers(&self.refuge), now);
@@ -203,17 +204,18 @@ impl Answerer {
         name: EndpointName,
         now: Instant,
     ) -> Option<Packet> {
-        if !self.names.get(&name)?.pollers.contains_key(&from) {
+        if self.names.get_mut(&name)?.poller(from).is_none() {
             self.meet(from, &name, &question, now);
         }
         let named = self.names.get_mut(&name)?;
         let before = named.uptake(now);
-        let (poller, due) = named.pollers.get_mut(&from)?;
-        let decision = poller.ask(&question, named.serial, now);
+        let serial = named.serial;
+        let poller = named.poller(from)?;
+        let decision = poller.ask(&question, serial, now);
         poller.held = Some(question);
-        if decision == Handling::Hold && due.is_none() {
+        if decision == Handling::Hold && poller.due.is_none() {
             let at = now + HOLD;
-            *due = Some(at);
+            poller.due = Some(at);
             self.due.insert((at, name.clone(), from));
         }
         if named.uptake(now) != before {
@@ -230,22 +232,24 @@ impl Answerer {
         for gone in named.make_room(now) {
             self.by_asker.remove(&gone);
         }
-        named.pollers.insert(from, (Poller::new(self.pollers_seen, question, now), None));
+        named.pollers.reserve_exact(1);
+        named.pollers.push((from, Poller::new(self.pollers_seen, question, now)));
         let others = self.by_asker.entry(from).or_default();
         for other in others.iter() {
             if let Some(named) = self.names.get_mut(other) {
-                named.pollers.retain(|asker, (poller, _)| *asker != from || poller.held.is_none() || other == name);
+                named.pollers.retain(|(asker, poller)| *asker != from || poller.held.is_none() || other == name);
             }
         }
-        others.retain(|other| self.names.get(other).is_some_and(|named| named.pollers.contains_key(&from)));
+        others.retain(|other| self.names.get_mut(other).is_some_and(|named| named.poller(from).is_some()));
+        others.reserve_exact(1);
         others.push(name.clone());
     }
 
     /// Answers a held question.
     fn answer(&mut self, name: &EndpointName, asker: Asker, now: Instant) -> Option<Packet> {
         let named = self.names.get_mut(name)?;
-        let (poller, due) = named.pollers.get_mut(&asker)?;
-        if let Some(at) = due.take() {
+        let poller = named.poller(asker)?;
+        if let Some(at) = poller.due.take() {
             self.due.remove(&(at, name.clone(), asker));
         }
         let question = poller.held.take()?;
@@ -253,7 +257,7 @@ impl Answerer {
         let bytes = question.answer(records(&question, &services), NGINX_UDP_BYTES);
         let by_tcp = bytes.get(2).is_some_and(|flags| flags & 0x02 != 0);
         let serial = named.serial;
-        named.pollers.get_mut(&asker)?.0.answer(serial, by_tcp, now);
+        named.poller(asker)?.answer(serial, by_tcp, now);
         Some(Packet { to: asker, bytes })
     }
 
@@ -307,8 +311,8 @@ impl Answerer {
     /// Returns the newest worker that has asked for a name.
     pub fn newest_worker(&self, name: &EndpointName) -> Option<Worker> {
         let pollers = self.names.get(name)?.pollers.iter();
-        let newest = pollers.max_by_key(|(_, (poller, _))| poller.number)?;
-        Some(Worker { number: newest.1.0.number, address: newest.0.address })
+        let (asker, newest) = pollers.max_by_key(|(_, poller)| poller.number)?;
+        Some(Worker { number: newest.number, address: asker.address })
     }
 }
 
@@ -319,7 +323,7 @@ impl Named {
     }
 
     fn uptake(&self, now: Instant) -> Uptake {
-        let asking = self.pollers.values().map(|(poller, _)| poller).filter(|poller| poller.asks(now));
+        let asking = self.pollers.iter().map(|(_, poller)| poller).filter(|poller| poller.asks(now));
         match asking.max_by_key(|poller| poller.number) {
             None => Uptake::Unasked,
             Some(newest) if newest.taken == Some(self.serial) => Uptake::Taken,
@@ -327,16 +331,20 @@ impl Named {
         }
     }
 
+    fn poller(&mut self, asker: Asker) -> Option<&mut Poller> {
+        self.pollers.iter_mut().find(|(known, _)| *known == asker).map(|(_, poller)| poller)
+    }
+
     /// Forgets who is gone, and if there are too many, who has been silent for longest. Returns them.
     fn make_room(&mut self, now: Instant) -> Vec<Asker> {
-        let is_gone = |(_, (poller, _)): &(&Asker, &(Poller, Option<Instant>))| poller.is_gone(now);
-        let mut forgotten: Vec<Asker> = self.pollers.iter().filter(is_gone).map(|(asker, _)| *asker).collect();
+        let gone = self.pollers.iter().filter(|(_, poller)| poller.is_gone(now));
+        let mut forgotten: Vec<Asker> = gone.map(|(asker, _)| *asker).collect();
         if self.pollers.len() - forgotten.len() >= MOST_POLLERS {
-            let idle = self.pollers.iter().filter(|(_, (poller, _))| poller.held.is_none());
-            let oldest = idle.min_by_key(|(_, (poller, _))| poller.active_at()).map(|(asker, _)| *asker);
-            forgotten.extend(oldest.or_else(|| self.pollers.keys().next().copied()));
+            let idle = self.pollers.iter().filter(|(_, poller)| poller.held.is_none());
+            let oldest = idle.min_by_key(|(_, poller)| poller.active_at()).or(self.pollers.first());
+            forgotten.extend(oldest.map(|(asker, _)| *asker));
         }
-        forgotten.iter().for_each(|asker| drop(self.pollers.remove(asker)));
+        self.pollers.retain(|(asker, _)| !forgotten.contains(asker));
         forgotten
     }
 }

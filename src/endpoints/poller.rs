@@ -18,6 +18,8 @@ pub(super) struct Poller {
     pub(super) number: u64,
     /// The question that is held.
     pub(super) held: Option<DnsQuestion>,
+    /// When it is answered in any case.
+    pub(super) due: Option<Instant>,
     /// Number of the last question.
     last_id: u16,
     /// Time of the last question or answer.
@@ -43,7 +45,16 @@ impl Poller {
     /// Returns one that asks for the first time.
     pub(super) fn new(number: u64, question: &DnsQuestion, now: Instant) -> Poller {
         let last_id = question.id.wrapping_add(1);
-        Poller { number, held: None, last_id, active_at: now, answered: None, taken: None, comes_by_tcp: false }
+        Poller {
+            number,
+            held: None,
+            due: None,
+            last_id,
+            active_at: now,
+            answered: None,
+            taken: None,
+            comes_by_tcp: false,
+        }
     }
 
     /// Takes a question while the set has this serial.

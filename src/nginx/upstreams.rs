@@ -15,9 +15,9 @@ pub struct UpstreamBlock {
 const WITHOUT_BACKUPS: [&str; 3] = ["hash", "ip_hash", "random"];
 
 impl UpstreamBlock {
-    /// Returns whether it has a server of this name.
-    pub fn has_server(&self, server: &str) -> bool {
-        self.servers.iter().any(|found| found == server)
+    /// Returns the first arguments of its `server` lines.
+    pub fn servers(&self) -> &[String] {
+        &self.servers
     }
 
     /// Returns whether its peers are in memory that all workers share.
@@ -35,47 +35,48 @@ impl UpstreamBlock {
     }
 }
 
-/// Returns the `upstream` blocks of a configuration, or of a part of one, in their order.
-pub fn upstreams(text: &str) -> Vec<UpstreamBlock> {
-    let mut found = Vec::new();
+/// Returns the `upstream` blocks of a configuration, or of a part of one, in their order, one at a time.
+pub fn upstreams(text: &str) -> impl Iterator<Item = UpstreamBlock> {
+    let mut tokens = Tokens::of(text);
     let mut words: Vec<String> = Vec::new();
-    let mut current: Option<UpstreamBlock> = None;
-    let mut depth = 0_usize;
-    for token in Tokens::of(text) {
-        match token {
-            Token::Word(word) => words.push(word),
-            Token::End => {
-                if let Some(block) = current.as_mut().filter(|_| depth == 1) {
-                    block.take(&words);
-                }
-                words.clear();
-            }
-            Token::Open => {
-                match (&mut current, words.as_slice()) {
-                    (None, [directive, name]) if directive == "upstream" => {
-                        current = Some(UpstreamBlock { name: name.clone(), ..UpstreamBlock::default() });
-                        depth = 1;
+    std::iter::from_fn(move || {
+        let mut current: Option<UpstreamBlock> = None;
+        let mut depth = 0_usize;
+        loop {
+            match tokens.next()? {
+                Token::Word(word) => words.push(word),
+                Token::End => {
+                    if let Some(block) = current.as_mut().filter(|_| depth == 1) {
+                        block.take(&words);
                     }
-                    (None, _) => {}
-                    (Some(block), _) => {
-                        if depth == 1 {
-                            block.take(&words);
+                    words.clear();
+                }
+                Token::Open => {
+                    match (&mut current, words.as_slice()) {
+                        (None, [directive, name]) if directive == "upstream" => {
+                            current = Some(UpstreamBlock { name: name.clone(), ..UpstreamBlock::default() });
+                            depth = 1;
                         }
-                        depth += 1;
+                        (None, _) => {}
+                        (Some(block), _) => {
+                            if depth == 1 {
+                                block.take(&words);
+                            }
+                            depth += 1;
+                        }
                     }
+                    words.clear();
                 }
-                words.clear();
-            }
-            Token::Close => {
-                words.clear();
-                depth = depth.saturating_sub(1);
-                if depth == 0 {
-                    found.extend(current.take());
+                Token::Close => {
+                    words.clear();
+                    depth = depth.saturating_sub(1);
+                    if depth == 0 && current.is_some() {
+                        return current;
+                    }
                 }
             }
         }
-    }
-    found
+    })
 }
 
 impl UpstreamBlock {
@@ -174,7 +175,7 @@ mod tests {
     /// Checks each upstream's name, whether it has a zone, its method without backups, and its servers.
     #[track_caller]
     fn check(text: &str, expected: &[(&str, bool, Option<&str>, &[&str])]) {
-        let found = upstreams(text);
+        let found: Vec<UpstreamBlock> = upstreams(text).collect();
         let found: Vec<_> = found
             .iter()
             .map(|block| {

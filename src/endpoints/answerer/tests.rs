@@ -228,7 +228,7 @@ fn strangers_cannot_fill_the_memory() {
 }
 
 #[test]
-fn a_question_of_a_dead_process_is_not_answered_to_the_next_owner_of_its_port() {
+fn the_next_owner_of_a_port_gets_no_answer_to_older_questions() {
     let mut walk = Walk::new();
     walk.publish(&["10.0.0.1:81"]);
     walk.ask(1, 10);

@@ -33,7 +33,12 @@ pub(super) fn read<'v>(
     let mut records = Vec::new();
     for backend in settled.items.into_iter().filter(|backend| !backend.down) {
         match labels_of(root, domain, &backend.key).and_then(|labels| Some((record(&backend, &labels)?, labels))) {
-            Some((record, labels)) => records.push((labels, backend.key, record)),
+            Some((mut record, labels)) => {
+                // A part that was changed may be the same as that of another key.
+                let own = labels.iter().skip(domain.labels.len()).map(String::as_str);
+                record.shares_target |= !backend.key.strip_prefix(root).unwrap_or_default().split('/').eq(own);
+                records.push((labels, backend.key, record));
+            }
             None => refused.push((backend.key, "it makes no name".to_owned())),
         }
     }

@@ -116,7 +116,10 @@ impl NameTable {
             return Ok(());
         };
         let text = value.as_text().ok_or("the value is not UTF-8 text, or too long")?;
-        self.records.insert(place, SkyRecord::parse(&labels, text)?);
+        let mut record = SkyRecord::parse(&labels, text)?;
+        // A part that was changed may be the same as that of another key.
+        record.shares_target |= !below.split('/').eq(labels.iter().map(String::as_str));
+        self.records.insert(place, record);
         self.refused.remove(key);
         Ok(())
     }

@@ -87,6 +87,14 @@ fn addresses_of_a_name_are_those_of_all_below_it_with_one_ttl() {
 fn names_are_asked_for_in_upper_and_lower_case() {
     check(REDIS, "1.REDIS.WebApp.dev", RecordType::A, &["1.REDIS.WebApp.dev. 60 A 10.0.0.1"]);
     let upper = [("/skydns/dev/webapp/Redis/A:1", r#"{"Host":"10.0.0.1"}"#)];
+    let twice =
+        [("/skydns/dev/webapp/a", r#"{"host":"10.0.0.1"}"#), ("/skydns/dev/webapp/A", r#"{"host":"10.0.0.1"}"#)];
+    check(
+        &twice,
+        "a.webapp.dev",
+        RecordType::SRV,
+        &["a.webapp.dev. 3600 SRV 10 50 0 a.webapp.dev.", "+ a.webapp.dev. 3600 A 10.0.0.1"],
+    );
     check(&upper, "a-1.redis.webapp.dev", RecordType::A, &["a-1.redis.webapp.dev. 3600 A 10.0.0.1"]);
 }
 

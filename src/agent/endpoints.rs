@@ -135,14 +135,9 @@ impl Endpoints {
         }
     }
 
-    /// Returns the way of a resource in words, if its template prints `servers()`.
-    pub fn describe(&self, member: &Member) -> Option<String> {
-        let calls = |text: &&str| text.contains("servers(") || text.contains("servers \"");
-        member.renderer.texts_of(catalog::resource_root(&member.resource)).iter().find(|text| calls(text))?;
-        Some(match self.way(&member.resource) {
-            Way::Dns(_) => "changes of backends reach nginx by DNS, without a reload".to_owned(),
-            Way::Reload(reason) => format!("changes of backends reach nginx by reloads: {reason}"),
-        })
+    /// Returns the way that a running agent would choose, whatever the live file says now.
+    pub fn way_of_agent(&self, resource: &Resource) -> Way {
+        self.why_not(resource).map_or_else(|| Way::Dns(Vec::new()), Way::Reload)
     }
 
     /// Returns why a resource goes by reloads, whoever answers.
@@ -170,7 +165,7 @@ impl Endpoints {
         }
         let live = fs::read_bytes(&resource.dest).unwrap_or_default();
         let asks = String::from_utf8_lossy(&live).contains(&format!(".{DOMAIN} "));
-        (!asks).then(|| "the live file has no names".to_owned())
+        (!asks).then(|| "the live file has `server` lines, as a single run writes them".to_owned())
     }
 
     fn has_given_up(&self, resource: &str) -> bool {
@@ -247,6 +242,21 @@ fn listen(addresses: &[SocketAddr], state_folder: Option<PathBuf>) -> Result<Arc
         .map_err(|(address, error)| format!("cannot listen at {address}: {error} (hint: --endpoints-listen)"))?;
     EndpointService::start(listener, refuge::start(first.ip()), state_folder)
         .map_err(|error| format!("there is no thread to answer with: {error}"))
+}
+
+/// Returns whether the template of a resource prints `servers()`, so that its way matters.
+pub fn prints_servers(member: &Member) -> bool {
+    let texts = member.renderer.texts_of(catalog::resource_root(&member.resource));
+    texts.iter().any(|text| text.contains("servers(") || text.contains("servers \""))
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Way::Dns(_) => f.write_str("changes of backends reach nginx by DNS, without a reload"),
+            Way::Reload(reason) => write!(f, "changes of backends reach nginx by reloads: {reason}"),
+        }
+    }
 }
 
 /// Refuses an upstream whose servers nginx could not change while it runs.

@@ -20,7 +20,7 @@ use crate::world::{clock, process, random};
 use super::catalog::{Catalog, Member};
 use super::crew::Crew;
 use super::desk::Desk;
-use super::endpoints::Untaken;
+use super::endpoints::{Untaken, prints_servers};
 use super::old_workers::OldWorkers;
 use super::pass::{Pass, Returned, Shown, Terms};
 use super::receipts::Receipts;
@@ -236,8 +236,9 @@ impl Agent {
 fn listen_for(outlook: &Outlook, catalog: &Catalog) {
     let endpoints = &outlook.terms.endpoints;
     endpoints.listen_for(catalog.members.iter().map(|member| &*member.resource));
-    for member in catalog.members.iter().filter(|_| outlook.logs && outlook.terms.apply()) {
-        endpoints.describe(member).iter().for_each(|way| endpoint_events::way(member.resource.name(), way));
+    let is_said = |member: &&Member| outlook.logs && outlook.terms.apply() && prints_servers(member);
+    for member in catalog.members.iter().filter(is_said) {
+        endpoint_events::way(member.resource.name(), &endpoints.way(&member.resource).to_string());
     }
 }
 

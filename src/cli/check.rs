@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::agent::catalog::{self, Catalog, Confdirs, Member};
+use crate::agent::endpoints::prints_servers;
 use crate::agent::once;
 use crate::agent::pass::MockData;
 use crate::config::resource::outline::{Account, AccountKind};
@@ -248,7 +249,8 @@ pub(super) fn check(settings: &Settings, mut problems: Problems) -> Exit {
         terminal::print_error(&format!("warning: {warning}\n"));
     }
     let endpoints = show::shown_endpoints(settings);
-    for (member, way) in catalog.members.iter().filter_map(|member| Some((member, endpoints.describe(member)?))) {
+    for member in catalog.members.iter().filter(|member| prints_servers(member)) {
+        let way = endpoints.way_of_agent(&member.resource);
         terminal::print(&format!("{}: {way}\n", member.resource.name()));
     }
     for difference in differences(settings, &confdirs, &catalog) {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::agent::catalog::{self, Catalog, Member, StoreUse};
-use crate::agent::endpoints::{AnswerPlan, Endpoints};
+use crate::agent::endpoints::{AnswerPlan, Endpoints, prints_servers};
 use crate::agent::once::{self, OncePlan, Round};
 use crate::agent::pass::{LastStep, Shown, Terms, view};
 use crate::agent::run::{Outlook, Show};
@@ -238,10 +238,8 @@ fn say_source(settings: &Settings, catalog: &Catalog, members: &[&Member]) {
     };
     terminal::print_error(&format!("reading {} ({origin})\n", stores.join("; ")));
     let endpoints = shown_endpoints(settings);
-    for member in members {
-        if let Some(way) = endpoints.describe(member) {
-            terminal::print_error(&format!("{}: {way}\n", member.resource.name()));
-        }
+    for member in members.iter().filter(|member| prints_servers(member)) {
+        terminal::print_error(&format!("{}: {}\n", member.resource.name(), endpoints.way(&member.resource)));
     }
 }
 

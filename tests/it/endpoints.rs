@@ -382,3 +382,53 @@ fn hostile_questions_and_connections_stop_nothing() {
     bed.list(&bed.backends[1..]);
     bed.wait_served_by(&bed.backends[1..]);
 }
+
+/// Opens sockets at the address in its first argument, and becomes the rest, as systemd starts a service with a socket unit.
+const PASS_SOCKETS: &str = "
+import os, socket, sys
+host, port = sys.argv[1].rsplit(':', 1)
+sockets = [socket.socket(socket.AF_INET, kind) for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM)]
+for number, one in enumerate(sockets):
+    one.bind((host, int(port)))
+sockets[1].listen()
+spare = [os.dup(one.fileno()) for one in sockets]
+for number, descriptor in enumerate(spare):
+    os.dup2(descriptor, 3 + number)
+os.environ.update(LISTEN_FDS='2', LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[2], sys.argv[2:])
+";
+
+#[test]
+fn sockets_that_systemd_passes_are_used_and_kept_from_commands() {
+    let mut bed = Bed::with("zone web 256k;", |table| table);
+    let passed = bed.listen.clone();
+    bed.sandbox.wrapper = ["python3", "-c", PASS_SOCKETS, &passed].map(str::to_owned).to_vec();
+    let resource = std::fs::read_to_string(bed.sandbox.path("etc/conf.d/web.toml")).unwrap();
+    let seen = bed.sandbox.text_path("seen");
+    let check = bed.nginx.check_command();
+    let spying = format!("(ls -l /proc/self/fd; env) >> {seen}; {check}");
+    std::fs::write(bed.sandbox.path("etc/conf.d/web.toml"), resource.replace(&check, &spying)).unwrap();
+    bed.listen = format!("127.7.0.1:{}", free_port());
+    let _agent = bed.settle();
+    bed.sandbox.wait_log(&format!("answering nginx's questions for endpoints at {passed}"));
+    bed.list(&bed.backends[1..2]);
+    bed.wait_served_by(&bed.backends[1..2]);
+    let seen = std::fs::read_to_string(seen).unwrap();
+    assert!(seen.contains("PATH=") && !seen.contains("LISTEN_FDS") && !seen.contains("socket:"), "{seen}");
+}
+
+#[test]
+fn check_and_render_say_which_way_changes_go() {
+    let bed = Bed::new();
+    bed.list(&bed.backends[..1]);
+    let by_dns = "web.toml: changes of backends reach nginx by DNS";
+    let checked = bed.sandbox.run(&["check"]);
+    assert!(checked.stdout.contains(by_dns), "{}{}", checked.stdout, checked.stderr);
+    let rendered = bed.sandbox.run(&["render", "web.toml"]);
+    assert!(rendered.stderr.contains(by_dns) && rendered.stdout.contains(" resolve "), "{}", rendered.stderr);
+    assert_eq!(bed.sandbox.onetime().code, Some(0));
+    assert!(bed.file().contains("server 127.0.0.1:") && !bed.file().contains(" resolve "), "{}", bed.file());
+    let rendered = bed.sandbox.run(&["render", "web.toml"]);
+    assert!(!rendered.stdout.contains(" resolve "), "a single run would not change the file: {}", rendered.stdout);
+    assert!(bed.sandbox.run(&["check"]).stdout.contains(by_dns));
+}

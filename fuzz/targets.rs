@@ -9,6 +9,8 @@ use upstreamd::config::resource::{Defaults, ResourceFile};
 use upstreamd::config::settings::layers::{Flags, Layers};
 use upstreamd::config::{duration, resource, service, settings};
 use upstreamd::endpoints::answerer::{Answerer, Asker};
+use upstreamd::endpoints::message::{self, DnsMessage};
+use upstreamd::endpoints::skydns::{self, NamePlaces, NameTable, OwnDomain};
 use upstreamd::model::dns::Srv;
 use upstreamd::model::endpoints::{Endpoint, EndpointName, EndpointSet};
 use upstreamd::model::for_each::NameSource;
@@ -74,10 +76,16 @@ pub fn all() -> Vec<Target> {
         Target { name: "nginx-files", seeds: NGINX_FILES, run: nginx_files },
         Target { name: "receipts", seeds: RECEIPTS, run: receipts },
         Target { name: "names", seeds: NAMES, run: names },
+        Target { name: "dns", seeds: DNS, run: dns },
         Target { name: "questions", seeds: QUESTIONS, run: questions },
     ]
 }
 
+const DNS: &[&str] = &[
+    "\0\u{7}\u{1}\0\0\u{1}\0\0\0\0\0\0\u{1}*\u{1}a\u{3}dev\0\0!\0\u{1}",
+    "\0\u{7}\u{1}\0\0\u{1}\0\0\0\0\0\u{1}\u{1}x\u{1}a\u{3}dev\0\0\u{1}\0\u{1}\0\0)\u{4}\0\0\0\0\0\0\0",
+    "{\"host\":\"y.a.dev\",\"port\":80,\"weight\":3,\"priority\":10,\"ttl\":60,\"group\":\"g\",\"targetstrip\":1,\"mail\":true,\"text\":\"t\"}",
+];
 const BACKENDS: &[&str] = &[
     "127.0.0.1:80",
     "http://10.0.0.1:8080/path",
@@ -390,6 +398,25 @@ fn receipts(input: &[u8]) {
         seen((receipt.standing(), receipt.to_text()));
     }
     seen(receipt::fleet(&[stored], "/services/web/1", Revision(3)));
+}
+
+/// The bytes as a question, and as a record that questions find.
+fn dns(input: &[u8]) {
+    let domain = OwnDomain::parse("a.dev");
+    let mut table = NameTable::new(NamePlaces { domain, ..NamePlaces::default() });
+    let keys = ["/skydns/dev/a/x/1", "/skydns/dev/a/y", "/skydns/dev/a/dns/ns/1"];
+    let entries = keys.map(|key| (Key::from(key), Value::from_bytes(input)));
+    table.update(Tree::from_entries(Revision(1), entries));
+    let ask = |bytes: &[u8], limit: usize| match message::read(bytes) {
+        DnsMessage::Question(question) => {
+            let found = skydns::answer(&table, &question, limit, 1);
+            assert!(found.is_none_or(|answer| answer.bytes.len() <= limit.max(512)), "too long");
+        }
+        other => seen(other),
+    };
+    ask(input, 512);
+    DNS.iter().for_each(|seed| ask(seed.as_bytes(), 65_535));
+    seen((message::is_reply(input, DNS[0].as_bytes()), message::joined(DNS[0].as_bytes().to_vec(), input, 512)));
 }
 
 fn names(input: &[u8]) {

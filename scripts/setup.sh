@@ -33,6 +33,8 @@ missing_packages() {
     has etcd || echo etcd-server
     has etcdctl || echo etcd-client
     has openssl || echo openssl
+    has dig || echo bind9-dnsutils
+    has kdig || echo knot-dnsutils
     has protoc || echo protobuf-compiler
     [ -e /usr/include/google/protobuf/timestamp.proto ] || echo libprotobuf-dev
     has python3 && python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv

@@ -11,7 +11,7 @@ use crate::config::resource::{Defaults, ResourceFile};
 use crate::config::set;
 use crate::model::path;
 use crate::model::problem::{Place, Problem, Problems};
-use crate::model::range::WantedKeys;
+use crate::model::range::{KeyRanges, WantedKeys};
 use crate::model::resource::Resource;
 use crate::model::store::StoreSettings;
 use crate::render::{self, Facts, Renderer, Root, TemplateSources};
@@ -32,6 +32,8 @@ pub struct Confdirs {
     pub defaults: Defaults,
     /// Name of the only file of conf.d to read; `None` reads all.
     pub only: Option<String>,
+    /// Keys of the settings' store that are followed although no resource reads them.
+    pub also: KeyRanges,
 }
 
 /// A resource that can be rendered.
@@ -52,8 +54,8 @@ pub struct StoreUse {
     pub wanted: WantedKeys,
 }
 
-/// Returns the stores of these resources, and the position of each resource's own among them.
-fn stores_of(resources: &[Arc<Resource>]) -> (Vec<StoreUse>, Vec<usize>) {
+/// Returns the stores of these resources and of `also`, and the position of each resource's own among them.
+fn stores_of(resources: &[Arc<Resource>], also: &KeyRanges) -> (Vec<StoreUse>, Vec<usize>) {
     let mut settings: Vec<Option<Arc<StoreSettings>>> = vec![None];
     let mut positions = Vec::new();
     for resource in resources {
@@ -65,7 +67,7 @@ fn stores_of(resources: &[Arc<Resource>]) -> (Vec<StoreUse>, Vec<usize>) {
     }
     let wanted = |store: usize| {
         let readers = resources.iter().zip(&positions).filter(|(_, position)| **position == store);
-        WantedKeys::of(readers.map(|(resource, _)| &resource.ranges))
+        WantedKeys::of(readers.map(|(resource, _)| &resource.ranges).chain((store == 0).then_some(also)))
     };
     let uses = settings.into_iter().enumerate();
     (uses.map(|(store, settings)| StoreUse { settings, wanted: wanted(store) }).collect(), positions)
@@ -96,10 +98,10 @@ pub struct Catalog {
 
 impl Catalog {
     /// Returns a catalog of these members, sorted into groups.
-    fn of_members(mut members: Vec<Member>) -> Catalog {
+    fn of_members(mut members: Vec<Member>, also: &KeyRanges) -> Catalog {
         members.sort_by(|a, b| a.resource.name().cmp(b.resource.name()));
         let resources: Vec<Arc<Resource>> = members.iter().map(|member| Arc::clone(&member.resource)).collect();
-        let (stores, store_positions) = stores_of(&resources);
+        let (stores, store_positions) = stores_of(&resources, also);
         Catalog {
             groups: group::form(&resources).into_iter().map(Arc::new).collect(),
             readers: Readers::index(resources.iter().map(|resource| &**resource)),
@@ -194,7 +196,7 @@ pub fn load(confdirs: &Confdirs, facts: &Arc<dyn Facts>, previous: Option<&Catal
         outside_keys,
         accounts,
         watched,
-        ..Catalog::of_members(members)
+        ..Catalog::of_members(members, &confdirs.also)
     }
 }
 

@@ -267,8 +267,7 @@ impl Desk {
         self.mark_readers(store_position, revision, &changed, &added, now);
     }
 
-    /// Schedules marked resources again that could not be rendered because their keys were not known, and those that the
-    /// store refuses, so that their groups report it.
+    /// Schedules marked resources again whose keys were not known, and those that the store refuses: their groups report it.
     fn mark_marked_and_refused(&mut self, now: Instant) {
         let seats = self.entries.iter().flat_map(|entry| &entry.seats);
         let is_due = |seat: &&Seat| seat.mark.is_some() || self.refusal(seat.position).is_some();
@@ -330,7 +329,8 @@ impl Desk {
         }
         let look = |seat: &Seat| (self.is_ready(seat.position), self.refusal(seat.position));
         let looks: Vec<(bool, Option<String>)> = entry.seats.iter().map(look).collect();
-        let trees: Vec<Tree> = entry.seats.iter().map(|seat| self.tree_at(seat.position)).collect();
+        let trees: Vec<Tree> =
+            entry.seats.iter().filter_map(|seat| Some(self.store_of(seat.position)?.tree.clone())).collect();
         let revision = trees.first().map(Tree::revision).unwrap_or_default();
         let entry = self.entries.get_mut(entry_position)?;
         entry.timing.start();
@@ -348,8 +348,8 @@ impl Desk {
         Some(Pass::new(Arc::clone(&self.terms), Arc::clone(&self.claims), group, revision, resources))
     }
 
-    pub(super) fn tree_at(&self, position: usize) -> Tree {
-        self.store_of(position).map(|store| store.tree.clone()).unwrap_or_default()
+    pub(super) fn tree_at(&self, store: usize) -> Tree {
+        self.stores.get(store).map(|store| store.tree.clone()).unwrap_or_default()
     }
 
     /// Takes back the state from a pass, and schedules a retry after a failure. `jitter` in 0..1 spreads retries. Returns

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::apply::{Context, recovery};
+use crate::endpoints::name_service::NameService;
 use crate::model::event::Event;
 use crate::model::for_each::ForEach;
 use crate::model::note::Note;
@@ -37,6 +38,8 @@ pub struct Outlook {
     pub board: Shared,
     /// Whether passes are logged.
     pub logs: bool,
+    /// Answers about names of the settings' store.
+    pub names: Option<Arc<NameService>>,
 }
 
 /// The desk, the crew, and the observers of their work.
@@ -115,7 +118,10 @@ impl Agent {
             }
         }
         let may_refuse = matches!(event, Event::Snapshot { .. });
+        // The settings' store is the first.
+        let names = self.outlook.names.as_ref().filter(|names| position == 0 && names.note(&event));
         self.desk.take_event(position, event, now);
+        names.into_iter().for_each(|names| names.publish(self.desk.tree_at(position)));
         if may_refuse {
             self.look_at_refusals();
         }
@@ -262,7 +268,8 @@ pub(super) fn log_problems(catalog: &Catalog) {
     for outside in &catalog.outside_keys {
         tracing::warn!("{}", outside.problem);
     }
-    if catalog.members.is_empty() && catalog.problems.is_empty() {
+    let reads_nothing = catalog.stores.iter().all(|store| store.wanted.all().is_empty());
+    if catalog.members.is_empty() && catalog.problems.is_empty() && reads_nothing {
         tracing::warn!("conf.d has no resource; nothing to do");
     }
 }

@@ -7,6 +7,7 @@ mod check;
 mod convert;
 pub mod exit;
 mod logging;
+mod names;
 mod outcome;
 mod preflight;
 mod run;

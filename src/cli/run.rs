@@ -18,6 +18,7 @@ use crate::apply::{self, Context, preview};
 use crate::config::settings::{Color, Mode, Settings, layers};
 use crate::model::note::Note;
 use crate::model::problem::Problem;
+use crate::model::range::KeyRanges;
 use crate::model::report::{Outcome, Rendered, Report};
 use crate::model::store::StoreSettings;
 use crate::render::Facts;
@@ -29,7 +30,7 @@ use crate::world::signals::Signals;
 use crate::world::{child, clock, host, http, terminal};
 
 use super::exit::{Ending, Exit};
-use super::{outcome, state};
+use super::{names, outcome, state};
 
 /// Runs the mode, with a command to supervise if there is one.
 pub(super) async fn run(settings: Settings, command: Option<Vec<String>>, signals: Signals) -> Ending {
@@ -37,7 +38,7 @@ pub(super) async fn run(settings: Settings, command: Option<Vec<String>>, signal
         terminal::print_error(&format!("{problem}\n"));
         exit.into()
     };
-    let confdirs = confdirs(&settings);
+    let mut confdirs = confdirs(&settings);
     if let Some(problem) = nothing_to_read(settings.mode, &confdirs.folders) {
         return refuse(problem, Exit::Configuration);
     }
@@ -66,7 +67,8 @@ pub(super) async fn run(settings: Settings, command: Option<Vec<String>>, signal
     if let Some(problem) = hidden_confd(&settings, &confdirs.folders) {
         tracing::warn!("{problem}");
     }
-    let outlook = outlook(&settings, state_folder);
+    let outlook = Outlook { names: names::start(&settings), ..outlook(&settings, state_folder) };
+    confdirs.also = outlook.names.as_ref().map(|names| names.ranges()).unwrap_or_default();
     if settings.mode == Mode::Onetime && command.is_some() {
         outlook.terms.context.expect_nginx_to_start(true);
     }
@@ -227,6 +229,7 @@ fn outlook(settings: &Settings, state_folder: Option<PathBuf>) -> Outlook {
         show,
         board: Shared::new(backend(&settings.store), clock::now()),
         logs: true,
+        names: None,
     }
 }
 
@@ -308,7 +311,12 @@ pub(super) fn confdirs(settings: &Settings) -> Confdirs {
     } else {
         settings.conf_d.confdirs.clone()
     };
-    Confdirs { folders, defaults: settings.conf_d.defaults.clone(), only: settings.conf_d.only.clone() }
+    Confdirs {
+        folders,
+        defaults: settings.conf_d.defaults.clone(),
+        only: settings.conf_d.only.clone(),
+        also: KeyRanges::default(),
+    }
 }
 
 /// Returns the style of differences.

@@ -133,6 +133,7 @@ fn plan(settings: &Settings, last_step: LastStep, show: Show, signals: Signals) 
         show: Some(show),
         board: Shared::new(run::backend(&settings.store), clock::now()),
         logs: false,
+        names: None,
     };
     OncePlan { fail_fast: false, ..run::once_plan(settings, outlook, signals) }
 }

@@ -15,6 +15,7 @@ use crate::model::text::shown;
 
 mod file;
 pub mod layers;
+mod names;
 pub mod raw;
 mod store;
 pub mod table;
@@ -23,6 +24,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+pub use names::NameSettings;
 pub use store::FOREIGN_BACKENDS;
 pub(super) use store::endpoints_of;
 
@@ -48,6 +50,8 @@ pub struct Settings {
     pub preview: PreviewSettings,
     /// Settings of the agent, and of its reports about itself.
     pub agent: AgentSettings,
+    /// Names of the store that are answered by DNS.
+    pub names: NameSettings,
     /// Time limits.
     pub timeouts: Timeouts,
     /// Settings of the log.
@@ -220,6 +224,7 @@ pub fn resolve(layers: &Layers<'_>) -> (Settings, Problems) {
             color: values.choice(&table::COLOR, COLORS).unwrap_or(Color::Auto),
         },
         agent: agent(&mut values),
+        names: names::read(&mut values),
         timeouts: timeouts(&mut values),
         log: LogSettings {
             level: values.choice(&table::LOG_LEVEL, LOG_LEVELS).unwrap_or(LogLevel::Info),

@@ -13,7 +13,7 @@ pub const MAX_QUESTION_BYTES: usize = 4096;
 /// Most bytes of an answer over UDP to somebody who says nothing about it (RFC 1035, 4.2.1).
 const PLAIN_UDP_BYTES: usize = 512;
 /// Most bytes of an answer over UDP to somebody who takes more: more than this may be fragmented.
-const MAX_UDP_BYTES: usize = 1232;
+pub const MAX_UDP_BYTES: usize = 1232;
 /// Most bytes of an answer over TCP (RFC 1035, 4.2.2).
 pub const MAX_TCP_BYTES: usize = 65_535;
 
@@ -77,7 +77,37 @@ fn refuse(id: u16, op_code: OpCode, code: ResponseCode) -> DnsMessage {
     message.to_vec().map_or(DnsMessage::Ignore, DnsMessage::Refuse)
 }
 
+/// Returns whether a message is the reply to a question, both as bytes: the same number and the same question.
+pub fn is_reply(reply: &[u8], question: &[u8]) -> bool {
+    let (Some(head), Some([.., 0, 1])) = (reply.get(..6), question.get(..6)) else { return false };
+    let is_answer = head.get(2).is_some_and(|flags| flags & 0x80 != 0);
+    let Ok(asked) = Message::from_vec(question) else { return false };
+    let Ok(replied) = Message::from_vec(reply) else { return false };
+    is_answer && asked.metadata.id == replied.metadata.id && asked.queries == replied.queries
+}
+
+/// Returns our answer with the answers of another message behind it; ours alone if that has none, or if it would be too long.
+pub fn joined(ours: Vec<u8>, theirs: &[u8], limit: usize) -> Vec<u8> {
+    let join = || {
+        let (mut message, theirs) = (Message::from_vec(&ours).ok()?, Message::from_vec(theirs).ok()?);
+        message.answers.extend(theirs.answers);
+        message.to_vec().ok().filter(|bytes| bytes.len() <= limit)
+    };
+    join().unwrap_or(ours)
+}
+
 impl DnsQuestion {
+    /// Returns the message that asks for the same kind of records of another name.
+    pub fn about(&self, name: &Name) -> Vec<u8> {
+        let mut message = Message::new(self.id, MessageType::Query, OpCode::Query);
+        message.metadata.recursion_desired = true;
+        message.queries.push(Query::query(name.clone(), self.kind()));
+        let mut edns = Edns::new();
+        edns.set_max_payload(MAX_UDP_BYTES as u16);
+        message.set_edns(edns);
+        message.to_vec().unwrap_or_default()
+    }
+
     /// Returns the name, in lower case and without the final dot.
     pub fn name(&self) -> String {
         let mut name = self.query.name.to_ascii().to_ascii_lowercase();
@@ -252,6 +282,43 @@ mod tests {
         check_refused(&cut, Some(ResponseCode::FormErr));
         // A name that points at itself.
         check_refused(&[&bytes(&good)[..12], &[0xc0, 12, 0, 1, 0, 1]].concat(), Some(ResponseCode::FormErr));
+    }
+
+    #[test]
+    fn a_reply_has_the_number_and_the_question() {
+        let asked = question("db.example.org", RecordType::A);
+        let reply = |change: fn(&mut Message)| {
+            let mut reply = asked.clone();
+            reply.metadata.message_type = MessageType::Response;
+            change(&mut reply);
+            bytes(&reply)
+        };
+        for (reply, expected) in [
+            (reply(|_| {}), true),
+            (reply(|reply| reply.metadata.id = 8), false),
+            (reply(|reply| reply.metadata.message_type = MessageType::Query), false),
+            (reply(|reply| reply.queries.clear()), false),
+            (reply(|reply| reply.queries[0].query_type = RecordType::AAAA), false),
+            (reply(|reply| reply.queries[0].name = name("db.example.com").unwrap()), false),
+            (b"short".to_vec(), false),
+        ] {
+            assert_eq!(is_reply(&reply, &bytes(&asked)), expected, "{reply:?}");
+        }
+    }
+
+    #[test]
+    fn answers_of_another_server_are_added_if_they_fit() {
+        let DnsMessage::Question(asked) = read(&bytes(&question("a.b", RecordType::A))) else { panic!("no question") };
+        let ours = asked.answer(asked.address_records(&[IpAddr::from([10, 0, 0, 1])], 60), 512);
+        let DnsMessage::Question(about) = read(&asked.about(&name("c.d").unwrap())) else { panic!("no question") };
+        assert_eq!((about.name().as_str(), about.kind(), about.wants_recursion), ("c.d", RecordType::A, true));
+        let theirs = about.answer(about.address_records(&[IpAddr::from([10, 0, 0, 2])], 60), 512);
+        let both = joined(ours.clone(), &theirs, 512);
+        let names: Vec<String> =
+            Message::from_vec(&both).unwrap().answers.iter().map(|record| record.name.to_ascii()).collect();
+        assert_eq!(names, ["a.b.", "c.d."]);
+        assert_eq!(joined(ours.clone(), &theirs, both.len() - 1), ours);
+        assert_eq!(joined(ours.clone(), b"nothing", 512), ours);
     }
 
     #[test]

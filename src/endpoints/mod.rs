@@ -4,7 +4,9 @@
 pub mod answerer;
 pub mod ledger;
 pub mod message;
+pub mod name_service;
 mod poller;
 pub mod saved;
 pub mod service;
+pub mod skydns;
 mod targets;

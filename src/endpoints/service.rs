@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use crate::model::endpoints::{EndpointName, EndpointSet};
 use crate::world::clock;
-use crate::world::dns_listener::{DatagramSender, DnsListener, Respond};
+use crate::world::dns_listener::{DatagramSender, DnsListener, MessageReply, Respond};
 
 use super::answerer::{Answerer, Asker, Packet, Uptake};
 use super::ledger::{Ledger, NameUse, NamedIn};
@@ -319,8 +319,9 @@ impl Respond for EndpointService {
         packet.map(|packet| packet.bytes)
     }
 
-    fn message(&self, bytes: &[u8]) -> Option<Vec<u8>> {
-        self.inner().answerer.take_message(bytes, clock::now())
+    fn message(&self, bytes: &[u8]) -> MessageReply {
+        let reply = self.inner().answerer.take_message(bytes, clock::now());
+        reply.map_or(MessageReply::Close, MessageReply::Now)
     }
 
     fn tick(&self) {

@@ -1,5 +1,6 @@
 //! Log lines about endpoints that nginx asks for: one function for each event. Never logs a key's value.
 
+use core::net::SocketAddr;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,4 +57,22 @@ pub fn given_up(resources: &BTreeSet<Arc<str>>) {
         "{resources}: nginx does not ask for the endpoints in its file even after a reload; changes of backends are reloads until \
          conf.d is read again (hint: docs/endpoints.md)"
     );
+}
+
+/// Logs where questions about names of the store are answered.
+pub fn answering_names(addresses: &[SocketAddr], domain: Option<&str>, services_domain: Option<&str>) {
+    let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    let domains: Vec<&str> = domain.into_iter().chain(services_domain).collect();
+    tracing::info!(
+        ?addresses,
+        ?domains,
+        "answering questions for names in {} at {}",
+        domains.join(" and "),
+        addresses.join(", ")
+    );
+}
+
+/// Logs that questions about names of the store are not answered.
+pub fn names_not_answered(problem: &str) {
+    tracing::error!("cannot answer questions for names of the store: {problem}; everything else goes on");
 }

@@ -10,7 +10,7 @@ use listenfd::ListenFd;
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -31,12 +31,27 @@ const BURST_PAUSE: Duration = Duration::from_millis(1);
 /// Pause after a failed accept: without a free descriptor, an immediate retry would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// The reply to a message on a connection.
+#[derive(Debug)]
+pub enum MessageReply {
+    /// This one.
+    Now(Vec<u8>),
+    /// The one that comes from here; the connection ends if none comes.
+    Later(oneshot::Receiver<Vec<u8>>),
+    /// None: the connection ends.
+    Close,
+}
+
 /// What answers.
 pub trait Respond: Send + Sync + 'static {
     /// Returns the reply to a datagram that this socket got, if there is one by now.
     fn datagram(&self, socket: usize, from: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>>;
-    /// Returns the reply to a message on a connection; `None` ends the connection.
-    fn message(&self, bytes: &[u8]) -> Option<Vec<u8>>;
+    /// Returns the reply to a message on a connection.
+    fn message(&self, bytes: &[u8]) -> MessageReply;
+    /// Returns whether its askers lose what comes at once.
+    fn is_for_slow_askers(&self) -> bool {
+        true
+    }
     /// Sends what is due.
     fn tick(&self);
     /// Returns when something is due.
@@ -101,8 +116,20 @@ impl DnsListener {
     /// # Errors
     /// An address is taken, is not of this machine, or its port needs a privilege; with the address.
     pub fn bind(addresses: &[SocketAddr]) -> Result<DnsListener, (SocketAddr, io::Error)> {
-        let PassedSockets { mut sockets, mut listeners } =
-            std::mem::take(&mut *PASSED.lock().unwrap_or_else(PoisonError::into_inner));
+        let passed = std::mem::take(&mut *PASSED.lock().unwrap_or_else(PoisonError::into_inner));
+        DnsListener::with(passed, addresses)
+    }
+
+    /// Binds UDP and TCP at each of these addresses, whatever systemd has passed.
+    ///
+    /// # Errors
+    /// As [`DnsListener::bind`].
+    pub fn bind_anew(addresses: &[SocketAddr]) -> Result<DnsListener, (SocketAddr, io::Error)> {
+        DnsListener::with(PassedSockets::default(), addresses)
+    }
+
+    fn with(passed: PassedSockets, addresses: &[SocketAddr]) -> Result<DnsListener, (SocketAddr, io::Error)> {
+        let PassedSockets { mut sockets, mut listeners } = passed;
         let wanted = if sockets.is_empty() { addresses } else { &[] };
         for address in wanted {
             let failed = |error| (*address, error);
@@ -208,7 +235,10 @@ async fn receive(socket: UdpSocket, index: usize, own: IpAddr, responder: Arc<dy
         burst = if burst.0 == Some(from) { (burst.0, burst.1 + 1) } else { (Some(from), 1) };
         if burst.1 >= BURST {
             burst = (None, 0);
-            tokio::time::sleep(BURST_PAUSE).await;
+            match responder.is_for_slow_askers() {
+                true => tokio::time::sleep(BURST_PAUSE).await,
+                false => tokio::task::yield_now().await,
+            }
         }
     }
 }
@@ -240,7 +270,11 @@ async fn converse(mut connection: TcpStream, responder: Arc<dyn Respond>) {
         let exchange = async {
             let mut bytes = vec![0; usize::from(connection.read_u16().await?)];
             connection.read_exact(&mut bytes).await?;
-            let reply = responder.message(&bytes).ok_or(io::ErrorKind::InvalidData)?;
+            let reply = match responder.message(&bytes) {
+                MessageReply::Now(reply) => reply,
+                MessageReply::Later(reply) => reply.await.map_err(|_| io::ErrorKind::InvalidData)?,
+                MessageReply::Close => return Err(io::ErrorKind::InvalidData.into()),
+            };
             let length = u16::try_from(reply.len()).map_err(|_| io::ErrorKind::InvalidData)?;
             connection.write_all(&[&length.to_be_bytes(), reply.as_slice()].concat()).await
         };

@@ -6,6 +6,7 @@ pub mod child;
 pub mod clock;
 pub mod connections;
 pub mod dns;
+pub mod dns_forward;
 pub mod dns_listener;
 pub mod etcd;
 pub mod folder_watch;

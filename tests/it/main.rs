@@ -41,6 +41,7 @@ mod render;
 mod sandbox;
 mod several_stores;
 mod shipped;
+mod skydns;
 mod slow;
 mod states;
 mod status;

@@ -63,6 +63,8 @@ pub enum Section {
     Time,
     /// The nginx for checks.
     Nginx,
+    /// Names of the store.
+    Names,
     /// Log.
     Log,
     /// Flags of confd that this program does not need.
@@ -80,8 +82,8 @@ pub enum Effect {
 
 impl Section {
     /// All sections, in order.
-    pub const ALL: [Section; 6] =
-        [Section::Run, Section::Store, Section::Time, Section::Nginx, Section::Log, Section::Confd];
+    pub const ALL: [Section; 7] =
+        [Section::Run, Section::Store, Section::Time, Section::Nginx, Section::Names, Section::Log, Section::Confd];
 
     /// Returns the heading.
     pub fn title(self) -> &'static str {
@@ -90,6 +92,7 @@ impl Section {
             Section::Store => "Store",
             Section::Time => "Times",
             Section::Nginx => "nginx",
+            Section::Names => "Names by DNS",
             Section::Log => "Log and status",
             Section::Confd => "Accepted for compatibility with confd, without effect",
         }
@@ -318,6 +321,16 @@ settings! {
     NGINX_CONF = setting("nginx-conf", SettingKind::Path, Section::Nginx, "nginx's main file; by default the one it was built with");
     NGINX_PID_FILE = setting("nginx-pid-file", SettingKind::Path, Section::Nginx, "nginx's pid file; by default as nginx is configured");
     NGINX_ERROR_LOG = setting("nginx-error-log", SettingKind::Path, Section::Nginx, "nginx's error log; by default as nginx is configured");
+
+    DNS_DOMAIN = setting("dns-domain", SettingKind::Text, Section::Names,
+        "answer questions for names in this domain, from SkyDNS's records below /skydns; off unless set");
+    DNS_SERVICES_DOMAIN = setting("dns-services-domain", SettingKind::Text, Section::Names,
+        "answer questions for names in this domain, from the backends below /services: NAME and ID.NAME; off unless set");
+    DNS_LISTEN = setting("dns-listen", SettingKind::Texts, Section::Names,
+        "where to answer these questions, ADDRESS:PORT; may be repeated; whoever reaches it may ask");
+    DNS_FORWARD = setting("dns-forward", SettingKind::Texts, Section::Names,
+        "name server for all other names, ADDRESS or ADDRESS:PORT; may be repeated; by default those of /etc/resolv.conf; empty: other \
+         names are refused").may_be_empty();
 
     LOG_LEVEL = setting("log-level",
         SettingKind::Choice(&["error", "warn", "info", "debug", "trace", "warning", "fatal", "panic"]), Section::Log,

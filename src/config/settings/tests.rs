@@ -162,6 +162,7 @@ fn context(setting: &Setting) -> Said {
         "username" | "password" | "basic-auth" | "insecure-login" => {
             said.flag(&table::USERNAME, "name").flag(&table::PASSWORD, "secret")
         }
+        "dns-domain" | "dns-services-domain" => said.flag(&table::DNS_LISTEN, "127.0.0.1:5353"),
         _ => said,
     }
 }
@@ -175,7 +176,8 @@ fn every_setting_makes_a_difference_or_a_warning() {
             "backend" => "env",
             "scheme" => "https",
             "agent-id" => "edge-1",
-            "endpoints-listen" => "127.0.0.1:5353",
+            "endpoints-listen" | "dns-listen" | "dns-forward" => "127.0.0.1:5353",
+            "dns-domain" | "dns-services-domain" => "a.example",
             _ => samples(setting)[0],
         };
         let (settings, problems) = context(setting).flag(setting, value).resolve();

@@ -1,0 +1,233 @@
+//! The running answers about names of the store: its sockets, its table, and the way to other name servers. Goes on with the last
+//! tree while the store is away. Never reads the store, and never knows what nginx asks.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use hickory_proto::op::ResponseCode;
+use tokio::sync::oneshot;
+
+use crate::model::endpoints::DOMAIN;
+use crate::model::event::Event;
+use crate::model::range::KeyRanges;
+use crate::model::tree::Tree;
+use crate::world::clock;
+use crate::world::dns_forward::{ForwardWay, Forwarder};
+use crate::world::dns_listener::{DatagramSender, DnsListener, MessageReply, Respond};
+
+use super::message::{self, DnsMessage, DnsQuestion, MAX_TCP_BYTES};
+use super::skydns::{self, NameAnswer, NamePlaces, NameTable};
+
+/// Most unusable keys that one change logs by name.
+const MOST_LOGGED: usize = 3;
+
+/// Answers about names of the store.
+pub struct NameService {
+    places: NamePlaces,
+    /// Whether the store shows all that names are made from.
+    is_shown: AtomicBool,
+    /// The tree that the table has not taken yet.
+    newer: Mutex<Option<Tree>>,
+    /// Records, once there are some to know; used by the thread that answers.
+    table: Mutex<Option<NameTable>>,
+    /// Number of questions so far.
+    turn: AtomicUsize,
+    sender: DatagramSender,
+    /// The way to other name servers; `None` refuses names of others.
+    forwarder: Option<Forwarder>,
+}
+
+impl std::fmt::Debug for NameService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NameService").field("places", &self.places).finish_non_exhaustive()
+    }
+}
+
+/// What becomes of a question.
+enum Handled {
+    Answer(Vec<u8>),
+    Nothing,
+    /// Another name server has to be asked.
+    Ask(Asking),
+}
+
+/// A question to another name server.
+struct Asking {
+    question: Vec<u8>,
+    /// What is said if it does not answer.
+    otherwise: Vec<u8>,
+    /// The most bytes of what is said and the answer together, if the answer is to be added.
+    added_up_to: Option<usize>,
+}
+
+impl Asking {
+    fn reply(otherwise: Vec<u8>, added_up_to: Option<usize>, answer: Option<Vec<u8>>) -> Vec<u8> {
+        match (answer, added_up_to) {
+            (None, _) => otherwise,
+            (Some(answer), None) => answer,
+            (Some(answer), Some(limit)) => message::joined(otherwise, &answer, limit),
+        }
+    }
+}
+
+impl NameService {
+    /// Starts to answer at these sockets. Until the first tree, the answer is that we cannot say.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub fn start(
+        listener: DnsListener,
+        places: NamePlaces,
+        forwarder: Option<Forwarder>,
+    ) -> std::io::Result<Arc<NameService>> {
+        let service = Arc::new(NameService {
+            places,
+            is_shown: AtomicBool::new(false),
+            newer: Mutex::default(),
+            table: Mutex::default(),
+            turn: AtomicUsize::default(),
+            sender: listener.sender(),
+            forwarder,
+        });
+        listener.serve(Arc::clone(&service) as Arc<dyn Respond>)?;
+        Ok(service)
+    }
+
+    /// Returns the keys that have to be followed.
+    pub fn ranges(&self) -> KeyRanges {
+        self.places.ranges()
+    }
+
+    /// Takes note of an event of the store. Returns whether the tree that it makes has to be published.
+    pub fn note(&self, event: &Event) -> bool {
+        match event {
+            Event::Snapshot { ranges, .. } => {
+                let is_shown = ranges.covers(&self.ranges());
+                if self.is_shown.swap(is_shown, Ordering::Relaxed) && !is_shown {
+                    *self.newer.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                    *self.table.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                }
+                if !is_shown {
+                    tracing::warn!(
+                        "the store does not show the keys that names are made from; their questions fail (hint: the role of the user \
+                         in etcd needs to read /skydns and /services)"
+                    );
+                }
+                is_shown
+            }
+            Event::Changes { .. } => self.is_shown.load(Ordering::Relaxed),
+            Event::Lost { .. } | Event::Regained => false,
+        }
+    }
+
+    /// Publishes a tree: the next question is answered from it.
+    pub fn publish(&self, tree: Tree) {
+        *self.newer.lock().unwrap_or_else(PoisonError::into_inner) = Some(tree);
+        self.sender.wake();
+    }
+
+    /// Brings the table up to the last tree.
+    fn catch_up(&self) {
+        let Some(tree) = self.newer.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = table.get_or_insert_with(|| NameTable::new(self.places.clone()));
+        let refused = table.update(tree);
+        for (key, reason) in refused.iter().take(MOST_LOGGED) {
+            tracing::warn!(key, "no name is made from the key {key}: {reason}");
+        }
+        if let Some(more) = refused.len().checked_sub(MOST_LOGGED).filter(|more| *more > 0) {
+            tracing::warn!(more, "no names are made from {more} more keys");
+        }
+    }
+
+    /// Answers a message that may be as long as the question says, or `limit`.
+    fn handle(&self, bytes: &[u8], limit: Option<usize>) -> Handled {
+        self.catch_up();
+        let question = match message::read(bytes) {
+            DnsMessage::Question(question) => question,
+            DnsMessage::Refuse(reply) => return Handled::Answer(reply),
+            DnsMessage::Ignore => return Handled::Nothing,
+        };
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let limit = limit.unwrap_or_else(|| question.udp_limit());
+        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = match &*table {
+            Some(table) => skydns::answer(table, &question, limit, turn),
+            None if self.places.has(&question) => {
+                Some(NameAnswer { bytes: skydns::refusal(&question, ResponseCode::ServFail), unfinished: None })
+            }
+            None => None,
+        };
+        drop(table);
+        let may_ask = self.forwarder.is_some() && question.wants_recursion && !is_nginxs(&question);
+        match answer {
+            Some(NameAnswer { bytes, unfinished: Some(host) }) if may_ask => {
+                Handled::Ask(Asking { question: question.about(&host), otherwise: bytes, added_up_to: Some(limit) })
+            }
+            Some(answer) => Handled::Answer(answer.bytes),
+            None if may_ask => Handled::Ask(Asking {
+                question: bytes.to_vec(),
+                otherwise: skydns::refusal(&question, ResponseCode::ServFail),
+                added_up_to: None,
+            }),
+            None => Handled::Answer(skydns::refusal(&question, ResponseCode::Refused)),
+        }
+    }
+
+    /// Asks another name server; `done` gets what is to be said, at once if it cannot be asked.
+    fn ask(&self, asking: Asking, way: ForwardWay, done: impl FnOnce(Vec<u8>) + Send + 'static) {
+        let Asking { question, otherwise, added_up_to } = asking;
+        let done = move |answer| done(Asking::reply(otherwise, added_up_to, answer));
+        match &self.forwarder {
+            Some(forwarder) => forwarder.start(question, way, done),
+            None => done(None),
+        }
+    }
+}
+
+/// Returns whether a name is one that only nginx asks for, elsewhere.
+fn is_nginxs(question: &DnsQuestion) -> bool {
+    let name = question.name();
+    name == DOMAIN || name.ends_with(&format!(".{DOMAIN}"))
+}
+
+impl Respond for NameService {
+    fn datagram(&self, socket: usize, from: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>> {
+        match self.handle(bytes, None) {
+            Handled::Answer(reply) => return Some(reply),
+            Handled::Nothing => {}
+            Handled::Ask(asking) => {
+                let sender = self.sender.clone();
+                self.ask(asking, ForwardWay::Udp, move |reply| sender.send(socket, from, &reply));
+            }
+        }
+        None
+    }
+
+    fn message(&self, bytes: &[u8]) -> MessageReply {
+        match self.handle(bytes, Some(MAX_TCP_BYTES)) {
+            Handled::Answer(reply) => MessageReply::Now(reply),
+            Handled::Nothing => MessageReply::Close,
+            Handled::Ask(asking) => {
+                let (to, reply) = oneshot::channel();
+                self.ask(asking, ForwardWay::Tcp, move |bytes| drop(to.send(bytes)));
+                MessageReply::Later(reply)
+            }
+        }
+    }
+
+    fn is_for_slow_askers(&self) -> bool {
+        false
+    }
+
+    fn tick(&self) {
+        self.catch_up();
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        let is_behind = self.newer.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        is_behind.then(clock::now)
+    }
+}

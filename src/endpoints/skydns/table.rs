@@ -1,0 +1,162 @@
+//! All records by their names. A change of the tree decodes only the keys that changed; a key that is no record is left out, and
+//! hides no other. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use crate::endpoints::message::DnsQuestion;
+use crate::model::range::KeyRanges;
+use crate::model::tree::Tree;
+
+use super::labels::{self, OwnDomain};
+use super::record::SkyRecord;
+use super::services;
+
+/// Most keys that are remembered to be no records, so that each is reported once.
+const MOST_REFUSED: usize = 10_000;
+
+/// Where the records of the store are, and the domains that they are answered for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NamePlaces {
+    /// Prefix of all keys: `""` or `/a/b`.
+    pub prefix: String,
+    /// The domain of the names below `/skydns`.
+    pub domain: Option<OwnDomain>,
+    /// The domain of the services below `/services`.
+    pub services: Option<OwnDomain>,
+}
+
+impl NamePlaces {
+    /// Returns whether there is any domain.
+    pub fn is_any(&self) -> bool {
+        self.domain.is_some() || self.services.is_some()
+    }
+
+    /// Returns whether a question is about a name of ours.
+    pub fn has(&self, question: &DnsQuestion) -> bool {
+        let name = question.query.name.to_lowercase();
+        self.domain.iter().chain(&self.services).any(|domain| domain.name.zone_of(&name))
+    }
+
+    /// Returns the keys that have to be followed.
+    pub fn ranges(&self) -> KeyRanges {
+        let folders: Vec<String> = self.skydns_folder().into_iter().chain(self.services_folder()).collect();
+        KeyRanges::of_directories(folders.iter().map(String::as_str))
+    }
+
+    fn skydns_folder(&self) -> Option<String> {
+        self.domain.is_some().then(|| format!("{}/skydns/", self.prefix))
+    }
+
+    fn services_folder(&self) -> Option<String> {
+        self.services.is_some().then(|| format!("{}/services/", self.prefix))
+    }
+}
+
+/// The records of the store, by name.
+#[derive(Debug, Default)]
+pub struct NameTable {
+    places: NamePlaces,
+    /// The tree that they were read from.
+    tree: Tree,
+    /// Keys that are no records.
+    refused: BTreeSet<String>,
+    pub(super) records: BTreeMap<Box<str>, SkyRecord>,
+}
+
+impl NameTable {
+    /// Returns a table without records.
+    pub fn new(places: NamePlaces) -> NameTable {
+        NameTable { places, ..NameTable::default() }
+    }
+
+    pub(super) fn places(&self) -> &NamePlaces {
+        &self.places
+    }
+
+    /// Returns the number of the store's state, for SOA records.
+    pub(super) fn serial(&self) -> u32 {
+        // The lower half: serial numbers go round.
+        (self.tree.revision().0 & i64::from(u32::MAX)).try_into().unwrap_or(0)
+    }
+
+    /// Takes the records of this tree. Returns the keys that are no records any more, or are new and none, with the reason.
+    pub fn update(&mut self, tree: Tree) -> Vec<(String, String)> {
+        let changed = self.tree.changed_paths(&tree);
+        self.tree = tree;
+        let mut refused: Vec<(String, String)> = Vec::new();
+        let mut services: BTreeSet<String> = BTreeSet::new();
+        let (skydns, root) = (self.places.skydns_folder(), self.places.services_folder());
+        for key in &changed {
+            let key = key.as_str();
+            if let Some(below) = skydns.as_deref().and_then(|folder| key.strip_prefix(folder)) {
+                refused.extend(self.take(key, below).err().map(|reason| (key.to_owned(), reason.to_owned())));
+            }
+            if let Some(root) = &root
+                && let Some((service, _)) = key.strip_prefix(root.as_str()).and_then(|below| below.split_once('/'))
+            {
+                services.insert(format!("{root}{service}/"));
+            }
+        }
+        for folder in services {
+            refused.extend(self.take_service(root.as_deref().unwrap_or_default(), &folder));
+        }
+        refused.retain(|(key, _)| self.refused.len() < MOST_REFUSED && self.refused.insert(key.clone()));
+        refused
+    }
+
+    /// Takes the present value of a key, with this path below the folder of SkyDNS.
+    fn take(&mut self, key: &str, below: &str) -> Result<(), &'static str> {
+        let labels: Option<Vec<String>> = below.split('/').map(labels::of_key_part).collect();
+        let labels = labels.ok_or("a part of the key is longer than a label of a name can be")?;
+        let place = labels::place(&labels, key).into_boxed_str();
+        self.records.remove(&place);
+        let Some(value) = self.tree.get(key) else {
+            self.refused.remove(key);
+            return Ok(());
+        };
+        let text = value.as_text().ok_or("the value is not UTF-8 text, or too long")?;
+        let mut record = SkyRecord::parse(&labels, text)?;
+        // A part that was changed may be the same as that of another key.
+        record.shares_target |= !below.split('/').eq(labels.iter().map(String::as_str));
+        self.records.insert(place, record);
+        self.refused.remove(key);
+        Ok(())
+    }
+
+    /// Takes the present backends of a service.
+    fn take_service(&mut self, root: &str, folder: &str) -> Vec<(String, String)> {
+        let Some(domain) = &self.places.services else { return Vec::new() };
+        if let Some(service) =
+            folder.strip_prefix(root).and_then(|name| labels::of_key_part(name.trim_end_matches('/')))
+        {
+            let mut beginning = String::new();
+            domain.labels.iter().chain([&service]).for_each(|label| labels::push(&mut beginning, label));
+            let range = labels::at_or_below(&beginning);
+            // Two services may have the same label.
+            let is_of = |place: &str| place.rsplit('\0').next().is_some_and(|key| key.starts_with(folder));
+            let gone: Vec<Box<str>> =
+                self.range(&range).map(|(place, _)| place).filter(|place| is_of(place)).map(Box::from).collect();
+            gone.iter().for_each(|place| drop(self.records.remove(place)));
+        }
+        let tree = self.tree.clone();
+        let keys = tree.range_from(folder).map(|(key, value)| (key.as_str(), value));
+        let lookup = |key: &str| tree.get(key);
+        let found = services::read(root, folder, domain, keys.take_while(|(key, _)| key.starts_with(folder)), &lookup);
+        for (labels, key, record) in found.records {
+            self.records.insert(labels::place(&labels, &key).into_boxed_str(), record);
+        }
+        let refused: BTreeSet<&str> = found.refused.iter().map(|(key, _)| key.as_str()).collect();
+        self.refused.retain(|key| !key.starts_with(folder) || refused.contains(key.as_str()));
+        found.refused
+    }
+
+    /// Returns the records from the first place to before the second.
+    pub(super) fn range<'t>(
+        &'t self,
+        (from, to): &(String, String),
+    ) -> impl Iterator<Item = (&'t str, &'t SkyRecord)> + use<'t> {
+        let bounds = (Bound::Included(from.as_str()), Bound::Excluded(to.as_str()));
+        self.records.range::<str, _>(bounds).map(|(place, record)| (&**place, record))
+    }
+}

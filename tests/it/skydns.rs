@@ -1,0 +1,226 @@
+//! Names of the store, asked for with `dig` and `kdig` as people and other programs ask: what `announce --layout skydns` and others
+//! wrote into a real etcd, which is then gone.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::process::Command;
+
+use crate::support::agent::{DEADLINE, Sandbox};
+use crate::support::dns::Dns;
+use crate::support::etcd::Etcd;
+use crate::support::{Daemon, free_port, wait_or};
+
+/// An etcd, an agent that answers, and its port.
+struct Names {
+    etcd: Etcd,
+    sandbox: Sandbox,
+    port: u16,
+    _agent: Daemon,
+}
+
+impl Names {
+    fn start(more: &[&str]) -> Names {
+        let etcd = Etcd::start();
+        let sandbox = Sandbox::on_etcd(&etcd.url());
+        let port = free_port();
+        let listen = format!("127.0.0.1:{port}");
+        let own = [
+            "--watch",
+            "--dns-domain",
+            "WebApp.dev.",
+            "--dns-services-domain",
+            "svc.internal",
+            "--dns-listen",
+            &listen,
+        ];
+        let agent = sandbox.start(&[&own, more].concat());
+        sandbox.wait_log("answering questions for names in webapp.dev and svc.internal at 127.0.0.1:");
+        Names { etcd, sandbox, port, _agent: agent }
+    }
+
+    /// What a program says to these words.
+    fn ask(&self, program: &str, words: &[&str]) -> String {
+        let port = self.port.to_string();
+        let output = Command::new(program).args(["@127.0.0.1", "-p", &port]).args(words).output();
+        let output = output.unwrap_or_else(|error| panic!("cannot run {program}: {error} (`make setup` installs it)"));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The sorted lines of `dig +short`.
+    fn short(&self, words: &[&str]) -> Vec<String> {
+        let said = self.ask("dig", &[&["+short", "+tries=1", "+timeout=2"], words].concat());
+        let mut lines: Vec<String> = said.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    }
+
+    #[track_caller]
+    fn wait_short(&self, words: &[&str], expected: &[&str]) {
+        let is_so = || (self.short(words) == expected).then_some(());
+        wait_or(DEADLINE, is_so, || format!("{words:?}: {:?}\n{}", self.short(words), self.sandbox.log()));
+    }
+}
+
+#[test]
+fn what_the_announcer_writes_is_answered_and_stays_while_etcd_is_away() {
+    let mut names = Names::start(&["--dns-forward", ""]);
+    let backends = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let ports = backends.each_ref().map(|backend| backend.local_addr().unwrap().port());
+    let announce = |id: &str, port: u16, weight: &str| {
+        let address = format!("127.0.0.1:{port}");
+        let words = ["announce", "--name", "redis.webapp.dev", "--layout", "skydns", "--id", id, "--address", &address];
+        names.sandbox.start(&[&words[..], &["--weight", weight, "--ttl", "15s"]].concat())
+    };
+    let _announcers = [announce("one", ports[0], "50"), announce("two", ports[1], "150")];
+    let [one, two] = [("25", ports[0], "one"), ("75", ports[1], "two")]
+        .map(|(weight, port, id)| format!("10 {weight} {port} {id}.redis.webapp.dev."));
+    names.wait_short(&["redis.webapp.dev", "SRV"], &[&one, &two]);
+    names.etcd.put("/skydns/dev/webapp/redis/text", r#"{"text":"a note"}"#);
+    names.etcd.put("/skydns/dev/webapp/redis/broken", "{");
+    names.etcd.put("/skydns/arpa/in-addr/127/0/0/1", r#"{"host":"one.redis.webapp.dev"}"#);
+    names.wait_short(&["-x", "127.0.0.1"], &["one.redis.webapp.dev."]);
+    names.etcd.kill();
+    names.sandbox.wait_log("cannot follow the store");
+
+    assert_eq!(names.short(&["one.redis.webapp.dev", "A"]), ["127.0.0.1"]);
+    assert_eq!(names.short(&["*.redis.webapp.dev", "TXT"]), ["\"a note\""]);
+    assert_eq!(
+        names.short(&["+tcp", "two.any.webapp.dev", "SRV"]),
+        [format!("10 100 {} two.redis.webapp.dev.", ports[1])]
+    );
+    assert_eq!(names.short(&["-x", "127.0.0.1"]), ["one.redis.webapp.dev."]);
+    let whole = names.ask("dig", &["redis.webapp.dev", "SRV"]);
+    for part in ["flags: qr aa rd ra;", "ANSWER: 2", "ADDITIONAL: 3", "one.redis.webapp.dev.\t15\tIN\tA\t127.0.0.1"] {
+        assert!(whole.contains(part), "{part}\n{whole}");
+    }
+    let nothing = names.ask("dig", &["nobody.webapp.dev"]);
+    assert!(
+        nothing.contains("status: NXDOMAIN") && nothing.contains("ns.dns.webapp.dev. hostmaster.webapp.dev."),
+        "{nothing}"
+    );
+    let over_tcp = names.ask("kdig", &["+tcp", "redis.webapp.dev", "SRV"]);
+    assert!(
+        over_tcp.contains("status: NOERROR") && over_tcp.contains(&one) && over_tcp.contains("(TCP)"),
+        "{over_tcp}"
+    );
+    for refused in
+        [&["example.org"][..], &["redis.webapp.dev", "ANY"], &["x.upstreamd.internal"], &["+tcp", "example.org"]]
+    {
+        let said = names.ask("dig", refused);
+        assert!(said.contains("status: REFUSED"), "{said}");
+    }
+    names
+        .sandbox
+        .wait_log("no name is made from the key /skydns/dev/webapp/redis/broken: the value is not a JSON object");
+    assert!(!names.sandbox.log().contains("a note"));
+}
+
+#[test]
+fn services_have_names_of_their_own_and_many_come_over_tcp() {
+    let names = Names::start(&["--dns-forward", ""]);
+    let mut writer = names.etcd.writer();
+    for n in 0..200 {
+        writer.put(format!("/services/web/h{n}:web:80"), format!("10.0.0.{n}:{}", 8000 + n));
+    }
+    names.wait_short(&["h199-web-80.web.svc.internal"], &["10.0.0.199"]);
+    // dig comes again by TCP when it is told that there is more.
+    let expected: Vec<String> = names.short(&["web.svc.internal", "SRV"]);
+    assert_eq!(expected.len(), 200);
+    let cut = names.ask("dig", &["+ignore", "+noedns", "web.svc.internal", "SRV"]);
+    assert!(cut.contains("flags: qr aa tc rd ra;"), "{cut}");
+    names.etcd.delete("/services/web/h199:web:80");
+    names.wait_short(&["h199-web-80.web.svc.internal"], &[]);
+}
+
+#[test]
+fn names_of_others_are_passed_on() {
+    let other = Dns::start();
+    other.add_host("db.example.org.");
+    let forward = other.address().to_string();
+    let names = Names::start(&["--dns-forward", &forward]);
+    names.etcd.put("/skydns/dev/webapp/web", r#"{"host":"10.0.0.1"}"#);
+    names.wait_short(&["web.webapp.dev"], &["10.0.0.1"]);
+    assert_eq!(names.short(&["db.example.org"]), ["127.0.0.1"]);
+    // A name of ours that leads to one of others comes with its address.
+    names.etcd.put("/skydns/dev/webapp/db", r#"{"host":"db.example.org"}"#);
+    names.wait_short(&["db.webapp.dev"], &["127.0.0.1", "db.example.org."]);
+    let not_wanted = names.ask("dig", &["+norecurse", "db.example.org"]);
+    assert!(not_wanted.contains("status: REFUSED"), "{not_wanted}");
+    let nginxs = names.ask("dig", &["web.upstreamd.internal"]);
+    assert!(nginxs.contains("status: REFUSED"), "{nginxs}");
+    // It answers no connections.
+    assert!(names.ask("dig", &["+tcp", "db.example.org"]).contains("status: SERVFAIL"));
+}
+
+#[test]
+fn a_silent_name_server_fails_its_names_and_no_others() {
+    let [silent, deaf] = [(); 2].map(|()| std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+    let [first, second] = [&silent, &deaf].map(|socket| socket.local_addr().unwrap().to_string());
+    let names = Names::start(&["--dns-forward", &first, "--dns-forward", &second]);
+    names.etcd.put("/skydns/dev/webapp/web", r#"{"host":"10.0.0.1"}"#);
+    names.etcd.put("/skydns/dev/webapp/db", r#"{"host":"db.example.org"}"#);
+    names.wait_short(&["web.webapp.dev"], &["10.0.0.1"]);
+    let said = names.ask("dig", &["+tries=1", "+timeout=20", "example.org"]);
+    assert!(said.contains("status: SERVFAIL"), "{said}");
+    // What is known is said.
+    let said = names.ask("dig", &["+short", "+tries=1", "+timeout=20", "db.webapp.dev"]);
+    assert_eq!(said, "db.example.org.\n");
+    assert_eq!(names.short(&["web.webapp.dev"]), ["10.0.0.1"]);
+}
+
+#[test]
+fn a_question_that_came_over_tcp_is_passed_on_over_tcp() {
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let forward = other.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        let (mut connection, _) = other.accept().unwrap();
+        let mut length = [0; 2];
+        connection.read_exact(&mut length).unwrap();
+        let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
+        connection.read_exact(&mut message).unwrap();
+        // The question as an answer: there is no such name.
+        message[2] |= 0x80;
+        message[3] = 3;
+        connection.write_all(&[&length, message.as_slice()].concat()).unwrap();
+    });
+    let names = Names::start(&["--dns-forward", &forward]);
+    let said = names.ask("kdig", &["+tcp", "db.example.org"]);
+    assert!(said.contains("status: NXDOMAIN"), "{said}");
+}
+
+#[test]
+fn a_taken_address_is_an_error_and_everything_else_goes_on() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = taken.local_addr().unwrap().to_string();
+    let sandbox = Sandbox::new();
+    sandbox.set_store("v: {a: one}\n");
+    sandbox.plain_resource("a", "");
+    let _agent = sandbox.start(&["--watch", "--dns-domain", "webapp.dev", "--dns-listen", &listen]);
+    sandbox.wait_log("cannot answer questions for names of the store: cannot listen at");
+    sandbox.wait_output("a", "one\n");
+}
+
+#[test]
+fn without_a_watch_no_question_is_answered_and_the_log_says_so() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.run(&["--onetime", "--dns-domain", "webapp.dev", "--dns-listen", "127.0.0.1:1"]).expect_code(0);
+    assert!(ran.stderr.contains("the store is not watched (hint: --watch)"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_store_that_hides_the_keys_makes_questions_fail_and_denies_nothing() {
+    let etcd = Etcd::start();
+    etcd.put("/v/a", "one");
+    etcd.enable_auth(&["/v"]);
+    let sandbox = Sandbox::on_etcd(&etcd.url());
+    sandbox.plain_resource("a", "");
+    let port = free_port();
+    let listen = format!("127.0.0.1:{port}");
+    let login = ["--username", "reader", "--password", "reader", "--watch"];
+    let agent = sandbox.start(&[&login[..], &["--dns-domain", "webapp.dev", "--dns-listen", &listen]].concat());
+    sandbox.wait_log("the store does not show the keys that names are made from");
+    sandbox.wait_output("a", "one\n");
+    let names = Names { etcd, sandbox, port, _agent: agent };
+    let said = names.ask("dig", &["web.webapp.dev"]);
+    assert!(said.contains("status: SERVFAIL"), "{said}");
+}

@@ -193,7 +193,7 @@ fn measure(way: &'static str, ports: &[u16], echoes: [u16; 2]) -> Row {
             current[n] = 1 + current[n] % 3;
             let port = ports[current[n]];
             writer.put(format!("/services/u{n}/x"), format!("127.0.0.1:{port}"));
-            if round % 5 == 0 {
+            if round.is_multiple_of(5) {
                 writer.put("/services/echo/x", format!("127.0.0.1:{}", echoes[1 - (round / 5) % 2]));
             }
             changes.fetch_add(1, Ordering::Relaxed);

@@ -194,7 +194,7 @@ impl Ledger {
         }
     }
 
-    /// Returns the resources whose nginx has read lines from disk that it needs no longer, each once per [`CLEAN_AFTER`].
+    /// Returns the resources whose nginx has read lines from disk that it needs no longer, each at most every five seconds.
     pub fn to_clean(&mut self, has_taken: impl Fn(&EndpointName) -> bool, now: Instant) -> BTreeSet<Arc<str>> {
         let mut found = BTreeSet::new();
         for (name, entry) in &mut self.names {

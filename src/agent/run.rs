@@ -19,7 +19,7 @@ use crate::world::{clock, process, random};
 use super::catalog::{Catalog, Member};
 use super::crew::Crew;
 use super::desk::Desk;
-use super::endpoints::Untaken;
+use super::endpoints::{Untaken, Way};
 use super::old_workers::OldWorkers;
 use super::pass::{Pass, Returned, Shown, Terms};
 use super::receipts::Receipts;
@@ -102,6 +102,17 @@ impl Agent {
             board.store.retain_others(&further);
             board.store.is_unused = is_unused;
         });
+        self.put_ways_on_board();
+    }
+
+    /// Shows which way the changes of each resource go.
+    pub(super) fn put_ways_on_board(&self) {
+        let ways = self.desk.catalog().members.iter().filter_map(|member| {
+            let way = self.outlook.terms.endpoints.way_of_servers(member)?;
+            Some((Arc::clone(member.resource.name()), matches!(way, Way::Dns(_))))
+        });
+        let ways = ways.collect();
+        self.outlook.board.with(|board| board.by_dns = ways);
     }
 
     /// Applies an event of the store at this position.
@@ -231,7 +242,10 @@ fn listen_for(outlook: &Outlook, catalog: &Catalog) {
     let endpoints = &outlook.terms.endpoints;
     endpoints.listen_for(catalog.members.iter().map(|member| &*member.resource));
     for member in catalog.members.iter().filter(|_| outlook.logs && outlook.terms.apply()) {
-        endpoints.describe(member).iter().for_each(|way| endpoint_events::way(member.resource.name(), way));
+        endpoints
+            .way_of_servers(member)
+            .iter()
+            .for_each(|way| endpoint_events::way(member.resource.name(), &way.to_string()));
     }
 }
 

@@ -248,7 +248,7 @@ pub(super) fn check(settings: &Settings, mut problems: Problems) -> Exit {
         terminal::print_error(&format!("warning: {warning}\n"));
     }
     let endpoints = show::shown_endpoints(settings);
-    for (member, way) in catalog.members.iter().filter_map(|member| Some((member, endpoints.describe(member)?))) {
+    for (member, way) in catalog.members.iter().filter_map(|member| Some((member, endpoints.way_of_servers(member)?))) {
         terminal::print(&format!("{}: {way}\n", member.resource.name()));
     }
     for difference in differences(settings, &confdirs, &catalog) {

@@ -238,7 +238,7 @@ fn say_source(settings: &Settings, catalog: &Catalog, members: &[&Member]) {
     terminal::print_error(&format!("reading {} ({origin})\n", stores.join("; ")));
     let endpoints = shown_endpoints(settings);
     for member in members {
-        if let Some(way) = endpoints.describe(member) {
+        if let Some(way) = endpoints.way_of_servers(member) {
             terminal::print_error(&format!("{}: {way}\n", member.resource.name()));
         }
     }

@@ -194,9 +194,13 @@ fn the_lines_that_install_without_the_package_leave_nothing_when_undone() {
     };
     shell(&here(install));
     let installed = files();
+    // An upgrade.
+    shell(&here(install));
+    assert_eq!(files(), installed);
     for file in [
         "etc/systemd/system/upstreamd.service",
         "etc/systemd/system/upstreamd@.service",
+        "etc/systemd/system/upstreamd.socket",
         "usr/local/bin/upstreamd",
         "usr/local/share/man/man1/upstreamd.1.gz",
         "usr/local/share/man/man1/upstreamd-announce.1.gz",
@@ -219,6 +223,15 @@ fn the_page_about_stores_shows_what_is_taken() {
     let Some(backend) = parse(&file, &Defaults::default()).unwrap().backend else { panic!("no store of its own") };
     let StoreSettings::Etcd(etcd) = &*backend else { panic!("{backend:?}") };
     assert_eq!((etcd.endpoints.len(), etcd.login.is_some(), etcd.tls.is_some()), (2, true, true));
+}
+
+#[test]
+fn the_page_about_running_shows_what_is_taken() {
+    let [settings] = blocks_of("docs/running.md", "toml").try_into().unwrap();
+    let flags = Flags::new();
+    let (settings, problems) =
+        resolve(&Layers::new(&flags, &|_| None).with_file(Path::new("upstreamd.toml"), &settings));
+    assert!(problems.is_empty() && settings.warnings.is_empty(), "{problems:?}");
 }
 
 #[test]

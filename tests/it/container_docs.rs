@@ -95,8 +95,12 @@ fn the_two_containers_share_what_the_page_says() {
     let [compose] = blocks_of(PAGE, "yaml").try_into().unwrap();
     let own = blocks_of(PAGE, "nginx").remove(0);
     let (nginx, agent) = compose.split_once("\n  upstreamd:\n").unwrap();
-    for line in ["pid: service:nginx", "network_mode: service:nginx", "target: agent"] {
-        assert!(agent.contains(line), "{line}");
+    let (pod, nginx) = nginx.split_once("\n  nginx:\n").unwrap();
+    assert!(pod.contains("ports:") && !nginx.contains("ports:"), "who has the network has the ports");
+    for (service, target) in [(nginx, "nginx"), (agent, "agent")] {
+        for line in ["pid: service:pod", "network_mode: service:pod", &format!("target: {target}}}")] {
+            assert!(service.contains(line), "{line} is not in {service}");
+        }
     }
     // Where nginx includes files, and where its pid file and its log are, is the same folder in both.
     for (volume, place) in

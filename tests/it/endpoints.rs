@@ -274,7 +274,7 @@ fn an_upstream_without_a_zone_is_refused_in_words() {
 #[test]
 fn where_the_address_is_taken_changes_go_by_reload() {
     for (choice, level) in [("auto", " WARN "), ("dns", "ERROR ")] {
-        let mut bed = Bed::with("zone web 256k;", |table| table.lines(&format!("endpoints = \"{choice}\"")));
+        let mut bed = Bed::with("zone web 256k;", |table| table.lines(format!("endpoints = \"{choice}\"")));
         let _taken = UdpSocket::bind(&bed.listen).unwrap();
         bed.list(&bed.backends[..1]);
         bed.nginx.start();

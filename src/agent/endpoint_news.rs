@@ -60,6 +60,7 @@ impl Agent {
         let given_up: BTreeSet<Arc<str>> = again.into_keys().filter(|resource| endpoints.give_up(resource)).collect();
         if !given_up.is_empty() {
             endpoint_events::given_up(&given_up);
+            self.put_ways_on_board();
             self.desk.mark_if(|resource| given_up.contains(resource.name()), now);
         }
     }

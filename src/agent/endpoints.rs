@@ -70,6 +70,15 @@ pub enum Way {
     Reload(String),
 }
 
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Way::Dns(_) => f.write_str("changes of backends reach nginx by DNS, without a reload"),
+            Way::Reload(reason) => write!(f, "changes of backends reach nginx by reloads: {reason}"),
+        }
+    }
+}
+
 impl Default for Endpoints {
     fn default() -> Endpoints {
         let plan = AnswerPlan::Leave("this process renders once and ends");
@@ -96,10 +105,11 @@ impl Endpoints {
     }
 
     /// Starts to answer if one of these resources needs it and nobody answers yet, and reports both.
-    pub fn listen_for<'a>(&self, mut resources: impl Iterator<Item = &'a Resource>) {
+    pub fn listen_for<'a>(&self, resources: impl Iterator<Item = &'a Resource>) {
         let AnswerPlan::Listen { addresses, state_folder } = &self.plan else { return };
         let mut listening = self.listening();
-        if matches!(*listening, Listening::Runs(_)) || !resources.any(|resource| self.why_not(resource).is_none()) {
+        let able: Vec<&Resource> = resources.filter(|resource| self.why_not(resource).is_none()).collect();
+        if matches!(*listening, Listening::Runs(_)) || able.is_empty() {
             return;
         }
         *listening = match listen(addresses, state_folder.clone()) {
@@ -108,7 +118,8 @@ impl Endpoints {
                 Listening::Runs(service)
             }
             Err(problem) => {
-                endpoint_events::not_answering(&problem);
+                let is_demanded = able.iter().any(|resource| resource.endpoints == EndpointsChoice::Dns);
+                endpoint_events::not_answering(&problem, is_demanded);
                 Listening::Failed(problem)
             }
         };
@@ -239,7 +250,9 @@ fn listen(addresses: &[SocketAddr], state_folder: Option<PathBuf>) -> Result<Arc
         return Err("there is no address to listen at (hint: --endpoints-listen)".to_owned());
     };
     let listener = DnsListener::bind(addresses)
-        .map_err(|(address, error)| format!("cannot listen at {address}: {error} (hint: --endpoints-listen)"))?;
+        .map_err(|(address, error)| {
+            format!("cannot listen at {address}: {error} (hint: --endpoints-listen; each upstreamd on a machine needs an address of its own)")
+        })?;
     EndpointService::start(listener, refuge::start(first.ip()), state_folder)
         .map_err(|error| format!("there is no thread to answer with: {error}"))
 }
@@ -248,15 +261,6 @@ fn listen(addresses: &[SocketAddr], state_folder: Option<PathBuf>) -> Result<Arc
 pub fn prints_servers(member: &Member) -> bool {
     let texts = member.renderer.texts_of(catalog::resource_root(&member.resource));
     texts.iter().any(|text| text.contains("servers(") || text.contains("servers \""))
-}
-
-impl fmt::Display for Way {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Way::Dns(_) => f.write_str("changes of backends reach nginx by DNS, without a reload"),
-            Way::Reload(reason) => write!(f, "changes of backends reach nginx by reloads: {reason}"),
-        }
-    }
 }
 
 /// Refuses an upstream whose servers nginx could not change while it runs.

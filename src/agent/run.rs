@@ -20,7 +20,7 @@ use crate::world::{clock, process, random};
 use super::catalog::{Catalog, Member};
 use super::crew::Crew;
 use super::desk::Desk;
-use super::endpoints::{Untaken, prints_servers};
+use super::endpoints::{Untaken, Way, prints_servers};
 use super::old_workers::OldWorkers;
 use super::pass::{Pass, Returned, Shown, Terms};
 use super::receipts::Receipts;
@@ -105,6 +105,17 @@ impl Agent {
             board.store.retain_others(&further);
             board.store.is_unused = is_unused;
         });
+        self.put_ways_on_board();
+    }
+
+    /// Shows which way the changes of each resource go.
+    pub(super) fn put_ways_on_board(&self) {
+        let ways = self.desk.catalog().members.iter().filter_map(|member| {
+            let way = prints_servers(member).then(|| self.outlook.terms.endpoints.way(&member.resource))?;
+            Some((Arc::clone(member.resource.name()), matches!(way, Way::Dns(_))))
+        });
+        let ways = ways.collect();
+        self.outlook.board.with(|board| board.by_dns = ways);
     }
 
     /// Applies an event of the store at this position.

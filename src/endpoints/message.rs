@@ -213,16 +213,15 @@ impl DnsQuestion {
     }
 }
 
-/// Returns a name from its text.
-pub(super) fn name(text: &str) -> Option<Name> {
-    let mut name = Name::from_ascii(text).ok()?;
-    name.set_fqdn(true);
-    Some(name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn name(text: &str) -> Option<Name> {
+        let mut name = Name::from_ascii(text).ok()?;
+        name.set_fqdn(true);
+        Some(name)
+    }
 
     fn question(text: &str, kind: RecordType) -> Message {
         let mut message = Message::new(7, MessageType::Query, OpCode::Query);

@@ -63,6 +63,8 @@ pub struct Board {
     pub drain_times: Histogram,
     /// Time from publishing changed endpoints until nginx has taken them.
     pub endpoint_times: Histogram,
+    /// Resources that print `servers()`, each with whether its changes of backends go by DNS; otherwise they are reloads.
+    pub by_dns: BTreeMap<Arc<str>, bool>,
     /// Resources whose changed endpoints nginx has not taken yet.
     pub untaken: Vec<Arc<str>>,
     /// Old workers of nginx that are still finishing their connections.
@@ -168,6 +170,7 @@ impl Board {
             verify_times: BTreeMap::new(),
             drain_times: Histogram::default(),
             endpoint_times: Histogram::default(),
+            by_dns: BTreeMap::new(),
             untaken: Vec::new(),
             workers_leaving: 0,
             workers_serving: 0,

@@ -19,9 +19,13 @@ pub fn way(resource: &str, way: &str) {
     tracing::info!(%resource, "{resource}: {way}");
 }
 
-/// Logs that questions cannot be answered although a resource needs it, so that every change is a reload.
-pub fn not_answering(problem: &str) {
-    tracing::error!("cannot answer nginx's questions for endpoints: {problem}; changes of backends are reloads");
+/// Logs that questions cannot be answered, so that every change is a reload. `is_demanded`: a resource insists on answers.
+pub fn not_answering(problem: &str, is_demanded: bool) {
+    let text = format!("cannot answer nginx's questions for endpoints: {problem}; changes of backends are reloads");
+    match is_demanded {
+        true => tracing::error!("{text}"),
+        false => tracing::warn!("{text}"),
+    }
 }
 
 /// Logs that nginx has taken changed endpoints, this time after their publication.

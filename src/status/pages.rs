@@ -12,7 +12,7 @@ use crate::model::outward::StatusPage;
 use crate::model::process::Usage;
 use crate::model::text::counted;
 
-use super::board::{Board, NginxState, Readiness};
+use super::board::{Board, NginxState, Readiness, ResourceBoard};
 use super::fields::time_text;
 use super::metrics;
 
@@ -103,17 +103,8 @@ fn detailed(board: &Board, known: &Known<'_>) -> StatusPage {
             ("nginx", format!("not running since {} (no master by `{pid_file}`)", time_text(*since)))
         }
     }));
-    let names = |names: Vec<&str>| (!names.is_empty()).then(|| names.join(" "));
-    let held = board.resources.iter().filter(|(_, resource)| resource.held.is_some());
-    details.extend(names(held.map(|(name, _)| &**name).take(MAX_NAMED).collect()).map(|held| ("held", held)));
-    let untaken = board.untaken.iter().map(|name| &**name).take(MAX_NAMED).collect();
-    details.extend(names(untaken).map(|untaken| ("endpoints_untaken", untaken)));
-    let refused = board.resources.iter().filter(|(_, resource)| resource.refused.is_some());
-    let refused = refused.map(|(name, _)| &**name).take(MAX_NAMED).collect();
-    details.extend(names(refused).map(|refused| ("refused", refused)));
-    let failing = board.groups.values().flat_map(|group| &group.failing);
-    let failing = failing.map(|name| &**name).take(MAX_NAMED).collect();
-    details.extend(names(failing).map(|failing| ("failing", failing)));
+    let lists = lists(board).into_iter().filter(|(_, names)| !names.is_empty());
+    details.extend(lists.map(|(what, names)| (what, names.join(" "))));
     details.extend(text_of(unfinished(board, known)).map(|since| ("since", since)));
     let skipped = board.resources.iter().filter(|(_, resource)| resource.skipped() > 0);
     let skipped = skipped.map(|(name, resource)| format!("{name}: {}", counted(resource.skipped(), "key")));
@@ -127,6 +118,27 @@ fn detailed(board: &Board, known: &Known<'_>) -> StatusPage {
     let body = Detailed { healthy, message, duration_ms, details, checked_at };
     let body = serde_json::to_string(&body).map(|body| body + "\n").unwrap_or_default();
     StatusPage { status: if healthy { 200 } else { 503 }, content_type: "application/json", body }
+}
+
+/// Returns the resources of which there is something to say, by what that is.
+fn lists(board: &Board) -> [(&'static str, Vec<&str>); 6] {
+    let resources = |is_meant: fn(&ResourceBoard) -> bool| {
+        let found = board.resources.iter().filter(|(_, resource)| is_meant(resource)).map(|(name, _)| &**name);
+        found.take(MAX_NAMED).collect()
+    };
+    let ways = |by_dns: bool| {
+        let found = board.by_dns.iter().filter(|(_, is_by_dns)| **is_by_dns == by_dns).map(|(name, _)| &**name);
+        found.take(MAX_NAMED).collect()
+    };
+    let failing = board.groups.values().flat_map(|group| &group.failing).map(|name| &**name);
+    [
+        ("held", resources(|resource| resource.held.is_some())),
+        ("refused", resources(|resource| resource.refused.is_some())),
+        ("failing", failing.take(MAX_NAMED).collect()),
+        ("endpoints_by_dns", ways(true)),
+        ("endpoints_by_reload", ways(false)),
+        ("endpoints_untaken", board.untaken.iter().map(|name| &**name).take(MAX_NAMED).collect()),
+    ]
 }
 
 /// Returns what is lost, held, refused or owed, and what fails, each with its start.
@@ -235,6 +247,20 @@ mod tests {
         assert_eq!(details(&board).1["since"], "a.toml: held since 2025-01-14T10:30:00Z");
         board.record_pass("g1", &tests::report(8, &["a.toml", "b.toml"], Outcome::Applied), 1_736_851_000);
         assert_eq!(details(&board).1["since"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn the_detailed_page_says_which_way_changes_of_backends_go() {
+        let mut board = tests::board(Instant::now());
+        board.by_dns =
+            [("a.toml", true), ("b.toml", false), ("c.toml", true)].map(|(name, way)| (name.into(), way)).into();
+        let body: serde_json::Value = serde_json::from_str(&answer(READY_DETAILED, &board, &known(None)).body).unwrap();
+        let details = &body["details"];
+        assert_eq!(
+            (&details["endpoints_by_dns"], &details["endpoints_by_reload"]),
+            (&"a.toml c.toml".into(), &"b.toml".into())
+        );
+        assert!(details.get("endpoints_untaken").is_none());
     }
 
     #[test]

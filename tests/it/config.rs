@@ -164,6 +164,31 @@ fn five_mistakes_are_five_problems_each_with_file_line_and_hint() {
     assert_eq!(names, ["f.toml"], "the right one stays");
 }
 
+/// A settings file for the page.
+const SAMPLE: &str = r#"node = ["https://10.0.0.1:2379", "https://10.0.0.2:2379", "https://10.0.0.3:2379"]
+client_ca_keys = "/etc/upstreamd/etcd-ca.pem"
+username = "upstreamd"
+password = "secret"               # make the file readable for upstreamd's user only
+prefix = "/production"            # in front of the keys of all resources
+receipts = true                   # record in etcd what is applied and drained
+metrics_addr = "127.0.0.1:9100"   # /ready, /ready/detailed, /metrics
+endpoints = "auto"                # changes of backends by DNS where nginx can
+log_level = "info"
+
+[nginx]                           # only if nginx's own files do not say so
+pid_file = "/run/nginx.pid"
+error_log = "/var/log/nginx/error.log"
+"#;
+
+#[test]
+fn the_settings_file_of_the_page_is_taken_without_a_warning() {
+    let flags = Flags::new();
+    let layers = Layers::new(&flags, &|_| None).with_file(Path::new("upstreamd.toml"), SAMPLE);
+    let (settings, problems) = resolve(&layers);
+    assert!(problems.is_empty() && settings.warnings.is_empty(), "{problems:?} {:?}", settings.warnings);
+    assert_eq!((settings.nginx.pid_file.is_some(), settings.agent.receipts), (true, true));
+}
+
 /// The rows of the page, made from the table.
 fn settings_page() -> String {
     let mut page = String::from(
@@ -173,8 +198,10 @@ fn settings_page() -> String {
          default. Flags may have one dash or two; in the file `-` and `_` are the same. An empty flag or file value \
          stands for the default, and an empty variable is ignored, unless the table says *may be empty*. For a list, \
          repeat the flag or put commas between the values of the variable. Write durations as `1m30s` or `500ms`.\n\n\
-         This page is made from the table in `src/config/settings/table.rs`; a test keeps the two the same.\n",
+         This page is made from the table in `src/config/settings/table.rs`; a test keeps the two the same.\n\n\
+         A whole `/etc/upstreamd/upstreamd.toml`, each line of which may be left out:\n\n",
     );
+    write!(page, "```toml\n{SAMPLE}```\n").unwrap();
     for section in Section::ALL {
         write!(page, "\n## {}\n\n", section.title()).unwrap();
         page.push_str(

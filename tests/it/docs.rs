@@ -5,17 +5,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nix::sys::signal::Signal;
 use upstreamd::config::resource::{Defaults, ResourceFile, parse};
 use upstreamd::config::settings::layers::{Flags, Layers};
 use upstreamd::config::settings::resolve;
 use upstreamd::model::resource::Reload;
 use upstreamd::model::store::StoreSettings;
 
-use crate::support::agent::{DEADLINE, Sandbox};
+use crate::support::agent::Sandbox;
 use crate::support::etcd::Etcd;
 use crate::support::template::table;
-use crate::support::{Daemon, package_root, program, wait_for, wait_or};
+use crate::support::{package_root, program};
 
 fn repository() -> PathBuf {
     package_root().to_owned()
@@ -26,7 +25,8 @@ fn blocks(language: &str) -> Vec<String> {
     blocks_of("README.md", language)
 }
 
-fn blocks_of(page: &str, language: &str) -> Vec<String> {
+/// The fenced blocks of a page in this language.
+pub fn blocks_of(page: &str, language: &str) -> Vec<String> {
     let text = fs::read_to_string(repository().join(page)).unwrap();
     let mut blocks = Vec::new();
     let mut rest = text.as_str();
@@ -150,68 +150,18 @@ fn the_example_of_the_environment_as_the_store_runs() {
     );
 }
 
-/// A folder with `upstreamd` and a program called `nginx` that writes its arguments to `got`, and the `PATH` that finds them first.
-fn with_nginx_that_tells(sandbox: &Sandbox) -> String {
-    let folder = sandbox.path("bin");
-    fs::create_dir(&folder).unwrap();
-    std::os::unix::fs::symlink(program("upstreamd"), folder.join("upstreamd")).unwrap();
-    let script = format!("#!/bin/sh\nprintf '%s\\n' \"$@\" >{}\nexec sleep 60\n", sandbox.text_path("got"));
-    fs::write(folder.join("nginx"), script).unwrap();
-    fs::set_permissions(folder.join("nginx"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    format!("{}:{}", folder.display(), std::env::var("PATH").unwrap())
-}
-
-/// Starts these words in the sandbox, as an image would, until nginx has its arguments.
-fn run_image(sandbox: &Sandbox, words: &[String], environment: &[(&str, &str)]) {
-    let mut command = Command::new(&words[0]);
-    command.args(&words[1..]).env("PATH", with_nginx_that_tells(sandbox)).envs(environment.iter().copied());
-    command.env("UPSTREAMD_CONFDIR", sandbox.path("etc")).env("UPSTREAMD_STATE_DIR", sandbox.path("state"));
-    let mut daemon = Daemon::start(command.stderr(fs::File::create(sandbox.path("said")).unwrap()));
-    let got = || (sandbox.lines("got") == ["-g", "daemon off;"]).then_some(());
-    wait_or(DEADLINE, got, || format!("nginx has not its arguments: {:?}", sandbox.lines("said")));
-    daemon.signal(Signal::SIGTERM);
-    wait_for("the end", DEADLINE, || daemon.child.try_wait().unwrap());
-}
-
-#[test]
-fn the_example_of_an_own_image_starts_nginx_after_its_files() {
-    let [dockerfile] = blocks_of("docs/containers.md", "dockerfile").try_into().unwrap();
-    let instruction = |name: &str| {
-        let lines = dockerfile.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        lines.map(str::to_owned).collect::<Vec<_>>()
-    };
-    let [base] = instruction("FROM").try_into().unwrap();
-    assert!(base.starts_with("nginx:"), "{base}");
-    let copied = [
-        "target/unpacked/upstreamd /usr/local/bin/",
-        "conf.d /etc/upstreamd/conf.d",
-        "templates /etc/upstreamd/templates",
-    ];
-    assert_eq!(instruction("COPY"), copied);
-    assert_eq!(instruction("ENV"), ["UPSTREAMD_NODES=http://etcd:2379"]);
-    let etcd = Etcd::start();
-    etcd.put("/v/x", "one");
-    let sandbox = Sandbox::new();
-    sandbox.plain_resource("app", "");
-    let words = ["ENTRYPOINT", "CMD"].map(|name| serde_json::from_str::<Vec<String>>(&instruction(name)[0]).unwrap());
-    run_image(&sandbox, &words.concat(), &[("UPSTREAMD_NODES", &etcd.url())]);
-    assert_eq!(sandbox.output("app").as_deref(), Some("one\n"));
-}
-
-#[test]
-fn the_example_of_an_entrypoint_takes_the_environment_and_its_defaults() {
-    let scripts = blocks_of("docs/containers.md", "sh");
-    let script = scripts.into_iter().find(|script| script.contains("--backend env")).unwrap();
-    for (environment, expected) in [(&[][..], "127.0.0.1:8080\n"), (&[("APP_BACKEND", "10.0.0.5:80")], "10.0.0.5:80\n")]
-    {
-        let sandbox = Sandbox::new();
-        sandbox.template("app.tera", "{{ getv(key=\"/app/backend\") }}\n");
-        sandbox.resource("app", &table("app.tera", sandbox.text_path("out/app")).keys(&["/app"]));
-        fs::write(sandbox.path("entrypoint.sh"), &script).unwrap();
-        let words = ["sh", &sandbox.text_path("entrypoint.sh"), "nginx", "-g", "daemon off;"].map(str::to_owned);
-        run_image(&sandbox, &words, environment);
-        assert_eq!(sandbox.output("app").as_deref(), Some(expected));
-    }
+/// Makes a tarball below this folder as `make dist` does, of the program that is tested.
+pub fn make_tarball(root: &Path) {
+    let script = format!(
+        "mkdir -p target/dist dist/completions dist/man dist/systemd
+         cp \"{built}\" dist/upstreamd; cp \"{source}\"/systemd/* dist/systemd/
+         sh \"{source}/scripts/pages.sh\" dist/upstreamd dist/man dist/completions
+         tar -czf target/dist/upstreamd-0.1.0-any-linux.tar.gz dist",
+        built = program("upstreamd"),
+        source = repository().display()
+    );
+    let output = Command::new("sh").args(["-euc", &script]).current_dir(root).output().unwrap();
+    assert!(output.status.success(), "{script}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// The lines of docs/systemd.md that install and remove the program without the package, on folders of the test: a tarball as
@@ -234,14 +184,8 @@ fn the_lines_that_install_without_the_package_leave_nothing_when_undone() {
         let output = Command::new("sh").args(["-euc", script]).current_dir(root).output().unwrap();
         assert!(output.status.success(), "{script}\n{}", String::from_utf8_lossy(&output.stderr));
     };
-    let (source, built) = (repository(), program("upstreamd"));
-    shell(&format!(
-        "mkdir -p usr/local/bin etc/systemd/system var/lib/upstreamd target/dist dist/completions dist/man dist/systemd
-         cp \"{built}\" dist/upstreamd; cp \"{source}\"/systemd/*.service dist/systemd/
-         sh \"{source}/scripts/pages.sh\" dist/upstreamd dist/man dist/completions
-         tar -czf target/dist/upstreamd-0.1.0-any-linux.tar.gz dist",
-        source = source.display()
-    ));
+    make_tarball(root);
+    shell("mkdir -p usr/local/bin etc/systemd/system var/lib/upstreamd");
     let files = || {
         let found = Command::new("find").args(["usr", "etc", "var", "-type", "f"]).current_dir(root).output().unwrap();
         let mut files: Vec<String> = String::from_utf8(found.stdout).unwrap().lines().map(str::to_owned).collect();
@@ -250,9 +194,13 @@ fn the_lines_that_install_without_the_package_leave_nothing_when_undone() {
     };
     shell(&here(install));
     let installed = files();
+    // An upgrade.
+    shell(&here(install));
+    assert_eq!(files(), installed);
     for file in [
         "etc/systemd/system/upstreamd.service",
         "etc/systemd/system/upstreamd@.service",
+        "etc/systemd/system/upstreamd.socket",
         "usr/local/bin/upstreamd",
         "usr/local/share/man/man1/upstreamd.1.gz",
         "usr/local/share/man/man1/upstreamd-announce.1.gz",
@@ -275,6 +223,15 @@ fn the_page_about_stores_shows_what_is_taken() {
     let Some(backend) = parse(&file, &Defaults::default()).unwrap().backend else { panic!("no store of its own") };
     let StoreSettings::Etcd(etcd) = &*backend else { panic!("{backend:?}") };
     assert_eq!((etcd.endpoints.len(), etcd.login.is_some(), etcd.tls.is_some()), (2, true, true));
+}
+
+#[test]
+fn the_page_about_running_shows_what_is_taken() {
+    let [settings] = blocks_of("docs/running.md", "toml").try_into().unwrap();
+    let flags = Flags::new();
+    let (settings, problems) =
+        resolve(&Layers::new(&flags, &|_| None).with_file(Path::new("upstreamd.toml"), &settings));
+    assert!(problems.is_empty() && settings.warnings.is_empty(), "{problems:?}");
 }
 
 #[test]

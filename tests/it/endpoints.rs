@@ -273,14 +273,19 @@ fn an_upstream_without_a_zone_is_refused_in_words() {
 
 #[test]
 fn where_the_address_is_taken_changes_go_by_reload() {
-    let mut bed = Bed::new();
-    let _taken = UdpSocket::bind(&bed.listen).unwrap();
-    bed.list(&bed.backends[..1]);
-    bed.nginx.start();
-    let _agent = bed.agent();
-    bed.sandbox.wait_log(&format!("cannot listen at {}", bed.listen));
-    bed.wait_served_by(&bed.backends[..1]);
-    assert!(!bed.file().contains("resolve"), "{}", bed.file());
+    for (choice, level) in [("auto", " WARN "), ("dns", "ERROR ")] {
+        let mut bed = Bed::with("zone web 256k;", |table| table.lines(format!("endpoints = \"{choice}\"")));
+        let _taken = UdpSocket::bind(&bed.listen).unwrap();
+        bed.list(&bed.backends[..1]);
+        bed.nginx.start();
+        let _agent = bed.agent();
+        let problem = format!("cannot listen at {}", bed.listen);
+        bed.sandbox.wait_log(&problem);
+        let line = bed.sandbox.log().lines().find(|line| line.contains(&problem)).unwrap().to_owned();
+        assert!(line.contains(level) && line.contains("an address of its own"), "{line}");
+        bed.wait_served_by(&bed.backends[..1]);
+        assert!(!bed.file().contains("resolve"), "{}", bed.file());
+    }
 }
 
 #[test]
@@ -293,13 +298,22 @@ fn an_nginx_that_does_not_ask_is_reloaded_and_then_given_up() {
     std::fs::write(bed.sandbox.path("etc/conf.d/web.toml"), moved).unwrap();
     bed.list(&bed.backends[..1]);
     bed.nginx.start();
-    let _agent = bed.agent();
+    let pages = free_port();
+    let pages_at = format!("127.0.0.1:{pages}");
+    let _agent = bed.sandbox.start(&["--watch", "--endpoints-listen", &bed.listen, "--metrics-addr", &pages_at]);
     let says = |text: &'static str| {
         let says = || bed.sandbox.log().contains(text).then_some(());
         wait_or(SILENCE, says, || format!("the log does not say {text:?}:\n{}", bed.sandbox.log()));
     };
     says("does not ask for the endpoints in its file; reloading it");
+    let goes = |way: &str| {
+        let page = || http_get(pages, "localhost", "/ready/detailed").map(|page| page.body).unwrap_or_default();
+        let wanted = format!("\"endpoints_by_{way}\":\"web.toml\"");
+        wait_or(DEADLINE, || page().contains(&wanted).then_some(()), || format!("{wanted} is not in {}", page()));
+    };
+    goes("dns");
     says("even after a reload");
+    goes("reload");
     let line = format!("server 127.0.0.1:{} ", bed.backends[0]);
     wait_until("server lines", DEADLINE, || bed.sandbox.output("web.conf").is_some_and(|text| text.contains(&line)));
 }

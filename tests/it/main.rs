@@ -12,6 +12,7 @@ mod commands;
 mod confd_flags;
 mod confdirs;
 mod config;
+mod container_docs;
 mod dns;
 mod docs;
 mod doubts;

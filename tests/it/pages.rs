@@ -36,6 +36,23 @@ fn pages() -> Vec<String> {
     top.into_iter().chain(files("docs", ".md")).collect()
 }
 
+/// The targets of a page's links within the repository, without their headings.
+fn linked(text: &str) -> impl Iterator<Item = &str> {
+    let links = text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap());
+    let files = links.filter(|link| !link.starts_with("http")).map(|link| link.split('#').next().unwrap());
+    files.filter(|path| !path.is_empty())
+}
+
+#[test]
+fn links_of_the_readme_lead_somewhere_in_the_tarball_too() {
+    let packed = read("scripts/dist.sh");
+    let packed: Vec<&str> =
+        packed.lines().filter(|line| line.starts_with("cp -R ")).flat_map(str::split_whitespace).collect();
+    let readme = read("README.md");
+    let is_missing = |path: &&str| !packed.iter().any(|packed| Path::new(path).starts_with(packed));
+    assert_eq!(linked(&readme).filter(is_missing).collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
 /// The fenced blocks of a page in this language.
 fn blocks(text: &str, language: &str) -> Vec<String> {
     let fence = format!("```{language}\n");

@@ -50,7 +50,9 @@ impl Machine {
     fn installed() -> Machine {
         let machine = Machine::boot();
         machine.copy(Path::new(&program("upstreamd")), "/usr/local/bin/upstreamd");
-        for unit in ["upstreamd.service", "upstreamd@.service", "app@.service", "app-announce@.service"] {
+        for unit in
+            ["upstreamd.service", "upstreamd@.service", "upstreamd.socket", "app@.service", "app-announce@.service"]
+        {
             machine.copy(&package_root().join("systemd").join(unit), &format!("/etc/systemd/system/{unit}"));
         }
         machine.configure();
@@ -267,6 +269,7 @@ fn the_units_are_sound_and_as_exposed_as_the_docs_say() {
     let machine = Machine::installed();
     machine.sh("touch /usr/local/bin/app && chmod +x /usr/local/bin/app");
     let docs = std::fs::read_to_string(package_root().join("docs/systemd.md")).unwrap();
+    assert_eq!(machine.sh("systemd-analyze verify --man=no upstreamd.socket").trim(), "");
     for unit in ["upstreamd.service", "upstreamd@.service", "app@.service", "app-announce@.service"] {
         let instance = unit.replace('@', "@8080");
         // Our manual page is not in this machine.
@@ -301,6 +304,7 @@ fn the_package_installs_runs_and_goes_without_a_trace() {
     for file in [
         "/lib/systemd/system/upstreamd.service",
         "/lib/systemd/system/upstreamd@.service",
+        "/lib/systemd/system/upstreamd.socket",
         "/usr/share/man/man1/upstreamd.1.gz",
         "/usr/share/man/man1/upstreamd-check.1.gz",
         "/usr/share/bash-completion/completions/upstreamd",

@@ -58,7 +58,7 @@ pub(super) fn without_program() -> Command {
         .subcommand(announce::definition())
         .subcommand(
             Command::new("diff")
-                .about("Show what would change")
+                .about("Show what would change; exit code 1 if anything would, 0 if not")
                 .arg(Arg::new("RESOURCE").help("only of this file below conf.d")),
         )
         .subcommand(

@@ -171,6 +171,14 @@ fn subcommands_take_flags_on_either_side() {
 }
 
 #[test]
+fn the_help_and_the_manual_of_diff_say_what_its_exit_code_means() {
+    for line in ["upstreamd diff --help", "upstreamd man diff"] {
+        let text = early(line).text;
+        assert!(text.contains("exit code 1 if anything would"), "{line}: {text}");
+    }
+}
+
+#[test]
 fn what_is_not_understood_is_a_usage_error() {
     check_refused(
         "upstreamd -noed http://a:1",

@@ -22,7 +22,7 @@ fn asker(port: u16) -> Asker {
 
 fn query(name: &str, kind: RecordType, id: u16) -> Vec<u8> {
     let mut message = Message::new(id, MessageType::Query, OpCode::Query);
-    message.add_query(Query::query(message::name(name).unwrap(), kind));
+    message.add_query(Query::query(name.parse().unwrap(), kind));
     message.to_vec().unwrap()
 }
 

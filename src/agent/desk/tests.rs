@@ -21,7 +21,8 @@ fn catalog(folder: &std::path::Path, resources: &[(&str, &str)]) -> Arc<Catalog>
         let text = format!("[template]\nsrc = 'x.tera'\ndest = '{}'\nkeys = ['/{name}']\n{lines}\n", dest.display());
         std::fs::write(conf_d.join(format!("{name}.toml")), text).unwrap();
     }
-    let confdirs = Confdirs { folders: vec![folder.to_owned()], defaults: Defaults::default(), only: None };
+    let confdirs =
+        Confdirs { folders: vec![folder.to_owned()], defaults: Defaults::default(), only: None, named_by: None };
     let facts: Arc<dyn Facts> = Arc::new(WorldFacts::new("nginx".into(), None));
     let catalog = load(&confdirs, &facts, None);
     assert!(catalog.problems.is_empty(), "{}", catalog.problems);

@@ -74,7 +74,8 @@ fn a_panic_in_one_render_fails_that_resource_alone_and_is_tried_again() {
         );
         std::fs::write(path.join("conf.d").join(format!("{name}.toml")), text).unwrap();
     }
-    let confdirs = Confdirs { folders: vec![path.to_owned()], defaults: Defaults::default(), only: None };
+    let confdirs =
+        Confdirs { folders: vec![path.to_owned()], defaults: Defaults::default(), only: None, named_by: None };
     let facts = Arc::new(Broken(AtomicBool::new(true)));
     let as_facts: Arc<dyn Facts> = Arc::clone(&facts) as Arc<dyn Facts>;
     let catalog = load(&confdirs, &as_facts, None);
@@ -139,7 +140,8 @@ impl Walk {
             let fields = format!("src = '{name}.tera'\ndest = '{}'\nreload_cmd = 'true'\n{lines}\n", dest.display());
             std::fs::write(path.join(format!("conf.d/{name}.toml")), format!("[template]\n{fields}")).unwrap();
         }
-        let confdirs = Confdirs { folders: vec![path.to_owned()], defaults: Defaults::default(), only: None };
+        let confdirs =
+            Confdirs { folders: vec![path.to_owned()], defaults: Defaults::default(), only: None, named_by: None };
         let facts: Arc<dyn Facts> = Arc::new(Broken(AtomicBool::new(false)));
         let catalog = load(&confdirs, &facts, None);
         assert!(catalog.problems.is_empty(), "{}", catalog.problems);

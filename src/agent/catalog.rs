@@ -34,6 +34,8 @@ pub struct Confdirs {
     pub only: Option<String>,
     /// Keys of the settings' store that are followed although no resource reads them.
     pub also: KeyRanges,
+    /// The settings file that names the folders, if one does.
+    pub named_by: Option<PathBuf>,
 }
 
 /// A resource that can be rendered.
@@ -84,6 +86,8 @@ pub struct Catalog {
     pub readers: Readers,
     /// All problems, with places.
     pub problems: Problems,
+    /// Names of the members that are an earlier reading's, because their files are broken now.
+    pub kept: BTreeSet<Arc<str>>,
     /// Literal paths in templates that the `keys` of their resource do not cover.
     pub outside_keys: Vec<OutsideKeys>,
     /// Users and groups that the files name, those with problems too.
@@ -157,6 +161,7 @@ pub fn load(confdirs: &Confdirs, facts: &Arc<dyn Facts>, previous: Option<&Catal
     let mut problems: Vec<Problem> = Vec::new();
     let mut accounts: Vec<Account> = Vec::new();
     let mut outside_keys: Vec<OutsideKeys> = Vec::new();
+    let mut kept: BTreeSet<Arc<str>> = BTreeSet::new();
     let mut names: BTreeSet<String> = BTreeSet::new();
     let mut watched = Watched::default();
     let mut read: BTreeSet<PathBuf> = BTreeSet::new();
@@ -175,6 +180,7 @@ pub fn load(confdirs: &Confdirs, facts: &Arc<dyn Facts>, previous: Option<&Catal
         names.extend(conf_d.files.iter().map(|file| file.name.clone()));
         problems.extend(found.problems);
         accounts.extend(found.accounts);
+        kept.extend(found.kept);
         outside_keys.extend(found.outside_keys);
         let earlier = Taken::by(&members);
         for member in found.members {
@@ -193,6 +199,7 @@ pub fn load(confdirs: &Confdirs, facts: &Arc<dyn Facts>, previous: Option<&Catal
     }
     Catalog {
         problems: problems.into_iter().collect(),
+        kept,
         outside_keys,
         accounts,
         watched,
@@ -242,6 +249,7 @@ impl Taken {
 struct ConfdirContents {
     members: Vec<Member>,
     problems: Vec<Problem>,
+    kept: BTreeSet<Arc<str>>,
     outside_keys: Vec<OutsideKeys>,
     accounts: Vec<Account>,
 }
@@ -253,7 +261,9 @@ fn load_confdir(
     facts: &Arc<dyn Facts>,
     previous: Option<&Catalog>,
 ) -> ConfdirContents {
-    let unread = |problem: &String| Problem { hint: folder_above(&conf_d.root), ..Problem::new(problem.clone()) };
+    let is_missing = !folder::is_folder(&conf_d.root);
+    let hint = || is_missing.then(|| missing_hint(&conf_d.root, confdirs.named_by.as_deref()));
+    let unread = |problem: &String| Problem { hint: hint(), ..Problem::new(problem.clone()) };
     let mut problems: Vec<Problem> = conf_d.problem.iter().map(unread).collect();
     let mut files = Vec::new();
     for file in conf_d.files.iter().filter(|file| is_wanted(confdirs, &file.name)) {
@@ -270,8 +280,9 @@ fn load_confdir(
     let set = set::load(&files, &names, &confdirs.defaults);
     problems.extend(set.problems.iter().cloned());
     let mut resources: Vec<Arc<Resource>> = set.resources.into_iter().map(Arc::new).collect();
-    let kept = kept_resources(conf_d, previous, &resources);
-    resources.extend(kept);
+    let earlier = kept_resources(conf_d, previous, &resources);
+    let mut kept: BTreeSet<Arc<str>> = earlier.iter().map(|resource| Arc::clone(resource.name())).collect();
+    resources.extend(earlier);
     let dropped = drop_shared_destinations(&mut resources, &mut problems);
     // Problems in templates of resources that dropped out are reported too.
     let unused = set
@@ -312,18 +323,21 @@ fn load_confdir(
         if !unusable.contains(&position) {
             members.push(Member { resource, renderer: Arc::clone(&renderer) });
         } else if let Some(member) = previous.and_then(|previous| previous.member(resource.name())) {
+            kept.insert(Arc::clone(resource.name()));
             members.push(member.clone());
         }
     }
-    ConfdirContents { members, problems, outside_keys, accounts: set.accounts }
+    kept.retain(|name| members.iter().any(|member| member.resource.name() == name));
+    ConfdirContents { members, problems, kept, outside_keys, accounts: set.accounts }
 }
 
 /// Returns what stays of a confdir whose files make the program panic: all that `previous` has of them.
 fn left_as_it_was(confdir: &Path, conf_d: &FolderTexts, previous: Option<&Catalog>, place: &str) -> ConfdirContents {
     let message = format!("cannot read conf.d and templates because of a bug of upstreamd at {place} of its source");
     let problem = Problem::new(message).at(Place::file(confdir)).hint("please report this place");
-    let kept = conf_d.files.iter().filter_map(|file| previous?.member(&file.name)).cloned();
-    ConfdirContents { members: kept.collect(), problems: vec![problem], outside_keys: Vec::new(), accounts: Vec::new() }
+    let members: Vec<Member> = conf_d.files.iter().filter_map(|file| previous?.member(&file.name)).cloned().collect();
+    let kept = members.iter().map(|member| Arc::clone(member.resource.name())).collect();
+    ConfdirContents { members, problems: vec![problem], kept, outside_keys: Vec::new(), accounts: Vec::new() }
 }
 
 /// Compiles the templates that `roots` name. One that makes the compiler panic is a problem of its own roots alone.
@@ -387,8 +401,20 @@ pub fn resource_root(resource: &Resource) -> Root<'_> {
     Root::new(&resource.src, resource.engine, resource.escape)
 }
 
-/// Returns the hint for a confdir that is itself a conf.d; `conf_d` is the folder that was looked for in it.
-pub fn folder_above(conf_d: &Path) -> Option<String> {
+/// Returns the hint for a confdir without a conf.d that can be read; `conf_d` is the folder that was looked for in it, and `named_by`
+/// the settings file that names the confdir, if one does.
+pub fn missing_hint(conf_d: &Path, named_by: Option<&Path>) -> String {
+    let hint = folder_above(conf_d).unwrap_or_else(|| {
+        "put a resource into conf.d there, as in the quick start of README.md, or name a different folder with --confdir".to_owned()
+    });
+    match named_by {
+        Some(file) => format!("the confdir is that of {}; {hint}", file.display()),
+        None => hint,
+    }
+}
+
+/// Returns the hint for a confdir that is itself a conf.d.
+fn folder_above(conf_d: &Path) -> Option<String> {
     let confdir = conf_d.parent()?;
     let confdir = canonical(confdir).unwrap_or_else(|| confdir.to_owned());
     let above = confdir.parent().filter(|_| confdir.ends_with("conf.d"))?;

@@ -12,6 +12,7 @@ use crate::endpoints::service::EndpointService;
 use crate::model::event::Event;
 use crate::model::store::StoreSettings;
 use crate::render::Facts;
+use crate::status::events;
 use crate::world::child::{ChildEnd, StartError};
 use crate::world::folder_watch::FolderWatch;
 use crate::world::signals::Signals;
@@ -105,6 +106,8 @@ struct FollowLoop {
     receipt_key: Option<ReceiptKey>,
     /// The writing of endpoints to disk.
     saving: Option<tokio::task::JoinHandle<()>>,
+    /// The number of passes with work when a signal asked for everything again, until that is done.
+    asked: Option<u64>,
 }
 
 /// Applies until a signal or the end of the supervised command stops it.
@@ -165,6 +168,7 @@ impl FollowLoop {
             manager: Manager::new(),
             receipt_key,
             saving: None,
+            asked: None,
         }
     }
 
@@ -177,6 +181,9 @@ impl FollowLoop {
         self.command.turn(&self.agent, clock::now())?;
         let is_settled = !self.stores.awaits_resync() && self.agent.is_settled();
         self.manager.turn(&self.agent.outlook.board, is_settled);
+        if let Some(before) = self.asked.take_if(|_| is_settled) {
+            self.agent.say_up_to_date(before);
+        }
         Ok(())
     }
 
@@ -237,12 +244,12 @@ impl FollowLoop {
             SignalMeaning::Reload => {
                 tracing::info!("reading conf.d, templates and the store again (SIGHUP)");
                 self.manager.reload();
+                self.ask_again();
                 self.read_again("SIGHUP");
-                self.resync();
             }
             SignalMeaning::Resync => {
                 tracing::info!("reading the store again and looking at every file (SIGUSR1)");
-                self.resync();
+                self.ask_again();
             }
         }
         ControlFlow::Continue(())
@@ -282,13 +289,25 @@ impl FollowLoop {
             catalog = load();
         }
         if catalog.same_as(&current) {
+            if self.asked.is_some() {
+                log_problems(&catalog);
+            }
             return;
         }
         tracing::info!(resources = catalog.members.len(), "read conf.d and templates again: {reason}");
         log_problems(&catalog);
+        if catalog.problems.is_empty() && !current.problems.is_empty() {
+            events::mended();
+        }
         log_gone(&current, &catalog);
         self.stores.set(&catalog.stores);
         self.agent.adopt(Arc::new(catalog));
+    }
+
+    /// Reads the stores again because a person asked, who is told if nothing had to be done.
+    fn ask_again(&mut self) {
+        self.asked = Some(self.agent.outlook.board.with(|board| board.passes_with_work()));
+        self.resync();
     }
 
     fn resync(&mut self) {

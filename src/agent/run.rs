@@ -10,6 +10,7 @@ use crate::endpoints::name_service::NameService;
 use crate::model::event::Event;
 use crate::model::for_each::ForEach;
 use crate::model::note::Note;
+use crate::model::problem::Problem;
 use crate::model::process::Process;
 use crate::model::receipt::Receipt;
 use crate::model::report::Report;
@@ -52,6 +53,8 @@ pub(super) struct Agent {
     pub(super) untaken: Untaken,
     /// Resources whose keys their store refuses, with the message that was logged.
     refused: BTreeMap<Arc<str>, String>,
+    /// The way in which changes of each resource's backends reach nginx, as the log says it.
+    ways: BTreeMap<Arc<str>, String>,
 }
 
 /// The result of a pass, for a caller that collects them.
@@ -63,10 +66,10 @@ pub(super) struct PassEnd {
 impl Agent {
     /// Returns an agent that has to render everything. `is_paced`: reloads keep their distance.
     pub(super) fn new(outlook: Outlook, catalog: Arc<Catalog>, is_paced: bool) -> Agent {
-        listen_for(&outlook, &catalog);
+        let ways = listen_for(&outlook, &catalog, &BTreeMap::new());
         let desk = Desk::new(Arc::clone(&outlook.terms), catalog, is_paced, clock::now());
         let (old_workers, untaken, refused) = Default::default();
-        let agent = Agent { desk, crew: Crew::new(), outlook, old_workers, untaken, refused };
+        let agent = Agent { desk, crew: Crew::new(), outlook, old_workers, untaken, refused, ways };
         agent.put_on_board();
         agent
     }
@@ -74,7 +77,7 @@ impl Agent {
     /// Adopts a new reading of conf.d and templates; everything is rendered again.
     pub(super) fn adopt(&mut self, catalog: Arc<Catalog>) {
         self.outlook.terms.endpoints.try_again();
-        listen_for(&self.outlook, &catalog);
+        self.ways = listen_for(&self.outlook, &catalog, &self.ways);
         self.desk.set_catalog(catalog, clock::now());
         self.put_on_board();
         self.look_at_refusals();
@@ -102,6 +105,7 @@ impl Agent {
         let is_unused = catalog.stores.iter().position(|store| !store.wanted.all().is_empty()).unwrap_or(0) > 0;
         self.outlook.board.with(|board| {
             board.record_load(groups, catalog.problems.len());
+            board.first_of_problems = catalog.problems.iter().next().map(Problem::line);
             board.store.retain_others(&further);
             board.store.is_unused = is_unused;
         });
@@ -223,6 +227,18 @@ impl Agent {
         receipts.take_moved().then(|| receipts.receipt(self.old_workers.accounts().0))
     }
 
+    /// Logs that every file is as wanted, if no pass has had work since there were this many of them.
+    pub(super) fn say_up_to_date(&self, passes_with_work: u64) {
+        let board = &self.outlook.board;
+        let revision = board.with(|board| {
+            let is_idle = board.passes_with_work() == passes_with_work && board.is_up_to_date();
+            is_idle.then(|| board.applied_revision.unwrap_or_default())
+        });
+        if let Some(revision) = revision.filter(|_| self.outlook.logs && self.outlook.terms.apply()) {
+            events::up_to_date(self.desk.catalog().members.len(), revision);
+        }
+    }
+
     /// Returns whether all work so far is done, except for retries.
     pub(super) fn is_settled(&self) -> bool {
         !self.crew.is_busy() && !self.desk.has_pending()
@@ -243,14 +259,17 @@ impl Agent {
     }
 }
 
-/// Starts to answer nginx's questions if a resource needs it, and logs which way the changes of each go.
-fn listen_for(outlook: &Outlook, catalog: &Catalog) {
+/// Starts to answer nginx's questions if a resource needs it, and logs which way the changes of each go if that is new. Returns
+/// the ways.
+fn listen_for(outlook: &Outlook, catalog: &Catalog, known: &BTreeMap<Arc<str>, String>) -> BTreeMap<Arc<str>, String> {
     let endpoints = &outlook.terms.endpoints;
     endpoints.listen_for(catalog.members.iter().map(|member| &*member.resource));
     let is_said = |member: &&Member| outlook.logs && outlook.terms.apply() && prints_servers(member);
-    for member in catalog.members.iter().filter(is_said) {
-        endpoint_events::way(member.resource.name(), &endpoints.way(&member.resource).to_string());
-    }
+    let way = |member: &Member| (Arc::clone(member.resource.name()), endpoints.way(&member.resource).to_string());
+    let ways: BTreeMap<_, _> = catalog.members.iter().filter(is_said).map(way).collect();
+    let is_new = |(name, way): &(&Arc<str>, &String)| known.get(*name) != Some(way);
+    ways.iter().filter(is_new).for_each(|(name, way)| endpoint_events::way(name, way));
+    ways
 }
 
 /// Undoes transactions that a killed process left half done. Called before anything else.
@@ -271,13 +290,16 @@ pub(super) async fn recover(context: &Context, catalog: &Catalog) {
     }
 }
 
-/// Logs the problems in conf.d and templates.
+/// Logs the problems in conf.d and templates, and what stays because of them.
 pub(super) fn log_problems(catalog: &Catalog) {
     for problem in catalog.problems.iter() {
-        tracing::error!("{problem}");
+        tracing::error!("{}", problem.line());
+    }
+    if !catalog.problems.is_empty() {
+        events::broken(catalog.kept.iter());
     }
     for outside in &catalog.outside_keys {
-        tracing::warn!("{}", outside.problem);
+        tracing::warn!("{}", outside.problem.line());
     }
     let reads_nothing = catalog.stores.iter().all(|store| store.wanted.all().is_empty());
     if catalog.members.is_empty() && catalog.problems.is_empty() && reads_nothing {

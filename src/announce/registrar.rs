@@ -276,6 +276,7 @@ impl Registrar {
         let retry_in = self.backoff.next_delay(random);
         self.link = LinkState::Down(now + retry_in);
         if !std::mem::replace(&mut self.is_lost, true) {
+            let failure = if self.leases.is_empty() { failure } else { failure.of_known_store() };
             notices.push(KeyNotice::Lost { problem: failure.problem, retry_in });
         }
     }

@@ -323,7 +323,7 @@ impl Announcing {
             }
         };
         if roster.problems != self.roster.problems {
-            roster.problems.iter().for_each(|problem| tracing::error!("{problem}"));
+            roster.problems.iter().for_each(|problem| tracing::error!("{}", problem.line()));
         }
         if roster.services != self.roster.services || reason.is_none() {
             match &self.plan.source {

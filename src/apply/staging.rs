@@ -76,14 +76,17 @@ pub(super) fn stage(
 
 /// Returns the numeric owner and group of a resource.
 pub(super) fn owners(resource: &Resource) -> Result<(Option<u32>, Option<u32>), StepFailure> {
-    let resolve = |identity: &Option<Identity>, by_name: fn(&str) -> Result<u32, String>| match identity {
+    let resolve = |what: &str, identity: &Option<Identity>, by_name: fn(&str) -> Result<u32, String>| match identity {
         None => Ok(None),
         Some(Identity::Id(id)) => Ok(Some(*id)),
-        Some(Identity::Name(name)) => {
-            by_name(name).map(Some).map_err(|problem| StepFailure::new(Stage::Stage, problem))
-        }
+        Some(Identity::Name(name)) => by_name(name).map(Some).map_err(|problem| {
+            let dest = resource.dest.display();
+            let message = format!("cannot set the {what} of `{dest}`: {problem} (hint: {})", owner::UNKNOWN_HINT);
+            StepFailure::new(Stage::Stage, message)
+        }),
     };
-    Ok((resolve(&resource.target.owner, owner::user_id)?, resolve(&resource.target.group, owner::group_id)?))
+    let owner = resolve("owner", &resource.target.owner, owner::user_id)?;
+    Ok((owner, resolve("group", &resource.target.group, owner::group_id)?))
 }
 
 /// Returns the entry that a resource's file is written to. The name of an instance comes from the store: a link of that name was

@@ -17,7 +17,8 @@ use crate::model::problem::{Place, Position, Problem, Problems};
 use crate::model::report::StepFailure;
 use crate::model::resource::{CommandLine, Engine, Escape, InstanceId, OutputFormat, Reload, Resource};
 use crate::model::text::counted;
-use crate::model::{suggest, text};
+use crate::model::{suggest, text, variable};
+use crate::render::Ask;
 use crate::world::fs::entry::FileEntry;
 use crate::world::fs::{self, FileError, folder, owner};
 use crate::world::{host, terminal};
@@ -32,7 +33,7 @@ fn unknown_account(account: &Account) -> Option<Problem> {
         AccountKind::Group => owner::group_id(&account.name),
     };
     let problem = found.err()?;
-    Some(Problem::new(problem).at(account.place.clone()).hint("it may exist on a different machine"))
+    Some(Problem::new(problem).at(account.place.clone()).hint(owner::UNKNOWN_HINT))
 }
 
 /// Returns the problem of a Go template that writes values of the store into an nginx file without escaping.
@@ -75,6 +76,23 @@ fn fragment_as_nginx_conf(member: &Member) -> Option<Problem> {
     Some(Problem::new(message).at(place_of(resource, "check_cmd")).hint(hint))
 }
 
+/// Returns problems for paths that no environment variable has as its key.
+fn in_no_environment(member: &Member, confdirs: &Confdirs) -> Vec<Problem> {
+    if !member.resource.from_environment {
+        return Vec::new();
+    }
+    let asks = member.renderer.asks(&[catalog::resource_root(&member.resource)]);
+    let problem = |ask: Ask| {
+        let key = variable::key_of(ask.path.trim_start_matches('/'));
+        let path = format!("/{}", ask.path.trim_start_matches('/'));
+        let why = "`_` in the name of a variable is `/`, and letters are lower case";
+        let message = format!("`{}` of `{}` never finds anything in the environment: {why}", ask.function, ask.path);
+        let problem = Problem::new(message).at(Place::at(&template_file(confdirs, &ask.template), ask.place));
+        (key != path).then(|| problem.hint(format!("ask for `{key}`")))
+    };
+    asks.into_iter().flatten().filter_map(problem).collect()
+}
+
 /// Returns problems for commands whose programs this machine does not have.
 fn missing_programs(member: &Member) -> Vec<Problem> {
     let resource = &member.resource;
@@ -99,13 +117,14 @@ fn place_of(resource: &Resource, field: &str) -> Place {
 
 /// Returns what can never work although nothing is written wrongly, and what is worth a look. Whoever asks with confd's
 /// flags gets all of it as warnings: to confd, these are no problems.
-fn doubts(settings: &Settings, catalog: &Catalog) -> (Vec<Problem>, Vec<Problem>) {
+fn doubts(settings: &Settings, confdirs: &Confdirs, catalog: &Catalog) -> (Vec<Problem>, Vec<Problem>) {
     let (mut wrong, mut warnings) = (Vec::new(), Vec::new());
     for member in &catalog.members {
         wrong.extend(fragment_as_nginx_conf(member));
         wrong.extend(unsafe_link(&member.resource));
         wrong.extend(impossible_dest(&member.resource));
         warnings.extend(unescaped(member).into_iter().chain(patterns(member)).chain(missing_programs(member)));
+        warnings.extend(in_no_environment(member, confdirs));
     }
     for outside in &catalog.outside_keys {
         let list = if outside.optional { &mut warnings } else { &mut wrong };
@@ -239,7 +258,7 @@ pub(super) fn check(settings: &Settings, mut problems: Problems) -> Exit {
         Ok(data) => problems.extend(data.into_iter().flat_map(|data| mock_problems(&catalog, data))),
         Err(problem) => problems.extend([problem]),
     }
-    let (wrong, warnings) = doubts(settings, &catalog);
+    let (wrong, warnings) = doubts(settings, &confdirs, &catalog);
     problems.extend(wrong);
     for problem in problems.iter() {
         terminal::print_error(&format!("{problem}\n"));

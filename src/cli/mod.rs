@@ -57,7 +57,7 @@ pub fn main() -> ExitCode {
     let quiet = !matches!(invocation.command, Command::Run | Command::Supervise { .. } | Command::Announce(_));
     logging::start(&invocation.settings, quiet);
     for warning in invocation.settings.warnings.iter() {
-        tracing::warn!("{warning}");
+        tracing::warn!("{}", warning.line());
     }
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = match runtime.thread_stack_size(RENDER_STACK_BYTES).enable_all().build() {

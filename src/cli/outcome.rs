@@ -38,7 +38,8 @@ fn of_report(report: &Report) -> Exit {
     report.dropped.iter().map(|(_, failure)| of_failure(failure)).chain([outcome]).max().unwrap_or(Exit::Done)
 }
 
-fn of_failure(failure: &StepFailure) -> Exit {
+/// Returns the exit code of a failed step.
+pub(super) fn of_failure(failure: &StepFailure) -> Exit {
     match failure.at {
         Stage::Read => Exit::Store,
         Stage::Render => Exit::Render,

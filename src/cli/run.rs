@@ -1,6 +1,8 @@
 //! Runs the modes: one round, watch, interval. With `-noop` it shows changes and never makes them.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -9,17 +11,17 @@ use crate::agent::catalog::{self, Confdirs};
 use crate::agent::endpoints::{AnswerPlan, Endpoints};
 use crate::agent::facts::WorldFacts;
 use crate::agent::follow::{self, Follow, FollowPlan};
-use crate::agent::once::{self, OncePlan};
+use crate::agent::once::{self, OncePlan, Round};
 use crate::agent::pass::{LastStep, Shown, Terms};
 use crate::agent::receipt_key::ReceiptPlan;
 use crate::agent::run::{Outlook, Show};
 use crate::agent::supervisor::CommandPlan;
 use crate::apply::{self, Context, preview};
-use crate::config::settings::{Color, Mode, Settings, layers};
+use crate::config::settings::{Color, ConfDSettings, Mode, Settings, layers};
 use crate::model::note::Note;
 use crate::model::problem::Problem;
 use crate::model::range::KeyRanges;
-use crate::model::report::{Outcome, Rendered, Report};
+use crate::model::report::{Outcome, Rendered, Report, StepFailure};
 use crate::model::store::StoreSettings;
 use crate::render::Facts;
 use crate::status::Shared;
@@ -39,7 +41,7 @@ pub(super) async fn run(settings: Settings, command: Option<Vec<String>>, signal
         exit.into()
     };
     let mut confdirs = confdirs(&settings);
-    if let Some(problem) = nothing_to_read(settings.mode, &confdirs.folders) {
+    if let Some(problem) = nothing_to_read(settings.mode, &confdirs) {
         return refuse(problem, Exit::Configuration);
     }
     let wanted = &settings.agent.state_dir;
@@ -65,9 +67,10 @@ pub(super) async fn run(settings: Settings, command: Option<Vec<String>>, signal
         Err(problem) => return refuse(problem, Exit::Usage),
     };
     if let Some(problem) = hidden_confd(&settings, &confdirs.folders) {
-        tracing::warn!("{problem}");
+        tracing::warn!("{}", problem.line());
     }
-    let outlook = Outlook { names: names::start(&settings), ..outlook(&settings, state_folder) };
+    let shown = Rc::new(Cell::new(Exit::Done));
+    let outlook = Outlook { names: names::start(&settings), ..outlook(&settings, state_folder, Rc::clone(&shown)) };
     confdirs.also = outlook.names.as_ref().map(|names| names.ranges()).unwrap_or_default();
     if settings.mode == Mode::Onetime && command.is_some() {
         outlook.terms.context.expect_nginx_to_start(true);
@@ -78,7 +81,7 @@ pub(super) async fn run(settings: Settings, command: Option<Vec<String>>, signal
         Mode::Interval(pause) => Some(Follow::Interval(pause)),
     };
     let ending = match following {
-        None => round(&settings, outlook, &confdirs, signals).await,
+        None => round(&settings, outlook, &shown, &confdirs, signals).await,
         Some(follow) => {
             let plan = follow_plan(&settings, outlook, confdirs, follow, signals);
             let command = command.map(|command| CommandPlan {
@@ -107,30 +110,45 @@ pub(super) async fn prepare_and_become(settings: Settings, command: &[String], s
 
 /// Returns why there is nothing to do, if that is certain. While watching, a confdir that exists, or a link to one, may get its
 /// conf.d later.
-fn nothing_to_read(mode: Mode, confdirs: &[PathBuf]) -> Option<String> {
+fn nothing_to_read(mode: Mode, confdirs: &Confdirs) -> Option<String> {
+    let Confdirs { folders, named_by, .. } = confdirs;
     let may_have_resources = |confdir: &PathBuf| match mode {
         Mode::Watch { .. } => fs::is_regular_file(confdir) == Some(false),
         Mode::Onetime | Mode::Interval(_) => folder::is_folder(&confdir.join("conf.d")),
     };
-    if confdirs.iter().any(may_have_resources) {
+    if folders.iter().any(may_have_resources) {
         return None;
     }
-    let needed = confdirs.iter().map(|confdir| match mode {
+    let needed = folders.iter().map(|confdir| match mode {
         Mode::Watch { .. } => format!("`{}`", confdir.display()),
         Mode::Onetime | Mode::Interval(_) => format!("`{}`", confdir.join("conf.d").display()),
     });
     let needed: Vec<String> = needed.collect();
-    let hint = confdirs.iter().find_map(|confdir| catalog::folder_above(&confdir.join("conf.d")));
-    let hint = hint.unwrap_or_else(|| {
-        "put a resource into conf.d there, as in the quick start of README.md, or name a different folder with --confdir".to_owned()
-    });
+    let conf_d = folders.first().map(|confdir| confdir.join("conf.d")).unwrap_or_default();
+    let hint = catalog::missing_hint(&conf_d, named_by.as_deref());
     let needed = needed.join(" or ");
     Some(format!("there are no resources: the folder {needed} does not exist (hint: {hint})"))
 }
 
-async fn round(settings: &Settings, outlook: Outlook, confdirs: &Confdirs, signals: Signals) -> Ending {
+/// Runs one round; `shown` is the most serious thing that a preview has shown.
+async fn round(
+    settings: &Settings,
+    outlook: Outlook,
+    shown: &Cell<Exit>,
+    confdirs: &Confdirs,
+    signals: Signals,
+) -> Ending {
     let catalog = Arc::new(catalog::load(confdirs, &facts(settings), None));
     let round = once::once(once_plan(settings, outlook, signals), catalog).await;
+    say_nothing_to_do(settings, &round, shown.get());
+    // Differences are what a preview is for.
+    let failed = Some(shown.get()).filter(|exit| *exit != Exit::Differences).unwrap_or(Exit::Done);
+    Ending::of_round(outcome::of_round(&round).max(failed), round.interrupted)
+}
+
+/// Logs the problems of a round's stores, and that there was nothing to do if there was nothing. `shown` is
+/// the most serious thing that a preview has shown.
+fn say_nothing_to_do(settings: &Settings, round: &Round, shown: Exit) {
     for problem in &round.store_problems {
         tracing::error!("{problem}");
     }
@@ -140,15 +158,13 @@ async fn round(settings: &Settings, outlook: Outlook, confdirs: &Confdirs, signa
     let n_resources = round.reports.iter().map(|report| report.resources.len()).sum();
     let waits = |note: &Note| matches!(note, Note::Waits { .. } | Note::GaveUpWaiting { .. });
     let is_whole = is_whole && !round.notes.iter().any(waits);
-    let has_no_change = |report: &Report| report.file_count() == 0;
-    if settings.preview.noop && is_whole && round.reports.iter().all(|one| is_up_to_date(one) && has_no_change(one)) {
+    if settings.preview.noop && is_whole && shown == Exit::Done && round.reports.iter().all(is_up_to_date) {
         tracing::info!("Noop mode enabled. A run without --noop would change nothing");
     }
     if !settings.preview.noop && n_resources > 0 && is_whole && round.reports.iter().all(is_up_to_date) {
         let revision = round.reports.iter().map(|report| report.revision).max().unwrap_or_default();
         events::up_to_date(n_resources, revision);
     }
-    Ending::of_round(outcome::of_round(&round), round.interrupted)
 }
 
 /// Binds the listener of the status pages. A single round has no listener: it ends before anybody could ask.
@@ -213,7 +229,8 @@ fn follow_plan(
 }
 
 /// Returns the common settings of a run's passes: they apply, or show what they would do.
-fn outlook(settings: &Settings, state_folder: Option<PathBuf>) -> Outlook {
+/// `worst` becomes the most serious thing that a preview shows.
+fn outlook(settings: &Settings, state_folder: Option<PathBuf>, worst: Rc<Cell<Exit>>) -> Outlook {
     let style = settings.preview.diff.then(|| style(settings));
     let last_step = if settings.preview.noop { LastStep::Preview } else { LastStep::Apply };
     let plan = answer_plan(settings, state_folder.as_deref());
@@ -222,7 +239,7 @@ fn outlook(settings: &Settings, state_folder: Option<PathBuf>) -> Outlook {
     let apply_settings = apply::Settings { around_reload, ..apply_settings(settings, state_folder) };
     let context = Arc::new(Context::new(apply_settings));
     let shown_with = Arc::clone(&context);
-    let show = move |shown: &Shown| show_previewed(&shown_with, shown, style);
+    let show = move |shown: &Shown| worst.set(worst.get().max(show_previewed(&shown_with, shown, style)));
     let show = settings.preview.noop.then(|| Box::new(show) as Show);
     Outlook {
         terms: Arc::new(Terms::new(context, last_step, settings.agent.fail_fast).with_endpoints(endpoints)),
@@ -311,12 +328,10 @@ pub(super) fn confdirs(settings: &Settings) -> Confdirs {
     } else {
         settings.conf_d.confdirs.clone()
     };
-    Confdirs {
-        folders,
-        defaults: settings.conf_d.defaults.clone(),
-        only: settings.conf_d.only.clone(),
-        also: KeyRanges::default(),
-    }
+    let ConfDSettings { defaults, only, confdirs_from_file, .. } = &settings.conf_d;
+    let named_by = settings.config_file.clone().filter(|_| *confdirs_from_file);
+    let (defaults, only) = (defaults.clone(), only.clone());
+    Confdirs { folders, defaults, only, also: KeyRanges::default(), named_by }
 }
 
 /// Returns the style of differences.
@@ -329,20 +344,25 @@ pub(super) fn style(settings: &Settings) -> Style {
     Style { context_lines: settings.preview.context_lines, color }
 }
 
-/// Logs that one file would change; shows the difference, if a style is given.
-fn show_previewed(context: &Context, shown: &Shown, style: Option<Style>) {
+/// Logs that one file would change or cannot be written, and returns the exit code that says so; shows the difference, if a style is
+/// given.
+fn show_previewed(context: &Context, shown: &Shown, style: Option<Style>) -> Exit {
     match shown {
         Shown::File(rendered) => {
             let announce = |dest: &Path| {
                 let dest = dest.display();
                 tracing::warn!("Noop mode enabled. {dest} will not be modified (a run without --noop would change it)");
             };
-            show_preview(context, rendered, style, announce);
+            show_preview(context, rendered, style, announce).unwrap_or_else(|failure| {
+                tracing::error!(resource = %rendered.resource.id, "{}: {failure}", rendered.resource.id);
+                outcome::of_failure(&failure)
+            })
         }
         Shown::Gone(gone) => {
             let dest = gone.display();
             tracing::warn!("Noop mode enabled. {dest} will not be removed (a run without --noop would remove it)");
             style.into_iter().for_each(|style| show_removal(gone, style));
+            Exit::Differences
         }
     }
 }
@@ -353,29 +373,28 @@ pub(super) fn show_removal(dest: &Path, style: Style) {
     terminal::print(&diff::unified(dest, old.as_deref(), None, style));
 }
 
-/// Announces one destination if it would change, and returns whether it would; shows the difference, if a style is given.
+/// Announces one destination if it would change, and returns whether it would, as `diff` exits; shows the difference, if a style is
+/// given.
+///
+/// # Errors
+/// It could not be written: its owner is unknown, for example.
 pub(super) fn show_preview(
     context: &Context,
     rendered: &Rendered,
     style: Option<Style>,
     announce: impl FnOnce(&Path),
-) -> bool {
+) -> Result<Exit, StepFailure> {
     let dest = &rendered.resource.dest;
-    match preview::preview(context, rendered) {
-        Ok(preview) if preview.differs => {
-            announce(dest);
-            if let Some(style) = style {
-                for change in &preview.attribute_changes {
-                    terminal::print(&format!("{}: {change}\n", dest.display()));
-                }
-                terminal::print(&diff::unified(dest, preview.old.as_deref(), Some(&rendered.bytes), style));
-            }
-            true
-        }
-        Ok(_) => false,
-        Err(failure) => {
-            tracing::error!(resource = %rendered.resource.id, "{failure}");
-            true
-        }
+    let preview = preview::preview(context, rendered)?;
+    if !preview.differs {
+        return Ok(Exit::Done);
     }
+    announce(dest);
+    if let Some(style) = style {
+        for change in &preview.attribute_changes {
+            terminal::print(&format!("{}: {change}\n", dest.display()));
+        }
+        terminal::print(&diff::unified(dest, preview.old.as_deref(), Some(&rendered.bytes), style));
+    }
+    Ok(Exit::Differences)
 }

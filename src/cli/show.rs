@@ -26,7 +26,7 @@ use crate::world::signals::Signals;
 use crate::world::{clock, terminal};
 
 use super::exit::{Ending, Exit};
-use super::{run, state};
+use super::{outcome, run, state};
 
 /// Prints the rendered file of a resource.
 pub(super) async fn render(settings: Settings, name: &str, signals: Signals) -> Ending {
@@ -83,21 +83,29 @@ pub(super) async fn diff(settings: Settings, name: Option<&str>, signals: Signal
     let problems = if catalog.problems.is_empty() || only.is_some() { Exit::Done } else { Exit::Configuration };
     say_source(&settings, &catalog, &chosen);
     let style = run::style(&settings);
-    let differs = Rc::new(Cell::new(false));
-    let found = Rc::clone(&differs);
+    let found = Rc::new(Cell::new(Exit::Done));
+    let worst = Rc::clone(&found);
     let context = context(&settings);
-    let show = move |shown: &Shown| match shown {
-        Shown::File(rendered) => found.set(run::show_preview(&context, rendered, Some(style), |_| ()) || found.get()),
-        Shown::Gone(dest) => {
-            run::show_removal(dest, style);
-            found.set(true);
-        }
+    let show = move |shown: &Shown| {
+        let exit = match shown {
+            Shown::File(rendered) => {
+                run::show_preview(&context, rendered, Some(style), |_| ()).unwrap_or_else(|failure| {
+                    terminal::print_error(&format!("{}: {}\n", rendered.resource.id, failure.message));
+                    outcome::of_failure(&failure)
+                })
+            }
+            Shown::Gone(dest) => {
+                run::show_removal(dest, style);
+                Exit::Differences
+            }
+        };
+        worst.set(worst.get().max(exit));
     };
     let plan = OncePlan { only, ..plan(&settings, LastStep::Preview, Box::new(show), signals) };
     let round = once::once(plan, Arc::clone(&catalog)).await;
     let is_owed = print_owed(&settings, &catalog, &chosen);
-    let differences = if differs.get() || is_owed { Exit::Differences } else { Exit::Done };
-    Ending::of_round(print_problems(&round).max(differences).max(problems), round.interrupted)
+    let owed = if is_owed { Exit::Differences } else { Exit::Done };
+    Ending::of_round(print_problems(&round).max(found.get()).max(owed).max(problems), round.interrupted)
 }
 
 /// Returns the context of commands that change nothing.
@@ -163,8 +171,7 @@ fn print_problems(round: &Round) -> Exit {
     for (id, failure) in round.reports.iter().flat_map(|report| &report.dropped) {
         terminal::print_error(&format!("{id}: {}\n", failure.message));
         exit = exit.max(match failure.at {
-            Stage::Read => Exit::Store,
-            Stage::Stage => Exit::Write,
+            Stage::Read | Stage::Stage => outcome::of_failure(failure),
             _ => Exit::Render,
         });
     }

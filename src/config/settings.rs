@@ -69,6 +69,8 @@ pub struct ConfDSettings {
     pub confdirs: Vec<PathBuf>,
     /// Whether the confdirs were given; if not, `/etc/confd` is used if only that exists.
     pub confdirs_given: bool,
+    /// Whether the settings file names the confdirs.
+    pub confdirs_from_file: bool,
     /// The only file of conf.d to use; `None` is all.
     pub only: Option<String>,
     /// Values for fields that resource files leave out.
@@ -248,6 +250,7 @@ fn conf_d(values: &mut Values<'_>, store: &StoreSettings, limits: StoreLimits) -
     ConfDSettings {
         confdirs: values.paths(&table::CONFDIR),
         confdirs_given: values.is_given(&table::CONFDIR),
+        confdirs_from_file: matches!(values.layers.raw(&table::CONFDIR).origin, Origin::File(_)),
         only: values.text(&table::RESOURCE),
         defaults: Defaults {
             prefix: values.parsed(&table::PREFIX, clean_prefix).unwrap_or_default(),

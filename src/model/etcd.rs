@@ -110,7 +110,16 @@ pub enum FailureKind {
     Refused,
 }
 
+/// Begins the hint for something that does not answer as etcd does; the scheme to try and `?)` follow.
+pub const PORT_HINT: &str = " (hint: is this etcd's client port, and does it want ";
+
 impl EtcdFailure {
+    /// Returns the failure without the question whether this is etcd's port at all: etcd has answered there before.
+    pub fn of_known_store(self) -> EtcdFailure {
+        let problem = self.problem.split_once(PORT_HINT).map(|(before, _)| before.to_owned());
+        EtcdFailure { problem: problem.unwrap_or(self.problem), ..self }
+    }
+
     /// Returns a failure that a different endpoint or a later attempt may fix.
     pub fn unreachable(problem: impl Into<String>) -> EtcdFailure {
         EtcdFailure { kind: FailureKind::Unreachable, problem: problem.into() }

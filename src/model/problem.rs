@@ -122,6 +122,14 @@ impl Problem {
         Problem { place: Some(place), ..self }
     }
 
+    /// Returns the problem as a log has it: on one line, with its hint in parentheses.
+    pub fn line(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{} (hint: {hint})", Problem { hint: None, ..self.clone() }),
+            None => self.to_string(),
+        }
+    }
+
     /// Returns the same problem, at `place` if it has no place yet.
     pub fn or_at(self, place: impl FnOnce() -> Place) -> Problem {
         if self.place.is_some() { self } else { self.at(place()) }
@@ -263,5 +271,7 @@ mod tests {
         .into_iter()
         .collect();
         assert_eq!(problems.to_string(), "no file\napp.toml: first\napp.toml:2:1: second\n  hint: mend it");
+        let lines: Vec<String> = problems.iter().map(Problem::line).collect();
+        assert_eq!(lines, ["no file", "app.toml: first", "app.toml:2:1: second (hint: mend it)"]);
     }
 }

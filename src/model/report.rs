@@ -48,16 +48,16 @@ pub enum Stage {
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Stage::Read => "read",
+            Stage::Read => "reading the keys",
             Stage::Render => "render",
-            Stage::Stage => "stage",
+            Stage::Stage => "preparing the file",
             Stage::Check => "check",
-            Stage::Record => "record",
-            Stage::Install => "install",
+            Stage::Record => "preparing the change",
+            Stage::Install => "putting the files in place",
             Stage::Reload => "reload",
-            Stage::Verify => "verify",
-            Stage::Restore => "restore",
-            Stage::Commit => "commit",
+            Stage::Verify => "verifying the reload",
+            Stage::Restore => "putting the previous files back",
+            Stage::Commit => "recording the change",
         })
     }
 }
@@ -82,6 +82,15 @@ impl StepFailure {
     /// Returns whether it is the failure of a file that no check has judged yet.
     pub fn is_undecided(&self) -> bool {
         *self == StepFailure::undecided()
+    }
+
+    /// Returns the shell's words that there is no such program, or that it cannot be run, if a command failed because of that.
+    pub fn not_run(&self) -> Option<&str> {
+        let is_shells = ["exit status 127", "exit status 126"].iter().any(|end| self.message.ends_with(end));
+        let said = || self.output.lines().rev().find_map(|line| line.strip_prefix("/bin/sh: "));
+        let words = is_shells.then(said)??;
+        let words = words.strip_prefix("line ").unwrap_or(words);
+        Some(words.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start_matches([':', ' ']))
     }
 
     /// Returns a failure without command output.
@@ -282,5 +291,24 @@ impl Report {
         let dropped =
             || self.dropped.iter().map(|(_, failure)| failure).min_by_key(|failure| failure.at == Stage::Read);
         self.outcome.cause().or_else(dropped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shell_says_that_a_program_is_missing() {
+        let check = |end: &str, output: &str, expected: Option<&str>| {
+            let failure = StepFailure { output: output.to_owned(), ..StepFailure::new(Stage::Check, end) };
+            assert_eq!(failure.not_run(), expected, "{end} {output}");
+        };
+        let missing = Some("nginxx: not found");
+        check("check_cmd `nginxx -t`: exit status 127", "/bin/sh: 1: nginxx: not found\n", missing);
+        check("check_cmd `nginxx -t`: exit status 127", "/bin/sh: nginxx: not found", missing);
+        check("exit status 127", "/bin/sh: line 1: nginxx: command not found", Some("nginxx: command not found"));
+        check("exit status 1", "/bin/sh: 1: nginxx: not found", None);
+        check("exit status 127", "something", None);
     }
 }

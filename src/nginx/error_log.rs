@@ -80,6 +80,14 @@ fn without_connection(message: &str) -> &str {
     rest.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start()
 }
 
+/// Removes the `PID#TID: ` that a message has if it goes to a log: the next attempt has another.
+fn without_process(message: &str) -> &str {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let of_process = |process: &str| process.split_once('#').is_some_and(|(pid, tid)| is_number(pid) && is_number(tid));
+    let message = message.trim();
+    message.split_once(": ").filter(|(process, _)| of_process(process)).map_or(message, |(_, rest)| rest)
+}
+
 /// Returns the warnings in a check's output, in order: `nginx -t` prints `nginx: [warn] MESSAGE`.
 pub fn warnings(check_output: &str) -> impl Iterator<Item = &str> {
     check_output.lines().filter_map(|line| line.strip_prefix("nginx: [warn] ")).map(str::trim_end)
@@ -95,16 +103,21 @@ pub fn blamed_file(output: &str) -> Option<&str> {
 pub fn refusal(output: &str) -> Option<&str> {
     output
         .lines()
-        .find_map(|line| ["[emerg] ", "[crit] "].iter().find_map(|level| Some(line.split_once(level)?.1.trim())))
+        .find_map(|line| ["[emerg] ", "[crit] "].iter().find_map(|level| Some(line.split_once(level)?.1)))
+        .map(without_process)
 }
 
-/// Returns what nginx said about a failed step: its refusal in the output of a command, or its own log's words about a reload.
+/// Returns what was said about a failed step: nginx's refusal in the output of a command, its own log's words about a reload, or the
+/// shell's about a missing program.
 pub fn said_of(failure: &StepFailure) -> Option<&str> {
     let output = failure.output.trim();
     let whole = (failure.at == Stage::Verify && !output.is_empty()).then_some(output);
     let of_signaller =
-        || output.lines().find_map(|line| Some(line.split_once("nginx: [")?.1.split_once("] ")?.1.trim()));
-    whole.or_else(|| refusal(output)).or_else(|| of_signaller().filter(|_| failure.at == Stage::Reload))
+        || output.lines().find_map(|line| Some(without_process(line.split_once("nginx: [")?.1.split_once("] ")?.1)));
+    whole
+        .or_else(|| refusal(output))
+        .or_else(|| of_signaller().filter(|_| failure.at == Stage::Reload))
+        .or_else(|| failure.not_run())
 }
 
 /// Returns the file in `... in FILE:LINE` at the end of a message.
@@ -173,6 +186,8 @@ mod tests {
         assert_eq!(blamed_file("nginx: [emerg] no memory"), None);
         let refused = "nginx: [warn] x\nnginx: [emerg] unknown directive \"a\" in /a.conf:1\nnginx: test failed";
         assert_eq!(refusal(refused), Some("unknown directive \"a\" in /a.conf:1"));
+        let of_log = "2026/11/29 05:00:00 [emerg] 27415#27415: unknown directive \"a\" in /a.conf:1";
+        assert_eq!(refusal(of_log), Some("unknown directive \"a\" in /a.conf:1"));
         assert_eq!(refusal("no nginx"), None);
         let failure = |at: Stage, output: &str| StepFailure { output: output.to_owned(), ..StepFailure::new(at, "no") };
         assert_eq!(said_of(&failure(Stage::Check, refused)), Some("unknown directive \"a\" in /a.conf:1"));

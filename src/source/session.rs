@@ -340,6 +340,7 @@ impl Session {
     }
 
     fn lose(&mut self, failure: EtcdFailure, random: f64) -> SessionStep {
+        let failure = if self.point.is_some() { failure.of_known_store() } else { failure };
         let EtcdFailure { kind, problem } = failure;
         self.row.refused = if kind == FailureKind::Refused { self.row.refused + 1 } else { 0 };
         // A different member may accept what this one refuses.

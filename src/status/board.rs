@@ -41,6 +41,8 @@ pub struct Board {
     pub resources: BTreeMap<Arc<str>, ResourceBoard>,
     /// Number of problems in conf.d and templates.
     pub problems: usize,
+    /// The first of them, with its place, on one line.
+    pub first_of_problems: Option<String>,
     /// Number of times that conf.d or templates were read and had changed.
     pub loads: u64,
     /// Number of distinct keys that resources ask for.
@@ -159,6 +161,7 @@ impl Board {
             names: BTreeMap::new(),
             resources: BTreeMap::new(),
             problems: 0,
+            first_of_problems: None,
             loads: 0,
             watched_keys: 0,
             templates_compiled: 0,
@@ -368,6 +371,21 @@ impl Board {
         problem.map_or(Readiness::Ready, Readiness::StoreLost)
     }
 
+    /// Returns the number of passes that found something to do.
+    pub fn passes_with_work(&self) -> u64 {
+        self.passes
+            .iter()
+            .filter(|(word, _)| **word != outcome_word(&Outcome::Unchanged))
+            .map(|(_, passes)| passes)
+            .sum()
+    }
+
+    /// Returns whether every resource is in sync, none is held, and conf.d has no problem.
+    pub fn is_up_to_date(&self) -> bool {
+        let held = self.resources.values().any(|resource| resource.held.is_some());
+        self.groups_in_sync() == self.groups.len() && !self.groups.is_empty() && !held && self.problems == 0
+    }
+
     /// Returns the number of groups that owe a reload.
     pub fn reloads_owed(&self) -> usize {
         self.groups.values().filter(|group| group.owed_since.is_some()).count()
@@ -402,10 +420,14 @@ impl Board {
             parts.push(format!("{held} held at their last good file"));
         }
         if self.problems > 0 {
-            parts.push(format!("{} in conf.d or templates", text::counted(self.problems, "problem")));
+            let first = self.first_of_problems.as_ref().map_or(String::new(), |problem| format!(" ({problem})"));
+            parts.push(format!("{} in conf.d or templates{first}", text::counted(self.problems, "problem")));
         }
         if let Some(NginxState::Away { pid_file, .. }) = &self.nginx {
-            parts.push(format!("nginx is not running (no master by `{pid_file}`)"));
+            let away = format!("nginx is not running (no master by `{pid_file}`)");
+            if !parts.iter().any(|part| part.contains(&away)) {
+                parts.push(away);
+            }
         }
         // The worst comes first: without the store, the rest stays as it is.
         parts.splice(0..0, self.store.problem().map(|problem| format!("cannot follow the store: {problem}")));

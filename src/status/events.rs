@@ -173,6 +173,24 @@ pub fn recovered(resources: &BTreeSet<Arc<str>>, failures: u64, after: Duration)
     );
 }
 
+/// Logs what stays while conf.d or templates have problems: the last good version of these resources, and every other file.
+pub fn broken<'a>(kept: impl Iterator<Item = &'a Arc<str>>) {
+    let resources = NameList::of(kept);
+    if resources.0.is_empty() {
+        tracing::warn!("what has a problem in conf.d or templates is left out; its file stays as it is");
+    } else {
+        tracing::warn!(
+            ?resources,
+            "{resources}: the last good version stays in use until conf.d and templates are mended"
+        );
+    }
+}
+
+/// Logs that all problems of conf.d and templates are gone.
+pub fn mended() {
+    tracing::info!("conf.d and templates have no problem any more");
+}
+
 /// Logs that a round found every file as wanted.
 pub fn up_to_date(n_resources: usize, revision: Revision) {
     let what = match n_resources {
@@ -323,10 +341,13 @@ fn failed(resources: &NameList, revision: i64, failure: &StepFailure, consequenc
     };
     let hint = match (failure.at, &resources.0[..]) {
         // What the check quotes a line of is not on the disk.
-        (Stage::Check, [name]) if !output.is_empty() => {
-            format!(" (hint: `upstreamd render {name}` prints the refused file)")
+        _ if output.is_empty() || failure.not_run().is_some() => String::new(),
+        (Stage::Check, [name]) => {
+            format!(" (hint: `upstreamd render {name}` with the agent's own flags prints the refused file)")
         }
-        (Stage::Check, _) if !output.is_empty() => " (hint: `upstreamd render NAME` prints a refused file)".to_owned(),
+        (Stage::Check, _) => {
+            " (hint: `upstreamd render NAME` with the agent's own flags prints a refused file)".to_owned()
+        }
         _ => String::new(),
     };
     tracing::error!(?resources, revision, "{resources}: {failure} ({consequence}){output}{hint}");

@@ -12,7 +12,7 @@ use crate::model::outward::StatusPage;
 use crate::model::process::Usage;
 use crate::model::text::counted;
 
-use super::board::{Board, NginxState, Readiness, ResourceBoard};
+use super::board::{Board, NginxState, Readiness, ResourceBoard, shortened};
 use super::fields::time_text;
 use super::metrics;
 
@@ -95,6 +95,7 @@ fn detailed(board: &Board, known: &Known<'_>) -> StatusPage {
     details.insert("groups_in_sync", format!("{} of {}", board.groups_in_sync(), board.groups.len()));
     details.insert("reloads_owed", board.reloads_owed().to_string());
     details.insert("workers_draining", board.workers_leaving.to_string());
+    details.extend(board.first_of_problems.as_deref().map(|problem| ("problem", shortened(problem))));
     details.extend(board.applied_revision.map(|revision| ("applied_revision", revision.to_string())));
     details.extend(board.store.revision.map(|revision| ("store_revision", revision.to_string())));
     details.extend(board.nginx.as_ref().map(|nginx| match nginx {
@@ -268,6 +269,7 @@ mod tests {
         let now = Instant::now();
         let mut board = Board::new("etcd", now);
         board.record_load(std::iter::empty(), 0);
+        board.first_of_problems = Some("app.toml:3:1: unknown field".to_owned());
         let health = Health {
             healthy: true,
             message: "etcd backend is healthy".into(),
@@ -282,6 +284,7 @@ mod tests {
         assert_eq!(body["duration_ms"], 5);
         assert_eq!(body["checked_at"], "2025-01-14T10:30:00Z");
         assert_eq!(body["details"]["endpoint"], "localhost:2379");
+        assert_eq!(body["details"]["problem"], "app.toml:3:1: unknown field");
         assert!(body["details"].as_object().unwrap().values().all(serde_json::Value::is_string));
     }
 }

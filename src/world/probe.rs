@@ -10,11 +10,16 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 use crate::model::service::{Check, CheckTls, HttpCheck, host_and_port};
+use crate::model::text;
+use crate::nginx::words;
 
-use super::process;
+use super::process::{self, FinishedCommand};
 use tls::{Connector, Protocol};
 
 pub use tls::TlsConfigs;
+
+/// Longest part of a command's last line that a problem repeats, in characters.
+const MAX_OUTPUT: usize = 200;
 
 /// A check that can be run repeatedly.
 pub struct Probe {
@@ -59,11 +64,11 @@ impl Probe {
     /// Checks once.
     ///
     /// # Errors
-    /// The problem as a phrase, without any text of the backend.
+    /// The problem as a phrase, without any text of the backend; a command's last line is part of it.
     pub async fn run(&self) -> Result<(), String> {
         if let ProbeKind::Exec(command) = &self.kind {
             let finished = process::run_shell(command, Some(self.timeout)).await;
-            return if finished.succeeded() { Ok(()) } else { Err(finished.end.to_string()) };
+            return if finished.succeeded() { Ok(()) } else { Err(words_of(&finished)) };
         }
         // A future of several kinds is as large as the largest of them: only the small one is kept inline.
         let look = async {
@@ -79,6 +84,14 @@ impl Probe {
             Err(_) => Err(format!("no answer in {:?}", self.timeout)),
         }
     }
+}
+
+/// Returns how a command ended, and the last line that it printed.
+fn words_of(finished: &FinishedCommand) -> String {
+    // What nginx quotes may come from the store.
+    let masked = words::masked(finished.output.trim_end());
+    let last = text::one_line(masked.lines().next_back().unwrap_or_default().trim(), MAX_OUTPUT, ' ');
+    if last.is_empty() { finished.end.to_string() } else { format!("{}: {last}", finished.end) }
 }
 
 async fn connect(address: &str) -> Result<TcpStream, String> {

@@ -18,7 +18,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::sign::SingleCertAndKey;
 use tokio_rustls::rustls::{ClientConfig, Error};
 
-pub(super) use refusal::TlsRefusal;
+pub(super) use refusal::{NO_TLS, TlsRefusal};
 use trust::{AnyCertificate, Trust};
 
 /// The name of HTTP/2 in TLS.

@@ -119,7 +119,7 @@ fn without_a_namespace_a_failed_check_takes_the_bad_file_back() {
     classic.sandbox.set_store("services: {a: 127.0.0.1:8001, b: 127.0.0.1:99999}\n");
     classic.sandbox.wait_log("check failed");
     classic.sandbox.wait_log("the previous files are back");
-    classic.sandbox.wait_log("(hint: `upstreamd render app.toml` prints the refused file)");
+    classic.sandbox.wait_log("(hint: `upstreamd render app.toml` with the agent's own flags prints the refused file)");
     assert!(classic.live_file().contains("8001") && !classic.live_file().contains("99999"));
     assert!(!classic.nginx.error_log().contains("SIGHUP"), "nginx was never told about it");
     classic.sandbox.set_store("services: {a: 127.0.0.1:8001, b: 127.0.0.1:8002}\n");

@@ -151,6 +151,22 @@ fn check_reports_every_unknown_owner_and_group_with_its_place() {
 }
 
 #[test]
+fn what_cannot_be_written_is_a_failure_of_diff_and_says_what_was_tried() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "owner = \"nosuchuser\"");
+    sandbox.set_store("v: {x: one}\n");
+    let dest = sandbox.text_path("out/a");
+    let said = format!(
+        "cannot set the owner of `{dest}`: unknown user `nosuchuser` (hint: it may exist on a different machine)"
+    );
+    for (arguments, code) in [(&["diff"][..], 7), (&["--onetime"], 7), (&["--onetime", "--noop"], 7)] {
+        let ran = sandbox.run(arguments).expect_code(code);
+        assert!(ran.stderr.contains(&said) && !ran.stderr.contains("stage failed"), "{arguments:?}: {ran:?}");
+        assert!(!ran.stderr.contains("would change nothing"), "{arguments:?}: {ran:?}");
+    }
+}
+
+#[test]
 fn one_broken_resource_shows_in_the_exit_code_and_stops_no_other() {
     let sandbox = Sandbox::new();
     sandbox.plain_resource("good", "");
@@ -190,6 +206,7 @@ fn noop_shows_a_diff_and_changes_nothing() {
         "{ran:?}"
     );
     assert!(ran.stderr.contains("will not be modified (a run without --noop would change it)"), "{ran:?}");
+    assert!(!ran.stderr.contains("would change nothing"), "{ran:?}");
     // Without --watch it ends by itself, whatever the interval.
     assert!(sandbox.run(&["--noop", "--interval", "1"]).expect_code(0).stderr.contains("Noop mode enabled"));
     let silent = sandbox.run(&["--onetime", "--noop"]).expect_code(0);

@@ -197,10 +197,11 @@ fn every_flag_of_both_confds_is_taken_in_every_spelling() {
             if (settings == plain) == (*here == Works) {
                 wrong.push(format!("{told}: makes {} difference", if settings == plain { "no" } else { "a" }));
             }
-            let confdirs_given = settings.conf_d.confdirs_given;
+            let (confdirs_given, from_file) = (settings.conf_d.confdirs_given, settings.conf_d.confdirs_from_file);
             let expected = first.get_or_insert_with(|| settings.clone());
             // Whether somebody asked for the confdir is known of a file too.
             expected.conf_d.confdirs_given = confdirs_given;
+            expected.conf_d.confdirs_from_file = from_file;
             if *expected != settings {
                 wrong.push(format!("{told}: comes to something else than the first spelling"));
             }

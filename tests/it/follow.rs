@@ -156,14 +156,17 @@ fn edits_of_conf_d_take_effect_by_themselves_unless_broken() {
     sandbox.wait_output("a", "edited one\n");
     sandbox.template("values.tera", "broken {{ getv(key= }}\n");
     sandbox.wait_log("values.tera:1");
+    sandbox.wait_log("a.toml: the last good version stays in use until conf.d and templates are mended");
     sandbox.set_store("v: {x: two}\n");
     sandbox.wait_output("a", "edited two\n");
+    assert!(!sandbox.log().contains("no problem any more"), "{}", sandbox.log());
     sandbox.template("values.tera", "mended {{ getv(key=\"/v/x\") }}\n");
     sandbox.wait_output("a", "mended two\n");
+    sandbox.wait_log("conf.d and templates have no problem any more");
     // A resource's own file: broken keeps the last good one, a new one is taken up.
     let toml = fs::read_to_string(sandbox.path("etc/conf.d/a.toml")).unwrap();
     fs::write(sandbox.path("etc/conf.d/a.toml"), toml.replace("keys", "kyes")).unwrap();
-    sandbox.wait_log("kyes");
+    sandbox.wait_log("a.toml:4:1: unknown field of [template]: `kyes` (hint: did you mean `keys`?)");
     sandbox.plain_resource("b", "mode = \"0600\"");
     sandbox.template("values.tera", "again {{ getv(key=\"/v/x\") }}\n");
     sandbox.wait_output("a", "again two\n");
@@ -188,6 +191,46 @@ fn sighup_reads_again_and_survives_a_broken_file() {
     agent.signal(Signal::SIGUSR1);
     sandbox.wait_output("a", "one\n");
     assert!(agent.child.try_wait().unwrap().is_none());
+}
+
+#[test]
+fn the_way_of_changes_is_logged_once_while_it_stays() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "");
+    sandbox.template("values.tera", "{{ servers(prefix=\"/v\") }}\n");
+    sandbox.set_store("v: {x: '127.0.0.1:1'}\n");
+    let _agent = sandbox.watch();
+    sandbox.wait_log("updated /");
+    sandbox.template("values.tera", "again {{ servers(prefix=\"/v\") }}\n");
+    sandbox.wait_log_times_since(Mark::START, "updated /", 2);
+    let log = sandbox.log();
+    assert_eq!(log.matches("changes of backends reach nginx by reloads: it reloads no nginx").count(), 1, "{log}");
+}
+
+#[test]
+fn whoever_asks_is_told_that_nothing_had_to_be_done() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "");
+    sandbox.set_store("v: {x: one}\n");
+    let agent = sandbox.watch();
+    sandbox.wait_log("updated /");
+    for signal in [Signal::SIGHUP, Signal::SIGUSR1] {
+        let mark = sandbox.mark();
+        agent.signal(signal);
+        sandbox.wait_log_since(mark, "the resource is up to date (revision ");
+    }
+    // What has to be done is said itself.
+    fs::write(sandbox.path("out/a"), "tampered").unwrap();
+    let mark = sandbox.mark();
+    agent.signal(Signal::SIGUSR1);
+    sandbox.wait_log_since(mark, "updated /");
+    // A problem that is not mended is said again.
+    sandbox.template("values.tera", "broken {{ getv(key= }}\n");
+    sandbox.wait_log("values.tera:1");
+    let mark = sandbox.mark();
+    agent.signal(Signal::SIGHUP);
+    sandbox.wait_log_since(mark, "values.tera:1");
+    assert_eq!(sandbox.log().matches("is up to date").count(), 2, "{}", sandbox.log());
 }
 
 #[test]

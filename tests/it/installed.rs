@@ -158,6 +158,10 @@ fn bash_completes_the_resources_of_the_confdir_that_the_program_reads() {
         (&confd, &[("UPSTREAMD_CONFDIR", &two)], &["--confdir", &one, "render", ""], &["one.toml"]),
         // Other words are completed as before.
         (&confd, &[], &["rend"], &["render"]),
+        (&confd, &[], &["man", "di"], &["diff"]),
+        (&confd, &[], &["--auth"], &[]),
+        (&confd, &[], &["--watch", "--", "mountpoin"], &["mountpoint"]),
+        (&confd, &[], &["--watch", "--", "nginx", "rend"], &[]),
         (&confd, &[], &["render", "--backend", "fi"], &["file"]),
     ];
     for (sandbox, environment, words, expected) in cases {

@@ -119,6 +119,42 @@ fn check_takes_a_folder_and_warns_of_what_is_passed_over() {
 }
 
 #[test]
+fn a_missing_confdir_is_hinted_at_and_so_is_the_file_that_names_it() {
+    let sandbox = Sandbox::new();
+    let (none, file) = (sandbox.text_path("none"), sandbox.text_path("own.toml"));
+    std::fs::write(&file, format!("confdir = \"{none}\"\n")).unwrap();
+    let hint = "put a resource into conf.d there, as in the quick start of README.md, or name a different folder";
+    for words in [&["check"][..], &["diff"], &["--onetime"]] {
+        for (flag, value, named) in [("--confdir", &none, false), ("--config-file", &file, true)] {
+            let mut command = std::process::Command::new(program("upstreamd"));
+            let ran = command.args(words).args(["--backend", "env", flag, value]).output().unwrap();
+            let said = String::from_utf8(ran.stderr).unwrap();
+            assert!(ran.status.code() == Some(3) && said.contains(hint), "{words:?}: {said}");
+            assert_eq!(said.contains(&format!("the confdir is that of {file}; ")), named, "{words:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn check_warns_of_keys_that_no_variable_has() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "");
+    sandbox.template("values.tera", "{{ getv(key=\"/v/x\") }}{{ getv(key=\"/v/dB_Host\") }}");
+    let check = |backend: &str| {
+        let mut command = std::process::Command::new(program("upstreamd"));
+        let confdir = sandbox.text_path("etc");
+        let ran = command.args(["check", "--confdir", &confdir, "--backend", backend]).output().unwrap();
+        String::from_utf8(ran.stderr).unwrap()
+    };
+    let place = sandbox.text_path("etc/templates/values.tera:1:26");
+    let warning = format!("warning: {place}: `getv` of `/v/dB_Host` never finds anything in the environment");
+    let said = check("env");
+    assert!(said.contains(&warning) && said.contains("hint: ask for `/v/db/host`"), "{said}");
+    assert_eq!(said.matches("never finds").count(), 1, "{said}");
+    assert!(!check("etcd").contains("never finds"));
+}
+
+#[test]
 fn a_confdir_that_is_a_conf_d_is_hinted_at_the_folder_above() {
     let sandbox = Sandbox::new();
     sandbox.plain_resource("app", "");

@@ -207,7 +207,9 @@ fn a_user_who_may_read_nothing_waits_for_a_role() {
     let _agent = sandbox.start(&["--watch", "--metrics-addr", &format!("127.0.0.1:{port}")]);
     sandbox.wait_log(&format!("other.toml: {REFUSAL}"));
     wait_until("/ready to say why", DEADLINE, || {
-        wait_answer(port, "/ready", 503).body.starts_with(&format!("not ready: other.toml: read failed: {REFUSAL}"))
+        wait_answer(port, "/ready", 503)
+            .body
+            .starts_with(&format!("not ready: other.toml: reading the keys failed: {REFUSAL}"))
     });
     grant_as_told(&etcd, &sandbox.log());
     sandbox.wait_output("other", "secret\n");

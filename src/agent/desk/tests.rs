@@ -26,6 +26,7 @@ fn catalog(folder: &std::path::Path, resources: &[(&str, &str)]) -> Arc<Catalog>
         defaults: Defaults::default(),
         only: None,
         also: KeyRanges::default(),
+        named_by: None,
     };
     let facts: Arc<dyn Facts> = Arc::new(WorldFacts::new("nginx".into(), None));
     let catalog = load(&confdirs, &facts, None);

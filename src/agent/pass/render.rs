@@ -103,9 +103,8 @@ fn root<'a>(resource: &'a Resource, form: &'a ServersForm) -> Root<'a> {
     Root { servers: form, ..Root::new(&resource.src, resource.engine, resource.escape) }
 }
 
-pub(super) fn failure(mut problem: Problem) -> StepFailure {
-    let hint = problem.hint.take().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
-    StepFailure::new(Stage::Render, format!("{problem}{hint}"))
+pub(super) fn failure(problem: Problem) -> StepFailure {
+    StepFailure::new(Stage::Render, problem.line())
 }
 
 /// Refuses a resource if keys of its `require` are missing.

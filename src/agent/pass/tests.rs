@@ -79,6 +79,7 @@ fn a_panic_in_one_render_fails_that_resource_alone_and_is_tried_again() {
         defaults: Defaults::default(),
         only: None,
         also: Default::default(),
+        named_by: None,
     };
     let facts = Arc::new(Broken(AtomicBool::new(true)));
     let as_facts: Arc<dyn Facts> = Arc::clone(&facts) as Arc<dyn Facts>;
@@ -149,6 +150,7 @@ impl Walk {
             defaults: Defaults::default(),
             only: None,
             also: Default::default(),
+            named_by: None,
         };
         let facts: Arc<dyn Facts> = Arc::new(Broken(AtomicBool::new(false)));
         let catalog = load(&confdirs, &facts, None);

@@ -6,9 +6,10 @@
 
 use clap_complete::Shell;
 
-use super::definition::without_program;
+use super::definition::for_completions;
 
-/// Completes the names of resources after `render`, `keys` and `diff`, and leaves the rest to clap's function.
+/// Completes the names of resources after `render`, `keys` and `diff`, and of programs after `--`, and leaves the rest to clap's
+/// function.
 const BASH_RESOURCES: &str = r#"
 _upstreamd_confdirs() {
     local -a folders=()
@@ -37,7 +38,16 @@ _upstreamd_confdirs() {
 }
 _upstreamd_with_resources() {
     local folder
+    if [[ "$3" == "--" ]]; then
+        mapfile -t COMPREPLY < <(compgen -c -- "$2" | sort -u)
+        return
+    fi
     case " ${COMP_WORDS[*]:1:COMP_CWORD-1} " in
+        *" -- "*)
+            # The arguments of that program: files, as bash completes them by itself.
+            COMPREPLY=()
+            return
+            ;;
         *" render "* | *" keys "* | *" diff "*)
             if [[ "$2" != -* && "$3" != -* && "$2" != "=" && "$3" != "=" ]]; then
                 mapfile -t COMPREPLY < <(
@@ -82,10 +92,17 @@ _upstreamd_resources() {
 }
 "#;
 
-/// The words of the whole line: inside, those before the subcommand are gone.
+/// The words of the whole line: inside, those before the subcommand are gone. What follows `--` is a command line of its own.
 const ZSH_LINE: &str = r#"
 _upstreamd() {
     local -a upstreamd_line
+    local -i dashes=${words[(i)--]}
+    if (( dashes < CURRENT )); then
+        shift $dashes words
+        (( CURRENT -= dashes ))
+        _normal
+        return
+    fi
     upstreamd_line=("${words[@]}")
 "#;
 
@@ -124,13 +141,14 @@ function __upstreamd_resources
     end
 end
 complete -c upstreamd -n "__fish_seen_subcommand_from render keys diff" -f -a "(__upstreamd_resources)"
+complete -c upstreamd -n "contains -- -- (commandline -opc)" -a "(__fish_complete_command)"
 "#;
 
 /// Returns the completions for a shell.
 pub(super) fn completions(shell: Shell) -> String {
     let mut text = Vec::new();
     // zsh would take a subcommand for the program, and complete nothing after it.
-    clap_complete::generate(shell, &mut without_program(), "upstreamd", &mut text);
+    clap_complete::generate(shell, &mut for_completions(), "upstreamd", &mut text);
     let mut text = String::from_utf8_lossy(&text).into_owned();
     match shell {
         Shell::Bash => text.push_str(BASH_RESOURCES),

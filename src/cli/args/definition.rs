@@ -18,6 +18,10 @@ pub(super) const BACKEND_WORDS: &[(&str, &str)] = &[
     ("env", "Same as --backend env"),
 ];
 
+/// Commands with a manual page of their own.
+pub(super) const WITH_PAGE: &[&str] =
+    &["check", "render", "announce", "diff", "keys", "agents", "convert", "completions", "man"];
+
 /// The beginning of the help.
 const START_HERE: &str = "\
 Start here:
@@ -36,7 +40,17 @@ pub fn definition() -> Command {
 }
 
 /// Returns the definition without the program after `--`.
-pub(super) fn without_program() -> Command {
+fn without_program() -> Command {
+    commands().args(table::ALL.iter().map(|setting| flag(setting)))
+}
+
+/// Returns what shells complete: without the program after `--`, and without the flags that have no effect.
+pub(super) fn for_completions() -> Command {
+    commands().args(table::ALL.iter().filter(|setting| setting.section != Section::Confd).map(|setting| flag(setting)))
+}
+
+/// Returns the subcommands.
+fn commands() -> Command {
     let mut command = Command::new("upstreamd")
         .version(version())
         .about("Keeps nginx load balancers in sync with etcd: renders, checks, reloads, verifies, rolls back")
@@ -86,7 +100,7 @@ pub(super) fn without_program() -> Command {
     for (word, about) in BACKEND_WORDS {
         command = command.subcommand(Command::new(*word).about(*about));
     }
-    command.args(table::ALL.iter().map(|setting| flag(setting)))
+    command
 }
 
 /// Returns the subcommands that print something about the program itself.
@@ -95,9 +109,12 @@ fn about_itself() -> [Command; 2] {
         Command::new("completions")
             .about("Print completions for a shell")
             .arg(Arg::new("shell").required(true).help("the shell that reads them").value_parser(value_parser!(Shell))),
-        Command::new("man")
-            .about("Print a manual page; read it with: upstreamd man diff | man -l -")
-            .arg(Arg::new("NAME").help("the command that it is about; without one, the whole program")),
+        Command::new("man").about("Print a manual page; read it with: upstreamd man diff | man -l -").arg(
+            Arg::new("NAME")
+                .value_parser(Words(WITH_PAGE))
+                .hide_possible_values(true)
+                .help("the command that it is about; without one, the whole program"),
+        ),
     ]
 }
 

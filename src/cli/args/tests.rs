@@ -1,6 +1,7 @@
 //! Command lines as people type them, and their invocations.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use expect_test::{Expect, expect};
@@ -431,6 +432,15 @@ fn every_shell_completes_the_names_of_resources() {
     assert!(zsh.contains("case $line[1] in") && !zsh.contains("line[2]"), "the first word is the subcommand: {zsh}");
     assert!(zsh.find("_upstreamd_resources() {") < zsh.find("_upstreamd() {"), "{zsh}");
     assert!(zsh.contains("\n_upstreamd() {\n    local -a upstreamd_line\n"), "{zsh}");
+    let own = definition::definition();
+    let with_page = own
+        .get_subcommands()
+        .map(clap::Command::get_name)
+        .filter(|name| !definition::BACKEND_WORDS.iter().any(|(word, _)| word == name));
+    assert_eq!(with_page.collect::<BTreeSet<_>>(), definition::WITH_PAGE.iter().copied().collect());
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(!script(shell).contains("auth-token"), "{shell}: it has no effect");
+    }
     for shell in ["bash", "zsh", "fish"] {
         let script = script(shell);
         for place in ["-confdir=", "UPSTREAMD_CONFDIR", "CONFD_CONFDIR", "/etc/upstreamd", "/etc/confd"] {

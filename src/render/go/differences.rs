@@ -32,7 +32,9 @@ fn difference(tokens: &[GoToken<'_>], at: usize) -> Option<&'static str> {
         },
         "lookupIP" | "lookupIPV4" | "lookupIPV6" | "lookupSRV" => Some(LOOKUP),
         "sortByLength" | "sortKVByLength" => Some(SORT),
-        "datetime" => Some("printed without the reading of a monotonic clock, which confd adds (m=+…)"),
+        "datetime" if !has_method(tokens, at) => {
+            Some("printed without the reading of a monotonic clock, which confd adds (m=+…)")
+        }
         "reverse" => {
             let called = next(1).is_some_and(|token| token.kind == TokenKind::Left)
                 && next(2).is_some_and(|token| token.kind == TokenKind::Word && token.text == "gets");
@@ -45,6 +47,13 @@ fn difference(tokens: &[GoToken<'_>], at: usize) -> Option<&'static str> {
         }
         _ => None,
     }
+}
+
+/// Returns whether a method of the value is called, as in `datetime.Year`: only a sum keeps the reading of a clock.
+fn has_method(tokens: &[GoToken<'_>], at: usize) -> bool {
+    let in_brackets = tokens.get(at + 1).is_some_and(|token| token.kind == TokenKind::Right);
+    let next = tokens.get(at + 1 + usize::from(in_brackets));
+    next.is_some_and(|token| token.kind == TokenKind::Field && !matches!(token.text, ".Add" | "Add"))
 }
 
 #[cfg(test)]
@@ -67,6 +76,8 @@ mod tests {
         check("{{range gets \"/a/*\" | reverse}}{{end}}", &[(1, 23, "confd r")]);
         check("{{range reverse (getvs \"/a/*\")}}{{end}}{{gets \"/b\"}}", &[]);
         check("{{range lookupIP \"a\"}}{{end}}{{datetime}}", &[(1, 9, "if no a"), (1, 32, "printed")]);
+        check("{{datetime.Year}}{{(datetime).Unix}}{{datetime.Format \"2006\"}}", &[]);
+        check("{{datetime.Add 1}}{{print datetime}}", &[(1, 3, "printed"), (1, 27, "printed")]);
         check("{{ \"unclosed", &[]);
     }
 }

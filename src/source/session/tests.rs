@@ -1,6 +1,7 @@
 //! Tests of the session: every order of answers, and the orders that matter.
 
 use super::*;
+use crate::model::etcd::PORT_HINT;
 use crate::model::key::{Key, Value};
 
 mod graph;
@@ -54,6 +55,21 @@ fn check(session: &mut Session, inputs: impl IntoIterator<Item = (Input, Session
         let shown = format!("input {index}: {input:?}");
         assert_eq!(session.step(input, 1.0), expected, "{shown}");
     }
+}
+
+#[test]
+fn whether_it_is_etcds_port_is_asked_only_until_it_has_answered() {
+    let problem = format!("stream closed{PORT_HINT}https:// instead of http://?)");
+    let broken = || Input::Failed { failure: EtcdFailure::unreachable(problem.clone()), held: Duration::ZERO };
+    let said = |step: SessionStep| match step.notice {
+        Some(SessionNotice::Lost { problem, .. }) => problem,
+        other => panic!("{other:?}"),
+    };
+    let mut session = Session::new(true, false, 1);
+    session.step(Input::Connected, 1.0);
+    assert_eq!(said(session.step(broken(), 1.0)), problem);
+    let mut session = following(false, 1);
+    assert_eq!(said(session.step(broken(), 1.0)), "stream closed");
 }
 
 fn following(has_login: bool, endpoints: usize) -> Session {

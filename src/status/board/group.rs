@@ -187,7 +187,13 @@ impl GroupBoard {
         let dropped: BTreeSet<&str> = report.dropped.iter().map(|(id, _)| &*id.resource).collect();
         let others = report.resources.iter().filter(|name| !dropped.contains(&***name));
         let others: BTreeSet<&str> = others.map(|name| &**name).collect();
-        let of_group = report.outcome.cause().map(|cause| said(&named(others.iter().copied().collect()), cause));
+        let of_group = report.outcome.cause().map(|cause| {
+            let names = named(others.iter().copied().collect());
+            match nothing_runs(&report.outcome) {
+                true => shortened(&format!("{names}: the reload is owed: {}", cause.message)),
+                false => said(&names, cause),
+            }
+        });
         // What the store refuses is reported when it does so; the others have more to say.
         let mut alone: Vec<_> = report.dropped.iter().map(|(id, failure)| (&*id.resource, failure)).collect();
         alone.sort_by_key(|(_, failure)| failure.at == Stage::Read);

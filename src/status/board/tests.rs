@@ -71,6 +71,40 @@ fn a_reload_waiting_for_nginx_is_ready_and_a_failed_one_is_not() {
 }
 
 #[test]
+fn an_nginx_that_is_away_is_said_once_and_is_no_failure() {
+    let mut board = board(Instant::now());
+    let away = "nginx is not running (no master by `/run/nginx.pid`)";
+    board.set_nginx(Some(Some("/run/nginx.pid".to_owned())), 100);
+    let cause = StepFailure::new(Stage::Reload, format!("{away}; it reads the files when it starts"));
+    board.record_pass("g1", &report(5, &["a.toml"], Outcome::Applied), 100);
+    let owed = Outcome::ReloadOwed { cause, nothing_runs: true };
+    board.record_pass("g2", &report(5, &["c.toml"], owed), 100);
+    let expected = format!(
+        "1 of 2 groups in sync at revision 5; c.toml: the reload is owed: {away}; it reads the files when it starts"
+    );
+    assert_eq!(board.summary(), expected);
+    board.record_pass("g2", &report(5, &["c.toml"], Outcome::Applied), 101);
+    assert_eq!(board.summary(), format!("in sync at revision 5; {away}"));
+}
+
+#[test]
+fn a_missing_program_and_a_broken_file_are_named_in_the_summary() {
+    let mut board = board(Instant::now());
+    board.record_pass("g1", &report(5, &["a.toml"], Outcome::Applied), 100);
+    assert!(!board.is_up_to_date());
+    board.record_pass("g2", &report(5, &["c.toml"], Outcome::Unchanged), 100);
+    assert!(board.is_up_to_date());
+    assert_eq!(board.passes_with_work(), 1, "one had nothing to do");
+    let output = "/bin/sh: 1: nginxx: not found\n".to_owned();
+    let cause = StepFailure { output, ..StepFailure::new(Stage::Check, "check_cmd `nginxx -t`: exit status 127") };
+    board.record_pass("g2", &report(5, &["c.toml"], Outcome::Rejected(cause)), 100);
+    (board.problems, board.first_of_problems) = (1, Some("a.toml:3:1: unknown field".to_owned()));
+    let expected = "1 of 2 groups in sync at revision 5; c.toml: check failed: check_cmd `nginxx -t`: exit status 127: \
+                    nginxx: not found; 1 problem in conf.d or templates (a.toml:3:1: unknown field)";
+    assert_eq!(board.summary(), expected);
+}
+
+#[test]
 fn with_nothing_to_apply_it_is_ready_unless_conf_d_has_problems() {
     for (problems, expected) in [(0, true), (1, false)] {
         let mut board = Board::new("file", Instant::now());

@@ -6,7 +6,7 @@ use etcd_client::{Error, ResponseHeader};
 use tonic::{Code, Status};
 
 use super::Endpoint;
-use crate::model::etcd::{EtcdFailure, FailureKind, Header};
+use crate::model::etcd::{EtcdFailure, FailureKind, Header, PORT_HINT};
 use crate::model::key::Revision;
 use crate::model::text;
 use crate::world::tls;
@@ -55,20 +55,20 @@ fn of_status(status: &Status) -> EtcdFailure {
     if message.contains("user name is empty") {
         problem.push_str(" (this etcd requires a user name and a password: settings `username` and `password`)");
     }
-    if let Some(hint) = transport_hint(&problem) {
-        problem.push_str(hint);
+    if let Some(schemes) = other_scheme(&problem) {
+        problem.push_str(&format!("{PORT_HINT}{schemes}?)"));
     }
     EtcdFailure { kind, problem }
 }
 
-/// Returns what to look at if something answers that does not speak etcd's protocol.
-fn transport_hint(problem: &str) -> Option<&'static str> {
+/// Returns the scheme to try instead of the present one if something answers that does not speak etcd's protocol.
+fn other_scheme(problem: &str) -> Option<&'static str> {
     let is_http = ["stream closed because of a broken pipe", "grpc-status header missing", "frame with invalid size"];
     if is_http.iter().any(|words| problem.contains(words)) {
-        return Some(" (hint: is this etcd's client port, and does it want https:// instead of http://?)");
+        return Some("https:// instead of http://");
     }
-    let is_tls = problem.contains("tls handshake eof") || problem.contains("InvalidContentType");
-    is_tls.then_some(" (hint: is this etcd's client port, and does it want http:// instead of https://?)")
+    let is_tls = problem.contains("tls handshake eof") || problem.contains(tls::NO_TLS);
+    is_tls.then_some("http:// instead of https://")
 }
 
 fn of_words(message: &str) -> FailureKind {

@@ -4,6 +4,9 @@
 #[cfg(not(target_feature = "crt-static"))]
 use nix::unistd::{Group, User};
 
+/// What may be done about an unknown name.
+pub const UNKNOWN_HINT: &str = "it may exist on a different machine";
+
 /// Returns the numeric id of a user name, or the reason why there is no such id.
 pub fn user_id(name: &str) -> Result<u32, String> {
     id_in("/etc/passwd", name).map_or_else(|| elsewhere("user", name), Ok)

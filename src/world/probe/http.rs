@@ -26,7 +26,6 @@ pub(super) async fn look(check: &HttpCheck, connector: Option<&Connector>) -> Re
 }
 
 async fn ask(check: &HttpCheck, stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), String> {
-    let broken = |error: hyper::Error| format!("HTTP: {error}");
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let request = Request::get(&check.path)
         .header(HOST, host_and_port(&check.host, check.port))
@@ -48,6 +47,12 @@ async fn ask(check: &HttpCheck, stream: impl AsyncRead + AsyncWrite + Unpin) -> 
             Err(error) => Err(broken(error)),
         },
     }
+}
+
+/// Returns the words of a failed exchange.
+fn broken(error: hyper::Error) -> String {
+    let hint = if error.is_parse() { " (hint: this is no HTTP/1; is it https://, h2 or h2c?)" } else { "" };
+    format!("HTTP: {error}{hint}")
 }
 
 async fn judge(check: &HttpCheck, response: Response<Incoming>) -> Result<(), String> {

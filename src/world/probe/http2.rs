@@ -1,7 +1,7 @@
 //! Opens an HTTP/2 connection and sends one PING: a server that answers it has read our settings and speaks the protocol.
 //! Never sends a request.
 
-use h2::Ping;
+use h2::{Ping, Reason};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::connect;
@@ -18,8 +18,14 @@ pub(super) async fn look(address: &str, connector: Option<&Connector>) -> Result
     ping(stream).await
 }
 
+/// Returns the words of a failed exchange. An answer of HTTP/1 reads as a frame that is far too large.
+fn broken(error: h2::Error) -> String {
+    let is_other = error.reason() == Some(Reason::FRAME_SIZE_ERROR);
+    let hint = if is_other { " (hint: this is no HTTP/2; is it http:// or https://?)" } else { "" };
+    format!("HTTP/2: {error}{hint}")
+}
+
 async fn ping(stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), String> {
-    let broken = |error: h2::Error| format!("HTTP/2: {error}");
     let (requests, mut connection) = h2::client::handshake(stream).await.map_err(broken)?;
     let mut pings = connection.ping_pong().ok_or("HTTP/2: cannot send a PING")?;
     let result = tokio::select! {

@@ -9,7 +9,7 @@ use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::model::service::CheckTls;
-use crate::world::tls;
+use crate::world::tls::{self, TlsRefusal};
 
 /// TLS settings, shared by all checks that verify alike: the system's authorities alone take more memory than a hundred
 /// checks.
@@ -23,6 +23,16 @@ pub(super) enum Protocol {
     Http1,
     /// HTTP/2, which the server must accept by ALPN.
     Http2,
+}
+
+impl Protocol {
+    /// Returns how the check of the same protocol without TLS is written.
+    fn without_tls(self) -> &'static str {
+        match self {
+            Protocol::Http1 => "http://",
+            Protocol::Http2 => "h2c",
+        }
+    }
 }
 
 impl TlsConfigs {
@@ -40,6 +50,7 @@ impl TlsConfigs {
 pub(super) struct Connector {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
+    protocol: Protocol,
 }
 
 impl Connector {
@@ -52,12 +63,15 @@ impl Connector {
     ) -> Result<Connector, String> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| format!("`{host}` is not a valid server name for TLS"))?;
-        Ok(Connector { config: configs.get(tls, protocol)?, name })
+        Ok(Connector { config: configs.get(tls, protocol)?, name, protocol })
     }
 
     pub(super) async fn connect(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, String> {
         let secured = tls::secure(Arc::clone(&self.config), self.name.clone(), stream);
-        secured.await.map_err(|refusal| format!("TLS: {refusal}"))
+        secured.await.map_err(|refusal| match refusal == TlsRefusal::no_tls() {
+            true => format!("TLS: {refusal} (hint: check it with {})", self.protocol.without_tls()),
+            false => format!("TLS: {refusal}"),
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use tokio_rustls::rustls::{AlertDescription, CertificateError, Error, OtherError};
+use tokio_rustls::rustls::{AlertDescription, CertificateError, Error, InvalidMessage, OtherError};
 
 /// The smallest RSA key that the TLS library takes, in bits.
 pub(super) const MIN_RSA_BITS: usize = 2048;
@@ -13,6 +13,9 @@ const MAX_TEXT_CHARS: usize = 100;
 
 /// The most names of a certificate that a message lists.
 const MAX_NAMES: usize = 5;
+
+/// The words about a server whose first bytes are of another protocol.
+pub(crate) const NO_TLS: &str = "the server does not speak TLS at this port";
 
 /// A refusal, in words.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,6 +57,11 @@ impl CertificateRole {
 impl TlsRefusal {
     pub(crate) fn new(words: impl Into<String>) -> TlsRefusal {
         TlsRefusal { words: words.into(), is_lasting: false }
+    }
+
+    /// Returns the refusal of a server whose first bytes are of another protocol.
+    pub(crate) fn no_tls() -> TlsRefusal {
+        TlsRefusal::new(NO_TLS)
     }
 
     pub(super) fn expired(role: CertificateRole, second: u64) -> TlsRefusal {
@@ -157,6 +165,7 @@ fn words_of(error: &Error) -> TlsRefusal {
             "the server does not hold the key of the certificate that it shows; somebody may be in its place",
         ),
         Error::AlertReceived(alert) => of_alert(*alert),
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => TlsRefusal::no_tls(),
         other => TlsRefusal::new(other.to_string()),
     }
 }

@@ -65,6 +65,15 @@ fn http_is_judged_by_status_and_body() {
     check(&mut world, &bad.address(), &["--check", &url(&bad)], Some("HTTP status 503"));
     check(&mut world, &bad.address(), &["--check", &url(&bad), "--check-status", "503"], None);
     check(&mut world, &mute.address(), &["--check", &url(&mute)], Some("HTTP: "));
+    let no_http_2 =
+        "HTTP/2: connection error detected: frame with invalid size (hint: this is no HTTP/2; is it http:// or";
+    check(&mut world, &good.address(), &["--check", "h2c"], Some(no_http_2));
+    let secure = url(&good).replace("http:", "https:");
+    let no_tls = "TLS: the server does not speak TLS at this port (hint: check it with ";
+    for (kind, instead) in [(&*secure, "http://)"), ("h2", "h2c)")] {
+        let arguments = ["--check", kind, "--check-insecure"];
+        check(&mut world, &good.address(), &arguments, Some(&format!("{no_tls}{instead}")));
+    }
 }
 
 #[test]
@@ -102,7 +111,8 @@ fn https_trusts_a_ca_or_anybody_or_the_system() {
     check(&mut world, &address, &["--check", "h2", "--check-ca", ca], None);
     check(&mut world, &address, &["--check", "h2"], Some(unknown));
     let plain = format!("http://{address}/");
-    check(&mut world, &address, &["--check", &plain], Some("HTTP: "));
+    let no_http = "HTTP: invalid HTTP version parsed (hint: this is no HTTP/1; is it https://, h2 or h2c?)";
+    check(&mut world, &address, &["--check", &plain], Some(no_http));
     let missing = world.sandbox.text_path("missing.pem");
     let announcer = world.announce(&["--name", "x", "--address", &address, "--check", &url, "--check-ca", &missing]);
     world.sandbox.wait_log("cannot be checked, so it is not announced: cannot read the CA file");
@@ -173,6 +183,8 @@ fn a_command_says_by_its_exit_status() {
     let ready = world.sandbox.text_path("ready");
     let command = format!("exec:test -e '{ready}'");
     check(&mut world, "127.0.0.1:1", &["--check", &command], Some("exit status 1"));
+    let saying = "exec:echo first; echo no disk >&2; exit 3";
+    check(&mut world, "127.0.0.1:1", &["--check", saying], Some("exit status 3: no disk "));
     fs::write(&ready, "").unwrap();
     check(&mut world, "127.0.0.1:1", &["--check", &command], None);
     check(

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::model::event::Event;
 use crate::model::key::Revision;
@@ -14,6 +14,7 @@ use crate::model::text;
 use super::histogram::Histogram;
 
 mod group;
+mod nginx;
 mod store;
 mod words;
 
@@ -21,6 +22,7 @@ mod words;
 pub(crate) mod tests;
 
 pub use group::{FailedPasses, GroupBoard, State};
+pub use nginx::NginxState;
 pub use store::{HEALTH_CHECK, StoreBoard};
 pub use words::{command_word, outcome_word};
 use words::{nothing_runs, reload_word};
@@ -125,20 +127,6 @@ pub struct ResourceBoard {
     pub replaced: u64,
     /// Duration of those passes.
     pub pass_times: Histogram,
-}
-
-/// The nginx that groups drive.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NginxState {
-    /// Its master runs.
-    Runs,
-    /// No master runs.
-    Away {
-        /// The pid file that names none.
-        pid_file: String,
-        /// Start of that, in seconds since 1970.
-        since: u64,
-    },
 }
 
 /// Readiness of the agent, as `/ready` reports it.
@@ -322,26 +310,6 @@ impl Board {
     pub fn set_workers(&mut self, leaving: usize, serving: usize) {
         self.workers_leaving = leaving;
         self.workers_serving = serving;
-    }
-
-    /// Records what a look at nginx has found: the pid file without a master, if one is; `None` if no group drives nginx.
-    pub fn set_nginx(&mut self, seen: Option<Option<String>>, unix_seconds: u64) {
-        let before = self.nginx.take();
-        self.nginx = seen.map(|away| match (away, before) {
-            (None, _) => NginxState::Runs,
-            (Some(pid_file), Some(NginxState::Away { since, .. })) => NginxState::Away { pid_file, since },
-            (Some(pid_file), _) => NginxState::Away { pid_file, since: unix_seconds },
-        });
-    }
-
-    /// Records that the last old worker of a reload has ended.
-    pub fn record_drain(&mut self, after: Duration) {
-        self.drain_times.observe(after);
-    }
-
-    /// Records that nginx has taken changed endpoints, this time after their publication.
-    pub fn record_endpoint_change(&mut self, after: Duration) {
-        self.endpoint_times.observe(after);
     }
 
     fn update_has_applied(&mut self) {

@@ -1,5 +1,7 @@
 //! The board after loads, events and passes.
 
+use std::time::Duration;
+
 use super::*;
 use crate::model::report::{CommandKind, CommandRun, Stage, StepFailure, Verified};
 use crate::status::board::store::{GET_VALUES, WATCH_PREFIX};

@@ -93,7 +93,9 @@ impl Timing {
         let may_wait = urgency == Urgency::Addition;
         self.pending = Some(match self.pending {
             Some(pending) => {
-                Pending { last: now, opens_burst: false, may_wait: pending.may_wait && may_wait, ..pending }
+                // One event may concern several resources of the group.
+                let opens_burst = pending.opens_burst && pending.first == now;
+                Pending { last: now, opens_burst, may_wait: pending.may_wait && may_wait, ..pending }
             }
             None => Pending { first: now, last: now, opens_burst: quiet_before, may_wait },
         });

@@ -95,6 +95,18 @@ fn the_first_change_goes_at_once_and_the_rest_of_the_burst_is_gathered() {
 }
 
 #[test]
+fn one_event_that_concerns_two_resources_is_one_change() {
+    let mut timeline = Timeline::new(Some(Pace::default()));
+    let at = |ms| timeline.at(ms);
+    let (first, later) = (at(5000), at(5020));
+    timeline.timing.changed(Urgency::Removal, first);
+    timeline.timing.changed(Urgency::Removal, first);
+    assert_eq!(timeline.timing.due_at(Load::Usual), Some(first), "at once");
+    timeline.timing.changed(Urgency::Removal, later);
+    assert_eq!(timeline.timing.due_at(Load::Usual), Some(later + Duration::from_millis(100)), "a burst");
+}
+
+#[test]
 fn a_steady_stream_is_cut_by_the_longest_wait() {
     let changes = (0..3000).step_by(50);
     check(Some(Pace::default()), changes, 6000, &[0, 1050, 2100, 3110]);

@@ -223,7 +223,7 @@ impl Endpoints {
                 publish(set, block.method_without_backups().is_none());
             }
         }
-        // nginx may be told of a name outside an upstream of this file.
+        // A name may stand outside an upstream of this file.
         sets.into_values().for_each(|set| publish(set, true));
         if let Some(service) = self.service() {
             let place = NamedIn { resource: Arc::clone(resource.name()), dest: resource.dest.clone() };

@@ -76,7 +76,7 @@ impl NameService {
     /// Starts to answer at these sockets. Until the first tree, the answer is that we cannot say.
     ///
     /// # Errors
-    /// There is no thread to be had.
+    /// The system has no further thread.
     pub fn start(
         listener: DnsListener,
         places: NamePlaces,

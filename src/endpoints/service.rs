@@ -69,7 +69,7 @@ impl EndpointService {
     /// Starts to answer at these sockets, with the sets of the last run. `refuge` is the peer of a set without endpoints.
     ///
     /// # Errors
-    /// There is no thread to be had.
+    /// The system has no further thread.
     pub fn start(
         listener: DnsListener,
         refuge: SocketAddr,

@@ -32,7 +32,7 @@ pub type IsReply = fn(reply: &[u8], question: &[u8]) -> bool;
 pub enum ForwardServers {
     /// These.
     These(Vec<SocketAddr>),
-    /// Those of this resolv.conf, which is read anew for each question.
+    /// Those of this resolv.conf, which is read for each question.
     OfFile(PathBuf),
 }
 

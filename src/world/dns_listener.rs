@@ -166,7 +166,7 @@ impl DnsListener {
     /// Serves on a thread of its own for as long as the process runs.
     ///
     /// # Errors
-    /// There is no thread to be had.
+    /// The system has no further thread.
     pub fn serve(self, responder: Arc<dyn Respond>) -> io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::Builder::new().name("dns".to_owned());

@@ -304,7 +304,7 @@ impl FollowLoop {
         self.agent.adopt(Arc::new(catalog));
     }
 
-    /// Reads the stores again because a person asked, who is told if nothing had to be done.
+    /// Reads the stores again because a person asked, and says so if nothing had to be done.
     fn ask_again(&mut self) {
         self.asked = Some(self.agent.outlook.board.with(|board| board.passes_with_work()));
         self.resync();

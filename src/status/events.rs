@@ -259,26 +259,18 @@ fn proven(resources: &NameList, revision: i64, verified: &Verified) {
 
 /// Logs that the last worker of an earlier configuration has ended.
 pub fn drained(resources: &[Arc<str>], revision: Revision, after: Duration) {
-    let drained_ms = milliseconds(after);
-    let resources = NameList::of(resources);
-    tracing::info!(
-        ?resources,
-        revision = revision.0,
-        drained_ms,
-        "{resources}: drained, no worker of nginx has the previous configuration any more"
-    );
+    drained_because("no worker of nginx has the previous configuration any more", resources, revision, after);
 }
 
 /// Logs that a backend that was removed is no longer in use.
 pub fn drained_early(resources: &[Arc<str>], revision: Revision, after: Duration) {
+    drained_because("nginx has no connection to a removed backend any more", resources, revision, after);
+}
+
+fn drained_because(why: &str, resources: &[Arc<str>], revision: Revision, after: Duration) {
     let drained_ms = milliseconds(after);
     let resources = NameList::of(resources);
-    tracing::info!(
-        ?resources,
-        revision = revision.0,
-        drained_ms,
-        "{resources}: drained, nginx has no connection to a removed backend any more"
-    );
+    tracing::info!(?resources, revision = revision.0, drained_ms, "{resources}: drained, {why}");
 }
 
 /// Logs that nginx serves with workers from before the last reload.

@@ -123,7 +123,7 @@ fn services_have_names_of_their_own_and_many_come_over_tcp() {
         writer.put(format!("/services/web/h{n}:web:80"), format!("10.0.0.{n}:{}", 8000 + n));
     }
     names.wait_short(&["h199-web-80.web.svc.internal"], &["10.0.0.199"]);
-    // dig comes again by TCP when it is told that there is more.
+    // dig comes again by TCP if an answer says that there is more.
     let expected: Vec<String> = names.short(&["web.svc.internal", "SRV"]);
     assert_eq!(expected.len(), 200);
     let cut = names.ask("dig", &["+ignore", "+noedns", "web.svc.internal", "SRV"]);

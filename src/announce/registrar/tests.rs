@@ -232,14 +232,14 @@ fn after_a_broken_connection_the_lease_comes_first() {
     let action = machine.next(at);
     let doubtful = || EtcdOutcome::Failed(EtcdFailure::unreachable(format!("broken{PORT_HINT}https://?)")));
     let notices = machine.done(&action, doubtful(), at, 0.5);
-    let told = |notices: &[KeyNotice]| match notices {
+    let shown = |notices: &[KeyNotice]| match notices {
         [KeyNotice::Lost { problem, .. }] => problem.clone(),
         other => panic!("{other:?}"),
     };
-    assert_eq!(told(&notices), "broken", "it is etcd: it has answered");
+    assert_eq!(shown(&notices), "broken", "it is etcd: it has answered");
     let mut new = Registrar::new(now);
     new.want("/a", TTL, Some("1".into()));
-    assert!(told(&new.done(&EtcdAction::Connect, doubtful(), now, 0.5)).contains("client port"));
+    assert!(shown(&new.done(&EtcdAction::Connect, doubtful(), now, 0.5)).contains("client port"));
     let EtcdAction::Wait(Some(retry)) = machine.next(at) else { panic!("{:?}", machine.next(at)) };
     assert!(retry - at <= MAX_RETRY);
     assert_eq!(machine.next(retry), EtcdAction::Connect);

@@ -372,7 +372,8 @@ impl Desk {
             }
         }
         let report = &returned.report;
-        let Some(entry) = self.entry_of(&returned.group) else { return 0 };
+        let position = self.entry_position(&returned.group);
+        let Some(entry) = position.and_then(|position| self.entries.get_mut(position)) else { return 0 };
         entry.was_worked_on = true;
         let left = match report.needs_retry() {
             false => Left::Settled,
@@ -383,13 +384,13 @@ impl Desk {
         entry.repeated(report)
     }
 
-    fn entry_of(&mut self, group: &Group) -> Option<&mut Entry> {
+    /// Returns the position of a group's entry.
+    fn entry_position(&self, group: &Group) -> Option<usize> {
         let place = |resource: &Arc<Resource>| self.places.get(self.catalog.position(resource.name())?);
         // Most groups are still in the entry of their first resource.
         let first = group.resources.first().and_then(place).map(|(entry, _)| *entry);
         let is_it = |entry: &usize| self.entries.get(*entry).is_some_and(|entry| entry.group.id == group.id);
-        let found = first.filter(is_it).or_else(|| (0..self.entries.len()).find(is_it))?;
-        self.entries.get_mut(found)
+        first.filter(is_it).or_else(|| (0..self.entries.len()).find(is_it))
     }
 
     /// Sets the load of the nginx that is driven. Returns whether it has changed.

@@ -27,11 +27,10 @@ impl Agent {
             if self.outlook.logs {
                 endpoint_events::taken(&resource, &change, after);
             }
-            self.outlook.board.with(|board| board.record_endpoint_change(after));
+            self.outlook.board.with(|board| board.record_endpoint_change(&resource, after));
         }
         self.old_workers.taken(|resource| service.has_taken(resource, now), now);
-        let untaken = self.untaken.resources();
-        self.outlook.board.with(|board| board.untaken = untaken);
+        self.put_untaken_on_board();
         if let Some(receipts) = &mut self.desk.receipts {
             receipts.settle(|resource| service.has_taken(resource, now), self.old_workers.accounts().0);
         }
@@ -42,6 +41,12 @@ impl Agent {
         }
         self.look_for_silence(&service, now);
         is_unsaved
+    }
+
+    /// Shows which changed endpoints nginx has not taken yet.
+    pub(super) fn put_untaken_on_board(&self) {
+        let untaken = self.untaken.resources();
+        self.outlook.board.with(|board| board.record_untaken(&untaken, clock::unix_seconds()));
     }
 
     /// Reloads an nginx that does not ask for names in its files; if that does not help, writes their endpoints into the files.

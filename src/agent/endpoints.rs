@@ -303,7 +303,7 @@ impl Untaken {
     }
 
     /// Returns the resources with such changes.
-    pub fn resources(&self) -> Vec<Arc<str>> {
+    pub fn resources(&self) -> BTreeSet<Arc<str>> {
         self.by_resource.keys().cloned().collect()
     }
 

@@ -1,8 +1,10 @@
 //! The backends of one file: those that its template lists, and what each change takes from nginx. Pure.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::model::backend_change::BackendChange;
+use crate::model::live_backends::LiveBackends;
 use crate::model::removed::Removed;
 use crate::render::{ListedBackends, Reads};
 
@@ -12,18 +14,9 @@ pub struct FileBackends {
     /// Those of a render that is not live yet, if its template asked for any.
     rendered: Option<ListedBackends>,
     /// Those of the live file; `None` if they are not known.
-    live: Option<LiveBackends>,
+    live: Option<Arc<LiveBackends>>,
     /// Whether something has changed since the live file was rendered that is not the key of a backend.
     has_other_changes: bool,
-}
-
-/// Small, because there may be thousands of files: each text has a line for each item.
-struct LiveBackends {
-    addresses: Box<str>,
-    /// Addresses of those that get traffic.
-    serving: Box<str>,
-    /// Folders of keys in which the backends are.
-    folders: Box<str>,
 }
 
 /// What a change of one file did to its backends.
@@ -50,8 +43,8 @@ impl FileBackends {
     }
 
     fn note_changes(&mut self, reads: &Reads, folders: &BTreeSet<&str>, changed: Option<&[&str]>) {
-        let live = self.live.as_ref().map(|live| live.folders.lines());
-        let folders: Vec<&str> = live.into_iter().flatten().chain(folders.iter().copied()).collect();
+        let live = self.live.iter().flat_map(|live| live.folders());
+        let folders: Vec<&str> = live.chain(folders.iter().copied()).collect();
         let is_backend = |path: &str| !reads.name(path) && folders.iter().any(|folder| path.starts_with(folder));
         let is_plain = |path: &&str| !reads.include(path) || is_backend(path);
         self.has_other_changes |= !changed.is_some_and(|paths| paths.iter().all(is_plain));
@@ -59,45 +52,48 @@ impl FileBackends {
 
     /// Records that the last render is live. Returns what that changed. A file that was not written has the same bytes as before:
     /// nginx asks for its backends, and nothing else has changed.
-    pub fn went_live(&mut self, is_written: bool) -> FileChange {
+    pub fn went_live(&mut self, is_written: bool, unix_seconds: u64) -> FileChange {
         let has_other_changes = std::mem::take(&mut self.has_other_changes) && is_written;
         let Some(rendered) = self.rendered.take() else {
             return FileChange { shown: None, removed: Removed::Unknown };
         };
-        let (now, serving) = (rendered.addresses(), rendered.serving());
-        let before = self.live.as_ref().map(|live| live.addresses.lines().collect());
-        let shown = Some(BackendChange::between(before.as_ref(), &now));
-        let removed = match &self.live {
-            Some(live) if !has_other_changes => live.without(&serving),
+        let before = self.live.take();
+        let live = LiveBackends::new(rendered.backends(), &rendered.folders(), before.as_deref(), unix_seconds);
+        let (now, serving) = (live.addresses().collect(), live.serving().collect());
+        let known = before.as_ref().map(|before| before.addresses().collect());
+        let shown = Some(BackendChange::between(known.as_ref(), &now));
+        let removed = match &before {
+            Some(before) if !has_other_changes => without(before, &serving),
             _ => Removed::Unknown,
         };
-        let text = |lines: BTreeSet<&str>| lines.into_iter().collect::<Vec<_>>().join("\n").into();
-        self.live =
-            Some(LiveBackends { addresses: text(now), serving: text(serving), folders: text(rendered.folders()) });
+        self.live = Some(Arc::new(live));
         FileChange { shown, removed }
+    }
+
+    /// Returns the backends of the live file; `None` if they are not known.
+    pub fn live(&self) -> Option<&Arc<LiveBackends>> {
+        self.live.as_ref()
     }
 
     /// Returns the addresses of the backends in the live file that get traffic.
     pub fn serving(&self) -> impl Iterator<Item = &str> {
-        self.live.iter().flat_map(|live| live.serving.lines())
+        self.live.iter().flat_map(|live| live.serving())
     }
 
     /// Returns what the file, which is removed, takes from nginx. `reads` are those of its last render.
     pub fn removed(mut self, reads: &Reads, changed: Option<&[&str]>) -> Removed {
         self.note_changes(reads, &BTreeSet::new(), changed);
         match self.live {
-            Some(live) if !self.has_other_changes => live.without(&BTreeSet::new()),
+            Some(live) if !self.has_other_changes => without(&live, &BTreeSet::new()),
             _ => Removed::Unknown,
         }
     }
 }
 
-impl LiveBackends {
-    /// Returns the backends that get traffic and are not among these.
-    fn without(&self, serving: &BTreeSet<&str>) -> Removed {
-        let before: Vec<&str> = self.serving.lines().filter(|address| !serving.contains(address)).collect();
-        Removed::addresses(before.iter())
-    }
+/// Returns the backends that got traffic and are not among these.
+fn without(before: &LiveBackends, serving: &BTreeSet<&str>) -> Removed {
+    let gone: BTreeSet<&str> = before.serving().filter(|address| !serving.contains(address)).collect();
+    Removed::addresses(gone.iter())
 }
 
 #[cfg(test)]
@@ -118,7 +114,7 @@ mod tests {
     fn file() -> FileBackends {
         let mut file = FileBackends::default();
         file.rendered(Some(ListedBackends::of(WEB, &[(A, false), ON_B])), &reads(), None);
-        assert_eq!(file.went_live(true).removed, Removed::Unknown, "nobody knows what was there before");
+        assert_eq!(file.went_live(true, 0).removed, Removed::Unknown, "nobody knows what was there before");
         file
     }
 
@@ -131,7 +127,7 @@ mod tests {
     fn check(changed: Option<&[&str]>, listed: &[(&str, bool)], expected: Option<&[&str]>) {
         let mut file = file();
         file.rendered(Some(ListedBackends::of(WEB, listed)), &reads(), changed);
-        assert_eq!(file.went_live(true).removed, removed(expected), "{changed:?} {listed:?}");
+        assert_eq!(file.went_live(true, 0).removed, removed(expected), "{changed:?} {listed:?}");
     }
 
     #[test]
@@ -149,7 +145,7 @@ mod tests {
         check(None, &[ON_B], None);
         let mut asked_for = file();
         asked_for.rendered(Some(ListedBackends::of(WEB, &[ON_B])), &reads(), None);
-        assert_eq!(asked_for.went_live(false).removed, removed(Some(&[A])), "no byte of the file has changed");
+        assert_eq!(asked_for.went_live(false, 0).removed, removed(Some(&[A])), "no byte of the file has changed");
         for other in ["/timeout", "/text/x", "/web/title"] {
             check(Some(&["/web/a", other]), &[ON_B], None);
         }
@@ -164,9 +160,9 @@ mod tests {
             let mut file = file();
             file.rendered(listed(), &reads(), Some(&[first]));
             file.rendered(listed(), &reads(), Some(&[second]));
-            assert_eq!(file.went_live(true).removed, removed(expected), "{first} {second}");
+            assert_eq!(file.went_live(true, 0).removed, removed(expected), "{first} {second}");
             file.rendered(Some(ListedBackends::of(WEB, &[])), &reads(), Some(&["/web/b"]));
-            assert_eq!(file.went_live(true).removed, removed(Some(&[B])), "afterwards");
+            assert_eq!(file.went_live(true, 0).removed, removed(Some(&[B])), "afterwards");
         }
     }
 
@@ -175,7 +171,7 @@ mod tests {
         let mut file = file();
         let mut change = |listed: &[(&str, bool)]| {
             file.rendered(Some(ListedBackends::of(WEB, listed)), &reads(), Some(&["/web/a"]));
-            file.went_live(true).removed
+            file.went_live(true, 0).removed
         };
         assert_eq!(change(&[("host:80", false), ("unix:/run/a.sock", false)]), removed(Some(&[A, B])));
         assert_eq!(change(&[("host:80", false)]), Removed::Unknown);
@@ -186,7 +182,7 @@ mod tests {
     fn a_render_that_does_not_list_backends_removes_anything() {
         let mut file = file();
         file.rendered(None, &reads(), Some(&["/web/a"]));
-        assert_eq!(file.went_live(true), FileChange { shown: None, removed: Removed::Unknown });
+        assert_eq!(file.went_live(true, 0), FileChange { shown: None, removed: Removed::Unknown });
     }
 
     #[test]
@@ -194,7 +190,7 @@ mod tests {
         let mut with_placeholder = file();
         with_placeholder.rendered(Some(ListedBackends::of(WEB, &[ON_B])), &reads(), Some(&["/web/a"]));
         with_placeholder.rendered_placeholder();
-        assert_eq!(with_placeholder.went_live(true).removed, removed(Some(&[A, B])));
+        assert_eq!(with_placeholder.went_live(true, 0).removed, removed(Some(&[A, B])));
         assert_eq!(file().removed(&reads(), Some(&["/web/a", "/web/b"])), removed(Some(&[A, B])));
         assert_eq!(file().removed(&reads(), Some(&["/web/a", "/timeout"])), Removed::Unknown);
         assert_eq!(FileBackends::default().removed(&reads(), Some(&["/web/a"])), Removed::Unknown);

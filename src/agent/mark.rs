@@ -24,6 +24,14 @@ impl Mark {
         }
     }
 
+    /// Returns the changed keys; none if anything may have changed.
+    pub fn keys(&self) -> &[Key] {
+        match self {
+            Mark::Keys(keys) => keys,
+            Mark::Anything => &[],
+        }
+    }
+
     /// Returns the changed keys as a template names them, without this prefix; `None` if anything may have changed.
     pub fn paths(&self, prefix: &str) -> Option<Vec<&str>> {
         let Mark::Keys(keys) = self else { return None };

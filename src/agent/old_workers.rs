@@ -97,10 +97,14 @@ impl OldWorkers {
                 record(&drained, board);
             }
         }
-        let (leaving, serving) = (self.reloads.leaving().len(), self.reloads.serving());
+        let unix_seconds = clock::unix_seconds();
+        let since = |at: Instant| unix_seconds.saturating_sub(now.saturating_duration_since(at).as_secs());
+        let leaving_since: BTreeMap<i32, u64> =
+            self.reloads.leaving_since().map(|(process, at)| (process.pid, since(at))).collect();
+        let (leaving, serving) = (leaving_since.len(), self.reloads.serving());
         self.look_at_masters(desk, context, board, now);
         let counted = self.masters.workers().unwrap_or(serving);
-        board.with(|board| board.set_workers(leaving, counted));
+        board.with(|board| board.set_workers(leaving_since, counted));
         let load = governor::load(leaving, serving);
         if desk.set_load(load) {
             events::spread(load.stretch(), leaving);

@@ -94,12 +94,14 @@ impl Pass {
     pub(super) fn prepare(&mut self) {
         let (work, findings) = Default::default();
         let (terms, claims, group) = (&*self.terms, &*self.claims, &*self.group);
+        terms.context.begin_step(&group.id, Stage::Render);
         let mut preparation = Preparation { terms, claims, group, work, findings };
         for InHand { member, tree, mark, refused, state } in &mut self.resources {
             if let Some(message) = refused.take() {
                 let failure = StepFailure::new(Stage::Read, message);
                 preparation.work.dropped.push((member.resource.id.clone(), failure));
             } else if let Some(mark) = mark.take() {
+                preparation.findings.changed.extend(mark.keys().iter().cloned());
                 let taken = render::contain(&member.resource, || preparation.take_up(member, tree, state, &mark));
                 let id = &member.resource.id;
                 preparation.work.dropped.extend(taken.err().map(|failure| (id.clone(), failure)));
@@ -197,7 +199,7 @@ fn went_live(
 ) {
     let own = &in_hand.member.resource;
     let own = if own.for_each.is_some() { instances::with_names_guard(own) } else { Arc::clone(own) };
-    let mut removed = Removed::default();
+    let (mut removed, unix_seconds) = (Removed::default(), clock::unix_seconds());
     let instances = in_hand.state.instances.values_mut().map(|instance| (&*instance.resource, &mut instance.file));
     let files = instances.chain([(&*own, &mut in_hand.state.own)]);
     for (resource, file) in files {
@@ -206,7 +208,8 @@ fn went_live(
             if standing.went_live() {
                 terms.endpoints.went_live(&resource.dest, &file.names);
                 let (is_written, asks) = (written.contains(&*resource.dest), !file.names.is_empty());
-                let FileChange { shown, removed: taken_away } = file.backends.went_live(is_written);
+                let FileChange { shown, removed: taken_away } = file.backends.went_live(is_written, unix_seconds);
+                findings.live.extend(file.backends.live().map(|live| (resource.id.clone(), Arc::clone(live))));
                 if is_written || asks && shown.is_some() {
                     removed.add(taken_away);
                 }

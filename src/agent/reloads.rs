@@ -125,6 +125,12 @@ impl Reloads {
         self.undrained.iter().flat_map(|reload| &reload.leaving).copied().collect()
     }
 
+    /// Returns the leaving workers, each with the time of a reload that it has to leave for; the last one named counts.
+    pub fn leaving_since(&self) -> impl Iterator<Item = (Process, Instant)> {
+        let newest_first = self.undrained.iter().rev();
+        newest_first.flat_map(|reload| reload.leaving.iter().map(|process| (*process, reload.asked_at)))
+    }
+
     /// Returns how many workers served after the last reload.
     pub fn serving(&self) -> usize {
         self.serving

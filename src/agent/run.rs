@@ -14,7 +14,7 @@ use crate::model::problem::Problem;
 use crate::model::process::Process;
 use crate::model::receipt::Receipt;
 use crate::model::report::Report;
-use crate::status::board::FailedPasses;
+use crate::status::board::{FailedPasses, PassNews};
 use crate::status::{Shared, endpoint_events, events};
 use crate::world::{clock, process, random};
 
@@ -23,7 +23,7 @@ use super::crew::Crew;
 use super::desk::Desk;
 use super::endpoints::{Untaken, Way, prints_servers};
 use super::old_workers::OldWorkers;
-use super::pass::{Pass, Returned, Shown, Terms};
+use super::pass::{Findings, Pass, Returned, Shown, Terms};
 use super::receipts::Receipts;
 
 /// A callback for everything that a pass shows instead of applying it.
@@ -104,8 +104,7 @@ impl Agent {
         let further = catalog.stores.iter().filter_map(|store| Some(store.settings.as_ref()?.to_string())).collect();
         let is_unused = catalog.stores.iter().position(|store| !store.wanted.all().is_empty()).unwrap_or(0) > 0;
         self.outlook.board.with(|board| {
-            board.record_load(groups, catalog.problems.len());
-            board.first_of_problems = catalog.problems.iter().next().map(Problem::line);
+            board.record_load(groups, catalog.problems.iter().map(Problem::line).collect(), clock::unix_seconds());
             board.store.retain_others(&further);
             board.store.is_unused = is_unused;
         });
@@ -177,7 +176,8 @@ impl Agent {
     pub(super) fn take_back(&mut self, mut returned: Returned) -> PassEnd {
         let now = clock::now();
         let repeated = self.desk.take_back(&mut returned, now, random::fraction());
-        let Returned { group, report, findings, .. } = returned;
+        self.outlook.terms.context.end_steps(&returned.group.id);
+        let Returned { group, report, mut findings, .. } = returned;
         if self.outlook.logs {
             findings.notes.iter().for_each(events::note);
         }
@@ -186,11 +186,20 @@ impl Agent {
         }
         let cleanup_errors = self.outlook.terms.context.cleanup_errors();
         let unix_seconds = clock::unix_seconds();
+        let waits = waits(&findings);
+        let next_try = self.desk.next_try(&group).map(|at| unix_seconds + at.saturating_duration_since(now).as_secs());
+        let (backends, endpoints, changed) = (&findings.backends, &findings.endpoints, &findings.changed);
+        let news = PassNews { backends, endpoints, changed, now };
         let (ended, since) = self.outlook.board.with(|board| {
-            findings.renders.iter().for_each(|(id, skipped)| board.record_render(id, *skipped));
-            findings.gone.iter().for_each(|id| board.forget(id));
+            for (id, skipped) in std::mem::take(&mut findings.renders) {
+                board.record_render(&id, skipped, unix_seconds);
+            }
+            findings.live.iter().for_each(|(id, live)| board.record_live(id, live, unix_seconds));
+            findings.gone.iter().for_each(|id| board.forget(id, unix_seconds));
+            board.record_waits(&group.id, &waits, unix_seconds);
             board.cleanup_errors = cleanup_errors;
-            (board.record_pass(&group.id, &report, unix_seconds), board.in_trouble_since(&group.id))
+            board.record_next_try(&group.id, next_try);
+            (board.record_pass(&group.id, &report, news, unix_seconds), board.in_trouble_since(&group.id))
         });
         if self.outlook.logs {
             events::pass(&report, &findings.backends, repeated, since);
@@ -208,6 +217,9 @@ impl Agent {
         }
         for (id, change) in &findings.endpoints {
             self.untaken.add(&id.resource, change, now);
+        }
+        if !findings.endpoints.is_empty() {
+            self.put_untaken_on_board();
         }
         PassEnd { report, notes: findings.notes }
     }
@@ -257,6 +269,20 @@ impl Agent {
     pub(super) fn wake_at(&self) -> Option<Instant> {
         [self.desk.wake_at(), self.old_workers.wake_at()].into_iter().flatten().min()
     }
+}
+
+/// Returns the resources that wait for keys, each with those that its note names.
+fn waits(findings: &Findings) -> BTreeMap<Arc<str>, Vec<String>> {
+    let mut waits: BTreeMap<Arc<str>, Vec<String>> =
+        findings.waiting.iter().map(|name| (Arc::clone(name), Vec::new())).collect();
+    for note in &findings.notes {
+        if let Note::Waits { resource, missing } = note
+            && let Some(keys) = waits.get_mut(resource.name())
+        {
+            keys.extend(missing.iter().map(|key| format!("{}{key}", resource.prefix)));
+        }
+    }
+    waits
 }
 
 /// Starts to answer nginx's questions if a resource needs it, and logs which way the changes of each go if that is new. Returns

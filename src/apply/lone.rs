@@ -1,6 +1,7 @@
 //! The short way for resources without commands: stage all, one sync, rename each. Never keeps a journal: a rename is
 //! atomic.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::key::Revision;
@@ -36,12 +37,13 @@ pub async fn run(context: &Context, rendered: Vec<Rendered>) -> Vec<Report> {
     let mut reports = Vec::with_capacity(files.len());
     let mut renamed = Vec::new();
     for (rendered, file) in rendered.iter().zip(files) {
-        let mut warnings = Vec::new();
+        let (mut warnings, mut differences) = (Vec::new(), BTreeMap::new());
         let (outcome, written) = match file {
             Err(failure) => (Outcome::Rejected(failure), false),
             Ok(file) if file.action == FileAction::Keep => (Outcome::Unchanged, false),
             Ok(mut file) => match synced.clone().and_then(|()| install_one(context, &mut file, &mut warnings)) {
                 Ok(()) => {
+                    differences.extend(file.difference.take().map(|difference| (file.dest().clone(), difference)));
                     renamed.push(file.target);
                     (Outcome::Applied, true)
                 }
@@ -55,6 +57,7 @@ pub async fn run(context: &Context, rendered: Vec<Rendered>) -> Vec<Report> {
             resources: vec![Arc::clone(rendered.resource.name())],
             outcome,
             files: if written { vec![rendered.resource.dest.clone()] } else { Vec::new() },
+            differences,
             warnings,
             elapsed: clock::since(started),
             ..Report::unchanged(Revision::default())

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::model::report::{Outcome, StepFailure};
+use crate::model::report::{Outcome, Stage, StepFailure};
 use crate::model::resource::OnReloadFailure;
 
 /// The way in which the group's check judges the files.
@@ -56,6 +56,21 @@ pub enum Step {
     ReloadOld(Awaiting<Undo, Done>),
     /// Note in the journal what is live now, and whether a reload is still owed.
     Commit(Awaiting<Option<OwedReload>, Done>),
+}
+
+impl Step {
+    /// Returns the stage that it belongs to, for people.
+    pub fn stage(&self) -> Stage {
+        match self {
+            Step::CheckStaged(_) | Step::CheckFuture(_) | Step::CheckLive(_) => Stage::Check,
+            Step::Record(_) => Stage::Record,
+            Step::Install(_) => Stage::Install,
+            Step::Reload(_) | Step::ReloadOld(_) => Stage::Reload,
+            Step::Verify(_) => Stage::Verify,
+            Step::Restore(_) => Stage::Restore,
+            Step::Commit(_) => Stage::Commit,
+        }
+    }
 }
 
 /// The answer of a step that succeeds or fails.

@@ -23,13 +23,15 @@ pub mod verify;
 
 pub use nginx::{is_in_effect, leaving_workers, processes_of, workers_of};
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::model::nginx::{NginxPlace, NginxSettings};
+use crate::model::report::Stage;
+use crate::world::clock;
 use crate::world::fs::resolve_links;
 
 /// The settings of transactions in this process.
@@ -75,6 +77,8 @@ pub struct Context {
     /// Files of a transaction that was cut off without a journal: not known to be live until they are proven.
     doubted: Mutex<BTreeSet<PathBuf>>,
     refusals: Mutex<transaction::Refusals>,
+    /// The step that the pass over each group is at.
+    steps: Mutex<BTreeMap<String, (Stage, Instant)>>,
     /// Groups whose reload is owed although their journals say that it took.
     disproved: Mutex<BTreeSet<String>>,
 }
@@ -83,6 +87,25 @@ impl Context {
     /// Returns the context of a process.
     pub fn new(settings: Settings) -> Context {
         Context { settings, ..Context::default() }
+    }
+
+    /// Records that a pass over a group begins this step.
+    pub fn begin_step(&self, group_id: &str, step: Stage) {
+        if let Ok(mut steps) = self.steps.lock() {
+            steps.insert(group_id.to_owned(), (step, clock::now()));
+        }
+    }
+
+    /// Records that the pass over a group is over.
+    pub fn end_steps(&self, group_id: &str) {
+        if let Ok(mut steps) = self.steps.lock() {
+            steps.remove(group_id);
+        }
+    }
+
+    /// Returns the groups with a running pass, each with the step that it is at and the start of that.
+    pub fn running_steps(&self) -> BTreeMap<String, (Stage, Instant)> {
+        self.steps.lock().map(|steps| steps.clone()).unwrap_or_default()
     }
 
     /// Returns whether a private mount namespace may still be tried: it has not been refused in this process.

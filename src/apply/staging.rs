@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::model::difference::Difference;
 use crate::model::report::{Rendered, Stage, StepFailure};
 use crate::model::resource::{Identity, Resource};
 use crate::world::fs::entry::{FileEntry, Folder, Folders};
@@ -31,6 +32,8 @@ pub struct StagedFile {
     pub(super) hash: String,
     /// Whether there was a file before.
     pub(super) existed: bool,
+    /// What changes, for people.
+    pub(super) difference: Option<Difference>,
 }
 
 impl StagedFile {
@@ -71,7 +74,10 @@ pub(super) fn stage(
         FileAction::Write(attributes) => Some(write(context, &target, &rendered.bytes, attributes, durable)?),
         FileAction::Keep | FileAction::Prove | FileAction::Remove => None,
     };
-    Ok(StagedFile { resource, target, staged, action, hash, existed: on_disk.is_some() })
+    let old = on_disk.as_ref().map(|on_disk| on_disk.bytes.as_slice());
+    let is_shown = staged.is_some() && !context.settings.onetime && !resource.target.is_secret;
+    let difference = is_shown.then(|| Difference::between(old, &rendered.bytes));
+    Ok(StagedFile { resource, target, staged, action, hash, existed: old.is_some(), difference })
 }
 
 /// Returns the numeric owner and group of a resource.

@@ -1,11 +1,12 @@
 //! Carries out the steps of the machine for one group: stages, checks, records, installs, reloads, undoes. Never decides
 //! which step comes next. A transaction that is dropped half-way leaves the same state as a kill; `recovery` undoes it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::model::difference::Difference;
 use crate::model::key::Revision;
 use crate::model::report::{Outcome, Rendered, Report, Stage, StepFailure};
 use crate::model::resource::{InstanceId, Verify};
@@ -119,6 +120,7 @@ async fn run_one(context: &Context, request: Request) -> Report {
                     around = context.settings.around_reload.as_ref().filter(|_| transaction.group.drives_nginx());
                     around.iter().for_each(|around| around.begin(&|resource| transaction.group.has_member(resource)));
                 }
+                context.begin_step(&transaction.group.id, step.stage());
                 match transaction.perform(context, step).await {
                     Next::Do(next) => step = next,
                     Next::End(outcome) => break outcome,
@@ -157,6 +159,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
     files.extend(surplus.files);
     report.warnings.extend(surplus.warnings);
     (report.files, report.removed) = named(&files);
+    report.differences = differences(&mut files);
     let has_files = !(report.files.is_empty() && report.removed.is_empty());
     journal.reload_owed |= is_disproved;
     let reload_owed = journal.reload_owed && group.reload.is_some();
@@ -242,6 +245,11 @@ fn named(files: &[StagedFile]) -> (Vec<PathBuf>, Vec<PathBuf>) {
     let (gone, new): (Vec<&StagedFile>, Vec<&StagedFile>) = changed.partition(|file| file.action == FileAction::Remove);
     let paths = |files: Vec<&StagedFile>| files.into_iter().map(|file| file.dest().clone()).collect();
     (paths(new), paths(gone))
+}
+
+/// Returns what changes in each file, by destination.
+fn differences(files: &mut [StagedFile]) -> BTreeMap<PathBuf, Difference> {
+    files.iter_mut().filter_map(|file| Some((file.dest().clone(), file.difference.take()?))).collect()
 }
 
 /// Records in the journal which of these files belong to a `for_each`. Returns whether it has changed.

@@ -54,6 +54,20 @@ pub enum Note {
     },
 }
 
+/// The keys of one file that do not decode as a backend.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SkippedKeys {
+    /// The first ones, with the prefix, each with its reason.
+    pub named: Vec<(String, String)>,
+    /// Number of all of them.
+    pub total: usize,
+}
+
+impl SkippedKeys {
+    /// Most keys that are named.
+    pub const MAX_NAMED: usize = 20;
+}
+
 /// Log level of a note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {

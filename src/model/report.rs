@@ -1,11 +1,12 @@
 //! The report of one pass over a group. The pass fills it in; `status` turns it into log lines and counters.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::difference::Difference;
 use super::guard::Decision;
 use super::key::Revision;
 use super::process::Process;
@@ -200,6 +201,8 @@ pub struct Report {
     pub outcome: Outcome,
     /// Destinations with new content (in a preview: those that would get it).
     pub files: Vec<PathBuf>,
+    /// What changes in those files, by destination; not in those of a secret resource.
+    pub differences: BTreeMap<PathBuf, Difference>,
     /// Files of a `for_each` that were removed (in a preview: would be) because their name left the store.
     pub removed: Vec<PathBuf>,
     /// Dropped resources, each with its failure; the others went on without them.
@@ -244,6 +247,7 @@ impl Report {
             revision,
             outcome: Outcome::Unchanged,
             files: Vec::new(),
+            differences: BTreeMap::new(),
             removed: Vec::new(),
             dropped: Vec::new(),
             held: Vec::new(),

@@ -131,6 +131,8 @@ pub struct Target {
     pub make_dirs: bool,
     /// Whether an instance of a `for_each` may replace a file that upstreamd has not written.
     pub adopt_existing: bool,
+    /// Whether its content is secret: the status never shows what changed in it.
+    pub is_secret: bool,
 }
 
 /// A user or group, by name or number; names are resolved when the file is written.

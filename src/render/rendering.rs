@@ -9,8 +9,12 @@ use tera::value::Key;
 use super::library::servers::UpstreamServer;
 use super::window::Reads;
 use crate::model::endpoints::{Endpoint, EndpointName, EndpointSet};
+use crate::model::live_backends::{ListedBackend, ListedState};
 use crate::model::problem::Problem;
 use crate::nginx::backend::Reason;
+
+/// The member of a record in which an announcer names itself.
+pub(super) const OWNER: &str = "owner";
 
 /// The result of one render.
 #[derive(Debug)]
@@ -52,22 +56,37 @@ impl ListedCall {
         }
     }
 
-    /// Adds the addresses of those backends of which this is wanted: whether they are down goes in.
-    fn add_addresses<'a>(&'a self, is_wanted: impl Fn(bool) -> bool, addresses: &mut BTreeSet<&'a str>) {
+    /// Returns its backends.
+    fn backends(&self) -> Vec<ListedBackend<'_>> {
         match self {
             ListedCall::Values(values) => {
-                let backends = values.as_array().into_iter().flatten().filter_map(Value::as_map);
-                let is_down =
-                    |backend: &tera::Map| backend.get(&Key::from("down")).and_then(Value::as_bool).unwrap_or(false);
-                let wanted = backends.filter(|backend| is_wanted(is_down(backend)));
-                addresses.extend(wanted.filter_map(|backend| backend.get(&Key::from("address"))?.as_str()));
+                let maps = values.as_array().into_iter().flatten().filter_map(Value::as_map);
+                maps.filter_map(backend_of).collect()
             }
-            ListedCall::Servers(servers) => {
-                let wanted = servers.iter().filter(|server| is_wanted(server.is_down()));
-                addresses.extend(wanted.map(|server| server.address()));
-            }
+            ListedCall::Servers(servers) => servers.iter().map(|server| server.listed()).collect(),
         }
     }
+}
+
+/// Returns a backend, as a template sees it.
+fn backend_of(map: &tera::Map) -> Option<ListedBackend<'_>> {
+    let member = |name: &'static str| map.get(&Key::from(name));
+    let text = |name| member(name).and_then(Value::as_str);
+    let is = |name| member(name).and_then(Value::as_bool).unwrap_or(false);
+    let state = match (is("down"), text("state"), is("backup")) {
+        (true, Some("draining"), _) => ListedState::Draining,
+        (true, ..) => ListedState::Down,
+        (false, _, true) => ListedState::Backup,
+        (false, _, false) => ListedState::Up,
+    };
+    let owner = member("meta").and_then(|meta| meta.get_from_path(OWNER)?.as_str());
+    Some(ListedBackend {
+        address: text("address")?,
+        key: text("key").unwrap_or_default(),
+        announcer: owner.unwrap_or_default(),
+        state,
+        weight: member("weight").and_then(|weight| u16::try_from(weight.as_u64()?).ok()).unwrap_or(1),
+    })
 }
 
 impl From<Value> for ListedCall {
@@ -83,20 +102,9 @@ impl From<Arc<[Arc<UpstreamServer>]>> for ListedCall {
 }
 
 impl ListedBackends {
-    /// Returns the addresses, each once, as they were decoded.
-    pub fn addresses(&self) -> BTreeSet<&str> {
-        self.all(|_| true)
-    }
-
-    /// Returns the addresses of those that get traffic.
-    pub fn serving(&self) -> BTreeSet<&str> {
-        self.all(|is_down| !is_down)
-    }
-
-    fn all(&self, is_wanted: impl Fn(bool) -> bool) -> BTreeSet<&str> {
-        let mut addresses = BTreeSet::new();
-        self.0.iter().for_each(|(_, listed)| listed.add_addresses(&is_wanted, &mut addresses));
-        addresses
+    /// Returns the backends of all lists.
+    pub fn backends(&self) -> Vec<ListedBackend<'_>> {
+        self.0.iter().flat_map(|(_, listed)| listed.backends()).collect()
     }
 
     /// Returns the folders that were asked for, as the template names them; each ends with a slash.

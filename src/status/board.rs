@@ -8,23 +8,33 @@ use std::time::Instant;
 use crate::model::event::Event;
 use crate::model::key::Revision;
 use crate::model::report::{Outcome, Report};
+use crate::model::guard::{Decision, Verdict};
+use crate::model::live_backends::LiveBackends;
+use crate::model::note::SkippedKeys;
 use crate::model::resource::{InstanceId, Resource};
 use crate::model::text;
 
 use super::histogram::Histogram;
 
+mod changes;
+mod failure;
 mod group;
 mod nginx;
+mod resource;
 mod store;
 mod words;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use changes::{ChangeLog, PassNews};
+pub use failure::Failure;
 pub use group::{FailedPasses, GroupBoard, State};
 pub use nginx::NginxState;
-pub use store::{HEALTH_CHECK, StoreBoard};
+pub use resource::{HeldLoss, Lasting, Progress, ResourceBoard};
+pub use store::{HEALTH_CHECK, LostStore, StoreBoard};
 pub use words::{command_word, outcome_word};
+use resource::ResourceAbout;
 use words::{nothing_runs, reload_word};
 
 /// Longest part of a problem's text that is shown, in characters.
@@ -41,10 +51,8 @@ pub struct Board {
     names: BTreeMap<String, Arc<str>>,
     /// Resources by name.
     pub resources: BTreeMap<Arc<str>, ResourceBoard>,
-    /// Number of problems in conf.d and templates.
-    pub problems: usize,
-    /// The first of them, with its place, on one line.
-    pub first_of_problems: Option<String>,
+    /// Problems in conf.d and templates, each on one line with its place, as the log has it.
+    pub problems: Vec<Lasting<String>>,
     /// Number of times that conf.d or templates were read and had changed.
     pub loads: u64,
     /// Number of distinct keys that resources ask for.
@@ -69,10 +77,12 @@ pub struct Board {
     pub endpoint_times: Histogram,
     /// Resources that print `servers()`, each with whether its changes of backends go by DNS; otherwise they are reloads.
     pub by_dns: BTreeMap<Arc<str>, bool>,
-    /// Resources whose changed endpoints nginx has not taken yet.
-    pub untaken: Vec<Arc<str>>,
+    /// The last changes.
+    pub changes: ChangeLog,
     /// Old workers of nginx that are still finishing their connections.
     pub workers_leaving: usize,
+    /// The same by process, each with the time of the reload that it has to leave for, in seconds since 1970.
+    pub leaving_since: BTreeMap<i32, u64>,
     /// Workers of nginx with its present configuration, as seen last.
     pub workers_serving: usize,
     /// The nginx that groups drive, as seen last; `None` if no group drives one.
@@ -100,35 +110,6 @@ pub struct Totals {
     pub commands: BTreeMap<&'static str, (u64, u64)>,
 }
 
-/// State and counters of one resource.
-#[derive(Clone, Debug, Default)]
-pub struct ResourceBoard {
-    /// Its destination; with `for_each`, the pattern.
-    pub dest: String,
-    /// Whether it has a `for_each`.
-    has_for_each: bool,
-    /// Number of skipped keys, if any, by file: with `for_each` a resource has many.
-    skipped: BTreeMap<InstanceId, usize>,
-    /// The reason why its last good file stays, if a guard holds it.
-    pub held: Option<String>,
-    /// Start of that, in seconds since 1970.
-    pub held_since: Option<u64>,
-    /// The message of the store, if it refuses keys of the resource.
-    pub refused: Option<String>,
-    /// Start of that, in seconds since 1970.
-    pub refused_since: Option<u64>,
-    /// Whether the last pass of its group left it behind.
-    pub is_failing: bool,
-    /// Successful passes that it took part in.
-    pub succeeded: u64,
-    /// Passes in which it failed.
-    pub failed: u64,
-    /// Number of times its file was replaced.
-    pub replaced: u64,
-    /// Duration of those passes.
-    pub pass_times: Histogram,
-}
-
 /// Readiness of the agent, as `/ready` reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
@@ -148,8 +129,7 @@ impl Board {
             groups: BTreeMap::new(),
             names: BTreeMap::new(),
             resources: BTreeMap::new(),
-            problems: 0,
-            first_of_problems: None,
+            problems: Vec::new(),
             loads: 0,
             watched_keys: 0,
             templates_compiled: 0,
@@ -162,8 +142,9 @@ impl Board {
             drain_times: Histogram::default(),
             endpoint_times: Histogram::default(),
             by_dns: BTreeMap::new(),
-            untaken: Vec::new(),
+            changes: ChangeLog::default(),
             workers_leaving: 0,
+            leaving_since: BTreeMap::new(),
             workers_serving: 0,
             nginx: None,
             totals: Totals::default(),
@@ -173,8 +154,14 @@ impl Board {
         }
     }
 
-    /// Records a new version of conf.d: its groups by id, and the number of problems. Forgets groups and resources that are gone.
-    pub fn record_load<'a>(&mut self, groups: impl Iterator<Item = (&'a str, &'a [Arc<Resource>])>, problems: usize) {
+    /// Records a new version of conf.d: its groups by id, and its problems, each on one line. Forgets groups and resources that
+    /// are gone.
+    pub fn record_load<'a>(
+        &mut self,
+        groups: impl Iterator<Item = (&'a str, &'a [Arc<Resource>])>,
+        problems: Vec<String>,
+        unix_seconds: u64,
+    ) {
         let mut old_groups = std::mem::take(&mut self.groups);
         let mut old_resources = std::mem::take(&mut self.resources);
         self.names.clear();
@@ -186,8 +173,7 @@ impl Board {
             self.groups.insert(Arc::clone(first.name()), group.with_members(resources));
             for resource in resources {
                 let mut board = old_resources.remove(resource.name()).unwrap_or_default();
-                board.dest = resource.dest.display().to_string();
-                board.has_for_each = resource.for_each.is_some();
+                board.about = ResourceAbout::new(resource, first.name());
                 self.resources.insert(Arc::clone(resource.name()), board);
                 keys.extend(resource.keys.iter().map(|key| format!("{}{key}", resource.prefix)));
                 templates.insert(resource.src.to_string());
@@ -195,7 +181,10 @@ impl Board {
         }
         self.watched_keys = keys.len();
         self.templates_compiled += templates.len() as u64;
-        self.problems = problems;
+        let before = std::mem::take(&mut self.problems);
+        let known = |line: &String| before.iter().find(|known| known.what == *line);
+        let lasting = |line: String| Lasting { since: known(&line).map_or(unix_seconds, |known| known.since), what: line };
+        self.problems = problems.into_iter().map(lasting).collect();
         self.loads += 1;
         self.update_has_applied();
     }
@@ -208,30 +197,86 @@ impl Board {
     /// Records which resources their store refuses, each with its message. `unix_seconds` is the current time.
     pub fn record_refusals(&mut self, refused: &BTreeMap<Arc<str>, String>, unix_seconds: u64) {
         for (name, resource) in &mut self.resources {
-            resource.refused = refused.get(name).map(|message| shortened(message));
-            resource.refused_since = since(resource.refused_since, resource.refused.is_some(), unix_seconds);
+            let message = refused.get(name).map(|message| shortened(message));
+            let before = resource.troubles.refused.take();
+            resource.troubles.refused = Lasting::after(before.as_ref(), message, unix_seconds);
         }
     }
 
-    /// Records a render of one file, and how many of its keys were skipped.
-    pub fn record_render(&mut self, id: &InstanceId, skipped: usize) {
+    /// Records a render of one file, and its skipped keys.
+    pub fn record_render(&mut self, id: &InstanceId, skipped: SkippedKeys, unix_seconds: u64) {
         self.renders += 1;
-        match self.resources.get_mut(&id.resource) {
-            Some(board) if skipped > 0 => drop(board.skipped.insert(id.clone(), skipped)),
-            Some(board) => drop(board.skipped.remove(id)),
-            None => {}
+        if let Some(board) = self.resources.get_mut(&id.resource) {
+            board.record_skipped(id, skipped, unix_seconds);
+        }
+    }
+
+    /// Records the backends of a file that is live now.
+    pub fn record_live(&mut self, id: &InstanceId, live: &Arc<LiveBackends>, unix_seconds: u64) {
+        if let Some(board) = self.resources.get_mut(&id.resource) {
+            board.record_live(id, live, unix_seconds);
         }
     }
 
     /// Forgets an instance whose name is gone from the store.
-    pub fn forget(&mut self, id: &InstanceId) {
+    pub fn forget(&mut self, id: &InstanceId, unix_seconds: u64) {
         if let Some(board) = self.resources.get_mut(&id.resource) {
-            board.skipped.remove(id);
+            board.forget(id, unix_seconds);
+        }
+    }
+
+    /// Records the resources of a group that wait for keys, each with these; the others of the group do not.
+    pub fn record_waits(&mut self, group_id: &str, waits: &BTreeMap<Arc<str>, Vec<String>>, unix_seconds: u64) {
+        let Some(group) = self.names.get(group_id).and_then(|name| self.groups.get(name)) else { return };
+        for name in &group.members {
+            let Some(resource) = self.resources.get_mut(name) else { continue };
+            let before = resource.troubles.waits.take();
+            let now = waits.get(name).cloned();
+            // Only a wait that is new says which keys are missing.
+            let now = now.map(|keys| match &before {
+                Some(before) if keys.is_empty() => before.what.clone(),
+                _ => keys,
+            });
+            resource.troubles.waits = Lasting::after(before.as_ref(), now, unix_seconds);
+        }
+    }
+
+    /// Records the resources whose changed endpoints nginx has not taken yet.
+    pub fn record_untaken(&mut self, untaken: &BTreeSet<Arc<str>>, unix_seconds: u64) {
+        for (name, resource) in &mut self.resources {
+            let before = resource.troubles.untaken.take();
+            resource.troubles.untaken =
+                Lasting::after(before.as_ref(), untaken.contains(name).then_some(()), unix_seconds);
+        }
+    }
+
+    /// Returns the resources whose changed endpoints nginx has not taken yet.
+    pub fn untaken(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.resources.iter().filter(|(_, resource)| resource.troubles.untaken.is_some()).map(|(name, _)| name)
+    }
+
+    /// Records the progress of a resource.
+    pub fn record_progress(&mut self, resource: &str, progress: Progress) {
+        if let Some(board) = self.resources.get_mut(resource) {
+            board.progress = progress;
+        }
+    }
+
+    /// Records when a group is tried again, in seconds since 1970; `None` if nothing but a change brings that about.
+    pub fn record_next_try(&mut self, group_id: &str, next_try: Option<u64>) {
+        if let Some(group) = self.names.get(group_id).and_then(|name| self.groups.get_mut(name)) {
+            group.next_try = next_try;
         }
     }
 
     /// Records a finished pass over a group, and returns the trouble that it has ended. `unix_seconds` is the current time.
-    pub fn record_pass(&mut self, id: &str, report: &Report, unix_seconds: u64) -> Option<FailedPasses> {
+    pub fn record_pass(
+        &mut self,
+        id: &str,
+        report: &Report,
+        news: PassNews<'_>,
+        unix_seconds: u64,
+    ) -> Option<FailedPasses> {
         *self.passes.entry(outcome_word(&report.outcome)).or_default() += 1;
         self.failed_passes += u64::from(report.first_failure().is_some());
         if let Some(word) = reload_word(report) {
@@ -247,16 +292,15 @@ impl Board {
         let mut ended = None;
         let name = self.names.get(id);
         if let Some(group) = name.and_then(|name| self.groups.get_mut(name)) {
-            ended = group.record_pass(report, unix_seconds);
+            ended = group.record_pass(report, news.changed, unix_seconds);
+            self.changes.record(report, &group.failures_now, news, unix_seconds);
             for name in &group.members {
                 let Some(resource) = self.resources.get_mut(name) else { continue };
                 resource.is_failing = group.failing.contains(name);
                 let decision =
                     report.held.iter().find(|(held, _)| held.resource == *name).map(|(_, decision)| decision);
-                resource.held = decision.map(|decision| {
-                    decision.loss.map_or_else(|| "held".to_owned(), |loss| shortened(&loss.to_string()))
-                });
-                resource.held_since = since(resource.held_since, resource.held.is_some(), unix_seconds);
+                let before = resource.troubles.held.take();
+                resource.troubles.held = Lasting::after(before.as_ref(), decision.map(|decision| held_loss(decision, news.now, unix_seconds)), unix_seconds);
             }
         }
         if report.outcome.is_final() && report.dropped.is_empty() {
@@ -298,8 +342,8 @@ impl Board {
     fn files_replaced_by(&self, report: &Report, members: &BTreeSet<&str>) -> Vec<(Arc<str>, u64)> {
         let is_here = |dest: &str| report.files.iter().any(|file| file.to_str() == Some(dest));
         let named = members.iter().filter_map(|name| self.resources.get_key_value(*name));
-        let (own, many): (Vec<_>, Vec<_>) = named.partition(|(_, resource)| !resource.has_for_each);
-        let own: Vec<_> = own.into_iter().filter(|(_, resource)| is_here(&resource.dest)).collect();
+        let (own, many): (Vec<_>, Vec<_>) = named.partition(|(_, resource)| !resource.about.has_for_each);
+        let own: Vec<_> = own.into_iter().filter(|(_, resource)| is_here(&resource.about.dest)).collect();
         let rest = (report.files.len() - own.len().min(report.files.len())) as u64;
         // The report does not say which `for_each` a file comes from: with several, the first gets them all.
         let many = many.first().map(|(name, _)| (Arc::clone(name), rest));
@@ -307,15 +351,16 @@ impl Board {
     }
 
     /// Records the numbers of old workers still finishing and of current workers.
-    pub fn set_workers(&mut self, leaving: usize, serving: usize) {
-        self.workers_leaving = leaving;
+    pub fn set_workers(&mut self, leaving: BTreeMap<i32, u64>, serving: usize) {
+        self.workers_leaving = leaving.len();
+        self.leaving_since = leaving;
         self.workers_serving = serving;
     }
 
     fn update_has_applied(&mut self) {
         let tried = self.groups.values().all(|group| group.state != State::Waiting);
         let well = if self.groups.is_empty() {
-            self.loads > 0 && self.problems == 0
+            self.loads > 0 && self.problems.is_empty()
         } else {
             self.groups.values().any(GroupBoard::is_live)
         };
@@ -334,7 +379,7 @@ impl Board {
             return Readiness::NotApplied(why.unwrap_or_else(|| "nothing has been applied yet".to_owned()));
         }
         let refusal =
-            |(name, resource): (&Arc<str>, &ResourceBoard)| Some(format!("{name}: {}", resource.refused.as_ref()?));
+            |(name, resource): (&Arc<str>, &ResourceBoard)| Some(format!("{name}: {}", resource.troubles.refused.as_ref()?.what));
         let problem = self.store.problem().map(str::to_owned).or_else(|| self.resources.iter().find_map(refusal));
         problem.map_or(Readiness::Ready, Readiness::StoreLost)
     }
@@ -350,8 +395,8 @@ impl Board {
 
     /// Returns whether every resource is in sync, none is held, and conf.d has no problem.
     pub fn is_up_to_date(&self) -> bool {
-        let held = self.resources.values().any(|resource| resource.held.is_some());
-        self.groups_in_sync() == self.groups.len() && !self.groups.is_empty() && !held && self.problems == 0
+        let held = self.resources.values().any(|resource| resource.troubles.held.is_some());
+        self.groups_in_sync() == self.groups.len() && !self.groups.is_empty() && !held && self.problems.is_empty()
     }
 
     /// Returns the number of groups that owe a reload.
@@ -370,6 +415,35 @@ impl Board {
         failing.max_by_key(|group| group.state)?.problem.clone()
     }
 
+    /// Returns the name and the state of the group with this id.
+    pub fn group_of(&self, id: &str) -> Option<(&Arc<str>, &GroupBoard)> {
+        self.groups.get_key_value(self.names.get(id)?)
+    }
+
+    /// Returns the ids of all groups.
+    pub fn group_ids(&self) -> impl Iterator<Item = &str> {
+        self.names.keys().map(String::as_str)
+    }
+
+    /// Returns a line for people that says that all is in sync, or that nothing has been applied yet.
+    pub fn in_sync_text(&self) -> String {
+        let revision = self.applied_revision.map_or(String::new(), |revision| format!(" at revision {revision}"));
+        match (self.groups_in_sync(), self.groups.len()) {
+            (_, 0) => "conf.d has no resource".to_owned(),
+            (in_sync, all) if in_sync == all => format!("in sync{revision}"),
+            (in_sync, all) => format!("starting: {in_sync} of {all} groups in sync{revision}"),
+        }
+    }
+
+    /// Returns a line for people that says that clients are served, as far as that is known.
+    pub fn serving_text(&self) -> String {
+        match &self.nginx {
+            Some(NginxState::Runs) => format!("serving with {}", text::counted(self.workers_serving, "worker")),
+            Some(NginxState::Away { .. }) => "nginx does not run".to_owned(),
+            None => "no nginx is driven".to_owned(),
+        }
+    }
+
     /// Returns one line for people: what is in sync, and every problem.
     pub fn summary(&self) -> String {
         if self.stopping {
@@ -383,13 +457,13 @@ impl Board {
             (in_sync, all) => format!("{in_sync} of {all} groups in sync{revision}"),
         });
         parts.extend(self.first_problem());
-        let held = self.resources.values().filter(|resource| resource.held.is_some()).count();
+        let held = self.resources.values().filter(|resource| resource.troubles.held.is_some()).count();
         if held > 0 {
             parts.push(format!("{held} held at their last good file"));
         }
-        if self.problems > 0 {
-            let first = self.first_of_problems.as_ref().map_or(String::new(), |problem| format!(" ({problem})"));
-            parts.push(format!("{} in conf.d or templates{first}", text::counted(self.problems, "problem")));
+        if let Some(first) = self.problems.first() {
+            let problems = text::counted(self.problems.len(), "problem");
+            parts.push(format!("{problems} in conf.d or templates ({})", first.what));
         }
         if let Some(NginxState::Away { pid_file, .. }) = &self.nginx {
             let away = format!("nginx is not running (no master by `{pid_file}`)");
@@ -403,16 +477,14 @@ impl Board {
     }
 }
 
-impl ResourceBoard {
-    /// Returns how many keys were skipped, over all its files.
-    pub fn skipped(&self) -> usize {
-        self.skipped.values().sum()
-    }
-}
-
-/// Returns the start of a state that is true now; `before` is its start if it was true before.
-fn since(before: Option<u64>, is_true: bool, unix_seconds: u64) -> Option<u64> {
-    is_true.then(|| before.unwrap_or(unix_seconds))
+/// Returns the loss for which a guard keeps a file.
+fn held_loss(decision: &Decision, now: Instant, unix_seconds: u64) -> HeldLoss {
+    let reason = decision.loss.map_or_else(|| "held".to_owned(), |loss| shortened(&loss.to_string()));
+    let until = match decision.verdict {
+        Verdict::Hold(until) => Some(unix_seconds + until.saturating_duration_since(now).as_secs()),
+        _ => None,
+    };
+    HeldLoss { reason, until }
 }
 
 /// Shortens a text to one status line.

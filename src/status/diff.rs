@@ -4,6 +4,8 @@ use std::path::Path;
 
 use similar::{ChangeTag, TextDiff};
 
+use crate::model::difference::Difference;
+
 const RED: &str = "\u{1b}[31m";
 const GREEN: &str = "\u{1b}[32m";
 const CYAN: &str = "\u{1b}[36m";
@@ -44,6 +46,33 @@ pub fn unified(path: &Path, old: Option<&[u8]>, new: Option<&[u8]>, style: Style
     text
 }
 
+/// Returns a unified diff of a shortened difference; its line numbers are those of the whole files.
+pub fn of_difference(path: &Path, difference: &Difference) -> String {
+    let old = difference.old.as_deref();
+    let diff = TextDiff::from_lines(old.unwrap_or_default(), &*difference.new);
+    let name = |there: bool| if there { path.display().to_string() } else { "/dev/null".to_owned() };
+    let mut text = format!("--- {}\n+++ {}\n", name(old.is_some()), name(true));
+    let (before, after) = (old.unwrap_or_default().lines().count(), difference.new.lines().count());
+    let first = difference.first_line;
+    let start = |lines: usize| if lines == 0 { first - 1 } else { first };
+    text.push_str(&format!("@@ -{},{before} +{},{after} @@\n", start(before), start(after)));
+    for change in diff.iter_all_changes() {
+        let sign = match change.tag() {
+            ChangeTag::Delete => '-',
+            ChangeTag::Insert => '+',
+            ChangeTag::Equal => ' ',
+        };
+        text.push_str(&format!("{sign}{}", change.value()));
+        if change.missing_newline() {
+            text.push_str("\n\\ No newline at end of file\n");
+        }
+    }
+    if difference.is_cut {
+        text.push_str("\\ The rest is not shown\n");
+    }
+    text
+}
+
 fn painted(paint: &str, text: &str, color: bool) -> String {
     match text.strip_suffix('\n') {
         Some(line) if color && !paint.is_empty() => format!("{paint}{line}{PLAIN}\n"),
@@ -64,6 +93,16 @@ mod tests {
             new.into().map(str::as_bytes),
             style,
         ));
+    }
+
+    #[test]
+    fn a_shortened_difference_has_the_line_numbers_of_the_file() {
+        let old: String = (1..=20).map(|n| format!("{n}\n")).collect();
+        let new = old.replace("10\n", "ten\n");
+        let difference = Difference::between(Some(old.as_bytes()), new.as_bytes());
+        let style = Style { context_lines: 3, color: false };
+        let whole = unified(Path::new("/a"), Some(old.as_bytes()), Some(new.as_bytes()), style);
+        assert_eq!(of_difference(Path::new("/a"), &difference), whole);
     }
 
     #[test]

@@ -31,7 +31,7 @@ fn own(page: &mut Page, board: &Board, now: Instant) {
     page.one(&names::READY, &[], flag(board.readiness() == Readiness::Ready));
     page.one(&names::APPLIED, &[], flag(board.has_applied()));
     page.some(&names::APPLIED_REVISION, &[], board.applied_revision.map(|revision| revision.0 as f64));
-    page.one(&names::PROBLEMS, &[], board.problems as f64);
+    page.one(&names::PROBLEMS, &[], board.problems.len() as f64);
     page.one(&names::RESOURCES, &[], board.resources.len() as f64);
     page.one(&names::LOADS, &[], board.loads as f64);
     page.one(&names::RENDERS, &[], board.renders as f64);
@@ -49,14 +49,14 @@ fn own(page: &mut Page, board: &Board, now: Instant) {
     page.histograms(&names::VERIFY, board.verify_times.iter().map(|(stage, times)| (vec![*stage], times)));
     page.histograms(&names::DRAIN, std::iter::once((Vec::new(), &board.drain_times)));
     page.histograms(&names::ENDPOINTS, std::iter::once((Vec::new(), &board.endpoint_times)));
-    page.one(&names::ENDPOINTS_UNTAKEN, &[], board.untaken.len() as f64);
+    page.one(&names::ENDPOINTS_UNTAKEN, &[], board.untaken().count() as f64);
     page.one(&names::WORKERS_LEAVING, &[], board.workers_leaving as f64);
     page.some(&names::NGINX_RUNNING, &[], board.nginx.as_ref().map(|nginx| flag(*nginx == NginxState::Runs)));
     page.one(&names::WORKERS_SERVING, &[], board.workers_serving as f64);
     let one_each = |number: fn(&ResourceBoard) -> f64| {
         resources(board).map(move |(name, resource)| (vec![name], number(resource)))
     };
-    page.many(&names::HELD, one_each(|resource| flag(resource.held.is_some())));
+    page.many(&names::HELD, one_each(|resource| flag(resource.troubles.held.is_some())));
     page.many(&names::FAILING, one_each(|resource| flag(resource.is_failing)));
     page.many(&names::SKIPPED_KEYS, one_each(|resource| resource.skipped() as f64));
     let omitted = board.resources.len().saturating_sub(MAX_SERIES) + board.groups.len().saturating_sub(MAX_SERIES);

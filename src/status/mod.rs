@@ -1,11 +1,13 @@
 //! The agent's state for people and programs: log, status pages, metrics, systemd. Rank 4: never commands anything.
 
 pub mod board;
+pub mod conditions;
 pub mod diff;
 pub mod endpoint_events;
 pub mod events;
 pub mod fields;
 pub mod fleet;
+pub mod gather;
 pub mod histogram;
 pub mod metrics;
 pub mod names;

@@ -95,7 +95,7 @@ fn detailed(board: &Board, known: &Known<'_>) -> StatusPage {
     details.insert("groups_in_sync", format!("{} of {}", board.groups_in_sync(), board.groups.len()));
     details.insert("reloads_owed", board.reloads_owed().to_string());
     details.insert("workers_draining", board.workers_leaving.to_string());
-    details.extend(board.first_of_problems.as_deref().map(|problem| ("problem", shortened(problem))));
+    details.extend(board.problems.first().map(|problem| ("problem", shortened(&problem.what))));
     details.extend(board.applied_revision.map(|revision| ("applied_revision", revision.to_string())));
     details.extend(board.store.revision.map(|revision| ("store_revision", revision.to_string())));
     details.extend(board.nginx.as_ref().map(|nginx| match nginx {
@@ -133,12 +133,12 @@ fn lists(board: &Board) -> [(&'static str, Vec<&str>); 6] {
     };
     let failing = board.groups.values().flat_map(|group| &group.failing).map(|name| &**name);
     [
-        ("held", resources(|resource| resource.held.is_some())),
-        ("refused", resources(|resource| resource.refused.is_some())),
+        ("held", resources(|resource| resource.troubles.held.is_some())),
+        ("refused", resources(|resource| resource.troubles.refused.is_some())),
         ("failing", failing.take(MAX_NAMED).collect()),
         ("endpoints_by_dns", ways(true)),
         ("endpoints_by_reload", ways(false)),
-        ("endpoints_untaken", board.untaken.iter().map(|name| &**name).take(MAX_NAMED).collect()),
+        ("endpoints_untaken", board.untaken().map(|name| &**name).take(MAX_NAMED).collect()),
     ]
 }
 
@@ -147,7 +147,9 @@ fn unfinished(board: &Board, known: &Known<'_>) -> Vec<String> {
     let says =
         |names: &str, what: &str, since: Option<u64>| Some(format!("{names}: {what} since {}", time_text(since?)));
     let resources = board.resources.iter().flat_map(|(name, resource)| {
-        [says(name, "held", resource.held_since), says(name, "refused by the store", resource.refused_since)]
+        let held = resource.troubles.held.as_ref().map(|held| held.since);
+        let refused = resource.troubles.refused.as_ref().map(|refused| refused.since);
+        [says(name, "held", held), says(name, "refused by the store", refused)]
     });
     let groups = board.groups.values().map(|group| {
         let what = if group.owed_since.is_some() { "reload owed" } else { "failing" };
@@ -177,7 +179,7 @@ mod tests {
     use crate::model::key::Revision;
     use crate::model::range::KeyRanges;
     use crate::model::report::{Outcome, Report, Stage, StepFailure};
-    use crate::status::board::tests;
+    use crate::status::board::{Lasting, tests};
     use std::time::Duration;
 
     fn known(health: Option<&Health>) -> Known<'_> {
@@ -197,7 +199,7 @@ mod tests {
         check(&board, "/ready", 503, "not ready: nothing has been applied yet");
         check(&board, "/applied", 503, "not ready: nothing has been applied yet");
         check(&board, "/nothing", 404, "404 page not found\n");
-        board.record_load(std::iter::empty(), 0);
+        board.record_load(std::iter::empty(), Vec::new(), 100);
         let ranges = KeyRanges::default();
         board.record_event(&Event::Snapshot { revision: Revision(7), ranges, refused: None, entries: Vec::new() }, now);
         check(&board, "/ready", 200, "ok");
@@ -223,18 +225,18 @@ mod tests {
             let cause = StepFailure::new(Stage::Reload, "not running");
             tests::report(5, &["c.toml"], Outcome::ReloadOwed { cause, nothing_runs: true })
         };
-        board.record_pass("g1", &tests::report(5, &["a.toml", "b.toml"], Outcome::Applied), 1_736_850_500);
-        board.record_pass("g2", &owed(), 1_736_850_600);
-        board.record_pass("g2", &owed(), 1_736_850_700);
+        board.pass("g1", &tests::report(5, &["a.toml", "b.toml"], Outcome::Applied), 1_736_850_500);
+        board.pass("g2", &owed(), 1_736_850_600);
+        board.pass("g2", &owed(), 1_736_850_700);
         let refused = BTreeMap::from([(Arc::from("a.toml"), "denied".to_owned())]);
-        board.record_render(&"b.toml".into(), 2);
+        board.record_render(&"b.toml".into(), tests::skipped(2), 100);
         let (message, found) = details(&board);
         assert_eq!(message, "verified files are live, but not every group is in sync");
         assert_eq!(found["since"], "c.toml: reload owed since 2025-01-14T10:30:00Z");
         assert_eq!(found["skipped"], "b.toml: 2 keys");
         board.record_refusals(&refused, 1_736_850_500);
         board.record_refusals(&refused, 1_736_850_600);
-        board.record_pass("g2", &tests::report(6, &["c.toml"], Outcome::Applied), 1_736_850_800);
+        board.pass("g2", &tests::report(6, &["c.toml"], Outcome::Applied), 1_736_850_800);
         let (_, found) = details(&board);
         assert_eq!(found["since"], "a.toml: refused by the store since 2025-01-14T10:28:20Z");
         board.record_refusals(&BTreeMap::new(), 1_736_850_900);
@@ -243,10 +245,10 @@ mod tests {
         let decision = Guard::default().decide(found, live, Instant::now());
         for now in [1_736_850_600, 1_736_850_700] {
             let held = vec![("a.toml".into(), decision)];
-            board.record_pass("g1", &Report { held, ..tests::report(7, &["b.toml"], Outcome::Applied) }, now);
+            board.pass("g1", &Report { held, ..tests::report(7, &["b.toml"], Outcome::Applied) }, now);
         }
         assert_eq!(details(&board).1["since"], "a.toml: held since 2025-01-14T10:30:00Z");
-        board.record_pass("g1", &tests::report(8, &["a.toml", "b.toml"], Outcome::Applied), 1_736_851_000);
+        board.pass("g1", &tests::report(8, &["a.toml", "b.toml"], Outcome::Applied), 1_736_851_000);
         assert_eq!(details(&board).1["since"], serde_json::Value::Null);
     }
 
@@ -268,8 +270,8 @@ mod tests {
     fn the_detailed_page_has_confds_fields() {
         let now = Instant::now();
         let mut board = Board::new("etcd", now);
-        board.record_load(std::iter::empty(), 0);
-        board.first_of_problems = Some("app.toml:3:1: unknown field".to_owned());
+        board.record_load(std::iter::empty(), Vec::new(), 100);
+        board.problems = vec![Lasting { what: "app.toml:3:1: unknown field".to_owned(), since: 100 }];
         let health = Health {
             healthy: true,
             message: "etcd backend is healthy".into(),

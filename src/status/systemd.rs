@@ -88,7 +88,7 @@ mod tests {
         let starting = vec![ManagerNotice::Status("conf.d has no resource".into())];
         assert_eq!(notifier.due(&board, true, at(0)), starting);
         assert_eq!(notifier.reload(at(0)), None, "still starting");
-        board.record_load(std::iter::empty(), 0);
+        board.record_load(std::iter::empty(), Vec::new(), 100);
         assert_eq!(notifier.due(&board, true, at(1)), vec![ManagerNotice::Ready]);
         assert_eq!(notifier.reload(at(2)), Some(ManagerNotice::Reloading));
         assert_eq!(notifier.due(&board, false, at(3)), vec![]);

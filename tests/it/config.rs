@@ -76,7 +76,7 @@ fn described(resource: &Resource) -> String {
         needs,
         for_each,
     } = resource;
-    let Target { owner, group, mode, make_dirs, adopt_existing } = target;
+    let Target { owner, group, mode, make_dirs, adopt_existing, is_secret } = target;
     let ranges: Vec<_> =
         ranges.iter().map(|range| format!("{}..{}", range.start, range.end.as_deref().unwrap_or(""))).collect();
     let command = |command: &Option<CommandLine>| match command {
@@ -98,11 +98,12 @@ fn described(resource: &Resource) -> String {
         chosen => format!("  endpoints: {chosen:?}\n"),
     };
     let adopt_existing = if *adopt_existing { "  adopt_existing: true\n" } else { "" };
+    let secret = if *is_secret { "  secret: true\n" } else { "" };
     let mode = mode.map_or("unset".to_owned(), |mode| format!("{mode:04o}"));
     format!(
         "{id} ({})\n  {src} ({engine:?}) -> {}\n  keys: {keys:?}\n  prefix: {prefix:?}\n  ranges: {ranges:?}\n  \
          owner: {owner:?}\n  group: {group:?}\n  mode: {mode}\n  check: {}\n  reload: {reload}\n  verify: {verify:?}\n  pace: {pace:?}\n  \
-         output_format: {output_format:?}\n  escape: {escape:?}\n  make_dirs: {make_dirs}\n{adopt_existing}  \
+         output_format: {output_format:?}\n  escape: {escape:?}\n  make_dirs: {make_dirs}\n{adopt_existing}{secret}  \
          on_reload_failure: {on_reload_failure:?}\n  {guard:?}\n{other_prefix}{endpoints}{generation}{needs}{for_each}{backend}",
         file.display(),
         dest.display(),
@@ -269,6 +270,7 @@ fn resource_like() -> impl Strategy<Value = String> {
             "escape",
             "make_dirs",
             "adopt_existing",
+            "secret",
             "raw_keys",
             "on_reload_failure",
             "template",

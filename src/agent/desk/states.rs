@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::agent::state::ResourceState;
+use crate::apply::group::Group;
 
 use super::Desk;
 
@@ -16,6 +17,12 @@ impl Desk {
     /// Returns when the first wait of a resource for its keys ends.
     pub fn waits_until(&self) -> Option<Instant> {
         self.states().filter_map(|state| state.wait.until()).min()
+    }
+
+    /// Returns when a group that has failed is tried again; `None` if only a change brings that about.
+    pub fn next_try(&self, group: &Group) -> Option<Instant> {
+        let entry = self.entries.get(self.entry_position(group)?)?;
+        entry.timing.due_at(self.load).filter(|_| entry.timing.failures() > 0)
     }
 
     /// Returns those of these addresses that a live file has.

@@ -19,8 +19,10 @@ use crate::model::backend_change::BackendChange;
 use crate::model::endpoints::EndpointSet;
 use crate::model::for_each::ForEach;
 use crate::model::guard::{Decision, RenderCount, Verdict};
+use crate::model::key::Key;
+use crate::model::live_backends::LiveBackends;
 use crate::model::needs;
-use crate::model::note::Note;
+use crate::model::note::{Note, SkippedKeys};
 use crate::model::removed::ResourceRemoval;
 use crate::model::report::{Rendered, StepFailure};
 use crate::model::resource::{InstanceId, Resource};
@@ -48,8 +50,12 @@ pub(super) struct Work {
 pub struct Findings {
     /// Notes for the log.
     pub notes: Vec<Note>,
-    /// Files that were rendered, and how many of their keys were skipped.
-    pub renders: Vec<(InstanceId, usize)>,
+    /// Files that were rendered, each with its skipped keys.
+    pub renders: Vec<(InstanceId, SkippedKeys)>,
+    /// The backends of the files that are live now.
+    pub live: Vec<(InstanceId, Arc<LiveBackends>)>,
+    /// The keys that were the reason for the pass, with the prefix; none if something else was.
+    pub changed: BTreeSet<Key>,
     /// What changed in the backends of the files that were written, by destination.
     pub backends: BTreeMap<PathBuf, BackendChange>,
     /// What the resources whose changes are in effect no longer name.
@@ -300,7 +306,10 @@ impl Preparation<'_> {
                 file.skipped.extend(skipped);
             }
         }
-        self.findings.renders.push((resource.id.clone(), file.skipped.len()));
+        let named = file.skipped.iter().take(SkippedKeys::MAX_NAMED);
+        let named = named.map(|(key, reason)| (format!("{}{key}", resource.prefix), reason.to_string())).collect();
+        let skipped = SkippedKeys { named, total: file.skipped.len() };
+        self.findings.renders.push((resource.id.clone(), skipped));
     }
 
     /// Asks the guard for its decision, and saves the state that has to survive a restart.

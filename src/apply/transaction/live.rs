@@ -107,6 +107,7 @@ impl Trials<'_> {
             }
             Outcome::Applied | Outcome::Unchanged => {
                 self.report.files.extend(report.files);
+                self.report.differences.extend(report.differences);
                 self.report.removed.extend(report.removed);
                 self.report.verified = report.verified.or(self.report.verified.take());
                 self.report.outcome = Outcome::Applied;

@@ -112,6 +112,7 @@ fn both(first: Report, second: Report, names: Vec<InstanceId>) -> Report {
         resources,
         outcome,
         files: [first.files, second.files].concat(),
+        differences: first.differences.into_iter().chain(second.differences).collect(),
         removed: [first.removed, second.removed].concat(),
         dropped: [first.dropped, second.dropped].concat(),
         warnings: [first.warnings, second.warnings].concat(),

@@ -1,4 +1,5 @@
-//! `dest`, `mode`, `owner`, `group`, `uid`, `gid`, `make_dirs` and `adopt_existing`: the file to write, its mode and its owner.
+//! `dest`, `mode`, `owner`, `group`, `uid`, `gid`, `make_dirs`, `adopt_existing` and `secret`: the file to write, its mode and its
+//! owner.
 //! Never looks a name up.
 
 use std::path::PathBuf;
@@ -48,8 +49,9 @@ pub(super) fn read(fields: &mut Fields<'_>, accounts: &mut Vec<Account>) -> Targ
     let gid = fields.take("gid", |field| number_beside(field, "group", group.as_ref())).flatten();
     let make_dirs = fields.take("make_dirs", Field::boolean).unwrap_or(false);
     let adopt_existing = fields.take("adopt_existing", Field::boolean).unwrap_or(false);
+    let is_secret = fields.take("secret", Field::boolean).unwrap_or(false);
     let (owner, group) = (uid.map(Identity::Id).or(owner), gid.map(Identity::Id).or(group));
-    let target = Target { owner, group, mode, make_dirs, adopt_existing };
+    let target = Target { owner, group, mode, make_dirs, adopt_existing, is_secret };
     let user = (AccountKind::User, &target.owner, owner_place);
     let group = (AccountKind::Group, &target.group, group_place);
     for (kind, identity, place) in [user, group] {

@@ -12,7 +12,11 @@ use sha2::{Digest, Sha256};
 use crate::model::endpoints::{
     Endpoint, EndpointName, EndpointSet, NameForm, RESOLVER_TIMEOUT_SECONDS, SERVICE, ServersForm,
 };
-use crate::nginx::backend::{Backend, Options, ServerLimits, SocketOrHost, Subfolders, UnixSockets, WantedAddress};
+use crate::model::live_backends::{ListedBackend, ListedState};
+use crate::nginx::backend::{
+    Backend, BackendState, Options, ServerLimits, SocketOrHost, Subfolders, UnixSockets, WantedAddress,
+};
+use crate::render::rendering::OWNER;
 
 /// Most endpoints below one name: an answer over TCP has 65,535 bytes.
 const MAX_ENDPOINTS_OF_NAME: usize = 700;
@@ -32,18 +36,29 @@ pub(in crate::render) struct UpstreamServer {
     weight: u16,
     is_backup: bool,
     is_down: bool,
+    is_draining: bool,
     limits: ServerLimits,
     /// Its `server` line.
     line: Box<str>,
+    /// Its key, as the resource sees it.
+    key: Box<str>,
+    /// Who announced it; empty if its record does not say so.
+    announcer: Box<str>,
 }
 
 /// The start of a `server` line.
 const SERVER: &str = "server ";
 
 impl UpstreamServer {
-    /// Returns whether it gets no traffic.
-    pub(in crate::render) fn is_down(&self) -> bool {
-        self.is_down
+    /// Returns it as a backend of a list.
+    pub(in crate::render) fn listed(&self) -> ListedBackend<'_> {
+        let state = match (self.is_down, self.is_draining, self.is_backup) {
+            (true, true, _) => ListedState::Draining,
+            (true, false, _) => ListedState::Down,
+            (false, _, true) => ListedState::Backup,
+            (false, _, false) => ListedState::Up,
+        };
+        ListedBackend { address: self.address(), key: &self.key, announcer: &self.announcer, state, weight: self.weight }
     }
 
     /// Returns a backend as an upstream has it.
@@ -63,7 +78,10 @@ impl UpstreamServer {
             SocketOrHost::Name(..) | SocketOrHost::Unix(_) => None,
         };
         let (weight, is_backup, is_down) = (*weight, *backup, *down);
-        UpstreamServer { socket, weight, is_backup, is_down, limits, line: line.into() }
+        let is_draining = backend.state == BackendState::Draining;
+        let owner = backend.meta.get(OWNER).and_then(|owner| owner.as_str()).unwrap_or_default();
+        let (key, announcer) = (backend.key.as_str().into(), owner.into());
+        UpstreamServer { socket, weight, is_backup, is_down, is_draining, limits, line: line.into(), key, announcer }
     }
 
     /// Returns its address, as it was decoded.

@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::model::key::Revision;
+use crate::model::key::{Key, Revision};
 use crate::model::report::{CommandKind, Outcome, Report, Stage, StepFailure};
-use crate::model::resource::Resource;
+use crate::model::resource::{CommandLine, Reload, Resource};
 use crate::model::text::counted;
 use crate::nginx::error_log::said_of;
 use crate::status::histogram::Histogram;
 
-use super::{nothing_runs, shortened};
+use super::{Failure, nothing_runs, shortened};
 
 /// State of a group, from best to worst.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,6 +69,12 @@ pub struct GroupBoard {
     pub members: Vec<Arc<str>>,
     /// Destination of its first resource.
     pub dest: String,
+    /// Its check, with the time limit.
+    pub check: Option<(String, Option<Duration>)>,
+    /// Its reload, with the time limit.
+    pub reload: Option<(String, Option<Duration>)>,
+    /// Whether nginx reads its files.
+    pub drives_nginx: bool,
     /// Its state after the last pass.
     pub state: State,
     /// Whether its files are live, or would be if nginx ran.
@@ -86,6 +93,10 @@ pub struct GroupBoard {
     pub owed_since: Option<u64>,
     /// Start of the failures that have not ended, with their number.
     trouble: Option<FailedPasses>,
+    /// The failures of the last pass.
+    pub failures_now: Vec<Failure>,
+    /// Time of the next attempt, in seconds since 1970, if the last one failed.
+    pub next_try: Option<u64>,
     /// Command runs, by kind.
     pub commands: BTreeMap<&'static str, CommandBoard>,
 }
@@ -134,7 +145,19 @@ impl GroupBoard {
     pub(super) fn with_members(mut self, resources: &[Arc<Resource>]) -> GroupBoard {
         self.members = resources.iter().map(|resource| Arc::clone(resource.name())).collect();
         self.dest = resources.first().map(|first| first.dest.display().to_string()).unwrap_or_default();
+        let command = |command: &CommandLine| (shortened(&command.text), command.timeout);
+        let (check, reload) = match resources.first() {
+            Some(first) => (first.check.as_ref(), first.reload.as_ref()),
+            None => (None, None),
+        };
+        self.drives_nginx = check.is_some_and(CommandLine::mentions_nginx) || reload.is_some_and(Reload::mentions_nginx);
+        (self.check, self.reload) = (check.map(command), reload.and_then(Reload::command).map(command));
         self
+    }
+
+    /// Returns the first names of its members.
+    pub(in crate::status) fn named(&self) -> String {
+        named(self.members.iter().map(|name| &**name).collect())
     }
 
     /// Returns the start of what has not ended: failures, or an owed reload; in seconds since 1970.
@@ -148,7 +171,13 @@ impl GroupBoard {
     }
 
     /// Records a pass, and returns the trouble that it has ended.
-    pub(super) fn record_pass(&mut self, report: &Report, unix_seconds: u64) -> Option<FailedPasses> {
+    pub(super) fn record_pass(
+        &mut self,
+        report: &Report,
+        changed: &BTreeSet<Key>,
+        unix_seconds: u64,
+    ) -> Option<FailedPasses> {
+        self.failures_now = Failure::all(report, &self.failures_now, changed, unix_seconds);
         self.state = match &report.outcome {
             Outcome::Unchanged | Outcome::Applied if report.dropped.is_empty() => State::InSync,
             Outcome::Unchanged | Outcome::Applied => State::Incomplete,

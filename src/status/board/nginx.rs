@@ -34,8 +34,9 @@ impl Board {
         self.drain_times.observe(after);
     }
 
-    /// Records that nginx has taken changed endpoints, this time after their publication.
-    pub fn record_endpoint_change(&mut self, after: Duration) {
+    /// Records that nginx has taken the changed endpoints of a resource, this time after their publication.
+    pub fn record_endpoint_change(&mut self, resource: &str, after: Duration) {
         self.endpoint_times.observe(after);
+        self.changes.record_taken(resource, after);
     }
 }

@@ -16,8 +16,8 @@ pub struct StoreBoard {
     pub backend: &'static str,
     /// Newest revision read.
     pub revision: Option<Revision>,
-    /// Start of the current loss, and its cause.
-    lost: Option<(Instant, String)>,
+    /// The current loss.
+    lost: Option<StoreLoss>,
     /// Number of losses.
     pub losses: u64,
     /// Total duration of earlier losses.
@@ -30,8 +30,39 @@ pub struct StoreBoard {
     last_event: Instant,
     /// Whether the agent's store is unused: all resources have stores of their own.
     pub is_unused: bool,
-    /// Stores in `[backend]` tables that sent an event, by name, with the problem of those that are lost.
-    others: BTreeMap<String, Option<(Instant, String)>>,
+    /// Stores in `[backend]` tables that sent an event, by name.
+    others: BTreeMap<String, OtherStore>,
+}
+
+/// A store in a `[backend]` table.
+#[derive(Clone, Debug, Default)]
+struct OtherStore {
+    revision: Option<Revision>,
+    lost: Option<StoreLoss>,
+}
+
+/// The present loss of a store.
+#[derive(Clone, Debug)]
+struct StoreLoss {
+    since: Instant,
+    problem: String,
+    retry_at: Instant,
+    is_lasting: bool,
+}
+
+/// A store that is lost now.
+#[derive(Clone, Copy, Debug)]
+pub struct LostStore<'a> {
+    /// `etcd`, `file` or `env`; of a `[backend]` table, its settings in one line.
+    pub name: &'a str,
+    /// Why it cannot be followed.
+    pub problem: &'a str,
+    /// Start of that.
+    pub since: Instant,
+    /// Time of the next attempt; `None` if it is due.
+    pub retry_at: Option<Instant>,
+    /// Whether only an edit helps.
+    pub is_lasting: bool,
 }
 
 /// Requests of one kind.
@@ -81,17 +112,13 @@ impl StoreBoard {
                 self.end_loss(now);
             }
             Event::Regained => self.end_loss(now),
-            Event::Lost { problem, .. } => {
+            Event::Lost { problem, retry_in, is_lasting } => {
                 let kind = if self.snapshot_asked.is_some() { GET_VALUES } else { WATCH_PREFIX };
                 self.record_request(kind, now.duration_since(self.last_event), false);
-                let since = match self.lost.take() {
-                    Some((since, _)) => since,
-                    None => {
-                        self.losses += 1;
-                        now
-                    }
-                };
-                self.lost = Some((since, shortened(problem)));
+                self.losses += u64::from(self.lost.is_none());
+                let since = self.lost.take().map_or(now, |lost| lost.since);
+                let (retry_at, is_lasting) = (now + *retry_in, *is_lasting);
+                self.lost = Some(StoreLoss { since, problem: shortened(problem), retry_at, is_lasting });
             }
         }
         self.last_event = now;
@@ -99,12 +126,16 @@ impl StoreBoard {
 
     /// Records an event of a store in a `[backend]` table.
     pub fn record_other_event(&mut self, name: &str, event: &Event, now: Instant) {
-        let since = self.others.get(name).and_then(Option::as_ref).map_or(now, |(since, _)| *since);
-        let problem = match event {
-            Event::Lost { problem, .. } => Some((since, format!("{name}: {}", shortened(problem)))),
-            Event::Snapshot { .. } | Event::Changes { .. } | Event::Regained => None,
-        };
-        self.others.insert(name.to_owned(), problem);
+        let known = self.others.entry(name.to_owned()).or_default();
+        let since = known.lost.take().map_or(now, |lost| lost.since);
+        match event {
+            Event::Lost { problem, retry_in, is_lasting } => {
+                let (problem, retry_at) = (format!("{name}: {}", shortened(problem)), now + *retry_in);
+                known.lost = Some(StoreLoss { since, problem, retry_at, is_lasting: *is_lasting });
+            }
+            Event::Snapshot { revision, .. } | Event::Changes { revision, .. } => known.revision = Some(*revision),
+            Event::Regained => {}
+        }
     }
 
     /// Records that a snapshot was requested.
@@ -120,8 +151,8 @@ impl StoreBoard {
     }
 
     fn end_loss(&mut self, now: Instant) {
-        if let Some((since, _)) = self.lost.take() {
-            self.lost_before += now.duration_since(since);
+        if let Some(lost) = self.lost.take() {
+            self.lost_before += now.duration_since(lost.since);
         }
     }
 
@@ -132,26 +163,46 @@ impl StoreBoard {
 
     /// Returns the reason why a store cannot be followed.
     pub fn problem(&self) -> Option<&str> {
-        let others = || self.others.values().flatten().next();
-        self.lost.as_ref().or_else(others).map(|(_, problem)| problem.as_str())
+        let others = || self.others.values().find_map(|other| other.lost.as_ref());
+        self.lost.as_ref().or_else(others).map(|lost| lost.problem.as_str())
     }
 
     /// Whether every store in use is followed.
     pub fn is_followed(&self) -> bool {
         let is_followed = self.is_unused || (self.lost.is_none() && self.revision.is_some());
-        is_followed && self.others.values().all(Option::is_none)
+        is_followed && self.others.values().all(|other| other.lost.is_none())
     }
 
     /// Returns the stores that are lost now, each with the duration of that.
     pub fn lost_stores(&self, now: Instant) -> Vec<(&str, Duration)> {
-        let own = self.lost.as_ref().map(|(since, _)| ("the store", *since));
-        let others = self.others.iter().filter_map(|(name, lost)| Some((name.as_str(), lost.as_ref()?.0)));
+        let own = self.lost.as_ref().map(|lost| ("the store", lost.since));
+        let others = self.others.iter().filter_map(|(name, other)| Some((name.as_str(), other.lost.as_ref()?.since)));
         own.into_iter().chain(others).map(|(name, since)| (name, now.duration_since(since))).collect()
+    }
+
+    /// Returns the stores that are lost now, the agent's first.
+    pub fn lost(&self) -> Vec<LostStore<'_>> {
+        let own = self.lost.iter().map(|lost| (self.backend, lost));
+        let others = self.others.iter().filter_map(|(name, other)| Some((name.as_str(), other.lost.as_ref()?)));
+        own.chain(others)
+            .map(|(name, lost)| LostStore {
+                name,
+                problem: &lost.problem,
+                since: lost.since,
+                retry_at: Some(lost.retry_at),
+                is_lasting: lost.is_lasting,
+            })
+            .collect()
+    }
+
+    /// Returns the stores in `[backend]` tables, each with its newest revision.
+    pub fn others(&self) -> impl Iterator<Item = (&str, Option<Revision>)> {
+        self.others.iter().map(|(name, other)| (name.as_str(), other.revision))
     }
 
     /// Returns the duration of the current loss, and of all losses together.
     pub fn lost_for(&self, now: Instant) -> (Duration, Duration) {
-        let present = self.lost.as_ref().map_or(Duration::ZERO, |(since, _)| now.duration_since(*since));
+        let present = self.lost.as_ref().map_or(Duration::ZERO, |lost| now.duration_since(lost.since));
         (present, self.lost_before + present)
     }
 }

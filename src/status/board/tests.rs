@@ -22,8 +22,22 @@ pub(crate) fn resource(name: &str) -> Arc<Resource> {
 pub(crate) fn board(now: Instant) -> Board {
     let mut board = Board::new("etcd", now);
     let groups = [("g1", vec![resource("a"), resource("b")]), ("g2", vec![resource("c")])];
-    board.record_load(groups.iter().map(|(id, resources)| (*id, resources.as_slice())), 0);
+    board.record_load(groups.iter().map(|(id, resources)| (*id, resources.as_slice())), Vec::new(), 100);
     board
+}
+
+impl Board {
+    /// Records a pass of which nothing more is known.
+    pub(crate) fn pass(&mut self, id: &str, report: &Report, unix_seconds: u64) -> Option<FailedPasses> {
+        let (backends, changed) = (BTreeMap::new(), BTreeSet::new());
+        let news = PassNews { backends: &backends, endpoints: &[], changed: &changed, now: Instant::now() };
+        self.record_pass(id, report, news, unix_seconds)
+    }
+}
+
+/// So many skipped keys.
+pub(crate) fn skipped(total: usize) -> SkippedKeys {
+    SkippedKeys { named: Vec::new(), total }
 }
 
 pub(crate) fn report(revision: i64, names: &[&str], outcome: Outcome) -> Report {
@@ -44,10 +58,10 @@ fn ready_takes_every_group_tried_one_live_and_a_store_that_is_followed() {
     let now = Instant::now();
     let mut board = board(now);
     assert_eq!(board.readiness(), Readiness::NotApplied("nothing has been applied yet".into()));
-    board.record_pass("g1", &report(5, &["a.toml", "b.toml"], Outcome::Rejected(failure(Stage::Check))), 100);
+    board.pass("g1", &report(5, &["a.toml", "b.toml"], Outcome::Rejected(failure(Stage::Check))), 100);
     let why = "a.toml b.toml: check failed: exit status 1";
     assert_eq!(board.readiness(), Readiness::NotApplied(why.into()), "no output of commands");
-    board.record_pass("g2", &report(5, &["c.toml"], Outcome::Applied), 100);
+    board.pass("g2", &report(5, &["c.toml"], Outcome::Applied), 100);
     assert_eq!(board.readiness(), Readiness::Ready, "a broken group does not hold up the others");
     assert_eq!(board.summary(), format!("1 of 2 groups in sync at revision 5; {why}"));
     let problem = "cannot connect".to_owned();
@@ -57,7 +71,7 @@ fn ready_takes_every_group_tried_one_live_and_a_store_that_is_followed() {
     let summary = format!("cannot follow the store: cannot connect; 1 of 2 groups in sync at revision 5; {why}");
     assert_eq!((board.summary(), board.in_trouble_since("g1")), (summary, Some(100)));
     board.record_event(&Event::Regained, now);
-    board.record_pass("g1", &report(6, &["a.toml", "b.toml"], Outcome::Applied), 101);
+    board.pass("g1", &report(6, &["a.toml", "b.toml"], Outcome::Applied), 101);
     assert_eq!((board.readiness(), board.summary()), (Readiness::Ready, "in sync at revision 6".into()));
 }
 
@@ -66,8 +80,8 @@ fn a_reload_waiting_for_nginx_is_ready_and_a_failed_one_is_not() {
     for (nothing_runs, expected) in [(true, true), (false, false)] {
         let mut board = board(Instant::now());
         let owed = Outcome::ReloadOwed { cause: failure(Stage::Reload), nothing_runs };
-        board.record_pass("g1", &report(5, &["a.toml", "b.toml"], owed.clone()), 100);
-        board.record_pass("g2", &report(5, &["c.toml"], owed), 100);
+        board.pass("g1", &report(5, &["a.toml", "b.toml"], owed.clone()), 100);
+        board.pass("g2", &report(5, &["c.toml"], owed), 100);
         assert_eq!((board.has_applied(), board.reloads_owed()), (expected, 2));
     }
 }
@@ -78,29 +92,29 @@ fn an_nginx_that_is_away_is_said_once_and_is_no_failure() {
     let away = "nginx is not running (no master by `/run/nginx.pid`)";
     board.set_nginx(Some(Some("/run/nginx.pid".to_owned())), 100);
     let cause = StepFailure::new(Stage::Reload, format!("{away}; it reads the files when it starts"));
-    board.record_pass("g1", &report(5, &["a.toml"], Outcome::Applied), 100);
+    board.pass("g1", &report(5, &["a.toml"], Outcome::Applied), 100);
     let owed = Outcome::ReloadOwed { cause, nothing_runs: true };
-    board.record_pass("g2", &report(5, &["c.toml"], owed), 100);
+    board.pass("g2", &report(5, &["c.toml"], owed), 100);
     let expected = format!(
         "1 of 2 groups in sync at revision 5; c.toml: the reload is owed: {away}; it reads the files when it starts"
     );
     assert_eq!(board.summary(), expected);
-    board.record_pass("g2", &report(5, &["c.toml"], Outcome::Applied), 101);
+    board.pass("g2", &report(5, &["c.toml"], Outcome::Applied), 101);
     assert_eq!(board.summary(), format!("in sync at revision 5; {away}"));
 }
 
 #[test]
 fn a_missing_program_and_a_broken_file_are_named_in_the_summary() {
     let mut board = board(Instant::now());
-    board.record_pass("g1", &report(5, &["a.toml"], Outcome::Applied), 100);
+    board.pass("g1", &report(5, &["a.toml"], Outcome::Applied), 100);
     assert!(!board.is_up_to_date());
-    board.record_pass("g2", &report(5, &["c.toml"], Outcome::Unchanged), 100);
+    board.pass("g2", &report(5, &["c.toml"], Outcome::Unchanged), 100);
     assert!(board.is_up_to_date());
     assert_eq!(board.passes_with_work(), 1, "one had nothing to do");
     let output = "/bin/sh: 1: nginxx: not found\n".to_owned();
     let cause = StepFailure { output, ..StepFailure::new(Stage::Check, "check_cmd `nginxx -t`: exit status 127") };
-    board.record_pass("g2", &report(5, &["c.toml"], Outcome::Rejected(cause)), 100);
-    (board.problems, board.first_of_problems) = (1, Some("a.toml:3:1: unknown field".to_owned()));
+    board.pass("g2", &report(5, &["c.toml"], Outcome::Rejected(cause)), 100);
+    board.problems = vec![Lasting { what: "a.toml:3:1: unknown field".to_owned(), since: 100 }];
     let expected = "1 of 2 groups in sync at revision 5; c.toml: check failed: check_cmd `nginxx -t`: exit status 127: \
                     nginxx: not found; 1 problem in conf.d or templates (a.toml:3:1: unknown field)";
     assert_eq!(board.summary(), expected);
@@ -108,10 +122,10 @@ fn a_missing_program_and_a_broken_file_are_named_in_the_summary() {
 
 #[test]
 fn with_nothing_to_apply_it_is_ready_unless_conf_d_has_problems() {
-    for (problems, expected) in [(0, true), (1, false)] {
+    for (problems, expected) in [(Vec::new(), true), (vec!["a.toml: wrong".to_owned()], false)] {
         let mut board = Board::new("file", Instant::now());
-        board.record_load(std::iter::empty(), problems);
-        assert_eq!(board.has_applied(), expected, "{problems}");
+        board.record_load(std::iter::empty(), problems, 100);
+        assert_eq!(board.has_applied(), expected);
     }
 }
 
@@ -137,11 +151,11 @@ fn passes_reloads_and_commands_are_counted_by_outcome() {
         commands: vec![run(CommandKind::Check, true), run(CommandKind::Reload, true)],
         ..report(5, &["a.toml", "b.toml"], Outcome::Applied)
     };
-    board.record_pass("g1", &applied, 100);
+    board.pass("g1", &applied, 100);
     let rolled_back = Outcome::RolledBack { cause: failure(Stage::Verify), reload_old: Some(failure(Stage::Reload)) };
     let commands = vec![run(CommandKind::Check, true), run(CommandKind::Reload, false)];
-    board.record_pass("g1", &Report { commands, ..report(6, &["a.toml"], rolled_back) }, 101);
-    board.record_pass("g1", &report(6, &["a.toml"], Outcome::Rejected(failure(Stage::Check))), 102);
+    board.pass("g1", &Report { commands, ..report(6, &["a.toml"], rolled_back) }, 101);
+    board.pass("g1", &report(6, &["a.toml"], Outcome::Rejected(failure(Stage::Check))), 102);
     assert_eq!(board.passes, BTreeMap::from([("applied", 1), ("rejected", 1), ("rolled_back", 1)]));
     assert_eq!(board.reloads, BTreeMap::from([("rolled_back", 1), ("verified", 1)]));
     assert_eq!(board.totals.commands, BTreeMap::from([("check", (2, 0)), ("reload", (1, 1))]));
@@ -157,10 +171,10 @@ fn passes_reloads_and_commands_are_counted_by_outcome() {
 fn a_resource_that_drops_out_is_failing_until_it_takes_part_again() {
     let mut board = board(Instant::now());
     let dropped = vec![("a.toml".into(), failure(Stage::Render))];
-    board.record_pass("g1", &Report { dropped, ..report(5, &["b.toml"], Outcome::Applied) }, 100);
+    board.pass("g1", &Report { dropped, ..report(5, &["b.toml"], Outcome::Applied) }, 100);
     assert_eq!(board.groups["a.toml"].state, State::Incomplete);
     assert!(board.resources["a.toml"].is_failing && !board.resources["b.toml"].is_failing);
-    board.record_pass("g1", &report(6, &["a.toml"], Outcome::Applied), 101);
+    board.pass("g1", &report(6, &["a.toml"], Outcome::Applied), 101);
     assert_eq!(board.groups["a.toml"].state, State::InSync);
     assert!(!board.resources["a.toml"].is_failing);
 }
@@ -170,25 +184,25 @@ fn a_problem_is_said_of_the_member_that_has_it_with_the_words_of_nginx() {
     let mut board = board(Instant::now());
     let output = "nginx: [emerg] unknown directive \"b\" in /etc/b:1\nnginx: test failed".to_owned();
     let dropped = vec![("b.toml".into(), StepFailure { output, ..failure(Stage::Check) })];
-    board.record_pass("g1", &Report { dropped, ..report(5, &["a.toml", "b.toml"], Outcome::Unchanged) }, 100);
-    board.record_pass("g2", &report(5, &["c.toml"], Outcome::Applied), 100);
+    board.pass("g1", &Report { dropped, ..report(5, &["a.toml", "b.toml"], Outcome::Unchanged) }, 100);
+    board.pass("g2", &report(5, &["c.toml"], Outcome::Applied), 100);
     let why = "b.toml: check failed: exit status 1: unknown directive \"b\" in /etc/b:1";
     assert_eq!(board.summary(), format!("1 of 2 groups in sync at revision 5; {why}"));
     let group = &board.groups["a.toml"];
     assert_eq!(group.failing, BTreeSet::from(["b.toml".into()]));
-    board.record_pass("g1", &report(6, &["a.toml", "b.toml"], Outcome::Applied), 101);
+    board.pass("g1", &report(6, &["a.toml", "b.toml"], Outcome::Applied), 101);
     assert!(board.groups["a.toml"].failing.is_empty() && board.groups["a.toml"].problem.is_none());
 }
 
 #[test]
 fn what_leaves_conf_d_is_forgotten_and_the_rest_keeps_its_numbers() {
     let mut board = board(Instant::now());
-    board.record_pass("g2", &report(5, &["c.toml"], Outcome::Applied), 100);
+    board.pass("g2", &report(5, &["c.toml"], Outcome::Applied), 100);
     let groups = [("g2", vec![resource("c")])];
-    board.record_load(groups.iter().map(|(id, resources)| (*id, resources.as_slice())), 0);
+    board.record_load(groups.iter().map(|(id, resources)| (*id, resources.as_slice())), Vec::new(), 100);
     assert_eq!(board.groups.keys().map(|name| &**name).collect::<Vec<_>>(), ["c.toml"]);
     assert_eq!(board.resources["c.toml"].succeeded, 1);
-    board.record_pass("g1", &report(6, &["a.toml"], Outcome::Applied), 101);
+    board.pass("g1", &report(6, &["a.toml"], Outcome::Applied), 101);
     assert_eq!(board.groups.len(), 1, "a pass that was running when its group was removed");
     assert_eq!(board.loads, 2);
 }
@@ -228,15 +242,15 @@ fn instance(item: &str) -> InstanceId {
 #[test]
 fn files_of_a_for_each_are_counted_for_their_resource() {
     let mut board = board(Instant::now());
-    board.record_render(&instance("x"), 2);
-    board.record_render(&instance("y"), 3);
+    board.record_render(&instance("x"), skipped(2), 100);
+    board.record_render(&instance("y"), skipped(3), 100);
     assert_eq!(board.resources["a.toml"].skipped(), 5);
-    board.forget(&instance("x"));
+    board.forget(&instance("x"), 100);
     assert_eq!(board.resources["a.toml"].skipped(), 3);
     let dropped = vec![(instance("y"), failure(Stage::Render))];
     let names = ["a.toml", "b.toml"];
     let files = vec!["/etc/b".into()];
-    board.record_pass("g1", &Report { dropped, files, ..report(5, &names, Outcome::Applied) }, 100);
+    board.pass("g1", &Report { dropped, files, ..report(5, &names, Outcome::Applied) }, 100);
     let a = &board.resources["a.toml"];
     assert_eq!((a.succeeded, a.failed, a.is_failing), (0, 1, true), "once for the pass");
     let b = &board.resources["b.toml"];
@@ -248,7 +262,7 @@ fn files_of_a_for_each_are_counted_for_their_resource() {
 fn a_store_that_left_conf_d_holds_nothing_up() {
     let now = Instant::now();
     let mut board = Board::new("etcd", now);
-    board.record_load(std::iter::empty(), 0);
+    board.record_load(std::iter::empty(), Vec::new(), 100);
     board.record_event(&snapshot(5), now);
     let lost = Event::Lost { problem: "away".into(), retry_in: Duration::ZERO, is_lasting: false };
     board.store.record_other_event("etcd at b:2379", &lost, now);

@@ -16,10 +16,10 @@ pub(super) fn families(page: &mut Page, board: &Board) {
     page.many(&names::CONFD_REQUESTS, counted);
     page.many(&names::CONFD_ERRORS, requests().map(|(labels, requests)| (labels, requests.failed as f64)));
     page.one(&names::CONFD_HEALTHY, &[store.backend], flag(store.is_followed()));
-    let times = resources(board).map(|(_, resource)| (vec![resource.dest.as_str()], &resource.pass_times));
+    let times = resources(board).map(|(_, resource)| (vec![resource.about.dest.as_str()], &resource.pass_times));
     page.histograms(&names::CONFD_TEMPLATE_SECONDS, times);
     let statuses = resources(board).flat_map(|(_, resource)| {
-        let dest = resource.dest.as_str();
+        let dest = resource.about.dest.as_str();
         [(vec![dest, "success"], resource.succeeded as f64), (vec![dest, "error"], resource.failed as f64)]
     });
     page.many(&names::CONFD_TEMPLATES, statuses);
@@ -33,7 +33,7 @@ pub(super) fn families(page: &mut Page, board: &Board) {
     page.one(&names::CONFD_BATCH_SUCCEEDED, &[], board.totals.succeeded as f64);
     page.one(&names::CONFD_BATCH_FAILED, &[], board.totals.failed as f64);
     commands(page, board);
-    let syncs = resources(board).map(|(_, resource)| (vec![resource.dest.as_str()], resource.replaced as f64));
+    let syncs = resources(board).map(|(_, resource)| (vec![resource.about.dest.as_str()], resource.replaced as f64));
     page.many(&names::CONFD_SYNCS, syncs);
     page.one(&names::CONFD_CHANGED, &[], board.totals.replaced as f64);
     page.one(&names::CONFD_CLEANUP_ERRORS, &[], board.cleanup_errors as f64);

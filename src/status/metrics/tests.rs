@@ -8,19 +8,19 @@ use crate::model::event::Event;
 use crate::model::key::Revision;
 use crate::model::range::KeyRanges;
 use crate::model::report::{CommandKind, CommandRun, Outcome, Report};
-use crate::status::board::tests::{board, report};
+use crate::status::board::tests::{board, report, skipped};
 
 /// Returns a board with a sample for every metric.
 fn busy(now: Instant) -> Board {
     let mut board = board(now);
     let ranges = KeyRanges::default();
     board.record_event(&Event::Snapshot { revision: Revision(7), ranges, refused: None, entries: Vec::new() }, now);
-    board.record_render(&"a.toml".into(), 3);
+    board.record_render(&"a.toml".into(), skipped(3), 100);
     let elapsed = Duration::from_millis(20);
     let commands = vec![CommandRun { kind: CommandKind::Reload, elapsed, succeeded: true }];
     let applied = report(7, &["a.toml"], Outcome::Applied);
-    board.record_pass("g1", &Report { commands, reload_ran: true, files: vec!["/etc/a".into()], ..applied }, 1234);
-    board.set_workers(4, 2);
+    board.pass("g1", &Report { commands, reload_ran: true, files: vec!["/etc/a".into()], ..applied }, 1234);
+    board.set_workers((10..14).map(|pid| (pid, 100)).collect(), 2);
     board.set_nginx(Some(None), 1234);
     board.record_drain(Duration::from_secs(2));
     board.verify_times.entry("accepted").or_default().observe(elapsed);

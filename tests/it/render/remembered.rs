@@ -142,7 +142,7 @@ proptest! {
                 prop_assert_eq!(remembering.skipped, forgetting.skipped);
                 prop_assert_eq!(remembering.tally, forgetting.tally);
                 prop_assert_eq!(remembering.endpoints, forgetting.endpoints);
-                prop_assert_eq!(remembering.listed.addresses(), forgetting.listed.addresses());
+                prop_assert_eq!(remembering.listed.backends(), forgetting.listed.backends());
             }
             for (index, value) in step {
                 let revision = Revision(i64::try_from(round).unwrap() + 2);

@@ -53,7 +53,7 @@ fn both(go: &str, tera: &str, form: &ServersForm, view: &View, placeholder: bool
     assert_eq!(go.endpoints, tera.endpoints);
     assert_eq!(go.tally, tera.tally);
     assert_eq!(go.skipped, tera.skipped);
-    assert_eq!(go.listed.addresses(), tera.listed.addresses());
+    assert_eq!(go.listed.backends(), tera.listed.backends());
     assert_eq!(go.reads, tera.reads);
     tera
 }
@@ -129,7 +129,7 @@ fn both_languages_print_the_same_names() {
     // What counts and what is said of the backends does not depend on the form.
     let in_lines = both(OPTIONS, OPTIONS_TERA, lines, &view(KEYS), false);
     assert_eq!(rendering.tally, in_lines.tally);
-    assert_eq!(rendering.listed.addresses(), in_lines.listed.addresses());
+    assert_eq!(rendering.listed.backends(), in_lines.listed.backends());
     assert_eq!(rendering.reads, in_lines.reads);
     // Another value is another endpoint, not another file.
     let changed = [KEYS, &[("/s/web/h", "10.0.0.9:80"), ("/s/web/a", "10.0.0.8:80")]].concat();

@@ -20,6 +20,7 @@ const LONG_FUNCTIONS: &[(&str, &str)] = &[
 /// Structs that are wider, with the reason.
 const WIDE_STRUCTS: &[(&str, &str)] = &[
     ("model/resource.rs Resource", "a table of settings: what [template] says"),
+    ("model/report.rs Report", "a table: one field for each thing that a pass reports"),
     ("status/board.rs Board", "a table of metrics: what is true now"),
 ];
 

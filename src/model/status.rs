@@ -1,0 +1,318 @@
+//! The status: one tree of facts about what is live, what is owed, and why. `/api/status` is this tree as JSON; the page, the
+//! terminal, the metrics and systemd's line are views of it. Plain data. Never holds a key's value, except for what files show.
+//! Pure.
+
+use serde::{Deserialize, Serialize};
+
+mod change;
+mod place;
+mod unix_time;
+
+pub use change::{ChangeStatus, ChangedFile, KeyList, Phase};
+pub use place::{AgentLine, BackendLine, LeavingWorker, NginxStatus, StoreStatus, UpstreamStatus};
+pub use unix_time::UnixTime;
+
+/// The format of the status that is written and understood. A reader must accept members that it does not know.
+pub const FORMAT: u32 = 1;
+
+/// All that is known of an agent at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The format of this tree: [`FORMAT`].
+    pub format: u32,
+    /// The moment.
+    pub at: UnixTime,
+    /// The agent.
+    pub agent: AgentStatus,
+    /// Whether what is live is what the store says.
+    pub sync: Axis,
+    /// Whether clients are served.
+    pub service: Axis,
+    /// Everything that is not good, the worst first.
+    pub conditions: Vec<Condition>,
+    /// The stores, the settings' one first.
+    pub stores: Vec<StoreStatus>,
+    /// The groups and their resources.
+    pub groups: Vec<GroupStatus>,
+    /// The lists of backends that templates print.
+    pub upstreams: Vec<UpstreamStatus>,
+    /// Each nginx that a group drives.
+    pub nginx: Vec<NginxStatus>,
+    /// The last changes, the newest first: 50 at most.
+    pub changes: Vec<ChangeStatus>,
+    /// Agents of the fleet, by their receipts; empty unless the agent keeps one.
+    #[serde(default)]
+    pub fleet: Vec<AgentLine>,
+}
+
+/// The agent itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentStatus {
+    /// Its version, with the commit if that is known.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// Its start.
+    pub started: UnixTime,
+    /// The folders of conf.d and templates.
+    pub confdirs: Vec<String>,
+    /// The settings file that it has read.
+    pub settings_file: Option<String>,
+    /// Whether it is stopping.
+    pub stopping: bool,
+}
+
+/// The answer to one of the two questions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Axis {
+    /// Whether the answer is yes.
+    pub ok: bool,
+    /// The answer in a few words: `in sync at revision 42`, `1 held, 1 reload owed`.
+    pub summary: String,
+    /// Start of the oldest condition that makes it no.
+    pub since: Option<UnixTime>,
+}
+
+/// The question that a condition belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Question {
+    /// Is what is live what the store says?
+    Sync,
+    /// Are clients served?
+    Service,
+    /// Neither: good to know, and it ends by itself.
+    Notice,
+}
+
+/// The kind of a condition, the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConditionKind {
+    /// An apply failed and could not be undone.
+    Stuck,
+    /// nginx does not run.
+    NginxAway,
+    /// An upstream has no backend that gets traffic.
+    NoBackends,
+    /// A store cannot be followed.
+    StoreAway,
+    /// The store does not show keys that a resource wants.
+    KeysRefused,
+    /// A check refused the rendered file.
+    CheckRefused,
+    /// nginx refused the reload, or it had no effect; the previous files are back.
+    ReloadRefused,
+    /// A template could not be rendered, or a file could not be written.
+    Failed,
+    /// conf.d or a template has a problem.
+    Broken,
+    /// A step of a pass has not ended for more than a second.
+    Slow,
+    /// A guard keeps the last good file.
+    Held,
+    /// The checked files are in place, their reload is still to be done.
+    ReloadOwed,
+    /// nginx has not taken changed endpoints yet.
+    Untaken,
+    /// A resource waits for its keys.
+    Waiting,
+    /// A key does not decode as a backend and is left out.
+    KeySkipped,
+    /// Workers with an earlier configuration still have connections.
+    OldWorkers,
+}
+
+/// What caused a condition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// A key of a store.
+    Key(String),
+    /// A file, with line and column if they are known: `web.toml:3:1`.
+    File(String),
+    /// A process or a command.
+    Process(String),
+    /// A store.
+    Store(String),
+}
+
+/// Something that is not good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    /// Its kind.
+    pub kind: ConditionKind,
+    /// The question that it answers with no.
+    pub question: Question,
+    /// Name of the resource, the store or the nginx that it is about.
+    pub subject: String,
+    /// What is the case, as a sentence.
+    pub summary: String,
+    /// Why, in the words of whoever refused it; empty if the summary says it all.
+    pub reason: String,
+    /// The keys, files or processes that caused it: 20 at most.
+    pub causes: Vec<Cause>,
+    /// Its start.
+    pub since: UnixTime,
+    /// The next attempt of the agent, if time is all that it waits for.
+    pub next_try: Option<UnixTime>,
+    /// What a person can do.
+    pub advice: String,
+}
+
+/// A group of resources.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupStatus {
+    /// Name of its first resource.
+    pub name: String,
+    /// Word for its state, as in the metric `upstreamd_group_state`.
+    pub state: String,
+    /// Revision of its last successful pass.
+    pub applied_revision: Option<i64>,
+    /// End of that pass.
+    pub applied_at: Option<UnixTime>,
+    /// The step that its running pass is at, if one is running.
+    pub running: Option<RunningStep>,
+    /// Next attempt, if the last pass failed.
+    pub next_try: Option<UnixTime>,
+    /// Its resources.
+    pub resources: Vec<ResourceStatus>,
+}
+
+/// The step that a running pass is at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunningStep {
+    /// The step, as log lines name it: `render`, `check`, `reload`.
+    pub step: String,
+    /// Its start.
+    pub since: UnixTime,
+}
+
+/// One resource.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceStatus {
+    /// Its name: the path of its file below conf.d.
+    pub name: String,
+    /// Its template.
+    pub src: String,
+    /// Its destination; with `for_each`, the pattern.
+    pub dest: String,
+    /// The keys that it wants, with the prefix.
+    pub keys: Vec<String>,
+    /// Revision of the last change of its keys that the agent knows of.
+    pub wanted_revision: Option<i64>,
+    /// Revision of the last change of its keys that is live.
+    pub applied_revision: Option<i64>,
+    /// Revision of the last change after which only its new configuration accepts connections.
+    pub converged_revision: Option<i64>,
+    /// Revision of the last change after which nothing uses what it removed.
+    pub drained_revision: Option<i64>,
+    /// Time since the oldest change that is not live yet, in seconds.
+    pub lag_seconds: Option<u64>,
+    /// Number of skipped keys.
+    pub skipped_keys: usize,
+    /// The kinds of its conditions.
+    pub conditions: Vec<ConditionKind>,
+}
+
+impl ConditionKind {
+    /// All kinds, the worst first.
+    pub const ALL: [ConditionKind; 16] = [
+        ConditionKind::Stuck,
+        ConditionKind::NginxAway,
+        ConditionKind::NoBackends,
+        ConditionKind::StoreAway,
+        ConditionKind::KeysRefused,
+        ConditionKind::CheckRefused,
+        ConditionKind::ReloadRefused,
+        ConditionKind::Failed,
+        ConditionKind::Broken,
+        ConditionKind::Slow,
+        ConditionKind::Held,
+        ConditionKind::ReloadOwed,
+        ConditionKind::Untaken,
+        ConditionKind::Waiting,
+        ConditionKind::KeySkipped,
+        ConditionKind::OldWorkers,
+    ];
+
+    /// Returns its word in JSON and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            ConditionKind::Stuck => "stuck",
+            ConditionKind::NginxAway => "nginx_away",
+            ConditionKind::NoBackends => "no_backends",
+            ConditionKind::StoreAway => "store_away",
+            ConditionKind::KeysRefused => "keys_refused",
+            ConditionKind::CheckRefused => "check_refused",
+            ConditionKind::ReloadRefused => "reload_refused",
+            ConditionKind::Failed => "failed",
+            ConditionKind::Broken => "broken",
+            ConditionKind::Slow => "slow",
+            ConditionKind::Held => "held",
+            ConditionKind::ReloadOwed => "reload_owed",
+            ConditionKind::Untaken => "untaken",
+            ConditionKind::Waiting => "waiting",
+            ConditionKind::KeySkipped => "key_skipped",
+            ConditionKind::OldWorkers => "old_workers",
+        }
+    }
+
+    /// Returns its name for people, in one or two words.
+    pub fn label(self) -> &'static str {
+        match self {
+            ConditionKind::Stuck => "stuck",
+            ConditionKind::NginxAway => "nginx away",
+            ConditionKind::NoBackends => "no backends",
+            ConditionKind::StoreAway => "store away",
+            ConditionKind::KeysRefused => "keys refused",
+            ConditionKind::CheckRefused => "check refused",
+            ConditionKind::ReloadRefused => "reload refused",
+            ConditionKind::Failed => "failed",
+            ConditionKind::Broken => "conf.d broken",
+            ConditionKind::Slow => "slow",
+            ConditionKind::Held => "held",
+            ConditionKind::ReloadOwed => "reload owed",
+            ConditionKind::Untaken => "not taken",
+            ConditionKind::Waiting => "waiting",
+            ConditionKind::KeySkipped => "key skipped",
+            ConditionKind::OldWorkers => "old workers",
+        }
+    }
+
+    /// Returns the question that it answers with no.
+    pub fn question(self) -> Question {
+        match self {
+            ConditionKind::NginxAway | ConditionKind::NoBackends => Question::Service,
+            ConditionKind::OldWorkers => Question::Notice,
+            _ => Question::Sync,
+        }
+    }
+}
+
+impl Condition {
+    /// Returns whether it is about the resource of this name.
+    pub fn concerns(&self, resource: &str) -> bool {
+        let name_of = |word: &str| word == resource || word.strip_prefix(resource).is_some_and(|rest| rest.starts_with('['));
+        self.subject.split(' ').any(name_of)
+    }
+}
+
+impl Cause {
+    /// Returns the name of the key, the file, the process or the store.
+    pub fn name(&self) -> &str {
+        match self {
+            Cause::Key(name) | Cause::File(name) | Cause::Process(name) | Cause::Store(name) => name,
+        }
+    }
+
+    /// Returns the word for what it is.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Cause::Key(_) => "key",
+            Cause::File(_) => "file",
+            Cause::Process(_) => "process",
+            Cause::Store(_) => "store",
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The parts of the status that are outside of the agent: stores, nginx, backends, other agents. Plain data. Never looks for any.
+//! Pure.
+
+use serde::{Deserialize, Serialize};
+
+use super::UnixTime;
+
+/// A store.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreStatus {
+    /// `etcd`, `file` or `env`; of a `[backend]` table, its settings in one line.
+    pub name: String,
+    /// The addresses or files that it was given.
+    pub places: Vec<String>,
+    /// Whether it is followed.
+    pub followed: bool,
+    /// Newest revision read.
+    pub revision: Option<i64>,
+    /// Reason why it cannot be followed.
+    pub problem: Option<String>,
+    /// Start of that.
+    pub lost_since: Option<UnixTime>,
+}
+
+/// The list of backends that a template got from one folder of keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamStatus {
+    /// The folder, with the prefix: `/services/web`.
+    pub folder: String,
+    /// Name of the resource.
+    pub resource: String,
+    /// The file that lists them.
+    pub dest: String,
+    /// How changes reach nginx: `dns` or `reload`; `file` if no nginx is driven.
+    pub driven_by: String,
+    /// Number of all its backends.
+    pub total: usize,
+    /// Number of those that get traffic.
+    pub serving: usize,
+    /// Its backends; those that get no traffic first. At most 200, unless more were asked for.
+    pub backends: Vec<BackendLine>,
+}
+
+/// A backend.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendLine {
+    /// Its address.
+    pub address: String,
+    /// Its key, with the prefix.
+    pub key: String,
+    /// `up`, `draining`, `down`, or `backup`.
+    pub state: String,
+    /// Since when it has that state in the live file.
+    pub since: UnixTime,
+    /// Share of the traffic, 1 to 256.
+    pub weight: u16,
+    /// Who announced it, if its record says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announcer: Option<String>,
+    /// Connections of nginx's workers to it now, if they can be seen.
+    pub connections: Option<usize>,
+}
+
+/// An nginx that groups drive.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NginxStatus {
+    /// Its pid file.
+    pub pid_file: String,
+    /// Its program.
+    pub program: String,
+    /// Its version, if it was asked.
+    pub version: Option<String>,
+    /// Process of the master; `None` if none runs.
+    pub master: Option<i32>,
+    /// Start of the absence, if it does not run.
+    pub away_since: Option<UnixTime>,
+    /// Processes of its workers with the present configuration.
+    pub workers: Vec<i32>,
+    /// Workers with an earlier one.
+    pub leaving: Vec<LeavingWorker>,
+}
+
+/// A worker that finishes the connections that it has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeavingWorker {
+    /// Its process.
+    pub pid: i32,
+    /// The reload that it has to leave for; the start of the agent if that was earlier.
+    pub since: UnixTime,
+    /// Its open sockets, to clients and to backends, if they can be seen.
+    pub sockets: Option<usize>,
+}
+
+/// An agent of the fleet, as its receipt has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentLine {
+    /// Its id.
+    pub id: String,
+    /// Its version.
+    pub version: String,
+    /// Resources that have not applied the last change that the agent knows of.
+    pub lagging: Vec<String>,
+    /// Resources that a guard holds.
+    pub held: Vec<String>,
+    /// Why its receipt cannot be read.
+    pub problem: Option<String>,
+}

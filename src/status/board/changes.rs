@@ -1,0 +1,214 @@
+//! The last changes: passes that had something to do, and changed endpoints. Bounded. Pure.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::model::backend_change::BackendChange;
+use crate::model::difference::Difference;
+use crate::model::key::{Key, Revision};
+use crate::model::report::{Outcome, Report};
+use crate::model::resource::InstanceId;
+use crate::model::status::{ChangeStatus, ChangedFile, KeyList, Phase, UnixTime};
+use crate::model::text;
+use crate::status::diff;
+
+use super::words::{command_word, outcome_word};
+use super::{Failure, shortened};
+
+/// Most changes that are kept.
+const MAX_CHANGES: usize = 50;
+/// Most files, and most keys, that are named in one change.
+const MAX_NAMED: usize = 20;
+/// Longest key that is shown, in characters.
+const MAX_KEY_CHARACTERS: usize = 256;
+/// Word for the result of a change that nginx has to ask for.
+const ANSWERED: &str = "answered";
+/// Word for the result of a change that nginx has asked for.
+const TAKEN: &str = "taken";
+
+/// What a pass knows of itself beside its report.
+#[derive(Clone, Copy)]
+pub struct PassNews<'a> {
+    /// What changed in the backends of the files that were written, by destination.
+    pub backends: &'a BTreeMap<PathBuf, BackendChange>,
+    /// What changed in the backends of the files that stay as they are, because nginx asks for their endpoints.
+    pub endpoints: &'a [(InstanceId, BackendChange)],
+    /// The keys that were the reason for the pass; none if something else was.
+    pub changed: &'a BTreeSet<Key>,
+    /// The time.
+    pub now: Instant,
+}
+
+/// The last changes, the oldest first.
+#[derive(Debug, Default)]
+pub struct ChangeLog {
+    changes: VecDeque<Change>,
+    /// Number of changes since the start.
+    count: u64,
+}
+
+#[derive(Debug)]
+struct Change {
+    number: u64,
+    /// Its end, in seconds since 1970.
+    at: u64,
+    revision: Revision,
+    resources: Vec<Arc<str>>,
+    keys: KeyList,
+    files: Vec<FileOfChange>,
+    phases: Vec<Phase>,
+    elapsed: Duration,
+    result: &'static str,
+    problem: String,
+    attempts: u64,
+}
+
+#[derive(Debug)]
+struct FileOfChange {
+    dest: PathBuf,
+    backends: String,
+    difference: Option<Difference>,
+    is_removed: bool,
+}
+
+impl ChangeLog {
+    /// Records a pass. One that had nothing to do is no change; one that failed as the last of its group did is the same.
+    pub(super) fn record(&mut self, report: &Report, failures: &[Failure], news: PassNews<'_>, unix_seconds: u64) {
+        let is_answer = !news.endpoints.is_empty();
+        let result = match report.outcome {
+            Outcome::Unchanged if !failures.is_empty() => "failed",
+            Outcome::Unchanged if is_answer => ANSWERED,
+            Outcome::Unchanged => return,
+            Outcome::Applied if !failures.is_empty() => "incomplete",
+            _ => outcome_word(&report.outcome),
+        };
+        let problem = failures.first().map(Failure::line).unwrap_or_default();
+        let dropped = report.dropped.iter().map(|(id, _)| &id.resource);
+        let resources: BTreeSet<&Arc<str>> = report.resources.iter().chain(dropped).collect();
+        let resources: Vec<Arc<str>> = match (resources.is_empty(), is_answer) {
+            (true, true) => news.endpoints.iter().map(|(id, _)| Arc::clone(&id.resource)).take(MAX_NAMED).collect(),
+            _ => resources.into_iter().take(MAX_NAMED).cloned().collect(),
+        };
+        let is_repeated = |last: &&mut Change| {
+            !problem.is_empty()
+                && news.changed.is_empty()
+                && (last.result, &last.problem, &last.resources) == (result, &problem, &resources)
+        };
+        if let Some(last) = self.changes.iter_mut().rev().take(MAX_NAMED).find(is_repeated) {
+            (last.at, last.attempts) = (unix_seconds, last.attempts + 1);
+            return;
+        }
+        self.count += 1;
+        self.changes.push_back(Change {
+            number: self.count,
+            at: unix_seconds,
+            revision: report.revision,
+            resources,
+            keys: keys(news.changed),
+            files: files(report, news),
+            phases: phases(report),
+            elapsed: report.elapsed,
+            result,
+            problem,
+            attempts: 1,
+        });
+        if self.changes.len() > MAX_CHANGES {
+            self.changes.pop_front();
+        }
+    }
+
+    /// Records that nginx has taken the endpoints of a resource, this time after they were published.
+    pub(super) fn record_taken(&mut self, resource: &str, after: Duration) {
+        let is_it = |change: &&mut Change| {
+            change.result == ANSWERED && change.resources.iter().any(|name| **name == *resource)
+        };
+        for change in self.changes.iter_mut().filter(|change| is_it(&change)) {
+            change.result = TAKEN;
+            change.phases.push(Phase { step: "taken by nginx".to_owned(), milliseconds: milliseconds(after) });
+        }
+    }
+
+    /// Returns the changes, the newest first.
+    pub fn status(&self) -> Vec<ChangeStatus> {
+        self.changes.iter().rev().map(Change::status).collect()
+    }
+}
+
+impl Change {
+    fn status(&self) -> ChangeStatus {
+        ChangeStatus {
+            number: self.number,
+            at: UnixTime(self.at),
+            revision: self.revision.0,
+            resources: self.resources.iter().map(|name| name.to_string()).collect(),
+            keys: self.keys.clone(),
+            files: self.files.iter().map(FileOfChange::status).collect(),
+            phases: self.phases.clone(),
+            milliseconds: milliseconds(self.elapsed),
+            result: self.result.to_owned(),
+            problem: self.problem.clone(),
+            attempts: self.attempts,
+        }
+    }
+}
+
+impl FileOfChange {
+    fn status(&self) -> ChangedFile {
+        let diff = self.difference.as_ref().map(|difference| diff::of_difference(&self.dest, difference));
+        let backends = if self.is_removed { "removed".to_owned() } else { self.backends.clone() };
+        ChangedFile { dest: self.dest.display().to_string(), backends, diff: diff.unwrap_or_default() }
+    }
+}
+
+fn keys(changed: &BTreeSet<Key>) -> KeyList {
+    let named = changed.iter().take(MAX_NAMED).map(|key| text::shortened(key.as_str(), MAX_KEY_CHARACTERS)).collect();
+    KeyList { named, more: changed.len().saturating_sub(MAX_NAMED) }
+}
+
+fn files(report: &Report, news: PassNews<'_>) -> Vec<FileOfChange> {
+    let said = |dest: &Path| news.backends.get(dest).map(BackendChange::to_string).unwrap_or_default();
+    let written = report.files.iter().map(|dest| FileOfChange {
+        dest: dest.clone(),
+        backends: said(dest),
+        difference: report.differences.get(dest).cloned(),
+        is_removed: false,
+    });
+    let gone = |dest: &PathBuf| FileOfChange {
+        dest: dest.clone(),
+        backends: String::new(),
+        difference: None,
+        is_removed: true,
+    };
+    let asked = news.endpoints.iter().map(|(id, change)| FileOfChange {
+        dest: PathBuf::from(id.to_string()),
+        backends: change.to_string(),
+        difference: None,
+        is_removed: false,
+    });
+    written.chain(report.removed.iter().map(gone)).chain(asked).take(MAX_NAMED).collect()
+}
+
+/// Returns the commands of a pass with their times, and the proof of its reload.
+fn phases(report: &Report) -> Vec<Phase> {
+    let commands = report.commands.iter().map(|run| (command_word(run.kind), run.elapsed));
+    let proofs = report.verified.iter().flat_map(|verified| {
+        let times = [("new workers", Some(verified.healthy)), ("only new workers", verified.converged)];
+        times.into_iter().chain([("generation", verified.generation)]).filter_map(|(step, time)| Some((step, time?)))
+    });
+    commands.chain(proofs).map(|(step, time)| Phase { step: step.to_owned(), milliseconds: milliseconds(time) }).collect()
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    // Microseconds are what a person compares.
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+impl Failure {
+    /// Returns it in one line.
+    pub(super) fn line(&self) -> String {
+        let reason = if self.reason.is_empty() { String::new() } else { format!(": {}", self.reason) };
+        shortened(&format!("{}{reason}", self.summary))
+    }
+}

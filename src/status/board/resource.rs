@@ -1,0 +1,157 @@
+//! State and counters of one resource. Pure: never acts on a resource.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::model::key::Revision;
+use crate::model::live_backends::LiveBackends;
+use crate::model::note::SkippedKeys;
+use crate::model::resource::{InstanceId, Resource};
+use crate::status::histogram::Histogram;
+
+/// Something that is the case, and since when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lasting<T> {
+    /// What is the case.
+    pub what: T,
+    /// Its start, in seconds since 1970.
+    pub since: u64,
+}
+
+impl<T> Lasting<T> {
+    /// Returns what is the case now; it keeps its start if something was the case before.
+    pub fn after(before: Option<&Lasting<T>>, now: Option<T>, unix_seconds: u64) -> Option<Lasting<T>> {
+        now.map(|what| Lasting { what, since: before.map_or(unix_seconds, |before| before.since) })
+    }
+}
+
+/// State and counters of one resource.
+#[derive(Clone, Debug, Default)]
+pub struct ResourceBoard {
+    /// What conf.d says of it.
+    pub about: ResourceAbout,
+    /// What is not good about it.
+    pub troubles: ResourceTroubles,
+    /// Which changes it has seen and applied.
+    pub progress: Progress,
+    /// Backends of its live files; none of those that list none.
+    pub live: BTreeMap<InstanceId, Arc<LiveBackends>>,
+    /// Whether the last pass of its group left it behind.
+    pub is_failing: bool,
+    /// Successful passes that it took part in.
+    pub succeeded: u64,
+    /// Passes in which it failed.
+    pub failed: u64,
+    /// Number of times its file was replaced.
+    pub replaced: u64,
+    /// Duration of those passes.
+    pub pass_times: Histogram,
+}
+
+/// What conf.d says of a resource.
+#[derive(Clone, Debug, Default)]
+pub struct ResourceAbout {
+    /// Its destination; with `for_each`, the pattern.
+    pub dest: String,
+    /// Its template.
+    pub src: Arc<str>,
+    /// The keys that it wants, with the prefix.
+    pub keys: Vec<String>,
+    /// The prefix that templates do not see.
+    pub prefix: Arc<str>,
+    /// Name of its group.
+    pub group: Arc<str>,
+    /// Whether it has a `for_each`.
+    pub has_for_each: bool,
+}
+
+impl ResourceAbout {
+    pub(super) fn new(resource: &Resource, group: &Arc<str>) -> ResourceAbout {
+        ResourceAbout {
+            dest: resource.dest.display().to_string(),
+            src: Arc::clone(&resource.src),
+            keys: resource.keys.iter().map(|key| format!("{}{key}", resource.prefix)).collect(),
+            prefix: Arc::clone(&resource.prefix),
+            group: Arc::clone(group),
+            has_for_each: resource.for_each.is_some(),
+        }
+    }
+}
+
+/// What is not good about a resource.
+#[derive(Clone, Debug, Default)]
+pub struct ResourceTroubles {
+    /// Skipped keys, by file: with `for_each` a resource has many.
+    skipped: BTreeMap<InstanceId, Lasting<SkippedKeys>>,
+    /// The reason why its last good file stays, if a guard holds it.
+    pub held: Option<Lasting<HeldLoss>>,
+    /// The message of the store, if it refuses keys of the resource.
+    pub refused: Option<Lasting<String>>,
+    /// The keys that it waits for before it goes live.
+    pub waits: Option<Lasting<Vec<String>>>,
+    /// Whether its live files list backends and none of these gets traffic.
+    pub has_no_backend: Option<Lasting<()>>,
+    /// Whether nginx has not taken its changed endpoints yet.
+    pub untaken: Option<Lasting<()>>,
+}
+
+/// A loss of backends for which a guard keeps the last good file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeldLoss {
+    /// The loss, and the setting that holds it, in words.
+    pub reason: String,
+    /// The end of the hold if it lasts that long, in seconds since 1970; `None` if only the store ends it.
+    pub until: Option<u64>,
+}
+
+/// The changes of a resource's keys: the last that the agent knows of, that is live, that all new connections get, that all use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The last change known.
+    pub seen: Option<Revision>,
+    /// The last that is live.
+    pub applied: Option<Revision>,
+    /// The last after which only its new configuration accepts connections.
+    pub converged: Option<Revision>,
+    /// The last after which nothing uses what it removed.
+    pub drained: Option<Revision>,
+    /// Time of the oldest change that is not live, in seconds since 1970.
+    pub behind_since: Option<u64>,
+}
+
+impl ResourceBoard {
+    /// Returns how many keys were skipped, over all its files.
+    pub fn skipped(&self) -> usize {
+        self.troubles.skipped.values().map(|skipped| skipped.what.total).sum()
+    }
+
+    /// Returns the files with skipped keys.
+    pub fn files_with_skipped(&self) -> impl Iterator<Item = &Lasting<SkippedKeys>> {
+        self.troubles.skipped.values()
+    }
+
+    pub(super) fn record_skipped(&mut self, id: &InstanceId, skipped: SkippedKeys, unix_seconds: u64) {
+        let found = (skipped.total > 0).then_some(skipped);
+        let before = self.troubles.skipped.remove(id);
+        let now = Lasting::after(before.as_ref(), found, unix_seconds);
+        self.troubles.skipped.extend(now.map(|now| (id.clone(), now)));
+    }
+
+    pub(super) fn record_live(&mut self, id: &InstanceId, live: &Arc<LiveBackends>, unix_seconds: u64) {
+        self.live.insert(id.clone(), Arc::clone(live));
+        self.look_for_backends(unix_seconds);
+    }
+
+    pub(super) fn forget(&mut self, id: &InstanceId, unix_seconds: u64) {
+        self.troubles.skipped.remove(id);
+        self.live.remove(id);
+        self.look_for_backends(unix_seconds);
+    }
+
+    /// Records whether one of its live files lists backends of which none gets traffic.
+    fn look_for_backends(&mut self, unix_seconds: u64) {
+        let has_none = self.live.values().any(|live| live.serving().next().is_none());
+        let before = self.troubles.has_no_backend.as_ref();
+        self.troubles.has_no_backend = Lasting::after(before, has_none.then_some(()), unix_seconds);
+    }
+}

@@ -1,0 +1,244 @@
+//! What is not good right now, each with its cause, its start and what to do: made from the board and a look at what is running. The
+//! page, the terminal, `/api/status`, the metrics and systemd's line all have it from here. Pure. Never acts on a condition.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::model::report::Stage;
+use crate::model::status::{Cause, Condition, ConditionKind, UnixTime};
+use crate::model::text::counted;
+
+use super::board::{Board, Failure, GroupBoard, NginxState, ResourceBoard};
+
+/// Most conditions that are reported.
+const MAX_CONDITIONS: usize = 200;
+/// Most causes that are named of one.
+const MAX_CAUSES: usize = 20;
+/// A step that takes longer is reported, and an old worker that stays longer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A look at what the board does not have.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// The time.
+    pub now: Instant,
+    /// The time, in seconds since 1970.
+    pub unix_seconds: u64,
+    /// The groups with a running pass by id, each with the step that it is at and the start of that.
+    pub running: BTreeMap<String, (Stage, Instant)>,
+}
+
+impl Look {
+    /// Returns a past moment in seconds since 1970.
+    pub(super) fn unix(&self, at: Instant) -> u64 {
+        self.unix_seconds.saturating_sub(self.now.saturating_duration_since(at).as_secs())
+    }
+}
+
+/// Returns everything that is not good, the worst first.
+pub fn conditions(board: &Board, look: &Look) -> Vec<Condition> {
+    let mut found = Vec::new();
+    stores(board, look, &mut found);
+    nginx(board, look, &mut found);
+    for problem in &board.problems {
+        found.push(broken(&problem.what, problem.since));
+    }
+    for (id, (step, since)) in &look.running {
+        let lasts = look.now.saturating_duration_since(*since) >= PATIENCE;
+        if let Some((name, group)) = board.group_of(id).filter(|_| lasts) {
+            found.push(slow(name, group, *step, look.unix(*since)));
+        }
+    }
+    for group in board.groups.values() {
+        found.extend(group.failures_now.iter().map(|failure| failed(failure, group)));
+    }
+    for (name, resource) in &board.resources {
+        of_resource(name, resource, &mut found);
+    }
+    found.sort_by_key(|condition| (condition.kind, condition.since));
+    found.truncate(MAX_CONDITIONS);
+    found
+}
+
+fn condition(kind: ConditionKind, subject: &str, since: u64, summary: String, advice: &str) -> Condition {
+    Condition {
+        kind,
+        question: kind.question(),
+        subject: subject.to_owned(),
+        summary,
+        reason: String::new(),
+        causes: Vec::new(),
+        since: UnixTime(since),
+        next_try: None,
+        advice: advice.to_owned(),
+    }
+}
+
+fn stores(board: &Board, look: &Look, found: &mut Vec<Condition>) {
+    for lost in board.store.lost() {
+        let summary = format!("{} cannot be followed; every live file stays as it is", lost.name);
+        let advice = match lost.is_lasting {
+            true => "The agent retries, but only an edit of its settings, of a certificate or of the store's files will help.",
+            false => "The agent retries by itself; look at the store and the network to it.",
+        };
+        let since = look.unix(lost.since);
+        found.push(Condition {
+            reason: lost.problem.to_owned(),
+            causes: vec![Cause::Store(lost.name.to_owned())],
+            next_try: lost.retry_at.map(|at| {
+                UnixTime(look.unix_seconds + at.saturating_duration_since(look.now).as_secs())
+            }),
+            ..condition(ConditionKind::StoreAway, lost.name, since, summary, advice)
+        });
+    }
+}
+
+fn nginx(board: &Board, look: &Look, found: &mut Vec<Condition>) {
+    if let Some(NginxState::Away { pid_file, since }) = &board.nginx {
+        let summary = format!("nginx does not run: no master by `{pid_file}`");
+        let advice = "Start nginx; it reads the present files, and the agent notices it within a second.";
+        let causes = vec![Cause::Process("nginx".to_owned()), Cause::File(pid_file.clone())];
+        found.push(Condition { causes, ..condition(ConditionKind::NginxAway, "nginx", *since, summary, advice) });
+    }
+    let is_old = |since: &u64| look.unix_seconds.saturating_sub(*since) >= PATIENCE.as_secs();
+    let pinned: Vec<(i32, u64)> =
+        board.leaving_since.iter().map(|(pid, since)| (*pid, *since)).filter(|(_, since)| is_old(since)).collect();
+    if let Some(since) = pinned.iter().map(|(_, since)| *since).min() {
+        let pids: Vec<String> = pinned.iter().take(MAX_CAUSES).map(|(pid, _)| pid.to_string()).collect();
+        let (workers, have) = (counted(pinned.len(), "worker"), if pinned.len() == 1 { "has" } else { "have" });
+        let summary = format!("{workers} of nginx with an earlier configuration still {have} connections");
+        let advice = "They end with their last connection; worker_shutdown_timeout in nginx.conf limits that.";
+        found.push(Condition {
+            causes: pids.into_iter().map(|pid| Cause::Process(format!("nginx worker {pid}"))).collect(),
+            ..condition(ConditionKind::OldWorkers, "nginx", since, summary, advice)
+        });
+    }
+}
+
+fn broken(line: &str, since: u64) -> Condition {
+    // As Problem prints it: `PLACE: MESSAGE`.
+    let (place, message) = line.split_once(": ").unwrap_or(("conf.d", line));
+    let summary = format!("{place} has a problem; what it concerns keeps its last good version");
+    let advice = "Mend that line; the agent reads the file again when it changes.";
+    Condition {
+        reason: message.to_owned(),
+        causes: vec![Cause::File(place.to_owned())],
+        ..condition(ConditionKind::Broken, place.split(':').next().unwrap_or(place), since, summary, advice)
+    }
+}
+
+fn slow(name: &str, group: &GroupBoard, step: Stage, since: u64) -> Condition {
+    let (command, limit) = match step {
+        Stage::Check => (group.check.as_ref(), "check_cmd_timeout"),
+        Stage::Reload => (group.reload.as_ref(), "reload_cmd_timeout"),
+        _ => (None, "--render-timeout"),
+    };
+    let what = command.map_or_else(|| step.to_string(), |(text, _)| format!("{step} `{text}`"));
+    let summary = format!("{}: {what} has not ended yet; other groups go on", group.named());
+    let advice = match command.and_then(|(_, timeout)| *timeout) {
+        Some(timeout) => format!("Wait, or look at what it waits for; it is ended after {timeout:?} ({limit})."),
+        None => format!("Wait, or look at what it waits for ({limit} limits it)."),
+    };
+    let cause = match command {
+        Some((text, _)) => Cause::Process(text.clone()),
+        None => Cause::Process(format!("{step} of {name}")),
+    };
+    Condition { causes: vec![cause], ..condition(ConditionKind::Slow, &group.named(), since, summary, &advice) }
+}
+
+fn failed(failure: &Failure, group: &GroupBoard) -> Condition {
+    let more = if failure.more == 0 { String::new() } else { format!(" and {} more", failure.more) };
+    let names = format!("{}{more}", failure.names.join(" "));
+    let (then, advice) = match failure.kind {
+        ConditionKind::Stuck => (
+            "the previous files could not be put back",
+            "Look at the named files now: they may be half new. The agent retries at each pass.",
+        ),
+        ConditionKind::ReloadOwed => (
+            "the checked files are in place, their reload is owed",
+            "Nothing is lost: the agent reloads as soon as that works.",
+        ),
+        ConditionKind::ReloadRefused => (
+            "the previous files are back and serve",
+            "Mend what nginx names; the agent tries again after any change, and by itself.",
+        ),
+        ConditionKind::CheckRefused => (
+            "the last good file stays live",
+            "Mend the named key or the template; the agent tries again after any change, and by itself.",
+        ),
+        _ => (
+            "the last good file stays live",
+            "Mend what is named; the agent tries again after any change, and by itself.",
+        ),
+    };
+    let since = match failure.kind {
+        ConditionKind::ReloadOwed => group.owed_since.unwrap_or(failure.since),
+        _ => failure.since,
+    };
+    let summary = format!("{names}: {}; {then}", failure.summary);
+    Condition {
+        reason: failure.reason.clone(),
+        causes: failure.causes.iter().take(MAX_CAUSES).cloned().collect(),
+        next_try: group.next_try.map(UnixTime),
+        ..condition(failure.kind, &names, since, summary, advice)
+    }
+}
+
+fn of_resource(name: &Arc<str>, resource: &ResourceBoard, found: &mut Vec<Condition>) {
+    let troubles = &resource.troubles;
+    let keys = || resource.about.keys.iter().take(MAX_CAUSES).cloned().map(Cause::Key).collect::<Vec<_>>();
+    if let Some(held) = &troubles.held {
+        let summary = format!("{name}: a guard keeps the last good file");
+        let advice = "If the loss is meant, raise the guard's limit or wait for its end; else look why the backends' keys are gone.";
+        found.push(Condition {
+            reason: held.what.reason.clone(),
+            causes: keys(),
+            next_try: held.what.until.map(UnixTime),
+            ..condition(ConditionKind::Held, name, held.since, summary, advice)
+        });
+    }
+    if let Some(refused) = &troubles.refused {
+        let summary = format!("{name}: the store does not show its keys; its file stays as it is");
+        let advice = "Give the agent's role in etcd read access to these keys; the agent asks again by itself.";
+        found.push(Condition {
+            reason: refused.what.clone(),
+            causes: keys(),
+            ..condition(ConditionKind::KeysRefused, name, refused.since, summary, advice)
+        });
+    }
+    if let Some(waits) = &troubles.waits {
+        let summary = format!("{name}: waits for keys before it goes live");
+        let advice = "Put the named keys, or wait for wait_timeout.";
+        let causes = waits.what.iter().take(MAX_CAUSES).cloned().map(Cause::Key).collect();
+        found.push(Condition { causes, ..condition(ConditionKind::Waiting, name, waits.since, summary, advice) });
+    }
+    if let Some(none) = &troubles.has_no_backend {
+        let summary = format!("{name}: no backend in {} gets traffic", resource.about.dest);
+        let advice = "Announce a backend below the named keys, or look why none of them is up.";
+        let causes = keys();
+        found.push(Condition { causes, ..condition(ConditionKind::NoBackends, name, none.since, summary, advice) });
+    }
+    if let Some(untaken) = &troubles.untaken {
+        let summary = format!("{name}: nginx has not asked for its changed endpoints yet");
+        let advice = "nginx asks about once a second; if it stops, the agent reloads it after 10 s.";
+        let causes = vec![Cause::Process("nginx".to_owned())];
+        found.push(Condition { causes, ..condition(ConditionKind::Untaken, name, untaken.since, summary, advice) });
+    }
+    skipped(name, resource, found);
+}
+
+fn skipped(name: &Arc<str>, resource: &ResourceBoard, found: &mut Vec<Condition>) {
+    let Some(since) = resource.files_with_skipped().map(|skipped| skipped.since).min() else { return };
+    let total = resource.skipped();
+    let (keys, is) = (counted(total, "key"), if total == 1 { "is" } else { "are" });
+    let summary = format!("{name}: {keys} {is} left out, the other backends stay");
+    let advice = "Mend the value of the named key, or remove the key.";
+    let named: Vec<_> = resource.files_with_skipped().flat_map(|skipped| &skipped.what.named).take(MAX_CAUSES).collect();
+    let reason = named.iter().take(3).map(|(key, reason)| format!("{key}: {reason}")).collect::<Vec<_>>().join("; ");
+    found.push(Condition {
+        reason,
+        causes: named.iter().map(|(key, _)| Cause::Key(key.clone())).collect(),
+        ..condition(ConditionKind::KeySkipped, name, since, summary, advice)
+    });
+}

@@ -1,0 +1,217 @@
+//! Gathers the status from the board and a look at what is running. Pure. Never holds the board longer than a copy takes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::model::key::Revision;
+use crate::model::live_backends::{ListedBackend, LiveBackends};
+use crate::model::report::Stage;
+use crate::model::status::{
+    AgentLine, AgentStatus, Axis, BackendLine, Condition, ConditionKind, FORMAT, GroupStatus, NginxStatus, Question,
+    ResourceStatus, RunningStep, Status, StoreStatus, UnixTime, UpstreamStatus,
+};
+use crate::model::text;
+
+use super::board::{Board, GroupBoard, ResourceBoard};
+use super::conditions::{Look, conditions};
+
+/// Most backends of one list that are reported unless one is asked for.
+pub const MAX_BACKENDS: usize = 200;
+/// Longest announcer that is shown, in characters.
+const MAX_ANNOUNCER_CHARACTERS: usize = 80;
+
+/// What the board and a look at the groups do not have: what somebody has just looked up.
+#[derive(Clone, Debug, Default)]
+pub struct LookedUp {
+    /// The agent.
+    pub agent: AgentStatus,
+    /// Places of the settings' store.
+    pub store_places: Vec<String>,
+    /// Each nginx that a group drives.
+    pub nginx: Vec<NginxStatus>,
+    /// Connections of nginx's workers, by address; `None` if they were not counted.
+    pub connections: Option<BTreeMap<String, usize>>,
+    /// Agents of the fleet.
+    pub fleet: Vec<AgentLine>,
+}
+
+/// A copy of the board, as far as the status needs it: made while the board is locked, and cheap.
+pub struct Copied {
+    status: Status,
+    lists: Vec<CopiedList>,
+}
+
+/// The backends of one file.
+struct CopiedList {
+    resource: Arc<str>,
+    dest: String,
+    prefix: Arc<str>,
+    driven_by: &'static str,
+    live: Arc<LiveBackends>,
+}
+
+/// Copies what the status needs.
+pub fn copy(board: &Board, look: &Look) -> Copied {
+    let found = conditions(board, look);
+    let mut lists = Vec::new();
+    for (name, resource) in &board.resources {
+        let driven_by = match board.by_dns.get(name) {
+            Some(true) => "dns",
+            _ if board.groups.get(&resource.about.group).is_some_and(|group| group.drives_nginx) => "reload",
+            _ => "file",
+        };
+        lists.extend(resource.live.iter().map(|(id, live)| CopiedList {
+            resource: Arc::clone(name),
+            dest: id.item.as_ref().map_or_else(|| resource.about.dest.clone(), |_| id.to_string()),
+            prefix: Arc::clone(&resource.about.prefix),
+            driven_by,
+            live: Arc::clone(live),
+        }));
+    }
+    let running: BTreeMap<&str, &(Stage, Instant)> =
+        look.running.iter().filter_map(|(id, step)| Some((&**board.group_of(id)?.0, step))).collect();
+    let group_of = |(name, group): (&Arc<str>, &GroupBoard)| {
+        let running = running.get(&**name).map(|(step, since)| {
+            RunningStep { step: step.to_string(), since: UnixTime(look.unix(*since)) }
+        });
+        group_status(board, (name, group), running, &found, look)
+    };
+    let groups = board.groups.iter().map(group_of).collect();
+    let status = Status {
+        format: FORMAT,
+        at: UnixTime(look.unix_seconds),
+        agent: AgentStatus { stopping: board.stopping, ..AgentStatus::default() },
+        sync: axis(Question::Sync, &found, || board.in_sync_text()),
+        service: axis(Question::Service, &found, || board.serving_text()),
+        stores: stores(board, look),
+        groups,
+        upstreams: Vec::new(),
+        nginx: Vec::new(),
+        changes: board.changes.status(),
+        fleet: Vec::new(),
+        conditions: found,
+    };
+    Copied { status, lists }
+}
+
+impl Copied {
+    /// Returns the status. All backends of the list with this folder or destination are reported; of the others some.
+    pub fn status(self, looked_up: LookedUp, wanted: Option<&str>) -> Status {
+        let LookedUp { agent, store_places, nginx, connections, fleet } = looked_up;
+        let mut status = self.status;
+        status.agent = AgentStatus { stopping: status.agent.stopping, ..agent };
+        if let Some(store) = status.stores.first_mut() {
+            store.places = store_places;
+        }
+        let lists = self.lists.iter().flat_map(|list| upstreams(list, connections.as_ref(), wanted));
+        Status { upstreams: lists.collect(), nginx, fleet, ..status }
+    }
+}
+
+fn axis(question: Question, found: &[Condition], good: impl Fn() -> String) -> Axis {
+    let against: Vec<&Condition> = found.iter().filter(|condition| condition.question == question).collect();
+    let mut counts: BTreeMap<ConditionKind, usize> = BTreeMap::new();
+    against.iter().for_each(|condition| *counts.entry(condition.kind).or_default() += 1);
+    let said = counts.iter().map(|(kind, count)| match count {
+        1 => kind.label().to_owned(),
+        count => format!("{count} × {}", kind.label()),
+    });
+    let summary = if against.is_empty() { good() } else { said.collect::<Vec<_>>().join(", ") };
+    Axis { ok: against.is_empty(), summary, since: against.iter().map(|condition| condition.since).min() }
+}
+
+fn stores(board: &Board, look: &Look) -> Vec<StoreStatus> {
+    let lost = board.store.lost();
+    let store = |name: &str, revision: Option<Revision>| {
+        let lost = lost.iter().find(|lost| lost.name == name);
+        StoreStatus {
+            name: name.to_owned(),
+            places: Vec::new(),
+            followed: lost.is_none() && revision.is_some(),
+            revision: revision.map(|revision| revision.0),
+            problem: lost.map(|lost| lost.problem.to_owned()),
+            lost_since: lost.map(|lost| UnixTime(look.unix(lost.since))),
+        }
+    };
+    let own = (!board.store.is_unused).then(|| store(board.store.backend, board.store.revision));
+    own.into_iter().chain(board.store.others().map(|(name, revision)| store(name, revision))).collect()
+}
+
+fn group_status(
+    board: &Board,
+    (name, group): (&Arc<str>, &GroupBoard),
+    running: Option<RunningStep>,
+    found: &[Condition],
+    look: &Look,
+) -> GroupStatus {
+    GroupStatus {
+        name: name.to_string(),
+        state: group.state.word().to_owned(),
+        applied_revision: group.applied_revision.map(|revision| revision.0),
+        applied_at: group.applied_at.map(UnixTime),
+        running,
+        next_try: group.next_try.map(UnixTime),
+        resources: group
+            .members
+            .iter()
+            .filter_map(|name| Some(resource_status(name, board.resources.get(name)?, found, look)))
+            .collect(),
+    }
+}
+
+fn resource_status(name: &Arc<str>, board: &ResourceBoard, found: &[Condition], look: &Look) -> ResourceStatus {
+    let number = |revision: Option<Revision>| revision.map(|revision| revision.0);
+    let progress = &board.progress;
+    ResourceStatus {
+        name: name.to_string(),
+        src: board.about.src.to_string(),
+        dest: board.about.dest.clone(),
+        keys: board.about.keys.clone(),
+        wanted_revision: number(progress.seen),
+        applied_revision: number(progress.applied),
+        converged_revision: number(progress.converged),
+        drained_revision: number(progress.drained),
+        lag_seconds: progress.behind_since.map(|since| look.unix_seconds.saturating_sub(since)),
+        skipped_keys: board.skipped(),
+        conditions: found.iter().filter(|condition| condition.concerns(name)).map(|condition| condition.kind).collect(),
+    }
+}
+
+/// Returns the lists of one file, one for each folder of keys.
+fn upstreams<'a>(
+    list: &'a CopiedList,
+    connections: Option<&'a BTreeMap<String, usize>>,
+    wanted: Option<&'a str>,
+) -> impl Iterator<Item = UpstreamStatus> {
+    list.live.folders().map(move |folder| {
+        let of_folder = || list.live.iter().filter(|(backend, _)| backend.key.starts_with(folder));
+        let whole = format!("{}{}", list.prefix, folder.trim_end_matches('/'));
+        let mut rows: Vec<_> = of_folder().collect();
+        let total = rows.len();
+        let serving = rows.iter().filter(|(backend, _)| !backend.state.is_down()).count();
+        rows.sort_by_key(|(backend, _)| backend.state);
+        if wanted.is_none_or(|wanted| wanted != whole && wanted != list.dest) {
+            rows.truncate(MAX_BACKENDS);
+        }
+        let line = |(backend, since): (ListedBackend<'_>, u64)| BackendLine {
+            address: backend.address.to_owned(),
+            key: format!("{}{}", list.prefix, backend.key),
+            state: backend.state.word().to_owned(),
+            since: UnixTime(since),
+            weight: backend.weight,
+            announcer: (!backend.announcer.is_empty())
+                .then(|| text::one_line(backend.announcer, MAX_ANNOUNCER_CHARACTERS, ' ')),
+            connections: connections.map(|counts| counts.get(backend.address).copied().unwrap_or(0)),
+        };
+        UpstreamStatus {
+            folder: whole,
+            resource: list.resource.to_string(),
+            dest: list.dest.clone(),
+            driven_by: list.driven_by.to_owned(),
+            total,
+            serving,
+            backends: rows.into_iter().map(line).collect(),
+        }
+    })
+}

@@ -290,7 +290,7 @@ impl Desk {
                 }
                 let receipts = self.receipts.as_mut().filter(|_| !receipt::is_receipt(key.as_str()));
                 if let (Some(receipts), Some(member)) = (receipts, catalog.members.get(position)) {
-                    receipts.touched(member.resource.name(), revision);
+                    receipts.touched(member.resource.name(), revision, now);
                 }
             }
         }

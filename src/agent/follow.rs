@@ -1,12 +1,13 @@
 //! Following: the loop that waits for the next event until a signal or the end of the supervised command ends it. Never
 //! renders or applies by itself.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 
 use crate::endpoints::service::EndpointService;
 use crate::model::event::Event;
@@ -20,8 +21,9 @@ use crate::world::{clock, terminal};
 
 use super::catalog::{self, Catalog, Confdirs};
 use super::pass::Returned;
+use super::questions::{self, Question};
 use super::receipt_key::{ReceiptKey, ReceiptPlan};
-use super::reporting::{self, Manager};
+use super::reporting::{self, Manager, PagesPlan, PagesSettings};
 use super::run::{Agent, Outlook, log_problems, recover};
 use super::stores::Stores;
 use super::supervision::{SignalMeaning, meaning};
@@ -39,8 +41,8 @@ pub struct FollowPlan {
     pub store: StoreSettings,
     /// Times at which everything is read again.
     pub follow: Follow,
-    /// The listener of the status pages.
-    pub listener: Option<TcpListener>,
+    /// Where the status pages are served, and by which names.
+    pub pages: PagesSettings,
     /// Identity under which the agent publishes its progress.
     pub receipt: Option<ReceiptPlan>,
     /// A command to start after the first round, and to supervise.
@@ -81,6 +83,7 @@ enum Wake {
     Returned(Vec<Returned>),
     FoldersChanged,
     Endpoints,
+    Asked(Question),
     Signal(Signal),
     CommandEnded(Option<ChildEnd>),
     Due,
@@ -106,6 +109,8 @@ struct FollowLoop {
     receipt_key: Option<ReceiptKey>,
     /// The writing of endpoints to disk.
     saving: Option<tokio::task::JoinHandle<()>>,
+    /// What the pages ask.
+    questions: mpsc::Receiver<Question>,
     /// The number of passes with work when a signal asked for everything again, until that is done.
     asked: Option<u64>,
 }
@@ -113,9 +118,15 @@ struct FollowLoop {
 /// Applies until a signal or the end of the supervised command stops it.
 pub async fn follow(mut plan: FollowPlan) -> Stopped {
     let shutdown_timeout = plan.shutdown_timeout;
-    let board = plan.outlook.board.clone();
-    let _pages = plan.listener.take().map(|listener| reporting::serve(listener, board, plan.store.clone()));
-    let mut following = FollowLoop::start(plan).await;
+    let (asker, questions) = questions::channel();
+    let pages = PagesPlan {
+        settings: std::mem::take(&mut plan.pages),
+        board: plan.outlook.board.clone(),
+        context: Arc::clone(&plan.outlook.terms.context),
+        store: plan.store.clone(),
+    };
+    let _pages = reporting::serve(pages, asker);
+    let mut following = FollowLoop::start(plan, questions).await;
     let (stopped, signal) = loop {
         if let Err(error) = following.act() {
             tracing::error!("{error}");
@@ -130,7 +141,7 @@ pub async fn follow(mut plan: FollowPlan) -> Stopped {
 }
 
 impl FollowLoop {
-    async fn start(plan: FollowPlan) -> FollowLoop {
+    async fn start(plan: FollowPlan, questions: mpsc::Receiver<Question>) -> FollowLoop {
         let FollowPlan { outlook, confdirs, facts, store, follow, receipt, command, signals, .. } = plan;
         let mut catalog = catalog::load(&confdirs, &facts, None);
         let watches = matches!(follow, Follow::Watch(_));
@@ -154,7 +165,10 @@ impl FollowLoop {
         let mut agent = Agent::new(outlook, Arc::new(catalog), true);
         let receipt_key = match receipt {
             Some(receipt) => Some(ReceiptKey::start(receipt, &mut agent).await),
-            None => None,
+            None => {
+                agent.keep_receipt(String::new(), BTreeSet::new());
+                None
+            }
         };
         FollowLoop {
             agent,
@@ -168,6 +182,7 @@ impl FollowLoop {
             manager: Manager::new(),
             receipt_key,
             saving: None,
+            questions,
             asked: None,
         }
     }
@@ -178,6 +193,7 @@ impl FollowLoop {
         if let Some(receipt_key) = &mut self.receipt_key {
             receipt_key.publish(&mut self.agent);
         }
+        self.agent.put_progress_on_board();
         self.command.turn(&self.agent, clock::now())?;
         let is_settled = !self.stores.awaits_resync() && self.agent.is_settled();
         self.manager.turn(&self.agent.outlook.board, is_settled);
@@ -200,6 +216,7 @@ impl FollowLoop {
             (position, event) = self.stores.next() => Wake::Store(position, event),
             () = folders_changed(&mut self.folders) => Wake::FoldersChanged,
             () = endpoints_changed(service.as_deref()) => Wake::Endpoints,
+            Some(question) = self.questions.recv() => Wake::Asked(question),
             () = clock::sleep_until(due) => Wake::Due,
             () = tick(&mut self.ticker) => Wake::Resync,
         }
@@ -217,6 +234,8 @@ impl FollowLoop {
             }
             Wake::FoldersChanged => self.read_again("files have changed"),
             Wake::Endpoints => self.take_endpoint_news(),
+            // Whoever asked may be gone.
+            Wake::Asked(Question { key, answer }) => drop(answer.send(self.agent.desk.facts(&key))),
             Wake::CommandEnded(ended) => {
                 let stopped = ended.map_or(Stopped::CommandInBackground, Stopped::CommandEnded);
                 return ControlFlow::Break((stopped, None));

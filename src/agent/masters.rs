@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::model::nginx::NginxPlace;
 
 /// Pause between two looks.
-const PAUSE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What was seen of the masters.
 #[derive(Debug, Default)]
@@ -108,8 +108,8 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let places = || vec![place("/a"), place("/b")];
         assert_eq!(masters.look(places, at(0), |_| Some(2)), Some(Vec::new()));
-        assert_eq!((masters.workers(), masters.away(), masters.wake_at()), (Some(4), None, Some(at(5))));
-        assert_eq!(masters.look(places, at(4), |_| None), None, "not yet time");
+        assert_eq!((masters.workers(), masters.away(), masters.wake_at()), (Some(4), None, Some(at(1))));
+        assert_eq!(masters.look(places, start + Duration::from_millis(900), |_| None), None, "not yet time");
         let a_is_away = |found: &NginxPlace| (*found != place("/a")).then_some(2);
         assert_eq!(masters.look(places, at(5), a_is_away), Some(vec![MasterNews::Away(place("/a"))]));
         assert_eq!((masters.workers(), masters.away()), (Some(2), Some(&place("/a"))));

@@ -1,14 +1,16 @@
 //! The progress of each resource, for the receipt: which change of its keys was seen, applied, has converged and drained.
 //! Pure: events go in, the receipt comes out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::apply::group::Group;
 use crate::model::key::Revision;
 use crate::model::receipt::{FORMAT, Proof, Receipt, ResourceReceipt};
 use crate::model::report::Report;
 use crate::model::resource::{Resource, Verify};
+use crate::status::board::Progress;
 
 use super::drains::Drains;
 use super::reloads::Reloads;
@@ -19,6 +21,8 @@ pub struct Receipts {
     id: String,
     /// Whether the receipt may have changed since it was last taken.
     moved: bool,
+    /// Resources whose progress may have changed since it was last shown.
+    news: BTreeSet<Arc<str>>,
     /// Number of the oldest reload that still had old workers at the last look.
     oldest: Option<u64>,
     tracks: BTreeMap<Arc<str>, Track>,
@@ -29,6 +33,8 @@ struct Track {
     keys: Vec<String>,
     proof: Proof,
     seen: Revision,
+    /// Time of the oldest change that is not applied.
+    behind_since: Option<Instant>,
     /// Value of `seen` when the running pass picked up the resource.
     under_way: Option<Revision>,
     /// The change whose endpoints nginx has not taken yet.
@@ -88,7 +94,7 @@ impl RemovalKind {
 impl Receipts {
     /// Returns an empty account of the agent of this id.
     pub fn new(id: String) -> Receipts {
-        Receipts { id, moved: true, oldest: None, tracks: BTreeMap::new() }
+        Receipts { id, moved: true, news: BTreeSet::new(), oldest: None, tracks: BTreeMap::new() }
     }
 
     /// Adopts a new set of groups. An unchanged resource keeps its progress.
@@ -106,6 +112,7 @@ impl Receipts {
                     keys,
                     proof,
                     seen: Revision::default(),
+                    behind_since: None,
                     under_way: None,
                     untaken: None,
                     applied: None,
@@ -120,9 +127,11 @@ impl Receipts {
     }
 
     /// Records that a key of the resource has changed at this revision.
-    pub fn touched(&mut self, resource: &str, revision: Revision) {
+    pub fn touched(&mut self, resource: &Arc<str>, revision: Revision, now: Instant) {
         if let Some(track) = self.tracks.get_mut(resource) {
             track.seen = revision;
+            track.behind_since.get_or_insert(now);
+            self.news.insert(Arc::clone(resource));
         }
     }
 
@@ -159,6 +168,7 @@ impl Receipts {
                 track.seen = revision;
             }
             track.held = held(resource.name());
+            self.news.insert(Arc::clone(resource.name()));
             if report.has_taken(resource.name()) {
                 let removal = removals.get(resource.name()).copied().unwrap_or(RemovalKind::Anything);
                 track.add_untaken(revision, removal, report);
@@ -175,6 +185,7 @@ impl Receipts {
             if let Some(change) = track.untaken.take_if(|_| has_taken(name)) {
                 track.apply(change, reloads.count());
                 self.moved = true;
+                self.news.insert(Arc::clone(name));
             }
         }
     }
@@ -183,9 +194,10 @@ impl Receipts {
     pub fn look(&mut self, reloads: &Reloads, drains: &Drains) {
         let oldest = reloads.oldest_undrained();
         self.moved |= std::mem::replace(&mut self.oldest, oldest) != oldest;
-        for track in self.tracks.values_mut() {
+        for (name, track) in &mut self.tracks {
             if let Some(revision) = track.drain(oldest, drains) {
                 self.moved = true;
+                self.news.insert(Arc::clone(name));
                 track.drained = Some(revision);
                 // Workers that have ended serve nothing, even if they were never seen leaving.
                 track.converged = track.converged.max(Some(revision));
@@ -196,6 +208,19 @@ impl Receipts {
     /// Returns whether the receipt may have changed since the last call.
     pub fn take_moved(&mut self) -> bool {
         std::mem::take(&mut self.moved)
+    }
+
+    /// Returns the progress of the resources for which it may have changed since the last call. `unix_seconds` is the time.
+    pub fn take_progress(&mut self, now: Instant, unix_seconds: u64) -> Vec<(Arc<str>, Progress)> {
+        let progress = |track: &Track| Progress {
+            seen: Some(track.seen).filter(|seen| *seen != Revision::default()),
+            applied: track.applied,
+            converged: track.converged,
+            drained: track.drained,
+            behind_since: track.behind_since.map(|at| unix_seconds.saturating_sub(now.duration_since(at).as_secs())),
+        };
+        let news = std::mem::take(&mut self.news).into_iter();
+        news.filter_map(|name| self.tracks.get(&name).map(progress).map(|progress| (name, progress))).collect()
     }
 
     /// Returns the present receipt.
@@ -251,6 +276,9 @@ impl Track {
     fn apply(&mut self, change: UntakenChange, reload: u64) {
         let UntakenChange { revision, removal, has_converged, leaves_workers } = change;
         self.applied = Some(revision);
+        if revision >= self.seen {
+            self.behind_since = None;
+        }
         if self.proof != Proof::Nginx {
             return;
         }

@@ -1,53 +1,185 @@
 //! Publishes the board over HTTP and to the service manager. Never decides anything that `status` can decide.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use tokio::net::TcpListener;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::task::AbortHandle;
 
+use crate::apply::Context;
 use crate::model::health::Health;
-use crate::model::outward::ManagerNotice;
+use crate::model::outward::{ManagerNotice, PageRequest, StatusPage};
 use crate::model::process::Usage;
+use crate::model::status::{AgentStatus, Status};
 use crate::model::store::StoreSettings;
 use crate::source::health;
+use crate::status::api::{self, StatusText};
 use crate::status::board::HEALTH_CHECK;
+use crate::status::conditions::Look;
+use crate::status::gather::{self, Copied};
 use crate::status::systemd::Notifier;
 use crate::status::{Shared, pages};
+use crate::world::http::PageListener;
 use crate::world::usage::usage;
 use crate::world::{clock, http, systemd};
 
-/// Least time between two requests to a store: probes must not become its load.
-const HEALTH_LASTS: std::time::Duration = std::time::Duration::from_secs(1);
+use super::questions::Asker;
+use super::surroundings::Surroundings;
 
-/// A running listener, which ends if it is dropped.
-#[derive(Debug)]
-pub struct Pages(AbortHandle);
+/// Least time between two requests to a store: probes must not become its load.
+const HEALTH_LASTS: Duration = Duration::from_secs(1);
+/// How long a status is served again before a new one is made: many readers must not become a load.
+const STATUS_LASTS: Duration = Duration::from_millis(500);
+/// Pause between two looks for changes, while somebody reads a stream of them.
+const LOOK_PAUSE: Duration = Duration::from_millis(500);
+
+/// The running listeners, which end if they are dropped.
+#[derive(Debug, Default)]
+pub struct Pages(Vec<AbortHandle>);
 
 impl Drop for Pages {
     fn drop(&mut self) {
-        self.0.abort();
+        self.0.iter().for_each(AbortHandle::abort);
     }
 }
 
-/// Serves the status pages on this listener.
-pub fn serve(listener: TcpListener, board: Shared, store: StoreSettings) -> Pages {
-    let asked = Arc::new(HealthCache { store, last: Mutex::new(None) });
-    let page = move |path: String| {
-        let (board, asked) = (board.clone(), Arc::clone(&asked));
-        async move {
-            let health = if path == pages::READY_DETAILED { Some(asked.health(&board).await) } else { None };
-            let known = pages::Known {
-                health: health.as_ref(),
-                usage: if path == pages::METRICS { usage() } else { Usage::default() },
-                now: clock::now(),
-                unix_seconds: clock::unix_seconds(),
-            };
-            board.with(|board| pages::answer(&path, board, &known))
+/// Where the pages are served, and how the agent introduces itself on them.
+#[derive(Default)]
+pub struct PagesSettings {
+    /// Where to serve them.
+    pub listeners: Vec<PageListener>,
+    /// The agent.
+    pub about: AgentStatus,
+    /// Names under which browsers may ask for the status, beside addresses of this machine.
+    pub hosts: Vec<String>,
+}
+
+/// What the pages are made from.
+pub struct PagesPlan {
+    /// Where they are served.
+    pub settings: PagesSettings,
+    /// The board.
+    pub board: Shared,
+    /// State that all transactions share.
+    pub context: Arc<Context>,
+    /// Settings of the store.
+    pub store: StoreSettings,
+}
+
+/// Serves the status pages.
+pub fn serve(plan: PagesPlan, asker: Asker) -> Pages {
+    let PagesPlan { settings: PagesSettings { listeners, about, hosts }, board, context, store } = plan;
+    if listeners.is_empty() {
+        return Pages::default();
+    }
+    let health = HealthCache { store: store.clone(), last: Mutex::new(None) };
+    let surroundings = Surroundings::new(about, &store);
+    let (latest, surroundings) = (Mutex::new(None), Mutex::new(surroundings));
+    let reporter = Arc::new(Reporter { board, context, health, hosts, asker, latest, surroundings });
+    let (changes, readers) = watch::channel(0);
+    let mut tasks = vec![tokio::spawn(look_for_changes(Arc::clone(&reporter), changes)).abort_handle()];
+    for listener in listeners {
+        let reporter = Arc::clone(&reporter);
+        let page = move |request: PageRequest| {
+            let reporter = Arc::clone(&reporter);
+            async move { reporter.page(&request).await }
+        };
+        tasks.push(tokio::spawn(http::serve(listener, page, readers.clone())).abort_handle());
+    }
+    Pages(tasks)
+}
+
+/// Announces changes of the status while somebody waits for them. Without a reader it does nothing.
+async fn look_for_changes(reporter: Arc<Reporter>, changes: watch::Sender<u64>) {
+    // Each listener has a receiver of its own.
+    let listeners = changes.receiver_count();
+    loop {
+        tokio::time::sleep(LOOK_PAUSE).await;
+        if changes.receiver_count() <= listeners {
+            continue;
         }
-    };
-    Pages(tokio::spawn(http::serve(listener, page)).abort_handle())
+        let print = api::fingerprint(&reporter.copy(clock::now()));
+        changes.send_if_modified(|last| std::mem::replace(last, print) != print);
+    }
+}
+
+/// Answers requests for pages.
+struct Reporter {
+    board: Shared,
+    context: Arc<Context>,
+    health: HealthCache,
+    hosts: Vec<String>,
+    asker: Asker,
+    /// The last status, and when it was made.
+    latest: Mutex<Option<(Instant, Arc<StatusText>)>>,
+    surroundings: Mutex<Surroundings>,
+}
+
+impl Reporter {
+    async fn page(&self, request: &PageRequest) -> StatusPage {
+        if let Some(refusal) = api::refuse_host(request, &self.hosts) {
+            return refusal;
+        }
+        match api::wanted(request) {
+            Some(api::Wanted::Status { list: None }) => {
+                let status = self.status().await;
+                api::versioned(request, &status.text, &status.version, "application/json")
+            }
+            Some(api::Wanted::Status { list: Some(list) }) => {
+                let status = StatusText::new(self.gather(Some(&list)).await);
+                api::versioned(request, &status.text, &status.version, "application/json")
+            }
+            Some(api::Wanted::Page) => api::html(request, &*self.status().await),
+            Some(api::Wanted::Explain { what }) => {
+                let facts = self.asker.facts(&what).await;
+                api::explained(&self.gather(Some(gather::EVERY_LIST)).await, &what, &facts)
+            }
+            Some(api::Wanted::Changes) => api::changes(),
+            None => self.plain(&request.path).await,
+        }
+    }
+
+    async fn plain(&self, path: &str) -> StatusPage {
+        let health = if path == pages::READY_DETAILED { Some(self.health.health(&self.board).await) } else { None };
+        let known = pages::Known {
+            health: health.as_ref(),
+            usage: if path == pages::METRICS { usage() } else { Usage::default() },
+            look: self.look(clock::now()),
+        };
+        self.board.with(|board| pages::answer(path, board, &known))
+    }
+
+    fn look(&self, now: Instant) -> Look {
+        Look { now, unix_seconds: clock::unix_seconds(), running: self.context.running_steps() }
+    }
+
+    fn copy(&self, now: Instant) -> Copied {
+        let look = self.look(now);
+        self.board.with(|board| gather::copy(board, &look))
+    }
+
+    /// Returns the present status as a text, made a moment ago at most.
+    async fn status(&self) -> Arc<StatusText> {
+        let mut latest = self.latest.lock().await;
+        let now = clock::now();
+        if let Some((at, status)) = &*latest
+            && now.saturating_duration_since(*at) < STATUS_LASTS
+        {
+            return Arc::clone(status);
+        }
+        let status = Arc::new(StatusText::new(self.gather(None).await));
+        *latest = Some((now, Arc::clone(&status)));
+        status
+    }
+
+    /// Makes the status, with all backends of this list.
+    async fn gather(&self, list: Option<&str>) -> Status {
+        let copied = self.copy(clock::now());
+        let places = self.board.with(|board| self.context.nginx_places(board.group_ids()));
+        let mut surroundings = self.surroundings.lock().await;
+        let looked_up = surroundings.look(&places, &copied);
+        copied.status(looked_up, list)
+    }
 }
 
 /// The store's last answer. One request at a time: callers in the meantime get the same answer.

@@ -233,6 +233,17 @@ impl Agent {
         self.old_workers.add_earlier(leaving, clock::now());
     }
 
+    /// Shows the progress that resources have made.
+    pub(super) fn put_progress_on_board(&mut self) {
+        let Some(receipts) = &mut self.desk.receipts else { return };
+        let news = receipts.take_progress(clock::now(), clock::unix_seconds());
+        if !news.is_empty() {
+            self.outlook.board.with(|board| {
+                news.into_iter().for_each(|(name, progress)| board.record_progress(&name, progress));
+            });
+        }
+    }
+
     /// Returns the receipt, if one is kept and may have changed since the last call.
     pub(super) fn changed_receipt(&mut self) -> Option<Receipt> {
         let receipts = self.desk.receipts.as_mut()?;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use clap_complete::Shell;
 
 use crate::config::resource::not_utf8;
@@ -73,6 +74,22 @@ pub enum Command {
     Diff {
         /// File of the only resource to show, below conf.d; `None` is all.
         resource: Option<String>,
+    },
+    /// Print what is live, what is owed, and why, as the running agent says.
+    Status {
+        /// Whether to print JSON.
+        json: bool,
+        /// Whether to print it again and again.
+        watches: bool,
+        /// The folder of keys or the file whose backends are all shown; `None` shows some of each.
+        list: Option<String>,
+    },
+    /// Explain the way of something from the store to nginx.
+    Explain {
+        /// A key, a backend, a file or a resource.
+        what: String,
+        /// Whether to print JSON.
+        json: bool,
     },
     /// Print the progress of the fleet's agents.
     Agents {
@@ -221,6 +238,16 @@ fn requested_command(matches: &ArgMatches) -> Command {
         Some(("check", _)) => Command::Check,
         Some(("render", matches)) => Command::Render { resource: resource(matches).unwrap_or_default() },
         Some(("diff", matches)) => Command::Diff { resource: resource(matches) },
+        Some(("status", matches)) => {
+            let watches = matches.contains_id(table::WATCH.name)
+                && matches.value_source(table::WATCH.name) == Some(ValueSource::CommandLine);
+            let (json, list) = (matches.get_flag("json"), matches.get_one::<String>("LIST").cloned());
+            Command::Status { json, watches, list }
+        }
+        Some(("explain", matches)) => Command::Explain {
+            what: matches.get_one::<String>("WHAT").cloned().unwrap_or_default(),
+            json: matches.get_flag("json"),
+        },
         Some(("agents", matches)) => {
             Command::Agents { json: matches.get_one::<String>("format").is_some_and(|format| format == "json") }
         }

@@ -30,11 +30,19 @@ pub enum Exit {
     Stuck,
     /// 11: another announcer holds the key.
     Held,
+    /// 12: `status`: a guard keeps the last good file.
+    Guarded,
+    /// 13: `status`: nginx does not run, or an upstream has no backend.
+    NotServing,
+    /// 14: `status`: no agent answers.
+    AgentAway,
+    /// 15: `status`: a change is under way.
+    UnderWay,
 }
 
 impl Exit {
     /// All codes, in order.
-    pub const ALL: [Exit; 12] = [
+    pub const ALL: [Exit; 16] = [
         Exit::Done,
         Exit::Differences,
         Exit::Usage,
@@ -47,6 +55,10 @@ impl Exit {
         Exit::Lock,
         Exit::Stuck,
         Exit::Held,
+        Exit::Guarded,
+        Exit::NotServing,
+        Exit::AgentAway,
+        Exit::UnderWay,
     ];
 
     /// Returns the code for the operating system.
@@ -64,6 +76,10 @@ impl Exit {
             Exit::Lock => 9,
             Exit::Stuck => 10,
             Exit::Held => 11,
+            Exit::Guarded => 12,
+            Exit::NotServing => 13,
+            Exit::AgentAway => 14,
+            Exit::UnderWay => 15,
         }
     }
 
@@ -82,6 +98,10 @@ impl Exit {
             Exit::Lock => "another upstreamd holds the state folder",
             Exit::Stuck => "something failed and could not be undone",
             Exit::Held => "another announcer holds the key",
+            Exit::Guarded => "status: a guard keeps the last good file",
+            Exit::NotServing => "status: nginx does not run, or an upstream has no backend",
+            Exit::AgentAway => "status: no agent answers",
+            Exit::UnderWay => "status: a change is under way",
         }
     }
 }

@@ -13,6 +13,7 @@ mod preflight;
 mod run;
 mod show;
 mod state;
+mod status;
 
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
@@ -93,6 +94,10 @@ fn carry_out(runtime: &Runtime, invocation: Invocation) -> Ending {
         Command::Preflight => runtime.block_on(preflight::preflight(settings)).into(),
         Command::Render { resource } => runtime.block_on(show::render(settings, &resource, signals)),
         Command::Diff { resource } => runtime.block_on(show::diff(settings, resource.as_deref(), signals)),
+        Command::Status { json, watches, list } => {
+            runtime.block_on(status::status(settings, json, watches, list)).into()
+        }
+        Command::Explain { what, json } => runtime.block_on(status::explain(settings, &what, json)).into(),
         Command::Agents { json } => runtime.block_on(agents::agents(settings, json)).into(),
         Command::Convert { template } => convert::convert(&settings, &template).into(),
         Command::Keys { resource } => runtime.block_on(show::keys(settings, resource.as_deref())).into(),

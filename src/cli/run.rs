@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
-
 use crate::agent::catalog::{self, Confdirs};
 use crate::agent::endpoints::{AnswerPlan, Endpoints};
 use crate::agent::facts::WorldFacts;
@@ -14,25 +12,29 @@ use crate::agent::follow::{self, Follow, FollowPlan};
 use crate::agent::once::{self, OncePlan, Round};
 use crate::agent::pass::{LastStep, Shown, Terms};
 use crate::agent::receipt_key::ReceiptPlan;
+use crate::agent::reporting::PagesSettings;
 use crate::agent::run::{Outlook, Show};
 use crate::agent::supervisor::CommandPlan;
 use crate::apply::{self, Context, preview};
-use crate::config::settings::{Color, ConfDSettings, Mode, Settings, layers};
+use crate::config::settings::{Color, ConfDSettings, Mode, Settings, layers, table};
 use crate::model::note::Note;
 use crate::model::problem::Problem;
 use crate::model::range::KeyRanges;
 use crate::model::report::{Outcome, Rendered, Report, StepFailure};
+use crate::model::status::{AgentStatus, UnixTime};
 use crate::model::store::StoreSettings;
 use crate::render::Facts;
 use crate::status::Shared;
+use crate::status::api;
 use crate::status::diff::{self, Style};
 use crate::status::events;
 use crate::world::fs::{self, folder};
+use crate::world::http::PageListener;
 use crate::world::signals::Signals;
 use crate::world::{child, clock, host, http, terminal};
 
 use super::exit::{Ending, Exit};
-use super::{names, outcome, state};
+use super::{names, outcome, state, status};
 
 /// Runs the mode, with a command to supervise if there is one.
 pub(super) async fn run(settings: Settings, command: Option<Vec<String>>, signals: Signals) -> Ending {
@@ -62,8 +64,8 @@ pub(super) async fn run(settings: Settings, command: Option<Vec<String>>, signal
     let config_file = settings.config_file.as_deref();
     let state_dir = state_folder.as_deref();
     events::starting(&mode_text(settings.mode), &confdirs.folders, &settings.store, config_file, state_dir, prefix);
-    let listener = match listener(&settings).await {
-        Ok(listener) => listener,
+    let pages = match pages(&settings, state_dir, &confdirs).await {
+        Ok(pages) => pages,
         Err(problem) => return refuse(problem, Exit::Usage),
     };
     if let Some(problem) = hidden_confd(&settings, &confdirs.folders) {
@@ -89,7 +91,7 @@ pub(super) async fn run(settings: Settings, command: Option<Vec<String>>, signal
                 start_timeout: settings.timeouts.store,
                 stop_timeout: settings.timeouts.stop,
             });
-            outcome::of_following(&follow::follow(FollowPlan { listener, command, ..plan }).await)
+            outcome::of_following(&follow::follow(FollowPlan { pages, command, ..plan }).await)
         }
     };
     drop(daemon_lock);
@@ -167,18 +169,45 @@ fn say_nothing_to_do(settings: &Settings, round: &Round, shown: Exit) {
     }
 }
 
-/// Binds the listener of the status pages. A single round has no listener: it ends before anybody could ask.
-async fn listener(settings: &Settings) -> Result<Option<TcpListener>, String> {
-    let Some(address) = settings.agent.metrics_addr.as_deref().filter(|_| settings.mode != Mode::Onetime) else {
-        return Ok(None);
-    };
-    match http::bind(address).await {
-        Ok(listener) => {
-            tracing::info!("serving status pages on {address}");
-            Ok(Some(listener))
-        }
-        Err(error) => Err(format!("cannot serve status pages on `{address}`: {error} (hint: --metrics-addr)")),
+/// Starts to listen wherever the status pages are served: nowhere unless the process follows.
+///
+/// # Errors
+/// An address that was asked for cannot be used.
+async fn pages(settings: &Settings, state_folder: Option<&Path>, confdirs: &Confdirs) -> Result<PagesSettings, String> {
+    let mut listeners = Vec::new();
+    let mut hosts: Vec<String> = host::hostname().into_iter().collect();
+    if settings.mode == Mode::Onetime {
+        return Ok(PagesSettings::default());
     }
+    let addresses =
+        [(&settings.agent.metrics_addr, &table::METRICS_ADDR), (&settings.agent.status_addr, &table::STATUS_ADDR)];
+    for (address, setting) in
+        addresses.into_iter().filter_map(|(address, setting)| Some((address.as_deref()?, setting)))
+    {
+        let bound = http::bind(address).await;
+        let problem = |error| format!("cannot serve status pages on `{address}`: {error} (hint: --{})", setting.name);
+        listeners.push(PageListener::Tcp(bound.map_err(problem)?));
+        hosts.push(api::host_name(address).to_owned());
+        tracing::info!("serving status pages on {address}");
+    }
+    if let Some(folder) = state_folder.filter(|_| !settings.preview.noop) {
+        let path = status::socket(folder);
+        match http::bind_local(&path) {
+            Ok(listener) => listeners.push(PageListener::Local(listener)),
+            Err(error) => {
+                tracing::warn!("`upstreamd status` will not work: cannot listen at `{}`: {error}", path.display())
+            }
+        }
+    }
+    let about = AgentStatus {
+        version: format!("{} ({})", env!("CARGO_PKG_VERSION"), events::COMMIT),
+        pid: host::process_id(),
+        started: UnixTime(clock::unix_seconds()),
+        confdirs: confdirs.folders.iter().map(|folder| folder.display().to_string()).collect(),
+        settings_file: settings.config_file.as_ref().map(|file| file.display().to_string()),
+        stopping: false,
+    };
+    Ok(PagesSettings { listeners, about, hosts })
 }
 
 /// Describes the mode in a few words.
@@ -220,7 +249,7 @@ fn follow_plan(
         facts: facts(settings),
         store: settings.store.clone(),
         follow,
-        listener: None,
+        pages: PagesSettings::default(),
         receipt: receipt(settings),
         command: None,
         signals,

@@ -10,7 +10,7 @@ use crate::world::host;
 use crate::world::lock::Lock;
 
 /// The default state folder.
-const SYSTEM_FOLDER: &str = "/var/lib/upstreamd";
+pub(super) const SYSTEM_FOLDER: &str = "/var/lib/upstreamd";
 
 /// Returns the state folder, created if it was missing; `None` if it is switched off or no folder is available.
 ///

@@ -105,6 +105,8 @@ pub struct AgentSettings {
     pub id: Option<String>,
     /// Address of the status pages: `host:port`, or `:port` for every address.
     pub metrics_addr: Option<String>,
+    /// A further address of the same pages.
+    pub status_addr: Option<String>,
     /// Addresses at which nginx asks for endpoints.
     pub endpoints_listen: Vec<SocketAddr>,
 }
@@ -284,6 +286,7 @@ fn agent(values: &mut Values<'_>) -> AgentSettings {
         receipts: values.switch(&table::RECEIPTS),
         id: values.parsed(&table::AGENT_ID, agent_id),
         metrics_addr: values.parsed(&table::METRICS_ADDR, listen_address).flatten(),
+        status_addr: values.parsed(&table::STATUS_ADDR, listen_address).flatten(),
         endpoints_listen: values.each_parsed(&table::ENDPOINTS_LISTEN, dns_address),
     }
 }

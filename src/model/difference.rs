@@ -71,12 +71,8 @@ mod tests {
     fn only_the_lines_around_a_change_are_kept() {
         let check = |old: Option<&str>, new: &str, first_line, expected_old: Option<&str>, expected_new: &str| {
             let found = Difference::between(old.map(str::as_bytes), new.as_bytes());
-            let expected = Difference {
-                first_line,
-                old: expected_old.map(Into::into),
-                new: expected_new.into(),
-                is_cut: false,
-            };
+            let expected =
+                Difference { first_line, old: expected_old.map(Into::into), new: expected_new.into(), is_cut: false };
             assert_eq!(found, expected, "{old:?} {new:?}");
         };
         let old = numbered(1..=20);

@@ -161,8 +161,7 @@ mod tests {
         ];
         let second = LiveBackends::new(second, &folders, Some(&first), 200);
         let rows: Vec<_> = second.iter().map(|(row, since)| (row.address, row.key, row.announcer, since)).collect();
-        let expected =
-            [("a:1", "/web/a", "core-1", 100), ("b:1", "/web/b", "", 200), ("c:1", "/web/c", "", 200)];
+        let expected = [("a:1", "/web/a", "core-1", 100), ("b:1", "/web/b", "", 200), ("c:1", "/web/c", "", 200)];
         assert_eq!((rows.as_slice(), second.len()), (expected.as_slice(), 3));
         assert_eq!(second.serving().collect::<Vec<_>>(), ["a:1", "c:1"]);
         assert_eq!(second.folders().collect::<Vec<_>>(), ["/web/"]);

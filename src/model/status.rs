@@ -5,10 +5,12 @@
 use serde::{Deserialize, Serialize};
 
 mod change;
+mod explanation;
 mod place;
 mod unix_time;
 
 pub use change::{ChangeStatus, ChangedFile, KeyList, Phase};
+pub use explanation::{ExplainedStep, Explanation, KeyFacts};
 pub use place::{AgentLine, BackendLine, LeavingWorker, NginxStatus, StoreStatus, UpstreamStatus};
 pub use unix_time::UnixTime;
 
@@ -293,7 +295,8 @@ impl ConditionKind {
 impl Condition {
     /// Returns whether it is about the resource of this name.
     pub fn concerns(&self, resource: &str) -> bool {
-        let name_of = |word: &str| word == resource || word.strip_prefix(resource).is_some_and(|rest| rest.starts_with('['));
+        let name_of =
+            |word: &str| word == resource || word.strip_prefix(resource).is_some_and(|rest| rest.starts_with('['));
         self.subject.split(' ').any(name_of)
     }
 }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::model::event::Event;
-use crate::model::key::Revision;
-use crate::model::report::{Outcome, Report};
 use crate::model::guard::{Decision, Verdict};
+use crate::model::key::Revision;
 use crate::model::live_backends::LiveBackends;
 use crate::model::note::SkippedKeys;
+use crate::model::report::{Outcome, Report};
 use crate::model::resource::{InstanceId, Resource};
 use crate::model::text;
 
@@ -31,10 +31,10 @@ pub use changes::{ChangeLog, PassNews};
 pub use failure::Failure;
 pub use group::{FailedPasses, GroupBoard, State};
 pub use nginx::NginxState;
+use resource::ResourceAbout;
 pub use resource::{HeldLoss, Lasting, Progress, ResourceBoard};
 pub use store::{HEALTH_CHECK, LostStore, StoreBoard};
 pub use words::{command_word, outcome_word};
-use resource::ResourceAbout;
 use words::{nothing_runs, reload_word};
 
 /// Longest part of a problem's text that is shown, in characters.
@@ -183,7 +183,8 @@ impl Board {
         self.templates_compiled += templates.len() as u64;
         let before = std::mem::take(&mut self.problems);
         let known = |line: &String| before.iter().find(|known| known.what == *line);
-        let lasting = |line: String| Lasting { since: known(&line).map_or(unix_seconds, |known| known.since), what: line };
+        let lasting =
+            |line: String| Lasting { since: known(&line).map_or(unix_seconds, |known| known.since), what: line };
         self.problems = problems.into_iter().map(lasting).collect();
         self.loads += 1;
         self.update_has_applied();
@@ -300,7 +301,11 @@ impl Board {
                 let decision =
                     report.held.iter().find(|(held, _)| held.resource == *name).map(|(_, decision)| decision);
                 let before = resource.troubles.held.take();
-                resource.troubles.held = Lasting::after(before.as_ref(), decision.map(|decision| held_loss(decision, news.now, unix_seconds)), unix_seconds);
+                resource.troubles.held = Lasting::after(
+                    before.as_ref(),
+                    decision.map(|decision| held_loss(decision, news.now, unix_seconds)),
+                    unix_seconds,
+                );
             }
         }
         if report.outcome.is_final() && report.dropped.is_empty() {
@@ -378,8 +383,9 @@ impl Board {
             let why = self.first_problem().or_else(|| self.store.problem().map(str::to_owned));
             return Readiness::NotApplied(why.unwrap_or_else(|| "nothing has been applied yet".to_owned()));
         }
-        let refusal =
-            |(name, resource): (&Arc<str>, &ResourceBoard)| Some(format!("{name}: {}", resource.troubles.refused.as_ref()?.what));
+        let refusal = |(name, resource): (&Arc<str>, &ResourceBoard)| {
+            Some(format!("{name}: {}", resource.troubles.refused.as_ref()?.what))
+        };
         let problem = self.store.problem().map(str::to_owned).or_else(|| self.resources.iter().find_map(refusal));
         problem.map_or(Readiness::Ready, Readiness::StoreLost)
     }

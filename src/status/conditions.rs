@@ -79,16 +79,18 @@ fn stores(board: &Board, look: &Look, found: &mut Vec<Condition>) {
     for lost in board.store.lost() {
         let summary = format!("{} cannot be followed; every live file stays as it is", lost.name);
         let advice = match lost.is_lasting {
-            true => "The agent retries, but only an edit of its settings, of a certificate or of the store's files will help.",
+            true => {
+                "The agent retries, but only an edit of its settings, of a certificate or of the store's files will help."
+            }
             false => "The agent retries by itself; look at the store and the network to it.",
         };
         let since = look.unix(lost.since);
         found.push(Condition {
             reason: lost.problem.to_owned(),
             causes: vec![Cause::Store(lost.name.to_owned())],
-            next_try: lost.retry_at.map(|at| {
-                UnixTime(look.unix_seconds + at.saturating_duration_since(look.now).as_secs())
-            }),
+            next_try: lost
+                .retry_at
+                .map(|at| UnixTime(look.unix_seconds + at.saturating_duration_since(look.now).as_secs())),
             ..condition(ConditionKind::StoreAway, lost.name, since, summary, advice)
         });
     }
@@ -234,7 +236,8 @@ fn skipped(name: &Arc<str>, resource: &ResourceBoard, found: &mut Vec<Condition>
     let (keys, is) = (counted(total, "key"), if total == 1 { "is" } else { "are" });
     let summary = format!("{name}: {keys} {is} left out, the other backends stay");
     let advice = "Mend the value of the named key, or remove the key.";
-    let named: Vec<_> = resource.files_with_skipped().flat_map(|skipped| &skipped.what.named).take(MAX_CAUSES).collect();
+    let named: Vec<_> =
+        resource.files_with_skipped().flat_map(|skipped| &skipped.what.named).take(MAX_CAUSES).collect();
     let reason = named.iter().take(3).map(|(key, reason)| format!("{key}: {reason}")).collect::<Vec<_>>().join("; ");
     found.push(Condition {
         reason,

@@ -18,6 +18,8 @@ use super::conditions::{Look, conditions};
 
 /// Most backends of one list that are reported unless one is asked for.
 pub const MAX_BACKENDS: usize = 200;
+/// The list that means all of them.
+pub const EVERY_LIST: &str = "*";
 /// Longest announcer that is shown, in characters.
 const MAX_ANNOUNCER_CHARACTERS: usize = 80;
 
@@ -40,6 +42,7 @@ pub struct LookedUp {
 pub struct Copied {
     status: Status,
     lists: Vec<CopiedList>,
+    leaving_since: BTreeMap<i32, u64>,
 }
 
 /// The backends of one file.
@@ -72,9 +75,9 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
     let running: BTreeMap<&str, &(Stage, Instant)> =
         look.running.iter().filter_map(|(id, step)| Some((&**board.group_of(id)?.0, step))).collect();
     let group_of = |(name, group): (&Arc<str>, &GroupBoard)| {
-        let running = running.get(&**name).map(|(step, since)| {
-            RunningStep { step: step.to_string(), since: UnixTime(look.unix(*since)) }
-        });
+        let running = running
+            .get(&**name)
+            .map(|(step, since)| RunningStep { step: step.to_string(), since: UnixTime(look.unix(*since)) });
         group_status(board, (name, group), running, &found, look)
     };
     let groups = board.groups.iter().map(group_of).collect();
@@ -92,10 +95,37 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
         fleet: Vec::new(),
         conditions: found,
     };
-    Copied { status, lists }
+    Copied { status, lists, leaving_since: board.leaving_since.clone() }
 }
 
 impl Copied {
+    /// Returns the status without what has to be looked up, and without backends.
+    pub fn head(&self) -> &Status {
+        &self.status
+    }
+
+    /// Returns a number that changes when a list of backends does.
+    pub fn lists_print(&self) -> u64 {
+        let places = self.lists.iter().map(|list| Arc::as_ptr(&list.live) as u64);
+        places.fold(0, |print, place| print.rotate_left(7) ^ place)
+    }
+
+    /// Returns the addresses of all backends; one may come several times.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        self.lists.iter().flat_map(|list| list.live.addresses())
+    }
+
+    /// Returns since when a worker has to leave, in seconds since 1970: since its reload, or since now if it is not ours.
+    pub fn leaving_since(&self, pid: i32) -> u64 {
+        self.leaving_since.get(&pid).copied().unwrap_or(self.status.at.0)
+    }
+
+    /// Returns since when nginx is away.
+    pub fn nginx_away_since(&self) -> Option<UnixTime> {
+        let away = self.status.conditions.iter().find(|condition| condition.kind == ConditionKind::NginxAway);
+        away.map(|away| away.since)
+    }
+
     /// Returns the status. All backends of the list with this folder or destination are reported; of the others some.
     pub fn status(self, looked_up: LookedUp, wanted: Option<&str>) -> Status {
         let LookedUp { agent, store_places, nginx, connections, fleet } = looked_up;
@@ -191,7 +221,7 @@ fn upstreams<'a>(
         let total = rows.len();
         let serving = rows.iter().filter(|(backend, _)| !backend.state.is_down()).count();
         rows.sort_by_key(|(backend, _)| backend.state);
-        if wanted.is_none_or(|wanted| wanted != whole && wanted != list.dest) {
+        if wanted.is_none_or(|wanted| wanted != whole && wanted != list.dest && wanted != EVERY_LIST) {
             rows.truncate(MAX_BACKENDS);
         }
         let line = |(backend, since): (ListedBackend<'_>, u64)| BackendLine {

@@ -1,13 +1,16 @@
 //! `/metrics`: the board in Prometheus' text format, under this program's names and confd's. Pure.
 //! Labels are names from conf.d and fixed words, bounded in number; never a value from the store.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Instant;
 
-use super::board::{Board, GroupBoard, NginxState, Readiness, ResourceBoard, State};
+use super::board::{Board, GroupBoard, NginxState, Readiness, ResourceBoard, State, shortened};
+use super::conditions::Look;
 use super::histogram::Histogram;
 use super::names::{self, Metric, MetricKind};
 use crate::model::process::Usage;
+use crate::model::status::{Condition, Question};
 
 mod confd;
 
@@ -18,9 +21,10 @@ mod tests;
 const MAX_SERIES: usize = 1000;
 
 /// Returns the whole page. `usage` is that of this process.
-pub fn page(board: &Board, usage: &Usage, now: Instant) -> String {
+pub fn page(board: &Board, usage: &Usage, look: &Look) -> String {
     let mut page = Page::default();
-    own(&mut page, board, now);
+    own(&mut page, board, look.now);
+    conditions(&mut page, board, look);
     confd::families(&mut page, board);
     own_process(&mut page, usage);
     page.text
@@ -61,6 +65,26 @@ fn own(page: &mut Page, board: &Board, now: Instant) {
     page.many(&names::SKIPPED_KEYS, one_each(|resource| resource.skipped() as f64));
     let omitted = board.resources.len().saturating_sub(MAX_SERIES) + board.groups.len().saturating_sub(MAX_SERIES);
     page.one(&names::OMITTED, &[], omitted as f64);
+}
+
+/// Writes what is not good, with its first cause, and since when.
+fn conditions(page: &mut Page, board: &Board, look: &Look) {
+    let found = super::conditions::conditions(board, look);
+    let count = |question: Question| found.iter().filter(|condition| condition.question == question).count() as f64;
+    page.one(&names::IN_SYNC, &[], flag(count(Question::Sync) == 0.0));
+    page.one(&names::SERVING, &[], flag(count(Question::Service) == 0.0));
+    let line = |condition: &'_ Condition| {
+        let cause = condition.causes.first().map_or_else(String::new, |cause| shortened(cause.name()));
+        (condition.kind.word(), shortened(&condition.subject), cause, condition.since.0 as f64)
+    };
+    // Two conditions may have the same labels, which Prometheus refuses: the older one counts.
+    let mut lines: BTreeMap<(&str, String, String), f64> = BTreeMap::new();
+    for (kind, subject, cause, since) in found.iter().map(line) {
+        let known = lines.entry((kind, subject, cause)).or_insert(since);
+        *known = known.min(since);
+    }
+    let samples = lines.iter().map(|((kind, subject, cause), since)| (vec![*kind, subject, cause], *since));
+    page.many(&names::CONDITION_SINCE, samples);
 }
 
 /// Writes the metrics that Prometheus' client libraries have for every process.

@@ -1,10 +1,12 @@
 //! The agent's state for people and programs: log, status pages, metrics, systemd. Rank 4: never commands anything.
 
+pub mod api;
 pub mod board;
 pub mod conditions;
 pub mod diff;
 pub mod endpoint_events;
 pub mod events;
+pub mod explain;
 pub mod fields;
 pub mod fleet;
 pub mod gather;
@@ -13,6 +15,7 @@ pub mod metrics;
 pub mod names;
 pub mod pages;
 pub mod systemd;
+pub mod terminal;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;

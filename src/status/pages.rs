@@ -3,16 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use serde::Serialize;
 
 use crate::model::health::Health;
-use crate::model::outward::StatusPage;
+use crate::model::outward::{PageBody, StatusPage};
 use crate::model::process::Usage;
 use crate::model::text::counted;
 
 use super::board::{Board, NginxState, Readiness, ResourceBoard, shortened};
+use super::conditions::Look;
 use super::fields::time_text;
 use super::metrics;
 
@@ -30,10 +30,8 @@ pub struct Known<'a> {
     pub health: Option<&'a Health>,
     /// Resource usage of this process, for [`METRICS`] only.
     pub usage: Usage,
-    /// Current time.
-    pub now: Instant,
-    /// Current time, in seconds since 1970.
-    pub unix_seconds: u64,
+    /// The time, and what is running.
+    pub look: Look,
 }
 
 /// Body of `/ready/detailed`, with confd's fields.
@@ -59,14 +57,15 @@ pub fn answer(path: &str, board: &Board, known: &Known<'_>) -> StatusPage {
         METRICS => StatusPage {
             status: 200,
             content_type: "text/plain; version=0.0.4; charset=utf-8",
-            body: metrics::page(board, &known.usage, known.now),
+            body: PageBody::Text(metrics::page(board, &known.usage, &known.look).into()),
+            ..StatusPage::default()
         },
         _ => text(404, "404 page not found\n"),
     }
 }
 
 fn text(status: u16, body: &str) -> StatusPage {
-    StatusPage { status, content_type: TEXT, body: body.to_owned() }
+    StatusPage { status, content_type: TEXT, body: PageBody::Text(body.into()), ..StatusPage::default() }
 }
 
 fn ready(readiness: &Readiness) -> StatusPage {
@@ -115,10 +114,11 @@ fn detailed(board: &Board, known: &Known<'_>) -> StatusPage {
         duration_ms = u64::try_from(health.elapsed.as_millis()).unwrap_or(u64::MAX);
         details.extend(health.details.iter().map(|(name, value)| (*name, value.clone())));
     }
-    let checked_at = time_text(known.unix_seconds);
+    let checked_at = time_text(known.look.unix_seconds);
     let body = Detailed { healthy, message, duration_ms, details, checked_at };
     let body = serde_json::to_string(&body).map(|body| body + "\n").unwrap_or_default();
-    StatusPage { status: if healthy { 200 } else { 503 }, content_type: "application/json", body }
+    let (status, body) = (if healthy { 200 } else { 503 }, PageBody::Text(body.into()));
+    StatusPage { status, content_type: "application/json", body, ..StatusPage::default() }
 }
 
 /// Returns the resources of which there is something to say, by what that is.
@@ -158,8 +158,9 @@ fn unfinished(board: &Board, known: &Known<'_>) -> Vec<String> {
             if group.failing.is_empty() { of(&mut group.members.iter()) } else { of(&mut group.failing.iter()) };
         says(&names, what, group.in_trouble_since())
     });
-    let stores = board.store.lost_stores(known.now).into_iter();
-    let stores = stores.map(|(name, lost)| says(name, "lost", Some(known.unix_seconds.saturating_sub(lost.as_secs()))));
+    let stores = board.store.lost_stores(known.look.now).into_iter();
+    let stores =
+        stores.map(|(name, lost)| says(name, "lost", Some(known.look.unix_seconds.saturating_sub(lost.as_secs()))));
     stores.chain(resources).chain(groups).flatten().take(MAX_NAMED).collect()
 }
 
@@ -180,15 +181,16 @@ mod tests {
     use crate::model::range::KeyRanges;
     use crate::model::report::{Outcome, Report, Stage, StepFailure};
     use crate::status::board::{Lasting, tests};
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     fn known(health: Option<&Health>) -> Known<'_> {
-        Known { health, usage: Usage::default(), now: Instant::now(), unix_seconds: 1_736_850_600 }
+        let look = Look { now: Instant::now(), unix_seconds: 1_736_850_600, running: BTreeMap::new() };
+        Known { health, usage: Usage::default(), look }
     }
 
     fn check(board: &Board, path: &str, status: u16, body: &str) {
         let answer = answer(path, board, &known(None));
-        assert_eq!((answer.status, answer.body.as_str()), (status, body), "{path}");
+        assert_eq!((answer.status, answer.body.text()), (status, body), "{path}");
     }
 
     #[test]
@@ -206,8 +208,10 @@ mod tests {
         let problem = "no route".to_owned();
         board.record_event(&Event::Lost { problem, retry_in: Duration::from_secs(1), is_lasting: false }, now);
         check(&board, "/ready", 503, "backend unhealthy: no route");
-        let later = Known { now: now + Duration::from_secs(100), ..known(None) };
+        let mut later = known(None);
+        later.look.now = now + Duration::from_secs(100);
         let body = super::answer(READY_DETAILED, &board, &later).body;
+        let body = body.text();
         assert!(body.contains("\"since\":\"the store: lost since 2025-01-14T10:28:20Z\""), "{body}");
         check(&board, "/applied", 200, "ok");
         check(&board, "/health", 200, "ok");
@@ -218,7 +222,7 @@ mod tests {
         let mut board = tests::board(Instant::now());
         let details = |board: &Board| {
             let body: serde_json::Value =
-                serde_json::from_str(&answer(READY_DETAILED, board, &known(None)).body).unwrap();
+                serde_json::from_str(answer(READY_DETAILED, board, &known(None)).body.text()).unwrap();
             (body["message"].as_str().unwrap_or_default().to_owned(), body["details"].clone())
         };
         let owed = || {
@@ -257,7 +261,8 @@ mod tests {
         let mut board = tests::board(Instant::now());
         board.by_dns =
             [("a.toml", true), ("b.toml", false), ("c.toml", true)].map(|(name, way)| (name.into(), way)).into();
-        let body: serde_json::Value = serde_json::from_str(&answer(READY_DETAILED, &board, &known(None)).body).unwrap();
+        let body: serde_json::Value =
+            serde_json::from_str(answer(READY_DETAILED, &board, &known(None)).body.text()).unwrap();
         let details = &body["details"];
         assert_eq!(
             (&details["endpoints_by_dns"], &details["endpoints_by_reload"]),
@@ -280,7 +285,7 @@ mod tests {
         };
         let answer = answer(READY_DETAILED, &board, &known(Some(&health)));
         assert_eq!((answer.status, answer.content_type), (200, "application/json"));
-        let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+        let body: serde_json::Value = serde_json::from_str(answer.body.text()).unwrap();
         assert_eq!(body["healthy"], true);
         assert_eq!(body["message"], "etcd backend is healthy");
         assert_eq!(body["duration_ms"], 5);

@@ -67,6 +67,15 @@ pub fn children(master: Process) -> Option<Vec<NginxChild>> {
     })
 }
 
+/// Returns the number of open sockets of a process; `None` if they cannot be seen.
+pub fn sockets(pid: i32) -> Option<usize> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+    let is_socket = |entry: &fs::DirEntry| {
+        fs::read_link(entry.path()).is_ok_and(|link| link.as_os_str().as_encoded_bytes().starts_with(b"socket:"))
+    };
+    Some(entries.flatten().filter(is_socket).count())
+}
+
 fn all_pids() -> impl Iterator<Item = i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())

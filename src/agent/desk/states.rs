@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::agent::state::ResourceState;
 use crate::apply::group::Group;
+use crate::model::status::KeyFacts;
 
 use super::Desk;
 
@@ -17,6 +18,26 @@ impl Desk {
     /// Returns when the first wait of a resource for its keys ends.
     pub fn waits_until(&self) -> Option<Instant> {
         self.states().filter_map(|state| state.wait.until()).min()
+    }
+
+    /// Returns what the stores have under a key, and which resources see it.
+    pub fn facts(&self, key: &str) -> KeyFacts {
+        let mut facts = KeyFacts::default();
+        let mut stores = BTreeSet::new();
+        for position in self.catalog.readers.of(key) {
+            let Some(member) = self.catalog.members.get(position) else { continue };
+            facts.readers.push(member.resource.name().to_string());
+            stores.extend(self.catalog.store_at(position));
+        }
+        for position in stores {
+            let Some(known) = self.stores.get(position) else { continue };
+            let name = known.settings.as_ref().map_or_else(|| "the store".to_owned(), |settings| settings.to_string());
+            let length = known.tree.get(key).map(|value| value.as_bytes().len());
+            facts.stores.push((name, known.tree.revision().0, length));
+        }
+        facts.readers.sort();
+        facts.readers.dedup();
+        facts
     }
 
     /// Returns when a group that has failed is tried again; `None` if only a change brings that about.

@@ -100,15 +100,15 @@ fn a_change_is_seen_applied_converges_and_drains() {
     walk.check(0, [None; 3], (0, Some(0)));
     walk.pass(10, unchanged());
     walk.check(10, [Some(10); 3], (0, Some(0)));
-    walk.receipts.touched("web.toml", Revision(12));
+    walk.receipts.touched(&"web.toml".into(), Revision(12), Instant::now());
     walk.check(12, [Some(10); 3], (0, Some(0)));
     walk.pass(15, reloaded(walk.now, &[7], true));
     walk.check(12, [Some(12), Some(12), Some(10)], (1, Some(0)));
     // No byte has changed, but the remaining old worker has none of it.
-    walk.receipts.touched("web.toml", Revision(20));
+    walk.receipts.touched(&"web.toml".into(), Revision(20), Instant::now());
     walk.pass(20, unchanged());
     walk.check(20, [Some(20), Some(20), Some(10)], (1, Some(0)));
-    walk.receipts.touched("web.toml", Revision(30));
+    walk.receipts.touched(&"web.toml".into(), Revision(30), Instant::now());
     walk.pass(30, reloaded(walk.now, &[7, 8], false));
     walk.check(30, [Some(30), Some(20), Some(10)], (2, Some(0)));
     walk.end_of_workers(&[7]);
@@ -136,7 +136,7 @@ fn a_backend_drains_with_its_last_connection_while_an_old_worker_stays() {
     let mut walk = Walk::new(vec![group("web", NGINX)]);
     walk.pass(10, unchanged());
     let change = |walk: &mut Walk, revision: i64| {
-        walk.receipts.touched("web.toml", Revision(revision));
+        walk.receipts.touched(&"web.toml".into(), Revision(revision), Instant::now());
         (revision, reloaded(walk.now, &[7], true))
     };
     let (revision, report) = change(&mut walk, 12);
@@ -180,7 +180,7 @@ fn a_change_that_nginx_asks_for_drains_once_it_is_taken_and_unused() {
     let mut walk = Walk::new(vec![group("web", NGINX)]);
     walk.pass(10, unchanged());
     let change = |walk: &mut Walk, revision: i64, report: Report, removes: bool| {
-        walk.receipts.touched("web.toml", Revision(revision));
+        walk.receipts.touched(&"web.toml".into(), Revision(revision), Instant::now());
         let now = walk.now;
         match removes {
             true => walk.pass_that_removes(revision, report, endpoints(now)),
@@ -229,7 +229,7 @@ fn what_failed_or_is_held_is_not_applied() {
     let failure = || StepFailure::new(Stage::Check, "x");
     let mut walk = Walk::new(vec![group("web", NGINX)]);
     walk.pass(10, unchanged());
-    walk.receipts.touched("web.toml", Revision(12));
+    walk.receipts.touched(&"web.toml".into(), Revision(12), Instant::now());
     walk.pass(12, Report { outcome: Outcome::Rejected(failure()), ..unchanged() });
     walk.pass(12, Report { dropped: vec![("web.toml".into(), failure())], ..unchanged() });
     let instance = InstanceId { item: Some("a".into()), .."web.toml".into() };
@@ -246,9 +246,9 @@ fn what_changes_during_a_pass_waits_for_the_next() {
     let mut walk = Walk::new(vec![group("web", NGINX)]);
     walk.pass(10, unchanged());
     let web = walk.groups[0].clone();
-    walk.receipts.touched("web.toml", Revision(11));
+    walk.receipts.touched(&"web.toml".into(), Revision(11), Instant::now());
     walk.receipts.rendering("web.toml", Revision(11));
-    walk.receipts.touched("web.toml", Revision(12));
+    walk.receipts.touched(&"web.toml".into(), Revision(12), Instant::now());
     walk.receipts.finished(&web, &unchanged(), &BTreeMap::new(), (&walk.reloads, &walk.drains), |_| true);
     walk.check(12, [Some(11); 3], (0, Some(0)));
 }

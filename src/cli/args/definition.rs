@@ -20,7 +20,7 @@ pub(super) const BACKEND_WORDS: &[(&str, &str)] = &[
 
 /// Commands with a manual page of their own.
 pub(super) const WITH_PAGE: &[&str] =
-    &["check", "render", "announce", "diff", "keys", "agents", "convert", "completions", "man"];
+    &["check", "render", "announce", "diff", "keys", "status", "explain", "agents", "convert", "completions", "man"];
 
 /// The beginning of the help.
 const START_HERE: &str = "\
@@ -29,6 +29,7 @@ Start here:
   upstreamd diff          show what would change
   upstreamd --onetime     bring every file up to date once
   upstreamd --watch       follow the store and act on every change
+  upstreamd status        what is live, what is owed, and why
   upstreamd diff --help   what matters to one command";
 
 /// Returns the definition of the whole command line.
@@ -47,6 +48,10 @@ fn without_program() -> Command {
 /// Returns what shells complete: without the program after `--`, and without the flags that have no effect.
 pub(super) fn for_completions() -> Command {
     commands().args(table::ALL.iter().filter(|setting| setting.section != Section::Confd).map(|setting| flag(setting)))
+}
+
+fn json() -> Arg {
+    Arg::new("json").long("json").action(ArgAction::SetTrue).help("print JSON for programs")
 }
 
 /// Returns the subcommands.
@@ -79,6 +84,18 @@ fn commands() -> Command {
             Command::new("keys")
                 .about("Print the keys that resources see")
                 .arg(Arg::new("RESOURCE").help("only of this file below conf.d")),
+        )
+        .subcommand(
+            Command::new("status")
+                .about("Print what is live, what is owed, and why, as the running agent says")
+                .arg(Arg::new("LIST").help("folder of keys, or file: show all of its backends"))
+                .arg(json()),
+        )
+        .subcommand(
+            Command::new("explain")
+                .about("Explain a key, a backend, a file or a resource: its way from the store to nginx, and what stands in it")
+                .arg(Arg::new("WHAT").required(true).help("as in /services/web/1, 10.0.0.1:80, /etc/nginx/conf.d/web.conf or web.toml"))
+                .arg(json()),
         )
         .subcommand(
             Command::new("agents")

@@ -34,7 +34,6 @@ const INSTEAD: &[(&str, &str)] = &[
     ("serve", "write upstreamd --watch"),
     ("show", "write upstreamd render"),
     ("start", "write upstreamd --watch"),
-    ("status", "write upstreamd agents, or ask the daemon: systemctl status upstreamd, or /ready of --metrics-addr"),
     ("stop", "send the daemon SIGTERM, as in systemctl stop upstreamd"),
     ("sync", "write upstreamd --onetime"),
     ("template", "write upstreamd render"),

@@ -338,8 +338,11 @@ settings! {
     LOG_FORMAT = setting("log-format", SettingKind::Choice(&["text", "json"]), Section::Log, "format of the log").default("text");
 
     METRICS_ADDR = setting("metrics-addr", SettingKind::Text, Section::Log,
-        "serve /health, /ready, /ready/detailed, /applied and /metrics on this host:port, or :port, while watching")
+        "serve the status page, /health, /ready, /ready/detailed, /applied and /metrics on this host:port, or :port, while watching")
         .may_be_empty();
+
+    STATUS_ADDR = setting("status-addr", SettingKind::Text, Section::Log,
+        "serve the status page and everything of --metrics-addr on this host:port, or :port, too, while watching").may_be_empty();
 
     TEMPLATE_CACHE = without_effect("template-cache", SettingKind::Switch, "templates are read again when they change");
     NO_TEMPLATE_CACHE = without_effect("no-template-cache", SettingKind::Switch, "templates are read again when they change");

@@ -58,7 +58,13 @@ impl UpstreamServer {
             (false, _, true) => ListedState::Backup,
             (false, _, false) => ListedState::Up,
         };
-        ListedBackend { address: self.address(), key: &self.key, announcer: &self.announcer, state, weight: self.weight }
+        ListedBackend {
+            address: self.address(),
+            key: &self.key,
+            announcer: &self.announcer,
+            state,
+            weight: self.weight,
+        }
     }
 
     /// Returns a backend as an upstream has it.

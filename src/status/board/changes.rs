@@ -121,9 +121,8 @@ impl ChangeLog {
 
     /// Records that nginx has taken the endpoints of a resource, this time after they were published.
     pub(super) fn record_taken(&mut self, resource: &str, after: Duration) {
-        let is_it = |change: &&mut Change| {
-            change.result == ANSWERED && change.resources.iter().any(|name| **name == *resource)
-        };
+        let is_it =
+            |change: &&mut Change| change.result == ANSWERED && change.resources.iter().any(|name| **name == *resource);
         for change in self.changes.iter_mut().filter(|change| is_it(&change)) {
             change.result = TAKEN;
             change.phases.push(Phase { step: "taken by nginx".to_owned(), milliseconds: milliseconds(after) });
@@ -197,7 +196,10 @@ fn phases(report: &Report) -> Vec<Phase> {
         let times = [("new workers", Some(verified.healthy)), ("only new workers", verified.converged)];
         times.into_iter().chain([("generation", verified.generation)]).filter_map(|(step, time)| Some((step, time?)))
     });
-    commands.chain(proofs).map(|(step, time)| Phase { step: step.to_owned(), milliseconds: milliseconds(time) }).collect()
+    commands
+        .chain(proofs)
+        .map(|(step, time)| Phase { step: step.to_owned(), milliseconds: milliseconds(time) })
+        .collect()
 }
 
 fn milliseconds(time: Duration) -> f64 {

@@ -150,7 +150,8 @@ impl GroupBoard {
             Some(first) => (first.check.as_ref(), first.reload.as_ref()),
             None => (None, None),
         };
-        self.drives_nginx = check.is_some_and(CommandLine::mentions_nginx) || reload.is_some_and(Reload::mentions_nginx);
+        self.drives_nginx =
+            check.is_some_and(CommandLine::mentions_nginx) || reload.is_some_and(Reload::mentions_nginx);
         (self.check, self.reload) = (check.map(command), reload.and_then(Reload::command).map(command));
         self
     }

@@ -1,0 +1,86 @@
+//! What the status shows and the board does not have: nginx's processes, and their connections to backends. Looked up when somebody
+//! asks for the status, never before. Never changes anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use crate::apply;
+use crate::model::nginx::NginxPlace;
+use crate::model::process::Process;
+use crate::model::status::{AgentStatus, LeavingWorker, NginxStatus, UnixTime};
+use crate::model::store::StoreSettings;
+use crate::nginx::process::Role;
+use crate::status::gather::{Copied, LookedUp};
+use crate::world::connections::ConnectionList;
+use crate::world::nginx_process;
+
+/// Most addresses whose connections are counted: with more, the kernel's answer costs too much for a look.
+const MAX_COUNTED: usize = 2000;
+
+/// The surroundings of the agent.
+pub(super) struct Surroundings {
+    about: AgentStatus,
+    store_places: Vec<String>,
+    connections: ConnectionList,
+}
+
+impl Surroundings {
+    /// Returns the surroundings of this agent; nothing has been looked up.
+    pub(super) fn new(about: AgentStatus, store: &StoreSettings) -> Surroundings {
+        let store_places = match store {
+            StoreSettings::Etcd(etcd) => match etcd.srv_record.as_ref().or(etcd.srv_domain.as_ref()) {
+                Some(domain) => vec![format!("the SRV records of {domain}")],
+                None => etcd.endpoints.clone(),
+            },
+            StoreSettings::File(file) => file.paths.iter().map(|path| path.display().to_string()).collect(),
+            StoreSettings::Env => vec!["the environment".to_owned()],
+        };
+        Surroundings { about, store_places, connections: ConnectionList::default() }
+    }
+
+    /// Looks at each nginx at these places, and at its connections to the backends that the board lists.
+    pub(super) fn look(&mut self, places: &[NginxPlace], copied: &Copied) -> LookedUp {
+        let (mut nginx, mut processes) = (Vec::new(), BTreeSet::new());
+        for place in places {
+            processes.extend(apply::processes_of(place));
+            nginx.push(nginx_at(place, copied));
+        }
+        let connections = self.count(&processes, copied);
+        let (agent, store_places) = (self.about.clone(), self.store_places.clone());
+        LookedUp { agent, store_places, nginx, connections, fleet: Vec::new() }
+    }
+
+    /// Returns the number of connections of these processes to each address.
+    fn count(&mut self, processes: &BTreeSet<Process>, copied: &Copied) -> Option<BTreeMap<String, usize>> {
+        let remotes: BTreeSet<SocketAddr> = copied.addresses().filter_map(|address| address.parse().ok()).collect();
+        if processes.is_empty() || remotes.len() > MAX_COUNTED {
+            return None;
+        }
+        let found = self.connections.look(processes, &remotes)?;
+        let mut counts = BTreeMap::new();
+        for connection in found {
+            *counts.entry(connection.remote.to_string()).or_default() += 1;
+        }
+        Some(counts)
+    }
+}
+
+fn nginx_at(place: &NginxPlace, copied: &Copied) -> NginxStatus {
+    let master = nginx_process::master(&place.pid_file, &place.binary);
+    let children = master.and_then(nginx_process::children).unwrap_or_default();
+    let of_role = |role: Role| children.iter().filter(move |child| child.role == role).map(|child| child.process.pid);
+    let leaving = of_role(Role::Leaving).map(|pid| LeavingWorker {
+        pid,
+        since: UnixTime(copied.leaving_since(pid)),
+        sockets: nginx_process::sockets(pid),
+    });
+    NginxStatus {
+        pid_file: place.pid_file.display().to_string(),
+        program: place.binary.display().to_string(),
+        version: None,
+        master: master.map(|master| master.pid),
+        away_since: copied.nginx_away_since().filter(|_| master.is_none()),
+        workers: of_role(Role::Worker).collect(),
+        leaving: leaving.collect(),
+    }
+}

@@ -1,0 +1,146 @@
+//! The status over HTTP: as JSON, as a page, as a stream of changes, and explained. Decides who gets it by the name that was asked for.
+//! Pure: a request and the status go in, a page comes out.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::model::outward::{PageBody, PageRequest, StatusPage};
+use crate::model::status::{KeyFacts, Status, UnixTime};
+
+use super::explain;
+use super::gather::Copied;
+
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// What a request asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The page for people.
+    Page,
+    /// The status; of one list all backends.
+    Status {
+        /// The folder or the file of the list.
+        list: Option<String>,
+    },
+    /// An explanation.
+    Explain {
+        /// A key, a backend, a file or a resource.
+        what: String,
+    },
+    /// A stream of changes.
+    Changes,
+}
+
+/// Returns what a request asks for; `None` if it is none of the pages here.
+pub fn wanted(request: &PageRequest) -> Option<Wanted> {
+    match request.path.as_str() {
+        "/" => Some(Wanted::Page),
+        "/api/status" => Some(Wanted::Status { list: argument(request, "list") }),
+        "/api/explain" => Some(Wanted::Explain { what: argument(request, "of").unwrap_or_default() }),
+        "/api/events" => Some(Wanted::Changes),
+        _ => None,
+    }
+}
+
+/// Returns an argument of the request, decoded.
+fn argument(request: &PageRequest, name: &str) -> Option<String> {
+    let of_name = |pair: &str| pair.strip_prefix(name)?.strip_prefix('=').map(str::to_owned);
+    let value = request.query.split('&').find_map(of_name)?.replace('+', " ");
+    Some(percent_encoding::percent_decode_str(&value).decode_utf8_lossy().into_owned())
+}
+
+/// Refuses the status to a browser that asks for it under the name of somebody else, who may have pointed it here (DNS rebinding).
+/// Addresses, `localhost` and these names are allowed. What load balancers and Prometheus ask for is not concerned: it shows nothing
+/// of the store.
+pub fn refuse_host(request: &PageRequest, hosts: &[String]) -> Option<StatusPage> {
+    wanted(request)?;
+    let host = request.host.as_deref()?;
+    let name = host_name(host);
+    let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    let is_allowed = |allowed: &String| allowed.eq_ignore_ascii_case(name);
+    if is_address || name.eq_ignore_ascii_case("localhost") || hosts.iter().any(is_allowed) {
+        return None;
+    }
+    let body = "the status is shown under an address of this machine, localhost, its host name, and the name in --status-addr or \\
+                --metrics-addr (hint: use one of these; this keeps pages of others from reading it through a browser)\\n";
+    Some(StatusPage { status: 421, ..text(body) })
+}
+
+/// Returns the name in `Host`, without the port.
+pub fn host_name(host: &str) -> &str {
+    let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(name, _)| name).trim_end_matches('.')
+}
+
+fn text(body: &str) -> StatusPage {
+    StatusPage { status: 200, content_type: TEXT, body: PageBody::Text(body.into()), ..StatusPage::default() }
+}
+
+/// A status, and the same as JSON.
+pub struct StatusText {
+    /// The status.
+    pub status: Status,
+    /// The JSON, with a line break at the end.
+    pub text: Arc<str>,
+    /// Its version, which stays as long as nothing has changed.
+    pub version: String,
+}
+
+impl StatusText {
+    /// Returns the text of this status.
+    pub fn new(status: Status) -> StatusText {
+        let text = serde_json::to_string(&status).unwrap_or_default() + "\n";
+        // The time of the look is no change.
+        let at = format!("\"at\":\"{}\"", status.at);
+        let version = format!("\"{:016x}\"", hash(&text.replacen(&at, "", 1)));
+        StatusText { status, text: text.into(), version }
+    }
+}
+
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Returns a page with a version; 304 without it if the client has that version.
+pub fn versioned(request: &PageRequest, body: &Arc<str>, version: &str, content_type: &'static str) -> StatusPage {
+    let is_known = request.known.split(',').any(|known| known.trim().trim_start_matches("W/") == version);
+    let version = Some(version.to_owned());
+    match is_known {
+        true => StatusPage { status: 304, content_type, version, ..StatusPage::default() },
+        false => {
+            let body = PageBody::Text(Arc::clone(body));
+            StatusPage { status: 200, content_type, body, version, security_policy: None }
+        }
+    }
+}
+
+/// Returns the page for people.
+pub fn html(request: &PageRequest, status: &StatusText) -> StatusPage {
+    let _ = request;
+    versioned(request, &status.text, &status.version, JSON)
+}
+
+/// Returns the answer to whoever wants to be sent changes.
+pub fn changes() -> StatusPage {
+    StatusPage { status: 200, content_type: "text/event-stream", body: PageBody::Changes, ..StatusPage::default() }
+}
+
+/// Explains a key, a backend, a file or a resource.
+pub fn explained(status: &Status, what: &str, facts: &KeyFacts) -> StatusPage {
+    let explanation = explain::explain(status, what, facts);
+    let status = if explanation.is_known { 200 } else { 404 };
+    let body = serde_json::to_string(&explanation).unwrap_or_default() + "\n";
+    StatusPage { status, content_type: JSON, body: PageBody::Text(body.into()), ..StatusPage::default() }
+}
+
+/// Returns a number that changes when what the status shows changes, the numbers of connections left out.
+pub fn fingerprint(copied: &Copied) -> u64 {
+    let mut status = copied.head().clone();
+    status.at = UnixTime(0);
+    let text = serde_json::to_string(&status).unwrap_or_default();
+    hash(&(text, copied.lists_print()))
+}

@@ -34,6 +34,7 @@ missing_packages() {
     has etcdctl || echo etcd-client
     has openssl || echo openssl
     has dig || echo bind9-dnsutils
+    has promtool || echo prometheus
     has kdig || echo knot-dnsutils
     has protoc || echo protobuf-compiler
     [ -e /usr/include/google/protobuf/timestamp.proto ] || echo libprotobuf-dev

@@ -150,7 +150,7 @@ impl Reporter {
     }
 
     fn look(&self, now: Instant) -> Look {
-        Look { now, unix_seconds: clock::unix_seconds(), running: self.context.running_steps() }
+        Look { now, unix_time: clock::unix_time(), running: self.context.running_steps() }
     }
 
     fn copy(&self, now: Instant) -> Copied {

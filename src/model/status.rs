@@ -209,8 +209,8 @@ pub struct ResourceStatus {
     pub converged_revision: Option<i64>,
     /// Revision of the last change after which nothing uses what it removed.
     pub drained_revision: Option<i64>,
-    /// Time since the oldest change that is not live yet, in seconds.
-    pub lag_seconds: Option<u64>,
+    /// Time of the oldest change that is not live yet.
+    pub behind_since: Option<UnixTime>,
     /// Number of skipped keys.
     pub skipped_keys: usize,
     /// The kinds of its conditions.

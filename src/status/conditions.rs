@@ -23,16 +23,24 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub struct Look {
     /// The time.
     pub now: Instant,
-    /// The time, in seconds since 1970.
-    pub unix_seconds: u64,
+    /// The time since 1970.
+    pub unix_time: Duration,
     /// The groups with a running pass by id, each with the step that it is at and the start of that.
     pub running: BTreeMap<String, (Stage, Instant)>,
 }
 
 impl Look {
-    /// Returns a past moment in seconds since 1970.
+    /// Returns the time in seconds since 1970.
+    pub fn unix_seconds(&self) -> u64 {
+        self.unix_time.as_secs()
+    }
+
+    /// Returns a moment in seconds since 1970.
     pub(super) fn unix(&self, at: Instant) -> u64 {
-        self.unix_seconds.saturating_sub(self.now.saturating_duration_since(at).as_secs())
+        match at.checked_duration_since(self.now) {
+            Some(ahead) => (self.unix_time + ahead).as_secs(),
+            None => self.unix_time.saturating_sub(self.now.saturating_duration_since(at)).as_secs(),
+        }
     }
 }
 
@@ -88,9 +96,7 @@ fn stores(board: &Board, look: &Look, found: &mut Vec<Condition>) {
         found.push(Condition {
             reason: lost.problem.to_owned(),
             causes: vec![Cause::Store(lost.name.to_owned())],
-            next_try: lost
-                .retry_at
-                .map(|at| UnixTime(look.unix_seconds + at.saturating_duration_since(look.now).as_secs())),
+            next_try: lost.retry_at.map(|at| UnixTime(look.unix(at))),
             ..condition(ConditionKind::StoreAway, lost.name, since, summary, advice)
         });
     }
@@ -103,7 +109,7 @@ fn nginx(board: &Board, look: &Look, found: &mut Vec<Condition>) {
         let causes = vec![Cause::Process("nginx".to_owned()), Cause::File(pid_file.clone())];
         found.push(Condition { causes, ..condition(ConditionKind::NginxAway, "nginx", *since, summary, advice) });
     }
-    let is_old = |since: &u64| look.unix_seconds.saturating_sub(*since) >= PATIENCE.as_secs();
+    let is_old = |since: &u64| look.unix_seconds().saturating_sub(*since) >= PATIENCE.as_secs();
     let pinned: Vec<(i32, u64)> =
         board.leaving_since.iter().map(|(pid, since)| (*pid, *since)).filter(|(_, since)| is_old(since)).collect();
     if let Some(since) = pinned.iter().map(|(_, since)| *since).min() {

@@ -78,12 +78,12 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
         let running = running
             .get(&**name)
             .map(|(step, since)| RunningStep { step: step.to_string(), since: UnixTime(look.unix(*since)) });
-        group_status(board, (name, group), running, &found, look)
+        group_status(board, (name, group), running, &found)
     };
     let groups = board.groups.iter().map(group_of).collect();
     let status = Status {
         format: FORMAT,
-        at: UnixTime(look.unix_seconds),
+        at: UnixTime(look.unix_seconds()),
         agent: AgentStatus { stopping: board.stopping, ..AgentStatus::default() },
         sync: axis(Question::Sync, &found, || board.in_sync_text()),
         service: axis(Question::Service, &found, || board.serving_text()),
@@ -173,7 +173,6 @@ fn group_status(
     (name, group): (&Arc<str>, &GroupBoard),
     running: Option<RunningStep>,
     found: &[Condition],
-    look: &Look,
 ) -> GroupStatus {
     GroupStatus {
         name: name.to_string(),
@@ -185,12 +184,12 @@ fn group_status(
         resources: group
             .members
             .iter()
-            .filter_map(|name| Some(resource_status(name, board.resources.get(name)?, found, look)))
+            .filter_map(|name| Some(resource_status(name, board.resources.get(name)?, found)))
             .collect(),
     }
 }
 
-fn resource_status(name: &Arc<str>, board: &ResourceBoard, found: &[Condition], look: &Look) -> ResourceStatus {
+fn resource_status(name: &Arc<str>, board: &ResourceBoard, found: &[Condition]) -> ResourceStatus {
     let number = |revision: Option<Revision>| revision.map(|revision| revision.0);
     let progress = &board.progress;
     ResourceStatus {
@@ -202,7 +201,7 @@ fn resource_status(name: &Arc<str>, board: &ResourceBoard, found: &[Condition], 
         applied_revision: number(progress.applied),
         converged_revision: number(progress.converged),
         drained_revision: number(progress.drained),
-        lag_seconds: progress.behind_since.map(|since| look.unix_seconds.saturating_sub(since)),
+        behind_since: progress.behind_since.map(UnixTime),
         skipped_keys: board.skipped(),
         conditions: found.iter().filter(|condition| condition.concerns(name)).map(|condition| condition.kind).collect(),
     }

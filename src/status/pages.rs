@@ -114,7 +114,7 @@ fn detailed(board: &Board, known: &Known<'_>) -> StatusPage {
         duration_ms = u64::try_from(health.elapsed.as_millis()).unwrap_or(u64::MAX);
         details.extend(health.details.iter().map(|(name, value)| (*name, value.clone())));
     }
-    let checked_at = time_text(known.look.unix_seconds);
+    let checked_at = time_text(known.look.unix_seconds());
     let body = Detailed { healthy, message, duration_ms, details, checked_at };
     let body = serde_json::to_string(&body).map(|body| body + "\n").unwrap_or_default();
     let (status, body) = (if healthy { 200 } else { 503 }, PageBody::Text(body.into()));
@@ -160,7 +160,7 @@ fn unfinished(board: &Board, known: &Known<'_>) -> Vec<String> {
     });
     let stores = board.store.lost_stores(known.look.now).into_iter();
     let stores =
-        stores.map(|(name, lost)| says(name, "lost", Some(known.look.unix_seconds.saturating_sub(lost.as_secs()))));
+        stores.map(|(name, lost)| says(name, "lost", Some(known.look.unix_seconds().saturating_sub(lost.as_secs()))));
     stores.chain(resources).chain(groups).flatten().take(MAX_NAMED).collect()
 }
 
@@ -184,7 +184,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     fn known(health: Option<&Health>) -> Known<'_> {
-        let look = Look { now: Instant::now(), unix_seconds: 1_736_850_600, running: BTreeMap::new() };
+        let look = Look { now: Instant::now(), unix_time: Duration::from_secs(1_736_850_600), running: BTreeMap::new() };
         Known { health, usage: Usage::default(), look }
     }
 

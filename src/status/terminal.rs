@@ -163,7 +163,8 @@ impl Page {
         self.head("Resources");
         for resource in status.groups.iter().flat_map(|group| &group.resources) {
             let revision = |revision: Option<i64>| revision.map_or("-".to_owned(), |revision| revision.to_string());
-            let lag = resource.lag_seconds.map_or(String::new(), |lag| format!(", behind for {}", span(lag)));
+            let behind = |since| format!(", behind for {}", span(self.now.seconds_since(since)));
+            let lag = resource.behind_since.map_or(String::new(), behind);
             let found: Vec<&str> = resource.conditions.iter().map(|kind| kind.label()).collect();
             let state = if found.is_empty() { self.painted(GREEN, "ok") } else { self.painted(RED, &found.join(", ")) };
             self.line(&format!(

@@ -45,5 +45,10 @@ pub fn since(start: Instant) -> Duration {
 
 /// Returns the current time in seconds since 1970, for records that outlive the process; 0 if the clock is before that.
 pub fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    unix_time().as_secs()
+}
+
+/// Returns the current time since 1970; zero if the clock is before that.
+pub fn unix_time() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

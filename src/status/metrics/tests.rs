@@ -39,10 +39,14 @@ fn usage() -> Usage {
     }
 }
 
+fn look(now: Instant) -> Look {
+    Look { now, unix_time: Duration::from_secs(2000), running: BTreeMap::new() }
+}
+
 #[test]
 fn every_line_belongs_to_a_metric_of_the_table_with_its_labels() {
     let now = Instant::now();
-    let text = page(&busy(now), &usage(), now);
+    let text = page(&busy(now), &usage(), &look(now));
     let mut seen = BTreeSet::new();
     let mut current: Option<&Metric> = None;
     for line in text.lines() {
@@ -75,7 +79,7 @@ fn every_line_belongs_to_a_metric_of_the_table_with_its_labels() {
 #[test]
 fn numbers_are_those_of_the_board() {
     let now = Instant::now();
-    let text = page(&busy(now), &usage(), now);
+    let text = page(&busy(now), &usage(), &look(now));
     for line in [
         "upstreamd_applied_revision 7",
         "upstreamd_store_followed{backend=\"etcd\"} 1",

@@ -21,7 +21,7 @@ use crate::world::{clock, terminal};
 
 use super::catalog::{self, Catalog, Confdirs};
 use super::pass::Returned;
-use super::questions::{self, Question};
+use super::questions::{self, KeyQuestion};
 use super::receipt_key::{ReceiptKey, ReceiptPlan};
 use super::reporting::{self, Manager, PagesPlan, PagesSettings};
 use super::run::{Agent, Outlook, log_problems, recover};
@@ -83,7 +83,7 @@ enum Wake {
     Returned(Vec<Returned>),
     FoldersChanged,
     Endpoints,
-    Asked(Question),
+    Asked(KeyQuestion),
     Signal(Signal),
     CommandEnded(Option<ChildEnd>),
     Due,
@@ -109,8 +109,6 @@ struct FollowLoop {
     receipt_key: Option<ReceiptKey>,
     /// The writing of endpoints to disk.
     saving: Option<tokio::task::JoinHandle<()>>,
-    /// What the pages ask.
-    questions: mpsc::Receiver<Question>,
     /// The number of passes with work when a signal asked for everything again, until that is done.
     asked: Option<u64>,
 }
@@ -141,7 +139,7 @@ pub async fn follow(mut plan: FollowPlan) -> Stopped {
 }
 
 impl FollowLoop {
-    async fn start(plan: FollowPlan, questions: mpsc::Receiver<Question>) -> FollowLoop {
+    async fn start(plan: FollowPlan, questions: mpsc::Receiver<KeyQuestion>) -> FollowLoop {
         let FollowPlan { outlook, confdirs, facts, store, follow, receipt, command, signals, .. } = plan;
         let mut catalog = catalog::load(&confdirs, &facts, None);
         let watches = matches!(follow, Follow::Watch(_));
@@ -163,6 +161,7 @@ impl FollowLoop {
             Follow::Watch(Some(pause)) | Follow::Interval(pause) => Some(ticker(pause)),
         };
         let mut agent = Agent::new(outlook, Arc::new(catalog), true);
+        agent.questions = Some(questions);
         let receipt_key = match receipt {
             Some(receipt) => Some(ReceiptKey::start(receipt, &mut agent).await),
             None => {
@@ -182,7 +181,6 @@ impl FollowLoop {
             manager: Manager::new(),
             receipt_key,
             saving: None,
-            questions,
             asked: None,
         }
     }
@@ -216,7 +214,7 @@ impl FollowLoop {
             (position, event) = self.stores.next() => Wake::Store(position, event),
             () = folders_changed(&mut self.folders) => Wake::FoldersChanged,
             () = endpoints_changed(service.as_deref()) => Wake::Endpoints,
-            Some(question) = self.questions.recv() => Wake::Asked(question),
+            Some(question) = next_question(&mut self.agent.questions) => Wake::Asked(question),
             () = clock::sleep_until(due) => Wake::Due,
             () = tick(&mut self.ticker) => Wake::Resync,
         }
@@ -235,7 +233,7 @@ impl FollowLoop {
             Wake::FoldersChanged => self.read_again("files have changed"),
             Wake::Endpoints => self.take_endpoint_news(),
             // Whoever asked may be gone.
-            Wake::Asked(Question { key, answer }) => drop(answer.send(self.agent.desk.facts(&key))),
+            Wake::Asked(KeyQuestion { key, answer }) => drop(answer.send(self.agent.desk.facts(&key))),
             Wake::CommandEnded(ended) => {
                 let stopped = ended.map_or(Stopped::CommandInBackground, Stopped::CommandEnded);
                 return ControlFlow::Break((stopped, None));
@@ -380,6 +378,13 @@ async fn endpoints_changed(service: Option<&EndpointService>) {
     match service {
         Some(service) => service.changed().await,
         None => std::future::pending().await,
+    }
+}
+
+async fn next_question(questions: &mut Option<mpsc::Receiver<KeyQuestion>>) -> Option<KeyQuestion> {
+    match questions {
+        Some(questions) => questions.recv().await,
+        None => None,
     }
 }
 

@@ -142,7 +142,7 @@ impl OldWorkers {
     }
 
     /// Reports a master that has gone, and one that is back.
-    fn look_at_masters(&mut self, desk: &Desk, context: &Context, board: &Shared, now: Instant) {
+    fn look_at_masters(&mut self, desk: &mut Desk, context: &Context, board: &Shared, now: Instant) {
         let groups = desk.catalog().groups.iter().map(|group| group.id.as_str());
         let places = || context.nginx_places(groups);
         let Some(news) = self.masters.look(places, now, apply::workers_of) else { return };
@@ -150,7 +150,10 @@ impl OldWorkers {
             match news {
                 MasterNews::Absent(place) => events::nginx_absent(&place),
                 MasterNews::Away(place) => events::nginx_away(&place),
-                MasterNews::Back(place, after) => events::nginx_back(&place, after),
+                MasterNews::Back(place, after) => {
+                    events::nginx_back(&place, after);
+                    desk.try_failed_again(now);
+                }
             }
         }
         let is_looked_at = self.masters.workers().is_some();

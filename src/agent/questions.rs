@@ -14,27 +14,27 @@ const MAX_WAITING: usize = 8;
 const LIMIT: Duration = Duration::from_secs(2);
 
 /// A question about a key.
-pub(super) struct Question {
+pub(super) struct KeyQuestion {
     pub(super) key: String,
     pub(super) answer: oneshot::Sender<KeyFacts>,
 }
 
 /// Asks.
 #[derive(Clone)]
-pub struct Asker(mpsc::Sender<Question>);
+pub struct KeyAsker(mpsc::Sender<KeyQuestion>);
 
 /// Returns both ends.
-pub(super) fn channel() -> (Asker, mpsc::Receiver<Question>) {
+pub(super) fn channel() -> (KeyAsker, mpsc::Receiver<KeyQuestion>) {
     let (sender, receiver) = mpsc::channel(MAX_WAITING);
-    (Asker(sender), receiver)
+    (KeyAsker(sender), receiver)
 }
 
-impl Asker {
+impl KeyAsker {
     /// Returns what the stores have under a key; nothing if the loop does not answer in time.
     pub(super) async fn facts(&self, key: &str) -> KeyFacts {
         let (answer, answered) = oneshot::channel();
         let asking = async {
-            self.0.send(Question { key: key.to_owned(), answer }).await.ok()?;
+            self.0.send(KeyQuestion { key: key.to_owned(), answer }).await.ok()?;
             answered.await.ok()
         };
         timeout(LIMIT, asking).await.ok().flatten().unwrap_or_default()

@@ -10,7 +10,7 @@ use crate::model::key::Revision;
 use crate::model::receipt::{FORMAT, Proof, Receipt, ResourceReceipt};
 use crate::model::report::Report;
 use crate::model::resource::{Resource, Verify};
-use crate::status::board::Progress;
+use crate::status::board::ResourceProgress;
 
 use super::drains::Drains;
 use super::reloads::Reloads;
@@ -211,8 +211,8 @@ impl Receipts {
     }
 
     /// Returns the progress of the resources for which it may have changed since the last call. `unix_seconds` is the time.
-    pub fn take_progress(&mut self, now: Instant, unix_seconds: u64) -> Vec<(Arc<str>, Progress)> {
-        let progress = |track: &Track| Progress {
+    pub fn take_progress(&mut self, now: Instant, unix_seconds: u64) -> Vec<(Arc<str>, ResourceProgress)> {
+        let progress = |track: &Track| ResourceProgress {
             seen: Some(track.seen).filter(|seen| *seen != Revision::default()),
             applied: track.applied,
             converged: track.converged,

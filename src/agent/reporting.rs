@@ -23,7 +23,7 @@ use crate::world::http::PageListener;
 use crate::world::usage::usage;
 use crate::world::{clock, http, systemd};
 
-use super::questions::Asker;
+use super::questions::KeyAsker;
 use super::surroundings::Surroundings;
 
 /// Least time between two requests to a store: probes must not become its load.
@@ -67,7 +67,7 @@ pub struct PagesPlan {
 }
 
 /// Serves the status pages.
-pub fn serve(plan: PagesPlan, asker: Asker) -> Pages {
+pub fn serve(plan: PagesPlan, asker: KeyAsker) -> Pages {
     let PagesPlan { settings: PagesSettings { listeners, about, hosts }, board, context, store } = plan;
     if listeners.is_empty() {
         return Pages::default();
@@ -109,7 +109,7 @@ struct Reporter {
     context: Arc<Context>,
     health: HealthCache,
     hosts: Vec<String>,
-    asker: Asker,
+    asker: KeyAsker,
     /// The last status, and when it was made.
     latest: Mutex<Option<(Instant, Arc<StatusText>)>>,
     surroundings: Mutex<Surroundings>,
@@ -121,20 +121,20 @@ impl Reporter {
             return refusal;
         }
         match api::wanted(request) {
-            Some(api::Wanted::Status { list: None }) => {
+            Some(api::ApiRequest::Status { list: None }) => {
                 let status = self.status().await;
                 api::versioned(request, &status.text, &status.version, "application/json")
             }
-            Some(api::Wanted::Status { list: Some(list) }) => {
+            Some(api::ApiRequest::Status { list: Some(list) }) => {
                 let status = StatusText::new(self.gather(Some(&list)).await);
                 api::versioned(request, &status.text, &status.version, "application/json")
             }
-            Some(api::Wanted::Page) => api::html(request, &*self.status().await),
-            Some(api::Wanted::Explain { what }) => {
+            Some(api::ApiRequest::Page) => api::html(request, &*self.status().await),
+            Some(api::ApiRequest::Explain { what }) => {
                 let facts = self.asker.facts(&what).await;
                 api::explained(&self.gather(Some(gather::EVERY_LIST)).await, &what, &facts)
             }
-            Some(api::Wanted::Changes) => api::changes(),
+            Some(api::ApiRequest::Changes) => api::changes(),
             None => self.plain(&request.path).await,
         }
     }

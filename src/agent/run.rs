@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc;
+
 use crate::apply::{Context, recovery};
 use crate::endpoints::name_service::NameService;
 use crate::model::event::Event;
@@ -24,6 +26,7 @@ use super::desk::Desk;
 use super::endpoints::{Untaken, Way, prints_servers};
 use super::old_workers::OldWorkers;
 use super::pass::{Findings, Pass, Returned, Shown, Terms};
+use super::questions::KeyQuestion;
 use super::receipts::Receipts;
 
 /// A callback for everything that a pass shows instead of applying it.
@@ -53,6 +56,8 @@ pub(super) struct Agent {
     pub(super) untaken: Untaken,
     /// Resources whose keys their store refuses, with the message that was logged.
     refused: BTreeMap<Arc<str>, String>,
+    /// What the pages ask; `None` if there are none.
+    pub(super) questions: Option<mpsc::Receiver<KeyQuestion>>,
     /// The way in which changes of each resource's backends reach nginx, as the log says it.
     ways: BTreeMap<Arc<str>, String>,
 }
@@ -68,8 +73,8 @@ impl Agent {
     pub(super) fn new(outlook: Outlook, catalog: Arc<Catalog>, is_paced: bool) -> Agent {
         let ways = listen_for(&outlook, &catalog, &BTreeMap::new());
         let desk = Desk::new(Arc::clone(&outlook.terms), catalog, is_paced, clock::now());
-        let (old_workers, untaken, refused) = Default::default();
-        let agent = Agent { desk, crew: Crew::new(), outlook, old_workers, untaken, refused, ways };
+        let (old_workers, untaken, refused, questions) = Default::default();
+        let agent = Agent { desk, crew: Crew::new(), outlook, old_workers, untaken, refused, questions, ways };
         agent.put_on_board();
         agent
     }

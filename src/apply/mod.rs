@@ -69,7 +69,6 @@ pub struct Context {
     exclusion: exclusion::Exclusion,
     nginx: nginx::KnownNginx,
     namespace_refused: AtomicBool,
-    nginx_starts_later: AtomicBool,
     said: Mutex<BTreeSet<String>>,
     cleanup_errors: AtomicU64,
     /// Sentences for the next report: what was put aside on the way.
@@ -116,11 +115,11 @@ impl Context {
     /// Records whether this process starts nginx later, which reads the files then. As long as that is expected, a group
     /// whose nginx is not running needs no reload and owes no reload.
     pub fn expect_nginx_to_start(&self, expected: bool) {
-        self.nginx_starts_later.store(expected, Ordering::Relaxed);
+        self.nginx.starts_later.store(expected, Ordering::Relaxed);
     }
 
     fn nginx_starts_later(&self) -> bool {
-        self.nginx_starts_later.load(Ordering::Relaxed)
+        self.nginx.starts_later.load(Ordering::Relaxed)
     }
 
     fn doubt(&self, target: &Path) {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use crate::model::generation::GenerationServer;
@@ -42,6 +43,8 @@ pub(super) struct KnownNginx {
     built: tokio::sync::Mutex<BTreeMap<PathBuf, BuildPaths>>,
     /// What finds the master that each group drives, as its last transaction has found it.
     pub(super) places: Mutex<BTreeMap<String, NginxPlace>>,
+    /// Whether this process has yet to start it.
+    pub(super) starts_later: AtomicBool,
 }
 
 /// The paths of an nginx.

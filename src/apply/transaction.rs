@@ -158,8 +158,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
     let surplus = fleet::surplus(context, &mut folders, &group.id, &mut journal, &fleets);
     files.extend(surplus.files);
     report.warnings.extend(surplus.warnings);
-    (report.files, report.removed) = named(&files);
-    report.differences = differences(&mut files);
+    (report.files, report.removed, report.differences) = named(&mut files);
     let has_files = !(report.files.is_empty() && report.removed.is_empty());
     journal.reload_owed |= is_disproved;
     let reload_owed = journal.reload_owed && group.reload.is_some();
@@ -239,17 +238,14 @@ fn resource_names(rendered: &[Rendered], fleets: &[InstanceFiles]) -> Vec<Arc<st
     names
 }
 
-/// Returns the files that get new content, and those that are removed.
-fn named(files: &[StagedFile]) -> (Vec<PathBuf>, Vec<PathBuf>) {
+/// Returns the files that get new content, those that are removed, and what changes in them.
+fn named(files: &mut [StagedFile]) -> (Vec<PathBuf>, Vec<PathBuf>, BTreeMap<PathBuf, Difference>) {
+    let difference = |file: &mut StagedFile| Some((file.dest().clone(), file.difference.take()?));
+    let differences = files.iter_mut().filter_map(difference).collect();
     let changed = files.iter().filter(|file| file.action != FileAction::Keep);
     let (gone, new): (Vec<&StagedFile>, Vec<&StagedFile>) = changed.partition(|file| file.action == FileAction::Remove);
     let paths = |files: Vec<&StagedFile>| files.into_iter().map(|file| file.dest().clone()).collect();
-    (paths(new), paths(gone))
-}
-
-/// Returns what changes in each file, by destination.
-fn differences(files: &mut [StagedFile]) -> BTreeMap<PathBuf, Difference> {
-    files.iter_mut().filter_map(|file| Some((file.dest().clone(), file.difference.take()?))).collect()
+    (paths(new), paths(gone), differences)
 }
 
 /// Records in the journal which of these files belong to a `for_each`. Returns whether it has changed.

@@ -34,7 +34,7 @@ use crate::world::signals::Signals;
 use crate::world::{child, clock, host, http, terminal};
 
 use super::exit::{Ending, Exit};
-use super::{names, outcome, state, status};
+use super::{names, outcome, state};
 
 /// Runs the mode, with a command to supervise if there is one.
 pub(super) async fn run(settings: Settings, command: Option<Vec<String>>, signals: Signals) -> Ending {
@@ -191,7 +191,7 @@ async fn pages(settings: &Settings, state_folder: Option<&Path>, confdirs: &Conf
         tracing::info!("serving status pages on {address}");
     }
     if let Some(folder) = state_folder.filter(|_| !settings.preview.noop) {
-        let path = status::socket(folder);
+        let path = state::socket(folder);
         match http::bind_local(&path) {
             Ok(listener) => listeners.push(PageListener::Local(listener)),
             Err(error) => {

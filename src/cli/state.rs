@@ -1,4 +1,4 @@
-//! Chooses the state folder, and makes sure that only one daemon uses it. Never reads the journal in it.
+//! Chooses the state folder and the socket for the status, and makes sure that only one daemon uses it. Never reads the journal in it.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::world::host;
 use crate::world::lock::Lock;
 
 /// The default state folder.
-pub(super) const SYSTEM_FOLDER: &str = "/var/lib/upstreamd";
+const SYSTEM_FOLDER: &str = "/var/lib/upstreamd";
 
 /// Returns the state folder, created if it was missing; `None` if it is switched off or no folder is available.
 ///
@@ -51,6 +51,14 @@ fn user_folder() -> Option<PathBuf> {
     let state_home = host::env_path("XDG_STATE_HOME").filter(|path| path.is_absolute());
     let home = || host::env_path("HOME").map(|home| home.join(".local/state"));
     state_home.or_else(home).map(|path| path.join("upstreamd"))
+}
+
+/// Returns the path of the socket of the agent with this state folder.
+pub(super) fn socket(state_folder: &Path) -> PathBuf {
+    match state_folder == Path::new(SYSTEM_FOLDER) {
+        true => PathBuf::from("/run/upstreamd/status.sock"),
+        false => state_folder.join("status.sock"),
+    }
 }
 
 /// The folders and the files in a state folder.

@@ -1,12 +1,11 @@
 //! `status` and `explain`: ask the running agent, over its socket, and print what it says. Never reads the store.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::config::settings::Settings;
-use crate::model::status::{ConditionKind, Explanation, Question, Status, UnixTime};
+use crate::model::status::{ConditionKind, Explanation, Status, StatusQuestion, UnixTime};
 use crate::status::terminal as texts;
 use crate::world::{clock, http, terminal};
 
@@ -75,7 +74,7 @@ pub(super) async fn explain(settings: Settings, what: &str, json: bool) -> Exit 
     let now = UnixTime(clock::unix_seconds());
     let has_color = run::style(&settings).color;
     terminal::print(&if json { body } else { texts::explanation(&explanation, now, has_color) });
-    let worst = explanation.conditions.iter().find(|condition| condition.question != Question::Notice);
+    let worst = explanation.conditions.iter().find(|condition| condition.question != StatusQuestion::Notice);
     match (explanation.is_known, worst) {
         (false, _) => Exit::Usage,
         (true, worst) => worst.map_or(Exit::Done, |condition| exit_for(condition.kind)),
@@ -87,7 +86,7 @@ async fn ask(settings: &Settings, target: &str) -> Result<(u16, String), String>
     let Some(folder) = state::existing(&settings.agent.state_dir) else {
         return Err(format!("no agent runs here: there is no state folder (hint: {HINT})\n"));
     };
-    let path = socket(&folder);
+    let path = state::socket(&folder);
     http::get(&path, target).await.map_err(|error| {
         let hint = match error.kind() {
             std::io::ErrorKind::PermissionDenied => "ask as root, or as a member of the agent's group",
@@ -99,16 +98,8 @@ async fn ask(settings: &Settings, target: &str) -> Result<(u16, String), String>
 
 const HINT: &str = "is `upstreamd --watch` running, with the same --state-dir?";
 
-/// Returns the path of the socket of the agent with this state folder.
-pub(super) fn socket(state_folder: &std::path::Path) -> PathBuf {
-    match state_folder == std::path::Path::new(state::SYSTEM_FOLDER) {
-        true => PathBuf::from("/run/upstreamd/status.sock"),
-        false => state_folder.join("status.sock"),
-    }
-}
-
 fn exit_of(status: &Status) -> Exit {
-    let worst = status.conditions.iter().find(|condition| condition.question != Question::Notice);
+    let worst = status.conditions.iter().find(|condition| condition.question != StatusQuestion::Notice);
     worst.map_or(Exit::Done, |condition| exit_for(condition.kind))
 }
 

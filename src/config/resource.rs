@@ -273,6 +273,7 @@ const FIELDS: &[&str] = &[
     "escape",
     "make_dirs",
     "adopt_existing",
+    "secret",
     "on_reload_failure",
     "on_empty",
     "min_backends",

@@ -9,7 +9,7 @@ mod explanation;
 mod place;
 mod unix_time;
 
-pub use change::{ChangeStatus, ChangedFile, KeyList, Phase};
+pub use change::{ChangePhase, ChangeStatus, ChangedFile, KeyList};
 pub use explanation::{ExplainedStep, Explanation, KeyFacts};
 pub use place::{AgentLine, BackendLine, LeavingWorker, NginxStatus, StoreStatus, UpstreamStatus};
 pub use unix_time::UnixTime;
@@ -78,7 +78,7 @@ pub struct Axis {
 /// The question that a condition belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Question {
+pub enum StatusQuestion {
     /// Is what is live what the store says?
     Sync,
     /// Are clients served?
@@ -145,7 +145,7 @@ pub struct Condition {
     /// Its kind.
     pub kind: ConditionKind,
     /// The question that it answers with no.
-    pub question: Question,
+    pub question: StatusQuestion,
     /// Name of the resource, the store or the nginx that it is about.
     pub subject: String,
     /// What is the case, as a sentence.
@@ -283,18 +283,22 @@ impl ConditionKind {
     }
 
     /// Returns the question that it answers with no.
-    pub fn question(self) -> Question {
+    pub fn question(self) -> StatusQuestion {
         match self {
-            ConditionKind::NginxAway | ConditionKind::NoBackends => Question::Service,
-            ConditionKind::OldWorkers => Question::Notice,
-            _ => Question::Sync,
+            ConditionKind::NginxAway | ConditionKind::NoBackends => StatusQuestion::Service,
+            ConditionKind::OldWorkers => StatusQuestion::Notice,
+            _ => StatusQuestion::Sync,
         }
     }
 }
 
 impl Condition {
-    /// Returns whether it is about the resource of this name.
-    pub fn concerns(&self, resource: &str) -> bool {
+    /// Returns whether it is about the resource of this name, which renders this template.
+    pub fn concerns(&self, resource: &str, src: &str) -> bool {
+        if self.kind == ConditionKind::Broken {
+            let is_at = |name: &str| self.subject.strip_suffix(name).is_some_and(|folder| folder.ends_with('/'));
+            return is_at(resource) || is_at(src);
+        }
         let name_of =
             |word: &str| word == resource || word.strip_prefix(resource).is_some_and(|rest| rest.starts_with('['));
         self.subject.split(' ').any(name_of)

@@ -23,6 +23,8 @@ pub use records::{Records, Settled};
 pub const MAX_VALUE_BYTES: usize = 4096;
 /// Default for the most backends in one list.
 pub const MAX_BACKENDS: usize = 10_000;
+/// The member of a record in which an announcer names itself.
+pub const OWNER: &str = "owner";
 /// Largest weight; larger ones are clamped to it.
 pub const MAX_WEIGHT: u16 = 256;
 

@@ -11,10 +11,7 @@ use super::window::Reads;
 use crate::model::endpoints::{Endpoint, EndpointName, EndpointSet};
 use crate::model::live_backends::{ListedBackend, ListedState};
 use crate::model::problem::Problem;
-use crate::nginx::backend::Reason;
-
-/// The member of a record in which an announcer names itself.
-pub(super) const OWNER: &str = "owner";
+use crate::nginx::backend::{OWNER, Reason};
 
 /// The result of one render.
 #[derive(Debug)]

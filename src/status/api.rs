@@ -16,7 +16,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum ApiRequest {
     /// The page for people.
     Page,
     /// The status; of one list all backends.
@@ -34,12 +34,12 @@ pub enum Wanted {
 }
 
 /// Returns what a request asks for; `None` if it is none of the pages here.
-pub fn wanted(request: &PageRequest) -> Option<Wanted> {
+pub fn wanted(request: &PageRequest) -> Option<ApiRequest> {
     match request.path.as_str() {
-        "/" => Some(Wanted::Page),
-        "/api/status" => Some(Wanted::Status { list: argument(request, "list") }),
-        "/api/explain" => Some(Wanted::Explain { what: argument(request, "of").unwrap_or_default() }),
-        "/api/events" => Some(Wanted::Changes),
+        "/" => Some(ApiRequest::Page),
+        "/api/status" => Some(ApiRequest::Status { list: argument(request, "list") }),
+        "/api/explain" => Some(ApiRequest::Explain { what: argument(request, "of").unwrap_or_default() }),
+        "/api/events" => Some(ApiRequest::Changes),
         _ => None,
     }
 }

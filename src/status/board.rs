@@ -6,12 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::model::event::Event;
-use crate::model::guard::{Decision, Verdict};
 use crate::model::key::Revision;
-use crate::model::live_backends::LiveBackends;
-use crate::model::note::SkippedKeys;
 use crate::model::report::{Outcome, Report};
-use crate::model::resource::{InstanceId, Resource};
+use crate::model::resource::Resource;
 use crate::model::text;
 
 use super::histogram::Histogram;
@@ -31,8 +28,8 @@ pub use changes::{ChangeLog, PassNews};
 pub use failure::Failure;
 pub use group::{FailedPasses, GroupBoard, State};
 pub use nginx::NginxState;
-use resource::ResourceAbout;
-pub use resource::{HeldLoss, Lasting, Progress, ResourceBoard};
+pub use resource::{HeldLoss, Lasting, ResourceBoard, ResourceProgress};
+use resource::{ResourceAbout, held_loss};
 pub use store::{HEALTH_CHECK, LostStore, StoreBoard};
 pub use words::{command_word, outcome_word};
 use words::{nothing_runs, reload_word};
@@ -195,81 +192,6 @@ impl Board {
         self.store.record(event, now);
     }
 
-    /// Records which resources their store refuses, each with its message. `unix_seconds` is the current time.
-    pub fn record_refusals(&mut self, refused: &BTreeMap<Arc<str>, String>, unix_seconds: u64) {
-        for (name, resource) in &mut self.resources {
-            let message = refused.get(name).map(|message| shortened(message));
-            let before = resource.troubles.refused.take();
-            resource.troubles.refused = Lasting::after(before.as_ref(), message, unix_seconds);
-        }
-    }
-
-    /// Records a render of one file, and its skipped keys.
-    pub fn record_render(&mut self, id: &InstanceId, skipped: SkippedKeys, unix_seconds: u64) {
-        self.renders += 1;
-        if let Some(board) = self.resources.get_mut(&id.resource) {
-            board.record_skipped(id, skipped, unix_seconds);
-        }
-    }
-
-    /// Records the backends of a file that is live now.
-    pub fn record_live(&mut self, id: &InstanceId, live: &Arc<LiveBackends>, unix_seconds: u64) {
-        if let Some(board) = self.resources.get_mut(&id.resource) {
-            board.record_live(id, live, unix_seconds);
-        }
-    }
-
-    /// Forgets an instance whose name is gone from the store.
-    pub fn forget(&mut self, id: &InstanceId, unix_seconds: u64) {
-        if let Some(board) = self.resources.get_mut(&id.resource) {
-            board.forget(id, unix_seconds);
-        }
-    }
-
-    /// Records the resources of a group that wait for keys, each with these; the others of the group do not.
-    pub fn record_waits(&mut self, group_id: &str, waits: &BTreeMap<Arc<str>, Vec<String>>, unix_seconds: u64) {
-        let Some(group) = self.names.get(group_id).and_then(|name| self.groups.get(name)) else { return };
-        for name in &group.members {
-            let Some(resource) = self.resources.get_mut(name) else { continue };
-            let before = resource.troubles.waits.take();
-            let now = waits.get(name).cloned();
-            // Only a wait that is new says which keys are missing.
-            let now = now.map(|keys| match &before {
-                Some(before) if keys.is_empty() => before.what.clone(),
-                _ => keys,
-            });
-            resource.troubles.waits = Lasting::after(before.as_ref(), now, unix_seconds);
-        }
-    }
-
-    /// Records the resources whose changed endpoints nginx has not taken yet.
-    pub fn record_untaken(&mut self, untaken: &BTreeSet<Arc<str>>, unix_seconds: u64) {
-        for (name, resource) in &mut self.resources {
-            let before = resource.troubles.untaken.take();
-            resource.troubles.untaken =
-                Lasting::after(before.as_ref(), untaken.contains(name).then_some(()), unix_seconds);
-        }
-    }
-
-    /// Returns the resources whose changed endpoints nginx has not taken yet.
-    pub fn untaken(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.resources.iter().filter(|(_, resource)| resource.troubles.untaken.is_some()).map(|(name, _)| name)
-    }
-
-    /// Records the progress of a resource.
-    pub fn record_progress(&mut self, resource: &str, progress: Progress) {
-        if let Some(board) = self.resources.get_mut(resource) {
-            board.progress = progress;
-        }
-    }
-
-    /// Records when a group is tried again, in seconds since 1970; `None` if nothing but a change brings that about.
-    pub fn record_next_try(&mut self, group_id: &str, next_try: Option<u64>) {
-        if let Some(group) = self.names.get(group_id).and_then(|name| self.groups.get_mut(name)) {
-            group.next_try = next_try;
-        }
-    }
-
     /// Records a finished pass over a group, and returns the trouble that it has ended. `unix_seconds` is the current time.
     pub fn record_pass(
         &mut self,
@@ -294,10 +216,10 @@ impl Board {
         let name = self.names.get(id);
         if let Some(group) = name.and_then(|name| self.groups.get_mut(name)) {
             ended = group.record_pass(report, news.changed, unix_seconds);
-            self.changes.record(report, &group.failures_now, news, unix_seconds);
+            self.changes.record(report, &group.left.failures, news, unix_seconds);
             for name in &group.members {
                 let Some(resource) = self.resources.get_mut(name) else { continue };
-                resource.is_failing = group.failing.contains(name);
+                resource.is_failing = group.left.failing.contains(name);
                 let decision =
                     report.held.iter().find(|(held, _)| held.resource == *name).map(|(_, decision)| decision);
                 let before = resource.troubles.held.take();
@@ -417,8 +339,8 @@ impl Board {
 
     /// Returns the problem of the group in the worst state, said of the members that it concerns.
     fn first_problem(&self) -> Option<String> {
-        let failing = self.groups.values().filter(|group| group.problem.is_some());
-        failing.max_by_key(|group| group.state)?.problem.clone()
+        let failing = self.groups.values().filter(|group| group.left.problem.is_some());
+        failing.max_by_key(|group| group.state)?.left.problem.clone()
     }
 
     /// Returns the name and the state of the group with this id.
@@ -481,16 +403,6 @@ impl Board {
         parts.splice(0..0, self.store.problem().map(|problem| format!("cannot follow the store: {problem}")));
         shortened(&parts.join("; "))
     }
-}
-
-/// Returns the loss for which a guard keeps a file.
-fn held_loss(decision: &Decision, now: Instant, unix_seconds: u64) -> HeldLoss {
-    let reason = decision.loss.map_or_else(|| "held".to_owned(), |loss| shortened(&loss.to_string()));
-    let until = match decision.verdict {
-        Verdict::Hold(until) => Some(unix_seconds + until.saturating_duration_since(now).as_secs()),
-        _ => None,
-    };
-    HeldLoss { reason, until }
 }
 
 /// Shortens a text to one status line.

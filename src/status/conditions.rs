@@ -59,7 +59,7 @@ pub fn conditions(board: &Board, look: &Look) -> Vec<Condition> {
         }
     }
     for group in board.groups.values() {
-        found.extend(group.failures_now.iter().map(|failure| failed(failure, group)));
+        found.extend(group.left.failures.iter().map(|failure| failed(failure, group)));
     }
     for (name, resource) in &board.resources {
         of_resource(name, resource, &mut found);
@@ -138,8 +138,8 @@ fn broken(line: &str, since: u64) -> Condition {
 
 fn slow(name: &str, group: &GroupBoard, step: Stage, since: u64) -> Condition {
     let (command, limit) = match step {
-        Stage::Check => (group.check.as_ref(), "check_cmd_timeout"),
-        Stage::Reload => (group.reload.as_ref(), "reload_cmd_timeout"),
+        Stage::Check => (group.about.check.as_ref(), "check_cmd_timeout"),
+        Stage::Reload => (group.about.reload.as_ref(), "reload_cmd_timeout"),
         _ => (None, "--render-timeout"),
     };
     let what = command.map_or_else(|| step.to_string(), |(text, _)| format!("{step} `{text}`"));
@@ -188,7 +188,7 @@ fn failed(failure: &Failure, group: &GroupBoard) -> Condition {
     Condition {
         reason: failure.reason.clone(),
         causes: failure.causes.iter().take(MAX_CAUSES).cloned().collect(),
-        next_try: group.next_try.map(UnixTime),
+        next_try: group.left.next_try.map(UnixTime),
         ..condition(failure.kind, &names, since, summary, advice)
     }
 }

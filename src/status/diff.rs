@@ -1,4 +1,4 @@
-//! Unified diffs between a live file and a new one. Returns text; never prints.
+//! Unified diffs between a live file and a new one. Pure: returns text, never prints.
 
 use std::path::Path;
 

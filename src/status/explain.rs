@@ -36,9 +36,9 @@ pub fn explain(status: &Status, of: &str, facts: &KeyFacts) -> Explanation {
         of_resource(&mut explanation, group, resource);
         let lists = listed.iter().filter(|(list, _)| list.resource == resource.name);
         lists.for_each(|(list, backend)| of_backend(&mut explanation, list, backend));
-        let own = status.upstreams.iter().filter(|list| list.resource == resource.name && listed.is_empty());
-        let is_whole = facts.readers.is_empty();
-        own.filter(|_| is_whole).take(MAX_NAMED).for_each(|list| of_list(&mut explanation, list));
+        let is_whole = facts.readers.is_empty() && listed.is_empty();
+        let own = status.upstreams.iter().filter(|list| is_whole && list.resource == resource.name);
+        own.take(MAX_NAMED).for_each(|list| of_list(&mut explanation, list));
         let last = status.changes.iter().find(|change| change.resources.contains(&resource.name));
         last.iter().for_each(|change| of_change(&mut explanation, change));
     }
@@ -51,19 +51,9 @@ pub fn explain(status: &Status, of: &str, facts: &KeyFacts) -> Explanation {
     if !meant.is_empty() {
         nginx(&mut explanation, status, meant.iter().map(|(_, resource)| resource.name.as_str()));
     }
-    // Other keys of its resource are not in its way.
     let is_one = !facts.readers.is_empty() || !listed.is_empty();
-    let concerns = |condition: &&Condition| {
-        let names_it =
-            condition.causes.iter().any(|cause| cause.name() == of || cause.name().starts_with(&format!("{of}:")));
-        let of_all = matches!(condition.subject.as_str(), "nginx" | "etcd" | "file");
-        names_it
-            || condition.subject == of
-            || (!meant.is_empty() && of_all)
-            || (!(is_one && condition.kind == ConditionKind::KeySkipped)
-                && meant.iter().any(|(_, resource)| condition.concerns(&resource.name)))
-    };
-    explanation.conditions = status.conditions.iter().filter(concerns).cloned().collect();
+    let names: Vec<&ResourceStatus> = meant.iter().map(|(_, resource)| *resource).collect();
+    explanation.conditions = in_the_way(status, of, is_one, &names);
     explanation.is_known = !meant.is_empty() || !listed.is_empty() || !explanation.conditions.is_empty();
     if !explanation.is_known {
         let text =
@@ -71,6 +61,20 @@ pub fn explain(status: &Status, of: &str, facts: &KeyFacts) -> Explanation {
         explanation.steps.push(step("resource", Some(false), text));
     }
     explanation
+}
+
+/// Returns the conditions that concern what was asked for. `is_one`: it is one key or backend, and others of its resource are not in
+/// its way.
+fn in_the_way(status: &Status, of: &str, is_one: bool, meant: &[&ResourceStatus]) -> Vec<Condition> {
+    let concerns = |condition: &&Condition| {
+        let place =
+            |cause: &Cause| cause.name().strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'));
+        let of_all = matches!(condition.subject.as_str(), "nginx" | "etcd" | "file");
+        let of_resource = !(is_one && condition.kind == ConditionKind::KeySkipped)
+            && meant.iter().any(|resource| condition.concerns(&resource.name, &resource.src));
+        condition.causes.iter().any(place) || condition.subject == of || (!meant.is_empty() && of_all) || of_resource
+    };
+    status.conditions.iter().filter(concerns).cloned().collect()
 }
 
 fn step(step: &str, ok: Option<bool>, text: String) -> ExplainedStep {

@@ -8,8 +8,8 @@ use crate::model::key::Revision;
 use crate::model::live_backends::{ListedBackend, LiveBackends};
 use crate::model::report::Stage;
 use crate::model::status::{
-    AgentLine, AgentStatus, Axis, BackendLine, Condition, ConditionKind, FORMAT, GroupStatus, NginxStatus, Question,
-    ResourceStatus, RunningStep, Status, StoreStatus, UnixTime, UpstreamStatus,
+    AgentLine, AgentStatus, Axis, BackendLine, Condition, ConditionKind, FORMAT, GroupStatus, NginxStatus,
+    ResourceStatus, RunningStep, Status, StatusQuestion, StoreStatus, UnixTime, UpstreamStatus,
 };
 use crate::model::text;
 
@@ -61,7 +61,7 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
     for (name, resource) in &board.resources {
         let driven_by = match board.by_dns.get(name) {
             Some(true) => "dns",
-            _ if board.groups.get(&resource.about.group).is_some_and(|group| group.drives_nginx) => "reload",
+            _ if board.groups.get(&resource.about.group).is_some_and(|group| group.about.drives_nginx) => "reload",
             _ => "file",
         };
         lists.extend(resource.live.iter().map(|(id, live)| CopiedList {
@@ -85,8 +85,8 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
         format: FORMAT,
         at: UnixTime(look.unix_seconds()),
         agent: AgentStatus { stopping: board.stopping, ..AgentStatus::default() },
-        sync: axis(Question::Sync, &found, || board.in_sync_text()),
-        service: axis(Question::Service, &found, || board.serving_text()),
+        sync: axis(StatusQuestion::Sync, &found, || board.in_sync_text()),
+        service: axis(StatusQuestion::Service, &found, || board.serving_text()),
         stores: stores(board, look),
         groups,
         upstreams: Vec::new(),
@@ -139,7 +139,7 @@ impl Copied {
     }
 }
 
-fn axis(question: Question, found: &[Condition], good: impl Fn() -> String) -> Axis {
+fn axis(question: StatusQuestion, found: &[Condition], good: impl Fn() -> String) -> Axis {
     let against: Vec<&Condition> = found.iter().filter(|condition| condition.question == question).collect();
     let mut counts: BTreeMap<ConditionKind, usize> = BTreeMap::new();
     against.iter().for_each(|condition| *counts.entry(condition.kind).or_default() += 1);
@@ -180,7 +180,7 @@ fn group_status(
         applied_revision: group.applied_revision.map(|revision| revision.0),
         applied_at: group.applied_at.map(UnixTime),
         running,
-        next_try: group.next_try.map(UnixTime),
+        next_try: group.left.next_try.map(UnixTime),
         resources: group
             .members
             .iter()
@@ -203,7 +203,11 @@ fn resource_status(name: &Arc<str>, board: &ResourceBoard, found: &[Condition]) 
         drained_revision: number(progress.drained),
         behind_since: progress.behind_since.map(UnixTime),
         skipped_keys: board.skipped(),
-        conditions: found.iter().filter(|condition| condition.concerns(name)).map(|condition| condition.kind).collect(),
+        conditions: found
+            .iter()
+            .filter(|condition| condition.concerns(name, &board.about.src))
+            .map(|condition| condition.kind)
+            .collect(),
     }
 }
 
@@ -244,3 +248,6 @@ fn upstreams<'a>(
         }
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use super::conditions::Look;
 use super::histogram::Histogram;
 use super::names::{self, Metric, MetricKind};
 use crate::model::process::Usage;
-use crate::model::status::{Condition, Question};
+use crate::model::status::{Condition, StatusQuestion};
 
 mod confd;
 
@@ -70,9 +70,10 @@ fn own(page: &mut Page, board: &Board, now: Instant) {
 /// Writes what is not good, with its first cause, and since when.
 fn conditions(page: &mut Page, board: &Board, look: &Look) {
     let found = super::conditions::conditions(board, look);
-    let count = |question: Question| found.iter().filter(|condition| condition.question == question).count() as f64;
-    page.one(&names::IN_SYNC, &[], flag(count(Question::Sync) == 0.0));
-    page.one(&names::SERVING, &[], flag(count(Question::Service) == 0.0));
+    let count =
+        |question: StatusQuestion| found.iter().filter(|condition| condition.question == question).count() as f64;
+    page.one(&names::IN_SYNC, &[], flag(count(StatusQuestion::Sync) == 0.0));
+    page.one(&names::SERVING, &[], flag(count(StatusQuestion::Service) == 0.0));
     let line = |condition: &'_ Condition| {
         let cause = condition.causes.first().map_or_else(String::new, |cause| shortened(cause.name()));
         (condition.kind.word(), shortened(&condition.subject), cause, condition.since.0 as f64)

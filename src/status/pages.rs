@@ -131,7 +131,7 @@ fn lists(board: &Board) -> [(&'static str, Vec<&str>); 6] {
         let found = board.by_dns.iter().filter(|(_, is_by_dns)| **is_by_dns == by_dns).map(|(name, _)| &**name);
         found.take(MAX_NAMED).collect()
     };
-    let failing = board.groups.values().flat_map(|group| &group.failing).map(|name| &**name);
+    let failing = board.groups.values().flat_map(|group| &group.left.failing).map(|name| &**name);
     [
         ("held", resources(|resource| resource.troubles.held.is_some())),
         ("refused", resources(|resource| resource.troubles.refused.is_some())),
@@ -154,8 +154,11 @@ fn unfinished(board: &Board, known: &Known<'_>) -> Vec<String> {
     let groups = board.groups.values().map(|group| {
         let what = if group.owed_since.is_some() { "reload owed" } else { "failing" };
         let of = |names: &mut dyn Iterator<Item = &Arc<str>>| names.map(|name| &**name).collect::<Vec<_>>().join(" ");
-        let names =
-            if group.failing.is_empty() { of(&mut group.members.iter()) } else { of(&mut group.failing.iter()) };
+        let names = if group.left.failing.is_empty() {
+            of(&mut group.members.iter())
+        } else {
+            of(&mut group.left.failing.iter())
+        };
         says(&names, what, group.in_trouble_since())
     });
     let stores = board.store.lost_stores(known.look.now).into_iter();
@@ -184,7 +187,8 @@ mod tests {
     use std::time::{Duration, Instant};
 
     fn known(health: Option<&Health>) -> Known<'_> {
-        let look = Look { now: Instant::now(), unix_time: Duration::from_secs(1_736_850_600), running: BTreeMap::new() };
+        let look =
+            Look { now: Instant::now(), unix_time: Duration::from_secs(1_736_850_600), running: BTreeMap::new() };
         Known { health, usage: Usage::default(), look }
     }
 

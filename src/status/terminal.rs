@@ -1,7 +1,7 @@
 //! The status and explanations as text for a terminal, or for a file without colours. Pure: returns text, never prints.
 
 use crate::model::status::{
-    BackendLine, ChangeStatus, Condition, Explanation, NginxStatus, Question, Status, UnixTime, UpstreamStatus,
+    BackendLine, ChangeStatus, Condition, Explanation, NginxStatus, Status, StatusQuestion, UnixTime, UpstreamStatus,
 };
 use crate::model::text::{self, counted};
 
@@ -19,7 +19,7 @@ const MAX_BACKENDS: usize = 10;
 const MAX_CHARACTERS: usize = 300;
 
 /// A text under construction.
-struct Page {
+struct StatusWriter {
     text: String,
     has_color: bool,
     now: UnixTime,
@@ -27,7 +27,7 @@ struct Page {
 
 /// Returns the status as text. All backends of this list are shown; of the others some.
 pub fn status(status: &Status, has_color: bool, list: Option<&str>) -> String {
-    let mut page = Page { text: String::new(), has_color, now: status.at };
+    let mut page = StatusWriter { text: String::new(), has_color, now: status.at };
     page.axis("in sync", status.sync.ok, &status.sync.summary, status.sync.since);
     page.axis("serving", status.service.ok, &status.service.summary, status.service.since);
     for condition in &status.conditions {
@@ -55,7 +55,7 @@ fn is_meant(upstream: &UpstreamStatus, list: &str) -> bool {
 
 /// Returns an explanation as text.
 pub fn explanation(explanation: &Explanation, now: UnixTime, has_color: bool) -> String {
-    let mut page = Page { text: String::new(), has_color, now };
+    let mut page = StatusWriter { text: String::new(), has_color, now };
     for step in &explanation.steps {
         let mark = match step.ok {
             Some(true) => page.painted(GREEN, "ok "),
@@ -83,7 +83,7 @@ fn one_line(said: &str) -> String {
     text::one_line(said, MAX_CHARACTERS, ' ')
 }
 
-impl Page {
+impl StatusWriter {
     fn painted(&self, paint: &str, text: &str) -> String {
         if self.has_color { format!("{paint}{text}{PLAIN}") } else { text.to_owned() }
     }
@@ -110,7 +110,7 @@ impl Page {
     }
 
     fn condition(&mut self, condition: &Condition) {
-        let paint = if condition.question == Question::Notice { YELLOW } else { RED };
+        let paint = if condition.question == StatusQuestion::Notice { YELLOW } else { RED };
         let label = self.painted(paint, condition.kind.label());
         self.line(&format!("{label}: {}", one_line(&condition.summary)));
         if !condition.reason.is_empty() {

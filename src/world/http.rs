@@ -75,11 +75,11 @@ pub enum PageListener {
 }
 
 /// A connection of either kind.
-trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<Stream: AsyncRead + AsyncWrite + Send + Unpin> Connection for Stream {}
+trait PageConnection: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<Stream: AsyncRead + AsyncWrite + Send + Unpin> PageConnection for Stream {}
 
 impl PageListener {
-    async fn accept(&self) -> io::Result<Box<dyn Connection>> {
+    async fn accept(&self) -> io::Result<Box<dyn PageConnection>> {
         Ok(match self {
             PageListener::Tcp(listener) => Box::new(listener.accept().await?.0),
             PageListener::Local(listener) => Box::new(listener.accept().await?.0),
@@ -90,12 +90,12 @@ impl PageListener {
 /// A connection that has not ended.
 struct Client {
     task: AbortHandle,
-    progress: Arc<Progress>,
+    progress: Arc<ClientProgress>,
 }
 
 /// What a connection has got to.
 #[derive(Default)]
-struct Progress {
+struct ClientProgress {
     /// Whether it has sent the head of its request.
     has_asked: AtomicBool,
     /// Whether it gets a stream of events.
@@ -127,7 +127,7 @@ where
         match accepted {
             Ok(stream) => {
                 is_failing = false;
-                let progress = Arc::new(Progress::default());
+                let progress = Arc::new(ClientProgress::default());
                 let serving = connection(stream, page.clone(), Arc::clone(&progress), changes.clone());
                 clients.push(Client { task: tasks.spawn(serving), progress });
             }
@@ -149,9 +149,9 @@ fn room() -> usize {
 }
 
 async fn connection<Page, Answering>(
-    stream: Box<dyn Connection>,
+    stream: Box<dyn PageConnection>,
     page: Page,
-    progress: Arc<Progress>,
+    progress: Arc<ClientProgress>,
     changes: watch::Receiver<u64>,
 ) where
     Page: Fn(PageRequest) -> Answering,

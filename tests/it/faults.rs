@@ -152,7 +152,8 @@ fn alerts(metrics: &str) -> BTreeSet<String> {
     let mut input = String::new();
     for line in series {
         let (series, value) = line.rsplit_once(' ').unwrap();
-        input += &format!("      - series: {}\n        values: '{value}x130'\n", serde_json::to_string(series).unwrap());
+        input +=
+            &format!("      - series: {}\n        values: '{value}x130'\n", serde_json::to_string(series).unwrap());
     }
     // promtool names each alert that was expected to be silent and is not.
     let silent: String = names

@@ -81,7 +81,8 @@ fn the_dashboards_series_are_on_the_page_of_an_agent() {
             assert!(on_page(name) || in_table.contains(name), "{name} in {query}");
         }
     }
-    for name in ["upstreamd_in_sync 1", "upstreamd_serving 1", "upstreamd_store_revision{", "upstreamd_reloads_total{"] {
+    for name in ["upstreamd_in_sync 1", "upstreamd_serving 1", "upstreamd_store_revision{", "upstreamd_reloads_total{"]
+    {
         assert!(on_page(name), "{name}:\n{page}");
     }
 }

@@ -9,6 +9,7 @@ use crate::apply::group::Group;
 use crate::model::status::KeyFacts;
 
 use super::Desk;
+use crate::agent::timing::Urgency;
 
 impl Desk {
     fn states(&self) -> impl Iterator<Item = &ResourceState> {
@@ -38,6 +39,14 @@ impl Desk {
         facts.readers.sort();
         facts.readers.dedup();
         facts
+    }
+
+    /// Tries the groups of nginx that have failed, or owe a reload, again at once: what was in their way may be gone.
+    pub fn try_failed_again(&mut self, now: Instant) {
+        let failed = self.entries.iter().filter(|entry| entry.timing.failures() > 0 && entry.group.drives_nginx());
+        let members = failed.flat_map(|entry| &entry.seats).map(|seat| seat.position);
+        let positions: Vec<usize> = members.collect();
+        positions.into_iter().for_each(|position| self.mark(position, Urgency::Removal, now));
     }
 
     /// Returns when a group that has failed is tried again; `None` if only a change brings that about.

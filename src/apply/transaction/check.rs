@@ -205,7 +205,7 @@ impl Transaction {
             }
             stays
         });
-        (self.report.files, self.report.removed) = named(&self.files);
+        (self.report.files, self.report.removed, _) = named(&mut self.files);
         Ok(())
     }
 }

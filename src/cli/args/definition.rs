@@ -50,8 +50,19 @@ pub(super) fn for_completions() -> Command {
     commands().args(table::ALL.iter().filter(|setting| setting.section != Section::Confd).map(|setting| flag(setting)))
 }
 
-fn json() -> Arg {
-    Arg::new("json").long("json").action(ArgAction::SetTrue).help("print JSON for programs")
+/// Returns the subcommands that ask the running agent.
+fn of_the_agent() -> [Command; 2] {
+    let json = || Arg::new("json").long("json").action(ArgAction::SetTrue).help("print JSON for programs");
+    let list = Arg::new("LIST").help("folder of keys, or file: show all of its backends");
+    let what = Arg::new("WHAT").required(true);
+    let what = what.help("as in /services/web/1, 10.0.0.1:80, /etc/nginx/conf.d/web.conf or web.toml");
+    let status = "Print what is live, what is owed, and why, as the running agent says; with --watch again and again";
+    let explain =
+        "Explain a key, a backend, a file or a resource: its way from the store to nginx, and what stands in it";
+    [
+        Command::new("status").about(status).arg(list).arg(json()),
+        Command::new("explain").about(explain).arg(what).arg(json()),
+    ]
 }
 
 /// Returns the subcommands.
@@ -85,18 +96,7 @@ fn commands() -> Command {
                 .about("Print the keys that resources see")
                 .arg(Arg::new("RESOURCE").help("only of this file below conf.d")),
         )
-        .subcommand(
-            Command::new("status")
-                .about("Print what is live, what is owed, and why, as the running agent says")
-                .arg(Arg::new("LIST").help("folder of keys, or file: show all of its backends"))
-                .arg(json()),
-        )
-        .subcommand(
-            Command::new("explain")
-                .about("Explain a key, a backend, a file or a resource: its way from the store to nginx, and what stands in it")
-                .arg(Arg::new("WHAT").required(true).help("as in /services/web/1, 10.0.0.1:80, /etc/nginx/conf.d/web.conf or web.toml"))
-                .arg(json()),
-        )
+        .subcommands(of_the_agent())
         .subcommand(
             Command::new("agents")
                 .about("Print the progress of the agents that keep receipts, and which of them lag")

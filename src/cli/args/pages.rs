@@ -38,6 +38,7 @@ const FILES: &[(&str, &str)] = &[
     ("/etc/upstreamd/conf.d/*.toml", "Resources: which keys and which template make which file."),
     ("/etc/upstreamd/templates/", "Templates."),
     ("/var/lib/upstreamd/", "State: what is live, which reload is owed."),
+    ("/run/upstreamd/status.sock", "Where status and explain ask the running agent; with --state-dir DIR, DIR/status.sock."),
 ];
 
 /// Signals of the main page.
@@ -58,6 +59,8 @@ fn relevant(name: &str) -> Vec<&'static str> {
         "check" => &[CONF_D, more],
         "render" | "keys" | "diff" => &[CONF_D, ETCD, STORE, more],
         "agents" => &[&["config-file", "backend-timeout"], ETCD],
+        "status" => &[&["config-file", "state-dir", "watch", "color"]],
+        "explain" => &[&["config-file", "state-dir", "color"]],
         "announce" => &[&["config-file", "prefix", "stop-timeout"], ETCD],
         _ => &[],
     };

@@ -198,14 +198,6 @@ fn what_is_not_understood_is_a_usage_error() {
     "#]],
     );
     check_refused(
-        "upstreamd status",
-        expect![[r#"
-        there is no command `status`
-          hint: write upstreamd agents, or ask the daemon: systemctl status upstreamd, or /ready of --metrics-addr
-        try `upstreamd --help`
-    "#]],
-    );
-    check_refused(
         "upstreamd --watch nginx -g x",
         expect![[r#"
         there is no command `nginx`
@@ -401,7 +393,7 @@ fn the_help_has_every_setting_and_every_exit_code() {
 #[test]
 fn exit_codes_are_distinct_and_ordered_as_documented() {
     let codes: Vec<u8> = Exit::ALL.iter().map(|exit| exit.code()).collect();
-    assert_eq!(codes, (0..12).collect::<Vec<u8>>());
+    assert_eq!(codes, (0..16).collect::<Vec<u8>>());
     assert!(Exit::ALL.is_sorted());
 }
 

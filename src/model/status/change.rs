@@ -20,7 +20,7 @@ pub struct ChangeStatus {
     /// The files.
     pub files: Vec<ChangedFile>,
     /// Its steps.
-    pub phases: Vec<Phase>,
+    pub phases: Vec<ChangePhase>,
     /// Duration of all of them, in milliseconds.
     pub milliseconds: f64,
     /// Word for the result: `applied`, `answered`, `reload_owed`, `rejected`, `rolled_back`, `stuck`, `incomplete`.
@@ -53,7 +53,7 @@ pub struct ChangedFile {
 
 /// A step of a pass.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Phase {
+pub struct ChangePhase {
     /// The step, as log lines name it.
     pub step: String,
     /// Its duration, in milliseconds.

@@ -14,9 +14,8 @@ use crate::model::endpoints::{
 };
 use crate::model::live_backends::{ListedBackend, ListedState};
 use crate::nginx::backend::{
-    Backend, BackendState, Options, ServerLimits, SocketOrHost, Subfolders, UnixSockets, WantedAddress,
+    Backend, BackendState, OWNER, Options, ServerLimits, SocketOrHost, Subfolders, UnixSockets, WantedAddress,
 };
-use crate::render::rendering::OWNER;
 
 /// Most endpoints below one name: an answer over TCP has 65,535 bytes.
 const MAX_ENDPOINTS_OF_NAME: usize = 700;

@@ -10,7 +10,7 @@ use crate::model::difference::Difference;
 use crate::model::key::{Key, Revision};
 use crate::model::report::{Outcome, Report};
 use crate::model::resource::InstanceId;
-use crate::model::status::{ChangeStatus, ChangedFile, KeyList, Phase, UnixTime};
+use crate::model::status::{ChangePhase, ChangeStatus, ChangedFile, KeyList, UnixTime};
 use crate::model::text;
 use crate::status::diff;
 
@@ -58,7 +58,7 @@ struct Change {
     resources: Vec<Arc<str>>,
     keys: KeyList,
     files: Vec<FileOfChange>,
-    phases: Vec<Phase>,
+    phases: Vec<ChangePhase>,
     elapsed: Duration,
     result: &'static str,
     problem: String,
@@ -125,7 +125,7 @@ impl ChangeLog {
             |change: &&mut Change| change.result == ANSWERED && change.resources.iter().any(|name| **name == *resource);
         for change in self.changes.iter_mut().filter(|change| is_it(&change)) {
             change.result = TAKEN;
-            change.phases.push(Phase { step: "taken by nginx".to_owned(), milliseconds: milliseconds(after) });
+            change.phases.push(ChangePhase { step: "taken by nginx".to_owned(), milliseconds: milliseconds(after) });
         }
     }
 
@@ -190,7 +190,7 @@ fn files(report: &Report, news: PassNews<'_>) -> Vec<FileOfChange> {
 }
 
 /// Returns the commands of a pass with their times, and the proof of its reload.
-fn phases(report: &Report) -> Vec<Phase> {
+fn phases(report: &Report) -> Vec<ChangePhase> {
     let commands = report.commands.iter().map(|run| (command_word(run.kind), run.elapsed));
     let proofs = report.verified.iter().flat_map(|verified| {
         let times = [("new workers", Some(verified.healthy)), ("only new workers", verified.converged)];
@@ -198,7 +198,7 @@ fn phases(report: &Report) -> Vec<Phase> {
     });
     commands
         .chain(proofs)
-        .map(|(step, time)| Phase { step: step.to_owned(), milliseconds: milliseconds(time) })
+        .map(|(step, time)| ChangePhase { step: step.to_owned(), milliseconds: milliseconds(time) })
         .collect()
 }
 

@@ -67,22 +67,14 @@ const MAX_NAMED: usize = 3;
 pub struct GroupBoard {
     /// Names of its resources.
     pub members: Vec<Arc<str>>,
-    /// Destination of its first resource.
-    pub dest: String,
-    /// Its check, with the time limit.
-    pub check: Option<(String, Option<Duration>)>,
-    /// Its reload, with the time limit.
-    pub reload: Option<(String, Option<Duration>)>,
-    /// Whether nginx reads its files.
-    pub drives_nginx: bool,
+    /// What conf.d says of it.
+    pub about: GroupAbout,
     /// Its state after the last pass.
     pub state: State,
     /// Whether its files are live, or would be if nginx ran.
     is_live: bool,
-    /// The failures of the last pass, each with the members that it concerns, if it failed.
-    pub problem: Option<String>,
-    /// Members that the last pass left behind: that dropped out, or that a failure of the group concerns.
-    pub failing: BTreeSet<Arc<str>>,
+    /// What the last pass has left behind.
+    pub left: LeftBehind,
     /// Revision of the last successful pass.
     pub applied_revision: Option<Revision>,
     /// End of that pass, in seconds since 1970.
@@ -93,12 +85,34 @@ pub struct GroupBoard {
     pub owed_since: Option<u64>,
     /// Start of the failures that have not ended, with their number.
     trouble: Option<FailedPasses>,
-    /// The failures of the last pass.
-    pub failures_now: Vec<Failure>,
-    /// Time of the next attempt, in seconds since 1970, if the last one failed.
-    pub next_try: Option<u64>,
     /// Command runs, by kind.
     pub commands: BTreeMap<&'static str, CommandBoard>,
+}
+
+/// What conf.d says of a group.
+#[derive(Clone, Debug, Default)]
+pub struct GroupAbout {
+    /// Destination of its first resource.
+    pub dest: String,
+    /// Its check, with the time limit.
+    pub check: Option<(String, Option<Duration>)>,
+    /// Its reload, with the time limit.
+    pub reload: Option<(String, Option<Duration>)>,
+    /// Whether nginx reads its files.
+    pub drives_nginx: bool,
+}
+
+/// What a pass has left behind.
+#[derive(Clone, Debug, Default)]
+pub struct LeftBehind {
+    /// Its failures in one line, each with the members that it concerns, if it failed.
+    pub problem: Option<String>,
+    /// Members that dropped out, or that a failure of the group concerns.
+    pub failing: BTreeSet<Arc<str>>,
+    /// Its failures.
+    pub failures: Vec<Failure>,
+    /// Time of the next attempt, in seconds since 1970.
+    pub next_try: Option<u64>,
 }
 
 /// Runs of one kind of command.
@@ -137,27 +151,27 @@ impl GroupBoard {
         let new = FailedPasses { resources: BTreeSet::new(), failures: 0, since: unix_seconds };
         let trouble = self.trouble.get_or_insert(new);
         trouble.failures += 1;
-        trouble.resources.extend(self.failing.iter().cloned());
+        trouble.resources.extend(self.left.failing.iter().cloned());
         None
     }
 
     /// Returns the group with these members and the old counters.
     pub(super) fn with_members(mut self, resources: &[Arc<Resource>]) -> GroupBoard {
         self.members = resources.iter().map(|resource| Arc::clone(resource.name())).collect();
-        self.dest = resources.first().map(|first| first.dest.display().to_string()).unwrap_or_default();
+        let Some(first) = resources.first() else { return self };
         let command = |command: &CommandLine| (shortened(&command.text), command.timeout);
-        let (check, reload) = match resources.first() {
-            Some(first) => (first.check.as_ref(), first.reload.as_ref()),
-            None => (None, None),
+        let (check, reload) = (first.check.as_ref(), first.reload.as_ref());
+        self.about = GroupAbout {
+            dest: first.dest.display().to_string(),
+            check: check.map(command),
+            reload: reload.and_then(Reload::command).map(command),
+            drives_nginx: check.is_some_and(CommandLine::mentions_nginx) || reload.is_some_and(Reload::mentions_nginx),
         };
-        self.drives_nginx =
-            check.is_some_and(CommandLine::mentions_nginx) || reload.is_some_and(Reload::mentions_nginx);
-        (self.check, self.reload) = (check.map(command), reload.and_then(Reload::command).map(command));
         self
     }
 
     /// Returns the first names of its members.
-    pub(in crate::status) fn named(&self) -> String {
+    pub fn named(&self) -> String {
         named(self.members.iter().map(|name| &**name).collect())
     }
 
@@ -178,7 +192,7 @@ impl GroupBoard {
         changed: &BTreeSet<Key>,
         unix_seconds: u64,
     ) -> Option<FailedPasses> {
-        self.failures_now = Failure::all(report, &self.failures_now, changed, unix_seconds);
+        self.left.failures = Failure::all(report, &self.left.failures, changed, unix_seconds);
         self.state = match &report.outcome {
             Outcome::Unchanged | Outcome::Applied if report.dropped.is_empty() => State::InSync,
             Outcome::Unchanged | Outcome::Applied => State::Incomplete,
@@ -231,10 +245,10 @@ impl GroupBoard {
         let alone = alone.into_iter().take(MAX_NAMED).map(|(name, failure)| said(name, failure));
         let rest = (n_unnamed > 0).then(|| counted(n_unnamed, "more failure"));
         let problems: Vec<String> = of_group.into_iter().chain(alone).chain(rest).collect();
-        self.problem = (!problems.is_empty()).then(|| problems.join("; "));
+        self.left.problem = (!problems.is_empty()).then(|| problems.join("; "));
         let group_fails = report.outcome.cause().is_some() && !nothing_runs(&report.outcome);
         let fails = |name: &&Arc<str>| dropped.contains(&***name) || (group_fails && others.contains(&***name));
-        self.failing = self.members.iter().filter(fails).cloned().collect();
+        self.left.failing = self.members.iter().filter(fails).cloned().collect();
     }
 
     /// Returns the runs of one kind of command.

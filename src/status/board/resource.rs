@@ -1,13 +1,17 @@
 //! State and counters of one resource. Pure: never acts on a resource.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
+use crate::model::guard::{Decision, Verdict};
 use crate::model::key::Revision;
 use crate::model::live_backends::LiveBackends;
 use crate::model::note::SkippedKeys;
 use crate::model::resource::{InstanceId, Resource};
 use crate::status::histogram::Histogram;
+
+use super::{Board, shortened};
 
 /// Something that is the case, and since when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +37,7 @@ pub struct ResourceBoard {
     /// What is not good about it.
     pub troubles: ResourceTroubles,
     /// Which changes it has seen and applied.
-    pub progress: Progress,
+    pub progress: ResourceProgress,
     /// Backends of its live files; none of those that list none.
     pub live: BTreeMap<InstanceId, Arc<LiveBackends>>,
     /// Whether the last pass of its group left it behind.
@@ -106,7 +110,7 @@ pub struct HeldLoss {
 
 /// The changes of a resource's keys: the last that the agent knows of, that is live, that all new connections get, that all use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
+pub struct ResourceProgress {
     /// The last change known.
     pub seen: Option<Revision>,
     /// The last that is live.
@@ -154,4 +158,91 @@ impl ResourceBoard {
         let before = self.troubles.has_no_backend.as_ref();
         self.troubles.has_no_backend = Lasting::after(before, has_none.then_some(()), unix_seconds);
     }
+}
+
+impl Board {
+    /// Records which resources their store refuses, each with its message. `unix_seconds` is the current time.
+    pub fn record_refusals(&mut self, refused: &BTreeMap<Arc<str>, String>, unix_seconds: u64) {
+        for (name, resource) in &mut self.resources {
+            let message = refused.get(name).map(|message| shortened(message));
+            let before = resource.troubles.refused.take();
+            resource.troubles.refused = Lasting::after(before.as_ref(), message, unix_seconds);
+        }
+    }
+
+    /// Records a render of one file, and its skipped keys.
+    pub fn record_render(&mut self, id: &InstanceId, skipped: SkippedKeys, unix_seconds: u64) {
+        self.renders += 1;
+        if let Some(board) = self.resources.get_mut(&id.resource) {
+            board.record_skipped(id, skipped, unix_seconds);
+        }
+    }
+
+    /// Records the backends of a file that is live now.
+    pub fn record_live(&mut self, id: &InstanceId, live: &Arc<LiveBackends>, unix_seconds: u64) {
+        if let Some(board) = self.resources.get_mut(&id.resource) {
+            board.record_live(id, live, unix_seconds);
+        }
+    }
+
+    /// Forgets an instance whose name is gone from the store.
+    pub fn forget(&mut self, id: &InstanceId, unix_seconds: u64) {
+        if let Some(board) = self.resources.get_mut(&id.resource) {
+            board.forget(id, unix_seconds);
+        }
+    }
+
+    /// Records the resources of a group that wait for keys, each with these; the others of the group do not.
+    pub fn record_waits(&mut self, group_id: &str, waits: &BTreeMap<Arc<str>, Vec<String>>, unix_seconds: u64) {
+        let Some(group) = self.names.get(group_id).and_then(|name| self.groups.get(name)) else { return };
+        for name in &group.members {
+            let Some(resource) = self.resources.get_mut(name) else { continue };
+            let before = resource.troubles.waits.take();
+            let now = waits.get(name).cloned();
+            // Only a wait that is new says which keys are missing.
+            let now = now.map(|keys| match &before {
+                Some(before) if keys.is_empty() => before.what.clone(),
+                _ => keys,
+            });
+            resource.troubles.waits = Lasting::after(before.as_ref(), now, unix_seconds);
+        }
+    }
+
+    /// Records the resources whose changed endpoints nginx has not taken yet.
+    pub fn record_untaken(&mut self, untaken: &BTreeSet<Arc<str>>, unix_seconds: u64) {
+        for (name, resource) in &mut self.resources {
+            let before = resource.troubles.untaken.take();
+            resource.troubles.untaken =
+                Lasting::after(before.as_ref(), untaken.contains(name).then_some(()), unix_seconds);
+        }
+    }
+
+    /// Returns the resources whose changed endpoints nginx has not taken yet.
+    pub fn untaken(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.resources.iter().filter(|(_, resource)| resource.troubles.untaken.is_some()).map(|(name, _)| name)
+    }
+
+    /// Records the progress of a resource.
+    pub fn record_progress(&mut self, resource: &str, progress: ResourceProgress) {
+        if let Some(board) = self.resources.get_mut(resource) {
+            board.progress = progress;
+        }
+    }
+
+    /// Records when a group is tried again, in seconds since 1970; `None` if nothing but a change brings that about.
+    pub fn record_next_try(&mut self, group_id: &str, next_try: Option<u64>) {
+        if let Some(group) = self.names.get(group_id).and_then(|name| self.groups.get_mut(name)) {
+            group.left.next_try = next_try;
+        }
+    }
+}
+
+/// Returns the loss for which a guard keeps a file.
+pub(super) fn held_loss(decision: &Decision, now: Instant, unix_seconds: u64) -> HeldLoss {
+    let reason = decision.loss.map_or_else(|| "held".to_owned(), |loss| shortened(&loss.to_string()));
+    let until = match decision.verdict {
+        Verdict::Hold(until) => Some(unix_seconds + until.saturating_duration_since(now).as_secs()),
+        _ => None,
+    };
+    HeldLoss { reason, until }
 }

@@ -17,7 +17,7 @@ pub struct StoreBoard {
     /// Newest revision read.
     pub revision: Option<Revision>,
     /// The current loss.
-    lost: Option<StoreLoss>,
+    lost: Option<PresentLoss>,
     /// Number of losses.
     pub losses: u64,
     /// Total duration of earlier losses.
@@ -38,12 +38,12 @@ pub struct StoreBoard {
 #[derive(Clone, Debug, Default)]
 struct OtherStore {
     revision: Option<Revision>,
-    lost: Option<StoreLoss>,
+    lost: Option<PresentLoss>,
 }
 
 /// The present loss of a store.
 #[derive(Clone, Debug)]
-struct StoreLoss {
+struct PresentLoss {
     since: Instant,
     problem: String,
     retry_at: Instant,
@@ -118,7 +118,7 @@ impl StoreBoard {
                 self.losses += u64::from(self.lost.is_none());
                 let since = self.lost.take().map_or(now, |lost| lost.since);
                 let (retry_at, is_lasting) = (now + *retry_in, *is_lasting);
-                self.lost = Some(StoreLoss { since, problem: shortened(problem), retry_at, is_lasting });
+                self.lost = Some(PresentLoss { since, problem: shortened(problem), retry_at, is_lasting });
             }
         }
         self.last_event = now;
@@ -131,7 +131,7 @@ impl StoreBoard {
         match event {
             Event::Lost { problem, retry_in, is_lasting } => {
                 let (problem, retry_at) = (format!("{name}: {}", shortened(problem)), now + *retry_in);
-                known.lost = Some(StoreLoss { since, problem, retry_at, is_lasting: *is_lasting });
+                known.lost = Some(PresentLoss { since, problem, retry_at, is_lasting: *is_lasting });
             }
             Event::Snapshot { revision, .. } | Event::Changes { revision, .. } => known.revision = Some(*revision),
             Event::Regained => {}

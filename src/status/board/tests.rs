@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::model::note::SkippedKeys;
 use crate::model::report::{CommandKind, CommandRun, Stage, StepFailure, Verified};
 use crate::status::board::store::{GET_VALUES, WATCH_PREFIX};
 
@@ -189,9 +190,9 @@ fn a_problem_is_said_of_the_member_that_has_it_with_the_words_of_nginx() {
     let why = "b.toml: check failed: exit status 1: unknown directive \"b\" in /etc/b:1";
     assert_eq!(board.summary(), format!("1 of 2 groups in sync at revision 5; {why}"));
     let group = &board.groups["a.toml"];
-    assert_eq!(group.failing, BTreeSet::from(["b.toml".into()]));
+    assert_eq!(group.left.failing, BTreeSet::from(["b.toml".into()]));
     board.pass("g1", &report(6, &["a.toml", "b.toml"], Outcome::Applied), 101);
-    assert!(board.groups["a.toml"].failing.is_empty() && board.groups["a.toml"].problem.is_none());
+    assert!(board.groups["a.toml"].left.failing.is_empty() && board.groups["a.toml"].left.problem.is_none());
 }
 
 #[test]

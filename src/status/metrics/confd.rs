@@ -44,7 +44,7 @@ fn commands(page: &mut Page, board: &Board) {
         shown_groups(board).flat_map(|(_, group)| {
             KINDS
                 .into_iter()
-                .filter_map(|kind| Some((vec![command_word(kind), group.dest.as_str()], group.command(kind)?)))
+                .filter_map(|kind| Some((vec![command_word(kind), group.about.dest.as_str()], group.command(kind)?)))
         })
     };
     page.histograms(&names::CONFD_COMMAND_SECONDS, runs().map(|(labels, command)| (labels, &command.times)));

@@ -1,0 +1,215 @@
+//! The status of a board in each kind of trouble, and its views.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use expect_test::expect;
+
+use super::*;
+use crate::model::event::Event;
+use crate::model::key::Key;
+use crate::model::live_backends::ListedState;
+use crate::model::note::SkippedKeys;
+use crate::model::report::{Outcome, Report, Stage, StepFailure};
+use crate::model::resource::InstanceId;
+use crate::model::status::{Cause, KeyFacts};
+use crate::status::board::tests::{board, report};
+use crate::status::board::{Lasting, PassNews, ResourceProgress};
+use crate::status::{api, explain, terminal};
+
+const NOW: u64 = 1_736_850_600;
+
+fn look(now: Instant) -> Look {
+    Look { now, unix_time: Duration::from_secs(NOW), running: BTreeMap::new() }
+}
+
+/// A pass with these changed keys, half a minute ago.
+fn pass(board: &mut Board, id: &str, report: &Report, changed: &[&str], now: Instant) {
+    let (backends, changed) = (BTreeMap::new(), changed.iter().map(|key| Key::from(*key)).collect::<BTreeSet<Key>>());
+    let news = PassNews { backends: &backends, endpoints: &[], changed: &changed, now };
+    board.record_pass(id, report, news, NOW - 30);
+}
+
+fn kinds(board: &Board, look: &Look) -> Vec<(ConditionKind, String)> {
+    conditions(board, look).into_iter().map(|condition| (condition.kind, condition.subject)).collect()
+}
+
+/// `a` and `b` are in sync, `c` has a list of one backend that is up and one that is down.
+fn healthy(now: Instant) -> Board {
+    let mut board = board(now);
+    pass(&mut board, "g1", &report(5, &["a.toml", "b.toml"], Outcome::Applied), &[], now);
+    let mut applied = report(5, &["c.toml"], Outcome::Applied);
+    applied.files = vec![PathBuf::from("/etc/c")];
+    pass(&mut board, "g2", &applied, &["/v/1"], now);
+    let backend = |address, key, announcer, state| ListedBackend { address, key, announcer, state, weight: 1 };
+    let listed = vec![
+        backend("10.0.0.1:80", "/v/1", "core-1", ListedState::Up),
+        backend("10.0.0.2:80", "/v/2", "", ListedState::Down),
+    ];
+    let live = Arc::new(LiveBackends::new(listed, &BTreeSet::from(["/v/"]), None, NOW - 40));
+    board.record_live(&"c.toml".into(), &live, NOW - 40);
+    let ranges = crate::model::range::KeyRanges::default();
+    board.record_event(&Event::Snapshot { revision: Revision(5), ranges, refused: None, entries: Vec::new() }, now);
+    board
+}
+
+#[test]
+fn all_well_is_two_answers_of_yes_and_no_condition() {
+    let now = Instant::now();
+    let status = copy(&healthy(now), &look(now)).status(LookedUp::default(), None);
+    assert!(status.sync.ok && status.service.ok && status.conditions.is_empty(), "{:?}", status.conditions);
+    assert_eq!(status.sync.summary, "in sync at revision 5");
+    let again: Status = serde_json::from_str(&serde_json::to_string(&status).unwrap()).unwrap();
+    assert_eq!(again, status, "what is written can be read");
+    expect![[r#"
+        in sync: yes  in sync at revision 5
+        serving: yes  no nginx is driven
+
+        Upstreams
+          /v  1 of 2 backends serving, by file, in /etc/c
+            down     10.0.0.2:80           for 40 s, weight 1, /v/2
+            up       10.0.0.1:80           for 40 s, weight 1, /v/1, by core-1
+
+        Resources
+          a.toml  ok, revision - of -, drained -, /etc/a
+          b.toml  ok, revision - of -, drained -, /etc/b
+          c.toml  ok, revision - of -, drained -, /etc/c
+
+        nginx and stores
+          etcd followed at revision 5: 
+          upstreamd , process 0, up for 20102 d 10 h
+
+        Last changes
+          2025-01-14T10:29:30Z c.toml applied, key /v/1, 30.0 ms
+          2025-01-14T10:29:30Z a.toml b.toml applied, 30.0 ms
+    "#]]
+    .assert_eq(&terminal::status(&status, false, None));
+}
+
+#[test]
+fn each_trouble_is_a_condition_with_its_cause_and_is_gone_with_it() {
+    let now = Instant::now();
+    let mut board = healthy(now);
+    let is_only = |board: &Board, look: &Look, kind: ConditionKind, subject: &str| {
+        assert_eq!(kinds(board, look), [(kind, subject.to_owned())]);
+    };
+    let plain = look(now);
+    let output = "nginx: [emerg] invalid value \"ele…\" in /etc/nginx/conf.d/a.conf:9\nnginx: test failed".to_owned();
+    let refused = StepFailure { output, ..StepFailure::new(Stage::Check, "check_cmd `nginx -t`: exit status 1") };
+    for (outcome, kind) in [
+        (Outcome::Rejected(refused.clone()), ConditionKind::CheckRefused),
+        (Outcome::Rejected(StepFailure::new(Stage::Stage, "disk full")), ConditionKind::Failed),
+        (
+            Outcome::RolledBack { cause: StepFailure::new(Stage::Verify, "refused"), reload_old: None },
+            ConditionKind::ReloadRefused,
+        ),
+        (
+            Outcome::ReloadOwed { cause: StepFailure::new(Stage::Reload, "not running"), nothing_runs: true },
+            ConditionKind::ReloadOwed,
+        ),
+        (Outcome::Stuck { cause: refused.clone(), undo: refused.clone() }, ConditionKind::Stuck),
+    ] {
+        pass(&mut board, "g1", &report(6, &["a.toml"], outcome.clone()), &["/v/9"], now);
+        is_only(&board, &plain, kind, "a.toml");
+        // A repeat without a changed key keeps start and cause.
+        pass(&mut board, "g1", &report(6, &["a.toml"], outcome), &[], now);
+        let found = conditions(&board, &plain);
+        assert!(found[0].causes.contains(&Cause::Key("/v/9".to_owned())), "{found:?}");
+        assert_eq!(found[0].since, UnixTime(NOW - 30));
+        pass(&mut board, "g1", &report(7, &["a.toml", "b.toml"], Outcome::Applied), &[], now);
+        assert_eq!(kinds(&board, &plain), []);
+    }
+    board.problems = vec![Lasting { what: "conf.d/a.toml:3:1: unknown field `x`".to_owned(), since: 7 }];
+    is_only(&board, &plain, ConditionKind::Broken, "conf.d/a.toml");
+    assert_eq!(conditions(&board, &plain)[0].causes, [Cause::File("conf.d/a.toml:3:1".to_owned())]);
+    board.problems.clear();
+    let skipped = SkippedKeys { named: vec![("/v/x".to_owned(), "no address".to_owned())], total: 1 };
+    board.record_render(&"c.toml".into(), skipped, 8);
+    is_only(&board, &plain, ConditionKind::KeySkipped, "c.toml");
+    board.record_render(&"c.toml".into(), SkippedKeys::default(), 9);
+    board.record_untaken(&BTreeSet::from(["c.toml".into()]), 9);
+    is_only(&board, &plain, ConditionKind::Untaken, "c.toml");
+    board.record_untaken(&BTreeSet::new(), 9);
+    board.record_waits("g2", &BTreeMap::from([("c.toml".into(), vec!["/v/y".to_owned()])]), 9);
+    is_only(&board, &plain, ConditionKind::Waiting, "c.toml");
+    board.record_waits("g2", &BTreeMap::new(), 9);
+    board.record_refusals(&BTreeMap::from([("b.toml".into(), "permission denied".to_owned())]), 9);
+    is_only(&board, &plain, ConditionKind::KeysRefused, "b.toml");
+    board.record_refusals(&BTreeMap::new(), 9);
+    let lost = Event::Lost { problem: "no route".into(), retry_in: Duration::from_secs(3), is_lasting: false };
+    board.record_event(&lost, now);
+    is_only(&board, &plain, ConditionKind::StoreAway, "etcd");
+    assert_eq!(conditions(&board, &plain)[0].next_try, Some(UnixTime(NOW + 3)));
+    board.record_event(&Event::Regained, now);
+    board.set_nginx(Some(Some("/run/nginx.pid".to_owned())), 9);
+    is_only(&board, &plain, ConditionKind::NginxAway, "nginx");
+    board.set_nginx(Some(None), 9);
+    board.set_workers([(12, NOW - 60)].into(), 2);
+    is_only(&board, &plain, ConditionKind::OldWorkers, "nginx");
+    board.set_workers(BTreeMap::new(), 2);
+    let none = Arc::new(LiveBackends::new(Vec::new(), &BTreeSet::from(["/v/"]), None, NOW));
+    board.record_live(&"c.toml".into(), &none, 9);
+    is_only(&board, &plain, ConditionKind::NoBackends, "c.toml");
+    board.forget(&InstanceId::from("c.toml"), 9);
+    let mut slow = look(now + Duration::from_secs(2));
+    slow.running.insert("g2".to_owned(), (Stage::Reload, now));
+    is_only(&board, &slow, ConditionKind::Slow, "c.toml");
+    assert_eq!(conditions(&board, &slow)[0].causes, [Cause::Process("true".to_owned())]);
+    slow.now = now;
+    assert_eq!(kinds(&board, &slow), [], "it has just begun");
+}
+
+#[test]
+fn an_explanation_goes_from_the_key_to_nginx() {
+    let now = Instant::now();
+    let mut board = healthy(now);
+    let skipped = SkippedKeys { named: vec![("/v/x".to_owned(), "no address".to_owned())], total: 1 };
+    board.record_render(&"c.toml".into(), skipped, NOW - 10);
+    board.record_progress("c.toml", ResourceProgress { seen: Some(Revision(5)), ..ResourceProgress::default() });
+    let status = copy(&board, &look(now)).status(LookedUp::default(), Some(EVERY_LIST));
+    let explained = |of: &str, facts: &KeyFacts| {
+        let explanation = explain::explain(&status, of, facts);
+        terminal::explanation(&explanation, UnixTime(NOW), false)
+    };
+    let stores = vec![("the store".to_owned(), 5, Some(11))];
+    let facts = KeyFacts { stores, readers: vec!["c.toml".to_owned()] };
+    expect![[r#"
+        ok store    the store has /v/1 (11 bytes), read at revision 5
+           resource c.toml renders c.tmpl to /etc/c from /v
+        ok file     /etc/c is in sync (applied revision 5, last in sync at 2025-01-14T10:29:30Z)
+        ok backend  /v/1 is the backend 10.0.0.1:80 in /etc/c, up since 2025-01-14T10:29:20Z, weight 1, announced by core-1
+        ok change   its last change, at 2025-01-14T10:29:30Z (revision 5), came from /v/1: applied
+
+        Nothing stands in the way.
+    "#]]
+    .assert_eq(&explained("/v/1", &facts));
+    let stores = vec![("the store".to_owned(), 5, Some(3))];
+    let facts = KeyFacts { stores, readers: vec!["c.toml".to_owned()] };
+    let text = explained("/v/x", &facts);
+    assert!(text.contains("NO backend  /v/x is no backend and is left out: no address"), "{text}");
+    assert!(text.contains("In the way\nkey skipped: c.toml: 1 key is left out"), "{text}");
+    let text = explained("/elsewhere", &KeyFacts::default());
+    assert!(text.starts_with("NO resource /elsewhere is no key that a resource sees"), "{text}");
+    for of in ["c.toml", "c", "/etc/c", "10.0.0.2:80"] {
+        assert!(explain::explain(&status, of, &KeyFacts::default()).is_known, "{of}");
+    }
+}
+
+#[test]
+fn the_version_of_a_status_changes_with_what_it_says() {
+    let now = Instant::now();
+    let board = healthy(now);
+    let at = |seconds: u64| {
+        let look = Look { unix_time: Duration::from_secs(NOW + seconds), ..look(now + Duration::from_secs(seconds)) };
+        let copied = copy(&board, &look);
+        (api::fingerprint(&copied), api::StatusText::new(copied.status(LookedUp::default(), None)).version)
+    };
+    assert_eq!(at(0), at(1));
+    let before = at(0);
+    let mut board = board;
+    board.set_workers([(12, NOW - 60)].into(), 2);
+    let copied = copy(&board, &look(now));
+    assert_ne!(api::fingerprint(&copied), before.0);
+    assert_ne!(api::StatusText::new(copied.status(LookedUp::default(), None)).version, before.1);
+}

@@ -122,6 +122,7 @@ pub async fn follow(mut plan: FollowPlan) -> Stopped {
         board: plan.outlook.board.clone(),
         context: Arc::clone(&plan.outlook.terms.context),
         store: plan.store.clone(),
+        keeps_receipt: plan.receipt.is_some(),
     };
     let _pages = reporting::serve(pages, asker);
     let mut following = FollowLoop::start(plan, questions).await;

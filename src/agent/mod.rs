@@ -13,6 +13,7 @@ mod endpoint_news;
 pub mod endpoints;
 pub mod facts;
 mod file_backends;
+pub mod fleet;
 pub mod follow;
 pub mod governor;
 mod loss;

@@ -64,16 +64,18 @@ pub struct PagesPlan {
     pub context: Arc<Context>,
     /// Settings of the store.
     pub store: StoreSettings,
+    /// Whether the agent keeps a receipt, as the others of its fleet do.
+    pub keeps_receipt: bool,
 }
 
 /// Serves the status pages.
 pub fn serve(plan: PagesPlan, asker: KeyAsker) -> Pages {
-    let PagesPlan { settings: PagesSettings { listeners, about, hosts }, board, context, store } = plan;
+    let PagesPlan { settings: PagesSettings { listeners, about, hosts }, board, context, store, keeps_receipt } = plan;
     if listeners.is_empty() {
         return Pages::default();
     }
     let health = HealthCache { store: store.clone(), last: Mutex::new(None) };
-    let surroundings = Surroundings::new(about, &store);
+    let surroundings = Surroundings::new(about, &store, keeps_receipt);
     let (latest, surroundings) = (Mutex::new(None), Mutex::new(surroundings));
     let reporter = Arc::new(Reporter { board, context, health, hosts, asker, latest, surroundings });
     let (changes, readers) = watch::channel(0);

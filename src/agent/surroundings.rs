@@ -14,6 +14,8 @@ use crate::status::gather::{Copied, LookedUp};
 use crate::world::connections::ConnectionList;
 use crate::world::nginx_process;
 
+use super::fleet::FleetView;
+
 /// Most addresses whose connections are counted: with more, the kernel's answer costs too much for a look.
 const MAX_COUNTED: usize = 2000;
 
@@ -22,11 +24,13 @@ pub(super) struct Surroundings {
     about: AgentStatus,
     store_places: Vec<String>,
     connections: ConnectionList,
+    /// `None` if the agent keeps no receipt.
+    fleet: Option<FleetView>,
 }
 
 impl Surroundings {
     /// Returns the surroundings of this agent; nothing has been looked up.
-    pub(super) fn new(about: AgentStatus, store: &StoreSettings) -> Surroundings {
+    pub(super) fn new(about: AgentStatus, store: &StoreSettings, keeps_receipt: bool) -> Surroundings {
         let store_places = match store {
             StoreSettings::Etcd(etcd) => match etcd.srv_record.as_ref().or(etcd.srv_domain.as_ref()) {
                 Some(domain) => vec![format!("the SRV records of {domain}")],
@@ -35,7 +39,8 @@ impl Surroundings {
             StoreSettings::File(file) => file.paths.iter().map(|path| path.display().to_string()).collect(),
             StoreSettings::Env => vec!["the environment".to_owned()],
         };
-        Surroundings { about, store_places, connections: ConnectionList::default() }
+        let fleet = keeps_receipt.then(|| FleetView::new(store.clone()));
+        Surroundings { about, store_places, connections: ConnectionList::default(), fleet }
     }
 
     /// Looks at each nginx at these places, and at its connections to the backends that the board lists.
@@ -47,7 +52,8 @@ impl Surroundings {
         }
         let connections = self.count(&processes, copied);
         let (agent, store_places) = (self.about.clone(), self.store_places.clone());
-        LookedUp { agent, store_places, nginx, connections, fleet: Vec::new() }
+        let fleet = self.fleet.as_mut().map(FleetView::agents).unwrap_or_default();
+        LookedUp { agent, store_places, nginx, connections, fleet }
     }
 
     /// Returns the number of connections of these processes to each address.

@@ -4,14 +4,15 @@ use std::fmt::Debug;
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::fmt;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::settings::{LogFormat, LogLevel, Settings};
-use crate::world::terminal::LogStream;
+use crate::world::terminal::{self, LogStream};
 
 /// Starts logging. `quiet` leaves out everything below a warning, for commands whose output people read.
 pub(super) fn start(settings: &Settings, quiet: bool) {
@@ -29,8 +30,8 @@ pub(super) fn start(settings: &Settings, quiet: bool) {
         // It warns of each watched folder that disappears, which is how a ConfigMap is replaced.
         .with_target("notify", Level::ERROR)
         .with_target("upstreamd", level);
-    let stream = LogStream { is_json: settings.log.format == LogFormat::Json };
-    let lines = fmt::layer().with_writer(move || stream).with_target(false).with_ansi(false);
+    let streams = LogStreams { is_json: settings.log.format == LogFormat::Json, to_journal: terminal::logs_to_journal() };
+    let lines = fmt::layer().with_writer(streams).with_target(false).with_ansi(false);
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::util::SubscriberInitExt;
     let registry = tracing_subscriber::registry().with(filter);
@@ -39,6 +40,36 @@ pub(super) fn start(settings: &Settings, quiet: bool) {
         LogFormat::Json => registry.with(lines.event_format(JsonLines)).try_init(),
     };
     started.ok();
+}
+
+/// Makes the stream for each line: the journal wants to know how serious it is.
+struct LogStreams {
+    is_json: bool,
+    to_journal: bool,
+}
+
+impl LogStreams {
+    fn stream(&self, level: Level) -> LogStream {
+        let priority = match level {
+            Level::ERROR => 3,
+            Level::WARN => 4,
+            Level::INFO => 6,
+            _ => 7,
+        };
+        LogStream { is_json: self.is_json, priority: self.to_journal.then_some(priority) }
+    }
+}
+
+impl MakeWriter<'_> for LogStreams {
+    type Writer = LogStream;
+
+    fn make_writer(&self) -> LogStream {
+        self.stream(Level::INFO)
+    }
+
+    fn make_writer_for(&self, meta: &Metadata<'_>) -> LogStream {
+        self.stream(*meta.level())
+    }
 }
 
 /// One JSON object for each line: time, level, message and fields. Numbers are numbers, and lists of names are arrays.

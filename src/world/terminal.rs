@@ -1,6 +1,8 @@
 //! Standard input, output and error. Never fails because a reader has gone away.
 
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 
 use crate::model::text;
 
@@ -26,11 +28,24 @@ pub fn print_error(text: &str) {
 pub struct LogStream {
     /// Whether each line is an object of JSON.
     pub is_json: bool,
+    /// Priority of the line as syslog counts it, from 0 to 7, if the journal reads it: sd-daemon(3).
+    pub priority: Option<u8>,
+}
+
+/// Returns whether the journal of systemd reads standard error: systemd.exec(5), JOURNAL_STREAM.
+pub fn logs_to_journal() -> bool {
+    let Some(stream) = super::host::env("JOURNAL_STREAM") else { return false };
+    let Ok(stderr) = io::stderr().as_fd().try_clone_to_owned() else { return false };
+    let found = std::fs::File::from(stderr).metadata();
+    found.is_ok_and(|found| format!("{}:{}", found.dev(), found.ino()) == stream)
 }
 
 impl Write for LogStream {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let text = text::log_line(&String::from_utf8_lossy(line), self.is_json);
+        let mut text = text::log_line(&String::from_utf8_lossy(line), self.is_json);
+        if let Some(priority) = self.priority {
+            text.insert_str(0, &format!("<{priority}>"));
+        }
         io::stderr().lock().write_all(text.as_bytes())?;
         Ok(line.len())
     }

@@ -57,6 +57,24 @@ fn a_failure_that_lasts_says_since_when() {
 }
 
 #[test]
+fn the_journal_is_given_a_priority_for_each_line() {
+    use std::os::unix::fs::MetadataExt;
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "check_cmd = \"false # {{.src}}\"");
+    sandbox.set_store("v: {x: one}\n");
+    let log = fs::File::create(sandbox.path("journal")).unwrap();
+    let id = log.metadata().map(|found| format!("{}:{}", found.dev(), found.ino())).unwrap();
+    let mut command = sandbox.command(&["--onetime"]);
+    assert_eq!(command.env("JOURNAL_STREAM", &id).stderr(log).status().unwrap().code(), Some(6));
+    let text = fs::read_to_string(sandbox.path("journal")).unwrap();
+    assert!(text.lines().any(|line| line.starts_with("<6>20") && line.contains("INFO upstreamd")), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("<4>20") && line.contains(" WARN ")), "{text}");
+    // The variable of a service that has its log elsewhere means nothing.
+    let ran = Sandbox { environment: vec![("JOURNAL_STREAM".into(), id)], ..sandbox }.run(&["--onetime"]);
+    assert!(ran.stderr.starts_with("20"), "{}", ran.stderr);
+}
+
+#[test]
 fn the_log_in_json_has_numbers_and_arrays() {
     let sandbox = Sandbox::new();
     sandbox.plain_resource("a", "reload_cmd = \"true\"");

@@ -26,7 +26,7 @@ cp "$program" "$dist/$name/"
 sh scripts/pages.sh "$program" "$dist/$name/man" "$dist/$name/completions"
 cp systemd/*.service systemd/*.socket "$dist/$name/systemd/"
 # What README.md has links to, so that they lead somewhere: a test compares.
-cp -R conf.d templates docs README.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE "$dist/$name/"
+cp -R conf.d templates docs monitoring README.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE "$dist/$name/"
 cp -R examples/quickstart examples/endpoints "$dist/$name/examples/"
 (cd "$dist/$name" && find . -type f ! -name SHA256SUMS | LC_ALL=C sort | xargs sha256sum >SHA256SUMS)
 # The same bytes for the same source: names in order, nobody's name, the commit's time.

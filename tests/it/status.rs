@@ -68,7 +68,7 @@ fn the_journal_is_given_a_priority_for_each_line() {
     assert_eq!(command.env("JOURNAL_STREAM", &id).stderr(log).status().unwrap().code(), Some(6));
     let text = fs::read_to_string(sandbox.path("journal")).unwrap();
     assert!(text.lines().any(|line| line.starts_with("<6>20") && line.contains("INFO upstreamd")), "{text}");
-    assert!(text.lines().any(|line| line.starts_with("<4>20") && line.contains(" WARN ")), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("<3>20") && line.contains("ERROR a.toml")), "{text}");
     // The variable of a service that has its log elsewhere means nothing.
     let ran = Sandbox { environment: vec![("JOURNAL_STREAM".into(), id)], ..sandbox }.run(&["--onetime"]);
     assert!(ran.stderr.starts_with("20"), "{}", ran.stderr);

@@ -123,6 +123,7 @@ pub async fn follow(mut plan: FollowPlan) -> Stopped {
         context: Arc::clone(&plan.outlook.terms.context),
         store: plan.store.clone(),
         keeps_receipt: plan.receipt.is_some(),
+        facts: Arc::clone(&plan.facts),
     };
     let _pages = reporting::serve(pages, asker);
     let mut following = FollowLoop::start(plan, questions).await;

@@ -1,6 +1,6 @@
 //! Publishes the board over HTTP and to the service manager. Never decides anything that `status` can decide.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, watch};
@@ -10,13 +10,14 @@ use crate::apply::Context;
 use crate::model::health::Health;
 use crate::model::outward::{ManagerNotice, PageRequest, StatusPage};
 use crate::model::process::Usage;
-use crate::model::status::{AgentStatus, Status};
+use crate::model::status::AgentStatus;
 use crate::model::store::StoreSettings;
+use crate::render::Facts;
 use crate::source::health;
 use crate::status::api::{self, StatusText};
 use crate::status::board::HEALTH_CHECK;
 use crate::status::conditions::Look;
-use crate::status::gather::{self, Copied};
+use crate::status::gather::{self, Copied, LookedUp};
 use crate::status::systemd::Notifier;
 use crate::status::{Shared, pages};
 use crate::world::http::PageListener;
@@ -66,17 +67,20 @@ pub struct PagesPlan {
     pub store: StoreSettings,
     /// Whether the agent keeps a receipt, as the others of its fleet do.
     pub keeps_receipt: bool,
+    /// Facts that templates can query: which version an nginx has.
+    pub facts: Arc<dyn Facts>,
 }
 
 /// Serves the status pages.
 pub fn serve(plan: PagesPlan, asker: KeyAsker) -> Pages {
-    let PagesPlan { settings: PagesSettings { listeners, about, hosts }, board, context, store, keeps_receipt } = plan;
+    let PagesPlan { settings: PagesSettings { listeners, about, hosts }, board, context, store, keeps_receipt, facts } =
+        plan;
     if listeners.is_empty() {
         return Pages::default();
     }
     let health = HealthCache { store: store.clone(), last: Mutex::new(None) };
-    let surroundings = Surroundings::new(about, &store, keeps_receipt);
-    let (latest, surroundings) = (Mutex::new(None), Mutex::new(surroundings));
+    let surroundings = Surroundings::new(about, &store, keeps_receipt, facts);
+    let (latest, surroundings) = (Mutex::new(None), std::sync::Mutex::new(surroundings));
     let reporter = Arc::new(Reporter { board, context, health, hosts, asker, latest, surroundings });
     let (changes, readers) = watch::channel(0);
     let mut tasks = vec![tokio::spawn(look_for_changes(Arc::clone(&reporter), changes)).abort_handle()];
@@ -114,11 +118,11 @@ struct Reporter {
     asker: KeyAsker,
     /// The last status, and when it was made.
     latest: Mutex<Option<(Instant, Arc<StatusText>)>>,
-    surroundings: Mutex<Surroundings>,
+    surroundings: std::sync::Mutex<Surroundings>,
 }
 
 impl Reporter {
-    async fn page(&self, request: &PageRequest) -> StatusPage {
+    async fn page(self: &Arc<Self>, request: &PageRequest) -> StatusPage {
         if let Some(refusal) = api::refuse_host(request, &self.hosts) {
             return refusal;
         }
@@ -128,13 +132,14 @@ impl Reporter {
                 api::versioned(request, &status.text, &status.version, "application/json")
             }
             Some(api::ApiRequest::Status { list: Some(list) }) => {
-                let status = StatusText::new(self.gather(Some(&list)).await);
+                let status = self.gather(Some(list)).await;
                 api::versioned(request, &status.text, &status.version, "application/json")
             }
             Some(api::ApiRequest::Page) => api::html(request, &*self.status().await),
             Some(api::ApiRequest::Explain { what }) => {
                 let facts = self.asker.facts(&what).await;
-                api::explained(&self.gather(Some(gather::EVERY_LIST)).await, &what, &facts)
+                let status = self.gather(Some(gather::EVERY_LIST.to_owned())).await;
+                api::explained(&status.status, &what, &facts)
             }
             Some(api::ApiRequest::Changes) => api::changes(),
             None => self.plain(&request.path).await,
@@ -161,7 +166,7 @@ impl Reporter {
     }
 
     /// Returns the present status as a text, made a moment ago at most.
-    async fn status(&self) -> Arc<StatusText> {
+    async fn status(self: &Arc<Self>) -> Arc<StatusText> {
         let mut latest = self.latest.lock().await;
         let now = clock::now();
         if let Some((at, status)) = &*latest
@@ -169,18 +174,22 @@ impl Reporter {
         {
             return Arc::clone(status);
         }
-        let status = Arc::new(StatusText::new(self.gather(None).await));
+        let status = Arc::new(self.gather(None).await);
         *latest = Some((now, Arc::clone(&status)));
         status
     }
 
-    /// Makes the status, with all backends of this list.
-    async fn gather(&self, list: Option<&str>) -> Status {
-        let copied = self.copy(clock::now());
-        let places = self.board.with(|board| self.context.nginx_places(board.group_ids()));
-        let mut surroundings = self.surroundings.lock().await;
-        let looked_up = surroundings.look(&places, &copied);
-        copied.status(looked_up, list)
+    /// Makes the status, with all backends of this list. Beside the loop, which it does not hold up.
+    async fn gather(self: &Arc<Self>, list: Option<String>) -> StatusText {
+        let reporter = Arc::clone(self);
+        let making = tokio::task::spawn_blocking(move || {
+            let copied = reporter.copy(clock::now());
+            let places = reporter.board.with(|board| reporter.context.nginx_places(board.group_ids()));
+            let mut surroundings = reporter.surroundings.lock().unwrap_or_else(PoisonError::into_inner);
+            let looked_up = surroundings.look(&places, &copied);
+            StatusText::new(copied.status(looked_up, list.as_deref()))
+        });
+        making.await.unwrap_or_else(|_| StatusText::new(self.copy(clock::now()).status(LookedUp::default(), None)))
     }
 }
 

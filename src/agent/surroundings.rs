@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::apply;
 use crate::model::nginx::NginxPlace;
@@ -10,6 +11,7 @@ use crate::model::process::Process;
 use crate::model::status::{AgentStatus, LeavingWorker, NginxStatus, UnixTime};
 use crate::model::store::StoreSettings;
 use crate::nginx::process::Role;
+use crate::render::Facts;
 use crate::status::gather::{Copied, LookedUp};
 use crate::world::connections::ConnectionList;
 use crate::world::nginx_process;
@@ -26,11 +28,17 @@ pub(super) struct Surroundings {
     connections: ConnectionList,
     /// `None` if the agent keeps no receipt.
     fleet: Option<FleetView>,
+    facts: Arc<dyn Facts>,
 }
 
 impl Surroundings {
     /// Returns the surroundings of this agent; nothing has been looked up.
-    pub(super) fn new(about: AgentStatus, store: &StoreSettings, keeps_receipt: bool) -> Surroundings {
+    pub(super) fn new(
+        about: AgentStatus,
+        store: &StoreSettings,
+        keeps_receipt: bool,
+        facts: Arc<dyn Facts>,
+    ) -> Surroundings {
         let store_places = match store {
             StoreSettings::Etcd(etcd) => match etcd.srv_record.as_ref().or(etcd.srv_domain.as_ref()) {
                 Some(domain) => vec![format!("the SRV records of {domain}")],
@@ -40,7 +48,7 @@ impl Surroundings {
             StoreSettings::Env => vec!["the environment".to_owned()],
         };
         let fleet = keeps_receipt.then(|| FleetView::new(store.clone()));
-        Surroundings { about, store_places, connections: ConnectionList::default(), fleet }
+        Surroundings { about, store_places, connections: ConnectionList::default(), fleet, facts }
     }
 
     /// Looks at each nginx at these places, and at its connections to the backends that the board lists.
@@ -48,7 +56,8 @@ impl Surroundings {
         let (mut nginx, mut processes) = (Vec::new(), BTreeSet::new());
         for place in places {
             processes.extend(apply::processes_of(place));
-            nginx.push(nginx_at(place, copied));
+            let version = self.facts.nginx_version(Some(&place.binary)).map(|version| version.to_string());
+            nginx.push(NginxStatus { version, ..nginx_at(place, copied) });
         }
         let connections = self.count(&processes, copied);
         let (agent, store_places) = (self.about.clone(), self.store_places.clone());

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::fmt;
-use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -30,7 +30,8 @@ pub(super) fn start(settings: &Settings, quiet: bool) {
         // It warns of each watched folder that disappears, which is how a ConfigMap is replaced.
         .with_target("notify", Level::ERROR)
         .with_target("upstreamd", level);
-    let streams = LogStreams { is_json: settings.log.format == LogFormat::Json, to_journal: terminal::logs_to_journal() };
+    let streams =
+        LogStreams { is_json: settings.log.format == LogFormat::Json, to_journal: terminal::logs_to_journal() };
     let lines = fmt::layer().with_writer(streams).with_target(false).with_ansi(false);
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::util::SubscriberInitExt;

@@ -1,6 +1,7 @@
 //! Finds which nginx a command means, and the pid file, error log and number of workers in its main configuration.
 //! Pure: never reads a file; callers pass the text.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Main configuration in the packages of Debian and nginx.org.
@@ -54,6 +55,13 @@ pub fn built_with(version_output: &str) -> BuildPaths {
 /// A version of nginx: major, minor, patch. Decides which directives are available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(pub [u32; 3]);
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Version([major, minor, patch]) = self;
+        write!(f, "{major}.{minor}.{patch}")
+    }
+}
 
 impl Version {
     /// Parses `1.27.4`, or `1.27` as `1.27.0`. Ignores a fourth number, which OpenResty has.

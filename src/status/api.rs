@@ -142,5 +142,5 @@ pub fn fingerprint(copied: &Copied) -> u64 {
     let mut status = copied.head().clone();
     status.at = UnixTime(0);
     let text = serde_json::to_string(&status).unwrap_or_default();
-    hash(&(text, copied.lists_print()))
+    hash(&(text, copied.shared_print()))
 }

@@ -24,7 +24,7 @@ mod words;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use changes::{ChangeLog, PassNews};
+pub use changes::{Change, ChangeLog, PassNews};
 pub use failure::Failure;
 pub use group::{FailedPasses, GroupBoard, State};
 pub use nginx::NginxState;

@@ -13,7 +13,7 @@ use crate::model::status::{
 };
 use crate::model::text;
 
-use super::board::{Board, GroupBoard, ResourceBoard};
+use super::board::{Board, Change, GroupBoard, ResourceBoard};
 use super::conditions::{Look, conditions};
 
 /// Most backends of one list that are reported unless one is asked for.
@@ -42,6 +42,7 @@ pub struct LookedUp {
 pub struct Copied {
     status: Status,
     lists: Vec<CopiedList>,
+    changes: Vec<Arc<Change>>,
     leaving_since: BTreeMap<i32, u64>,
 }
 
@@ -91,23 +92,24 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
         groups,
         upstreams: Vec::new(),
         nginx: Vec::new(),
-        changes: board.changes.status(),
+        changes: Vec::new(),
         fleet: Vec::new(),
         conditions: found,
     };
-    Copied { status, lists, leaving_since: board.leaving_since.clone() }
+    Copied { status, lists, changes: board.changes.newest_first(), leaving_since: board.leaving_since.clone() }
 }
 
 impl Copied {
-    /// Returns the status without what has to be looked up, and without backends.
+    /// Returns the status without what has to be looked up, without backends and without changes.
     pub fn head(&self) -> &Status {
         &self.status
     }
 
-    /// Returns a number that changes when a list of backends does.
-    pub fn lists_print(&self) -> u64 {
-        let places = self.lists.iter().map(|list| Arc::as_ptr(&list.live) as u64);
-        places.fold(0, |print, place| print.rotate_left(7) ^ place)
+    /// Returns a number that changes when a list of backends or one of the last changes does.
+    pub fn shared_print(&self) -> u64 {
+        let lists = self.lists.iter().map(|list| Arc::as_ptr(&list.live) as u64);
+        let changes = self.changes.iter().map(|change| Arc::as_ptr(change) as u64);
+        lists.chain(changes).fold(0, |print, place| print.rotate_left(7) ^ place)
     }
 
     /// Returns the addresses of all backends; one may come several times.
@@ -135,7 +137,8 @@ impl Copied {
             store.places = store_places;
         }
         let lists = self.lists.iter().flat_map(|list| upstreams(list, connections.as_ref(), wanted));
-        Status { upstreams: lists.collect(), nginx, fleet, ..status }
+        let changes = self.changes.iter().map(|change| change.status()).collect();
+        Status { upstreams: lists.collect(), nginx, fleet, changes, ..status }
     }
 }
 

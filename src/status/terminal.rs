@@ -202,7 +202,8 @@ impl StatusWriter {
             return self.line(&format!("  nginx {away} (pid file {})", nginx.pid_file));
         };
         let workers = counted(nginx.workers.len(), "worker");
-        self.line(&format!("  nginx runs as process {master} with {workers}"));
+        let version = nginx.version.as_ref().map_or(String::new(), |version| format!(" {version}"));
+        self.line(&format!("  nginx{version} runs as process {master} with {workers}"));
         for worker in &nginx.leaving {
             let sockets = worker.sockets.map_or(String::new(), |count| format!(", {} open", counted(count, "socket")));
             let age = span(self.now.seconds_since(worker.since));

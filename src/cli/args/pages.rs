@@ -38,7 +38,10 @@ const FILES: &[(&str, &str)] = &[
     ("/etc/upstreamd/conf.d/*.toml", "Resources: which keys and which template make which file."),
     ("/etc/upstreamd/templates/", "Templates."),
     ("/var/lib/upstreamd/", "State: what is live, which reload is owed."),
-    ("/run/upstreamd/status.sock", "Where status and explain ask the running agent; with --state-dir DIR, DIR/status.sock."),
+    (
+        "/run/upstreamd/status.sock",
+        "Where status and explain ask the running agent; with --state-dir DIR, DIR/status.sock.",
+    ),
 ];
 
 /// Signals of the main page.

@@ -44,13 +44,14 @@ pub struct PassNews<'a> {
 /// The last changes, the oldest first.
 #[derive(Debug, Default)]
 pub struct ChangeLog {
-    changes: VecDeque<Change>,
+    changes: VecDeque<Arc<Change>>,
     /// Number of changes since the start.
     count: u64,
 }
 
-#[derive(Debug)]
-struct Change {
+/// One change.
+#[derive(Clone, Debug)]
+pub struct Change {
     number: u64,
     /// Its end, in seconds since 1970.
     at: u64,
@@ -65,7 +66,7 @@ struct Change {
     attempts: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct FileOfChange {
     dest: PathBuf,
     backends: String,
@@ -91,17 +92,18 @@ impl ChangeLog {
             (true, true) => news.endpoints.iter().map(|(id, _)| Arc::clone(&id.resource)).take(MAX_NAMED).collect(),
             _ => resources.into_iter().take(MAX_NAMED).cloned().collect(),
         };
-        let is_repeated = |last: &&mut Change| {
+        let is_repeated = |last: &&mut Arc<Change>| {
             !problem.is_empty()
                 && news.changed.is_empty()
                 && (last.result, &last.problem, &last.resources) == (result, &problem, &resources)
         };
         if let Some(last) = self.changes.iter_mut().rev().take(MAX_NAMED).find(is_repeated) {
+            let last = Arc::make_mut(last);
             (last.at, last.attempts) = (unix_seconds, last.attempts + 1);
             return;
         }
         self.count += 1;
-        self.changes.push_back(Change {
+        self.changes.push_back(Arc::new(Change {
             number: self.count,
             at: unix_seconds,
             revision: report.revision,
@@ -113,7 +115,7 @@ impl ChangeLog {
             result,
             problem,
             attempts: 1,
-        });
+        }));
         if self.changes.len() > MAX_CHANGES {
             self.changes.pop_front();
         }
@@ -122,21 +124,23 @@ impl ChangeLog {
     /// Records that nginx has taken the endpoints of a resource, this time after they were published.
     pub(super) fn record_taken(&mut self, resource: &str, after: Duration) {
         let is_it =
-            |change: &&mut Change| change.result == ANSWERED && change.resources.iter().any(|name| **name == *resource);
-        for change in self.changes.iter_mut().filter(|change| is_it(&change)) {
+            |change: &Change| change.result == ANSWERED && change.resources.iter().any(|name| **name == *resource);
+        for change in self.changes.iter_mut().filter(|change| is_it(change)) {
+            let change = Arc::make_mut(change);
             change.result = TAKEN;
             change.phases.push(ChangePhase { step: "taken by nginx".to_owned(), milliseconds: milliseconds(after) });
         }
     }
 
     /// Returns the changes, the newest first.
-    pub fn status(&self) -> Vec<ChangeStatus> {
-        self.changes.iter().rev().map(Change::status).collect()
+    pub fn newest_first(&self) -> Vec<Arc<Change>> {
+        self.changes.iter().rev().cloned().collect()
     }
 }
 
 impl Change {
-    fn status(&self) -> ChangeStatus {
+    /// Returns it for the status, with the differences of its files.
+    pub fn status(&self) -> ChangeStatus {
         ChangeStatus {
             number: self.number,
             at: UnixTime(self.at),

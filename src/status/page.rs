@@ -57,9 +57,9 @@ pub fn html(status: &Status) -> String {
     conditions::section(&mut html, status, clock);
     html.raw("<div class=\"columns\">\n<div class=\"column\">\n");
     upstreams::section(&mut html, &status.upstreams, clock);
-    changes::section(&mut html, &status.changes, clock);
     html.raw("</div>\n<div class=\"column\">\n");
     groups::section(&mut html, status, clock);
+    changes::section(&mut html, &status.changes, clock);
     places::nginx(&mut html, &status.nginx, clock);
     places::stores(&mut html, &status.stores, clock);
     places::fleet(&mut html, &status.fleet);

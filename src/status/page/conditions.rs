@@ -57,16 +57,16 @@ fn one(html: &mut Html, condition: &Condition, clock: Clock) {
         html.raw("\n");
     }
     html.raw("<dl>\n");
-    entry(html, "What to do", |html| {
-        html.text(&condition.advice);
-    });
-    if !condition.causes.is_empty() {
-        entry(html, "Cause", |html| causes(html, &condition.causes));
-    }
     entry(html, "Since", |html| clock.since(html, condition.since));
     if let Some(next) = condition.next_try {
         entry(html, "Next try", |html| clock.until(html, next));
     }
+    if !condition.causes.is_empty() {
+        entry(html, "Cause", |html| causes(html, &condition.causes));
+    }
+    entry(html, "What to do", |html| {
+        html.text(&condition.advice);
+    });
     html.raw("</dl>\n</li>\n");
 }
 

@@ -54,8 +54,9 @@ fn one(html: &mut Html, group: &GroupStatus, shown: usize, clock: Clock) {
 }
 
 fn state(html: &mut Html, group: &GroupStatus, resource: &ResourceStatus, clock: Clock) {
-    if resource.conditions.is_empty() {
-        html.text(&if group.resources.len() > 1 { String::new() } else { spaced(&group.state) });
+    let is_alone = group.resources.len() == 1;
+    if resource.conditions.is_empty() && (is_alone || group.state == "in_sync") {
+        html.text(&spaced(&group.state));
     }
     let mut kinds = resource.conditions.clone();
     kinds.dedup();
@@ -65,7 +66,7 @@ fn state(html: &mut Html, group: &GroupStatus, resource: &ResourceStatus, clock:
     if resource.skipped_keys > 0 {
         html.raw(" (").text(&resource.skipped_keys.to_string()).raw(" skipped)");
     }
-    if group.resources.len() == 1 {
+    if is_alone {
         step(html, group, clock);
     }
 }

@@ -17,7 +17,7 @@
     if (seconds < 60) return `${seconds} s`;
     if (seconds < 3600) return `${minutes} min`;
     if (seconds >= 172800) return `${Math.floor(hours / 24)} d`;
-    return minutes % 60 ? `${hours} h ${minutes % 60} min` : `${hours} h`;
+    return seconds < 36000 && minutes % 60 ? `${hours} h ${minutes % 60} min` : `${hours} h`;
   }
 
   function tick(root) {

@@ -10,7 +10,7 @@ use super::html::Html;
 pub(super) struct Clock(pub(super) UnixTime);
 
 impl Clock {
-    /// Adds a moment: `03:12:05`, with the date unless it is today.
+    /// Adds a moment: `03:12:05`; of another day `2025-01-13 20:26`, because seconds no longer matter then.
     pub(super) fn moment(self, html: &mut Html, at: UnixTime) {
         let (whole, today) = (at.to_string(), self.0.to_string());
         let (date, rest) = whole.split_at_checked(10).unwrap_or_default();
@@ -20,10 +20,11 @@ impl Clock {
             return;
         }
         html.raw("<time datetime=\"").text(&whole).raw("\">");
-        if !today.starts_with(date) {
-            html.text(date).raw(" ");
+        match today.starts_with(date) {
+            true => html.text(time),
+            false => html.text(date).raw(" ").text(time.get(..5).unwrap_or(time)),
         }
-        html.text(time).raw("</time>");
+        .raw("</time>");
     }
 
     /// Adds a past moment with its age: `03:12:05 (4 min)`.
@@ -57,8 +58,8 @@ pub(super) fn duration(seconds: u64) -> String {
     match seconds {
         ..60 => format!("{seconds} s"),
         ..3600 => format!("{minutes} min"),
-        ..172_800 if minutes % 60 == 0 => format!("{hours} h"),
-        ..172_800 => format!("{hours} h {} min", minutes % 60),
+        ..36_000 if minutes % 60 > 0 => format!("{hours} h {} min", minutes % 60),
+        ..172_800 => format!("{hours} h"),
         _ => format!("{} d", hours / 24),
     }
 }
@@ -88,7 +89,7 @@ mod tests {
         let expected = "<time datetime=\"2025-01-14T10:26:00Z\">10:26:00</time> (<span class=\"age\" data-since=\"1736850360\">4 min</span>)";
         assert_eq!(since, expected);
         let yesterday = said(&|html| clock.moment(html, UnixTime(1_736_800_000)));
-        assert_eq!(yesterday, "<time datetime=\"2025-01-13T20:26:40Z\">2025-01-13 20:26:40</time>");
+        assert_eq!(yesterday, "<time datetime=\"2025-01-13T20:26:40Z\">2025-01-13 20:26</time>");
         assert!(said(&|html| clock.until(html, UnixTime(1_736_850_612))).ends_with(">in 12 s</span>)"));
         assert!(said(&|html| clock.until(html, UnixTime(1_736_850_500))).ends_with(">due now</span>)"));
         for never in [UnixTime(0), UnixTime(u64::MAX)] {
@@ -99,7 +100,7 @@ mod tests {
     #[test]
     fn durations_have_two_units_at_most() {
         let said = [0, 59, 60, 3599, 3600, 11_520, 172_799, 172_800, 900_000].map(duration);
-        assert_eq!(said, ["0 s", "59 s", "1 min", "59 min", "1 h", "3 h 12 min", "47 h 59 min", "2 d", "10 d"]);
+        assert_eq!(said, ["0 s", "59 s", "1 min", "59 min", "1 h", "3 h 12 min", "47 h", "2 d", "10 d"]);
         assert_eq!([0.42, 153.2, 2100.0].map(milliseconds), ["0.4 ms", "153 ms", "2.1 s"]);
     }
 }

@@ -7,8 +7,8 @@ use super::html::Html;
 use super::time::Clock;
 use super::{MAX_LINES, close_part, open_part, rest, table_head};
 
-/// Most lists that are all unfolded.
-const MAX_UNFOLDED: usize = 5;
+/// Most lines of lists that are unfolded although all their backends serve.
+const MAX_UNFOLDED: usize = 20;
 
 /// Adds the upstreams.
 pub(super) fn section(html: &mut Html, upstreams: &[UpstreamStatus], clock: Clock) {
@@ -19,8 +19,11 @@ pub(super) fn section(html: &mut Html, upstreams: &[UpstreamStatus], clock: Cloc
     if sorted.is_empty() {
         html.raw("<p class=\"none\">No template lists backends yet: one that calls <code>servers()</code> or <code>backends()</code> appears here.</p>\n");
     }
+    let mut left = MAX_UNFOLDED;
     for upstream in sorted.iter().take(MAX_LINES) {
-        one(html, upstream, upstreams.len() <= MAX_UNFOLDED || upstream.serving < upstream.total, clock);
+        let unfolded = upstream.serving < upstream.total || upstream.backends.len() <= left;
+        left = left.saturating_sub(upstream.backends.len());
+        one(html, upstream, unfolded, clock);
     }
     rest(html, upstreams.len(), "upstreams");
     close_part(html);

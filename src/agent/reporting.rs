@@ -131,7 +131,7 @@ impl Reporter {
                 let status = StatusText::new(self.gather(Some(&list)).await);
                 api::versioned(request, &status.text, &status.version, "application/json")
             }
-            Some(api::ApiRequest::Page) => api::html(request, &*self.status().await),
+            Some(api::ApiRequest::Page) => api::html(&self.status().await.status),
             Some(api::ApiRequest::Explain { what }) => {
                 let facts = self.asker.facts(&what).await;
                 api::explained(&self.gather(Some(gather::EVERY_LIST)).await, &what, &facts)

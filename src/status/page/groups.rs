@@ -84,22 +84,21 @@ fn step(html: &mut Html, group: &GroupStatus, clock: Clock) {
     }
 }
 
-/// Adds the four revisions; one that is behind what is wanted stands out.
+/// Adds the four revisions; one that is behind the one before it stands out.
 fn revisions(html: &mut Html, resource: &ResourceStatus) {
-    let wanted = resource.wanted_revision;
-    let number = |revision: Option<i64>| revision.map(|revision| revision.to_string()).unwrap_or_else(|| "–".to_owned());
-    html.put("<td class=\"number\" data-label=\"wanted\">", &number(wanted));
-    let behind = |revision: Option<i64>| wanted.is_some() && revision < wanted;
-    for (revision, plain, late) in [
-        (resource.applied_revision, "<td class=\"number\" data-label=\"applied\">", "<td class=\"number late\" data-label=\"applied\">"),
-        (
-            resource.converged_revision,
-            "<td class=\"number\" data-label=\"converged\">",
-            "<td class=\"number late\" data-label=\"converged\">",
-        ),
-        (resource.drained_revision, "<td class=\"number\" data-label=\"drained\">", "<td class=\"number late\" data-label=\"drained\">"),
-    ] {
-        html.put(if behind(revision) { late } else { plain }, &number(revision));
+    let number = |revision: Option<i64>| revision.map_or_else(|| "–".to_owned(), |revision| revision.to_string());
+    html.put("<td class=\"number\" data-label=\"wanted\">", &number(resource.wanted_revision));
+    let steps = [
+        (resource.applied_revision, "applied\">"),
+        (resource.converged_revision, "converged\">"),
+        (resource.drained_revision, "drained\">"),
+    ];
+    let mut before = resource.wanted_revision;
+    for (revision, label) in steps {
+        let is_late = before.is_some() && revision < before;
+        html.raw(if is_late { "<td class=\"number late\" data-label=\"" } else { "<td class=\"number\" data-label=\"" });
+        html.raw(label).text(&number(revision)).raw("</td>");
+        before = revision;
     }
 }
 

@@ -44,8 +44,8 @@
   // What must not move or be lost: unfolded details, the focus, and the first thing that is in view.
   const place = (element) => element?.closest('[data-id]')?.dataset.id;
   const find = (id) => id && [...document.querySelectorAll('[data-id]')].find((element) => element.dataset.id === id);
-  const inView = () => scrollY > 0 && [...document.querySelectorAll('main [data-id]:not(section)')]
-    .find((element) => element.getBoundingClientRect().top >= 0 && element.getBoundingClientRect().height > 0);
+  const inView = () => (scrollY > 0 ? [...document.querySelectorAll('main [data-id]:not(section)')]
+    .find((element) => element.getBoundingClientRect().top >= 0 && element.getBoundingClientRect().height > 0) : null);
 
   function put(part, fresh) {
     const open = new Map([...part.querySelectorAll('details')].map((element) => [element.dataset.id, element.open]));
@@ -84,19 +84,21 @@
     else say(stream?.readyState === EventSource.OPEN ? 'live' : `refreshed every ${CHECK_EVERY / 1000} s`, false);
   }
 
+  async function ask() {
+    const answer = await fetch(location.pathname, { cache: 'no-store', signal: AbortSignal.timeout(GIVE_UP_AFTER) });
+    if (!answer.ok) throw new Error(answer.statusText);
+    return answer.text();
+  }
+
   async function refresh() {
     askAgain = asking;
     if (asking) return;
     asking = true;
     do {
       askAgain = false;
-      try {
-        const answer = await fetch(location.pathname, { cache: 'no-store', signal: AbortSignal.timeout(GIVE_UP_AFTER) });
-        if (!answer.ok) throw new Error(answer.statusText);
-        show(new DOMParser().parseFromString(await answer.text(), 'text/html'));
-      } catch {
-        lost();
-      }
+      const text = await ask().catch(() => null);
+      if (text === null) lost();
+      else show(new DOMParser().parseFromString(text, 'text/html'));
     } while (askAgain);
     asking = false;
   }
@@ -107,7 +109,6 @@
     stream = null;
     if (document.hidden) return;
     stream = new EventSource('/api/events');
-    stream.onopen = refresh;
     stream.addEventListener('change', refresh);
     stream.onerror = () => {
       lost();

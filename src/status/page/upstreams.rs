@@ -84,7 +84,7 @@ fn backends(html: &mut Html, upstream: &UpstreamStatus, clock: Clock) {
     let shown = || upstream.backends.iter().take(MAX_LINES);
     let (has_announcer, has_connections) =
         (shown().any(|backend| backend.announcer.is_some()), shown().any(|backend| backend.connections.is_some()));
-    let optional = [(has_connections, "conns"), (has_announcer, "announcer")];
+    let optional = [(has_connections, "connections"), (has_announcer, "announcer")];
     let columns: Vec<&'static str> = ["backend", "state", "since", "weight"]
         .into_iter()
         .chain(optional.into_iter().filter(|(is_there, _)| *is_there).map(|(_, name)| name))

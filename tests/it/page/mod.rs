@@ -3,6 +3,7 @@
 mod browser;
 mod hostile;
 mod samples;
+mod site;
 
 use upstreamd::status::page;
 

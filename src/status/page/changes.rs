@@ -90,7 +90,8 @@ fn class(result: &str) -> &'static str {
 }
 
 fn difference(html: &mut Html, file: &ChangedFile, left: &mut usize) {
-    html.raw("<p class=\"file\">").put("<code>", &file.dest).raw(" ").text(&file.backends).raw("</p>\n");
+    html.raw("<p class=\"file\">").put("<code>", &file.dest);
+    html.raw(if file.backends.is_empty() { "" } else { ": " }).text(&file.backends).raw("</p>\n");
     if file.diff.is_empty() {
         return;
     }

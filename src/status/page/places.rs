@@ -111,9 +111,9 @@ pub(super) fn fleet(html: &mut Html, fleet: &[AgentLine]) {
         if let Some(problem) = &agent.problem {
             html.raw("<strong class=\"no\">its receipt cannot be read</strong>: ").text(problem);
         }
-        for (what, resources) in [("holds ", &agent.held), ("lags with ", &agent.lagging)] {
+        for (what, resources) in [("<strong>holds</strong> ", &agent.held), ("<strong>lags with</strong> ", &agent.lagging)] {
             if !resources.is_empty() {
-                html.raw("<strong>").raw(what).raw("</strong>");
+                html.raw(what);
                 names(html, resources, 3, 0);
                 html.raw(" ");
             }

@@ -9,7 +9,7 @@ demo_options = $(if $(STORE),--store $(STORE)) $(if $(filter-out 0,$(ONCE)),--on
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## install what is missing: nginx, etcd, protoc, dig (Debian packages; no service is started)
+setup: ## install what is missing: nginx, etcd, protoc, dig, Chromium (Debian packages; no service is started)
 	@sh scripts/setup.sh
 
 build: setup ## build upstreamd and the demo backends

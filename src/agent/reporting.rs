@@ -101,7 +101,11 @@ async fn look_for_changes(reporter: Arc<Reporter>, changes: watch::Sender<u64>) 
             continue;
         }
         let print = api::fingerprint(&reporter.copy(clock::now()));
-        changes.send_if_modified(|last| std::mem::replace(last, print) != print);
+        if *changes.borrow() != print {
+            // Whoever asks now gets what has changed, not what was made before it.
+            *reporter.latest.lock().await = None;
+            changes.send_replace(print);
+        }
     }
 }
 

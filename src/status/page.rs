@@ -107,8 +107,14 @@ fn head(html: &mut Html, sync: &Answer, service: &Answer) {
     html.raw("<title>In sync: ").raw(sync.word).raw(" · serving: ").raw(service.word).raw(" – upstreamd</title>\n");
     // One half for each answer: a bar that is whole for yes, broken for no.
     html.raw("<link id=\"icon\" rel=\"icon\" href=\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E");
-    html.raw(half(sync, ["%3Cpath d='M1 1h6v14H1z' fill='%232e7d4f'/%3E", "%3Cpath d='M1 1h6v5H1zm0 9h6v5H1z' fill='%23d93a2b'/%3E"]));
-    html.raw(half(service, ["%3Cpath d='M9 1h6v14H9z' fill='%232e7d4f'/%3E", "%3Cpath d='M9 1h6v5H9zm0 9h6v5H9z' fill='%23d93a2b'/%3E"]));
+    html.raw(half(
+        sync,
+        ["%3Cpath d='M1 1h6v14H1z' fill='%232e7d4f'/%3E", "%3Cpath d='M1 1h6v5H1zm0 9h6v5H1z' fill='%23d93a2b'/%3E"],
+    ));
+    html.raw(half(
+        service,
+        ["%3Cpath d='M9 1h6v14H9z' fill='%232e7d4f'/%3E", "%3Cpath d='M9 1h6v5H9zm0 9h6v5H9z' fill='%23d93a2b'/%3E"],
+    ));
     html.raw("%3C/svg%3E\">\n<style>").raw(STYLE).raw("</style>\n</head>\n");
 }
 

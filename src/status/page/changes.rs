@@ -29,7 +29,10 @@ fn one(html: &mut Html, change: &ChangeStatus, left: &mut usize, clock: Clock) {
     clock.moment(html, change.at);
     html.raw(" <span class=\"ago\">");
     clock.age(html, change.at);
-    html.raw(" ago</span> <span class=\"result ").raw(class(&change.result)).raw("\">").text(&change.result.replace('_', " "));
+    html.raw(" ago</span> <span class=\"result ")
+        .raw(class(&change.result))
+        .raw("\">")
+        .text(&change.result.replace('_', " "));
     html.raw("</span> <span class=\"what\">");
     match (change.keys.named.is_empty(), change.files.first()) {
         (_, Some(file)) if !file.backends.is_empty() => html.text(&file.backends).raw(" in ").put("<code>", &file.dest),
@@ -75,7 +78,10 @@ fn facts(html: &mut Html, change: &ChangeStatus) {
     if !change.phases.is_empty() {
         entry(html, "Steps", |html| {
             for (at, phase) in change.phases.iter().take(MAX_LINES).enumerate() {
-                html.raw(if at == 0 { "" } else { " · " }).text(&phase.step).raw(" ").text(&milliseconds(phase.milliseconds));
+                html.raw(if at == 0 { "" } else { " · " })
+                    .text(&phase.step)
+                    .raw(" ")
+                    .text(&milliseconds(phase.milliseconds));
             }
         });
     }

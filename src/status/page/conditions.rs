@@ -38,7 +38,8 @@ fn heading(bad: usize, notices: usize) -> &'static str {
 }
 
 fn tally(bad: usize, notices: usize) -> String {
-    let bad_text = if bad > 1 { format!("{}, the worst first", counted(bad, "condition")) } else { counted(bad, "condition") };
+    let bad_text =
+        if bad > 1 { format!("{}, the worst first", counted(bad, "condition")) } else { counted(bad, "condition") };
     match (bad, notices) {
         (0, _) => format!("{}: it ends by itself", counted(notices, "notice")),
         (_, 0) => bad_text,

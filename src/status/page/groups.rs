@@ -4,7 +4,7 @@
 use crate::model::status::{GroupStatus, ResourceStatus, Status};
 
 use super::html::Html;
-use super::time::{Clock, duration};
+use super::time::Clock;
 use super::{MAX_LINES, close_part, names, open_part, rest, table_head};
 
 /// Adds the groups.
@@ -36,19 +36,29 @@ pub(super) fn section(html: &mut Html, status: &Status, clock: Clock) {
 fn one(html: &mut Html, group: &GroupStatus, shown: usize, clock: Clock) {
     html.raw("<tbody>\n");
     if group.resources.len() > 1 {
-        html.raw("<tr class=\"group\"><th scope=\"rowgroup\" colspan=\"7\">group of ").text(&group.resources.len().to_string());
+        html.raw("<tr class=\"group\"><th scope=\"rowgroup\" colspan=\"7\">group of ")
+            .text(&group.resources.len().to_string());
         html.raw(": one transaction, ").text(&spaced(&group.state));
         step(html, group, clock);
         html.raw("</th></tr>\n");
     }
     for resource in group.resources.iter().take(shown) {
-        html.raw(if resource.conditions.is_empty() { "<tr><th scope=\"row\">" } else { "<tr class=\"bad\"><th scope=\"row\">" });
-        html.put("<code>", &resource.name).raw("<small>").put("<code>", &resource.dest).raw("</small></th><td data-label=\"state\">");
+        html.raw(if resource.conditions.is_empty() {
+            "<tr><th scope=\"row\">"
+        } else {
+            "<tr class=\"bad\"><th scope=\"row\">"
+        });
+        html.put("<code>", &resource.name)
+            .raw("<small>")
+            .put("<code>", &resource.dest)
+            .raw("</small></th><td data-label=\"state\">");
         state(html, group, resource, clock);
         html.raw("</td>");
         revisions(html, resource);
-        let lag = resource.lag_seconds.map(duration).unwrap_or_default();
-        html.put("<td class=\"number\" data-label=\"lag\">", &lag).raw("</tr>\n");
+        html.within("<td class=\"number\" data-label=\"lag\">", |html| {
+            resource.behind_since.into_iter().for_each(|since| clock.age(html, since));
+        });
+        html.raw("</tr>\n");
     }
     html.raw("</tbody>\n");
 }
@@ -96,7 +106,11 @@ fn revisions(html: &mut Html, resource: &ResourceStatus) {
     let mut before = resource.wanted_revision;
     for (revision, label) in steps {
         let is_late = before.is_some() && revision < before;
-        html.raw(if is_late { "<td class=\"number late\" data-label=\"" } else { "<td class=\"number\" data-label=\"" });
+        html.raw(if is_late {
+            "<td class=\"number late\" data-label=\""
+        } else {
+            "<td class=\"number\" data-label=\""
+        });
         html.raw(label).text(&number(revision)).raw("</td>");
         before = revision;
     }

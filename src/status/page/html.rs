@@ -87,7 +87,10 @@ mod tests {
     #[test]
     fn data_is_text_and_shows_what_hides() {
         assert_eq!(of("<i>&\"'"), "<b title=\"x\">&lt;i&gt;&amp;&quot;&#39;</b>|<pre>&lt;i&gt;&amp;&quot;&#39;</pre>");
-        assert_eq!(of("a\n\tb\0\u{202e}\u{200b}ü"), "<b title=\"x\">a\\n\\tb\\u{0}\\u{202e}\\u{200b}ü</b>|<pre>a\n\tb\\u{0}\\u{202e}\\u{200b}ü</pre>");
+        assert_eq!(
+            of("a\n\tb\0\u{202e}\u{200b}ü"),
+            "<b title=\"x\">a\\n\\tb\\u{0}\\u{202e}\\u{200b}ü</b>|<pre>a\n\tb\\u{0}\\u{202e}\\u{200b}ü</pre>"
+        );
     }
 
     #[test]

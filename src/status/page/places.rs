@@ -65,7 +65,12 @@ pub(super) fn stores(html: &mut Html, stores: &[StoreStatus], clock: Clock) {
         html.raw("<p class=\"none\">No resource reads a store.</p>\n");
         return close_part(html);
     }
-    table_head(html, "<table class=\"stacked\">", "Stores that resources read", &["store", "state", "revision", "places"]);
+    table_head(
+        html,
+        "<table class=\"stacked\">",
+        "Stores that resources read",
+        &["store", "state", "revision", "places"],
+    );
     html.raw("<tbody>\n");
     for store in stores.iter().take(MAX_LINES) {
         html.raw("<tr><th scope=\"row\">").put("<code>", &store.name).raw("</th><td data-label=\"state\">");
@@ -86,7 +91,9 @@ pub(super) fn stores(html: &mut Html, stores: &[StoreStatus], clock: Clock) {
             }
         }
         let revision = store.revision.map_or_else(|| "–".to_owned(), |revision| revision.to_string());
-        html.raw("</td>").put("<td class=\"number\" data-label=\"revision\">", &revision).raw("<td data-label=\"places\">");
+        html.raw("</td>")
+            .put("<td class=\"number\" data-label=\"revision\">", &revision)
+            .raw("<td data-label=\"places\">");
         names(html, &store.places, MAX_LINES, 0);
         html.raw("</td></tr>\n");
     }
@@ -111,7 +118,9 @@ pub(super) fn fleet(html: &mut Html, fleet: &[AgentLine]) {
         if let Some(problem) = &agent.problem {
             html.raw("<strong class=\"no\">its receipt cannot be read</strong>: ").text(problem);
         }
-        for (what, resources) in [("<strong>holds</strong> ", &agent.held), ("<strong>lags with</strong> ", &agent.lagging)] {
+        for (what, resources) in
+            [("<strong>holds</strong> ", &agent.held), ("<strong>lags with</strong> ", &agent.lagging)]
+        {
             if !resources.is_empty() {
                 html.raw(what);
                 names(html, resources, 3, 0);

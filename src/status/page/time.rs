@@ -53,7 +53,7 @@ impl Clock {
 }
 
 /// Returns a duration in the two largest units that matter: `12 s`, `4 min`, `3 h 5 min`, `6 d`.
-pub(super) fn duration(seconds: u64) -> String {
+fn duration(seconds: u64) -> String {
     let (minutes, hours) = (seconds / 60, seconds / 3600);
     match seconds {
         ..60 => format!("{seconds} s"),

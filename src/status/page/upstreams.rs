@@ -95,7 +95,9 @@ fn backends(html: &mut Html, upstream: &UpstreamStatus, clock: Clock) {
     html.raw("<tbody>\n");
     for backend in shown() {
         html.raw("<tr class=\"").raw(state_class(&backend.state)).raw("\"><th scope=\"row\">");
-        html.put("<code>", &backend.address).raw("</th><td data-label=\"state\">").put("<span class=\"state\">", &backend.state);
+        html.put("<code>", &backend.address)
+            .raw("</th><td data-label=\"state\">")
+            .put("<span class=\"state\">", &backend.state);
         html.raw("</td><td data-label=\"since\">");
         if backend.since != UnixTime(0) {
             clock.since(html, backend.since);

@@ -9,7 +9,7 @@ use super::samples;
 
 /// Words of the format, which are no data: a status with others is none.
 const WORDS: [&str; 5] = ["kind", "question", "format", "at", "since"];
-const TIMES: [&str; 6] = ["at", "since", "started", "next_try", "lost_since", "away_since"];
+const TIMES: [&str; 6] = ["started", "next_try", "lost_since", "away_since", "applied_at", "behind_since"];
 
 /// Puts a text into every field that holds one, as an attacker who owns every name would.
 fn replace(value: &mut Value, hostile: &str) {
@@ -18,7 +18,7 @@ fn replace(value: &mut Value, hostile: &str) {
         Value::Array(list) => list.iter_mut().for_each(|value| replace(value, hostile)),
         Value::Object(members) => {
             for (name, value) in members {
-                let is_word = WORDS.contains(&name.as_str()) || TIMES.contains(&name.as_str()) || name == "applied_at";
+                let is_word = WORDS.contains(&name.as_str()) || TIMES.contains(&name.as_str());
                 let is_kinds = name == "conditions" && value[0].is_string();
                 if !is_word && !is_kinds {
                     replace(value, hostile);

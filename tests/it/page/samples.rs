@@ -2,8 +2,8 @@
 
 use upstreamd::model::status::{
     AgentLine, AgentStatus, Axis, BackendLine, Cause, ChangeStatus, ChangedFile, Condition, ConditionKind, FORMAT,
-    GroupStatus, KeyList, LeavingWorker, NginxStatus, Phase, Question, ResourceStatus, RunningStep, Status, StoreStatus,
-    UnixTime, UpstreamStatus,
+    GroupStatus, KeyList, LeavingWorker, NginxStatus, Phase, Question, ResourceStatus, RunningStep, Status,
+    StoreStatus, UnixTime, UpstreamStatus,
 };
 
 pub const NAMES: [&str; 4] = ["good", "bad", "worst", "empty"];
@@ -315,11 +315,12 @@ pub fn bad() -> Status {
     status.groups.push(group(vec![resource("mail", "/services/mail", 90_414)]));
     status.groups[2].resources[0].conditions = vec![ConditionKind::NoBackends];
     let web = &mut status.groups[0].resources[0];
-    (web.wanted_revision, web.lag_seconds, web.conditions) = (Some(90_419), Some(27), vec![ConditionKind::Held]);
+    (web.wanted_revision, web.behind_since, web.conditions) =
+        (Some(90_419), Some(at("03:15:58")), vec![ConditionKind::Held]);
     status.groups[1].state = "incomplete".into();
     status.groups[1].next_try = Some(at("03:16:37"));
     let api = &mut status.groups[1].resources[0];
-    (api.wanted_revision, api.lag_seconds, api.skipped_keys) = (Some(90_413), Some(260), 0);
+    (api.wanted_revision, api.behind_since) = (Some(90_413), Some(at("03:12:05")));
     api.conditions = vec![ConditionKind::CheckRefused];
     status.groups[1].resources[1].drained_revision = Some(90_301);
     status.nginx[0].leaving = vec![

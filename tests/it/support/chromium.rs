@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::{package_root, temp_dir, wait_for};
 
 /// How long an answer may take on a machine that is busy.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// How a page is looked at.
 #[derive(Clone, Copy, Debug)]
@@ -52,9 +52,15 @@ impl Chromium {
         // nothing but our page.
         let flags = "--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --remote-debugging-pipe \
                      --disable-background-networking --disable-component-update --hide-scrollbars --force-color-profile=srgb";
-        let line = format!("exec chromium {flags} --user-data-dir=\"$0\" about:blank 3<&0 4>&1 0</dev/null 1>/dev/null");
+        let line =
+            format!("exec chromium {flags} --user-data-dir=\"$0\" about:blank 3<&0 4>&1 0</dev/null 1>/dev/null");
         let mut command = Command::new("sh");
-        command.args(["-c", &line]).arg(profile.path()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command
+            .args(["-c", &line])
+            .arg(profile.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
         let mut child = command.process_group(0).spawn().expect("sh starts");
         let (to, from) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let (sender, receiver) = channel();
@@ -106,7 +112,8 @@ impl Chromium {
     #[track_caller]
     pub fn open(&self, url: &str, view: View) -> Page<'_> {
         let context = self.call("", "Target.createBrowserContext", &json!({}))["browserContextId"].clone();
-        let target = json!({"url": "about:blank", "browserContextId": context, "width": view.width, "height": view.height});
+        let target =
+            json!({"url": "about:blank", "browserContextId": context, "width": view.width, "height": view.height});
         let target = self.call("", "Target.createTarget", &target)["targetId"].clone();
         let attached = self.call("", "Target.attachToTarget", &json!({"targetId": target, "flatten": true}));
         let page = Page { chromium: self, session: attached["sessionId"].as_str().unwrap().to_owned(), target };
@@ -224,9 +231,9 @@ impl Page<'_> {
         answer.as_array().unwrap().iter().map(|line| line.as_str().unwrap().to_owned()).collect()
     }
 
-    /// A picture in PNG: what is in view, or the whole page.
-    pub fn picture(&self, whole: bool) -> Vec<u8> {
-        let answer = self.call("Page.captureScreenshot", json!({"format": "png", "captureBeyondViewport": whole}));
+    /// A picture of what is in view, in PNG.
+    pub fn picture(&self) -> Vec<u8> {
+        let answer = self.call("Page.captureScreenshot", json!({"format": "png"}));
         base64::engine::general_purpose::STANDARD.decode(answer["data"].as_str().unwrap()).unwrap()
     }
 }

@@ -87,7 +87,7 @@ fn in_sync(status: &Status) -> Answer {
     match status.sync.ok {
         false => NO,
         true if status.groups.is_empty() => open("nothing to sync"),
-        true if status.groups.iter().any(|group| group.applied_revision.is_none()) => open("starting"),
+        true if status.groups.iter().any(|group| group.state != "in_sync") => open("starting"),
         true => YES,
     }
 }

@@ -1,6 +1,6 @@
 //! Everything that is not good, the worst first: what, why, because of which key, file or process, since when, and what to do. Pure.
 
-use crate::model::status::{Cause, Condition, Question, Status};
+use crate::model::status::{Cause, Condition, Status, StatusQuestion};
 use crate::model::text::counted;
 
 use super::html::Html;
@@ -13,7 +13,7 @@ const MAX_CAUSES: usize = 5;
 /// Adds the conditions.
 pub(super) fn section(html: &mut Html, status: &Status, clock: Clock) {
     let found = &status.conditions;
-    let bad = found.iter().filter(|condition| condition.question != Question::Notice).count();
+    let bad = found.iter().filter(|condition| condition.question != StatusQuestion::Notice).count();
     open_part(html, "conditions", heading(bad, found.len() - bad));
     if status.agent.stopping {
         html.raw("<p class=\"stopping\"><strong>The agent is stopping; every file stays as it is.</strong></p>\n");
@@ -71,11 +71,11 @@ fn one(html: &mut Html, condition: &Condition, clock: Clock) {
     html.raw("</dl>\n</li>\n");
 }
 
-fn class(question: Question) -> &'static str {
+fn class(question: StatusQuestion) -> &'static str {
     match question {
-        Question::Service => "service",
-        Question::Sync => "sync",
-        Question::Notice => "notice",
+        StatusQuestion::Service => "service",
+        StatusQuestion::Sync => "sync",
+        StatusQuestion::Notice => "notice",
     }
 }
 

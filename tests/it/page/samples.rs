@@ -1,8 +1,8 @@
 //! States of an agent that the page is tested and photographed in: good, bad, worst (every kind of condition), and empty.
 
 use upstreamd::model::status::{
-    AgentLine, AgentStatus, Axis, BackendLine, Cause, ChangeStatus, ChangedFile, Condition, ConditionKind, FORMAT,
-    GroupStatus, KeyList, LeavingWorker, NginxStatus, Phase, Question, ResourceStatus, RunningStep, Status,
+    AgentLine, AgentStatus, Axis, BackendLine, Cause, ChangePhase, ChangeStatus, ChangedFile, Condition, ConditionKind,
+    FORMAT, GroupStatus, KeyList, LeavingWorker, NginxStatus, ResourceStatus, RunningStep, Status, StatusQuestion,
     StoreStatus, UnixTime, UpstreamStatus,
 };
 
@@ -133,8 +133,11 @@ fn group(resources: Vec<ResourceStatus>) -> GroupStatus {
     }
 }
 
-fn phases(phases: &[(&str, f64)]) -> Vec<Phase> {
-    phases.iter().map(|(step, milliseconds)| Phase { step: (*step).to_owned(), milliseconds: *milliseconds }).collect()
+fn phases(phases: &[(&str, f64)]) -> Vec<ChangePhase> {
+    phases
+        .iter()
+        .map(|(step, milliseconds)| ChangePhase { step: (*step).to_owned(), milliseconds: *milliseconds })
+        .collect()
 }
 
 const DIFF: &str = "--- /etc/nginx/conf.d/api.conf\n+++ /etc/nginx/conf.d/api.conf\n@@ -24,4 +24,5 @@\n     server 10.0.1.22:9000;\n     \
@@ -360,7 +363,7 @@ pub fn worst() -> Status {
     let of_kind = |kind: ConditionKind| Condition {
         reason: format!("the words of whoever is the cause of `{}`\nand a second line", kind.word()),
         causes: (1..=8).map(|number| Cause::Key(format!("/services/{}/{number}", kind.word()))).collect(),
-        next_try: (kind.question() == Question::Sync).then(|| at("03:16:20")),
+        next_try: (kind.question() == StatusQuestion::Sync).then(|| at("03:16:20")),
         advice: "Do the right thing.".into(),
         ..condition(kind, "web.toml", &format!("web.toml: is {}", kind.label()), at("03:15:25"))
     };

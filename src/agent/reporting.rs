@@ -105,7 +105,11 @@ async fn look_for_changes(reporter: Arc<Reporter>, changes: watch::Sender<u64>) 
             continue;
         }
         let print = api::fingerprint(&reporter.copy(clock::now()));
-        changes.send_if_modified(|last| std::mem::replace(last, print) != print);
+        if *changes.borrow() != print {
+            // Whoever asks now gets what has changed, not what was made before it.
+            *reporter.latest.lock().await = None;
+            changes.send_replace(print);
+        }
     }
 }
 
@@ -135,7 +139,7 @@ impl Reporter {
                 let status = self.gather(Some(list)).await;
                 api::versioned(request, &status.text, &status.version, "application/json")
             }
-            Some(api::ApiRequest::Page) => api::html(request, &*self.status().await),
+            Some(api::ApiRequest::Page) => api::html(&self.status().await.status),
             Some(api::ApiRequest::Explain { what }) => {
                 let facts = self.asker.facts(&what).await;
                 let status = self.gather(Some(gather::EVERY_LIST.to_owned())).await;

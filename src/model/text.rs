@@ -53,6 +53,14 @@ pub fn log_line(line: &str, is_json: bool) -> String {
     escaped(&kept, is_json, &[]) + "\n"
 }
 
+/// Returns whether a reader sees something else than what is there: a control character, one that changes the direction of writing, or
+/// one without a width.
+pub fn misleads(character: char) -> bool {
+    let turns_or_hides = matches!(character, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}');
+    turns_or_hides || character.is_control()
+}
+
 /// Returns lines for a terminal, with control characters escaped.
 pub fn lines(text: &str) -> String {
     escaped(text, false, &['\n', '\t'])
@@ -61,8 +69,7 @@ pub fn lines(text: &str) -> String {
 fn escaped(text: &str, is_json: bool, but: &[char]) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
-        let turns = matches!(character, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        match (turns || character.is_control()) && !but.contains(&character) {
+        match misleads(character) && !but.contains(&character) {
             true if is_json => write!(escaped, "\\u{:04x}", u32::from(character)).unwrap_or_default(),
             true => write!(escaped, "{}", character.escape_default()).unwrap_or_default(),
             false => escaped.push(character),

@@ -10,6 +10,7 @@ use crate::model::status::{KeyFacts, Status, UnixTime};
 
 use super::explain;
 use super::gather::Copied;
+use super::page;
 
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -118,10 +119,15 @@ pub fn versioned(request: &PageRequest, body: &Arc<str>, version: &str, content_
     }
 }
 
-/// Returns the page for people.
-pub fn html(request: &PageRequest, status: &StatusText) -> StatusPage {
-    let _ = request;
-    versioned(request, &status.text, &status.version, JSON)
+/// Returns the page for people. It has no version: its times move even if nothing changes.
+pub fn html(status: &Status) -> StatusPage {
+    StatusPage {
+        status: 200,
+        content_type: "text/html; charset=utf-8",
+        body: PageBody::Text(page::html(status).into()),
+        security_policy: Some(page::POLICY.clone()),
+        ..StatusPage::default()
+    }
 }
 
 /// Returns the answer to whoever wants to be sent changes.

@@ -13,6 +13,7 @@ pub mod gather;
 pub mod histogram;
 pub mod metrics;
 pub mod names;
+pub mod page;
 pub mod pages;
 pub mod systemd;
 pub mod terminal;

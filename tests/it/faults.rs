@@ -103,6 +103,11 @@ impl Site {
         wait_or(DEADLINE, is_clean, || format!("{what}: not clean: {:#?}\n{}", self.conditions(), self.sandbox.log()));
         println!("{what}: clean after {} ms", started.elapsed().as_millis());
         assert_eq!(self.sandbox.run(&["status"]).code, Some(0), "{what}");
+        let page = self.page("/");
+        let (_, answers) = page.split_once("<main").unwrap();
+        let (answers, _) = answers.split_once("<div class=\"columns\">").unwrap();
+        assert!(answers.contains("In sync with the store: <strong>yes</strong>"), "{what}: {answers}");
+        assert!(answers.contains("Nothing is held, owed, refused or failing."), "{what}: {answers}");
         assert!(!self.page("/metrics").contains("upstreamd_condition_since_seconds{"), "{what}");
     }
 
@@ -128,6 +133,20 @@ impl Site {
         let explained = self.sandbox.run(&["explain", expected.explained]);
         for part in [text("summary"), since.clone(), expected.cause.clone()] {
             assert!(explained.stdout.contains(&part), "{what}: explain lacks {part:?}:\n{}", explained.stdout);
+        }
+        let page = self.page("/");
+        let escaped = |text: &str| {
+            [('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;"), ('\'', "&#39;")]
+                .iter()
+                .fold(text.to_owned(), |text, (character, entity)| text.replace(*character, entity))
+        };
+        for part in [
+            escaped(&text("summary")),
+            escaped(&text("advice")),
+            escaped(&expected.cause),
+            format!("<time datetime=\"{since}\">"),
+        ] {
+            assert!(page.contains(&part), "{what}: the page lacks {part:?}");
         }
         let metrics = self.page("/metrics");
         let at = since.parse::<jiff::Timestamp>().unwrap().as_second();

@@ -35,6 +35,7 @@ mod link_order;
 mod modes;
 mod monitoring;
 mod mounted_files;
+mod page;
 mod pages;
 mod prompts;
 mod quick_start;

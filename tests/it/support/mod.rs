@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod cases;
 pub mod certs;
+pub mod chromium;
 pub mod dns;
 pub mod etcd;
 pub mod fake_etcd;

@@ -1,0 +1,138 @@
+//! What is outside of the agent: each nginx with its workers, the stores, the agents of the fleet. Pure.
+
+use crate::model::status::{AgentLine, NginxStatus, StoreStatus};
+use crate::model::text::counted;
+
+use super::html::Html;
+use super::time::Clock;
+use super::{MAX_LINES, close_part, entry, names, open_part, rest, table_head};
+
+/// Adds each nginx.
+pub(super) fn nginx(html: &mut Html, all: &[NginxStatus], clock: Clock) {
+    open_part(html, "nginx", "nginx");
+    if all.is_empty() {
+        html.raw("<p class=\"none\">No resource reloads an nginx.</p>\n");
+    }
+    for nginx in all.iter().take(MAX_LINES) {
+        html.raw("<dl>\n");
+        entry(html, "Master", |html| {
+            match (nginx.master, nginx.away_since) {
+                (Some(pid), _) => html.raw("process ").text(&pid.to_string()).raw(" by "),
+                (None, _) => html.raw("<strong class=\"no\">does not run</strong>, by "),
+            };
+            html.put("<code>", &nginx.pid_file);
+            if let (None, Some(since)) = (nginx.master, nginx.away_since) {
+                html.raw(", since ");
+                clock.since(html, since);
+            }
+        });
+        entry(html, "Program", |html| {
+            html.put("<code>", &nginx.program).raw(" ").text(nginx.version.as_deref().unwrap_or("(version not asked)"));
+        });
+        entry(html, "Workers", |html| {
+            let pids: Vec<String> = nginx.workers.iter().take(MAX_LINES).map(i32::to_string).collect();
+            html.text(&nginx.workers.len().to_string()).raw(" with the present configuration");
+            html.raw(if pids.is_empty() { "" } else { ": " }).text(&pids.join(", "));
+        });
+        html.raw("</dl>\n");
+        leaving(html, nginx, clock);
+    }
+    close_part(html);
+}
+
+fn leaving(html: &mut Html, nginx: &NginxStatus, clock: Clock) {
+    if nginx.leaving.is_empty() {
+        return;
+    }
+    let said = counted(nginx.leaving.len(), "worker");
+    let caption = format!("{said} with an earlier configuration, finishing their connections");
+    html.raw("<table>").put("<caption>", &caption);
+    html.raw("<thead><tr><th scope=\"col\">worker</th><th scope=\"col\">leaving since</th><th scope=\"col\" class=\"number\">sockets</th></tr></thead>\n<tbody>\n");
+    for worker in nginx.leaving.iter().take(MAX_LINES) {
+        html.raw("<tr>").put("<th scope=\"row\">", &worker.pid.to_string()).raw("<td>");
+        clock.since(html, worker.since);
+        let sockets = worker.sockets.map_or_else(|| "–".to_owned(), |count| count.to_string());
+        html.raw("</td>").put("<td class=\"number\">", &sockets).raw("</tr>\n");
+    }
+    html.raw("</tbody></table>\n");
+    rest(html, nginx.leaving.len(), "workers");
+}
+
+/// Adds the stores.
+pub(super) fn stores(html: &mut Html, stores: &[StoreStatus], clock: Clock) {
+    open_part(html, "stores", "Stores");
+    if stores.is_empty() {
+        html.raw("<p class=\"none\">No resource reads a store.</p>\n");
+        return close_part(html);
+    }
+    table_head(
+        html,
+        "<table class=\"stacked\">",
+        "Stores that resources read",
+        &["store", "state", "revision", "places"],
+    );
+    html.raw("<tbody>\n");
+    for store in stores.iter().take(MAX_LINES) {
+        html.raw("<tr><th scope=\"row\">").put("<code>", &store.name).raw("</th><td data-label=\"state\">");
+        match (&store.problem, store.followed) {
+            (Some(problem), _) => {
+                html.raw("<strong class=\"no\">lost</strong>");
+                if let Some(since) = store.lost_since {
+                    html.raw(" since ");
+                    clock.since(html, since);
+                }
+                html.raw(": ").text(problem);
+            }
+            (None, true) => {
+                html.raw("followed");
+            }
+            (None, false) => {
+                html.raw("not read yet");
+            }
+        }
+        let revision = store.revision.map_or_else(|| "–".to_owned(), |revision| revision.to_string());
+        html.raw("</td>")
+            .put("<td class=\"number\" data-label=\"revision\">", &revision)
+            .raw("<td data-label=\"places\">");
+        names(html, &store.places, MAX_LINES, 0);
+        html.raw("</td></tr>\n");
+    }
+    html.raw("</tbody></table>\n");
+    rest(html, stores.len(), "stores");
+    close_part(html);
+}
+
+/// Adds the agents of the fleet, those with something to say first; nothing if the agent knows of none.
+pub(super) fn fleet(html: &mut Html, fleet: &[AgentLine]) {
+    if fleet.is_empty() {
+        html.raw("<section id=\"fleet\" data-part hidden></section>\n");
+        return;
+    }
+    open_part(html, "fleet", "Fleet");
+    let mut sorted: Vec<&AgentLine> = fleet.iter().collect();
+    sorted.sort_by_key(|agent| (agent.problem.is_none(), agent.held.is_empty(), agent.lagging.is_empty()));
+    table_head(html, "<table class=\"stacked\">", "Agents by their receipts", &["agent", "state", "version"]);
+    html.raw("<tbody>\n");
+    for agent in sorted.into_iter().take(MAX_LINES) {
+        html.raw("<tr><th scope=\"row\">").put("<code>", &agent.id).raw("</th><td data-label=\"state\">");
+        if let Some(problem) = &agent.problem {
+            html.raw("<strong class=\"no\">its receipt cannot be read</strong>: ").text(problem);
+        }
+        for (what, resources) in
+            [("<strong>holds</strong> ", &agent.held), ("<strong>lags with</strong> ", &agent.lagging)]
+        {
+            if !resources.is_empty() {
+                html.raw(what);
+                names(html, resources, 3, 0);
+                html.raw(" ");
+            }
+        }
+        if agent.problem.is_none() && agent.held.is_empty() && agent.lagging.is_empty() {
+            html.raw("up to date");
+        }
+        html.raw("</td>").put("<td data-label=\"version\">", &agent.version).raw("</tr>\n");
+    }
+    html.raw("</tbody></table>\n");
+    rest(html, fleet.len(), "agents");
+    close_part(html);
+}

@@ -251,17 +251,30 @@ impl Nginx {
     /// counts, so that a wrong guess never makes a good reload look bad.
     fn expected_workers(&self, watched: &ReloadWatch) -> usize {
         let arguments = nginx_process::arguments(watched.before.master);
-        let (conf, prefix) = installation::files_named_in(&arguments);
-        let conf = match (conf, prefix) {
-            (None, _) => self.conf.clone(),
-            (Some(conf), prefix) => prefix.unwrap_or_else(|| self.prefix.clone()).join(conf),
-        };
+        let (conf, _) = self.files_of(&arguments);
         let text = nginx_process::configuration(&conf).filter(|_| !arguments.contains("worker_processes"));
         match text.and_then(|text| installation::worker_processes_in(&text)) {
             Some(WorkerProcesses::Number(number)) => number,
             Some(WorkerProcesses::Auto) => watched.serving.min(nginx_process::processors_online()),
             None => 1,
         }
+    }
+
+    /// Returns the main configuration and the prefix of a master with these arguments.
+    fn files_of(&self, arguments: &str) -> (PathBuf, PathBuf) {
+        let (conf, prefix) = installation::files_named_in(arguments);
+        let prefix = prefix.unwrap_or_else(|| self.prefix.clone());
+        (conf.map_or_else(|| self.conf.clone(), |conf| prefix.join(conf)), prefix)
+    }
+
+    /// Returns the main configuration that nginx reads, and its prefix. Returns `None` if it may read further files, or if the
+    /// master sees other files than we do.
+    pub(super) fn conf_in_use(&self) -> Option<(PathBuf, PathBuf)> {
+        let Some(master) = self.master() else { return Some((self.conf.clone(), self.prefix.clone())) };
+        let arguments = nginx_process::arguments(master);
+        let (conf, prefix) = self.files_of(&arguments);
+        let is_known = !arguments.contains("include ") && nginx_process::sees_our(master, &conf);
+        is_known.then_some((conf, prefix))
     }
 
     /// Sends SIGHUP to the master.

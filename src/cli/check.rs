@@ -9,6 +9,7 @@ use crate::agent::catalog::{self, Catalog, Confdirs, Member};
 use crate::agent::endpoints::prints_servers;
 use crate::agent::once;
 use crate::agent::pass::MockData;
+use crate::apply::{self, Context, unread};
 use crate::config::resource::outline::{Account, AccountKind};
 use crate::config::settings::{Settings, table};
 use crate::config::{differences, programs};
@@ -136,6 +137,25 @@ fn doubts(settings: &Settings, confdirs: &Confdirs, catalog: &Catalog) -> (Vec<P
     (wrong, warnings)
 }
 
+/// Returns problems for files that their commands call nginx's and that nginx never reads.
+async fn files_unread(settings: &Settings, catalog: &Catalog) -> Vec<Problem> {
+    let context = Context::new(apply::Settings { nginx: settings.nginx.clone(), ..apply::Settings::default() });
+    let mut problems = Vec::new();
+    for group in &catalog.groups {
+        let file_of = |resource: &Arc<Resource>| match &resource.for_each {
+            Some(for_each) => for_each.dest().file("NAME").ok(),
+            None => Some(resource.dest.clone()),
+        };
+        let files: Vec<Option<PathBuf>> = group.resources.iter().map(file_of).collect();
+        let paths: Vec<&Path> = files.iter().flatten().map(PathBuf::as_path).collect();
+        for (file, problem) in unread::unread(&context, group, &paths).await {
+            let owner = group.resources.iter().zip(&files).find(|(_, found)| found.as_deref() == Some(file));
+            problems.extend(owner.map(|(resource, _)| problem.at(place_of(resource, "dest"))));
+        }
+    }
+    problems
+}
+
 /// Returns problems for variables that look like settings and are none.
 fn unknown_variables() -> Vec<Problem> {
     let known: BTreeSet<String> = table::ALL.iter().flat_map(|setting| setting.environment_names()).collect();
@@ -246,7 +266,7 @@ fn mock_problems(catalog: &Arc<Catalog>, data: MockData) -> Vec<Problem> {
 }
 
 /// Prints every problem to standard error, or a summary to standard output.
-pub(super) fn check(settings: &Settings, mut problems: Problems) -> Exit {
+pub(super) async fn check(settings: &Settings, mut problems: Problems) -> Exit {
     let confdirs = run::confdirs(settings);
     let catalog = Arc::new(catalog::load(&confdirs, &run::facts(settings), None));
     problems.extend(catalog.problems.iter().cloned());
@@ -258,7 +278,8 @@ pub(super) fn check(settings: &Settings, mut problems: Problems) -> Exit {
         Ok(data) => problems.extend(data.into_iter().flat_map(|data| mock_problems(&catalog, data))),
         Err(problem) => problems.extend([problem]),
     }
-    let (wrong, warnings) = doubts(settings, &confdirs, &catalog);
+    let (wrong, mut warnings) = doubts(settings, &confdirs, &catalog);
+    warnings.extend(files_unread(settings, &catalog).await);
     problems.extend(wrong);
     for problem in problems.iter() {
         terminal::print_error(&format!("{problem}\n"));

@@ -55,5 +55,6 @@ mod supervise;
 mod support;
 mod systemd;
 mod tidy;
+mod unread;
 mod verify;
 mod wishes;

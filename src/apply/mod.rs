@@ -69,7 +69,6 @@ pub struct Context {
     memory: Mutex<journal::JournalsInMemory>,
     exclusion: exclusion::Exclusion,
     nginx: nginx::KnownNginx,
-    looked_at: unread::LookedAt,
     namespace_refused: AtomicBool,
     said: Mutex<BTreeSet<String>>,
     cleanup_errors: AtomicU64,
@@ -171,7 +170,7 @@ impl Context {
 
     /// Lets every file be looked at again, whether nginx reads it: conf.d was read again.
     pub fn look_again(&self) {
-        self.looked_at.forget();
+        self.nginx.looked_at.forget();
     }
 
     /// Returns how many staged files could not be removed.

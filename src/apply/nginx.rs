@@ -2,7 +2,7 @@
 //! a reload: `verify` does.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
@@ -45,6 +45,33 @@ pub(super) struct KnownNginx {
     pub(super) places: Mutex<BTreeMap<String, NginxPlace>>,
     /// Whether this process has yet to start it.
     pub(super) starts_later: AtomicBool,
+    /// Files of which it is known whether nginx reads them.
+    pub(super) looked_at: LookedAt,
+}
+
+/// The files that were looked at since conf.d was read, whether nginx reads them.
+#[derive(Debug, Default)]
+pub(super) struct LookedAt(Mutex<BTreeSet<OsString>>);
+
+impl LookedAt {
+    /// Returns whether a file was not looked at yet.
+    pub(super) fn is_new(&self, file: &Path) -> bool {
+        self.0.lock().is_ok_and(|files| !files.contains(file.as_os_str()))
+    }
+
+    /// Records that a file was looked at.
+    pub(super) fn add(&self, file: &Path) {
+        if let Ok(mut files) = self.0.lock() {
+            files.insert(file.as_os_str().to_owned());
+        }
+    }
+
+    /// Lets every file be looked at again.
+    pub(super) fn forget(&self) {
+        if let Ok(mut files) = self.0.lock() {
+            files.clear();
+        }
+    }
 }
 
 /// The paths of an nginx.

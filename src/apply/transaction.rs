@@ -216,7 +216,7 @@ fn is_watched(group: &Group) -> bool {
 /// never reads.
 async fn meet_nginx(context: &Context, group: &Group, files: &[StagedFile]) -> Vec<String> {
     let is_met = || !is_watched(group) || context.knows_nginx_of(&group.id);
-    let has_new = || group.drives_nginx() && files.iter().any(|file| context.looked_at.is_new(file.dest()));
+    let has_new = || group.drives_nginx() && files.iter().any(|file| context.nginx.looked_at.is_new(file.dest()));
     if context.settings.onetime || is_met() && !has_new() {
         return Vec::new();
     }

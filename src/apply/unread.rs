@@ -1,7 +1,6 @@
 //! Finds files that their group calls nginx's and that nginx never reads: no check and no reload notices. Looks at each file once,
 //! and again when conf.d was read again. Reads nginx's files through `world`, and changes nothing.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::model::problem::Problem;
@@ -15,9 +14,9 @@ use super::group::Group;
 use super::nginx::{self, Nginx};
 
 /// The disk as it is.
-struct OnDisk;
+struct RealDisk;
 
-impl ConfFiles for OnDisk {
+impl ConfFiles for RealDisk {
     fn text(&self, file: &Path) -> Option<String> {
         nginx_process::configuration(file)
     }
@@ -47,7 +46,7 @@ fn of_nginx<'f>(nginx: &Nginx, group: &Group, files: &[&'f Path]) -> Vec<(&'f Pa
         return Vec::new();
     }
     let Some((conf, prefix)) = nginx.conf_in_use() else { return Vec::new() };
-    includes::unread(MainConf { file: &conf, prefix: &prefix }, files, &OnDisk)
+    includes::unread(MainConf { file: &conf, prefix: &prefix }, files, &RealDisk)
 }
 
 /// Returns a warning for each of these files that nginx never reads. A file is looked at once.
@@ -57,35 +56,11 @@ pub(super) fn warnings<'f>(
     group: &Group,
     files: impl Iterator<Item = &'f PathBuf>,
 ) -> Vec<String> {
-    let new: Vec<&Path> = files.filter(|file| context.looked_at.is_new(file)).map(PathBuf::as_path).collect();
+    let new: Vec<&Path> = files.filter(|file| context.nginx.looked_at.is_new(file)).map(PathBuf::as_path).collect();
     if new.is_empty() {
         return Vec::new();
     }
-    new.iter().for_each(|file| context.looked_at.add(file));
+    new.iter().for_each(|file| context.nginx.looked_at.add(file));
     let found = of_nginx(nginx, group, &new);
     found.into_iter().filter_map(|(_, problem)| context.once(problem.line())).collect()
-}
-
-/// The files that were looked at since conf.d was read.
-#[derive(Debug, Default)]
-pub(super) struct LookedAt(std::sync::Mutex<std::collections::BTreeSet<OsString>>);
-
-impl LookedAt {
-    /// Returns whether a file was not looked at yet.
-    pub(super) fn is_new(&self, file: &Path) -> bool {
-        self.0.lock().is_ok_and(|files| !files.contains(file.as_os_str()))
-    }
-
-    fn add(&self, file: &Path) {
-        if let Ok(mut files) = self.0.lock() {
-            files.insert(file.as_os_str().to_owned());
-        }
-    }
-
-    /// Lets every file be looked at again.
-    pub(super) fn forget(&self) {
-        if let Ok(mut files) = self.0.lock() {
-            files.clear();
-        }
-    }
 }

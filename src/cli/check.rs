@@ -21,6 +21,7 @@ use crate::model::text::counted;
 use crate::model::{suggest, text, variable};
 use crate::render::Ask;
 use crate::world::fs::entry::FileEntry;
+use crate::world::fs::folder::FolderTexts;
 use crate::world::fs::{self, FileError, folder, owner};
 use crate::world::{host, terminal};
 
@@ -172,15 +173,15 @@ fn unknown_variables() -> Vec<Problem> {
     unknown.iter().map(problem).collect()
 }
 
-/// Returns problems for files in conf.d that are not read.
-fn unread_files(confdirs: &Confdirs) -> Vec<Problem> {
-    let of_folder = |confdir: &PathBuf| folder::read_texts(&confdir.join("conf.d"), |_| false).others;
-    let others = confdirs.folders.iter().flat_map(of_folder);
-    let unread = others.filter(|(name, _)| !name.ends_with("toml") && !path::is_hidden(name) && !name.ends_with('~'));
+/// Returns problems for files of a folder of TOML files that are not read.
+pub(super) fn unread_files(folder: &FolderTexts) -> Vec<Problem> {
+    let is_meant = |name: &str| !name.ends_with("toml") && !path::is_hidden(name) && !name.ends_with('~');
+    let unread = folder.others.iter().filter(|(name, _)| is_meant(name));
     unread
         .map(|(_, file)| {
             let problem = Problem::new("this file is not read, because its name does not end in .toml");
-            problem.at(Place::file(&file)).hint("rename it, or move it out of conf.d")
+            let name = folder.root.file_name().unwrap_or_default().to_string_lossy();
+            problem.at(Place::file(file)).hint(format!("rename it, or move it out of {name}"))
         })
         .collect()
 }
@@ -284,8 +285,10 @@ pub(super) async fn check(settings: &Settings, mut problems: Problems) -> Exit {
     for problem in problems.iter() {
         terminal::print_error(&format!("{problem}\n"));
     }
+    let conf_d = |confdir: &PathBuf| folder::read_texts(&confdir.join("conf.d"), |_| false);
+    let unread: Vec<Problem> = confdirs.folders.iter().map(conf_d).flat_map(|conf_d| unread_files(&conf_d)).collect();
     let hidden = run::hidden_confd(settings, &confdirs.folders);
-    for warning in warnings.into_iter().chain(unknown_variables()).chain(unread_files(&confdirs)).chain(hidden) {
+    for warning in warnings.into_iter().chain(unknown_variables()).chain(unread).chain(hidden) {
         terminal::print_error(&format!("warning: {warning}\n"));
     }
     let endpoints = show::shown_endpoints(settings);

@@ -23,7 +23,6 @@ use crate::model::range::KeyRanges;
 use crate::model::report::{Outcome, Rendered, Report, StepFailure};
 use crate::model::status::{AgentStatus, UnixTime};
 use crate::model::store::StoreSettings;
-use crate::nginx::installation;
 use crate::render::Facts;
 use crate::status::Shared;
 use crate::status::api;
@@ -38,9 +37,7 @@ use super::exit::{Ending, Exit};
 use super::{names, outcome, state};
 
 /// Runs the mode, with a command to supervise if there is one.
-pub(super) async fn run(mut settings: Settings, command: Option<Vec<String>>, signals: Signals) -> Ending {
-    let named = command.as_deref().and_then(installation::conf_of_program);
-    settings.nginx.conf = settings.nginx.conf.or(named);
+pub(super) async fn run(settings: Settings, command: Option<Vec<String>>, signals: Signals) -> Ending {
     let refuse = |problem: String, exit: Exit| {
         terminal::print_error(&format!("{problem}\n"));
         exit.into()

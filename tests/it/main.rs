@@ -9,6 +9,7 @@ mod broken;
 mod classic;
 mod cli;
 mod commands;
+mod completions;
 mod confd_flags;
 mod confdirs;
 mod config;

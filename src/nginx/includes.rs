@@ -48,11 +48,18 @@ pub fn unread<'f>(conf: MainConf<'_>, wanted: &[&'f Path], files: &dyn ConfFiles
         let text = files.text(&file).filter(|text| read.len() <= MAX_FILES && !has_program(text));
         let Some(text) = text else { return Vec::new() };
         let (mut found, mut named) = (Vec::new(), Vec::new());
-        for mut words in tokens::directives(&text).map(|directive| directive.words.into_iter()) {
-            match words.next().as_deref() {
-                Some("include") => found.extend(words.next().map(|pattern| conf.folder().join(pattern))),
-                _ => named.extend(words),
+        for directive in tokens::directives(&text) {
+            let mut words = directive.words.into_iter();
+            if words.next().as_deref() != Some("include") {
+                named.extend(words);
+                continue;
             }
+            let Some(pattern) = words.next().map(|pattern| conf.folder().join(pattern)) else { continue };
+            // Outside of all blocks modules are loaded: no place for servers.
+            if directive.depth > 0 || file != conf.file {
+                includes.push(pattern.clone());
+            }
+            found.push(pattern);
         }
         left.retain(|wanted| !found.iter().any(|pattern| fits(pattern, wanted)));
         if left.is_empty() {
@@ -61,7 +68,6 @@ pub fn unread<'f>(conf: MainConf<'_>, wanted: &[&'f Path], files: &dyn ConfFiles
         left.retain(|wanted| !named.iter().any(|word| conf.names(word, wanted, files)));
         left.retain(|wanted| !found.iter().any(|pattern| leads_to(pattern, wanted, files)));
         queue.extend(found.iter().flat_map(|pattern| expanded(pattern, files)));
-        includes.extend(found);
     }
     left.into_iter().map(|file| (file, problem(conf.file, file, &includes, files))).collect()
 }
@@ -232,7 +238,7 @@ mod tests {
     }
 
     const CONF: &str = "/etc/nginx/nginx.conf";
-    const DEBIAN: &str = "events {}\nhttp {\n include mime.types;\n include /etc/nginx/conf.d/*.conf;\n # include /etc/nginx/old/*;\n include \"sites-enabled/*\";\n}\nstream { include /etc/nginx/stream.d/*.conf; }\n";
+    const DEBIAN: &str = "include modules-enabled/*.conf;\nevents {}\nhttp {\n include mime.types;\n include /etc/nginx/conf.d/*.conf;\n # include /etc/nginx/old/*;\n include \"sites-enabled/*\";\n}\nstream { include /etc/nginx/stream.d/*.conf; }\n";
 
     fn debian() -> Disk {
         let texts = [(CONF, DEBIAN), ("/etc/nginx/mime.types", "types { text/html html; }")];

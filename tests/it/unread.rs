@@ -125,3 +125,19 @@ fn the_configuration_of_a_supervised_nginx_is_the_one_that_counts() {
     let _agent = sandbox.start_with_command(&command);
     sandbox.wait_log(&format!("nginx never reads `{}`: `{conf}`", nginx.folder.join("web.conf").display()));
 }
+
+#[test]
+fn the_nginx_that_runs_counts_whatever_the_commands_name() {
+    let (nginx, sandbox) = (Nginx::started(), Sandbox::new());
+    fs::create_dir(nginx.folder.join("other.d")).unwrap();
+    let other = fs::read_to_string(nginx.conf()).unwrap().replace("conf.d/", "other.d/");
+    fs::write(nginx.folder.join("other.conf"), other).unwrap();
+    sandbox.set_store(STORE);
+    sandbox.template("web.tera", "# {{ getv(key=\"/x\") }}\n");
+    let dest = nginx.folder.join("other.d/web.conf");
+    let commands = [nginx.check_command(), nginx.reload_command()].map(|text| text.replace("nginx.conf", "other.conf"));
+    let lines = table("web.tera", dest.display()).keys(&["/"]);
+    sandbox.resource("web", &lines.set("check_cmd", &commands[0]).set("reload_cmd", &commands[1]));
+    let said = format!("nginx never reads `{}`: `{}` does not include it", dest.display(), nginx.conf().display());
+    assert!(sandbox.onetime().expect_code(0).stderr.contains(&said));
+}

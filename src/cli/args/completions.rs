@@ -142,7 +142,7 @@ function __upstreamd_resources
         end
     end
 end
-complete -c upstreamd -n "__fish_upstreamd_using_subcommand render keys diff" -f -a "(__upstreamd_resources)"
+complete -c upstreamd -n "__fish_seen_subcommand_from render keys diff" -f -a "(__upstreamd_resources)"
 complete -c upstreamd -n "contains -- -- (commandline -opc)" -a "(__fish_complete_command)"
 "#;
 

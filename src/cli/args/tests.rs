@@ -174,7 +174,10 @@ fn subcommands_take_flags_on_either_side() {
     assert_eq!(supervise("upstreamd --watch -- nginx -c /n.conf"), Some("/n.conf".into()));
     assert_eq!(supervise("upstreamd --watch --nginx-conf /m.conf -- nginx -c /n.conf"), Some("/m.conf".into()));
     assert_eq!(ok("upstreamd render a --line 9").command, Command::Render { resource: "a".to_owned(), line: Some(9) });
-    assert!(early("upstreamd render a --line 0").text.contains("--line"));
+    for value in ["0", "x"] {
+        let text = early(&format!("upstreamd render a --line {value}")).text;
+        assert!(text.starts_with(&format!("--line <NUMBER>: `{value}` is not a number of 1 or more\n")), "{text}");
+    }
     assert_eq!(ok("upstreamd keys").command, Command::Keys { resource: None });
     assert_eq!(ok("upstreamd keys a.toml").command, Command::Keys { resource: Some("a.toml".to_owned()) });
 }

@@ -75,6 +75,20 @@ run "$tag:empty" -onetime -backend env -- /upstreamd --version || { cat "$work/l
 grep -q '^upstreamd ' "$work/log" || fail "empty image: it did not become the command"
 ok "empty image: becomes the command behind --"
 
+# A root with nothing in it but the program and its files: no /dev, no /proc. Both kinds of templates, because Tera wants random numbers.
+bare=$work/bare
+mkdir -p "$bare/etc/upstreamd/conf.d" "$bare/etc/upstreamd/templates" "$bare/out"
+cp "$folder/upstreamd" "$bare/"
+printf '{{ getv(key="/a") }}\n' >"$bare/etc/upstreamd/templates/a.tera"
+printf '{{getv "/a"}}\n' >"$bare/etc/upstreamd/templates/a.tmpl"
+for kind in tera tmpl; do
+    printf '[template]\nsrc = "a.%s"\ndest = "/out/%s"\nkeys = ["/a"]\n' $kind $kind >"$bare/etc/upstreamd/conf.d/$kind.toml"
+done
+A=one chroot "$bare" /upstreamd -onetime -backend env >"$work/log" 2>&1 || { cat "$work/log" >&2; fail "bare root: exit code $?"; }
+[ "$(cat "$bare/out/tera" "$bare/out/tmpl")" = "one
+one" ] || fail "bare root: did not write its files"
+ok "a root without /dev and /proc: renders both kinds of templates"
+
 # A static busybox is all of the user space that Alpine has, but for the C library.
 busybox=$(command -v busybox || :)
 if [ -z "$busybox" ] || readelf -d "$busybox" 2>/dev/null | grep -q NEEDED; then

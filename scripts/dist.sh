@@ -9,7 +9,9 @@ target=$(rustc -vV | sed -n 's/^host: //p')
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 name=upstreamd-$version-${target%%-*}-linux
 # With --target, so that the flags are those of the program and not of what builds it.
-flags="-C target-feature=+crt-static -C link-arg=-Wl,-T,$PWD/packaging/static.ld -C link-arg=-Wl,--no-eh-frame-hdr"
+# getrandom is linked, not looked up: a static program finds no symbol while it runs, and would read /dev/random, which a root that was
+# made for one program may not have.
+flags="--cfg getrandom_backend=\"linux_getrandom\" -C target-feature=+crt-static -C link-arg=-Wl,-T,$PWD/packaging/static.ld -C link-arg=-Wl,--no-eh-frame-hdr"
 # What unwinds a panic is 2 MB: this program ends at one, and whoever supervises it starts it again.
 CARGO_PROFILE_RELEASE_OPT_LEVEL=z CARGO_PROFILE_RELEASE_PANIC=abort \
     RUSTFLAGS="${RUSTFLAGS:-} $flags" cargo build --release --locked --bin upstreamd --target "$target"

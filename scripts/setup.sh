@@ -37,6 +37,8 @@ missing_packages() {
     has promtool || echo prometheus
     has kdig || echo knot-dnsutils
     has chromium || echo chromium
+    has zsh || echo zsh
+    has fish || echo fish
     has protoc || echo protobuf-compiler
     [ -e /usr/include/google/protobuf/timestamp.proto ] || echo libprotobuf-dev
     has python3 && python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv

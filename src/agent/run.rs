@@ -82,6 +82,7 @@ impl Agent {
     /// Adopts a new reading of conf.d and templates; everything is rendered again.
     pub(super) fn adopt(&mut self, catalog: Arc<Catalog>) {
         self.outlook.terms.endpoints.try_again();
+        self.outlook.terms.context.look_again();
         self.ways = listen_for(&self.outlook, &catalog, &self.ways);
         self.desk.set_catalog(catalog, clock::now());
         self.put_on_board();

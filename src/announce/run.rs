@@ -14,6 +14,7 @@ use crate::model::store::EtcdSettings;
 use crate::world::child::{Child, ChildEnd};
 use crate::world::clock::{self, sleep_until};
 use crate::world::folder_watch::{FolderWatch, Watched};
+use crate::world::fs;
 use crate::world::fs::folder::{self, TextFile};
 use crate::world::signals::Signals;
 use crate::world::{random, terminal};
@@ -377,8 +378,19 @@ fn read_files(root: &Path, watch: Option<&mut FolderWatch>) -> (Vec<ServiceFile>
             found = read();
         }
     }
+    (found.files.into_iter().map(service_file).collect(), found.problem)
+}
+
+fn service_file(file: TextFile) -> ServiceFile {
     let not_utf8 = |error: FromUtf8Error| format!("not UTF-8 from byte {} on", error.utf8_error().valid_up_to());
-    let text = |bytes: Result<Vec<u8>, String>| bytes.and_then(|bytes| String::from_utf8(bytes).map_err(not_utf8));
-    let file = |file: TextFile| ServiceFile { path: file.path, text: text(file.bytes) };
-    (found.files.into_iter().map(file).collect(), found.problem)
+    ServiceFile { path: file.path, text: file.bytes.and_then(|bytes| String::from_utf8(bytes).map_err(not_utf8)) }
+}
+
+/// Returns the services of a folder, or of a single file, as they are now, and why it cannot be read.
+pub fn read(path: &Path, announcer: &Announcer) -> (Roster, Option<String>) {
+    let (files, problem) = match fs::is_file(path) {
+        true => (vec![service_file(folder::read_file(path))], None),
+        false => read_files(path, None),
+    };
+    (Roster::default().read(&files, announcer), problem)
 }

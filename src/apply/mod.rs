@@ -19,6 +19,7 @@ pub mod preview;
 pub mod recovery;
 pub mod staging;
 pub mod transaction;
+pub mod unread;
 pub mod verify;
 
 pub use nginx::{is_in_effect, leaving_workers, processes_of, workers_of};
@@ -165,6 +166,11 @@ impl Context {
         if let Ok(mut places) = self.nginx.places.lock() {
             places.insert(group_id.to_owned(), place);
         }
+    }
+
+    /// Lets every file be looked at again, whether nginx reads it: conf.d was read again.
+    pub fn look_again(&self) {
+        self.nginx.looked_at.forget();
     }
 
     /// Returns how many staged files could not be removed.

@@ -2,7 +2,7 @@
 //! a reload: `verify` does.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
@@ -45,6 +45,33 @@ pub(super) struct KnownNginx {
     pub(super) places: Mutex<BTreeMap<String, NginxPlace>>,
     /// Whether this process has yet to start it.
     pub(super) starts_later: AtomicBool,
+    /// Files of which it is known whether nginx reads them.
+    pub(super) looked_at: LookedAt,
+}
+
+/// The files that were looked at since conf.d was read, whether nginx reads them.
+#[derive(Debug, Default)]
+pub(super) struct LookedAt(Mutex<BTreeSet<OsString>>);
+
+impl LookedAt {
+    /// Returns whether a file was not looked at yet.
+    pub(super) fn is_new(&self, file: &Path) -> bool {
+        self.0.lock().is_ok_and(|files| !files.contains(file.as_os_str()))
+    }
+
+    /// Records that a file was looked at.
+    pub(super) fn add(&self, file: &Path) {
+        if let Ok(mut files) = self.0.lock() {
+            files.insert(file.as_os_str().to_owned());
+        }
+    }
+
+    /// Lets every file be looked at again.
+    pub(super) fn forget(&self) {
+        if let Ok(mut files) = self.0.lock() {
+            files.clear();
+        }
+    }
 }
 
 /// The paths of an nginx.
@@ -251,17 +278,30 @@ impl Nginx {
     /// counts, so that a wrong guess never makes a good reload look bad.
     fn expected_workers(&self, watched: &ReloadWatch) -> usize {
         let arguments = nginx_process::arguments(watched.before.master);
-        let (conf, prefix) = installation::files_named_in(&arguments);
-        let conf = match (conf, prefix) {
-            (None, _) => self.conf.clone(),
-            (Some(conf), prefix) => prefix.unwrap_or_else(|| self.prefix.clone()).join(conf),
-        };
+        let (conf, _) = self.files_of(&arguments);
         let text = nginx_process::configuration(&conf).filter(|_| !arguments.contains("worker_processes"));
         match text.and_then(|text| installation::worker_processes_in(&text)) {
             Some(WorkerProcesses::Number(number)) => number,
             Some(WorkerProcesses::Auto) => watched.serving.min(nginx_process::processors_online()),
             None => 1,
         }
+    }
+
+    /// Returns the main configuration and the prefix of a master with these arguments.
+    fn files_of(&self, arguments: &str) -> (PathBuf, PathBuf) {
+        let (conf, prefix) = installation::files_named_in(arguments);
+        let prefix = prefix.unwrap_or_else(|| self.prefix.clone());
+        (conf.map_or_else(|| self.conf.clone(), |conf| prefix.join(conf)), prefix)
+    }
+
+    /// Returns the main configuration that nginx reads, and its prefix. Returns `None` if it may read further files, or if the
+    /// master sees other files than we do.
+    pub(super) fn conf_in_use(&self) -> Option<(PathBuf, PathBuf)> {
+        let Some(master) = self.master() else { return Some((self.conf.clone(), self.prefix.clone())) };
+        let arguments = nginx_process::arguments(master);
+        let (conf, prefix) = self.files_of(&arguments);
+        let is_known = !arguments.contains("include ") && nginx_process::sees_our(master, &conf);
+        is_known.then_some((conf, prefix))
     }
 
     /// Sends SIGHUP to the master.

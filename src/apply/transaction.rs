@@ -25,6 +25,7 @@ use super::nginx::{self, Nginx, ReloadWatch};
 use super::plan::FileAction;
 use super::recovery::{self, ActedOn};
 use super::staging::{self, StagedFile};
+use super::unread;
 
 mod check;
 mod live;
@@ -163,7 +164,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
     journal.reload_owed |= is_disproved;
     let reload_owed = journal.reload_owed && group.reload.is_some();
     if !has_files && !reload_owed {
-        meet_nginx(context, &group).await;
+        report.warnings.extend(meet_nginx(context, &group, &files).await);
         if record_fleet_files(&mut journal, &files) || surplus.journal_changed {
             report.warnings.extend(journal::save(context, &group.id, &journal).err().map(|error| describe(&error)));
         }
@@ -211,11 +212,17 @@ fn is_watched(group: &Group) -> bool {
     group.reload.is_some() && group.verify == Verify::Auto
 }
 
-/// Finds the nginx of a group that has had no transaction to find it in, so that it is looked at.
-async fn meet_nginx(context: &Context, group: &Group) {
-    if is_watched(group) && !context.settings.onetime && !context.knows_nginx_of(&group.id) {
-        find_nginx(context, group).await;
+/// Finds the nginx of a group that has had no transaction to find it in, so that it is looked at. Returns warnings for files that it
+/// never reads.
+async fn meet_nginx(context: &Context, group: &Group, files: &[StagedFile]) -> Vec<String> {
+    let is_met = || !is_watched(group) || context.knows_nginx_of(&group.id);
+    let has_new = || group.drives_nginx() && files.iter().any(|file| context.nginx.looked_at.is_new(file.dest()));
+    if context.settings.onetime || is_met() && !has_new() {
+        return Vec::new();
     }
+    let nginx = find_nginx(context, group).await;
+    let dests = files.iter().map(StagedFile::dest);
+    nginx.map_or_else(Vec::new, |nginx| unread::warnings(context, &nginx, group, dests))
 }
 
 /// Acquires the lock and undoes what a killed process left half done.
@@ -381,6 +388,12 @@ impl Transaction {
                 .map(|file| &**file.resource.name())
                 .collect();
             report.resources.retain(|name| changed.contains(&**name));
+        }
+        let stays = matches!(outcome, Outcome::Applied | Outcome::ReloadOwed { .. });
+        if let Some(nginx) = self.nginx.as_ref().filter(|_| stays) {
+            let there = self.files.iter().filter(|file| file.action != FileAction::Remove);
+            let dests = there.map(StagedFile::dest);
+            report.warnings.extend(unread::warnings(context, nginx, &self.group, dests));
         }
         report.outcome = outcome;
         report.elapsed = clock::since(self.started);

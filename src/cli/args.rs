@@ -15,6 +15,7 @@ use crate::config::settings::layers::{ConfigFile, Environment, Flags, Layers};
 use crate::config::settings::{Mode, Settings, resolve, table};
 use crate::model::problem::{Place, Problem, Problems};
 use crate::model::text::shown;
+use crate::nginx::installation;
 
 use super::exit::Exit;
 
@@ -24,6 +25,7 @@ mod definition;
 mod mistake;
 mod normalise;
 mod pages;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -63,12 +65,19 @@ pub enum Command {
     Announce(Box<announce::Announce>),
     /// Look for problems in settings, conf.d and templates, without the store.
     Check,
+    /// Look for problems in settings and the service files of an announcer, without etcd.
+    CheckServices {
+        /// Their folder, or one of them.
+        path: PathBuf,
+    },
     /// Check that the store answers and has keys for every resource.
     Preflight,
     /// Print what a resource renders to.
     Render {
         /// File of the resource below conf.d.
         resource: String,
+        /// The only line to print, with those around it.
+        line: Option<usize>,
     },
     /// Show what would change.
     Diff {
@@ -157,12 +166,15 @@ fn parse_text(
         choose_backend(&mut flags, backend).map_err(usage)?;
     }
     let layers = read_config_file(Layers::new(&flags, environment), read_file);
-    let (settings, problems) = resolve(&layers);
+    let (mut settings, problems) = resolve(&layers);
     let command = match requested_command(&matches) {
         Command::Run | Command::Supervise { .. } if settings.instead.check => Command::Check,
         Command::Run | Command::Supervise { .. } if settings.instead.preflight => Command::Preflight,
         command => command,
     };
+    if let Command::Supervise { command } = &command {
+        settings.nginx.conf = settings.nginx.conf.or_else(|| installation::conf_of_program(command));
+    }
     if let (Command::Supervise { .. }, Some(why)) = (&command, cannot_supervise(&settings)) {
         return Err(usage(Problem::new("a command after `--` runs only beside --watch or an interval").hint(why)));
     }
@@ -170,7 +182,7 @@ fn parse_text(
     if problems.iter().any(|problem| problem.place.is_none()) {
         return Err(usage(problems));
     }
-    if !problems.is_empty() && command != Command::Check {
+    if !(problems.is_empty() || matches!(command, Command::Check | Command::CheckServices { .. })) {
         return Err(EarlyExit { exit: Exit::Configuration, text: lines(&problems) });
     }
     let command = match matches.subcommand_matches("announce") {
@@ -235,8 +247,14 @@ fn printed(matches: &ArgMatches) -> Result<Option<String>, EarlyExit> {
 fn requested_command(matches: &ArgMatches) -> Command {
     let resource = |matches: &ArgMatches| matches.get_one::<String>("RESOURCE").cloned();
     match matches.subcommand() {
-        Some(("check", _)) => Command::Check,
-        Some(("render", matches)) => Command::Render { resource: resource(matches).unwrap_or_default() },
+        Some(("check", matches)) => match matches.get_one::<String>(announce::CONFIG_DIR) {
+            Some(path) => Command::CheckServices { path: PathBuf::from(path) },
+            None => Command::Check,
+        },
+        Some(("render", matches)) => Command::Render {
+            resource: resource(matches).unwrap_or_default(),
+            line: matches.get_one::<u64>("line").and_then(|line| usize::try_from(*line).ok()),
+        },
         Some(("diff", matches)) => Command::Diff { resource: resource(matches) },
         Some(("status", matches)) => {
             let watches = matches.contains_id(table::WATCH.name)

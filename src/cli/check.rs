@@ -9,6 +9,7 @@ use crate::agent::catalog::{self, Catalog, Confdirs, Member};
 use crate::agent::endpoints::prints_servers;
 use crate::agent::once;
 use crate::agent::pass::MockData;
+use crate::apply::{self, Context, unread};
 use crate::config::resource::outline::{Account, AccountKind};
 use crate::config::settings::{Settings, table};
 use crate::config::{differences, programs};
@@ -20,6 +21,7 @@ use crate::model::text::counted;
 use crate::model::{suggest, text, variable};
 use crate::render::Ask;
 use crate::world::fs::entry::FileEntry;
+use crate::world::fs::folder::FolderTexts;
 use crate::world::fs::{self, FileError, folder, owner};
 use crate::world::{host, terminal};
 
@@ -136,6 +138,25 @@ fn doubts(settings: &Settings, confdirs: &Confdirs, catalog: &Catalog) -> (Vec<P
     (wrong, warnings)
 }
 
+/// Returns problems for files that their commands call nginx's and that nginx never reads.
+async fn files_unread(settings: &Settings, catalog: &Catalog) -> Vec<Problem> {
+    let context = Context::new(apply::Settings { nginx: settings.nginx.clone(), ..apply::Settings::default() });
+    let mut problems = Vec::new();
+    for group in &catalog.groups {
+        let file_of = |resource: &Arc<Resource>| match &resource.for_each {
+            Some(for_each) => for_each.dest().file("NAME").ok(),
+            None => Some(resource.dest.clone()),
+        };
+        let files: Vec<Option<PathBuf>> = group.resources.iter().map(file_of).collect();
+        let paths: Vec<&Path> = files.iter().flatten().map(PathBuf::as_path).collect();
+        for (file, problem) in unread::unread(&context, group, &paths).await {
+            let owner = group.resources.iter().zip(&files).find(|(_, found)| found.as_deref() == Some(file));
+            problems.extend(owner.map(|(resource, _)| problem.at(place_of(resource, "dest"))));
+        }
+    }
+    problems
+}
+
 /// Returns problems for variables that look like settings and are none.
 fn unknown_variables() -> Vec<Problem> {
     let known: BTreeSet<String> = table::ALL.iter().flat_map(|setting| setting.environment_names()).collect();
@@ -152,15 +173,15 @@ fn unknown_variables() -> Vec<Problem> {
     unknown.iter().map(problem).collect()
 }
 
-/// Returns problems for files in conf.d that are not read.
-fn unread_files(confdirs: &Confdirs) -> Vec<Problem> {
-    let of_folder = |confdir: &PathBuf| folder::read_texts(&confdir.join("conf.d"), |_| false).others;
-    let others = confdirs.folders.iter().flat_map(of_folder);
-    let unread = others.filter(|(name, _)| !name.ends_with("toml") && !path::is_hidden(name) && !name.ends_with('~'));
+/// Returns problems for files of a folder of TOML files that are not read.
+pub(super) fn unread_files(folder: &FolderTexts) -> Vec<Problem> {
+    let is_meant = |name: &str| !name.ends_with("toml") && !path::is_hidden(name) && !name.ends_with('~');
+    let unread = folder.others.iter().filter(|(name, _)| is_meant(name));
     unread
         .map(|(_, file)| {
             let problem = Problem::new("this file is not read, because its name does not end in .toml");
-            problem.at(Place::file(&file)).hint("rename it, or move it out of conf.d")
+            let name = folder.root.file_name().unwrap_or_default().to_string_lossy();
+            problem.at(Place::file(file)).hint(format!("rename it, or move it out of {name}"))
         })
         .collect()
 }
@@ -246,7 +267,7 @@ fn mock_problems(catalog: &Arc<Catalog>, data: MockData) -> Vec<Problem> {
 }
 
 /// Prints every problem to standard error, or a summary to standard output.
-pub(super) fn check(settings: &Settings, mut problems: Problems) -> Exit {
+pub(super) async fn check(settings: &Settings, mut problems: Problems) -> Exit {
     let confdirs = run::confdirs(settings);
     let catalog = Arc::new(catalog::load(&confdirs, &run::facts(settings), None));
     problems.extend(catalog.problems.iter().cloned());
@@ -258,13 +279,16 @@ pub(super) fn check(settings: &Settings, mut problems: Problems) -> Exit {
         Ok(data) => problems.extend(data.into_iter().flat_map(|data| mock_problems(&catalog, data))),
         Err(problem) => problems.extend([problem]),
     }
-    let (wrong, warnings) = doubts(settings, &confdirs, &catalog);
+    let (wrong, mut warnings) = doubts(settings, &confdirs, &catalog);
+    warnings.extend(files_unread(settings, &catalog).await);
     problems.extend(wrong);
     for problem in problems.iter() {
         terminal::print_error(&format!("{problem}\n"));
     }
+    let conf_d = |confdir: &PathBuf| folder::read_texts(&confdir.join("conf.d"), |_| false);
+    let unread: Vec<Problem> = confdirs.folders.iter().map(conf_d).flat_map(|conf_d| unread_files(&conf_d)).collect();
     let hidden = run::hidden_confd(settings, &confdirs.folders);
-    for warning in warnings.into_iter().chain(unknown_variables()).chain(unread_files(&confdirs)).chain(hidden) {
+    for warning in warnings.into_iter().chain(unknown_variables()).chain(unread).chain(hidden) {
         terminal::print_error(&format!("warning: {warning}\n"));
     }
     let endpoints = show::shown_endpoints(settings);

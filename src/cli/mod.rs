@@ -90,9 +90,10 @@ fn carry_out(runtime: &Runtime, invocation: Invocation) -> Ending {
         }
         Command::Supervise { command } => runtime.block_on(run::run(settings, Some(command), signals)),
         Command::Announce(what) => runtime.block_on(announce::announce(settings, *what, signals)),
-        Command::Check => check::check(&settings, invocation.problems).into(),
+        Command::Check => runtime.block_on(check::check(&settings, invocation.problems)).into(),
+        Command::CheckServices { path } => announce::check(&settings, invocation.problems, &path).into(),
         Command::Preflight => runtime.block_on(preflight::preflight(settings)).into(),
-        Command::Render { resource } => runtime.block_on(show::render(settings, &resource, signals)),
+        Command::Render { resource, line } => runtime.block_on(show::render(settings, &resource, line, signals)),
         Command::Diff { resource } => runtime.block_on(show::diff(settings, resource.as_deref(), signals)),
         Command::Status { json, watches, list } => {
             runtime.block_on(status::status(settings, json, watches, list)).into()

@@ -28,8 +28,31 @@ use crate::world::{clock, terminal};
 use super::exit::{Ending, Exit};
 use super::{outcome, run, state};
 
-/// Prints the rendered file of a resource.
-pub(super) async fn render(settings: Settings, name: &str, signals: Signals) -> Ending {
+/// Lines that are printed before and after a line that was asked for.
+const CONTEXT_LINES: usize = 3;
+
+/// Returns a line of a file and those around it, with their numbers. A line past the end is the end, which nginx names if something is
+/// not closed.
+fn numbered(bytes: &[u8], wanted: usize) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let last = text.lines().count();
+    let middle = wanted.min(last + 1);
+    let width = (middle + CONTEXT_LINES).min(last).to_string().len();
+    let around = (1_usize..).zip(text.lines()).filter(|(number, _)| number.abs_diff(middle) <= CONTEXT_LINES);
+    let mut shown = String::new();
+    for (number, line) in around {
+        let mark = if number == wanted { '>' } else { ' ' };
+        shown.push_str(format!("{mark} {number:width$} | {line}").trim_end());
+        shown.push('\n');
+    }
+    if wanted > last {
+        shown.push_str(&format!("the file ends after line {last}\n"));
+    }
+    shown
+}
+
+/// Prints the rendered file of a resource, or a line of it.
+pub(super) async fn render(settings: Settings, name: &str, line: Option<usize>, signals: Signals) -> Ending {
     let catalog = Arc::new(load(&settings));
     let (name, item) = match name.strip_suffix(']').and_then(|name| name.split_once('[')) {
         Some((name, item)) => (name, Some(Arc::from(item))),
@@ -52,7 +75,10 @@ pub(super) async fn render(settings: Settings, name: &str, signals: Signals) -> 
         if is_headed {
             terminal::print(&format!("==> {} <==\n", rendered.resource.dest.display()));
         }
-        terminal::print_bytes(&rendered.bytes);
+        match line {
+            Some(line) => terminal::print(&numbered(&rendered.bytes, line)),
+            None => terminal::print_bytes(&rendered.bytes),
+        }
     };
     let plan = OncePlan {
         only: Some(Arc::clone(resource.name())),
@@ -308,4 +334,24 @@ pub(super) async fn read_stores(settings: &Settings, catalog: &Catalog, members:
         }
     }
     Trees(trees)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_shown_with_those_around_it() {
+        let text: String = (1..=12).map(|number| format!("line {number}\n")).collect();
+        for (wanted, first, marked, last) in
+            [(1, "> 1 | line 1", 0, "  4 | line 4"), (9, "   6 | line 6", 3, "  12 | line 12")]
+        {
+            let shown = numbered(text.as_bytes(), wanted);
+            let lines: Vec<&str> = shown.lines().collect();
+            assert_eq!((lines.first().copied(), lines.last().copied()), (Some(first), Some(last)), "{shown}");
+            assert!(lines[marked].starts_with('>') && shown.matches('>').count() == 1, "{shown}");
+        }
+        assert_eq!(numbered(b"a {\n\n", 3), "  1 | a {\n  2 |\nthe file ends after line 2\n");
+        assert_eq!(numbered(b"", 1), "the file ends after line 0\n");
+    }
 }

@@ -2,13 +2,14 @@
 //! Never knows which keys there should be.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::given_twice;
 use crate::model::problem::{Place, Position, Positions, Problem, before};
 use crate::model::suggest;
 use crate::model::text::shown;
@@ -70,6 +71,12 @@ impl<'t> Document<'t> {
     }
 
     fn syntax_problem(&self, line: usize, offset: usize, error: &toml::de::Error) -> Problem {
+        if let Some((key, span)) = error.span().and_then(|span| Some((self.text.get(span.clone())?, span)))
+            && error.message() == "duplicate key"
+        {
+            let hint = given_twice_hint(given_twice::first_line(self.text, &span));
+            return Problem::new(format!("{} is given twice", shown(key))).at(self.place(offset)).hint(hint);
+        }
         let problem = Problem::new(error.message()).at(self.place(offset));
         let start = self.lines[line - 1];
         // TOML has no numbers with a leading zero, but everybody writes a mode like that.
@@ -130,6 +137,11 @@ impl<'t> Document<'t> {
     }
 }
 
+fn given_twice_hint(first: Option<usize>) -> String {
+    let first = first.map(|line| format!("; the first is on line {line}")).unwrap_or_default();
+    format!("leave one of the two out{first}")
+}
+
 fn line_of(problem: &Problem) -> Option<usize> {
     problem.place.as_ref()?.position.map(|position| position.line)
 }
@@ -159,18 +171,20 @@ impl<'d> Fields<'d> {
         let mut fields = Fields { document, fields: Vec::new(), taken: Vec::new(), problems: Vec::new() };
         let mut in_order: Vec<_> = table.iter().map(|(key, value)| Field::new(document, key, value)).collect();
         in_order.sort_by_key(|field| field.key_offset);
-        let mut names = BTreeSet::new();
+        let mut first_offsets = BTreeMap::new();
         let mut twice = Vec::new();
         for field in in_order {
-            if names.insert(field.name.clone()) {
-                fields.fields.push(field);
-            } else {
+            if first_offsets.contains_key(&field.name) {
                 twice.push(field);
+            } else {
+                first_offsets.insert(field.name.clone(), field.key_offset);
+                fields.fields.push(field);
             }
         }
         fields.problems = listed(&twice, |field| {
             let problem = Problem::new(format!("{} is given twice", shown(field.written)));
-            problem.at(field.key_place()).hint("leave one of the two out")
+            let first = first_offsets.get(&field.name).map(|offset| document.line_at(*offset));
+            problem.at(field.key_place()).hint(given_twice_hint(first))
         });
         fields
     }
@@ -194,7 +208,8 @@ impl<'d> Fields<'d> {
         let field = field?;
         for other in others {
             let problem = Problem::new(format!("{} and {} are the same", shown(other.written), shown(field.written)));
-            self.problems.push(problem.at(other.key_place()).hint("leave one of the two out"));
+            let first = self.document.line_at(field.key_offset);
+            self.problems.push(problem.at(other.key_place()).hint(given_twice_hint(Some(first))));
         }
         match parse(&field) {
             Ok(value) => Some(value),

@@ -6,6 +6,7 @@ mod command;
 pub mod differences;
 mod document;
 pub mod duration;
+pub(crate) mod given_twice;
 mod port;
 pub mod programs;
 pub mod resource;

@@ -359,6 +359,7 @@ fn outside_hint(name: &str) -> Option<String> {
     match name {
         _ if backend::FIELDS.contains(&name) => Some("it belongs below the line [backend]".to_owned()),
         _ if FIELDS.contains(&name) => Some("it belongs below the line [template]".to_owned()),
+        "service" => Some("services are for `upstreamd announce --config-dir`, in a folder of their own".to_owned()),
         _ => None,
     }
 }

@@ -96,7 +96,12 @@ pub fn warnings(check_output: &str) -> impl Iterator<Item = &str> {
 /// Returns the configuration file that nginx blames, as in `... in /etc/nginx/conf.d/a.conf:12`, from the last `[emerg]` or
 /// `[crit]` line that names a file.
 pub fn blamed_file(output: &str) -> Option<&str> {
-    output.lines().rev().filter(|line| line.contains("[emerg]") || line.contains("[crit]")).find_map(named_file)
+    blamed_place(output).map(|(file, _)| file)
+}
+
+/// Returns the file and the line that nginx blames.
+pub fn blamed_place(output: &str) -> Option<(&str, usize)> {
+    output.lines().rev().filter(|line| line.contains("[emerg]") || line.contains("[crit]")).find_map(named_place)
 }
 
 /// Returns why nginx refuses a configuration, with directive, file and line: the message of the first `[emerg]` or `[crit]` line.
@@ -122,9 +127,13 @@ pub fn said_of(failure: &StepFailure) -> Option<&str> {
 
 /// Returns the file in `... in FILE:LINE` at the end of a message.
 pub fn named_file(message: &str) -> Option<&str> {
+    named_place(message).map(|(file, _)| file)
+}
+
+fn named_place(message: &str) -> Option<(&str, usize)> {
     let (_, place) = message.trim_end().rsplit_once(" in ")?;
     let (file, line) = place.rsplit_once(':')?;
-    (file.starts_with('/') && !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit())).then_some(file)
+    Some((file, line.parse().ok()?)).filter(|(file, _)| file.starts_with('/'))
 }
 
 #[cfg(test)]

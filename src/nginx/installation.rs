@@ -4,6 +4,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::tokens;
+
 /// Main configuration in the packages of Debian and nginx.org.
 pub const DEFAULT_CONF: &str = "/etc/nginx/nginx.conf";
 /// Pid file in the packages of Debian and nginx.org.
@@ -106,6 +108,37 @@ pub fn files_named_in(shell_text: &str) -> (Option<PathBuf>, Option<PathBuf>) {
     (after("-c"), after("-p"))
 }
 
+/// Returns the main configuration that a program and its arguments name, if the program is nginx.
+pub fn conf_of_program(command: &[String]) -> Option<PathBuf> {
+    let program = Path::new(command.first()?).file_name()?;
+    let after = |flag: &str| command.iter().position(|word| word == flag).and_then(|at| command.get(at + 1));
+    let conf = after("-c").filter(|_| program == "nginx" || program == "openresty")?;
+    Some(after("-p").map_or_else(PathBuf::new, PathBuf::from).join(conf))
+}
+
+/// Whether the nginx that a command means may have other files than those here: it runs in a container, or on another machine.
+pub fn runs_elsewhere(shell_text: &str) -> bool {
+    const GATES: &[&str] = &[
+        "chroot",
+        "crictl",
+        "ctr",
+        "docker",
+        "docker-compose",
+        "incus",
+        "kubectl",
+        "lxc",
+        "lxc-attach",
+        "machinectl",
+        "nerdctl",
+        "nsenter",
+        "podman",
+        "ssh",
+        "systemd-nspawn",
+        "unshare",
+    ];
+    words(shell_text).iter().filter_map(|word| Path::new(word).file_name()?.to_str()).any(|name| GATES.contains(&name))
+}
+
 /// Whether the main configuration in the command is the staged file: `nginx -t -c {{.src}}`.
 pub fn checks_staged_conf(shell_text: &str) -> bool {
     words(shell_text).into_iter().skip_while(|word| word != "-c").nth(1).is_some_and(|word| word.starts_with("{{"))
@@ -153,47 +186,9 @@ pub fn worker_processes_in(configuration: &str) -> Option<WorkerProcesses> {
 
 /// Returns the first argument of the first directive with this name outside all blocks.
 fn main_directive(configuration: &str, name: &str) -> Option<String> {
-    let mut depth = 0_usize;
-    let mut words: Vec<String> = Vec::new();
-    let mut characters = configuration.chars().peekable();
-    while let Some(character) = characters.next() {
-        match character {
-            '#' => while characters.next_if(|next| *next != '\n').is_some() {},
-            ';' => {
-                if depth == 0 && words.first().is_some_and(|word| word == name) {
-                    return words.into_iter().nth(1);
-                }
-                words.clear();
-            }
-            '{' | '}' => {
-                depth = if character == '{' { depth + 1 } else { depth.saturating_sub(1) };
-                words.clear();
-            }
-            _ if character.is_whitespace() => {}
-            quote @ ('\'' | '"') => words.push(quoted(&mut characters, quote)),
-            first => {
-                let mut word = String::from(first);
-                let ends = |next: &char| next.is_whitespace() || matches!(next, ';' | '{' | '}');
-                while let Some(next) = characters.next_if(|next| !ends(next)) {
-                    word.push(next);
-                }
-                words.push(word);
-            }
-        }
-    }
-    None
-}
-
-fn quoted(characters: &mut impl Iterator<Item = char>, quote: char) -> String {
-    let mut word = String::new();
-    while let Some(character) = characters.next() {
-        match character {
-            _ if character == quote => break,
-            '\\' => word.extend(characters.next()),
-            _ => word.push(character),
-        }
-    }
-    word
+    let mut directives = tokens::directives(configuration);
+    let found = directives.find(|found| found.depth == 0 && found.words.first().is_some_and(|word| word == name))?;
+    found.words.into_iter().nth(1)
 }
 
 #[cfg(test)]
@@ -232,6 +227,26 @@ mod tests {
         }
         assert_eq!(files_named_in("echo 'never ends; nginx -c /n.conf").0, Some("/n.conf".into()));
         assert_eq!(files_named_in("nginx -t -c {{.src}}").0, None);
+    }
+
+    #[test]
+    fn a_supervised_nginx_names_its_configuration() {
+        let conf = |words: &[&str]| conf_of_program(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+        assert_eq!(conf(&["/usr/sbin/nginx", "-g", "daemon off;", "-c", "/n.conf"]), Some("/n.conf".into()));
+        assert_eq!(conf(&["nginx", "-p", "/srv", "-c", "n.conf"]), Some("/srv/n.conf".into()));
+        assert_eq!(conf(&["nginx", "-g", "daemon off;"]), None);
+        assert_eq!(conf(&["sh", "-c", "nginx"]), None);
+        assert_eq!(conf(&[]), None);
+    }
+
+    #[test]
+    fn an_nginx_elsewhere_is_recognised() {
+        for text in ["docker exec web nginx -t", "/usr/bin/kubectl exec web -- nginx -s reload", "ssh lb 'nginx -t'"] {
+            assert!(runs_elsewhere(text), "{text}");
+        }
+        for text in ["nginx -t", "sudo systemctl reload nginx", "nginx -t -c /srv/docker.d/nginx.conf"] {
+            assert!(!runs_elsewhere(text), "{text}");
+        }
     }
 
     #[test]

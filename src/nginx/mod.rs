@@ -4,8 +4,10 @@
 
 pub mod backend;
 pub mod error_log;
+pub mod includes;
 pub mod installation;
 pub mod process;
 pub mod quote;
+pub mod tokens;
 pub mod upstreams;
 pub mod words;

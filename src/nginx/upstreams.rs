@@ -1,5 +1,7 @@
 //! The upstreams of a rendered file: which directives each has, and which servers. Pure: reads text, never judges it; nginx does that.
 
+use super::tokens::{Token, Tokens};
+
 /// One `upstream` block.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UpstreamBlock {
@@ -86,85 +88,6 @@ impl UpstreamBlock {
             self.servers.extend(arguments.first().cloned());
         }
         self.directives.push(directive.clone());
-    }
-}
-
-enum Token {
-    Word(String),
-    /// `;`
-    End,
-    /// `{`
-    Open,
-    /// `}`
-    Close,
-}
-
-/// The tokens of a text, as nginx separates them.
-struct Tokens<'a> {
-    rest: std::iter::Peekable<std::str::Chars<'a>>,
-}
-
-impl<'a> Tokens<'a> {
-    fn of(text: &'a str) -> Tokens<'a> {
-        Tokens { rest: text.chars().peekable() }
-    }
-
-    /// Reads a word up to its end; `quote` is the quote that it begins with.
-    fn word(&mut self, quote: Option<char>) -> String {
-        let mut word = String::new();
-        // `${name}` is one piece.
-        let mut in_variable = false;
-        while let Some(c) = self.rest.peek().copied() {
-            let is_end = match quote {
-                Some(quote) => c == quote,
-                None if in_variable || c == '{' && word.ends_with('$') => false,
-                None => c.is_whitespace() || matches!(c, ';' | '{' | '}'),
-            };
-            in_variable = quote.is_none() && (in_variable || c == '{') && c != '}';
-            if is_end {
-                break;
-            }
-            self.rest.next();
-            if c == '\\' {
-                word.extend(self.rest.next());
-            } else {
-                word.push(c);
-            }
-        }
-        if quote.is_some() {
-            self.rest.next();
-        }
-        word
-    }
-}
-
-impl Iterator for Tokens<'_> {
-    type Item = Token;
-
-    fn next(&mut self) -> Option<Token> {
-        loop {
-            let c = self.rest.peek().copied()?;
-            if c == '#' {
-                while self.rest.next_if(|c| *c != '\n').is_some() {}
-                continue;
-            }
-            if c.is_whitespace() {
-                self.rest.next();
-                continue;
-            }
-            let single = match c {
-                ';' => Token::End,
-                '{' => Token::Open,
-                '}' => Token::Close,
-                '"' | '\'' => {
-                    self.rest.next();
-                    return Some(Token::Word(self.word(Some(c))));
-                }
-                _ => return Some(Token::Word(self.word(None))),
-            };
-            self.rest.next();
-            return Some(single);
-        }
     }
 }
 

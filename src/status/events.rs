@@ -334,9 +334,14 @@ fn failed(resources: &NameList, revision: i64, failure: &StepFailure, consequenc
     let hint = match (failure.at, &resources.0[..]) {
         // What the check quotes a line of is not on the disk.
         _ if output.is_empty() || failure.not_run().is_some() => String::new(),
-        (Stage::Check, [name]) => {
-            format!(" (hint: `upstreamd render {name}` with the agent's own flags prints the refused file)")
-        }
+        (Stage::Check, [name]) => match failure.line {
+            Some(line) => {
+                format!(
+                    " (hint: `upstreamd render {name} --line {line}` with the agent's own flags shows the refused line)"
+                )
+            }
+            None => format!(" (hint: `upstreamd render {name}` with the agent's own flags prints the refused file)"),
+        },
         (Stage::Check, _) => {
             " (hint: `upstreamd render NAME` with the agent's own flags prints a refused file)".to_owned()
         }

@@ -11,7 +11,7 @@ use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,6 +86,7 @@ pub async fn check(shell_text: &str, overlays: Vec<Overlay>, timeout: Option<Dur
         said => said.to_owned(),
     };
     match finished.end {
+        CommandEnd::NotRun(problem) => Checked::NotShown(format!("/proc/self/exe cannot be started: {problem}")),
         CommandEnd::Exited(status) if status == i32::from(NOT_PERMITTED) => Checked::NotPermitted(problem),
         _ => Checked::NotShown(problem),
     }
@@ -96,7 +97,8 @@ pub fn become_command() -> ExitCode {
     let (problem, code) = match prepare() {
         Ok(request) => {
             let marked = writeln!(std::io::stderr(), "{}", request.ready_mark);
-            let error = Command::new("/bin/sh").arg("-c").arg(&request.shell_text).stdin(Stdio::null()).exec();
+            // Its input is ours, which has been read to its end.
+            let error = Command::new("/bin/sh").arg("-c").arg(&request.shell_text).exec();
             (format!("cannot start /bin/sh: {error} (marked: {})", marked.is_ok()), ExitCode::FAILURE)
         }
         Err(Obstacle::NotPermitted(problem)) => (problem, ExitCode::from(NOT_PERMITTED)),

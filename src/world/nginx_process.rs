@@ -115,6 +115,14 @@ pub fn configuration(path: &Path) -> Option<String> {
     fs::read_to_string(path).ok()
 }
 
+/// Returns whether this path leads a process to the same file as us, if that can be seen: it may be in another container.
+pub fn sees_our(process: Process, path: &Path) -> bool {
+    let identity = |path: &Path| fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    let root = PathBuf::from(format!("/proc/{}/root", process.pid));
+    let theirs = path.strip_prefix("/").ok().and_then(|path| identity(&root.join(path)));
+    theirs.is_none_or(|theirs| Some(theirs) == identity(path))
+}
+
 /// Returns the number of processors that are online, at least 1.
 pub fn processors_online() -> usize {
     let count = nix::unistd::sysconf(nix::unistd::SysconfVar::_NPROCESSORS_ONLN).ok().flatten();

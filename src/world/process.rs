@@ -104,7 +104,7 @@ pub async fn run_shell(text: &str, timeout: Option<Duration>) -> FinishedCommand
     run(OsStr::new("/bin/sh"), &["-c", text], None, timeout).await
 }
 
-/// Runs a program with these arguments and, if given, these bytes on its standard input (`/dev/null` otherwise).
+/// Runs a program with these arguments and, if given, these bytes on its standard input (nothing otherwise).
 pub async fn run(program: &OsStr, args: &[&str], stdin: Option<Vec<u8>>, timeout: Option<Duration>) -> FinishedCommand {
     let started = Instant::now();
     let output = Arc::new(Mutex::new(Captured::default()));
@@ -157,12 +157,8 @@ async fn run_captured(
     output: &Arc<Mutex<Captured>>,
 ) -> CommandEnd {
     let mut command = Command::new(program);
-    command
-        .args(args)
-        .stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() })
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0);
+    // An empty input is a pipe that is closed at once, not /dev/null: a root that was made for one program may have no /dev.
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     withhold_ours(command.as_std_mut());
     let mut child = match command.spawn() {
         Ok(child) => child,
@@ -175,9 +171,9 @@ async fn run_captured(
         child.stderr.take().map(|pipe| tokio::spawn(capture(pipe, Arc::clone(output)))),
     ];
     let finish = async {
-        if let (Some(bytes), Some(mut pipe)) = (stdin, child.stdin.take()) {
+        if let Some(mut pipe) = child.stdin.take() {
             // A command that does not read its input is no error of ours; its exit status decides.
-            pipe.write_all(&bytes).await.ok();
+            pipe.write_all(&stdin.unwrap_or_default()).await.ok();
         }
         child.wait().await
     };
@@ -270,6 +266,12 @@ mod tests {
         assert!(finished.output.contains("out\n") && finished.output.contains("err\n"), "{}", finished.output);
         assert!(run_now("true", LONG).succeeded());
         assert_eq!(run_now("kill -TERM $$", LONG).end, CommandEnd::Signalled(15));
+    }
+
+    #[test]
+    fn the_input_is_empty_and_nothing_below_dev() {
+        let finished = run_now("readlink /proc/self/fd/0; cat; echo done", LONG);
+        assert!(finished.output.starts_with("pipe:") && finished.output.ends_with("\ndone\n"), "{}", finished.output);
     }
 
     #[test]

@@ -119,7 +119,11 @@ fn without_a_namespace_a_failed_check_takes_the_bad_file_back() {
     classic.sandbox.set_store("services: {a: 127.0.0.1:8001, b: 127.0.0.1:99999}\n");
     classic.sandbox.wait_log("check failed");
     classic.sandbox.wait_log("the previous files are back");
-    classic.sandbox.wait_log("(hint: `upstreamd render app.toml` with the agent's own flags prints the refused file)");
+    let hint = "(hint: `upstreamd render app.toml --line 3` with the agent's own flags shows the refused line)";
+    classic.sandbox.wait_log(hint);
+    let ran = classic.sandbox.run(&["render", "app.toml", "--line", "3"]).expect_code(0);
+    let shown = "  1 | upstream app {\n  2 |     server 127.0.0.1:8001;\n> 3 |     server 127.0.0.1:99999;\n  4 | }\n";
+    assert_eq!(ran.stdout, shown);
     assert!(classic.live_file().contains("8001") && !classic.live_file().contains("99999"));
     assert!(!classic.nginx.error_log().contains("SIGHUP"), "nginx was never told about it");
     classic.sandbox.set_store("services: {a: 127.0.0.1:8001, b: 127.0.0.1:8002}\n");

@@ -109,7 +109,7 @@ fn check_reports_mistakes_in_the_syntax_beside_all_others() {
     for place in [
         "a.toml:5:8",
         "a.toml:6:1",
-        "a.tera:3:1",
+        "a.tera:1:1",
         "b.tera:2:9",
         "part.tera:1:9",
         "c.tmpl:1:29",

@@ -62,9 +62,9 @@ fn check_warns_of_values_that_go_into_an_nginx_file_as_they_are() {
         sandbox.resource("x", &table("a.tmpl", &dest).keys(&["/v"]).lines(more));
         sandbox.run(&["check"]).expect_code(0).stderr
     };
-    let nginx = "check_cmd = \"/usr/sbin/nginx -t\"";
+    let nginx = format!("check_cmd = \"/usr/sbin/nginx -t -c {}\"", sandbox.text_path("nginx.conf"));
     for template in ["{{getv \"/v/a\"}}", "{{include \"part.tmpl\"}}"] {
-        let said = check(template, nginx);
+        let said = check(template, &nginx);
         assert!(
             said.contains("warning: ") && said.contains("`a.tmpl`") && said.contains("escape = \"nginx\""),
             "{said}"
@@ -72,8 +72,8 @@ fn check_warns_of_values_that_go_into_an_nginx_file_as_they_are() {
     }
     for (template, more) in [
         ("{{getv \"/v/a\"}}", "check_cmd = \"true\""),
-        ("{{getv \"/v/a\"}}", "check_cmd = \"nginx -t\"\nescape = \"nginx\""),
-        ("{{getenv \"HOME\"}}", nginx),
+        ("{{getv \"/v/a\"}}", &format!("{nginx}\nescape = \"nginx\"")),
+        ("{{getenv \"HOME\"}}", &nginx),
     ] {
         assert_eq!(check(template, more), "");
     }

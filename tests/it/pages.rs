@@ -214,7 +214,8 @@ fn installing_begins_with_the_tarball_that_two_scripts_make_and_try() {
         assert!(makefile.contains(&format!("\n{target}: setup")) && makefile.contains(&format!("@sh {script}\n")));
         assert!(root().join(script).exists());
     }
-    assert!(read("scripts/dist.sh").contains("target-feature=+crt-static"));
+    let dist = read("scripts/dist.sh");
+    assert!(dist.contains("target-feature=+crt-static") && dist.contains("getrandom_backend"));
     let tried = read("scripts/dist-test.sh");
     // An empty image, one without a C library, an older Debian; and the size that it may have.
     for words in ["FROM scratch", "busybox", "debian:bullseye", "limit=9000000", "sha256sum --quiet -c"] {

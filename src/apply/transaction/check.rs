@@ -34,7 +34,7 @@ impl Transaction {
             let finished = process::run_shell(&text, command.timeout).await;
             self.note_check(context, &finished);
             if !finished.succeeded() {
-                refused.push((position, failure::of_command(Stage::Check, "check_cmd", &command.text, &finished)));
+                refused.push((position, self.refusal(&command, &finished)));
             }
         }
         self.leave_out(context, refused)
@@ -47,7 +47,7 @@ impl Transaction {
             let finished = process::run_shell(&text, command.timeout).await;
             self.note_check(context, &finished);
             if !finished.succeeded() {
-                return Err(failure::of_command(Stage::Check, "check_cmd", &command.text, &finished));
+                return Err(self.refusal(&command, &finished));
             }
         }
         Ok(())
@@ -105,12 +105,7 @@ impl Transaction {
                 Checked::Ran(finished) => {
                     self.note_check(context, &finished);
                     if !finished.succeeded() {
-                        return FutureCheck::Refused(failure::of_command(
-                            Stage::Check,
-                            "check_cmd",
-                            &command.text,
-                            &finished,
-                        ));
+                        return FutureCheck::Refused(self.refusal(&command, &finished));
                     }
                 }
                 Checked::NotPermitted(problem) => {
@@ -154,12 +149,24 @@ impl Transaction {
         (0..self.files.len()).filter(|file| self.files[*file].action != FileAction::Keep).collect()
     }
 
+    /// Returns the failure of a check, with the line that nginx blames if it is in one of our files.
+    fn refusal(&self, command: &CommandLine, finished: &FinishedCommand) -> StepFailure {
+        let failure = failure::of_command(Stage::Check, "check_cmd", &command.text, finished);
+        let line = error_log::blamed_place(&failure.output).filter(|(named, _)| self.named(named).is_some());
+        StepFailure { line: line.map(|(_, line)| line), ..failure }
+    }
+
     /// Returns the failure with the file that nginx blames for it.
     fn blame(&self, failure: StepFailure) -> CheckRefusal {
-        let named = error_log::blamed_file(&failure.output).map(Path::new);
-        let is_named =
-            |file: &StagedFile| named.is_some_and(|named| named == file.target.path() || named == file.dest());
-        CheckRefusal { blamed: self.files.iter().position(is_named), failure }
+        let blamed = error_log::blamed_file(&failure.output).and_then(|named| self.named(named));
+        CheckRefusal { blamed, failure }
+    }
+
+    /// Returns the position of the file that a message names.
+    fn named(&self, path: &str) -> Option<usize> {
+        let path = Path::new(path);
+        let is_staged = |file: &StagedFile| file.staged.as_ref().is_some_and(|staged| staged.path() == path);
+        self.files.iter().position(|file| path == file.target.path() || path == file.dest() || is_staged(file))
     }
 
     /// Records the duration of a check and the warnings of nginx.

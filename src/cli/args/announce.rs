@@ -5,13 +5,16 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 
+use super::words::Words;
 use crate::announce::run::ServiceSource;
 use crate::config::service::{self, PROPERTIES, Property};
 use crate::config::settings::Settings;
 use crate::model::problem::{Problem, Problems};
 use crate::model::store::{EtcdSettings, StoreSettings};
 
-const CONFIG_DIR: &str = "config-dir";
+pub(super) const CONFIG_DIR: &str = "config-dir";
+/// The layouts, for completions.
+pub(super) const LAYOUTS: &[&str] = &["upstreamd", "sidekick", "skydns", "registrator", "plain", "vulcand"];
 const COMMAND: &str = "COMMAND";
 
 /// The services to announce.
@@ -56,9 +59,13 @@ fn argument(property: &'static Property) -> Arg {
         .help(help)
         .help_heading("Service");
     if property.value_name == "BOOL" {
-        return arg.num_args(0..=1).require_equals(true).default_missing_value("true");
+        let arg = arg.num_args(0..=1).require_equals(true).default_missing_value("true");
+        return arg.value_parser(Words(&["true", "false"])).hide_possible_values(true);
     }
-    arg
+    match property.name {
+        "layout" => arg.value_parser(Words(LAYOUTS)).hide_possible_values(true),
+        _ => arg,
+    }
 }
 
 fn flag(name: &str) -> String {

@@ -4,9 +4,11 @@
 //! Each script finds conf.d as the program does: by the flags on the line, the environment, then the folders below /etc. It reads
 //! no settings file.
 
+use clap::ValueHint;
 use clap_complete::Shell;
 
 use super::definition::for_completions;
+use crate::config::settings::table::{self, SettingKind};
 
 /// Completes the names of resources after `render`, `keys` and `diff`, and of programs after `--`, and leaves the rest to clap's
 /// function.
@@ -144,24 +146,63 @@ complete -c upstreamd -n "__fish_seen_subcommand_from render keys diff" -f -a "(
 complete -c upstreamd -n "contains -- -- (commandline -opc)" -a "(__fish_complete_command)"
 "#;
 
+/// Where clap's function for fish parses the words before the cursor; it fails while the last of them is a flag whose value is still to
+/// come.
+const FISH_PARSE: &str = "    argparse -s (__fish_upstreamd_global_optspecs) -- $cmd 2>/dev/null\n";
+
 /// Returns the completions for a shell.
 pub(super) fn completions(shell: Shell) -> String {
     let mut text = Vec::new();
     // zsh would take a subcommand for the program, and complete nothing after it.
     clap_complete::generate(shell, &mut for_completions(), "upstreamd", &mut text);
-    let mut text = String::from_utf8_lossy(&text).into_owned();
+    let text = String::from_utf8_lossy(&text);
     match shell {
-        Shell::Bash => text.push_str(BASH_RESOURCES),
-        // Defined before the functions that call it: the file itself runs as the completion the first time.
-        Shell::Zsh => {
-            let (title, functions) = text.split_once('\n').unwrap_or_default();
-            let functions = functions.replace("conf.d:_default'", "conf.d:_upstreamd_resources'");
-            let functions = functions.replace("app.toml:_default'", "app.toml:_upstreamd_resources'");
-            let functions = functions.replacen("\n_upstreamd() {\n", ZSH_LINE, 1);
-            text = format!("{title}\n{ZSH_RESOURCES}{functions}");
-        }
-        Shell::Fish => text.push_str(FISH_RESOURCES),
-        _ => {}
+        Shell::Bash => format!("{text}{BASH_RESOURCES}"),
+        Shell::Zsh => zsh(&text),
+        Shell::Fish => fish(&text),
+        _ => text.into_owned(),
     }
+}
+
+fn zsh(text: &str) -> String {
+    let (title, functions) = text.split_once('\n').unwrap_or_default();
+    let functions = functions.replace("conf.d:_default'", "conf.d:_upstreamd_resources'");
+    let functions = functions.replace("app.toml:_default'", "app.toml:_upstreamd_resources'");
+    // The value of a switch is never the next word.
+    let line = |line: &str| match line.contains("::BOOL:") {
+        true => line.replacen("=[", "=-[", 1),
+        false => line.to_owned(),
+    };
+    let functions: String = functions.split_inclusive('\n').map(line).collect();
+    let functions = functions.replacen("\n_upstreamd() {\n", ZSH_LINE, 1);
+    // Defined before the functions that call it: the file itself runs as the completion the first time.
+    format!("{title}\n{ZSH_RESOURCES}{functions}")
+}
+
+fn fish(text: &str) -> String {
+    let without_last = FISH_PARSE.replacen("    argparse", "    or argparse", 1).replace("$cmd", "$cmd[1..-2]");
+    let mut text = text.replacen(FISH_PARSE, &format!("{FISH_PARSE}{without_last}"), 1);
+    // The value of a switch is never the next word.
+    for switch in table::ALL.iter().filter(|setting| setting.kind == SettingKind::Switch) {
+        text = text.replacen(&format!(" {}= ", switch.name), &format!(" '{}=?' ", switch.name), 1);
+    }
+    text = text.replace("-r -f -a \"true\\t''\nfalse\\t''\"", "-f -a \"true\\t''\nfalse\\t''\"");
+    for subcommand in for_completions().get_subcommands() {
+        for argument in subcommand.get_positionals() {
+            let words: Vec<String> =
+                argument.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+            let offered = match argument.get_value_hint() {
+                ValueHint::DirPath => "(__fish_complete_directories)".to_owned(),
+                _ => words.join(" "),
+            };
+            if !offered.is_empty() {
+                let name = subcommand.get_name();
+                text.push_str(&format!(
+                    "complete -c upstreamd -n \"__fish_upstreamd_using_subcommand {name}\" -f -a \"{offered}\"\n"
+                ));
+            }
+        }
+    }
+    text.push_str(FISH_RESOURCES);
     text
 }

@@ -1,11 +1,12 @@
 //! The command line for clap, made from the table of settings: help, completions and man page come from here.
 //! Never checks a value; that is done with all settings together, from all sources.
 
-use clap::builder::{PossibleValue, StyledStr, TypedValueParser};
+use clap::builder::StyledStr;
 use clap::{Arg, ArgAction, Command, value_parser};
 use clap_complete::Shell;
 
 use super::announce;
+use super::words::Words;
 use crate::cli::exit::Exit;
 use crate::config::settings::table::{self, Section, Setting, SettingKind};
 use crate::status::events::COMMIT;
@@ -73,18 +74,8 @@ fn commands() -> Command {
         .before_help(START_HERE)
         .after_help(after_help())
         .args_override_self(true)
-        .subcommand(
-            Command::new("check").about("Look for problems in settings, conf.d and templates, without the store").arg(
-                Arg::new("DIR")
-                    .value_hint(clap::ValueHint::DirPath)
-                    .help("folder that holds conf.d and templates; as --confdir"),
-            ),
-        )
-        .subcommand(
-            Command::new("render")
-                .about("Print the rendered file of a resource")
-                .arg(Arg::new("RESOURCE").required(true).help("its file below conf.d, as in app.toml")),
-        )
+        .subcommand(check())
+        .subcommand(render())
         .subcommand(announce::definition())
         .subcommand(
             Command::new("diff")
@@ -118,6 +109,37 @@ fn commands() -> Command {
         command = command.subcommand(Command::new(*word).about(*about));
     }
     command
+}
+
+fn check() -> Command {
+    Command::new("check")
+        .about("Look for problems in settings, conf.d and templates, without the store")
+        .arg(
+            Arg::new("DIR")
+                .value_hint(clap::ValueHint::DirPath)
+                .help("folder that holds conf.d and templates; as --confdir"),
+        )
+        .arg(
+            Arg::new(announce::CONFIG_DIR)
+                .long(announce::CONFIG_DIR)
+                .value_name("PATH")
+                .value_hint(clap::ValueHint::AnyPath)
+                .conflicts_with("DIR")
+                .help("Instead of conf.d, check the service files of an announcer: their folder, or one of them"),
+        )
+}
+
+fn render() -> Command {
+    Command::new("render")
+        .about("Print the rendered file of a resource")
+        .arg(Arg::new("RESOURCE").required(true).help("its file below conf.d, as in app.toml"))
+        .arg(
+            Arg::new("line")
+                .long("line")
+                .value_name("NUMBER")
+                .value_parser(value_parser!(u64).range(1..))
+                .help("only this line and those around it, numbered: the place that nginx names"),
+        )
 }
 
 /// Returns the subcommands that print something about the program itself.
@@ -180,23 +202,5 @@ fn help(setting: &Setting) -> StyledStr {
     match setting.default {
         Some(default) if setting.kind != SettingKind::Switch => format!("{} [default: {default}]", setting.help).into(),
         _ => setting.help.into(),
-    }
-}
-
-/// Words that help and completions offer. Others are accepted here and refused later, together with all other problems.
-#[derive(Clone)]
-struct Words(&'static [&'static str]);
-
-impl TypedValueParser for Words {
-    type Value = String;
-
-    fn parse_ref(&self, command: &Command, _: Option<&Arg>, value: &std::ffi::OsStr) -> Result<String, clap::Error> {
-        let text =
-            value.to_str().ok_or_else(|| clap::Error::new(clap::error::ErrorKind::InvalidUtf8).with_cmd(command))?;
-        Ok(text.to_owned())
-    }
-
-    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        Some(Box::new(self.0.iter().map(|word| PossibleValue::new(*word))))
     }
 }

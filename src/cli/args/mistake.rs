@@ -90,6 +90,10 @@ pub(super) fn of_clap(error: &clap::Error, command: &Command, words: &[String]) 
                 }
             }
         },
+        ErrorKind::ValueValidation => {
+            let value = text(error, ContextKind::InvalidValue).unwrap_or_default();
+            Problem::new(format!("{argument}: {} is not a number of 1 or more", shown(&value)))
+        }
         _ => {
             let rendered = error.render().to_string();
             let first = rendered.lines().next().unwrap_or_default();

@@ -158,15 +158,26 @@ fn subcommands_take_flags_on_either_side() {
         [Path::new("x"), Path::new("y")]
     );
     let render = ok("upstreamd -backend env render -prefix /p app.toml");
-    assert_eq!(render.command, Command::Render { resource: "app.toml".to_owned() });
+    assert_eq!(render.command, Command::Render { resource: "app.toml".to_owned(), line: None });
     assert_eq!((render.settings.store, render.settings.conf_d.defaults.prefix.as_str()), (StoreSettings::Env, "/p"));
     assert_eq!(ok("upstreamd env render app.toml").settings.store, StoreSettings::Env);
-    assert_eq!(ok("upstreamd render env").command, Command::Render { resource: "env".to_owned() });
+    assert_eq!(ok("upstreamd render env").command, Command::Render { resource: "env".to_owned(), line: None });
     assert_eq!(ok("upstreamd diff --diff-context 0").command, Command::Diff { resource: None });
     assert_eq!(ok("upstreamd diff a").command, Command::Diff { resource: Some("a".to_owned()) });
     assert_eq!(ok("upstreamd check x").settings.conf_d.confdirs, [Path::new("x")]);
     assert_eq!(ok("upstreamd diff --color never a").settings.preview.color, Color::Never);
     assert_eq!(ok("upstreamd --color auto diff a").command, Command::Diff { resource: Some("a".to_owned()) });
+    let services = Command::CheckServices { path: "x".into() };
+    assert_eq!(ok("upstreamd check --config-dir x").command, services);
+    assert!(early("upstreamd check y --config-dir x").text.contains("--config-dir"));
+    let supervise = |line: &str| ok(line).settings.nginx.conf;
+    assert_eq!(supervise("upstreamd --watch -- nginx -c /n.conf"), Some("/n.conf".into()));
+    assert_eq!(supervise("upstreamd --watch --nginx-conf /m.conf -- nginx -c /n.conf"), Some("/m.conf".into()));
+    assert_eq!(ok("upstreamd render a --line 9").command, Command::Render { resource: "a".to_owned(), line: Some(9) });
+    for value in ["0", "x"] {
+        let text = early(&format!("upstreamd render a --line {value}")).text;
+        assert!(text.starts_with(&format!("--line <NUMBER>: `{value}` is not a number of 1 or more\n")), "{text}");
+    }
     assert_eq!(ok("upstreamd keys").command, Command::Keys { resource: None });
     assert_eq!(ok("upstreamd keys a.toml").command, Command::Keys { resource: Some("a.toml".to_owned()) });
 }
@@ -564,4 +575,10 @@ fn each_command_has_a_help_of_its_own_and_a_page_that_is_installed() {
     for section in ["EXAMPLES", "FILES", "SIGNALS", "\"EXIT STATUS\""] {
         assert!(main.contains(&format!(".SH {section}\n")), "{section}: {main}");
     }
+}
+
+#[test]
+fn the_layouts_offered_are_those_that_there_are() {
+    let known: Vec<&str> = crate::model::service::Layout::ALL.iter().map(|(word, _)| *word).collect();
+    assert_eq!(announce::LAYOUTS, known);
 }

@@ -389,13 +389,13 @@ fn all_problems_of_a_file_are_reported_at_once() {
               hint: write for example "500ms", "30s" or "1m30s"
             upstreamd.toml:2:10: `nodes` must hold strings only, found a number
             upstreamd.toml:3:1: `node` and `nodes` are the same
-              hint: leave one of the two out
+              hint: leave one of the two out; the first is on line 2
             upstreamd.toml:4:11: `onetime` must be a boolean, found a string
               hint: write true or false, without quotes
             upstreamd.toml:5:19: `backend_timeout` must be a string, found a number
               hint: write a duration such as "30s"
             upstreamd.toml:7:1: `sync-only` is given twice
-              hint: leave one of the two out
+              hint: leave one of the two out; the first is on line 6
             upstreamd.toml:8:1: unknown setting: `foo`
               hint: `upstreamd --help` lists the settings; in the file they have `_` for `-`
             upstreamd.toml:9:1: `nginx` must be a table, found a number

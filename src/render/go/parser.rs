@@ -23,7 +23,8 @@ const MAX_DEPTH: usize = 64;
 pub(super) fn parse(source: &str) -> Result<Unit, Vec<Mistake>> {
     let tokens = tokens(source).map_err(|mistake| vec![mistake])?;
     let (variables, unit) = (vec![Arc::from("$")], Unit::default());
-    let mut parser = Parser { tokens, next: 0, variables, loops: 0, depth: 0, unit, unknown: Vec::new() };
+    let (open, unknown) = Default::default();
+    let mut parser = Parser { tokens, next: 0, variables, loops: 0, depth: 0, open, unit, unknown };
     let whole = parser.whole();
     parser.unknown.extend(whole.err());
     if parser.unknown.is_empty() { Ok(parser.unit) } else { Err(parser.unknown) }
@@ -49,6 +50,8 @@ struct Parser<'a> {
     /// Number of open `{{range}}`.
     loops: usize,
     depth: usize,
+    /// Words of the blocks that are open, each with its offset.
+    open: Vec<(&'a str, usize)>,
     unit: Unit,
     /// Functions that do not exist.
     unknown: Vec<Mistake>,
@@ -118,7 +121,12 @@ impl<'a> Parser<'a> {
     fn unexpected(&self, context: &str) -> Mistake {
         let token = self.peek();
         match token.kind {
-            TokenKind::End => Mistake::new(token.at, "the template ends before its {{end}}"),
+            TokenKind::End => match self.open.last() {
+                Some((word, at)) => {
+                    Mistake::new(*at, format!("{{{{{word}}}}} is not closed: its {{{{end}}}} is missing"))
+                }
+                None => Mistake::new(token.at, "the template ends too early"),
+            },
             TokenKind::Close => Mistake::new(token.at, format!("{context} ends too early")),
             TokenKind::Space => Mistake::new(token.at, format!("a blank cannot stand here in {context}")),
             _ => {
@@ -141,6 +149,19 @@ impl<'a> Parser<'a> {
         self.depth += 1;
         let result = work(self);
         self.depth -= 1;
+        result
+    }
+
+    /// Reads a block that begins with this word at this offset.
+    fn within<T>(
+        &mut self,
+        word: &'a str,
+        at: usize,
+        work: impl FnOnce(&mut Self) -> Result<T, Mistake>,
+    ) -> Result<T, Mistake> {
+        self.open.push((word, at));
+        let result = self.deeper(work);
+        self.open.pop();
         result
     }
 
@@ -170,7 +191,7 @@ impl<'a> Parser<'a> {
                 return Ok(ParserStep::End(at));
             }
             "else" => return Ok(ParserStep::Else(at)),
-            "if" | "with" | "range" => self.deeper(|parser| parser.branch(keyword))?,
+            "if" | "with" | "range" => self.within(keyword, at, |parser| parser.branch(keyword))?,
             "break" | "continue" => {
                 self.close(keyword)?;
                 if self.loops == 0 {
@@ -179,7 +200,7 @@ impl<'a> Parser<'a> {
                 if keyword == "break" { TemplateNode::Break } else { TemplateNode::Continue }
             }
             "template" => TemplateNode::Template(self.call("{{template}}")?),
-            "block" => TemplateNode::Template(self.block()?),
+            "block" => TemplateNode::Template(self.within(keyword, at, Self::block)?),
             "define" => return Err(Mistake::new(at, "{{define}} may only stand outside of all other blocks")),
             _ => {
                 self.next -= 1;
@@ -258,7 +279,7 @@ impl<'a> Parser<'a> {
     fn separate(&mut self) -> Result<Vec<TemplateNode>, Mistake> {
         let variables = std::mem::replace(&mut self.variables, vec![Arc::from("$")]);
         let loops = std::mem::take(&mut self.loops);
-        let body = self.deeper(Self::body);
+        let body = self.body();
         self.variables = variables;
         self.loops = loops;
         match body? {
@@ -280,7 +301,11 @@ impl<'a> Parser<'a> {
     fn define(&mut self) -> Result<(), Mistake> {
         self.take();
         self.skip_space();
-        self.take();
+        let word = self.take();
+        self.within(word.text, word.at, Self::definition)
+    }
+
+    fn definition(&mut self) -> Result<(), Mistake> {
         self.skip_space();
         let at = self.at();
         let name = self.name("{{define}}")?;

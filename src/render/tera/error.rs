@@ -5,6 +5,7 @@ use std::path::Path;
 use tera::ErrorKind;
 
 use super::functions;
+use super::mistakes;
 use crate::model::problem::{Place, Position, Problem};
 use crate::model::suggest::nearest;
 
@@ -17,9 +18,12 @@ pub(super) fn of_compilation<'a>(
     match error.kind() {
         ErrorKind::SyntaxError(report) => {
             let span = report.span();
-            let message = phrase(report.message());
-            let hint = source(report.filename()).and_then(|text| syntax_hint(&message, text, span.range.start));
-            vec![Problem { place: Some(place_of(report.filename(), span)), message, hint }]
+            let (message, place) = (phrase(report.message()), place_of(report.filename(), span));
+            let Some(text) = source(report.filename()) else { return vec![Problem::new(message).at(place)] };
+            let mistake = mistakes::explain(&message, text, span.range.start);
+            let place = mistake.at.map_or(place, |at| Place::in_text(Path::new(report.filename()), text, at));
+            let go = looks_like_go(text).then(|| GO_HINT.to_owned());
+            vec![Problem { place: Some(place), message: mistake.message, hint: go.or(mistake.hint) }]
         }
         ErrorKind::Msg(reports) => {
             let found = of_reports(reports);
@@ -205,23 +209,15 @@ fn unknown_name_hint(message: &str) -> Option<String> {
     }
 }
 
-fn syntax_hint(message: &str, source: &str, offset: usize) -> Option<String> {
+const GO_HINT: &str =
+    "this looks like a Go template: end its name in something other than .tera, or set engine = \"go\"";
+
+fn looks_like_go(source: &str) -> bool {
     const GO_WORDS: &[&str] = &["range", "end", "with", "define", "template"];
-    let looks_like_go = source.split("{{").skip(1).any(|part| {
+    source.split("{{").skip(1).any(|part| {
         let expression = part.trim_start_matches('-').trim_start();
         let word = expression.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
         let after = expression[word.len()..].trim_start();
         expression.starts_with(['.', '$']) || GO_WORDS.contains(&word) || (!word.is_empty() && after.starts_with('"'))
-    });
-    if looks_like_go {
-        return Some(
-            "this looks like a Go template: end its name in something other than .tera, or set engine = \"go\""
-                .to_owned(),
-        );
-    }
-    let before = source.get(..offset)?.trim_end();
-    if message.ends_with("but expected identifier") && before.ends_with(['(', ',']) {
-        return Some("arguments are named: getv(key=\"/a\")".to_owned());
-    }
-    None
+    })
 }

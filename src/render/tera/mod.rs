@@ -8,6 +8,7 @@ pub(super) mod functions;
 mod incremental;
 mod limits;
 mod memory;
+mod mistakes;
 mod references;
 mod refusal;
 mod render;

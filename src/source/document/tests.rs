@@ -132,7 +132,7 @@ fn problems_name_the_place_and_no_value() {
     check_problem("json", b"{\"a\": 1,\n \"a\": 2}", "2:4: duplicate key \"a\"");
     check_problem("json", b"{\"a\": \"secret\"\n", "2:1: EOF while parsing an object");
     check_problem("toml", b"a = 1\nb = secret\n", "2:5: string values must be quoted, expected literal string");
-    check_problem("toml", b"a = 1\na = 2\n", "2:1: duplicate key");
+    check_problem("toml", b"a = 1\na = 2\n", "2:1: duplicate key \"a\", first given in line 1");
 }
 
 #[test]

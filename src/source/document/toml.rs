@@ -3,12 +3,18 @@
 use toml::{Table, Value};
 
 use super::{DataNode, DocumentMistake};
+use crate::config::given_twice;
 use crate::model::problem::Position;
 
 pub(super) fn parse(text: &str) -> Result<Option<DataNode>, DocumentMistake> {
     let table: Table = toml::from_str(text).map_err(|error| {
         let position = Position::of_offset(text, error.span().map_or(0, |span| span.start));
-        (position, error.message().replace('\n', ", "))
+        let again = error.span().filter(|_| error.message() == "duplicate key");
+        let message = again.and_then(|again| {
+            let line = given_twice::first_line(text, &again)?;
+            Some(format!("duplicate key {:?}, first given in line {line}", text.get(again)?))
+        });
+        (position, message.unwrap_or_else(|| error.message().replace('\n', ", ")))
     })?;
     Ok(Some(map(table)))
 }

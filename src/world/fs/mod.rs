@@ -101,6 +101,11 @@ pub fn has_content(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() > 0)
 }
 
+/// Returns whether there is a file, links followed.
+pub fn is_file(path: &Path) -> bool {
+    path.is_file()
+}
+
 /// Returns whether the path itself, links not followed, is a regular file; `None` if nothing is there.
 pub fn is_regular_file(path: &Path) -> Option<bool> {
     std::fs::symlink_metadata(path).ok().map(|found| found.is_file())

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::{Backend, World};
 use crate::support::Daemon;
-use crate::support::agent::DEADLINE;
+use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::{wait_or, wait_until};
 
 struct Folder {
@@ -112,4 +112,41 @@ fn a_folder_that_does_not_exist_yet_is_waited_for() {
     fs::write(staged.join("a.toml"), folder.service("web", "")).unwrap();
     fs::rename(staged, &folder.path).unwrap();
     folder.wait_keys(&["/services/web/one"]);
+}
+
+#[test]
+fn the_files_are_checked_without_etcd_and_all_at_once() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.path("announce.d");
+    fs::create_dir(&folder).unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
+    let good = "[[service]]\nname = \"web\"\naddress = \"10.0.0.5:80\"\nid = \"one\"\n";
+    write("a.toml", good);
+    let check = |path: &str| sandbox.run(&["check", "--config-dir", sandbox.path(path).to_str().unwrap()]);
+    let ran = check("announce.d").expect_code(0);
+    assert_eq!(ran.stdout, format!("1 service in {}: no problem\n", folder.display()));
+    write("b.toml", "[[service]]\nname = \"db\"\naddress = \"10.0.0.5\"\nttl = \"1s\"\nwieght = 5\n");
+    write("c.toml", &format!("{good}\n{good}name = \"twice\"\n"));
+    write("d.tml", good);
+    let ran = check("announce.d").expect_code(3);
+    for said in [
+        "b.toml:3:11: address: ",
+        "b.toml:4:7: ttl: ",
+        "b.toml:5:1: ",
+        "did you mean `weight`?",
+        "c.toml:10:1: `name` is given twice\n  hint: leave one of the two out; the first is on line 7\n",
+        "d.tml: this file is not read, because its name does not end in .toml",
+        "4 problems; 1 service OK",
+    ] {
+        assert!(ran.stderr.contains(said), "{said}: {ran:?}");
+    }
+    check("announce.d/a.toml").expect_code(0);
+    let ran = check("announce.d/b.toml").expect_code(3);
+    assert!(ran.stderr.contains("3 problems; 0 services OK"), "{ran:?}");
+    write("c.toml", good);
+    fs::remove_file(folder.join("b.toml")).unwrap();
+    let ran = check("announce.d").expect_code(3);
+    assert!(ran.stderr.contains("c.toml:1:1: another service is already announced as `/services/web/one`"), "{ran:?}");
+    let ran = check("nowhere").expect_code(3);
+    assert!(ran.stderr.contains("nowhere`: No such file"), "{ran:?}");
 }

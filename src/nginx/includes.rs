@@ -1,0 +1,344 @@
+//! Which files nginx reads: those that its main configuration includes, and those that a directive names. Pure: callers read the
+//! files and list the folders. Says nothing where it cannot be sure.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::path::{Component, Path, PathBuf};
+
+use super::tokens;
+use crate::model::glob::Glob;
+use crate::model::problem::Problem;
+
+/// Most files that are read to find an include. nginx reads more only where one folder has thousands.
+const MAX_FILES: usize = 1000;
+/// Most includes that a hint lists.
+const MAX_SHOWN: usize = 3;
+
+/// What has to be known of the disk.
+pub trait ConfFiles {
+    /// Returns the text of a file; `None` if it cannot be read.
+    fn text(&self, file: &Path) -> Option<String>;
+    /// Returns the names in a folder.
+    fn names(&self, folder: &Path) -> Vec<String>;
+    /// Returns the path with every link resolved; `None` if nothing is there.
+    fn real(&self, path: &Path) -> Option<PathBuf>;
+}
+
+/// The main configuration of an nginx, with the folder at which other relative paths start.
+#[derive(Clone, Copy, Debug)]
+pub struct MainConf<'a> {
+    /// The file. Paths of includes start at its folder.
+    pub file: &'a Path,
+    /// nginx's prefix.
+    pub prefix: &'a Path,
+}
+
+/// Returns a problem for each of these files that nginx never reads. Returns none if anything is uncertain: a file cannot be read, or
+/// has a program in it.
+pub fn unread<'f>(conf: MainConf<'_>, wanted: &[&'f Path], files: &dyn ConfFiles) -> Vec<(&'f Path, Problem)> {
+    let real_conf = files.real(conf.file);
+    let is_conf = |file: &Path| file == conf.file || real_conf.is_some() && files.real(file) == real_conf;
+    let mut left: Vec<&Path> = wanted.iter().copied().filter(|file| !is_conf(file)).collect();
+    let mut includes: Vec<PathBuf> = Vec::new();
+    let mut read = BTreeSet::new();
+    let mut queue = VecDeque::from([conf.file.to_owned()]);
+    while let Some(file) = queue.pop_front().filter(|_| !left.is_empty()) {
+        if !read.insert(files.real(&file)) {
+            continue;
+        }
+        let text = files.text(&file).filter(|text| read.len() <= MAX_FILES && !has_program(text));
+        let Some(text) = text else { return Vec::new() };
+        let (mut found, mut named) = (Vec::new(), Vec::new());
+        for directive in tokens::directives(&text) {
+            let mut words = directive.words.into_iter();
+            if words.next().as_deref() != Some("include") {
+                named.extend(words);
+                continue;
+            }
+            let Some(pattern) = words.next().map(|pattern| conf.folder().join(pattern)) else { continue };
+            // Outside of all blocks modules are loaded: no place for servers.
+            if directive.depth > 0 || file != conf.file {
+                includes.push(pattern.clone());
+            }
+            found.push(pattern);
+        }
+        left.retain(|wanted| !found.iter().any(|pattern| fits(pattern, wanted)));
+        if left.is_empty() {
+            break;
+        }
+        left.retain(|wanted| !named.iter().any(|word| conf.names(word, wanted, files)));
+        left.retain(|wanted| !found.iter().any(|pattern| leads_to(pattern, wanted, files)));
+        queue.extend(found.iter().flat_map(|pattern| expanded(pattern, files)));
+    }
+    left.into_iter().map(|file| (file, problem(conf.file, file, &includes, files))).collect()
+}
+
+impl MainConf<'_> {
+    fn folder(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new("/"))
+    }
+
+    /// Returns whether an argument is the path of a file, or of a folder that it is in. A variable may stand for anything.
+    fn names(&self, word: &str, file: &Path, files: &dyn ConfFiles) -> bool {
+        let (start, variable) = word.split_once('$').map_or((word, None), |(start, rest)| (start, Some(rest)));
+        if start.is_empty() || start == "/" {
+            return false;
+        }
+        let real = files.real(file);
+        let files = [Some(file), real.as_deref()];
+        let paths = [self.folder().join(start), self.prefix.join(start)];
+        paths.iter().any(|path| {
+            files.into_iter().flatten().any(|file| match variable {
+                Some(_) => file.to_string_lossy().starts_with(&*path.to_string_lossy()),
+                None => file.starts_with(path),
+            })
+        })
+    }
+}
+
+/// Returns whether a configuration has a program in it, which may contain anything and read any file.
+fn has_program(text: &str) -> bool {
+    ["_by_lua", "perl_modules", "perl_set"].into_iter().any(|directive| text.contains(directive))
+}
+
+fn is_wild(text: &str) -> bool {
+    text.contains(['*', '?', '['])
+}
+
+/// Returns whether a pattern without slashes takes a name. As for the shell, a wildcard takes no dot at the start.
+fn takes(pattern: &str, name: &str) -> bool {
+    if !is_wild(pattern) {
+        return pattern == name;
+    }
+    let is_hidden = name.starts_with('.') && !pattern.starts_with('.');
+    !is_hidden && Glob::parse(&pattern.replace("[!", "[^")).is_ok_and(|glob| glob.matches(name))
+}
+
+/// Returns whether a pattern takes this path as it is written.
+fn fits(pattern: &Path, file: &Path) -> bool {
+    if let (Some(name), Some(last)) = (file.file_name(), pattern.file_name())
+        && pattern.parent() == file.parent()
+    {
+        return takes(&last.to_string_lossy(), &name.to_string_lossy());
+    }
+    let parts = |path: &Path| path.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
+    let (pattern, file): (Vec<String>, Vec<String>) = (parts(pattern), parts(file));
+    pattern.len() == file.len() && pattern.iter().zip(&file).all(|(pattern, part)| takes(pattern, part))
+}
+
+/// Returns whether a pattern takes the file by another path: its folder or the file itself is a link.
+fn leads_to(pattern: &Path, file: &Path, files: &dyn ConfFiles) -> bool {
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let real = files.real(file);
+    takes(&name(pattern), &name(file)) && is_in(pattern, file, files)
+        || real.is_some() && expanded(pattern, files).iter().any(|included| files.real(included) == real)
+}
+
+/// Returns whether a file is in the folder, or in one of the folders, of a pattern.
+fn is_in(pattern: &Path, file: &Path, files: &dyn ConfFiles) -> bool {
+    let (Some(folders), Some(folder)) = (pattern.parent(), file.parent()) else { return false };
+    let real = files.real(folder);
+    folders == folder || real.is_some() && expanded(folders, files).iter().any(|found| files.real(found) == real)
+}
+
+/// Returns the paths that a pattern stands for now.
+fn expanded(pattern: &Path, files: &dyn ConfFiles) -> Vec<PathBuf> {
+    let mut paths = vec![PathBuf::from("/")];
+    let mut is_found = false;
+    for part in pattern.components().filter(|part| !matches!(part, Component::RootDir)) {
+        let part = part.as_os_str().to_string_lossy();
+        if is_wild(&part) {
+            let below = |folder: &PathBuf| {
+                let names = files.names(folder).into_iter().filter(|name| takes(&part, name));
+                names.map(|name| folder.join(name)).collect::<Vec<_>>()
+            };
+            paths = paths.iter().flat_map(below).collect();
+            is_found = true;
+        } else {
+            paths.iter_mut().for_each(|path| path.push(&*part));
+        }
+    }
+    // A path without wildcards has to exist, which is nginx's business; others are only those that do.
+    paths.retain(|path| !is_found || files.real(path).is_some());
+    paths
+}
+
+fn problem(conf: &Path, file: &Path, includes: &[PathBuf], files: &dyn ConfFiles) -> Problem {
+    let (conf, shown) = (conf.display(), file.display());
+    let message = format!("nginx never reads `{shown}`: `{conf}` does not include it");
+    Problem::new(message).hint(hint(&conf.to_string(), file, includes, files))
+}
+
+fn hint(conf: &str, file: &Path, includes: &[PathBuf], files: &dyn ConfFiles) -> String {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let wild: Vec<&PathBuf> = includes.iter().filter(|pattern| is_wild(&pattern.to_string_lossy())).collect();
+    if let Some(near) = wild.iter().find(|pattern| is_in(pattern, file, files)) {
+        let pattern = near.file_name().unwrap_or_default().to_string_lossy();
+        let near = near.display();
+        if name.starts_with('.') {
+            return format!("`include {near}` leaves out names that begin with a dot: choose another name");
+        }
+        let suffix = pattern.strip_prefix('*').filter(|suffix| !is_wild(suffix));
+        let stem = name.split_once('.').map_or(&*name, |(stem, _)| stem);
+        let example = suffix.map(|suffix| format!(", `{stem}{suffix}` for example")).unwrap_or_default();
+        return format!("`include {near}` takes other names only: choose such a name{example}");
+    }
+    let enabled = file.parent().filter(|folder| folder.ends_with("sites-available"));
+    let enabled = enabled.map(|folder| folder.with_file_name("sites-enabled"));
+    if let Some(enabled) = enabled.filter(|enabled| wild.iter().any(|pattern| pattern.parent() == Some(enabled))) {
+        let (file, enabled) = (file.display(), enabled.display());
+        return format!("link it: `ln -s {file} {enabled}/`");
+    }
+    let file = file.display();
+    if name == "nginx.conf" {
+        return format!("if it is the main configuration, name it in both commands: `nginx -c {file}`");
+    }
+    let shown: Vec<String> = wild.iter().take(MAX_SHOWN).map(|pattern| format!("`{}`", pattern.display())).collect();
+    let or = if shown.is_empty() {
+        String::new()
+    } else {
+        format!(", or choose a dest that nginx reads already: {}", shown.join(", "))
+    };
+    format!("write `include {file};` into `{conf}`{or}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// A disk: files with their texts, and links with their targets.
+    #[derive(Default)]
+    struct Disk {
+        texts: BTreeMap<&'static str, &'static str>,
+        links: BTreeMap<&'static str, &'static str>,
+    }
+
+    impl ConfFiles for Disk {
+        fn text(&self, file: &Path) -> Option<String> {
+            let real = self.real(file)?;
+            self.texts.get(real.to_str()?).map(|text| (*text).to_owned())
+        }
+
+        fn names(&self, folder: &Path) -> Vec<String> {
+            let all = self.texts.keys().chain(self.links.keys()).map(Path::new);
+            let below = all.filter_map(|path| path.strip_prefix(folder).ok()?.components().next());
+            below.map(|name| name.as_os_str().to_string_lossy().into_owned()).collect()
+        }
+
+        fn real(&self, path: &Path) -> Option<PathBuf> {
+            let link = self.links.iter().find_map(|(link, target)| Some((target, path.strip_prefix(link).ok()?)));
+            let path = match link {
+                Some((target, rest)) if rest.as_os_str().is_empty() => PathBuf::from(target),
+                Some((target, rest)) => Path::new(target).join(rest),
+                None => path.to_owned(),
+            };
+            self.texts.keys().any(|file| Path::new(file).starts_with(&path)).then_some(path)
+        }
+    }
+
+    const CONF: &str = "/etc/nginx/nginx.conf";
+    const DEBIAN: &str = "include modules-enabled/*.conf;\nevents {}\nhttp {\n include mime.types;\n include /etc/nginx/conf.d/*.conf;\n # include /etc/nginx/old/*;\n include \"sites-enabled/*\";\n}\nstream { include /etc/nginx/stream.d/*.conf; }\n";
+
+    fn debian() -> Disk {
+        let texts = [(CONF, DEBIAN), ("/etc/nginx/mime.types", "types { text/html html; }")];
+        Disk { texts: texts.into(), ..Disk::default() }
+    }
+
+    /// Returns what is said of one file.
+    fn said(disk: &Disk, file: &str) -> Option<String> {
+        let conf = MainConf { file: Path::new(CONF), prefix: Path::new("/usr/share/nginx") };
+        let problem = unread(conf, &[Path::new(file)], disk).pop()?.1;
+        Some(problem.line())
+    }
+
+    #[test]
+    fn what_is_included_is_read_whether_it_exists_or_not() {
+        let mut disk = debian();
+        for file in ["conf.d/web.conf", "sites-enabled/web", "stream.d/web.conf", "mime.types", "nginx.conf"] {
+            assert_eq!(said(&disk, &format!("/etc/nginx/{file}")), None, "{file}");
+        }
+        disk.texts.insert("/etc/nginx/sites-enabled/a", "include /srv/*/[a-c].inc; map $x $y { include /srv/m.map; }");
+        disk.texts.insert("/srv/one/a.inc", "include more/x;");
+        disk.texts.insert("/srv/m.map", "");
+        disk.texts.insert("/etc/nginx/more/x", "");
+        for file in ["/srv/one/b.inc", "/srv/m.map", "/etc/nginx/more/x"] {
+            assert_eq!(said(&disk, file), None, "{file}");
+        }
+        assert!(said(&disk, "/srv/one/d.inc").is_some() && said(&disk, "/etc/nginx/old/web").is_some());
+    }
+
+    #[test]
+    fn the_hint_says_what_to_do() {
+        let disk = debian();
+        let starts =
+            |file: &str| format!("nginx never reads `/etc/nginx/{file}`: `{CONF}` does not include it (hint: ");
+        for (file, hint) in [
+            (
+                "conf.d/web",
+                "`include /etc/nginx/conf.d/*.conf` takes other names only: choose such a name, `web.conf` for example",
+            ),
+            (
+                "conf.d/.web.conf",
+                "`include /etc/nginx/conf.d/*.conf` leaves out names that begin with a dot: choose another name",
+            ),
+            (
+                "sites-enabled/.web",
+                "`include /etc/nginx/sites-enabled/*` leaves out names that begin with a dot: choose another name",
+            ),
+            ("sites-available/web", "link it: `ln -s /etc/nginx/sites-available/web /etc/nginx/sites-enabled/`"),
+            (
+                "other/nginx.conf",
+                "if it is the main configuration, name it in both commands: `nginx -c /etc/nginx/other/nginx.conf`",
+            ),
+            (
+                "web.conf",
+                "write `include /etc/nginx/web.conf;` into `/etc/nginx/nginx.conf`, or choose a dest that nginx reads already: `/etc/nginx/conf.d/*.conf`, `/etc/nginx/sites-enabled/*`, `/etc/nginx/stream.d/*.conf`",
+            ),
+        ] {
+            assert_eq!(said(&disk, file_of(file)), Some(format!("{}{hint})", starts(file))), "{file}");
+        }
+        let bare = Disk { texts: [(CONF, "events {}")].into(), ..Disk::default() };
+        let hint = "write `include /etc/nginx/web;` into `/etc/nginx/nginx.conf`";
+        assert_eq!(said(&bare, "/etc/nginx/web"), Some(format!("{}{hint})", starts("web"))));
+    }
+
+    fn file_of(name: &str) -> &'static str {
+        Box::leak(format!("/etc/nginx/{name}").into_boxed_str())
+    }
+
+    #[test]
+    fn links_are_followed() {
+        let mut disk = debian();
+        disk.texts.insert("/etc/nginx/sites-available/web", "");
+        disk.texts.insert("/srv/nginx/x.conf", "");
+        disk.links.insert("/etc/nginx/sites-enabled/web", "/etc/nginx/sites-available/web");
+        disk.links.insert("/etc/nginx/conf.d", "/srv/nginx");
+        for file in ["/etc/nginx/sites-available/web", "/srv/nginx/new.conf", "/srv/nginx/x.conf"] {
+            assert_eq!(said(&disk, file), None, "{file}");
+        }
+        assert!(said(&disk, "/srv/nginx/new").is_some_and(|line| line.contains("`new.conf` for example")));
+    }
+
+    #[test]
+    fn files_that_a_directive_names_are_read() {
+        let mut disk = debian();
+        let site = "ssl_certificate /etc/ssl/a.pem; auth_basic_user_file htpasswd; root /srv/www; ssl_certificate_key /keys/$ssl_server_name.key;";
+        disk.texts.insert("/etc/nginx/sites-enabled/a", site);
+        for file in ["/etc/ssl/a.pem", "/etc/nginx/htpasswd", "/srv/www/50x.html", "/keys/a.key"] {
+            assert_eq!(said(&disk, file), None, "{file}");
+        }
+        assert!(said(&disk, "/etc/ssl/b.pem").is_some() && said(&disk, "/srv/wwwx").is_some());
+    }
+
+    #[test]
+    fn nothing_is_said_where_it_is_not_certain() {
+        assert_eq!(said(&Disk::default(), "/x"), None, "no nginx.conf");
+        let lua = "events {} http { content_by_lua_block { return 'it is }' } include /x; }";
+        assert_eq!(said(&Disk { texts: [(CONF, lua)].into(), ..Disk::default() }, "/y"), None);
+        let gap = "events {} http { include /unreadable; }";
+        assert_eq!(said(&Disk { texts: [(CONF, gap)].into(), ..Disk::default() }, "/y"), None);
+        let circle = "include nginx.conf;";
+        assert!(said(&Disk { texts: [(CONF, circle)].into(), ..Disk::default() }, "/y").is_some());
+    }
+}

@@ -17,6 +17,7 @@ mod dns;
 mod docs;
 mod doubts;
 mod draining;
+mod endpoint_sizes;
 mod endpoints;
 mod entrypoint;
 mod etcd_agent;

@@ -95,7 +95,7 @@ fn over_udp(text: &str, places: NamePlaces, tree: &Tree) {
     let ranges = places.ranges();
     // The port that is free for datagrams may be taken for connections.
     let any = ["127.0.0.1:0".parse().unwrap()];
-    let listener = (0..20).find_map(|_| DnsListener::bind_anew(&any).ok()).unwrap();
+    let listener = (0..20).find_map(|_| DnsListener::bind_only(&any).ok()).unwrap();
     let address = listener.addresses()[0];
     let service = NameService::start(listener, places, None).unwrap();
     service.note(&Event::Snapshot { revision: Revision(1), ranges, refused: None, entries: Vec::new() });

@@ -48,7 +48,7 @@ fn places(settings: &Settings) -> NamePlaces {
 }
 
 fn listen(names: &NameSettings, places: NamePlaces) -> Result<Arc<NameService>, String> {
-    let listener = DnsListener::bind_anew(&names.listen)
+    let listener = DnsListener::bind_only(&names.listen)
         .map_err(|(address, error)| format!("cannot listen at {address}: {error} (hint: --dns-listen)"))?;
     let servers = match &names.forward {
         NameServers::OfSystem => Some(ForwardServers::OfFile(RESOLV_CONF.into())),

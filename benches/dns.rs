@@ -11,7 +11,7 @@ use hickory_proto::rr::{Name, RecordType};
 use rustix::time::{ClockId, clock_gettime};
 use upstreamd::endpoints::message::{self, DnsMessage};
 use upstreamd::endpoints::name_service::NameService;
-use upstreamd::endpoints::skydns::{self, NamePlaces, NameTable, OwnDomain};
+use upstreamd::endpoints::skydns::{self, KeyLeases, LeaseTimes, Moment, NamePlaces, NameTable, OwnDomain};
 use upstreamd::model::event::Event;
 use upstreamd::model::key::{Key, Revision, Value};
 use upstreamd::model::tree::Tree;
@@ -29,7 +29,7 @@ fn main() {
     let mut table = NameTable::new(places.clone());
     let mut tree = tree();
     let started = busy();
-    table.update(tree.clone());
+    table.update(tree.clone(), KeyLeases::default());
     println!("{} records read in {:.0} ms", SERVICES * RECORDS, (busy() - started) * 1e3);
     println!("{:<44} {:>14} {:>10}", "question", "per second", "us each");
     for (text, name, kind) in [
@@ -42,18 +42,20 @@ fn main() {
         ("a wildcard for one of ten", "*.web@.webapp.dev", RecordType::A),
     ] {
         let questions: Vec<Vec<u8>> = (0..997).map(|n| question(&name.replace('@', &n.to_string()), kind)).collect();
+        let (now, mut leases) = (Instant::now(), LeaseTimes::default());
         measure(text, |n| {
             let DnsMessage::Question(asked) = message::read(&questions[n % questions.len()]) else {
                 panic!("no question")
             };
-            skydns::answer(&table, &asked, message::MAX_UDP_BYTES, n).unwrap().bytes.len()
+            let moment = Moment { turn: n, now, leases: &mut leases };
+            skydns::answer(&table, &asked, message::MAX_UDP_BYTES, moment).unwrap().bytes.len()
         });
     }
     over_udp("A of ten records, over UDP", places, &tree);
     measure("(a change of one record)", |n| {
         let put = (Key::from(key(n % SERVICES, 0).as_str()), Value::from(record(n % 250).as_str()));
         tree.advance(Revision(2), [put], []);
-        table.update(tree.clone()).len()
+        table.update(tree.clone(), KeyLeases::default()).len()
     });
 }
 
@@ -95,10 +97,16 @@ fn over_udp(text: &str, places: NamePlaces, tree: &Tree) {
     let ranges = places.ranges();
     // The port that is free for datagrams may be taken for connections.
     let any = ["127.0.0.1:0".parse().unwrap()];
-    let listener = (0..20).find_map(|_| DnsListener::bind_anew(&any).ok()).unwrap();
+    let listener = (0..20).find_map(|_| DnsListener::bind_only(&any).ok()).unwrap();
     let address = listener.addresses()[0];
-    let service = NameService::start(listener, places, None).unwrap();
-    service.note(&Event::Snapshot { revision: Revision(1), ranges, refused: None, entries: Vec::new() });
+    let service = NameService::start(listener, places, None, tokio::sync::mpsc::channel(1).0).unwrap();
+    service.note(&Event::Snapshot {
+        revision: Revision(1),
+        ranges,
+        refused: None,
+        entries: Vec::new(),
+        leases: Vec::new(),
+    });
     service.publish(tree.clone());
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(address).unwrap();

@@ -10,7 +10,7 @@ use upstreamd::config::settings::layers::{Flags, Layers};
 use upstreamd::config::{duration, resource, service, settings};
 use upstreamd::endpoints::answerer::{Answerer, Asker};
 use upstreamd::endpoints::message::{self, DnsMessage};
-use upstreamd::endpoints::skydns::{self, NamePlaces, NameTable, OwnDomain};
+use upstreamd::endpoints::skydns::{self, KeyLeases, LeaseTimes, Moment, NamePlaces, NameTable, OwnDomain};
 use upstreamd::model::dns::Srv;
 use upstreamd::model::endpoints::{Endpoint, EndpointName, EndpointSet};
 use upstreamd::model::for_each::NameSource;
@@ -406,10 +406,11 @@ fn dns(input: &[u8]) {
     let mut table = NameTable::new(NamePlaces { domain, ..NamePlaces::default() });
     let keys = ["/skydns/dev/a/x/1", "/skydns/dev/a/y", "/skydns/dev/a/dns/ns/1"];
     let entries = keys.map(|key| (Key::from(key), Value::from_bytes(input)));
-    table.update(Tree::from_entries(Revision(1), entries));
+    table.update(Tree::from_entries(Revision(1), entries), KeyLeases::default());
     let ask = |bytes: &[u8], limit: usize| match message::read(bytes) {
         DnsMessage::Question(question) => {
-            let found = skydns::answer(&table, &question, limit, 1);
+            let moment = Moment { turn: 1, now: Instant::now(), leases: &mut LeaseTimes::default() };
+            let found = skydns::answer(&table, &question, limit, moment);
             assert!(found.is_none_or(|answer| answer.bytes.len() <= limit.max(512)), "too long");
         }
         other => seen(other),

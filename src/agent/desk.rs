@@ -244,7 +244,7 @@ impl Desk {
         let mut added = BTreeSet::new();
         let mut has_new_ranges = false;
         let changed = match event {
-            Event::Snapshot { revision, ranges, refused, entries } => {
+            Event::Snapshot { revision, ranges, refused, entries, leases: _ } => {
                 let tree = Tree::from_entries(revision, entries);
                 let changed = store.tree.changed_paths(&tree);
                 added.extend(changed.iter().filter(|key| store.tree.get(key.as_str()).is_none()).cloned());
@@ -253,7 +253,7 @@ impl Desk {
                 (store.known, store.refused) = (Some(ranges), refused);
                 changed
             }
-            Event::Changes { revision, puts, deletes } => {
+            Event::Changes { revision, puts, deletes, leases: _ } => {
                 let new = puts.iter().map(|(key, _)| key).filter(|key| store.tree.get(key.as_str()).is_none());
                 added.extend(new.cloned());
                 store.tree.advance(revision, puts, deletes)

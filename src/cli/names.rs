@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
+
 use crate::config::settings::{Mode, NameSettings, Settings};
 use crate::endpoints::message;
 use crate::endpoints::name_service::NameService;
 use crate::endpoints::skydns::{NamePlaces, OwnDomain};
 use crate::model::dns::NameServers;
+use crate::model::lease::LeaseId;
+use crate::model::store::StoreSettings;
+use crate::source::leases;
 use crate::status::endpoint_events;
 use crate::world::dns_forward::{ForwardServers, Forwarder};
 use crate::world::dns_listener::DnsListener;
@@ -26,8 +31,13 @@ pub(super) fn start(settings: &Settings) -> Option<Arc<NameService>> {
         endpoint_events::names_not_answered("the store is not watched (hint: --watch)");
         return None;
     }
-    match listen(names, places) {
+    let (questions, leases) = mpsc::channel(leases::MOST_WAITING);
+    match listen(names, places, questions) {
         Ok(service) => {
+            if let StoreSettings::Etcd(settings) = &settings.store {
+                let learner = Arc::clone(&service);
+                leases::start(settings.clone(), leases, move |lease, sent, left| learner.learn(lease, sent, left));
+            }
             endpoint_events::answering_names(&names.listen, names.domain.as_deref(), names.services_domain.as_deref());
             Some(service)
         }
@@ -47,8 +57,12 @@ fn places(settings: &Settings) -> NamePlaces {
     }
 }
 
-fn listen(names: &NameSettings, places: NamePlaces) -> Result<Arc<NameService>, String> {
-    let listener = DnsListener::bind_anew(&names.listen)
+fn listen(
+    names: &NameSettings,
+    places: NamePlaces,
+    lease_questions: mpsc::Sender<LeaseId>,
+) -> Result<Arc<NameService>, String> {
+    let listener = DnsListener::bind_only(&names.listen)
         .map_err(|(address, error)| format!("cannot listen at {address}: {error} (hint: --dns-listen)"))?;
     let servers = match &names.forward {
         NameServers::OfSystem => Some(ForwardServers::OfFile(RESOLV_CONF.into())),
@@ -57,6 +71,6 @@ fn listen(names: &NameSettings, places: NamePlaces) -> Result<Arc<NameService>, 
     };
     let own = listener.addresses().to_vec();
     let forwarder = servers.map(|servers| Forwarder::new(servers, own, message::is_reply));
-    NameService::start(listener, places, forwarder)
+    NameService::start(listener, places, forwarder, lease_questions)
         .map_err(|error| format!("there is no thread to answer with: {error}"))
 }

@@ -3,14 +3,15 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use hickory_proto::op::ResponseCode;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::model::endpoints::DOMAIN;
 use crate::model::event::Event;
+use crate::model::lease::LeaseId;
 use crate::model::range::KeyRanges;
 use crate::model::tree::Tree;
 use crate::world::clock;
@@ -18,7 +19,7 @@ use crate::world::dns_forward::{ForwardWay, Forwarder};
 use crate::world::dns_listener::{DatagramSender, DnsListener, MessageReply, Respond};
 
 use super::message::{self, DnsMessage, DnsQuestion, MAX_TCP_BYTES};
-use super::skydns::{self, NameAnswer, NamePlaces, NameTable};
+use super::skydns::{self, KeyLeases, LeaseTimes, Moment, NameAnswer, NamePlaces, NameTable};
 
 /// Most unusable keys that one change logs by name.
 const MOST_LOGGED: usize = 3;
@@ -28,10 +29,12 @@ pub struct NameService {
     places: NamePlaces,
     /// Whether the store shows all that names are made from.
     is_shown: AtomicBool,
-    /// The tree that the table has not taken yet.
-    newer: Mutex<Option<Tree>>,
+    newer: Mutex<StoreNews>,
     /// Records, once there are some to know; used by the thread that answers.
     table: Mutex<Option<NameTable>>,
+    lease_times: Mutex<LeaseTimes>,
+    /// Leases to ask etcd for.
+    lease_questions: mpsc::Sender<LeaseId>,
     /// Number of questions so far.
     turn: AtomicUsize,
     sender: DatagramSender,
@@ -43,6 +46,13 @@ impl std::fmt::Debug for NameService {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NameService").field("places", &self.places).finish_non_exhaustive()
     }
+}
+
+/// What the table has not taken yet.
+#[derive(Default)]
+struct StoreNews {
+    tree: Option<Tree>,
+    leases: KeyLeases,
 }
 
 /// What becomes of a question.
@@ -73,7 +83,8 @@ impl Asking {
 }
 
 impl NameService {
-    /// Starts to answer at these sockets. Until the first tree, the answer is that we cannot say.
+    /// Starts to answer at these sockets. Until the first tree, the answer is that we cannot say. `lease_questions` takes the leases of
+    /// which [`NameService::learn`] should say how much is left.
     ///
     /// # Errors
     /// The system has no further thread.
@@ -81,12 +92,15 @@ impl NameService {
         listener: DnsListener,
         places: NamePlaces,
         forwarder: Option<Forwarder>,
+        lease_questions: mpsc::Sender<LeaseId>,
     ) -> std::io::Result<Arc<NameService>> {
         let service = Arc::new(NameService {
             places,
             is_shown: AtomicBool::new(false),
             newer: Mutex::default(),
             table: Mutex::default(),
+            lease_times: Mutex::default(),
+            lease_questions,
             turn: AtomicUsize::default(),
             sender: listener.sender(),
             forwarder,
@@ -102,11 +116,19 @@ impl NameService {
 
     /// Takes note of an event of the store. Returns whether the tree that it makes has to be published.
     pub fn note(&self, event: &Event) -> bool {
+        let is_shown = self.is_shown_after(event);
+        if is_shown {
+            self.news().leases.note(event, &self.ranges());
+        }
+        is_shown
+    }
+
+    fn is_shown_after(&self, event: &Event) -> bool {
         match event {
             Event::Snapshot { ranges, .. } => {
                 let is_shown = ranges.covers(&self.ranges());
                 if self.is_shown.swap(is_shown, Ordering::Relaxed) && !is_shown {
-                    *self.newer.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                    *self.news() = StoreNews::default();
                     *self.table.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 }
                 if !is_shown {
@@ -124,16 +146,28 @@ impl NameService {
 
     /// Publishes a tree: the next question is answered from it.
     pub fn publish(&self, tree: Tree) {
-        *self.newer.lock().unwrap_or_else(PoisonError::into_inner) = Some(tree);
+        self.news().tree = Some(tree);
         self.sender.wake();
+    }
+
+    /// Takes how much is left of a lease, by a question that was sent to etcd at this time.
+    pub fn learn(&self, lease: LeaseId, sent: Instant, left: Duration) {
+        self.lease_times.lock().unwrap_or_else(PoisonError::into_inner).learn(lease, sent, left);
+    }
+
+    fn news(&self) -> MutexGuard<'_, StoreNews> {
+        self.newer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Brings the table up to the last tree.
     fn catch_up(&self) {
-        let Some(tree) = self.newer.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let mut news = self.news();
+        let Some(tree) = news.tree.take() else { return };
+        let leases = std::mem::take(&mut news.leases);
+        drop(news);
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let table = table.get_or_insert_with(|| NameTable::new(self.places.clone()));
-        let refused = table.update(tree);
+        let refused = table.update(tree, leases);
         for (key, reason) in refused.iter().take(MOST_LOGGED) {
             tracing::warn!(key, "no name is made from the key {key}: {reason}");
         }
@@ -154,7 +188,16 @@ impl NameService {
         let limit = limit.unwrap_or_else(|| question.udp_limit());
         let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = match &*table {
-            Some(table) => skydns::answer(table, &question, limit, turn),
+            Some(table) => {
+                let mut leases = self.lease_times.lock().unwrap_or_else(PoisonError::into_inner);
+                let answer =
+                    skydns::answer(table, &question, limit, Moment { turn, now: clock::now(), leases: &mut leases });
+                // One for which there is no room is wanted again by a later question.
+                for lease in leases.take_wanted() {
+                    self.lease_questions.try_send(lease).ok();
+                }
+                answer
+            }
             None if self.places.has(&question) => {
                 Some(NameAnswer { bytes: skydns::refusal(&question, ResponseCode::ServFail), unfinished: None })
             }
@@ -227,7 +270,7 @@ impl Respond for NameService {
     }
 
     fn wake_at(&self) -> Option<Instant> {
-        let is_behind = self.newer.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        let is_behind = self.news().tree.is_some();
         is_behind.then(clock::now)
     }
 }

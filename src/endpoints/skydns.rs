@@ -4,6 +4,7 @@
 mod answer;
 mod find;
 mod labels;
+mod leases;
 mod record;
 mod sections;
 mod services;
@@ -14,8 +15,9 @@ mod corpus;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{NameAnswer, answer, refusal};
+pub use answer::{Moment, NameAnswer, answer, refusal};
 pub use labels::OwnDomain;
+pub use leases::{KeyLeases, LeaseTimes};
 pub use table::{NamePlaces, NameTable};
 
 /// TTL of a record without one, in seconds: SkyDNS's own default.

@@ -2,6 +2,7 @@
 //! Plain data without gRPC types, so that the session can be decided and tested without a network.
 
 use super::key::{Key, Revision, Value};
+use super::lease::LeaseId;
 
 /// Header of every answer of etcd: the state of the store that gave it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct StoredKey {
     pub value: Value,
     /// The revision of the key's last change.
     pub mod_revision: Revision,
+    /// The lease that it is under; 0 if there is none.
+    pub lease: LeaseId,
 }
 
 /// Part of a span, read at one revision.
@@ -79,6 +82,8 @@ pub struct WatchEvent {
     pub value: Option<Value>,
     /// The revision of the change.
     pub revision: Revision,
+    /// The lease that the key is under now; 0 if there is none.
+    pub lease: LeaseId,
 }
 
 /// A failure of etcd, or of the connection to it.

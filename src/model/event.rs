@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::key::{Key, Revision, Value};
+use super::lease::LeaseId;
 use super::range::KeyRanges;
 use super::refusal::Refusal;
 
@@ -19,6 +20,8 @@ pub enum Event {
         refused: Option<Refusal>,
         /// Store keys and values, prefix not stripped.
         entries: Vec<(Key, Value)>,
+        /// The leases of those keys that are under one.
+        leases: Vec<(Key, LeaseId)>,
     },
     /// All events of the revisions up to `revision` that came after the last event, never part of one revision.
     Changes {
@@ -26,6 +29,8 @@ pub enum Event {
         revision: Revision,
         /// Keys with a new value.
         puts: Vec<(Key, Value)>,
+        /// The leases of those keys of `puts` that are under one.
+        leases: Vec<(Key, LeaseId)>,
         /// Keys that were deleted.
         deletes: Vec<Key>,
     },

@@ -115,7 +115,7 @@ impl Assembler {
             self.latest = Some(LastChange { key, value, revision: event.revision, keys_in_hull: None });
         }
         let batch = if event.revision == self.newest.revision { &mut self.newest } else { &mut self.older };
-        batch.changes.insert(event.key, event.value);
+        batch.put(event.key, event.value, event.lease);
     }
 
     /// Returns the revisions that are complete at `now`. The batch may have no changes in the ranges; its revision still
@@ -128,8 +128,9 @@ impl Assembler {
         let mut complete = std::mem::take(&mut self.older);
         if self.watchers == 1 || now >= last + SETTLE {
             self.waiting = None;
-            complete
-                .append(Batch { revision: self.newest.revision, changes: std::mem::take(&mut self.newest.changes) });
+            let newest = std::mem::take(&mut self.newest);
+            self.newest.revision = newest.revision;
+            complete.append(newest);
         } else if has_revisions(&complete) && now >= first + LONGEST_HOLD {
             self.waiting = Some((last, last));
         } else {

@@ -14,7 +14,7 @@ pub(super) async fn run(mut requests: Requests, mut outlet: Outlet) {
         let ranges = requests.ranges();
         let entries = entries(host::environment(), &ranges);
         let revision = Revision(revision);
-        outlet.outbox.put_snapshot(Snapshot { revision, ranges, refused: None, entries });
+        outlet.outbox.put_snapshot(Snapshot { revision, ranges, entries, ..Snapshot::default() });
         if !outlet.until(requests.changed()).await {
             return;
         }

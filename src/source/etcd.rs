@@ -207,7 +207,8 @@ impl SessionLink {
             );
         }
         tracing::debug!(revision = revision.0, keys = listing.entries.len(), "listed the store");
-        outbox.put_snapshot(Snapshot { revision, ranges: listing.ranges, refused, entries: listing.entries });
+        let (ranges, entries, leases) = (listing.ranges, listing.entries, listing.leases);
+        outbox.put_snapshot(Snapshot { revision, ranges, refused, entries, leases });
         let refused = !self.refused.is_empty();
         Input::Listed(ListedStore { header: listing.header, mark: listing.mark, coverage: listing.coverage, refused })
     }

@@ -33,7 +33,7 @@ pub(super) async fn run(settings: FileSettings, follow: bool, mut requests: Requ
     let mut is_lost = false;
     let mut was_malformed = false;
     let mut wanted_anew = true;
-    let mut reader = FileReader { settings, reading: None };
+    let mut reader = FileReader { settings, read, limit: READ_TIMEOUT, reading: None };
     loop {
         let mut content = outlet.until(reader.read()).await;
         if follow && watch.set(&content.watched) {
@@ -48,7 +48,7 @@ pub(super) async fn run(settings: FileSettings, follow: bool, mut requests: Requ
                     revision += 1;
                     let revision = Revision(revision);
                     let all = entries.clone().into_iter().collect();
-                    outlet.outbox.put_snapshot(Snapshot { revision, ranges, refused: None, entries: all });
+                    outlet.outbox.put_snapshot(Snapshot { revision, ranges, entries: all, ..Snapshot::default() });
                     last = Some(entries);
                     wanted_anew = false;
                 } else if is_lost {
@@ -92,6 +92,8 @@ struct FilesRead {
 /// Reads the files on a separate thread: a network folder that hangs must not block us, and does not get a second thread.
 struct FileReader {
     settings: FileSettings,
+    read: fn(&FileSettings) -> FilesRead,
+    limit: Duration,
     /// A reading that has not ended.
     reading: Option<JoinHandle<FilesRead>>,
 }
@@ -100,17 +102,18 @@ impl FileReader {
     async fn read(&mut self) -> FilesRead {
         let failed =
             |problem: String| FilesRead { entries: Err(problem), is_malformed: false, watched: Watched::default() };
-        let too_long = || failed(format!("reading files took longer than {READ_TIMEOUT:?}"));
+        let limit = self.limit;
+        let too_long = || failed(format!("reading files took longer than {limit:?}"));
         if let Some(reading) = &mut self.reading {
             // What it finds may be older than what is asked for now.
-            let ended = tokio::time::timeout(READ_TIMEOUT, reading).await.is_ok();
+            let ended = tokio::time::timeout(limit, reading).await.is_ok();
             if !ended {
                 return too_long();
             }
         }
-        let settings = self.settings.clone();
+        let (settings, read) = (self.settings.clone(), self.read);
         let reading = self.reading.insert(tokio::task::spawn_blocking(move || read(&settings)));
-        let Ok(ended) = tokio::time::timeout(READ_TIMEOUT, reading).await else { return too_long() };
+        let Ok(ended) = tokio::time::timeout(limit, reading).await else { return too_long() };
         self.reading = None;
         ended.unwrap_or_else(|error| failed(format!("the task that reads the files failed: {error}")))
     }
@@ -162,4 +165,41 @@ fn files_of(path: &Path, settings: &FileSettings, watched: &mut Watched, problem
     watched.folders.extend(found.folders);
     problems.extend(found.problem);
     found.files
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    use crate::model::store::StoreLimits;
+
+    use super::*;
+
+    static STARTED: AtomicUsize = AtomicUsize::new(0);
+    static HANGS: AtomicBool = AtomicBool::new(true);
+
+    /// Reads in a folder that hangs.
+    fn hang(_: &FileSettings) -> FilesRead {
+        STARTED.fetch_add(1, Ordering::Relaxed);
+        while HANGS.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+        }
+        FilesRead { entries: Ok(BTreeMap::new()), is_malformed: false, watched: Watched::default() }
+    }
+
+    #[test]
+    fn a_reading_that_hangs_is_waited_for_and_not_begun_a_second_time() {
+        let settings = FileSettings { paths: Vec::new(), filter: String::new(), limits: StoreLimits::default() };
+        let mut reader = FileReader { settings, read: hang, limit: Duration::from_millis(20), reading: None };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        for _ in 0..5 {
+            let problem = runtime.block_on(reader.read()).entries.unwrap_err();
+            assert_eq!(problem, "reading files took longer than 20ms");
+            assert_eq!(STARTED.load(Ordering::Relaxed), 1);
+        }
+        HANGS.store(false, Ordering::Relaxed);
+        reader.limit = READ_TIMEOUT;
+        assert!(runtime.block_on(reader.read()).entries.is_ok());
+        assert_eq!(STARTED.load(Ordering::Relaxed), 2, "what the first one found may be old");
+    }
 }

@@ -10,6 +10,7 @@ mod env;
 mod etcd;
 mod file;
 pub mod health;
+pub mod leases;
 mod noise;
 mod outbox;
 mod paging;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::model::event::Event;
 use crate::model::key::{Key, Revision, Value};
+use crate::model::lease::LeaseId;
 use crate::model::range::KeyRanges;
 use crate::model::refusal::Refusal;
 
@@ -21,6 +22,8 @@ pub(crate) struct Batch {
     pub(crate) revision: Revision,
     /// Current value of each key; `None` if it was deleted.
     pub(crate) changes: BTreeMap<Key, Option<Value>>,
+    /// Lease of each key of these that is under one.
+    pub(crate) leases: BTreeMap<Key, LeaseId>,
 }
 
 impl Batch {
@@ -33,7 +36,18 @@ impl Batch {
     /// Adds a later batch.
     pub(crate) fn append(&mut self, later: Batch) {
         self.revision = self.revision.max(later.revision);
+        self.leases.retain(|key, _| !later.changes.contains_key(key));
+        self.leases.extend(later.leases);
         self.changes.extend(later.changes);
+    }
+
+    /// Adds a later change of one key.
+    pub(crate) fn put(&mut self, key: Key, value: Option<Value>, lease: LeaseId) {
+        match lease {
+            0 => drop(self.leases.remove(&key)),
+            lease => drop(self.leases.insert(key.clone(), lease)),
+        }
+        self.changes.insert(key, value);
     }
 
     fn into_event(self) -> Event {
@@ -45,7 +59,7 @@ impl Batch {
                 None => deletes.push(key),
             }
         }
-        Event::Changes { revision: self.revision, puts, deletes }
+        Event::Changes { revision: self.revision, puts, leases: self.leases.into_iter().collect(), deletes }
     }
 }
 
@@ -56,6 +70,7 @@ pub(crate) struct Snapshot {
     pub(crate) ranges: KeyRanges,
     pub(crate) refused: Option<Refusal>,
     pub(crate) entries: Vec<(Key, Value)>,
+    pub(crate) leases: Vec<(Key, LeaseId)>,
 }
 
 /// Events on their way to the agent, at most three at any time.
@@ -70,8 +85,8 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// Adds a snapshot: nothing before it matters any more.
     pub(crate) fn put_snapshot(&mut self, snapshot: Snapshot) {
-        let Snapshot { revision, ranges, refused, entries } = snapshot;
-        let snapshot = Some(Event::Snapshot { revision, ranges, refused, entries });
+        let Snapshot { revision, ranges, refused, entries, leases } = snapshot;
+        let snapshot = Some(Event::Snapshot { revision, ranges, refused, entries, leases });
         *self = Outbox { snapshot, ..Outbox::default() };
     }
 
@@ -127,7 +142,7 @@ mod tests {
 
     fn batch(revision: i64, changes: &[(&str, Option<&str>)]) -> Batch {
         let changes = changes.iter().map(|(key, value)| (Key::from(*key), value.map(Value::from))).collect();
-        Batch { revision: Revision(revision), changes }
+        Batch { revision: Revision(revision), changes, ..Batch::default() }
     }
 
     fn lost() -> Event {
@@ -141,7 +156,8 @@ mod tests {
         outbox.put_changes(batch(6, &[("/a", Some("2")), ("/b", None), ("/c", Some("3"))]));
         outbox.put_changes(batch(9, &[]));
         let puts = vec![(Key::from("/a"), Value::from("2")), (Key::from("/c"), Value::from("3"))];
-        let expected = Event::Changes { revision: Revision(6), puts, deletes: vec![Key::from("/b")] };
+        let expected =
+            Event::Changes { revision: Revision(6), puts, leases: Vec::new(), deletes: vec![Key::from("/b")] };
         assert_eq!(outbox.take(), Some(expected));
         assert!(outbox.is_empty() && outbox.take().is_none());
     }

@@ -207,7 +207,10 @@ mod tests {
         check(&board, "/nothing", 404, "404 page not found\n");
         board.record_load(std::iter::empty(), Vec::new(), 100);
         let ranges = KeyRanges::default();
-        board.record_event(&Event::Snapshot { revision: Revision(7), ranges, refused: None, entries: Vec::new() }, now);
+        board.record_event(
+            &Event::Snapshot { revision: Revision(7), ranges, refused: None, entries: Vec::new(), leases: Vec::new() },
+            now,
+        );
         check(&board, "/ready", 200, "ok");
         let problem = "no route".to_owned();
         board.record_event(&Event::Lost { problem, retry_in: Duration::from_secs(1), is_lasting: false }, now);

@@ -20,8 +20,12 @@ use super::clock;
 const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
 /// Longest datagram that is read; the rest of a longer one is lost, so it is no question.
 const DATAGRAM_BYTES: usize = 4096;
+/// Longest message that is read from a connection: no question is longer.
+const LONGEST_MESSAGE_BYTES: u16 = 4096;
 /// Most connections at a time; the oldest makes room for a new one.
 const MOST_CONNECTIONS: usize = 256;
+/// Connections that wait to be accepted: what comes beyond them tries again only after a second.
+const BACKLOG: i32 = 4096;
 /// Time limit for a question on a connection, and for its answer.
 const CONNECTION_LIMIT: Duration = Duration::from_secs(5);
 /// Datagrams that one asker gets without a pause: its buffer is small, and what does not fit is lost.
@@ -88,17 +92,17 @@ impl DatagramSender {
     }
 }
 
-/// Sockets that systemd has opened for us.
+/// Sockets that are open: at first those that systemd has opened for us.
 #[derive(Debug, Default)]
-struct PassedSockets {
+struct OpenSockets {
     sockets: Vec<std::net::UdpSocket>,
     listeners: Vec<std::net::TcpListener>,
 }
 
-static PASSED: Mutex<PassedSockets> = Mutex::new(PassedSockets { sockets: Vec::new(), listeners: Vec::new() });
+static PASSED: Mutex<OpenSockets> = Mutex::new(OpenSockets { sockets: Vec::new(), listeners: Vec::new() });
 
 /// Takes over the sockets that systemd has opened for us (`LISTEN_FDS`), so that no process that we start gets them. Called once, at
-/// the start; the first [`DnsListener::bind`] uses them.
+/// the start; listeners use them.
 pub fn take_passed() {
     let mut passed = PASSED.lock().unwrap_or_else(PoisonError::into_inner);
     let mut manager = ListenFd::from_env();
@@ -110,33 +114,58 @@ pub fn take_passed() {
     }
 }
 
+impl OpenSockets {
+    /// Removes and returns the sockets at this address.
+    fn take(&mut self, address: SocketAddr) -> (Option<std::net::UdpSocket>, Option<std::net::TcpListener>) {
+        let is_there = |bound: io::Result<SocketAddr>| bound.is_ok_and(|bound| bound == address);
+        let socket = self.sockets.iter().position(|socket| is_there(socket.local_addr()));
+        let listener = self.listeners.iter().position(|listener| is_there(listener.local_addr()));
+        (socket.map(|index| self.sockets.remove(index)), listener.map(|index| self.listeners.remove(index)))
+    }
+
+    /// Adds sockets at this address, those of `passed` if it has them.
+    fn add(&mut self, address: SocketAddr, passed: &mut OpenSockets) -> io::Result<()> {
+        let (socket, listener) = passed.take(address);
+        let socket = socket.map_or_else(|| std::net::UdpSocket::bind(address), Ok)?;
+        // TCP has the port that UDP has got.
+        let at = socket.local_addr()?;
+        self.listeners.push(listener.map_or_else(|| std::net::TcpListener::bind(at), Ok)?);
+        self.sockets.push(socket);
+        Ok(())
+    }
+}
+
 impl DnsListener {
-    /// Binds UDP and TCP at each of these addresses; if systemd has passed sockets for UDP, uses these instead.
+    /// Binds UDP and TCP at each of these addresses. If systemd has passed sockets for UDP that no other listener has taken, uses all of
+    /// these instead.
     ///
     /// # Errors
     /// An address is taken, is not of this machine, or its port needs a privilege; with the address.
     pub fn bind(addresses: &[SocketAddr]) -> Result<DnsListener, (SocketAddr, io::Error)> {
-        let passed = std::mem::take(&mut *PASSED.lock().unwrap_or_else(PoisonError::into_inner));
-        DnsListener::with(passed, addresses)
+        let mut passed = std::mem::take(&mut *PASSED.lock().unwrap_or_else(PoisonError::into_inner));
+        if passed.sockets.is_empty() {
+            for address in addresses {
+                passed.add(*address, &mut OpenSockets::default()).map_err(|error| (*address, error))?;
+            }
+        }
+        DnsListener::at(passed)
     }
 
-    /// Binds UDP and TCP at each of these addresses, whatever systemd has passed.
+    /// Binds UDP and TCP at each of these addresses, or takes the sockets that systemd has passed for it. Leaves all others that it has
+    /// passed.
     ///
     /// # Errors
     /// As [`DnsListener::bind`].
-    pub fn bind_anew(addresses: &[SocketAddr]) -> Result<DnsListener, (SocketAddr, io::Error)> {
-        DnsListener::with(PassedSockets::default(), addresses)
+    pub fn bind_only(addresses: &[SocketAddr]) -> Result<DnsListener, (SocketAddr, io::Error)> {
+        let mut passed = PASSED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut own = OpenSockets::default();
+        for address in addresses {
+            own.add(*address, &mut passed).map_err(|error| (*address, error))?;
+        }
+        DnsListener::at(own)
     }
 
-    fn with(passed: PassedSockets, addresses: &[SocketAddr]) -> Result<DnsListener, (SocketAddr, io::Error)> {
-        let PassedSockets { mut sockets, mut listeners } = passed;
-        let wanted = if sockets.is_empty() { addresses } else { &[] };
-        for address in wanted {
-            let failed = |error| (*address, error);
-            let socket = std::net::UdpSocket::bind(address).map_err(failed)?;
-            listeners.push(std::net::TcpListener::bind(socket.local_addr().map_err(failed)?).map_err(failed)?);
-            sockets.push(socket);
-        }
+    fn at(OpenSockets { sockets, listeners }: OpenSockets) -> Result<DnsListener, (SocketAddr, io::Error)> {
         let mut bound = Vec::new();
         let unknown = |error| (SocketAddr::from(([0, 0, 0, 0], 0)), error);
         for socket in &sockets {
@@ -149,6 +178,7 @@ impl DnsListener {
         }
         for listener in &listeners {
             listener.set_nonblocking(true).map_err(unknown)?;
+            rustix::net::listen(listener, BACKLOG).map_err(|error| unknown(error.into()))?;
         }
         Ok(DnsListener { sockets: Arc::new(sockets), listeners, addresses: bound, woken: Arc::new(Notify::new()) })
     }
@@ -268,7 +298,11 @@ async fn accept(listener: TcpListener, responder: Arc<dyn Respond>) {
 async fn converse(mut connection: TcpStream, responder: Arc<dyn Respond>) {
     loop {
         let exchange = async {
-            let mut bytes = vec![0; usize::from(connection.read_u16().await?)];
+            let length = connection.read_u16().await?;
+            if length > LONGEST_MESSAGE_BYTES {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            let mut bytes = vec![0; usize::from(length)];
             connection.read_exact(&mut bytes).await?;
             let reply = match responder.message(&bytes) {
                 MessageReply::Now(reply) => reply,

@@ -134,6 +134,7 @@ impl Connection {
                     key,
                     value: value(pair.value()),
                     mod_revision: Revision(pair.mod_revision()),
+                    lease: pair.lease(),
                 }),
                 None => page.unreadable_keys += 1,
             }

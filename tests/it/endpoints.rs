@@ -397,26 +397,11 @@ fn hostile_questions_and_connections_stop_nothing() {
     bed.wait_served_by(&bed.backends[1..]);
 }
 
-/// Opens sockets at the address in its first argument, and becomes the rest, as systemd starts a service with a socket unit.
-const PASS_SOCKETS: &str = "
-import os, socket, sys
-host, port = sys.argv[1].rsplit(':', 1)
-sockets = [socket.socket(socket.AF_INET, kind) for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM)]
-for number, one in enumerate(sockets):
-    one.bind((host, int(port)))
-sockets[1].listen()
-spare = [os.dup(one.fileno()) for one in sockets]
-for number, descriptor in enumerate(spare):
-    os.dup2(descriptor, 3 + number)
-os.environ.update(LISTEN_FDS='2', LISTEN_PID=str(os.getpid()))
-os.execv(sys.argv[2], sys.argv[2:])
-";
-
 #[test]
 fn sockets_that_systemd_passes_are_used_and_kept_from_commands() {
     let mut bed = Bed::with("zone web 256k;", |table| table);
     let passed = bed.listen.clone();
-    bed.sandbox.wrapper = ["python3", "-c", PASS_SOCKETS, &passed].map(str::to_owned).to_vec();
+    bed.sandbox.pass_sockets(&[&passed]);
     let resource = std::fs::read_to_string(bed.sandbox.path("etc/conf.d/web.toml")).unwrap();
     let seen = bed.sandbox.text_path("seen");
     let check = bed.nginx.check_command();

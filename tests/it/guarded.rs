@@ -4,8 +4,10 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::stat::Mode;
+use upstreamd::world::fs::entry::Folders;
 
 use crate::support::agent::Sandbox;
 use crate::support::template::table;
@@ -89,6 +91,90 @@ fn a_folder_of_others_cannot_be_led_elsewhere() {
         (Some(0), "one\n"),
         "{ran:?}"
     );
+}
+
+/// A POSIX access control list that lets `nobody` write, and nobody else whom the mode does not name.
+fn list_for_nobody() -> Vec<u8> {
+    const ANYBODY: u32 = u32::MAX;
+    let entries: [(u16, u16, u32); 5] =
+        [(1, 7, ANYBODY), (2, 7, NOBODY), (4, 5, ANYBODY), (0x10, 7, ANYBODY), (0x20, 5, ANYBODY)];
+    let mut list = 2_u32.to_le_bytes().to_vec();
+    for (tag, rights, id) in entries {
+        list.extend([tag.to_le_bytes(), rights.to_le_bytes()].concat());
+        list.extend(id.to_le_bytes());
+    }
+    list
+}
+
+#[test]
+fn who_may_write_to_a_folder_is_also_in_its_group_and_its_access_list() {
+    let Some(sandbox) = foreign_folder() else { return };
+    let precious = precious(&sandbox);
+    symlink(&precious, sandbox.path("out/app")).unwrap();
+    let name = "system.posix_acl_access";
+    for (group, mode, has_list, is_refused) in [
+        (0, 0o755, false, false),
+        (0, 0o775, false, false),
+        (NOBODY, 0o755, false, false),
+        (NOBODY, 0o775, false, true),
+        (0, 0o757, false, true),
+        (0, 0o755, true, true),
+    ] {
+        let out = sandbox.path("out");
+        chown(&out, Some(0), Some(group)).unwrap();
+        fs::set_permissions(&out, fs::Permissions::from_mode(mode)).unwrap();
+        if has_list {
+            let list = list_for_nobody();
+            rustix::fs::setxattr(&out, name, &list, rustix::fs::XattrFlags::empty()).expect("access control lists");
+        }
+        fs::write(&precious, "root's own\n").unwrap();
+        let ran = sandbox.onetime();
+        assert_eq!(ran.code != Some(0), is_refused, "{mode:o} {ran:?}");
+        assert_eq!(fs::read_to_string(&precious).unwrap() == "root's own\n", is_refused, "{mode:o}");
+        assert_eq!(ran.stderr.contains("it is a link, and other users may change its folder"), is_refused, "{ran:?}");
+        if has_list {
+            // As far as its mask goes.
+            fs::set_permissions(&out, fs::Permissions::from_mode(0o755)).unwrap();
+            assert_eq!(sandbox.onetime().code, Some(0));
+        }
+    }
+}
+
+#[test]
+fn folders_that_are_made_are_never_made_where_a_link_leads_in_between() {
+    let Some(sandbox) = foreign_folder() else { return };
+    let (out, victim) = (sandbox.path("out"), sandbox.path("cron.d"));
+    fs::create_dir(&victim).unwrap();
+    let stop = AtomicBool::new(false);
+    let mut made = 0;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // The owner of `out` exchanges what is made there: for a link, for a folder of its own, for nothing.
+            let (link, folder, place) = (out.join("link"), out.join("folder"), out.join("sub"));
+            while !stop.load(Ordering::Relaxed) {
+                symlink(&victim, &link).unwrap();
+                std::os::unix::fs::lchown(&link, Some(NOBODY), Some(NOBODY)).unwrap();
+                fs::rename(&place, out.join("away")).ok();
+                fs::rename(&link, &place).ok();
+                fs::remove_file(&place).ok();
+                fs::remove_file(&link).ok();
+                fs::create_dir_all(&folder).ok();
+                chown(&folder, Some(NOBODY), Some(NOBODY)).ok();
+                fs::rename(&folder, &place).ok();
+                fs::remove_dir_all(out.join("away")).ok();
+                fs::remove_dir_all(&place).ok();
+            }
+        });
+        for _ in 0..3000 {
+            let dest = out.join("sub/deep/app");
+            let mut folders = Folders::default();
+            let is_made = folders.make_folder_of(&dest).and_then(|()| folders.entry(&dest)).is_ok();
+            made += usize::from(is_made);
+            assert_eq!(fs::read_dir(&victim).unwrap().count(), 0);
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert!(made > 0, "never made");
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod dns;
 mod docs;
 mod doubts;
 mod draining;
+mod endpoint_sizes;
 mod endpoints;
 mod entrypoint;
 mod etcd_agent;

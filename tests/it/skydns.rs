@@ -8,14 +8,16 @@ use std::process::Command;
 use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::dns::Dns;
 use crate::support::etcd::Etcd;
-use crate::support::{Daemon, free_port, wait_or};
+use crate::support::nginx::Nginx;
+use crate::support::template::table;
+use crate::support::{Daemon, free_port, wait_or, wait_until};
 
 /// An etcd, an agent that answers, and its port.
 struct Names {
     etcd: Etcd,
     sandbox: Sandbox,
     port: u16,
-    _agent: Daemon,
+    agent: Daemon,
 }
 
 impl Names {
@@ -35,7 +37,7 @@ impl Names {
         ];
         let agent = sandbox.start(&[&own, more].concat());
         sandbox.wait_log("answering questions for names in webapp.dev and svc.internal at 127.0.0.1:");
-        Names { etcd, sandbox, port, _agent: agent }
+        Names { etcd, sandbox, port, agent }
     }
 
     /// What a program says to these words.
@@ -90,7 +92,7 @@ fn what_the_announcer_writes_is_answered_and_stays_while_etcd_is_away() {
     );
     assert_eq!(names.short(&["-x", "127.0.0.1"]), ["one.redis.webapp.dev."]);
     let whole = names.ask("dig", &["redis.webapp.dev", "SRV"]);
-    for part in ["flags: qr aa rd ra;", "ANSWER: 2", "ADDITIONAL: 3", "one.redis.webapp.dev.\t15\tIN\tA\t127.0.0.1"] {
+    for part in ["flags: qr aa rd ra;", "ANSWER: 2", "ADDITIONAL: 3", "\tIN\tA\t127.0.0.1"] {
         assert!(whole.contains(part), "{part}\n{whole}");
     }
     let nothing = names.ask("dig", &["nobody.webapp.dev"]);
@@ -113,6 +115,44 @@ fn what_the_announcer_writes_is_answered_and_stays_while_etcd_is_away() {
         .sandbox
         .wait_log("no name is made from the key /skydns/dev/webapp/redis/broken: the value is not a JSON object");
     assert!(!names.sandbox.log().contains("a note"));
+}
+
+#[test]
+fn no_answer_is_promised_for_longer_than_the_lease_of_its_key_lasts() {
+    let names = Names::start(&["--dns-forward", ""]);
+    let left = |lease: &str| -> u64 {
+        let said = names.etcd.ctl(&["lease", "timetolive", lease]);
+        said.rsplit("remaining(").next().unwrap().split('s').next().unwrap().parse().unwrap()
+    };
+    let ttl = |name: &str| -> u64 {
+        let said = names.ask("dig", &["+noall", "+answer", name]);
+        said.split_whitespace().nth(1).unwrap_or_else(|| panic!("no answer: {said}")).parse().unwrap()
+    };
+    let grant = |seconds: &str| names.etcd.ctl(&["lease", "grant", seconds]).split(' ').nth(1).unwrap().to_owned();
+    let put = |key: &str, lease: &str| {
+        names.etcd.ctl(&["put", key, r#"{"host":"10.0.0.1","port":80}"#, &format!("--lease={lease}")]);
+    };
+    let (short, long) = (grant("30"), grant("600"));
+    put("/skydns/dev/webapp/web/1", &short);
+    names.wait_short(&["web.webapp.dev"], &["10.0.0.1"]);
+    wait_until("a TTL that is not 0", DEADLINE, || ttl("web.webapp.dev") > 0);
+    for _ in 0..10 {
+        let before = left(&short);
+        let promised = ttl("web.webapp.dev");
+        assert!(promised <= before, "{promised} s are promised, {before} s are left");
+    }
+    // The same value under another lease.
+    put("/skydns/dev/webapp/web/1", &long);
+    wait_until("the TTL of the longer lease", DEADLINE, || (500..=600).contains(&ttl("web.webapp.dev")));
+    names.etcd.put("/skydns/dev/webapp/web/1", r#"{"host":"10.0.0.1","port":80}"#);
+    wait_until("the TTL of a key without a lease", DEADLINE, || ttl("web.webapp.dev") == 3600);
+    // What nobody asks for costs etcd nothing, and what is asked for often costs one question each half time.
+    put("/services/web/a", &long);
+    wait_until("the TTL of the service", DEADLINE, || ttl("web.svc.internal") == 30);
+    let asked = || names.etcd.metric("grpc_server_handled_total", "grpc_method=\"LeaseTimeToLive\"");
+    let before = asked();
+    (0..20).for_each(|_| assert_eq!(ttl("web.svc.internal"), 30));
+    assert_eq!(asked(), before);
 }
 
 #[test]
@@ -220,7 +260,82 @@ fn a_store_that_hides_the_keys_makes_questions_fail_and_denies_nothing() {
     let agent = sandbox.start(&[&login[..], &["--dns-domain", "webapp.dev", "--dns-listen", &listen]].concat());
     sandbox.wait_log("the store does not show the keys that names are made from");
     sandbox.wait_output("a", "one\n");
-    let names = Names { etcd, sandbox, port, _agent: agent };
+    let names = Names { etcd, sandbox, port, agent };
     let said = names.ask("dig", &["web.webapp.dev"]);
     assert!(said.contains("status: SERVFAIL"), "{said}");
+}
+
+#[test]
+fn sockets_that_systemd_passes_are_told_apart_by_their_addresses() {
+    let etcd = Etcd::start();
+    let mut sandbox = Sandbox::on_etcd(&etcd.url());
+    let [names, questions] = [(); 2].map(|()| {
+        let port = free_port();
+        (format!("127.7.{}.{}:{port}", port >> 8, port & 255), port)
+    });
+    // The sockets stay bound by whom passes them, so nobody could bind these addresses a second time.
+    sandbox.pass_sockets(&[&questions.0, &names.0]);
+    let elsewhere = format!("127.7.0.1:{}", free_port());
+    let nginx = Nginx::recent().build();
+    sandbox.template("web.tera", "upstream web { zone web 64k;\n{{ servers(prefix=\"/services/web\") }}\n}\n");
+    sandbox.resource(
+        "web",
+        &table("web.tera", nginx.http_file("web.conf").display()).keys(&["/services"]).driving(&nginx),
+    );
+    etcd.put("/skydns/dev/webapp/web", r#"{"host":"10.0.0.1"}"#);
+    let names_at = ["--dns-domain", "webapp.dev", "--dns-listen", &names.0, "--endpoints-listen", &elsewhere];
+    let _agent = sandbox.start(&[&["--watch"][..], &names_at].concat());
+    sandbox.wait_log(&format!("answering nginx's questions for endpoints at {}", questions.0));
+    sandbox.wait_log(&format!("answering questions for names in webapp.dev at {}", names.0));
+    let ask = |(at, port): &(String, u16), words: &[&str]| {
+        let server = format!("@{}", at.split(':').next().unwrap());
+        let output = Command::new("dig").args([&server, "-p", &port.to_string()]).args(words).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for way in ["+notcp", "+tcp"] {
+        let is_so = || (ask(&names, &[way, "+short", "web.webapp.dev"]) == "10.0.0.1\n").then_some(());
+        wait_or(DEADLINE, is_so, || format!("{way}: {}", sandbox.log()));
+        let target = "v4-0a000001.upstreamd.internal";
+        assert_eq!(ask(&questions, &[way, "+short", target]), "10.0.0.1\n", "{way}");
+        assert!(ask(&names, &[way, target]).contains("status: REFUSED"), "{way}");
+    }
+}
+
+/// The descriptors that a process has open, and its resident memory in kilobytes.
+fn holdings(daemon: &Daemon) -> (usize, u64) {
+    let folder = format!("/proc/{}", daemon.child.id());
+    let status = std::fs::read_to_string(format!("{folder}/status")).unwrap();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let kilobytes = resident.trim().split(' ').next().unwrap().parse().unwrap();
+    (std::fs::read_dir(format!("{folder}/fd")).unwrap().count(), kilobytes)
+}
+
+#[test]
+fn ten_thousand_connections_cost_nothing_and_stop_nothing() {
+    let names = Names::start(&["--dns-forward", ""]);
+    names.etcd.put("/skydns/dev/webapp/web", r#"{"host":"10.0.0.1"}"#);
+    names.wait_short(&["web.webapp.dev"], &["10.0.0.1"]);
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let raised = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, raised).unwrap();
+    let (descriptors, kilobytes) = holdings(&names.agent);
+    let mut open = Vec::new();
+    for n in 0..10_000_u32 {
+        // Some say nothing, some promise a long message, some the beginning of a question, some more than a question is long.
+        let mut connection = std::net::TcpStream::connect(("127.0.0.1", names.port)).unwrap();
+        let said: &[u8] = [&[][..], &[0x0f, 0xff], &[0, 30, 0, 7, 1], &[0xff, 0xff, 1]][n as usize % 4];
+        connection.write_all(said).ok();
+        // Without a limit that lets us have all of them, those that the agent has closed go.
+        open.push(connection);
+        if open.len() as u64 + 1000 > limit.maximum.unwrap_or(u64::MAX) {
+            open.remove(0);
+        }
+        if n % 1000 == 999 {
+            assert_eq!(names.short(&["+tries=1", "web.webapp.dev"]), ["10.0.0.1"], "after {n} connections");
+            assert_eq!(names.short(&["+tries=1", "+tcp", "web.webapp.dev"]), ["10.0.0.1"], "after {n} connections");
+            let now = holdings(&names.agent);
+            assert!(now.0 < descriptors + 300, "{} descriptors, {descriptors} before", now.0);
+            assert!(now.1 < kilobytes + 8192, "{} kilobytes, {kilobytes} before", now.1);
+        }
+    }
 }

@@ -39,7 +39,7 @@ const RELOADS: &str = "reload_cmd = 'true'";
 fn snapshot(catalog: &Catalog, revision: i64, keys: &[&str]) -> Event {
     let entries = keys.iter().map(|key| (Key::from(*key), Value::from("v"))).collect();
     let ranges = catalog.stores[0].wanted.all().clone();
-    Event::Snapshot { revision: Revision(revision), ranges, refused: None, entries }
+    Event::Snapshot { revision: Revision(revision), ranges, refused: None, entries, leases: Vec::new() }
 }
 
 /// Returns a snapshot without the keys at and below `/NAME`, which the store refuses.
@@ -48,13 +48,15 @@ fn snapshot_without(catalog: &Catalog, revision: i64, name: &str) -> Event {
     let (refused, granted) =
         catalog.stores[0].wanted.each().iter().cloned().partition(|range| gone.contains(&range.start));
     let refused = Some(Refusal { ranges: refused, user: None, reason: "no".to_owned() });
-    Event::Snapshot { revision: Revision(revision), ranges: KeyRanges::merged(granted), refused, entries: Vec::new() }
+    let (revision, ranges) = (Revision(revision), KeyRanges::merged(granted));
+    Event::Snapshot { revision, ranges, refused, entries: Vec::new(), leases: Vec::new() }
 }
 
 fn put(revision: i64, key: &str) -> Event {
     Event::Changes {
         revision: Revision(revision),
         puts: vec![(Key::from(key), Value::from(format!("{revision}").as_str()))],
+        leases: Vec::new(),
         deletes: Vec::new(),
     }
 }

@@ -89,7 +89,11 @@ fn a_panic_in_one_render_fails_that_resource_alone_and_is_tried_again() {
     let entries = ["/v", "/w"].map(|key| (Key::from(key), Value::from("v"))).to_vec();
     let mut now = Instant::now();
     let mut desk = Desk::new(Arc::default(), Arc::new(catalog), true, now);
-    desk.take_event(0, Event::Snapshot { revision: Revision(1), ranges, refused: None, entries }, now);
+    desk.take_event(
+        0,
+        Event::Snapshot { revision: Revision(1), ranges, refused: None, entries, leases: Vec::new() },
+        now,
+    );
     now += Duration::from_secs(1);
 
     let rendered = |pass: &Pass| {
@@ -159,7 +163,11 @@ impl Walk {
         let entries = keys.iter().map(|(key, value)| (Key::from(*key), Value::from(*value))).collect();
         let now = Instant::now();
         let mut desk = Desk::new(Arc::default(), Arc::new(catalog), false, now);
-        desk.take_event(0, Event::Snapshot { revision: Revision(1), ranges, refused: None, entries }, now);
+        desk.take_event(
+            0,
+            Event::Snapshot { revision: Revision(1), ranges, refused: None, entries, leases: Vec::new() },
+            now,
+        );
         Walk { desk, revision: 1, now, folder }
     }
 
@@ -167,7 +175,8 @@ impl Walk {
         self.revision += 1;
         let deletes = keys.iter().map(|key| Key::from(*key)).collect();
         let revision = Revision(self.revision);
-        self.desk.take_event(0, Event::Changes { revision, puts: Vec::new(), deletes }, self.now);
+        let changes = Event::Changes { revision, puts: Vec::new(), leases: Vec::new(), deletes };
+        self.desk.take_event(0, changes, self.now);
     }
 
     /// A pass that ends so. Returns what each resource has removed from nginx, if that is certain.

@@ -1,5 +1,8 @@
 //! Answers a question from the table, by SkyDNS's rules. Pure.
 
+use std::cell::RefCell;
+use std::time::Instant;
+
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name, RData, Record, RecordType, rdata};
 
@@ -7,6 +10,7 @@ use crate::endpoints::message::DnsQuestion;
 
 use super::find::Finder;
 use super::labels::{self, OwnDomain};
+use super::leases::LeaseTimes;
 use super::record::{SkyHost, SkyRecord};
 use super::sections::{self, Addresses, Sections};
 use super::table::NameTable;
@@ -26,9 +30,19 @@ pub struct NameAnswer {
     pub unfinished: Option<Name>,
 }
 
-/// Returns the answer to a question of at most `limit` bytes; `None` if its name is none of ours. `turn`: number of the question, for
-/// the records' order.
-pub fn answer(table: &NameTable, question: &DnsQuestion, limit: usize, turn: usize) -> Option<NameAnswer> {
+/// When a question is answered.
+#[derive(Debug)]
+pub struct Moment<'l> {
+    /// Number of the question, for the records' order.
+    pub turn: usize,
+    /// The time.
+    pub now: Instant,
+    /// How long leases last at least.
+    pub leases: &'l mut LeaseTimes,
+}
+
+/// Returns the answer to a question of at most `limit` bytes; `None` if its name is none of ours.
+pub fn answer(table: &NameTable, question: &DnsQuestion, limit: usize, moment: Moment<'_>) -> Option<NameAnswer> {
     if question.kind() == RecordType::ANY {
         return Some(NameAnswer { bytes: refusal(question, ResponseCode::Refused), unfinished: None });
     }
@@ -36,7 +50,8 @@ pub fn answer(table: &NameTable, question: &DnsQuestion, limit: usize, turn: usi
     let labels = labels::of_name(&name);
     let places = table.places();
     let domains: Vec<&OwnDomain> = places.domain.iter().chain(&places.services).collect();
-    let answering = Answering { finder: Finder::new(table), table, domains, turn, most: limit / LEAST_RECORD_BYTES };
+    let (finder, most) = (Finder::new(table), limit / LEAST_RECORD_BYTES);
+    let answering = Answering { finder, table, domains, most, moment: RefCell::new(moment) };
     let mut sections = match labels {
         Some(labels) if question.kind() == RecordType::PTR && labels.first() == Some(&"arpa") => {
             answering.pointers(&question.query.name, &labels)?
@@ -67,9 +82,9 @@ struct Answering<'t> {
     finder: Finder<'t>,
     table: &'t NameTable,
     domains: Vec<&'t OwnDomain>,
-    turn: usize,
     /// Most records that fit.
     most: usize,
+    moment: RefCell<Moment<'t>>,
 }
 
 impl<'t> Answering<'t> {
@@ -82,7 +97,7 @@ impl<'t> Answering<'t> {
     fn found(&self, labels: &[&str], domain: &OwnDomain) -> Vec<&'t SkyRecord> {
         let mut found = self.finder.at_or_below(labels, domain.labels.len());
         if !found.is_empty() {
-            let first = self.turn % found.len();
+            let first = self.moment.borrow().turn % found.len();
             found.rotate_left(first);
         }
         found
@@ -103,7 +118,7 @@ impl<'t> Answering<'t> {
             }
             RecordType::CNAME => {
                 let host = |record: &SkyRecord| match &record.host {
-                    SkyHost::Name(host) => Some(cname(owner, record, host)),
+                    SkyHost::Name(host) => Some(self.cname(owner, record, host)),
                     _ => None,
                 };
                 sections.answers.extend(self.finder.at(labels).find_map(host));
@@ -154,12 +169,12 @@ impl<'t> Answering<'t> {
                 return;
             }
             match &record.host {
-                SkyHost::Address(address) => to.extend(wanted.record(owner, record.ttl_seconds, *address)),
+                SkyHost::Address(address) => to.extend(wanted.record(owner, self.ttl(record), *address)),
                 SkyHost::Nowhere => {}
                 SkyHost::Name(host) if chain.len() > super::LONGEST_CHAIN || chain.contains(host) => {}
                 SkyHost::Name(host) => {
                     let before = to.len();
-                    to.push(cname(owner, record, host));
+                    to.push(self.cname(owner, record, host));
                     let Some(labels) = labels::of_name(host) else { continue };
                     let Some(domain) = self.own(&labels) else { continue };
                     chain.push(host.clone());
@@ -215,13 +230,13 @@ impl<'t> Answering<'t> {
     /// Adds a record that names its host, and the addresses of the host.
     fn host(&self, owner: &Name, record: &SkyRecord, data: RData, sections: &mut Sections) {
         sections.repeats |= record.shares_target;
-        sections.answers.push(Record::from_rdata(owner.clone(), record.ttl_seconds, data));
+        sections.answers.push(Record::from_rdata(owner.clone(), self.ttl(record), data));
         if sections.additional.len() > self.most {
             return;
         }
         match &record.host {
             SkyHost::Address(address) => {
-                sections.additional.extend(Addresses::Both.record(&record.target, record.ttl_seconds, *address));
+                sections.additional.extend(Addresses::Both.record(&record.target, self.ttl(record), *address));
             }
             SkyHost::Name(_) if sections.looked_up.insert(record.target.clone()) => {
                 let Some(labels) = labels::of_name(&record.target) else { return };
@@ -237,7 +252,7 @@ impl<'t> Answering<'t> {
     fn texts(&self, owner: &Name, found: &[&SkyRecord], sections: &mut Sections) {
         for record in found.iter().filter(|record| !record.text.is_empty()).take(self.most + 1) {
             let text = rdata::TXT::from_bytes(record.text.as_bytes().chunks(255).collect());
-            sections.answers.push(Record::from_rdata(owner.clone(), record.ttl_seconds, RData::TXT(text)));
+            sections.answers.push(Record::from_rdata(owner.clone(), self.ttl(record), RData::TXT(text)));
         }
     }
 
@@ -245,7 +260,7 @@ impl<'t> Answering<'t> {
     fn pointers(&self, owner: &Name, labels: &[&str]) -> Option<Sections> {
         let host = |record: &'t SkyRecord| match &record.host {
             SkyHost::Name(host) => {
-                Some(Record::from_rdata(owner.clone(), record.ttl_seconds, RData::PTR(rdata::PTR(host.clone()))))
+                Some(Record::from_rdata(owner.clone(), self.ttl(record), RData::PTR(rdata::PTR(host.clone()))))
             }
             _ => None,
         };
@@ -263,8 +278,19 @@ impl<'t> Answering<'t> {
         let soa = rdata::SOA::new(server, person, self.table.serial(), 28_800, 7200, 604_800, NOTHING_TTL_SECONDS);
         Record::from_rdata(domain.name.clone(), ttl_seconds, RData::SOA(soa))
     }
-}
 
-fn cname(owner: &Name, record: &SkyRecord, host: &Name) -> Record {
-    Record::from_rdata(owner.clone(), record.ttl_seconds, RData::CNAME(rdata::CNAME(host.clone())))
+    fn cname(&self, owner: &Name, record: &SkyRecord, host: &Name) -> Record {
+        Record::from_rdata(owner.clone(), self.ttl(record), RData::CNAME(rdata::CNAME(host.clone())))
+    }
+
+    /// Returns the record's TTL: at most what is left of its lease.
+    fn ttl(&self, record: &SkyRecord) -> u32 {
+        match record.lease {
+            0 => record.ttl_seconds,
+            lease => {
+                let Moment { leases, now, .. } = &mut *self.moment.borrow_mut();
+                record.ttl_seconds.min(leases.left_seconds(lease, *now))
+            }
+        }
+    }
 }

@@ -273,7 +273,7 @@ fn a_made_up_corpus_is_answered_as_the_rules_say() {
             gone.iter().for_each(|key| drop(store.remove(key)));
             let puts = store.iter().map(|(key, value)| (Key::from(key.as_str()), Value::from(value.as_str())));
             tree.advance(Revision(revision), puts, gone.iter().map(|key| Key::from(key.as_str())));
-            table.update(tree.clone());
+            table.update(tree.clone(), KeyLeases::default());
             let model = Model(store.iter().filter_map(|(key, value)| plain(key, value)).collect());
             for _ in 0..12 {
                 let asked = match made.below(10) {

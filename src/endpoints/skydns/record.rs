@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use hickory_proto::rr::Name;
 use serde_json::{Map, Value};
 
+use crate::model::lease::LeaseId;
+
 use super::{DEFAULT_TTL_SECONDS, labels};
 
 /// Priority of a record without one.
@@ -25,6 +27,8 @@ pub(super) struct SkyRecord {
     /// Whether it receives mail.
     pub(super) is_mail: bool,
     pub(super) ttl_seconds: u32,
+    /// The lease that its key is under; 0 if there is none.
+    pub(super) lease: LeaseId,
     pub(super) group: Option<String>,
     /// Name of the host in SRV, MX and NS records: made from the key if the host is an address.
     pub(super) target: Name,
@@ -61,6 +65,7 @@ impl SkyRecord {
             text: String::new(),
             is_mail: false,
             ttl_seconds: DEFAULT_TTL_SECONDS,
+            lease: 0,
             group: None,
             target: own,
             shares_target: false,

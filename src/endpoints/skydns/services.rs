@@ -70,6 +70,7 @@ fn record(backend: &Backend, key_labels: &[String]) -> Option<SkyRecord> {
         text: String::new(),
         is_mail: false,
         ttl_seconds: ttl.filter(|ttl| *ttl > 0).unwrap_or(SERVICE_TTL_SECONDS).min(DEFAULT_TTL_SECONDS),
+        lease: 0,
         group: None,
         shares_target,
         depth: key_labels.len(),

@@ -1,14 +1,17 @@
 //! All records by their names. A change of the tree decodes only the keys that changed; a key that is no record is left out, and
 //! hides no other. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
 use crate::endpoints::message::DnsQuestion;
+use crate::model::key::Key;
+use crate::model::lease::LeaseId;
 use crate::model::range::KeyRanges;
 use crate::model::tree::Tree;
 
 use super::labels::{self, OwnDomain};
+use super::leases::KeyLeases;
 use super::record::SkyRecord;
 use super::services;
 
@@ -61,6 +64,7 @@ pub struct NameTable {
     tree: Tree,
     /// Keys that are no records.
     refused: BTreeSet<String>,
+    leases: HashMap<Key, LeaseId>,
     pub(super) records: BTreeMap<Box<str>, SkyRecord>,
 }
 
@@ -80,9 +84,11 @@ impl NameTable {
         (self.tree.revision().0 & i64::from(u32::MAX)).try_into().unwrap_or(0)
     }
 
-    /// Takes the records of this tree. Returns the keys that are no records any more, or are new and none, with the reason.
-    pub fn update(&mut self, tree: Tree) -> Vec<(String, String)> {
-        let changed = self.tree.changed_paths(&tree);
+    /// Takes the records of this tree, and the leases that have changed since. Returns the keys that are no records any more, or are
+    /// new and none, with the reason.
+    pub fn update(&mut self, tree: Tree, leases: KeyLeases) -> Vec<(String, String)> {
+        let mut changed = self.tree.changed_paths(&tree);
+        changed.extend(leases.apply(&mut self.leases));
         self.tree = tree;
         let mut refused: Vec<(String, String)> = Vec::new();
         let mut services: BTreeSet<String> = BTreeSet::new();
@@ -119,6 +125,7 @@ impl NameTable {
         let mut record = SkyRecord::parse(&labels, text)?;
         // A part that was changed may be the same as that of another key.
         record.shares_target |= !below.split('/').eq(labels.iter().map(String::as_str));
+        record.lease = self.lease(key);
         self.records.insert(place, record);
         self.refused.remove(key);
         Ok(())
@@ -143,12 +150,17 @@ impl NameTable {
         let keys = tree.range_from(folder).map(|(key, value)| (key.as_str(), value));
         let lookup = |key: &str| tree.get(key);
         let found = services::read(root, folder, domain, keys.take_while(|(key, _)| key.starts_with(folder)), &lookup);
-        for (labels, key, record) in found.records {
+        for (labels, key, mut record) in found.records {
+            record.lease = self.lease(&key);
             self.records.insert(labels::place(&labels, &key).into_boxed_str(), record);
         }
         let refused: BTreeSet<&str> = found.refused.iter().map(|(key, _)| key.as_str()).collect();
         self.refused.retain(|key| !key.starts_with(folder) || refused.contains(key.as_str()));
         found.refused
+    }
+
+    fn lease(&self, key: &str) -> LeaseId {
+        self.leases.get(key).copied().unwrap_or(0)
     }
 
     /// Returns the records from the first place to before the second.

@@ -1,10 +1,13 @@
 //! Each of SkyDNS's rules as a table: keys and a question in, records out.
 
+use std::time::{Duration, Instant};
+
 use hickory_proto::op::{Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{Name, Record, RecordType};
 
 use super::*;
 use crate::endpoints::message::{self, DnsMessage, DnsQuestion, MAX_TCP_BYTES};
+use crate::model::event::Event;
 use crate::model::key::{Key, Revision, Value};
 use crate::model::tree::Tree;
 
@@ -33,7 +36,7 @@ fn tree(entries: &[(&str, &str)]) -> Tree {
 
 fn table(entries: &[(&str, &str)]) -> NameTable {
     let mut table = NameTable::new(places());
-    table.update(tree(entries));
+    table.update(tree(entries), KeyLeases::default());
     table
 }
 
@@ -43,7 +46,12 @@ pub(super) fn line(record: &Record) -> String {
 
 /// Returns the answer as lines: the code if it is not `NoError`, answers, SOA records in short, additional records after `+`.
 pub(super) fn lines(table: &NameTable, name: &str, kind: RecordType, turn: usize) -> Vec<String> {
-    let Some(NameAnswer { bytes, unfinished }) = answer(table, &question(name, kind), MAX_TCP_BYTES, turn) else {
+    lines_at(table, name, kind, Moment { turn, now: Instant::now(), leases: &mut LeaseTimes::default() })
+}
+
+/// Returns the answer of a moment as lines.
+fn lines_at(table: &NameTable, name: &str, kind: RecordType, moment: Moment<'_>) -> Vec<String> {
+    let Some(NameAnswer { bytes, unfinished }) = answer(table, &question(name, kind), MAX_TCP_BYTES, moment) else {
         return vec!["foreign".to_owned()];
     };
     let message = Message::from_vec(&bytes).unwrap();
@@ -68,6 +76,41 @@ const REDIS: &[(&str, &str)] = &[
     ("/skydns/dev/webapp/redis/2", r#"{"host":"10.0.0.2","port":6380,"weight":300,"ttl":30}"#),
     ("/skydns/dev/webapp/redis/6", r#"{"host":"2001:db8::6","port":6379,"priority":20}"#),
 ];
+
+#[test]
+fn no_record_is_promised_for_longer_than_its_lease_lasts() {
+    let keys = [("/skydns/dev/webapp/x/1", 5), ("/skydns/dev/webapp/y", 0), ("/services/web/b", 6)];
+    let values = [r#"{"host":"10.0.0.1"}"#, r#"{"host":"x.webapp.dev"}"#, "10.0.0.2:80"];
+    let entries = keys.iter().zip(values).map(|((key, _), value)| (Key::from(*key), Value::from(value))).collect();
+    let under = keys.iter().filter(|(_, lease)| *lease != 0).map(|(key, lease)| (Key::from(*key), *lease)).collect();
+    let snapshot =
+        Event::Snapshot { revision: Revision(1), ranges: places().ranges(), refused: None, entries, leases: under };
+    let Event::Snapshot { entries, .. } = &snapshot else { unreachable!() };
+    let (tree, mut noted) = (Tree::from_entries(Revision(1), entries.iter().cloned()), KeyLeases::default());
+    noted.note(&snapshot, &places().ranges());
+    let (mut table, mut leases, now) = (NameTable::new(places()), LeaseTimes::default(), Instant::now());
+    table.update(tree.clone(), noted);
+    let ask = |table: &NameTable, leases: &mut LeaseTimes, name, at| {
+        let moment = Moment { turn: 0, now: now + Duration::from_secs(at), leases };
+        lines_at(table, name, RecordType::A, moment)
+    };
+    assert_eq!(ask(&table, &mut leases, "x.webapp.dev", 0), ["x.webapp.dev. 0 A 10.0.0.1"]);
+    assert_eq!(leases.take_wanted(), [5]);
+    leases.learn(5, now, Duration::from_secs(60));
+    assert_eq!(ask(&table, &mut leases, "x.webapp.dev", 20), ["x.webapp.dev. 40 A 10.0.0.1"]);
+    let chain = ["y.webapp.dev. 40 CNAME x.webapp.dev.", "x.webapp.dev. 40 A 10.0.0.1"];
+    assert_eq!(ask(&table, &mut leases, "y.webapp.dev", 20), chain);
+    assert_eq!(ask(&table, &mut leases, "web.svc.internal", 20), ["web.svc.internal. 0 A 10.0.0.2"]);
+    leases.learn(6, now, Duration::from_secs(3600));
+    assert_eq!(ask(&table, &mut leases, "web.svc.internal", 20), ["web.svc.internal. 30 A 10.0.0.2"]);
+    // The same value, put without a lease.
+    let puts = vec![(Key::from(keys[0].0), Value::from(values[0]))];
+    let mut noted = KeyLeases::default();
+    let put = Event::Changes { revision: Revision(2), puts, leases: Vec::new(), deletes: Vec::new() };
+    noted.note(&put, &places().ranges());
+    table.update(tree, noted);
+    assert_eq!(ask(&table, &mut leases, "x.webapp.dev", 20), ["x.webapp.dev. 3600 A 10.0.0.1"]);
+}
 
 #[test]
 fn addresses_of_a_name_are_those_of_all_below_it_with_one_ttl() {
@@ -309,7 +352,7 @@ fn a_malformed_record_hides_only_itself() {
     for value in bad {
         let mut table = NameTable::new(places());
         let good = ("/skydns/dev/webapp/x/good", r#"{"host":"10.0.0.9","weight":null}"#);
-        let refused = table.update(tree(&[("/skydns/dev/webapp/x/bad", value), good]));
+        let refused = table.update(tree(&[("/skydns/dev/webapp/x/bad", value), good]), KeyLeases::default());
         assert_eq!(refused.len(), 1, "{value}");
         assert!(refused[0].0 == "/skydns/dev/webapp/x/bad" && (value.is_empty() || !refused[0].1.contains(value)));
         assert_eq!(lines(&table, "x.webapp.dev", RecordType::A, 0), ["x.webapp.dev. 3600 A 10.0.0.9"], "{value}");
@@ -320,16 +363,22 @@ fn a_malformed_record_hides_only_itself() {
         tree(&[("/skydns/dev/webapp/x", "1"), ("/services/web/a", "1"), ("/services/web/b", "10.0.0.1:80")]);
     let mut put = |key: &str, value: &str| {
         store.advance(Revision(43), [(Key::from(key), Value::from(value))], []);
-        table.update(store.clone()).len()
+        table.update(store.clone(), KeyLeases::default()).len()
     };
     assert_eq!(put("/other", ""), 2);
     assert_eq!([put("/skydns/dev/webapp/x", "2"), put("/services/web/b", "10.0.0.2:80")], [0, 0]);
     assert_eq!([put("/skydns/dev/webapp/x", "{}"), put("/services/web/a", "10.0.0.3:80")], [0, 0]);
     assert_eq!([put("/skydns/dev/webapp/x", "3"), put("/services/web/a", "3")], [1, 1]);
     let long = format!("/skydns/dev/webapp/{}", "x".repeat(64));
-    assert_eq!(NameTable::new(places()).update(tree(&[(&long, r#"{"host":"10.0.0.9"}"#)])).len(), 1);
+    assert_eq!(
+        NameTable::new(places()).update(tree(&[(&long, r#"{"host":"10.0.0.9"}"#)]), KeyLeases::default()).len(),
+        1
+    );
     let deep = format!("/skydns/dev/webapp{}", "/abcdefgh".repeat(30));
-    assert_eq!(NameTable::new(places()).update(tree(&[(&deep, r#"{"host":"10.0.0.9"}"#)])).len(), 1);
+    assert_eq!(
+        NameTable::new(places()).update(tree(&[(&deep, r#"{"host":"10.0.0.9"}"#)]), KeyLeases::default()).len(),
+        1
+    );
 }
 
 #[test]
@@ -344,7 +393,7 @@ fn backends_are_records_below_their_services_domain() {
         ("/services/loose", "10.0.0.5:80"),
     ];
     let mut table = NameTable::new(places());
-    let refused = table.update(tree(&entries));
+    let refused = table.update(tree(&entries), KeyLeases::default());
     assert_eq!(refused.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["/services/web/e"]);
     assert_eq!(
         lines(&table, "web.svc.internal", RecordType::SRV, 0),
@@ -363,7 +412,7 @@ fn backends_are_records_below_their_services_domain() {
     // What goes leaves no record, and touches no other service.
     let mut later = tree(&entries);
     later.advance(Revision(43), [], [Key::from("/services/web/b"), Key::from("/services/web/c")]);
-    table.update(later);
+    table.update(later, KeyLeases::default());
     assert_eq!(lines(&table, "web.svc.internal", RecordType::A, 0), ["web.svc.internal. 30 A 10.0.0.1"]);
     assert_eq!(host(&table), ["webs.svc.internal. 30 CNAME web.example.org."]);
 }
@@ -385,7 +434,8 @@ fn what_does_not_fit_is_left_out_and_said() {
         (12_000, 512, RecordType::A, true),
         (12_000, MAX_TCP_BYTES, RecordType::SRV, true),
     ] {
-        let bytes = answer(&table(&entries[..count]), &question("x.webapp.dev", kind), limit, 0).unwrap().bytes;
+        let moment = Moment { turn: 0, now: Instant::now(), leases: &mut LeaseTimes::default() };
+        let bytes = answer(&table(&entries[..count]), &question("x.webapp.dev", kind), limit, moment).unwrap().bytes;
         let message = Message::from_vec(&bytes).unwrap();
         assert!(bytes.len() <= limit && !message.answers.is_empty(), "{count} {limit}");
         assert_eq!(message.metadata.truncation, is_cut, "{count} {limit} {kind}");

@@ -22,6 +22,7 @@ impl Bench {
             key: Key::from(*key),
             value: (!value.is_empty()).then(|| Value::from(*value)),
             revision: Revision(*revision),
+            lease: 0,
         };
         let events = events.iter().map(event).collect();
         let message = WatchMessage { watcher, is_fragment, events, ..WatchMessage::default() };

@@ -8,6 +8,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::model::etcd::{EtcdFailure, FailureKind, Header, KeyPage, Span};
 use crate::model::key::{Key, Revision, Value};
+use crate::model::lease::LeaseId;
 use crate::model::range::{KeyRange, KeyRanges, WantedKeys};
 use crate::model::tree::Tree;
 use crate::source::coverage::{self, Coverage};
@@ -36,6 +37,7 @@ pub(super) struct Listing {
     pub(super) header: Header,
     pub(super) ranges: KeyRanges,
     pub(super) entries: Vec<(Key, Value)>,
+    pub(super) leases: Vec<(Key, LeaseId)>,
     pub(super) mark: Option<LastChange>,
     pub(super) coverage: Coverage,
     pub(super) unreadable_keys: usize,
@@ -58,6 +60,7 @@ struct Reader {
 #[derive(Default)]
 struct Part {
     entries: Vec<(Key, Value)>,
+    leases: Vec<(Key, LeaseId)>,
     /// Newest of the entries.
     mark: Option<LastChange>,
     keys: usize,
@@ -87,6 +90,9 @@ impl Part {
                 let (key, value) = (entry.key.clone(), Some(entry.value.clone()));
                 self.mark = Some(LastChange { key, value, revision: entry.mod_revision, keys_in_hull: None });
             }
+            if entry.lease != 0 {
+                self.leases.push((entry.key.clone(), entry.lease));
+            }
             self.entries.push((entry.key, entry.value));
         }
         kept
@@ -97,6 +103,7 @@ impl Part {
         self.bytes += later.bytes;
         self.unreadable_keys += later.unreadable_keys;
         self.entries.extend(later.entries);
+        self.leases.extend(later.leases);
         let newest = |mark: &Option<LastChange>| mark.as_ref().map(|mark| mark.revision);
         if newest(&later.mark) > newest(&self.mark) {
             self.mark = later.mark;
@@ -191,14 +198,14 @@ impl Reader {
 
     fn listing(&self, header: Header, whole: Part, coverage: Coverage, keys_in_hull: Option<usize>) -> Listing {
         let has_large_values = whole.bytes / whole.keys.max(1) >= LARGE_VALUE_BYTES;
-        let Part { entries, mut mark, unreadable_keys, .. } = whole;
+        let Part { entries, leases, mut mark, unreadable_keys, .. } = whole;
         match (&mut mark, keys_in_hull) {
             (Some(mark), Some(keys)) => mark.keys_in_hull = Some((keys, header.revision)),
             // Without a count, the listing could not be distinguished from a store that went back.
             _ => mark = None,
         }
         let (ranges, tally) = (self.ranges.clone(), *self.tally.lock().unwrap_or_else(PoisonError::into_inner));
-        Listing { header, ranges, entries, mark, coverage, unreadable_keys, has_large_values, tally }
+        Listing { header, ranges, entries, leases, mark, coverage, unreadable_keys, has_large_values, tally }
     }
 
     /// Reads one span at the newest revision.

@@ -51,7 +51,13 @@ fn failure(at: Stage) -> StepFailure {
 }
 
 fn snapshot(revision: i64) -> Event {
-    Event::Snapshot { revision: Revision(revision), ranges: KeyRanges::default(), refused: None, entries: Vec::new() }
+    Event::Snapshot {
+        revision: Revision(revision),
+        ranges: KeyRanges::default(),
+        refused: None,
+        entries: Vec::new(),
+        leases: Vec::new(),
+    }
 }
 
 #[test]

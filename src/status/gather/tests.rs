@@ -50,7 +50,8 @@ fn healthy(now: Instant) -> Board {
     let live = Arc::new(LiveBackends::new(listed, &BTreeSet::from(["/v/"]), None, NOW - 40));
     board.record_live(&"c.toml".into(), &live, NOW - 40);
     let ranges = crate::model::range::KeyRanges::default();
-    board.record_event(&Event::Snapshot { revision: Revision(5), ranges, refused: None, entries: Vec::new() }, now);
+    let (entries, leases) = (Vec::new(), Vec::new());
+    board.record_event(&Event::Snapshot { revision: Revision(5), ranges, refused: None, entries, leases }, now);
     board
 }
 

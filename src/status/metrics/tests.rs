@@ -14,7 +14,10 @@ use crate::status::board::tests::{board, report, skipped};
 fn busy(now: Instant) -> Board {
     let mut board = board(now);
     let ranges = KeyRanges::default();
-    board.record_event(&Event::Snapshot { revision: Revision(7), ranges, refused: None, entries: Vec::new() }, now);
+    board.record_event(
+        &Event::Snapshot { revision: Revision(7), ranges, refused: None, entries: Vec::new(), leases: Vec::new() },
+        now,
+    );
     board.record_render(&"a.toml".into(), skipped(3), 100);
     let elapsed = Duration::from_millis(20);
     let commands = vec![CommandRun { kind: CommandKind::Reload, elapsed, succeeded: true }];

@@ -1,5 +1,8 @@
 //! Asks the kernel for the TCP sockets to some addresses, in the network namespace of this process: a dump of `NETLINK_SOCK_DIAG`,
 //! sock_diag(7), with a program that makes the kernel leave out all other sockets. Only looks.
+//!
+//! What costs is that the kernel goes through its whole table of connections, however few there are. So the older request is sent, which
+//! is about IPv4 and IPv6 at once.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -20,14 +23,15 @@ const MAX_PARTS: usize = 2048;
 /// Most addresses in a program; for more the kernel lists all sockets, and the choice is made here.
 const MAX_PROGRAM_ADDRESSES: usize = 64;
 
+const ANY_FAMILY: u8 = 0;
 const IPV4: u8 = 2;
 const IPV6: u8 = 10;
-const TCP: u8 = 6;
 
 /// Types of messages.
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
-const BY_FAMILY: u16 = 20;
+/// `TCPDIAG_GETSOCK`.
+const TCP_SOCKETS: u16 = 18;
 /// `NLM_F_REQUEST` and `NLM_F_DUMP`.
 const DUMP_REQUEST: u16 = 0x301;
 /// All states but those without an owner, `TIME_WAIT`, and without an other end, `LISTEN`.
@@ -52,24 +56,23 @@ pub(super) fn tcp_sockets_to(remotes: &BTreeSet<SocketAddr>) -> io::Result<Vec<S
     set_socket_timeout(&socket, Timeout::Recv, Some(TIMEOUT))?;
     let mut found = Vec::new();
     let mut part = vec![0; PART_BYTES];
-    for family in [IPV4, IPV6] {
-        send(&socket, &request(family, remotes), SendFlags::empty())?;
-        for parts in 0.. {
-            let (_, length) = recv(&socket, part.as_mut_slice(), RecvFlags::TRUNC)?;
-            let messages = part.get(..length).filter(|_| parts < MAX_PARTS).ok_or(io::ErrorKind::FileTooLarge)?;
-            if read_part(messages, remotes, &mut found)? {
-                break;
-            }
+    send(&socket, &request(remotes), SendFlags::empty())?;
+    for parts in 0.. {
+        let (_, length) = recv(&socket, part.as_mut_slice(), RecvFlags::TRUNC)?;
+        let messages = part.get(..length).filter(|_| parts < MAX_PARTS).ok_or(io::ErrorKind::FileTooLarge)?;
+        if read_part(messages, remotes, &mut found)? {
+            break;
         }
     }
     Ok(found)
 }
 
-fn request(family: u8, remotes: &BTreeSet<SocketAddr>) -> Vec<u8> {
+fn request(remotes: &BTreeSet<SocketAddr>) -> Vec<u8> {
     // The socket's own addresses, of which any will do, take 48 bytes.
-    let mut body = vec![family, TCP, 0, 0];
-    body.extend(STATES.to_ne_bytes());
+    let mut body = vec![ANY_FAMILY, 0, 0, 0];
     body.extend([0; 48]);
+    body.extend(STATES.to_ne_bytes());
+    body.extend([0; 4]);
     let program = if remotes.len() <= MAX_PROGRAM_ADDRESSES { program(remotes) } else { Vec::new() };
     if !program.is_empty() {
         body.extend(short(4 + program.len()));
@@ -77,7 +80,7 @@ fn request(family: u8, remotes: &BTreeSet<SocketAddr>) -> Vec<u8> {
         body.extend(program);
     }
     let mut message = u32::try_from(HEADER_BYTES + body.len()).unwrap_or(u32::MAX).to_ne_bytes().to_vec();
-    message.extend(BY_FAMILY.to_ne_bytes());
+    message.extend(TCP_SOCKETS.to_ne_bytes());
     message.extend(DUMP_REQUEST.to_ne_bytes());
     message.extend([0; 8]);
     message.extend(body);

@@ -48,6 +48,19 @@ impl Connection {
         .await
     }
 
+    /// Returns how much is left of a lease, in whole seconds; nothing if it no longer exists.
+    ///
+    /// # Errors
+    /// As `grant`.
+    pub async fn left_of(&self, id: LeaseId) -> Result<Duration, EtcdFailure> {
+        let mut lease = self.lease.clone();
+        within(self.request_timeout, async move {
+            let found = lease.time_to_live(id, None).await.map_err(|error| failure::of_error(&error))?;
+            Ok(Duration::from_secs(u64::try_from(found.ttl()).unwrap_or(0)))
+        })
+        .await
+    }
+
     /// Returns the keys under a lease, without those that are not UTF-8; `None` if the lease no longer exists.
     ///
     /// # Errors

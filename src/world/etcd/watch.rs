@@ -84,6 +84,7 @@ fn plain(message: PbWatchResponse, max_value_bytes: usize) -> WatchMessage {
             key,
             value: (!is_delete).then(|| Value::bounded(&pair.value, max_value_bytes)),
             revision: Revision(pair.mod_revision),
+            lease: if is_delete { 0 } else { pair.lease },
         });
     }
     plain

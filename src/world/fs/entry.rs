@@ -14,8 +14,9 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, mkdirat};
-use nix::unistd::{UnlinkatFlags, getegid, geteuid, linkat, unlinkat};
+use nix::unistd::{UnlinkatFlags, geteuid, linkat, unlinkat};
 
+use super::trust::FolderAccess;
 use super::{FileContext, FileError, OnDisk};
 
 /// The kernel's limit on links in a path.
@@ -156,8 +157,7 @@ impl Folder {
     /// # Errors
     /// The system's own.
     pub fn others_may_change(&self) -> Result<bool, FileError> {
-        let found = fstat(&self.opened).context("look at", &self.path)?;
-        Ok(others_may_change(&found, Me::now()))
+        Ok(FolderAccess::of(&self.opened).context("look at", &self.path)?.others_may_change)
     }
 
     /// Returns whether nobody but root and us can exchange a file that we put into it: others may not change it, or it is sticky.
@@ -165,9 +165,8 @@ impl Folder {
     /// # Errors
     /// The system's own.
     pub fn keeps_files(&self) -> Result<bool, FileError> {
-        let found = fstat(&self.opened).context("look at", &self.path)?;
-        let me = Me::now();
-        Ok(is_trusted_link(&found, me.user, me))
+        let access = FolderAccess::of(&self.opened).context("look at", &self.path)?;
+        Ok(access.keeps_files_of(geteuid().as_raw()))
     }
 
     /// Returns the names in it that are UTF-8, in order.
@@ -308,36 +307,6 @@ pub(super) fn is_kind(found: &FileStat, kind: SFlag) -> bool {
     SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT == kind
 }
 
-/// Whom the kernel takes us for.
-#[derive(Clone, Copy)]
-struct Me {
-    user: u32,
-    group: u32,
-}
-
-impl Me {
-    fn now() -> Me {
-        Me { user: geteuid().as_raw(), group: getegid().as_raw() }
-    }
-
-    fn trusts(self, user: u32) -> bool {
-        user == 0 || user == self.user
-    }
-}
-
-/// Returns whether somebody else than root and us may put files into a folder, or take some away.
-fn others_may_change(folder: &FileStat, me: Me) -> bool {
-    let group_may = folder.st_mode & 0o020 != 0 && folder.st_gid != 0 && folder.st_gid != me.group;
-    !me.trusts(folder.st_uid) || group_may || folder.st_mode & 0o002 != 0
-}
-
-/// Returns whether only root or we can have made a link in this folder. In a sticky folder, such as /tmp, others may put links, but
-/// not exchange ours.
-fn is_trusted_link(folder: &FileStat, owner: u32, me: Me) -> bool {
-    let is_sticky = folder.st_mode & 0o1000 != 0 && me.trusts(folder.st_uid);
-    !others_may_change(folder, me) || (is_sticky && me.trusts(owner))
-}
-
 fn not_followed(folder: PathBuf) -> io::Error {
     io::Error::new(
         io::ErrorKind::PermissionDenied,
@@ -361,7 +330,7 @@ fn link_at(folder: impl AsFd + Copy, name: &OsStr) -> nix::Result<Option<Link>> 
         return Ok(None);
     }
     let target = PathBuf::from(readlinkat(&opened, "")?);
-    let is_trusted = is_trusted_link(&fstat(folder)?, found.st_uid, Me::now());
+    let is_trusted = FolderAccess::of(folder)?.keeps_files_of(found.st_uid);
     Ok(Some(Link { target, owner: found.st_uid, is_trusted }))
 }
 

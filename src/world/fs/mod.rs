@@ -8,6 +8,7 @@ pub mod owner;
 
 pub mod record;
 pub mod stage;
+mod trust;
 
 use std::io;
 use std::path::{Path, PathBuf};

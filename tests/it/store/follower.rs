@@ -166,7 +166,7 @@ fn take(seen: &mut Seen, event: Event, check: &Check) {
             seen.refused = refused.is_some();
             seen.tree = Tree::from_entries(revision, entries);
         }
-        Event::Changes { revision, puts, deletes } => {
+        Event::Changes { revision, puts, deletes, .. } => {
             seen.changes += 1;
             if revision < before {
                 seen.objections.push(format!("changes of revision {revision} after {before}"));

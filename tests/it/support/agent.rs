@@ -39,6 +39,24 @@ pub struct Sandbox {
     pub environment: Vec<(String, String)>,
 }
 
+/// Opens UDP and TCP at each address of the first argument, and becomes the rest, as systemd starts a service with a socket unit.
+const PASS_SOCKETS: &str = "
+import os, socket, sys
+sockets = []
+for address in sys.argv[1].split(','):
+    host, port = address.rsplit(':', 1)
+    for kind in socket.SOCK_DGRAM, socket.SOCK_STREAM:
+        one = socket.socket(socket.AF_INET, kind)
+        one.bind((host, int(port)))
+        sockets.append(one)
+    sockets[-1].listen()
+spare = [os.dup(one.fileno()) for one in sockets]
+for number, descriptor in enumerate(spare):
+    os.dup2(descriptor, 3 + number)
+os.environ.update(LISTEN_FDS=str(len(spare)), LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[2], sys.argv[2:])
+";
+
 impl Sandbox {
     pub fn new() -> Sandbox {
         let dir = temp_dir();
@@ -105,6 +123,11 @@ impl Sandbox {
     /// Lines of a file that commands append to.
     pub fn lines(&self, name: &str) -> Vec<String> {
         fs::read_to_string(self.path(name)).unwrap_or_default().lines().map(str::to_owned).collect()
+    }
+
+    /// Starts with sockets for UDP and TCP at each of these addresses, as from systemd.
+    pub fn pass_sockets(&mut self, addresses: &[&str]) {
+        self.wrapper = ["python3", "-c", PASS_SOCKETS, &addresses.join(",")].map(str::to_owned).to_vec();
     }
 
     /// upstreamd with the store, confdir and state folder of this sandbox.

@@ -111,6 +111,15 @@ impl Site {
         assert!(!self.page("/metrics").contains("upstreamd_condition_since_seconds{"), "{what}");
     }
 
+    /// Keeps what a person sees, to be looked at, if FAULTS_FOLDER names a folder for it.
+    fn keep(&self, what: &str, status: &str) {
+        if let Some(folder) = std::env::var_os("FAULTS_FOLDER").map(std::path::PathBuf::from) {
+            let name = what.replace(' ', "-");
+            fs::write(folder.join(format!("{name}.txt")), status).unwrap();
+            fs::write(folder.join(format!("{name}.html")), self.page("/")).unwrap();
+        }
+    }
+
     /// Waits until the fault shows, and checks that all views agree.
     fn check(&self, what: &str, expected: &Shown) {
         let started = Instant::now();
@@ -130,6 +139,7 @@ impl Site {
         for part in [text("summary"), text("advice"), since.clone(), expected.cause.clone()] {
             assert!(ran.stdout.contains(&part), "{what}: status lacks {part:?}:\n{}", ran.stdout);
         }
+        self.keep(what, &ran.stdout);
         let explained = self.sandbox.run(&["explain", expected.explained]);
         for part in [text("summary"), since.clone(), expected.cause.clone()] {
             assert!(explained.stdout.contains(&part), "{what}: explain lacks {part:?}:\n{}", explained.stdout);

@@ -100,7 +100,8 @@ const HINT: &str = "is `upstreamd --watch` running, with the same --state-dir?";
 
 fn exit_of(status: &Status) -> Exit {
     let worst = status.conditions.iter().find(|condition| condition.question != StatusQuestion::Notice);
-    worst.map_or(Exit::Done, |condition| exit_for(condition.kind))
+    let without = if status.sync.ok { Exit::Done } else { Exit::UnderWay };
+    worst.map_or(without, |condition| exit_for(condition.kind))
 }
 
 /// Returns the exit code for the worst condition.

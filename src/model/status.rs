@@ -71,7 +71,7 @@ pub struct Axis {
     pub ok: bool,
     /// The answer in a few words: `in sync at revision 42`, `1 held, 1 reload owed`.
     pub summary: String,
-    /// Start of the oldest condition that makes it no.
+    /// Start of the oldest condition that makes it no; none while the agent starts.
     pub since: Option<UnixTime>,
 }
 

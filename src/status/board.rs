@@ -278,7 +278,11 @@ impl Board {
     }
 
     /// Records the numbers of old workers still finishing and of current workers.
-    pub fn set_workers(&mut self, leaving: BTreeMap<i32, u64>, serving: usize) {
+    pub fn set_workers(&mut self, mut leaving: BTreeMap<i32, u64>, serving: usize) {
+        // Two clocks were asked for each start: what was found first stays, or it would move by a second now and then.
+        for (pid, since) in &mut leaving {
+            *since = self.leaving_since.get(pid).copied().unwrap_or(*since);
+        }
         self.workers_leaving = leaving.len();
         self.leaving_since = leaving;
         self.workers_serving = serving;

@@ -82,11 +82,14 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
         group_status(board, (name, group), running, &found)
     };
     let groups = board.groups.iter().map(group_of).collect();
+    let mut sync = axis(StatusQuestion::Sync, &found, || board.in_sync_text());
+    // Before its first pass, a group is neither in sync nor in trouble.
+    sync.ok &= board.groups_in_sync() == board.groups.len();
     let status = Status {
         format: FORMAT,
         at: UnixTime(look.unix_seconds()),
         agent: AgentStatus { stopping: board.stopping, ..AgentStatus::default() },
-        sync: axis(StatusQuestion::Sync, &found, || board.in_sync_text()),
+        sync,
         service: axis(StatusQuestion::Service, &found, || board.serving_text()),
         stores: stores(board, look),
         groups,

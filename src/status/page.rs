@@ -70,29 +70,29 @@ pub fn html(status: &Status) -> String {
 }
 
 /// How one of the two questions is answered, in a word, with its class in the style.
-struct Answer {
+struct AxisWord {
     word: &'static str,
     class: &'static str,
 }
 
-const YES: Answer = Answer { word: "yes", class: "yes" };
-const NO: Answer = Answer { word: "no", class: "no" };
+const YES: AxisWord = AxisWord { word: "yes", class: "yes" };
+const NO: AxisWord = AxisWord { word: "no", class: "no" };
 
 /// Neither yes nor no: there is nothing to ask about.
-const fn open(word: &'static str) -> Answer {
-    Answer { word, class: "open" }
+const fn open(word: &'static str) -> AxisWord {
+    AxisWord { word, class: "open" }
 }
 
-fn in_sync(status: &Status) -> Answer {
+fn in_sync(status: &Status) -> AxisWord {
     match status.sync.ok {
+        false if status.sync.since.is_none() => open("starting"),
         false => NO,
         true if status.groups.is_empty() => open("nothing to sync"),
-        true if status.groups.iter().any(|group| group.state != "in_sync") => open("starting"),
         true => YES,
     }
 }
 
-fn serving(status: &Status) -> Answer {
+fn serving(status: &Status) -> AxisWord {
     match status.service.ok {
         false => NO,
         true if status.nginx.is_empty() => open("not asked"),
@@ -100,7 +100,7 @@ fn serving(status: &Status) -> Answer {
     }
 }
 
-fn head(html: &mut Html, sync: &Answer, service: &Answer) {
+fn head(html: &mut Html, sync: &AxisWord, service: &AxisWord) {
     html.raw("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     html.raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
     html.raw("<meta name=\"color-scheme\" content=\"light dark\">\n<meta name=\"referrer\" content=\"no-referrer\">\n");
@@ -118,7 +118,7 @@ fn head(html: &mut Html, sync: &Answer, service: &Answer) {
     html.raw("%3C/svg%3E\">\n<style>").raw(STYLE).raw("</style>\n</head>\n");
 }
 
-fn half(answer: &Answer, [whole, broken]: [&'static str; 2]) -> &'static str {
+fn half(answer: &AxisWord, [whole, broken]: [&'static str; 2]) -> &'static str {
     match answer.class {
         "yes" => whole,
         "no" => broken,
@@ -126,7 +126,7 @@ fn half(answer: &Answer, [whole, broken]: [&'static str; 2]) -> &'static str {
     }
 }
 
-fn answer(html: &mut Html, question: &'static str, answer: &Answer, axis: &Axis, clock: Clock) {
+fn answer(html: &mut Html, question: &'static str, answer: &AxisWord, axis: &Axis, clock: Clock) {
     html.raw("<section class=\"answer ").raw(answer.class).raw("\">\n<h2>").raw(question).raw(": <strong>");
     html.raw(answer.word).raw("</strong></h2>\n<p>").text(&axis.summary);
     if let Some(since) = axis.since.filter(|_| !axis.ok) {

@@ -60,12 +60,12 @@ impl Site {
         let check = format!("while [ -e {hang} ]; do sleep 0.05; done; {}", nginx.check_command());
         let resource = |name: &str, keys: &str, more: &str| {
             let dest = nginx.http_file(&format!("{name}.conf"));
-            let lines = table(&format!("{name}.tera"), dest.display())
+            let lines = table(format!("{name}.tera"), dest.display())
                 .keys(&[keys])
                 .set("check_cmd", &check)
-                .set("reload_cmd", &nginx.reload_command())
+                .set("reload_cmd", nginx.reload_command())
                 .lines(more);
-            sandbox.resource(name, &lines.to_string());
+            sandbox.resource(name, &lines);
         };
         resource("web", "/services/web", "on_empty = \"keep\"\nmax_drop_percent = 60\nmax_drop_hold = \"1h\"");
         resource("size", "/size", "");

@@ -58,6 +58,9 @@ fn healthy(now: Instant) -> Board {
 #[test]
 fn all_well_is_two_answers_of_yes_and_no_condition() {
     let now = Instant::now();
+    let starting = copy(&board(now), &look(now)).status(LookedUp::default(), None);
+    assert!(!starting.sync.ok && starting.conditions.is_empty(), "{:?}", starting.conditions);
+    assert_eq!(starting.sync.summary, "starting: 0 of 2 groups in sync");
     let status = copy(&healthy(now), &look(now)).status(LookedUp::default(), None);
     assert!(status.sync.ok && status.service.ok && status.conditions.is_empty(), "{:?}", status.conditions);
     assert_eq!(status.sync.summary, "in sync at revision 5");
@@ -147,7 +150,9 @@ fn each_trouble_is_a_condition_with_its_cause_and_is_gone_with_it() {
     is_only(&board, &plain, ConditionKind::NginxAway, "nginx");
     board.set_nginx(Some(None), 9);
     board.set_workers([(12, NOW - 60)].into(), 2);
+    board.set_workers([(12, NOW - 59)].into(), 2);
     is_only(&board, &plain, ConditionKind::OldWorkers, "nginx");
+    assert_eq!(conditions(&board, &plain)[0].since, UnixTime(NOW - 60), "its start does not move");
     board.set_workers(BTreeMap::new(), 2);
     let none = Arc::new(LiveBackends::new(Vec::new(), &BTreeSet::from(["/v/"]), None, NOW));
     board.record_live(&"c.toml".into(), &none, 9);

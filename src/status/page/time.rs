@@ -57,9 +57,9 @@ fn duration(seconds: u64) -> String {
     let (minutes, hours) = (seconds / 60, seconds / 3600);
     match seconds {
         ..60 => format!("{seconds} s"),
-        ..3600 => format!("{minutes} min"),
-        ..36_000 if minutes % 60 > 0 => format!("{hours} h {} min", minutes % 60),
-        ..172_800 => format!("{hours} h"),
+        60..3600 => format!("{minutes} min"),
+        3600..36_000 if minutes % 60 > 0 => format!("{hours} h {} min", minutes % 60),
+        3600..172_800 => format!("{hours} h"),
         _ => format!("{} d", hours / 24),
     }
 }

@@ -200,7 +200,11 @@ async fn pages(settings: &Settings, state_folder: Option<&Path>, confdirs: &Conf
         }
     }
     let about = AgentStatus {
-        version: format!("{} ({})", env!("CARGO_PKG_VERSION"), events::COMMIT),
+        version: match events::COMMIT {
+            "unknown" => env!("CARGO_PKG_VERSION").to_owned(),
+            commit => format!("{} ({commit})", env!("CARGO_PKG_VERSION")),
+        },
+        host: host::hostname().unwrap_or_default(),
         pid: host::process_id(),
         started: UnixTime(clock::unix_seconds()),
         confdirs: confdirs.folders.iter().map(|folder| folder.display().to_string()).collect(),

@@ -52,6 +52,9 @@ pub struct Status {
 pub struct AgentStatus {
     /// Its version, with the commit if that is known.
     pub version: String,
+    /// Name of its machine.
+    #[serde(default)]
+    pub host: String,
     /// Its process.
     pub pid: u32,
     /// Its start.
@@ -264,14 +267,14 @@ impl ConditionKind {
     pub fn label(self) -> &'static str {
         match self {
             ConditionKind::Stuck => "stuck",
-            ConditionKind::NginxAway => "nginx away",
+            ConditionKind::NginxAway => "nginx down",
             ConditionKind::NoBackends => "no backends",
-            ConditionKind::StoreAway => "store away",
+            ConditionKind::StoreAway => "store unreachable",
             ConditionKind::KeysRefused => "keys refused",
             ConditionKind::CheckRefused => "check refused",
             ConditionKind::ReloadRefused => "reload refused",
             ConditionKind::Failed => "failed",
-            ConditionKind::Broken => "conf.d broken",
+            ConditionKind::Broken => "file broken",
             ConditionKind::Slow => "slow",
             ConditionKind::Held => "held",
             ConditionKind::ReloadOwed => "reload owed",

@@ -213,9 +213,11 @@ impl Board {
         }
         self.record_members(report);
         let mut ended = None;
+        let resources = &self.resources;
+        let sees = |name: &str, key: &str| resources.get(name).is_some_and(|resource| resource.about.sees(key));
         let name = self.names.get(id);
         if let Some(group) = name.and_then(|name| self.groups.get_mut(name)) {
-            ended = group.record_pass(report, news.changed, unix_seconds);
+            ended = group.record_pass(report, news.changed, sees, unix_seconds);
             self.changes.record(report, &group.left.failures, news, unix_seconds);
             for name in &group.members {
                 let Some(resource) = self.resources.get_mut(name) else { continue };
@@ -371,7 +373,7 @@ impl Board {
     pub fn serving_text(&self) -> String {
         match &self.nginx {
             Some(NginxState::Runs) => format!("serving with {}", text::counted(self.workers_serving, "worker")),
-            Some(NginxState::Away { .. }) => "nginx does not run".to_owned(),
+            Some(NginxState::Away { .. }) => "nginx is not running".to_owned(),
             None => "no nginx is driven".to_owned(),
         }
     }

@@ -85,12 +85,12 @@ fn condition(kind: ConditionKind, subject: &str, since: u64, summary: String, ad
 
 fn stores(board: &Board, look: &Look, found: &mut Vec<Condition>) {
     for lost in board.store.lost() {
-        let summary = format!("{} cannot be followed; every live file stays as it is", lost.name);
+        let summary = format!("{} cannot be reached; every live file stays as it is", lost.name);
         let advice = match lost.is_lasting {
             true => {
-                "The agent retries, but only an edit of its settings, of a certificate or of the store's files will help."
+                "Fix the settings, the certificate or the file that the reason names; the agent tries again by itself."
             }
-            false => "The agent retries by itself; look at the store and the network to it.",
+            false => "Check the store and the network to it. The agent tries again by itself.",
         };
         let since = look.unix(lost.since);
         found.push(Condition {
@@ -104,8 +104,8 @@ fn stores(board: &Board, look: &Look, found: &mut Vec<Condition>) {
 
 fn nginx(board: &Board, look: &Look, found: &mut Vec<Condition>) {
     if let Some(NginxState::Away { pid_file, since }) = &board.nginx {
-        let summary = format!("nginx does not run: no master by `{pid_file}`");
-        let advice = "Start nginx; it reads the present files, and the agent notices it within a second.";
+        let summary = format!("nginx is not running: no master process by the pid file `{pid_file}`");
+        let advice = "Start nginx: its error log says why it ended. It reads the files as they are now.";
         let causes = vec![Cause::Process("nginx".to_owned()), Cause::File(pid_file.clone())];
         found.push(Condition { causes, ..condition(ConditionKind::NginxAway, "nginx", *since, summary, advice) });
     }
@@ -116,7 +116,7 @@ fn nginx(board: &Board, look: &Look, found: &mut Vec<Condition>) {
         let pids: Vec<String> = pinned.iter().take(MAX_CAUSES).map(|(pid, _)| pid.to_string()).collect();
         let (workers, have) = (counted(pinned.len(), "worker"), if pinned.len() == 1 { "has" } else { "have" });
         let summary = format!("{workers} of nginx with an earlier configuration still {have} connections");
-        let advice = "They end with their last connection; worker_shutdown_timeout in nginx.conf limits that.";
+        let advice = "Nothing: each ends with its last connection. worker_shutdown_timeout in nginx.conf limits that.";
         found.push(Condition {
             causes: pids.into_iter().map(|pid| Cause::Process(format!("nginx worker {pid}"))).collect(),
             ..condition(ConditionKind::OldWorkers, "nginx", since, summary, advice)
@@ -127,8 +127,8 @@ fn nginx(board: &Board, look: &Look, found: &mut Vec<Condition>) {
 fn broken(line: &str, since: u64) -> Condition {
     // As Problem prints it: `PLACE: MESSAGE`.
     let (place, message) = line.split_once(": ").unwrap_or(("conf.d", line));
-    let summary = format!("{place} has a problem; what it concerns keeps its last good version");
-    let advice = "Mend that line; the agent reads the file again when it changes.";
+    let summary = format!("{place} is wrong; its resources keep their last good version");
+    let advice = "Fix that line; the agent reads the file again when it changes.";
     Condition {
         reason: message.to_owned(),
         causes: vec![Cause::File(place.to_owned())],
@@ -142,11 +142,12 @@ fn slow(name: &str, group: &GroupBoard, step: Stage, since: u64) -> Condition {
         Stage::Reload => (group.about.reload.as_ref(), "reload_cmd_timeout"),
         _ => (None, "--render-timeout"),
     };
-    let what = command.map_or_else(|| step.to_string(), |(text, _)| format!("{step} `{text}`"));
-    let summary = format!("{}: {what} has not ended yet; other groups go on", group.named());
+    let summary = format!("{}: {step} is still running", group.named());
     let advice = match command.and_then(|(_, timeout)| *timeout) {
-        Some(timeout) => format!("Wait, or look at what it waits for; it is ended after {timeout:?} ({limit})."),
-        None => format!("Wait, or look at what it waits for ({limit} limits it)."),
+        Some(timeout) => {
+            format!("Find out what it waits for. It is killed after {timeout:?} ({limit}) and tried again later.")
+        }
+        None => format!("Find out what it waits for; {limit} limits it."),
     };
     let cause = match command {
         Some((text, _)) => Cause::Process(text.clone()),
@@ -161,23 +162,23 @@ fn failed(failure: &Failure, group: &GroupBoard) -> Condition {
     let (then, advice) = match failure.kind {
         ConditionKind::Stuck => (
             "the previous files could not be put back",
-            "Look at the named files now: they may be half new. The agent retries at each pass.",
+            "Look at the named files now: they may be half new. The agent tries again at each pass.",
         ),
         ConditionKind::ReloadOwed => (
             "the checked files are in place, their reload is owed",
-            "Nothing is lost: the agent reloads as soon as that works.",
+            "Fix what keeps nginx from being reloaded; the agent reloads it as soon as that works.",
         ),
         ConditionKind::ReloadRefused => (
-            "the previous files are back and serve",
-            "Mend what nginx names; the agent tries again after any change, and by itself.",
+            "the old configuration is back and still serves",
+            "Put the named key or template back as it was; nginx's error log has the whole message. A zone whose key or size changes needs a new name, or a restart of nginx.",
         ),
         ConditionKind::CheckRefused => (
             "the last good file stays live",
-            "Mend the named key or the template; the agent tries again after any change, and by itself.",
+            "Fix the named key or the template; the agent tries again after any change, and by itself.",
         ),
         _ => (
             "the last good file stays live",
-            "Mend what is named; the agent tries again after any change, and by itself.",
+            "Fix what is named; the agent tries again after any change, and by itself.",
         ),
     };
     let since = match failure.kind {
@@ -185,24 +186,48 @@ fn failed(failure: &Failure, group: &GroupBoard) -> Condition {
         _ => failure.since,
     };
     let summary = format!("{names}: {}; {then}", failure.summary);
+    let advice = match refused_line(failure) {
+        Some(line) => {
+            format!("{advice} `upstreamd render {} --line {line}` prints the refused line.", failure.names[0])
+        }
+        None => advice.to_owned(),
+    };
     Condition {
         reason: failure.reason.clone(),
         causes: failure.causes.iter().take(MAX_CAUSES).cloned().collect(),
         next_try: group.left.next_try.map(UnixTime),
-        ..condition(failure.kind, &names, since, summary, advice)
+        ..condition(failure.kind, &names, since, summary, &advice)
     }
+}
+
+/// Returns the number of the line that a check of one resource refused.
+fn refused_line(failure: &Failure) -> Option<&str> {
+    let is_one = failure.kind == ConditionKind::CheckRefused && failure.names.len() == 1;
+    let place = failure.causes.iter().filter(|_| is_one).find_map(|cause| match cause {
+        Cause::File(place) => place.rsplit_once(':'),
+        _ => None,
+    });
+    place.map(|(_, line)| line).filter(|line| line.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn of_resource(name: &Arc<str>, resource: &ResourceBoard, found: &mut Vec<Condition>) {
     let troubles = &resource.troubles;
     let keys = || resource.about.keys.iter().take(MAX_CAUSES).cloned().map(Cause::Key).collect::<Vec<_>>();
     if let Some(held) = &troubles.held {
-        let summary = format!("{name}: a guard keeps the last good file");
-        let advice = "If the loss is meant, raise the guard's limit or wait for its end; else look why the backends' keys are gone.";
+        let (until, advice) = match held.what.until {
+            Some(until) => (
+                format!(" until {}, then the loss goes live", UnixTime(until)),
+                "If the loss is intended, loosen the guard that the reason names, or wait. If not, find out why these keys are gone.",
+            ),
+            None => (
+                String::new(),
+                "Put the keys back. If the loss is intended, set on_empty or loosen the guard that the reason names.",
+            ),
+        };
+        let summary = format!("{name}: backends are gone from the store; a guard keeps the last good file{until}");
         found.push(Condition {
             reason: held.what.reason.clone(),
             causes: keys(),
-            next_try: held.what.until.map(UnixTime),
             ..condition(ConditionKind::Held, name, held.since, summary, advice)
         });
     }
@@ -223,7 +248,7 @@ fn of_resource(name: &Arc<str>, resource: &ResourceBoard, found: &mut Vec<Condit
     }
     if let Some(none) = &troubles.has_no_backend {
         let summary = format!("{name}: no backend in {} gets traffic", resource.about.dest);
-        let advice = "Announce a backend below the named keys, or look why none of them is up.";
+        let advice = "Announce a backend below the named keys, or find out why none of them is up.";
         let causes = keys();
         found.push(Condition { causes, ..condition(ConditionKind::NoBackends, name, none.since, summary, advice) });
     }
@@ -241,7 +266,7 @@ fn skipped(name: &Arc<str>, resource: &ResourceBoard, found: &mut Vec<Condition>
     let total = resource.skipped();
     let (keys, is) = (counted(total, "key"), if total == 1 { "is" } else { "are" });
     let summary = format!("{name}: {keys} {is} left out, the other backends stay");
-    let advice = "Mend the value of the named key, or remove the key.";
+    let advice = "Fix the value of the named key, or remove the key.";
     let named: Vec<_> =
         resource.files_with_skipped().flat_map(|skipped| &skipped.what.named).take(MAX_CAUSES).collect();
     let reason = named.iter().take(3).map(|(key, reason)| format!("{key}: {reason}")).collect::<Vec<_>>().join("; ");

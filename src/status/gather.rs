@@ -13,7 +13,7 @@ use crate::model::status::{
 };
 use crate::model::text;
 
-use super::board::{Board, Change, GroupBoard, ResourceBoard};
+use super::board::{Board, Change, GroupBoard, NginxState, ResourceBoard};
 use super::conditions::{Look, conditions};
 
 /// Most backends of one list that are reported unless one is asked for.
@@ -53,6 +53,8 @@ struct CopiedList {
     prefix: Arc<str>,
     driven_by: &'static str,
     live: Arc<LiveBackends>,
+    /// Whether the nginx that reads the file is not running: then no backend gets traffic.
+    is_down: bool,
 }
 
 /// Copies what the status needs.
@@ -71,6 +73,7 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
             prefix: Arc::clone(&resource.about.prefix),
             driven_by,
             live: Arc::clone(live),
+            is_down: driven_by != "file" && matches!(board.nginx, Some(NginxState::Away { .. })),
         }));
     }
     let running: BTreeMap<&str, &(Stage, Instant)> =
@@ -228,7 +231,7 @@ fn upstreams<'a>(
         let whole = format!("{}{}", list.prefix, folder.trim_end_matches('/'));
         let mut rows: Vec<_> = of_folder().collect();
         let total = rows.len();
-        let serving = rows.iter().filter(|(backend, _)| !backend.state.is_down()).count();
+        let serving = rows.iter().filter(|(backend, _)| !backend.state.is_down() && !list.is_down).count();
         rows.sort_by_key(|(backend, _)| backend.state);
         if wanted.is_none_or(|wanted| wanted != whole && wanted != list.dest && wanted != EVERY_LIST) {
             rows.truncate(MAX_BACKENDS);

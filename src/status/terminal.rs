@@ -112,7 +112,8 @@ impl StatusWriter {
     fn condition(&mut self, condition: &Condition) {
         let paint = if condition.question == StatusQuestion::Notice { YELLOW } else { RED };
         let label = self.painted(paint, condition.kind.label());
-        self.line(&format!("{label}: {}", one_line(&condition.summary)));
+        let notice = if condition.question == StatusQuestion::Notice { " (no fault: it ends by itself)" } else { "" };
+        self.line(&format!("{label}: {}{notice}", one_line(&condition.summary)));
         if !condition.reason.is_empty() {
             self.field("reason", &one_line(&condition.reason));
         }
@@ -185,20 +186,24 @@ impl StatusWriter {
             self.line(&format!("  {} {state}{revision}: {}", store.name, one_line(&store.places.join(", "))));
         }
         self.line(&format!(
-            "  upstreamd {}, process {}, up for {}",
+            "  upstreamd {} on {}, process {}, up for {}",
             status.agent.version,
+            status.agent.host,
             status.agent.pid,
             span(self.now.seconds_since(status.agent.started))
         ));
         if !status.changes.is_empty() {
             self.head("Last changes");
             status.changes.iter().take(MAX_CHANGES).for_each(|change| self.change(change));
+            if status.changes.len() > MAX_CHANGES {
+                self.line(&format!("  and {} more (upstreamd status --json)", status.changes.len() - MAX_CHANGES));
+            }
         }
     }
 
     fn nginx(&mut self, nginx: &NginxStatus) {
         let Some(master) = nginx.master else {
-            let away = self.painted(RED, "does not run");
+            let away = self.painted(RED, "is not running");
             return self.line(&format!("  nginx {away} (pid file {})", nginx.pid_file));
         };
         let workers = counted(nginx.workers.len(), "worker");

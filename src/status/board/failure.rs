@@ -37,7 +37,14 @@ pub struct Failure {
 
 impl Failure {
     /// Returns the failures of this pass. One that was there before keeps its start and its keys.
-    pub(super) fn all(report: &Report, before: &[Failure], changed: &BTreeSet<Key>, unix_seconds: u64) -> Vec<Failure> {
+    /// `sees` says whether a resource sees a key: only such a key can be a cause.
+    pub(super) fn all(
+        report: &Report,
+        before: &[Failure],
+        changed: &BTreeSet<Key>,
+        sees: impl Fn(&str, &str) -> bool,
+        unix_seconds: u64,
+    ) -> Vec<Failure> {
         let dropped: BTreeSet<&str> = report.dropped.iter().map(|(id, _)| &*id.resource).collect();
         let others = report.resources.iter().filter(|name| !dropped.contains(&***name));
         let of_group = group_kind(&report.outcome).map(|(kind, failure)| {
@@ -61,10 +68,14 @@ impl Failure {
             let known = before.iter().find(|known| known.kind == failure.kind && known.names == failure.names);
             failure.since = known.map_or(unix_seconds, |known| known.since);
             let is_key = |cause: &&Cause| matches!(cause, Cause::Key(_));
-            let keys = changed.iter().map(|key| Cause::Key(text::shortened(key.as_str(), MAX_KEY_CHARACTERS)));
+            let of_names = |key: &&Key| {
+                failure.names.iter().any(|name| sees(name.split('[').next().unwrap_or(name), key.as_str()))
+            };
+            let keys: Vec<&Key> = changed.iter().filter(of_names).take(MAX_NAMED).collect();
+            let keys = keys.into_iter().map(|key| Cause::Key(text::shortened(key.as_str(), MAX_KEY_CHARACTERS)));
             match known {
-                Some(known) if changed.is_empty() => failure.causes.extend(known.causes.iter().filter(is_key).cloned()),
-                _ => failure.causes.extend(keys.take(MAX_NAMED)),
+                Some(known) if keys.len() == 0 => failure.causes.extend(known.causes.iter().filter(is_key).cloned()),
+                _ => failure.causes.extend(keys),
             }
         }
         failures
@@ -81,7 +92,12 @@ impl Failure {
             kind,
             names,
             more,
-            summary: shortened(&failure.to_string()),
+            summary: match said {
+                // nginx's words say more than the command and its exit status.
+                Some(_) if failure.at == Stage::Check => "the check refuses the rendered file".to_owned(),
+                Some(_) if failure.at == Stage::Verify => "nginx refused the reload".to_owned(),
+                _ => shortened(&failure.to_string()),
+            },
             reason: reason.map(shortened).unwrap_or_default(),
             causes,
             since: 0,

@@ -190,9 +190,10 @@ impl GroupBoard {
         &mut self,
         report: &Report,
         changed: &BTreeSet<Key>,
+        sees: impl Fn(&str, &str) -> bool,
         unix_seconds: u64,
     ) -> Option<FailedPasses> {
-        self.left.failures = Failure::all(report, &self.left.failures, changed, unix_seconds);
+        self.left.failures = Failure::all(report, &self.left.failures, changed, sees, unix_seconds);
         self.state = match &report.outcome {
             Outcome::Unchanged | Outcome::Applied if report.dropped.is_empty() => State::InSync,
             Outcome::Unchanged | Outcome::Applied => State::Incomplete,

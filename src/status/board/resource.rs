@@ -70,6 +70,16 @@ pub struct ResourceAbout {
 }
 
 impl ResourceAbout {
+    /// Returns whether a key is among those that it wants.
+    fn is_below(key: &str, wanted: &str) -> bool {
+        key.strip_prefix(wanted.trim_end_matches('/')).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// Returns whether it sees a key.
+    pub(super) fn sees(&self, key: &str) -> bool {
+        self.keys.iter().any(|wanted| ResourceAbout::is_below(key, wanted))
+    }
+
     pub(super) fn new(resource: &Resource, group: &Arc<str>) -> ResourceAbout {
         ResourceAbout {
             dest: resource.dest.display().to_string(),

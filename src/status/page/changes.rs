@@ -34,6 +34,9 @@ fn one(html: &mut Html, change: &ChangeStatus, left: &mut usize, clock: Clock) {
         .raw("\">")
         .text(&change.result.replace('_', " "));
     html.raw("</span> <span class=\"what\">");
+    if !change.problem.is_empty() {
+        html.text(&change.resources.join(", ")).raw(": ");
+    }
     match (change.keys.named.is_empty(), change.files.first()) {
         (_, Some(file)) if !file.backends.is_empty() => html.text(&file.backends).raw(" in ").put("<code>", &file.dest),
         (_, Some(file)) => html.put("<code>", &file.dest),

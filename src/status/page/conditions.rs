@@ -33,7 +33,7 @@ fn heading(bad: usize, notices: usize) -> &'static str {
     match (bad, notices) {
         (0, 0) => "Nothing to do",
         (0, _) => "Good to know",
-        _ => "What is not good",
+        _ => "Problems",
     }
 }
 

@@ -65,8 +65,9 @@ fn one(html: &mut Html, group: &GroupStatus, shown: usize, clock: Clock) {
 
 fn state(html: &mut Html, group: &GroupStatus, resource: &ResourceStatus, clock: Clock) {
     let is_alone = group.resources.len() == 1;
-    if resource.conditions.is_empty() && (is_alone || group.state == "in_sync") {
-        html.text(&spaced(&group.state));
+    if resource.conditions.is_empty() {
+        // What fails in its group is no matter of this one.
+        html.text(&spaced(if is_alone { &group.state } else { "in_sync" }));
     }
     let mut kinds = resource.conditions.clone();
     kinds.dedup();

@@ -38,7 +38,7 @@
 
   function lost() {
     staleSince ??= agentTime;
-    say(`not live since ${utc(staleSince)} UTC: what you see is that old`, true);
+    say(`disconnected: last update ${utc(staleSince)} UTC`, true);
   }
 
   // What must not move or be lost: unfolded details, the focus, and the first thing that is in view.

@@ -18,7 +18,7 @@ pub(super) fn nginx(html: &mut Html, all: &[NginxStatus], clock: Clock) {
         entry(html, "Master", |html| {
             match (nginx.master, nginx.away_since) {
                 (Some(pid), _) => html.raw("process ").text(&pid.to_string()).raw(" by "),
-                (None, _) => html.raw("<strong class=\"no\">does not run</strong>, by "),
+                (None, _) => html.raw("<strong class=\"no\">is not running</strong>, by "),
             };
             html.put("<code>", &nginx.pid_file);
             if let (None, Some(since)) = (nginx.master, nginx.away_since) {

@@ -38,6 +38,7 @@ pub fn empty() -> Status {
         format: FORMAT,
         at: at("03:16:25"),
         agent: AgentStatus {
+            host: "lb-1".to_owned(),
             version: "0.1.0 (d262ac5)".into(),
             pid: 812,
             started: day("2026-03-11", "17:04:11"),

@@ -12,7 +12,7 @@ const WORDS: [&str; 5] = ["kind", "question", "format", "at", "since"];
 const TIMES: [&str; 6] = ["started", "next_try", "lost_since", "away_since", "applied_at", "behind_since"];
 
 /// Texts that have been more than text elsewhere.
-pub const ATTEMPTS: [&str; 11] = [
+pub const ATTEMPTS: [&str; 12] = [
     "<script>alert(1)</script>",
     "\"><img src=x onerror=alert(1)>",
     "' onmouseover='alert(1)",
@@ -24,6 +24,7 @@ pub const ATTEMPTS: [&str; 11] = [
     "\u{202e}fdp.exe\u{2066}\u{61c}\u{200b}\u{feff}",
     "x\u{2028}\u{2029}",
     "javascript:alert(1)",
+    "WWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWW",
 ];
 
 /// Puts a text into every field that holds one, as an attacker who owns every name would.

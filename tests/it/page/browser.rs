@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use upstreamd::model::status::Status;
 
+use super::hostile::{ATTEMPTS, full_of};
 use super::samples;
 use super::site::Site;
 use crate::status::wait_answer;
@@ -130,6 +131,30 @@ fn a_change_appears_and_what_the_reader_has_unfolded_stays() {
     page.run("getSelection().removeAllRanges()");
     page.wait("!document.querySelector('main').innerText.includes('host not found')");
     assert_eq!(page.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn no_value_of_the_store_becomes_an_element_of_the_page() {
+    let (chromium, site) = (Chromium::start(), Site::of(full_of("x")));
+    let page = chromium.open(&site.url, View::wide());
+    let elements =
+        || page.run("document.querySelectorAll('*').length + ' ' + document.querySelectorAll('[id]').length");
+    let expected = elements();
+    // As a page that is opened, and as a change that comes later.
+    for (number, hostile) in ATTEMPTS.into_iter().enumerate() {
+        let mut status = full_of(hostile);
+        status.at.0 += number as u64;
+        let now = status.at;
+        site.change(status);
+        page.wait(&format!("document.getElementById('live').textContent === 'live' && document.getElementById('asof').innerHTML.includes('{}')", now));
+        assert_eq!(elements(), expected, "{hostile}");
+        let opened = chromium.open(&site.url, View::narrow());
+        let found =
+            opened.run("document.querySelectorAll('*').length + ' ' + document.querySelectorAll('[id]').length");
+        assert_eq!(found, expected, "{hostile}");
+        assert_eq!(faults(&opened, &site), Vec::<String>::new(), "{hostile}");
+    }
+    assert_eq!(faults(&page, &site), Vec::<String>::new());
 }
 
 #[test]

@@ -11,6 +11,22 @@ use super::samples;
 const WORDS: [&str; 5] = ["kind", "question", "format", "at", "since"];
 const TIMES: [&str; 6] = ["started", "next_try", "lost_since", "away_since", "applied_at", "behind_since"];
 
+/// Texts that have been more than text elsewhere.
+pub const ATTEMPTS: [&str; 12] = [
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror=alert(1)>",
+    "' onmouseover='alert(1)",
+    "</pre></main><main>",
+    "<!--",
+    "&lt;b&gt;",
+    "]]>",
+    "a\0b\u{1b}[31m\u{9b}",
+    "\u{202e}fdp.exe\u{2066}\u{61c}\u{200b}\u{feff}",
+    "x\u{2028}\u{2029}",
+    "javascript:alert(1)",
+    "WWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWW",
+];
+
 /// Puts a text into every field that holds one, as an attacker who owns every name would.
 fn replace(value: &mut Value, hostile: &str) {
     match value {
@@ -30,7 +46,7 @@ fn replace(value: &mut Value, hostile: &str) {
 }
 
 /// The bad state in which every text is this one.
-fn full_of(hostile: &str) -> Status {
+pub fn full_of(hostile: &str) -> Status {
     let mut value = serde_json::to_value(samples::bad()).unwrap();
     replace(&mut value, hostile);
     serde_json::from_value(value).unwrap()
@@ -70,19 +86,7 @@ fn shape(hostile: &str) -> (Vec<String>, String) {
 #[test]
 fn the_usual_attempts_stay_text() {
     let (tags, _) = shape("x");
-    for hostile in [
-        "<script>alert(1)</script>",
-        "\"><img src=x onerror=alert(1)>",
-        "' onmouseover='alert(1)",
-        "</pre></main><main>",
-        "<!--",
-        "&lt;b&gt;",
-        "]]>",
-        "a\0b\u{1b}[31m\u{9b}",
-        "\u{202e}fdp.exe\u{2066}\u{61c}\u{200b}\u{feff}",
-        "x\u{2028}\u{2029}",
-        "javascript:alert(1)",
-    ] {
+    for hostile in ATTEMPTS {
         let (found, text) = shape(hostile);
         assert!(found == tags, "{hostile}");
         for character in hostile.chars().filter(|c| "\u{202e}\u{2066}\u{61c}\u{200b}\u{feff}\u{2028}".contains(*c)) {

@@ -164,7 +164,7 @@ fn a_page_that_hears_nothing_says_since_when_and_recovers() {
     page.wait("document.getElementById('live').textContent === 'live'");
     page.wait("Number.parseInt(document.querySelector('#upstreams .age').textContent) > 0");
     site.set_broken(true);
-    page.wait("document.getElementById('live').textContent.startsWith('not live since 03:16:25 UTC')");
+    page.wait("document.getElementById('live').textContent.startsWith('disconnected: last update 03:16:25 UTC')");
     site.set_broken(false);
     site.change(samples::bad());
     page.wait("document.getElementById('live').textContent === 'live'");

@@ -10,16 +10,16 @@ use crate::apply::Context;
 use crate::model::health::Health;
 use crate::model::outward::{ManagerNotice, PageRequest, StatusPage};
 use crate::model::process::Usage;
-use crate::model::status::AgentStatus;
+use crate::model::status::{AgentStatus, Status};
 use crate::model::store::StoreSettings;
 use crate::render::Facts;
 use crate::source::health;
 use crate::status::api::{self, StatusText};
 use crate::status::board::HEALTH_CHECK;
 use crate::status::conditions::Look;
-use crate::status::gather::{self, Copied, LookedUp};
+use crate::status::gather::{self, Copied};
 use crate::status::systemd::Notifier;
-use crate::status::{Shared, pages};
+use crate::status::{Shared, page, pages};
 use crate::world::http::PageListener;
 use crate::world::usage::usage;
 use crate::world::{clock, http, systemd};
@@ -80,8 +80,8 @@ pub fn serve(plan: PagesPlan, asker: KeyAsker) -> Pages {
     }
     let health = HealthCache { store: store.clone(), last: Mutex::new(None) };
     let surroundings = Surroundings::new(about, &store, keeps_receipt, facts);
-    let (latest, surroundings) = (Mutex::new(None), std::sync::Mutex::new(surroundings));
-    let reporter = Arc::new(Reporter { board, context, health, hosts, asker, latest, surroundings });
+    let (json, html, surroundings) = (Latest::default(), Latest::default(), std::sync::Mutex::new(surroundings));
+    let reporter = Arc::new(Reporter { board, context, health, hosts, asker, json, html, surroundings });
     let (changes, readers) = watch::channel(0);
     let mut tasks = vec![tokio::spawn(look_for_changes(Arc::clone(&reporter), changes)).abort_handle()];
     for listener in listeners {
@@ -101,13 +101,17 @@ async fn look_for_changes(reporter: Arc<Reporter>, changes: watch::Sender<u64>) 
     let listeners = changes.receiver_count();
     loop {
         tokio::time::sleep(LOOK_PAUSE).await;
+        // What nobody asks for any more need not be kept.
+        reporter.json.forget_if_old().await;
+        reporter.html.forget_if_old().await;
         if changes.receiver_count() <= listeners {
             continue;
         }
         let print = api::fingerprint(&reporter.copy(clock::now()));
         if *changes.borrow() != print {
             // Whoever asks now gets what has changed, not what was made before it.
-            *reporter.latest.lock().await = None;
+            reporter.json.forget().await;
+            reporter.html.forget().await;
             changes.send_replace(print);
         }
     }
@@ -120,8 +124,10 @@ struct Reporter {
     health: HealthCache,
     hosts: Vec<String>,
     asker: KeyAsker,
-    /// The last status, and when it was made.
-    latest: Mutex<Option<(Instant, Arc<StatusText>)>>,
+    /// The last status as JSON.
+    json: Latest,
+    /// The last page for people.
+    html: Latest,
     surroundings: std::sync::Mutex<Surroundings>,
 }
 
@@ -132,18 +138,20 @@ impl Reporter {
         }
         match api::wanted(request) {
             Some(api::ApiRequest::Status { list: None }) => {
-                let status = self.status().await;
-                api::versioned(request, &status.text, &status.version, "application/json")
+                let status = self.json.get(|| self.gather(None, gather::MAX_BACKENDS, StatusText::json)).await;
+                api::versioned(request, status)
             }
             Some(api::ApiRequest::Status { list: Some(list) }) => {
-                let status = self.gather(Some(list)).await;
-                api::versioned(request, &status.text, &status.version, "application/json")
+                api::versioned(request, self.gather(Some(list), gather::MAX_BACKENDS, StatusText::json).await)
             }
-            Some(api::ApiRequest::Page) => api::html(&self.status().await.status),
+            Some(api::ApiRequest::Page) => {
+                api::html(self.html.get(|| self.gather(None, page::MAX_LINES, StatusText::html)).await)
+            }
             Some(api::ApiRequest::Explain { what }) => {
                 let facts = self.asker.facts(&what).await;
-                let status = self.gather(Some(gather::EVERY_LIST.to_owned())).await;
-                api::explained(&status.status, &what, &facts)
+                let every = Some(gather::EVERY_LIST.to_owned());
+                let explain = move |status: Status| api::explained(&status, &what, &facts);
+                self.gather(every, gather::MAX_BACKENDS, explain).await.unwrap_or_else(api::not_made)
             }
             Some(api::ApiRequest::Changes) => api::changes(),
             None => self.plain(&request.path).await,
@@ -169,31 +177,55 @@ impl Reporter {
         self.board.with(|board| gather::copy(board, &look))
     }
 
-    /// Returns the present status as a text, made a moment ago at most.
-    async fn status(self: &Arc<Self>) -> Arc<StatusText> {
-        let mut latest = self.latest.lock().await;
-        let now = clock::now();
-        if let Some((at, status)) = &*latest
-            && now.saturating_duration_since(*at) < STATUS_LASTS
-        {
-            return Arc::clone(status);
-        }
-        let status = Arc::new(self.gather(None).await);
-        *latest = Some((now, Arc::clone(&status)));
-        status
-    }
-
-    /// Makes the status, with all backends of this list. Beside the loop, which it does not hold up.
-    async fn gather(self: &Arc<Self>, list: Option<String>) -> StatusText {
+    /// Makes something of the status, with all backends of this list and so many of each other. Beside the loop, which it does not hold
+    /// up. Returns `None` if it could not be made, which is a bug.
+    async fn gather<Made: Send + 'static>(
+        self: &Arc<Self>,
+        list: Option<String>,
+        most: usize,
+        make: impl FnOnce(Status) -> Made + Send + 'static,
+    ) -> Option<Made> {
         let reporter = Arc::clone(self);
         let making = tokio::task::spawn_blocking(move || {
             let copied = reporter.copy(clock::now());
             let places = reporter.board.with(|board| reporter.context.nginx_places(board.group_ids()));
             let mut surroundings = reporter.surroundings.lock().unwrap_or_else(PoisonError::into_inner);
             let looked_up = surroundings.look(&places, &copied);
-            StatusText::new(copied.status(looked_up, list.as_deref()))
+            drop(surroundings);
+            make(copied.status(looked_up, list.as_deref(), most))
         });
-        making.await.unwrap_or_else(|_| StatusText::new(self.copy(clock::now()).status(LookedUp::default(), None)))
+        making.await.ok()
+    }
+}
+
+/// A text that was made of the status a moment ago, for all who ask for it until it is old.
+#[derive(Default)]
+struct Latest(Mutex<Option<(Instant, Arc<StatusText>)>>);
+
+impl Latest {
+    /// Returns the text, made at most a moment ago: by `make`, if there is none. One at a time makes it.
+    async fn get<Making: Future<Output = Option<StatusText>>>(
+        &self,
+        make: impl FnOnce() -> Making,
+    ) -> Option<Arc<StatusText>> {
+        let mut latest = self.0.lock().await;
+        let now = clock::now();
+        if let Some((at, text)) = &*latest
+            && now.saturating_duration_since(*at) < STATUS_LASTS
+        {
+            return Some(Arc::clone(text));
+        }
+        let text = Arc::new(make().await?);
+        *latest = Some((now, Arc::clone(&text)));
+        Some(text)
+    }
+
+    async fn forget(&self) {
+        *self.0.lock().await = None;
+    }
+
+    async fn forget_if_old(&self) {
+        self.0.lock().await.take_if(|(at, _)| clock::since(*at) >= STATUS_LASTS);
     }
 }
 

@@ -79,24 +79,38 @@ fn text(body: &str) -> StatusPage {
     StatusPage { status: 200, content_type: TEXT, body: PageBody::Text(body.into()), ..StatusPage::default() }
 }
 
-/// A status, and the same as JSON.
+/// A text that is made of a status.
 pub struct StatusText {
-    /// The status.
-    pub status: Status,
-    /// The JSON, with a line break at the end.
-    pub text: Arc<str>,
+    /// The text.
+    text: Arc<str>,
     /// Its version, which stays as long as nothing has changed.
-    pub version: String,
+    version: String,
+}
+
+impl AsRef<StatusText> for StatusText {
+    fn as_ref(&self) -> &StatusText {
+        self
+    }
 }
 
 impl StatusText {
-    /// Returns the text of this status.
-    pub fn new(status: Status) -> StatusText {
+    /// Returns a status as JSON, with a line break at the end.
+    pub fn json(status: Status) -> StatusText {
         let text = serde_json::to_string(&status).unwrap_or_default() + "\n";
         // The time of the look is no change.
         let at = format!("\"at\":\"{}\"", status.at);
         let version = format!("\"{:016x}\"", hash(&text.replacen(&at, "", 1)));
-        StatusText { status, text: text.into(), version }
+        StatusText { text: text.into(), version }
+    }
+
+    /// Returns the page for people. It has no version: its times move even if nothing changes.
+    pub fn html(status: Status) -> StatusText {
+        StatusText { text: page::html(&status).into(), version: String::new() }
+    }
+
+    /// Returns the version.
+    pub fn version(&self) -> &str {
+        &self.version
     }
 }
 
@@ -106,28 +120,33 @@ fn hash(value: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// Returns a page with a version; 304 without it if the client has that version.
-pub fn versioned(request: &PageRequest, body: &Arc<str>, version: &str, content_type: &'static str) -> StatusPage {
+/// Returns JSON with a version; 304 without it if the client has that version.
+pub fn versioned(request: &PageRequest, status: Option<impl AsRef<StatusText>>) -> StatusPage {
+    let Some(status) = status else { return not_made() };
+    let StatusText { text, version } = status.as_ref();
     let is_known = request.known.split(',').any(|known| known.trim().trim_start_matches("W/") == version);
-    let version = Some(version.to_owned());
-    match is_known {
-        true => StatusPage { status: 304, content_type, version, ..StatusPage::default() },
-        false => {
-            let body = PageBody::Text(Arc::clone(body));
-            StatusPage { status: 200, content_type, body, version, security_policy: None }
-        }
-    }
+    let (status, body) = match is_known {
+        true => (304, PageBody::default()),
+        false => (200, PageBody::Text(Arc::clone(text))),
+    };
+    StatusPage { status, content_type: JSON, body, version: Some(version.clone()), security_policy: None }
 }
 
-/// Returns the page for people. It has no version: its times move even if nothing changes.
-pub fn html(status: &Status) -> StatusPage {
+/// Returns the page for people.
+pub fn html(made: Option<Arc<StatusText>>) -> StatusPage {
+    let Some(made) = made else { return not_made() };
     StatusPage {
         status: 200,
         content_type: "text/html; charset=utf-8",
-        body: PageBody::Text(page::html(status).into()),
+        body: PageBody::Text(Arc::clone(&made.text)),
         security_policy: Some(page::POLICY.clone()),
         ..StatusPage::default()
     }
+}
+
+/// Returns the answer if there is none.
+pub fn not_made() -> StatusPage {
+    StatusPage { status: 500, ..text("the status could not be made, which is a bug\n") }
 }
 
 /// Returns the answer to whoever wants to be sent changes.

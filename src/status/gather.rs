@@ -134,15 +134,15 @@ impl Copied {
         away.map(|away| away.since)
     }
 
-    /// Returns the status. All backends of the list with this folder or destination are reported; of the others some.
-    pub fn status(self, looked_up: LookedUp, wanted: Option<&str>) -> Status {
+    /// Returns the status. All backends of the list with this folder or destination are reported; of each other list so many at most.
+    pub fn status(self, looked_up: LookedUp, wanted: Option<&str>, most: usize) -> Status {
         let LookedUp { agent, store_places, nginx, connections, fleet } = looked_up;
         let mut status = self.status;
         status.agent = AgentStatus { stopping: status.agent.stopping, ..agent };
         if let Some(store) = status.stores.first_mut() {
             store.places = store_places;
         }
-        let lists = self.lists.iter().flat_map(|list| upstreams(list, connections.as_ref(), wanted));
+        let lists = self.lists.iter().flat_map(|list| upstreams(list, connections.as_ref(), wanted, most));
         let changes = self.changes.iter().map(|change| change.status()).collect();
         Status { upstreams: lists.collect(), nginx, fleet, changes, ..status }
     }
@@ -225,6 +225,7 @@ fn upstreams<'a>(
     list: &'a CopiedList,
     connections: Option<&'a BTreeMap<String, usize>>,
     wanted: Option<&'a str>,
+    most: usize,
 ) -> impl Iterator<Item = UpstreamStatus> {
     list.live.folders().map(move |folder| {
         let of_folder = || list.live.iter().filter(|(backend, _)| backend.key.starts_with(folder));
@@ -234,7 +235,7 @@ fn upstreams<'a>(
         let serving = rows.iter().filter(|(backend, _)| !backend.state.is_down() && !list.is_down).count();
         rows.sort_by_key(|(backend, _)| backend.state);
         if wanted.is_none_or(|wanted| wanted != whole && wanted != list.dest && wanted != EVERY_LIST) {
-            rows.truncate(MAX_BACKENDS);
+            rows.truncate(most);
         }
         let line = |(backend, since): (ListedBackend<'_>, u64)| BackendLine {
             address: backend.address.to_owned(),

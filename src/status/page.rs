@@ -25,7 +25,7 @@ const STYLE: &str = include_str!("page/page.css");
 const SCRIPT: &str = include_str!("page/live.js");
 
 /// Most lines of a list that are shown; the rest is counted.
-const MAX_LINES: usize = 20;
+pub const MAX_LINES: usize = 20;
 
 /// The `Content-Security-Policy` of the page: its own style and script, the agent it came from, and nothing else.
 pub static POLICY: LazyLock<String> = LazyLock::new(|| {

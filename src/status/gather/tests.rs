@@ -58,10 +58,10 @@ fn healthy(now: Instant) -> Board {
 #[test]
 fn all_well_is_two_answers_of_yes_and_no_condition() {
     let now = Instant::now();
-    let starting = copy(&board(now), &look(now)).status(LookedUp::default(), None);
+    let starting = copy(&board(now), &look(now)).status(LookedUp::default(), None, MAX_BACKENDS);
     assert!(!starting.sync.ok && starting.conditions.is_empty(), "{:?}", starting.conditions);
     assert_eq!(starting.sync.summary, "starting: 0 of 2 groups in sync");
-    let status = copy(&healthy(now), &look(now)).status(LookedUp::default(), None);
+    let status = copy(&healthy(now), &look(now)).status(LookedUp::default(), None, MAX_BACKENDS);
     assert!(status.sync.ok && status.service.ok && status.conditions.is_empty(), "{:?}", status.conditions);
     assert_eq!(status.sync.summary, "in sync at revision 5");
     let again: Status = serde_json::from_str(&serde_json::to_string(&status).unwrap()).unwrap();
@@ -173,7 +173,7 @@ fn an_explanation_goes_from_the_key_to_nginx() {
     let skipped = SkippedKeys { named: vec![("/v/x".to_owned(), "no address".to_owned())], total: 1 };
     board.record_render(&"c.toml".into(), skipped, NOW - 10);
     board.record_progress("c.toml", ResourceProgress { seen: Some(Revision(5)), ..ResourceProgress::default() });
-    let status = copy(&board, &look(now)).status(LookedUp::default(), Some(EVERY_LIST));
+    let status = copy(&board, &look(now)).status(LookedUp::default(), Some(EVERY_LIST), MAX_BACKENDS);
     let explained = |of: &str, facts: &KeyFacts| {
         let explanation = explain::explain(&status, of, facts);
         terminal::explanation(&explanation, UnixTime(NOW), false)
@@ -209,7 +209,10 @@ fn the_version_of_a_status_changes_with_what_it_says() {
     let at = |seconds: u64| {
         let look = Look { unix_time: Duration::from_secs(NOW + seconds), ..look(now + Duration::from_secs(seconds)) };
         let copied = copy(&board, &look);
-        (api::fingerprint(&copied), api::StatusText::new(copied.status(LookedUp::default(), None)).version)
+        (
+            api::fingerprint(&copied),
+            api::StatusText::json(copied.status(LookedUp::default(), None, MAX_BACKENDS)).version().to_owned(),
+        )
     };
     assert_eq!(at(0), at(1));
     let before = at(0);
@@ -217,5 +220,5 @@ fn the_version_of_a_status_changes_with_what_it_says() {
     board.set_workers([(12, NOW - 60)].into(), 2);
     let copied = copy(&board, &look(now));
     assert_ne!(api::fingerprint(&copied), before.0);
-    assert_ne!(api::StatusText::new(copied.status(LookedUp::default(), None)).version, before.1);
+    assert_ne!(api::StatusText::json(copied.status(LookedUp::default(), None, MAX_BACKENDS)).version(), before.1);
 }

@@ -59,7 +59,7 @@ pub fn conditions(board: &Board, look: &Look) -> Vec<Condition> {
         }
     }
     for group in board.groups.values() {
-        found.extend(group.left.failures.iter().map(|failure| failed(failure, group)));
+        found.extend(group.left.failures.iter().map(|failure| failed(failure, group, board)));
     }
     for (name, resource) in &board.resources {
         of_resource(name, resource, &mut found);
@@ -156,7 +156,7 @@ fn slow(name: &str, group: &GroupBoard, step: Stage, since: u64) -> Condition {
     Condition { causes: vec![cause], ..condition(ConditionKind::Slow, &group.named(), since, summary, &advice) }
 }
 
-fn failed(failure: &Failure, group: &GroupBoard) -> Condition {
+fn failed(failure: &Failure, group: &GroupBoard, board: &Board) -> Condition {
     let more = if failure.more == 0 { String::new() } else { format!(" and {} more", failure.more) };
     let names = format!("{}{more}", failure.names.join(" "));
     let (then, advice) = match failure.kind {
@@ -186,7 +186,7 @@ fn failed(failure: &Failure, group: &GroupBoard) -> Condition {
         _ => failure.since,
     };
     let summary = format!("{names}: {}; {then}", failure.summary);
-    let advice = match refused_line(failure) {
+    let advice = match refused_line(failure, board) {
         Some(line) => {
             format!("{advice} `upstreamd render {} --line {line}` prints the refused line.", failure.names[0])
         }
@@ -200,14 +200,14 @@ fn failed(failure: &Failure, group: &GroupBoard) -> Condition {
     }
 }
 
-/// Returns the number of the line that a check of one resource refused.
-fn refused_line(failure: &Failure) -> Option<&str> {
-    let is_one = failure.kind == ConditionKind::CheckRefused && failure.names.len() == 1;
-    let place = failure.causes.iter().filter(|_| is_one).find_map(|cause| match cause {
-        Cause::File(place) => place.rsplit_once(':'),
+/// Returns the number of the line in the file of one resource that a check refused.
+fn refused_line<'f>(failure: &'f Failure, board: &Board) -> Option<&'f str> {
+    let [name] = failure.names.as_slice() else { return None };
+    let dest = &board.resources.get(name.as_str()).filter(|_| failure.kind == ConditionKind::CheckRefused)?.about.dest;
+    failure.causes.iter().find_map(|cause| match cause {
+        Cause::File(place) => place.strip_prefix(dest.as_str())?.strip_prefix(':'),
         _ => None,
-    });
-    place.map(|(_, line)| line).filter(|line| line.bytes().all(|byte| byte.is_ascii_digit()))
+    })
 }
 
 fn of_resource(name: &Arc<str>, resource: &ResourceBoard, found: &mut Vec<Condition>) {

@@ -138,14 +138,15 @@ impl Reporter {
         }
         match api::wanted(request) {
             Some(api::ApiRequest::Status { list: None }) => {
-                let status = self.json.get(|| self.gather(None, gather::MAX_BACKENDS, StatusText::json)).await;
+                let status =
+                    self.json.get(&self.html, || self.gather(None, gather::MAX_BACKENDS, StatusText::json)).await;
                 api::versioned(request, status)
             }
             Some(api::ApiRequest::Status { list: Some(list) }) => {
                 api::versioned(request, self.gather(Some(list), gather::MAX_BACKENDS, StatusText::json).await)
             }
             Some(api::ApiRequest::Page) => {
-                api::html(self.html.get(|| self.gather(None, page::MAX_LINES, StatusText::html)).await)
+                api::html(self.html.get(&self.json, || self.gather(None, page::MAX_LINES, StatusText::html)).await)
             }
             Some(api::ApiRequest::Explain { what }) => {
                 let facts = self.asker.facts(&what).await;
@@ -203,9 +204,11 @@ impl Reporter {
 struct Latest(Mutex<Option<(Instant, Arc<StatusText>)>>);
 
 impl Latest {
-    /// Returns the text, made at most a moment ago: by `make`, if there is none. One at a time makes it.
+    /// Returns the text, made at most a moment ago: by `make`, if there is none. One at a time makes it. Then the `other` view is made
+    /// again too: nobody who has seen one is shown an older one.
     async fn get<Making: Future<Output = Option<StatusText>>>(
         &self,
+        other: &Latest,
         make: impl FnOnce() -> Making,
     ) -> Option<Arc<StatusText>> {
         let mut latest = self.0.lock().await;
@@ -217,6 +220,8 @@ impl Latest {
         }
         let text = Arc::new(make().await?);
         *latest = Some((now, Arc::clone(&text)));
+        drop(latest);
+        other.forget().await;
         Some(text)
     }
 

@@ -1,4 +1,4 @@
-//! A real Chromium without a window, told what to do over a pipe (the DevTools protocol). Its profile is a temp folder.
+//! A real Chromium without a window, driven over a pipe (the DevTools protocol). Its profile is a temp folder.
 //! It asks for nothing but what a test opens.
 
 use std::cell::{Cell, RefCell};

@@ -370,7 +370,7 @@ fn questions(input: &[u8]) {
     let address = SocketAddr::from(([127, 0, 0, 1], 80));
     let endpoint = Endpoint { address, weight: 1, is_backup: false };
     let set = EndpointSet { name: EndpointName::new("web-1"), endpoints: vec![endpoint] };
-    let (mut answerer, now) = (Answerer::new(address), Instant::now());
+    let (mut answerer, now) = (Answerer::new(address, 1), Instant::now());
     answerer.publish(vec![set], now);
     for _ in 0..2 {
         seen(answerer.take_datagram(Asker { socket: 0, address }, input, now));

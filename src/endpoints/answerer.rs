@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use super::message::{self, DnsMessage, DnsQuestion, MAX_TCP_BYTES};
-use super::poller::{HOLD, Handling, Poller};
+use super::poller::{HOLD, HOLD_OF_SEVERAL, Handling, Poller};
 use super::targets::SharedNames;
 use crate::model::endpoints::{DOMAIN, Endpoint, EndpointName, EndpointSet, SERVICE};
 
@@ -65,6 +65,8 @@ pub enum Uptake {
 pub struct Answerer {
     /// The peer of a set without endpoints: without any record, nginx would go on with none and ask again after 10 s only.
     refuge: Endpoint,
+    /// Time for which an answer is held if nothing changes.
+    hold: Duration,
     names: BTreeMap<EndpointName, Named>,
     shared: SharedNames,
     /// Serial of the last change of any set.
@@ -92,10 +94,11 @@ struct Named {
 }
 
 impl Answerer {
-    /// Returns one without sets. `refuge` is the peer of a set without endpoints.
-    pub fn new(refuge: SocketAddr) -> Answerer {
+    /// Returns one without sets, which answers at so many addresses. `refuge` is the peer of a set without endpoints.
+    pub fn new(refuge: SocketAddr, addresses: usize) -> Answerer {
         Answerer {
             refuge: Endpoint { address: refuge, weight: 1, is_backup: false },
+            hold: if addresses > 1 { HOLD_OF_SEVERAL } else { HOLD },
             names: BTreeMap::new(),
             shared: SharedNames::default(),
             serial: 0,
@@ -213,7 +216,7 @@ impl Answerer {
         let decision = poller.ask(&question, serial, now);
         poller.held = Some(question);
         if decision == Handling::Hold && poller.due.is_none() {
-            let at = now + HOLD;
+            let at = now + self.hold;
             poller.due = Some(at);
             self.due.insert((at, name.clone(), from));
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::model::endpoints::{Endpoint, EndpointName};
+use crate::model::endpoints::{Endpoint, EndpointName, RESOLVER_TIMEOUT_SECONDS};
 
 use super::answerer::{Uptake, Worker};
 
@@ -17,8 +17,9 @@ const CLEAN_AFTER: Duration = Duration::from_secs(5);
 const RELOADS_WITHIN: Duration = Duration::from_secs(120);
 /// Time after it within which its workers ask for the first time: they do when they start, and the reload has seen them start.
 const STARTS_WITHIN: Duration = Duration::from_secs(1);
-/// Time without a question after which nginx, which runs, is taken for one that does not ask.
-const SILENT_AFTER: Duration = Duration::from_secs(10);
+/// Time without a question after which nginx, which runs, is taken for one that does not ask. It pauses for `RESOLVER_TIMEOUT_SECONDS` if
+/// it had no answer for that long, because the agent was away.
+const SILENT_AFTER: Duration = Duration::from_secs(RESOLVER_TIMEOUT_SECONDS + 3);
 
 /// A name in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -377,18 +378,18 @@ mod tests {
     fn a_file_whose_names_nobody_asks_for_is_known() {
         let mut walk = Walk::new();
         let silent = |walk: &mut Walk| walk.ledger.take_silent(walk.now).get("a.toml").copied();
-        walk.pass(10);
+        walk.pass(15);
         assert_eq!(silent(&mut walk), Some(false));
         assert_eq!(silent(&mut walk), None, "the reload has time");
-        walk.pass(10);
+        walk.pass(15);
         assert_eq!(silent(&mut walk), Some(true));
         walk.asks(1);
         walk.ledger.look(&name(), Some(worker(1)), Uptake::Unasked, walk.now);
-        walk.pass(9);
+        walk.pass(14);
         assert_eq!(silent(&mut walk), None);
         walk.pass(1);
         assert_eq!(silent(&mut walk), Some(false));
-        walk.pass(10);
+        walk.pass(15);
         walk.ledger.went_live(Path::new("/a"), &BTreeSet::new());
         assert_eq!(silent(&mut walk), None);
         assert_eq!(walk.ledger.unused(), [name()]);

@@ -4,8 +4,15 @@ use std::time::{Duration, Instant};
 
 use super::message::DnsQuestion;
 
-/// Time for which an answer is held if nothing changes. nginx repeats a question in the fifth second: it counts whole ones.
-pub(super) const HOLD: Duration = Duration::from_millis(3500);
+/// Time for which an answer is held if nothing changes: a change that comes in the second between an answer and the next question waits
+/// for the question, so answers that say nothing new should be rare. Shorter than nginx waits (`RESOLVER_TIMEOUT_SECONDS`) by more than a
+/// restart of the agent takes.
+pub(super) const HOLD: Duration = Duration::from_secs(9);
+/// The same if nginx has several addresses to ask. In the fifth second (it counts whole ones) it repeats a question, to the next address
+/// and from a socket that we do not know, so it must have its answer by then.
+pub(super) const HOLD_OF_SEVERAL: Duration = Duration::from_millis(3500);
+/// Time within which nginx repeats a question that is held: it does so every five seconds.
+const REPEATS_WITHIN: Duration = Duration::from_secs(7);
 /// Time after an answer within which nginx asks again: it pauses for one second.
 const ASKS_AGAIN_WITHIN: Duration = Duration::from_secs(3);
 /// Time after which one that does not ask is forgotten.
@@ -37,7 +44,7 @@ pub(super) struct Poller {
 pub(super) enum Handling {
     /// Answer now.
     Answer,
-    /// Hold it until the set changes, or for [`HOLD`].
+    /// Hold it until the set changes or its time is over.
     Hold,
 }
 
@@ -89,7 +96,8 @@ impl Poller {
 
     /// Returns whether it asks as nginx does.
     pub(super) fn asks(&self, now: Instant) -> bool {
-        self.held.is_some() || now.duration_since(self.active_at) <= ASKS_AGAIN_WITHIN
+        let limit = if self.held.is_some() { REPEATS_WITHIN } else { ASKS_AGAIN_WITHIN };
+        now.duration_since(self.active_at) <= limit
     }
 
     /// Returns whether it can be forgotten.

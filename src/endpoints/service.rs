@@ -75,8 +75,8 @@ impl EndpointService {
         refuge: SocketAddr,
         state_folder: Option<PathBuf>,
     ) -> std::io::Result<Arc<EndpointService>> {
-        let resolvers = listener.addresses().iter().map(SocketAddr::to_string).collect();
-        let (mut answerer, mut ledger) = (Answerer::new(refuge), Ledger::default());
+        let resolvers: Vec<String> = listener.addresses().iter().map(SocketAddr::to_string).collect();
+        let (mut answerer, mut ledger) = (Answerer::new(refuge, resolvers.len()), Ledger::default());
         let now = clock::now();
         let saved = state_folder.as_deref().map(saved::load).unwrap_or_default();
         for saved in saved {

@@ -9,7 +9,7 @@ pub const DOMAIN: &str = "upstreamd.internal";
 /// Value of `service=` in the lines, so that nginx asks for the SRV records of `_peers._tcp.NAME`.
 pub const SERVICE: &str = "peers";
 /// Time that nginx waits for an answer; afterwards it pauses for as long. Longer than an answer is held.
-pub const RESOLVER_TIMEOUT_SECONDS: u64 = 6;
+pub const RESOLVER_TIMEOUT_SECONDS: u64 = 12;
 
 /// The name of a set, in lower case, below [`DOMAIN`]: `services-web-1f2e3d4c.upstreamd.internal`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

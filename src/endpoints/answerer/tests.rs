@@ -33,7 +33,7 @@ fn endpoints(addresses: &[&str]) -> Vec<Endpoint> {
 
 impl Walk {
     fn new() -> Walk {
-        let answerer = Answerer::new(REFUGE.parse().unwrap());
+        let answerer = Answerer::new(REFUGE.parse().unwrap(), 1);
         Walk { answerer, now: Instant::now(), name: EndpointName::new("web-1") }
     }
 
@@ -97,19 +97,47 @@ fn an_answer_is_held_until_something_changes() {
 }
 
 #[test]
-fn a_held_question_is_answered_before_nginx_repeats_it() {
+fn a_held_question_is_answered_before_nginx_gives_it_up() {
     let mut walk = Walk::new();
     walk.publish(&["10.0.0.1:81"]);
     walk.ask(1, 10);
     walk.pass(1000);
     walk.ask(1, 11);
-    assert_eq!(walk.answerer.wake_at(), Some(walk.now + HOLD));
-    walk.pass(3499);
+    let due = walk.now + HOLD;
+    assert_eq!(walk.answerer.wake_at(), Some(due));
+    walk.pass(5000);
+    assert_eq!(walk.ask(1, 11), None, "a repeat changes nothing");
+    assert_eq!(walk.answerer.wake_at(), Some(due));
+    walk.pass(3999);
     assert!(walk.tick().is_empty());
     walk.pass(1);
     assert_eq!(walk.tick(), [1]);
     assert_eq!(walk.answerer.wake_at(), None);
     assert_eq!(walk.uptake(), Uptake::Taken, "the set is still the one that it had");
+}
+
+#[test]
+fn of_several_addresses_none_is_asked_twice_for_one_answer() {
+    let mut walk = Walk { answerer: Answerer::new(REFUGE.parse().unwrap(), 2), ..Walk::new() };
+    walk.publish(&["10.0.0.1:81"]);
+    walk.ask(1, 10);
+    walk.pass(1000);
+    walk.ask(1, 11);
+    walk.pass(3500);
+    assert_eq!(walk.tick(), [1], "before nginx repeats the question at the other address");
+}
+
+#[test]
+fn whoever_stops_to_repeat_a_held_question_does_not_ask() {
+    let mut walk = Walk::new();
+    walk.publish(&["10.0.0.1:81"]);
+    walk.ask(1, 10);
+    walk.pass(1000);
+    walk.ask(1, 11);
+    walk.pass(7000);
+    assert_eq!(walk.uptake(), Uptake::Taken);
+    walk.pass(1);
+    assert_eq!(walk.uptake(), Uptake::Unasked);
 }
 
 #[test]
@@ -149,8 +177,8 @@ fn the_newest_asker_decides_and_a_silent_one_does_not() {
     walk.pass(2500);
     assert_eq!(walk.uptake(), Uptake::Taken, "the newer one has been silent for too long");
     walk.pass(2500);
-    walk.tick();
-    walk.pass(3100);
+    assert_eq!(walk.uptake(), Uptake::Taken, "the older one's question is held");
+    walk.pass(2100);
     assert_eq!(walk.uptake(), Uptake::Unasked);
 }
 

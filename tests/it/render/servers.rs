@@ -116,7 +116,7 @@ fn both_languages_print_the_same_names() {
     let [lines, names] = &forms();
     let rendering = both(OPTIONS, OPTIONS_TERA, names, &view(KEYS), false);
     let printed = text(&rendering);
-    assert!(printed.starts_with("resolver 127.0.0.1:53;\n    resolver_timeout 6s;\n    server s-web-"), "{printed}");
+    assert!(printed.starts_with("resolver 127.0.0.1:53;\n    resolver_timeout 12s;\n    server s-web-"), "{printed}");
     let addresses = |set: &upstreamd::model::endpoints::EndpointSet| -> Vec<String> {
         assert_eq!(printed.matches(&format!("server {} service=peers resolve ", set.name)).count(), 1);
         assert_eq!(printed.matches(&format!("include /run/peers/{}.peers*;", set.name.label())).count(), 1);

@@ -90,7 +90,7 @@ fn check_names(servers: &[Arc<UpstreamServer>], expected: &[&str], endpoints: &[
     let (text, sets) = print(&ServersForm::Names(Arc::new(form())), "/services/web/", &options, servers);
     let mut lines: Vec<String> = text.split(BREAK).map(str::to_owned).collect();
     if !sets.is_empty() {
-        assert_eq!(lines[..2], ["resolver 127.0.0.1:53 127.0.0.2:53;", "resolver_timeout 6s;"]);
+        assert_eq!(lines[..2], ["resolver 127.0.0.1:53 127.0.0.2:53;", "resolver_timeout 12s;"]);
         lines.drain(..2);
     }
     for set in &sets {

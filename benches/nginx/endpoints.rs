@@ -17,11 +17,22 @@ use crate::support::nginx::Nginx;
 use crate::support::{Daemon, free_port, program, temp_dir};
 
 const UPSTREAMS: usize = 20;
-/// Distance between two changes: 1,000 in ten minutes.
+/// Mean distance between two changes: 1,000 in ten minutes.
 const CHURN: Duration = Duration::from_millis(600);
-/// Changes without load, and their distance.
-const IDLE_ROUNDS: usize = 40;
-const IDLE_PAUSE: Duration = Duration::from_millis(1300);
+/// Changes without load, and their mean distance.
+const IDLE_ROUNDS: usize = 60;
+const IDLE_PAUSE: Duration = Duration::from_millis(1400);
+
+/// Distances between changes, from half to one and a half times the mean, the same in every run: changes at regular distances would meet
+/// nginx's questions always in the same phase.
+struct Distances(u64);
+
+impl Distances {
+    fn next(&mut self, mean: Duration) -> Duration {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        mean / 2 + mean * u32::try_from(self.0 >> 54).unwrap_or(0) / 1024
+    }
+}
 
 fn seconds() -> u64 {
     std::env::var("LOAD_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60)
@@ -44,7 +55,7 @@ pub(crate) fn run() {
         let values: String = rows.iter().map(|row| format!(" {:>12}", value(row))).collect();
         println!("{what:<52}{values}");
     };
-    println!("\n{} s each, a change every {} ms", seconds(), CHURN.as_millis());
+    println!("\n{} s each, a change every {} ms in the mean", seconds(), CHURN.as_millis());
     line("", &|row| row.way.to_owned());
     let ms = |time: Duration| format!("{:.1}", time.as_secs_f64() * 1000.0);
     line("changes", &|row| row.times.len().to_string());
@@ -90,11 +101,11 @@ impl Row {
     }
 }
 
-/// Changes one upstream after the other, further apart than nginx pauses between two questions and than reloads are.
+/// Changes one upstream after the other, each with its own upstream, so that nginx has asked again.
 fn idle_times(writer: &mut Writer, http_port: u16, ports: &[u16]) -> Vec<Duration> {
-    let mut times = Vec::new();
+    let (mut times, mut distances) = (Vec::new(), Distances(1));
     for round in 0..IDLE_ROUNDS {
-        std::thread::sleep(IDLE_PAUSE);
+        std::thread::sleep(distances.next(IDLE_PAUSE));
         let (n, port) = (round % UPSTREAMS, ports[2 + round / UPSTREAMS % 2]);
         let started = Instant::now();
         writer.put(format!("/services/u{n}/x"), format!("127.0.0.1:{port}"));
@@ -181,7 +192,7 @@ fn measure(way: &'static str, ports: &[u16], echoes: [u16; 2]) -> Row {
         let keeping = wrk(1, &["-c2"]);
         scope.spawn(|| echo.run(tcp_port, &stop));
         let end = Instant::now() + Duration::from_secs(seconds());
-        let mut times = Vec::new();
+        let (mut times, mut distances) = (Vec::new(), Distances(2));
         let mut current = [1_usize; UPSTREAMS];
         let mut round = 0_usize;
         while Instant::now() + CHURN < end {
@@ -197,7 +208,7 @@ fn measure(way: &'static str, ports: &[u16], echoes: [u16; 2]) -> Row {
             times.push(time_until_answer_at(http_port, &format!("/u{n}/"), started, &format!("backend-{port}")));
             workers.extend(nginx.worker_pids());
             round += 1;
-            std::thread::sleep(CHURN.saturating_sub(started.elapsed()));
+            std::thread::sleep(distances.next(CHURN).saturating_sub(started.elapsed()));
         }
         let (closing, keeping) = (closing.join().unwrap(), keeping.join().unwrap());
         stop.store(true, Ordering::Relaxed);

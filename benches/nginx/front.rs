@@ -116,6 +116,6 @@ pub(crate) fn time_until_answer_at(port: u16, path: &str, started: Instant, want
             return started.elapsed();
         }
         assert!(started.elapsed() < Duration::from_secs(20), "the new backend never answered");
-        std::thread::sleep(Duration::from_micros(500));
+        std::thread::sleep(Duration::from_micros(100));
     }
 }

@@ -1,22 +1,16 @@
 //! The work to do. Events of stores and new catalogs come in, passes go out when they are due, and their results come back.
 //! Pure: the time goes in. Never renders, never applies, never logs.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::apply::group::Group;
-use crate::model::event::Event;
-use crate::model::key::{Key, Revision};
-use crate::model::range::KeyRanges;
-use crate::model::receipt;
-use crate::model::refusal::Refusal;
 use crate::model::report::Report;
 use crate::model::resource::Resource;
-use crate::model::store::StoreSettings;
 use crate::model::tree::Tree;
 
-use super::catalog::{Catalog, Member, StoreUse};
+use super::catalog::{Catalog, StoreUse};
 use super::claims::Claims;
 use super::governor::Load;
 use super::mark::Mark;
@@ -24,17 +18,7 @@ use super::pass::{InHand, Pass, Returned, Terms};
 use super::receipts::Receipts;
 use super::state::ResourceState;
 use super::timing::{Left, Timing, Urgency};
-
-/// The last state of a store.
-#[derive(Default)]
-struct KnownStore {
-    settings: Option<Arc<StoreSettings>>,
-    tree: Tree,
-    /// Keys that the tree covers, once a snapshot has arrived: resources that see only these can be rendered.
-    known: Option<KeyRanges>,
-    /// Keys that the store refuses to show.
-    refused: Option<Refusal>,
-}
+use stores::KnownStore;
 
 /// One resource of a group.
 struct Seat {
@@ -160,15 +144,6 @@ impl Desk {
         concerned.for_each(|(position, _)| self.mark(position, Urgency::Removal, now));
     }
 
-    /// Marks every resource of a store.
-    pub fn mark_store(&mut self, store: usize, now: Instant) {
-        for position in 0..self.catalog.members.len() {
-            if self.catalog.store_at(position) == Some(store) {
-                self.mark(position, Urgency::Removal, now);
-            }
-        }
-    }
-
     /// Removes the marks from all resources but one.
     pub fn unmark_others(&mut self, name: &str) {
         let kept = self.catalog.position(name);
@@ -197,105 +172,6 @@ impl Desk {
         let Some((entry, _)) = self.places.get(position) else { return };
         if let Some(entry) = self.entries.get_mut(*entry) {
             entry.timing.changed(urgency, now);
-        }
-    }
-
-    /// Returns whether the tree covers the keys that a resource sees.
-    fn is_ready(&self, position: usize) -> bool {
-        let Some(member) = self.catalog.members.get(position) else { return false };
-        let ranges = &member.resource.ranges;
-        let known = self.store_of(position).and_then(|store| store.known.as_ref());
-        ranges.is_empty() || known.is_some_and(|known| known.covers(ranges))
-    }
-
-    /// Returns what the store says to a resource whose keys it refuses.
-    fn refusal(&self, position: usize) -> Option<String> {
-        let member = self.catalog.members.get(position).filter(|_| !self.is_ready(position))?;
-        self.store_of(position)?.refused.as_ref()?.message(&member.resource.ranges)
-    }
-
-    /// Returns whether the keys of the resource with this name are known.
-    pub fn is_readable(&self, name: &str) -> bool {
-        self.catalog.position(name).is_some_and(|position| self.is_ready(position))
-    }
-
-    /// Returns the resources whose keys their store refuses, each with the message for people.
-    pub fn refusals(&self) -> BTreeMap<Arc<str>, String> {
-        let members = self.catalog.members.iter().enumerate();
-        let refused =
-            |(position, member): (usize, &Member)| Some((Arc::clone(member.resource.name()), self.refusal(position)?));
-        members.filter_map(refused).collect()
-    }
-
-    /// Returns the resources that cannot be rendered, because their store has not delivered their keys yet.
-    pub fn not_ready(&self) -> impl Iterator<Item = &Arc<Resource>> {
-        let members = self.catalog.members.iter().enumerate();
-        let is_waiting = |position: usize| !self.is_ready(position) && self.refusal(position).is_none();
-        members.filter(move |(position, _)| is_waiting(*position)).map(|(_, member)| &member.resource)
-    }
-
-    fn store_of(&self, position: usize) -> Option<&KnownStore> {
-        self.stores.get(self.catalog.store_at(position)?)
-    }
-
-    /// Applies an event of the store at this position to its tree, and marks the resources that read a changed key.
-    pub fn take_event(&mut self, store_position: usize, event: Event, now: Instant) {
-        let Some(store) = self.stores.get_mut(store_position) else { return };
-        let mut added = BTreeSet::new();
-        let mut has_new_ranges = false;
-        let changed = match event {
-            Event::Snapshot { revision, ranges, refused, entries, leases: _ } => {
-                let tree = Tree::from_entries(revision, entries);
-                let changed = store.tree.changed_paths(&tree);
-                added.extend(changed.iter().filter(|key| store.tree.get(key.as_str()).is_none()).cloned());
-                store.tree = tree;
-                has_new_ranges = store.known.as_ref() != Some(&ranges) || store.refused != refused;
-                (store.known, store.refused) = (Some(ranges), refused);
-                changed
-            }
-            Event::Changes { revision, puts, deletes, leases: _ } => {
-                let new = puts.iter().map(|(key, _)| key).filter(|key| store.tree.get(key.as_str()).is_none());
-                added.extend(new.cloned());
-                store.tree.advance(revision, puts, deletes)
-            }
-            Event::Lost { .. } | Event::Regained => return,
-        };
-        let revision = store.tree.revision();
-        if has_new_ranges {
-            self.mark_marked_and_refused(now);
-        }
-        self.mark_readers(store_position, revision, &changed, &added, now);
-    }
-
-    /// Schedules marked resources again whose keys were not known, and those that the store refuses: their groups report it.
-    fn mark_marked_and_refused(&mut self, now: Instant) {
-        let seats = self.entries.iter().flat_map(|entry| &entry.seats);
-        let is_due = |seat: &&Seat| seat.mark.is_some() || self.refusal(seat.position).is_some();
-        let marked: Vec<usize> = seats.filter(is_due).map(|seat| seat.position).collect();
-        marked.into_iter().for_each(|position| self.mark(position, Urgency::Removal, now));
-    }
-
-    /// Marks the resources that read one of these keys of a store, and wakes their groups.
-    fn mark_readers(&mut self, store: usize, revision: Revision, changed: &[Key], added: &BTreeSet<Key>, now: Instant) {
-        let catalog = Arc::clone(&self.catalog);
-        let mut touched: BTreeMap<usize, Urgency> = BTreeMap::new();
-        for key in changed {
-            let urgency = if added.contains(key) { Urgency::Addition } else { Urgency::Removal };
-            let of_store = |reader: &usize| catalog.store_at(*reader) == Some(store);
-            for position in catalog.readers.of(key.as_str()).filter(of_store) {
-                let known = touched.entry(position).or_insert(urgency);
-                *known = (*known).min(urgency);
-                if let Some(seat) = self.seat(position) {
-                    Mark::add(&mut seat.mark, key);
-                }
-                let receipts = self.receipts.as_mut().filter(|_| !receipt::is_receipt(key.as_str()));
-                if let (Some(receipts), Some(member)) = (receipts, catalog.members.get(position)) {
-                    receipts.touched(member.resource.name(), revision, now);
-                }
-            }
-        }
-        for (position, urgency) in touched {
-            self.wake(position, urgency, now);
         }
     }
 
@@ -346,10 +222,6 @@ impl Desk {
         }
         let group = Arc::clone(&entry.group);
         Some(Pass::new(Arc::clone(&self.terms), Arc::clone(&self.claims), group, revision, resources))
-    }
-
-    pub(super) fn tree_at(&self, store: usize) -> Tree {
-        self.stores.get(store).map(|store| store.tree.clone()).unwrap_or_default()
     }
 
     /// Takes back the state from a pass, and schedules a retry after a failure. `jitter` in 0..1 spreads retries. Returns
@@ -442,5 +314,6 @@ impl Entry {
 }
 
 mod states;
+mod stores;
 #[cfg(test)]
 mod tests;

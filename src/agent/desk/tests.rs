@@ -6,7 +6,10 @@ use super::*;
 use crate::agent::catalog::{Confdirs, load};
 use crate::agent::facts::WorldFacts;
 use crate::config::resource::Defaults;
-use crate::model::key::Value;
+use crate::model::event::Event;
+use crate::model::key::{Key, Revision, Value};
+use crate::model::range::KeyRanges;
+use crate::model::refusal::Refusal;
 use crate::render::Facts;
 
 /// Returns the catalog of these resources: a name and further lines, each with keys below `/NAME`.

@@ -19,6 +19,7 @@ pub mod governor;
 mod loss;
 pub mod mark;
 mod masters;
+mod news;
 mod old_workers;
 pub mod once;
 pub mod outside;

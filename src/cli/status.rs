@@ -5,7 +5,7 @@ use std::time::Duration;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::config::settings::Settings;
-use crate::model::status::{ConditionKind, Explanation, Status, StatusQuestion, UnixTime};
+use crate::model::status::{AxisAnswer, ConditionKind, Explanation, Status, StatusQuestion, UnixTime};
 use crate::status::terminal as texts;
 use crate::world::{clock, http, terminal};
 
@@ -100,7 +100,7 @@ const HINT: &str = "is `upstreamd --watch` running, with the same --state-dir?";
 
 fn exit_of(status: &Status) -> Exit {
     let worst = status.conditions.iter().find(|condition| condition.question != StatusQuestion::Notice);
-    let without = if status.sync.ok { Exit::Done } else { Exit::UnderWay };
+    let without = if status.sync.answer == AxisAnswer::Starting { Exit::UnderWay } else { Exit::Done };
     worst.map_or(without, |condition| exit_for(condition.kind))
 }
 

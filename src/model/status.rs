@@ -4,14 +4,19 @@
 
 use serde::{Deserialize, Serialize};
 
+mod axis;
 mod change;
 mod explanation;
 mod place;
 mod unix_time;
 
+pub use axis::{Axis, AxisAnswer};
 pub use change::{ChangePhase, ChangeStatus, ChangedFile, KeyList};
 pub use explanation::{ExplainedStep, Explanation, KeyFacts};
-pub use place::{AgentLine, BackendLine, LeavingWorker, NginxStatus, StoreStatus, UpstreamStatus};
+pub use place::{
+    AgentLine, BackendLine, HeardRevision, LeavingWorker, NginxStatus, ReceiptLease, StoreMember, StoreStatus,
+    UpstreamStatus,
+};
 pub use unix_time::UnixTime;
 
 /// The format of the status that is written and understood. A reader must accept members that it does not know.
@@ -65,17 +70,6 @@ pub struct AgentStatus {
     pub settings_file: Option<String>,
     /// Whether it is stopping.
     pub stopping: bool,
-}
-
-/// The answer to one of the two questions.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Axis {
-    /// Whether the answer is yes.
-    pub ok: bool,
-    /// The answer in a few words: `in sync at revision 42`, `1 held, 1 reload owed`.
-    pub summary: String,
-    /// Start of the oldest condition that makes it no; none while the agent starts.
-    pub since: Option<UnixTime>,
 }
 
 /// The question that a condition belongs to.

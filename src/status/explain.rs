@@ -159,7 +159,7 @@ fn nginx<'a>(explanation: &mut Explanation, status: &Status, mut names: impl Ite
         return;
     }
     let Axis { ok, summary, .. } = &status.service;
-    explanation.steps.push(step("nginx", Some(*ok), format!("nginx: {summary}")));
+    explanation.steps.push(step("nginx", *ok, format!("nginx: {summary}")));
     for nginx in &status.nginx {
         let text = match nginx.master {
             Some(master) => format!(

@@ -8,8 +8,9 @@ use crate::model::key::Revision;
 use crate::model::live_backends::{ListedBackend, LiveBackends};
 use crate::model::report::Stage;
 use crate::model::status::{
-    AgentLine, AgentStatus, Axis, BackendLine, Condition, ConditionKind, FORMAT, GroupStatus, NginxStatus,
-    ResourceStatus, RunningStep, Status, StatusQuestion, StoreStatus, UnixTime, UpstreamStatus,
+    AgentLine, AgentStatus, Axis, AxisAnswer, BackendLine, Condition, ConditionKind, FORMAT, GroupStatus,
+    HeardRevision, NginxStatus, ReceiptLease, ResourceStatus, RunningStep, Status, StatusQuestion, StoreMember,
+    StoreStatus, UnixTime, UpstreamStatus,
 };
 use crate::model::text;
 
@@ -30,6 +31,8 @@ pub struct LookedUp {
     pub agent: AgentStatus,
     /// Places of the settings' store.
     pub store_places: Vec<String>,
+    /// What was heard of the stores.
+    pub heard: Vec<HeardStore>,
     /// Each nginx that a group drives.
     pub nginx: Vec<NginxStatus>,
     /// Connections of nginx's workers, by address; `None` if they were not counted.
@@ -38,12 +41,27 @@ pub struct LookedUp {
     pub fleet: Vec<AgentLine>,
 }
 
+/// What was heard of a store beside its events.
+#[derive(Clone, Debug, Default)]
+pub struct HeardStore {
+    /// Its name; `None` for the settings' store.
+    pub name: Option<String>,
+    /// The member that it is read from now.
+    pub member: Option<StoreMember>,
+    /// The revision that it has named last.
+    pub heard: Option<HeardRevision>,
+    /// The lease of the agent's receipt, if that is there.
+    pub receipt_lease: Option<ReceiptLease>,
+}
+
 /// A copy of the board, as far as the status needs it: made while the board is locked, and cheap.
 pub struct Copied {
     status: Status,
     lists: Vec<CopiedList>,
     changes: Vec<Arc<Change>>,
     leaving_since: BTreeMap<i32, u64>,
+    /// Whether the first store is that of the settings.
+    has_own_store: bool,
 }
 
 /// The backends of one file.
@@ -85,15 +103,19 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
         group_status(board, (name, group), running, &found)
     };
     let groups = board.groups.iter().map(group_of).collect();
-    let mut sync = axis(StatusQuestion::Sync, &found, || board.in_sync_text());
-    // Before its first pass, a group is neither in sync nor in trouble.
-    sync.ok &= board.groups_in_sync() == board.groups.len();
+    let in_sync = match (board.groups_in_sync(), board.groups.len()) {
+        (_, 0) => AxisAnswer::NothingToSync,
+        (in_sync, all) if in_sync == all => AxisAnswer::Yes,
+        // Before its first pass, a group is neither in sync nor in trouble.
+        _ => AxisAnswer::Starting,
+    };
+    let serving = if board.nginx.is_some() { AxisAnswer::Yes } else { AxisAnswer::NotAsked };
     let status = Status {
         format: FORMAT,
         at: UnixTime(look.unix_seconds()),
         agent: AgentStatus { stopping: board.stopping, ..AgentStatus::default() },
-        sync,
-        service: axis(StatusQuestion::Service, &found, || board.serving_text()),
+        sync: axis(StatusQuestion::Sync, &found, in_sync, || board.in_sync_text()),
+        service: axis(StatusQuestion::Service, &found, serving, || board.serving_text()),
         stores: stores(board, look),
         groups,
         upstreams: Vec::new(),
@@ -102,7 +124,8 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
         fleet: Vec::new(),
         conditions: found,
     };
-    Copied { status, lists, changes: board.changes.newest_first(), leaving_since: board.leaving_since.clone() }
+    let (changes, leaving_since) = (board.changes.newest_first(), board.leaving_since.clone());
+    Copied { status, lists, changes, leaving_since, has_own_store: !board.store.is_unused }
 }
 
 impl Copied {
@@ -136,11 +159,21 @@ impl Copied {
 
     /// Returns the status. All backends of the list with this folder or destination are reported; of each other list so many at most.
     pub fn status(self, looked_up: LookedUp, wanted: Option<&str>, most: usize) -> Status {
-        let LookedUp { agent, store_places, nginx, connections, fleet } = looked_up;
+        let LookedUp { agent, store_places, heard, nginx, connections, fleet } = looked_up;
         let mut status = self.status;
         status.agent = AgentStatus { stopping: status.agent.stopping, ..agent };
-        if let Some(store) = status.stores.first_mut() {
+        if let Some(store) = status.stores.first_mut().filter(|_| self.has_own_store) {
             store.places = store_places;
+        }
+        for HeardStore { name, member, heard, receipt_lease } in heard {
+            let own = status.stores.first_mut().filter(|_| self.has_own_store);
+            let store = match &name {
+                None => own,
+                Some(name) => status.stores.iter_mut().find(|store| store.name == *name),
+            };
+            if let Some(store) = store {
+                (store.member, store.heard, store.receipt_lease) = (member, heard, receipt_lease);
+            }
         }
         let lists = self.lists.iter().flat_map(|list| upstreams(list, connections.as_ref(), wanted, most));
         let changes = self.changes.iter().map(|change| change.status()).collect();
@@ -148,7 +181,8 @@ impl Copied {
     }
 }
 
-fn axis(question: StatusQuestion, found: &[Condition], good: impl Fn() -> String) -> Axis {
+/// Returns the answer to a question: no if a condition says so.
+fn axis(question: StatusQuestion, found: &[Condition], otherwise: AxisAnswer, good: impl Fn() -> String) -> Axis {
     let against: Vec<&Condition> = found.iter().filter(|condition| condition.question == question).collect();
     let mut counts: BTreeMap<ConditionKind, usize> = BTreeMap::new();
     against.iter().for_each(|condition| *counts.entry(condition.kind).or_default() += 1);
@@ -156,8 +190,10 @@ fn axis(question: StatusQuestion, found: &[Condition], good: impl Fn() -> String
         1 => kind.label().to_owned(),
         count => format!("{count} × {}", kind.label()),
     });
-    let summary = if against.is_empty() { good() } else { said.collect::<Vec<_>>().join(", ") };
-    Axis { ok: against.is_empty(), summary, since: against.iter().map(|condition| condition.since).min() }
+    match against.iter().map(|condition| condition.since).min() {
+        None => Axis::new(otherwise, good(), None),
+        since => Axis::new(AxisAnswer::No, said.collect::<Vec<_>>().join(", "), since),
+    }
 }
 
 fn stores(board: &Board, look: &Look) -> Vec<StoreStatus> {
@@ -171,6 +207,7 @@ fn stores(board: &Board, look: &Look) -> Vec<StoreStatus> {
             revision: revision.map(|revision| revision.0),
             problem: lost.map(|lost| lost.problem.to_owned()),
             lost_since: lost.map(|lost| UnixTime(look.unix(lost.since))),
+            ..StoreStatus::default()
         }
     };
     let own = (!board.store.is_unused).then(|| store(board.store.backend, board.store.revision));

@@ -1,7 +1,8 @@
 //! The status and explanations as text for a terminal, or for a file without colours. Pure: returns text, never prints.
 
 use crate::model::status::{
-    BackendLine, ChangeStatus, Condition, Explanation, NginxStatus, Status, StatusQuestion, UnixTime, UpstreamStatus,
+    Axis, BackendLine, ChangeStatus, Condition, Explanation, HeardRevision, NginxStatus, ReceiptLease, Status,
+    StatusQuestion, StoreMember, StoreStatus, UnixTime, UpstreamStatus,
 };
 use crate::model::text::{self, counted};
 
@@ -28,8 +29,8 @@ struct StatusWriter {
 /// Returns the status as text. All backends of this list are shown; of the others some.
 pub fn status(status: &Status, has_color: bool, list: Option<&str>) -> String {
     let mut page = StatusWriter { text: String::new(), has_color, now: status.at };
-    page.axis("in sync", status.sync.ok, &status.sync.summary, status.sync.since);
-    page.axis("serving", status.service.ok, &status.service.summary, status.service.since);
+    page.axis("in sync", &status.sync);
+    page.axis("serving", &status.service);
     for condition in &status.conditions {
         page.text.push('\n');
         page.condition(condition);
@@ -103,10 +104,14 @@ impl StatusWriter {
         format!("{at} ({} ago)", span(self.now.seconds_since(at)))
     }
 
-    fn axis(&mut self, question: &str, ok: bool, summary: &str, since: Option<UnixTime>) {
-        let answer = if ok { self.painted(GREEN, "yes") } else { self.painted(RED, "NO ") };
-        let since = since.map_or(String::new(), |since| format!(", since {}", self.ago(since)));
-        self.line(&format!("{question}: {answer}  {}{since}", one_line(summary)));
+    fn axis(&mut self, question: &str, axis: &Axis) {
+        let answer = match axis.ok {
+            Some(true) => self.painted(GREEN, "yes"),
+            Some(false) => self.painted(RED, "NO "),
+            None => axis.answer.word().to_owned(),
+        };
+        let since = axis.since.map_or(String::new(), |since| format!(", since {}", self.ago(since)));
+        self.line(&format!("{question}: {answer}  {}{since}", one_line(&axis.summary)));
     }
 
     fn condition(&mut self, condition: &Condition) {
@@ -184,6 +189,7 @@ impl StatusWriter {
             let state =
                 if store.followed { self.painted(GREEN, "followed") } else { self.painted(RED, "not followed") };
             self.line(&format!("  {} {state}{revision}: {}", store.name, one_line(&store.places.join(", "))));
+            self.heard(store);
         }
         self.line(&format!(
             "  upstreamd {} on {}, process {}, up for {}",
@@ -198,6 +204,21 @@ impl StatusWriter {
             if status.changes.len() > MAX_CHANGES {
                 self.line(&format!("  and {} more (upstreamd status --json)", status.changes.len() - MAX_CHANGES));
             }
+        }
+    }
+
+    /// Adds what was heard of a store beside its keys.
+    fn heard(&mut self, store: &StoreStatus) {
+        if let Some(StoreMember { address, since }) = &store.member {
+            self.line(&format!("    read from {} since {}", one_line(address), self.ago(*since)));
+        }
+        if let Some(HeardRevision { revision, at }) = store.heard {
+            let age = span(self.now.seconds_since(at));
+            self.line(&format!("    the newest revision that it has named is {revision}, {age} ago"));
+        }
+        if let Some(ReceiptLease { id, ttl_seconds, left_seconds }) = &store.receipt_lease {
+            let id = one_line(id);
+            self.line(&format!("    the receipt has the lease {id}: {left_seconds} s left of {ttl_seconds} s"));
         }
     }
 

@@ -45,6 +45,7 @@ mod receipts;
 mod refused;
 mod render;
 mod sandbox;
+mod seeing;
 mod several_stores;
 mod shipped;
 mod skydns;

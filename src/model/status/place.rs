@@ -20,6 +20,44 @@ pub struct StoreStatus {
     pub problem: Option<String>,
     /// Start of that.
     pub lost_since: Option<UnixTime>,
+    /// The member of etcd from which it is read now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<StoreMember>,
+    /// The revision that etcd has named last, whoever changed what: it may be newer than the newest that was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard: Option<HeardRevision>,
+    /// The lease of the agent's own receipt, if it keeps one in this store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt_lease: Option<ReceiptLease>,
+}
+
+/// A member of etcd that a store is read from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreMember {
+    /// Its address: `https://etcd-1:2379`.
+    pub address: String,
+    /// Time of the connection to it.
+    pub since: UnixTime,
+}
+
+/// A revision that a store has named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeardRevision {
+    /// The revision.
+    pub revision: i64,
+    /// When it was named.
+    pub at: UnixTime,
+}
+
+/// A lease under which a receipt is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptLease {
+    /// Its id, as etcdctl prints it.
+    pub id: String,
+    /// Its time to live in seconds.
+    pub ttl_seconds: u32,
+    /// How long it lives from now on unless it is renewed, in seconds; 0 if it may be gone.
+    pub left_seconds: u64,
 }
 
 /// The list of backends that a template got from one folder of keys.

@@ -7,23 +7,23 @@ use tokio::sync::watch;
 
 use crate::announce::keeper::{KeptLease, TTL_SECONDS};
 use crate::model::status::ReceiptLease;
-use crate::source::StoreNews;
+use crate::source::SourceNews;
 use crate::world::clock;
 
 /// The running sources and the receipt, as the status sees them.
 #[derive(Clone, Default)]
-pub(super) struct NewsBoard(Arc<Mutex<Watched>>);
+pub(super) struct NewsBoard(Arc<Mutex<ShownNews>>);
 
 #[derive(Default)]
-struct Watched {
+struct ShownNews {
     /// The sources; without a name, that of the settings' store.
-    stores: Vec<(Option<String>, watch::Receiver<StoreNews>)>,
+    stores: Vec<(Option<String>, watch::Receiver<SourceNews>)>,
     receipt: Option<watch::Receiver<Option<KeptLease>>>,
 }
 
 impl NewsBoard {
     /// Shows these sources from now on.
-    pub(super) fn show_stores(&self, stores: Vec<(Option<String>, watch::Receiver<StoreNews>)>) {
+    pub(super) fn show_stores(&self, stores: Vec<(Option<String>, watch::Receiver<SourceNews>)>) {
         self.with(|watched| watched.stores = stores);
     }
 
@@ -33,7 +33,7 @@ impl NewsBoard {
     }
 
     /// Returns the last news of each store; without a name, of the settings' store.
-    pub(super) fn stores(&self) -> Vec<(Option<String>, StoreNews)> {
+    pub(super) fn stores(&self) -> Vec<(Option<String>, SourceNews)> {
         self.with(|watched| watched.stores.iter().map(|(name, news)| (name.clone(), news.borrow().clone())).collect())
     }
 
@@ -44,7 +44,7 @@ impl NewsBoard {
         Some(ReceiptLease { id: format!("{:x}", lease.id), ttl_seconds: TTL_SECONDS, left_seconds })
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut Watched) -> T) -> T {
+    fn with<T>(&self, work: impl FnOnce(&mut ShownNews) -> T) -> T {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

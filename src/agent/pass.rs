@@ -9,11 +9,13 @@ use std::time::Instant;
 use crate::apply::group::Group;
 use crate::apply::transaction::{self, Request};
 use crate::model::key::Revision;
+use crate::model::progress;
 use crate::model::removed::{Removed, ResourceRemoval};
 use crate::model::report::{Outcome, Rendered, Report, Stage, StepFailure};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
 use crate::world::clock;
+use crate::world::terminal::ProgressLine;
 
 use super::catalog::Member;
 use super::claims::Claims;
@@ -96,7 +98,9 @@ impl Pass {
         let (terms, claims, group) = (&*self.terms, &*self.claims, &*self.group);
         terms.context.begin_step(&group.id, Stage::Render);
         let mut preparation = Preparation { terms, claims, group, work, findings };
-        for InHand { member, tree, mark, refused, state } in &mut self.resources {
+        let (progress, all) = (ProgressLine::start(), self.resources.len());
+        for (done, InHand { member, tree, mark, refused, state }) in self.resources.iter_mut().enumerate() {
+            progress.show(|| progress::rendered(done, all));
             if let Some(message) = refused.take() {
                 let failure = StepFailure::new(Stage::Read, message);
                 preparation.work.dropped.push((member.resource.id.clone(), failure));

@@ -12,7 +12,7 @@ use crate::model::status::{AgentStatus, LeavingWorker, NginxStatus, UnixTime};
 use crate::model::store::StoreSettings;
 use crate::nginx::process::Role;
 use crate::render::Facts;
-use crate::source::StoreNews;
+use crate::source::SourceNews;
 use crate::status::gather::{Copied, HeardStore, LookedUp};
 use crate::world::connections::ConnectionList;
 use crate::world::nginx_process;
@@ -77,7 +77,7 @@ impl Surroundings {
         let connections = self.count(&processes, copied);
         let (agent, store_places) = (self.about.clone(), self.store_places.clone());
         let fleet = self.fleet.as_mut().map(FleetView::agents).unwrap_or_default();
-        let heard = |(name, news): (Option<String>, StoreNews)| HeardStore {
+        let heard = |(name, news): (Option<String>, SourceNews)| HeardStore {
             receipt_lease: self.news.receipt_lease().filter(|_| name.is_none()),
             name,
             member: news.member,

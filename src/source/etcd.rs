@@ -13,7 +13,7 @@ use super::coverage::{self, Coverage};
 use super::outbox::{Batch, Outbox, Snapshot};
 use super::session::{Input, LastChange, ListedStore, Session, SessionAction, SessionNotice};
 use super::tally::StoreTally;
-use super::{Outlet, Requests, StoreNews};
+use super::{Outlet, Requests, SourceNews};
 use crate::model::etcd::{EtcdFailure, FailureKind, Header, WatchMessage};
 use crate::model::event::Event;
 use crate::model::key::Revision;
@@ -36,7 +36,7 @@ pub(super) async fn run(
     follow: bool,
     mut requests: Requests,
     mut outlet: Outlet,
-    news: watch::Sender<StoreNews>,
+    news: watch::Sender<SourceNews>,
 ) {
     loop {
         news.send_modify(|news| news.member = None);
@@ -58,7 +58,7 @@ async fn run_session(
     follow: bool,
     requests: &mut Requests,
     outlet: &mut Outlet,
-    news: &watch::Sender<StoreNews>,
+    news: &watch::Sender<SourceNews>,
 ) -> bool {
     let mut link = SessionLink::new(settings.clone(), requests.wanted(), Arc::clone(&requests.known), news.clone());
     let mut session = Session::new(follow, settings.login.is_some(), link.members.endpoints().len())
@@ -147,7 +147,7 @@ fn take_outcome(session: &mut Session, link: &mut SessionLink, outlet: &mut Outl
 }
 
 /// Records the revision that the store has just named.
-fn heard(news: &watch::Sender<StoreNews>, revision: Revision) {
+fn heard(news: &watch::Sender<SourceNews>, revision: Revision) {
     let heard = HeardRevision { revision: revision.0, at: UnixTime(clock::unix_seconds()) };
     news.send_modify(|news| news.heard = Some(heard));
 }
@@ -177,7 +177,7 @@ struct SessionLink {
     unreadable_keys: usize,
     /// What the last listing has read, and every change since, as if all were puts of new keys.
     tally: StoreTally,
-    news: watch::Sender<StoreNews>,
+    news: watch::Sender<SourceNews>,
 }
 
 /// An open watch and the messages that it has delivered so far.
@@ -194,7 +194,7 @@ impl SessionLink {
         settings: EtcdSettings,
         wanted: WantedKeys,
         known: Arc<Mutex<Tree>>,
-        news: watch::Sender<StoreNews>,
+        news: watch::Sender<SourceNews>,
     ) -> SessionLink {
         let members = Members::new(settings);
         if members.settings().tls.is_some() && members.endpoints().iter().any(|member| member.scheme == Scheme::Http) {
@@ -381,7 +381,7 @@ impl Following {
     }
 
     /// Waits for complete revisions or a sign of life, whichever comes first. Dropping the future loses nothing.
-    async fn next(&mut self, news: &watch::Sender<StoreNews>) -> Result<LinkOutcome, EtcdFailure> {
+    async fn next(&mut self, news: &watch::Sender<SourceNews>) -> Result<LinkOutcome, EtcdFailure> {
         loop {
             if let Some(batch) = self.assembler.take_complete(clock::now()) {
                 return Ok(LinkOutcome::Changed(batch, self.assembler.mark().cloned()));

@@ -42,13 +42,13 @@ pub struct Handle {
     wishes: watch::Sender<Wish>,
     known: Arc<Mutex<Tree>>,
     /// What etcd was last heard to say.
-    pub heard: watch::Receiver<StoreNews>,
+    pub heard: watch::Receiver<SourceNews>,
     task: JoinHandle<()>,
 }
 
 /// What was last heard of a store, beside its events: for whoever shows it. Nothing is asked for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StoreNews {
+pub struct SourceNews {
     /// The member of etcd from which it is read now.
     pub member: Option<StoreMember>,
     /// The revision that it has named last.
@@ -98,7 +98,7 @@ pub fn start(settings: StoreSettings, wanted: WantedKeys, follow: bool) -> Handl
     let outlet = Outlet { outbox: Outbox::default(), sender };
     let known = Arc::new(Mutex::new(Tree::default()));
     let requests = Requests { receiver, wanted, has_changed: false, known: Arc::clone(&known) };
-    let (news, heard) = watch::channel(StoreNews::default());
+    let (news, heard) = watch::channel(SourceNews::default());
     let task = match settings {
         StoreSettings::Etcd(settings) => tokio::spawn(etcd::run(settings, follow, requests, outlet, news)),
         StoreSettings::File(settings) => tokio::spawn(file::run(settings, follow, requests, outlet)),

@@ -39,6 +39,7 @@ mod monitoring;
 mod mounted_files;
 mod page;
 mod pages;
+mod progress;
 mod prompts;
 mod quick_start;
 mod receipts;

@@ -6,7 +6,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::config::settings::Settings;
 use crate::model::status::{AxisAnswer, ConditionKind, Explanation, Status, StatusQuestion, UnixTime};
-use crate::status::terminal as texts;
+use crate::status::{explain, terminal as texts};
 use crate::world::{clock, http, terminal};
 
 use super::exit::Exit;
@@ -14,6 +14,8 @@ use super::{run, state};
 
 /// Pause between two looks with `--watch`.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Time limit for the agent's answer to a shell: whoever presses Tab waits for it.
+const PATIENCE: Duration = Duration::from_millis(200);
 /// Clears a terminal and moves to its first line.
 const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
 
@@ -79,6 +81,16 @@ pub(super) async fn explain(settings: Settings, what: &str, json: bool) -> Exit 
         (false, _) => Exit::Usage,
         (true, worst) => worst.map_or(Exit::Done, |condition| exit_for(condition.kind)),
     }
+}
+
+/// Prints what can be explained, a line each, for the completions of shells: nothing if no agent answers soon.
+pub(super) async fn names(settings: Settings) -> Exit {
+    let asked = tokio::time::timeout(PATIENCE, ask(&settings, "/api/status")).await;
+    let status = asked.ok().and_then(Result::ok).and_then(|(_, body)| serde_json::from_str::<Status>(&body).ok());
+    if let Some(status) = status {
+        explain::names(&status).into_iter().for_each(|name| terminal::print(&format!("{name}\n")));
+    }
+    Exit::Done
 }
 
 /// Asks the agent of this state folder.

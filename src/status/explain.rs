@@ -1,5 +1,7 @@
 //! Explains one key, backend, file or resource: its way from the store to nginx, and what stands in it. Pure. Never shows a value.
 
+use std::collections::BTreeSet;
+
 use crate::model::status::{
     Axis, BackendLine, Cause, ChangeStatus, Condition, ConditionKind, ExplainedStep, Explanation, GroupStatus,
     KeyFacts, ResourceStatus, Status, UpstreamStatus,
@@ -61,6 +63,19 @@ pub fn explain(status: &Status, of: &str, facts: &KeyFacts) -> Explanation {
         explanation.steps.push(step("resource", Some(false), text));
     }
     explanation
+}
+
+/// Returns what can be explained: resources, destinations, and folders of backends. A shell puts a name on a command line as it is, so
+/// one with a character that means something to it is left out.
+pub fn names(status: &Status) -> BTreeSet<&str> {
+    let resources = status.groups.iter().flat_map(|group| &group.resources);
+    let resources = resources.flat_map(|resource| [resource.name.as_str(), resource.dest.as_str()]);
+    let lists = status.upstreams.iter().flat_map(|list| [list.dest.as_str(), list.folder.as_str()]);
+    let is_plain = |name: &&str| {
+        name.starts_with(|first: char| first == '/' || first.is_ascii_alphanumeric())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+@%,".contains(c))
+    };
+    resources.chain(lists).filter(is_plain).collect()
 }
 
 /// Returns the conditions that concern what was asked for. `is_one`: it is one key or backend, and others of its resource are not in

@@ -164,6 +164,9 @@ impl Pass {
                 went_live(&self.terms, in_hand, (&report, &written), now, &mut self.findings);
             }
         }
+        for in_hand in &self.resources {
+            note_what_the_store_has(in_hand, &mut self.findings);
+        }
         let held = self.resources.iter().flat_map(|in_hand| in_hand.state.held(&in_hand.member.resource));
         report.held = held.collect();
         // What is not served as a whole has not removed anything yet.
@@ -191,6 +194,14 @@ impl Pass {
         let Pass { group, findings, applying, .. } = self;
         Returned { group, resources, report, findings, _applying: applying }
     }
+}
+
+/// Adds what the store has for the files of a resource whose last render is not live: held, refused or failed.
+fn note_what_the_store_has(in_hand: &InHand, findings: &mut Findings) {
+    let instances = in_hand.state.instances.values().map(|instance| (&instance.resource.id, &instance.file));
+    let files = instances.chain([(&in_hand.member.resource.id, &in_hand.state.own)]);
+    let waiting = files.filter_map(|(id, file)| Some((id.clone(), Arc::new(file.backends.waiting()?))));
+    findings.store_has.extend(waiting);
 }
 
 /// Records that each file of a resource that did not drop out is live.

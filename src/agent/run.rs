@@ -202,6 +202,7 @@ impl Agent {
             }
             findings.live.iter().for_each(|(id, live)| board.record_live(id, live, unix_seconds));
             findings.gone.iter().for_each(|id| board.forget(id, unix_seconds));
+            board.record_store_has(&group.id, &findings.store_has);
             board.record_waits(&group.id, &waits, unix_seconds);
             board.cleanup_errors = cleanup_errors;
             board.record_next_try(&group.id, next_try);

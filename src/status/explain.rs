@@ -128,9 +128,10 @@ fn of_resource(explanation: &mut Explanation, group: &GroupStatus, resource: &Re
 }
 
 fn of_list(explanation: &mut Explanation, list: &UpstreamStatus) {
-    let UpstreamStatus { folder, dest, driven_by, total, serving, .. } = list;
+    let UpstreamStatus { folder, dest, driven_by, total, serving, in_store, .. } = list;
+    let in_store = in_store.map_or(String::new(), |in_store| format!(", the store has {in_store}"));
     let text = format!(
-        "{dest} lists {} of {folder}, {serving} of them get traffic, changes by {driven_by}",
+        "{dest} lists {} of {folder}, {serving} of them get traffic{in_store}, changes by {driven_by}",
         counted(*total, "backend")
     );
     explanation.steps.push(step("backend", Some(*serving > 0), text));

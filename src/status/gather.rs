@@ -71,6 +71,8 @@ struct CopiedList {
     prefix: Arc<str>,
     driven_by: &'static str,
     live: Arc<LiveBackends>,
+    /// What the store has instead, if the file does not list it.
+    store_has: Option<Arc<LiveBackends>>,
     /// Whether the nginx that reads the file is not running: then no backend gets traffic.
     is_down: bool,
 }
@@ -91,6 +93,7 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
             prefix: Arc::clone(&resource.about.prefix),
             driven_by,
             live: Arc::clone(live),
+            store_has: resource.store_has.get(id).cloned(),
             is_down: driven_by != "file" && matches!(board.nginx, Some(NginxState::Away { .. })),
         }));
     }
@@ -136,7 +139,9 @@ impl Copied {
 
     /// Returns a number that changes when a list of backends or one of the last changes does.
     pub fn shared_print(&self) -> u64 {
-        let lists = self.lists.iter().map(|list| Arc::as_ptr(&list.live) as u64);
+        let store_has =
+            |list: &CopiedList| list.store_has.as_ref().map_or(0, |store_has| Arc::as_ptr(store_has) as u64);
+        let lists = self.lists.iter().flat_map(|list| [Arc::as_ptr(&list.live) as u64, store_has(list)]);
         let changes = self.changes.iter().map(|change| Arc::as_ptr(change) as u64);
         lists.chain(changes).fold(0, |print, place| print.rotate_left(7) ^ place)
     }
@@ -267,6 +272,10 @@ fn upstreams<'a>(
     list.live.folders().map(move |folder| {
         let of_folder = || list.live.iter().filter(|(backend, _)| backend.key.starts_with(folder));
         let whole = format!("{}{}", list.prefix, folder.trim_end_matches('/'));
+        let usable = |listed: &LiveBackends| {
+            listed.iter().filter(|(backend, _)| backend.key.starts_with(folder) && !backend.state.is_down()).count()
+        };
+        let in_store = list.store_has.as_deref().map(usable).filter(|count| *count != usable(&list.live));
         let mut rows: Vec<_> = of_folder().collect();
         let total = rows.len();
         let serving = rows.iter().filter(|(backend, _)| !backend.state.is_down() && !list.is_down).count();
@@ -291,6 +300,7 @@ fn upstreams<'a>(
             driven_by: list.driven_by.to_owned(),
             total,
             serving,
+            in_store,
             backends: rows.into_iter().map(line).collect(),
         }
     })

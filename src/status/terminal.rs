@@ -139,8 +139,9 @@ impl StatusWriter {
     }
 
     fn upstream(&mut self, upstream: &UpstreamStatus, is_whole: bool) {
-        let UpstreamStatus { folder, dest, driven_by, total, serving, backends, .. } = upstream;
-        let count = format!("{serving} of {} serving", counted(*total, "backend"));
+        let UpstreamStatus { folder, dest, driven_by, total, serving, in_store, backends, .. } = upstream;
+        let in_store = in_store.map_or(String::new(), |in_store| format!(" ({in_store} in the store)"));
+        let count = format!("{serving} of {} serving{in_store}", counted(*total, "backend"));
         let count = if *serving == 0 { self.painted(RED, &count) } else { count };
         self.line(&format!("  {}  {count}, by {driven_by}, in {}", one_line(folder), one_line(dest)));
         let most = if is_whole { usize::MAX } else { MAX_BACKENDS };

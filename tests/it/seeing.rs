@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::etcd::Etcd;
 use crate::support::proxy::Proxy;
+use crate::support::template::table;
 use crate::support::wait_for;
 
 /// The status of the agent that runs in this sandbox; `None` if it does not answer.
@@ -66,4 +67,34 @@ fn what_is_not_asked_is_neither_yes_nor_no_in_every_view() {
     assert_eq!(status["sync"]["answer"], "yes");
     let shown = sandbox.run(&["status"]).expect_code(0).stdout;
     assert!(shown.contains("serving: not asked  no nginx is driven"), "{shown}");
+}
+
+#[test]
+fn a_list_says_how_many_backends_the_store_has_while_the_file_has_others() {
+    let sandbox = Sandbox::new();
+    sandbox.template("web.tera", "{{ servers(prefix=\"/web\") }}\n");
+    let lines = table("web.tera", sandbox.text_path("out/web.conf")).keys(&["/web"]).lines("min_backends = 2");
+    sandbox.resource("web", &lines.set("check_cmd", "! grep -q 10.0.0.9 {{.src}}"));
+    let store = |hosts: &[u8]| {
+        let keys: Vec<String> = hosts.iter().map(|host| format!("k{host}: '10.0.0.{host}:80'")).collect();
+        sandbox.set_store(&format!("web: {{{}}}\n", keys.join(", ")));
+    };
+    let wait = |expected: &Value| {
+        wait_status(&sandbox, &format!("{expected}"), |status| {
+            let list = &status["upstreams"][0];
+            (list["serving"].as_u64()? == 3 && list["in_store"] == *expected).then_some(())
+        });
+    };
+    store(&[1, 2, 3]);
+    let _agent = sandbox.watch();
+    wait(&Value::Null);
+    // Held, then refused by the check.
+    for (hosts, expected) in [(&[1][..], json!(1)), (&[1, 2, 3, 9], json!(4))] {
+        store(hosts);
+        wait(&expected);
+        let shown = sandbox.run(&["status"]).stdout;
+        assert!(shown.contains(&format!("3 of 3 backends serving ({expected} in the store)")), "{shown}");
+        store(&[1, 2, 3]);
+        wait(&Value::Null);
+    }
 }

@@ -75,6 +75,10 @@ pub struct UpstreamStatus {
     pub total: usize,
     /// Number of those that get traffic.
     pub serving: usize,
+    /// How many that could get traffic the store has now, if that is a different number than the file lists: a guard holds the loss, or
+    /// the file with them was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_store: Option<usize>,
     /// Its backends; those that get no traffic first. At most 200, unless more were asked for.
     pub backends: Vec<BackendLine>,
 }

@@ -40,6 +40,8 @@ pub struct ResourceBoard {
     pub progress: ResourceProgress,
     /// Backends of its live files; none of those that list none.
     pub live: BTreeMap<InstanceId, Arc<LiveBackends>>,
+    /// Backends that the store has for files that do not list them.
+    pub store_has: BTreeMap<InstanceId, Arc<LiveBackends>>,
     /// Whether the last pass of its group left it behind.
     pub is_failing: bool,
     /// Successful passes that it took part in.
@@ -199,6 +201,16 @@ impl Board {
     pub fn forget(&mut self, id: &InstanceId, unix_seconds: u64) {
         if let Some(board) = self.resources.get_mut(&id.resource) {
             board.forget(id, unix_seconds);
+        }
+    }
+
+    /// Records what the store has for those files of a group that do not list it; all others do.
+    pub fn record_store_has(&mut self, group_id: &str, store_has: &[(InstanceId, Arc<LiveBackends>)]) {
+        let Some(group) = self.names.get(group_id).and_then(|name| self.groups.get(name)) else { return };
+        for name in &group.members {
+            let Some(resource) = self.resources.get_mut(name) else { continue };
+            let own = store_has.iter().filter(|(id, _)| id.resource == *name).cloned();
+            resource.store_has = own.collect();
         }
     }
 

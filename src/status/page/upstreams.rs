@@ -39,6 +39,9 @@ fn one(html: &mut Html, upstream: &UpstreamStatus, unfolded: bool, clock: Clock)
         _ => "<strong class=\"serving all\">",
     });
     html.text(&format!("{} of {} serving", upstream.serving, upstream.total)).raw("</strong> ");
+    if let Some(in_store) = upstream.in_store {
+        html.raw("<strong class=\"serving some\">").text(&in_store.to_string()).raw(" in the store</strong> ");
+    }
     bar(html, &upstream.backends);
     html.raw(" <span class=\"by\">").text(driven_by(&upstream.driven_by)).raw("</span> ");
     html.put("<code class=\"dest\">", &upstream.dest).raw("</summary>\n");

@@ -80,6 +80,7 @@ fn web() -> UpstreamStatus {
         driven_by: "dns".into(),
         total: 3,
         serving: 3,
+        in_store: None,
         backends: vec![
             backend("10.0.0.1:8080", &key("a1"), "up", since, 41),
             backend("10.0.0.2:8080", &key("a2"), "up", since, 38),
@@ -103,6 +104,7 @@ fn api() -> UpstreamStatus {
         driven_by: "reload".into(),
         total: 24,
         serving: 24,
+        in_store: None,
         backends: (1..=24).map(line).collect(),
     }
 }
@@ -313,9 +315,11 @@ pub fn bad() -> Status {
         driven_by: "dns".into(),
         total: 2,
         serving: 0,
+        in_store: None,
         backends: vec![mail(1, "down"), mail(2, "down")],
     });
     status.upstreams[0].serving = 2;
+    status.upstreams[0].in_store = Some(1);
     status.upstreams[0].backends.rotate_right(1);
     status.upstreams[0].backends[0] = backend("10.0.0.3:8080", "/services/web/a3", "draining", at("03:16:11"), 12);
     status.groups.push(group(vec![resource("mail", "/services/mail", 90_414)]));

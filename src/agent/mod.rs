@@ -39,4 +39,5 @@ pub mod supervision;
 pub mod supervisor;
 mod surroundings;
 pub mod timing;
+mod unread;
 pub mod wait;

@@ -69,6 +69,8 @@ pub struct Context {
     memory: Mutex<journal::JournalsInMemory>,
     exclusion: exclusion::Exclusion,
     nginx: nginx::KnownNginx,
+    /// Files that nginx was found not to read.
+    pub unread: unread::UnreadFiles,
     namespace_refused: AtomicBool,
     said: Mutex<BTreeSet<String>>,
     cleanup_errors: AtomicU64,

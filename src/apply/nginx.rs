@@ -66,6 +66,13 @@ impl LookedAt {
         }
     }
 
+    /// Lets a file be looked at again.
+    pub(super) fn remove(&self, file: &Path) {
+        if let Ok(mut files) = self.0.lock() {
+            files.remove(file.as_os_str());
+        }
+    }
+
     /// Lets every file be looked at again.
     pub(super) fn forget(&self) {
         if let Ok(mut files) = self.0.lock() {

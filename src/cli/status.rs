@@ -125,7 +125,7 @@ fn exit_for(kind: ConditionKind) -> Exit {
         ConditionKind::CheckRefused | ConditionKind::KeySkipped => Exit::Check,
         ConditionKind::ReloadRefused | ConditionKind::ReloadOwed => Exit::Reload,
         ConditionKind::Failed => Exit::Render,
-        ConditionKind::Broken => Exit::Configuration,
+        ConditionKind::Broken | ConditionKind::Unread => Exit::Configuration,
         ConditionKind::Held => Exit::Guarded,
         ConditionKind::Slow | ConditionKind::Untaken | ConditionKind::Waiting => Exit::UnderWay,
         ConditionKind::OldWorkers => Exit::Done,

@@ -106,6 +106,8 @@ pub enum ConditionKind {
     Failed,
     /// conf.d or a template has a problem.
     Broken,
+    /// nginx never reads the file of a resource.
+    Unread,
     /// A step of a pass has not ended for more than a second.
     Slow,
     /// A guard keeps the last good file.
@@ -216,7 +218,7 @@ pub struct ResourceStatus {
 
 impl ConditionKind {
     /// All kinds, the worst first.
-    pub const ALL: [ConditionKind; 16] = [
+    pub const ALL: [ConditionKind; 17] = [
         ConditionKind::Stuck,
         ConditionKind::NginxAway,
         ConditionKind::NoBackends,
@@ -226,6 +228,7 @@ impl ConditionKind {
         ConditionKind::ReloadRefused,
         ConditionKind::Failed,
         ConditionKind::Broken,
+        ConditionKind::Unread,
         ConditionKind::Slow,
         ConditionKind::Held,
         ConditionKind::ReloadOwed,
@@ -247,6 +250,7 @@ impl ConditionKind {
             ConditionKind::ReloadRefused => "reload_refused",
             ConditionKind::Failed => "failed",
             ConditionKind::Broken => "broken",
+            ConditionKind::Unread => "unread",
             ConditionKind::Slow => "slow",
             ConditionKind::Held => "held",
             ConditionKind::ReloadOwed => "reload_owed",
@@ -269,6 +273,7 @@ impl ConditionKind {
             ConditionKind::ReloadRefused => "reload refused",
             ConditionKind::Failed => "failed",
             ConditionKind::Broken => "file broken",
+            ConditionKind::Unread => "never read",
             ConditionKind::Slow => "slow",
             ConditionKind::Held => "held",
             ConditionKind::ReloadOwed => "reload owed",

@@ -258,6 +258,14 @@ fn of_resource(name: &Arc<str>, resource: &ResourceBoard, found: &mut Vec<Condit
         let causes = vec![Cause::Process("nginx".to_owned())];
         found.push(Condition { causes, ..condition(ConditionKind::Untaken, name, untaken.since, summary, advice) });
     }
+    if let Some(unread) = &troubles.unread {
+        let summary = format!("{name}: nginx never reads what is written to {}", resource.about.dest);
+        let advice = "Do what the hint says, and reload nginx; the agent looks again by itself.";
+        let causes = vec![Cause::File(resource.about.dest.clone())];
+        let reason = unread.what.clone();
+        let unread = condition(ConditionKind::Unread, name, unread.since, summary, advice);
+        found.push(Condition { reason, causes, ..unread });
+    }
     skipped(name, resource, found);
 }
 

@@ -9,6 +9,7 @@ use crate::model::key::Revision;
 use crate::model::live_backends::LiveBackends;
 use crate::model::note::SkippedKeys;
 use crate::model::resource::{InstanceId, Resource};
+use crate::model::text::counted;
 use crate::status::histogram::Histogram;
 
 use super::{Board, shortened};
@@ -109,6 +110,8 @@ pub struct ResourceTroubles {
     pub has_no_backend: Option<Lasting<()>>,
     /// Whether nginx has not taken its changed endpoints yet.
     pub untaken: Option<Lasting<()>>,
+    /// The problem of the first of its files that nginx never reads.
+    pub unread: Option<Lasting<String>>,
 }
 
 /// A loss of backends for which a guard keeps the last good file.
@@ -236,6 +239,19 @@ impl Board {
             let before = resource.troubles.untaken.take();
             resource.troubles.untaken =
                 Lasting::after(before.as_ref(), untaken.contains(name).then_some(()), unix_seconds);
+        }
+    }
+
+    /// Records the problems of files that nginx never reads, by resource; all other files are read.
+    pub fn record_unread(&mut self, unread: &BTreeMap<Arc<str>, Vec<String>>, unix_seconds: u64) {
+        for (name, resource) in &mut self.resources {
+            let line = unread.get(name).and_then(|lines| match lines.as_slice() {
+                [] => None,
+                [line] => Some(line.clone()),
+                [line, more @ ..] => Some(format!("{line}; and {} more", counted(more.len(), "file"))),
+            });
+            let before = resource.troubles.unread.take();
+            resource.troubles.unread = Lasting::after(before.as_ref(), line, unix_seconds);
         }
     }
 

@@ -11,6 +11,7 @@ pub mod desk;
 pub mod drains;
 mod endpoint_news;
 pub mod endpoints;
+mod error_logs;
 pub mod facts;
 mod file_backends;
 pub mod fleet;

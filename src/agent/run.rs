@@ -86,7 +86,7 @@ impl Agent {
     pub(super) fn adopt(&mut self, catalog: Arc<Catalog>) {
         self.outlook.terms.endpoints.try_again();
         self.outlook.terms.context.look_again();
-        self.outlook.terms.context.unread.retain(&catalog.groups);
+        self.outlook.terms.context.unread().retain(&catalog.groups);
         self.ways = listen_for(&self.outlook, &catalog, &self.ways);
         self.desk.set_catalog(catalog, clock::now());
         self.put_on_board();

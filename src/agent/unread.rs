@@ -25,7 +25,7 @@ impl UnreadLooks {
     /// Shows the files that a pass has found, and looks at them again as long as there are any.
     pub(super) fn turn(&mut self, context: &Arc<Context>, board: &Shared) {
         let is_running = self.0.as_ref().is_some_and(|looks| !looks.is_finished());
-        if context.unread.is_empty() && !is_running {
+        if context.unread().is_empty() && !is_running {
             return;
         }
         put_on_board(context, board);
@@ -37,7 +37,7 @@ impl UnreadLooks {
 
 async fn look(context: Arc<Context>, board: Shared) {
     let mut pause = PAUSE;
-    while !context.unread.is_empty() {
+    while !context.unread().is_empty() {
         tokio::time::sleep(pause).await;
         let (looked, start) = (Arc::clone(&context), clock::now());
         // It reads nginx's files, and the loop must not wait for a disk.
@@ -52,7 +52,7 @@ async fn look(context: Arc<Context>, board: Shared) {
 
 fn put_on_board(context: &Context, board: &Shared) {
     let mut lines: BTreeMap<Arc<str>, Vec<String>> = BTreeMap::new();
-    for (_, file) in context.unread.all() {
+    for (_, file) in context.unread().all() {
         lines.entry(file.resource).or_default().push(file.line);
     }
     board.with(|board| board.record_unread(&lines, clock::unix_seconds()));

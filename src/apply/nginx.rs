@@ -24,6 +24,7 @@ use crate::world::process;
 
 use super::Context;
 use super::group::Group;
+use super::unread_files::UnreadFiles;
 use super::verify::{BeforeReload, Progress, Seen, Verification};
 
 /// Pause between the first looks after a reload.
@@ -47,6 +48,8 @@ pub(super) struct KnownNginx {
     pub(super) starts_later: AtomicBool,
     /// Files of which it is known whether nginx reads them.
     pub(super) looked_at: LookedAt,
+    /// Files that it was found not to read.
+    pub(super) unread: UnreadFiles,
 }
 
 /// The files that were looked at since conf.d was read, whether nginx reads them.
@@ -216,7 +219,8 @@ impl Nginx {
 
     /// Returns what finds its master again.
     pub(super) fn place(&self) -> NginxPlace {
-        NginxPlace { pid_file: self.pid_file.clone(), binary: self.binary.clone() }
+        let Nginx { pid_file, binary, error_log, .. } = self.clone();
+        NginxPlace { pid_file, binary, error_log }
     }
 
     /// Returns the pid file, for messages.

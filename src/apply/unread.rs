@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::model::problem::Problem;
 use crate::model::resource::Reload;
@@ -14,6 +14,7 @@ use crate::world::{fs, host, nginx_process};
 use super::Context;
 use super::group::Group;
 use super::nginx::{self, Nginx};
+use super::unread_files::UnreadFile;
 
 /// The disk as it is.
 struct RealDisk;
@@ -51,57 +52,17 @@ fn of_nginx<'f>(nginx: &Nginx, group: &Group, files: &[&'f Path]) -> Vec<(&'f Pa
     includes::unread(MainConf { file: &conf, prefix: &prefix }, files, &RealDisk)
 }
 
-/// The files that nginx was found not to read.
-#[derive(Debug, Default)]
-pub struct UnreadFiles(Mutex<BTreeMap<PathBuf, UnreadFile>>);
-
-/// A file that its nginx never reads.
-#[derive(Clone, Debug)]
-pub struct UnreadFile {
-    /// Name of its resource.
-    pub resource: Arc<str>,
-    /// The problem with the hint, on one line.
-    pub line: String,
-    group: Arc<Group>,
-}
-
-impl UnreadFiles {
-    /// Returns whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.with(|files| files.is_empty())
-    }
-
-    /// Returns each with its file, in the order of the files.
-    pub fn all(&self) -> Vec<(PathBuf, UnreadFile)> {
-        self.with(|files| files.iter().map(|(file, unread)| (file.clone(), unread.clone())).collect())
-    }
-
-    /// Forgets those that belong to none of these groups any more: conf.d has changed.
-    pub fn retain(&self, groups: &[Arc<Group>]) {
-        let is_there = |file: &Path, unread: &UnreadFile| {
-            let group = groups.iter().find(|group| group.id == unread.group.id)?;
-            let resource = group.resources.iter().find(|resource| *resource.name() == unread.resource)?;
-            (resource.for_each.is_some() || resource.dest == file).then_some(())
-        };
-        self.with(|files| files.retain(|file, unread| is_there(file, unread).is_some()));
-    }
-
-    fn with<T>(&self, work: impl FnOnce(&mut BTreeMap<PathBuf, UnreadFile>) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
 /// Looks again at each file that nginx was found not to read, and forgets those that it reads now, or that are gone. May block.
 pub async fn look_again(context: &Context) {
     let mut groups: BTreeMap<String, (Arc<Group>, Vec<PathBuf>)> = BTreeMap::new();
-    for (file, unread) in context.unread.all() {
+    for (file, unread) in context.nginx.unread.all() {
         groups.entry(unread.group.id.clone()).or_insert_with(|| (unread.group, Vec::new())).1.push(file);
     }
     for (group, files) in groups.values() {
         let there: Vec<&Path> = files.iter().map(PathBuf::as_path).filter(|file| host::exists(file)).collect();
         let found = unread(context, group, &there).await;
         for file in files.iter().filter(|file| !found.iter().any(|(unread, _)| unread == file)) {
-            context.unread.with(|files| files.remove(file));
+            context.nginx.unread.with(|files| files.remove(file));
             // What was uncertain this time may be so no longer.
             context.nginx.looked_at.remove(file);
         }
@@ -128,7 +89,7 @@ pub(super) fn warnings<'f>(
     for (file, problem) in found {
         let (line, Some(resource)) = (problem.line(), new.get(file)) else { continue };
         let unread = UnreadFile { resource: Arc::clone(resource), line: line.clone(), group: Arc::clone(group) };
-        context.unread.with(|files| files.insert(file.to_owned(), unread));
+        context.nginx.unread.with(|files| files.insert(file.to_owned(), unread));
         warnings.extend(context.once(line));
     }
     warnings

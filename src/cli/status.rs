@@ -120,7 +120,7 @@ fn exit_of(status: &Status) -> Exit {
 fn exit_for(kind: ConditionKind) -> Exit {
     match kind {
         ConditionKind::Stuck => Exit::Stuck,
-        ConditionKind::NginxAway | ConditionKind::NoBackends => Exit::NotServing,
+        ConditionKind::NginxAway | ConditionKind::NoBackends | ConditionKind::NoneLive => Exit::NotServing,
         ConditionKind::StoreAway | ConditionKind::KeysRefused => Exit::Store,
         ConditionKind::CheckRefused | ConditionKind::KeySkipped => Exit::Check,
         ConditionKind::ReloadRefused | ConditionKind::ReloadOwed => Exit::Reload,

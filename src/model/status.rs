@@ -14,8 +14,8 @@ pub use axis::{Axis, AxisAnswer};
 pub use change::{ChangePhase, ChangeStatus, ChangedFile, KeyList};
 pub use explanation::{ExplainedStep, Explanation, KeyFacts};
 pub use place::{
-    AgentLine, BackendLine, HeardRevision, LeavingWorker, NginxStatus, ReceiptLease, StoreMember, StoreStatus,
-    UpstreamStatus,
+    AgentLine, BackendFailure, BackendLine, HeardRevision, LeavingWorker, NginxStatus, ReceiptLease, StoreMember,
+    StoreStatus, UpstreamStatus,
 };
 pub use unix_time::UnixTime;
 
@@ -94,6 +94,8 @@ pub enum ConditionKind {
     NginxAway,
     /// An upstream has no backend that gets traffic.
     NoBackends,
+    /// nginx says that it has no live server left in an upstream.
+    NoneLive,
     /// A store cannot be followed.
     StoreAway,
     /// The store does not show keys that a resource wants.
@@ -218,10 +220,11 @@ pub struct ResourceStatus {
 
 impl ConditionKind {
     /// All kinds, the worst first.
-    pub const ALL: [ConditionKind; 17] = [
+    pub const ALL: [ConditionKind; 18] = [
         ConditionKind::Stuck,
         ConditionKind::NginxAway,
         ConditionKind::NoBackends,
+        ConditionKind::NoneLive,
         ConditionKind::StoreAway,
         ConditionKind::KeysRefused,
         ConditionKind::CheckRefused,
@@ -244,6 +247,7 @@ impl ConditionKind {
             ConditionKind::Stuck => "stuck",
             ConditionKind::NginxAway => "nginx_away",
             ConditionKind::NoBackends => "no_backends",
+            ConditionKind::NoneLive => "none_live",
             ConditionKind::StoreAway => "store_away",
             ConditionKind::KeysRefused => "keys_refused",
             ConditionKind::CheckRefused => "check_refused",
@@ -267,6 +271,7 @@ impl ConditionKind {
             ConditionKind::Stuck => "stuck",
             ConditionKind::NginxAway => "nginx down",
             ConditionKind::NoBackends => "no backends",
+            ConditionKind::NoneLive => "none live",
             ConditionKind::StoreAway => "store unreachable",
             ConditionKind::KeysRefused => "keys refused",
             ConditionKind::CheckRefused => "check refused",
@@ -287,7 +292,7 @@ impl ConditionKind {
     /// Returns the question that it answers with no.
     pub fn question(self) -> StatusQuestion {
         match self {
-            ConditionKind::NginxAway | ConditionKind::NoBackends => StatusQuestion::Service,
+            ConditionKind::NginxAway | ConditionKind::NoBackends | ConditionKind::NoneLive => StatusQuestion::Service,
             ConditionKind::OldWorkers => StatusQuestion::Notice,
             _ => StatusQuestion::Sync,
         }

@@ -109,6 +109,14 @@ fn nginx(board: &Board, look: &Look, found: &mut Vec<Condition>) {
         let causes = vec![Cause::Process("nginx".to_owned()), Cause::File(pid_file.clone())];
         found.push(Condition { causes, ..condition(ConditionKind::NginxAway, "nginx", *since, summary, advice) });
     }
+    for (name, since) in board.upstream_troubles.none_live(look.unix_seconds()) {
+        let summary = format!("nginx has no live server left in upstream {name}");
+        let advice = "Look at the backends of that upstream: nginx could reach none of them lately. It tries them again after fail_timeout.";
+        let causes = vec![Cause::Process(format!("nginx upstream {name}"))];
+        let reason = "no live upstreams while connecting to upstream".to_owned();
+        let found_now = condition(ConditionKind::NoneLive, "nginx", since, summary, advice);
+        found.push(Condition { reason, causes, ..found_now });
+    }
     let is_old = |since: &u64| look.unix_seconds().saturating_sub(*since) >= PATIENCE.as_secs();
     let pinned: Vec<(i32, u64)> =
         board.leaving_since.iter().map(|(pid, since)| (*pid, *since)).filter(|(_, since)| is_old(since)).collect();

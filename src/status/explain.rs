@@ -138,7 +138,7 @@ fn of_list(explanation: &mut Explanation, list: &UpstreamStatus) {
 }
 
 fn of_backend(explanation: &mut Explanation, list: &UpstreamStatus, backend: &BackendLine) {
-    let BackendLine { address, key, state, since, weight, announcer, connections } = backend;
+    let BackendLine { address, key, state, since, weight, announcer, connections, last_failure } = backend;
     let announcer = announcer.as_ref().map_or(String::new(), |announcer| format!(", announced by {announcer}"));
     let connections = connections.map_or(String::new(), |count| format!(", {} now", counted(count, "connection")));
     let text = format!(
@@ -146,6 +146,10 @@ fn of_backend(explanation: &mut Explanation, list: &UpstreamStatus, backend: &Ba
         list.dest
     );
     explanation.steps.push(step("backend", Some(matches!(state.as_str(), "up" | "backup")), text));
+    if let Some(failure) = last_failure {
+        let text = format!("nginx could not reach {address} at {}: {}", failure.at, failure.said);
+        explanation.steps.push(step("nginx", None, text));
+    }
 }
 
 fn of_change(explanation: &mut Explanation, change: &ChangeStatus) {

@@ -8,13 +8,13 @@ use crate::model::key::Revision;
 use crate::model::live_backends::{ListedBackend, LiveBackends};
 use crate::model::report::Stage;
 use crate::model::status::{
-    AgentLine, AgentStatus, Axis, AxisAnswer, BackendLine, Condition, ConditionKind, FORMAT, GroupStatus,
-    HeardRevision, NginxStatus, ReceiptLease, ResourceStatus, RunningStep, Status, StatusQuestion, StoreMember,
-    StoreStatus, UnixTime, UpstreamStatus,
+    AgentLine, AgentStatus, Axis, AxisAnswer, BackendFailure, BackendLine, Condition, ConditionKind, FORMAT,
+    GroupStatus, HeardRevision, NginxStatus, ReceiptLease, ResourceStatus, RunningStep, Status, StatusQuestion,
+    StoreMember, StoreStatus, UnixTime, UpstreamStatus,
 };
 use crate::model::text;
 
-use super::board::{Board, Change, GroupBoard, NginxState, ResourceBoard};
+use super::board::{Board, Change, GroupBoard, LastFailures, NginxState, ResourceBoard};
 use super::conditions::{Look, conditions};
 
 /// Most backends of one list that are reported unless one is asked for.
@@ -60,6 +60,8 @@ pub struct Copied {
     lists: Vec<CopiedList>,
     changes: Vec<Arc<Change>>,
     leaving_since: BTreeMap<i32, u64>,
+    /// The last failure of nginx to reach each address.
+    failures: LastFailures,
     /// Whether the first store is that of the settings.
     has_own_store: bool,
 }
@@ -128,7 +130,8 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
         conditions: found,
     };
     let (changes, leaving_since) = (board.changes.newest_first(), board.leaving_since.clone());
-    Copied { status, lists, changes, leaving_since, has_own_store: !board.store.is_unused }
+    let (failures, has_own_store) = (board.upstream_troubles.failures().clone(), !board.store.is_unused);
+    Copied { status, lists, changes, leaving_since, failures, has_own_store }
 }
 
 impl Copied {
@@ -143,7 +146,8 @@ impl Copied {
             |list: &CopiedList| list.store_has.as_ref().map_or(0, |store_has| Arc::as_ptr(store_has) as u64);
         let lists = self.lists.iter().flat_map(|list| [Arc::as_ptr(&list.live) as u64, store_has(list)]);
         let changes = self.changes.iter().map(|change| Arc::as_ptr(change) as u64);
-        lists.chain(changes).fold(0, |print, place| print.rotate_left(7) ^ place)
+        let failures = self.failures.values().map(|(at, _)| *at);
+        lists.chain(changes).chain(failures).fold(0, |print, place| print.rotate_left(7) ^ place)
     }
 
     /// Returns the addresses of all backends; one may come several times.
@@ -180,7 +184,8 @@ impl Copied {
                 (store.member, store.heard, store.receipt_lease) = (member, heard, receipt_lease);
             }
         }
-        let lists = self.lists.iter().flat_map(|list| upstreams(list, connections.as_ref(), wanted, most));
+        let lists =
+            self.lists.iter().flat_map(|list| upstreams(list, (connections.as_ref(), &self.failures), wanted, most));
         let changes = self.changes.iter().map(|change| change.status()).collect();
         Status { upstreams: lists.collect(), nginx, fleet, changes, ..status }
     }
@@ -265,7 +270,7 @@ fn resource_status(name: &Arc<str>, board: &ResourceBoard, found: &[Condition]) 
 /// Returns the lists of one file, one for each folder of keys.
 fn upstreams<'a>(
     list: &'a CopiedList,
-    connections: Option<&'a BTreeMap<String, usize>>,
+    (connections, failures): (Option<&'a BTreeMap<String, usize>>, &'a LastFailures),
     wanted: Option<&'a str>,
     most: usize,
 ) -> impl Iterator<Item = UpstreamStatus> {
@@ -292,6 +297,9 @@ fn upstreams<'a>(
             announcer: (!backend.announcer.is_empty())
                 .then(|| text::one_line(backend.announcer, MAX_ANNOUNCER_CHARACTERS, ' ')),
             connections: connections.map(|counts| counts.get(backend.address).copied().unwrap_or(0)),
+            last_failure: failures
+                .get(backend.address)
+                .map(|(at, said)| BackendFailure { at: UnixTime(*at), said: said.clone() }),
         };
         UpstreamStatus {
             folder: whole,

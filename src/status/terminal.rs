@@ -1,8 +1,8 @@
 //! The status and explanations as text for a terminal, or for a file without colours. Pure: returns text, never prints.
 
 use crate::model::status::{
-    Axis, BackendLine, ChangeStatus, Condition, Explanation, HeardRevision, NginxStatus, ReceiptLease, Status,
-    StatusQuestion, StoreMember, StoreStatus, UnixTime, UpstreamStatus,
+    Axis, BackendFailure, BackendLine, ChangeStatus, Condition, Explanation, HeardRevision, NginxStatus, ReceiptLease,
+    Status, StatusQuestion, StoreMember, StoreStatus, UnixTime, UpstreamStatus,
 };
 use crate::model::text::{self, counted};
 
@@ -153,7 +153,7 @@ impl StatusWriter {
     }
 
     fn backend(&mut self, backend: &BackendLine) {
-        let BackendLine { address, key, state, since, weight, announcer, connections } = backend;
+        let BackendLine { address, key, state, since, weight, announcer, connections, last_failure } = backend;
         let paint = if matches!(state.as_str(), "up" | "backup") { GREEN } else { YELLOW };
         let state = self.painted(paint, &format!("{state:<8}"));
         let connections = connections.map_or(String::new(), |count| format!(", {}", counted(count, "connection")));
@@ -164,6 +164,13 @@ impl StatusWriter {
             one_line(address),
             one_line(key)
         ));
+        if let Some(BackendFailure { at, said }) = last_failure {
+            let said = one_line(said);
+            self.line(&format!(
+                "             nginx could not reach it {} ago: {said}",
+                span(self.now.seconds_since(*at))
+            ));
+        }
     }
 
     fn rest(&mut self, status: &Status) {

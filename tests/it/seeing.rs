@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::etcd::Etcd;
+use crate::support::nginx::Nginx;
 use crate::support::proxy::Proxy;
 use crate::support::template::table;
-use crate::support::wait_for;
+use crate::support::{free_port, wait_for};
 
 /// The status of the agent that runs in this sandbox; `None` if it does not answer.
 fn status(sandbox: &Sandbox) -> Option<Value> {
@@ -97,4 +98,39 @@ fn a_list_says_how_many_backends_the_store_has_while_the_file_has_others() {
         store(&[1, 2, 3]);
         wait(&Value::Null);
     }
+}
+
+#[test]
+fn what_nginx_cannot_reach_is_said_in_its_words() {
+    let (nginx, sandbox) = (Nginx::started(), Sandbox::new());
+    let (port, a, b) = (free_port(), free_port(), free_port());
+    let text = format!(
+        "upstream web {{\n{{{{ servers(prefix=\"/web\") }}}}\n}}\n\
+         server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://web; }} }}\n"
+    );
+    sandbox.template("web.tera", &text);
+    let dest = nginx.http_file("web.conf");
+    sandbox.resource("web", &table("web.tera", dest.display()).keys(&["/web"]).driving(&nginx));
+    sandbox.set_store(&format!("web: {{a: '127.0.0.1:{a}', b: '127.0.0.1:{b}'}}\n"));
+    let _agent = sandbox.watch();
+    let none_live =
+        |status: &Value| status["conditions"].as_array()?.iter().find(|found| found["kind"] == "none_live").cloned();
+    // The agent follows the log from a moment of its own on; nginx tries again after 10 s.
+    wait_status(&sandbox, "the failures", |status| {
+        nginx.http_get(port, "/%22,%20upstream:%20x");
+        let backends = status["upstreams"][0]["backends"].as_array()?;
+        let said = |backend: &Value| {
+            backend["last_failure"]["said"].as_str().is_some_and(|said| said.starts_with("connect() failed (111: "))
+        };
+        (backends.len() == 2 && backends.iter().all(said)).then_some(())
+    });
+    let found = wait_status(&sandbox, "no live server", |status| {
+        nginx.http_get(port, "/");
+        none_live(status).filter(|_| status["service"]["ok"] == false)
+    });
+    assert_eq!(found["causes"][0]["process"], "nginx upstream web", "{found}");
+    // Nobody asks any more: nginx says nothing, and so does the status. What was is a fact.
+    wait_status(&sandbox, "nothing in the way", |status| none_live(status).is_none().then_some(()));
+    let shown = sandbox.run(&["status"]).expect_code(0).stdout;
+    assert!(shown.contains("serving: yes") && shown.contains("nginx could not reach it "), "{shown}");
 }

@@ -101,6 +101,18 @@ pub struct BackendLine {
     pub announcer: Option<String>,
     /// Connections of nginx's workers to it now, if they can be seen.
     pub connections: Option<usize>,
+    /// The last time in the last ten minutes that nginx's error log says that it could not be reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<BackendFailure>,
+}
+
+/// A failure of nginx to reach a backend.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendFailure {
+    /// Its time.
+    pub at: UnixTime,
+    /// What happened, in nginx's words.
+    pub said: String,
 }
 
 /// An nginx that groups drive.

@@ -101,6 +101,11 @@ fn backends(html: &mut Html, upstream: &UpstreamStatus, clock: Clock) {
         html.put("<code>", &backend.address)
             .raw("</th><td data-label=\"state\">")
             .put("<span class=\"state\">", &backend.state);
+        if let Some(failure) = &backend.last_failure {
+            html.raw(" <span>nginx could not reach it at ");
+            clock.since(html, failure.at);
+            html.raw(": ").text(&failure.said).raw("</span>");
+        }
         html.raw("</td><td data-label=\"since\">");
         if backend.since != UnixTime(0) {
             clock.since(html, backend.since);

@@ -1,9 +1,10 @@
 //! States of an agent that the page is tested and photographed in: good, bad, worst (every kind of condition), and empty.
 
 use upstreamd::model::status::{
-    AgentLine, AgentStatus, Axis, AxisAnswer, BackendLine, Cause, ChangePhase, ChangeStatus, ChangedFile, Condition,
-    ConditionKind, FORMAT, GroupStatus, HeardRevision, KeyList, LeavingWorker, NginxStatus, ReceiptLease,
-    ResourceStatus, RunningStep, Status, StatusQuestion, StoreMember, StoreStatus, UnixTime, UpstreamStatus,
+    AgentLine, AgentStatus, Axis, AxisAnswer, BackendFailure, BackendLine, Cause, ChangePhase, ChangeStatus,
+    ChangedFile, Condition, ConditionKind, FORMAT, GroupStatus, HeardRevision, KeyList, LeavingWorker, NginxStatus,
+    ReceiptLease, ResourceStatus, RunningStep, Status, StatusQuestion, StoreMember, StoreStatus, UnixTime,
+    UpstreamStatus,
 };
 
 pub const NAMES: [&str; 4] = ["good", "bad", "worst", "empty"];
@@ -67,6 +68,7 @@ fn backend(address: &str, key: &str, state: &str, since: UnixTime, connections: 
         weight: if state == "backup" { 1 } else { 10 },
         announcer: Some(format!("node-{}", &address[7..8])),
         connections: Some(connections),
+        last_failure: None,
     }
 }
 
@@ -320,6 +322,8 @@ pub fn bad() -> Status {
     });
     status.upstreams[0].serving = 2;
     status.upstreams[0].in_store = Some(1);
+    let said = "connect() failed (111: Connection refused) while connecting to upstream".to_owned();
+    status.upstreams[0].backends[1].last_failure = Some(BackendFailure { at: at("03:16:20"), said });
     status.upstreams[0].backends.rotate_right(1);
     status.upstreams[0].backends[0] = backend("10.0.0.3:8080", "/services/web/a3", "draining", at("03:16:11"), 12);
     status.groups.push(group(vec![resource("mail", "/services/mail", 90_414)]));

@@ -13,6 +13,8 @@ use crate::render::{ListedBackends, Reads};
 pub struct FileBackends {
     /// Those of a render that is not live yet, if its template asked for any.
     rendered: Option<ListedBackends>,
+    /// Whether that render has completed.
+    is_whole: bool,
     /// Those of the live file; `None` if they are not known.
     live: Option<Arc<LiveBackends>>,
     /// Whether something has changed since the live file was rendered that is not the key of a backend.
@@ -35,11 +37,24 @@ impl FileBackends {
         let folders = listed.as_ref().map(ListedBackends::folders).unwrap_or_default();
         self.note_changes(reads, &folders, changed);
         self.rendered = listed;
+        self.is_whole = false;
+    }
+
+    /// Records that the last render has completed: it has seen all that the store has for it.
+    pub fn completed(&mut self) {
+        self.is_whole = true;
+    }
+
+    /// Returns the backends that the store has for the file, if its last render has completed and is not live.
+    pub fn waiting(&self) -> Option<LiveBackends> {
+        let rendered = self.rendered.as_ref().filter(|_| self.is_whole)?;
+        Some(LiveBackends::new(rendered.backends(), &rendered.folders(), None, 0))
     }
 
     /// Records that the guard has replaced the last render by one without backends.
     pub fn rendered_placeholder(&mut self) {
         self.rendered = Some(ListedBackends::default());
+        self.is_whole = false;
     }
 
     fn note_changes(&mut self, reads: &Reads, folders: &BTreeSet<&str>, changed: Option<&[&str]>) {

@@ -20,6 +20,7 @@ use crate::world::signals::Signals;
 use crate::world::{clock, terminal};
 
 use super::catalog::{self, Catalog, Confdirs};
+use super::news::NewsBoard;
 use super::pass::Returned;
 use super::questions::{self, KeyQuestion};
 use super::receipt_key::{ReceiptKey, ReceiptPlan};
@@ -124,9 +125,11 @@ pub async fn follow(mut plan: FollowPlan) -> Stopped {
         store: plan.store.clone(),
         keeps_receipt: plan.receipt.is_some(),
         facts: Arc::clone(&plan.facts),
+        news: NewsBoard::default(),
     };
+    let news = pages.news.clone();
     let _pages = reporting::serve(pages, asker);
-    let mut following = FollowLoop::start(plan, questions).await;
+    let mut following = FollowLoop::start(plan, questions, news).await;
     let (stopped, signal) = loop {
         if let Err(error) = following.act() {
             tracing::error!("{error}");
@@ -141,7 +144,7 @@ pub async fn follow(mut plan: FollowPlan) -> Stopped {
 }
 
 impl FollowLoop {
-    async fn start(plan: FollowPlan, questions: mpsc::Receiver<KeyQuestion>) -> FollowLoop {
+    async fn start(plan: FollowPlan, questions: mpsc::Receiver<KeyQuestion>, news: NewsBoard) -> FollowLoop {
         let FollowPlan { outlook, confdirs, facts, store, follow, receipt, command, signals, .. } = plan;
         let mut catalog = catalog::load(&confdirs, &facts, None);
         let watches = matches!(follow, Follow::Watch(_));
@@ -156,7 +159,7 @@ impl FollowLoop {
         }
         let command = Supervisor::new(command);
         context.expect_nginx_to_start(command.has_to_start());
-        let mut stores = Stores::new(store, watches);
+        let mut stores = Stores::new(store, watches).with_news(news.clone());
         stores.set(&catalog.stores);
         let ticker = match follow {
             Follow::Watch(None) => None,
@@ -165,7 +168,11 @@ impl FollowLoop {
         let mut agent = Agent::new(outlook, Arc::new(catalog), true);
         agent.questions = Some(questions);
         let receipt_key = match receipt {
-            Some(receipt) => Some(ReceiptKey::start(receipt, &mut agent).await),
+            Some(receipt) => {
+                let receipt_key = ReceiptKey::start(receipt, &mut agent).await;
+                news.show_receipt(receipt_key.lease());
+                Some(receipt_key)
+            }
             None => {
                 agent.keep_receipt(String::new(), BTreeSet::new());
                 None

@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     fn place(name: &str) -> NginxPlace {
-        NginxPlace { pid_file: name.into(), binary: "nginx".into() }
+        NginxPlace { pid_file: name.into(), binary: "nginx".into(), error_log: "/log".into() }
     }
 
     #[test]

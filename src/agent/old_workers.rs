@@ -17,6 +17,7 @@ use crate::world::{clock, nginx_process};
 
 use super::desk::Desk;
 use super::drains::{BackendRemoval, Drains, Sought, Users};
+use super::error_logs::ErrorLogs;
 use super::governor;
 use super::masters::{MasterNews, Masters};
 use super::proofs::Proofs;
@@ -31,6 +32,7 @@ pub(super) struct OldWorkers {
     connections: ConnectionList,
     proofs: Proofs,
     masters: Masters,
+    error_logs: ErrorLogs,
 }
 
 impl OldWorkers {
@@ -155,6 +157,9 @@ impl OldWorkers {
                     desk.try_failed_again(now);
                 }
             }
+        }
+        if let Some(places) = self.masters.places() {
+            self.error_logs.read(places, board);
         }
         let is_looked_at = self.masters.workers().is_some();
         let away = self.masters.away().map(|place| place.pid_file.display().to_string());

@@ -9,11 +9,13 @@ use std::time::Instant;
 use crate::apply::group::Group;
 use crate::apply::transaction::{self, Request};
 use crate::model::key::Revision;
+use crate::model::progress;
 use crate::model::removed::{Removed, ResourceRemoval};
 use crate::model::report::{Outcome, Rendered, Report, Stage, StepFailure};
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
 use crate::world::clock;
+use crate::world::terminal::ProgressLine;
 
 use super::catalog::Member;
 use super::claims::Claims;
@@ -96,7 +98,9 @@ impl Pass {
         let (terms, claims, group) = (&*self.terms, &*self.claims, &*self.group);
         terms.context.begin_step(&group.id, Stage::Render);
         let mut preparation = Preparation { terms, claims, group, work, findings };
-        for InHand { member, tree, mark, refused, state } in &mut self.resources {
+        let (progress, all) = (ProgressLine::start(), self.resources.len());
+        for (done, InHand { member, tree, mark, refused, state }) in self.resources.iter_mut().enumerate() {
+            progress.show(|| progress::rendered(done, all));
             if let Some(message) = refused.take() {
                 let failure = StepFailure::new(Stage::Read, message);
                 preparation.work.dropped.push((member.resource.id.clone(), failure));
@@ -160,6 +164,9 @@ impl Pass {
                 went_live(&self.terms, in_hand, (&report, &written), now, &mut self.findings);
             }
         }
+        for in_hand in &self.resources {
+            note_what_the_store_has(in_hand, &mut self.findings);
+        }
         let held = self.resources.iter().flat_map(|in_hand| in_hand.state.held(&in_hand.member.resource));
         report.held = held.collect();
         // What is not served as a whole has not removed anything yet.
@@ -187,6 +194,14 @@ impl Pass {
         let Pass { group, findings, applying, .. } = self;
         Returned { group, resources, report, findings, _applying: applying }
     }
+}
+
+/// Adds what the store has for the files of a resource whose last render is not live: held, refused or failed.
+fn note_what_the_store_has(in_hand: &InHand, findings: &mut Findings) {
+    let instances = in_hand.state.instances.values().map(|instance| (&instance.resource.id, &instance.file));
+    let files = instances.chain([(&in_hand.member.resource.id, &in_hand.state.own)]);
+    let waiting = files.filter_map(|(id, file)| Some((id.clone(), Arc::new(file.backends.waiting()?))));
+    findings.store_has.extend(waiting);
 }
 
 /// Records that each file of a resource that did not drop out is live.

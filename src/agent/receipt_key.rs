@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use crate::announce::keeper::Keeper;
+use tokio::sync::watch;
+
+use crate::announce::keeper::{Keeper, KeptLease};
 use crate::apply;
 use crate::model::receipt;
 use crate::model::store::EtcdSettings;
@@ -33,6 +35,11 @@ impl ReceiptKey {
         let leaving = apply::leaving_workers(&agent.outlook.terms.context, groups.iter().map(|group| &**group)).await;
         agent.keep_receipt(plan.id.clone(), leaving);
         ReceiptKey { keeper: Keeper::start(plan.store, receipt::key_of(&plan.id)) }
+    }
+
+    /// Returns the lease of the key.
+    pub(super) fn lease(&self) -> watch::Receiver<Option<KeptLease>> {
+        self.keeper.lease()
     }
 
     /// Publishes the receipt if it has changed.

@@ -24,6 +24,7 @@ use crate::world::http::PageListener;
 use crate::world::usage::usage;
 use crate::world::{clock, http, systemd};
 
+use super::news::NewsBoard;
 use super::questions::KeyAsker;
 use super::surroundings::Surroundings;
 
@@ -69,17 +70,19 @@ pub struct PagesPlan {
     pub keeps_receipt: bool,
     /// Facts that templates can query: which version an nginx has.
     pub facts: Arc<dyn Facts>,
+    /// What the sources hear.
+    pub(super) news: NewsBoard,
 }
 
 /// Serves the status pages.
 pub fn serve(plan: PagesPlan, asker: KeyAsker) -> Pages {
-    let PagesPlan { settings: PagesSettings { listeners, about, hosts }, board, context, store, keeps_receipt, facts } =
-        plan;
+    let PagesPlan { settings, board, context, store, keeps_receipt, facts, news } = plan;
+    let PagesSettings { listeners, about, hosts } = settings;
     if listeners.is_empty() {
         return Pages::default();
     }
     let health = HealthCache { store: store.clone(), last: Mutex::new(None) };
-    let surroundings = Surroundings::new(about, &store, keeps_receipt, facts);
+    let surroundings = Surroundings::new(about, &store, keeps_receipt, facts).with_news(news);
     let (json, html, surroundings) = (Latest::default(), Latest::default(), std::sync::Mutex::new(surroundings));
     let reporter = Arc::new(Reporter { board, context, health, hosts, asker, json, html, surroundings });
     let (changes, readers) = watch::channel(0);

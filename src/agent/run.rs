@@ -28,6 +28,7 @@ use super::old_workers::OldWorkers;
 use super::pass::{Findings, Pass, Returned, Shown, Terms};
 use super::questions::KeyQuestion;
 use super::receipts::Receipts;
+use super::unread::UnreadLooks;
 
 /// A callback for everything that a pass shows instead of applying it.
 pub type Show = Box<dyn Fn(&Shown)>;
@@ -60,6 +61,8 @@ pub(super) struct Agent {
     pub(super) questions: Option<mpsc::Receiver<KeyQuestion>>,
     /// The way in which changes of each resource's backends reach nginx, as the log says it.
     ways: BTreeMap<Arc<str>, String>,
+    /// The looks at files that nginx does not read.
+    unread: UnreadLooks,
 }
 
 /// The result of a pass, for a caller that collects them.
@@ -73,8 +76,8 @@ impl Agent {
     pub(super) fn new(outlook: Outlook, catalog: Arc<Catalog>, is_paced: bool) -> Agent {
         let ways = listen_for(&outlook, &catalog, &BTreeMap::new());
         let desk = Desk::new(Arc::clone(&outlook.terms), catalog, is_paced, clock::now());
-        let (old_workers, untaken, refused, questions) = Default::default();
-        let agent = Agent { desk, crew: Crew::new(), outlook, old_workers, untaken, refused, questions, ways };
+        let (old_workers, untaken, refused, questions, unread) = Default::default();
+        let agent = Agent { desk, crew: Crew::new(), outlook, old_workers, untaken, refused, questions, ways, unread };
         agent.put_on_board();
         agent
     }
@@ -83,6 +86,7 @@ impl Agent {
     pub(super) fn adopt(&mut self, catalog: Arc<Catalog>) {
         self.outlook.terms.endpoints.try_again();
         self.outlook.terms.context.look_again();
+        self.outlook.terms.context.unread().retain(&catalog.groups);
         self.ways = listen_for(&self.outlook, &catalog, &self.ways);
         self.desk.set_catalog(catalog, clock::now());
         self.put_on_board();
@@ -202,11 +206,13 @@ impl Agent {
             }
             findings.live.iter().for_each(|(id, live)| board.record_live(id, live, unix_seconds));
             findings.gone.iter().for_each(|id| board.forget(id, unix_seconds));
+            board.record_store_has(&group.id, &findings.store_has);
             board.record_waits(&group.id, &waits, unix_seconds);
             board.cleanup_errors = cleanup_errors;
             board.record_next_try(&group.id, next_try);
             (board.record_pass(&group.id, &report, news, unix_seconds), board.in_trouble_since(&group.id))
         });
+        self.unread.turn(&self.outlook.terms.context, &self.outlook.board);
         if self.outlook.logs {
             events::pass(&report, &findings.backends, repeated, since);
         }

@@ -14,6 +14,7 @@ use crate::world::clock;
 
 use super::catalog::StoreUse;
 use super::loss::StoreLoss;
+use super::news::NewsBoard;
 
 /// Time after which a wait for the first snapshot is logged.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -24,6 +25,7 @@ pub struct Stores {
     standard: StoreSettings,
     follows: bool,
     running: Vec<Running>,
+    news: NewsBoard,
 }
 
 struct Running {
@@ -78,7 +80,12 @@ impl Running {
 impl Stores {
     /// Returns a set without sources. `follows`: sources go on after the first snapshot.
     pub fn new(standard: StoreSettings, follows: bool) -> Stores {
-        Stores { standard, follows, running: Vec::new() }
+        Stores { standard, follows, running: Vec::new(), news: NewsBoard::default() }
+    }
+
+    /// Shows there what its sources hear.
+    pub(super) fn with_news(self, news: NewsBoard) -> Stores {
+        Stores { news, ..self }
     }
 
     /// Starts, keeps and ends sources as the catalog requires.
@@ -110,6 +117,11 @@ impl Stores {
             running.wanted = store.wanted.clone();
             self.running.push(running);
         }
+        let shown = self.running.iter().filter_map(|running| {
+            let name = running.settings.as_ref().map(|_| running.name.clone());
+            Some((name, running.handle.as_ref()?.heard.clone()))
+        });
+        self.news.show_stores(shown.collect());
     }
 
     /// Waits for the next event of any store; `None` if its task has ended, which it never should.

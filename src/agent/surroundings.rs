@@ -12,11 +12,13 @@ use crate::model::status::{AgentStatus, LeavingWorker, NginxStatus, UnixTime};
 use crate::model::store::StoreSettings;
 use crate::nginx::process::Role;
 use crate::render::Facts;
-use crate::status::gather::{Copied, LookedUp};
+use crate::source::SourceNews;
+use crate::status::gather::{Copied, HeardStore, LookedUp};
 use crate::world::connections::ConnectionList;
 use crate::world::nginx_process;
 
 use super::fleet::FleetView;
+use super::news::NewsBoard;
 
 /// Most addresses whose connections are counted: with more, the kernel's answer costs too much for a look.
 const MAX_COUNTED: usize = 2000;
@@ -29,6 +31,7 @@ pub(super) struct Surroundings {
     /// `None` if the agent keeps no receipt.
     fleet: Option<FleetView>,
     facts: Arc<dyn Facts>,
+    news: NewsBoard,
 }
 
 impl Surroundings {
@@ -48,7 +51,19 @@ impl Surroundings {
             StoreSettings::Env => vec!["the environment".to_owned()],
         };
         let fleet = keeps_receipt.then(|| FleetView::new(store.clone()));
-        Surroundings { about, store_places, connections: ConnectionList::default(), fleet, facts }
+        Surroundings {
+            about,
+            store_places,
+            connections: ConnectionList::default(),
+            fleet,
+            facts,
+            news: NewsBoard::default(),
+        }
+    }
+
+    /// Also shows what the sources hear.
+    pub(super) fn with_news(self, news: NewsBoard) -> Surroundings {
+        Surroundings { news, ..self }
     }
 
     /// Looks at each nginx at these places, and at its connections to the backends that the board lists.
@@ -62,7 +77,14 @@ impl Surroundings {
         let connections = self.count(&processes, copied);
         let (agent, store_places) = (self.about.clone(), self.store_places.clone());
         let fleet = self.fleet.as_mut().map(FleetView::agents).unwrap_or_default();
-        LookedUp { agent, store_places, nginx, connections, fleet }
+        let heard = |(name, news): (Option<String>, SourceNews)| HeardStore {
+            receipt_lease: self.news.receipt_lease().filter(|_| name.is_none()),
+            name,
+            member: news.member,
+            heard: news.heard,
+        };
+        let heard = self.news.stores().into_iter().map(heard).collect();
+        LookedUp { agent, store_places, heard, nginx, connections, fleet }
     }
 
     /// Returns the number of connections of these processes to each address.

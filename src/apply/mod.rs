@@ -20,6 +20,7 @@ pub mod recovery;
 pub mod staging;
 pub mod transaction;
 pub mod unread;
+pub mod unread_files;
 pub mod verify;
 
 pub use nginx::{is_in_effect, leaving_workers, processes_of, workers_of};
@@ -166,6 +167,11 @@ impl Context {
         if let Ok(mut places) = self.nginx.places.lock() {
             places.insert(group_id.to_owned(), place);
         }
+    }
+
+    /// Returns the files that nginx was found not to read.
+    pub fn unread(&self) -> &unread_files::UnreadFiles {
+        &self.nginx.unread
     }
 
     /// Lets every file be looked at again, whether nginx reads it: conf.d was read again.

@@ -24,6 +24,7 @@ use crate::world::process;
 
 use super::Context;
 use super::group::Group;
+use super::unread_files::UnreadFiles;
 use super::verify::{BeforeReload, Progress, Seen, Verification};
 
 /// Pause between the first looks after a reload.
@@ -47,6 +48,8 @@ pub(super) struct KnownNginx {
     pub(super) starts_later: AtomicBool,
     /// Files of which it is known whether nginx reads them.
     pub(super) looked_at: LookedAt,
+    /// Files that it was found not to read.
+    pub(super) unread: UnreadFiles,
 }
 
 /// The files that were looked at since conf.d was read, whether nginx reads them.
@@ -63,6 +66,13 @@ impl LookedAt {
     pub(super) fn add(&self, file: &Path) {
         if let Ok(mut files) = self.0.lock() {
             files.insert(file.as_os_str().to_owned());
+        }
+    }
+
+    /// Lets a file be looked at again.
+    pub(super) fn remove(&self, file: &Path) {
+        if let Ok(mut files) = self.0.lock() {
+            files.remove(file.as_os_str());
         }
     }
 
@@ -209,7 +219,8 @@ impl Nginx {
 
     /// Returns what finds its master again.
     pub(super) fn place(&self) -> NginxPlace {
-        NginxPlace { pid_file: self.pid_file.clone(), binary: self.binary.clone() }
+        let Nginx { pid_file, binary, error_log, .. } = self.clone();
+        NginxPlace { pid_file, binary, error_log }
     }
 
     /// Returns the pid file, for messages.

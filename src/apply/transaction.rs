@@ -214,14 +214,14 @@ fn is_watched(group: &Group) -> bool {
 
 /// Finds the nginx of a group that has had no transaction to find it in, so that it is looked at. Returns warnings for files that it
 /// never reads.
-async fn meet_nginx(context: &Context, group: &Group, files: &[StagedFile]) -> Vec<String> {
+async fn meet_nginx(context: &Context, group: &Arc<Group>, files: &[StagedFile]) -> Vec<String> {
     let is_met = || !is_watched(group) || context.knows_nginx_of(&group.id);
     let has_new = || group.drives_nginx() && files.iter().any(|file| context.nginx.looked_at.is_new(file.dest()));
     if context.settings.onetime || is_met() && !has_new() {
         return Vec::new();
     }
     let nginx = find_nginx(context, group).await;
-    let dests = files.iter().map(StagedFile::dest);
+    let dests = files.iter().map(|file| (file.resource.name(), file.dest()));
     nginx.map_or_else(Vec::new, |nginx| unread::warnings(context, &nginx, group, dests))
 }
 
@@ -392,7 +392,7 @@ impl Transaction {
         let stays = matches!(outcome, Outcome::Applied | Outcome::ReloadOwed { .. });
         if let Some(nginx) = self.nginx.as_ref().filter(|_| stays) {
             let there = self.files.iter().filter(|file| file.action != FileAction::Remove);
-            let dests = there.map(StagedFile::dest);
+            let dests = there.map(|file| (file.resource.name(), file.dest()));
             report.warnings.extend(unread::warnings(context, nginx, &self.group, dests));
         }
         report.outcome = outcome;

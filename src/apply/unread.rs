@@ -1,17 +1,20 @@
 //! Finds files that their group calls nginx's and that nginx never reads: no check and no reload notices. Looks at each file once,
-//! and again when conf.d was read again. Reads nginx's files through `world`, and changes nothing.
+//! again when conf.d was read again, and again and again at one that nginx does not read. Reads nginx's files through `world`, and changes nothing.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::model::problem::Problem;
 use crate::model::resource::Reload;
 use crate::nginx::includes::{self, ConfFiles, MainConf};
 use crate::nginx::installation;
-use crate::world::{fs, nginx_process};
+use crate::world::{fs, host, nginx_process};
 
 use super::Context;
 use super::group::Group;
 use super::nginx::{self, Nginx};
+use super::unread_files::UnreadFile;
 
 /// The disk as it is.
 struct RealDisk;
@@ -49,18 +52,45 @@ fn of_nginx<'f>(nginx: &Nginx, group: &Group, files: &[&'f Path]) -> Vec<(&'f Pa
     includes::unread(MainConf { file: &conf, prefix: &prefix }, files, &RealDisk)
 }
 
-/// Returns a warning for each of these files that nginx never reads. A file is looked at once.
+/// Looks again at each file that nginx was found not to read, and forgets those that it reads now, or that are gone. May block.
+pub async fn look_again(context: &Context) {
+    let mut groups: BTreeMap<String, (Arc<Group>, Vec<PathBuf>)> = BTreeMap::new();
+    for (file, unread) in context.nginx.unread.all() {
+        groups.entry(unread.group.id.clone()).or_insert_with(|| (unread.group, Vec::new())).1.push(file);
+    }
+    for (group, files) in groups.values() {
+        let there: Vec<&Path> = files.iter().map(PathBuf::as_path).filter(|file| host::exists(file)).collect();
+        let found = unread(context, group, &there).await;
+        for file in files.iter().filter(|file| !found.iter().any(|(unread, _)| unread == file)) {
+            context.nginx.unread.with(|files| files.remove(file));
+            // What was uncertain this time may be so no longer.
+            context.nginx.looked_at.remove(file);
+        }
+    }
+}
+
+/// Returns a warning for each of these files, each with its resource, that nginx never reads. A file is looked at once.
 pub(super) fn warnings<'f>(
     context: &Context,
     nginx: &Nginx,
-    group: &Group,
-    files: impl Iterator<Item = &'f PathBuf>,
+    group: &Arc<Group>,
+    files: impl Iterator<Item = (&'f Arc<str>, &'f PathBuf)>,
 ) -> Vec<String> {
-    let new: Vec<&Path> = files.filter(|file| context.nginx.looked_at.is_new(file)).map(PathBuf::as_path).collect();
+    let new: BTreeMap<&Path, &Arc<str>> = files
+        .filter(|(_, file)| context.nginx.looked_at.is_new(file))
+        .map(|(resource, file)| (file.as_path(), resource))
+        .collect();
     if new.is_empty() {
         return Vec::new();
     }
-    new.iter().for_each(|file| context.nginx.looked_at.add(file));
-    let found = of_nginx(nginx, group, &new);
-    found.into_iter().filter_map(|(_, problem)| context.once(problem.line())).collect()
+    new.keys().for_each(|file| context.nginx.looked_at.add(file));
+    let found = of_nginx(nginx, group, &new.keys().copied().collect::<Vec<_>>());
+    let mut warnings = Vec::new();
+    for (file, problem) in found {
+        let (line, Some(resource)) = (problem.line(), new.get(file)) else { continue };
+        let unread = UnreadFile { resource: Arc::clone(resource), line: line.clone(), group: Arc::clone(group) };
+        context.nginx.unread.with(|files| files.insert(file.to_owned(), unread));
+        warnings.extend(context.once(line));
+    }
+    warnings
 }

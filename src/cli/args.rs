@@ -95,7 +95,7 @@ pub enum Command {
     },
     /// Explain the way of something from the store to nginx.
     Explain {
-        /// A key, a backend, a file or a resource.
+        /// A key, a backend, a file or a resource; empty: print what can be explained, for completions.
         what: String,
         /// Whether to print JSON.
         json: bool,

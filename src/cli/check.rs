@@ -18,11 +18,12 @@ use crate::model::problem::{Place, Position, Problem, Problems};
 use crate::model::report::StepFailure;
 use crate::model::resource::{CommandLine, Engine, Escape, InstanceId, OutputFormat, Reload, Resource};
 use crate::model::text::counted;
-use crate::model::{suggest, text, variable};
+use crate::model::{progress, suggest, text, variable};
 use crate::render::Ask;
 use crate::world::fs::entry::FileEntry;
 use crate::world::fs::folder::FolderTexts;
 use crate::world::fs::{self, FileError, folder, owner};
+use crate::world::terminal::ProgressLine;
 use crate::world::{host, terminal};
 
 use super::exit::Exit;
@@ -119,9 +120,15 @@ fn place_of(resource: &Resource, field: &str) -> Place {
 
 /// Returns what can never work although nothing is written wrongly, and what is worth a look. Whoever asks with confd's
 /// flags gets all of it as warnings: to confd, these are no problems.
-fn doubts(settings: &Settings, confdirs: &Confdirs, catalog: &Catalog) -> (Vec<Problem>, Vec<Problem>) {
+fn doubts(
+    settings: &Settings,
+    confdirs: &Confdirs,
+    catalog: &Catalog,
+    work: &ProgressLine,
+) -> (Vec<Problem>, Vec<Problem>) {
     let (mut wrong, mut warnings) = (Vec::new(), Vec::new());
-    for member in &catalog.members {
+    for (done, member) in catalog.members.iter().enumerate() {
+        work.show(|| progress::checked(done, catalog.members.len()));
         wrong.extend(fragment_as_nginx_conf(member));
         wrong.extend(unsafe_link(&member.resource));
         wrong.extend(impossible_dest(&member.resource));
@@ -269,6 +276,7 @@ fn mock_problems(catalog: &Arc<Catalog>, data: MockData) -> Vec<Problem> {
 /// Prints every problem to standard error, or a summary to standard output.
 pub(super) async fn check(settings: &Settings, mut problems: Problems) -> Exit {
     let confdirs = run::confdirs(settings);
+    let work = ProgressLine::start();
     let catalog = Arc::new(catalog::load(&confdirs, &run::facts(settings), None));
     problems.extend(catalog.problems.iter().cloned());
     problems.extend(catalog.accounts.iter().filter_map(unknown_account));
@@ -279,7 +287,7 @@ pub(super) async fn check(settings: &Settings, mut problems: Problems) -> Exit {
         Ok(data) => problems.extend(data.into_iter().flat_map(|data| mock_problems(&catalog, data))),
         Err(problem) => problems.extend([problem]),
     }
-    let (wrong, mut warnings) = doubts(settings, &confdirs, &catalog);
+    let (wrong, mut warnings) = doubts(settings, &confdirs, &catalog, &work);
     warnings.extend(files_unread(settings, &catalog).await);
     problems.extend(wrong);
     for problem in problems.iter() {
@@ -292,10 +300,15 @@ pub(super) async fn check(settings: &Settings, mut problems: Problems) -> Exit {
         terminal::print_error(&format!("warning: {warning}\n"));
     }
     let endpoints = show::shown_endpoints(settings);
-    for member in catalog.members.iter().filter(|member| prints_servers(member)) {
+    for (done, member) in catalog.members.iter().enumerate() {
+        work.show(|| progress::checked(done, catalog.members.len()));
+        if !prints_servers(member) {
+            continue;
+        }
         let way = endpoints.way_of_agent(&member.resource);
         terminal::print(&format!("{}: {way}\n", member.resource.name()));
     }
+    drop(work);
     for difference in differences(settings, &confdirs, &catalog) {
         terminal::print(&format!("differs from confd: {difference}\n"));
     }

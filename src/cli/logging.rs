@@ -14,7 +14,7 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::config::settings::{LogFormat, LogLevel, Settings};
 use crate::world::terminal::{self, LogStream};
 
-/// Starts logging. `quiet` leaves out everything below a warning, for commands whose output people read.
+/// Starts logging, and lets people see how far long work is. `quiet` leaves out everything below a warning, for commands whose output people read.
 pub(super) fn start(settings: &Settings, quiet: bool) {
     let level = match settings.log.level {
         LogLevel::Info if quiet => Level::WARN,
@@ -41,6 +41,9 @@ pub(super) fn start(settings: &Settings, quiet: bool) {
         LogFormat::Json => registry.with(lines.event_format(JsonLines)).try_init(),
     };
     started.ok();
+    if settings.log.format == LogFormat::Text {
+        terminal::show_progress();
+    }
 }
 
 /// Makes the stream for each line: the journal wants to know how serious it is.

@@ -98,6 +98,7 @@ fn carry_out(runtime: &Runtime, invocation: Invocation) -> Ending {
         Command::Status { json, watches, list } => {
             runtime.block_on(status::status(settings, json, watches, list)).into()
         }
+        Command::Explain { what, .. } if what.is_empty() => runtime.block_on(status::names(settings)).into(),
         Command::Explain { what, json } => runtime.block_on(status::explain(settings, &what, json)).into(),
         Command::Agents { json } => runtime.block_on(agents::agents(settings, json)).into(),
         Command::Convert { template } => convert::convert(&settings, &template).into(),

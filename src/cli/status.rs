@@ -5,8 +5,8 @@ use std::time::Duration;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::config::settings::Settings;
-use crate::model::status::{ConditionKind, Explanation, Status, StatusQuestion, UnixTime};
-use crate::status::terminal as texts;
+use crate::model::status::{AxisAnswer, ConditionKind, Explanation, Status, StatusQuestion, UnixTime};
+use crate::status::{explain, terminal as texts};
 use crate::world::{clock, http, terminal};
 
 use super::exit::Exit;
@@ -14,6 +14,8 @@ use super::{run, state};
 
 /// Pause between two looks with `--watch`.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Time limit for the agent's answer to a shell: whoever presses Tab waits for it.
+const PATIENCE: Duration = Duration::from_millis(200);
 /// Clears a terminal and moves to its first line.
 const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
 
@@ -81,6 +83,16 @@ pub(super) async fn explain(settings: Settings, what: &str, json: bool) -> Exit 
     }
 }
 
+/// Prints what can be explained, a line each, for the completions of shells: nothing if no agent answers soon.
+pub(super) async fn names(settings: Settings) -> Exit {
+    let asked = tokio::time::timeout(PATIENCE, ask(&settings, "/api/status")).await;
+    let status = asked.ok().and_then(Result::ok).and_then(|(_, body)| serde_json::from_str::<Status>(&body).ok());
+    if let Some(status) = status {
+        explain::names(&status).into_iter().for_each(|name| terminal::print(&format!("{name}\n")));
+    }
+    Exit::Done
+}
+
 /// Asks the agent of this state folder.
 async fn ask(settings: &Settings, target: &str) -> Result<(u16, String), String> {
     let Some(folder) = state::existing(&settings.agent.state_dir) else {
@@ -100,7 +112,7 @@ const HINT: &str = "is `upstreamd --watch` running, with the same --state-dir?";
 
 fn exit_of(status: &Status) -> Exit {
     let worst = status.conditions.iter().find(|condition| condition.question != StatusQuestion::Notice);
-    let without = if status.sync.ok { Exit::Done } else { Exit::UnderWay };
+    let without = if status.sync.answer == AxisAnswer::Starting { Exit::UnderWay } else { Exit::Done };
     worst.map_or(without, |condition| exit_for(condition.kind))
 }
 
@@ -108,12 +120,12 @@ fn exit_of(status: &Status) -> Exit {
 fn exit_for(kind: ConditionKind) -> Exit {
     match kind {
         ConditionKind::Stuck => Exit::Stuck,
-        ConditionKind::NginxAway | ConditionKind::NoBackends => Exit::NotServing,
+        ConditionKind::NginxAway | ConditionKind::NoBackends | ConditionKind::NoneLive => Exit::NotServing,
         ConditionKind::StoreAway | ConditionKind::KeysRefused => Exit::Store,
         ConditionKind::CheckRefused | ConditionKind::KeySkipped => Exit::Check,
         ConditionKind::ReloadRefused | ConditionKind::ReloadOwed => Exit::Reload,
         ConditionKind::Failed => Exit::Render,
-        ConditionKind::Broken => Exit::Configuration,
+        ConditionKind::Broken | ConditionKind::Unread => Exit::Configuration,
         ConditionKind::Held => Exit::Guarded,
         ConditionKind::Slow | ConditionKind::Untaken | ConditionKind::Waiting => Exit::UnderWay,
         ConditionKind::OldWorkers => Exit::Done,

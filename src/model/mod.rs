@@ -25,6 +25,7 @@ pub mod outward;
 pub mod path;
 pub mod problem;
 pub mod process;
+pub mod progress;
 pub mod range;
 pub mod receipt;
 pub mod refusal;

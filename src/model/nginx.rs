@@ -9,6 +9,8 @@ pub struct NginxPlace {
     pub pid_file: PathBuf,
     /// Its program, as it is configured.
     pub binary: PathBuf,
+    /// Its error log.
+    pub error_log: PathBuf,
 }
 
 /// The settings of `[nginx]`; nginx itself is asked for those that are `None`.

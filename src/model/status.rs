@@ -4,14 +4,19 @@
 
 use serde::{Deserialize, Serialize};
 
+mod axis;
 mod change;
 mod explanation;
 mod place;
 mod unix_time;
 
+pub use axis::{Axis, AxisAnswer};
 pub use change::{ChangePhase, ChangeStatus, ChangedFile, KeyList};
 pub use explanation::{ExplainedStep, Explanation, KeyFacts};
-pub use place::{AgentLine, BackendLine, LeavingWorker, NginxStatus, StoreStatus, UpstreamStatus};
+pub use place::{
+    AgentLine, BackendFailure, BackendLine, HeardRevision, LeavingWorker, NginxStatus, ReceiptLease, StoreMember,
+    StoreStatus, UpstreamStatus,
+};
 pub use unix_time::UnixTime;
 
 /// The format of the status that is written and understood. A reader must accept members that it does not know.
@@ -67,17 +72,6 @@ pub struct AgentStatus {
     pub stopping: bool,
 }
 
-/// The answer to one of the two questions.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Axis {
-    /// Whether the answer is yes.
-    pub ok: bool,
-    /// The answer in a few words: `in sync at revision 42`, `1 held, 1 reload owed`.
-    pub summary: String,
-    /// Start of the oldest condition that makes it no; none while the agent starts.
-    pub since: Option<UnixTime>,
-}
-
 /// The question that a condition belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -100,6 +94,8 @@ pub enum ConditionKind {
     NginxAway,
     /// An upstream has no backend that gets traffic.
     NoBackends,
+    /// nginx says that it has no live server left in an upstream.
+    NoneLive,
     /// A store cannot be followed.
     StoreAway,
     /// The store does not show keys that a resource wants.
@@ -112,6 +108,8 @@ pub enum ConditionKind {
     Failed,
     /// conf.d or a template has a problem.
     Broken,
+    /// nginx never reads the file of a resource.
+    Unread,
     /// A step of a pass has not ended for more than a second.
     Slow,
     /// A guard keeps the last good file.
@@ -222,16 +220,18 @@ pub struct ResourceStatus {
 
 impl ConditionKind {
     /// All kinds, the worst first.
-    pub const ALL: [ConditionKind; 16] = [
+    pub const ALL: [ConditionKind; 18] = [
         ConditionKind::Stuck,
         ConditionKind::NginxAway,
         ConditionKind::NoBackends,
+        ConditionKind::NoneLive,
         ConditionKind::StoreAway,
         ConditionKind::KeysRefused,
         ConditionKind::CheckRefused,
         ConditionKind::ReloadRefused,
         ConditionKind::Failed,
         ConditionKind::Broken,
+        ConditionKind::Unread,
         ConditionKind::Slow,
         ConditionKind::Held,
         ConditionKind::ReloadOwed,
@@ -247,12 +247,14 @@ impl ConditionKind {
             ConditionKind::Stuck => "stuck",
             ConditionKind::NginxAway => "nginx_away",
             ConditionKind::NoBackends => "no_backends",
+            ConditionKind::NoneLive => "none_live",
             ConditionKind::StoreAway => "store_away",
             ConditionKind::KeysRefused => "keys_refused",
             ConditionKind::CheckRefused => "check_refused",
             ConditionKind::ReloadRefused => "reload_refused",
             ConditionKind::Failed => "failed",
             ConditionKind::Broken => "broken",
+            ConditionKind::Unread => "unread",
             ConditionKind::Slow => "slow",
             ConditionKind::Held => "held",
             ConditionKind::ReloadOwed => "reload_owed",
@@ -269,12 +271,14 @@ impl ConditionKind {
             ConditionKind::Stuck => "stuck",
             ConditionKind::NginxAway => "nginx down",
             ConditionKind::NoBackends => "no backends",
+            ConditionKind::NoneLive => "none live",
             ConditionKind::StoreAway => "store unreachable",
             ConditionKind::KeysRefused => "keys refused",
             ConditionKind::CheckRefused => "check refused",
             ConditionKind::ReloadRefused => "reload refused",
             ConditionKind::Failed => "failed",
             ConditionKind::Broken => "file broken",
+            ConditionKind::Unread => "never read",
             ConditionKind::Slow => "slow",
             ConditionKind::Held => "held",
             ConditionKind::ReloadOwed => "reload owed",
@@ -288,7 +292,7 @@ impl ConditionKind {
     /// Returns the question that it answers with no.
     pub fn question(self) -> StatusQuestion {
         match self {
-            ConditionKind::NginxAway | ConditionKind::NoBackends => StatusQuestion::Service,
+            ConditionKind::NginxAway | ConditionKind::NoBackends | ConditionKind::NoneLive => StatusQuestion::Service,
             ConditionKind::OldWorkers => StatusQuestion::Notice,
             _ => StatusQuestion::Sync,
         }

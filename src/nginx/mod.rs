@@ -9,5 +9,6 @@ pub mod installation;
 pub mod process;
 pub mod quote;
 pub mod tokens;
+pub mod upstream_log;
 pub mod upstreams;
 pub mod words;

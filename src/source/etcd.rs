@@ -6,16 +6,20 @@ mod list;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
+
 use super::assemble::Assembler;
 use super::coverage::{self, Coverage};
 use super::outbox::{Batch, Outbox, Snapshot};
 use super::session::{Input, LastChange, ListedStore, Session, SessionAction, SessionNotice};
 use super::tally::StoreTally;
-use super::{Outlet, Requests};
+use super::{Outlet, Requests, SourceNews};
 use crate::model::etcd::{EtcdFailure, FailureKind, Header, WatchMessage};
 use crate::model::event::Event;
+use crate::model::key::Revision;
 use crate::model::range::{KeyRange, KeyRanges, WantedKeys};
 use crate::model::refusal::Refusal;
+use crate::model::status::{HeardRevision, StoreMember, UnixTime};
 use crate::model::store::{EtcdSettings, Scheme};
 use crate::model::tree::Tree;
 use crate::world::clock::{self, sleep_until};
@@ -27,23 +31,36 @@ use list::GrantedKeys;
 const MAX_PROBED: usize = 16;
 
 /// Runs until the handle is dropped.
-pub(super) async fn run(settings: EtcdSettings, follow: bool, mut requests: Requests, mut outlet: Outlet) {
+pub(super) async fn run(
+    settings: EtcdSettings,
+    follow: bool,
+    mut requests: Requests,
+    mut outlet: Outlet,
+    news: watch::Sender<SourceNews>,
+) {
     loop {
+        news.send_modify(|news| news.member = None);
         while requests.ranges().is_empty() {
             outlet.outbox.put_snapshot(Snapshot::default());
             if !outlet.until(requests.changed()).await {
                 return;
             }
         }
-        if !run_session(&settings, follow, &mut requests, &mut outlet).await {
+        if !run_session(&settings, follow, &mut requests, &mut outlet, &news).await {
             return;
         }
     }
 }
 
 /// Runs one session until no keys are wanted any more (true) or the handle is dropped (false).
-async fn run_session(settings: &EtcdSettings, follow: bool, requests: &mut Requests, outlet: &mut Outlet) -> bool {
-    let mut link = SessionLink::new(settings.clone(), requests.wanted(), Arc::clone(&requests.known));
+async fn run_session(
+    settings: &EtcdSettings,
+    follow: bool,
+    requests: &mut Requests,
+    outlet: &mut Outlet,
+    news: &watch::Sender<SourceNews>,
+) -> bool {
+    let mut link = SessionLink::new(settings.clone(), requests.wanted(), Arc::clone(&requests.known), news.clone());
     let mut session = Session::new(follow, settings.login.is_some(), link.members.endpoints().len())
         .with_longest_pause(settings.longest_pause);
     loop {
@@ -89,6 +106,7 @@ async fn run_session(settings: &EtcdSettings, follow: bool, requests: &mut Reque
 /// longer needed.
 fn take_outcome(session: &mut Session, link: &mut SessionLink, outlet: &mut Outlet, outcome: LinkOutcome) {
     let mut may_be_full = false;
+    link.hear(&outcome);
     let input = match outcome {
         LinkOutcome::Plain(input) => input,
         LinkOutcome::Listed(found) => link.take_listing(found, session, &mut outlet.outbox),
@@ -120,11 +138,18 @@ fn take_outcome(session: &mut Session, link: &mut SessionLink, outlet: &mut Outl
         SessionAction::Wait(_) | SessionAction::Connect(_) | SessionAction::Discover => {
             link.watch = None;
             link.members.disconnect();
+            link.news.send_modify(|news| news.member = None);
         }
         SessionAction::List | SessionAction::Verify | SessionAction::Watch(_) | SessionAction::Rest => {
             link.watch = None
         }
     }
+}
+
+/// Records the revision that the store has just named.
+fn heard(news: &watch::Sender<SourceNews>, revision: Revision) {
+    let heard = HeardRevision { revision: revision.0, at: UnixTime(clock::unix_seconds()) };
+    news.send_modify(|news| news.heard = Some(heard));
 }
 
 /// The outcome of an action.
@@ -152,6 +177,7 @@ struct SessionLink {
     unreadable_keys: usize,
     /// What the last listing has read, and every change since, as if all were puts of new keys.
     tally: StoreTally,
+    news: watch::Sender<SourceNews>,
 }
 
 /// An open watch and the messages that it has delivered so far.
@@ -164,7 +190,12 @@ struct Following {
 }
 
 impl SessionLink {
-    fn new(settings: EtcdSettings, wanted: WantedKeys, known: Arc<Mutex<Tree>>) -> SessionLink {
+    fn new(
+        settings: EtcdSettings,
+        wanted: WantedKeys,
+        known: Arc<Mutex<Tree>>,
+        news: watch::Sender<SourceNews>,
+    ) -> SessionLink {
         let members = Members::new(settings);
         if members.settings().tls.is_some() && members.endpoints().iter().any(|member| member.scheme == Scheme::Http) {
             tracing::warn!("TLS is configured, but an etcd endpoint says http; connecting to it in plain text");
@@ -180,7 +211,25 @@ impl SessionLink {
             watch: None,
             has_large_values: false,
             unreadable_keys: 0,
+            news,
         }
+    }
+
+    /// Records what an outcome tells of the store beside its keys.
+    fn hear(&self, outcome: &LinkOutcome) {
+        let revision = match outcome {
+            LinkOutcome::Plain(Input::Connected) => {
+                let since = UnixTime(clock::unix_seconds());
+                let address = self.members.connection().map(|connection| connection.endpoint().to_string());
+                let member = address.ok().map(|address| StoreMember { address, since });
+                self.news.send_modify(|news| news.member = member);
+                return;
+            }
+            LinkOutcome::Plain(Input::Verified { header, .. } | Input::Watching { header, .. }) => header.revision,
+            LinkOutcome::Listed(GrantedKeys { listing: Some(listing), .. }) => listing.header.revision,
+            _ => return,
+        };
+        heard(&self.news, revision);
     }
 
     /// Passes a listing on, and returns what the session needs to know of it.
@@ -293,7 +342,7 @@ impl SessionLink {
         tokio::select! {
             biased;
             () = sleep_until(self.probe_at) => Ok(LinkOutcome::Plain(Input::ProbeDue)),
-            outcome = following.next() => outcome,
+            outcome = following.next(&self.news) => outcome,
         }
     }
 
@@ -332,7 +381,7 @@ impl Following {
     }
 
     /// Waits for complete revisions or a sign of life, whichever comes first. Dropping the future loses nothing.
-    async fn next(&mut self) -> Result<LinkOutcome, EtcdFailure> {
+    async fn next(&mut self, news: &watch::Sender<SourceNews>) -> Result<LinkOutcome, EtcdFailure> {
         loop {
             if let Some(batch) = self.assembler.take_complete(clock::now()) {
                 return Ok(LinkOutcome::Changed(batch, self.assembler.mark().cloned()));
@@ -346,6 +395,7 @@ impl Following {
             let now = clock::now();
             let is_progress = message.events.is_empty() && !message.is_fragment && message.unreadable_keys == 0;
             let header = message.header;
+            heard(news, header.revision);
             self.take(message, now)?;
             if is_progress {
                 return Ok(LinkOutcome::Plain(Input::Progress(header)));

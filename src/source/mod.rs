@@ -25,6 +25,7 @@ use tokio::task::JoinHandle;
 
 use crate::model::event::Event;
 use crate::model::range::{KeyRanges, WantedKeys};
+use crate::model::status::{HeardRevision, StoreMember};
 use crate::model::store::StoreSettings;
 use crate::model::tree::Tree;
 use outbox::Outbox;
@@ -40,7 +41,18 @@ pub struct Handle {
     pub events: mpsc::Receiver<Event>,
     wishes: watch::Sender<Wish>,
     known: Arc<Mutex<Tree>>,
+    /// What etcd was last heard to say.
+    pub heard: watch::Receiver<SourceNews>,
     task: JoinHandle<()>,
+}
+
+/// What was last heard of a store, beside its events: for whoever shows it. Nothing is asked for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceNews {
+    /// The member of etcd from which it is read now.
+    pub member: Option<StoreMember>,
+    /// The revision that it has named last.
+    pub heard: Option<HeardRevision>,
 }
 
 /// The agent's request to a source.
@@ -86,12 +98,13 @@ pub fn start(settings: StoreSettings, wanted: WantedKeys, follow: bool) -> Handl
     let outlet = Outlet { outbox: Outbox::default(), sender };
     let known = Arc::new(Mutex::new(Tree::default()));
     let requests = Requests { receiver, wanted, has_changed: false, known: Arc::clone(&known) };
+    let (news, heard) = watch::channel(SourceNews::default());
     let task = match settings {
-        StoreSettings::Etcd(settings) => tokio::spawn(etcd::run(settings, follow, requests, outlet)),
+        StoreSettings::Etcd(settings) => tokio::spawn(etcd::run(settings, follow, requests, outlet, news)),
         StoreSettings::File(settings) => tokio::spawn(file::run(settings, follow, requests, outlet)),
         StoreSettings::Env => tokio::spawn(env::run(requests, outlet)),
     };
-    Handle { events, wishes, known, task }
+    Handle { events, wishes, known, heard, task }
 }
 
 /// Receiver of the agent's requests.

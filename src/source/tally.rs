@@ -22,6 +22,11 @@ impl StoreTally {
         &self.limits
     }
 
+    /// Returns the number of keys, and of bytes.
+    pub(crate) fn so_far(&self) -> (usize, usize) {
+        (self.keys, self.bytes)
+    }
+
     /// Adds keys, and the bytes that are kept of them and of their values.
     ///
     /// # Errors

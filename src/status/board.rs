@@ -19,6 +19,7 @@ mod group;
 mod nginx;
 mod resource;
 mod store;
+mod upstream_troubles;
 mod words;
 
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use nginx::NginxState;
 pub use resource::{HeldLoss, Lasting, ResourceBoard, ResourceProgress};
 use resource::{ResourceAbout, held_loss};
 pub use store::{HEALTH_CHECK, LostStore, StoreBoard};
+pub use upstream_troubles::{LastFailures, UpstreamTroubles};
 pub use words::{command_word, outcome_word};
 use words::{nothing_runs, reload_word};
 
@@ -84,6 +86,8 @@ pub struct Board {
     pub workers_serving: usize,
     /// The nginx that groups drive, as seen last; `None` if no group drives one.
     pub nginx: Option<NginxState>,
+    /// What nginx has said of its upstreams lately.
+    pub upstream_troubles: UpstreamTroubles,
     /// Sums over all resources, present and past, so that they never decrease.
     pub totals: Totals,
     /// Revision of the last successful pass.
@@ -144,6 +148,7 @@ impl Board {
             leaving_since: BTreeMap::new(),
             workers_serving: 0,
             nginx: None,
+            upstream_troubles: UpstreamTroubles::default(),
             totals: Totals::default(),
             applied_revision: None,
             has_applied: false,

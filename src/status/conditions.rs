@@ -109,6 +109,14 @@ fn nginx(board: &Board, look: &Look, found: &mut Vec<Condition>) {
         let causes = vec![Cause::Process("nginx".to_owned()), Cause::File(pid_file.clone())];
         found.push(Condition { causes, ..condition(ConditionKind::NginxAway, "nginx", *since, summary, advice) });
     }
+    for (name, since) in board.upstream_troubles.none_live(look.unix_seconds()) {
+        let summary = format!("nginx has no live server left in upstream {name}");
+        let advice = "Look at the backends of that upstream: nginx could reach none of them lately. It tries them again after fail_timeout.";
+        let causes = vec![Cause::Process(format!("nginx upstream {name}"))];
+        let reason = "no live upstreams while connecting to upstream".to_owned();
+        let found_now = condition(ConditionKind::NoneLive, "nginx", since, summary, advice);
+        found.push(Condition { reason, causes, ..found_now });
+    }
     let is_old = |since: &u64| look.unix_seconds().saturating_sub(*since) >= PATIENCE.as_secs();
     let pinned: Vec<(i32, u64)> =
         board.leaving_since.iter().map(|(pid, since)| (*pid, *since)).filter(|(_, since)| is_old(since)).collect();
@@ -257,6 +265,14 @@ fn of_resource(name: &Arc<str>, resource: &ResourceBoard, found: &mut Vec<Condit
         let advice = "nginx asks about once a second; if it stops, the agent reloads it after 10 s.";
         let causes = vec![Cause::Process("nginx".to_owned())];
         found.push(Condition { causes, ..condition(ConditionKind::Untaken, name, untaken.since, summary, advice) });
+    }
+    if let Some(unread) = &troubles.unread {
+        let summary = format!("{name}: nginx never reads what is written to {}", resource.about.dest);
+        let advice = "Do what the hint says, and reload nginx; the agent looks again by itself.";
+        let causes = vec![Cause::File(resource.about.dest.clone())];
+        let reason = unread.what.clone();
+        let unread = condition(ConditionKind::Unread, name, unread.since, summary, advice);
+        found.push(Condition { reason, causes, ..unread });
     }
     skipped(name, resource, found);
 }

@@ -1,5 +1,7 @@
 //! Explains one key, backend, file or resource: its way from the store to nginx, and what stands in it. Pure. Never shows a value.
 
+use std::collections::BTreeSet;
+
 use crate::model::status::{
     Axis, BackendLine, Cause, ChangeStatus, Condition, ConditionKind, ExplainedStep, Explanation, GroupStatus,
     KeyFacts, ResourceStatus, Status, UpstreamStatus,
@@ -63,6 +65,19 @@ pub fn explain(status: &Status, of: &str, facts: &KeyFacts) -> Explanation {
     explanation
 }
 
+/// Returns what can be explained: resources, destinations, and folders of backends. A shell puts a name on a command line as it is, so
+/// one with a character that means something to it is left out.
+pub fn names(status: &Status) -> BTreeSet<&str> {
+    let resources = status.groups.iter().flat_map(|group| &group.resources);
+    let resources = resources.flat_map(|resource| [resource.name.as_str(), resource.dest.as_str()]);
+    let lists = status.upstreams.iter().flat_map(|list| [list.dest.as_str(), list.folder.as_str()]);
+    let is_plain = |name: &&str| {
+        name.starts_with(|first: char| first == '/' || first.is_ascii_alphanumeric())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+@%,".contains(c))
+    };
+    resources.chain(lists).filter(is_plain).collect()
+}
+
 /// Returns the conditions that concern what was asked for. `is_one`: it is one key or backend, and others of its resource are not in
 /// its way.
 fn in_the_way(status: &Status, of: &str, is_one: bool, meant: &[&ResourceStatus]) -> Vec<Condition> {
@@ -113,16 +128,17 @@ fn of_resource(explanation: &mut Explanation, group: &GroupStatus, resource: &Re
 }
 
 fn of_list(explanation: &mut Explanation, list: &UpstreamStatus) {
-    let UpstreamStatus { folder, dest, driven_by, total, serving, .. } = list;
+    let UpstreamStatus { folder, dest, driven_by, total, serving, in_store, .. } = list;
+    let in_store = in_store.map_or(String::new(), |in_store| format!(", the store has {in_store}"));
     let text = format!(
-        "{dest} lists {} of {folder}, {serving} of them get traffic, changes by {driven_by}",
+        "{dest} lists {} of {folder}, {serving} of them get traffic{in_store}, changes by {driven_by}",
         counted(*total, "backend")
     );
     explanation.steps.push(step("backend", Some(*serving > 0), text));
 }
 
 fn of_backend(explanation: &mut Explanation, list: &UpstreamStatus, backend: &BackendLine) {
-    let BackendLine { address, key, state, since, weight, announcer, connections } = backend;
+    let BackendLine { address, key, state, since, weight, announcer, connections, last_failure } = backend;
     let announcer = announcer.as_ref().map_or(String::new(), |announcer| format!(", announced by {announcer}"));
     let connections = connections.map_or(String::new(), |count| format!(", {} now", counted(count, "connection")));
     let text = format!(
@@ -130,6 +146,10 @@ fn of_backend(explanation: &mut Explanation, list: &UpstreamStatus, backend: &Ba
         list.dest
     );
     explanation.steps.push(step("backend", Some(matches!(state.as_str(), "up" | "backup")), text));
+    if let Some(failure) = last_failure {
+        let text = format!("nginx could not reach {address} at {}: {}", failure.at, failure.said);
+        explanation.steps.push(step("nginx", None, text));
+    }
 }
 
 fn of_change(explanation: &mut Explanation, change: &ChangeStatus) {
@@ -159,7 +179,7 @@ fn nginx<'a>(explanation: &mut Explanation, status: &Status, mut names: impl Ite
         return;
     }
     let Axis { ok, summary, .. } = &status.service;
-    explanation.steps.push(step("nginx", Some(*ok), format!("nginx: {summary}")));
+    explanation.steps.push(step("nginx", *ok, format!("nginx: {summary}")));
     for nginx in &status.nginx {
         let text = match nginx.master {
             Some(master) => format!(

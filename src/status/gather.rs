@@ -8,12 +8,13 @@ use crate::model::key::Revision;
 use crate::model::live_backends::{ListedBackend, LiveBackends};
 use crate::model::report::Stage;
 use crate::model::status::{
-    AgentLine, AgentStatus, Axis, BackendLine, Condition, ConditionKind, FORMAT, GroupStatus, NginxStatus,
-    ResourceStatus, RunningStep, Status, StatusQuestion, StoreStatus, UnixTime, UpstreamStatus,
+    AgentLine, AgentStatus, Axis, AxisAnswer, BackendFailure, BackendLine, Condition, ConditionKind, FORMAT,
+    GroupStatus, HeardRevision, NginxStatus, ReceiptLease, ResourceStatus, RunningStep, Status, StatusQuestion,
+    StoreMember, StoreStatus, UnixTime, UpstreamStatus,
 };
 use crate::model::text;
 
-use super::board::{Board, Change, GroupBoard, NginxState, ResourceBoard};
+use super::board::{Board, Change, GroupBoard, LastFailures, NginxState, ResourceBoard};
 use super::conditions::{Look, conditions};
 
 /// Most backends of one list that are reported unless one is asked for.
@@ -30,6 +31,8 @@ pub struct LookedUp {
     pub agent: AgentStatus,
     /// Places of the settings' store.
     pub store_places: Vec<String>,
+    /// What was heard of the stores.
+    pub heard: Vec<HeardStore>,
     /// Each nginx that a group drives.
     pub nginx: Vec<NginxStatus>,
     /// Connections of nginx's workers, by address; `None` if they were not counted.
@@ -38,12 +41,29 @@ pub struct LookedUp {
     pub fleet: Vec<AgentLine>,
 }
 
+/// What was heard of a store beside its events.
+#[derive(Clone, Debug, Default)]
+pub struct HeardStore {
+    /// Its name; `None` for the settings' store.
+    pub name: Option<String>,
+    /// The member that it is read from now.
+    pub member: Option<StoreMember>,
+    /// The revision that it has named last.
+    pub heard: Option<HeardRevision>,
+    /// The lease of the agent's receipt, if that is there.
+    pub receipt_lease: Option<ReceiptLease>,
+}
+
 /// A copy of the board, as far as the status needs it: made while the board is locked, and cheap.
 pub struct Copied {
     status: Status,
     lists: Vec<CopiedList>,
     changes: Vec<Arc<Change>>,
     leaving_since: BTreeMap<i32, u64>,
+    /// The last failure of nginx to reach each address.
+    failures: LastFailures,
+    /// Whether the first store is that of the settings.
+    has_own_store: bool,
 }
 
 /// The backends of one file.
@@ -53,6 +73,8 @@ struct CopiedList {
     prefix: Arc<str>,
     driven_by: &'static str,
     live: Arc<LiveBackends>,
+    /// What the store has instead, if the file does not list it.
+    store_has: Option<Arc<LiveBackends>>,
     /// Whether the nginx that reads the file is not running: then no backend gets traffic.
     is_down: bool,
 }
@@ -73,6 +95,7 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
             prefix: Arc::clone(&resource.about.prefix),
             driven_by,
             live: Arc::clone(live),
+            store_has: resource.store_has.get(id).cloned(),
             is_down: driven_by != "file" && matches!(board.nginx, Some(NginxState::Away { .. })),
         }));
     }
@@ -85,15 +108,19 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
         group_status(board, (name, group), running, &found)
     };
     let groups = board.groups.iter().map(group_of).collect();
-    let mut sync = axis(StatusQuestion::Sync, &found, || board.in_sync_text());
-    // Before its first pass, a group is neither in sync nor in trouble.
-    sync.ok &= board.groups_in_sync() == board.groups.len();
+    let in_sync = match (board.groups_in_sync(), board.groups.len()) {
+        (_, 0) => AxisAnswer::NothingToSync,
+        (in_sync, all) if in_sync == all => AxisAnswer::Yes,
+        // Before its first pass, a group is neither in sync nor in trouble.
+        _ => AxisAnswer::Starting,
+    };
+    let serving = if board.nginx.is_some() { AxisAnswer::Yes } else { AxisAnswer::NotAsked };
     let status = Status {
         format: FORMAT,
         at: UnixTime(look.unix_seconds()),
         agent: AgentStatus { stopping: board.stopping, ..AgentStatus::default() },
-        sync,
-        service: axis(StatusQuestion::Service, &found, || board.serving_text()),
+        sync: axis(StatusQuestion::Sync, &found, in_sync, || board.in_sync_text()),
+        service: axis(StatusQuestion::Service, &found, serving, || board.serving_text()),
         stores: stores(board, look),
         groups,
         upstreams: Vec::new(),
@@ -102,7 +129,9 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
         fleet: Vec::new(),
         conditions: found,
     };
-    Copied { status, lists, changes: board.changes.newest_first(), leaving_since: board.leaving_since.clone() }
+    let (changes, leaving_since) = (board.changes.newest_first(), board.leaving_since.clone());
+    let (failures, has_own_store) = (board.upstream_troubles.failures().clone(), !board.store.is_unused);
+    Copied { status, lists, changes, leaving_since, failures, has_own_store }
 }
 
 impl Copied {
@@ -113,9 +142,12 @@ impl Copied {
 
     /// Returns a number that changes when a list of backends or one of the last changes does.
     pub fn shared_print(&self) -> u64 {
-        let lists = self.lists.iter().map(|list| Arc::as_ptr(&list.live) as u64);
+        let store_has =
+            |list: &CopiedList| list.store_has.as_ref().map_or(0, |store_has| Arc::as_ptr(store_has) as u64);
+        let lists = self.lists.iter().flat_map(|list| [Arc::as_ptr(&list.live) as u64, store_has(list)]);
         let changes = self.changes.iter().map(|change| Arc::as_ptr(change) as u64);
-        lists.chain(changes).fold(0, |print, place| print.rotate_left(7) ^ place)
+        let failures = self.failures.values().map(|(at, _)| *at);
+        lists.chain(changes).chain(failures).fold(0, |print, place| print.rotate_left(7) ^ place)
     }
 
     /// Returns the addresses of all backends; one may come several times.
@@ -136,19 +168,31 @@ impl Copied {
 
     /// Returns the status. All backends of the list with this folder or destination are reported; of each other list so many at most.
     pub fn status(self, looked_up: LookedUp, wanted: Option<&str>, most: usize) -> Status {
-        let LookedUp { agent, store_places, nginx, connections, fleet } = looked_up;
+        let LookedUp { agent, store_places, heard, nginx, connections, fleet } = looked_up;
         let mut status = self.status;
         status.agent = AgentStatus { stopping: status.agent.stopping, ..agent };
-        if let Some(store) = status.stores.first_mut() {
+        if let Some(store) = status.stores.first_mut().filter(|_| self.has_own_store) {
             store.places = store_places;
         }
-        let lists = self.lists.iter().flat_map(|list| upstreams(list, connections.as_ref(), wanted, most));
+        for HeardStore { name, member, heard, receipt_lease } in heard {
+            let own = status.stores.first_mut().filter(|_| self.has_own_store);
+            let store = match &name {
+                None => own,
+                Some(name) => status.stores.iter_mut().find(|store| store.name == *name),
+            };
+            if let Some(store) = store {
+                (store.member, store.heard, store.receipt_lease) = (member, heard, receipt_lease);
+            }
+        }
+        let lists =
+            self.lists.iter().flat_map(|list| upstreams(list, (connections.as_ref(), &self.failures), wanted, most));
         let changes = self.changes.iter().map(|change| change.status()).collect();
         Status { upstreams: lists.collect(), nginx, fleet, changes, ..status }
     }
 }
 
-fn axis(question: StatusQuestion, found: &[Condition], good: impl Fn() -> String) -> Axis {
+/// Returns the answer to a question: no if a condition says so.
+fn axis(question: StatusQuestion, found: &[Condition], otherwise: AxisAnswer, good: impl Fn() -> String) -> Axis {
     let against: Vec<&Condition> = found.iter().filter(|condition| condition.question == question).collect();
     let mut counts: BTreeMap<ConditionKind, usize> = BTreeMap::new();
     against.iter().for_each(|condition| *counts.entry(condition.kind).or_default() += 1);
@@ -156,8 +200,10 @@ fn axis(question: StatusQuestion, found: &[Condition], good: impl Fn() -> String
         1 => kind.label().to_owned(),
         count => format!("{count} × {}", kind.label()),
     });
-    let summary = if against.is_empty() { good() } else { said.collect::<Vec<_>>().join(", ") };
-    Axis { ok: against.is_empty(), summary, since: against.iter().map(|condition| condition.since).min() }
+    match against.iter().map(|condition| condition.since).min() {
+        None => Axis::new(otherwise, good(), None),
+        since => Axis::new(AxisAnswer::No, said.collect::<Vec<_>>().join(", "), since),
+    }
 }
 
 fn stores(board: &Board, look: &Look) -> Vec<StoreStatus> {
@@ -171,6 +217,7 @@ fn stores(board: &Board, look: &Look) -> Vec<StoreStatus> {
             revision: revision.map(|revision| revision.0),
             problem: lost.map(|lost| lost.problem.to_owned()),
             lost_since: lost.map(|lost| UnixTime(look.unix(lost.since))),
+            ..StoreStatus::default()
         }
     };
     let own = (!board.store.is_unused).then(|| store(board.store.backend, board.store.revision));
@@ -223,13 +270,17 @@ fn resource_status(name: &Arc<str>, board: &ResourceBoard, found: &[Condition]) 
 /// Returns the lists of one file, one for each folder of keys.
 fn upstreams<'a>(
     list: &'a CopiedList,
-    connections: Option<&'a BTreeMap<String, usize>>,
+    (connections, failures): (Option<&'a BTreeMap<String, usize>>, &'a LastFailures),
     wanted: Option<&'a str>,
     most: usize,
 ) -> impl Iterator<Item = UpstreamStatus> {
     list.live.folders().map(move |folder| {
         let of_folder = || list.live.iter().filter(|(backend, _)| backend.key.starts_with(folder));
         let whole = format!("{}{}", list.prefix, folder.trim_end_matches('/'));
+        let usable = |listed: &LiveBackends| {
+            listed.iter().filter(|(backend, _)| backend.key.starts_with(folder) && !backend.state.is_down()).count()
+        };
+        let in_store = list.store_has.as_deref().map(usable).filter(|count| *count != usable(&list.live));
         let mut rows: Vec<_> = of_folder().collect();
         let total = rows.len();
         let serving = rows.iter().filter(|(backend, _)| !backend.state.is_down() && !list.is_down).count();
@@ -246,6 +297,9 @@ fn upstreams<'a>(
             announcer: (!backend.announcer.is_empty())
                 .then(|| text::one_line(backend.announcer, MAX_ANNOUNCER_CHARACTERS, ' ')),
             connections: connections.map(|counts| counts.get(backend.address).copied().unwrap_or(0)),
+            last_failure: failures
+                .get(backend.address)
+                .map(|(at, said)| BackendFailure { at: UnixTime(*at), said: said.clone() }),
         };
         UpstreamStatus {
             folder: whole,
@@ -254,6 +308,7 @@ fn upstreams<'a>(
             driven_by: list.driven_by.to_owned(),
             total,
             serving,
+            in_store,
             backends: rows.into_iter().map(line).collect(),
         }
     })

@@ -42,7 +42,7 @@ pub static POLICY: LazyLock<String> = LazyLock::new(|| {
 pub fn html(status: &Status) -> String {
     let mut html = Html::default();
     let clock = Clock(status.at);
-    let (sync, service) = (in_sync(status), serving(status));
+    let (sync, service) = (in_word(&status.sync), in_word(&status.service));
     head(&mut html, &sync, &service);
     html.raw("<body>\n<header>\n<h1>upstreamd</h1>\n<p id=\"asof\" data-part>as of ");
     clock.moment(&mut html, status.at);
@@ -75,29 +75,14 @@ struct AxisWord {
     class: &'static str,
 }
 
-const YES: AxisWord = AxisWord { word: "yes", class: "yes" };
-const NO: AxisWord = AxisWord { word: "no", class: "no" };
-
-/// Neither yes nor no: there is nothing to ask about.
-const fn open(word: &'static str) -> AxisWord {
-    AxisWord { word, class: "open" }
-}
-
-fn in_sync(status: &Status) -> AxisWord {
-    match status.sync.ok {
-        false if status.sync.since.is_none() => open("starting"),
-        false => NO,
-        true if status.groups.is_empty() => open("nothing to sync"),
-        true => YES,
-    }
-}
-
-fn serving(status: &Status) -> AxisWord {
-    match status.service.ok {
-        false => NO,
-        true if status.nginx.is_empty() => open("not asked"),
-        true => YES,
-    }
+fn in_word(axis: &Axis) -> AxisWord {
+    // Neither yes nor no: there is nothing to ask about.
+    let class = match axis.ok {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "open",
+    };
+    AxisWord { word: axis.answer.word(), class }
 }
 
 fn head(html: &mut Html, sync: &AxisWord, service: &AxisWord) {
@@ -129,7 +114,7 @@ fn half(answer: &AxisWord, [whole, broken]: [&'static str; 2]) -> &'static str {
 fn answer(html: &mut Html, question: &'static str, answer: &AxisWord, axis: &Axis, clock: Clock) {
     html.raw("<section class=\"answer ").raw(answer.class).raw("\">\n<h2>").raw(question).raw(": <strong>");
     html.raw(answer.word).raw("</strong></h2>\n<p>").text(&axis.summary);
-    if let Some(since) = axis.since.filter(|_| !axis.ok) {
+    if let Some(since) = axis.since {
         html.raw(", since ");
         clock.since(html, since);
     }

@@ -1,7 +1,8 @@
 //! The status and explanations as text for a terminal, or for a file without colours. Pure: returns text, never prints.
 
 use crate::model::status::{
-    BackendLine, ChangeStatus, Condition, Explanation, NginxStatus, Status, StatusQuestion, UnixTime, UpstreamStatus,
+    Axis, BackendFailure, BackendLine, ChangeStatus, Condition, Explanation, HeardRevision, NginxStatus, ReceiptLease,
+    Status, StatusQuestion, StoreMember, StoreStatus, UnixTime, UpstreamStatus,
 };
 use crate::model::text::{self, counted};
 
@@ -28,8 +29,8 @@ struct StatusWriter {
 /// Returns the status as text. All backends of this list are shown; of the others some.
 pub fn status(status: &Status, has_color: bool, list: Option<&str>) -> String {
     let mut page = StatusWriter { text: String::new(), has_color, now: status.at };
-    page.axis("in sync", status.sync.ok, &status.sync.summary, status.sync.since);
-    page.axis("serving", status.service.ok, &status.service.summary, status.service.since);
+    page.axis("in sync", &status.sync);
+    page.axis("serving", &status.service);
     for condition in &status.conditions {
         page.text.push('\n');
         page.condition(condition);
@@ -103,10 +104,14 @@ impl StatusWriter {
         format!("{at} ({} ago)", span(self.now.seconds_since(at)))
     }
 
-    fn axis(&mut self, question: &str, ok: bool, summary: &str, since: Option<UnixTime>) {
-        let answer = if ok { self.painted(GREEN, "yes") } else { self.painted(RED, "NO ") };
-        let since = since.map_or(String::new(), |since| format!(", since {}", self.ago(since)));
-        self.line(&format!("{question}: {answer}  {}{since}", one_line(summary)));
+    fn axis(&mut self, question: &str, axis: &Axis) {
+        let answer = match axis.ok {
+            Some(true) => self.painted(GREEN, "yes"),
+            Some(false) => self.painted(RED, "NO "),
+            None => axis.answer.word().to_owned(),
+        };
+        let since = axis.since.map_or(String::new(), |since| format!(", since {}", self.ago(since)));
+        self.line(&format!("{question}: {answer}  {}{since}", one_line(&axis.summary)));
     }
 
     fn condition(&mut self, condition: &Condition) {
@@ -134,8 +139,9 @@ impl StatusWriter {
     }
 
     fn upstream(&mut self, upstream: &UpstreamStatus, is_whole: bool) {
-        let UpstreamStatus { folder, dest, driven_by, total, serving, backends, .. } = upstream;
-        let count = format!("{serving} of {} serving", counted(*total, "backend"));
+        let UpstreamStatus { folder, dest, driven_by, total, serving, in_store, backends, .. } = upstream;
+        let in_store = in_store.map_or(String::new(), |in_store| format!(" ({in_store} in the store)"));
+        let count = format!("{serving} of {} serving{in_store}", counted(*total, "backend"));
         let count = if *serving == 0 { self.painted(RED, &count) } else { count };
         self.line(&format!("  {}  {count}, by {driven_by}, in {}", one_line(folder), one_line(dest)));
         let most = if is_whole { usize::MAX } else { MAX_BACKENDS };
@@ -147,7 +153,7 @@ impl StatusWriter {
     }
 
     fn backend(&mut self, backend: &BackendLine) {
-        let BackendLine { address, key, state, since, weight, announcer, connections } = backend;
+        let BackendLine { address, key, state, since, weight, announcer, connections, last_failure } = backend;
         let paint = if matches!(state.as_str(), "up" | "backup") { GREEN } else { YELLOW };
         let state = self.painted(paint, &format!("{state:<8}"));
         let connections = connections.map_or(String::new(), |count| format!(", {}", counted(count, "connection")));
@@ -158,6 +164,13 @@ impl StatusWriter {
             one_line(address),
             one_line(key)
         ));
+        if let Some(BackendFailure { at, said }) = last_failure {
+            let said = one_line(said);
+            self.line(&format!(
+                "             nginx could not reach it {} ago: {said}",
+                span(self.now.seconds_since(*at))
+            ));
+        }
     }
 
     fn rest(&mut self, status: &Status) {
@@ -184,6 +197,7 @@ impl StatusWriter {
             let state =
                 if store.followed { self.painted(GREEN, "followed") } else { self.painted(RED, "not followed") };
             self.line(&format!("  {} {state}{revision}: {}", store.name, one_line(&store.places.join(", "))));
+            self.heard(store);
         }
         self.line(&format!(
             "  upstreamd {} on {}, process {}, up for {}",
@@ -198,6 +212,21 @@ impl StatusWriter {
             if status.changes.len() > MAX_CHANGES {
                 self.line(&format!("  and {} more (upstreamd status --json)", status.changes.len() - MAX_CHANGES));
             }
+        }
+    }
+
+    /// Adds what was heard of a store beside its keys.
+    fn heard(&mut self, store: &StoreStatus) {
+        if let Some(StoreMember { address, since }) = &store.member {
+            self.line(&format!("    read from {} since {}", one_line(address), self.ago(*since)));
+        }
+        if let Some(HeardRevision { revision, at }) = store.heard {
+            let age = span(self.now.seconds_since(at));
+            self.line(&format!("    the newest revision that it has named is {revision}, {age} ago"));
+        }
+        if let Some(ReceiptLease { id, ttl_seconds, left_seconds }) = &store.receipt_lease {
+            let id = one_line(id);
+            self.line(&format!("    the receipt has the lease {id}: {left_seconds} s left of {ttl_seconds} s"));
         }
     }
 

@@ -1,8 +1,8 @@
 //! A running nginx from outside: its master, the master's children, the end of its error log, and the reload signal. Never
 //! sends a different signal, and never to a process that is not known to be an nginx master at that moment.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -174,6 +174,23 @@ impl LogTail {
         }
     }
 
+    /// Returns the complete lines added since the last call. From now on reads the logs that are in their places now: another process
+    /// rotates them.
+    pub fn lines_after_rotation(&mut self, master: Process, path: &Path) -> Vec<String> {
+        let lines = self.new_lines();
+        let held = PathBuf::from(format!("/proc/{}/fd/2", master.pid));
+        let mut present = BTreeSet::new();
+        for path in [held.as_path(), path] {
+            let Some(found) = fs::metadata(path).ok().filter(Metadata::is_file) else { continue };
+            present.insert((found.dev(), found.ino()));
+            if !self.open.contains_key(&(found.dev(), found.ino())) {
+                self.open(path, false);
+            }
+        }
+        self.open.retain(|file, _| present.contains(file));
+        lines
+    }
+
     /// Returns the complete lines added since the last call. Ignores a log that cannot be read.
     pub fn new_lines(&mut self) -> Vec<String> {
         for path in std::mem::take(&mut self.missing) {
@@ -244,5 +261,11 @@ mod tests {
         let mut tail = LogTail::from_now(nobody, Some(&late));
         fs::write(&late, "first\n").unwrap();
         assert_eq!(tail.new_lines(), ["first"], "a log that did not exist");
+        let mut written = fs::OpenOptions::new().append(true).open(&late).unwrap();
+        fs::rename(&late, dir.path().join("late.log.1")).unwrap();
+        written.write_all(b"last\n").unwrap();
+        fs::write(&late, "second\n").unwrap();
+        assert_eq!(tail.lines_after_rotation(nobody, &late), ["last"], "what was added before the rotation");
+        assert_eq!(tail.lines_after_rotation(nobody, &late), ["second"], "the new one from its beginning");
     }
 }

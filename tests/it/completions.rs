@@ -1,13 +1,18 @@
 //! The completions in their shells: zsh and fish read the program's scripts and offer what belongs at the end of a line.
 
+use std::cell::RefCell;
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::support::agent::Sandbox;
-use crate::support::program;
+use crate::support::agent::{DEADLINE, Sandbox};
+use crate::support::template::table;
+use crate::support::{program, wait_or, wait_until};
 
 /// Lines, and words that have to be offered at their ends. A word with a `!` in front must not be.
-const LINES: &[(&str, &[&str])] = &[
+type Lines<'a> = &'a [(&'a str, &'a [&'a str])];
+
+const LINES: Lines<'_> = &[
     ("upstreamd ", &["check", "render", "announce", "etcd", "!app.toml"]),
     ("upstreamd rend", &["render", "!check"]),
     ("upstreamd render ", &["app.toml", "web.toml", "!notes.txt", "!check"]),
@@ -31,6 +36,13 @@ const LINES: &[(&str, &[&str])] = &[
     ("upstreamd --watch -- mountpoin", &["mountpoint"]),
 ];
 
+/// The same for a running agent, and for one that does not run.
+const OF_THE_AGENT: Lines<'_> = &[
+    ("upstreamd explain ", &["plain.toml", "/v", "!/v/$(touch hit)", "!check"]),
+    ("upstreamd explain pl", &["plain.toml", "!/v"]),
+];
+const OF_NOBODY: Lines<'_> = &[("upstreamd explain ", &["!plain.toml", "!/v"])];
+
 /// A sandbox with resources in `etc` and `other`, in which the shells run.
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
@@ -49,19 +61,22 @@ fn shell(sandbox: &Sandbox, name: &str, arguments: &[&str]) -> Output {
     let folder = sandbox.path("");
     let mut command = Command::new("timeout");
     command.args(["60", name]).args(arguments).current_dir(&folder).env("UPSTREAMD_CONFDIR", folder.join("etc"));
+    let programs = Path::new(&program("upstreamd")).parent().unwrap().to_owned();
+    let path = std::env::var_os("PATH").unwrap();
+    let path = [programs].into_iter().chain(std::env::split_paths(&path));
+    command.env("PATH", std::env::join_paths(path).unwrap()).env("UPSTREAMD_STATE_DIR", folder.join("state"));
     command.env("TMPDIR", &folder).env("HOME", &folder).env("XDG_CONFIG_HOME", &folder).env("XDG_DATA_HOME", &folder);
     let ran = command.env_remove("CONFD_CONFDIR").output().unwrap();
     assert!(ran.status.success(), "is {name} installed? `make setup` does that: {ran:?}");
     ran
 }
 
-/// Checks what was offered for each line: `> LINE`, then the words.
-#[track_caller]
-fn check(ran: &Output) {
+/// Returns what is wrong with what was offered for each line: `> LINE`, then the words.
+fn judge(ran: &Output, lines: Lines<'_>) -> Result<(), String> {
     let text = String::from_utf8_lossy(&ran.stdout);
     let mut answers = text.split("> upstreamd ").skip(1);
-    for (line, expected) in LINES {
-        let answer = answers.next().unwrap_or_else(|| panic!("no answer for {line:?}: {ran:?}"));
+    for (line, expected) in lines {
+        let answer = answers.next().ok_or_else(|| format!("no answer for {line:?}: {ran:?}"))?;
         let last =
             line.rsplit(' ').next().unwrap().split_once('=').map(|(flag, _)| format!("{flag}=")).unwrap_or_default();
         let words: Vec<&str> = answer.lines().skip(1).map(|word| word.split('\t').next().unwrap()).collect();
@@ -73,21 +88,28 @@ fn check(ran: &Output) {
         };
         for word in *expected {
             let (word, wanted) = word.strip_prefix('!').map_or((*word, true), |word| (word, false));
-            assert_eq!(offers(word), wanted, "{line:?}: {word}: {words:?} {}", String::from_utf8_lossy(&ran.stderr));
+            if offers(word) != wanted {
+                return Err(format!("{line:?}: {word}: {words:?} {}", String::from_utf8_lossy(&ran.stderr)));
+            }
         }
     }
+    Ok(())
 }
 
 #[test]
 fn zsh_offers_subcommands_resources_and_choices() {
-    let sandbox = sandbox();
+    zsh(&sandbox(), LINES).unwrap();
+}
+
+/// Judges what zsh offers.
+fn zsh(sandbox: &Sandbox, lines: Lines<'_>) -> Result<(), String> {
     let script = Command::new(program("upstreamd")).args(["completions", "zsh"]).output().unwrap().stdout;
-    fs::create_dir(sandbox.path("functions")).unwrap();
+    fs::create_dir_all(sandbox.path("functions")).unwrap();
     fs::write(sandbox.path("functions/_upstreamd"), script).unwrap();
     fs::write(sandbox.path("inner.zsh"), ZSH_INNER).unwrap();
     fs::write(sandbox.path("driver.zsh"), ZSH_DRIVER).unwrap();
-    let lines: Vec<&str> = LINES.iter().map(|(line, _)| *line).collect();
-    check(&shell(&sandbox, "zsh", &[&["-f", "driver.zsh"], &lines[..]].concat()));
+    let typed: Vec<&str> = lines.iter().map(|(line, _)| *line).collect();
+    judge(&shell(sandbox, "zsh", &[&["-f", "driver.zsh"], &typed[..]].concat()), lines)
 }
 
 /// Starts an interactive zsh for each line, types it and Tab, and prints what was offered.
@@ -135,12 +157,51 @@ bindkey '^I' offer
 
 #[test]
 fn fish_offers_subcommands_resources_and_choices() {
-    let sandbox = sandbox();
+    fish(&sandbox(), LINES).unwrap();
+}
+
+/// Judges what fish offers.
+fn fish(sandbox: &Sandbox, lines: Lines<'_>) -> Result<(), String> {
     let script = Command::new(program("upstreamd")).args(["completions", "fish"]).output().unwrap().stdout;
     fs::write(sandbox.path("upstreamd.fish"), script).unwrap();
     let each = "source upstreamd.fish; for line in $argv; echo \"> $line\"; complete -C $line; end";
-    let lines: Vec<&str> = LINES.iter().map(|(line, _)| *line).collect();
-    let ran = shell(&sandbox, "fish", &[&["--no-config", "-c", each], &lines[..]].concat());
+    let typed: Vec<&str> = lines.iter().map(|(line, _)| *line).collect();
+    let ran = shell(sandbox, "fish", &[&["--no-config", "-c", each], &typed[..]].concat());
     assert!(ran.stderr.is_empty(), "{ran:?}");
-    check(&ran);
+    judge(&ran, lines)
+}
+
+/// Judges what bash offers.
+fn bash(sandbox: &Sandbox, lines: Lines<'_>) -> Result<(), String> {
+    let script = "eval \"$(upstreamd completions bash)\"
+        for line; do
+            read -ra COMP_WORDS <<<\"$line\"
+            [[ \"$line\" == *' ' ]] && COMP_WORDS+=('')
+            COMP_CWORD=$((${#COMP_WORDS[@]} - 1)) COMPREPLY=()
+            _upstreamd_with_resources upstreamd \"${COMP_WORDS[COMP_CWORD]}\" \"${COMP_WORDS[COMP_CWORD - 1]}\"
+            printf '%s\\n' \"> $line\" \"${COMPREPLY[@]}\"
+        done";
+    let typed: Vec<&str> = lines.iter().map(|(line, _)| *line).collect();
+    judge(&shell(sandbox, "bash", &[&["--norc", "-c", script, "bash"], &typed[..]].concat()), lines)
+}
+
+#[test]
+fn every_shell_offers_what_the_running_agent_can_explain() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("plain", "");
+    let more = "{{ servers(prefix=\"/v\") }}{{ servers(prefix=\"/v/$(touch hit)\") }}\n";
+    sandbox.template("list.tera", more);
+    sandbox.resource("list", &table("list.tera", sandbox.text_path("out/list")).keys(&["/v"]));
+    sandbox.set_store("v: {a: '127.0.0.1:9001', '$(touch hit)': {b: '127.0.0.1:9002'}}\n");
+    for shell in [bash, zsh, fish] {
+        shell(&sandbox, OF_NOBODY).unwrap();
+    }
+    let _agent = sandbox.watch();
+    sandbox.wait_for_file("out/list");
+    wait_until("the lists", DEADLINE, || sandbox.run(&["status"]).stdout.contains("/v/$(touch hit)"));
+    // A shell does not wait long for the agent.
+    for shell in [bash, zsh, fish] {
+        let wrong = RefCell::new(String::new());
+        wait_or(DEADLINE, || shell(&sandbox, OF_THE_AGENT).map_err(|found| wrong.replace(found)).ok(), || wrong.take());
+    }
 }

@@ -3,9 +3,12 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::support::agent::Sandbox;
+use serde_json::{Value, json};
+
+use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::nginx::Nginx;
 use crate::support::template::table;
+use crate::support::wait_for;
 
 const STORE: &str = "x: one\n";
 
@@ -41,6 +44,39 @@ fn a_file_that_nginx_never_reads_is_said_once_in_the_log() {
     sandbox.template("web.tera", "# again {{ getv(key=\"/x\") }}\n");
     sandbox.wait_log_since(mark, "updated ");
     assert_eq!(sandbox.log().matches("never reads").count(), 1, "{}", sandbox.log());
+}
+
+/// Waits until the status has these conditions, and returns them.
+#[track_caller]
+fn wait_conditions(sandbox: &Sandbox, kinds: &[&str]) -> Value {
+    wait_for(&format!("{kinds:?}"), DEADLINE, || {
+        let status: Value = serde_json::from_str(&sandbox.run(&["status", "--json"]).stdout).ok()?;
+        let found = status["conditions"].as_array()?;
+        (found.len() == kinds.len() && found.iter().zip(kinds).all(|(found, kind)| found["kind"] == *kind))
+            .then(|| status["conditions"].clone())
+    })
+}
+
+#[test]
+fn a_file_that_nginx_never_reads_is_a_condition_until_it_does() {
+    let (nginx, sandbox) = site("web/app");
+    fs::create_dir(nginx.folder.join("web")).unwrap();
+    let dest = nginx.folder.join("web/app").display().to_string();
+    let _agent = sandbox.watch();
+    let found = wait_conditions(&sandbox, &["unread"]);
+    assert_eq!((&found[0]["subject"], &found[0]["causes"][0]["file"]), (&json!("web.toml"), &json!(dest)));
+    assert!(found[0]["reason"].as_str().unwrap().contains("nginx never reads"), "{found}");
+    sandbox.run(&["status"]).expect_code(3);
+    // Nothing in conf.d or the store changes.
+    fs::write(nginx.http_file("more.conf"), format!("include {};\n", dest)).unwrap();
+    wait_conditions(&sandbox, &[]);
+    // And back, and then conf.d names a file that nginx reads.
+    fs::remove_file(nginx.http_file("more.conf")).unwrap();
+    sandbox.set_store("x: two\n");
+    wait_conditions(&sandbox, &["unread"]);
+    let dest = nginx.http_file("web.conf");
+    sandbox.resource("web", &table("web.tera", dest.display()).keys(&["/"]).driving(&nginx));
+    wait_conditions(&sandbox, &[]);
 }
 
 #[test]

@@ -54,6 +54,8 @@ pub struct Findings {
     pub renders: Vec<(InstanceId, SkippedKeys)>,
     /// The backends of the files that are live now.
     pub live: Vec<(InstanceId, Arc<LiveBackends>)>,
+    /// The backends that the store has for files that do not list them yet.
+    pub store_has: Vec<(InstanceId, Arc<LiveBackends>)>,
     /// The keys that were the reason for the pass, with the prefix; none if something else was.
     pub changed: BTreeSet<Key>,
     /// What changed in the backends of the files that were written, by destination.
@@ -246,6 +248,7 @@ impl Preparation<'_> {
         file.reads = resource.id.item.is_some().then_some(rendering.reads);
         self.note_skipped(resource, file, rendering.skipped, rendering.bytes.is_ok());
         let (bytes, endpoints) = (rendering.bytes?, rendering.endpoints);
+        file.backends.completed();
         if resource.ranges.is_empty() {
             return render::check_format(resource, bytes).map(Some);
         }

@@ -10,7 +10,8 @@ use clap_complete::Shell;
 use super::definition::for_completions;
 use crate::config::settings::table::{self, SettingKind};
 
-/// Completes the names of resources after `render`, `keys` and `diff`, and of programs after `--`, and leaves the rest to clap's
+/// Completes the names of resources after `render`, `keys` and `diff`, what the running agent can explain after `explain`, and programs
+/// after `--`, and leaves the rest to clap's
 /// function.
 const BASH_RESOURCES: &str = r#"
 _upstreamd_confdirs() {
@@ -60,6 +61,15 @@ _upstreamd_with_resources() {
                 return
             fi
             ;;
+        *" explain "*)
+            if [[ "$2" != -* && "$2" != "=" && "$3" != "=" ]]; then
+                COMPREPLY=()
+                while IFS= read -r folder; do
+                    [[ "$folder" == "$2"* ]] && COMPREPLY+=("$folder")
+                done < <(upstreamd explain '' 2>/dev/null)
+                return
+            fi
+            ;;
     esac
     _upstreamd "$@"
 }
@@ -91,6 +101,11 @@ _upstreamd_resources() {
         names+=("$folder"/conf.d/*.toml(N:t))
     done
     _describe -t resources 'resource' names
+}
+_upstreamd_explained() {
+    local -a names
+    names=(${(f)"$(upstreamd explain '' 2>/dev/null)"})
+    compadd -a names || _files
 }
 "#;
 
@@ -143,6 +158,7 @@ function __upstreamd_resources
     end
 end
 complete -c upstreamd -n "__fish_seen_subcommand_from render keys diff" -f -a "(__upstreamd_resources)"
+complete -c upstreamd -n "__fish_seen_subcommand_from explain" -a "(upstreamd explain '' 2>/dev/null)"
 complete -c upstreamd -n "contains -- -- (commandline -opc)" -a "(__fish_complete_command)"
 "#;
 
@@ -168,6 +184,7 @@ fn zsh(text: &str) -> String {
     let (title, functions) = text.split_once('\n').unwrap_or_default();
     let functions = functions.replace("conf.d:_default'", "conf.d:_upstreamd_resources'");
     let functions = functions.replace("app.toml:_default'", "app.toml:_upstreamd_resources'");
+    let functions = functions.replace("or web.toml:_default'", "or web.toml:_upstreamd_explained'");
     // The value of a switch is never the next word.
     let line = |line: &str| match line.contains("::BOOL:") {
         true => line.replacen("=[", "=-[", 1),

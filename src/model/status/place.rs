@@ -20,6 +20,44 @@ pub struct StoreStatus {
     pub problem: Option<String>,
     /// Start of that.
     pub lost_since: Option<UnixTime>,
+    /// The member of etcd from which it is read now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<StoreMember>,
+    /// The revision that etcd has named last, whoever changed what: it may be newer than the newest that was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard: Option<HeardRevision>,
+    /// The lease of the agent's own receipt, if it keeps one in this store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt_lease: Option<ReceiptLease>,
+}
+
+/// A member of etcd that a store is read from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreMember {
+    /// Its address: `https://etcd-1:2379`.
+    pub address: String,
+    /// Time of the connection to it.
+    pub since: UnixTime,
+}
+
+/// A revision that a store has named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeardRevision {
+    /// The revision.
+    pub revision: i64,
+    /// When it was named.
+    pub at: UnixTime,
+}
+
+/// A lease under which a receipt is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptLease {
+    /// Its id, as etcdctl prints it.
+    pub id: String,
+    /// Its time to live in seconds.
+    pub ttl_seconds: u32,
+    /// How long it lives from now on unless it is renewed, in seconds; 0 if it may be gone.
+    pub left_seconds: u64,
 }
 
 /// The list of backends that a template got from one folder of keys.
@@ -37,6 +75,10 @@ pub struct UpstreamStatus {
     pub total: usize,
     /// Number of those that get traffic.
     pub serving: usize,
+    /// How many that could get traffic the store has now, if that is a different number than the file lists: a guard holds the loss, or
+    /// the file with them was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_store: Option<usize>,
     /// Its backends; those that get no traffic first. At most 200, unless more were asked for.
     pub backends: Vec<BackendLine>,
 }
@@ -59,6 +101,18 @@ pub struct BackendLine {
     pub announcer: Option<String>,
     /// Connections of nginx's workers to it now, if they can be seen.
     pub connections: Option<usize>,
+    /// The last time in the last ten minutes that nginx's error log says that it could not be reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<BackendFailure>,
+}
+
+/// A failure of nginx to reach a backend.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendFailure {
+    /// Its time.
+    pub at: UnixTime,
+    /// What happened, in nginx's words.
+    pub said: String,
 }
 
 /// An nginx that groups drive.

@@ -9,6 +9,7 @@ use tokio::task::{JoinError, JoinSet};
 use crate::model::etcd::{EtcdFailure, FailureKind, Header, KeyPage, Span};
 use crate::model::key::{Key, Revision, Value};
 use crate::model::lease::LeaseId;
+use crate::model::progress;
 use crate::model::range::{KeyRange, KeyRanges, WantedKeys};
 use crate::model::tree::Tree;
 use crate::source::coverage::{self, Coverage};
@@ -16,6 +17,7 @@ use crate::source::paging::PageLimit;
 use crate::source::session::LastChange;
 use crate::source::tally::StoreTally;
 use crate::world::etcd::Connection;
+use crate::world::terminal::ProgressLine;
 
 /// Number of spans read at the same time.
 const READS_AT_ONCE: usize = 16;
@@ -54,6 +56,7 @@ struct Reader {
     ranges: KeyRanges,
     known: Tree,
     tally: Arc<Mutex<StoreTally>>,
+    progress: Arc<ProgressLine>,
 }
 
 /// The entries read of one span.
@@ -121,7 +124,8 @@ pub(super) async fn list(
 ) -> Result<GrantedKeys, EtcdFailure> {
     let reader = |ranges: &KeyRanges| {
         let (connection, ranges, known) = (connection.clone(), ranges.clone(), known.clone());
-        Reader { connection, ranges, known, tally: Arc::new(Mutex::new(tally)) }
+        let (tally, progress) = (Arc::new(Mutex::new(tally)), Arc::new(ProgressLine::start()));
+        Reader { connection, ranges, known, tally, progress }
     };
     match reader(wanted.all()).list_all().await {
         Err(failure) if failure.kind == FailureKind::Denied => {}
@@ -252,8 +256,12 @@ impl Reader {
         loop {
             let (next, keys) = (page.next.take(), page.keys);
             let kept = part.take_page(page, &self.ranges, &self.known);
-            let counted = self.tally.lock().unwrap_or_else(PoisonError::into_inner).add(keys, kept);
+            let (counted, (keys, bytes)) = {
+                let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+                (tally.add(keys, kept), tally.so_far())
+            };
             counted.map_err(EtcdFailure::refused)?;
+            self.progress.show(|| progress::read_so_far(keys, bytes));
             let Some(next) = next else { return Ok(part) };
             span.start = next;
             (page, limit) = read_page(&self.connection, &span, Some(header), limit).await?;

@@ -9,6 +9,7 @@ use crate::model::key::Revision;
 use crate::model::live_backends::LiveBackends;
 use crate::model::note::SkippedKeys;
 use crate::model::resource::{InstanceId, Resource};
+use crate::model::text::counted;
 use crate::status::histogram::Histogram;
 
 use super::{Board, shortened};
@@ -40,6 +41,8 @@ pub struct ResourceBoard {
     pub progress: ResourceProgress,
     /// Backends of its live files; none of those that list none.
     pub live: BTreeMap<InstanceId, Arc<LiveBackends>>,
+    /// Backends that the store has for files that do not list them.
+    pub store_has: BTreeMap<InstanceId, Arc<LiveBackends>>,
     /// Whether the last pass of its group left it behind.
     pub is_failing: bool,
     /// Successful passes that it took part in.
@@ -107,6 +110,8 @@ pub struct ResourceTroubles {
     pub has_no_backend: Option<Lasting<()>>,
     /// Whether nginx has not taken its changed endpoints yet.
     pub untaken: Option<Lasting<()>>,
+    /// The problem of the first of its files that nginx never reads.
+    pub unread: Option<Lasting<String>>,
 }
 
 /// A loss of backends for which a guard keeps the last good file.
@@ -202,6 +207,16 @@ impl Board {
         }
     }
 
+    /// Records what the store has for those files of a group that do not list it; all others do.
+    pub fn record_store_has(&mut self, group_id: &str, store_has: &[(InstanceId, Arc<LiveBackends>)]) {
+        let Some(group) = self.names.get(group_id).and_then(|name| self.groups.get(name)) else { return };
+        for name in &group.members {
+            let Some(resource) = self.resources.get_mut(name) else { continue };
+            let own = store_has.iter().filter(|(id, _)| id.resource == *name).cloned();
+            resource.store_has = own.collect();
+        }
+    }
+
     /// Records the resources of a group that wait for keys, each with these; the others of the group do not.
     pub fn record_waits(&mut self, group_id: &str, waits: &BTreeMap<Arc<str>, Vec<String>>, unix_seconds: u64) {
         let Some(group) = self.names.get(group_id).and_then(|name| self.groups.get(name)) else { return };
@@ -224,6 +239,19 @@ impl Board {
             let before = resource.troubles.untaken.take();
             resource.troubles.untaken =
                 Lasting::after(before.as_ref(), untaken.contains(name).then_some(()), unix_seconds);
+        }
+    }
+
+    /// Records the problems of files that nginx never reads, by resource; all other files are read.
+    pub fn record_unread(&mut self, unread: &BTreeMap<Arc<str>, Vec<String>>, unix_seconds: u64) {
+        for (name, resource) in &mut self.resources {
+            let line = unread.get(name).and_then(|lines| match lines.as_slice() {
+                [] => None,
+                [line] => Some(line.clone()),
+                [line, more @ ..] => Some(format!("{line}; and {} more", counted(more.len(), "file"))),
+            });
+            let before = resource.troubles.unread.take();
+            resource.troubles.unread = Lasting::after(before.as_ref(), line, unix_seconds);
         }
     }
 

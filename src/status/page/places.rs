@@ -1,6 +1,6 @@
 //! What is outside of the agent: each nginx with its workers, the stores, the agents of the fleet. Pure.
 
-use crate::model::status::{AgentLine, NginxStatus, StoreStatus};
+use crate::model::status::{AgentLine, HeardRevision, NginxStatus, ReceiptLease, StoreMember, StoreStatus};
 use crate::model::text::counted;
 
 use super::html::Html;
@@ -85,16 +85,28 @@ pub(super) fn stores(html: &mut Html, stores: &[StoreStatus], clock: Clock) {
             }
             (None, true) => {
                 html.raw("followed");
+                if let Some(StoreMember { address, since }) = &store.member {
+                    html.raw(" from ").put("<code>", address).raw(" since ");
+                    clock.since(html, *since);
+                }
             }
             (None, false) => {
                 html.raw("not read yet");
             }
         }
         let revision = store.revision.map_or_else(|| "–".to_owned(), |revision| revision.to_string());
-        html.raw("</td>")
-            .put("<td class=\"number\" data-label=\"revision\">", &revision)
-            .raw("<td data-label=\"places\">");
+        html.raw("</td><td class=\"number\" data-label=\"revision\">").text(&revision);
+        if let Some(HeardRevision { revision, at }) = store.heard {
+            html.raw(" (").text(&revision.to_string()).raw(" named ");
+            clock.since(html, at);
+            html.raw(")");
+        }
+        html.raw("</td><td data-label=\"places\">");
         names(html, &store.places, MAX_LINES, 0);
+        if let Some(ReceiptLease { id, ttl_seconds, left_seconds }) = &store.receipt_lease {
+            html.raw("; the receipt has the lease ").put("<code>", id);
+            html.text(&format!(" ({left_seconds} s left of {ttl_seconds} s)"));
+        }
         html.raw("</td></tr>\n");
     }
     html.raw("</tbody></table>\n");

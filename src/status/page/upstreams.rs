@@ -39,6 +39,9 @@ fn one(html: &mut Html, upstream: &UpstreamStatus, unfolded: bool, clock: Clock)
         _ => "<strong class=\"serving all\">",
     });
     html.text(&format!("{} of {} serving", upstream.serving, upstream.total)).raw("</strong> ");
+    if let Some(in_store) = upstream.in_store {
+        html.raw("<strong class=\"serving some\">").text(&in_store.to_string()).raw(" in the store</strong> ");
+    }
     bar(html, &upstream.backends);
     html.raw(" <span class=\"by\">").text(driven_by(&upstream.driven_by)).raw("</span> ");
     html.put("<code class=\"dest\">", &upstream.dest).raw("</summary>\n");
@@ -98,6 +101,11 @@ fn backends(html: &mut Html, upstream: &UpstreamStatus, clock: Clock) {
         html.put("<code>", &backend.address)
             .raw("</th><td data-label=\"state\">")
             .put("<span class=\"state\">", &backend.state);
+        if let Some(failure) = &backend.last_failure {
+            html.raw(" <span>nginx could not reach it at ");
+            clock.since(html, failure.at);
+            html.raw(": ").text(&failure.said).raw("</span>");
+        }
         html.raw("</td><td data-label=\"since\">");
         if backend.since != UnixTime(0) {
             clock.since(html, backend.since);

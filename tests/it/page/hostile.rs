@@ -8,7 +8,7 @@ use upstreamd::status::page;
 use super::samples;
 
 /// Words of the format, which are no data: a status with others is none.
-const WORDS: [&str; 5] = ["kind", "question", "format", "at", "since"];
+const WORDS: [&str; 6] = ["kind", "question", "answer", "format", "at", "since"];
 const TIMES: [&str; 6] = ["started", "next_try", "lost_since", "away_since", "applied_at", "behind_since"];
 
 /// Texts that have been more than text elsewhere.

@@ -1,9 +1,10 @@
 //! States of an agent that the page is tested and photographed in: good, bad, worst (every kind of condition), and empty.
 
 use upstreamd::model::status::{
-    AgentLine, AgentStatus, Axis, BackendLine, Cause, ChangePhase, ChangeStatus, ChangedFile, Condition, ConditionKind,
-    FORMAT, GroupStatus, KeyList, LeavingWorker, NginxStatus, ResourceStatus, RunningStep, Status, StatusQuestion,
-    StoreStatus, UnixTime, UpstreamStatus,
+    AgentLine, AgentStatus, Axis, AxisAnswer, BackendFailure, BackendLine, Cause, ChangePhase, ChangeStatus,
+    ChangedFile, Condition, ConditionKind, FORMAT, GroupStatus, HeardRevision, KeyList, LeavingWorker, NginxStatus,
+    ReceiptLease, ResourceStatus, RunningStep, Status, StatusQuestion, StoreMember, StoreStatus, UnixTime,
+    UpstreamStatus,
 };
 
 pub const NAMES: [&str; 4] = ["good", "bad", "worst", "empty"];
@@ -46,8 +47,8 @@ pub fn empty() -> Status {
             settings_file: Some("/etc/upstreamd/upstreamd.toml".into()),
             stopping: false,
         },
-        sync: Axis { ok: true, summary: "conf.d has no resource".into(), since: None },
-        service: Axis { ok: true, summary: "no nginx is driven".into(), since: None },
+        sync: Axis::new(AxisAnswer::NothingToSync, "conf.d has no resource", None),
+        service: Axis::new(AxisAnswer::NotAsked, "no nginx is driven", None),
         conditions: Vec::new(),
         stores: Vec::new(),
         groups: Vec::new(),
@@ -67,6 +68,7 @@ fn backend(address: &str, key: &str, state: &str, since: UnixTime, connections: 
         weight: if state == "backup" { 1 } else { 10 },
         announcer: Some(format!("node-{}", &address[7..8])),
         connections: Some(connections),
+        last_failure: None,
     }
 }
 
@@ -80,6 +82,7 @@ fn web() -> UpstreamStatus {
         driven_by: "dns".into(),
         total: 3,
         serving: 3,
+        in_store: None,
         backends: vec![
             backend("10.0.0.1:8080", &key("a1"), "up", since, 41),
             backend("10.0.0.2:8080", &key("a2"), "up", since, 38),
@@ -103,6 +106,7 @@ fn api() -> UpstreamStatus {
         driven_by: "reload".into(),
         total: 24,
         serving: 24,
+        in_store: None,
         backends: (1..=24).map(line).collect(),
     }
 }
@@ -200,15 +204,17 @@ fn changes() -> Vec<ChangeStatus> {
 
 pub fn good() -> Status {
     Status {
-        sync: Axis { ok: true, summary: "in sync at revision 90412".into(), since: None },
-        service: Axis { ok: true, summary: "serving with 4 workers".into(), since: None },
+        sync: Axis::new(AxisAnswer::Yes, "in sync at revision 90412", None),
+        service: Axis::new(AxisAnswer::Yes, "serving with 4 workers", None),
         stores: vec![StoreStatus {
             name: "etcd".into(),
             places: texts(&["https://etcd-1:2379", "https://etcd-2:2379", "https://etcd-3:2379"]),
             followed: true,
             revision: Some(90_415),
-            problem: None,
-            lost_since: None,
+            member: Some(StoreMember { address: "https://etcd-2:2379".into(), since: at("01:00:00") }),
+            heard: Some(HeardRevision { revision: 90_421, at: at("03:14:40") }),
+            receipt_lease: Some(ReceiptLease { id: "694d5765fc71500b".into(), ttl_seconds: 15, left_seconds: 12 }),
+            ..StoreStatus::default()
         }],
         groups: vec![
             group(vec![resource("web", "/services/web", 90_412)]),
@@ -298,8 +304,8 @@ fn none_serve() -> Condition {
 pub fn bad() -> Status {
     let mut status = good();
     status.conditions = vec![none_serve(), refused(), held(), old_workers()];
-    status.sync = Axis { ok: false, summary: "check refused, held".into(), since: Some(at("03:12:05")) };
-    status.service = Axis { ok: false, summary: "no backends".into(), since: Some(at("03:14:31")) };
+    status.sync = Axis::new(AxisAnswer::No, "check refused, held", Some(at("03:12:05")));
+    status.service = Axis::new(AxisAnswer::No, "no backends", Some(at("03:14:31")));
     let mail = |number: usize, state: &str| BackendLine {
         announcer: None,
         ..backend(&format!("10.0.2.{number}:25"), &format!("/services/mail/{number}"), state, at("03:14:31"), 0)
@@ -311,9 +317,13 @@ pub fn bad() -> Status {
         driven_by: "dns".into(),
         total: 2,
         serving: 0,
+        in_store: None,
         backends: vec![mail(1, "down"), mail(2, "down")],
     });
     status.upstreams[0].serving = 2;
+    status.upstreams[0].in_store = Some(1);
+    let said = "connect() failed (111: Connection refused) while connecting to upstream".to_owned();
+    status.upstreams[0].backends[1].last_failure = Some(BackendFailure { at: at("03:16:20"), said });
     status.upstreams[0].backends.rotate_right(1);
     status.upstreams[0].backends[0] = backend("10.0.0.3:8080", "/services/web/a3", "draining", at("03:16:11"), 12);
     status.groups.push(group(vec![resource("mail", "/services/mail", 90_414)]));

@@ -57,6 +57,9 @@ os.environ.update(LISTEN_FDS=str(len(spare)), LISTEN_PID=str(os.getpid()))
 os.execv(sys.argv[2], sys.argv[2:])
 ";
 
+/// Runs a command on a terminal of its own, and copies what it writes there to standard output.
+const GIVE_TERMINAL: &str = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+
 impl Sandbox {
     pub fn new() -> Sandbox {
         let dir = temp_dir();
@@ -128,6 +131,12 @@ impl Sandbox {
     /// Starts with sockets for UDP and TCP at each of these addresses, as from systemd.
     pub fn pass_sockets(&mut self, addresses: &[&str]) {
         self.wrapper = ["python3", "-c", PASS_SOCKETS, &addresses.join(",")].map(str::to_owned).to_vec();
+    }
+
+    /// Runs on a terminal of its own: what it writes there is its standard output.
+    pub fn give_terminal(&mut self) {
+        self.wrapper = ["python3", "-c", GIVE_TERMINAL].map(str::to_owned).to_vec();
+        self.environment.push(("TERM".into(), "xterm".into()));
     }
 
     /// upstreamd with the store, confdir and state folder of this sandbox.

@@ -1,0 +1,136 @@
+//! What the status shows of the outside: the store and its member, the lease of the receipt, what is not asked. On the real program.
+
+use serde_json::{Value, json};
+
+use crate::support::agent::{DEADLINE, Sandbox};
+use crate::support::etcd::Etcd;
+use crate::support::nginx::Nginx;
+use crate::support::proxy::Proxy;
+use crate::support::template::table;
+use crate::support::{free_port, wait_for};
+
+/// The status of the agent that runs in this sandbox; `None` if it does not answer.
+fn status(sandbox: &Sandbox) -> Option<Value> {
+    serde_json::from_str(&sandbox.run(&["status", "--json"]).stdout).ok()
+}
+
+/// Waits until the status is like this, and returns what `find` has found in it.
+fn wait_status<T>(sandbox: &Sandbox, what: &str, find: impl Fn(&Value) -> Option<T>) -> T {
+    wait_for(what, DEADLINE, || find(&status(sandbox)?))
+}
+
+#[test]
+fn the_status_names_the_member_the_revision_and_the_lease() {
+    let etcd = Etcd::start();
+    etcd.put("/v/x", "one");
+    let proxy = Proxy::start(etcd.port());
+    let address = format!("http://{}", proxy.address());
+    let sandbox = Sandbox::on_etcd(&address);
+    sandbox.plain_resource("a", "");
+    let _agent = sandbox.start(&["--watch", "--receipts", "--agent-id", "seen"]);
+    sandbox.wait_output("a", "one\n");
+    let store = wait_status(&sandbox, "the lease", |status| {
+        let store = status["stores"][0].clone();
+        store["receipt_lease"]["id"].is_string().then_some(store)
+    });
+    assert_eq!(store["member"]["address"], json!(address));
+    let lease = &store["receipt_lease"];
+    let listed = etcd.ctl(&["lease", "list"]);
+    assert!(listed.contains(lease["id"].as_str().unwrap()), "{lease} {listed}");
+    assert!(lease["ttl_seconds"] == 15 && lease["left_seconds"].as_u64().unwrap() <= 15, "{lease}");
+    etcd.put("/v/x", "two");
+    let newest = etcd.writer().put("/v/x", "three");
+    wait_status(&sandbox, "the revision", |status| {
+        (status["stores"][0]["heard"]["revision"].as_i64()? >= newest).then_some(())
+    });
+    let shown = sandbox.run(&["status"]).stdout;
+    for said in [format!("read from {address} since "), "the newest revision that it has named is ".to_owned()] {
+        assert!(shown.contains(&said), "{shown}");
+    }
+    proxy.cut();
+    proxy.break_connections();
+    wait_status(&sandbox, "no member", |status| {
+        let store = &status["stores"][0];
+        (store["member"].is_null() && store["heard"]["revision"].as_i64()? >= newest).then_some(())
+    });
+    proxy.mend();
+    wait_status(&sandbox, "a member again", |status| status["stores"][0]["member"]["since"].as_str().map(drop));
+}
+
+#[test]
+fn what_is_not_asked_is_neither_yes_nor_no_in_every_view() {
+    let sandbox = Sandbox::new();
+    sandbox.set_store("x: one\n");
+    sandbox.plain_resource("a", "");
+    let _agent = sandbox.watch();
+    let status = wait_status(&sandbox, "in sync", |status| (status["sync"]["ok"] == true).then(|| status.clone()));
+    assert_eq!((&status["service"]["ok"], &status["service"]["answer"]), (&Value::Null, &json!("not_asked")));
+    assert_eq!(status["sync"]["answer"], "yes");
+    let shown = sandbox.run(&["status"]).expect_code(0).stdout;
+    assert!(shown.contains("serving: not asked  no nginx is driven"), "{shown}");
+}
+
+#[test]
+fn a_list_says_how_many_backends_the_store_has_while_the_file_has_others() {
+    let sandbox = Sandbox::new();
+    sandbox.template("web.tera", "{{ servers(prefix=\"/web\") }}\n");
+    let lines = table("web.tera", sandbox.text_path("out/web.conf")).keys(&["/web"]).lines("min_backends = 2");
+    sandbox.resource("web", &lines.set("check_cmd", "! grep -q 10.0.0.9 {{.src}}"));
+    let store = |hosts: &[u8]| {
+        let keys: Vec<String> = hosts.iter().map(|host| format!("k{host}: '10.0.0.{host}:80'")).collect();
+        sandbox.set_store(&format!("web: {{{}}}\n", keys.join(", ")));
+    };
+    let wait = |expected: &Value| {
+        wait_status(&sandbox, &format!("{expected}"), |status| {
+            let list = &status["upstreams"][0];
+            (list["serving"].as_u64()? == 3 && list["in_store"] == *expected).then_some(())
+        });
+    };
+    store(&[1, 2, 3]);
+    let _agent = sandbox.watch();
+    wait(&Value::Null);
+    // Held, then refused by the check.
+    for (hosts, expected) in [(&[1][..], json!(1)), (&[1, 2, 3, 9], json!(4))] {
+        store(hosts);
+        wait(&expected);
+        let shown = sandbox.run(&["status"]).stdout;
+        assert!(shown.contains(&format!("3 of 3 backends serving ({expected} in the store)")), "{shown}");
+        store(&[1, 2, 3]);
+        wait(&Value::Null);
+    }
+}
+
+#[test]
+fn what_nginx_cannot_reach_is_said_in_its_words() {
+    let (nginx, sandbox) = (Nginx::started(), Sandbox::new());
+    let (port, a, b) = (free_port(), free_port(), free_port());
+    let text = format!(
+        "upstream web {{\n{{{{ servers(prefix=\"/web\") }}}}\n}}\n\
+         server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://web; }} }}\n"
+    );
+    sandbox.template("web.tera", &text);
+    let dest = nginx.http_file("web.conf");
+    sandbox.resource("web", &table("web.tera", dest.display()).keys(&["/web"]).driving(&nginx));
+    sandbox.set_store(&format!("web: {{a: '127.0.0.1:{a}', b: '127.0.0.1:{b}'}}\n"));
+    let _agent = sandbox.watch();
+    let none_live =
+        |status: &Value| status["conditions"].as_array()?.iter().find(|found| found["kind"] == "none_live").cloned();
+    // The agent follows the log from a moment of its own on; nginx tries again after 10 s.
+    wait_status(&sandbox, "the failures", |status| {
+        nginx.http_get(port, "/%22,%20upstream:%20x");
+        let backends = status["upstreams"][0]["backends"].as_array()?;
+        let said = |backend: &Value| {
+            backend["last_failure"]["said"].as_str().is_some_and(|said| said.starts_with("connect() failed (111: "))
+        };
+        (backends.len() == 2 && backends.iter().all(said)).then_some(())
+    });
+    let found = wait_status(&sandbox, "no live server", |status| {
+        nginx.http_get(port, "/");
+        none_live(status).filter(|_| status["service"]["ok"] == false)
+    });
+    assert_eq!(found["causes"][0]["process"], "nginx upstream web", "{found}");
+    // Nobody asks any more: nginx says nothing, and so does the status. What was is a fact.
+    wait_status(&sandbox, "nothing in the way", |status| none_live(status).is_none().then_some(()));
+    let shown = sandbox.run(&["status"]).expect_code(0).stdout;
+    assert!(shown.contains("serving: yes") && shown.contains("nginx could not reach it "), "{shown}");
+}

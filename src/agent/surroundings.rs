@@ -62,7 +62,7 @@ impl Surroundings {
         let connections = self.count(&processes, copied);
         let (agent, store_places) = (self.about.clone(), self.store_places.clone());
         let fleet = self.fleet.as_mut().map(FleetView::agents).unwrap_or_default();
-        LookedUp { agent, store_places, nginx, connections, fleet }
+        LookedUp { agent, store_places, nginx, connections, fleet, announced: Vec::new() }
     }
 
     /// Returns the number of connections of these processes to each address.

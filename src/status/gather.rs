@@ -8,13 +8,14 @@ use crate::model::key::Revision;
 use crate::model::live_backends::{ListedBackend, LiveBackends};
 use crate::model::report::Stage;
 use crate::model::status::{
-    AgentLine, AgentStatus, Axis, BackendLine, Condition, ConditionKind, FORMAT, GroupStatus, NginxStatus,
-    ResourceStatus, RunningStep, Status, StatusQuestion, StoreStatus, UnixTime, UpstreamStatus,
+    AgentLine, AgentStatus, AnnouncerStatus, Axis, BackendLine, Condition, ConditionKind, FORMAT, GroupStatus,
+    NginxStatus, ResourceStatus, RunningStep, Status, StatusQuestion, StoreStatus, UnixTime, UpstreamStatus,
 };
 use crate::model::text;
 
+use super::announced;
 use super::board::{Board, Change, GroupBoard, NginxState, ResourceBoard};
-use super::conditions::{Look, conditions};
+use super::conditions::{self, Look, conditions};
 
 /// Most backends of one list that are reported unless one is asked for.
 pub const MAX_BACKENDS: usize = 200;
@@ -36,6 +37,8 @@ pub struct LookedUp {
     pub connections: Option<BTreeMap<String, usize>>,
     /// Agents of the fleet.
     pub fleet: Vec<AgentLine>,
+    /// The announcers of this machine.
+    pub announced: Vec<AnnouncerStatus>,
 }
 
 /// A copy of the board, as far as the status needs it: made while the board is locked, and cheap.
@@ -100,6 +103,7 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
         nginx: Vec::new(),
         changes: Vec::new(),
         fleet: Vec::new(),
+        announced: Vec::new(),
         conditions: found,
     };
     Copied { status, lists, changes: board.changes.newest_first(), leaving_since: board.leaving_since.clone() }
@@ -136,15 +140,17 @@ impl Copied {
 
     /// Returns the status. All backends of the list with this folder or destination are reported; of each other list so many at most.
     pub fn status(self, looked_up: LookedUp, wanted: Option<&str>, most: usize) -> Status {
-        let LookedUp { agent, store_places, nginx, connections, fleet } = looked_up;
+        let LookedUp { agent, store_places, nginx, connections, fleet, announced } = looked_up;
         let mut status = self.status;
         status.agent = AgentStatus { stopping: status.agent.stopping, ..agent };
         if let Some(store) = status.stores.first_mut() {
             store.places = store_places;
         }
+        status.conditions.extend(announced::conditions(&announced, status.at));
+        conditions::sort(&mut status.conditions);
         let lists = self.lists.iter().flat_map(|list| upstreams(list, connections.as_ref(), wanted, most));
         let changes = self.changes.iter().map(|change| change.status()).collect();
-        Status { upstreams: lists.collect(), nginx, fleet, changes, ..status }
+        Status { upstreams: lists.collect(), nginx, fleet, announced, changes, ..status }
     }
 }
 

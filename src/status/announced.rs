@@ -11,6 +11,8 @@ use crate::model::text::{counted, shortened};
 
 /// Most lines that are taken of one announcer.
 const MAX_LINES: usize = 200;
+/// Most services that an announcer is believed to have.
+const MAX_TOTAL: usize = 1_000_000;
 /// Longest text that is taken, in characters.
 const MAX_CHARACTERS: usize = 500;
 /// Most keys that a condition names, and most of them with their reasons.
@@ -40,7 +42,7 @@ fn one(AnnouncerAnswer { socket, pid, said }: AnnouncerAnswer) -> AnnouncerStatu
         if status.format == FORMAT { Ok(status) } else { Err(format!("its answer has format {}", status.format)) }
     });
     match understood {
-        Ok(status) => bounded(AnnouncerStatus { socket, silent: None, ..status }),
+        Ok(status) => bounded(AnnouncerStatus { socket, pid, silent: None, ..status }),
         Err(problem) => {
             let silent = Some(shortened(&problem, MAX_CHARACTERS));
             AnnouncerStatus { format: FORMAT, pid, socket, silent, ..AnnouncerStatus::default() }
@@ -55,6 +57,8 @@ fn bounded(mut status: AnnouncerStatus) -> AnnouncerStatus {
             *text = shortened(text, MAX_CHARACTERS);
         }
     };
+    status.total = status.total.min(MAX_TOTAL);
+    status.announced = status.announced.min(status.total);
     status.services.truncate(MAX_LINES);
     status.problems.truncate(MAX_LINES);
     [&mut status.version, &mut status.etcd.problem].into_iter().for_each(cut);

@@ -21,7 +21,7 @@ pub struct AnnouncerSocket {
 }
 
 /// Where the loop sends the status to.
-pub(super) type Asking = oneshot::Sender<AnnouncerStatus>;
+pub(super) type StatusReply = oneshot::Sender<AnnouncerStatus>;
 
 /// The socket while it is served; dropped, it is gone.
 pub(super) struct Served {
@@ -36,7 +36,7 @@ impl Drop for Served {
 }
 
 /// Serves the socket, if there is one. Returns the questions.
-pub(super) fn serve(socket: Option<AnnouncerSocket>) -> (Option<Served>, mpsc::Receiver<Asking>) {
+pub(super) fn serve(socket: Option<AnnouncerSocket>) -> (Option<Served>, mpsc::Receiver<StatusReply>) {
     let (ask, asked) = mpsc::channel(MAX_ASKING);
     let served = socket.map(|AnnouncerSocket { listener, file }| {
         let page = move |request| answer(request, ask.clone());
@@ -48,7 +48,7 @@ pub(super) fn serve(socket: Option<AnnouncerSocket>) -> (Option<Served>, mpsc::R
     (served, asked)
 }
 
-async fn answer(request: PageRequest, ask: mpsc::Sender<Asking>) -> StatusPage {
+async fn answer(request: PageRequest, ask: mpsc::Sender<StatusReply>) -> StatusPage {
     let text = |status, text: &str| StatusPage {
         status,
         content_type: "text/plain; charset=utf-8",

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::string::FromUtf8Error;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::sync::mpsc;
@@ -20,7 +20,7 @@ use crate::world::fs::folder::{self, TextFile};
 use crate::world::signals::Signals;
 use crate::world::{random, terminal};
 
-use super::asked::{AnnouncerSocket, Asking};
+use super::asked::{AnnouncerSocket, StatusReply};
 use super::draining::DrainWatch;
 use super::ending::Phase;
 use super::layout::Announcer;
@@ -28,7 +28,7 @@ use super::link::EtcdLink;
 use super::registrar::{EtcdAction, KeyNotice, Registrar};
 use super::roster::{Roster, ServiceFile};
 use super::services::{HealthVerdict, Services};
-use super::status::{self, AnnouncerFacts, Moment};
+use super::status::{self, AnnouncerFacts, AnnouncerNotes, AskedAt};
 use super::vacancy::Vacancy;
 use super::{asked, log, lookup};
 
@@ -79,7 +79,7 @@ enum AnnounceWake {
     FilesChanged,
     Signal(Signal),
     ChildEnded(ChildEnd),
-    Asked(Asking),
+    Asked(StatusReply),
 }
 
 /// The sources of events.
@@ -89,7 +89,7 @@ struct Inputs {
     ways: mpsc::Receiver<IpAddr>,
     folder: Option<FolderWatch>,
     child: Option<Child>,
-    asked: mpsc::Receiver<Asking>,
+    asked: mpsc::Receiver<StatusReply>,
 }
 
 impl Inputs {
@@ -145,12 +145,9 @@ pub async fn run(plan: AnnouncePlan, signals: Signals, socket: Option<AnnouncerS
         address_lookup: Some((plan.store.clone(), found)),
         plan,
         stage: Phase::Announcing,
-        stage_since: clock::now(),
-        member: None,
-        problems: Vec::new(),
+        notes: AnnouncerNotes::new(clock::now()),
         draining: DrainWatch::default(),
         leaving: Vec::new(),
-        was_announced: false,
         end: AnnounceEnd::Stopped,
         last_signal: Signal::SIGTERM,
     };
@@ -183,17 +180,11 @@ struct Announcing {
     /// Settings and channel for the lookup of the route to etcd; `None` once that has begun.
     address_lookup: Option<(EtcdSettings, mpsc::Sender<IpAddr>)>,
     stage: Phase,
-    stage_since: Instant,
-    /// The member of etcd that was connected last.
-    member: Option<String>,
-    /// What is wrong with the files, each with its start.
-    problems: Vec<(String, Instant)>,
+    notes: AnnouncerNotes,
     /// Draining as the agents report it.
     draining: DrainWatch,
     /// Keys that are removed at the end.
     leaving: Vec<String>,
-    /// Whether some key was ever written.
-    was_announced: bool,
     end: AnnounceEnd,
     /// Signal that ends the command.
     last_signal: Signal,
@@ -209,7 +200,7 @@ impl Announcing {
         let EtcdAction::Wait(at) = action else {
             let Some(outcome) = self.meanwhile(inputs, link.perform(&action)).await else { return };
             if action == EtcdAction::Connect {
-                self.member = link.member();
+                self.notes.member = link.member();
             }
             for notice in self.registrar.done(&action, outcome, clock::now(), random::fraction()) {
                 self.take_notice(notice);
@@ -261,7 +252,7 @@ impl Announcing {
             // Whoever asked may be gone.
             AnnounceWake::Asked(asking) => asking.send(self.status()).unwrap_or_default(),
             AnnounceWake::ChildEnded(ended) => {
-                log::command_ended(ended, self.stage == Phase::Announcing && !self.was_announced);
+                log::command_ended(ended, self.stage == Phase::Announcing && !self.notes.was_announced);
                 inputs.child = None;
                 self.end = AnnounceEnd::Command(ended.exit_status());
                 let stage = self.stage.leave(clock::now());
@@ -311,7 +302,7 @@ impl Announcing {
         if std::mem::replace(&mut self.stage, stage) == stage {
             return;
         }
-        self.stage_since = clock::now();
+        self.notes.phase_since = clock::now();
         // Now nothing is to be announced.
         self.vacancy = Vacancy::default();
         match stage {
@@ -359,7 +350,8 @@ impl Announcing {
             }
         }
         self.roster = roster;
-        self.note_problems();
+        let problems = self.roster.problems.iter().map(|problem| problem.line());
+        self.notes.set_problems(problems.chain(self.vacancy.reason().map(str::to_owned)), clock::now());
         self.services.set(&self.roster, &mut self.registrar);
         if self.services.need_auto()
             && let Some((settings, found)) = self.address_lookup.take()
@@ -368,24 +360,9 @@ impl Announcing {
         }
     }
 
-    /// Remembers what is wrong with the files, and since when.
-    fn note_problems(&mut self) {
-        let known = std::mem::take(&mut self.problems);
-        let lines = self.roster.problems.iter().map(|problem| problem.line().to_string());
-        let lines = lines.chain(self.vacancy.reason().map(str::to_owned));
-        let since = |line: &String| known.iter().find(|(known, _)| known == line).map(|(_, since)| *since);
-        self.problems =
-            lines.map(|line| (since(&line).unwrap_or_else(clock::now), line)).map(|(at, line)| (line, at)).collect();
-    }
-
     fn status(&self) -> AnnouncerStatus {
-        let facts = AnnouncerFacts {
-            registrar: &self.registrar,
-            phase: (self.stage, self.stage_since),
-            member: self.member.as_deref(),
-            problems: &self.problems,
-        };
-        let moment = Moment { now: clock::now(), unix_time: clock::unix_time() };
+        let facts = AnnouncerFacts { registrar: &self.registrar, phase: self.stage, notes: &self.notes };
+        let moment = AskedAt { now: clock::now(), unix_time: clock::unix_time() };
         status::status(self.plan.about.clone(), &facts, self.services.facts(), moment)
     }
 
@@ -404,7 +381,7 @@ impl Announcing {
         };
         let is_held = matches!(notice, KeyNotice::Lost { .. }) && !self.held_keys().is_empty();
         log::notice(&notice, is_draining, is_held);
-        self.was_announced |= matches!(notice, KeyNotice::Written(..));
+        self.notes.was_announced |= matches!(notice, KeyNotice::Written(..));
         if let (KeyNotice::Held(..), ServiceSource::One(_)) = (&notice, &self.plan.source) {
             self.end = AnnounceEnd::Held;
             let stage = self.stage.leave(clock::now());

@@ -52,14 +52,14 @@ pub struct ServiceFacts<'a> {
 
 /// The time, as a moment and since 1970.
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
+pub struct AskedAt {
     /// The moment.
     pub now: Instant,
     /// The time since 1970.
     pub unix_time: Duration,
 }
 
-impl Moment {
+impl AskedAt {
     fn unix(self, at: Instant) -> UnixTime {
         UnixTime::of(at, self.now, self.unix_time)
     }
@@ -70,12 +70,37 @@ impl Moment {
 pub struct AnnouncerFacts<'a> {
     /// Its keys in etcd.
     pub registrar: &'a Registrar,
-    /// Its phase, and since when.
-    pub phase: (Phase, Instant),
-    /// The member of etcd that it is connected to.
-    pub member: Option<&'a str>,
+    /// Its phase.
+    pub phase: Phase,
+    /// What it has remembered.
+    pub notes: &'a AnnouncerNotes,
+}
+
+/// What the announcer remembers for its status.
+#[derive(Clone, Debug)]
+pub struct AnnouncerNotes {
+    /// Start of its phase.
+    pub phase_since: Instant,
+    /// The member of etcd that was connected last.
+    pub member: Option<String>,
+    /// Whether some key was ever written.
+    pub was_announced: bool,
     /// What is wrong with its files, each with its start.
-    pub problems: &'a [(String, Instant)],
+    problems: Vec<(String, Instant)>,
+}
+
+impl AnnouncerNotes {
+    /// Returns the notes of an announcer that starts now.
+    pub fn new(now: Instant) -> AnnouncerNotes {
+        AnnouncerNotes { phase_since: now, member: None, was_announced: false, problems: Vec::new() }
+    }
+
+    /// Records what is wrong with the files now; what was wrong before keeps its start.
+    pub fn set_problems(&mut self, problems: impl Iterator<Item = String>, now: Instant) {
+        let known = std::mem::take(&mut self.problems);
+        let since = |text: &String| known.iter().find(|(known, _)| known == text).map_or(now, |(_, since)| *since);
+        self.problems = problems.map(|text| (text.clone(), since(&text))).collect();
+    }
 }
 
 /// Returns the status of an announcer with these services; `about` has its process, its version and its folder.
@@ -83,7 +108,7 @@ pub fn status<'a>(
     about: AnnouncerStatus,
     facts: &AnnouncerFacts<'_>,
     services: impl Iterator<Item = ServiceFacts<'a>>,
-    moment: Moment,
+    moment: AskedAt,
 ) -> AnnouncerStatus {
     let mut services: Vec<AnnouncedService> = services.map(|service| line(&service, facts, moment)).collect();
     let total = services.len();
@@ -91,11 +116,11 @@ pub fn status<'a>(
     services.sort_by_key(|service| service.state);
     services.truncate(MAX_SERVICES);
     let lost = facts.registrar.lost();
-    let problems = facts.problems.iter().take(MAX_PROBLEMS);
+    let problems = facts.notes.problems.iter().take(MAX_PROBLEMS);
     AnnouncerStatus {
         format: FORMAT,
         etcd: AnnouncerStore {
-            member: facts.member.filter(|_| lost.is_none()).map(str::to_owned),
+            member: facts.notes.member.clone().filter(|_| lost.is_none()),
             away_since: lost.map(|(since, _)| moment.unix(since)),
             problem: lost.map(|(_, problem)| shortened(problem, MAX_REASON)).unwrap_or_default(),
         },
@@ -109,7 +134,7 @@ pub fn status<'a>(
     }
 }
 
-fn line(service: &ServiceFacts<'_>, facts: &AnnouncerFacts<'_>, moment: Moment) -> AnnouncedService {
+fn line(service: &ServiceFacts<'_>, facts: &AnnouncerFacts<'_>, moment: AskedAt) -> AnnouncedService {
     let (state, since, reason) = state(service, facts, moment);
     let ours = matches!(facts.registrar.fact(service.key), KeyFact::Ours(_));
     let lease = facts.registrar.lease_of(service.key).filter(|_| ours);
@@ -130,15 +155,16 @@ fn line(service: &ServiceFacts<'_>, facts: &AnnouncerFacts<'_>, moment: Moment) 
 }
 
 /// Returns how a service stands, since when, and why.
-fn state(service: &ServiceFacts<'_>, facts: &AnnouncerFacts<'_>, moment: Moment) -> (AnnouncedState, Instant, String) {
+fn state(service: &ServiceFacts<'_>, facts: &AnnouncerFacts<'_>, moment: AskedAt) -> (AnnouncedState, Instant, String) {
     let fact = facts.registrar.fact(service.key);
+    let since = facts.notes.phase_since;
     match facts.phase {
-        (Phase::Announcing, _) => {}
-        (Phase::Draining(until), since) if matches!(fact, KeyFact::Ours(_)) => {
+        Phase::Announcing => {}
+        Phase::Draining(until) if matches!(fact, KeyFact::Ours(_)) => {
             let until = moment.unix(until);
             return (AnnouncedState::Draining, since, format!("its last requests may take until {until}"));
         }
-        (_, since) => return (AnnouncedState::Leaving, since, "the announcer is ending".to_owned()),
+        _ => return (AnnouncedState::Leaving, since, "the announcer is ending".to_owned()),
     }
     if service.host.is_none() && matches!(service.service.address, Address::Auto(_)) {
         let reason = "the address of this machine on the way to etcd is not known yet";
@@ -175,7 +201,7 @@ fn state(service: &ServiceFacts<'_>, facts: &AnnouncerFacts<'_>, moment: Moment)
 fn unhealthy(
     service: &ServiceFacts<'_>,
     facts: &AnnouncerFacts<'_>,
-    moment: Moment,
+    moment: AskedAt,
 ) -> (AnnouncedState, Instant, String) {
     let rules = service.service.rules;
     let starts = !service.was_healthy && moment.now.saturating_duration_since(service.since) < rules.start_grace;

@@ -85,13 +85,9 @@ fn check(
         last,
     };
     change(&mut facts, start);
-    let announcer = AnnouncerFacts {
-        registrar: &registrar,
-        phase: (phase(now), now - S),
-        member: Some("http://etcd:2379"),
-        problems: &[],
-    };
-    let moment = Moment { now, unix_time: 100 * S };
+    let notes = AnnouncerNotes::new(now - S);
+    let announcer = AnnouncerFacts { registrar: &registrar, phase: phase(now), notes: &notes };
+    let moment = AskedAt { now, unix_time: 100 * S };
     let status = status(AnnouncerStatus::default(), &announcer, [facts].into_iter(), moment);
     let [line] = status.services.as_slice() else { panic!("{status:?}") };
     assert_eq!((line.state.word(), line.since.0, line.reason.as_str()), expected);
@@ -185,10 +181,23 @@ fn what_is_not_announced_comes_first_and_the_rest_is_counted() {
         last: None,
     });
     let registrar = Registrar::new(now);
-    let announcer =
-        AnnouncerFacts { registrar: &registrar, phase: (Phase::Announcing, now), member: None, problems: &[] };
+    let notes = AnnouncerNotes::new(now);
+    let announcer = AnnouncerFacts { registrar: &registrar, phase: Phase::Announcing, notes: &notes };
     let status =
-        status(AnnouncerStatus::default(), &announcer, facts, Moment { now, unix_time: Duration::from_secs(100) });
+        status(AnnouncerStatus::default(), &announcer, facts, AskedAt { now, unix_time: Duration::from_secs(100) });
     assert_eq!((status.total, status.announced, status.services.len()), (500, 0, MAX_SERVICES));
     assert_eq!(status.services[0].key, "/services/web/499");
+}
+
+#[test]
+fn a_problem_that_stays_keeps_its_start() {
+    let start = Instant::now();
+    let mut notes = AnnouncerNotes::new(start);
+    let said = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>().into_iter();
+    notes.set_problems(said(&["a"]), start);
+    notes.set_problems(said(&["b", "a"]), start + S);
+    assert_eq!(notes.problems, [("b".to_owned(), start + S), ("a".to_owned(), start)]);
+    notes.set_problems(said(&[]), start + 2 * S);
+    notes.set_problems(said(&["a"]), start + 3 * S);
+    assert_eq!(notes.problems, [("a".to_owned(), start + 3 * S)]);
 }

@@ -136,10 +136,11 @@ fn hostile(path: PathBuf, answer: Option<Vec<u8>>) {
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { return };
             match &answer {
-                Some(answer) => {
-                    stream.read(&mut [0; 4096]).ok();
+                // One that only looks whether anybody listens asks for nothing.
+                Some(answer) if stream.read(&mut [0; 4096]).is_ok_and(|length| length > 0) => {
                     stream.write_all(answer).ok();
                 }
+                Some(_) => {}
                 None => silent.push(stream),
             }
         }

@@ -26,12 +26,14 @@ const MAX_ENTRIES: usize = 10_000;
 ///
 /// # Errors
 /// There can be no socket, or something else is at that path.
-pub fn bind_local(path: &Path) -> io::Result<UnixListener> {
+pub async fn bind_local(path: &Path) -> io::Result<UnixListener> {
     if let Some(folder) = path.parent().filter(|folder| !folder.is_dir()) {
         std::fs::DirBuilder::new().mode(FOLDER_MODE).create(folder)?;
     }
     if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
-        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        // A listener that is busy is one, too: nobody waits for it.
+        let connected = UnixStream::connect(path).await;
+        if connected.map_or_else(|error| error.kind() == io::ErrorKind::WouldBlock, |_| true) {
             return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process answers there"));
         }
         std::fs::remove_file(path)?;
@@ -58,7 +60,7 @@ impl Drop for SocketFile {
 /// As [`bind_local`].
 pub async fn bind_own(folder: &Path, prefix: &str) -> io::Result<(UnixListener, SocketFile)> {
     let path = folder.join(format!("{prefix}{}.sock", std::process::id()));
-    let listener = bind_local(&path)?;
+    let listener = bind_local(&path).await?;
     for (left, pid) in sockets_of(folder, prefix, usize::MAX) {
         let has_ended = !Path::new("/proc").join(pid.to_string()).exists();
         // Does not wait for a listener that is busy. A process that is not seen here may still run: in a different container.

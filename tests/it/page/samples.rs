@@ -360,7 +360,7 @@ pub fn bad() -> Status {
 }
 
 /// An announcer with a service in each state and more than a page shows, and one that does not answer.
-fn announcers() -> Vec<AnnouncerStatus> {
+pub fn announcers() -> Vec<AnnouncerStatus> {
     let service = |number: usize, state: AnnouncedState, problem: Option<&str>| AnnouncedService {
         key: format!("/services/api/{number:02}"),
         address: format!("10.0.1.{number}:9000"),

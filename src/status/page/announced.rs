@@ -60,11 +60,12 @@ fn one(html: &mut Html, announcer: &AnnouncerStatus, clock: Clock) {
 
 fn services(html: &mut Html, announcer: &AnnouncerStatus, clock: Clock) {
     let caption = format!("Services of process {}", announcer.pid);
-    table_head(html, "<table class=\"stacked\">", &caption, &["address", "state", "since", "check", "lease", "key"]);
+    table_head(html, "<table class=\"stacked\">", &caption, &["key", "state", "since", "check", "lease"]);
     html.raw("<tbody>\n");
     for service in announcer.services.iter().take(MAX_LINES) {
         html.raw("<tr class=\"").raw(class(service.state)).raw("\"><th scope=\"row\">");
-        html.put("<code>", &service.address).raw("</th><td data-label=\"state\">");
+        html.put("<code>", &service.key).raw("<small>").put("<code>", &service.address).raw("</small>");
+        html.raw("</th><td data-label=\"state\">");
         html.put("<span class=\"state\">", service.state.word());
         if !service.reason.is_empty() {
             html.raw(" ").text(&service.reason);
@@ -78,7 +79,7 @@ fn services(html: &mut Html, announcer: &AnnouncerStatus, clock: Clock) {
             html.put("<code>", &lease.id).raw(" until ");
             clock.until(html, lease.expires);
         }
-        html.raw("</td><td data-label=\"key\">").put("<code>", &service.key).raw("</td></tr>\n");
+        html.raw("</td></tr>\n");
     }
     html.raw("</tbody></table>\n");
     if announcer.total > MAX_LINES {

@@ -164,7 +164,7 @@ fn what_stands_in_place_of_a_socket_harms_nobody() {
     world.wait_status(0, &["1 of 1 service by 1 announcer"]);
     hostile(world.socket(1_000_001), None);
     hostile(world.socket(1_000_002), Some(vec![b'x'; 1 << 20]));
-    hostile(world.socket(1_000_003), http(&"x".repeat(2 << 20)));
+    hostile(world.socket(1_000_003), http(&format!("{{\"format\":1,\"version\":\"{}\"}}", "x".repeat(2 << 20))));
     let claimed = format!(
         r#"{{"format":1,"pid":1,"version":"{MARKUP}","total":1,"services":[{{"key":"/x/{MARKUP}","state":"held","reason":"a\u001b[2Jb"}}]}}"#
     );
@@ -261,8 +261,8 @@ fn a_reader_of_the_page_hears_of_what_is_announced() {
         seen.push_str(&String::from_utf8_lossy(&bytes[..read]));
         seen.matches("event: change").count()
     };
-    wait_until("the first event", DEADLINE, || events(&mut stream) >= 1);
-    // It is about a key that no resource of this agent reads.
+    // One for the beginning, and one for the first look after it. The next is about a key that no resource of this agent reads.
+    wait_until("the first events", DEADLINE, || events(&mut stream) >= 2);
     let before = events(&mut stream);
     let _down = world.announce(&["--name", "app", "--id", "one", "--address", "127.0.0.1:1"]);
     wait_until("an event of the announcer", DEADLINE, || events(&mut stream) > before);

@@ -4,6 +4,7 @@
 //! out a `pass` when `timing` says so; `crew` carries passes out beside the loop. `run` ties them together for the loops in
 //! `follow` and `once`.
 
+pub mod announcers;
 pub mod catalog;
 mod claims;
 mod crew;

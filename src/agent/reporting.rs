@@ -17,13 +17,14 @@ use crate::source::health;
 use crate::status::api::{self, StatusText};
 use crate::status::board::HEALTH_CHECK;
 use crate::status::conditions::Look;
-use crate::status::gather::{self, Copied};
+use crate::status::gather::{self, Copied, LookedUp};
 use crate::status::systemd::Notifier;
-use crate::status::{Shared, page, pages};
+use crate::status::{Shared, announced, page, pages};
 use crate::world::http::PageListener;
 use crate::world::usage::usage;
 use crate::world::{clock, http, systemd};
 
+use super::announcers::{self, AnnouncerPlaces};
 use super::news::NewsBoard;
 use super::questions::KeyAsker;
 use super::surroundings::Surroundings;
@@ -34,6 +35,8 @@ const HEALTH_LASTS: Duration = Duration::from_secs(1);
 const STATUS_LASTS: Duration = Duration::from_millis(500);
 /// Pause between two looks for changes, while somebody reads a stream of them.
 const LOOK_PAUSE: Duration = Duration::from_millis(500);
+/// Every how many of these looks the announcers are asked.
+const LOOKS_PER_QUESTION: u64 = 4;
 
 /// The running listeners, which end if they are dropped.
 #[derive(Debug, Default)]
@@ -54,6 +57,8 @@ pub struct PagesSettings {
     pub about: AgentStatus,
     /// Names under which browsers may ask for the status, beside addresses of this machine.
     pub hosts: Vec<String>,
+    /// Where the sockets of this machine's announcers are.
+    pub announcers: AnnouncerPlaces,
 }
 
 /// What the pages are made from.
@@ -77,14 +82,14 @@ pub struct PagesPlan {
 /// Serves the status pages.
 pub fn serve(plan: PagesPlan, asker: KeyAsker) -> Pages {
     let PagesPlan { settings, board, context, store, keeps_receipt, facts, news } = plan;
-    let PagesSettings { listeners, about, hosts } = settings;
+    let PagesSettings { listeners, about, hosts, announcers } = settings;
     if listeners.is_empty() {
         return Pages::default();
     }
     let health = HealthCache { store: store.clone(), last: Mutex::new(None) };
     let surroundings = Surroundings::new(about, &store, keeps_receipt, facts).with_news(news);
     let (json, html, surroundings) = (Latest::default(), Latest::default(), std::sync::Mutex::new(surroundings));
-    let reporter = Arc::new(Reporter { board, context, health, hosts, asker, json, html, surroundings });
+    let reporter = Arc::new(Reporter { board, context, health, hosts, announcers, asker, json, html, surroundings });
     let (changes, readers) = watch::channel(0);
     let mut tasks = vec![tokio::spawn(look_for_changes(Arc::clone(&reporter), changes)).abort_handle()];
     for listener in listeners {
@@ -102,6 +107,7 @@ pub fn serve(plan: PagesPlan, asker: KeyAsker) -> Pages {
 async fn look_for_changes(reporter: Arc<Reporter>, changes: watch::Sender<u64>) {
     // Each listener has a receiver of its own.
     let listeners = changes.receiver_count();
+    let (mut looks, mut announced_print) = (0, 0);
     loop {
         tokio::time::sleep(LOOK_PAUSE).await;
         // What nobody asks for any more need not be kept.
@@ -110,7 +116,11 @@ async fn look_for_changes(reporter: Arc<Reporter>, changes: watch::Sender<u64>) 
         if changes.receiver_count() <= listeners {
             continue;
         }
-        let print = api::fingerprint(&reporter.copy(clock::now()));
+        if looks % LOOKS_PER_QUESTION == 0 {
+            announced_print = reporter.announced_print().await;
+        }
+        looks += 1;
+        let print = api::fingerprint(&reporter.copy(clock::now())) ^ announced_print;
         if *changes.borrow() != print {
             // Whoever asks now gets what has changed, not what was made before it.
             reporter.json.forget().await;
@@ -126,6 +136,7 @@ struct Reporter {
     context: Arc<Context>,
     health: HealthCache,
     hosts: Vec<String>,
+    announcers: AnnouncerPlaces,
     asker: KeyAsker,
     /// The last status as JSON.
     json: Latest,
@@ -190,15 +201,24 @@ impl Reporter {
         make: impl FnOnce(Status) -> Made + Send + 'static,
     ) -> Option<Made> {
         let reporter = Arc::clone(self);
+        let answers = announcers::ask(self.announcers.clone()).await;
         let making = tokio::task::spawn_blocking(move || {
             let copied = reporter.copy(clock::now());
             let places = reporter.board.with(|board| reporter.context.nginx_places(board.group_ids()));
             let mut surroundings = reporter.surroundings.lock().unwrap_or_else(PoisonError::into_inner);
             let looked_up = surroundings.look(&places, &copied);
             drop(surroundings);
+            let looked_up = LookedUp { announced: announced::read(answers), ..looked_up };
             make(copied.status(looked_up, list.as_deref(), most))
         });
         making.await.ok()
+    }
+
+    /// Returns a number that changes when something else is announced on this machine.
+    async fn announced_print(&self) -> u64 {
+        let answers = announcers::ask(self.announcers.clone()).await;
+        let reading = tokio::task::spawn_blocking(|| announced::fingerprint(&announced::read(answers)));
+        reading.await.unwrap_or_default()
     }
 }
 

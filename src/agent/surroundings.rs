@@ -84,7 +84,7 @@ impl Surroundings {
             heard: news.heard,
         };
         let heard = self.news.stores().into_iter().map(heard).collect();
-        LookedUp { agent, store_places, heard, nginx, connections, fleet }
+        LookedUp { agent, store_places, heard, nginx, connections, fleet, announced: Vec::new() }
     }
 
     /// Returns the number of connections of these processes to each address.

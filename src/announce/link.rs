@@ -37,6 +37,11 @@ impl EtcdLink {
         self.limit = limit.min(self.members.settings().request_timeout);
     }
 
+    /// Returns the member that is connected, if one is.
+    pub(super) fn member(&self) -> Option<String> {
+        Some(self.members.connection().ok()?.endpoint().to_string())
+    }
+
     /// Carries out an action other than a wait. If the future is dropped, the result of the request is unknown.
     pub(super) async fn perform(&mut self, action: &EtcdAction) -> EtcdOutcome {
         match self.attempt(action).await {

@@ -9,7 +9,7 @@ use crate::model::receipt;
 use crate::world::child::ChildEnd;
 
 use super::draining::News;
-use super::registrar::{Holder, KeyNotice};
+use super::registrar::KeyNotice;
 
 /// Most keys that one line names.
 const MAX_NAMES: usize = 3;
@@ -59,15 +59,14 @@ pub(super) fn notice(notice: &KeyNotice, is_draining: bool, is_held: bool) {
             tracing::info!(key, revision = revision.0, "removed {key} (revision {revision})")
         }
         KeyNotice::Taken(key, holder) => {
-            tracing::warn!(key, "{key} is held by {}; it will be announced as soon as it is free", words(holder));
+            tracing::warn!(key, "{key} is held by {holder}; it will be announced as soon as it is free");
         }
         KeyNotice::Held(key, holder) => {
             let hint =
                 if holder.lease == 0 { "delete the key" } else { "stop one of the two, or give it a different id" };
             tracing::error!(
                 key,
-                "{key} has been held by {} for longer than a dead announcer could hold it (hint: {hint})",
-                words(holder)
+                "{key} has been held by {holder} for longer than a dead announcer could hold it (hint: {hint})"
             );
         }
         KeyNotice::Vanished(key) => tracing::warn!(key, "{key} was deleted by somebody else; announcing it again"),
@@ -88,18 +87,6 @@ pub(super) fn notice(notice: &KeyNotice, is_draining: bool, is_held: bool) {
             tracing::warn!(retry_in_ms, "etcd cannot be reached, trying again; {keys}: {problem}");
         }
         KeyNotice::Regained => tracing::info!("etcd can be reached again"),
-    }
-}
-
-/// Returns the holder of a key in words.
-fn words(holder: &Holder) -> String {
-    let lease = match holder.lease {
-        0 => "without a lease".to_owned(),
-        lease => format!("lease {lease:x}"),
-    };
-    match &holder.owner {
-        Some(owner) => format!("{owner} ({lease})"),
-        None => format!("another announcer ({lease})"),
     }
 }
 

@@ -1,9 +1,10 @@
 //! Backends that register themselves: health check, hysteresis, a key under a lease. Rank 4.
 //!
 //! Deciding is pure: `health` (rise and fall), `registrar` (requests to etcd), `layout` (keys and values), `roster` (the
-//! services), `ending` (the order of the end), `draining` (the evaluation of receipts), `vacancy` (when the log says that there is
-//! nothing to announce). `run` waits for the next event and hands it to them.
+//! services), `status` (what whoever asks is told), `ending` (the order of the end), `draining` (the evaluation of receipts), `vacancy`
+//! (when the log says that there is nothing to announce). `run` waits for the next event and hands it to them.
 
+pub mod asked;
 pub mod draining;
 pub mod ending;
 pub mod health;
@@ -16,4 +17,5 @@ pub mod registrar;
 pub mod roster;
 pub mod run;
 mod services;
+pub mod status;
 pub mod vacancy;

@@ -14,11 +14,13 @@ use crate::model::etcd::{EtcdFailure, FailureKind};
 use crate::model::lease::{LeaseId, Write, WriteAnswer, WriteOutcome};
 
 mod entry;
+mod facts;
 mod talk;
 
 #[cfg(test)]
 mod tests;
 
+pub use facts::KeyFact;
 pub use talk::{EtcdAction, EtcdOutcome, Holder, KeyNotice};
 
 use entry::{KeptKey, KeyState};
@@ -33,6 +35,8 @@ struct Lease {
     id: LeaseId,
     renew_at: Instant,
     list_at: Instant,
+    /// About when it expires, unless it is renewed.
+    expires_at: Instant,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +54,8 @@ pub struct Registrar {
     leases: BTreeMap<u32, Lease>,
     link: LinkState,
     backoff: Backoff,
-    /// Whether `Lost` was reported.
-    is_lost: bool,
+    /// Since when etcd cannot be reached, and why; then `Lost` was reported.
+    lost: Option<(Instant, String)>,
     /// Shortest time between two writes of a key.
     pause: Duration,
     max_writes: usize,
@@ -66,7 +70,7 @@ impl Registrar {
             leases: BTreeMap::new(),
             link: LinkState::Down(now),
             backoff: Backoff::up_to(MAX_RETRY),
-            is_lost: false,
+            lost: None,
             pause: Duration::ZERO,
             max_writes: MAX_WRITES,
             stopping: false,
@@ -219,12 +223,13 @@ impl Registrar {
             }
             (EtcdAction::Grant(ttl_seconds), EtcdOutcome::Granted(id)) => {
                 let ttl = Duration::from_secs((*ttl_seconds).into());
-                let lease = Lease { id, renew_at: now + renewal(ttl, random), list_at: now + ttl };
+                let (renew_at, until) = (now + renewal(ttl, random), now + ttl);
+                let lease = Lease { id, renew_at, list_at: until, expires_at: until };
                 self.leases.insert(*ttl_seconds, lease);
             }
             (EtcdAction::KeepAlive(id), EtcdOutcome::KeptAlive(true)) => {
                 if let Some((ttl, lease)) = self.lease_mut(*id) {
-                    lease.renew_at = now + renewal(ttl, random);
+                    (lease.renew_at, lease.expires_at) = (now + renewal(ttl, random), now + ttl);
                 }
             }
             (EtcdAction::KeepAlive(id), EtcdOutcome::KeptAlive(false))
@@ -240,7 +245,7 @@ impl Registrar {
             _ => {}
         }
         self.backoff.reset();
-        if std::mem::take(&mut self.is_lost) {
+        if self.lost.take().is_some() {
             notices.push(KeyNotice::Regained);
         }
         notices
@@ -275,9 +280,11 @@ impl Registrar {
         }
         let retry_in = self.backoff.next_delay(random);
         self.link = LinkState::Down(now + retry_in);
-        if !std::mem::replace(&mut self.is_lost, true) {
-            let failure = if self.leases.is_empty() { failure } else { failure.of_known_store() };
-            notices.push(KeyNotice::Lost { problem: failure.problem, retry_in });
+        let EtcdFailure { problem, .. } = if self.leases.is_empty() { failure } else { failure.of_known_store() };
+        let since = self.lost.take().map(|(since, _)| since);
+        self.lost = Some((since.unwrap_or(now), problem.clone()));
+        if since.is_none() {
+            notices.push(KeyNotice::Lost { problem, retry_in });
         }
     }
 
@@ -301,7 +308,10 @@ impl Registrar {
         self.leases.remove(&ttl_seconds);
         for entry in self.keys.values_mut().filter(|entry| entry.ttl_seconds == ttl_seconds) {
             // One that was to be deleted is looked at once more, under the next lease: somebody waits for the news that it is gone.
-            entry.held = if entry.wanted.is_some() { KeyState::No } else { KeyState::Unknown };
+            entry.is_not_ours();
+            if entry.wanted.is_none() {
+                entry.held = KeyState::Unknown;
+            }
         }
         notices.push(KeyNotice::LeaseLost);
     }
@@ -318,7 +328,7 @@ impl Registrar {
         for (key, entry) in &mut self.keys {
             let ours = matches!(entry.held, KeyState::Ours(_)) && entry.ttl_seconds == ttl_seconds;
             if ours && !found.contains(key) {
-                entry.held = KeyState::No;
+                entry.is_not_ours();
                 notices.push(KeyNotice::Vanished(key.clone()));
             }
         }
@@ -340,31 +350,31 @@ impl Registrar {
             entry.not_before = None;
             match (write, outcome) {
                 (Write::Create(_, value) | Write::Update(_, value), WriteOutcome::Done) => {
-                    entry.is_ours(Arc::clone(value));
+                    entry.is_ours(Arc::clone(value), now);
                     entry.not_before = Some(now + self.pause);
                     notices.push(KeyNotice::Written(key.to_owned(), revision));
                 }
                 (Write::Delete(_), WriteOutcome::Done | WriteOutcome::Refused(None)) => {
-                    entry.held = KeyState::No;
+                    entry.is_not_ours();
                     notices.push(KeyNotice::Removed(key.to_owned(), revision));
                 }
-                (Write::Create(..), WriteOutcome::Postponed) => entry.held = KeyState::No,
+                (Write::Create(..), WriteOutcome::Postponed) => entry.is_not_ours(),
                 (_, WriteOutcome::Postponed) => {}
                 // It is under a different lease now: not ours.
-                (Write::Delete(_), WriteOutcome::Refused(Some(_))) => entry.held = KeyState::No,
+                (Write::Delete(_), WriteOutcome::Refused(Some(_))) => entry.is_not_ours(),
                 // Deleted between two looks: created next.
-                (_, WriteOutcome::Refused(None)) => entry.held = KeyState::No,
+                (_, WriteOutcome::Refused(None)) => entry.is_not_ours(),
                 (_, WriteOutcome::Refused(Some(found))) if found.lease == id => {
                     let held: Arc<str> = String::from_utf8_lossy(&found.value).into();
                     if entry.wanted.as_ref() == Some(&held) {
                         notices.push(KeyNotice::Written(key.to_owned(), revision));
                     }
-                    entry.is_ours(held);
+                    entry.is_ours(held, now);
                     // We have written it, nobody knows when.
                     entry.not_before = Some(now + self.pause);
                 }
                 (_, WriteOutcome::Refused(Some(found))) => {
-                    entry.held = KeyState::No;
+                    entry.is_not_ours();
                     notices.extend(entry.taken(key, &found, now));
                 }
             }

@@ -10,6 +10,7 @@ use nix::sys::signal::Signal;
 use tokio::sync::mpsc;
 
 use crate::model::service::Service;
+use crate::model::status::AnnouncerStatus;
 use crate::model::store::EtcdSettings;
 use crate::world::child::{Child, ChildEnd};
 use crate::world::clock::{self, sleep_until};
@@ -19,6 +20,7 @@ use crate::world::fs::folder::{self, TextFile};
 use crate::world::signals::Signals;
 use crate::world::{random, terminal};
 
+use super::asked::{AnnouncerSocket, StatusReply};
 use super::draining::DrainWatch;
 use super::ending::Phase;
 use super::layout::Announcer;
@@ -26,8 +28,9 @@ use super::link::EtcdLink;
 use super::registrar::{EtcdAction, KeyNotice, Registrar};
 use super::roster::{Roster, ServiceFile};
 use super::services::{HealthVerdict, Services};
+use super::status::{self, AnnouncerFacts, AnnouncerNotes, AskedAt};
 use super::vacancy::Vacancy;
-use super::{log, lookup};
+use super::{asked, log, lookup};
 
 /// Time for which files must be unchanged before they are read again.
 const QUIET: Duration = Duration::from_millis(100);
@@ -45,6 +48,8 @@ pub struct AnnouncePlan {
     pub command: Option<Vec<String>>,
     /// Time for the command to end after its signal; then it is killed.
     pub stop_timeout: Duration,
+    /// How it introduces itself in its status.
+    pub about: AnnouncerStatus,
 }
 
 /// The source of the services to announce.
@@ -74,6 +79,7 @@ enum AnnounceWake {
     FilesChanged,
     Signal(Signal),
     ChildEnded(ChildEnd),
+    Asked(StatusReply),
 }
 
 /// The sources of events.
@@ -83,12 +89,13 @@ struct Inputs {
     ways: mpsc::Receiver<IpAddr>,
     folder: Option<FolderWatch>,
     child: Option<Child>,
+    asked: mpsc::Receiver<StatusReply>,
 }
 
 impl Inputs {
     /// Waits for the next event. Dropping the future loses nothing.
     async fn next(&mut self) -> AnnounceWake {
-        let Inputs { signals, verdicts, ways, folder, child } = self;
+        let Inputs { signals, verdicts, ways, folder, child, asked } = self;
         let changed = async {
             match folder {
                 Some(folder) => folder.changed().await,
@@ -108,12 +115,14 @@ impl Inputs {
             Some(verdict) = verdicts.recv() => AnnounceWake::Verdict(verdict),
             Some(address) = ways.recv() => AnnounceWake::Way(address),
             () = changed => AnnounceWake::FilesChanged,
+            Some(asking) = asked.recv() => AnnounceWake::Asked(asking),
         }
     }
 }
 
-/// Announces until a stop signal, the end of the command, or, for a single service, until it clearly cannot be announced.
-pub async fn run(plan: AnnouncePlan, signals: Signals) -> AnnounceEnd {
+/// Announces until a stop signal, the end of the command, or, for a single service, until it clearly cannot be announced. Whoever asks at
+/// the socket meanwhile is told the status.
+pub async fn run(plan: AnnouncePlan, signals: Signals, socket: Option<AnnouncerSocket>) -> AnnounceEnd {
     let child = match plan.command.as_deref().map(Child::start).transpose() {
         Ok(child) => child,
         Err(error) => {
@@ -124,7 +133,8 @@ pub async fn run(plan: AnnouncePlan, signals: Signals) -> AnnounceEnd {
     let (services, verdicts) = Services::new(plan.announcer.clone());
     let (found, ways) = mpsc::channel(1);
     let folder = matches!(plan.source, ServiceSource::Folder(_)).then(|| FolderWatch::start(QUIET));
-    let mut inputs = Inputs { signals, verdicts, ways, folder, child };
+    let (served, asked) = asked::serve(socket);
+    let mut inputs = Inputs { signals, verdicts, ways, folder, child, asked };
     let mut link = EtcdLink::new(plan.store.clone());
     let stop_timeout = plan.stop_timeout;
     let mut announcing = Announcing {
@@ -135,9 +145,9 @@ pub async fn run(plan: AnnouncePlan, signals: Signals) -> AnnounceEnd {
         address_lookup: Some((plan.store.clone(), found)),
         plan,
         stage: Phase::Announcing,
+        notes: AnnouncerNotes::new(clock::now()),
         draining: DrainWatch::default(),
         leaving: Vec::new(),
-        was_announced: false,
         end: AnnounceEnd::Stopped,
         last_signal: Signal::SIGTERM,
     };
@@ -145,6 +155,7 @@ pub async fn run(plan: AnnouncePlan, signals: Signals) -> AnnounceEnd {
     while announcing.proceed() != Phase::Over {
         announcing.step(&mut link, &mut inputs).await;
     }
+    drop(served);
     if !announcing.leaving.is_empty() {
         log::left(&announcing.leaving, announcing.registrar.is_empty());
     }
@@ -169,12 +180,11 @@ struct Announcing {
     /// Settings and channel for the lookup of the route to etcd; `None` once that has begun.
     address_lookup: Option<(EtcdSettings, mpsc::Sender<IpAddr>)>,
     stage: Phase,
+    notes: AnnouncerNotes,
     /// Draining as the agents report it.
     draining: DrainWatch,
     /// Keys that are removed at the end.
     leaving: Vec<String>,
-    /// Whether some key was ever written.
-    was_announced: bool,
     end: AnnounceEnd,
     /// Signal that ends the command.
     last_signal: Signal,
@@ -189,6 +199,9 @@ impl Announcing {
         let action = self.registrar.next(now);
         let EtcdAction::Wait(at) = action else {
             let Some(outcome) = self.meanwhile(inputs, link.perform(&action)).await else { return };
+            if action == EtcdAction::Connect {
+                self.notes.member = link.member();
+            }
             for notice in self.registrar.done(&action, outcome, clock::now(), random::fraction()) {
                 self.take_notice(notice);
             }
@@ -236,8 +249,10 @@ impl Announcing {
                 self.load(inputs.folder.as_mut(), Some("files have changed"))
             }
             AnnounceWake::Verdict(_) | AnnounceWake::Way(_) | AnnounceWake::FilesChanged => {}
+            // Whoever asked may be gone.
+            AnnounceWake::Asked(asking) => asking.send(self.status()).unwrap_or_default(),
             AnnounceWake::ChildEnded(ended) => {
-                log::command_ended(ended, self.stage == Phase::Announcing && !self.was_announced);
+                log::command_ended(ended, self.stage == Phase::Announcing && !self.notes.was_announced);
                 inputs.child = None;
                 self.end = AnnounceEnd::Command(ended.exit_status());
                 let stage = self.stage.leave(clock::now());
@@ -287,6 +302,7 @@ impl Announcing {
         if std::mem::replace(&mut self.stage, stage) == stage {
             return;
         }
+        self.notes.phase_since = clock::now();
         // Now nothing is to be announced.
         self.vacancy = Vacancy::default();
         match stage {
@@ -334,12 +350,20 @@ impl Announcing {
             }
         }
         self.roster = roster;
+        let problems = self.roster.problems.iter().map(|problem| problem.line());
+        self.notes.set_problems(problems.chain(self.vacancy.reason().map(str::to_owned)), clock::now());
         self.services.set(&self.roster, &mut self.registrar);
         if self.services.need_auto()
             && let Some((settings, found)) = self.address_lookup.take()
         {
             tokio::spawn(lookup::follow(settings, found));
         }
+    }
+
+    fn status(&self) -> AnnouncerStatus {
+        let facts = AnnouncerFacts { registrar: &self.registrar, phase: self.stage, notes: &self.notes };
+        let moment = AskedAt { now: clock::now(), unix_time: clock::unix_time() };
+        status::status(self.plan.about.clone(), &facts, self.services.facts(), moment)
     }
 
     fn take_notice(&mut self, notice: KeyNotice) {
@@ -357,7 +381,7 @@ impl Announcing {
         };
         let is_held = matches!(notice, KeyNotice::Lost { .. }) && !self.held_keys().is_empty();
         log::notice(&notice, is_draining, is_held);
-        self.was_announced |= matches!(notice, KeyNotice::Written(..));
+        self.notes.was_announced |= matches!(notice, KeyNotice::Written(..));
         if let (KeyNotice::Held(..), ServiceSource::One(_)) = (&notice, &self.plan.source) {
             self.end = AnnounceEnd::Held;
             let stage = self.stage.leave(clock::now());

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -17,6 +17,7 @@ use super::health::{HealthStep, Rating, Slots, first_pause};
 use super::layout::{self, Announcer};
 use super::registrar::Registrar;
 use super::roster::Roster;
+use super::status::{CheckResult, ServiceFacts};
 
 /// Most verdicts on their way; a task with one more waits.
 const MAX_VERDICTS: usize = 64;
@@ -36,9 +37,50 @@ struct RunningChecks {
     service: Arc<Service>,
     healthy: bool,
     draining: bool,
+    /// Whether it was ever healthy.
+    was_healthy: bool,
+    /// Since when it has been healthy, or has not been.
+    since: Instant,
+    /// Why it cannot be checked; empty if it can.
+    problem: String,
+    /// Its last check, if one has ended.
+    last: LastCheck,
     /// Number of starts of its checks: a verdict from an earlier start is ignored.
     start: u64,
     checking: Option<AbortHandle>,
+}
+
+/// The last check of a service, shared with the task that checks it: most results wake nobody.
+type LastCheck = Arc<Mutex<Option<CheckResult>>>;
+
+impl RunningChecks {
+    fn new(service: Service) -> RunningChecks {
+        RunningChecks {
+            service: Arc::new(service),
+            healthy: false,
+            draining: false,
+            was_healthy: false,
+            since: clock::now(),
+            problem: String::new(),
+            last: LastCheck::default(),
+            start: 0,
+            checking: None,
+        }
+    }
+
+    /// Takes the health of the same service with other settings.
+    fn succeed(&mut self, old: &RunningChecks) {
+        (self.healthy, self.was_healthy, self.since) = (old.healthy, old.was_healthy, old.since);
+        self.draining = old.draining;
+        self.last = Arc::clone(&old.last);
+    }
+
+    fn set_healthy(&mut self, healthy: bool) {
+        if std::mem::replace(&mut self.healthy, healthy) != healthy {
+            self.since = clock::now();
+        }
+        self.was_healthy |= healthy;
+    }
 }
 
 impl Drop for RunningChecks {
@@ -84,7 +126,8 @@ impl Services {
                 continue;
             }
             let old = self.running.remove(key);
-            let (healthy, draining) = old.as_ref().map_or((false, false), |old| (old.healthy, old.draining));
+            let mut running = RunningChecks::new(service.clone());
+            old.iter().for_each(|old| running.succeed(old));
             if let Address::Given(host, _) = &service.address
                 && host.trim_matches(['[', ']']).parse::<IpAddr>().is_err()
             {
@@ -93,8 +136,6 @@ impl Services {
                     "{key} announces the host name {host}, which `backends()` skips unless it says hostnames=true (hint: give an IP address)"
                 );
             }
-            let running =
-                RunningChecks { service: Arc::new(service.clone()), healthy, draining, start: 0, checking: None };
             self.running.insert(key.clone(), running);
             self.start(key, &mut tls, roster.services.len());
             self.announce(key, registrar);
@@ -149,12 +190,12 @@ impl Services {
             }
             HealthStep::Up => {
                 tracing::info!(key, "{key} is healthy");
-                running.healthy = true;
+                running.set_healthy(true);
             }
             HealthStep::Down => {
                 let fall = running.service.rules.fall;
                 tracing::warn!(key, "{key} is unhealthy after {fall} failed checks, removing it: {problem}");
-                running.healthy = false;
+                running.set_healthy(false);
             }
         }
         self.announce(&key, registrar);
@@ -174,6 +215,20 @@ impl Services {
     /// Returns the keys that are announced, or would be.
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
         self.running.keys().map(String::as_str)
+    }
+
+    /// Returns what is known of each service.
+    pub(super) fn facts(&self) -> impl Iterator<Item = ServiceFacts<'_>> {
+        self.running.iter().map(|(key, running)| ServiceFacts {
+            key,
+            service: &running.service,
+            host: layout::host(&running.service, self.auto.as_deref()),
+            healthy: running.healthy,
+            was_healthy: running.was_healthy,
+            since: running.since,
+            problem: &running.problem,
+            last: running.last.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        })
     }
 
     /// Returns the time that the last requests may take.
@@ -205,42 +260,53 @@ impl Services {
             Ok(probe) => probe,
             Err(problem) => {
                 tracing::error!(key, "{key} cannot be checked, so it is not announced: {problem}");
-                running.healthy = false;
+                running.set_healthy(false);
+                running.problem = problem;
                 return;
             }
         };
         tracing::debug!(key, address, "checking {key} at {address}");
         running.start = self.starts;
+        running.problem.clear();
         let health = Rating::new(service.rules, running.healthy, clock::now());
         let slots = Slots::new(self.since, service.rules.interval);
         let first = slots.at(clock::now() + first_pause(services, service.rules.interval, random::fraction()));
         let verdicts = self.verdicts.clone();
-        let name = (key.to_owned(), running.start);
-        running.checking = Some(tokio::spawn(check(name, probe, health, (first, slots), verdicts)).abort_handle());
+        let checks =
+            Checks { key: key.to_owned(), start: running.start, probe, health, last: Arc::clone(&running.last) };
+        running.checking = Some(tokio::spawn(checks.run((first, slots), verdicts)).abort_handle());
     }
 }
 
-/// Checks one service until nobody receives the verdicts.
-async fn check(
-    (key, start): (String, u64),
+/// The checks of one service from one start on.
+struct Checks {
+    key: String,
+    start: u64,
     probe: Probe,
-    mut health: Rating,
-    (first, slots): (Instant, Slots),
-    verdicts: mpsc::Sender<HealthVerdict>,
-) {
-    let mut due = first;
-    loop {
-        tokio::time::sleep_until(due.into()).await;
-        let result = probe.run().await;
-        let now = clock::now();
-        let step = health.take(result.is_ok(), now);
-        if step != HealthStep::Same {
-            let problem = result.err().unwrap_or_default();
-            if verdicts.send(HealthVerdict { key: key.clone(), start, step, problem }).await.is_err() {
-                return;
+    health: Rating,
+    last: LastCheck,
+}
+
+impl Checks {
+    /// Checks the service until nobody receives the verdicts.
+    async fn run(mut self, (first, slots): (Instant, Slots), verdicts: mpsc::Sender<HealthVerdict>) {
+        let mut due = first;
+        loop {
+            tokio::time::sleep_until(due.into()).await;
+            let result = self.probe.run().await;
+            let now = clock::now();
+            let step = self.health.take(result.is_ok(), now);
+            let problem = result.err();
+            let last = CheckResult { at: now, problem: problem.clone() };
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+            if step != HealthStep::Same {
+                let (key, problem) = (self.key.clone(), problem.unwrap_or_default());
+                if verdicts.send(HealthVerdict { key, start: self.start, step, problem }).await.is_err() {
+                    return;
+                }
             }
+            // Counted from the start of this check; after a pause of the whole process the missed checks are not made up for.
+            due = slots.at((due + self.health.pause(now, random::fraction())).max(clock::now()));
         }
-        // Counted from the start of this check; after a pause of the whole process the missed checks are not made up for.
-        due = slots.at((due + health.pause(now, random::fraction())).max(clock::now()));
     }
 }

@@ -23,6 +23,11 @@ impl Vacancy {
         }
     }
 
+    /// Returns the reason.
+    pub fn reason(&self) -> Option<&str> {
+        self.said.as_ref().map(|(reason, ..)| reason.as_str())
+    }
+
     /// Returns when there is something to say.
     pub fn says_at(&self) -> Option<Instant> {
         self.said.as_ref().map(|(_, at, _)| *at)

@@ -2,19 +2,23 @@
 
 use std::path::Path;
 
+use crate::agent::announcers::SOCKET_PREFIX;
+use crate::announce::asked::AnnouncerSocket;
 use crate::announce::layout::Announcer;
-use crate::announce::run::{self, AnnounceEnd, AnnouncePlan};
-use crate::config::settings::Settings;
+use crate::announce::run::{self, AnnounceEnd, AnnouncePlan, ServiceSource};
+use crate::config::settings::{Settings, StateDir};
 use crate::model::problem::{Problem, Problems};
+use crate::model::status::{AnnouncerStatus, UnixTime};
 use crate::model::text::counted;
 use crate::status::events::COMMIT;
 use crate::world::fs::folder;
 use crate::world::signals::Signals;
-use crate::world::{host, terminal};
+use crate::world::{clock, host, http, terminal};
 
 use super::args::announce::Announce;
-use super::check;
 use super::exit::{Ending, Exit};
+use super::run::version;
+use super::{check, state};
 
 /// Returns this machine as an announcer.
 fn announcer(settings: &Settings) -> Announcer {
@@ -50,6 +54,24 @@ pub(super) fn check(settings: &Settings, mut problems: Problems, path: &Path) ->
     Exit::Configuration
 }
 
+/// Returns the socket at which `upstreamd status` asks this announcer. Without a folder for it there is none: that is no fault, unless the
+/// folder was asked for.
+async fn socket(wanted: &StateDir) -> Option<AnnouncerSocket> {
+    for folder in state::announcer_folders(wanted) {
+        match http::bind_own(&folder, SOCKET_PREFIX).await {
+            Ok((listener, file)) => return Some(AnnouncerSocket { listener, file }),
+            Err(error) if *wanted == StateDir::Auto => {
+                tracing::debug!("no socket for `upstreamd status` in `{}`: {error}", folder.display());
+            }
+            Err(error) => tracing::warn!(
+                "`upstreamd status` will not show this announcer: cannot listen in `{}`: {error}",
+                folder.display()
+            ),
+        }
+    }
+    None
+}
+
 /// Announces until the announcer ends.
 pub(super) async fn announce(settings: Settings, announce: Announce, signals: Signals) -> Ending {
     let config_file =
@@ -57,8 +79,19 @@ pub(super) async fn announce(settings: Settings, announce: Announce, signals: Si
     tracing::info!(config_file, commit = COMMIT, "upstreamd {} started (announcing)", env!("CARGO_PKG_VERSION"));
     let announcer = announcer(&settings);
     let Announce { store, source, command } = announce;
-    let plan = AnnouncePlan { store, announcer, source, command, stop_timeout: settings.timeouts.stop };
-    match run::run(plan, signals).await {
+    let about = AnnouncerStatus {
+        pid: host::process_id(),
+        version: version(),
+        started: UnixTime(clock::unix_seconds()),
+        folder: match &source {
+            ServiceSource::Folder(folder) => Some(folder.display().to_string()),
+            ServiceSource::One(_) => None,
+        },
+        ..AnnouncerStatus::default()
+    };
+    let socket = socket(&settings.agent.state_dir).await;
+    let plan = AnnouncePlan { store, announcer, source, command, stop_timeout: settings.timeouts.stop, about };
+    match run::run(plan, signals, socket).await {
         AnnounceEnd::Stopped => Exit::Done.into(),
         AnnounceEnd::Held => Exit::Held.into(),
         AnnounceEnd::Command(status) => Ending::Command(status),

@@ -32,9 +32,9 @@ pub enum Exit {
     Held,
     /// 12: `status`: a guard keeps the last good file.
     Guarded,
-    /// 13: `status`: nginx does not run, or an upstream has no backend.
+    /// 13: `status`: nginx does not run, an upstream has no backend, or the backend of an announcer fails its check.
     NotServing,
-    /// 14: `status`: no agent answers.
+    /// 14: `status`: no agent answers, or an announcer does not.
     AgentAway,
     /// 15: `status`: a change is under way.
     UnderWay,
@@ -99,8 +99,10 @@ impl Exit {
             Exit::Stuck => "something failed and could not be undone",
             Exit::Held => "another announcer holds the key",
             Exit::Guarded => "status: a guard keeps the last good file",
-            Exit::NotServing => "status: nginx does not run, or an upstream has no backend",
-            Exit::AgentAway => "status: no agent answers",
+            Exit::NotServing => {
+                "status: nginx does not run, an upstream has no backend, or an announced backend fails its check"
+            }
+            Exit::AgentAway => "status: no agent answers, or an announcer does not",
             Exit::UnderWay => "status: a change is under way",
         }
     }

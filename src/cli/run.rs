@@ -192,7 +192,7 @@ async fn pages(settings: &Settings, state_folder: Option<&Path>, confdirs: &Conf
     }
     if let Some(folder) = state_folder.filter(|_| !settings.preview.noop) {
         let path = state::socket(folder);
-        match http::bind_local(&path) {
+        match http::bind_local(&path).await {
             Ok(listener) => listeners.push(PageListener::Local(listener)),
             Err(error) => {
                 tracing::warn!("`upstreamd status` will not work: cannot listen at `{}`: {error}", path.display())
@@ -200,10 +200,7 @@ async fn pages(settings: &Settings, state_folder: Option<&Path>, confdirs: &Conf
         }
     }
     let about = AgentStatus {
-        version: match events::COMMIT {
-            "unknown" => env!("CARGO_PKG_VERSION").to_owned(),
-            commit => format!("{} ({commit})", env!("CARGO_PKG_VERSION")),
-        },
+        version: version(),
         host: host::hostname().unwrap_or_default(),
         pid: host::process_id(),
         started: UnixTime(clock::unix_seconds()),
@@ -211,7 +208,16 @@ async fn pages(settings: &Settings, state_folder: Option<&Path>, confdirs: &Conf
         settings_file: settings.config_file.as_ref().map(|file| file.display().to_string()),
         stopping: false,
     };
-    Ok(PagesSettings { listeners, about, hosts })
+    let announcers = state::announcer_places(&settings.agent.state_dir);
+    Ok(PagesSettings { listeners, about, hosts, announcers })
+}
+
+/// Returns the version, with the commit if that is known.
+pub(super) fn version() -> String {
+    match events::COMMIT {
+        "unknown" => env!("CARGO_PKG_VERSION").to_owned(),
+        commit => format!("{} ({commit})", env!("CARGO_PKG_VERSION")),
+    }
 }
 
 /// Describes the mode in a few words.

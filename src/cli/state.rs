@@ -1,7 +1,8 @@
-//! Chooses the state folder and the socket for the status, and makes sure that only one daemon uses it. Never reads the journal in it.
+//! Chooses the state folder and the sockets for the status, and makes sure that only one daemon uses it. Never reads the journal in it.
 
 use std::path::{Path, PathBuf};
 
+use crate::agent::announcers::AnnouncerPlaces;
 use crate::config::settings::StateDir;
 use crate::world::fs::folder::is_folder;
 use crate::world::fs::install::make_folders;
@@ -56,9 +57,40 @@ fn user_folder() -> Option<PathBuf> {
 /// Returns the path of the socket of the agent with this state folder.
 pub(super) fn socket(state_folder: &Path) -> PathBuf {
     match state_folder == Path::new(SYSTEM_FOLDER) {
-        true => PathBuf::from("/run/upstreamd/status.sock"),
+        true => Path::new(SOCKET_FOLDER).join("status.sock"),
         false => state_folder.join("status.sock"),
     }
+}
+
+/// The folder of sockets beside the default state folder, and the one in which systemd makes a folder for each announcer whose user may
+/// not write into the first.
+const SOCKET_FOLDER: &str = "/run/upstreamd";
+const ANNOUNCERS_FOLDER: &str = "/run/upstreamd-announce";
+
+/// Returns the folders in which an announcer may have its socket, its first choice first.
+pub(super) fn announcer_folders(wanted: &StateDir) -> Vec<PathBuf> {
+    match wanted {
+        StateDir::Off => Vec::new(),
+        StateDir::Path(path) => vec![path.clone()],
+        StateDir::Auto => {
+            // What systemd has made for this service: RuntimeDirectory=upstreamd-announce/NAME.
+            let own = host::env_path("RUNTIME_DIRECTORY").filter(|path| path.starts_with(ANNOUNCERS_FOLDER));
+            let others = [Some(PathBuf::from(SOCKET_FOLDER)), user_folder().filter(|path| is_folder(path))];
+            own.into_iter().chain(others.into_iter().flatten()).collect()
+        }
+    }
+}
+
+/// Returns where the announcers of this machine may have their sockets.
+pub(super) fn announcer_places(wanted: &StateDir) -> AnnouncerPlaces {
+    let parent = (*wanted == StateDir::Auto).then(|| PathBuf::from(ANNOUNCERS_FOLDER));
+    let is_elsewhere = |folder: &PathBuf| !folder.starts_with(ANNOUNCERS_FOLDER);
+    AnnouncerPlaces { folders: announcer_folders(wanted).into_iter().filter(is_elsewhere).collect(), parent }
+}
+
+/// Returns whether an agent has this state folder, or had it: then somebody expects it to answer.
+pub(super) fn has_agent(state_folder: &Path) -> bool {
+    host::exists(&state_folder.join("daemon.lock")) || host::exists(&socket(state_folder))
 }
 
 /// The folders and the files in a state folder.

@@ -1,11 +1,17 @@
-//! `status` and `explain`: ask the running agent, over its socket, and print what it says. Never reads the store.
+//! `status` and `explain`: ask the running agent, or the announcers of a machine without one, over their sockets, and print what they say.
+//! Never reads the store.
 
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
 
+use crate::agent::announcers;
 use crate::config::settings::Settings;
-use crate::model::status::{AxisAnswer, ConditionKind, Explanation, Status, StatusQuestion, UnixTime};
+use crate::model::status::{
+    AnnouncedState, AnnouncerStatus, AxisAnswer, ConditionKind, Explanation, FORMAT, Status, StatusQuestion, UnixTime,
+};
+use crate::status::announced;
 use crate::status::{explain, terminal as texts};
 use crate::world::{clock, http, terminal};
 
@@ -16,6 +22,9 @@ use super::{run, state};
 const PAUSE: Duration = Duration::from_secs(1);
 /// Time limit for the agent's answer to a shell: whoever presses Tab waits for it.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// Time limit for one answer of the agent, and its largest size in bytes.
+const LIMIT: Duration = Duration::from_secs(5);
+const MAX_BYTES: usize = 64 << 20;
 /// Clears a terminal and moves to its first line.
 const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
 
@@ -37,7 +46,7 @@ pub(super) async fn status(settings: Settings, json: bool, watches: bool, list: 
                 Ok(status) => (exit_of(&status), texts::status(&status, has_color, list.as_deref())),
                 Err(error) => (Exit::AgentAway, format!("the agent's answer is not understood: {error}\n")),
             },
-            Err(problem) => (Exit::AgentAway, problem),
+            Err(problem) => announced(&settings, problem, json).await,
         };
         if !watches {
             match exit {
@@ -54,6 +63,58 @@ pub(super) async fn status(settings: Settings, json: bool, watches: bool, list: 
         last = text;
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// The status of a machine with announcers and without an agent.
+#[derive(Serialize)]
+struct AnnouncedOnly {
+    format: u32,
+    at: UnixTime,
+    announced: Vec<AnnouncerStatus>,
+}
+
+/// Returns the exit code and the status of the announcers, on a machine on which no agent answers, because of this problem. If there was
+/// one, its absence counts more than what they say.
+async fn announced(settings: &Settings, problem: String, json: bool) -> (Exit, String) {
+    let wanted = &settings.agent.state_dir;
+    let found = announced::read(announcers::ask(state::announcer_places(wanted)).await);
+    if found.is_empty() {
+        return (Exit::AgentAway, problem);
+    }
+    let at = UnixTime(clock::unix_seconds());
+    let text = || texts::announced(&found, at, run::style(settings).color);
+    if state::existing(wanted).is_some_and(|folder| state::has_agent(&folder)) {
+        return (Exit::AgentAway, if json { problem } else { format!("{problem}\n{}", text()) });
+    }
+    let exit = found.iter().map(exit_of_announcer).max_by_key(|exit| rank(*exit)).unwrap_or(Exit::Done);
+    let text = if json { json_of(AnnouncedOnly { format: FORMAT, at, announced: found }) } else { text() };
+    (exit, text)
+}
+
+fn json_of(status: AnnouncedOnly) -> String {
+    serde_json::to_string(&status).unwrap_or_default() + "\n"
+}
+
+/// Returns the exit code for the worst of an announcer.
+fn exit_of_announcer(announcer: &AnnouncerStatus) -> Exit {
+    let of_service = |state: AnnouncedState| match state {
+        AnnouncedState::Unhealthy => Exit::NotServing,
+        AnnouncedState::Held => Exit::Held,
+        AnnouncedState::Denied => Exit::Store,
+        AnnouncedState::Announced => Exit::Done,
+        _ => Exit::UnderWay,
+    };
+    let silent = announcer.silent.iter().map(|_| Exit::AgentAway);
+    let away = announcer.etcd.away_since.iter().map(|_| Exit::Store);
+    let broken = announcer.problems.iter().map(|_| Exit::Configuration);
+    let services = announcer.services.iter().map(|service| of_service(service.state));
+    silent.chain(away).chain(broken).chain(services).max_by_key(|exit| rank(*exit)).unwrap_or(Exit::Done)
+}
+
+/// Returns how bad an exit code for announcers is; the worst has the greatest rank.
+fn rank(exit: Exit) -> usize {
+    let order = [Exit::UnderWay, Exit::Configuration, Exit::Held, Exit::NotServing, Exit::Store, Exit::AgentAway];
+    order.iter().position(|known| *known == exit).map_or(0, |at| at + 1)
 }
 
 /// Explains a key, a backend, a file or a resource.
@@ -99,7 +160,7 @@ async fn ask(settings: &Settings, target: &str) -> Result<(u16, String), String>
         return Err(format!("no agent runs here: there is no state folder (hint: {HINT})\n"));
     };
     let path = state::socket(&folder);
-    http::get(&path, target).await.map_err(|error| {
+    http::get(&path, target, LIMIT, MAX_BYTES).await.map_err(|error| {
         let hint = match error.kind() {
             std::io::ErrorKind::PermissionDenied => "ask as root, or as a member of the agent's group",
             _ => HINT,
@@ -128,6 +189,6 @@ fn exit_for(kind: ConditionKind) -> Exit {
         ConditionKind::Broken | ConditionKind::Unread => Exit::Configuration,
         ConditionKind::Held => Exit::Guarded,
         ConditionKind::Slow | ConditionKind::Untaken | ConditionKind::Waiting => Exit::UnderWay,
-        ConditionKind::OldWorkers => Exit::Done,
+        ConditionKind::NotAnnounced | ConditionKind::OldWorkers => Exit::Done,
     }
 }

@@ -4,12 +4,17 @@
 
 use serde::{Deserialize, Serialize};
 
+mod announced;
 mod axis;
 mod change;
 mod explanation;
 mod place;
 mod unix_time;
 
+pub use announced::{
+    ANNOUNCED_PATH, AnnouncedService, AnnouncedState, AnnouncerStatus, AnnouncerStore, KeyLease, ServiceCheck,
+    ServiceFileProblem,
+};
 pub use axis::{Axis, AxisAnswer};
 pub use change::{ChangePhase, ChangeStatus, ChangedFile, KeyList};
 pub use explanation::{ExplainedStep, Explanation, KeyFacts};
@@ -50,6 +55,9 @@ pub struct Status {
     /// Agents of the fleet, by their receipts; empty unless the agent keeps one.
     #[serde(default)]
     pub fleet: Vec<AgentLine>,
+    /// The announcers of this machine.
+    #[serde(default)]
+    pub announced: Vec<AnnouncerStatus>,
 }
 
 /// The agent itself.
@@ -80,7 +88,7 @@ pub enum StatusQuestion {
     Sync,
     /// Are clients served?
     Service,
-    /// Neither: good to know, and it ends by itself.
+    /// Neither: good to know.
     Notice,
 }
 
@@ -122,6 +130,8 @@ pub enum ConditionKind {
     Waiting,
     /// A key does not decode as a backend and is left out.
     KeySkipped,
+    /// An announcer of this machine does not announce a service: a matter of the announcer, not of this agent.
+    NotAnnounced,
     /// Workers with an earlier configuration still have connections.
     OldWorkers,
 }
@@ -220,7 +230,7 @@ pub struct ResourceStatus {
 
 impl ConditionKind {
     /// All kinds, the worst first.
-    pub const ALL: [ConditionKind; 18] = [
+    pub const ALL: [ConditionKind; 19] = [
         ConditionKind::Stuck,
         ConditionKind::NginxAway,
         ConditionKind::NoBackends,
@@ -238,6 +248,7 @@ impl ConditionKind {
         ConditionKind::Untaken,
         ConditionKind::Waiting,
         ConditionKind::KeySkipped,
+        ConditionKind::NotAnnounced,
         ConditionKind::OldWorkers,
     ];
 
@@ -261,6 +272,7 @@ impl ConditionKind {
             ConditionKind::Untaken => "untaken",
             ConditionKind::Waiting => "waiting",
             ConditionKind::KeySkipped => "key_skipped",
+            ConditionKind::NotAnnounced => "not_announced",
             ConditionKind::OldWorkers => "old_workers",
         }
     }
@@ -285,6 +297,7 @@ impl ConditionKind {
             ConditionKind::Untaken => "not taken",
             ConditionKind::Waiting => "waiting",
             ConditionKind::KeySkipped => "key skipped",
+            ConditionKind::NotAnnounced => "not announced",
             ConditionKind::OldWorkers => "old workers",
         }
     }
@@ -293,7 +306,7 @@ impl ConditionKind {
     pub fn question(self) -> StatusQuestion {
         match self {
             ConditionKind::NginxAway | ConditionKind::NoBackends | ConditionKind::NoneLive => StatusQuestion::Service,
-            ConditionKind::OldWorkers => StatusQuestion::Notice,
+            ConditionKind::NotAnnounced | ConditionKind::OldWorkers => StatusQuestion::Notice,
             _ => StatusQuestion::Sync,
         }
     }

@@ -37,10 +37,7 @@ impl Look {
 
     /// Returns a moment in seconds since 1970.
     pub(super) fn unix(&self, at: Instant) -> u64 {
-        match at.checked_duration_since(self.now) {
-            Some(ahead) => (self.unix_time + ahead).as_secs(),
-            None => self.unix_time.saturating_sub(self.now.saturating_duration_since(at)).as_secs(),
-        }
+        UnixTime::of(at, self.now, self.unix_time).0
     }
 }
 
@@ -64,9 +61,14 @@ pub fn conditions(board: &Board, look: &Look) -> Vec<Condition> {
     for (name, resource) in &board.resources {
         of_resource(name, resource, &mut found);
     }
+    sort(&mut found);
+    found
+}
+
+/// Brings conditions into their order, the worst first, and leaves out those beyond the number that is reported.
+pub fn sort(found: &mut Vec<Condition>) {
     found.sort_by_key(|condition| (condition.kind, condition.since));
     found.truncate(MAX_CONDITIONS);
-    found
 }
 
 fn condition(kind: ConditionKind, subject: &str, since: u64, summary: String, advice: &str) -> Condition {

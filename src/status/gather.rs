@@ -8,14 +8,15 @@ use crate::model::key::Revision;
 use crate::model::live_backends::{ListedBackend, LiveBackends};
 use crate::model::report::Stage;
 use crate::model::status::{
-    AgentLine, AgentStatus, Axis, AxisAnswer, BackendFailure, BackendLine, Condition, ConditionKind, FORMAT,
-    GroupStatus, HeardRevision, NginxStatus, ReceiptLease, ResourceStatus, RunningStep, Status, StatusQuestion,
+    AgentLine, AgentStatus, AnnouncerStatus, Axis, AxisAnswer, BackendFailure, BackendLine, Condition, ConditionKind,
+    FORMAT, GroupStatus, HeardRevision, NginxStatus, ReceiptLease, ResourceStatus, RunningStep, Status, StatusQuestion,
     StoreMember, StoreStatus, UnixTime, UpstreamStatus,
 };
 use crate::model::text;
 
+use super::announced;
 use super::board::{Board, Change, GroupBoard, LastFailures, NginxState, ResourceBoard};
-use super::conditions::{Look, conditions};
+use super::conditions::{self, Look, conditions};
 
 /// Most backends of one list that are reported unless one is asked for.
 pub const MAX_BACKENDS: usize = 200;
@@ -39,6 +40,8 @@ pub struct LookedUp {
     pub connections: Option<BTreeMap<String, usize>>,
     /// Agents of the fleet.
     pub fleet: Vec<AgentLine>,
+    /// The announcers of this machine.
+    pub announced: Vec<AnnouncerStatus>,
 }
 
 /// What was heard of a store beside its events.
@@ -127,6 +130,7 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
         nginx: Vec::new(),
         changes: Vec::new(),
         fleet: Vec::new(),
+        announced: Vec::new(),
         conditions: found,
     };
     let (changes, leaving_since) = (board.changes.newest_first(), board.leaving_since.clone());
@@ -168,7 +172,7 @@ impl Copied {
 
     /// Returns the status. All backends of the list with this folder or destination are reported; of each other list so many at most.
     pub fn status(self, looked_up: LookedUp, wanted: Option<&str>, most: usize) -> Status {
-        let LookedUp { agent, store_places, heard, nginx, connections, fleet } = looked_up;
+        let LookedUp { agent, store_places, heard, nginx, connections, fleet, announced } = looked_up;
         let mut status = self.status;
         status.agent = AgentStatus { stopping: status.agent.stopping, ..agent };
         if let Some(store) = status.stores.first_mut().filter(|_| self.has_own_store) {
@@ -184,10 +188,12 @@ impl Copied {
                 (store.member, store.heard, store.receipt_lease) = (member, heard, receipt_lease);
             }
         }
+        status.conditions.extend(announced::conditions(&announced, status.at));
+        conditions::sort(&mut status.conditions);
         let lists =
             self.lists.iter().flat_map(|list| upstreams(list, (connections.as_ref(), &self.failures), wanted, most));
         let changes = self.changes.iter().map(|change| change.status()).collect();
-        Status { upstreams: lists.collect(), nginx, fleet, changes, ..status }
+        Status { upstreams: lists.collect(), nginx, fleet, announced, changes, ..status }
     }
 }
 

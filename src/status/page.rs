@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::status::{AgentStatus, Axis, Status};
 
+mod announced;
 mod changes;
 mod conditions;
 mod groups;
@@ -57,6 +58,7 @@ pub fn html(status: &Status) -> String {
     conditions::section(&mut html, status, clock);
     html.raw("<div class=\"columns\">\n<div class=\"column\">\n");
     upstreams::section(&mut html, &status.upstreams, clock);
+    announced::section(&mut html, &status.announced, clock);
     html.raw("</div>\n<div class=\"column\">\n");
     groups::section(&mut html, status, clock);
     changes::section(&mut html, &status.changes, clock);

@@ -1,10 +1,14 @@
 //! The status and explanations as text for a terminal, or for a file without colours. Pure: returns text, never prints.
 
 use crate::model::status::{
-    Axis, BackendFailure, BackendLine, ChangeStatus, Condition, Explanation, HeardRevision, NginxStatus, ReceiptLease,
-    Status, StatusQuestion, StoreMember, StoreStatus, UnixTime, UpstreamStatus,
+    Axis, BackendFailure, BackendLine, ChangeStatus, Condition, ConditionKind, Explanation, HeardRevision, NginxStatus,
+    ReceiptLease, Status, StatusQuestion, StoreMember, StoreStatus, UnixTime, UpstreamStatus,
 };
 use crate::model::text::{self, counted};
+
+mod announced;
+
+pub use announced::announced;
 
 const RED: &str = "\u{1b}[31m";
 const GREEN: &str = "\u{1b}[32m";
@@ -117,7 +121,10 @@ impl StatusWriter {
     fn condition(&mut self, condition: &Condition) {
         let paint = if condition.question == StatusQuestion::Notice { YELLOW } else { RED };
         let label = self.painted(paint, condition.kind.label());
-        let notice = if condition.question == StatusQuestion::Notice { " (no fault: it ends by itself)" } else { "" };
+        let notice = match condition.kind {
+            ConditionKind::OldWorkers => " (no fault: it ends by itself)",
+            _ => "",
+        };
         self.line(&format!("{label}: {}{notice}", one_line(&condition.summary)));
         if !condition.reason.is_empty() {
             self.field("reason", &one_line(&condition.reason));
@@ -206,6 +213,7 @@ impl StatusWriter {
             status.agent.pid,
             span(self.now.seconds_since(status.agent.started))
         ));
+        self.announced(&status.announced);
         if !status.changes.is_empty() {
             self.head("Last changes");
             status.changes.iter().take(MAX_CHANGES).for_each(|change| self.change(change));

@@ -29,7 +29,7 @@ use crate::model::outward::{PageBody, PageRequest, StatusPage};
 
 mod local;
 
-pub use local::{bind_local, get};
+pub use local::{SocketFile, bind_local, bind_own, folders_in, get, is_nobody, sockets_of};
 
 /// Maximum number of connections at a time, if the process may have enough descriptors.
 const MAX_CONNECTIONS: usize = 64;

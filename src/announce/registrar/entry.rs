@@ -36,23 +36,50 @@ pub(super) struct KeptKey {
     pub(super) held: KeyState,
     /// Earliest time of the next write.
     pub(super) not_before: Option<Instant>,
-    /// Time since which somebody else has held it, and whether that was reported as final.
-    foreign: Option<(Instant, bool)>,
-    /// Whether it was reported that we may not write it.
-    is_denied: bool,
+    /// Since when we have had it, with any value.
+    pub(super) ours_since: Option<Instant>,
+    /// Who else holds it.
+    pub(super) foreign: Option<ForeignHold>,
+    /// Since when we may not write it, and why.
+    pub(super) denied: Option<(Instant, String)>,
+}
+
+/// Somebody else has the key.
+#[derive(Clone, Debug)]
+pub(super) struct ForeignHold {
+    pub(super) since: Instant,
+    /// The last one that was seen.
+    pub(super) holder: Holder,
+    /// Whether it was reported as final.
+    is_reported: bool,
 }
 
 impl KeptKey {
     /// Returns the entry of a key with this wanted value, not known to exist.
     pub(super) fn new(ttl_seconds: u32, wanted: Option<Arc<str>>) -> KeptKey {
-        KeptKey { ttl_seconds, wanted, held: KeyState::No, not_before: None, foreign: None, is_denied: false }
+        KeptKey {
+            ttl_seconds,
+            wanted,
+            held: KeyState::No,
+            not_before: None,
+            ours_since: None,
+            foreign: None,
+            denied: None,
+        }
     }
 
     /// Records that it has this value, under our lease.
-    pub(super) fn is_ours(&mut self, value: Arc<str>) {
+    pub(super) fn is_ours(&mut self, value: Arc<str>, now: Instant) {
         self.held = KeyState::Ours(value);
+        self.ours_since.get_or_insert(now);
         self.foreign = None;
-        self.is_denied = false;
+        self.denied = None;
+    }
+
+    /// Records that it does not exist, or is not ours.
+    pub(super) fn is_not_ours(&mut self) {
+        self.held = KeyState::No;
+        self.ours_since = None;
     }
 
     /// Records that a write of it is about to be sent.
@@ -75,7 +102,8 @@ impl KeptKey {
     /// Records that we may not write it. Returns a notice the first time.
     pub(super) fn denied(&mut self, key: &str, problem: &str, now: Instant) -> Option<KeyNotice> {
         self.not_before = Some(now + DENIED_PAUSE);
-        let is_reported = std::mem::replace(&mut self.is_denied, true);
+        let is_reported = self.denied.is_some();
+        self.denied.get_or_insert_with(|| (now, problem.to_owned()));
         (!is_reported).then(|| KeyNotice::Denied(key.to_owned(), problem.to_owned()))
     }
 
@@ -95,19 +123,18 @@ impl KeptKey {
 
     /// Records that somebody else has the key. Returns a notice if that is news.
     pub(super) fn taken(&mut self, key: &str, found: &FoundKey, now: Instant) -> Option<KeyNotice> {
-        let holder = || Holder { owner: owner_of(&found.value), lease: found.lease };
+        let holder = Holder { owner: owner_of(&found.value), lease: found.lease };
         let patience = Duration::from_secs(self.ttl_seconds.into()) + EXPIRY_LAG;
         self.not_before = Some(now + POLL);
-        match &mut self.foreign {
-            None => {
-                self.foreign = Some((now, false));
-                Some(KeyNotice::Taken(key.to_owned(), holder()))
-            }
-            Some((since, is_reported)) if !*is_reported && now.duration_since(*since) >= patience => {
-                *is_reported = true;
-                Some(KeyNotice::Held(key.to_owned(), holder()))
-            }
-            Some(_) => None,
+        let Some(foreign) = &mut self.foreign else {
+            self.foreign = Some(ForeignHold { since: now, holder: holder.clone(), is_reported: false });
+            return Some(KeyNotice::Taken(key.to_owned(), holder));
+        };
+        foreign.holder = holder.clone();
+        if foreign.is_reported || now.duration_since(foreign.since) < patience {
+            return None;
         }
+        foreign.is_reported = true;
+        Some(KeyNotice::Held(key.to_owned(), holder))
     }
 }

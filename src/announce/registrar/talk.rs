@@ -1,6 +1,7 @@
-//! The messages between the registrar and the task that acts for it: actions, outcomes and notices. Never holds any logic.
+//! The messages between the registrar and the task that acts for it: actions, outcomes and notices. Never holds any logic. Pure.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::model::etcd::EtcdFailure;
@@ -80,4 +81,14 @@ pub struct Holder {
     pub owner: Option<String>,
     /// Lease of the key; 0 if it has no lease and stays until it is deleted.
     pub lease: LeaseId,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.owner.as_deref().unwrap_or("another announcer"))?;
+        match self.lease {
+            0 => f.write_str(" (without a lease)"),
+            lease => write!(f, " (lease {lease:x})"),
+        }
+    }
 }

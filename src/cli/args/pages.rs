@@ -42,6 +42,10 @@ const FILES: &[(&str, &str)] = &[
         "/run/upstreamd/status.sock",
         "Where status and explain ask the running agent; with --state-dir DIR, DIR/status.sock.",
     ),
+    (
+        "/run/upstreamd/announce-PID.sock",
+        "Where status asks an announcer; with --state-dir DIR, DIR/announce-PID.sock.",
+    ),
 ];
 
 /// Signals of the main page.
@@ -64,7 +68,7 @@ fn relevant(name: &str) -> Vec<&'static str> {
         "agents" => &[&["config-file", "backend-timeout"], ETCD],
         "status" => &[&["config-file", "state-dir", "watch", "color"]],
         "explain" => &[&["config-file", "state-dir", "color"]],
-        "announce" => &[&["config-file", "prefix", "stop-timeout"], ETCD],
+        "announce" => &[&["config-file", "prefix", "stop-timeout", "state-dir"], ETCD],
         _ => &[],
     };
     lists.concat()

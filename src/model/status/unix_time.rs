@@ -1,6 +1,7 @@
 //! A moment in whole seconds, written as RFC 3339 has it. Pure.
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -10,6 +11,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct UnixTime(pub u64);
 
 impl UnixTime {
+    /// Returns the moment `at`, as seen at the moment `now`, which is `unix_now` after 1970.
+    pub fn of(at: Instant, now: Instant, unix_now: Duration) -> UnixTime {
+        UnixTime(match at.checked_duration_since(now) {
+            Some(ahead) => (unix_now + ahead).as_secs(),
+            None => unix_now.saturating_sub(now.saturating_duration_since(at)).as_secs(),
+        })
+    }
+
     /// Returns the seconds from `earlier` until this moment; 0 if that is later.
     pub fn seconds_since(self, earlier: UnixTime) -> u64 {
         self.0.saturating_sub(earlier.0)

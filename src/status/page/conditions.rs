@@ -1,6 +1,6 @@
 //! Everything that is not good, the worst first: what, why, because of which key, file or process, since when, and what to do. Pure.
 
-use crate::model::status::{Cause, Condition, Status, StatusQuestion};
+use crate::model::status::{Cause, Condition, ConditionKind, Status, StatusQuestion};
 use crate::model::text::counted;
 
 use super::html::Html;
@@ -22,7 +22,8 @@ pub(super) fn section(html: &mut Html, status: &Status, clock: Clock) {
         html.raw("<p class=\"none\">Nothing is held, owed, refused or failing.</p>\n");
         return close_part(html);
     }
-    html.put("<p class=\"count\">", &tally(bad, found.len() - bad)).raw("\n<ol>\n");
+    let ends = found.iter().all(|condition| condition.kind == ConditionKind::OldWorkers);
+    html.put("<p class=\"count\">", &tally(bad, found.len() - bad, ends)).raw("\n<ol>\n");
     found.iter().take(MAX_LINES).for_each(|condition| one(html, condition, clock));
     html.raw("</ol>\n");
     rest(html, found.len(), "conditions");
@@ -37,11 +38,13 @@ fn heading(bad: usize, notices: usize) -> &'static str {
     }
 }
 
-fn tally(bad: usize, notices: usize) -> String {
+/// Returns how many conditions and notices there are. `ends`: they end by themselves.
+fn tally(bad: usize, notices: usize, ends: bool) -> String {
     let bad_text =
         if bad > 1 { format!("{}, the worst first", counted(bad, "condition")) } else { counted(bad, "condition") };
     match (bad, notices) {
-        (0, _) => format!("{}: it ends by itself", counted(notices, "notice")),
+        (0, _) if ends => format!("{}: it ends by itself", counted(notices, "notice")),
+        (0, _) => counted(notices, "notice"),
         (_, 0) => bad_text,
         _ => format!("{bad_text}; {}", counted(notices, "notice")),
     }

@@ -9,6 +9,7 @@ mod folder;
 mod layouts;
 mod lease;
 mod rivals;
+mod seen;
 mod story;
 
 use std::io::{Read, Write};

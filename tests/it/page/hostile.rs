@@ -9,7 +9,7 @@ use super::samples;
 
 /// Words of the format, which are no data: a status with others is none.
 const WORDS: [&str; 6] = ["kind", "question", "answer", "format", "at", "since"];
-const TIMES: [&str; 6] = ["started", "next_try", "lost_since", "away_since", "applied_at", "behind_since"];
+const TIMES: [&str; 7] = ["expires", "started", "next_try", "lost_since", "away_since", "applied_at", "behind_since"];
 
 /// Texts that have been more than text elsewhere.
 pub const ATTEMPTS: [&str; 12] = [
@@ -47,7 +47,7 @@ fn replace(value: &mut Value, hostile: &str) {
 
 /// The bad state in which every text is this one.
 pub fn full_of(hostile: &str) -> Status {
-    let mut value = serde_json::to_value(samples::bad()).unwrap();
+    let mut value = serde_json::to_value(Status { announced: samples::announcers(), ..samples::bad() }).unwrap();
     replace(&mut value, hostile);
     serde_json::from_value(value).unwrap()
 }

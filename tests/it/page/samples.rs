@@ -1,9 +1,10 @@
 //! States of an agent that the page is tested and photographed in: good, bad, worst (every kind of condition), and empty.
 
 use upstreamd::model::status::{
-    AgentLine, AgentStatus, Axis, AxisAnswer, BackendFailure, BackendLine, Cause, ChangePhase, ChangeStatus,
-    ChangedFile, Condition, ConditionKind, FORMAT, GroupStatus, HeardRevision, KeyList, LeavingWorker, NginxStatus,
-    ReceiptLease, ResourceStatus, RunningStep, Status, StatusQuestion, StoreMember, StoreStatus, UnixTime,
+    AgentLine, AgentStatus, AnnouncedService, AnnouncedState, AnnouncerStatus, AnnouncerStore, Axis, AxisAnswer,
+    BackendFailure, BackendLine, Cause, ChangePhase, ChangeStatus, ChangedFile, Condition, ConditionKind, FORMAT,
+    GroupStatus, HeardRevision, KeyLease, KeyList, LeavingWorker, NginxStatus, ReceiptLease, ResourceStatus,
+    RunningStep, ServiceCheck, ServiceFileProblem, Status, StatusQuestion, StoreMember, StoreStatus, UnixTime,
     UpstreamStatus,
 };
 
@@ -56,6 +57,7 @@ pub fn empty() -> Status {
         nginx: Vec::new(),
         changes: Vec::new(),
         fleet: Vec::new(),
+        announced: Vec::new(),
     }
 }
 
@@ -367,6 +369,50 @@ pub fn bad() -> Status {
     status
 }
 
+/// An announcer with a service in each state and more than a page shows, and one that does not answer.
+pub fn announcers() -> Vec<AnnouncerStatus> {
+    let service = |number: usize, state: AnnouncedState, problem: Option<&str>| AnnouncedService {
+        key: format!("/services/api/{number:02}"),
+        address: format!("10.0.1.{number}:9000"),
+        state,
+        since: at("03:15:25"),
+        reason: problem.unwrap_or_default().to_owned(),
+        check: ServiceCheck {
+            what: format!("http://10.0.1.{number}:9000/healthz"),
+            at: (state != AnnouncedState::Starting).then(|| at("03:16:23")),
+            problem: problem.map(str::to_owned),
+        },
+        lease: (state == AnnouncedState::Announced)
+            .then(|| KeyLease { id: "694d7c1f0e1b2a07".to_owned(), expires: at("03:16:36") }),
+    };
+    let bad = [
+        (AnnouncedState::Unhealthy, Some("cannot connect to 10.0.1.1:9000: Connection refused")),
+        (AnnouncedState::Held, None),
+        (AnnouncedState::Denied, None),
+        (AnnouncedState::Waiting, None),
+        (AnnouncedState::Starting, None),
+        (AnnouncedState::Draining, None),
+        (AnnouncedState::Leaving, None),
+    ];
+    let bad = bad.into_iter().enumerate().map(|(number, (state, problem))| service(number + 1, state, problem));
+    let good = (8..=30).map(|number| service(number, AnnouncedState::Announced, None));
+    let problem = "/etc/upstreamd/announce.d/api.toml:3:1: unknown key `adress` (hint: address)";
+    let many = AnnouncerStatus {
+        format: FORMAT,
+        pid: 901,
+        version: "0.1.0".into(),
+        folder: Some("/etc/upstreamd/announce.d".into()),
+        etcd: AnnouncerStore { away_since: Some(at("03:15:25")), problem: "no route to host".into(), member: None },
+        problems: vec![ServiceFileProblem { text: problem.into(), since: at("03:15:25") }],
+        total: 30,
+        announced: 23,
+        services: bad.chain(good).collect(),
+        ..AnnouncerStatus::default()
+    };
+    let silent = AnnouncerStatus { pid: 902, silent: Some("no answer in 1s".into()), ..AnnouncerStatus::default() };
+    vec![many, silent]
+}
+
 /// Every kind of condition, a store away, nginx away, a step that hangs, and more of everything than a page shows.
 pub fn worst() -> Status {
     let mut status = bad();
@@ -400,5 +446,6 @@ pub fn worst() -> Status {
         status.changes.push(ChangeStatus { number: 100 + number, ..change.clone() });
         status.fleet.push(AgentLine { id: name, ..status.fleet[0].clone() });
     }
+    status.announced = announcers();
     status
 }

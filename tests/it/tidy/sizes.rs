@@ -22,6 +22,7 @@ const WIDE_STRUCTS: &[(&str, &str)] = &[
     ("model/resource.rs Resource", "a table of settings: what [template] says"),
     ("model/report.rs Report", "a table: one field for each thing that a pass reports"),
     ("status/board.rs Board", "a table of metrics: what is true now"),
+    ("model/status.rs Status", "a public format: one field for each member of /api/status"),
 ];
 
 #[test]

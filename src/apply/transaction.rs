@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use crate::model::difference::Difference;
@@ -34,6 +35,8 @@ mod turns;
 
 pub(super) use turns::Refusals;
 
+use turns::Patience;
+
 /// The work: new content for members of this group. Other members stay as they are.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -47,6 +50,8 @@ pub struct Request {
     pub dropped: Vec<(InstanceId, StepFailure)>,
     /// Store revision at which the content was rendered.
     pub revision: Revision,
+    /// Becomes true when an input of the group has changed since: a search for refused files ends early.
+    pub change_waits: Arc<AtomicBool>,
 }
 
 /// A transaction that has begun, or a report if nothing was left to do.
@@ -69,6 +74,7 @@ pub struct Transaction {
     reloaded_old: bool,
     report: Report,
     started: Instant,
+    patience: Patience,
     /// nginx that the group drives.
     nginx: Option<Nginx>,
     /// State of nginx before the reload that has to be verified.
@@ -136,7 +142,7 @@ async fn run_one(context: &Context, request: Request) -> Report {
 /// Acquires the lock, undoes what a killed process left half done, stages every file and decides what to do.
 pub async fn begin(context: &Context, request: Request) -> Begun {
     let started = clock::now();
-    let Request { group, rendered, fleets, dropped, revision } = request;
+    let Request { group, rendered, fleets, dropped, revision, change_waits } = request;
     let resources = resource_names(&rendered, &fleets);
     let mut report = Report { resources, dropped, ..Report::unchanged(revision) };
     let is_disproved = context.take_disproved(&group.id);
@@ -187,6 +193,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
         reloaded_old: false,
         report,
         started,
+        patience: Patience::new(change_waits),
         nginx,
         watched: None,
         check_time: Duration::ZERO,

@@ -1,8 +1,10 @@
 //! Finds the culprit if no mount namespace shows the files: the check judges the live tree only, so each trial is a
 //! transaction of its own, undone if the check refuses it. Never leaves a refused file in place.
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::apply::Context;
 use crate::apply::failure;
@@ -22,14 +24,15 @@ use super::{Request, run_one};
 /// files do not have to wait for them.
 pub(super) async fn isolate(context: &Context, request: Request, whole: Report) -> Report {
     let Outcome::RolledBack { cause, .. } = &whole.outcome else { return whole };
-    let Request { group, rendered, fleets, dropped, revision } = request;
+    let Request { group, rendered, fleets, dropped, revision, change_waits } = request;
+    let files: HashSet<&PathBuf> = whole.files.iter().collect();
     let changed: Vec<Rendered> =
-        rendered.into_iter().filter(|rendered| whole.files.contains(&rendered.resource.dest)).collect();
+        rendered.into_iter().filter(|rendered| files.contains(&rendered.resource.dest)).collect();
     if changed.is_empty() {
         return whole;
     }
     let report = Report { dropped, files: Vec::new(), removed: Vec::new(), ..whole.clone() };
-    let mut trials = Trials { context, group, revision, report };
+    let mut trials = Trials { context, group, revision, change_waits, report };
     let refused = match whole.removed.is_empty() {
         true => Some(cause.clone()),
         false => match trials.run(changed.clone(), Vec::new()).await {
@@ -41,7 +44,7 @@ pub(super) async fn isolate(context: &Context, request: Request, whole: Report) 
     let mut any_good = refused.is_none();
     if let Some(refused) = refused {
         let mut search = Search::start(0..changed.len(), |_| false, blame(&changed, refused));
-        let mut patience = Patience::new();
+        let mut patience = Patience::new(Arc::clone(&trials.change_waits));
         while let Some(trial) = search.next_trial().filter(|_| patience.is_left()) {
             if trial.is_empty() {
                 search.answer(trials.as_it_was().await);
@@ -79,6 +82,7 @@ struct Trials<'a> {
     context: &'a Context,
     group: Arc<Group>,
     revision: Revision,
+    change_waits: Arc<AtomicBool>,
     report: Report,
 }
 
@@ -92,8 +96,8 @@ enum Tried {
 
 impl Trials<'_> {
     async fn run(&mut self, rendered: Vec<Rendered>, fleets: Vec<InstanceFiles>) -> Tried {
-        let (group, revision) = (Arc::clone(&self.group), self.revision);
-        let request = Request { group, rendered, fleets, dropped: Vec::new(), revision };
+        let (group, change_waits) = (Arc::clone(&self.group), Arc::clone(&self.change_waits));
+        let request = Request { group, rendered, fleets, dropped: Vec::new(), revision: self.revision, change_waits };
         let report = run_one(self.context, request).await;
         self.report.warnings.extend(report.warnings);
         self.report.dropped.extend(report.dropped);

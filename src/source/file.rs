@@ -210,4 +210,20 @@ mod tests {
         assert!(runtime.block_on(reader.read()).entries.is_ok());
         assert_eq!(STARTED.load(Ordering::Relaxed), 2, "what the first one found may be old");
     }
+
+    #[test]
+    fn a_folder_that_hangs_while_it_is_watched_is_given_up_in_time() {
+        let watch = FolderWatch::start(QUIET);
+        let settings = FileSettings { paths: Vec::new(), filter: String::new(), limits: StoreLimits::default() };
+        let limit = Duration::from_millis(20);
+        let mut reader = FileReader { settings, read, places: Some(watch.places()), limit, reading: None };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let places = watch.places();
+        let hanging = places.hang();
+        let problem = runtime.block_on(reader.read()).entries.unwrap_err();
+        assert_eq!(problem, "reading files took longer than 20ms");
+        drop(hanging);
+        reader.limit = READ_TIMEOUT;
+        assert!(runtime.block_on(reader.read()).entries.is_ok());
+    }
 }

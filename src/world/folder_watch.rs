@@ -173,6 +173,12 @@ impl FolderWatch {
 }
 
 impl WatchedPlaces {
+    /// Makes each call of `set` hang until the result is dropped.
+    #[cfg(test)]
+    pub(crate) fn hang(&self) -> impl Drop {
+        self.inotify.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Watches exactly this set from now on. Logs once what cannot be watched. Returns true if some folder or mounted file is
     /// new or was replaced: the caller must read them again, since a change in between has gone unnoticed. Asks each folder, and
     /// blocks as long as one hangs.

@@ -7,6 +7,7 @@ use crate::agent::catalog::{Confdirs, load};
 use crate::agent::facts::WorldFacts;
 use crate::config::resource::Defaults;
 use crate::model::key::Value;
+use crate::model::report::Report;
 use crate::render::Facts;
 
 /// Returns the catalog of these resources: a name and further lines, each with keys below `/NAME`.

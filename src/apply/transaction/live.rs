@@ -1,7 +1,7 @@
 //! Finds the culprit if no mount namespace shows the files: the check judges the live tree only, so each trial is a
 //! transaction of its own, undone if the check refuses it. Never leaves a refused file in place.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -26,14 +26,17 @@ pub(super) async fn isolate(context: &Context, request: Request, whole: Report) 
     let Outcome::RolledBack { cause, .. } = &whole.outcome else { return whole };
     let Request { group, rendered, fleets, dropped, revision, change_waits } = request;
     let files: HashSet<&PathBuf> = whole.files.iter().collect();
-    let changed: Vec<Rendered> =
+    let mut changed: Vec<Rendered> =
         rendered.into_iter().filter(|rendered| files.contains(&rendered.resource.dest)).collect();
     if changed.is_empty() {
         return whole;
     }
     let report = Report { dropped, files: Vec::new(), removed: Vec::new(), ..whole.clone() };
     let mut trials = Trials { context, group, revision, change_waits, report };
-    let refused = match whole.removed.is_empty() {
+    // Each trial puts its files in place and takes them away again.
+    let left = changed.split_off(changed.len().min(turns::FIRST_PORTION));
+    trials.leave(&left);
+    let refused = match whole.removed.is_empty() && left.is_empty() {
         true => Some(cause.clone()),
         false => match trials.run(changed.clone(), Vec::new()).await {
             Tried::Passed => None,
@@ -122,6 +125,12 @@ impl Trials<'_> {
                 Tried::Ended(other)
             }
         }
+    }
+
+    /// Leaves these files to a later pass.
+    fn leave(&mut self, left: &[Rendered]) {
+        let undecided = (0..left.len()).collect();
+        self.drop_refused(left, Isolated { good: BTreeSet::new(), culprits: BTreeMap::new(), undecided });
     }
 
     /// Drops the files that the search has found, or has not come to.

@@ -23,7 +23,7 @@ const SEARCH_TIME: Duration = Duration::from_secs(3);
 /// Checks that a search may take in any case while a change waits for its end.
 const MIN_TRIALS_BEFORE_CHANGE: usize = 4;
 /// Files that no check has come to yet, of which so many are tried together, to begin with: what is tried is written to disk first.
-const FIRST_PORTION: usize = 256;
+pub(super) const FIRST_PORTION: usize = 256;
 /// Least number of them.
 const MIN_PORTION: usize = 16;
 /// Refused files that are tried once more beside a change.

@@ -184,3 +184,28 @@ fn many_bad_names_hold_no_good_one_up() {
     sandbox.onetime();
     assert_eq!(std::fs::read_to_string(nginx.http_file("bad3.conf")).unwrap(), "# right\n");
 }
+
+#[test]
+fn a_change_does_not_wait_until_all_bad_names_are_known() {
+    let (nginx, sandbox) = sites();
+    // Every tenth is bad.
+    let set = |good: &str| {
+        let text = |n: usize| if n % 10 == 7 { format!("nonsense{n};") } else { "# v1".into() };
+        let names: String = (0..3000).map(|n| format!("  n{n:04}: \"{}\"\n", text(n))).collect();
+        sandbox.set_store(&format!("sites:\n  good: \"# {good}\"\n{names}"));
+    };
+    let live = |name: &str| std::fs::read_to_string(nginx.http_file(&format!("{name}.conf"))).unwrap_or_default();
+    set("v1");
+    let _agent = sandbox.watch();
+    wait_until("the first good ones", DEADLINE, || live("n0000") == "# v1\n");
+    let checks = || sandbox.lines("checks").len();
+    let mut waited = 0;
+    for version in ["v2", "v3", "v4"] {
+        let before = checks();
+        set(version);
+        wait_until("a change of the good one", DEADLINE, || live("good") == format!("# {version}\n"));
+        waited += checks() - before;
+    }
+    assert_eq!(live("n2999"), "", "the search is over already");
+    assert!(waited <= 90, "{waited} checks for three changes");
+}

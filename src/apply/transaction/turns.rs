@@ -274,3 +274,33 @@ async fn save(context: &Context, group_id: &str, refused: BTreeMap<PathBuf, Stri
         .and_then(|journal| journal::save(context, group_id, &Journal { refused, ..journal }));
     saved.map_err(|error| failure::describe(&error))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::model::key::Revision;
+
+    use super::*;
+
+    #[test]
+    fn a_search_ends_soon_when_a_change_waits() {
+        let change_waits = Arc::new(AtomicBool::new(false));
+        let mut patience = Patience::new(Arc::clone(&change_waits));
+        assert!((0..MIN_TRIALS).all(|_| patience.is_left()));
+        change_waits.store(true, Ordering::Relaxed);
+        assert!(!patience.is_left());
+        let mut patience = Patience::new(change_waits);
+        assert_eq!((0..MIN_TRIALS).filter(|_| patience.is_left()).count(), MIN_TRIALS_BEFORE_CHANGE);
+    }
+
+    #[test]
+    fn a_portion_grows_while_a_search_comes_to_all_of_it() {
+        let mut group = GroupRefusals::default();
+        let all = Report::unchanged(Revision(1));
+        group.adapt_portion(&all);
+        assert_eq!(group.portion, 2 * FIRST_PORTION);
+        let name = InstanceId::whole(&Arc::from("a.toml"));
+        let some = Report { dropped: vec![(name, StepFailure::undecided())], ..all };
+        (0..20).for_each(|_| group.adapt_portion(&some));
+        assert_eq!(group.portion, MIN_PORTION);
+    }
+}

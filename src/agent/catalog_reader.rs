@@ -23,12 +23,12 @@ pub(super) struct CatalogReader {
     facts: Arc<dyn Facts>,
     /// The watch on the folders; `None` if they are read when somebody asks only.
     watch: Option<FolderWatch>,
-    reading: Option<Reading>,
+    reading: Option<CatalogReading>,
     /// Reason for a further reading, after the one under way.
     again: Option<&'static str>,
 }
 
-struct Reading {
+struct CatalogReading {
     task: JoinHandle<Catalog>,
     reason: &'static str,
     /// When the log says that it takes long; `None` once it has.
@@ -77,7 +77,7 @@ impl CatalogReader {
                 false => catalog,
             }
         });
-        self.reading = Some(Reading { task, reason, slow_at: Some(clock::now() + SLOW) });
+        self.reading = Some(CatalogReading { task, reason, slow_at: Some(clock::now() + SLOW) });
     }
 
     /// Returns the reason for which a further reading was asked for while one was under way, once.

@@ -31,8 +31,9 @@ const MAX_BESIDE_CHANGE: usize = 8;
 /// Refused files that are tried once more in a pass without a change.
 const MAX_RETRIED: usize = 64;
 
-/// How long a search goes on.
+/// The time of a transaction, and how long a search in it goes on.
 pub(super) struct Patience {
+    started: Instant,
     trials: usize,
     /// Start of the search.
     since: Option<Instant>,
@@ -42,7 +43,12 @@ pub(super) struct Patience {
 
 impl Patience {
     pub(super) fn new(change_waits: Arc<AtomicBool>) -> Patience {
-        Patience { trials: 0, since: None, change_waits }
+        Patience { started: clock::now(), trials: 0, since: None, change_waits }
+    }
+
+    /// Returns the time since the transaction began.
+    pub(super) fn elapsed(&self) -> Duration {
+        clock::since(self.started)
     }
 
     /// Counts one more check. Returns whether there may be one.

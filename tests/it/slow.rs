@@ -74,8 +74,10 @@ fn a_render_that_takes_too_long_fails_by_itself() {
     let sandbox = sandbox(COMPUTES);
     sandbox.set_store("v: {slow: 'yes', x: one}\n");
     let ran = sandbox.run(&["--onetime", "--render-timeout", "50ms"]).expect_code(5);
-    let late = "slow.tera:2:45: the render takes longer than 50ms (hint: --render-timeout sets this limit)";
-    assert_eq!(ran.stderr.matches(late).count(), 2, "{}", ran.stderr);
+    // On a busy machine, the time may be over before the innermost part is reached.
+    let late = "the render takes longer than 50ms (hint: --render-timeout sets this limit)";
+    let lines = ran.stderr.lines().filter(|line| line.contains("slow.tera:2:") && line.contains(late));
+    assert_eq!(lines.count(), 2, "{}", ran.stderr);
     for name in ["c-fast", "d-fast", "e-fast"] {
         assert_eq!(sandbox.output(name).as_deref(), Some("one\n"), "{}", ran.stderr);
     }

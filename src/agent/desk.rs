@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use crate::apply::group::Group;
-use crate::model::report::Report;
 use crate::model::resource::Resource;
 use crate::model::tree::Tree;
 
@@ -18,30 +18,8 @@ use super::pass::{InHand, Pass, Returned, Terms};
 use super::receipts::Receipts;
 use super::state::ResourceState;
 use super::timing::{Left, Timing, Urgency};
+use entry::{Entry, Seat};
 use stores::KnownStore;
-
-/// One resource of a group.
-struct Seat {
-    /// Position in the catalog.
-    position: usize,
-    /// Reason to render it again.
-    mark: Option<Mark>,
-    /// State between passes; `None` while a pass has it.
-    state: Option<ResourceState>,
-    /// Time of the next look, whatever the store says.
-    wake_at: Option<Instant>,
-}
-
-/// One group.
-struct Entry {
-    group: Arc<Group>,
-    seats: Vec<Seat>,
-    timing: Timing,
-    /// Whether a pass over it has ended, whatever the result.
-    was_worked_on: bool,
-    /// Last failure, and how often in a row it came.
-    last_failure: Option<(String, u32)>,
-}
 
 /// The work to do, and the state that it needs.
 pub struct Desk {
@@ -120,11 +98,14 @@ impl Desk {
             }
             let pace = group.reload.as_ref().filter(|_| self.is_paced).map(|_| group.pace);
             let drives_nginx = self.is_paced && group.drives_nginx();
-            let (timing, was_worked_on, last_failure) = match old_entries.remove(&group.id) {
+            let old = old_entries.remove(&group.id);
+            let change_waits = old.as_ref().map(|old: &Entry| Arc::clone(&old.change_waits)).unwrap_or_default();
+            let (timing, was_worked_on, last_failure) = match old {
                 None => (Timing::new(pace, drives_nginx), false, None),
                 Some(old) => (old.timing.with_pace(pace, drives_nginx), old.was_worked_on, old.last_failure),
             };
-            self.entries.push(Entry { group: Arc::clone(group), seats, timing, was_worked_on, last_failure });
+            let group = Arc::clone(group);
+            self.entries.push(Entry { group, seats, timing, change_waits, was_worked_on, last_failure });
         }
         if let Some(receipts) = &mut self.receipts {
             receipts.set_groups(self.catalog.groups.iter().map(|group| &**group));
@@ -172,6 +153,7 @@ impl Desk {
         let Some((entry, _)) = self.places.get(position) else { return };
         if let Some(entry) = self.entries.get_mut(*entry) {
             entry.timing.changed(urgency, now);
+            entry.change_waits.store(true, Ordering::Relaxed);
         }
     }
 
@@ -220,8 +202,11 @@ impl Desk {
             seat.wake_at = None;
             resources.push(InHand { member, tree, mark, refused, state: seat.state.take()? });
         }
-        let group = Arc::clone(&entry.group);
-        Some(Pass::new(Arc::clone(&self.terms), Arc::clone(&self.claims), group, revision, resources))
+        entry.change_waits = Arc::default();
+        let (group, change_waits) = (Arc::clone(&entry.group), Arc::clone(&entry.change_waits));
+        let mut pass = Pass::new(Arc::clone(&self.terms), Arc::clone(&self.claims), group, revision, resources);
+        pass.change_waits = change_waits;
+        Some(pass)
     }
 
     /// Takes back the state from a pass, and schedules a retry after a failure. `jitter` in 0..1 spreads retries. Returns
@@ -286,33 +271,7 @@ impl Desk {
     }
 }
 
-impl Entry {
-    /// Returns when its next pass is due; `None` while a pass has one of its resources.
-    fn due_at(&self, load: Load) -> Option<Instant> {
-        self.timing.due_at(load).filter(|_| self.seats.iter().all(|seat| seat.state.is_some()))
-    }
-
-    fn wake_at(&self, load: Load) -> Option<Instant> {
-        self.seats.iter().filter_map(|seat| seat.wake_at).chain(self.due_at(load)).min()
-    }
-
-    /// Returns the number of equal failures in a row before this one.
-    fn repeated(&mut self, report: &Report) -> u32 {
-        let Some(failure) = report.first_failure() else {
-            self.last_failure = None;
-            return 0;
-        };
-        // Process ids and times differ each time.
-        let text = format!("{failure} {}", failure.output).replace(|c: char| c.is_ascii_digit(), "");
-        let count = match &self.last_failure {
-            Some((last, count)) if *last == text => count + 1,
-            _ => 0,
-        };
-        self.last_failure = Some((text, count));
-        count
-    }
-}
-
+mod entry;
 mod states;
 mod stores;
 #[cfg(test)]

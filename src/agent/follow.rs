@@ -15,12 +15,13 @@ use crate::model::store::StoreSettings;
 use crate::render::Facts;
 use crate::status::events;
 use crate::world::child::{ChildEnd, StartError};
-use crate::world::folder_watch::FolderWatch;
 use crate::world::signals::Signals;
 use crate::world::{clock, terminal};
 
-use super::catalog::{self, Catalog, Confdirs};
+use super::catalog::{Catalog, Confdirs};
+use super::catalog_reader::{CatalogNews, CatalogReader};
 use super::news::NewsBoard;
+use super::once;
 use super::pass::Returned;
 use super::questions::{self, KeyQuestion};
 use super::receipt_key::{ReceiptKey, ReceiptPlan};
@@ -82,7 +83,7 @@ pub enum Stopped {
 enum Wake {
     Store(usize, Option<Event>),
     Returned(Vec<Returned>),
-    FoldersChanged,
+    Catalog(CatalogNews),
     Endpoints,
     Asked(KeyQuestion),
     Signal(Signal),
@@ -97,11 +98,9 @@ type End = (Stopped, Option<Signal>);
 /// The event sources of the loop, and the parts that act on events.
 struct FollowLoop {
     agent: Agent,
-    /// Folders of conf.d and templates, and the facts that templates can query.
-    confdirs: (Confdirs, Arc<dyn Facts>),
+    /// Reads the folders of conf.d and templates.
+    reader: CatalogReader,
     stores: Stores,
-    /// The folders of conf.d and templates; `None` if they are read at intervals only.
-    folders: Option<FolderWatch>,
     ticker: Option<tokio::time::Interval>,
     signals: Signals,
     on_terminal: bool,
@@ -129,7 +128,10 @@ pub async fn follow(mut plan: FollowPlan) -> Stopped {
     };
     let news = pages.news.clone();
     let _pages = reporting::serve(pages, asker);
-    let mut following = FollowLoop::start(plan, questions, news).await;
+    let watches = matches!(plan.follow, Follow::Watch(_));
+    let mut reader = CatalogReader::new(plan.confdirs.clone(), Arc::clone(&plan.facts), watches);
+    let Some(catalog) = first_catalog(&mut reader, &mut plan.signals).await else { return Stopped::Asked };
+    let mut following = FollowLoop::start(plan, reader, catalog, (questions, news)).await;
     let (stopped, signal) = loop {
         if let Err(error) = following.act() {
             tracing::error!("{error}");
@@ -144,14 +146,13 @@ pub async fn follow(mut plan: FollowPlan) -> Stopped {
 }
 
 impl FollowLoop {
-    async fn start(plan: FollowPlan, questions: mpsc::Receiver<KeyQuestion>, news: NewsBoard) -> FollowLoop {
-        let FollowPlan { outlook, confdirs, facts, store, follow, receipt, command, signals, .. } = plan;
-        let mut catalog = catalog::load(&confdirs, &facts, None);
-        let watches = matches!(follow, Follow::Watch(_));
-        let mut folders = watches.then(|| FolderWatch::start(Duration::from_millis(100)));
-        if folders.as_mut().is_some_and(|folders| folders.set(&catalog.watched)) {
-            catalog = catalog::load(&confdirs, &facts, None);
-        }
+    async fn start(
+        plan: FollowPlan,
+        reader: CatalogReader,
+        catalog: Catalog,
+        (questions, news): (mpsc::Receiver<KeyQuestion>, NewsBoard),
+    ) -> FollowLoop {
+        let FollowPlan { outlook, store, follow, receipt, command, signals, .. } = plan;
         log_problems(&catalog);
         let context = Arc::clone(&outlook.terms.context);
         if outlook.terms.apply() {
@@ -159,7 +160,7 @@ impl FollowLoop {
         }
         let command = Supervisor::new(command);
         context.expect_nginx_to_start(command.has_to_start());
-        let mut stores = Stores::new(store, watches).with_news(news.clone());
+        let mut stores = Stores::new(store, reader.watches()).with_news(news.clone());
         stores.set(&catalog.stores);
         let ticker = match follow {
             Follow::Watch(None) => None,
@@ -180,9 +181,8 @@ impl FollowLoop {
         };
         FollowLoop {
             agent,
-            confdirs: (confdirs, facts),
+            reader,
             stores,
-            folders,
             ticker,
             signals,
             on_terminal: terminal::reads_from_terminal(),
@@ -202,7 +202,7 @@ impl FollowLoop {
         }
         self.agent.put_progress_on_board();
         self.command.turn(&self.agent, clock::now())?;
-        let is_settled = !self.stores.awaits_resync() && self.agent.is_settled();
+        let is_settled = !self.stores.awaits_resync() && !self.reader.is_reading() && self.agent.is_settled();
         self.manager.turn(&self.agent.outlook.board, is_settled);
         if let Some(before) = self.asked.take_if(|_| is_settled) {
             self.agent.say_up_to_date(before);
@@ -221,7 +221,7 @@ impl FollowLoop {
             ended = self.command.ended() => Wake::CommandEnded(ended),
             Some(returned) = self.agent.crew.next() => Wake::Returned(returned),
             (position, event) = self.stores.next() => Wake::Store(position, event),
-            () = folders_changed(&mut self.folders) => Wake::FoldersChanged,
+            news = self.reader.next() => Wake::Catalog(news),
             () = endpoints_changed(service.as_deref()) => Wake::Endpoints,
             Some(question) = next_question(&mut self.agent.questions) => Wake::Asked(question),
             () = clock::sleep_until(due) => Wake::Due,
@@ -239,7 +239,8 @@ impl FollowLoop {
                 tracing::error!("the task that follows the store has ended, which is a bug; stopping");
                 return ControlFlow::Break((Stopped::StoreEnded, Some(Signal::SIGTERM)));
             }
-            Wake::FoldersChanged => self.read_again("files have changed"),
+            Wake::Catalog(CatalogNews::Changed) => self.read_again("files have changed"),
+            Wake::Catalog(CatalogNews::Read(catalog, reason)) => self.take_catalog(*catalog, reason),
             Wake::Endpoints => self.take_endpoint_news(),
             // Whoever asked may be gone.
             Wake::Asked(KeyQuestion { key, answer }) => drop(answer.send(self.agent.desk.facts(&key))),
@@ -249,7 +250,7 @@ impl FollowLoop {
             }
             Wake::Signal(signal) => return self.take_signal(signal),
             Wake::Resync => {
-                if self.folders.is_none() {
+                if !self.reader.watches() {
                     self.read_again("interval");
                 }
                 self.resync();
@@ -306,14 +307,19 @@ impl FollowLoop {
     }
 
     /// Reads conf.d and templates again; broken files keep their last good form.
-    fn read_again(&mut self, reason: &str) {
-        let current = Arc::clone(self.agent.desk.catalog());
-        let (confdirs, facts) = &self.confdirs;
-        let load = || catalog::load(confdirs, facts, Some(&current));
-        let mut catalog = load();
-        if self.folders.as_mut().is_some_and(|folders| folders.set(&catalog.watched)) {
-            catalog = load();
+    fn read_again(&mut self, reason: &'static str) {
+        self.reader.read(Some(self.agent.desk.catalog()), reason);
+    }
+
+    fn take_catalog(&mut self, catalog: Catalog, reason: &str) {
+        self.adopt(catalog, reason);
+        if let Some(reason) = self.reader.take_again() {
+            self.read_again(reason);
         }
+    }
+
+    fn adopt(&mut self, catalog: Catalog, reason: &str) {
+        let current = Arc::clone(self.agent.desk.catalog());
         if catalog.same_as(&current) {
             if self.asked.is_some() {
                 log_problems(&catalog);
@@ -376,6 +382,21 @@ impl FollowLoop {
     }
 }
 
+/// Reads conf.d and templates for the first time; returns `None` if a signal asks to stop before they were read.
+async fn first_catalog(reader: &mut CatalogReader, signals: &mut Signals) -> Option<Catalog> {
+    reader.read(None, "start");
+    loop {
+        tokio::select! {
+            biased;
+            _ = once::stop(signals) => return None,
+            news = reader.next() => match news {
+                CatalogNews::Read(catalog, _) => return Some(*catalog),
+                CatalogNews::Changed => {}
+            },
+        }
+    }
+}
+
 fn log_gone(old: &Catalog, new: &Catalog) {
     for gone in old.members.iter().filter(|old| new.member(old.resource.name()).is_none()) {
         let dest = gone.resource.dest.display();
@@ -394,13 +415,6 @@ async fn next_question(questions: &mut Option<mpsc::Receiver<KeyQuestion>>) -> O
     match questions {
         Some(questions) => questions.recv().await,
         None => None,
-    }
-}
-
-async fn folders_changed(folders: &mut Option<FolderWatch>) {
-    match folders {
-        Some(folders) => folders.changed().await,
-        None => std::future::pending().await,
     }
 }
 

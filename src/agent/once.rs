@@ -139,7 +139,7 @@ async fn wait_for_keys(
 }
 
 /// Waits for a signal that asks us to stop.
-async fn stop(signals: &mut Signals) -> Signal {
+pub(super) async fn stop(signals: &mut Signals) -> Signal {
     loop {
         let signal = signals.next().await;
         if meaning(signal, false).0 == SignalMeaning::Stop {

@@ -1,9 +1,10 @@
 //! One pass over one group: renders what is marked, asks the guards, and does the last step: apply, preview, or show. Takes
 //! the group's state and the trees by value and returns the state with a report. Never logs, and knows no loop.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use crate::apply::group::Group;
@@ -12,7 +13,7 @@ use crate::model::key::Revision;
 use crate::model::progress;
 use crate::model::removed::{Removed, ResourceRemoval};
 use crate::model::report::{Outcome, Rendered, Report, Stage, StepFailure};
-use crate::model::resource::Resource;
+use crate::model::resource::{InstanceId, Resource};
 use crate::model::tree::Tree;
 use crate::world::clock;
 use crate::world::terminal::ProgressLine;
@@ -61,6 +62,8 @@ pub struct Pass {
     pub revision: Revision,
     /// All resources of the group.
     pub resources: Vec<InHand>,
+    /// Becomes true when a resource of the group is marked again before the pass has ended.
+    pub change_waits: Arc<AtomicBool>,
     work: Work,
     findings: Findings,
     applying: Option<Applying>,
@@ -88,8 +91,8 @@ impl Pass {
         revision: Revision,
         resources: Vec<InHand>,
     ) -> Pass {
-        let (work, findings) = Default::default();
-        Pass { terms, claims, group, revision, resources, work, findings, applying: None }
+        let (change_waits, work, findings) = Default::default();
+        Pass { terms, claims, group, revision, resources, change_waits, work, findings, applying: None }
     }
 
     /// Renders and decides; then the work to apply is known.
@@ -142,6 +145,7 @@ impl Pass {
             fleets: std::mem::take(&mut self.work.fleets),
             dropped,
             revision: self.revision,
+            change_waits: Arc::clone(&self.change_waits),
         };
         transaction::run(&self.terms.context, request).await
     }
@@ -183,7 +187,8 @@ impl Pass {
             report.resources.dedup();
         }
         let again = &mut self.findings.again;
-        again.extend(report.dropped.iter().map(|(id, _)| Arc::clone(&id.resource)));
+        let dropped: BTreeSet<&Arc<str>> = report.dropped.iter().map(|(id, _)| &id.resource).collect();
+        again.extend(dropped.into_iter().cloned());
         if !report.outcome.is_final() {
             again.extend(report.resources.iter().cloned());
         }
@@ -217,9 +222,10 @@ fn went_live(
     let (mut removed, unix_seconds) = (Removed::default(), clock::unix_seconds());
     let instances = in_hand.state.instances.values_mut().map(|instance| (&*instance.resource, &mut instance.file));
     let files = instances.chain([(&*own, &mut in_hand.state.own)]);
+    let dropped: HashSet<&InstanceId> = report.dropped.iter().map(|(id, _)| id).collect();
     for (resource, file) in files {
         let Some(standing) = &mut file.standing else { continue };
-        if report.dropped.iter().all(|(dropped, _)| *dropped != resource.id) {
+        if !dropped.contains(&resource.id) {
             if standing.went_live() {
                 terms.endpoints.went_live(&resource.dest, &file.names);
                 let (is_written, asks) = (written.contains(&*resource.dest), !file.names.is_empty());

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::AbortHandle;
 
 use crate::apply::Context;
@@ -89,7 +89,9 @@ pub fn serve(plan: PagesPlan, asker: KeyAsker) -> Pages {
     let health = HealthCache { store: store.clone(), last: Mutex::new(None) };
     let surroundings = Surroundings::new(about, &store, keeps_receipt, facts).with_news(news);
     let (json, html, surroundings) = (Latest::default(), Latest::default(), std::sync::Mutex::new(surroundings));
-    let reporter = Arc::new(Reporter { board, context, health, hosts, announcers, asker, json, html, surroundings });
+    let making = Arc::new(Semaphore::new(1));
+    let reporter =
+        Arc::new(Reporter { board, context, health, hosts, announcers, asker, json, html, surroundings, making });
     let (changes, readers) = watch::channel(0);
     let mut tasks = vec![tokio::spawn(look_for_changes(Arc::clone(&reporter), changes)).abort_handle()];
     for listener in listeners {
@@ -143,6 +145,8 @@ struct Reporter {
     /// The last page for people.
     html: Latest,
     surroundings: std::sync::Mutex<Surroundings>,
+    /// Whoever makes a status has the only permit: requests of clients that are gone must not pile up on the threads of passes.
+    making: Arc<Semaphore>,
 }
 
 impl Reporter {
@@ -201,8 +205,10 @@ impl Reporter {
         make: impl FnOnce(Status) -> Made + Send + 'static,
     ) -> Option<Made> {
         let reporter = Arc::clone(self);
+        let permit = Arc::clone(&self.making).acquire_owned().await.ok()?;
         let answers = announcers::ask(self.announcers.clone()).await;
         let making = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
             let copied = reporter.copy(clock::now());
             let places = reporter.board.with(|board| reporter.context.nginx_places(board.group_ids()));
             let mut surroundings = reporter.surroundings.lock().unwrap_or_else(PoisonError::into_inner);

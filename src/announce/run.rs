@@ -398,7 +398,7 @@ fn read_files(root: &Path, watch: Option<&mut FolderWatch>) -> (Vec<ServiceFile>
     if let Some(watch) = watch {
         let mut watched = Watched { folders: found.folders.clone(), ..Watched::default() };
         watched.add_way_to(root);
-        if watch.set(&watched) {
+        if watch.places().set(&watched) {
             found = read();
         }
     }

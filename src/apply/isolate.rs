@@ -1,13 +1,20 @@
 //! Finds out which files of a group a check refuses, so that the others can go live. Pure: it returns sets of files to try
 //! and receives the results. Never runs a check.
 //!
-//! The file that nginx blames is left out first. If no file is blamed, or a second one is, halves are tried, each on top of the files
-//! known to be good: with many bad files, the good ones between them come out soon. A tree that is refused without any of the files
-//! is beyond repair.
+//! The file that nginx blames is left out first. If a second one is blamed, as many files are tried at a time as a few bad ones may be
+//! among, each time without those blamed before; if none is blamed, halves are. All are tried on top of the files known to be good:
+//! with many bad files, the good ones between them come out soon. A tree that is refused without any of the files is beyond repair.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::report::StepFailure;
+
+/// Number of bad files that a set to try may have, as far as that can be guessed.
+const EXPECTED_CULPRITS: usize = 8;
+/// Number of trials in a row that may only leave out the file that was blamed: a check that blames the wrong ones is not believed for ever.
+const MAX_BLAMED_IN_ROW: usize = 2 * EXPECTED_CULPRITS;
+/// Number of blamed files that are tried once more.
+const MAX_SUSPECTS: usize = 8;
 
 /// A failed check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,9 +34,11 @@ pub struct Search {
     open: Vec<Vec<usize>>,
     base: Base,
     /// Culprits only because nginx named them: of two files that conflict it names the second, whichever is new. Each is
-    /// tried once more when the others are known.
+    /// tried once more when the others are known, up to a number: a later pass tries the rest.
     suspects: Vec<usize>,
     has_blamed: bool,
+    /// Trials in a row that blamed a file.
+    blamed_in_row: usize,
 }
 
 /// The verdict on the tree without any of the files.
@@ -64,7 +73,8 @@ impl Search {
         let is_divided = !first.is_empty() && !rest.is_empty();
         let open: Vec<Vec<usize>> = [rest, first].into_iter().filter(|files| !files.is_empty()).collect();
         let (good, culprits) = (BTreeSet::new(), BTreeMap::new());
-        let mut search = Search { good, culprits, open, base: Base::Untried, suspects: Vec::new(), has_blamed: false };
+        let (base, suspects) = (Base::Untried, Vec::new());
+        let mut search = Search { good, culprits, open, base, suspects, has_blamed: false, blamed_in_row: 0 };
         match is_divided {
             true => search.leave_out_blamed(refused),
             false => search.narrow(refused),
@@ -81,7 +91,14 @@ impl Search {
         self.has_blamed = true;
         self.open.iter_mut().for_each(|files| files.retain(|file| *file != blamed));
         self.open.retain(|files| !files.is_empty());
-        self.culprits.insert(blamed, refused.failure);
+        self.suspect(blamed, refused.failure);
+    }
+
+    fn suspect(&mut self, blamed: usize, failure: StepFailure) {
+        self.culprits.insert(blamed, failure);
+        if self.suspects.len() == MAX_SUSPECTS {
+            self.suspects.remove(0);
+        }
         self.suspects.push(blamed);
     }
 
@@ -104,7 +121,10 @@ impl Search {
             (Base::Trying, Ok(())) => self.base = Base::Right,
             (Base::Trying, Err(_)) => self.base = Base::Wrong,
             (_, answer) if self.open.is_empty() => self.clear_suspect(answer),
-            (_, Ok(())) => self.good.extend(self.open.pop().unwrap_or_default()),
+            (_, Ok(())) => {
+                self.blamed_in_row = 0;
+                self.good.extend(self.open.pop().unwrap_or_default());
+            }
             (_, Err(refused)) => self.narrow(refused),
         }
     }
@@ -133,9 +153,10 @@ impl Search {
         let blamed = refused.blamed.and_then(|blamed| candidates.iter().position(|file| *file == blamed));
         if let Some(position) = blamed {
             let suspect = candidates.remove(position);
-            self.culprits.insert(suspect, refused.failure);
-            self.suspects.push(suspect);
+            self.suspect(suspect, refused.failure);
+            self.blamed_in_row += 1;
         } else {
+            self.blamed_in_row = 0;
             if self.base == Base::Untried {
                 self.base = Base::Trying;
             }
@@ -144,17 +165,15 @@ impl Search {
                 candidates.clear();
             }
         }
-        if candidates.is_empty() {
-            return;
-        }
         let is_first_blame = blamed.is_some() && !std::mem::replace(&mut self.has_blamed, true);
-        if is_first_blame || candidates.len() == 1 {
-            self.open.push(candidates);
-        } else {
-            let second = candidates.split_off(candidates.len().div_ceil(2));
-            self.open.push(second);
-            self.open.push(candidates);
-        }
+        let next = match blamed {
+            Some(_) if is_first_blame => candidates.len(),
+            // A check names the first bad file that it reads: the number of files before it tells how many others there may be.
+            Some(position) if self.blamed_in_row <= MAX_BLAMED_IN_ROW => EXPECTED_CULPRITS * (position + 1),
+            _ => candidates.len().div_ceil(2),
+        };
+        let rest = candidates.split_off(next.min(candidates.len()));
+        self.open.extend([rest, candidates].into_iter().filter(|files| !files.is_empty()));
     }
 }
 
@@ -257,7 +276,7 @@ mod tests {
         // nginx names the first bad file that it reads.
         let (found, _) = search(10_000, |set| set.iter().find(|file| *file % 10 == 7).map(|file| Some(*file)));
         let found = found.unwrap();
-        assert!(found.good.len() > 100 && !found.undecided.is_empty(), "{} good", found.good.len());
+        assert!(found.good.len() > 400 && !found.undecided.is_empty(), "{} good", found.good.len());
         assert!(found.culprits.keys().all(|file| file % 10 == 7) && found.good.iter().all(|file| file % 10 != 7));
     }
 }

@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use crate::model::difference::Difference;
 use crate::model::key::Revision;
 use crate::model::report::{Outcome, Rendered, Report, Stage, StepFailure};
 use crate::model::resource::{InstanceId, Verify};
-use crate::world::clock;
 use crate::world::fs::entry::{FileEntry, Folders};
 use crate::world::fs::{self, FileError, install, stage};
 
@@ -34,6 +34,8 @@ mod turns;
 
 pub(super) use turns::Refusals;
 
+use turns::Patience;
+
 /// The work: new content for members of this group. Other members stay as they are.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -47,6 +49,8 @@ pub struct Request {
     pub dropped: Vec<(InstanceId, StepFailure)>,
     /// Store revision at which the content was rendered.
     pub revision: Revision,
+    /// Becomes true when an input of the group has changed since: a search for refused files ends early.
+    pub change_waits: Arc<AtomicBool>,
 }
 
 /// A transaction that has begun, or a report if nothing was left to do.
@@ -68,7 +72,7 @@ pub struct Transaction {
     /// Whether the previous configuration has been reloaded.
     reloaded_old: bool,
     report: Report,
-    started: Instant,
+    patience: Patience,
     /// nginx that the group drives.
     nginx: Option<Nginx>,
     /// State of nginx before the reload that has to be verified.
@@ -135,8 +139,8 @@ async fn run_one(context: &Context, request: Request) -> Report {
 
 /// Acquires the lock, undoes what a killed process left half done, stages every file and decides what to do.
 pub async fn begin(context: &Context, request: Request) -> Begun {
-    let started = clock::now();
-    let Request { group, rendered, fleets, dropped, revision } = request;
+    let Request { group, rendered, fleets, dropped, revision, change_waits } = request;
+    let patience = Patience::new(change_waits);
     let resources = resource_names(&rendered, &fleets);
     let mut report = Report { resources, dropped, ..Report::unchanged(revision) };
     let is_disproved = context.take_disproved(&group.id);
@@ -144,7 +148,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
         Ok(prepared) => prepared,
         Err(failure) => {
             let outcome = Outcome::Rejected(failure);
-            return Begun::Ended(Box::new(Report { outcome, elapsed: clock::since(started), ..report }));
+            return Begun::Ended(Box::new(Report { outcome, elapsed: patience.elapsed(), ..report }));
         }
     };
     report.warnings.extend(context.take_sayings());
@@ -168,7 +172,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
         if record_fleet_files(&mut journal, &files) || surplus.journal_changed {
             report.warnings.extend(journal::save(context, &group.id, &journal).err().map(|error| describe(&error)));
         }
-        report.elapsed = clock::since(started);
+        report.elapsed = patience.elapsed();
         return Begun::Ended(Box::new(report));
     }
     let plan = TransactionPlan {
@@ -186,7 +190,7 @@ pub async fn begin(context: &Context, request: Request) -> Begun {
         acted_on: Vec::new(),
         reloaded_old: false,
         report,
-        started,
+        patience,
         nginx,
         watched: None,
         check_time: Duration::ZERO,
@@ -396,7 +400,7 @@ impl Transaction {
             report.warnings.extend(unread::warnings(context, nginx, &self.group, dests));
         }
         report.outcome = outcome;
-        report.elapsed = clock::since(self.started);
+        report.elapsed = self.patience.elapsed();
         report
     }
 }

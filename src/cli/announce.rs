@@ -58,7 +58,7 @@ pub(super) fn check(settings: &Settings, mut problems: Problems, path: &Path) ->
 /// folder was asked for.
 async fn socket(wanted: &StateDir) -> Option<AnnouncerSocket> {
     for folder in state::announcer_folders(wanted) {
-        match http::bind_own(&folder, SOCKET_PREFIX).await {
+        match http::bind_own(&folder, SOCKET_PREFIX) {
             Ok((listener, file)) => return Some(AnnouncerSocket { listener, file }),
             Err(error) if *wanted == StateDir::Auto => {
                 tracing::debug!("no socket for `upstreamd status` in `{}`: {error}", folder.display());

@@ -192,7 +192,7 @@ async fn pages(settings: &Settings, state_folder: Option<&Path>, confdirs: &Conf
     }
     if let Some(folder) = state_folder.filter(|_| !settings.preview.noop) {
         let path = state::socket(folder);
-        match http::bind_local(&path).await {
+        match http::bind_local(&path) {
             Ok(listener) => listeners.push(PageListener::Local(listener)),
             Err(error) => {
                 tracing::warn!("`upstreamd status` will not work: cannot listen at `{}`: {error}", path.display())

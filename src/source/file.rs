@@ -15,7 +15,7 @@ use crate::model::glob::Glob;
 use crate::model::key::{Key, Revision, Value};
 use crate::model::path::is_hidden;
 use crate::model::store::FileSettings;
-use crate::world::folder_watch::{FolderWatch, Watched};
+use crate::world::folder_watch::{FolderWatch, Watched, WatchedPlaces};
 use crate::world::fs::folder::{self, TextFile};
 
 /// Time for which the files must be quiet before they are read.
@@ -33,12 +33,10 @@ pub(super) async fn run(settings: FileSettings, follow: bool, mut requests: Requ
     let mut is_lost = false;
     let mut was_malformed = false;
     let mut wanted_anew = true;
-    let mut reader = FileReader { settings, read, limit: READ_TIMEOUT, reading: None };
+    let places = follow.then(|| watch.places());
+    let mut reader = FileReader { settings, read, places, limit: READ_TIMEOUT, reading: None };
     loop {
-        let mut content = outlet.until(reader.read()).await;
-        if follow && watch.set(&content.watched) {
-            content = outlet.until(reader.read()).await;
-        }
+        let content = outlet.until(reader.read()).await;
         match content.entries {
             Ok(entries) => {
                 let ranges = requests.ranges();
@@ -89,10 +87,13 @@ struct FilesRead {
     watched: Watched,
 }
 
-/// Reads the files on a separate thread: a network folder that hangs must not block us, and does not get a second thread.
+/// Reads the files, and watches them, on a separate thread: a network folder that hangs must not block us, and does not get a second
+/// thread.
 struct FileReader {
     settings: FileSettings,
     read: fn(&FileSettings) -> FilesRead,
+    /// What is watched; `None` if nothing is.
+    places: Option<WatchedPlaces>,
     limit: Duration,
     /// A reading that has not ended.
     reading: Option<JoinHandle<FilesRead>>,
@@ -111,8 +112,14 @@ impl FileReader {
                 return too_long();
             }
         }
-        let (settings, read) = (self.settings.clone(), self.read);
-        let reading = self.reading.insert(tokio::task::spawn_blocking(move || read(&settings)));
+        let (settings, read, places) = (self.settings.clone(), self.read, self.places.clone());
+        let reading = self.reading.insert(tokio::task::spawn_blocking(move || {
+            let content = read(&settings);
+            match places.is_some_and(|places| places.set(&content.watched)) {
+                true => read(&settings),
+                false => content,
+            }
+        }));
         let Ok(ended) = tokio::time::timeout(limit, reading).await else { return too_long() };
         self.reading = None;
         ended.unwrap_or_else(|error| failed(format!("the task that reads the files failed: {error}")))
@@ -190,7 +197,8 @@ mod tests {
     #[test]
     fn a_reading_that_hangs_is_waited_for_and_not_begun_a_second_time() {
         let settings = FileSettings { paths: Vec::new(), filter: String::new(), limits: StoreLimits::default() };
-        let mut reader = FileReader { settings, read: hang, limit: Duration::from_millis(20), reading: None };
+        let limit = Duration::from_millis(20);
+        let mut reader = FileReader { settings, read: hang, places: None, limit, reading: None };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         for _ in 0..5 {
             let problem = runtime.block_on(reader.read()).entries.unwrap_err();
@@ -201,5 +209,21 @@ mod tests {
         reader.limit = READ_TIMEOUT;
         assert!(runtime.block_on(reader.read()).entries.is_ok());
         assert_eq!(STARTED.load(Ordering::Relaxed), 2, "what the first one found may be old");
+    }
+
+    #[test]
+    fn a_folder_that_hangs_while_it_is_watched_is_given_up_in_time() {
+        let watch = FolderWatch::start(QUIET);
+        let settings = FileSettings { paths: Vec::new(), filter: String::new(), limits: StoreLimits::default() };
+        let limit = Duration::from_millis(20);
+        let mut reader = FileReader { settings, read, places: Some(watch.places()), limit, reading: None };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let places = watch.places();
+        let hanging = places.hang();
+        let problem = runtime.block_on(reader.read()).entries.unwrap_err();
+        assert_eq!(problem, "reading files took longer than 20ms");
+        drop(hanging);
+        reader.limit = READ_TIMEOUT;
+        assert!(runtime.block_on(reader.read()).entries.is_ok());
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::clock;
+use super::{clock, host};
 
 /// Room for questions that arrive at once: a thousand upstreams ask in the same moment when nginx starts.
 const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
@@ -22,7 +22,7 @@ const RECEIVE_BUFFER_BYTES: usize = 8 << 20;
 const DATAGRAM_BYTES: usize = 4096;
 /// Longest message that is read from a connection: no question is longer.
 const LONGEST_MESSAGE_BYTES: u16 = 4096;
-/// Most connections at a time; the oldest makes room for a new one.
+/// Most connections at a time, if the process may have enough descriptors; the oldest makes room for a new one.
 const MOST_CONNECTIONS: usize = 256;
 /// Connections that wait to be accepted: what comes beyond them tries again only after a second.
 const BACKLOG: i32 = 4096;
@@ -242,17 +242,27 @@ fn is_meant_for(listener: IpAddr, asker: IpAddr) -> bool {
 async fn receive(socket: UdpSocket, index: usize, own: IpAddr, responder: Arc<dyn Respond>, sender: DatagramSender) {
     let mut buffer = vec![0; DATAGRAM_BYTES];
     let mut burst: (Option<SocketAddr>, u32) = (None, 0);
+    let mut without_rest = 0;
     loop {
         let received = match socket.try_recv_from(&mut buffer) {
             Ok(received) => received,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                burst = (None, 0);
+                (burst, without_rest) = ((None, 0), 0);
                 socket.readable().await.ok();
                 continue;
             }
             // An answer found nobody there; the kernel says so with the next read.
-            Err(_) => continue,
+            Err(_) => {
+                tokio::task::yield_now().await;
+                continue;
+            }
         };
+        without_rest += 1;
+        if without_rest >= BURST {
+            // Connections, and what is due, have their turn however many ask here.
+            without_rest = 0;
+            tokio::task::yield_now().await;
+        }
         let (length, from) = received;
         let bytes = buffer.get(..length).unwrap_or_default();
         if !is_meant_for(own, from.ip()) {
@@ -276,12 +286,13 @@ async fn receive(socket: UdpSocket, index: usize, own: IpAddr, responder: Arc<dy
 async fn accept(listener: TcpListener, responder: Arc<dyn Respond>) {
     let own = listener.local_addr().map(|address| address.ip());
     let mut connections = std::collections::VecDeque::new();
+    let room = host::descriptor_share(MOST_CONNECTIONS);
     loop {
         match listener.accept().await {
             Ok((_, from)) if own.as_ref().is_ok_and(|own| !is_meant_for(*own, from.ip())) => {}
             Ok((connection, _)) => {
                 connections.retain(|running: &tokio::task::AbortHandle| !running.is_finished());
-                while connections.len() >= MOST_CONNECTIONS {
+                while connections.len() >= room {
                     if let Some(oldest) = connections.pop_front() {
                         oldest.abort();
                     }
@@ -315,5 +326,69 @@ async fn converse(mut connection: TcpStream, responder: Arc<dyn Respond>) {
         if !matches!(timeout(CONNECTION_LIMIT, exchange).await, Ok(Ok(()))) {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Answers slower than its askers ask.
+    #[derive(Default)]
+    struct Slow {
+        datagrams: AtomicUsize,
+        is_over: AtomicBool,
+    }
+
+    impl Respond for Slow {
+        fn datagram(&self, _: usize, _: SocketAddr, _: &[u8]) -> Option<Vec<u8>> {
+            self.datagrams.fetch_add(1, Ordering::Relaxed);
+            let until = Instant::now() + Duration::from_micros(100);
+            while Instant::now() < until && !self.is_over.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+            Some(b"reply".to_vec())
+        }
+
+        fn message(&self, bytes: &[u8]) -> MessageReply {
+            MessageReply::Now(bytes.to_vec())
+        }
+
+        fn tick(&self) {}
+
+        fn wake_at(&self) -> Option<Instant> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_flood_of_datagrams_from_many_askers_holds_no_connection_up() {
+        let listener = DnsListener::bind(&[SocketAddr::from(([127, 0, 0, 1], 0))]).unwrap();
+        let address = listener.addresses()[0];
+        let responder = Arc::new(Slow::default());
+        listener.serve(Arc::clone(&responder) as Arc<dyn Respond>).unwrap();
+        let is_over = &responder.is_over;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let askers = [(); 7].map(|()| std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+                while !is_over.load(Ordering::Relaxed) {
+                    askers.iter().for_each(|asker| drop(asker.send_to(b"question", address)));
+                }
+            });
+            while responder.datagrams.load(Ordering::Relaxed) < 1000 {
+                std::thread::yield_now();
+            }
+            let mut connection = std::net::TcpStream::connect(address).unwrap();
+            connection.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            connection.write_all(&[0, 2, 7, 7]).unwrap();
+            let mut reply = [0; 4];
+            let answered = connection.read_exact(&mut reply);
+            is_over.store(true, Ordering::Relaxed);
+            answered.unwrap();
+            assert_eq!(reply, [0, 2, 7, 7]);
+        });
     }
 }

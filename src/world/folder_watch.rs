@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind};
@@ -84,14 +84,24 @@ impl Watched {
 
 /// A watch on folders, without their subfolders, and on files in them that are mounted by themselves.
 pub struct FolderWatch {
-    watcher: Option<RecommendedWatcher>,
-    wanted: Arc<Mutex<Watched>>,
-    /// The watched places with their identity when the watch began: a replaced one must be watched again.
-    watched: BTreeMap<PathBuf, (u64, u64)>,
+    places: WatchedPlaces,
     events: mpsc::Receiver<()>,
     /// Times of the first and the last change that have not been reported yet.
     pending: Option<(Instant, Instant)>,
     quiet: Duration,
+}
+
+/// What a [`FolderWatch`] watches. A folder on a network may hang, so it is not set on the thread of a loop.
+#[derive(Clone)]
+pub struct WatchedPlaces {
+    inotify: Arc<Mutex<Inotify>>,
+    wanted: Arc<Mutex<Watched>>,
+}
+
+struct Inotify {
+    watcher: Option<RecommendedWatcher>,
+    /// The watched places with their identity when the watch began: a replaced one must be watched again.
+    watched: BTreeMap<PathBuf, (u64, u64)>,
 }
 
 /// Returns whether an event counts as a change. Reading does not; closing after writing does. Until then a file may be half
@@ -130,41 +140,13 @@ impl FolderWatch {
         if let Err(error) = &watcher {
             tracing::warn!("cannot watch files for edits; send SIGHUP after an edit: {error}");
         }
-        FolderWatch { watcher: watcher.ok(), wanted, watched: BTreeMap::new(), events, pending: None, quiet }
+        let inotify = Arc::new(Mutex::new(Inotify { watcher: watcher.ok(), watched: BTreeMap::new() }));
+        FolderWatch { places: WatchedPlaces { inotify, wanted }, events, pending: None, quiet }
     }
 
-    /// Watches exactly this set from now on. Logs once what cannot be watched. Returns true if some folder or mounted file is
-    /// new or was replaced: the caller must read them again, since a change in between has gone unnoticed.
-    pub fn set(&mut self, wanted: &Watched) -> bool {
-        let Some(watcher) = &mut self.watcher else { return false };
-        if let Ok(mut ours) = self.wanted.lock() {
-            ours.clone_from(wanted);
-        }
-        let mount_points = fs::mount_points_at_or_below(Path::new("/"));
-        let places = wanted.places(&mount_points);
-        self.watched.retain(|place, _| {
-            let stays = places.contains(place.as_path());
-            if !stays {
-                // It may be deleted, and its watch with it.
-                watcher.unwatch(place).ok();
-            }
-            stays
-        });
-        let mut grew = false;
-        for place in places {
-            let Ok(metadata) = std::fs::metadata(place) else { continue };
-            let identity = (metadata.dev(), metadata.ino());
-            if self.watched.get(place) == Some(&identity) {
-                continue;
-            }
-            grew = true;
-            self.watched.insert(place.to_owned(), identity);
-            if let Err(error) = watcher.watch(place, RecursiveMode::NonRecursive) {
-                let place = place.display();
-                tracing::warn!(path = %place, "cannot watch {place} for edits; send SIGHUP after an edit: {error}");
-            }
-        }
-        grew
+    /// Returns what sets the places to watch, for a thread that may block.
+    pub fn places(&self) -> WatchedPlaces {
+        self.places.clone()
     }
 
     /// Waits until something has changed and the folders are quiet again. Dropping the future loses nothing.
@@ -187,6 +169,50 @@ impl FolderWatch {
                 Some(()) = self.events.recv() => self.pending = Some((first, Instant::now())),
             }
         }
+    }
+}
+
+impl WatchedPlaces {
+    /// Makes each call of `set` hang until the result is dropped.
+    #[cfg(test)]
+    pub(crate) fn hang(&self) -> impl Drop {
+        self.inotify.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Watches exactly this set from now on. Logs once what cannot be watched. Returns true if some folder or mounted file is
+    /// new or was replaced: the caller must read them again, since a change in between has gone unnoticed. Asks each folder, and
+    /// blocks as long as one hangs.
+    pub fn set(&self, wanted: &Watched) -> bool {
+        let mut inotify = self.inotify.lock().unwrap_or_else(PoisonError::into_inner);
+        let Inotify { watcher: Some(watcher), watched } = &mut *inotify else { return false };
+        if let Ok(mut ours) = self.wanted.lock() {
+            ours.clone_from(wanted);
+        }
+        let mount_points = fs::mount_points_at_or_below(Path::new("/"));
+        let places = wanted.places(&mount_points);
+        watched.retain(|place, _| {
+            let stays = places.contains(place.as_path());
+            if !stays {
+                // It may be deleted, and its watch with it.
+                watcher.unwatch(place).ok();
+            }
+            stays
+        });
+        let mut grew = false;
+        for place in places {
+            let Ok(metadata) = std::fs::metadata(place) else { continue };
+            let identity = (metadata.dev(), metadata.ino());
+            if watched.get(place) == Some(&identity) {
+                continue;
+            }
+            grew = true;
+            watched.insert(place.to_owned(), identity);
+            if let Err(error) = watcher.watch(place, RecursiveMode::NonRecursive) {
+                let place = place.display();
+                tracing::warn!(path = %place, "cannot watch {place} for edits; send SIGHUP after an edit: {error}");
+            }
+        }
+        grew
     }
 }
 

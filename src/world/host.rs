@@ -57,6 +57,16 @@ pub fn find_program(name: &Path) -> Option<PathBuf> {
     folders.map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
+/// The share of its descriptors that the process has for the connections of one listener: others are for its work.
+const DESCRIPTOR_SHARE: u64 = 8;
+
+/// Returns how many connections a listener may have, `most` if the process may have enough descriptors.
+pub fn descriptor_share(most: usize) -> usize {
+    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let share = descriptors.and_then(|descriptors| usize::try_from(descriptors / DESCRIPTOR_SHARE).ok());
+    share.unwrap_or(most).clamp(1, most)
+}
+
 /// Returns a stamp that changes when a file is replaced: device, inode, size, time of change. `None` if there is no file.
 pub fn file_stamp(path: &Path) -> Option<FileStamp> {
     let metadata = std::fs::metadata(path).ok()?;

@@ -26,6 +26,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
 use crate::model::outward::{PageBody, PageRequest, StatusPage};
+use crate::world::host;
 
 mod local;
 
@@ -33,8 +34,6 @@ pub use local::{SocketFile, bind_local, bind_own, folders_in, get, is_nobody, so
 
 /// Maximum number of connections at a time, if the process may have enough descriptors.
 const MAX_CONNECTIONS: usize = 64;
-/// The share of its descriptors that the process has for connections: all others are for its work.
-const DESCRIPTOR_SHARE: u64 = 8;
 /// Time limit for the head of a request, from the beginning of its connection.
 const HEAD_LIMIT: Duration = Duration::from_secs(5);
 /// Time limit for the page, and for the client to read it.
@@ -110,7 +109,7 @@ where
     Page: Fn(PageRequest) -> Answering + Clone + Send + Sync + 'static,
     Answering: Future<Output = StatusPage> + Send + 'static,
 {
-    let room = room();
+    let room = host::descriptor_share(MAX_CONNECTIONS);
     let mut clients: Vec<Client> = Vec::new();
     let mut tasks = JoinSet::new();
     let mut is_failing = false;
@@ -139,13 +138,6 @@ where
             }
         }
     }
-}
-
-/// Returns how many connections there may be.
-fn room() -> usize {
-    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let share = descriptors.and_then(|descriptors| usize::try_from(descriptors / DESCRIPTOR_SHARE).ok());
-    share.unwrap_or(MAX_CONNECTIONS).clamp(1, MAX_CONNECTIONS)
 }
 
 async fn connection<Page, Answering>(

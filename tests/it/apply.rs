@@ -90,6 +90,7 @@ fn request(resources: &[Resource], texts: &[&str]) -> Request {
         fleets: Vec::new(),
         dropped: Vec::new(),
         revision: Revision(7),
+        change_waits: Arc::default(),
     }
 }
 
@@ -269,6 +270,7 @@ fn names_request(place: &Place, names: &[&str], text: &str) -> Request {
         fleets: vec![InstanceFiles { resource: parent, wanted }],
         dropped: Vec::new(),
         revision: Revision(7),
+        change_waits: Arc::default(),
     }
 }
 

@@ -184,3 +184,40 @@ fn many_bad_names_hold_no_good_one_up() {
     sandbox.onetime();
     assert_eq!(std::fs::read_to_string(nginx.http_file("bad3.conf")).unwrap(), "# right\n");
 }
+
+#[test]
+fn a_change_does_not_wait_until_all_bad_names_are_known() {
+    let nginx = Nginx::started();
+    let sandbox = Sandbox::new();
+    sandbox.template("site.conf", "{{getv (print \"/sites/\" item)}}\n");
+    let (checks, go) = (sandbox.text_path("checks"), sandbox.text_path("go"));
+    let good = nginx.http_file("good.conf");
+    // Each check notes what it sees of the good one; the third waits.
+    let check = format!(
+        "cat {} >>{checks} 2>/dev/null || echo none >>{checks}\n\
+         while [ $(wc -l <{checks}) = 3 ] && ! [ -e {go} ]; do sleep 0.05; done\n{}",
+        good.display(),
+        nginx.check_command()
+    );
+    let lines = format!("for_each = '/sites/*'\ncheck_cmd = '''{check}'''\nreload = 'nginx'\n");
+    let dest = nginx.http_file("{{ item }}.conf");
+    sandbox.resource("sites", &table("site.conf", dest.to_str().unwrap()).keys(&["/sites"]).lines(lines));
+    let set = |good: &str| {
+        let text = |n: usize| if n.is_multiple_of(2) { "# x" } else { "nonsense;" };
+        let names: String = (0..80).map(|n| format!("  n{n}: '{}'\n", text(n))).collect();
+        sandbox.set_store(&format!("sites:\n  good: '# {good}'\n{names}"));
+    };
+    set("v1");
+    let port = free_port();
+    let _agent = sandbox.start(&["--watch", "--metrics-addr", &format!("127.0.0.1:{port}")]);
+    wait_until("the third check", DEADLINE, || sandbox.lines("checks").len() == 3);
+    set("v2");
+    wait_until("the agent to see the change", DEADLINE, || {
+        wait_answer(port, "/ready/detailed", 503).body.contains("\"store_revision\":\"2\"")
+    });
+    std::fs::write(go, "").unwrap();
+    wait_until("the change", DEADLINE, || std::fs::read_to_string(&good).is_ok_and(|good| good == "# v2\n"));
+    let checks = sandbox.lines("checks");
+    let before = checks.iter().position(|seen| seen == "# v2").unwrap();
+    assert!(before <= 7, "{before} checks of the first search: {checks:?}");
+}

@@ -74,8 +74,10 @@ fn a_render_that_takes_too_long_fails_by_itself() {
     let sandbox = sandbox(COMPUTES);
     sandbox.set_store("v: {slow: 'yes', x: one}\n");
     let ran = sandbox.run(&["--onetime", "--render-timeout", "50ms"]).expect_code(5);
-    let late = "slow.tera:2:45: the render takes longer than 50ms (hint: --render-timeout sets this limit)";
-    assert_eq!(ran.stderr.matches(late).count(), 2, "{}", ran.stderr);
+    // On a busy machine, the time may be over before the innermost part is reached.
+    let late = "the render takes longer than 50ms (hint: --render-timeout sets this limit)";
+    let lines = ran.stderr.lines().filter(|line| line.contains("slow.tera:2:") && line.contains(late));
+    assert_eq!(lines.count(), 2, "{}", ran.stderr);
     for name in ["c-fast", "d-fast", "e-fast"] {
         assert_eq!(sandbox.output(name).as_deref(), Some("one\n"), "{}", ran.stderr);
     }
@@ -145,4 +147,64 @@ fn a_file_of_keys_that_hangs_holds_up_neither_the_pages_nor_the_end() {
     agent.signal(Signal::SIGTERM);
     let status = wait_for("the end", DEADLINE, || agent.child.try_wait().unwrap());
     assert_eq!(status.code(), Some(0), "{}", sandbox.log());
+}
+
+/// Time for which a process has computed, in ticks of the kernel.
+fn computed(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit(") ").next().unwrap().split(' ').nth(11).unwrap().parse().unwrap()
+}
+
+#[test]
+fn files_of_keys_that_take_minutes_to_read_hold_up_no_end() {
+    let mut sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "");
+    // 600,000 empty lists by aliases, as often as there are names for the file.
+    let mut yaml = format!("x0: &x0 [{}]\n", ["[]"; 10].join(", "));
+    for n in 1..5 {
+        yaml += &format!("x{n}: &x{n} [{}]\n", vec![format!("*x{}", n - 1); 10].join(", "));
+    }
+    yaml += &format!("y: [{}]\nv: {{a: one}}\n", ["*x4"; 6].join(", "));
+    let folder = sandbox.path("keys");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("0.yaml"), yaml).unwrap();
+    (1..3000).for_each(|n| std::os::unix::fs::symlink("0.yaml", folder.join(format!("{n}.yaml"))).unwrap());
+    sandbox.store = ["--backend", "file", "--file", folder.to_str().unwrap()].map(str::to_owned).to_vec();
+    let port = free_port();
+    let mut agent = sandbox.start(&["--watch", "--metrics-addr", &format!("127.0.0.1:{port}")]);
+    wait_until("the reading to be under way", DEADLINE, || computed(agent.child.id()) > 50);
+    wait_answer(port, "/health", 200);
+    agent.signal(Signal::SIGTERM);
+    let status = wait_for("the end", DEADLINE, || agent.child.try_wait().unwrap());
+    assert_eq!((status.code(), sandbox.output("a")), (Some(0), None), "{}", sandbox.log());
+}
+
+#[test]
+fn a_file_of_conf_d_that_hangs_holds_up_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "");
+    sandbox.set_store("v: {a: one}\n");
+    let port = free_port();
+    let mut agent = sandbox.start(&["--watch", "--metrics-addr", &format!("127.0.0.1:{port}")]);
+    sandbox.wait_output("a", "one\n");
+    let mut holder = Command::new("python3");
+    holder.args(["-c", LEASE, &sandbox.text_path("etc/conf.d/a.toml"), &sandbox.text_path("held")]);
+    let _holder = Daemon::start(&mut holder);
+    sandbox.wait_for_file("held");
+    agent.signal(Signal::SIGHUP);
+    sandbox.wait_log("reading conf.d, templates and the store again (SIGHUP)");
+    sandbox.set_store("v: {a: two}\n");
+    sandbox.wait_output("a", "two\n");
+    wait_answer(port, "/health", 200);
+    // A start waits for it, and ends when it is asked to.
+    let mut other = sandbox.command(&["--watch", "--metrics-addr", &format!("127.0.0.1:{}", free_port())]);
+    let log = std::fs::File::create(sandbox.path("other.log")).unwrap();
+    let mut other = Daemon::start(other.args(["--state-dir", ""]).stdout(log.try_clone().unwrap()).stderr(log));
+    let said = || std::fs::read_to_string(sandbox.path("other.log")).is_ok_and(|log| log.contains("started (watch"));
+    wait_until("the start", DEADLINE, said);
+    for process in [&mut agent, &mut other] {
+        process.signal(Signal::SIGTERM);
+        let status = wait_for("the end", DEADLINE, || process.child.try_wait().unwrap());
+        assert_eq!(status.code(), Some(0), "{}", sandbox.log());
+    }
 }

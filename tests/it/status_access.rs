@@ -1,6 +1,7 @@
 //! Who gets the status, and what whoever asks cannot do: other host names, endless requests, clients that do not read, names with
 //! markup, and the socket's permissions. On the real program.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -186,4 +187,31 @@ fn the_socket_is_for_the_agents_group_and_is_there_again_after_a_kill() {
     served.agent = served.sandbox.watch();
     served.sandbox.wait_log("`upstreamd status` will not work: cannot listen at");
     assert_eq!(fs::read_to_string(&socket).unwrap(), "mine");
+}
+
+#[test]
+fn requests_of_clients_that_are_gone_do_not_pile_up() {
+    let list: String = (0..3000).map(|n| format!("  b{n}: '127.0.0.1:{}'\n", 10_000 + n)).collect();
+    let served = Served::new(&format!("web:\n{list}"));
+    let threads = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", served.agent.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("Threads:")).unwrap();
+        line.trim().parse::<usize>().unwrap()
+    };
+    let before = threads();
+    let mut most = 0;
+    // The agent gives up the oldest of them for the newest.
+    let mut clients = VecDeque::new();
+    for _ in 0..600 {
+        let mut stream = TcpStream::connect(("127.0.0.1", served.port)).unwrap();
+        stream.write_all(b"GET /api/status?list=* HTTP/1.1\r\nHost: localhost\r\n\r\n").ok();
+        clients.push_back(stream);
+        most = most.max(threads());
+        if clients.len() > 200 {
+            clients.pop_front();
+        }
+    }
+    assert!(most <= before + 8, "{most} threads, {before} before");
+    served.sandbox.set_store("web: {b: '127.0.0.1:9002'}\n");
+    served.sandbox.wait_log("127.0.0.1:9002");
 }

@@ -10,6 +10,7 @@ use crate::model::event::Event;
 use crate::model::key::{Key, Revision, Value};
 use crate::model::range::KeyRanges;
 use crate::model::refusal::Refusal;
+use crate::model::report::Report;
 use crate::render::Facts;
 
 /// Returns the catalog of these resources: a name and further lines, each with keys below `/NAME`.

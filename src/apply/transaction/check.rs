@@ -16,20 +16,24 @@ use crate::world::fs::entry::FileEntry;
 use crate::world::namespace::{self, Checked, Overlay};
 use crate::world::process::{self, FinishedCommand};
 
-use super::turns::{self, Patience};
-use super::{Transaction, named};
+use super::{Transaction, named, turns};
 
 impl Transaction {
-    /// Runs a check that names the staged file on each; the files that it refuses drop out.
+    /// Runs a check that names the staged file on each; the files that it refuses drop out. Once one is refused, so do those that it
+    /// does not come to in the time of a search.
     pub(super) async fn check_staged(&mut self, context: &Context) -> Done {
         let Some(command) = self.group.check.clone() else { return Ok(()) };
         let mut refused: Vec<(usize, StepFailure)> = Vec::new();
         for position in self.changed_positions() {
-            let file = &self.files[position];
             // A removed file cannot be judged by itself.
-            if file.action == FileAction::Remove {
+            if self.files[position].action == FileAction::Remove {
                 continue;
             }
+            if !(refused.is_empty() || self.patience.is_left()) {
+                refused.push((position, StepFailure::undecided()));
+                continue;
+            }
+            let file = &self.files[position];
             let text = command.shell_text(&file.staged.as_ref().unwrap_or(&file.target).path(), file.dest());
             let finished = process::run_shell(&text, command.timeout).await;
             self.note_check(context, &finished);
@@ -66,8 +70,7 @@ impl Transaction {
             return FutureCheck::Refused(refused);
         }
         let mut search = Search::start(staged, |file| self.files[file].existed, self.blame(refused.clone()));
-        let mut patience = Patience::new();
-        while let Some(trial) = search.next_trial().filter(|_| patience.is_left()) {
+        while let Some(trial) = search.next_trial().filter(|_| self.patience.is_left()) {
             search.answer(match self.try_future(context, &trial.into_iter().collect::<Vec<_>>()).await {
                 FutureCheck::Passed => Ok(()),
                 FutureCheck::Unavailable => return FutureCheck::Unavailable,
@@ -75,7 +78,6 @@ impl Transaction {
             });
         }
         let done = match search.found() {
-            Some(found) if found.culprits.is_empty() && found.good.is_empty() => Err(refused),
             Some(found) => {
                 let undecided = found.undecided.into_iter().map(|file| (file, StepFailure::undecided()));
                 self.leave_out(context, found.culprits.into_iter().chain(undecided).collect())

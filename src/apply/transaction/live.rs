@@ -1,8 +1,10 @@
 //! Finds the culprit if no mount namespace shows the files: the check judges the live tree only, so each trial is a
 //! transaction of its own, undone if the check refuses it. Never leaves a refused file in place.
 
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::apply::Context;
 use crate::apply::failure;
@@ -22,15 +24,19 @@ use super::{Request, run_one};
 /// files do not have to wait for them.
 pub(super) async fn isolate(context: &Context, request: Request, whole: Report) -> Report {
     let Outcome::RolledBack { cause, .. } = &whole.outcome else { return whole };
-    let Request { group, rendered, fleets, dropped, revision } = request;
-    let changed: Vec<Rendered> =
-        rendered.into_iter().filter(|rendered| whole.files.contains(&rendered.resource.dest)).collect();
+    let Request { group, rendered, fleets, dropped, revision, change_waits } = request;
+    let files: HashSet<&PathBuf> = whole.files.iter().collect();
+    let mut changed: Vec<Rendered> =
+        rendered.into_iter().filter(|rendered| files.contains(&rendered.resource.dest)).collect();
     if changed.is_empty() {
         return whole;
     }
     let report = Report { dropped, files: Vec::new(), removed: Vec::new(), ..whole.clone() };
-    let mut trials = Trials { context, group, revision, report };
-    let refused = match whole.removed.is_empty() {
+    let mut trials = Trials { context, group, revision, change_waits, report };
+    // Each trial puts its files in place and takes them away again.
+    let left = changed.split_off(changed.len().min(turns::FIRST_PORTION));
+    trials.leave(&left);
+    let refused = match whole.removed.is_empty() && left.is_empty() {
         true => Some(cause.clone()),
         false => match trials.run(changed.clone(), Vec::new()).await {
             Tried::Passed => None,
@@ -41,7 +47,7 @@ pub(super) async fn isolate(context: &Context, request: Request, whole: Report) 
     let mut any_good = refused.is_none();
     if let Some(refused) = refused {
         let mut search = Search::start(0..changed.len(), |_| false, blame(&changed, refused));
-        let mut patience = Patience::new();
+        let mut patience = Patience::new(Arc::clone(&trials.change_waits));
         while let Some(trial) = search.next_trial().filter(|_| patience.is_left()) {
             if trial.is_empty() {
                 search.answer(trials.as_it_was().await);
@@ -79,6 +85,7 @@ struct Trials<'a> {
     context: &'a Context,
     group: Arc<Group>,
     revision: Revision,
+    change_waits: Arc<AtomicBool>,
     report: Report,
 }
 
@@ -92,8 +99,8 @@ enum Tried {
 
 impl Trials<'_> {
     async fn run(&mut self, rendered: Vec<Rendered>, fleets: Vec<InstanceFiles>) -> Tried {
-        let (group, revision) = (Arc::clone(&self.group), self.revision);
-        let request = Request { group, rendered, fleets, dropped: Vec::new(), revision };
+        let (group, change_waits) = (Arc::clone(&self.group), Arc::clone(&self.change_waits));
+        let request = Request { group, rendered, fleets, dropped: Vec::new(), revision: self.revision, change_waits };
         let report = run_one(self.context, request).await;
         self.report.warnings.extend(report.warnings);
         self.report.dropped.extend(report.dropped);
@@ -118,6 +125,12 @@ impl Trials<'_> {
                 Tried::Ended(other)
             }
         }
+    }
+
+    /// Leaves these files to a later pass.
+    fn leave(&mut self, left: &[Rendered]) {
+        let undecided = (0..left.len()).collect();
+        self.drop_refused(left, Isolated { good: BTreeSet::new(), culprits: BTreeMap::new(), undecided });
     }
 
     /// Drops the files that the search has found, or has not come to.

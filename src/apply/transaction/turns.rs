@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::apply::journal::{self, Journal};
@@ -19,26 +20,45 @@ use super::{Request, attempt};
 const MIN_TRIALS: usize = 16;
 /// Time for a search that goes on beyond that: what it does not come to is left to the next pass.
 const SEARCH_TIME: Duration = Duration::from_secs(3);
+/// Checks that a search may take in any case while a change waits for its end.
+const MIN_TRIALS_BEFORE_CHANGE: usize = 4;
+/// Files that no check has come to yet, of which so many are tried together, to begin with: what is tried is written to disk first.
+pub(super) const FIRST_PORTION: usize = 256;
+/// Least number of them.
+const MIN_PORTION: usize = 16;
 /// Refused files that are tried once more beside a change.
 const MAX_BESIDE_CHANGE: usize = 8;
 /// Refused files that are tried once more in a pass without a change.
 const MAX_RETRIED: usize = 64;
 
-/// How long a search goes on.
+/// The time of a transaction, and how long a search in it goes on.
 pub(super) struct Patience {
+    started: Instant,
     trials: usize,
-    since: Instant,
+    /// Start of the search.
+    since: Option<Instant>,
+    /// Whether the group has changed in the meantime.
+    change_waits: Arc<AtomicBool>,
 }
 
 impl Patience {
-    pub(super) fn new() -> Patience {
-        Patience { trials: 0, since: clock::now() }
+    pub(super) fn new(change_waits: Arc<AtomicBool>) -> Patience {
+        Patience { started: clock::now(), trials: 0, since: None, change_waits }
+    }
+
+    /// Returns the time since the transaction began.
+    pub(super) fn elapsed(&self) -> Duration {
+        clock::since(self.started)
     }
 
     /// Counts one more check. Returns whether there may be one.
     pub(super) fn is_left(&mut self) -> bool {
         self.trials += 1;
-        self.trials <= MIN_TRIALS || clock::since(self.since) < SEARCH_TIME
+        let since = *self.since.get_or_insert_with(clock::now);
+        match self.change_waits.load(Ordering::Relaxed) {
+            true => self.trials <= MIN_TRIALS_BEFORE_CHANGE,
+            false => self.trials <= MIN_TRIALS || clock::since(since) < SEARCH_TIME,
+        }
     }
 }
 
@@ -46,13 +66,22 @@ impl Patience {
 pub(in crate::apply) type Refusals = HashMap<String, GroupRefusals>;
 
 /// What is known of a group's files that are not live.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::apply) struct GroupRefusals {
     known: BTreeMap<PathBuf, RefusedFile>,
     /// The destination that was tried last: the next retry goes on behind it.
     last_tried: PathBuf,
+    /// Number of files that no check has come to yet, of those that the next pass tries.
+    portion: usize,
     /// What the journal says.
     written: BTreeMap<PathBuf, String>,
+}
+
+impl Default for GroupRefusals {
+    fn default() -> GroupRefusals {
+        let (known, last_tried, written) = Default::default();
+        GroupRefusals { known, last_tried, portion: FIRST_PORTION, written }
+    }
 }
 
 /// One file that is not live.
@@ -87,7 +116,11 @@ pub(super) async fn run(context: &Context, request: Request) -> Report {
         report.dropped.extend(names.into_iter().map(|name| (name, StepFailure::undecided())));
         return report;
     }
+    let group_id = request.group.id.clone();
     let next = remembered(context, &Request { rendered: second, dropped: Vec::new(), ..request }).await;
+    if let Some(group) = context.refusals.lock().ok().as_mut().and_then(|refusals| refusals.get_mut(&group_id)) {
+        group.adapt_portion(&next);
+    }
     both(report, next, names)
 }
 
@@ -146,18 +179,24 @@ fn in_turns(context: &Context, request: &Request) -> Option<TurnOrder> {
     if second.is_empty() && refused.is_empty() {
         return None;
     }
-    let is_change = !fresh.is_empty() || !second.is_empty();
-    let most = if is_change { MAX_BESIDE_CHANGE } else { MAX_RETRIED };
+    let most = match (fresh.is_empty(), second.is_empty()) {
+        // First those of which nothing is known.
+        (_, false) => 0,
+        (false, true) => MAX_BESIDE_CHANGE,
+        (true, true) => MAX_RETRIED,
+    };
+    let left = second.split_off(second.len().min(group.portion));
     if refused.len() > most {
         refused.sort_by(|(a, _), (b, _)| a.resource.dest.cmp(&b.resource.dest));
         let behind =
             refused.partition_point(|(rendered, _)| rendered.resource.dest <= group.last_tried) % refused.len();
         refused.rotate_left(behind);
     }
-    let later = refused.split_off(refused.len().min(most));
+    let mut later = refused.split_off(refused.len().min(most));
     if let Some((last, _)) = refused.last().filter(|_| !later.is_empty()) {
         group.last_tried.clone_from(&last.resource.dest);
     }
+    later.extend(left.into_iter().map(|rendered| (rendered, StepFailure::undecided())));
     second.extend(refused.into_iter().map(|(rendered, _)| rendered));
     Some(TurnOrder { fresh, second, later })
 }
@@ -177,14 +216,20 @@ impl GroupRefusals {
             };
             Some((dest.clone(), refusal))
         });
-        GroupRefusals { known: known.collect(), last_tried: PathBuf::new(), written }
+        GroupRefusals { known: known.collect(), written, ..GroupRefusals::default() }
+    }
+
+    /// Makes the next portion larger if the search has come to all of this one, else smaller.
+    fn adapt_portion(&mut self, report: &Report) {
+        self.portion = match report.is_unfinished() {
+            true => MIN_PORTION.max(self.portion / 2),
+            false => self.portion.saturating_mul(2),
+        };
     }
 
     /// Forgets what is live now, and what is no longer wanted.
     fn settle(&mut self, request: &Request, report: &Report) {
-        for rendered in request.rendered.iter().filter(|rendered| report.files.contains(&rendered.resource.dest)) {
-            self.known.remove(&rendered.resource.dest);
-        }
+        report.files.iter().for_each(|dest| drop(self.known.remove(dest)));
         let is_gone = |dest: &PathBuf, resource: &str| {
             let mut fleets = request.fleets.iter().filter(|fleet| **fleet.resource.name() == *resource);
             fleets.any(|fleet| !fleet.wanted.contains(dest))
@@ -234,4 +279,34 @@ async fn save(context: &Context, group_id: &str, refused: BTreeMap<PathBuf, Stri
     let saved = journal::load(context, group_id)
         .and_then(|journal| journal::save(context, group_id, &Journal { refused, ..journal }));
     saved.map_err(|error| failure::describe(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::key::Revision;
+
+    use super::*;
+
+    #[test]
+    fn a_search_ends_soon_when_a_change_waits() {
+        let change_waits = Arc::new(AtomicBool::new(false));
+        let mut patience = Patience::new(Arc::clone(&change_waits));
+        assert!((0..MIN_TRIALS).all(|_| patience.is_left()));
+        change_waits.store(true, Ordering::Relaxed);
+        assert!(!patience.is_left());
+        let mut patience = Patience::new(change_waits);
+        assert_eq!((0..MIN_TRIALS).filter(|_| patience.is_left()).count(), MIN_TRIALS_BEFORE_CHANGE);
+    }
+
+    #[test]
+    fn a_portion_grows_while_a_search_comes_to_all_of_it() {
+        let mut group = GroupRefusals::default();
+        let all = Report::unchanged(Revision(1));
+        group.adapt_portion(&all);
+        assert_eq!(group.portion, 2 * FIRST_PORTION);
+        let name = InstanceId::whole(&Arc::from("a.toml"));
+        let some = Report { dropped: vec![(name, StepFailure::undecided())], ..all };
+        (0..20).for_each(|_| group.adapt_portion(&some));
+        assert_eq!(group.portion, MIN_PORTION);
+    }
 }

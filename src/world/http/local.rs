@@ -3,6 +3,7 @@
 
 use std::fs::Permissions;
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,6 +13,9 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -26,21 +30,39 @@ const MAX_ENTRIES: usize = 10_000;
 ///
 /// # Errors
 /// There can be no socket, or something else is at that path.
-pub async fn bind_local(path: &Path) -> io::Result<UnixListener> {
+pub fn bind_local(path: &Path) -> io::Result<UnixListener> {
     if let Some(folder) = path.parent().filter(|folder| !folder.is_dir()) {
         std::fs::DirBuilder::new().mode(FOLDER_MODE).create(folder)?;
     }
     if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
-        // A listener that is busy is one, too: nobody waits for it.
-        let connected = UnixStream::connect(path).await;
-        if connected.map_or_else(|error| error.kind() == io::ErrorKind::WouldBlock, |_| true) {
+        if is_answered(path)? {
             return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process answers there"));
         }
         std::fs::remove_file(path)?;
     }
     let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, Permissions::from_mode(SOCKET_MODE))?;
+    let made = rustix::fs::open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    open_to_group(&made)?;
     Ok(listener)
+}
+
+/// Returns whether a process listens at this socket, without waiting for it: one that is busy lets clients wait.
+fn is_answered(path: &Path) -> io::Result<bool> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    let connected = rustix::net::connect(&socket, &SocketAddrUnix::new(path)?);
+    Ok(!matches!(connected, Err(Errno::CONNREFUSED | Errno::NOENT)))
+}
+
+/// Lets the group open a socket that was just made. If somebody has put something else in its place, that stays as it is.
+fn open_to_group(made: &OwnedFd) -> io::Result<()> {
+    let found = rustix::fs::fstat(made)?;
+    if FileType::from_raw_mode(found.st_mode) != FileType::Socket || found.st_uid != rustix::process::geteuid().as_raw()
+    {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "others may exchange files in its folder"));
+    }
+    // The descriptor leads to the socket itself, whatever is at the path by now.
+    std::fs::set_permissions(format!("/proc/self/fd/{}", made.as_raw_fd()), Permissions::from_mode(SOCKET_MODE))
 }
 
 /// The file of a socket of which no other process can be the owner: it is removed when this is dropped.
@@ -58,13 +80,13 @@ impl Drop for SocketFile {
 ///
 /// # Errors
 /// As [`bind_local`].
-pub async fn bind_own(folder: &Path, prefix: &str) -> io::Result<(UnixListener, SocketFile)> {
+pub fn bind_own(folder: &Path, prefix: &str) -> io::Result<(UnixListener, SocketFile)> {
     let path = folder.join(format!("{prefix}{}.sock", std::process::id()));
-    let listener = bind_local(&path).await?;
+    let listener = bind_local(&path)?;
     for (left, pid) in sockets_of(folder, prefix, usize::MAX) {
         let has_ended = !Path::new("/proc").join(pid.to_string()).exists();
-        // Does not wait for a listener that is busy. A process that is not seen here may still run: in a different container.
-        if has_ended && UnixStream::connect(&left).await.is_err_and(|error| is_nobody(&error)) {
+        // A process that is not seen here may still run: in a different container.
+        if has_ended && is_answered(&left).is_ok_and(|answered| !answered) {
             std::fs::remove_file(&left).ok();
         }
     }
@@ -118,4 +140,40 @@ pub async fn get(path: &Path, target: &str, limit: Duration, max_bytes: usize) -
         Ok((status.as_u16(), text))
     };
     timeout(limit, asking).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_busy_process_at_the_socket_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("status.sock");
+        let _busy = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let mut clients = Vec::new();
+        // Until no further one is let in.
+        while let Ok(client) = UnixStream::connect(&path).await {
+            clients.push(client);
+        }
+        assert_eq!(bind_local(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[tokio::test]
+    async fn what_others_put_in_place_of_the_socket_keeps_its_mode() {
+        let folder = tempfile::tempdir().unwrap();
+        let (secret, path) = (folder.path().join("secret"), folder.path().join("status.sock"));
+        std::fs::write(&secret, "x").unwrap();
+        std::fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
+        let open = |path: &Path| rustix::fs::open(path, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty()).unwrap();
+        std::os::unix::fs::symlink(&secret, &path).unwrap();
+        for other in [&path, &secret] {
+            assert_eq!(open_to_group(&open(other)).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        }
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(mode(&secret), 0o600);
+        std::fs::remove_file(&path).unwrap();
+        let _listener = bind_local(&path).unwrap();
+        assert_eq!(mode(&path), SOCKET_MODE);
+    }
 }

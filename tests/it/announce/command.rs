@@ -190,3 +190,26 @@ fn as_pid_1_it_reaps_what_the_command_leaves() {
     let mut unshare = unshare;
     assert_eq!(end(&world, &mut unshare), Some(143), "{}", world.sandbox.log());
 }
+
+#[test]
+fn checks_and_the_command_get_none_of_our_variables() {
+    let mut world = World::new();
+    let ours = [("UPSTREAMD_X", "secret"), ("NOTIFY_SOCKET", "/none")];
+    world.sandbox.environment = ours.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    world.sandbox.environment.push(("OF_SOMEBODY_ELSE".to_owned(), "stays".to_owned()));
+    let file = |name: &str| world.sandbox.text_path(name);
+    let write = |name: &str| format!("env >{0}.new; mv {0}.new {0}", file(name));
+    let check = format!("exec:{}", write("checked"));
+    let script = format!("{}; exec sleep 1000", write("started"));
+    let own = ["announce", "--name", "web", "--address", "127.0.0.1:1", "--check", &check];
+    let command = ["--", "/bin/sh", "-c", &script];
+    let _announcer = world.sandbox.start_with_command(&[&own, QUICK, &command].concat());
+    for name in ["checked", "started"] {
+        world.sandbox.wait_for_file(name);
+        let found = fs::read_to_string(world.sandbox.path(name)).unwrap();
+        assert!(found.contains("OF_SOMEBODY_ELSE=stays"), "{name}: {found}");
+        for (ours, _) in ours {
+            assert!(!found.contains(ours), "{name}: {found}");
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 
 use super::command::{announce_script, end};
-use super::{Backend, World};
+use super::{Backend, Reader, World};
 use crate::support::agent::DEADLINE;
 use crate::support::wait_until;
 
@@ -131,4 +131,21 @@ fn a_host_name_is_announced_with_a_warning() {
     let _announcer = world.announce(&["--name", "web", "--id", "one", "--address", &address]);
     world.wait_one("/services/");
     world.sandbox.wait_log("announces the host name localhost, which `backends()` skips unless it says hostnames=true");
+}
+
+#[test]
+fn receipts_without_end_are_not_read_to_their_end() {
+    let mut world = World::new();
+    let value = "x".repeat(1 << 20);
+    let Reader { runtime, client } = &mut world.reader;
+    for n in 0..17 {
+        runtime.block_on(client.put(format!("/upstreamd/agents/{n}"), value.as_str(), None)).unwrap();
+    }
+    let mut announcer = announce_script(&world, &["--drain-timeout", "1h"], RUNS_ON);
+    world.sandbox.wait_log("announced /services/web/one");
+    announcer.signal(Signal::SIGTERM);
+    world.sandbox.wait_log("/upstreamd/agents has more than 10000 keys or 16777216 bytes");
+    world.etcd.ctl(&["del", "--prefix", "/upstreamd/agents/"]);
+    put_receipt(&world, None, true);
+    assert_eq!(end(&world, &mut announcer), Some(143), "{}", world.sandbox.log());
 }

@@ -99,9 +99,7 @@ impl Exit {
             Exit::Stuck => "something failed and could not be undone",
             Exit::Held => "another announcer holds the key",
             Exit::Guarded => "status: a guard keeps the last good file",
-            Exit::NotServing => {
-                "status: nginx does not run, an upstream has no backend, or an announced backend fails its check"
-            }
+            Exit::NotServing => "status: nginx does not run, or backends are missing or unhealthy",
             Exit::AgentAway => "status: no agent answers, or an announcer does not",
             Exit::UnderWay => "status: a change is under way",
         }

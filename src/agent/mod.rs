@@ -5,7 +5,7 @@
 //! `follow` and `once`.
 
 pub mod catalog;
-mod catalog_reader;
+pub mod catalog_reader;
 mod claims;
 mod crew;
 pub mod desk;

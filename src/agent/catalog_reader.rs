@@ -4,13 +4,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use tokio::task::JoinHandle;
 
 use crate::render::Facts;
 use crate::world::clock;
 use crate::world::folder_watch::FolderWatch;
+use crate::world::signals::Signals;
 
 use super::catalog::{self, Catalog, Confdirs};
+use super::once;
 
 /// Time for which the folders must be quiet before they are read.
 const QUIET: Duration = Duration::from_millis(100);
@@ -18,7 +21,7 @@ const QUIET: Duration = Duration::from_millis(100);
 const SLOW: Duration = Duration::from_secs(10);
 
 /// The folders of conf.d and templates.
-pub(super) struct CatalogReader {
+pub struct CatalogReader {
     confdirs: Arc<Confdirs>,
     facts: Arc<dyn Facts>,
     /// The watch on the folders; `None` if they are read when somebody asks only.
@@ -44,10 +47,28 @@ pub(super) enum CatalogNews {
 }
 
 impl CatalogReader {
-    /// Returns a reader that has read nothing yet.
-    pub(super) fn new(confdirs: Confdirs, facts: Arc<dyn Facts>, watches: bool) -> CatalogReader {
+    /// Returns a reader that has read nothing yet. `watches`: changes of the folders are news.
+    pub fn new(confdirs: Confdirs, facts: Arc<dyn Facts>, watches: bool) -> CatalogReader {
         let watch = watches.then(|| FolderWatch::start(QUIET));
         CatalogReader { confdirs: Arc::new(confdirs), facts, watch, reading: None, again: None }
+    }
+
+    /// Reads for the first time.
+    ///
+    /// # Errors
+    /// This signal asks to stop before everything was read.
+    pub async fn first(&mut self, signals: &mut Signals) -> Result<Catalog, Signal> {
+        self.read(None, "start");
+        loop {
+            tokio::select! {
+                biased;
+                signal = once::stop(signals) => return Err(signal),
+                news = self.next() => match news {
+                    CatalogNews::Read(catalog, _) => return Ok(*catalog),
+                    CatalogNews::Changed => {}
+                },
+            }
+        }
     }
 
     /// Returns whether a change of the folders is noticed.

@@ -21,7 +21,6 @@ use crate::world::{clock, terminal};
 use super::catalog::{Catalog, Confdirs};
 use super::catalog_reader::{CatalogNews, CatalogReader};
 use super::news::NewsBoard;
-use super::once;
 use super::pass::Returned;
 use super::questions::{self, KeyQuestion};
 use super::receipt_key::{ReceiptKey, ReceiptPlan};
@@ -130,7 +129,7 @@ pub async fn follow(mut plan: FollowPlan) -> Stopped {
     let _pages = reporting::serve(pages, asker);
     let watches = matches!(plan.follow, Follow::Watch(_));
     let mut reader = CatalogReader::new(plan.confdirs.clone(), Arc::clone(&plan.facts), watches);
-    let Some(catalog) = first_catalog(&mut reader, &mut plan.signals).await else { return Stopped::Asked };
+    let Ok(catalog) = reader.first(&mut plan.signals).await else { return Stopped::Asked };
     let mut following = FollowLoop::start(plan, reader, catalog, (questions, news)).await;
     let (stopped, signal) = loop {
         if let Err(error) = following.act() {
@@ -379,21 +378,6 @@ impl FollowLoop {
             }
         }
         self.agent.crew.stop();
-    }
-}
-
-/// Reads conf.d and templates for the first time; returns `None` if a signal asks to stop before they were read.
-async fn first_catalog(reader: &mut CatalogReader, signals: &mut Signals) -> Option<Catalog> {
-    reader.read(None, "start");
-    loop {
-        tokio::select! {
-            biased;
-            _ = once::stop(signals) => return None,
-            news = reader.next() => match news {
-                CatalogNews::Read(catalog, _) => return Some(*catalog),
-                CatalogNews::Changed => {}
-            },
-        }
     }
 }
 

@@ -6,7 +6,7 @@
 
 pub mod announcers;
 pub mod catalog;
-mod catalog_reader;
+pub mod catalog_reader;
 mod claims;
 mod crew;
 pub mod desk;

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::agent::catalog::{self, Confdirs};
+use crate::agent::catalog_reader::CatalogReader;
 use crate::agent::endpoints::{AnswerPlan, Endpoints};
 use crate::agent::facts::WorldFacts;
 use crate::agent::follow::{self, Follow, FollowPlan};
@@ -138,9 +139,12 @@ async fn round(
     outlook: Outlook,
     shown: &Cell<Exit>,
     confdirs: &Confdirs,
-    signals: Signals,
+    mut signals: Signals,
 ) -> Ending {
-    let catalog = Arc::new(catalog::load(confdirs, &facts(settings), None));
+    let catalog = match CatalogReader::new(confdirs.clone(), facts(settings), false).first(&mut signals).await {
+        Ok(catalog) => Arc::new(catalog),
+        Err(signal) => return Ending::of_round(Exit::Done, Some(signal)),
+    };
     let round = once::once(once_plan(settings, outlook, signals), catalog).await;
     say_nothing_to_do(settings, &round, shown.get());
     // Differences are what a preview is for.

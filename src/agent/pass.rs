@@ -101,7 +101,7 @@ impl Pass {
                 let failure = StepFailure::new(Stage::Read, message);
                 preparation.work.dropped.push((member.resource.id.clone(), failure));
             } else if let Some(mark) = mark.take() {
-                preparation.findings.changed.extend(mark.keys().iter().cloned());
+                preparation.findings.changed.extend(mark.keys());
                 let taken = render::contain(&member.resource, || preparation.take_up(member, tree, state, &mark));
                 let id = &member.resource.id;
                 preparation.work.dropped.extend(taken.err().map(|failure| (id.clone(), failure)));

@@ -16,10 +16,10 @@ use crate::apply::fleet::{self, InstanceFiles};
 use crate::apply::group::Group;
 use crate::apply::live_count;
 use crate::model::backend_change::BackendChange;
+use crate::model::changed_keys::ChangedKeys;
 use crate::model::endpoints::EndpointSet;
 use crate::model::for_each::ForEach;
 use crate::model::guard::{Decision, RenderCount, Verdict};
-use crate::model::key::Key;
 use crate::model::live_backends::LiveBackends;
 use crate::model::needs;
 use crate::model::note::{Note, SkippedKeys};
@@ -54,8 +54,8 @@ pub struct Findings {
     pub renders: Vec<(InstanceId, SkippedKeys)>,
     /// The backends of the files that are live now.
     pub live: Vec<(InstanceId, Arc<LiveBackends>)>,
-    /// The keys that were the reason for the pass, with the prefix; none if something else was.
-    pub changed: BTreeSet<Key>,
+    /// The keys that have changed since the pass before, with the prefix.
+    pub changed: ChangedKeys,
     /// What changed in the backends of the files that were written, by destination.
     pub backends: BTreeMap<PathBuf, BackendChange>,
     /// What the resources whose changes are in effect no longer name.

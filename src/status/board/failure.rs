@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::model::changed_keys::ChangedKeys;
 use crate::model::key::Key;
 use crate::model::report::{Outcome, Report, Stage, StepFailure};
 use crate::model::status::{Cause, ConditionKind};
@@ -41,7 +42,7 @@ impl Failure {
     pub(super) fn all(
         report: &Report,
         before: &[Failure],
-        changed: &BTreeSet<Key>,
+        changed: &ChangedKeys,
         sees: impl Fn(&str, &str) -> bool,
         unix_seconds: u64,
     ) -> Vec<Failure> {
@@ -71,7 +72,7 @@ impl Failure {
             let of_names = |key: &&Key| {
                 failure.names.iter().any(|name| sees(name.split('[').next().unwrap_or(name), key.as_str()))
             };
-            let keys: Vec<&Key> = changed.iter().filter(of_names).take(MAX_NAMED).collect();
+            let keys: Vec<&Key> = changed.named().filter(of_names).take(MAX_NAMED).collect();
             let keys = keys.into_iter().map(|key| Cause::Key(text::shortened(key.as_str(), MAX_KEY_CHARACTERS)));
             match known {
                 Some(known) if keys.len() == 0 => failure.causes.extend(known.causes.iter().filter(is_key).cloned()),

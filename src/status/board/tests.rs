@@ -30,7 +30,7 @@ pub(crate) fn board(now: Instant) -> Board {
 impl Board {
     /// Records a pass of which nothing more is known.
     pub(crate) fn pass(&mut self, id: &str, report: &Report, unix_seconds: u64) -> Option<FailedPasses> {
-        let (backends, changed) = (BTreeMap::new(), BTreeSet::new());
+        let (backends, changed) = Default::default();
         let news = PassNews { backends: &backends, endpoints: &[], changed: &changed, now: Instant::now() };
         self.record_pass(id, report, news, unix_seconds)
     }

@@ -209,7 +209,6 @@ fn went_live(
                 terms.endpoints.went_live(&resource.dest, &file.names);
                 let (is_written, asks) = (written.contains(&*resource.dest), !file.names.is_empty());
                 let FileChange { shown, removed: taken_away } = file.backends.went_live(is_written, unix_seconds);
-                findings.live.extend(file.backends.live().map(|live| (resource.id.clone(), Arc::clone(live))));
                 if is_written || asks && shown.is_some() {
                     removed.add(taken_away);
                 }
@@ -226,6 +225,8 @@ fn went_live(
         }
     }
     in_hand.state.removed.add(removed);
+    let member = &in_hand.member.resource;
+    findings.live.insert(Arc::clone(member.name()), in_hand.state.live_files(member));
 }
 
 #[cfg(test)]

@@ -200,8 +200,9 @@ impl Agent {
             for (id, skipped) in std::mem::take(&mut findings.renders) {
                 board.record_render(&id, skipped, unix_seconds);
             }
-            findings.live.iter().for_each(|(id, live)| board.record_live(id, live, unix_seconds));
-            findings.gone.iter().for_each(|id| board.forget(id, unix_seconds));
+            for (name, files) in std::mem::take(&mut findings.live) {
+                board.record_files(&name, files, unix_seconds);
+            }
             board.record_waits(&group.id, &waits, unix_seconds);
             board.cleanup_errors = cleanup_errors;
             board.record_next_try(&group.id, next_try);

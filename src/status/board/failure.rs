@@ -37,7 +37,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Returns the failures of this pass. One that was there before keeps its start and its keys.
+    /// Returns the failures of this pass. One that was there before, of any of its resources, keeps its start and its keys.
     /// `sees` says whether a resource sees a key: only such a key can be a cause.
     pub(super) fn all(
         report: &Report,
@@ -66,20 +66,33 @@ impl Failure {
             }
         }
         for failure in &mut failures {
-            let known = before.iter().find(|known| known.kind == failure.kind && known.names == failure.names);
-            failure.since = known.map_or(unix_seconds, |known| known.since);
-            let is_key = |cause: &&Cause| matches!(cause, Cause::Key(_));
-            let of_names = |key: &&Key| {
-                failure.names.iter().any(|name| sees(name.split('[').next().unwrap_or(name), key.as_str()))
+            let of_names =
+                |key: &str| failure.names.iter().any(|name| sees(name.split('[').next().unwrap_or(name), key));
+            let is_known = |known: &&Failure| {
+                known.kind == failure.kind && known.names.iter().any(|name| failure.names.contains(name))
             };
-            let keys: Vec<&Key> = changed.named().filter(of_names).take(MAX_NAMED).collect();
-            let keys = keys.into_iter().map(|key| Cause::Key(text::shortened(key.as_str(), MAX_KEY_CHARACTERS)));
-            match known {
-                Some(known) if keys.len() == 0 => failure.causes.extend(known.causes.iter().filter(is_key).cloned()),
-                _ => failure.causes.extend(keys),
-            }
+            let known: Vec<&Failure> = before.iter().filter(is_known).collect();
+            let shown = |key: &Key| text::shortened(key.as_str(), MAX_KEY_CHARACTERS);
+            let new: Vec<String> = changed.named().filter(|key| of_names(key.as_str())).map(shown).collect();
+            let old: Vec<String> =
+                known.iter().flat_map(|known| known.keys()).filter(|key| of_names(key)).map(str::to_owned).collect();
+            // If something else is said than before, what has changed since is the likelier cause.
+            let is_same = known.iter().any(|known| known.is_like(failure));
+            let keys = if is_same { [old, new].concat() } else { [new, old].concat() };
+            let mut named = BTreeSet::new();
+            let keys: Vec<String> = keys.into_iter().filter(|key| named.insert(key.clone())).take(MAX_NAMED).collect();
+            failure.since = known.iter().map(|known| known.since).min().unwrap_or(unix_seconds);
+            failure.causes.extend(keys.into_iter().map(Cause::Key));
         }
         failures
+    }
+
+    /// Returns the keys among its causes.
+    fn keys(&self) -> impl Iterator<Item = &str> {
+        self.causes.iter().filter_map(|cause| match cause {
+            Cause::Key(key) => Some(key.as_str()),
+            _ => None,
+        })
     }
 
     fn new(kind: ConditionKind, mut names: Vec<String>, failure: &StepFailure) -> Failure {
@@ -121,4 +134,45 @@ fn group_kind(outcome: &Outcome) -> Option<(ConditionKind, &StepFailure)> {
         _ => ConditionKind::Failed,
     };
     Some((kind, cause))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::key::Revision;
+
+    fn dropped(names: &[&str], said: &str) -> Report {
+        let failure = || StepFailure { output: said.to_owned(), ..StepFailure::new(Stage::Check, "exit status 1") };
+        let dropped = names.iter().map(|name| ((*name).into(), failure())).collect();
+        Report { dropped, ..Report::unchanged(Revision(5)) }
+    }
+
+    /// Returns the only failure of a pass: its names, its keys, and its start.
+    #[track_caller]
+    fn after(failures: &mut Vec<Failure>, report: &Report, changed: &[&str], at: u64) -> String {
+        let changed = changed.iter().copied().collect();
+        // A resource sees what is below its name.
+        let sees = |name: &str, key: &str| key.starts_with(&format!("/{name}/"));
+        *failures = Failure::all(report, failures, &changed, sees, at);
+        let [failure] = failures.as_slice() else { panic!("{failures:?}") };
+        format!(
+            "{} by {} since {}",
+            failure.names.join(" "),
+            failure.keys().collect::<Vec<_>>().join(" "),
+            failure.since
+        )
+    }
+
+    #[test]
+    fn a_failure_keeps_its_start_and_its_keys_while_names_come_and_go() {
+        let mut failures = Vec::new();
+        assert_eq!(after(&mut failures, &dropped(&["a"], "no"), &["/a/1"], 1), "a by /a/1 since 1");
+        assert_eq!(after(&mut failures, &dropped(&["a", "b"], "no"), &["/b/1"], 2), "a b by /a/1 /b/1 since 1");
+        assert_eq!(after(&mut failures, &dropped(&["a", "b"], "no"), &[], 3), "a b by /a/1 /b/1 since 1");
+        assert_eq!(after(&mut failures, &dropped(&["a"], "no"), &[], 4), "a by /a/1 since 1");
+        // The first is repaired, and the second broken: what is said may be the same.
+        assert_eq!(after(&mut failures, &dropped(&["a"], "no"), &["/a/1", "/a/2"], 5), "a by /a/1 /a/2 since 1");
+        assert_eq!(after(&mut failures, &dropped(&["a"], "never"), &["/a/3"], 6), "a by /a/3 /a/1 /a/2 since 1");
+        assert_eq!(after(&mut failures, &dropped(&["b"], "no"), &["/a/4"], 7), "b by  since 7");
+    }
 }

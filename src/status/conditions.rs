@@ -168,6 +168,10 @@ fn failed(failure: &Failure, group: &GroupBoard, board: &Board) -> Condition {
             "the checked files are in place, their reload is owed",
             "Fix what keeps nginx from being reloaded; the agent reloads it as soon as that works.",
         ),
+        ConditionKind::ReloadRefused if failure.owes_reload => (
+            "the previous files are back, their reload failed and is owed",
+            "Fix what keeps nginx from being reloaded; the agent reloads it as soon as that works.",
+        ),
         ConditionKind::ReloadRefused => (
             "the old configuration is back and still serves",
             "Put the named key or template back as it was; nginx's error log has the whole message. A zone whose key or size changes needs a new name, or a restart of nginx.",

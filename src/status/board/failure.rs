@@ -30,6 +30,8 @@ pub struct Failure {
     pub summary: String,
     /// Why, in the words of nginx or of the command.
     pub reason: String,
+    /// Whether the previous files are back and their reload failed too, so that it is owed.
+    pub owes_reload: bool,
     /// What caused it: the place that nginx names, and the keys that had changed when it began.
     pub causes: Vec<Cause>,
     /// Its start, in seconds since 1970.
@@ -49,7 +51,8 @@ impl Failure {
         let dropped: BTreeSet<&str> = report.dropped.iter().map(|(id, _)| &*id.resource).collect();
         let others = report.resources.iter().filter(|name| !dropped.contains(&***name));
         let of_group = group_kind(&report.outcome).map(|(kind, failure)| {
-            Failure::new(kind, others.map(|name: &Arc<str>| name.to_string()).collect(), failure)
+            let names = others.map(|name: &Arc<str>| name.to_string()).collect();
+            Failure::new(kind, names, failure).with_undo(&report.outcome)
         });
         let mut failures: Vec<Failure> = of_group.into_iter().collect();
         // What the store refuses is a condition of its own; what no check has judged yet is tried again at once.
@@ -99,6 +102,7 @@ impl Failure {
         let more = names.len().saturating_sub(MAX_NAMED);
         names.truncate(MAX_NAMED);
         let said = said_of(failure);
+        let said = said.as_deref();
         let reason = said.or_else(|| failure.output.lines().rev().find(|line| !line.trim().is_empty()));
         let place = said.filter(|said| named_file(said).is_some()).and_then(|said| Some(said.rsplit_once(" in ")?.1));
         let causes = place.map(|place| Cause::File(shortened(place))).into_iter().collect();
@@ -113,9 +117,24 @@ impl Failure {
                 _ => shortened(&failure.to_string()),
             },
             reason: reason.map(shortened).unwrap_or_default(),
+            owes_reload: false,
             causes,
             since: 0,
         }
+    }
+
+    /// Adds to the reason why it could not be undone, if that failed too.
+    fn with_undo(mut self, outcome: &Outcome) -> Failure {
+        let (what, undo) = match outcome {
+            Outcome::RolledBack { reload_old: Some(undo), .. } => ("the reload of the previous files failed too", undo),
+            Outcome::Stuck { undo, .. } => ("putting the previous files back failed", undo),
+            _ => return self,
+        };
+        self.owes_reload = matches!(outcome, Outcome::RolledBack { .. });
+        let words = said_of(undo).map_or(String::new(), |words| format!(": {words}"));
+        let undo = shortened(&format!("{what}: {}{words}", undo.message));
+        self.reason = if self.reason.is_empty() { undo } else { format!("{}; {undo}", self.reason) };
+        self
     }
 
     fn is_like(&self, other: &Failure) -> bool {
@@ -140,6 +159,27 @@ fn group_kind(outcome: &Outcome) -> Option<(ConditionKind, &StepFailure)> {
 mod tests {
     use super::*;
     use crate::model::key::Revision;
+
+    #[test]
+    fn a_failure_that_could_not_be_undone_has_both_reasons() {
+        let check = |outcome: Outcome, reason: &str, owes_reload: bool| {
+            let report = Report { resources: vec!["a".into()], outcome, ..Report::unchanged(Revision(5)) };
+            let failures = Failure::all(&report, &[], &ChangedKeys::default(), |_, _| true, 1);
+            assert_eq!((failures[0].reason.as_str(), failures[0].owes_reload), (reason, owes_reload));
+        };
+        let failure = |at: Stage, message: &str, output: &str| StepFailure {
+            output: output.to_owned(),
+            ..StepFailure::new(at, message)
+        };
+        let refused = || failure(Stage::Reload, "exit status 1", "nginx: [emerg] no port in /etc/a:1");
+        let reload = || failure(Stage::Reload, "reload_cmd `r`: exit status 1", "nginx: [error] no master");
+        check(Outcome::RolledBack { cause: refused(), reload_old: None }, "no port in /etc/a:1", false);
+        let both = "no port in /etc/a:1; the reload of the previous files failed too: reload_cmd `r`: exit status 1: no master";
+        check(Outcome::RolledBack { cause: refused(), reload_old: Some(reload()) }, both, true);
+        let undo = StepFailure::new(Stage::Restore, "failed to rename `/etc/a`: read-only");
+        let both = "no port in /etc/a:1; putting the previous files back failed: failed to rename `/etc/a`: read-only";
+        check(Outcome::Stuck { cause: refused(), undo }, both, false);
+    }
 
     fn dropped(names: &[&str], said: &str) -> Report {
         let failure = || StepFailure { output: said.to_owned(), ..StepFailure::new(Stage::Check, "exit status 1") };

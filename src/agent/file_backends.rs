@@ -59,9 +59,8 @@ impl FileBackends {
         let before = self.live.take();
         let Some(rendered) = rendered else { return unknown };
         let live = LiveBackends::new(rendered.backends(), &rendered.folders(), before.as_deref(), unix_seconds);
-        let (now, serving) = (live.addresses().collect(), live.serving().collect());
-        let known = before.as_ref().map(|before| before.addresses().collect());
-        let shown = Some(BackendChange::between(known.as_ref(), &now));
+        let serving = live.serving().collect();
+        let shown = Some(BackendChange::between(before.as_deref(), &live));
         let removed = match &before {
             Some(before) if !has_other_changes => without(before, &serving),
             _ => Removed::Unknown,

@@ -108,6 +108,8 @@ impl Pass {
             }
         }
         (self.work, self.findings) = preparation.end();
+        // What comes next may have to wait for the transaction of a different group.
+        terms.context.end_steps(&group.id);
     }
 
     /// Returns whether a transaction has something to do. It also runs for a held file, whose reload may be owed.

@@ -96,14 +96,14 @@ impl Context {
         }
     }
 
-    /// Records that the pass over a group is over.
+    /// Records that the pass over a group is at none of its steps: it is over, or has to wait.
     pub fn end_steps(&self, group_id: &str) {
         if let Ok(mut steps) = self.steps.lock() {
             steps.remove(group_id);
         }
     }
 
-    /// Returns the groups with a running pass, each with the step that it is at and the start of that.
+    /// Returns the groups whose pass is at a step, each with the step that it is at and the start of that.
     pub fn running_steps(&self) -> BTreeMap<String, (Stage, Instant)> {
         self.steps.lock().map(|steps| steps.clone()).unwrap_or_default()
     }

@@ -127,6 +127,8 @@ async fn run_one(context: &Context, request: Request) -> Report {
                     Next::End(outcome) => break outcome,
                 }
             };
+            // What follows in this pass may have to wait.
+            context.end_steps(&transaction.group.id);
             around.iter().for_each(|around| around.end(&|resource| transaction.group.has_member(resource)));
             transaction.end(context, outcome)
         }

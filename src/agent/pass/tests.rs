@@ -104,6 +104,7 @@ fn a_panic_in_one_render_fails_that_resource_alone_and_is_tried_again() {
     };
     let [mut pass] = desk.hand_out(now).try_into().ok().unwrap();
     pass.prepare();
+    assert!(pass.terms.context.running_steps().is_empty(), "what comes next may have to wait");
     assert_eq!(rendered(&pass).len(), 2, "{:?}", rendered(&pass));
     let dropped: Vec<String> = pass.work.dropped.iter().map(|(id, failure)| format!("{id}: {failure}")).collect();
     assert_eq!(dropped.len(), 3, "{dropped:?}");

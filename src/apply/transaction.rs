@@ -223,8 +223,7 @@ async fn meet_nginx(context: &Context, group: &Group, files: &[StagedFile]) -> V
         return Vec::new();
     }
     let nginx = find_nginx(context, group).await;
-    let dests = files.iter().map(StagedFile::dest);
-    nginx.map_or_else(Vec::new, |nginx| unread::warnings(context, &nginx, group, dests))
+    nginx.map_or_else(Vec::new, |nginx| unread::warnings(context, &nginx, group, files.iter()))
 }
 
 /// Acquires the lock and undoes what a killed process left half done.
@@ -393,9 +392,10 @@ impl Transaction {
         }
         let stays = matches!(outcome, Outcome::Applied | Outcome::ReloadOwed { .. });
         if let Some(nginx) = self.nginx.as_ref().filter(|_| stays) {
-            let there = self.files.iter().filter(|file| file.action != FileAction::Remove);
-            let dests = there.map(StagedFile::dest);
-            report.warnings.extend(unread::warnings(context, nginx, &self.group, dests));
+            let is_gone = |file: &&StagedFile| file.action == FileAction::Remove;
+            let (gone, there): (Vec<&StagedFile>, Vec<&StagedFile>) = self.files.iter().partition(is_gone);
+            gone.iter().for_each(|file| context.nginx.looked_at.remove(file.dest()));
+            report.warnings.extend(unread::warnings(context, nginx, &self.group, there.into_iter()));
         }
         report.outcome = outcome;
         report.elapsed = clock::since(self.started);

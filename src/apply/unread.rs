@@ -1,6 +1,7 @@
 //! Finds files that their group calls nginx's and that nginx never reads: no check and no reload notices. Looks at each file once,
 //! and again when conf.d was read again. Reads nginx's files through `world`, and changes nothing.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::model::problem::Problem;
@@ -12,6 +13,7 @@ use crate::world::{fs, nginx_process};
 use super::Context;
 use super::group::Group;
 use super::nginx::{self, Nginx};
+use super::staging::StagedFile;
 
 /// The disk as it is.
 struct RealDisk;
@@ -49,18 +51,29 @@ fn of_nginx<'f>(nginx: &Nginx, group: &Group, files: &[&'f Path]) -> Vec<(&'f Pa
     includes::unread(MainConf { file: &conf, prefix: &prefix }, files, &RealDisk)
 }
 
-/// Returns a warning for each of these files that nginx never reads. A file is looked at once.
+/// Returns a warning for each of these files that nginx never reads; of a `for_each`, one for each folder, because its names come from
+/// the store. A file is looked at once.
 pub(super) fn warnings<'f>(
     context: &Context,
     nginx: &Nginx,
     group: &Group,
-    files: impl Iterator<Item = &'f PathBuf>,
+    files: impl Iterator<Item = &'f StagedFile>,
 ) -> Vec<String> {
-    let new: Vec<&Path> = files.filter(|file| context.nginx.looked_at.is_new(file)).map(PathBuf::as_path).collect();
+    let new: Vec<&StagedFile> = files.filter(|file| context.nginx.looked_at.is_new(file.dest())).collect();
     if new.is_empty() {
         return Vec::new();
     }
-    new.iter().for_each(|file| context.nginx.looked_at.add(file));
-    let found = of_nginx(nginx, group, &new);
-    found.into_iter().filter_map(|(_, problem)| context.once(problem.line())).collect()
+    new.iter().for_each(|file| context.nginx.looked_at.add(file.dest()));
+    let dests: Vec<&Path> = new.iter().map(|file| file.dest().as_path()).collect();
+    let has_many: BTreeMap<&Path, bool> =
+        new.iter().map(|file| (file.dest().as_path(), file.resource.id.item.is_some())).collect();
+    let found = of_nginx(nginx, group, &dests).into_iter();
+    let warnings = found.filter_map(|(dest, problem)| {
+        let folder = dest.parent().filter(|_| has_many.get(dest).is_some_and(|has_many| *has_many));
+        match folder {
+            Some(folder) => context.once_for(format!("unread {}", folder.display()), problem.line()),
+            None => context.once(problem.line()),
+        }
+    });
+    warnings.collect()
 }

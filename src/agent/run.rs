@@ -226,7 +226,8 @@ impl Agent {
             self.untaken.add(&id.resource, change, now);
         }
         if !findings.endpoints.is_empty() {
-            self.put_untaken_on_board();
+            // nginx may have asked already, or has nothing to ask for: a backend that drained is down.
+            self.look_at_untaken(now);
         }
         PassEnd { report, notes: findings.notes }
     }

@@ -135,7 +135,7 @@ impl Desk {
 
     fn mark(&mut self, position: usize, urgency: Urgency, now: Instant) {
         if let Some(seat) = self.seat(position) {
-            seat.mark = Some(Mark::Anything);
+            Mark::add_anything(&mut seat.mark);
         }
         self.wake(position, urgency, now);
     }
@@ -225,7 +225,7 @@ impl Desk {
         }
         for name in &returned.findings.again {
             if let Some(seat) = self.catalog.position(name).and_then(|position| self.seat(position)) {
-                seat.mark = Some(Mark::Anything);
+                Mark::add_anything(&mut seat.mark);
             }
         }
         let report = &returned.report;

@@ -22,15 +22,8 @@ impl Agent {
         let Some(service) = self.service() else { return false };
         let now = clock::now();
         let is_unsaved = service.look(now);
-        for (resource, at, change) in self.untaken.take(|resource| service.has_taken(resource, now)) {
-            let after = now.duration_since(at);
-            if self.outlook.logs {
-                endpoint_events::taken(&resource, &change, after);
-            }
-            self.outlook.board.with(|board| board.record_endpoint_change(&resource, after));
-        }
+        self.look_at_untaken(now);
         self.old_workers.taken(|resource| service.has_taken(resource, now), now);
-        self.put_untaken_on_board();
         if let Some(receipts) = &mut self.desk.receipts {
             receipts.settle(|resource| service.has_taken(resource, now), self.old_workers.accounts().0);
         }
@@ -43,8 +36,16 @@ impl Agent {
         is_unsaved
     }
 
-    /// Shows which changed endpoints nginx has not taken yet.
-    pub(super) fn put_untaken_on_board(&self) {
+    /// Accounts for the changed endpoints that nginx has taken, and shows which it has not.
+    pub(super) fn look_at_untaken(&mut self, now: Instant) {
+        let endpoints = &self.outlook.terms.endpoints;
+        for (resource, at, change) in self.untaken.take(|resource| endpoints.has_taken(resource, now)) {
+            let after = now.duration_since(at);
+            if self.outlook.logs {
+                endpoint_events::taken(&resource, &change, after);
+            }
+            self.outlook.board.with(|board| board.record_endpoint_change(&resource, after));
+        }
         let untaken = self.untaken.resources();
         self.outlook.board.with(|board| board.record_untaken(&untaken, clock::unix_seconds()));
     }

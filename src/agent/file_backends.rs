@@ -11,11 +11,11 @@ use crate::render::{ListedBackends, Reads};
 /// The backends of one file, from render to render.
 #[derive(Default)]
 pub struct FileBackends {
-    /// Those of a render that is not live yet, if its template asked for any.
-    rendered: Option<ListedBackends>,
+    /// Those of a render that is not live yet: `None` in it if its template asked for none.
+    rendered: Option<Option<ListedBackends>>,
     /// Whether that render has completed.
     is_whole: bool,
-    /// Those of the live file; `None` if they are not known.
+    /// Those of the live file; `None` if they are not known, or its template asked for none.
     live: Option<Arc<LiveBackends>>,
     /// Whether something has changed since the live file was rendered that is not the key of a backend.
     has_other_changes: bool,
@@ -36,7 +36,7 @@ impl FileBackends {
     pub fn rendered(&mut self, listed: Option<ListedBackends>, reads: &Reads, changed: Option<&[&str]>) {
         let folders = listed.as_ref().map(ListedBackends::folders).unwrap_or_default();
         self.note_changes(reads, &folders, changed);
-        self.rendered = listed;
+        self.rendered = Some(listed);
         self.is_whole = false;
     }
 
@@ -47,13 +47,13 @@ impl FileBackends {
 
     /// Returns the backends that the store has for the file, if its last render has completed and is not live.
     pub fn waiting(&self) -> Option<LiveBackends> {
-        let rendered = self.rendered.as_ref().filter(|_| self.is_whole)?;
+        let rendered = self.rendered.as_ref().filter(|_| self.is_whole)?.as_ref()?;
         Some(LiveBackends::new(rendered.backends(), &rendered.folders(), None, 0))
     }
 
     /// Records that the guard has replaced the last render by one without backends.
     pub fn rendered_placeholder(&mut self) {
-        self.rendered = Some(ListedBackends::default());
+        self.rendered = self.rendered.take().map(|listed| listed.map(ListedBackends::emptied));
         self.is_whole = false;
     }
 
@@ -69,14 +69,13 @@ impl FileBackends {
     /// nginx asks for its backends, and nothing else has changed.
     pub fn went_live(&mut self, is_written: bool, unix_seconds: u64) -> FileChange {
         let has_other_changes = std::mem::take(&mut self.has_other_changes) && is_written;
-        let Some(rendered) = self.rendered.take() else {
-            return FileChange { shown: None, removed: Removed::Unknown };
-        };
+        let unknown = FileChange { shown: None, removed: Removed::Unknown };
+        let Some(rendered) = self.rendered.take() else { return unknown };
         let before = self.live.take();
+        let Some(rendered) = rendered else { return unknown };
         let live = LiveBackends::new(rendered.backends(), &rendered.folders(), before.as_deref(), unix_seconds);
-        let (now, serving) = (live.addresses().collect(), live.serving().collect());
-        let known = before.as_ref().map(|before| before.addresses().collect());
-        let shown = Some(BackendChange::between(known.as_ref(), &now));
+        let serving = live.serving().collect();
+        let shown = Some(BackendChange::between(before.as_deref(), &live));
         let removed = match &before {
             Some(before) if !has_other_changes => without(before, &serving),
             _ => Removed::Unknown,
@@ -198,6 +197,7 @@ mod tests {
         let mut file = file();
         file.rendered(None, &reads(), Some(&["/web/a"]));
         assert_eq!(file.went_live(true, 0), FileChange { shown: None, removed: Removed::Unknown });
+        assert_eq!(file.live(), None, "its list is gone");
     }
 
     #[test]
@@ -206,6 +206,8 @@ mod tests {
         with_placeholder.rendered(Some(ListedBackends::of(WEB, &[ON_B])), &reads(), Some(&["/web/a"]));
         with_placeholder.rendered_placeholder();
         assert_eq!(with_placeholder.went_live(true, 0).removed, removed(Some(&[A, B])));
+        let live = with_placeholder.live().unwrap();
+        assert_eq!((live.len(), live.folders().collect::<Vec<_>>()), (0, vec![WEB]), "the list is there, and empty");
         assert_eq!(file().removed(&reads(), Some(&["/web/a", "/web/b"])), removed(Some(&[A, B])));
         assert_eq!(file().removed(&reads(), Some(&["/web/a", "/timeout"])), Removed::Unknown);
         assert_eq!(FileBackends::default().removed(&reads(), Some(&["/web/a"])), Removed::Unknown);

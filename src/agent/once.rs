@@ -181,7 +181,7 @@ pub fn mock(catalog: &Arc<Catalog>, data: MockData) -> Vec<Report> {
     let terms = Arc::new(Terms::new(Arc::default(), LastStep::Mock(data), false));
     let in_hand = |resource: &Arc<Resource>| {
         let member = catalog.member(resource.name())?.clone();
-        let (tree, mark, state) = (Tree::default(), Some(Mark::Anything), ResourceState::default());
+        let (tree, mark, state) = (Tree::default(), Some(Mark::anything()), ResourceState::default());
         Some(InHand { member, tree, mark, refused: None, state })
     };
     let pass = |group: &Arc<Group>| {

@@ -108,13 +108,15 @@ impl Pass {
                 let failure = StepFailure::new(Stage::Read, message);
                 preparation.work.dropped.push((member.resource.id.clone(), failure));
             } else if let Some(mark) = mark.take() {
-                preparation.findings.changed.extend(mark.keys().iter().cloned());
+                preparation.findings.changed.extend(mark.keys());
                 let taken = render::contain(&member.resource, || preparation.take_up(member, tree, state, &mark));
                 let id = &member.resource.id;
                 preparation.work.dropped.extend(taken.err().map(|failure| (id.clone(), failure)));
             }
         }
         (self.work, self.findings) = preparation.end();
+        // What comes next may have to wait for the transaction of a different group.
+        terms.context.end_steps(&group.id);
     }
 
     /// Returns whether a transaction has something to do. It also runs for a held file, whose reload may be owed.
@@ -230,7 +232,6 @@ fn went_live(
                 terms.endpoints.went_live(&resource.dest, &file.names);
                 let (is_written, asks) = (written.contains(&*resource.dest), !file.names.is_empty());
                 let FileChange { shown, removed: taken_away } = file.backends.went_live(is_written, unix_seconds);
-                findings.live.extend(file.backends.live().map(|live| (resource.id.clone(), Arc::clone(live))));
                 if is_written || asks && shown.is_some() {
                     removed.add(taken_away);
                 }
@@ -247,6 +248,8 @@ fn went_live(
         }
     }
     in_hand.state.removed.add(removed);
+    let member = &in_hand.member.resource;
+    findings.live.insert(Arc::clone(member.name()), in_hand.state.live_files(member));
 }
 
 #[cfg(test)]

@@ -33,8 +33,10 @@ struct Track {
     keys: Vec<String>,
     proof: Proof,
     seen: Revision,
-    /// Time of the oldest change that is not applied.
-    behind_since: Option<Instant>,
+    /// Time of the first change that no pass has picked up.
+    touched_since: Option<Instant>,
+    /// Time of the first change that a pass has picked up and none has made live.
+    picked_up_since: Option<Instant>,
     /// Value of `seen` when the running pass picked up the resource.
     under_way: Option<Revision>,
     /// The change whose endpoints nginx has not taken yet.
@@ -59,6 +61,8 @@ struct UndrainedChange {
 #[derive(Debug)]
 struct UntakenChange {
     revision: Revision,
+    /// Time of the first of its changes of keys.
+    since: Option<Instant>,
     removal: RemovalKind,
     /// Whether its reload has converged.
     has_converged: bool,
@@ -112,7 +116,8 @@ impl Receipts {
                     keys,
                     proof,
                     seen: Revision::default(),
-                    behind_since: None,
+                    touched_since: None,
+                    picked_up_since: None,
                     under_way: None,
                     untaken: None,
                     applied: None,
@@ -130,7 +135,7 @@ impl Receipts {
     pub fn touched(&mut self, resource: &Arc<str>, revision: Revision, now: Instant) {
         if let Some(track) = self.tracks.get_mut(resource) {
             track.seen = revision;
-            track.behind_since.get_or_insert(now);
+            track.touched_since.get_or_insert(now);
             self.news.insert(Arc::clone(resource));
         }
     }
@@ -141,6 +146,8 @@ impl Receipts {
             // Everything that happened before the first tree is in it.
             let is_first = track.applied.is_none() && track.seen == Revision::default();
             track.under_way = Some(if is_first { revision } else { track.seen });
+            let touched = track.touched_since.take();
+            track.picked_up_since = track.picked_up_since.or(touched);
         }
     }
 
@@ -217,7 +224,7 @@ impl Receipts {
             applied: track.applied,
             converged: track.converged,
             drained: track.drained,
-            behind_since: track.behind_since.map(|at| unix_seconds.saturating_sub(now.duration_since(at).as_secs())),
+            behind_since: track.behind_since().map(|at| unix_seconds.saturating_sub(now.duration_since(at).as_secs())),
         };
         let news = std::mem::take(&mut self.news).into_iter();
         news.filter_map(|name| self.tracks.get(&name).map(progress).map(|progress| (name, progress))).collect()
@@ -255,6 +262,12 @@ impl Receipts {
 }
 
 impl Track {
+    /// Returns the time of the oldest change that is not applied.
+    fn behind_since(&self) -> Option<Instant> {
+        let untaken = self.untaken.as_ref().and_then(|change| change.since);
+        untaken.or(self.picked_up_since).or(self.touched_since)
+    }
+
     /// Records a change that a pass has made, together with any that nginx has not taken yet.
     fn add_untaken(&mut self, revision: Revision, removal: RemovalKind, report: &Report) {
         // The first change is everything that happened before.
@@ -265,8 +278,10 @@ impl Track {
             RemovalKind::Nothing => report.verified.is_some(),
             RemovalKind::Endpoints(_) => false,
         };
-        let mut change = UntakenChange { revision, removal, has_converged, leaves_workers };
+        let since = self.picked_up_since.take();
+        let mut change = UntakenChange { revision, since, removal, has_converged, leaves_workers };
         if let Some(earlier) = self.untaken.take() {
+            change.since = earlier.since.or(since);
             change.removal = earlier.removal.and(removal);
             change.leaves_workers |= earlier.leaves_workers;
         }
@@ -274,11 +289,8 @@ impl Track {
     }
 
     fn apply(&mut self, change: UntakenChange, reload: u64) {
-        let UntakenChange { revision, removal, has_converged, leaves_workers } = change;
+        let UntakenChange { revision, removal, has_converged, leaves_workers, .. } = change;
         self.applied = Some(revision);
-        if revision >= self.seen {
-            self.behind_since = None;
-        }
         if self.proof != Proof::Nginx {
             return;
         }

@@ -204,8 +204,9 @@ impl Agent {
             for (id, skipped) in std::mem::take(&mut findings.renders) {
                 board.record_render(&id, skipped, unix_seconds);
             }
-            findings.live.iter().for_each(|(id, live)| board.record_live(id, live, unix_seconds));
-            findings.gone.iter().for_each(|id| board.forget(id, unix_seconds));
+            for (name, files) in std::mem::take(&mut findings.live) {
+                board.record_files(&name, files, unix_seconds);
+            }
             board.record_store_has(&group.id, &findings.store_has);
             board.record_waits(&group.id, &waits, unix_seconds);
             board.cleanup_errors = cleanup_errors;
@@ -231,7 +232,8 @@ impl Agent {
             self.untaken.add(&id.resource, change, now);
         }
         if !findings.endpoints.is_empty() {
-            self.put_untaken_on_board();
+            // nginx may have asked already, or has nothing to ask for: a backend that drained is down.
+            self.look_at_untaken(now);
         }
         PassEnd { report, notes: findings.notes }
     }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::model::endpoints::EndpointName;
 use crate::model::guard::Decision;
+use crate::model::live_backends::LiveFiles;
 use crate::model::removed::Removed;
 use crate::model::resource::{InstanceId, Resource};
 use crate::render::{Memory, Reads, SkippedKey};
@@ -63,9 +64,15 @@ impl ResourceState {
         let standing = self.own.standing.filter(|_| is_same);
         let backends = if is_same { self.own.backends } else { FileBackends::default() };
         let own = FileState { standing, backends, skipped: self.own.skipped, ..FileState::default() };
-        // What the files of instances name is forgotten.
-        let removed = if is_same && self.instances.is_empty() { self.removed } else { Removed::Unknown };
-        ResourceState { wait: self.wait, own, instances: BTreeMap::new(), removed }
+        let carried = |(name, Instance { resource, file }): (Arc<str>, Instance)| {
+            let resource = Arc::new(new.instance(&name, resource.dest.clone()));
+            let file = FileState { backends: file.backends, skipped: file.skipped, ..FileState::default() };
+            (name, Instance { resource, file })
+        };
+        let instances = self.instances.into_iter().filter(|_| new.for_each.is_some()).map(carried).collect();
+        // What the other destinations name is forgotten.
+        let removed = if is_same { self.removed } else { Removed::Unknown };
+        ResourceState { wait: self.wait, own, instances, removed }
     }
 
     /// Returns the time of the next look, whatever the store says.
@@ -81,6 +88,15 @@ impl ResourceState {
     /// Returns its files.
     pub fn files(&self) -> impl Iterator<Item = &FileState> {
         self.instances.values().map(|instance| &instance.file).chain([&self.own])
+    }
+
+    /// Returns all its files, with the backends that the live ones list.
+    pub fn live_files(&self, resource: &Resource) -> LiveFiles {
+        let live = |id: &InstanceId, file: &FileState| (id.clone(), file.backends.live().cloned());
+        match resource.for_each {
+            None => LiveFiles::from([live(&resource.id, &self.own)]),
+            Some(_) => self.instances.values().map(|instance| live(&instance.resource.id, &instance.file)).collect(),
+        }
     }
 
     /// Returns the files that stay as they are because a guard holds them, with its decisions.

@@ -22,6 +22,6 @@ pub(super) fn of_command(at: Stage, field: &str, text: &str, finished: &Finished
         message: format!("{field} `{text}`: {}", finished.end),
         // What nginx quotes may come from the store.
         output: words::masked(finished.output.trim_end()),
-        line: None,
+        place: None,
     }
 }

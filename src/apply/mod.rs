@@ -36,6 +36,9 @@ use crate::model::report::Stage;
 use crate::world::clock;
 use crate::world::fs::resolve_links;
 
+/// Most warnings that are said once: names in them may come from the store.
+const MAX_SAID: usize = 1000;
+
 /// The settings of transactions in this process.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -97,14 +100,14 @@ impl Context {
         }
     }
 
-    /// Records that the pass over a group is over.
+    /// Records that the pass over a group is at none of its steps: it is over, or has to wait.
     pub fn end_steps(&self, group_id: &str) {
         if let Ok(mut steps) = self.steps.lock() {
             steps.remove(group_id);
         }
     }
 
-    /// Returns the groups with a running pass, each with the step that it is at and the start of that.
+    /// Returns the groups whose pass is at a step, each with the step that it is at and the start of that.
     pub fn running_steps(&self) -> BTreeMap<String, (Stage, Instant)> {
         self.steps.lock().map(|steps| steps.clone()).unwrap_or_default()
     }
@@ -200,6 +203,37 @@ impl Context {
 
     /// Returns the warning the first time, then `None`.
     fn once(&self, warning: String) -> Option<String> {
-        self.said.lock().ok()?.insert(warning.clone()).then_some(warning)
+        self.once_for(warning.clone(), warning)
+    }
+
+    /// Returns the first warning about this, then `None`; after many different ones, `None` for all others.
+    fn once_for(&self, about: String, warning: String) -> Option<String> {
+        let mut said = self.said.lock().ok()?;
+        (said.len() < MAX_SAID && said.insert(about)).then_some(warning)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_said_and_looked_at_is_bounded_and_may_leave() {
+        let context = Context::default();
+        let says = |about: &str, warning: &str| context.once_for(about.to_owned(), warning.to_owned()).is_some();
+        assert_eq!([says("folder", "a"), says("folder", "b"), says("c", "c")], [true, false, true]);
+        let said = (0..2 * MAX_SAID).filter(|n| context.once(n.to_string()).is_some()).count();
+        assert_eq!(said, MAX_SAID - 2);
+        let looked_at = &context.nginx.looked_at;
+        let file = Path::new("/etc/a");
+        looked_at.add(file);
+        assert!(!looked_at.is_new(file));
+        looked_at.remove(file);
+        assert!(looked_at.is_new(file), "it was removed, and is there again");
+        (0..30_000)
+            .map(|n| PathBuf::from(n.to_string()))
+            .filter(|file| looked_at.is_new(file))
+            .for_each(|file| looked_at.add(&file));
+        assert!(!looked_at.is_new(file), "there are too many");
     }
 }

@@ -34,6 +34,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 /// Time limit for `nginx -V`, which only prints and ends.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Most files that are known to have been looked at; while there are as many, no further one is looked at.
+const MAX_LOOKED_AT: usize = 20_000;
+
 /// Time limit for a server on this host: the one that was reloaded answers at once.
 const GENERATION_TIMEOUT: Duration = Duration::from_millis(100);
 
@@ -59,7 +62,7 @@ pub(super) struct LookedAt(Mutex<BTreeSet<OsString>>);
 impl LookedAt {
     /// Returns whether a file was not looked at yet.
     pub(super) fn is_new(&self, file: &Path) -> bool {
-        self.0.lock().is_ok_and(|files| !files.contains(file.as_os_str()))
+        self.0.lock().is_ok_and(|files| files.len() < MAX_LOOKED_AT && !files.contains(file.as_os_str()))
     }
 
     /// Records that a file was looked at.

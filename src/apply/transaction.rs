@@ -131,6 +131,8 @@ async fn run_one(context: &Context, request: Request) -> Report {
                     Next::End(outcome) => break outcome,
                 }
             };
+            // What follows in this pass may have to wait.
+            context.end_steps(&transaction.group.id);
             around.iter().for_each(|around| around.end(&|resource| transaction.group.has_member(resource)));
             transaction.end(context, outcome)
         }
@@ -225,8 +227,7 @@ async fn meet_nginx(context: &Context, group: &Arc<Group>, files: &[StagedFile])
         return Vec::new();
     }
     let nginx = find_nginx(context, group).await;
-    let dests = files.iter().map(|file| (file.resource.name(), file.dest()));
-    nginx.map_or_else(Vec::new, |nginx| unread::warnings(context, &nginx, group, dests))
+    nginx.map_or_else(Vec::new, |nginx| unread::warnings(context, &nginx, group, files.iter()))
 }
 
 /// Acquires the lock and undoes what a killed process left half done.
@@ -395,9 +396,10 @@ impl Transaction {
         }
         let stays = matches!(outcome, Outcome::Applied | Outcome::ReloadOwed { .. });
         if let Some(nginx) = self.nginx.as_ref().filter(|_| stays) {
-            let there = self.files.iter().filter(|file| file.action != FileAction::Remove);
-            let dests = there.map(|file| (file.resource.name(), file.dest()));
-            report.warnings.extend(unread::warnings(context, nginx, &self.group, dests));
+            let is_gone = |file: &&StagedFile| file.action == FileAction::Remove;
+            let (gone, there): (Vec<&StagedFile>, Vec<&StagedFile>) = self.files.iter().partition(is_gone);
+            gone.iter().for_each(|file| context.nginx.looked_at.remove(file.dest()));
+            report.warnings.extend(unread::warnings(context, nginx, &self.group, there.into_iter()));
         }
         report.outcome = outcome;
         report.elapsed = self.patience.elapsed();

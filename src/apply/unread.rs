@@ -14,6 +14,7 @@ use crate::world::{fs, host, nginx_process};
 use super::Context;
 use super::group::Group;
 use super::nginx::{self, Nginx};
+use super::staging::StagedFile;
 use super::unread_files::UnreadFile;
 
 /// The disk as it is.
@@ -69,28 +70,31 @@ pub async fn look_again(context: &Context) {
     }
 }
 
-/// Returns a warning for each of these files, each with its resource, that nginx never reads. A file is looked at once.
+/// Returns a warning for each of these files that nginx never reads; of a `for_each`, one for each folder, because its names come from
+/// the store. A file is looked at once.
 pub(super) fn warnings<'f>(
     context: &Context,
     nginx: &Nginx,
     group: &Arc<Group>,
-    files: impl Iterator<Item = (&'f Arc<str>, &'f PathBuf)>,
+    files: impl Iterator<Item = &'f StagedFile>,
 ) -> Vec<String> {
-    let new: BTreeMap<&Path, &Arc<str>> = files
-        .filter(|(_, file)| context.nginx.looked_at.is_new(file))
-        .map(|(resource, file)| (file.as_path(), resource))
+    let new: BTreeMap<&Path, &StagedFile> = files
+        .filter(|file| context.nginx.looked_at.is_new(file.dest()))
+        .map(|file| (file.dest().as_path(), file))
         .collect();
     if new.is_empty() {
         return Vec::new();
     }
-    new.keys().for_each(|file| context.nginx.looked_at.add(file));
-    let found = of_nginx(nginx, group, &new.keys().copied().collect::<Vec<_>>());
+    new.keys().for_each(|dest| context.nginx.looked_at.add(dest));
     let mut warnings = Vec::new();
-    for (file, problem) in found {
-        let (line, Some(resource)) = (problem.line(), new.get(file)) else { continue };
-        let unread = UnreadFile { resource: Arc::clone(resource), line: line.clone(), group: Arc::clone(group) };
-        context.nginx.unread.with(|files| files.insert(file.to_owned(), unread));
-        warnings.extend(context.once(line));
+    for (dest, problem) in of_nginx(nginx, group, &new.keys().copied().collect::<Vec<_>>()) {
+        let (line, Some(file)) = (problem.line(), new.get(dest)) else { continue };
+        let resource = Arc::clone(file.resource.name());
+        context.nginx.unread.add(dest, UnreadFile { resource, line: line.clone(), group: Arc::clone(group) });
+        warnings.extend(match dest.parent().filter(|_| file.resource.id.item.is_some()) {
+            Some(folder) => context.once_for(format!("unread {}", folder.display()), line),
+            None => context.once(line),
+        });
     }
     warnings
 }

@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::group::Group;
 
+/// Most files that are remembered: names of a `for_each` come from the store.
+const MAX_FILES: usize = 1000;
+
 /// The files that nginx was found not to read.
 #[derive(Debug, Default)]
 pub struct UnreadFiles(Mutex<BTreeMap<PathBuf, UnreadFile>>);
@@ -24,6 +27,15 @@ impl UnreadFiles {
     /// Returns whether there is none.
     pub fn is_empty(&self) -> bool {
         self.with(|files| files.is_empty())
+    }
+
+    /// Remembers one, if there are not too many.
+    pub(super) fn add(&self, file: &Path, unread: UnreadFile) {
+        self.with(|files| {
+            if files.len() < MAX_FILES || files.contains_key(file) {
+                files.insert(file.to_owned(), unread);
+            }
+        });
     }
 
     /// Returns each with its file, in the order of the files.

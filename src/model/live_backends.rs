@@ -1,7 +1,10 @@
 //! The backends in a live file: small, because there may be thousands of files, and shared by whoever looks at them. Pure. Never
 //! decodes a key.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::resource::InstanceId;
 
 /// A backend that a template has listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,6 +60,9 @@ pub struct LiveBackends {
     /// Folders of keys in which they are, a line for each; each ends with a slash.
     folders: Box<str>,
 }
+
+/// All files of one resource, each with the backends that the live file lists; `None` if it lists none.
+pub type LiveFiles = BTreeMap<InstanceId, Option<Arc<LiveBackends>>>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Row {
@@ -138,6 +144,14 @@ impl LiveBackends {
     pub fn folders(&self) -> impl Iterator<Item = &str> {
         self.folders.lines()
     }
+
+    /// Returns the folders of which no backend gets traffic.
+    pub fn folders_without_traffic(&self) -> impl Iterator<Item = &str> {
+        let serving = self.iter().map(|(backend, _)| backend).filter(|backend| !backend.state.is_down());
+        let keys: BTreeSet<&str> = serving.map(|backend| backend.key).collect();
+        let is_served = move |folder: &str| keys.range(folder..).next().is_some_and(|key| key.starts_with(folder));
+        self.folders().filter(move |folder| !is_served(folder))
+    }
 }
 
 #[cfg(test)]
@@ -165,6 +179,15 @@ mod tests {
         assert_eq!((rows.as_slice(), second.len()), (expected.as_slice(), 3));
         assert_eq!(second.serving().collect::<Vec<_>>(), ["a:1", "c:1"]);
         assert_eq!(second.folders().collect::<Vec<_>>(), ["/web/"]);
+        let folders = BTreeSet::from(["/down/", "/mail/", "/none/", "/web/"]);
+        let listed = vec![
+            backend("a:1", "/web/a", ListedState::Draining),
+            backend("b:1", "/web/b", ListedState::Backup),
+            backend("c:1", "/down/c", ListedState::Down),
+            backend("d:1", "/mail/d", ListedState::Up),
+        ];
+        let mixed = LiveBackends::new(listed, &folders, None, 100);
+        assert_eq!(mixed.folders_without_traffic().collect::<Vec<_>>(), ["/down/", "/none/"]);
         let third = LiveBackends::new(vec![backend("a:1", "/web/a", ListedState::Up)], &folders, Some(&second), 300);
         assert_eq!(third.iter().map(|(_, since)| since).collect::<Vec<_>>(), [100]);
     }

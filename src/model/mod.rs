@@ -3,6 +3,7 @@
 
 pub mod backend_change;
 pub mod backoff;
+pub mod changed_keys;
 pub mod connection;
 pub mod difference;
 pub mod dns;

@@ -72,8 +72,8 @@ pub struct StepFailure {
     pub message: String,
     /// Output of the command, bounded; empty if no command ran.
     pub output: String,
-    /// Line of the rendered file that the output names, from 1.
-    pub line: Option<usize>,
+    /// Destination of the rendered file that the output names, wherever the file was then, and the line in it, from 1.
+    pub place: Option<(PathBuf, usize)>,
 }
 
 impl StepFailure {
@@ -98,7 +98,7 @@ impl StepFailure {
 
     /// Returns a failure without command output.
     pub fn new(at: Stage, message: impl Into<String>) -> StepFailure {
-        StepFailure { at, message: message.into(), output: String::new(), line: None }
+        StepFailure { at, message: message.into(), output: String::new(), place: None }
     }
 }
 

@@ -4,6 +4,8 @@
 //! line distinguishes them. Success (`reconfiguring`) is logged at `notice` only, so its absence proves nothing. A failing
 //! `init_by_lua` is only an `[error]`. Workers that die at once are an `[alert]` of the master.
 
+use std::borrow::Cow;
+
 use crate::model::report::{Stage, StepFailure};
 
 /// Outcome of a reload of one master, from a line of its log.
@@ -113,8 +115,18 @@ pub fn refusal(output: &str) -> Option<&str> {
 }
 
 /// Returns what was said about a failed step: nginx's refusal in the output of a command, its own log's words about a reload, or the
-/// shell's about a missing program.
-pub fn said_of(failure: &StepFailure) -> Option<&str> {
+/// shell's about a missing program. A rendered file has its destination in it: nginx may have seen it elsewhere, and it is gone there.
+pub fn said_of(failure: &StepFailure) -> Option<Cow<'_, str>> {
+    let said = words_of(failure)?;
+    let with_destination = failure.place.as_ref().and_then(|(dest, line)| {
+        let (words, _) =
+            said.rsplit_once(" in ").filter(|_| named_place(said).is_some_and(|(_, named)| named == *line))?;
+        Some(Cow::Owned(format!("{words} in {}:{line}", dest.display())))
+    });
+    with_destination.or(Some(Cow::Borrowed(said)))
+}
+
+fn words_of(failure: &StepFailure) -> Option<&str> {
     let output = failure.output.trim();
     let whole = (failure.at == Stage::Verify && !output.is_empty()).then_some(output);
     let of_signaller =
@@ -199,12 +211,16 @@ mod tests {
         assert_eq!(refusal(of_log), Some("unknown directive \"a\" in /a.conf:1"));
         assert_eq!(refusal("no nginx"), None);
         let failure = |at: Stage, output: &str| StepFailure { output: output.to_owned(), ..StepFailure::new(at, "no") };
-        assert_eq!(said_of(&failure(Stage::Check, refused)), Some("unknown directive \"a\" in /a.conf:1"));
-        assert_eq!(said_of(&failure(Stage::Verify, "still could not bind()\n")), Some("still could not bind()"));
+        let says = |failure: StepFailure, expected: Option<&str>| assert_eq!(said_of(&failure).as_deref(), expected);
+        says(failure(Stage::Check, refused), Some("unknown directive \"a\" in /a.conf:1"));
+        let staged = |line| StepFailure { place: Some(("/etc/b".into(), line)), ..failure(Stage::Check, refused) };
+        says(staged(1), Some("unknown directive \"a\" in /etc/b:1"));
+        says(staged(2), Some("unknown directive \"a\" in /a.conf:1"));
+        says(failure(Stage::Verify, "still could not bind()\n"), Some("still could not bind()"));
         let dead = "nginx: [alert] kill(7, 1) failed (3: No such process)";
-        assert_eq!(said_of(&failure(Stage::Reload, dead)), Some("kill(7, 1) failed (3: No such process)"));
-        assert_eq!(said_of(&failure(Stage::Reload, "no nginx")), None);
-        assert_eq!(said_of(&failure(Stage::Verify, "")), None);
+        says(failure(Stage::Reload, dead), Some("kill(7, 1) failed (3: No such process)"));
+        says(failure(Stage::Reload, "no nginx"), None);
+        says(failure(Stage::Verify, ""), None);
         assert_eq!(warnings(output).collect::<Vec<_>>(), ["conflicting server name \"x\" in /a:1"]);
     }
 }

@@ -104,6 +104,12 @@ impl ListedBackends {
         self.0.iter().flat_map(|(_, listed)| listed.backends()).collect()
     }
 
+    /// Returns the same lists without a backend.
+    pub fn emptied(self) -> ListedBackends {
+        let empty = |folder| (folder, ListedCall::Values(Value::from(Vec::<Value>::new())));
+        ListedBackends(self.0.into_iter().map(|(folder, _)| empty(folder)).collect())
+    }
+
     /// Returns the folders that were asked for, as the template names them; each ends with a slash.
     pub fn folders(&self) -> BTreeSet<&str> {
         self.0.iter().map(|(folder, _)| folder.as_str()).collect()

@@ -178,6 +178,10 @@ fn failed(failure: &Failure, group: &GroupBoard, board: &Board) -> Condition {
             "the checked files are in place, their reload is owed",
             "Fix what keeps nginx from being reloaded; the agent reloads it as soon as that works.",
         ),
+        ConditionKind::ReloadRefused if failure.owes_reload => (
+            "the previous files are back, their reload failed and is owed",
+            "Fix what keeps nginx from being reloaded; the agent reloads it as soon as that works.",
+        ),
         ConditionKind::ReloadRefused => (
             "the old configuration is back and still serves",
             "Put the named key or template back as it was; nginx's error log has the whole message. A zone whose key or size changes needs a new name, or a restart of nginx.",
@@ -256,12 +260,7 @@ fn of_resource(name: &Arc<str>, resource: &ResourceBoard, found: &mut Vec<Condit
         let causes = waits.what.iter().take(MAX_CAUSES).cloned().map(Cause::Key).collect();
         found.push(Condition { causes, ..condition(ConditionKind::Waiting, name, waits.since, summary, advice) });
     }
-    if let Some(none) = &troubles.has_no_backend {
-        let summary = format!("{name}: no backend in {} gets traffic", resource.about.dest);
-        let advice = "Announce a backend below the named keys, or find out why none of them is up.";
-        let causes = keys();
-        found.push(Condition { causes, ..condition(ConditionKind::NoBackends, name, none.since, summary, advice) });
-    }
+    without_traffic(name, resource, found);
     if let Some(untaken) = &troubles.untaken {
         let summary = format!("{name}: nginx has not asked for its changed endpoints yet");
         let advice = "nginx asks about once a second; if it stops, the agent reloads it after 10 s.";
@@ -277,6 +276,20 @@ fn of_resource(name: &Arc<str>, resource: &ResourceBoard, found: &mut Vec<Condit
         found.push(Condition { reason, causes, ..unread });
     }
     skipped(name, resource, found);
+}
+
+fn without_traffic(name: &Arc<str>, resource: &ResourceBoard, found: &mut Vec<Condition>) {
+    let Some(since) = resource.lists_without_traffic().map(|(_, _, since)| since).min() else { return };
+    let whole = |folder: &str| format!("{}{}", resource.about.prefix, folder.trim_end_matches('/'));
+    let (first, total) = (resource.lists_without_traffic().next(), resource.lists_without_traffic().count());
+    let summary = match first {
+        Some((id, folder, _)) if total == 1 => format!("{id}: no backend of {} gets traffic", whole(folder)),
+        _ => format!("{name}: {total} lists have no backend that gets traffic"),
+    };
+    let advice = "Announce a backend below the named keys, or find out why none of them is up.";
+    let lists = resource.lists_without_traffic().take(MAX_CAUSES);
+    let causes = lists.map(|(_, folder, _)| Cause::Key(whole(folder))).collect();
+    found.push(Condition { causes, ..condition(ConditionKind::NoBackends, name, since, summary, advice) });
 }
 
 fn skipped(name: &Arc<str>, resource: &ResourceBoard, found: &mut Vec<Condition>) {

@@ -318,7 +318,7 @@ pub fn spread(stretch: Option<u32>, leaving: usize) {
 
 fn failed(resources: &NameList, revision: i64, failure: &StepFailure, consequence: &str, repeated: u32, since: Since) {
     if repeated > 0 {
-        let words = said_of(failure).map_or(String::new(), |words| format!(": {}", shortened(words)));
+        let words = said_of(failure).map_or(String::new(), |words| format!(": {}", shortened(&words)));
         tracing::warn!(
             ?resources,
             revision,
@@ -334,8 +334,8 @@ fn failed(resources: &NameList, revision: i64, failure: &StepFailure, consequenc
     let hint = match (failure.at, &resources.0[..]) {
         // What the check quotes a line of is not on the disk.
         _ if output.is_empty() || failure.not_run().is_some() => String::new(),
-        (Stage::Check, [name]) => match failure.line {
-            Some(line) => {
+        (Stage::Check, [name]) => match &failure.place {
+            Some((_, line)) => {
                 format!(
                     " (hint: `upstreamd render {name} --line {line}` with the agent's own flags shows the refused line)"
                 )

@@ -393,10 +393,11 @@ fn a_signal_leaves_a_line() {
 fn a_refused_file_is_blamed_itself_and_in_nginxs_own_words() {
     let sandbox = Sandbox::new();
     sandbox.set_store("v:\n  x: right\n");
-    let says = "nginx: [emerg] unknown directive in /etc/site.conf:3";
+    // The staged file is gone by the time somebody reads this.
+    let says = "nginx: [emerg] unknown directive in $1:3";
     // The words are not in the command: it would count as one that drives nginx.
     let check = sandbox.text_path("judge");
-    fs::write(&check, format!("if grep -q ^wrong \"$1\"; then echo '{says}'; exit 1; fi\n")).unwrap();
+    fs::write(&check, format!("if grep -q ^wrong \"$1\"; then echo \"{says}\"; exit 1; fi\n")).unwrap();
     let more = format!("check_cmd = \"sh {check} {{{{.src}}}}\"\nreload_cmd = \"true\"");
     sandbox.plain_resource("app", &more);
     sandbox.template("site.tera", "wrong\n");
@@ -410,7 +411,16 @@ fn a_refused_file_is_blamed_itself_and_in_nginxs_own_words() {
     assert_eq!(body["details"]["failing"], "site.toml", "{body}\n{}", sandbox.log());
     let summary = body["details"]["summary"].as_str().unwrap();
     assert!(summary.contains("; site.toml: check failed: ") && !summary.contains("app.toml"), "{summary}");
-    assert!(summary.ends_with("unknown directive in /etc/site.conf:3"), "{summary}");
+    let place = format!("{dest}:3");
+    assert!(summary.ends_with(&format!("unknown directive in {place}")), "{summary}");
+    let answer = wait_answer(port, "/api/status", 200);
+    let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+    let condition = &body["conditions"][0];
+    assert_eq!(
+        (&condition["kind"], &condition["causes"][0]["file"]),
+        (&"check_refused".into(), &place.as_str().into())
+    );
+    assert!(condition["advice"].as_str().unwrap().contains("--line 3"), "{condition}");
     assert_eq!(number(port, "upstreamd_resource_failing{resource=\"site.toml\"}"), Some(1.0));
     sandbox.template("site.tera", "fine\n");
     sandbox.wait_log("site.toml has recovered (after ");

@@ -86,6 +86,8 @@ impl Desk {
         let Some(store) = self.stores.get_mut(store_position) else { return };
         let mut added = BTreeSet::new();
         let mut has_new_ranges = false;
+        // What was not known before has not changed.
+        let mut known_before = None;
         let changed = match event {
             Event::Snapshot { revision, ranges, refused, entries, leases: _ } => {
                 let tree = Tree::from_entries(revision, entries);
@@ -93,7 +95,8 @@ impl Desk {
                 added.extend(changed.iter().filter(|key| store.tree.get(key.as_str()).is_none()).cloned());
                 store.tree = tree;
                 has_new_ranges = store.known.as_ref() != Some(&ranges) || store.refused != refused;
-                (store.known, store.refused) = (Some(ranges), refused);
+                known_before = Some(store.known.replace(ranges).unwrap_or_default());
+                store.refused = refused;
                 changed
             }
             Event::Changes { revision, puts, deletes, leases: _ } => {
@@ -107,7 +110,8 @@ impl Desk {
         if has_new_ranges {
             self.mark_marked_and_refused(now);
         }
-        self.mark_readers(store_position, revision, &changed, &added, now);
+        let is_change = |key: &Key| known_before.as_ref().is_none_or(|known| known.contains(key.as_str()));
+        self.mark_readers((store_position, revision), &changed, &added, is_change, now);
     }
 
     /// Schedules marked resources again whose keys were not known, and those that the store refuses: their groups report it.
@@ -118,8 +122,15 @@ impl Desk {
         marked.into_iter().for_each(|position| self.mark(position, Urgency::Removal, now));
     }
 
-    /// Marks the resources that read one of these keys of a store, and wakes their groups.
-    fn mark_readers(&mut self, store: usize, revision: Revision, changed: &[Key], added: &BTreeSet<Key>, now: Instant) {
+    /// Marks the resources that read one of these keys of a store, and wakes their groups. `is_change`: the key was known before.
+    fn mark_readers(
+        &mut self,
+        (store, revision): (usize, Revision),
+        changed: &[Key],
+        added: &BTreeSet<Key>,
+        is_change: impl Fn(&Key) -> bool,
+        now: Instant,
+    ) {
         let catalog = Arc::clone(&self.catalog);
         let mut touched: BTreeMap<usize, Urgency> = BTreeMap::new();
         for key in changed {
@@ -129,7 +140,10 @@ impl Desk {
                 let known = touched.entry(position).or_insert(urgency);
                 *known = (*known).min(urgency);
                 if let Some(seat) = self.seat(position) {
-                    Mark::add(&mut seat.mark, key);
+                    match is_change(key) {
+                        true => Mark::add(&mut seat.mark, key),
+                        false => Mark::add_anything(&mut seat.mark),
+                    }
                 }
                 let receipts = self.receipts.as_mut().filter(|_| !receipt::is_receipt(key.as_str()));
                 if let (Some(receipts), Some(member)) = (receipts, catalog.members.get(position)) {

@@ -10,7 +10,7 @@ use crate::model::event::Event;
 use crate::model::key::{Key, Revision, Value};
 use crate::model::range::KeyRanges;
 use crate::model::refusal::Refusal;
-use crate::model::report::Report;
+use crate::model::report::{Outcome, Report, Stage, StepFailure};
 use crate::render::Facts;
 
 /// Returns the catalog of these resources: a name and further lines, each with keys below `/NAME`.
@@ -225,4 +225,38 @@ fn a_new_catalog_keeps_timing_and_waits_for_a_pass_that_has_the_resource() {
     assert_eq!(names(&office.hand_out()), [""; 0]);
     office.end(passes.pop().unwrap());
     assert_eq!(names(&office.hand_out()), ["a.toml*@2"]);
+}
+
+#[test]
+fn changed_keys_are_known_after_a_failure_and_beside_a_resync() {
+    let mut office = Office::open(&[("a", RELOADS)]);
+    office.take_snapshot(5, &["/a/1", "/a/2"]);
+    let keys = |pass: &Pass| {
+        let mark = pass.resources[0].mark.as_ref().unwrap();
+        let keys = mark.keys().named().map(|key| key.to_string()).collect::<Vec<_>>();
+        (keys, mark.paths("").is_none())
+    };
+    let fail = |office: &mut Office, mut pass: Pass| {
+        pass.prepare();
+        let mut returned = returned(pass, |report| Report {
+            resources: vec!["a.toml".into()],
+            outcome: Outcome::Rejected(StepFailure::new(Stage::Check, "no")),
+            ..report
+        });
+        office.desk.take_back(&mut returned, office.now, 0.5);
+        office.now += Duration::from_secs(100);
+    };
+    let pass = office.hand_out().remove(0);
+    assert_eq!(keys(&pass), (Vec::new(), true), "what is known for the first time has not changed");
+    fail(&mut office, pass);
+    office.take(put(6, "/a/2"));
+    office.now += Duration::from_secs(100);
+    let pass = office.hand_out().remove(0);
+    assert_eq!(keys(&pass), (vec!["/a/2".to_owned()], true), "a retry, and a key that has changed since");
+    fail(&mut office, pass);
+    office.desk.mark_all(office.now);
+    office.take(snapshot(&office.desk.catalog().clone(), 7, &["/a/2"]));
+    office.now += Duration::from_secs(100);
+    let changed = vec!["/a/1".to_owned(), "/a/2".to_owned()];
+    assert_eq!(keys(&office.hand_out()[0]), (changed, true), "a resync");
 }

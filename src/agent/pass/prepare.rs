@@ -16,11 +16,11 @@ use crate::apply::fleet::{self, InstanceFiles};
 use crate::apply::group::Group;
 use crate::apply::live_count;
 use crate::model::backend_change::BackendChange;
+use crate::model::changed_keys::ChangedKeys;
 use crate::model::endpoints::EndpointSet;
 use crate::model::for_each::ForEach;
 use crate::model::guard::{Decision, RenderCount, Verdict};
-use crate::model::key::Key;
-use crate::model::live_backends::LiveBackends;
+use crate::model::live_backends::{LiveBackends, LiveFiles};
 use crate::model::needs;
 use crate::model::note::{Note, SkippedKeys};
 use crate::model::removed::ResourceRemoval;
@@ -52,20 +52,18 @@ pub struct Findings {
     pub notes: Vec<Note>,
     /// Files that were rendered, each with its skipped keys.
     pub renders: Vec<(InstanceId, SkippedKeys)>,
-    /// The backends of the files that are live now.
-    pub live: Vec<(InstanceId, Arc<LiveBackends>)>,
+    /// The files of each resource that is live now, with their backends.
+    pub live: BTreeMap<Arc<str>, LiveFiles>,
     /// The backends that the store has for files that do not list them yet.
     pub store_has: Vec<(InstanceId, Arc<LiveBackends>)>,
-    /// The keys that were the reason for the pass, with the prefix; none if something else was.
-    pub changed: BTreeSet<Key>,
+    /// The keys that have changed since the pass before, with the prefix.
+    pub changed: ChangedKeys,
     /// What changed in the backends of the files that were written, by destination.
     pub backends: BTreeMap<PathBuf, BackendChange>,
     /// What the resources whose changes are in effect no longer name.
     pub removed: BTreeMap<Arc<str>, ResourceRemoval>,
     /// What changed in the backends of the files that stay as they are, because nginx asks for their endpoints.
     pub endpoints: Vec<(InstanceId, BackendChange)>,
-    /// Instances whose names are gone from the store.
-    pub gone: Vec<InstanceId>,
     /// Resources that wait for their keys.
     pub waiting: Vec<Arc<str>>,
     /// Resources to render again with the next pass, whatever happens until then.
@@ -165,11 +163,9 @@ impl Preparation<'_> {
         }
         let expansion = instances::expand(resource, for_each, &view, self.claims, &mut state.instances);
         let changed = mark.paths(&resource.prefix);
-        let mut gone = Vec::new();
-        for Instance { resource, file } in expansion.gone {
+        for Instance { file, .. } in expansion.gone {
             let reads = file.reads.unwrap_or_else(Reads::everything);
             state.removed.add(file.backends.removed(&reads, changed.as_deref()));
-            gone.push(resource.id.clone());
         }
         self.work.dropped.extend(expansion.refused);
         if let Err(failure) = self.judge_names(resource, expansion.found, &mut state.own) {
@@ -177,7 +173,6 @@ impl Preparation<'_> {
             self.work.dropped.extend(failure.map(|failure| (resource.id.clone(), failure)));
             return;
         }
-        self.findings.gone.extend(gone);
         let only = match &self.terms.last_step {
             LastStep::Show { item } => item.clone(),
             _ => None,

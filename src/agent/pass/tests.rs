@@ -5,12 +5,14 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::agent::catalog::{Confdirs, load};
+use crate::agent::catalog::{Catalog, Confdirs, load};
 use crate::agent::desk::Desk;
 use crate::config::resource::Defaults;
 use crate::model::dns::Srv;
 use crate::model::event::Event;
 use crate::model::key::{Key, Value};
+use crate::model::live_backends::LiveBackends;
+use crate::model::resource::InstanceId;
 use crate::nginx::installation::Version;
 use crate::render::Facts;
 
@@ -102,6 +104,7 @@ fn a_panic_in_one_render_fails_that_resource_alone_and_is_tried_again() {
     };
     let [mut pass] = desk.hand_out(now).try_into().ok().unwrap();
     pass.prepare();
+    assert!(pass.terms.context.running_steps().is_empty(), "what comes next may have to wait");
     assert_eq!(rendered(&pass).len(), 2, "{:?}", rendered(&pass));
     let dropped: Vec<String> = pass.work.dropped.iter().map(|(id, failure)| format!("{id}: {failure}")).collect();
     assert_eq!(dropped.len(), 3, "{dropped:?}");
@@ -129,36 +132,38 @@ struct Walk {
     folder: tempfile::TempDir,
 }
 
+const LISTS_WEB: &str = "{% for b in backends(prefix=\"/web\") %}{{ b.address }}{% endfor %}";
+const LISTS_EACH: &str = "{% for b in backends(prefix=\"/each/\" ~ item) %}{{ b.address }}{% endfor %}";
+
+/// Reads conf.d with the resources of a [`Walk`] and this template of `web`; `each` has a file for each name below this key.
+fn conf_d(path: &Path, web: &str, names: &str) -> Catalog {
+    let each = format!("keys = ['/each', '/other']\nfor_each = '{names}'");
+    for (name, template, lines) in [("web", web, "keys = ['/web']"), ("each", LISTS_EACH, &each)] {
+        std::fs::create_dir_all(path.join("conf.d")).unwrap();
+        std::fs::create_dir_all(path.join("templates")).unwrap();
+        std::fs::write(path.join(format!("templates/{name}.tera")), template).unwrap();
+        let item = if name == "each" { "-{{item}}" } else { "" };
+        let dest = path.join(format!("{name}{item}"));
+        let fields = format!("src = '{name}.tera'\ndest = '{}'\nreload_cmd = 'true'\n{lines}\n", dest.display());
+        std::fs::write(path.join(format!("conf.d/{name}.toml")), format!("[template]\n{fields}")).unwrap();
+    }
+    let confdirs = Confdirs {
+        folders: vec![path.to_owned()],
+        defaults: Defaults::default(),
+        only: None,
+        also: Default::default(),
+        named_by: None,
+    };
+    let facts: Arc<dyn Facts> = Arc::new(Broken(AtomicBool::new(false)));
+    let catalog = load(&confdirs, &facts, None);
+    assert!(catalog.problems.is_empty(), "{}", catalog.problems);
+    catalog
+}
+
 impl Walk {
     fn new(keys: &[(&str, &str)]) -> Walk {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path();
-        for (name, template, lines) in [
-            ("web", "{% for b in backends(prefix=\"/web\") %}{{ b.address }}{% endfor %}", "keys = ['/web']"),
-            (
-                "each",
-                "{% for b in backends(prefix=\"/each/\" ~ item) %}{{ b.address }}{% endfor %}",
-                "keys = ['/each']\nfor_each = '/each'",
-            ),
-        ] {
-            std::fs::create_dir_all(path.join("conf.d")).unwrap();
-            std::fs::create_dir_all(path.join("templates")).unwrap();
-            std::fs::write(path.join(format!("templates/{name}.tera")), template).unwrap();
-            let item = if name == "each" { "-{{item}}" } else { "" };
-            let dest = path.join(format!("{name}{item}"));
-            let fields = format!("src = '{name}.tera'\ndest = '{}'\nreload_cmd = 'true'\n{lines}\n", dest.display());
-            std::fs::write(path.join(format!("conf.d/{name}.toml")), format!("[template]\n{fields}")).unwrap();
-        }
-        let confdirs = Confdirs {
-            folders: vec![path.to_owned()],
-            defaults: Defaults::default(),
-            only: None,
-            also: Default::default(),
-            named_by: None,
-        };
-        let facts: Arc<dyn Facts> = Arc::new(Broken(AtomicBool::new(false)));
-        let catalog = load(&confdirs, &facts, None);
-        assert!(catalog.problems.is_empty(), "{}", catalog.problems);
+        let catalog = conf_d(folder.path(), LISTS_WEB, "/each");
         let ranges = catalog.stores[0].wanted.all().clone();
         let entries = keys.iter().map(|(key, value)| (Key::from(*key), Value::from(*value))).collect();
         let now = Instant::now();
@@ -179,8 +184,8 @@ impl Walk {
         self.desk.take_event(0, changes, self.now);
     }
 
-    /// A pass that ends so. Returns what each resource has removed from nginx, if that is certain.
-    fn pass(&mut self, outcome: Outcome, writes: bool) -> BTreeMap<String, Option<Vec<String>>> {
+    /// A pass that ends so. Returns what it has found.
+    fn findings(&mut self, outcome: Outcome, writes: bool) -> Findings {
         self.now = self.desk.wake_at().unwrap().max(self.now);
         let [mut pass] = self.desk.hand_out(self.now).try_into().ok().unwrap();
         pass.prepare();
@@ -190,7 +195,13 @@ impl Walk {
         let report = Report { outcome, files, resources, ..Report::unchanged(Revision(self.revision)) };
         let mut returned = pass.end(report);
         self.desk.take_back(&mut returned, self.now, 0.5);
-        let removed = returned.findings.removed.iter().map(|(name, removed)| {
+        returned.findings
+    }
+
+    /// A pass that ends so. Returns what each resource has removed from nginx, if that is certain.
+    fn pass(&mut self, outcome: Outcome, writes: bool) -> BTreeMap<String, Option<Vec<String>>> {
+        let found = self.findings(outcome, writes);
+        let removed = found.removed.iter().map(|(name, removed)| {
             let addresses = match &removed.removed {
                 Removed::Unknown => None,
                 Removed::Backends(addresses) => Some(addresses.iter().map(ToString::to_string).collect()),
@@ -226,4 +237,41 @@ fn what_a_pass_removes_is_known_once_nginx_serves_it() {
     std::fs::write(walk.folder.path().join("web"), "live").unwrap();
     walk.delete(&["/web/b"]);
     assert_eq!(walk.pass(Outcome::Applied, true).get("web.toml"), None);
+}
+
+#[test]
+fn the_lists_of_a_resource_are_those_of_its_files_now() {
+    let keys = [
+        ("/web/a", "10.0.0.1:80"),
+        ("/each/x/1", "10.0.0.2:80"),
+        ("/each/x/2", "10.0.0.3:80"),
+        ("/each/y/1", "10.0.0.4:80"),
+        ("/other/y", "v"),
+    ];
+    let mut walk = Walk::new(&keys);
+    let lists = |found: &Findings| {
+        let files = found.live.values().flatten();
+        let said = |(id, live): (&InstanceId, &Option<Arc<LiveBackends>>)| match live {
+            None => format!("{id} none"),
+            Some(live) => format!("{id} {}", live.len()),
+        };
+        files.map(said).collect::<Vec<_>>()
+    };
+    let found = walk.findings(Outcome::Applied, true);
+    assert_eq!(lists(&found), ["each.toml[x] 2", "each.toml[y] 1", "web.toml 1"]);
+
+    let path = walk.folder.path().to_owned();
+    let reread = |walk: &mut Walk, web: &str, names: &str| {
+        walk.desk.set_catalog(Arc::new(conf_d(&path, web, names)), walk.now);
+    };
+    reread(&mut walk, LISTS_WEB, "/each");
+    walk.delete(&["/each/x/1"]);
+    let found = walk.findings(Outcome::Applied, true);
+    assert_eq!(found.backends[&path.join("each-x")].to_string(), "1 backend, -10.0.0.2:80", "what was live is known");
+
+    reread(&mut walk, "nothing", "/other");
+    let failed = Outcome::Rejected(StepFailure::new(Stage::Check, "no"));
+    assert_eq!(lists(&walk.findings(failed, false)), [""; 0], "all files are as they were");
+    let found = walk.findings(Outcome::Applied, true);
+    assert_eq!(lists(&found), ["each.toml[y] 1", "web.toml none"], "a name is gone, and a template lists none");
 }

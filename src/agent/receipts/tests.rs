@@ -285,3 +285,45 @@ fn a_resource_that_stays_has_come_as_far_as_it_had() {
     walk.receipts.set_groups(&[group("web", "")]);
     assert_eq!(walk.receipts.receipt(&walk.reloads).resources[0].applied, None, "it is proven in another way");
 }
+
+#[test]
+fn the_oldest_change_that_is_not_applied_says_how_far_behind_it_is() {
+    let mut walk = Walk::new(vec![group("web", NGINX)]);
+    let start = walk.now;
+    let at = |second: u64| start + Duration::from_secs(second);
+    let name: Arc<str> = "web.toml".into();
+    let behind = |walk: &mut Walk| {
+        walk.receipts.news.insert("web.toml".into());
+        walk.receipts.take_progress(at(100), 1100)[0].1.behind_since
+    };
+    walk.pass(1, unchanged());
+    assert_eq!(behind(&mut walk), None);
+    // A key is touched while each pass runs.
+    let group = walk.groups[0].clone();
+    for second in 10..20 {
+        walk.receipts.touched(&name, Revision(second as i64), at(second));
+        assert_eq!(behind(&mut walk), Some(1000 + if second == 10 { 10 } else { second - 1 }));
+        walk.receipts.rendering(&name, Revision(second as i64));
+        walk.receipts.touched(&name, Revision(second as i64), at(second));
+        let removals = BTreeMap::new();
+        walk.receipts.finished(&group, &unchanged(), &removals, (&walk.reloads, &walk.drains), |_| true);
+        assert_eq!(behind(&mut walk), Some(1000 + second), "only what came after the render is left");
+    }
+    let failed = || Report { outcome: Outcome::Rejected(StepFailure::new(Stage::Check, "no")), ..unchanged() };
+    walk.pass(20, failed());
+    walk.receipts.touched(&name, Revision(21), at(30));
+    walk.pass(21, failed());
+    assert_eq!(behind(&mut walk), Some(1019), "no pass has made it live");
+    // nginx does not ask at once.
+    walk.has_taken = false;
+    walk.pass(21, unchanged());
+    walk.receipts.touched(&name, Revision(22), at(40));
+    walk.pass(22, unchanged());
+    walk.receipts.touched(&name, Revision(23), at(50));
+    assert_eq!(behind(&mut walk), Some(1019));
+    walk.receipts.settle(|_| true, &walk.reloads);
+    assert_eq!(behind(&mut walk), Some(1050));
+    walk.has_taken = true;
+    walk.pass(23, unchanged());
+    assert_eq!(behind(&mut walk), None);
+}

@@ -151,11 +151,12 @@ impl Transaction {
         (0..self.files.len()).filter(|file| self.files[*file].action != FileAction::Keep).collect()
     }
 
-    /// Returns the failure of a check, with the line that nginx blames if it is in one of our files.
+    /// Returns the failure of a check, with the place that nginx blames if it is in one of our files.
     fn refusal(&self, command: &CommandLine, finished: &FinishedCommand) -> StepFailure {
         let failure = failure::of_command(Stage::Check, "check_cmd", &command.text, finished);
-        let line = error_log::blamed_place(&failure.output).filter(|(named, _)| self.named(named).is_some());
-        StepFailure { line: line.map(|(_, line)| line), ..failure }
+        let blamed = error_log::blamed_place(&failure.output);
+        let place = blamed.and_then(|(named, line)| Some((self.files[self.named(named)?].dest().clone(), line)));
+        StepFailure { place, ..failure }
     }
 
     /// Returns the failure with the file that nginx blames for it.

@@ -119,7 +119,7 @@ impl Transaction {
             at: Stage::Verify,
             message: message.to_owned(),
             output: words::masked_message(&output),
-            line: None,
+            place: None,
         };
         match nginx.verify(watched, self.check_time, &self.generations()).await {
             Progress::Waiting => ReloadProof::Done,

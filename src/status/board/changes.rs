@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::model::backend_change::BackendChange;
+use crate::model::changed_keys::ChangedKeys;
 use crate::model::difference::Difference;
-use crate::model::key::{Key, Revision};
+use crate::model::key::Revision;
 use crate::model::report::{Outcome, Report};
 use crate::model::resource::InstanceId;
 use crate::model::status::{ChangePhase, ChangeStatus, ChangedFile, KeyList, UnixTime};
@@ -35,8 +36,8 @@ pub struct PassNews<'a> {
     pub backends: &'a BTreeMap<PathBuf, BackendChange>,
     /// What changed in the backends of the files that stay as they are, because nginx asks for their endpoints.
     pub endpoints: &'a [(InstanceId, BackendChange)],
-    /// The keys that were the reason for the pass; none if something else was.
-    pub changed: &'a BTreeSet<Key>,
+    /// The keys that have changed since the pass before; none if something else was the reason for the pass.
+    pub changed: &'a ChangedKeys,
     /// The time.
     pub now: Instant,
 }
@@ -165,9 +166,9 @@ impl FileOfChange {
     }
 }
 
-fn keys(changed: &BTreeSet<Key>) -> KeyList {
-    let named = changed.iter().take(MAX_NAMED).map(|key| text::shortened(key.as_str(), MAX_KEY_CHARACTERS)).collect();
-    KeyList { named, more: changed.len().saturating_sub(MAX_NAMED) }
+fn keys(changed: &ChangedKeys) -> KeyList {
+    let named = changed.named().take(MAX_NAMED).map(|key| text::shortened(key.as_str(), MAX_KEY_CHARACTERS)).collect();
+    KeyList { named, more: changed.named().len().saturating_sub(MAX_NAMED) + changed.more() }
 }
 
 fn files(report: &Report, news: PassNews<'_>) -> Vec<FileOfChange> {

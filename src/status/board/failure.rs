@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::model::changed_keys::ChangedKeys;
 use crate::model::key::Key;
 use crate::model::report::{Outcome, Report, Stage, StepFailure};
 use crate::model::status::{Cause, ConditionKind};
@@ -29,6 +30,8 @@ pub struct Failure {
     pub summary: String,
     /// Why, in the words of nginx or of the command.
     pub reason: String,
+    /// Whether the previous files are back and their reload failed too, so that it is owed.
+    pub owes_reload: bool,
     /// What caused it: the place that nginx names, and the keys that had changed when it began.
     pub causes: Vec<Cause>,
     /// Its start, in seconds since 1970.
@@ -36,19 +39,20 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Returns the failures of this pass. One that was there before keeps its start and its keys.
+    /// Returns the failures of this pass. One that was there before, of any of its resources, keeps its start and its keys.
     /// `sees` says whether a resource sees a key: only such a key can be a cause.
     pub(super) fn all(
         report: &Report,
         before: &[Failure],
-        changed: &BTreeSet<Key>,
+        changed: &ChangedKeys,
         sees: impl Fn(&str, &str) -> bool,
         unix_seconds: u64,
     ) -> Vec<Failure> {
         let dropped: BTreeSet<&str> = report.dropped.iter().map(|(id, _)| &*id.resource).collect();
         let others = report.resources.iter().filter(|name| !dropped.contains(&***name));
         let of_group = group_kind(&report.outcome).map(|(kind, failure)| {
-            Failure::new(kind, others.map(|name: &Arc<str>| name.to_string()).collect(), failure)
+            let names = others.map(|name: &Arc<str>| name.to_string()).collect();
+            Failure::new(kind, names, failure).with_undo(&report.outcome)
         });
         let mut failures: Vec<Failure> = of_group.into_iter().collect();
         // What the store refuses is a condition of its own; what no check has judged yet is tried again at once.
@@ -65,26 +69,40 @@ impl Failure {
             }
         }
         for failure in &mut failures {
-            let known = before.iter().find(|known| known.kind == failure.kind && known.names == failure.names);
-            failure.since = known.map_or(unix_seconds, |known| known.since);
-            let is_key = |cause: &&Cause| matches!(cause, Cause::Key(_));
-            let of_names = |key: &&Key| {
-                failure.names.iter().any(|name| sees(name.split('[').next().unwrap_or(name), key.as_str()))
+            let of_names =
+                |key: &str| failure.names.iter().any(|name| sees(name.split('[').next().unwrap_or(name), key));
+            let is_known = |known: &&Failure| {
+                known.kind == failure.kind && known.names.iter().any(|name| failure.names.contains(name))
             };
-            let keys: Vec<&Key> = changed.iter().filter(of_names).take(MAX_NAMED).collect();
-            let keys = keys.into_iter().map(|key| Cause::Key(text::shortened(key.as_str(), MAX_KEY_CHARACTERS)));
-            match known {
-                Some(known) if keys.len() == 0 => failure.causes.extend(known.causes.iter().filter(is_key).cloned()),
-                _ => failure.causes.extend(keys),
-            }
+            let known: Vec<&Failure> = before.iter().filter(is_known).collect();
+            let shown = |key: &Key| text::shortened(key.as_str(), MAX_KEY_CHARACTERS);
+            let new: Vec<String> = changed.named().filter(|key| of_names(key.as_str())).map(shown).collect();
+            let old: Vec<String> =
+                known.iter().flat_map(|known| known.keys()).filter(|key| of_names(key)).map(str::to_owned).collect();
+            // If something else is said than before, what has changed since is the likelier cause.
+            let is_same = known.iter().any(|known| known.is_like(failure));
+            let keys = if is_same { [old, new].concat() } else { [new, old].concat() };
+            let mut named = BTreeSet::new();
+            let keys: Vec<String> = keys.into_iter().filter(|key| named.insert(key.clone())).take(MAX_NAMED).collect();
+            failure.since = known.iter().map(|known| known.since).min().unwrap_or(unix_seconds);
+            failure.causes.extend(keys.into_iter().map(Cause::Key));
         }
         failures
+    }
+
+    /// Returns the keys among its causes.
+    fn keys(&self) -> impl Iterator<Item = &str> {
+        self.causes.iter().filter_map(|cause| match cause {
+            Cause::Key(key) => Some(key.as_str()),
+            _ => None,
+        })
     }
 
     fn new(kind: ConditionKind, mut names: Vec<String>, failure: &StepFailure) -> Failure {
         let more = names.len().saturating_sub(MAX_NAMED);
         names.truncate(MAX_NAMED);
         let said = said_of(failure);
+        let said = said.as_deref();
         let reason = said.or_else(|| failure.output.lines().rev().find(|line| !line.trim().is_empty()));
         let place = said.filter(|said| named_file(said).is_some()).and_then(|said| Some(said.rsplit_once(" in ")?.1));
         let causes = place.map(|place| Cause::File(shortened(place))).into_iter().collect();
@@ -99,9 +117,24 @@ impl Failure {
                 _ => shortened(&failure.to_string()),
             },
             reason: reason.map(shortened).unwrap_or_default(),
+            owes_reload: false,
             causes,
             since: 0,
         }
+    }
+
+    /// Adds to the reason why it could not be undone, if that failed too.
+    fn with_undo(mut self, outcome: &Outcome) -> Failure {
+        let (what, undo) = match outcome {
+            Outcome::RolledBack { reload_old: Some(undo), .. } => ("the reload of the previous files failed too", undo),
+            Outcome::Stuck { undo, .. } => ("putting the previous files back failed", undo),
+            _ => return self,
+        };
+        self.owes_reload = matches!(outcome, Outcome::RolledBack { .. });
+        let words = said_of(undo).map_or(String::new(), |words| format!(": {words}"));
+        let undo = shortened(&format!("{what}: {}{words}", undo.message));
+        self.reason = if self.reason.is_empty() { undo } else { format!("{}; {undo}", self.reason) };
+        self
     }
 
     fn is_like(&self, other: &Failure) -> bool {
@@ -120,4 +153,66 @@ fn group_kind(outcome: &Outcome) -> Option<(ConditionKind, &StepFailure)> {
         _ => ConditionKind::Failed,
     };
     Some((kind, cause))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::key::Revision;
+
+    #[test]
+    fn a_failure_that_could_not_be_undone_has_both_reasons() {
+        let check = |outcome: Outcome, reason: &str, owes_reload: bool| {
+            let report = Report { resources: vec!["a".into()], outcome, ..Report::unchanged(Revision(5)) };
+            let failures = Failure::all(&report, &[], &ChangedKeys::default(), |_, _| true, 1);
+            assert_eq!((failures[0].reason.as_str(), failures[0].owes_reload), (reason, owes_reload));
+        };
+        let failure = |at: Stage, message: &str, output: &str| StepFailure {
+            output: output.to_owned(),
+            ..StepFailure::new(at, message)
+        };
+        let refused = || failure(Stage::Reload, "exit status 1", "nginx: [emerg] no port in /etc/a:1");
+        let reload = || failure(Stage::Reload, "reload_cmd `r`: exit status 1", "nginx: [error] no master");
+        check(Outcome::RolledBack { cause: refused(), reload_old: None }, "no port in /etc/a:1", false);
+        let both = "no port in /etc/a:1; the reload of the previous files failed too: reload_cmd `r`: exit status 1: no master";
+        check(Outcome::RolledBack { cause: refused(), reload_old: Some(reload()) }, both, true);
+        let undo = StepFailure::new(Stage::Restore, "failed to rename `/etc/a`: read-only");
+        let both = "no port in /etc/a:1; putting the previous files back failed: failed to rename `/etc/a`: read-only";
+        check(Outcome::Stuck { cause: refused(), undo }, both, false);
+    }
+
+    fn dropped(names: &[&str], said: &str) -> Report {
+        let failure = || StepFailure { output: said.to_owned(), ..StepFailure::new(Stage::Check, "exit status 1") };
+        let dropped = names.iter().map(|name| ((*name).into(), failure())).collect();
+        Report { dropped, ..Report::unchanged(Revision(5)) }
+    }
+
+    /// Returns the only failure of a pass: its names, its keys, and its start.
+    #[track_caller]
+    fn after(failures: &mut Vec<Failure>, report: &Report, changed: &[&str], at: u64) -> String {
+        let changed = changed.iter().copied().collect();
+        // A resource sees what is below its name.
+        let sees = |name: &str, key: &str| key.starts_with(&format!("/{name}/"));
+        *failures = Failure::all(report, failures, &changed, sees, at);
+        let [failure] = failures.as_slice() else { panic!("{failures:?}") };
+        format!(
+            "{} by {} since {}",
+            failure.names.join(" "),
+            failure.keys().collect::<Vec<_>>().join(" "),
+            failure.since
+        )
+    }
+
+    #[test]
+    fn a_failure_keeps_its_start_and_its_keys_while_names_come_and_go() {
+        let mut failures = Vec::new();
+        assert_eq!(after(&mut failures, &dropped(&["a"], "no"), &["/a/1"], 1), "a by /a/1 since 1");
+        assert_eq!(after(&mut failures, &dropped(&["a", "b"], "no"), &["/b/1"], 2), "a b by /a/1 /b/1 since 1");
+        assert_eq!(after(&mut failures, &dropped(&["a", "b"], "no"), &[], 3), "a b by /a/1 /b/1 since 1");
+        assert_eq!(after(&mut failures, &dropped(&["a"], "no"), &[], 4), "a by /a/1 since 1");
+        // The first is repaired, and the second broken: what is said may be the same.
+        assert_eq!(after(&mut failures, &dropped(&["a"], "no"), &["/a/1", "/a/2"], 5), "a by /a/1 /a/2 since 1");
+        assert_eq!(after(&mut failures, &dropped(&["a"], "never"), &["/a/3"], 6), "a by /a/3 /a/1 /a/2 since 1");
+        assert_eq!(after(&mut failures, &dropped(&["b"], "no"), &["/a/4"], 7), "b by  since 7");
+    }
 }

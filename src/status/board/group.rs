@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::key::{Key, Revision};
+use crate::model::changed_keys::ChangedKeys;
+use crate::model::key::Revision;
 use crate::model::report::{CommandKind, Outcome, Report, Stage, StepFailure};
 use crate::model::resource::{CommandLine, Reload, Resource};
 use crate::model::text::counted;
@@ -189,7 +190,7 @@ impl GroupBoard {
     pub(super) fn record_pass(
         &mut self,
         report: &Report,
-        changed: &BTreeSet<Key>,
+        changed: &ChangedKeys,
         sees: impl Fn(&str, &str) -> bool,
         unix_seconds: u64,
     ) -> Option<FailedPasses> {

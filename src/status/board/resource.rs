@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::model::guard::{Decision, Verdict};
 use crate::model::key::Revision;
-use crate::model::live_backends::LiveBackends;
+use crate::model::live_backends::{LiveBackends, LiveFiles};
 use crate::model::note::SkippedKeys;
 use crate::model::resource::{InstanceId, Resource};
 use crate::model::text::counted;
@@ -106,8 +106,8 @@ pub struct ResourceTroubles {
     pub refused: Option<Lasting<String>>,
     /// The keys that it waits for before it goes live.
     pub waits: Option<Lasting<Vec<String>>>,
-    /// Whether its live files list backends and none of these gets traffic.
-    pub has_no_backend: Option<Lasting<()>>,
+    /// The lists of its live files of which no backend gets traffic: by file, each folder with its start, in seconds since 1970.
+    without_traffic: BTreeMap<InstanceId, BTreeMap<String, u64>>,
     /// Whether nginx has not taken its changed endpoints yet.
     pub untaken: Option<Lasting<()>>,
     /// The problem of the first of its files that nginx never reads.
@@ -156,22 +156,30 @@ impl ResourceBoard {
         self.troubles.skipped.extend(now.map(|now| (id.clone(), now)));
     }
 
-    pub(super) fn record_live(&mut self, id: &InstanceId, live: &Arc<LiveBackends>, unix_seconds: u64) {
-        self.live.insert(id.clone(), Arc::clone(live));
-        self.look_for_backends(unix_seconds);
+    /// Returns the lists of which no backend gets traffic: the file, the folder of keys, and the start, in seconds since 1970.
+    pub fn lists_without_traffic(&self) -> impl Iterator<Item = (&InstanceId, &str, u64)> {
+        self.troubles
+            .without_traffic
+            .iter()
+            .flat_map(|(id, folders)| folders.iter().map(move |(folder, since)| (id, folder.as_str(), *since)))
     }
 
-    pub(super) fn forget(&mut self, id: &InstanceId, unix_seconds: u64) {
-        self.troubles.skipped.remove(id);
-        self.live.remove(id);
-        self.look_for_backends(unix_seconds);
-    }
-
-    /// Records whether one of its live files lists backends of which none gets traffic.
-    fn look_for_backends(&mut self, unix_seconds: u64) {
-        let has_none = self.live.values().any(|live| live.serving().next().is_none());
-        let before = self.troubles.has_no_backend.as_ref();
-        self.troubles.has_no_backend = Lasting::after(before, has_none.then_some(()), unix_seconds);
+    /// Records all its files. Only those whose lists differ from before are looked at.
+    fn record_files(&mut self, files: LiveFiles, unix_seconds: u64) {
+        self.troubles.skipped.retain(|id, _| files.contains_key(id));
+        let mut before = std::mem::take(&mut self.troubles.without_traffic);
+        let files = files.into_iter().filter_map(|(id, live)| Some((id, live?)));
+        let known = std::mem::replace(&mut self.live, files.collect());
+        for (id, live) in &self.live {
+            let mut folders = before.remove(id).unwrap_or_default();
+            if known.get(id).is_none_or(|known| !Arc::ptr_eq(known, live)) {
+                let since = |folder: &str| folders.get(folder).copied().unwrap_or(unix_seconds);
+                folders = live.folders_without_traffic().map(|folder| (folder.to_owned(), since(folder))).collect();
+            }
+            if !folders.is_empty() {
+                self.troubles.without_traffic.insert(id.clone(), folders);
+            }
+        }
     }
 }
 
@@ -193,17 +201,10 @@ impl Board {
         }
     }
 
-    /// Records the backends of a file that is live now.
-    pub fn record_live(&mut self, id: &InstanceId, live: &Arc<LiveBackends>, unix_seconds: u64) {
-        if let Some(board) = self.resources.get_mut(&id.resource) {
-            board.record_live(id, live, unix_seconds);
-        }
-    }
-
-    /// Forgets an instance whose name is gone from the store.
-    pub fn forget(&mut self, id: &InstanceId, unix_seconds: u64) {
-        if let Some(board) = self.resources.get_mut(&id.resource) {
-            board.forget(id, unix_seconds);
+    /// Records all files of a resource that is live now, and forgets the others.
+    pub fn record_files(&mut self, resource: &str, files: LiveFiles, unix_seconds: u64) {
+        if let Some(board) = self.resources.get_mut(resource) {
+            board.record_files(files, unix_seconds);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::model::live_backends::{ListedBackend, ListedState, LiveBackends, LiveFiles};
 use crate::model::note::SkippedKeys;
 use crate::model::report::{CommandKind, CommandRun, Stage, StepFailure, Verified};
 use crate::status::board::store::{GET_VALUES, WATCH_PREFIX};
@@ -28,9 +29,27 @@ pub(crate) fn board(now: Instant) -> Board {
 }
 
 impl Board {
+    /// Records the backends of one file of a resource.
+    pub(crate) fn record_live(&mut self, id: &InstanceId, live: &Arc<LiveBackends>, unix_seconds: u64) {
+        let mut files = self.files(&id.resource);
+        files.insert(id.clone(), Some(Arc::clone(live)));
+        self.record_files(&id.resource, files, unix_seconds);
+    }
+
+    /// Forgets one file of a resource.
+    pub(crate) fn forget(&mut self, id: &InstanceId, unix_seconds: u64) {
+        let mut files = self.files(&id.resource);
+        files.remove(id);
+        self.record_files(&id.resource, files, unix_seconds);
+    }
+
+    fn files(&self, name: &str) -> LiveFiles {
+        self.resources[name].live.iter().map(|(id, live)| (id.clone(), Some(Arc::clone(live)))).collect()
+    }
+
     /// Records a pass of which nothing more is known.
     pub(crate) fn pass(&mut self, id: &str, report: &Report, unix_seconds: u64) -> Option<FailedPasses> {
-        let (backends, changed) = (BTreeMap::new(), BTreeSet::new());
+        let (backends, changed) = Default::default();
         let news = PassNews { backends: &backends, endpoints: &[], changed: &changed, now: Instant::now() };
         self.record_pass(id, report, news, unix_seconds)
     }
@@ -252,7 +271,7 @@ fn files_of_a_for_each_are_counted_for_their_resource() {
     board.record_render(&instance("x"), skipped(2), 100);
     board.record_render(&instance("y"), skipped(3), 100);
     assert_eq!(board.resources["a.toml"].skipped(), 5);
-    board.forget(&instance("x"), 100);
+    board.record_files("a.toml", [(instance("y"), None)].into(), 100);
     assert_eq!(board.resources["a.toml"].skipped(), 3);
     let dropped = vec![(instance("y"), failure(Stage::Render))];
     let names = ["a.toml", "b.toml"];
@@ -263,6 +282,45 @@ fn files_of_a_for_each_are_counted_for_their_resource() {
     let b = &board.resources["b.toml"];
     assert_eq!((b.succeeded, b.failed, b.replaced), (1, 0, 1));
     assert_eq!(board.resources.len(), 3, "no name from the store became a series");
+}
+
+/// A live file with a list for each of these folders: of its one backend, whether it gets traffic.
+fn lists(folders: &[(&str, bool)]) -> Arc<LiveBackends> {
+    let backend = |(folder, is_up): &(&str, bool)| (format!("{folder}x"), *is_up);
+    let keys: Vec<(String, bool)> = folders.iter().map(backend).collect();
+    let state = |is_up: bool| if is_up { ListedState::Up } else { ListedState::Down };
+    let listed = keys.iter().map(|(key, is_up)| ListedBackend {
+        address: "a:1",
+        key,
+        announcer: "",
+        state: state(*is_up),
+        weight: 1,
+    });
+    let folders = folders.iter().map(|(folder, _)| *folder).collect();
+    Arc::new(LiveBackends::new(listed.collect(), &folders, None, 100))
+}
+
+#[test]
+fn each_list_without_traffic_has_its_own_start_and_goes_with_its_file() {
+    let mut board = board(Instant::now());
+    let empty = |board: &Board| {
+        let lists = board.resources["a.toml"].lists_without_traffic();
+        lists.map(|(id, folder, since)| format!("{id} {folder} {since}")).collect::<Vec<_>>()
+    };
+    let (x, y) = (instance("x"), instance("y"));
+    let half = lists(&[("/v/x/", true), ("/w/x/", false)]);
+    board.record_files("a.toml", [(x.clone(), Some(half)), (y.clone(), Some(lists(&[("/v/y/", true)])))].into(), 7);
+    assert_eq!(empty(&board), ["a.toml[x] /w/x/ 7"], "one of two lists of a file");
+    let none = lists(&[("/v/x/", false), ("/w/x/", false)]);
+    board.record_files("a.toml", [(x.clone(), Some(none)), (y.clone(), Some(lists(&[("/v/y/", false)])))].into(), 9);
+    assert_eq!(empty(&board), ["a.toml[x] /v/x/ 9", "a.toml[x] /w/x/ 7", "a.toml[y] /v/y/ 9"]);
+    let healed = lists(&[("/v/x/", true), ("/w/x/", true)]);
+    board.record_render(&y, skipped(1), 9);
+    board.record_files("a.toml", [(x.clone(), Some(healed)), (y.clone(), Some(lists(&[("/v/y/", false)])))].into(), 11);
+    assert_eq!(empty(&board), ["a.toml[y] /v/y/ 9"], "what has healed has no start");
+    board.record_files("a.toml", [(x, None)].into(), 12);
+    let a = &board.resources["a.toml"];
+    assert_eq!((empty(&board), a.live.len(), a.skipped()), (Vec::new(), 0, 0), "one name is gone, one file lists none");
 }
 
 #[test]

@@ -8,7 +8,6 @@ use expect_test::expect;
 
 use super::*;
 use crate::model::event::Event;
-use crate::model::key::Key;
 use crate::model::live_backends::ListedState;
 use crate::model::note::SkippedKeys;
 use crate::model::report::{Outcome, Report, Stage, StepFailure};
@@ -26,7 +25,7 @@ fn look(now: Instant) -> Look {
 
 /// A pass with these changed keys, half a minute ago.
 fn pass(board: &mut Board, id: &str, report: &Report, changed: &[&str], now: Instant) {
-    let (backends, changed) = (BTreeMap::new(), changed.iter().map(|key| Key::from(*key)).collect::<BTreeSet<Key>>());
+    let (backends, changed) = (BTreeMap::new(), changed.iter().copied().collect());
     let news = PassNews { backends: &backends, endpoints: &[], changed: &changed, now };
     board.record_pass(id, report, news, NOW - 30);
 }

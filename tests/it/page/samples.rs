@@ -297,7 +297,7 @@ fn none_serve() -> Condition {
         ..condition(
             ConditionKind::NoBackends,
             "mail.toml",
-            "mail.toml: no backend in /etc/nginx/stream.d/mail.conf gets traffic",
+            "mail.toml: no backend of /services/mail gets traffic",
             at("03:14:31"),
         )
     }

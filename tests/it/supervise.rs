@@ -100,6 +100,8 @@ fn nginx_starts_from_the_new_files_is_reloaded_and_ends_with_us() {
     balancer.sandbox.set_store("v: {answer: one}\n");
     balancer.start(&[]);
     balancer.wait_answer("one");
+    // nginx may answer before the line is written.
+    balancer.sandbox.wait_log("started `nginx");
     let log = balancer.sandbox.log();
     let (rendered, started) = (log.find("updated /"), log.find("started `nginx"));
     assert!(rendered.is_some() && rendered < started, "{log}");

@@ -168,7 +168,7 @@ impl Reporter {
             }
             Some(api::ApiRequest::Explain { what }) => {
                 let facts = self.asker.facts(&what).await;
-                let every = Some(gather::EVERY_LIST.to_owned());
+                let every = Some(gather::EVERYTHING.to_owned());
                 let explain = move |status: Status| api::explained(&status, &what, &facts);
                 self.gather(every, gather::MAX_BACKENDS, explain).await.unwrap_or_else(api::not_made)
             }

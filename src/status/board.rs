@@ -364,25 +364,6 @@ impl Board {
         self.names.keys().map(String::as_str)
     }
 
-    /// Returns a line for people that says that all is in sync, or that nothing has been applied yet.
-    pub fn in_sync_text(&self) -> String {
-        let revision = self.applied_revision.map_or(String::new(), |revision| format!(" at revision {revision}"));
-        match (self.groups_in_sync(), self.groups.len()) {
-            (_, 0) => "conf.d has no resource".to_owned(),
-            (in_sync, all) if in_sync == all => format!("in sync{revision}"),
-            (in_sync, all) => format!("starting: {in_sync} of {all} groups in sync{revision}"),
-        }
-    }
-
-    /// Returns a line for people that says that clients are served, as far as that is known.
-    pub fn serving_text(&self) -> String {
-        match &self.nginx {
-            Some(NginxState::Runs) => format!("serving with {}", text::counted(self.workers_serving, "worker")),
-            Some(NginxState::Away { .. }) => "nginx is not running".to_owned(),
-            None => "no nginx is driven".to_owned(),
-        }
-    }
-
     /// Returns one line for people: what is in sync, and every problem.
     pub fn summary(&self) -> String {
         if self.stopping {

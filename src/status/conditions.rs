@@ -11,8 +11,8 @@ use crate::model::text::counted;
 
 use super::board::{Board, Failure, GroupBoard, NginxState, ResourceBoard};
 
-/// Most conditions that are reported.
-const MAX_CONDITIONS: usize = 200;
+/// Most conditions that are shown. Every answer is made from all of them.
+pub const MAX_CONDITIONS: usize = 200;
 /// Most causes that are named of one.
 const MAX_CAUSES: usize = 20;
 /// A step that takes longer is reported, and an old worker that stays longer.
@@ -65,10 +65,9 @@ pub fn conditions(board: &Board, look: &Look) -> Vec<Condition> {
     found
 }
 
-/// Brings conditions into their order, the worst first, and leaves out those beyond the number that is reported.
-pub fn sort(found: &mut Vec<Condition>) {
+/// Brings conditions into their order, the worst first.
+pub fn sort(found: &mut [Condition]) {
     found.sort_by_key(|condition| (condition.kind, condition.since));
-    found.truncate(MAX_CONDITIONS);
 }
 
 fn condition(kind: ConditionKind, subject: &str, since: u64, summary: String, advice: &str) -> Condition {

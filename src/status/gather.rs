@@ -8,20 +8,21 @@ use crate::model::key::Revision;
 use crate::model::live_backends::{ListedBackend, LiveBackends};
 use crate::model::report::Stage;
 use crate::model::status::{
-    AgentLine, AgentStatus, AnnouncerStatus, Axis, AxisAnswer, BackendFailure, BackendLine, Condition, ConditionKind,
-    FORMAT, GroupStatus, HeardRevision, NginxStatus, ReceiptLease, ResourceStatus, RunningStep, Status, StatusQuestion,
-    StoreMember, StoreStatus, UnixTime, UpstreamStatus,
+    AgentLine, AgentStatus, AnnouncerStatus, BackendFailure, BackendLine, Condition, ConditionKind, FORMAT,
+    GroupStatus, HeardRevision, NginxStatus, ReceiptLease, ResourceStatus, RunningStep, Status, StoreMember,
+    StoreStatus, UnixTime, UpstreamStatus,
 };
 use crate::model::text;
 
 use super::announced;
+use super::answers::Answers;
 use super::board::{Board, Change, GroupBoard, LastFailures, NginxState, ResourceBoard};
-use super::conditions::{self, Look, conditions};
+use super::conditions::{self, Look, MAX_CONDITIONS, conditions};
 
 /// Most backends of one list that are reported unless one is asked for.
 pub const MAX_BACKENDS: usize = 200;
-/// The list that means all of them.
-pub const EVERY_LIST: &str = "*";
+/// The list that means all of them, and every condition.
+pub const EVERYTHING: &str = "*";
 /// Longest announcer that is shown, in characters.
 const MAX_ANNOUNCER_CHARACTERS: usize = 80;
 
@@ -111,19 +112,13 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
         group_status(board, (name, group), running, &found)
     };
     let groups = board.groups.iter().map(group_of).collect();
-    let in_sync = match (board.groups_in_sync(), board.groups.len()) {
-        (_, 0) => AxisAnswer::NothingToSync,
-        (in_sync, all) if in_sync == all => AxisAnswer::Yes,
-        // Before its first pass, a group is neither in sync nor in trouble.
-        _ => AxisAnswer::Starting,
-    };
-    let serving = if board.nginx.is_some() { AxisAnswer::Yes } else { AxisAnswer::NotAsked };
+    let Answers { sync, service } = Answers::of(board, &found);
     let status = Status {
         format: FORMAT,
         at: UnixTime(look.unix_seconds()),
         agent: AgentStatus { stopping: board.stopping, ..AgentStatus::default() },
-        sync: axis(StatusQuestion::Sync, &found, in_sync, || board.in_sync_text()),
-        service: axis(StatusQuestion::Service, &found, serving, || board.serving_text()),
+        sync,
+        service,
         stores: stores(board, look),
         groups,
         upstreams: Vec::new(),
@@ -190,25 +185,13 @@ impl Copied {
         }
         status.conditions.extend(announced::conditions(&announced, status.at));
         conditions::sort(&mut status.conditions);
+        if wanted != Some(EVERYTHING) {
+            status.conditions.truncate(MAX_CONDITIONS);
+        }
         let lists =
             self.lists.iter().flat_map(|list| upstreams(list, (connections.as_ref(), &self.failures), wanted, most));
         let changes = self.changes.iter().map(|change| change.status()).collect();
         Status { upstreams: lists.collect(), nginx, fleet, announced, changes, ..status }
-    }
-}
-
-/// Returns the answer to a question: no if a condition says so.
-fn axis(question: StatusQuestion, found: &[Condition], otherwise: AxisAnswer, good: impl Fn() -> String) -> Axis {
-    let against: Vec<&Condition> = found.iter().filter(|condition| condition.question == question).collect();
-    let mut counts: BTreeMap<ConditionKind, usize> = BTreeMap::new();
-    against.iter().for_each(|condition| *counts.entry(condition.kind).or_default() += 1);
-    let said = counts.iter().map(|(kind, count)| match count {
-        1 => kind.label().to_owned(),
-        count => format!("{count} × {}", kind.label()),
-    });
-    match against.iter().map(|condition| condition.since).min() {
-        None => Axis::new(otherwise, good(), None),
-        since => Axis::new(AxisAnswer::No, said.collect::<Vec<_>>().join(", "), since),
     }
 }
 
@@ -291,7 +274,7 @@ fn upstreams<'a>(
         let total = rows.len();
         let serving = rows.iter().filter(|(backend, _)| !backend.state.is_down() && !list.is_down).count();
         rows.sort_by_key(|(backend, _)| backend.state);
-        if wanted.is_none_or(|wanted| wanted != whole && wanted != list.dest && wanted != EVERY_LIST) {
+        if wanted.is_none_or(|wanted| wanted != whole && wanted != list.dest && wanted != EVERYTHING) {
             rows.truncate(most);
         }
         let line = |(backend, since): (ListedBackend<'_>, u64)| BackendLine {

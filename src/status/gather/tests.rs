@@ -10,12 +10,13 @@ use super::*;
 use crate::model::event::Event;
 use crate::model::live_backends::ListedState;
 use crate::model::note::SkippedKeys;
+use crate::model::process::Usage;
 use crate::model::report::{Outcome, Report, Stage, StepFailure};
 use crate::model::resource::InstanceId;
-use crate::model::status::{Cause, KeyFacts};
-use crate::status::board::tests::{board, report};
+use crate::model::status::{AxisAnswer, Cause, KeyFacts};
+use crate::status::board::tests::{board, report, resource};
 use crate::status::board::{Lasting, PassNews, ResourceProgress};
-use crate::status::{api, explain, terminal};
+use crate::status::{api, explain, metrics, terminal};
 
 const NOW: u64 = 1_736_850_600;
 
@@ -167,13 +168,54 @@ fn each_trouble_is_a_condition_with_its_cause_and_is_gone_with_it() {
 }
 
 #[test]
+fn before_conf_d_is_read_neither_view_says_yes() {
+    let now = Instant::now();
+    let check = |board: &Board, answers: (AxisAnswer, AxisAnswer), in_sync: &str| {
+        let status = copy(board, &look(now)).status(LookedUp::default(), None, MAX_BACKENDS);
+        assert_eq!((status.sync.answer, status.service.answer), answers);
+        let page = metrics::page(board, &Usage::default(), &look(now));
+        assert!(page.lines().any(|line| line == in_sync), "{in_sync}:\n{page}");
+    };
+    let unread = Board::new("etcd", now);
+    check(&unread, (AxisAnswer::Starting, AxisAnswer::Starting), "upstreamd_in_sync 0");
+    check(&unread, (AxisAnswer::Starting, AxisAnswer::Starting), "upstreamd_serving 0");
+    check(&board(now), (AxisAnswer::Starting, AxisAnswer::NotAsked), "upstreamd_in_sync 0");
+    check(&healthy(now), (AxisAnswer::Yes, AxisAnswer::NotAsked), "upstreamd_in_sync 1");
+    let mut empty = Board::new("etcd", now);
+    empty.record_load(std::iter::empty(), Vec::new(), 100);
+    check(&empty, (AxisAnswer::NothingToSync, AxisAnswer::NotAsked), "upstreamd_in_sync 1");
+}
+
+#[test]
+fn what_is_not_shown_counts_all_the_same() {
+    let now = Instant::now();
+    let mut board = Board::new("etcd", now);
+    let resources: Vec<_> = (0..=MAX_CONDITIONS).map(|n| resource(&format!("r{n:03}"))).collect();
+    board.record_load([("g", resources.as_slice())].into_iter(), Vec::new(), 100);
+    let empty = Arc::new(LiveBackends::new(Vec::new(), &BTreeSet::from(["/v/"]), None, NOW));
+    for resource in &resources[1..] {
+        board.record_live(&InstanceId::from(&**resource.name()), &empty, 9);
+    }
+    let refused = StepFailure::new(Stage::Check, "exit status 1");
+    pass(&mut board, "g", &report(6, &["r000.toml"], Outcome::Rejected(refused)), &[], now);
+    let status = copy(&board, &look(now)).status(LookedUp::default(), None, MAX_BACKENDS);
+    assert_eq!(status.conditions.len(), MAX_CONDITIONS);
+    assert!(status.conditions.iter().all(|condition| condition.kind == ConditionKind::NoBackends));
+    assert_eq!((status.sync.ok, status.sync.summary.as_str()), (Some(false), "check refused"));
+    assert_eq!(status.groups[0].resources[0].conditions, [ConditionKind::CheckRefused]);
+    let everything = copy(&board, &look(now)).status(LookedUp::default(), Some(EVERYTHING), MAX_BACKENDS);
+    let explained = explain::explain(&everything, "r000.toml", &KeyFacts::default());
+    assert_eq!(explained.conditions.len(), 1, "{explained:?}");
+}
+
+#[test]
 fn an_explanation_goes_from_the_key_to_nginx() {
     let now = Instant::now();
     let mut board = healthy(now);
     let skipped = SkippedKeys { named: vec![("/v/x".to_owned(), "no address".to_owned())], total: 1 };
     board.record_render(&"c.toml".into(), skipped, NOW - 10);
     board.record_progress("c.toml", ResourceProgress { seen: Some(Revision(5)), ..ResourceProgress::default() });
-    let status = copy(&board, &look(now)).status(LookedUp::default(), Some(EVERY_LIST), MAX_BACKENDS);
+    let status = copy(&board, &look(now)).status(LookedUp::default(), Some(EVERYTHING), MAX_BACKENDS);
     let explained = |of: &str, facts: &KeyFacts| {
         let explanation = explain::explain(&status, of, facts);
         terminal::explanation(&explanation, UnixTime(NOW), false)

@@ -175,7 +175,7 @@ impl Board {
             self.groups.insert(Arc::clone(first.name()), group.with_members(resources));
             for resource in resources {
                 let mut board = old_resources.remove(resource.name()).unwrap_or_default();
-                board.about = ResourceAbout::new(resource, first.name());
+                board.about = ResourceAbout::new(resource, first.name(), self.store.backend);
                 self.resources.insert(Arc::clone(resource.name()), board);
                 keys.extend(resource.keys.iter().map(|key| format!("{}{key}", resource.prefix)));
                 templates.insert(resource.src.to_string());

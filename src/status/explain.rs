@@ -86,7 +86,7 @@ fn in_the_way(status: &Status, of: &str, is_one: bool, meant: &[&ResourceStatus]
             |cause: &Cause| cause.name().strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'));
         let of_all = matches!(condition.subject.as_str(), "nginx" | "etcd" | "file");
         let of_resource = !(is_one && condition.kind == ConditionKind::KeySkipped)
-            && meant.iter().any(|resource| condition.concerns(&resource.name, &resource.src));
+            && meant.iter().any(|resource| condition.resources.contains(&resource.name));
         condition.causes.iter().any(place) || condition.subject == of || (!meant.is_empty() && of_all) || of_resource
     };
     status.conditions.iter().filter(concerns).cloned().collect()

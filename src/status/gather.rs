@@ -8,7 +8,7 @@ use crate::model::key::Revision;
 use crate::model::live_backends::{ListedBackend, LiveBackends};
 use crate::model::report::Stage;
 use crate::model::status::{
-    AgentLine, AgentStatus, AnnouncerStatus, BackendFailure, BackendLine, Condition, ConditionKind, FORMAT,
+    AgentLine, AgentStatus, AnnouncerStatus, BackendFailure, BackendLine, ConditionKind, FORMAT,
     GroupStatus, HeardRevision, NginxStatus, ReceiptLease, ResourceStatus, RunningStep, Status, StoreMember,
     StoreStatus, UnixTime, UpstreamStatus,
 };
@@ -105,11 +105,15 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
     }
     let running: BTreeMap<&str, &(Stage, Instant)> =
         look.running.iter().filter_map(|(id, step)| Some((&**board.group_of(id)?.0, step))).collect();
+    let mut kinds: BTreeMap<&str, Vec<ConditionKind>> = BTreeMap::new();
+    for condition in &found {
+        condition.resources.iter().for_each(|name| kinds.entry(name).or_default().push(condition.kind));
+    }
     let group_of = |(name, group): (&Arc<str>, &GroupBoard)| {
         let running = running
             .get(&**name)
             .map(|(step, since)| RunningStep { step: step.to_string(), since: UnixTime(look.unix(*since)) });
-        group_status(board, (name, group), running, &found)
+        group_status(board, (name, group), running, &kinds)
     };
     let groups = board.groups.iter().map(group_of).collect();
     let Answers { sync, service } = Answers::of(board, &found);
@@ -187,6 +191,7 @@ impl Copied {
         conditions::sort(&mut status.conditions);
         if wanted != Some(EVERYTHING) {
             status.conditions.truncate(MAX_CONDITIONS);
+            status.conditions.iter_mut().for_each(|condition| condition.resources.truncate(MAX_CONDITIONS));
         }
         let lists =
             self.lists.iter().flat_map(|list| upstreams(list, (connections.as_ref(), &self.failures), wanted, most));
@@ -217,7 +222,7 @@ fn group_status(
     board: &Board,
     (name, group): (&Arc<str>, &GroupBoard),
     running: Option<RunningStep>,
-    found: &[Condition],
+    kinds: &BTreeMap<&str, Vec<ConditionKind>>,
 ) -> GroupStatus {
     GroupStatus {
         name: name.to_string(),
@@ -229,18 +234,27 @@ fn group_status(
         resources: group
             .members
             .iter()
-            .filter_map(|name| Some(resource_status(name, board.resources.get(name)?, found)))
+            .filter_map(|name| {
+                let kinds = kinds.get(&**name).cloned().unwrap_or_default();
+                Some(resource_status(name, (group, board.resources.get(name)?), kinds))
+            })
             .collect(),
     }
 }
 
-fn resource_status(name: &Arc<str>, board: &ResourceBoard, found: &[Condition]) -> ResourceStatus {
+fn resource_status(
+    name: &Arc<str>,
+    (group, board): (&GroupBoard, &ResourceBoard),
+    mut kinds: Vec<ConditionKind>,
+) -> ResourceStatus {
+    kinds.dedup();
     let number = |revision: Option<Revision>| revision.map(|revision| revision.0);
     let progress = &board.progress;
     ResourceStatus {
         name: name.to_string(),
         src: board.about.src.to_string(),
         dest: board.about.dest.clone(),
+        state: group.state_of(name).word().to_owned(),
         keys: board.about.keys.clone(),
         wanted_revision: number(progress.seen),
         applied_revision: number(progress.applied),
@@ -248,11 +262,7 @@ fn resource_status(name: &Arc<str>, board: &ResourceBoard, found: &[Condition]) 
         drained_revision: number(progress.drained),
         behind_since: progress.behind_since.map(UnixTime),
         skipped_keys: board.skipped(),
-        conditions: found
-            .iter()
-            .filter(|condition| condition.concerns(name, &board.about.src))
-            .map(|condition| condition.kind)
-            .collect(),
+        conditions: kinds,
     }
 }
 

@@ -171,6 +171,20 @@ impl GroupBoard {
         self
     }
 
+    /// Returns the state of one of its members.
+    pub fn state_of(&self, name: &str) -> State {
+        let is_concerned = || {
+            self.left.failing.contains(name)
+                || self.left.failures.iter().any(|failure| failure.resources.contains(name))
+        };
+        match self.state {
+            State::InSync | State::Waiting => self.state,
+            state if is_concerned() => state,
+            // What fails beside it is no matter of it.
+            _ => State::InSync,
+        }
+    }
+
     /// Returns the first names of its members.
     pub fn named(&self) -> String {
         named(self.members.iter().map(|name| &**name).collect())

@@ -68,6 +68,8 @@ pub struct ResourceAbout {
     pub prefix: Arc<str>,
     /// Name of its group.
     pub group: Arc<str>,
+    /// Name of the store that it reads: of a `[backend]` table, its settings in one line; empty if it reads no key.
+    pub store: Arc<str>,
     /// Whether it has a `for_each`.
     pub has_for_each: bool,
 }
@@ -83,8 +85,15 @@ impl ResourceAbout {
         self.keys.iter().any(|wanted| ResourceAbout::is_below(key, wanted))
     }
 
-    pub(super) fn new(resource: &Resource, group: &Arc<str>) -> ResourceAbout {
+    /// Returns what conf.d says of this resource of a group. `own_store`: the name of the settings' store.
+    pub(super) fn new(resource: &Resource, group: &Arc<str>, own_store: &str) -> ResourceAbout {
+        let store = match &resource.backend {
+            _ if resource.ranges.is_empty() => String::new(),
+            None => own_store.to_owned(),
+            Some(settings) => settings.to_string(),
+        };
         ResourceAbout {
+            store: store.into(),
             dest: resource.dest.display().to_string(),
             src: Arc::clone(&resource.src),
             keys: resource.keys.iter().map(|key| format!("{}{key}", resource.prefix)).collect(),

@@ -209,6 +209,38 @@ fn what_is_not_shown_counts_all_the_same() {
 }
 
 #[test]
+fn every_member_of_a_failing_group_shows_it() {
+    let now = Instant::now();
+    let mut board = Board::new("etcd", now);
+    let mut resources: Vec<_> = (0..50).map(|n| resource(&format!("r {n:02}"))).collect();
+    resources.push(resource("good"));
+    let names: Vec<&str> = resources.iter().map(|resource| &**resource.name()).collect();
+    board.record_load([("g", resources.as_slice())].into_iter(), Vec::new(), 100);
+    let state_of = |board: &Board, look: &Look, kinds: &[ConditionKind], state: &str, count: usize| {
+        let status = copy(board, look).status(LookedUp::default(), Some(EVERYTHING), MAX_BACKENDS);
+        let is_so = |row: &&ResourceStatus| row.conditions == kinds && row.state == state;
+        assert_eq!(status.groups[0].resources.iter().filter(is_so).count(), count, "{kinds:?} {state}");
+        status
+    };
+    state_of(&board, &look(now), &[], "waiting", 51);
+    let owed = Outcome::ReloadOwed { cause: StepFailure::new(Stage::Reload, "not running"), nothing_runs: true };
+    pass(&mut board, "g", &report(6, &names[..50], owed), &[], now);
+    let status = state_of(&board, &look(now), &[ConditionKind::ReloadOwed], "reload_owed", 50);
+    let explained = explain::explain(&status, "r 49.toml", &KeyFacts::default());
+    assert_eq!(explained.conditions.len(), 1, "{explained:?}");
+    state_of(&board, &look(now), &[], "in_sync", 1);
+    // Each in its own way, so that not all of them can be told apart.
+    let failure = |n: usize| StepFailure::new(Stage::Render, format!("way {n}"));
+    let dropped = names[..50].iter().enumerate().map(|(n, name)| (InstanceId::from(*name), failure(n))).collect();
+    pass(&mut board, "g", &Report { dropped, ..report(7, &names, Outcome::Applied) }, &[], now);
+    state_of(&board, &look(now), &[ConditionKind::Failed], "incomplete", 50);
+    pass(&mut board, "g", &report(8, &names, Outcome::Applied), &[], now);
+    let mut slow = look(now + Duration::from_secs(2));
+    slow.running.insert("g".to_owned(), (Stage::Reload, now));
+    state_of(&board, &slow, &[ConditionKind::Slow], "in_sync", 51);
+}
+
+#[test]
 fn an_explanation_goes_from_the_key_to_nginx() {
     let now = Instant::now();
     let mut board = healthy(now);

@@ -8,9 +8,9 @@ use crate::model::key::Revision;
 use crate::model::live_backends::{ListedBackend, LiveBackends};
 use crate::model::report::Stage;
 use crate::model::status::{
-    AgentLine, AgentStatus, AnnouncerStatus, BackendFailure, BackendLine, ConditionKind, FORMAT,
-    GroupStatus, HeardRevision, NginxStatus, ReceiptLease, ResourceStatus, RunningStep, Status, StoreMember,
-    StoreStatus, UnixTime, UpstreamStatus,
+    AgentLine, AgentStatus, AnnouncerStatus, BackendFailure, BackendLine, ConditionKind, FORMAT, GroupStatus,
+    HeardRevision, NginxStatus, ReceiptLease, ResourceStatus, RunningStep, Status, StoreMember, StoreStatus, UnixTime,
+    UpstreamStatus,
 };
 use crate::model::text;
 

@@ -14,8 +14,19 @@ use crate::model::resource::InstanceId;
 
 /// A resource `NAME.toml` that writes `/etc/NAME`.
 pub(crate) fn resource(name: &str) -> Arc<Resource> {
-    let text =
-        format!("[template]\nsrc = \"{name}.tmpl\"\ndest = \"/etc/{name}\"\nkeys = [\"/v\"]\nreload_cmd = \"true\"\n");
+    resource_with(name, "")
+}
+
+/// The same, read from an etcd of its own.
+pub(crate) fn elsewhere(name: &str) -> Arc<Resource> {
+    resource_with(name, "[backend]\nbackend = \"etcd\"\nnodes = [\"http://b:2379\"]\n")
+}
+
+/// The same with these further lines.
+pub(crate) fn resource_with(name: &str, lines: &str) -> Arc<Resource> {
+    let text = format!(
+        "[template]\nsrc = \"{name}.tmpl\"\ndest = \"/etc/{name}\"\nkeys = [\"/v\"]\nreload_cmd = \"true\"\n{lines}"
+    );
     let file = ResourceFile { name: format!("{name}.toml").into(), path: format!("{name}.toml").into(), text };
     Arc::new(parse(&file, &Defaults::default()).unwrap())
 }

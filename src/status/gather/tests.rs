@@ -14,7 +14,7 @@ use crate::model::process::Usage;
 use crate::model::report::{Outcome, Report, Stage, StepFailure};
 use crate::model::resource::InstanceId;
 use crate::model::status::{AxisAnswer, Cause, KeyFacts};
-use crate::status::board::tests::{board, report, resource};
+use crate::status::board::tests::{board, elsewhere, report, resource};
 use crate::status::board::{Lasting, PassNews, ResourceProgress};
 use crate::status::{api, explain, metrics, terminal};
 
@@ -253,11 +253,11 @@ fn an_explanation_goes_from_the_key_to_nginx() {
         terminal::explanation(&explanation, UnixTime(NOW), false)
     };
     let stores = vec![("the store".to_owned(), 5, Some(11))];
-    let facts = KeyFacts { stores, readers: vec!["c.toml".to_owned()] };
+    let facts = KeyFacts { stores, readers: vec!["c.toml".to_owned()], ..KeyFacts::default() };
     expect![[r#"
         ok store    the store has /v/1 (11 bytes), read at revision 5
            resource c.toml renders c.tmpl to /etc/c from /v
-        ok file     /etc/c is in sync (applied revision 5, last in sync at 2025-01-14T10:29:30Z)
+        ok file     /etc/c is in sync, last confirmed at 2025-01-14T10:29:30Z
         ok backend  /v/1 is the backend 10.0.0.1:80 in /etc/c, up since 2025-01-14T10:29:20Z, weight 1, announced by core-1
         ok change   its last change, at 2025-01-14T10:29:30Z (revision 5), came from /v/1: applied
 
@@ -265,7 +265,8 @@ fn an_explanation_goes_from_the_key_to_nginx() {
     "#]]
     .assert_eq(&explained("/v/1", &facts));
     let stores = vec![("the store".to_owned(), 5, Some(3))];
-    let facts = KeyFacts { stores, readers: vec!["c.toml".to_owned()] };
+    let skipped = Some("no address".to_owned());
+    let facts = KeyFacts { stores, skipped, readers: vec!["c.toml".to_owned()], ..KeyFacts::default() };
     let text = explained("/v/x", &facts);
     assert!(text.contains("NO backend  /v/x is no backend and is left out: no address"), "{text}");
     assert!(text.contains("In the way\nkey skipped: c.toml: 1 key is left out"), "{text}");
@@ -274,6 +275,45 @@ fn an_explanation_goes_from_the_key_to_nginx() {
     for of in ["c.toml", "c", "/etc/c", "10.0.0.2:80"] {
         assert!(explain::explain(&status, of, &KeyFacts::default()).is_known, "{of}");
     }
+}
+
+#[test]
+fn an_explanation_is_of_the_resource_itself_its_store_and_its_key() {
+    let now = Instant::now();
+    let mut board = healthy(now);
+    let explained = |board: &Board, of: &str, facts: &KeyFacts| {
+        let status = copy(board, &look(now)).status(LookedUp::default(), Some(EVERYTHING), MAX_BACKENDS);
+        terminal::explanation(&explain::explain(&status, of, facts), UnixTime(NOW), false)
+    };
+    // One member is refused: the other is good.
+    let dropped = vec![("a.toml".into(), StepFailure::new(Stage::Render, "no"))];
+    pass(&mut board, "g1", &Report { dropped, ..report(6, &["a.toml", "b.toml"], Outcome::Applied) }, &[], now);
+    let text = explained(&board, "b.toml", &KeyFacts::default());
+    assert!(text.contains("ok file     /etc/b is in sync") && text.contains("Nothing stands in the way"), "{text}");
+    let text = explained(&board, "a.toml", &KeyFacts::default());
+    assert!(text.contains("NO file     /etc/a is not in sync (failed)"), "{text}");
+    // A key that is neither among the named ones nor alone.
+    let named = (0..20).map(|n| (format!("/v/{n:02}"), "no port".to_owned())).collect();
+    board.record_render(&"c.toml".into(), SkippedKeys { named, total: 21 }, NOW - 10);
+    let readers = vec!["c.toml".to_owned()];
+    let facts = KeyFacts { skipped: Some("no address".to_owned()), readers, ..KeyFacts::default() };
+    let text = explained(&board, "/v/z", &facts);
+    assert!(text.contains("NO backend  /v/z is no backend and is left out: no address"), "{text}");
+    assert!(text.contains("  reason     no address\n  cause      key /v/z\n"), "{text}");
+    let text = explained(&board, "/v/1", &KeyFacts { skipped: None, ..facts });
+    assert!(text.contains("Nothing stands in the way"), "{text}");
+    // The store of its own, and that of the settings.
+    let lost = || Event::Lost { problem: "no route".into(), retry_in: Duration::from_secs(3), is_lasting: false };
+    let groups = [("g1", vec![resource("a")]), ("g2", vec![elsewhere("c")])];
+    board.record_load(groups.iter().map(|(id, resources)| (*id, resources.as_slice())), Vec::new(), 100);
+    let name = elsewhere("c").backend.as_ref().unwrap().to_string();
+    board.record_event(&lost(), now);
+    assert!(!explained(&board, "c.toml", &KeyFacts::default()).contains("store unreachable"));
+    assert!(explained(&board, "a.toml", &KeyFacts::default()).contains("store unreachable: etcd cannot"));
+    board.record_event(&Event::Regained, now);
+    board.store.record_other_event(&name, &lost(), now);
+    assert!(!explained(&board, "a.toml", &KeyFacts::default()).contains("store unreachable"));
+    assert!(explained(&board, "c.toml", &KeyFacts::default()).contains("store unreachable"));
 }
 
 #[test]

@@ -1,12 +1,15 @@
-//! The two answers of the status, which JSON, the page, the terminal and the metrics all have from here. Pure. Never looks for what is
-//! not good: the conditions go in.
+//! The two answers of the status, which JSON, the page, the terminal, the metrics, `/ready/detailed` and systemd's line all have from
+//! here. Pure. Never looks for what is not good: the conditions go in.
 
 use std::collections::BTreeMap;
 
-use crate::model::status::{Axis, AxisAnswer, Condition, ConditionKind, StatusQuestion};
+use crate::model::status::{Axis, AxisAnswer, Cause, Condition, ConditionKind, StatusQuestion};
 use crate::model::text;
 
-use super::board::{Board, NginxState, State};
+use super::board::{Board, NginxState, State, shortened};
+
+/// Most conditions that are said in one line.
+const MAX_SAID: usize = 5;
 
 /// The answers to the two questions.
 #[derive(Clone, Debug)]
@@ -25,6 +28,36 @@ impl Answers {
             sync: axis(StatusQuestion::Sync, found, sync),
             service: axis(StatusQuestion::Service, found, service),
         }
+    }
+}
+
+/// Returns one line for people: the answers, and what makes them no, the worst first. These are all conditions of the board.
+pub fn line(board: &Board, found: &[Condition]) -> String {
+    if board.stopping {
+        return "stopping; every file stays as it is".to_owned();
+    }
+    let Answers { sync, service } = Answers::of(board, found);
+    let sync = if sync.answer == AxisAnswer::No { format!("not in sync: {}", sync.summary) } else { sync.summary };
+    let service = (service.answer == AxisAnswer::No).then(|| format!("not serving: {}", service.summary));
+    let is_other = |condition: &&Condition| {
+        condition.question != StatusQuestion::Notice && !board.failures().any(|failure| failure.kind == condition.kind)
+    };
+    // A failure is said in words that may be logged: what a command prints may have values of the store.
+    let failures = board.failures().map(|failure| (failure.kind, failure.named_line()));
+    let others = found.iter().filter(is_other).map(|condition| (condition.kind, in_short(condition)));
+    let mut said: Vec<(ConditionKind, String)> = failures.chain(others).collect();
+    said.sort_by_key(|(kind, _)| *kind);
+    let said = said.into_iter().take(MAX_SAID).map(|(_, said)| said);
+    let parts: Vec<String> = std::iter::once(sync).chain(service).chain(said).collect();
+    shortened(&parts.join("; "))
+}
+
+fn in_short(condition: &Condition) -> String {
+    let Condition { kind, subject, summary, reason, causes, .. } = condition;
+    match (kind, causes.first()) {
+        _ if reason.is_empty() => summary.clone(),
+        (ConditionKind::Broken, Some(Cause::File(place))) => format!("{place}: {reason}"),
+        _ => format!("{subject}: {reason}"),
     }
 }
 

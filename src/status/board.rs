@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::model::event::Event;
 use crate::model::key::Revision;
-use crate::model::report::{Outcome, Report};
+use crate::model::report::{Outcome, Report, Stage};
 use crate::model::resource::Resource;
 use crate::model::text;
 
@@ -312,14 +312,17 @@ impl Board {
 
     /// Returns the readiness of the agent.
     pub fn readiness(&self) -> Readiness {
+        let refused = || self.resources.iter().find_map(|(name, board)| Some((name, board.troubles.refused.as_ref()?)));
         if !self.has_applied {
-            let why = self.first_problem().or_else(|| self.store.problem().map(str::to_owned));
+            let failure = self.failures().min_by_key(|failure| failure.kind).map(Failure::named_line);
+            let why = failure.or_else(|| self.store.problem().map(str::to_owned));
+            let why = why.or_else(|| {
+                refused().map(|(name, refused)| format!("{name}: {} failed: {}", Stage::Read, refused.what))
+            });
             return Readiness::NotApplied(why.unwrap_or_else(|| "nothing has been applied yet".to_owned()));
         }
-        let refusal = |(name, resource): (&Arc<str>, &ResourceBoard)| {
-            Some(format!("{name}: {}", resource.troubles.refused.as_ref()?.what))
-        };
-        let problem = self.store.problem().map(str::to_owned).or_else(|| self.resources.iter().find_map(refusal));
+        let refusal = || refused().map(|(name, refused)| format!("{name}: {}", refused.what));
+        let problem = self.store.problem().map(str::to_owned).or_else(refusal);
         problem.map_or(Readiness::Ready, Readiness::StoreLost)
     }
 
@@ -348,10 +351,9 @@ impl Board {
         self.groups.values().filter(|group| group.state == State::InSync).count()
     }
 
-    /// Returns the problem of the group in the worst state, said of the members that it concerns.
-    fn first_problem(&self) -> Option<String> {
-        let failing = self.groups.values().filter(|group| group.left.problem.is_some());
-        failing.max_by_key(|group| group.state)?.left.problem.clone()
+    /// Returns the failures that have not ended.
+    pub fn failures(&self) -> impl Iterator<Item = &Failure> {
+        self.groups.values().flat_map(|group| &group.left.failures)
     }
 
     /// Returns the name and the state of the group with this id.
@@ -362,38 +364,6 @@ impl Board {
     /// Returns the ids of all groups.
     pub fn group_ids(&self) -> impl Iterator<Item = &str> {
         self.names.keys().map(String::as_str)
-    }
-
-    /// Returns one line for people: what is in sync, and every problem.
-    pub fn summary(&self) -> String {
-        if self.stopping {
-            return "stopping; every file stays as it is".to_owned();
-        }
-        let mut parts = Vec::new();
-        let revision = self.applied_revision.map_or(String::new(), |revision| format!(" at revision {revision}"));
-        parts.push(match (self.groups_in_sync(), self.groups.len()) {
-            (_, 0) => "conf.d has no resource".to_owned(),
-            (in_sync, all) if in_sync == all => format!("in sync{revision}"),
-            (in_sync, all) => format!("{in_sync} of {all} groups in sync{revision}"),
-        });
-        parts.extend(self.first_problem());
-        let held = self.resources.values().filter(|resource| resource.troubles.held.is_some()).count();
-        if held > 0 {
-            parts.push(format!("{held} held at their last good file"));
-        }
-        if let Some(first) = self.problems.first() {
-            let problems = text::counted(self.problems.len(), "problem");
-            parts.push(format!("{problems} in conf.d or templates ({})", first.what));
-        }
-        if let Some(NginxState::Away { pid_file, .. }) = &self.nginx {
-            let away = format!("nginx is not running (no master by `{pid_file}`)");
-            if !parts.iter().any(|part| part.contains(&away)) {
-                parts.push(away);
-            }
-        }
-        // The worst comes first: without the store, the rest stays as it is.
-        parts.splice(0..0, self.store.problem().map(|problem| format!("cannot follow the store: {problem}")));
-        shortened(&parts.join("; "))
     }
 }
 

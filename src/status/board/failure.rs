@@ -10,6 +10,7 @@ use crate::model::status::{Cause, ConditionKind};
 use crate::model::text;
 use crate::nginx::error_log::{named_file, said_of};
 
+use super::group::named;
 use super::shortened;
 
 /// Most names of resources, and most causes, that are kept of a failure.
@@ -34,6 +35,8 @@ pub struct Failure {
     pub summary: String,
     /// Why, in the words of nginx or of the command.
     pub reason: String,
+    /// What failed and why, in words that may be logged: nothing that a command prints, unless it is nginx.
+    plain: String,
     /// Whether the previous files are back and their reload failed too, so that it is owed.
     pub owes_reload: bool,
     /// What caused it: the place that nginx names, and the keys that had changed when it began.
@@ -96,6 +99,11 @@ impl Failure {
         failures
     }
 
+    /// Returns whom it concerns, what failed and why, in one line that may be logged.
+    pub fn named_line(&self) -> String {
+        format!("{}: {}", named(&self.names, self.more), self.plain)
+    }
+
     /// Returns the keys among its causes.
     fn keys(&self) -> impl Iterator<Item = &str> {
         self.causes.iter().filter_map(|cause| match cause {
@@ -114,6 +122,7 @@ impl Failure {
         names.truncate(MAX_NAMED);
         let said = said_of(failure);
         let said = said.as_deref();
+        let words = said.map_or(String::new(), |words| format!(": {words}"));
         let reason = said.or_else(|| failure.output.lines().rev().find(|line| !line.trim().is_empty()));
         let place = said.filter(|said| named_file(said).is_some()).and_then(|said| Some(said.rsplit_once(" in ")?.1));
         let causes = place.map(|place| Cause::File(shortened(place))).into_iter().collect();
@@ -129,6 +138,10 @@ impl Failure {
                 _ => shortened(&failure.to_string()),
             },
             reason: reason.map(shortened).unwrap_or_default(),
+            plain: match kind {
+                ConditionKind::ReloadOwed => shortened(&format!("the reload is owed: {}{words}", failure.message)),
+                _ => shortened(&format!("{failure}{words}")),
+            },
             owes_reload: false,
             causes,
             since: 0,
@@ -160,7 +173,7 @@ impl Failure {
 
     /// Returns it as the one failure for all that are too many to be told apart.
     fn into_rest(self) -> Failure {
-        Failure { summary: REST.to_owned(), reason: String::new(), causes: Vec::new(), ..self }
+        Failure { summary: REST.to_owned(), plain: REST.to_owned(), reason: String::new(), causes: Vec::new(), ..self }
     }
 
     fn is_rest(&self, kind: ConditionKind) -> bool {

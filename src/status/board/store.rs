@@ -173,13 +173,6 @@ impl StoreBoard {
         is_followed && self.others.values().all(|other| other.lost.is_none())
     }
 
-    /// Returns the stores that are lost now, each with the duration of that.
-    pub fn lost_stores(&self, now: Instant) -> Vec<(&str, Duration)> {
-        let own = self.lost.as_ref().map(|lost| ("the store", lost.since));
-        let others = self.others.iter().filter_map(|(name, other)| Some((name.as_str(), other.lost.as_ref()?.since)));
-        own.into_iter().chain(others).map(|(name, since)| (name, now.duration_since(since))).collect()
-    }
-
     /// Returns the stores that are lost now, the agent's first.
     pub fn lost(&self) -> Vec<LostStore<'_>> {
         let own = self.lost.iter().map(|lost| (self.backend, lost));

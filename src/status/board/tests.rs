@@ -6,7 +6,9 @@ use super::*;
 use crate::model::live_backends::{ListedBackend, ListedState, LiveBackends, LiveFiles};
 use crate::model::note::SkippedKeys;
 use crate::model::report::{CommandKind, CommandRun, Stage, StepFailure, Verified};
+use crate::status::answers;
 use crate::status::board::store::{GET_VALUES, WATCH_PREFIX};
+use crate::status::conditions::{Look, conditions};
 
 use crate::config::resource::{Defaults, ResourceFile, parse};
 use crate::model::range::KeyRanges;
@@ -66,6 +68,12 @@ impl Board {
     }
 }
 
+/// Returns the board in one line.
+fn line(board: &Board) -> String {
+    let look = Look { now: Instant::now(), unix_time: Duration::from_secs(200), running: BTreeMap::new() };
+    answers::line(board, &conditions(board, &look))
+}
+
 /// So many skipped keys.
 pub(crate) fn skipped(total: usize) -> SkippedKeys {
     SkippedKeys { named: Vec::new(), total }
@@ -98,18 +106,19 @@ fn ready_takes_every_group_tried_one_live_and_a_store_that_is_followed() {
     board.pass("g1", &report(5, &["a.toml", "b.toml"], Outcome::Rejected(failure(Stage::Check))), 100);
     let why = "a.toml b.toml: check failed: exit status 1";
     assert_eq!(board.readiness(), Readiness::NotApplied(why.into()), "no output of commands");
+    assert!(!line(&board).contains("may be long"), "nor in systemd's line: {}", line(&board));
     board.pass("g2", &report(5, &["c.toml"], Outcome::Applied), 100);
     assert_eq!(board.readiness(), Readiness::Ready, "a broken group does not hold up the others");
-    assert_eq!(board.summary(), format!("1 of 2 groups in sync at revision 5; {why}"));
+    assert_eq!(line(&board), format!("not in sync: check refused; {why}"));
     let problem = "cannot connect".to_owned();
     board.record_event(&Event::Lost { problem, retry_in: Duration::ZERO, is_lasting: false }, now);
     assert_eq!(board.readiness(), Readiness::StoreLost("cannot connect".into()));
     assert!(board.has_applied());
-    let summary = format!("cannot follow the store: cannot connect; 1 of 2 groups in sync at revision 5; {why}");
-    assert_eq!((board.summary(), board.in_trouble_since("g1")), (summary, Some(100)));
+    let summary = format!("not in sync: store unreachable, check refused; etcd: cannot connect; {why}");
+    assert_eq!((line(&board), board.in_trouble_since("g1")), (summary, Some(100)));
     board.record_event(&Event::Regained, now);
     board.pass("g1", &report(6, &["a.toml", "b.toml"], Outcome::Applied), 101);
-    assert_eq!((board.readiness(), board.summary()), (Readiness::Ready, "in sync at revision 6".into()));
+    assert_eq!((board.readiness(), line(&board)), (Readiness::Ready, "in sync at revision 6".into()));
 }
 
 #[test]
@@ -132,12 +141,13 @@ fn an_nginx_that_is_away_is_said_once_and_is_no_failure() {
     board.pass("g1", &report(5, &["a.toml"], Outcome::Applied), 100);
     let owed = Outcome::ReloadOwed { cause, nothing_runs: true };
     board.pass("g2", &report(5, &["c.toml"], owed), 100);
+    let at = "nginx is not running: no master process by the pid file `/run/nginx.pid`";
     let expected = format!(
-        "1 of 2 groups in sync at revision 5; c.toml: the reload is owed: {away}; it reads the files when it starts"
+        "not in sync: reload owed; not serving: nginx down; {at}; c.toml: the reload is owed: {away}; it reads the files when it starts"
     );
-    assert_eq!(board.summary(), expected);
+    assert_eq!(line(&board), expected);
     board.pass("g2", &report(5, &["c.toml"], Outcome::Applied), 101);
-    assert_eq!(board.summary(), format!("in sync at revision 5; {away}"));
+    assert_eq!(line(&board), format!("in sync at revision 5; not serving: nginx down; {at}"));
 }
 
 #[test]
@@ -152,9 +162,24 @@ fn a_missing_program_and_a_broken_file_are_named_in_the_summary() {
     let cause = StepFailure { output, ..StepFailure::new(Stage::Check, "check_cmd `nginxx -t`: exit status 127") };
     board.pass("g2", &report(5, &["c.toml"], Outcome::Rejected(cause)), 100);
     board.problems = vec![Lasting { what: "a.toml:3:1: unknown field".to_owned(), since: 100 }];
-    let expected = "1 of 2 groups in sync at revision 5; c.toml: check failed: check_cmd `nginxx -t`: exit status 127: \
-                    nginxx: not found; 1 problem in conf.d or templates (a.toml:3:1: unknown field)";
-    assert_eq!(board.summary(), expected);
+    let expected = "not in sync: check refused, file broken; c.toml: check failed: check_cmd `nginxx -t`: exit status 127: \
+                    nginxx: not found; a.toml:3:1: unknown field";
+    assert_eq!(line(&board), expected);
+}
+
+#[test]
+fn what_makes_an_answer_no_is_in_the_line() {
+    let mut board = board(Instant::now());
+    board.pass("g1", &report(5, &["a.toml", "b.toml"], Outcome::Applied), 100);
+    board.pass("g2", &report(5, &["c.toml"], Outcome::Applied), 100);
+    assert_eq!(line(&board), "in sync at revision 5");
+    let named = vec![("/v/x".to_owned(), "no address".to_owned())];
+    board.record_render(&"c.toml".into(), SkippedKeys { named, total: 1 }, 100);
+    board.record_untaken(&BTreeSet::from(["a.toml".into()]), 100);
+    board.record_files("b.toml", [("b.toml".into(), Some(lists(&[("/v/", false)])))].into(), 100);
+    let expected = "not in sync: not taken, key skipped; not serving: no backends; b.toml: no backend of /v gets traffic; \
+                    a.toml: nginx has not asked for its changed endpoints yet; c.toml: /v/x: no address";
+    assert_eq!(line(&board), expected);
 }
 
 #[test]
@@ -224,11 +249,11 @@ fn a_problem_is_said_of_the_member_that_has_it_with_the_words_of_nginx() {
     board.pass("g1", &Report { dropped, ..report(5, &["a.toml", "b.toml"], Outcome::Unchanged) }, 100);
     board.pass("g2", &report(5, &["c.toml"], Outcome::Applied), 100);
     let why = "b.toml: check failed: exit status 1: unknown directive \"b\" in /etc/b:1";
-    assert_eq!(board.summary(), format!("1 of 2 groups in sync at revision 5; {why}"));
+    assert_eq!(line(&board), format!("not in sync: check refused; {why}"));
     let group = &board.groups["a.toml"];
     assert_eq!(group.left.failing, BTreeSet::from(["b.toml".into()]));
     board.pass("g1", &report(6, &["a.toml", "b.toml"], Outcome::Applied), 101);
-    assert!(board.groups["a.toml"].left.failing.is_empty() && board.groups["a.toml"].left.problem.is_none());
+    assert!(board.groups["a.toml"].left.failing.is_empty());
 }
 
 #[test]

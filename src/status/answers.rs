@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::model::status::{Axis, AxisAnswer, Cause, Condition, ConditionKind, StatusQuestion};
 use crate::model::text;
 
-use super::board::{Board, NginxState, State, shortened};
+use super::board::{Board, State, shortened};
 
 /// Most conditions that are said in one line.
 const MAX_SAID: usize = 5;
@@ -78,13 +78,11 @@ fn service_without_condition(board: &Board) -> (AxisAnswer, String) {
     // Which nginx a group drives is known with its first pass.
     let is_open = board.loads == 0
         || board.groups.values().any(|group| group.state == State::Waiting && group.about.drives_nginx);
-    match &board.nginx {
-        Some(NginxState::Runs) => {
-            (AxisAnswer::Yes, format!("serving with {}", text::counted(board.workers_serving, "worker")))
-        }
-        Some(NginxState::Away { .. }) => (AxisAnswer::No, "nginx is not running".to_owned()),
-        None if is_open => (AxisAnswer::Starting, "starting: nginx has not been looked at yet".to_owned()),
-        None => (AxisAnswer::NotAsked, "no nginx is driven".to_owned()),
+    match (board.nginx.is_empty(), board.nginx_away().next()) {
+        (_, Some(_)) => (AxisAnswer::No, "nginx is not running".to_owned()),
+        (false, None) => (AxisAnswer::Yes, format!("serving with {}", text::counted(board.workers_serving, "worker"))),
+        (true, None) if is_open => (AxisAnswer::Starting, "starting: nginx has not been looked at yet".to_owned()),
+        (true, None) => (AxisAnswer::NotAsked, "no nginx is driven".to_owned()),
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) mod tests;
 pub use changes::{Change, ChangeLog, PassNews};
 pub use failure::Failure;
 pub use group::{FailedPasses, GroupBoard, State};
-pub use nginx::NginxState;
+pub use nginx::{NginxState, SeenNginx};
 pub use resource::{HeldLoss, Lasting, ResourceBoard, ResourceProgress};
 use resource::{ResourceAbout, held_loss};
 pub use store::{HEALTH_CHECK, LostStore, StoreBoard};
@@ -84,8 +84,8 @@ pub struct Board {
     pub leaving_since: BTreeMap<i32, u64>,
     /// Workers of nginx with its present configuration, as seen last.
     pub workers_serving: usize,
-    /// The nginx that groups drive, as seen last; `None` if no group drives one.
-    pub nginx: Option<NginxState>,
+    /// Each nginx that groups drive, as seen last.
+    pub nginx: Vec<NginxState>,
     /// What nginx has said of its upstreams lately.
     pub upstream_troubles: UpstreamTroubles,
     /// Sums over all resources, present and past, so that they never decrease.
@@ -147,7 +147,7 @@ impl Board {
             workers_leaving: 0,
             leaving_since: BTreeMap::new(),
             workers_serving: 0,
-            nginx: None,
+            nginx: Vec::new(),
             upstream_troubles: UpstreamTroubles::default(),
             totals: Totals::default(),
             applied_revision: None,

@@ -9,7 +9,7 @@ use crate::model::report::Stage;
 use crate::model::status::{Cause, Condition, ConditionKind, UnixTime};
 use crate::model::text::counted;
 
-use super::board::{Board, Failure, GroupBoard, NginxState, ResourceBoard};
+use super::board::{Board, Failure, GroupBoard, ResourceBoard};
 
 /// Most conditions that are shown. Every answer is made from all of them.
 pub const MAX_CONDITIONS: usize = 200;
@@ -116,15 +116,15 @@ fn stores(board: &Board, look: &Look, found: &mut Vec<Condition>) {
 }
 
 fn nginx(board: &Board, look: &Look, found: &mut Vec<Condition>) {
-    if let Some(NginxState::Away { pid_file, since }) = &board.nginx {
-        let summary = format!("nginx is not running: no master process by the pid file `{pid_file}`");
+    for (nginx, since) in board.nginx_away() {
+        let pid_file = nginx.pid_file();
+        let summary = format!("nginx is not running: the pid file `{pid_file}` names no master process that runs");
         let advice = "Start nginx: its error log says why it ended. It reads the files as they are now.";
-        let causes = vec![Cause::Process("nginx".to_owned()), Cause::File(pid_file.clone())];
-        let is_driven = |resource: &ResourceBoard| {
-            board.groups.get(&resource.about.group).is_some_and(|group| group.about.drives_nginx)
-        };
-        let resources = resources(board, |_, resource| is_driven(resource));
-        let away = condition(ConditionKind::NginxAway, "nginx", *since, summary, advice);
+        let name = if board.nginx.len() > 1 { format!("nginx of {pid_file}") } else { "nginx".to_owned() };
+        let causes = vec![Cause::Process(name.clone()), Cause::File(pid_file)];
+        let place = |resource: &ResourceBoard| board.groups.get(&resource.about.group)?.nginx.as_ref();
+        let resources = resources(board, |_, resource| place(resource) == Some(&nginx.place));
+        let away = condition(ConditionKind::NginxAway, &name, since, summary, advice);
         found.push(Condition { resources, causes, ..away });
     }
     for (name, since) in board.upstream_troubles.none_live(look.unix_seconds()) {

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::model::key::Revision;
 use crate::model::live_backends::{ListedBackend, LiveBackends};
+use crate::model::nginx::NginxPlace;
 use crate::model::report::Stage;
 use crate::model::status::{
     AgentLine, AgentStatus, AnnouncerStatus, BackendFailure, BackendLine, ConditionKind, FORMAT, GroupStatus,
@@ -64,6 +65,7 @@ pub struct Copied {
     lists: Vec<CopiedList>,
     changes: Vec<Arc<Change>>,
     leaving_since: BTreeMap<i32, u64>,
+    nginx: Vec<NginxState>,
     /// The last failure of nginx to reach each address.
     failures: LastFailures,
     /// Whether the first store is that of the settings.
@@ -100,7 +102,7 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
             driven_by,
             live: Arc::clone(live),
             store_has: resource.store_has.get(id).cloned(),
-            is_down: driven_by != "file" && matches!(board.nginx, Some(NginxState::Away { .. })),
+            is_down: driven_by != "file" && board.is_nginx_away_for(&resource.about.group),
         }));
     }
     let running: BTreeMap<&str, &(Stage, Instant)> =
@@ -134,7 +136,7 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
     };
     let (changes, leaving_since) = (board.changes.newest_first(), board.leaving_since.clone());
     let (failures, has_own_store) = (board.upstream_troubles.failures().clone(), !board.store.is_unused);
-    Copied { status, lists, changes, leaving_since, failures, has_own_store }
+    Copied { status, lists, changes, leaving_since, nginx: board.nginx.clone(), failures, has_own_store }
 }
 
 impl Copied {
@@ -163,10 +165,9 @@ impl Copied {
         self.leaving_since.get(&pid).copied().unwrap_or(self.status.at.0)
     }
 
-    /// Returns since when nginx is away.
-    pub fn nginx_away_since(&self) -> Option<UnixTime> {
-        let away = self.status.conditions.iter().find(|condition| condition.kind == ConditionKind::NginxAway);
-        away.map(|away| away.since)
+    /// Returns since when the nginx there is away.
+    pub fn nginx_away_since(&self, place: &NginxPlace) -> Option<UnixTime> {
+        self.nginx.iter().find(|nginx| nginx.place == *place)?.away_since.map(UnixTime)
     }
 
     /// Returns the status. All backends of the list with this folder or destination are reported; of each other list so many at most.

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::time::Instant;
 
 use super::answers::Answers;
-use super::board::{Board, GroupBoard, NginxState, Readiness, ResourceBoard, State, shortened};
+use super::board::{Board, GroupBoard, Readiness, ResourceBoard, State, shortened};
 use super::conditions::{Look, MAX_CONDITIONS};
 use super::histogram::Histogram;
 use super::names::{self, Metric, MetricKind};
@@ -56,7 +56,7 @@ fn own(page: &mut Page, board: &Board, now: Instant) {
     page.histograms(&names::ENDPOINTS, std::iter::once((Vec::new(), &board.endpoint_times)));
     page.one(&names::ENDPOINTS_UNTAKEN, &[], board.untaken().count() as f64);
     page.one(&names::WORKERS_LEAVING, &[], board.workers_leaving as f64);
-    page.some(&names::NGINX_RUNNING, &[], board.nginx.as_ref().map(|nginx| flag(*nginx == NginxState::Runs)));
+    page.some(&names::NGINX_RUNNING, &[], (!board.nginx.is_empty()).then(|| flag(board.nginx_away().next().is_none())));
     page.one(&names::WORKERS_SERVING, &[], board.workers_serving as f64);
     let one_each = |number: fn(&ResourceBoard) -> f64| {
         resources(board).map(move |(name, resource)| (vec![name], number(resource)))

@@ -12,7 +12,7 @@ use crate::model::status::{Condition, ConditionKind};
 use crate::model::text::counted;
 
 use super::answers;
-use super::board::{Board, NginxState, Readiness, ResourceBoard, shortened};
+use super::board::{Board, Readiness, ResourceBoard, shortened};
 use super::conditions::{Look, conditions};
 use super::fields::time_text;
 use super::metrics;
@@ -99,12 +99,11 @@ fn detailed(board: &Board, known: &Known<'_>) -> StatusPage {
     details.extend(board.problems.first().map(|problem| ("problem", shortened(&problem.what))));
     details.extend(board.applied_revision.map(|revision| ("applied_revision", revision.to_string())));
     details.extend(board.store.revision.map(|revision| ("store_revision", revision.to_string())));
-    details.extend(board.nginx.as_ref().map(|nginx| match nginx {
-        NginxState::Runs => ("nginx", "running".to_owned()),
-        NginxState::Away { pid_file, since } => {
-            ("nginx", format!("not running since {} (no master by `{pid_file}`)", time_text(*since)))
-        }
-    }));
+    let away = board
+        .nginx_away()
+        .map(|(nginx, since)| format!("not running since {} (no master by `{}`)", time_text(since), nginx.pid_file()));
+    let nginx = text_of(away.collect()).unwrap_or_else(|| "running".to_owned());
+    details.extend((!board.nginx.is_empty()).then_some(("nginx", nginx)));
     let lists = lists(board).into_iter().filter(|(_, names)| !names.is_empty());
     details.extend(lists.map(|(what, names)| (what, names.join(" "))));
     details.extend(text_of(unfinished(&found)).map(|since| ("since", since)));

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::model::changed_keys::ChangedKeys;
 use crate::model::key::Revision;
+use crate::model::nginx::NginxPlace;
 use crate::model::report::{CommandKind, Outcome, Report, Stage, StepFailure};
 use crate::model::resource::{CommandLine, Reload, Resource};
 use crate::status::histogram::Histogram;
@@ -68,6 +69,8 @@ pub struct GroupBoard {
     pub members: Vec<Arc<str>>,
     /// What conf.d says of it.
     pub about: GroupAbout,
+    /// The nginx that it drives, once that has been looked at.
+    pub nginx: Option<NginxPlace>,
     /// Its state after the last pass.
     pub state: State,
     /// Whether its files are live, or would be if nginx ran.
@@ -97,7 +100,7 @@ pub struct GroupAbout {
     pub check: Option<(String, Option<Duration>)>,
     /// Its reload, with the time limit.
     pub reload: Option<(String, Option<Duration>)>,
-    /// Whether nginx reads its files.
+    /// Whether it reloads an nginx, judged by its commands.
     pub drives_nginx: bool,
 }
 
@@ -162,7 +165,8 @@ impl GroupBoard {
             dest: first.dest.display().to_string(),
             check: check.map(command),
             reload: reload.and_then(Reload::command).map(command),
-            drives_nginx: check.is_some_and(CommandLine::mentions_nginx) || reload.is_some_and(Reload::mentions_nginx),
+            drives_nginx: reload
+                .is_some_and(|reload| reload.mentions_nginx() || check.is_some_and(CommandLine::mentions_nginx)),
         };
         self
     }

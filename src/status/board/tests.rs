@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::live_backends::{ListedBackend, ListedState, LiveBackends, LiveFiles};
+use crate::model::nginx::NginxPlace;
 use crate::model::note::SkippedKeys;
 use crate::model::report::{CommandKind, CommandRun, Stage, StepFailure, Verified};
 use crate::status::answers;
@@ -16,19 +17,17 @@ use crate::model::resource::InstanceId;
 
 /// A resource `NAME.toml` that writes `/etc/NAME`.
 pub(crate) fn resource(name: &str) -> Arc<Resource> {
-    resource_with(name, "")
+    resource_with(name, "reload_cmd = \"true\"\n")
 }
 
 /// The same, read from an etcd of its own.
 pub(crate) fn elsewhere(name: &str) -> Arc<Resource> {
-    resource_with(name, "[backend]\nbackend = \"etcd\"\nnodes = [\"http://b:2379\"]\n")
+    resource_with(name, "reload_cmd = \"true\"\n[backend]\nbackend = \"etcd\"\nnodes = [\"http://b:2379\"]\n")
 }
 
-/// The same with these further lines.
+/// The same with these lines instead of its reload.
 pub(crate) fn resource_with(name: &str, lines: &str) -> Arc<Resource> {
-    let text = format!(
-        "[template]\nsrc = \"{name}.tmpl\"\ndest = \"/etc/{name}\"\nkeys = [\"/v\"]\nreload_cmd = \"true\"\n{lines}"
-    );
+    let text = format!("[template]\nsrc = \"{name}.tmpl\"\ndest = \"/etc/{name}\"\nkeys = [\"/v\"]\n{lines}");
     let file = ResourceFile { name: format!("{name}.toml").into(), path: format!("{name}.toml").into(), text };
     Arc::new(parse(&file, &Defaults::default()).unwrap())
 }
@@ -72,6 +71,12 @@ impl Board {
 fn line(board: &Board) -> String {
     let look = Look { now: Instant::now(), unix_time: Duration::from_secs(200), running: BTreeMap::new() };
     answers::line(board, &conditions(board, &look))
+}
+
+/// An nginx that these groups drive.
+pub(crate) fn nginx(pid_file: &str, runs: bool, groups: &[&str]) -> SeenNginx {
+    let place = NginxPlace { pid_file: pid_file.into(), binary: "nginx".into(), error_log: "/log".into() };
+    SeenNginx { place, runs, groups: groups.iter().map(|id| (*id).to_owned()).collect() }
 }
 
 /// So many skipped keys.
@@ -136,12 +141,12 @@ fn a_reload_waiting_for_nginx_is_ready_and_a_failed_one_is_not() {
 fn an_nginx_that_is_away_is_said_once_and_is_no_failure() {
     let mut board = board(Instant::now());
     let away = "nginx is not running (no master by `/run/nginx.pid`)";
-    board.set_nginx(Some(Some("/run/nginx.pid".to_owned())), 100);
+    board.set_nginx(vec![nginx("/run/nginx.pid", false, &["g1", "g2"])], 100);
     let cause = StepFailure::new(Stage::Reload, format!("{away}; it reads the files when it starts"));
     board.pass("g1", &report(5, &["a.toml"], Outcome::Applied), 100);
     let owed = Outcome::ReloadOwed { cause, nothing_runs: true };
     board.pass("g2", &report(5, &["c.toml"], owed), 100);
-    let at = "nginx is not running: no master process by the pid file `/run/nginx.pid`";
+    let at = "nginx is not running: the pid file `/run/nginx.pid` names no master process that runs";
     let expected = format!(
         "not in sync: reload owed; not serving: nginx down; {at}; c.toml: the reload is owed: {away}; it reads the files when it starts"
     );

@@ -14,7 +14,7 @@ use crate::model::process::Usage;
 use crate::model::report::{Outcome, Report, Stage, StepFailure};
 use crate::model::resource::InstanceId;
 use crate::model::status::{AxisAnswer, Cause, KeyFacts};
-use crate::status::board::tests::{board, elsewhere, report, resource};
+use crate::status::board::tests::{board, elsewhere, nginx, report, resource, resource_with};
 use crate::status::board::{Lasting, PassNews, ResourceProgress};
 use crate::status::{api, explain, metrics, terminal};
 
@@ -147,9 +147,9 @@ fn each_trouble_is_a_condition_with_its_cause_and_is_gone_with_it() {
     is_only(&board, &plain, ConditionKind::StoreAway, "etcd");
     assert_eq!(conditions(&board, &plain)[0].next_try, Some(UnixTime(NOW + 3)));
     board.record_event(&Event::Regained, now);
-    board.set_nginx(Some(Some("/run/nginx.pid".to_owned())), 9);
+    board.set_nginx(vec![nginx("/run/nginx.pid", false, &["g1"])], 9);
     is_only(&board, &plain, ConditionKind::NginxAway, "nginx");
-    board.set_nginx(Some(None), 9);
+    board.set_nginx(vec![nginx("/run/nginx.pid", true, &["g1"])], 9);
     board.set_workers([(12, NOW - 60)].into(), 2);
     board.set_workers([(12, NOW - 59)].into(), 2);
     is_only(&board, &plain, ConditionKind::OldWorkers, "nginx");
@@ -314,6 +314,40 @@ fn an_explanation_is_of_the_resource_itself_its_store_and_its_key() {
     board.store.record_other_event(&name, &lost(), now);
     assert!(!explained(&board, "a.toml", &KeyFacts::default()).contains("store unreachable"));
     assert!(explained(&board, "c.toml", &KeyFacts::default()).contains("store unreachable"));
+}
+
+#[test]
+fn an_nginx_that_is_away_says_nothing_of_a_different_one() {
+    let now = Instant::now();
+    let mut board = Board::new("etcd", now);
+    let driving = |name: &str| resource_with(name, "reload = \"nginx\"\n");
+    let groups = [("g1", vec![driving("a")]), ("g2", vec![driving("b")])];
+    board.record_load(groups.iter().map(|(id, resources)| (*id, resources.as_slice())), Vec::new(), 100);
+    let listed =
+        ListedBackend { address: "10.0.0.1:80", key: "/v/1", announcer: "", state: ListedState::Up, weight: 1 };
+    let live = Arc::new(LiveBackends::new(vec![listed], &BTreeSet::from(["/v/"]), None, NOW));
+    for name in ["a", "b"] {
+        pass(&mut board, if name == "a" { "g1" } else { "g2" }, &report(5, &[], Outcome::Applied), &[], now);
+        board.record_live(&InstanceId::from(format!("{name}.toml").as_str()), &live, NOW);
+    }
+    let seen = |runs: [bool; 2]| vec![nginx("/a.pid", runs[0], &["g1"]), nginx("/b.pid", runs[1], &["g2"])];
+    let serving = |board: &Board| {
+        let status = copy(board, &look(now)).status(LookedUp::default(), None, MAX_BACKENDS);
+        status.upstreams.iter().map(|list| list.serving).collect::<Vec<_>>()
+    };
+    board.set_nginx(seen([true, true]), NOW - 9);
+    assert_eq!(serving(&board), [1, 1]);
+    board.set_nginx(seen([false, true]), NOW - 8);
+    assert_eq!(serving(&board), [0, 1]);
+    board.set_nginx(seen([false, false]), NOW - 5);
+    let since = |pid_file: &str| copy(&board, &look(now)).nginx_away_since(&nginx(pid_file, false, &[]).place);
+    assert_eq!((since("/a.pid"), since("/b.pid")), (Some(UnixTime(NOW - 8)), Some(UnixTime(NOW - 5))));
+    let found = conditions(&board, &look(now));
+    let away: Vec<_> =
+        found.iter().map(|condition| (condition.subject.as_str(), condition.resources.join(" "))).collect();
+    assert_eq!(away, [("nginx of /a.pid", "a.toml".to_owned()), ("nginx of /b.pid", "b.toml".to_owned())]);
+    board.set_nginx(seen([true, true]), NOW);
+    assert_eq!(copy(&board, &look(now)).head().service.ok, Some(true));
 }
 
 #[test]

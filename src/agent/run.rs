@@ -116,7 +116,7 @@ impl Agent {
         self.outlook.board.with(|board| {
             board.record_load(groups, catalog.problems.iter().map(Problem::line).collect(), clock::unix_seconds());
             board.store.retain_others(&further);
-            board.store.is_unused = is_unused;
+            board.store.set_unused(is_unused, clock::now());
         });
         self.put_ways_on_board();
     }
@@ -133,12 +133,13 @@ impl Agent {
 
     /// Applies an event of the store at this position.
     pub(super) fn take_event(&mut self, position: usize, event: Event) {
-        let now = clock::now();
+        let (now, unix_seconds) = (clock::now(), clock::unix_seconds());
         match self.desk.catalog().stores.get(position).map(|store| &store.settings) {
             None => return,
-            Some(None) => self.outlook.board.with(|board| board.record_event(&event, now)),
+            Some(None) => self.outlook.board.with(|board| board.record_event(&event, now, unix_seconds)),
             Some(Some(settings)) => {
-                self.outlook.board.with(|board| board.store.record_other_event(&settings.to_string(), &event, now));
+                let name = settings.to_string();
+                self.outlook.board.with(|board| board.store.record_other_event(&name, &event, now, unix_seconds));
             }
         }
         let may_refuse = matches!(event, Event::Snapshot { .. });

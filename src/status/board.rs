@@ -192,9 +192,9 @@ impl Board {
         self.update_has_applied();
     }
 
-    /// Records an event of the store.
-    pub fn record_event(&mut self, event: &Event, now: Instant) {
-        self.store.record(event, now);
+    /// Records an event of the store. `unix_seconds` is the current time.
+    pub fn record_event(&mut self, event: &Event, now: Instant, unix_seconds: u64) {
+        self.store.record(event, now, unix_seconds);
     }
 
     /// Records a finished pass over a group, and returns the trouble that it has ended. `unix_seconds` is the current time.

@@ -44,7 +44,7 @@ impl Look {
 /// Returns everything that is not good, the worst first.
 pub fn conditions(board: &Board, look: &Look) -> Vec<Condition> {
     let mut found = Vec::new();
-    stores(board, look, &mut found);
+    stores(board, &mut found);
     nginx(board, look, &mut found);
     for problem in &board.problems {
         found.push(broken(&problem.what, problem.since, board));
@@ -95,7 +95,7 @@ fn of_one(kind: ConditionKind, name: &str, since: u64, summary: String, advice: 
     Condition { resources: vec![name.to_owned()], ..condition(kind, name, since, summary, advice) }
 }
 
-fn stores(board: &Board, look: &Look, found: &mut Vec<Condition>) {
+fn stores(board: &Board, found: &mut Vec<Condition>) {
     for lost in board.store.lost() {
         let summary = format!("{} cannot be reached; every live file stays as it is", lost.name);
         let advice = match lost.is_lasting {
@@ -104,13 +104,12 @@ fn stores(board: &Board, look: &Look, found: &mut Vec<Condition>) {
             }
             false => "Check the store and the network to it. The agent tries again by itself.",
         };
-        let since = look.unix(lost.since);
         found.push(Condition {
             resources: resources(board, |_, resource| *resource.about.store == *lost.name),
             reason: lost.problem.to_owned(),
             causes: vec![Cause::Store(lost.name.to_owned())],
-            next_try: lost.retry_at.map(|at| UnixTime(look.unix(at))),
-            ..condition(ConditionKind::StoreAway, lost.name, since, summary, advice)
+            next_try: Some(UnixTime(lost.next_try)),
+            ..condition(ConditionKind::StoreAway, lost.name, lost.since, summary, advice)
         });
     }
 }

@@ -125,7 +125,7 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
         agent: AgentStatus { stopping: board.stopping, ..AgentStatus::default() },
         sync,
         service,
-        stores: stores(board, look),
+        stores: stores(board),
         groups,
         upstreams: Vec::new(),
         nginx: Vec::new(),
@@ -135,7 +135,7 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
         conditions: found,
     };
     let (changes, leaving_since) = (board.changes.newest_first(), board.leaving_since.clone());
-    let (failures, has_own_store) = (board.upstream_troubles.failures().clone(), !board.store.is_unused);
+    let (failures, has_own_store) = (board.upstream_troubles.failures().clone(), !board.store.is_unused());
     Copied { status, lists, changes, leaving_since, nginx: board.nginx.clone(), failures, has_own_store }
 }
 
@@ -201,7 +201,7 @@ impl Copied {
     }
 }
 
-fn stores(board: &Board, look: &Look) -> Vec<StoreStatus> {
+fn stores(board: &Board) -> Vec<StoreStatus> {
     let lost = board.store.lost();
     let store = |name: &str, revision: Option<Revision>| {
         let lost = lost.iter().find(|lost| lost.name == name);
@@ -211,11 +211,11 @@ fn stores(board: &Board, look: &Look) -> Vec<StoreStatus> {
             followed: lost.is_none() && revision.is_some(),
             revision: revision.map(|revision| revision.0),
             problem: lost.map(|lost| lost.problem.to_owned()),
-            lost_since: lost.map(|lost| UnixTime(look.unix(lost.since))),
+            lost_since: lost.map(|lost| UnixTime(lost.since)),
             ..StoreStatus::default()
         }
     };
-    let own = (!board.store.is_unused).then(|| store(board.store.backend, board.store.revision));
+    let own = (!board.store.is_unused()).then(|| store(board.store.backend, board.store.revision));
     own.into_iter().chain(board.store.others().map(|(name, revision)| store(name, revision))).collect()
 }
 

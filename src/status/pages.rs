@@ -206,10 +206,15 @@ mod tests {
         board.record_event(
             &Event::Snapshot { revision: Revision(7), ranges, refused: None, entries: Vec::new(), leases: Vec::new() },
             now,
+            1_736_850_500,
         );
         check(&board, "/ready", 200, "ok");
         let problem = "no route".to_owned();
-        board.record_event(&Event::Lost { problem, retry_in: Duration::from_secs(1), is_lasting: false }, now);
+        board.record_event(
+            &Event::Lost { problem, retry_in: Duration::from_secs(1), is_lasting: false },
+            now,
+            1_736_850_500,
+        );
         check(&board, "/ready", 503, "backend unhealthy: no route");
         let mut later = known(None);
         later.look.now = now + Duration::from_secs(100);

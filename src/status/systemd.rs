@@ -119,7 +119,11 @@ mod tests {
         assert!(notifier.due(&board, &look(at(0)), true).contains(&ManagerNotice::Watchdog));
         assert_eq!(notifier.due(&board, &look(at(9)), true), vec![]);
         assert_eq!(notifier.wake_at(), Some(at(10)));
-        board.record_event(&Event::Lost { problem: "away".into(), retry_in: Duration::ZERO, is_lasting: false }, at(9));
+        board.record_event(
+            &Event::Lost { problem: "away".into(), retry_in: Duration::ZERO, is_lasting: false },
+            at(9),
+            100,
+        );
         let status = ManagerNotice::Status("not in sync: store unreachable; etcd: away".into());
         assert_eq!(notifier.due(&board, &look(at(10)), true), vec![status, ManagerNotice::Watchdog]);
     }

@@ -116,12 +116,12 @@ fn ready_takes_every_group_tried_one_live_and_a_store_that_is_followed() {
     assert_eq!(board.readiness(), Readiness::Ready, "a broken group does not hold up the others");
     assert_eq!(line(&board), format!("not in sync: check refused; {why}"));
     let problem = "cannot connect".to_owned();
-    board.record_event(&Event::Lost { problem, retry_in: Duration::ZERO, is_lasting: false }, now);
+    board.record_event(&Event::Lost { problem, retry_in: Duration::ZERO, is_lasting: false }, now, 100);
     assert_eq!(board.readiness(), Readiness::StoreLost("cannot connect".into()));
     assert!(board.has_applied());
     let summary = format!("not in sync: store unreachable, check refused; etcd: cannot connect; {why}");
     assert_eq!((line(&board), board.in_trouble_since("g1")), (summary, Some(100)));
-    board.record_event(&Event::Regained, now);
+    board.record_event(&Event::Regained, now, 100);
     board.pass("g1", &report(6, &["a.toml", "b.toml"], Outcome::Applied), 101);
     assert_eq!((board.readiness(), line(&board)), (Readiness::Ready, "in sync at revision 6".into()));
 }
@@ -281,15 +281,15 @@ fn the_time_without_the_store_is_added_up() {
     let lost = |problem: &str| Event::Lost { problem: problem.into(), retry_in: Duration::ZERO, is_lasting: false };
     let mut board = Board::new("etcd", start);
     assert!(!board.store.is_followed());
-    board.record_event(&snapshot(5), at(1));
-    board.record_event(&lost("a"), at(10));
-    board.record_event(&lost("b"), at(12));
+    board.record_event(&snapshot(5), at(1), 100);
+    board.record_event(&lost("a"), at(10), 100);
+    board.record_event(&lost("b"), at(12), 100);
     assert_eq!(board.store.lost_for(at(13)), (Duration::from_secs(3), Duration::from_secs(3)));
     assert_eq!(board.store.problem(), Some("b"));
-    board.record_event(&Event::Regained, at(14));
-    board.record_event(&lost("c"), at(20));
+    board.record_event(&Event::Regained, at(14), 100);
+    board.record_event(&lost("c"), at(20), 100);
     assert_eq!(board.store.lost_for(at(21)), (Duration::from_secs(1), Duration::from_secs(5)));
-    board.record_event(&snapshot(3), at(22));
+    board.record_event(&snapshot(3), at(22), 100);
     assert_eq!((board.store.losses, board.store.revision), (2, Some(Revision(3))), "put back to an older revision");
     let requests: Vec<_> =
         board.store.requests.iter().map(|(kind, requests)| (*kind, requests.times.count(), requests.failed)).collect();
@@ -365,13 +365,37 @@ fn each_list_without_traffic_has_its_own_start_and_goes_with_its_file() {
 }
 
 #[test]
+fn a_lost_store_that_nobody_reads_any_more_holds_nothing_up() {
+    let start = Instant::now();
+    let at = |seconds| start + Duration::from_secs(seconds);
+    let mut board = board(start);
+    board.record_event(&snapshot(5), start, 100);
+    board.pass("g1", &report(5, &["a.toml", "b.toml"], Outcome::Applied), 100);
+    board.pass("g2", &report(5, &["c.toml"], Outcome::Applied), 100);
+    let lost = || Event::Lost { problem: "away".into(), retry_in: Duration::from_secs(3), is_lasting: false };
+    board.record_event(&lost(), at(1), 101);
+    let since = |board: &Board| board.store.lost().iter().map(|lost| (lost.since, lost.next_try)).collect::<Vec<_>>();
+    assert_eq!(since(&board), [(101, 104)]);
+    board.record_event(&lost(), at(4), 105);
+    assert_eq!(since(&board), [(101, 108)], "its start does not move");
+    assert!(matches!(board.readiness(), Readiness::StoreLost(_)));
+    board.store.set_unused(true, at(5));
+    board.record_event(&lost(), at(6), 106);
+    assert_eq!((board.readiness(), line(&board)), (Readiness::Ready, "in sync at revision 5".into()));
+    assert!(board.store.is_followed());
+    assert_eq!(board.store.lost_for(at(9)), (Duration::ZERO, Duration::from_secs(4)));
+    board.store.set_unused(false, at(10));
+    assert!(!board.store.is_followed(), "not before it has said something");
+}
+
+#[test]
 fn a_store_that_left_conf_d_holds_nothing_up() {
     let now = Instant::now();
     let mut board = Board::new("etcd", now);
     board.record_load(std::iter::empty(), Vec::new(), 100);
-    board.record_event(&snapshot(5), now);
+    board.record_event(&snapshot(5), now, 100);
     let lost = Event::Lost { problem: "away".into(), retry_in: Duration::ZERO, is_lasting: false };
-    board.store.record_other_event("etcd at b:2379", &lost, now);
+    board.store.record_other_event("etcd at b:2379", &lost, now, 100);
     assert!(matches!(board.readiness(), Readiness::StoreLost(_)));
     board.store.retain_others(&BTreeSet::from(["etcd at b:2379".to_owned()]));
     assert!(matches!(board.readiness(), Readiness::StoreLost(_)), "still read");

@@ -51,7 +51,7 @@ fn healthy(now: Instant) -> Board {
     board.record_live(&"c.toml".into(), &live, NOW - 40);
     let ranges = crate::model::range::KeyRanges::default();
     let (entries, leases) = (Vec::new(), Vec::new());
-    board.record_event(&Event::Snapshot { revision: Revision(5), ranges, refused: None, entries, leases }, now);
+    board.record_event(&Event::Snapshot { revision: Revision(5), ranges, refused: None, entries, leases }, now, NOW);
     board
 }
 
@@ -143,10 +143,10 @@ fn each_trouble_is_a_condition_with_its_cause_and_is_gone_with_it() {
     is_only(&board, &plain, ConditionKind::KeysRefused, "b.toml");
     board.record_refusals(&BTreeMap::new(), 9);
     let lost = Event::Lost { problem: "no route".into(), retry_in: Duration::from_secs(3), is_lasting: false };
-    board.record_event(&lost, now);
+    board.record_event(&lost, now, NOW);
     is_only(&board, &plain, ConditionKind::StoreAway, "etcd");
     assert_eq!(conditions(&board, &plain)[0].next_try, Some(UnixTime(NOW + 3)));
-    board.record_event(&Event::Regained, now);
+    board.record_event(&Event::Regained, now, NOW);
     board.set_nginx(vec![nginx("/run/nginx.pid", false, &["g1"])], 9);
     is_only(&board, &plain, ConditionKind::NginxAway, "nginx");
     board.set_nginx(vec![nginx("/run/nginx.pid", true, &["g1"])], 9);
@@ -307,11 +307,11 @@ fn an_explanation_is_of_the_resource_itself_its_store_and_its_key() {
     let groups = [("g1", vec![resource("a")]), ("g2", vec![elsewhere("c")])];
     board.record_load(groups.iter().map(|(id, resources)| (*id, resources.as_slice())), Vec::new(), 100);
     let name = elsewhere("c").backend.as_ref().unwrap().to_string();
-    board.record_event(&lost(), now);
+    board.record_event(&lost(), now, NOW);
     assert!(!explained(&board, "c.toml", &KeyFacts::default()).contains("store unreachable"));
     assert!(explained(&board, "a.toml", &KeyFacts::default()).contains("store unreachable: etcd cannot"));
-    board.record_event(&Event::Regained, now);
-    board.store.record_other_event(&name, &lost(), now);
+    board.record_event(&Event::Regained, now, NOW);
+    board.store.record_other_event(&name, &lost(), now, NOW);
     assert!(!explained(&board, "a.toml", &KeyFacts::default()).contains("store unreachable"));
     assert!(explained(&board, "c.toml", &KeyFacts::default()).contains("store unreachable"));
 }

@@ -17,6 +17,7 @@ fn busy(now: Instant) -> Board {
     board.record_event(
         &Event::Snapshot { revision: Revision(7), ranges, refused: None, entries: Vec::new(), leases: Vec::new() },
         now,
+        100,
     );
     board.record_render(&"a.toml".into(), skipped(3), 100);
     let elapsed = Duration::from_millis(20);

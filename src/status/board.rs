@@ -167,7 +167,7 @@ impl Board {
         let mut old_groups = std::mem::take(&mut self.groups);
         let mut old_resources = std::mem::take(&mut self.resources);
         self.names.clear();
-        let (mut keys, mut templates) = (BTreeSet::new(), BTreeSet::new());
+        let (mut keys, mut templates, mut secret) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
         for (id, resources) in groups {
             let Some(first) = resources.first() else { continue };
             self.names.insert(id.to_owned(), Arc::clone(first.name()));
@@ -175,12 +175,21 @@ impl Board {
             self.groups.insert(Arc::clone(first.name()), group.with_members(resources));
             for resource in resources {
                 let mut board = old_resources.remove(resource.name()).unwrap_or_default();
-                board.about = ResourceAbout::new(resource, first.name(), self.store.backend);
+                let about = ResourceAbout::new(resource, first.name(), self.store.backend);
+                if about.is_secret && !board.about.is_secret {
+                    secret.insert(Arc::clone(resource.name()), resource.dest.clone());
+                }
+                if (&about.store, &about.keys) != (&board.about.store, &board.about.keys) {
+                    // Revisions of a different store, or of different keys, mean nothing here.
+                    board.progress = ResourceProgress::default();
+                }
+                board.about = about;
                 self.resources.insert(Arc::clone(resource.name()), board);
                 keys.extend(resource.keys.iter().map(|key| format!("{}{key}", resource.prefix)));
                 templates.insert(resource.src.to_string());
             }
         }
+        self.changes.forget_differences(&secret);
         self.watched_keys = keys.len();
         self.templates_compiled += templates.len() as u64;
         let before = std::mem::take(&mut self.problems);

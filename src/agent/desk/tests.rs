@@ -274,3 +274,22 @@ fn every_skipped_key_has_its_reason_unless_a_pass_has_it() {
     let _pass = office.hand_out();
     assert!(office.desk.facts("/p/a/99").is_rendering);
 }
+
+#[test]
+fn only_the_keys_that_are_still_missing_are_waited_for() {
+    let mut office = Office::open(&[("a", "prefix = '/p'\nwait_for = ['/a/1', '/a/2']")]);
+    let waiting = |office: &mut Office| {
+        office.now += Duration::from_secs(1);
+        let mut pass = office.hand_out().remove(0);
+        pass.prepare();
+        let mut returned = returned(pass, |report| report);
+        office.desk.take_back(&mut returned, office.now, 0.5);
+        returned.findings.waiting.get("a.toml").cloned()
+    };
+    office.take_snapshot(5, &[]);
+    assert_eq!(waiting(&mut office), Some(vec!["/p/a/1".to_owned(), "/p/a/2".to_owned()]));
+    office.take(put(6, "/p/a/1"));
+    assert_eq!(waiting(&mut office), Some(vec!["/p/a/2".to_owned()]));
+    office.take(put(7, "/p/a/2"));
+    assert_eq!(waiting(&mut office), None);
+}

@@ -72,6 +72,8 @@ pub struct ResourceAbout {
     pub store: Arc<str>,
     /// Whether it has a `for_each`.
     pub has_for_each: bool,
+    /// Whether nothing of what changes in its files is shown.
+    pub is_secret: bool,
 }
 
 impl ResourceAbout {
@@ -100,6 +102,7 @@ impl ResourceAbout {
             prefix: Arc::clone(&resource.prefix),
             group: Arc::clone(group),
             has_for_each: resource.for_each.is_some(),
+            is_secret: resource.target.is_secret,
         }
     }
 }
@@ -227,19 +230,13 @@ impl Board {
         }
     }
 
-    /// Records the resources of a group that wait for keys, each with these; the others of the group do not.
+    /// Records the resources of a group that wait for keys, each with those that are missing; the others of the group do not.
     pub fn record_waits(&mut self, group_id: &str, waits: &BTreeMap<Arc<str>, Vec<String>>, unix_seconds: u64) {
         let Some(group) = self.names.get(group_id).and_then(|name| self.groups.get(name)) else { return };
         for name in &group.members {
             let Some(resource) = self.resources.get_mut(name) else { continue };
             let before = resource.troubles.waits.take();
-            let now = waits.get(name).cloned();
-            // Only a wait that is new says which keys are missing.
-            let now = now.map(|keys| match &before {
-                Some(before) if keys.is_empty() => before.what.clone(),
-                _ => keys,
-            });
-            resource.troubles.waits = Lasting::after(before.as_ref(), now, unix_seconds);
+            resource.troubles.waits = Lasting::after(before.as_ref(), waits.get(name).cloned(), unix_seconds);
         }
     }
 

@@ -1,8 +1,10 @@
 //! The board after loads, events and passes.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
+use crate::model::difference::Difference;
 use crate::model::live_backends::{ListedBackend, ListedState, LiveBackends, LiveFiles};
 use crate::model::nginx::NginxPlace;
 use crate::model::note::SkippedKeys;
@@ -272,6 +274,34 @@ fn what_leaves_conf_d_is_forgotten_and_the_rest_keeps_its_numbers() {
     board.pass("g1", &report(6, &["a.toml"], Outcome::Applied), 101);
     assert_eq!(board.groups.len(), 1, "a pass that was running when its group was removed");
     assert_eq!(board.loads, 2);
+}
+
+#[test]
+fn what_conf_d_changes_is_not_shown_as_before() {
+    let mut board = board(Instant::now());
+    let load = |board: &mut Board, c: Arc<Resource>| {
+        let groups = [("g1", vec![resource("a"), resource("b")]), ("g2", vec![c])];
+        board.record_load(groups.iter().map(|(id, resources)| (*id, resources.as_slice())), Vec::new(), 100);
+    };
+    let progress = ResourceProgress { applied: Some(Revision(5)), behind_since: Some(7), ..Default::default() };
+    board.record_progress("c.toml", progress);
+    load(&mut board, resource("c"));
+    assert_eq!(board.resources["c.toml"].progress, progress, "nothing has changed");
+    let difference = || Difference::between(Some(b"old"), b"new");
+    for (id, name) in [("g1", "a"), ("g2", "c")] {
+        let dest = PathBuf::from(format!("/etc/{name}"));
+        let (files, differences) = (vec![dest.clone()], [(dest, difference())].into());
+        let report = report(6, &[&format!("{name}.toml")], Outcome::Applied);
+        board.pass(id, &Report { files, differences, ..report }, 100);
+    }
+    let differences = |board: &Board| {
+        board.changes.newest_first().iter().map(|change| !change.status().files[0].diff.is_empty()).collect::<Vec<_>>()
+    };
+    assert_eq!(differences(&board), [true, true]);
+    load(&mut board, elsewhere("c"));
+    assert_eq!(board.resources["c.toml"].progress, ResourceProgress::default(), "a different store");
+    load(&mut board, resource_with("c", "reload_cmd = \"true\"\nsecret = true\n"));
+    assert_eq!(differences(&board), [false, true]);
 }
 
 #[test]

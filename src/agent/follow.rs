@@ -202,7 +202,8 @@ impl FollowLoop {
         self.agent.put_progress_on_board();
         self.command.turn(&self.agent, clock::now())?;
         let is_settled = !self.stores.awaits_resync() && !self.reader.is_reading() && self.agent.is_settled();
-        self.manager.turn(&self.agent.outlook.board, is_settled);
+        let outlook = &self.agent.outlook;
+        self.manager.turn(&outlook.board, &outlook.terms.context, is_settled);
         if let Some(before) = self.asked.take_if(|_| is_settled) {
             self.agent.say_up_to_date(before);
         }
@@ -351,7 +352,7 @@ impl FollowLoop {
     /// Waits for running passes, ends the supervised command, and removes the receipt.
     async fn stop(mut self, stopped: Stopped, signal: Option<Signal>, timeout: Duration) -> Stopped {
         self.agent.outlook.board.with(|board| board.stopping = true);
-        self.manager.turn(&self.agent.outlook.board, false);
+        self.manager.turn(&self.agent.outlook.board, &self.agent.outlook.terms.context, false);
         self.drain(timeout).await;
         let ended = match signal {
             Some(signal) => self.command.stop(signal).await,

@@ -88,9 +88,9 @@ impl Masters {
         (!self.seen.is_empty()).then(|| self.seen.iter().map(|seen| &seen.place))
     }
 
-    /// Returns the first that does not run.
-    pub(super) fn away(&self) -> Option<&NginxPlace> {
-        self.seen.iter().find(|seen| seen.workers.is_none()).map(|seen| &seen.place)
+    /// Returns where each is, and whether it runs.
+    pub(super) fn seen(&self) -> impl Iterator<Item = (&NginxPlace, bool)> {
+        self.seen.iter().map(|seen| (&seen.place, seen.workers.is_some()))
     }
 }
 
@@ -107,12 +107,15 @@ mod tests {
         let (mut masters, start) = (Masters::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
         let places = || vec![place("/a"), place("/b")];
+        let away = |masters: &Masters| -> Vec<NginxPlace> {
+            masters.seen().filter(|(_, runs)| !runs).map(|(place, _)| place.clone()).collect()
+        };
         assert_eq!(masters.look(places, at(0), |_| Some(2)), Some(Vec::new()));
-        assert_eq!((masters.workers(), masters.away(), masters.wake_at()), (Some(4), None, Some(at(1))));
+        assert_eq!((masters.workers(), away(&masters), masters.wake_at()), (Some(4), Vec::new(), Some(at(1))));
         assert_eq!(masters.look(places, start + Duration::from_millis(900), |_| None), None, "not yet time");
         let a_is_away = |found: &NginxPlace| (*found != place("/a")).then_some(2);
         assert_eq!(masters.look(places, at(5), a_is_away), Some(vec![MasterNews::Away(place("/a"))]));
-        assert_eq!((masters.workers(), masters.away()), (Some(2), Some(&place("/a"))));
+        assert_eq!((masters.workers(), away(&masters)), (Some(2), vec![place("/a")]));
         assert_eq!(masters.look(places, at(10), a_is_away), Some(Vec::new()), "said already");
         masters.look_soon(at(11));
         let back = MasterNews::Back(place("/a"), Duration::from_secs(6));
@@ -120,6 +123,6 @@ mod tests {
         let with_c = || vec![place("/c")];
         assert_eq!(masters.look(with_c, at(16), |_| None), Some(vec![MasterNews::Absent(place("/c"))]));
         assert_eq!(masters.look(Vec::new, at(21), |_| None), Some(Vec::new()));
-        assert_eq!((masters.workers(), masters.away(), masters.wake_at()), (None, None, None));
+        assert_eq!((masters.workers(), away(&masters), masters.wake_at()), (None, Vec::new(), None));
     }
 }

@@ -8,9 +8,11 @@ use std::time::Instant;
 use crate::apply::group::Group;
 use crate::apply::{self, Context};
 use crate::model::connection::BackendConnection;
+use crate::model::nginx::NginxPlace;
 use crate::model::process::Process;
 use crate::model::removed::{Removed, ResourceRemoval};
 use crate::model::report::Report;
+use crate::status::board::SeenNginx;
 use crate::status::{Shared, events};
 use crate::world::connections::ConnectionList;
 use crate::world::{clock, nginx_process};
@@ -161,14 +163,20 @@ impl OldWorkers {
         if let Some(places) = self.masters.places() {
             self.error_logs.read(places, board);
         }
-        let is_looked_at = self.masters.workers().is_some();
-        let away = self.masters.away().map(|place| place.pid_file.display().to_string());
-        board.with(|board| board.set_nginx(is_looked_at.then_some(away), clock::unix_seconds()));
+        let place_of = |group: &Arc<Group>| context.nginx_places(std::iter::once(group.id.as_str())).pop();
+        let groups: Vec<(&str, NginxPlace)> =
+            desk.catalog().groups.iter().filter_map(|group| Some((group.id.as_str(), place_of(group)?))).collect();
+        let seen = self.masters.seen().map(|(place, runs)| {
+            let groups = groups.iter().filter(|(_, driven)| driven == place).map(|(id, _)| (*id).to_owned());
+            SeenNginx { place: place.clone(), runs, groups: groups.collect() }
+        });
+        let seen = seen.collect();
+        board.with(|board| board.set_nginx(seen, clock::unix_seconds()));
     }
 
     /// Returns whether each nginx that is driven runs, as far as that was looked at.
     pub(super) fn nginx_runs(&self) -> bool {
-        self.masters.workers().is_some() && self.masters.away().is_none()
+        self.masters.workers().is_some() && self.masters.seen().all(|(_, runs)| runs)
     }
 
     /// Returns the groups whose last reload is no longer in effect, each once: they owe it again.

@@ -168,7 +168,7 @@ impl Reporter {
             }
             Some(api::ApiRequest::Explain { what }) => {
                 let facts = self.asker.facts(&what).await;
-                let every = Some(gather::EVERY_LIST.to_owned());
+                let every = Some(gather::EVERYTHING.to_owned());
                 let explain = move |status: Status| api::explained(&status, &what, &facts);
                 self.gather(every, gather::MAX_BACKENDS, explain).await.unwrap_or_else(api::not_made)
             }
@@ -310,11 +310,12 @@ impl Manager {
     }
 
     /// Sends the notices that are due. Called on every turn of the loop.
-    pub fn turn(&mut self, board: &Shared, is_settled: bool) {
+    pub fn turn(&mut self, board: &Shared, context: &Context, is_settled: bool) {
         if !self.is_listening {
             return;
         }
-        let messages = board.with(|board| self.notifier.due(board, is_settled, clock::now()));
+        let look = Look { now: clock::now(), unix_time: clock::unix_time(), running: context.running_steps() };
+        let messages = board.with(|board| self.notifier.due(board, &look, is_settled));
         self.send(messages);
     }
 

@@ -25,7 +25,7 @@ use super::crew::Crew;
 use super::desk::Desk;
 use super::endpoints::{Untaken, Way, prints_servers};
 use super::old_workers::OldWorkers;
-use super::pass::{Findings, Pass, Returned, Shown, Terms};
+use super::pass::{Pass, Returned, Shown, Terms};
 use super::questions::KeyQuestion;
 use super::receipts::Receipts;
 use super::unread::UnreadLooks;
@@ -116,7 +116,7 @@ impl Agent {
         self.outlook.board.with(|board| {
             board.record_load(groups, catalog.problems.iter().map(Problem::line).collect(), clock::unix_seconds());
             board.store.retain_others(&further);
-            board.store.is_unused = is_unused;
+            board.store.set_unused(is_unused, clock::now());
         });
         self.put_ways_on_board();
     }
@@ -133,12 +133,13 @@ impl Agent {
 
     /// Applies an event of the store at this position.
     pub(super) fn take_event(&mut self, position: usize, event: Event) {
-        let now = clock::now();
+        let (now, unix_seconds) = (clock::now(), clock::unix_seconds());
         match self.desk.catalog().stores.get(position).map(|store| &store.settings) {
             None => return,
-            Some(None) => self.outlook.board.with(|board| board.record_event(&event, now)),
+            Some(None) => self.outlook.board.with(|board| board.record_event(&event, now, unix_seconds)),
             Some(Some(settings)) => {
-                self.outlook.board.with(|board| board.store.record_other_event(&settings.to_string(), &event, now));
+                let name = settings.to_string();
+                self.outlook.board.with(|board| board.store.record_other_event(&name, &event, now, unix_seconds));
             }
         }
         let may_refuse = matches!(event, Event::Snapshot { .. });
@@ -196,7 +197,6 @@ impl Agent {
         }
         let cleanup_errors = self.outlook.terms.context.cleanup_errors();
         let unix_seconds = clock::unix_seconds();
-        let waits = waits(&findings);
         let next_try = self.desk.next_try(&group).map(|at| unix_seconds + at.saturating_duration_since(now).as_secs());
         let (backends, endpoints, changed) = (&findings.backends, &findings.endpoints, &findings.changed);
         let news = PassNews { backends, endpoints, changed, now };
@@ -208,7 +208,7 @@ impl Agent {
                 board.record_files(&name, files, unix_seconds);
             }
             board.record_store_has(&group.id, &findings.store_has);
-            board.record_waits(&group.id, &waits, unix_seconds);
+            board.record_waits(&group.id, &findings.waiting, unix_seconds);
             board.cleanup_errors = cleanup_errors;
             board.record_next_try(&group.id, next_try);
             (board.record_pass(&group.id, &report, news, unix_seconds), board.in_trouble_since(&group.id))
@@ -225,7 +225,7 @@ impl Agent {
         let has_taken = |resource: &str| endpoints.has_taken(resource, now);
         self.old_workers.taken(has_taken, now);
         if let Some(receipts) = &mut self.desk.receipts {
-            findings.waiting.iter().for_each(|name| receipts.waits(name));
+            findings.waiting.keys().for_each(|name| receipts.waits(name));
             receipts.finished(&group, &report, &removals, self.old_workers.accounts(), has_taken);
         }
         for (id, change) in &findings.endpoints {
@@ -294,20 +294,6 @@ impl Agent {
     pub(super) fn wake_at(&self) -> Option<Instant> {
         [self.desk.wake_at(), self.old_workers.wake_at()].into_iter().flatten().min()
     }
-}
-
-/// Returns the resources that wait for keys, each with those that its note names.
-fn waits(findings: &Findings) -> BTreeMap<Arc<str>, Vec<String>> {
-    let mut waits: BTreeMap<Arc<str>, Vec<String>> =
-        findings.waiting.iter().map(|name| (Arc::clone(name), Vec::new())).collect();
-    for note in &findings.notes {
-        if let Note::Waits { resource, missing } = note
-            && let Some(keys) = waits.get_mut(resource.name())
-        {
-            keys.extend(missing.iter().map(|key| format!("{}{key}", resource.prefix)));
-        }
-    }
-    waits
 }
 
 /// Starts to answer nginx's questions if a resource needs it, and logs which way the changes of each go if that is new. Returns

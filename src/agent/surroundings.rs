@@ -116,7 +116,7 @@ fn nginx_at(place: &NginxPlace, copied: &Copied) -> NginxStatus {
         program: place.binary.display().to_string(),
         version: None,
         master: master.map(|master| master.pid),
-        away_since: copied.nginx_away_since().filter(|_| master.is_none()),
+        away_since: copied.nginx_away_since(place).filter(|_| master.is_none()),
         workers: of_role(Role::Worker).collect(),
         leaving: leaving.collect(),
     }

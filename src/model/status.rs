@@ -157,8 +157,11 @@ pub struct Condition {
     pub kind: ConditionKind,
     /// The question that it answers with no.
     pub question: StatusQuestion,
-    /// Name of the resource, the store or the nginx that it is about.
+    /// What it is about, for people: resources, the first ones by name, or a store or an nginx.
     pub subject: String,
+    /// Names of all resources that it concerns; of one that is shown, 200 at most.
+    #[serde(default)]
+    pub resources: Vec<String>,
     /// What is the case, as a sentence.
     pub summary: String,
     /// Why, in the words of whoever refused it; empty if the summary says it all.
@@ -210,6 +213,9 @@ pub struct ResourceStatus {
     pub src: String,
     /// Its destination; with `for_each`, the pattern.
     pub dest: String,
+    /// Word for its state, as in the metric `upstreamd_group_state`: what fails beside it in its group is no matter of it.
+    #[serde(default)]
+    pub state: String,
     /// The keys that it wants, with the prefix.
     pub keys: Vec<String>,
     /// Revision of the last change of its keys that the agent knows of.
@@ -309,19 +315,6 @@ impl ConditionKind {
             ConditionKind::NotAnnounced | ConditionKind::OldWorkers => StatusQuestion::Notice,
             _ => StatusQuestion::Sync,
         }
-    }
-}
-
-impl Condition {
-    /// Returns whether it is about the resource of this name, which renders this template.
-    pub fn concerns(&self, resource: &str, src: &str) -> bool {
-        if self.kind == ConditionKind::Broken {
-            let is_at = |name: &str| self.subject.strip_suffix(name).is_some_and(|folder| folder.ends_with('/'));
-            return is_at(resource) || is_at(src);
-        }
-        let name_of =
-            |word: &str| word == resource || word.strip_prefix(resource).is_some_and(|rest| rest.starts_with('['));
-        self.subject.split(' ').any(name_of)
     }
 }
 

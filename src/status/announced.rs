@@ -88,6 +88,7 @@ pub fn conditions(announcers: &[AnnouncerStatus], at: UnixTime) -> Vec<Condition
             kind: ConditionKind::NotAnnounced,
             question: ConditionKind::NotAnnounced.question(),
             subject: name(announcer),
+            resources: Vec::new(),
             summary,
             reason,
             causes: vec![Cause::Process(format!("upstreamd announce, process {}", announcer.pid))],

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::model::event::Event;
 use crate::model::key::Revision;
-use crate::model::report::{Outcome, Report};
+use crate::model::report::{Outcome, Report, Stage};
 use crate::model::resource::Resource;
 use crate::model::text;
 
@@ -28,7 +28,7 @@ pub(crate) mod tests;
 pub use changes::{Change, ChangeLog, PassNews};
 pub use failure::Failure;
 pub use group::{FailedPasses, GroupBoard, State};
-pub use nginx::NginxState;
+pub use nginx::{NginxState, SeenNginx};
 pub use resource::{HeldLoss, Lasting, ResourceBoard, ResourceProgress};
 use resource::{ResourceAbout, held_loss};
 pub use store::{HEALTH_CHECK, LostStore, StoreBoard};
@@ -84,8 +84,8 @@ pub struct Board {
     pub leaving_since: BTreeMap<i32, u64>,
     /// Workers of nginx with its present configuration, as seen last.
     pub workers_serving: usize,
-    /// The nginx that groups drive, as seen last; `None` if no group drives one.
-    pub nginx: Option<NginxState>,
+    /// Each nginx that groups drive, as seen last.
+    pub nginx: Vec<NginxState>,
     /// What nginx has said of its upstreams lately.
     pub upstream_troubles: UpstreamTroubles,
     /// Sums over all resources, present and past, so that they never decrease.
@@ -147,7 +147,7 @@ impl Board {
             workers_leaving: 0,
             leaving_since: BTreeMap::new(),
             workers_serving: 0,
-            nginx: None,
+            nginx: Vec::new(),
             upstream_troubles: UpstreamTroubles::default(),
             totals: Totals::default(),
             applied_revision: None,
@@ -167,7 +167,7 @@ impl Board {
         let mut old_groups = std::mem::take(&mut self.groups);
         let mut old_resources = std::mem::take(&mut self.resources);
         self.names.clear();
-        let (mut keys, mut templates) = (BTreeSet::new(), BTreeSet::new());
+        let (mut keys, mut templates, mut secret) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
         for (id, resources) in groups {
             let Some(first) = resources.first() else { continue };
             self.names.insert(id.to_owned(), Arc::clone(first.name()));
@@ -175,12 +175,21 @@ impl Board {
             self.groups.insert(Arc::clone(first.name()), group.with_members(resources));
             for resource in resources {
                 let mut board = old_resources.remove(resource.name()).unwrap_or_default();
-                board.about = ResourceAbout::new(resource, first.name());
+                let about = ResourceAbout::new(resource, first.name(), self.store.backend);
+                if about.is_secret && !board.about.is_secret {
+                    secret.insert(Arc::clone(resource.name()), resource.dest.clone());
+                }
+                if (&about.store, &about.keys) != (&board.about.store, &board.about.keys) {
+                    // Revisions of a different store, or of different keys, mean nothing here.
+                    board.progress = ResourceProgress::default();
+                }
+                board.about = about;
                 self.resources.insert(Arc::clone(resource.name()), board);
                 keys.extend(resource.keys.iter().map(|key| format!("{}{key}", resource.prefix)));
                 templates.insert(resource.src.to_string());
             }
         }
+        self.changes.forget_differences(&secret);
         self.watched_keys = keys.len();
         self.templates_compiled += templates.len() as u64;
         let before = std::mem::take(&mut self.problems);
@@ -192,9 +201,9 @@ impl Board {
         self.update_has_applied();
     }
 
-    /// Records an event of the store.
-    pub fn record_event(&mut self, event: &Event, now: Instant) {
-        self.store.record(event, now);
+    /// Records an event of the store. `unix_seconds` is the current time.
+    pub fn record_event(&mut self, event: &Event, now: Instant, unix_seconds: u64) {
+        self.store.record(event, now, unix_seconds);
     }
 
     /// Records a finished pass over a group, and returns the trouble that it has ended. `unix_seconds` is the current time.
@@ -312,14 +321,17 @@ impl Board {
 
     /// Returns the readiness of the agent.
     pub fn readiness(&self) -> Readiness {
+        let refused = || self.resources.iter().find_map(|(name, board)| Some((name, board.troubles.refused.as_ref()?)));
         if !self.has_applied {
-            let why = self.first_problem().or_else(|| self.store.problem().map(str::to_owned));
+            let failure = self.failures().min_by_key(|failure| failure.kind).map(Failure::named_line);
+            let why = failure.or_else(|| self.store.problem().map(str::to_owned));
+            let why = why.or_else(|| {
+                refused().map(|(name, refused)| format!("{name}: {} failed: {}", Stage::Read, refused.what))
+            });
             return Readiness::NotApplied(why.unwrap_or_else(|| "nothing has been applied yet".to_owned()));
         }
-        let refusal = |(name, resource): (&Arc<str>, &ResourceBoard)| {
-            Some(format!("{name}: {}", resource.troubles.refused.as_ref()?.what))
-        };
-        let problem = self.store.problem().map(str::to_owned).or_else(|| self.resources.iter().find_map(refusal));
+        let refusal = || refused().map(|(name, refused)| format!("{name}: {}", refused.what));
+        let problem = self.store.problem().map(str::to_owned).or_else(refusal);
         problem.map_or(Readiness::Ready, Readiness::StoreLost)
     }
 
@@ -348,10 +360,9 @@ impl Board {
         self.groups.values().filter(|group| group.state == State::InSync).count()
     }
 
-    /// Returns the problem of the group in the worst state, said of the members that it concerns.
-    fn first_problem(&self) -> Option<String> {
-        let failing = self.groups.values().filter(|group| group.left.problem.is_some());
-        failing.max_by_key(|group| group.state)?.left.problem.clone()
+    /// Returns the failures that have not ended.
+    pub fn failures(&self) -> impl Iterator<Item = &Failure> {
+        self.groups.values().flat_map(|group| &group.left.failures)
     }
 
     /// Returns the name and the state of the group with this id.
@@ -362,57 +373,6 @@ impl Board {
     /// Returns the ids of all groups.
     pub fn group_ids(&self) -> impl Iterator<Item = &str> {
         self.names.keys().map(String::as_str)
-    }
-
-    /// Returns a line for people that says that all is in sync, or that nothing has been applied yet.
-    pub fn in_sync_text(&self) -> String {
-        let revision = self.applied_revision.map_or(String::new(), |revision| format!(" at revision {revision}"));
-        match (self.groups_in_sync(), self.groups.len()) {
-            (_, 0) => "conf.d has no resource".to_owned(),
-            (in_sync, all) if in_sync == all => format!("in sync{revision}"),
-            (in_sync, all) => format!("starting: {in_sync} of {all} groups in sync{revision}"),
-        }
-    }
-
-    /// Returns a line for people that says that clients are served, as far as that is known.
-    pub fn serving_text(&self) -> String {
-        match &self.nginx {
-            Some(NginxState::Runs) => format!("serving with {}", text::counted(self.workers_serving, "worker")),
-            Some(NginxState::Away { .. }) => "nginx is not running".to_owned(),
-            None => "no nginx is driven".to_owned(),
-        }
-    }
-
-    /// Returns one line for people: what is in sync, and every problem.
-    pub fn summary(&self) -> String {
-        if self.stopping {
-            return "stopping; every file stays as it is".to_owned();
-        }
-        let mut parts = Vec::new();
-        let revision = self.applied_revision.map_or(String::new(), |revision| format!(" at revision {revision}"));
-        parts.push(match (self.groups_in_sync(), self.groups.len()) {
-            (_, 0) => "conf.d has no resource".to_owned(),
-            (in_sync, all) if in_sync == all => format!("in sync{revision}"),
-            (in_sync, all) => format!("{in_sync} of {all} groups in sync{revision}"),
-        });
-        parts.extend(self.first_problem());
-        let held = self.resources.values().filter(|resource| resource.troubles.held.is_some()).count();
-        if held > 0 {
-            parts.push(format!("{held} held at their last good file"));
-        }
-        if let Some(first) = self.problems.first() {
-            let problems = text::counted(self.problems.len(), "problem");
-            parts.push(format!("{problems} in conf.d or templates ({})", first.what));
-        }
-        if let Some(NginxState::Away { pid_file, .. }) = &self.nginx {
-            let away = format!("nginx is not running (no master by `{pid_file}`)");
-            if !parts.iter().any(|part| part.contains(&away)) {
-                parts.push(away);
-            }
-        }
-        // The worst comes first: without the store, the rest stays as it is.
-        parts.splice(0..0, self.store.problem().map(|problem| format!("cannot follow the store: {problem}")));
-        shortened(&parts.join("; "))
     }
 }
 

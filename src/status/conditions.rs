@@ -9,10 +9,10 @@ use crate::model::report::Stage;
 use crate::model::status::{Cause, Condition, ConditionKind, UnixTime};
 use crate::model::text::counted;
 
-use super::board::{Board, Failure, GroupBoard, NginxState, ResourceBoard};
+use super::board::{Board, Failure, GroupBoard, ResourceBoard};
 
-/// Most conditions that are reported.
-const MAX_CONDITIONS: usize = 200;
+/// Most conditions that are shown. Every answer is made from all of them.
+pub const MAX_CONDITIONS: usize = 200;
 /// Most causes that are named of one.
 const MAX_CAUSES: usize = 20;
 /// A step that takes longer is reported, and an old worker that stays longer.
@@ -44,10 +44,10 @@ impl Look {
 /// Returns everything that is not good, the worst first.
 pub fn conditions(board: &Board, look: &Look) -> Vec<Condition> {
     let mut found = Vec::new();
-    stores(board, look, &mut found);
+    stores(board, &mut found);
     nginx(board, look, &mut found);
     for problem in &board.problems {
-        found.push(broken(&problem.what, problem.since));
+        found.push(broken(&problem.what, problem.since, board));
     }
     for (id, (step, since)) in &look.running {
         let lasts = look.now.saturating_duration_since(*since) >= PATIENCE;
@@ -65,10 +65,9 @@ pub fn conditions(board: &Board, look: &Look) -> Vec<Condition> {
     found
 }
 
-/// Brings conditions into their order, the worst first, and leaves out those beyond the number that is reported.
-pub fn sort(found: &mut Vec<Condition>) {
+/// Brings conditions into their order, the worst first.
+pub fn sort(found: &mut [Condition]) {
     found.sort_by_key(|condition| (condition.kind, condition.since));
-    found.truncate(MAX_CONDITIONS);
 }
 
 fn condition(kind: ConditionKind, subject: &str, since: u64, summary: String, advice: &str) -> Condition {
@@ -76,6 +75,7 @@ fn condition(kind: ConditionKind, subject: &str, since: u64, summary: String, ad
         kind,
         question: kind.question(),
         subject: subject.to_owned(),
+        resources: Vec::new(),
         summary,
         reason: String::new(),
         causes: Vec::new(),
@@ -85,7 +85,17 @@ fn condition(kind: ConditionKind, subject: &str, since: u64, summary: String, ad
     }
 }
 
-fn stores(board: &Board, look: &Look, found: &mut Vec<Condition>) {
+/// Returns the names of the resources of which this is so.
+fn resources(board: &Board, is_so: impl Fn(&str, &ResourceBoard) -> bool) -> Vec<String> {
+    board.resources.iter().filter(|(name, resource)| is_so(name, resource)).map(|(name, _)| name.to_string()).collect()
+}
+
+/// Returns something that is not good about one resource.
+fn of_one(kind: ConditionKind, name: &str, since: u64, summary: String, advice: &str) -> Condition {
+    Condition { resources: vec![name.to_owned()], ..condition(kind, name, since, summary, advice) }
+}
+
+fn stores(board: &Board, found: &mut Vec<Condition>) {
     for lost in board.store.lost() {
         let summary = format!("{} cannot be reached; every live file stays as it is", lost.name);
         let advice = match lost.is_lasting {
@@ -94,22 +104,27 @@ fn stores(board: &Board, look: &Look, found: &mut Vec<Condition>) {
             }
             false => "Check the store and the network to it. The agent tries again by itself.",
         };
-        let since = look.unix(lost.since);
         found.push(Condition {
+            resources: resources(board, |_, resource| *resource.about.store == *lost.name),
             reason: lost.problem.to_owned(),
             causes: vec![Cause::Store(lost.name.to_owned())],
-            next_try: lost.retry_at.map(|at| UnixTime(look.unix(at))),
-            ..condition(ConditionKind::StoreAway, lost.name, since, summary, advice)
+            next_try: Some(UnixTime(lost.next_try)),
+            ..condition(ConditionKind::StoreAway, lost.name, lost.since, summary, advice)
         });
     }
 }
 
 fn nginx(board: &Board, look: &Look, found: &mut Vec<Condition>) {
-    if let Some(NginxState::Away { pid_file, since }) = &board.nginx {
-        let summary = format!("nginx is not running: no master process by the pid file `{pid_file}`");
+    for (nginx, since) in board.nginx_away() {
+        let pid_file = nginx.pid_file();
+        let summary = format!("nginx is not running: the pid file `{pid_file}` names no master process that runs");
         let advice = "Start nginx: its error log says why it ended. It reads the files as they are now.";
-        let causes = vec![Cause::Process("nginx".to_owned()), Cause::File(pid_file.clone())];
-        found.push(Condition { causes, ..condition(ConditionKind::NginxAway, "nginx", *since, summary, advice) });
+        let name = if board.nginx.len() > 1 { format!("nginx of {pid_file}") } else { "nginx".to_owned() };
+        let causes = vec![Cause::Process(name.clone()), Cause::File(pid_file)];
+        let place = |resource: &ResourceBoard| board.groups.get(&resource.about.group)?.nginx.as_ref();
+        let resources = resources(board, |_, resource| place(resource) == Some(&nginx.place));
+        let away = condition(ConditionKind::NginxAway, &name, since, summary, advice);
+        found.push(Condition { resources, causes, ..away });
     }
     for (name, since) in board.upstream_troubles.none_live(look.unix_seconds()) {
         let summary = format!("nginx has no live server left in upstream {name}");
@@ -134,15 +149,18 @@ fn nginx(board: &Board, look: &Look, found: &mut Vec<Condition>) {
     }
 }
 
-fn broken(line: &str, since: u64) -> Condition {
+fn broken(line: &str, since: u64, board: &Board) -> Condition {
     // As Problem prints it: `PLACE: MESSAGE`.
     let (place, message) = line.split_once(": ").unwrap_or(("conf.d", line));
     let summary = format!("{place} is wrong; its resources keep their last good version");
     let advice = "Fix that line; the agent reads the file again when it changes.";
+    let file = place.split(':').next().unwrap_or(place);
+    let is_at = |name: &str| file.strip_suffix(name).is_some_and(|folder| folder.ends_with('/'));
     Condition {
+        resources: resources(board, |name, resource| is_at(name) || is_at(&resource.about.src)),
         reason: message.to_owned(),
         causes: vec![Cause::File(place.to_owned())],
-        ..condition(ConditionKind::Broken, place.split(':').next().unwrap_or(place), since, summary, advice)
+        ..condition(ConditionKind::Broken, file, since, summary, advice)
     }
 }
 
@@ -163,7 +181,9 @@ fn slow(name: &str, group: &GroupBoard, step: Stage, since: u64) -> Condition {
         Some((text, _)) => Cause::Process(text.clone()),
         None => Cause::Process(format!("{step} of {name}")),
     };
-    Condition { causes: vec![cause], ..condition(ConditionKind::Slow, &group.named(), since, summary, &advice) }
+    let resources = group.members.iter().map(|name| name.to_string()).collect();
+    let slow = condition(ConditionKind::Slow, &group.named(), since, summary, &advice);
+    Condition { resources, causes: vec![cause], ..slow }
 }
 
 fn failed(failure: &Failure, group: &GroupBoard, board: &Board) -> Condition {
@@ -207,6 +227,7 @@ fn failed(failure: &Failure, group: &GroupBoard, board: &Board) -> Condition {
         None => advice.to_owned(),
     };
     Condition {
+        resources: failure.resources.iter().map(|name| name.to_string()).collect(),
         reason: failure.reason.clone(),
         causes: failure.causes.iter().take(MAX_CAUSES).cloned().collect(),
         next_try: group.left.next_try.map(UnixTime),
@@ -242,7 +263,7 @@ fn of_resource(name: &Arc<str>, resource: &ResourceBoard, found: &mut Vec<Condit
         found.push(Condition {
             reason: held.what.reason.clone(),
             causes: keys(),
-            ..condition(ConditionKind::Held, name, held.since, summary, advice)
+            ..of_one(ConditionKind::Held, name, held.since, summary, advice)
         });
     }
     if let Some(refused) = &troubles.refused {
@@ -251,28 +272,28 @@ fn of_resource(name: &Arc<str>, resource: &ResourceBoard, found: &mut Vec<Condit
         found.push(Condition {
             reason: refused.what.clone(),
             causes: keys(),
-            ..condition(ConditionKind::KeysRefused, name, refused.since, summary, advice)
+            ..of_one(ConditionKind::KeysRefused, name, refused.since, summary, advice)
         });
     }
     if let Some(waits) = &troubles.waits {
         let summary = format!("{name}: waits for keys before it goes live");
         let advice = "Put the named keys, or wait for wait_timeout.";
         let causes = waits.what.iter().take(MAX_CAUSES).cloned().map(Cause::Key).collect();
-        found.push(Condition { causes, ..condition(ConditionKind::Waiting, name, waits.since, summary, advice) });
+        found.push(Condition { causes, ..of_one(ConditionKind::Waiting, name, waits.since, summary, advice) });
     }
     without_traffic(name, resource, found);
     if let Some(untaken) = &troubles.untaken {
         let summary = format!("{name}: nginx has not asked for its changed endpoints yet");
         let advice = "nginx asks about once a second; if it stops, the agent reloads it after 10 s.";
         let causes = vec![Cause::Process("nginx".to_owned())];
-        found.push(Condition { causes, ..condition(ConditionKind::Untaken, name, untaken.since, summary, advice) });
+        found.push(Condition { causes, ..of_one(ConditionKind::Untaken, name, untaken.since, summary, advice) });
     }
     if let Some(unread) = &troubles.unread {
         let summary = format!("{name}: nginx never reads what is written to {}", resource.about.dest);
         let advice = "Do what the hint says, and reload nginx; the agent looks again by itself.";
         let causes = vec![Cause::File(resource.about.dest.clone())];
         let reason = unread.what.clone();
-        let unread = condition(ConditionKind::Unread, name, unread.since, summary, advice);
+        let unread = of_one(ConditionKind::Unread, name, unread.since, summary, advice);
         found.push(Condition { reason, causes, ..unread });
     }
     skipped(name, resource, found);
@@ -289,7 +310,7 @@ fn without_traffic(name: &Arc<str>, resource: &ResourceBoard, found: &mut Vec<Co
     let advice = "Announce a backend below the named keys, or find out why none of them is up.";
     let lists = resource.lists_without_traffic().take(MAX_CAUSES);
     let causes = lists.map(|(_, folder, _)| Cause::Key(whole(folder))).collect();
-    found.push(Condition { causes, ..condition(ConditionKind::NoBackends, name, since, summary, advice) });
+    found.push(Condition { causes, ..of_one(ConditionKind::NoBackends, name, since, summary, advice) });
 }
 
 fn skipped(name: &Arc<str>, resource: &ResourceBoard, found: &mut Vec<Condition>) {
@@ -304,6 +325,6 @@ fn skipped(name: &Arc<str>, resource: &ResourceBoard, found: &mut Vec<Condition>
     found.push(Condition {
         reason,
         causes: named.iter().map(|(key, _)| Cause::Key(key.clone())).collect(),
-        ..condition(ConditionKind::KeySkipped, name, since, summary, advice)
+        ..of_one(ConditionKind::KeySkipped, name, since, summary, advice)
     });
 }

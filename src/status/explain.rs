@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::model::status::{
     Axis, BackendLine, Cause, ChangeStatus, Condition, ConditionKind, ExplainedStep, Explanation, GroupStatus,
-    KeyFacts, ResourceStatus, Status, UpstreamStatus,
+    KeyFacts, ResourceStatus, Status, StatusQuestion, UpstreamStatus,
 };
 use crate::model::text::counted;
 
@@ -33,7 +33,6 @@ pub fn explain(status: &Status, of: &str, facts: &KeyFacts) -> Explanation {
     };
     let meant: Vec<_> = resources.iter().filter(|(_, resource)| is_meant(resource)).take(MAX_NAMED).collect();
     key(&mut explanation, facts);
-    let skipped = skipped(status, of);
     for (group, resource) in &meant {
         of_resource(&mut explanation, group, resource);
         let lists = listed.iter().filter(|(list, _)| list.resource == resource.name);
@@ -44,18 +43,20 @@ pub fn explain(status: &Status, of: &str, facts: &KeyFacts) -> Explanation {
         let last = status.changes.iter().find(|change| change.resources.contains(&resource.name));
         last.iter().for_each(|change| of_change(&mut explanation, change));
     }
-    if let Some(reason) = skipped {
+    if let Some(reason) = &facts.skipped {
         explanation.steps.push(step("backend", Some(false), format!("{of} is no backend and is left out: {reason}")));
     } else if !facts.readers.is_empty() && listed.is_empty() {
-        let text = format!("no live list has {of} as a backend: a template reads it in another way, or leaves it out");
+        let why = match facts.is_rendering {
+            true => "a resource that reads it is being rendered",
+            false => "a template reads it in a different way, or leaves it out",
+        };
+        let text = format!("no live list has {of} as a backend: {why}");
         explanation.steps.push(step("backend", None, text));
-    }
-    if !meant.is_empty() {
-        nginx(&mut explanation, status, meant.iter().map(|(_, resource)| resource.name.as_str()));
     }
     let is_one = !facts.readers.is_empty() || !listed.is_empty();
     let names: Vec<&ResourceStatus> = meant.iter().map(|(_, resource)| *resource).collect();
-    explanation.conditions = in_the_way(status, of, is_one, &names);
+    nginx(&mut explanation, status, &names);
+    explanation.conditions = in_the_way(status, of, is_one.then_some(facts), &names);
     explanation.is_known = !meant.is_empty() || !listed.is_empty() || !explanation.conditions.is_empty();
     if !explanation.is_known {
         let text =
@@ -78,18 +79,34 @@ pub fn names(status: &Status) -> BTreeSet<&str> {
     resources.chain(lists).filter(is_plain).collect()
 }
 
-/// Returns the conditions that concern what was asked for. `is_one`: it is one key or backend, and others of its resource are not in
-/// its way.
-fn in_the_way(status: &Status, of: &str, is_one: bool, meant: &[&ResourceStatus]) -> Vec<Condition> {
-    let concerns = |condition: &&Condition| {
-        let place =
-            |cause: &Cause| cause.name().strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'));
-        let of_all = matches!(condition.subject.as_str(), "nginx" | "etcd" | "file");
-        let of_resource = !(is_one && condition.kind == ConditionKind::KeySkipped)
-            && meant.iter().any(|resource| condition.concerns(&resource.name, &resource.src));
-        condition.causes.iter().any(place) || condition.subject == of || (!meant.is_empty() && of_all) || of_resource
+/// Returns the conditions that concern what was asked for. `one`: what is known of it, if it is one key or backend; others that its
+/// resource skips are not in its way.
+fn in_the_way(status: &Status, of: &str, one: Option<&KeyFacts>, meant: &[&ResourceStatus]) -> Vec<Condition> {
+    let place =
+        |cause: &Cause| cause.name().strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'));
+    let drives_nginx = drive_nginx(status, meant);
+    let concern = |condition: &Condition| {
+        let of_resource = meant.iter().any(|resource| condition.resources.contains(&resource.name));
+        let of_nginx = drives_nginx && condition.subject == "nginx" && condition.resources.is_empty();
+        let is_named = condition.subject == of || condition.causes.iter().any(place);
+        match (one, condition.kind) {
+            (Some(KeyFacts { skipped: Some(reason), .. }), ConditionKind::KeySkipped) if of_resource => {
+                // It may be one of many, and not among those that are named.
+                let causes = vec![Cause::Key(of.to_owned())];
+                Some(Condition { causes, reason: reason.clone(), ..condition.clone() })
+            }
+            (Some(_), ConditionKind::KeySkipped) if !is_named => None,
+            _ => (is_named || of_resource || of_nginx).then(|| condition.clone()),
+        }
     };
-    status.conditions.iter().filter(concerns).cloned().collect()
+    status.conditions.iter().filter_map(concern).collect()
+}
+
+/// Returns whether an nginx reads the files of these resources, as far as that is known.
+fn drive_nginx(status: &Status, meant: &[&ResourceStatus]) -> bool {
+    let is_meant = |list: &UpstreamStatus| meant.iter().any(|resource| resource.name == list.resource);
+    status.upstreams.iter().any(|list| is_meant(list) && list.driven_by != "file")
+        || (!status.nginx.is_empty() && !meant.is_empty())
 }
 
 fn step(step: &str, ok: Option<bool>, text: String) -> ExplainedStep {
@@ -107,24 +124,25 @@ fn key(explanation: &mut Explanation, facts: &KeyFacts) {
     }
 }
 
-/// Returns why a key is left out, if it is.
-fn skipped(status: &Status, of: &str) -> Option<String> {
-    let named = status.conditions.iter().filter(|condition| condition.causes.contains(&Cause::Key(of.to_owned())));
-    let reason = |condition: &Condition| {
-        let (_, rest) = condition.reason.split_once(&format!("{of}: "))?;
-        Some(rest.split("; ").next().unwrap_or(rest).to_owned())
-    };
-    named.filter_map(reason).next()
-}
-
 fn of_resource(explanation: &mut Explanation, group: &GroupStatus, resource: &ResourceStatus) {
-    let ResourceStatus { name, src, dest, keys, .. } = resource;
+    let ResourceStatus { name, src, dest, keys, state, .. } = resource;
     let text = format!("{name} renders {src} to {dest} from {}", keys.join(", "));
     explanation.steps.push(step("resource", None, text));
-    let since = group.applied_at.map_or(String::new(), |at| format!(", last in sync at {at}"));
-    let revision = group.applied_revision.map_or("none".to_owned(), |revision| revision.to_string());
-    let text = format!("{dest} is {} (applied revision {revision}{since})", group.state.replace('_', " "));
-    explanation.steps.push(step("file", Some(group.state == "in_sync"), text));
+    // What is said of the store, of single keys or of the time is no matter of the file.
+    let is_elsewhere = |kind: &ConditionKind| {
+        matches!(kind, ConditionKind::StoreAway | ConditionKind::KeySkipped | ConditionKind::Slow)
+    };
+    let against =
+        resource.conditions.iter().filter(|kind| kind.question() == StatusQuestion::Sync && !is_elsewhere(kind));
+    let against: Vec<&str> = against.map(|kind| kind.label()).collect();
+    let is_in_sync = against.is_empty() && state == "in_sync";
+    let revision = resource.applied_revision.map_or(String::new(), |revision| format!(", applied revision {revision}"));
+    let said = match (against.is_empty(), group.applied_at) {
+        (true, Some(at)) if is_in_sync && group.resources.len() == 1 => format!("in sync, last confirmed at {at}"),
+        (true, _) => state.replace('_', " "),
+        (false, _) => format!("not in sync ({})", against.join(", ")),
+    };
+    explanation.steps.push(step("file", Some(is_in_sync), format!("{dest} is {said}{revision}")));
 }
 
 fn of_list(explanation: &mut Explanation, list: &UpstreamStatus) {
@@ -173,9 +191,8 @@ fn of_change(explanation: &mut Explanation, change: &ChangeStatus) {
     explanation.steps.push(step("change", Some(change.problem.is_empty()), text));
 }
 
-fn nginx<'a>(explanation: &mut Explanation, status: &Status, mut names: impl Iterator<Item = &'a str>) {
-    let drives = |name: &str| status.upstreams.iter().any(|list| list.resource == name && list.driven_by != "file");
-    if !names.any(drives) && status.nginx.is_empty() {
+fn nginx(explanation: &mut Explanation, status: &Status, meant: &[&ResourceStatus]) {
+    if !drive_nginx(status, meant) {
         return;
     }
     let Axis { ok, summary, .. } = &status.service;

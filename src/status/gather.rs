@@ -6,22 +6,24 @@ use std::time::Instant;
 
 use crate::model::key::Revision;
 use crate::model::live_backends::{ListedBackend, LiveBackends};
+use crate::model::nginx::NginxPlace;
 use crate::model::report::Stage;
 use crate::model::status::{
-    AgentLine, AgentStatus, AnnouncerStatus, Axis, AxisAnswer, BackendFailure, BackendLine, Condition, ConditionKind,
-    FORMAT, GroupStatus, HeardRevision, NginxStatus, ReceiptLease, ResourceStatus, RunningStep, Status, StatusQuestion,
-    StoreMember, StoreStatus, UnixTime, UpstreamStatus,
+    AgentLine, AgentStatus, AnnouncerStatus, BackendFailure, BackendLine, ConditionKind, FORMAT, GroupStatus,
+    HeardRevision, NginxStatus, ReceiptLease, ResourceStatus, RunningStep, Status, StoreMember, StoreStatus, UnixTime,
+    UpstreamStatus,
 };
 use crate::model::text;
 
 use super::announced;
+use super::answers::Answers;
 use super::board::{Board, Change, GroupBoard, LastFailures, NginxState, ResourceBoard};
-use super::conditions::{self, Look, conditions};
+use super::conditions::{self, Look, MAX_CONDITIONS, conditions};
 
 /// Most backends of one list that are reported unless one is asked for.
 pub const MAX_BACKENDS: usize = 200;
-/// The list that means all of them.
-pub const EVERY_LIST: &str = "*";
+/// The list that means all of them, and every condition.
+pub const EVERYTHING: &str = "*";
 /// Longest announcer that is shown, in characters.
 const MAX_ANNOUNCER_CHARACTERS: usize = 80;
 
@@ -63,6 +65,7 @@ pub struct Copied {
     lists: Vec<CopiedList>,
     changes: Vec<Arc<Change>>,
     leaving_since: BTreeMap<i32, u64>,
+    nginx: Vec<NginxState>,
     /// The last failure of nginx to reach each address.
     failures: LastFailures,
     /// Whether the first store is that of the settings.
@@ -99,32 +102,30 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
             driven_by,
             live: Arc::clone(live),
             store_has: resource.store_has.get(id).cloned(),
-            is_down: driven_by != "file" && matches!(board.nginx, Some(NginxState::Away { .. })),
+            is_down: driven_by != "file" && board.is_nginx_away_for(&resource.about.group),
         }));
     }
     let running: BTreeMap<&str, &(Stage, Instant)> =
         look.running.iter().filter_map(|(id, step)| Some((&**board.group_of(id)?.0, step))).collect();
+    let mut kinds: BTreeMap<&str, Vec<ConditionKind>> = BTreeMap::new();
+    for condition in &found {
+        condition.resources.iter().for_each(|name| kinds.entry(name).or_default().push(condition.kind));
+    }
     let group_of = |(name, group): (&Arc<str>, &GroupBoard)| {
         let running = running
             .get(&**name)
             .map(|(step, since)| RunningStep { step: step.to_string(), since: UnixTime(look.unix(*since)) });
-        group_status(board, (name, group), running, &found)
+        group_status(board, (name, group), running, &kinds)
     };
     let groups = board.groups.iter().map(group_of).collect();
-    let in_sync = match (board.groups_in_sync(), board.groups.len()) {
-        (_, 0) => AxisAnswer::NothingToSync,
-        (in_sync, all) if in_sync == all => AxisAnswer::Yes,
-        // Before its first pass, a group is neither in sync nor in trouble.
-        _ => AxisAnswer::Starting,
-    };
-    let serving = if board.nginx.is_some() { AxisAnswer::Yes } else { AxisAnswer::NotAsked };
+    let Answers { sync, service } = Answers::of(board, &found);
     let status = Status {
         format: FORMAT,
         at: UnixTime(look.unix_seconds()),
         agent: AgentStatus { stopping: board.stopping, ..AgentStatus::default() },
-        sync: axis(StatusQuestion::Sync, &found, in_sync, || board.in_sync_text()),
-        service: axis(StatusQuestion::Service, &found, serving, || board.serving_text()),
-        stores: stores(board, look),
+        sync,
+        service,
+        stores: stores(board),
         groups,
         upstreams: Vec::new(),
         nginx: Vec::new(),
@@ -134,8 +135,8 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
         conditions: found,
     };
     let (changes, leaving_since) = (board.changes.newest_first(), board.leaving_since.clone());
-    let (failures, has_own_store) = (board.upstream_troubles.failures().clone(), !board.store.is_unused);
-    Copied { status, lists, changes, leaving_since, failures, has_own_store }
+    let (failures, has_own_store) = (board.upstream_troubles.failures().clone(), !board.store.is_unused());
+    Copied { status, lists, changes, leaving_since, nginx: board.nginx.clone(), failures, has_own_store }
 }
 
 impl Copied {
@@ -164,10 +165,9 @@ impl Copied {
         self.leaving_since.get(&pid).copied().unwrap_or(self.status.at.0)
     }
 
-    /// Returns since when nginx is away.
-    pub fn nginx_away_since(&self) -> Option<UnixTime> {
-        let away = self.status.conditions.iter().find(|condition| condition.kind == ConditionKind::NginxAway);
-        away.map(|away| away.since)
+    /// Returns since when the nginx there is away.
+    pub fn nginx_away_since(&self, place: &NginxPlace) -> Option<UnixTime> {
+        self.nginx.iter().find(|nginx| nginx.place == *place)?.away_since.map(UnixTime)
     }
 
     /// Returns the status. All backends of the list with this folder or destination are reported; of each other list so many at most.
@@ -190,6 +190,10 @@ impl Copied {
         }
         status.conditions.extend(announced::conditions(&announced, status.at));
         conditions::sort(&mut status.conditions);
+        if wanted != Some(EVERYTHING) {
+            status.conditions.truncate(MAX_CONDITIONS);
+            status.conditions.iter_mut().for_each(|condition| condition.resources.truncate(MAX_CONDITIONS));
+        }
         let lists =
             self.lists.iter().flat_map(|list| upstreams(list, (connections.as_ref(), &self.failures), wanted, most));
         let changes = self.changes.iter().map(|change| change.status()).collect();
@@ -197,22 +201,7 @@ impl Copied {
     }
 }
 
-/// Returns the answer to a question: no if a condition says so.
-fn axis(question: StatusQuestion, found: &[Condition], otherwise: AxisAnswer, good: impl Fn() -> String) -> Axis {
-    let against: Vec<&Condition> = found.iter().filter(|condition| condition.question == question).collect();
-    let mut counts: BTreeMap<ConditionKind, usize> = BTreeMap::new();
-    against.iter().for_each(|condition| *counts.entry(condition.kind).or_default() += 1);
-    let said = counts.iter().map(|(kind, count)| match count {
-        1 => kind.label().to_owned(),
-        count => format!("{count} × {}", kind.label()),
-    });
-    match against.iter().map(|condition| condition.since).min() {
-        None => Axis::new(otherwise, good(), None),
-        since => Axis::new(AxisAnswer::No, said.collect::<Vec<_>>().join(", "), since),
-    }
-}
-
-fn stores(board: &Board, look: &Look) -> Vec<StoreStatus> {
+fn stores(board: &Board) -> Vec<StoreStatus> {
     let lost = board.store.lost();
     let store = |name: &str, revision: Option<Revision>| {
         let lost = lost.iter().find(|lost| lost.name == name);
@@ -222,11 +211,11 @@ fn stores(board: &Board, look: &Look) -> Vec<StoreStatus> {
             followed: lost.is_none() && revision.is_some(),
             revision: revision.map(|revision| revision.0),
             problem: lost.map(|lost| lost.problem.to_owned()),
-            lost_since: lost.map(|lost| UnixTime(look.unix(lost.since))),
+            lost_since: lost.map(|lost| UnixTime(lost.since)),
             ..StoreStatus::default()
         }
     };
-    let own = (!board.store.is_unused).then(|| store(board.store.backend, board.store.revision));
+    let own = (!board.store.is_unused()).then(|| store(board.store.backend, board.store.revision));
     own.into_iter().chain(board.store.others().map(|(name, revision)| store(name, revision))).collect()
 }
 
@@ -234,7 +223,7 @@ fn group_status(
     board: &Board,
     (name, group): (&Arc<str>, &GroupBoard),
     running: Option<RunningStep>,
-    found: &[Condition],
+    kinds: &BTreeMap<&str, Vec<ConditionKind>>,
 ) -> GroupStatus {
     GroupStatus {
         name: name.to_string(),
@@ -246,18 +235,27 @@ fn group_status(
         resources: group
             .members
             .iter()
-            .filter_map(|name| Some(resource_status(name, board.resources.get(name)?, found)))
+            .filter_map(|name| {
+                let kinds = kinds.get(&**name).cloned().unwrap_or_default();
+                Some(resource_status(name, (group, board.resources.get(name)?), kinds))
+            })
             .collect(),
     }
 }
 
-fn resource_status(name: &Arc<str>, board: &ResourceBoard, found: &[Condition]) -> ResourceStatus {
+fn resource_status(
+    name: &Arc<str>,
+    (group, board): (&GroupBoard, &ResourceBoard),
+    mut kinds: Vec<ConditionKind>,
+) -> ResourceStatus {
+    kinds.dedup();
     let number = |revision: Option<Revision>| revision.map(|revision| revision.0);
     let progress = &board.progress;
     ResourceStatus {
         name: name.to_string(),
         src: board.about.src.to_string(),
         dest: board.about.dest.clone(),
+        state: group.state_of(name).word().to_owned(),
         keys: board.about.keys.clone(),
         wanted_revision: number(progress.seen),
         applied_revision: number(progress.applied),
@@ -265,11 +263,7 @@ fn resource_status(name: &Arc<str>, board: &ResourceBoard, found: &[Condition]) 
         drained_revision: number(progress.drained),
         behind_since: progress.behind_since.map(UnixTime),
         skipped_keys: board.skipped(),
-        conditions: found
-            .iter()
-            .filter(|condition| condition.concerns(name, &board.about.src))
-            .map(|condition| condition.kind)
-            .collect(),
+        conditions: kinds,
     }
 }
 
@@ -291,7 +285,7 @@ fn upstreams<'a>(
         let total = rows.len();
         let serving = rows.iter().filter(|(backend, _)| !backend.state.is_down() && !list.is_down).count();
         rows.sort_by_key(|(backend, _)| backend.state);
-        if wanted.is_none_or(|wanted| wanted != whole && wanted != list.dest && wanted != EVERY_LIST) {
+        if wanted.is_none_or(|wanted| wanted != whole && wanted != list.dest && wanted != EVERYTHING) {
             rows.truncate(most);
         }
         let line = |(backend, since): (ListedBackend<'_>, u64)| BackendLine {

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Instant;
 
-use super::board::{Board, GroupBoard, NginxState, Readiness, ResourceBoard, State, shortened};
-use super::conditions::Look;
+use super::answers::Answers;
+use super::board::{Board, GroupBoard, Readiness, ResourceBoard, State, shortened};
+use super::conditions::{Look, MAX_CONDITIONS};
 use super::histogram::Histogram;
 use super::names::{self, Metric, MetricKind};
 use crate::model::process::Usage;
-use crate::model::status::{Condition, StatusQuestion};
+use crate::model::status::{Axis, AxisAnswer, Condition};
 
 mod confd;
 
@@ -55,7 +56,7 @@ fn own(page: &mut Page, board: &Board, now: Instant) {
     page.histograms(&names::ENDPOINTS, std::iter::once((Vec::new(), &board.endpoint_times)));
     page.one(&names::ENDPOINTS_UNTAKEN, &[], board.untaken().count() as f64);
     page.one(&names::WORKERS_LEAVING, &[], board.workers_leaving as f64);
-    page.some(&names::NGINX_RUNNING, &[], board.nginx.as_ref().map(|nginx| flag(*nginx == NginxState::Runs)));
+    page.some(&names::NGINX_RUNNING, &[], (!board.nginx.is_empty()).then(|| flag(board.nginx_away().next().is_none())));
     page.one(&names::WORKERS_SERVING, &[], board.workers_serving as f64);
     let one_each = |number: fn(&ResourceBoard) -> f64| {
         resources(board).map(move |(name, resource)| (vec![name], number(resource)))
@@ -70,17 +71,17 @@ fn own(page: &mut Page, board: &Board, now: Instant) {
 /// Writes what is not good, with its first cause, and since when.
 fn conditions(page: &mut Page, board: &Board, look: &Look) {
     let found = super::conditions::conditions(board, look);
-    let count =
-        |question: StatusQuestion| found.iter().filter(|condition| condition.question == question).count() as f64;
-    page.one(&names::IN_SYNC, &[], flag(count(StatusQuestion::Sync) == 0.0));
-    page.one(&names::SERVING, &[], flag(count(StatusQuestion::Service) == 0.0));
+    let Answers { sync, service } = Answers::of(board, &found);
+    let is_good = |axis: &Axis| !matches!(axis.answer, AxisAnswer::No | AxisAnswer::Starting);
+    page.one(&names::IN_SYNC, &[], flag(is_good(&sync)));
+    page.one(&names::SERVING, &[], flag(is_good(&service)));
     let line = |condition: &'_ Condition| {
         let cause = condition.causes.first().map_or_else(String::new, |cause| shortened(cause.name()));
         (condition.kind.word(), shortened(&condition.subject), cause, condition.since.0 as f64)
     };
     // Two conditions may have the same labels, which Prometheus refuses: the older one counts.
     let mut lines: BTreeMap<(&str, String, String), f64> = BTreeMap::new();
-    for (kind, subject, cause, since) in found.iter().map(line) {
+    for (kind, subject, cause, since) in found.iter().take(MAX_CONDITIONS).map(line) {
         let known = lines.entry((kind, subject, cause)).or_insert(since);
         *known = known.min(since);
     }

@@ -1,6 +1,7 @@
 //! The agent's state for people and programs: log, status pages, metrics, systemd. Rank 4: never commands anything.
 
 pub mod announced;
+pub mod answers;
 pub mod api;
 pub mod board;
 pub mod conditions;

@@ -51,8 +51,8 @@ metrics! {
     BUILD_INFO = Gauge "upstreamd_build_info" ["version"] "Always 1; the version is in the label.";
     READY = Gauge "upstreamd_ready" [] "1 when something verified is live and the store is followed and refuses nothing, as /ready says.";
     APPLIED = Gauge "upstreamd_applied" [] "1 once something verified has gone live since the start, as /applied says.";
-    IN_SYNC = Gauge "upstreamd_in_sync" [] "1 when what is live is what the store says; upstreamd_condition_since_seconds has what is in the way.";
-    SERVING = Gauge "upstreamd_serving" [] "1 when nothing is known to keep clients from being served: nginx runs, and each list has a backend.";
+    IN_SYNC = Gauge "upstreamd_in_sync" [] "1 when what is live is what the store says, or conf.d has no resource; 0 until each group has had its first pass; upstreamd_condition_since_seconds has what is in the way.";
+    SERVING = Gauge "upstreamd_serving" [] "1 when nothing is known to keep clients from being served: nginx runs, and each list has a backend; 0 until nginx has been looked at.";
     CONDITION_SINCE = Gauge "upstreamd_condition_since_seconds" ["kind", "subject", "cause"]
         "Start of each thing that is not good, in seconds since 1970; absent when it is over. The cause is the first key, file or process.";
     APPLIED_REVISION = Gauge "upstreamd_applied_revision" []

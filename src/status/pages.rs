@@ -2,17 +2,18 @@
 //! stays 200 while the store is down. Pure: a path and the board go in, a page comes out.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::model::health::Health;
 use crate::model::outward::{PageBody, StatusPage};
 use crate::model::process::Usage;
+use crate::model::status::{Condition, ConditionKind};
 use crate::model::text::counted;
 
-use super::board::{Board, NginxState, Readiness, ResourceBoard, shortened};
-use super::conditions::Look;
+use super::answers;
+use super::board::{Board, Readiness, ResourceBoard, shortened};
+use super::conditions::{Look, conditions};
 use super::fields::time_text;
 use super::metrics;
 
@@ -90,22 +91,22 @@ fn detailed(board: &Board, known: &Known<'_>) -> StatusPage {
     };
     let mut details: BTreeMap<&str, String> = BTreeMap::new();
     details.insert("backend", board.store.backend.to_owned());
-    details.insert("summary", board.summary());
+    let found = conditions(board, &known.look);
+    details.insert("summary", answers::line(board, &found));
     details.insert("groups_in_sync", format!("{} of {}", board.groups_in_sync(), board.groups.len()));
     details.insert("reloads_owed", board.reloads_owed().to_string());
     details.insert("workers_draining", board.workers_leaving.to_string());
     details.extend(board.problems.first().map(|problem| ("problem", shortened(&problem.what))));
     details.extend(board.applied_revision.map(|revision| ("applied_revision", revision.to_string())));
     details.extend(board.store.revision.map(|revision| ("store_revision", revision.to_string())));
-    details.extend(board.nginx.as_ref().map(|nginx| match nginx {
-        NginxState::Runs => ("nginx", "running".to_owned()),
-        NginxState::Away { pid_file, since } => {
-            ("nginx", format!("not running since {} (no master by `{pid_file}`)", time_text(*since)))
-        }
-    }));
+    let away = board
+        .nginx_away()
+        .map(|(nginx, since)| format!("not running since {} (no master by `{}`)", time_text(since), nginx.pid_file()));
+    let nginx = text_of(away.collect()).unwrap_or_else(|| "running".to_owned());
+    details.extend((!board.nginx.is_empty()).then_some(("nginx", nginx)));
     let lists = lists(board).into_iter().filter(|(_, names)| !names.is_empty());
     details.extend(lists.map(|(what, names)| (what, names.join(" "))));
-    details.extend(text_of(unfinished(board, known)).map(|since| ("since", since)));
+    details.extend(text_of(unfinished(&found)).map(|since| ("since", since)));
     let skipped = board.resources.iter().filter(|(_, resource)| resource.skipped() > 0);
     let skipped = skipped.map(|(name, resource)| format!("{name}: {}", counted(resource.skipped(), "key")));
     details.extend(text_of(skipped.take(MAX_NAMED).collect()).map(|skipped| ("skipped", skipped)));
@@ -143,28 +144,22 @@ fn lists(board: &Board) -> [(&'static str, Vec<&str>); 6] {
 }
 
 /// Returns what is lost, held, refused or owed, and what fails, each with its start.
-fn unfinished(board: &Board, known: &Known<'_>) -> Vec<String> {
-    let says =
-        |names: &str, what: &str, since: Option<u64>| Some(format!("{names}: {what} since {}", time_text(since?)));
-    let resources = board.resources.iter().flat_map(|(name, resource)| {
-        let held = resource.troubles.held.as_ref().map(|held| held.since);
-        let refused = resource.troubles.refused.as_ref().map(|refused| refused.since);
-        [says(name, "held", held), says(name, "refused by the store", refused)]
-    });
-    let groups = board.groups.values().map(|group| {
-        let what = if group.owed_since.is_some() { "reload owed" } else { "failing" };
-        let of = |names: &mut dyn Iterator<Item = &Arc<str>>| names.map(|name| &**name).collect::<Vec<_>>().join(" ");
-        let names = if group.left.failing.is_empty() {
-            of(&mut group.members.iter())
-        } else {
-            of(&mut group.left.failing.iter())
+fn unfinished(found: &[Condition]) -> Vec<String> {
+    let said = |condition: &Condition| {
+        let what = match condition.kind {
+            ConditionKind::StoreAway => "lost",
+            ConditionKind::Held => "held",
+            ConditionKind::KeysRefused => "refused by the store",
+            ConditionKind::ReloadOwed => "reload owed",
+            ConditionKind::Stuck
+            | ConditionKind::CheckRefused
+            | ConditionKind::ReloadRefused
+            | ConditionKind::Failed => "failing",
+            _ => return None,
         };
-        says(&names, what, group.in_trouble_since())
-    });
-    let stores = board.store.lost_stores(known.look.now).into_iter();
-    let stores =
-        stores.map(|(name, lost)| says(name, "lost", Some(known.look.unix_seconds().saturating_sub(lost.as_secs()))));
-    stores.chain(resources).chain(groups).flatten().take(MAX_NAMED).collect()
+        Some(format!("{}: {what} since {}", condition.subject, condition.since))
+    };
+    found.iter().filter_map(said).take(MAX_NAMED).collect()
 }
 
 /// Returns a list in one text, if there is anything in it.
@@ -184,6 +179,7 @@ mod tests {
     use crate::model::range::KeyRanges;
     use crate::model::report::{Outcome, Report, Stage, StepFailure};
     use crate::status::board::{Lasting, tests};
+    use std::sync::Arc;
     use std::time::{Duration, Instant};
 
     fn known(health: Option<&Health>) -> Known<'_> {
@@ -210,16 +206,21 @@ mod tests {
         board.record_event(
             &Event::Snapshot { revision: Revision(7), ranges, refused: None, entries: Vec::new(), leases: Vec::new() },
             now,
+            1_736_850_500,
         );
         check(&board, "/ready", 200, "ok");
         let problem = "no route".to_owned();
-        board.record_event(&Event::Lost { problem, retry_in: Duration::from_secs(1), is_lasting: false }, now);
+        board.record_event(
+            &Event::Lost { problem, retry_in: Duration::from_secs(1), is_lasting: false },
+            now,
+            1_736_850_500,
+        );
         check(&board, "/ready", 503, "backend unhealthy: no route");
         let mut later = known(None);
         later.look.now = now + Duration::from_secs(100);
         let body = super::answer(READY_DETAILED, &board, &later).body;
         let body = body.text();
-        assert!(body.contains("\"since\":\"the store: lost since 2025-01-14T10:28:20Z\""), "{body}");
+        assert!(body.contains("\"since\":\"etcd: lost since 2025-01-14T10:28:20Z\""), "{body}");
         check(&board, "/applied", 200, "ok");
         check(&board, "/health", 200, "ok");
     }

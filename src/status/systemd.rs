@@ -3,7 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::answers;
 use super::board::Board;
+use super::conditions::{Look, conditions};
 use crate::model::outward::ManagerNotice;
 
 /// Time after which a reload is reported as finished in any case: systemd would wait as long as for a start, perhaps for ever.
@@ -38,8 +40,8 @@ impl Notifier {
     }
 
     /// Returns the notices that are due now. `is_settled` says that everything requested is done.
-    pub fn due(&mut self, board: &Board, is_settled: bool, now: Instant) -> Vec<ManagerNotice> {
-        let mut notices = Vec::new();
+    pub fn due(&mut self, board: &Board, look: &Look, is_settled: bool) -> Vec<ManagerNotice> {
+        let (mut notices, now) = (Vec::new(), look.now);
         if board.stopping && !self.stopping {
             self.stopping = true;
             notices.push(ManagerNotice::Stopping);
@@ -52,7 +54,7 @@ impl Notifier {
             self.reloading_since = None;
             notices.push(ManagerNotice::Ready);
         }
-        let status = board.summary();
+        let status = answers::line(board, &conditions(board, look));
         if status != self.status {
             self.status.clone_from(&status);
             notices.push(ManagerNotice::Status(status));
@@ -78,6 +80,11 @@ impl Notifier {
 mod tests {
     use super::*;
     use crate::model::event::Event;
+    use std::collections::BTreeMap;
+
+    fn look(now: Instant) -> Look {
+        Look { now, unix_time: Duration::from_secs(1_736_850_600), running: BTreeMap::new() }
+    }
 
     #[test]
     fn ready_follows_the_first_apply_and_reloading_ends_when_settled() {
@@ -85,20 +92,21 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut board = Board::new("file", start);
         let mut notifier = Notifier::new(None);
-        let starting = vec![ManagerNotice::Status("conf.d has no resource".into())];
-        assert_eq!(notifier.due(&board, true, at(0)), starting);
+        let starting = vec![ManagerNotice::Status("starting: conf.d has not been read yet".into())];
+        assert_eq!(notifier.due(&board, &look(at(0)), true), starting);
         assert_eq!(notifier.reload(at(0)), None, "still starting");
         board.record_load(std::iter::empty(), Vec::new(), 100);
-        assert_eq!(notifier.due(&board, true, at(1)), vec![ManagerNotice::Ready]);
+        let empty = ManagerNotice::Status("conf.d has no resource".into());
+        assert_eq!(notifier.due(&board, &look(at(1)), true), vec![ManagerNotice::Ready, empty]);
         assert_eq!(notifier.reload(at(2)), Some(ManagerNotice::Reloading));
-        assert_eq!(notifier.due(&board, false, at(3)), vec![]);
+        assert_eq!(notifier.due(&board, &look(at(3)), false), vec![]);
         assert_eq!(notifier.wake_at(), Some(at(32)));
-        assert_eq!(notifier.due(&board, true, at(4)), vec![ManagerNotice::Ready]);
+        assert_eq!(notifier.due(&board, &look(at(4)), true), vec![ManagerNotice::Ready]);
         assert_eq!(notifier.reload(at(5)), Some(ManagerNotice::Reloading));
-        assert_eq!(notifier.due(&board, false, at(35)), vec![ManagerNotice::Ready], "no later than after 30 s");
+        assert_eq!(notifier.due(&board, &look(at(35)), false), vec![ManagerNotice::Ready], "no later than after 30 s");
         board.stopping = true;
         let stopping = ManagerNotice::Status("stopping; every file stays as it is".into());
-        assert_eq!(notifier.due(&board, true, at(36)), vec![ManagerNotice::Stopping, stopping]);
+        assert_eq!(notifier.due(&board, &look(at(36)), true), vec![ManagerNotice::Stopping, stopping]);
         assert_eq!(notifier.reload(at(37)), None);
     }
 
@@ -108,11 +116,15 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut board = Board::new("etcd", start);
         let mut notifier = Notifier::new(Some(Duration::from_secs(30)));
-        assert!(notifier.due(&board, true, at(0)).contains(&ManagerNotice::Watchdog));
-        assert_eq!(notifier.due(&board, true, at(9)), vec![]);
+        assert!(notifier.due(&board, &look(at(0)), true).contains(&ManagerNotice::Watchdog));
+        assert_eq!(notifier.due(&board, &look(at(9)), true), vec![]);
         assert_eq!(notifier.wake_at(), Some(at(10)));
-        board.record_event(&Event::Lost { problem: "away".into(), retry_in: Duration::ZERO, is_lasting: false }, at(9));
-        let status = ManagerNotice::Status("cannot follow the store: away; conf.d has no resource".into());
-        assert_eq!(notifier.due(&board, true, at(10)), vec![status, ManagerNotice::Watchdog]);
+        board.record_event(
+            &Event::Lost { problem: "away".into(), retry_in: Duration::ZERO, is_lasting: false },
+            at(9),
+            100,
+        );
+        let status = ManagerNotice::Status("not in sync: store unreachable; etcd: away".into());
+        assert_eq!(notifier.due(&board, &look(at(10)), true), vec![status, ManagerNotice::Watchdog]);
     }
 }

@@ -187,7 +187,11 @@ impl StatusWriter {
             let behind = |since| format!(", behind for {}", span(self.now.seconds_since(since)));
             let lag = resource.behind_since.map_or(String::new(), behind);
             let found: Vec<&str> = resource.conditions.iter().map(|kind| kind.label()).collect();
-            let state = if found.is_empty() { self.painted(GREEN, "ok") } else { self.painted(RED, &found.join(", ")) };
+            let state = match found.is_empty() {
+                true if resource.state == "in_sync" => self.painted(GREEN, "ok"),
+                true => resource.state.replace('_', " "),
+                false => self.painted(RED, &found.join(", ")),
+            };
             self.line(&format!(
                 "  {}  {state}, revision {} of {}, drained {}{lag}, {}",
                 resource.name,

@@ -16,12 +16,17 @@ impl Desk {
         self.entries.iter().flat_map(|entry| &entry.seats).filter_map(|seat| seat.state.as_ref())
     }
 
+    fn state_of(&self, position: usize) -> Option<&ResourceState> {
+        let (entry, seat) = *self.places.get(position)?;
+        self.entries.get(entry)?.seats.get(seat)?.state.as_ref()
+    }
+
     /// Returns when the first wait of a resource for its keys ends.
     pub fn waits_until(&self) -> Option<Instant> {
         self.states().filter_map(|state| state.wait.until()).min()
     }
 
-    /// Returns what the stores have under a key, and which resources see it.
+    /// Returns what the stores have under a key, which resources see it, and why one skips it.
     pub fn facts(&self, key: &str) -> KeyFacts {
         let mut facts = KeyFacts::default();
         let mut stores = BTreeSet::new();
@@ -29,6 +34,12 @@ impl Desk {
             let Some(member) = self.catalog.members.get(position) else { continue };
             facts.readers.push(member.resource.name().to_string());
             stores.extend(self.catalog.store_at(position));
+            let state = self.state_of(position);
+            facts.is_rendering |= state.is_none();
+            if let (None, Some(own)) = (&facts.skipped, key.strip_prefix(&*member.resource.prefix)) {
+                let mut skipped = state.into_iter().flat_map(ResourceState::files).flat_map(|file| &file.skipped);
+                facts.skipped = skipped.find(|(key, _)| key == own).map(|(_, reason)| reason.to_string());
+            }
         }
         for position in stores {
             let Some(known) = self.stores.get(position) else { continue };

@@ -11,6 +11,7 @@ use crate::model::key::{Key, Revision, Value};
 use crate::model::range::KeyRanges;
 use crate::model::refusal::Refusal;
 use crate::model::report::{Outcome, Report, Stage, StepFailure};
+use crate::nginx::backend::Reason;
 use crate::render::Facts;
 
 /// Returns the catalog of these resources: a name and further lines, each with keys below `/NAME`.
@@ -259,4 +260,36 @@ fn changed_keys_are_known_after_a_failure_and_beside_a_resync() {
     office.now += Duration::from_secs(100);
     let changed = vec!["/a/1".to_owned(), "/a/2".to_owned()];
     assert_eq!(keys(&office.hand_out()[0]), (changed, true), "a resync");
+}
+
+#[test]
+fn every_skipped_key_has_its_reason_unless_a_pass_has_it() {
+    let mut office = Office::open(&[("a", "prefix = '/p'")]);
+    office.take_snapshot(5, &["/p/a/1"]);
+    assert_eq!(office.desk.facts("/p/a/1").skipped, None);
+    let state = office.desk.entries[0].seats[0].state.as_mut().unwrap();
+    state.own.skipped = (0..100).map(|n| (format!("/a/{n:02}"), Reason::NoAddress)).collect();
+    let facts = office.desk.facts("/p/a/99");
+    assert_eq!((facts.skipped, facts.is_rendering), (Some(Reason::NoAddress.to_string()), false));
+    let _pass = office.hand_out();
+    assert!(office.desk.facts("/p/a/99").is_rendering);
+}
+
+#[test]
+fn only_the_keys_that_are_still_missing_are_waited_for() {
+    let mut office = Office::open(&[("a", "prefix = '/p'\nwait_for = ['/a/1', '/a/2']")]);
+    let waiting = |office: &mut Office| {
+        office.now += Duration::from_secs(1);
+        let mut pass = office.hand_out().remove(0);
+        pass.prepare();
+        let mut returned = returned(pass, |report| report);
+        office.desk.take_back(&mut returned, office.now, 0.5);
+        returned.findings.waiting.get("a.toml").cloned()
+    };
+    office.take_snapshot(5, &[]);
+    assert_eq!(waiting(&mut office), Some(vec!["/p/a/1".to_owned(), "/p/a/2".to_owned()]));
+    office.take(put(6, "/p/a/1"));
+    assert_eq!(waiting(&mut office), Some(vec!["/p/a/2".to_owned()]));
+    office.take(put(7, "/p/a/2"));
+    assert_eq!(waiting(&mut office), None);
 }

@@ -64,8 +64,8 @@ pub struct Findings {
     pub removed: BTreeMap<Arc<str>, ResourceRemoval>,
     /// What changed in the backends of the files that stay as they are, because nginx asks for their endpoints.
     pub endpoints: Vec<(InstanceId, BackendChange)>,
-    /// Resources that wait for their keys.
-    pub waiting: Vec<Arc<str>>,
+    /// Resources that wait for their keys, each with those that are missing, with the prefix.
+    pub waiting: BTreeMap<Arc<str>, Vec<String>>,
     /// Resources to render again with the next pass, whatever happens until then.
     pub again: BTreeSet<Arc<str>>,
     /// Files to show instead of applying them.
@@ -117,7 +117,6 @@ impl Preparation<'_> {
         }
         if self.must_wait(&member.resource, tree, state) {
             self.findings.again.insert(Arc::clone(member.resource.name()));
-            self.findings.waiting.push(Arc::clone(member.resource.name()));
             return;
         }
         match &member.resource.for_each {
@@ -135,6 +134,10 @@ impl Preparation<'_> {
         let view = view(resource, tree);
         let missing = needs::missing(&resource.needs.wait_for, &view);
         let readiness = state.wait.decide(resource.needs.wait_timeout, !missing.is_empty(), clock::now());
+        if let WaitDecision::Waits { .. } = readiness {
+            let keys = missing.iter().map(|key| format!("{}{key}", resource.prefix)).collect();
+            self.findings.waiting.insert(Arc::clone(resource.name()), keys);
+        }
         let missing = missing.into_iter().map(str::to_owned).collect();
         let resource = Arc::clone(resource);
         self.findings.notes.extend(match readiness {

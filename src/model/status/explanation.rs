@@ -36,4 +36,8 @@ pub struct KeyFacts {
     pub stores: Vec<(String, i64, Option<usize>)>,
     /// Names of the resources that see the key.
     pub readers: Vec<String>,
+    /// Why the first of them that skips the key does so.
+    pub skipped: Option<String>,
+    /// Whether one of them is being rendered, so that nobody can say whether it skips the key.
+    pub is_rendering: bool,
 }

@@ -133,6 +133,22 @@ impl ChangeLog {
         }
     }
 
+    /// Forgets what changed in the files of these resources, each with its destination: from now on they are secret.
+    pub(super) fn forget_differences(&mut self, secret: &BTreeMap<Arc<str>, PathBuf>) {
+        if secret.is_empty() {
+            return;
+        }
+        let is_concerned = |change: &Change| {
+            // With that many resources, not all of them are named.
+            change.resources.len() >= MAX_NAMED
+                || change.resources.iter().any(|name| secret.contains_key(name))
+                || change.files.iter().any(|file| secret.values().any(|dest| *dest == file.dest))
+        };
+        for change in self.changes.iter_mut().filter(|change| is_concerned(change)) {
+            Arc::make_mut(change).files.iter_mut().for_each(|file| file.difference = None);
+        }
+    }
+
     /// Returns the changes, the newest first.
     pub fn newest_first(&self) -> Vec<Arc<Change>> {
         self.changes.iter().rev().cloned().collect()

@@ -10,10 +10,13 @@ use crate::model::status::{Cause, ConditionKind};
 use crate::model::text;
 use crate::nginx::error_log::{named_file, said_of};
 
+use super::group::named;
 use super::shortened;
 
 /// Most names of resources, and most causes, that are kept of a failure.
 const MAX_NAMED: usize = 20;
+/// What is said of failures that are too many to be told apart.
+const REST: &str = "failed in different ways, of which the log has each";
 /// Longest key that is shown, in characters.
 const MAX_KEY_CHARACTERS: usize = 256;
 
@@ -26,10 +29,14 @@ pub struct Failure {
     pub names: Vec<String>,
     /// Number of the others.
     pub more: usize,
+    /// All resources that it concerns.
+    pub resources: BTreeSet<Arc<str>>,
     /// What failed, in one line.
     pub summary: String,
     /// Why, in the words of nginx or of the command.
     pub reason: String,
+    /// What failed and why, in words that may be logged: nothing that a command prints, unless it is nginx.
+    plain: String,
     /// Whether the previous files are back and their reload failed too, so that it is owed.
     pub owes_reload: bool,
     /// What caused it: the place that nginx names, and the keys that had changed when it began.
@@ -51,26 +58,28 @@ impl Failure {
         let dropped: BTreeSet<&str> = report.dropped.iter().map(|(id, _)| &*id.resource).collect();
         let others = report.resources.iter().filter(|name| !dropped.contains(&***name));
         let of_group = group_kind(&report.outcome).map(|(kind, failure)| {
-            let names = others.map(|name: &Arc<str>| name.to_string()).collect();
-            Failure::new(kind, names, failure).with_undo(&report.outcome)
+            let resources: BTreeSet<Arc<str>> = others.cloned().collect();
+            let names = resources.iter().map(|name| name.to_string()).collect();
+            Failure::new(kind, names, resources, failure).with_undo(&report.outcome)
         });
         let mut failures: Vec<Failure> = of_group.into_iter().collect();
         // What the store refuses is a condition of its own; what no check has judged yet is tried again at once.
         let judged = report.dropped.iter().filter(|(_, failure)| failure.at != Stage::Read && !failure.is_undecided());
         for (id, failure) in judged {
             let kind = if failure.at == Stage::Check { ConditionKind::CheckRefused } else { ConditionKind::Failed };
-            let failure = Failure::new(kind, vec![id.to_string()], failure);
-            // Names of a `for_each` may fail by the thousand in the same way.
-            match failures.iter().position(|known| known.is_like(&failure)) {
-                Some(at) if failures[at].names.len() < MAX_NAMED => failures[at].names.extend(failure.names),
-                Some(at) => failures[at].more += 1,
-                None if failures.len() < MAX_NAMED => failures.push(failure),
-                None => {}
+            let failure = Failure::new(kind, vec![id.to_string()], BTreeSet::from([Arc::clone(&id.resource)]), failure);
+            // Names of a `for_each` may fail by the thousand, in the same way or each in its own.
+            let is_full = failures.len() >= MAX_NAMED;
+            let same = failures.iter().position(|known| known.is_like(&failure));
+            let same = same.or_else(|| failures.iter().position(|known| is_full && known.is_rest(kind)));
+            match same.and_then(|at| failures.get_mut(at)) {
+                Some(same) => same.add(failure),
+                None if is_full => failures.push(failure.into_rest()),
+                None => failures.push(failure),
             }
         }
         for failure in &mut failures {
-            let of_names =
-                |key: &str| failure.names.iter().any(|name| sees(name.split('[').next().unwrap_or(name), key));
+            let of_names = |key: &str| failure.resources.iter().any(|name| sees(name, key));
             let is_known = |known: &&Failure| {
                 known.kind == failure.kind && known.names.iter().any(|name| failure.names.contains(name))
             };
@@ -90,6 +99,11 @@ impl Failure {
         failures
     }
 
+    /// Returns whom it concerns, what failed and why, in one line that may be logged.
+    pub fn named_line(&self) -> String {
+        format!("{}: {}", named(&self.names, self.more), self.plain)
+    }
+
     /// Returns the keys among its causes.
     fn keys(&self) -> impl Iterator<Item = &str> {
         self.causes.iter().filter_map(|cause| match cause {
@@ -98,11 +112,17 @@ impl Failure {
         })
     }
 
-    fn new(kind: ConditionKind, mut names: Vec<String>, failure: &StepFailure) -> Failure {
+    fn new(
+        kind: ConditionKind,
+        mut names: Vec<String>,
+        resources: BTreeSet<Arc<str>>,
+        failure: &StepFailure,
+    ) -> Failure {
         let more = names.len().saturating_sub(MAX_NAMED);
         names.truncate(MAX_NAMED);
         let said = said_of(failure);
         let said = said.as_deref();
+        let words = said.map_or(String::new(), |words| format!(": {words}"));
         let reason = said.or_else(|| failure.output.lines().rev().find(|line| !line.trim().is_empty()));
         let place = said.filter(|said| named_file(said).is_some()).and_then(|said| Some(said.rsplit_once(" in ")?.1));
         let causes = place.map(|place| Cause::File(shortened(place))).into_iter().collect();
@@ -110,6 +130,7 @@ impl Failure {
             kind,
             names,
             more,
+            resources,
             summary: match said {
                 // nginx's words say more than the command and its exit status.
                 Some(_) if failure.at == Stage::Check => "the check refuses the rendered file".to_owned(),
@@ -117,6 +138,10 @@ impl Failure {
                 _ => shortened(&failure.to_string()),
             },
             reason: reason.map(shortened).unwrap_or_default(),
+            plain: match kind {
+                ConditionKind::ReloadOwed => shortened(&format!("the reload is owed: {}{words}", failure.message)),
+                _ => shortened(&format!("{failure}{words}")),
+            },
             owes_reload: false,
             causes,
             since: 0,
@@ -135,6 +160,24 @@ impl Failure {
         let undo = shortened(&format!("{what}: {}{words}", undo.message));
         self.reason = if self.reason.is_empty() { undo } else { format!("{}; {undo}", self.reason) };
         self
+    }
+
+    /// Adds whom a failure of the same kind concerns.
+    fn add(&mut self, other: Failure) {
+        self.resources.extend(other.resources);
+        match self.names.len() < MAX_NAMED {
+            true => self.names.extend(other.names),
+            false => self.more += 1,
+        }
+    }
+
+    /// Returns it as the one failure for all that are too many to be told apart.
+    fn into_rest(self) -> Failure {
+        Failure { summary: REST.to_owned(), plain: REST.to_owned(), reason: String::new(), causes: Vec::new(), ..self }
+    }
+
+    fn is_rest(&self, kind: ConditionKind) -> bool {
+        self.kind == kind && self.summary == REST
     }
 
     fn is_like(&self, other: &Failure) -> bool {

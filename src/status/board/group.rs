@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use crate::model::changed_keys::ChangedKeys;
 use crate::model::key::Revision;
+use crate::model::nginx::NginxPlace;
 use crate::model::report::{CommandKind, Outcome, Report, Stage, StepFailure};
 use crate::model::resource::{CommandLine, Reload, Resource};
-use crate::model::text::counted;
-use crate::nginx::error_log::said_of;
 use crate::status::histogram::Histogram;
 
 use super::{Failure, nothing_runs, shortened};
@@ -60,7 +59,7 @@ impl State {
     }
 }
 
-/// Most members, and most failures, that a group's problem names.
+/// Most members that are named in one line.
 const MAX_NAMED: usize = 3;
 
 /// State and counters of one group.
@@ -70,6 +69,8 @@ pub struct GroupBoard {
     pub members: Vec<Arc<str>>,
     /// What conf.d says of it.
     pub about: GroupAbout,
+    /// The nginx that it drives, once that has been looked at.
+    pub nginx: Option<NginxPlace>,
     /// Its state after the last pass.
     pub state: State,
     /// Whether its files are live, or would be if nginx ran.
@@ -99,15 +100,13 @@ pub struct GroupAbout {
     pub check: Option<(String, Option<Duration>)>,
     /// Its reload, with the time limit.
     pub reload: Option<(String, Option<Duration>)>,
-    /// Whether nginx reads its files.
+    /// Whether it reloads an nginx, judged by its commands.
     pub drives_nginx: bool,
 }
 
 /// What a pass has left behind.
 #[derive(Clone, Debug, Default)]
 pub struct LeftBehind {
-    /// Its failures in one line, each with the members that it concerns, if it failed.
-    pub problem: Option<String>,
     /// Members that dropped out, or that a failure of the group concerns.
     pub failing: BTreeSet<Arc<str>>,
     /// Its failures.
@@ -166,14 +165,29 @@ impl GroupBoard {
             dest: first.dest.display().to_string(),
             check: check.map(command),
             reload: reload.and_then(Reload::command).map(command),
-            drives_nginx: check.is_some_and(CommandLine::mentions_nginx) || reload.is_some_and(Reload::mentions_nginx),
+            drives_nginx: reload
+                .is_some_and(|reload| reload.mentions_nginx() || check.is_some_and(CommandLine::mentions_nginx)),
         };
         self
     }
 
+    /// Returns the state of one of its members.
+    pub fn state_of(&self, name: &str) -> State {
+        let is_concerned = || {
+            self.left.failing.contains(name)
+                || self.left.failures.iter().any(|failure| failure.resources.contains(name))
+        };
+        match self.state {
+            State::InSync | State::Waiting => self.state,
+            state if is_concerned() => state,
+            // What fails beside it is no matter of it.
+            _ => State::InSync,
+        }
+    }
+
     /// Returns the first names of its members.
     pub fn named(&self) -> String {
-        named(self.members.iter().map(|name| &**name).collect())
+        named(&self.members, 0)
     }
 
     /// Returns the start of what has not ended: failures, or an owed reload; in seconds since 1970.
@@ -211,7 +225,7 @@ impl GroupBoard {
             Outcome::ReloadOwed { .. } | Outcome::RolledBack { reload_old: Some(_), .. } | Outcome::Stuck { .. }
         );
         self.owed_since = owes_reload.then(|| self.owed_since.unwrap_or(unix_seconds));
-        self.record_failures(report);
+        self.record_failing(report);
         for run in &report.commands {
             let command = self.commands.entry(super::command_word(run.kind)).or_default();
             command.times.observe(run.elapsed);
@@ -227,27 +241,11 @@ impl GroupBoard {
         self.record_trouble(report, unix_seconds)
     }
 
-    /// Records what failed and whom it concerns: a failure of the group concerns
-    /// the resources of the report that had not dropped out.
-    fn record_failures(&mut self, report: &Report) {
+    /// Records whom the failures concern: one of the group concerns the resources of the report that had not dropped out.
+    fn record_failing(&mut self, report: &Report) {
         let dropped: BTreeSet<&str> = report.dropped.iter().map(|(id, _)| &*id.resource).collect();
         let others = report.resources.iter().filter(|name| !dropped.contains(&***name));
         let others: BTreeSet<&str> = others.map(|name| &**name).collect();
-        let of_group = report.outcome.cause().map(|cause| {
-            let names = named(others.iter().copied().collect());
-            match nothing_runs(&report.outcome) {
-                true => shortened(&format!("{names}: the reload is owed: {}", cause.message)),
-                false => said(&names, cause),
-            }
-        });
-        // What the store refuses is reported when it does so; the others have more to say.
-        let mut alone: Vec<_> = report.dropped.iter().map(|(id, failure)| (&*id.resource, failure)).collect();
-        alone.sort_by_key(|(_, failure)| failure.at == Stage::Read);
-        let n_unnamed = alone.len().saturating_sub(MAX_NAMED);
-        let alone = alone.into_iter().take(MAX_NAMED).map(|(name, failure)| said(name, failure));
-        let rest = (n_unnamed > 0).then(|| counted(n_unnamed, "more failure"));
-        let problems: Vec<String> = of_group.into_iter().chain(alone).chain(rest).collect();
-        self.left.problem = (!problems.is_empty()).then(|| problems.join("; "));
         let group_fails = report.outcome.cause().is_some() && !nothing_runs(&report.outcome);
         let fails = |name: &&Arc<str>| dropped.contains(&***name) || (group_fails && others.contains(&***name));
         self.left.failing = self.members.iter().filter(fails).cloned().collect();
@@ -259,15 +257,11 @@ impl GroupBoard {
     }
 }
 
-/// Returns a failure with the names that it concerns, and with the words of nginx if nginx refused something.
-fn said(names: &str, failure: &StepFailure) -> String {
-    let words = said_of(failure).map_or(String::new(), |words| format!(": {words}"));
-    shortened(&format!("{names}: {failure}{words}"))
-}
-
-/// Returns the first of these names, and how many more there are.
-fn named(names: Vec<&str>) -> String {
-    let more = names.len().saturating_sub(MAX_NAMED);
-    let first = names[..names.len() - more].join(" ");
-    if more == 0 { first } else { format!("{first} and {more} more") }
+/// Returns the first of these names, and how many more there are, besides `more` that are not among them.
+pub(super) fn named(names: &[impl AsRef<str>], more: usize) -> String {
+    let first: Vec<&str> = names.iter().take(MAX_NAMED).map(AsRef::as_ref).collect();
+    match names.len() - first.len() + more {
+        0 => first.join(" "),
+        more => format!("{} and {more} more", first.join(" ")),
+    }
 }

@@ -68,8 +68,12 @@ pub struct ResourceAbout {
     pub prefix: Arc<str>,
     /// Name of its group.
     pub group: Arc<str>,
+    /// Name of the store that it reads: of a `[backend]` table, its settings in one line; empty if it reads no key.
+    pub store: Arc<str>,
     /// Whether it has a `for_each`.
     pub has_for_each: bool,
+    /// Whether nothing of what changes in its files is shown.
+    pub is_secret: bool,
 }
 
 impl ResourceAbout {
@@ -83,14 +87,22 @@ impl ResourceAbout {
         self.keys.iter().any(|wanted| ResourceAbout::is_below(key, wanted))
     }
 
-    pub(super) fn new(resource: &Resource, group: &Arc<str>) -> ResourceAbout {
+    /// Returns what conf.d says of this resource of a group. `own_store`: the name of the settings' store.
+    pub(super) fn new(resource: &Resource, group: &Arc<str>, own_store: &str) -> ResourceAbout {
+        let store = match &resource.backend {
+            _ if resource.ranges.is_empty() => String::new(),
+            None => own_store.to_owned(),
+            Some(settings) => settings.to_string(),
+        };
         ResourceAbout {
+            store: store.into(),
             dest: resource.dest.display().to_string(),
             src: Arc::clone(&resource.src),
             keys: resource.keys.iter().map(|key| format!("{}{key}", resource.prefix)).collect(),
             prefix: Arc::clone(&resource.prefix),
             group: Arc::clone(group),
             has_for_each: resource.for_each.is_some(),
+            is_secret: resource.target.is_secret,
         }
     }
 }
@@ -218,19 +230,13 @@ impl Board {
         }
     }
 
-    /// Records the resources of a group that wait for keys, each with these; the others of the group do not.
+    /// Records the resources of a group that wait for keys, each with those that are missing; the others of the group do not.
     pub fn record_waits(&mut self, group_id: &str, waits: &BTreeMap<Arc<str>, Vec<String>>, unix_seconds: u64) {
         let Some(group) = self.names.get(group_id).and_then(|name| self.groups.get(name)) else { return };
         for name in &group.members {
             let Some(resource) = self.resources.get_mut(name) else { continue };
             let before = resource.troubles.waits.take();
-            let now = waits.get(name).cloned();
-            // Only a wait that is new says which keys are missing.
-            let now = now.map(|keys| match &before {
-                Some(before) if keys.is_empty() => before.what.clone(),
-                _ => keys,
-            });
-            resource.troubles.waits = Lasting::after(before.as_ref(), now, unix_seconds);
+            resource.troubles.waits = Lasting::after(before.as_ref(), waits.get(name).cloned(), unix_seconds);
         }
     }
 

@@ -29,7 +29,7 @@ pub struct StoreBoard {
     /// Time of the last event.
     last_event: Instant,
     /// Whether the agent's store is unused: all resources have stores of their own.
-    pub is_unused: bool,
+    is_unused: bool,
     /// Stores in `[backend]` tables that sent an event, by name.
     others: BTreeMap<String, OtherStore>,
 }
@@ -44,10 +44,23 @@ struct OtherStore {
 /// The present loss of a store.
 #[derive(Clone, Debug)]
 struct PresentLoss {
-    since: Instant,
+    began: Instant,
+    /// The same in seconds since 1970. Kept, because two clocks that are compared at each look differ by a second now and then.
+    since: u64,
     problem: String,
-    retry_at: Instant,
+    /// Time of the next attempt, in seconds since 1970.
+    next_try: u64,
     is_lasting: bool,
+}
+
+impl PresentLoss {
+    /// Returns the loss after this event; one that lasts keeps its start.
+    fn after(before: Option<&PresentLoss>, event: &Event, now: Instant, unix_seconds: u64) -> Option<PresentLoss> {
+        let Event::Lost { problem, retry_in, is_lasting } = event else { return None };
+        let (began, since) = before.map_or((now, unix_seconds), |before| (before.began, before.since));
+        let next_try = unix_seconds + retry_in.as_secs();
+        Some(PresentLoss { began, since, problem: shortened(problem), next_try, is_lasting: *is_lasting })
+    }
 }
 
 /// A store that is lost now.
@@ -57,10 +70,10 @@ pub struct LostStore<'a> {
     pub name: &'a str,
     /// Why it cannot be followed.
     pub problem: &'a str,
-    /// Start of that.
-    pub since: Instant,
-    /// Time of the next attempt; `None` if it is due.
-    pub retry_at: Option<Instant>,
+    /// Start of that, in seconds since 1970.
+    pub since: u64,
+    /// Time of the next attempt, in seconds since 1970.
+    pub next_try: u64,
     /// Whether only an edit helps.
     pub is_lasting: bool,
 }
@@ -97,7 +110,11 @@ impl StoreBoard {
         }
     }
 
-    pub(super) fn record(&mut self, event: &Event, now: Instant) {
+    pub(super) fn record(&mut self, event: &Event, now: Instant, unix_seconds: u64) {
+        // A source that is about to end may still say something.
+        if self.is_unused {
+            return;
+        }
         match event {
             Event::Snapshot { revision, .. } => {
                 let asked = self.snapshot_asked.take().unwrap_or(self.last_event);
@@ -112,30 +129,40 @@ impl StoreBoard {
                 self.end_loss(now);
             }
             Event::Regained => self.end_loss(now),
-            Event::Lost { problem, retry_in, is_lasting } => {
+            Event::Lost { .. } => {
                 let kind = if self.snapshot_asked.is_some() { GET_VALUES } else { WATCH_PREFIX };
                 self.record_request(kind, now.duration_since(self.last_event), false);
                 self.losses += u64::from(self.lost.is_none());
-                let since = self.lost.take().map_or(now, |lost| lost.since);
-                let (retry_at, is_lasting) = (now + *retry_in, *is_lasting);
-                self.lost = Some(PresentLoss { since, problem: shortened(problem), retry_at, is_lasting });
+                self.lost = PresentLoss::after(self.lost.as_ref(), event, now, unix_seconds);
             }
         }
         self.last_event = now;
     }
 
     /// Records an event of a store in a `[backend]` table.
-    pub fn record_other_event(&mut self, name: &str, event: &Event, now: Instant) {
+    pub fn record_other_event(&mut self, name: &str, event: &Event, now: Instant, unix_seconds: u64) {
         let known = self.others.entry(name.to_owned()).or_default();
-        let since = known.lost.take().map_or(now, |lost| lost.since);
-        match event {
-            Event::Lost { problem, retry_in, is_lasting } => {
-                let (problem, retry_at) = (format!("{name}: {}", shortened(problem)), now + *retry_in);
-                known.lost = Some(PresentLoss { since, problem, retry_at, is_lasting: *is_lasting });
-            }
-            Event::Snapshot { revision, .. } | Event::Changes { revision, .. } => known.revision = Some(*revision),
-            Event::Regained => {}
+        known.lost = PresentLoss::after(known.lost.as_ref(), event, now, unix_seconds);
+        if let Some(lost) = &mut known.lost {
+            lost.problem = format!("{name}: {}", lost.problem);
         }
+        if let Event::Snapshot { revision, .. } | Event::Changes { revision, .. } = event {
+            known.revision = Some(*revision);
+        }
+    }
+
+    /// Records whether the agent's store is unused: all resources have stores of their own. Then it is not followed, and its loss is over.
+    pub fn set_unused(&mut self, is_unused: bool, now: Instant) {
+        self.is_unused = is_unused;
+        if is_unused {
+            self.end_loss(now);
+            self.revision = None;
+        }
+    }
+
+    /// Returns whether the agent's store is unused.
+    pub fn is_unused(&self) -> bool {
+        self.is_unused
     }
 
     /// Records that a snapshot was requested.
@@ -152,7 +179,7 @@ impl StoreBoard {
 
     fn end_loss(&mut self, now: Instant) {
         if let Some(lost) = self.lost.take() {
-            self.lost_before += now.duration_since(lost.since);
+            self.lost_before += now.duration_since(lost.began);
         }
     }
 
@@ -173,13 +200,6 @@ impl StoreBoard {
         is_followed && self.others.values().all(|other| other.lost.is_none())
     }
 
-    /// Returns the stores that are lost now, each with the duration of that.
-    pub fn lost_stores(&self, now: Instant) -> Vec<(&str, Duration)> {
-        let own = self.lost.as_ref().map(|lost| ("the store", lost.since));
-        let others = self.others.iter().filter_map(|(name, other)| Some((name.as_str(), other.lost.as_ref()?.since)));
-        own.into_iter().chain(others).map(|(name, since)| (name, now.duration_since(since))).collect()
-    }
-
     /// Returns the stores that are lost now, the agent's first.
     pub fn lost(&self) -> Vec<LostStore<'_>> {
         let own = self.lost.iter().map(|lost| (self.backend, lost));
@@ -189,7 +209,7 @@ impl StoreBoard {
                 name,
                 problem: &lost.problem,
                 since: lost.since,
-                retry_at: Some(lost.retry_at),
+                next_try: lost.next_try,
                 is_lasting: lost.is_lasting,
             })
             .collect()
@@ -202,7 +222,7 @@ impl StoreBoard {
 
     /// Returns the duration of the current loss, and of all losses together.
     pub fn lost_for(&self, now: Instant) -> (Duration, Duration) {
-        let present = self.lost.as_ref().map_or(Duration::ZERO, |lost| now.duration_since(lost.since));
+        let present = self.lost.as_ref().map_or(Duration::ZERO, |lost| now.duration_since(lost.began));
         (present, self.lost_before + present)
     }
 }

@@ -1,12 +1,17 @@
 //! The board after loads, events and passes.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
+use crate::model::difference::Difference;
 use crate::model::live_backends::{ListedBackend, ListedState, LiveBackends, LiveFiles};
+use crate::model::nginx::NginxPlace;
 use crate::model::note::SkippedKeys;
 use crate::model::report::{CommandKind, CommandRun, Stage, StepFailure, Verified};
+use crate::status::answers;
 use crate::status::board::store::{GET_VALUES, WATCH_PREFIX};
+use crate::status::conditions::{Look, conditions};
 
 use crate::config::resource::{Defaults, ResourceFile, parse};
 use crate::model::range::KeyRanges;
@@ -14,8 +19,17 @@ use crate::model::resource::InstanceId;
 
 /// A resource `NAME.toml` that writes `/etc/NAME`.
 pub(crate) fn resource(name: &str) -> Arc<Resource> {
-    let text =
-        format!("[template]\nsrc = \"{name}.tmpl\"\ndest = \"/etc/{name}\"\nkeys = [\"/v\"]\nreload_cmd = \"true\"\n");
+    resource_with(name, "reload_cmd = \"true\"\n")
+}
+
+/// The same, read from an etcd of its own.
+pub(crate) fn elsewhere(name: &str) -> Arc<Resource> {
+    resource_with(name, "reload_cmd = \"true\"\n[backend]\nbackend = \"etcd\"\nnodes = [\"http://b:2379\"]\n")
+}
+
+/// The same with these lines instead of its reload.
+pub(crate) fn resource_with(name: &str, lines: &str) -> Arc<Resource> {
+    let text = format!("[template]\nsrc = \"{name}.tmpl\"\ndest = \"/etc/{name}\"\nkeys = [\"/v\"]\n{lines}");
     let file = ResourceFile { name: format!("{name}.toml").into(), path: format!("{name}.toml").into(), text };
     Arc::new(parse(&file, &Defaults::default()).unwrap())
 }
@@ -55,6 +69,18 @@ impl Board {
     }
 }
 
+/// Returns the board in one line.
+fn line(board: &Board) -> String {
+    let look = Look { now: Instant::now(), unix_time: Duration::from_secs(200), running: BTreeMap::new() };
+    answers::line(board, &conditions(board, &look))
+}
+
+/// An nginx that these groups drive.
+pub(crate) fn nginx(pid_file: &str, runs: bool, groups: &[&str]) -> SeenNginx {
+    let place = NginxPlace { pid_file: pid_file.into(), binary: "nginx".into(), error_log: "/log".into() };
+    SeenNginx { place, runs, groups: groups.iter().map(|id| (*id).to_owned()).collect() }
+}
+
 /// So many skipped keys.
 pub(crate) fn skipped(total: usize) -> SkippedKeys {
     SkippedKeys { named: Vec::new(), total }
@@ -87,18 +113,19 @@ fn ready_takes_every_group_tried_one_live_and_a_store_that_is_followed() {
     board.pass("g1", &report(5, &["a.toml", "b.toml"], Outcome::Rejected(failure(Stage::Check))), 100);
     let why = "a.toml b.toml: check failed: exit status 1";
     assert_eq!(board.readiness(), Readiness::NotApplied(why.into()), "no output of commands");
+    assert!(!line(&board).contains("may be long"), "nor in systemd's line: {}", line(&board));
     board.pass("g2", &report(5, &["c.toml"], Outcome::Applied), 100);
     assert_eq!(board.readiness(), Readiness::Ready, "a broken group does not hold up the others");
-    assert_eq!(board.summary(), format!("1 of 2 groups in sync at revision 5; {why}"));
+    assert_eq!(line(&board), format!("not in sync: check refused; {why}"));
     let problem = "cannot connect".to_owned();
-    board.record_event(&Event::Lost { problem, retry_in: Duration::ZERO, is_lasting: false }, now);
+    board.record_event(&Event::Lost { problem, retry_in: Duration::ZERO, is_lasting: false }, now, 100);
     assert_eq!(board.readiness(), Readiness::StoreLost("cannot connect".into()));
     assert!(board.has_applied());
-    let summary = format!("cannot follow the store: cannot connect; 1 of 2 groups in sync at revision 5; {why}");
-    assert_eq!((board.summary(), board.in_trouble_since("g1")), (summary, Some(100)));
-    board.record_event(&Event::Regained, now);
+    let summary = format!("not in sync: store unreachable, check refused; etcd: cannot connect; {why}");
+    assert_eq!((line(&board), board.in_trouble_since("g1")), (summary, Some(100)));
+    board.record_event(&Event::Regained, now, 100);
     board.pass("g1", &report(6, &["a.toml", "b.toml"], Outcome::Applied), 101);
-    assert_eq!((board.readiness(), board.summary()), (Readiness::Ready, "in sync at revision 6".into()));
+    assert_eq!((board.readiness(), line(&board)), (Readiness::Ready, "in sync at revision 6".into()));
 }
 
 #[test]
@@ -116,17 +143,18 @@ fn a_reload_waiting_for_nginx_is_ready_and_a_failed_one_is_not() {
 fn an_nginx_that_is_away_is_said_once_and_is_no_failure() {
     let mut board = board(Instant::now());
     let away = "nginx is not running (no master by `/run/nginx.pid`)";
-    board.set_nginx(Some(Some("/run/nginx.pid".to_owned())), 100);
+    board.set_nginx(vec![nginx("/run/nginx.pid", false, &["g1", "g2"])], 100);
     let cause = StepFailure::new(Stage::Reload, format!("{away}; it reads the files when it starts"));
     board.pass("g1", &report(5, &["a.toml"], Outcome::Applied), 100);
     let owed = Outcome::ReloadOwed { cause, nothing_runs: true };
     board.pass("g2", &report(5, &["c.toml"], owed), 100);
+    let at = "nginx is not running: the pid file `/run/nginx.pid` names no master process that runs";
     let expected = format!(
-        "1 of 2 groups in sync at revision 5; c.toml: the reload is owed: {away}; it reads the files when it starts"
+        "not in sync: reload owed; not serving: nginx down; {at}; c.toml: the reload is owed: {away}; it reads the files when it starts"
     );
-    assert_eq!(board.summary(), expected);
+    assert_eq!(line(&board), expected);
     board.pass("g2", &report(5, &["c.toml"], Outcome::Applied), 101);
-    assert_eq!(board.summary(), format!("in sync at revision 5; {away}"));
+    assert_eq!(line(&board), format!("in sync at revision 5; not serving: nginx down; {at}"));
 }
 
 #[test]
@@ -141,9 +169,24 @@ fn a_missing_program_and_a_broken_file_are_named_in_the_summary() {
     let cause = StepFailure { output, ..StepFailure::new(Stage::Check, "check_cmd `nginxx -t`: exit status 127") };
     board.pass("g2", &report(5, &["c.toml"], Outcome::Rejected(cause)), 100);
     board.problems = vec![Lasting { what: "a.toml:3:1: unknown field".to_owned(), since: 100 }];
-    let expected = "1 of 2 groups in sync at revision 5; c.toml: check failed: check_cmd `nginxx -t`: exit status 127: \
-                    nginxx: not found; 1 problem in conf.d or templates (a.toml:3:1: unknown field)";
-    assert_eq!(board.summary(), expected);
+    let expected = "not in sync: check refused, file broken; c.toml: check failed: check_cmd `nginxx -t`: exit status 127: \
+                    nginxx: not found; a.toml:3:1: unknown field";
+    assert_eq!(line(&board), expected);
+}
+
+#[test]
+fn what_makes_an_answer_no_is_in_the_line() {
+    let mut board = board(Instant::now());
+    board.pass("g1", &report(5, &["a.toml", "b.toml"], Outcome::Applied), 100);
+    board.pass("g2", &report(5, &["c.toml"], Outcome::Applied), 100);
+    assert_eq!(line(&board), "in sync at revision 5");
+    let named = vec![("/v/x".to_owned(), "no address".to_owned())];
+    board.record_render(&"c.toml".into(), SkippedKeys { named, total: 1 }, 100);
+    board.record_untaken(&BTreeSet::from(["a.toml".into()]), 100);
+    board.record_files("b.toml", [("b.toml".into(), Some(lists(&[("/v/", false)])))].into(), 100);
+    let expected = "not in sync: not taken, key skipped; not serving: no backends; b.toml: no backend of /v gets traffic; \
+                    a.toml: nginx has not asked for its changed endpoints yet; c.toml: /v/x: no address";
+    assert_eq!(line(&board), expected);
 }
 
 #[test]
@@ -213,11 +256,11 @@ fn a_problem_is_said_of_the_member_that_has_it_with_the_words_of_nginx() {
     board.pass("g1", &Report { dropped, ..report(5, &["a.toml", "b.toml"], Outcome::Unchanged) }, 100);
     board.pass("g2", &report(5, &["c.toml"], Outcome::Applied), 100);
     let why = "b.toml: check failed: exit status 1: unknown directive \"b\" in /etc/b:1";
-    assert_eq!(board.summary(), format!("1 of 2 groups in sync at revision 5; {why}"));
+    assert_eq!(line(&board), format!("not in sync: check refused; {why}"));
     let group = &board.groups["a.toml"];
     assert_eq!(group.left.failing, BTreeSet::from(["b.toml".into()]));
     board.pass("g1", &report(6, &["a.toml", "b.toml"], Outcome::Applied), 101);
-    assert!(board.groups["a.toml"].left.failing.is_empty() && board.groups["a.toml"].left.problem.is_none());
+    assert!(board.groups["a.toml"].left.failing.is_empty());
 }
 
 #[test]
@@ -234,21 +277,49 @@ fn what_leaves_conf_d_is_forgotten_and_the_rest_keeps_its_numbers() {
 }
 
 #[test]
+fn what_conf_d_changes_is_not_shown_as_before() {
+    let mut board = board(Instant::now());
+    let load = |board: &mut Board, c: Arc<Resource>| {
+        let groups = [("g1", vec![resource("a"), resource("b")]), ("g2", vec![c])];
+        board.record_load(groups.iter().map(|(id, resources)| (*id, resources.as_slice())), Vec::new(), 100);
+    };
+    let progress = ResourceProgress { applied: Some(Revision(5)), behind_since: Some(7), ..Default::default() };
+    board.record_progress("c.toml", progress);
+    load(&mut board, resource("c"));
+    assert_eq!(board.resources["c.toml"].progress, progress, "nothing has changed");
+    let difference = || Difference::between(Some(b"old"), b"new");
+    for (id, name) in [("g1", "a"), ("g2", "c")] {
+        let dest = PathBuf::from(format!("/etc/{name}"));
+        let (files, differences) = (vec![dest.clone()], [(dest, difference())].into());
+        let report = report(6, &[&format!("{name}.toml")], Outcome::Applied);
+        board.pass(id, &Report { files, differences, ..report }, 100);
+    }
+    let differences = |board: &Board| {
+        board.changes.newest_first().iter().map(|change| !change.status().files[0].diff.is_empty()).collect::<Vec<_>>()
+    };
+    assert_eq!(differences(&board), [true, true]);
+    load(&mut board, elsewhere("c"));
+    assert_eq!(board.resources["c.toml"].progress, ResourceProgress::default(), "a different store");
+    load(&mut board, resource_with("c", "reload_cmd = \"true\"\nsecret = true\n"));
+    assert_eq!(differences(&board), [false, true]);
+}
+
+#[test]
 fn the_time_without_the_store_is_added_up() {
     let start = Instant::now();
     let at = |seconds| start + Duration::from_secs(seconds);
     let lost = |problem: &str| Event::Lost { problem: problem.into(), retry_in: Duration::ZERO, is_lasting: false };
     let mut board = Board::new("etcd", start);
     assert!(!board.store.is_followed());
-    board.record_event(&snapshot(5), at(1));
-    board.record_event(&lost("a"), at(10));
-    board.record_event(&lost("b"), at(12));
+    board.record_event(&snapshot(5), at(1), 100);
+    board.record_event(&lost("a"), at(10), 100);
+    board.record_event(&lost("b"), at(12), 100);
     assert_eq!(board.store.lost_for(at(13)), (Duration::from_secs(3), Duration::from_secs(3)));
     assert_eq!(board.store.problem(), Some("b"));
-    board.record_event(&Event::Regained, at(14));
-    board.record_event(&lost("c"), at(20));
+    board.record_event(&Event::Regained, at(14), 100);
+    board.record_event(&lost("c"), at(20), 100);
     assert_eq!(board.store.lost_for(at(21)), (Duration::from_secs(1), Duration::from_secs(5)));
-    board.record_event(&snapshot(3), at(22));
+    board.record_event(&snapshot(3), at(22), 100);
     assert_eq!((board.store.losses, board.store.revision), (2, Some(Revision(3))), "put back to an older revision");
     let requests: Vec<_> =
         board.store.requests.iter().map(|(kind, requests)| (*kind, requests.times.count(), requests.failed)).collect();
@@ -324,13 +395,37 @@ fn each_list_without_traffic_has_its_own_start_and_goes_with_its_file() {
 }
 
 #[test]
+fn a_lost_store_that_nobody_reads_any_more_holds_nothing_up() {
+    let start = Instant::now();
+    let at = |seconds| start + Duration::from_secs(seconds);
+    let mut board = board(start);
+    board.record_event(&snapshot(5), start, 100);
+    board.pass("g1", &report(5, &["a.toml", "b.toml"], Outcome::Applied), 100);
+    board.pass("g2", &report(5, &["c.toml"], Outcome::Applied), 100);
+    let lost = || Event::Lost { problem: "away".into(), retry_in: Duration::from_secs(3), is_lasting: false };
+    board.record_event(&lost(), at(1), 101);
+    let since = |board: &Board| board.store.lost().iter().map(|lost| (lost.since, lost.next_try)).collect::<Vec<_>>();
+    assert_eq!(since(&board), [(101, 104)]);
+    board.record_event(&lost(), at(4), 105);
+    assert_eq!(since(&board), [(101, 108)], "its start does not move");
+    assert!(matches!(board.readiness(), Readiness::StoreLost(_)));
+    board.store.set_unused(true, at(5));
+    board.record_event(&lost(), at(6), 106);
+    assert_eq!((board.readiness(), line(&board)), (Readiness::Ready, "in sync at revision 5".into()));
+    assert!(board.store.is_followed());
+    assert_eq!(board.store.lost_for(at(9)), (Duration::ZERO, Duration::from_secs(4)));
+    board.store.set_unused(false, at(10));
+    assert!(!board.store.is_followed(), "not before it has said something");
+}
+
+#[test]
 fn a_store_that_left_conf_d_holds_nothing_up() {
     let now = Instant::now();
     let mut board = Board::new("etcd", now);
     board.record_load(std::iter::empty(), Vec::new(), 100);
-    board.record_event(&snapshot(5), now);
+    board.record_event(&snapshot(5), now, 100);
     let lost = Event::Lost { problem: "away".into(), retry_in: Duration::ZERO, is_lasting: false };
-    board.store.record_other_event("etcd at b:2379", &lost, now);
+    board.store.record_other_event("etcd at b:2379", &lost, now, 100);
     assert!(matches!(board.readiness(), Readiness::StoreLost(_)));
     board.store.retain_others(&BTreeSet::from(["etcd at b:2379".to_owned()]));
     assert!(matches!(board.readiness(), Readiness::StoreLost(_)), "still read");

@@ -10,12 +10,13 @@ use super::*;
 use crate::model::event::Event;
 use crate::model::live_backends::ListedState;
 use crate::model::note::SkippedKeys;
+use crate::model::process::Usage;
 use crate::model::report::{Outcome, Report, Stage, StepFailure};
 use crate::model::resource::InstanceId;
-use crate::model::status::{Cause, KeyFacts};
-use crate::status::board::tests::{board, report};
+use crate::model::status::{AxisAnswer, Cause, KeyFacts};
+use crate::status::board::tests::{board, elsewhere, nginx, report, resource, resource_with};
 use crate::status::board::{Lasting, PassNews, ResourceProgress};
-use crate::status::{api, explain, terminal};
+use crate::status::{api, explain, metrics, terminal};
 
 const NOW: u64 = 1_736_850_600;
 
@@ -50,7 +51,7 @@ fn healthy(now: Instant) -> Board {
     board.record_live(&"c.toml".into(), &live, NOW - 40);
     let ranges = crate::model::range::KeyRanges::default();
     let (entries, leases) = (Vec::new(), Vec::new());
-    board.record_event(&Event::Snapshot { revision: Revision(5), ranges, refused: None, entries, leases }, now);
+    board.record_event(&Event::Snapshot { revision: Revision(5), ranges, refused: None, entries, leases }, now, NOW);
     board
 }
 
@@ -142,13 +143,13 @@ fn each_trouble_is_a_condition_with_its_cause_and_is_gone_with_it() {
     is_only(&board, &plain, ConditionKind::KeysRefused, "b.toml");
     board.record_refusals(&BTreeMap::new(), 9);
     let lost = Event::Lost { problem: "no route".into(), retry_in: Duration::from_secs(3), is_lasting: false };
-    board.record_event(&lost, now);
+    board.record_event(&lost, now, NOW);
     is_only(&board, &plain, ConditionKind::StoreAway, "etcd");
     assert_eq!(conditions(&board, &plain)[0].next_try, Some(UnixTime(NOW + 3)));
-    board.record_event(&Event::Regained, now);
-    board.set_nginx(Some(Some("/run/nginx.pid".to_owned())), 9);
+    board.record_event(&Event::Regained, now, NOW);
+    board.set_nginx(vec![nginx("/run/nginx.pid", false, &["g1"])], 9);
     is_only(&board, &plain, ConditionKind::NginxAway, "nginx");
-    board.set_nginx(Some(None), 9);
+    board.set_nginx(vec![nginx("/run/nginx.pid", true, &["g1"])], 9);
     board.set_workers([(12, NOW - 60)].into(), 2);
     board.set_workers([(12, NOW - 59)].into(), 2);
     is_only(&board, &plain, ConditionKind::OldWorkers, "nginx");
@@ -167,23 +168,96 @@ fn each_trouble_is_a_condition_with_its_cause_and_is_gone_with_it() {
 }
 
 #[test]
+fn before_conf_d_is_read_neither_view_says_yes() {
+    let now = Instant::now();
+    let check = |board: &Board, answers: (AxisAnswer, AxisAnswer), in_sync: &str| {
+        let status = copy(board, &look(now)).status(LookedUp::default(), None, MAX_BACKENDS);
+        assert_eq!((status.sync.answer, status.service.answer), answers);
+        let page = metrics::page(board, &Usage::default(), &look(now));
+        assert!(page.lines().any(|line| line == in_sync), "{in_sync}:\n{page}");
+    };
+    let unread = Board::new("etcd", now);
+    check(&unread, (AxisAnswer::Starting, AxisAnswer::Starting), "upstreamd_in_sync 0");
+    check(&unread, (AxisAnswer::Starting, AxisAnswer::Starting), "upstreamd_serving 0");
+    check(&board(now), (AxisAnswer::Starting, AxisAnswer::NotAsked), "upstreamd_in_sync 0");
+    check(&healthy(now), (AxisAnswer::Yes, AxisAnswer::NotAsked), "upstreamd_in_sync 1");
+    let mut empty = Board::new("etcd", now);
+    empty.record_load(std::iter::empty(), Vec::new(), 100);
+    check(&empty, (AxisAnswer::NothingToSync, AxisAnswer::NotAsked), "upstreamd_in_sync 1");
+}
+
+#[test]
+fn what_is_not_shown_counts_all_the_same() {
+    let now = Instant::now();
+    let mut board = Board::new("etcd", now);
+    let resources: Vec<_> = (0..=MAX_CONDITIONS).map(|n| resource(&format!("r{n:03}"))).collect();
+    board.record_load([("g", resources.as_slice())].into_iter(), Vec::new(), 100);
+    let empty = Arc::new(LiveBackends::new(Vec::new(), &BTreeSet::from(["/v/"]), None, NOW));
+    for resource in &resources[1..] {
+        board.record_live(&InstanceId::from(&**resource.name()), &empty, 9);
+    }
+    let refused = StepFailure::new(Stage::Check, "exit status 1");
+    pass(&mut board, "g", &report(6, &["r000.toml"], Outcome::Rejected(refused)), &[], now);
+    let status = copy(&board, &look(now)).status(LookedUp::default(), None, MAX_BACKENDS);
+    assert_eq!(status.conditions.len(), MAX_CONDITIONS);
+    assert!(status.conditions.iter().all(|condition| condition.kind == ConditionKind::NoBackends));
+    assert_eq!((status.sync.ok, status.sync.summary.as_str()), (Some(false), "check refused"));
+    assert_eq!(status.groups[0].resources[0].conditions, [ConditionKind::CheckRefused]);
+    let everything = copy(&board, &look(now)).status(LookedUp::default(), Some(EVERYTHING), MAX_BACKENDS);
+    let explained = explain::explain(&everything, "r000.toml", &KeyFacts::default());
+    assert_eq!(explained.conditions.len(), 1, "{explained:?}");
+}
+
+#[test]
+fn every_member_of_a_failing_group_shows_it() {
+    let now = Instant::now();
+    let mut board = Board::new("etcd", now);
+    let mut resources: Vec<_> = (0..50).map(|n| resource(&format!("r {n:02}"))).collect();
+    resources.push(resource("good"));
+    let names: Vec<&str> = resources.iter().map(|resource| &**resource.name()).collect();
+    board.record_load([("g", resources.as_slice())].into_iter(), Vec::new(), 100);
+    let state_of = |board: &Board, look: &Look, kinds: &[ConditionKind], state: &str, count: usize| {
+        let status = copy(board, look).status(LookedUp::default(), Some(EVERYTHING), MAX_BACKENDS);
+        let is_so = |row: &&ResourceStatus| row.conditions == kinds && row.state == state;
+        assert_eq!(status.groups[0].resources.iter().filter(is_so).count(), count, "{kinds:?} {state}");
+        status
+    };
+    state_of(&board, &look(now), &[], "waiting", 51);
+    let owed = Outcome::ReloadOwed { cause: StepFailure::new(Stage::Reload, "not running"), nothing_runs: true };
+    pass(&mut board, "g", &report(6, &names[..50], owed), &[], now);
+    let status = state_of(&board, &look(now), &[ConditionKind::ReloadOwed], "reload_owed", 50);
+    let explained = explain::explain(&status, "r 49.toml", &KeyFacts::default());
+    assert_eq!(explained.conditions.len(), 1, "{explained:?}");
+    state_of(&board, &look(now), &[], "in_sync", 1);
+    // Each in its own way, so that not all of them can be told apart.
+    let failure = |n: usize| StepFailure::new(Stage::Render, format!("way {n}"));
+    let dropped = names[..50].iter().enumerate().map(|(n, name)| (InstanceId::from(*name), failure(n))).collect();
+    pass(&mut board, "g", &Report { dropped, ..report(7, &names, Outcome::Applied) }, &[], now);
+    state_of(&board, &look(now), &[ConditionKind::Failed], "incomplete", 50);
+    pass(&mut board, "g", &report(8, &names, Outcome::Applied), &[], now);
+    let mut slow = look(now + Duration::from_secs(2));
+    slow.running.insert("g".to_owned(), (Stage::Reload, now));
+    state_of(&board, &slow, &[ConditionKind::Slow], "in_sync", 51);
+}
+
+#[test]
 fn an_explanation_goes_from_the_key_to_nginx() {
     let now = Instant::now();
     let mut board = healthy(now);
     let skipped = SkippedKeys { named: vec![("/v/x".to_owned(), "no address".to_owned())], total: 1 };
     board.record_render(&"c.toml".into(), skipped, NOW - 10);
     board.record_progress("c.toml", ResourceProgress { seen: Some(Revision(5)), ..ResourceProgress::default() });
-    let status = copy(&board, &look(now)).status(LookedUp::default(), Some(EVERY_LIST), MAX_BACKENDS);
+    let status = copy(&board, &look(now)).status(LookedUp::default(), Some(EVERYTHING), MAX_BACKENDS);
     let explained = |of: &str, facts: &KeyFacts| {
         let explanation = explain::explain(&status, of, facts);
         terminal::explanation(&explanation, UnixTime(NOW), false)
     };
     let stores = vec![("the store".to_owned(), 5, Some(11))];
-    let facts = KeyFacts { stores, readers: vec!["c.toml".to_owned()] };
+    let facts = KeyFacts { stores, readers: vec!["c.toml".to_owned()], ..KeyFacts::default() };
     expect![[r#"
         ok store    the store has /v/1 (11 bytes), read at revision 5
            resource c.toml renders c.tmpl to /etc/c from /v
-        ok file     /etc/c is in sync (applied revision 5, last in sync at 2025-01-14T10:29:30Z)
+        ok file     /etc/c is in sync, last confirmed at 2025-01-14T10:29:30Z
         ok backend  /v/1 is the backend 10.0.0.1:80 in /etc/c, up since 2025-01-14T10:29:20Z, weight 1, announced by core-1
         ok change   its last change, at 2025-01-14T10:29:30Z (revision 5), came from /v/1: applied
 
@@ -191,7 +265,8 @@ fn an_explanation_goes_from_the_key_to_nginx() {
     "#]]
     .assert_eq(&explained("/v/1", &facts));
     let stores = vec![("the store".to_owned(), 5, Some(3))];
-    let facts = KeyFacts { stores, readers: vec!["c.toml".to_owned()] };
+    let skipped = Some("no address".to_owned());
+    let facts = KeyFacts { stores, skipped, readers: vec!["c.toml".to_owned()], ..KeyFacts::default() };
     let text = explained("/v/x", &facts);
     assert!(text.contains("NO backend  /v/x is no backend and is left out: no address"), "{text}");
     assert!(text.contains("In the way\nkey skipped: c.toml: 1 key is left out"), "{text}");
@@ -200,6 +275,79 @@ fn an_explanation_goes_from_the_key_to_nginx() {
     for of in ["c.toml", "c", "/etc/c", "10.0.0.2:80"] {
         assert!(explain::explain(&status, of, &KeyFacts::default()).is_known, "{of}");
     }
+}
+
+#[test]
+fn an_explanation_is_of_the_resource_itself_its_store_and_its_key() {
+    let now = Instant::now();
+    let mut board = healthy(now);
+    let explained = |board: &Board, of: &str, facts: &KeyFacts| {
+        let status = copy(board, &look(now)).status(LookedUp::default(), Some(EVERYTHING), MAX_BACKENDS);
+        terminal::explanation(&explain::explain(&status, of, facts), UnixTime(NOW), false)
+    };
+    // One member is refused: the other is good.
+    let dropped = vec![("a.toml".into(), StepFailure::new(Stage::Render, "no"))];
+    pass(&mut board, "g1", &Report { dropped, ..report(6, &["a.toml", "b.toml"], Outcome::Applied) }, &[], now);
+    let text = explained(&board, "b.toml", &KeyFacts::default());
+    assert!(text.contains("ok file     /etc/b is in sync") && text.contains("Nothing stands in the way"), "{text}");
+    let text = explained(&board, "a.toml", &KeyFacts::default());
+    assert!(text.contains("NO file     /etc/a is not in sync (failed)"), "{text}");
+    // A key that is neither among the named ones nor alone.
+    let named = (0..20).map(|n| (format!("/v/{n:02}"), "no port".to_owned())).collect();
+    board.record_render(&"c.toml".into(), SkippedKeys { named, total: 21 }, NOW - 10);
+    let readers = vec!["c.toml".to_owned()];
+    let facts = KeyFacts { skipped: Some("no address".to_owned()), readers, ..KeyFacts::default() };
+    let text = explained(&board, "/v/z", &facts);
+    assert!(text.contains("NO backend  /v/z is no backend and is left out: no address"), "{text}");
+    assert!(text.contains("  reason     no address\n  cause      key /v/z\n"), "{text}");
+    let text = explained(&board, "/v/1", &KeyFacts { skipped: None, ..facts });
+    assert!(text.contains("Nothing stands in the way"), "{text}");
+    // The store of its own, and that of the settings.
+    let lost = || Event::Lost { problem: "no route".into(), retry_in: Duration::from_secs(3), is_lasting: false };
+    let groups = [("g1", vec![resource("a")]), ("g2", vec![elsewhere("c")])];
+    board.record_load(groups.iter().map(|(id, resources)| (*id, resources.as_slice())), Vec::new(), 100);
+    let name = elsewhere("c").backend.as_ref().unwrap().to_string();
+    board.record_event(&lost(), now, NOW);
+    assert!(!explained(&board, "c.toml", &KeyFacts::default()).contains("store unreachable"));
+    assert!(explained(&board, "a.toml", &KeyFacts::default()).contains("store unreachable: etcd cannot"));
+    board.record_event(&Event::Regained, now, NOW);
+    board.store.record_other_event(&name, &lost(), now, NOW);
+    assert!(!explained(&board, "a.toml", &KeyFacts::default()).contains("store unreachable"));
+    assert!(explained(&board, "c.toml", &KeyFacts::default()).contains("store unreachable"));
+}
+
+#[test]
+fn an_nginx_that_is_away_says_nothing_of_a_different_one() {
+    let now = Instant::now();
+    let mut board = Board::new("etcd", now);
+    let driving = |name: &str| resource_with(name, "reload = \"nginx\"\n");
+    let groups = [("g1", vec![driving("a")]), ("g2", vec![driving("b")])];
+    board.record_load(groups.iter().map(|(id, resources)| (*id, resources.as_slice())), Vec::new(), 100);
+    let listed =
+        ListedBackend { address: "10.0.0.1:80", key: "/v/1", announcer: "", state: ListedState::Up, weight: 1 };
+    let live = Arc::new(LiveBackends::new(vec![listed], &BTreeSet::from(["/v/"]), None, NOW));
+    for name in ["a", "b"] {
+        pass(&mut board, if name == "a" { "g1" } else { "g2" }, &report(5, &[], Outcome::Applied), &[], now);
+        board.record_live(&InstanceId::from(format!("{name}.toml").as_str()), &live, NOW);
+    }
+    let seen = |runs: [bool; 2]| vec![nginx("/a.pid", runs[0], &["g1"]), nginx("/b.pid", runs[1], &["g2"])];
+    let serving = |board: &Board| {
+        let status = copy(board, &look(now)).status(LookedUp::default(), None, MAX_BACKENDS);
+        status.upstreams.iter().map(|list| list.serving).collect::<Vec<_>>()
+    };
+    board.set_nginx(seen([true, true]), NOW - 9);
+    assert_eq!(serving(&board), [1, 1]);
+    board.set_nginx(seen([false, true]), NOW - 8);
+    assert_eq!(serving(&board), [0, 1]);
+    board.set_nginx(seen([false, false]), NOW - 5);
+    let since = |pid_file: &str| copy(&board, &look(now)).nginx_away_since(&nginx(pid_file, false, &[]).place);
+    assert_eq!((since("/a.pid"), since("/b.pid")), (Some(UnixTime(NOW - 8)), Some(UnixTime(NOW - 5))));
+    let found = conditions(&board, &look(now));
+    let away: Vec<_> =
+        found.iter().map(|condition| (condition.subject.as_str(), condition.resources.join(" "))).collect();
+    assert_eq!(away, [("nginx of /a.pid", "a.toml".to_owned()), ("nginx of /b.pid", "b.toml".to_owned())]);
+    board.set_nginx(seen([true, true]), NOW);
+    assert_eq!(copy(&board, &look(now)).head().service.ok, Some(true));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::model::event::Event;
 use crate::model::key::Revision;
 use crate::model::range::KeyRanges;
 use crate::model::report::{CommandKind, CommandRun, Outcome, Report};
-use crate::status::board::tests::{board, report, skipped};
+use crate::status::board::tests::{board, nginx, report, skipped};
 
 /// Returns a board with a sample for every metric.
 fn busy(now: Instant) -> Board {
@@ -17,6 +17,7 @@ fn busy(now: Instant) -> Board {
     board.record_event(
         &Event::Snapshot { revision: Revision(7), ranges, refused: None, entries: Vec::new(), leases: Vec::new() },
         now,
+        100,
     );
     board.record_render(&"a.toml".into(), skipped(3), 100);
     let elapsed = Duration::from_millis(20);
@@ -24,7 +25,7 @@ fn busy(now: Instant) -> Board {
     let applied = report(7, &["a.toml"], Outcome::Applied);
     board.pass("g1", &Report { commands, reload_ran: true, files: vec!["/etc/a".into()], ..applied }, 1234);
     board.set_workers((10..14).map(|pid| (pid, 100)).collect(), 2);
-    board.set_nginx(Some(None), 1234);
+    board.set_nginx(vec![nginx("/a.pid", true, &["g1"])], 1234);
     board.record_drain(Duration::from_secs(2));
     board.verify_times.entry("accepted").or_default().observe(elapsed);
     board

@@ -66,12 +66,9 @@ fn one(html: &mut Html, group: &GroupStatus, shown: usize, clock: Clock) {
 fn state(html: &mut Html, group: &GroupStatus, resource: &ResourceStatus, clock: Clock) {
     let is_alone = group.resources.len() == 1;
     if resource.conditions.is_empty() {
-        // What fails in its group is no matter of this one.
-        html.text(&spaced(if is_alone { &group.state } else { "in_sync" }));
+        html.text(&spaced(&resource.state));
     }
-    let mut kinds = resource.conditions.clone();
-    kinds.dedup();
-    for (at, kind) in kinds.into_iter().enumerate() {
+    for (at, kind) in resource.conditions.iter().enumerate() {
         html.raw(if at == 0 { "<strong>" } else { ", <strong>" }).raw(kind.label()).raw("</strong>");
     }
     if resource.skipped_keys > 0 {

@@ -11,6 +11,7 @@ use crate::config::settings::Settings;
 use crate::model::status::{
     AnnouncedState, AnnouncerStatus, AxisAnswer, ConditionKind, Explanation, FORMAT, Status, StatusQuestion, UnixTime,
 };
+use crate::model::text;
 use crate::status::announced;
 use crate::status::{explain, terminal as texts};
 use crate::world::{clock, http, terminal};
@@ -40,7 +41,7 @@ pub(super) async fn status(settings: Settings, json: bool, watches: bool, list: 
     loop {
         let (exit, text) = match ask(&settings, &target).await {
             Ok((_, body)) if json => {
-                (serde_json::from_str(&body).map_or(Exit::AgentAway, |found| exit_of(&found)), body)
+                (serde_json::from_str(&body).map_or(Exit::AgentAway, |found| exit_of(&found)), text::json(&body))
             }
             Ok((_, body)) => match serde_json::from_str(&body) {
                 Ok(status) => (exit_of(&status), texts::status(&status, has_color, list.as_deref())),
@@ -92,7 +93,7 @@ async fn announced(settings: &Settings, problem: String, json: bool) -> (Exit, S
 }
 
 fn json_of(status: AnnouncedOnly) -> String {
-    serde_json::to_string(&status).unwrap_or_default() + "\n"
+    text::json(&(serde_json::to_string(&status).unwrap_or_default() + "\n"))
 }
 
 /// Returns the exit code for the worst of an announcer.
@@ -136,7 +137,7 @@ pub(super) async fn explain(settings: Settings, what: &str, json: bool) -> Exit 
     };
     let now = UnixTime(clock::unix_seconds());
     let has_color = run::style(&settings).color;
-    terminal::print(&if json { body } else { texts::explanation(&explanation, now, has_color) });
+    terminal::print(&if json { text::json(&body) } else { texts::explanation(&explanation, now, has_color) });
     let worst = explanation.conditions.iter().find(|condition| condition.question != StatusQuestion::Notice);
     match (explanation.is_known, worst) {
         (false, _) => Exit::Usage,

@@ -9,8 +9,8 @@ use crate::model::live_backends::{ListedBackend, LiveBackends};
 use crate::model::report::Stage;
 use crate::model::status::{
     AgentLine, AgentStatus, AnnouncerStatus, Axis, AxisAnswer, BackendFailure, BackendLine, Condition, ConditionKind,
-    FORMAT, GroupStatus, HeardRevision, NginxStatus, ReceiptLease, ResourceStatus, RunningStep, Status, StatusQuestion,
-    StoreMember, StoreStatus, UnixTime, UpstreamStatus,
+    FORMAT, FleetReading, GroupStatus, HeardRevision, NginxStatus, ReceiptLease, ResourceStatus, RunningStep, Status,
+    StatusQuestion, StoreMember, StoreStatus, UnixTime, UpstreamStatus,
 };
 use crate::model::text;
 
@@ -40,6 +40,8 @@ pub struct LookedUp {
     pub connections: Option<BTreeMap<String, usize>>,
     /// Agents of the fleet.
     pub fleet: Vec<AgentLine>,
+    /// How these were read.
+    pub fleet_reading: Option<FleetReading>,
     /// The announcers of this machine.
     pub announced: Vec<AnnouncerStatus>,
 }
@@ -130,6 +132,7 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
         nginx: Vec::new(),
         changes: Vec::new(),
         fleet: Vec::new(),
+        fleet_reading: None,
         announced: Vec::new(),
         conditions: found,
     };
@@ -172,7 +175,7 @@ impl Copied {
 
     /// Returns the status. All backends of the list with this folder or destination are reported; of each other list so many at most.
     pub fn status(self, looked_up: LookedUp, wanted: Option<&str>, most: usize) -> Status {
-        let LookedUp { agent, store_places, heard, nginx, connections, fleet, announced } = looked_up;
+        let LookedUp { agent, store_places, heard, nginx, connections, fleet, fleet_reading, announced } = looked_up;
         let mut status = self.status;
         status.agent = AgentStatus { stopping: status.agent.stopping, ..agent };
         if let Some(store) = status.stores.first_mut().filter(|_| self.has_own_store) {
@@ -193,7 +196,7 @@ impl Copied {
         let lists =
             self.lists.iter().flat_map(|list| upstreams(list, (connections.as_ref(), &self.failures), wanted, most));
         let changes = self.changes.iter().map(|change| change.status()).collect();
-        Status { upstreams: lists.collect(), nginx, fleet, announced, changes, ..status }
+        Status { upstreams: lists.collect(), nginx, fleet, fleet_reading, announced, changes, ..status }
     }
 }
 

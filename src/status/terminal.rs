@@ -7,6 +7,7 @@ use crate::model::status::{
 use crate::model::text::{self, counted};
 
 mod announced;
+mod fleet;
 
 pub use announced::announced;
 
@@ -214,6 +215,7 @@ impl StatusWriter {
             span(self.now.seconds_since(status.agent.started))
         ));
         self.announced(&status.announced);
+        self.fleet(&status.fleet, status.fleet_reading.as_ref());
         if !status.changes.is_empty() {
             self.head("Last changes");
             status.changes.iter().take(MAX_CHANGES).for_each(|change| self.change(change));

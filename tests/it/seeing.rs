@@ -134,3 +134,49 @@ fn what_nginx_cannot_reach_is_said_in_its_words() {
     let shown = sandbox.run(&["status"]).expect_code(0).stdout;
     assert!(shown.contains("serving: yes") && shown.contains("nginx could not reach it "), "{shown}");
 }
+
+#[test]
+fn the_fleet_is_short_and_says_when_it_cannot_be_read() {
+    let etcd = Etcd::start();
+    etcd.put("/v/x", "one");
+    let resource = |number: usize| {
+        json!({"name": format!("r{number}.toml"), "keys": [], "proof": "file", "seen": 1, "applied": null,
+               "converged": null, "drained": null, "held": true})
+    };
+    let resources: Vec<Value> = (0..30).map(resource).collect();
+    let receipt = json!({"format": 1, "id": "edge", "version": "1", "generation": 0, "drained_generation": null,
+                         "resources": resources});
+    etcd.put("/upstreamd/agents/edge", &receipt.to_string());
+    etcd.enable_auth(&["/v"]);
+    let receipts = ["--prefix=true", "reader", "readwrite", "/upstreamd/agents/"];
+    etcd.ctl_as(Some("root:root"), &[&["role", "grant-permission"], &receipts[..]].concat());
+    let mut sandbox = Sandbox::on_etcd(&etcd.url());
+    sandbox.store.extend(["--username", "reader", "--password", "reader"].map(str::to_owned));
+    sandbox.plain_resource("a", "");
+    let _agent = sandbox.start(&["--watch", "--receipts", "--agent-id", "own"]);
+    let read = wait_status(&sandbox, "both agents", |status| {
+        let own = &status["fleet"][1];
+        let is_read = own["id"] == "own" && own["lagging"] == json!([]) && own["version"] != "";
+        is_read.then(|| status.clone())
+    });
+    let edge = &read["fleet"][0];
+    assert_eq!((&edge["lagging_more"], &edge["held_more"]), (&json!(10), &json!(10)), "{edge}");
+    assert_eq!(edge["held"].as_array().unwrap().len(), 20, "{edge}");
+    assert_eq!(read["fleet_reading"]["problem"], Value::Null);
+    let shown = sandbox.run(&["status"]).stdout;
+    for said in
+        ["1 of 2 agents up to date, read 2", "edge holds r0.toml, r1.toml, r2.toml and 27 more", "edge lags with "]
+    {
+        assert!(shown.contains(said), "{said}: {shown}");
+    }
+    // Whether it may read the receipts is asked each time they are read.
+    etcd.ctl_as(Some("root:root"), &["role", "revoke-permission", "--prefix=true", "reader", "/upstreamd/agents/"]);
+    let refused = wait_status(&sandbox, "a refusal", |status| {
+        status["fleet_reading"]["problem"].as_str().is_some().then(|| status.clone())
+    });
+    let reading = &refused["fleet_reading"];
+    assert!(reading["problem"].as_str().unwrap().contains("permission denied"), "{reading}");
+    assert!(reading["at"].is_string() && refused["fleet"][0]["id"] == "edge", "what was read stays: {refused}");
+    let shown = sandbox.run(&["status"]).stdout;
+    assert!(shown.contains("  the receipts cannot be read: ") && shown.contains("edge holds "), "{shown}");
+}

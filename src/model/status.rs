@@ -9,6 +9,7 @@ mod axis;
 mod change;
 mod explanation;
 mod place;
+mod standing;
 mod unix_time;
 
 pub use announced::{
@@ -166,6 +167,9 @@ pub struct Condition {
     pub summary: String,
     /// Why, in the words of whoever refused it; empty if the summary says it all.
     pub reason: String,
+    /// The step of a pass that failed, as log lines name it; `None` unless one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
     /// The keys, files or processes that caused it: 20 at most.
     pub causes: Vec<Cause>,
     /// Its start.

@@ -90,6 +90,7 @@ pub fn conditions(announcers: &[AnnouncerStatus], at: UnixTime) -> Vec<Condition
             subject: name(announcer),
             summary,
             reason,
+            step: None,
             causes: vec![Cause::Process(format!("upstreamd announce, process {}", announcer.pid))],
             since,
             next_try: None,

@@ -38,11 +38,16 @@ pub enum ApiRequest {
 pub fn wanted(request: &PageRequest) -> Option<ApiRequest> {
     match request.path.as_str() {
         "/" => Some(ApiRequest::Page),
-        "/api/status" => Some(ApiRequest::Status { list: argument(request, "list") }),
+        "/api/status" => Some(ApiRequest::Status { list: argument(request, "list").map(without_slash) }),
         "/api/explain" => Some(ApiRequest::Explain { what: argument(request, "of").unwrap_or_default() }),
         "/api/events" => Some(ApiRequest::Changes),
         _ => None,
     }
+}
+
+/// Returns the name of a list as the status has it: shells end a folder with a slash.
+pub fn without_slash(list: String) -> String {
+    list.trim_end_matches('/').to_owned()
 }
 
 /// Returns an argument of the request, decoded.

@@ -78,6 +78,7 @@ fn condition(kind: ConditionKind, subject: &str, since: u64, summary: String, ad
         subject: subject.to_owned(),
         summary,
         reason: String::new(),
+        step: None,
         causes: Vec::new(),
         since: UnixTime(since),
         next_try: None,
@@ -208,6 +209,7 @@ fn failed(failure: &Failure, group: &GroupBoard, board: &Board) -> Condition {
     };
     Condition {
         reason: failure.reason.clone(),
+        step: Some(failure.step.to_string()),
         causes: failure.causes.iter().take(MAX_CAUSES).cloned().collect(),
         next_try: group.left.next_try.map(UnixTime),
         ..condition(failure.kind, &names, since, summary, &advice)

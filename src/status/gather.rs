@@ -173,7 +173,7 @@ impl Copied {
         away.map(|away| away.since)
     }
 
-    /// Returns the status. All backends of the list with this folder or destination are reported; of each other list so many at most.
+    /// Returns the status. All backends of the lists with this folder, destination or resource are reported; of each other list so many at most.
     pub fn status(self, looked_up: LookedUp, wanted: Option<&str>, most: usize) -> Status {
         let LookedUp { agent, store_places, heard, nginx, connections, fleet, fleet_reading, announced } = looked_up;
         let mut status = self.status;
@@ -294,7 +294,7 @@ fn upstreams<'a>(
         let total = rows.len();
         let serving = rows.iter().filter(|(backend, _)| !backend.state.is_down() && !list.is_down).count();
         rows.sort_by_key(|(backend, _)| backend.state);
-        if wanted.is_none_or(|wanted| wanted != whole && wanted != list.dest && wanted != EVERY_LIST) {
+        if wanted.is_none_or(|wanted| ![&whole, &list.dest, &*list.resource, EVERY_LIST].contains(&wanted)) {
             rows.truncate(most);
         }
         let line = |(backend, since): (ListedBackend<'_>, u64)| BackendLine {

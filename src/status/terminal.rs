@@ -55,7 +55,8 @@ pub fn status(status: &Status, has_color: bool, list: Option<&str>) -> String {
     page.text
 }
 
-fn is_meant(upstream: &UpstreamStatus, list: &str) -> bool {
+/// Returns whether it is a list with this folder, destination or resource.
+pub fn is_meant(upstream: &UpstreamStatus, list: &str) -> bool {
     [&upstream.folder, &upstream.dest, &upstream.resource].into_iter().any(|name| name == list)
 }
 

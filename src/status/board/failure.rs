@@ -26,6 +26,8 @@ pub struct Failure {
     pub names: Vec<String>,
     /// Number of the others.
     pub more: usize,
+    /// The step that failed.
+    pub step: Stage,
     /// What failed, in one line.
     pub summary: String,
     /// Why, in the words of nginx or of the command.
@@ -110,6 +112,7 @@ impl Failure {
             kind,
             names,
             more,
+            step: failure.at,
             summary: match said {
                 // nginx's words say more than the command and its exit status.
                 Some(_) if failure.at == Stage::Check => "the check refuses the rendered file".to_owned(),

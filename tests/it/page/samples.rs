@@ -245,6 +245,7 @@ fn condition(kind: ConditionKind, subject: &str, summary: &str, since: UnixTime)
         subject: subject.to_owned(),
         summary: summary.to_owned(),
         reason: String::new(),
+        step: None,
         causes: Vec::new(),
         since,
         next_try: None,

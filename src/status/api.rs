@@ -6,11 +6,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::model::outward::{PageBody, PageRequest, StatusPage};
-use crate::model::status::{KeyFacts, Status, UnixTime};
+use crate::model::status::{KeyFacts, Status};
 
-use super::explain;
-use super::gather::Copied;
-use super::page;
+use super::{explain, page};
 
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -92,12 +90,6 @@ pub struct StatusText {
     version: String,
 }
 
-impl AsRef<StatusText> for StatusText {
-    fn as_ref(&self) -> &StatusText {
-        self
-    }
-}
-
 impl StatusText {
     /// Returns a status as JSON, with a line break at the end.
     pub fn json(status: Status) -> StatusText {
@@ -125,11 +117,9 @@ fn hash(value: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// Returns JSON with a version; 304 without it if the client has that version.
-pub fn versioned(request: &PageRequest, status: Option<impl AsRef<StatusText>>) -> StatusPage {
-    let Some(status) = status else { return not_made() };
-    let StatusText { text, version } = status.as_ref();
-    let is_known = request.known.split(',').any(|known| known.trim().trim_start_matches("W/") == version);
+/// Returns JSON with a version; 304 without it if that is among the versions that the client has.
+pub fn versioned(known: &str, StatusText { text, version }: &StatusText) -> StatusPage {
+    let is_known = known.split(',').any(|known| known.trim().trim_start_matches("W/") == version);
     let (status, body) = match is_known {
         true => (304, PageBody::default()),
         false => (200, PageBody::Text(Arc::clone(text))),
@@ -138,8 +128,7 @@ pub fn versioned(request: &PageRequest, status: Option<impl AsRef<StatusText>>) 
 }
 
 /// Returns the page for people.
-pub fn html(made: Option<Arc<StatusText>>) -> StatusPage {
-    let Some(made) = made else { return not_made() };
+pub fn html(made: &StatusText) -> StatusPage {
     StatusPage {
         status: 200,
         content_type: "text/html; charset=utf-8",
@@ -165,12 +154,4 @@ pub fn explained(status: &Status, what: &str, facts: &KeyFacts) -> StatusPage {
     let status = if explanation.is_known { 200 } else { 404 };
     let body = serde_json::to_string(&explanation).unwrap_or_default() + "\n";
     StatusPage { status, content_type: JSON, body: PageBody::Text(body.into()), ..StatusPage::default() }
-}
-
-/// Returns a number that changes when what the status shows changes, the numbers of connections left out.
-pub fn fingerprint(copied: &Copied) -> u64 {
-    let mut status = copied.head().clone();
-    status.at = UnixTime(0);
-    let text = serde_json::to_string(&status).unwrap_or_default();
-    hash(&(text, copied.shared_print()))
 }

@@ -59,8 +59,11 @@ pub struct HeardStore {
     pub receipt_lease: Option<ReceiptLease>,
 }
 
-/// A copy of the board, as far as the status needs it: made while the board is locked, and cheap.
+/// A copy of the board, as far as the status needs it: made while the board is locked.
 pub struct Copied {
+    at: UnixTime,
+    /// The status without what has to be looked up, without backends and changes, without the moment, and without the conditions of each
+    /// resource.
     status: Status,
     lists: Vec<CopiedList>,
     changes: Vec<Arc<Change>>,
@@ -72,6 +75,7 @@ pub struct Copied {
 }
 
 /// The backends of one file.
+#[derive(PartialEq)]
 struct CopiedList {
     resource: Arc<str>,
     dest: String,
@@ -110,7 +114,7 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
         let running = running
             .get(&**name)
             .map(|(step, since)| RunningStep { step: step.to_string(), since: UnixTime(look.unix(*since)) });
-        group_status(board, (name, group), running, &found)
+        group_status(board, (name, group), running)
     };
     let groups = board.groups.iter().map(group_of).collect();
     let in_sync = match (board.groups_in_sync(), board.groups.len()) {
@@ -122,7 +126,7 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
     let serving = if board.nginx.is_some() { AxisAnswer::Yes } else { AxisAnswer::NotAsked };
     let status = Status {
         format: FORMAT,
-        at: UnixTime(look.unix_seconds()),
+        at: UnixTime::default(),
         agent: AgentStatus { stopping: board.stopping, ..AgentStatus::default() },
         sync: axis(StatusQuestion::Sync, &found, in_sync, || board.in_sync_text()),
         service: axis(StatusQuestion::Service, &found, serving, || board.serving_text()),
@@ -138,23 +142,20 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
     };
     let (changes, leaving_since) = (board.changes.newest_first(), board.leaving_since.clone());
     let (failures, has_own_store) = (board.upstream_troubles.failures().clone(), !board.store.is_unused);
-    Copied { status, lists, changes, leaving_since, failures, has_own_store }
+    Copied { at: UnixTime(look.unix_seconds()), status, lists, changes, leaving_since, failures, has_own_store }
 }
 
 impl Copied {
-    /// Returns the status without what has to be looked up, without backends and without changes.
-    pub fn head(&self) -> &Status {
-        &self.status
-    }
-
-    /// Returns a number that changes when a list of backends or one of the last changes does.
-    pub fn shared_print(&self) -> u64 {
-        let store_has =
-            |list: &CopiedList| list.store_has.as_ref().map_or(0, |store_has| Arc::as_ptr(store_has) as u64);
-        let lists = self.lists.iter().flat_map(|list| [Arc::as_ptr(&list.live) as u64, store_has(list)]);
-        let changes = self.changes.iter().map(|change| Arc::as_ptr(change) as u64);
-        let failures = self.failures.values().map(|(at, _)| *at);
-        lists.chain(changes).chain(failures).fold(0, |print, place| print.rotate_left(7) ^ place)
+    /// Returns whether the status shows the same of both, but for what has to be looked up.
+    pub fn shows_the_same(&self, other: &Copied) -> bool {
+        // What is kept stays as it is: a change that goes on is a new one.
+        let is_kept = |(one, other): (&Arc<Change>, &Arc<Change>)| Arc::ptr_eq(one, other);
+        self.status == other.status
+            && self.lists == other.lists
+            && self.leaving_since == other.leaving_since
+            && self.failures == other.failures
+            && self.changes.len() == other.changes.len()
+            && self.changes.iter().zip(&other.changes).all(is_kept)
     }
 
     /// Returns the addresses of all backends; one may come several times.
@@ -164,7 +165,7 @@ impl Copied {
 
     /// Returns since when a worker has to leave, in seconds since 1970: since its reload, or since now if it is not ours.
     pub fn leaving_since(&self, pid: i32) -> u64 {
-        self.leaving_since.get(&pid).copied().unwrap_or(self.status.at.0)
+        self.leaving_since.get(&pid).copied().unwrap_or(self.at.0)
     }
 
     /// Returns since when nginx is away.
@@ -174,9 +175,13 @@ impl Copied {
     }
 
     /// Returns the status. All backends of the lists with this folder, destination or resource are reported; of each other list so many at most.
-    pub fn status(self, looked_up: LookedUp, wanted: Option<&str>, most: usize) -> Status {
+    pub fn status(&self, looked_up: LookedUp, wanted: Option<&str>, most: usize) -> Status {
         let LookedUp { agent, store_places, heard, nginx, connections, fleet, fleet_reading, announced } = looked_up;
-        let mut status = self.status;
+        let mut status = Status { at: self.at, ..self.status.clone() };
+        for resource in status.groups.iter_mut().flat_map(|group| &mut group.resources) {
+            let found = status.conditions.iter().filter(|found| found.concerns(&resource.name, &resource.src));
+            resource.conditions = found.map(|found| found.kind).collect();
+        }
         status.agent = AgentStatus { stopping: status.agent.stopping, ..agent };
         if let Some(store) = status.stores.first_mut().filter(|_| self.has_own_store) {
             store.places = store_places;
@@ -233,12 +238,7 @@ fn stores(board: &Board, look: &Look) -> Vec<StoreStatus> {
     own.into_iter().chain(board.store.others().map(|(name, revision)| store(name, revision))).collect()
 }
 
-fn group_status(
-    board: &Board,
-    (name, group): (&Arc<str>, &GroupBoard),
-    running: Option<RunningStep>,
-    found: &[Condition],
-) -> GroupStatus {
+fn group_status(board: &Board, (name, group): (&Arc<str>, &GroupBoard), running: Option<RunningStep>) -> GroupStatus {
     GroupStatus {
         name: name.to_string(),
         state: group.state.word().to_owned(),
@@ -249,12 +249,12 @@ fn group_status(
         resources: group
             .members
             .iter()
-            .filter_map(|name| Some(resource_status(name, board.resources.get(name)?, found)))
+            .filter_map(|name| Some(resource_status(name, board.resources.get(name)?)))
             .collect(),
     }
 }
 
-fn resource_status(name: &Arc<str>, board: &ResourceBoard, found: &[Condition]) -> ResourceStatus {
+fn resource_status(name: &Arc<str>, board: &ResourceBoard) -> ResourceStatus {
     let number = |revision: Option<Revision>| revision.map(|revision| revision.0);
     let progress = &board.progress;
     ResourceStatus {
@@ -268,11 +268,7 @@ fn resource_status(name: &Arc<str>, board: &ResourceBoard, found: &[Condition]) 
         drained_revision: number(progress.drained),
         behind_since: progress.behind_since.map(UnixTime),
         skipped_keys: board.skipped(),
-        conditions: found
-            .iter()
-            .filter(|condition| condition.concerns(name, &board.about.src))
-            .map(|condition| condition.kind)
-            .collect(),
+        conditions: Vec::new(),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Publishes the board over HTTP and to the service manager. Never decides anything that `status` can decide.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::sync::{Mutex, watch};
 use tokio::task::AbortHandle;
 
 use crate::apply::Context;
@@ -14,6 +14,7 @@ use crate::model::status::{AgentStatus, Status};
 use crate::model::store::StoreSettings;
 use crate::render::Facts;
 use crate::source::health;
+use crate::status::announced::AnnouncerAnswer;
 use crate::status::api::{self, StatusText};
 use crate::status::board::HEALTH_CHECK;
 use crate::status::conditions::Look;
@@ -88,10 +89,8 @@ pub fn serve(plan: PagesPlan, asker: KeyAsker) -> Pages {
     }
     let health = HealthCache { store: store.clone(), last: Mutex::new(None) };
     let surroundings = Surroundings::new(about, &store, keeps_receipt, facts).with_news(news);
-    let (json, html, surroundings) = (Latest::default(), Latest::default(), std::sync::Mutex::new(surroundings));
-    let making = Arc::new(Semaphore::new(1));
-    let reporter =
-        Arc::new(Reporter { board, context, health, hosts, announcers, asker, json, html, surroundings, making });
+    let desk = Arc::new(Mutex::new(StatusDesk { surroundings, snapshot: None }));
+    let reporter = Arc::new(Reporter { board, context, health, hosts, announcers, asker, desk });
     let (changes, readers) = watch::channel(0);
     let mut tasks = vec![tokio::spawn(look_for_changes(Arc::clone(&reporter), changes)).abort_handle()];
     for listener in listeners {
@@ -109,27 +108,62 @@ pub fn serve(plan: PagesPlan, asker: KeyAsker) -> Pages {
 async fn look_for_changes(reporter: Arc<Reporter>, changes: watch::Sender<u64>) {
     // Each listener has a receiver of its own.
     let listeners = changes.receiver_count();
-    let (mut looks, mut announced_print) = (0, 0);
+    let (mut looks, mut last) = (0, None);
     loop {
         tokio::time::sleep(LOOK_PAUSE).await;
         // What nobody asks for any more need not be kept.
-        reporter.json.forget_if_old().await;
-        reporter.html.forget_if_old().await;
+        reporter.desk.lock().await.snapshot.take_if(|snapshot| snapshot.is_old());
         if changes.receiver_count() <= listeners {
+            last = None;
             continue;
         }
-        if looks % LOOKS_PER_QUESTION == 0 {
-            announced_print = reporter.announced_print().await;
+        let (seen, has_changed) = reporter.look_again(last, looks % LOOKS_PER_QUESTION == 0).await;
+        if has_changed {
+            changes.send_modify(|number| *number += 1);
         }
-        looks += 1;
-        let print = api::fingerprint(&reporter.copy(clock::now())) ^ announced_print;
-        if *changes.borrow() != print {
-            // Whoever asks now gets what has changed, not what was made before it.
-            reporter.json.forget().await;
-            reporter.html.forget().await;
-            changes.send_replace(print);
-        }
+        (looks, last) = (looks + 1, seen);
     }
+}
+
+/// What a look for changes has seen.
+struct Seen {
+    copied: Copied,
+    announced: u64,
+}
+
+/// What every view of the status is made from: the same for all who ask within a moment.
+struct Snapshot {
+    at: Instant,
+    copied: Copied,
+    looked_up: LookedUp,
+    json: OnceLock<StatusText>,
+    html: OnceLock<StatusText>,
+}
+
+impl Snapshot {
+    fn is_old(&self) -> bool {
+        clock::since(self.at) >= STATUS_LASTS
+    }
+
+    /// Returns the status with all backends of this list and so many of each other.
+    fn status(&self, list: Option<&str>, most: usize) -> Status {
+        self.copied.status(self.looked_up.clone(), list, most)
+    }
+
+    fn json(&self) -> &StatusText {
+        self.json.get_or_init(|| StatusText::json(self.status(None, gather::MAX_BACKENDS)))
+    }
+
+    fn html(&self) -> &StatusText {
+        self.html.get_or_init(|| StatusText::html(self.status(None, page::MAX_LINES)))
+    }
+}
+
+/// Where the status is made. Whoever has it is the only one: requests of clients that are gone must not pile up on the threads of passes.
+struct StatusDesk {
+    surroundings: Surroundings,
+    /// The last one.
+    snapshot: Option<Snapshot>,
 }
 
 /// Answers requests for pages.
@@ -140,13 +174,7 @@ struct Reporter {
     hosts: Vec<String>,
     announcers: AnnouncerPlaces,
     asker: KeyAsker,
-    /// The last status as JSON.
-    json: Latest,
-    /// The last page for people.
-    html: Latest,
-    surroundings: std::sync::Mutex<Surroundings>,
-    /// Whoever makes a status has the only permit: requests of clients that are gone must not pile up on the threads of passes.
-    making: Arc<Semaphore>,
+    desk: Arc<Mutex<StatusDesk>>,
 }
 
 impl Reporter {
@@ -155,22 +183,22 @@ impl Reporter {
             return refusal;
         }
         match api::wanted(request) {
-            Some(api::ApiRequest::Status { list: None }) => {
-                let status =
-                    self.json.get(&self.html, || self.gather(None, gather::MAX_BACKENDS, StatusText::json)).await;
-                api::versioned(request, status)
+            Some(api::ApiRequest::Status { list }) => {
+                let known = request.known.clone();
+                let view = move |snapshot: &Snapshot| match list {
+                    None => api::versioned(&known, snapshot.json()),
+                    Some(list) => {
+                        let status = snapshot.status(Some(&list), gather::MAX_BACKENDS);
+                        api::versioned(&known, &StatusText::json(status))
+                    }
+                };
+                self.view(view).await
             }
-            Some(api::ApiRequest::Status { list: Some(list) }) => {
-                api::versioned(request, self.gather(Some(list), gather::MAX_BACKENDS, StatusText::json).await)
-            }
-            Some(api::ApiRequest::Page) => {
-                api::html(self.html.get(&self.json, || self.gather(None, page::MAX_LINES, StatusText::html)).await)
-            }
+            Some(api::ApiRequest::Page) => self.view(|snapshot| api::html(snapshot.html())).await,
             Some(api::ApiRequest::Explain { what }) => {
                 let facts = self.asker.facts(&what).await;
-                let every = Some(gather::EVERYTHING.to_owned());
-                let explain = move |status: Status| api::explained(&status, &what, &facts);
-                self.gather(every, gather::MAX_BACKENDS, explain).await.unwrap_or_else(api::not_made)
+                let status = |snapshot: &Snapshot| snapshot.status(Some(gather::EVERYTHING), gather::MAX_BACKENDS);
+                self.view(move |snapshot| api::explained(&status(snapshot), &what, &facts)).await
             }
             Some(api::ApiRequest::Changes) => api::changes(),
             None => self.plain(&request.path).await,
@@ -191,75 +219,51 @@ impl Reporter {
         Look { now, unix_time: clock::unix_time(), running: self.context.running_steps() }
     }
 
-    fn copy(&self, now: Instant) -> Copied {
-        let look = self.look(now);
+    fn copy(&self) -> Copied {
+        let look = self.look(clock::now());
         self.board.with(|board| gather::copy(board, &look))
     }
 
-    /// Makes something of the status, with all backends of this list and so many of each other. Beside the loop, which it does not hold
-    /// up. Returns `None` if it could not be made, which is a bug.
-    async fn gather<Made: Send + 'static>(
-        self: &Arc<Self>,
-        list: Option<String>,
-        most: usize,
-        make: impl FnOnce(Status) -> Made + Send + 'static,
-    ) -> Option<Made> {
+    /// Makes a page of the status as it is now or was a moment ago. Beside the loop, which it does not hold up.
+    async fn view(self: &Arc<Self>, make: impl FnOnce(&Snapshot) -> StatusPage + Send + 'static) -> StatusPage {
+        let mut desk = Arc::clone(&self.desk).lock_owned().await;
+        desk.snapshot.take_if(|snapshot| snapshot.is_old());
+        let answers = match &desk.snapshot {
+            Some(_) => Vec::new(),
+            None => announcers::ask(self.announcers.clone()).await,
+        };
         let reporter = Arc::clone(self);
-        let permit = Arc::clone(&self.making).acquire_owned().await.ok()?;
-        let answers = announcers::ask(self.announcers.clone()).await;
         let making = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            let copied = reporter.copy(clock::now());
-            let places = reporter.board.with(|board| reporter.context.nginx_places(board.group_ids()));
-            let mut surroundings = reporter.surroundings.lock().unwrap_or_else(PoisonError::into_inner);
-            let looked_up = surroundings.look(&places, &copied);
-            drop(surroundings);
-            let looked_up = LookedUp { announced: announced::read(answers), ..looked_up };
-            make(copied.status(looked_up, list.as_deref(), most))
+            let snapshot = desk.snapshot.take().unwrap_or_else(|| reporter.snapshot(&mut desk.surroundings, answers));
+            make(desk.snapshot.insert(snapshot))
         });
-        making.await.ok()
+        making.await.unwrap_or_else(|_| api::not_made())
     }
 
-    /// Returns a number that changes when something else is announced on this machine.
-    async fn announced_print(&self) -> u64 {
-        let answers = announcers::ask(self.announcers.clone()).await;
-        let reading = tokio::task::spawn_blocking(|| announced::fingerprint(&announced::read(answers)));
-        reading.await.unwrap_or_default()
-    }
-}
-
-/// A text that was made of the status a moment ago, for all who ask for it until it is old.
-#[derive(Default)]
-struct Latest(Mutex<Option<(Instant, Arc<StatusText>)>>);
-
-impl Latest {
-    /// Returns the text, made at most a moment ago: by `make`, if there is none. One at a time makes it. Then the `other` view is made
-    /// again too: nobody who has seen one is shown an older one.
-    async fn get<Making: Future<Output = Option<StatusText>>>(
-        &self,
-        other: &Latest,
-        make: impl FnOnce() -> Making,
-    ) -> Option<Arc<StatusText>> {
-        let mut latest = self.0.lock().await;
-        let now = clock::now();
-        if let Some((at, text)) = &*latest
-            && now.saturating_duration_since(*at) < STATUS_LASTS
-        {
-            return Some(Arc::clone(text));
-        }
-        let text = Arc::new(make().await?);
-        *latest = Some((now, Arc::clone(&text)));
-        drop(latest);
-        other.forget().await;
-        Some(text)
+    fn snapshot(&self, surroundings: &mut Surroundings, answers: Vec<AnnouncerAnswer>) -> Snapshot {
+        let (at, copied) = (clock::now(), self.copy());
+        let places = self.board.with(|board| self.context.nginx_places(board.group_ids()));
+        let looked_up = LookedUp { announced: announced::read(answers), ..surroundings.look(&places, &copied) };
+        Snapshot { at, copied, looked_up, json: OnceLock::new(), html: OnceLock::new() }
     }
 
-    async fn forget(&self) {
-        *self.0.lock().await = None;
-    }
-
-    async fn forget_if_old(&self) {
-        self.0.lock().await.take_if(|(at, _)| clock::since(*at) >= STATUS_LASTS);
+    /// Looks whether the status has changed since the `last` look. If it has, whoever asks now gets what has changed, not what was made
+    /// before it. If `asks`, the announcers of this machine are asked too.
+    async fn look_again(self: &Arc<Self>, last: Option<Seen>, asks: bool) -> (Option<Seen>, bool) {
+        let answers = if asks || last.is_none() { Some(announcers::ask(self.announcers.clone()).await) } else { None };
+        let mut desk = Arc::clone(&self.desk).lock_owned().await;
+        let reporter = Arc::clone(self);
+        let looking = tokio::task::spawn_blocking(move || {
+            let copied = reporter.copy();
+            let before = last.as_ref().map_or(0, |last| last.announced);
+            let announced = answers.map_or(before, |answers| announced::fingerprint(&announced::read(answers)));
+            let is_same = last.is_some_and(|last| before == announced && last.copied.shows_the_same(&copied));
+            if !is_same {
+                desk.snapshot = None;
+            }
+            (Some(Seen { copied, announced }), !is_same)
+        });
+        looking.await.unwrap_or_default()
     }
 }
 

@@ -76,7 +76,8 @@ impl Surroundings {
         }
         let connections = self.count(&processes, copied);
         let (agent, store_places) = (self.about.clone(), self.store_places.clone());
-        let fleet = self.fleet.as_mut().map(FleetView::agents).unwrap_or_default();
+        let (fleet, fleet_reading) = self.fleet.as_mut().map(FleetView::agents).unzip();
+        let fleet = fleet.unwrap_or_default();
         let heard = |(name, news): (Option<String>, SourceNews)| HeardStore {
             receipt_lease: self.news.receipt_lease().filter(|_| name.is_none()),
             name,
@@ -84,7 +85,8 @@ impl Surroundings {
             heard: news.heard,
         };
         let heard = self.news.stores().into_iter().map(heard).collect();
-        LookedUp { agent, store_places, heard, nginx, connections, fleet, announced: Vec::new() }
+        let announced = Vec::new();
+        LookedUp { agent, store_places, heard, nginx, connections, fleet, fleet_reading, announced }
     }
 
     /// Returns the number of connections of these processes to each address.

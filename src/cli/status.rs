@@ -8,11 +8,13 @@ use serde::Serialize;
 
 use crate::agent::announcers;
 use crate::config::settings::Settings;
+use crate::model::report::Stage;
 use crate::model::status::{
-    AnnouncedState, AnnouncerStatus, AxisAnswer, ConditionKind, Explanation, FORMAT, Status, StatusQuestion, UnixTime,
+    AnnouncedState, AnnouncerStatus, AxisAnswer, Condition, ConditionKind, Explanation, FORMAT, Status, StatusQuestion,
+    UnixTime,
 };
-use crate::status::announced;
-use crate::status::{explain, terminal as texts};
+use crate::model::text;
+use crate::status::{announced, api, explain, terminal as texts};
 use crate::world::{clock, http, terminal};
 
 use super::exit::Exit;
@@ -28,26 +30,28 @@ const MAX_BYTES: usize = 64 << 20;
 /// Clears a terminal and moves to its first line.
 const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
 
-/// Prints the status of the running agent, if `watches` again and again. `list` is a folder of keys or a file whose backends are all
-/// shown.
+/// One look at the status.
+struct StatusLook {
+    exit: Exit,
+    /// What is printed of it.
+    text: String,
+    /// The same without what moves by itself.
+    standing: String,
+}
+
+/// What is asked for.
+struct Wanted {
+    json: bool,
+    /// The folder of keys, the file or the resource of the lists whose backends are all shown.
+    list: Option<String>,
+}
+
+/// Prints the status of the running agent, if `watches` again and again: to a terminal as it is, into a file when something has changed.
 pub(super) async fn status(settings: Settings, json: bool, watches: bool, list: Option<String>) -> Exit {
-    let target = match &list {
-        Some(list) => format!("/api/status?list={}", utf8_percent_encode(list, NON_ALPHANUMERIC)),
-        None => "/api/status".to_owned(),
-    };
-    let has_color = run::style(&settings).color;
-    let mut last = String::new();
+    let wanted = Wanted { json, list: list.map(api::without_slash) };
+    let mut last = None;
     loop {
-        let (exit, text) = match ask(&settings, &target).await {
-            Ok((_, body)) if json => {
-                (serde_json::from_str(&body).map_or(Exit::AgentAway, |found| exit_of(&found)), body)
-            }
-            Ok((_, body)) => match serde_json::from_str(&body) {
-                Ok(status) => (exit_of(&status), texts::status(&status, has_color, list.as_deref())),
-                Err(error) => (Exit::AgentAway, format!("the agent's answer is not understood: {error}\n")),
-            },
-            Err(problem) => announced(&settings, problem, json).await,
-        };
+        let StatusLook { exit, text, standing } = look(&settings, &wanted).await;
         if !watches {
             match exit {
                 Exit::AgentAway => terminal::print_error(&text),
@@ -57,12 +61,43 @@ pub(super) async fn status(settings: Settings, json: bool, watches: bool, list: 
         }
         if terminal::is_terminal() && !json {
             terminal::print(&format!("{CLEAR}{text}"));
-        } else if text != last {
+        } else if last.as_ref() != Some(&standing) {
             terminal::print(&text);
         }
-        last = text;
+        last = Some(standing);
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+async fn look(settings: &Settings, wanted: &Wanted) -> StatusLook {
+    let target = match &wanted.list {
+        Some(list) => format!("/api/status?list={}", utf8_percent_encode(list, NON_ALPHANUMERIC)),
+        None => "/api/status".to_owned(),
+    };
+    let body = match ask(settings, &target).await {
+        Ok((_, body)) => body,
+        Err(problem) => return announced(settings, problem, wanted.json).await,
+    };
+    let status: Status = match serde_json::from_str(&body) {
+        Ok(status) => status,
+        Err(error) => return away(format!("the agent's answer is not understood: {error}\n")),
+    };
+    let is_there = |list: &String| status.upstreams.iter().any(|upstream| texts::is_meant(upstream, list));
+    let exit = if wanted.list.as_ref().is_none_or(is_there) { exit_of(&status) } else { Exit::Usage };
+    let has_color = run::style(settings).color;
+    let (text, standing) = match wanted.json {
+        true => (text::json(&body), serde_json::to_string(&status.standing()).unwrap_or_default()),
+        false => {
+            let shown = |status: &Status| texts::status(status, has_color, wanted.list.as_deref());
+            (shown(&status), shown(&status.standing()))
+        }
+    };
+    StatusLook { exit, text, standing }
+}
+
+/// Returns what is seen if no agent answers.
+fn away(problem: String) -> StatusLook {
+    StatusLook { exit: Exit::AgentAway, standing: problem.clone(), text: problem }
 }
 
 /// The status of a machine with announcers and without an agent.
@@ -73,26 +108,34 @@ struct AnnouncedOnly {
     announced: Vec<AnnouncerStatus>,
 }
 
-/// Returns the exit code and the status of the announcers, on a machine on which no agent answers, because of this problem. If there was
-/// one, its absence counts more than what they say.
-async fn announced(settings: &Settings, problem: String, json: bool) -> (Exit, String) {
+/// Looks at the announcers, on a machine on which no agent answers, because of this problem. If there was one, its absence counts more
+/// than what they say.
+async fn announced(settings: &Settings, problem: String, json: bool) -> StatusLook {
     let wanted = &settings.agent.state_dir;
     let found = announced::read(announcers::ask(state::announcer_places(wanted)).await);
     if found.is_empty() {
-        return (Exit::AgentAway, problem);
+        return away(problem);
     }
+    let has_color = run::style(settings).color;
+    let shown = |announced: Vec<AnnouncerStatus>, at: UnixTime| match json {
+        true => {
+            let status = serde_json::to_string(&AnnouncedOnly { format: FORMAT, at, announced });
+            text::json(&(status.unwrap_or_default() + "\n"))
+        }
+        false => texts::announced(&announced, at, has_color),
+    };
+    let standing =
+        |found: Vec<AnnouncerStatus>| shown(found.into_iter().map(AnnouncerStatus::standing).collect(), UnixTime(0));
     let at = UnixTime(clock::unix_seconds());
-    let text = || texts::announced(&found, at, run::style(settings).color);
     if state::existing(wanted).is_some_and(|folder| state::has_agent(&folder)) {
-        return (Exit::AgentAway, if json { problem } else { format!("{problem}\n{}", text()) });
+        if json {
+            return away(problem);
+        }
+        let (text, standing) = (format!("{problem}\n{}", shown(found.clone(), at)), problem + &standing(found));
+        return StatusLook { exit: Exit::AgentAway, text, standing };
     }
     let exit = found.iter().map(exit_of_announcer).max_by_key(|exit| rank(*exit)).unwrap_or(Exit::Done);
-    let text = if json { json_of(AnnouncedOnly { format: FORMAT, at, announced: found }) } else { text() };
-    (exit, text)
-}
-
-fn json_of(status: AnnouncedOnly) -> String {
-    serde_json::to_string(&status).unwrap_or_default() + "\n"
+    StatusLook { exit, text: shown(found.clone(), at), standing: standing(found) }
 }
 
 /// Returns the exit code for the worst of an announcer.
@@ -136,11 +179,11 @@ pub(super) async fn explain(settings: Settings, what: &str, json: bool) -> Exit 
     };
     let now = UnixTime(clock::unix_seconds());
     let has_color = run::style(&settings).color;
-    terminal::print(&if json { body } else { texts::explanation(&explanation, now, has_color) });
+    terminal::print(&if json { text::json(&body) } else { texts::explanation(&explanation, now, has_color) });
     let worst = explanation.conditions.iter().find(|condition| condition.question != StatusQuestion::Notice);
     match (explanation.is_known, worst) {
         (false, _) => Exit::Usage,
-        (true, worst) => worst.map_or(Exit::Done, |condition| exit_for(condition.kind)),
+        (true, worst) => worst.map_or(Exit::Done, exit_for),
     }
 }
 
@@ -174,18 +217,21 @@ const HINT: &str = "is `upstreamd --watch` running, with the same --state-dir?";
 fn exit_of(status: &Status) -> Exit {
     let worst = status.conditions.iter().find(|condition| condition.question != StatusQuestion::Notice);
     let without = if status.sync.answer == AxisAnswer::Starting { Exit::UnderWay } else { Exit::Done };
-    worst.map_or(without, |condition| exit_for(condition.kind))
+    worst.map_or(without, exit_for)
 }
 
 /// Returns the exit code for the worst condition.
-fn exit_for(kind: ConditionKind) -> Exit {
-    match kind {
+fn exit_for(condition: &Condition) -> Exit {
+    match condition.kind {
         ConditionKind::Stuck => Exit::Stuck,
         ConditionKind::NginxAway | ConditionKind::NoBackends | ConditionKind::NoneLive => Exit::NotServing,
         ConditionKind::StoreAway | ConditionKind::KeysRefused => Exit::Store,
         ConditionKind::CheckRefused | ConditionKind::KeySkipped => Exit::Check,
         ConditionKind::ReloadRefused | ConditionKind::ReloadOwed => Exit::Reload,
-        ConditionKind::Failed => Exit::Render,
+        ConditionKind::Failed => match condition.step.as_deref() {
+            Some(step) if step != Stage::Render.to_string() => Exit::Write,
+            _ => Exit::Render,
+        },
         ConditionKind::Broken | ConditionKind::Unread => Exit::Configuration,
         ConditionKind::Held => Exit::Guarded,
         ConditionKind::Slow | ConditionKind::Untaken | ConditionKind::Waiting => Exit::UnderWay,

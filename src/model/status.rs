@@ -9,6 +9,7 @@ mod axis;
 mod change;
 mod explanation;
 mod place;
+mod standing;
 mod unix_time;
 
 pub use announced::{
@@ -19,8 +20,8 @@ pub use axis::{Axis, AxisAnswer};
 pub use change::{ChangePhase, ChangeStatus, ChangedFile, KeyList};
 pub use explanation::{ExplainedStep, Explanation, KeyFacts};
 pub use place::{
-    AgentLine, BackendFailure, BackendLine, HeardRevision, LeavingWorker, NginxStatus, ReceiptLease, StoreMember,
-    StoreStatus, UpstreamStatus,
+    AgentLine, BackendFailure, BackendLine, FleetReading, HeardRevision, LeavingWorker, NginxStatus, ReceiptLease,
+    StoreMember, StoreStatus, UpstreamStatus,
 };
 pub use unix_time::UnixTime;
 
@@ -52,9 +53,12 @@ pub struct Status {
     pub nginx: Vec<NginxStatus>,
     /// The last changes, the newest first: 50 at most.
     pub changes: Vec<ChangeStatus>,
-    /// Agents of the fleet, by their receipts; empty unless the agent keeps one.
+    /// Agents of the fleet, by their receipts, those with something to say first: 500 at most. Empty unless the agent keeps one.
     #[serde(default)]
     pub fleet: Vec<AgentLine>,
+    /// How these were read; `None` unless the agent keeps a receipt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet_reading: Option<FleetReading>,
     /// The announcers of this machine.
     #[serde(default)]
     pub announced: Vec<AnnouncerStatus>,
@@ -166,6 +170,9 @@ pub struct Condition {
     pub summary: String,
     /// Why, in the words of whoever refused it; empty if the summary says it all.
     pub reason: String,
+    /// The step of a pass that failed, as log lines name it; `None` unless one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
     /// The keys, files or processes that caused it: 20 at most.
     pub causes: Vec<Cause>,
     /// Its start.

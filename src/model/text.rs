@@ -19,9 +19,9 @@ pub fn shortened(text: &str, max_characters: usize) -> String {
     }
 }
 
-/// Returns the same as `shortened`, with `instead` for each control character.
+/// Returns the same as `shortened`, with `instead` for each character that misleads.
 pub fn one_line(text: &str, max_characters: usize, instead: char) -> String {
-    shortened(text, max_characters).replace(char::is_control, instead.encode_utf8(&mut [0; 4]))
+    shortened(text, max_characters).replace(misleads, instead.encode_utf8(&mut [0; 4]))
 }
 
 /// Returns a number of things, as people write it.
@@ -29,17 +29,9 @@ pub fn counted(number: usize, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
-/// Returns a text that others wrote, between backquotes: shortened, control characters escaped.
+/// Returns a text that others wrote, between backquotes: shortened, characters that mislead escaped.
 pub fn shown(text: &str) -> String {
-    let mut shown = String::from("`");
-    for character in shortened(text, MAX_SHOWN).chars() {
-        match character.is_control() {
-            true => write!(shown, "{}", character.escape_default()).unwrap_or_default(),
-            false => shown.push(character),
-        }
-    }
-    shown.push('`');
-    shown
+    format!("`{}`", escaped(&shortened(text, MAX_SHOWN), false, &[]))
 }
 
 /// Returns a log line that ends where it ends and does nothing to a terminal, whatever is in it: control characters and those that
@@ -61,16 +53,26 @@ pub fn misleads(character: char) -> bool {
     turns_or_hides || character.is_control()
 }
 
-/// Returns lines for a terminal, with control characters escaped.
+/// Returns lines for a terminal, with characters that mislead escaped.
 pub fn lines(text: &str) -> String {
     escaped(text, false, &['\n', '\t'])
+}
+
+/// Returns JSON of the same meaning that does nothing to a terminal: characters that mislead are escaped, whatever text they are in.
+pub fn json(text: &str) -> String {
+    // Line breaks and tabs are raw only between its values.
+    escaped(text, true, &['\n', '\t'])
 }
 
 fn escaped(text: &str, is_json: bool, but: &[char]) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match misleads(character) && !but.contains(&character) {
-            true if is_json => write!(escaped, "\\u{:04x}", u32::from(character)).unwrap_or_default(),
+            true if is_json => {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    write!(escaped, "\\u{unit:04x}").unwrap_or_default();
+                }
+            }
             true => write!(escaped, "{}", character.escape_default()).unwrap_or_default(),
             false => escaped.push(character),
         }
@@ -101,9 +103,14 @@ mod tests {
     fn a_log_line_cannot_be_forged_or_reach_the_terminal() {
         let forged = "INFO a\nERROR b\u{1b}[31m\r\u{9b}2J\u{202e}\u{7f}ü\n";
         assert_eq!(log_line(forged, false), "INFO a\\nERROR b\\u{1b}[31m\\r\\u{9b}2J\\u{202e}\\u{7f}ü\n");
-        let json = r#"{"message":"a\nb"}"#.to_owned().replace('b', "\u{9b}");
-        let line = log_line(&json, true);
-        assert_eq!(line, "{\"message\":\"a\\n\\u009b\"}\n");
+        let object = r#"{"message":"a\nb"}"#.to_owned().replace('b', "\u{9b}\u{e0041}");
+        let line = log_line(&object, true);
+        assert_eq!(line, "{\"message\":\"a\\n\\u009b\\udb40\\udc41\"}\n");
+        let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(value(&line), value(&object));
+        let pretty = format!("{{\n\t\"a\": {object}\n}}\n");
+        assert_eq!((value(&json(&pretty)), json(&pretty).lines().count()), (value(&pretty), 3));
+        assert!(!json(&pretty).contains(|character| misleads(character) && !"\n\t".contains(character)));
         assert_eq!(lines("a\n\tb\u{1b}\n"), "a\n\tb\\u{1b}\n");
     }
 
@@ -118,7 +125,7 @@ mod tests {
 
     #[test]
     fn shown_text_is_short_and_has_no_control_characters() {
-        assert_eq!(shown("a\u{1b}[31m\n"), r"`a\u{1b}[31m\n`");
+        assert_eq!(shown("a\u{1b}[31m\n\u{202e}"), r"`a\u{1b}[31m\n\u{202e}`");
         assert_eq!(shown(&"x".repeat(200)).chars().count(), 83);
     }
 
@@ -126,6 +133,7 @@ mod tests {
     fn one_line_is_cut_at_a_character() {
         assert_eq!(one_line("ü\nb", 3, ' '), "ü b");
         assert_eq!(one_line("üüü\n", 3, ' '), "üüü…");
+        assert_eq!(one_line("a\u{9b}b\u{202e}c\u{e0041}d", 9, '?'), "a?b?c?d");
         assert_eq!(shortened("", 0), "");
     }
 }

@@ -91,6 +91,7 @@ pub fn conditions(announcers: &[AnnouncerStatus], at: UnixTime) -> Vec<Condition
             resources: Vec::new(),
             summary,
             reason,
+            step: None,
             causes: vec![Cause::Process(format!("upstreamd announce, process {}", announcer.pid))],
             since,
             next_try: None,

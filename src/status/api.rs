@@ -6,11 +6,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::model::outward::{PageBody, PageRequest, StatusPage};
-use crate::model::status::{KeyFacts, Status, UnixTime};
+use crate::model::status::{KeyFacts, Status};
 
-use super::explain;
-use super::gather::Copied;
-use super::page;
+use super::{explain, page};
 
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -38,11 +36,16 @@ pub enum ApiRequest {
 pub fn wanted(request: &PageRequest) -> Option<ApiRequest> {
     match request.path.as_str() {
         "/" => Some(ApiRequest::Page),
-        "/api/status" => Some(ApiRequest::Status { list: argument(request, "list") }),
+        "/api/status" => Some(ApiRequest::Status { list: argument(request, "list").map(without_slash) }),
         "/api/explain" => Some(ApiRequest::Explain { what: argument(request, "of").unwrap_or_default() }),
         "/api/events" => Some(ApiRequest::Changes),
         _ => None,
     }
+}
+
+/// Returns the name of a list as the status has it: shells end a folder with a slash.
+pub fn without_slash(list: String) -> String {
+    list.trim_end_matches('/').to_owned()
 }
 
 /// Returns an argument of the request, decoded.
@@ -87,12 +90,6 @@ pub struct StatusText {
     version: String,
 }
 
-impl AsRef<StatusText> for StatusText {
-    fn as_ref(&self) -> &StatusText {
-        self
-    }
-}
-
 impl StatusText {
     /// Returns a status as JSON, with a line break at the end.
     pub fn json(status: Status) -> StatusText {
@@ -120,11 +117,9 @@ fn hash(value: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// Returns JSON with a version; 304 without it if the client has that version.
-pub fn versioned(request: &PageRequest, status: Option<impl AsRef<StatusText>>) -> StatusPage {
-    let Some(status) = status else { return not_made() };
-    let StatusText { text, version } = status.as_ref();
-    let is_known = request.known.split(',').any(|known| known.trim().trim_start_matches("W/") == version);
+/// Returns JSON with a version; 304 without it if that is among the versions that the client has.
+pub fn versioned(known: &str, StatusText { text, version }: &StatusText) -> StatusPage {
+    let is_known = known.split(',').any(|known| known.trim().trim_start_matches("W/") == version);
     let (status, body) = match is_known {
         true => (304, PageBody::default()),
         false => (200, PageBody::Text(Arc::clone(text))),
@@ -133,8 +128,7 @@ pub fn versioned(request: &PageRequest, status: Option<impl AsRef<StatusText>>) 
 }
 
 /// Returns the page for people.
-pub fn html(made: Option<Arc<StatusText>>) -> StatusPage {
-    let Some(made) = made else { return not_made() };
+pub fn html(made: &StatusText) -> StatusPage {
     StatusPage {
         status: 200,
         content_type: "text/html; charset=utf-8",
@@ -160,12 +154,4 @@ pub fn explained(status: &Status, what: &str, facts: &KeyFacts) -> StatusPage {
     let status = if explanation.is_known { 200 } else { 404 };
     let body = serde_json::to_string(&explanation).unwrap_or_default() + "\n";
     StatusPage { status, content_type: JSON, body: PageBody::Text(body.into()), ..StatusPage::default() }
-}
-
-/// Returns a number that changes when what the status shows changes, the numbers of connections left out.
-pub fn fingerprint(copied: &Copied) -> u64 {
-    let mut status = copied.head().clone();
-    status.at = UnixTime(0);
-    let text = serde_json::to_string(&status).unwrap_or_default();
-    hash(&(text, copied.shared_print()))
 }

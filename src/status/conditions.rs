@@ -78,6 +78,7 @@ fn condition(kind: ConditionKind, subject: &str, since: u64, summary: String, ad
         resources: Vec::new(),
         summary,
         reason: String::new(),
+        step: None,
         causes: Vec::new(),
         since: UnixTime(since),
         next_try: None,
@@ -229,6 +230,7 @@ fn failed(failure: &Failure, group: &GroupBoard, board: &Board) -> Condition {
     Condition {
         resources: failure.resources.iter().map(|name| name.to_string()).collect(),
         reason: failure.reason.clone(),
+        step: Some(failure.step.to_string()),
         causes: failure.causes.iter().take(MAX_CAUSES).cloned().collect(),
         next_try: group.left.next_try.map(UnixTime),
         ..condition(failure.kind, &names, since, summary, &advice)

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::model::receipt::{AgentStanding, Proof, Receipt, ResourceReceipt, StoredReceipt};
+use crate::model::text;
 
 /// One agent of the fleet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -79,10 +80,10 @@ pub fn table(agents: &[FleetAgent]) -> String {
     rows.iter().map(line).collect()
 }
 
-/// Returns a JSON array of the agents.
+/// Returns a JSON array of the agents. Nothing in it reaches a terminal as a command.
 pub fn json(agents: &[FleetAgent]) -> String {
     // Only text and numbers: this cannot fail.
-    format!("{}\n", serde_json::to_string_pretty(agents).unwrap_or_default())
+    text::json(&format!("{}\n", serde_json::to_string_pretty(agents).unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -145,7 +146,8 @@ mod tests {
 
     #[test]
     fn json_holds_the_receipts() {
-        let text = json(&[agent("a", &[("web.toml", 2, Some(1), Some(1))]), read("b", "")]);
+        let text = json(&[agent("a", &[("web.toml", 2, Some(1), Some(1))]), read("b\u{9b}2J", "")]);
+        assert!(text.contains(r"b\u009b2J"), "{text}");
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value[0]["standing"], "behind");
         assert_eq!(value[0]["receipt"]["resources"][0]["seen"], 2);

@@ -9,9 +9,9 @@ use crate::model::live_backends::{ListedBackend, LiveBackends};
 use crate::model::nginx::NginxPlace;
 use crate::model::report::Stage;
 use crate::model::status::{
-    AgentLine, AgentStatus, AnnouncerStatus, BackendFailure, BackendLine, ConditionKind, FORMAT, GroupStatus,
-    HeardRevision, NginxStatus, ReceiptLease, ResourceStatus, RunningStep, Status, StoreMember, StoreStatus, UnixTime,
-    UpstreamStatus,
+    AgentLine, AgentStatus, AnnouncerStatus, BackendFailure, BackendLine, ConditionKind, FORMAT, FleetReading,
+    GroupStatus, HeardRevision, NginxStatus, ReceiptLease, ResourceStatus, RunningStep, Status, StoreMember,
+    StoreStatus, UnixTime, UpstreamStatus,
 };
 use crate::model::text;
 
@@ -42,6 +42,8 @@ pub struct LookedUp {
     pub connections: Option<BTreeMap<String, usize>>,
     /// Agents of the fleet.
     pub fleet: Vec<AgentLine>,
+    /// How these were read.
+    pub fleet_reading: Option<FleetReading>,
     /// The announcers of this machine.
     pub announced: Vec<AnnouncerStatus>,
 }
@@ -59,8 +61,11 @@ pub struct HeardStore {
     pub receipt_lease: Option<ReceiptLease>,
 }
 
-/// A copy of the board, as far as the status needs it: made while the board is locked, and cheap.
+/// A copy of the board, as far as the status needs it: made while the board is locked.
 pub struct Copied {
+    at: UnixTime,
+    /// The status without what has to be looked up, without backends and changes, without the moment, and without the conditions of each
+    /// resource.
     status: Status,
     lists: Vec<CopiedList>,
     changes: Vec<Arc<Change>>,
@@ -73,6 +78,7 @@ pub struct Copied {
 }
 
 /// The backends of one file.
+#[derive(PartialEq)]
 struct CopiedList {
     resource: Arc<str>,
     dest: String,
@@ -121,7 +127,7 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
     let Answers { sync, service } = Answers::of(board, &found);
     let status = Status {
         format: FORMAT,
-        at: UnixTime(look.unix_seconds()),
+        at: UnixTime::default(),
         agent: AgentStatus { stopping: board.stopping, ..AgentStatus::default() },
         sync,
         service,
@@ -131,28 +137,27 @@ pub fn copy(board: &Board, look: &Look) -> Copied {
         nginx: Vec::new(),
         changes: Vec::new(),
         fleet: Vec::new(),
+        fleet_reading: None,
         announced: Vec::new(),
         conditions: found,
     };
     let (changes, leaving_since) = (board.changes.newest_first(), board.leaving_since.clone());
     let (failures, has_own_store) = (board.upstream_troubles.failures().clone(), !board.store.is_unused());
-    Copied { status, lists, changes, leaving_since, nginx: board.nginx.clone(), failures, has_own_store }
+    let (at, nginx) = (UnixTime(look.unix_seconds()), board.nginx.clone());
+    Copied { at, status, lists, changes, leaving_since, nginx, failures, has_own_store }
 }
 
 impl Copied {
-    /// Returns the status without what has to be looked up, without backends and without changes.
-    pub fn head(&self) -> &Status {
-        &self.status
-    }
-
-    /// Returns a number that changes when a list of backends or one of the last changes does.
-    pub fn shared_print(&self) -> u64 {
-        let store_has =
-            |list: &CopiedList| list.store_has.as_ref().map_or(0, |store_has| Arc::as_ptr(store_has) as u64);
-        let lists = self.lists.iter().flat_map(|list| [Arc::as_ptr(&list.live) as u64, store_has(list)]);
-        let changes = self.changes.iter().map(|change| Arc::as_ptr(change) as u64);
-        let failures = self.failures.values().map(|(at, _)| *at);
-        lists.chain(changes).chain(failures).fold(0, |print, place| print.rotate_left(7) ^ place)
+    /// Returns whether the status shows the same of both, but for what has to be looked up.
+    pub fn shows_the_same(&self, other: &Copied) -> bool {
+        // What is kept stays as it is: a change that goes on is a new one.
+        let is_kept = |(one, other): (&Arc<Change>, &Arc<Change>)| Arc::ptr_eq(one, other);
+        self.status == other.status
+            && self.lists == other.lists
+            && self.leaving_since == other.leaving_since
+            && self.failures == other.failures
+            && self.changes.len() == other.changes.len()
+            && self.changes.iter().zip(&other.changes).all(is_kept)
     }
 
     /// Returns the addresses of all backends; one may come several times.
@@ -162,7 +167,7 @@ impl Copied {
 
     /// Returns since when a worker has to leave, in seconds since 1970: since its reload, or since now if it is not ours.
     pub fn leaving_since(&self, pid: i32) -> u64 {
-        self.leaving_since.get(&pid).copied().unwrap_or(self.status.at.0)
+        self.leaving_since.get(&pid).copied().unwrap_or(self.at.0)
     }
 
     /// Returns since when the nginx there is away.
@@ -170,10 +175,10 @@ impl Copied {
         self.nginx.iter().find(|nginx| nginx.place == *place)?.away_since.map(UnixTime)
     }
 
-    /// Returns the status. All backends of the list with this folder or destination are reported; of each other list so many at most.
-    pub fn status(self, looked_up: LookedUp, wanted: Option<&str>, most: usize) -> Status {
-        let LookedUp { agent, store_places, heard, nginx, connections, fleet, announced } = looked_up;
-        let mut status = self.status;
+    /// Returns the status. All backends of the lists with this folder, destination or resource are reported; of each other list so many at most.
+    pub fn status(&self, looked_up: LookedUp, wanted: Option<&str>, most: usize) -> Status {
+        let LookedUp { agent, store_places, heard, nginx, connections, fleet, fleet_reading, announced } = looked_up;
+        let mut status = Status { at: self.at, ..self.status.clone() };
         status.agent = AgentStatus { stopping: status.agent.stopping, ..agent };
         if let Some(store) = status.stores.first_mut().filter(|_| self.has_own_store) {
             store.places = store_places;
@@ -197,7 +202,7 @@ impl Copied {
         let lists =
             self.lists.iter().flat_map(|list| upstreams(list, (connections.as_ref(), &self.failures), wanted, most));
         let changes = self.changes.iter().map(|change| change.status()).collect();
-        Status { upstreams: lists.collect(), nginx, fleet, announced, changes, ..status }
+        Status { upstreams: lists.collect(), nginx, fleet, fleet_reading, announced, changes, ..status }
     }
 }
 
@@ -285,7 +290,7 @@ fn upstreams<'a>(
         let total = rows.len();
         let serving = rows.iter().filter(|(backend, _)| !backend.state.is_down() && !list.is_down).count();
         rows.sort_by_key(|(backend, _)| backend.state);
-        if wanted.is_none_or(|wanted| wanted != whole && wanted != list.dest && wanted != EVERYTHING) {
+        if wanted.is_none_or(|wanted| ![&whole, &list.dest, &*list.resource, EVERYTHING].contains(&wanted)) {
             rows.truncate(most);
         }
         let line = |(backend, since): (ListedBackend<'_>, u64)| BackendLine {

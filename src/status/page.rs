@@ -64,7 +64,7 @@ pub fn html(status: &Status) -> String {
     changes::section(&mut html, &status.changes, clock);
     places::nginx(&mut html, &status.nginx, clock);
     places::stores(&mut html, &status.stores, clock);
-    places::fleet(&mut html, &status.fleet);
+    places::fleet(&mut html, &status.fleet, status.fleet_reading.as_ref(), clock);
     html.raw("</div>\n</div>\n</main>\n");
     foot(&mut html, &status.agent, clock);
     html.raw("<script>").raw(SCRIPT).raw("</script>\n</body>\n</html>\n");

@@ -7,6 +7,7 @@ use crate::model::status::{
 use crate::model::text::{self, counted};
 
 mod announced;
+mod fleet;
 
 pub use announced::announced;
 
@@ -54,7 +55,8 @@ pub fn status(status: &Status, has_color: bool, list: Option<&str>) -> String {
     page.text
 }
 
-fn is_meant(upstream: &UpstreamStatus, list: &str) -> bool {
+/// Returns whether it is a list with this folder, destination or resource.
+pub fn is_meant(upstream: &UpstreamStatus, list: &str) -> bool {
     [&upstream.folder, &upstream.dest, &upstream.resource].into_iter().any(|name| name == list)
 }
 
@@ -218,6 +220,7 @@ impl StatusWriter {
             span(self.now.seconds_since(status.agent.started))
         ));
         self.announced(&status.announced);
+        self.fleet(&status.fleet, status.fleet_reading.as_ref());
         if !status.changes.is_empty() {
             self.head("Last changes");
             status.changes.iter().take(MAX_CHANGES).for_each(|change| self.change(change));

@@ -7,7 +7,7 @@ use crate::support::etcd::Etcd;
 use crate::support::nginx::Nginx;
 use crate::support::proxy::Proxy;
 use crate::support::template::table;
-use crate::support::{free_port, wait_for};
+use crate::support::{Daemon, free_port, wait_for};
 
 /// The status of the agent that runs in this sandbox; `None` if it does not answer.
 fn status(sandbox: &Sandbox) -> Option<Value> {
@@ -133,4 +133,113 @@ fn what_nginx_cannot_reach_is_said_in_its_words() {
     wait_status(&sandbox, "nothing in the way", |status| none_live(status).is_none().then_some(()));
     let shown = sandbox.run(&["status"]).expect_code(0).stdout;
     assert!(shown.contains("serving: yes") && shown.contains("nginx could not reach it "), "{shown}");
+}
+
+#[test]
+fn the_fleet_is_short_and_says_when_it_cannot_be_read() {
+    let etcd = Etcd::start();
+    etcd.put("/v/x", "one");
+    let resource = |number: usize| {
+        json!({"name": format!("r{number}.toml"), "keys": [], "proof": "file", "seen": 1, "applied": null,
+               "converged": null, "drained": null, "held": true})
+    };
+    let resources: Vec<Value> = (0..30).map(resource).collect();
+    let receipt = json!({"format": 1, "id": "edge", "version": "1", "generation": 0, "drained_generation": null,
+                         "resources": resources});
+    etcd.put("/upstreamd/agents/edge", &receipt.to_string());
+    etcd.enable_auth(&["/v"]);
+    let receipts = ["--prefix=true", "reader", "readwrite", "/upstreamd/agents/"];
+    etcd.ctl_as(Some("root:root"), &[&["role", "grant-permission"], &receipts[..]].concat());
+    let mut sandbox = Sandbox::on_etcd(&etcd.url());
+    sandbox.store.extend(["--username", "reader", "--password", "reader"].map(str::to_owned));
+    sandbox.plain_resource("a", "");
+    let _agent = sandbox.start(&["--watch", "--receipts", "--agent-id", "own"]);
+    let read = wait_status(&sandbox, "both agents", |status| {
+        let own = &status["fleet"][1];
+        let is_read = own["id"] == "own" && own["lagging"] == json!([]) && own["version"] != "";
+        is_read.then(|| status.clone())
+    });
+    let edge = &read["fleet"][0];
+    assert_eq!((&edge["lagging_more"], &edge["held_more"]), (&json!(10), &json!(10)), "{edge}");
+    assert_eq!(edge["held"].as_array().unwrap().len(), 20, "{edge}");
+    assert_eq!(read["fleet_reading"]["problem"], Value::Null);
+    let shown = sandbox.run(&["status"]).stdout;
+    for said in
+        ["1 of 2 agents up to date, read 2", "edge holds r0.toml, r1.toml, r2.toml and 27 more", "edge lags with "]
+    {
+        assert!(shown.contains(said), "{said}: {shown}");
+    }
+    // Whether it may read the receipts is asked each time they are read.
+    etcd.ctl_as(Some("root:root"), &["role", "revoke-permission", "--prefix=true", "reader", "/upstreamd/agents/"]);
+    let refused = wait_status(&sandbox, "a refusal", |status| {
+        status["fleet_reading"]["problem"].as_str().is_some().then(|| status.clone())
+    });
+    let reading = &refused["fleet_reading"];
+    assert!(reading["problem"].as_str().unwrap().contains("permission denied"), "{reading}");
+    assert!(reading["at"].is_string() && refused["fleet"][0]["id"] == "edge", "what was read stays: {refused}");
+    let shown = sandbox.run(&["status"]).stdout;
+    assert!(shown.contains("  the receipts cannot be read: ") && shown.contains("edge holds "), "{shown}");
+}
+
+#[test]
+fn a_list_is_found_by_its_folder_its_file_and_its_resource() {
+    let sandbox = Sandbox::new();
+    sandbox.template("web.tera", "{{ servers(prefix=\"/web\") }}\n");
+    let dest = sandbox.text_path("out/web.conf");
+    sandbox.resource("web", &table("web.tera", &dest).keys(&["/web"]));
+    let keys: Vec<String> = (0..250).map(|n| format!("k{n}: '10.0.0.{n}:80'")).collect();
+    sandbox.set_store(&format!("web: {{{}}}\n", keys.join(", ")));
+    let _agent = sandbox.watch();
+    wait_status(&sandbox, "the list", |status| (status["upstreams"][0]["serving"] == 250).then_some(()));
+    for name in ["/web", "/web/", &dest, "web.toml"] {
+        let status: Value =
+            serde_json::from_str(&sandbox.run(&["status", "--json", name]).expect_code(0).stdout).unwrap();
+        assert_eq!(status["upstreams"][0]["backends"].as_array().unwrap().len(), 250, "{name}");
+        assert!(sandbox.run(&["status", name]).expect_code(0).stdout.contains("/web/k249"), "{name}");
+    }
+    let shown = sandbox.run(&["status", "/wbe"]).expect_code(2).stdout;
+    assert!(shown.contains("no list of backends is called /wbe"), "{shown}");
+    sandbox.run(&["status", "--json", "/wbe"]).expect_code(2);
+}
+
+#[test]
+fn the_exit_code_says_which_step_failed() {
+    let sandbox = Sandbox::new();
+    sandbox.set_store("x: one\n");
+    sandbox.plain_resource("a", "");
+    std::fs::write(sandbox.path("out/file"), "in the way").unwrap();
+    sandbox.resource("b", &table("values.tera", sandbox.text_path("out/file/b")).keys(&["/x"]));
+    let _agent = sandbox.watch();
+    let wait = |code: i32| {
+        wait_for(&format!("{code}"), DEADLINE, || (sandbox.run(&["status"]).code == Some(code)).then_some(()))
+    };
+    wait(7);
+    sandbox.resource("b", &table("broken.tera", sandbox.text_path("out/b")).keys(&["/x"]));
+    sandbox.template("broken.tera", "{{ getv(key=\"/missing\") }}");
+    wait(5);
+    assert_eq!(status(&sandbox).unwrap()["conditions"][0]["step"], "render");
+}
+
+#[test]
+fn a_watched_status_is_written_to_a_file_when_it_changes() {
+    let sandbox = Sandbox::new();
+    sandbox.set_store("v: {x: one}\n");
+    sandbox.plain_resource("a", "");
+    let _agent = sandbox.watch();
+    let moment = |status: &Value| (status["sync"]["ok"] == true).then(|| status["at"].to_string());
+    wait_status(&sandbox, "in sync", moment);
+    let file = sandbox.path("watched");
+    let stdout = std::fs::File::create(&file).unwrap();
+    let _watching = Daemon::start(sandbox.command(&["status", "--watch"]).stdout(stdout));
+    let written = || std::fs::read_to_string(&file).unwrap();
+    let looks = |text: &str| text.matches("in sync: ").count();
+    wait_for("the first look", DEADLINE, || (looks(&written()) > 0).then_some(()));
+    // Times pass.
+    for _ in 0..4 {
+        let before = wait_status(&sandbox, "a moment", moment);
+        wait_status(&sandbox, "a later moment", |status| moment(status).filter(|now| *now != before));
+    }
+    assert_eq!(looks(&written()), 1, "{}", written());
+    sandbox.set_store("v: {x: two}\n");
+    wait_for("the change", DEADLINE, || written().contains("revision 2 of 2").then_some(()));
 }

@@ -8,6 +8,8 @@ use std::net::TcpStream;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::nginx::http_get;
 use crate::support::template::table;
@@ -98,6 +100,25 @@ fn names_with_markup_are_text_everywhere() {
     assert_eq!(body("/api/status").header("content-type"), Some("application/json"));
     assert_eq!(body("/api/status").header("x-content-type-options"), Some("nosniff"));
     assert!(served.sandbox.run(&["status"]).stdout.contains("<script>x</script>"));
+}
+
+#[test]
+fn keys_reach_no_terminal_as_commands() {
+    let served = Served::new("web: {\"\\u009b2J\\u202eevil\\U000E0041\": 'no backend', a: '127.0.0.1:9001'}\n");
+    let key = "/web/\u{9b}2J\u{202e}evil\u{e0041}";
+    let json = |args: &[&str]| {
+        let text = served.sandbox.run(args).stdout;
+        let value: Value = serde_json::from_str(&text).unwrap();
+        (text, value)
+    };
+    let (status, explained) = (json(&["status", "--json"]), json(&["explain", "web", "--json"]));
+    assert_eq!(status.1["conditions"][0]["causes"][0]["key"], key, "the value is the same");
+    assert_eq!(explained.1["conditions"][0]["causes"][0]["key"], key);
+    let plain = [&["status"][..], &["explain", "web"]].map(|args| served.sandbox.run(args).stdout);
+    assert!(plain.iter().all(|text| text.contains("evil")), "{plain:?}");
+    for text in [&status.0, &explained.0, &plain[0], &plain[1]] {
+        assert!(!text.contains(|character| "\u{9b}\u{202e}\u{e0041}".contains(character)), "{text:?}");
+    }
 }
 
 #[test]

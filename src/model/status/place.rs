@@ -152,10 +152,27 @@ pub struct AgentLine {
     pub id: String,
     /// Its version.
     pub version: String,
-    /// Resources that have not applied the last change that the agent knows of.
+    /// Resources that have not applied the last change that the agent knows of: 20 at most.
     pub lagging: Vec<String>,
-    /// Resources that a guard holds.
+    /// Number of the others that have not.
+    #[serde(default)]
+    pub lagging_more: usize,
+    /// Resources that a guard holds: 20 at most.
     pub held: Vec<String>,
+    /// Number of the others that one holds.
+    #[serde(default)]
+    pub held_more: usize,
     /// Why its receipt cannot be read.
+    pub problem: Option<String>,
+}
+
+/// How the receipts of the fleet were read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FleetReading {
+    /// Time of the reading that the agents are shown by; `None` before the first.
+    pub at: Option<UnixTime>,
+    /// Number of agents that are not shown.
+    pub more: usize,
+    /// Why the last reading failed.
     pub problem: Option<String>,
 }

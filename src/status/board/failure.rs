@@ -31,6 +31,8 @@ pub struct Failure {
     pub more: usize,
     /// All resources that it concerns.
     pub resources: BTreeSet<Arc<str>>,
+    /// The step that failed.
+    pub step: Stage,
     /// What failed, in one line.
     pub summary: String,
     /// Why, in the words of nginx or of the command.
@@ -131,6 +133,7 @@ impl Failure {
             names,
             more,
             resources,
+            step: failure.at,
             summary: match said {
                 // nginx's words say more than the command and its exit status.
                 Some(_) if failure.at == Stage::Check => "the check refuses the rendered file".to_owned(),

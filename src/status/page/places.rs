@@ -1,6 +1,8 @@
 //! What is outside of the agent: each nginx with its workers, the stores, the agents of the fleet. Pure.
 
-use crate::model::status::{AgentLine, HeardRevision, NginxStatus, ReceiptLease, StoreMember, StoreStatus};
+use crate::model::status::{
+    AgentLine, FleetReading, HeardRevision, NginxStatus, ReceiptLease, StoreMember, StoreStatus,
+};
 use crate::model::text::counted;
 
 use super::html::Html;
@@ -114,28 +116,39 @@ pub(super) fn stores(html: &mut Html, stores: &[StoreStatus], clock: Clock) {
     close_part(html);
 }
 
-/// Adds the agents of the fleet, those with something to say first; nothing if the agent knows of none.
-pub(super) fn fleet(html: &mut Html, fleet: &[AgentLine]) {
-    if fleet.is_empty() {
+/// Adds the agents of the fleet; nothing if there is nothing to say of one.
+pub(super) fn fleet(html: &mut Html, fleet: &[AgentLine], reading: Option<&FleetReading>, clock: Clock) {
+    let problem = reading.and_then(|reading| reading.problem.as_ref());
+    if fleet.is_empty() && problem.is_none() {
         html.raw("<section id=\"fleet\" data-part hidden></section>\n");
         return;
     }
     open_part(html, "fleet", "Fleet");
-    let mut sorted: Vec<&AgentLine> = fleet.iter().collect();
-    sorted.sort_by_key(|agent| (agent.problem.is_none(), agent.held.is_empty(), agent.lagging.is_empty()));
+    if let Some(problem) = problem {
+        html.raw("<p><strong class=\"no\">The receipts cannot be read</strong>: ").text(problem);
+        if let Some(at) = reading.and_then(|reading| reading.at) {
+            html.raw("; last read ");
+            clock.since(html, at);
+        }
+        html.raw("</p>\n");
+    }
+    if fleet.is_empty() {
+        return close_part(html);
+    }
     table_head(html, "<table class=\"stacked\">", "Agents by their receipts", &["agent", "state", "version"]);
     html.raw("<tbody>\n");
-    for agent in sorted.into_iter().take(MAX_LINES) {
+    for agent in fleet.iter().take(MAX_LINES) {
         html.raw("<tr><th scope=\"row\">").put("<code>", &agent.id).raw("</th><td data-label=\"state\">");
         if let Some(problem) = &agent.problem {
             html.raw("<strong class=\"no\">its receipt cannot be read</strong>: ").text(problem);
         }
-        for (what, resources) in
-            [("<strong>holds</strong> ", &agent.held), ("<strong>lags with</strong> ", &agent.lagging)]
-        {
+        for (what, resources, more) in [
+            ("<strong>holds</strong> ", &agent.held, agent.held_more),
+            ("<strong>lags with</strong> ", &agent.lagging, agent.lagging_more),
+        ] {
             if !resources.is_empty() {
                 html.raw(what);
-                names(html, resources, 3, 0);
+                names(html, resources, 3, more);
                 html.raw(" ");
             }
         }
@@ -145,6 +158,6 @@ pub(super) fn fleet(html: &mut Html, fleet: &[AgentLine]) {
         html.raw("</td>").put("<td data-label=\"version\">", &agent.version).raw("</tr>\n");
     }
     html.raw("</tbody></table>\n");
-    rest(html, fleet.len(), "agents");
+    rest(html, fleet.len() + reading.map_or(0, |reading| reading.more), "agents");
     close_part(html);
 }

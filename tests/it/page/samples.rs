@@ -57,6 +57,7 @@ pub fn empty() -> Status {
         nginx: Vec::new(),
         changes: Vec::new(),
         fleet: Vec::new(),
+        fleet_reading: None,
         announced: Vec::new(),
     }
 }
@@ -246,6 +247,7 @@ fn condition(kind: ConditionKind, subject: &str, summary: &str, since: UnixTime)
         resources: Vec::new(),
         summary: summary.to_owned(),
         reason: String::new(),
+        step: None,
         causes: Vec::new(),
         since,
         next_try: None,
@@ -363,10 +365,10 @@ pub fn bad() -> Status {
     );
     let agent = |id: &str| AgentLine { id: id.into(), version: "0.1.0".into(), ..AgentLine::default() };
     status.fleet = vec![
+        AgentLine { problem: Some("not JSON: expected value at line 1".into()), ..agent("lb-4") },
         AgentLine { lagging: texts(&["api.toml"]), held: texts(&["web.toml"]), ..agent("lb-1") },
         AgentLine { lagging: texts(&["api.toml"]), ..agent("lb-2") },
         agent("lb-3"),
-        AgentLine { problem: Some("not JSON: expected value at line 1".into()), ..agent("lb-4") },
     ];
     status
 }
@@ -446,7 +448,8 @@ pub fn worst() -> Status {
         status.groups.push(GroupStatus { resources: vec![resource(&name, "/sites", 90_412)], ..web.clone() });
         status.upstreams.push(UpstreamStatus { folder: format!("/sites/{name}"), ..upstream.clone() });
         status.changes.push(ChangeStatus { number: 100 + number, ..change.clone() });
-        status.fleet.push(AgentLine { id: name, ..status.fleet[0].clone() });
+        let agent = AgentLine { id: name, ..status.fleet[1].clone() };
+        status.fleet.insert(1 + usize::try_from(number).unwrap_or_default(), agent);
     }
     status.announced = announcers();
     status

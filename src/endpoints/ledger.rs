@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::model::endpoints::{Endpoint, EndpointName, RESOLVER_TIMEOUT_SECONDS};
+use crate::model::endpoints::{Endpoint, EndpointName, SILENT_AFTER_SECONDS};
 
 use super::answerer::{Uptake, Worker};
 
@@ -17,9 +17,8 @@ const CLEAN_AFTER: Duration = Duration::from_secs(5);
 const RELOADS_WITHIN: Duration = Duration::from_secs(120);
 /// Time after it within which its workers ask for the first time: they do when they start, and the reload has seen them start.
 const STARTS_WITHIN: Duration = Duration::from_secs(1);
-/// Time without a question after which nginx, which runs, is taken for one that does not ask. It pauses for `RESOLVER_TIMEOUT_SECONDS` if
-/// it had no answer for that long, because the agent was away.
-const SILENT_AFTER: Duration = Duration::from_secs(RESOLVER_TIMEOUT_SECONDS + 3);
+/// Time without a question after which nginx is taken for one that does not ask.
+const SILENT_AFTER: Duration = Duration::from_secs(SILENT_AFTER_SECONDS);
 
 /// A name in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,6 +11,10 @@ pub const SERVICE: &str = "peers";
 /// Time that nginx waits for an answer; afterwards it pauses for as long. Longer than an answer is held.
 pub const RESOLVER_TIMEOUT_SECONDS: u64 = 12;
 
+/// Time without a question after which nginx, which runs, is taken for one that does not ask. It pauses for
+/// `RESOLVER_TIMEOUT_SECONDS` if it had no answer for that long, because the agent was away.
+pub const SILENT_AFTER_SECONDS: u64 = RESOLVER_TIMEOUT_SECONDS + 3;
+
 /// The name of a set, in lower case, below [`DOMAIN`]: `services-web-1f2e3d4c.upstreamd.internal`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EndpointName(Arc<str>);

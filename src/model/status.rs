@@ -298,7 +298,7 @@ impl ConditionKind {
             ConditionKind::NoBackends => "no backends",
             ConditionKind::NoneLive => "none live",
             ConditionKind::StoreAway => "store unreachable",
-            ConditionKind::KeysRefused => "keys refused",
+            ConditionKind::KeysRefused => "access denied",
             ConditionKind::CheckRefused => "check refused",
             ConditionKind::ReloadRefused => "reload refused",
             ConditionKind::Failed => "failed",

@@ -82,7 +82,7 @@ fn service_without_condition(board: &Board) -> (AxisAnswer, String) {
         (_, Some(_)) => (AxisAnswer::No, "nginx is not running".to_owned()),
         (false, None) => (AxisAnswer::Yes, format!("serving with {}", text::counted(board.workers_serving, "worker"))),
         (true, None) if is_open => (AxisAnswer::Starting, "starting: nginx has not been looked at yet".to_owned()),
-        (true, None) => (AxisAnswer::NotAsked, "no nginx is driven".to_owned()),
+        (true, None) => (AxisAnswer::NotAsked, "no resource reloads an nginx".to_owned()),
     }
 }
 

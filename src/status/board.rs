@@ -39,6 +39,9 @@ use words::{nothing_runs, reload_word};
 /// Longest part of a problem's text that is shown, in characters.
 const MAX_PROBLEM_CHARACTERS: usize = 300;
 
+/// Most names in one line.
+const MAX_NAMED: usize = 3;
+
 /// The current state of the agent and its counters.
 #[derive(Debug)]
 pub struct Board {
@@ -379,4 +382,13 @@ impl Board {
 /// Shortens a text to one status line.
 pub fn shortened(text: &str) -> String {
     text::one_line(text, MAX_PROBLEM_CHARACTERS, ' ')
+}
+
+/// Returns the first of these names, and how many more there are, besides `more` that are not among them.
+fn named(names: &[impl AsRef<str>], more: usize) -> String {
+    let first: Vec<&str> = names.iter().take(MAX_NAMED).map(AsRef::as_ref).collect();
+    match names.len() - first.len() + more {
+        0 => first.join(" "),
+        more => format!("{} and {more} more", first.join(" ")),
+    }
 }

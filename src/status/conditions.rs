@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::model::endpoints::SILENT_AFTER_SECONDS;
 use crate::model::report::Stage;
 use crate::model::status::{Cause, Condition, ConditionKind, UnixTime};
 use crate::model::text::counted;
@@ -98,7 +99,7 @@ fn of_one(kind: ConditionKind, name: &str, since: u64, summary: String, advice: 
 
 fn stores(board: &Board, found: &mut Vec<Condition>) {
     for lost in board.store.lost() {
-        let summary = format!("{} cannot be reached; every live file stays as it is", lost.name);
+        let summary = format!("{} cannot be reached; the files of its resources stay as they are", lost.name);
         let advice = match lost.is_lasting {
             true => {
                 "Fix the settings, the certificate or the file that the reason names; the agent tries again by itself."
@@ -286,9 +287,11 @@ fn of_resource(name: &Arc<str>, resource: &ResourceBoard, found: &mut Vec<Condit
     without_traffic(name, resource, found);
     if let Some(untaken) = &troubles.untaken {
         let summary = format!("{name}: nginx has not asked for its changed endpoints yet");
-        let advice = "nginx asks about once a second; if it stops, the agent reloads it after 10 s.";
+        let advice = format!(
+            "nginx asks about once a second; if it stops, the agent reloads it after {SILENT_AFTER_SECONDS} s."
+        );
         let causes = vec![Cause::Process("nginx".to_owned())];
-        found.push(Condition { causes, ..of_one(ConditionKind::Untaken, name, untaken.since, summary, advice) });
+        found.push(Condition { causes, ..of_one(ConditionKind::Untaken, name, untaken.since, summary, &advice) });
     }
     if let Some(unread) = &troubles.unread {
         let summary = format!("{name}: nginx never reads what is written to {}", resource.about.dest);

@@ -204,7 +204,7 @@ fn nginx(explanation: &mut Explanation, status: &Status, meant: &[&ResourceStatu
                 counted(nginx.workers.len(), "worker"),
                 nginx.leaving.len()
             ),
-            None => format!("no nginx runs by {}", nginx.pid_file),
+            None => format!("nginx does not run (pid file {})", nginx.pid_file),
         };
         explanation.steps.push(step("nginx", Some(nginx.master.is_some()), text));
     }

@@ -67,7 +67,7 @@ fn what_is_not_asked_is_neither_yes_nor_no_in_every_view() {
     assert_eq!((&status["service"]["ok"], &status["service"]["answer"]), (&Value::Null, &json!("not_asked")));
     assert_eq!(status["sync"]["answer"], "yes");
     let shown = sandbox.run(&["status"]).expect_code(0).stdout;
-    assert!(shown.contains("serving: not asked  no nginx is driven"), "{shown}");
+    assert!(shown.contains("serving: no nginx  no resource reloads an nginx"), "{shown}");
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub enum AxisAnswer {
     Yes,
     /// No.
     No,
-    /// Not yet known: some group has not had its first pass.
+    /// Not yet known: conf.d has not been read, or some group has not had its first pass.
     #[default]
     Starting,
     /// conf.d has no resource.
@@ -54,7 +54,7 @@ impl AxisAnswer {
             AxisAnswer::No => "no",
             AxisAnswer::Starting => "starting",
             AxisAnswer::NothingToSync => "nothing to sync",
-            AxisAnswer::NotAsked => "not asked",
+            AxisAnswer::NotAsked => "no nginx",
         }
     }
 }

@@ -23,7 +23,8 @@ pub struct ChangeStatus {
     pub phases: Vec<ChangePhase>,
     /// Duration of all of them, in milliseconds.
     pub milliseconds: f64,
-    /// Word for the result: `applied`, `answered`, `reload_owed`, `rejected`, `rolled_back`, `stuck`, `incomplete`.
+    /// Word for the result: `applied`, `incomplete` (some resources dropped out), `failed` (all that had to change did), `answered` and,
+    /// once nginx has asked, `taken`, `reload_owed`, `rejected`, `rolled_back`, `stuck`.
     pub result: String,
     /// What went wrong, in nginx's words if they are nginx's; empty if nothing did.
     pub problem: String,

@@ -10,8 +10,7 @@ use crate::model::status::{Cause, ConditionKind};
 use crate::model::text;
 use crate::nginx::error_log::{named_file, said_of};
 
-use super::group::named;
-use super::shortened;
+use super::{named, shortened};
 
 /// Most names of resources, and most causes, that are kept of a failure.
 const MAX_NAMED: usize = 20;

@@ -11,7 +11,7 @@ use crate::model::report::{CommandKind, Outcome, Report, Stage, StepFailure};
 use crate::model::resource::{CommandLine, Reload, Resource};
 use crate::status::histogram::Histogram;
 
-use super::{Failure, nothing_runs, shortened};
+use super::{Failure, named, nothing_runs, shortened};
 
 /// State of a group, from best to worst.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,9 +58,6 @@ impl State {
         }
     }
 }
-
-/// Most members that are named in one line.
-const MAX_NAMED: usize = 3;
 
 /// State and counters of one group.
 #[derive(Clone, Debug, Default)]
@@ -254,14 +251,5 @@ impl GroupBoard {
     /// Returns the runs of one kind of command.
     pub fn command(&self, kind: CommandKind) -> Option<&CommandBoard> {
         self.commands.get(super::command_word(kind))
-    }
-}
-
-/// Returns the first of these names, and how many more there are, besides `more` that are not among them.
-pub(super) fn named(names: &[impl AsRef<str>], more: usize) -> String {
-    let first: Vec<&str> = names.iter().take(MAX_NAMED).map(AsRef::as_ref).collect();
-    match names.len() - first.len() + more {
-        0 => first.join(" "),
-        more => format!("{} and {more} more", first.join(" ")),
     }
 }

@@ -69,7 +69,7 @@ fn all_well_is_two_answers_of_yes_and_no_condition() {
     assert_eq!(again, status, "what is written can be read");
     expect![[r#"
         in sync: yes  in sync at revision 5
-        serving: not asked  no nginx is driven
+        serving: no nginx  no resource reloads an nginx
 
         Upstreams
           /v  1 of 2 backends serving, by file, in /etc/c
@@ -348,6 +348,22 @@ fn an_nginx_that_is_away_says_nothing_of_a_different_one() {
     assert_eq!(away, [("nginx of /a.pid", "a.toml".to_owned()), ("nginx of /b.pid", "b.toml".to_owned())]);
     board.set_nginx(seen([true, true]), NOW);
     assert_eq!(copy(&board, &look(now)).status(LookedUp::default(), None, 0).service.ok, Some(true));
+}
+
+#[test]
+fn a_file_that_is_only_checked_by_nginx_is_not_driven_by_a_reload() {
+    let check = |lines: &str, expected: &str| {
+        let mut board = Board::new("etcd", Instant::now());
+        let groups = [("g", vec![resource_with("a", lines)])];
+        board.record_load(groups.iter().map(|(id, resources)| (*id, resources.as_slice())), Vec::new(), 100);
+        let live = Arc::new(LiveBackends::new(Vec::new(), &BTreeSet::from(["/v/"]), None, NOW));
+        board.record_live(&InstanceId::from("a.toml"), &live, NOW);
+        let status = copy(&board, &look(Instant::now())).status(LookedUp::default(), None, MAX_BACKENDS);
+        assert_eq!(status.upstreams[0].driven_by, expected, "{lines}");
+    };
+    check("check_cmd = \"nginx -t\"\n", "file");
+    check("check_cmd = \"nginx -t\"\nreload_cmd = \"reload.sh\"\n", "reload");
+    check("reload = \"nginx\"\n", "reload");
 }
 
 #[test]

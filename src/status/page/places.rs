@@ -18,11 +18,11 @@ pub(super) fn nginx(html: &mut Html, all: &[NginxStatus], clock: Clock) {
     for nginx in all.iter().take(MAX_LINES) {
         html.raw("<dl>\n");
         entry(html, "Master", |html| {
-            match (nginx.master, nginx.away_since) {
-                (Some(pid), _) => html.raw("process ").text(&pid.to_string()).raw(" by "),
-                (None, _) => html.raw("<strong class=\"no\">is not running</strong>, by "),
+            match nginx.master {
+                Some(pid) => html.raw("process ").text(&pid.to_string()),
+                None => html.raw("<strong class=\"no\">not running</strong>"),
             };
-            html.put("<code>", &nginx.pid_file);
+            html.raw(" (pid file ").put("<code>", &nginx.pid_file).raw(")");
             if let (None, Some(since)) = (nginx.master, nginx.away_since) {
                 html.raw(", since ");
                 clock.since(html, since);

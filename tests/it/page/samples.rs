@@ -49,7 +49,7 @@ pub fn empty() -> Status {
             stopping: false,
         },
         sync: Axis::new(AxisAnswer::NothingToSync, "conf.d has no resource", None),
-        service: Axis::new(AxisAnswer::NotAsked, "no nginx is driven", None),
+        service: Axis::new(AxisAnswer::NotAsked, "no resource reloads an nginx", None),
         conditions: Vec::new(),
         stores: Vec::new(),
         groups: Vec::new(),

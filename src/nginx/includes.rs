@@ -406,8 +406,8 @@ mod tests {
     fn the_disk_is_asked_once_for_each_file_and_each_pattern() {
         let asked_for = |count: usize| {
             let mut disk = debian();
-            (0..count)
-                .for_each(|n| drop(disk.texts.insert(file_of(&format!("conf.d/{n}.conf")), "server { root x; }")));
+            let files = (0..count).map(|n| (file_of(&format!("conf.d/{n}.conf")), "server { root x; }"));
+            disk.texts.extend(files);
             let disk = CountingDisk(disk, Cell::new(0));
             let wanted: Vec<PathBuf> = (0..count).map(|n| PathBuf::from(format!("/srv/{n}"))).collect();
             let wanted: Vec<&Path> = wanted.iter().map(PathBuf::as_path).collect();

@@ -15,11 +15,12 @@ use crate::model::store::StoreSettings;
 use crate::render::Facts;
 use crate::status::events;
 use crate::world::child::{ChildEnd, StartError};
+use crate::world::folder_reader::FolderNews;
 use crate::world::signals::Signals;
 use crate::world::{clock, terminal};
 
 use super::catalog::{Catalog, Confdirs};
-use super::catalog_reader::{CatalogNews, CatalogReader};
+use super::catalog_reader::CatalogReader;
 use super::news::NewsBoard;
 use super::pass::Returned;
 use super::questions::{self, KeyQuestion};
@@ -82,7 +83,7 @@ pub enum Stopped {
 enum Wake {
     Store(usize, Option<Event>),
     Returned(Vec<Returned>),
-    Catalog(CatalogNews),
+    Catalog(FolderNews<Box<Catalog>>),
     Endpoints,
     Asked(KeyQuestion),
     Signal(Signal),
@@ -159,7 +160,7 @@ impl FollowLoop {
         }
         let command = Supervisor::new(command);
         context.expect_nginx_to_start(command.has_to_start());
-        let mut stores = Stores::new(store, reader.watches()).with_news(news.clone());
+        let mut stores = Stores::new(store, reader.folders.watches()).with_news(news.clone());
         stores.set(&catalog.stores);
         let ticker = match follow {
             Follow::Watch(None) => None,
@@ -201,7 +202,7 @@ impl FollowLoop {
         }
         self.agent.put_progress_on_board();
         self.command.turn(&self.agent, clock::now())?;
-        let is_settled = !self.stores.awaits_resync() && !self.reader.is_reading() && self.agent.is_settled();
+        let is_settled = !self.stores.awaits_resync() && !self.reader.folders.is_reading() && self.agent.is_settled();
         let outlook = &self.agent.outlook;
         self.manager.turn(&outlook.board, &outlook.terms.context, is_settled);
         if let Some(before) = self.asked.take_if(|_| is_settled) {
@@ -221,7 +222,7 @@ impl FollowLoop {
             ended = self.command.ended() => Wake::CommandEnded(ended),
             Some(returned) = self.agent.crew.next() => Wake::Returned(returned),
             (position, event) = self.stores.next() => Wake::Store(position, event),
-            news = self.reader.next() => Wake::Catalog(news),
+            news = self.reader.folders.next() => Wake::Catalog(news),
             () = endpoints_changed(service.as_deref()) => Wake::Endpoints,
             Some(question) = next_question(&mut self.agent.questions) => Wake::Asked(question),
             () = clock::sleep_until(due) => Wake::Due,
@@ -239,8 +240,8 @@ impl FollowLoop {
                 tracing::error!("the task that follows the store has ended, which is a bug; stopping");
                 return ControlFlow::Break((Stopped::StoreEnded, Some(Signal::SIGTERM)));
             }
-            Wake::Catalog(CatalogNews::Changed) => self.read_again("files have changed"),
-            Wake::Catalog(CatalogNews::Read(catalog, reason)) => self.take_catalog(*catalog, reason),
+            Wake::Catalog(FolderNews::Changed) => self.read_again("files have changed"),
+            Wake::Catalog(FolderNews::Read(catalog, reason)) => self.take_catalog(*catalog, reason),
             Wake::Endpoints => self.take_endpoint_news(),
             // Whoever asked may be gone.
             Wake::Asked(KeyQuestion { key, answer }) => drop(answer.send(self.agent.desk.facts(&key))),
@@ -250,7 +251,7 @@ impl FollowLoop {
             }
             Wake::Signal(signal) => return self.take_signal(signal),
             Wake::Resync => {
-                if !self.reader.watches() {
+                if !self.reader.folders.watches() {
                     self.read_again("interval");
                 }
                 self.resync();
@@ -313,7 +314,7 @@ impl FollowLoop {
 
     fn take_catalog(&mut self, catalog: Catalog, reason: &str) {
         self.adopt(catalog, reason);
-        if let Some(reason) = self.reader.take_again() {
+        if let Some(reason) = self.reader.folders.take_again() {
             self.read_again(reason);
         }
     }

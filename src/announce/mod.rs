@@ -2,7 +2,8 @@
 //!
 //! Deciding is pure: `health` (rise and fall), `registrar` (requests to etcd), `layout` (keys and values), `roster` (the
 //! services), `status` (what whoever asks is told), `ending` (the order of the end), `draining` (the evaluation of receipts), `vacancy`
-//! (when the log says that there is nothing to announce). `run` waits for the next event and hands it to them.
+//! (when the log says that there is nothing to announce). `run` waits for the next event and hands it to them; `service_files` reads
+//! beside it.
 
 pub mod asked;
 pub mod draining;
@@ -16,6 +17,7 @@ mod lookup;
 pub mod registrar;
 pub mod roster;
 pub mod run;
+pub mod service_files;
 mod services;
 pub mod status;
 pub mod vacancy;

@@ -2,8 +2,7 @@
 //! decides what to write.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
-use std::string::FromUtf8Error;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -14,9 +13,7 @@ use crate::model::status::AnnouncerStatus;
 use crate::model::store::EtcdSettings;
 use crate::world::child::{Child, ChildEnd};
 use crate::world::clock::{self, sleep_until};
-use crate::world::folder_watch::{FolderWatch, Watched};
-use crate::world::fs;
-use crate::world::fs::folder::{self, TextFile};
+use crate::world::folder_reader::FolderNews;
 use crate::world::signals::Signals;
 use crate::world::{random, terminal};
 
@@ -26,14 +23,12 @@ use super::ending::Phase;
 use super::layout::Announcer;
 use super::link::EtcdLink;
 use super::registrar::{EtcdAction, KeyNotice, Registrar};
-use super::roster::{Roster, ServiceFile};
+use super::roster::Roster;
+use super::service_files::{START, ServiceFiles, ServiceFolder};
 use super::services::{HealthVerdict, Services};
 use super::status::{self, AnnouncerFacts, AnnouncerNotes, AskedAt};
 use super::vacancy::Vacancy;
 use super::{asked, log, lookup};
-
-/// Time for which files must be unchanged before they are read again.
-const QUIET: Duration = Duration::from_millis(100);
 
 /// The inputs of the announcer.
 #[derive(Clone, Debug)]
@@ -76,7 +71,7 @@ pub enum AnnounceEnd {
 enum AnnounceWake {
     Verdict(HealthVerdict),
     Way(IpAddr),
-    FilesChanged,
+    Files(FolderNews<ServiceFiles>),
     Signal(Signal),
     ChildEnded(ChildEnd),
     Asked(StatusReply),
@@ -87,7 +82,7 @@ struct Inputs {
     signals: Signals,
     verdicts: mpsc::Receiver<HealthVerdict>,
     ways: mpsc::Receiver<IpAddr>,
-    folder: Option<FolderWatch>,
+    folder: Option<ServiceFolder>,
     child: Option<Child>,
     asked: mpsc::Receiver<StatusReply>,
 }
@@ -96,9 +91,9 @@ impl Inputs {
     /// Waits for the next event. Dropping the future loses nothing.
     async fn next(&mut self) -> AnnounceWake {
         let Inputs { signals, verdicts, ways, folder, child, asked } = self;
-        let changed = async {
+        let files = async {
             match folder {
-                Some(folder) => folder.changed().await,
+                Some(folder) => folder.reader.next().await,
                 None => std::future::pending().await,
             }
         };
@@ -114,7 +109,7 @@ impl Inputs {
             ended = ended => AnnounceWake::ChildEnded(ended),
             Some(verdict) = verdicts.recv() => AnnounceWake::Verdict(verdict),
             Some(address) = ways.recv() => AnnounceWake::Way(address),
-            () = changed => AnnounceWake::FilesChanged,
+            news = files => AnnounceWake::Files(news),
             Some(asking) = asked.recv() => AnnounceWake::Asked(asking),
         }
     }
@@ -132,7 +127,10 @@ pub async fn run(plan: AnnouncePlan, signals: Signals, socket: Option<AnnouncerS
     };
     let (services, verdicts) = Services::new(plan.announcer.clone());
     let (found, ways) = mpsc::channel(1);
-    let folder = matches!(plan.source, ServiceSource::Folder(_)).then(|| FolderWatch::start(QUIET));
+    let folder = match &plan.source {
+        ServiceSource::Folder(folder) => Some(ServiceFolder::follow(folder)),
+        ServiceSource::One(_) => None,
+    };
     let (served, asked) = asked::serve(socket);
     let mut inputs = Inputs { signals, verdicts, ways, folder, child, asked };
     let mut link = EtcdLink::new(plan.store.clone());
@@ -151,7 +149,7 @@ pub async fn run(plan: AnnouncePlan, signals: Signals, socket: Option<AnnouncerS
         end: AnnounceEnd::Stopped,
         last_signal: Signal::SIGTERM,
     };
-    announcing.load(inputs.folder.as_mut(), None);
+    announcing.take_one();
     while announcing.proceed() != Phase::Over {
         announcing.step(&mut link, &mut inputs).await;
     }
@@ -245,10 +243,8 @@ impl Announcing {
         match wake {
             AnnounceWake::Verdict(verdict) if is_announcing => self.services.judge(verdict, &mut self.registrar),
             AnnounceWake::Way(address) if is_announcing => self.services.set_auto(address, &mut self.registrar),
-            AnnounceWake::FilesChanged if is_announcing => {
-                self.load(inputs.folder.as_mut(), Some("files have changed"))
-            }
-            AnnounceWake::Verdict(_) | AnnounceWake::Way(_) | AnnounceWake::FilesChanged => {}
+            AnnounceWake::Files(news) if is_announcing => self.take_files(news, inputs.folder.as_mut()),
+            AnnounceWake::Verdict(_) | AnnounceWake::Way(_) | AnnounceWake::Files(_) => {}
             // Whoever asked may be gone.
             AnnounceWake::Asked(asking) => asking.send(self.status()).unwrap_or_default(),
             AnnounceWake::ChildEnded(ended) => {
@@ -275,8 +271,8 @@ impl Announcing {
                 }
                 match signal {
                     Signal::SIGHUP => {
-                        if is_announcing {
-                            self.load(inputs.folder.as_mut(), Some("SIGHUP came"));
+                        if let Some(folder) = inputs.folder.as_mut().filter(|_| is_announcing) {
+                            folder.read("SIGHUP came");
                         }
                         self.registrar.look(clock::now());
                     }
@@ -326,29 +322,39 @@ impl Announcing {
         self.services.keys().filter(|key| self.registrar.may_hold(key)).map(str::to_owned).collect()
     }
 
-    /// Reads the services to announce, the second time for a reason.
-    fn load(&mut self, watch: Option<&mut FolderWatch>, reason: Option<&str>) {
-        let roster = match &self.plan.source {
-            ServiceSource::One(service) => Roster::of_one((**service).clone(), &self.plan.announcer),
-            ServiceSource::Folder(folder) => {
-                let (files, problem) = read_files(folder, watch);
-                let roster = self.roster.read(&files, &self.plan.announcer);
-                let is_empty = roster.services.is_empty();
-                let empty = || is_empty.then(|| format!("no services in `{}`", folder.display()));
-                self.vacancy.set(problem.or_else(empty), clock::now());
-                roster
-            }
+    /// Takes the only service, if there is no folder of them.
+    fn take_one(&mut self) {
+        if let ServiceSource::One(service) = &self.plan.source {
+            let roster = Roster::of_one((**service).clone(), &self.plan.announcer);
+            roster.services.keys().for_each(|key| log::one_service(key));
+            self.adopt(roster);
+        }
+    }
+
+    /// Has changed files read again, and takes those that were read.
+    fn take_files(&mut self, news: FolderNews<ServiceFiles>, folder: Option<&mut ServiceFolder>) {
+        let Some(folder) = folder else { return };
+        let (found, reason) = match news {
+            FolderNews::Changed => return folder.read("files have changed"),
+            FolderNews::Read(found, reason) => (found, Some(reason).filter(|reason| *reason != START)),
         };
+        if let Some(reason) = folder.reader.take_again() {
+            folder.read(reason);
+        }
+        let roster = self.roster.read(&found.files, &self.plan.announcer);
+        let root = folder.root();
+        let empty = || roster.services.is_empty().then(|| format!("no services in `{}`", root.display()));
+        self.vacancy.set(found.problem.or_else(empty), clock::now());
         if roster.problems != self.roster.problems {
             roster.problems.iter().for_each(|problem| tracing::error!("{}", problem.line()));
         }
-        if roster.services != self.roster.services || reason.is_none() {
-            match &self.plan.source {
-                ServiceSource::One(_) => roster.services.keys().for_each(|key| log::one_service(key)),
-                ServiceSource::Folder(_) if roster.services.is_empty() => {}
-                ServiceSource::Folder(folder) => log::files_read(folder, roster.services.len(), reason),
-            }
+        if !roster.services.is_empty() && (roster.services != self.roster.services || reason.is_none()) {
+            log::files_read(root, roster.services.len(), reason);
         }
+        self.adopt(roster);
+    }
+
+    fn adopt(&mut self, roster: Roster) {
         self.roster = roster;
         let problems = self.roster.problems.iter().map(|problem| problem.line());
         self.notes.set_problems(problems.chain(self.vacancy.reason().map(str::to_owned)), clock::now());
@@ -388,33 +394,4 @@ impl Announcing {
             self.enter(stage);
         }
     }
-}
-
-/// Returns the folder's files, read again if the watch has only just begun and may have missed a change, and why they could not be
-/// read.
-fn read_files(root: &Path, watch: Option<&mut FolderWatch>) -> (Vec<ServiceFile>, Option<String>) {
-    let read = || folder::read_texts(root, |name| name.ends_with(".toml"));
-    let mut found = read();
-    if let Some(watch) = watch {
-        let mut watched = Watched { folders: found.folders.clone(), ..Watched::default() };
-        watched.add_way_to(root);
-        if watch.places().set(&watched) {
-            found = read();
-        }
-    }
-    (found.files.into_iter().map(service_file).collect(), found.problem)
-}
-
-fn service_file(file: TextFile) -> ServiceFile {
-    let not_utf8 = |error: FromUtf8Error| format!("not UTF-8 from byte {} on", error.utf8_error().valid_up_to());
-    ServiceFile { path: file.path, text: file.bytes.and_then(|bytes| String::from_utf8(bytes).map_err(not_utf8)) }
-}
-
-/// Returns the services of a folder, or of a single file, as they are now, and why it cannot be read.
-pub fn read(path: &Path, announcer: &Announcer) -> (Roster, Option<String>) {
-    let (files, problem) = match fs::is_file(path) {
-        true => (vec![service_file(folder::read_file(path))], None),
-        false => read_files(path, None),
-    };
-    (Roster::default().read(&files, announcer), problem)
 }

@@ -1,7 +1,7 @@
 //! Finds files that their group calls nginx's and that nginx never reads: no check and no reload notices. Looks at each file once,
 //! again when conf.d was read again, and again and again at one that nginx does not read. Reads nginx's files through `world`, and changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -34,23 +34,33 @@ impl ConfFiles for RealDisk {
     }
 }
 
-/// Returns a problem for each of these files of a group that its nginx never reads.
-pub async fn unread<'f>(context: &Context, group: &Group, files: &[&'f Path]) -> Vec<(&'f Path, Problem)> {
-    if files.is_empty() || !group.drives_nginx() {
-        return Vec::new();
+/// Returns a problem for each of these files of groups that their nginx never reads. Each nginx's configuration is read once.
+pub async fn unread<'f>(
+    context: &Context,
+    groups: impl Iterator<Item = (&Group, Vec<&'f Path>)>,
+) -> Vec<(&'f Path, Problem)> {
+    let mut wanted: BTreeMap<(PathBuf, PathBuf), Vec<&Path>> = BTreeMap::new();
+    for (group, files) in groups.filter(|(group, files)| !files.is_empty() && group.drives_nginx()) {
+        if let Some(conf) = conf_of(&nginx::find(context, group).await, group) {
+            wanted.entry(conf).or_default().extend(files);
+        }
     }
-    of_nginx(&nginx::find(context, group).await, group, files)
+    wanted.iter().flat_map(|(conf, files)| in_conf(conf, files)).collect()
 }
 
-fn of_nginx<'f>(nginx: &Nginx, group: &Group, files: &[&'f Path]) -> Vec<(&'f Path, Problem)> {
+fn in_conf<'f>((file, prefix): &(PathBuf, PathBuf), files: &[&'f Path]) -> Vec<(&'f Path, Problem)> {
+    includes::unread(MainConf { file, prefix }, files, &RealDisk)
+}
+
+/// Returns the configuration of a group's nginx and its prefix, if both are certain.
+fn conf_of(nginx: &Nginx, group: &Group) -> Option<(PathBuf, PathBuf)> {
     let commands = [group.check.as_ref(), group.reload.as_ref().and_then(Reload::command)];
     let text: String = commands.into_iter().flatten().map(|command| format!("{}\n", command.text)).collect();
     // An option of nginx may include files too.
     if installation::runs_elsewhere(&text) || text.contains("include ") {
-        return Vec::new();
+        return None;
     }
-    let Some((conf, prefix)) = nginx.conf_in_use() else { return Vec::new() };
-    includes::unread(MainConf { file: &conf, prefix: &prefix }, files, &RealDisk)
+    nginx.conf_in_use()
 }
 
 /// Looks again at each file that nginx was found not to read, and forgets those that it reads now, or that are gone. May block.
@@ -59,14 +69,16 @@ pub async fn look_again(context: &Context) {
     for (file, unread) in context.nginx.unread.all() {
         groups.entry(unread.group.id.clone()).or_insert_with(|| (unread.group, Vec::new())).1.push(file);
     }
+    let mut there = Vec::new();
     for (group, files) in groups.values() {
-        let there: Vec<&Path> = files.iter().map(PathBuf::as_path).filter(|file| host::exists(file)).collect();
-        let found = unread(context, group, &there).await;
-        for file in files.iter().filter(|file| !found.iter().any(|(unread, _)| unread == file)) {
-            context.nginx.unread.with(|files| files.remove(file));
-            // What was uncertain this time may be so no longer.
-            context.nginx.looked_at.remove(file);
-        }
+        there.push((&**group, files.iter().map(PathBuf::as_path).filter(|file| host::exists(file)).collect()));
+    }
+    let found = unread(context, there.into_iter()).await;
+    let unread: BTreeSet<&Path> = found.iter().map(|(file, _)| *file).collect();
+    for file in groups.values().flat_map(|(_, files)| files).filter(|file| !unread.contains(file.as_path())) {
+        context.nginx.unread.with(|files| files.remove(file));
+        // What was uncertain this time may be so no longer.
+        context.nginx.looked_at.remove(file);
     }
 }
 
@@ -87,7 +99,8 @@ pub(super) fn warnings<'f>(
     }
     new.keys().for_each(|dest| context.nginx.looked_at.add(dest));
     let mut warnings = Vec::new();
-    for (dest, problem) in of_nginx(nginx, group, &new.keys().copied().collect::<Vec<_>>()) {
+    let Some(conf) = conf_of(nginx, group) else { return Vec::new() };
+    for (dest, problem) in in_conf(&conf, &new.keys().copied().collect::<Vec<_>>()) {
         let (line, Some(file)) = (problem.line(), new.get(dest)) else { continue };
         let resource = Arc::clone(file.resource.name());
         context.nginx.unread.add(dest, UnreadFile { resource, line: line.clone(), group: Arc::clone(group) });

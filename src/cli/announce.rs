@@ -6,6 +6,7 @@ use crate::agent::announcers::SOCKET_PREFIX;
 use crate::announce::asked::AnnouncerSocket;
 use crate::announce::layout::Announcer;
 use crate::announce::run::{self, AnnounceEnd, AnnouncePlan, ServiceSource};
+use crate::announce::service_files;
 use crate::config::settings::{Settings, StateDir};
 use crate::model::problem::{Problem, Problems};
 use crate::model::status::{AnnouncerStatus, UnixTime};
@@ -33,7 +34,7 @@ fn announcer(settings: &Settings) -> Announcer {
 /// Prints every problem of the settings, and of the service files of a folder or of one such file, to standard error, or a summary
 /// to standard output. Asks no etcd.
 pub(super) fn check(settings: &Settings, mut problems: Problems, path: &Path) -> Exit {
-    let (roster, unreadable) = run::read(path, &announcer(settings));
+    let (roster, unreadable) = service_files::read(path, &announcer(settings));
     problems.extend(unreadable.map(Problem::new));
     problems.extend(roster.problems.iter().cloned());
     for problem in problems.iter() {

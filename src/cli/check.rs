@@ -1,6 +1,6 @@
 //! `check`: finds the problems of settings, conf.d and templates, all at once. Never connects to the store.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use crate::agent::catalog::{self, Catalog, Confdirs, Member};
 use crate::agent::endpoints::prints_servers;
 use crate::agent::once;
 use crate::agent::pass::MockData;
+use crate::apply::group::Group;
 use crate::apply::{self, Context, unread};
 use crate::config::resource::outline::{Account, AccountKind};
 use crate::config::settings::{Settings, table};
@@ -148,20 +149,22 @@ fn doubts(
 /// Returns problems for files that their commands call nginx's and that nginx never reads.
 async fn files_unread(settings: &Settings, catalog: &Catalog) -> Vec<Problem> {
     let context = Context::new(apply::Settings { nginx: settings.nginx.clone(), ..apply::Settings::default() });
-    let mut problems = Vec::new();
-    for group in &catalog.groups {
-        let file_of = |resource: &Arc<Resource>| match &resource.for_each {
-            Some(for_each) => for_each.dest().file("NAME").ok(),
-            None => Some(resource.dest.clone()),
-        };
-        let files: Vec<Option<PathBuf>> = group.resources.iter().map(file_of).collect();
-        let paths: Vec<&Path> = files.iter().flatten().map(PathBuf::as_path).collect();
-        for (file, problem) in unread::unread(&context, group, &paths).await {
-            let owner = group.resources.iter().zip(&files).find(|(_, found)| found.as_deref() == Some(file));
-            problems.extend(owner.map(|(resource, _)| problem.at(place_of(resource, "dest"))));
-        }
+    let file_of = |resource: &Resource| match &resource.for_each {
+        Some(for_each) => for_each.dest().file("NAME").ok(),
+        None => Some(resource.dest.clone()),
+    };
+    let of_group = |group: &Arc<Group>| -> Vec<(PathBuf, Arc<Resource>)> {
+        group.resources.iter().filter_map(|resource| Some((file_of(resource)?, Arc::clone(resource)))).collect()
+    };
+    let files: Vec<Vec<(PathBuf, Arc<Resource>)>> = catalog.groups.iter().map(of_group).collect();
+    let mut owners: BTreeMap<&Path, &Resource> = BTreeMap::new();
+    for (file, resource) in files.iter().flatten() {
+        owners.entry(file).or_insert(resource);
     }
-    problems
+    let paths = files.iter().map(|files| files.iter().map(|(file, _)| file.as_path()).collect());
+    let found = unread::unread(&context, catalog.groups.iter().map(|group| &**group).zip(paths)).await;
+    let placed = |(file, problem): (&Path, Problem)| problem.at(place_of(owners[file], "dest"));
+    found.into_iter().map(placed).collect()
 }
 
 /// Returns problems for variables that look like settings and are none.

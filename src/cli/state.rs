@@ -25,8 +25,7 @@ pub(super) fn folder(wanted: &StateDir) -> Result<Option<PathBuf>, String> {
             Err(problem) => Err(format!("the state folder cannot be used: {problem}")),
         },
         StateDir::Auto => {
-            let candidates = [Some(PathBuf::from(SYSTEM_FOLDER)), user_folder()];
-            let found = candidates.into_iter().flatten().find(|path| usable(path).is_ok());
+            let found = candidates().find(|path| usable(path).is_ok());
             if found.is_none() {
                 tracing::warn!(
                     "neither {SYSTEM_FOLDER} nor $XDG_STATE_HOME/upstreamd is writable: a restart will not know \
@@ -40,12 +39,22 @@ pub(super) fn folder(wanted: &StateDir) -> Result<Option<PathBuf>, String> {
 
 /// Returns the state folder if it is there, for commands that change nothing. Creates nothing and takes no lock.
 pub(super) fn existing(wanted: &StateDir) -> Option<PathBuf> {
+    existing_all(wanted).next()
+}
+
+/// Returns the folders that are there, the first choice first. Another process may have had to take a later one, because it could not write
+/// into the first.
+pub(super) fn existing_all(wanted: &StateDir) -> impl Iterator<Item = PathBuf> {
     let candidates = match wanted {
         StateDir::Off => Vec::new(),
         StateDir::Path(path) => vec![path.clone()],
-        StateDir::Auto => [Some(PathBuf::from(SYSTEM_FOLDER)), user_folder()].into_iter().flatten().collect(),
+        StateDir::Auto => candidates().collect(),
     };
-    candidates.into_iter().find(|path| is_folder(path))
+    candidates.into_iter().filter(|path| is_folder(path))
+}
+
+fn candidates() -> impl Iterator<Item = PathBuf> {
+    [Some(PathBuf::from(SYSTEM_FOLDER)), user_folder()].into_iter().flatten()
 }
 
 fn user_folder() -> Option<PathBuf> {

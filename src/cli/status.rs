@@ -127,7 +127,7 @@ async fn announced(settings: &Settings, problem: String, json: bool) -> StatusLo
     let standing =
         |found: Vec<AnnouncerStatus>| shown(found.into_iter().map(AnnouncerStatus::standing).collect(), UnixTime(0));
     let at = UnixTime(clock::unix_seconds());
-    if state::existing(wanted).is_some_and(|folder| state::has_agent(&folder)) {
+    if state::existing_all(wanted).any(|folder| state::has_agent(&folder)) {
         if json {
             return away(problem);
         }
@@ -197,19 +197,25 @@ pub(super) async fn names(settings: Settings) -> Exit {
     Exit::Done
 }
 
-/// Asks the agent of this state folder.
+/// Asks the agent of this state folder; without one, that of the first default folder at which one answers.
 async fn ask(settings: &Settings, target: &str) -> Result<(u16, String), String> {
-    let Some(folder) = state::existing(&settings.agent.state_dir) else {
+    let mut failures = Vec::new();
+    for folder in state::existing_all(&settings.agent.state_dir) {
+        let path = state::socket(&folder);
+        match http::get(&path, target, LIMIT, MAX_BYTES).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => failures.push((path, error)),
+        }
+    }
+    // An agent that does not answer says more than a folder without one.
+    let Some((path, error)) = failures.into_iter().min_by_key(|(_, error)| http::is_nobody(error)) else {
         return Err(format!("no agent runs here: there is no state folder (hint: {HINT})\n"));
     };
-    let path = state::socket(&folder);
-    http::get(&path, target, LIMIT, MAX_BYTES).await.map_err(|error| {
-        let hint = match error.kind() {
-            std::io::ErrorKind::PermissionDenied => "ask as root, or as a member of the agent's group",
-            _ => HINT,
-        };
-        format!("the agent does not answer at `{}`: {error} (hint: {hint})\n", path.display())
-    })
+    let hint = match error.kind() {
+        std::io::ErrorKind::PermissionDenied => "ask as root, or as a member of the agent's group",
+        _ => HINT,
+    };
+    Err(format!("the agent does not answer at `{}`: {error} (hint: {hint})\n", path.display()))
 }
 
 const HINT: &str = "is `upstreamd --watch` running, with the same --state-dir?";

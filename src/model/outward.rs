@@ -9,7 +9,7 @@ pub struct PageRequest {
     pub path: String,
     /// What stands behind `?`; empty if nothing does.
     pub query: String,
-    /// `Host`, with the port if it was sent; `None` for a request over the socket of this machine.
+    /// `Host`, with the port if it was sent; `None` if the client names no host.
     pub host: Option<String>,
     /// `If-None-Match`: the versions that the client has; empty if it has none.
     pub known: String,

@@ -32,13 +32,31 @@ pub struct MainConf<'a> {
     pub prefix: &'a Path,
 }
 
+/// A file of which it is asked whether nginx reads it, with all links resolved.
+struct WantedFile<'f> {
+    file: &'f Path,
+    real: Option<PathBuf>,
+    real_folder: Option<PathBuf>,
+}
+
+/// A pattern of an include, with what it stands for now.
+struct Include {
+    pattern: PathBuf,
+    name: String,
+    paths: Vec<PathBuf>,
+    /// The same with all links resolved.
+    real_paths: BTreeSet<PathBuf>,
+    /// The folders that its files are in, with all links resolved.
+    real_folders: BTreeSet<PathBuf>,
+}
+
 /// Returns a problem for each of these files that nginx never reads. Returns none if anything is uncertain: a file cannot be read, or
-/// has a program in it.
+/// has a program in it. Asks the disk once for each file and each pattern, however many of the other there are.
 pub fn unread<'f>(conf: MainConf<'_>, wanted: &[&'f Path], files: &dyn ConfFiles) -> Vec<(&'f Path, Problem)> {
     let real_conf = files.real(conf.file);
-    let is_conf = |file: &Path| file == conf.file || real_conf.is_some() && files.real(file) == real_conf;
-    let mut left: Vec<&Path> = wanted.iter().copied().filter(|file| !is_conf(file)).collect();
-    let mut includes: Vec<PathBuf> = Vec::new();
+    let mut left: Vec<WantedFile<'f>> = wanted.iter().map(|file| WantedFile::find(file, files)).collect();
+    left.retain(|wanted| wanted.file != conf.file && (real_conf.is_none() || wanted.real != real_conf));
+    let mut includes: Vec<Include> = Vec::new();
     let mut read = BTreeSet::new();
     let mut queue = VecDeque::from([conf.file.to_owned()]);
     while let Some(file) = queue.pop_front().filter(|_| !left.is_empty()) {
@@ -51,25 +69,34 @@ pub fn unread<'f>(conf: MainConf<'_>, wanted: &[&'f Path], files: &dyn ConfFiles
         for directive in tokens::directives(&text) {
             let mut words = directive.words.into_iter();
             if words.next().as_deref() != Some("include") {
-                named.extend(words);
+                named.extend(words.filter_map(|word| conf.named(&word)));
                 continue;
             }
             let Some(pattern) = words.next().map(|pattern| conf.folder().join(pattern)) else { continue };
             // Outside of all blocks modules are loaded: no place for servers.
-            if directive.depth > 0 || file != conf.file {
-                includes.push(pattern.clone());
-            }
-            found.push(pattern);
+            found.push((pattern, directive.depth > 0 || file != conf.file));
         }
-        left.retain(|wanted| !found.iter().any(|pattern| fits(pattern, wanted)));
+        left.retain(|wanted| !found.iter().any(|(pattern, _)| fits(pattern, wanted.file)));
         if left.is_empty() {
             break;
         }
-        left.retain(|wanted| !named.iter().any(|word| conf.names(word, wanted, files)));
-        left.retain(|wanted| !found.iter().any(|pattern| leads_to(pattern, wanted, files)));
-        queue.extend(found.iter().flat_map(|pattern| expanded(pattern, files)));
+        left.retain(|wanted| !named.iter().any(|place| wanted.is_at(place)));
+        for (pattern, has_servers) in found {
+            let include = Include::find(pattern, files);
+            left.retain(|wanted| !include.leads_to(wanted));
+            queue.extend(include.paths.iter().cloned());
+            includes.extend(Some(include).filter(|_| has_servers));
+        }
     }
-    left.into_iter().map(|file| (file, problem(conf.file, file, &includes, files))).collect()
+    left.into_iter().map(|wanted| (wanted.file, problem(conf.file, &wanted, &includes))).collect()
+}
+
+/// What an argument of a directive may name.
+struct NamedPlace {
+    /// The path, as it starts at nginx's configuration and at its prefix.
+    paths: [PathBuf; 2],
+    /// Whether a variable follows, which may stand for anything.
+    is_open: bool,
 }
 
 impl MainConf<'_> {
@@ -77,22 +104,62 @@ impl MainConf<'_> {
         self.file.parent().unwrap_or(Path::new("/"))
     }
 
-    /// Returns whether an argument is the path of a file, or of a folder that it is in. A variable may stand for anything.
-    fn names(&self, word: &str, file: &Path, files: &dyn ConfFiles) -> bool {
-        let (start, variable) = word.split_once('$').map_or((word, None), |(start, rest)| (start, Some(rest)));
-        if start.is_empty() || start == "/" {
-            return false;
-        }
-        let real = files.real(file);
-        let files = [Some(file), real.as_deref()];
-        let paths = [self.folder().join(start), self.prefix.join(start)];
-        paths.iter().any(|path| {
-            files.into_iter().flatten().any(|file| match variable {
-                Some(_) => file.to_string_lossy().starts_with(&*path.to_string_lossy()),
-                None => file.starts_with(path),
+    /// Returns what an argument may name; `None` if that could be everything.
+    fn named(&self, word: &str) -> Option<NamedPlace> {
+        let (start, is_open) = word.split_once('$').map_or((word, false), |(start, _)| (start, true));
+        let is_path = !(start.is_empty() || start == "/");
+        is_path.then(|| NamedPlace { paths: [self.folder().join(start), self.prefix.join(start)], is_open })
+    }
+}
+
+impl<'f> WantedFile<'f> {
+    fn find(file: &'f Path, files: &dyn ConfFiles) -> WantedFile<'f> {
+        WantedFile { file, real: files.real(file), real_folder: file.parent().and_then(|folder| files.real(folder)) }
+    }
+
+    /// Returns whether it is the file, or in the folder, that an argument names.
+    fn is_at(&self, place: &NamedPlace) -> bool {
+        place.paths.iter().any(|path| {
+            [Some(self.file), self.real.as_deref()].into_iter().flatten().any(|file| match place.is_open {
+                true => file.to_string_lossy().starts_with(&*path.to_string_lossy()),
+                false => file.starts_with(path),
             })
         })
     }
+
+    fn name(&self) -> String {
+        name_of(self.file)
+    }
+}
+
+impl Include {
+    fn find(pattern: PathBuf, files: &dyn ConfFiles) -> Include {
+        let paths = expanded(&pattern, files);
+        let real = |paths: &[PathBuf]| paths.iter().filter_map(|path| files.real(path)).collect();
+        let folders = pattern.parent().map(|folders| expanded(folders, files)).unwrap_or_default();
+        Include { name: name_of(&pattern), real_paths: real(&paths), real_folders: real(&folders), pattern, paths }
+    }
+
+    /// Returns whether it takes the file by a path that leads through a link: its folder or the file itself is one.
+    fn leads_to(&self, wanted: &WantedFile<'_>) -> bool {
+        let is_included = || wanted.real.as_ref().is_some_and(|real| self.real_paths.contains(real));
+        is_included() || self.has_folder_of(wanted) && takes(&self.name, &wanted.name())
+    }
+
+    /// Returns whether a file is in the folder, or in one of the folders, of the pattern.
+    fn has_folder_of(&self, wanted: &WantedFile<'_>) -> bool {
+        let folders = [&self.pattern, wanted.file].map(|path: &Path| path.parent());
+        let is_same = folders[0].is_some() && folders[0] == folders[1];
+        is_same || wanted.real_folder.as_ref().is_some_and(|real| self.real_folders.contains(real))
+    }
+
+    fn is_wild(&self) -> bool {
+        is_wild(&self.pattern.to_string_lossy())
+    }
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Returns whether a configuration has a program in it, which may contain anything and read any file.
@@ -115,6 +182,9 @@ fn takes(pattern: &str, name: &str) -> bool {
 
 /// Returns whether a pattern takes this path as it is written.
 fn fits(pattern: &Path, file: &Path) -> bool {
+    if !is_wild(&pattern.to_string_lossy()) {
+        return pattern == file;
+    }
     if let (Some(name), Some(last)) = (file.file_name(), pattern.file_name())
         && pattern.parent() == file.parent()
     {
@@ -123,21 +193,6 @@ fn fits(pattern: &Path, file: &Path) -> bool {
     let parts = |path: &Path| path.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
     let (pattern, file): (Vec<String>, Vec<String>) = (parts(pattern), parts(file));
     pattern.len() == file.len() && pattern.iter().zip(&file).all(|(pattern, part)| takes(pattern, part))
-}
-
-/// Returns whether a pattern takes the file by another path: its folder or the file itself is a link.
-fn leads_to(pattern: &Path, file: &Path, files: &dyn ConfFiles) -> bool {
-    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let real = files.real(file);
-    takes(&name(pattern), &name(file)) && is_in(pattern, file, files)
-        || real.is_some() && expanded(pattern, files).iter().any(|included| files.real(included) == real)
-}
-
-/// Returns whether a file is in the folder, or in one of the folders, of a pattern.
-fn is_in(pattern: &Path, file: &Path, files: &dyn ConfFiles) -> bool {
-    let (Some(folders), Some(folder)) = (pattern.parent(), file.parent()) else { return false };
-    let real = files.real(folder);
-    folders == folder || real.is_some() && expanded(folders, files).iter().any(|found| files.real(found) == real)
 }
 
 /// Returns the paths that a pattern stands for now.
@@ -162,29 +217,30 @@ fn expanded(pattern: &Path, files: &dyn ConfFiles) -> Vec<PathBuf> {
     paths
 }
 
-fn problem(conf: &Path, file: &Path, includes: &[PathBuf], files: &dyn ConfFiles) -> Problem {
-    let (conf, shown) = (conf.display(), file.display());
+fn problem(conf: &Path, wanted: &WantedFile<'_>, includes: &[Include]) -> Problem {
+    let (conf, shown) = (conf.display(), wanted.file.display());
     let message = format!("nginx never reads `{shown}`: `{conf}` does not include it");
-    Problem::new(message).hint(hint(&conf.to_string(), file, includes, files))
+    Problem::new(message).hint(hint(&conf.to_string(), wanted, includes))
 }
 
-fn hint(conf: &str, file: &Path, includes: &[PathBuf], files: &dyn ConfFiles) -> String {
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let wild: Vec<&PathBuf> = includes.iter().filter(|pattern| is_wild(&pattern.to_string_lossy())).collect();
-    if let Some(near) = wild.iter().find(|pattern| is_in(pattern, file, files)) {
-        let pattern = near.file_name().unwrap_or_default().to_string_lossy();
-        let near = near.display();
+fn hint(conf: &str, wanted: &WantedFile<'_>, includes: &[Include]) -> String {
+    let (file, name) = (wanted.file, wanted.name());
+    let wild: Vec<&Include> = includes.iter().filter(|include| include.is_wild()).collect();
+    if let Some(near) = wild.iter().find(|include| include.has_folder_of(wanted)) {
+        let (pattern, near) = (&near.name, near.pattern.display());
         if name.starts_with('.') {
             return format!("`include {near}` leaves out names that begin with a dot: choose another name");
         }
         let suffix = pattern.strip_prefix('*').filter(|suffix| !is_wild(suffix));
-        let stem = name.split_once('.').map_or(&*name, |(stem, _)| stem);
+        let stem = name.split_once('.').map_or(name.as_str(), |(stem, _)| stem);
         let example = suffix.map(|suffix| format!(", `{stem}{suffix}` for example")).unwrap_or_default();
         return format!("`include {near}` takes other names only: choose such a name{example}");
     }
     let enabled = file.parent().filter(|folder| folder.ends_with("sites-available"));
     let enabled = enabled.map(|folder| folder.with_file_name("sites-enabled"));
-    if let Some(enabled) = enabled.filter(|enabled| wild.iter().any(|pattern| pattern.parent() == Some(enabled))) {
+    if let Some(enabled) =
+        enabled.filter(|enabled| wild.iter().any(|include| include.pattern.parent() == Some(enabled)))
+    {
         let (file, enabled) = (file.display(), enabled.display());
         return format!("link it: `ln -s {file} {enabled}/`");
     }
@@ -192,7 +248,8 @@ fn hint(conf: &str, file: &Path, includes: &[PathBuf], files: &dyn ConfFiles) ->
     if name == "nginx.conf" {
         return format!("if it is the main configuration, name it in both commands: `nginx -c {file}`");
     }
-    let shown: Vec<String> = wild.iter().take(MAX_SHOWN).map(|pattern| format!("`{}`", pattern.display())).collect();
+    let shown: Vec<String> =
+        wild.iter().take(MAX_SHOWN).map(|include| format!("`{}`", include.pattern.display())).collect();
     let or = if shown.is_empty() {
         String::new()
     } else {
@@ -203,6 +260,7 @@ fn hint(conf: &str, file: &Path, includes: &[PathBuf], files: &dyn ConfFiles) ->
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::collections::BTreeMap;
 
     use super::*;
@@ -318,6 +376,47 @@ mod tests {
             assert_eq!(said(&disk, file), None, "{file}");
         }
         assert!(said(&disk, "/srv/nginx/new").is_some_and(|line| line.contains("`new.conf` for example")));
+    }
+
+    /// A disk that counts what it is asked.
+    struct CountingDisk(Disk, Cell<usize>);
+
+    impl CountingDisk {
+        fn asked(&self) -> &Disk {
+            self.1.set(self.1.get() + 1);
+            &self.0
+        }
+    }
+
+    impl ConfFiles for CountingDisk {
+        fn text(&self, file: &Path) -> Option<String> {
+            self.asked().text(file)
+        }
+
+        fn names(&self, folder: &Path) -> Vec<String> {
+            self.asked().names(folder)
+        }
+
+        fn real(&self, path: &Path) -> Option<PathBuf> {
+            self.asked().real(path)
+        }
+    }
+
+    #[test]
+    fn the_disk_is_asked_once_for_each_file_and_each_pattern() {
+        let asked_for = |count: usize| {
+            let mut disk = debian();
+            let files = (0..count).map(|n| (file_of(&format!("conf.d/{n}.conf")), "server { root x; }"));
+            disk.texts.extend(files);
+            let disk = CountingDisk(disk, Cell::new(0));
+            let wanted: Vec<PathBuf> = (0..count).map(|n| PathBuf::from(format!("/srv/{n}"))).collect();
+            let wanted: Vec<&Path> = wanted.iter().map(PathBuf::as_path).collect();
+            let conf = MainConf { file: Path::new(CONF), prefix: Path::new("/usr/share/nginx") };
+            assert_eq!(unread(conf, &wanted, &disk).len(), count);
+            disk.1.get()
+        };
+        let (few, many) = (asked_for(10), asked_for(100));
+        assert!(many <= 10 * few, "{few} questions for 10 files, {many} for 100");
     }
 
     #[test]

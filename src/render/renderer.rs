@@ -65,11 +65,9 @@ impl Renderer {
 
     /// Returns what each root asks the store for by a literal path or pattern, in its own template and those that it reaches.
     pub fn asks(&self, roots: &[Root<'_>]) -> Vec<Vec<Ask>> {
-        let tera_roots = roots.iter().filter(|root| root.engine == Engine::Tera).map(|root| root.name);
-        let of_tera = tera::asks(&self.sources, tera_roots);
         let of_root = |root: &Root<'_>| {
             let mut asks = match root.engine {
-                Engine::Tera => of_tera.get(root.name).cloned().unwrap_or_default(),
+                Engine::Tera => tera::asks(&self.sources, self.tera.reached(root.name)),
                 Engine::Go => self.go.asks(root.name),
             };
             asks::mark_guarded(&mut asks);
@@ -82,7 +80,7 @@ impl Renderer {
     pub fn texts_of(&self, root: Root<'_>) -> Vec<&str> {
         match root.engine {
             Engine::Tera => {
-                let names = tera::reached(&self.sources, root.name).into_iter();
+                let names = self.tera.reached(root.name).iter();
                 names.filter_map(|name| self.sources.get(name).map(|text| &**text)).collect()
             }
             Engine::Go => self.go.reached(root.name).map(|(_, text)| text).collect(),

@@ -67,8 +67,8 @@ pub fn refuse_host(request: &PageRequest, hosts: &[String]) -> Option<StatusPage
     if is_address || name.eq_ignore_ascii_case("localhost") || hosts.iter().any(is_allowed) {
         return None;
     }
-    let body = "the status is shown under an address of this machine, localhost, its host name, and the name in --status-addr or \\
-                --metrics-addr (hint: use one of these; this keeps pages of others from reading it through a browser)\\n";
+    let body = "the status is shown under an address of this machine, localhost, its host name, and the name in --status-addr or \
+                --metrics-addr (hint: use one of these; this keeps pages of others from reading it through a browser)\n";
     Some(StatusPage { status: 421, ..text(body) })
 }
 

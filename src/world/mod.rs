@@ -9,6 +9,7 @@ pub mod dns;
 pub mod dns_forward;
 pub mod dns_listener;
 pub mod etcd;
+pub mod folder_reader;
 pub mod folder_watch;
 pub mod fs;
 pub mod generation;

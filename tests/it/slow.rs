@@ -1,6 +1,7 @@
 //! Templates that take long, by computing or by waiting for a name server: they hold up nobody but their own resource.
 
 use std::net::UdpSocket;
+use std::path::Path;
 use std::process::Command;
 
 use nix::sys::signal::Signal;
@@ -126,14 +127,20 @@ fcntl.fcntl(os.open(sys.argv[1], os.O_RDONLY), fcntl.F_SETLEASE, fcntl.F_WRLCK)
 open(sys.argv[2], 'w')
 signal.pause()";
 
+/// Makes a file hang for everybody who opens it from now on, until the result is dropped.
+pub fn hold_open(sandbox: &Sandbox, file: &Path) -> Daemon {
+    let mut holder = Command::new("python3");
+    holder.args(["-c", LEASE]).arg(file).arg(sandbox.path("held"));
+    let holder = Daemon::start(&mut holder);
+    sandbox.wait_for_file("held");
+    holder
+}
+
 #[test]
 fn a_file_of_keys_that_hangs_holds_up_neither_the_pages_nor_the_end() {
     let sandbox = Sandbox::new();
     sandbox.plain_resource("a", "");
-    let mut holder = Command::new("python3");
-    holder.args(["-c", LEASE, &sandbox.text_path("store.yaml"), &sandbox.text_path("held")]);
-    let _holder = Daemon::start(&mut holder);
-    sandbox.wait_for_file("held");
+    let _holder = hold_open(&sandbox, &sandbox.path("store.yaml"));
     let port = free_port();
     let mut agent = sandbox.start(&["--watch", "--metrics-addr", &format!("127.0.0.1:{port}")]);
     wait_answer(port, "/health", 200);
@@ -187,10 +194,7 @@ fn a_file_of_conf_d_that_hangs_holds_up_nothing() {
     let port = free_port();
     let agent = sandbox.start(&["--watch", "--metrics-addr", &format!("127.0.0.1:{port}")]);
     sandbox.wait_output("a", "one\n");
-    let mut holder = Command::new("python3");
-    holder.args(["-c", LEASE, &sandbox.text_path("etc/conf.d/a.toml"), &sandbox.text_path("held")]);
-    let _holder = Daemon::start(&mut holder);
-    sandbox.wait_for_file("held");
+    let _holder = hold_open(&sandbox, &sandbox.path("etc/conf.d/a.toml"));
     agent.signal(Signal::SIGHUP);
     sandbox.wait_log("reading conf.d, templates and the store again (SIGHUP)");
     sandbox.set_store("v: {a: two}\n");

@@ -6,14 +6,15 @@ use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::agent::{DEADLINE, Sandbox};
+use crate::support::agent::{DEADLINE, Sandbox, mounting};
 use crate::support::nginx::http_get;
 use crate::support::template::table;
-use crate::support::{Daemon, free_port, wait_or, wait_until};
+use crate::support::{Daemon, free_port, program, wait_or, wait_until};
 
 /// An agent on files that serves its pages.
 struct Served {
@@ -60,7 +61,9 @@ fn the_status_is_shown_under_no_name_of_others() {
             assert_eq!(status(host, path), 421, "{host} {path}");
         }
     }
-    assert_eq!(status("attacker.example", "/api/events"), 421);
+    let refused = http_get(served.port, "attacker.example", "/api/events").unwrap();
+    let is_a_line = !refused.body.contains('\\') && !refused.body.contains("  ") && refused.body.lines().count() == 1;
+    assert!(refused.status == 421 && refused.body.ends_with("browser)\n") && is_a_line, "{:?}", refused.body);
     // A target that is a whole URL names the host too.
     let whole = served.answer(b"GET http://attacker.example/api/status HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(whole.starts_with("HTTP/1.1 421"), "{whole}");
@@ -208,6 +211,28 @@ fn the_socket_is_for_the_agents_group_and_is_there_again_after_a_kill() {
     served.agent = served.sandbox.watch();
     served.sandbox.wait_log("`upstreamd status` will not work: cannot listen at");
     assert_eq!(fs::read_to_string(&socket).unwrap(), "mine");
+}
+
+#[test]
+fn an_agent_that_had_to_take_the_second_folder_is_found() {
+    let sandbox = Sandbox::new();
+    sandbox.plain_resource("a", "");
+    sandbox.set_store("v: {x: one}\n");
+    let script = "mount -t tmpfs none /var/lib && mkdir /var/lib/upstreamd && mount -o remount,ro /var/lib && \
+                  mount -t tmpfs none /run && exec \"$@\"";
+    let command = |arguments: &[&str]| {
+        let words = mounting(script);
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).arg(program("upstreamd")).args(arguments).args(&sandbox.store);
+        command.args(["--confdir", &sandbox.text_path("etc")]).env("XDG_STATE_HOME", sandbox.text_path("home"));
+        command
+    };
+    let log = fs::File::create(sandbox.path("log")).unwrap();
+    let _agent = Daemon::start(command(&["--watch"]).stdout(log.try_clone().unwrap()).stderr(log));
+    sandbox.wait_output("a", "one\n");
+    assert!(sandbox.path("home/upstreamd/daemon.lock").exists(), "{}", sandbox.log());
+    let asked = command(&["status"]).output().unwrap();
+    assert_eq!(asked.status.code(), Some(0), "{asked:?}");
 }
 
 #[test]

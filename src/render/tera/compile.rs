@@ -28,8 +28,13 @@ pub(in crate::render) fn compile(
     let references = References::new(sources);
     let tera_roots = || roots.iter().enumerate().filter(|(_, root)| root.engine == Engine::Tera);
     let names: BTreeSet<&str> = tera_roots().map(|(_, root)| root.name).collect();
-    let asking = names.into_iter().filter(|root| references.ask_for_backends(root)).map(str::to_owned).collect();
-    let mut compiler = Compiler { kept: references.kept(), references, compiled: TeraTemplates::new(asking) };
+    let reached = |root: &&str| references.reach(root).into_iter().map(str::to_owned).collect();
+    let reached: HashMap<String, Vec<String>> = names.iter().map(|root| ((*root).to_owned(), reached(root))).collect();
+    let asks = |(_, names): &(&String, &Vec<String>)| {
+        names.iter().any(|name| references.scans[name.as_str()].asks_for_backends)
+    };
+    let asking = reached.iter().filter(asks).map(|(root, _)| root.clone()).collect();
+    let mut compiler = Compiler { kept: references.kept(), references, compiled: TeraTemplates::new(reached, asking) };
     let mut problems = Vec::new();
     for mode in [Escape::None, Escape::Nginx] {
         let of_mode = || tera_roots().filter(|(_, root)| root.escape == mode);
@@ -41,22 +46,13 @@ pub(in crate::render) fn compile(
     (compiler.compiled, problems)
 }
 
-/// Returns what each of these roots, and the templates that it reaches, ask the store for by a literal.
-pub(in crate::render) fn asks<'r>(
-    sources: &TemplateSources,
-    roots: impl Iterator<Item = &'r str>,
-) -> HashMap<&'r str, Vec<Ask>> {
-    let references = References::new(sources);
-    let of_template = |name: &str| {
+/// Returns what these templates ask the store for by a literal.
+pub(in crate::render) fn asks(sources: &TemplateSources, names: &[String]) -> Vec<Ask> {
+    let of_template = |name: &String| {
         let asks = sources.get(name).map(|source| super::asks::asks(source)).unwrap_or_default();
         asks.into_iter().map(|ask| ask.in_template(name)).collect::<Vec<_>>()
     };
-    roots.map(|root| (root, references.reach(root).into_iter().flat_map(of_template).collect())).collect()
-}
-
-/// Returns the names of `root` and the templates that it reaches.
-pub(in crate::render) fn reached<'a>(sources: &'a TemplateSources, root: &str) -> BTreeSet<&'a str> {
-    References::new(sources).reach(root)
+    names.iter().flat_map(of_template).collect()
 }
 
 /// Compiles roots of one mode after the other.

@@ -16,7 +16,7 @@ mod run;
 mod scan;
 mod templates;
 
-pub(super) use compile::{asks, compile, reached};
+pub(super) use compile::{asks, compile};
 pub(super) use memory::TeraMemory;
 pub(super) use render::render;
 pub(super) use templates::TeraTemplates;

@@ -31,11 +31,6 @@ impl<'a> References<'a> {
         References { sources, scans, definers }
     }
 
-    /// Checks whether `root`, or a template that it reaches, calls `backends` or `servers`.
-    pub(super) fn ask_for_backends(&self, root: &str) -> bool {
-        self.reach(root).iter().any(|name| self.scans[*name].asks_for_backends)
-    }
-
     /// Returns the templates whose output some template may keep: in a block of `set`, for a component, for `super()`.
     pub(super) fn kept(&self) -> BTreeSet<&'a str> {
         let keepers = self.sources.iter().filter(|(_, source)| limits::keeps_output(source));

@@ -14,6 +14,8 @@ pub(in crate::render) struct TeraTemplates {
     sets: Vec<TeraSet>,
     /// The position of the set that a root is in, by escape mode and name.
     roots: HashMap<(Escape, String), usize>,
+    /// Names of the templates that each root reaches, itself included.
+    reached: HashMap<String, Vec<String>>,
     /// Roots from which a call of `backends` or `servers` can be reached.
     asking: HashSet<String>,
 }
@@ -27,8 +29,8 @@ pub(super) struct TeraSet {
 }
 
 impl TeraTemplates {
-    pub(super) fn new(asking: HashSet<String>) -> TeraTemplates {
-        TeraTemplates { sets: Vec::new(), roots: HashMap::new(), asking }
+    pub(super) fn new(reached: HashMap<String, Vec<String>>, asking: HashSet<String>) -> TeraTemplates {
+        TeraTemplates { sets: Vec::new(), roots: HashMap::new(), reached, asking }
     }
 
     /// Adds a set and the roots that live in it.
@@ -41,6 +43,11 @@ impl TeraTemplates {
     /// Returns the set that a root lives in, if it was compiled.
     pub(super) fn set_of(&self, root: &str, mode: Escape) -> Option<&TeraSet> {
         self.sets.get(*self.roots.get(&(mode, root.to_owned()))?)
+    }
+
+    /// Returns the names of `root` and the templates that it reaches; none if it is no root that was to be compiled.
+    pub(in crate::render) fn reached(&self, root: &str) -> &[String] {
+        self.reached.get(root).map_or(&[], Vec::as_slice)
     }
 
     /// Checks whether the template `root`, or one that it reaches, calls `backends` or `servers`.

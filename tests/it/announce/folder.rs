@@ -3,10 +3,13 @@
 use std::fs;
 use std::path::PathBuf;
 
+use nix::sys::signal::Signal;
+
 use super::{Backend, World};
+use crate::slow::hold_open;
 use crate::support::Daemon;
 use crate::support::agent::{DEADLINE, Sandbox};
-use crate::support::{wait_or, wait_until};
+use crate::support::{wait_for, wait_or, wait_until};
 
 struct Folder {
     world: World,
@@ -65,6 +68,22 @@ fn files_are_followed() {
     fs::remove_file(folder.path.join("b.toml")).unwrap();
     folder.wait_keys(&["/services/db/one", "/services/web/one"]);
     assert_eq!(folder.world.reader.read("/services/db/").unwrap().1, before, "it was disturbed by the others");
+}
+
+#[test]
+fn a_file_that_hangs_holds_up_nothing() {
+    let mut folder = Folder::new();
+    folder.write("a.toml", &folder.service("web", "fall = 1"));
+    let mut announcer = folder.start();
+    folder.wait_keys(&["/services/web/one"]);
+    let _holder = hold_open(&folder.world.sandbox, &folder.path.join("a.toml"));
+    announcer.signal(Signal::SIGHUP);
+    // The backend ends, and its key with it.
+    folder.backend = Backend::silent();
+    folder.world.sandbox.wait_log(", removing it: ");
+    folder.wait_keys(&[]);
+    announcer.signal(Signal::SIGTERM);
+    wait_for("the end", DEADLINE, || announcer.child.try_wait().unwrap());
 }
 
 #[test]

@@ -126,13 +126,13 @@ async fn look_for_changes(reporter: Arc<Reporter>, changes: watch::Sender<u64>) 
 }
 
 /// What a look for changes has seen.
-struct Seen {
+struct SeenStatus {
     copied: Copied,
     announced: u64,
 }
 
 /// What every view of the status is made from: the same for all who ask within a moment.
-struct Snapshot {
+struct StatusSnapshot {
     at: Instant,
     copied: Copied,
     looked_up: LookedUp,
@@ -140,7 +140,7 @@ struct Snapshot {
     html: OnceLock<StatusText>,
 }
 
-impl Snapshot {
+impl StatusSnapshot {
     fn is_old(&self) -> bool {
         clock::since(self.at) >= STATUS_LASTS
     }
@@ -163,7 +163,7 @@ impl Snapshot {
 struct StatusDesk {
     surroundings: Surroundings,
     /// The last one.
-    snapshot: Option<Snapshot>,
+    snapshot: Option<StatusSnapshot>,
 }
 
 /// Answers requests for pages.
@@ -185,7 +185,7 @@ impl Reporter {
         match api::wanted(request) {
             Some(api::ApiRequest::Status { list }) => {
                 let known = request.known.clone();
-                let view = move |snapshot: &Snapshot| match list {
+                let view = move |snapshot: &StatusSnapshot| match list {
                     None => api::versioned(&known, snapshot.json()),
                     Some(list) => {
                         let status = snapshot.status(Some(&list), gather::MAX_BACKENDS);
@@ -197,7 +197,8 @@ impl Reporter {
             Some(api::ApiRequest::Page) => self.view(|snapshot| api::html(snapshot.html())).await,
             Some(api::ApiRequest::Explain { what }) => {
                 let facts = self.asker.facts(&what).await;
-                let status = |snapshot: &Snapshot| snapshot.status(Some(gather::EVERYTHING), gather::MAX_BACKENDS);
+                let status =
+                    |snapshot: &StatusSnapshot| snapshot.status(Some(gather::EVERYTHING), gather::MAX_BACKENDS);
                 self.view(move |snapshot| api::explained(&status(snapshot), &what, &facts)).await
             }
             Some(api::ApiRequest::Changes) => api::changes(),
@@ -225,7 +226,7 @@ impl Reporter {
     }
 
     /// Makes a page of the status as it is now or was a moment ago. Beside the loop, which it does not hold up.
-    async fn view(self: &Arc<Self>, make: impl FnOnce(&Snapshot) -> StatusPage + Send + 'static) -> StatusPage {
+    async fn view(self: &Arc<Self>, make: impl FnOnce(&StatusSnapshot) -> StatusPage + Send + 'static) -> StatusPage {
         let mut desk = Arc::clone(&self.desk).lock_owned().await;
         desk.snapshot.take_if(|snapshot| snapshot.is_old());
         let answers = match &desk.snapshot {
@@ -240,16 +241,16 @@ impl Reporter {
         making.await.unwrap_or_else(|_| api::not_made())
     }
 
-    fn snapshot(&self, surroundings: &mut Surroundings, answers: Vec<AnnouncerAnswer>) -> Snapshot {
+    fn snapshot(&self, surroundings: &mut Surroundings, answers: Vec<AnnouncerAnswer>) -> StatusSnapshot {
         let (at, copied) = (clock::now(), self.copy());
         let places = self.board.with(|board| self.context.nginx_places(board.group_ids()));
         let looked_up = LookedUp { announced: announced::read(answers), ..surroundings.look(&places, &copied) };
-        Snapshot { at, copied, looked_up, json: OnceLock::new(), html: OnceLock::new() }
+        StatusSnapshot { at, copied, looked_up, json: OnceLock::new(), html: OnceLock::new() }
     }
 
     /// Looks whether the status has changed since the `last` look. If it has, whoever asks now gets what has changed, not what was made
     /// before it. If `asks`, the announcers of this machine are asked too.
-    async fn look_again(self: &Arc<Self>, last: Option<Seen>, asks: bool) -> (Option<Seen>, bool) {
+    async fn look_again(self: &Arc<Self>, last: Option<SeenStatus>, asks: bool) -> (Option<SeenStatus>, bool) {
         let answers = if asks || last.is_none() { Some(announcers::ask(self.announcers.clone()).await) } else { None };
         let mut desk = Arc::clone(&self.desk).lock_owned().await;
         let reporter = Arc::clone(self);
@@ -261,7 +262,7 @@ impl Reporter {
             if !is_same {
                 desk.snapshot = None;
             }
-            (Some(Seen { copied, announced }), !is_same)
+            (Some(SeenStatus { copied, announced }), !is_same)
         });
         looking.await.unwrap_or_default()
     }

@@ -21,12 +21,12 @@ pub struct FolderReader<Content> {
     watch: Option<FolderWatch>,
     /// Returns what has to be watched after this was read.
     watched: fn(&Content) -> &Watched,
-    reading: Option<Reading<Content>>,
+    reading: Option<FolderReading<Content>>,
     /// Reason for a further reading, after the one under way.
     again: Option<&'static str>,
 }
 
-struct Reading<Content> {
+struct FolderReading<Content> {
     task: JoinHandle<Content>,
     reason: &'static str,
     /// When the log says that it takes long; `None` once it has.
@@ -72,7 +72,7 @@ impl<Content: Send + 'static> FolderReader<Content> {
                 false => content,
             }
         });
-        self.reading = Some(Reading { task, reason, slow_at: Some(clock::now() + SLOW) });
+        self.reading = Some(FolderReading { task, reason, slow_at: Some(clock::now() + SLOW) });
     }
 
     /// Returns the reason for which a further reading was asked for while one was under way, once.

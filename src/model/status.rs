@@ -190,6 +190,9 @@ pub struct GroupStatus {
     pub name: String,
     /// Word for its state, as in the metric `upstreamd_group_state`.
     pub state: String,
+    /// Pid file of the nginx that it reloads, once that has been looked at.
+    #[serde(default)]
+    pub nginx: Option<String>,
     /// Revision of its last successful pass.
     pub applied_revision: Option<i64>,
     /// End of that pass.

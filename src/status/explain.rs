@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::model::status::{
-    Axis, BackendLine, Cause, ChangeStatus, Condition, ConditionKind, ExplainedStep, Explanation, GroupStatus,
-    KeyFacts, ResourceStatus, Status, StatusQuestion, UpstreamStatus,
+    BackendLine, Cause, ChangeStatus, Condition, ConditionKind, ExplainedStep, Explanation, GroupStatus, KeyFacts,
+    NginxStatus, ResourceStatus, Status, StatusQuestion, UpstreamStatus,
 };
 use crate::model::text::counted;
 
@@ -31,9 +31,9 @@ pub fn explain(status: &Status, of: &str, facts: &KeyFacts) -> Explanation {
             || facts.readers.contains(&resource.name)
             || listed.iter().any(|(list, _)| list.resource == resource.name)
     };
-    let meant: Vec<_> = resources.iter().filter(|(_, resource)| is_meant(resource)).take(MAX_NAMED).collect();
+    let meant: Vec<_> = resources.iter().filter(|(_, resource)| is_meant(resource)).collect();
     key(&mut explanation, facts);
-    for (group, resource) in &meant {
+    for (group, resource) in meant.iter().take(MAX_NAMED) {
         of_resource(&mut explanation, group, resource);
         let lists = listed.iter().filter(|(list, _)| list.resource == resource.name);
         lists.for_each(|(list, backend)| of_backend(&mut explanation, list, backend));
@@ -54,8 +54,8 @@ pub fn explain(status: &Status, of: &str, facts: &KeyFacts) -> Explanation {
         explanation.steps.push(step("backend", None, text));
     }
     let is_one = !facts.readers.is_empty() || !listed.is_empty();
-    let names: Vec<&ResourceStatus> = meant.iter().map(|(_, resource)| *resource).collect();
-    nginx(&mut explanation, status, &names);
+    let (groups, names): (Vec<&GroupStatus>, Vec<&ResourceStatus>) = meant.iter().copied().copied().unzip();
+    nginx(&mut explanation, status, &groups);
     explanation.conditions = in_the_way(status, of, is_one.then_some(facts), &names);
     explanation.is_known = !meant.is_empty() || !listed.is_empty() || !explanation.conditions.is_empty();
     if !explanation.is_known {
@@ -84,7 +84,9 @@ pub fn names(status: &Status) -> BTreeSet<&str> {
 fn in_the_way(status: &Status, of: &str, one: Option<&KeyFacts>, meant: &[&ResourceStatus]) -> Vec<Condition> {
     let place =
         |cause: &Cause| cause.name().strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'));
-    let drives_nginx = drive_nginx(status, meant);
+    let drives_nginx = status.groups.iter().any(|group| {
+        group.nginx.is_some() && group.resources.iter().any(|member| meant.iter().any(|one| one.name == member.name))
+    });
     let concern = |condition: &Condition| {
         let of_resource = meant.iter().any(|resource| condition.resources.contains(&resource.name));
         let of_nginx = drives_nginx && condition.subject == "nginx" && condition.resources.is_empty();
@@ -100,13 +102,6 @@ fn in_the_way(status: &Status, of: &str, one: Option<&KeyFacts>, meant: &[&Resou
         }
     };
     status.conditions.iter().filter_map(concern).collect()
-}
-
-/// Returns whether an nginx reads the files of these resources, as far as that is known.
-fn drive_nginx(status: &Status, meant: &[&ResourceStatus]) -> bool {
-    let is_meant = |list: &UpstreamStatus| meant.iter().any(|resource| resource.name == list.resource);
-    status.upstreams.iter().any(|list| is_meant(list) && list.driven_by != "file")
-        || (!status.nginx.is_empty() && !meant.is_empty())
 }
 
 fn step(step: &str, ok: Option<bool>, text: String) -> ExplainedStep {
@@ -191,13 +186,9 @@ fn of_change(explanation: &mut Explanation, change: &ChangeStatus) {
     explanation.steps.push(step("change", Some(change.problem.is_empty()), text));
 }
 
-fn nginx(explanation: &mut Explanation, status: &Status, meant: &[&ResourceStatus]) {
-    if !drive_nginx(status, meant) {
-        return;
-    }
-    let Axis { ok, summary, .. } = &status.service;
-    explanation.steps.push(step("nginx", *ok, format!("nginx: {summary}")));
-    for nginx in &status.nginx {
+fn nginx(explanation: &mut Explanation, status: &Status, groups: &[&GroupStatus]) {
+    let is_driven = |nginx: &&NginxStatus| groups.iter().any(|group| group.nginx.as_ref() == Some(&nginx.pid_file));
+    for nginx in status.nginx.iter().filter(is_driven) {
         let text = match nginx.master {
             Some(master) => format!(
                 "nginx runs as process {master} with {}, {} leaving",

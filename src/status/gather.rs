@@ -233,6 +233,7 @@ fn group_status(
     GroupStatus {
         name: name.to_string(),
         state: group.state.word().to_owned(),
+        nginx: group.nginx.as_ref().map(|place| place.pid_file.display().to_string()),
         applied_revision: group.applied_revision.map(|revision| revision.0),
         applied_at: group.applied_at.map(UnixTime),
         running,

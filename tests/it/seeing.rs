@@ -2,6 +2,9 @@
 
 use serde_json::{Value, json};
 
+use upstreamd::world::lock::Lock;
+
+use crate::status::wait_answer;
 use crate::support::agent::{DEADLINE, Sandbox};
 use crate::support::etcd::Etcd;
 use crate::support::nginx::Nginx;
@@ -242,4 +245,55 @@ fn a_watched_status_is_written_to_a_file_when_it_changes() {
     assert_eq!(looks(&written()), 1, "{}", written());
     sandbox.set_store("v: {x: two}\n");
     wait_for("the change", DEADLINE, || written().contains("revision 2 of 2").then_some(()));
+}
+
+#[test]
+fn before_anything_was_tried_no_view_says_yes() {
+    let sandbox = Sandbox::new();
+    sandbox.set_store("v: {x: one}\n");
+    sandbox.plain_resource("a", "reload_cmd = \"true\"");
+    // A different process is in the middle of a transaction.
+    std::fs::create_dir_all(sandbox.path("state")).unwrap();
+    let held = Lock::try_take(&sandbox.path("state/transaction.lock")).unwrap().unwrap();
+    let port = free_port();
+    let _agent = sandbox.start(&["--watch", "--metrics-addr", &format!("127.0.0.1:{port}")]);
+    let metrics = wait_answer(port, "/metrics", 200).body;
+    for line in ["upstreamd_in_sync 0", "upstreamd_serving 0"] {
+        assert!(metrics.lines().any(|found| found == line), "{line}:\n{metrics}");
+    }
+    let answer = |status: &Value| [status["sync"]["answer"].clone(), status["service"]["answer"].clone()];
+    assert_eq!(status(&sandbox).as_ref().map(answer), Some([json!("starting"), json!("starting")]));
+    sandbox.run(&["status"]).expect_code(15);
+    drop(held);
+    wait_status(&sandbox, "in sync", |status| (status["sync"]["ok"] == true).then_some(()));
+}
+
+#[test]
+fn of_two_nginx_only_the_one_that_is_down_serves_nobody() {
+    let mut nginx = [Nginx::started(), Nginx::started()];
+    let sandbox = Sandbox::new();
+    sandbox.set_store("web: {k1: '10.0.0.1:80'}\n");
+    sandbox.template("web.tera", "# {{ backends(prefix=\"/web\") | length }}\n");
+    for (name, nginx) in ["a", "b"].into_iter().zip(&nginx) {
+        let dest = nginx.http_file(&format!("{name}.conf"));
+        sandbox.resource(name, &table("web.tera", dest.display()).keys(&["/web"]).driving(nginx));
+    }
+    let _agent = sandbox.watch();
+    let serving = |expected: [i64; 2]| {
+        wait_status(&sandbox, "the lists", |status| {
+            let lists = status["upstreams"].as_array()?;
+            let serving = lists.iter().map(|list| list["serving"].as_i64()).collect::<Option<Vec<i64>>>()?;
+            (status["nginx"].as_array()?.len() == 2 && serving == expected).then(|| status.clone())
+        })
+    };
+    serving([1, 1]);
+    nginx[0].stop();
+    let status = serving([0, 1]);
+    let away = &status["conditions"][0];
+    assert_eq!((&away["kind"], &away["resources"]), (&json!("nginx_away"), &json!(["a.toml"])), "{status}");
+    let explained = sandbox.run(&["explain", "b.toml"]).expect_code(0).stdout;
+    assert!(explained.contains("ok nginx") && !explained.contains("NO "), "{explained}");
+    sandbox.run(&["explain", "a.toml"]).expect_code(13);
+    nginx[0].start();
+    serving([1, 1]);
 }

@@ -134,6 +134,7 @@ fn group(resources: Vec<ResourceStatus>) -> GroupStatus {
     GroupStatus {
         name: resources[0].name.clone(),
         state: "in_sync".into(),
+        nginx: None,
         applied_revision: resources[0].applied_revision,
         applied_at: Some(at("03:02:40")),
         running: None,

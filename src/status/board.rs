@@ -2,6 +2,7 @@
 //! Pure. Never holds a value from the store: only names, numbers and texts of failures.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -230,12 +231,14 @@ impl Board {
         }
         self.record_members(report);
         let mut ended = None;
+        let secret = self.become_secret(report);
         let resources = &self.resources;
         let sees = |name: &str, key: &str| resources.get(name).is_some_and(|resource| resource.about.sees(key));
         let name = self.names.get(id);
         if let Some(group) = name.and_then(|name| self.groups.get_mut(name)) {
             ended = group.record_pass(report, news.changed, sees, unix_seconds);
             self.changes.record(report, &group.left.failures, news, unix_seconds);
+            self.changes.forget_differences(&secret);
             for name in &group.members {
                 let Some(resource) = self.resources.get_mut(name) else { continue };
                 resource.is_failing = group.left.failing.contains(name);
@@ -254,6 +257,14 @@ impl Board {
         }
         self.update_has_applied();
         ended
+    }
+
+    /// Returns the resources of a pass that are secret now and were not when it began, each with its destination.
+    fn become_secret(&self, report: &Report) -> BTreeMap<Arc<str>, PathBuf> {
+        let named = report.resources.iter().filter_map(|name| self.resources.get_key_value(name));
+        let secret = named.filter(|(_, resource)| resource.about.is_secret);
+        let dests = secret.map(|(name, resource)| (Arc::clone(name), PathBuf::from(&resource.about.dest)));
+        dests.filter(|(_, dest)| report.differences.contains_key(dest)).collect()
     }
 
     /// Returns since when a group fails or owes a reload, in seconds since 1970; `None` if it does neither.

@@ -288,12 +288,14 @@ fn what_conf_d_changes_is_not_shown_as_before() {
     load(&mut board, resource("c"));
     assert_eq!(board.resources["c.toml"].progress, progress, "nothing has changed");
     let difference = || Difference::between(Some(b"old"), b"new");
-    for (id, name) in [("g1", "a"), ("g2", "c")] {
+    let write = |board: &mut Board, id: &str, name: &str| {
         let dest = PathBuf::from(format!("/etc/{name}"));
         let (files, differences) = (vec![dest.clone()], [(dest, difference())].into());
         let report = report(6, &[&format!("{name}.toml")], Outcome::Applied);
         board.pass(id, &Report { files, differences, ..report }, 100);
-    }
+    };
+    write(&mut board, "g1", "a");
+    write(&mut board, "g2", "c");
     let differences = |board: &Board| {
         board.changes.newest_first().iter().map(|change| !change.status().files[0].diff.is_empty()).collect::<Vec<_>>()
     };
@@ -302,6 +304,8 @@ fn what_conf_d_changes_is_not_shown_as_before() {
     assert_eq!(board.resources["c.toml"].progress, ResourceProgress::default(), "a different store");
     load(&mut board, resource_with("c", "reload_cmd = \"true\"\nsecret = true\n"));
     assert_eq!(differences(&board), [false, true]);
+    write(&mut board, "g2", "c");
+    assert_eq!(differences(&board), [false, false, true], "a pass that had begun before");
 }
 
 #[test]

@@ -40,7 +40,7 @@ struct StatusLook {
 }
 
 /// What is asked for.
-struct Wanted {
+struct WantedStatus {
     json: bool,
     /// The folder of keys, the file or the resource of the lists whose backends are all shown.
     list: Option<String>,
@@ -48,7 +48,7 @@ struct Wanted {
 
 /// Prints the status of the running agent, if `watches` again and again: to a terminal as it is, into a file when something has changed.
 pub(super) async fn status(settings: Settings, json: bool, watches: bool, list: Option<String>) -> Exit {
-    let wanted = Wanted { json, list: list.map(api::without_slash) };
+    let wanted = WantedStatus { json, list: list.map(api::without_slash) };
     let mut last = None;
     loop {
         let StatusLook { exit, text, standing } = look(&settings, &wanted).await;
@@ -69,7 +69,7 @@ pub(super) async fn status(settings: Settings, json: bool, watches: bool, list: 
     }
 }
 
-async fn look(settings: &Settings, wanted: &Wanted) -> StatusLook {
+async fn look(settings: &Settings, wanted: &WantedStatus) -> StatusLook {
     let target = match &wanted.list {
         Some(list) => format!("/api/status?list={}", utf8_percent_encode(list, NON_ALPHANUMERIC)),
         None => "/api/status".to_owned(),

@@ -33,7 +33,7 @@ pub struct MainConf<'a> {
 }
 
 /// A file of which it is asked whether nginx reads it, with all links resolved.
-struct WantedFile<'f> {
+struct FileInQuestion<'f> {
     file: &'f Path,
     real: Option<PathBuf>,
     real_folder: Option<PathBuf>,
@@ -54,7 +54,7 @@ struct Include {
 /// has a program in it. Asks the disk once for each file and each pattern, however many of the other there are.
 pub fn unread<'f>(conf: MainConf<'_>, wanted: &[&'f Path], files: &dyn ConfFiles) -> Vec<(&'f Path, Problem)> {
     let real_conf = files.real(conf.file);
-    let mut left: Vec<WantedFile<'f>> = wanted.iter().map(|file| WantedFile::find(file, files)).collect();
+    let mut left: Vec<FileInQuestion<'f>> = wanted.iter().map(|file| FileInQuestion::find(file, files)).collect();
     left.retain(|wanted| wanted.file != conf.file && (real_conf.is_none() || wanted.real != real_conf));
     let mut includes: Vec<Include> = Vec::new();
     let mut read = BTreeSet::new();
@@ -112,9 +112,13 @@ impl MainConf<'_> {
     }
 }
 
-impl<'f> WantedFile<'f> {
-    fn find(file: &'f Path, files: &dyn ConfFiles) -> WantedFile<'f> {
-        WantedFile { file, real: files.real(file), real_folder: file.parent().and_then(|folder| files.real(folder)) }
+impl<'f> FileInQuestion<'f> {
+    fn find(file: &'f Path, files: &dyn ConfFiles) -> FileInQuestion<'f> {
+        FileInQuestion {
+            file,
+            real: files.real(file),
+            real_folder: file.parent().and_then(|folder| files.real(folder)),
+        }
     }
 
     /// Returns whether it is the file, or in the folder, that an argument names.
@@ -141,13 +145,13 @@ impl Include {
     }
 
     /// Returns whether it takes the file by a path that leads through a link: its folder or the file itself is one.
-    fn leads_to(&self, wanted: &WantedFile<'_>) -> bool {
+    fn leads_to(&self, wanted: &FileInQuestion<'_>) -> bool {
         let is_included = || wanted.real.as_ref().is_some_and(|real| self.real_paths.contains(real));
         is_included() || self.has_folder_of(wanted) && takes(&self.name, &wanted.name())
     }
 
     /// Returns whether a file is in the folder, or in one of the folders, of the pattern.
-    fn has_folder_of(&self, wanted: &WantedFile<'_>) -> bool {
+    fn has_folder_of(&self, wanted: &FileInQuestion<'_>) -> bool {
         let folders = [&self.pattern, wanted.file].map(|path: &Path| path.parent());
         let is_same = folders[0].is_some() && folders[0] == folders[1];
         is_same || wanted.real_folder.as_ref().is_some_and(|real| self.real_folders.contains(real))
@@ -217,13 +221,13 @@ fn expanded(pattern: &Path, files: &dyn ConfFiles) -> Vec<PathBuf> {
     paths
 }
 
-fn problem(conf: &Path, wanted: &WantedFile<'_>, includes: &[Include]) -> Problem {
+fn problem(conf: &Path, wanted: &FileInQuestion<'_>, includes: &[Include]) -> Problem {
     let (conf, shown) = (conf.display(), wanted.file.display());
     let message = format!("nginx never reads `{shown}`: `{conf}` does not include it");
     Problem::new(message).hint(hint(&conf.to_string(), wanted, includes))
 }
 
-fn hint(conf: &str, wanted: &WantedFile<'_>, includes: &[Include]) -> String {
+fn hint(conf: &str, wanted: &FileInQuestion<'_>, includes: &[Include]) -> String {
     let (file, name) = (wanted.file, wanted.name());
     let wild: Vec<&Include> = includes.iter().filter(|include| include.is_wild()).collect();
     if let Some(near) = wild.iter().find(|include| include.has_folder_of(wanted)) {

@@ -56,6 +56,7 @@ fn in_short(condition: &Condition) -> String {
     let Condition { kind, subject, summary, reason, causes, .. } = condition;
     match (kind, causes.first()) {
         _ if reason.is_empty() => summary.clone(),
+        (ConditionKind::StoreAway, _) => format!("cannot follow the store: {reason}"),
         (ConditionKind::Broken, Some(Cause::File(place))) => format!("{place}: {reason}"),
         _ => format!("{subject}: {reason}"),
     }

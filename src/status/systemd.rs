@@ -124,7 +124,7 @@ mod tests {
             at(9),
             100,
         );
-        let status = ManagerNotice::Status("not in sync: store unreachable; etcd: away".into());
+        let status = ManagerNotice::Status("not in sync: store unreachable; cannot follow the store: away".into());
         assert_eq!(notifier.due(&board, &look(at(10)), true), vec![status, ManagerNotice::Watchdog]);
     }
 }

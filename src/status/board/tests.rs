@@ -121,7 +121,8 @@ fn ready_takes_every_group_tried_one_live_and_a_store_that_is_followed() {
     board.record_event(&Event::Lost { problem, retry_in: Duration::ZERO, is_lasting: false }, now, 100);
     assert_eq!(board.readiness(), Readiness::StoreLost("cannot connect".into()));
     assert!(board.has_applied());
-    let summary = format!("not in sync: store unreachable, check refused; etcd: cannot connect; {why}");
+    let summary =
+        format!("not in sync: store unreachable, check refused; cannot follow the store: cannot connect; {why}");
     assert_eq!((line(&board), board.in_trouble_since("g1")), (summary, Some(100)));
     board.record_event(&Event::Regained, now, 100);
     board.pass("g1", &report(6, &["a.toml", "b.toml"], Outcome::Applied), 101);

@@ -1,7 +1,7 @@
 //! Backends that register themselves: health check, hysteresis, a key under a lease. Rank 4.
 //!
 //! Deciding is pure: `health` (rise and fall), `registrar` (requests to etcd), `layout` (keys and values), `roster` (the
-//! services), `status` (what whoever asks is told), `ending` (the order of the end), `draining` (the evaluation of receipts), `vacancy`
+//! services), `status` (the answer to whoever asks), `ending` (the order of the end), `draining` (the evaluation of receipts), `vacancy`
 //! (when the log says that there is nothing to announce). `run` waits for the next event and hands it to them; `service_files` reads
 //! beside it.
 

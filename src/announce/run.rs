@@ -116,7 +116,7 @@ impl Inputs {
 }
 
 /// Announces until a stop signal, the end of the command, or, for a single service, until it clearly cannot be announced. Whoever asks at
-/// the socket meanwhile is told the status.
+/// the socket meanwhile gets the status.
 pub async fn run(plan: AnnouncePlan, signals: Signals, socket: Option<AnnouncerSocket>) -> AnnounceEnd {
     let child = match plan.command.as_deref().map(Child::start).transpose() {
         Ok(child) => child,

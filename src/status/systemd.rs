@@ -11,6 +11,9 @@ use crate::model::outward::ManagerNotice;
 /// Time after which a reload is reported as finished in any case: systemd would wait as long as for a start, perhaps for ever.
 const LONGEST_RELOAD: Duration = Duration::from_secs(30);
 
+/// Pause between two looks at what is not good: the loop may turn thousands of times in a second.
+const LOOK_PAUSE: Duration = Duration::from_millis(200);
+
 /// Decides which notices are due. Remembers what systemd already knows.
 #[derive(Debug)]
 pub struct Notifier {
@@ -18,6 +21,10 @@ pub struct Notifier {
     reloading_since: Option<Instant>,
     stopping: bool,
     status: String,
+    /// Time of the last look at what is not good.
+    looked_at: Option<Instant>,
+    /// Time of the next one, if it was left out since.
+    look_at: Option<Instant>,
     /// Pause between two watchdog notices; `None` if the watchdog is off.
     watchdog: Option<Duration>,
     fed_at: Option<Instant>,
@@ -27,7 +34,16 @@ impl Notifier {
     /// Returns a notifier that has sent nothing yet. `watchdog_limit` is systemd's `WatchdogSec`.
     pub fn new(watchdog_limit: Option<Duration>) -> Notifier {
         let watchdog = watchdog_limit.map(|limit| limit / 3);
-        Notifier { ready: false, reloading_since: None, stopping: false, status: String::new(), watchdog, fed_at: None }
+        Notifier {
+            ready: false,
+            reloading_since: None,
+            stopping: false,
+            status: String::new(),
+            looked_at: None,
+            look_at: None,
+            watchdog,
+            fed_at: None,
+        }
     }
 
     /// Records that a reload was requested. Returns no notice before the service is up: it is still starting.
@@ -54,10 +70,15 @@ impl Notifier {
             self.reloading_since = None;
             notices.push(ManagerNotice::Ready);
         }
-        let status = answers::line(board, &conditions(board, look));
-        if status != self.status {
-            self.status.clone_from(&status);
-            notices.push(ManagerNotice::Status(status));
+        let next_look = self.looked_at.map(|at| at + LOOK_PAUSE);
+        self.look_at = next_look.filter(|at| now < *at && !board.stopping);
+        if self.look_at.is_none() {
+            self.looked_at = Some(now);
+            let status = answers::line(board, &conditions(board, look));
+            if status != self.status {
+                self.status.clone_from(&status);
+                notices.push(ManagerNotice::Status(status));
+            }
         }
         if let Some(pause) = self.watchdog
             && self.fed_at.is_none_or(|fed_at| now >= fed_at + pause)
@@ -72,7 +93,7 @@ impl Notifier {
     pub fn wake_at(&self) -> Option<Instant> {
         let feed = self.watchdog.and_then(|pause| Some(self.fed_at? + pause));
         let reload = self.reloading_since.map(|since| since + LONGEST_RELOAD);
-        feed.into_iter().chain(reload).min()
+        [feed, reload, self.look_at].into_iter().flatten().min()
     }
 }
 
@@ -108,6 +129,23 @@ mod tests {
         let stopping = ManagerNotice::Status("stopping; every file stays as it is".into());
         assert_eq!(notifier.due(&board, &look(at(36)), true), vec![ManagerNotice::Stopping, stopping]);
         assert_eq!(notifier.reload(at(37)), None);
+    }
+
+    #[test]
+    fn a_change_within_the_pause_after_a_look_is_said_at_its_end() {
+        let start = Instant::now();
+        let mut board = Board::new("file", start);
+        let mut notifier = Notifier::new(None);
+        assert_eq!(notifier.due(&board, &look(start), true).len(), 1);
+        assert_eq!(notifier.wake_at(), None);
+        board.record_load(std::iter::empty(), Vec::new(), 100);
+        let soon = start + LOOK_PAUSE / 2;
+        let said = |notices: &[ManagerNotice]| notices.iter().any(|one| matches!(one, ManagerNotice::Status(_)));
+        assert!(!said(&notifier.due(&board, &look(soon), true)));
+        let end = start + LOOK_PAUSE;
+        assert_eq!(notifier.wake_at(), Some(end));
+        assert!(said(&notifier.due(&board, &look(end), true)));
+        assert_eq!(notifier.wake_at(), None);
     }
 
     #[test]

@@ -52,6 +52,20 @@ impl Facts for Broken {
     }
 }
 
+/// Reads the confdir at this path, in which nothing is wrong.
+fn loaded(path: &Path, facts: Arc<dyn Facts>) -> Catalog {
+    let confdirs = Confdirs {
+        folders: vec![path.to_owned()],
+        defaults: Defaults::default(),
+        only: None,
+        also: Default::default(),
+        named_by: None,
+    };
+    let catalog = load(&confdirs, &facts, None);
+    assert!(catalog.problems.is_empty(), "{}", catalog.problems);
+    catalog
+}
+
 #[test]
 fn a_panic_in_one_render_fails_that_resource_alone_and_is_tried_again() {
     let folder = tempfile::tempdir().unwrap();
@@ -76,17 +90,8 @@ fn a_panic_in_one_render_fails_that_resource_alone_and_is_tried_again() {
         );
         std::fs::write(path.join("conf.d").join(format!("{name}.toml")), text).unwrap();
     }
-    let confdirs = Confdirs {
-        folders: vec![path.to_owned()],
-        defaults: Defaults::default(),
-        only: None,
-        also: Default::default(),
-        named_by: None,
-    };
     let facts = Arc::new(Broken(AtomicBool::new(true)));
-    let as_facts: Arc<dyn Facts> = Arc::clone(&facts) as Arc<dyn Facts>;
-    let catalog = load(&confdirs, &as_facts, None);
-    assert!(catalog.problems.is_empty(), "{}", catalog.problems);
+    let catalog = loaded(path, Arc::clone(&facts) as Arc<dyn Facts>);
     let ranges = catalog.stores[0].wanted.all().clone();
     let entries = ["/v", "/w"].map(|key| (Key::from(key), Value::from("v"))).to_vec();
     let mut now = Instant::now();
@@ -147,17 +152,7 @@ fn conf_d(path: &Path, web: &str, names: &str) -> Catalog {
         let fields = format!("src = '{name}.tera'\ndest = '{}'\nreload_cmd = 'true'\n{lines}\n", dest.display());
         std::fs::write(path.join(format!("conf.d/{name}.toml")), format!("[template]\n{fields}")).unwrap();
     }
-    let confdirs = Confdirs {
-        folders: vec![path.to_owned()],
-        defaults: Defaults::default(),
-        only: None,
-        also: Default::default(),
-        named_by: None,
-    };
-    let facts: Arc<dyn Facts> = Arc::new(Broken(AtomicBool::new(false)));
-    let catalog = load(&confdirs, &facts, None);
-    assert!(catalog.problems.is_empty(), "{}", catalog.problems);
-    catalog
+    loaded(path, Arc::new(Broken(AtomicBool::new(false))))
 }
 
 impl Walk {

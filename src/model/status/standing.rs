@@ -1,4 +1,4 @@
-//! What of a status stays as long as nothing happens: for whoever wants to be told changes only. Pure.
+//! What of a status stays as long as nothing happens: for whoever wants to see changes only. Pure.
 
 use super::{AnnouncerStatus, Status, UnixTime};
 

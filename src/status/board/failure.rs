@@ -14,7 +14,7 @@ use super::{named, shortened};
 
 /// Most names of resources, and most causes, that are kept of a failure.
 const MAX_NAMED: usize = 20;
-/// What is said of failures that are too many to be told apart.
+/// What is said of failures that are too many to be named one by one.
 const REST: &str = "failed in different ways, of which the log has each";
 /// Longest key that is shown, in characters.
 const MAX_KEY_CHARACTERS: usize = 256;
@@ -173,7 +173,7 @@ impl Failure {
         }
     }
 
-    /// Returns it as the one failure for all that are too many to be told apart.
+    /// Returns it as the one failure for all that are too many to be named one by one.
     fn into_rest(self) -> Failure {
         Failure { summary: REST.to_owned(), plain: REST.to_owned(), reason: String::new(), causes: Vec::new(), ..self }
     }

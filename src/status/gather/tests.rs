@@ -229,7 +229,7 @@ fn every_member_of_a_failing_group_shows_it() {
     let explained = explain::explain(&status, "r 49.toml", &KeyFacts::default());
     assert_eq!(explained.conditions.len(), 1, "{explained:?}");
     state_of(&board, &look(now), &[], "in_sync", 1);
-    // Each in its own way, so that not all of them can be told apart.
+    // Each in its own way, so that not all of them can be named.
     let failure = |n: usize| StepFailure::new(Stage::Render, format!("way {n}"));
     let dropped = names[..50].iter().enumerate().map(|(n, name)| (InstanceId::from(*name), failure(n))).collect();
     pass(&mut board, "g", &Report { dropped, ..report(7, &names, Outcome::Applied) }, &[], now);

@@ -2,13 +2,15 @@
 //! nobody for long.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use crate::model::status::ANNOUNCED_PATH;
 use crate::status::announced::AnnouncerAnswer;
-use crate::world::http;
+use crate::world::{clock, http};
 
 /// Beginning of the names of their sockets; the number of the process follows.
 pub const SOCKET_PREFIX: &str = "announce-";
@@ -20,26 +22,37 @@ const MAX_ANNOUNCERS: usize = 64;
 const MAX_BYTES: usize = 1 << 20;
 
 /// Where announcers may have their sockets.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct AnnouncerPlaces {
     /// In these folders.
     pub folders: Vec<PathBuf>,
     /// In the folders of this folder.
     pub parent: Option<PathBuf>,
+    /// Held while somebody looks there: a folder on a network may hang, and gets no second thread.
+    pub look: Arc<Mutex<()>>,
 }
 
 /// Asks every announcer with a socket in one of these places. Those that no longer run are left out.
 pub async fn ask(places: AnnouncerPlaces) -> Vec<AnnouncerAnswer> {
-    if places == AnnouncerPlaces::default() {
+    let is_nowhere = places.folders.is_empty() && places.parent.is_none();
+    if is_nowhere {
         return Vec::new();
     }
-    // A folder on a network may hang.
-    let looking = tokio::task::spawn_blocking(move || sockets(&places));
-    let Ok(Ok(found)) = tokio::time::timeout(LIMIT, looking).await else { return Vec::new() };
+    let started = clock::now();
+    let looking = async {
+        let look = Arc::clone(&places.look).lock_owned().await;
+        let found = tokio::task::spawn_blocking(move || {
+            let _look = look;
+            sockets(&places)
+        });
+        found.await.unwrap_or_default()
+    };
+    let Ok(found) = tokio::time::timeout(LIMIT, looking).await else { return Vec::new() };
+    let limit = LIMIT.saturating_sub(clock::since(started));
     let mut asking = JoinSet::new();
     for (path, pid) in found {
         asking.spawn(async move {
-            let said = match http::get(&path, ANNOUNCED_PATH, LIMIT, MAX_BYTES).await {
+            let said = match http::get(&path, ANNOUNCED_PATH, limit, MAX_BYTES).await {
                 Err(error) if http::is_nobody(&error) => return None,
                 Err(error) if error.kind() == std::io::ErrorKind::TimedOut => Err(format!("no answer in {LIMIT:?}")),
                 Err(error) => Err(error.to_string()),

@@ -9,7 +9,7 @@ use crate::world::folder_reader::{FolderNews, FolderReader};
 use crate::world::signals::Signals;
 
 use super::catalog::{self, Catalog, Confdirs};
-use super::once;
+use super::supervision::{self, SignalMeaning};
 
 /// The folders of conf.d and templates.
 pub struct CatalogReader {
@@ -35,10 +35,15 @@ impl CatalogReader {
         loop {
             tokio::select! {
                 biased;
-                signal = once::stop(signals) => return Err(signal),
+                signal = signals.next() => match supervision::meaning(signal, false).0 {
+                    SignalMeaning::Stop => return Err(signal),
+                    SignalMeaning::Reload => self.read(None, "SIGHUP came"),
+                    SignalMeaning::Resync | SignalMeaning::None => {}
+                },
                 news = self.folders.next() => match news {
                     FolderNews::Read(catalog, _) => return Ok(*catalog),
-                    FolderNews::Changed => {}
+                    // After this one, which the loop takes up.
+                    FolderNews::Due(reason) => self.read(None, reason),
                 },
             }
         }

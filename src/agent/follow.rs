@@ -240,8 +240,8 @@ impl FollowLoop {
                 tracing::error!("the task that follows the store has ended, which is a bug; stopping");
                 return ControlFlow::Break((Stopped::StoreEnded, Some(Signal::SIGTERM)));
             }
-            Wake::Catalog(FolderNews::Changed) => self.read_again("files have changed"),
-            Wake::Catalog(FolderNews::Read(catalog, reason)) => self.take_catalog(*catalog, reason),
+            Wake::Catalog(FolderNews::Due(reason)) => self.read_again(reason),
+            Wake::Catalog(FolderNews::Read(catalog, reason)) => self.adopt(*catalog, reason),
             Wake::Endpoints => self.take_endpoint_news(),
             // Whoever asked may be gone.
             Wake::Asked(KeyQuestion { key, answer }) => drop(answer.send(self.agent.desk.facts(&key))),
@@ -310,13 +310,6 @@ impl FollowLoop {
     /// Reads conf.d and templates again; broken files keep their last good form.
     fn read_again(&mut self, reason: &'static str) {
         self.reader.read(Some(self.agent.desk.catalog()), reason);
-    }
-
-    fn take_catalog(&mut self, catalog: Catalog, reason: &str) {
-        self.adopt(catalog, reason);
-        if let Some(reason) = self.reader.folders.take_again() {
-            self.read_again(reason);
-        }
     }
 
     fn adopt(&mut self, catalog: Catalog, reason: &str) {

@@ -335,12 +335,9 @@ impl Announcing {
     fn take_files(&mut self, news: FolderNews<ServiceFiles>, folder: Option<&mut ServiceFolder>) {
         let Some(folder) = folder else { return };
         let (found, reason) = match news {
-            FolderNews::Changed => return folder.read("files have changed"),
+            FolderNews::Due(reason) => return folder.read(reason),
             FolderNews::Read(found, reason) => (found, Some(reason).filter(|reason| *reason != START)),
         };
-        if let Some(reason) = folder.reader.take_again() {
-            folder.read(reason);
-        }
         let roster = self.roster.read(&found.files, &self.plan.announcer);
         let root = folder.root();
         let empty = || roster.services.is_empty().then(|| format!("no services in `{}`", root.display()));

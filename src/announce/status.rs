@@ -95,11 +95,11 @@ impl AnnouncerNotes {
         AnnouncerNotes { phase_since: now, member: None, was_announced: false, problems: Vec::new() }
     }
 
-    /// Records what is wrong with the files now; what was wrong before keeps its start.
+    /// Records what is wrong with the files now, as much of it as is shown; what was wrong before keeps its start.
     pub fn set_problems(&mut self, problems: impl Iterator<Item = String>, now: Instant) {
         let known = std::mem::take(&mut self.problems);
         let since = |text: &String| known.iter().find(|(known, _)| known == text).map_or(now, |(_, since)| *since);
-        self.problems = problems.map(|text| (text.clone(), since(&text))).collect();
+        self.problems = problems.take(MAX_PROBLEMS).map(|text| (text.clone(), since(&text))).collect();
     }
 }
 
@@ -116,7 +116,7 @@ pub fn status<'a>(
     services.sort_by_key(|service| service.state);
     services.truncate(MAX_SERVICES);
     let lost = facts.registrar.lost();
-    let problems = facts.notes.problems.iter().take(MAX_PROBLEMS);
+    let problems = facts.notes.problems.iter();
     AnnouncerStatus {
         format: FORMAT,
         etcd: AnnouncerStore {

@@ -34,21 +34,34 @@ impl ConfFiles for RealDisk {
     }
 }
 
-/// Returns a problem for each of these files of groups that their nginx never reads. Each nginx's configuration is read once.
-pub async fn unread<'f>(
-    context: &Context,
-    groups: impl Iterator<Item = (&Group, Vec<&'f Path>)>,
-) -> Vec<(&'f Path, Problem)> {
-    let mut wanted: BTreeMap<(PathBuf, PathBuf), Vec<&Path>> = BTreeMap::new();
-    for (group, files) in groups.filter(|(group, files)| !files.is_empty() && group.drives_nginx()) {
-        if let Some(conf) = conf_of(&nginx::find(context, group).await, group) {
-            wanted.entry(conf).or_default().extend(files);
-        }
-    }
-    wanted.iter().flat_map(|(conf, files)| in_conf(conf, files)).collect()
+/// What was found of some files.
+#[derive(Debug, Default)]
+pub struct FoundFiles<'f> {
+    /// Those that their nginx never reads.
+    pub unread: Vec<(&'f Path, Problem)>,
+    /// Those of which that is uncertain.
+    pub uncertain: Vec<&'f Path>,
 }
 
-fn in_conf<'f>((file, prefix): &(PathBuf, PathBuf), files: &[&'f Path]) -> Vec<(&'f Path, Problem)> {
+/// Looks whether their nginx reads these files of groups. Each nginx's configuration is read once.
+pub async fn find<'f>(context: &Context, groups: impl Iterator<Item = (&Group, Vec<&'f Path>)>) -> FoundFiles<'f> {
+    let (mut found, mut wanted) = (FoundFiles::default(), BTreeMap::<(PathBuf, PathBuf), Vec<&Path>>::new());
+    for (group, files) in groups.filter(|(group, files)| !files.is_empty() && group.drives_nginx()) {
+        match conf_of(&nginx::find(context, group).await, group) {
+            Some(conf) => wanted.entry(conf).or_default().extend(files),
+            None => found.uncertain.extend(files),
+        }
+    }
+    for (conf, files) in wanted {
+        match in_conf(&conf, &files) {
+            Some(unread) => found.unread.extend(unread),
+            None => found.uncertain.extend(files),
+        }
+    }
+    found
+}
+
+fn in_conf<'f>((file, prefix): &(PathBuf, PathBuf), files: &[&'f Path]) -> Option<Vec<(&'f Path, Problem)>> {
     includes::unread(MainConf { file, prefix }, files, &RealDisk)
 }
 
@@ -63,7 +76,7 @@ fn conf_of(nginx: &Nginx, group: &Group) -> Option<(PathBuf, PathBuf)> {
     nginx.conf_in_use()
 }
 
-/// Looks again at each file that nginx was found not to read, and forgets those that it reads now, or that are gone. May block.
+/// Looks again at each file that nginx was found not to read, and forgets those that it certainly reads now, or that are gone. May block.
 pub async fn look_again(context: &Context) {
     let mut groups: BTreeMap<String, (Arc<Group>, Vec<PathBuf>)> = BTreeMap::new();
     for (file, unread) in context.nginx.unread.all() {
@@ -73,11 +86,11 @@ pub async fn look_again(context: &Context) {
     for (group, files) in groups.values() {
         there.push((&**group, files.iter().map(PathBuf::as_path).filter(|file| host::exists(file)).collect()));
     }
-    let found = unread(context, there.into_iter()).await;
-    let unread: BTreeSet<&Path> = found.iter().map(|(file, _)| *file).collect();
+    let found = find(context, there.into_iter()).await;
+    let unread: BTreeSet<&Path> = found.unread.iter().map(|(file, _)| *file).chain(found.uncertain).collect();
     for file in groups.values().flat_map(|(_, files)| files).filter(|file| !unread.contains(file.as_path())) {
         context.nginx.unread.with(|files| files.remove(file));
-        // What was uncertain this time may be so no longer.
+        // An edit may take it out again.
         context.nginx.looked_at.remove(file);
     }
 }
@@ -100,7 +113,7 @@ pub(super) fn warnings<'f>(
     new.keys().for_each(|dest| context.nginx.looked_at.add(dest));
     let mut warnings = Vec::new();
     let Some(conf) = conf_of(nginx, group) else { return Vec::new() };
-    for (dest, problem) in in_conf(&conf, &new.keys().copied().collect::<Vec<_>>()) {
+    for (dest, problem) in in_conf(&conf, &new.keys().copied().collect::<Vec<_>>()).unwrap_or_default() {
         let (line, Some(file)) = (problem.line(), new.get(dest)) else { continue };
         let resource = Arc::clone(file.resource.name());
         context.nginx.unread.add(dest, UnreadFile { resource, line: line.clone(), group: Arc::clone(group) });

@@ -162,9 +162,9 @@ async fn files_unread(settings: &Settings, catalog: &Catalog) -> Vec<Problem> {
         owners.entry(file).or_insert(resource);
     }
     let paths = files.iter().map(|files| files.iter().map(|(file, _)| file.as_path()).collect());
-    let found = unread::unread(&context, catalog.groups.iter().map(|group| &**group).zip(paths)).await;
+    let found = unread::find(&context, catalog.groups.iter().map(|group| &**group).zip(paths)).await;
     let placed = |(file, problem): (&Path, Problem)| problem.at(place_of(owners[file], "dest"));
-    found.into_iter().map(placed).collect()
+    found.unread.into_iter().map(placed).collect()
 }
 
 /// Returns problems for variables that look like settings and are none.

@@ -94,7 +94,8 @@ pub(super) fn announcer_folders(wanted: &StateDir) -> Vec<PathBuf> {
 pub(super) fn announcer_places(wanted: &StateDir) -> AnnouncerPlaces {
     let parent = (*wanted == StateDir::Auto).then(|| PathBuf::from(ANNOUNCERS_FOLDER));
     let is_elsewhere = |folder: &PathBuf| !folder.starts_with(ANNOUNCERS_FOLDER);
-    AnnouncerPlaces { folders: announcer_folders(wanted).into_iter().filter(is_elsewhere).collect(), parent }
+    let folders = announcer_folders(wanted).into_iter().filter(is_elsewhere).collect();
+    AnnouncerPlaces { folders, parent, ..AnnouncerPlaces::default() }
 }
 
 /// Returns whether an agent has this state folder, or had it: then somebody expects it to answer.

@@ -50,9 +50,9 @@ struct Include {
     real_folders: BTreeSet<PathBuf>,
 }
 
-/// Returns a problem for each of these files that nginx never reads. Returns none if anything is uncertain: a file cannot be read, or
-/// has a program in it. Asks the disk once for each file and each pattern, however many of the other there are.
-pub fn unread<'f>(conf: MainConf<'_>, wanted: &[&'f Path], files: &dyn ConfFiles) -> Vec<(&'f Path, Problem)> {
+/// Returns a problem for each of these files that nginx never reads; `None` if that is uncertain, because a file cannot be read or has a
+/// program in it. Asks the disk once for each file and each pattern, however many of the other there are.
+pub fn unread<'f>(conf: MainConf<'_>, wanted: &[&'f Path], files: &dyn ConfFiles) -> Option<Vec<(&'f Path, Problem)>> {
     let real_conf = files.real(conf.file);
     let mut left: Vec<FileInQuestion<'f>> = wanted.iter().map(|file| FileInQuestion::find(file, files)).collect();
     left.retain(|wanted| wanted.file != conf.file && (real_conf.is_none() || wanted.real != real_conf));
@@ -63,8 +63,7 @@ pub fn unread<'f>(conf: MainConf<'_>, wanted: &[&'f Path], files: &dyn ConfFiles
         if !read.insert(files.real(&file)) {
             continue;
         }
-        let text = files.text(&file).filter(|text| read.len() <= MAX_FILES && !has_program(text));
-        let Some(text) = text else { return Vec::new() };
+        let text = files.text(&file).filter(|text| read.len() <= MAX_FILES && !has_program(text))?;
         let (mut found, mut named) = (Vec::new(), Vec::new());
         for directive in tokens::directives(&text) {
             let mut words = directive.words.into_iter();
@@ -88,7 +87,7 @@ pub fn unread<'f>(conf: MainConf<'_>, wanted: &[&'f Path], files: &dyn ConfFiles
             includes.extend(Some(include).filter(|_| has_servers));
         }
     }
-    left.into_iter().map(|wanted| (wanted.file, problem(conf.file, &wanted, &includes))).collect()
+    Some(left.into_iter().map(|wanted| (wanted.file, problem(conf.file, &wanted, &includes))).collect())
 }
 
 /// What an argument of a directive may name.
@@ -310,7 +309,7 @@ mod tests {
     /// Returns what is said of one file.
     fn said(disk: &Disk, file: &str) -> Option<String> {
         let conf = MainConf { file: Path::new(CONF), prefix: Path::new("/usr/share/nginx") };
-        let problem = unread(conf, &[Path::new(file)], disk).pop()?.1;
+        let problem = unread(conf, &[Path::new(file)], disk)?.pop()?.1;
         Some(problem.line())
     }
 
@@ -416,7 +415,7 @@ mod tests {
             let wanted: Vec<PathBuf> = (0..count).map(|n| PathBuf::from(format!("/srv/{n}"))).collect();
             let wanted: Vec<&Path> = wanted.iter().map(PathBuf::as_path).collect();
             let conf = MainConf { file: Path::new(CONF), prefix: Path::new("/usr/share/nginx") };
-            assert_eq!(unread(conf, &wanted, &disk).len(), count);
+            assert_eq!(unread(conf, &wanted, &disk).unwrap().len(), count);
             disk.1.get()
         };
         let (few, many) = (asked_for(10), asked_for(100));

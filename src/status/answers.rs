@@ -1,12 +1,12 @@
 //! The two answers of the status, which JSON, the page, the terminal, the metrics, `/ready/detailed` and systemd's line all have from
 //! here. Pure. Never looks for what is not good: the conditions go in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::status::{Axis, AxisAnswer, Cause, Condition, ConditionKind, StatusQuestion};
 use crate::model::text;
 
-use super::board::{Board, State, shortened};
+use super::board::{Board, Failure, State, shortened};
 
 /// Most conditions that are said in one line.
 const MAX_SAID: usize = 5;
@@ -39,15 +39,15 @@ pub fn line(board: &Board, found: &[Condition]) -> String {
     let Answers { sync, service } = Answers::of(board, found);
     let sync = if sync.answer == AxisAnswer::No { format!("not in sync: {}", sync.summary) } else { sync.summary };
     let service = (service.answer == AxisAnswer::No).then(|| format!("not serving: {}", service.summary));
-    let is_other = |condition: &&Condition| {
-        condition.question != StatusQuestion::Notice && !board.failures().any(|failure| failure.kind == condition.kind)
-    };
+    let failed: BTreeSet<ConditionKind> = board.failures().map(|failure| failure.kind).collect();
+    let is_other =
+        |condition: &&Condition| condition.question != StatusQuestion::Notice && !failed.contains(&condition.kind);
     // A failure is said in words that may be logged: what a command prints may have values of the store.
-    let failures = board.failures().map(|failure| (failure.kind, failure.named_line()));
-    let others = found.iter().filter(is_other).map(|condition| (condition.kind, in_short(condition)));
-    let mut said: Vec<(ConditionKind, String)> = failures.chain(others).collect();
+    let failures = board.failures().map(|failure| (failure.kind, Err(failure)));
+    let others = found.iter().filter(is_other).map(|condition| (condition.kind, Ok(condition)));
+    let mut said: Vec<(ConditionKind, Result<&Condition, &Failure>)> = failures.chain(others).collect();
     said.sort_by_key(|(kind, _)| *kind);
-    let said = said.into_iter().take(MAX_SAID).map(|(_, said)| said);
+    let said = said.into_iter().take(MAX_SAID).map(|(_, said)| said.map_or_else(Failure::named_line, in_short));
     let parts: Vec<String> = std::iter::once(sync).chain(service).chain(said).collect();
     shortened(&parts.join("; "))
 }

@@ -71,7 +71,8 @@ impl Notifier {
             notices.push(ManagerNotice::Ready);
         }
         let next_look = self.looked_at.map(|at| at + LOOK_PAUSE);
-        self.look_at = next_look.filter(|at| now < *at && !board.stopping);
+        // What is said with a notice is as new as the notice.
+        self.look_at = next_look.filter(|at| now < *at && notices.is_empty());
         if self.look_at.is_none() {
             self.looked_at = Some(now);
             let status = answers::line(board, &conditions(board, look));

@@ -12,6 +12,8 @@ use super::folder_watch::{FolderWatch, Watched};
 const QUIET: Duration = Duration::from_millis(100);
 /// Time after which a reading that has not ended is said in the log.
 const SLOW: Duration = Duration::from_secs(10);
+/// Pause after a reading that has failed.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// A reader of folders.
 pub struct FolderReader<Content> {
@@ -22,8 +24,8 @@ pub struct FolderReader<Content> {
     /// Returns what has to be watched after this was read.
     watched: fn(&Content) -> &Watched,
     reading: Option<FolderReading<Content>>,
-    /// Reason for a further reading, after the one under way.
-    again: Option<&'static str>,
+    /// Reason for a further reading, after the one under way, and when it is due.
+    again: Option<(&'static str, Instant)>,
 }
 
 struct FolderReading<Content> {
@@ -35,8 +37,8 @@ struct FolderReading<Content> {
 
 /// What has happened to the folders.
 pub enum FolderNews<Content> {
-    /// A file may have changed.
-    Changed,
+    /// They have to be read, for this reason.
+    Due(&'static str),
     /// They were read, for this reason.
     Read(Content, &'static str),
 }
@@ -53,15 +55,15 @@ impl<Content: Send + 'static> FolderReader<Content> {
         self.watch.is_some()
     }
 
-    /// Returns whether a reading is under way.
+    /// Returns whether a reading is under way or due.
     pub fn is_reading(&self) -> bool {
-        self.reading.is_some()
+        self.reading.is_some() || self.again.is_some()
     }
 
-    /// Begins to read with `load`, or notes that it has to be read once more after the reading under way.
+    /// Begins to read with `load`. If a reading is under way, a further one is due after it.
     pub fn read(&mut self, reason: &'static str, load: impl Fn() -> Content + Send + 'static) {
         if self.reading.is_some() {
-            self.again = Some(reason);
+            self.again = Some((reason, clock::now()));
             return;
         }
         let (places, watched) = (self.watch.as_ref().map(FolderWatch::places), self.watched);
@@ -75,22 +77,25 @@ impl<Content: Send + 'static> FolderReader<Content> {
         self.reading = Some(FolderReading { task, reason, slow_at: Some(clock::now() + SLOW) });
     }
 
-    /// Returns the reason for which a further reading was asked for while one was under way, once.
-    pub fn take_again(&mut self) -> Option<&'static str> {
-        self.again.take()
-    }
-
     /// Waits for the next news. Dropping the future loses nothing.
     pub async fn next(&mut self) -> FolderNews<Content> {
         loop {
-            let Some(reading) = &mut self.reading else { return changed(&mut self.watch).await };
+            let Some(reading) = &mut self.reading else {
+                let Some((reason, due)) = self.again else { return changed(&mut self.watch).await };
+                clock::sleep_until(Some(due)).await;
+                self.again = None;
+                return FolderNews::Due(reason);
+            };
             tokio::select! {
                 read = &mut reading.task => {
                     let reason = reading.reason;
                     self.reading = None;
                     match read {
                         Ok(content) => return FolderNews::Read(content, reason),
-                        Err(error) => tracing::error!("the task that reads {} failed: {error}", self.what),
+                        Err(error) => {
+                            tracing::error!("the task that reads {} failed and is tried again: {error}", self.what);
+                            self.again = Some((reason, clock::now() + RETRY_PAUSE));
+                        }
                     }
                 }
                 () = clock::sleep_until(reading.slow_at), if reading.slow_at.is_some() => {
@@ -111,5 +116,52 @@ async fn changed<Content>(watch: &mut Option<FolderWatch>) -> FolderNews<Content
         Some(watch) => watch.changed().await,
         None => std::future::pending().await,
     }
-    FolderNews::Changed
+    FolderNews::Due("files have changed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Text(String, Watched);
+
+    /// Returns the next text that is read; `begins` begins each reading that is due.
+    async fn next_text(
+        reader: &mut FolderReader<Text>,
+        begins: impl Fn(&mut FolderReader<Text>, &'static str),
+    ) -> String {
+        loop {
+            match reader.next().await {
+                FolderNews::Read(Text(text, _), _) => return text,
+                FolderNews::Due(reason) => begins(reader, reason),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_changes_during_a_reading_is_read_after_it() {
+        let mut reader = FolderReader::new("a", false, |text: &Text| &text.1);
+        let load = |text: &'static str| move || Text(text.to_owned(), Watched::default());
+        reader.read("start", load("old"));
+        reader.read("changed meanwhile", load("new"));
+        assert_eq!(next_text(&mut reader, |_, _| unreachable!()).await, "old");
+        assert!(reader.is_reading(), "it has to be read again");
+        let begins = |reader: &mut FolderReader<Text>, reason| {
+            assert_eq!(reason, "changed meanwhile");
+            reader.read(reason, load("new"));
+        };
+        assert_eq!(next_text(&mut reader, begins).await, "new");
+        assert!(!reader.is_reading());
+    }
+
+    #[tokio::test]
+    async fn a_reading_that_fails_is_tried_again() {
+        let mut reader = FolderReader::new("a", false, |text: &Text| &text.1);
+        reader.read("start", || panic!("a bug"));
+        let begins = |reader: &mut FolderReader<Text>, reason| {
+            assert_eq!(reason, "start");
+            reader.read(reason, || Text("read".to_owned(), Watched::default()));
+        };
+        assert_eq!(next_text(&mut reader, begins).await, "read");
+    }
 }

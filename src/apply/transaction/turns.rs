@@ -26,6 +26,8 @@ const MIN_TRIALS_BEFORE_CHANGE: usize = 4;
 pub(super) const FIRST_PORTION: usize = 256;
 /// Least number of them.
 const MIN_PORTION: usize = 16;
+/// Most of them.
+const MAX_PORTION: usize = 16_384;
 /// Refused files that are tried once more beside a change.
 const MAX_BESIDE_CHANGE: usize = 8;
 /// Refused files that are tried once more in a pass without a change.
@@ -73,14 +75,16 @@ pub(in crate::apply) struct GroupRefusals {
     last_tried: PathBuf,
     /// Number of files that no check has come to yet, of those that the next pass tries.
     portion: usize,
+    /// Whether the last portion had as many as that.
+    is_full: bool,
     /// What the journal says.
     written: BTreeMap<PathBuf, String>,
 }
 
 impl Default for GroupRefusals {
     fn default() -> GroupRefusals {
-        let (known, last_tried, written) = Default::default();
-        GroupRefusals { known, last_tried, portion: FIRST_PORTION, written }
+        let (known, last_tried, is_full, written) = Default::default();
+        GroupRefusals { known, last_tried, portion: FIRST_PORTION, is_full, written }
     }
 }
 
@@ -186,6 +190,7 @@ fn in_turns(context: &Context, request: &Request) -> Option<TurnOrder> {
         (true, true) => MAX_RETRIED,
     };
     let left = second.split_off(second.len().min(group.portion));
+    group.is_full = second.len() == group.portion;
     if refused.len() > most {
         refused.sort_by(|(a, _), (b, _)| a.resource.dest.cmp(&b.resource.dest));
         let behind =
@@ -219,11 +224,12 @@ impl GroupRefusals {
         GroupRefusals { known: known.collect(), written, ..GroupRefusals::default() }
     }
 
-    /// Makes the next portion larger if the search has come to all of this one, else smaller.
+    /// Makes the next portion larger if the search has come to all of this one and that was a whole portion, smaller if not to all.
     fn adapt_portion(&mut self, report: &Report) {
         self.portion = match report.is_unfinished() {
             true => MIN_PORTION.max(self.portion / 2),
-            false => self.portion.saturating_mul(2),
+            false if self.is_full && report.outcome.is_final() => MAX_PORTION.min(self.portion * 2),
+            false => self.portion,
         };
     }
 
@@ -303,7 +309,12 @@ mod tests {
         let mut group = GroupRefusals::default();
         let all = Report::unchanged(Revision(1));
         group.adapt_portion(&all);
+        assert_eq!(group.portion, FIRST_PORTION, "a few that are tried once more say nothing of it");
+        group.is_full = true;
+        group.adapt_portion(&all);
         assert_eq!(group.portion, 2 * FIRST_PORTION);
+        (0..100).for_each(|_| group.adapt_portion(&all));
+        assert_eq!(group.portion, MAX_PORTION);
         let name = InstanceId::whole(&Arc::from("a.toml"));
         let some = Report { dropped: vec![(name, StepFailure::undecided())], ..all };
         (0..20).for_each(|_| group.adapt_portion(&some));

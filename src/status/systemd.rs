@@ -139,7 +139,8 @@ mod tests {
         let mut notifier = Notifier::new(None);
         assert_eq!(notifier.due(&board, &look(start), true).len(), 1);
         assert_eq!(notifier.wake_at(), None);
-        board.record_load(std::iter::empty(), Vec::new(), 100);
+        let lost = Event::Lost { problem: "away".into(), retry_in: Duration::ZERO, is_lasting: false };
+        board.record_event(&lost, start, 100);
         let soon = start + LOOK_PAUSE / 2;
         let said = |notices: &[ManagerNotice]| notices.iter().any(|one| matches!(one, ManagerNotice::Status(_)));
         assert!(!said(&notifier.due(&board, &look(soon), true)));
